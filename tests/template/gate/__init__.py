@@ -1,0 +1,13 @@
+"""Rules that template.yaml keeps beyond what cfn-lint and `sam validate` can see.
+
+A rule is a function of a Template that yields findings; RULES lists all of them. test_gate.py plants a fault for each.
+"""
+
+from . import api, functions, permissions, queues, stores
+
+RULES = [*api.RULES, *functions.RULES, *permissions.RULES, *queues.RULES, *stores.RULES]
+
+
+def findings(template):
+    """All findings of all rules, each as `rule-name: what is wrong`."""
+    return [f"{rule.__name__.replace('_', '-')}: {finding}" for rule in RULES for finding in rule(template)]
