@@ -1,1 +1,5 @@
+//! What every function shares, lowest layer first: a module uses only the modules above it in this list.
 
+pub mod domain;
+pub mod auth;
+pub mod tenant;

@@ -1,0 +1,24 @@
+//! API keys, tokens and what they permit. No I/O: the records it judges are handed in.
+
+pub mod api_key;
+pub mod grant;
+pub mod secret_ref;
+pub mod token;
+
+pub use grant::{Caller, Denied, KeyRecord, KeyStatus, PracticeGrant};
+
+/// Compares without telling by its time where two secrets differ.
+pub fn equal_in_constant_time(one: &[u8], other: &[u8]) -> bool {
+    let digest = |bytes| aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
+    aws_lc_rs::constant_time::verify_slices_are_equal(digest(one).as_ref(), digest(other).as_ref()).is_ok()
+}
+
+/// SHA-256 in lower-case hexadecimal.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
+    digest.as_ref().iter().fold(String::with_capacity(64), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

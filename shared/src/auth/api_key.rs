@@ -1,0 +1,137 @@
+//! API keys: `op_live_<keyId>_<256-bit secret>_<checksum>`, `op_test_…` for sandbox practices.
+//!
+//! The checksum lets a secret scanner and the API refuse a mistyped key without a look-up.
+
+use crate::domain::ids::KeyId;
+
+const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+const KEY_ID_LENGTH: usize = 12;
+/// 43 characters of 62 hold 256 bits.
+const SECRET_LENGTH: usize = 43;
+/// 6 characters of 62 hold 32 bits.
+const CHECKSUM_LENGTH: usize = 6;
+
+/// Whether a key opens a real practice or a sandbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    Live,
+    Test,
+}
+
+impl Mode {
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Live => "op_live_",
+            Self::Test => "op_test_",
+        }
+    }
+}
+
+/// A key as its holder knows it. `Debug` doesn't show the secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ApiKey {
+    mode: Mode,
+    pub id: KeyId,
+    secret: String,
+}
+
+impl std::fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ApiKey").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl ApiKey {
+    /// A new key from 48 random bytes.
+    pub fn from_random(mode: Mode, random: &[u8; 48]) -> Self {
+        Self { mode, id: KeyId(base62(&random[..16], KEY_ID_LENGTH)), secret: base62(&random[16..], SECRET_LENGTH) }
+    }
+
+    /// The key of a text, if its form and checksum hold.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mode = [Mode::Live, Mode::Test].into_iter().find(|mode| text.starts_with(mode.prefix()))?;
+        let mut parts = text[mode.prefix().len()..].split('_');
+        let (id, secret, checksum) = (parts.next()?, parts.next()?, parts.next()?);
+        let well_formed = parts.next().is_none()
+            && [(id, KEY_ID_LENGTH), (secret, SECRET_LENGTH), (checksum, CHECKSUM_LENGTH)]
+                .iter()
+                .all(|(part, length)| part.len() == *length && part.bytes().all(|b| b.is_ascii_alphanumeric()));
+        if !well_formed {
+            return None;
+        }
+        let key = Self { mode, id: KeyId(id.to_owned()), secret: secret.to_owned() };
+        (key.checksum() == checksum).then_some(key)
+    }
+
+    /// The whole key, to be shown once.
+    pub fn reveal(&self) -> String {
+        format!("{}{}_{}_{}", self.mode.prefix(), self.id, self.secret, self.checksum())
+    }
+
+    /// What may be shown for good: `op_live_<keyId>`.
+    pub fn visible_prefix(&self) -> String {
+        format!("{}{}", self.mode.prefix(), self.id)
+    }
+
+    /// What is stored: SHA-256 of the secret, hexadecimal. 256 random bits need no slow hash.
+    pub fn secret_hash(&self) -> String {
+        super::sha256_hex(self.secret.as_bytes())
+    }
+
+    fn checksum(&self) -> String {
+        let crc = crc32fast::hash(format!("{}{}_{}", self.mode.prefix(), self.id, self.secret).as_bytes());
+        base62(&crc.to_be_bytes(), CHECKSUM_LENGTH)
+    }
+}
+
+/// The number `bytes` in base 62, the last `length` digits.
+fn base62(bytes: &[u8], length: usize) -> String {
+    let mut number = bytes.to_vec();
+    let mut digits = vec![0_u8; length];
+    for digit in digits.iter_mut().rev() {
+        let mut remainder = 0_u32;
+        for byte in &mut number {
+            let value = remainder * 256 + u32::from(*byte);
+            *byte = u8::try_from(value / 62).unwrap_or_default();
+            remainder = value % 62;
+        }
+        *digit = ALPHABET[remainder as usize];
+    }
+    digits.into_iter().map(char::from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> ApiKey {
+        let mut random = [0_u8; 48];
+        random.iter_mut().zip(17..).for_each(|(byte, n)| *byte = n);
+        ApiKey::from_random(Mode::Live, &random)
+    }
+
+    #[test]
+    fn a_key_is_read_back_as_it_was_shown() {
+        let shown = key().reveal();
+        assert_eq!(ApiKey::parse(&shown), Some(key()));
+        assert!(shown.starts_with(&key().visible_prefix()));
+        assert!(!format!("{:?}", key()).contains(&key().secret));
+    }
+
+    #[test]
+    fn one_changed_character_breaks_the_checksum() {
+        let shown = key().reveal();
+        for at in 8..shown.len() {
+            let mut bytes = shown.clone().into_bytes();
+            bytes[at] = if bytes[at] == b'a' { b'b' } else { b'a' };
+            assert_eq!(ApiKey::parse(&String::from_utf8(bytes).unwrap()), None, "position {at}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused() {
+        for text in ["", "op_live_", "op_live_a_b_c", "sk_live_x", "op_live_é", &"_".repeat(80)] {
+            assert_eq!(ApiKey::parse(text), None);
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! Access tokens: JWTs (RFC 7519), HS256, valid for 24 hours, signing keys chosen by `kid`.
+
+use std::collections::BTreeMap;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use jiff::{SignedDuration, Timestamp};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{
+    PracticePass, Scope,
+    ids::{KeyId, PartnerId},
+};
+
+pub const LIFETIME: SignedDuration = SignedDuration::from_hours(24);
+/// The clocks of our own machines differ by no more.
+const LEEWAY_SECONDS: i64 = 5;
+/// HS256 needs a key of at least its digest's length (RFC 7518 §3.2).
+const MIN_KEY_BYTES: usize = 32;
+const MAX_TOKEN_BYTES: usize = 4096;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claims {
+    pub iss: String,
+    pub aud: String,
+    /// The API key the token was exchanged for.
+    pub sub: KeyId,
+    pub partner: PartnerId,
+    /// The practice this token opens, the `{PPass}` of the path.
+    pub ppass: PracticePass,
+    pub scopes: Vec<Scope>,
+    /// The key's version when the token was issued; a rotation raises it.
+    #[serde(rename = "keyVersion")]
+    pub key_version: i64,
+    /// Unix seconds, like the two below.
+    pub iat: i64,
+    pub nbf: i64,
+    pub exp: i64,
+}
+
+/// The signing keys: one signs, all verify, so that a rotation breaks no live token.
+pub struct TokenRing {
+    issuer: String,
+    active: String,
+    keys: BTreeMap<String, Vec<u8>>,
+}
+
+impl std::fmt::Debug for TokenRing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TokenRing").field("active", &self.active).finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum RingError {
+    #[error("the token keys are not JSON of the form {{\"active\":\"<kid>\",\"keys\":{{\"<kid>\":\"<base64>\"}}}}")]
+    Malformed,
+    #[error("token key {0:?} is not base64 of at least 32 bytes")]
+    WeakKey(String),
+    #[error("the active token key {0:?} is not among the keys")]
+    NoActiveKey(String),
+    #[error("a token could not be signed")]
+    Signing,
+}
+
+impl TokenRing {
+    /// Reads `{"active":"<kid>","keys":{"<kid>":"<base64 of 32 or more bytes>"}}`; keys may also stand beside `active`
+    /// as plain text of at least 32 characters, the form Secrets Manager can generate.
+    pub fn from_secret(secret: &str, issuer: &str) -> Result<Self, RingError> {
+        #[derive(Deserialize)]
+        struct Stored {
+            active: String,
+            #[serde(default)]
+            keys: BTreeMap<String, String>,
+            #[serde(flatten)]
+            generated: BTreeMap<String, serde_json::Value>,
+        }
+        let stored: Stored = serde_json::from_str(secret).map_err(|_| RingError::Malformed)?;
+        let mut keys = BTreeMap::new();
+        for (kid, text) in stored.keys {
+            let bytes = STANDARD.decode(&text).map_err(|_| RingError::WeakKey(kid.clone()))?;
+            keys.insert(kid, bytes);
+        }
+        for (kid, value) in stored.generated {
+            let text = value.as_str().ok_or(RingError::Malformed)?;
+            keys.insert(kid, text.as_bytes().to_vec());
+        }
+        if let Some((kid, _)) = keys.iter().find(|(_, key)| key.len() < MIN_KEY_BYTES) {
+            return Err(RingError::WeakKey(kid.clone()));
+        }
+        if !keys.contains_key(&stored.active) {
+            return Err(RingError::NoActiveKey(stored.active));
+        }
+        Ok(Self { issuer: issuer.to_owned(), active: stored.active, keys })
+    }
+
+    /// A token for `key`, valid from `now` for [`LIFETIME`].
+    pub fn issue(&self, key: &super::KeyRecord, now: Timestamp) -> Result<String, RingError> {
+        let iat = now.as_second();
+        let claims = Claims {
+            iss: self.issuer.clone(),
+            aud: self.issuer.clone(),
+            sub: key.id.clone(),
+            partner: key.partner_id.clone(),
+            ppass: key.practicepass.clone(),
+            scopes: key.scopes.clone(),
+            key_version: key.version,
+            iat,
+            nbf: iat,
+            exp: iat + LIFETIME.as_secs(),
+        };
+        self.sign(&claims)
+    }
+
+    /// Signs any claims with the active key.
+    pub fn sign(&self, claims: &Claims) -> Result<String, RingError> {
+        let header = Header { kid: Some(self.active.clone()), ..Header::new(Algorithm::HS256) };
+        let secret = self.keys.get(&self.active).ok_or_else(|| RingError::NoActiveKey(self.active.clone()))?;
+        jsonwebtoken::encode(&header, claims, &EncodingKey::from_secret(secret)).map_err(|_| RingError::Signing)
+    }
+
+    /// The claims of a token that is ours and valid at `now`. Fails closed: every claim must be there and right, and no
+    /// token is believed for longer than [`LIFETIME`].
+    pub fn verify(&self, token: &str, now: Timestamp) -> Option<Claims> {
+        if token.len() > MAX_TOKEN_BYTES {
+            return None;
+        }
+        let kid = jsonwebtoken::decode_header(token).ok()?.kid?;
+        let secret = self.keys.get(&kid)?;
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.set_required_spec_claims(&["exp", "nbf", "iss", "aud", "sub"]);
+        validation.set_issuer(&[&self.issuer]);
+        validation.set_audience(&[&self.issuer]);
+        // The times are checked below, against the clock that was handed in.
+        validation.validate_exp = false;
+        validation.validate_nbf = false;
+        let claims = jsonwebtoken::decode::<Claims>(token, &DecodingKey::from_secret(secret), &validation).ok()?.claims;
+        let now = now.as_second();
+        let in_time = now < claims.exp
+            && claims.nbf <= now + LEEWAY_SECONDS
+            && claims.iat <= now + LEEWAY_SECONDS
+            && claims.exp.checked_sub(claims.iat).is_some_and(|life| (0..=LIFETIME.as_secs()).contains(&life));
+        in_time.then_some(claims)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &str = r#"{"active":"b","keys":{"a":"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=","b":"YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXphYmNkZWY="}}"#;
+
+    fn now() -> Timestamp {
+        "2026-03-09T12:00:00Z".parse().unwrap()
+    }
+
+    fn claims() -> Claims {
+        let iat = now().as_second();
+        Claims {
+            iss: "us".into(),
+            aud: "us".into(),
+            sub: KeyId("k".into()),
+            partner: PartnerId("p".into()),
+            ppass: PracticePass::try_from("DemoOffice").unwrap(),
+            scopes: vec![Scope::Prospects],
+            key_version: 1,
+            iat,
+            nbf: iat,
+            exp: iat + LIFETIME.as_secs(),
+        }
+    }
+
+    #[test]
+    fn a_token_lives_for_24_hours_and_not_a_second_longer() {
+        let ring = TokenRing::from_secret(SECRET, "us").unwrap();
+        let token = ring.sign(&claims()).unwrap();
+        assert_eq!(ring.verify(&token, now()), Some(claims()));
+        assert!(ring.verify(&token, now() + SignedDuration::from_secs(86_399)).is_some());
+        assert!(ring.verify(&token, now() + LIFETIME).is_none());
+        assert!(ring.verify(&token, now() - SignedDuration::from_secs(6)).is_none(), "not before");
+    }
+
+    #[test]
+    fn a_rotation_keeps_tokens_of_the_key_before() {
+        let old = TokenRing::from_secret(&SECRET.replace(r#""active":"b""#, r#""active":"a""#), "us").unwrap();
+        let ring = TokenRing::from_secret(SECRET, "us").unwrap();
+        assert!(ring.verify(&old.sign(&claims()).unwrap(), now()).is_some());
+    }
+
+    #[test]
+    fn a_token_with_any_wrong_claim_is_refused() {
+        let ring = TokenRing::from_secret(SECRET, "us").unwrap();
+        let refused = |change: fn(&mut Claims)| {
+            let mut changed = claims();
+            change(&mut changed);
+            assert_eq!(ring.verify(&ring.sign(&changed).unwrap(), now()), None, "{changed:?}");
+        };
+        refused(|it| it.iss = "them".into());
+        refused(|it| it.aud = "them".into());
+        refused(|it| it.exp += 1);
+        refused(|it| it.exp = it.iat - 1);
+        refused(|it| it.iat += 60);
+        refused(|it| it.nbf += 60);
+        refused(|it| {
+            it.iat = i64::MIN;
+            it.exp = i64::MAX;
+        });
+    }
+
+    #[test]
+    fn a_token_of_another_key_or_algorithm_is_refused() {
+        let ring = TokenRing::from_secret(SECRET, "us").unwrap();
+        let sign = |header: &Header, secret: &[u8]| {
+            jsonwebtoken::encode(header, &claims(), &EncodingKey::from_secret(secret)).unwrap()
+        };
+        let key = b"abcdefghijklmnopqrstuvwxyzabcdef";
+        let good = Header { kid: Some("b".into()), ..Header::new(Algorithm::HS256) };
+        assert!(ring.verify(&sign(&good, key), now()).is_some());
+        assert!(ring.verify(&sign(&good, b"another"), now()).is_none());
+        assert!(ring.verify(&sign(&Header::new(Algorithm::HS256), key), now()).is_none(), "no kid");
+        assert!(ring.verify(&sign(&Header { kid: Some("c".into()), ..good.clone() }, key), now()).is_none());
+        assert!(ring.verify(&sign(&Header { alg: Algorithm::HS384, ..good.clone() }, key), now()).is_none());
+    }
+
+    #[test]
+    fn weak_or_missing_signing_keys_are_refused() {
+        for secret in ["", "{}", r#"{"active":"a","keys":{}}"#, r#"{"active":"a","keys":{"a":""}}"#, r#"{"active":"a","a":"short"}"#] {
+            assert!(TokenRing::from_secret(secret, "us").is_err(), "{secret}");
+        }
+        assert!(TokenRing::from_secret(r#"{"active":"a","a":"0123456789abcdef0123456789abcdef"}"#, "us").is_ok());
+    }
+}

@@ -1,0 +1,11 @@
+//! What the business knows. No clock, no database, no HTTP.
+
+pub mod contact;
+pub mod ids;
+pub mod practice_pass;
+pub mod scope;
+pub mod search;
+pub mod webhook_event;
+
+pub use practice_pass::PracticePass;
+pub use scope::{EventScope, Scope};

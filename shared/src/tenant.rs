@@ -1,0 +1,36 @@
+//! Practice databases: one SQL text for `SQLite` (embedded) and `PostgreSQL` (production).
+//!
+//! Outside this module there are functions, not pools; a [`TenantDb`] is had only for a [`crate::auth::PracticeGrant`].
+
+pub mod audit;
+pub mod database;
+mod error;
+pub mod idempotency;
+pub mod log;
+pub mod migrate;
+pub mod practices;
+mod transaction;
+
+pub use database::{Conn, TenantDb};
+pub use error::{Constraint, Error, Result};
+pub use practices::Practices;
+pub use transaction::Transient;
+
+/// Runs one piece of code on the typed connection of either engine.
+///
+/// `on!(conn, c => sqlx::query("…").execute(c).await)`: the code is compiled once for each engine.
+macro_rules! on {
+    ($conn:expr, $c:ident => $code:expr) => {
+        match $conn {
+            $crate::tenant::Conn::Sqlite(connection) => {
+                let $c = &mut **connection;
+                $code
+            }
+            $crate::tenant::Conn::Postgres(connection) => {
+                let $c = &mut **connection;
+                $code
+            }
+        }
+    };
+}
+pub(crate) use on;

@@ -1,0 +1,85 @@
+//! What can go wrong with a practice database.
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A rule the database itself holds and a statement broke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Constraint {
+    ProviderFree,
+    RoomFree,
+    PatientFree,
+    ForeignKey,
+    Other,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database can't be reached, is overloaded or doesn't answer; the caller may try again.
+    #[error("the practice database is unavailable")]
+    Unavailable(#[source] sqlx::Error),
+    /// Another transaction was in the way; the same work may succeed at once when tried again.
+    #[error("another transaction was in the way")]
+    Contended(#[source] sqlx::Error),
+    #[error("the database refused: {0:?}")]
+    Refused(Constraint),
+    /// The database is not the one the registry says it is.
+    #[error("the database at this address belongs to another practice")]
+    WrongDatabase,
+    #[error("the practice registry's entry is unusable: {0}")]
+    Registry(String),
+    #[error("the schema could not be brought up to date")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    #[error("a statement failed")]
+    Statement(#[source] sqlx::Error),
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => Self::Unavailable(error),
+            sqlx::Error::Database(database) => {
+                let code = database.code().unwrap_or_default();
+                match classify(&code, database.message(), database.constraint()) {
+                    Class::Contended => Self::Contended(error),
+                    Class::Unavailable => Self::Unavailable(error),
+                    Class::Refused(constraint) => Self::Refused(constraint),
+                    Class::Other => Self::Statement(error),
+                }
+            }
+            _ => Self::Statement(error),
+        }
+    }
+}
+
+enum Class {
+    Contended,
+    Unavailable,
+    Refused(Constraint),
+    Other,
+}
+
+/// By SQLSTATE (`PostgreSQL`, appendix A) or extended result code (`SQLite`, rescode.html).
+fn classify(code: &str, message: &str, constraint: Option<&str>) -> Class {
+    let named = |name: &str| constraint == Some(name) || message.contains(name);
+    match code {
+        // serialization_failure, deadlock_detected, lock_not_available; SQLITE_BUSY and SQLITE_LOCKED with their kinds
+        "40001" | "40P01" | "55P03" | "5" | "6" | "261" | "262" | "517" | "773" => Class::Contended,
+        // admin_shutdown, crash_shutdown, cannot_connect_now, too_many_connections, query_canceled; disk full, I/O errors
+        "57P01" | "57P02" | "57P03" | "53300" | "57014" | "13" | "10" => Class::Unavailable,
+        // exclusion_violation; SQLITE_CONSTRAINT_TRIGGER
+        "23P01" | "1811" if named("visits_provider_free") => Class::Refused(Constraint::ProviderFree),
+        "23P01" | "1811" if named("visits_room_free") => Class::Refused(Constraint::RoomFree),
+        "23P01" | "1811" if named("visits_patient_free") => Class::Refused(Constraint::PatientFree),
+        // foreign_key_violation
+        "23503" | "787" => Class::Refused(Constraint::ForeignKey),
+        _ if code.starts_with("08") => Class::Unavailable,
+        _ if code.starts_with("23") || code == "19" || code == "2067" || code == "1555" => {
+            Class::Refused(Constraint::Other)
+        }
+        _ => Class::Other,
+    }
+}

@@ -1,0 +1,73 @@
+//! The `idempotency_keys` table: the first answer to a POST, kept with its effect in one transaction.
+
+use jiff::Timestamp;
+
+use super::{Conn, Result, on};
+
+/// What makes two requests the same.
+#[derive(Clone, Debug)]
+pub struct RequestKey {
+    pub key_id: String,
+    pub method: String,
+    /// The path as sent: it names the practice and the record.
+    pub path: String,
+    pub idempotency_key: String,
+    /// SHA-256 of the body, hexadecimal.
+    pub body_hash: String,
+}
+
+/// An answer that was kept.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct Kept {
+    pub body_hash: String,
+    pub status: i64,
+    /// The JSON body.
+    pub response: String,
+}
+
+/// The answer that is kept for this key, if it hasn't expired.
+pub async fn find(conn: &mut Conn, key: &RequestKey, now: Timestamp) -> Result<Option<Kept>> {
+    Ok(on!(conn, c => sqlx::query_as(
+        "select body_hash, status, response from idempotency_keys
+         where key_id = $1 and method = $2 and path = $3 and idempotency_key = $4 and expires_at > $5",
+    )
+    .bind(&key.key_id).bind(&key.method).bind(&key.path).bind(&key.idempotency_key).bind(now.as_second())
+    .fetch_optional(c).await)?)
+}
+
+/// Takes the right to work on this key until the transaction ends. `false`: another request holds it.
+///
+/// `SQLite` has one writer at a time already.
+pub async fn claim(conn: &mut Conn, key: &RequestKey) -> Result<bool> {
+    match conn {
+        Conn::Sqlite(_) => Ok(true),
+        Conn::Postgres(connection) => {
+            let name = format!("{} {} {} {}", key.key_id, key.method, key.path, key.idempotency_key);
+            Ok(sqlx::query_scalar("select pg_try_advisory_xact_lock(hashtextextended($1, 0))")
+                .bind(name)
+                .fetch_one(&mut **connection)
+                .await?)
+        }
+    }
+}
+
+/// Keeps an answer until `expires_at`, and forgets some that have expired.
+pub async fn keep(
+    conn: &mut Conn,
+    key: &RequestKey,
+    status: u16,
+    response: &str,
+    now: Timestamp,
+    expires_at: Timestamp,
+) -> Result<()> {
+    on!(&mut *conn, c => sqlx::query("delete from idempotency_keys where expires_at <= $1")
+        .bind(now.as_second()).execute(c).await.map(|_| ()))?;
+    on!(conn, c => sqlx::query(
+        "insert into idempotency_keys (key_id, method, path, idempotency_key, body_hash, status, response, expires_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8)",
+    )
+    .bind(&key.key_id).bind(&key.method).bind(&key.path).bind(&key.idempotency_key)
+    .bind(&key.body_hash).bind(i64::from(status)).bind(response).bind(expires_at.as_second())
+    .execute(c).await.map(|_| ()))?;
+    Ok(())
+}

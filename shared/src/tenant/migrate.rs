@@ -1,0 +1,49 @@
+//! Creating and upgrading a practice's schema. Requests never do; deployments and the local stack do.
+
+use super::{
+    Error, Result, TenantDb, database::Pool,
+    on,
+    practices::connect,
+};
+use crate::{auth::PracticeGrant, domain::PracticePass};
+
+/// Brings the database at `dsn` to the newest schema and makes it `grant`'s practice's own. Run again, it changes nothing.
+///
+/// # Errors
+/// [`Error::WrongDatabase`] when it belongs to another practice already; [`Error::Migrate`]; [`Error::Unavailable`].
+pub async fn migrate(grant: &PracticeGrant, dsn: &str, time_zone: jiff::tz::TimeZone) -> Result<TenantDb> {
+    let db = TenantDb::new(connect_for_creation(dsn).await?, grant.practicepass().clone(), time_zone);
+    match &db.pool {
+        Pool::Sqlite(pool) => sqlx::migrate!("migrations/sqlite").run(pool).await?,
+        Pool::Postgres(pool) => sqlx::migrate!("migrations/postgres").run(pool).await?,
+    }
+    db.in_transaction::<(), Error, _>(async |conn| {
+        on!(&mut *conn, c => sqlx::query(
+            "insert into tenant_identity (singleton, ppass) values (1, $1) on conflict (singleton) do nothing",
+        ).bind(grant.practicepass().as_str()).execute(c).await.map(|_| ()))?;
+        let owner: String = on!(conn, c => sqlx::query_scalar(
+            "select ppass from tenant_identity where singleton = 1",
+        ).fetch_one(c).await)?;
+        PracticePass::try_from(owner)
+            .is_ok_and(|owner| &owner == grant.practicepass())
+            .then_some(())
+            .ok_or(Error::WrongDatabase)
+    })
+    .await?;
+    Ok(db)
+}
+
+/// As [`connect`]; an `SQLite` file is made when there is none, and migrated by one connection so that two first
+/// migrators wait for each other at the file's lock.
+async fn connect_for_creation(dsn: &str) -> Result<Pool> {
+    if let Some(path) = dsn.strip_prefix("sqlite://") {
+        let path = path.split('?').next().unwrap_or(path).to_owned();
+        tokio::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .await
+            .map_err(|error| Error::Unavailable(sqlx::Error::Io(error)))?;
+    }
+    connect(dsn, 1)
+}
