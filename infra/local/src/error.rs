@@ -1,0 +1,44 @@
+//! The one error type of the local stack: every variant is a message for the person at the terminal.
+
+use std::fmt::Display;
+use std::io;
+use std::path::Path;
+
+/// Why the local stack can't start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file, folder, socket or process; the text says which.
+    #[error("{0}: {1}")]
+    Io(String, #[source] io::Error),
+    /// template.yaml says something that the local stack can't do.
+    #[error("template.yaml: {0}")]
+    Template(String),
+    /// One of the local stores (DynamoDB, SQS, secrets) refused.
+    #[error("{0}")]
+    Store(String),
+    /// `cargo build` failed or gave no binary.
+    #[error("{0}")]
+    Build(String),
+    /// The person asked for something that isn't possible now.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl Error {
+    pub(crate) fn file(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let what = path.display().to_string();
+        move |error| Self::Io(what, error)
+    }
+
+    pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let what = what.into();
+        move |error| Self::Io(what, error)
+    }
+
+    pub(crate) fn store(what: &str, error: impl Display) -> Self {
+        Self::Store(format!("{what}: {error}"))
+    }
+}
+
+/// The local stack's result.
+pub type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,40 @@
+//! Random identifiers and secrets from the operating system's generator.
+
+use std::fmt::Write as _;
+
+use crate::error::{Error, Result};
+
+/// `count` random bytes.
+pub(crate) fn bytes(count: usize) -> Result<Vec<u8>> {
+    let mut bytes = vec![0; count];
+    getrandom::fill(&mut bytes).map_err(|error| Error::store("the system's random generator", error))?;
+    Ok(bytes)
+}
+
+/// A random version 4 UUID in its usual spelling, as AWS's request and message ids are.
+pub(crate) fn uuid() -> Result<String> {
+    let mut random = bytes(16)?;
+    random[6] = (random[6] & 0x0f) | 0x40;
+    random[8] = (random[8] & 0x3f) | 0x80;
+    let mut text = String::with_capacity(36);
+    for (index, byte) in random.iter().enumerate() {
+        if matches!(index, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        let _ = write!(text, "{byte:02x}");
+    }
+    Ok(text)
+}
+
+/// `length` random letters and digits (5.95 bits each).
+pub(crate) fn alphanumeric(length: usize) -> Result<String> {
+    const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    let mut text = String::with_capacity(length);
+    while text.len() < length {
+        // Bytes past the last whole multiple of 62 would favour the first letters.
+        for byte in bytes(length)?.into_iter().filter(|byte| *byte < 248).take(length - text.len()) {
+            text.push(char::from(ALPHABET[usize::from(byte) % ALPHABET.len()]));
+        }
+    }
+    Ok(text)
+}

@@ -1,0 +1,122 @@
+//! What the local stack takes from template.yaml: functions with their routes and triggers, tables, queues, secrets.
+
+mod functions;
+mod intrinsics;
+mod stores;
+mod yaml;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use crate::error::{Error, Result};
+pub use functions::{Function, QueueTrigger, RouteKey, Schedule};
+pub use intrinsics::World;
+pub use intrinsics::{ACCOUNT, REGION};
+pub use stores::{Index, KeyAttribute, Queue, Redrive, Secret, SecretValue, Table};
+
+/// The resources of template.yaml that have a local counterpart.
+#[derive(Debug, Clone)]
+pub struct Template {
+    pub functions: Vec<Function>,
+    pub tables: Vec<Table>,
+    pub queues: Vec<Queue>,
+    pub secrets: Vec<Secret>,
+}
+
+impl Template {
+    /// Reads a template file; `world` says what references to parameters and resources stand for locally.
+    pub fn read(path: &Path, world: &World) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(Error::file(path))?;
+        Self::parse(&text, world)
+    }
+
+    /// Parses the text of a template.
+    pub fn parse(text: &str, world: &World) -> Result<Self> {
+        let document = yaml::parse(text)?;
+        let resources = document
+            .get("Resources")
+            .and_then(Value::as_object)
+            .ok_or_else(|| Error::Template("there is no Resources section".to_owned()))?;
+        let scope = intrinsics::Scope::new(&document, resources, world)?;
+        let globals = section(&scope, document.pointer("/Globals/Function"), "Globals.Function")?;
+
+        let mut template = Self { functions: vec![], tables: vec![], queues: vec![], secrets: vec![] };
+        for (id, resource) in resources {
+            if !scope.is_created(resource)? {
+                continue;
+            }
+            let kind = resource.get("Type").and_then(Value::as_str).unwrap_or_default();
+            let properties = resource.get("Properties");
+            let properties = || section(&scope, properties, id);
+            match kind {
+                "AWS::Serverless::Function" => {
+                    template.functions.push(functions::function(id, &globals, &properties()?)?);
+                }
+                "AWS::DynamoDB::Table" => template.tables.push(stores::table(id, &properties()?)?),
+                "AWS::SQS::Queue" => template.queues.push(stores::queue(id, &properties()?)?),
+                "AWS::SecretsManager::Secret" => template.secrets.push(stores::secret(id, &properties()?)?),
+                _ => {}
+            }
+        }
+        Ok(template)
+    }
+}
+
+/// Resolves a mapping of properties; what the local stack never reads may hold intrinsics that it doesn't know.
+fn section(scope: &intrinsics::Scope<'_>, value: Option<&Value>, place: &str) -> Result<Map<String, Value>> {
+    const READ: &[&str] = &[
+        "AttributeDefinitions", "BatchSize", "CodeUri", "DelaySeconds", "Environment", "Events", "FifoQueue",
+        "GenerateSecretString", "GlobalSecondaryIndexes", "KeySchema", "LocalSecondaryIndexes", "MemorySize",
+        "MessageRetentionPeriod", "RedrivePolicy", "SecretString", "TimeToLiveSpecification", "Timeout",
+        "VisibilityTimeout",
+    ];
+    let mut resolved = Map::new();
+    for (name, value) in value.and_then(Value::as_object).into_iter().flatten() {
+        if READ.contains(&name.as_str())
+            && let Some(value) = scope.resolve(value).map_err(|error| locate(error, place, name))?
+        {
+            resolved.insert(name.clone(), value);
+        }
+    }
+    Ok(resolved)
+}
+
+fn locate(error: Error, place: &str, name: &str) -> Error {
+    match error {
+        Error::Template(message) => Error::Template(format!("{place}.{name}: {message}")),
+        other => other,
+    }
+}
+
+/// A whole number, which templates may also write as text.
+fn whole_number(properties: &Map<String, Value>, name: &str) -> Result<Option<u32>> {
+    let Some(value) = properties.get(name) else { return Ok(None) };
+    let number = match value {
+        Value::String(text) => text.parse().ok(),
+        other => other.as_u64().and_then(|number| u32::try_from(number).ok()),
+    };
+    number.map(Some).ok_or_else(|| Error::Template(format!("{name} is {value}, not a whole number")))
+}
+
+/// A required text.
+fn text<'a>(properties: &'a Map<String, Value>, name: &str) -> Result<&'a str> {
+    properties
+        .get(name)
+        .and_then(Value::as_str)
+        .ok_or_else(|| Error::Template(format!("{name} is missing or isn't text")))
+}
+
+/// The entries of an environment, every value as text.
+fn environment(properties: &Map<String, Value>) -> BTreeMap<String, String> {
+    let variables = properties.get("Environment").and_then(|environment| environment.get("Variables"));
+    let entry = |(name, value): (&String, &Value)| {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        (name.clone(), text)
+    };
+    variables.and_then(Value::as_object).into_iter().flatten().map(entry).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,154 @@
+//! AWS::Serverless::Function: the binary, its limits, its environment and what invokes it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::{environment, text, whole_number};
+use crate::error::{Error, Result};
+
+/// One function of the template.
+#[derive(Debug, Clone)]
+pub struct Function {
+    /// Logical id, e.g. `VisitsFunction`.
+    pub id: String,
+    /// Name of folder, package and binary, e.g. `visits`.
+    pub binary: String,
+    /// Longest time from an invocation's start to its end.
+    pub timeout: Duration,
+    /// MB; only told to the function, not enforced.
+    pub memory: u32,
+    pub environment: BTreeMap<String, String>,
+    pub routes: Vec<RouteKey>,
+    pub queues: Vec<QueueTrigger>,
+    pub schedules: Vec<Schedule>,
+}
+
+/// A route of the HTTP API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RouteKey {
+    /// Takes what no other route takes.
+    Default,
+    /// `method` is in upper case, `ANY` for every method; `path` like `/v1/{PPass}/tags`.
+    Path { method: String, path: String },
+}
+
+/// An SQS queue whose messages the function gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueTrigger {
+    /// Logical id of the queue.
+    pub queue: String,
+    pub batch_size: u32,
+    /// How long a batch may wait to be filled.
+    pub window: Duration,
+    /// Whether the answer names the messages that failed (`ReportBatchItemFailures`).
+    pub reports_failures: bool,
+    pub maximum_concurrency: Option<u32>,
+}
+
+/// A repeated invocation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schedule {
+    /// Name of the event in the template.
+    pub name: String,
+    pub every: Duration,
+    /// The event that the function gets; `None` for EventBridge's own.
+    pub input: Option<Value>,
+}
+
+pub(super) fn function(id: &str, globals: &Map<String, Value>, own: &Map<String, Value>) -> Result<Function> {
+    let wrong = |error| match error {
+        Error::Template(message) => Error::Template(format!("{id}: {message}")),
+        other => other,
+    };
+    read(id, globals, own).map_err(wrong)
+}
+
+fn read(id: &str, globals: &Map<String, Value>, own: &Map<String, Value>) -> Result<Function> {
+    let code = text(own, "CodeUri")?.trim_end_matches('/');
+    let binary = code.rsplit('/').next().unwrap_or(code).to_owned();
+    let limit = |name| Ok(whole_number(own, name)?.or(whole_number(globals, name)?));
+    let mut variables = environment(globals);
+    variables.extend(environment(own));
+    let mut function = Function {
+        id: id.to_owned(),
+        binary,
+        // AWS's own defaults.
+        timeout: Duration::from_secs(limit("Timeout")?.unwrap_or(3).into()),
+        memory: limit("MemorySize")?.unwrap_or(128),
+        environment: variables,
+        routes: vec![],
+        queues: vec![],
+        schedules: vec![],
+    };
+    for (name, event) in own.get("Events").and_then(Value::as_object).into_iter().flatten() {
+        let empty = Map::new();
+        let properties = event.get("Properties").and_then(Value::as_object).unwrap_or(&empty);
+        match event.get("Type").and_then(Value::as_str).unwrap_or_default() {
+            "HttpApi" => function.routes.push(route(properties)),
+            "SQS" => function.queues.push(queue_trigger(properties)?),
+            "Schedule" | "ScheduleV2" => function.schedules.push(schedule(name, properties)?),
+            kind => return Err(Error::Template(format!("the local stack has no events of type {kind}"))),
+        }
+    }
+    Ok(function)
+}
+
+fn route(properties: &Map<String, Value>) -> RouteKey {
+    match properties.get("Path").and_then(Value::as_str) {
+        None | Some("$default") => RouteKey::Default,
+        Some(path) => {
+            let method = properties.get("Method").and_then(Value::as_str).unwrap_or("ANY");
+            let method = method.to_ascii_uppercase().replace("X-AMAZON-APIGATEWAY-ANY-METHOD", "ANY");
+            RouteKey::Path { method, path: path.to_owned() }
+        }
+    }
+}
+
+fn queue_trigger(properties: &Map<String, Value>) -> Result<QueueTrigger> {
+    let arn = text(properties, "Queue")?;
+    let responses = properties.get("FunctionResponseTypes").and_then(Value::as_array);
+    let scaling = properties.get("ScalingConfig").and_then(Value::as_object);
+    let window = whole_number(properties, "MaximumBatchingWindowInSeconds")?.unwrap_or(0);
+    Ok(QueueTrigger {
+        queue: arn.rsplit(':').next().unwrap_or(arn).to_owned(),
+        batch_size: whole_number(properties, "BatchSize")?.unwrap_or(10),
+        window: Duration::from_secs(window.into()),
+        reports_failures: responses.is_some_and(|all| all.iter().any(|one| one == "ReportBatchItemFailures")),
+        maximum_concurrency: match scaling {
+            Some(scaling) => whole_number(scaling, "MaximumConcurrency")?,
+            None => None,
+        },
+    })
+}
+
+fn schedule(name: &str, properties: &Map<String, Value>) -> Result<Schedule> {
+    let expression = properties.get("Schedule").or_else(|| properties.get("ScheduleExpression"));
+    let expression = expression.and_then(Value::as_str).unwrap_or_default();
+    let every = rate(expression).ok_or_else(|| {
+        Error::Template(format!("schedule '{expression}' of {name}: the local stack has rate(…) only"))
+    })?;
+    let input = match properties.get("Input").and_then(Value::as_str) {
+        None => None,
+        Some(text) => Some(
+            serde_json::from_str(text)
+                .map_err(|error| Error::Template(format!("Input of {name} isn't JSON: {error}")))?,
+        ),
+    };
+    Ok(Schedule { name: name.to_owned(), every, input })
+}
+
+/// The interval of `rate(5 minutes)`.
+fn rate(expression: &str) -> Option<Duration> {
+    let inner = expression.trim().strip_prefix("rate(")?.strip_suffix(')')?;
+    let (count, unit) = inner.trim().split_once(char::is_whitespace)?;
+    let seconds = match unit.trim() {
+        "minute" | "minutes" => 60,
+        "hour" | "hours" => 3_600,
+        "day" | "days" => 86_400,
+        _ => return None,
+    };
+    let count: u64 = count.parse().ok().filter(|count| *count > 0)?;
+    count.checked_mul(seconds).map(Duration::from_secs)
+}
