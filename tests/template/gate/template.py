@@ -2,6 +2,7 @@
 
 import copy
 import json
+import logging
 import re
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from samtranslator.translator.translator import Translator
 
 PROJECT = Path(__file__).resolve().parents[3]
 FUNCTION = "AWS::Serverless::Function"
+
+# The translator complains about metrics of its own that nobody collects here.
+logging.getLogger("samtranslator.metrics").setLevel(logging.ERROR)
 
 
 class Template:

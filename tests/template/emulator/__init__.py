@@ -1,0 +1,1 @@
+"""Runs the functions' binaries under AWS's runtime emulator."""

@@ -1,0 +1,52 @@
+"""What each function must answer to its event file when it can reach no store: a plain answer, never a crash."""
+
+import json
+
+
+def problem(*statuses):
+    """A problem+json answer with one of the statuses."""
+    def check(answer, _event):
+        headers = {name.lower(): value for name, value in answer.get("headers", {}).items()}
+        assert answer.get("statusCode") in statuses, f"status {answer.get('statusCode')}"
+        assert headers.get("content-type", "").startswith("application/problem+json"), "not problem+json"
+        assert headers.get("x-request-id"), "no X-Request-Id"
+        assert headers.get("cache-control") == "no-store", "may be cached"
+        body = json.loads(answer["body"])
+        missing = {"type", "title", "status", "detail", "instance", "code", "requestId"} - set(body)
+        assert not missing, f"a problem without {sorted(missing)}"
+        assert body["status"] == answer["statusCode"], "the body tells of another status"
+    return check
+
+
+def healthy(answer, _event):
+    assert answer.get("statusCode") == 200, f"status {answer.get('statusCode')}"
+    assert "version" in answer["body"], "no version"
+
+
+def all_messages_back(answer, event):
+    """Our own stores are down: every message goes back to the queue."""
+    failed = {one["itemIdentifier"] for one in answer.get("batchItemFailures", [])}
+    assert failed == {record["messageId"] for record in event["Records"]}, f"failed are {sorted(failed)}"
+
+
+def own_error(answer, _event):
+    """An invocation that fails by saying why, so that its alarm can ring; not by a crash or a time-out."""
+    assert answer.get("errorType"), "an unreachable store passed unnoticed"
+    crashed = answer["errorType"].startswith(("Runtime.", "Sandbox.", "Extension.")) or "panic" in json.dumps(answer).lower()
+    assert not crashed, "it crashed"
+
+
+# Event file → check. A token that isn't ours is refused before any store is asked.
+EXPECTED = {
+    # The limit of failed exchanges is kept in a store, which comes before the key.
+    "auth-token": problem(401, 503),
+    "availability-slots": problem(401),
+    "log-poller": own_error,
+    "me-get": problem(401),
+    "meta-health": healthy,
+    "prospects-create": problem(401),
+    "tags-assign": problem(401),
+    "visits-book": problem(401),
+    "webhook-fanout": all_messages_back,
+    "webhooks-signup": problem(401),
+}
