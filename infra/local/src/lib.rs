@@ -4,7 +4,11 @@
 //! function binaries that are deployed. template.yaml is the only description of what there is.
 
 pub mod error;
+pub mod runtime;
+pub mod sqs;
 pub mod template;
 
 mod clock;
+mod http;
 mod random;
+mod shutdown;

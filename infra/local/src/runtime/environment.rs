@@ -1,0 +1,186 @@
+//! The state of one execution environment: what its runtime and its extensions asked for, and what they owe.
+//!
+//! An environment takes its next invocation only when the runtime and every registered extension have asked for one:
+//! what an extension still does after the answer went out (flushing, say) is never cut short by the next invocation.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde_json::{Value, json};
+use tokio::sync::{Notify, oneshot};
+
+use super::invocation::{Invocation, Outcome};
+
+/// One process of one function, seen through the APIs that it calls.
+#[derive(Default)]
+pub(super) struct Environment {
+    pub(super) function: String,
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    /// The runtime's pending call of `next`.
+    runtime: Option<oneshot::Sender<Invocation>>,
+    extensions: BTreeMap<String, Extension>,
+    /// The invocation that the runtime has not answered yet.
+    unanswered: Option<(String, oneshot::Sender<Outcome>)>,
+    /// The runtime has asked for its first invocation.
+    initialised: bool,
+    init_error: Option<Value>,
+}
+
+struct Extension {
+    name: String,
+    wants_invoke: bool,
+    /// The extension's pending call of `event/next`.
+    waiting: Option<oneshot::Sender<Value>>,
+}
+
+/// A call that the protocol doesn't allow now: Lambda's error type and message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Refusal(pub(super) &'static str, pub(super) &'static str);
+
+impl Environment {
+    pub(super) fn new(function: &str) -> Self {
+        Self { function: function.to_owned(), ..Self::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The runtime asks for its next invocation.
+    pub(super) fn runtime_next(&self) -> Result<oneshot::Receiver<Invocation>, Refusal> {
+        let mut state = self.state();
+        if state.unanswered.is_some() {
+            return Err(Refusal("InvalidStateTransition", "The last invocation has no response yet"));
+        }
+        let (send, receive) = oneshot::channel();
+        state.runtime = Some(send);
+        state.initialised = true;
+        drop(state);
+        self.changed.notify_waiters();
+        Ok(receive)
+    }
+
+    /// The runtime ends its invocation.
+    pub(super) fn finish(&self, request_id: &str, outcome: Outcome) -> Result<(), Refusal> {
+        let mut state = self.state();
+        let Some((_, reply)) = state.unanswered.take_if(|(id, _)| id == request_id) else {
+            return Err(Refusal("InvalidRequestID", "Invalid request ID"));
+        };
+        drop(state);
+        // A caller that has gone away needs no answer.
+        let _ = reply.send(outcome);
+        self.changed.notify_waiters();
+        Ok(())
+    }
+
+    /// The runtime or an extension says that it can't start.
+    pub(super) fn fail_init(&self, error: Value) {
+        self.state().init_error = Some(error);
+        self.changed.notify_waiters();
+    }
+
+    /// Registers an internal extension under an id that the caller made up.
+    pub(super) fn register(&self, id: &str, name: &str, events: &[&str]) -> Result<(), Refusal> {
+        if events.contains(&"SHUTDOWN") {
+            return Err(Refusal(
+                "ShutdownEventNotSupportedForInternalExtension",
+                "Internal extensions get no SHUTDOWN event; they get SIGTERM",
+            ));
+        }
+        if events.iter().any(|event| *event != "INVOKE") {
+            return Err(Refusal("Extension.InvalidEventType", "Extensions can ask for INVOKE only"));
+        }
+        let mut state = self.state();
+        if state.initialised {
+            return Err(Refusal("Extension.RegistrationClosed", "Extensions register before the first next"));
+        }
+        if state.extensions.values().any(|extension| extension.name == name) {
+            return Err(Refusal("Extension.AlreadyRegistered", "An extension of that name is registered"));
+        }
+        let wants_invoke = events.contains(&"INVOKE");
+        state.extensions.insert(id.to_owned(), Extension { name: name.to_owned(), wants_invoke, waiting: None });
+        Ok(())
+    }
+
+    /// An extension asks for its next event.
+    pub(super) fn extension_next(&self, id: &str) -> Result<oneshot::Receiver<Value>, Refusal> {
+        let mut state = self.state();
+        let extension = state
+            .extensions
+            .get_mut(id)
+            .ok_or(Refusal("Extension.UnknownExtensionIdentifier", "Unknown extension"))?;
+        let (send, receive) = oneshot::channel();
+        extension.waiting = Some(send);
+        drop(state);
+        self.changed.notify_waiters();
+        Ok(receive)
+    }
+
+    /// Whether this id belongs to an extension.
+    pub(super) fn knows(&self, extension: &str) -> bool {
+        self.state().extensions.contains_key(extension)
+    }
+
+    /// Hands an invocation to the runtime and to the extensions that asked for INVOKE events. Gives both back when the
+    /// runtime isn't there any more.
+    pub(super) fn dispatch(
+        &self,
+        invocation: &Invocation,
+        reply: oneshot::Sender<Outcome>,
+    ) -> Result<(), oneshot::Sender<Outcome>> {
+        let mut state = self.state();
+        let Some(runtime) = state.runtime.take() else { return Err(reply) };
+        if runtime.send(invocation.clone()).is_err() {
+            return Err(reply);
+        }
+        state.unanswered = Some((invocation.request_id.clone(), reply));
+        for extension in state.extensions.values_mut().filter(|extension| extension.wants_invoke) {
+            if let Some(waiting) = extension.waiting.take() {
+                // An extension that hung up owes another call of next and holds the environment until then.
+                let _ = waiting.send(json!({
+                    "eventType": "INVOKE",
+                    "deadlineMs": invocation.deadline_millis,
+                    "requestId": invocation.request_id,
+                    "invokedFunctionArn": invocation.function_arn,
+                    "tracing": { "type": "X-Amzn-Trace-Id", "value": invocation.trace },
+                }));
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the unanswered invocation, if there is one, on the function's behalf.
+    pub(super) fn abandon(&self, outcome: Outcome) {
+        if let Some((_, reply)) = self.state().unanswered.take() {
+            let _ = reply.send(outcome);
+        }
+    }
+
+    /// Waits until the environment can take an invocation: nothing is unanswered, and the runtime and all extensions
+    /// wait in `next`. An init error comes back as it was reported.
+    pub(super) async fn ready(&self) -> Result<(), Value> {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            {
+                let state = self.state();
+                if let Some(error) = &state.init_error {
+                    return Err(error.clone());
+                }
+                let runtime_waits = state.runtime.as_ref().is_some_and(|next| !next.is_closed());
+                // An extension without INVOKE stays in its first next for ever: having called it is enough.
+                let extensions_wait = state.extensions.values().all(|extension| extension.waiting.is_some());
+                if runtime_waits && extensions_wait && state.unanswered.is_none() {
+                    return Ok(());
+                }
+            }
+            changed.await;
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! One invocation: what goes in, what comes out.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+
+use crate::clock::now_millis;
+use crate::error::Result;
+use crate::random;
+use crate::template::{ACCOUNT, REGION};
+
+/// Largest event and answer in bytes, as with Lambda's synchronous invocations.
+pub(super) const PAYLOAD_LIMIT: usize = 6 * 1024 * 1024;
+
+/// What became of an invocation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The function's answer.
+    Success(Bytes),
+    /// The function failed: `{"errorType","errorMessage",…}`.
+    Failure(Value),
+}
+
+/// Why a function was not invoked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvokeError {
+    #[error("there is no such function")]
+    UnknownFunction,
+    #[error("the event is larger than 6 MiB")]
+    TooLarge,
+    /// Too many invocations wait already.
+    #[error("too many invocations are waiting")]
+    Throttled,
+    #[error("the local stack is stopping")]
+    Stopping,
+}
+
+/// An invocation that waits for an environment.
+pub(super) struct Job {
+    pub(super) event: Bytes,
+    pub(super) reply: oneshot::Sender<Outcome>,
+}
+
+/// An invocation as a runtime sees it.
+#[derive(Debug, Clone)]
+pub(super) struct Invocation {
+    pub(super) request_id: String,
+    pub(super) event: Bytes,
+    /// Epoch milliseconds at which the function's time is up.
+    pub(super) deadline_millis: i64,
+    /// The same moment on the clock that can't be set.
+    pub(super) deadline: Instant,
+    pub(super) function_arn: String,
+    /// X-Ray's header, e.g. `Root=1-…;Parent=…;Sampled=0`.
+    pub(super) trace: String,
+}
+
+impl Invocation {
+    pub(super) fn new(function: &str, timeout: Duration, event: Bytes) -> Result<Self> {
+        let trace = random::bytes(20)?.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let millis = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX);
+        let now = now_millis();
+        Ok(Self {
+            request_id: random::uuid()?,
+            event,
+            deadline_millis: now.saturating_add(millis),
+            deadline: Instant::now() + timeout,
+            function_arn: format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:{function}"),
+            trace: format!(
+                "Root=1-{:08x}-{};Parent={};Sampled=0",
+                now / 1000,
+                &trace[..24],
+                &trace[24..]
+            ),
+        })
+    }
+}
+
+/// A failure in Lambda's shape.
+pub(super) fn failure(kind: &str, message: &str) -> Outcome {
+    Outcome::Failure(json!({ "errorType": kind, "errorMessage": message }))
+}

@@ -1,0 +1,65 @@
+//! SQS standard queues: the service (what the queues do), the store (where messages live) and the protocol
+//! (AWS JSON 1.0 on loopback, as the SDK speaks it).
+
+mod attributes;
+mod database;
+mod fault;
+mod messages;
+mod protocol;
+mod requests;
+mod service;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::error::Result;
+use crate::http;
+use crate::template::Queue;
+pub use fault::Fault;
+pub use messages::Message;
+pub use service::{Receive, Send, Sent, Service};
+
+/// The running SQS server.
+pub struct SqsServer {
+    /// The queues, for callers in this process.
+    pub service: Arc<Service>,
+    task: JoinHandle<()>,
+    stop: watch::Sender<bool>,
+}
+
+impl SqsServer {
+    /// A listener on a free port and its base URL, e.g. `http://127.0.0.1:9324`; the URL is needed before the queues
+    /// are known.
+    pub async fn listen() -> Result<(TcpListener, String)> {
+        let (listener, address) = http::listen(0).await?;
+        Ok((listener, endpoint(address)))
+    }
+
+    /// Opens the messages kept in `file` and serves the queues.
+    pub fn start(listener: TcpListener, endpoint: String, file: &Path, queues: &[Queue]) -> Result<Self> {
+        let service = Arc::new(Service::open(file, queues)?);
+        let (stop, stopped) = watch::channel(false);
+        let served = Arc::clone(&service);
+        let handler = move |request| {
+            let (service, endpoint) = (Arc::clone(&served), endpoint.clone());
+            async move { protocol::handle(&service, &endpoint, request).await }
+        };
+        let task = tokio::spawn(http::serve(listener, handler, stopped));
+        Ok(Self { service, task, stop })
+    }
+
+    /// Stops serving; every message that was acknowledged is in the file already.
+    pub async fn stop(self) {
+        let _ = self.stop.send(true);
+        let _ = self.task.await;
+    }
+}
+
+fn endpoint(address: SocketAddr) -> String {
+    format!("http://{address}")
+}
