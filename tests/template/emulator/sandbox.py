@@ -1,5 +1,6 @@
 """One function's binary under aws-lambda-rie."""
 
+import contextlib
 import os
 import platform
 import signal
@@ -34,12 +35,17 @@ class Sandbox:
         self.process = subprocess.Popen(
             [emulator(), "--log-level", "warn", "--runtime-interface-emulator-address", f"127.0.0.1:{self.port}",
              "--runtime-api-address", f"127.0.0.1:{runtime_port}", str(self.binary)],
-            env=self.environment, stdout=self.output, stderr=subprocess.STDOUT, start_new_session=True)
+            env=self.environment, stdout=self.output, stderr=subprocess.STDOUT)
         return self
 
     def __exit__(self, *_):
-        # The emulator leads a process group of its own, so that this can't reach anything else.
-        os.killpg(self.process.pid, signal.SIGKILL)
+        # The function leads a process group of its own and would outlive the emulator if it hung.
+        children = Path(f"/proc/{self.process.pid}/task").glob("*/children")
+        started = [int(pid) for one in children for pid in one.read_text().split()]
+        self.process.kill()
+        for pid in started:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self.process.wait()
         self.output.close()
 
