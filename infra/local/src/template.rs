@@ -69,7 +69,7 @@ fn section(scope: &intrinsics::Scope<'_>, value: Option<&Value>, place: &str) ->
     const READ: &[&str] = &[
         "AttributeDefinitions", "BatchSize", "CodeUri", "DelaySeconds", "Environment", "Events", "FifoQueue",
         "GenerateSecretString", "GlobalSecondaryIndexes", "KeySchema", "LocalSecondaryIndexes", "MemorySize",
-        "MessageRetentionPeriod", "RedrivePolicy", "SecretString", "TimeToLiveSpecification", "Timeout",
+        "MessageRetentionPeriod", "ReceiveMessageWaitTimeSeconds", "RedrivePolicy", "SecretString", "TimeToLiveSpecification", "Timeout",
         "VisibilityTimeout",
     ];
     let mut resolved = Map::new();

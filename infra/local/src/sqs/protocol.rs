@@ -174,7 +174,10 @@ async fn receive(service: &Service, queue: &str, request: &ReceiveMessage) -> Re
     let receive = Receive {
         maximum,
         visibility_timeout: visibility.map(|it| within("VisibilityTimeout", it, 43_200)).transpose()?,
-        wait: within("WaitTimeSeconds", request.wait_time_seconds.unwrap_or(0), 20)?,
+        wait: match request.wait_time_seconds {
+            Some(seconds) => within("WaitTimeSeconds", seconds, 20)?,
+            None => service.queue(queue)?.receive_wait,
+        },
     };
     let messages = service.receive(queue, receive).await?;
     if messages.is_empty() {
@@ -217,6 +220,7 @@ async fn attributes(service: &Service, queue: &str, wanted: &[String]) -> Result
     put("ApproximateNumberOfMessagesNotVisible", counts.in_flight.to_string());
     put("ApproximateNumberOfMessagesDelayed", counts.delayed.to_string());
     put("VisibilityTimeout", settings.visibility_timeout.as_secs().to_string());
+    put("ReceiveMessageWaitTimeSeconds", settings.receive_wait.as_secs().to_string());
     put("DelaySeconds", settings.delay.as_secs().to_string());
     put("MessageRetentionPeriod", settings.retention.as_secs().to_string());
     put("MaximumMessageSize", SIZE_LIMIT.to_string());

@@ -38,6 +38,8 @@ pub struct Queue {
     pub id: String,
     pub visibility_timeout: Duration,
     pub delay: Duration,
+    /// How long a receive waits that doesn't say so itself.
+    pub receive_wait: Duration,
     pub retention: Duration,
     pub redrive: Option<Redrive>,
 }
@@ -136,6 +138,7 @@ pub(super) fn queue(id: &str, properties: &Map<String, Value>) -> Result<Queue> 
         id: id.to_owned(),
         visibility_timeout: seconds("VisibilityTimeout", 30)?,
         delay: seconds("DelaySeconds", 0)?,
+        receive_wait: seconds("ReceiveMessageWaitTimeSeconds", 0)?,
         retention: seconds("MessageRetentionPeriod", 345_600)?,
         redrive,
     })

@@ -1,0 +1,159 @@
+//! DynamoDB on loopback, over a SQLite file: tables from the template, expired items swept every minute.
+
+use std::path::Path;
+use std::time::Duration;
+
+use dynoxide::Database;
+use dynoxide::actions::create_table::CreateTableRequest;
+use dynoxide::actions::update_time_to_live::{TimeToLiveSpecification, UpdateTimeToLiveRequest};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::error::{Error, Result};
+use crate::http;
+use crate::shutdown::stopped;
+use crate::template::{KeyAttribute, Table};
+
+/// How often expired items are deleted. AWS takes up to two days for it; readers must filter in any case.
+const SWEEP_EVERY: Duration = Duration::from_mins(1);
+
+/// The running DynamoDB server.
+pub struct DynamoDb {
+    /// Base URL, e.g. `http://127.0.0.1:8000`.
+    pub endpoint: String,
+    server: JoinHandle<()>,
+    sweeper: JoinHandle<()>,
+    stop: watch::Sender<bool>,
+}
+
+impl DynamoDb {
+    /// Opens the file, creates the tables that it lacks and serves them on a free port.
+    pub async fn start(file: &Path, tables: &[Table]) -> Result<Self> {
+        let path = file.to_str().ok_or_else(|| Error::Store(format!("{} isn't UTF-8", file.display())))?;
+        let database = Database::new(path).map_err(|error| Error::store(path, error))?;
+        for table in tables {
+            create(&database, table)?;
+        }
+        let (listener, address) = http::listen(0).await?;
+        let (stop, watched) = watch::channel(false);
+        let mut until = watched.clone();
+        let served = database.clone();
+        let server = tokio::spawn(async move {
+            let shutdown = async move { stopped(&mut until).await };
+            if let Err(error) = dynoxide::server::serve_with_shutdown(listener, served, shutdown).await {
+                eprintln!("dynamodb: {error}");
+            }
+        });
+        let sweeper = tokio::spawn(sweep(database, watched));
+        Ok(Self { endpoint: format!("http://{address}"), server, sweeper, stop })
+    }
+
+    /// Stops serving.
+    pub async fn stop(self) {
+        let _ = self.stop.send(true);
+        // A client that keeps its connection busy must not hold the stop.
+        let _ = tokio::time::timeout(Duration::from_secs(2), self.server).await;
+        let _ = self.sweeper.await;
+    }
+}
+
+async fn sweep(database: Database, mut stop: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(SWEEP_EVERY) => {}
+            () = stopped(&mut stop) => return,
+        }
+        let database = database.clone();
+        match tokio::task::spawn_blocking(move || database.sweep_ttl()).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => eprintln!("dynamodb: expired items: {error}"),
+            Err(error) => eprintln!("dynamodb: expired items: {error}"),
+        }
+    }
+}
+
+/// Creates a table unless it is there; one of another shape than the template's is refused.
+fn create(database: &Database, table: &Table) -> Result<()> {
+    let failed = |error: &dyn std::fmt::Display| Error::Store(format!("table {}: {error}", table.id));
+    let expected = shape(&request(table));
+    if let Some(metadata) = database.get_table_metadata(&table.id).map_err(|error| failed(&error))? {
+        let described = describe(database, &metadata.table_name)?;
+        if shape(&described) == expected {
+            return Ok(());
+        }
+        let message = "its keys or indexes in template.yaml have changed; start once with --fresh";
+        return Err(failed(&message));
+    }
+    let create: CreateTableRequest =
+        serde_json::from_value(request(table)).map_err(|error| failed(&error))?;
+    database.create_table(create).map_err(|error| failed(&error))?;
+    if let Some(attribute) = &table.expiry_attribute {
+        let specification = TimeToLiveSpecification { attribute_name: attribute.clone(), enabled: true };
+        let request = UpdateTimeToLiveRequest {
+            table_name: table.id.clone(),
+            time_to_live_specification: specification,
+        };
+        database.update_time_to_live(request).map_err(|error| failed(&error))?;
+    }
+    Ok(())
+}
+
+fn describe(database: &Database, name: &str) -> Result<Value> {
+    let failed = |error: &dyn std::fmt::Display| Error::Store(format!("table {name}: {error}"));
+    let request = serde_json::from_value(json!({ "TableName": name })).map_err(|error| failed(&error))?;
+    let described = database.describe_table(request).map_err(|error| failed(&error))?;
+    let described = serde_json::to_value(described).map_err(|error| failed(&error))?;
+    Ok(described.get("Table").cloned().unwrap_or_default())
+}
+
+/// What makes two tables the same to their users: keys with types, and indexes.
+fn shape(table: &Value) -> Value {
+    let list = |name: &str| table.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
+    let sorted = |mut items: Vec<String>| {
+        items.sort();
+        items
+    };
+    let schema = |owner: &Value| owner.get("KeySchema").cloned().unwrap_or_default().to_string();
+    let index = |index: &Value| format!("{} {}", index["IndexName"], schema(index));
+    let attribute = |it: &Value| format!("{} {}", it["AttributeName"], it["AttributeType"]);
+    json!({
+        "keys": schema(table),
+        "attributes": sorted(list("AttributeDefinitions").iter().map(attribute).collect()),
+        "indexes": sorted(list("GlobalSecondaryIndexes").iter().map(index).collect()),
+    })
+}
+
+fn request(table: &Table) -> Value {
+    let schema = |keys: &[KeyAttribute]| {
+        let kinds = ["HASH", "RANGE"];
+        keys.iter()
+            .zip(kinds)
+            .map(|(key, kind)| json!({ "AttributeName": key.name, "KeyType": kind }))
+            .collect::<Vec<_>>()
+    };
+    let mut attributes: Vec<Value> = vec![];
+    for key in table.keys.iter().chain(table.indexes.iter().flat_map(|index| &index.keys)) {
+        let attribute = json!({ "AttributeName": key.name, "AttributeType": key.kind });
+        if !attributes.contains(&attribute) {
+            attributes.push(attribute);
+        }
+    }
+    let index = |index: &crate::template::Index| {
+        json!({
+            "IndexName": index.name,
+            "KeySchema": schema(&index.keys),
+            "Projection": { "ProjectionType": "ALL" },
+        })
+    };
+    let mut request = json!({
+        "TableName": table.id,
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": attributes,
+        "KeySchema": schema(&table.keys),
+    });
+    if !table.indexes.is_empty() {
+        request["GlobalSecondaryIndexes"] = table.indexes.iter().map(index).collect();
+    }
+    request
+}

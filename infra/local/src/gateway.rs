@@ -1,0 +1,134 @@
+//! API Gateway's HTTP API: routes from the template, a Lambda event for each request, the portal's files for the rest.
+
+mod event;
+mod portal;
+mod reply;
+mod routes;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, StatusCode};
+use hyper::body::Incoming;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::http::{Answer, BodyError, json as json_answer, read_body, serve};
+use crate::runtime::{InvokeError, Outcome, RuntimeHost};
+use crate::template::Function;
+use event::Context;
+use portal::Portal;
+pub use routes::Routes;
+
+/// API Gateway's own limits.
+const BODY_LIMIT: usize = 10 * 1024 * 1024;
+const HEADER_LIMIT: usize = 10_240;
+const INTEGRATION_TIME: Duration = Duration::from_secs(30);
+
+/// The running gateway.
+pub struct Gateway {
+    task: JoinHandle<()>,
+    stop: watch::Sender<bool>,
+}
+
+/// What every request is answered with.
+struct State {
+    routes: Routes,
+    runtime: Arc<RuntimeHost>,
+    portal: Portal,
+}
+
+impl Gateway {
+    /// Serves the routes of `functions` and the files of the folder `portal`.
+    pub fn start(
+        listener: TcpListener,
+        functions: &[Function],
+        runtime: Arc<RuntimeHost>,
+        portal: PathBuf,
+    ) -> Self {
+        let state = Arc::new(State { routes: Routes::new(functions), runtime, portal: Portal::new(portal) });
+        let (stop, stopped) = watch::channel(false);
+        let handler = move |request| {
+            let state = Arc::clone(&state);
+            async move { state.answer(request).await }
+        };
+        Self { task: tokio::spawn(serve(listener, handler, stopped)), stop }
+    }
+
+    /// Takes no more requests and lets open ones finish for a moment.
+    pub async fn stop(self) {
+        let _ = self.stop.send(true);
+        let _ = self.task.await;
+    }
+}
+
+fn message(status: StatusCode, text: &str) -> Answer {
+    json_answer(status, &json!({ "message": text }))
+}
+
+impl State {
+    async fn answer(&self, request: Request<Incoming>) -> Answer {
+        let (parts, body) = request.into_parts();
+        if !is_local_host(&parts.headers) {
+            // Otherwise any web page could reach this server under a name of its own (DNS rebinding).
+            return message(StatusCode::MISDIRECTED_REQUEST, "This server answers on localhost only");
+        }
+        let path = parts.uri.path();
+        if path != "/v1" && !path.starts_with("/v1/") {
+            return self.portal.answer(&parts.method, path).await;
+        }
+        let target_length = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
+        let header_length: usize = parts.headers.values().map(http::HeaderValue::len).sum();
+        if target_length + header_length > HEADER_LIMIT {
+            return message(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Request Header Fields Too Large");
+        }
+        let Some(route) = self.routes.find(parts.method.as_str(), path) else {
+            return message(StatusCode::NOT_FOUND, "Not Found");
+        };
+        let body = match read_body(body, BODY_LIMIT).await {
+            Ok(body) => body,
+            Err(BodyError::TooLarge) => {
+                return message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
+            }
+            Err(BodyError::Broken) => return message(StatusCode::BAD_REQUEST, "Bad Request"),
+        };
+        let Some(event) = Context::new(&parts, &route).event(&body) else {
+            return message(StatusCode::BAD_REQUEST, "Bad Request");
+        };
+        let event = Bytes::from(event.to_string());
+        match timeout(INTEGRATION_TIME, self.runtime.invoke(&route.function, event)).await {
+            Ok(Ok(Outcome::Success(body))) => reply::from_function(&body).unwrap_or_else(internal_error),
+            Ok(Ok(Outcome::Failure(error))) => {
+                eprintln!("{} failed: {error}", route.function);
+                internal_error()
+            }
+            Ok(Err(InvokeError::TooLarge)) => {
+                message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large")
+            }
+            Ok(Err(InvokeError::UnknownFunction)) => internal_error(),
+            Ok(Err(InvokeError::Throttled | InvokeError::Stopping)) | Err(_) => {
+                message(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
+            }
+        }
+    }
+}
+
+fn internal_error() -> Answer {
+    message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
+}
+
+/// Whether the request was meant for this machine's own loopback name.
+fn is_local_host(headers: &HeaderMap) -> bool {
+    let Some(host) = headers.get(http::header::HOST).and_then(|host| host.to_str().ok()) else { return false };
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        Some(_) => host,
+        None => host,
+    };
+    matches!(name, "127.0.0.1" | "[::1]") || name.eq_ignore_ascii_case("localhost")
+}
