@@ -14,7 +14,7 @@ mod transaction;
 pub use database::{Conn, TenantDb};
 pub use error::{Constraint, Error, Result};
 pub use practices::Practices;
-pub use transaction::Transient;
+pub use transaction::{Transaction, Transient, again};
 
 /// Runs one piece of code on the typed connection of either engine.
 ///

@@ -44,7 +44,11 @@ impl std::fmt::Debug for ApiKey {
 impl ApiKey {
     /// A new key from 48 random bytes.
     pub fn from_random(mode: Mode, random: &[u8; 48]) -> Self {
-        Self { mode, id: KeyId(base62(&random[..16], KEY_ID_LENGTH)), secret: base62(&random[16..], SECRET_LENGTH) }
+        Self {
+            mode,
+            id: KeyId(base62(&random[..16], KEY_ID_LENGTH)),
+            secret: base62(&random[16..], SECRET_LENGTH),
+        }
     }
 
     /// The key of a text, if its form and checksum hold.
@@ -53,9 +57,9 @@ impl ApiKey {
         let mut parts = text[mode.prefix().len()..].split('_');
         let (id, secret, checksum) = (parts.next()?, parts.next()?, parts.next()?);
         let well_formed = parts.next().is_none()
-            && [(id, KEY_ID_LENGTH), (secret, SECRET_LENGTH), (checksum, CHECKSUM_LENGTH)]
-                .iter()
-                .all(|(part, length)| part.len() == *length && part.bytes().all(|b| b.is_ascii_alphanumeric()));
+            && [(id, KEY_ID_LENGTH), (secret, SECRET_LENGTH), (checksum, CHECKSUM_LENGTH)].iter().all(
+                |(part, length)| part.len() == *length && part.bytes().all(|b| b.is_ascii_alphanumeric()),
+            );
         if !well_formed {
             return None;
         }

@@ -53,7 +53,9 @@ impl std::fmt::Debug for TokenRing {
 
 #[derive(Debug, thiserror::Error)]
 pub enum RingError {
-    #[error("the token keys are not JSON of the form {{\"active\":\"<kid>\",\"keys\":{{\"<kid>\":\"<base64>\"}}}}")]
+    #[error(
+        "the token keys are not JSON of the form {{\"active\":\"<kid>\",\"keys\":{{\"<kid>\":\"<base64>\"}}}}"
+    )]
     Malformed,
     #[error("token key {0:?} is not base64 of at least 32 bytes")]
     WeakKey(String),
@@ -115,8 +117,10 @@ impl TokenRing {
     /// Signs any claims with the active key.
     pub fn sign(&self, claims: &Claims) -> Result<String, RingError> {
         let header = Header { kid: Some(self.active.clone()), ..Header::new(Algorithm::HS256) };
-        let secret = self.keys.get(&self.active).ok_or_else(|| RingError::NoActiveKey(self.active.clone()))?;
-        jsonwebtoken::encode(&header, claims, &EncodingKey::from_secret(secret)).map_err(|_| RingError::Signing)
+        let secret =
+            self.keys.get(&self.active).ok_or_else(|| RingError::NoActiveKey(self.active.clone()))?;
+        jsonwebtoken::encode(&header, claims, &EncodingKey::from_secret(secret))
+            .map_err(|_| RingError::Signing)
     }
 
     /// The claims of a token that is ours and valid at `now`. Fails closed: every claim must be there and right, and no
@@ -134,12 +138,17 @@ impl TokenRing {
         // The times are checked below, against the clock that was handed in.
         validation.validate_exp = false;
         validation.validate_nbf = false;
-        let claims = jsonwebtoken::decode::<Claims>(token, &DecodingKey::from_secret(secret), &validation).ok()?.claims;
+        let claims = jsonwebtoken::decode::<Claims>(token, &DecodingKey::from_secret(secret), &validation)
+            .ok()?
+            .claims;
         let now = now.as_second();
         let in_time = now < claims.exp
             && claims.nbf <= now + LEEWAY_SECONDS
             && claims.iat <= now + LEEWAY_SECONDS
-            && claims.exp.checked_sub(claims.iat).is_some_and(|life| (0..=LIFETIME.as_secs()).contains(&life));
+            && claims
+                .exp
+                .checked_sub(claims.iat)
+                .is_some_and(|life| (0..=LIFETIME.as_secs()).contains(&life));
         in_time.then_some(claims)
     }
 }
@@ -182,7 +191,8 @@ mod tests {
 
     #[test]
     fn a_rotation_keeps_tokens_of_the_key_before() {
-        let old = TokenRing::from_secret(&SECRET.replace(r#""active":"b""#, r#""active":"a""#), "us").unwrap();
+        let old =
+            TokenRing::from_secret(&SECRET.replace(r#""active":"b""#, r#""active":"a""#), "us").unwrap();
         let ring = TokenRing::from_secret(SECRET, "us").unwrap();
         assert!(ring.verify(&old.sign(&claims()).unwrap(), now()).is_some());
     }
@@ -224,9 +234,17 @@ mod tests {
 
     #[test]
     fn weak_or_missing_signing_keys_are_refused() {
-        for secret in ["", "{}", r#"{"active":"a","keys":{}}"#, r#"{"active":"a","keys":{"a":""}}"#, r#"{"active":"a","a":"short"}"#] {
+        for secret in [
+            "",
+            "{}",
+            r#"{"active":"a","keys":{}}"#,
+            r#"{"active":"a","keys":{"a":""}}"#,
+            r#"{"active":"a","a":"short"}"#,
+        ] {
             assert!(TokenRing::from_secret(secret, "us").is_err(), "{secret}");
         }
-        assert!(TokenRing::from_secret(r#"{"active":"a","a":"0123456789abcdef0123456789abcdef"}"#, "us").is_ok());
+        assert!(
+            TokenRing::from_secret(r#"{"active":"a","a":"0123456789abcdef0123456789abcdef"}"#, "us").is_ok()
+        );
     }
 }

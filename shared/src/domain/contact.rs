@@ -32,9 +32,9 @@ pub fn is_email(text: &str) -> bool {
         && !local.starts_with('.')
         && !local.ends_with('.')
         && !local.contains("..")
-        && local.chars().all(|c| {
-            !c.is_control() && (c.is_alphanumeric() || "!#$%&'*+-/=?^_`{|}~.".contains(c))
-        });
+        && local
+            .chars()
+            .all(|c| !c.is_control() && (c.is_alphanumeric() || "!#$%&'*+-/=?^_`{|}~.".contains(c)));
     let labels: Vec<&str> = domain.split('.').collect();
     let label_ok = |label: &&str| {
         (1..=63).contains(&label.len())

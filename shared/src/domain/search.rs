@@ -98,13 +98,23 @@ mod tests {
     fn finds(search: &str) -> bool {
         let words = words_of(["José-Luis", "O'Hara"], Some("Jose@Example.com"), ["(212) 555-0123"]);
         let prefixes = prefixes_of(search);
-        !prefixes.is_empty() && prefixes.iter().all(|prefix| words.iter().any(|word| word.starts_with(prefix)))
+        !prefixes.is_empty()
+            && prefixes.iter().all(|prefix| words.iter().any(|word| word.starts_with(prefix)))
     }
 
     #[test]
     fn a_person_is_found_by_any_part_in_any_spelling() {
         for search in [
-            "jose", "JOSÉ", "lui har", "o'hara", "jose@ex", "555-0123", "(555) 0123", "5550123", "212 555 0123", "0123",
+            "jose",
+            "JOSÉ",
+            "lui har",
+            "o'hara",
+            "jose@ex",
+            "555-0123",
+            "(555) 0123",
+            "5550123",
+            "212 555 0123",
+            "0123",
             "hara 555-0123",
         ] {
             assert!(finds(search), "{search}");

@@ -23,7 +23,13 @@ impl LogRow {
 }
 
 /// Writes one row; belongs in the transaction of the change it tells of.
-pub async fn append(conn: &mut Conn, table_name: &str, action: &str, record_id: i64, at: Timestamp) -> Result<LogId> {
+pub async fn append(
+    conn: &mut Conn,
+    table_name: &str,
+    action: &str,
+    record_id: i64,
+    at: Timestamp,
+) -> Result<LogId> {
     Ok(on!(conn, c => sqlx::query_scalar(
         "insert into log (table_name, action, record_id, logged_at) values ($1, $2, $3, $4) returning log_id",
     ).bind(table_name).bind(action).bind(record_id).bind(at.to_sqlx()).fetch_one(c).await)?)

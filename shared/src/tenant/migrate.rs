@@ -1,10 +1,6 @@
 //! Creating and upgrading a practice's schema. Requests never do; deployments and the local stack do.
 
-use super::{
-    Error, Result, TenantDb, database::Pool,
-    on,
-    practices::connect,
-};
+use super::{Error, Result, TenantDb, database::Pool, on, practices::connect};
 use crate::{auth::PracticeGrant, domain::PracticePass};
 
 /// Brings the database at `dsn` to the newest schema and makes it `grant`'s practice's own. Run again, it changes nothing.
@@ -17,7 +13,7 @@ pub async fn migrate(grant: &PracticeGrant, dsn: &str, time_zone: jiff::tz::Time
         Pool::Sqlite(pool) => sqlx::migrate!("migrations/sqlite").run(pool).await?,
         Pool::Postgres(pool) => sqlx::migrate!("migrations/postgres").run(pool).await?,
     }
-    db.in_transaction::<(), Error, _>(async |conn| {
+    crate::in_transaction!(db, Error, conn => {
         on!(&mut *conn, c => sqlx::query(
             "insert into tenant_identity (singleton, ppass) values (1, $1) on conflict (singleton) do nothing",
         ).bind(grant.practicepass().as_str()).execute(c).await.map(|_| ()))?;
@@ -28,8 +24,7 @@ pub async fn migrate(grant: &PracticeGrant, dsn: &str, time_zone: jiff::tz::Time
             .is_ok_and(|owner| &owner == grant.practicepass())
             .then_some(())
             .ok_or(Error::WrongDatabase)
-    })
-    .await?;
+    })?;
     Ok(db)
 }
 

@@ -14,10 +14,7 @@ use sqlx::{
 };
 use tokio::sync::OnceCell;
 
-use super::{
-    Error, Result, TenantDb,
-    database::Pool,
-};
+use super::{Error, Result, TenantDb, database::Pool};
 use crate::{auth::PracticeGrant, domain::PracticePass};
 
 /// Where a practice's database is; from the practice registry alone.
@@ -71,7 +68,9 @@ impl Practices {
         let opened = cell
             .get_or_try_init(async || {
                 let location = locate().await?;
-                Ok(open(practicepass, &location, self.max_connections.unwrap_or(CONNECTIONS)).await?)
+                open(practicepass, &location, self.max_connections.unwrap_or(CONNECTIONS))
+                    .await
+                    .map_err(E::from)
             })
             .await?;
         Ok(opened.clone())
@@ -84,9 +83,11 @@ impl Practices {
             let oldest = entries.iter().min_by_key(|(_, entry)| entry.used).map(|(pass, _)| pass.clone());
             oldest.and_then(|pass| entries.remove(&pass));
         }
-        let entry = entries
-            .entry(practicepass.clone())
-            .or_insert_with(|| Entry { cell: Arc::default(), opened: now, used: now });
+        let entry = entries.entry(practicepass.clone()).or_insert_with(|| Entry {
+            cell: Arc::default(),
+            opened: now,
+            used: now,
+        });
         entry.used = now;
         entry.cell.clone()
     }
@@ -130,6 +131,10 @@ impl TenantDb {
         let owner: Option<String> = super::on!(&mut conn, c => sqlx::query_scalar(
             "select ppass from tenant_identity where singleton = 1",
         ).fetch_optional(c).await)?;
-        if owner.as_deref() == Some(self.practicepass().as_str()) { Ok(()) } else { Err(Error::WrongDatabase) }
+        if owner.as_deref() == Some(self.practicepass().as_str()) {
+            Ok(())
+        } else {
+            Err(Error::WrongDatabase)
+        }
     }
 }

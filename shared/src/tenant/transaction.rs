@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use sqlx::Connection;
-
 use super::{Conn, Error, Result, TenantDb, on};
 
 /// Whether the same work may succeed when it is simply done again.
@@ -19,62 +17,92 @@ impl Transient for Error {
 
 const ATTEMPTS: u32 = 5;
 
-impl TenantDb {
-    /// Runs `work` in a transaction that holds the write lock of the database (`SQLite`) or runs READ COMMITTED
-    /// (`PostgreSQL`): committed when `work` succeeds, else rolled back before this returns, for a transaction that is
-    /// merely dropped holds its locks for as long as Lambda keeps the environment frozen. Contention is tried again up
-    /// to five times with all of `work`.
-    pub async fn in_transaction<T, E, W>(&self, mut work: W) -> Result<T, E>
-    where
-        W: AsyncFnMut(&mut Conn) -> Result<T, E>,
-        E: From<Error> + Transient,
-    {
+/// Runs code in a transaction that holds the write lock of the database (`SQLite`) or runs READ COMMITTED
+/// (`PostgreSQL`): committed when the code succeeds, else rolled back before this returns, for a transaction that is
+/// merely dropped holds its locks for as long as Lambda keeps the environment frozen. Contention is tried again, up to
+/// five times, with all of the code.
+///
+/// `in_transaction!(db, Error, conn => { …; Ok(value) })` is a `Result<_, Error>`; `conn` is a `&mut Conn`.
+///
+/// A macro because a function over async closures gives futures that the compiler can't show to be `Send`.
+#[macro_export]
+macro_rules! in_transaction {
+    ($db:expr, $error:ty, $conn:ident => $work:expr) => {{
+        let db: &$crate::tenant::TenantDb = &$db;
         let mut attempt = 1;
         loop {
-            let result = self.once(&mut work).await;
-            match result {
-                Err(error) if error.is_transient() && attempt < ATTEMPTS => {
-                    tokio::time::sleep(Duration::from_millis(u64::from(10 * attempt * attempt))).await;
-                    attempt += 1;
-                }
-                result => return result,
+            let mut transaction = match db.begin().await {
+                Ok(transaction) => transaction,
+                Err(error) => break ::std::result::Result::<_, $error>::Err(error.into()),
+            };
+            let result: ::std::result::Result<_, $error> = {
+                let $conn: &mut $crate::tenant::Conn = &mut transaction.conn;
+                async { $work }.await
+            };
+            let result = transaction.end(result).await;
+            if !$crate::tenant::again(&result, &mut attempt).await {
+                break result;
             }
         }
-    }
+    }};
+}
 
-    async fn once<T, E, W>(&self, work: &mut W) -> Result<T, E>
-    where
-        W: AsyncFnMut(&mut Conn) -> Result<T, E>,
-        E: From<Error>,
-    {
-        let mut conn = self.connection().await?;
-        let begin = match &conn {
+/// A transaction under way; [`in_transaction!`] makes and ends it.
+pub struct Transaction {
+    #[doc(hidden)]
+    pub conn: Conn,
+    ended: bool,
+}
+
+impl Drop for Transaction {
+    /// One that has no known end (a request that was given up, a commit that failed) takes its connection with it:
+    /// a connection in an unknown state must not go back to the pool.
+    fn drop(&mut self) {
+        match &mut self.conn {
+            _ if self.ended => (),
+            Conn::Sqlite(connection) => connection.close_on_drop(),
+            Conn::Postgres(connection) => connection.close_on_drop(),
+        }
+    }
+}
+
+impl TenantDb {
+    #[doc(hidden)]
+    pub async fn begin(&self) -> Result<Transaction> {
+        let mut transaction = Transaction { conn: self.connection().await?, ended: false };
+        let begin = match &transaction.conn {
             Conn::Sqlite(_) => "BEGIN IMMEDIATE",
             Conn::Postgres(_) => "BEGIN",
         };
-        execute(&mut conn, begin).await?;
-        let result = work(&mut conn).await;
+        transaction.execute(begin).await?;
+        Ok(transaction)
+    }
+}
+
+impl Transaction {
+    #[doc(hidden)]
+    pub async fn end<T, E: From<Error>>(mut self, result: Result<T, E>) -> Result<T, E> {
         let end = if result.is_ok() { "COMMIT" } else { "ROLLBACK" };
-        if let Err(error) = execute(&mut conn, end).await {
-            // A connection in an unknown state must not go back to the pool.
-            discard(conn).await;
-            return result.and(Err(error.into()));
+        match self.execute(end).await {
+            Ok(()) => self.ended = true,
+            Err(error) => return result.and(Err(error.into())),
         }
         result
     }
-}
 
-async fn execute(conn: &mut Conn, statement: &'static str) -> Result<()> {
-    on!(conn, c => sqlx::raw_sql(statement).execute(c).await.map(|_| ()))?;
-    Ok(())
-}
-
-async fn discard(conn: Conn) {
-    let closed = match conn {
-        Conn::Sqlite(connection) => connection.detach().close_hard().await,
-        Conn::Postgres(connection) => connection.detach().close_hard().await,
-    };
-    if let Err(error) = closed {
-        tracing::debug!(%error, "a broken connection could not be closed");
+    async fn execute(&mut self, statement: &'static str) -> Result<()> {
+        on!(&mut self.conn, c => sqlx::raw_sql(statement).execute(c).await.map(|_| ()))?;
+        Ok(())
     }
+}
+
+/// Waits and says yes when the work should be done again.
+#[doc(hidden)]
+pub async fn again<T, E: Transient>(result: &Result<T, E>, attempt: &mut u32) -> bool {
+    let again = result.as_ref().is_err_and(Transient::is_transient) && *attempt < ATTEMPTS;
+    if again {
+        tokio::time::sleep(Duration::from_millis(u64::from(10 * *attempt * *attempt))).await;
+        *attempt += 1;
+    }
+    again
 }

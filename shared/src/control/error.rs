@@ -1,0 +1,61 @@
+//! What can go wrong with a store of the control plane.
+
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Not reachable, throttled or failing on its side; the caller may try again.
+    #[error("{service} is unavailable: {reason}")]
+    Unavailable { service: &'static str, reason: String },
+    /// A conditional write found another state than it was made for.
+    #[error("the state had changed")]
+    ConditionFailed,
+    #[error("{service} refused: {reason}")]
+    Refused { service: &'static str, reason: String },
+    /// An item that can't be read or written in its documented form.
+    #[error("an item is malformed: {0}")]
+    Malformed(String),
+    #[error("{0} is not configured")]
+    NotConfigured(&'static str),
+}
+
+/// Error codes after which the same call may succeed (AWS SDK reference, "Retry behavior").
+const TRANSIENT: [&str; 11] = [
+    "ThrottlingException",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "LimitExceededException",
+    "InternalServerError",
+    "InternalServiceError",
+    "InternalFailure",
+    "ServiceUnavailable",
+    "TransactionInProgressException",
+    "RequestThrottled",
+    "ThrottledException",
+];
+
+impl Error {
+    pub(super) fn from_sdk<E, R>(service: &'static str, error: &SdkError<E, R>) -> Self
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+        R: std::fmt::Debug,
+    {
+        let SdkError::ServiceError(service_error) = error else {
+            return Self::Unavailable { service, reason: error.to_string() };
+        };
+        let code = service_error.err().code().unwrap_or("unknown");
+        let message = service_error.err().message().unwrap_or_default();
+        let cancelled = code == "TransactionCanceledException";
+        if code == "ConditionalCheckFailedException"
+            || (cancelled && message.contains("ConditionalCheckFailed"))
+        {
+            Self::ConditionFailed
+        } else if TRANSIENT.contains(&code) || (cancelled && message.contains("TransactionConflict")) {
+            Self::Unavailable { service, reason: code.to_owned() }
+        } else {
+            Self::Refused { service, reason: format!("{code}: {message}") }
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Integer ids from blocks leased off a counter, so that no call waits at a hot item.
+
+use std::{ops::Range, sync::Arc};
+
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
+use tokio::sync::Mutex;
+
+use super::{
+    Error, Result, Store, Table,
+    store::{SERVICE, key},
+};
+use crate::domain::ids::MAX_SAFE_INTEGER;
+
+/// Ids of one kind, unique over all environments, rising within one. Those of a block that an environment leased and
+/// never used are skipped.
+#[derive(Clone, Debug)]
+pub struct IdBlocks {
+    counter: &'static str,
+    size: i64,
+    leased: Arc<Mutex<Range<i64>>>,
+}
+
+impl IdBlocks {
+    /// Ids of the counter of this name, leased `size` at a time.
+    pub fn new(counter: &'static str, size: i64) -> Self {
+        Self { counter, size, leased: Arc::default() }
+    }
+
+    /// The next id.
+    ///
+    /// # Errors
+    /// When a new block is needed and the counter can't be raised.
+    pub async fn next(&self, store: &Store) -> Result<i64> {
+        let mut leased = self.leased.lock().await;
+        if leased.is_empty() {
+            *leased = store.lease_ids(self.counter, self.size).await?;
+        }
+        let id = leased.start;
+        leased.start += 1;
+        Ok(id)
+    }
+}
+
+impl Store {
+    async fn lease_ids(&self, counter: &str, size: i64) -> Result<Range<i64>> {
+        let output = self
+            .client()
+            .update_item()
+            .table_name(self.name(Table::Control)?)
+            .set_key(Some(key(format!("COUNTER#{counter}"), "COUNTER")))
+            .update_expression("ADD leased :size")
+            .expression_attribute_values(":size", AttributeValue::N(size.to_string()))
+            .return_values(ReturnValue::UpdatedNew)
+            .send()
+            .await
+            .map_err(|error| Error::from_sdk(SERVICE, &error))?;
+        let end: i64 = output
+            .attributes()
+            .and_then(|it| it.get("leased")?.as_n().ok()?.parse().ok())
+            .filter(|end| *end < MAX_SAFE_INTEGER)
+            .ok_or_else(|| Error::Malformed(format!("the counter {counter}")))?;
+        Ok(end - size + 1..end + 1)
+    }
+}

@@ -1,0 +1,103 @@
+//! The SQS queue of webhook events.
+
+use std::{sync::OnceLock, time::Duration};
+
+use aws_sdk_sqs::{Client, types::SendMessageBatchRequestEntry};
+
+use super::{Error, Result, aws};
+
+/// SQS takes at most so many messages in one call.
+const BATCH: usize = 10;
+
+/// One message to send.
+#[derive(Clone, Debug)]
+pub struct Message {
+    pub body: String,
+    /// For fair queues: a group that sends much doesn't hold up the others. No order is asked for.
+    pub group: String,
+    /// Seconds until it may be received, at most 900.
+    pub delay_seconds: i32,
+}
+
+/// The queue `EVENTS_QUEUE_URL`; the client is built on first use.
+#[derive(Debug, Default)]
+pub struct Queue {
+    client: OnceLock<Client>,
+    url: Option<String>,
+}
+
+impl Queue {
+    pub fn new(url: Option<String>) -> Self {
+        Self { client: OnceLock::new(), url }
+    }
+
+    pub fn with_client(client: Client, url: String) -> Self {
+        Self { client: client.into(), url: Some(url) }
+    }
+
+    /// Sends the messages in batches of ten and tells of each, in order, whether SQS accepted it. Those that were not are
+    /// tried three times.
+    ///
+    /// # Errors
+    /// Only when no URL is configured.
+    pub async fn send(&self, messages: &[Message]) -> Result<Vec<bool>> {
+        let url = self.url.as_deref().ok_or(Error::NotConfigured("EVENTS_QUEUE_URL"))?;
+        let mut accepted = vec![false; messages.len()];
+        for first in (0..messages.len()).step_by(BATCH) {
+            let last = messages.len().min(first + BATCH);
+            let mut open: Vec<usize> = (first..last).collect();
+            for attempt in 0..3_u64 {
+                if open.is_empty() {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(100 * attempt)).await;
+                for index in self.send_batch(url, messages, &open).await {
+                    accepted[index] = true;
+                }
+                open.retain(|index| !accepted[*index]);
+            }
+        }
+        Ok(accepted)
+    }
+
+    /// The indexes that were accepted.
+    async fn send_batch(&self, url: &str, messages: &[Message], open: &[usize]) -> Vec<usize> {
+        let mut request = self.client().send_message_batch().queue_url(url);
+        for &index in open {
+            let message = &messages[index];
+            let entry = SendMessageBatchRequestEntry::builder()
+                .id(index.to_string())
+                .message_body(&message.body)
+                .message_group_id(&message.group)
+                .delay_seconds(message.delay_seconds)
+                .build();
+            match entry {
+                Ok(entry) => request = request.entries(entry),
+                Err(error) => tracing::error!(%error, "a queue message could not be built"),
+            }
+        }
+        match request.send().await {
+            Ok(output) => {
+                for failed in output.failed() {
+                    tracing::warn!(code = failed.code(), "the queue refused a message");
+                }
+                output
+                    .successful()
+                    .iter()
+                    .filter_map(|it| it.id().parse().ok())
+                    .filter(|it| open.contains(it))
+                    .collect()
+            }
+            Err(error) => {
+                tracing::warn!(error = %Error::from_sdk("SQS", &error), "a batch was not sent");
+                Vec::new()
+            }
+        }
+    }
+
+    fn client(&self) -> &Client {
+        self.client.get_or_init(|| {
+            Client::from_conf(aws::config!(aws_sdk_sqs::Config::builder(), "AWS_ENDPOINT_URL_SQS"))
+        })
+    }
+}

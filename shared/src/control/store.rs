@@ -1,0 +1,173 @@
+//! Reading and writing items; every entity's own module says what they hold.
+
+use std::{collections::HashMap, sync::OnceLock};
+
+use aws_sdk_dynamodb::{
+    Client,
+    types::{AttributeValue, Put, TransactWriteItem},
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{Error, Result, aws};
+
+pub(super) const SERVICE: &str = "DynamoDB";
+
+pub type Item = HashMap<String, AttributeValue>;
+
+/// The tables, by what they are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Table {
+    /// Partners, API keys, practices, subscriptions, dispatch states, id counters. Key `pk`, `sk`; index `gsi1`.
+    Control,
+    /// Webhook deliveries. Key `pk`; indexes `byId`, `bySubscription`, `feed`, `due`.
+    Deliveries,
+    /// Call records. Key `pk`, `sk`.
+    Activity,
+    /// What is soon forgotten: idempotency records, rate windows. Key `pk`.
+    Ledger,
+}
+
+/// The tables' names; a function that doesn't use a table isn't told its name.
+#[derive(Clone, Debug, Default)]
+pub struct TableNames {
+    /// `CONTROL_TABLE`
+    pub control: Option<String>,
+    /// `DELIVERIES_TABLE`
+    pub deliveries: Option<String>,
+    /// `ACTIVITY_TABLE`
+    pub activity: Option<String>,
+    /// `LEDGER_TABLE`
+    pub ledger: Option<String>,
+}
+
+/// The control plane. The client is built on first use.
+#[derive(Debug, Default)]
+pub struct Store {
+    client: OnceLock<Client>,
+    names: TableNames,
+}
+
+impl Store {
+    pub fn new(names: TableNames) -> Self {
+        Self { client: OnceLock::new(), names }
+    }
+
+    /// With a client of the caller's, as tests and the local stack have.
+    pub fn with_client(client: Client, names: TableNames) -> Self {
+        Self { client: client.into(), names }
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        self.client.get_or_init(|| {
+            Client::from_conf(aws::config!(aws_sdk_dynamodb::Config::builder(), "AWS_ENDPOINT_URL_DYNAMODB"))
+        })
+    }
+
+    pub(super) fn name(&self, table: Table) -> Result<&str> {
+        let (name, variable) = match table {
+            Table::Control => (&self.names.control, "CONTROL_TABLE"),
+            Table::Deliveries => (&self.names.deliveries, "DELIVERIES_TABLE"),
+            Table::Activity => (&self.names.activity, "ACTIVITY_TABLE"),
+            Table::Ledger => (&self.names.ledger, "LEDGER_TABLE"),
+        };
+        name.as_deref().ok_or(Error::NotConfigured(variable))
+    }
+
+    /// The item with this key, read strongly when `consistent`.
+    pub(super) async fn get<T: DeserializeOwned>(
+        &self,
+        table: Table,
+        key: Item,
+        consistent: bool,
+    ) -> Result<Option<T>> {
+        let output = self
+            .client()
+            .get_item()
+            .table_name(self.name(table)?)
+            .set_key(Some(key))
+            .consistent_read(consistent)
+            .send()
+            .await
+            .map_err(|error| Error::from_sdk(SERVICE, &error))?;
+        output.item.map(from_item).transpose()
+    }
+
+    /// Writes an item that must not exist yet.
+    ///
+    /// # Errors
+    /// [`Error::ConditionFailed`] when it does.
+    pub(super) async fn put_new(&self, table: Table, item: Item) -> Result<()> {
+        self.client()
+            .put_item()
+            .table_name(self.name(table)?)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(pk)")
+            .send()
+            .await
+            .map_err(|error| Error::from_sdk(SERVICE, &error))?;
+        Ok(())
+    }
+
+    /// Writes an item whether or not it exists.
+    pub(super) async fn put(&self, table: Table, item: Item) -> Result<()> {
+        self.client()
+            .put_item()
+            .table_name(self.name(table)?)
+            .set_item(Some(item))
+            .send()
+            .await
+            .map_err(|error| Error::from_sdk(SERVICE, &error))?;
+        Ok(())
+    }
+
+    /// [`Self::put_new`] as a part of a transaction.
+    pub(super) fn new_item(&self, table: Table, item: Item) -> Result<TransactWriteItem> {
+        let put = Put::builder()
+            .table_name(self.name(table)?)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(pk)")
+            .build()
+            .map_err(|error| Error::Malformed(error.to_string()))?;
+        Ok(TransactWriteItem::builder().put(put).build())
+    }
+
+    /// All or none of the writes.
+    pub(super) async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<()> {
+        self.client()
+            .transact_write_items()
+            .set_transact_items(Some(writes))
+            .send()
+            .await
+            .map_err(|error| Error::from_sdk(SERVICE, &error))?;
+        Ok(())
+    }
+}
+
+/// An entity with the attributes that place it in a table.
+pub(super) fn to_item(entity: &impl Serialize, place: &[(&str, String)]) -> Result<Item> {
+    let mut item: Item =
+        serde_dynamo::to_item(entity).map_err(|error| Error::Malformed(error.to_string()))?;
+    item.extend(place.iter().map(|(name, value)| ((*name).to_owned(), AttributeValue::S(value.clone()))));
+    Ok(item)
+}
+
+pub(super) fn from_item<T: DeserializeOwned>(item: Item) -> Result<T> {
+    serde_dynamo::from_item(item).map_err(|error| Error::Malformed(error.to_string()))
+}
+
+pub(super) fn from_items<T: DeserializeOwned>(items: Option<Vec<Item>>) -> Result<Vec<T>> {
+    items.unwrap_or_default().into_iter().map(from_item).collect()
+}
+
+/// `{pk, sk}`
+pub(super) fn key(pk: impl Into<String>, sk: impl Into<String>) -> Item {
+    HashMap::from([
+        ("pk".to_owned(), AttributeValue::S(pk.into())),
+        ("sk".to_owned(), AttributeValue::S(sk.into())),
+    ])
+}
+
+/// `{pk}`
+pub(super) fn pk(pk: impl Into<String>) -> Item {
+    HashMap::from([("pk".to_owned(), AttributeValue::S(pk.into()))])
+}
