@@ -3,12 +3,19 @@
 //! One process serves API Gateway, the Lambda Runtime API, SQS, DynamoDB and schedules on loopback, and runs the very
 //! function binaries that are deployed. template.yaml is the only description of what there is.
 
+pub mod binaries;
+pub mod cli;
+pub mod data_dir;
 pub mod dynamodb;
 pub mod error;
 pub mod gateway;
+pub mod project;
 pub mod runtime;
+pub mod secrets;
 pub mod sqs;
+pub mod stack;
 pub mod template;
+pub mod triggers;
 
 mod clock;
 mod http;

@@ -1,1 +1,111 @@
-fn main() {}
+//! `cargo run`: builds the functions and serves the whole API on this machine.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Parser;
+use officepro_local::binaries;
+use officepro_local::cli::{Cli, Command, Run};
+use officepro_local::data_dir::{self, DataDir};
+use officepro_local::error::{Error, Result};
+use officepro_local::project;
+use officepro_local::runtime::guard;
+use officepro_local::stack::{FrontDoor, Options, Stack, Stores};
+use officepro_local::template::{Template, World};
+use tokio::signal::unix::{SignalKind, signal};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if let Some(Command::Guard { parent, program }) = &cli.command {
+        let error = guard::become_program(*parent, program);
+        eprintln!("{}: {error}", program.display());
+        return ExitCode::FAILURE;
+    }
+    let done = tokio::runtime::Runtime::new()
+        .map_err(|error| Error::Io("the async runtime".to_owned(), error))
+        .and_then(|runtime| runtime.block_on(perform(cli)));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn perform(cli: Cli) -> Result<()> {
+    let root = project::root()?;
+    let data_dir = cli.data_dir.unwrap_or_else(|| root.join(".local"));
+    match cli.command {
+        None => run(&root, &data_dir, cli.run).await,
+        Some(Command::Reset) => {
+            data_dir::reset(&data_dir)?;
+            println!("{} is gone.", data_dir.display());
+            Ok(())
+        }
+        // It was carried out before the async runtime began.
+        Some(Command::Guard { .. }) => Ok(()),
+    }
+}
+
+async fn run(root: &Path, data_dir: &Path, options: Run) -> Result<()> {
+    let data_dir = DataDir::open(data_dir)?;
+    let door = FrontDoor::open(options.port).await?;
+    if options.fresh {
+        data_dir.clear()?;
+    }
+    let template = root.join("template.yaml");
+    let packages = packages(&template)?;
+    let binaries = if options.no_build {
+        binaries::find(root, &packages, options.release)?
+    } else {
+        println!("Building {} functions …", packages.len());
+        binaries::build(root, &packages, options.release).await?
+    };
+
+    let stores = Stores::start(&template, data_dir).await?;
+    let serve = Options {
+        binaries,
+        portal: root.join("infra/portal"),
+        guard: Some(own_program()?),
+        environments: options.environments.into(),
+        every: options.every,
+    };
+    let stack = Stack::start(stores, door, serve).await?;
+    print_banner(&stack);
+    let stopped = wait_for_signal().await;
+    println!("\nStopping …");
+    stack.stop().await;
+    stopped
+}
+
+/// Names of the packages that hold the template's functions.
+fn packages(template: &Path) -> Result<Vec<String>> {
+    let template = Template::read(template, &World::default())?;
+    Ok(template.functions.into_iter().map(|function| function.binary).collect())
+}
+
+fn own_program() -> Result<PathBuf> {
+    std::env::current_exe().map_err(|error| Error::Io("the path of this program".to_owned(), error))
+}
+
+fn print_banner(stack: &Stack) {
+    let base = &stack.base_url;
+    println!("\nOfficePro Partner API on this machine");
+    println!("  Portal   {base}/");
+    println!("  API      {base}/v1");
+    println!("  Data     {}", stack.stores().data_dir().display());
+    println!("Ctrl-C stops it.");
+}
+
+/// Waits for Ctrl-C or a request to end.
+async fn wait_for_signal() -> Result<()> {
+    let failed = |error| Error::Io("a signal handler".to_owned(), error);
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

@@ -68,7 +68,7 @@ impl Shared {
 /// The running Lambda service.
 pub struct RuntimeHost {
     pools: HashMap<String, Arc<Pool>>,
-    api: JoinHandle<()>,
+    api: Mutex<Option<JoinHandle<()>>>,
     stop_workers: watch::Sender<bool>,
     stop_api: watch::Sender<bool>,
 }
@@ -94,7 +94,7 @@ impl RuntimeHost {
             async move { api::handle(&shared, request).await }
         };
         let api = tokio::spawn(http::serve(listener, handler, api_stopped));
-        Ok(Self { pools, api, stop_workers, stop_api })
+        Ok(Self { pools, api: Mutex::new(Some(api)), stop_workers, stop_api })
     }
 
     /// Invokes a function and waits for its answer.
@@ -109,12 +109,16 @@ impl RuntimeHost {
     }
 
     /// Lets running invocations finish for a moment, then ends every process: SIGTERM first, SIGKILL 2 s later.
-    pub async fn stop(self) {
+    /// Those who still hold the host get [`InvokeError::Stopping`] from then on.
+    pub async fn stop(&self) {
         let _ = self.stop_workers.send(true);
         for pool in self.pools.values() {
             pool.stopped().await;
         }
         let _ = self.stop_api.send(true);
-        let _ = self.api.await;
+        let api = self.api.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(api) = api {
+            let _ = api.await;
+        }
     }
 }

@@ -31,6 +31,18 @@ struct State {
     stopping: bool,
 }
 
+impl State {
+    /// The oldest waiting job that somebody still waits for.
+    fn next_waiting(&mut self) -> Option<Job> {
+        while let Some(job) = self.waiting.pop_front() {
+            if !job.reply.is_closed() {
+                return Some(job);
+            }
+        }
+        None
+    }
+}
+
 /// What a worker does next.
 pub(super) enum Turn {
     Work(Job),
@@ -99,7 +111,7 @@ impl Pool {
         if first {
             state.starting = state.starting.saturating_sub(1);
         }
-        if let Some(job) = state.waiting.pop_front() {
+        if let Some(job) = state.next_waiting() {
             return Turn::Work(job);
         }
         let number = state.next_worker;
@@ -130,7 +142,7 @@ impl Pool {
 
     /// A waiting job, for a worker that has only a failure to hand out.
     pub(super) fn take_waiting(&self) -> Option<Job> {
-        self.state().waiting.pop_front()
+        self.state().next_waiting()
     }
 
     /// A worker is gone; `came_up` says whether it ever asked for a job.

@@ -1,0 +1,79 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+/// Runs the OfficePro Partner API on this machine, with demo data.
+#[derive(Debug, Parser)]
+#[command(name = "officepro-local", bin_name = "cargo run --", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub run: Run,
+    /// Folder that keeps everything between runs [default: .local in the project]
+    #[arg(long, global = true, value_name = "FOLDER")]
+    pub data_dir: Option<PathBuf>,
+}
+
+/// Options of the stack itself.
+#[derive(Debug, clap::Args)]
+pub struct Run {
+    /// Port of portal and API on 127.0.0.1
+    #[arg(long, default_value_t = 8080)]
+    pub port: u16,
+    /// Forget everything that earlier runs kept
+    #[arg(long)]
+    pub fresh: bool,
+    /// Build and run the functions as they are deployed: optimised
+    #[arg(long)]
+    pub release: bool,
+    /// Use the binaries of an earlier build
+    #[arg(long)]
+    pub no_build: bool,
+    /// Run all schedules every so many seconds instead of as the template says
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub every: Option<Duration>,
+    /// Most processes of one function
+    #[arg(long, default_value_t = 4, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub environments: u16,
+}
+
+/// What else than running the stack.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Deletes the data folder; refuses while a stack runs in it
+    Reset,
+    /// Becomes a function's binary that ends when the stack does
+    #[command(hide = true)]
+    Guard { parent: u32, program: PathBuf },
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(seconds @ 1..) => Ok(Duration::from_secs(seconds)),
+        _ => Err("give a whole number of seconds from 1".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn schedules_can_be_sped_up_to_one_second() {
+        let cli = Cli::try_parse_from(["local", "--every", "1", "--port", "0", "--data-dir", "x"]).unwrap();
+        assert_eq!(cli.run.every, Some(Duration::from_secs(1)));
+        assert!(Cli::try_parse_from(["local", "--every", "0"]).is_err());
+        assert!(matches!(Cli::try_parse_from(["local", "reset"]).unwrap().command, Some(Command::Reset)));
+    }
+}

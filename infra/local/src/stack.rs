@@ -1,0 +1,175 @@
+//! The whole stack, in two steps: the stores first, so that demo data can be written, then everything that serves.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::data_dir::DataDir;
+use crate::dynamodb::DynamoDb;
+use crate::error::{Error, Result};
+use crate::gateway::Gateway;
+use crate::http;
+use crate::runtime::{Deployed, RuntimeHost, Settings};
+use crate::secrets::Secrets;
+use crate::sqs::SqsServer;
+use crate::template::{REGION, Template, World};
+use crate::triggers::Triggers;
+
+/// How often messages older than their queue's retention are deleted.
+const EXPIRE_EVERY: Duration = Duration::from_mins(1);
+
+/// The running stores.
+pub struct Stores {
+    pub template: Template,
+    pub secrets: Secrets,
+    pub dynamodb: DynamoDb,
+    pub sqs: SqsServer,
+    /// Base URL of the local SQS.
+    pub sqs_endpoint: String,
+    data_dir: DataDir,
+}
+
+impl Stores {
+    /// Reads the template and opens the stores in the data folder.
+    pub async fn start(template: &Path, data_dir: DataDir) -> Result<Self> {
+        let (listener, sqs_endpoint) = SqsServer::listen().await?;
+        let world = World { sqs_endpoint: sqs_endpoint.clone(), parameters: BTreeMap::new() };
+        let template = Template::read(template, &world)?;
+        let folder = data_dir.path();
+        let secrets = Secrets::open(&folder.join("secrets.json"), &template.secrets)?;
+        let dynamodb = DynamoDb::start(&folder.join("dynamodb.sqlite"), &template.tables).await?;
+        let sqs =
+            SqsServer::start(listener, sqs_endpoint.clone(), &folder.join("sqs.sqlite"), &template.queues)?;
+        let released = sqs.service.release_in_flight().await;
+        released.map_err(|error| Error::store("the queues", error))?;
+        Ok(Self { template, secrets, dynamodb, sqs, sqs_endpoint, data_dir })
+    }
+
+    /// The data folder.
+    pub fn data_dir(&self) -> &Path {
+        self.data_dir.path()
+    }
+
+    /// Variables by which the AWS SDK finds the stores instead of AWS.
+    pub fn sdk_environment(&self) -> BTreeMap<String, String> {
+        let variables = [
+            ("AWS_ENDPOINT_URL_DYNAMODB", self.dynamodb.endpoint.as_str()),
+            ("AWS_ENDPOINT_URL_SQS", &self.sqs_endpoint),
+            ("AWS_REGION", REGION),
+            ("AWS_ACCESS_KEY_ID", "local"),
+            ("AWS_SECRET_ACCESS_KEY", "local"),
+        ];
+        variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    }
+
+    /// Stops the stores.
+    pub async fn stop(self) {
+        self.sqs.stop().await;
+        self.dynamodb.stop().await;
+    }
+}
+
+/// The gateway's socket, taken before anything else is begun: a port that is in use is known at once.
+pub struct FrontDoor {
+    /// Where portal and API will be, e.g. `http://127.0.0.1:8080`.
+    pub base_url: String,
+    listener: TcpListener,
+}
+
+impl FrontDoor {
+    /// Takes a port of 127.0.0.1; 0 is any free one.
+    pub async fn open(port: u16) -> Result<Self> {
+        let (listener, address) = http::listen(port).await?;
+        Ok(Self { base_url: format!("http://{address}"), listener })
+    }
+}
+
+/// How the stack serves.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The functions' executables by package name.
+    pub binaries: BTreeMap<String, PathBuf>,
+    /// Folder of the portal's files.
+    pub portal: PathBuf,
+    /// Program that ties a function's life to ours; see [`crate::runtime::guard`].
+    pub guard: Option<PathBuf>,
+    /// Most processes of one function.
+    pub environments: usize,
+    /// Interval of all schedules instead of the template's.
+    pub every: Option<Duration>,
+}
+
+/// The running stack.
+pub struct Stack {
+    /// Where portal and API are, e.g. `http://127.0.0.1:8080`.
+    pub base_url: String,
+    stores: Stores,
+    runtime: Arc<RuntimeHost>,
+    gateway: Gateway,
+    triggers: Triggers,
+    expiry: JoinHandle<()>,
+}
+
+impl Stack {
+    /// Starts everything that serves, on top of the stores.
+    pub async fn start(stores: Stores, door: FrontDoor, options: Options) -> Result<Self> {
+        let functions = &stores.template.functions;
+        let mut environment = stores.sdk_environment();
+        environment.extend(stores.secrets.environment().clone());
+        environment.insert("WEBHOOK_ALLOW_LOOPBACK".to_owned(), "true".to_owned());
+        let mut deployed = vec![];
+        for function in functions {
+            let binary = options.binaries.get(&function.binary).cloned();
+            deployed.push(Deployed {
+                function: function.clone(),
+                binary: binary
+                    .ok_or_else(|| Error::Build(format!("there is no binary of {}", function.binary)))?,
+                environment: environment.clone(),
+            });
+        }
+        let settings = Settings {
+            guard: options.guard,
+            logs: stores.data_dir().join("logs"),
+            environments: options.environments,
+            idle: Duration::from_mins(1),
+        };
+        let runtime = Arc::new(RuntimeHost::start(settings, deployed).await?);
+        let gateway = Gateway::start(door.listener, functions, Arc::clone(&runtime), options.portal);
+        let triggers = Triggers::start(
+            functions,
+            &runtime,
+            &stores.sqs.service,
+            options.every,
+            options.environments,
+        );
+        let queues = Arc::clone(&stores.sqs.service);
+        let expiry = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(EXPIRE_EVERY).await;
+                if let Err(error) = queues.expire().await {
+                    eprintln!("sqs: expired messages: {error}");
+                }
+            }
+        });
+        Ok(Self { base_url: door.base_url, stores, runtime, gateway, triggers, expiry })
+    }
+
+    /// The stores below.
+    pub fn stores(&self) -> &Stores {
+        &self.stores
+    }
+
+    /// Stops in the order in which nothing that was begun is cut off: callers, triggers, functions, stores.
+    pub async fn stop(self) {
+        self.triggers.stop_taking();
+        self.gateway.stop().await;
+        self.runtime.stop().await;
+        self.triggers.finished().await;
+        self.expiry.abort();
+        self.stores.stop().await;
+    }
+}

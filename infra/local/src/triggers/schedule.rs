@@ -1,0 +1,52 @@
+//! A schedule: invokes its function at the start and at every interval, never twice at once.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::random;
+use crate::runtime::{InvokeError, Outcome, RuntimeHost};
+use crate::shutdown::stopped;
+use crate::template::{ACCOUNT, REGION, Schedule};
+
+pub(super) async fn run(
+    function: String,
+    schedule: Schedule,
+    runtime: Arc<RuntimeHost>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut ticks = interval(schedule.every);
+    // An invocation that takes longer than the interval is followed by one at the next tick, not by all it missed.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = stopped(&mut stop) => return,
+        }
+        let event = schedule.input.clone().unwrap_or_else(|| scheduled_event(&schedule.name));
+        match runtime.invoke(&function, Bytes::from(event.to_string())).await {
+            Ok(Outcome::Success(_)) => {}
+            Ok(Outcome::Failure(error)) => eprintln!("{function} ({}) failed: {error}", schedule.name),
+            Err(InvokeError::Stopping) => return,
+            Err(error) => eprintln!("{function} ({}): {error}", schedule.name),
+        }
+    }
+}
+
+/// EventBridge's own event, for a schedule without an Input.
+fn scheduled_event(name: &str) -> Value {
+    json!({
+        "version": "0",
+        "id": random::uuid().unwrap_or_default(),
+        "detail-type": "Scheduled Event",
+        "source": "aws.events",
+        "account": ACCOUNT,
+        "time": jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        "region": REGION,
+        "resources": [format!("arn:aws:events:{REGION}:{ACCOUNT}:rule/{name}")],
+        "detail": {},
+    })
+}
