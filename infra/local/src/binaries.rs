@@ -11,7 +11,11 @@ use tokio::process::Command;
 use crate::error::{Error, Result};
 
 /// Builds the packages and returns each one's executable. Cargo's own output goes to the terminal.
-pub async fn build(workspace: &Path, packages: &[String], release: bool) -> Result<BTreeMap<String, PathBuf>> {
+pub async fn build(
+    workspace: &Path,
+    packages: &[String],
+    release: bool,
+) -> Result<BTreeMap<String, PathBuf>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.current_dir(workspace).args(["build", "--message-format=json-render-diagnostics"]);
@@ -25,7 +29,8 @@ pub async fn build(workspace: &Path, packages: &[String], release: bool) -> Resu
     // They describe the package that cargo runs now, not those that it builds next.
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
-        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") || text == "CARGO_CRATE_NAME" {
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") || text == "CARGO_CRATE_NAME"
+        {
             command.env_remove(name);
         }
     }
@@ -50,7 +55,8 @@ pub async fn build(workspace: &Path, packages: &[String], release: bool) -> Resu
 pub fn find(workspace: &Path, packages: &[String], release: bool) -> Result<BTreeMap<String, PathBuf>> {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from);
     let folder = target.join(if release { "release" } else { "debug" });
-    let existing = packages.iter().map(|name| (name.clone(), folder.join(name))).filter(|(_, path)| path.is_file());
+    let existing =
+        packages.iter().map(|name| (name.clone(), folder.join(name))).filter(|(_, path)| path.is_file());
     only(packages, existing.collect())
 }
 
@@ -78,7 +84,8 @@ mod tests {
     #[test]
     fn only_executables_of_binaries_count() {
         let binary = r#"{"reason":"compiler-artifact","target":{"kind":["bin"],"name":"auth"},"executable":"/t/auth"}"#;
-        let library = r#"{"reason":"compiler-artifact","target":{"kind":["lib"],"name":"auth"},"executable":null}"#;
+        let library =
+            r#"{"reason":"compiler-artifact","target":{"kind":["lib"],"name":"auth"},"executable":null}"#;
         assert_eq!(executable(binary), Some(("auth".to_owned(), PathBuf::from("/t/auth"))));
         assert_eq!(executable(library), None);
         assert_eq!(executable("warning: something"), None);

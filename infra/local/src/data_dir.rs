@@ -49,7 +49,8 @@ pub fn reset(path: &Path) -> Result<()> {
         return Ok(());
     }
     if !path.join(LOCK).is_file() {
-        let message = format!("{} is not a data folder of the local stack; nothing was deleted", path.display());
+        let message =
+            format!("{} is not a data folder of the local stack; nothing was deleted", path.display());
         return Err(Error::Refused(message));
     }
     let open = DataDir::open(path)?;
@@ -58,8 +59,12 @@ pub fn reset(path: &Path) -> Result<()> {
 
 fn lock(folder: &Path) -> Result<File> {
     let path = folder.join(LOCK);
-    let file =
-        OpenOptions::new().create(true).write(true).truncate(false).open(&path).map_err(Error::file(&path))?;
+    let file = OpenOptions::new()
+        .create(true)
+        .write(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(Error::file(&path))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {

@@ -124,7 +124,9 @@ fn internal_error() -> Answer {
 
 /// Whether the request was meant for this machine's own loopback name.
 fn is_local_host(headers: &HeaderMap) -> bool {
-    let Some(host) = headers.get(http::header::HOST).and_then(|host| host.to_str().ok()) else { return false };
+    let Some(host) = headers.get(http::header::HOST).and_then(|host| host.to_str().ok()) else {
+        return false;
+    };
     let name = match host.rsplit_once(':') {
         Some((name, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         Some(_) => host,

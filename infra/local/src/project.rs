@@ -10,7 +10,7 @@ pub fn root() -> Result<PathBuf> {
     let current = std::env::current_dir().ok();
     let starts = manifest.into_iter().chain(current);
     let mut folders = starts.flat_map(|start| start.ancestors().map(PathBuf::from).collect::<Vec<_>>());
-    folders
-        .find(|folder| folder.join("template.yaml").is_file())
-        .ok_or_else(|| Error::Refused("there is no template.yaml here or above: run this in the project".to_owned()))
+    folders.find(|folder| folder.join("template.yaml").is_file()).ok_or_else(|| {
+        Error::Refused("there is no template.yaml here or above: run this in the project".to_owned())
+    })
 }

@@ -81,8 +81,7 @@ impl RuntimeHost {
         let (stop_workers, stop) = watch::channel(false);
         let (stop_api, api_stopped) = watch::channel(false);
         let launcher = Launcher::start(settings.guard.clone())?;
-        let shared =
-            Arc::new(Shared { address, settings, launcher, environments: Mutex::default(), stop });
+        let shared = Arc::new(Shared { address, settings, launcher, environments: Mutex::default(), stop });
         let mut pools = HashMap::new();
         for deployed in functions {
             process::rotate_log(&shared.settings.logs, &deployed.function.binary)?;

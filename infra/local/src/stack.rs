@@ -22,6 +22,9 @@ use crate::triggers::Triggers;
 /// How often messages older than their queue's retention are deleted.
 const EXPIRE_EVERY: Duration = Duration::from_mins(1);
 
+/// File in the data folder that says where a running stack serves.
+const ADDRESSES: &str = "stack.json";
+
 /// The running stores.
 pub struct Stores {
     pub template: Template,
@@ -66,8 +69,25 @@ impl Stores {
         variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 
+    /// Writes where this run serves to `<data-dir>/stack.json`, for other programs and the AWS CLI: all ports but the
+    /// gateway's change from run to run.
+    fn write_addresses(&self, base_url: &str) -> Result<()> {
+        let addresses = serde_json::json!({
+            "baseUrl": base_url,
+            "dynamodbUrl": self.dynamodb.endpoint,
+            "sqsUrl": self.sqs_endpoint,
+            "pid": std::process::id(),
+        });
+        let file = self.data_dir().join(ADDRESSES);
+        let new = file.with_extension("new");
+        std::fs::write(&new, addresses.to_string()).map_err(Error::file(&new))?;
+        std::fs::rename(&new, &file).map_err(Error::file(&file))
+    }
+
     /// Stops the stores.
     pub async fn stop(self) {
+        // Whoever finds the file after a crash finds nobody at its addresses; that is as clear.
+        let _ = std::fs::remove_file(self.data_dir().join(ADDRESSES));
         self.sqs.stop().await;
         self.dynamodb.stop().await;
     }
@@ -139,13 +159,8 @@ impl Stack {
         };
         let runtime = Arc::new(RuntimeHost::start(settings, deployed).await?);
         let gateway = Gateway::start(door.listener, functions, Arc::clone(&runtime), options.portal);
-        let triggers = Triggers::start(
-            functions,
-            &runtime,
-            &stores.sqs.service,
-            options.every,
-            options.environments,
-        );
+        let triggers =
+            Triggers::start(functions, &runtime, &stores.sqs.service, options.every, options.environments);
         let queues = Arc::clone(&stores.sqs.service);
         let expiry = tokio::spawn(async move {
             loop {
@@ -155,6 +170,7 @@ impl Stack {
                 }
             }
         });
+        stores.write_addresses(&door.base_url)?;
         Ok(Self { base_url: door.base_url, stores, runtime, gateway, triggers, expiry })
     }
 

@@ -67,9 +67,24 @@ impl Template {
 /// Resolves a mapping of properties; what the local stack never reads may hold intrinsics that it doesn't know.
 fn section(scope: &intrinsics::Scope<'_>, value: Option<&Value>, place: &str) -> Result<Map<String, Value>> {
     const READ: &[&str] = &[
-        "AttributeDefinitions", "BatchSize", "CodeUri", "DelaySeconds", "Environment", "Events", "FifoQueue",
-        "GenerateSecretString", "GlobalSecondaryIndexes", "KeySchema", "LocalSecondaryIndexes", "MemorySize",
-        "MessageRetentionPeriod", "ReceiveMessageWaitTimeSeconds", "RedrivePolicy", "SecretString", "TimeToLiveSpecification", "Timeout",
+        "AttributeDefinitions",
+        "BatchSize",
+        "CodeUri",
+        "DelaySeconds",
+        "Environment",
+        "Events",
+        "FifoQueue",
+        "GenerateSecretString",
+        "GlobalSecondaryIndexes",
+        "KeySchema",
+        "LocalSecondaryIndexes",
+        "MemorySize",
+        "MessageRetentionPeriod",
+        "ReceiveMessageWaitTimeSeconds",
+        "RedrivePolicy",
+        "SecretString",
+        "TimeToLiveSpecification",
+        "Timeout",
         "VisibilityTimeout",
     ];
     let mut resolved = Map::new();

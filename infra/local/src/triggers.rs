@@ -33,9 +33,9 @@ impl Triggers {
         let mut tasks = JoinSet::new();
         for function in functions {
             for trigger in &function.queues {
-                let allowed = trigger.maximum_concurrency.map_or(pollers, |limit| {
-                    usize::try_from(limit).unwrap_or(usize::MAX).min(pollers)
-                });
+                let allowed = trigger
+                    .maximum_concurrency
+                    .map_or(pollers, |limit| usize::try_from(limit).unwrap_or(usize::MAX).min(pollers));
                 for _ in 0..allowed.max(1) {
                     let poller = queue::Poller {
                         function: function.id.clone(),
@@ -49,7 +49,12 @@ impl Triggers {
             for schedule in &function.schedules {
                 let mut schedule = schedule.clone();
                 schedule.every = every.unwrap_or(schedule.every);
-                tasks.spawn(schedule::run(function.id.clone(), schedule, Arc::clone(runtime), stopped.clone()));
+                tasks.spawn(schedule::run(
+                    function.id.clone(),
+                    schedule,
+                    Arc::clone(runtime),
+                    stopped.clone(),
+                ));
             }
         }
         Self { tasks, stop }

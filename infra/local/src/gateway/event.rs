@@ -92,7 +92,8 @@ fn raw_path(path: &str) -> Option<Cow<'_, str>> {
 
 /// All values of a header, joined by commas.
 fn text(headers: &HeaderMap, name: &str) -> String {
-    let values = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let values =
+        headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     values.collect::<Vec<_>>().join(",")
 }
 
@@ -114,12 +115,16 @@ fn headers(headers: &HeaderMap, host: &str) -> Map<String, Value> {
 
 /// Headers about the connection, which end at the gateway.
 fn is_hop_by_hop(name: &str) -> bool {
-    matches!(name, "connection" | "keep-alive" | "proxy-connection" | "te" | "trailer" | "transfer-encoding" | "upgrade")
+    matches!(
+        name,
+        "connection" | "keep-alive" | "proxy-connection" | "te" | "trailer" | "transfer-encoding" | "upgrade"
+    )
 }
 
 fn cookies(headers: &HeaderMap) -> Vec<String> {
     let values = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let cookies = values.flat_map(|value| value.split(';')).map(str::trim).filter(|cookie| !cookie.is_empty());
+    let cookies =
+        values.flat_map(|value| value.split(';')).map(str::trim).filter(|cookie| !cookie.is_empty());
     cookies.map(str::to_owned).collect()
 }
 
@@ -128,7 +133,8 @@ fn query_parameters(query: &str) -> Map<String, Value> {
     let mut all: BTreeMap<String, String> = BTreeMap::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
+        let decode =
+            |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
         let value = decode(value);
         all.entry(decode(name))
             .and_modify(|values| {

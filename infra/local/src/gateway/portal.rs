@@ -44,7 +44,11 @@ impl Portal {
         }
         match self.file(path).await {
             Some((file, content)) => page(StatusCode::OK, content_type(&file), content.into()),
-            None => page(StatusCode::NOT_FOUND, "text/html; charset=utf-8", Bytes::from_static(NOT_FOUND.as_bytes())),
+            None => page(
+                StatusCode::NOT_FOUND,
+                "text/html; charset=utf-8",
+                Bytes::from_static(NOT_FOUND.as_bytes()),
+            ),
         }
     }
 
@@ -119,11 +123,24 @@ mod tests {
             let answer = portal.answer(&Method::GET, found).await;
             assert_eq!(answer.status(), 200, "{found}");
             assert_eq!(answer.headers()["content-type"], "text/html; charset=utf-8");
-            assert!(answer.headers()["content-security-policy"].to_str().unwrap().contains("trusted-types 'none'"));
+            assert!(
+                answer.headers()["content-security-policy"]
+                    .to_str()
+                    .unwrap()
+                    .contains("trusted-types 'none'")
+            );
         }
         for lost in [
-            "/../secret.txt", "/%2e%2e/secret.txt", "/..%2fsecret.txt", "/docs/..%5c..%5csecret.txt", "/.hidden",
-            "/link.txt", "/docs", "/%00", "/%ff", "/none",
+            "/../secret.txt",
+            "/%2e%2e/secret.txt",
+            "/..%2fsecret.txt",
+            "/docs/..%5c..%5csecret.txt",
+            "/.hidden",
+            "/link.txt",
+            "/docs",
+            "/%00",
+            "/%ff",
+            "/none",
         ] {
             let answer = portal.answer(&Method::GET, lost).await;
             assert_eq!(answer.status(), 404, "{lost}");

@@ -20,9 +20,8 @@ pub(super) fn from_function(body: &[u8]) -> Option<Answer> {
     let mut answer = Response::new(Full::new(content(reply)?));
     *answer.status_mut() = StatusCode::from_u16(status).ok().filter(|status| status.as_u16() >= 200)?;
     let lists = reply.get("multiValueHeaders").and_then(Value::as_object).into_iter().flatten();
-    let lists = lists.flat_map(|(name, values)| {
-        values.as_array().into_iter().flatten().map(move |value| (name, value))
-    });
+    let lists = lists
+        .flat_map(|(name, values)| values.as_array().into_iter().flatten().map(move |value| (name, value)));
     for (name, value) in reply.get("headers").and_then(Value::as_object).into_iter().flatten() {
         answer.headers_mut().insert(name_of(name)?, value_of(value)?);
     }
@@ -37,7 +36,9 @@ pub(super) fn from_function(body: &[u8]) -> Option<Answer> {
     answer.headers_mut().remove(header::TRANSFER_ENCODING);
     answer.headers_mut().remove(header::CONNECTION);
     if !answer.headers().contains_key(header::CONTENT_TYPE) {
-        answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain;charset=UTF-8"));
+        answer
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain;charset=UTF-8"));
     }
     Some(answer)
 }
@@ -101,7 +102,10 @@ mod tests {
     #[test]
     fn an_answer_that_is_no_response_is_a_fault() {
         for broken in [
-            "", "not json", r#"{"statusCode":"many"}"#, r#"{"statusCode":99}"#,
+            "",
+            "not json",
+            r#"{"statusCode":"many"}"#,
+            r#"{"statusCode":99}"#,
             r#"{"statusCode":200,"body":"*","isBase64Encoded":true}"#,
             r#"{"statusCode":200,"headers":{"bad name":"x"}}"#,
         ] {

@@ -95,9 +95,10 @@ async fn response(environment: &Environment, id: &str, body: Incoming) -> Answer
             let message = "Response payload size exceeded the maximum allowed payload size (6291456 bytes) or broke off";
             let outcome = failure("Function.ResponseSizeTooLarge", message);
             match environment.finish(id, outcome) {
-                Ok(()) => {
-                    refuse(StatusCode::PAYLOAD_TOO_LARGE, Refusal("RequestEntityTooLarge", "Exceeded maximum size"))
-                }
+                Ok(()) => refuse(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    Refusal("RequestEntityTooLarge", "Exceeded maximum size"),
+                ),
                 refused => accepted(refused),
             }
         }
@@ -114,8 +115,13 @@ async fn register(environment: &Environment, headers: &HeaderMap, body: Incoming
         .ok()
         .and_then(|body| serde_json::from_slice(&body).ok())
         .unwrap_or_default();
-    let events: Vec<&str> =
-        body.get("events").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+    let events: Vec<&str> = body
+        .get("events")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
     let Ok(id) = random::uuid() else {
         return refuse(StatusCode::INTERNAL_SERVER_ERROR, Refusal("Container.Error", "No randomness"));
     };

@@ -103,7 +103,9 @@ impl Environment {
             return Err(Refusal("Extension.AlreadyRegistered", "An extension of that name is registered"));
         }
         let wants_invoke = events.contains(&"INVOKE");
-        state.extensions.insert(id.to_owned(), Extension { name: name.to_owned(), wants_invoke, waiting: None });
+        state
+            .extensions
+            .insert(id.to_owned(), Extension { name: name.to_owned(), wants_invoke, waiting: None });
         Ok(())
     }
 

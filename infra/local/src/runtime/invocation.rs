@@ -68,12 +68,7 @@ impl Invocation {
             deadline_millis: now.saturating_add(millis),
             deadline: Instant::now() + timeout,
             function_arn: format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:{function}"),
-            trace: format!(
-                "Root=1-{:08x}-{};Parent={};Sampled=0",
-                now / 1000,
-                &trace[..24],
-                &trace[24..]
-            ),
+            trace: format!("Root=1-{:08x}-{};Parent={};Sampled=0", now / 1000, &trace[..24], &trace[24..]),
         })
     }
 }

@@ -27,6 +27,8 @@ struct State {
     /// Workers that have not asked for their first job yet.
     starting: usize,
     workers: usize,
+    /// Those of them that are on their way out.
+    retiring: usize,
     next_worker: u64,
     stopping: bool,
 }
@@ -48,6 +50,17 @@ pub(super) enum Turn {
     Work(Job),
     /// Wait for a job, as the worker of this number.
     Wait(u64, oneshot::Receiver<Job>),
+}
+
+/// How a worker ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// It never asked for a job.
+    NeverCameUp,
+    /// [`Pool::may_retire`] let it go.
+    Retired,
+    /// Its process is gone, or the stack stops.
+    Lost,
 }
 
 impl Pool {
@@ -109,7 +122,7 @@ impl Pool {
     pub(super) fn next_turn(&self, first: bool) -> Turn {
         let mut state = self.state();
         if first {
-            state.starting = state.starting.saturating_sub(1);
+            state.starting -= 1;
         }
         if let Some(job) = state.next_waiting() {
             return Turn::Work(job);
@@ -124,11 +137,12 @@ impl Pool {
     /// Whether the idle worker may go: it isn't the only one and no job is on its way to it.
     pub(super) fn may_retire(&self, number: u64) -> bool {
         let mut state = self.state();
-        let only = state.workers <= 1;
+        let only = state.workers - state.retiring <= 1;
         let position = state.parked.iter().position(|(parked, _)| *parked == number);
         match position {
             Some(position) if !only => {
                 state.parked.remove(position);
+                state.retiring += 1;
                 true
             }
             _ => false,
@@ -145,12 +159,14 @@ impl Pool {
         self.state().next_waiting()
     }
 
-    /// A worker is gone; `came_up` says whether it ever asked for a job.
-    pub(super) fn leave(self: &Arc<Self>, came_up: bool) {
+    /// A worker is gone.
+    pub(super) fn leave(self: &Arc<Self>, worker: End) {
         let mut state = self.state();
         state.workers -= 1;
-        if !came_up {
-            state.starting = state.starting.saturating_sub(1);
+        match worker {
+            End::NeverCameUp => state.starting -= 1,
+            End::Retired => state.retiring -= 1,
+            End::Lost => {}
         }
         self.staff(&mut state);
         if state.workers == 0 {

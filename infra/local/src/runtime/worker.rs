@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::environment::Environment;
 use super::invocation::{Invocation, Job, Outcome, failure};
-use super::pool::{Pool, Turn};
+use super::pool::{End, Pool, Turn};
 use super::process;
 use crate::random;
 use crate::shutdown::stopped;
@@ -27,15 +27,18 @@ const FINISHING_TIME: Duration = Duration::from_secs(3);
 
 /// Runs one environment until it is retired, crashes, or the stack stops.
 pub(super) async fn run(pool: Arc<Pool>) {
-    let mut came_up = false;
-    match Running::start(&pool).await {
+    let end = match Running::start(&pool).await {
         Ok(mut running) => {
-            running.serve(&pool, &mut came_up).await;
+            let end = running.serve(&pool).await;
             pool.shared.environments().remove(&running.token);
+            end
         }
-        Err(error) => fail_waiting(&pool, &failure("Runtime.InvalidEntrypoint", &error.to_string())),
-    }
-    pool.leave(came_up);
+        Err(error) => {
+            fail_waiting(&pool, &failure("Runtime.InvalidEntrypoint", &error.to_string()));
+            End::NeverCameUp
+        }
+    };
+    pool.leave(end);
 }
 
 /// Answers the waiting invocation for which this environment was started.
@@ -76,7 +79,7 @@ impl Running {
         }
     }
 
-    async fn serve(&mut self, pool: &Pool, came_up: &mut bool) {
+    async fn serve(&mut self, pool: &Pool) -> End {
         let failed = tokio::select! {
             ready = self.environment.ready() => ready.err().map(Outcome::Failure),
             status = self.child.wait() => Some(failure("Runtime.ExitError", &exit_text(status, "at its start"))),
@@ -86,52 +89,57 @@ impl Running {
         if let Some(outcome) = failed {
             fail_waiting(pool, &outcome);
             process::kill(&mut self.child).await;
-            return;
+            return End::NeverCameUp;
         }
         if *self.stop.borrow() {
             process::terminate(&mut self.child).await;
-            return;
+            return End::NeverCameUp;
         }
         let mut first = true;
-        loop {
+        let end = loop {
             let turn = pool.next_turn(first);
             first = false;
-            *came_up = true;
             let job = match turn {
                 Turn::Work(job) => job,
                 Turn::Wait(number, receive) => match self.wait(pool, number, receive).await {
-                    Some(job) => job,
-                    None => break,
+                    Ok(job) => job,
+                    Err(end) => break end,
                 },
             };
             match self.invoke(pool, job).await {
                 After::Reusable if !*self.stop.borrow() => {}
-                After::Reusable => break,
-                After::Gone => return,
+                After::Reusable => break End::Lost,
+                After::Gone => return End::Lost,
             }
-        }
+        };
         process::terminate(&mut self.child).await;
+        end
     }
 
-    /// Waits for a job; `None` when there will be none for this environment.
-    async fn wait(&mut self, pool: &Pool, number: u64, mut receive: oneshot::Receiver<Job>) -> Option<Job> {
+    /// Waits for a job; an error when there will be none for this environment.
+    async fn wait(
+        &mut self,
+        pool: &Pool,
+        number: u64,
+        mut receive: oneshot::Receiver<Job>,
+    ) -> Result<Job, End> {
         loop {
             tokio::select! {
-                job = &mut receive => return job.ok(),
+                job = &mut receive => return job.map_err(|_| End::Lost),
                 _ = self.child.wait() => {
                     // A job that was handed over at this very moment must not be lost.
                     receive.close();
                     if let Ok(job) = receive.try_recv() {
                         pool.give_back(job);
                     }
-                    return None;
+                    return Err(End::Lost);
                 }
                 () = sleep(pool.shared.settings.idle) => {
                     if pool.may_retire(number) {
-                        return None;
+                        return Err(End::Retired);
                     }
                 }
-                () = stopped(&mut self.stop) => return None,
+                () = stopped(&mut self.stop) => return Err(End::Lost),
             }
         }
     }

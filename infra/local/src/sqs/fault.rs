@@ -21,7 +21,9 @@ pub enum Fault {
     TooManyEntries,
     #[error("Two or more batch entries in the request have the same Id.")]
     IdsNotDistinct,
-    #[error("A batch entry id can only contain alphanumeric characters, hyphens and underscores, at most 80.")]
+    #[error(
+        "A batch entry id can only contain alphanumeric characters, hyphens and underscores, at most 80."
+    )]
     InvalidEntryId,
     #[error("Batch requests cannot be longer than 1048576 bytes.")]
     BatchTooLong,

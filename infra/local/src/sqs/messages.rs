@@ -42,7 +42,12 @@ pub(super) struct Counts {
     pub(super) delayed: i64,
 }
 
-pub(super) fn insert(connection: &Connection, queue: &str, now: i64, new: &NewMessage) -> rusqlite::Result<()> {
+pub(super) fn insert(
+    connection: &Connection,
+    queue: &str,
+    now: i64,
+    new: &NewMessage,
+) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(
         "insert into messages
             (queue, message_id, body, body_md5, attributes, attributes_md5, group_id, sent_at, visible_at)
@@ -50,7 +55,15 @@ pub(super) fn insert(connection: &Connection, queue: &str, now: i64, new: &NewMe
     )?;
     let attributes = Value::Object(new.attributes.clone()).to_string();
     statement.execute(params![
-        queue, new.message_id, new.body, new.body_md5, attributes, new.attributes_md5, new.group_id, now, new.visible_at,
+        queue,
+        new.message_id,
+        new.body,
+        new.body_md5,
+        attributes,
+        new.attributes_md5,
+        new.group_id,
+        now,
+        new.visible_at,
     ])?;
     Ok(())
 }
@@ -91,8 +104,9 @@ pub(super) fn take(connection: &Connection, take: &Take) -> rusqlite::Result<Tak
     )?;
     let mut taken = Taken { messages: vec![], dead_letters: 0, next_visible_at: None };
     while taken.messages.len() < take.limit {
-        let found =
-            select.query_row(params![take.queue, take.now, take.sent_after], |row| message(row, take.now)).optional()?;
+        let found = select
+            .query_row(params![take.queue, take.now, take.sent_after], |row| message(row, take.now))
+            .optional()?;
         let Some((id, mut message)) = found else { break };
         if let Some((dead_letters, maximum)) = &take.redrive
             && message.receive_count >= *maximum
@@ -105,12 +119,18 @@ pub(super) fn take(connection: &Connection, take: &Take) -> rusqlite::Result<Tak
         message.receipt = format!("{id}.{}.{}", message.receive_count, message.message_id);
         // A visibility of zero leaves the message where it is: it must not be found again by this same receive.
         let visible_at = take.visible_again_at.max(take.now + 1);
-        hide.execute(params![id, visible_at, message.receive_count, message.first_received_at, message.receipt])?;
+        hide.execute(params![
+            id,
+            visible_at,
+            message.receive_count,
+            message.first_received_at,
+            message.receipt
+        ])?;
         taken.messages.push(message);
     }
     if taken.messages.is_empty() {
-        let mut next =
-            connection.prepare_cached("select min(visible_at) from messages where queue = ?1 and visible_at > ?2")?;
+        let mut next = connection
+            .prepare_cached("select min(visible_at) from messages where queue = ?1 and visible_at > ?2")?;
         taken.next_visible_at = next.query_row(params![take.queue, take.now], |row| row.get(0))?;
     }
     Ok(taken)
@@ -183,14 +203,16 @@ pub(super) fn purge(connection: &Connection, queue: &str) -> rusqlite::Result<()
 
 /// Deletes what a queue has kept for longer than its retention.
 pub(super) fn expire(connection: &Connection, queue: &str, sent_until: i64) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached("delete from messages where queue = ?1 and sent_at <= ?2")?;
+    let mut statement =
+        connection.prepare_cached("delete from messages where queue = ?1 and sent_at <= ?2")?;
     statement.execute(params![queue, sent_until]).map(drop)
 }
 
 /// Makes messages visible that were in flight when the last stack ended: whoever had them ended with it.
 pub(super) fn release_in_flight(connection: &Connection, now: i64) -> rusqlite::Result<()> {
-    let mut statement = connection
-        .prepare_cached("update messages set visible_at = ?1 where receipt is not null and visible_at > ?1")?;
+    let mut statement = connection.prepare_cached(
+        "update messages set visible_at = ?1 where receipt is not null and visible_at > ?1",
+    )?;
     statement.execute(params![now]).map(drop)
 }
 

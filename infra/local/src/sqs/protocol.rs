@@ -7,12 +7,12 @@ use hyper::body::Incoming;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+use super::Fault;
 use super::messages::Message;
 use super::requests::{
     Batch, GetQueueAttributes, GetQueueUrl, ListQueues, OfQueue, ReceiptEntry, ReceiveMessage, SendEntry,
 };
 use super::service::{Receive, SIZE_LIMIT, Sent, Service};
-use super::Fault;
 use crate::http::{Answer, answer, read_body};
 use crate::template::{ACCOUNT, REGION};
 
@@ -24,7 +24,8 @@ const BODY_LIMIT: usize = 8 * SIZE_LIMIT;
 
 pub(super) async fn handle(service: &Service, endpoint: &str, request: Request<Incoming>) -> Answer {
     let target = request.headers().get("x-amz-target").and_then(|target| target.to_str().ok());
-    let operation = target.and_then(|target| target.strip_prefix("AmazonSQS.")).unwrap_or_default().to_owned();
+    let operation =
+        target.and_then(|target| target.strip_prefix("AmazonSQS.")).unwrap_or_default().to_owned();
     let result = match read_body(request.into_body(), BODY_LIMIT).await {
         Ok(body) => match serde_json::from_slice::<Value>(&body) {
             Ok(body) => perform(service, endpoint, &operation, body).await,
@@ -67,11 +68,14 @@ async fn perform(service: &Service, endpoint: &str, operation: &str, body: Value
         "ListQueues" => {
             let prefix = read::<ListQueues>(&body)?.queue_name_prefix.unwrap_or_default();
             let names = service.names().into_iter().filter(|name| name.starts_with(&prefix));
-            return Ok(json!({ "QueueUrls": names.map(|name| queue_url(endpoint, name)).collect::<Vec<_>>() }));
+            return Ok(
+                json!({ "QueueUrls": names.map(|name| queue_url(endpoint, name)).collect::<Vec<_>>() }),
+            );
         }
         _ => {}
     }
-    let url = read::<OfQueue>(&body)?.queue_url.ok_or_else(|| Fault::MissingParameter("QueueUrl".to_owned()))?;
+    let url =
+        read::<OfQueue>(&body)?.queue_url.ok_or_else(|| Fault::MissingParameter("QueueUrl".to_owned()))?;
     let queue = url.rsplit('/').next().unwrap_or_default();
     service.queue(queue)?;
     match operation {
@@ -135,7 +139,9 @@ async fn send_batch(service: &Service, queue: &str, batch: Batch<SendEntry>) -> 
         .map(|(id, entry)| (id, entry.into_send()))
         .unzip();
     let sent = service.send(queue, sends).await?;
-    Ok(batch_json(ids.into_iter().zip(sent.into_iter().map(|sent| sent.map(|sent| sent_json(&sent)))).collect()))
+    Ok(batch_json(
+        ids.into_iter().zip(sent.into_iter().map(|sent| sent.map(|sent| sent_json(&sent)))).collect(),
+    ))
 }
 
 async fn change_visibility(service: &Service, queue: &str, entry: &ReceiptEntry) -> Result<(), Fault> {
@@ -163,7 +169,8 @@ fn batch_json(results: Vec<(String, Result<Value, Fault>)>) -> Value {
 
 async fn receive(service: &Service, queue: &str, request: &ReceiveMessage) -> Result<Value, Fault> {
     let within = |name: &str, value: u64, limit: u64| {
-        let message = || format!("Value {value} for parameter {name} is invalid. Reason: Must be at most {limit}.");
+        let message =
+            || format!("Value {value} for parameter {name} is invalid. Reason: Must be at most {limit}.");
         if value <= limit { Ok(Duration::from_secs(value)) } else { Err(Fault::InvalidParameter(message())) }
     };
     let maximum = request.max_number_of_messages.unwrap_or(1);
@@ -183,7 +190,9 @@ async fn receive(service: &Service, queue: &str, request: &ReceiveMessage) -> Re
     if messages.is_empty() {
         return Ok(json!({}));
     }
-    Ok(json!({ "Messages": messages.iter().map(|message| message_json(message, request)).collect::<Vec<_>>() }))
+    Ok(
+        json!({ "Messages": messages.iter().map(|message| message_json(message, request)).collect::<Vec<_>>() }),
+    )
 }
 
 fn message_json(message: &Message, request: &ReceiveMessage) -> Value {

@@ -71,7 +71,9 @@ impl ReceiptEntry {
 
     pub(super) fn visibility(&self) -> Result<Duration, Fault> {
         let seconds = self.visibility_timeout;
-        seconds.map(Duration::from_secs).ok_or_else(|| Fault::MissingParameter("VisibilityTimeout".to_owned()))
+        seconds
+            .map(Duration::from_secs)
+            .ok_or_else(|| Fault::MissingParameter("VisibilityTimeout".to_owned()))
     }
 }
 

@@ -8,10 +8,10 @@ use serde_json::{Map, Value};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use super::Fault;
 use super::attributes::{checksum, measure};
 use super::database::Database;
 use super::messages::{self, Counts, Message, NewMessage, Take};
-use super::Fault;
 use crate::clock::now_millis;
 use crate::error::{Error, Result};
 use crate::random;
@@ -66,7 +66,10 @@ impl Service {
             if let Some(redrive) = &queue.redrive
                 && !queues.iter().any(|other| other.id == redrive.queue)
             {
-                return Err(Error::Template(format!("{}: there is no dead-letter queue {}", queue.id, redrive.queue)));
+                return Err(Error::Template(format!(
+                    "{}: there is no dead-letter queue {}",
+                    queue.id, redrive.queue
+                )));
             }
         }
         let states = queues
@@ -99,12 +102,16 @@ impl Service {
         }
         if let Some(character) = send.body.chars().find(|character| !is_allowed(*character)) {
             let code = u32::from(character);
-            return Err(Fault::InvalidContents(format!("The message contains the invalid character #x{code:X}.")));
+            return Err(Fault::InvalidContents(format!(
+                "The message contains the invalid character #x{code:X}."
+            )));
         }
         let (attributes_size, attributes_md5) = measure(&send.attributes)?;
         let size = send.body.len() + attributes_size;
         if size > SIZE_LIMIT {
-            let message = format!("One or more parameters are invalid. Reason: Message must be shorter than {SIZE_LIMIT} bytes.");
+            let message = format!(
+                "One or more parameters are invalid. Reason: Message must be shorter than {SIZE_LIMIT} bytes."
+            );
             return Err(Fault::InvalidParameter(message));
         }
         let delay = send.delay.unwrap_or(state.queue.delay);

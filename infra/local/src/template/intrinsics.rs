@@ -33,7 +33,11 @@ fn wrong<T>(message: impl Into<String>) -> Result<T> {
 }
 
 impl<'a> Scope<'a> {
-    pub(super) fn new(document: &'a Value, resources: &'a Map<String, Value>, world: &'a World) -> Result<Self> {
+    pub(super) fn new(
+        document: &'a Value,
+        resources: &'a Map<String, Value>,
+        world: &'a World,
+    ) -> Result<Self> {
         let mut parameters = BTreeMap::new();
         for (name, parameter) in document.get("Parameters").and_then(Value::as_object).into_iter().flatten() {
             let given = world.parameters.get(name).cloned().map(Value::String);
@@ -149,7 +153,9 @@ impl<'a> Scope<'a> {
             }
             ("AWS::SecretsManager::Secret", "Id") => return self.reference(id),
             ("AWS::SQS::Queue", "QueueName") => id.to_owned(),
-            (kind, attribute) => return wrong(format!("the local stack doesn't know {attribute} of a {kind}")),
+            (kind, attribute) => {
+                return wrong(format!("the local stack doesn't know {attribute} of a {kind}"));
+            }
         };
         Ok(Value::String(text))
     }
@@ -163,7 +169,9 @@ impl<'a> Scope<'a> {
         let mut result = String::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("${") {
-            let Some((name, after)) = after.split_once('}') else { return wrong(format!("'{text}' lacks a }}")) };
+            let Some((name, after)) = after.split_once('}') else {
+                return wrong(format!("'{text}' lacks a }}"));
+            };
             result.push_str(before);
             rest = after;
             if let Some(literal) = name.strip_prefix('!') {
@@ -227,8 +235,12 @@ impl<'a> Scope<'a> {
         match (name, items.as_slice()) {
             ("Fn::Equals", [left, right]) => Ok(self.text(left)? == self.text(right)?),
             ("Fn::Not", [condition]) => self.truth(condition).map(|holds| !holds),
-            ("Fn::And", conditions) => conditions.iter().try_fold(true, |all, one| Ok(self.truth(one)? && all)),
-            ("Fn::Or", conditions) => conditions.iter().try_fold(false, |any, one| Ok(self.truth(one)? || any)),
+            ("Fn::And", conditions) => {
+                conditions.iter().try_fold(true, |all, one| Ok(self.truth(one)? && all))
+            }
+            ("Fn::Or", conditions) => {
+                conditions.iter().try_fold(false, |any, one| Ok(self.truth(one)? || any))
+            }
             _ => wrong(format!("{name} can't take {argument}")),
         }
     }

@@ -78,8 +78,10 @@ impl Secret {
 pub(super) fn table(id: &str, properties: &Map<String, Value>) -> Result<Table> {
     let kind_of = |name: &str| {
         let definitions = properties.get("AttributeDefinitions").and_then(Value::as_array);
-        let definition =
-            definitions.into_iter().flatten().find(|one| one.get("AttributeName").is_some_and(|it| it == name));
+        let definition = definitions
+            .into_iter()
+            .flatten()
+            .find(|one| one.get("AttributeName").is_some_and(|it| it == name));
         let kind = definition.and_then(|one| one.get("AttributeType")).and_then(Value::as_str);
         kind.map(str::to_owned).ok_or_else(|| Error::Template(format!("{id}: {name} has no AttributeType")))
     };
@@ -98,7 +100,8 @@ pub(super) fn table(id: &str, properties: &Map<String, Value>) -> Result<Table> 
     }
     let mut indexes = vec![];
     for index in properties.get("GlobalSecondaryIndexes").and_then(Value::as_array).into_iter().flatten() {
-        let index = index.as_object().ok_or_else(|| Error::Template(format!("{id}: an index is no mapping")))?;
+        let index =
+            index.as_object().ok_or_else(|| Error::Template(format!("{id}: an index is no mapping")))?;
         if index.get("Projection").and_then(|it| it.get("ProjectionType")).is_none_or(|it| it != "ALL") {
             return Err(Error::Template(format!("{id}: the local stack has indexes of all attributes only")));
         }

@@ -98,7 +98,10 @@ fn function(id: &str) -> Function {
 #[test]
 fn a_functions_environment_is_resolved_for_this_machine() {
     let visits = function("VisitsFunction");
-    assert_eq!((visits.binary.as_str(), visits.timeout, visits.memory), ("visits", Duration::from_secs(10), 512));
+    assert_eq!(
+        (visits.binary.as_str(), visits.timeout, visits.memory),
+        ("visits", Duration::from_secs(10), 512)
+    );
     let expected = BTreeMap::from(
         [
             ("RUST_LOG", "info"),
@@ -137,7 +140,11 @@ fn triggers_are_read_with_their_limits() {
         maximum_concurrency: Some(3),
     };
     assert_eq!(worker.queues, [trigger]);
-    let often = Schedule { name: "Often".to_owned(), every: Duration::from_mins(5), input: Some(json!({ "shard": 0 })) };
+    let often = Schedule {
+        name: "Often".to_owned(),
+        every: Duration::from_mins(5),
+        input: Some(json!({ "shard": 0 })),
+    };
     let daily = Schedule { name: "Daily".to_owned(), every: Duration::from_hours(24), input: None };
     assert!(worker.schedules.contains(&often) && worker.schedules.contains(&daily));
 }
@@ -154,7 +161,10 @@ fn tables_queues_and_secrets_are_read() {
     let table = &template.tables[0];
     let keys: Vec<_> = table.keys.iter().map(|key| (key.name.as_str(), key.kind.as_str())).collect();
     assert_eq!(keys, [("pk", "S"), ("at", "N")]);
-    assert_eq!((table.indexes[0].name.as_str(), table.expiry_attribute.as_deref()), ("byTime", Some("expiresAt")));
+    assert_eq!(
+        (table.indexes[0].name.as_str(), table.expiry_attribute.as_deref()),
+        ("byTime", Some("expiresAt"))
+    );
 
     let events = template.queues.iter().find(|queue| queue.id == "Events").unwrap();
     assert_eq!((events.visibility_timeout, events.delay), (Duration::from_mins(6), Duration::from_secs(1)));
@@ -172,7 +182,11 @@ fn what_has_no_local_counterpart_is_refused_with_its_place() {
         ("rate(1 day)", "cron(0 12 * * ? *)", "rate(…) only"),
         ("TABLE: !Ref Control", "TABLE: !Ref Nowhere", "VisitsFunction.Environment: there is no"),
         ("MaximumConcurrency: 3", "MaximumConcurrency: many", "not a whole number"),
-        ("Type: Schedule, Properties: {Schedule: rate(1", "Type: SNS, Properties: {Schedule: rate(1", "type SNS"),
+        (
+            "Type: Schedule, Properties: {Schedule: rate(1",
+            "Type: SNS, Properties: {Schedule: rate(1",
+            "type SNS",
+        ),
         ("ProjectionType: ALL", "ProjectionType: KEYS_ONLY", "all attributes only"),
     ] {
         assert!(TEMPLATE.contains(from), "{from}");

@@ -216,9 +216,14 @@ mod tests {
     #[test]
     fn nonsense_fails_the_whole_batch() {
         for answer in [
-            "no json", "7", "\"text\"", r#"{"batchItemFailures":"b"}"#,
-            r#"{"batchItemFailures":[{"itemIdentifier":""}]}"#, r#"{"batchItemFailures":[{"itemIdentifier":null}]}"#,
-            r#"{"batchItemFailures":[{"id":"b"}]}"#, r#"{"batchItemFailures":[{"itemIdentifier":"stranger"}]}"#,
+            "no json",
+            "7",
+            "\"text\"",
+            r#"{"batchItemFailures":"b"}"#,
+            r#"{"batchItemFailures":[{"itemIdentifier":""}]}"#,
+            r#"{"batchItemFailures":[{"itemIdentifier":null}]}"#,
+            r#"{"batchItemFailures":[{"id":"b"}]}"#,
+            r#"{"batchItemFailures":[{"itemIdentifier":"stranger"}]}"#,
         ] {
             assert_eq!(failures(answer.as_bytes(), &batch()), Failed::All, "{answer}");
         }

@@ -60,7 +60,8 @@ fn text_stays_text_and_anything_else_is_base64() {
 #[test]
 fn a_path_that_is_not_utf_8_has_no_event() {
     let (parts, ()) = Request::get("http://localhost/v1/%ff").body(()).unwrap().into_parts();
-    let route = Match { function: "F".to_owned(), route_key: "$default".to_owned(), parameters: BTreeMap::new() };
+    let route =
+        Match { function: "F".to_owned(), route_key: "$default".to_owned(), parameters: BTreeMap::new() };
     assert_eq!(Context::new(&parts, &route).event(b""), None);
 }
 
