@@ -12,7 +12,7 @@ use super::{Error, Result, aws};
 
 pub(super) const SERVICE: &str = "DynamoDB";
 
-pub type Item = HashMap<String, AttributeValue>;
+pub(super) type Item = HashMap<String, AttributeValue>;
 
 /// The tables, by what they are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,29 @@
+//! The HTTP edge: what handlers take in and give back.
+
+mod body;
+mod call;
+mod caller;
+mod edge;
+mod error;
+mod fields;
+mod idempotency;
+mod paging;
+mod path;
+mod reply;
+mod text;
+mod values;
+
+pub use body::{Body, Query, Raw};
+pub use call::Call;
+pub use caller::{Partner, RequiredScope, Tenant, scope};
+pub use edge::edge;
+pub use error::{ApiError, Code, FieldError, Problem};
+pub use fields::{FieldProblem, FieldValue, Fields, FromField, FromFields, Patch, Source};
+pub use idempotency::{Answer, IdempotencyKey, KEPT, Once};
+pub use paging::{Limit, PageNumber, Pagination, Paging};
+pub use path::{PathId, PathPair, PracticePath};
+pub use reply::{Data, List, Message, Page};
+pub use text::{check_text, check_text_lines};
+pub use values::integer_between;
+
+pub type ApiResult<T> = Result<T, ApiError>;

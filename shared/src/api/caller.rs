@@ -1,0 +1,130 @@
+//! Who calls and what they may: permission is a parameter of the handler.
+
+use std::marker::PhantomData;
+
+use axum::{
+    extract::FromRequestParts,
+    http::{header::AUTHORIZATION, request::Parts},
+};
+use jiff::Timestamp;
+
+use super::{ApiError, Call, path::segment};
+use crate::{
+    app::App,
+    auth::{Caller, Denied},
+    domain::Scope,
+    tenant::{TenantDb, audit},
+};
+
+/// Names a [`Scope`] at the type level, so that a handler's signature states it.
+pub trait RequiredScope: Send + Sync {
+    const SCOPE: Scope;
+}
+
+/// The scopes as types.
+pub mod scope {
+    use super::{RequiredScope, Scope};
+
+    macro_rules! scopes {
+        ($($name:ident)+) => {$(
+            pub struct $name;
+
+            impl RequiredScope for $name {
+                const SCOPE: Scope = Scope::$name;
+            }
+        )+};
+    }
+
+    scopes! { Prospects Providers Scheduling Products Kb Tickets }
+}
+
+/// An authenticated partner, for endpoints outside of a practice. Further scopes are the handler's to ask for.
+pub struct Partner {
+    pub caller: Caller,
+    pub app: App,
+    pub call: Call,
+}
+
+/// A partner whose token opens the practice of the path and carries scope `S`.
+///
+/// It is the only way to a practice's database: no scope, no rows.
+pub struct Tenant<S> {
+    pub caller: Caller,
+    pub db: TenantDb,
+    pub app: App,
+    pub request_id: String,
+    /// The instant the call began; the only clock of a handler.
+    pub now: Timestamp,
+    scope: PhantomData<S>,
+}
+
+impl Partner {
+    /// The database of the key's own practice, for what every key may cause there.
+    pub async fn open_own_practice(&self) -> Result<TenantDb, ApiError> {
+        Ok(self.app.open(&self.caller.own_practice()).await?)
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.call.now()
+    }
+}
+
+impl FromRequestParts<App> for Partner {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let call = Call::from_request_parts(parts, app).await?;
+        let token = parts
+            .headers
+            .get(AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.split_once(' '))
+            .filter(|(kind, _)| kind.eq_ignore_ascii_case("bearer"))
+            .map(|(_, token)| token.trim())
+            .ok_or_else(ApiError::unauthenticated)?;
+        let claims =
+            app.token_ring().await?.verify(token, call.now()).ok_or_else(ApiError::unauthenticated)?;
+        let key =
+            app.keys.get(&app.control, &claims.sub, call.now()).await?.ok_or(Denied::Unauthenticated)?;
+        let caller = key.admit(&claims, call.now(), call.address())?;
+        call.identify(&caller);
+        app.keys.note_use(&caller.key_id, call.now());
+        let rate = app.rates.admit(&caller.key_id, caller.rate_limit, call.now());
+        let _ = call.0.rate.set(rate);
+        if !rate.allowed {
+            return Err(ApiError::rate_limited(rate.reset));
+        }
+        Ok(Self { caller, app: app.clone(), call })
+    }
+}
+
+impl<S: RequiredScope> FromRequestParts<App> for Tenant<S> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let Partner { caller, app, call } = Partner::from_request_parts(parts, app).await?;
+        let practicepass = segment(parts, "PPass").await.ok_or(Denied::OtherPractice)?;
+        let grant = caller.enter(&practicepass, S::SCOPE)?;
+        let db = app.open(&grant).await?;
+        Ok(Self {
+            caller,
+            db,
+            app,
+            request_id: call.request_id().to_owned(),
+            now: call.now(),
+            scope: PhantomData,
+        })
+    }
+}
+
+impl<S> Tenant<S> {
+    /// The audit row of this call, for [`audit::record`].
+    pub fn audit<'a>(
+        &'a self,
+        action: &'static str,
+        entity: &'static str,
+        ids: &'a [i64],
+    ) -> audit::Entry<'a> {
+        audit::Entry { caller: &self.caller, request_id: &self.request_id, at: self.now, action, entity, ids }
+    }
+}

@@ -1,0 +1,165 @@
+//! What every call passes on its way in and out.
+
+use std::{
+    net::IpAddr,
+    panic::AssertUnwindSafe,
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
+
+use axum::{
+    Router,
+    extract::{MatchedPath, Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, header},
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse, Response},
+};
+use futures::FutureExt;
+use lambda_http::request::RequestContext;
+
+use super::{ApiError, Call, Code, Problem, call::Inner, error::Details};
+use crate::{
+    app::{App, Rate},
+    control::activity::CallRecord,
+};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The routes with request ids, problem details, the common headers and call records.
+pub fn edge(routes: Router<App>, app: App) -> Router {
+    routes
+        .fallback(|| async { ApiError::not_found() })
+        .method_not_allowed_fallback(|| async {
+            ApiError::new(Code::MethodNotAllowed, "See the 'Allow' header for the methods of this path.")
+        })
+        .layer(from_fn_with_state(app.clone(), pass))
+        .with_state(app)
+}
+
+async fn pass(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let call = Call(Arc::new(Inner {
+        request_id: request_id(request.headers(), &app),
+        now: app.clock.now(),
+        address: address(&request),
+        caller: OnceLock::new(),
+        rate: OnceLock::new(),
+    }));
+    let method = request.method().to_string();
+    let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
+    request.extensions_mut().insert(call.clone());
+
+    let mut response = AssertUnwindSafe(next.run(request))
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|_| ApiError::internal(&std::io::Error::other("a handler panicked")).into_response());
+    if let Some(details) = response.extensions_mut().remove::<Details>() {
+        problem(&mut response, details, &call);
+    }
+    finish_headers(response.headers_mut(), &call);
+    record(&app, &call, method, route, response.status().as_u16(), started);
+    response
+}
+
+fn request_id(headers: &HeaderMap, app: &App) -> String {
+    let sent = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|id| {
+        (8..=64).contains(&id.len())
+            && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+    });
+    sent.map_or_else(
+        || {
+            use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+            format!("req_{}", URL_SAFE_NO_PAD.encode(app.random.bytes::<16>()))
+        },
+        str::to_owned,
+    )
+}
+
+/// The address that API Gateway saw.
+fn address(request: &Request) -> Option<IpAddr> {
+    match request.extensions().get::<RequestContext>()? {
+        RequestContext::ApiGatewayV2(context) => context.http.source_ip.as_deref()?.parse().ok(),
+        _ => None,
+    }
+}
+
+fn problem(response: &mut Response, details: Details, call: &Call) {
+    let code = details.code;
+    if let Some(cause) = &details.cause {
+        tracing::error!(request_id = call.request_id(), code = code.as_str(), cause, "the call failed");
+    }
+    let problem = Problem {
+        kind: format!("urn:officepro:problem:{}", code.as_str().to_ascii_lowercase().replace('_', "-")),
+        title: code.title(),
+        status: code.status().as_u16(),
+        detail: details.detail.into_owned(),
+        instance: format!("urn:officepro:request:{}", call.request_id()),
+        code,
+        request_id: call.request_id().to_owned(),
+        errors: details.errors,
+        members: details.members,
+    };
+    let body = serde_json::to_vec(&problem).unwrap_or_default();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.remove(header::CONTENT_LENGTH);
+    if let Some(value) = details.retry_after.and_then(|seconds| seconds.to_string().parse().ok()) {
+        headers.insert(header::RETRY_AFTER, value);
+    }
+    let challenge = match details.scope {
+        Some(scope) => Some(format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\"")),
+        None if code == Code::Unauthenticated => Some("Bearer error=\"invalid_token\"".to_owned()),
+        None if code == Code::InvalidApiKey => Some("Bearer".to_owned()),
+        None => None,
+    };
+    if let Some(value) = challenge.and_then(|text| text.parse().ok()) {
+        headers.insert(header::WWW_AUTHENTICATE, value);
+    }
+    *response.body_mut() = body.into();
+}
+
+fn finish_headers(headers: &mut HeaderMap, call: &Call) {
+    let mut set = |name: HeaderName, value: &str| {
+        if let Ok(value) = value.parse() {
+            headers.insert(name, value);
+        }
+    };
+    set(REQUEST_ID, call.request_id());
+    set(header::CACHE_CONTROL, "no-store");
+    set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    if let Some(Rate { limit, remaining, reset, .. }) = call.0.rate.get() {
+        // draft-ietf-httpapi-ratelimit-headers-10
+        set(HeaderName::from_static("ratelimit-policy"), &format!("\"calls\";q={limit};w=60"));
+        set(HeaderName::from_static("ratelimit"), &format!("\"calls\";r={remaining};t={reset}"));
+    }
+}
+
+fn record(app: &App, call: &Call, method: String, endpoint: String, status: u16, started: Instant) {
+    let caller = call.0.caller.get();
+    let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let record = CallRecord {
+        time: call.now(),
+        method,
+        endpoint,
+        status,
+        duration_ms,
+        partner: caller.map(|it| it.partner.clone()),
+        partner_id: caller.map(|it| it.partner_id.to_string()),
+        key_id: caller.map(|it| it.key_id.to_string()),
+        key_name: caller.map(|it| it.key_name.clone()),
+        practicepass: caller.map(|it| it.practicepass.to_string()),
+        ip: call.address().map(|it| it.to_string()),
+        request_id: call.request_id().to_owned(),
+    };
+    tracing::info!(
+        request_id = record.request_id,
+        method = record.method,
+        route = record.endpoint,
+        status,
+        duration_ms,
+        practicepass = record.practicepass,
+        partner_id = record.partner_id,
+        "call"
+    );
+    app.calls.push(record);
+}

@@ -1,0 +1,284 @@
+//! Errors as RFC 9457 problem details. Status and code are chosen here and nowhere else.
+
+use std::borrow::Cow;
+
+use axum::{
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::{
+    app,
+    auth::Denied,
+    control,
+    domain::Scope,
+    tenant::{self, Transient},
+};
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident $text:literal $status:ident $title:literal;)+) => {
+        /// Every way a call can fail, with a stable name.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+        pub enum Code {
+            $($(#[$doc])* #[serde(rename = $text)] $name,)+
+        }
+
+        impl Code {
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)+ }
+            }
+
+            pub const fn status(self) -> StatusCode {
+                match self { $(Self::$name => StatusCode::$status,)+ }
+            }
+
+            pub const fn title(self) -> &'static str {
+                match self { $(Self::$name => $title,)+ }
+            }
+        }
+    };
+}
+
+codes! {
+    MalformedJson "MALFORMED_JSON" BAD_REQUEST "The body is not JSON";
+    InvalidPath "INVALID_PATH" BAD_REQUEST "The path is malformed";
+    InvalidQuery "INVALID_QUERY" BAD_REQUEST "The query is malformed";
+    InvalidHeader "INVALID_HEADER" BAD_REQUEST "A header is malformed";
+    Unauthenticated "UNAUTHENTICATED" UNAUTHORIZED "A valid bearer token is required";
+    InvalidApiKey "INVALID_API_KEY" UNAUTHORIZED "The API key is not valid";
+    InsufficientScope "INSUFFICIENT_SCOPE" FORBIDDEN "The key lacks a scope";
+    NotFound "NOT_FOUND" NOT_FOUND "Not found";
+    PatientNotFound "PATIENT_NOT_FOUND" NOT_FOUND "Patient not found";
+    ProviderNotFound "PROVIDER_NOT_FOUND" NOT_FOUND "Provider not found";
+    MethodNotAllowed "METHOD_NOT_ALLOWED" METHOD_NOT_ALLOWED "Method not allowed";
+    OutsideHours "OUTSIDE_HOURS" CONFLICT "Outside the provider's hours";
+    ProviderConflict "PROVIDER_CONFLICT" CONFLICT "The provider is booked";
+    ResourceConflict "RESOURCE_CONFLICT" CONFLICT "No room is free";
+    PatientConflict "PATIENT_CONFLICT" CONFLICT "The patient has another visit";
+    VisitNotOpen "VISIT_NOT_OPEN" CONFLICT "The visit can't be changed any more";
+    SubscriptionDisabled "SUBSCRIPTION_DISABLED" CONFLICT "The subscription is not active";
+    IdempotencyInProgress "IDEMPOTENCY_IN_PROGRESS" CONFLICT "The first request is still in progress";
+    ConcurrentChange "CONCURRENT_CHANGE" CONFLICT "Changed by another at the same time";
+    PreconditionFailed "PRECONDITION_FAILED" PRECONDITION_FAILED "Changed since it was read";
+    PayloadTooLarge "PAYLOAD_TOO_LARGE" PAYLOAD_TOO_LARGE "The body is too large";
+    UnsupportedMediaType "UNSUPPORTED_MEDIA_TYPE" UNSUPPORTED_MEDIA_TYPE "The body must be application/json";
+    InvalidFields "INVALID_FIELDS" UNPROCESSABLE_ENTITY "Some fields are invalid";
+    VisitTypeUnknown "VISIT_TYPE_UNKNOWN" UNPROCESSABLE_ENTITY "Unknown visit type";
+    VisitTypeInactive "VISIT_TYPE_INACTIVE" UNPROCESSABLE_ENTITY "Inactive visit type";
+    ProviderNotAllowed "PROVIDER_NOT_ALLOWED" UNPROCESSABLE_ENTITY "The provider doesn't take this visit type";
+    NonexistentLocalTime "NONEXISTENT_LOCAL_TIME" UNPROCESSABLE_ENTITY "Clocks skip this time";
+    InPast "IN_PAST" UNPROCESSABLE_ENTITY "In the past";
+    BeyondHorizon "BEYOND_HORIZON" UNPROCESSABLE_ENTITY "Too far ahead";
+    HookUrlRefused "HOOK_URL_REFUSED" UNPROCESSABLE_ENTITY "The hook URL is not allowed";
+    IdempotencyKeyReused "IDEMPOTENCY_KEY_REUSED" UNPROCESSABLE_ENTITY "The idempotency key was used for another body";
+    RateLimited "RATE_LIMITED" TOO_MANY_REQUESTS "Too many requests";
+    Internal "INTERNAL" INTERNAL_SERVER_ERROR "Something went wrong on our side";
+    Unavailable "UNAVAILABLE" SERVICE_UNAVAILABLE "Temporarily unavailable";
+}
+
+/// One thing that is wrong with a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct FieldError {
+    /// Where: `body.FirstName`, `query.date`, `path.id`, `header.If-Match`.
+    pub location: String,
+    /// `REQUIRED`, `INVALID_TYPE`, `INVALID_VALUE`, `TOO_LONG`, `UNKNOWN_FIELD`, …
+    #[schema(value_type = String)]
+    pub code: &'static str,
+    pub message: String,
+}
+
+/// The body of an error (RFC 9457), `application/problem+json`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Problem {
+    /// A URI that names the kind of problem.
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub title: &'static str,
+    pub status: u16,
+    pub detail: String,
+    /// A URI that names this very occurrence.
+    pub instance: String,
+    pub code: Code,
+    #[serde(rename = "requestId")]
+    pub request_id: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldError>,
+    /// Members of single problems, e.g. `conflicts`.
+    #[serde(flatten)]
+    #[schema(ignore)]
+    pub members: Map<String, Value>,
+}
+
+/// What a handler fails with.
+#[derive(Debug)]
+pub struct ApiError(Box<Details>);
+
+#[derive(Clone, Debug)]
+pub(super) struct Details {
+    pub(super) code: Code,
+    pub(super) detail: Cow<'static, str>,
+    pub(super) errors: Vec<FieldError>,
+    pub(super) members: Map<String, Value>,
+    /// Seconds.
+    pub(super) retry_after: Option<i64>,
+    pub(super) scope: Option<Scope>,
+    transient: bool,
+    /// What to log; never shown.
+    pub(super) cause: Option<String>,
+}
+
+impl ApiError {
+    pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self(Box::new(Details {
+            code,
+            detail: detail.into(),
+            errors: Vec::new(),
+            members: Map::new(),
+            retry_after: None,
+            scope: None,
+            transient: false,
+            cause: None,
+        }))
+    }
+
+    /// The one answer to everything the caller may not know of.
+    pub fn not_found() -> Self {
+        Self::new(Code::NotFound, "There is nothing here that your key may see.")
+    }
+
+    pub fn unauthenticated() -> Self {
+        Self::new(Code::Unauthenticated, "Send a valid access token as 'Authorization: Bearer …'.")
+    }
+
+    /// 422 with every bad field.
+    pub fn fields(errors: Vec<FieldError>) -> Self {
+        Self::new(Code::InvalidFields, "See 'errors' for every field that needs a change.")
+            .with_errors(errors)
+    }
+
+    /// 422 for one bad field of the body.
+    pub fn field(name: &str, code: &'static str, message: impl Into<String>) -> Self {
+        Self::fields(vec![FieldError { location: format!("body.{name}"), code, message: message.into() }])
+    }
+
+    pub fn insufficient_scope(scope: Scope) -> Self {
+        let mut error =
+            Self::new(Code::InsufficientScope, format!("Your key was not granted the {scope} scope."));
+        error.0.scope = Some(scope);
+        error
+    }
+
+    pub fn rate_limited(retry_after: i64) -> Self {
+        Self::new(Code::RateLimited, "Wait before the next request.").retry_after(retry_after)
+    }
+
+    pub fn unavailable(cause: &dyn std::error::Error) -> Self {
+        Self::new(Code::Unavailable, "Try again in a moment.").retry_after(2).caused_by(cause)
+    }
+
+    pub fn internal(cause: &dyn std::error::Error) -> Self {
+        Self::new(Code::Internal, "It has been logged; quote the request id when you ask about it.")
+            .caused_by(cause)
+    }
+
+    #[must_use]
+    pub fn with_errors(mut self, errors: Vec<FieldError>) -> Self {
+        self.0.errors = errors;
+        self
+    }
+
+    /// Adds a member of its own to the problem.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.0.members.insert(name.to_owned(), value.into());
+        self
+    }
+
+    #[must_use]
+    pub fn retry_after(mut self, seconds: i64) -> Self {
+        self.0.retry_after = Some(seconds.max(1));
+        self
+    }
+
+    pub fn code(&self) -> Code {
+        self.0.code
+    }
+
+    fn caused_by(mut self, error: &dyn std::error::Error) -> Self {
+        let mut cause = error.to_string();
+        let mut source = error.source();
+        while let Some(inner) = source {
+            cause.push_str(": ");
+            cause.push_str(&inner.to_string());
+            source = inner.source();
+        }
+        self.0.cause = Some(cause);
+        self
+    }
+}
+
+impl Transient for ApiError {
+    fn is_transient(&self) -> bool {
+        self.0.transient
+    }
+}
+
+impl From<tenant::Error> for ApiError {
+    fn from(error: tenant::Error) -> Self {
+        match &error {
+            tenant::Error::Unavailable(_) => Self::unavailable(&error),
+            tenant::Error::Contended(_) => {
+                let mut reply = Self::unavailable(&error);
+                reply.0.transient = true;
+                reply
+            }
+            _ => Self::internal(&error),
+        }
+    }
+}
+
+impl From<control::Error> for ApiError {
+    fn from(error: control::Error) -> Self {
+        match &error {
+            control::Error::Unavailable { .. } => Self::unavailable(&error),
+            control::Error::ConditionFailed => {
+                Self::new(Code::ConcurrentChange, "Read it again, then try once more.")
+            }
+            _ => Self::internal(&error),
+        }
+    }
+}
+
+impl From<app::Error> for ApiError {
+    fn from(error: app::Error) -> Self {
+        match error {
+            app::Error::Control(error) => error.into(),
+            app::Error::Tenant(error) => error.into(),
+            app::Error::TokenKeys(error) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<Denied> for ApiError {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Unauthenticated => Self::unauthenticated(),
+            Denied::OtherPractice => Self::not_found(),
+            Denied::MissingScope(scope) => Self::insufficient_scope(scope),
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    /// The body is written at the edge, which knows the request's id.
+    fn into_response(self) -> Response {
+        let mut response = self.0.code.status().into_response();
+        response.extensions_mut().insert(*self.0);
+        response
+    }
+}

@@ -1,0 +1,253 @@
+//! Reading the fields of a body or query so that every error is found at once.
+
+use serde_json::{Map, Value};
+
+use super::FieldError;
+
+/// What is wrong with one value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldProblem {
+    pub code: &'static str,
+    pub message: String,
+}
+
+impl FieldProblem {
+    pub fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::new("INVALID_VALUE", message)
+    }
+
+    pub fn wrong_type(expected: &str) -> Self {
+        Self::new("INVALID_TYPE", format!("must be {expected}"))
+    }
+}
+
+/// Where a value comes from: JSON knows types, a query only text.
+#[derive(Clone, Copy, Debug)]
+pub enum Source<'a> {
+    Json(&'a Value),
+    Text(&'a str),
+}
+
+impl<'a> Source<'a> {
+    /// The text of a JSON string or of a query parameter.
+    pub fn text(self) -> Result<&'a str, FieldProblem> {
+        match self {
+            Self::Json(Value::String(text)) => Ok(text),
+            Self::Text(text) => Ok(text),
+            Self::Json(_) => Err(FieldProblem::wrong_type("a string")),
+        }
+    }
+}
+
+/// One value of a rule of its own.
+pub trait FieldValue: Sized {
+    fn read(source: Source<'_>) -> Result<Self, FieldProblem>;
+}
+
+/// A field: a value that must be there, an `Option` that may be absent or null, or a [`Patch`].
+pub trait FromField: Sized {
+    fn absent() -> Result<Self, FieldProblem>;
+    fn present(source: Source<'_>) -> Result<Self, FieldProblem>;
+}
+
+impl<T: FieldValue> FromField for T {
+    fn absent() -> Result<Self, FieldProblem> {
+        Err(FieldProblem::new("REQUIRED", "is required"))
+    }
+
+    fn present(source: Source<'_>) -> Result<Self, FieldProblem> {
+        T::read(source)
+    }
+}
+
+impl<T: FieldValue> FromField for Option<T> {
+    fn absent() -> Result<Self, FieldProblem> {
+        Ok(None)
+    }
+
+    fn present(source: Source<'_>) -> Result<Self, FieldProblem> {
+        match source {
+            Source::Json(Value::Null) => Ok(None),
+            source => T::read(source).map(Some),
+        }
+    }
+}
+
+/// A field of a partial update: absent keeps, null clears, a value replaces.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Patch<T> {
+    #[default]
+    Absent,
+    Null,
+    Value(T),
+}
+
+impl<T: FieldValue> FromField for Patch<T> {
+    fn absent() -> Result<Self, FieldProblem> {
+        Ok(Self::Absent)
+    }
+
+    fn present(source: Source<'_>) -> Result<Self, FieldProblem> {
+        match source {
+            Source::Json(Value::Null) => Ok(Self::Null),
+            source => T::read(source).map(Self::Value),
+        }
+    }
+}
+
+impl<T> Patch<T> {
+    /// Applies the change to a value that may be null.
+    pub fn apply<U: From<T>>(self, value: &mut Option<U>) {
+        match self {
+            Self::Absent => (),
+            Self::Null => *value = None,
+            Self::Value(new) => *value = Some(new.into()),
+        }
+    }
+
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent)
+    }
+}
+
+/// The fields of one object, with the errors found so far.
+pub struct Fields<'a> {
+    source: Values<'a>,
+    place: String,
+    errors: Vec<FieldError>,
+}
+
+enum Values<'a> {
+    Json(&'a Map<String, Value>),
+    Query(&'a [(String, String)]),
+}
+
+impl<'a> Fields<'a> {
+    pub fn of_body(object: &'a Map<String, Value>) -> Self {
+        Self::of_object(object, "body".to_owned())
+    }
+
+    /// The fields of an object inside a body, e.g. at `body.products[3]`.
+    pub fn of_object(object: &'a Map<String, Value>, place: String) -> Self {
+        Self { source: Values::Json(object), place, errors: Vec::new() }
+    }
+
+    pub fn of_query(pairs: &'a [(String, String)]) -> Self {
+        Self { source: Values::Query(pairs), place: "query".to_owned(), errors: Vec::new() }
+    }
+
+    /// The field of this name; `None` when it is wrong, which is noted.
+    pub fn take<T: FromField>(&mut self, name: &str) -> Option<T> {
+        let found = match &self.source {
+            Values::Json(object) => object.get(name).map(Source::Json),
+            Values::Query(pairs) => {
+                let mut values = pairs.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str());
+                let first = values.next();
+                if values.next().is_some() {
+                    self.note(name, FieldProblem::invalid("is given more than once"));
+                    return None;
+                }
+                first.map(Source::Text)
+            }
+        };
+        let read = found.map_or_else(T::absent, T::present);
+        read.map_err(|problem| self.note(name, problem)).ok()
+    }
+
+    /// Notes an error of a rule between fields.
+    pub fn note(&mut self, name: &str, problem: FieldProblem) {
+        self.errors.push(FieldError {
+            location: format!("{}.{name}", self.place),
+            code: problem.code,
+            message: problem.message,
+        });
+    }
+
+    /// What was read, or everything that is wrong, unknown fields of a body included.
+    pub fn finish<T>(mut self, read: Option<T>, known: &[&str]) -> Result<T, Vec<FieldError>> {
+        if let Values::Json(object) = self.source {
+            for name in object.keys().filter(|name| !known.contains(&name.as_str())) {
+                let shown: String = name.chars().take(100).collect();
+                self.note(&shown, FieldProblem::new("UNKNOWN_FIELD", "is not a field of this request"));
+            }
+        }
+        match read {
+            Some(value) if self.errors.is_empty() => Ok(value),
+            _ => Err(self.errors),
+        }
+    }
+}
+
+/// An object whose fields are known; [`crate::body!`], [`crate::patch!`] and [`crate::params!`] implement it.
+pub trait FromFields: Sized {
+    const NAMES: &'static [&'static str];
+    fn from_fields(fields: &mut Fields<'_>) -> Option<Self>;
+
+    /// A rule between fields; notes what is wrong.
+    fn read(mut fields: Fields<'_>) -> Result<Self, Vec<FieldError>> {
+        let read = Self::from_fields(&mut fields);
+        fields.finish(read, Self::NAMES)
+    }
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! from_fields {
+    ($name:ident { $($json:literal => $field:ident : $type:ty),+ }) => {
+        impl $crate::api::FromFields for $name {
+            const NAMES: &'static [&'static str] = &[$($json),+];
+
+            fn from_fields(fields: &mut $crate::api::Fields<'_>) -> Option<Self> {
+                $(let $field = fields.take::<$type>($json);)+
+                Some(Self { $($field: $field?),+ })
+            }
+        }
+    };
+}
+
+/// A JSON body: the struct, its schema and its reader from one list of fields.
+#[macro_export]
+macro_rules! body {
+    ($(#[$meta:meta])* $vis:vis struct $name:ident {
+        $($(#[$field_meta:meta])* $json:literal => $field:ident : $type:ty),+ $(,)?
+    }) => {
+        $(#[$meta])*
+        #[derive(Debug, utoipa::ToSchema)]
+        $vis struct $name { $($(#[$field_meta])* #[schema(rename = $json)] pub $field: $type),+ }
+        $crate::from_fields!($name { $($json => $field: $type),+ });
+    };
+}
+
+/// A body of a partial update: every field is a [`crate::api::Patch`].
+#[macro_export]
+macro_rules! patch {
+    ($(#[$meta:meta])* $vis:vis struct $name:ident {
+        $($(#[$field_meta:meta])* $json:literal => $field:ident : $type:ty),+ $(,)?
+    }) => {
+        $(#[$meta])*
+        #[derive(Debug, Default, utoipa::ToSchema)]
+        $vis struct $name {
+            $($(#[$field_meta])* #[schema(rename = $json, value_type = Option<$type>, required = false)]
+            pub $field: $crate::api::Patch<$type>),+
+        }
+        $crate::from_fields!($name { $($json => $field: $crate::api::Patch<$type>),+ });
+    };
+}
+
+/// Query parameters: the struct, their documentation and their reader from one list. Unknown ones are ignored.
+#[macro_export]
+macro_rules! params {
+    ($(#[$meta:meta])* $vis:vis struct $name:ident {
+        $($(#[$field_meta:meta])* $json:literal => $field:ident : $type:ty),+ $(,)?
+    }) => {
+        $(#[$meta])*
+        #[derive(Debug, utoipa::IntoParams)]
+        #[into_params(parameter_in = Query)]
+        $vis struct $name { $($(#[$field_meta])* #[param(rename = $json)] pub $field: $type),+ }
+        $crate::from_fields!($name { $($json => $field: $type),+ });
+    };
+}

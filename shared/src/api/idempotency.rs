@@ -1,0 +1,151 @@
+//! `Idempotency-Key`: a POST that is sent again has one effect and one answer.
+
+use axum::{
+    extract::{FromRequest, Request},
+    http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+};
+use jiff::SignedDuration;
+use serde::Serialize;
+
+use super::{
+    ApiError, Code, FieldError, FromFields, Raw,
+    body::{parse, require_json},
+};
+use crate::{
+    app::App,
+    auth::{Caller, sha256_hex},
+    tenant::idempotency::{Kept, RequestKey},
+};
+
+/// How long the first answer is kept.
+pub const KEPT: SignedDuration = SignedDuration::from_hours(24);
+
+/// A body with what identifies the request it came in.
+pub struct Once<T> {
+    pub body: T,
+    pub key: IdempotencyKey,
+}
+
+/// The request's `Idempotency-Key`, if it has one, with what it is scoped to.
+#[derive(Clone, Debug)]
+pub struct IdempotencyKey {
+    value: Option<String>,
+    method: String,
+    path: String,
+    body_hash: String,
+}
+
+/// An answer, new or kept from the first time.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub body: String,
+    pub replayed: bool,
+}
+
+impl IdempotencyKey {
+    /// The key of `caller`'s request; `None` when the header is absent.
+    pub fn of(&self, caller: &Caller) -> Option<RequestKey> {
+        Some(RequestKey {
+            key_id: caller.key_id.to_string(),
+            method: self.method.clone(),
+            path: self.path.clone(),
+            idempotency_key: self.value.clone()?,
+            body_hash: self.body_hash.clone(),
+        })
+    }
+}
+
+impl Answer {
+    pub fn new(status: StatusCode, body: &impl Serialize) -> Result<Self, ApiError> {
+        let body = serde_json::to_string(body).map_err(|error| ApiError::internal(&error))?;
+        Ok(Self { status: status.as_u16(), body, replayed: false })
+    }
+
+    /// The kept answer to the same request.
+    ///
+    /// # Errors
+    /// 422 when the key was used for another body.
+    pub fn replay(key: &RequestKey, kept: Kept) -> Result<Self, ApiError> {
+        if kept.body_hash != key.body_hash {
+            return Err(ApiError::new(Code::IdempotencyKeyReused, "Use a new key for a new request."));
+        }
+        Ok(Self { status: u16::try_from(kept.status).unwrap_or(200), body: kept.response, replayed: true })
+    }
+
+    /// The first request with this key has not been answered yet.
+    pub fn in_progress() -> ApiError {
+        ApiError::new(Code::IdempotencyInProgress, "Wait for the first request with this key.").retry_after(1)
+    }
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::OK);
+        let mut response = (status, [(CONTENT_TYPE, "application/json")], self.body).into_response();
+        if self.replayed {
+            response.headers_mut().insert("idempotent-replayed", HeaderValue::from_static("true"));
+        }
+        response
+    }
+}
+
+impl<T: FromFields> FromRequest<App> for Once<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        require_json(&request)?;
+        let value = header(request.headers())?;
+        let (method, path) = (request.method().to_string(), request.uri().path().to_owned());
+        let Raw(bytes) = Raw::from_request(request, app).await?;
+        let key = IdempotencyKey { value, method, path, body_hash: sha256_hex(&bytes) };
+        Ok(Self { body: parse(&bytes)?, key })
+    }
+}
+
+/// 1 to 255 visible ASCII characters.
+fn header(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default();
+    if (1..=255).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(Some(text.to_owned()));
+    }
+    Err(ApiError::new(Code::InvalidHeader, "See 'errors'.").with_errors(vec![FieldError {
+        location: "header.Idempotency-Key".into(),
+        code: "INVALID_VALUE",
+        message: "must be 1 to 255 visible ASCII characters".into(),
+    }]))
+}
+
+/// Runs code in one transaction of the practice's database together with the request's idempotency record.
+///
+/// `create_once!(tenant, key, conn => { …; Answer::new(StatusCode::CREATED, &body) })` is an `ApiResult<Answer>`. Only
+/// successes are kept. Work that would fail because the first request succeeded must stand inside, not before.
+#[macro_export]
+macro_rules! create_once {
+    ($tenant:expr, $key:expr, $conn:ident => $work:expr) => {{
+        let tenant = &$tenant;
+        let key: Option<$crate::tenant::idempotency::RequestKey> = $key.of(&tenant.caller);
+        $crate::in_transaction!(tenant.db, $crate::api::ApiError, connection => {
+            if let Some(key) = &key {
+                if !$crate::tenant::idempotency::claim(connection, key).await? {
+                    return Err($crate::api::Answer::in_progress());
+                }
+                if let Some(kept) = $crate::tenant::idempotency::find(connection, key, tenant.now).await? {
+                    return $crate::api::Answer::replay(key, kept);
+                }
+            }
+            let answer: $crate::api::Answer = {
+                let $conn: &mut $crate::tenant::Conn = &mut *connection;
+                async { $work }.await?
+            };
+            if let Some(key) = &key {
+                let expires_at = tenant.now + $crate::api::KEPT;
+                let (status, body) = (answer.status, &answer.body);
+                $crate::tenant::idempotency::keep(connection, key, status, body, tenant.now, expires_at).await?;
+            }
+            Ok(answer)
+        })
+    }};
+}

@@ -1,0 +1,61 @@
+//! Pages of a list.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{FieldProblem, FieldValue, Source, values::integer_between};
+
+/// Which page, the first is 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ToSchema)]
+#[schema(value_type = i64, minimum = 1, maximum = 1_000_000, default = 1)]
+pub struct PageNumber(pub i64);
+
+/// How many on a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ToSchema)]
+#[schema(value_type = i64, minimum = 1, maximum = 100, default = 25)]
+pub struct Limit(pub i64);
+
+impl FieldValue for PageNumber {
+    fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
+        integer_between(source, 1, 1_000_000).map(Self)
+    }
+}
+
+impl FieldValue for Limit {
+    fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
+        integer_between(source, 1, 100).map(Self)
+    }
+}
+
+/// The page that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Paging {
+    pub page: i64,
+    pub limit: i64,
+}
+
+impl Paging {
+    pub fn new(page: Option<PageNumber>, limit: Option<Limit>) -> Self {
+        Self { page: page.map_or(1, |it| it.0), limit: limit.map_or(25, |it| it.0) }
+    }
+
+    /// Rows before the page.
+    pub fn offset(self) -> i64 {
+        (self.page - 1) * self.limit
+    }
+
+    pub fn of(self, total: i64) -> Pagination {
+        Pagination { page: self.page, limit: self.limit, total, has_more: self.offset() + self.limit < total }
+    }
+}
+
+/// Where a page stands in its list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Pagination {
+    pub page: i64,
+    pub limit: i64,
+    /// Items on all pages.
+    pub total: i64,
+    pub has_more: bool,
+}

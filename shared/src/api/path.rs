@@ -1,0 +1,58 @@
+//! Ids in the path.
+
+use axum::{
+    extract::{FromRequestParts, RawPathParams},
+    http::request::Parts,
+};
+use utoipa::IntoParams;
+
+use super::{ApiError, Code, FieldError, Source, values::integer_between};
+use crate::{
+    app::App,
+    domain::ids::{IntegerId, MAX_SAFE_INTEGER},
+};
+
+/// The practice of the path, for the documentation; [`super::Tenant`] is what opens it.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct PracticePath {
+    /// The practice pass.
+    #[param(rename = "PPass", example = "DemoOffice")]
+    pub ppass: String,
+}
+
+/// `{id}`
+pub struct PathId<T>(pub T);
+
+/// `{id}` and `{tagId}`
+pub struct PathPair<A, B>(pub A, pub B);
+
+impl<T: IntegerId> FromRequestParts<App> for PathId<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, ApiError> {
+        id(parts, "id").await.map(Self)
+    }
+}
+
+impl<A: IntegerId + Send, B: IntegerId> FromRequestParts<App> for PathPair<A, B> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, ApiError> {
+        Ok(Self(id(parts, "id").await?, id(parts, "tagId").await?))
+    }
+}
+
+pub(super) async fn segment(parts: &mut Parts, name: &str) -> Option<String> {
+    let params = RawPathParams::from_request_parts(parts, &()).await.ok()?;
+    params.iter().find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
+}
+
+async fn id<T: IntegerId>(parts: &mut Parts, name: &str) -> Result<T, ApiError> {
+    let text = segment(parts, name).await.unwrap_or_default();
+    integer_between(Source::Text(&text), 1, MAX_SAFE_INTEGER).map(T::from).map_err(|problem| {
+        ApiError::new(Code::InvalidPath, "An id in the path is a positive integer.").with_errors(vec![
+            FieldError { location: format!("path.{name}"), code: problem.code, message: problem.message },
+        ])
+    })
+}

@@ -1,0 +1,128 @@
+//! Values that many requests share.
+
+use jiff::civil::{Date, Time};
+use serde_json::Value;
+
+use super::{FieldProblem, FieldValue, Source};
+use crate::domain::{
+    EventScope, Scope,
+    ids::{
+        DeliveryId, LogId, MAX_SAFE_INTEGER, PatientId, ProviderId, RoomId, SubscriptionId, TagId, VisitId,
+    },
+};
+
+/// An integer: a JSON number without fraction, or its digits in a query.
+pub(super) fn integer(source: Source<'_>) -> Result<i64, FieldProblem> {
+    let wrong_type = || FieldProblem::wrong_type("an integer");
+    match source {
+        Source::Json(Value::Number(number)) => number.as_i64().ok_or_else(wrong_type),
+        Source::Json(_) => Err(wrong_type()),
+        Source::Text(text) => {
+            let plain = !text.is_empty()
+                && text.bytes().enumerate().all(|(i, b)| b.is_ascii_digit() || (i == 0 && b == b'-'));
+            plain.then(|| text.parse().ok()).flatten().ok_or_else(wrong_type)
+        }
+    }
+}
+
+/// An integer from `low` to `high`.
+pub fn integer_between(source: Source<'_>, low: i64, high: i64) -> Result<i64, FieldProblem> {
+    match integer(source)? {
+        value if (low..=high).contains(&value) => Ok(value),
+        _ => Err(FieldProblem::invalid(format!("must be {low} to {high}"))),
+    }
+}
+
+macro_rules! id_values {
+    ($($id:ident)+) => {$(
+        impl FieldValue for $id {
+            fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
+                integer_between(source, 1, MAX_SAFE_INTEGER).map(Self)
+            }
+        }
+    )+};
+}
+
+id_values! { PatientId ProviderId RoomId VisitId TagId LogId SubscriptionId DeliveryId }
+
+impl FieldValue for bool {
+    fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
+        match source {
+            Source::Json(Value::Bool(value)) => Ok(*value),
+            Source::Text("true" | "1") => Ok(true),
+            Source::Text("false" | "0") => Ok(false),
+            _ => Err(FieldProblem::wrong_type("true or false")),
+        }
+    }
+}
+
+impl FieldValue for Date {
+    /// `YYYY-MM-DD`
+    fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
+        let text = source.text()?;
+        let shaped = text.len() == 10
+            && text
+                .bytes()
+                .enumerate()
+                .all(|(i, b)| if i == 4 || i == 7 { b == b'-' } else { b.is_ascii_digit() });
+        let date = shaped.then(|| text.parse().ok()).flatten();
+        date.filter(|date: &Date| (1900..=2999).contains(&date.year()))
+            .ok_or_else(|| FieldProblem::invalid("must be a date YYYY-MM-DD from 1900 to 2999"))
+    }
+}
+
+impl FieldValue for Time {
+    /// `HH:MM` or `HH:MM:SS`
+    fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
+        let text = source.text()?;
+        let shaped = matches!(text.len(), 5 | 8)
+            && text
+                .bytes()
+                .enumerate()
+                .all(|(i, b)| if i == 2 || i == 5 { b == b':' } else { b.is_ascii_digit() });
+        // A 60th second is a leap second, which local times of visits don't have.
+        let time = (shaped && !text.ends_with(":60")).then(|| text.parse().ok()).flatten();
+        time.ok_or_else(|| FieldProblem::invalid("must be a time HH:MM or HH:MM:SS"))
+    }
+}
+
+macro_rules! enum_values {
+    ($($name:ident)+) => {$(
+        impl FieldValue for $name {
+            fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
+                source.text()?.parse().map_err(|()| {
+                    let all: Vec<&str> = $name::ALL.iter().map(|it| it.as_str()).collect();
+                    FieldProblem::invalid(format!("must be one of {}", all.join(", ")))
+                })
+            }
+        }
+    )+};
+}
+
+enum_values! { Scope EventScope }
+
+impl<T: FieldValue> FieldValue for Vec<T> {
+    /// A JSON array of at most 100, or a comma-separated query parameter.
+    fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
+        let items: Vec<Result<T, FieldProblem>> = match source {
+            Source::Json(Value::Array(items)) => {
+                items.iter().map(|item| T::read(Source::Json(item))).collect()
+            }
+            Source::Json(_) => return Err(FieldProblem::wrong_type("an array")),
+            Source::Text(text) => text.split(',').map(|item| T::read(Source::Text(item.trim()))).collect(),
+        };
+        if items.len() > 100 {
+            return Err(FieldProblem::new("TOO_LONG", "has more than 100 items"));
+        }
+        items
+            .into_iter()
+            .enumerate()
+            .map(|(index, item)| {
+                item.map_err(|problem| FieldProblem {
+                    message: format!("item {index} {}", problem.message),
+                    ..problem
+                })
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,118 @@
+//! What every handler can reach.
+
+mod call_log;
+mod clock;
+mod key_cache;
+mod rate_limit;
+
+use std::{ops::Deref, sync::Arc};
+
+use crate::{
+    auth::{PracticeGrant, token::TokenRing},
+    config::Config,
+    control::{self, Queue, Secrets, Store},
+    tenant::{self, Practices, TenantDb, practices::Location},
+};
+pub use call_log::CallLog;
+pub use clock::{Clock, Random};
+pub use key_cache::KeyCache;
+pub use rate_limit::{Rate, RateLimits};
+
+/// One for each process; cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<Parts>);
+
+/// The parts of an [`App`]; tests put them together by hand.
+pub struct Parts {
+    pub config: Config,
+    pub clock: Clock,
+    pub random: Random,
+    pub control: Store,
+    pub queue: Queue,
+    pub secrets: Secrets,
+    pub practices: Practices,
+    pub keys: KeyCache,
+    pub rates: RateLimits,
+    pub calls: CallLog,
+}
+
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// Why something an [`App`] was asked for isn't to be had.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Control(#[from] control::Error),
+    #[error(transparent)]
+    Tenant(#[from] tenant::Error),
+    #[error("the token keys are unusable")]
+    TokenKeys(#[from] crate::auth::token::RingError),
+}
+
+impl App {
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// The app of a function: everything from its environment, every client built on first use.
+    pub fn from_env() -> Self {
+        let config = Config::from_env();
+        Self::new(Parts {
+            control: Store::new(config.tables.clone()),
+            queue: Queue::new(config.events_queue_url.clone()),
+            config,
+            clock: Clock::system(),
+            random: Random::system(),
+            secrets: Secrets::default(),
+            practices: Practices::default(),
+            keys: KeyCache::default(),
+            rates: RateLimits::default(),
+            calls: CallLog::default(),
+        })
+    }
+
+    /// The keys that sign and verify tokens.
+    pub async fn token_ring(&self) -> Result<TokenRing, Error> {
+        let secret =
+            self.config.token_keys.as_ref().ok_or(control::Error::NotConfigured("TOKEN_KEYS_SECRET"))?;
+        let text = self.secrets.get(secret, self.clock.now()).await?;
+        Ok(TokenRing::from_secret(&text, &self.config.token_issuer)?)
+    }
+
+    /// The database of the practice that `grant` opens.
+    ///
+    /// # Errors
+    /// Also when the practice has left the registry.
+    pub async fn open(&self, grant: &PracticeGrant) -> Result<TenantDb, Error> {
+        let now = self.clock.now();
+        self.practices
+            .open(grant, now, async || {
+                let practice = self
+                    .control
+                    .practice(grant.practicepass())
+                    .await?
+                    .ok_or_else(|| tenant::Error::Registry("no such practice".into()))?;
+                let dsn = self.secrets.get(&practice.dsn_secret, now).await?.to_string();
+                Ok::<_, Error>(Location { dsn, time_zone: practice.time_zone })
+            })
+            .await
+    }
+
+    /// Writes what the calls answered so far left behind: call records, rate windows, when keys were used. What can't be
+    /// written now is kept for the next time.
+    pub async fn flush(&self) {
+        let records = self.calls.take();
+        if let Err(error) = self.control.record_calls(&records).await {
+            tracing::warn!(%error, calls = records.len(), "call records are not written yet");
+            self.calls.put_back(records);
+        }
+        self.rates.exchange(&self.control).await;
+        self.keys.write_last_use(&self.control, self.clock.now()).await;
+    }
+}

@@ -1,0 +1,91 @@
+//! The status of API keys, remembered for a short time.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    auth::KeyRecord,
+    control::{self, Store},
+    domain::ids::KeyId,
+};
+
+/// A revoked key's tokens are dead after so long, everywhere; the promise is 60 s.
+const MAX_AGE: SignedDuration = SignedDuration::from_secs(30);
+const MAX_ENTRIES: usize = 10_000;
+/// The time of a key's last use is written at most so often.
+const LAST_USE_STEP: SignedDuration = SignedDuration::from_secs(60);
+
+#[derive(Default)]
+pub struct KeyCache {
+    entries: Mutex<HashMap<KeyId, (Option<KeyRecord>, Timestamp)>>,
+    last_use: Mutex<HashMap<KeyId, LastUse>>,
+}
+
+struct LastUse {
+    used: Timestamp,
+    written: Option<Timestamp>,
+}
+
+impl KeyCache {
+    /// The key as it was at most 30 s ago.
+    pub async fn get(
+        &self,
+        store: &Store,
+        id: &KeyId,
+        now: Timestamp,
+    ) -> Result<Option<KeyRecord>, control::Error> {
+        if let Some((record, read)) = lock(&self.entries).get(id)
+            && now.duration_since(*read) < MAX_AGE
+        {
+            return Ok(record.clone());
+        }
+        let record = store.api_key(id).await?;
+        let mut entries = lock(&self.entries);
+        if entries.len() >= MAX_ENTRIES {
+            entries.clear();
+        }
+        entries.insert(id.clone(), (record.clone(), now));
+        Ok(record)
+    }
+
+    pub fn note_use(&self, id: &KeyId, now: Timestamp) {
+        let mut last_use = lock(&self.last_use);
+        last_use
+            .entry(id.clone())
+            .and_modify(|it| it.used = now)
+            .or_insert(LastUse { used: now, written: None });
+    }
+
+    pub(super) async fn write_last_use(&self, store: &Store, now: Timestamp) {
+        let due: Vec<(KeyId, Timestamp)> = {
+            let mut last_use = lock(&self.last_use);
+            let is_due = |it: &LastUse| {
+                it.written
+                    .is_none_or(|written| it.used > written && now.duration_since(written) >= LAST_USE_STEP)
+            };
+            let due: Vec<_> = last_use
+                .iter_mut()
+                .filter(|(_, it)| is_due(it))
+                .map(|(id, it)| {
+                    it.written = Some(it.used);
+                    (id.clone(), it.used)
+                })
+                .collect();
+            last_use.retain(|_, it| now.duration_since(it.used) < SignedDuration::from_hours(1));
+            due
+        };
+        for (id, used) in due {
+            if let Err(error) = store.touch_api_key(&id, used).await {
+                tracing::warn!(%error, "a key's last use was not written");
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

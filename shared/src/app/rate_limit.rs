@@ -1,0 +1,115 @@
+//! Calls a minute for each API key, without a store call in the way.
+//!
+//! An environment counts for itself and, after its replies, exchanges counts with all others; one that knows its key to be
+//! over the limit refuses at once. Overshoot is bounded by the number of environments.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+use jiff::Timestamp;
+
+use crate::{
+    control::{Store, ledger::window_start},
+    domain::ids::KeyId,
+};
+
+const WINDOW_SECONDS: i64 = 60;
+
+/// What a caller has left, as the `RateLimit` header tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    pub limit: u32,
+    pub remaining: u32,
+    /// Seconds until the window ends.
+    pub reset: i64,
+    pub allowed: bool,
+}
+
+#[derive(Default)]
+struct Window {
+    start: i64,
+    /// The count of all environments when it was last exchanged.
+    global: u64,
+    /// Calls since then.
+    pending: u64,
+}
+
+#[derive(Default)]
+pub struct RateLimits {
+    windows: Mutex<HashMap<KeyId, Window>>,
+}
+
+impl RateLimits {
+    /// Counts a call of `key` that may make `limit` calls a minute.
+    pub fn admit(&self, key: &KeyId, limit: u32, now: Timestamp) -> Rate {
+        let start = window_start(now, WINDOW_SECONDS);
+        let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        let window = windows.entry(key.clone()).or_default();
+        if window.start != start {
+            *window = Window { start, ..Window::default() };
+        }
+        let allowed = window.global + window.pending < u64::from(limit);
+        if allowed {
+            window.pending += 1;
+        }
+        let remaining = u64::from(limit).saturating_sub(window.global + window.pending);
+        Rate {
+            limit,
+            remaining: u32::try_from(remaining).unwrap_or(u32::MAX),
+            reset: start + WINDOW_SECONDS - now.as_second(),
+            allowed,
+        }
+    }
+
+    /// Adds this environment's calls to the common counts and learns those of the others.
+    pub(super) async fn exchange(&self, store: &Store) {
+        let pending: Vec<(KeyId, i64, u64)> = {
+            let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+            let newest = windows.values().map(|it| it.start).max().unwrap_or_default();
+            windows.retain(|_, it| it.pending > 0 || it.start == newest);
+            windows
+                .iter()
+                .filter(|(_, it)| it.pending > 0)
+                .map(|(key, it)| (key.clone(), it.start, it.pending))
+                .collect()
+        };
+        for (key, start, calls) in pending {
+            let global = match store.add_to_window(&format!("calls#{key}"), start, calls).await {
+                Ok(global) => global,
+                Err(error) => {
+                    tracing::warn!(%error, "a rate window was not exchanged");
+                    continue;
+                }
+            };
+            let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(window) = windows.get_mut(&key)
+                && window.start == start
+            {
+                window.global = global;
+                window.pending -= calls.min(window.pending);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_refused_from_the_call_after_its_last_until_the_window_ends() {
+        let limits = RateLimits::default();
+        let key = KeyId("k".into());
+        let at = |second: i64| Timestamp::from_second(second).unwrap();
+        assert_eq!(limits.admit(&key, 2, at(119)), Rate { limit: 2, remaining: 1, reset: 1, allowed: true });
+        assert_eq!(limits.admit(&key, 2, at(120)), Rate { limit: 2, remaining: 1, reset: 60, allowed: true });
+        assert!(limits.admit(&key, 2, at(130)).allowed);
+        assert_eq!(
+            limits.admit(&key, 2, at(140)),
+            Rate { limit: 2, remaining: 0, reset: 40, allowed: false }
+        );
+        assert!(limits.admit(&key, 2, at(180)).allowed);
+    }
+}

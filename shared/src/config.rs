@@ -1,0 +1,35 @@
+//! The environment of a function, read once.
+
+use crate::{auth::secret_ref::SecretRef, control::TableNames};
+
+/// What template.yaml sets for a function; one that doesn't need a thing isn't told of it.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    pub tables: TableNames,
+    /// `EVENTS_QUEUE_URL`: the SQS queue of webhook events.
+    pub events_queue_url: Option<String>,
+    /// `TOKEN_KEYS_SECRET`: secret reference of the token signing keys.
+    pub token_keys: Option<SecretRef>,
+    /// `TOKEN_ISSUER`, default `officepro-partner-api`: issuer and audience of tokens.
+    pub token_issuer: String,
+    /// `WEBHOOK_ALLOW_LOOPBACK`, default false: whether hook URLs may be http and on loopback.
+    pub webhook_allow_loopback: bool,
+}
+
+impl Config {
+    pub fn from_env() -> Self {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        Self {
+            tables: TableNames {
+                control: variable("CONTROL_TABLE"),
+                deliveries: variable("DELIVERIES_TABLE"),
+                activity: variable("ACTIVITY_TABLE"),
+                ledger: variable("LEDGER_TABLE"),
+            },
+            events_queue_url: variable("EVENTS_QUEUE_URL"),
+            token_keys: variable("TOKEN_KEYS_SECRET").map(SecretRef::from),
+            token_issuer: variable("TOKEN_ISSUER").unwrap_or_else(|| "officepro-partner-api".to_owned()),
+            webhook_allow_loopback: variable("WEBHOOK_ALLOW_LOOPBACK").as_deref() == Some("true"),
+        }
+    }
+}

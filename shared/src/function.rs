@@ -1,0 +1,24 @@
+//! Wiring: what every function's `main` calls.
+
+mod flush;
+mod telemetry;
+
+use axum::Router;
+use lambda_http::Error;
+
+use crate::{api::edge, app::App};
+pub use telemetry::init as init_telemetry;
+
+/// Serves `routes` behind API Gateway until Lambda ends the process.
+///
+/// # Errors
+/// When the Runtime API can't be reached.
+pub async fn serve(routes: impl Into<Router<App>>) -> Result<(), Error> {
+    telemetry::init();
+    let app = App::from_env();
+    let (answered, flushes) = flush::channel();
+    let extension = flush::register(app.clone(), flushes).await?;
+    let service = flush::Notify::new(edge(routes.into(), app.clone()), answered);
+    tokio::try_join!(lambda_http::run(service), extension)?;
+    Ok(())
+}

@@ -1,0 +1,105 @@
+//! Writing what calls leave behind after their replies are sent, so that no caller waits for it.
+//!
+//! An internal Lambda extension holds the environment until the flush is done: without it Lambda may freeze the process
+//! as soon as the reply is out (AWS Lambda Developer Guide, "Extensions API"; the runtime project's
+//! `extension-internal-flush` example).
+
+use std::{
+    future::Future,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use lambda_extension::{Extension, LambdaEvent, NextEvent};
+use lambda_http::{Error, tower::Service};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::{Mutex, mpsc},
+};
+
+use crate::app::App;
+
+pub(super) fn channel() -> (mpsc::UnboundedSender<()>, mpsc::UnboundedReceiver<()>) {
+    mpsc::unbounded_channel()
+}
+
+/// Registers the extension, which must happen before the first event is asked for; the future runs it.
+pub(super) async fn register(
+    app: App,
+    answered: mpsc::UnboundedReceiver<()>,
+) -> Result<impl Future<Output = Result<(), Error>>, Error> {
+    flush_on_termination(app.clone())?;
+    let answered = Arc::new(Mutex::new(answered));
+    let extension = Extension::new()
+        .with_extension_name("flush-calls")
+        .with_events(&["INVOKE"])
+        .with_events_processor(lambda_extension::service_fn(move |event: LambdaEvent| {
+            let (app, answered) = (app.clone(), answered.clone());
+            async move {
+                if matches!(event.next, NextEvent::Invoke(_)) && answered.lock().await.recv().await.is_some()
+                {
+                    app.flush().await;
+                }
+                Ok::<(), Error>(())
+            }
+        }))
+        .register()
+        .await?;
+    Ok(extension.run())
+}
+
+/// Lambda sends SIGTERM before it ends an environment with an extension.
+fn flush_on_termination(app: App) -> Result<(), Error> {
+    let mut terminated = signal(SignalKind::terminate())?;
+    tokio::spawn(async move {
+        terminated.recv().await;
+        app.flush().await;
+        std::process::exit(0);
+    });
+    Ok(())
+}
+
+/// A service that tells when each answer is ready, once for each call, also for one that is given up.
+#[derive(Clone)]
+pub(super) struct Notify<S> {
+    inner: S,
+    answered: mpsc::UnboundedSender<()>,
+}
+
+impl<S> Notify<S> {
+    pub(super) fn new(inner: S, answered: mpsc::UnboundedSender<()>) -> Self {
+        Self { inner, answered }
+    }
+}
+
+struct Answered(mpsc::UnboundedSender<()>);
+
+impl Drop for Answered {
+    fn drop(&mut self) {
+        // The receiver only ends with the process.
+        let _ = self.0.send(());
+    }
+}
+
+impl<S, R> Service<R> for Notify<S>
+where
+    S: Service<R>,
+    S::Future: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = std::pin::Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: R) -> Self::Future {
+        let answered = Answered(self.answered.clone());
+        let answer = self.inner.call(request);
+        Box::pin(async move {
+            let _answered = answered;
+            answer.await
+        })
+    }
+}
