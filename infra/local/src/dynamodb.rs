@@ -38,10 +38,10 @@ impl DynamoDb {
         let (listener, address) = http::listen(0).await?;
         let (stop, watched) = watch::channel(false);
         let mut until = watched.clone();
-        let served = database.clone();
+        let shared = database.clone();
         let server = tokio::spawn(async move {
             let shutdown = async move { stopped(&mut until).await };
-            if let Err(error) = dynoxide::server::serve_with_shutdown(listener, served, shutdown).await {
+            if let Err(error) = dynoxide::server::serve_with_shutdown(listener, shared, shutdown).await {
                 eprintln!("dynamodb: {error}");
             }
         });

@@ -129,8 +129,7 @@ fn is_local_host(headers: &HeaderMap) -> bool {
     };
     let name = match host.rsplit_once(':') {
         Some((name, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        Some(_) => host,
-        None => host,
+        _ => host,
     };
     matches!(name, "127.0.0.1" | "[::1]") || name.eq_ignore_ascii_case("localhost")
 }

@@ -11,19 +11,22 @@ pub(crate) fn bytes(count: usize) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Bytes in hexadecimal, two digits each.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
 /// A random version 4 UUID in its usual spelling, as AWS's request and message ids are.
 pub(crate) fn uuid() -> Result<String> {
     let mut random = bytes(16)?;
     random[6] = (random[6] & 0x0f) | 0x40;
     random[8] = (random[8] & 0x3f) | 0x80;
-    let mut text = String::with_capacity(36);
-    for (index, byte) in random.iter().enumerate() {
-        if matches!(index, 4 | 6 | 8 | 10) {
-            text.push('-');
-        }
-        let _ = write!(text, "{byte:02x}");
-    }
-    Ok(text)
+    let text = hex(&random);
+    Ok(format!("{}-{}-{}-{}-{}", &text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..]))
 }
 
 /// `length` random letters and digits (5.95 bits each).

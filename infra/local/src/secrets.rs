@@ -2,6 +2,7 @@
 //! to functions by environment variables.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -32,8 +33,8 @@ impl Secrets {
         let mut opened = Self { file: file.to_owned(), values };
         for secret in secrets {
             let variable = Secret::variable_of(&secret.id);
-            if !opened.values.contains_key(&variable) {
-                opened.values.insert(variable, make(&secret.value)?);
+            if let Entry::Vacant(vacant) = opened.values.entry(variable) {
+                vacant.insert(make(&secret.value)?);
             }
         }
         opened.save()?;

@@ -89,19 +89,16 @@ fn invocation_answer(invocation: Invocation) -> Answer {
 }
 
 async fn response(environment: &Environment, id: &str, body: Incoming) -> Answer {
-    match read_body(body, PAYLOAD_LIMIT).await {
-        Ok(body) => accepted(environment.finish(id, Outcome::Success(body))),
-        Err(_) => {
-            let message = "Response payload size exceeded the maximum allowed payload size (6291456 bytes) or broke off";
-            let outcome = failure("Function.ResponseSizeTooLarge", message);
-            match environment.finish(id, outcome) {
-                Ok(()) => refuse(
-                    StatusCode::PAYLOAD_TOO_LARGE,
-                    Refusal("RequestEntityTooLarge", "Exceeded maximum size"),
-                ),
-                refused => accepted(refused),
-            }
+    if let Ok(body) = read_body(body, PAYLOAD_LIMIT).await {
+        return accepted(environment.finish(id, Outcome::Success(body)));
+    }
+    let message =
+        "Response payload size exceeded the maximum allowed payload size (6291456 bytes) or broke off";
+    match environment.finish(id, failure("Function.ResponseSizeTooLarge", message)) {
+        Ok(()) => {
+            refuse(StatusCode::PAYLOAD_TOO_LARGE, Refusal("RequestEntityTooLarge", "Exceeded maximum size"))
         }
+        refused => accepted(refused),
     }
 }
 

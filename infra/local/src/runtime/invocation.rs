@@ -59,7 +59,7 @@ pub(super) struct Invocation {
 
 impl Invocation {
     pub(super) fn new(function: &str, timeout: Duration, event: Bytes) -> Result<Self> {
-        let trace = random::bytes(20)?.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let trace = random::hex(&random::bytes(20)?);
         let millis = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX);
         let now = now_millis();
         Ok(Self {

@@ -6,6 +6,7 @@ use md5::{Digest as _, Md5};
 use serde_json::{Map, Value};
 
 use super::Fault;
+use crate::random::hex;
 
 /// Checks attributes as they come in (`{"name":{"DataType","StringValue"|"BinaryValue"}}`) and gives their size in
 /// bytes and their checksum; no attributes have no checksum.
@@ -61,10 +62,6 @@ fn binary(attribute: &Value, name: &str) -> Result<Vec<u8>, Fault> {
 
 fn invalid(message: &str) -> Fault {
     Fault::InvalidParameter(message.to_owned())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

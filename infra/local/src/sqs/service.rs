@@ -115,7 +115,7 @@ impl Service {
             return Err(Fault::InvalidParameter(message));
         }
         let delay = send.delay.unwrap_or(state.queue.delay);
-        if delay > Duration::from_secs(900) {
+        if delay > Duration::from_mins(15) {
             return Err(Fault::InvalidParameter("DelaySeconds must be between 0 and 900.".to_owned()));
         }
         if send.group_id.as_ref().is_some_and(|group| group.is_empty() || group.len() > 128) {
@@ -219,7 +219,7 @@ impl Service {
         visibility: Duration,
     ) -> std::result::Result<(), Fault> {
         let state = self.state(queue)?;
-        if visibility > Duration::from_secs(43_200) {
+        if visibility > Duration::from_hours(12) {
             return Err(Fault::InvalidParameter("VisibilityTimeout must be between 0 and 43200.".to_owned()));
         }
         let row = messages::row_of(receipt).ok_or(Fault::InvalidReceiptHandle)?;

@@ -1,4 +1,4 @@
-//! AWS::Serverless::Function: the binary, its limits, its environment and what invokes it.
+//! Functions: the binary, its limits, its environment and what invokes it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
