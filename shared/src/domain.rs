@@ -3,8 +3,10 @@
 pub mod contact;
 pub mod ids;
 pub mod practice_pass;
+pub mod schedule;
 pub mod scope;
 pub mod search;
+pub mod visit_status;
 pub mod webhook_event;
 
 pub use practice_pass::PracticePass;

@@ -3,13 +3,17 @@
 //! Outside this module there are functions, not pools; a [`TenantDb`] is had only for a [`crate::auth::PracticeGrant`].
 
 pub mod audit;
+pub mod calendar;
 pub mod database;
 mod error;
 pub mod idempotency;
 pub mod log;
 pub mod migrate;
 pub mod practices;
+pub mod providers;
 mod transaction;
+pub mod visit_types;
+pub mod visits;
 
 pub use database::{Conn, TenantDb};
 pub use error::{Constraint, Error, Result};

@@ -138,7 +138,8 @@ create table visits (
     provider_duration bigint not null check (provider_duration between 1 and 1440),
     visit_complaint text,
     visit_notes text,
-    status text not null default 'Scheduled',
+    status text not null default 'Scheduled'
+        check (status in ('Scheduled', 'Confirmed', 'Arrived', 'Completed', 'Cancelled', 'NoShow', 'Deleted')),
     starts_at bigint not null,
     ends_at bigint not null,
     provider_starts_at bigint not null,

@@ -84,7 +84,7 @@ create table working_hours (
     start_time text not null,
     end_time text not null,
     valid_from text,
-    valid_to date
+    valid_to text
 );
 create index working_hours_by_provider on working_hours (provider_id, weekday);
 
@@ -136,7 +136,8 @@ create table visits (
     provider_duration integer not null check (provider_duration between 1 and 1440),
     visit_complaint text,
     visit_notes text,
-    status text not null default 'Scheduled',
+    status text not null default 'Scheduled'
+        check (status in ('Scheduled', 'Confirmed', 'Arrived', 'Completed', 'Cancelled', 'NoShow', 'Deleted')),
     starts_at integer not null,
     ends_at integer not null,
     provider_starts_at integer not null,

@@ -1,0 +1,42 @@
+//! When a provider can see a patient: the one set of rules behind check, slots, next-slot, booking and rescheduling.
+//!
+//! Dates and times are the practice's local ones; what decides about overlaps are Unix seconds, so that a change of
+//! daylight saving time can neither hide an overlap nor invent one. Intervals are half open.
+
+mod calendar;
+mod hours;
+mod interval;
+mod local;
+mod place;
+mod search;
+mod visit_type;
+
+pub use calendar::{Calendar, Facts, Practice, Refusal, Refused};
+pub use hours::{ScheduleException, WorkingHours};
+pub use interval::{Interval, merge, subtract};
+pub use local::{instant, instant_of_midnight, instants, local};
+pub use place::Place;
+pub use visit_type::{Room, RoomVisit, VisitTypeRules};
+
+/// How long something takes: 1 to 1,440 minutes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, utoipa::ToSchema)]
+#[serde(transparent)]
+#[schema(value_type = i64, minimum = 1, maximum = 1440, example = 30)]
+pub struct Minutes(i64);
+
+impl Minutes {
+    pub const MAX: i64 = 1440;
+
+    /// `None` unless 1 to [`Self::MAX`].
+    pub fn new(minutes: i64) -> Option<Self> {
+        (1..=Self::MAX).contains(&minutes).then_some(Self(minutes))
+    }
+
+    pub fn get(self) -> i64 {
+        self.0
+    }
+
+    pub fn seconds(self) -> i64 {
+        self.0 * 60
+    }
+}

@@ -1,0 +1,157 @@
+//! The decision: may this visit take place?
+
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
+
+use super::{
+    Interval, Place, ScheduleException, VisitTypeRules, WorkingHours,
+    hours::Windows,
+    interval::{covers, overlapping},
+    local, merge,
+    visit_type::choose,
+};
+use crate::domain::ids::RoomId;
+
+/// What holds for the whole practice.
+#[derive(Clone, Debug)]
+pub struct Practice {
+    pub time_zone: TimeZone,
+    /// Minutes between the starts that are offered.
+    pub grid_minutes: i64,
+    /// The last date that can be booked is so many days after today.
+    pub horizon_days: i64,
+}
+
+/// What is stored about one provider around a range of dates.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    pub hours: Vec<WorkingHours>,
+    pub exceptions: Vec<ScheduleException>,
+    /// The provider's part of the blocking visits.
+    pub busy: Vec<Interval>,
+    /// The rules of the visit type, when the question names one.
+    pub visit_type: Option<VisitTypeRules>,
+}
+
+/// Why a visit may not take place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    VisitTypeInactive,
+    ProviderNotAllowed,
+    /// Clocks skip the local time.
+    SkippedTime,
+    Past,
+    BeyondHorizon,
+    /// Not inside of one working window.
+    OutsideHours,
+    /// Inside of one that is off.
+    TimeOff,
+    /// The provider has another visit.
+    Booked,
+    /// No room of the visit type is free.
+    NoResource,
+}
+
+/// A refusal with the times that are in the way, where it is for them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    pub refusal: Refusal,
+    pub blocking: Vec<Interval>,
+}
+
+/// One provider's time over a range of dates.
+#[derive(Clone, Debug)]
+pub struct Calendar {
+    pub(super) practice: Practice,
+    pub(super) now: i64,
+    pub(super) dates: (Date, Date),
+    pub(super) windows: Windows,
+    last_date: Date,
+    busy: Vec<Interval>,
+    visit_type: Option<VisitTypeRules>,
+}
+
+impl Calendar {
+    /// Windows that start so many days before a range, or after it, can matter to a visit that starts in it: a visit
+    /// with its buffers takes up to 32 hours and a window up to 24.
+    pub const MARGIN_DAYS: i64 = 2;
+
+    /// A calendar that answers for visits that begin on the dates from `first` to `last`. `facts` must reach
+    /// [`Self::MARGIN_DAYS`] further on both sides.
+    pub fn new(practice: Practice, now: Timestamp, (first, last): (Date, Date), facts: Facts) -> Self {
+        let margin = jiff::Span::new().days(Self::MARGIN_DAYS);
+        let around = (first.saturating_sub(margin), last.saturating_add(margin));
+        let windows = Windows::of(&practice.time_zone, around, &facts.hours, &facts.exceptions);
+        // The part of a second that has begun is past.
+        let now = now.as_second() + i64::from(now.subsec_nanosecond() > 0);
+        let today = local(&practice.time_zone, now).date();
+        Self {
+            last_date: today.saturating_add(jiff::Span::new().days(practice.horizon_days)),
+            now,
+            dates: (first, last),
+            windows,
+            busy: merge(facts.busy),
+            visit_type: facts.visit_type,
+            practice,
+        }
+    }
+
+    pub fn time_zone(&self) -> &TimeZone {
+        &self.practice.time_zone
+    }
+
+    /// The room the visit would be in, if it needs one; or every reason why it may not take place, in the order of
+    /// [`Refusal`].
+    pub fn decide(&self, place: &Place) -> Result<Option<RoomId>, Vec<Refused>> {
+        let mut refused = Vec::new();
+        let mut refuse = |refusal, blocking: &[Interval]| {
+            refused.push(Refused { refusal, blocking: blocking.to_vec() });
+        };
+        let needed = self.needed(place.provider);
+        if self.visit_type.as_ref().is_some_and(|it| !it.active) {
+            refuse(Refusal::VisitTypeInactive, &[]);
+        }
+        if self.visit_type.as_ref().is_some_and(|it| !it.provider_allowed) {
+            refuse(Refusal::ProviderNotAllowed, &[]);
+        }
+        if place.skipped {
+            refuse(Refusal::SkippedTime, &[]);
+        }
+        if place.visit.from < self.now {
+            refuse(Refusal::Past, &[]);
+        }
+        if place.date > self.last_date {
+            refuse(Refusal::BeyondHorizon, &[]);
+        }
+        if !covers(&self.windows.worked, needed) {
+            refuse(Refusal::OutsideHours, &[]);
+        } else if !covers(&self.windows.open, needed) {
+            refuse(Refusal::TimeOff, &[]);
+        }
+        let booked = overlapping(&self.busy, needed);
+        if !booked.is_empty() {
+            refuse(Refusal::Booked, booked);
+        }
+        let rooms = self.visit_type.as_ref().and_then(|it| it.rooms.as_ref());
+        let room = match rooms.map(|rooms| choose(rooms, place.date, place.visit)).transpose() {
+            Ok(room) => room,
+            Err(taken) => {
+                refuse(Refusal::NoResource, &taken);
+                None
+            }
+        };
+        if refused.is_empty() { Ok(room) } else { Err(refused) }
+    }
+
+    /// When a visit could begin at the earliest, seen from the provider's visits alone; `None` when now.
+    pub(super) fn busy_until(&self, visit: Interval) -> Option<i64> {
+        let needed = self.needed(visit);
+        overlapping(&self.busy, needed).last().map(|it| it.to + visit.from - needed.from)
+    }
+
+    /// The provider's time with the buffers of the visit type.
+    fn needed(&self, provider: Interval) -> Interval {
+        let (before, after) =
+            self.visit_type.as_ref().map_or((0, 0), |it| (it.buffer_before * 60, it.buffer_after * 60));
+        Interval { from: provider.from - before, to: provider.to + after }
+    }
+}
