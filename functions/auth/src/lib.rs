@@ -1,1 +1,102 @@
+//! Exchanging an API key for an access token.
 
+mod brute_force;
+
+use std::net::IpAddr;
+
+use axum::Json;
+use serde::Serialize;
+use shared::{
+    api::{ApiError, ApiResult, Body, Call, Code, PracticePath, Problem},
+    app::App,
+    auth::{KeyRecord, api_key::ApiKey, equal_in_constant_time},
+    body, text_field,
+};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(exchange_key))
+}
+
+text_field! {
+    /// An API key as it was shown when it was made.
+    ApiKeyText, 1, 256
+}
+
+body! {
+    pub struct ExchangeKey {
+        /// Your API key.
+        #[schema(example = "your_api_key_here")]
+        "apiKey" => api_key: ApiKeyText,
+    }
+}
+
+/// An access token for 24 hours.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AccessToken {
+    /// To be sent as `Authorization: Bearer …` with every other request.
+    #[schema(example = "eyJhbGciOiJIUzI1NiIs...")]
+    access_token: String,
+    #[schema(value_type = String, example = "Bearer")]
+    token_type: &'static str,
+    #[schema(value_type = String, example = "24h")]
+    expires_in: &'static str,
+}
+
+/// Exchange your API key for an access token.
+///
+/// The token opens the practice the key was made for and is valid for 24 hours, unless the key is revoked, rotated or
+/// expires before. Failed attempts are limited for each address and each key.
+#[utoipa::path(
+    post,
+    path = "/v1/{PPass}/auth/token",
+    tag = "Authentication",
+    params(PracticePath),
+    request_body = ExchangeKey,
+    security(()),
+    responses(
+        (status = 200, body = AccessToken),
+        (status = 401, body = Problem, description = "`INVALID_API_KEY`"),
+        (status = 404, body = Problem, description = "`NOT_FOUND`: the key is for another practice"),
+        (status = 429, body = Problem, description = "`RATE_LIMITED`: too many failed attempts"),
+    ),
+)]
+async fn exchange_key(
+    path: PracticePath,
+    call: Call,
+    axum::extract::State(app): axum::extract::State<App>,
+    Body(request): Body<ExchangeKey>,
+) -> ApiResult<Json<AccessToken>> {
+    let offered = ApiKey::parse(&request.api_key.0);
+    let attempt = brute_force::Attempt::new(&app, call.address(), offered.as_ref(), call.now());
+    attempt.check().await?;
+    let Some(key) = find(&app, offered, call.now(), call.address()).await? else {
+        attempt.failed().await?;
+        return Err(ApiError::new(
+            Code::InvalidApiKey,
+            "The API key is wrong, revoked, expired or not for your address.",
+        ));
+    };
+    if key.practicepass.as_str() != path.ppass {
+        return Err(ApiError::not_found());
+    }
+    app.keys.note_use(&key.id, call.now());
+    let access_token =
+        app.token_ring().await?.issue(&key, call.now()).map_err(|error| ApiError::internal(&error))?;
+    Ok(Json(AccessToken { access_token, token_type: "Bearer", expires_in: "24h" }))
+}
+
+/// The stored key that the offered one is, if it may be used.
+async fn find(
+    app: &App,
+    offered: Option<ApiKey>,
+    now: jiff::Timestamp,
+    address: Option<IpAddr>,
+) -> ApiResult<Option<KeyRecord>> {
+    let Some(offered) = offered else { return Ok(None) };
+    let Some(stored) = app.control.api_key(&offered.id).await? else { return Ok(None) };
+    let same = equal_in_constant_time(offered.secret_hash().as_bytes(), stored.secret_hash.as_bytes());
+    Ok((same && stored.usable(now, address)).then_some(stored))
+}

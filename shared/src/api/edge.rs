@@ -26,9 +26,10 @@ use crate::{
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The routes with request ids, problem details, the common headers and call records.
+///
+/// What no route takes is the business of the `meta` function, which API Gateway sends it to.
 pub fn edge(routes: Router<App>, app: App) -> Router {
     routes
-        .fallback(|| async { ApiError::not_found() })
         .method_not_allowed_fallback(|| async {
             ApiError::new(Code::MethodNotAllowed, "See the 'Allow' header for the methods of this path.")
         })

@@ -21,6 +21,14 @@ pub struct PracticePath {
     pub ppass: String,
 }
 
+impl FromRequestParts<App> for PracticePath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, ApiError> {
+        segment(parts, "PPass").await.map(|ppass| Self { ppass }).ok_or_else(ApiError::not_found)
+    }
+}
+
 /// `{id}`
 pub struct PathId<T>(pub T);
 

@@ -33,13 +33,13 @@ fn check(text: &str, min: usize, max: usize, allowed: impl Fn(char) -> bool) -> 
 /// A string type of bounded length: `text_field! { /// doc  Name, 1, 100 }`; `lines` before the name allows line breaks.
 #[macro_export]
 macro_rules! text_field {
-    ($(#[$doc:meta])* lines $name:ident, $min:literal, $max:literal) => {
+    ($(#[$doc:meta])* lines $name:ident, $min:tt, $max:tt) => {
         $crate::text_field!(@ $crate::api::check_text_lines, $(#[$doc])* $name, $min, $max);
     };
-    ($(#[$doc:meta])* $name:ident, $min:literal, $max:literal) => {
+    ($(#[$doc:meta])* $name:ident, $min:tt, $max:tt) => {
         $crate::text_field!(@ $crate::api::check_text, $(#[$doc])* $name, $min, $max);
     };
-    (@ $check:path, $(#[$doc:meta])* $name:ident, $min:literal, $max:literal) => {
+    (@ $check:path, $(#[$doc:meta])* $name:ident, $min:tt, $max:tt) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, utoipa::ToSchema)]
         #[schema(value_type = String, min_length = $min, max_length = $max)]

@@ -1,0 +1,11 @@
+//! My information: what a partner sees and changes of itself.
+
+mod profile;
+mod update;
+
+use shared::app::App;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(profile::get_me, update::update_me))
+}

@@ -1,0 +1,35 @@
+//! API Gateway's `$default` route: 404, or 405 with `Allow` when only the method is wrong.
+
+use std::sync::LazyLock;
+
+use axum::{
+    http::{HeaderValue, Uri, header::ALLOW},
+    response::{IntoResponse, Response},
+};
+use matchit::Router;
+use serde_json::Value;
+use shared::api::{ApiError, Code};
+
+/// The methods of each documented path, e.g. `GET, POST`.
+static METHODS: LazyLock<Router<String>> = LazyLock::new(|| {
+    let mut router = Router::new();
+    let description: Value = serde_json::from_str(crate::DESCRIPTION).unwrap_or_default();
+    for (path, operations) in description["paths"].as_object().into_iter().flatten() {
+        let methods: Vec<String> =
+            operations.as_object().into_iter().flatten().map(|(method, _)| method.to_uppercase()).collect();
+        if let Err(error) = router.insert(path.clone(), methods.join(", ")) {
+            tracing::error!(%error, path, "a documented path can't be matched");
+        }
+    }
+    router
+});
+
+pub(crate) async fn answer(uri: Uri) -> Response {
+    let Ok(found) = METHODS.at(uri.path()) else { return ApiError::not_found().into_response() };
+    let error = ApiError::new(Code::MethodNotAllowed, "See the 'Allow' header for the methods of this path.");
+    let mut response = error.into_response();
+    if let Ok(methods) = HeaderValue::from_str(found.value) {
+        response.headers_mut().insert(ALLOW, methods);
+    }
+    response
+}
