@@ -1,6 +1,7 @@
 //! The folder that keeps everything between runs, and the lock that gives it to one stack at a time.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
@@ -17,6 +18,8 @@ impl DataDir {
     /// Creates the folder if needed and locks it. Refuses while another stack runs in it.
     pub fn open(path: &Path) -> Result<Self> {
         fs::create_dir_all(path).map_err(Error::file(path))?;
+        // It holds keys and practice data: for its owner only.
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(Error::file(path))?;
         let path = fs::canonicalize(path).map_err(Error::file(path))?;
         let lock = lock(&path)?;
         Ok(Self { path, _lock: lock })

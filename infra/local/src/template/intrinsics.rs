@@ -146,12 +146,13 @@ impl<'a> Scope<'a> {
     fn attribute(&self, id: &str, attribute: &str) -> Result<Value> {
         let text = match (self.kind(id)?, attribute) {
             ("AWS::SQS::Queue", "Arn") => format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{id}"),
-            ("AWS::SQS::Queue", "QueueUrl") => return self.reference(id),
+            ("AWS::SQS::Queue", "QueueUrl") | ("AWS::SecretsManager::Secret", "Id") => {
+                return self.reference(id);
+            }
             ("AWS::DynamoDB::Table", "Arn") => format!("arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{id}"),
             ("AWS::Serverless::Function", "Arn") => {
                 format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:{id}")
             }
-            ("AWS::SecretsManager::Secret", "Id") => return self.reference(id),
             ("AWS::SQS::Queue", "QueueName") => id.to_owned(),
             (kind, attribute) => {
                 return wrong(format!("the local stack doesn't know {attribute} of a {kind}"));

@@ -1,7 +1,10 @@
 //! Tests of the local stack from outside: through HTTP, through the AWS SDK and through its own program.
 
+mod build;
 mod dynamodb;
 mod probe;
 mod program;
 mod runtime;
 mod sqs;
+mod template;
+mod triggers;

@@ -46,6 +46,11 @@ pub(crate) fn script() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/local/function.sh")
 }
 
+/// Whether the script has finished writing the file of this name.
+pub(crate) fn is_word(name: &str) -> bool {
+    name.strip_prefix("started.").is_some_and(|pid| pid.parse::<u32>().is_ok())
+}
+
 /// Waits for something that another process does.
 pub(crate) async fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
@@ -97,7 +102,7 @@ impl Bench {
             let mut files = entries.map(|entry| entry.unwrap().path());
             let file = files.find(|file| {
                 let name = file.file_name().unwrap().to_str().unwrap();
-                name.starts_with("started.") && !name.ends_with(".new") && !seen.contains(file)
+                is_word(name) && !seen.contains(file)
             })?;
             seen.push(file.clone());
             Some(Process::read(&file))

@@ -12,7 +12,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 
-use crate::probe::{Process, eventually, is_alive, script};
+use crate::probe::{Process, eventually, is_alive, is_word, script};
 use crate::sqs;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_officepro-local");
@@ -100,11 +100,11 @@ impl Project {
         let folder = self.folder.path().join(folder);
         eventually("the start of a function", || {
             let mut files = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
-            let is_word = |file: &Path| {
+            let is_started = |file: &Path| {
                 let name = file.file_name().unwrap().to_str().unwrap();
-                name.starts_with("started.") && !name.ends_with(".new")
+                is_word(name)
             };
-            let file = files.find(|file| is_word(file))?;
+            let file = files.find(|file| is_started(file))?;
             let process = Process::read(&file);
             fs::remove_file(file).unwrap();
             Some(process)

@@ -30,7 +30,7 @@ pub(crate) fn client(endpoint: &str) -> Client {
     Client::from_conf(config)
 }
 
-fn queue(id: &str, redrive: Option<Redrive>) -> Queue {
+pub(crate) fn queue(id: &str, redrive: Option<Redrive>) -> Queue {
     Queue {
         id: id.to_owned(),
         visibility_timeout: Duration::from_secs(30),
@@ -309,5 +309,5 @@ async fn purge_and_list_work() {
     bench.client.purge_queue().queue_url(&bench.url).send().await.unwrap();
     assert!(bench.receive().await.is_empty());
     let listed = bench.client.list_queues().queue_name_prefix("Ev").send().await.unwrap();
-    assert_eq!(listed.queue_urls.unwrap(), [bench.url.clone()]);
+    assert_eq!(listed.queue_urls.unwrap(), std::slice::from_ref(&bench.url));
 }

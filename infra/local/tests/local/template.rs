@@ -1,0 +1,30 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use officepro_local::template::{RouteKey, Template, World};
+
+#[test]
+fn the_projects_own_template_can_be_run_locally() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let world = World { sqs_endpoint: "http://127.0.0.1:1".to_owned(), parameters: BTreeMap::new() };
+    let template = Template::read(&root.join("template.yaml"), &world).unwrap();
+    let defaults = template.functions.iter().flat_map(|function| &function.routes);
+    assert_eq!(defaults.filter(|route| **route == RouteKey::Default).count(), 1);
+    for function in &template.functions {
+        let triggers = function.routes.len() + function.queues.len() + function.schedules.len();
+        assert!(triggers > 0, "nothing invokes {}", function.id);
+        for (name, value) in &function.environment {
+            if name.ends_with("_TABLE") {
+                assert!(template.tables.iter().any(|table| table.id == *value), "{}: {name}", function.id);
+            }
+            if name.ends_with("_QUEUE_URL") {
+                let known = |id: &str| value == &format!("http://127.0.0.1:1/000000000000/{id}");
+                assert!(template.queues.iter().any(|queue| known(&queue.id)), "{}: {name}", function.id);
+            }
+            if name.ends_with("_SECRET") {
+                let known = |id: &str| value == &format!("env:SECRET_{id}");
+                assert!(template.secrets.iter().any(|secret| known(&secret.id)), "{}: {name}", function.id);
+            }
+        }
+    }
+}
