@@ -4,6 +4,7 @@ pub mod api_key;
 pub mod grant;
 pub mod secret_ref;
 pub mod token;
+pub mod webhook_signature;
 
 pub use grant::{Caller, Denied, KeyRecord, KeyStatus, PracticeGrant};
 

@@ -1,7 +1,9 @@
 //! What the business knows. No clock, no database, no HTTP.
 
 pub mod contact;
+pub mod delivery;
 pub mod ids;
+pub mod log_progress;
 pub mod practice_pass;
 pub mod schedule;
 pub mod scope;

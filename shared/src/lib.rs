@@ -6,5 +6,6 @@ pub mod auth;
 pub mod config;
 pub mod control;
 pub mod domain;
+pub mod egress;
 pub mod function;
 pub mod tenant;

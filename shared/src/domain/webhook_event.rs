@@ -4,7 +4,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{EventScope, PracticePass, ids::LogId, scope::text_enum};
+use super::{
+    EventScope, PracticePass,
+    ids::{LogId, PartnerId, SubscriptionId},
+    scope::text_enum,
+};
 
 text_enum! {
     /// What happened to the record.
@@ -31,6 +35,86 @@ impl WebhookEvent {
     /// `{PPass}-{log_id}`, the same on every attempt and retry.
     pub fn event_id(&self) -> String {
         format!("{}-{}", self.practicepass, self.log_id)
+    }
+}
+
+/// One event for one subscription, as it lies in the queue: ids only. A version this code doesn't know is not read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EventMessage {
+    #[serde(rename = "v")]
+    version: Version,
+    ppass: PracticePass,
+    pub subscription: SubscriptionId,
+    /// The incarnation of the subscription that the event is for.
+    pub generation: i64,
+    pub partner: PartnerId,
+    log_id: LogId,
+    event: EventScope,
+    action: Action,
+    record_id: i64,
+    occurred_at: Timestamp,
+    /// Number of the attempt that this message asks for; the first is 1.
+    pub attempt: u32,
+}
+
+/// The only version of [`EventMessage`] there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u32", into = "u32")]
+struct Version;
+
+impl TryFrom<u32> for Version {
+    type Error = &'static str;
+
+    fn try_from(number: u32) -> Result<Self, Self::Error> {
+        if number == 1 { Ok(Self) } else { Err("an unknown version of a message") }
+    }
+}
+
+impl From<Version> for u32 {
+    fn from(_: Version) -> Self {
+        1
+    }
+}
+
+impl EventMessage {
+    pub fn new(
+        event: WebhookEvent,
+        subscription: SubscriptionId,
+        generation: i64,
+        partner: PartnerId,
+        attempt: u32,
+    ) -> Self {
+        let WebhookEvent { practicepass, log_id, event, action, record_id, occurred_at } = event;
+        let version = Version;
+        Self {
+            version,
+            ppass: practicepass,
+            subscription,
+            generation,
+            partner,
+            log_id,
+            event,
+            action,
+            record_id,
+            occurred_at,
+            attempt,
+        }
+    }
+
+    pub fn practicepass(&self) -> &PracticePass {
+        &self.ppass
+    }
+
+    pub fn event(&self) -> WebhookEvent {
+        WebhookEvent {
+            practicepass: self.ppass.clone(),
+            log_id: self.log_id,
+            event: self.event,
+            action: self.action,
+            record_id: self.record_id,
+            occurred_at: self.occurred_at,
+        }
     }
 }
 
@@ -65,5 +149,14 @@ mod tests {
         assert_eq!(classify(" Patient ", "UPDATE"), Some((EventScope::Patients, Action::Updated)));
         assert_eq!(classify("sessions", "insert"), None);
         assert_eq!(classify("claims", "printed"), None);
+    }
+
+    #[test]
+    fn a_message_of_another_version_is_not_read() {
+        let text = r#"{"v":1,"ppass":"DemoOffice","subscription":1,"generation":1,"partner":"prt_A","logId":101,"event":"Patients","action":"created","recordId":1001,"occurredAt":"2026-03-09T14:00:00Z","attempt":1}"#;
+        let message: EventMessage = serde_json::from_str(text).unwrap();
+        assert_eq!(message.event().event_id(), "DemoOffice-101");
+        assert_eq!(serde_json::to_string(&message).unwrap(), text);
+        assert!(serde_json::from_str::<EventMessage>(&text.replace("\"v\":1", "\"v\":2")).is_err());
     }
 }

@@ -1,0 +1,126 @@
+//! A webhook delivery: one event on its way to one subscription.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{PracticePass, scope::text_enum, webhook_event::WebhookEvent};
+
+text_enum! {
+    /// Where a delivery stands.
+    DeliveryStatus {
+        /// The first attempt is under way.
+        Pending = "pending",
+        Delivered = "delivered",
+        /// The last attempt failed; another one follows at `nextAttemptAt`.
+        Retrying = "retrying",
+        /// Every attempt of the schedule failed.
+        Exhausted = "exhausted",
+        /// A test or a retry by hand failed; those are attempted once.
+        Failed = "failed",
+        /// The subscription was deleted or disabled before the next attempt.
+        Cancelled = "cancelled",
+    }
+}
+
+impl DeliveryStatus {
+    /// Whether an attempt may still follow.
+    pub fn is_open(self) -> bool {
+        matches!(self, Self::Pending | Self::Retrying)
+    }
+}
+
+/// Waits before the second and every later attempt, in seconds: 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 10 h.
+const SCHEDULE: [i64; 7] = [5, 300, 1_800, 7_200, 18_000, 36_000, 36_000];
+/// An endpoint can't put us off for longer than this.
+const LONGEST_RETRY_AFTER: SignedDuration = SignedDuration::from_hours(12);
+/// A wait grows by up to this share, so that what failed together doesn't come back together.
+const JITTER: f64 = 0.1;
+
+/// The wait after the failed attempt number `attempt` (the first is 1); `None` when it was the last.
+///
+/// `retry_after` is what the endpoint asked for; a longer wait than the schedule's is granted. `random` lies in 0..1.
+pub fn wait_after(attempt: u32, retry_after: Option<SignedDuration>, random: f64) -> Option<SignedDuration> {
+    let scheduled = SCHEDULE.get(usize::try_from(attempt.checked_sub(1)?).ok()?)?;
+    let asked = retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
+    let wait = SignedDuration::from_secs(*scheduled).max(asked);
+    let jitter = SignedDuration::try_from_secs_f64(wait.as_secs_f64() * JITTER * random.clamp(0.0, 1.0));
+    Some(wait.saturating_add(jitter.unwrap_or_default()))
+}
+
+/// The body of a delivery: ids, never patient data.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Payload {
+    /// `{PPass}-{log_id}`, the same on every attempt and retry.
+    pub event_id: String,
+    /// The scope, e.g. `Patients`; `Test` for a test.
+    pub event: String,
+    /// `created`, `updated`, `deleted`; `test` for a test.
+    pub action: String,
+    pub practicepass: PracticePass,
+    pub log_id: i64,
+    pub record_id: i64,
+    pub occurred_at: Timestamp,
+}
+
+impl From<&WebhookEvent> for Payload {
+    fn from(event: &WebhookEvent) -> Self {
+        Self {
+            event_id: event.event_id(),
+            event: event.event.to_string(),
+            action: event.action.to_string(),
+            practicepass: event.practicepass.clone(),
+            log_id: event.log_id.0,
+            record_id: event.record_id,
+            occurred_at: event.occurred_at,
+        }
+    }
+}
+
+impl Payload {
+    /// What a partner gets who asks for a test.
+    pub fn test(practicepass: &PracticePass, id: i64, now: Timestamp) -> Self {
+        Self {
+            event_id: format!("{practicepass}-test-{id}"),
+            event: "Test".to_owned(),
+            action: "test".to_owned(),
+            practicepass: practicepass.clone(),
+            log_id: 0,
+            record_id: 0,
+            occurred_at: now,
+        }
+    }
+
+    pub fn is_test(&self) -> bool {
+        self.event == "Test"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retries_follow_the_documented_schedule_and_then_end() {
+        let waits: Vec<i64> =
+            (1..).map_while(|attempt| wait_after(attempt, None, 0.0)).map(|it| it.as_secs()).collect();
+        assert_eq!(waits, [5, 300, 1_800, 7_200, 18_000, 36_000, 36_000]);
+        assert_eq!(wait_after(0, None, 0.0), None);
+    }
+
+    #[test]
+    fn jitter_only_lengthens_a_wait_and_by_a_tenth_at_most() {
+        assert_eq!(wait_after(2, None, 1.0), Some(SignedDuration::from_secs(330)));
+        assert_eq!(wait_after(2, None, 0.5), Some(SignedDuration::from_secs(315)));
+    }
+
+    #[test]
+    fn an_endpoint_may_ask_for_a_longer_wait_but_not_for_ever() {
+        let seconds = SignedDuration::from_secs;
+        assert_eq!(wait_after(1, Some(seconds(120)), 0.0), Some(seconds(120)));
+        assert_eq!(wait_after(2, Some(seconds(1)), 0.0), Some(seconds(300)));
+        assert_eq!(wait_after(1, Some(seconds(i64::MAX)), 0.0), Some(seconds(12 * 3600)));
+        assert_eq!(wait_after(8, Some(seconds(5)), 0.0), None);
+    }
+}

@@ -1,0 +1,29 @@
+//! Calls to addresses that partners choose.
+//!
+//! Every address is judged when it is dialled, so that neither a name that changes its answer nor an unusual way to write
+//! an address reaches our own network; the functions' own runtime listens on loopback.
+
+pub mod address;
+mod client;
+mod connector;
+mod guard;
+mod hook_url;
+
+pub use client::{Answer, Client, Failure};
+pub use guard::{Guard, Refused, Resolver, SystemResolver};
+pub use hook_url::{HookUrl, UrlRefused};
+
+/// Where calls may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Global unicast addresses, https, port 443.
+    Internet,
+    /// Also loopback, with http or any port: the local stack and tests. Other private networks stay closed.
+    InternetAndLoopback,
+}
+
+impl Reach {
+    fn includes_loopback(self) -> bool {
+        self == Self::InternetAndLoopback
+    }
+}
