@@ -1,1 +1,1 @@
-
+//! The tests are the `api` test binary.

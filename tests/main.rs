@@ -1,1 +1,8 @@
+//! The API in process: every function's routes behind the real edge, on both databases.
 
+mod architecture;
+mod conventions;
+mod me;
+mod office;
+mod openapi;
+mod token;

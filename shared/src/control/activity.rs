@@ -2,13 +2,13 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use aws_sdk_dynamodb::types::{PutRequest, WriteRequest};
+use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{
     Error, Result, Store, Table,
-    store::{SERVICE, to_item},
+    store::{SERVICE, from_items, to_item},
 };
 
 /// A call record is kept for 90 days.
@@ -55,15 +55,32 @@ impl CallRecord {
             ],
         )?;
         let expiry = self.time.saturating_add(KEPT).unwrap_or(Timestamp::MAX);
-        item.insert(
-            "expiresAt".to_owned(),
-            aws_sdk_dynamodb::types::AttributeValue::N(expiry.as_second().to_string()),
-        );
+        item.insert("expiresAt".to_owned(), AttributeValue::N(expiry.as_second().to_string()));
         Ok(item)
     }
 }
 
 impl Store {
+    /// The calls of an hour (`YYYY-MM-DDTHH`, UTC), in no order over shards.
+    pub async fn calls_of_hour(&self, hour: &str) -> Result<Vec<CallRecord>> {
+        let mut records = Vec::new();
+        for shard in 0..SHARDS {
+            let mut pages = self
+                .client()
+                .query()
+                .table_name(self.name(Table::Activity)?)
+                .key_condition_expression("pk = :pk")
+                .expression_attribute_values(":pk", AttributeValue::S(format!("CALLS#{hour}#{shard}")))
+                .into_paginator()
+                .send();
+            while let Some(page) = pages.next().await {
+                let page = page.map_err(|error| Error::from_sdk(SERVICE, &error))?;
+                records.extend(from_items::<CallRecord>(page.items)?);
+            }
+        }
+        Ok(records)
+    }
+
     /// Writes the records in batches; those that DynamoDB left unprocessed are tried again, five times in all.
     ///
     /// # Errors

@@ -16,11 +16,19 @@ const MAX_AGE: SignedDuration = SignedDuration::from_mins(5);
 
 #[derive(Default)]
 pub struct Secrets {
+    /// Values of `env:` references that are not taken from the environment.
+    fixed: HashMap<String, Arc<str>>,
     client: OnceLock<Client>,
     kept: Mutex<HashMap<String, (Arc<str>, Timestamp)>>,
 }
 
 impl Secrets {
+    /// With the values of `env:` references given, as tests have them.
+    pub fn fixed<'a>(values: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let fixed = values.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+        Self { fixed, ..Self::default() }
+    }
+
     /// The secret's text, as it was at most five minutes ago.
     ///
     /// # Errors
@@ -28,6 +36,9 @@ impl Secrets {
     pub async fn get(&self, secret: &SecretRef, now: Timestamp) -> Result<Arc<str>> {
         let id = match secret {
             SecretRef::Environment(name) => {
+                if let Some(value) = self.fixed.get(name) {
+                    return Ok(value.clone());
+                }
                 return std::env::var(name)
                     .map(Arc::from)
                     .map_err(|_| Error::NotConfigured("a secret's variable"));

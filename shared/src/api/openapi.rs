@@ -1,0 +1,54 @@
+//! What every operation's description shares.
+
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        Components, ContentBuilder, Info, License, OpenApi, OpenApiVersion, Ref, RefOr, ResponseBuilder,
+        path::Operation,
+        security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
+    },
+};
+
+use super::{FieldError, Problem, error::Code};
+
+const TOKEN: &str = "accessToken";
+
+/// Completes the description of the routes: title, security, and the problem that any operation may answer.
+pub fn describe(mut openapi: OpenApi) -> OpenApi {
+    openapi.openapi = OpenApiVersion::Version31;
+    openapi.info = Info::new("OfficePro Partner API", env!("CARGO_PKG_VERSION"));
+    openapi.info.license = Some(License::new("Apache-2.0"));
+    openapi.info.description = Some(
+        "Integrate with the electronic medical record of a practice: prospects, tags, availability, bookings, webhooks."
+            .to_owned(),
+    );
+    let components = openapi.components.get_or_insert_with(Components::default);
+    components
+        .security_schemes
+        .insert(TOKEN.to_owned(), RefOr::T(SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer))));
+    let mut schemas: Vec<(String, RefOr<_>)> = vec![
+        (Problem::name().into_owned(), Problem::schema()),
+        (FieldError::name().into_owned(), FieldError::schema()),
+        (Code::name().into_owned(), Code::schema()),
+    ];
+    Problem::schemas(&mut schemas);
+    components.schemas.extend(schemas);
+    for item in openapi.paths.paths.values_mut() {
+        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
+        for operation in operations.into_iter().filter_map(Option::as_mut) {
+            complete(operation);
+        }
+    }
+    openapi
+}
+
+fn complete(operation: &mut Operation) {
+    let no_scopes: [&str; 0] = [];
+    operation.security.get_or_insert_with(|| vec![SecurityRequirement::new(TOKEN, no_scopes)]);
+    let schema = Ref::from_schema_name(Problem::name());
+    let problem = ResponseBuilder::new()
+        .description("Any other failure")
+        .content("application/problem+json", ContentBuilder::new().schema(Some(schema)).build())
+        .build();
+    operation.responses.responses.insert("default".to_owned(), RefOr::T(problem));
+}

@@ -1,0 +1,61 @@
+//! Invariants of the code's shape.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+const SHARED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/src");
+const FUNCTIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../functions");
+
+#[test]
+fn a_module_of_shared_uses_only_the_modules_below_it() {
+    let lib = fs::read_to_string(format!("{SHARED}/lib.rs")).unwrap();
+    let layers: Vec<&str> =
+        lib.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
+    assert!(layers.len() >= 7, "the layers of lib.rs were not found");
+    for (height, layer) in layers.iter().enumerate() {
+        for (file, source) in sources(layer) {
+            for higher in &layers[height + 1..] {
+                let uses = [format!("crate::{higher}"), format!("    {higher}::"), format!("{{{higher}::")];
+                let found = uses.iter().find(|it| source.contains(it.as_str()));
+                assert!(found.is_none(), "{} uses `{higher}`, a layer above it", file.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn no_sql_stands_outside_of_the_tenant_module() {
+    for file in rust_files(Path::new(FUNCTIONS)).into_iter().chain(rust_files(Path::new(SHARED))) {
+        if file.starts_with(format!("{SHARED}/tenant")) || file.ends_with("domain/ids.rs") {
+            continue;
+        }
+        let source = fs::read_to_string(&file).unwrap();
+        assert!(!source.contains("sqlx::query"), "{}", file.display());
+    }
+}
+
+#[test]
+fn no_function_reads_the_clock_or_the_environment_by_itself() {
+    for file in rust_files(Path::new(FUNCTIONS)) {
+        let source = fs::read_to_string(&file).unwrap();
+        for forbidden in ["Timestamp::now", "SystemTime::now", "Zoned::now", "env::var"] {
+            assert!(!source.contains(forbidden), "{} has {forbidden}", file.display());
+        }
+    }
+}
+
+fn sources(layer: &str) -> Vec<(PathBuf, String)> {
+    let mut files = rust_files(&Path::new(SHARED).join(layer));
+    files.push(Path::new(SHARED).join(format!("{layer}.rs")));
+    files.into_iter().map(|file| (file.clone(), fs::read_to_string(file).unwrap())).collect()
+}
+
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path());
+    entries
+        .flat_map(|path| if path.is_dir() { rust_files(&path) } else { vec![path] })
+        .filter(|path| path.extension().is_some_and(|it| it == "rs"))
+        .collect()
+}

@@ -1,0 +1,48 @@
+//! My information.
+
+use serde_json::json;
+
+use crate::office::{Engine, Office};
+
+#[tokio::test]
+async fn a_partner_sees_its_profile_and_its_key_but_no_secret() {
+    let office = Office::open(Engine::Sqlite).await;
+    let reply = office.get("/v1/me").await;
+    let me = &reply.expect(200)["data"];
+    assert_eq!(me["company"], "Acme Health");
+    assert_eq!(me["key"]["practicepass"], "DemoOffice");
+    assert_eq!(me["key"]["rateLimit"], 100_000);
+    for field in ["id", "company", "contactName", "email", "phone", "website", "notificationEmail", "key"] {
+        assert!(me.get(field).is_some(), "{field}");
+    }
+    assert!(!reply.body.to_string().contains("ecret"));
+}
+
+#[tokio::test]
+async fn a_merge_patch_changes_what_it_names_and_clears_what_is_null() {
+    let office = Office::open(Engine::Sqlite).await;
+    let token = office.token("all").await;
+    let body = json!({ "phone": "(212) 555-0123", "contactName": null });
+    let reply = office.send(&token, "PATCH", "/v1/me", Some(&body)).await;
+    let me = &reply.expect(200)["data"];
+    assert_eq!((&me["phone"], &me["contactName"]), (&json!("(212) 555-0123"), &json!(null)));
+    assert_eq!(me["email"], "kim@acme.example");
+    assert_eq!(office.get("/v1/me").await.expect(200)["data"], *me);
+}
+
+#[tokio::test]
+async fn every_bad_field_is_named_at_once_and_nothing_changes() {
+    let office = Office::open(Engine::Sqlite).await;
+    let token = office.token("all").await;
+    let before = office.get("/v1/me").await.body;
+    let body =
+        json!({ "email": "nonsense", "website": "ftp://x", "company": "", "status": "active", "phone": 5 });
+    let reply = office.send(&token, "PATCH", "/v1/me", Some(&body)).await;
+    reply.expect_problem(422, "INVALID_FIELDS");
+    let mut wrong = reply.wrong_fields();
+    wrong.sort_unstable();
+    assert_eq!(wrong, ["body.company", "body.email", "body.phone", "body.status", "body.website"]);
+    let reply = office.send(&token, "PATCH", "/v1/me", Some(&json!({ "company": null }))).await;
+    reply.expect_problem(422, "INVALID_FIELDS");
+    assert_eq!(office.get("/v1/me").await.body, before);
+}

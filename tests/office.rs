@@ -1,0 +1,145 @@
+//! Two practices to test against: databases of their own, a clock that stands still, the real routes.
+
+mod control;
+mod database;
+mod fixture;
+mod request;
+
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use jiff::Timestamp;
+use shared::{
+    api::edge,
+    app::{App, CallLog, Clock, KeyCache, Parts, Random, RateLimits},
+    auth::secret_ref::SecretRef,
+    config::Config,
+    control::{Queue, Secrets, TableNames},
+    domain::Scope,
+    tenant::{Practices, TenantDb},
+};
+use utoipa_axum::router::OpenApiRouter;
+
+pub(crate) use control::template;
+pub(crate) use database::Engine;
+pub(crate) use request::Reply;
+
+/// Monday 8 o'clock in New York, the day after clocks went forward.
+pub(crate) const NOW: &str = "2026-03-09T12:00:00Z";
+
+/// `DemoOffice` (America/New_York) and `OtherOffice` (Europe/Berlin), a partner and a key of all scopes for each.
+pub(crate) struct Office {
+    pub(crate) app: App,
+    router: Router,
+    clock: Arc<Mutex<Timestamp>>,
+    keys: Vec<(&'static str, String)>,
+    pub(crate) db: TenantDb,
+    pub(crate) other_db: TenantDb,
+    _files: tempfile::TempDir,
+}
+
+/// Every function's routes, as template.yaml spreads them over functions.
+pub(crate) fn all_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().merge(::auth::routes()).merge(::me::routes()).merge(::meta::routes())
+}
+
+impl Office {
+    pub(crate) async fn open(engine: Engine) -> Self {
+        let files = tempfile::tempdir().unwrap();
+        let names = TableNames {
+            control: Some("ControlTable".into()),
+            deliveries: Some("DeliveriesTable".into()),
+            activity: Some("ActivityTable".into()),
+            ledger: Some("LedgerTable".into()),
+        };
+        let clock = Arc::new(Mutex::new(NOW.parse::<Timestamp>().unwrap()));
+        let reading = clock.clone();
+        let control = control::start(&files.path().join("dynamodb.sqlite"), names.clone()).await;
+        let db = database::create(engine, files.path(), "DemoOffice", "America/New_York").await;
+        let other_db = database::create(engine, files.path(), "OtherOffice", "Europe/Berlin").await;
+        let config = Config {
+            tables: names,
+            events_queue_url: None,
+            token_keys: Some(SecretRef::from("env:OFFICE_TOKEN_KEYS".to_owned())),
+            token_issuer: "tests".into(),
+            webhook_allow_loopback: true,
+        };
+        let app = App::new(Parts {
+            config,
+            clock: Clock::from_fn(move || *reading.lock().unwrap()),
+            random: Random::system(),
+            control,
+            queue: Queue::default(),
+            secrets: Secrets::fixed([
+                ("OFFICE_TOKEN_KEYS", r#"{"active":"k1","k1":"0123456789abcdef0123456789abcdef"}"#),
+                ("DSN_DEMOOFFICE", &db.dsn),
+                ("DSN_OTHEROFFICE", &other_db.dsn),
+            ]),
+            practices: Practices::with_connections(8),
+            keys: KeyCache::default(),
+            rates: RateLimits::default(),
+            calls: CallLog::default(),
+        });
+        let router = edge(all_routes().into(), app.clone());
+        let keys = fixture::register(&app).await;
+        let office = Self { app, router, clock, keys, db: db.db, other_db: other_db.db, _files: files };
+        fixture::fill(&office.db).await;
+        fixture::fill(&office.other_db).await;
+        office
+    }
+
+    /// Moves the clock.
+    pub(crate) fn set_time(&self, now: &str) {
+        *self.clock.lock().unwrap() = now.parse().unwrap();
+    }
+
+    /// The API key of this name: `all`, `prospects` (only that scope), `other` (all scopes of `OtherOffice`).
+    pub(crate) fn api_key(&self, name: &str) -> &str {
+        &self.keys.iter().find(|(it, _)| *it == name).unwrap().1
+    }
+
+    /// A token of that key.
+    pub(crate) async fn token(&self, name: &str) -> String {
+        let id = shared::auth::api_key::ApiKey::parse(self.api_key(name)).unwrap().id;
+        let record = self.app.control.api_key(&id).await.unwrap().unwrap();
+        self.app.token_ring().await.unwrap().issue(&record, self.app.clock.now()).unwrap()
+    }
+
+    /// A token of a key with these scopes, made for the purpose.
+    pub(crate) async fn token_with(&self, scopes: &[Scope]) -> String {
+        let record = fixture::key_with(&self.app, scopes).await;
+        self.app.token_ring().await.unwrap().issue(&record, self.app.clock.now()).unwrap()
+    }
+
+    /// Runs SQL that means the same to both engines on `DemoOffice`.
+    pub(crate) async fn sql(&self, statements: &str) {
+        database::execute(&self.db, statements).await;
+    }
+
+    /// One integer, e.g. a count.
+    pub(crate) async fn integer(&self, query: &str) -> i64 {
+        database::integer(&self.db, query).await
+    }
+}
+
+/// A test on SQLite and on PostgreSQL.
+macro_rules! on_both_databases {
+    ($(#[$meta:meta])* async fn $name:ident($office:ident) $code:block) => {
+        mod $name {
+            use super::*;
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn sqlite() {
+                let $office = $crate::office::Office::open($crate::office::Engine::Sqlite).await;
+                $code
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgres() {
+                let $office = $crate::office::Office::open($crate::office::Engine::Postgres).await;
+                $code
+            }
+        }
+    };
+}
+pub(crate) use on_both_databases;

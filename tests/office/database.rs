@@ -1,0 +1,74 @@
+//! Practice databases of a test's own.
+
+use std::{
+    path::Path,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use jiff::tz::TimeZone;
+use shared::{
+    auth::PracticeGrant,
+    domain::PracticePass,
+    tenant::{Conn, TenantDb, migrate::migrate},
+};
+use sqlx::{AssertSqlSafe, Connection, Executor};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+pub(crate) struct Created {
+    pub(crate) db: TenantDb,
+    pub(crate) dsn: String,
+}
+
+pub(crate) async fn create(engine: Engine, folder: &Path, practicepass: &str, time_zone: &str) -> Created {
+    let dsn = match engine {
+        Engine::Sqlite => format!("sqlite://{}", folder.join(format!("{practicepass}.sqlite")).display()),
+        Engine::Postgres => create_postgres(practicepass).await,
+    };
+    let grant = PracticeGrant::for_operations(PracticePass::try_from(practicepass).unwrap());
+    migrate(&grant, &dsn, TimeZone::get(time_zone).unwrap()).await.unwrap();
+    // Opened anew: the migration's pool has one connection.
+    let practices = shared::tenant::Practices::with_connections(8);
+    let location = shared::tenant::practices::Location { dsn: dsn.clone(), time_zone: time_zone.to_owned() };
+    let now = super::NOW.parse().unwrap();
+    let db = practices.open(&grant, now, async || Ok::<_, shared::tenant::Error>(location)).await.unwrap();
+    Created { db, dsn }
+}
+
+/// A new database on the server that `TEST_POSTGRES_URL` names; `tests/run` starts one.
+async fn create_postgres(practicepass: &str) -> String {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let server = std::env::var("TEST_POSTGRES_URL")
+        .expect("TEST_POSTGRES_URL names a PostgreSQL server; tests/run sets it");
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let name = format!("{}_{}_{number}", practicepass.to_lowercase(), std::process::id());
+    let mut admin = sqlx::PgConnection::connect(&server).await.unwrap();
+    admin.execute(AssertSqlSafe(format!("create database {name}"))).await.unwrap();
+    admin.close().await.unwrap();
+    let (base, _) = server.rsplit_once('/').unwrap();
+    format!("{base}/{name}?sslmode=disable")
+}
+
+pub(crate) async fn execute(db: &TenantDb, statements: &str) {
+    let statements = AssertSqlSafe(statements.to_owned());
+    match &mut db.connection().await.unwrap() {
+        Conn::Sqlite(connection) => {
+            sqlx::raw_sql(statements).execute(&mut **connection).await.map(|_| ()).unwrap()
+        }
+        Conn::Postgres(connection) => {
+            sqlx::raw_sql(statements).execute(&mut **connection).await.map(|_| ()).unwrap()
+        }
+    }
+}
+
+pub(crate) async fn integer(db: &TenantDb, query: &str) -> i64 {
+    let query = AssertSqlSafe(query.to_owned());
+    match &mut db.connection().await.unwrap() {
+        Conn::Sqlite(connection) => sqlx::query_scalar(query).fetch_one(&mut **connection).await.unwrap(),
+        Conn::Postgres(connection) => sqlx::query_scalar(query).fetch_one(&mut **connection).await.unwrap(),
+    }
+}

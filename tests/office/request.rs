@@ -1,0 +1,110 @@
+//! Calls as API Gateway passes them on.
+
+use axum::{
+    body::to_bytes,
+    http::{HeaderMap, StatusCode},
+};
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use super::Office;
+
+/// An answer, its body read as JSON (null when it is empty).
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
+}
+
+impl Reply {
+    /// The body, if the status is this.
+    #[track_caller]
+    pub(crate) fn expect(&self, status: u16) -> &Value {
+        assert_eq!(self.status.as_u16(), status, "{}", self.body);
+        &self.body
+    }
+
+    /// Fails unless it is a problem of this status and code with all the members of one.
+    #[track_caller]
+    pub(crate) fn expect_problem(&self, status: u16, code: &str) {
+        assert_eq!((self.status.as_u16(), self.body["code"].as_str()), (status, Some(code)), "{}", self.body);
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        assert_eq!(self.body["status"], status);
+        for member in ["type", "title", "detail", "instance", "requestId"] {
+            assert!(self.body[member].is_string(), "{member}: {}", self.body);
+        }
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|it| it.to_str().ok()).unwrap_or_default()
+    }
+
+    /// The locations of all field errors.
+    pub(crate) fn wrong_fields(&self) -> Vec<&str> {
+        self.body["errors"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|it| it["location"].as_str())
+            .collect()
+    }
+}
+
+impl Office {
+    /// A call with headers of the test's choice. `path` may have a query.
+    pub(crate) async fn call(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&str>,
+    ) -> Reply {
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let headers: serde_json::Map<String, Value> =
+            headers.iter().map(|(name, value)| (name.to_lowercase(), json!(value))).collect();
+        let event = json!({
+            "version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": query, "headers": headers,
+            "requestContext": {
+                "accountId": "000000000000", "apiId": "local", "domainName": "localhost", "domainPrefix": "local",
+                "http": { "method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "198.51.100.7", "userAgent": "tests" },
+                "requestId": "gateway", "routeKey": "$default", "stage": "$default",
+                "time": "09/Mar/2026:12:00:00 +0000", "timeEpoch": 1_773_057_600_000_i64,
+            },
+            "body": body, "isBase64Encoded": false,
+        });
+        let request = lambda_http::request::from_str(&event.to_string()).unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = to_bytes(body, usize::MAX).await.unwrap();
+        let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() };
+        Reply { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// A call with a token and perhaps a JSON body.
+    pub(crate) async fn send(&self, token: &str, method: &str, path: &str, body: Option<&Value>) -> Reply {
+        let authorization = format!("Bearer {token}");
+        let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
+        self.call(method, path, &headers, body.map(Value::to_string).as_deref()).await
+    }
+
+    /// A GET with the key of all scopes.
+    pub(crate) async fn get(&self, path: &str) -> Reply {
+        self.send(&self.token("all").await, "GET", path, None).await
+    }
+
+    /// A POST with the key of all scopes.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Reply {
+        self.send(&self.token("all").await, "POST", path, Some(body)).await
+    }
+
+    /// A PUT with the key of all scopes.
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Reply {
+        self.send(&self.token("all").await, "PUT", path, Some(body)).await
+    }
+
+    /// A DELETE with the key of all scopes.
+    pub(crate) async fn delete(&self, path: &str) -> Reply {
+        self.send(&self.token("all").await, "DELETE", path, None).await
+    }
+}

@@ -1,0 +1,71 @@
+//! The description of the API is made from the code, and code, description and template name the same endpoints.
+
+use std::{collections::BTreeSet, fs};
+
+use officepro_local::template::RouteKey;
+use serde_json::Value;
+
+use crate::office::{all_routes, template};
+
+const SNAPSHOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../infra/openapi.json");
+
+fn description() -> Value {
+    let (_, openapi) = all_routes().split_for_parts();
+    serde_json::to_value(shared::api::describe(openapi)).unwrap()
+}
+
+/// `UPDATE_SNAPSHOTS=1` writes the file instead.
+#[test]
+fn the_committed_description_is_what_the_code_says() {
+    let text = format!("{}\n", serde_json::to_string_pretty(&description()).unwrap());
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+        fs::write(SNAPSHOT, &text).unwrap();
+    }
+    assert!(
+        fs::read_to_string(SNAPSHOT).unwrap() == text,
+        "run UPDATE_SNAPSHOTS=1 cargo test -p tests openapi"
+    );
+}
+
+#[test]
+fn the_template_routes_exactly_the_documented_endpoints() {
+    let documented: BTreeSet<String> = description()["paths"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .flat_map(|(path, item)| {
+            item.as_object().unwrap().keys().map(move |method| format!("{} {path}", method.to_uppercase()))
+        })
+        .collect();
+    let routed: BTreeSet<String> = template()
+        .functions
+        .iter()
+        .flat_map(|function| &function.routes)
+        .filter_map(|route| match route {
+            RouteKey::Default => None,
+            RouteKey::Path { method, path } => Some(format!("{method} {path}")),
+        })
+        .collect();
+    assert_eq!(
+        routed.difference(&documented).collect::<Vec<_>>(),
+        Vec::<&String>::new(),
+        "routed, not documented"
+    );
+    assert_eq!(
+        documented.difference(&routed).collect::<Vec<_>>(),
+        Vec::<&String>::new(),
+        "documented, not routed"
+    );
+}
+
+#[test]
+fn every_operation_says_who_may_call_it_and_what_it_answers() {
+    for (path, item) in description()["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let what = format!("{method} {path}");
+            assert!(operation["summary"].as_str().is_some_and(|it| !it.is_empty()), "{what} has no summary");
+            assert!(operation["security"].is_array(), "{what} has no security");
+            assert!(operation["responses"]["default"].is_object(), "{what} has no default problem");
+        }
+    }
+}

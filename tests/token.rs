@@ -1,0 +1,100 @@
+//! Exchanging a key for a token, and what tokens open.
+
+use serde_json::json;
+use shared::auth::api_key::{ApiKey, Mode};
+
+use crate::office::{Engine, Office};
+
+#[tokio::test]
+async fn a_key_is_exchanged_for_a_token_of_the_documented_shape() {
+    let office = Office::open(Engine::Sqlite).await;
+    let body = json!({ "apiKey": office.api_key("all") }).to_string();
+    let headers = [("content-type", "application/json")];
+    let reply = office.call("POST", "/v1/DemoOffice/auth/token", &headers, Some(&body)).await;
+    let answer = reply.expect(200);
+    assert_eq!((&answer["tokenType"], &answer["expiresIn"]), (&json!("Bearer"), &json!("24h")));
+    assert_eq!(answer.as_object().unwrap().len(), 3);
+    let token = answer["accessToken"].as_str().unwrap();
+    office.send(token, "GET", "/v1/me", None).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_wrong_key_is_401_and_a_key_for_another_practice_is_404() {
+    let office = Office::open(Engine::Sqlite).await;
+    let exchange = async |practice: &str, key: &str| {
+        let body = json!({ "apiKey": key }).to_string();
+        let path = format!("/v1/{practice}/auth/token");
+        office.call("POST", &path, &[("content-type", "application/json")], Some(&body)).await
+    };
+    let mut altered = office.api_key("all").to_owned();
+    altered.replace_range(21..22, if &altered[21..22] == "A" { "B" } else { "A" });
+    for key in ["x", "op_live_a_b_c", &altered] {
+        exchange("DemoOffice", key).await.expect_problem(401, "INVALID_API_KEY");
+        exchange("Nowhere", key).await.expect_problem(401, "INVALID_API_KEY");
+    }
+    let key = office.api_key("all");
+    let other = exchange("OtherOffice", key).await;
+    let unknown = exchange("Nowhere", key).await;
+    other.expect_problem(404, "NOT_FOUND");
+    for member in ["type", "title", "status", "detail", "code"] {
+        assert_eq!(other.body[member], unknown.body[member]);
+    }
+}
+
+#[tokio::test]
+async fn guessing_a_key_is_stopped_after_ten_tries_a_minute() {
+    let office = Office::open(Engine::Sqlite).await;
+    // The first 16 bytes make the id, the others the secret: guesses for one key.
+    let guess = |n: u8| {
+        let mut random = [n; 48];
+        random[..16].fill(7);
+        ApiKey::from_random(Mode::Live, &random).reveal()
+    };
+    let exchange = async |key: String| {
+        let body = json!({ "apiKey": key }).to_string();
+        office
+            .call("POST", "/v1/DemoOffice/auth/token", &[("content-type", "application/json")], Some(&body))
+            .await
+    };
+    for n in 0..10 {
+        exchange(guess(n)).await.expect_problem(401, "INVALID_API_KEY");
+    }
+    let refused = exchange(guess(10)).await;
+    refused.expect_problem(429, "RATE_LIMITED");
+    assert_eq!(refused.header("retry-after"), "60");
+    exchange(office.api_key("all").to_owned()).await.expect(200);
+    office.set_time("2026-03-09T12:01:00Z");
+    exchange(guess(11)).await.expect_problem(401, "INVALID_API_KEY");
+}
+
+#[tokio::test]
+async fn a_revoked_key_kills_its_tokens_within_60_seconds() {
+    let office = Office::open(Engine::Sqlite).await;
+    let token = office.token("all").await;
+    office.send(&token, "GET", "/v1/me", None).await.expect(200);
+    let id = ApiKey::parse(office.api_key("all")).unwrap().id;
+    let mut record = office.app.control.api_key(&id).await.unwrap().unwrap();
+    record.status = shared::auth::KeyStatus::Revoked;
+    office.app.control.replace_api_key(&record).await.unwrap();
+    office.set_time("2026-03-09T12:00:59Z");
+    office.send(&token, "GET", "/v1/me", None).await.expect_problem(401, "UNAUTHENTICATED");
+}
+
+#[tokio::test]
+async fn a_key_is_used_only_from_its_networks_and_until_it_expires() {
+    let office = Office::open(Engine::Sqlite).await;
+    let id = ApiKey::parse(office.api_key("all")).unwrap().id;
+    let mut record = office.app.control.api_key(&id).await.unwrap().unwrap();
+    record.allowed_cidrs = vec!["198.51.100.0/24".parse().unwrap()];
+    record.expires_at = Some("2026-03-09T12:10:00Z".parse().unwrap());
+    office.app.control.replace_api_key(&record).await.unwrap();
+    let token = office.token("all").await;
+    office.send(&token, "GET", "/v1/me", None).await.expect(200);
+    office.set_time("2026-03-09T12:10:00Z");
+    office.send(&token, "GET", "/v1/me", None).await.expect_problem(401, "UNAUTHENTICATED");
+    record.expires_at = None;
+    record.allowed_cidrs = vec!["203.0.113.0/24".parse().unwrap()];
+    office.app.control.replace_api_key(&record).await.unwrap();
+    office.set_time("2026-03-09T12:11:00Z");
+    office.send(&token, "GET", "/v1/me", None).await.expect_problem(401, "UNAUTHENTICATED");
+}
