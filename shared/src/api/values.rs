@@ -9,6 +9,7 @@ use crate::domain::{
     ids::{
         DeliveryId, LogId, MAX_SAFE_INTEGER, PatientId, ProviderId, RoomId, SubscriptionId, TagId, VisitId,
     },
+    schedule::Minutes,
 };
 
 /// An integer: a JSON number without fraction, or its digits in a query.
@@ -44,6 +45,13 @@ macro_rules! id_values {
 }
 
 id_values! { PatientId ProviderId RoomId VisitId TagId LogId SubscriptionId DeliveryId }
+
+impl FieldValue for Minutes {
+    fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
+        let minutes = integer_between(source, 1, Self::MAX)?;
+        Self::new(minutes).ok_or_else(|| FieldProblem::invalid("is no duration"))
+    }
+}
 
 impl FieldValue for bool {
     fn read(source: Source<'_>) -> Result<Self, FieldProblem> {

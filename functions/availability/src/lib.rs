@@ -1,0 +1,21 @@
+//! Providers and their free time. Requires the `Providers` scope.
+
+mod calendar;
+mod check;
+mod next_slot;
+mod providers;
+mod schedule;
+mod slots;
+
+use shared::app::App;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(providers::list_providers))
+        .routes(routes!(providers::get_provider))
+        .routes(routes!(schedule::get_schedule))
+        .routes(routes!(check::check_slot))
+        .routes(routes!(slots::list_slots))
+        .routes(routes!(next_slot::find_next_slot))
+}

@@ -1,0 +1,65 @@
+use serde::Serialize;
+use shared::{
+    api::{ApiError, ApiResult, Data, List, PathId, PracticePath, Problem, Tenant, scope::Providers},
+    domain::ids::ProviderId,
+    tenant::providers::{self, Provider},
+};
+use utoipa::ToSchema;
+
+/// A provider.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Provider)]
+pub(crate) struct ProviderBody {
+    id: ProviderId,
+    #[schema(example = "Jane Smith")]
+    name: String,
+    #[schema(example = "PA-C")]
+    title: Option<String>,
+    #[schema(example = "Aesthetics")]
+    specialty: Option<String>,
+}
+
+impl From<Provider> for ProviderBody {
+    fn from(it: Provider) -> Self {
+        Self { id: it.provider_id, name: it.name, title: it.title, specialty: it.specialty }
+    }
+}
+
+/// List all active providers.
+#[utoipa::path(
+    get,
+    path = "/v1/{PPass}/availability/providers",
+    tag = "Providers",
+    params(PracticePath),
+    responses(
+        (status = 200, body = List<ProviderBody>),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn list_providers(tenant: Tenant<Providers>) -> ApiResult<List<ProviderBody>> {
+    let mut conn = tenant.db.connection().await?;
+    let found = providers::list(&mut conn).await?;
+    Ok(found.into_iter().map(ProviderBody::from).collect::<Vec<_>>().into())
+}
+
+/// Get specific provider details.
+///
+/// An inactive provider is answered like an unknown one: 404.
+#[utoipa::path(
+    get,
+    path = "/v1/{PPass}/availability/providers/{id}",
+    tag = "Providers",
+    params(PracticePath, ("id" = ProviderId, Path, description = "The provider.")),
+    responses(
+        (status = 200, body = Data<ProviderBody>),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn get_provider(
+    tenant: Tenant<Providers>,
+    PathId(id): PathId<ProviderId>,
+) -> ApiResult<Data<ProviderBody>> {
+    let mut conn = tenant.db.connection().await?;
+    let provider = providers::find(&mut conn, id).await?.ok_or_else(ApiError::not_found)?;
+    Ok(Data { data: provider.into() })
+}

@@ -1,0 +1,140 @@
+use std::collections::BTreeMap;
+
+use jiff::{
+    Span,
+    civil::{Date, Time},
+};
+use serde::Serialize;
+use shared::{
+    api::{
+        ApiError, ApiResult, Code, Data, FieldError, PathId, PracticePath, Problem, Query, Tenant,
+        scope::Providers,
+    },
+    domain::ids::{ProviderId, VisitId},
+    params,
+    tenant::{providers, visits},
+};
+use utoipa::ToSchema;
+
+use crate::{calendar::VisitTypeName, providers::ProviderBody};
+
+/// The longest range, in days.
+const MAX_DAYS: i32 = 92;
+
+params! {
+    pub(crate) struct ScheduleQuery {
+        /// First local date; default: today.
+        "startDate" => start_date: Option<Date>,
+        /// Last local date, at most 92 days in all; default: six days after the first.
+        "endDate" => end_date: Option<Date>,
+        /// Only visits of this type.
+        "visitType" => visit_type: Option<VisitTypeName>,
+    }
+}
+
+/// A provider's visits by date.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ScheduleBody {
+    provider: ProviderBody,
+    start_date: Date,
+    end_date: Date,
+    /// The visits of each local date that has any, by time and `VisitID`.
+    schedule: BTreeMap<String, Vec<ScheduledVisit>>,
+    total_visits: usize,
+}
+
+/// A visit that takes up the provider's time.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ScheduledVisit {
+    #[serde(rename = "VisitID")]
+    visit_id: VisitId,
+    /// Local time.
+    #[schema(value_type = String, example = "09:00:00")]
+    time: Time,
+    /// Minutes.
+    duration: i64,
+    #[serde(rename = "type")]
+    #[schema(example = "FOLLOWUP")]
+    kind: String,
+    /// Always true: visits that were cancelled or missed are not listed.
+    booked: bool,
+}
+
+/// Get scheduled visits for a provider within a date range.
+///
+/// Visits that were cancelled, missed or deleted are left out. There is no patient data in the answer.
+#[utoipa::path(
+    get,
+    path = "/v1/{PPass}/availability/providers/{id}/schedule",
+    tag = "Providers",
+    params(PracticePath, ("id" = ProviderId, Path, description = "The provider."), ScheduleQuery),
+    responses(
+        (status = 200, body = Data<ScheduleBody>),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn get_schedule(
+    tenant: Tenant<Providers>,
+    PathId(id): PathId<ProviderId>,
+    Query(query): Query<ScheduleQuery>,
+) -> ApiResult<Data<ScheduleBody>> {
+    let today = tenant.db.time_zone().to_datetime(tenant.now).date();
+    let dates = range(today, query.start_date, query.end_date)?;
+    let mut conn = tenant.db.connection().await?;
+    let provider = providers::find(&mut conn, id).await?.ok_or_else(ApiError::not_found)?;
+    let visit_type = query.visit_type.as_ref().map(|it| it.0.as_str());
+    let booked = visits::of_provider(&mut conn, id, dates, visit_type).await?;
+    let total_visits = booked.len();
+    let mut schedule: BTreeMap<String, Vec<ScheduledVisit>> = BTreeMap::new();
+    for visit in booked {
+        schedule.entry(visit.date().to_string()).or_default().push(ScheduledVisit {
+            visit_id: visit.visit_id,
+            time: visit.time(),
+            duration: visit.visit_duration,
+            kind: visit.visit_type,
+            booked: true,
+        });
+    }
+    let (start_date, end_date) = dates;
+    Ok(Data {
+        data: ScheduleBody { provider: provider.into(), start_date, end_date, schedule, total_visits },
+    })
+}
+
+/// The first and last date asked for.
+fn range(today: Date, start: Option<Date>, end: Option<Date>) -> ApiResult<(Date, Date)> {
+    let start = start.unwrap_or(today);
+    let end = end.unwrap_or_else(|| start.saturating_add(Span::new().days(6)));
+    let problem = if end < start {
+        Some("is before startDate (default: today)".to_owned())
+    } else if (end - start).get_days() >= MAX_DAYS {
+        Some(format!("makes the range longer than {MAX_DAYS} days"))
+    } else {
+        None
+    };
+    match problem {
+        None => Ok((start, end)),
+        Some(message) => {
+            let location = "query.endDate".to_owned();
+            Err(ApiError::new(Code::InvalidQuery, "The range of dates is not possible.")
+                .with_errors(vec![FieldError { location, code: "INVALID_VALUE", message }]))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+
+    use super::*;
+
+    #[test]
+    fn a_range_has_up_to_92_days_and_a_week_by_default() {
+        let today = date(2026, 3, 9);
+        assert_eq!(range(today, None, None).unwrap(), (today, date(2026, 3, 15)));
+        assert_eq!(range(today, Some(today), Some(date(2026, 6, 8))).unwrap().1, date(2026, 6, 8));
+        assert_eq!(range(today, Some(today), Some(date(2026, 6, 9))).unwrap_err().code(), Code::InvalidQuery);
+        assert_eq!(range(today, None, Some(date(2026, 3, 8))).unwrap_err().code(), Code::InvalidQuery);
+    }
+}

@@ -1,0 +1,60 @@
+use jiff::civil::{Date, Time};
+use serde::Serialize;
+use shared::{
+    api::{ApiResult, Data, PathId, PracticePath, Problem, Query, Tenant, scope::Providers},
+    domain::{ids::ProviderId, schedule::Minutes},
+    params,
+};
+use utoipa::ToSchema;
+
+use crate::calendar::{self, VisitTypeName};
+
+params! {
+    pub(crate) struct SlotsQuery {
+        /// Local date, `YYYY-MM-DD`.
+        "date" => date: Date,
+        /// Minutes, 1 to 1440.
+        "duration" => duration: Minutes,
+        /// Also apply the rules of this visit type: its buffers, its providers, its rooms.
+        "visitType" => visit_type: Option<VisitTypeName>,
+    }
+}
+
+/// The free starts of one day.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct SlotsBody {
+    #[serde(rename = "ProviderID")]
+    provider_id: ProviderId,
+    date: Date,
+    duration: Minutes,
+    /// Local times, ascending.
+    #[schema(value_type = Vec<String>, example = json!(["09:00:00", "11:30:00", "14:00:00"]))]
+    slots: Vec<Time>,
+    count: usize,
+}
+
+/// Get all available slots for a provider on a specific date.
+///
+/// Starts are offered every 15 minutes (or what the practice has chosen) from the start of each working window. A day
+/// that is past, closed or full has none.
+#[utoipa::path(
+    get,
+    path = "/v1/{PPass}/availability/providers/{id}/slots",
+    tag = "Providers",
+    params(PracticePath, ("id" = ProviderId, Path, description = "The provider."), SlotsQuery),
+    responses(
+        (status = 200, body = Data<SlotsBody>),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn list_slots(
+    tenant: Tenant<Providers>,
+    PathId(id): PathId<ProviderId>,
+    Query(query): Query<SlotsQuery>,
+) -> ApiResult<Data<SlotsBody>> {
+    let SlotsQuery { date, duration, visit_type } = query;
+    let calendar = calendar::read(&tenant, id, visit_type.as_ref(), (date, date)).await?;
+    let slots = calendar.slots(date, duration);
+    Ok(Data { data: SlotsBody { provider_id: id, date, duration, count: slots.len(), slots } })
+}
