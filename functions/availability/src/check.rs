@@ -1,3 +1,5 @@
+//! `GET …/providers/{id}/check`
+
 use jiff::civil::{Date, Time};
 use serde::Serialize;
 use shared::{
@@ -86,7 +88,8 @@ impl From<Refusal> for Reason {
     params(PracticePath, ("id" = ProviderId, Path, description = "The provider."), CheckQuery),
     responses(
         (status = 200, body = Data<CheckBody>),
-        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, description = "`NOT_FOUND`: also when the provider is not active"),
+        (status = 422, body = Problem, description = "`VISIT_TYPE_UNKNOWN`"),
     ),
 )]
 pub(crate) async fn check_slot(

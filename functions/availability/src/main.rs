@@ -1,4 +1,6 @@
+use lambda_http::Error;
+
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Error> {
     shared::function::serve(availability::routes()).await
 }

@@ -1,3 +1,5 @@
+//! `GET …/providers/{id}/next-slot`
+
 use jiff::{
     Span,
     civil::{Date, Time},
@@ -70,7 +72,8 @@ pub(crate) struct NextSlot {
     params(PracticePath, ("id" = ProviderId, Path, description = "The provider."), NextSlotQuery),
     responses(
         (status = 200, body = Data<NextSlotBody>),
-        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, description = "`NOT_FOUND`: also when the provider is not active"),
+        (status = 422, body = Problem, description = "`VISIT_TYPE_UNKNOWN`"),
     ),
 )]
 pub(crate) async fn find_next_slot(

@@ -1,3 +1,5 @@
+//! `GET /v1/{PPass}/availability/providers` and `…/{id}`
+
 use serde::Serialize;
 use shared::{
     api::{ApiError, ApiResult, Data, List, PathId, PracticePath, Problem, Tenant, scope::Providers},
@@ -31,10 +33,7 @@ impl From<Provider> for ProviderBody {
     path = "/v1/{PPass}/availability/providers",
     tag = "Providers",
     params(PracticePath),
-    responses(
-        (status = 200, body = List<ProviderBody>),
-        (status = "4XX", body = Problem, content_type = "application/problem+json"),
-    ),
+    responses((status = 200, body = List<ProviderBody>)),
 )]
 pub(crate) async fn list_providers(tenant: Tenant<Providers>) -> ApiResult<List<ProviderBody>> {
     let mut conn = tenant.db.connection().await?;
@@ -52,7 +51,7 @@ pub(crate) async fn list_providers(tenant: Tenant<Providers>) -> ApiResult<List<
     params(PracticePath, ("id" = ProviderId, Path, description = "The provider.")),
     responses(
         (status = 200, body = Data<ProviderBody>),
-        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, description = "`NOT_FOUND`: also when the provider is not active"),
     ),
 )]
 pub(crate) async fn get_provider(

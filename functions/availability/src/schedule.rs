@@ -1,3 +1,5 @@
+//! `GET …/providers/{id}/schedule`
+
 use std::collections::BTreeMap;
 
 use jiff::{
@@ -71,7 +73,7 @@ pub(crate) struct ScheduledVisit {
     params(PracticePath, ("id" = ProviderId, Path, description = "The provider."), ScheduleQuery),
     responses(
         (status = 200, body = Data<ScheduleBody>),
-        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, description = "`NOT_FOUND`: also when the provider is not active"),
     ),
 )]
 pub(crate) async fn get_schedule(

@@ -1,3 +1,5 @@
+//! `GET …/providers/{id}/slots`
+
 use jiff::civil::{Date, Time};
 use serde::Serialize;
 use shared::{
@@ -45,7 +47,8 @@ pub(crate) struct SlotsBody {
     params(PracticePath, ("id" = ProviderId, Path, description = "The provider."), SlotsQuery),
     responses(
         (status = 200, body = Data<SlotsBody>),
-        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, description = "`NOT_FOUND`: also when the provider is not active"),
+        (status = 422, body = Problem, description = "`VISIT_TYPE_UNKNOWN`"),
     ),
 )]
 pub(crate) async fn list_slots(

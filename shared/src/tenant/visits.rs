@@ -145,6 +145,12 @@ pub async fn find(conn: &mut Conn, id: VisitId) -> Result<Option<Visit>> {
     row.map(Visit::try_from).transpose()
 }
 
+/// Whether the practice has this patient.
+pub async fn patient_exists(conn: &mut Conn, patient: PatientId) -> Result<bool> {
+    Ok(on!(conn, c => sqlx::query_scalar("select exists (select 1 from patients where patient_id = $1)")
+        .bind(patient).fetch_one(c).await)?)
+}
+
 /// The blocking visits of a patient that overlap a time, ascending.
 pub async fn of_patient(
     conn: &mut Conn,

@@ -41,11 +41,12 @@ impl Place {
         Some(Self { provider, ..self })
     }
 
-    /// The same visit, attended from `after` seconds after its start; `None` when that isn't inside of the visit.
-    pub fn attended_after(self, after: i64, duration: Minutes) -> Option<Self> {
-        let from = self.visit.from + after;
-        let provider = Interval { from, to: from + duration.seconds() };
-        self.visit.contains(provider).then_some(Self { provider, ..self })
+    /// The same visit, attended by the provider as another of the same length is.
+    #[must_use]
+    pub fn attended_like(self, other: &Self) -> Self {
+        let shift = self.visit.from - other.visit.from;
+        let provider = Interval { from: other.provider.from + shift, to: other.provider.to + shift };
+        Self { provider, ..self }
     }
 
     /// The local dates that the visit touches, with up to `buffer` minutes on both sides, ascending.

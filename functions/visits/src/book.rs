@@ -1,0 +1,136 @@
+//! `POST /v1/{PPass}/visits/book`
+
+use axum::http::StatusCode;
+use jiff::civil::{Date, Time};
+use shared::{
+    api::{Answer, ApiError, ApiResult, Message, Once, PracticePath, Problem, Tenant, scope::Scheduling},
+    body, create_once,
+    domain::{
+        ids::{PatientId, ProviderId},
+        schedule::Minutes,
+    },
+    tenant::{audit, log, visits},
+    text_field,
+};
+
+use crate::{
+    conflict::refused_by_database,
+    reply::BookedVisit,
+    settle::{hold, settle},
+    wanted::{Times, Wanted},
+};
+
+text_field! {
+    /// The name of a visit type.
+    VisitTypeName, 1, 100
+}
+text_field! {
+    /// Why the patient comes.
+    lines Complaint, 0, 1000
+}
+text_field! {
+    /// Notes about the visit.
+    lines Notes, 0, 4000
+}
+
+body! {
+    /// A visit to book.
+    pub(crate) struct BookVisit {
+        #[schema(example = 1001)]
+        "PatientID" => patient_id: PatientId,
+        #[schema(example = 2)]
+        "ProviderID" => provider_id: ProviderId,
+        /// One of `GET visit-types`.
+        #[schema(example = "Consult")]
+        "VisitType" => visit_type: VisitTypeName,
+        /// Local date.
+        #[schema(example = "2026-03-12")]
+        "VisitDate" => date: Date,
+        /// Local time, `HH:MM` or `HH:MM:SS`; of one that occurs twice, the first is meant.
+        #[schema(value_type = String, example = "10:00:00")]
+        "VisitTime" => time: Time,
+        /// Minutes, 1 to 1440.
+        "VisitDuration" => duration: Minutes,
+        "VisitComplaint" => complaint: Option<Complaint>,
+        /// When the provider is there, local time; default: the visit's.
+        #[schema(value_type = Option<String>, example = "10:00:00")]
+        "ProviderTime" => provider_time: Option<Time>,
+        /// Minutes; default: the visit's.
+        "ProviderDuration" => provider_duration: Option<Minutes>,
+        "VisitNotes" => notes: Option<Notes>,
+    }
+}
+
+/// Book a visit in the tenant Visits table with provider and resource availability checks.
+///
+/// The provider must be free for their part of the visit with the buffers of the visit type, the patient and, if the
+/// type needs one, a room for the whole visit. Of the free rooms the one with the fewest visits that day is taken.
+///
+/// Send an `Idempotency-Key` so that a request that is sent again books once.
+#[utoipa::path(
+    post,
+    path = "/v1/{PPass}/visits/book",
+    tag = "Visit Scheduling",
+    params(PracticePath),
+    request_body = BookVisit,
+    responses(
+        (status = 201, body = Message<BookedVisit>),
+        (status = 404, body = Problem, description = "`PATIENT_NOT_FOUND`, `PROVIDER_NOT_FOUND`"),
+        (
+            status = 409,
+            body = Problem,
+            description = "`OUTSIDE_HOURS`, `PROVIDER_CONFLICT`, `RESOURCE_CONFLICT`, `PATIENT_CONFLICT`. The member \
+                `conflicts` lists every one that applies: `[{code, blocking: [{from, to}]}]` with the times in the way."
+        ),
+        (
+            status = 422,
+            body = Problem,
+            description = "`INVALID_FIELDS`, `VISIT_TYPE_UNKNOWN`, `VISIT_TYPE_INACTIVE`, `PROVIDER_NOT_ALLOWED`, \
+                `NONEXISTENT_LOCAL_TIME`, `IN_PAST`, `BEYOND_HORIZON`, `IDEMPOTENCY_KEY_REUSED`"
+        ),
+    ),
+)]
+pub(crate) async fn book_visit(
+    tenant: Tenant<Scheduling>,
+    Once { body, key }: Once<BookVisit>,
+) -> ApiResult<Answer> {
+    let wanted = wanted(&tenant, &body)?;
+    // Whoever comes too late learns it without waiting for the lock; a request sent again must find its first answer.
+    if key.of(&tenant.caller).is_none() {
+        settle(&mut tenant.db.connection().await?, &tenant, &wanted).await?;
+    }
+    create_once!(tenant, key, conn => {
+        hold(conn, &tenant, &wanted.times).await?;
+        let room = settle(conn, &tenant, &wanted).await?;
+        let appointment = wanted.times.with(wanted.provider, room);
+        let visit = visits::NewVisit {
+            patient: body.patient_id,
+            visit_type: wanted.visit_type,
+            complaint: body.complaint.as_ref().map(|it| it.0.as_str()),
+            notes: body.notes.as_ref().map(|it| it.0.as_str()),
+            appointment,
+            at: tenant.now,
+        };
+        let id = visits::insert(conn, &visit).await.map_err(refused_by_database)?;
+        log::append(conn, "visits", "insert", id.0, tenant.now).await?;
+        audit::record(conn, &tenant.audit("visits.book", "visit", &[id.0])).await?;
+        let data = BookedVisit::new(id, body.patient_id, body.visit_type.0.clone(), &appointment);
+        Answer::new(StatusCode::CREATED, &Message { message: "Visit booked successfully", data })
+    })
+}
+
+fn wanted<'a>(tenant: &Tenant<Scheduling>, body: &'a BookVisit) -> Result<Wanted<'a>, ApiError> {
+    let times = Times::new(
+        tenant.db.time_zone(),
+        body.date,
+        (body.time, body.duration),
+        (body.provider_time, body.provider_duration),
+    )?;
+    Ok(Wanted {
+        patient: body.patient_id,
+        provider: body.provider_id,
+        visit_type: &body.visit_type.0,
+        times,
+        except: None,
+    })
+}

@@ -1,0 +1,59 @@
+//! 409: something else is at that time.
+
+use jiff::{Timestamp, tz::TimeZone};
+use serde_json::{Value, json};
+use shared::{
+    api::{ApiError, Code},
+    domain::schedule::{Interval, Refusal, Refused},
+    tenant::{self, Constraint},
+};
+
+/// Every conflict with the times in the way; the first one is the problem's own code.
+pub(crate) fn conflict(zone: &TimeZone, refused: &[Refused], patient_busy: &[Interval]) -> ApiError {
+    let mut conflicts: Vec<(Code, &[Interval])> = refused
+        .iter()
+        .filter_map(|it| code_of(it.refusal).map(|code| (code, it.blocking.as_slice())))
+        .collect();
+    if !patient_busy.is_empty() {
+        conflicts.push((Code::PatientConflict, patient_busy));
+    }
+    let first = conflicts.first().map_or(Code::ConcurrentChange, |(code, _)| *code);
+    let listed = conflicts.iter().map(|(code, blocking)| one(zone, *code, blocking));
+    problem(first, listed.collect())
+}
+
+/// What the database's own rules refused: another program booked without asking for our locks.
+pub(crate) fn refused_by_database(error: tenant::Error) -> ApiError {
+    let code = match &error {
+        tenant::Error::Refused(Constraint::ProviderFree) => Code::ProviderConflict,
+        tenant::Error::Refused(Constraint::RoomFree) => Code::ResourceConflict,
+        tenant::Error::Refused(Constraint::PatientFree) => Code::PatientConflict,
+        _ => return error.into(),
+    };
+    problem(code, vec![json!({"code": code.as_str(), "blocking": []})])
+}
+
+fn problem(code: Code, conflicts: Vec<Value>) -> ApiError {
+    let detail = "See 'conflicts' for everything in the way and, where visits are, their times.";
+    ApiError::new(code, detail).with("conflicts", conflicts)
+}
+
+fn code_of(refusal: Refusal) -> Option<Code> {
+    match refusal {
+        Refusal::OutsideHours | Refusal::TimeOff => Some(Code::OutsideHours),
+        Refusal::Booked => Some(Code::ProviderConflict),
+        Refusal::NoResource => Some(Code::ResourceConflict),
+        _ => None,
+    }
+}
+
+/// `{"code": "…", "blocking": [{"from": "…", "to": "…"}]}`, in RFC 3339 with the practice's offset.
+fn one(zone: &TimeZone, code: Code, blocking: &[Interval]) -> Value {
+    let text = |second: i64| {
+        let instant = Timestamp::from_second(second).unwrap_or_default();
+        instant.display_with_offset(zone.to_offset(instant)).to_string()
+    };
+    let times: Vec<Value> =
+        blocking.iter().map(|it| json!({"from": text(it.from), "to": text(it.to)})).collect();
+    json!({"code": code.as_str(), "blocking": times})
+}

@@ -1,0 +1,23 @@
+//! Visit scheduling. Requires the `Scheduling` scope.
+
+mod book;
+mod cancel;
+mod conflict;
+mod get;
+mod reply;
+mod reschedule;
+mod settle;
+mod visit_types;
+mod wanted;
+
+use shared::app::App;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(visit_types::list_visit_types))
+        .routes(routes!(book::book_visit))
+        .routes(routes!(get::get_visit))
+        .routes(routes!(cancel::cancel_visit))
+        .routes(routes!(reschedule::reschedule_visit))
+}

@@ -1,0 +1,98 @@
+//! Visits as partners see them.
+
+use jiff::civil::{Date, Time};
+use serde::Serialize;
+use shared::{
+    domain::{
+        ids::{PatientId, ProviderId, RoomId, VisitId},
+        schedule::Minutes,
+        visit_status::VisitStatus,
+    },
+    tenant::visits::{Appointment, Visit},
+};
+use utoipa::ToSchema;
+
+/// A visit that was booked.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct BookedVisit {
+    #[serde(rename = "VisitID")]
+    #[schema(example = 555)]
+    pub(crate) visit_id: VisitId,
+    #[serde(rename = "PatientID")]
+    #[schema(example = 1001)]
+    pub(crate) patient_id: PatientId,
+    #[serde(rename = "ProviderID")]
+    provider_id: ProviderId,
+    #[schema(example = "Consult")]
+    pub(crate) visit_type: String,
+    /// Local date.
+    visit_date: Date,
+    /// Local time.
+    #[schema(value_type = String, example = "10:00:00")]
+    visit_time: Time,
+    /// Minutes.
+    visit_duration: Minutes,
+    /// When the provider is there, local time.
+    #[schema(value_type = String, example = "10:00:00")]
+    provider_time: Time,
+    /// Minutes.
+    provider_duration: Minutes,
+    /// The room; null when the visit type needs none.
+    #[serde(rename = "RoomID")]
+    #[schema(example = 102)]
+    room_id: Option<RoomId>,
+}
+
+/// A visit.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "PascalCase")]
+#[schema(as = Visit)]
+pub(crate) struct VisitBody {
+    #[serde(flatten)]
+    booked: BookedVisit,
+    visit_complaint: Option<String>,
+    visit_notes: Option<String>,
+    status: VisitStatus,
+    /// RFC 3339.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: jiff::Timestamp,
+    /// RFC 3339.
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: jiff::Timestamp,
+}
+
+impl BookedVisit {
+    pub(crate) fn new(
+        visit_id: VisitId,
+        patient_id: PatientId,
+        visit_type: String,
+        it: &Appointment,
+    ) -> Self {
+        Self {
+            visit_id,
+            patient_id,
+            provider_id: it.provider,
+            visit_type,
+            visit_date: it.place.date,
+            visit_time: it.time,
+            visit_duration: it.duration,
+            provider_time: it.provider_time,
+            provider_duration: it.provider_duration,
+            room_id: it.room,
+        }
+    }
+}
+
+impl From<Visit> for VisitBody {
+    fn from(visit: Visit) -> Self {
+        Self {
+            booked: BookedVisit::new(visit.id, visit.patient, visit.visit_type, &visit.appointment),
+            visit_complaint: visit.complaint,
+            visit_notes: visit.notes,
+            status: visit.status,
+            created_at: visit.created_at,
+            updated_at: visit.updated_at,
+        }
+    }
+}

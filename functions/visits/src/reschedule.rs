@@ -1,0 +1,109 @@
+//! `POST /v1/{PPass}/visits/{id}/reschedule`
+
+use jiff::civil::{Date, Time};
+use shared::{
+    api::{ApiError, ApiResult, Body, Message, PathId, PracticePath, Problem, Tenant, scope::Scheduling},
+    body,
+    domain::{
+        ids::{ProviderId, VisitId},
+        schedule::Minutes,
+    },
+    in_transaction,
+    tenant::{audit, log, visits},
+};
+
+use crate::{
+    cancel::not_open,
+    conflict::refused_by_database,
+    reply::VisitBody,
+    settle::{hold, settle},
+    wanted::{Times, Wanted},
+};
+
+body! {
+    /// Where to move a visit.
+    pub(crate) struct RescheduleVisit {
+        /// Local date.
+        #[schema(example = "2026-03-13")]
+        "VisitDate" => date: Date,
+        /// Local time, `HH:MM` or `HH:MM:SS`; of one that occurs twice, the first is meant.
+        #[schema(value_type = String, example = "11:00:00")]
+        "VisitTime" => time: Time,
+        /// Minutes, 1 to 1440; default: as before.
+        "VisitDuration" => duration: Option<Minutes>,
+        /// Default: as before.
+        "ProviderID" => provider_id: Option<ProviderId>,
+        /// When the provider is there, local time. Default: as long after the start as before; the visit's own when
+        /// `VisitDuration` or `ProviderDuration` is given.
+        #[schema(value_type = Option<String>, example = "11:00:00")]
+        "ProviderTime" => provider_time: Option<Time>,
+        /// Minutes. Default: as before; the visit's own when `VisitDuration` or `ProviderTime` is given.
+        "ProviderDuration" => provider_duration: Option<Minutes>,
+    }
+}
+
+/// Move a visit to another time or provider.
+///
+/// The same checks as for booking; the visit isn't in its own way. The room is chosen anew. Either the visit is moved
+/// or it stays as it was. Only a visit that is `Scheduled` or `Confirmed` can be moved.
+#[utoipa::path(
+    post,
+    path = "/v1/{PPass}/visits/{id}/reschedule",
+    tag = "Visit Scheduling",
+    params(PracticePath, ("id" = VisitId, Path, description = "The visit.")),
+    request_body = RescheduleVisit,
+    responses(
+        (status = 200, body = Message<VisitBody>),
+        (status = 404, body = Problem, description = "`NOT_FOUND`, `PROVIDER_NOT_FOUND`"),
+        (status = 409, body = Problem, description = "`VISIT_NOT_OPEN`, or as for booking with `conflicts`"),
+        (status = 422, body = Problem, description = "As for booking"),
+    ),
+)]
+pub(crate) async fn reschedule_visit(
+    tenant: Tenant<Scheduling>,
+    PathId(id): PathId<VisitId>,
+    Body(body): Body<RescheduleVisit>,
+) -> ApiResult<Message<VisitBody>> {
+    let visit = in_transaction!(tenant.db, ApiError, conn => {
+        visits::hold_visit(conn, id).await?;
+        let visit = visits::find(conn, id).await?.ok_or_else(ApiError::not_found)?;
+        if !visit.status.open() {
+            return Err(not_open(&visit));
+        }
+        let wanted = wanted(&tenant, &visit, &body)?;
+        hold(conn, &tenant, &wanted.times).await?;
+        let room = settle(conn, &tenant, &wanted).await?;
+        let appointment = wanted.times.with(wanted.provider, room);
+        let moved = visits::reschedule(conn, id, &appointment, tenant.now).await.map_err(refused_by_database)?;
+        let visit = visits::find(conn, id).await?.ok_or_else(ApiError::not_found)?;
+        if !moved {
+            return Err(not_open(&visit));
+        }
+        log::append(conn, "visits", "update", id.0, tenant.now).await?;
+        audit::record(conn, &tenant.audit("visits.reschedule", "visit", &[id.0])).await?;
+        Ok(visit)
+    })?;
+    Ok(Message { message: "Visit rescheduled successfully", data: visit.into() })
+}
+
+fn wanted<'a>(
+    tenant: &Tenant<Scheduling>,
+    visit: &'a visits::Visit,
+    body: &RescheduleVisit,
+) -> Result<Wanted<'a>, ApiError> {
+    let zone = tenant.db.time_zone();
+    let times = match (body.duration, body.provider_time, body.provider_duration) {
+        (None, None, None) => Times::moved(zone, &visit.appointment, body.date, body.time),
+        (duration, provider_time, provider_duration) => {
+            let duration = duration.unwrap_or(visit.appointment.duration);
+            Times::new(zone, body.date, (body.time, duration), (provider_time, provider_duration))?
+        }
+    };
+    Ok(Wanted {
+        patient: visit.patient,
+        provider: body.provider_id.unwrap_or(visit.appointment.provider),
+        visit_type: &visit.visit_type,
+        times,
+        except: Some(visit.id),
+    })
+}

@@ -1,0 +1,59 @@
+//! `GET /v1/{PPass}/visit-types`
+
+use serde::Serialize;
+use shared::{
+    api::{ApiResult, List, PracticePath, Query, Tenant, scope::Scheduling},
+    domain::ids::{ProviderId, RoomId},
+    params,
+    tenant::visit_types::{self, VisitType},
+};
+use utoipa::ToSchema;
+
+params! {
+    pub(crate) struct VisitTypesQuery {
+        /// Also list inactive types; default false.
+        "includeInactive" => include_inactive: Option<bool>,
+    }
+}
+
+/// A visit type.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "PascalCase")]
+#[schema(as = VisitType)]
+pub(crate) struct VisitTypeBody {
+    #[schema(example = "Consult")]
+    visit_type: String,
+    active: bool,
+    /// The active providers who take such visits.
+    providers: Vec<ProviderId>,
+    /// The active rooms, one of which such a visit needs. A type without any needs none.
+    resources: Vec<RoomId>,
+}
+
+impl From<VisitType> for VisitTypeBody {
+    fn from(it: VisitType) -> Self {
+        Self {
+            visit_type: it.visit_type,
+            active: it.active,
+            providers: it.providers,
+            resources: it.resources,
+        }
+    }
+}
+
+/// List visit types configured for the tenant, including allowed providers and resources.
+#[utoipa::path(
+    get,
+    path = "/v1/{PPass}/visit-types",
+    tag = "Visit Scheduling",
+    params(PracticePath, VisitTypesQuery),
+    responses((status = 200, body = List<VisitTypeBody>)),
+)]
+pub(crate) async fn list_visit_types(
+    tenant: Tenant<Scheduling>,
+    Query(query): Query<VisitTypesQuery>,
+) -> ApiResult<List<VisitTypeBody>> {
+    let mut conn = tenant.db.connection().await?;
+    let found = visit_types::list(&mut conn, query.include_inactive.unwrap_or(false)).await?;
+    Ok(found.into_iter().map(VisitTypeBody::from).collect::<Vec<_>>().into())
+}

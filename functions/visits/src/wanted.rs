@@ -1,0 +1,81 @@
+//! The time that is asked for.
+
+use jiff::{
+    civil::{Date, Time},
+    tz::TimeZone,
+};
+use shared::{
+    api::{ApiError, ApiResult},
+    domain::{
+        ids::{PatientId, ProviderId, RoomId, VisitId},
+        schedule::{Minutes, Place, local},
+    },
+    tenant::visits::Appointment,
+};
+
+/// Who is to meet whom, and when.
+pub(crate) struct Wanted<'a> {
+    pub(crate) patient: PatientId,
+    pub(crate) provider: ProviderId,
+    pub(crate) visit_type: &'a str,
+    pub(crate) times: Times,
+    /// The visit that is to be moved, and so isn't in its own way.
+    pub(crate) except: Option<VisitId>,
+}
+
+/// A visit's times, local and as instants.
+#[derive(Clone, Copy)]
+pub(crate) struct Times {
+    pub(crate) time: Time,
+    pub(crate) duration: Minutes,
+    provider_time: Time,
+    provider_duration: Minutes,
+    pub(crate) place: Place,
+}
+
+impl Times {
+    /// A visit whose provider's part, where it isn't given, is the whole visit.
+    ///
+    /// # Errors
+    /// 422 when the provider's part doesn't lie inside of the visit.
+    pub(crate) fn new(
+        zone: &TimeZone,
+        date: Date,
+        (time, duration): (Time, Minutes),
+        (provider_time, provider_duration): (Option<Time>, Option<Minutes>),
+    ) -> ApiResult<Self> {
+        let place = Place::at(zone, date, time, duration);
+        let (provider_time, provider_duration) =
+            (provider_time.unwrap_or(time), provider_duration.unwrap_or(duration));
+        let attended = if place.skipped || (provider_time, provider_duration) == (time, duration) {
+            Some(place)
+        } else {
+            place.attended(zone, provider_time, provider_duration)
+        };
+        let place = attended.ok_or_else(|| {
+            let message = "the provider's time and duration must lie inside of the visit's";
+            ApiError::field("ProviderTime", "OUTSIDE_VISIT", message)
+        })?;
+        Ok(Self { time, duration, provider_time, provider_duration, place })
+    }
+
+    /// An appointment's times at another local time; the provider's part keeps its distance from the start.
+    pub(crate) fn moved(zone: &TimeZone, from: &Appointment, date: Date, time: Time) -> Self {
+        let place = Place::at(zone, date, time, from.duration).attended_like(&from.place);
+        let provider_time = local(zone, place.provider.from).time();
+        let (duration, provider_duration) = (from.duration, from.provider_duration);
+        Self { time, duration, provider_time, provider_duration, place }
+    }
+
+    pub(crate) fn with(self, provider: ProviderId, room: Option<RoomId>) -> Appointment {
+        Appointment {
+            provider,
+            room,
+            time: self.time,
+            duration: self.duration,
+            provider_time: self.provider_time,
+            provider_duration: self.provider_duration,
+            place: self.place,
+        }
+    }
+}
