@@ -1,6 +1,8 @@
 //! The API in process: every function's routes behind the real edge, on both databases.
 
 mod architecture;
+mod availability;
+mod booking;
 mod conventions;
 mod me;
 mod office;

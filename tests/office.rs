@@ -40,7 +40,12 @@ pub(crate) struct Office {
 
 /// Every function's routes, as template.yaml spreads them over functions.
 pub(crate) fn all_routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().merge(::auth::routes()).merge(::me::routes()).merge(::meta::routes())
+    OpenApiRouter::new()
+        .merge(::auth::routes())
+        .merge(::availability::routes())
+        .merge(::me::routes())
+        .merge(::meta::routes())
+        .merge(::visits::routes())
 }
 
 impl Office {
@@ -113,7 +118,12 @@ impl Office {
 
     /// Runs SQL that means the same to both engines on `DemoOffice`.
     pub(crate) async fn sql(&self, statements: &str) {
-        database::execute(&self.db, statements).await;
+        self.try_sql(statements).await.unwrap();
+    }
+
+    /// Runs SQL that may be refused.
+    pub(crate) async fn try_sql(&self, statements: &str) -> shared::tenant::Result<()> {
+        database::try_execute(&self.db, statements).await
     }
 
     /// One integer, e.g. a count.

@@ -54,15 +54,18 @@ async fn create_postgres(practicepass: &str) -> String {
 }
 
 pub(crate) async fn execute(db: &TenantDb, statements: &str) {
+    try_execute(db, statements).await.unwrap();
+}
+
+pub(crate) async fn try_execute(db: &TenantDb, statements: &str) -> shared::tenant::Result<()> {
     let statements = AssertSqlSafe(statements.to_owned());
-    match &mut db.connection().await.unwrap() {
-        Conn::Sqlite(connection) => {
-            sqlx::raw_sql(statements).execute(&mut **connection).await.map(|_| ()).unwrap()
-        }
+    match &mut db.connection().await? {
+        Conn::Sqlite(connection) => sqlx::raw_sql(statements).execute(&mut **connection).await.map(|_| ())?,
         Conn::Postgres(connection) => {
-            sqlx::raw_sql(statements).execute(&mut **connection).await.map(|_| ()).unwrap()
+            sqlx::raw_sql(statements).execute(&mut **connection).await.map(|_| ())?
         }
     }
+    Ok(())
 }
 
 pub(crate) async fn integer(db: &TenantDb, query: &str) -> i64 {
