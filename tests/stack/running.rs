@@ -1,0 +1,150 @@
+//! A local stack of a test's own.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+use crate::http::{Http, Reply};
+
+/// Runs until it is dropped; then every process of it is gone.
+pub(crate) struct Stack {
+    process: Child,
+    pub(crate) base: String,
+    pub(crate) folder: PathBuf,
+    pub(crate) http: Http,
+    demo: Value,
+}
+
+/// Builds stack and functions once; the path of the stack's program.
+fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+        let built = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--workspace", "--exclude", "tests", "--bins"])
+            .current_dir(root)
+            .status()
+            .unwrap();
+        assert!(built.success(), "the binaries don't build");
+        let test = std::env::current_exe().unwrap();
+        test.ancestors().nth(2).unwrap().join("officepro-local")
+    })
+}
+
+impl Stack {
+    /// Starts on a folder that may hold an earlier run's data.
+    pub(crate) async fn start(folder: &Path, more: &[&str]) -> Self {
+        let program = tokio::task::spawn_blocking(program).await.unwrap();
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("stack.log")).unwrap();
+        let described = folder.join("data/stack.json");
+        let _ = std::fs::remove_file(&described);
+        let process = Command::new(program)
+            .args(["--port", "0", "--no-build", "--data-dir"])
+            .arg(folder.join("data"))
+            .args(more)
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut stack = Self {
+            process,
+            base: String::new(),
+            folder: folder.to_owned(),
+            http: Http::new(),
+            demo: Value::Null,
+        };
+        let began = Instant::now();
+        loop {
+            let read = |path: PathBuf| serde_json::from_slice::<Value>(&std::fs::read(path).ok()?).ok();
+            if let (Some(running), Some(demo)) = (read(described.clone()), read(folder.join("data/demo.json"))) {
+                stack.base = running["baseUrl"].as_str().unwrap().to_owned();
+                stack.demo = demo;
+                if stack.get_status("/v1/health").await == Some(200) {
+                    return stack;
+                }
+            }
+            assert!(stack.process.try_wait().unwrap().is_none(), "the stack ended: {}", stack.log());
+            assert!(began.elapsed() < Duration::from_secs(60), "the stack didn't start: {}", stack.log());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.join("stack.log")).unwrap_or_default()
+    }
+
+    async fn get_status(&self, path: &str) -> Option<u16> {
+        self.http.send("GET", &format!("{}{path}", self.base), None, None).await.map(|it| it.status)
+    }
+
+    pub(crate) async fn send(&self, token: &str, method: &str, path: &str, body: Option<&Value>) -> Option<Reply> {
+        self.http.send(method, &format!("{}{path}", self.base), Some(token), body).await
+    }
+
+    /// The answer's body, which must come with this status.
+    pub(crate) async fn expect(&self, token: &str, method: &str, path: &str, body: Option<&Value>, status: u16) -> Value {
+        let reply = self.send(token, method, path, body).await.unwrap_or_else(|| panic!("no answer to {method} {path}"));
+        assert_eq!(reply.status, status, "{method} {path}: {}", reply.body);
+        assert!(reply.headers.contains_key("x-request-id"));
+        reply.body
+    }
+
+    /// A token of the first demo key of `DemoOffice`, which has all scopes.
+    pub(crate) async fn token(&self) -> String {
+        let key = self.demo["keys"].as_array().unwrap().iter().find(|key| key["practicepass"] == "DemoOffice").unwrap();
+        let body = json!({ "apiKey": key["apiKey"] });
+        let url = format!("{}/v1/DemoOffice/auth/token", self.base);
+        let reply = self.http.send("POST", &url, None, Some(&body)).await.unwrap();
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        reply.body["accessToken"].as_str().unwrap().to_owned()
+    }
+
+    /// The EMR writes rows into the practice's log.
+    pub(crate) async fn emit(&self, scope: &str, count: u32) {
+        let mut command = Command::new(program());
+        command.args(["emit", "DemoOffice", scope, "--count", &count.to_string(), "--data-dir"]);
+        command.arg(self.folder.join("data")).stdout(Stdio::null());
+        let status = tokio::task::spawn_blocking(move || command.status().unwrap()).await.unwrap();
+        assert!(status.success());
+    }
+
+    /// Process ids of the running binaries of a function.
+    pub(crate) fn processes_of(&self, function: &str) -> Vec<u32> {
+        let stack = self.process.id();
+        let all = std::fs::read_dir("/proc").unwrap().filter_map(|it| it.ok()?.file_name().to_str()?.parse().ok());
+        all.filter(|pid: &u32| {
+            let of_stack = std::fs::read_to_string(format!("/proc/{pid}/stat"))
+                .ok()
+                .and_then(|stat| stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse::<u32>().ok())
+                == Some(stack);
+            let program = std::fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+            of_stack && program.file_name().is_some_and(|name| name == function)
+        })
+        .collect()
+    }
+
+    /// kill -9 of the whole stack.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        // The functions end with their parent.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// kill -9 of one process.
+pub(crate) fn kill(pid: u32) {
+    let _ = Command::new("kill").args(["-9", &pid.to_string()]).status();
+}
