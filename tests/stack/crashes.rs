@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashSet,
-    sync::{Arc, atomic::{AtomicBool, Ordering}},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -18,7 +21,8 @@ use crate::{
 async fn book_all(stack: &Stack, token: &str, slots: &[(String, String)], patients: &[i64]) -> Vec<i64> {
     let mut booked = Vec::new();
     for (slot, patient) in slots.iter().zip(patients.iter().cycle()) {
-        let reply = stack.send(token, "POST", "/v1/DemoOffice/visits/book", Some(&booking(*patient, slot))).await;
+        let reply =
+            stack.send(token, "POST", "/v1/DemoOffice/visits/book", Some(&booking(*patient, slot))).await;
         // No answer, or a 5xx of a killed function: nothing was acknowledged.
         if let Some(reply) = reply.filter(|it| it.status == 201) {
             booked.push(reply.body["data"]["VisitID"].as_i64().unwrap());
@@ -35,12 +39,13 @@ async fn killing_functions_and_the_stack_loses_no_booking_and_no_event() {
     let endpoint = Endpoint::open().await;
     let signup = json!({ "hookUrl": endpoint.url, "scopes": ["Encounters", "Payments"] });
     stack.expect(&token, "POST", "/v1/webhooks/signup", Some(&signup), 201).await;
-    let patients: Vec<i64> = stack.expect(&token, "GET", "/v1/DemoOffice/prospects?limit=50", None, 200).await["data"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|it| it["PatientID"].as_i64().unwrap())
-        .collect();
+    let patients: Vec<i64> =
+        stack.expect(&token, "GET", "/v1/DemoOffice/prospects?limit=50", None, 200).await["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|it| it["PatientID"].as_i64().unwrap())
+            .collect();
     let slots = free_slots(&stack, &token).await;
     let half = slots.len().min(80) / 2;
     assert!(half >= 20, "the demo practice has too few free slots");

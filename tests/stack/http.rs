@@ -29,8 +29,15 @@ impl Http {
     }
 
     /// `None` when no answer came within 40 s or the connection broke.
-    pub(crate) async fn send(&self, method: &str, url: &str, token: Option<&str>, body: Option<&Value>) -> Option<Reply> {
-        let mut request = Request::builder().method(method).uri(url).header("content-type", "application/json");
+    pub(crate) async fn send(
+        &self,
+        method: &str,
+        url: &str,
+        token: Option<&str>,
+        body: Option<&Value>,
+    ) -> Option<Reply> {
+        let mut request =
+            Request::builder().method(method).uri(url).header("content-type", "application/json");
         if let Some(token) = token {
             request = request.header("authorization", format!("Bearer {token}"));
         }

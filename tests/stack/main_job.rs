@@ -9,7 +9,13 @@ use crate::{partner::Endpoint, running::Stack};
 /// The first free slot of provider 1 from tomorrow on, as (date, time).
 pub(crate) async fn free_slots(stack: &Stack, token: &str) -> Vec<(String, String)> {
     let next = stack
-        .expect(token, "GET", "/v1/DemoOffice/availability/providers/1/next-slot?duration=30&maxDays=60", None, 200)
+        .expect(
+            token,
+            "GET",
+            "/v1/DemoOffice/availability/providers/1/next-slot?duration=30&maxDays=60",
+            None,
+            200,
+        )
         .await;
     let first = next["data"]["TheNextSlot"]["Date"].as_str().unwrap().parse::<jiff::civil::Date>().unwrap();
     let mut slots = Vec::new();
@@ -46,9 +52,11 @@ async fn a_partner_finds_a_patient_books_a_slot_and_hears_of_it() {
     let found = stack.expect(&token, "GET", "/v1/DemoOffice/prospects?limit=1", None, 200).await;
     let patient = found["data"][0]["PatientID"].as_i64().unwrap();
     let slot = free_slots(&stack, &token).await.remove(0);
-    let booked = stack.expect(&token, "POST", "/v1/DemoOffice/visits/book", Some(&booking(patient, &slot)), 201).await;
+    let booked =
+        stack.expect(&token, "POST", "/v1/DemoOffice/visits/book", Some(&booking(patient, &slot)), 201).await;
     let visit = booked["data"]["VisitID"].as_i64().unwrap();
-    let again = stack.expect(&token, "POST", "/v1/DemoOffice/visits/book", Some(&booking(patient, &slot)), 409).await;
+    let again =
+        stack.expect(&token, "POST", "/v1/DemoOffice/visits/book", Some(&booking(patient, &slot)), 409).await;
     assert!(again["code"].as_str().unwrap().ends_with("_CONFLICT"));
 
     let of_visit = |it: &Value| it["recordId"] == visit;
@@ -68,5 +76,11 @@ async fn a_partner_finds_a_patient_books_a_slot_and_hears_of_it() {
     println!("three rows of the EMR arrived after {:?}", began.elapsed());
 
     let deliveries = stack.expect(&token, "GET", "/v1/webhooks/deliveries", None, 200).await;
-    assert!(deliveries["data"].as_array().unwrap().iter().any(|it| it["eventId"] == event["eventId"] && it["success"] == true));
+    assert!(
+        deliveries["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|it| it["eventId"] == event["eventId"] && it["success"] == true)
+    );
 }

@@ -29,7 +29,8 @@ impl Arrival {
     /// Whether the signature is that of Standard Webhooks, reckoned here without the product's code.
     pub(crate) fn is_signed_with(&self, secret: &str) -> bool {
         let key = STANDARD.decode(secret.strip_prefix("whsec_").unwrap()).unwrap();
-        let mut signed = format!("{}.{}.", self.header("webhook-id"), self.header("webhook-timestamp")).into_bytes();
+        let mut signed =
+            format!("{}.{}.", self.header("webhook-id"), self.header("webhook-timestamp")).into_bytes();
         signed.extend(&self.body);
         let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key), &signed);
         let expected = format!("v1,{}", STANDARD.encode(tag));
@@ -58,11 +59,18 @@ impl Endpoint {
     }
 
     /// All arrivals once there are events of `count` ids that `wanted` accepts.
-    pub(crate) async fn wait_for(&self, count: usize, within: Duration, wanted: impl Fn(&Value) -> bool) -> Vec<Arrival> {
+    pub(crate) async fn wait_for(
+        &self,
+        count: usize,
+        within: Duration,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Vec<Arrival> {
         let began = Instant::now();
         loop {
-            let arrivals: Vec<Arrival> = self.arrivals().into_iter().filter(|it| wanted(&it.json())).collect();
-            let mut ids: Vec<String> = arrivals.iter().map(|it| it.header("x-officepro-event-id").to_owned()).collect();
+            let arrivals: Vec<Arrival> =
+                self.arrivals().into_iter().filter(|it| wanted(&it.json())).collect();
+            let mut ids: Vec<String> =
+                arrivals.iter().map(|it| it.header("x-officepro-event-id").to_owned()).collect();
             ids.sort_unstable();
             ids.dedup();
             if ids.len() >= count {

@@ -40,7 +40,8 @@ impl Stack {
     /// Starts on a folder that may hold an earlier run's data.
     pub(crate) async fn start(folder: &Path, more: &[&str]) -> Self {
         let program = tokio::task::spawn_blocking(program).await.unwrap();
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("stack.log")).unwrap();
+        let log =
+            std::fs::OpenOptions::new().create(true).append(true).open(folder.join("stack.log")).unwrap();
         let described = folder.join("data/stack.json");
         let _ = std::fs::remove_file(&described);
         let process = Command::new(program)
@@ -62,7 +63,9 @@ impl Stack {
         let began = Instant::now();
         loop {
             let read = |path: PathBuf| serde_json::from_slice::<Value>(&std::fs::read(path).ok()?).ok();
-            if let (Some(running), Some(demo)) = (read(described.clone()), read(folder.join("data/demo.json"))) {
+            if let (Some(running), Some(demo)) =
+                (read(described.clone()), read(folder.join("data/demo.json")))
+            {
                 stack.base = running["baseUrl"].as_str().unwrap().to_owned();
                 stack.demo = demo;
                 if stack.get_status("/v1/health").await == Some(200) {
@@ -83,13 +86,29 @@ impl Stack {
         self.http.send("GET", &format!("{}{path}", self.base), None, None).await.map(|it| it.status)
     }
 
-    pub(crate) async fn send(&self, token: &str, method: &str, path: &str, body: Option<&Value>) -> Option<Reply> {
+    pub(crate) async fn send(
+        &self,
+        token: &str,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Option<Reply> {
         self.http.send(method, &format!("{}{path}", self.base), Some(token), body).await
     }
 
     /// The answer's body, which must come with this status.
-    pub(crate) async fn expect(&self, token: &str, method: &str, path: &str, body: Option<&Value>, status: u16) -> Value {
-        let reply = self.send(token, method, path, body).await.unwrap_or_else(|| panic!("no answer to {method} {path}"));
+    pub(crate) async fn expect(
+        &self,
+        token: &str,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+        status: u16,
+    ) -> Value {
+        let reply = self
+            .send(token, method, path, body)
+            .await
+            .unwrap_or_else(|| panic!("no answer to {method} {path}"));
         assert_eq!(reply.status, status, "{method} {path}: {}", reply.body);
         assert!(reply.headers.contains_key("x-request-id"));
         reply.body
@@ -97,7 +116,12 @@ impl Stack {
 
     /// A token of the first demo key of `DemoOffice`, which has all scopes.
     pub(crate) async fn token(&self) -> String {
-        let key = self.demo["keys"].as_array().unwrap().iter().find(|key| key["practicepass"] == "DemoOffice").unwrap();
+        let key = self.demo["keys"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|key| key["practicepass"] == "DemoOffice")
+            .unwrap();
         let body = json!({ "apiKey": key["apiKey"] });
         let url = format!("{}/v1/DemoOffice/auth/token", self.base);
         let reply = self.http.send("POST", &url, None, Some(&body)).await.unwrap();
@@ -117,7 +141,8 @@ impl Stack {
     /// Process ids of the running binaries of a function.
     pub(crate) fn processes_of(&self, function: &str) -> Vec<u32> {
         let stack = self.process.id();
-        let all = std::fs::read_dir("/proc").unwrap().filter_map(|it| it.ok()?.file_name().to_str()?.parse().ok());
+        let all =
+            std::fs::read_dir("/proc").unwrap().filter_map(|it| it.ok()?.file_name().to_str()?.parse().ok());
         all.filter(|pid: &u32| {
             let of_stack = std::fs::read_to_string(format!("/proc/{pid}/stat"))
                 .ok()
