@@ -1,5 +1,6 @@
 //! The API in process: every function's routes behind the real edge, on both databases.
 
+mod access;
 mod architecture;
 mod availability;
 mod booking;

@@ -21,7 +21,7 @@ use shared::{
 use utoipa_axum::router::OpenApiRouter;
 
 pub(crate) use control::template;
-pub(crate) use database::Engine;
+pub(crate) use database::{Engine, execute as run_sql};
 pub(crate) use request::Reply;
 
 /// Monday 8 o'clock in New York, the day after clocks went forward.

@@ -1,0 +1,155 @@
+//! Who may call what: every route of the description, with every kind of wrong credential and hostile path.
+
+use serde_json::{Value, json};
+use shared::domain::Scope;
+
+use crate::office::{Engine, Office, Reply, all_routes};
+
+struct Route {
+    method: String,
+    path: String,
+    open: bool,
+}
+
+impl Route {
+    /// The path with its practice and all other parameters filled in.
+    fn filled(&self, practice: &str, id: &str) -> String {
+        let segments = self.path.split('/').map(|segment| match segment {
+            "{PPass}" => practice,
+            segment if segment.starts_with('{') => id,
+            segment => segment,
+        });
+        segments.collect::<Vec<_>>().join("/")
+    }
+
+    fn of_practice(&self) -> bool {
+        self.path.contains("{PPass}")
+    }
+}
+
+fn routes() -> Vec<Route> {
+    let (_, openapi) = all_routes().split_for_parts();
+    let description = serde_json::to_value(shared::api::describe(openapi)).unwrap();
+    let mut routes = Vec::new();
+    for (path, item) in description["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let open = operation["security"] == json!([{}]);
+            routes.push(Route { method: method.to_uppercase(), path: path.clone(), open });
+        }
+    }
+    assert!(routes.len() > 30);
+    routes
+}
+
+/// What must be equal in two answers that may not be told apart.
+fn without_ids(reply: &Reply) -> Value {
+    let mut body = reply.body.clone();
+    for member in ["requestId", "instance"] {
+        body.as_object_mut().unwrap().remove(member);
+    }
+    body
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_route_but_the_open_ones_needs_a_token_of_ours() {
+    let office = Office::open(Engine::Sqlite).await;
+    let forged = office.token("all").await.replace('.', "x.");
+    for route in routes().iter().filter(|it| !it.open) {
+        let path = route.filled("DemoOffice", "1");
+        office.call(&route.method, &path, &[], None).await.expect_problem(401, "UNAUTHENTICATED");
+        for token in ["", "x", "a.b.c", &forged] {
+            let reply = office.send(token, &route.method, &path, Some(&json!({}))).await;
+            reply.expect_problem(401, "UNAUTHENTICATED");
+            assert!(reply.header("www-authenticate").starts_with("Bearer"), "{path}");
+        }
+    }
+    let open: Vec<String> = routes().into_iter().filter(|it| it.open).map(|it| it.path).collect();
+    assert_eq!(open, ["/v1/health", "/v1/openapi.json", "/v1/{PPass}/auth/token"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_practice_looks_exactly_like_one_that_does_not_exist() {
+    let office = Office::open(Engine::Sqlite).await;
+    let token = office.token("all").await;
+    for route in routes().iter().filter(|it| !it.open && it.of_practice()) {
+        let send = async |practice| {
+            office.send(&token, &route.method, &route.filled(practice, "1"), Some(&json!({}))).await
+        };
+        let (other, unknown) = (send("OtherOffice").await, send("NoSuchOffice").await);
+        other.expect_problem(404, "NOT_FOUND");
+        assert_eq!(without_ids(&other), without_ids(&unknown), "{} {}", route.method, route.path);
+        let headers = |reply: &Reply| reply.headers.keys().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(headers(&other), headers(&unknown));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_route_of_a_practice_needs_its_scope() {
+    let office = Office::open(Engine::Sqlite).await;
+    let token = office.token_with(&[Scope::Tickets]).await;
+    for route in routes().iter().filter(|it| !it.open && it.of_practice()) {
+        let path = route.filled("DemoOffice", "1");
+        let reply = office.send(&token, &route.method, &path, Some(&json!({}))).await;
+        reply.expect_problem(403, "INSUFFICIENT_SCOPE");
+        assert!(reply.header("www-authenticate").starts_with("Bearer error=\"insufficient_scope\""), "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hostile_path_values_are_400_or_404_and_nothing_else() {
+    let office = Office::open(Engine::Sqlite).await;
+    let token = office.token("all").await;
+    let hostile = [
+        "0", "-1", "1.5", "abc", "99999999999999999999", "9007199254740992", "%00", "%ff", "1%00", "%2e%2e%2f", "1;drop",
+        "1'or'1'='1", "%F0%9F%92%89", "{id}", "%20", "1%2F..%2F2",
+    ];
+    for route in routes().iter().filter(|it| it.path.contains("id}") || it.path.contains("Id}")) {
+        for value in hostile {
+            let path = route.filled("DemoOffice", value);
+            let reply = office.send(&token, &route.method, &path, Some(&json!({}))).await;
+            assert!([400, 404].contains(&reply.status.as_u16()), "{} {path}: {} {}", route.method, reply.status, reply.body);
+            assert_eq!(reply.header("content-type"), "application/problem+json", "{path}");
+        }
+    }
+    for value in ["..", "%2e%2e", "a%2Fb", "%00", "'", "DemoOffice%20", "demooffice", "admin", "%ff"] {
+        for route in routes().iter().filter(|it| !it.open && it.of_practice()) {
+            let reply = office.send(&token, &route.method, &route.filled(value, "1"), Some(&json!({}))).await;
+            reply.expect_problem(404, "NOT_FOUND");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_practices_id_and_an_absent_id_get_the_same_answer() {
+    let office = Office::open(Engine::Sqlite).await;
+    crate::office::run_sql(
+        &office.other_db,
+        "insert into patients (patient_id, first_name, last_name, full_name, created_at, updated_at)
+             values (7777, 'Only', 'There', 'Only There', '2026-01-02T10:00:00Z', '2026-01-02T10:00:00Z');
+         insert into providers (provider_id, name) values (7777, 'Only There');
+         insert into tags (tag_id, name) values (7777, 'Only There');
+         insert into visits (visit_id, patient_id, provider_id, visit_type, visit_date, visit_time, visit_duration,
+                             provider_time, provider_duration, starts_at, ends_at, provider_starts_at, provider_ends_at,
+                             created_at, updated_at)
+             values (7777, 7777, 7777, 'FOLLOWUP', '2026-03-10', '09:00:00', 30, '09:00:00', 30, 1773129600, 1773131400,
+                     1773129600, 1773131400, '2026-01-02T10:00:00Z', '2026-01-02T10:00:00Z');",
+    )
+    .await;
+    let token = office.token("all").await;
+    for route in routes().iter().filter(|it| it.of_practice() && it.path.contains("{id}")) {
+        let query = "?date=2026-03-10&time=09:00:00&duration=30";
+        let body = match route.path.as_str() {
+            path if path.ends_with("/reschedule") => json!({ "VisitDate": "2026-03-11", "VisitTime": "10:00:00" }),
+            path if path.contains("/tags/") => json!({ "tagId": 1 }),
+            path if path.contains("/prospects/") => json!({ "NickName": "x" }),
+            _ => json!({}),
+        };
+        let send = async |id| {
+            let path = format!("{}{query}", route.filled("DemoOffice", id));
+            office.send(&token, &route.method, &path, Some(&body)).await
+        };
+        let (elsewhere, absent) = (send("7777").await, send("8888").await);
+        assert_eq!(elsewhere.status.as_u16(), 404, "{} {}: {}", route.method, route.path, elsewhere.body);
+        assert_eq!(without_ids(&elsewhere), without_ids(&absent), "{} {}", route.method, route.path);
+    }
+}
