@@ -4,6 +4,7 @@ mod access;
 mod architecture;
 mod availability;
 mod booking;
+mod booking_race;
 mod conventions;
 mod me;
 mod office;
