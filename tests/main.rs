@@ -3,6 +3,7 @@
 mod access;
 mod architecture;
 mod availability;
+mod availability_oracle;
 mod booking;
 mod booking_race;
 mod conventions;
