@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use shared::domain::EventScope;
 
 /// Runs the OfficePro Partner API on this machine, with demo data.
 #[derive(Debug, Parser)]
@@ -36,6 +37,10 @@ pub struct Run {
     /// Run all schedules every so many seconds instead of as the template says
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub every: Option<Duration>,
+    /// Create the practices' databases on this PostgreSQL server instead of in files; a database and, where the
+    /// user may do so, a role for each
+    #[arg(long, value_name = "URL")]
+    pub practice_db: Option<String>,
     /// Most processes of one function
     #[arg(long, default_value_t = 4, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=100))]
     pub environments: u16,
@@ -44,11 +49,29 @@ pub struct Run {
 /// What else than running the stack.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Writes rows to a practice's log as the EMR does, also while the stack runs
+    Emit {
+        /// A practice, e.g. DemoOffice
+        practice: String,
+        /// Patients, Encounters, Claims, Payments or Documents
+        #[arg(value_parser = event_scope)]
+        scope: EventScope,
+        /// How many rows
+        #[arg(long, default_value_t = 1)]
+        count: usize,
+    },
+    /// Brings the databases of all practices to the newest schema; refuses while a stack runs
+    Migrate,
     /// Deletes the data folder; refuses while a stack runs in it
     Reset,
     /// Becomes a function's binary that ends when the stack does
     #[command(hide = true)]
     Guard { parent: u32, program: PathBuf },
+}
+
+fn event_scope(text: &str) -> Result<EventScope, String> {
+    let named = EventScope::ALL.iter().find(|scope| scope.as_str().eq_ignore_ascii_case(text));
+    named.copied().ok_or_else(|| "give Patients, Encounters, Claims, Payments or Documents".to_owned())
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -75,5 +98,13 @@ mod tests {
         assert_eq!(cli.run.every, Some(Duration::from_secs(1)));
         assert!(Cli::try_parse_from(["local", "--every", "0"]).is_err());
         assert!(matches!(Cli::try_parse_from(["local", "reset"]).unwrap().command, Some(Command::Reset)));
+    }
+
+    #[test]
+    fn events_are_named_as_their_scopes_in_any_case() {
+        let parse = |scope| Cli::try_parse_from(["local", "emit", "DemoOffice", scope, "--count", "5"]);
+        let Some(Command::Emit { scope, count: 5, .. }) = parse("claims").unwrap().command else { panic!() };
+        assert_eq!(scope, EventScope::Claims);
+        assert!(parse("Tickets").is_err());
     }
 }

@@ -6,9 +6,12 @@
 pub mod binaries;
 pub mod cli;
 pub mod data_dir;
+pub mod demo;
 pub mod dynamodb;
+pub mod emit;
 pub mod error;
 pub mod gateway;
+pub mod practices;
 pub mod project;
 pub mod runtime;
 pub mod secrets;
@@ -19,5 +22,6 @@ pub mod triggers;
 
 mod clock;
 mod http;
+mod private_file;
 mod random;
 mod shutdown;

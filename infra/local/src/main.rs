@@ -7,11 +7,12 @@ use clap::Parser;
 use officepro_local::binaries;
 use officepro_local::cli::{Cli, Command, Run};
 use officepro_local::data_dir::{self, DataDir};
+use officepro_local::demo::{self, Demo};
 use officepro_local::error::{Error, Result};
-use officepro_local::project;
 use officepro_local::runtime::guard;
 use officepro_local::stack::{FrontDoor, Options, Stack, Stores};
 use officepro_local::template::{Template, World};
+use officepro_local::{emit, practices, project};
 use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
@@ -43,6 +44,12 @@ async fn perform(cli: Cli) -> Result<()> {
             println!("{} is gone.", data_dir.display());
             Ok(())
         }
+        Some(Command::Emit { practice, scope, count }) => {
+            emit::emit(&data_dir, &practice, scope, count).await?;
+            println!("{count} {scope} events are in the log of {practice}.");
+            Ok(())
+        }
+        Some(Command::Migrate) => practices::migrate_all(&root.join("template.yaml"), &data_dir).await,
         // It was carried out before the async runtime began.
         Some(Command::Guard { .. }) => Ok(()),
     }
@@ -63,7 +70,8 @@ async fn run(root: &Path, data_dir: &Path, options: Run) -> Result<()> {
         binaries::build(root, &packages, options.release).await?
     };
 
-    let stores = Stores::start(&template, data_dir).await?;
+    let mut stores = Stores::start(&template, data_dir).await?;
+    let demo = demo::prepare(&mut stores, &door.base_url, options.practice_db.as_deref()).await?;
     let serve = Options {
         binaries,
         portal: root.join("infra/portal"),
@@ -72,7 +80,7 @@ async fn run(root: &Path, data_dir: &Path, options: Run) -> Result<()> {
         every: options.every,
     };
     let stack = Stack::start(stores, door, serve).await?;
-    print_banner(&stack);
+    print_banner(&stack, demo.as_ref());
     let stopped = wait_for_signal().await;
     println!("\nStopping …");
     stack.stop().await;
@@ -89,12 +97,15 @@ fn own_program() -> Result<PathBuf> {
     std::env::current_exe().map_err(|error| Error::Io("the path of this program".to_owned(), error))
 }
 
-fn print_banner(stack: &Stack) {
+fn print_banner(stack: &Stack, demo: Option<&Demo>) {
     let base = &stack.base_url;
     println!("\nOfficePro Partner API on this machine");
     println!("  Portal   {base}/");
     println!("  API      {base}/v1");
     println!("  Data     {}", stack.stores().data_dir().display());
+    if let Some(demo) = demo {
+        print!("{demo}");
+    }
     println!("Ctrl-C stops it.");
 }
 

@@ -3,16 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
 use crate::error::{Error, Result};
-use crate::random;
 use crate::template::{Secret, SecretValue};
+use crate::{private_file, random};
 
 /// All secrets by the environment variable that holds them.
 #[derive(Debug)]
@@ -31,13 +29,18 @@ impl Secrets {
             Err(error) => return Err(Error::file(file)(error)),
         };
         let mut opened = Self { file: file.to_owned(), values };
+        let mut made = false;
         for secret in secrets {
             let variable = Secret::variable_of(&secret.id);
             if let Entry::Vacant(vacant) = opened.values.entry(variable) {
                 vacant.insert(make(&secret.value)?);
+                made = true;
             }
         }
-        opened.save()?;
+        // A program that only reads must not put back what another has just written.
+        if made {
+            opened.save()?;
+        }
         Ok(opened)
     }
 
@@ -57,18 +60,9 @@ impl Secrets {
         &self.values
     }
 
-    /// Writes the whole file and then puts it in place, so that a crash leaves the old or the new one.
     fn save(&self) -> Result<()> {
-        let new = self.file.with_extension("new");
         let text = serde_json::to_vec_pretty(&self.values).map_err(|error| Error::store("secrets", error))?;
-        // A leftover of a crash could have other permissions: mode() counts for a new file only.
-        if new.exists() {
-            fs::remove_file(&new).map_err(Error::file(&new))?;
-        }
-        let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new);
-        let mut file = opened.map_err(Error::file(&new))?;
-        file.write_all(&text).and_then(|()| file.sync_all()).map_err(Error::file(&new))?;
-        fs::rename(&new, &self.file).map_err(Error::file(&self.file))
+        private_file::write(&self.file, &text)
     }
 }
 

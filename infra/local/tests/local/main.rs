@@ -1,6 +1,7 @@
 //! Tests of the local stack from outside: through HTTP, through the AWS SDK and through its own program.
 
 mod build;
+mod demo;
 mod dynamodb;
 mod probe;
 mod program;

@@ -1,0 +1,151 @@
+//! Demo data: two practices with a believable past, two partners, three API keys and a week of their calls.
+
+mod activity;
+mod dice;
+mod document;
+mod names;
+mod patients;
+mod postgres;
+mod practice;
+mod registry;
+mod rows;
+mod visits;
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use shared::in_transaction;
+use shared::tenant::{self, Conn, TenantDb};
+use sqlx::AssertSqlSafe;
+
+use crate::error::{Error, Result};
+use crate::practices::{self, ACTIVITY_TABLE, CONTROL_TABLE, control_plane, dsn_variable};
+use crate::secrets::Secrets;
+use crate::stack::Stores;
+use crate::template::{Secret, Template};
+use dice::Dice;
+use practice::{DemoPractice, PRACTICES};
+use rows::Script;
+use visits::Today;
+
+pub use document::{Demo, DemoKey};
+
+const ADMIN_SECRETS: &str = "AdminSecretsSecret";
+
+/// After ids that were given, new ones of `PostgreSQL` must begin above them; `SQLite` sees to it by itself.
+const SEQUENCES: &str = "
+    select setval(pg_get_serial_sequence('providers', 'provider_id'), (select max(provider_id) from providers));
+    select setval(pg_get_serial_sequence('resources', 'resource_id'), (select max(resource_id) from resources));
+    select setval(pg_get_serial_sequence('patients', 'patient_id'), (select max(patient_id) from patients));
+    select setval(pg_get_serial_sequence('tags', 'tag_id'), (select max(tag_id) from tags));
+    select setval(pg_get_serial_sequence('visits', 'visit_id'), (select max(visit_id) from visits));
+    select setval(pg_get_serial_sequence('log', 'log_id'), (select max(log_id) from log));
+";
+
+/// Sees to it that the demo is there, its schemas up to date, and says how to call it; `None` for a template without a
+/// control plane. `server` is the `PostgreSQL` server that new practices are created on; without one they are files.
+pub async fn prepare(stores: &mut Stores, base_url: &str, server: Option<&str>) -> Result<Option<Demo>> {
+    let is_there = |name: &&str| stores.template.tables.iter().any(|table| table.id == **name);
+    if ![CONTROL_TABLE, ACTIVITY_TABLE].iter().all(is_there) {
+        return Ok(None);
+    }
+    let file = stores.data_dir().join("demo.json");
+    let store = control_plane(&stores.dynamodb.endpoint);
+    let known = Demo::read(&file)?;
+    if known.is_none() {
+        registry::practices(&store).await?;
+    }
+    create_databases(stores, server).await?;
+    let now = Timestamp::now();
+    let registered = store.practices().await.map_err(|error| Error::store("practices", error))?;
+    for practice in &registered {
+        let db = practices::migrate(practice, &stores.secrets).await?;
+        let demo = PRACTICES.iter().find(|it| it.practicepass == practice.practicepass.as_str());
+        if let Some(demo) = demo.filter(|_| known.is_none()) {
+            fill(&db, demo, now).await.map_err(practices::failed(demo.practicepass))?;
+        }
+    }
+    let keys = match known {
+        Some(known) => known.keys,
+        None => registry::partners_and_keys(&store, now).await?,
+    };
+    let admin_secret = admin_secret(&stores.secrets, &stores.template)?;
+    let demo = Demo { base_url: base_url.to_owned(), admin_secret, keys };
+    demo.write(&file)?;
+    Ok(Some(demo))
+}
+
+/// Chooses where the practices' databases are, once for all.
+async fn create_databases(stores: &mut Stores, server: Option<&str>) -> Result<()> {
+    let folder = stores.data_dir().join("practices");
+    std::fs::create_dir_all(&folder).map_err(Error::file(&folder))?;
+    for practice in &PRACTICES {
+        let variable = dsn_variable(practice.practicepass);
+        match (stores.secrets.get(&variable), server) {
+            (None, None) => stores.secrets.set(&variable, &sqlite_dsn(&folder, practice.practicepass)?)?,
+            (None, Some(server)) => {
+                let dsn = postgres::create(server, practice.practicepass).await?;
+                stores.secrets.set(&variable, &dsn)?;
+            }
+            (Some(dsn), Some(_)) if dsn.starts_with("sqlite:") => {
+                let message = "this data folder keeps its practices in files; --practice-db needs --fresh";
+                return Err(Error::Refused(message.to_owned()));
+            }
+            (Some(_), _) => {}
+        }
+    }
+    Ok(())
+}
+
+fn sqlite_dsn(folder: &Path, practicepass: &str) -> Result<String> {
+    let file = folder.join(format!("{practicepass}.sqlite"));
+    let path = file.to_str().filter(|path| !path.contains(['?', '%', '#']));
+    let path = path.ok_or_else(|| {
+        Error::Refused(format!("{}: the data folder's name can't be part of a URL", folder.display()))
+    })?;
+    Ok(format!("sqlite://{path}"))
+}
+
+/// Fills a practice's database in one transaction, unless there are patients in it.
+async fn fill(db: &TenantDb, practice: &DemoPractice, now: Timestamp) -> tenant::Result<()> {
+    let rows = rows(practice, db, now);
+    in_transaction!(db, tenant::Error, conn => {
+        match conn {
+            Conn::Sqlite(connection) => {
+                if !sqlx::query_scalar(HAS_PATIENTS).fetch_one(&mut **connection).await? {
+                    sqlx::raw_sql(AssertSqlSafe(rows.clone())).execute(&mut **connection).await?;
+                }
+            }
+            Conn::Postgres(connection) => {
+                if !sqlx::query_scalar(HAS_PATIENTS).fetch_one(&mut **connection).await? {
+                    sqlx::raw_sql(AssertSqlSafe(rows.clone())).execute(&mut **connection).await?;
+                    sqlx::raw_sql(SEQUENCES).execute(&mut **connection).await?;
+                }
+            }
+        }
+        Ok(())
+    })
+}
+
+const HAS_PATIENTS: &str = "select exists (select 1 from patients)";
+
+fn rows(practice: &DemoPractice, db: &TenantDb, now: Timestamp) -> String {
+    let today = Today { zone: db.time_zone(), now, date: db.time_zone().to_datetime(now).date() };
+    let mut dice = Dice::new(practice.seed);
+    let mut script = Script::default();
+    practice.write(&mut script, today.date);
+    let patients = patients::write(&mut script, &mut dice, practice, now, today.date);
+    visits::write(&mut script, &mut dice, practice, &patients, &today);
+    script.text()
+}
+
+/// The administrators' secret, of `{"current":"<secret>"}`.
+fn admin_secret(secrets: &Secrets, template: &Template) -> Result<String> {
+    let missing = || Error::Template(format!("{ADMIN_SECRETS} is no JSON object with \"current\""));
+    if !template.secrets.iter().any(|it| it.id == ADMIN_SECRETS) {
+        return Err(missing());
+    }
+    let text = secrets.get(&Secret::variable_of(ADMIN_SECRETS)).ok_or_else(missing)?;
+    let value: serde_json::Value = serde_json::from_str(text).map_err(|_| missing())?;
+    value["current"].as_str().map(str::to_owned).ok_or_else(missing)
+}

@@ -1,0 +1,199 @@
+//! Patients and prospects, the words they are found by, and their tags.
+
+use jiff::civil::Date;
+use jiff::{SignedDuration, Span, Timestamp};
+use shared::domain::search::words_of;
+
+use super::dice::Dice;
+use super::names;
+use super::practice::DemoPractice;
+use super::rows::{Row, Script, row};
+
+/// The patients' ids, ascending in time.
+pub(super) const PATIENTS: std::ops::RangeInclusive<i64> = 1001..=2200;
+
+/// The id of the first tag.
+const FIRST_TAG: i64 = 121;
+
+const COLUMNS: &str = "patients (patient_id, first_name, mi, last_name, full_name, nick_name, gender, dob, \
+    life_stage, pronouns, primary_language, type, phone, cell_phone, sms_phone, email, address, unit, city, state, \
+    zip, country, provider_id, prospect, notes, created_at, updated_at)";
+
+/// A patient without what no other table needs.
+pub(super) struct Patient {
+    pub(super) id: i64,
+    pub(super) created_at: Timestamp,
+}
+
+/// Writes all patients with words and tags.
+pub(super) fn write(
+    script: &mut Script,
+    dice: &mut Dice,
+    practice: &DemoPractice,
+    now: Timestamp,
+    today: Date,
+) -> Vec<Patient> {
+    let tags: Vec<Row> =
+        names::TAGS.iter().zip(FIRST_TAG..).map(|((name, colour), id)| row![id, *name, *colour]).collect();
+    script.insert("tags (tag_id, name, colour)", &tags);
+
+    let (mut patients, mut rows, mut words, mut given_tags) = (vec![], vec![], vec![], vec![]);
+    for id in PATIENTS {
+        let person = Person::new(dice, id, today);
+        let created_at = joined(dice, id, now);
+        rows.push(person.row(dice, practice, created_at));
+        words.extend(person.words().into_iter().map(|word| row![word, id]));
+        given_tags.extend(choose_tags(dice).into_iter().map(|tag| row![id, tag]));
+        patients.push(Patient { id, created_at });
+    }
+    script.insert(COLUMNS, &rows);
+    script.insert("patient_words (word, patient_id)", &words);
+    script.insert("patient_tags (patient_id, tag_id)", &given_tags);
+    patients
+}
+
+/// Over three years, the lower the id the earlier.
+fn joined(dice: &mut Dice, id: i64, now: Timestamp) -> Timestamp {
+    let hours_each = 3 * 365 * 24 / (PATIENTS.end() - PATIENTS.start() + 1);
+    let age = SignedDuration::from_hours((PATIENTS.end() - id + 1) * hours_each)
+        - SignedDuration::from_mins(dice.between(0, hours_each * 60 - 1));
+    now.saturating_sub(age).unwrap_or(now)
+}
+
+fn choose_tags(dice: &mut Dice) -> Vec<i64> {
+    let percent = if dice.chance(60) { 10 } else { 0 };
+    (FIRST_TAG..).take(names::TAGS.len()).filter(|_| dice.chance(percent)).collect()
+}
+
+struct Person {
+    id: i64,
+    first: &'static str,
+    initial: Option<String>,
+    last: &'static str,
+    gender: &'static str,
+    born: Date,
+    age: i64,
+    phone: Option<String>,
+    cell: String,
+    email: Option<String>,
+    prospect: bool,
+}
+
+impl Person {
+    fn new(dice: &mut Dice, id: i64, today: Date) -> Self {
+        let gender = match dice.below(100) {
+            0..=51 => "f",
+            52..=97 => "m",
+            98 => "o",
+            _ => "u",
+        };
+        let female = gender == "f" || (gender != "m" && dice.chance(50));
+        let first = *dice.pick(if female { names::FEMALE } else { names::MALE });
+        let last = *dice.pick(names::LAST);
+        let initial = dice.chance(40).then(|| char::from(b'A' + dice.below(26).to_le_bytes()[0]).to_string());
+        let days = dice.between(30, 90 * 365);
+        let number = id - PATIENTS.start();
+        let domain = dice.pick(names::DOMAINS);
+        let address = format!("{first}.{last}{number}@{domain}").to_lowercase().replace('\'', "");
+        // Accents are allowed in addresses, but hardly anyone has one.
+        let email = address.is_ascii().then_some(address).filter(|_| dice.chance(85));
+        Self {
+            id,
+            first,
+            initial,
+            last,
+            gender,
+            born: today.saturating_sub(Span::new().days(days)),
+            age: days / 365,
+            phone: dice.chance(35).then(|| telephone(number + 2000)),
+            cell: telephone(number),
+            email,
+            prospect: dice.chance(18),
+        }
+    }
+
+    fn full_name(&self) -> String {
+        format!("{} {}", self.first, self.last)
+    }
+
+    fn words(&self) -> std::collections::BTreeSet<String> {
+        let phones = self.phone.iter().chain([&self.cell]).map(String::as_str);
+        words_of([self.first, self.last], self.email.as_deref(), phones)
+    }
+
+    fn row(&self, dice: &mut Dice, practice: &DemoPractice, created_at: Timestamp) -> Row {
+        let (city, state, zip) = practice.place;
+        let pronouns = match self.gender {
+            "f" => Some("she/her"),
+            "m" => Some("he/him"),
+            "o" => Some("they/them"),
+            _ => None,
+        };
+        let kind = match (self.prospect, self.age) {
+            (true, _) => None,
+            (_, ..18) => Some("Child"),
+            _ => Some(*dice.pick(&["Patient", "Insurance", "Insurance", "Cash"])),
+        };
+        row![
+            self.id,
+            self.first,
+            self.initial.clone(),
+            self.last,
+            self.full_name(),
+            None::<&str>,
+            self.gender,
+            self.born,
+            life_stage(self.age),
+            pronouns.filter(|_| dice.chance(40)),
+            if dice.chance(80) { "English" } else { "Spanish" },
+            kind,
+            self.phone.clone(),
+            &self.cell,
+            dice.chance(70).then_some(&self.cell),
+            self.email.clone(),
+            format!("{} {}", dice.between(1, 980), dice.pick(names::STREETS)),
+            dice.chance(30).then(|| format!("Apt {}", dice.between(1, 40))),
+            city,
+            state,
+            zip,
+            "US",
+            (!self.prospect).then(|| dice.between(1, *practice.provider_ids().end())),
+            self.prospect,
+            (self.prospect && dice.chance(30)).then_some("Asked for prices on the website"),
+            created_at,
+            created_at,
+        ]
+    }
+}
+
+/// Every number under 4,000 gives another telephone number, neighbours in different area codes.
+fn telephone(number: i64) -> String {
+    let codes = i64::try_from(names::AREA_CODES.len()).unwrap_or(1);
+    let code = usize::try_from(number % codes).unwrap_or_default();
+    format!("({}) 555-01{:02}", names::AREA_CODES[code], number / codes % 100)
+}
+
+fn life_stage(age: i64) -> &'static str {
+    match age {
+        ..1 => "Infant",
+        1..=2 => "Toddler",
+        3..=11 => "Child",
+        12..=17 => "Adolescent",
+        18..=25 => "EarlyAdult",
+        26..=64 => "Adult",
+        _ => "Senior",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_patient_has_a_telephone_number_of_their_own() {
+        let mut numbers: Vec<String> = (0..4000).map(telephone).collect();
+        numbers.sort();
+        numbers.dedup();
+        assert_eq!(numbers.len(), 4000);
+    }
+}

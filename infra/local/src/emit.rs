@@ -1,0 +1,96 @@
+//! `emit`: the EMR at work. Rows of the log appear in a practice's database while the stack runs, or before it does.
+
+use std::path::Path;
+
+use indicatif::ProgressBar;
+use jiff::Timestamp;
+use shared::auth::PracticeGrant;
+use shared::domain::{EventScope, PracticePass};
+use shared::in_transaction;
+use shared::tenant::practices::Location;
+use shared::tenant::{self, Conn, Practices, TenantDb, log};
+
+use crate::error::{Error, Result};
+use crate::practices::{dsn_variable, failed};
+use crate::secrets::Secrets;
+
+/// Rows of one transaction: few enough that the API's own writes wait for milliseconds only.
+const CHUNK: usize = 200;
+
+/// Writes `count` rows of this kind, with a progress bar on a terminal.
+pub async fn emit(data_dir: &Path, practicepass: &str, scope: EventScope, count: usize) -> Result<()> {
+    let db = open(data_dir, practicepass).await?;
+    let failed = failed(practicepass);
+    let records = records(&db, scope).await.map_err(&failed)?;
+    if records.is_empty() {
+        return Err(Error::Refused(format!("{practicepass} has no {scope} that something could happen to")));
+    }
+    let progress = ProgressBar::new(count as u64);
+    for first in (0..count).step_by(CHUNK) {
+        let end = count.min(first + CHUNK);
+        write(&db, scope, &records, first..end).await.map_err(&failed)?;
+        progress.set_position(end as u64);
+    }
+    progress.finish();
+    Ok(())
+}
+
+async fn open(data_dir: &Path, practicepass: &str) -> Result<TenantDb> {
+    let unknown = || Error::Refused(format!("{} has no practice {practicepass}", data_dir.display()));
+    let file = data_dir.join("secrets.json");
+    if !file.is_file() {
+        return Err(Error::Refused(format!("no stack has run in {} yet", data_dir.display())));
+    }
+    let secrets = Secrets::open(&file, &[])?;
+    let dsn = secrets.get(&dsn_variable(practicepass)).ok_or_else(unknown)?.to_owned();
+    let grant = PracticeGrant::for_operations(PracticePass::try_from(practicepass).map_err(|_| unknown())?);
+    // The log knows instants only.
+    let location = Location { dsn, time_zone: "UTC".to_owned() };
+    let opened = Practices::default().open(&grant, Timestamp::now(), async || Ok(location)).await;
+    opened.map_err(|error| match error {
+        tenant::Error::WrongDatabase => unknown(),
+        other => failed(practicepass)(other),
+    })
+}
+
+/// Ids of records that events of this kind can be about. Claims, payments and documents are those of a visit and bear
+/// its number.
+async fn records(db: &TenantDb, scope: EventScope) -> tenant::Result<Vec<i64>> {
+    let query = match scope {
+        EventScope::Patients => "select patient_id from patients order by patient_id desc limit 1000",
+        EventScope::Encounters | EventScope::Claims | EventScope::Payments | EventScope::Documents => {
+            "select visit_id from visits order by visit_id desc limit 1000"
+        }
+    };
+    Ok(match &mut db.connection().await? {
+        Conn::Sqlite(connection) => sqlx::query_scalar(query).fetch_all(&mut **connection).await?,
+        Conn::Postgres(connection) => sqlx::query_scalar(query).fetch_all(&mut **connection).await?,
+    })
+}
+
+async fn write(
+    db: &TenantDb,
+    scope: EventScope,
+    records: &[i64],
+    numbers: std::ops::Range<usize>,
+) -> tenant::Result<()> {
+    in_transaction!(db, tenant::Error, conn => {
+        for number in numbers.clone() {
+            let action = if number % 3 == 0 { "insert" } else { "update" };
+            let record = records[number % records.len()];
+            log::append(conn, table(scope), action, record, Timestamp::now()).await?;
+        }
+        Ok(())
+    })
+}
+
+/// The EMR's table of records of this kind.
+fn table(scope: EventScope) -> &'static str {
+    match scope {
+        EventScope::Patients => "patients",
+        EventScope::Encounters => "visits",
+        EventScope::Claims => "claims",
+        EventScope::Payments => "payments",
+        EventScope::Documents => "documents",
+    }
+}
