@@ -3,7 +3,9 @@
 mod access;
 mod architecture;
 mod availability;
+mod availability_agreement;
 mod availability_oracle;
+mod availability_speed;
 mod booking;
 mod booking_race;
 mod conventions;
