@@ -37,8 +37,8 @@ pub struct Run {
     /// Run all schedules every so many seconds instead of as the template says
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub every: Option<Duration>,
-    /// Create the practices' databases on this PostgreSQL server instead of in files; a database and, where the
-    /// user may do so, a role for each
+    /// Create the practices' databases on a server instead of in files: a database and, where the
+    /// user may do so, a role for each (postgres://…)
     #[arg(long, value_name = "URL")]
     pub practice_db: Option<String>,
     /// Most processes of one function
@@ -51,7 +51,7 @@ pub struct Run {
 pub enum Command {
     /// Writes rows to a practice's log as the EMR does, also while the stack runs
     Emit {
-        /// A practice, e.g. DemoOffice
+        /// The practice, as it is named in paths
         practice: String,
         /// Patients, Encounters, Claims, Payments or Documents
         #[arg(value_parser = event_scope)]

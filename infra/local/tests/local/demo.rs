@@ -18,7 +18,7 @@ use shared::domain::{EventScope, PracticePass, Scope, ids::ProviderId};
 use shared::tenant::calendar::{Found, Question, read};
 use shared::tenant::practices::Location;
 use shared::tenant::{self, Conn, Practices, TenantDb, log};
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Connection, Executor};
 
 const BASE: &str = "http://127.0.0.1:8080";
 
@@ -179,6 +179,20 @@ async fn there_is_time_left_for_new_visits() {
         };
         assert!(calendar.next_slot(half_hour).is_some());
     }
+}
+
+#[tokio::test]
+async fn a_server_user_who_may_only_create_databases_is_enough() {
+    let mut admin = sqlx::PgConnection::connect(&server()).await.unwrap();
+    let role = format!("plain_{}", std::process::id());
+    let create = format!("create role {role} login createdb password 'plain'");
+    admin.execute(AssertSqlSafe(create)).await.unwrap();
+    let mut url = url::Url::parse(&server()).unwrap();
+    url.set_username(&role).unwrap();
+    url.set_password(Some("plain")).unwrap();
+    let root = tempfile::tempdir().unwrap();
+    start(root.path(), BASE, Some(url.as_str())).await.unwrap();
+    assert!(count(&open(root.path(), "DemoOffice").await, "patients").await >= 1000);
 }
 
 #[tokio::test]
