@@ -11,6 +11,7 @@ use crate::{
     auth::{PracticeGrant, token::TokenRing},
     config::Config,
     control::{self, Queue, Secrets, Store},
+    egress::{self, Guard, Reach, SystemResolver},
     tenant::{self, Practices, TenantDb, practices::Location},
 };
 pub use call_log::CallLog;
@@ -30,6 +31,8 @@ pub struct Parts {
     pub control: Store,
     pub queue: Queue,
     pub secrets: Secrets,
+    /// Calls to partners' endpoints.
+    pub hooks: egress::Client,
     pub practices: Practices,
     pub keys: KeyCache,
     pub rates: RateLimits,
@@ -63,7 +66,9 @@ impl App {
     /// The app of a function: everything from its environment, every client built on first use.
     pub fn from_env() -> Self {
         let config = Config::from_env();
+        let reach = Reach::new(config.webhook_allow_loopback);
         Self::new(Parts {
+            hooks: egress::Client::new(Guard::new(Arc::new(SystemResolver), reach)),
             control: Store::new(config.tables.clone()),
             queue: Queue::new(config.events_queue_url.clone()),
             config,

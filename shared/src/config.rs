@@ -1,5 +1,7 @@
 //! The environment of a function, read once.
 
+use std::time::Duration;
+
 use crate::{auth::secret_ref::SecretRef, control::TableNames};
 
 /// What template.yaml sets for a function; one that doesn't need a thing isn't told of it.
@@ -14,6 +16,8 @@ pub struct Config {
     pub token_issuer: String,
     /// `WEBHOOK_ALLOW_LOOPBACK`, default false: whether hook URLs may be http and on loopback.
     pub webhook_allow_loopback: bool,
+    /// `POLL_INTERVAL_MS`, default 2000: milliseconds between two polls of a practice's log.
+    pub poll_interval: Duration,
 }
 
 impl Config {
@@ -29,6 +33,9 @@ impl Config {
             events_queue_url: variable("EVENTS_QUEUE_URL"),
             token_keys: variable("TOKEN_KEYS_SECRET").map(SecretRef::from),
             token_issuer: variable("TOKEN_ISSUER").unwrap_or_else(|| "officepro-partner-api".to_owned()),
+            poll_interval: variable("POLL_INTERVAL_MS")
+                .and_then(|text| text.parse().ok())
+                .map_or(Duration::from_secs(2), Duration::from_millis),
             webhook_allow_loopback: variable("WEBHOOK_ALLOW_LOOPBACK").as_deref() == Some("true"),
         }
     }

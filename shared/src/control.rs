@@ -3,14 +3,19 @@
 pub mod activity;
 pub mod api_keys;
 mod aws;
+pub mod deliveries;
+pub mod dispatch;
 mod error;
+pub mod idempotency;
 pub mod ids;
+mod instant;
 pub mod ledger;
 pub mod partners;
 pub mod practices;
 pub mod queue;
 pub mod secrets;
 mod store;
+pub mod subscriptions;
 
 pub use error::{Error, Result};
 pub use queue::Queue;

@@ -23,6 +23,10 @@ pub enum Reach {
 }
 
 impl Reach {
+    pub fn new(allow_loopback: bool) -> Self {
+        if allow_loopback { Self::InternetAndLoopback } else { Self::Internet }
+    }
+
     fn includes_loopback(self) -> bool {
         self == Self::InternetAndLoopback
     }

@@ -2,10 +2,11 @@
 
 pub mod domain;
 pub mod auth;
+pub mod egress;
 pub mod tenant;
 pub mod control;
-pub mod egress;
 pub mod config;
 pub mod app;
+pub mod courier;
 pub mod api;
 pub mod function;

@@ -5,6 +5,7 @@ use std::{sync::OnceLock, time::Duration};
 use aws_sdk_sqs::{Client, types::SendMessageBatchRequestEntry};
 
 use super::{Error, Result, aws};
+use crate::domain::webhook_event::EventMessage;
 
 /// SQS takes at most so many messages in one call.
 const BATCH: usize = 10;
@@ -17,6 +18,14 @@ pub struct Message {
     pub group: String,
     /// Seconds until it may be received, at most 900.
     pub delay_seconds: i32,
+}
+
+impl Message {
+    /// The message of an event, to be received in `delay_seconds` at the earliest.
+    pub fn of_event(event: &EventMessage, delay_seconds: i32) -> Result<Self> {
+        let body = serde_json::to_string(event).map_err(|error| Error::Malformed(error.to_string()))?;
+        Ok(Self { body, group: event.subscription.to_string(), delay_seconds })
+    }
 }
 
 /// The queue `EVENTS_QUEUE_URL`; the client is built on first use.

@@ -4,11 +4,11 @@ use std::{collections::HashMap, sync::OnceLock};
 
 use aws_sdk_dynamodb::{
     Client,
-    types::{AttributeValue, Put, TransactWriteItem},
+    types::{AttributeValue, TransactWriteItem},
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Error, Result, aws};
+use super::{Error, Result, aws, ids::Ids};
 
 pub(super) const SERVICE: &str = "DynamoDB";
 
@@ -45,16 +45,17 @@ pub struct TableNames {
 pub struct Store {
     client: OnceLock<Client>,
     names: TableNames,
+    pub(super) ids: Ids,
 }
 
 impl Store {
     pub fn new(names: TableNames) -> Self {
-        Self { client: OnceLock::new(), names }
+        Self { names, ..Self::default() }
     }
 
     /// With a client of the caller's, as tests and the local stack have.
     pub fn with_client(client: Client, names: TableNames) -> Self {
-        Self { client: client.into(), names }
+        Self { client: client.into(), names, ids: Ids::default() }
     }
 
     pub(super) fn client(&self) -> &Client {
@@ -118,17 +119,6 @@ impl Store {
             .await
             .map_err(|error| Error::from_sdk(SERVICE, &error))?;
         Ok(())
-    }
-
-    /// [`Self::put_new`] as a part of a transaction.
-    pub(super) fn new_item(&self, table: Table, item: Item) -> Result<TransactWriteItem> {
-        let put = Put::builder()
-            .table_name(self.name(table)?)
-            .set_item(Some(item))
-            .condition_expression("attribute_not_exists(pk)")
-            .build()
-            .map_err(|error| Error::Malformed(error.to_string()))?;
-        Ok(TransactWriteItem::builder().put(put).build())
     }
 
     /// All or none of the writes.

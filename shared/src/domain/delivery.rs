@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{PracticePass, scope::text_enum, webhook_event::WebhookEvent};
+use super::{PracticePass, ids::LogId, scope::text_enum, webhook_event::WebhookEvent};
 
 text_enum! {
     /// Where a delivery stands.
@@ -90,6 +90,18 @@ impl Payload {
             record_id: 0,
             occurred_at: now,
         }
+    }
+
+    /// The event that this tells of; `None` for a test.
+    pub fn event(&self) -> Option<WebhookEvent> {
+        Some(WebhookEvent {
+            practicepass: self.practicepass.clone(),
+            log_id: LogId(self.log_id),
+            event: self.event.parse().ok()?,
+            action: self.action.parse().ok()?,
+            record_id: self.record_id,
+            occurred_at: self.occurred_at,
+        })
     }
 
     pub fn is_test(&self) -> bool {

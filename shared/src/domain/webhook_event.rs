@@ -102,6 +102,12 @@ impl EventMessage {
         }
     }
 
+    /// The message of another attempt.
+    #[must_use]
+    pub fn again(&self, attempt: u32) -> Self {
+        Self { attempt, ..self.clone() }
+    }
+
     pub fn practicepass(&self) -> &PracticePass {
         &self.ppass
     }

@@ -47,10 +47,25 @@ pub async fn above(conn: &mut Conn, after: LogId, limit: i64) -> Result<Vec<LogR
     ).bind(after).bind(limit).fetch_all(c).await)?)
 }
 
-/// Up to `limit` rows with ids from `first` to `last`, both included, lowest id first.
-pub async fn between(conn: &mut Conn, first: LogId, last: LogId, limit: i64) -> Result<Vec<LogRow>> {
-    Ok(on!(conn, c => sqlx::query_as(
-        "select log_id, table_name, action, record_id, logged_at from log
-         where log_id between $1 and $2 order by log_id limit $3",
-    ).bind(first).bind(last).bind(limit).fetch_all(c).await)?)
+/// Up to `limit` rows with an id in one of the ranges (both ends included), lowest id first. At most a hundred ranges.
+pub async fn within(conn: &mut Conn, ranges: &[(LogId, LogId)], limit: i64) -> Result<Vec<LogRow>> {
+    if ranges.is_empty() {
+        return Ok(Vec::new());
+    }
+    let conditions: Vec<String> = (0..ranges.len())
+        .map(|index| format!("log_id between ${} and ${}", 2 * index + 1, 2 * index + 2))
+        .collect();
+    let text = format!(
+        "select log_id, table_name, action, record_id, logged_at from log where {} order by log_id limit ${}",
+        conditions.join(" or "),
+        2 * ranges.len() + 1
+    );
+    // Only numbers of placeholders were put into the text.
+    Ok(on!(conn, c => {
+        let mut query = sqlx::query_as(sqlx::AssertSqlSafe(text));
+        for (first, last) in ranges {
+            query = query.bind(first).bind(last);
+        }
+        query.bind(limit).fetch_all(c).await
+    })?)
 }

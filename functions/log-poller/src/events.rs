@@ -1,0 +1,35 @@
+//! Rows of the log as messages for the subscriptions that want them.
+
+use shared::{
+    control::subscriptions::Subscription,
+    domain::{
+        PracticePass,
+        webhook_event::{EventMessage, WebhookEvent, classify},
+    },
+    tenant::log::LogRow,
+};
+
+/// One message for each active subscription that wants the row's event; none for most rows.
+pub(crate) fn messages_of(
+    practicepass: &PracticePass,
+    row: &LogRow,
+    subscriptions: &[Subscription],
+) -> Vec<EventMessage> {
+    let Some((event, action)) = classify(&row.table_name, &row.action) else { return Vec::new() };
+    let event = WebhookEvent {
+        practicepass: practicepass.clone(),
+        log_id: row.log_id,
+        event,
+        action,
+        record_id: row.record_id,
+        occurred_at: row.logged_at(),
+    };
+    let wanted = |it: &&Subscription| {
+        it.is_active() && it.scopes.contains(&event.event) && it.start_after_log_id < row.log_id
+    };
+    subscriptions
+        .iter()
+        .filter(wanted)
+        .map(|it| EventMessage::new(event.clone(), it.id, it.generation, it.partner_id.clone(), 1))
+        .collect()
+}

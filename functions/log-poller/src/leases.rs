@@ -1,0 +1,79 @@
+//! The practices that this run holds.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+use jiff::{SignedDuration, Timestamp};
+use shared::{
+    app::App,
+    control::{self, dispatch::Lease},
+    domain::{PracticePass, log_progress::LogProgress},
+};
+
+use crate::practice::beginning;
+
+/// How long a practice is held without a word from its holder; longer than one poll of it may take.
+const HELD_FOR: SignedDuration = SignedDuration::from_secs(30);
+
+/// Leases are kept from poll to poll: a practice without new rows costs one write in 15 s.
+pub(crate) struct Leases {
+    /// A name for this run, not for the process: a run that was cut off holds on to nothing of the next one's.
+    owner: String,
+    held: Mutex<HashMap<PracticePass, Lease>>,
+}
+
+impl Leases {
+    pub(crate) fn new(app: &App) -> Self {
+        let owner = format!("{:032x}", u128::from_be_bytes(app.random.bytes()));
+        Self { owner, held: Mutex::default() }
+    }
+
+    /// Takes a practice out of those held, or anew; `None` while another process holds it. It is held further only when
+    /// it is given to [`Self::keep`] again.
+    pub(crate) async fn hold(
+        &self,
+        app: &App,
+        practicepass: &PracticePass,
+    ) -> control::Result<Option<Lease>> {
+        let now = app.clock.now();
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(practicepass);
+        if let Some(lease) = held.filter(|lease| now < lease.until) {
+            return Ok(Some(lease));
+        }
+        let taken = app.control.take_lease(practicepass, &self.owner, now, now + HELD_FOR).await?;
+        let Some(mut lease) = taken else { return Ok(None) };
+        lease.progress = beginning(app, practicepass, lease.progress).await?;
+        Ok(Some(lease))
+    }
+
+    pub(crate) fn keep(&self, lease: Lease) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).insert(lease.practicepass().clone(), lease);
+    }
+
+    /// Writes progress when it has changed, and holds on when half of the lease is over.
+    pub(crate) async fn save(
+        &self,
+        app: &App,
+        lease: &mut Lease,
+        progress: LogProgress,
+        now: Timestamp,
+    ) -> control::Result<()> {
+        let half_over = lease.until.duration_since(now) < HELD_FOR / 2;
+        if lease.saved.as_ref() == Some(&progress) && !half_over {
+            return Ok(());
+        }
+        app.control.save_progress(lease, progress, now + HELD_FOR).await
+    }
+
+    /// Gives everything back, so that the next run needn't wait.
+    pub(crate) async fn release_all(&self, app: &App) {
+        let held = std::mem::take(&mut *self.held.lock().unwrap_or_else(PoisonError::into_inner));
+        for lease in held.into_values() {
+            if let Err(error) = app.control.release(&lease).await {
+                tracing::warn!(%error, "a practice was not given back; its lease ends by itself");
+            }
+        }
+    }
+}

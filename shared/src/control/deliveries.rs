@@ -1,0 +1,169 @@
+//! Webhook deliveries: one for each event and subscription, and one for each test and retry by hand.
+
+mod claims;
+mod due;
+mod outcomes;
+mod queries;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+pub use claims::Claimed;
+pub use outcomes::CountChange;
+pub use queries::{Cursor, DeliveryPage};
+
+use super::{
+    Result, instant,
+    store::{Item, to_item},
+    subscriptions::Subscription,
+};
+use crate::domain::{
+    PracticePass,
+    delivery::{DeliveryStatus, Payload},
+    ids::{DeliveryId, LogId, PartnerId, SubscriptionId},
+    webhook_event::EventMessage,
+};
+
+/// A delivery is kept for 30 days.
+const KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// Partitions of the day's feed and of what is due, so that none is hot.
+pub const SHARDS: i64 = 4;
+/// So many attempts are remembered with their answers.
+const ATTEMPTS_KEPT: usize = 4;
+
+/// One attempt and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Attempt {
+    pub at: Timestamp,
+    pub status_code: Option<u16>,
+    pub duration_ms: u64,
+    /// Why there was no answer, or none that counts.
+    pub error_message: Option<String>,
+    /// The beginning of the answer.
+    pub answer: String,
+}
+
+/// Table Deliveries; `byId`: id; `bySubscription`: subscription, creation; `feed`: `DAY#<date>#<shard>`, creation; `due`,
+/// only while an attempt is to come: `DUE#<shard>`, its time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Delivery {
+    /// `D#<PPass>#<subscription>#<log id>`: an event goes to a subscription once; tests and retries have keys of their own.
+    #[serde(rename = "pk")]
+    pub key: String,
+    pub id: DeliveryId,
+    pub subscription_id: SubscriptionId,
+    pub generation: i64,
+    pub partner_id: PartnerId,
+    pub practicepass: PracticePass,
+    pub payload: Payload,
+    pub status: DeliveryStatus,
+    /// Attempts that have ended.
+    pub attempts: u32,
+    #[serde(default)]
+    pub status_code: Option<u16>,
+    #[serde(default)]
+    pub error_message: Option<String>,
+    #[serde(default)]
+    pub duration_ms: Option<u64>,
+    #[serde(with = "instant")]
+    pub created_at: Timestamp,
+    #[serde(default, with = "instant::optional", skip_serializing_if = "Option::is_none")]
+    pub next_attempt_at: Option<Timestamp>,
+    /// The process that attempts it has until then (Unix milliseconds); the value also fences its outcome.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) claimed_until: Option<i64>,
+    /// The newest last.
+    #[serde(default)]
+    pub history: Vec<Attempt>,
+}
+
+impl Delivery {
+    /// The delivery of an event that is to be sent now.
+    pub fn of_event(message: &EventMessage, id: DeliveryId, now: Timestamp) -> Self {
+        let event = message.event();
+        Self::new(
+            Self::key_of(message.practicepass(), message.subscription, event.log_id),
+            id,
+            (message.subscription, message.generation, message.partner.clone()),
+            Payload::from(&event),
+            now,
+        )
+    }
+
+    /// A delivery made by hand; the same `key` can be used once only.
+    pub fn by_hand(
+        key: &str,
+        id: DeliveryId,
+        subscription: &Subscription,
+        payload: Payload,
+        now: Timestamp,
+    ) -> Self {
+        let to = (subscription.id, subscription.generation, subscription.partner_id.clone());
+        Self::new(format!("D#{key}"), id, to, payload, now)
+    }
+
+    fn new(
+        key: String,
+        id: DeliveryId,
+        (subscription_id, generation, partner_id): (SubscriptionId, i64, PartnerId),
+        payload: Payload,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            key,
+            id,
+            subscription_id,
+            generation,
+            partner_id,
+            practicepass: payload.practicepass.clone(),
+            payload,
+            status: DeliveryStatus::Pending,
+            attempts: 0,
+            status_code: None,
+            error_message: None,
+            duration_ms: None,
+            created_at: now,
+            next_attempt_at: None,
+            claimed_until: None,
+            history: Vec::new(),
+        }
+    }
+
+    pub fn key_of(practicepass: &PracticePass, subscription: SubscriptionId, log_id: LogId) -> String {
+        format!("D#{practicepass}#{subscription}#{log_id}")
+    }
+
+    pub fn succeeded(&self) -> bool {
+        self.status == DeliveryStatus::Delivered
+    }
+
+    /// Takes up what came of an attempt.
+    pub fn record(&mut self, attempt: Attempt, status: DeliveryStatus, next_attempt_at: Option<Timestamp>) {
+        self.attempts += 1;
+        self.status = status;
+        self.status_code = attempt.status_code;
+        self.error_message.clone_from(&attempt.error_message);
+        self.duration_ms = Some(attempt.duration_ms);
+        self.next_attempt_at = next_attempt_at;
+        self.history.push(attempt);
+        let surplus = self.history.len().saturating_sub(ATTEMPTS_KEPT);
+        self.history.drain(..surplus);
+    }
+
+    fn item(&self) -> Result<Item> {
+        let shard = self.id.0.rem_euclid(SHARDS);
+        let day = self.created_at.strftime("%Y-%m-%d");
+        let mut place = vec![("feedPk", format!("DAY#{day}#{shard}"))];
+        if self.next_attempt_at.is_some() {
+            place.push(("duePk", format!("DUE#{shard}")));
+        }
+        let mut item = to_item(self, &place)?;
+        let expiry = self.created_at.saturating_add(KEPT).unwrap_or(Timestamp::MAX).as_second();
+        item.insert("expiresAt".to_owned(), AttributeValue::N(expiry.to_string()));
+        item.insert("success".to_owned(), AttributeValue::Bool(self.succeeded()));
+        Ok(item)
+    }
+}

@@ -1,0 +1,92 @@
+//! What came of an attempt, with the practice's counts, in one write.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
+
+use super::{
+    super::{
+        Error, Result, Store, Table,
+        store::{SERVICE, key, pk},
+    },
+    Delivery,
+};
+
+/// A practice's counts are spread over so many items: a transaction that meets another at one item is cancelled.
+const COUNT_SHARDS: u8 = 16;
+const TRIES: u8 = 5;
+
+/// What an outcome adds to the practice's counts of deliveries and of those that have not succeeded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CountChange {
+    pub total: i64,
+    pub failed: i64,
+}
+
+impl Store {
+    /// Writes the delivery as its claimer leaves it. `random` spreads the counts.
+    ///
+    /// Table Control, `COUNTS#<PPass>#<shard>` / `COUNTS`: `total` and `failed`.
+    ///
+    /// # Errors
+    /// [`Error::ConditionFailed`] when the claim had ended and another process claimed it.
+    pub async fn conclude(&self, mut delivery: Delivery, count: CountChange, random: u8) -> Result<Delivery> {
+        let claim = delivery.claimed_until.take().unwrap_or_default();
+        let put = Put::builder()
+            .table_name(self.name(Table::Deliveries)?)
+            .set_item(Some(delivery.item()?))
+            .condition_expression("claimedUntil = :claim")
+            .expression_attribute_values(":claim", AttributeValue::N(claim.to_string()))
+            .build()
+            .map_err(|error| Error::Malformed(error.to_string()))?;
+        let outcome = TransactWriteItem::builder().put(put).build();
+        for attempt in 0.. {
+            let shard = random.wrapping_add(attempt * 7) % COUNT_SHARDS;
+            let mut writes = vec![outcome.clone()];
+            if count != CountChange::default() {
+                writes.push(self.count(&delivery, count, shard)?);
+            }
+            match self.transact(writes).await {
+                Err(Error::Unavailable { .. }) if attempt + 1 < TRIES => {
+                    tokio::time::sleep(Duration::from_millis(20 * u64::from(attempt + 1))).await;
+                }
+                result => return result.map(|()| delivery),
+            }
+        }
+        Ok(delivery)
+    }
+
+    fn count(&self, delivery: &Delivery, count: CountChange, shard: u8) -> Result<TransactWriteItem> {
+        let update = Update::builder()
+            .table_name(self.name(Table::Control)?)
+            .set_key(Some(key(format!("COUNTS#{}#{shard}", delivery.practicepass), "COUNTS")))
+            .update_expression("ADD #total :total, failed :failed")
+            .expression_attribute_names("#total", "total")
+            .expression_attribute_values(":total", AttributeValue::N(count.total.to_string()))
+            .expression_attribute_values(":failed", AttributeValue::N(count.failed.to_string()))
+            .build()
+            .map_err(|error| Error::Malformed(error.to_string()))?;
+        Ok(TransactWriteItem::builder().update(update).build())
+    }
+
+    /// Ends a delivery that waits for an attempt which nobody wants any more; does nothing to any other.
+    pub async fn cancel_delivery(&self, delivery_key: &str) -> Result<()> {
+        let cancelled = self
+            .client()
+            .update_item()
+            .table_name(self.name(Table::Deliveries)?)
+            .set_key(Some(pk(delivery_key)))
+            .update_expression("SET #status = :cancelled REMOVE duePk, nextAttemptAt, claimedUntil")
+            .condition_expression("#status = :retrying")
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_values(":cancelled", AttributeValue::S("cancelled".to_owned()))
+            .expression_attribute_values(":retrying", AttributeValue::S("retrying".to_owned()))
+            .send()
+            .await
+            .map_err(|error| Error::from_sdk(SERVICE, &error));
+        match cancelled {
+            Ok(_) | Err(Error::ConditionFailed) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! How far each practice's log has been turned into events, and which process may go on with it.
+
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::{
+    Error, Result, Store, Table,
+    store::{Item, SERVICE, from_item, key},
+};
+use crate::domain::{
+    PracticePass,
+    ids::LogId,
+    log_progress::{Gap, LogProgress},
+};
+
+/// The right to move one practice's progress, until `until`. Table Control, `PRACTICE#<PPass>` / `DISPATCH`; `gsi1`:
+/// `DISPATCH_STATES` / PPass.
+#[derive(Clone, Debug)]
+pub struct Lease {
+    practicepass: PracticePass,
+    /// Raised with every lease: what an earlier holder writes late is refused.
+    fence: i64,
+    /// `None` before the practice's first poll.
+    pub progress: Option<LogProgress>,
+    /// Progress as it stands in the store.
+    pub saved: Option<LogProgress>,
+    pub until: Timestamp,
+}
+
+impl Lease {
+    pub fn practicepass(&self) -> &PracticePass {
+        &self.practicepass
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct State {
+    fence: i64,
+    last_log_id: Option<LogId>,
+    #[serde(default)]
+    gaps: Vec<Gap>,
+}
+
+fn place(practicepass: &PracticePass) -> Item {
+    key(format!("PRACTICE#{practicepass}"), "DISPATCH")
+}
+
+fn number(value: i64) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+impl Store {
+    /// Takes the practice for `owner` until `until`; `None` while another holds it.
+    pub async fn take_lease(
+        &self,
+        practicepass: &PracticePass,
+        owner: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Option<Lease>> {
+        let taken = self
+            .client()
+            .update_item()
+            .table_name(self.name(Table::Control)?)
+            .set_key(Some(place(practicepass)))
+            .update_expression(
+                "SET leaseOwner = :owner, leaseUntil = :until, practicepass = :practice, gsi1pk = :all, \
+                 gsi1sk = :practice ADD fence :one",
+            )
+            .condition_expression(
+                "attribute_not_exists(leaseUntil) OR leaseUntil <= :now OR leaseOwner = :owner",
+            )
+            .expression_attribute_values(":owner", AttributeValue::S(owner.to_owned()))
+            .expression_attribute_values(":practice", AttributeValue::S(practicepass.to_string()))
+            .expression_attribute_values(":all", AttributeValue::S("DISPATCH_STATES".to_owned()))
+            .expression_attribute_values(":until", number(until.as_millisecond()))
+            .expression_attribute_values(":now", number(now.as_millisecond()))
+            .expression_attribute_values(":one", number(1))
+            .return_values(ReturnValue::AllNew)
+            .send()
+            .await
+            .map_err(|error| Error::from_sdk(SERVICE, &error));
+        let attributes = match taken {
+            Ok(output) => output.attributes.unwrap_or_default(),
+            Err(Error::ConditionFailed) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let State { fence, last_log_id, gaps } = from_item(attributes)?;
+        let progress = last_log_id.map(|last_log_id| LogProgress { last_log_id, gaps });
+        let saved = progress.clone();
+        Ok(Some(Lease { practicepass: practicepass.clone(), fence, progress, saved, until }))
+    }
+
+    /// Writes progress and holds the lease until `until`.
+    ///
+    /// # Errors
+    /// [`Error::ConditionFailed`] when another process has taken the practice.
+    pub async fn save_progress(
+        &self,
+        lease: &mut Lease,
+        progress: LogProgress,
+        until: Timestamp,
+    ) -> Result<()> {
+        let gaps: AttributeValue = serde_dynamo::to_attribute_value(&progress.gaps)
+            .map_err(|error| Error::Malformed(error.to_string()))?;
+        self.client()
+            .update_item()
+            .table_name(self.name(Table::Control)?)
+            .set_key(Some(place(&lease.practicepass)))
+            .update_expression("SET lastLogId = :last, gaps = :gaps, leaseUntil = :until")
+            .condition_expression("fence = :fence")
+            .expression_attribute_values(":last", number(progress.last_log_id.0))
+            .expression_attribute_values(":gaps", gaps)
+            .expression_attribute_values(":until", number(until.as_millisecond()))
+            .expression_attribute_values(":fence", number(lease.fence))
+            .send()
+            .await
+            .map_err(|error| Error::from_sdk(SERVICE, &error))?;
+        lease.saved = Some(progress.clone());
+        lease.progress = Some(progress);
+        lease.until = until;
+        Ok(())
+    }
+
+    /// Gives the practice back, so that the next process needn't wait for the lease to end.
+    pub async fn release(&self, lease: &Lease) -> Result<()> {
+        let released = self
+            .client()
+            .update_item()
+            .table_name(self.name(Table::Control)?)
+            .set_key(Some(place(&lease.practicepass)))
+            .update_expression("REMOVE leaseUntil, leaseOwner")
+            .condition_expression("fence = :fence")
+            .expression_attribute_values(":fence", number(lease.fence))
+            .send()
+            .await
+            .map_err(|error| Error::from_sdk(SERVICE, &error));
+        match released {
+            Ok(_) | Err(Error::ConditionFailed) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}

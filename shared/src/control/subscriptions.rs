@@ -1,0 +1,278 @@
+//! Webhook subscriptions: at most one for each partner and practice.
+
+use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{
+    Error, Result, Store, Table,
+    store::{Item, SERVICE, from_item, from_items, key, to_item},
+};
+use crate::{
+    auth::webhook_signature::SigningSecret,
+    domain::{
+        EventScope, PracticePass,
+        ids::{LogId, PartnerId, SubscriptionId},
+    },
+    egress::HookUrl,
+};
+
+/// A secret that was replaced signs beside the new one for so long.
+pub const OLD_SECRET_VALID: SignedDuration = SignedDuration::from_hours(24);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SubscriptionStatus {
+    Active,
+    /// Nothing is sent until the partner signs up again.
+    Disabled,
+}
+
+/// Why the platform disabled a subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum DisabledReason {
+    /// The endpoint answered 410.
+    EndpointGone,
+    /// Every attempt of five days failed.
+    OnlyFailures,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OldSecret {
+    pub secret: SigningSecret,
+    pub valid_until: Timestamp,
+}
+
+/// Table Control, `PRACTICE#<PPass>` / `SUB#<partnerId>`; `gsi1`, only while active: `ACTIVE_SUBSCRIPTIONS` / PPass, id.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Subscription {
+    pub id: SubscriptionId,
+    /// Which incarnation of the partner's subscription this is: what was meant for an earlier one is not sent.
+    pub generation: i64,
+    pub partner_id: PartnerId,
+    pub practicepass: PracticePass,
+    pub hook_url: HookUrl,
+    pub scopes: Vec<EventScope>,
+    pub status: SubscriptionStatus,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disabled_reason: Option<DisabledReason>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disabled_at: Option<Timestamp>,
+    pub secret: SigningSecret,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old_secret: Option<OldSecret>,
+    /// The practice's newest event at sign-up; only later ones are sent.
+    pub start_after_log_id: LogId,
+    /// When the first of the failures began that no success has ended yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failing_since: Option<Timestamp>,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    /// Raised by every change; 1 when new.
+    pub version: i64,
+}
+
+impl Subscription {
+    pub fn is_active(&self) -> bool {
+        self.status == SubscriptionStatus::Active
+    }
+
+    /// The secrets to sign with at `now`, the newest first.
+    pub fn secrets(&self, now: Timestamp) -> impl Iterator<Item = &SigningSecret> {
+        let old = self.old_secret.iter().filter(move |old| now < old.valid_until).map(|old| &old.secret);
+        std::iter::once(&self.secret).chain(old)
+    }
+
+    fn item(&self) -> Result<Item> {
+        let mut place = vec![("pk", pk(&self.practicepass)), ("sk", sk(&self.partner_id))];
+        if self.is_active() {
+            place.push(("gsi1pk", ACTIVE.to_owned()));
+            place.push(("gsi1sk", format!("{}#{}", self.practicepass, self.id)));
+        }
+        to_item(self, &place)
+    }
+}
+
+const ACTIVE: &str = "ACTIVE_SUBSCRIPTIONS";
+
+fn pk(practicepass: &PracticePass) -> String {
+    format!("PRACTICE#{practicepass}")
+}
+
+fn sk(partner: &PartnerId) -> String {
+    format!("SUB#{partner}")
+}
+
+impl Store {
+    /// Read strongly: a deletion that was answered is seen.
+    pub async fn subscription(
+        &self,
+        practicepass: &PracticePass,
+        partner: &PartnerId,
+    ) -> Result<Option<Subscription>> {
+        self.get(Table::Control, key(pk(practicepass), sk(partner)), true).await
+    }
+
+    /// The practice's subscriptions of all partners, read strongly.
+    pub async fn subscriptions_of(&self, practicepass: &PracticePass) -> Result<Vec<Subscription>> {
+        let mut subscriptions = Vec::new();
+        let mut start = None;
+        loop {
+            let page = self
+                .client()
+                .query()
+                .table_name(self.name(Table::Control)?)
+                .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
+                .expression_attribute_values(":pk", AttributeValue::S(pk(practicepass)))
+                .expression_attribute_values(":sk", AttributeValue::S("SUB#".to_owned()))
+                .consistent_read(true)
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .map_err(|error| Error::from_sdk(SERVICE, &error))?;
+            subscriptions.extend(from_items::<Subscription>(page.items)?);
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                return Ok(subscriptions);
+            }
+        }
+    }
+
+    /// The practices with an active subscription, ordered by PPass; a new one may be seen a moment later.
+    pub async fn practices_with_subscriptions(&self) -> Result<Vec<PracticePass>> {
+        #[derive(Deserialize)]
+        struct Row {
+            practicepass: PracticePass,
+        }
+        let mut practices: Vec<PracticePass> = Vec::new();
+        let mut start = None;
+        loop {
+            let page = self
+                .client()
+                .query()
+                .table_name(self.name(Table::Control)?)
+                .index_name("gsi1")
+                .key_condition_expression("gsi1pk = :pk")
+                .expression_attribute_values(":pk", AttributeValue::S(ACTIVE.to_owned()))
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .map_err(|error| Error::from_sdk(SERVICE, &error))?;
+            for item in page.items.unwrap_or_default() {
+                let row: Row = from_item(item)?;
+                if practices.last() != Some(&row.practicepass) {
+                    practices.push(row.practicepass);
+                }
+            }
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                return Ok(practices);
+            }
+        }
+    }
+
+    /// Writes a new subscription (version 1) or one over that of the version before, with `and` in one transaction.
+    ///
+    /// # Errors
+    /// [`Error::ConditionFailed`] when another had written meanwhile, or a condition of `and` fails.
+    pub async fn save_subscription(
+        &self,
+        subscription: &Subscription,
+        and: Option<TransactWriteItem>,
+    ) -> Result<()> {
+        let put = Put::builder().table_name(self.name(Table::Control)?).set_item(Some(subscription.item()?));
+        let before = subscription.version - 1;
+        let put = if before == 0 {
+            put.condition_expression("attribute_not_exists(pk)")
+        } else {
+            put.condition_expression("version = :before")
+                .expression_attribute_values(":before", AttributeValue::N(before.to_string()))
+        };
+        let put = put.build().map_err(|error| Error::Malformed(error.to_string()))?;
+        let save = TransactWriteItem::builder().put(put).build();
+        self.transact(std::iter::once(save).chain(and).collect()).await
+    }
+
+    /// Deletes this incarnation. `false`: it was gone already.
+    pub async fn delete_subscription(&self, subscription: &Subscription) -> Result<bool> {
+        let deleted = self
+            .client()
+            .delete_item()
+            .table_name(self.name(Table::Control)?)
+            .set_key(Some(key(pk(&subscription.practicepass), sk(&subscription.partner_id))))
+            .condition_expression("generation = :generation")
+            .expression_attribute_values(
+                ":generation",
+                AttributeValue::N(subscription.generation.to_string()),
+            )
+            .send()
+            .await
+            .map_err(|error| Error::from_sdk(SERVICE, &error));
+        match deleted {
+            Ok(_) => Ok(true),
+            Err(Error::ConditionFailed) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Notes that deliveries have begun to fail (`Some`) or that one has succeeded again (`None`).
+    pub async fn note_failing(&self, subscription: &Subscription, since: Option<Timestamp>) -> Result<()> {
+        let since = since.map(|since| (":since", AttributeValue::S(since.to_string())));
+        let change = if since.is_some() { "SET failingSince = :since" } else { "REMOVE failingSince" };
+        self.change_subscription(subscription, change, since).await
+    }
+
+    /// Stops an active subscription. Does nothing to one that was changed to another or deleted meanwhile.
+    pub async fn disable_subscription(
+        &self,
+        subscription: &Subscription,
+        reason: DisabledReason,
+        now: Timestamp,
+    ) -> Result<()> {
+        let reason: AttributeValue =
+            serde_dynamo::to_attribute_value(reason).map_err(|error| Error::Malformed(error.to_string()))?;
+        let values = [
+            (":disabled", AttributeValue::S("disabled".to_owned())),
+            (":reason", reason),
+            (":now", AttributeValue::S(now.to_string())),
+        ];
+        let change = "SET #status = :disabled, disabledReason = :reason, disabledAt = :now, updatedAt = :now \
+                      REMOVE gsi1pk, gsi1sk, failingSince";
+        self.change_subscription(subscription, change, values).await
+    }
+
+    /// Applies `change` to the active subscription of this incarnation and endpoint; to any other it doesn't.
+    async fn change_subscription(
+        &self,
+        subscription: &Subscription,
+        change: &str,
+        values: impl IntoIterator<Item = (&'static str, AttributeValue)>,
+    ) -> Result<()> {
+        let mut update = self
+            .client()
+            .update_item()
+            .table_name(self.name(Table::Control)?)
+            .set_key(Some(key(pk(&subscription.practicepass), sk(&subscription.partner_id))))
+            .update_expression(format!("{change} ADD version :one"))
+            .condition_expression("generation = :generation AND #status = :active AND hookUrl = :url")
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_values(":one", AttributeValue::N("1".to_owned()))
+            .expression_attribute_values(":active", AttributeValue::S("active".to_owned()))
+            .expression_attribute_values(":url", AttributeValue::S(subscription.hook_url.as_str().to_owned()))
+            .expression_attribute_values(
+                ":generation",
+                AttributeValue::N(subscription.generation.to_string()),
+            );
+        for (name, value) in values {
+            update = update.expression_attribute_values(name, value);
+        }
+        match update.send().await.map_err(|error| Error::from_sdk(SERVICE, &error)) {
+            Ok(_) | Err(Error::ConditionFailed) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Carrying deliveries to partners' endpoints: one signed POST, and what follows from its answer.
+
+use std::time::Instant;
+
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    app::App,
+    auth::webhook_signature::signatures,
+    control::{
+        Result,
+        deliveries::{Attempt, CountChange, Delivery},
+        subscriptions::{DisabledReason, Subscription},
+    },
+    domain::delivery::{DeliveryStatus, wait_after},
+    egress::Failure,
+};
+
+/// A subscription whose every attempt failed for so long is disabled.
+const FAILING_LIMIT: SignedDuration = SignedDuration::from_hours(5 * 24);
+
+/// Whether a failed attempt is followed by others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retries {
+    /// On the documented schedule.
+    Scheduled,
+    /// Tests and retries by hand: their caller sees the outcome.
+    None,
+}
+
+/// What came of a POST.
+struct Outcome {
+    attempt: Attempt,
+    verdict: Verdict,
+}
+
+enum Verdict {
+    Success,
+    /// 410: the partner wants no more.
+    Gone,
+    Failure {
+        retry_after: Option<SignedDuration>,
+    },
+}
+
+/// Attempts a delivery that the caller has claimed and writes the outcome: the delivery as it stands now.
+///
+/// Whatever the endpoint does is an outcome; an error is a failure of our own stores.
+pub async fn attempt(
+    app: &App,
+    subscription: &Subscription,
+    mut delivery: Box<Delivery>,
+    retries: Retries,
+) -> Result<Delivery> {
+    let outcome = post(app, subscription, &delivery).await;
+    let now = app.clock.now();
+    let status = match (&outcome.verdict, retries) {
+        (Verdict::Success, _) => (DeliveryStatus::Delivered, None),
+        (_, Retries::None) => (DeliveryStatus::Failed, None),
+        (Verdict::Gone, Retries::Scheduled) => (DeliveryStatus::Cancelled, None),
+        (Verdict::Failure { retry_after }, Retries::Scheduled) => {
+            match wait_after(delivery.attempts + 1, *retry_after, chance(app)) {
+                Some(wait) => (DeliveryStatus::Retrying, now.checked_add(wait).ok()),
+                None => (DeliveryStatus::Exhausted, None),
+            }
+        }
+    };
+    let count = count_of(&delivery, status.0);
+    let event = delivery.payload.event_id.clone();
+    delivery.record(outcome.attempt, status.0, status.1);
+    tracing::info!(
+        event,
+        subscription = subscription.id.0,
+        attempt = delivery.attempts,
+        status = delivery.status_code,
+        outcome = %delivery.status,
+        duration_ms = delivery.duration_ms,
+        "delivery attempted"
+    );
+    let [random] = app.random.bytes();
+    let delivery = app.control.conclude(*delivery, count, random).await?;
+    judge(app, subscription, &outcome.verdict, now).await?;
+    Ok(delivery)
+}
+
+/// What a subscription's record learns from an attempt. Written only when it changes.
+async fn judge(app: &App, subscription: &Subscription, verdict: &Verdict, now: Timestamp) -> Result<()> {
+    match (verdict, subscription.failing_since) {
+        (Verdict::Success, None) => Ok(()),
+        (Verdict::Success, Some(_)) => app.control.note_failing(subscription, None).await,
+        (Verdict::Gone, _) => {
+            app.control.disable_subscription(subscription, DisabledReason::EndpointGone, now).await
+        }
+        (Verdict::Failure { .. }, None) => app.control.note_failing(subscription, Some(now)).await,
+        (Verdict::Failure { .. }, Some(since)) if now.duration_since(since) >= FAILING_LIMIT => {
+            app.control.disable_subscription(subscription, DisabledReason::OnlyFailures, now).await
+        }
+        (Verdict::Failure { .. }, Some(_)) => Ok(()),
+    }
+}
+
+/// Counted once when its first attempt has ended; as failed until it succeeds. Tests don't count.
+fn count_of(before: &Delivery, status: DeliveryStatus) -> CountChange {
+    let succeeded = status == DeliveryStatus::Delivered;
+    match (before.payload.is_test(), before.attempts) {
+        (true, _) => CountChange::default(),
+        (false, 0) => CountChange { total: 1, failed: i64::from(!succeeded) },
+        (false, _) => CountChange { total: 0, failed: -i64::from(succeeded) },
+    }
+}
+
+async fn post(app: &App, subscription: &Subscription, delivery: &Delivery) -> Outcome {
+    let at = app.clock.now();
+    let started = Instant::now();
+    let answer = match request(subscription, delivery, at) {
+        Some((headers, body)) => app.hooks.post(&subscription.hook_url, headers, body.into(), at).await,
+        None => Err(Failure::Url),
+    };
+    let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let mut attempt =
+        Attempt { at, status_code: None, duration_ms, error_message: None, answer: String::new() };
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(failure) => {
+            attempt.error_message = Some(failure.to_string());
+            return Outcome { attempt, verdict: Verdict::Failure { retry_after: None } };
+        }
+    };
+    attempt.status_code = Some(answer.status.as_u16());
+    attempt.answer = answer.body;
+    let verdict = match answer.status {
+        status if status.is_success() => Verdict::Success,
+        StatusCode::GONE => Verdict::Gone,
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+            Verdict::Failure { retry_after: answer.retry_after }
+        }
+        _ => Verdict::Failure { retry_after: None },
+    };
+    if !matches!(verdict, Verdict::Success) {
+        let redirect = answer.status.is_redirection();
+        let note = if redirect { "; redirects are not followed" } else { "" };
+        attempt.error_message = Some(format!("the endpoint answered {}{note}", answer.status.as_u16()));
+    }
+    Outcome { attempt, verdict }
+}
+
+/// Headers and body; `None` when they can't be made, which no stored subscription causes.
+fn request(subscription: &Subscription, delivery: &Delivery, at: Timestamp) -> Option<(HeaderMap, Vec<u8>)> {
+    let body = serde_json::to_vec(&delivery.payload).ok()?;
+    let id = &delivery.payload.event_id;
+    let signature = signatures(subscription.secrets(at), id, at, &body)?;
+    let headers = [
+        ("content-type", "application/json"),
+        ("user-agent", concat!("OfficePro-Webhooks/", env!("CARGO_PKG_VERSION"))),
+        ("x-officepro-event", &delivery.payload.event),
+        ("x-officepro-event-id", id),
+        ("x-officepro-delivery-id", &delivery.id.to_string()),
+        ("webhook-id", id),
+        ("webhook-timestamp", &at.as_second().to_string()),
+        ("webhook-signature", &signature),
+    ];
+    let mut map = HeaderMap::with_capacity(headers.len() + 1);
+    for (name, value) in headers {
+        map.insert(HeaderName::from_static(name), HeaderValue::from_str(value).ok()?);
+    }
+    map.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+    Some((map, body))
+}
+
+/// 0..1
+fn chance(app: &App) -> f64 {
+    f64::from(u16::from_be_bytes(app.random.bytes())) / 65_536.0
+}
