@@ -10,10 +10,13 @@ use crate::{
     auth::webhook_signature::signatures,
     control::{
         Result,
-        deliveries::{Attempt, CountChange, Delivery},
+        deliveries::{Attempt, Claimed, CountChange, Delivery},
         subscriptions::{DisabledReason, Subscription},
     },
-    domain::delivery::{DeliveryStatus, wait_after},
+    domain::{
+        delivery::{DeliveryStatus, Payload, wait_after},
+        ids::DeliveryId,
+    },
     egress::Failure,
 };
 
@@ -27,6 +30,33 @@ pub enum Retries {
     Scheduled,
     /// Tests and retries by hand: their caller sees the outcome.
     None,
+}
+
+/// What came of a delivery by hand.
+#[derive(Clone, Debug)]
+pub enum ByHand {
+    Sent(Delivery),
+    /// The same was asked for before: its outcome.
+    SentBefore(Delivery),
+    /// The same was asked for and is under way.
+    Busy,
+}
+
+/// Sends `payload` once more or for a test, at once and only once. The same `key` sends only once in 30 days.
+pub async fn send_by_hand(
+    app: &App,
+    subscription: &Subscription,
+    payload: Payload,
+    id: DeliveryId,
+    key: &str,
+) -> Result<ByHand> {
+    let now = app.clock.now();
+    let delivery = Delivery::by_hand(key, id, subscription, payload, now);
+    Ok(match app.control.claim_first(delivery, now).await? {
+        Claimed::Yes(delivery) => ByHand::Sent(attempt(app, subscription, delivery, Retries::None).await?),
+        Claimed::Done(Some(delivery)) => ByHand::SentBefore(*delivery),
+        Claimed::Done(None) | Claimed::Busy => ByHand::Busy,
+    })
 }
 
 /// What came of a POST.

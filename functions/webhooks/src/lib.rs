@@ -1,1 +1,23 @@
-pub fn routes() {}
+//! A partner's webhook subscription: at most one for each key's practice.
+
+mod cancel;
+mod deliveries;
+mod hook_url;
+mod retry;
+mod rotate;
+mod signup;
+mod subscription;
+mod test;
+
+use shared::app::App;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(signup::sign_up))
+        .routes(routes!(subscription::get_subscription, cancel::delete_subscription))
+        .routes(routes!(rotate::rotate_secret))
+        .routes(routes!(test::send_test))
+        .routes(routes!(deliveries::list_deliveries))
+        .routes(routes!(retry::retry_delivery))
+}

@@ -1,1 +1,6 @@
-fn main() {}
+use lambda_http::Error;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    shared::function::serve(webhooks::routes()).await
+}

@@ -1,8 +1,8 @@
 //! `Idempotency-Key`: a POST that is sent again has one effect and one answer.
 
 use axum::{
-    extract::{FromRequest, Request},
-    http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_TYPE},
+    extract::{FromRequest, FromRequestParts, Request},
+    http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_TYPE, request::Parts},
     response::{IntoResponse, Response},
 };
 use jiff::SignedDuration;
@@ -101,6 +101,20 @@ impl<T: FromFields> FromRequest<App> for Once<T> {
         let Raw(bytes) = Raw::from_request(request, app).await?;
         let key = IdempotencyKey { value, method, path, body_hash: sha256_hex(&bytes) };
         Ok(Self { body: parse(&bytes)?, key })
+    }
+}
+
+impl FromRequestParts<App> for IdempotencyKey {
+    type Rejection = ApiError;
+
+    /// The key of a request whose body, if it has one, means nothing.
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, ApiError> {
+        Ok(Self {
+            value: header(&parts.headers)?,
+            method: parts.method.to_string(),
+            path: parts.uri.path().to_owned(),
+            body_hash: sha256_hex(b""),
+        })
     }
 }
 

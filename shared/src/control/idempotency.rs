@@ -8,10 +8,7 @@ use super::{
     Error, Result, Store, Table,
     store::{pk, to_item},
 };
-use crate::{
-    auth::sha256_hex,
-    tenant::idempotency::{Kept, RequestKey},
-};
+use crate::tenant::idempotency::{Kept, RequestKey};
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -24,8 +21,7 @@ struct Answer {
 }
 
 fn place(key: &RequestKey) -> String {
-    let name = format!("{}\n{}\n{}\n{}", key.key_id, key.method, key.path, key.idempotency_key);
-    format!("ANSWER#{}", sha256_hex(name.as_bytes()))
+    format!("ANSWER#{}", key.digest())
 }
 
 impl Store {

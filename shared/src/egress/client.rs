@@ -13,7 +13,10 @@ use hyper_util::{
 use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
 use tokio::sync::OnceCell;
 
-use super::{Guard, HookUrl, Refused, connector::GuardedConnector};
+use super::{
+    Guard, HookUrl, Reach, Refused,
+    connector::{CONNECT_TIMEOUT, GuardedConnector},
+};
 
 /// From the first look-up to the last byte of the answer.
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(15);
@@ -64,8 +67,16 @@ impl Client {
         Self { guard, inner: OnceCell::new() }
     }
 
-    pub fn guard(&self) -> &Guard {
-        &self.guard
+    pub fn reach(&self) -> Reach {
+        self.guard.reach()
+    }
+
+    /// Whether the host of a URL may be called as things stand; it is judged again at every call.
+    pub async fn vet(&self, url: &HookUrl) -> Result<(), Refused> {
+        let uri: http::Uri = url.as_str().parse().map_err(|_| Refused::NoAddress)?;
+        let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("http") { 80 } else { 443 });
+        let addresses = self.guard.addresses(uri.host().unwrap_or_default(), port);
+        tokio::time::timeout(CONNECT_TIMEOUT, addresses).await.unwrap_or(Err(Refused::NoAddress)).map(|_| ())
     }
 
     /// Sends one POST and reads the answer, within 15 s in all.

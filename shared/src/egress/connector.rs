@@ -16,7 +16,7 @@ use tower::Service;
 use super::{Guard, Refused};
 
 /// Name resolution and TCP handshake together.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Dials only addresses that the guard has judged, and no proxy.
 #[derive(Clone)]

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::{Conn, Result, on};
+use crate::auth::sha256_hex;
 
 /// What makes two requests the same.
 #[derive(Clone, Debug)]
@@ -14,6 +15,14 @@ pub struct RequestKey {
     pub idempotency_key: String,
     /// SHA-256 of the body, hexadecimal.
     pub body_hash: String,
+}
+
+impl RequestKey {
+    /// A short name for everything but the body.
+    pub fn digest(&self) -> String {
+        let Self { key_id, method, path, idempotency_key, .. } = self;
+        sha256_hex(format!("{key_id}\n{method}\n{path}\n{idempotency_key}").as_bytes())
+    }
 }
 
 /// An answer that was kept.

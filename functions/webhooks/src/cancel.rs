@@ -1,0 +1,39 @@
+//! `DELETE /v1/webhooks`
+
+use serde::Serialize;
+use shared::{
+    api::{ApiError, ApiResult, Message, Partner, Problem},
+    domain::ids::SubscriptionId,
+};
+use utoipa::ToSchema;
+
+use crate::subscription::load;
+
+/// What was deleted.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Deleted {
+    id: SubscriptionId,
+}
+
+/// Delete your webhook subscription.
+///
+/// Nothing more is sent, not even what waits for a retry. Signing up again makes a new subscription with a new secret.
+#[utoipa::path(
+    delete,
+    path = "/v1/webhooks",
+    tag = "Webhooks",
+    responses(
+        (status = 200, body = Message<Deleted>),
+        (status = 404, body = Problem, description = "`NOT_FOUND`: you have none"),
+    ),
+)]
+pub(crate) async fn delete_subscription(partner: Partner) -> ApiResult<Message<Deleted>> {
+    let subscription = load(&partner).await?;
+    if !partner.app.control.delete_subscription(&subscription).await? {
+        return Err(ApiError::not_found());
+    }
+    Ok(Message {
+        message: "Webhook subscription deleted successfully",
+        data: Deleted { id: subscription.id },
+    })
+}

@@ -1,0 +1,23 @@
+//! Judging the URL that a partner wants events at.
+
+use shared::{
+    api::{ApiError, ApiResult, Code, FieldError},
+    egress::{Client, HookUrl, Reach, Refused},
+};
+
+/// The URL, when it may be called now.
+pub(crate) async fn check(hooks: &Client, text: &str) -> ApiResult<HookUrl> {
+    let url = HookUrl::parse(text, hooks.reach()).map_err(|refused| error(&refused))?;
+    match hooks.vet(&url).await {
+        // The local stack may be offline; nothing is called without an address anyway.
+        Err(Refused::NoAddress) if hooks.reach() == Reach::InternetAndLoopback => Ok(url),
+        Err(refused) => Err(error(&refused)),
+        Ok(()) => Ok(url),
+    }
+}
+
+fn error(refused: &dyn std::error::Error) -> ApiError {
+    ApiError::new(Code::HookUrlRefused, "Use an https URL with a public address.").with_errors(vec![
+        FieldError { location: "body.hookUrl".into(), code: "INVALID_VALUE", message: refused.to_string() },
+    ])
+}

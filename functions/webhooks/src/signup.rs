@@ -1,0 +1,205 @@
+//! `POST /v1/webhooks/signup`
+
+use axum::http::StatusCode;
+use serde::Serialize;
+use shared::{
+    api::{Answer, ApiError, ApiResult, Code, KEPT, Message, Once, Partner, Problem},
+    auth::webhook_signature::SigningSecret,
+    body, control,
+    control::subscriptions::{Subscription, SubscriptionStatus},
+    domain::{
+        EventScope,
+        ids::{LogId, SubscriptionId},
+    },
+    egress::HookUrl,
+    tenant::{idempotency::RequestKey, log},
+    text_field,
+};
+use utoipa::ToSchema;
+
+use crate::hook_url::check;
+
+/// Tries to write over what another writes at the same time.
+const TRIES: u32 = 4;
+
+text_field! {
+    /// An https URL with a public address.
+    HookUrlText, 1, 2048
+}
+
+body! {
+    pub struct SignUp {
+        /// Where events are sent: https, port 443, a public address, no user name or password.
+        #[schema(example = "https://partner.example.com/officepro/webhooks")]
+        "hookUrl" => hook_url: HookUrlText,
+        /// Which events; your key must have been granted each.
+        #[schema(min_items = 1)]
+        "scopes" => scopes: Vec<EventScope>,
+    }
+}
+
+/// The subscription as it stands after signing up.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SignedUp {
+    id: SubscriptionId,
+    hook_url: String,
+    scopes: Vec<EventScope>,
+    status: SubscriptionStatus,
+    /// Verifies signatures. Only when the subscription is new: keep it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<String>,
+}
+
+/// Create or update your webhook subscription.
+///
+/// You have one subscription for your key's practice; signing up again changes its URL and scopes, keeps its secret and
+/// activates it if it was disabled. Events that happen from now on are POSTed to `hookUrl`, signed as Standard Webhooks
+/// (`webhook-id`, `webhook-timestamp`, `webhook-signature`), with `X-OfficePro-Event`, `X-OfficePro-Event-Id` and
+/// `X-OfficePro-Delivery-Id`. The body holds ids only: `eventId`, `event`, `action`, `practicepass`, `logId`, `recordId`,
+/// `occurredAt`. Answer with a 2xx within 15 seconds; an event may come more than once, always with the same `eventId`.
+/// Anything else is retried after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h and 10 h; 410 disables the subscription.
+#[utoipa::path(
+    post,
+    path = "/v1/webhooks/signup",
+    tag = "Webhooks",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless for 24 hours")),
+    request_body = SignUp,
+    responses(
+        (status = 201, body = Message<SignedUp>, description = "Created; `data.secret` is shown this once"),
+        (status = 200, body = Message<SignedUp>, description = "Updated"),
+        (status = 403, body = Problem, description = "`INSUFFICIENT_SCOPE`: a scope your key was not granted"),
+        (status = 409, body = Problem, description = "`CONCURRENT_CHANGE`"),
+        (status = 422, body = Problem, description = "`INVALID_FIELDS`, `HOOK_URL_REFUSED`, `IDEMPOTENCY_KEY_REUSED`"),
+    ),
+)]
+pub(crate) async fn sign_up(partner: Partner, Once { body, key }: Once<SignUp>) -> ApiResult<Answer> {
+    let key = key.of(&partner.caller);
+    for _ in 0..TRIES {
+        if let Some(answer) = kept(&partner, key.as_ref()).await? {
+            return Ok(answer);
+        }
+        let wish = Wish::read(&partner, &body).await?;
+        match write(&partner, wish, key.as_ref()).await {
+            Err(Failed::Overtaken) => (),
+            Err(Failed::Api(error)) => return Err(error),
+            Ok(answer) => return Ok(answer),
+        }
+    }
+    Err(ApiError::new(Code::ConcurrentChange, "Read your subscription again."))
+}
+
+async fn kept(partner: &Partner, key: Option<&RequestKey>) -> ApiResult<Option<Answer>> {
+    let Some(key) = key else { return Ok(None) };
+    let kept = partner.app.control.kept_answer(key, partner.now()).await?;
+    kept.map(|kept| Answer::replay(key, kept)).transpose()
+}
+
+/// What the partner asks for, judged.
+struct Wish {
+    hook_url: HookUrl,
+    scopes: Vec<EventScope>,
+    /// The practice's newest event.
+    newest: LogId,
+}
+
+impl Wish {
+    async fn read(partner: &Partner, body: &SignUp) -> ApiResult<Self> {
+        let mut scopes: Vec<EventScope> = Vec::new();
+        for scope in &body.scopes {
+            partner.caller.require(scope.required())?;
+            if !scopes.contains(scope) {
+                scopes.push(*scope);
+            }
+        }
+        if scopes.is_empty() {
+            return Err(ApiError::field("scopes", "TOO_SHORT", "needs at least one scope"));
+        }
+        let hook_url = check(&partner.app.hooks, &body.hook_url.0).await?;
+        let db = partner.open_own_practice().await?;
+        let newest = log::highest(&mut db.connection().await?).await?;
+        Ok(Self { hook_url, scopes, newest })
+    }
+}
+
+enum Failed {
+    /// Another request wrote between our reading and our writing.
+    Overtaken,
+    Api(ApiError),
+}
+
+impl<E: Into<ApiError>> From<E> for Failed {
+    fn from(error: E) -> Self {
+        Self::Api(error.into())
+    }
+}
+
+async fn write(partner: &Partner, wish: Wish, key: Option<&RequestKey>) -> Result<Answer, Failed> {
+    let (control, caller) = (&partner.app.control, &partner.caller);
+    let before = control.subscription(&caller.practicepass, &caller.partner_id).await?;
+    let (status, message) = match &before {
+        Some(_) => (StatusCode::OK, "Webhook subscription updated successfully"),
+        None => (StatusCode::CREATED, "Webhook subscription created successfully"),
+    };
+    let new = before.is_none();
+    let subscription = match before {
+        Some(before) => update(before, wish, partner),
+        None => create(wish, partner).await?,
+    };
+    let data = SignedUp {
+        id: subscription.id,
+        hook_url: subscription.hook_url.as_str().to_owned(),
+        scopes: subscription.scopes.clone(),
+        status: subscription.status,
+        secret: new.then(|| subscription.secret.reveal().to_owned()),
+    };
+    let answer = Answer::new(status, &Message { message, data })?;
+    let keep = key.map(|key| {
+        let now = partner.now();
+        control.keep_answer(key, answer.status, &answer.body, now, now + KEPT)
+    });
+    match control.save_subscription(&subscription, keep.transpose()?).await {
+        Ok(()) => Ok(answer),
+        Err(control::Error::ConditionFailed) => Err(Failed::Overtaken),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn create(wish: Wish, partner: &Partner) -> control::Result<Subscription> {
+    let id = partner.app.control.next_subscription_id().await?;
+    let now = partner.now();
+    Ok(Subscription {
+        id,
+        generation: id.0,
+        partner_id: partner.caller.partner_id.clone(),
+        practicepass: partner.caller.practicepass.clone(),
+        hook_url: wish.hook_url,
+        scopes: wish.scopes,
+        status: SubscriptionStatus::Active,
+        disabled_reason: None,
+        disabled_at: None,
+        secret: SigningSecret::from_random(&partner.app.random.bytes()),
+        old_secret: None,
+        start_after_log_id: wish.newest,
+        failing_since: None,
+        created_at: now,
+        updated_at: now,
+        version: 1,
+    })
+}
+
+/// Keeps the secret. A disabled subscription begins anew: what happened meanwhile is not sent.
+fn update(mut subscription: Subscription, wish: Wish, partner: &Partner) -> Subscription {
+    if !subscription.is_active() {
+        subscription.start_after_log_id = wish.newest;
+    }
+    subscription.hook_url = wish.hook_url;
+    subscription.scopes = wish.scopes;
+    subscription.status = SubscriptionStatus::Active;
+    subscription.disabled_reason = None;
+    subscription.disabled_at = None;
+    subscription.failing_since = None;
+    subscription.updated_at = partner.now();
+    subscription.version += 1;
+    subscription
+}

@@ -1,0 +1,64 @@
+//! `GET /v1/webhooks`
+
+use serde::Serialize;
+use shared::{
+    api::{ApiError, ApiResult, Data, Partner, Problem},
+    control::subscriptions::{DisabledReason, Subscription, SubscriptionStatus},
+    domain::{EventScope, ids::SubscriptionId},
+};
+use utoipa::ToSchema;
+
+/// Your subscription. Its secret is shown only when it is made.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SubscriptionBody {
+    id: SubscriptionId,
+    hook_url: String,
+    scopes: Vec<EventScope>,
+    status: SubscriptionStatus,
+    /// Why nothing is sent any more; sign up again to go on.
+    disabled_reason: Option<DisabledReason>,
+    /// RFC 3339.
+    disabled_at: Option<String>,
+    /// RFC 3339: since when every attempt has failed.
+    failing_since: Option<String>,
+    created_at: String,
+    updated_at: String,
+}
+
+impl From<Subscription> for SubscriptionBody {
+    fn from(subscription: Subscription) -> Self {
+        Self {
+            id: subscription.id,
+            hook_url: subscription.hook_url.as_str().to_owned(),
+            scopes: subscription.scopes,
+            status: subscription.status,
+            disabled_reason: subscription.disabled_reason,
+            disabled_at: subscription.disabled_at.map(|at| at.to_string()),
+            failing_since: subscription.failing_since.map(|at| at.to_string()),
+            created_at: subscription.created_at.to_string(),
+            updated_at: subscription.updated_at.to_string(),
+        }
+    }
+}
+
+/// Get your webhook subscription.
+#[utoipa::path(
+    get,
+    path = "/v1/webhooks",
+    tag = "Webhooks",
+    responses(
+        (status = 200, body = Data<SubscriptionBody>),
+        (status = 404, body = Problem, description = "`NOT_FOUND`: you have none"),
+    ),
+)]
+pub(crate) async fn get_subscription(partner: Partner) -> ApiResult<Data<SubscriptionBody>> {
+    Ok(Data { data: load(&partner).await?.into() })
+}
+
+/// The partner's subscription to the key's practice.
+pub(crate) async fn load(partner: &Partner) -> ApiResult<Subscription> {
+    let caller = &partner.caller;
+    let found = partner.app.control.subscription(&caller.practicepass, &caller.partner_id).await?;
+    found.ok_or_else(ApiError::not_found)
+}

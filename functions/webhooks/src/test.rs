@@ -1,0 +1,81 @@
+//! `POST /v1/webhooks/test`
+
+use axum::http::StatusCode;
+use serde::Serialize;
+use shared::{
+    api::{Answer, ApiError, ApiResult, Code, IdempotencyKey, Message, Partner, Problem},
+    control::subscriptions::Subscription,
+    courier::{ByHand, send_by_hand},
+    domain::{delivery::Payload, ids::DeliveryId},
+};
+use utoipa::ToSchema;
+
+use crate::subscription::load;
+
+/// What your endpoint made of the test.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Tested {
+    delivery_id: DeliveryId,
+    event_id: String,
+    success: bool,
+    /// Null when there was no answer.
+    status_code: Option<u16>,
+    duration_ms: Option<u64>,
+    error_message: Option<String>,
+}
+
+/// Send a test event to your endpoint and see its answer.
+///
+/// The event is `Test`, signed and formed like every other, with `logId` and `recordId` 0. It is sent once, at once, and
+/// counts as no failure of your endpoint.
+#[utoipa::path(
+    post,
+    path = "/v1/webhooks/test",
+    tag = "Webhooks",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
+    responses(
+        (status = 200, body = Message<Tested>, description = "Sent; `success` tells whether your endpoint took it"),
+        (status = 404, body = Problem, description = "`NOT_FOUND`: you have no subscription"),
+        (status = 409, body = Problem, description = "`SUBSCRIPTION_DISABLED`, `IDEMPOTENCY_IN_PROGRESS`"),
+    ),
+)]
+pub(crate) async fn send_test(partner: Partner, key: IdempotencyKey) -> ApiResult<Answer> {
+    let subscription = load(&partner).await?;
+    require_active(&subscription)?;
+    let id = partner.app.control.next_delivery_id().await?;
+    let payload = Payload::test(&subscription.practicepass, id.0, partner.now());
+    let key = key_of(&partner, &key, "test", id);
+    let (delivery, replayed) = match send_by_hand(&partner.app, &subscription, payload, id, &key).await? {
+        ByHand::Sent(delivery) => (delivery, false),
+        ByHand::SentBefore(delivery) => (delivery, true),
+        ByHand::Busy => return Err(Answer::in_progress()),
+    };
+    let message =
+        if delivery.succeeded() { "Test event delivered" } else { "Test event could not be delivered" };
+    let data = Tested {
+        delivery_id: delivery.id,
+        success: delivery.succeeded(),
+        event_id: delivery.payload.event_id,
+        status_code: delivery.status_code,
+        duration_ms: delivery.duration_ms,
+        error_message: delivery.error_message,
+    };
+    let answer = Answer::new(StatusCode::OK, &Message { message, data })?;
+    Ok(Answer { replayed, ..answer })
+}
+
+/// A key in the deliveries' table: the request's own, else a new one.
+pub(crate) fn key_of(partner: &Partner, key: &IdempotencyKey, kind: &str, id: DeliveryId) -> String {
+    match key.of(&partner.caller) {
+        Some(key) => format!("{kind}#{}", key.digest()),
+        None => format!("{kind}#{id}"),
+    }
+}
+
+pub(crate) fn require_active(subscription: &Subscription) -> ApiResult<()> {
+    if subscription.is_active() {
+        return Ok(());
+    }
+    Err(ApiError::new(Code::SubscriptionDisabled, "Sign up again to activate it."))
+}
