@@ -91,7 +91,10 @@ async fn every_route_of_a_practice_needs_its_scope() {
         let path = route.filled("DemoOffice", "1");
         let reply = office.send(&token, &route.method, &path, Some(&json!({}))).await;
         reply.expect_problem(403, "INSUFFICIENT_SCOPE");
-        assert!(reply.header("www-authenticate").starts_with("Bearer error=\"insufficient_scope\""), "{path}");
+        assert!(
+            reply.header("www-authenticate").starts_with("Bearer error=\"insufficient_scope\""),
+            "{path}"
+        );
     }
 }
 
@@ -100,14 +103,34 @@ async fn hostile_path_values_are_400_or_404_and_nothing_else() {
     let office = Office::open(Engine::Sqlite).await;
     let token = office.token("all").await;
     let hostile = [
-        "0", "-1", "1.5", "abc", "99999999999999999999", "9007199254740992", "%00", "%ff", "1%00", "%2e%2e%2f", "1;drop",
-        "1'or'1'='1", "%F0%9F%92%89", "{id}", "%20", "1%2F..%2F2",
+        "0",
+        "-1",
+        "1.5",
+        "abc",
+        "99999999999999999999",
+        "9007199254740992",
+        "%00",
+        "%ff",
+        "1%00",
+        "%2e%2e%2f",
+        "1;drop",
+        "1'or'1'='1",
+        "%F0%9F%92%89",
+        "{id}",
+        "%20",
+        "1%2F..%2F2",
     ];
     for route in routes().iter().filter(|it| it.path.contains("id}") || it.path.contains("Id}")) {
         for value in hostile {
             let path = route.filled("DemoOffice", value);
             let reply = office.send(&token, &route.method, &path, Some(&json!({}))).await;
-            assert!([400, 404].contains(&reply.status.as_u16()), "{} {path}: {} {}", route.method, reply.status, reply.body);
+            assert!(
+                [400, 404].contains(&reply.status.as_u16()),
+                "{} {path}: {} {}",
+                route.method,
+                reply.status,
+                reply.body
+            );
             assert_eq!(reply.header("content-type"), "application/problem+json", "{path}");
         }
     }
@@ -139,7 +162,9 @@ async fn another_practices_id_and_an_absent_id_get_the_same_answer() {
     for route in routes().iter().filter(|it| it.of_practice() && it.path.contains("{id}")) {
         let query = "?date=2026-03-10&time=09:00:00&duration=30";
         let body = match route.path.as_str() {
-            path if path.ends_with("/reschedule") => json!({ "VisitDate": "2026-03-11", "VisitTime": "10:00:00" }),
+            path if path.ends_with("/reschedule") => {
+                json!({ "VisitDate": "2026-03-11", "VisitTime": "10:00:00" })
+            }
             path if path.contains("/tags/") => json!({ "tagId": 1 }),
             path if path.contains("/prospects/") => json!({ "NickName": "x" }),
             _ => json!({}),

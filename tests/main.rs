@@ -12,4 +12,6 @@ mod conventions;
 mod me;
 mod office;
 mod openapi;
+mod pipeline;
 mod token;
+mod webhooks;

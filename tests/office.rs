@@ -3,7 +3,10 @@
 mod control;
 mod database;
 mod fixture;
+mod queue;
+mod receiver;
 mod request;
+mod resolver;
 
 use std::sync::{Arc, Mutex};
 
@@ -14,15 +17,19 @@ use shared::{
     app::{App, CallLog, Clock, KeyCache, Parts, Random, RateLimits},
     auth::secret_ref::SecretRef,
     config::Config,
-    control::{Queue, Secrets, TableNames},
+    control::{Secrets, TableNames},
     domain::Scope,
+    egress::{self, Guard, Reach},
     tenant::{Practices, TenantDb},
 };
 use utoipa_axum::router::OpenApiRouter;
 
 pub(crate) use control::template;
 pub(crate) use database::{Engine, execute as run_sql};
+use officepro_local::sqs::Service;
+pub(crate) use receiver::{Answer, Received, Receiver};
 pub(crate) use request::Reply;
+use resolver::Names;
 
 /// Monday 8 o'clock in New York, the day after clocks went forward.
 pub(crate) const NOW: &str = "2026-03-09T12:00:00Z";
@@ -35,6 +42,8 @@ pub(crate) struct Office {
     keys: Vec<(&'static str, String)>,
     pub(crate) db: TenantDb,
     pub(crate) other_db: TenantDb,
+    /// The queue of webhook events, from its other end.
+    pub(crate) queue: Arc<Service>,
     _files: tempfile::TempDir,
 }
 
@@ -46,6 +55,7 @@ pub(crate) fn all_routes() -> OpenApiRouter<App> {
         .merge(::me::routes())
         .merge(::meta::routes())
         .merge(::visits::routes())
+        .merge(::webhooks::routes())
 }
 
 impl Office {
@@ -62,19 +72,22 @@ impl Office {
         let control = control::start(&files.path().join("dynamodb.sqlite"), names.clone()).await;
         let db = database::create(engine, files.path(), "DemoOffice", "America/New_York").await;
         let other_db = database::create(engine, files.path(), "OtherOffice", "Europe/Berlin").await;
+        let queue = queue::start(&files.path().join("sqs.sqlite")).await;
         let config = Config {
             tables: names,
             events_queue_url: None,
             token_keys: Some(SecretRef::from("env:OFFICE_TOKEN_KEYS".to_owned())),
             token_issuer: "tests".into(),
             webhook_allow_loopback: true,
+            poll_interval: std::time::Duration::from_millis(50),
         };
         let app = App::new(Parts {
             config,
             clock: Clock::from_fn(move || *reading.lock().unwrap()),
             random: Random::system(),
             control,
-            queue: Queue::default(),
+            queue: queue.client,
+            hooks: egress::Client::new(Guard::new(Arc::new(Names), Reach::InternetAndLoopback)),
             secrets: Secrets::fixed([
                 ("OFFICE_TOKEN_KEYS", r#"{"active":"k1","k1":"0123456789abcdef0123456789abcdef"}"#),
                 ("DSN_DEMOOFFICE", &db.dsn),
@@ -87,7 +100,16 @@ impl Office {
         });
         let router = edge(all_routes().into(), app.clone());
         let keys = fixture::register(&app).await;
-        let office = Self { app, router, clock, keys, db: db.db, other_db: other_db.db, _files: files };
+        let office = Self {
+            app,
+            router,
+            clock,
+            keys,
+            db: db.db,
+            other_db: other_db.db,
+            queue: queue.service,
+            _files: files,
+        };
         fixture::fill(&office.db).await;
         fixture::fill(&office.other_db).await;
         office

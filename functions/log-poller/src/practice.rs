@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use shared::{
     app::{self, App},
     auth::PracticeGrant,
-    control::{self, queue::Message},
+    control::{self, dispatch::Lease, queue::Message},
     domain::{PracticePass, ids::LogId, log_progress::LogProgress},
     tenant::{
         self, TenantDb,
@@ -48,24 +48,36 @@ pub(crate) async fn poll(
     deadline: Timestamp,
 ) -> Result<usize, PracticeError> {
     let Some(mut lease) = leases.hold(app, practicepass).await? else { return Ok(0) };
+    let sent = read_on(app, leases, &mut lease, deadline).await;
+    if !matches!(sent, Err(PracticeError::Control(control::Error::ConditionFailed))) {
+        leases.keep(lease);
+    }
+    sent
+}
+
+async fn read_on(
+    app: &App,
+    leases: &Leases,
+    lease: &mut Lease,
+    deadline: Timestamp,
+) -> Result<usize, PracticeError> {
+    let practicepass = lease.practicepass().clone();
     let db = app.open(&PracticeGrant::for_operations(practicepass.clone())).await?;
     let mut sent = 0;
     loop {
         let now = app.clock.now();
-        let Some(before) = lease.progress.clone() else { break };
+        let Some(before) = lease.progress.clone() else { return Ok(sent) };
         let rows = read(&db, &before).await?;
         let all_read = rows.new.len() < usize::try_from(CHUNK).unwrap_or(usize::MAX);
-        let (mut after, events) = dispatch(app, practicepass, before.clone(), &rows, now).await?;
+        let (mut after, events) = dispatch(app, &practicepass, before.clone(), &rows, now).await?;
         sent += events;
         after.forget_old_gaps(now);
         let stuck = after.last_log_id == before.last_log_id;
-        leases.save(app, &mut lease, after, now).await?;
+        leases.save(app, lease, after, now).await?;
         if all_read || stuck || now >= deadline {
-            break;
+            return Ok(sent);
         }
     }
-    leases.keep(lease);
-    Ok(sent)
 }
 
 async fn read(db: &TenantDb, progress: &LogProgress) -> tenant::Result<Rows> {

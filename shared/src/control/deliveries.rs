@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 pub use claims::Claimed;
-pub use outcomes::CountChange;
+pub use outcomes::{CountChange, DeliveryCounts};
 pub use queries::{Cursor, DeliveryPage};
 
 use super::{

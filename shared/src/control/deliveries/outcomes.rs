@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
+use serde::Deserialize;
 
 use super::{
     super::{
@@ -11,10 +12,19 @@ use super::{
     },
     Delivery,
 };
+use crate::domain::PracticePass;
 
 /// A practice's counts are spread over so many items: a transaction that meets another at one item is cancelled.
 const COUNT_SHARDS: u8 = 16;
 const TRIES: u8 = 5;
+
+/// A practice's deliveries, tests left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeliveryCounts {
+    pub total: i64,
+    /// Those that have not succeeded.
+    pub failed: i64,
+}
 
 /// What an outcome adds to the practice's counts of deliveries and of those that have not succeeded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,6 +64,25 @@ impl Store {
             }
         }
         Ok(delivery)
+    }
+
+    /// A practice's counts, read from all their items.
+    pub async fn delivery_counts(&self, practicepass: &PracticePass) -> Result<DeliveryCounts> {
+        #[derive(Deserialize)]
+        struct Shard {
+            total: i64,
+            failed: i64,
+        }
+        let mut counts = DeliveryCounts::default();
+        for shard in 0..COUNT_SHARDS {
+            let key = key(format!("COUNTS#{practicepass}#{shard}"), "COUNTS");
+            let found: Option<Shard> = self.get(Table::Control, key, true).await?;
+            if let Some(Shard { total, failed }) = found {
+                counts.total += total;
+                counts.failed += failed;
+            }
+        }
+        Ok(counts)
     }
 
     fn count(&self, delivery: &Delivery, count: CountChange, shard: u8) -> Result<TransactWriteItem> {

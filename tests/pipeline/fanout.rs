@@ -1,0 +1,356 @@
+use std::time::Duration;
+
+use serde_json::json;
+use shared::{
+    control::subscriptions::{DisabledReason, Subscription},
+    domain::{delivery::DeliveryStatus, ids::PartnerId},
+};
+
+use super::{deliver, delivery, event, poll, receive, take_log_ids, write};
+use crate::{
+    office::{Answer, Engine, Office, Receiver, on_both_databases},
+    webhooks::sign_up,
+};
+
+async fn office_with(receiver: &Receiver) -> Office {
+    let office = Office::open(Engine::Sqlite).await;
+    sign_up(&office, &receiver.url, &["Claims"]).await;
+    office
+}
+
+/// The body of the message for the first attempt at one of `DemoOffice`'s events.
+async fn message(office: &Office, log_id: i64) -> String {
+    write(office, log_id, "claims").await;
+    poll(office).await;
+    let messages = receive(office).await.into_iter().map(|message| message.body);
+    // Retries of other events may be there too.
+    let mut first = messages.filter(|body| log_id_and_attempt(body) == (log_id, 1));
+    first.next().unwrap()
+}
+
+fn log_id_and_attempt(body: &str) -> (i64, i64) {
+    let message: serde_json::Value = serde_json::from_str(body).unwrap();
+    (message["logId"].as_i64().unwrap(), message["attempt"].as_i64().unwrap())
+}
+
+async fn attempt(office: &Office, body: &str, number: u32) {
+    let mut message: serde_json::Value = serde_json::from_str(body).unwrap();
+    message["attempt"] = json!(number);
+    let response = webhook_fanout::deliver(&office.app, event(&[&message.to_string()])).await;
+    assert!(response.batch_item_failures.is_empty());
+}
+
+async fn subscription(office: &Office) -> Subscription {
+    let partner = PartnerId("prt_acme".into());
+    office.app.control.subscription(office.db.practicepass(), &partner).await.unwrap().unwrap()
+}
+
+on_both_databases! {
+    async fn an_event_reaches_the_partner_signed_and_without_patient_data(office) {
+        let receiver = Receiver::start().await;
+        sign_up(&office, &receiver.url, &["Claims"]).await;
+        write(&office, 12, "claims").await;
+        poll(&office).await;
+        assert_eq!(deliver(&office).await, 0);
+        let [sent] = <[_; 1]>::try_from(receiver.received()).unwrap();
+        assert_eq!(sent.json(), json!({
+            "eventId": "DemoOffice-12", "event": "Claims", "action": "created", "practicepass": "DemoOffice",
+            "logId": 12, "recordId": 120, "occurredAt": "2026-03-09T12:00:00Z",
+        }));
+        let done = delivery(&office, 12).await;
+        assert_eq!(sent.header("content-type"), "application/json");
+        assert_eq!(sent.header("x-officepro-event"), "Claims");
+        assert_eq!(sent.header("x-officepro-event-id"), "DemoOffice-12");
+        assert_eq!(sent.header("x-officepro-delivery-id"), done.id.to_string());
+        assert_eq!(sent.header("webhook-id"), "DemoOffice-12");
+        assert_eq!(sent.header("webhook-timestamp"), "1773057600");
+        let secret = subscription(&office).await.secret;
+        let expected = shared::auth::webhook_signature::signatures(
+            [&secret], "DemoOffice-12", office.app.clock.now(), sent.body.as_bytes(),
+        );
+        assert_eq!(Some(sent.header("webhook-signature").to_owned()), expected);
+        assert_eq!((done.status, done.attempts, done.status_code), (DeliveryStatus::Delivered, 1, Some(200)));
+        let counts = office.app.control.delivery_counts(office.db.practicepass()).await.unwrap();
+        assert_eq!((counts.total, counts.failed), (1, 0));
+    }
+}
+
+#[tokio::test]
+async fn a_failed_delivery_is_retried_on_schedule_until_it_is_exhausted() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    let body = message(&office, 1).await;
+    let waits = [5, 300, 1_800, 7_200, 18_000, 36_000, 36_000];
+    for (number, wait) in (1..).zip(waits) {
+        receiver.then(Answer::status(500));
+        attempt(&office, &body, number).await;
+        let waiting = delivery(&office, 1).await;
+        assert_eq!((waiting.status, waiting.attempts), (DeliveryStatus::Retrying, number));
+        let planned = waiting.next_attempt_at.unwrap().duration_since(office.app.clock.now()).as_secs_f64();
+        let wait = f64::from(wait);
+        assert!((wait - 0.001..=wait * 1.1).contains(&planned), "attempt {number}: {planned}");
+    }
+    receiver.then(Answer::status(500));
+    attempt(&office, &body, 8).await;
+    let ended = delivery(&office, 1).await;
+    assert_eq!((ended.status, ended.next_attempt_at), (DeliveryStatus::Exhausted, None));
+    let events: Vec<String> =
+        receiver.received().iter().map(|it| it.header("x-officepro-event-id").to_owned()).collect();
+    assert_eq!(events, vec!["DemoOffice-1"; 8]);
+    let counts = office.app.control.delivery_counts(office.db.practicepass()).await.unwrap();
+    assert_eq!((counts.total, counts.failed), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_retry_waits_in_the_queue_and_succeeds() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    write(&office, 1, "claims").await;
+    poll(&office).await;
+    receiver.then(Answer::status(500));
+    assert_eq!(deliver(&office).await, 0);
+    assert_eq!(deliver(&office).await, 0);
+    assert_eq!(receiver.received().len(), 1, "the retry must not come before its time");
+    for _ in 0..40 {
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        assert_eq!(deliver(&office).await, 0);
+        if receiver.received().len() == 2 {
+            break;
+        }
+    }
+    assert_eq!(receiver.received().len(), 2);
+    let done = delivery(&office, 1).await;
+    assert_eq!((done.status, done.attempts), (DeliveryStatus::Delivered, 2));
+    let counts = office.app.control.delivery_counts(office.db.practicepass()).await.unwrap();
+    assert_eq!((counts.total, counts.failed), (1, 0));
+}
+
+#[tokio::test]
+async fn a_retry_that_is_due_is_brought_back_by_the_poller_and_only_then() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    let body = message(&office, 1).await;
+    for number in 1..=3 {
+        receiver.then(Answer::status(500));
+        attempt(&office, &body, number).await;
+    }
+    // The messages of the short waits come in real time; only the fourth attempt's is of interest.
+    let fourth = async || {
+        let messages = receive(&office).await.into_iter().map(|message| message.body);
+        messages.filter(|body| log_id_and_attempt(body) == (1, 4)).collect::<Vec<_>>()
+    };
+    office.set_time("2026-03-09T12:29:59Z");
+    poll(&office).await;
+    assert!(fourth().await.is_empty());
+    office.set_time("2026-03-09T12:34:00Z");
+    poll(&office).await;
+    poll(&office).await;
+    let [message] = <[_; 1]>::try_from(fourth().await).unwrap();
+    attempt(&office, &message, 4).await;
+    let done = delivery(&office, 1).await;
+    assert_eq!((done.status, done.attempts), (DeliveryStatus::Delivered, 4));
+    office.set_time("2026-03-09T13:34:00Z");
+    poll(&office).await;
+    assert!(fourth().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_retry_whose_message_was_lost_is_brought_back_again() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    let body = message(&office, 1).await;
+    receiver.then(Answer::status(500));
+    attempt(&office, &body, 1).await;
+    for (time, expected) in [("12:00:20", 0), ("12:00:36", 1), ("12:15:00", 0), ("12:16:07", 1)] {
+        office.set_time(&format!("2026-03-09T{time}Z"));
+        let now = office.app.clock.now();
+        let before = now - Duration::from_secs(30);
+        let shard = delivery(&office, 1).await.id.0 % shared::control::deliveries::SHARDS;
+        let due = office.app.control.due_deliveries(shard, before, 10).await.unwrap();
+        assert_eq!(due.len(), expected, "{time}");
+        poll(&office).await;
+        assert!(office.app.control.due_deliveries(shard, before, 10).await.unwrap().is_empty(), "{time}");
+    }
+}
+
+#[tokio::test]
+async fn the_same_message_twice_is_one_post() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    let body = message(&office, 1).await;
+    attempt(&office, &body, 1).await;
+    attempt(&office, &body, 1).await;
+    assert_eq!(receiver.received().len(), 1);
+    let body = message(&office, 2).await;
+    let both = webhook_fanout::deliver(&office.app, event(&[&body, &body])).await;
+    assert_eq!(receiver.received().len(), 2);
+    assert!(both.batch_item_failures.len() <= 1, "one is done, the other done or still seen under way");
+}
+
+#[tokio::test]
+async fn a_process_that_died_during_an_attempt_is_replaced_when_its_claim_ends() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    let body = message(&office, 1).await;
+    let parsed = serde_json::from_str(&body).unwrap();
+    let now = office.app.clock.now();
+    let id = office.app.control.next_delivery_id().await.unwrap();
+    let first = shared::control::deliveries::Delivery::of_event(&parsed, id, now);
+    office.app.control.claim_first(first, now).await.unwrap();
+    let response = webhook_fanout::deliver(&office.app, event(&[&body])).await;
+    assert_eq!(response.batch_item_failures.len(), 1, "it stays in the queue while another is at it");
+    assert!(receiver.received().is_empty());
+    office.set_time("2026-03-09T12:01:00Z");
+    attempt(&office, &body, 1).await;
+    assert_eq!((receiver.received().len(), delivery(&office, 1).await.id), (1, id));
+}
+
+#[tokio::test]
+async fn gone_disables_the_subscription_and_the_partner_sees_why() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    let body = message(&office, 1).await;
+    receiver.then(Answer::status(410));
+    attempt(&office, &body, 1).await;
+    assert_eq!(delivery(&office, 1).await.status, DeliveryStatus::Cancelled);
+    let shown = office.get("/v1/webhooks").await;
+    let data = &shown.expect(200)["data"];
+    assert_eq!((&data["status"], &data["disabledReason"]), (&json!("disabled"), &json!("ENDPOINT_GONE")));
+    office.post("/v1/webhooks/test", &json!({})).await.expect_problem(409, "SUBSCRIPTION_DISABLED");
+    write(&office, 2, "claims").await;
+    poll(&office).await;
+    assert_eq!(take_log_ids(&office).await, Vec::<i64>::new());
+
+    sign_up(&office, &receiver.url, &["Claims"]).await;
+    write(&office, 3, "claims").await;
+    poll(&office).await;
+    assert_eq!(take_log_ids(&office).await, [3], "what happened while it was disabled is not sent");
+}
+
+#[tokio::test]
+async fn a_wait_that_the_endpoint_asks_for_is_granted() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    for (log_id, status, after, expected) in [
+        (1, 429, "120", 120..=132),
+        (2, 503, "Mon, 09 Mar 2026 12:10:00 GMT", 600..=660),
+        (3, 500, "120", 5..=6),
+    ] {
+        let body = message(&office, log_id).await;
+        receiver.then(Answer::status(status).header("retry-after", after));
+        attempt(&office, &body, 1).await;
+        let waiting = delivery(&office, log_id).await.next_attempt_at.unwrap();
+        let wait = waiting.duration_since(office.app.clock.now()).as_secs();
+        assert!(expected.contains(&wait), "{status}: {wait}");
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_is_a_failure_and_is_not_followed() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    let body = message(&office, 1).await;
+    receiver.then(Answer::status(302).header("location", receiver.url.clone()));
+    attempt(&office, &body, 1).await;
+    let failed = delivery(&office, 1).await;
+    assert_eq!((failed.status, failed.status_code), (DeliveryStatus::Retrying, Some(302)));
+    assert_eq!(receiver.received().len(), 1);
+}
+
+#[tokio::test]
+async fn an_answer_whose_body_takes_too_long_is_a_failure() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    let body = message(&office, 1).await;
+    receiver.then(Answer::status(200).pause(Duration::from_secs(20)));
+    let started = std::time::Instant::now();
+    attempt(&office, &body, 1).await;
+    assert!((14..18).contains(&started.elapsed().as_secs()));
+    let failed = delivery(&office, 1).await;
+    assert_eq!((failed.status, failed.status_code), (DeliveryStatus::Retrying, None));
+    assert_eq!(failed.error_message.as_deref(), Some("no answer within 15 seconds"));
+}
+
+#[tokio::test]
+async fn little_of_a_large_answer_is_kept() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    let body = message(&office, 1).await;
+    receiver.then(Answer::status(200).body("x".repeat(5 << 20)));
+    attempt(&office, &body, 1).await;
+    let done = delivery(&office, 1).await;
+    assert_eq!((done.status, done.history[0].answer.len()), (DeliveryStatus::Delivered, 2_048));
+}
+
+#[tokio::test]
+async fn an_endpoint_that_nobody_answers_at_is_a_failure_of_the_partner() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    sign_up(&office, "http://127.0.0.1:9/", &["Claims"]).await;
+    let body = message(&office, 1).await;
+    attempt(&office, &body, 1).await;
+    let failed = delivery(&office, 1).await;
+    assert_eq!((failed.status, failed.status_code), (DeliveryStatus::Retrying, None));
+}
+
+#[tokio::test]
+async fn only_a_message_that_cannot_be_read_stays_in_the_queue() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    let body = message(&office, 1).await;
+    let future = body.replace("\"v\":1", "\"v\":2");
+    let response = webhook_fanout::deliver(&office.app, event(&["{", &body, &future])).await;
+    let failed: Vec<&str> =
+        response.batch_item_failures.iter().map(|it| it.item_identifier.as_str()).collect();
+    assert_eq!(failed, ["m0", "m2"]);
+    assert_eq!(receiver.received().len(), 1);
+}
+
+#[tokio::test]
+async fn nothing_is_sent_for_a_subscription_that_was_deleted() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    let first = message(&office, 1).await;
+    let waiting = message(&office, 2).await;
+    receiver.then(Answer::status(500));
+    attempt(&office, &waiting, 1).await;
+    office.delete("/v1/webhooks").await.expect(200);
+    sign_up(&office, &receiver.url, &["Claims"]).await;
+    attempt(&office, &first, 1).await;
+    attempt(&office, &waiting, 2).await;
+    assert_eq!(receiver.received().len(), 1);
+    assert_eq!(delivery(&office, 2).await.status, DeliveryStatus::Cancelled);
+}
+
+#[tokio::test]
+async fn a_subscription_that_only_failed_for_five_days_is_disabled() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    let day = async |log_id: i64, time: &str, status: u16| {
+        office.set_time(time);
+        let body = message(&office, log_id).await;
+        receiver.then(Answer::status(status));
+        attempt(&office, &body, 1).await;
+        subscription(&office).await
+    };
+    assert!(day(1, "2026-03-09T12:00:00Z", 500).await.failing_since.is_some());
+    assert_eq!(day(2, "2026-03-13T12:00:00Z", 200).await.failing_since, None);
+    assert!(day(3, "2026-03-13T12:00:01Z", 500).await.is_active());
+    assert!(day(4, "2026-03-18T12:00:00Z", 500).await.is_active());
+    let disabled = day(5, "2026-03-18T12:00:01Z", 500).await;
+    assert_eq!(disabled.disabled_reason, Some(DisabledReason::OnlyFailures));
+}
+
+#[tokio::test]
+async fn a_slow_endpoint_does_not_hold_up_the_others_of_its_batch() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    let (one, two) = (message(&office, 1).await, message(&office, 2).await);
+    for _ in 0..2 {
+        receiver.then(Answer::status(200).pause(Duration::from_secs(2)));
+    }
+    let started = std::time::Instant::now();
+    let response = webhook_fanout::deliver(&office.app, event(&[&one, &two])).await;
+    assert!(response.batch_item_failures.is_empty());
+    assert!(started.elapsed() < Duration::from_millis(3_800), "both at the same time");
+}

@@ -1,0 +1,176 @@
+use std::time::Duration;
+
+use log_poller::Poll;
+use shared::{control::Error, tenant::log::append};
+
+use super::{poll, row, take_log_ids, write};
+use crate::{
+    office::{Engine, Office, on_both_databases},
+    webhooks::sign_up,
+};
+
+const URL: &str = "https://partner.example.com/hook";
+
+on_both_databases! {
+    async fn only_wanted_events_after_signup_are_sent_and_each_once(office) {
+        write(&office, 1, "claims").await;
+        sign_up(&office, URL, &["Claims", "Encounters"]).await;
+        poll(&office).await;
+        assert_eq!(take_log_ids(&office).await, Vec::<i64>::new());
+        for (id, table) in [(2, "claims"), (3, "patients"), (4, "Visit"), (5, "sessions")] {
+            write(&office, id, table).await;
+        }
+        poll(&office).await;
+        assert_eq!(take_log_ids(&office).await, [2, 4]);
+        poll(&office).await;
+        assert_eq!(take_log_ids(&office).await, Vec::<i64>::new());
+    }
+}
+
+on_both_databases! {
+    async fn ids_that_are_committed_out_of_order_all_arrive(office) {
+        sign_up(&office, URL, &["Claims"]).await;
+        for id in [1, 4, 7] {
+            write(&office, id, "claims").await;
+        }
+        poll(&office).await;
+        assert_eq!(take_log_ids(&office).await, [1, 4, 7]);
+        for id in [3, 6, 2, 5, 8] {
+            write(&office, id, "claims").await;
+            poll(&office).await;
+            assert_eq!(take_log_ids(&office).await, [id]);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_that_commits_after_a_later_one_is_not_skipped() {
+    let office = Office::open(Engine::Postgres).await;
+    sign_up(&office, URL, &["Claims"]).await;
+    let mut slow = office.db.begin().await.unwrap();
+    let now = office.app.clock.now();
+    let early = append(&mut slow.conn, "claims", "insert", 1, now).await.unwrap();
+    let mut conn = office.db.connection().await.unwrap();
+    let late = append(&mut conn, "claims", "insert", 2, now).await.unwrap();
+    assert!(early < late);
+    poll(&office).await;
+    assert_eq!(take_log_ids(&office).await, [late.0]);
+    slow.end(Ok::<_, shared::tenant::Error>(())).await.unwrap();
+    poll(&office).await;
+    assert_eq!(take_log_ids(&office).await, [early.0]);
+}
+
+on_both_databases! {
+    async fn an_id_that_never_comes_is_waited_for_ten_minutes_and_no_longer(office) {
+        sign_up(&office, URL, &["Claims"]).await;
+        write(&office, 3, "claims").await;
+        poll(&office).await;
+        assert_eq!(take_log_ids(&office).await, [3]);
+        office.set_time("2026-03-09T12:10:00Z");
+        poll(&office).await;
+        write(&office, 1, "claims").await;
+        poll(&office).await;
+        assert_eq!(take_log_ids(&office).await, [1]);
+        office.set_time("2026-03-09T12:10:01Z");
+        poll(&office).await;
+        write(&office, 2, "claims").await;
+        poll(&office).await;
+        assert_eq!(take_log_ids(&office).await, Vec::<i64>::new());
+    }
+}
+
+on_both_databases! {
+    async fn a_backlog_larger_than_a_chunk_is_read_to_its_end(office) {
+        sign_up(&office, URL, &["Claims"]).await;
+        let rows: Vec<String> = (1..=1_203).filter(|id| id % 7 != 0).map(|id| row(id, "claims")).collect();
+        office.sql(&rows.join(";")).await;
+        poll(&office).await;
+        assert_eq!(take_log_ids(&office).await.len(), rows.len());
+        office.sql(&(1..=1_203).filter(|id| id % 7 == 0).map(|id| row(id, "claims")).collect::<Vec<_>>().join(";")).await;
+        poll(&office).await;
+        assert_eq!(take_log_ids(&office).await.len(), 1_203 / 7);
+    }
+}
+
+#[tokio::test]
+async fn one_practice_that_cannot_be_read_does_not_hold_up_the_other() {
+    let office = Office::open(Engine::Sqlite).await;
+    sign_up(&office, URL, &["Claims"]).await;
+    let other = office.token("other").await;
+    let body = serde_json::json!({ "hookUrl": URL, "scopes": ["Claims"] });
+    office.send(&other, "POST", "/v1/webhooks/signup", Some(&body)).await.expect(201);
+    office.sql("alter table log rename to hidden").await;
+    let mut conn = office.other_db.connection().await.unwrap();
+    let now = office.app.clock.now();
+    let id = append(&mut conn, "claims", "insert", 5, now).await.unwrap();
+    drop(conn);
+    poll(&office).await;
+    assert_eq!(take_log_ids(&office).await, [id.0]);
+    office.sql("alter table hidden rename to log").await;
+    write(&office, 9, "claims").await;
+    poll(&office).await;
+    assert_eq!(take_log_ids(&office).await, [9], "nothing was lost");
+}
+
+#[tokio::test]
+async fn a_practice_that_another_process_holds_is_left_alone_until_its_lease_ends() {
+    let office = Office::open(Engine::Sqlite).await;
+    sign_up(&office, URL, &["Claims"]).await;
+    write(&office, 1, "claims").await;
+    let (control, now) = (&office.app.control, office.app.clock.now());
+    let until = now + Duration::from_secs(30);
+    let practice = office.db.practicepass();
+    let mut stale = control.take_lease(practice, "another", now, until).await.unwrap().unwrap();
+    poll(&office).await;
+    assert_eq!(take_log_ids(&office).await, Vec::<i64>::new());
+    office.set_time("2026-03-09T12:00:30Z");
+    poll(&office).await;
+    assert_eq!(take_log_ids(&office).await, [1]);
+    let progress = shared::domain::log_progress::LogProgress::after(shared::domain::ids::LogId(0));
+    let written = control.save_progress(&mut stale, progress, until).await;
+    assert!(matches!(written, Err(Error::ConditionFailed)), "a holder of before can't turn progress back");
+    poll(&office).await;
+    assert_eq!(take_log_ids(&office).await, Vec::<i64>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn within_its_minute_the_poller_polls_again_and_again() {
+    let office = Office::open(Engine::Sqlite).await;
+    sign_up(&office, URL, &["Claims"]).await;
+    let app = office.app.clone();
+    let started = app.clock.now();
+    let deadline = started + Duration::from_mins(1);
+    let running =
+        tokio::spawn(
+            async move { log_poller::run(&app, Poll { shard: 0, of: 1, once: false }, deadline).await },
+        );
+    for id in [1, 2] {
+        write(&office, id, "claims").await;
+        let mut seen = Vec::new();
+        for _ in 0..100 {
+            seen.extend(take_log_ids(&office).await);
+            if !seen.is_empty() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(seen, [id]);
+    }
+    office.set_time("2026-03-09T12:01:00Z");
+    tokio::time::timeout(Duration::from_secs(20), running).await.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn every_practice_is_polled_by_exactly_one_shard() {
+    let office = Office::open(Engine::Sqlite).await;
+    sign_up(&office, URL, &["Claims"]).await;
+    write(&office, 1, "claims").await;
+    let deadline = office.app.clock.now() + Duration::from_mins(1);
+    let mut sent = Vec::new();
+    for shard in 0..3 {
+        log_poller::run(&office.app, Poll { shard, of: 3, once: true }, deadline).await.unwrap();
+        sent.push(take_log_ids(&office).await.len());
+    }
+    sent.sort_unstable();
+    assert_eq!(sent, [0, 0, 1]);
+}
