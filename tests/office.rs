@@ -27,7 +27,7 @@ use utoipa_axum::router::OpenApiRouter;
 pub(crate) use control::template;
 pub(crate) use database::{Engine, execute as run_sql};
 use officepro_local::sqs::Service;
-pub(crate) use receiver::{Answer, Received, Receiver};
+pub(crate) use receiver::{Answer, Receiver};
 pub(crate) use request::Reply;
 use resolver::Names;
 
