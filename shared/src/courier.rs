@@ -117,7 +117,6 @@ pub async fn attempt(
 /// What a subscription's record learns from an attempt. Written only when it changes.
 async fn judge(app: &App, subscription: &Subscription, verdict: &Verdict, now: Timestamp) -> Result<()> {
     match (verdict, subscription.failing_since) {
-        (Verdict::Success, None) => Ok(()),
         (Verdict::Success, Some(_)) => app.control.note_failing(subscription, None).await,
         (Verdict::Gone, _) => {
             app.control.disable_subscription(subscription, DisabledReason::EndpointGone, now).await
@@ -126,7 +125,7 @@ async fn judge(app: &App, subscription: &Subscription, verdict: &Verdict, now: T
         (Verdict::Failure { .. }, Some(since)) if now.duration_since(since) >= FAILING_LIMIT => {
             app.control.disable_subscription(subscription, DisabledReason::OnlyFailures, now).await
         }
-        (Verdict::Failure { .. }, Some(_)) => Ok(()),
+        (Verdict::Success, None) | (Verdict::Failure { .. }, Some(_)) => Ok(()),
     }
 }
 

@@ -54,7 +54,7 @@ pub(crate) struct SignedUp {
 /// Create or update your webhook subscription.
 ///
 /// You have one subscription for your key's practice; signing up again changes its URL and scopes, keeps its secret and
-/// activates it if it was disabled. Events that happen from now on are POSTed to `hookUrl`, signed as Standard Webhooks
+/// activates it if it was disabled. Events that happen from now on are sent by POST to `hookUrl`, signed as Standard Webhooks
 /// (`webhook-id`, `webhook-timestamp`, `webhook-signature`), with `X-OfficePro-Event`, `X-OfficePro-Event-Id` and
 /// `X-OfficePro-Delivery-Id`. The body holds ids only: `eventId`, `event`, `action`, `practicepass`, `logId`, `recordId`,
 /// `occurredAt`. Answer with a 2xx within 15 seconds; an event may come more than once, always with the same `eventId`.

@@ -15,7 +15,7 @@ use crate::domain::{
 };
 
 /// The right to move one practice's progress, until `until`. Table Control, `PRACTICE#<PPass>` / `DISPATCH`; `gsi1`:
-/// `DISPATCH_STATES` / PPass.
+/// `DISPATCH_STATES` / `PPass`.
 #[derive(Clone, Debug)]
 pub struct Lease {
     practicepass: PracticePass,

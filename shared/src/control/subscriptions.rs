@@ -46,7 +46,7 @@ pub struct OldSecret {
     pub valid_until: Timestamp,
 }
 
-/// Table Control, `PRACTICE#<PPass>` / `SUB#<partnerId>`; `gsi1`, only while active: `ACTIVE_SUBSCRIPTIONS` / PPass, id.
+/// Table Control, `PRACTICE#<PPass>` / `SUB#<partnerId>`; `gsi1`, only while active: `ACTIVE_SUBSCRIPTIONS` / `PPass`, id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Subscription {
@@ -142,7 +142,7 @@ impl Store {
         }
     }
 
-    /// The practices with an active subscription, ordered by PPass; a new one may be seen a moment later.
+    /// The practices with an active subscription, ordered by `PPass`; a new one may be seen a moment later.
     pub async fn practices_with_subscriptions(&self) -> Result<Vec<PracticePass>> {
         #[derive(Deserialize)]
         struct Row {
