@@ -1,5 +1,6 @@
 //! What the business knows. No clock, no database, no HTTP.
 
+pub mod address;
 pub mod contact;
 pub mod delivery;
 pub mod ids;

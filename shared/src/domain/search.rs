@@ -5,11 +5,23 @@ use std::collections::BTreeSet;
 use super::contact::{fold, phone_digits};
 
 /// Longest word that is kept or asked for, in bytes.
-const MAX_WORD: usize = 64;
-/// Most words of one search that are looked at.
-const MAX_WORDS: usize = 8;
+const MAX_WORD: usize = 256;
 /// A phone number is also found by its last digits: local number with and without area code, and the last four.
 const PHONE_TAILS: [usize; 3] = [10, 7, 4];
+/// From so many digits on, a part of a search is a phone number of its own.
+const WHOLE_NUMBER: usize = 7;
+
+/// One word of a search: a patient has it when every prefix of at least one alternative begins one of its words.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Term {
+    pub alternatives: Vec<Vec<String>>,
+}
+
+impl Term {
+    fn one(prefix: String) -> Self {
+        Self { alternatives: vec![vec![prefix]] }
+    }
+}
 
 /// The words of a patient: parts of names, e-mail address, digits of phones and their ends.
 pub fn words_of<'a>(
@@ -18,10 +30,13 @@ pub fn words_of<'a>(
     phones: impl IntoIterator<Item = &'a str>,
 ) -> BTreeSet<String> {
     let mut words = BTreeSet::new();
-    for name in names {
-        words.extend(name_words(name));
+    for name in names.into_iter().flat_map(str::split_whitespace) {
+        let parts = name_words(name);
+        // "O'Hara" is found by "ohara" too.
+        words.insert(clip(&parts.concat()));
+        words.extend(parts);
     }
-    words.extend(email.map(|email| clip(&fold(email.trim()))));
+    words.extend(email.map(email_word));
     for phone in phones {
         let digits = phone_digits(phone);
         for tail in PHONE_TAILS {
@@ -35,31 +50,39 @@ pub fn words_of<'a>(
     words
 }
 
-/// The prefixes a search asks for; a patient is found when each begins one of its words. At most eight.
-///
-/// Neighbouring parts of a phone number ("(555) 010-0199") are one prefix of digits.
-pub fn prefixes_of(search: &str) -> Vec<String> {
-    let mut prefixes = Vec::new();
-    let mut digits = String::new();
+/// The word an e-mail address is found by.
+pub fn email_word(email: &str) -> String {
+    clip(&fold(email.trim()))
+}
+
+/// The longest word a name is found by; `None` when it has no letter or digit.
+pub fn longest_name_word(name: &str) -> Option<String> {
+    name_words(name).into_iter().max_by_key(String::len)
+}
+
+/// What a search asks for; a patient is found when it has every term. Neighbouring parts of one phone number
+/// ("(555) 010-0199") are one term. Empty when there is no letter or digit in the search.
+pub fn terms_of(search: &str) -> Vec<Term> {
+    let mut terms = BTreeSet::new();
+    let mut number = String::new();
     for token in search.split_whitespace() {
         if is_phone_part(token) {
-            digits.extend(token.chars().filter(char::is_ascii_digit));
+            let digits: String = token.chars().filter(char::is_ascii_digit).collect();
+            if number.len() >= WHOLE_NUMBER && digits.len() >= WHOLE_NUMBER {
+                terms.insert(number_term(&std::mem::take(&mut number)));
+            }
+            number.push_str(&digits);
             continue;
         }
-        if !digits.is_empty() {
-            prefixes.push(std::mem::take(&mut digits));
+        if !number.is_empty() {
+            terms.insert(number_term(&std::mem::take(&mut number)));
         }
-        if token.contains('@') {
-            prefixes.push(clip(&fold(token)));
-        } else {
-            prefixes.extend(name_words(token));
-        }
+        terms.extend(text_term(token));
     }
-    prefixes.push(digits);
-    prefixes.retain(|prefix| !prefix.is_empty());
-    prefixes.truncate(MAX_WORDS);
-    prefixes.iter_mut().for_each(|prefix| *prefix = clip(prefix));
-    prefixes
+    if !number.is_empty() {
+        terms.insert(number_term(&number));
+    }
+    terms.into_iter().collect()
 }
 
 /// The first text greater than every text that begins with `prefix`; `None` when there is none.
@@ -75,11 +98,37 @@ pub fn end_of_prefix(prefix: &str) -> Option<String> {
     None
 }
 
-fn name_words(name: &str) -> impl Iterator<Item = String> {
+/// A number that was stored without its country code is found with it: by its last ten digits.
+fn number_term(digits: &str) -> Term {
+    let mut term = Term::one(clip(digits));
+    if digits.len() > 10 {
+        term.alternatives.push(vec![digits[digits.len() - 10..].to_owned()]);
+    }
+    term
+}
+
+fn text_term(token: &str) -> Option<Term> {
+    let token = fold(token);
+    let token = token.trim_matches(|c: char| !c.is_alphanumeric());
+    let parts = name_words(token);
+    if parts.is_empty() {
+        return None;
+    }
+    if token.contains('@') {
+        return Some(Term::one(clip(token)));
+    }
+    let punctuated = parts.len() > 1;
+    let mut alternatives = vec![parts];
+    if punctuated {
+        // "j.smith" may be the parts of a name or the start of an e-mail address.
+        alternatives.push(vec![clip(token)]);
+    }
+    Some(Term { alternatives })
+}
+
+fn name_words(name: &str) -> Vec<String> {
     let folded = fold(name);
-    let parts: Vec<String> =
-        folded.split(|c: char| !c.is_alphanumeric()).filter(|part| !part.is_empty()).map(clip).collect();
-    parts.into_iter()
+    folded.split(|c: char| !c.is_alphanumeric()).filter(|part| !part.is_empty()).map(clip).collect()
 }
 
 fn is_phone_part(token: &str) -> bool {
@@ -96,10 +145,11 @@ mod tests {
     use super::*;
 
     fn finds(search: &str) -> bool {
-        let words = words_of(["José-Luis", "O'Hara"], Some("Jose@Example.com"), ["(212) 555-0123"]);
-        let prefixes = prefixes_of(search);
-        !prefixes.is_empty()
-            && prefixes.iter().all(|prefix| words.iter().any(|word| word.starts_with(prefix)))
+        let words = words_of(["José-Luis", "O'Hara"], Some("J.Garcia@Example.com"), ["(212) 555-0123"]);
+        let begins = |prefix: &String| words.iter().any(|word| word.starts_with(prefix));
+        let terms = terms_of(search);
+        !terms.is_empty()
+            && terms.iter().all(|term| term.alternatives.iter().any(|prefixes| prefixes.iter().all(begins)))
     }
 
     #[test]
@@ -109,17 +159,22 @@ mod tests {
             "JOSÉ",
             "lui har",
             "o'hara",
-            "jose@ex",
+            "O’Hara,",
+            "ohara",
+            "j.garcia@ex",
+            "J.Gar",
             "555-0123",
             "(555) 0123",
             "5550123",
             "212 555 0123",
+            "+1 (212) 555-0123",
             "0123",
             "hara 555-0123",
+            "2125550123 5550123",
         ] {
             assert!(finds(search), "{search}");
         }
-        for search in ["maria", "jose smith", "5550124", "ose", "  ", "--"] {
+        for search in ["maria", "jose smith", "5550124", "ose", "garcia", "example.com", "212555012 5550124", "  ", "--"] {
             assert!(!finds(search), "{search}");
         }
     }
