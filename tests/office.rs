@@ -54,6 +54,8 @@ pub(crate) fn all_routes() -> OpenApiRouter<App> {
         .merge(::availability::routes())
         .merge(::me::routes())
         .merge(::meta::routes())
+        .merge(::prospects::routes())
+        .merge(::tags::routes())
         .merge(::visits::routes())
         .merge(::webhooks::routes())
 }

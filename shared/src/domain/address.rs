@@ -26,7 +26,9 @@ impl Region {
     fn of(country: Option<&str>) -> Self {
         match country.map(str::to_ascii_uppercase).as_deref() {
             None => Self::NorthAmerica,
-            Some("US" | "USA" | "U.S." | "U.S.A." | "UNITED STATES" | "UNITED STATES OF AMERICA") => Self::UnitedStates,
+            Some("US" | "USA" | "U.S." | "U.S.A." | "UNITED STATES" | "UNITED STATES OF AMERICA") => {
+                Self::UnitedStates
+            }
             Some("CA" | "CAN" | "CANADA") => Self::Canada,
             Some(_) => Self::Elsewhere,
         }
@@ -38,7 +40,10 @@ pub fn is_country(text: &str) -> bool {
     let length = text.chars().count();
     match length {
         2 => listed(COUNTRY_CODES, text),
-        3..=60 => text.chars().all(|c| c.is_alphabetic() || " .,'’()&-".contains(c)) && text.contains(char::is_alphabetic),
+        3..=60 => {
+            text.chars().all(|c| c.is_alphabetic() || " .,'’()&-".contains(c))
+                && text.contains(char::is_alphabetic)
+        }
         _ => false,
     }
 }
@@ -49,9 +54,9 @@ pub fn check_state(state: &str, country: Option<&str>) -> Result<(), &'static st
     match Region::of(country) {
         Region::UnitedStates if !us => Err("must be the two-letter code of a US state"),
         Region::Canada if !canada => Err("must be the two-letter code of a Canadian province"),
-        Region::NorthAmerica if !us && !canada => {
-            Err("must be the two-letter code of a US state or Canadian province, unless Country says otherwise")
-        }
+        Region::NorthAmerica if !us && !canada => Err(
+            "must be the two-letter code of a US state or Canadian province, unless Country says otherwise",
+        ),
         _ => Ok(()),
     }
 }
@@ -75,7 +80,8 @@ pub fn check_postal_code(code: &str, country: Option<&str>) -> Result<(), &'stat
 
 /// `12345` or `12345-6789`
 fn is_us_zip(code: &str) -> bool {
-    let digits = |text: &str, count: usize| text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit());
+    let digits =
+        |text: &str, count: usize| text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit());
     match code.split_once('-') {
         Some((zip, plus_four)) => digits(zip, 5) && digits(plus_four, 4),
         None => digits(code, 5),
@@ -111,19 +117,27 @@ mod tests {
 
     #[test]
     fn a_state_belongs_to_its_country() {
-        for (state, country) in [("NY", None), ("on", None), ("ny", Some("us")), ("QC", Some("Canada")), ("Bayern", Some("DE"))] {
+        for (state, country) in
+            [("NY", None), ("on", None), ("ny", Some("us")), ("QC", Some("Canada")), ("Bayern", Some("DE"))]
+        {
             assert_eq!(check_state(state, country), Ok(()), "{state} {country:?}");
         }
-        for (state, country) in [("ZZ", None), ("ON", Some("US")), ("NY", Some("CA")), ("New York", Some("USA"))] {
+        for (state, country) in
+            [("ZZ", None), ("ON", Some("US")), ("NY", Some("CA")), ("New York", Some("USA"))]
+        {
             assert!(check_state(state, country).is_err(), "{state} {country:?}");
         }
     }
 
     #[test]
     fn a_postal_code_has_the_form_of_its_country() {
-        for (code, country) in
-            [("10001", None), ("10001-1234", Some("US")), ("k1a0b1", None), ("K1A 0B1", Some("CA")), ("SW1A 1AA", Some("GB"))]
-        {
+        for (code, country) in [
+            ("10001", None),
+            ("10001-1234", Some("US")),
+            ("k1a0b1", None),
+            ("K1A 0B1", Some("CA")),
+            ("SW1A 1AA", Some("GB")),
+        ] {
             assert_eq!(check_postal_code(code, country), Ok(()), "{code} {country:?}");
         }
         for (code, country) in [

@@ -109,14 +109,14 @@ fn number_term(digits: &str) -> Term {
 
 fn text_term(token: &str) -> Option<Term> {
     let token = fold(token);
-    let token = token.trim_matches(|c: char| !c.is_alphanumeric());
-    let parts = name_words(token);
+    let parts = name_words(&token);
     if parts.is_empty() {
         return None;
     }
     if token.contains('@') {
-        return Some(Term::one(clip(token)));
+        return Some(Term::one(clip(token.trim_matches([',', ';', '<', '>', '"']))));
     }
+    let token = token.trim_matches(|c: char| !c.is_alphanumeric());
     let punctuated = parts.len() > 1;
     let mut alternatives = vec![parts];
     if punctuated {
@@ -174,7 +174,17 @@ mod tests {
         ] {
             assert!(finds(search), "{search}");
         }
-        for search in ["maria", "jose smith", "5550124", "ose", "garcia", "example.com", "212555012 5550124", "  ", "--"] {
+        for search in [
+            "maria",
+            "jose smith",
+            "5550124",
+            "ose",
+            "garcia",
+            "example.com",
+            "212555012 5550124",
+            "  ",
+            "--",
+        ] {
             assert!(!finds(search), "{search}");
         }
     }

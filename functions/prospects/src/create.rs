@@ -1,0 +1,90 @@
+//! `POST /v1/{PPass}/prospects`
+
+use axum::{
+    http::{
+        StatusCode,
+        header::{ETAG, LOCATION},
+    },
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use serde_json::Value;
+use shared::{
+    api::{Answer, ApiError, ApiResult, Once, PracticePath, Problem, Tenant, scope},
+    create_once,
+    domain::ids::{IntegerId, PatientId},
+    tenant::{
+        audit, log,
+        patients::{self, Details},
+    },
+};
+use utoipa::ToSchema;
+
+use crate::{
+    draft::{CreateProspect, Draft},
+    record::{Prospect, etag},
+};
+
+/// The new prospect.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct CreatedProspect {
+    #[schema(value_type = String)]
+    message: &'static str,
+    data: Prospect,
+    /// Others that may be the same person: the same e-mail address or phone number, or the same name and date of birth.
+    /// Absent when there is none; at most 50. Nothing is merged.
+    #[serde(rename = "possibleDuplicates", skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    possible_duplicates: Vec<PatientId>,
+}
+
+/// Create a new prospect.
+///
+/// A possible duplicate is created all the same, with the ids of the others beside it.
+#[utoipa::path(
+    post,
+    path = "/v1/{PPass}/prospects",
+    tag = "Prospects",
+    params(
+        PracticePath,
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters; kept for 24 hours."),
+    ),
+    request_body = CreateProspect,
+    responses(
+        (
+            status = 201,
+            body = CreatedProspect,
+            headers(
+                ("ETag" = String, description = "The state of the new prospect."),
+                ("Location" = String, description = "Where to read it."),
+            ),
+        ),
+        (status = 409, body = Problem, description = "`IDEMPOTENCY_IN_PROGRESS`"),
+        (status = 422, body = Problem, description = "`INVALID_FIELDS`, `IDEMPOTENCY_KEY_REUSED`"),
+    ),
+)]
+pub(crate) async fn create_prospect(
+    tenant: Tenant<scope::Prospects>,
+    Once { body: draft, key }: Once<Draft<CreateProspect>>,
+) -> ApiResult<Response> {
+    let today = tenant.now.to_zoned(tenant.db.time_zone().clone()).date();
+    let answer = create_once!(tenant, key, conn => {
+        let details = Details::from(draft.clone().check(conn, today, None).await?);
+        let possible_duplicates = patients::possible_duplicates(conn, &details).await?;
+        let id = patients::insert(conn, &details, tenant.now).await?;
+        log::append(conn, "patients", "insert", id.get(), tenant.now).await?;
+        audit::record(conn, &tenant.audit("prospects.create", "patient", &[id.get()])).await?;
+        let patient = patients::find(conn, id).await?.ok_or_else(ApiError::not_found)?;
+        let data = Prospect::of(conn, patient).await?;
+        let created = CreatedProspect { message: "Prospect created successfully", data, possible_duplicates };
+        Answer::new(StatusCode::CREATED, &created)
+    })?;
+    Ok(located(&tenant, answer))
+}
+
+/// With the address and the state of the prospect in the answer, which may be one that was kept.
+fn located(tenant: &Tenant<scope::Prospects>, answer: Answer) -> Response {
+    let data = serde_json::from_str(&answer.body).map_or(Value::Null, |mut body: Value| body["data"].take());
+    let location = format!("/v1/{}/prospects/{}", tenant.db.practicepass(), data["PatientID"]);
+    ([(LOCATION, location), (ETAG, etag(&data))], answer).into_response()
+}

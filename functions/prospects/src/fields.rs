@@ -1,0 +1,141 @@
+//! The fields of a prospect: one type for each rule.
+
+use serde_json::Value;
+use shared::{
+    api::{FieldProblem, FieldValue, Source, check_text, integer_between},
+    domain::{address, contact},
+    text_field,
+};
+use utoipa::ToSchema;
+
+text_field! { Name, 1, 100 }
+text_field! { MiddleInitial, 1, 10 }
+text_field! { FullName, 1, 255 }
+text_field! { Short, 1, 50 }
+text_field! { Street, 1, 200 }
+text_field! { lines Notes, 1, 10_000 }
+text_field! {
+    /// Checked with the country of the same address.
+    State, 1, 50
+}
+text_field! {
+    /// Checked with the country of the same address.
+    PostalCode, 1, 10
+}
+
+/// An e-mail address.
+#[derive(Clone, Debug, ToSchema)]
+#[schema(value_type = String, format = "email", max_length = 254)]
+pub struct Email(String);
+
+/// 7 to 15 digits, however they are set out, perhaps with an extension.
+#[derive(Clone, Debug, ToSchema)]
+#[schema(value_type = String, max_length = 40, example = "(212) 555-0123")]
+pub struct Phone(String);
+
+/// An ISO 3166-1 alpha-2 code or a country's name. Without one an address is in the United States or Canada.
+#[derive(Clone, Debug, ToSchema)]
+#[schema(value_type = String, max_length = 60, example = "US")]
+pub struct Country(String);
+
+/// One or several of `Patient`, `Child`, `Cash`, `Insurance`, `Guarantor`: an array, or a string with commas.
+#[derive(Clone, Debug, ToSchema)]
+#[schema(value_type = String, example = "Patient,Cash")]
+pub struct Kinds(String);
+
+/// 1 = prospect, 0 = patient.
+#[derive(Clone, Copy, Debug, ToSchema)]
+#[schema(value_type = i64, minimum = 0, maximum = 1)]
+pub struct ProspectFlag(pub bool);
+
+const KINDS: [&str; 5] = ["Patient", "Child", "Cash", "Insurance", "Guarantor"];
+
+impl FieldValue for Email {
+    fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
+        let text = check_text(source.text()?, 1, 254)?;
+        let problem = || FieldProblem::invalid("must be an e-mail address");
+        contact::is_email(&text).then_some(Self(text)).ok_or_else(problem)
+    }
+}
+
+impl FieldValue for Phone {
+    fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
+        let text = check_text(source.text()?, 1, 40)?;
+        let problem = || FieldProblem::invalid("must be a phone number of 7 to 15 digits");
+        contact::is_phone(&text).then_some(Self(text)).ok_or_else(problem)
+    }
+}
+
+impl FieldValue for Country {
+    fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
+        let text = check_text(source.text()?, 1, 60)?;
+        let problem = || FieldProblem::invalid("must be a two-letter country code or a country's name");
+        address::is_country(&text).then_some(Self(text)).ok_or_else(problem)
+    }
+}
+
+impl FieldValue for ProspectFlag {
+    fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
+        integer_between(source, 0, 1).map(|flag| Self(flag == 1))
+    }
+}
+
+impl FieldValue for Kinds {
+    fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
+        let wrong_type = || FieldProblem::wrong_type("a string or an array of strings");
+        let given: Vec<&str> = match source {
+            Source::Json(Value::Array(items)) => {
+                items.iter().map(Value::as_str).collect::<Option<_>>().ok_or_else(wrong_type)?
+            }
+            source => source.text().map_err(|_| wrong_type())?.split(',').map(str::trim).collect(),
+        };
+        if given.is_empty() || !given.iter().all(|kind| KINDS.contains(kind)) {
+            return Err(FieldProblem::invalid(format!("must be one or several of {}", KINDS.join(", "))));
+        }
+        let kept: Vec<&str> = KINDS.into_iter().filter(|kind| given.contains(kind)).collect();
+        Ok(Self(kept.join(",")))
+    }
+}
+
+macro_rules! choices {
+    ($($(#[$doc:meta])* $name:ident { $($variant:ident = $text:literal),+ })+) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, ToSchema)]
+        pub enum $name { $(#[schema(rename = $text)] $variant),+ }
+
+        impl FieldValue for $name {
+            fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
+                match source.text()? {
+                    $($text => Ok(Self::$variant),)+
+                    _ => Err(FieldProblem::invalid(format!("must be one of {}", [$($text),+].join(", ")))),
+                }
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(value: $name) -> Self {
+                match value { $($name::$variant => $text,)+ }.to_owned()
+            }
+        }
+    )+};
+}
+
+choices! {
+    Gender { Male = "m", Female = "f", Other = "o", Unknown = "u" }
+    LifeStage {
+        Infant = "Infant", Toddler = "Toddler", Child = "Child", Adolescent = "Adolescent",
+        EarlyAdult = "EarlyAdult", Adult = "Adult", AllAdults = "AllAdults", Senior = "Senior"
+    }
+}
+
+macro_rules! into_text {
+    ($($name:ident)+) => {$(
+        impl From<$name> for String {
+            fn from(value: $name) -> Self {
+                value.0
+            }
+        }
+    )+};
+}
+
+into_text! { Email Phone Country Kinds }

@@ -1,0 +1,67 @@
+//! `PtImg`: a picture of the person.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use shared::api::{FieldProblem, FieldValue, Source, check_text};
+use utoipa::ToSchema;
+
+/// Largest picture in a record, in bytes once decoded.
+const MAX_BYTES: usize = 256 * 1024;
+const MAX_URL: usize = 2048;
+
+/// `data:image/png;base64,…` (png, jpeg, gif or webp; at most 256 KiB once decoded), or an https URL of at most 2048
+/// characters.
+#[derive(Clone, Debug, ToSchema)]
+#[schema(value_type = String, format = "uri")]
+pub struct Image(String);
+
+impl FieldValue for Image {
+    fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
+        let text = source.text()?.trim();
+        match text.strip_prefix("data:") {
+            Some(data) => check_data(data)?,
+            None => check_url(text)?,
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+fn check_data(data: &str) -> Result<(), FieldProblem> {
+    let (kind, encoded) = data
+        .strip_prefix("image/")
+        .and_then(|data| data.split_once(";base64,"))
+        .filter(|(kind, _)| matches!(*kind, "png" | "jpeg" | "gif" | "webp"))
+        .ok_or_else(|| {
+            FieldProblem::invalid("must be data:image/png, jpeg, gif or webp in base64, or an https URL")
+        })?;
+    if encoded.len() > MAX_BYTES.div_ceil(3) * 4 {
+        return Err(FieldProblem::new("TOO_LONG", "is a picture of more than 256 KiB"));
+    }
+    let bytes = STANDARD.decode(encoded).map_err(|_| FieldProblem::invalid("is not base64"))?;
+    if bytes.len() > MAX_BYTES {
+        return Err(FieldProblem::new("TOO_LONG", "is a picture of more than 256 KiB"));
+    }
+    let begins = |magic: &[u8]| bytes.starts_with(magic);
+    let genuine = match kind {
+        "png" => begins(b"\x89PNG\r\n\x1a\n"),
+        "jpeg" => begins(b"\xff\xd8\xff"),
+        "gif" => begins(b"GIF87a") || begins(b"GIF89a"),
+        _ => begins(b"RIFF") && bytes.get(8..12) == Some(b"WEBP"),
+    };
+    genuine.then_some(()).ok_or_else(|| FieldProblem::invalid(format!("is not a {kind} picture")))
+}
+
+fn check_url(text: &str) -> Result<(), FieldProblem> {
+    let text = check_text(text, 1, MAX_URL)?;
+    let url: Option<axum::http::Uri> = text.parse().ok();
+    let safe = url.is_some_and(|url| {
+        let authority = url.authority().map_or("@", axum::http::uri::Authority::as_str);
+        url.scheme_str() == Some("https") && !authority.contains('@')
+    });
+    safe.then_some(()).ok_or_else(|| FieldProblem::invalid("must be an https URL or a data:image URL"))
+}
+
+impl From<Image> for String {
+    fn from(image: Image) -> Self {
+        image.0
+    }
+}

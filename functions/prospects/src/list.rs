@@ -1,0 +1,94 @@
+//! `GET /v1/{PPass}/prospects`
+
+use shared::{
+    api::{
+        ApiResult, FieldProblem, FieldValue, Limit, Page, PageNumber, Paging, PracticePath, Problem, Query,
+        Source, Tenant, check_text, scope,
+    },
+    domain::{
+        ids::IntegerId,
+        search::{Term, terms_of},
+    },
+    params,
+    tenant::{
+        audit,
+        patients::{self, Filter},
+        tags,
+    },
+};
+use utoipa::ToSchema;
+
+use crate::record::Prospect;
+
+/// At most so many words of one search, so that nobody can ask for endless work.
+const MAX_TERMS: usize = 8;
+
+/// What to search for: 1 to 8 words. Blank is no search.
+#[derive(Debug, ToSchema)]
+#[schema(value_type = String, max_length = 200)]
+pub(crate) struct Search(Option<Vec<Term>>);
+
+impl FieldValue for Search {
+    fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
+        let text = check_text(source.text()?, 0, 200)?;
+        let terms = (!text.is_empty()).then(|| terms_of(&text));
+        match &terms {
+            Some(terms) if terms.len() > MAX_TERMS => {
+                Err(FieldProblem::new("TOO_LONG", "has more than 8 words"))
+            }
+            _ => Ok(Self(terms)),
+        }
+    }
+}
+
+params! {
+    pub(crate) struct ListProspects {
+        /// Every word must be the start of a part of the name, of the e-mail address, or of the digits of a phone number
+        /// (with or without country and area code; the last four digits will do). Case and accents don't matter.
+        #[param(value_type = Option<String>)]
+        "search" => search: Option<Search>,
+        "page" => page: Option<PageNumber>,
+        "limit" => limit: Option<Limit>,
+        /// `true`: prospects only; `false`: patients only; absent: both.
+        "prospect" => prospect: Option<bool>,
+    }
+}
+
+/// List and search prospects.
+///
+/// In the order of `PatientID`. Every page is noted in the practice's audit log.
+#[utoipa::path(
+    get,
+    path = "/v1/{PPass}/prospects",
+    tag = "Prospects",
+    params(PracticePath, ListProspects),
+    responses((status = 200, body = Page<Prospect>), (status = 400, body = Problem, description = "`INVALID_QUERY`")),
+)]
+pub(crate) async fn list_prospects(
+    tenant: Tenant<scope::Prospects>,
+    Query(query): Query<ListProspects>,
+) -> ApiResult<Page<Prospect>> {
+    let paging = Paging::new(query.page, query.limit);
+    let filter = Filter { prospect: query.prospect, terms: query.search.and_then(|search| search.0) };
+    let mut conn = tenant.db.connection().await?;
+    let total = patients::count(&mut conn, &filter).await?;
+    let page = if paging.offset() < total {
+        patients::page(&mut conn, &filter, paging.limit, paging.offset()).await?
+    } else {
+        Vec::new()
+    };
+    let ids: Vec<_> = page.iter().map(|patient| patient.patient_id).collect();
+    let mut tags = tags::of_patients(&mut conn, &ids).await?.into_iter().peekable();
+    let data: Vec<Prospect> = page
+        .into_iter()
+        .map(|patient| {
+            let id = patient.patient_id;
+            let own: Vec<_> =
+                std::iter::from_fn(|| tags.next_if(|it| it.patient_id == id)).map(|it| it.tag).collect();
+            Prospect::new(patient, own)
+        })
+        .collect();
+    let ids: Vec<i64> = ids.into_iter().map(IntegerId::get).collect();
+    audit::record(&mut conn, &tenant.audit("prospects.list", "patient", &ids)).await?;
+    Ok(Page { count: data.len(), data, pagination: paging.of(total) })
+}

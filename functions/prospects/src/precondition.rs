@@ -1,0 +1,37 @@
+//! `If-Match` (RFC 9110 §13.1.1).
+
+use axum::{
+    extract::FromRequestParts,
+    http::{header::IF_MATCH, request::Parts},
+};
+use shared::{
+    api::{ApiError, ApiResult, Code},
+    app::App,
+};
+
+/// The entity tags of which a prospect must have one; `None`: any state will do.
+pub(crate) struct IfMatch(Option<Vec<String>>);
+
+impl FromRequestParts<App> for IfMatch {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Self::Rejection> {
+        let values: Vec<_> = parts.headers.get_all(IF_MATCH).iter().collect();
+        let tags = values.iter().flat_map(|value| value.to_str().unwrap_or_default().split(','));
+        Ok(Self((!values.is_empty()).then(|| tags.map(|tag| tag.trim().to_owned()).collect())))
+    }
+}
+
+impl IfMatch {
+    /// # Errors
+    /// 412 when `etag` is not among those that were sent.
+    pub(crate) fn check(&self, etag: &str) -> ApiResult<()> {
+        match &self.0 {
+            Some(tags) if !tags.iter().any(|tag| tag == "*" || tag == etag) => Err(ApiError::new(
+                Code::PreconditionFailed,
+                "Read the prospect again, then repeat the change.",
+            )),
+            _ => Ok(()),
+        }
+    }
+}

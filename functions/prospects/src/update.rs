@@ -1,0 +1,58 @@
+//! `PUT /v1/{PPass}/prospects/{id}`
+
+use axum::{http::header::ETAG, response::IntoResponse};
+use shared::{
+    api::{ApiError, ApiResult, Body, Message, PathId, PracticePath, Problem, Tenant, scope},
+    domain::ids::{IntegerId, PatientId},
+    in_transaction,
+    tenant::{audit, log, patients},
+};
+
+use crate::{
+    draft::{Draft, UpdateProspect},
+    precondition::IfMatch,
+    record::Prospect,
+};
+
+/// Update an existing prospect.
+///
+/// Fields that are absent keep their values, null clears. With `If-Match` the change is made only to the state that was
+/// read.
+#[utoipa::path(
+    put,
+    path = "/v1/{PPass}/prospects/{id}",
+    tag = "Prospects",
+    params(
+        PracticePath,
+        ("id" = PatientId, Path, description = "PatientID"),
+        ("If-Match" = Option<String>, Header, description = "An `ETag`, several with commas, or `*`."),
+    ),
+    request_body = UpdateProspect,
+    responses(
+        (status = 200, body = Message<Prospect>, headers(("ETag" = String, description = "The new state."))),
+        (status = 404, body = Problem, description = "`NOT_FOUND`"),
+        (status = 412, body = Problem, description = "`PRECONDITION_FAILED`"),
+        (status = 422, body = Problem, description = "`INVALID_FIELDS`"),
+    ),
+)]
+pub(crate) async fn update_prospect(
+    tenant: Tenant<scope::Prospects>,
+    PathId(id): PathId<PatientId>,
+    if_match: IfMatch,
+    Body(draft): Body<Draft<UpdateProspect>>,
+) -> ApiResult<impl IntoResponse> {
+    let today = tenant.now.to_zoned(tenant.db.time_zone().clone()).date();
+    let data = in_transaction!(tenant.db, ApiError, conn => {
+        let mut patient = patients::lock(conn, id).await?.ok_or_else(ApiError::not_found)?;
+        let change = draft.clone().check(conn, today, Some(&patient.details)).await?;
+        let before = Prospect::of(conn, patient.clone()).await?;
+        if_match.check(&before.etag()?)?;
+        change.apply(&mut patient.details);
+        patients::update(conn, id, &patient.details, tenant.now).await?;
+        log::append(conn, "patients", "update", id.get(), tenant.now).await?;
+        audit::record(conn, &tenant.audit("prospects.update", "patient", &[id.get()])).await?;
+        let after = patients::find(conn, id).await?.ok_or_else(ApiError::not_found)?;
+        Prospect::of(conn, after).await
+    })?;
+    Ok(([(ETAG, data.etag()?)], Message { message: "Prospect updated successfully", data }))
+}

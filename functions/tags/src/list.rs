@@ -1,0 +1,43 @@
+//! `GET /v1/{PPass}/tags`
+
+use shared::{
+    api::{ApiResult, List, PracticePath, Problem, Query, Tenant, scope},
+    domain::ids::PatientId,
+    params,
+    tenant::tags,
+};
+
+use crate::reply::{TagBody, read_tags};
+
+params! {
+    pub(crate) struct ListTags {
+        /// Only the tags of this prospect.
+        "prospectId" => prospect_id: Option<PatientId>,
+    }
+}
+
+/// Get all available tags.
+///
+/// By name. With `prospectId` only that prospect's.
+#[utoipa::path(
+    get,
+    path = "/v1/{PPass}/tags",
+    tag = "Tags",
+    params(PracticePath, ListTags),
+    responses(
+        (status = 200, body = List<TagBody>),
+        (status = 400, body = Problem, description = "`INVALID_QUERY`"),
+        (status = 404, body = Problem, description = "`NOT_FOUND`: no such prospect"),
+    ),
+)]
+pub(crate) async fn list_tags(
+    tenant: Tenant<scope::Prospects>,
+    Query(query): Query<ListTags>,
+) -> ApiResult<List<TagBody>> {
+    let mut conn = tenant.db.connection().await?;
+    if let Some(id) = query.prospect_id {
+        return Ok(read_tags(&tenant, &mut conn, id).await?.into());
+    }
+    let tags = tags::list(&mut conn).await?;
+    Ok(tags.into_iter().map(TagBody::from).collect::<Vec<_>>().into())
+}

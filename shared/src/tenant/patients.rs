@@ -1,0 +1,306 @@
+//! The `patients` table: prospects and patients.
+
+use jiff::{Timestamp, civil::Date};
+use jiff_sqlx::ToSqlx;
+use sqlx::AssertSqlSafe;
+
+use super::{Conn, Result, on, patient_words};
+use crate::domain::{
+    contact::{email_key, fold, phone_key},
+    ids::{PatientId, ProviderId},
+    search::{Term, email_word, longest_name_word, words_of},
+};
+
+/// Everything about a person that partners read and write; texts as the practice wrote them.
+#[derive(Clone, Debug, Default, sqlx::FromRow)]
+pub struct Details {
+    pub first_name: String,
+    pub mi: Option<String>,
+    pub last_name: String,
+    pub full_name: String,
+    pub nick_name: Option<String>,
+    pub gender: Option<String>,
+    /// Read and written as a [`Date`] by [`Self::dob`] and [`Self::set_dob`].
+    pub dob: Option<jiff_sqlx::Date>,
+    pub life_stage: Option<String>,
+    pub pronouns: Option<String>,
+    pub sexual_identity: Option<String>,
+    pub primary_language: Option<String>,
+    #[sqlx(rename = "type")]
+    pub kind: Option<String>,
+    pub phone: Option<String>,
+    pub cell_phone: Option<String>,
+    pub sms_phone: Option<String>,
+    pub email: Option<String>,
+    pub address: Option<String>,
+    pub unit: Option<String>,
+    pub city: Option<String>,
+    pub state: Option<String>,
+    pub zip: Option<String>,
+    pub country: Option<String>,
+    pub provider_id: Option<ProviderId>,
+    pub prospect: bool,
+    pub sh_name: Option<String>,
+    pub sh_address: Option<String>,
+    pub sh_unit: Option<String>,
+    pub sh_city: Option<String>,
+    pub sh_state: Option<String>,
+    pub sh_zip: Option<String>,
+    pub sh_country: Option<String>,
+    pub pt_img: Option<String>,
+    pub notes: Option<String>,
+}
+
+/// One row.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct Patient {
+    pub patient_id: PatientId,
+    #[sqlx(flatten)]
+    pub details: Details,
+    created_at: jiff_sqlx::Timestamp,
+    updated_at: jiff_sqlx::Timestamp,
+}
+
+/// What a list is narrowed by.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// `true`: prospects only, `false`: patients only.
+    pub prospect: Option<bool>,
+    /// A patient must have every one; `None`: no search, an empty list finds nobody.
+    pub terms: Option<Vec<Term>>,
+}
+
+/// The columns of [`Details`], in their order.
+macro_rules! columns {
+    () => {
+        "first_name, mi, last_name, full_name, nick_name, gender, dob, life_stage, pronouns, sexual_identity, \
+         primary_language, type, phone, cell_phone, sms_phone, email, address, unit, city, state, zip, country, \
+         provider_id, prospect, sh_name, sh_address, sh_unit, sh_city, sh_state, sh_zip, sh_country, pt_img, notes"
+    };
+}
+
+/// As many placeholders as [`columns`].
+macro_rules! placeholders {
+    () => {
+        "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, \
+         $24, $25, $26, $27, $28, $29, $30, $31, $32, $33"
+    };
+}
+
+macro_rules! bind_details {
+    ($query:expr, $details:expr) => {
+        $query
+            .bind(&$details.first_name)
+            .bind(&$details.mi)
+            .bind(&$details.last_name)
+            .bind(&$details.full_name)
+            .bind(&$details.nick_name)
+            .bind(&$details.gender)
+            .bind($details.dob)
+            .bind(&$details.life_stage)
+            .bind(&$details.pronouns)
+            .bind(&$details.sexual_identity)
+            .bind(&$details.primary_language)
+            .bind(&$details.kind)
+            .bind(&$details.phone)
+            .bind(&$details.cell_phone)
+            .bind(&$details.sms_phone)
+            .bind(&$details.email)
+            .bind(&$details.address)
+            .bind(&$details.unit)
+            .bind(&$details.city)
+            .bind(&$details.state)
+            .bind(&$details.zip)
+            .bind(&$details.country)
+            .bind($details.provider_id)
+            .bind($details.prospect)
+            .bind(&$details.sh_name)
+            .bind(&$details.sh_address)
+            .bind(&$details.sh_unit)
+            .bind(&$details.sh_city)
+            .bind(&$details.sh_state)
+            .bind(&$details.sh_zip)
+            .bind(&$details.sh_country)
+            .bind(&$details.pt_img)
+            .bind(&$details.notes)
+    };
+}
+
+impl Details {
+    pub fn dob(&self) -> Option<Date> {
+        self.dob.map(jiff_sqlx::Date::to_jiff)
+    }
+
+    pub fn set_dob(&mut self, dob: Option<Date>) {
+        self.dob = dob.map(|dob| dob.to_sqlx());
+    }
+
+    /// First name, middle initial and last name.
+    pub fn name_of_parts(&self) -> String {
+        let parts = [Some(&self.first_name), self.mi.as_ref(), Some(&self.last_name)];
+        parts.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" ")
+    }
+
+    fn phones(&self) -> impl Iterator<Item = &str> {
+        [&self.phone, &self.cell_phone, &self.sms_phone].into_iter().flatten().map(String::as_str)
+    }
+
+    fn words(&self) -> std::collections::BTreeSet<String> {
+        let names = [
+            Some(&self.first_name),
+            self.mi.as_ref(),
+            Some(&self.last_name),
+            Some(&self.full_name),
+            self.nick_name.as_ref(),
+        ];
+        words_of(names.into_iter().flatten().map(String::as_str), self.email.as_deref(), self.phones())
+    }
+
+    /// Whether both may be the same person: an e-mail address or phone number in common, or name and date of birth.
+    fn resembles(&self, other: &Self) -> bool {
+        let key = |email: &Option<String>| email.as_deref().map(email_key);
+        let same_email = self.email.is_some() && key(&self.email) == key(&other.email);
+        let same_phone = self.phones().any(|one| other.phones().any(|two| phone_key(one) == phone_key(two)));
+        let name = |it: &Self| (fold(it.first_name.trim()), fold(it.last_name.trim()));
+        let same_birth = self.dob.is_some() && self.dob() == other.dob();
+        same_email || same_phone || (same_birth && name(self) == name(other))
+    }
+}
+
+impl Patient {
+    pub fn created_at(&self) -> Timestamp {
+        self.created_at.to_jiff()
+    }
+
+    pub fn updated_at(&self) -> Timestamp {
+        self.updated_at.to_jiff()
+    }
+}
+
+/// The patient, prospect or not.
+pub async fn find(conn: &mut Conn, id: PatientId) -> Result<Option<Patient>> {
+    Ok(on!(conn, c => sqlx::query_as(concat!(
+        "select patient_id, ", columns!(), ", created_at, updated_at from patients where patient_id = $1",
+    )).bind(id).fetch_optional(c).await)?)
+}
+
+/// As [`find`], and nobody else changes the row until the transaction ends.
+pub async fn lock(conn: &mut Conn, id: PatientId) -> Result<Option<Patient>> {
+    if let Conn::Postgres(connection) = conn {
+        sqlx::query("select 1 from patients where patient_id = $1 for update")
+            .bind(id)
+            .execute(&mut **connection)
+            .await?;
+    }
+    find(conn, id).await
+}
+
+/// Adds a patient with its search words.
+pub async fn insert(conn: &mut Conn, details: &Details, now: Timestamp) -> Result<PatientId> {
+    let id = on!(&mut *conn, c => bind_details!(sqlx::query_scalar(concat!(
+        "insert into patients (", columns!(), ", created_at, updated_at) values (", placeholders!(), ", $34, $34)
+         returning patient_id",
+    )), details).bind(now.to_sqlx()).fetch_one(c).await)?;
+    patient_words::replace(conn, id, &details.words()).await?;
+    Ok(id)
+}
+
+/// Replaces all details and the search words.
+pub async fn update(conn: &mut Conn, id: PatientId, details: &Details, now: Timestamp) -> Result<()> {
+    on!(&mut *conn, c => bind_details!(sqlx::query(concat!(
+        "update patients set (", columns!(), ", updated_at, version) = (", placeholders!(), ", $34, version + 1)
+         where patient_id = $35",
+    )), details).bind(now.to_sqlx()).bind(id).execute(c).await.map(|_| ()))?;
+    patient_words::replace(conn, id, &details.words()).await
+}
+
+/// Notes that something that belongs to the patient has changed, e.g. its tags.
+pub async fn touch(conn: &mut Conn, id: PatientId, now: Timestamp) -> Result<()> {
+    on!(conn, c => sqlx::query("update patients set updated_at = $1, version = version + 1 where patient_id = $2")
+        .bind(now.to_sqlx()).bind(id).execute(c).await.map(|_| ()))?;
+    Ok(())
+}
+
+/// How many patients the filter leaves.
+pub async fn count(conn: &mut Conn, filter: &Filter) -> Result<i64> {
+    let (ids, values) = filtered(filter);
+    let statement = format!("select count(*) from ({ids}) filtered");
+    Ok(on!(conn, c => {
+        let query = sqlx::query_scalar(AssertSqlSafe(statement));
+        values.iter().fold(query, |query, value| query.bind(value)).fetch_one(c).await
+    })?)
+}
+
+/// Up to `limit` patients after the first `offset`, lowest id first. An image that is part of the record is only told
+/// of: `pt_img` is then `data:`, so that a page can't outgrow what Lambda may answer.
+pub async fn page(conn: &mut Conn, filter: &Filter, limit: i64, offset: i64) -> Result<Vec<Patient>> {
+    let (ids, values) = filtered(filter);
+    let columns =
+        columns!().replace("pt_img", "case when pt_img like 'data:%' then 'data:' else pt_img end as pt_img");
+    let (limit_at, offset_at) = (values.len() + 1, values.len() + 2);
+    let statement = format!(
+        "select patient_id, {columns}, created_at, updated_at from patients
+         where patient_id in ({ids} order by patient_id limit ${limit_at} offset ${offset_at})
+         order by patient_id",
+    );
+    Ok(on!(conn, c => {
+        let query = sqlx::query_as(AssertSqlSafe(statement));
+        let query = values.iter().fold(query, |query, value| query.bind(value));
+        query.bind(limit).bind(offset).fetch_all(c).await
+    })?)
+}
+
+/// A select of the ids that the filter leaves, with its values. Constants and placeholders only.
+fn filtered(filter: &Filter) -> (String, Vec<String>) {
+    let prospect = match filter.prospect {
+        Some(true) => "where prospect",
+        Some(false) => "where not prospect",
+        None => "",
+    };
+    match &filter.terms {
+        None => (format!("select patient_id from patients {prospect}"), Vec::new()),
+        Some(terms) if terms.is_empty() => {
+            ("select patient_id from patients where 1 = 0".to_owned(), Vec::new())
+        }
+        Some(terms) => {
+            let (found, values) = patient_words::matching(terms);
+            match filter.prospect {
+                None => (format!("select patient_id from ({found}) found"), values),
+                Some(_) => (
+                    format!(
+                        "select patients.patient_id from ({found}) found join patients on patients.patient_id = found.patient_id {prospect}"
+                    ),
+                    values,
+                ),
+            }
+        }
+    }
+}
+
+/// At most so many are named.
+const MAX_DUPLICATES: usize = 50;
+
+/// Patients that may be the person described, lowest id first; at most 50.
+pub async fn possible_duplicates(conn: &mut Conn, details: &Details) -> Result<Vec<PatientId>> {
+    let mut words: Vec<String> = details.phones().map(phone_key).collect();
+    words.extend(details.email.as_deref().map(email_word));
+    let mut candidates: Vec<Patient> = Vec::new();
+    for word in words {
+        candidates.extend::<Vec<Patient>>(on!(&mut *conn, c => sqlx::query_as(concat!(
+            "select patient_id, ", columns!(), ", created_at, updated_at from patients
+             where patient_id in (select patient_id from patient_words where word = $1) order by patient_id limit 500",
+        )).bind(word).fetch_all(c).await)?);
+    }
+    if let (Some(dob), Some(word)) = (details.dob, longest_name_word(&details.last_name)) {
+        candidates.extend::<Vec<Patient>>(on!(conn, c => sqlx::query_as(concat!(
+            "select patient_id, ", columns!(), ", created_at, updated_at from patients
+             where patient_id in (select patient_id from patient_words where word = $1) and dob = $2 order by patient_id limit 500",
+        )).bind(word).bind(dob).fetch_all(c).await)?);
+    }
+    let mut ids: Vec<PatientId> =
+        candidates.iter().filter(|it| details.resembles(&it.details)).map(|it| it.patient_id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids.truncate(MAX_DUPLICATES);
+    Ok(ids)
+}
