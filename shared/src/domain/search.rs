@@ -31,10 +31,9 @@ pub fn words_of<'a>(
 ) -> BTreeSet<String> {
     let mut words = BTreeSet::new();
     for name in names.into_iter().flat_map(str::split_whitespace) {
-        let parts = name_words(name);
-        // "O'Hara" is found by "ohara" too.
-        words.insert(clip(&parts.concat()));
-        words.extend(parts);
+        // "Muñoz-O'Hara" is found by "ohara" and "munozohara" too.
+        words.extend([name].into_iter().chain(name.split('-')).map(|part| clip(&name_words(part).concat())));
+        words.extend(name_words(name));
     }
     words.extend(email.map(email_word));
     for phone in phones {

@@ -252,29 +252,22 @@ pub async fn page(conn: &mut Conn, filter: &Filter, limit: i64, offset: i64) -> 
 
 /// A select of the ids that the filter leaves, with its values. Constants and placeholders only.
 fn filtered(filter: &Filter) -> (String, Vec<String>) {
-    let prospect = match filter.prospect {
-        Some(true) => "where prospect",
-        Some(false) => "where not prospect",
-        None => "",
-    };
-    match &filter.terms {
-        None => (format!("select patient_id from patients {prospect}"), Vec::new()),
-        Some(terms) if terms.is_empty() => {
-            ("select patient_id from patients where 1 = 0".to_owned(), Vec::new())
-        }
+    let prospect = filter.prospect.map(|prospect| if prospect { "prospect" } else { "not prospect" });
+    let (found, values) = match filter.terms.as_deref() {
+        None => (None, Vec::new()),
+        Some([]) => (Some("1 = 0".to_owned()), Vec::new()),
         Some(terms) => {
             let (found, values) = patient_words::matching(terms);
-            match filter.prospect {
-                None => (format!("select patient_id from ({found}) found"), values),
-                Some(_) => (
-                    format!(
-                        "select patients.patient_id from ({found}) found join patients on patients.patient_id = found.patient_id {prospect}"
-                    ),
-                    values,
-                ),
+            if prospect.is_none() {
+                return (format!("select patient_id from ({found}) found"), values);
             }
+            (Some(format!("patient_id in ({found})")), values)
         }
-    }
+    };
+    let conditions: Vec<&str> = prospect.into_iter().chain(found.as_deref()).collect();
+    let clause =
+        if conditions.is_empty() { String::new() } else { format!(" where {}", conditions.join(" and ")) };
+    (format!("select patient_id from patients{clause}"), values)
 }
 
 /// At most so many are named.
