@@ -18,9 +18,9 @@ insert into schedule_exceptions (provider_id, exception_date, kind, start_time, 
 
 async fn starts(office: &Office, date: &str) -> Vec<String> {
     let reply = office.get(&format!("{PROVIDER}/slots?date={date}&duration=25&visitType=Consult")).await;
-    let data = &reply.expect(200)["data"];
-    assert_eq!(data["Count"], data["Slots"].as_array().unwrap().len());
-    serde_json::from_value(data["Slots"].clone()).unwrap()
+    let answer = &reply.expect(200)["data"];
+    assert_eq!(answer["Count"], answer["Slots"].as_array().unwrap().len());
+    serde_json::from_value(answer["Slots"].clone()).unwrap()
 }
 
 async fn book(office: &Office, provider: i64, patient: i64, date: &str, time: &str) -> u16 {
@@ -33,12 +33,11 @@ on_both_databases! {
     async fn a_start_is_bookable_exactly_when_it_is_offered(office) {
         let office: Office = office;
         office.sql(ROWS).await;
-        let mut patients = String::new();
-        for patient in 5000..5400 {
-            patients += &format!("insert into patients (patient_id, first_name, last_name, full_name, created_at, updated_at)
-                values ({patient}, 'A', 'B', 'A B', '2026-01-02T10:00:00Z', '2026-01-02T10:00:00Z');");
-        }
-        office.sql(&patients).await;
+        let patients: Vec<String> = (5000..5400).map(|patient| format!(
+            "insert into patients (patient_id, first_name, last_name, full_name, created_at, updated_at)
+             values ({patient}, 'A', 'B', 'A B', '2026-01-02T10:00:00Z', '2026-01-02T10:00:00Z');"
+        )).collect();
+        office.sql(&patients.join(" ")).await;
         assert_eq!(book(&office, 2, 1001, "2026-03-10", "10:10").await, 201);
         assert_eq!(book(&office, 2, 1002, "2026-03-11", "11:00").await, 201);
 

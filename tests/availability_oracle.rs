@@ -22,10 +22,12 @@ const AROUND: i64 = 4;
 /// Days before and after the change that are compared.
 const COMPARED: i64 = 1;
 
+type Hours = (i64, u16, u16, Option<i64>, Option<i64>);
+
 #[derive(Clone, Debug)]
 struct World {
     /// (weekday, start, end, bounds): times in steps of five minutes of the day, bounds in days from the change.
-    hours: Vec<(i64, u16, u16, Option<i64>, Option<i64>)>,
+    hours: Vec<Hours>,
     /// (day, kind, start, end, own)
     exceptions: Vec<(i64, u8, u16, u16, bool)>,
     /// (minute from the table's start, minutes)

@@ -43,24 +43,24 @@ async fn book_staggered(office: &Arc<Office>, with: impl Fn(i64) -> Value) -> Ve
 
 /// Providers 1001 to 1064 and patients 5000 to 5063; type `Open` for all providers, `OneRoom` in room 103.
 async fn prepare(office: &Office) {
-    let mut sql = String::from(
+    let mut sql = vec![String::from(
         "insert into visit_types (visit_type) values ('Open'), ('OneRoom');
          insert into resources (resource_id, name) values (103, 'Theatre');
          insert into visit_type_resources (visit_type, resource_id) values ('OneRoom', 103);
          insert into visit_type_providers (visit_type, provider_id) values ('Open', 1);
          insert into working_hours (provider_id, weekday, start_time, end_time) values (1, 2, '09:00', '20:00');",
-    );
+    )];
     for number in 0..REQUESTS {
         let provider = 1001 + number;
-        sql += &format!(
+        sql.push(format!(
             "insert into providers (provider_id, name) values ({provider}, 'P');
              insert into visit_type_providers (visit_type, provider_id) values ('Open', {provider}), ('OneRoom', {provider});
              insert into working_hours (provider_id, weekday, start_time, end_time) values ({provider}, 2, '09:00', '20:00');
              insert into patients (patient_id, first_name, last_name, full_name, created_at, updated_at)
              values (5000 + {number}, 'A', 'B', 'A B', '2026-01-02T10:00:00Z', '2026-01-02T10:00:00Z');",
-        );
+        ));
     }
-    office.sql(&sql).await;
+    office.sql(&sql.join(" ")).await;
 }
 
 /// Exactly the possible ones: every start was either booked or overlaps one that was, nobody overlaps, everyone else
