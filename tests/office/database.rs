@@ -62,7 +62,7 @@ pub(crate) async fn try_execute(db: &TenantDb, statements: &str) -> shared::tena
     match &mut db.connection().await? {
         Conn::Sqlite(connection) => sqlx::raw_sql(statements).execute(&mut **connection).await.map(|_| ())?,
         Conn::Postgres(connection) => {
-            sqlx::raw_sql(statements).execute(&mut **connection).await.map(|_| ())?
+            sqlx::raw_sql(statements).execute(&mut **connection).await.map(|_| ())?;
         }
     }
     Ok(())
