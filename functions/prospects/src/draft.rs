@@ -11,8 +11,8 @@ use shared::{
 
 use crate::{
     fields::{
-        Country, Email, FullName, Gender, Kinds, LifeStage, MiddleInitial, Name, Notes, Phone, PostalCode,
-        ProspectFlag, Short, State, Street,
+        Country, FullName, Gender, Kinds, LifeStage, MiddleInitial, Name, PatientEmail, PatientNotes,
+        PatientPhone, PostalCode, ProspectFlag, Short, State, Street,
     },
     image::Image,
 };
@@ -97,10 +97,10 @@ bodies! {
     "SexualIdentity" => sexual_identity: Short,
     "PrimaryLanguage" => primary_language: Short,
     "Type" => kind: Kinds,
-    "Phone" => phone: Phone,
-    "CellPhone" => cell_phone: Phone,
-    "SMSPhone" => sms_phone: Phone,
-    "EMail" => email: Email,
+    "Phone" => phone: PatientPhone,
+    "CellPhone" => cell_phone: PatientPhone,
+    "SMSPhone" => sms_phone: PatientPhone,
+    "EMail" => email: PatientEmail,
     "Address" => address: Street,
     "Unit" => unit: Short,
     "City" => city: Name,
@@ -116,7 +116,7 @@ bodies! {
     "Sh_Zip" => sh_zip: PostalCode,
     "Sh_Country" => sh_country: Country,
     "PtImg" => pt_img: Image,
-    "Notes" => notes: Notes,
+    "Notes" => notes: PatientNotes,
 }
 
 /// A body as far as it could be read: what is wrong with it is told only when the practice has been asked too, so that

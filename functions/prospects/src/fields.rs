@@ -13,7 +13,7 @@ text_field! { MiddleInitial, 1, 10 }
 text_field! { FullName, 1, 255 }
 text_field! { Short, 1, 50 }
 text_field! { Street, 1, 200 }
-text_field! { lines Notes, 1, 10_000 }
+text_field! { lines PatientNotes, 1, 10_000 }
 text_field! {
     /// Checked with the country of the same address.
     State, 1, 50
@@ -26,12 +26,12 @@ text_field! {
 /// An e-mail address.
 #[derive(Clone, Debug, ToSchema)]
 #[schema(value_type = String, format = "email", max_length = 254)]
-pub struct Email(String);
+pub struct PatientEmail(String);
 
 /// 7 to 15 digits, however they are set out, perhaps with an extension.
 #[derive(Clone, Debug, ToSchema)]
 #[schema(value_type = String, max_length = 40, example = "(212) 555-0123")]
-pub struct Phone(String);
+pub struct PatientPhone(String);
 
 /// An ISO 3166-1 alpha-2 code or a country's name. Without one an address is in the United States or Canada.
 #[derive(Clone, Debug, ToSchema)]
@@ -50,7 +50,7 @@ pub struct ProspectFlag(pub bool);
 
 const KINDS: [&str; 5] = ["Patient", "Child", "Cash", "Insurance", "Guarantor"];
 
-impl FieldValue for Email {
+impl FieldValue for PatientEmail {
     fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
         let text = check_text(source.text()?, 1, 254)?;
         let problem = || FieldProblem::invalid("must be an e-mail address");
@@ -58,7 +58,7 @@ impl FieldValue for Email {
     }
 }
 
-impl FieldValue for Phone {
+impl FieldValue for PatientPhone {
     fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
         let text = check_text(source.text()?, 1, 40)?;
         let problem = || FieldProblem::invalid("must be a phone number of 7 to 15 digits");
@@ -138,4 +138,4 @@ macro_rules! into_text {
     )+};
 }
 
-into_text! { Email Phone Country Kinds }
+into_text! { PatientEmail PatientPhone Country Kinds }

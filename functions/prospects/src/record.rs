@@ -70,7 +70,7 @@ pub(crate) struct Prospect {
     provider_id: Option<ProviderId>,
     /// 1 = prospect, 0 = patient.
     #[serde(rename = "Prospect")]
-    prospect: u8,
+    is_prospect: u8,
     #[serde(rename = "Sh_Name")]
     sh_name: Option<String>,
     #[serde(rename = "Sh_Address")]
@@ -142,7 +142,7 @@ impl Prospect {
             zip: it.zip,
             country: it.country,
             provider_id: it.provider_id,
-            prospect: it.prospect.into(),
+            is_prospect: it.prospect.into(),
             sh_name: it.sh_name,
             sh_address: it.sh_address,
             sh_unit: it.sh_unit,

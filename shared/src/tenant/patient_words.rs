@@ -21,7 +21,7 @@ pub async fn replace(conn: &mut Conn, id: PatientId, words: &BTreeSet<String>) -
     let statement = format!("insert into patient_words (patient_id, word) values {}", rows.join(", "));
     on!(conn, c => {
         let insert = sqlx::query(AssertSqlSafe(statement)).bind(id);
-        words.iter().fold(insert, |insert, word| insert.bind(word)).execute(c).await.map(|_| ())
+        words.iter().fold(insert, sqlx::query::Query::bind).execute(c).await.map(|_| ())
     })?;
     Ok(())
 }

@@ -132,7 +132,7 @@ impl Details {
     }
 
     pub fn set_dob(&mut self, dob: Option<Date>) {
-        self.dob = dob.map(|dob| dob.to_sqlx());
+        self.dob = dob.map(ToSqlx::to_sqlx);
     }
 
     /// First name, middle initial and last name.
@@ -227,7 +227,7 @@ pub async fn count(conn: &mut Conn, filter: &Filter) -> Result<i64> {
     let statement = format!("select count(*) from ({ids}) filtered");
     Ok(on!(conn, c => {
         let query = sqlx::query_scalar(AssertSqlSafe(statement));
-        values.iter().fold(query, |query, value| query.bind(value)).fetch_one(c).await
+        values.iter().fold(query, sqlx::query::QueryScalar::bind).fetch_one(c).await
     })?)
 }
 
@@ -245,7 +245,7 @@ pub async fn page(conn: &mut Conn, filter: &Filter, limit: i64, offset: i64) -> 
     );
     Ok(on!(conn, c => {
         let query = sqlx::query_as(AssertSqlSafe(statement));
-        let query = values.iter().fold(query, |query, value| query.bind(value));
+        let query = values.iter().fold(query, sqlx::query::QueryAs::bind);
         query.bind(limit).bind(offset).fetch_all(c).await
     })?)
 }
