@@ -67,7 +67,7 @@ async fn run(root: &Path, data_dir: &Path, options: Run) -> Result<()> {
         binaries::find(root, &packages, options.release)?
     } else {
         println!("Building {} functions …", packages.len());
-        binaries::build(root, &packages, options.release).await?
+        binaries::build(root, &with_own_features(&packages, options.release), options.release).await?
     };
 
     let mut stores = Stores::start(&template, data_dir).await?;
@@ -91,6 +91,13 @@ async fn run(root: &Path, data_dir: &Path, options: Run) -> Result<()> {
 fn packages(template: &Path) -> Result<Vec<String>> {
     let template = Template::read(template, &World::default())?;
     Ok(template.functions.into_iter().map(|function| function.binary).collect())
+}
+
+/// With the stack's own package among them, dependencies have the features that they were just built with for it, and
+/// needn't be built twice. A release is built as it is deployed.
+fn with_own_features(packages: &[String], release: bool) -> Vec<String> {
+    let own = (!release).then(|| env!("CARGO_PKG_NAME").to_owned());
+    packages.iter().cloned().chain(own).collect()
 }
 
 fn own_program() -> Result<PathBuf> {
