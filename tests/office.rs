@@ -34,7 +34,7 @@ use resolver::Names;
 /// Monday 8 o'clock in New York, the day after clocks went forward.
 pub(crate) const NOW: &str = "2026-03-09T12:00:00Z";
 
-/// `DemoOffice` (America/New_York) and `OtherOffice` (Europe/Berlin), a partner and a key of all scopes for each.
+/// `DemoOffice` (`America/New_York`) and `OtherOffice` (`Europe/Berlin`), a partner and a key of all scopes for each.
 pub(crate) struct Office {
     pub(crate) app: App,
     router: Router,

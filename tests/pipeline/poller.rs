@@ -154,7 +154,7 @@ async fn within_its_minute_the_poller_polls_again_and_again() {
         }
         office.set_time("2026-03-09T12:01:00Z");
     };
-    let both = async { tokio::join!(running, meanwhile) };
+    let both = Box::pin(async { tokio::join!(running, meanwhile) });
     let (ended, ()) = tokio::time::timeout(Duration::from_secs(40), both).await.unwrap();
     ended.unwrap();
 }

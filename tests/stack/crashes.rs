@@ -67,24 +67,30 @@ async fn killing_functions_and_the_stack_loses_no_booking_and_no_event() {
             }
             killed
         };
-        let booker = async {
-            let booked = book_all(stack, &token, &slots[..half], &patients).await;
+        let bookings = async {
+            let acknowledged = book_all(stack, &token, &slots[..half], &patients).await;
             stack.emit("Payments", 50).await;
             tokio::time::sleep(Duration::from_secs(3)).await;
             done.store(true, Ordering::Relaxed);
-            booked
+            acknowledged
         };
-        let (killed, booked) = tokio::join!(killer, booker);
-        assert!(killed >= 3, "only {killed} processes were killed");
-        booked
+        let (kills, acknowledged) = tokio::join!(killer, bookings);
+        assert!(kills >= 3, "only {kills} processes were killed");
+        acknowledged
     };
 
     // The whole stack is killed while bookings go on, and started again.
-    {
-        let book = book_all(&stack, &token, &slots[half..half + 10], &patients);
-        acknowledged.extend(book.await);
-    }
     stack.emit("Payments", 50).await;
+    {
+        let killer = async {
+            tokio::time::sleep(Duration::from_millis(400)).await;
+            kill(stack.pid());
+        };
+        let bookings = book_all(&stack, &token, &slots[half..2 * half], &patients);
+        let ((), booked) = tokio::join!(killer, bookings);
+        assert!(booked.len() < half, "the stack was killed too late to prove anything");
+        acknowledged.extend(booked);
+    }
     stack.kill();
     drop(stack);
     let stack = Stack::start(folder.path(), &[]).await;
@@ -99,6 +105,6 @@ async fn killing_functions_and_the_stack_loses_no_booking_and_no_event() {
     let of_booking = |it: &serde_json::Value| {
         it["event"] == "Encounters" && it["recordId"].as_i64().is_some_and(|id| wanted.contains(&id))
     };
-    endpoint.wait_for(wanted.len(), Duration::from_secs(120), of_booking).await;
-    endpoint.wait_for(100, Duration::from_secs(120), |it| it["event"] == "Payments").await;
+    endpoint.wait_for(wanted.len(), Duration::from_mins(2), of_booking).await;
+    endpoint.wait_for(100, Duration::from_mins(2), |it| it["event"] == "Payments").await;
 }

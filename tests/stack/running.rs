@@ -73,7 +73,7 @@ impl Stack {
                 }
             }
             assert!(stack.process.try_wait().unwrap().is_none(), "the stack ended: {}", stack.log());
-            assert!(began.elapsed() < Duration::from_secs(60), "the stack didn't start: {}", stack.log());
+            assert!(began.elapsed() < Duration::from_mins(1), "the stack didn't start: {}", stack.log());
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
@@ -154,9 +154,13 @@ impl Stack {
         .collect()
     }
 
-    /// kill -9 of the whole stack.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Makes sure that the whole stack is gone.
     pub(crate) fn kill(&mut self) {
-        self.process.kill().unwrap();
+        let _ = self.process.kill();
         self.process.wait().unwrap();
     }
 }

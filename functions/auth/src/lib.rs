@@ -33,6 +33,7 @@ body! {
 }
 
 /// An access token for 24 hours.
+#[expect(clippy::struct_field_names, reason = "the reference's names")]
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AccessToken {

@@ -17,6 +17,7 @@ use utoipa::ToSchema;
 
 /// A prospect or patient; fields that are not set are null.
 #[derive(Debug, Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "the reference's names")]
 pub(crate) struct Prospect {
     #[serde(rename = "PatientID")]
     id: PatientId,

@@ -23,7 +23,9 @@ impl Clock {
 
 /// Random bytes for ids and secrets.
 #[derive(Clone)]
-pub struct Random(Arc<dyn Fn(&mut [u8]) + Send + Sync>);
+pub struct Random(Arc<Fill>);
+
+type Fill = dyn Fn(&mut [u8]) + Send + Sync;
 
 impl Random {
     /// The cryptographic generator of the operating system.
