@@ -244,3 +244,14 @@ async fn a_type_without_rooms_is_booked_without_one_and_the_provider_may_attend_
     .await;
     assert_eq!(conflicts(&reply), ["PATIENT_CONFLICT"]);
 }
+
+#[tokio::test]
+async fn cancelling_takes_no_fields() {
+    let office = Office::open(Engine::Sqlite).await;
+    for (body, status) in [("{\"x\":1}", 422), ("{broken", 400)] {
+        let authorization = format!("Bearer {}", office.token("all").await);
+        let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
+        let reply = office.call("POST", "/v1/DemoOffice/visits/1/cancel", &headers, Some(body)).await;
+        assert_eq!(reply.status.as_u16(), status, "{}", reply.body);
+    }
+}

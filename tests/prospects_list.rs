@@ -101,3 +101,14 @@ async fn a_malformed_query_is_400_with_every_parameter_named() {
     let reply = office.get(&format!("{PROSPECTS}?search=a+b+c+d+e+f+g+h+i")).await;
     assert_eq!(reply.wrong_fields(), ["query.search"]);
 }
+
+on_both_databases! {
+    async fn a_patient_with_a_prefix_in_several_words_is_found_once(office) {
+        let body = json!({ "FirstName": "Xavi", "LastName": "Xu", "EMail": "xx@example.com" });
+        office.post("/v1/DemoOffice/prospects", &body).await.expect(201);
+        let first = office.get("/v1/DemoOffice/prospects?search=x&limit=1").await;
+        assert_eq!(first.expect(200)["pagination"]["total"], 1);
+        let second = office.get("/v1/DemoOffice/prospects?search=x&limit=1&page=2").await;
+        assert_eq!(second.expect(200)["count"], 0);
+    }
+}

@@ -14,7 +14,7 @@ mod reply;
 mod text;
 mod values;
 
-pub use body::{Body, Query, Raw};
+pub use body::{Body, NoBody, Query, Raw};
 pub use call::Call;
 pub use caller::{Partner, RequiredScope, Tenant, scope};
 pub use edge::edge;

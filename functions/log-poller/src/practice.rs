@@ -69,9 +69,12 @@ async fn read_on(
         let Some(before) = lease.progress.clone() else { return Ok(sent) };
         let rows = read(&db, &before).await?;
         let all_read = rows.new.len() < usize::try_from(CHUNK).unwrap_or(usize::MAX);
-        let (mut after, events) = dispatch(app, &practicepass, before.clone(), &rows, now).await?;
+        let (mut after, events, refused) = dispatch(app, &practicepass, before.clone(), &rows, now).await?;
         sent += events;
-        after.forget_old_gaps(now);
+        // A late row that the queue refused lies in a gap still, however old that is.
+        if !refused {
+            after.forget_old_gaps(now);
+        }
         let stuck = after.last_log_id == before.last_log_id;
         leases.save(app, lease, after, now).await?;
         if all_read || stuck || now >= deadline {
@@ -91,16 +94,17 @@ async fn read(db: &TenantDb, progress: &LogProgress) -> tenant::Result<Rows> {
     Ok(Rows { late, new })
 }
 
-/// Sends the rows' messages. Progress goes only as far as every message of every row was accepted.
+/// Sends the rows' messages. Progress goes only as far as every message of every row was accepted; how many were, and
+/// whether any was refused.
 async fn dispatch(
     app: &App,
     practicepass: &PracticePass,
     mut progress: LogProgress,
     rows: &Rows,
     now: Timestamp,
-) -> Result<(LogProgress, usize), PracticeError> {
+) -> Result<(LogProgress, usize, bool), PracticeError> {
     if rows.late.is_empty() && rows.new.is_empty() {
-        return Ok((progress, 0));
+        return Ok((progress, 0, false));
     }
     // Read after the rows, and strongly: who signed up before a row was committed gets it.
     let subscriptions = app.control.subscriptions_of(practicepass).await?;
@@ -128,7 +132,7 @@ async fn dispatch(
             contiguous = contiguous && accepted && progress.advance(log_id, now);
         }
     }
-    Ok((progress, sent))
+    Ok((progress, sent, sent < accepted.len()))
 }
 
 /// Where a practice's first poll begins: after the newest event that was there at its first sign-up. An older position is

@@ -1,7 +1,9 @@
 //! `POST /v1/{PPass}/visits/{id}/cancel`
 
 use shared::{
-    api::{ApiError, ApiResult, Code, Message, PathId, PracticePath, Problem, Tenant, scope::Scheduling},
+    api::{
+        ApiError, ApiResult, Code, Message, NoBody, PathId, PracticePath, Problem, Tenant, scope::Scheduling,
+    },
     domain::ids::VisitId,
     in_transaction,
     tenant::{audit, log, visits},
@@ -26,6 +28,7 @@ use crate::reply::VisitBody;
 pub(crate) async fn cancel_visit(
     tenant: Tenant<Scheduling>,
     PathId(id): PathId<VisitId>,
+    _: NoBody,
 ) -> ApiResult<Message<VisitBody>> {
     let visit = in_transaction!(tenant.db, ApiError, conn => {
         let cancelled = visits::cancel(conn, id, tenant.now).await?;

@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn a_missing_binary_is_named() {
         let root = tempfile::tempdir().unwrap();
-        let missing = find(root.path(), &["auth".to_owned()], false).unwrap_err();
-        assert_eq!(missing.to_string(), "there is no binary of auth");
+        let missing = find(root.path(), &["no-such-function".to_owned()], false).unwrap_err();
+        assert_eq!(missing.to_string(), "there is no binary of no-such-function");
     }
 }

@@ -32,6 +32,26 @@ impl FromRequest<App> for Raw {
     }
 }
 
+/// No body, or an empty JSON object: for a POST that takes nothing.
+pub struct NoBody;
+
+impl FromFields for NoBody {
+    const NAMES: &'static [&'static str] = &[];
+
+    fn from_fields(_: &mut Fields<'_>) -> Option<Self> {
+        Some(Self)
+    }
+}
+
+impl FromRequest<App> for NoBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        let Raw(bytes) = Raw::from_request(request, app).await?;
+        if bytes.trim_ascii().is_empty() { Ok(Self) } else { parse(&bytes) }
+    }
+}
+
 impl<T: FromFields> FromRequest<App> for Body<T> {
     type Rejection = ApiError;
 

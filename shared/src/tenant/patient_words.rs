@@ -43,7 +43,8 @@ pub(super) fn matching(terms: &[Term]) -> (String, Vec<String>) {
                     format!("select patient_id from ({}) all_of", ranges.join(" intersect "))
                 })
                 .collect();
-            format!("select patient_id from ({}) any_of", alternatives.join(" union "))
+            // A patient may have the prefix in several words.
+            format!("select distinct patient_id from ({}) any_of", alternatives.join(" union "))
         })
         .collect();
     (selects.join(" intersect "), values)
