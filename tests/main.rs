@@ -16,6 +16,7 @@ mod pipeline;
 mod prospects_change;
 mod prospects_create;
 mod prospects_list;
+mod prospects_search_plan;
 mod tags;
 mod token;
 mod webhooks;

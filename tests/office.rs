@@ -3,6 +3,7 @@
 mod control;
 mod database;
 mod fixture;
+pub(crate) mod plan;
 mod queue;
 mod receiver;
 mod request;

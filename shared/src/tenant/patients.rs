@@ -221,12 +221,38 @@ pub async fn touch(conn: &mut Conn, id: PatientId, now: Timestamp) -> Result<()>
     Ok(())
 }
 
+/// What [`count`] and [`page`] ask the database. The texts are constants and placeholders only.
+pub struct Statements {
+    pub count: String,
+    /// Its last two placeholders are limit and offset.
+    pub page: String,
+    /// Of the first placeholders of both.
+    pub values: Vec<String>,
+}
+
+impl Filter {
+    pub fn statements(&self) -> Statements {
+        let (ids, values) = filtered(self);
+        let columns = columns!()
+            .replace("pt_img", "case when pt_img like 'data:%' then 'data:' else pt_img end as pt_img");
+        let (limit_at, offset_at) = (values.len() + 1, values.len() + 2);
+        Statements {
+            count: format!("select count(*) from ({ids}) filtered"),
+            page: format!(
+                "select patient_id, {columns}, created_at, updated_at from patients
+                 where patient_id in ({ids} order by patient_id limit ${limit_at} offset ${offset_at})
+                 order by patient_id",
+            ),
+            values,
+        }
+    }
+}
+
 /// How many patients the filter leaves.
 pub async fn count(conn: &mut Conn, filter: &Filter) -> Result<i64> {
-    let (ids, values) = filtered(filter);
-    let statement = format!("select count(*) from ({ids}) filtered");
+    let Statements { count, values, .. } = filter.statements();
     Ok(on!(conn, c => {
-        let query = sqlx::query_scalar(AssertSqlSafe(statement));
+        let query = sqlx::query_scalar(AssertSqlSafe(count));
         values.iter().fold(query, sqlx::query::QueryScalar::bind).fetch_one(c).await
     })?)
 }
@@ -234,17 +260,9 @@ pub async fn count(conn: &mut Conn, filter: &Filter) -> Result<i64> {
 /// Up to `limit` patients after the first `offset`, lowest id first. An image that is part of the record is only told
 /// of: `pt_img` is then `data:`, so that a page can't outgrow what Lambda may answer.
 pub async fn page(conn: &mut Conn, filter: &Filter, limit: i64, offset: i64) -> Result<Vec<Patient>> {
-    let (ids, values) = filtered(filter);
-    let columns =
-        columns!().replace("pt_img", "case when pt_img like 'data:%' then 'data:' else pt_img end as pt_img");
-    let (limit_at, offset_at) = (values.len() + 1, values.len() + 2);
-    let statement = format!(
-        "select patient_id, {columns}, created_at, updated_at from patients
-         where patient_id in ({ids} order by patient_id limit ${limit_at} offset ${offset_at})
-         order by patient_id",
-    );
+    let Statements { page, values, .. } = filter.statements();
     Ok(on!(conn, c => {
-        let query = sqlx::query_as(AssertSqlSafe(statement));
+        let query = sqlx::query_as(AssertSqlSafe(page));
         let query = values.iter().fold(query, sqlx::query::QueryAs::bind);
         query.bind(limit).bind(offset).fetch_all(c).await
     })?)
