@@ -3,12 +3,14 @@
 use serde_json::{Value, json};
 use shared::domain::Scope;
 
-use crate::office::{Engine, Office, Reply, all_routes};
+use crate::office::{ADMIN_SECRET, Engine, Office, Reply, all_routes};
 
 struct Route {
     method: String,
     path: String,
     open: bool,
+    /// Only administrators may call it.
+    admin: bool,
 }
 
 impl Route {
@@ -34,7 +36,8 @@ fn routes() -> Vec<Route> {
     for (path, item) in description["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             let open = operation["security"] == json!([{}]);
-            routes.push(Route { method: method.to_uppercase(), path: path.clone(), open });
+            let admin = operation["security"].to_string().contains("adminSecret");
+            routes.push(Route { method: method.to_uppercase(), path: path.clone(), open, admin });
         }
     }
     assert!(routes.len() > 30);
@@ -54,7 +57,7 @@ fn without_ids(reply: &Reply) -> Value {
 async fn every_route_but_the_open_ones_needs_a_token_of_ours() {
     let office = Office::open(Engine::Sqlite).await;
     let forged = office.token("all").await.replace('.', "x.");
-    for route in routes().iter().filter(|it| !it.open) {
+    for route in routes().iter().filter(|it| !it.open && !it.admin) {
         let path = route.filled("DemoOffice", "1");
         office.call(&route.method, &path, &[], None).await.expect_problem(401, "UNAUTHENTICATED");
         for token in ["", "x", "a.b.c", &forged] {
@@ -65,6 +68,32 @@ async fn every_route_but_the_open_ones_needs_a_token_of_ours() {
     }
     let open: Vec<String> = routes().into_iter().filter(|it| it.open).map(|it| it.path).collect();
     assert_eq!(open, ["/v1/health", "/v1/openapi.json", "/v1/{PPass}/auth/token"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_administrators_route_needs_the_admin_secret_and_nothing_else_opens_it() {
+    let office = Office::open(Engine::Sqlite).await;
+    let bearer = format!("Bearer {}", office.token("all").await);
+    let admin_routes: Vec<Route> =
+        routes().into_iter().filter(|it| it.path.starts_with("/v1/admin/")).collect();
+    assert!(!admin_routes.is_empty());
+    for route in admin_routes {
+        let path = route.filled("DemoOffice", "1");
+        let as_bearer = format!("Bearer {ADMIN_SECRET}");
+        let headers: [&[(&str, &str)]; 6] = [
+            &[],
+            &[("authorization", &bearer)],
+            &[("authorization", &as_bearer)],
+            &[("x-admin-secret", "")],
+            &[("x-admin-secret", &ADMIN_SECRET[1..])],
+            &[("x-admin-secret", office.api_key("all"))],
+        ];
+        for wrong in headers {
+            let reply = office.call(&route.method, &path, wrong, None).await;
+            reply.expect_problem(401, "INVALID_ADMIN_SECRET");
+            assert_eq!(reply.header("www-authenticate"), "AdminSecret", "{path}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,6 +1,7 @@
 //! The API in process: every function's routes behind the real edge, on both databases.
 
 mod access;
+mod admin;
 mod architecture;
 mod availability;
 mod availability_agreement;

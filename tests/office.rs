@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use jiff::Timestamp;
+use serde_json::json;
 use shared::{
     api::edge,
     app::{App, CallLog, Clock, KeyCache, Parts, Random, RateLimits},
@@ -35,6 +36,11 @@ use resolver::Names;
 /// Monday 8 o'clock in New York, the day after clocks went forward.
 pub(crate) const NOW: &str = "2026-03-09T12:00:00Z";
 
+/// Accepted as `X-Admin-Secret`.
+pub(crate) const ADMIN_SECRET: &str = "admin-secret-of-the-tests-0123456789";
+/// Also accepted: its change is being rolled out.
+pub(crate) const OLD_ADMIN_SECRET: &str = "old-admin-secret-of-the-tests-01234";
+
 /// `DemoOffice` (`America/New_York`) and `OtherOffice` (`Europe/Berlin`), a partner and a key of all scopes for each.
 pub(crate) struct Office {
     pub(crate) app: App,
@@ -51,6 +57,7 @@ pub(crate) struct Office {
 /// Every function's routes, as template.yaml spreads them over functions.
 pub(crate) fn all_routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
+        .merge(::admin::routes())
         .merge(::auth::routes())
         .merge(::availability::routes())
         .merge(::me::routes())
@@ -81,6 +88,7 @@ impl Office {
             events_queue_url: None,
             token_keys: Some(SecretRef::from("env:OFFICE_TOKEN_KEYS".to_owned())),
             token_issuer: "tests".into(),
+            admin_secrets: Some(SecretRef::from("env:OFFICE_ADMIN_SECRETS".to_owned())),
             webhook_allow_loopback: true,
             poll_interval: std::time::Duration::from_millis(50),
         };
@@ -93,6 +101,10 @@ impl Office {
             hooks: egress::Client::new(Guard::new(Arc::new(Names), Reach::InternetAndLoopback)),
             secrets: Secrets::fixed([
                 ("OFFICE_TOKEN_KEYS", r#"{"active":"k1","k1":"0123456789abcdef0123456789abcdef"}"#),
+                (
+                    "OFFICE_ADMIN_SECRETS",
+                    &json!({ "current": ADMIN_SECRET, "previous": OLD_ADMIN_SECRET }).to_string(),
+                ),
                 ("DSN_DEMOOFFICE", &db.dsn),
                 ("DSN_OTHEROFFICE", &other_db.dsn),
             ]),

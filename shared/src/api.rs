@@ -1,5 +1,6 @@
 //! The HTTP edge: what handlers take in and give back.
 
+mod admin;
 mod body;
 mod call;
 mod caller;
@@ -14,6 +15,7 @@ mod reply;
 mod text;
 mod values;
 
+pub use admin::{Admin, Change};
 pub use body::{Body, NoBody, Query, Raw};
 pub use call::Call;
 pub use caller::{Partner, RequiredScope, Tenant, scope};
@@ -22,9 +24,9 @@ pub use error::{ApiError, Code, FieldError, Problem};
 pub use fields::{FieldProblem, FieldValue, Fields, FromField, FromFields, Patch, Source};
 pub use idempotency::{Answer, IdempotencyKey, KEPT, Once};
 pub use openapi::describe;
-pub use paging::{Limit, PageNumber, Pagination, Paging};
+pub use paging::{CursorPagination, CursorParam, Limit, PageNumber, Pagination, Paging};
 pub use path::{PathId, PathPair, PracticePath};
-pub use reply::{Data, List, Message, Page};
+pub use reply::{CursorPage, Data, List, Message, Page};
 pub use text::{check_text, check_text_lines};
 pub use values::integer_between;
 

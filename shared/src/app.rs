@@ -8,7 +8,7 @@ mod rate_limit;
 use std::{ops::Deref, sync::Arc};
 
 use crate::{
-    auth::{PracticeGrant, token::TokenRing},
+    auth::{AdminSecrets, AdminSecretsError, PracticeGrant, token::TokenRing},
     config::Config,
     control::{self, Queue, Secrets, Store},
     egress::{self, Guard, Reach, SystemResolver},
@@ -54,6 +54,8 @@ pub enum Error {
     Control(#[from] control::Error),
     #[error(transparent)]
     Tenant(#[from] tenant::Error),
+    #[error("the admin secrets are unusable")]
+    AdminSecrets(#[from] AdminSecretsError),
     #[error("the token keys are unusable")]
     TokenKeys(#[from] crate::auth::token::RingError),
 }
@@ -88,6 +90,17 @@ impl App {
             self.config.token_keys.as_ref().ok_or(control::Error::NotConfigured("TOKEN_KEYS_SECRET"))?;
         let text = self.secrets.get(secret, self.clock.now()).await?;
         Ok(TokenRing::from_secret(&text, &self.config.token_issuer)?)
+    }
+
+    /// What `X-Admin-Secret` may be.
+    ///
+    /// # Errors
+    /// Also when no secret is configured or one is too short: then nobody is an administrator.
+    pub async fn admin_secrets(&self) -> Result<AdminSecrets, Error> {
+        let missing = control::Error::NotConfigured("ADMIN_SECRETS_SECRET");
+        let secret = self.config.admin_secrets.as_ref().ok_or(missing)?;
+        let text = self.secrets.get(secret, self.clock.now()).await?;
+        Ok(AdminSecrets::from_secret(&text)?)
     }
 
     /// The database of the practice that `grant` opens.

@@ -1,11 +1,13 @@
 //! API keys, tokens and what they permit. No I/O: the records it judges are handed in.
 
+pub mod admin_secret;
 pub mod api_key;
 pub mod grant;
 pub mod secret_ref;
 pub mod token;
 pub mod webhook_signature;
 
+pub use admin_secret::{AdminSecret, AdminSecrets, AdminSecretsError};
 pub use grant::{Caller, Denied, KeyRecord, KeyStatus, PracticeGrant};
 
 /// Compares without telling by its time where two secrets differ.

@@ -14,6 +14,8 @@ pub struct Config {
     pub token_keys: Option<SecretRef>,
     /// `TOKEN_ISSUER`, default `officepro-partner-api`: issuer and audience of tokens.
     pub token_issuer: String,
+    /// `ADMIN_SECRETS_SECRET`: secret reference of the administrators' secrets.
+    pub admin_secrets: Option<SecretRef>,
     /// `WEBHOOK_ALLOW_LOOPBACK`, default false: whether hook URLs may be http and on loopback.
     pub webhook_allow_loopback: bool,
     /// `POLL_INTERVAL_MS`, default 2000: milliseconds between two polls of a practice's log.
@@ -32,6 +34,7 @@ impl Config {
             },
             events_queue_url: variable("EVENTS_QUEUE_URL"),
             token_keys: variable("TOKEN_KEYS_SECRET").map(SecretRef::from),
+            admin_secrets: variable("ADMIN_SECRETS_SECRET").map(SecretRef::from),
             token_issuer: variable("TOKEN_ISSUER").unwrap_or_else(|| "officepro-partner-api".to_owned()),
             poll_interval: variable("POLL_INTERVAL_MS")
                 .and_then(|text| text.parse().ok())

@@ -2,6 +2,7 @@
 
 pub mod activity;
 pub mod api_keys;
+pub mod audit;
 mod aws;
 pub mod deliveries;
 pub mod dispatch;
@@ -10,6 +11,7 @@ pub mod idempotency;
 pub mod ids;
 mod instant;
 pub mod ledger;
+mod listing;
 pub mod partners;
 pub mod practices;
 pub mod queue;
@@ -18,6 +20,7 @@ mod store;
 pub mod subscriptions;
 
 pub use error::{Error, Result};
+pub use listing::{Cursor, Slice};
 pub use queue::Queue;
 pub use secrets::Secrets;
 pub use store::{Store, Table, TableNames};

@@ -88,6 +88,12 @@ impl Office {
         self.call(method, path, &headers, body.map(Value::to_string).as_deref()).await
     }
 
+    /// A call with the admin secret and perhaps a JSON body.
+    pub(crate) async fn admin(&self, method: &str, path: &str, body: Option<&Value>) -> Reply {
+        let headers = [("x-admin-secret", super::ADMIN_SECRET), ("content-type", "application/json")];
+        self.call(method, path, &headers, body.map(Value::to_string).as_deref()).await
+    }
+
     /// A GET with the key of all scopes.
     pub(crate) async fn get(&self, path: &str) -> Reply {
         self.send(&self.token("all").await, "GET", path, None).await

@@ -8,7 +8,7 @@ use std::{
 use axum::{extract::FromRequestParts, http::request::Parts};
 use jiff::Timestamp;
 
-use super::ApiError;
+use super::{ApiError, admin::AdminUse};
 use crate::{
     app::{App, Rate},
     auth::Caller,
@@ -24,6 +24,7 @@ pub(super) struct Inner {
     pub(super) address: Option<IpAddr>,
     pub(super) caller: OnceLock<Caller>,
     pub(super) rate: OnceLock<Rate>,
+    pub(super) admin: OnceLock<AdminUse>,
 }
 
 impl Call {

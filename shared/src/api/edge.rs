@@ -17,7 +17,7 @@ use axum::{
 use futures::FutureExt;
 use lambda_http::request::RequestContext;
 
-use super::{ApiError, Call, Code, Problem, call::Inner, error::Details};
+use super::{ApiError, Call, Code, Problem, admin::audit_answer, call::Inner, error::Details};
 use crate::{
     app::{App, Rate},
     control::activity::CallRecord,
@@ -45,6 +45,7 @@ async fn pass(State(app): State<App>, mut request: Request, next: Next) -> Respo
         address: address(&request),
         caller: OnceLock::new(),
         rate: OnceLock::new(),
+        admin: OnceLock::new(),
     }));
     let method = request.method().to_string();
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
@@ -54,6 +55,9 @@ async fn pass(State(app): State<App>, mut request: Request, next: Next) -> Respo
         .catch_unwind()
         .await
         .unwrap_or_else(|_| ApiError::internal(&std::io::Error::other("a handler panicked")).into_response());
+    if let Some(error) = audit_answer(&app, &call, &method, &route, response.status().as_u16()).await {
+        response = error.into_response();
+    }
     if let Some(details) = response.extensions_mut().remove::<Details>() {
         problem(&mut response, details, &call);
     }
@@ -110,6 +114,7 @@ fn problem(response: &mut Response, details: Details, call: &Call) {
     let challenge = match details.scope {
         Some(scope) => Some(format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\"")),
         None if code == Code::Unauthenticated => Some("Bearer error=\"invalid_token\"".to_owned()),
+        None if code == Code::InvalidAdminSecret => Some("AdminSecret".to_owned()),
         None if code == Code::InvalidApiKey => Some("Bearer".to_owned()),
         None => None,
     };
@@ -147,7 +152,9 @@ fn record(app: &App, call: &Call, method: String, endpoint: String, status: u16,
         partner: caller.map(|it| it.partner.clone()),
         partner_id: caller.map(|it| it.partner_id.to_string()),
         key_id: caller.map(|it| it.key_id.to_string()),
-        key_name: caller.map(|it| it.key_name.clone()),
+        key_name: caller
+            .map(|it| it.key_name.clone())
+            .or_else(|| call.0.admin.get().map(|_| "admin".to_owned())),
         practicepass: caller.map(|it| it.practicepass.to_string()),
         ip: call.address().map(|it| it.to_string()),
         request_id: call.request_id().to_owned(),

@@ -50,6 +50,7 @@ codes! {
     InvalidQuery "INVALID_QUERY" BAD_REQUEST "The query is malformed";
     InvalidHeader "INVALID_HEADER" BAD_REQUEST "A header is malformed";
     Unauthenticated "UNAUTHENTICATED" UNAUTHORIZED "A valid bearer token is required";
+    InvalidAdminSecret "INVALID_ADMIN_SECRET" UNAUTHORIZED "A valid admin secret is required";
     InvalidApiKey "INVALID_API_KEY" UNAUTHORIZED "The API key is not valid";
     InsufficientScope "INSUFFICIENT_SCOPE" FORBIDDEN "The key lacks a scope";
     NotFound "NOT_FOUND" NOT_FOUND "Not found";
@@ -260,6 +261,7 @@ impl From<app::Error> for ApiError {
             app::Error::Control(error) => error.into(),
             app::Error::Tenant(error) => error.into(),
             app::Error::TokenKeys(error) => Self::internal(&error),
+            app::Error::AdminSecrets(error) => Self::internal(&error),
         }
     }
 }

@@ -5,13 +5,14 @@ use utoipa::{
     openapi::{
         Components, ContentBuilder, Info, License, OpenApi, OpenApiVersion, Ref, RefOr, ResponseBuilder,
         path::Operation,
-        security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
+        security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
     },
 };
 
 use super::{FieldError, Problem, error::Code};
 
 const TOKEN: &str = "accessToken";
+const ADMIN_SECRET: &str = "adminSecret";
 
 /// Completes the description of the routes: title, security, and the problem that any operation may answer.
 pub fn describe(mut openapi: OpenApi) -> OpenApi {
@@ -23,9 +24,11 @@ pub fn describe(mut openapi: OpenApi) -> OpenApi {
             .to_owned(),
     );
     let components = openapi.components.get_or_insert_with(Components::default);
-    components
-        .security_schemes
-        .insert(TOKEN.to_owned(), RefOr::T(SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer))));
+    let schemes = [
+        (TOKEN, SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer))),
+        (ADMIN_SECRET, SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-Admin-Secret")))),
+    ];
+    components.security_schemes.extend(schemes.map(|(name, scheme)| (name.to_owned(), RefOr::T(scheme))));
     let mut schemas: Vec<(String, RefOr<_>)> = vec![
         (Problem::name().into_owned(), Problem::schema()),
         (FieldError::name().into_owned(), FieldError::schema()),
@@ -33,18 +36,19 @@ pub fn describe(mut openapi: OpenApi) -> OpenApi {
     ];
     Problem::schemas(&mut schemas);
     components.schemas.extend(schemas);
-    for item in openapi.paths.paths.values_mut() {
+    for (path, item) in &mut openapi.paths.paths {
+        let credential = if path.starts_with("/v1/admin/") { ADMIN_SECRET } else { TOKEN };
         let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
         for operation in operations.into_iter().filter_map(Option::as_mut) {
-            complete(operation);
+            complete(operation, credential);
         }
     }
     openapi
 }
 
-fn complete(operation: &mut Operation) {
+fn complete(operation: &mut Operation, credential: &str) {
     let no_scopes: [&str; 0] = [];
-    operation.security.get_or_insert_with(|| vec![SecurityRequirement::new(TOKEN, no_scopes)]);
+    operation.security.get_or_insert_with(|| vec![SecurityRequirement::new(credential, no_scopes)]);
     let schema = Ref::from_schema_name(Problem::name());
     let problem = ResponseBuilder::new()
         .description("Any other failure")

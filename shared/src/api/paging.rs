@@ -4,6 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{FieldProblem, FieldValue, Source, values::integer_between};
+use crate::control::Cursor;
 
 /// Which page, the first is 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ToSchema)]
@@ -14,6 +15,17 @@ pub struct PageNumber(pub i64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ToSchema)]
 #[schema(value_type = i64, minimum = 1, maximum = 100, default = 25)]
 pub struct Limit(pub i64);
+
+impl Limit {
+    /// How many items were asked for.
+    pub fn or_default(limit: Option<Self>) -> Self {
+        limit.unwrap_or(Self(25))
+    }
+
+    pub fn items(self) -> usize {
+        usize::try_from(self.0).unwrap_or_default()
+    }
+}
 
 impl FieldValue for PageNumber {
     fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
@@ -36,7 +48,7 @@ pub struct Paging {
 
 impl Paging {
     pub fn new(page: Option<PageNumber>, limit: Option<Limit>) -> Self {
-        Self { page: page.map_or(1, |it| it.0), limit: limit.map_or(25, |it| it.0) }
+        Self { page: page.map_or(1, |it| it.0), limit: Limit::or_default(limit).0 }
     }
 
     /// Rows before the page.
@@ -58,4 +70,26 @@ pub struct Pagination {
     /// Items on all pages.
     pub total: i64,
     pub has_more: bool,
+}
+
+/// `nextCursor` of the page before.
+#[derive(Clone, Debug, ToSchema)]
+#[schema(value_type = String, max_length = 2000)]
+pub struct CursorParam(pub Cursor);
+
+impl FieldValue for CursorParam {
+    fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
+        let cursor = Cursor::parse(source.text()?);
+        cursor.map(Self).ok_or_else(|| FieldProblem::invalid("must be a 'nextCursor' of this list"))
+    }
+}
+
+/// Where a page of a growing list stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CursorPagination {
+    pub limit: i64,
+    pub has_more: bool,
+    /// Asks for the next page; null on the last one.
+    pub next_cursor: Option<String>,
 }

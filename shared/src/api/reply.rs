@@ -7,7 +7,8 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Pagination;
+use super::{CursorPagination, Limit, Pagination};
+use crate::control::Slice;
 
 /// `{"data": …}`
 #[derive(Debug, Serialize, ToSchema)]
@@ -28,6 +29,29 @@ pub struct Page<T> {
     pub data: Vec<T>,
     pub count: usize,
     pub pagination: Pagination,
+}
+
+/// `{"data": […], "count": n, "pagination": {…}}` of a list that grows while it is read; `count` is the page's.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CursorPage<T> {
+    pub data: Vec<T>,
+    pub count: usize,
+    pub pagination: CursorPagination,
+}
+
+impl<T> CursorPage<T> {
+    /// The part of a list, each item as it is shown.
+    pub fn new<U: Into<T>>(slice: Slice<U>, limit: Limit) -> Self {
+        Self {
+            count: slice.items.len(),
+            data: slice.items.into_iter().map(U::into).collect(),
+            pagination: CursorPagination {
+                limit: limit.0,
+                has_more: slice.next.is_some(),
+                next_cursor: slice.next.map(|cursor| cursor.to_text()),
+            },
+        }
+    }
 }
 
 /// `{"message": "…", "data": {…}}`
@@ -54,4 +78,4 @@ macro_rules! json_replies {
     )+};
 }
 
-json_replies! { Data List Page Message }
+json_replies! { Data List Page CursorPage Message }

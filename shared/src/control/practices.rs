@@ -1,11 +1,11 @@
 //! The practice registry: which practices there are and where their databases lie.
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Error, Result, Store, Table,
-    store::{SERVICE, from_items, key, to_item},
+    Result, Store, Table,
+    listing::Listing,
+    store::{key, to_item},
 };
 use crate::{auth::secret_ref::SecretRef, domain::PracticePass};
 
@@ -42,25 +42,6 @@ impl Store {
 
     /// All practices, ordered by PPass.
     pub async fn practices(&self) -> Result<Vec<Practice>> {
-        let mut practices = Vec::new();
-        let mut start = None;
-        loop {
-            let page = self
-                .client()
-                .query()
-                .table_name(self.name(Table::Control)?)
-                .index_name("gsi1")
-                .key_condition_expression("gsi1pk = :pk")
-                .expression_attribute_values(":pk", AttributeValue::S("PRACTICES".to_owned()))
-                .set_exclusive_start_key(start)
-                .send()
-                .await
-                .map_err(|error| Error::from_sdk(SERVICE, &error))?;
-            practices.extend(from_items::<Practice>(page.items)?);
-            start = page.last_evaluated_key;
-            if start.is_none() {
-                return Ok(practices);
-            }
-        }
+        self.list_all(Listing::of_index("PRACTICES")).await
     }
 }

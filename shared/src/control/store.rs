@@ -17,7 +17,7 @@ pub(super) type Item = HashMap<String, AttributeValue>;
 /// The tables, by what they are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Table {
-    /// Partners, API keys, practices, subscriptions, dispatch states, id counters. Key `pk`, `sk`; index `gsi1`.
+    /// Partners, API keys, practices, subscriptions, dispatch states, id counters, the audit log. Key `pk`, `sk`; index `gsi1`.
     Control,
     /// Webhook deliveries. Key `pk`; indexes `byId`, `bySubscription`, `feed`, `due`.
     Deliveries,
@@ -122,7 +122,10 @@ impl Store {
     }
 
     /// All or none of the writes.
-    pub(super) async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<()> {
+    ///
+    /// # Errors
+    /// [`Error::ConditionFailed`] when a condition of one of them fails.
+    pub async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<()> {
         self.client()
             .transact_write_items()
             .set_transact_items(Some(writes))

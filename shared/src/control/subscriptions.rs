@@ -7,7 +7,8 @@ use utoipa::ToSchema;
 
 use super::{
     Error, Result, Store, Table,
-    store::{Item, SERVICE, from_item, from_items, key, to_item},
+    listing::Listing,
+    store::{Item, SERVICE, from_items, key, to_item},
 };
 use crate::{
     auth::webhook_signature::SigningSecret,
@@ -148,31 +149,10 @@ impl Store {
         struct Row {
             practicepass: PracticePass,
         }
-        let mut practices: Vec<PracticePass> = Vec::new();
-        let mut start = None;
-        loop {
-            let page = self
-                .client()
-                .query()
-                .table_name(self.name(Table::Control)?)
-                .index_name("gsi1")
-                .key_condition_expression("gsi1pk = :pk")
-                .expression_attribute_values(":pk", AttributeValue::S(ACTIVE.to_owned()))
-                .set_exclusive_start_key(start)
-                .send()
-                .await
-                .map_err(|error| Error::from_sdk(SERVICE, &error))?;
-            for item in page.items.unwrap_or_default() {
-                let row: Row = from_item(item)?;
-                if practices.last() != Some(&row.practicepass) {
-                    practices.push(row.practicepass);
-                }
-            }
-            start = page.last_evaluated_key;
-            if start.is_none() {
-                return Ok(practices);
-            }
-        }
+        let rows: Vec<Row> = self.list_all(Listing::of_index(ACTIVE)).await?;
+        let mut practices: Vec<PracticePass> = rows.into_iter().map(|row| row.practicepass).collect();
+        practices.dedup();
+        Ok(practices)
     }
 
     /// Writes a new subscription (version 1) or one over that of the version before, with `and` in one transaction.

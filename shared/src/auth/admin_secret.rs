@@ -1,0 +1,105 @@
+//! The administrators' secret: the current one and, while a change is rolled out, the one before it.
+
+use serde::{Deserialize, Serialize};
+
+use super::equal_in_constant_time;
+
+/// As Secrets Manager generates it for the template: anything much shorter could be guessed.
+const MIN_LENGTH: usize = 32;
+const MAX_LENGTH: usize = 512;
+
+/// Which of the accepted secrets was shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AdminSecret {
+    Current,
+    /// Still accepted; when the audit log shows no more of it, it can go.
+    Previous,
+}
+
+/// What `X-Admin-Secret` may be.
+pub struct AdminSecrets {
+    current: String,
+    previous: Option<String>,
+}
+
+impl std::fmt::Debug for AdminSecrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AdminSecrets").finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum AdminSecretsError {
+    #[error(
+        "the admin secrets are not JSON of the form {{\"current\":\"<secret>\",\"previous\":\"<secret>\"}}"
+    )]
+    Malformed,
+    #[error("an admin secret has less than 32 or more than 512 characters")]
+    Weak,
+}
+
+impl AdminSecrets {
+    /// Reads `{"current":"<secret>","previous":"<secret>"}`, the second optional. Fails closed: one secret that is weak
+    /// spoils both.
+    pub fn from_secret(text: &str) -> Result<Self, AdminSecretsError> {
+        #[derive(Deserialize)]
+        struct Stored {
+            current: String,
+            previous: Option<String>,
+        }
+        let stored: Stored = serde_json::from_str(text).map_err(|_| AdminSecretsError::Malformed)?;
+        let strong = |secret: &String| (MIN_LENGTH..=MAX_LENGTH).contains(&secret.len());
+        if !strong(&stored.current) || !stored.previous.iter().all(strong) {
+            return Err(AdminSecretsError::Weak);
+        }
+        Ok(Self { current: stored.current, previous: stored.previous })
+    }
+
+    /// Which secret this is, if any; the time it takes tells nothing.
+    pub fn recognise(&self, offered: &str) -> Option<AdminSecret> {
+        let same = |secret: &str| equal_in_constant_time(offered.as_bytes(), secret.as_bytes());
+        let current = same(&self.current);
+        let previous = self.previous.as_deref().is_some_and(same);
+        match (current, previous) {
+            (true, _) => Some(AdminSecret::Current),
+            (false, true) => Some(AdminSecret::Previous),
+            (false, false) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: &str = "0123456789abcdef0123456789abcdef";
+    const TWO: &str = "fedcba9876543210fedcba9876543210";
+
+    #[test]
+    fn both_secrets_open_while_a_change_is_rolled_out() {
+        let both = format!(r#"{{"current":"{ONE}","previous":"{TWO}"}}"#);
+        let secrets = AdminSecrets::from_secret(&both).unwrap();
+        assert_eq!(secrets.recognise(ONE), Some(AdminSecret::Current));
+        assert_eq!(secrets.recognise(TWO), Some(AdminSecret::Previous));
+        for wrong in ["", " ", &ONE[1..], &format!("{ONE} ")] {
+            assert_eq!(secrets.recognise(wrong), None);
+        }
+        let one = AdminSecrets::from_secret(&format!(r#"{{"current":"{ONE}"}}"#)).unwrap();
+        assert_eq!(one.recognise(TWO), None);
+    }
+
+    #[test]
+    fn a_short_empty_or_missing_secret_opens_nothing() {
+        for bad in [
+            "",
+            "{}",
+            r#""text""#,
+            r#"{"current":""}"#,
+            r#"{"current":"short"}"#,
+            &format!(r#"{{"current":"{ONE}","previous":""}}"#),
+        ] {
+            assert!(AdminSecrets::from_secret(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! What administrators did, kept for good: items are only ever added.
+
+use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Cursor, Error, Result, Slice, Store, Table, instant,
+    listing::Listing,
+    store::{Item, to_item},
+};
+
+/// All lie in one partition: administrators are people, and their pages are read newest first across all time.
+const PARTITION: &str = "AUDIT";
+
+/// One act of an administrator. Table Control, `AUDIT` / time, id.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditRecord {
+    /// Made by chance, so that no caller can choose which record its own would meet.
+    pub id: String,
+    #[serde(with = "instant")]
+    pub time: Timestamp,
+    /// A change, e.g. `keys.rotate`; otherwise the method and route template that were called.
+    pub action: String,
+    /// The id of what was changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// The names of the fields that were changed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<String>,
+    /// What was shown: `current`, `previous` (admin secrets), `session` or `claim` (a claim link).
+    pub credential: String,
+    /// The answer's status; absent for a change, which was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ip: Option<String>,
+    pub request_id: String,
+}
+
+impl AuditRecord {
+    fn item(&self) -> Result<Item> {
+        let place =
+            [("pk", PARTITION.to_owned()), ("sk", format!("{}#{}", instant::text(self.time), self.id))];
+        to_item(self, &place)
+    }
+}
+
+impl Store {
+    /// The write that adds a record, for the transaction of what it tells of.
+    pub fn audit(&self, record: &AuditRecord) -> Result<TransactWriteItem> {
+        let put = Put::builder()
+            .table_name(self.name(Table::Control)?)
+            .set_item(Some(record.item()?))
+            .condition_expression("attribute_not_exists(pk)")
+            .build()
+            .map_err(|error| Error::Malformed(error.to_string()))?;
+        Ok(TransactWriteItem::builder().put(put).build())
+    }
+
+    /// Adds a record of what changed nothing.
+    pub async fn record_audit(&self, record: &AuditRecord) -> Result<()> {
+        self.put_new(Table::Control, record.item()?).await
+    }
+
+    /// The records, the newest first.
+    pub async fn audit_log(&self, limit: usize, after: Option<&Cursor>) -> Result<Slice<AuditRecord>> {
+        self.list(Listing::of_partition(Table::Control, PARTITION).newest_first(), limit, after, |_| true)
+            .await
+    }
+}

@@ -1,0 +1,143 @@
+//! Lists: always a query of one partition, of a table or of an index.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::de::DeserializeOwned;
+
+use super::{
+    Error, Result, Store, Table,
+    store::{Item, SERVICE, from_item},
+};
+
+/// Where a list goes on: after the item with this sort key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor(String);
+
+impl Cursor {
+    /// As text that a URL may hold.
+    pub fn to_text(&self) -> String {
+        URL_SAFE_NO_PAD.encode(&self.0)
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        let key = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
+        (1..=1024).contains(&key.len()).then_some(Self(key))
+    }
+}
+
+/// A part of a list.
+#[derive(Clone, Debug)]
+pub struct Slice<T> {
+    pub items: Vec<T>,
+    /// `None` at the end of the list.
+    pub next: Option<Cursor>,
+}
+
+/// Which list, and from which end.
+pub(super) struct Listing<'a> {
+    table: Table,
+    index: Option<&'static str>,
+    /// The names of the partition key and of the sort key.
+    keys: (&'static str, &'static str),
+    partition: &'a str,
+    ascending: bool,
+}
+
+impl<'a> Listing<'a> {
+    /// A partition of the table itself, read strongly.
+    pub(super) fn of_partition(table: Table, partition: &'a str) -> Self {
+        Self { table, index: None, keys: ("pk", "sk"), partition, ascending: true }
+    }
+
+    /// A partition of the control table's index; what was just written may be seen a moment later.
+    pub(super) fn of_index(partition: &'a str) -> Self {
+        let keys = ("gsi1pk", "gsi1sk");
+        Self { table: Table::Control, index: Some("gsi1"), keys, partition, ascending: true }
+    }
+
+    pub(super) fn newest_first(self) -> Self {
+        Self { ascending: false, ..self }
+    }
+}
+
+impl Store {
+    /// Up to `limit` items that `wanted` keeps.
+    pub(super) async fn list<T: DeserializeOwned>(
+        &self,
+        listing: Listing<'_>,
+        limit: usize,
+        after: Option<&Cursor>,
+        wanted: impl Fn(&T) -> bool,
+    ) -> Result<Slice<T>> {
+        let mut found: Vec<(T, Cursor)> = Vec::new();
+        let mut start = None;
+        loop {
+            let (items, end) = self.page(&listing, after, limit + 1, start).await?;
+            for item in items {
+                let key = item.get(listing.keys.1).and_then(|it| it.as_s().ok()).cloned();
+                let cursor =
+                    Cursor(key.ok_or_else(|| Error::Malformed("an item without a sort key".into()))?);
+                let entity: T = from_item(item)?;
+                if wanted(&entity) {
+                    found.push((entity, cursor));
+                }
+            }
+            start = end;
+            if found.len() > limit || start.is_none() {
+                break;
+            }
+        }
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let next = found.last().filter(|_| more).map(|(_, cursor)| cursor.clone());
+        Ok(Slice { items: found.into_iter().map(|(entity, _)| entity).collect(), next })
+    }
+
+    /// All items of a list that is short by its nature.
+    pub(super) async fn list_all<T: DeserializeOwned>(&self, listing: Listing<'_>) -> Result<Vec<T>> {
+        let mut all = Vec::new();
+        let mut start = None;
+        loop {
+            let (items, end) = self.page(&listing, None, 1000, start).await?;
+            all.extend(items.into_iter().map(from_item).collect::<Result<Vec<T>>>()?);
+            start = end;
+            if start.is_none() {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// What one query answers, and where the next one goes on.
+    async fn page(
+        &self,
+        listing: &Listing<'_>,
+        after: Option<&Cursor>,
+        limit: usize,
+        start: Option<Item>,
+    ) -> Result<(Vec<Item>, Option<Item>)> {
+        let condition = match (after.is_some(), listing.ascending) {
+            (false, _) => "#pk = :pk",
+            (true, true) => "#pk = :pk AND #sk > :after",
+            (true, false) => "#pk = :pk AND #sk < :after",
+        };
+        let sort = after.map(|cursor| (listing.keys.1.to_owned(), AttributeValue::S(cursor.0.clone())));
+        let mut query = self
+            .client()
+            .query()
+            .table_name(self.name(listing.table)?)
+            .set_index_name(listing.index.map(str::to_owned))
+            .consistent_read(listing.index.is_none())
+            .key_condition_expression(condition)
+            .expression_attribute_names("#pk", listing.keys.0)
+            .expression_attribute_values(":pk", AttributeValue::S(listing.partition.to_owned()))
+            .scan_index_forward(listing.ascending)
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+            .set_exclusive_start_key(start);
+        if let Some((name, after)) = sort {
+            query =
+                query.expression_attribute_names("#sk", name).expression_attribute_values(":after", after);
+        }
+        let page = query.send().await.map_err(|error| Error::from_sdk(SERVICE, &error))?;
+        Ok((page.items.unwrap_or_default(), page.last_evaluated_key))
+    }
+}
