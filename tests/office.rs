@@ -18,6 +18,7 @@ use shared::{
     api::edge,
     app::{App, CallLog, Clock, KeyCache, Parts, Random, RateLimits},
     auth::secret_ref::SecretRef,
+    catalog::{CatalogDb, Catalogs},
     config::Config,
     control::{Secrets, TableNames},
     domain::Scope,
@@ -49,6 +50,7 @@ pub(crate) struct Office {
     keys: Vec<(&'static str, String)>,
     pub(crate) db: TenantDb,
     pub(crate) other_db: TenantDb,
+    pub(crate) catalog: CatalogDb,
     /// The queue of webhook events, from its other end.
     pub(crate) queue: Arc<Service>,
     _files: tempfile::TempDir,
@@ -60,8 +62,10 @@ pub(crate) fn all_routes() -> OpenApiRouter<App> {
         .merge(::admin::routes())
         .merge(::auth::routes())
         .merge(::availability::routes())
+        .merge(::kb::routes())
         .merge(::me::routes())
         .merge(::meta::routes())
+        .merge(::products::routes())
         .merge(::prospects::routes())
         .merge(::tags::routes())
         .merge(::visits::routes())
@@ -82,6 +86,7 @@ impl Office {
         let control = control::start(&files.path().join("dynamodb.sqlite"), names.clone()).await;
         let db = database::create(engine, files.path(), "DemoOffice", "America/New_York").await;
         let other_db = database::create(engine, files.path(), "OtherOffice", "Europe/Berlin").await;
+        let (catalog, catalog_dsn) = database::create_catalog(engine, files.path()).await;
         let queue = queue::start(&files.path().join("sqs.sqlite")).await;
         let config = Config {
             tables: names,
@@ -89,6 +94,7 @@ impl Office {
             token_keys: Some(SecretRef::from("env:OFFICE_TOKEN_KEYS".to_owned())),
             token_issuer: "tests".into(),
             admin_secrets: Some(SecretRef::from("env:OFFICE_ADMIN_SECRETS".to_owned())),
+            catalog_dsn: Some(SecretRef::from("env:CATALOG_DSN".to_owned())),
             webhook_allow_loopback: true,
             poll_interval: std::time::Duration::from_millis(50),
         };
@@ -107,8 +113,10 @@ impl Office {
                 ),
                 ("DSN_DEMOOFFICE", &db.dsn),
                 ("DSN_OTHEROFFICE", &other_db.dsn),
+                ("CATALOG_DSN", &catalog_dsn),
             ]),
             practices: Practices::with_connections(8),
+            catalogs: Catalogs::with_connections(8),
             keys: KeyCache::default(),
             rates: RateLimits::default(),
             calls: CallLog::default(),
@@ -122,11 +130,13 @@ impl Office {
             keys,
             db: db.db,
             other_db: other_db.db,
+            catalog,
             queue: queue.service,
             _files: files,
         };
         fixture::fill(&office.db).await;
         fixture::fill(&office.other_db).await;
+        fixture::fill_catalog(&office.catalog).await;
         office
     }
 
@@ -166,6 +176,11 @@ impl Office {
     /// One integer, e.g. a count.
     pub(crate) async fn integer(&self, query: &str) -> i64 {
         database::integer(&self.db, query).await
+    }
+
+    /// As [`Self::integer`], from the catalog.
+    pub(crate) async fn catalog_integer(&self, query: &str) -> i64 {
+        database::integer(&self.catalog, query).await
     }
 }
 

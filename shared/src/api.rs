@@ -4,6 +4,7 @@ mod admin;
 mod body;
 mod call;
 mod caller;
+mod catalog;
 mod edge;
 mod error;
 mod fields;
@@ -11,23 +12,28 @@ mod idempotency;
 mod openapi;
 mod paging;
 mod path;
+mod precondition;
 mod reply;
 mod text;
 mod values;
 
 pub use admin::{Admin, Change};
-pub use body::{Body, NoBody, Query, Raw};
+pub use body::{Body, FromBody, NoBody, Query, raw_object};
 pub use call::Call;
 pub use caller::{Partner, RequiredScope, Tenant, scope};
+pub use catalog::{Catalog, CatalogScope};
 pub use edge::edge;
 pub use error::{ApiError, Code, FieldError, Problem};
-pub use fields::{FieldProblem, FieldValue, Fields, FromField, FromFields, Patch, Source};
+pub use fields::{
+    FieldProblem, FieldValue, Fields, FromField, FromFields, Patch, RawObject, Replace, Source,
+};
 pub use idempotency::{Answer, IdempotencyKey, KEPT, Once};
 pub use openapi::describe;
 pub use paging::{CursorPagination, CursorParam, Limit, PageNumber, Pagination, Paging};
 pub use path::{PathId, PathPair, PracticePath};
+pub use precondition::{IfMatch, etag};
 pub use reply::{CursorPage, Data, List, Message, Page};
-pub use text::{check_text, check_text_lines};
+pub use text::{SearchWords, check_text, check_text_lines};
 pub use values::integer_between;
 
 pub type ApiResult<T> = Result<T, ApiError>;

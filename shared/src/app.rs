@@ -8,7 +8,8 @@ mod rate_limit;
 use std::{ops::Deref, sync::Arc};
 
 use crate::{
-    auth::{AdminSecrets, AdminSecretsError, PracticeGrant, token::TokenRing},
+    auth::{AdminSecrets, AdminSecretsError, CatalogGrant, PracticeGrant, token::TokenRing},
+    catalog::{CatalogDb, Catalogs},
     config::Config,
     control::{self, Queue, Secrets, Store},
     egress::{self, Guard, Reach, SystemResolver},
@@ -34,6 +35,7 @@ pub struct Parts {
     /// Calls to partners' endpoints.
     pub hooks: egress::Client,
     pub practices: Practices,
+    pub catalogs: Catalogs,
     pub keys: KeyCache,
     pub rates: RateLimits,
     pub calls: CallLog,
@@ -78,6 +80,7 @@ impl App {
             random: Random::system(),
             secrets: Secrets::default(),
             practices: Practices::default(),
+            catalogs: Catalogs::default(),
             keys: KeyCache::default(),
             rates: RateLimits::default(),
             calls: CallLog::default(),
@@ -118,6 +121,21 @@ impl App {
                     .ok_or_else(|| tenant::Error::Registry("no such practice".into()))?;
                 let dsn = self.secrets.get(&practice.dsn_secret, now).await?.to_string();
                 Ok::<_, Error>(Location { dsn, time_zone: practice.time_zone })
+            })
+            .await
+    }
+
+    /// The database of products and knowledge base.
+    pub async fn open_catalog(&self, grant: &CatalogGrant) -> Result<CatalogDb, Error> {
+        let now = self.clock.now();
+        self.catalogs
+            .open(grant, now, async || {
+                let secret = self
+                    .config
+                    .catalog_dsn
+                    .as_ref()
+                    .ok_or(control::Error::NotConfigured("CATALOG_DSN_SECRET"))?;
+                Ok::<_, Error>(self.secrets.get(secret, now).await?)
             })
             .await
     }

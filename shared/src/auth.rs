@@ -8,7 +8,7 @@ pub mod token;
 pub mod webhook_signature;
 
 pub use admin_secret::{AdminSecret, AdminSecrets, AdminSecretsError};
-pub use grant::{Caller, Denied, KeyRecord, KeyStatus, PracticeGrant};
+pub use grant::{Caller, CatalogGrant, Denied, KeyRecord, KeyStatus, PracticeGrant};
 
 /// Compares without telling by its time where two secrets differ.
 pub fn equal_in_constant_time(one: &[u8], other: &[u8]) -> bool {

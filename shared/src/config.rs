@@ -16,6 +16,8 @@ pub struct Config {
     pub token_issuer: String,
     /// `ADMIN_SECRETS_SECRET`: secret reference of the administrators' secrets.
     pub admin_secrets: Option<SecretRef>,
+    /// `CATALOG_DSN_SECRET`: secret reference of the catalog's connection string.
+    pub catalog_dsn: Option<SecretRef>,
     /// `WEBHOOK_ALLOW_LOOPBACK`, default false: whether hook URLs may be http and on loopback.
     pub webhook_allow_loopback: bool,
     /// `POLL_INTERVAL_MS`, default 2000: milliseconds between two polls of a practice's log.
@@ -36,6 +38,7 @@ impl Config {
             token_keys: variable("TOKEN_KEYS_SECRET").map(SecretRef::from),
             admin_secrets: variable("ADMIN_SECRETS_SECRET").map(SecretRef::from),
             token_issuer: variable("TOKEN_ISSUER").unwrap_or_else(|| "officepro-partner-api".to_owned()),
+            catalog_dsn: variable("CATALOG_DSN_SECRET").map(SecretRef::from),
             poll_interval: variable("POLL_INTERVAL_MS")
                 .and_then(|text| text.parse().ok())
                 .map_or(Duration::from_secs(2), Duration::from_millis),

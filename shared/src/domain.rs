@@ -5,6 +5,7 @@ pub mod contact;
 pub mod delivery;
 pub mod ids;
 pub mod log_progress;
+pub mod money;
 pub mod practice_pass;
 pub mod schedule;
 pub mod scope;

@@ -4,6 +4,7 @@ pub mod domain;
 pub mod auth;
 pub mod egress;
 pub mod tenant;
+pub mod catalog;
 pub mod control;
 pub mod config;
 pub mod app;

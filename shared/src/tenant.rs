@@ -18,7 +18,8 @@ mod transaction;
 pub mod visit_types;
 pub mod visits;
 
-pub use database::{Conn, TenantDb};
+pub(crate) use database::Pool;
+pub use database::{Conn, Database, TenantDb};
 pub use error::{Constraint, Error, Result};
 pub use practices::Practices;
 pub use transaction::{Transaction, Transient, again};

@@ -7,9 +7,10 @@ use std::{
 
 use jiff::tz::TimeZone;
 use shared::{
-    auth::PracticeGrant,
+    auth::{CatalogGrant, PracticeGrant},
+    catalog::{self, CatalogDb},
     domain::PracticePass,
-    tenant::{Conn, TenantDb, migrate::migrate},
+    tenant::{Conn, Database, migrate::migrate},
 };
 use sqlx::{AssertSqlSafe, Connection, Executor};
 
@@ -20,15 +21,12 @@ pub(crate) enum Engine {
 }
 
 pub(crate) struct Created {
-    pub(crate) db: TenantDb,
+    pub(crate) db: shared::tenant::TenantDb,
     pub(crate) dsn: String,
 }
 
 pub(crate) async fn create(engine: Engine, folder: &Path, practicepass: &str, time_zone: &str) -> Created {
-    let dsn = match engine {
-        Engine::Sqlite => format!("sqlite://{}", folder.join(format!("{practicepass}.sqlite")).display()),
-        Engine::Postgres => create_postgres(practicepass).await,
-    };
+    let dsn = dsn(engine, folder, practicepass).await;
     let grant = PracticeGrant::for_operations(PracticePass::try_from(practicepass).unwrap());
     migrate(&grant, &dsn, TimeZone::get(time_zone).unwrap()).await.unwrap();
     // Opened anew: the migration's pool has one connection.
@@ -37,6 +35,20 @@ pub(crate) async fn create(engine: Engine, folder: &Path, practicepass: &str, ti
     let now = super::NOW.parse().unwrap();
     let db = practices.open(&grant, now, async || Ok::<_, shared::tenant::Error>(location)).await.unwrap();
     Created { db, dsn }
+}
+
+/// The catalog and its DSN.
+pub(crate) async fn create_catalog(engine: Engine, folder: &Path) -> (CatalogDb, String) {
+    let dsn = dsn(engine, folder, "catalog").await;
+    let db = catalog::migrate::migrate(&CatalogGrant::for_operations(), &dsn).await.unwrap();
+    (db, dsn)
+}
+
+async fn dsn(engine: Engine, folder: &Path, name: &str) -> String {
+    match engine {
+        Engine::Sqlite => format!("sqlite://{}", folder.join(format!("{name}.sqlite")).display()),
+        Engine::Postgres => create_postgres(name).await,
+    }
 }
 
 /// A new database on the server that `TEST_POSTGRES_URL` names; `tests/run` starts one.
@@ -53,11 +65,11 @@ async fn create_postgres(practicepass: &str) -> String {
     format!("{base}/{name}?sslmode=disable")
 }
 
-pub(crate) async fn execute(db: &TenantDb, statements: &str) {
+pub(crate) async fn execute(db: &Database, statements: &str) {
     try_execute(db, statements).await.unwrap();
 }
 
-pub(crate) async fn try_execute(db: &TenantDb, statements: &str) -> shared::tenant::Result<()> {
+pub(crate) async fn try_execute(db: &Database, statements: &str) -> shared::tenant::Result<()> {
     let statements = AssertSqlSafe(statements.to_owned());
     match &mut db.connection().await? {
         Conn::Sqlite(connection) => sqlx::raw_sql(statements).execute(&mut **connection).await.map(|_| ())?,
@@ -68,7 +80,7 @@ pub(crate) async fn try_execute(db: &TenantDb, statements: &str) -> shared::tena
     Ok(())
 }
 
-pub(crate) async fn integer(db: &TenantDb, query: &str) -> i64 {
+pub(crate) async fn integer(db: &Database, query: &str) -> i64 {
     let query = AssertSqlSafe(query.to_owned());
     match &mut db.connection().await.unwrap() {
         Conn::Sqlite(connection) => sqlx::query_scalar(query).fetch_one(&mut **connection).await.unwrap(),

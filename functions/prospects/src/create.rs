@@ -10,7 +10,7 @@ use axum::{
 use serde::Serialize;
 use serde_json::Value;
 use shared::{
-    api::{Answer, ApiError, ApiResult, Once, PracticePath, Problem, Tenant, scope},
+    api::{Answer, ApiError, ApiResult, Once, PracticePath, Problem, Tenant, etag, scope},
     create_once,
     domain::ids::{IntegerId, PatientId},
     tenant::{
@@ -22,7 +22,7 @@ use utoipa::ToSchema;
 
 use crate::{
     draft::{CreateProspect, Draft},
-    record::{Prospect, etag},
+    record::Prospect,
 };
 
 /// The new prospect.

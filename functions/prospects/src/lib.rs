@@ -5,7 +5,6 @@ mod draft;
 mod fields;
 mod image;
 mod list;
-mod precondition;
 mod read;
 mod record;
 mod update;

@@ -2,10 +2,8 @@
 
 use jiff::civil::Date;
 use serde::Serialize;
-use serde_json::Value;
 use shared::{
-    api::{ApiError, ApiResult},
-    auth::sha256_hex,
+    api::{ApiError, ApiResult, etag},
     domain::ids::{PatientId, ProviderId, TagId},
     tenant::{
         Conn,
@@ -169,9 +167,4 @@ impl Prospect {
     pub(crate) fn etag(&self) -> ApiResult<String> {
         serde_json::to_value(self).map(|value| etag(&value)).map_err(|error| ApiError::internal(&error))
     }
-}
-
-/// A strong validator made of all that partners read, so that a change by the EMR's own programs shows too.
-pub(crate) fn etag(prospect: &Value) -> String {
-    format!("\"{}\"", &sha256_hex(prospect.to_string().as_bytes())[..32])
 }

@@ -2,7 +2,7 @@
 
 use axum::{http::header::ETAG, response::IntoResponse};
 use shared::{
-    api::{ApiError, ApiResult, Body, Message, PathId, PracticePath, Problem, Tenant, scope},
+    api::{ApiError, ApiResult, Body, IfMatch, Message, PathId, PracticePath, Problem, Tenant, scope},
     domain::ids::{IntegerId, PatientId},
     in_transaction,
     tenant::{audit, log, patients},
@@ -10,7 +10,6 @@ use shared::{
 
 use crate::{
     draft::{Draft, UpdateProspect},
-    precondition::IfMatch,
     record::Prospect,
 };
 

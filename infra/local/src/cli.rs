@@ -37,8 +37,8 @@ pub struct Run {
     /// Run all schedules every so many seconds instead of as the template says
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub every: Option<Duration>,
-    /// Create the practices' databases on a server instead of in files: a database and, where the
-    /// user may do so, a role for each (postgres://…)
+    /// Create the practices' databases and the catalog on a server instead of in files: a database
+    /// and, where the user may do so, a role for each (postgres://…)
     #[arg(long, value_name = "URL")]
     pub practice_db: Option<String>,
     /// Most processes of one function
@@ -60,7 +60,7 @@ pub enum Command {
         #[arg(long, default_value_t = 1)]
         count: usize,
     },
-    /// Brings the databases of all practices to the newest schema; refuses while a stack runs
+    /// Brings the databases of all practices and the catalog to the newest schema; refuses while a stack runs
     Migrate,
     /// Deletes the data folder; refuses while a stack runs in it
     Reset,

@@ -1,6 +1,7 @@
-//! Demo data: two practices with a believable past, two partners, three API keys and a week of their calls.
+//! Demo data: two practices with a believable past, a catalog, two partners, three API keys and a week of their calls.
 
 mod activity;
+mod catalog;
 mod dice;
 mod document;
 mod names;
@@ -15,11 +16,11 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use shared::in_transaction;
-use shared::tenant::{self, Conn, TenantDb};
+use shared::tenant::{self, Conn, Database, TenantDb};
 use sqlx::AssertSqlSafe;
 
 use crate::error::{Error, Result};
-use crate::practices::{self, ACTIVITY_TABLE, CONTROL_TABLE, control_plane, dsn_variable};
+use crate::practices::{self, ACTIVITY_TABLE, CONTROL_TABLE, catalog_variable, control_plane, dsn_variable};
 use crate::secrets::Secrets;
 use crate::stack::Stores;
 use crate::template::{Secret, Template};
@@ -43,7 +44,7 @@ const SEQUENCES: &str = "
 ";
 
 /// Sees to it that the demo is there, its schemas up to date, and says how to call it; `None` for a template without a
-/// control plane. `server` is the `PostgreSQL` server that new practices are created on; without one they are files.
+/// control plane. `server` is the `PostgreSQL` server that new databases are created on; without one they are files.
 pub async fn prepare(stores: &mut Stores, base_url: &str, server: Option<&str>) -> Result<Option<Demo>> {
     let is_there = |name: &&str| stores.template.tables.iter().any(|table| table.id == **name);
     if ![CONTROL_TABLE, ACTIVITY_TABLE].iter().all(is_there) {
@@ -62,9 +63,16 @@ pub async fn prepare(stores: &mut Stores, base_url: &str, server: Option<&str>) 
         let db = practices::migrate(practice, &stores.secrets).await?;
         let demo = PRACTICES.iter().find(|it| it.practicepass == practice.practicepass.as_str());
         if let Some(demo) = demo.filter(|_| known.is_none()) {
-            fill(&db, demo, now).await.map_err(practices::failed(demo.practicepass))?;
+            let rows = rows(demo, &db, now);
+            write_once(&db, HAS_PATIENTS, &rows, SEQUENCES)
+                .await
+                .map_err(practices::failed(demo.practicepass))?;
         }
     }
+    let catalog = practices::migrate_catalog(&stores.secrets).await?;
+    write_once(&catalog, catalog::IS_FILLED, &catalog::rows(now), catalog::SEQUENCES)
+        .await
+        .map_err(practices::failed("catalog"))?;
     let keys = match known {
         Some(known) => known.keys,
         None => registry::partners_and_keys(&store, now).await?,
@@ -75,20 +83,28 @@ pub async fn prepare(stores: &mut Stores, base_url: &str, server: Option<&str>) 
     Ok(Some(demo))
 }
 
-/// Chooses where the practices' databases are, once for all.
+/// Chooses where the databases of the practices and of the catalog are, once for all.
 async fn create_databases(stores: &mut Stores, server: Option<&str>) -> Result<()> {
     let folder = stores.data_dir().join("practices");
     std::fs::create_dir_all(&folder).map_err(Error::file(&folder))?;
-    for practice in &PRACTICES {
-        let variable = dsn_variable(practice.practicepass);
-        match (stores.secrets.get(&variable), server) {
-            (None, None) => stores.secrets.set(&variable, &sqlite_dsn(&folder, practice.practicepass)?)?,
+    let of_practices =
+        PRACTICES.iter().map(|it| (dsn_variable(it.practicepass), it.practicepass, folder.as_path()));
+    let of_catalog = (catalog_variable(), "catalog", stores.data_dir());
+    let databases: Vec<_> = of_practices
+        .chain([of_catalog])
+        .map(|(variable, name, folder)| (variable, name, sqlite_dsn(folder, name)))
+        .collect();
+    for (variable, name, sqlite_dsn) in databases {
+        // The template's own secret begins as a random text.
+        let kept = stores.secrets.get(&variable).filter(|dsn| dsn.contains("://"));
+        match (kept, server) {
+            (None, None) => stores.secrets.set(&variable, &sqlite_dsn?)?,
             (None, Some(server)) => {
-                let dsn = postgres::create(server, practice.practicepass).await?;
+                let dsn = postgres::create(server, name).await?;
                 stores.secrets.set(&variable, &dsn)?;
             }
             (Some(dsn), Some(_)) if dsn.starts_with("sqlite:") => {
-                let message = "this data folder keeps its practices in files; --practice-db needs --fresh";
+                let message = "this data folder keeps its databases in files; --practice-db needs --fresh";
                 return Err(Error::Refused(message.to_owned()));
             }
             (Some(_), _) => {}
@@ -97,8 +113,8 @@ async fn create_databases(stores: &mut Stores, server: Option<&str>) -> Result<(
     Ok(())
 }
 
-fn sqlite_dsn(folder: &Path, practicepass: &str) -> Result<String> {
-    let file = folder.join(format!("{practicepass}.sqlite"));
+fn sqlite_dsn(folder: &Path, name: &str) -> Result<String> {
+    let file = folder.join(format!("{name}.sqlite"));
     let path = file.to_str().filter(|path| !path.contains(['?', '%', '#']));
     let path = path.ok_or_else(|| {
         Error::Refused(format!("{}: the data folder's name can't be part of a URL", folder.display()))
@@ -106,20 +122,24 @@ fn sqlite_dsn(folder: &Path, practicepass: &str) -> Result<String> {
     Ok(format!("sqlite://{path}"))
 }
 
-/// Fills a practice's database in one transaction, unless there are patients in it.
-async fn fill(db: &TenantDb, practice: &DemoPractice, now: Timestamp) -> tenant::Result<()> {
-    let rows = rows(practice, db, now);
+/// Fills a database in one transaction, unless the question `is_filled` says that it was.
+async fn write_once(
+    db: &Database,
+    is_filled: &'static str,
+    rows: &str,
+    sequences: &'static str,
+) -> tenant::Result<()> {
     in_transaction!(db, tenant::Error, conn => {
         match conn {
             Conn::Sqlite(connection) => {
-                if !sqlx::query_scalar(HAS_PATIENTS).fetch_one(&mut **connection).await? {
-                    sqlx::raw_sql(AssertSqlSafe(rows.clone())).execute(&mut **connection).await?;
+                if !sqlx::query_scalar(is_filled).fetch_one(&mut **connection).await? {
+                    sqlx::raw_sql(AssertSqlSafe(rows.to_owned())).execute(&mut **connection).await?;
                 }
             }
             Conn::Postgres(connection) => {
-                if !sqlx::query_scalar(HAS_PATIENTS).fetch_one(&mut **connection).await? {
-                    sqlx::raw_sql(AssertSqlSafe(rows.clone())).execute(&mut **connection).await?;
-                    sqlx::raw_sql(SEQUENCES).execute(&mut **connection).await?;
+                if !sqlx::query_scalar(is_filled).fetch_one(&mut **connection).await? {
+                    sqlx::raw_sql(AssertSqlSafe(rows.to_owned())).execute(&mut **connection).await?;
+                    sqlx::raw_sql(sequences).execute(&mut **connection).await?;
                 }
             }
         }

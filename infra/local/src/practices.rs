@@ -1,11 +1,12 @@
-//! The practices of a data folder: where their databases are and how they are opened and upgraded.
+//! The databases of a data folder, of the practices and of the catalog: where they are and how they are upgraded.
 
 use std::path::Path;
 
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use jiff::tz::TimeZone;
-use shared::auth::PracticeGrant;
 use shared::auth::secret_ref::SecretRef;
+use shared::auth::{CatalogGrant, PracticeGrant};
+use shared::catalog::{self, CatalogDb};
 use shared::control::practices::Practice;
 use shared::control::{Store, TableNames};
 use shared::tenant::{self, TenantDb};
@@ -14,17 +15,17 @@ use crate::data_dir::DataDir;
 use crate::dynamodb::DynamoDb;
 use crate::error::{Error, Result};
 use crate::secrets::Secrets;
-use crate::template::{REGION, Template, World};
+use crate::template::{REGION, Secret, Template, World};
 
 /// The template's table of the practice registry, partners and keys.
 pub(crate) const CONTROL_TABLE: &str = "ControlTable";
 /// The template's table of call records.
 pub(crate) const ACTIVITY_TABLE: &str = "ActivityTable";
 
-/// Migrates all practices of a data folder, with a line for each; those after one that fails too.
+/// Migrates the catalog and all practices of a data folder, with a line for each; those after one that fails too.
 ///
 /// # Errors
-/// When a stack runs in the folder, and when some practice couldn't be migrated.
+/// When a stack runs in the folder, and when some database couldn't be migrated.
 pub async fn migrate_all(template: &Path, data_dir: &Path) -> Result<()> {
     let data_dir = DataDir::open(data_dir)?;
     let template = Template::read(template, &World::default())?;
@@ -34,6 +35,13 @@ pub async fn migrate_all(template: &Path, data_dir: &Path) -> Result<()> {
     dynamodb.stop().await;
     let practices = listed.map_err(|error| Error::store("practices", error))?;
     let mut failed = 0;
+    match migrate_catalog(&secrets).await {
+        Ok(_) => println!("catalog: up to date"),
+        Err(error) => {
+            failed += 1;
+            println!("{error}");
+        }
+    }
     for practice in &practices {
         match migrate(practice, &secrets).await {
             Ok(_) => println!("{}: up to date", practice.practicepass),
@@ -44,10 +52,10 @@ pub async fn migrate_all(template: &Path, data_dir: &Path) -> Result<()> {
         }
     }
     if failed == 0 {
-        println!("{} practices migrated.", practices.len());
+        println!("The catalog and {} practices migrated.", practices.len());
         return Ok(());
     }
-    Err(Error::Store(format!("{failed} of {} practices could not be migrated", practices.len())))
+    Err(Error::Store(format!("{failed} of {} databases could not be migrated", practices.len() + 1)))
 }
 
 /// The control plane of the local DynamoDB.
@@ -71,6 +79,18 @@ pub(crate) fn dsn_variable(practicepass: &str) -> String {
     format!("PRACTICE_DSN_{}", practicepass.to_uppercase().replace('-', "_"))
 }
 
+/// The environment variable that holds the catalog's connection string.
+pub(crate) fn catalog_variable() -> String {
+    Secret::variable_of("CatalogDsnSecret")
+}
+
+/// Brings the catalog's database to the newest schema and opens it.
+pub(crate) async fn migrate_catalog(secrets: &Secrets) -> Result<CatalogDb> {
+    let dsn = secrets.get(&catalog_variable());
+    let dsn = dsn.ok_or_else(|| Error::Template("there is no CatalogDsnSecret".to_owned()))?;
+    catalog::migrate::migrate(&CatalogGrant::for_operations(), dsn).await.map_err(failed("catalog"))
+}
+
 /// Brings a practice's database to the newest schema and opens it.
 pub(crate) async fn migrate(practice: &Practice, secrets: &Secrets) -> Result<TenantDb> {
     let name = practice.practicepass.as_str();
@@ -84,10 +104,10 @@ pub(crate) async fn migrate(practice: &Practice, secrets: &Secrets) -> Result<Te
     tenant::migrate::migrate(&grant, dsn, zone).await.map_err(failed(name))
 }
 
-/// An error of this practice's database, with its cause.
-pub(crate) fn failed(practicepass: &str) -> impl Fn(tenant::Error) -> Error {
+/// An error of this database, with its cause.
+pub(crate) fn failed(name: &str) -> impl Fn(tenant::Error) -> Error {
     move |error| {
         let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
-        Error::Store(format!("{practicepass}: {error}{}", cause.unwrap_or_default()))
+        Error::Store(format!("{name}: {error}{}", cause.unwrap_or_default()))
     }
 }

@@ -7,10 +7,10 @@ use axum::{
 };
 use serde_json::Value;
 
-use super::{ApiError, Code, FieldError, Fields, FromFields};
+use super::{ApiError, Code, FieldError, Fields, FromFields, RawObject};
 use crate::app::App;
 
-/// The largest body, in bytes.
+/// The largest body of most requests, in bytes.
 const MAX_BODY: usize = 1 << 20;
 
 /// A JSON object whose every field is what its type says.
@@ -19,17 +19,27 @@ pub struct Body<T>(pub T);
 /// Query parameters that are what their types say.
 pub struct Query<T>(pub T);
 
-/// The body as it came, of a size that is allowed.
-pub struct Raw(pub Bytes);
+/// A body as a whole: how large it may be and how it is read.
+pub trait FromBody: Sized {
+    /// A multiple of 1 MiB.
+    const MAX_BYTES: usize;
 
-impl FromRequest<App> for Raw {
-    type Rejection = ApiError;
+    fn from_body(bytes: &[u8]) -> Result<Self, ApiError>;
+}
 
-    async fn from_request(request: Request, _: &App) -> Result<Self, ApiError> {
-        let too_large = || ApiError::new(Code::PayloadTooLarge, "A body may have 1 MiB.");
-        let bytes = axum::body::to_bytes(request.into_body(), MAX_BODY).await.map_err(|_| too_large())?;
-        Ok(Self(bytes))
+impl<T: FromFields> FromBody for T {
+    const MAX_BYTES: usize = MAX_BODY;
+
+    fn from_body(bytes: &[u8]) -> Result<Self, ApiError> {
+        parse(bytes)
     }
+}
+
+/// The body as it came, of at most `max` bytes.
+pub(super) async fn read_body(request: Request, max: usize) -> Result<Bytes, ApiError> {
+    let too_large =
+        |_| ApiError::new(Code::PayloadTooLarge, format!("A body may have {} MiB here.", max >> 20));
+    axum::body::to_bytes(request.into_body(), max).await.map_err(too_large)
 }
 
 /// No body, or an empty JSON object: for a POST that takes nothing.
@@ -46,8 +56,8 @@ impl FromFields for NoBody {
 impl FromRequest<App> for NoBody {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
-        let Raw(bytes) = Raw::from_request(request, app).await?;
+    async fn from_request(request: Request, _: &App) -> Result<Self, ApiError> {
+        let bytes = read_body(request, MAX_BODY).await?;
         if bytes.trim_ascii().is_empty() { Ok(Self) } else { parse(&bytes) }
     }
 }
@@ -55,9 +65,9 @@ impl FromRequest<App> for NoBody {
 impl<T: FromFields> FromRequest<App> for Body<T> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, _: &App) -> Result<Self, ApiError> {
         require_json(&request)?;
-        let Raw(bytes) = Raw::from_request(request, app).await?;
+        let bytes = read_body(request, MAX_BODY).await?;
         parse(&bytes).map(Self)
     }
 }
@@ -74,12 +84,27 @@ pub(super) fn require_json(request: &Request) -> Result<(), ApiError> {
 }
 
 pub(super) fn parse<T: FromFields>(bytes: &[u8]) -> Result<T, ApiError> {
-    let malformed = |detail: String| ApiError::new(Code::MalformedJson, detail);
-    let value: Value = serde_json::from_slice(bytes).map_err(|error| {
-        malformed(format!("The body is not JSON: line {}, column {}.", error.line(), error.column()))
-    })?;
-    let object = value.as_object().ok_or_else(|| malformed("The body must be a JSON object.".into()))?;
+    let value: Value = serde_json::from_slice(bytes).map_err(|error| malformed(&error))?;
+    let object = value.as_object().ok_or_else(no_object)?;
     T::read(Fields::of_body(object)).map_err(ApiError::fields)
+}
+
+/// The fields of the body, each as it is written.
+///
+/// # Errors
+/// 400 when it is not a JSON object.
+pub fn raw_object(bytes: &[u8]) -> Result<RawObject<'_>, ApiError> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| if error.is_data() { no_object() } else { malformed(&error) })
+}
+
+fn malformed(error: &serde_json::Error) -> ApiError {
+    let place = format!("The body is not JSON: line {}, column {}.", error.line(), error.column());
+    ApiError::new(Code::MalformedJson, place)
+}
+
+fn no_object() -> ApiError {
+    ApiError::new(Code::MalformedJson, "The body must be a JSON object.")
 }
 
 impl<T: FromFields> FromRequestParts<App> for Query<T> {

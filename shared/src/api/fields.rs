@@ -1,6 +1,8 @@
 //! Reading the fields of a body or query so that every error is found at once.
 
-use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, value::RawValue};
 
 use super::FieldError;
 
@@ -25,10 +27,15 @@ impl FieldProblem {
     }
 }
 
+/// An object whose values are read from their text, for numbers that must stay exact.
+pub type RawObject<'a> = BTreeMap<String, &'a RawValue>;
+
 /// Where a value comes from: JSON knows types, a query only text.
 #[derive(Clone, Copy, Debug)]
 pub enum Source<'a> {
     Json(&'a Value),
+    /// A JSON number of a [`RawObject`], as it is written.
+    Number(&'a str),
     Text(&'a str),
 }
 
@@ -38,7 +45,7 @@ impl<'a> Source<'a> {
         match self {
             Self::Json(Value::String(text)) => Ok(text),
             Self::Text(text) => Ok(text),
-            Self::Json(_) => Err(FieldProblem::wrong_type("a string")),
+            Self::Json(_) | Self::Number(_) => Err(FieldProblem::wrong_type("a string")),
         }
     }
 }
@@ -99,6 +106,23 @@ impl<T: FieldValue> FromField for Patch<T> {
     }
 }
 
+/// A field of a partial update that can't be cleared: absent keeps, a value replaces, null is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replace<T>(pub Option<T>);
+
+impl<T: FieldValue> FromField for Replace<T> {
+    fn absent() -> Result<Self, FieldProblem> {
+        Ok(Self(None))
+    }
+
+    fn present(source: Source<'_>) -> Result<Self, FieldProblem> {
+        match source {
+            Source::Json(Value::Null) => Err(FieldProblem::new("REQUIRED", "can't be cleared")),
+            source => T::read(source).map(|value| Self(Some(value))),
+        }
+    }
+}
+
 impl<T> Patch<T> {
     /// Applies the change to a value that may be null.
     pub fn apply<U: From<T>>(self, value: &mut Option<U>) {
@@ -123,6 +147,7 @@ pub struct Fields<'a> {
 
 enum Values<'a> {
     Json(&'a Map<String, Value>),
+    Raw(&'a RawObject<'a>),
     Query(&'a [(String, String)]),
 }
 
@@ -136,14 +161,20 @@ impl<'a> Fields<'a> {
         Self { source: Values::Json(object), place, errors: Vec::new() }
     }
 
+    /// As [`Self::of_object`]; numbers come as they are written.
+    pub fn of_raw(object: &'a RawObject<'a>, place: String) -> Self {
+        Self { source: Values::Raw(object), place, errors: Vec::new() }
+    }
+
     pub fn of_query(pairs: &'a [(String, String)]) -> Self {
         Self { source: Values::Query(pairs), place: "query".to_owned(), errors: Vec::new() }
     }
 
     /// The field of this name; `None` when it is wrong, which is noted.
     pub fn take<T: FromField>(&mut self, name: &str) -> Option<T> {
-        let found = match &self.source {
-            Values::Json(object) => object.get(name).map(Source::Json),
+        let read = match &self.source {
+            Values::Json(object) => object.get(name).map(|value| T::present(Source::Json(value))),
+            Values::Raw(object) => object.get(name).map(|raw| present_raw(raw)),
             Values::Query(pairs) => {
                 let mut values = pairs.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str());
                 let first = values.next();
@@ -151,11 +182,10 @@ impl<'a> Fields<'a> {
                     self.note(name, FieldProblem::invalid("is given more than once"));
                     return None;
                 }
-                first.map(Source::Text)
+                first.map(|text| T::present(Source::Text(text)))
             }
         };
-        let read = found.map_or_else(T::absent, T::present);
-        read.map_err(|problem| self.note(name, problem)).ok()
+        read.unwrap_or_else(T::absent).map_err(|problem| self.note(name, problem)).ok()
     }
 
     /// Notes an error of a rule between fields.
@@ -169,17 +199,30 @@ impl<'a> Fields<'a> {
 
     /// What was read, or everything that is wrong, unknown fields of a body included.
     pub fn finish<T>(mut self, read: Option<T>, known: &[&str]) -> Result<T, Vec<FieldError>> {
-        if let Values::Json(object) = self.source {
-            for name in object.keys().filter(|name| !known.contains(&name.as_str())) {
-                let shown: String = name.chars().take(100).collect();
-                self.note(&shown, FieldProblem::new("UNKNOWN_FIELD", "is not a field of this request"));
-            }
+        let names: Vec<&String> = match self.source {
+            Values::Json(object) => object.keys().collect(),
+            Values::Raw(object) => object.keys().collect(),
+            Values::Query(_) => Vec::new(),
+        };
+        for name in names.into_iter().filter(|name| !known.contains(&name.as_str())) {
+            let shown: String = name.chars().take(100).collect();
+            self.note(&shown, FieldProblem::new("UNKNOWN_FIELD", "is not a field of this request"));
         }
         match read {
             Some(value) if self.errors.is_empty() => Ok(value),
             _ => Err(self.errors),
         }
     }
+}
+
+fn present_raw<T: FromField>(raw: &RawValue) -> Result<T, FieldProblem> {
+    let text = raw.get();
+    if text.starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
+        return T::present(Source::Number(text));
+    }
+    let value: Value =
+        serde_json::from_str(text).map_err(|_| FieldProblem::invalid("is nested too deeply or not text"))?;
+    T::present(Source::Json(&value))
 }
 
 /// An object whose fields are known; [`crate::body!`], [`crate::patch!`] and [`crate::params!`] implement it.

@@ -9,8 +9,8 @@ use jiff::SignedDuration;
 use serde::Serialize;
 
 use super::{
-    ApiError, Code, FieldError, FromFields, Raw,
-    body::{parse, require_json},
+    ApiError, Code, FieldError, FromBody,
+    body::{read_body, require_json},
 };
 use crate::{
     app::App,
@@ -91,16 +91,16 @@ impl IntoResponse for Answer {
     }
 }
 
-impl<T: FromFields> FromRequest<App> for Once<T> {
+impl<T: FromBody> FromRequest<App> for Once<T> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, _: &App) -> Result<Self, ApiError> {
         require_json(&request)?;
         let value = header(request.headers())?;
         let (method, path) = (request.method().to_string(), request.uri().path().to_owned());
-        let Raw(bytes) = Raw::from_request(request, app).await?;
+        let bytes = read_body(request, T::MAX_BYTES).await?;
         let key = IdempotencyKey { value, method, path, body_hash: sha256_hex(&bytes) };
-        Ok(Self { body: parse(&bytes)?, key })
+        Ok(Self { body: T::from_body(&bytes)?, key })
     }
 }
 

@@ -1,6 +1,27 @@
 //! Bounded strings.
 
-use super::FieldProblem;
+use utoipa::ToSchema;
+
+use super::{FieldProblem, FieldValue, Source};
+
+/// At most so many words of one search, so that nobody can ask for endless work.
+const MAX_WORDS: usize = 8;
+
+/// What to search for: 1 to 8 words. Blank is no search.
+#[derive(Clone, Debug, ToSchema)]
+#[schema(value_type = String, max_length = 200)]
+pub struct SearchWords(pub Vec<String>);
+
+impl FieldValue for SearchWords {
+    fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
+        let text = check_text(source.text()?, 0, 200)?;
+        let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+        if words.len() > MAX_WORDS {
+            return Err(FieldProblem::new("TOO_LONG", format!("has more than {MAX_WORDS} words")));
+        }
+        Ok(Self(words))
+    }
+}
 
 /// The trimmed text, if it is one line of `min` to `max` characters.
 pub fn check_text(text: &str, min: usize, max: usize) -> Result<String, FieldProblem> {

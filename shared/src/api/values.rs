@@ -7,8 +7,10 @@ use super::{FieldProblem, FieldValue, Source};
 use crate::domain::{
     EventScope, Scope,
     ids::{
-        DeliveryId, LogId, MAX_SAFE_INTEGER, PatientId, ProviderId, RoomId, SubscriptionId, TagId, VisitId,
+        ArticleId, DeliveryId, LogId, MAX_SAFE_INTEGER, PatientId, ProductId, ProviderId, RoomId,
+        SubscriptionId, TagId, VisitId,
     },
+    money::{Cents, NoAmount},
     schedule::Minutes,
 };
 
@@ -17,6 +19,7 @@ pub(super) fn integer(source: Source<'_>) -> Result<i64, FieldProblem> {
     let wrong_type = || FieldProblem::wrong_type("an integer");
     match source {
         Source::Json(Value::Number(number)) => number.as_i64().ok_or_else(wrong_type),
+        Source::Number(text) => text.parse().map_err(|_| wrong_type()),
         Source::Json(_) => Err(wrong_type()),
         Source::Text(text) => {
             let plain = !text.is_empty()
@@ -44,12 +47,23 @@ macro_rules! id_values {
     )+};
 }
 
-id_values! { PatientId ProviderId RoomId VisitId TagId LogId SubscriptionId DeliveryId }
+id_values! { ArticleId ProductId PatientId ProviderId RoomId VisitId TagId LogId SubscriptionId DeliveryId }
 
 impl FieldValue for Minutes {
     fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
         let minutes = integer_between(source, 1, Self::MAX)?;
         Self::new(minutes).ok_or_else(|| FieldProblem::invalid("is no duration"))
+    }
+}
+
+impl FieldValue for Cents {
+    /// A JSON number of a [`super::RawObject`]; from any other source it would have passed through a binary fraction.
+    fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
+        let Source::Number(text) = source else { return Err(FieldProblem::wrong_type("a number")) };
+        Self::from_json_number(text).map_err(|no| match no {
+            NoAmount::TooExact => FieldProblem::invalid("must have at most two decimals"),
+            NoAmount::OutOfRange => FieldProblem::invalid(format!("must be 0 to {}", Self::MAX)),
+        })
     }
 }
 
@@ -116,7 +130,7 @@ impl<T: FieldValue> FieldValue for Vec<T> {
             Source::Json(Value::Array(items)) => {
                 items.iter().map(|item| T::read(Source::Json(item))).collect()
             }
-            Source::Json(_) => return Err(FieldProblem::wrong_type("an array")),
+            Source::Json(_) | Source::Number(_) => return Err(FieldProblem::wrong_type("an array")),
             Source::Text(text) => text.split(',').map(|item| T::read(Source::Text(item.trim()))).collect(),
         };
         if items.len() > 100 {

@@ -80,6 +80,17 @@ pub struct PracticeGrant {
     practicepass: PracticePass,
 }
 
+/// Permission to open the catalog: products and knowledge base, the same for all practices. Only this module can make one.
+#[derive(Clone, Debug)]
+pub struct CatalogGrant(());
+
+impl CatalogGrant {
+    /// The permission of migrations and of the local stack.
+    pub fn for_operations() -> Self {
+        Self(())
+    }
+}
+
 impl PracticeGrant {
     pub fn practicepass(&self) -> &PracticePass {
         &self.practicepass
@@ -138,6 +149,12 @@ impl Caller {
         }
         self.require(scope)?;
         Ok(self.own_practice())
+    }
+
+    /// Permission to the catalog, for a scope.
+    pub fn enter_catalog(&self, scope: Scope) -> Result<CatalogGrant, Denied> {
+        self.require(scope)?;
+        Ok(CatalogGrant(()))
     }
 
     /// Permission to the key's own practice, for what needs no scope of its own.

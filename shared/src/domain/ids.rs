@@ -51,6 +51,10 @@ integer_ids! {
     VisitId
     /// A row of a practice's `tags`.
     TagId
+    /// A row of the catalog's `products`.
+    ProductId
+    /// A row of the catalog's `kb_articles`.
+    ArticleId
     /// A row of a practice's `log`.
     LogId
     /// A webhook subscription, unique over all practices.

@@ -1,6 +1,6 @@
 //! Creating and upgrading a practice's schema. Requests never do; deployments and the local stack do.
 
-use super::{Error, Result, TenantDb, database::Pool, on, practices::connect};
+use super::{Database, Error, Pool, Result, TenantDb, on};
 use crate::{auth::PracticeGrant, domain::PracticePass};
 
 /// Brings the database at `dsn` to the newest schema and makes it `grant`'s practice's own. Run again, it changes nothing.
@@ -8,7 +8,8 @@ use crate::{auth::PracticeGrant, domain::PracticePass};
 /// # Errors
 /// [`Error::WrongDatabase`] when it belongs to another practice already; [`Error::Migrate`]; [`Error::Unavailable`].
 pub async fn migrate(grant: &PracticeGrant, dsn: &str, time_zone: jiff::tz::TimeZone) -> Result<TenantDb> {
-    let db = TenantDb::new(connect_for_creation(dsn).await?, grant.practicepass().clone(), time_zone);
+    let db =
+        TenantDb::new(Database::connect_for_creation(dsn).await?, grant.practicepass().clone(), time_zone);
     match &db.pool {
         Pool::Sqlite(pool) => sqlx::migrate!("migrations/sqlite").run(pool).await?,
         Pool::Postgres(pool) => sqlx::migrate!("migrations/postgres").run(pool).await?,
@@ -26,19 +27,4 @@ pub async fn migrate(grant: &PracticeGrant, dsn: &str, time_zone: jiff::tz::Time
             .ok_or(Error::WrongDatabase)
     })?;
     Ok(db)
-}
-
-/// As [`connect`]; an `SQLite` file is made when there is none, and migrated by one connection so that two first
-/// migrators wait for each other at the file's lock.
-async fn connect_for_creation(dsn: &str) -> Result<Pool> {
-    if let Some(path) = dsn.strip_prefix("sqlite://") {
-        let path = path.split('?').next().unwrap_or(path).to_owned();
-        tokio::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&path)
-            .await
-            .map_err(|error| Error::Unavailable(sqlx::Error::Io(error)))?;
-    }
-    connect(dsn, 1)
 }

@@ -2,19 +2,13 @@
 
 use std::{
     collections::HashMap,
-    str::FromStr,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
-use sqlx::{
-    postgres::{PgConnectOptions, PgPoolOptions, PgSslMode},
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
-};
 use tokio::sync::OnceCell;
 
-use super::{Error, Result, TenantDb, database::Pool};
+use super::{Database, Error, Result, TenantDb};
 use crate::{auth::PracticeGrant, domain::PracticePass};
 
 /// Where a practice's database is; from the practice registry alone.
@@ -32,7 +26,6 @@ const MAX_OPEN: usize = 32;
 /// also takes up a changed DSN.
 const MAX_AGE: SignedDuration = SignedDuration::from_mins(10);
 const CONNECTIONS: u32 = 2;
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
 struct Entry {
     cell: Arc<OnceCell<TenantDb>>,
@@ -96,32 +89,10 @@ impl Practices {
 async fn open(practicepass: &PracticePass, location: &Location, connections: u32) -> Result<TenantDb> {
     let time_zone = TimeZone::get(&location.time_zone)
         .map_err(|_| Error::Registry(format!("unknown time zone {:?}", location.time_zone)))?;
-    let pool = connect(&location.dsn, connections)?;
-    let db = TenantDb::new(pool, practicepass.clone(), time_zone);
+    let database = Database::connect(&location.dsn, connections)?;
+    let db = TenantDb::new(database, practicepass.clone(), time_zone);
     db.check_identity().await?;
     Ok(db)
-}
-
-/// A pool that connects on first use.
-pub(super) fn connect(dsn: &str, connections: u32) -> Result<Pool> {
-    let unusable = |_| Error::Registry("the DSN can't be read".into());
-    if dsn.starts_with("sqlite:") {
-        let options = SqliteConnectOptions::from_str(dsn)
-            .map_err(unusable)?
-            .create_if_missing(false)
-            .foreign_keys(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            // A commit that was acknowledged must outlive a loss of power.
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(Duration::from_secs(5));
-        let pool = SqlitePoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE_TIMEOUT);
-        return Ok(Pool::Sqlite(pool.connect_lazy_with(options)));
-    }
-    let options = PgConnectOptions::from_str(dsn).map_err(unusable)?;
-    // Without a word in the DSN the server's certificate and name are verified.
-    let options = if dsn.contains("sslmode=") { options } else { options.ssl_mode(PgSslMode::VerifyFull) };
-    let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE_TIMEOUT);
-    Ok(Pool::Postgres(pool.connect_lazy_with(options)))
 }
 
 impl TenantDb {

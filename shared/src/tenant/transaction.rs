@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Conn, Error, Result, TenantDb, on};
+use super::{Conn, Database, Error, Result, on};
 
 /// Whether the same work may succeed when it is simply done again.
 pub trait Transient {
@@ -28,7 +28,7 @@ const ATTEMPTS: u32 = 5;
 #[macro_export]
 macro_rules! in_transaction {
     ($db:expr, $error:ty, $conn:ident => $work:expr) => {{
-        let db: &$crate::tenant::TenantDb = &$db;
+        let db: &$crate::tenant::Database = &$db;
         let mut attempt = 1;
         loop {
             let mut transaction = match db.begin().await {
@@ -66,7 +66,7 @@ impl Drop for Transaction {
     }
 }
 
-impl TenantDb {
+impl Database {
     #[doc(hidden)]
     pub async fn begin(&self) -> Result<Transaction> {
         let mut transaction = Transaction { conn: self.connection().await?, ended: false };

@@ -43,7 +43,9 @@ def environment_of(name, function, template):
 
 
 def generated(recipe):
-    """What Secrets Manager makes of GenerateSecretString: the template's object with one more key."""
+    """What Secrets Manager makes of GenerateSecretString: a text, or the template's object with one more key."""
     alphabet = string.ascii_letters + string.digits
     value = "".join(secrets.choice(alphabet) for _ in range(recipe["PasswordLength"]))
+    if "SecretStringTemplate" not in recipe:
+        return value
     return json.dumps(json.loads(recipe["SecretStringTemplate"]) | {recipe["GenerateStringKey"]: value})

@@ -43,9 +43,11 @@ EXPECTED = {
     # The limit of failed exchanges is kept in a store, which comes before the key.
     "auth-token": problem(401, 503),
     "availability-slots": problem(401),
+    "kb-get": problem(401),
     "log-poller": own_error,
     "me-get": problem(401),
     "meta-health": healthy,
+    "products-upsert": problem(401),
     "prospects-create": problem(401),
     "tags-assign": problem(401),
     "visits-book": problem(401),

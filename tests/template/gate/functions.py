@@ -65,8 +65,9 @@ def no_secret_in_the_environment(template):
     secrets = set(template.of_type("AWS::SecretsManager::Secret"))
     for name, function in template.functions().items():
         for variable, value in function.get("Environment", {}).get("Variables", {}).items():
-            if variable.endswith("_SECRET") and not references(value) & secrets:
-                yield f"{name} {variable} is not a reference to a secret of the template"
+            if variable.endswith("_SECRET"):
+                if not references(value) & secrets:
+                    yield f"{name} {variable} is not a reference to a secret of the template"
             elif re.search(r"PASSWORD|PRIVATE|CREDENTIAL|API_?KEY|DSN", variable):
                 yield f"{name} {variable} has the name of a secret"
             elif SECRET_SHAPES.search(json.dumps(value).strip('"')):

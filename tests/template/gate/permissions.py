@@ -17,7 +17,7 @@ JUSTIFIED = {
 AWS_POLICIES = {
     "AWSLambdaBasicExecutionRole": "logs",
     "AWSXrayWriteOnlyAccess": "traces",
-    "AWSLambdaVPCAccessExecutionRole": "network interfaces of the functions that open practice databases",
+    "AWSLambdaVPCAccessExecutionRole": "network interfaces of the functions that open databases",
 }
 STORES = ("AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::SecretsManager::Secret")
 
@@ -92,12 +92,13 @@ def allowed_is_what_the_environment_names(template):
             yield f"{name} may use {store} but is not told of it"
 
 
-def practice_databases_in_the_vpc(template):
-    """The functions that may read the practices' secrets are those that can be put in the VPC."""
+def databases_in_the_vpc(template):
+    """The functions that may read the secrets of databases are those that can be put in the VPC."""
     for name, function in template.functions().items():
-        opens = {"Ref": "PracticePolicy"} in as_list(function.get("Policies", []))
+        policies = as_list(function.get("Policies", []))
+        opens = any({"Ref": policy} in policies for policy in ("PracticePolicy", "CatalogPolicy"))
         if opens != ("VpcConfig" in function):
-            yield f"{name} {'cannot reach' if opens else 'is in the network of'} the practice databases"
+            yield f"{name} {'cannot reach' if opens else 'is in the network of'} the databases"
 
 
 def only_known_aws_policies(template):
@@ -111,5 +112,5 @@ def only_known_aws_policies(template):
 
 RULES = [
     no_wildcards, everyone_only_under_conditions, indexes_exist, allowed_is_what_the_environment_names,
-    practice_databases_in_the_vpc, only_known_aws_policies,
+    databases_in_the_vpc, only_known_aws_policies,
 ]

@@ -114,7 +114,8 @@ FAULTS = {
         (lambda t: properties(t, "ProspectsFunction")["Policies"].pop(0), "ProspectsFunction is told of ControlTable"),
         (lambda t: variables(t, "WebhookFanoutFunction").pop("CONTROL_TABLE"), "WebhookFanoutFunction may use ControlTable"),
     ],
-    "practice_databases_in_the_vpc": [
+    "databases_in_the_vpc": [
+        (lambda t: properties(t, "KbFunction").pop("VpcConfig"), "KbFunction cannot reach"),
         (lambda t: properties(t, "VisitsFunction").pop("VpcConfig"), "VisitsFunction cannot reach"),
         (lambda t: properties(t, "WebhookFanoutFunction").update(VpcConfig={}), "WebhookFanoutFunction is in the network"),
     ],

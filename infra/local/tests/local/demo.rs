@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::{Span, Timestamp};
 use officepro_local::data_dir::DataDir;
@@ -11,13 +12,14 @@ use officepro_local::practices::migrate_all;
 use officepro_local::stack::Stores;
 use officepro_local::{emit, secrets::Secrets};
 use serde_json::Value;
-use shared::auth::PracticeGrant;
+use shared::auth::{CatalogGrant, PracticeGrant};
+use shared::catalog::{CatalogDb, Catalogs};
 use shared::domain::schedule::Minutes;
 use shared::domain::webhook_event::{Action, classify};
 use shared::domain::{EventScope, PracticePass, Scope, ids::ProviderId};
 use shared::tenant::calendar::{Found, Question, read};
 use shared::tenant::practices::Location;
-use shared::tenant::{self, Conn, Practices, TenantDb, log};
+use shared::tenant::{self, Conn, Database, Practices, TenantDb, log};
 use sqlx::{AssertSqlSafe, Connection, Executor};
 
 const BASE: &str = "http://127.0.0.1:8080";
@@ -49,12 +51,19 @@ async fn open(folder: &Path, practicepass: &str) -> TenantDb {
     Practices::default().open(&grant, now, async || Ok::<_, tenant::Error>(location)).await.unwrap()
 }
 
-async fn count(db: &TenantDb, of: &str) -> i64 {
+async fn count(db: &Database, of: &str) -> i64 {
     let query = AssertSqlSafe(format!("select count(*) from {of}"));
     match &mut db.connection().await.unwrap() {
         Conn::Sqlite(connection) => sqlx::query_scalar(query).fetch_one(&mut **connection).await.unwrap(),
         Conn::Postgres(connection) => sqlx::query_scalar(query).fetch_one(&mut **connection).await.unwrap(),
     }
+}
+
+async fn catalog(folder: &Path) -> CatalogDb {
+    let secrets = Secrets::open(&folder.join("secrets.json"), &[]).unwrap();
+    let dsn: Arc<str> = secrets.get("SECRET_CatalogDsnSecret").unwrap().into();
+    let grant = CatalogGrant::for_operations();
+    Catalogs::default().open(&grant, Timestamp::now(), async || Ok::<_, tenant::Error>(dsn)).await.unwrap()
 }
 
 async fn counts(folder: &Path) -> Vec<i64> {
@@ -66,6 +75,9 @@ async fn counts(folder: &Path) -> Vec<i64> {
             counts.push(count(&db, table).await);
         }
     }
+    let catalog = catalog(folder).await;
+    counts.push(count(&catalog, "products").await);
+    counts.push(count(&catalog, "kb_articles").await);
     counts
 }
 
@@ -86,6 +98,15 @@ async fn is_made_once(server: Option<&str>) {
         assert!(count(&db, &format!("visits where status = '{status}'")).await > 0, "{status}");
     }
     assert_eq!(count(&db, "visits where visit_type = 'Consult' and room_id is null").await, 0);
+    let catalog = catalog(&folder).await;
+    assert_eq!((count(&catalog, "products").await, count(&catalog, "kb_articles").await), (200, 20));
+    assert_eq!(
+        count(&catalog, "kb_articles where kb_id = 12 and title = 'Insurance Verification Workflow'").await,
+        1
+    );
+    assert_eq!(count(&catalog, "products where cost_cents >= retail_price_cents").await, 0);
+    let on_server = matches!(catalog.connection().await.unwrap(), Conn::Postgres(_));
+    assert_eq!(on_server, server.is_some(), "the catalog is where the practices are");
     migrate_all(&template(), &folder).await.unwrap();
     assert_eq!(counts(&folder).await, filled);
 }
@@ -192,7 +213,8 @@ async fn a_server_user_who_may_only_create_databases_is_enough() {
     url.set_password(Some("plain")).unwrap();
     let root = tempfile::tempdir().unwrap();
     start(root.path(), BASE, Some(url.as_str())).await.unwrap();
-    assert!(count(&open(root.path(), "DemoOffice").await, "patients").await >= 1000);
+    let db = open(root.path(), "DemoOffice").await;
+    assert!(count(&db, "patients").await >= 1000);
 }
 
 #[tokio::test]

@@ -1,0 +1,58 @@
+//! `GET /v1/kb`
+
+use shared::{
+    api::{ApiResult, Catalog, Limit, Page, PageNumber, Paging, Problem, Query, SearchWords, scope},
+    catalog::articles::{self, Filter},
+    params,
+};
+
+use crate::{
+    reply::ArticleBody,
+    update::{ArticleCategory, ArticleType},
+};
+
+params! {
+    pub(crate) struct ListArticles {
+        /// Every word must be somewhere in the title, the text or the tags. Case doesn't matter.
+        #[param(value_type = Option<String>)]
+        "search" => search: Option<SearchWords>,
+        /// Only articles of this category, in whatever case.
+        #[param(value_type = Option<String>)]
+        "category" => category: Option<ArticleCategory>,
+        /// Only articles of this type, in whatever case.
+        #[param(value_type = Option<String>)]
+        "type" => kind: Option<ArticleType>,
+        /// `true`: inactive articles too.
+        "includeInactive" => include_inactive: Option<bool>,
+        "page" => page: Option<PageNumber>,
+        "limit" => limit: Option<Limit>,
+    }
+}
+
+/// List KB articles.
+///
+/// Active ones that pass every filter, in the order of `KBID`.
+#[utoipa::path(
+    get,
+    path = "/v1/kb",
+    tag = "Knowledge Base",
+    params(ListArticles),
+    responses((status = 200, body = Page<ArticleBody>), (status = 400, body = Problem, description = "`INVALID_QUERY`")),
+)]
+pub(crate) async fn list_articles(
+    catalog: Catalog<scope::Kb>,
+    Query(query): Query<ListArticles>,
+) -> ApiResult<Page<ArticleBody>> {
+    let paging = Paging::new(query.page, query.limit);
+    let filter = Filter {
+        words: query.search.map_or_else(Vec::new, |it| it.0),
+        category: query.category.map(Into::into),
+        kind: query.kind.map(Into::into),
+        inactive_too: query.include_inactive.unwrap_or(false),
+    };
+    let mut conn = catalog.db.connection().await?;
+    let total = articles::count(&mut conn, &filter).await?;
+    let page = articles::page(&mut conn, &filter, paging.limit, paging.offset()).await?;
+    let data: Vec<ArticleBody> = page.into_iter().map(Into::into).collect();
+    Ok(Page { count: data.len(), data, pagination: paging.of(total) })
+}

@@ -1,0 +1,103 @@
+//! One product of a bulk request.
+
+use shared::{
+    api::{FieldProblem, FieldValue, Patch, Replace, Source, check_text},
+    body,
+    catalog::products::{Key, Product},
+    domain::money::Cents,
+    text_field,
+};
+use utoipa::ToSchema;
+
+text_field! { VendorCode, 1, 50 }
+text_field! { ProductCode, 1, 50 }
+text_field! { ProductName, 1, 200 }
+text_field! { ProductCategory, 1, 100 }
+text_field! { lines ProductDescription, 1, 5000 }
+
+/// 8 to 14 digits: UPC, EAN or GTIN.
+#[derive(Clone, Debug, ToSchema)]
+#[schema(value_type = String, pattern = "^[0-9]{8,14}$", example = "036000291452")]
+pub struct Upc(String);
+
+impl FieldValue for Upc {
+    fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
+        let text = check_text(source.text()?, 1, 20)?;
+        let digits = (8..=14).contains(&text.len()) && text.bytes().all(|it| it.is_ascii_digit());
+        digits.then_some(Self(text)).ok_or_else(|| FieldProblem::invalid("must be 8 to 14 digits"))
+    }
+}
+
+impl From<Upc> for String {
+    fn from(upc: Upc) -> Self {
+        upc.0
+    }
+}
+
+body! {
+    /// A product to create or update, known by `VendorCode` and `ProductCode`. A field that is absent keeps its value, null
+    /// clears it. A new product needs `Product`, and is active unless told otherwise.
+    #[derive(Clone)]
+    pub struct ProductItem {
+        #[schema(example = "V001")]
+        "VendorCode" => vendor_code: VendorCode,
+        #[schema(example = "P001")]
+        "ProductCode" => product_code: ProductCode,
+        /// The product's name; can't be cleared.
+        #[schema(value_type = ProductName, required = false, example = "Example Product")]
+        "Product" => name: Replace<ProductName>,
+        /// With at most two decimals.
+        #[schema(value_type = Option<f64>, required = false, minimum = 0, maximum = 99_999_999.99, example = 99.99)]
+        "RetailPrice" => retail_price: Patch<Cents>,
+        /// With at most two decimals.
+        #[schema(value_type = Option<f64>, required = false, minimum = 0, maximum = 99_999_999.99, example = 42.5)]
+        "Cost" => cost: Patch<Cents>,
+        #[schema(value_type = Option<ProductCategory>, required = false)]
+        "Category" => category: Patch<ProductCategory>,
+        #[schema(value_type = Option<ProductDescription>, required = false)]
+        "Description" => description: Patch<ProductDescription>,
+        #[schema(value_type = Option<Upc>, required = false)]
+        "UPC" => upc: Patch<Upc>,
+        /// Can't be cleared.
+        #[schema(value_type = bool, required = false)]
+        "Active" => active: Replace<bool>,
+    }
+}
+
+impl ProductItem {
+    pub(crate) fn key(&self) -> Key {
+        (self.vendor_code.0.clone(), self.product_code.0.clone())
+    }
+
+    /// The product as it is after this item; `None` when it is new and has no name.
+    pub(crate) fn applied_to(&self, before: Option<&Product>) -> Option<Product> {
+        let item = self.clone();
+        let mut after = match (before, &item.name.0) {
+            (Some(before), _) => before.clone(),
+            (None, None) => return None,
+            (None, Some(name)) => Product {
+                vendor_code: item.vendor_code.0,
+                product_code: item.product_code.0,
+                name: name.0.clone(),
+                retail_price: None,
+                cost: None,
+                category: None,
+                description: None,
+                upc: None,
+                active: true,
+            },
+        };
+        if let Some(name) = item.name.0 {
+            after.name = name.0;
+        }
+        if let Some(active) = item.active.0 {
+            after.active = active;
+        }
+        item.retail_price.apply(&mut after.retail_price);
+        item.cost.apply(&mut after.cost);
+        item.category.apply(&mut after.category);
+        item.description.apply(&mut after.description);
+        item.upc.apply(&mut after.upc);
+        Some(after)
+    }
+}

@@ -1,0 +1,15 @@
+//! Products (ProductPro), the same for all practices. Requires the `ProductPro.Products` scope.
+
+mod bulk;
+mod item;
+mod list;
+mod merge;
+mod reply;
+mod upsert;
+
+use shared::app::App;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(list::list_products, upsert::upsert_products))
+}

@@ -1,0 +1,51 @@
+//! `GET /v1/products`
+
+use shared::{
+    api::{ApiResult, Catalog, Limit, Page, PageNumber, Paging, Problem, Query, SearchWords, scope},
+    catalog::products::{self, Filter},
+    params,
+};
+
+use crate::{item::VendorCode, reply::ProductBody};
+
+params! {
+    pub(crate) struct ListProducts {
+        /// Every word must be somewhere in the name or one of the codes. Case doesn't matter.
+        #[param(value_type = Option<String>)]
+        "search" => search: Option<SearchWords>,
+        /// Only this vendor's.
+        #[param(value_type = Option<String>)]
+        "vendorCode" => vendor_code: Option<VendorCode>,
+        /// `true`: inactive products too.
+        "includeInactive" => include_inactive: Option<bool>,
+        "page" => page: Option<PageNumber>,
+        "limit" => limit: Option<Limit>,
+    }
+}
+
+/// List available products.
+///
+/// Active ones, by `VendorCode` and `ProductCode`.
+#[utoipa::path(
+    get,
+    path = "/v1/products",
+    tag = "Products",
+    params(ListProducts),
+    responses((status = 200, body = Page<ProductBody>), (status = 400, body = Problem, description = "`INVALID_QUERY`")),
+)]
+pub(crate) async fn list_products(
+    catalog: Catalog<scope::Products>,
+    Query(query): Query<ListProducts>,
+) -> ApiResult<Page<ProductBody>> {
+    let paging = Paging::new(query.page, query.limit);
+    let filter = Filter {
+        words: query.search.map_or_else(Vec::new, |it| it.0),
+        vendor_code: query.vendor_code.map(Into::into),
+        inactive_too: query.include_inactive.unwrap_or(false),
+    };
+    let mut conn = catalog.db.connection().await?;
+    let total = products::count(&mut conn, &filter).await?;
+    let page = products::page(&mut conn, &filter, paging.limit, paging.offset()).await?;
+    let data: Vec<ProductBody> = page.into_iter().map(Into::into).collect();
+    Ok(Page { count: data.len(), data, pagination: paging.of(total) })
+}

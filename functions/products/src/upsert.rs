@@ -1,0 +1,59 @@
+//! `POST /v1/products`
+
+use axum::http::StatusCode;
+use shared::{
+    api::{Answer, ApiResult, Catalog, Message, Once, Problem, scope},
+    catalog::products,
+    create_once,
+    domain::ids::IntegerId,
+    tenant::audit,
+};
+
+use crate::{
+    bulk::{Bulk, UpsertProducts},
+    merge::Merged,
+    reply::BulkResult,
+};
+
+/// Bulk update or create products.
+///
+/// A product is known by `VendorCode` and `ProductCode`. All products are judged one by one, in their order: what is right
+/// is stored though others fail. Of several with the same codes each begins where the one before it ended.
+///
+/// A body may have 5 MiB. Send an `Idempotency-Key` so that a request that is sent again has one effect and one answer.
+#[utoipa::path(
+    post,
+    path = "/v1/products",
+    tag = "Products",
+    params(
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters; kept for 24 hours."),
+    ),
+    request_body = UpsertProducts,
+    responses(
+        (status = 200, body = Message<BulkResult>),
+        (status = 409, body = Problem, description = "`IDEMPOTENCY_IN_PROGRESS`"),
+        (status = 413, body = Problem, description = "`PAYLOAD_TOO_LARGE`"),
+        (
+            status = 422,
+            body = Problem,
+            description = "`INVALID_FIELDS`: not 1 to 1000 products; `IDEMPOTENCY_KEY_REUSED`"
+        ),
+    ),
+)]
+pub(crate) async fn upsert_products(
+    catalog: Catalog<scope::Products>,
+    Once { body: bulk, key }: Once<Bulk>,
+) -> ApiResult<Answer> {
+    let keys = bulk.0.iter().flatten().map(|item| item.key()).collect();
+    create_once!(catalog, key, conn => {
+        products::hold(conn).await?;
+        let merged = Merged::new(&bulk, products::lock(conn, &keys).await?);
+        let mut ids = products::insert(conn, &merged.new_products(), catalog.now).await?;
+        ids.extend(products::update(conn, &merged.changed_products(), catalog.now).await?);
+        if !ids.is_empty() {
+            let ids: Vec<i64> = ids.into_iter().map(IntegerId::get).collect();
+            audit::record(conn, &catalog.audit("products.upsert", "product", &ids)).await?;
+        }
+        Answer::new(StatusCode::OK, &Message { message: "Products processed", data: merged.result })
+    })
+}

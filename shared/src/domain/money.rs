@@ -1,0 +1,126 @@
+//! Amounts of money as exact decimals; no binary fraction ever stands for one.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer, ser::Error};
+use serde_json::value::RawValue;
+
+/// An amount in cents, 0 or more. In JSON it is a number with at most two decimals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, sqlx::Type)]
+#[sqlx(transparent)]
+pub struct Cents(pub i64);
+
+/// Why a number is no amount of money.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoAmount {
+    /// It has parts of a cent.
+    TooExact,
+    /// It is negative or more than [`Cents::MAX`].
+    OutOfRange,
+}
+
+impl Cents {
+    /// 99,999,999.99
+    pub const MAX: Self = Self(9_999_999_999);
+
+    /// The amount that a JSON number names, by its text: `99.99`, `1e2` and `5.500` are amounts, `0.001` is none.
+    pub fn from_json_number(text: &str) -> Result<Self, NoAmount> {
+        let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+        let negative = mantissa.starts_with('-');
+        let (whole, fraction) = mantissa.trim_start_matches('-').split_once('.').unwrap_or((mantissa, ""));
+        let digits = format!("{}{fraction}", whole.trim_start_matches('-'));
+        let significant = digits.trim_start_matches('0').trim_end_matches('0');
+        if significant.is_empty() {
+            return Ok(Self(0));
+        }
+        if negative {
+            return Err(NoAmount::OutOfRange);
+        }
+        // The value is 0.significant × 10^magnitude; an exponent too long to be read is far out on its own side.
+        let leading = digits.len() - digits.trim_start_matches('0').len();
+        let read = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        let exponent =
+            exponent.parse().unwrap_or(if exponent.starts_with('-') { i64::MIN } else { i64::MAX });
+        let magnitude = exponent.saturating_add(read(whole.trim_start_matches('-').len()) - read(leading));
+        if read(significant.len()).saturating_sub(magnitude) > 2 {
+            return Err(NoAmount::TooExact);
+        }
+        // Ten digits of cents at most: eight before the point.
+        if magnitude > 8 {
+            return Err(NoAmount::OutOfRange);
+        }
+        let zeros = usize::try_from(magnitude + 2 - read(significant.len())).unwrap_or_default();
+        let cents = format!("{significant}{}", "0".repeat(zeros)).parse().unwrap_or(i64::MAX);
+        if cents <= Self::MAX.0 { Ok(Self(cents)) } else { Err(NoAmount::OutOfRange) }
+    }
+}
+
+impl fmt::Display for Cents {
+    /// The shortest decimal: `99.99`, `5.5`, `100`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.0 / 100, self.0 % 100) {
+            (whole, 0) => write!(f, "{whole}"),
+            (whole, cents) if cents % 10 == 0 => write!(f, "{whole}.{}", cents / 10),
+            (whole, cents) => write!(f, "{whole}.{cents:02}"),
+        }
+    }
+}
+
+impl Serialize for Cents {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        RawValue::from_string(self.to_string()).map_err(S::Error::custom)?.serialize(serializer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_amount_is_read_and_written_to_the_cent() {
+        for (text, cents, written) in [
+            ("99.99", 9999, "99.99"),
+            ("0", 0, "0"),
+            ("-0", 0, "0"),
+            ("0e5", 0, "0"),
+            ("0.07", 7, "0.07"),
+            ("0.1", 10, "0.1"),
+            ("5.500", 550, "5.5"),
+            ("1e2", 10_000, "100"),
+            ("1.5E+1", 1500, "15"),
+            ("1234.5e-1", 12_345, "123.45"),
+            ("100", 10_000, "100"),
+            ("0.0001e2", 1, "0.01"),
+            ("99999999.99", 9_999_999_999, "99999999.99"),
+            ("9999999999e-2", 9_999_999_999, "99999999.99"),
+        ] {
+            assert_eq!(Cents::from_json_number(text), Ok(Cents(cents)), "{text}");
+            assert_eq!(serde_json::to_string(&Cents(cents)).unwrap(), written);
+        }
+        for cents in 0..20_000 {
+            let written = serde_json::to_string(&Cents(cents)).unwrap();
+            assert_eq!(Cents::from_json_number(&written), Ok(Cents(cents)));
+        }
+    }
+
+    #[test]
+    fn a_number_that_is_no_amount_is_refused_for_its_reason() {
+        use NoAmount::{OutOfRange, TooExact};
+        for (text, why) in [
+            ("99.999", TooExact),
+            ("0.001", TooExact),
+            // As a double this would be 99.99.
+            ("99.9900000000000000000001", TooExact),
+            ("1e-3", TooExact),
+            ("1e-99999999999999999999", TooExact),
+            ("-1", OutOfRange),
+            ("-0.01", OutOfRange),
+            ("100000000", OutOfRange),
+            ("99999999.991e1", OutOfRange),
+            ("1e400", OutOfRange),
+            ("1e99999999999999999999", OutOfRange),
+        ] {
+            assert_eq!(Cents::from_json_number(text), Err(why), "{text}");
+        }
+    }
+}
