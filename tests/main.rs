@@ -1,7 +1,9 @@
 //! The API in process: every function's routes behind the real edge, on both databases.
 
 mod access;
+mod access_requests;
 mod admin;
+mod admin_keys;
 mod architecture;
 mod availability;
 mod availability_agreement;
@@ -18,6 +20,7 @@ mod openapi;
 mod pipeline;
 mod products_list;
 mod products_upsert;
+mod portal_session;
 mod prospects_change;
 mod prospects_create;
 mod prospects_list;

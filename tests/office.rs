@@ -66,6 +66,7 @@ pub(crate) fn all_routes() -> OpenApiRouter<App> {
         .merge(::me::routes())
         .merge(::meta::routes())
         .merge(::products::routes())
+        .merge(::portal::routes())
         .merge(::prospects::routes())
         .merge(::tags::routes())
         .merge(::visits::routes())
@@ -95,6 +96,8 @@ impl Office {
             token_issuer: "tests".into(),
             admin_secrets: Some(SecretRef::from("env:OFFICE_ADMIN_SECRETS".to_owned())),
             catalog_dsn: Some(SecretRef::from("env:CATALOG_DSN".to_owned())),
+            portal_origin: None,
+            portal_allow_loopback: false,
             webhook_allow_loopback: true,
             poll_interval: std::time::Duration::from_millis(50),
         };

@@ -3,6 +3,7 @@
 mod admin;
 mod body;
 mod call;
+mod contact;
 mod caller;
 mod catalog;
 mod edge;
@@ -12,16 +13,20 @@ mod idempotency;
 mod openapi;
 mod paging;
 mod path;
+mod portal;
 mod precondition;
 mod reply;
+mod sealed;
+mod session;
 mod text;
 mod values;
 
-pub use admin::{Admin, Change};
+pub use admin::{Admin, Change, audit_change, credential_of, recognise_admin};
 pub use body::{Body, FromBody, NoBody, Query, raw_object};
 pub use call::Call;
 pub use caller::{Partner, RequiredScope, Tenant, scope};
 pub use catalog::{Catalog, CatalogScope};
+pub use contact::{Email, Phone, Website};
 pub use edge::edge;
 pub use error::{ApiError, Code, FieldError, Problem};
 pub use fields::{
@@ -30,9 +35,12 @@ pub use fields::{
 pub use idempotency::{Answer, IdempotencyKey, KEPT, Once};
 pub use openapi::describe;
 pub use paging::{CursorPagination, CursorParam, Limit, PageNumber, Pagination, Paging};
-pub use path::{PathId, PathPair, PracticePath};
+pub use path::{PathId, PathPair, PathText, PracticePath};
+pub use portal::PortalUser;
 pub use precondition::{IfMatch, etag};
 pub use reply::{CursorPage, Data, List, Message, Page};
+pub use sealed::SealedAnswer;
+pub use session::{SessionId, give_cookie, portal_origin, take_cookie};
 pub use text::{SearchWords, check_text, check_text_lines};
 pub use values::integer_between;
 

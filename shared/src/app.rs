@@ -5,10 +5,15 @@ mod clock;
 mod key_cache;
 mod rate_limit;
 
-use std::{ops::Deref, sync::Arc};
+use std::{net::IpAddr, ops::Deref, sync::Arc};
+
+use jiff::Timestamp;
 
 use crate::{
-    auth::{AdminSecrets, AdminSecretsError, CatalogGrant, PracticeGrant, token::TokenRing},
+    auth::{
+        AdminSecrets, AdminSecretsError, CatalogGrant, KeyRecord, PracticeGrant, api_key::ApiKey,
+        token::TokenRing,
+    },
     catalog::{CatalogDb, Catalogs},
     config::Config,
     control::{self, Queue, Secrets, Store},
@@ -104,6 +109,18 @@ impl App {
         let secret = self.config.admin_secrets.as_ref().ok_or(missing)?;
         let text = self.secrets.get(secret, self.clock.now()).await?;
         Ok(AdminSecrets::from_secret(&text)?)
+    }
+
+    /// The stored key that the offered one is, with the version of its secret, if it may be used from `address`.
+    pub async fn find_key(
+        &self,
+        offered: Option<&ApiKey>,
+        now: Timestamp,
+        address: Option<IpAddr>,
+    ) -> Result<Option<KeyRecord>, control::Error> {
+        let Some(offered) = offered else { return Ok(None) };
+        let stored = self.control.live_api_key(&offered.id).await?;
+        Ok(stored.and_then(|key| key.unlocked_by(offered, now)).filter(|key| key.usable(now, address)))
     }
 
     /// The database of the practice that `grant` opens.

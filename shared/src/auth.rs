@@ -3,12 +3,15 @@
 pub mod admin_secret;
 pub mod api_key;
 pub mod grant;
+mod key_record;
+mod seal;
 pub mod secret_ref;
 pub mod token;
 pub mod webhook_signature;
 
 pub use admin_secret::{AdminSecret, AdminSecrets, AdminSecretsError};
-pub use grant::{Caller, CatalogGrant, Denied, KeyRecord, KeyStatus, PracticeGrant};
+pub use grant::{Caller, CatalogGrant, Denied, PracticeGrant};
+pub use key_record::{KeyRecord, KeyStatus, KeyTerms, PreviousSecret};
 
 /// Compares without telling by its time where two secrets differ.
 pub fn equal_in_constant_time(one: &[u8], other: &[u8]) -> bool {

@@ -18,6 +18,10 @@ pub struct Config {
     pub admin_secrets: Option<SecretRef>,
     /// `CATALOG_DSN_SECRET`: secret reference of the catalog's connection string.
     pub catalog_dsn: Option<SecretRef>,
+    /// `PORTAL_ORIGIN`: where the portal is, e.g. `https://portal.example.com`; default: where each call is sent.
+    pub portal_origin: Option<String>,
+    /// `PORTAL_ALLOW_LOOPBACK`, default false: whether the portal may be http on loopback, its cookie not `Secure`.
+    pub portal_allow_loopback: bool,
     /// `WEBHOOK_ALLOW_LOOPBACK`, default false: whether hook URLs may be http and on loopback.
     pub webhook_allow_loopback: bool,
     /// `POLL_INTERVAL_MS`, default 2000: milliseconds between two polls of a practice's log.
@@ -37,6 +41,8 @@ impl Config {
             events_queue_url: variable("EVENTS_QUEUE_URL"),
             token_keys: variable("TOKEN_KEYS_SECRET").map(SecretRef::from),
             admin_secrets: variable("ADMIN_SECRETS_SECRET").map(SecretRef::from),
+            portal_origin: variable("PORTAL_ORIGIN").map(|it| it.trim_end_matches('/').to_owned()),
+            portal_allow_loopback: variable("PORTAL_ALLOW_LOOPBACK").as_deref() == Some("true"),
             token_issuer: variable("TOKEN_ISSUER").unwrap_or_else(|| "officepro-partner-api".to_owned()),
             catalog_dsn: variable("CATALOG_DSN_SECRET").map(SecretRef::from),
             poll_interval: variable("POLL_INTERVAL_MS")

@@ -1,5 +1,6 @@
 //! The control plane in DynamoDB: partners, keys, practices and what the functions remember between calls.
 
+pub mod access_requests;
 pub mod activity;
 pub mod api_keys;
 pub mod audit;
@@ -16,6 +17,7 @@ pub mod partners;
 pub mod practices;
 pub mod queue;
 pub mod secrets;
+pub mod sessions;
 mod store;
 pub mod subscriptions;
 

@@ -137,6 +137,8 @@ fn key(app: &App, name: &str, partner: &str, practicepass: &str, scopes: &[Scope
         secret_hash: key.secret_hash(),
         status: KeyStatus::Active,
         version: 1,
+        previous: None,
+        revision: 1,
         expires_at: None,
         allowed_cidrs: Vec::new(),
         rate_limit: 100_000,

@@ -1,10 +1,24 @@
 //! What administrators see and do: partners, keys, access requests, the audit log.
 
+mod access_requests;
 mod audit;
+mod fields;
+mod keys;
+mod partners;
 
 use shared::app::App;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(audit::list_audit))
+    OpenApiRouter::new()
+        .routes(routes!(partners::list_partners, partners::create::create_partner))
+        .routes(routes!(partners::get_partner, partners::update::update_partner))
+        .routes(routes!(keys::list_keys, keys::create::create_key))
+        .routes(routes!(keys::update::update_key))
+        .routes(routes!(keys::rotate::rotate_key))
+        .routes(routes!(keys::revoke::revoke_key))
+        .routes(routes!(access_requests::list_access_requests))
+        .routes(routes!(access_requests::approve::approve_access_request))
+        .routes(routes!(access_requests::deny::deny_access_request))
+        .routes(routes!(audit::list_audit))
 }

@@ -2,14 +2,12 @@
 
 mod brute_force;
 
-use std::net::IpAddr;
-
 use axum::Json;
 use serde::Serialize;
 use shared::{
     api::{ApiError, ApiResult, Body, Call, Code, PracticePath, Problem},
     app::App,
-    auth::{KeyRecord, api_key::ApiKey, equal_in_constant_time},
+    auth::api_key::ApiKey,
     body, text_field,
 };
 use utoipa::ToSchema;
@@ -73,7 +71,7 @@ async fn exchange_key(
     let offered = ApiKey::parse(&request.api_key.0);
     let attempt = brute_force::Attempt::new(&app, call.address(), offered.as_ref(), call.now());
     attempt.check().await?;
-    let Some(key) = find(&app, offered, call.now(), call.address()).await? else {
+    let Some(key) = app.find_key(offered.as_ref(), call.now(), call.address()).await? else {
         attempt.failed().await?;
         return Err(ApiError::new(
             Code::InvalidApiKey,
@@ -87,17 +85,4 @@ async fn exchange_key(
     let access_token =
         app.token_ring().await?.issue(&key, call.now()).map_err(|error| ApiError::internal(&error))?;
     Ok(Json(AccessToken { access_token, token_type: "Bearer", expires_in: "24h" }))
-}
-
-/// The stored key that the offered one is, if it may be used.
-async fn find(
-    app: &App,
-    offered: Option<ApiKey>,
-    now: jiff::Timestamp,
-    address: Option<IpAddr>,
-) -> ApiResult<Option<KeyRecord>> {
-    let Some(offered) = offered else { return Ok(None) };
-    let Some(stored) = app.control.api_key(&offered.id).await? else { return Ok(None) };
-    let same = equal_in_constant_time(offered.secret_hash().as_bytes(), stored.secret_hash.as_bytes());
-    Ok((same && stored.usable(now, address)).then_some(stored))
 }

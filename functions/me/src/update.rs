@@ -1,82 +1,14 @@
 //! `PATCH /v1/me`: JSON merge patch (RFC 7396).
 
 use shared::{
-    api::{
-        ApiError, ApiResult, Body, Code, FieldProblem, FieldValue, Message, Partner, Patch, Problem, Source,
-        check_text,
-    },
-    control,
-    domain::contact,
-    patch, text_field,
+    api::{ApiError, ApiResult, Body, Code, Email, Message, Partner, Patch, Phone, Problem, Website},
+    control, patch, text_field,
 };
-use utoipa::ToSchema;
 
 use crate::profile::{Me, load};
 
 text_field! { Company, 1, 200 }
 text_field! { ContactName, 1, 200 }
-
-/// An e-mail address.
-#[derive(Clone, Debug, ToSchema)]
-#[schema(value_type = String, format = "email", max_length = 254)]
-pub struct Email(String);
-
-/// A phone number of 7 to 15 digits.
-#[derive(Clone, Debug, ToSchema)]
-#[schema(value_type = String, max_length = 40, example = "(212) 555-0123")]
-pub struct Phone(String);
-
-/// An http or https URL.
-#[derive(Clone, Debug, ToSchema)]
-#[schema(value_type = String, format = "uri", max_length = 500)]
-pub struct Website(String);
-
-impl FieldValue for Email {
-    fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
-        let text = check_text(source.text()?, 1, 254)?;
-        if contact::is_email(&text) {
-            Ok(Self(text))
-        } else {
-            Err(FieldProblem::invalid("must be an e-mail address"))
-        }
-    }
-}
-
-impl FieldValue for Phone {
-    fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
-        let text = check_text(source.text()?, 1, 40)?;
-        if contact::is_phone(&text) {
-            Ok(Self(text))
-        } else {
-            Err(FieldProblem::invalid("must be a phone number"))
-        }
-    }
-}
-
-impl FieldValue for Website {
-    fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
-        let text = check_text(source.text()?, 1, 500)?;
-        let web = |uri: &axum::http::Uri| {
-            matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some()
-        };
-        match text.parse() {
-            Ok(uri) if web(&uri) => Ok(Self(text)),
-            _ => Err(FieldProblem::invalid("must be an http or https URL")),
-        }
-    }
-}
-
-macro_rules! into_text {
-    ($($name:ident)+) => {$(
-        impl From<$name> for String {
-            fn from(value: $name) -> String {
-                value.0
-            }
-        }
-    )+};
-}
-
-into_text! { Email Phone Website }
 
 patch! {
     /// Absent keeps, null clears; the company can't be cleared.

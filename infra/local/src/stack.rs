@@ -140,7 +140,9 @@ impl Stack {
         let functions = &stores.template.functions;
         let mut environment = stores.sdk_environment();
         environment.extend(stores.secrets.environment().clone());
-        environment.insert("WEBHOOK_ALLOW_LOOPBACK".to_owned(), "true".to_owned());
+        for permission in ["WEBHOOK_ALLOW_LOOPBACK", "PORTAL_ALLOW_LOOPBACK"] {
+            environment.insert(permission.to_owned(), "true".to_owned());
+        }
         let mut deployed = vec![];
         for function in functions {
             let binary = options.binaries.get(&function.binary).cloned();

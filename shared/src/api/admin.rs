@@ -3,10 +3,14 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use aws_sdk_dynamodb::types::TransactWriteItem;
-use axum::{extract::FromRequestParts, http::request::Parts};
+use axum::{
+    extract::FromRequestParts,
+    http::{header::AUTHORIZATION, request::Parts},
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 
-use super::{ApiError, Call, Code};
+use super::{Answer, ApiError, ApiResult, Call, Code, IdempotencyKey, SealedAnswer, session};
 use crate::{
     app::{self, App},
     auth::AdminSecret,
@@ -33,16 +37,22 @@ pub struct Change<'a> {
     pub fields: &'a [&'static str],
 }
 
+impl<'a> Change<'a> {
+    /// A change of a whole, not of named fields.
+    pub fn new(action: &'static str, target: &'a str) -> Self {
+        Self { action, target, fields: &[] }
+    }
+}
+
 /// How this call's administrator was known, and whether its audit record is written.
 pub(super) struct AdminUse {
     credential: &'static str,
     audited: AtomicBool,
 }
 
-impl AdminUse {
-    fn new(credential: &'static str) -> Self {
-        Self { credential, audited: AtomicBool::new(false) }
-    }
+/// Marks a call as an administrator's: it is not answered without an audit record.
+pub(super) fn note_use(call: &Call, credential: &'static str) {
+    let _ = call.0.admin.set(AdminUse { credential, audited: AtomicBool::new(false) });
 }
 
 impl Admin {
@@ -72,14 +82,35 @@ impl Admin {
         Ok(())
     }
 
+    /// What is kept for the request's `Idempotency-Key`. All administrators are one.
+    pub fn once(&self, key: &IdempotencyKey) -> SealedAnswer<'_> {
+        SealedAnswer::new(&self.app, key.of_owner("admin"), self.now())
+    }
+
+    /// As [`Admin::commit`], keeping `answer` for the request's `Idempotency-Key`; gives what is to be answered.
+    ///
+    /// # Errors
+    /// 409 when a condition of one of the writes fails.
+    pub async fn commit_once(
+        &self,
+        key: &IdempotencyKey,
+        change: Change<'_>,
+        mut writes: Vec<TransactWriteItem>,
+        answer: Answer,
+    ) -> ApiResult<Answer> {
+        let once = self.once(key);
+        writes.extend(once.keep(&answer).await?);
+        match self.commit(change, writes).await {
+            Ok(()) => Ok(answer),
+            // The same request, sent at the same time, was faster.
+            Err(error @ control::Error::ConditionFailed) => once.kept().await?.ok_or_else(|| error.into()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     fn record_of(&self, change: Change<'_>) -> AuditRecord {
         let credential = self.call.0.admin.get().map_or("none", |it| it.credential);
-        AuditRecord {
-            action: change.action.to_owned(),
-            target: Some(change.target.to_owned()),
-            fields: change.fields.iter().map(ToString::to_string).collect(),
-            ..audit_record(&self.app, &self.call, credential)
-        }
+        audit_change(&self.app, &self.call, credential, change)
     }
 
     fn mark_audited(&self) {
@@ -94,12 +125,17 @@ impl FromRequestParts<App> for Admin {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let call = Call::from_request_parts(parts, app).await?;
-        let offered = parts.headers.get(HEADER).and_then(|value| value.to_str().ok()).ok_or_else(refused)?;
-        let credential = match recognise(app, offered).await?.ok_or_else(refused)? {
-            AdminSecret::Current => "current",
-            AdminSecret::Previous => "previous",
+        let credential = match parts.headers.get(HEADER) {
+            Some(offered) => {
+                let offered = offered.to_str().map_err(|_| refused())?;
+                credential_of(recognise_admin(app, &call, offered).await?.ok_or_else(refused)?)
+            }
+            // An Authorization header beats the cookie, and is no administrator's.
+            None if parts.headers.contains_key(AUTHORIZATION) => return Err(refused()),
+            None if session::is_admin(parts, app, &call).await? => "session",
+            None => return Err(refused()),
         };
-        let _ = call.0.admin.set(AdminUse::new(credential));
+        note_use(&call, credential);
         Ok(Self { app: app.clone(), call })
     }
 }
@@ -108,10 +144,27 @@ fn refused() -> ApiError {
     ApiError::new(Code::InvalidAdminSecret, "Send the admin secret as 'X-Admin-Secret: …'.")
 }
 
-/// Which of the accepted secrets `offered` is. Without a usable secret nobody is an administrator.
-async fn recognise(app: &App, offered: &str) -> Result<Option<AdminSecret>, ApiError> {
+/// The word for a secret in the audit log.
+pub fn credential_of(secret: AdminSecret) -> &'static str {
+    match secret {
+        AdminSecret::Current => "current",
+        AdminSecret::Previous => "previous",
+    }
+}
+
+/// Which of the accepted secrets `offered` is; guesses are limited. Without a usable secret nobody is an administrator.
+pub async fn recognise_admin(app: &App, _call: &Call, offered: &str) -> ApiResult<Option<AdminSecret>> {
+    Ok(usable_secrets(app).await?.and_then(|secrets| secrets.recognise(offered)))
+}
+
+/// Whether the secret that began this session is still accepted.
+pub(super) async fn still_bound(app: &App, session: &str, proof: &str) -> ApiResult<bool> {
+    Ok(usable_secrets(app).await?.is_some_and(|secrets| secrets.is_bound(session, proof)))
+}
+
+async fn usable_secrets(app: &App) -> ApiResult<Option<crate::auth::AdminSecrets>> {
     match app.admin_secrets().await {
-        Ok(secrets) => Ok(secrets.recognise(offered)),
+        Ok(secrets) => Ok(Some(secrets)),
         Err(error @ app::Error::Control(control::Error::Unavailable { .. })) => Err(error.into()),
         Err(error) => {
             tracing::error!(%error, "no admin secret can be accepted");
@@ -138,9 +191,18 @@ pub(super) async fn audit_answer(
     app.control.record_audit(&record).await.err().map(ApiError::from)
 }
 
+/// The record of a change that somebody with this credential makes by this call.
+pub fn audit_change(app: &App, call: &Call, credential: &str, change: Change<'_>) -> AuditRecord {
+    AuditRecord {
+        action: change.action.to_owned(),
+        target: Some(change.target.to_owned()),
+        fields: change.fields.iter().map(ToString::to_string).collect(),
+        ..audit_record(app, call, credential)
+    }
+}
+
 /// What every record of this call holds.
 fn audit_record(app: &App, call: &Call, credential: &str) -> AuditRecord {
-    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
     AuditRecord {
         id: format!("aud_{}", URL_SAFE_NO_PAD.encode(app.random.bytes::<16>())),
         time: call.now(),

@@ -4,11 +4,11 @@ use std::marker::PhantomData;
 
 use axum::{
     extract::FromRequestParts,
-    http::{header::AUTHORIZATION, request::Parts},
+    http::{HeaderValue, header::AUTHORIZATION, request::Parts},
 };
 use jiff::Timestamp;
 
-use super::{ApiError, Call, path::segment};
+use super::{ApiError, Call, path::segment, session};
 use crate::{
     app::App,
     auth::{Caller, Denied},
@@ -74,19 +74,11 @@ impl FromRequestParts<App> for Partner {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let call = Call::from_request_parts(parts, app).await?;
-        let token = parts
-            .headers
-            .get(AUTHORIZATION)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|value| value.split_once(' '))
-            .filter(|(kind, _)| kind.eq_ignore_ascii_case("bearer"))
-            .map(|(_, token)| token.trim())
-            .ok_or_else(ApiError::unauthenticated)?;
-        let claims =
-            app.token_ring().await?.verify(token, call.now()).ok_or_else(ApiError::unauthenticated)?;
-        let key =
-            app.keys.get(&app.control, &claims.sub, call.now()).await?.ok_or(Denied::Unauthenticated)?;
-        let caller = key.admit(&claims, call.now(), call.address())?;
+        // An Authorization header beats the cookie, even one that is no good.
+        let caller = match parts.headers.get(AUTHORIZATION) {
+            Some(value) => bearer(value, app, &call).await?,
+            None => session::partner_of(parts, app, &call).await?,
+        };
         call.identify(&caller);
         app.keys.note_use(&caller.key_id, call.now());
         let rate = app.rates.admit(&caller.key_id, caller.rate_limit, call.now());
@@ -96,6 +88,20 @@ impl FromRequestParts<App> for Partner {
         }
         Ok(Self { caller, app: app.clone(), call })
     }
+}
+
+/// The caller behind a token.
+async fn bearer(value: &HeaderValue, app: &App, call: &Call) -> Result<Caller, ApiError> {
+    let token = value
+        .to_str()
+        .ok()
+        .and_then(|value| value.split_once(' '))
+        .filter(|(kind, _)| kind.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim())
+        .ok_or_else(ApiError::unauthenticated)?;
+    let claims = app.token_ring().await?.verify(token, call.now()).ok_or_else(ApiError::unauthenticated)?;
+    let key = app.keys.get(&app.control, &claims.sub, call.now()).await?.ok_or(Denied::Unauthenticated)?;
+    Ok(key.admit(&claims, call.now(), call.address())?)
 }
 
 impl<S: RequiredScope> FromRequestParts<App> for Tenant<S> {

@@ -115,6 +115,7 @@ fn problem(response: &mut Response, details: Details, call: &Call) {
         Some(scope) => Some(format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\"")),
         None if code == Code::Unauthenticated => Some("Bearer error=\"invalid_token\"".to_owned()),
         None if code == Code::InvalidAdminSecret => Some("AdminSecret".to_owned()),
+        None if code == Code::InvalidAccessKey => Some("AccessKey".to_owned()),
         None if code == Code::InvalidApiKey => Some("Bearer".to_owned()),
         None => None,
     };

@@ -50,9 +50,11 @@ codes! {
     InvalidQuery "INVALID_QUERY" BAD_REQUEST "The query is malformed";
     InvalidHeader "INVALID_HEADER" BAD_REQUEST "A header is malformed";
     Unauthenticated "UNAUTHENTICATED" UNAUTHORIZED "A valid bearer token is required";
+    InvalidAccessKey "INVALID_ACCESS_KEY" UNAUTHORIZED "Invalid access key";
     InvalidAdminSecret "INVALID_ADMIN_SECRET" UNAUTHORIZED "A valid admin secret is required";
     InvalidApiKey "INVALID_API_KEY" UNAUTHORIZED "The API key is not valid";
     InsufficientScope "INSUFFICIENT_SCOPE" FORBIDDEN "The key lacks a scope";
+    CrossSiteRefused "CROSS_SITE_REFUSED" FORBIDDEN "The call doesn't come from the portal";
     NotFound "NOT_FOUND" NOT_FOUND "Not found";
     PatientNotFound "PATIENT_NOT_FOUND" NOT_FOUND "Patient not found";
     ProviderNotFound "PROVIDER_NOT_FOUND" NOT_FOUND "Provider not found";
@@ -63,6 +65,10 @@ codes! {
     PatientConflict "PATIENT_CONFLICT" CONFLICT "The patient has another visit";
     VisitNotOpen "VISIT_NOT_OPEN" CONFLICT "The visit can't be changed any more";
     SubscriptionDisabled "SUBSCRIPTION_DISABLED" CONFLICT "The subscription is not active";
+    AlreadyDecided "ALREADY_DECIDED" CONFLICT "The access request was decided before";
+    ClaimUsed "CLAIM_USED" CONFLICT "The claim link was used before";
+    KeyRevoked "KEY_REVOKED" CONFLICT "The key is revoked";
+    PartnerSuspended "PARTNER_SUSPENDED" CONFLICT "The partner is suspended";
     IdempotencyInProgress "IDEMPOTENCY_IN_PROGRESS" CONFLICT "The first request is still in progress";
     ConcurrentChange "CONCURRENT_CHANGE" CONFLICT "Changed by another at the same time";
     PreconditionFailed "PRECONDITION_FAILED" PRECONDITION_FAILED "Changed since it was read";

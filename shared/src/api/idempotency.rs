@@ -47,8 +47,13 @@ pub struct Answer {
 impl IdempotencyKey {
     /// The key of `caller`'s request; `None` when the header is absent.
     pub fn of(&self, caller: &Caller) -> Option<RequestKey> {
+        self.of_owner(caller.key_id.as_str())
+    }
+
+    /// The key of a request by someone without an API key.
+    pub fn of_owner(&self, owner: &str) -> Option<RequestKey> {
         Some(RequestKey {
-            key_id: caller.key_id.to_string(),
+            key_id: owner.to_owned(),
             method: self.method.clone(),
             path: self.path.clone(),
             idempotency_key: self.value.clone()?,

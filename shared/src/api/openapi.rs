@@ -13,6 +13,7 @@ use super::{FieldError, Problem, error::Code};
 
 const TOKEN: &str = "accessToken";
 const ADMIN_SECRET: &str = "adminSecret";
+const SESSION: &str = "portalSession";
 
 /// Completes the description of the routes: title, security, and the problem that any operation may answer.
 pub fn describe(mut openapi: OpenApi) -> OpenApi {
@@ -27,6 +28,7 @@ pub fn describe(mut openapi: OpenApi) -> OpenApi {
     let schemes = [
         (TOKEN, SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer))),
         (ADMIN_SECRET, SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-Admin-Secret")))),
+        (SESSION, SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new("__Host-portal-session")))),
     ];
     components.security_schemes.extend(schemes.map(|(name, scheme)| (name.to_owned(), RefOr::T(scheme))));
     let mut schemas: Vec<(String, RefOr<_>)> = vec![
@@ -48,7 +50,8 @@ pub fn describe(mut openapi: OpenApi) -> OpenApi {
 
 fn complete(operation: &mut Operation, credential: &str) {
     let no_scopes: [&str; 0] = [];
-    operation.security.get_or_insert_with(|| vec![SecurityRequirement::new(credential, no_scopes)]);
+    let either = [credential, SESSION].map(|name| SecurityRequirement::new(name, no_scopes));
+    operation.security.get_or_insert_with(|| either.to_vec());
     let schema = Ref::from_schema_name(Problem::name());
     let problem = ResponseBuilder::new()
         .description("Any other failure")

@@ -35,6 +35,22 @@ pub struct PathId<T>(pub T);
 /// `{id}` and `{tagId}`
 pub struct PathPair<A, B>(pub A, pub B);
 
+/// `{id}` of an entity whose ids are words.
+pub struct PathText(pub String);
+
+impl FromRequestParts<App> for PathText {
+    type Rejection = ApiError;
+
+    /// What can be no id is an id that doesn't exist.
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, ApiError> {
+        let word = |text: &String| {
+            (1..=64).contains(&text.len())
+                && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+        };
+        segment(parts, "id").await.filter(word).map(Self).ok_or_else(ApiError::not_found)
+    }
+}
+
 impl<T: IntegerId> FromRequestParts<App> for PathId<T> {
     type Rejection = ApiError;
 

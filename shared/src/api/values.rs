@@ -1,6 +1,9 @@
 //! Values that many requests share.
 
-use jiff::civil::{Date, Time};
+use jiff::{
+    Timestamp,
+    civil::{Date, Time},
+};
 use serde_json::Value;
 
 use super::{FieldProblem, FieldValue, Source};
@@ -75,6 +78,16 @@ impl FieldValue for bool {
             Source::Text("false" | "0") => Ok(false),
             _ => Err(FieldProblem::wrong_type("true or false")),
         }
+    }
+}
+
+impl FieldValue for Timestamp {
+    /// RFC 3339, with its offset.
+    fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
+        let text = source.text()?;
+        let shaped = (20..=40).contains(&text.len()) && text.as_bytes()[10] == b'T';
+        let instant = shaped.then(|| text.parse().ok()).flatten();
+        instant.ok_or_else(|| FieldProblem::invalid("must be a time as in RFC 3339, 2026-03-09T12:00:00Z"))
     }
 }
 

@@ -43,7 +43,7 @@ impl KeyCache {
         {
             return Ok(record.clone());
         }
-        let record = store.api_key(id).await?;
+        let record = store.live_api_key(id).await?;
         let mut entries = lock(&self.entries);
         if entries.len() >= MAX_ENTRIES {
             entries.clear();

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::equal_in_constant_time;
+use super::{equal_in_constant_time, sha256_hex};
 
 /// As Secrets Manager generates it for the template: anything much shorter could be guessed.
 const MIN_LENGTH: usize = 32;
@@ -19,8 +19,8 @@ pub enum AdminSecret {
 
 /// What `X-Admin-Secret` may be.
 pub struct AdminSecrets {
-    current: String,
-    previous: Option<String>,
+    pub(super) current: String,
+    pub(super) previous: Option<String>,
 }
 
 impl std::fmt::Debug for AdminSecrets {
@@ -56,6 +56,21 @@ impl AdminSecrets {
         Ok(Self { current: stored.current, previous: stored.previous })
     }
 
+    /// Ties a session to the secret that began it, in a form the secret can't be guessed from without the session's id.
+    pub fn bind(&self, session: &str, secret: AdminSecret) -> Option<String> {
+        let secret = match secret {
+            AdminSecret::Current => Some(self.current.as_str()),
+            AdminSecret::Previous => self.previous.as_deref(),
+        };
+        secret.map(|secret| proof(session, secret))
+    }
+
+    /// Whether a session was tied to a secret that is still accepted.
+    pub fn is_bound(&self, session: &str, bound: &str) -> bool {
+        let same = |secret: &str| equal_in_constant_time(proof(session, secret).as_bytes(), bound.as_bytes());
+        same(&self.current) || self.previous.as_deref().is_some_and(same)
+    }
+
     /// Which secret this is, if any; the time it takes tells nothing.
     pub fn recognise(&self, offered: &str) -> Option<AdminSecret> {
         let same = |secret: &str| equal_in_constant_time(offered.as_bytes(), secret.as_bytes());
@@ -67,6 +82,10 @@ impl AdminSecrets {
             (false, false) => None,
         }
     }
+}
+
+fn proof(session: &str, secret: &str) -> String {
+    sha256_hex(format!("{session}\n{secret}").as_bytes())
 }
 
 #[cfg(test)]

@@ -19,6 +19,11 @@ pub enum Mode {
 }
 
 impl Mode {
+    /// The mode of a practice's keys.
+    pub fn of(sandbox: bool) -> Self {
+        if sandbox { Self::Test } else { Self::Live }
+    }
+
     fn prefix(self) -> &'static str {
         match self {
             Self::Live => "op_live_",
@@ -49,6 +54,14 @@ impl ApiKey {
             id: KeyId(base62(&random[..16], KEY_ID_LENGTH)),
             secret: base62(&random[16..], SECRET_LENGTH),
         }
+    }
+
+    /// A new secret, from 32 random bytes, for the key with this visible prefix.
+    pub fn renewed(visible_prefix: &str, random: &[u8; 32]) -> Option<Self> {
+        let mode =
+            [Mode::Live, Mode::Test].into_iter().find(|mode| visible_prefix.starts_with(mode.prefix()))?;
+        let id = KeyId(visible_prefix[mode.prefix().len()..].to_owned());
+        Some(Self { mode, id, secret: base62(random, SECRET_LENGTH) })
     }
 
     /// The key of a text, if its form and checksum hold.

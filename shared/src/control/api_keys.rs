@@ -1,13 +1,18 @@
 //! API keys as stored: never the key itself.
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
 use jiff::Timestamp;
 
 use super::{
-    Error, Result, Store, Table,
+    Cursor, Error, Result, Slice, Store, Table, instant,
+    listing::Listing,
+    partners::PartnerStatus,
     store::{SERVICE, key, to_item},
 };
-use crate::{auth::KeyRecord, domain::ids::KeyId};
+use crate::{
+    auth::KeyRecord,
+    domain::ids::{KeyId, PartnerId},
+};
 
 /// Table Control, `KEY#<keyId>` / `KEY`; `gsi1`: `KEYS` / creation time, id.
 fn place(record: &KeyRecord) -> [(&'static str, String); 4] {
@@ -15,7 +20,7 @@ fn place(record: &KeyRecord) -> [(&'static str, String); 4] {
         ("pk", format!("KEY#{}", record.id)),
         ("sk", "KEY".to_owned()),
         ("gsi1pk", "KEYS".to_owned()),
-        ("gsi1sk", format!("{}#{}", record.created_at, record.id)),
+        ("gsi1sk", format!("{}#{}", instant::text(record.created_at), record.id)),
     ]
 }
 
@@ -23,6 +28,60 @@ impl Store {
     /// Read strongly: a revocation that was answered is seen.
     pub async fn api_key(&self, id: &KeyId) -> Result<Option<KeyRecord>> {
         self.get(Table::Control, key(format!("KEY#{id}"), "KEY"), true).await
+    }
+
+    /// As [`Self::api_key`], under its partner's present name; `None` also when the partner is suspended or gone.
+    pub async fn live_api_key(&self, id: &KeyId) -> Result<Option<KeyRecord>> {
+        let Some(record) = self.api_key(id).await? else { return Ok(None) };
+        let partner = self.partner(&record.partner_id).await?;
+        let active = partner.filter(|partner| partner.status == PartnerStatus::Active);
+        Ok(active.map(|partner| KeyRecord { partner: partner.company, ..record }))
+    }
+
+    /// Keys, the newest first; of one partner only if it is given.
+    pub async fn api_keys(
+        &self,
+        partner: Option<&PartnerId>,
+        limit: usize,
+        after: Option<&Cursor>,
+    ) -> Result<Slice<KeyRecord>> {
+        let wanted = |it: &KeyRecord| partner.is_none_or(|partner| it.partner_id == *partner);
+        self.list(Listing::of_index("KEYS").newest_first(), limit, after, wanted).await
+    }
+
+    /// The write of a new key.
+    pub fn mint_api_key(&self, record: &KeyRecord) -> Result<TransactWriteItem> {
+        self.new_item(Table::Control, to_item(record, &place(record))?)
+    }
+
+    /// The write of a key over the revision before. When it was last used is left alone: that is noted at any time.
+    pub fn change_api_key(&self, record: &KeyRecord) -> Result<TransactWriteItem> {
+        let mut update = Update::builder()
+            .table_name(self.name(Table::Control)?)
+            .set_key(Some(key(format!("KEY#{}", record.id), "KEY")))
+            .condition_expression(
+                "attribute_exists(pk) AND (revision = :before OR attribute_not_exists(revision))",
+            )
+            .expression_attribute_values(":before", AttributeValue::N((record.revision - 1).to_string()));
+        let mut item = to_item(record, &[])?;
+        item.remove("lastUsedAt");
+        let mut set = Vec::new();
+        for (at, (name, value)) in item.into_iter().enumerate() {
+            set.push(format!("#n{at} = :v{at}"));
+            update = update
+                .expression_attribute_names(format!("#n{at}"), name)
+                .expression_attribute_values(format!(":v{at}"), value);
+        }
+        let mut change = format!("SET {}", set.join(", "));
+        let absent = [("expiresAt", record.expires_at.is_none()), ("previous", record.previous.is_none())];
+        let gone: Vec<&str> = absent.iter().filter(|(_, absent)| *absent).map(|(name, _)| *name).collect();
+        if !gone.is_empty() {
+            change.push_str(" REMOVE ");
+            change.push_str(&gone.join(", "));
+        }
+        let update = update.update_expression(change).build();
+        let update = update.map_err(|error| Error::Malformed(error.to_string()))?;
+        Ok(TransactWriteItem::builder().update(update).build())
     }
 
     /// # Errors

@@ -1,11 +1,11 @@
 //! What administrators did, kept for good: items are only ever added.
 
-use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::TransactWriteItem;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Cursor, Error, Result, Slice, Store, Table, instant,
+    Cursor, Result, Slice, Store, Table, instant,
     listing::Listing,
     store::{Item, to_item},
 };
@@ -50,13 +50,7 @@ impl AuditRecord {
 impl Store {
     /// The write that adds a record, for the transaction of what it tells of.
     pub fn audit(&self, record: &AuditRecord) -> Result<TransactWriteItem> {
-        let put = Put::builder()
-            .table_name(self.name(Table::Control)?)
-            .set_item(Some(record.item()?))
-            .condition_expression("attribute_not_exists(pk)")
-            .build()
-            .map_err(|error| Error::Malformed(error.to_string()))?;
-        Ok(TransactWriteItem::builder().put(put).build())
+        self.new_item(Table::Control, record.item()?)
     }
 
     /// Adds a record of what changed nothing.

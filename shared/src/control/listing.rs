@@ -40,23 +40,30 @@ pub(super) struct Listing<'a> {
     /// The names of the partition key and of the sort key.
     keys: (&'static str, &'static str),
     partition: &'a str,
+    /// What the sort keys begin with.
+    prefix: &'a str,
     ascending: bool,
 }
 
 impl<'a> Listing<'a> {
     /// A partition of the table itself, read strongly.
     pub(super) fn of_partition(table: Table, partition: &'a str) -> Self {
-        Self { table, index: None, keys: ("pk", "sk"), partition, ascending: true }
+        Self { table, index: None, keys: ("pk", "sk"), partition, prefix: "", ascending: true }
     }
 
     /// A partition of the control table's index; what was just written may be seen a moment later.
     pub(super) fn of_index(partition: &'a str) -> Self {
         let keys = ("gsi1pk", "gsi1sk");
-        Self { table: Table::Control, index: Some("gsi1"), keys, partition, ascending: true }
+        Self { table: Table::Control, index: Some("gsi1"), keys, partition, prefix: "", ascending: true }
     }
 
     pub(super) fn newest_first(self) -> Self {
         Self { ascending: false, ..self }
+    }
+
+    /// Only a part of the partition, to be read as a whole.
+    pub(super) fn beginning_with(self, prefix: &'a str) -> Self {
+        Self { prefix, ..self }
     }
 }
 
@@ -115,12 +122,12 @@ impl Store {
         limit: usize,
         start: Option<Item>,
     ) -> Result<(Vec<Item>, Option<Item>)> {
-        let condition = match (after.is_some(), listing.ascending) {
-            (false, _) => "#pk = :pk",
-            (true, true) => "#pk = :pk AND #sk > :after",
-            (true, false) => "#pk = :pk AND #sk < :after",
+        let (condition, bound) = match after {
+            Some(Cursor(after)) if listing.ascending => ("#pk = :pk AND #sk > :bound", after.as_str()),
+            Some(Cursor(after)) => ("#pk = :pk AND #sk < :bound", after.as_str()),
+            None if listing.prefix.is_empty() => ("#pk = :pk", ""),
+            None => ("#pk = :pk AND begins_with(#sk, :bound)", listing.prefix),
         };
-        let sort = after.map(|cursor| (listing.keys.1.to_owned(), AttributeValue::S(cursor.0.clone())));
         let mut query = self
             .client()
             .query()
@@ -133,9 +140,10 @@ impl Store {
             .scan_index_forward(listing.ascending)
             .limit(i32::try_from(limit).unwrap_or(i32::MAX))
             .set_exclusive_start_key(start);
-        if let Some((name, after)) = sort {
-            query =
-                query.expression_attribute_names("#sk", name).expression_attribute_values(":after", after);
+        if !bound.is_empty() {
+            query = query
+                .expression_attribute_names("#sk", listing.keys.1)
+                .expression_attribute_values(":bound", AttributeValue::S(bound.to_owned()));
         }
         let page = query.send().await.map_err(|error| Error::from_sdk(SERVICE, &error))?;
         Ok((page.items.unwrap_or_default(), page.last_evaluated_key))

@@ -1,16 +1,18 @@
 //! Partner companies.
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::TransactWriteItem;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{
-    Error, Result, Store, Table,
-    store::{SERVICE, key, to_item},
+    Cursor, Result, Slice, Store, Table,
+    listing::Listing,
+    store::{key, to_item},
 };
 use crate::domain::ids::PartnerId;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum PartnerStatus {
     Active,
@@ -57,7 +59,7 @@ impl Store {
     }
 
     /// # Errors
-    /// [`Error::ConditionFailed`] when there is a partner with this id.
+    /// [`Error::ConditionFailed`](super::Error::ConditionFailed) when there is a partner with this id.
     pub async fn create_partner(&self, partner: &Partner) -> Result<()> {
         self.put_new(Table::Control, to_item(partner, &partner.place())?).await
     }
@@ -65,17 +67,24 @@ impl Store {
     /// Replaces the partner of the version before `partner.version`.
     ///
     /// # Errors
-    /// [`Error::ConditionFailed`] when it had been changed by another.
+    /// [`Error::ConditionFailed`](super::Error::ConditionFailed) when it had been changed by another.
     pub async fn replace_partner(&self, partner: &Partner) -> Result<()> {
-        self.client()
-            .put_item()
-            .table_name(self.name(Table::Control)?)
-            .set_item(Some(to_item(partner, &partner.place())?))
-            .condition_expression("version = :before")
-            .expression_attribute_values(":before", AttributeValue::N((partner.version - 1).to_string()))
-            .send()
-            .await
-            .map_err(|error| Error::from_sdk(SERVICE, &error))?;
-        Ok(())
+        self.transact(vec![self.save_partner(partner)?]).await
+    }
+
+    /// The write of a new partner (version 1) or of one over the version before.
+    pub fn save_partner(&self, partner: &Partner) -> Result<TransactWriteItem> {
+        self.next_version(Table::Control, to_item(partner, &partner.place())?, partner.version)
+    }
+
+    /// Partners in the order of their companies' names.
+    pub async fn partners(&self, limit: usize, after: Option<&Cursor>) -> Result<Slice<Partner>> {
+        self.list(Listing::of_index("PARTNERS"), limit, after, |_| true).await
+    }
+
+    /// The partners of exactly this company name, in any case.
+    pub async fn partners_named(&self, company: &str) -> Result<Vec<Partner>> {
+        let prefix = format!("{}#", company.to_lowercase());
+        self.list_all(Listing::of_index("PARTNERS").beginning_with(&prefix)).await
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::OnceLock};
 
 use aws_sdk_dynamodb::{
     Client,
-    types::{AttributeValue, TransactWriteItem},
+    types::{AttributeValue, Put, TransactWriteItem, builders::PutBuilder},
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -119,6 +119,29 @@ impl Store {
             .await
             .map_err(|error| Error::from_sdk(SERVICE, &error))?;
         Ok(())
+    }
+
+    /// The write of an item that must not exist yet, for a transaction.
+    pub(super) fn new_item(&self, table: Table, item: Item) -> Result<TransactWriteItem> {
+        self.put_if(table, Put::builder().condition_expression("attribute_not_exists(pk)"), item)
+    }
+
+    /// The write of a new item (version 1) or of one over the version before, for a transaction.
+    pub(super) fn next_version(&self, table: Table, item: Item, version: i64) -> Result<TransactWriteItem> {
+        if version == 1 {
+            return self.new_item(table, item);
+        }
+        let before = AttributeValue::N((version - 1).to_string());
+        let put = Put::builder()
+            .condition_expression("version = :before")
+            .expression_attribute_values(":before", before);
+        self.put_if(table, put, item)
+    }
+
+    fn put_if(&self, table: Table, put: PutBuilder, item: Item) -> Result<TransactWriteItem> {
+        let put = put.table_name(self.name(table)?).set_item(Some(item)).build();
+        let put = put.map_err(|error| Error::Malformed(error.to_string()))?;
+        Ok(TransactWriteItem::builder().put(put).build())
     }
 
     /// All or none of the writes.

@@ -94,6 +94,8 @@ macro_rules! text_ids {
 text_ids! {
     /// A partner company.
     PartnerId "prt_"
+    /// A request for access to the API.
+    AccessRequestId "arq_"
 }
 
 /// The public part of an API key: 12 characters of `[0-9A-Za-z]`.

@@ -48,6 +48,8 @@ EXPECTED = {
     "me-get": problem(401),
     "meta-health": healthy,
     "products-upsert": problem(401),
+    # The limit of failed sign-ins is kept in a store, which comes before the key.
+    "portal-sign-in": problem(401, 503),
     "prospects-create": problem(401),
     "tags-assign": problem(401),
     "visits-book": problem(401),

@@ -110,6 +110,8 @@ fn key(
         secret_hash: key.secret_hash(),
         status: KeyStatus::Active,
         version: 1,
+        previous: None,
+        revision: 1,
         expires_at: None,
         allowed_cidrs: vec![],
         rate_limit: RATE_LIMIT,

@@ -1,0 +1,128 @@
+//! `/v1/admin/access-requests`
+
+pub(crate) mod approve;
+pub(crate) mod deny;
+
+use serde::Serialize;
+use shared::{
+    api::{
+        Admin, ApiError, ApiResult, Code, CursorPage, CursorParam, FieldProblem, FieldValue, Limit, Problem,
+        Query, Source,
+    },
+    control::access_requests::{AccessRequest, AccessStatus},
+    domain::{
+        PracticePass, Scope,
+        ids::{AccessRequestId, KeyId, PartnerId},
+    },
+    params,
+};
+use utoipa::ToSchema;
+
+/// `pending`, `approved` or `denied`.
+#[derive(Clone, Copy, Debug, ToSchema)]
+#[schema(value_type = AccessStatus)]
+pub(crate) struct StatusFilter(AccessStatus);
+
+impl FieldValue for StatusFilter {
+    fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
+        match source.text()? {
+            "pending" => Ok(Self(AccessStatus::Pending)),
+            "approved" => Ok(Self(AccessStatus::Approved)),
+            "denied" => Ok(Self(AccessStatus::Denied)),
+            _ => Err(FieldProblem::invalid("must be pending, approved or denied")),
+        }
+    }
+}
+
+params! {
+    pub(crate) struct ListAccessRequests {
+        "status" => status: Option<StatusFilter>,
+        "limit" => limit: Option<Limit>,
+        /// `nextCursor` of the page before.
+        "cursor" => cursor: Option<CursorParam>,
+    }
+}
+
+/// A request for access and what became of it.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct AccessRequestRow {
+    id: AccessRequestId,
+    company: String,
+    practice: String,
+    contact: String,
+    email: String,
+    requested_scopes: Vec<Scope>,
+    message: Option<String>,
+    status: AccessStatus,
+    /// RFC 3339, as all times.
+    created_at: String,
+    decided_at: Option<String>,
+    /// Why it was denied.
+    reason: Option<String>,
+    /// What was granted, null unless approved; likewise below.
+    scopes: Option<Vec<Scope>>,
+    practicepass: Option<PracticePass>,
+    partner_id: Option<PartnerId>,
+    /// Until when the claim link is good.
+    claim_until: Option<String>,
+    /// The key that was minted through the claim link; null as long as it is not used.
+    key_id: Option<KeyId>,
+}
+
+impl From<AccessRequest> for AccessRequestRow {
+    fn from(request: AccessRequest) -> Self {
+        let approval = request.approval;
+        Self {
+            id: request.id,
+            company: request.company,
+            practice: request.practice,
+            contact: request.contact,
+            email: request.email,
+            requested_scopes: request.requested_scopes,
+            message: request.message,
+            status: request.status,
+            created_at: request.created_at.to_string(),
+            decided_at: request.decided_at.map(|it| it.to_string()),
+            reason: request.reason,
+            scopes: approval.as_ref().map(|it| it.scopes.clone()),
+            practicepass: approval.as_ref().map(|it| it.practicepass.clone()),
+            partner_id: approval.as_ref().map(|it| it.partner_id.clone()),
+            claim_until: approval.as_ref().map(|it| it.claim_until.to_string()),
+            key_id: approval.and_then(|it| it.key_id),
+        }
+    }
+}
+
+/// List the requests for access, the newest first.
+#[utoipa::path(
+    get,
+    path = "/v1/admin/access-requests",
+    tag = "Administration",
+    params(ListAccessRequests),
+    responses(
+        (status = 200, body = CursorPage<AccessRequestRow>),
+        (status = 400, body = Problem, description = "`INVALID_QUERY`"),
+    ),
+)]
+pub(crate) async fn list_access_requests(
+    admin: Admin,
+    Query(query): Query<ListAccessRequests>,
+) -> ApiResult<CursorPage<AccessRequestRow>> {
+    let limit = Limit::or_default(query.limit);
+    let status = query.status.map(|status| status.0);
+    let after = query.cursor.map(|cursor| cursor.0);
+    let slice = admin.app.control.access_requests(status, limit.items(), after.as_ref()).await?;
+    Ok(CursorPage::new(slice, limit))
+}
+
+/// The request, if nobody has decided it yet.
+async fn load_pending(admin: &Admin, id: String) -> ApiResult<AccessRequest> {
+    let found = admin.app.control.access_request(&AccessRequestId(id)).await?;
+    let request = found.ok_or_else(ApiError::not_found)?;
+    if request.status == AccessStatus::Pending { Ok(request) } else { Err(already_decided()) }
+}
+
+fn already_decided() -> ApiError {
+    ApiError::new(Code::AlreadyDecided, "Read the request again to see its decision.")
+}

@@ -1,0 +1,184 @@
+//! `POST /v1/admin/access-requests/{id}/approve`
+
+use axum::http::HeaderMap;
+use serde::Serialize;
+use shared::{
+    api::{
+        Admin, ApiError, ApiResult, Body, Change, Code, Data, FieldError, PathText, Problem, portal_origin,
+    },
+    body, control,
+    control::{
+        access_requests::{AccessRequest, AccessStatus, Approval, CLAIM_VALID, ClaimToken},
+        partners::{Partner, PartnerStatus},
+    },
+    domain::{PracticePass, Scope, contact, ids::PartnerId},
+    text_field,
+};
+use utoipa::ToSchema;
+
+use super::{already_decided, load_pending};
+use crate::fields;
+
+text_field! {
+    /// A registered practice's pass.
+    ApprovedPractice, 1, 64
+}
+
+text_field! {
+    /// A partner's id.
+    ApprovedPartner, 1, 64
+}
+
+body! {
+    pub struct ApproveAccess {
+        /// What is granted of the requested scopes; all of them unless given.
+        "scopes" => scopes: Option<Vec<Scope>>,
+        /// The practice the key will open; needed when the request doesn't name a registered one.
+        "practicepass" => practicepass: Option<ApprovedPractice>,
+        /// The partner the key will belong to. Unless given it is the one of the request's company and e-mail address, and
+        /// a new one when there is none.
+        "partnerId" => partner_id: Option<ApprovedPartner>,
+    }
+}
+
+/// The way to the key, to be sent to the applicant.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Approved {
+    /// Good once, for 72 hours. The token stands behind the `#`, which browsers don't send to servers.
+    #[schema(example = "https://portal.example.com/#claim=arq_….…")]
+    claim_url: String,
+    /// RFC 3339.
+    claim_until: String,
+    partner_id: PartnerId,
+    practicepass: PracticePass,
+    scopes: Vec<Scope>,
+}
+
+/// Approve a request for access.
+///
+/// No key is made yet: the applicant makes it through the claim link, so that nobody else ever sees it.
+#[utoipa::path(
+    post,
+    path = "/v1/admin/access-requests/{id}/approve",
+    tag = "Administration",
+    params(("id" = String, Path, description = "The request's id")),
+    request_body = ApproveAccess,
+    responses(
+        (status = 200, body = Data<Approved>),
+        (status = 404, body = Problem, description = "`NOT_FOUND`"),
+        (status = 409, body = Problem, description = "`ALREADY_DECIDED`, `PARTNER_SUSPENDED`"),
+        (status = 422, body = Problem, description = "`INVALID_FIELDS`: also when the practice isn't registered"),
+    ),
+)]
+pub(crate) async fn approve_access_request(
+    admin: Admin,
+    PathText(id): PathText,
+    headers: HeaderMap,
+    Body(body): Body<ApproveAccess>,
+) -> ApiResult<Data<Approved>> {
+    let no_host = || ApiError::new(Code::InvalidHeader, "The 'Host' header is missing.");
+    let origin = portal_origin(&admin.app, &headers).ok_or_else(no_host)?;
+    let mut request = load_pending(&admin, id).await?;
+    let grant = judge(&admin, &request, body).await?;
+    let token = ClaimToken::from_random(&request.id, admin.app.random.bytes());
+    let claim_until = admin.now() + CLAIM_VALID;
+    let approved = Approved {
+        claim_url: format!("{origin}/#claim={}", token.reveal()),
+        claim_until: claim_until.to_string(),
+        partner_id: grant.partner.id.clone(),
+        practicepass: grant.practicepass.clone(),
+        scopes: grant.scopes.clone(),
+    };
+    request.status = AccessStatus::Approved;
+    request.decided_at = Some(admin.now());
+    request.version += 1;
+    request.approval = Some(Approval {
+        partner_id: grant.partner.id.clone(),
+        practicepass: grant.practicepass,
+        scopes: grant.scopes,
+        claim_hash: token.hash(),
+        claim_until,
+        key_id: None,
+    });
+    let mut writes = vec![admin.app.control.save_access_request(&request)?];
+    if grant.new_partner {
+        writes.push(admin.app.control.save_partner(&grant.partner)?);
+    }
+    let change = Change::new("access-requests.approve", request.id.as_str());
+    admin.commit(change, writes).await.map_err(|error| match error {
+        control::Error::ConditionFailed => already_decided(),
+        error => error.into(),
+    })?;
+    Ok(Data { data: approved })
+}
+
+struct Grant {
+    partner: Partner,
+    new_partner: bool,
+    practicepass: PracticePass,
+    scopes: Vec<Scope>,
+}
+
+/// What is to be granted; otherwise everything that is wrong with the wish.
+async fn judge(admin: &Admin, request: &AccessRequest, body: ApproveAccess) -> ApiResult<Grant> {
+    let mut errors = Vec::new();
+    let named = body.practicepass.map_or_else(|| request.practice.clone(), String::from);
+    let practice = fields::practice(admin, &named).await?;
+    if practice.is_none() {
+        errors.push(fields::unknown("practicepass", "registered practice"));
+    }
+    let scopes = fields::scopes(body.scopes.unwrap_or_else(|| request.requested_scopes.clone()));
+    let scopes = scopes.map_err(|error| errors.push(error)).ok();
+    let added = |scope: &&Scope| !request.requested_scopes.contains(scope);
+    if let Some(scope) = scopes.iter().flatten().find(added) {
+        errors.push(FieldError {
+            location: "body.scopes".into(),
+            code: "NOT_REQUESTED",
+            message: format!("{scope} was not requested"),
+        });
+    }
+    let partner = match body.partner_id {
+        Some(id) => admin.app.control.partner(&PartnerId(id.0)).await?.map(|partner| (partner, false)),
+        None => Some(partner_of(admin, request).await?),
+    };
+    if partner.is_none() {
+        errors.push(fields::unknown("partnerId", "partner"));
+    }
+    match (practice, scopes, partner) {
+        (Some(practice), Some(scopes), Some((partner, new_partner))) if errors.is_empty() => {
+            if partner.status == PartnerStatus::Suspended {
+                return Err(ApiError::new(Code::PartnerSuspended, "Let the partner in again first."));
+            }
+            Ok(Grant { partner, new_partner, practicepass: practice.practicepass, scopes })
+        }
+        _ => Err(ApiError::fields(errors)),
+    }
+}
+
+/// The partner of the request's company and e-mail address, or a new one. The company's name alone proves nothing: anybody
+/// can write it into the form.
+async fn partner_of(admin: &Admin, request: &AccessRequest) -> ApiResult<(Partner, bool)> {
+    let same = |partner: &Partner| {
+        let email = partner.email.as_deref().unwrap_or_default();
+        contact::email_key(email) == contact::email_key(&request.email)
+    };
+    let known = admin.app.control.partners_named(&request.company).await?.into_iter().find(same);
+    if let Some(partner) = known {
+        return Ok((partner, false));
+    }
+    let partner = Partner {
+        id: PartnerId::from_random(admin.app.random.bytes()),
+        company: request.company.clone(),
+        contact_name: Some(request.contact.clone()),
+        email: Some(request.email.clone()),
+        phone: None,
+        website: None,
+        notification_email: None,
+        status: PartnerStatus::Active,
+        created_at: admin.now(),
+        updated_at: admin.now(),
+        version: 1,
+    };
+    Ok((partner, true))
+}

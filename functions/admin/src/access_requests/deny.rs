@@ -1,0 +1,54 @@
+//! `POST /v1/admin/access-requests/{id}/deny`
+
+use shared::{
+    api::{Admin, ApiResult, Body, Change, Data, PathText, Problem},
+    body, control,
+    control::access_requests::AccessStatus,
+    text_field,
+};
+
+use super::{AccessRequestRow, already_decided, load_pending};
+
+text_field! {
+    /// Why, for the administrators.
+    lines DenialReason, 1, 1000
+}
+
+body! {
+    pub struct DenyAccess {
+        "reason" => reason: Option<DenialReason>,
+    }
+}
+
+/// Deny a request for access.
+#[utoipa::path(
+    post,
+    path = "/v1/admin/access-requests/{id}/deny",
+    tag = "Administration",
+    params(("id" = String, Path, description = "The request's id")),
+    request_body = DenyAccess,
+    responses(
+        (status = 200, body = Data<AccessRequestRow>),
+        (status = 404, body = Problem, description = "`NOT_FOUND`"),
+        (status = 409, body = Problem, description = "`ALREADY_DECIDED`"),
+        (status = 422, body = Problem, description = "`INVALID_FIELDS`"),
+    ),
+)]
+pub(crate) async fn deny_access_request(
+    admin: Admin,
+    PathText(id): PathText,
+    Body(body): Body<DenyAccess>,
+) -> ApiResult<Data<AccessRequestRow>> {
+    let mut request = load_pending(&admin, id).await?;
+    request.status = AccessStatus::Denied;
+    request.reason = body.reason.map(String::from);
+    request.decided_at = Some(admin.now());
+    request.version += 1;
+    let write = admin.app.control.save_access_request(&request)?;
+    let change = Change::new("access-requests.deny", request.id.as_str());
+    admin.commit(change, vec![write]).await.map_err(|error| match error {
+        control::Error::ConditionFailed => already_decided(),
+        error => error.into(),
+    })?;
+    Ok(Data { data: request.into() })
+}

@@ -1,0 +1,132 @@
+//! `/v1/admin/keys`
+
+mod change;
+pub(crate) mod create;
+pub(crate) mod revoke;
+pub(crate) mod rotate;
+mod terms;
+pub(crate) mod update;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use shared::{
+    api::{Admin, ApiResult, CursorPage, CursorParam, Limit, Problem, Query},
+    auth::{KeyRecord, KeyStatus},
+    control::Slice,
+    domain::{
+        PracticePass, Scope,
+        ids::{KeyId, PartnerId},
+    },
+    params, text_field,
+};
+use utoipa::ToSchema;
+
+text_field! {
+    /// A partner's id.
+    PartnerIdText, 1, 64
+}
+
+params! {
+    pub(crate) struct ListKeys {
+        /// Only this partner's keys.
+        "partnerId" => partner_id: Option<PartnerIdText>,
+        "limit" => limit: Option<Limit>,
+        /// `nextCursor` of the page before.
+        "cursor" => cursor: Option<CursorParam>,
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ShownStatus {
+    Active,
+    Expired,
+    Revoked,
+}
+
+/// An API key, never the key itself.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct KeyRow {
+    id: KeyId,
+    name: String,
+    partner_id: PartnerId,
+    /// The partner's company.
+    partner: String,
+    practicepass: PracticePass,
+    scopes: Vec<Scope>,
+    /// What the key begins with.
+    #[schema(example = "op_live_4fTq8ZsK1aBc")]
+    prefix: String,
+    /// RFC 3339, as all times; null when it was never used.
+    last_used_at: Option<String>,
+    status: ShownStatus,
+    /// Null = it doesn't expire.
+    expires_at: Option<String>,
+    /// The networks the key may be used from; empty = any.
+    #[schema(value_type = Vec<String>)]
+    allowed_cidrs: Vec<String>,
+    /// Calls a minute.
+    rate_limit: u32,
+    created_at: String,
+    /// Until when the secret before the last rotation is good, if it still is.
+    previous_secret_until: Option<String>,
+}
+
+impl KeyRow {
+    pub(crate) fn new(key: KeyRecord, now: Timestamp) -> Self {
+        let status = match key.status {
+            KeyStatus::Revoked => ShownStatus::Revoked,
+            KeyStatus::Active if key.expires_at.is_some_and(|expiry| expiry <= now) => ShownStatus::Expired,
+            KeyStatus::Active => ShownStatus::Active,
+        };
+        Self {
+            id: key.id,
+            name: key.name,
+            partner_id: key.partner_id,
+            partner: key.partner,
+            practicepass: key.practicepass,
+            scopes: key.scopes,
+            prefix: key.prefix,
+            last_used_at: key.last_used_at.map(|it| it.to_string()),
+            status,
+            expires_at: key.expires_at.map(|it| it.to_string()),
+            allowed_cidrs: key.allowed_cidrs.iter().map(ToString::to_string).collect(),
+            rate_limit: key.rate_limit,
+            created_at: key.created_at.to_string(),
+            previous_secret_until: key.previous.filter(|it| now < it.until).map(|it| it.until.to_string()),
+        }
+    }
+}
+
+/// A key with its secret, shown this once.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct NewKey {
+    /// The whole key. It is not kept: hand it to the partner now.
+    #[schema(example = "op_live_4fTq8ZsK1aBc_…")]
+    pub(crate) api_key: String,
+    #[serde(flatten)]
+    pub(crate) key: KeyRow,
+}
+
+/// List the API keys, the newest first.
+#[utoipa::path(
+    get,
+    path = "/v1/admin/keys",
+    tag = "Administration",
+    params(ListKeys),
+    responses(
+        (status = 200, body = CursorPage<KeyRow>),
+        (status = 400, body = Problem, description = "`INVALID_QUERY`"),
+    ),
+)]
+pub(crate) async fn list_keys(admin: Admin, Query(query): Query<ListKeys>) -> ApiResult<CursorPage<KeyRow>> {
+    let limit = Limit::or_default(query.limit);
+    let after = query.cursor.map(|cursor| cursor.0);
+    let partner = query.partner_id.map(|id| PartnerId(id.0));
+    let Slice { items, next } =
+        admin.app.control.api_keys(partner.as_ref(), limit.items(), after.as_ref()).await?;
+    let items: Vec<KeyRow> = items.into_iter().map(|key| KeyRow::new(key, admin.now())).collect();
+    Ok(CursorPage::new(Slice { items, next }, limit))
+}

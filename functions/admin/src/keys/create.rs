@@ -1,0 +1,110 @@
+//! `POST /v1/admin/keys`
+
+use axum::http::StatusCode;
+use jiff::Timestamp;
+use shared::{
+    api::{Admin, Answer, ApiError, ApiResult, Change, Code, Data, Once, Problem},
+    auth::{
+        KeyRecord, KeyTerms,
+        api_key::{ApiKey, Mode},
+    },
+    body,
+    control::partners::PartnerStatus,
+    domain::{Scope, ids::PartnerId},
+    text_field,
+};
+
+use super::{
+    KeyRow, NewKey, PartnerIdText,
+    terms::{KeyName, Network, RateLimit, expiry, networks},
+};
+use crate::fields;
+
+text_field! {
+    /// A registered practice's pass.
+    PracticeText, 1, 64
+}
+
+body! {
+    pub struct CreateKey {
+        "partnerId" => partner_id: PartnerIdText,
+        "name" => name: KeyName,
+        /// The practice the key opens.
+        #[schema(example = "DemoOffice")]
+        "practicepass" => practicepass: PracticeText,
+        #[schema(min_items = 1)]
+        "scopes" => scopes: Vec<Scope>,
+        /// RFC 3339; null = it doesn't expire.
+        #[schema(value_type = Option<String>, format = "date-time")]
+        "expiresAt" => expires_at: Option<Timestamp>,
+        /// Where the key may be used from, at most 50; none = anywhere.
+        "allowedCidrs" => allowed_cidrs: Option<Vec<Network>>,
+        /// Calls a minute, 600 unless given.
+        "rateLimit" => rate_limit: Option<RateLimit>,
+    }
+}
+
+/// Make an API key for a partner.
+///
+/// `apiKey` is in this answer only: what is stored can't be turned back into it. With an `Idempotency-Key` the answer is
+/// kept for 24 hours, sealed so that only the administration can repeat it.
+#[utoipa::path(
+    post,
+    path = "/v1/admin/keys",
+    tag = "Administration",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless for 24 hours")),
+    request_body = CreateKey,
+    responses(
+        (status = 201, body = Data<NewKey>),
+        (status = 409, body = Problem, description = "`PARTNER_SUSPENDED`"),
+        (status = 422, body = Problem, description = "`INVALID_FIELDS`, `IDEMPOTENCY_KEY_REUSED`"),
+    ),
+)]
+pub(crate) async fn create_key(admin: Admin, Once { body, key: once }: Once<CreateKey>) -> ApiResult<Answer> {
+    if let Some(answer) = admin.once(&once).kept().await? {
+        return Ok(answer);
+    }
+    let (mode, terms) = judge(&admin, body).await?;
+    let key = ApiKey::from_random(mode, &admin.app.random.bytes());
+    let record = KeyRecord::new(&key, terms, admin.now());
+    let write = admin.app.control.mint_api_key(&record)?;
+    let data = NewKey { api_key: key.reveal(), key: KeyRow::new(record, admin.now()) };
+    let answer = Answer::new(StatusCode::CREATED, &Data { data })?;
+    admin.commit_once(&once, Change::new("keys.create", key.id.as_str()), vec![write], answer).await
+}
+
+/// The terms of a wish that can be granted; otherwise everything that is wrong with it.
+async fn judge(admin: &Admin, body: CreateKey) -> ApiResult<(Mode, KeyTerms)> {
+    let mut errors = Vec::new();
+    let partner = admin.app.control.partner(&PartnerId(body.partner_id.0)).await?;
+    let practice = fields::practice(admin, &body.practicepass.0).await?;
+    let scopes = fields::scopes(body.scopes).map_err(|error| errors.push(error)).ok();
+    let expires_at = body.expires_at.map(|at| expiry(at, admin.now())).transpose();
+    let expires_at = expires_at.map_err(|error| errors.push(error)).ok();
+    let allowed = networks(body.allowed_cidrs.unwrap_or_default()).map_err(|error| errors.push(error)).ok();
+    if partner.is_none() {
+        errors.push(fields::unknown("partnerId", "partner"));
+    }
+    if practice.is_none() {
+        errors.push(fields::unknown("practicepass", "registered practice"));
+    }
+    match (partner, practice, scopes, expires_at, allowed) {
+        (Some(partner), Some(practice), Some(scopes), Some(expires_at), Some(allowed_cidrs)) => {
+            if partner.status == PartnerStatus::Suspended {
+                return Err(ApiError::new(Code::PartnerSuspended, "Let the partner in again first."));
+            }
+            let terms = KeyTerms {
+                name: body.name.into(),
+                partner_id: partner.id,
+                partner: partner.company,
+                practicepass: practice.practicepass,
+                scopes,
+                expires_at,
+                allowed_cidrs,
+                rate_limit: body.rate_limit.unwrap_or_default().0,
+            };
+            Ok((Mode::of(practice.sandbox), terms))
+        }
+        _ => Err(ApiError::fields(errors)),
+    }
+}

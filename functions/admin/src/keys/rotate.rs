@@ -1,0 +1,84 @@
+//! `POST /v1/admin/keys/{id}/rotate`
+
+use axum::http::StatusCode;
+use jiff::SignedDuration;
+use shared::{
+    api::{
+        Admin, Answer, ApiError, ApiResult, Data, FieldProblem, FieldValue, Once, PathText, Problem, Source,
+    },
+    auth::api_key::ApiKey,
+    body,
+    domain::ids::KeyId,
+};
+use utoipa::ToSchema;
+
+use super::{
+    KeyRow, NewKey,
+    change::{change_once, load_active},
+};
+
+/// How long the old secret stays good beside the new one.
+#[derive(Clone, Copy, Debug, Default, ToSchema)]
+#[schema(value_type = String, pattern = "^(0|1h|24h|7d)$", default = "0")]
+pub struct Overlap(Option<SignedDuration>);
+
+impl FieldValue for Overlap {
+    fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
+        match source {
+            Source::Json(value) if value.as_i64() == Some(0) => Ok(Self(None)),
+            source => match source.text()? {
+                "0" => Ok(Self(None)),
+                "1h" => Ok(Self(Some(SignedDuration::from_hours(1)))),
+                "24h" => Ok(Self(Some(SignedDuration::from_hours(24)))),
+                "7d" => Ok(Self(Some(SignedDuration::from_hours(7 * 24)))),
+                _ => Err(FieldProblem::invalid("must be one of 0, 1h, 24h, 7d")),
+            },
+        }
+    }
+}
+
+body! {
+    pub struct RotateKey {
+        /// Until then both secrets get tokens; `0` unless given.
+        "overlap" => overlap: Option<Overlap>,
+    }
+}
+
+/// Give a key a new secret.
+///
+/// The key keeps its id, scopes and practice. With an overlap the old secret and its tokens work until it has passed;
+/// without one they die within a minute. Rotating again during an overlap ends it: two secrets are good at most.
+/// `apiKey` is in this answer only.
+#[utoipa::path(
+    post,
+    path = "/v1/admin/keys/{id}/rotate",
+    tag = "Administration",
+    params(
+        ("id" = String, Path, description = "The key's id"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless for 24 hours"),
+    ),
+    request_body = RotateKey,
+    responses(
+        (status = 200, body = Data<NewKey>),
+        (status = 404, body = Problem, description = "`NOT_FOUND`"),
+        (status = 409, body = Problem, description = "`KEY_REVOKED`, `CONCURRENT_CHANGE`"),
+        (status = 422, body = Problem, description = "`INVALID_FIELDS`, `IDEMPOTENCY_KEY_REUSED`"),
+    ),
+)]
+pub(crate) async fn rotate_key(
+    admin: Admin,
+    PathText(id): PathText,
+    Once { body, key: once }: Once<RotateKey>,
+) -> ApiResult<Answer> {
+    if let Some(answer) = admin.once(&once).kept().await? {
+        return Ok(answer);
+    }
+    let mut key = load_active(&admin, &KeyId(id)).await?;
+    let malformed = || ApiError::internal(&std::io::Error::other("a stored key has no prefix"));
+    let new = ApiKey::renewed(&key.prefix, &admin.app.random.bytes()).ok_or_else(malformed)?;
+    key.rotate(&new, body.overlap.unwrap_or_default().0.map(|overlap| admin.now() + overlap));
+    key.revision += 1;
+    let data = NewKey { api_key: new.reveal(), key: KeyRow::new(key.clone(), admin.now()) };
+    let answer = Answer::new(StatusCode::OK, &Data { data })?;
+    change_once(&admin, &once, "keys.rotate", &key, answer).await
+}

@@ -1,0 +1,74 @@
+//! What a key may be.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+use shared::{
+    api::{FieldError, FieldProblem, FieldValue, Source, check_text, integer_between},
+    text_field,
+};
+use utoipa::ToSchema;
+
+/// So many networks may be named.
+const MOST_NETWORKS: usize = 50;
+
+text_field! {
+    /// What people call the key.
+    KeyName, 1, 100
+}
+
+/// Calls a minute.
+#[derive(Clone, Copy, Debug, ToSchema)]
+#[schema(value_type = u32, minimum = 1, maximum = 100_000, default = 600)]
+pub struct RateLimit(pub u32);
+
+impl Default for RateLimit {
+    fn default() -> Self {
+        Self(600)
+    }
+}
+
+impl FieldValue for RateLimit {
+    fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
+        let calls = integer_between(source, 1, 100_000)?;
+        u32::try_from(calls).map(Self).map_err(|_| FieldProblem::invalid("is no rate limit"))
+    }
+}
+
+/// An IPv4 or IPv6 network, or a single address.
+#[derive(Clone, Copy, Debug, ToSchema)]
+#[schema(value_type = String, max_length = 43, example = "203.0.113.0/24")]
+pub struct Network(pub IpNet);
+
+impl FieldValue for Network {
+    fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
+        let text = check_text(source.text()?, 1, 43)?;
+        let network: Option<IpNet> =
+            text.parse().ok().or_else(|| text.parse::<IpAddr>().map(IpNet::from).ok());
+        let invalid = || FieldProblem::invalid("must be a network like 203.0.113.0/24");
+        network.map(|network| Self(network.trunc())).ok_or_else(invalid)
+    }
+}
+
+/// Each network once; an error when there are too many.
+pub(crate) fn networks(networks: Vec<Network>) -> Result<Vec<IpNet>, FieldError> {
+    let mut networks: Vec<IpNet> = networks.into_iter().map(|it| it.0).collect();
+    networks.sort_unstable();
+    networks.dedup();
+    if networks.len() > MOST_NETWORKS {
+        let message = format!("has more than {MOST_NETWORKS} networks");
+        return Err(FieldError { location: "body.allowedCidrs".into(), code: "TOO_LONG", message });
+    }
+    Ok(networks)
+}
+
+/// The error of an expiry that is not in the future.
+pub(crate) fn expiry(at: Timestamp, now: Timestamp) -> Result<Timestamp, FieldError> {
+    let past = || FieldError {
+        location: "body.expiresAt".into(),
+        code: "IN_PAST",
+        message: "must be in the future; to end a key now, revoke it".into(),
+    };
+    (at > now).then_some(at).ok_or_else(past)
+}

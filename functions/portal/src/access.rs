@@ -1,0 +1,109 @@
+//! `POST /v1/access-requests`
+
+use axum::{extract::State, http::StatusCode};
+use serde::Serialize;
+use shared::{
+    api::{Answer, ApiResult, Call, Email, KEPT, Once, Problem},
+    app::App,
+    body, control,
+    control::access_requests::{AccessRequest, AccessStatus},
+    domain::{Scope, ids::AccessRequestId},
+    text_field,
+};
+use utoipa::ToSchema;
+
+text_field! { ApplicantCompany, 1, 200 }
+text_field! { ApplicantPractice, 1, 200 }
+text_field! { ApplicantContact, 1, 200 }
+text_field! { lines ApplicantMessage, 1, 2000 }
+
+body! {
+    pub struct RequestAccess {
+        "company" => company: ApplicantCompany,
+        /// The practice whose data you want to work with: its pass if you know it, otherwise its name.
+        "practice" => practice: ApplicantPractice,
+        /// Who asks.
+        "contact" => contact: ApplicantContact,
+        "email" => email: Email,
+        /// What your key should permit; `Prospects` unless given.
+        "requestedScopes" => requested_scopes: Option<Vec<Scope>>,
+        "message" => message: Option<ApplicantMessage>,
+    }
+}
+
+/// That the request has arrived; it says nothing else about anybody.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Received {
+    #[schema(value_type = String)]
+    message: &'static str,
+}
+
+/// Request access to the API.
+///
+/// An administrator decides, and answers by e-mail with a link to your key. Every well-formed request gets the same
+/// answer. Ten requests in ten minutes are taken from one address.
+#[utoipa::path(
+    post,
+    path = "/v1/access-requests",
+    tag = "Portal",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless for 24 hours")),
+    request_body = RequestAccess,
+    security(()),
+    responses(
+        (status = 202, body = Received),
+        (status = 422, body = Problem, description = "`INVALID_FIELDS`, `IDEMPOTENCY_KEY_REUSED`"),
+        (status = 429, body = Problem, description = "`RATE_LIMITED`"),
+    ),
+)]
+pub(crate) async fn request_access(
+    State(app): State<App>,
+    call: Call,
+    Once { body, key }: Once<RequestAccess>,
+) -> ApiResult<Answer> {
+    let address = call.address().map(|it| it.to_string()).unwrap_or_default();
+    let key = key.of_owner(&format!("applicant {address}"));
+    let kept = async || match &key {
+        Some(key) => {
+            let kept = app.control.kept_answer(key, call.now()).await?;
+            kept.map(|kept| Answer::replay(key, kept)).transpose()
+        }
+        None => Ok(None),
+    };
+    if let Some(answer) = kept().await? {
+        return Ok(answer);
+    }
+    let mut requested_scopes = body.requested_scopes.unwrap_or_default();
+    requested_scopes.sort_unstable();
+    requested_scopes.dedup();
+    if requested_scopes.is_empty() {
+        requested_scopes.push(Scope::Prospects);
+    }
+    let request = AccessRequest {
+        id: AccessRequestId::from_random(app.random.bytes()),
+        company: body.company.into(),
+        practice: body.practice.into(),
+        contact: body.contact.into(),
+        email: body.email.into(),
+        requested_scopes,
+        message: body.message.map(String::from),
+        status: AccessStatus::Pending,
+        created_at: call.now(),
+        decided_at: None,
+        reason: None,
+        approval: None,
+        version: 1,
+    };
+    let received = Received { message: "Your request has been received" };
+    let answer = Answer::new(StatusCode::ACCEPTED, &received)?;
+    let mut writes = vec![app.control.save_access_request(&request)?];
+    if let Some(key) = &key {
+        let (now, until) = (call.now(), call.now() + KEPT);
+        writes.push(app.control.keep_answer(key, answer.status, &answer.body, now, until)?);
+    }
+    match app.control.transact(writes).await {
+        Ok(()) => Ok(answer),
+        // The same request, sent at the same time, was faster.
+        Err(error @ control::Error::ConditionFailed) => kept().await?.ok_or_else(|| error.into()),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,159 @@
+//! `POST /v1/access-requests/claim`
+
+use axum::{extract::State, http::StatusCode};
+use serde::Serialize;
+use shared::{
+    api::{Answer, ApiError, ApiResult, Call, Change, Code, Data, Once, Problem, SealedAnswer, audit_change},
+    app::App,
+    auth::{
+        KeyRecord, KeyTerms,
+        api_key::{ApiKey, Mode},
+    },
+    body, control,
+    control::{
+        access_requests::{AccessRequest, ClaimToken},
+        partners::PartnerStatus,
+    },
+    domain::{
+        PracticePass, Scope,
+        ids::{KeyId, PartnerId},
+    },
+    text_field,
+};
+use utoipa::ToSchema;
+
+/// Calls a minute of a key that was claimed.
+const RATE_LIMIT: u32 = 600;
+
+text_field! {
+    /// What stands behind `#claim=` in the claim link.
+    ClaimText, 1, 200
+}
+
+body! {
+    pub struct ClaimKey {
+        "token" => token: ClaimText,
+    }
+}
+
+/// Your API key, shown this once.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ClaimedKey {
+    /// Keep it where only your programs can read it.
+    #[schema(example = "op_live_4fTq8ZsK1aBc_…")]
+    api_key: String,
+    id: KeyId,
+    name: String,
+    partner_id: PartnerId,
+    partner: String,
+    practicepass: PracticePass,
+    scopes: Vec<Scope>,
+    /// What may be shown of the key.
+    prefix: String,
+    /// Calls a minute.
+    rate_limit: u32,
+}
+
+/// Claim your API key through the link you were sent.
+///
+/// The link works once, for 72 hours, and makes the key with exactly the scopes that were approved. Send an
+/// `Idempotency-Key` to be able to repeat the call when its answer is lost.
+#[utoipa::path(
+    post,
+    path = "/v1/access-requests/claim",
+    tag = "Portal",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless for 24 hours")),
+    request_body = ClaimKey,
+    security(()),
+    responses(
+        (status = 201, body = Data<ClaimedKey>),
+        (status = 404, body = Problem, description = "`NOT_FOUND`: no such link, or it has expired"),
+        (status = 409, body = Problem, description = "`CLAIM_USED`; `PARTNER_SUSPENDED`"),
+        (status = 429, body = Problem, description = "`RATE_LIMITED`: too many failed attempts"),
+    ),
+)]
+pub(crate) async fn claim_key(
+    State(app): State<App>,
+    call: Call,
+    Once { body, key }: Once<ClaimKey>,
+) -> ApiResult<Answer> {
+    let (request, token) = find(&app, &call, &body.token.0).await?;
+    let once = SealedAnswer::new(&app, key.of_owner(&token.hash()), call.now());
+    if let Some(answer) = once.kept().await? {
+        return Ok(answer);
+    }
+    let (minted, answer) = mint(&app, &call, &request).await?;
+    let control = &app.control;
+    let change = Change::new("keys.claim", minted.id.as_str());
+    let mut writes = vec![
+        control.save_access_request(&claimed(request, &minted))?,
+        control.mint_api_key(&minted)?,
+        control.audit(&audit_change(&app, &call, "claim", change))?,
+    ];
+    writes.extend(once.keep(&answer).await?);
+    match control.transact(writes).await {
+        Ok(()) => Ok(answer),
+        // Another call with this token was faster; if it was this one sent twice, both get its answer.
+        Err(control::Error::ConditionFailed) => once.kept().await?.ok_or_else(used),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn used() -> ApiError {
+    ApiError::new(Code::ClaimUsed, "Ask the administrators for a new link if it was not you who used it.")
+}
+
+/// The approved request that the token claims. Guesses are limited; no link and an expired one are the same.
+async fn find(app: &App, call: &Call, text: &str) -> ApiResult<(AccessRequest, ClaimToken)> {
+    let token = ClaimToken::parse(text).ok_or_else(ApiError::not_found)?;
+    let request = app.control.access_request(&token.request).await?;
+    let request = request.filter(|it| it.claimed_by(&token, call.now()).is_some());
+    request.map(|request| (request, token)).ok_or_else(ApiError::not_found)
+}
+
+/// A new key on the approval's terms, and the answer that shows it.
+async fn mint(app: &App, call: &Call, request: &AccessRequest) -> ApiResult<(KeyRecord, Answer)> {
+    let approval = request.approval.as_ref().ok_or_else(ApiError::not_found)?;
+    if approval.key_id.is_some() {
+        return Err(used());
+    }
+    let practice = app.control.practice(&approval.practicepass).await?.ok_or_else(ApiError::not_found)?;
+    let partner = app.control.partner(&approval.partner_id).await?.ok_or_else(ApiError::not_found)?;
+    if partner.status == PartnerStatus::Suspended {
+        return Err(ApiError::new(Code::PartnerSuspended, "Ask the administrators."));
+    }
+    let key = ApiKey::from_random(Mode::of(practice.sandbox), &app.random.bytes());
+    let terms = KeyTerms {
+        name: format!("{} (claimed)", request.contact.chars().take(80).collect::<String>()),
+        partner_id: partner.id,
+        partner: partner.company,
+        practicepass: practice.practicepass,
+        scopes: approval.scopes.clone(),
+        expires_at: None,
+        allowed_cidrs: Vec::new(),
+        rate_limit: RATE_LIMIT,
+    };
+    let record = KeyRecord::new(&key, terms, call.now());
+    let data = ClaimedKey {
+        api_key: key.reveal(),
+        id: record.id.clone(),
+        name: record.name.clone(),
+        partner_id: record.partner_id.clone(),
+        partner: record.partner.clone(),
+        practicepass: record.practicepass.clone(),
+        scopes: record.scopes.clone(),
+        prefix: record.prefix.clone(),
+        rate_limit: record.rate_limit,
+    };
+    let answer = Answer::new(StatusCode::CREATED, &Data { data })?;
+    Ok((record, answer))
+}
+
+fn claimed(mut request: AccessRequest, key: &KeyRecord) -> AccessRequest {
+    if let Some(approval) = &mut request.approval {
+        approval.key_id = Some(key.id.clone());
+    }
+    request.version += 1;
+    request
+}

@@ -1,0 +1,15 @@
+//! The portal's doors: signing in and out, asking for access, and claiming the key.
+
+mod access;
+mod claim;
+mod session;
+
+use shared::app::App;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(session::sign_in::sign_in, session::get_session, session::sign_out))
+        .routes(routes!(access::request_access))
+        .routes(routes!(claim::claim_key))
+}

@@ -1,0 +1,99 @@
+//! `POST /v1/portal/session`
+
+use axum::{
+    extract::State,
+    http::{HeaderMap, StatusCode, header::SET_COOKIE},
+    response::{AppendHeaders, IntoResponse},
+};
+use shared::{
+    api::{
+        ApiError, ApiResult, Body, Call, Change, Code, Data, Problem, SessionId, audit_change, credential_of,
+        give_cookie, recognise_admin,
+    },
+    app::App,
+    auth::{KeyRecord, api_key::ApiKey},
+    body,
+    control::sessions::{Session, SessionOwner},
+    text_field,
+};
+
+use super::{Role, SignedIn};
+
+text_field! {
+    /// An API key or the admin secret.
+    AccessKey, 1, 512
+}
+
+body! {
+    pub struct SignIn {
+        /// Your API key or the admin secret.
+        "accessKey" => access_key: AccessKey,
+    }
+}
+
+/// Sign in to the portal.
+///
+/// The answer sets a cookie that scripts can't read; the key itself need not be kept. Without a call for 15 minutes the
+/// session ends, and after 8 hours in any case; a partner's also ends within a minute when its key dies. A call with the
+/// cookie that changes something needs `X-Requested-With: portal` and the portal's own `Origin`.
+#[utoipa::path(
+    post,
+    path = "/v1/portal/session",
+    tag = "Portal",
+    request_body = SignIn,
+    security(()),
+    responses(
+        (status = 201, body = Data<SignedIn>),
+        (status = 401, body = Problem, description = "`INVALID_ACCESS_KEY`"),
+        (status = 429, body = Problem, description = "`RATE_LIMITED`: too many failed attempts"),
+    ),
+)]
+pub(crate) async fn sign_in(
+    State(app): State<App>,
+    call: Call,
+    headers: HeaderMap,
+    Body(body): Body<SignIn>,
+) -> ApiResult<impl IntoResponse> {
+    let id = SessionId::from_random(app.random.bytes());
+    let offered = ApiKey::parse(&body.access_key.0);
+    let signed_in = match &offered {
+        Some(key) => as_partner(&app, &call, &id, key).await?,
+        None => as_admin(&app, &call, &id, &body.access_key.0).await?,
+    };
+    let data = signed_in.ok_or_else(|| ApiError::new(Code::InvalidAccessKey, "Invalid access key"))?;
+    let cookie = give_cookie(&app, &headers, &id);
+    Ok((StatusCode::CREATED, AppendHeaders([(SET_COOKIE, cookie)]), Data { data }))
+}
+
+async fn as_partner(app: &App, call: &Call, id: &SessionId, offered: &ApiKey) -> ApiResult<Option<SignedIn>> {
+    let Some(key) = find(app, call, offered).await? else { return Ok(None) };
+    let owner = SessionOwner::Partner { key_id: key.id.clone(), key_version: key.version };
+    let session = Session::new(owner, call.now());
+    app.control.transact(vec![app.control.begin_session(id.as_str(), &session)?]).await?;
+    app.keys.note_use(&key.id, call.now());
+    call.identify(&key.admit_version(key.version, call.now(), call.address())?);
+    Ok(Some(SignedIn {
+        role: Role::Partner,
+        partner: Some(key.partner),
+        key_name: Some(key.name),
+        practicepass: Some(key.practicepass),
+        scopes: Some(key.scopes),
+        expires_at: session.ends_at().to_string(),
+    }))
+}
+
+/// The usable key that was shown; guesses are limited.
+async fn find(app: &App, call: &Call, offered: &ApiKey) -> ApiResult<Option<KeyRecord>> {
+    Ok(app.find_key(Some(offered), call.now(), call.address()).await?)
+}
+
+async fn as_admin(app: &App, call: &Call, id: &SessionId, offered: &str) -> ApiResult<Option<SignedIn>> {
+    let Some(secret) = recognise_admin(app, call, offered).await? else { return Ok(None) };
+    let Some(proof) = app.admin_secrets().await?.bind(id.as_str(), secret) else { return Ok(None) };
+    let session = Session::new(SessionOwner::Admin { proof }, call.now());
+    let change = Change::new("portal.sign-in", "admin");
+    let record = audit_change(app, call, credential_of(secret), change);
+    let writes = vec![app.control.begin_session(id.as_str(), &session)?, app.control.audit(&record)?];
+    app.control.transact(writes).await?;
+    Ok(Some(SignedIn::admin(session.ends_at())))
+}

@@ -1,0 +1,133 @@
+//! The portal's session cookie as a credential.
+
+use axum::http::{HeaderMap, Method, header, request::Parts};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use super::{ApiError, Call, Code, admin};
+use crate::{
+    app::App,
+    auth::{Caller, Denied},
+    control::sessions::{Session, SessionOwner},
+    domain::ids::KeyId,
+};
+
+/// A browser takes a cookie of this name only with `Secure`, for the whole host and from no other (RFC 6265bis §4.1.3.2).
+const COOKIE: &str = "__Host-portal-session";
+/// The local stack has no TLS.
+const LOCAL_COOKIE: &str = "portal-session";
+
+/// What a browser shows: an id of 32 random bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionId(String);
+
+impl SessionId {
+    pub fn from_random(bytes: [u8; 32]) -> Self {
+        Self(URL_SAFE_NO_PAD.encode(bytes))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The session of a call.
+pub(super) struct Found {
+    pub(super) id: SessionId,
+    pub(super) session: Session,
+}
+
+/// Whether the call came to the local stack, by http on loopback.
+fn is_local(app: &App, headers: &HeaderMap) -> bool {
+    let host = headers.get(header::HOST).and_then(|it| it.to_str().ok()).unwrap_or_default();
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    app.config.portal_allow_loopback && matches!(name, "127.0.0.1" | "localhost" | "[::1]")
+}
+
+/// Where the portal is, e.g. `https://portal.example.com`: as configured, else where the call was sent.
+pub fn portal_origin(app: &App, headers: &HeaderMap) -> Option<String> {
+    if let Some(origin) = &app.config.portal_origin {
+        return Some(origin.clone());
+    }
+    let host = headers.get(header::HOST)?.to_str().ok()?;
+    let scheme = if is_local(app, headers) { "http" } else { "https" };
+    Some(format!("{scheme}://{host}"))
+}
+
+/// The `Set-Cookie` that gives a browser its session.
+pub fn give_cookie(app: &App, headers: &HeaderMap, id: &SessionId) -> String {
+    cookie(app, headers, id.as_str(), crate::control::sessions::LONGEST.as_secs())
+}
+
+/// The `Set-Cookie` that takes it back.
+pub fn take_cookie(app: &App, headers: &HeaderMap) -> String {
+    cookie(app, headers, "", 0)
+}
+
+fn cookie(app: &App, headers: &HeaderMap, value: &str, seconds: i64) -> String {
+    let (name, secure) = if is_local(app, headers) { (LOCAL_COOKIE, "") } else { (COOKIE, "; Secure") };
+    format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}")
+}
+
+/// The live session of the call's cookie; `None` without one.
+///
+/// # Errors
+/// 403 for a call that changes something and doesn't come from the portal.
+pub(super) async fn find(parts: &Parts, app: &App, call: &Call) -> Result<Option<Found>, ApiError> {
+    let name = if is_local(app, &parts.headers) { LOCAL_COOKIE } else { COOKIE };
+    let cookies = parts.headers.get_all(header::COOKIE).into_iter().filter_map(|it| it.to_str().ok());
+    let pairs = cookies.flat_map(|it| it.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    let mut values = pairs.filter(|(key, _)| *key == name).map(|(_, value)| value);
+    // Two sessions are none: one of them was slipped in.
+    let (Some(value), None) = (values.next(), values.next()) else { return Ok(None) };
+    if URL_SAFE_NO_PAD.decode(value).ok().is_none_or(|bytes| bytes.len() != 32) {
+        return Ok(None);
+    }
+    require_portal(parts, app)?;
+    let Some(mut session) = app.control.session(value, call.now()).await? else { return Ok(None) };
+    app.control.see_session(value, &mut session, call.now()).await?;
+    Ok(Some(Found { id: SessionId(value.to_owned()), session }))
+}
+
+/// Browsers add cookies to calls that other sites make them send; those can set neither the header nor our origin.
+fn require_portal(parts: &Parts, app: &App) -> Result<(), ApiError> {
+    if matches!(parts.method, Method::GET | Method::HEAD) {
+        return Ok(());
+    }
+    let text = |name: &str| parts.headers.get(name).and_then(|it| it.to_str().ok());
+    let from_portal = text("x-requested-with") == Some("portal");
+    let origin = text("origin").zip(portal_origin(app, &parts.headers));
+    if from_portal && origin.is_some_and(|(sent, ours)| sent == ours) {
+        return Ok(());
+    }
+    let detail =
+        "A change with the session cookie needs 'X-Requested-With: portal' and the portal's own 'Origin'.";
+    Err(ApiError::new(Code::CrossSiteRefused, detail))
+}
+
+/// The partner who signed in with this key, as far as the key still stands for it.
+pub(super) async fn partner(
+    app: &App,
+    call: &Call,
+    (key_id, version): (&KeyId, i64),
+) -> Result<Caller, ApiError> {
+    let key = app.keys.get(&app.control, key_id, call.now()).await?.ok_or(Denied::Unauthenticated)?;
+    Ok(key.admit_version(version, call.now(), call.address())?)
+}
+
+/// The partner of the call's cookie.
+pub(super) async fn partner_of(parts: &Parts, app: &App, call: &Call) -> Result<Caller, ApiError> {
+    let found = find(parts, app, call).await?.ok_or(Denied::Unauthenticated)?;
+    match &found.session.owner {
+        SessionOwner::Partner { key_id, key_version } => partner(app, call, (key_id, *key_version)).await,
+        SessionOwner::Admin { .. } => Err(Denied::Unauthenticated.into()),
+    }
+}
+
+/// Whether the call's cookie is an administrator's.
+pub(super) async fn is_admin(parts: &Parts, app: &App, call: &Call) -> Result<bool, ApiError> {
+    let Some(found) = find(parts, app, call).await? else { return Ok(false) };
+    match &found.session.owner {
+        SessionOwner::Partner { .. } => Ok(false),
+        SessionOwner::Admin { proof } => admin::still_bound(app, found.id.as_str(), proof).await,
+    }
+}

@@ -1,0 +1,332 @@
+//! Keys and partners in the administrators' hands, and how soon a key that lost something has lost it.
+
+use serde_json::{Value, json};
+use shared::auth::api_key::ApiKey;
+
+use crate::office::{Engine, Office, Reply};
+
+const KEYS: &str = "/v1/admin/keys";
+
+/// A key of `prt_acme` for `DemoOffice`, made by the API; what was answered.
+async fn create(office: &Office) -> Value {
+    let body = json!({ "partnerId": "prt_acme", "name": "New", "practicepass": "DemoOffice", "scopes": ["Prospects", "Providers"] });
+    office.admin("POST", KEYS, Some(&body)).await.expect(201)["data"].clone()
+}
+
+async fn exchange(office: &Office, api_key: &str) -> Reply {
+    let body = json!({ "apiKey": api_key }).to_string();
+    let headers = [("content-type", "application/json")];
+    office.call("POST", "/v1/DemoOffice/auth/token", &headers, Some(&body)).await
+}
+
+async fn token(office: &Office, api_key: &str) -> String {
+    exchange(office, api_key).await.expect(200)["accessToken"].as_str().unwrap().to_owned()
+}
+
+async fn me(office: &Office, token: &str) -> Reply {
+    office.send(token, "GET", "/v1/me", None).await
+}
+
+async fn post(office: &Office, key: &Value, act: &str, body: &Value) -> Reply {
+    office.admin("POST", &format!("{KEYS}/{}/{act}", key["id"].as_str().unwrap()), Some(body)).await
+}
+
+async fn patch(office: &Office, key: &Value, body: &Value) -> Reply {
+    office.admin("PATCH", &format!("{KEYS}/{}", key["id"].as_str().unwrap()), Some(body)).await
+}
+
+fn text<'a>(value: &'a Value, name: &str) -> &'a str {
+    value[name].as_str().unwrap()
+}
+
+#[tokio::test]
+async fn a_key_is_shown_once_and_works_with_exactly_its_scopes() {
+    let office = Office::open(Engine::Sqlite).await;
+    let key = create(&office).await;
+    let api_key = text(&key, "apiKey");
+    assert!(api_key.starts_with(text(&key, "prefix")) && api_key.starts_with("op_live_"));
+    let token = token(&office, api_key).await;
+    assert_eq!(
+        me(&office, &token).await.expect(200)["data"]["key"]["scopes"],
+        json!(["Prospects", "Providers"])
+    );
+    office.send(&token, "GET", "/v1/DemoOffice/tags", None).await.expect(200);
+    office
+        .send(&token, "GET", "/v1/DemoOffice/visit-types", None)
+        .await
+        .expect_problem(403, "INSUFFICIENT_SCOPE");
+    let list = office.admin("GET", KEYS, None).await;
+    let shown = list.expect(200).to_string();
+    let secret = api_key.split('_').nth(3).unwrap();
+    assert!(shown.contains(text(&key, "prefix")) && !shown.contains(secret));
+}
+
+#[tokio::test]
+async fn a_sandbox_practices_keys_begin_with_op_test() {
+    let office = Office::open(Engine::Sqlite).await;
+    let demo = "DemoOffice".try_into().unwrap();
+    let mut practice = office.app.control.practice(&demo).await.unwrap().unwrap();
+    practice.sandbox = true;
+    office.app.control.put_practice(&practice).await.unwrap();
+    let key = create(&office).await;
+    assert!(text(&key, "apiKey").starts_with("op_test_"));
+    let rotated = post(&office, &key, "rotate", &json!({})).await;
+    let rotated = rotated.expect(200);
+    assert!(text(&rotated["data"], "apiKey").starts_with(text(&key, "prefix")));
+    exchange(&office, text(&rotated["data"], "apiKey")).await.expect(200);
+}
+
+#[tokio::test]
+async fn all_that_is_wrong_with_a_key_is_said_at_once() {
+    let office = Office::open(Engine::Sqlite).await;
+    let wrong = json!({
+        "partnerId": "prt_none", "name": "x", "practicepass": "Nowhere", "scopes": [], "expiresAt": "2026-03-09T12:00:00Z",
+    });
+    let reply = office.admin("POST", KEYS, Some(&wrong)).await;
+    reply.expect_problem(422, "INVALID_FIELDS");
+    let mut fields = reply.wrong_fields();
+    fields.sort_unstable();
+    assert_eq!(fields, ["body.expiresAt", "body.partnerId", "body.practicepass", "body.scopes"]);
+    let wrong = json!({
+        "name": "", "scopes": ["Everything"], "allowedCidrs": ["10.0.0.0/33"], "rateLimit": 0, "secret": "mine",
+    });
+    let reply = office.admin("POST", KEYS, Some(&wrong)).await;
+    let mut fields = reply.wrong_fields();
+    fields.sort_unstable();
+    let expected = ["allowedCidrs", "name", "partnerId", "practicepass", "rateLimit", "scopes", "secret"];
+    assert_eq!(fields, expected.map(|name| format!("body.{name}")));
+}
+
+#[tokio::test]
+async fn a_repeated_creation_makes_one_key_and_its_kept_answer_is_sealed() {
+    let office = Office::open(Engine::Sqlite).await;
+    let body =
+        json!({ "partnerId": "prt_acme", "name": "Once", "practicepass": "DemoOffice", "scopes": ["KB"] });
+    let headers = [
+        ("x-admin-secret", crate::office::ADMIN_SECRET),
+        ("content-type", "application/json"),
+        ("idempotency-key", "one-key"),
+    ];
+    let send = async |body: &Value| office.call("POST", KEYS, &headers, Some(&body.to_string())).await;
+    let (first, second) = (send(&body).await, send(&body).await);
+    assert_eq!(first.expect(201), second.expect(201));
+    assert_eq!((first.header("idempotent-replayed"), second.header("idempotent-replayed")), ("", "true"));
+    let mut other = body.clone();
+    other["name"] = json!("Twice");
+    send(&other).await.expect_problem(422, "IDEMPOTENCY_KEY_REUSED");
+    let named: Vec<Value> = office.admin("GET", KEYS, None).await.expect(200)["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|row| row["name"] == "Once")
+        .cloned()
+        .collect();
+    assert_eq!(named.len(), 1);
+    let hash = shared::auth::sha256_hex(body.to_string().as_bytes());
+    let request = shared::tenant::idempotency::RequestKey {
+        key_id: "admin".into(),
+        method: "POST".into(),
+        path: KEYS.into(),
+        idempotency_key: "one-key".into(),
+        body_hash: hash,
+    };
+    let kept = office.app.control.kept_answer(&request, office.app.clock.now()).await.unwrap().unwrap();
+    assert!(!kept.response.contains("op_live"), "{}", kept.response);
+}
+
+#[tokio::test]
+async fn a_revoked_key_is_dead_for_new_tokens_at_once_and_for_live_ones_within_60_seconds() {
+    let office = Office::open(Engine::Sqlite).await;
+    let key = create(&office).await;
+    let token = token(&office, text(&key, "apiKey")).await;
+    me(&office, &token).await.expect(200);
+    assert_eq!(post(&office, &key, "revoke", &json!({})).await.expect(200)["data"]["status"], "revoked");
+    exchange(&office, text(&key, "apiKey")).await.expect_problem(401, "INVALID_API_KEY");
+    office.set_time("2026-03-09T12:00:59Z");
+    me(&office, &token).await.expect_problem(401, "UNAUTHENTICATED");
+    post(&office, &key, "revoke", &json!({})).await.expect(200);
+    post(&office, &key, "rotate", &json!({})).await.expect_problem(409, "KEY_REVOKED");
+    patch(&office, &key, &json!({ "name": "again" })).await.expect_problem(409, "KEY_REVOKED");
+}
+
+#[tokio::test]
+async fn a_rotation_without_overlap_kills_the_old_secret_at_once_and_its_tokens_within_60_seconds() {
+    let office = Office::open(Engine::Sqlite).await;
+    let key = create(&office).await;
+    let old = token(&office, text(&key, "apiKey")).await;
+    me(&office, &old).await.expect(200);
+    let rotated = post(&office, &key, "rotate", &json!({ "overlap": "0" })).await;
+    let new_key = text(&rotated.expect(200)["data"], "apiKey");
+    exchange(&office, text(&key, "apiKey")).await.expect_problem(401, "INVALID_API_KEY");
+    let new = token(&office, new_key).await;
+    office.set_time("2026-03-09T12:00:59Z");
+    me(&office, &old).await.expect_problem(401, "UNAUTHENTICATED");
+    me(&office, &new).await.expect(200);
+}
+
+#[tokio::test]
+async fn with_an_overlap_the_old_secret_and_its_tokens_live_until_it_has_passed() {
+    let office = Office::open(Engine::Sqlite).await;
+    let key = create(&office).await;
+    let old = token(&office, text(&key, "apiKey")).await;
+    let rotated = post(&office, &key, "rotate", &json!({ "overlap": "1h" })).await;
+    let rotated = &rotated.expect(200)["data"];
+    assert_eq!(rotated["previousSecretUntil"], "2026-03-09T13:00:00Z");
+    let new = token(&office, text(rotated, "apiKey")).await;
+    office.set_time("2026-03-09T12:59:59Z");
+    let late = token(&office, text(&key, "apiKey")).await;
+    for token in [&old, &late, &new] {
+        me(&office, token).await.expect(200);
+    }
+    office.set_time("2026-03-09T13:00:00Z");
+    exchange(&office, text(&key, "apiKey")).await.expect_problem(401, "INVALID_API_KEY");
+    for token in [&old, &late] {
+        me(&office, token).await.expect_problem(401, "UNAUTHENTICATED");
+    }
+    me(&office, &new).await.expect(200);
+}
+
+#[tokio::test]
+async fn rotating_again_ends_the_overlap_before() {
+    let office = Office::open(Engine::Sqlite).await;
+    let first = create(&office).await;
+    let second = post(&office, &first, "rotate", &json!({ "overlap": "7d" })).await;
+    let third = post(&office, &first, "rotate", &json!({ "overlap": "24h" })).await;
+    exchange(&office, text(&first, "apiKey")).await.expect_problem(401, "INVALID_API_KEY");
+    exchange(&office, text(&second.expect(200)["data"], "apiKey")).await.expect(200);
+    exchange(&office, text(&third.expect(200)["data"], "apiKey")).await.expect(200);
+    let reply = post(&office, &first, "rotate", &json!({ "overlap": "2h" })).await;
+    assert_eq!(reply.wrong_fields(), ["body.overlap"]);
+}
+
+#[tokio::test]
+async fn what_a_patch_takes_from_a_key_its_tokens_lose_within_60_seconds() {
+    let office = Office::open(Engine::Sqlite).await;
+    let key = create(&office).await;
+    let token = token(&office, text(&key, "apiKey")).await;
+    let tags = async || office.send(&token, "GET", "/v1/DemoOffice/tags", None).await;
+    tags().await.expect(200);
+    patch(&office, &key, &json!({ "scopes": ["Providers"] })).await.expect(200);
+    office.set_time("2026-03-09T12:00:59Z");
+    tags().await.expect_problem(403, "INSUFFICIENT_SCOPE");
+    let change =
+        json!({ "scopes": ["Prospects"], "allowedCidrs": ["203.0.113.7"], "rateLimit": 5, "name": "Narrow" });
+    let changed = patch(&office, &key, &change).await;
+    let changed = &changed.expect(200)["data"];
+    assert_eq!((&changed["allowedCidrs"], &changed["rateLimit"]), (&json!(["203.0.113.7/32"]), &json!(5)));
+    exchange(&office, text(&key, "apiKey")).await.expect_problem(401, "INVALID_API_KEY");
+    office.set_time("2026-03-09T12:02:00Z");
+    tags().await.expect_problem(401, "UNAUTHENTICATED");
+    patch(&office, &key, &json!({ "allowedCidrs": null, "expiresAt": "2026-03-09T12:10:00Z" }))
+        .await
+        .expect(200);
+    office.set_time("2026-03-09T12:09:59Z");
+    tags().await.expect(200);
+    office.set_time("2026-03-09T12:10:00Z");
+    tags().await.expect_problem(401, "UNAUTHENTICATED");
+    exchange(&office, text(&key, "apiKey")).await.expect_problem(401, "INVALID_API_KEY");
+    let reply = patch(&office, &key, &json!({ "name": null, "scopes": null, "rateLimit": null })).await;
+    assert_eq!(reply.wrong_fields(), ["body.name", "body.scopes", "body.rateLimit"]);
+}
+
+#[tokio::test]
+async fn a_change_of_a_key_keeps_when_it_was_last_used() {
+    let office = Office::open(Engine::Sqlite).await;
+    let key = create(&office).await;
+    token(&office, text(&key, "apiKey")).await;
+    office.app.flush().await;
+    let changed = patch(&office, &key, &json!({ "name": "Used" })).await;
+    assert_eq!(changed.expect(200)["data"]["lastUsedAt"], "2026-03-09T12:00:00Z");
+    let list = office.admin("GET", "/v1/admin/keys?partnerId=prt_acme&limit=100", None).await;
+    let rows = list.expect(200)["data"].as_array().unwrap();
+    assert!(rows.iter().all(|row| row["partnerId"] == "prt_acme"));
+    let row = rows.iter().find(|row| row["id"] == key["id"]).unwrap();
+    assert_eq!((&row["name"], &row["lastUsedAt"]), (&json!("Used"), &json!("2026-03-09T12:00:00Z")));
+}
+
+#[tokio::test]
+async fn a_suspended_partners_keys_are_dead_like_revoked_ones_and_live_again_afterwards() {
+    let office = Office::open(Engine::Sqlite).await;
+    let token = office.token("all").await;
+    me(&office, &token).await.expect(200);
+    let set = async |status: &str| {
+        office.admin("PATCH", "/v1/admin/partners/prt_acme", Some(&json!({ "status": status }))).await
+    };
+    assert_eq!(set("suspended").await.expect(200)["data"]["status"], "suspended");
+    exchange(&office, office.api_key("all")).await.expect_problem(401, "INVALID_API_KEY");
+    office.set_time("2026-03-09T12:00:59Z");
+    me(&office, &token).await.expect_problem(401, "UNAUTHENTICATED");
+    let body =
+        json!({ "partnerId": "prt_acme", "name": "x", "practicepass": "DemoOffice", "scopes": ["KB"] });
+    office.admin("POST", KEYS, Some(&body)).await.expect_problem(409, "PARTNER_SUSPENDED");
+    set("active").await.expect(200);
+    office.set_time("2026-03-09T12:01:58Z");
+    me(&office, &token).await.expect(200);
+}
+
+#[tokio::test]
+async fn partners_are_registered_listed_by_name_and_changed_by_merge_patch() {
+    let office = Office::open(Engine::Sqlite).await;
+    let body = json!({ "company": "Beta Labs", "contactName": "Bo", "email": "bo@beta.example" });
+    let created = office.admin("POST", "/v1/admin/partners", Some(&body)).await;
+    let id = text(&created.expect(201)["data"], "id");
+    let path = format!("/v1/admin/partners/{id}");
+    let change = json!({ "company": "Alpha Labs", "contactName": null });
+    let changed = office.admin("PATCH", &path, Some(&change)).await;
+    assert_eq!(
+        (&changed.expect(200)["data"]["contactName"], &changed.body["data"]["email"]),
+        (&json!(null), &json!("bo@beta.example"))
+    );
+    assert_eq!(office.admin("GET", &path, None).await.expect(200)["data"]["company"], "Alpha Labs");
+    let (mut names, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = office.admin("GET", &format!("/v1/admin/partners?limit=1{cursor}"), None).await;
+        let page = page.expect(200);
+        names.push(text(&page["data"][0], "company").to_owned());
+        match page["pagination"]["nextCursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(names, ["Acme Health", "Alpha Labs", "Other Health"]);
+    let wrong = json!({ "company": null, "status": "gone", "email": "x", "id": "mine" });
+    let reply = office.admin("PATCH", &path, Some(&wrong)).await;
+    assert_eq!(reply.wrong_fields(), ["body.email", "body.status", "body.id"]);
+    office.admin("GET", "/v1/admin/partners/prt_none", None).await.expect_problem(404, "NOT_FOUND");
+}
+
+#[tokio::test]
+async fn a_change_and_its_audit_record_are_one() {
+    let office = Office::open(Engine::Sqlite).await;
+    let key = create(&office).await;
+    patch(&office, &key, &json!({ "name": "Renamed", "rateLimit": 7 })).await.expect(200);
+    post(&office, &key, "rotate", &json!({})).await.expect(200);
+    post(&office, &key, "revoke", &json!({})).await.expect(200);
+    let log = office.admin("GET", "/v1/admin/audit?limit=100", None).await;
+    let mut actions: Vec<&str> = log.expect(200)["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|row| row["target"] == key["id"])
+        .map(|row| text(row, "action"))
+        .collect();
+    actions.sort_unstable();
+    assert_eq!(actions, ["keys.create", "keys.revoke", "keys.rotate", "keys.update"]);
+    let rows = log.body["data"].as_array().unwrap();
+    assert_eq!(rows.len(), 4, "a change is not audited twice");
+    let update = rows.iter().find(|row| row["action"] == "keys.update").unwrap();
+    assert_eq!(update["fields"], json!(["name", "rateLimit"]));
+}
+
+#[tokio::test]
+async fn of_two_changes_at_once_neither_is_lost() {
+    let office = Office::open(Engine::Sqlite).await;
+    let key = create(&office).await;
+    let (name, limit) = (json!({ "name": "Both" }), json!({ "rateLimit": 77 }));
+    let (one, two) = tokio::join!(patch(&office, &key, &name), patch(&office, &key, &limit));
+    one.expect(200);
+    two.expect(200);
+    let id = ApiKey::parse(text(&key, "apiKey")).unwrap().id;
+    let stored = office.app.control.api_key(&id).await.unwrap().unwrap();
+    assert_eq!((stored.name.as_str(), stored.rate_limit), ("Both", 77));
+}
