@@ -14,6 +14,7 @@ mod booking_race;
 mod catalog_race;
 mod conventions;
 mod kb;
+mod guesses;
 mod me;
 mod office;
 mod openapi;

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use shared::{
     api::edge,
-    app::{App, CallLog, Clock, KeyCache, Parts, Random, RateLimits},
+    app::{App, CallLog, Clock, Guesses, KeyCache, Parts, Random, RateLimits},
     auth::secret_ref::SecretRef,
     catalog::{CatalogDb, Catalogs},
     config::Config,
@@ -122,6 +122,7 @@ impl Office {
             catalogs: Catalogs::with_connections(8),
             keys: KeyCache::default(),
             rates: RateLimits::default(),
+            guesses: Guesses::default(),
             calls: CallLog::default(),
         });
         let router = edge(all_routes().into(), app.clone());

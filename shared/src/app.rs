@@ -2,6 +2,7 @@
 
 mod call_log;
 mod clock;
+mod guesses;
 mod key_cache;
 mod rate_limit;
 
@@ -22,6 +23,7 @@ use crate::{
 };
 pub use call_log::CallLog;
 pub use clock::{Clock, Random};
+pub use guesses::{Guarded, Guess, Guesses};
 pub use key_cache::KeyCache;
 pub use rate_limit::{Rate, RateLimits};
 
@@ -43,6 +45,7 @@ pub struct Parts {
     pub catalogs: Catalogs,
     pub keys: KeyCache,
     pub rates: RateLimits,
+    pub guesses: Guesses,
     pub calls: CallLog,
 }
 
@@ -65,6 +68,8 @@ pub enum Error {
     AdminSecrets(#[from] AdminSecretsError),
     #[error("the token keys are unusable")]
     TokenKeys(#[from] crate::auth::token::RingError),
+    #[error("too many attempts; {retry_after} s to wait")]
+    TooManyGuesses { retry_after: i64 },
 }
 
 impl App {
@@ -88,6 +93,7 @@ impl App {
             catalogs: Catalogs::default(),
             keys: KeyCache::default(),
             rates: RateLimits::default(),
+            guesses: Guesses::default(),
             calls: CallLog::default(),
         })
     }

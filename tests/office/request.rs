@@ -60,6 +60,18 @@ impl Office {
         headers: &[(&str, &str)],
         body: Option<&str>,
     ) -> Reply {
+        self.call_from("198.51.100.7", method, path, headers, body).await
+    }
+
+    /// As [`Self::call`], from an address of the test's choice.
+    pub(crate) async fn call_from(
+        &self,
+        address: &str,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&str>,
+    ) -> Reply {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let headers: serde_json::Map<String, Value> =
             headers.iter().map(|(name, value)| (name.to_lowercase(), json!(value))).collect();
@@ -67,7 +79,7 @@ impl Office {
             "version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": query, "headers": headers,
             "requestContext": {
                 "accountId": "000000000000", "apiId": "local", "domainName": "localhost", "domainPrefix": "local",
-                "http": { "method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "198.51.100.7", "userAgent": "tests" },
+                "http": { "method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": address, "userAgent": "tests" },
                 "requestId": "gateway", "routeKey": "$default", "stage": "$default",
                 "time": "09/Mar/2026:12:00:00 +0000", "timeEpoch": 1_773_057_600_000_i64,
             },

@@ -1,12 +1,10 @@
 //! Exchanging an API key for an access token.
 
-mod brute_force;
-
 use axum::Json;
 use serde::Serialize;
 use shared::{
     api::{ApiError, ApiResult, Body, Call, Code, PracticePath, Problem},
-    app::App,
+    app::{App, Guarded},
     auth::api_key::ApiKey,
     body, text_field,
 };
@@ -69,15 +67,15 @@ async fn exchange_key(
     Body(request): Body<ExchangeKey>,
 ) -> ApiResult<Json<AccessToken>> {
     let offered = ApiKey::parse(&request.api_key.0);
-    let attempt = brute_force::Attempt::new(&app, call.address(), offered.as_ref(), call.now());
-    attempt.check().await?;
+    let guarded = Guarded::ApiKey(offered.as_ref().map(|it| &it.id));
+    let guess = app.guess(guarded, call.address(), call.now()).await?;
     let Some(key) = app.find_key(offered.as_ref(), call.now(), call.address()).await? else {
-        attempt.failed().await?;
         return Err(ApiError::new(
             Code::InvalidApiKey,
             "The API key is wrong, revoked, expired or not for your address.",
         ));
     };
+    guess.right().await;
     if key.practicepass.as_str() != path.ppass {
         return Err(ApiError::not_found());
     }

@@ -268,6 +268,7 @@ impl From<app::Error> for ApiError {
             app::Error::Tenant(error) => error.into(),
             app::Error::TokenKeys(error) => Self::internal(&error),
             app::Error::AdminSecrets(error) => Self::internal(&error),
+            app::Error::TooManyGuesses { retry_after } => Self::rate_limited(retry_after),
         }
     }
 }

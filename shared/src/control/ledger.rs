@@ -9,19 +9,28 @@ use super::{
     store::{SERVICE, pk},
 };
 
-/// How long a count outlives its window, in seconds, before DynamoDB may delete it.
-const KEPT_SECONDS: i64 = 600;
+/// How long a count is kept from its window's start, in seconds: longer than any window.
+const KEPT_SECONDS: i64 = 1200;
 
 impl Store {
     /// Adds to the count of `name` in the window that begins at `window` (Unix seconds); the count afterwards.
     pub async fn add_to_window(&self, name: &str, window: i64, count: u64) -> Result<u64> {
+        self.change_window(name, window, count.to_string()).await
+    }
+
+    /// Takes back what was added.
+    pub async fn take_from_window(&self, name: &str, window: i64, count: u64) -> Result<u64> {
+        self.change_window(name, window, format!("-{count}")).await
+    }
+
+    async fn change_window(&self, name: &str, window: i64, change: String) -> Result<u64> {
         let output = self
             .client()
             .update_item()
             .table_name(self.name(Table::Ledger)?)
             .set_key(Some(pk(format!("WINDOW#{name}#{window}"))))
-            .update_expression("ADD used :count SET expiresAt = :expiry")
-            .expression_attribute_values(":count", AttributeValue::N(count.to_string()))
+            .update_expression("ADD used :change SET expiresAt = :expiry")
+            .expression_attribute_values(":change", AttributeValue::N(change))
             .expression_attribute_values(":expiry", AttributeValue::N((window + KEPT_SECONDS).to_string()))
             .return_values(ReturnValue::UpdatedNew)
             .send()
@@ -33,15 +42,29 @@ impl Store {
             .ok_or_else(|| Error::Malformed("a rate window".into()))
     }
 
-    /// The count of `name` in the window that begins at `window`, strongly read.
-    pub async fn window(&self, name: &str, window: i64) -> Result<u64> {
+    /// Keeps until `expires_at` that `pair`, an address and a secret, has proved itself.
+    pub async fn prove(&self, pair: &str, expires_at: Timestamp) -> Result<()> {
+        self.client()
+            .update_item()
+            .table_name(self.name(Table::Ledger)?)
+            .set_key(Some(pk(format!("PROOF#{pair}"))))
+            .update_expression("SET expiresAt = :expiry")
+            .expression_attribute_values(":expiry", AttributeValue::N(expires_at.as_second().to_string()))
+            .send()
+            .await
+            .map_err(|error| Error::from_sdk(SERVICE, &error))?;
+        Ok(())
+    }
+
+    /// Whether `pair` has proved itself and the proof still holds.
+    pub async fn is_proven(&self, pair: &str, now: Timestamp) -> Result<bool> {
         #[derive(Deserialize)]
-        struct Window {
-            used: u64,
+        #[serde(rename_all = "camelCase")]
+        struct Proof {
+            expires_at: i64,
         }
-        let found: Option<Window> =
-            self.get(Table::Ledger, pk(format!("WINDOW#{name}#{window}")), true).await?;
-        Ok(found.map_or(0, |window| window.used))
+        let found: Option<Proof> = self.get(Table::Ledger, pk(format!("PROOF#{pair}")), true).await?;
+        Ok(found.is_some_and(|proof| now.as_second() < proof.expires_at))
     }
 }
 
