@@ -1,4 +1,4 @@
-//! Products (ProductPro), the same for all practices. Requires the `ProductPro.Products` scope.
+//! Products, the same for all practices. Requires the `ProductPro.Products` scope.
 
 mod bulk;
 mod item;
