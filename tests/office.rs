@@ -53,6 +53,8 @@ pub(crate) struct Office {
     pub(crate) catalog: CatalogDb,
     /// The queue of webhook events, from its other end.
     pub(crate) queue: Arc<Service>,
+    /// The queue's messages, for tests that have too many to receive.
+    pub(crate) queue_file: std::path::PathBuf,
     _files: tempfile::TempDir,
 }
 
@@ -136,6 +138,7 @@ impl Office {
             other_db: other_db.db,
             catalog,
             queue: queue.service,
+            queue_file: files.path().join("sqs.sqlite"),
             _files: files,
         };
         fixture::fill(&office.db).await;

@@ -1,6 +1,8 @@
 //! From a row in the log to the partner's endpoint: the poller, the queue, the fan-out.
 
+mod backlog;
 mod fanout;
+mod isolation;
 mod poller;
 
 use std::time::Duration;
@@ -9,8 +11,16 @@ use aws_lambda_events::event::sqs::{SqsEvent, SqsMessage};
 use log_poller::Poll;
 use officepro_local::sqs::{Message, Receive};
 use shared::{
-    control::deliveries::Delivery,
-    domain::ids::{LogId, SubscriptionId},
+    auth::webhook_signature::SigningSecret,
+    control::{
+        deliveries::Delivery,
+        subscriptions::{Subscription, SubscriptionStatus},
+    },
+    domain::{
+        EventScope, PracticePass,
+        ids::{LogId, PartnerId, SubscriptionId},
+    },
+    egress::{HookUrl, Reach},
 };
 
 use crate::office::Office;
@@ -76,14 +86,42 @@ async fn deliver(office: &Office) -> usize {
 
 /// The delivery of one of `DemoOffice`'s events to its first subscription.
 async fn delivery(office: &Office, log_id: i64) -> Delivery {
-    let practicepass = office.db.practicepass();
-    let key = Delivery::key_of(practicepass, SubscriptionId(1), LogId(log_id));
-    office.app.control.delivery(&key).await.unwrap().unwrap()
+    office.app.control.delivery(&delivery_key(office, log_id)).await.unwrap().unwrap()
+}
+
+fn delivery_key(office: &Office, log_id: i64) -> String {
+    Delivery::key_of(office.db.practicepass(), SubscriptionId(1), LogId(log_id))
 }
 
 /// The EMR writes a row with this id.
 async fn write(office: &Office, log_id: i64, table: &str) {
     office.sql(&row(log_id, table)).await;
+}
+
+/// A subscription of a made-up partner to what happens from now on in a practice whose log is empty.
+async fn subscribe(office: &Office, practicepass: &PracticePass, number: i64, scopes: &[EventScope]) {
+    let now = office.app.clock.now();
+    let subscription = Subscription {
+        id: SubscriptionId(number),
+        generation: number,
+        partner_id: PartnerId(format!("prt_{number}")),
+        practicepass: practicepass.clone(),
+        hook_url: HookUrl::parse("https://partner.example.com/hook", Reach::Internet).unwrap(),
+        scopes: scopes.to_vec(),
+        status: SubscriptionStatus::Active,
+        disabled_reason: None,
+        disabled_at: None,
+        secret: SigningSecret::from_random(&[7; 32]),
+        old_secrets: Vec::new(),
+        start_after_log_id: LogId(0),
+        in_flight: Vec::new(),
+        started_at: now,
+        failing_since: None,
+        created_at: now,
+        updated_at: now,
+        version: 1,
+    };
+    office.app.control.save_subscription(&subscription, None).await.unwrap();
 }
 
 fn row(log_id: i64, table: &str) -> String {

@@ -166,6 +166,63 @@ async fn for_a_day_after_a_rotation_both_secrets_sign() {
 }
 
 #[tokio::test]
+async fn every_replaced_secret_stays_valid_for_a_day_of_its_own() {
+    let office = Office::open(Engine::Sqlite).await;
+    let receiver = Receiver::start().await;
+    sign_up(&office, &receiver.url, &["Claims"]).await;
+    let rotate = "/v1/webhooks/rotate-secret";
+    for hour in 12..16 {
+        office.set_time(&format!("2026-03-09T{hour}:00:00Z"));
+        office.post(rotate, &json!({})).await.expect(200);
+    }
+    let refused = office.post(rotate, &json!({})).await;
+    refused.expect_problem(409, "ROTATED_TOO_OFTEN");
+    assert_eq!(refused.header("retry-after"), (21 * 3600 + 1).to_string());
+    for (time, expected) in [
+        ("2026-03-10T11:59:59Z", 5),
+        ("2026-03-10T12:00:00Z", 4),
+        ("2026-03-10T14:59:59Z", 2),
+        ("2026-03-10T15:00:00Z", 1),
+    ] {
+        office.set_time(time);
+        office.post("/v1/webhooks/test", &json!({})).await.expect(200);
+        let sent = receiver.received();
+        let signatures = sent.last().unwrap().header("webhook-signature").to_owned();
+        assert_eq!(signatures.split(' ').count(), expected, "{time}");
+    }
+    office.post(rotate, &json!({})).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_key_without_any_event_scope_has_no_say_in_its_partners_subscription() {
+    let office = Office::open(Engine::Sqlite).await;
+    let receiver = Receiver::start().await;
+    sign_up(&office, &receiver.url, &["Claims"]).await;
+    let tested = office.post("/v1/webhooks/test", &json!({})).await;
+    let retry = format!("/v1/webhooks/deliveries/{}/retry", tested.expect(200)["data"]["deliveryId"]);
+    let calls = [
+        ("GET", "/v1/webhooks"),
+        ("GET", "/v1/webhooks/deliveries"),
+        ("POST", "/v1/webhooks/rotate-secret"),
+        ("POST", "/v1/webhooks/test"),
+        ("POST", &retry),
+        ("DELETE", "/v1/webhooks"),
+    ];
+    let others = [Scope::Prospects, Scope::Scheduling, Scope::Tickets, Scope::Kb, Scope::Products];
+    let without = office.token_with(&others).await;
+    for (method, path) in calls {
+        let reply = office.send(&without, method, path, None).await;
+        reply.expect_problem(403, "INSUFFICIENT_SCOPE");
+        assert!(reply.header("www-authenticate").contains("insufficient_scope"), "{path}");
+    }
+    assert_eq!(receiver.received().len(), 1);
+    let with = office.token_with(&[Scope::Documents]).await;
+    for (method, path) in calls {
+        office.send(&with, method, path, None).await.expect(200);
+    }
+}
+
+#[tokio::test]
 async fn a_test_shows_the_partner_its_endpoints_answer() {
     let office = Office::open(Engine::Sqlite).await;
     let receiver = Receiver::start().await;
@@ -238,6 +295,56 @@ async fn a_repeated_retry_with_a_key_is_sent_once() {
     assert_eq!(first.expect(200), again.expect(200));
     assert_eq!(again.header("idempotent-replayed"), "true");
     assert_eq!(receiver.received().len(), 2);
+}
+
+#[tokio::test]
+async fn what_failed_is_sent_again_with_the_same_key_and_what_succeeded_a_day_later() {
+    let office = Office::open(Engine::Sqlite).await;
+    let receiver = Receiver::start().await;
+    sign_up(&office, &receiver.url, &["Claims"]).await;
+    let send = async |path: &str, key: &str| {
+        let authorization = format!("Bearer {}", office.token("all").await);
+        let headers = [("authorization", authorization.as_str()), ("idempotency-key", key)];
+        office.call("POST", path, &headers, None).await
+    };
+    let first = send("/v1/webhooks/test", "first").await;
+    let retry = format!("/v1/webhooks/deliveries/{}/retry", first.expect(200)["data"]["deliveryId"]);
+    for path in ["/v1/webhooks/test", &retry] {
+        office.set_time("2026-03-09T12:00:00Z");
+        let before = receiver.received().len();
+        receiver.then(Answer::status(500));
+        let failed = send(path, "k").await;
+        assert_eq!(failed.expect(200)["data"]["success"], false);
+        let passed = send(path, "k").await;
+        assert_eq!(
+            (&passed.expect(200)["data"]["success"], passed.header("idempotent-replayed")),
+            (&json!(true), "")
+        );
+        office.set_time("2026-03-10T11:59:59Z");
+        let again = send(path, "k").await;
+        assert_eq!((again.expect(200), again.header("idempotent-replayed")), (passed.expect(200), "true"));
+        office.set_time("2026-03-10T12:00:00Z");
+        let later = send(path, "k").await;
+        assert_ne!(later.expect(200)["data"], passed.body["data"]);
+        assert_eq!(receiver.received().len(), before + 3, "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_with_one_key_at_the_same_time_are_sent_once() {
+    let office = Office::open(Engine::Sqlite).await;
+    let receiver = Receiver::start().await;
+    sign_up(&office, &receiver.url, &["Claims"]).await;
+    let authorization = format!("Bearer {}", office.token("all").await);
+    let headers = [("authorization", authorization.as_str()), ("idempotency-key", "once")];
+    receiver.then(Answer::status(200).pause(std::time::Duration::from_secs(1)));
+    let calls = (0..5).map(|_| office.call("POST", "/v1/webhooks/test", &headers, None));
+    let replies = futures::future::join_all(calls).await;
+    let sent = replies.iter().filter(|reply| reply.status == 200).count();
+    assert_eq!((sent, receiver.received().len()), (1, 1));
+    for reply in replies.iter().filter(|reply| reply.status != 200) {
+        reply.expect_problem(409, "IDEMPOTENCY_IN_PROGRESS");
+    }
 }
 
 #[tokio::test]

@@ -32,7 +32,7 @@ pub use error::{ApiError, Code, FieldError, Problem};
 pub use fields::{
     FieldProblem, FieldValue, Fields, FromField, FromFields, Patch, RawObject, Replace, Source,
 };
-pub use idempotency::{Answer, IdempotencyKey, KEPT, Once};
+pub use idempotency::{Answer, Done, IdempotencyKey, KEPT, Once, once};
 pub use openapi::describe;
 pub use paging::{CursorPagination, CursorParam, Limit, PageNumber, Pagination, Paging};
 pub use path::{PathId, PathPair, PathText, PracticePath};

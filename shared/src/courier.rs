@@ -9,7 +9,7 @@ use crate::{
     app::App,
     auth::webhook_signature::signatures,
     control::{
-        Result,
+        Error, Result,
         deliveries::{Attempt, Claimed, CountChange, Delivery},
         subscriptions::{DisabledReason, Subscription},
     },
@@ -32,31 +32,20 @@ pub enum Retries {
     None,
 }
 
-/// What came of a delivery by hand.
-#[derive(Clone, Debug)]
-pub enum ByHand {
-    Sent(Delivery),
-    /// The same was asked for before: its outcome.
-    SentBefore(Delivery),
-    /// The same was asked for and is under way.
-    Busy,
-}
-
-/// Sends `payload` once more or for a test, at once and only once. The same `key` sends only once in 30 days.
+/// Sends `payload` once more or for a test, at once and only once, as the delivery with this new id.
 pub async fn send_by_hand(
     app: &App,
     subscription: &Subscription,
     payload: Payload,
     id: DeliveryId,
-    key: &str,
-) -> Result<ByHand> {
+) -> Result<Delivery> {
     let now = app.clock.now();
-    let delivery = Delivery::by_hand(key, id, subscription, payload, now);
-    Ok(match app.control.claim_first(delivery, now).await? {
-        Claimed::Yes(delivery) => ByHand::Sent(attempt(app, subscription, delivery, Retries::None).await?),
-        Claimed::Done(Some(delivery)) => ByHand::SentBefore(*delivery),
-        Claimed::Done(None) | Claimed::Busy => ByHand::Busy,
-    })
+    let delivery = Delivery::by_hand(id, subscription, payload, now);
+    match app.control.claim_first(delivery, now).await? {
+        Claimed::Yes(delivery) => attempt(app, subscription, delivery, Retries::None).await,
+        // Ids are given out once.
+        Claimed::Done(_) | Claimed::Busy => Err(Error::ConditionFailed),
+    }
 }
 
 /// What came of a POST.
@@ -108,23 +97,24 @@ pub async fn attempt(
         duration_ms = delivery.duration_ms,
         "delivery attempted"
     );
-    let [random] = app.random.bytes();
-    let delivery = app.control.conclude(*delivery, count, random).await?;
-    // What is sent by hand may show that the endpoint works again, but counts as no failure.
+    // The verdict before the outcome: should one of them not be written, the delivery is still open, is attempted again and
+    // judged again. What is sent by hand may show that the endpoint works again, but counts as no failure.
     if retries == Retries::Scheduled || matches!(outcome.verdict, Verdict::Success) {
         judge(app, subscription, &outcome.verdict, now).await?;
     }
-    Ok(delivery)
+    let [random] = app.random.bytes();
+    app.control.conclude(*delivery, count, random).await
 }
 
-/// What a subscription's record learns from an attempt. Written only when it changes.
+/// What a subscription's record learns from an attempt. Written only when it changes; `subscription` may be older than the
+/// record, so each write holds only for what the record says by then.
 async fn judge(app: &App, subscription: &Subscription, verdict: &Verdict, now: Timestamp) -> Result<()> {
     match (verdict, subscription.failing_since) {
-        (Verdict::Success, Some(_)) => app.control.note_failing(subscription, None).await,
+        (Verdict::Success, Some(_)) => app.control.note_success(subscription).await,
         (Verdict::Gone, _) => {
             app.control.disable_subscription(subscription, DisabledReason::EndpointGone, now).await
         }
-        (Verdict::Failure { .. }, None) => app.control.note_failing(subscription, Some(now)).await,
+        (Verdict::Failure { .. }, None) => app.control.note_failure(subscription, now).await,
         (Verdict::Failure { .. }, Some(since)) if now.duration_since(since) >= FAILING_LIMIT => {
             app.control.disable_subscription(subscription, DisabledReason::OnlyFailures, now).await
         }

@@ -2,11 +2,14 @@ use std::time::Duration;
 
 use serde_json::json;
 use shared::{
-    control::subscriptions::{DisabledReason, Subscription},
+    control::{
+        deliveries::{Claimed, Delivery},
+        subscriptions::{DisabledReason, Subscription},
+    },
     domain::{delivery::DeliveryStatus, ids::PartnerId},
 };
 
-use super::{deliver, delivery, event, poll, receive, take_log_ids, write};
+use super::{deliver, delivery, delivery_key, event, poll, receive, take_log_ids, write};
 use crate::{
     office::{Answer, Engine, Office, Receiver, on_both_databases},
     webhooks::sign_up,
@@ -195,7 +198,7 @@ async fn a_process_that_died_during_an_attempt_is_replaced_when_its_claim_ends()
     let parsed = serde_json::from_str(&body).unwrap();
     let now = office.app.clock.now();
     let id = office.app.control.next_delivery_id().await.unwrap();
-    let first = shared::control::deliveries::Delivery::of_event(&parsed, id, now);
+    let first = Delivery::of_event(&parsed, id, now);
     office.app.control.claim_first(first, now).await.unwrap();
     let response = webhook_fanout::deliver(&office.app, event(&[&body])).await;
     assert_eq!(response.batch_item_failures.len(), 1, "it stays in the queue while another is at it");
@@ -203,6 +206,103 @@ async fn a_process_that_died_during_an_attempt_is_replaced_when_its_claim_ends()
     office.set_time("2026-03-09T12:01:00Z");
     attempt(&office, &body, 1).await;
     assert_eq!((receiver.received().len(), delivery(&office, 1).await.id), (1, id));
+}
+
+#[tokio::test]
+async fn an_attempt_that_died_ends_as_cancelled_when_its_subscription_is_gone() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    let body = message(&office, 1).await;
+    let parsed = serde_json::from_str(&body).unwrap();
+    let now = office.app.clock.now();
+    let id = office.app.control.next_delivery_id().await.unwrap();
+    let first = Delivery::of_event(&parsed, id, now);
+    office.app.control.claim_first(first, now).await.unwrap();
+    office.delete("/v1/webhooks").await.expect(200);
+    let response = webhook_fanout::deliver(&office.app, event(&[&body])).await;
+    assert_eq!(response.batch_item_failures.len(), 1, "while it may be under way its outcome is waited for");
+    assert_eq!(delivery(&office, 1).await.status, DeliveryStatus::Pending);
+    office.set_time("2026-03-09T12:01:00Z");
+    attempt(&office, &body, 1).await;
+    assert_eq!(delivery(&office, 1).await.status, DeliveryStatus::Cancelled);
+    assert!(receiver.received().is_empty());
+}
+
+#[tokio::test]
+async fn a_delivery_by_hand_that_died_with_its_process_is_ended_by_the_poller() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    let (control, now) = (&office.app.control, office.app.clock.now());
+    let subscription = subscription(&office).await;
+    let id = control.next_delivery_id().await.unwrap();
+    let payload = shared::domain::delivery::Payload::test(office.db.practicepass(), id.0, now);
+    let by_hand = Delivery::by_hand(id, &subscription, payload, now);
+    let key = by_hand.key.clone();
+    control.claim_first(by_hand, now).await.unwrap();
+    for (time, expected) in [("12:01:29", DeliveryStatus::Pending), ("12:01:30", DeliveryStatus::Failed)] {
+        office.set_time(&format!("2026-03-09T{time}Z"));
+        poll(&office).await;
+        assert_eq!(control.delivery(&key).await.unwrap().unwrap().status, expected, "{time}");
+    }
+    let list = office.get("/v1/webhooks/deliveries").await;
+    assert_eq!(list.expect(200)["data"][0]["nextAttemptAt"], serde_json::Value::Null);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_410_whose_outcome_could_not_be_written_still_disables_the_subscription() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    let body = message(&office, 1).await;
+    receiver.then(Answer::status(410).pause(Duration::from_secs(1)));
+    let key = delivery_key(&office, 1);
+    let delivering = webhook_fanout::deliver(&office.app, event(&[&body]));
+    // While the endpoint answers, the claim ends and another process takes the delivery: the outcome is refused.
+    let meanwhile = async {
+        while receiver.received().is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        office.set_time("2026-03-09T12:02:00Z");
+        let now = office.app.clock.now();
+        let claimed = office.app.control.claim_again(&key, 1, now).await.unwrap();
+        assert!(matches!(claimed, Claimed::Yes(_)));
+    };
+    let (response, ()) = tokio::join!(delivering, meanwhile);
+    assert_eq!(response.batch_item_failures.len(), 1);
+    assert_eq!(subscription(&office).await.disabled_reason, Some(DisabledReason::EndpointGone));
+    office.set_time("2026-03-09T12:04:00Z");
+    attempt(&office, &body, 1).await;
+    assert_eq!(delivery(&office, 1).await.status, DeliveryStatus::Cancelled);
+    assert_eq!(receiver.received().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_success_that_came_meanwhile_keeps_a_failing_subscription_active() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    let (one, two, three) = (message(&office, 1).await, message(&office, 2).await, message(&office, 3).await);
+    receiver.then(Answer::status(500));
+    attempt(&office, &one, 1).await;
+    office.set_time("2026-03-14T12:00:00Z");
+    receiver.then(Answer::status(500).pause(Duration::from_secs(2)));
+    let slow = async { webhook_fanout::deliver(&office.app, event(&[&two])).await };
+    let success = async {
+        while receiver.received().len() < 2 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        attempt(&office, &three, 1).await;
+    };
+    tokio::join!(slow, success);
+    let after = subscription(&office).await;
+    assert!(after.is_active() && after.failing_since.is_none(), "{after:?}");
+    receiver.then(Answer::status(500));
+    receiver.then(Answer::status(500));
+    let four = message(&office, 4).await;
+    attempt(&office, &four, 1).await;
+    let since = subscription(&office).await.failing_since;
+    office.set_time("2026-03-15T12:00:00Z");
+    let five = message(&office, 5).await;
+    attempt(&office, &five, 1).await;
+    assert_eq!(subscription(&office).await.failing_since, since, "the first of the failures counts");
 }
 
 #[tokio::test]

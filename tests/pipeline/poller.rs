@@ -1,7 +1,11 @@
 use std::time::Duration;
 
 use log_poller::Poll;
-use shared::{control::Error, tenant::log::append};
+use shared::{
+    control::Error,
+    domain::ids::LogId,
+    tenant::log::{append, missing_below},
+};
 
 use super::{poll, row, take_log_ids, write};
 use crate::{
@@ -58,6 +62,74 @@ async fn a_transaction_that_commits_after_a_later_one_is_not_skipped() {
     slow.end(Ok::<_, shared::tenant::Error>(())).await.unwrap();
     poll(&office).await;
     assert_eq!(take_log_ids(&office).await, [early.0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_in_flight_at_signup_is_delivered_and_one_committed_before_is_not() {
+    let office = Office::open(Engine::Postgres).await;
+    // A first subscription, and one that begins anew after it was disabled: the poller's position lies behind by then.
+    for round in 0..2 {
+        let mut slow = office.db.begin().await.unwrap();
+        let now = office.app.clock.now();
+        let early = append(&mut slow.conn, "claims", "insert", 1, now).await.unwrap();
+        let mut conn = office.db.connection().await.unwrap();
+        let before = append(&mut conn, "claims", "insert", 2, now).await.unwrap();
+        assert!(early < before);
+        sign_up(&office, URL, &["Claims"]).await;
+        let after = append(&mut conn, "claims", "insert", 3, now).await.unwrap();
+        poll(&office).await;
+        assert_eq!(take_log_ids(&office).await, [after.0], "{round}");
+        slow.end(Ok::<_, shared::tenant::Error>(())).await.unwrap();
+        poll(&office).await;
+        assert_eq!(take_log_ids(&office).await, [early.0], "{round}");
+        office.delete("/v1/webhooks").await.expect(200);
+        for id in 0..3 {
+            append(&mut conn, "claims", "insert", id, now).await.unwrap();
+        }
+    }
+}
+
+on_both_databases! {
+    async fn a_new_subscription_waits_for_what_is_missing_below_it_for_ten_minutes(office) {
+        for id in [2, 3, 6, 9] {
+            write(&office, id, "claims").await;
+        }
+        sign_up(&office, URL, &["Claims"]).await;
+        poll(&office).await;
+        for id in [1, 5, 8] {
+            write(&office, id, "claims").await;
+        }
+        office.set_time("2026-03-09T12:10:00Z");
+        poll(&office).await;
+        assert_eq!(take_log_ids(&office).await, [1, 5, 8]);
+        office.set_time("2026-03-09T12:10:01Z");
+        poll(&office).await;
+        write(&office, 4, "claims").await;
+        poll(&office).await;
+        assert_eq!(take_log_ids(&office).await, Vec::<i64>::new());
+    }
+}
+
+on_both_databases! {
+    async fn only_ids_that_may_be_in_flight_are_waited_for(office) {
+        let (recent, mut conn) = ("2026-03-09T11:50:01Z", office.db.connection().await.unwrap());
+        for id in [2, 5, 8, 12, 14] {
+            let text = row(id, "claims");
+            office.sql(&if id > 5 { text.replace("2026-03-09T12:00:00Z", recent) } else {
+                text.replace("2026-03-09T12:00:00Z", "2026-03-09T11:50:00Z")
+            }).await;
+        }
+        let since = "2026-03-09T11:50:00Z".parse().unwrap();
+        let mut missing = async |newest, window, limit| {
+            let found = missing_below(&mut conn, LogId(newest), since, window, limit).await.unwrap();
+            found.into_iter().map(|(from, to)| (from.0, to.0)).collect::<Vec<_>>()
+        };
+        assert_eq!(missing(14, 1, 9).await, [(6, 7), (9, 11), (13, 13)]);
+        assert_eq!(missing(12, 1, 9).await, [(6, 7), (9, 11)]);
+        assert_eq!(missing(14, 1_000, 9).await, [(1, 1), (3, 4), (6, 7), (9, 11), (13, 13)]);
+        assert_eq!(missing(14, 1_000, 2).await, [(1, 11), (13, 13)], "too many: the lowest covers the rest");
+        assert_eq!(missing(0, 1_000, 9).await, []);
+    }
 }
 
 on_both_databases! {

@@ -1,7 +1,8 @@
 //! Deliveries whose next attempt is due and whose message is not in the queue: long waits, and short ones whose message
 //! was lost.
 
-use jiff::SignedDuration;
+use futures::{StreamExt, future::join_all, stream};
+use jiff::{SignedDuration, Timestamp};
 use shared::{
     app::App,
     control::{
@@ -9,31 +10,54 @@ use shared::{
         deliveries::{Delivery, SHARDS},
         queue::Message,
     },
-    domain::webhook_event::EventMessage,
+    domain::{delivery::DeliveryStatus, webhook_event::EventMessage},
 };
 
 /// A short wait ends by its message; only what is overdue by this much has none.
 const OVERDUE: SignedDuration = SignedDuration::from_secs(30);
 /// Should the message be lost, it is sent again after so long.
 const AGAIN_AFTER: SignedDuration = SignedDuration::from_mins(15);
-/// From each shard in one poll.
+/// From each shard at once.
 const LIMIT: i32 = 100;
+/// Writes under way at the same time.
+const CONCURRENCY: usize = 8;
 
-/// Sends a message for each; the claim at the other end makes of two messages one attempt.
-pub(crate) async fn bring_back(app: &App) -> control::Result<()> {
-    for shard in 0..SHARDS {
-        let now = app.clock.now();
-        let due = app.control.due_deliveries(shard, now - OVERDUE, LIMIT).await?;
-        let (messages, deliveries): (Vec<Message>, Vec<Delivery>) =
-            due.into_iter().filter_map(|delivery| Some((message_of(&delivery)?, delivery))).unzip();
-        let accepted = app.queue.send(&messages).await?;
-        for (delivery, accepted) in deliveries.iter().zip(accepted) {
-            if accepted {
-                app.control.put_off(delivery, now + AGAIN_AFTER).await?;
+/// Sends a message for each; the claim at the other end makes of two messages one attempt. What fails in one shard holds up
+/// no other.
+pub(crate) async fn bring_back(app: &App, until: Timestamp) {
+    let shards = (0..SHARDS).map(async |shard| {
+        loop {
+            match page(app, shard).await {
+                Ok(true) if app.clock.now() < until => (),
+                Ok(_) => break,
+                Err(error) => {
+                    tracing::error!(%error, shard, "due deliveries were not brought back");
+                    break;
+                }
             }
         }
+    });
+    join_all(shards).await;
+}
+
+/// Whether there may be more.
+async fn page(app: &App, shard: i64) -> control::Result<bool> {
+    let now = app.clock.now();
+    let due = app.control.due_deliveries(shard, now - OVERDUE, LIMIT).await?;
+    let full = i32::try_from(due.len()).is_ok_and(|len| len >= LIMIT);
+    let (by_hand, due): (Vec<Delivery>, Vec<Delivery>) = due.into_iter().partition(Delivery::is_by_hand);
+    for delivery in by_hand {
+        // Whoever asked for it has been told that something went wrong.
+        app.control.give_up_delivery(&delivery.key, DeliveryStatus::Failed, now).await?;
     }
-    Ok(())
+    let (messages, due): (Vec<Message>, Vec<Delivery>) =
+        due.into_iter().filter_map(|delivery| Some((message_of(&delivery)?, delivery))).unzip();
+    let accepted = app.queue.send(&messages).await?;
+    let sent = due.iter().zip(&accepted).filter(|(_, accepted)| **accepted).map(|(delivery, _)| delivery);
+    let put_off = sent.map(|delivery| app.control.put_off(delivery, now + AGAIN_AFTER));
+    let results: Vec<_> = stream::iter(put_off).buffer_unordered(CONCURRENCY).collect().await;
+    results.into_iter().collect::<control::Result<()>>()?;
+    Ok(full && accepted.iter().all(|it| *it))
 }
 
 /// The message of the delivery's next attempt; `None` for what is no event, which never waits.

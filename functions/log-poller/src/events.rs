@@ -15,17 +15,18 @@ pub(crate) fn messages_of(
     row: &LogRow,
     subscriptions: &[Subscription],
 ) -> Vec<EventMessage> {
-    let Some((event, action)) = classify(&row.table_name, &row.action) else { return Vec::new() };
+    let Some(entry) = &row.entry else { return Vec::new() };
+    let Some((event, action)) = classify(&entry.table_name, &entry.action) else { return Vec::new() };
     let event = WebhookEvent {
         practicepass: practicepass.clone(),
         log_id: row.log_id,
         event,
         action,
-        record_id: row.record_id,
-        occurred_at: row.logged_at(),
+        record_id: entry.record_id,
+        occurred_at: entry.logged_at(),
     };
     let wanted = |it: &&Subscription| {
-        it.is_active() && it.scopes.contains(&event.event) && it.start_after_log_id < row.log_id
+        it.is_active() && it.scopes.contains(&event.event) && it.begins_before(row.log_id)
     };
     subscriptions
         .iter()

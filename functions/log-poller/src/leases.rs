@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use shared::{
     app::App,
     control::{self, dispatch::Lease},
@@ -58,8 +58,8 @@ impl Leases {
         app: &App,
         lease: &mut Lease,
         progress: LogProgress,
-        now: Timestamp,
     ) -> control::Result<()> {
+        let now = app.clock.now();
         let half_over = lease.until.duration_since(now) < HELD_FOR / 2;
         if lease.saved.as_ref() == Some(&progress) && !half_over {
             return Ok(());

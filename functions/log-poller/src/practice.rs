@@ -1,23 +1,23 @@
-//! One poll of one practice's log.
+//! One turn at one practice's log.
+
+use std::time::Duration;
 
 use jiff::Timestamp;
 use shared::{
     app::{self, App},
     auth::PracticeGrant,
-    control::{self, dispatch::Lease, queue::Message},
-    domain::{PracticePass, ids::LogId, log_progress::LogProgress},
-    tenant::{
-        self, TenantDb,
-        log::{self, LogRow},
-    },
+    control::{self, dispatch::Lease},
+    domain::{PracticePass, log_progress::LogProgress},
+    tenant,
 };
 
-use crate::{events::messages_of, leases::Leases};
+use crate::{
+    leases::Leases,
+    slice::{self, Cut},
+};
 
-/// Rows read at once.
-const CHUNK: i64 = 500;
-/// Ranges of missing ids asked for at once.
-const RANGES: usize = 100;
+/// A database that gives neither a connection nor an answer for so long is let be.
+const DATABASE_LIMIT: Duration = Duration::from_secs(5);
 
 /// Why a practice could not be polled.
 #[derive(Debug, thiserror::Error)]
@@ -28,124 +28,97 @@ pub enum PracticeError {
     Tenant(#[from] tenant::Error),
     #[error(transparent)]
     Control(#[from] control::Error),
+    #[error("the practice's database doesn't answer")]
+    Silent,
 }
 
-/// What a read of the log brought.
-struct Rows {
-    /// With ids that were missing before.
-    late: Vec<LogRow>,
-    /// Above all that was read.
-    new: Vec<LogRow>,
+/// What a turn came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Turn {
+    pub(crate) events: usize,
+    /// There is more to read than the turn's time allowed.
+    pub(crate) more: bool,
 }
 
-/// Sends the events of all rows that are new since the last poll, as far as the queue accepts them; how many.
+/// Sends the events of rows that are new since the last turn, slice by slice, as far as the queue accepts them and time
+/// allows; at least one slice.
 ///
 /// A practice that another process holds is left to it.
 pub(crate) async fn poll(
     app: &App,
     leases: &Leases,
     practicepass: &PracticePass,
-    deadline: Timestamp,
-) -> Result<usize, PracticeError> {
-    let Some(mut lease) = leases.hold(app, practicepass).await? else { return Ok(0) };
-    let sent = read_on(app, leases, &mut lease, deadline).await;
-    if !matches!(sent, Err(PracticeError::Control(control::Error::ConditionFailed))) {
+    until: Timestamp,
+) -> Result<Turn, PracticeError> {
+    let Some(mut lease) = leases.hold(app, practicepass).await? else { return Ok(Turn::default()) };
+    let turn = read_on(app, leases, &mut lease, until).await;
+    if !matches!(turn, Err(PracticeError::Control(control::Error::ConditionFailed))) {
         leases.keep(lease);
     }
-    sent
+    turn
 }
 
 async fn read_on(
     app: &App,
     leases: &Leases,
     lease: &mut Lease,
-    deadline: Timestamp,
-) -> Result<usize, PracticeError> {
+    until: Timestamp,
+) -> Result<Turn, PracticeError> {
     let practicepass = lease.practicepass().clone();
-    let db = app.open(&PracticeGrant::for_operations(practicepass.clone())).await?;
-    let mut sent = 0;
+    let grant = PracticeGrant::for_operations(practicepass.clone());
+    let db = in_time(app.open(&grant)).await?;
+    let mut turn = Turn::default();
+    // Missing ids are asked for once in a turn, to the end.
+    let mut late_left = true;
     loop {
         let now = app.clock.now();
-        let Some(before) = lease.progress.clone() else { return Ok(sent) };
-        let rows = read(&db, &before).await?;
-        let all_read = rows.new.len() < usize::try_from(CHUNK).unwrap_or(usize::MAX);
-        let (mut after, events, refused) = dispatch(app, &practicepass, before.clone(), &rows, now).await?;
-        sent += events;
-        // A late row that the queue refused lies in a gap still, however old that is.
-        if !refused {
-            after.forget_old_gaps(now);
+        let Some(before) = lease.progress.clone() else { return Ok(turn) };
+        let rows = in_time(slice::read(&db, &before, late_left)).await?;
+        let (new_left, late_read) = (rows.new_left, rows.late_to);
+        let sent = slice::send(app, &practicepass, before.clone(), rows, now).await?;
+        turn.events += sent.events;
+        let mut after = sent.progress;
+        match (sent.late_open, late_read) {
+            _ if !late_left => (),
+            (None, Cut::AtEnd) => after.forget_old_gaps(now, None),
+            (None, Cut::After(id)) | (Some(id), _) => after.forget_old_gaps(now, Some(id)),
         }
-        let stuck = after.last_log_id == before.last_log_id;
-        leases.save(app, lease, after, now).await?;
-        if all_read || stuck || now >= deadline {
-            return Ok(sent);
+        late_left = late_left && !sent.stuck && (late_read != Cut::AtEnd || sent.late_open.is_some());
+        let moved = after != before;
+        leases.save(app, lease, after).await?;
+        turn.more = moved && !sent.refused && (late_left || new_left || sent.cut);
+        if !turn.more || app.clock.now() >= until {
+            return Ok(turn);
         }
     }
 }
 
-async fn read(db: &TenantDb, progress: &LogProgress) -> tenant::Result<Rows> {
-    let mut conn = db.connection().await?;
-    let ranges: Vec<(LogId, LogId)> = progress.gaps.iter().map(|gap| (gap.from, gap.to)).collect();
-    let mut late = Vec::new();
-    for ranges in ranges.chunks(RANGES) {
-        late.extend(log::within(&mut conn, ranges, i64::MAX).await?);
+async fn in_time<T, E: Into<PracticeError>>(
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, PracticeError> {
+    match tokio::time::timeout(DATABASE_LIMIT, work).await {
+        Ok(result) => result.map_err(Into::into),
+        Err(_) => Err(PracticeError::Silent),
     }
-    let new = log::above(&mut conn, progress.last_log_id, CHUNK).await?;
-    Ok(Rows { late, new })
 }
 
-/// Sends the rows' messages. Progress goes only as far as every message of every row was accepted; how many were, and
-/// whether any was refused.
-async fn dispatch(
-    app: &App,
-    practicepass: &PracticePass,
-    mut progress: LogProgress,
-    rows: &Rows,
-    now: Timestamp,
-) -> Result<(LogProgress, usize, bool), PracticeError> {
-    if rows.late.is_empty() && rows.new.is_empty() {
-        return Ok((progress, 0, false));
-    }
-    // Read after the rows, and strongly: who signed up before a row was committed gets it.
-    let subscriptions = app.control.subscriptions_of(practicepass).await?;
-    let (mut messages, mut counts) = (Vec::new(), Vec::new());
-    for row in rows.late.iter().chain(&rows.new) {
-        let events = messages_of(practicepass, row, &subscriptions);
-        counts.push((row.log_id, events.len()));
-        for event in &events {
-            messages.push(Message::of_event(event, 0)?);
-        }
-    }
-    let accepted = app.queue.send(&messages).await?;
-    let sent = accepted.iter().filter(|it| **it).count();
-    let mut rest = accepted.as_slice();
-    let mut contiguous = true;
-    for (index, (log_id, count)) in counts.into_iter().enumerate() {
-        let (own, others) = rest.split_at(count);
-        rest = others;
-        let accepted = own.iter().all(|it| *it);
-        if index < rows.late.len() {
-            if accepted {
-                progress.fill(log_id);
-            }
-        } else {
-            contiguous = contiguous && accepted && progress.advance(log_id, now);
-        }
-    }
-    Ok((progress, sent, sent < accepted.len()))
-}
-
-/// Where a practice's first poll begins: after the newest event that was there at its first sign-up. An older position is
-/// moved up to there: nobody wants what lies between.
+/// Where a practice's first turn begins: after the newest event that was there at its first sign-up, but for those in
+/// flight by then. An older position is moved up to there: nobody wants what lies between.
 pub(crate) async fn beginning(
     app: &App,
     practicepass: &PracticePass,
     progress: Option<LogProgress>,
 ) -> control::Result<Option<LogProgress>> {
-    let subscriptions = app.control.subscriptions_of(practicepass).await?;
-    let first = subscriptions.iter().filter(|it| it.is_active()).map(|it| it.start_after_log_id).min();
-    let Some(first) = first else { return Ok(progress) };
-    let mut progress = progress.unwrap_or_else(|| LogProgress::after(first));
-    progress.skip_to(first);
-    Ok(Some(progress))
+    let mut subscriptions = app.control.subscriptions_of(practicepass).await?;
+    subscriptions.retain(|it| it.is_active());
+    let Some(first) = subscriptions.iter().map(|it| it.start_after_log_id).min() else { return Ok(progress) };
+    if progress.as_ref().is_some_and(|progress| first <= progress.last_log_id) {
+        return Ok(progress);
+    }
+    let mut begun = LogProgress::after(first);
+    begun.unreadable = progress.map_or(0, |progress| progress.unreadable);
+    for subscription in &subscriptions {
+        begun.wait_for(&subscription.in_flight, subscription.started_at);
+    }
+    Ok(Some(begun))
 }

@@ -18,6 +18,7 @@ use shared::{
     courier::{self, Retries},
     domain::{
         PracticePass,
+        delivery::DeliveryStatus,
         ids::{PartnerId, SubscriptionId},
         webhook_event::EventMessage,
     },
@@ -91,11 +92,11 @@ async fn deliver_one(app: &App, subscriptions: &Subscriptions, message: &EventMe
     };
     let event = message.event();
     let Some(subscription) = subscription else {
-        if message.attempt > 1 {
-            let key = Delivery::key_of(message.practicepass(), message.subscription, event.log_id);
-            app.control.cancel_delivery(&key).await?;
-        }
-        return Ok(());
+        // Also before the second attempt: the first may have died with its process.
+        let key = Delivery::key_of(message.practicepass(), message.subscription, event.log_id);
+        let (status, now) = (DeliveryStatus::Cancelled, app.clock.now());
+        let ended = app.control.give_up_delivery(&key, status, now).await?;
+        return if ended { Ok(()) } else { Err(Fault::Busy) };
     };
     let claimed = claim(app, message).await?;
     let delivery = match claimed {

@@ -2,12 +2,12 @@
 
 use serde::Serialize;
 use shared::{
-    api::{ApiError, ApiResult, Message, Partner, Problem},
+    api::{ApiError, ApiResult, Message, Problem},
     domain::ids::SubscriptionId,
 };
 use utoipa::ToSchema;
 
-use crate::subscription::load;
+use crate::{subscriber::Subscriber, subscription::load};
 
 /// What was deleted.
 #[derive(Serialize, ToSchema)]
@@ -18,16 +18,18 @@ pub(crate) struct Deleted {
 /// Delete your webhook subscription.
 ///
 /// Nothing more is sent, not even what waits for a retry. Signing up again makes a new subscription with a new secret.
+/// Any webhook event scope allows this.
 #[utoipa::path(
     delete,
     path = "/v1/webhooks",
     tag = "Webhooks",
     responses(
         (status = 200, body = Message<Deleted>),
+        (status = 403, body = Problem, description = "`INSUFFICIENT_SCOPE`: your key has no webhook event scope"),
         (status = 404, body = Problem, description = "`NOT_FOUND`: you have none"),
     ),
 )]
-pub(crate) async fn delete_subscription(partner: Partner) -> ApiResult<Message<Deleted>> {
+pub(crate) async fn delete_subscription(Subscriber(partner): Subscriber) -> ApiResult<Message<Deleted>> {
     let subscription = load(&partner).await?;
     if !partner.app.control.delete_subscription(&subscription).await? {
         return Err(ApiError::not_found());

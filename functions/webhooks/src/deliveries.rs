@@ -6,7 +6,7 @@ use axum::{
 };
 use serde::Serialize;
 use shared::{
-    api::{ApiResult, FieldProblem, FieldValue, Limit, Partner, Problem, Query, Source},
+    api::{ApiResult, FieldProblem, FieldValue, Limit, Problem, Query, Source},
     control::deliveries::{Cursor, Delivery},
     domain::{
         PracticePass,
@@ -17,7 +17,7 @@ use shared::{
 };
 use utoipa::ToSchema;
 
-use crate::subscription::load;
+use crate::{subscriber::Subscriber, subscription::load};
 
 /// Where a list goes on.
 #[derive(Clone, Debug, ToSchema)]
@@ -67,6 +67,7 @@ pub(crate) struct DeliveryBody {
 
 impl From<Delivery> for DeliveryBody {
     fn from(delivery: Delivery) -> Self {
+        let waits = delivery.next_attempt_at.filter(|_| delivery.status == DeliveryStatus::Retrying);
         Self {
             id: delivery.id,
             subscription_id: delivery.subscription_id,
@@ -80,7 +81,7 @@ impl From<Delivery> for DeliveryBody {
             error_message: delivery.error_message,
             duration_ms: delivery.duration_ms,
             created_at: delivery.created_at.to_string(),
-            next_attempt_at: delivery.next_attempt_at.map(|at| at.to_string()),
+            next_attempt_at: waits.map(|at| at.to_string()),
         }
     }
 }
@@ -111,7 +112,8 @@ impl IntoResponse for Deliveries {
 
 /// List the deliveries of your subscription, tests and retries included.
 ///
-/// They are kept for 30 days. New ones arrive all the time, so pages are asked for by cursor, not by number.
+/// They are kept for 30 days. New ones arrive all the time, so pages are asked for by cursor, not by number. Any
+/// webhook event scope allows this.
 #[utoipa::path(
     get,
     path = "/v1/webhooks/deliveries",
@@ -120,11 +122,12 @@ impl IntoResponse for Deliveries {
     responses(
         (status = 200, body = Deliveries),
         (status = 400, body = Problem, description = "`INVALID_QUERY`"),
+        (status = 403, body = Problem, description = "`INSUFFICIENT_SCOPE`: your key has no webhook event scope"),
         (status = 404, body = Problem, description = "`NOT_FOUND`: you have no subscription"),
     ),
 )]
 pub(crate) async fn list_deliveries(
-    partner: Partner,
+    Subscriber(partner): Subscriber,
     Query(query): Query<ListDeliveries>,
 ) -> ApiResult<Deliveries> {
     let subscription = load(&partner).await?;

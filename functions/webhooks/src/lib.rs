@@ -6,6 +6,7 @@ mod hook_url;
 mod retry;
 mod rotate;
 mod signup;
+mod subscriber;
 mod subscription;
 mod test;
 

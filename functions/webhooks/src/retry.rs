@@ -3,14 +3,14 @@
 use axum::http::StatusCode;
 use serde::Serialize;
 use shared::{
-    api::{Answer, ApiError, ApiResult, Code, IdempotencyKey, Message, Partner, PathId, Problem},
+    api::{Answer, ApiError, ApiResult, Code, Done, IdempotencyKey, Message, Partner, PathId, Problem, once},
     control::deliveries::Delivery,
-    courier::{ByHand, send_by_hand},
+    courier::send_by_hand,
     domain::ids::DeliveryId,
 };
 use utoipa::ToSchema;
 
-use crate::test::{key_of, require_active};
+use crate::{subscriber::Subscriber, test::require_active};
 
 /// What came of the retry.
 #[derive(Serialize, ToSchema)]
@@ -28,27 +28,33 @@ pub(crate) struct Retried {
 /// Send a delivery once more, now.
 ///
 /// The event keeps its `eventId`; the retry is a delivery with an id of its own, attempted once. Any delivery of your
-/// subscription can be retried, also one that succeeded and one that is a retry.
+/// subscription can be retried, also one that succeeded and one that is a retry. A key makes a repetition harmless once your endpoint took the
+/// event; one that failed is sent again. Any webhook event scope allows this.
 #[utoipa::path(
     post,
     path = "/v1/webhooks/deliveries/{id}/retry",
     tag = "Webhooks",
     params(
         ("id" = i64, Path, description = "The delivery's id"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless for 24 hours"),
     ),
     responses(
         (status = 200, body = Message<Retried>, description = "Sent; `success` tells whether your endpoint took it"),
+        (status = 403, body = Problem, description = "`INSUFFICIENT_SCOPE`: your key has no webhook event scope"),
         (status = 404, body = Problem, description = "`NOT_FOUND`: no delivery of yours"),
         (status = 409, body = Problem, description = "`SUBSCRIPTION_DISABLED`, also when it was deleted; `IDEMPOTENCY_IN_PROGRESS`"),
     ),
 )]
 pub(crate) async fn retry_delivery(
-    partner: Partner,
+    Subscriber(partner): Subscriber,
     PathId(source_id): PathId<DeliveryId>,
     key: IdempotencyKey,
 ) -> ApiResult<Answer> {
-    let source = own_delivery(&partner, source_id).await?;
+    once(&partner.app, key.of(&partner.caller), partner.now(), send(&partner, source_id)).await
+}
+
+async fn send(partner: &Partner, source_id: DeliveryId) -> ApiResult<Done> {
+    let source = own_delivery(partner, source_id).await?;
     let caller = &partner.caller;
     let subscription = partner.app.control.subscription(&caller.practicepass, &caller.partner_id).await?;
     let subscription = subscription.filter(|it| it.generation == source.generation).ok_or_else(|| {
@@ -56,28 +62,20 @@ pub(crate) async fn retry_delivery(
     })?;
     require_active(&subscription)?;
     let id = partner.app.control.next_delivery_id().await?;
-    let key = key_of(&partner, &key, "retry", id);
-    let sent = send_by_hand(&partner.app, &subscription, source.payload, id, &key).await?;
-    let (retry, replayed) = match sent {
-        ByHand::Sent(delivery) => (delivery, false),
-        ByHand::SentBefore(delivery) => (delivery, true),
-        ByHand::Busy => return Err(Answer::in_progress()),
-    };
-    let message = if retry.succeeded() {
-        "Webhook delivery retried successfully"
-    } else {
-        "Webhook delivery retry failed"
-    };
+    let retry = send_by_hand(&partner.app, &subscription, source.payload, id).await?;
+    let succeeded = retry.succeeded();
+    let message =
+        if succeeded { "Webhook delivery retried successfully" } else { "Webhook delivery retry failed" };
     let data = Retried {
         source_delivery_id: source_id,
         retry_delivery_id: retry.id,
-        success: retry.succeeded(),
+        success: succeeded,
         status_code: retry.status_code,
         attempts: retry.attempts,
         error_message: retry.error_message,
     };
     let answer = Answer::new(StatusCode::OK, &Message { message, data })?;
-    Ok(Answer { replayed, ..answer })
+    Ok(if succeeded { Done::Succeeded(answer) } else { Done::Failed(answer) })
 }
 
 /// Another partner's delivery is answered like one that doesn't exist.

@@ -2,14 +2,13 @@
 
 use serde::Serialize;
 use shared::{
-    api::{ApiResult, Message, Partner, Problem},
+    api::{ApiError, ApiResult, Code, Message, Problem},
     auth::webhook_signature::SigningSecret,
-    control::subscriptions::{OLD_SECRET_VALID, OldSecret},
     domain::ids::SubscriptionId,
 };
 use utoipa::ToSchema;
 
-use crate::subscription::load;
+use crate::{subscriber::Subscriber, subscription::load};
 
 /// The new secret, shown this once.
 #[derive(Serialize, ToSchema)]
@@ -17,30 +16,34 @@ use crate::subscription::load;
 pub(crate) struct Rotated {
     id: SubscriptionId,
     secret: String,
-    /// RFC 3339: until then the old secret's signature is sent beside the new one's.
+    /// RFC 3339: until then the replaced secret's signature is sent beside the new one's.
     old_secret_valid_until: String,
 }
 
 /// Replace the secret that signs your deliveries.
 ///
-/// For 24 hours each delivery carries two signatures, by the new and by the old secret, so that you can change over
-/// without losing one.
+/// The replaced secret stays valid for 24 hours, whatever comes after it: until then each delivery's `webhook-signature` holds
+/// a signature by it beside the new one's, separated by a space, so that you can change over without losing a delivery. At
+/// most four replaced secrets can be valid at a time. Any webhook event scope allows this.
 #[utoipa::path(
     post,
     path = "/v1/webhooks/rotate-secret",
     tag = "Webhooks",
     responses(
         (status = 200, body = Message<Rotated>),
+        (status = 403, body = Problem, description = "`INSUFFICIENT_SCOPE`: your key has no webhook event scope"),
         (status = 404, body = Problem, description = "`NOT_FOUND`: you have no subscription"),
-        (status = 409, body = Problem, description = "`CONCURRENT_CHANGE`"),
+        (status = 409, body = Problem, description = "`ROTATED_TOO_OFTEN`: four replaced secrets are still valid; `CONCURRENT_CHANGE`"),
     ),
 )]
-pub(crate) async fn rotate_secret(partner: Partner) -> ApiResult<Message<Rotated>> {
+pub(crate) async fn rotate_secret(Subscriber(partner): Subscriber) -> ApiResult<Message<Rotated>> {
     let mut subscription = load(&partner).await?;
     let new = SigningSecret::from_random(&partner.app.random.bytes());
-    let secret = std::mem::replace(&mut subscription.secret, new);
-    let valid_until = partner.now() + OLD_SECRET_VALID;
-    subscription.old_secret = Some(OldSecret { secret, valid_until });
+    let valid_until = subscription.rotate(new, partner.now()).map_err(|end| {
+        let detail = format!("Four replaced secrets are still valid; the first of them ends at {end}.");
+        ApiError::new(Code::RotatedTooOften, detail)
+            .retry_after(end.duration_since(partner.now()).as_secs() + 1)
+    })?;
     subscription.updated_at = partner.now();
     subscription.version += 1;
     partner.app.control.save_subscription(&subscription, None).await?;

@@ -1,6 +1,7 @@
 //! `POST /v1/webhooks/signup`
 
 use axum::http::StatusCode;
+use jiff::Timestamp;
 use serde::Serialize;
 use shared::{
     api::{Answer, ApiError, ApiResult, Code, KEPT, Message, Once, Partner, Problem},
@@ -10,6 +11,7 @@ use shared::{
     domain::{
         EventScope,
         ids::{LogId, SubscriptionId},
+        log_progress::GRACE,
     },
     egress::HookUrl,
     tenant::{idempotency::RequestKey, log},
@@ -21,6 +23,10 @@ use crate::hook_url::check;
 
 /// Tries to write over what another writes at the same time.
 const TRIES: u32 = 4;
+/// Ids below the newest event that are looked at for events in flight, whatever their rows' times; and how many ranges of
+/// missing ones are remembered.
+const WINDOW: i64 = 1_000;
+const RANGES: usize = 200;
 
 text_field! {
     /// An https URL with a public address.
@@ -99,8 +105,16 @@ async fn kept(partner: &Partner, key: Option<&RequestKey>) -> ApiResult<Option<A
 struct Wish {
     hook_url: HookUrl,
     scopes: Vec<EventScope>,
+    start: Start,
+}
+
+/// Which events a subscription is told of that begins now.
+struct Start {
     /// The practice's newest event.
     newest: LogId,
+    /// Lower ids whose transactions may be open still.
+    in_flight: Vec<(LogId, LogId)>,
+    at: Timestamp,
 }
 
 impl Wish {
@@ -117,8 +131,12 @@ impl Wish {
         }
         let hook_url = check(&partner.app.hooks, &body.hook_url.0).await?;
         let db = partner.open_own_practice().await?;
-        let newest = log::highest(&mut db.connection().await?).await?;
-        Ok(Self { hook_url, scopes, newest })
+        let mut conn = db.connection().await?;
+        let at = partner.now();
+        let newest = log::highest(&mut conn).await?;
+        // After the newest: what is committed between the two reads was before the sign-up.
+        let in_flight = log::missing_below(&mut conn, newest, at - GRACE, WINDOW, RANGES).await?;
+        Ok(Self { hook_url, scopes, start: Start { newest, in_flight, at } })
     }
 }
 
@@ -179,8 +197,10 @@ async fn create(wish: Wish, partner: &Partner) -> control::Result<Subscription> 
         disabled_reason: None,
         disabled_at: None,
         secret: SigningSecret::from_random(&partner.app.random.bytes()),
-        old_secret: None,
-        start_after_log_id: wish.newest,
+        old_secrets: Vec::new(),
+        start_after_log_id: wish.start.newest,
+        in_flight: wish.start.in_flight,
+        started_at: wish.start.at,
         failing_since: None,
         created_at: now,
         updated_at: now,
@@ -191,7 +211,9 @@ async fn create(wish: Wish, partner: &Partner) -> control::Result<Subscription> 
 /// Keeps the secret. A disabled subscription begins anew: what happened meanwhile is not sent.
 fn update(mut subscription: Subscription, wish: Wish, partner: &Partner) -> Subscription {
     if !subscription.is_active() {
-        subscription.start_after_log_id = wish.newest;
+        subscription.start_after_log_id = wish.start.newest;
+        subscription.in_flight = wish.start.in_flight;
+        subscription.started_at = wish.start.at;
     }
     subscription.hook_url = wish.hook_url;
     subscription.scopes = wish.scopes;

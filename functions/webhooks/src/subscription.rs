@@ -8,6 +8,8 @@ use shared::{
 };
 use utoipa::ToSchema;
 
+use crate::subscriber::Subscriber;
+
 /// Your subscription. Its secret is shown only when it is made.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -43,16 +45,19 @@ impl From<Subscription> for SubscriptionBody {
 }
 
 /// Get your webhook subscription.
+///
+/// Any webhook event scope allows this.
 #[utoipa::path(
     get,
     path = "/v1/webhooks",
     tag = "Webhooks",
     responses(
         (status = 200, body = Data<SubscriptionBody>),
+        (status = 403, body = Problem, description = "`INSUFFICIENT_SCOPE`: your key has no webhook event scope"),
         (status = 404, body = Problem, description = "`NOT_FOUND`: you have none"),
     ),
 )]
-pub(crate) async fn get_subscription(partner: Partner) -> ApiResult<Data<SubscriptionBody>> {
+pub(crate) async fn get_subscription(Subscriber(partner): Subscriber) -> ApiResult<Data<SubscriptionBody>> {
     Ok(Data { data: load(&partner).await?.into() })
 }
 

@@ -3,14 +3,14 @@
 use axum::http::StatusCode;
 use serde::Serialize;
 use shared::{
-    api::{Answer, ApiError, ApiResult, Code, IdempotencyKey, Message, Partner, Problem},
+    api::{Answer, ApiError, ApiResult, Code, Done, IdempotencyKey, Message, Partner, Problem, once},
     control::subscriptions::Subscription,
-    courier::{ByHand, send_by_hand},
+    courier::send_by_hand,
     domain::{delivery::Payload, ids::DeliveryId},
 };
 use utoipa::ToSchema;
 
-use crate::subscription::load;
+use crate::{subscriber::Subscriber, subscription::load};
 
 /// What your endpoint made of the test.
 #[derive(Serialize, ToSchema)]
@@ -28,49 +28,42 @@ pub(crate) struct Tested {
 /// Send a test event to your endpoint and see its answer.
 ///
 /// The event is `Test`, signed and formed like every other, with `logId` and `recordId` 0. It is sent once, at once, and
-/// counts as no failure of your endpoint.
+/// counts as no failure of your endpoint. A key makes a repetition harmless once your endpoint took the event; one that failed
+/// is sent again. Any webhook event scope allows this.
 #[utoipa::path(
     post,
     path = "/v1/webhooks/test",
     tag = "Webhooks",
-    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless for 24 hours")),
     responses(
         (status = 200, body = Message<Tested>, description = "Sent; `success` tells whether your endpoint took it"),
+        (status = 403, body = Problem, description = "`INSUFFICIENT_SCOPE`: your key has no webhook event scope"),
         (status = 404, body = Problem, description = "`NOT_FOUND`: you have no subscription"),
         (status = 409, body = Problem, description = "`SUBSCRIPTION_DISABLED`, `IDEMPOTENCY_IN_PROGRESS`"),
     ),
 )]
-pub(crate) async fn send_test(partner: Partner, key: IdempotencyKey) -> ApiResult<Answer> {
-    let subscription = load(&partner).await?;
+pub(crate) async fn send_test(Subscriber(partner): Subscriber, key: IdempotencyKey) -> ApiResult<Answer> {
+    once(&partner.app, key.of(&partner.caller), partner.now(), send(&partner)).await
+}
+
+async fn send(partner: &Partner) -> ApiResult<Done> {
+    let subscription = load(partner).await?;
     require_active(&subscription)?;
     let id = partner.app.control.next_delivery_id().await?;
     let payload = Payload::test(&subscription.practicepass, id.0, partner.now());
-    let key = key_of(&partner, &key, "test", id);
-    let (delivery, replayed) = match send_by_hand(&partner.app, &subscription, payload, id, &key).await? {
-        ByHand::Sent(delivery) => (delivery, false),
-        ByHand::SentBefore(delivery) => (delivery, true),
-        ByHand::Busy => return Err(Answer::in_progress()),
-    };
-    let message =
-        if delivery.succeeded() { "Test event delivered" } else { "Test event could not be delivered" };
+    let delivery = send_by_hand(&partner.app, &subscription, payload, id).await?;
+    let succeeded = delivery.succeeded();
+    let message = if succeeded { "Test event delivered" } else { "Test event could not be delivered" };
     let data = Tested {
         delivery_id: delivery.id,
-        success: delivery.succeeded(),
+        success: succeeded,
         event_id: delivery.payload.event_id,
         status_code: delivery.status_code,
         duration_ms: delivery.duration_ms,
         error_message: delivery.error_message,
     };
     let answer = Answer::new(StatusCode::OK, &Message { message, data })?;
-    Ok(Answer { replayed, ..answer })
-}
-
-/// A key in the deliveries' table: the request's own, else a new one.
-pub(crate) fn key_of(partner: &Partner, key: &IdempotencyKey, kind: &str, id: DeliveryId) -> String {
-    match key.of(&partner.caller) {
-        Some(key) => format!("{kind}#{}", key.digest()),
-        None => format!("{kind}#{id}"),
-    }
+    Ok(if succeeded { Done::Succeeded(answer) } else { Done::Failed(answer) })
 }
 
 pub(crate) fn require_active(subscription: &Subscription) -> ApiResult<()> {

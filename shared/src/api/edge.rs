@@ -116,6 +116,7 @@ fn problem(response: &mut Response, details: Details, call: &Call) {
         None if code == Code::Unauthenticated => Some("Bearer error=\"invalid_token\"".to_owned()),
         None if code == Code::InvalidAdminSecret => Some("AdminSecret".to_owned()),
         None if code == Code::InvalidAccessKey => Some("AccessKey".to_owned()),
+        None if code == Code::InsufficientScope => Some("Bearer error=\"insufficient_scope\"".to_owned()),
         None if code == Code::InvalidApiKey => Some("Bearer".to_owned()),
         None => None,
     };

@@ -69,6 +69,7 @@ codes! {
     ClaimUsed "CLAIM_USED" CONFLICT "The claim link was used before";
     KeyRevoked "KEY_REVOKED" CONFLICT "The key is revoked";
     PartnerSuspended "PARTNER_SUSPENDED" CONFLICT "The partner is suspended";
+    RotatedTooOften "ROTATED_TOO_OFTEN" CONFLICT "Too many replaced secrets are still valid";
     IdempotencyInProgress "IDEMPOTENCY_IN_PROGRESS" CONFLICT "The first request is still in progress";
     ConcurrentChange "CONCURRENT_CHANGE" CONFLICT "Changed by another at the same time";
     PreconditionFailed "PRECONDITION_FAILED" PRECONDITION_FAILED "Changed since it was read";

@@ -5,7 +5,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_TYPE, request::Parts},
     response::{IntoResponse, Response},
 };
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::{
@@ -15,11 +15,14 @@ use super::{
 use crate::{
     app::App,
     auth::{Caller, sha256_hex},
+    control::idempotency::AnswerClaim,
     tenant::idempotency::{Kept, RequestKey},
 };
 
 /// How long the first answer is kept.
 pub const KEPT: SignedDuration = SignedDuration::from_hours(24);
+/// Longer than any function runs: whoever died at the first request holds its key for so long.
+const CLAIMED_FOR: SignedDuration = SignedDuration::from_secs(60);
 
 /// A body with what identifies the request it came in.
 pub struct Once<T> {
@@ -42,6 +45,15 @@ pub struct Answer {
     pub status: u16,
     pub body: String,
     pub replayed: bool,
+}
+
+/// What came of work that can go wrong though it was done.
+#[derive(Debug)]
+pub enum Done {
+    /// Kept: the same request is answered so again.
+    Succeeded(Answer),
+    /// Not kept: the same request does the work again.
+    Failed(Answer),
 }
 
 impl IdempotencyKey {
@@ -135,6 +147,40 @@ fn header(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
         code: "INVALID_VALUE",
         message: "must be 1 to 255 visible ASCII characters".into(),
     }]))
+}
+
+/// Does `work` whose effect is in no transaction of ours, such as a call to a partner's endpoint, once for each key.
+///
+/// # Errors
+/// 409 while the first request with the key is under way; what `work` fails with, which leaves the key free.
+pub async fn once(
+    app: &App,
+    key: Option<RequestKey>,
+    now: Timestamp,
+    work: impl Future<Output = Result<Done, ApiError>> + Send,
+) -> Result<Answer, ApiError> {
+    let Some(key) = key else {
+        let (Done::Succeeded(answer) | Done::Failed(answer)) = work.await?;
+        return Ok(answer);
+    };
+    match app.control.claim_answer(&key, now, now + CLAIMED_FOR).await? {
+        AnswerClaim::Ours => (),
+        AnswerClaim::Kept(kept) => return Answer::replay(&key, kept),
+        AnswerClaim::Busy => return Err(Answer::in_progress()),
+    }
+    let done = work.await;
+    // What was done is answered though its record can't be written: the claim ends by itself.
+    let recorded = match &done {
+        Ok(Done::Succeeded(answer)) => {
+            app.control.finish_answer(&key, answer.status, &answer.body, now + KEPT).await
+        }
+        Ok(Done::Failed(_)) | Err(_) => app.control.release_answer(&key).await,
+    };
+    if let Err(error) = recorded {
+        tracing::warn!(%error, "an idempotency record was not written");
+    }
+    let (Done::Succeeded(answer) | Done::Failed(answer)) = done?;
+    Ok(answer)
 }
 
 /// Runs code in one transaction of the practice's database together with the request's idempotency record.

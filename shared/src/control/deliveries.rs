@@ -29,6 +29,8 @@ use crate::domain::{
 const KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// Partitions of the day's feed and of what is due, so that none is hot.
 pub const SHARDS: i64 = 4;
+/// Keys of deliveries made by hand begin so; no practice has this name.
+const BY_HAND: &str = "D#*#";
 /// So many attempts are remembered with their answers.
 const ATTEMPTS_KEPT: usize = 4;
 
@@ -46,11 +48,11 @@ pub struct Attempt {
 }
 
 /// Table Deliveries; `byId`: id; `bySubscription`: subscription, creation; `feed`: `DAY#<date>#<shard>`, creation; `due`,
-/// only while an attempt is to come: `DUE#<shard>`, its time.
+/// only while an attempt is to come or, by hand, under way: `DUE#<shard>`, its time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Delivery {
-    /// `D#<PPass>#<subscription>#<log id>`: an event goes to a subscription once; tests and retries have keys of their own.
+    /// `D#<PPass>#<subscription>#<log id>`: an event goes to a subscription once. `D#*#<id>`: a test or a retry by hand.
     #[serde(rename = "pk")]
     pub key: String,
     pub id: DeliveryId,
@@ -93,16 +95,15 @@ impl Delivery {
         )
     }
 
-    /// A delivery made by hand; the same `key` can be used once only.
-    pub fn by_hand(
-        key: &str,
-        id: DeliveryId,
-        subscription: &Subscription,
-        payload: Payload,
-        now: Timestamp,
-    ) -> Self {
+    /// A delivery made by hand.
+    pub fn by_hand(id: DeliveryId, subscription: &Subscription, payload: Payload, now: Timestamp) -> Self {
         let to = (subscription.id, subscription.generation, subscription.partner_id.clone());
-        Self::new(format!("D#{key}"), id, to, payload, now)
+        Self::new(format!("{BY_HAND}{id}"), id, to, payload, now)
+    }
+
+    /// Whether it was made by hand: no message of the queue stands behind it.
+    pub fn is_by_hand(&self) -> bool {
+        self.key.starts_with(BY_HAND)
     }
 
     fn new(

@@ -41,6 +41,8 @@ struct State {
     last_log_id: Option<LogId>,
     #[serde(default)]
     gaps: Vec<Gap>,
+    #[serde(default)]
+    unreadable: u64,
 }
 
 fn place(practicepass: &PracticePass) -> Item {
@@ -87,8 +89,8 @@ impl Store {
             Err(Error::ConditionFailed) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let State { fence, last_log_id, gaps } = from_item(attributes)?;
-        let progress = last_log_id.map(|last_log_id| LogProgress { last_log_id, gaps });
+        let State { fence, last_log_id, gaps, unreadable } = from_item(attributes)?;
+        let progress = last_log_id.map(|last_log_id| LogProgress { last_log_id, gaps, unreadable });
         let saved = progress.clone();
         Ok(Some(Lease { practicepass: practicepass.clone(), fence, progress, saved, until }))
     }
@@ -109,10 +111,13 @@ impl Store {
             .update_item()
             .table_name(self.name(Table::Control)?)
             .set_key(Some(place(&lease.practicepass)))
-            .update_expression("SET lastLogId = :last, gaps = :gaps, leaseUntil = :until")
+            .update_expression(
+                "SET lastLogId = :last, gaps = :gaps, unreadable = :unreadable, leaseUntil = :until",
+            )
             .condition_expression("fence = :fence")
             .expression_attribute_values(":last", number(progress.last_log_id.0))
             .expression_attribute_values(":gaps", gaps)
+            .expression_attribute_values(":unreadable", AttributeValue::N(progress.unreadable.to_string()))
             .expression_attribute_values(":until", number(until.as_millisecond()))
             .expression_attribute_values(":fence", number(lease.fence))
             .send()

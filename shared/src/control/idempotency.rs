@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Error, Result, Store, Table,
-    store::{pk, to_item},
+    store::{SERVICE, pk, to_item},
 };
 use crate::tenant::idempotency::{Kept, RequestKey};
 
@@ -15,9 +15,36 @@ use crate::tenant::idempotency::{Kept, RequestKey};
 struct Answer {
     body_hash: String,
     status: i64,
-    response: String,
+    /// `None` while the first request is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    response: Option<String>,
     /// Unix seconds; DynamoDB deletes it some time later.
     expires_at: i64,
+}
+
+impl Answer {
+    fn new(key: &RequestKey, status: u16, response: Option<&str>, expires_at: Timestamp) -> Self {
+        Self {
+            body_hash: key.body_hash.clone(),
+            status: status.into(),
+            response: response.map(str::to_owned),
+            expires_at: expires_at.as_second(),
+        }
+    }
+
+    fn kept(self) -> Option<Kept> {
+        Some(Kept { body_hash: self.body_hash, status: self.status, response: self.response? })
+    }
+}
+
+/// Whose a request with an idempotency key is.
+#[derive(Clone, Debug)]
+pub enum AnswerClaim {
+    /// The caller's, to do and to answer.
+    Ours,
+    Kept(Kept),
+    /// The first request with the key is under way.
+    Busy,
 }
 
 fn place(key: &RequestKey) -> String {
@@ -28,11 +55,58 @@ impl Store {
     /// The answer that is kept for this key, if it hasn't expired.
     pub async fn kept_answer(&self, key: &RequestKey, now: Timestamp) -> Result<Option<Kept>> {
         let found: Option<Answer> = self.get(Table::Ledger, pk(place(key)), true).await?;
-        Ok(found.filter(|answer| now.as_second() < answer.expires_at).map(|answer| Kept {
-            body_hash: answer.body_hash,
-            status: answer.status,
-            response: answer.response,
-        }))
+        Ok(found.filter(|answer| now.as_second() < answer.expires_at).and_then(Answer::kept))
+    }
+
+    /// Takes the right to work on this key until `until`, for work whose effect is in no transaction of ours.
+    pub async fn claim_answer(
+        &self,
+        key: &RequestKey,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<AnswerClaim> {
+        let claim = Answer::new(key, 0, None, until);
+        let claimed = self
+            .client()
+            .put_item()
+            .table_name(self.name(Table::Ledger)?)
+            .set_item(Some(to_item(&claim, &[("pk", place(key))])?))
+            .condition_expression("attribute_not_exists(pk) OR expiresAt <= :now")
+            .expression_attribute_values(":now", AttributeValue::N(now.as_second().to_string()))
+            .send()
+            .await
+            .map_err(|error| Error::from_sdk(SERVICE, &error));
+        match claimed {
+            Ok(_) => Ok(AnswerClaim::Ours),
+            Err(Error::ConditionFailed) => {
+                Ok(self.kept_answer(key, now).await?.map_or(AnswerClaim::Busy, AnswerClaim::Kept))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Keeps the answer of who claimed the key.
+    pub async fn finish_answer(
+        &self,
+        key: &RequestKey,
+        status: u16,
+        response: &str,
+        expires_at: Timestamp,
+    ) -> Result<()> {
+        let answer = Answer::new(key, status, Some(response), expires_at);
+        self.put(Table::Ledger, to_item(&answer, &[("pk", place(key))])?).await
+    }
+
+    /// Gives a claimed key back: the next request with it is a new one.
+    pub async fn release_answer(&self, key: &RequestKey) -> Result<()> {
+        self.client()
+            .delete_item()
+            .table_name(self.name(Table::Ledger)?)
+            .set_key(Some(pk(place(key))))
+            .send()
+            .await
+            .map_err(|error| Error::from_sdk(SERVICE, &error))?;
+        Ok(())
     }
 
     /// The write that keeps an answer until `expires_at`, for the transaction of its effect; it fails when another
@@ -45,12 +119,7 @@ impl Store {
         now: Timestamp,
         expires_at: Timestamp,
     ) -> Result<TransactWriteItem> {
-        let answer = Answer {
-            body_hash: key.body_hash.clone(),
-            status: status.into(),
-            response: response.to_owned(),
-            expires_at: expires_at.as_second(),
-        };
+        let answer = Answer::new(key, status, Some(response), expires_at);
         let put = Put::builder()
             .table_name(self.name(Table::Ledger)?)
             .set_item(Some(to_item(&answer, &[("pk", place(key))])?))

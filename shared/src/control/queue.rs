@@ -3,12 +3,18 @@
 use std::{sync::OnceLock, time::Duration};
 
 use aws_sdk_sqs::{Client, types::SendMessageBatchRequestEntry};
+use futures::{StreamExt, stream};
+use tokio::time::Instant;
 
 use super::{Error, Result, aws};
 use crate::domain::webhook_event::EventMessage;
 
 /// SQS takes at most so many messages in one call.
 const BATCH: usize = 10;
+/// Batches under way at the same time.
+const CONCURRENCY: usize = 16;
+/// No call is begun any more when sending has taken so long: what is left is not accepted.
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// One message to send.
 #[derive(Clone, Debug)]
@@ -44,29 +50,41 @@ impl Queue {
         Self { client: client.into(), url: Some(url) }
     }
 
-    /// Sends the messages in batches of ten and tells of each, in order, whether SQS accepted it. Those that were not are
-    /// tried three times.
+    /// Sends the messages in batches of ten, several at the same time, and tells of each, in order, whether SQS accepted it.
+    /// Those that were not are tried three times, as long as there is time.
     ///
     /// # Errors
     /// Only when no URL is configured.
     pub async fn send(&self, messages: &[Message]) -> Result<Vec<bool>> {
         let url = self.url.as_deref().ok_or(Error::NotConfigured("EVENTS_QUEUE_URL"))?;
-        let mut accepted = vec![false; messages.len()];
-        for first in (0..messages.len()).step_by(BATCH) {
-            let last = messages.len().min(first + BATCH);
-            let mut open: Vec<usize> = (first..last).collect();
-            for attempt in 0..3_u64 {
-                if open.is_empty() {
-                    break;
-                }
-                tokio::time::sleep(Duration::from_millis(100 * attempt)).await;
-                for index in self.send_batch(url, messages, &open).await {
-                    accepted[index] = true;
-                }
-                open.retain(|index| !accepted[*index]);
-            }
+        let began = Instant::now();
+        let firsts = (0..messages.len()).step_by(BATCH);
+        // In order: what is accepted when time runs out is a beginning of the messages, as far as possible.
+        let mut batches = stream::iter(firsts.map(|first| self.send_ten(url, messages, first, began)))
+            .buffered(CONCURRENCY);
+        let mut accepted = Vec::with_capacity(messages.len());
+        while let Some(batch) = batches.next().await {
+            accepted.extend(batch);
         }
         Ok(accepted)
+    }
+
+    /// Which messages of one batch were accepted.
+    async fn send_ten(&self, url: &str, messages: &[Message], first: usize, began: Instant) -> Vec<bool> {
+        let last = messages.len().min(first + BATCH);
+        let mut accepted = vec![false; last - first];
+        let mut open: Vec<usize> = (first..last).collect();
+        for attempt in 0..3_u64 {
+            tokio::time::sleep(Duration::from_millis(100 * attempt)).await;
+            if open.is_empty() || began.elapsed() >= LIMIT {
+                break;
+            }
+            for index in self.send_batch(url, messages, &open).await {
+                accepted[index - first] = true;
+            }
+            open.retain(|index| !accepted[*index - first]);
+        }
+        accepted
     }
 
     /// The indexes that were accepted.

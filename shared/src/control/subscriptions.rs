@@ -21,6 +21,8 @@ use crate::{
 
 /// A secret that was replaced signs beside the new one for so long.
 pub const OLD_SECRET_VALID: SignedDuration = SignedDuration::from_hours(24);
+/// So many replaced secrets sign at the same time: each is a signature more in every delivery's header.
+pub const MOST_OLD_SECRETS: usize = 4;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -64,10 +66,17 @@ pub struct Subscription {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disabled_at: Option<Timestamp>,
     pub secret: SigningSecret,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub old_secret: Option<OldSecret>,
-    /// The practice's newest event at sign-up; only later ones are sent.
+    /// Those that were replaced, the newest first, each with an end of its own.
+    #[serde(default)]
+    pub old_secrets: Vec<OldSecret>,
+    /// The practice's newest event at sign-up; only later ones are sent, and those that were in flight.
     pub start_after_log_id: LogId,
+    /// Lower ids that were not committed at sign-up: ranges, both ends included.
+    #[serde(default)]
+    pub in_flight: Vec<(LogId, LogId)>,
+    /// When both were read.
+    #[serde(default)]
+    pub started_at: Timestamp,
     /// When the first of the failures began that no success has ended yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failing_since: Option<Timestamp>,
@@ -82,10 +91,30 @@ impl Subscription {
         self.status == SubscriptionStatus::Active
     }
 
+    /// Whether it is told of an event with this id, for all that the id says.
+    pub fn begins_before(&self, id: LogId) -> bool {
+        self.start_after_log_id < id || self.in_flight.iter().any(|(from, to)| (*from..=*to).contains(&id))
+    }
+
     /// The secrets to sign with at `now`, the newest first.
     pub fn secrets(&self, now: Timestamp) -> impl Iterator<Item = &SigningSecret> {
-        let old = self.old_secret.iter().filter(move |old| now < old.valid_until).map(|old| &old.secret);
+        let old = self.old_secrets.iter().filter(move |old| now < old.valid_until).map(|old| &old.secret);
         std::iter::once(&self.secret).chain(old)
+    }
+
+    /// Signs with `new` from now on, and for a day with the present secret too: until when.
+    ///
+    /// # Errors
+    /// When so many old ones are still valid that none can be added; the first of them ends at the instant that is given.
+    pub fn rotate(&mut self, new: SigningSecret, now: Timestamp) -> Result<Timestamp, Timestamp> {
+        self.old_secrets.retain(|old| now < old.valid_until);
+        if let Some(oldest) = self.old_secrets.get(MOST_OLD_SECRETS - 1) {
+            return Err(oldest.valid_until);
+        }
+        let valid_until = now.saturating_add(OLD_SECRET_VALID).unwrap_or(Timestamp::MAX);
+        let secret = std::mem::replace(&mut self.secret, new);
+        self.old_secrets.insert(0, OldSecret { secret, valid_until });
+        Ok(valid_until)
     }
 
     fn item(&self) -> Result<Item> {
@@ -199,37 +228,55 @@ impl Store {
         }
     }
 
-    /// Notes that deliveries have begun to fail (`Some`) or that one has succeeded again (`None`).
-    pub async fn note_failing(&self, subscription: &Subscription, since: Option<Timestamp>) -> Result<()> {
-        let since = since.map(|since| (":since", AttributeValue::S(since.to_string())));
-        let change = if since.is_some() { "SET failingSince = :since" } else { "REMOVE failingSince" };
-        self.change_subscription(subscription, change, since).await
+    /// Notes that deliveries have begun to fail, unless that is noted already.
+    pub async fn note_failure(&self, subscription: &Subscription, now: Timestamp) -> Result<()> {
+        let now = [(":now", AttributeValue::S(now.to_string()))];
+        self.change_subscription(
+            subscription,
+            "SET failingSince = :now",
+            "attribute_not_exists(failingSince)",
+            now,
+        )
+        .await
     }
 
-    /// Stops an active subscription. Does nothing to one that was changed to another or deleted meanwhile.
+    /// Notes that a delivery has succeeded after others failed.
+    pub async fn note_success(&self, subscription: &Subscription) -> Result<()> {
+        let change = "REMOVE failingSince";
+        self.change_subscription(subscription, change, "attribute_exists(failingSince)", []).await
+    }
+
+    /// Stops an active subscription. Does nothing to one that was changed to another or deleted meanwhile, nor for
+    /// [`DisabledReason::OnlyFailures`] to one that has had a success since it was read.
     pub async fn disable_subscription(
         &self,
         subscription: &Subscription,
         reason: DisabledReason,
         now: Timestamp,
     ) -> Result<()> {
-        let reason: AttributeValue =
+        let reason_text: AttributeValue =
             serde_dynamo::to_attribute_value(reason).map_err(|error| Error::Malformed(error.to_string()))?;
-        let values = [
+        let mut values = vec![
             (":disabled", AttributeValue::S("disabled".to_owned())),
-            (":reason", reason),
+            (":reason", reason_text),
             (":now", AttributeValue::S(now.to_string())),
         ];
+        let mut condition = "attribute_exists(pk)";
+        if let (DisabledReason::OnlyFailures, Some(since)) = (reason, subscription.failing_since) {
+            condition = "failingSince = :since";
+            values.push((":since", AttributeValue::S(since.to_string())));
+        }
         let change = "SET #status = :disabled, disabledReason = :reason, disabledAt = :now, updatedAt = :now \
                       REMOVE gsi1pk, gsi1sk, failingSince";
-        self.change_subscription(subscription, change, values).await
+        self.change_subscription(subscription, change, condition, values).await
     }
 
-    /// Applies `change` to the active subscription of this incarnation and endpoint; to any other it doesn't.
+    /// Applies `change` to the active subscription of this incarnation and endpoint if it also meets `condition`.
     async fn change_subscription(
         &self,
         subscription: &Subscription,
         change: &str,
+        condition: &str,
         values: impl IntoIterator<Item = (&'static str, AttributeValue)>,
     ) -> Result<()> {
         let mut update = self
@@ -238,7 +285,9 @@ impl Store {
             .table_name(self.name(Table::Control)?)
             .set_key(Some(key(pk(&subscription.practicepass), sk(&subscription.partner_id))))
             .update_expression(format!("{change} ADD version :one"))
-            .condition_expression("generation = :generation AND #status = :active AND hookUrl = :url")
+            .condition_expression(format!(
+                "generation = :generation AND #status = :active AND hookUrl = :url AND {condition}"
+            ))
             .expression_attribute_names("#status", "status")
             .expression_attribute_values(":one", AttributeValue::N("1".to_owned()))
             .expression_attribute_values(":active", AttributeValue::S("active".to_owned()))

@@ -12,6 +12,8 @@ use super::ids::LogId;
 pub const GRACE: SignedDuration = SignedDuration::from_mins(10);
 /// Reading waits rather than remember more ranges than fit into one item of the store.
 const MOST_GAPS: usize = 2_000;
+/// Ids that come late split the ranges they lie in; room for that.
+const MOST_SPLIT_GAPS: usize = 2 * MOST_GAPS;
 
 /// Ids from `from` to `to`, both included, that were not there when a higher one was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,30 +32,52 @@ pub struct LogProgress {
     /// Ascending, without overlap.
     #[serde(default)]
     pub gaps: Vec<Gap>,
+    /// Rows that were passed because they could not be understood.
+    #[serde(default)]
+    pub unreadable: u64,
 }
 
 impl LogProgress {
     /// Nothing has been read yet of what lies above `id`.
     pub fn after(id: LogId) -> Self {
-        Self { last_log_id: id, gaps: Vec::new() }
+        Self { last_log_id: id, gaps: Vec::new(), unreadable: 0 }
     }
 
-    /// Starts after `id`: what lies below it concerns nobody.
-    pub fn skip_to(&mut self, id: LogId) {
-        if id > self.last_log_id {
-            self.last_log_id = id;
-            self.gaps.clear();
+    /// Waits also for ids of these ranges (both ends included) that are not above `last_log_id`.
+    pub fn wait_for(&mut self, ranges: &[(LogId, LogId)], first_seen: Timestamp) {
+        let last = self.last_log_id;
+        let below = ranges.iter().filter(|(from, _)| *from <= last);
+        self.gaps.extend(below.map(|(from, to)| Gap { from: *from, to: last.min(*to), first_seen }));
+        self.gaps.sort_unstable_by_key(|gap| gap.from);
+        for gap in std::mem::take(&mut self.gaps) {
+            match self.gaps.last_mut() {
+                Some(before) if gap.from <= before.to => {
+                    before.to = before.to.max(gap.to);
+                    before.first_seen = before.first_seen.max(gap.first_seen);
+                }
+                _ => self.gaps.push(gap),
+            }
         }
     }
 
     /// An id of a gap has been dealt with.
-    pub fn fill(&mut self, id: LogId) {
-        let Some(at) = self.gaps.iter().position(|gap| (gap.from..=gap.to).contains(&id)) else { return };
+    ///
+    /// `false`, and nothing changes, when that would split the gaps into too many.
+    #[must_use]
+    pub fn fill(&mut self, id: LogId) -> bool {
+        let Some(at) = self.gaps.iter().position(|gap| (gap.from..=gap.to).contains(&id)) else {
+            return true;
+        };
+        let splits = self.gaps[at].from < id && id < self.gaps[at].to;
+        if splits && self.gaps.len() >= MOST_SPLIT_GAPS {
+            return false;
+        }
         let gap = self.gaps.remove(at);
         let left = Gap { to: LogId(id.0 - 1), ..gap };
         let right = Gap { from: LogId(id.0 + 1), ..gap };
         let parts = [left, right].into_iter().filter(|part| part.from <= part.to);
         self.gaps.splice(at..at, parts);
+        true
     }
 
     /// The next id above `last_log_id` that is there has been dealt with; those between are missing.
@@ -72,9 +96,12 @@ impl LogProgress {
         true
     }
 
-    /// Lets go of gaps that no transaction can fill any more.
-    pub fn forget_old_gaps(&mut self, now: Timestamp) {
-        self.gaps.retain(|gap| now.duration_since(gap.first_seen) <= GRACE);
+    /// Lets go of gaps that no transaction can fill any more, if all that has come of them by `now` has been dealt with: of
+    /// those that lie below `below`, or of all.
+    pub fn forget_old_gaps(&mut self, now: Timestamp, below: Option<LogId>) {
+        self.gaps.retain(|gap| {
+            now.duration_since(gap.first_seen) <= GRACE || below.is_some_and(|below| below <= gap.to)
+        });
     }
 }
 
@@ -97,11 +124,9 @@ mod tests {
             assert!(progress.advance(LogId(id), at(0)));
         }
         assert_eq!(ranges(&progress), [(7, 8), (11, 13)]);
-        progress.fill(LogId(12));
-        progress.fill(LogId(7));
-        progress.fill(LogId(99));
+        assert!([12, 7, 99].into_iter().all(|id| progress.fill(LogId(id))));
         assert_eq!(ranges(&progress), [(8, 8), (11, 11), (13, 13)]);
-        progress.fill(LogId(8));
+        assert!(progress.fill(LogId(8)));
         assert_eq!(ranges(&progress), [(11, 11), (13, 13)]);
     }
 
@@ -109,10 +134,23 @@ mod tests {
     fn a_gap_is_forgotten_only_after_the_longest_transaction() {
         let mut progress = LogProgress::after(LogId(0));
         assert!(progress.advance(LogId(2), at(0)) && progress.advance(LogId(4), at(60)));
-        progress.forget_old_gaps(at(600));
+        progress.forget_old_gaps(at(600), None);
         assert_eq!(ranges(&progress), [(1, 1), (3, 3)]);
-        progress.forget_old_gaps(at(601));
+        progress.forget_old_gaps(at(601), Some(LogId(1)));
+        assert_eq!(ranges(&progress), [(1, 1), (3, 3)], "what came of it has not been dealt with yet");
+        progress.forget_old_gaps(at(601), Some(LogId(2)));
         assert_eq!(ranges(&progress), [(3, 3)]);
+        progress.forget_old_gaps(at(661), None);
+        assert_eq!(ranges(&progress), []);
+    }
+
+    #[test]
+    fn ids_that_come_late_split_gaps_only_as_far_as_there_is_room() {
+        let mut progress = LogProgress::after(LogId(0));
+        assert!(progress.advance(LogId(20_001), at(0)));
+        let filled = (1..10_000).take_while(|n| progress.fill(LogId(2 * n))).count();
+        assert_eq!((filled, progress.gaps.len()), (MOST_SPLIT_GAPS - 1, MOST_SPLIT_GAPS));
+        assert!(progress.fill(LogId(1)), "what splits nothing still counts");
     }
 
     #[test]
@@ -124,18 +162,16 @@ mod tests {
             progress.advance(LogId(progress.last_log_id.0 + 1), at(0)),
             "an id without a gap still counts"
         );
-        progress.forget_old_gaps(at(601));
+        progress.forget_old_gaps(at(601), None);
         assert!(progress.advance(LogId(progress.last_log_id.0 + 2), at(601)));
     }
 
     #[test]
-    fn a_later_start_drops_what_lies_below_it_and_an_earlier_one_changes_nothing() {
-        let mut progress = LogProgress::after(LogId(0));
-        assert!(progress.advance(LogId(3), at(0)));
-        let before = progress.clone();
-        progress.skip_to(LogId(2));
-        assert_eq!(progress, before);
-        progress.skip_to(LogId(8));
-        assert_eq!((progress.last_log_id, progress.gaps.len()), (LogId(8), 0));
+    fn ranges_to_wait_for_are_cut_at_the_last_id_and_merged() {
+        let mut progress = LogProgress::after(LogId(20));
+        progress.wait_for(&[(LogId(15), LogId(16)), (LogId(18), LogId(25)), (LogId(21), LogId(21))], at(0));
+        progress.wait_for(&[(LogId(5), LogId(5)), (LogId(16), LogId(18))], at(60));
+        assert_eq!(ranges(&progress), [(5, 5), (15, 20)]);
+        assert_eq!(progress.gaps[1].first_seen, at(60), "as long as the last of them");
     }
 }

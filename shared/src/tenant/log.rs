@@ -7,16 +7,39 @@ use super::{Conn, Result, on};
 use crate::domain::ids::LogId;
 
 /// One row, as the EMR's programs write it.
-#[derive(Clone, Debug, sqlx::FromRow)]
+#[derive(Clone, Debug)]
 pub struct LogRow {
     pub log_id: LogId,
+    /// `None` when it holds what no column of the log should: that must not hold up the rows after it.
+    pub entry: Option<Entry>,
+}
+
+/// What a row says.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct Entry {
     pub table_name: String,
     pub action: String,
     pub record_id: i64,
     logged_at: jiff_sqlx::Timestamp,
 }
 
-impl LogRow {
+impl<'r, R: sqlx::Row> sqlx::FromRow<'r, R> for LogRow
+where
+    &'static str: sqlx::ColumnIndex<R>,
+    LogId: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+    Entry: sqlx::FromRow<'r, R>,
+{
+    fn from_row(row: &'r R) -> sqlx::Result<Self> {
+        let entry = match Entry::from_row(row) {
+            Ok(entry) => Some(entry),
+            Err(sqlx::Error::ColumnDecode { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        Ok(Self { log_id: row.try_get("log_id")?, entry })
+    }
+}
+
+impl Entry {
     pub fn logged_at(&self) -> Timestamp {
         self.logged_at.to_jiff()
     }
@@ -38,6 +61,38 @@ pub async fn append(
 /// The highest id that is visible; 0 in an empty table.
 pub async fn highest(conn: &mut Conn) -> Result<LogId> {
     Ok(on!(conn, c => sqlx::query_scalar("select coalesce(max(log_id), 0) from log").fetch_one(c).await)?)
+}
+
+/// Ids below `newest` that transactions may yet bring, for they are missing though not for long: as ranges, both ends
+/// included. Should there be more than `limit`, the lowest covers all that lie further below.
+///
+/// Ids are given out in order, so what is missing below a row of before `since` was given out before it. Because programs
+/// may date rows back, the last `window` ids are looked at in any case.
+pub async fn missing_below(
+    conn: &mut Conn,
+    newest: LogId,
+    since: Timestamp,
+    window: i64,
+    limit: usize,
+) -> Result<Vec<(LogId, LogId)>> {
+    let old: Option<LogId> = on!(&mut *conn, c => sqlx::query_scalar(
+        "select log_id from log where log_id <= $1 and logged_at <= $2 order by log_id desc limit 1",
+    ).bind(newest).bind(since.to_sqlx()).fetch_optional(c).await)?;
+    let after = LogId(old.map_or(0, |old| old.0).min(newest.0 - window).max(0));
+    let rows = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut ranges: Vec<(LogId, LogId)> = on!(conn, c => sqlx::query_as(
+        "select previous + 1, log_id - 1 from (
+             select log_id, coalesce(lag(log_id) over (order by log_id), $1) as previous
+             from log where log_id > $1 and log_id <= $2
+         ) as seen where log_id > previous + 1 order by log_id desc limit $3",
+    ).bind(after).bind(newest).bind(rows).fetch_all(c).await)?;
+    if ranges.len() == limit
+        && let Some(lowest) = ranges.last_mut()
+    {
+        lowest.0 = LogId(after.0 + 1);
+    }
+    ranges.reverse();
+    Ok(ranges)
 }
 
 /// Up to `limit` rows above `after`, lowest id first.

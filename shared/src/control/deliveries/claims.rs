@@ -29,6 +29,10 @@ impl Store {
     /// Claims the first attempt of a delivery that need not exist yet.
     pub async fn claim_first(&self, mut delivery: Delivery, now: Timestamp) -> Result<Claimed> {
         delivery.claimed_until = Some(until(now));
+        if delivery.is_by_hand() {
+            // Nothing but this would bring it to an end if its process died.
+            delivery.next_attempt_at = now.checked_add(CLAIMED_FOR).ok();
+        }
         match self.put_new(Table::Deliveries, delivery.item()?).await {
             Ok(()) => Ok(Claimed::Yes(Box::new(delivery))),
             Err(Error::ConditionFailed) => self.claim_again(&delivery.key, 1, now).await,

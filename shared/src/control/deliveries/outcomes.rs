@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::{
@@ -12,7 +13,7 @@ use super::{
     },
     Delivery,
 };
-use crate::domain::PracticePass;
+use crate::domain::{PracticePass, delivery::DeliveryStatus};
 
 /// A practice's counts are spread over so many items: a transaction that meets another at one item is cancelled.
 const COUNT_SHARDS: u8 = 16;
@@ -98,23 +99,39 @@ impl Store {
         Ok(TransactWriteItem::builder().update(update).build())
     }
 
-    /// Ends a delivery that waits for an attempt which nobody wants any more; does nothing to any other.
-    pub async fn cancel_delivery(&self, delivery_key: &str) -> Result<()> {
-        let cancelled = self
+    /// Ends a delivery whose next attempt nobody wants any more, or whose only attempt died with its process. Does nothing
+    /// to one that has ended or doesn't exist.
+    ///
+    /// `false` while a process is at it: its outcome is to come.
+    pub async fn give_up_delivery(
+        &self,
+        delivery_key: &str,
+        status: DeliveryStatus,
+        now: Timestamp,
+    ) -> Result<bool> {
+        let text = |status: DeliveryStatus| AttributeValue::S(status.to_string());
+        let given_up = self
             .client()
             .update_item()
             .table_name(self.name(Table::Deliveries)?)
             .set_key(Some(pk(delivery_key)))
-            .update_expression("SET #status = :cancelled REMOVE duePk, nextAttemptAt, claimedUntil")
-            .condition_expression("#status = :retrying")
+            .update_expression("SET #status = :given_up REMOVE duePk, nextAttemptAt, claimedUntil")
+            .condition_expression(
+                "#status IN (:pending, :retrying) AND (attribute_not_exists(claimedUntil) OR claimedUntil <= :now)",
+            )
             .expression_attribute_names("#status", "status")
-            .expression_attribute_values(":cancelled", AttributeValue::S("cancelled".to_owned()))
-            .expression_attribute_values(":retrying", AttributeValue::S("retrying".to_owned()))
+            .expression_attribute_values(":given_up", text(status))
+            .expression_attribute_values(":pending", text(DeliveryStatus::Pending))
+            .expression_attribute_values(":retrying", text(DeliveryStatus::Retrying))
+            .expression_attribute_values(":now", AttributeValue::N(now.as_millisecond().to_string()))
             .send()
             .await
             .map_err(|error| Error::from_sdk(SERVICE, &error));
-        match cancelled {
-            Ok(_) | Err(Error::ConditionFailed) => Ok(()),
+        match given_up {
+            Ok(_) => Ok(true),
+            Err(Error::ConditionFailed) => {
+                Ok(self.delivery(delivery_key).await?.is_none_or(|delivery| !delivery.status.is_open()))
+            }
             Err(error) => Err(error),
         }
     }

@@ -1,0 +1,133 @@
+//! Whose turn it is: every practice is polled by itself, so that one whose database hangs holds up no other.
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+
+use futures::{StreamExt, stream::FuturesUnordered};
+use jiff::{SignedDuration, Timestamp};
+use shared::{app::App, control, domain::PracticePass};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, sleep_until, timeout},
+};
+
+use crate::{
+    Poll,
+    leases::Leases,
+    practice::{PracticeError, Turn, poll},
+};
+
+/// Practices polled at the same time.
+const HEALTHY: usize = 16;
+/// Of those whose last turn failed: they wait for each other only.
+const AILING: usize = 4;
+/// A backlog gives way to the other practices after so long.
+const TURN: SignedDuration = SignedDuration::from_secs(5);
+/// Everything in a turn has a limit of its own; this one is for what has not, before the lease ends.
+const TURN_LIMIT: Duration = Duration::from_secs(25);
+/// A practice that fails again and again is tried after waits that double up to this.
+const LONGEST_WAIT: Duration = Duration::from_secs(32);
+/// What is under way at the deadline may end for so long.
+const LAST_WAIT: Duration = Duration::from_secs(3);
+
+/// Failures in a row, and when the next turn may begin.
+type Ailing = HashMap<PracticePass, (u32, Instant)>;
+
+/// Gives turns until `deadline`, or one to each practice.
+///
+/// # Errors
+/// When the practices could not be listed, in any of the rounds.
+pub(crate) async fn run(
+    app: &App,
+    leases: &Leases,
+    schedule: Poll,
+    deadline: Timestamp,
+) -> control::Result<()> {
+    let interval = app.config.poll_interval;
+    let (healthy, ailing_lane) = (Semaphore::new(HEALTHY), Semaphore::new(AILING));
+    let mut under_way = FuturesUnordered::new();
+    let mut busy: HashSet<PracticePass> = HashSet::new();
+    let mut ailing = Ailing::new();
+    let mut failed = None;
+    loop {
+        let practices = app.control.practices_with_subscriptions().await.unwrap_or_else(|error| {
+            tracing::error!(%error, "the subscriptions can't be listed");
+            failed = Some(error);
+            Vec::new()
+        });
+        let begun = Instant::now();
+        for practice in practices.into_iter().filter(|practice| schedule.takes(practice)) {
+            let health = ailing.get(&practice);
+            if busy.contains(&practice) || health.is_some_and(|(_, again)| begun < *again) {
+                continue;
+            }
+            let lane = if health.is_some() { &ailing_lane } else { &healthy };
+            busy.insert(practice.clone());
+            under_way.push(turn(app, leases, practice, deadline, lane));
+        }
+        let next = begun + interval;
+        loop {
+            let ended = tokio::select! {
+                // Everything that was begun is waited for when there is one round only.
+                () = sleep_until(next), if !schedule.once => break,
+                ended = under_way.next() => ended,
+            };
+            let Some((practice, result)) = ended else {
+                if !schedule.once {
+                    sleep_until(next).await;
+                }
+                break;
+            };
+            busy.remove(&practice);
+            let more = note(&mut ailing, &practice, &result);
+            if more && !schedule.once && app.clock.now() < deadline {
+                busy.insert(practice.clone());
+                under_way.push(turn(app, leases, practice, deadline, &healthy));
+            }
+        }
+        if schedule.once || app.clock.now() + interval >= deadline {
+            break;
+        }
+    }
+    let rest = async { while under_way.next().await.is_some() {} };
+    if timeout(LAST_WAIT, rest).await.is_err() {
+        tracing::warn!(practices = busy.len(), "turns were cut off; their leases end by themselves");
+    }
+    failed.map_or(Ok(()), Err)
+}
+
+async fn turn(
+    app: &App,
+    leases: &Leases,
+    practice: PracticePass,
+    deadline: Timestamp,
+    lane: &Semaphore,
+) -> (PracticePass, Result<Turn, PracticeError>) {
+    // Never closed.
+    let _place = lane.acquire().await;
+    let until = deadline.min(app.clock.now() + TURN);
+    let result = timeout(TURN_LIMIT, poll(app, leases, &practice, until)).await;
+    (practice, result.unwrap_or(Err(PracticeError::Silent)))
+}
+
+/// Takes down how a turn went; whether the practice has more to read.
+fn note(ailing: &mut Ailing, practice: &PracticePass, result: &Result<Turn, PracticeError>) -> bool {
+    match result {
+        Ok(turn) => {
+            ailing.remove(practice);
+            if turn.events > 0 {
+                tracing::info!(%practice, events = turn.events, "events sent");
+            }
+            turn.more
+        }
+        Err(error) => {
+            let failures = ailing.get(practice).map_or(0, |(failures, _)| *failures);
+            let wait = Duration::from_secs(1 << failures.min(5)).min(LONGEST_WAIT);
+            ailing.insert(practice.clone(), (failures + 1, Instant::now() + wait));
+            tracing::error!(%practice, %error, failures = failures + 1, "a practice was not polled");
+            false
+        }
+    }
+}

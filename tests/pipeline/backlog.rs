@@ -1,0 +1,133 @@
+//! Much at once, and little time.
+
+use std::{collections::HashMap, time::Duration};
+
+use jiff::SignedDuration;
+use log_poller::Poll;
+use shared::domain::{EventScope, ids::LogId, log_progress::LogProgress};
+use sqlx::{Connection, SqliteConnection};
+
+use super::{poll, subscribe, take_log_ids, write};
+use crate::office::{Engine, Office};
+
+const LATE: i64 = 20_000;
+const NEW: i64 = 20_000;
+/// Rows that a turn reads at most, late and new, of which one in four is an event for two subscriptions.
+const SLICE: usize = 500;
+const ONCE: Poll = Poll { shard: 0, of: 1, once: true };
+
+/// Rows from one id to another, one in four of which is of interest to anybody.
+async fn write_many(office: &Office, from: i64, to: i64) {
+    let text = format!(
+        "insert into log (log_id, table_name, action, record_id, logged_at)
+         with recursive numbers (n) as (select {from} union all select n + 1 from numbers where n < {to})
+         select n, case when n % 4 <> 0 then 'sessions' when n % 20 = 0 then 'patients' when n % 20 = 4 then 'visits'
+             when n % 20 = 8 then 'claims' when n % 20 = 12 then 'payments' else 'documents' end,
+             'insert', n, '2026-03-09T12:00:00Z' from numbers"
+    );
+    office.sql(&text).await;
+}
+
+/// The practice's progress, as another process would find it.
+async fn progress(office: &Office) -> LogProgress {
+    let (control, practice) = (&office.app.control, office.db.practicepass());
+    let now = office.app.clock.now();
+    let until = now + SignedDuration::from_secs(30);
+    let lease = control.take_lease(practice, "reader", now, until).await.unwrap().unwrap();
+    control.release(&lease).await.unwrap();
+    lease.progress.unwrap()
+}
+
+/// How many rows have not been dealt with.
+fn open(progress: &LogProgress, highest: i64) -> i64 {
+    progress.gaps.iter().map(|gap| gap.to.0 - gap.from.0 + 1).sum::<i64>() + highest - progress.last_log_id.0
+}
+
+/// How often each event was sent to each subscription.
+async fn sent(office: &Office) -> HashMap<(i64, i64), usize> {
+    let mut queue =
+        SqliteConnection::connect(&format!("sqlite://{}", office.queue_file.display())).await.unwrap();
+    let bodies: Vec<String> =
+        sqlx::query_scalar("select body from messages").fetch_all(&mut queue).await.unwrap();
+    let mut sent = HashMap::new();
+    for body in bodies {
+        let message: serde_json::Value = serde_json::from_str(&body).unwrap();
+        let place = (message["logId"].as_i64().unwrap(), message["subscription"].as_i64().unwrap());
+        *sent.entry(place).or_default() += 1;
+    }
+    sent
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backlog_moves_on_slice_by_slice_however_little_time_there_is() {
+    let office = Office::open(Engine::Sqlite).await;
+    for number in 1..=10 {
+        let scope = EventScope::ALL[usize::try_from(number).unwrap() % 5];
+        subscribe(&office, office.db.practicepass(), number, &[scope]).await;
+    }
+    write(&office, LATE + 1, "sessions").await;
+    poll(&office).await;
+    let highest = LATE + 1 + NEW;
+    write_many(&office, 1, LATE).await;
+    write_many(&office, LATE + 2, highest).await;
+    let mut left = open(&progress(&office).await, highest);
+    assert_eq!(left, LATE + NEW);
+    let (mut turns, mut cut_off) = (0, 0);
+    while left > 0 {
+        turns += 1;
+        let no_time = office.app.clock.now();
+        let run = log_poller::run(&office.app, ONCE, no_time);
+        if turns % 12 == 0 {
+            // Killed in the middle of a slice; its lease ends by itself.
+            if tokio::time::timeout(Duration::from_millis(40), run).await.is_err() {
+                cut_off += 1;
+            }
+            office.set_time(&(no_time + SignedDuration::from_secs(31)).to_string());
+        } else {
+            run.await.unwrap();
+            let before = left;
+            left = open(&progress(&office).await, highest);
+            let read = usize::try_from(before - left).unwrap();
+            assert!((1..=2 * SLICE).contains(&read), "turn {turns}: {read} rows");
+        }
+        assert!(turns < 200);
+    }
+    let sent = sent(&office).await;
+    let expected = (1..=highest).filter(|id| id % 4 == 0).count() * 2;
+    assert_eq!(sent.len(), expected, "every event for both of its subscriptions");
+    let again: usize = sent.values().map(|times| times - 1).sum();
+    assert!(again <= cut_off * SLICE / 4 * 2, "{again} messages were sent again after {cut_off} cuts");
+    assert_eq!(progress(&office).await, LogProgress::after(LogId(highest)));
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_counted_and_passed() {
+    let office = Office::open(Engine::Sqlite).await;
+    subscribe(&office, office.db.practicepass(), 1, &[EventScope::Claims]).await;
+    for id in [2, 5] {
+        write(&office, id, "claims").await;
+    }
+    poll(&office).await;
+    office.sql("insert into log values (1, 'claims', 'insert', 'nonsense', '2026-03-09T12:00:00Z')").await;
+    office.sql("insert into log values (6, 'claims', 'insert', 6, 'yesterday')").await;
+    office.sql("insert into log values (7, x'ff', 'insert', 7, '2026-03-09T12:00:00Z')").await;
+    for id in [3, 8] {
+        write(&office, id, "claims").await;
+    }
+    poll(&office).await;
+    poll(&office).await;
+    assert_eq!(take_log_ids(&office).await, [2, 3, 5, 8]);
+    let progress = progress(&office).await;
+    assert_eq!((progress.unreadable, open(&progress, 8)), (3, 1), "only 4 is missing");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instant_out_of_all_time_holds_up_nothing() {
+    let office = Office::open(Engine::Postgres).await;
+    subscribe(&office, office.db.practicepass(), 1, &[EventScope::Claims]).await;
+    office.sql("insert into log values (1, 'claims', 'insert', 1, 'infinity')").await;
+    write(&office, 2, "claims").await;
+    poll(&office).await;
+    assert_eq!(take_log_ids(&office).await, [2]);
+    assert_eq!(progress(&office).await.unreadable, 1);
+}
