@@ -19,6 +19,8 @@ AWS_POLICIES = {
     "AWSXrayWriteOnlyAccess": "traces",
     "AWSLambdaVPCAccessExecutionRole": "network interfaces of the functions that open databases",
 }
+# Functions that may write any item of the control table: the administrators', and the portal's, which mints keys.
+WRITES_ALL_OF_CONTROL = {"AdminFunction", "PortalFunction"}
 STORES = ("AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::SecretsManager::Secret")
 
 
@@ -92,6 +94,18 @@ def allowed_is_what_the_environment_names(template):
             yield f"{name} may use {store} but is not told of it"
 
 
+def writes_to_control_by_key(template):
+    """Partners, keys, practices and subscriptions share a table: who may write one kind may not write the others."""
+    for name, statement in statements(template):
+        actions = {text(one) for one in as_list(statement.get("Action", []))}
+        writes = actions & {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"}
+        if not writes or "ControlTable" not in references(statement["Resource"]) or name in WRITES_ALL_OF_CONTROL:
+            continue
+        keys = as_list(statement.get("Condition", {}).get("ForAllValues:StringLike", {}).get("dynamodb:LeadingKeys", []))
+        if not keys or any(key.startswith("*") for key in keys):
+            yield f"{name} {statement.get('Sid')} may write every item of the control table"
+
+
 def databases_in_the_vpc(template):
     """The functions that may read the secrets of databases are those that can be put in the VPC."""
     for name, function in template.functions().items():
@@ -112,5 +126,5 @@ def only_known_aws_policies(template):
 
 RULES = [
     no_wildcards, everyone_only_under_conditions, indexes_exist, allowed_is_what_the_environment_names,
-    databases_in_the_vpc, only_known_aws_policies,
+    writes_to_control_by_key, databases_in_the_vpc, only_known_aws_policies,
 ]

@@ -114,6 +114,10 @@ FAULTS = {
         (lambda t: properties(t, "ProspectsFunction")["Policies"].pop(0), "ProspectsFunction is told of ControlTable"),
         (lambda t: variables(t, "WebhookFanoutFunction").pop("CONTROL_TABLE"), "WebhookFanoutFunction may use ControlTable"),
     ],
+    "writes_to_control_by_key": [
+        (lambda t: statement(t, "LogPollerFunction", "DispatchStates").pop("Condition"), "LogPollerFunction DispatchStates"),
+        (lambda t: statement(t, "WebhookFanoutRole", "Subscriptions")["Condition"]["ForAllValues:StringLike"].update({"dynamodb:LeadingKeys": ["*"]}), "WebhookFanoutRole Subscriptions"),
+    ],
     "databases_in_the_vpc": [
         (lambda t: properties(t, "KbFunction").pop("VpcConfig"), "KbFunction cannot reach"),
         (lambda t: properties(t, "VisitsFunction").pop("VpcConfig"), "VisitsFunction cannot reach"),
