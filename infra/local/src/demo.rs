@@ -1,5 +1,6 @@
 //! Demo data: two practices with a believable past, a catalog, two partners, three API keys and a week of their calls.
 
+mod access;
 mod activity;
 mod catalog;
 mod dice;

@@ -13,7 +13,7 @@ use shared::domain::{PracticePass, Scope};
 
 use super::document::DemoKey;
 use super::practice::PRACTICES;
-use super::{activity, dsn_variable};
+use super::{access, activity, dsn_variable};
 use crate::error::{Error, Result};
 use crate::random;
 
@@ -70,6 +70,8 @@ pub(super) async fn partners_and_keys(store: &Store, now: Timestamp) -> Result<V
             Err(error) => return Err(Error::store("partners", error)),
         }
     }
+    let (practice, partner) = (practicepass(PRACTICES[0].practicepass)?, PartnerId(PARTNERS[0].0.to_owned()));
+    access::requests(store, &practice, &partner, now).await?;
     let (mut keys, mut records) = (vec![], vec![]);
     for (name, partner, practice, scopes) in KEYS {
         let practice = &PRACTICES[practice];
