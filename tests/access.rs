@@ -85,7 +85,9 @@ async fn every_administrators_route_needs_the_admin_secret_and_nothing_else_open
     let admin_routes: Vec<Route> =
         routes().into_iter().filter(|it| it.path.starts_with("/v1/admin/")).collect();
     assert!(!admin_routes.is_empty());
-    for route in admin_routes {
+    for (minute, route) in admin_routes.iter().enumerate() {
+        // Guesses are limited by the minute.
+        office.set_time(&format!("2026-03-09T12:{minute:02}:00Z"));
         let path = route.filled("DemoOffice", "1");
         let as_bearer = format!("Bearer {ADMIN_SECRET}");
         let headers: [&[(&str, &str)]; 6] = [

@@ -65,6 +65,17 @@ async fn a_wrong_key_is_an_invalid_access_key() {
 }
 
 #[tokio::test]
+async fn guessing_at_the_door_is_stopped() {
+    let office = Office::open(Engine::Sqlite).await;
+    for _ in 0..10 {
+        sign_in(&office, "a guess at the admin secret").await.expect_problem(401, "INVALID_ACCESS_KEY");
+    }
+    sign_in(&office, "a guess at the admin secret").await.expect_problem(429, "RATE_LIMITED");
+    let header = [("x-admin-secret", "a guess at the admin secret")];
+    office.call("GET", "/v1/admin/audit", &header, None).await.expect_problem(429, "RATE_LIMITED");
+}
+
+#[tokio::test]
 async fn a_partners_session_acts_as_its_key() {
     let office = Office::open(Engine::Sqlite).await;
     let cookie = cookie(&sign_in(&office, office.api_key("prospects")).await);

@@ -4,7 +4,7 @@ use axum::{extract::State, http::StatusCode};
 use serde::Serialize;
 use shared::{
     api::{Answer, ApiResult, Call, Email, KEPT, Once, Problem},
-    app::App,
+    app::{App, Guarded},
     body, control,
     control::access_requests::{AccessRequest, AccessStatus},
     domain::{Scope, ids::AccessRequestId},
@@ -72,6 +72,8 @@ pub(crate) async fn request_access(
     if let Some(answer) = kept().await? {
         return Ok(answer);
     }
+    // Each request counts, right or not: nobody can fill the administrators' list.
+    drop(app.guess(Guarded::AccessRequest, call.address(), call.now()).await?);
     let mut requested_scopes = body.requested_scopes.unwrap_or_default();
     requested_scopes.sort_unstable();
     requested_scopes.dedup();

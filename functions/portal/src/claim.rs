@@ -4,7 +4,7 @@ use axum::{extract::State, http::StatusCode};
 use serde::Serialize;
 use shared::{
     api::{Answer, ApiError, ApiResult, Call, Change, Code, Data, Once, Problem, SealedAnswer, audit_change},
-    app::App,
+    app::{App, Guarded},
     auth::{
         KeyRecord, KeyTerms,
         api_key::{ApiKey, Mode},
@@ -106,10 +106,13 @@ fn used() -> ApiError {
 
 /// The approved request that the token claims. Guesses are limited; no link and an expired one are the same.
 async fn find(app: &App, call: &Call, text: &str) -> ApiResult<(AccessRequest, ClaimToken)> {
+    let guess = app.guess(Guarded::Claim, call.address(), call.now()).await?;
     let token = ClaimToken::parse(text).ok_or_else(ApiError::not_found)?;
     let request = app.control.access_request(&token.request).await?;
     let request = request.filter(|it| it.claimed_by(&token, call.now()).is_some());
-    request.map(|request| (request, token)).ok_or_else(ApiError::not_found)
+    let request = request.ok_or_else(ApiError::not_found)?;
+    guess.right().await;
+    Ok((request, token))
 }
 
 /// A new key on the approval's terms, and the answer that shows it.

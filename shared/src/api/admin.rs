@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use super::{Answer, ApiError, ApiResult, Call, Code, IdempotencyKey, SealedAnswer, session};
 use crate::{
-    app::{self, App},
+    app::{self, App, Guarded},
     auth::AdminSecret,
     control::{self, audit::AuditRecord},
 };
@@ -153,8 +153,14 @@ pub fn credential_of(secret: AdminSecret) -> &'static str {
 }
 
 /// Which of the accepted secrets `offered` is; guesses are limited. Without a usable secret nobody is an administrator.
-pub async fn recognise_admin(app: &App, _call: &Call, offered: &str) -> ApiResult<Option<AdminSecret>> {
-    Ok(usable_secrets(app).await?.and_then(|secrets| secrets.recognise(offered)))
+pub async fn recognise_admin(app: &App, call: &Call, offered: &str) -> ApiResult<Option<AdminSecret>> {
+    let secrets = usable_secrets(app).await?;
+    let guess = app.guess(Guarded::AdminSecret, call.address(), call.now()).await?;
+    let found = secrets.and_then(|secrets| secrets.recognise(offered));
+    if found.is_some() {
+        guess.right().await;
+    }
+    Ok(found)
 }
 
 /// Whether the secret that began this session is still accepted.

@@ -10,7 +10,7 @@ use shared::{
         ApiError, ApiResult, Body, Call, Change, Code, Data, Problem, SessionId, audit_change, credential_of,
         give_cookie, recognise_admin,
     },
-    app::App,
+    app::{App, Guarded},
     auth::{KeyRecord, api_key::ApiKey},
     body,
     control::sessions::{Session, SessionOwner},
@@ -84,7 +84,12 @@ async fn as_partner(app: &App, call: &Call, id: &SessionId, offered: &ApiKey) ->
 
 /// The usable key that was shown; guesses are limited.
 async fn find(app: &App, call: &Call, offered: &ApiKey) -> ApiResult<Option<KeyRecord>> {
-    Ok(app.find_key(Some(offered), call.now(), call.address()).await?)
+    let guess = app.guess(Guarded::ApiKey(Some(&offered.id)), call.address(), call.now()).await?;
+    let found = app.find_key(Some(offered), call.now(), call.address()).await?;
+    if found.is_some() {
+        guess.right().await;
+    }
+    Ok(found)
 }
 
 async fn as_admin(app: &App, call: &Call, id: &SessionId, offered: &str) -> ApiResult<Option<SignedIn>> {
