@@ -27,5 +27,6 @@ mod prospects_create;
 mod prospects_list;
 mod prospects_search_plan;
 mod tags;
+mod tickets;
 mod token;
 mod webhooks;

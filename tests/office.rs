@@ -71,6 +71,7 @@ pub(crate) fn all_routes() -> OpenApiRouter<App> {
         .merge(::portal::routes())
         .merge(::prospects::routes())
         .merge(::tags::routes())
+        .merge(::tickets::routes())
         .merge(::visits::routes())
         .merge(::webhooks::routes())
 }

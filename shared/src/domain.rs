@@ -10,6 +10,7 @@ pub mod practice_pass;
 pub mod schedule;
 pub mod scope;
 pub mod search;
+pub mod ticket;
 pub mod visit_status;
 pub mod webhook_event;
 

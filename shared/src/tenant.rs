@@ -14,6 +14,7 @@ pub mod patients;
 pub mod practices;
 pub mod providers;
 pub mod tags;
+pub mod tickets;
 mod transaction;
 pub mod visit_types;
 pub mod visits;

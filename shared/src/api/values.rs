@@ -11,10 +11,11 @@ use crate::domain::{
     EventScope, Scope,
     ids::{
         ArticleId, DeliveryId, LogId, MAX_SAFE_INTEGER, PatientId, ProductId, ProviderId, RoomId,
-        SubscriptionId, TagId, VisitId,
+        SubscriptionId, TagId, TicketId, VisitId,
     },
     money::{Cents, NoAmount},
     schedule::Minutes,
+    ticket::{TicketPriority, TicketStatus},
 };
 
 /// An integer: a JSON number without fraction, or its digits in a query.
@@ -50,7 +51,7 @@ macro_rules! id_values {
     )+};
 }
 
-id_values! { ArticleId ProductId PatientId ProviderId RoomId VisitId TagId LogId SubscriptionId DeliveryId }
+id_values! { ArticleId ProductId PatientId ProviderId RoomId VisitId TagId TicketId LogId SubscriptionId DeliveryId }
 
 impl FieldValue for Minutes {
     fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
@@ -134,7 +135,7 @@ macro_rules! enum_values {
     )+};
 }
 
-enum_values! { Scope EventScope }
+enum_values! { Scope EventScope TicketStatus TicketPriority }
 
 impl<T: FieldValue> FieldValue for Vec<T> {
     /// A JSON array of at most 100, or a comma-separated query parameter.

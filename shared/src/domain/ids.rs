@@ -55,6 +55,10 @@ integer_ids! {
     ProductId
     /// A row of the catalog's `kb_articles`.
     ArticleId
+    /// A row of a practice's `tickets`.
+    TicketId
+    /// A row of a practice's `ticket_comments`.
+    CommentId
     /// A row of a practice's `log`.
     LogId
     /// A webhook subscription, unique over all practices.

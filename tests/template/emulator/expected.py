@@ -52,6 +52,7 @@ EXPECTED = {
     "portal-sign-in": problem(401, 503),
     "prospects-create": problem(401),
     "tags-assign": problem(401),
+    "tickets-comment": problem(401),
     "visits-book": problem(401),
     "webhook-fanout": all_messages_back,
     "webhooks-signup": problem(401),

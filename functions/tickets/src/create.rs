@@ -1,0 +1,81 @@
+//! `POST /v1/{PPass}/tickets`
+
+use axum::{
+    http::{
+        StatusCode,
+        header::{ETAG, LOCATION},
+    },
+    response::{IntoResponse, Response},
+};
+use serde_json::Value;
+use shared::{
+    api::{Answer, ApiError, ApiResult, Message, Once, PracticePath, Problem, Tenant, etag, scope},
+    body, create_once,
+    domain::{
+        ids::IntegerId,
+        ticket::{TicketPriority, TicketStatus},
+    },
+    tenant::{
+        audit, log,
+        tickets::{self, Details},
+    },
+};
+
+use crate::{TicketAssignee, TicketDescription, TicketSubject, reply::TicketBody};
+
+body! {
+    pub struct CreateTicket {
+        "Subject" => subject: TicketSubject,
+        "Description" => description: Option<TicketDescription>,
+        /// `Normal`, when absent.
+        "Priority" => priority: Option<TicketPriority>,
+        "Assignee" => assignee: Option<TicketAssignee>,
+    }
+}
+
+/// Open a ticket.
+#[utoipa::path(
+    post,
+    path = "/v1/{PPass}/tickets",
+    tag = "Tickets",
+    params(
+        PracticePath,
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters; kept for 24 hours."),
+    ),
+    request_body = CreateTicket,
+    responses(
+        (
+            status = 201,
+            body = Message<TicketBody>,
+            headers(
+                ("ETag" = String, description = "The state of the new ticket."),
+                ("Location" = String, description = "Where to read it."),
+            ),
+        ),
+        (status = 409, body = Problem, description = "`IDEMPOTENCY_IN_PROGRESS`"),
+        (status = 422, body = Problem, description = "`INVALID_FIELDS`, `IDEMPOTENCY_KEY_REUSED`"),
+    ),
+)]
+pub(crate) async fn create_ticket(
+    tenant: Tenant<scope::Tickets>,
+    Once { body, key }: Once<CreateTicket>,
+) -> ApiResult<Response> {
+    let details = Details {
+        subject: body.subject.into(),
+        description: body.description.map(Into::into),
+        status: TicketStatus::Open,
+        priority: body.priority.unwrap_or(TicketPriority::Normal),
+        assignee: body.assignee.map(Into::into),
+    };
+    let answer = create_once!(tenant, key, conn => {
+        let id = tickets::insert(conn, &details, tenant.now).await?;
+        log::append(conn, "tickets", "insert", id.get(), tenant.now).await?;
+        audit::record(conn, &tenant.audit("tickets.create", "ticket", &[id.get()])).await?;
+        let ticket = tickets::find(conn, id).await?.ok_or_else(ApiError::not_found)?;
+        let data = TicketBody::from(ticket);
+        Answer::new(StatusCode::CREATED, &Message { message: "Ticket created successfully", data })
+    })?;
+    let data = serde_json::from_str(&answer.body).map_or(Value::Null, |mut body: Value| body["data"].take());
+    let location = format!("/v1/{}/ticket/{}", tenant.db.practicepass(), data["TicketID"]);
+    Ok(([(LOCATION, location), (ETAG, etag(&data))], answer).into_response())
+}

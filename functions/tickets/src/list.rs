@@ -1,0 +1,52 @@
+//! `GET /v1/{PPass}/tickets`
+
+use shared::{
+    api::{
+        ApiResult, Limit, Page, PageNumber, Paging, PracticePath, Problem, Query, SearchWords, Tenant, scope,
+    },
+    domain::{ids::IntegerId, ticket::TicketStatus},
+    params,
+    tenant::{
+        audit,
+        tickets::{self, Filter},
+    },
+};
+
+use crate::reply::TicketBody;
+
+params! {
+    pub(crate) struct ListTickets {
+        #[param(value_type = Option<TicketStatus>)]
+        "status" => status: Option<TicketStatus>,
+        /// Every word must be somewhere in the subject, the description or a comment. Case doesn't matter.
+        #[param(value_type = Option<String>)]
+        "search" => search: Option<SearchWords>,
+        "page" => page: Option<PageNumber>,
+        "limit" => limit: Option<Limit>,
+    }
+}
+
+/// List all tickets for the practice.
+///
+/// Newest first. Every page is noted in the practice's audit log.
+#[utoipa::path(
+    get,
+    path = "/v1/{PPass}/tickets",
+    tag = "Tickets",
+    params(PracticePath, ListTickets),
+    responses((status = 200, body = Page<TicketBody>), (status = 400, body = Problem, description = "`INVALID_QUERY`")),
+)]
+pub(crate) async fn list_tickets(
+    tenant: Tenant<scope::Tickets>,
+    Query(query): Query<ListTickets>,
+) -> ApiResult<Page<TicketBody>> {
+    let paging = Paging::new(query.page, query.limit);
+    let filter = Filter { status: query.status, words: query.search.map_or_else(Vec::new, |it| it.0) };
+    let mut conn = tenant.db.connection().await?;
+    let total = tickets::count(&mut conn, &filter).await?;
+    let page = tickets::page(&mut conn, &filter, paging.limit, paging.offset()).await?;
+    let ids: Vec<i64> = page.iter().map(|ticket| ticket.id.get()).collect();
+    audit::record(&mut conn, &tenant.audit("tickets.list", "ticket", &ids)).await?;
+    let data: Vec<TicketBody> = page.into_iter().map(Into::into).collect();
+    Ok(Page { count: data.len(), data, pagination: paging.of(total) })
+}

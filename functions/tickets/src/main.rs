@@ -1,0 +1,6 @@
+use lambda_http::Error;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    shared::function::serve(tickets::routes()).await
+}

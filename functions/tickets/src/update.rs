@@ -1,0 +1,91 @@
+//! `PUT /v1/{PPass}/ticket/{id}`
+
+use axum::{http::header::ETAG, response::IntoResponse};
+use shared::{
+    api::{
+        ApiError, ApiResult, Body, IfMatch, Message, Patch, PathId, PracticePath, Problem, Replace, Tenant,
+        scope,
+    },
+    body,
+    domain::{
+        ids::{IntegerId, TicketId},
+        ticket::{TicketPriority, TicketStatus},
+    },
+    in_transaction,
+    tenant::{
+        audit, log,
+        tickets::{self, Details},
+    },
+};
+
+use crate::{TicketAssignee, TicketDescription, TicketSubject, reply::TicketBody};
+
+body! {
+    /// Absent keeps, null clears. `Status`, `Priority` and `Subject` can't be cleared.
+    #[derive(Clone)]
+    pub struct UpdateTicket {
+        #[schema(value_type = TicketStatus, required = false)]
+        "Status" => status: Replace<TicketStatus>,
+        #[schema(value_type = TicketPriority, required = false)]
+        "Priority" => priority: Replace<TicketPriority>,
+        #[schema(value_type = Option<TicketAssignee>, required = false)]
+        "Assignee" => assignee: Patch<TicketAssignee>,
+        #[schema(value_type = TicketSubject, required = false)]
+        "Subject" => subject: Replace<TicketSubject>,
+        #[schema(value_type = Option<TicketDescription>, required = false)]
+        "Description" => description: Patch<TicketDescription>,
+    }
+}
+
+impl UpdateTicket {
+    fn apply(self, details: &mut Details) {
+        if let Some(subject) = self.subject.0 {
+            details.subject = subject.into();
+        }
+        details.status = self.status.0.unwrap_or(details.status);
+        details.priority = self.priority.0.unwrap_or(details.priority);
+        self.assignee.apply(&mut details.assignee);
+        self.description.apply(&mut details.description);
+    }
+}
+
+/// Update ticket status or other details.
+///
+/// Fields that are absent keep their values, null clears. With `If-Match` the change is made only to the state that was
+/// read. A new status is kept in the ticket's history.
+#[utoipa::path(
+    put,
+    path = "/v1/{PPass}/ticket/{id}",
+    tag = "Tickets",
+    params(
+        PracticePath,
+        ("id" = TicketId, Path, description = "TicketID"),
+        ("If-Match" = Option<String>, Header, description = "An `ETag`, several with commas, or `*`."),
+    ),
+    request_body = UpdateTicket,
+    responses(
+        (status = 200, body = Message<TicketBody>, headers(("ETag" = String, description = "The new state."))),
+        (status = 404, body = Problem, description = "`NOT_FOUND`"),
+        (status = 412, body = Problem, description = "`PRECONDITION_FAILED`"),
+        (status = 422, body = Problem, description = "`INVALID_FIELDS`"),
+    ),
+)]
+pub(crate) async fn update_ticket(
+    tenant: Tenant<scope::Tickets>,
+    PathId(id): PathId<TicketId>,
+    if_match: IfMatch,
+    Body(change): Body<UpdateTicket>,
+) -> ApiResult<impl IntoResponse> {
+    let data = in_transaction!(tenant.db, ApiError, conn => {
+        let ticket = tickets::lock(conn, id).await?.ok_or_else(ApiError::not_found)?;
+        if_match.check(&TicketBody::from(ticket.clone()).etag()?)?;
+        let mut details = ticket.details.clone();
+        change.clone().apply(&mut details);
+        tickets::update(conn, &ticket, &details, &tenant.caller.partner, tenant.now).await?;
+        log::append(conn, "tickets", "update", id.get(), tenant.now).await?;
+        audit::record(conn, &tenant.audit("tickets.update", "ticket", &[id.get()])).await?;
+        let after = tickets::find(conn, id).await?.ok_or_else(ApiError::not_found)?;
+        Ok(TicketBody::from(after))
+    })?;
+    Ok(([(ETAG, data.etag()?)], Message { message: "Ticket updated successfully", data }))
+}

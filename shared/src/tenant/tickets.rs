@@ -1,0 +1,249 @@
+//! The `tickets`, `ticket_comments` and `ticket_history` tables.
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx;
+use sqlx::AssertSqlSafe;
+
+use super::{Conn, Error, Result, on};
+use crate::domain::{
+    ids::{CommentId, TicketId},
+    ticket::{TicketPriority, TicketStatus},
+};
+
+/// What partners write of a ticket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Details {
+    pub subject: String,
+    pub description: Option<String>,
+    pub status: TicketStatus,
+    pub priority: TicketPriority,
+    pub assignee: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Ticket {
+    pub id: TicketId,
+    pub details: Details,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+#[derive(Clone, Debug, sqlx::FromRow)]
+struct Row {
+    ticket_id: TicketId,
+    subject: String,
+    description: Option<String>,
+    status: String,
+    priority: String,
+    assignee: Option<String>,
+    created_at: jiff_sqlx::Timestamp,
+    updated_at: jiff_sqlx::Timestamp,
+}
+
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct Comment {
+    pub comment_id: CommentId,
+    pub comment: String,
+    pub author: String,
+    created_at: jiff_sqlx::Timestamp,
+}
+
+/// A change of state.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct Change {
+    pub old_status: String,
+    pub new_status: String,
+    pub author: String,
+    changed_at: jiff_sqlx::Timestamp,
+}
+
+/// What a list is narrowed by.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    pub status: Option<TicketStatus>,
+    /// Each must be somewhere in subject, description or a comment.
+    pub words: Vec<String>,
+}
+
+impl TryFrom<Row> for Ticket {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        let unreadable = |column: &str| {
+            let source = format!("unknown {column}").into();
+            Error::Statement(sqlx::Error::ColumnDecode { index: column.to_owned(), source })
+        };
+        Ok(Self {
+            id: row.ticket_id,
+            details: Details {
+                subject: row.subject,
+                description: row.description,
+                status: row.status.parse().map_err(|()| unreadable("status"))?,
+                priority: row.priority.parse().map_err(|()| unreadable("priority"))?,
+                assignee: row.assignee,
+            },
+            created_at: row.created_at.to_jiff(),
+            updated_at: row.updated_at.to_jiff(),
+        })
+    }
+}
+
+impl Comment {
+    pub fn created_at(&self) -> Timestamp {
+        self.created_at.to_jiff()
+    }
+}
+
+impl Change {
+    pub fn changed_at(&self) -> Timestamp {
+        self.changed_at.to_jiff()
+    }
+}
+
+pub async fn find(conn: &mut Conn, id: TicketId) -> Result<Option<Ticket>> {
+    let row: Option<Row> = on!(conn, c => sqlx::query_as(
+        "select ticket_id, subject, description, status, priority, assignee, created_at, updated_at
+         from tickets where ticket_id = $1",
+    ).bind(id).fetch_optional(c).await)?;
+    row.map(Ticket::try_from).transpose()
+}
+
+/// As [`find`], and nobody else changes the row until the transaction ends.
+pub async fn lock(conn: &mut Conn, id: TicketId) -> Result<Option<Ticket>> {
+    if let Conn::Postgres(connection) = conn {
+        sqlx::query("select 1 from tickets where ticket_id = $1 for update")
+            .bind(id)
+            .execute(&mut **connection)
+            .await?;
+    }
+    find(conn, id).await
+}
+
+pub async fn insert(conn: &mut Conn, details: &Details, now: Timestamp) -> Result<TicketId> {
+    Ok(on!(conn, c => sqlx::query_scalar(
+        "insert into tickets (subject, description, status, priority, assignee, created_at, updated_at)
+         values ($1, $2, $3, $4, $5, $6, $6) returning ticket_id",
+    )
+    .bind(&details.subject)
+    .bind(&details.description)
+    .bind(details.status.as_str())
+    .bind(details.priority.as_str())
+    .bind(&details.assignee)
+    .bind(now.to_sqlx())
+    .fetch_one(c).await)?)
+}
+
+/// Writes the details; a new state is kept in the history as `author`'s.
+pub async fn update(
+    conn: &mut Conn,
+    before: &Ticket,
+    details: &Details,
+    author: &str,
+    now: Timestamp,
+) -> Result<()> {
+    on!(&mut *conn, c => sqlx::query(
+        "update tickets set (subject, description, status, priority, assignee, updated_at) = ($1, $2, $3, $4, $5, $6)
+         where ticket_id = $7",
+    )
+    .bind(&details.subject)
+    .bind(&details.description)
+    .bind(details.status.as_str())
+    .bind(details.priority.as_str())
+    .bind(&details.assignee)
+    .bind(now.to_sqlx())
+    .bind(before.id)
+    .execute(c).await.map(|_| ()))?;
+    if details.status == before.details.status {
+        return Ok(());
+    }
+    on!(conn, c => sqlx::query(
+        "insert into ticket_history (ticket_id, old_status, new_status, author, changed_at) values ($1, $2, $3, $4, $5)",
+    )
+    .bind(before.id)
+    .bind(before.details.status.as_str())
+    .bind(details.status.as_str())
+    .bind(author)
+    .bind(now.to_sqlx())
+    .execute(c).await.map(|_| ()))?;
+    Ok(())
+}
+
+/// Adds a comment, which is a change of the ticket.
+pub async fn comment(
+    conn: &mut Conn,
+    id: TicketId,
+    text: &str,
+    author: &str,
+    now: Timestamp,
+) -> Result<CommentId> {
+    on!(&mut *conn, c => sqlx::query("update tickets set updated_at = $1 where ticket_id = $2")
+        .bind(now.to_sqlx()).bind(id).execute(c).await.map(|_| ()))?;
+    Ok(on!(conn, c => sqlx::query_scalar(
+        "insert into ticket_comments (ticket_id, comment, author, created_at) values ($1, $2, $3, $4) returning comment_id",
+    ).bind(id).bind(text).bind(author).bind(now.to_sqlx()).fetch_one(c).await)?)
+}
+
+/// The ticket's comments, oldest first.
+pub async fn comments(conn: &mut Conn, id: TicketId) -> Result<Vec<Comment>> {
+    Ok(on!(conn, c => sqlx::query_as(
+        "select comment_id, comment, author, created_at from ticket_comments where ticket_id = $1 order by comment_id",
+    ).bind(id).fetch_all(c).await)?)
+}
+
+/// The ticket's changes of state, oldest first.
+pub async fn history(conn: &mut Conn, id: TicketId) -> Result<Vec<Change>> {
+    Ok(on!(conn, c => sqlx::query_as(
+        "select old_status, new_status, author, changed_at from ticket_history where ticket_id = $1 order by history_id",
+    ).bind(id).fetch_all(c).await)?)
+}
+
+/// How many tickets the filter leaves.
+pub async fn count(conn: &mut Conn, filter: &Filter) -> Result<i64> {
+    let (clause, values) = filtered(filter);
+    let statement = format!("select count(*) from tickets {clause}");
+    Ok(on!(conn, c => {
+        let query = sqlx::query_scalar(AssertSqlSafe(statement));
+        values.iter().fold(query, sqlx::query::QueryScalar::bind).fetch_one(c).await
+    })?)
+}
+
+/// Up to `limit` tickets after the first `offset`, newest first.
+pub async fn page(conn: &mut Conn, filter: &Filter, limit: i64, offset: i64) -> Result<Vec<Ticket>> {
+    let (clause, values) = filtered(filter);
+    let statement = format!(
+        "select ticket_id, subject, description, status, priority, assignee, created_at, updated_at
+         from tickets {clause} order by created_at desc, ticket_id desc limit ${} offset ${}",
+        values.len() + 1,
+        values.len() + 2,
+    );
+    let rows: Vec<Row> = on!(conn, c => {
+        let query = sqlx::query_as(AssertSqlSafe(statement));
+        let query = values.iter().fold(query, sqlx::query::QueryAs::bind);
+        query.bind(limit).bind(offset).fetch_all(c).await
+    })?;
+    rows.into_iter().map(Ticket::try_from).collect()
+}
+
+/// The condition of the filter, of constants and placeholders only, and the placeholders' values.
+fn filtered(filter: &Filter) -> (String, Vec<String>) {
+    let mut values: Vec<String> = filter.status.iter().map(ToString::to_string).collect();
+    let mut conditions: Vec<String> = values.iter().map(|_| "status = $1".to_owned()).collect();
+    for word in &filter.words {
+        let literal: String = word.to_lowercase().chars().flat_map(escaped).collect();
+        values.push(format!("%{literal}%"));
+        let number = values.len();
+        conditions.push(format!(
+            "(lower(subject || ' ' || coalesce(description, '')) like ${number} escape '!' or exists (
+                select 1 from ticket_comments where ticket_comments.ticket_id = tickets.ticket_id
+                and lower(comment) like ${number} escape '!'))"
+        ));
+    }
+    let clause =
+        if conditions.is_empty() { String::new() } else { format!("where {}", conditions.join(" and ")) };
+    (clause, values)
+}
+
+/// The character as it stands for itself in a pattern.
+fn escaped(c: char) -> impl Iterator<Item = char> {
+    matches!(c, '%' | '_' | '!').then_some('!').into_iter().chain([c])
+}
