@@ -8,7 +8,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
-use serde_json::Value;
 use shared::{
     api::{Answer, ApiError, ApiResult, Once, PracticePath, Problem, Tenant, etag, scope},
     create_once,
@@ -84,7 +83,7 @@ pub(crate) async fn create_prospect(
 
 /// With the address and the state of the prospect in the answer, which may be one that was kept.
 fn located(tenant: &Tenant<scope::Prospects>, answer: Answer) -> Response {
-    let data = serde_json::from_str(&answer.body).map_or(Value::Null, |mut body: Value| body["data"].take());
+    let data = answer.data();
     let location = format!("/v1/{}/prospects/{}", tenant.db.practicepass(), data["PatientID"]);
     ([(LOCATION, location), (ETAG, etag(&data))], answer).into_response()
 }

@@ -7,7 +7,6 @@ use axum::{
     },
     response::{IntoResponse, Response},
 };
-use serde_json::Value;
 use shared::{
     api::{Answer, ApiError, ApiResult, Message, Once, PracticePath, Problem, Tenant, etag, scope},
     body, create_once,
@@ -75,7 +74,7 @@ pub(crate) async fn create_ticket(
         let data = TicketBody::from(ticket);
         Answer::new(StatusCode::CREATED, &Message { message: "Ticket created successfully", data })
     })?;
-    let data = serde_json::from_str(&answer.body).map_or(Value::Null, |mut body: Value| body["data"].take());
+    let data = answer.data();
     let location = format!("/v1/{}/ticket/{}", tenant.db.practicepass(), data["TicketID"]);
     Ok(([(LOCATION, location), (ETAG, etag(&data))], answer).into_response())
 }

@@ -1,6 +1,9 @@
 //! `POST /v1/{PPass}/visits/book`
 
-use axum::http::StatusCode;
+use axum::{
+    http::{StatusCode, header::LOCATION},
+    response::IntoResponse,
+};
 use jiff::civil::{Date, Time};
 use shared::{
     api::{Answer, ApiError, ApiResult, Message, Once, PracticePath, Problem, Tenant, scope::Scheduling},
@@ -74,7 +77,11 @@ body! {
     params(PracticePath),
     request_body = BookVisit,
     responses(
-        (status = 201, body = Message<BookedVisit>),
+        (
+            status = 201,
+            body = Message<BookedVisit>,
+            headers(("Location" = String, description = "Where to read the visit.")),
+        ),
         (status = 404, body = Problem, description = "`PATIENT_NOT_FOUND`, `PROVIDER_NOT_FOUND`"),
         (
             status = 409,
@@ -93,13 +100,13 @@ body! {
 pub(crate) async fn book_visit(
     tenant: Tenant<Scheduling>,
     Once { body, key }: Once<BookVisit>,
-) -> ApiResult<Answer> {
+) -> ApiResult<impl IntoResponse> {
     let wanted = wanted(&tenant, &body)?;
     // Whoever comes too late learns it without waiting for the lock; a request sent again must find its first answer.
     if key.of(&tenant.caller).is_none() {
         settle(&mut tenant.db.connection().await?, &tenant, &wanted).await?;
     }
-    create_once!(tenant, key, conn => {
+    let answer = create_once!(tenant, key, conn => {
         hold(conn, &tenant, &wanted.times).await?;
         let room = settle(conn, &tenant, &wanted).await?;
         let appointment = wanted.times.with(wanted.provider, room);
@@ -116,7 +123,9 @@ pub(crate) async fn book_visit(
         audit::record(conn, &tenant.audit("visits.book", "visit", &[id.0])).await?;
         let data = BookedVisit::new(id, body.patient_id, body.visit_type.0.clone(), &appointment);
         Answer::new(StatusCode::CREATED, &Message { message: "Visit booked successfully", data })
-    })
+    })?;
+    let location = format!("/v1/{}/visits/{}", tenant.db.practicepass(), answer.data()["VisitID"]);
+    Ok(([(LOCATION, location)], answer))
 }
 
 fn wanted<'a>(tenant: &Tenant<Scheduling>, body: &'a BookVisit) -> Result<Wanted<'a>, ApiError> {

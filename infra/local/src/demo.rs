@@ -11,6 +11,7 @@ mod postgres;
 mod practice;
 mod registry;
 mod rows;
+mod tickets;
 mod visits;
 
 use std::path::Path;
@@ -41,6 +42,7 @@ const SEQUENCES: &str = "
     select setval(pg_get_serial_sequence('patients', 'patient_id'), (select max(patient_id) from patients));
     select setval(pg_get_serial_sequence('tags', 'tag_id'), (select max(tag_id) from tags));
     select setval(pg_get_serial_sequence('visits', 'visit_id'), (select max(visit_id) from visits));
+    select setval(pg_get_serial_sequence('tickets', 'ticket_id'), (select max(ticket_id) from tickets));
     select setval(pg_get_serial_sequence('log', 'log_id'), (select max(log_id) from log));
 ";
 
@@ -157,6 +159,7 @@ fn rows(practice: &DemoPractice, db: &TenantDb, now: Timestamp) -> String {
     practice.write(&mut script, today.date);
     let patients = patients::write(&mut script, &mut dice, practice, now, today.date);
     visits::write(&mut script, &mut dice, practice, &patients, &today);
+    tickets::write(&mut script, now);
     script.text()
 }
 

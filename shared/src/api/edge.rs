@@ -48,6 +48,7 @@ async fn pass(State(app): State<App>, mut request: Request, next: Next) -> Respo
         admin: OnceLock::new(),
     }));
     let method = request.method().to_string();
+    let offered = request.headers().contains_key(header::AUTHORIZATION);
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
     request.extensions_mut().insert(call.clone());
 
@@ -59,7 +60,7 @@ async fn pass(State(app): State<App>, mut request: Request, next: Next) -> Respo
         response = error.into_response();
     }
     if let Some(details) = response.extensions_mut().remove::<Details>() {
-        problem(&mut response, details, &call);
+        problem(&mut response, details, &call, offered);
     }
     finish_headers(response.headers_mut(), &call);
     record(&app, &call, method, route, response.status().as_u16(), started);
@@ -88,7 +89,8 @@ fn address(request: &Request) -> Option<IpAddr> {
     }
 }
 
-fn problem(response: &mut Response, details: Details, call: &Call) {
+/// `offered`: whether the request had an `Authorization` header.
+fn problem(response: &mut Response, details: Details, call: &Call, offered: bool) {
     let code = details.code;
     if let Some(cause) = &details.cause {
         tracing::error!(request_id = call.request_id(), code = code.as_str(), cause, "the call failed");
@@ -113,6 +115,8 @@ fn problem(response: &mut Response, details: Details, call: &Call) {
     }
     let challenge = match details.scope {
         Some(scope) => Some(format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\"")),
+        // RFC 6750, section 3.1: a request without any credential is told no error.
+        None if code == Code::Unauthenticated && !offered => Some("Bearer".to_owned()),
         None if code == Code::Unauthenticated => Some("Bearer error=\"invalid_token\"".to_owned()),
         None if code == Code::InvalidAdminSecret => Some("AdminSecret".to_owned()),
         None if code == Code::InvalidAccessKey => Some("AccessKey".to_owned()),

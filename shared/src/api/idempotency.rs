@@ -80,6 +80,12 @@ impl Answer {
         Ok(Self { status: status.as_u16(), body, replayed: false })
     }
 
+    /// What the body holds as `data`, as it is kept; null when there is none.
+    pub fn data(&self) -> serde_json::Value {
+        serde_json::from_str::<serde_json::Value>(&self.body)
+            .map_or(serde_json::Value::Null, |mut body| body["data"].take())
+    }
+
     /// The kept answer to the same request.
     ///
     /// # Errors

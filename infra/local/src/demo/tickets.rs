@@ -5,7 +5,14 @@ use jiff::{SignedDuration, Timestamp};
 use super::rows::{Row, Script, row};
 
 /// Subject, description, status, priority, assignee, and comments with their authors.
-type Ticket = (&'static str, &'static str, &'static str, &'static str, Option<&'static str>, &'static [(&'static str, &'static str)]);
+type Ticket = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    Option<&'static str>,
+    &'static [(&'static str, &'static str)],
+);
 
 const TICKETS: [Ticket; 12] = [
     (
@@ -28,7 +35,14 @@ const TICKETS: [Ticket; 12] = [
         Some("Dana Reyes"),
         &[("Support Agent", "Could you name two visits by their number?")],
     ),
-    ("Add a room for procedures", "Room 105 opens next month and should be bookable.", "Open", "Normal", None, &[]),
+    (
+        "Add a room for procedures",
+        "Room 105 opens next month and should be bookable.",
+        "Open",
+        "Normal",
+        None,
+        &[],
+    ),
     (
         "Statement totals differ by a cent",
         "The export rounds each line, the statement rounds the sum.",
@@ -40,7 +54,14 @@ const TICKETS: [Ticket; 12] = [
             ("Support Agent", "Both now round the sum."),
         ],
     ),
-    ("Opening hours on the booking page", "The late hours of Thursday are not shown.", "Closed", "Low", Some("Luis Ortega"), &[("Support Agent", "Shown since yesterday.")]),
+    (
+        "Opening hours on the booking page",
+        "The late hours of Thursday are not shown.",
+        "Closed",
+        "Low",
+        Some("Luis Ortega"),
+        &[("Support Agent", "Shown since yesterday.")],
+    ),
     ("Question about the quarterly report", "Which visits count as no-shows?", "Open", "Low", None, &[]),
     (
         "Label printer prints blank labels",
@@ -50,8 +71,22 @@ const TICKETS: [Ticket; 12] = [
         Some("Dana Reyes"),
         &[("Support Agent", "Please run the calibration from the menu.")],
     ),
-    ("New provider starts on the first", "Needs hours, visit types and a room.", "Open", "High", Some("Mina Cho"), &[]),
-    ("Product photos are out of date", "The new packaging of the sunscreen is not in the catalog.", "Waiting", "Low", None, &[]),
+    (
+        "New provider starts on the first",
+        "Needs hours, visit types and a room.",
+        "Open",
+        "High",
+        Some("Mina Cho"),
+        &[],
+    ),
+    (
+        "Product photos are out of date",
+        "The new packaging of the sunscreen is not in the catalog.",
+        "Waiting",
+        "Low",
+        None,
+        &[],
+    ),
     ("Referral letters in German", "Two partners ask for a German template.", "Open", "Normal", None, &[]),
     (
         "Slow search in the afternoon",
@@ -61,7 +96,14 @@ const TICKETS: [Ticket; 12] = [
         Some("Luis Ortega"),
         &[("Support Agent", "A report ran at that time; it now runs at night.")],
     ),
-    ("Holiday closing", "The practice is closed on the last Friday of the month.", "Closed", "Normal", Some("Mina Cho"), &[("Front Desk", "Thank you!")]),
+    (
+        "Holiday closing",
+        "The practice is closed on the last Friday of the month.",
+        "Closed",
+        "Normal",
+        Some("Mina Cho"),
+        &[("Front Desk", "Thank you!")],
+    ),
 ];
 
 /// Writes the tickets, the newest a few hours before `now`, with ids from 1.
@@ -77,7 +119,11 @@ pub(super) fn write(script: &mut Script, now: Timestamp) {
         if status != "Open" {
             let by = assignee.unwrap_or("Front Desk");
             let begun = later(opened, 2);
-            let (first, second) = if matches!(status, "Resolved" | "Closed") { ("InProgress", Some(status)) } else { (status, None) };
+            let (first, second) = if matches!(status, "Resolved" | "Closed") {
+                ("InProgress", Some(status))
+            } else {
+                (status, None)
+            };
             history.push(row![id, "Open", first, by, begun]);
             last = last.max(begun);
             if let Some(second) = second {
