@@ -132,11 +132,12 @@ async fn events_are_emitted(server: Option<&str>) {
     let rows = log::above(&mut db.connection().await.unwrap(), highest, 2000).await.unwrap();
     assert_eq!(rows.len(), 201 * EventScope::ALL.len());
     for (row, scope) in rows.iter().zip(EventScope::ALL.iter().flat_map(|it| std::iter::repeat_n(it, 201))) {
-        let (found, action) = classify(&row.table_name, &row.action).unwrap();
+        let entry = row.entry.as_ref().unwrap();
+        let (found, action) = classify(&entry.table_name, &entry.action).unwrap();
         assert_eq!(found, *scope);
         assert!(matches!(action, Action::Created | Action::Updated));
     }
-    let mut records: Vec<i64> = rows[..201].iter().map(|row| row.record_id).collect();
+    let mut records: Vec<i64> = rows[..201].iter().map(|row| row.entry.as_ref().unwrap().record_id).collect();
     records.sort_unstable();
     records.dedup();
     assert_eq!(records.len(), 201, "they are about different patients");
