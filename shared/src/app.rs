@@ -163,14 +163,10 @@ impl App {
             .await
     }
 
-    /// Writes what the calls answered so far left behind: call records, rate windows, when keys were used. What can't be
-    /// written now is kept for the next time.
+    /// Writes what the calls answered so far left behind: call records with their counts, rate windows, when keys were used.
+    /// What can't be written now is kept for the next time.
     pub async fn flush(&self) {
-        let records = self.calls.take();
-        if let Err(error) = self.control.record_calls(&records).await {
-            tracing::warn!(%error, calls = records.len(), "call records are not written yet");
-            self.calls.put_back(records);
-        }
+        self.calls.flush(&self.control).await;
         self.rates.exchange(&self.control).await;
         self.keys.write_last_use(&self.control, self.clock.now()).await;
     }

@@ -20,6 +20,7 @@ pub mod secrets;
 pub mod sessions;
 mod store;
 pub mod subscriptions;
+pub mod usage;
 
 pub use error::{Error, Result};
 pub use listing::{Cursor, Slice};

@@ -7,10 +7,12 @@ pub mod ids;
 pub mod log_progress;
 pub mod money;
 pub mod practice_pass;
+pub mod request_id;
 pub mod schedule;
 pub mod scope;
 pub mod search;
 pub mod ticket;
+pub mod usage;
 pub mod visit_status;
 pub mod webhook_event;
 

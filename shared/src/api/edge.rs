@@ -10,17 +10,19 @@ use std::{
 use axum::{
     Router,
     extract::{MatchedPath, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
 };
 use futures::FutureExt;
+use jiff::Timestamp;
 use lambda_http::request::RequestContext;
 
 use super::{ApiError, Call, Code, Problem, admin::audit_answer, call::Inner, error::Details};
 use crate::{
     app::{App, Rate},
     control::activity::CallRecord,
+    domain::request_id,
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -39,15 +41,16 @@ pub fn edge(routes: Router<App>, app: App) -> Router {
 
 async fn pass(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
+    let now = app.clock.now();
     let call = Call(Arc::new(Inner {
-        request_id: request_id(request.headers(), &app),
-        now: app.clock.now(),
+        request_id: request_id(request.headers(), &app, now),
+        now,
         address: address(&request),
         caller: OnceLock::new(),
         rate: OnceLock::new(),
         admin: OnceLock::new(),
     }));
-    let method = request.method().to_string();
+    let method = known(request.method());
     let offered = request.headers().contains_key(header::AUTHORIZATION);
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
     request.extensions_mut().insert(call.clone());
@@ -67,18 +70,18 @@ async fn pass(State(app): State<App>, mut request: Request, next: Next) -> Respo
     response
 }
 
-fn request_id(headers: &HeaderMap, app: &App) -> String {
-    let sent = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|id| {
-        (8..=64).contains(&id.len())
-            && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
-    });
-    sent.map_or_else(
-        || {
-            use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-            format!("req_{}", URL_SAFE_NO_PAD.encode(app.random.bytes::<16>()))
-        },
-        str::to_owned,
-    )
+fn request_id(headers: &HeaderMap, app: &App, now: Timestamp) -> String {
+    let sent = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
+    match sent.filter(|id| request_id::is_acceptable(id)) {
+        Some(id) => id.to_owned(),
+        None => request_id::new(now, app.random.bytes()),
+    }
+}
+
+/// A method of the API's own; callers may send any word, which would be counted apart.
+fn known(method: &Method) -> &'static str {
+    const KNOWN: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
+    KNOWN.into_iter().find(|it| *it == method.as_str()).unwrap_or("OTHER")
 }
 
 /// The address that API Gateway saw.
@@ -146,12 +149,13 @@ fn finish_headers(headers: &mut HeaderMap, call: &Call) {
     }
 }
 
-fn record(app: &App, call: &Call, method: String, endpoint: String, status: u16, started: Instant) {
+fn record(app: &App, call: &Call, method: &str, endpoint: String, status: u16, started: Instant) {
     let caller = call.0.caller.get();
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let record = CallRecord {
+        id: CallRecord::id_from(app.random.bytes()),
         time: call.now(),
-        method,
+        method: method.to_owned(),
         endpoint,
         status,
         duration_ms,

@@ -1,27 +1,36 @@
-//! Call records: one for every API call, failed ones too.
+//! Call records: one for every API call, failed ones too, written together with the usage counters.
 
-use std::{collections::HashMap, time::Duration};
+mod search;
 
-use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Error, Result, Store, Table,
-    store::{SERVICE, from_items, to_item},
+    Error, Result, Store, Table, instant,
+    store::{Item, to_item},
+    usage::Additions,
 };
+pub use search::{ActivityFilter, ActivityPage, Cursor, StatusFilter};
 
 /// A call record is kept for 90 days.
-const KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
+pub const KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
 /// So many partitions an hour, so that none is hot.
-pub const SHARDS: u32 = 4;
-/// DynamoDB takes at most so many items in one batch.
+const SHARDS: u32 = 4;
+/// Calls of a batch. With two counters for each they are fewer than the 100 writes that a transaction may have.
 const BATCH: usize = 25;
+const TRIES: u32 = 6;
 
-/// Never a query string or a path id: they can be PHI. Table Activity, `CALLS#<hour>#<shard>` / time, request id.
+/// Never a query string or a path id: they can be PHI. Table Activity, `CALLS#<hour>#<shard>` / time, id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CallRecord {
+    /// Ours alone: callers may give several calls the same request id.
+    pub id: String,
+    #[serde(with = "instant")]
     pub time: Timestamp,
     pub method: String,
     /// The route template, e.g. `/v1/{PPass}/tags`.
@@ -44,76 +53,91 @@ pub struct CallRecord {
 }
 
 impl CallRecord {
-    fn item(&self) -> Result<super::store::Item> {
-        let shard = crc32fast::hash(self.request_id.as_bytes()) % SHARDS;
-        let hour = self.time.strftime("%Y-%m-%dT%H");
-        let mut item = to_item(
-            self,
-            &[
-                ("pk", format!("CALLS#{hour}#{shard}")),
-                ("sk", format!("{:.3}#{}", self.time, self.request_id)),
-            ],
-        )?;
+    pub fn id_from(random: [u8; 9]) -> String {
+        URL_SAFE_NO_PAD.encode(random)
+    }
+
+    /// Orders calls by time; no two calls share it.
+    fn position(&self) -> String {
+        format!("{}#{}", instant::text(self.time), self.id)
+    }
+
+    fn item(&self) -> Result<Item> {
+        let partition = partition(&hour(self.time), shard_of(&self.request_id));
+        let mut item = to_item(self, &[("pk", partition), ("sk", self.position())])?;
         let expiry = self.time.saturating_add(KEPT).unwrap_or(Timestamp::MAX);
         item.insert("expiresAt".to_owned(), AttributeValue::N(expiry.as_second().to_string()));
         Ok(item)
     }
 }
 
-impl Store {
-    /// The calls of an hour (`YYYY-MM-DDTHH`, UTC), in no order over shards.
-    pub async fn calls_of_hour(&self, hour: &str) -> Result<Vec<CallRecord>> {
-        let mut records = Vec::new();
-        for shard in 0..SHARDS {
-            let mut pages = self
-                .client()
-                .query()
-                .table_name(self.name(Table::Activity)?)
-                .key_condition_expression("pk = :pk")
-                .expression_attribute_values(":pk", AttributeValue::S(format!("CALLS#{hour}#{shard}")))
-                .into_paginator()
-                .send();
-            while let Some(page) = pages.next().await {
-                let page = page.map_err(|error| Error::from_sdk(SERVICE, &error))?;
-                records.extend(from_items::<CallRecord>(page.items)?);
-            }
-        }
-        Ok(records)
+fn hour(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H").to_string()
+}
+
+fn shard_of(request_id: &str) -> u32 {
+    crc32fast::hash(request_id.as_bytes()) % SHARDS
+}
+
+fn partition(hour: &str, shard: u32) -> String {
+    format!("CALLS#{hour}#{shard}")
+}
+
+/// Calls that are written all or none. A batch that could not be written must be tried again as it is: the store may hold
+/// it all the same, and knows it by its records.
+#[derive(Clone, Debug)]
+pub struct CallBatch(Vec<CallRecord>);
+
+impl CallBatch {
+    pub fn seal(records: &[CallRecord]) -> Vec<Self> {
+        records.chunks(BATCH).map(|chunk| Self(chunk.to_vec())).collect()
     }
 
-    /// Writes the records in batches; those that DynamoDB left unprocessed are tried again, five times in all.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The records, each on the condition that it is new, and what they add to the counters of `shard`.
+    fn writes(&self, table: &str, shard: u32) -> Result<Vec<TransactWriteItem>> {
+        let mut writes = Vec::new();
+        for record in &self.0 {
+            let put = Put::builder()
+                .table_name(table)
+                .set_item(Some(record.item()?))
+                .condition_expression("attribute_not_exists(pk)")
+                .build()
+                .map_err(|error| Error::Malformed(error.to_string()))?;
+            writes.push(TransactWriteItem::builder().put(put).build());
+        }
+        writes.extend(Additions::of(&self.0).writes(table, shard)?);
+        Ok(writes)
+    }
+}
+
+impl Store {
+    /// Writes a batch with what it adds to the counters, once, however often it is tried: all in one transaction that the
+    /// records themselves guard.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when some could not be written even so.
-    pub async fn record_calls(&self, records: &[CallRecord]) -> Result<()> {
+    /// When it can't be known to be written; it may be.
+    pub async fn record_calls(&self, batch: &CallBatch) -> Result<()> {
+        let Some(first) = batch.0.first() else { return Ok(()) };
         let table = self.name(Table::Activity)?;
-        for chunk in records.chunks(BATCH) {
-            let mut open = chunk
-                .iter()
-                .map(|record| {
-                    let put = PutRequest::builder()
-                        .set_item(Some(record.item()?))
-                        .build()
-                        .map_err(|error| Error::Malformed(error.to_string()))?;
-                    Ok(WriteRequest::builder().put_request(put).build())
-                })
-                .collect::<Result<Vec<_>>>()?;
-            for attempt in 0..5_u64 {
-                tokio::time::sleep(Duration::from_millis(50 * attempt * attempt)).await;
-                let output = self
-                    .client()
-                    .batch_write_item()
-                    .set_request_items(Some(HashMap::from([(table.to_owned(), open)])))
-                    .send()
-                    .await
-                    .map_err(|error| Error::from_sdk(SERVICE, &error))?;
-                open = output.unprocessed_items.and_then(|mut it| it.remove(table)).unwrap_or_default();
-                if open.is_empty() {
-                    break;
+        let shard = crc32fast::hash(first.id.as_bytes());
+        for attempt in 0.. {
+            // Another shard of the counters each time: what a transaction mostly meets is another one at a counter.
+            let writes = batch.writes(table, shard.wrapping_add(attempt * 7))?;
+            match self.transact(writes).await {
+                // The answer to an earlier try was lost.
+                Ok(()) | Err(Error::ConditionFailed) => break,
+                Err(Error::Unavailable { .. }) if attempt + 1 < TRIES => {
+                    tokio::time::sleep(Duration::from_millis(20 << attempt)).await;
                 }
-            }
-            if !open.is_empty() {
-                return Err(Error::Unavailable { service: SERVICE, reason: "unprocessed items".into() });
+                Err(error) => return Err(error),
             }
         }
         Ok(())

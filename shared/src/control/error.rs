@@ -52,10 +52,17 @@ impl Error {
             || (cancelled && message.contains("ConditionalCheckFailed"))
         {
             Self::ConditionFailed
-        } else if TRANSIENT.contains(&code) || (cancelled && message.contains("TransactionConflict")) {
+        } else if TRANSIENT.contains(&code) || (cancelled && is_transient(message)) {
             Self::Unavailable { service, reason: code.to_owned() }
         } else {
             Self::Refused { service, reason: format!("{code}: {message}") }
         }
     }
+}
+
+/// Whether one of the reasons of a cancelled transaction may be gone the next time.
+fn is_transient(reasons: &str) -> bool {
+    ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"]
+        .iter()
+        .any(|reason| reasons.contains(reason))
 }

@@ -1,0 +1,289 @@
+//! Finding call records, the newest first.
+
+use aws_sdk_dynamodb::{
+    operation::query::builders::QueryFluentBuilder,
+    types::{AttributeValue, Select},
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use futures::future::try_join_all;
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    super::{
+        Error, Result, Store, Table, instant,
+        store::{Item, SERVICE, from_item},
+    },
+    CallRecord, SHARDS, hour, partition, shard_of,
+};
+use crate::domain::request_id;
+
+/// A page looks at about so many records before it is given back as it is, with a cursor to go on.
+const MAX_EXAMINED: usize = 10_000;
+/// And into so many hours: ten days.
+const MAX_HOURS: usize = 240;
+/// Hours that are looked into at once when those before were empty.
+const MAX_HOURS_AT_ONCE: usize = 24;
+/// A filter is given so many records of a partition at once.
+const FILTERED_AT_ONCE: usize = 500;
+
+/// Where a list goes on: after the call at this position.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor(String);
+
+impl Cursor {
+    /// As text that a URL may hold.
+    pub fn to_text(&self) -> String {
+        URL_SAFE_NO_PAD.encode(&self.0)
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
+        let position = text.split_once('#').is_some_and(|(time, id)| {
+            id.len() <= 64 && time.parse().is_ok_and(|at: Timestamp| instant::text(at) == time)
+        });
+        position.then_some(Self(text))
+    }
+
+    fn time(&self) -> Option<Timestamp> {
+        self.0.split_once('#')?.0.parse().ok()
+    }
+}
+
+/// A status, or all of a hundred, e.g. `4xx`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatusFilter {
+    Exactly(u16),
+    /// The first digit.
+    Class(u16),
+}
+
+/// What calls to look for; all that is given must hold.
+#[derive(Clone, Debug, Default)]
+pub struct ActivityFilter {
+    pub method: Option<String>,
+    pub status: Option<StatusFilter>,
+    /// The route template.
+    pub endpoint: Option<String>,
+    /// A partner's id or name.
+    pub partner: Option<String>,
+    /// A key's id or name.
+    pub key: Option<String>,
+    pub practicepass: Option<String>,
+    pub ip: Option<String>,
+    pub request_id: Option<String>,
+}
+
+/// A part of a list, the newest first. It may be short, even empty, and yet have a next one.
+#[derive(Clone, Debug, Default)]
+pub struct ActivityPage {
+    pub records: Vec<CallRecord>,
+    /// `None` at the end of the list.
+    pub next: Option<Cursor>,
+}
+
+/// Where a search stands: everything at and after `before` has been given out.
+struct Search<'a> {
+    filter: &'a ActivityFilter,
+    from: Timestamp,
+    /// A position, or the beginning of one.
+    before: String,
+    /// The hour that `before` lies in.
+    hour: Timestamp,
+    limit: usize,
+    examined: usize,
+    hours: usize,
+}
+
+/// A partition's newest records before a position.
+struct Part {
+    records: Vec<CallRecord>,
+    /// The last position looked at, when there are more below.
+    reached: Option<String>,
+    examined: usize,
+}
+
+impl Store {
+    /// Up to `limit` calls from `from` until before `to`, after the cursor.
+    pub async fn search_calls(
+        &self,
+        filter: &ActivityFilter,
+        (from, to): (Timestamp, Timestamp),
+        limit: usize,
+        after: Option<&Cursor>,
+    ) -> Result<ActivityPage> {
+        let time = filter.request_id.as_deref().and_then(request_id::time_of);
+        if let Some(time) = time.filter(|time| after.is_none() && from <= *time && *time < to) {
+            let next = time.saturating_add(SignedDuration::from_millis(1)).unwrap_or(to);
+            let page = self.search(Search::new(filter, time, next, None, limit)).await?;
+            // A caller may have chosen an id of the form of ours.
+            if !page.records.is_empty() {
+                return Ok(page);
+            }
+        }
+        self.search(Search::new(filter, from, to, after, limit)).await
+    }
+
+    async fn search(&self, mut search: Search<'_>) -> Result<ActivityPage> {
+        let mut records: Vec<CallRecord> = Vec::new();
+        let mut at_once = 1;
+        while search.hour >= floor(search.from) {
+            let hours = search.next_hours(at_once);
+            let parts = try_join_all(hours.iter().map(|hour| self.calls_of(&search, *hour))).await?;
+            let found = records.len();
+            for (hour, parts) in hours.iter().zip(parts) {
+                search.examined += parts.iter().map(|part| part.examined).sum::<usize>();
+                search.hours += 1;
+                // Below it a partition may hold records that lie between those of the others.
+                let reached = parts.iter().filter_map(|part| part.reached.clone()).max();
+                let known = parts.into_iter().flat_map(|part| part.records);
+                let mut known: Vec<CallRecord> = known
+                    .filter(|record| reached.as_ref().is_none_or(|reached| record.position() >= *reached))
+                    .collect();
+                known.sort_by_key(|record| std::cmp::Reverse(record.position()));
+                records.extend(known);
+                if let Some(reached) = reached {
+                    (search.hour, search.before) = (*hour, reached);
+                    break;
+                }
+                search.hour = *hour - SignedDuration::from_hours(1);
+                search.before = instant::text(*hour);
+                if records.len() > search.limit {
+                    break;
+                }
+            }
+            if records.len() > search.limit {
+                records.truncate(search.limit);
+                let next = records.last().map(|last| Cursor(last.position()));
+                return Ok(ActivityPage { records, next });
+            }
+            if search.hour >= floor(search.from) && search.is_exhausted() {
+                let next = Some(Cursor(format!("{}#", search.before.trim_end_matches('#'))));
+                return Ok(ActivityPage { records, next });
+            }
+            at_once = if records.len() == found { (at_once * 2).min(MAX_HOURS_AT_ONCE) } else { 1 };
+        }
+        Ok(ActivityPage { records, next: None })
+    }
+
+    /// What the partitions of an hour hold next.
+    async fn calls_of(&self, search: &Search<'_>, hour: Timestamp) -> Result<Vec<Part>> {
+        let shards = match &search.filter.request_id {
+            Some(id) => shard_of(id)..shard_of(id) + 1,
+            None => 0..SHARDS,
+        };
+        try_join_all(shards.map(|shard| self.calls_of_partition(search, hour, shard))).await
+    }
+
+    async fn calls_of_partition(&self, search: &Search<'_>, at: Timestamp, shard: u32) -> Result<Part> {
+        let query = self
+            .client()
+            .query()
+            .table_name(self.name(Table::Activity)?)
+            .key_condition_expression("pk = :pk AND sk BETWEEN :from AND :before")
+            .expression_attribute_values(":pk", AttributeValue::S(partition(&hour(at), shard)))
+            .expression_attribute_values(":from", AttributeValue::S(instant::text(search.from)))
+            .expression_attribute_values(":before", AttributeValue::S(search.before.clone()))
+            .scan_index_forward(false)
+            .select(Select::AllAttributes);
+        // One more than wanted tells whether there is a next page, another one is the position itself.
+        let at_once = if search.filter.is_empty() { search.limit + 2 } else { FILTERED_AT_ONCE };
+        let query = search.filter.apply(query.limit(i32::try_from(at_once).unwrap_or(i32::MAX)));
+        let page = query.send().await.map_err(|error| Error::from_sdk(SERVICE, &error))?;
+        let position = |item: &Item| item.get("sk").and_then(|it| it.as_s().ok()).cloned();
+        let reached = page.last_evaluated_key.as_ref().and_then(position);
+        let items = page.items.unwrap_or_default().into_iter();
+        let records = items.filter(|item| position(item).is_some_and(|it| it < search.before)).map(from_item);
+        let examined = usize::try_from(page.scanned_count).unwrap_or_default();
+        Ok(Part { records: records.collect::<Result<_>>()?, reached, examined })
+    }
+}
+
+impl<'a> Search<'a> {
+    fn new(
+        filter: &'a ActivityFilter,
+        from: Timestamp,
+        to: Timestamp,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Self {
+        let after = after.filter(|cursor| cursor.0 < instant::text(to));
+        let before = after.map_or_else(|| instant::text(to), |cursor| cursor.0.clone());
+        let hour = floor(after.and_then(Cursor::time).unwrap_or(to));
+        Self { filter, from, before, hour, limit, examined: 0, hours: 0 }
+    }
+
+    /// The next hours, the newest first, down to that of `from`.
+    fn next_hours(&self, at_once: usize) -> Vec<Timestamp> {
+        let oldest = floor(self.from);
+        let hours = std::iter::successors(Some(self.hour), |hour| {
+            hour.checked_sub(SignedDuration::from_hours(1)).ok()
+        });
+        hours.take(at_once).take_while(|hour| *hour >= oldest).collect()
+    }
+
+    fn is_exhausted(&self) -> bool {
+        self.examined >= MAX_EXAMINED || self.hours >= MAX_HOURS
+    }
+}
+
+impl ActivityFilter {
+    fn is_empty(&self) -> bool {
+        self.conditions().is_empty()
+    }
+
+    /// Each condition with the values it names; a condition with two values holds for all between them.
+    fn conditions(&self) -> Vec<(&'static str, Vec<AttributeValue>)> {
+        let text = |value: &String| AttributeValue::S(value.clone());
+        let number = |value: u16| AttributeValue::N(value.to_string());
+        let equal = [
+            ("#method = :method", &self.method),
+            ("endpoint = :endpoint", &self.endpoint),
+            ("(partnerId = :partner OR partner = :partner)", &self.partner),
+            ("(keyId = :key OR keyName = :key)", &self.key),
+            ("practicepass = :practice", &self.practicepass),
+            ("ip = :ip", &self.ip),
+            ("requestId = :request", &self.request_id),
+        ];
+        let mut conditions: Vec<_> = equal
+            .into_iter()
+            .filter_map(|(condition, value)| Some((condition, vec![text(value.as_ref()?)])))
+            .collect();
+        match self.status {
+            Some(StatusFilter::Exactly(status)) => {
+                conditions.push(("#status = :low", vec![number(status)]));
+            }
+            Some(StatusFilter::Class(digit)) => conditions.push((
+                "#status BETWEEN :low AND :high",
+                vec![number(digit * 100), number(digit * 100 + 99)],
+            )),
+            None => {}
+        }
+        conditions
+    }
+
+    fn apply(&self, mut query: QueryFluentBuilder) -> QueryFluentBuilder {
+        let conditions = self.conditions();
+        if conditions.is_empty() {
+            return query;
+        }
+        for (condition, values) in &conditions {
+            let mut words = condition.split(|c: char| " ()".contains(c));
+            if let Some(name) = words.clone().find(|it| it.starts_with('#')) {
+                query = query.expression_attribute_names(name, &name[1..]);
+            }
+            for value in values {
+                if let Some(name) = words.find(|it| it.starts_with(':')) {
+                    query = query.expression_attribute_values(name, value.clone());
+                }
+            }
+        }
+        let all: Vec<&str> = conditions.iter().map(|(condition, _)| *condition).collect();
+        query.filter_expression(all.join(" AND "))
+    }
+}
+
+/// The beginning of the hour.
+fn floor(at: Timestamp) -> Timestamp {
+    at - SignedDuration::from_secs(at.as_second().rem_euclid(3600))
+        - SignedDuration::from_nanos(i64::from(at.subsec_nanosecond()))
+}

@@ -1,0 +1,46 @@
+//! Ids of calls.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use jiff::Timestamp;
+
+const PREFIX: &str = "req_";
+const TIME_BYTES: usize = 6;
+const RANDOM_BYTES: usize = 12;
+
+/// An id for a call that began at `now`. It tells when, so that the call's record is found without an index.
+pub fn new(now: Timestamp, random: [u8; RANDOM_BYTES]) -> String {
+    let mut bytes = [0; TIME_BYTES + RANDOM_BYTES];
+    bytes[..TIME_BYTES].copy_from_slice(&now.as_millisecond().to_be_bytes()[8 - TIME_BYTES..]);
+    bytes[TIME_BYTES..].copy_from_slice(&random);
+    format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes))
+}
+
+/// When the call of an id that [`new`] made began, to the millisecond. Callers choose ids too: it may be no call's.
+pub fn time_of(id: &str) -> Option<Timestamp> {
+    let bytes = URL_SAFE_NO_PAD.decode(id.strip_prefix(PREFIX)?).ok()?;
+    let bytes: [u8; TIME_BYTES + RANDOM_BYTES] = bytes.try_into().ok()?;
+    let mut milliseconds = [0; 8];
+    milliseconds[8 - TIME_BYTES..].copy_from_slice(&bytes[..TIME_BYTES]);
+    Timestamp::from_millisecond(i64::from_be_bytes(milliseconds)).ok()
+}
+
+/// Whether a caller may give its call this id.
+pub fn is_acceptable(id: &str) -> bool {
+    (8..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_tells_when_its_call_began() {
+        let now: Timestamp = "2026-03-09T12:00:00.123456Z".parse().unwrap();
+        let id = new(now, [7; RANDOM_BYTES]);
+        assert!(is_acceptable(&id), "{id}");
+        assert_eq!(time_of(&id), Some("2026-03-09T12:00:00.123Z".parse().unwrap()));
+        for other in ["req_abc", "my-call_0001", "", "req_", &id[1..], &format!("{id}AAAA")] {
+            assert_eq!(time_of(other), None, "{other}");
+        }
+    }
+}
