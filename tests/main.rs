@@ -2,6 +2,7 @@
 
 mod access;
 mod access_requests;
+mod activity;
 mod admin;
 mod admin_keys;
 mod architecture;
@@ -29,4 +30,5 @@ mod prospects_search_plan;
 mod tags;
 mod tickets;
 mod token;
+mod usage;
 mod webhooks;

@@ -1,5 +1,6 @@
 //! Two practices to test against: databases of their own, a clock that stands still, the real routes.
 
+mod calls;
 mod control;
 mod database;
 mod fixture;
@@ -27,6 +28,7 @@ use shared::{
 };
 use utoipa_axum::router::OpenApiRouter;
 
+pub(crate) use calls::records;
 pub(crate) use control::template;
 pub(crate) use database::{Engine, execute as run_sql};
 use officepro_local::sqs::Service;

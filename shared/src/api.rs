@@ -19,6 +19,7 @@ mod reply;
 mod sealed;
 mod session;
 mod text;
+mod usage;
 mod values;
 
 pub use admin::{Admin, Change, audit_change, credential_of, recognise_admin};
@@ -42,6 +43,7 @@ pub use reply::{CursorPage, Data, List, Message, Page};
 pub use sealed::SealedAnswer;
 pub use session::{SessionId, give_cookie, portal_origin, take_cookie};
 pub use text::{SearchWords, check_text, check_text_lines};
+pub use usage::{DayUsage, Days, UsageSummary};
 pub use values::integer_between;
 
 pub type ApiResult<T> = Result<T, ApiError>;

@@ -9,7 +9,7 @@ use tower::ServiceExt;
 
 use super::Office;
 
-/// An answer, its body read as JSON (null when it is empty).
+/// An answer, its body read as JSON (null when it is empty, a string when it is text).
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
@@ -89,7 +89,12 @@ impl Office {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, usize::MAX).await.unwrap();
-        let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() };
+        let is_text = parts.headers.get("content-type").is_some_and(|it| it.as_bytes().starts_with(b"text/"));
+        let body = match bytes.is_empty() {
+            true => Value::Null,
+            false if is_text => Value::String(String::from_utf8(bytes.to_vec()).unwrap()),
+            false => serde_json::from_slice(&bytes).unwrap(),
+        };
         Reply { status: parts.status, headers: parts.headers, body }
     }
 

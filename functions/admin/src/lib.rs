@@ -1,10 +1,12 @@
-//! What administrators see and do: partners, keys, access requests, the audit log.
+//! What administrators see and do: usage, activity, partners, keys, access requests, the audit log.
 
 mod access_requests;
 mod audit;
 mod fields;
 mod keys;
 mod partners;
+mod activity;
+mod overview;
 
 use shared::app::App;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -21,4 +23,6 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(access_requests::approve::approve_access_request))
         .routes(routes!(access_requests::deny::deny_access_request))
         .routes(routes!(audit::list_audit))
+        .routes(routes!(overview::show_overview))
+        .routes(routes!(activity::list_activity))
 }

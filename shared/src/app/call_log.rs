@@ -30,7 +30,7 @@ impl CallLog {
     }
 
     /// Writes every record once. What can't be written now is kept for the next time.
-    pub(super) async fn flush(&self, store: &Store) {
+    pub async fn flush(&self, store: &Store) {
         let _one_at_a_time = self.flushing.lock().await;
         let mut batches = std::mem::take(&mut *lock(&self.open));
         batches.extend(CallBatch::seal(&std::mem::take(&mut *lock(&self.records))));

@@ -18,13 +18,13 @@ pub use search::{ActivityFilter, ActivityPage, Cursor, StatusFilter};
 
 /// A call record is kept for 90 days.
 pub const KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
-/// So many partitions an hour, so that none is hot.
+/// So many partitions a day, so that none is hot.
 const SHARDS: u32 = 4;
 /// Calls of a batch. With two counters for each they are fewer than the 100 writes that a transaction may have.
 const BATCH: usize = 25;
 const TRIES: u32 = 6;
 
-/// Never a query string or a path id: they can be PHI. Table Activity, `CALLS#<hour>#<shard>` / time, id.
+/// Never a query string or a path id: they can be PHI. Table Activity, `CALLS#<day>#<shard>` / time, id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CallRecord {
@@ -63,7 +63,7 @@ impl CallRecord {
     }
 
     fn item(&self) -> Result<Item> {
-        let partition = partition(&hour(self.time), shard_of(&self.request_id));
+        let partition = partition(&day(self.time), shard_of(&self.request_id));
         let mut item = to_item(self, &[("pk", partition), ("sk", self.position())])?;
         let expiry = self.time.saturating_add(KEPT).unwrap_or(Timestamp::MAX);
         item.insert("expiresAt".to_owned(), AttributeValue::N(expiry.as_second().to_string()));
@@ -71,16 +71,16 @@ impl CallRecord {
     }
 }
 
-fn hour(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%dT%H").to_string()
+fn day(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d").to_string()
 }
 
 fn shard_of(request_id: &str) -> u32 {
     crc32fast::hash(request_id.as_bytes()) % SHARDS
 }
 
-fn partition(hour: &str, shard: u32) -> String {
-    format!("CALLS#{hour}#{shard}")
+fn partition(day: &str, shard: u32) -> String {
+    format!("CALLS#{day}#{shard}")
 }
 
 /// Calls that are written all or none. A batch that could not be written must be tried again as it is: the store may hold

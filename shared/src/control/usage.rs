@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
-use futures::future::try_join_all;
+use futures::{StreamExt, TryStreamExt, future::try_join_all, stream};
 use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 
 use super::{
@@ -22,6 +22,8 @@ const KEPT: SignedDuration = SignedDuration::from_hours(400 * 24);
 const SHARDS: u32 = 16;
 /// Likewise a key's day, which sees fewer calls.
 const KEY_SHARDS: u32 = 4;
+/// Days that are read at the same time.
+const DAYS_AT_ONCE: usize = 4;
 /// Attributes that hold a bucket of the latency histogram: `upTo<milliseconds>`.
 const BUCKET: &str = "upTo";
 
@@ -123,8 +125,7 @@ fn add(usage: &Usage) -> aws_sdk_dynamodb::types::builders::UpdateBuilder {
     parts.iter().fold(
         Update::builder().update_expression(format!("ADD {} SET expiresAt = :expiry", names.join(", "))),
         |update, (name, count)| {
-            update
-                .expression_attribute_values(format!(":{name}"), AttributeValue::N(count.to_string()))
+            update.expression_attribute_values(format!(":{name}"), AttributeValue::N(count.to_string()))
         },
     )
 }
@@ -161,18 +162,23 @@ fn sort_key(item: &Item) -> Result<&str> {
 
 impl Store {
     /// The usage of a day by route, in no order.
-    pub async fn usage_of_day(&self, day: Date) -> Result<Vec<RouteUsage>> {
+    async fn usage_of_day(&self, day: Date) -> Result<Vec<RouteUsage>> {
         let shards = try_join_all((0..SHARDS).map(|shard| self.counters(day_partition(day, shard), None)));
         let mut routes: BTreeMap<(String, String), Usage> = BTreeMap::new();
         for item in shards.await?.into_iter().flatten() {
-            let (method, endpoint) = sort_key(&item)?
-                .split_once(' ')
-                .ok_or_else(|| Error::Malformed("a usage counter".into()))?;
+            let (method, endpoint) =
+                sort_key(&item)?.split_once(' ').ok_or_else(|| Error::Malformed("a usage counter".into()))?;
             routes.entry((method.to_owned(), endpoint.to_owned())).or_default().add(&usage_of(&item)?);
         }
         let usage =
             routes.into_iter().map(|((method, endpoint), usage)| RouteUsage { method, endpoint, usage });
         Ok(usage.collect())
+    }
+
+    /// The usage of each day by route.
+    pub async fn usage_of_days(&self, days: Vec<Date>) -> Result<Vec<(Date, Vec<RouteUsage>)>> {
+        let usage = |day| async move { Ok((day, self.usage_of_day(day).await?)) };
+        stream::iter(days).map(usage).buffered(DAYS_AT_ONCE).try_collect().await
     }
 
     /// The usage of a partner's keys from day to day, both included.

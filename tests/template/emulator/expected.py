@@ -39,7 +39,9 @@ def own_error(answer, _event):
 # Event file → check. A token that isn't ours is refused before any store is asked.
 EXPECTED = {
     # The secret is ours; its use can't be audited without a store, so it isn't answered.
+    "admin-activity": problem(401, 503),
     "admin-audit": problem(401, 503),
+    "admin-overview": problem(401, 503),
     # The limit of failed exchanges is kept in a store, which comes before the key.
     "auth-token": problem(401, 503),
     "availability-slots": problem(401),

@@ -71,6 +71,7 @@ fn record(
         _ => usual,
     };
     CallRecord {
+        id: format!("demo{number:06}"),
         time,
         method: method.to_owned(),
         endpoint: endpoint.to_owned(),

@@ -5,6 +5,7 @@ use jiff::tz::TimeZone;
 use shared::auth::api_key::{ApiKey, Mode};
 use shared::auth::secret_ref::SecretRef;
 use shared::auth::{KeyRecord, KeyStatus};
+use shared::control::activity::CallBatch;
 use shared::control::partners::{Partner, PartnerStatus};
 use shared::control::practices::Practice;
 use shared::control::{self, Store};
@@ -87,7 +88,9 @@ pub(super) async fn partners_and_keys(store: &Store, now: Timestamp) -> Result<V
         records.push((record, zone));
     }
     let calls = activity::calls(&records, now);
-    store.record_calls(&calls).await.map_err(|error| Error::store("activity", error))?;
+    for batch in CallBatch::seal(&calls) {
+        store.record_calls(&batch).await.map_err(|error| Error::store("activity", error))?;
+    }
     Ok(keys)
 }
 

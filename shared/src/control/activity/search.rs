@@ -13,16 +13,16 @@ use super::{
         Error, Result, Store, Table, instant,
         store::{Item, SERVICE, from_item},
     },
-    CallRecord, SHARDS, hour, partition, shard_of,
+    CallRecord, SHARDS, day, partition, shard_of,
 };
 use crate::domain::request_id;
 
-/// A page looks at about so many records before it is given back as it is, with a cursor to go on.
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+/// A page looks at about so many records before it is given back as it is, with a cursor to go on. Days without calls cost
+/// a query for each shard, and no more are searched than are kept.
 const MAX_EXAMINED: usize = 10_000;
-/// And into so many hours: ten days.
-const MAX_HOURS: usize = 240;
-/// Hours that are looked into at once when those before were empty.
-const MAX_HOURS_AT_ONCE: usize = 24;
+/// Days that are looked into at once when those before were empty.
+const MAX_DAYS_AT_ONCE: usize = 8;
 /// A filter is given so many records of a partition at once.
 const FILTERED_AT_ONCE: usize = 500;
 
@@ -87,11 +87,10 @@ struct Search<'a> {
     from: Timestamp,
     /// A position, or the beginning of one.
     before: String,
-    /// The hour that `before` lies in.
-    hour: Timestamp,
+    /// The day that `before` lies in.
+    day: Timestamp,
     limit: usize,
     examined: usize,
-    hours: usize,
 }
 
 /// A partition's newest records before a position.
@@ -123,16 +122,24 @@ impl Store {
         self.search(Search::new(filter, from, to, after, limit)).await
     }
 
+    /// The calls of an hour (`YYYY-MM-DDTHH`, UTC), the newest first.
+    pub async fn calls_of_hour(&self, hour: &str) -> Result<Vec<CallRecord>> {
+        let from: Timestamp =
+            format!("{hour}:00:00Z").parse().map_err(|_| Error::Malformed(format!("the hour {hour}")))?;
+        let period = (from, from + SignedDuration::from_hours(1));
+        let page = self.search_calls(&ActivityFilter::default(), period, MAX_EXAMINED, None).await?;
+        Ok(page.records)
+    }
+
     async fn search(&self, mut search: Search<'_>) -> Result<ActivityPage> {
         let mut records: Vec<CallRecord> = Vec::new();
         let mut at_once = 1;
-        while search.hour >= floor(search.from) {
-            let hours = search.next_hours(at_once);
-            let parts = try_join_all(hours.iter().map(|hour| self.calls_of(&search, *hour))).await?;
+        while search.goes_on() {
+            let days = search.next_days(at_once);
+            let parts = try_join_all(days.iter().map(|day| self.calls_of(&search, *day))).await?;
             let found = records.len();
-            for (hour, parts) in hours.iter().zip(parts) {
+            for (day, parts) in days.iter().zip(parts) {
                 search.examined += parts.iter().map(|part| part.examined).sum::<usize>();
-                search.hours += 1;
                 // Below it a partition may hold records that lie between those of the others.
                 let reached = parts.iter().filter_map(|part| part.reached.clone()).max();
                 let known = parts.into_iter().flat_map(|part| part.records);
@@ -142,11 +149,11 @@ impl Store {
                 known.sort_by_key(|record| std::cmp::Reverse(record.position()));
                 records.extend(known);
                 if let Some(reached) = reached {
-                    (search.hour, search.before) = (*hour, reached);
+                    (search.day, search.before) = (*day, reached);
                     break;
                 }
-                search.hour = *hour - SignedDuration::from_hours(1);
-                search.before = instant::text(*hour);
+                search.day = *day - DAY;
+                search.before = instant::text(*day);
                 if records.len() > search.limit {
                     break;
                 }
@@ -156,22 +163,21 @@ impl Store {
                 let next = records.last().map(|last| Cursor(last.position()));
                 return Ok(ActivityPage { records, next });
             }
-            if search.hour >= floor(search.from) && search.is_exhausted() {
-                let next = Some(Cursor(format!("{}#", search.before.trim_end_matches('#'))));
-                return Ok(ActivityPage { records, next });
+            if search.goes_on() && search.is_exhausted() {
+                return Ok(ActivityPage { records, next: Some(search.cursor()) });
             }
-            at_once = if records.len() == found { (at_once * 2).min(MAX_HOURS_AT_ONCE) } else { 1 };
+            at_once = if records.len() == found { (at_once * 2).min(MAX_DAYS_AT_ONCE) } else { 1 };
         }
         Ok(ActivityPage { records, next: None })
     }
 
-    /// What the partitions of an hour hold next.
-    async fn calls_of(&self, search: &Search<'_>, hour: Timestamp) -> Result<Vec<Part>> {
+    /// What the partitions of a day hold next.
+    async fn calls_of(&self, search: &Search<'_>, day: Timestamp) -> Result<Vec<Part>> {
         let shards = match &search.filter.request_id {
             Some(id) => shard_of(id)..shard_of(id) + 1,
             None => 0..SHARDS,
         };
-        try_join_all(shards.map(|shard| self.calls_of_partition(search, hour, shard))).await
+        try_join_all(shards.map(|shard| self.calls_of_partition(search, day, shard))).await
     }
 
     async fn calls_of_partition(&self, search: &Search<'_>, at: Timestamp, shard: u32) -> Result<Part> {
@@ -180,7 +186,7 @@ impl Store {
             .query()
             .table_name(self.name(Table::Activity)?)
             .key_condition_expression("pk = :pk AND sk BETWEEN :from AND :before")
-            .expression_attribute_values(":pk", AttributeValue::S(partition(&hour(at), shard)))
+            .expression_attribute_values(":pk", AttributeValue::S(partition(&day(at), shard)))
             .expression_attribute_values(":from", AttributeValue::S(instant::text(search.from)))
             .expression_attribute_values(":before", AttributeValue::S(search.before.clone()))
             .scan_index_forward(false)
@@ -208,21 +214,29 @@ impl<'a> Search<'a> {
     ) -> Self {
         let after = after.filter(|cursor| cursor.0 < instant::text(to));
         let before = after.map_or_else(|| instant::text(to), |cursor| cursor.0.clone());
-        let hour = floor(after.and_then(Cursor::time).unwrap_or(to));
-        Self { filter, from, before, hour, limit, examined: 0, hours: 0 }
+        let day = floor(after.and_then(Cursor::time).unwrap_or(to));
+        Self { filter, from, before, day, limit, examined: 0 }
     }
 
-    /// The next hours, the newest first, down to that of `from`.
-    fn next_hours(&self, at_once: usize) -> Vec<Timestamp> {
+    /// The next days, the newest first, down to that of `from`.
+    fn next_days(&self, at_once: usize) -> Vec<Timestamp> {
         let oldest = floor(self.from);
-        let hours = std::iter::successors(Some(self.hour), |hour| {
-            hour.checked_sub(SignedDuration::from_hours(1)).ok()
-        });
-        hours.take(at_once).take_while(|hour| *hour >= oldest).collect()
+        let days = std::iter::successors(Some(self.day), |day| day.checked_sub(DAY).ok());
+        days.take(at_once).take_while(|day| *day >= oldest).collect()
+    }
+
+    fn goes_on(&self) -> bool {
+        self.day >= floor(self.from) && self.before > instant::text(self.from)
+    }
+
+    fn cursor(&self) -> Cursor {
+        // An instant alone stands before all calls that began at it.
+        let suffix = if self.before.contains('#') { "" } else { "#" };
+        Cursor(format!("{}{suffix}", self.before))
     }
 
     fn is_exhausted(&self) -> bool {
-        self.examined >= MAX_EXAMINED || self.hours >= MAX_HOURS
+        self.examined >= MAX_EXAMINED
     }
 }
 
@@ -282,8 +296,8 @@ impl ActivityFilter {
     }
 }
 
-/// The beginning of the hour.
+/// The beginning of the day.
 fn floor(at: Timestamp) -> Timestamp {
-    at - SignedDuration::from_secs(at.as_second().rem_euclid(3600))
+    at - SignedDuration::from_secs(at.as_second().rem_euclid(DAY.as_secs()))
         - SignedDuration::from_nanos(i64::from(at.subsec_nanosecond()))
 }

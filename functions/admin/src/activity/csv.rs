@@ -1,0 +1,76 @@
+//! Calls as a file for spreadsheets (RFC 4180).
+
+use axum::{
+    http::{HeaderName, HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+
+use super::ActivityRow;
+
+const COLUMNS: &str = "time,method,endpoint,status,durationMs,partner,keyName,practicepass,ip,requestId\r\n";
+
+/// The file; `next_cursor` asks for the one that follows.
+pub(super) fn file(rows: &[ActivityRow], next_cursor: Option<String>) -> Response {
+    let mut text = COLUMNS.to_owned();
+    for row in rows {
+        text.push_str(&line(row));
+    }
+    let headers = [
+        (header::CONTENT_TYPE, "text/csv; charset=utf-8; header=present"),
+        (header::CONTENT_DISPOSITION, "attachment; filename=\"activity.csv\""),
+    ];
+    let mut response = (headers, text).into_response();
+    if let Some(cursor) = next_cursor.and_then(|cursor| HeaderValue::try_from(cursor).ok()) {
+        response.headers_mut().insert(HeaderName::from_static("x-next-cursor"), cursor);
+    }
+    response
+}
+
+fn line(row: &ActivityRow) -> String {
+    let (status, duration_ms) = (row.status.to_string(), row.duration_ms.to_string());
+    let optional = |text: &Option<String>| cell(text.as_deref().unwrap_or_default());
+    let cells = [
+        cell(&row.time),
+        cell(&row.method),
+        cell(&row.endpoint),
+        cell(&status),
+        cell(&duration_ms),
+        optional(&row.partner),
+        optional(&row.key_name),
+        optional(&row.practicepass),
+        optional(&row.ip),
+        cell(&row.request_id),
+    ];
+    cells.join(",") + "\r\n"
+}
+
+/// Quoted where RFC 4180 asks for it. A leading character that makes a spreadsheet evaluate the cell follows an apostrophe.
+fn cell(text: &str) -> String {
+    let guard = if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) { "'" } else { "" };
+    if text.contains([',', '"', '\r', '\n']) {
+        return format!("\"{guard}{}\"", text.replace('"', "\"\""));
+    }
+    format!("{guard}{text}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cell;
+
+    #[test]
+    fn a_cell_is_quoted_when_it_holds_what_separates_cells() {
+        assert_eq!(cell("Smith, Jones & Co"), "\"Smith, Jones & Co\"");
+        assert_eq!(cell("the \"best\""), "\"the \"\"best\"\"\"");
+        assert_eq!(cell("two\r\nlines"), "\"two\r\nlines\"");
+        assert_eq!(cell("plain"), "plain");
+    }
+
+    #[test]
+    fn no_cell_is_a_formula() {
+        for text in ["=1+1", "+1", "-1", "@SUM(A1)", "\tx"] {
+            assert_eq!(cell(text), format!("'{text}"));
+        }
+        assert_eq!(cell("=HYPERLINK(\"http://x\",\"y\")"), "\"'=HYPERLINK(\"\"http://x\"\",\"\"y\"\")\"");
+        assert_eq!(cell("\rx"), "\"'\rx\"");
+    }
+}

@@ -1,0 +1,47 @@
+//! `GET /v1/me/usage`
+
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+use shared::{
+    api::{ApiResult, Data, Days, Partner, Problem, Query, UsageSummary},
+    domain::usage::Usage,
+    params,
+};
+
+params! {
+    pub(crate) struct ShowUsage {
+        /// How many days of UTC, today included.
+        "days" => days: Option<Days>,
+    }
+}
+
+/// See how much you use the API.
+///
+/// All calls with a valid token of any of your keys count, and are seen within seconds of their answers. Days are those of
+/// UTC. A call answered with a status below 400 is a success, every other one an error.
+#[utoipa::path(
+    get,
+    path = "/v1/me/usage",
+    tag = "My Information",
+    params(ShowUsage),
+    responses(
+        (status = 200, body = Data<UsageSummary>),
+        (status = 400, body = Problem, description = "`INVALID_QUERY`"),
+    ),
+)]
+pub(crate) async fn show_usage(
+    partner: Partner,
+    Query(query): Query<ShowUsage>,
+) -> ApiResult<Data<UsageSummary>> {
+    let mut days: BTreeMap<Date, Usage> =
+        Days::until(query.days, partner.now()).into_iter().map(|day| (day, Usage::default())).collect();
+    if let (Some(first), Some(last)) = (days.keys().next().copied(), days.keys().last().copied()) {
+        let id = &partner.caller.partner_id;
+        for key in partner.app.control.usage_of_partner(id, first, last).await? {
+            days.entry(key.day).or_default().add(&key.usage);
+        }
+    }
+    let days: Vec<(Date, Usage)> = days.into_iter().collect();
+    Ok(Data { data: UsageSummary::of(&days) })
+}

@@ -1,0 +1,168 @@
+//! What the overview says of calls that were made.
+
+use futures::future::join_all;
+use serde_json::{Value, json};
+use shared::{
+    app::CallLog,
+    control::activity::{CallBatch, CallRecord},
+    domain::usage::Usage,
+};
+
+use crate::office::{Engine, Office, records};
+
+const OVERVIEW: &str = "/v1/admin/overview";
+
+async fn overview(office: &Office, query: &str) -> Value {
+    let reply = office.admin("GET", &format!("{OVERVIEW}{query}"), None).await;
+    reply.expect(200)["data"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn five_hundred_calls_are_five_hundred_in_the_overview() {
+    let office = Office::open(Engine::Sqlite).await;
+    let token = office.token("all").await;
+    // Of five calls one is refused, one finds nothing.
+    let call = async |number: usize| match number % 5 {
+        0 => office.call("GET", "/v1/me", &[], None).await,
+        1 => office.send(&token, "GET", "/v1/DemoOffice/prospects/999999", None).await,
+        _ => office.send(&token, "GET", "/v1/me", None).await,
+    };
+    for round in 0..10 {
+        let replies = join_all((0..50).map(|number| call(round * 50 + number))).await;
+        assert!(replies.iter().all(|reply| [200, 401, 404].contains(&reply.status.as_u16())));
+        // Environments flush by themselves, also while calls are under way.
+        tokio::join!(office.app.flush(), office.app.flush());
+    }
+    let mut expected = Usage::default();
+    for record in office.app.control.calls_of_hour("2026-03-09T12").await.unwrap() {
+        expected.note(record.status, record.duration_ms);
+    }
+    let data = overview(&office, "").await;
+    assert_eq!(
+        (&data["totalCalls"], &data["errorCount"], &data["successRate"]),
+        (&json!(500), &json!(200), &json!(60.0))
+    );
+    assert_eq!(data["avgDurationMs"], json!(expected.average_ms()));
+    assert_eq!(data["p95DurationMs"], json!(expected.p95_ms()));
+    assert_eq!(data["multiTenant"], true);
+    let days = data["days"].as_array().unwrap();
+    assert_eq!(days.len(), 7);
+    assert_eq!(days[0], json!({ "date": "2026-03-03", "calls": 0, "errors": 0 }));
+    assert_eq!(days[6], json!({ "date": "2026-03-09", "calls": 500, "errors": 200 }));
+    let top = data["topEndpoints"].as_array().unwrap();
+    let counts: Vec<_> =
+        top.iter().map(|it| (&it["method"], &it["endpoint"], &it["calls"], &it["errors"])).collect();
+    assert_eq!(
+        counts,
+        [
+            (&json!("GET"), &json!("/v1/me"), &json!(400), &json!(100)),
+            (&json!("GET"), &json!("/v1/{PPass}/prospects/{id}"), &json!(100), &json!(100)),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_day_is_utcs_and_no_older_one_is_shown_than_asked_for() {
+    let office = Office::open(Engine::Sqlite).await;
+    for time in
+        ["2026-03-07T23:59:59Z", "2026-03-08T00:00:00Z", "2026-03-08T23:59:59Z", "2026-03-09T00:00:00Z"]
+    {
+        office.set_time(time);
+        office.call("GET", "/v1/health", &[], None).await.expect(200);
+    }
+    office.app.flush().await;
+    let calls = |data: &Value| -> Vec<u64> {
+        data["days"].as_array().unwrap().iter().map(|day| day["calls"].as_u64().unwrap()).collect()
+    };
+    assert_eq!(calls(&overview(&office, "?days=2").await), [2, 1]);
+    assert_eq!(calls(&overview(&office, "?days=3").await), [1, 2, 1]);
+    assert_eq!(overview(&office, "?days=2").await["totalCalls"], 3);
+    assert_eq!(calls(&overview(&office, "?days=90").await).len(), 90);
+    for bad in ["0", "91", "x"] {
+        let reply = office.admin("GET", &format!("{OVERVIEW}?days={bad}"), None).await;
+        reply.expect_problem(400, "INVALID_QUERY");
+    }
+    office.get(OVERVIEW).await.expect_problem(401, "INVALID_ADMIN_SECRET");
+}
+
+#[tokio::test]
+async fn without_calls_every_figure_is_zero() {
+    let office = Office::open(Engine::Sqlite).await;
+    let data = overview(&office, "?days=1").await;
+    assert_eq!(data["days"], json!([{ "date": "2026-03-09", "calls": 0, "errors": 0 }]));
+    for figure in ["totalCalls", "successRate", "avgDurationMs", "p95DurationMs", "errorCount"] {
+        assert_eq!(data[figure].as_f64(), Some(0.0), "{figure}");
+    }
+    assert_eq!(data["topEndpoints"], json!([]));
+}
+
+#[tokio::test]
+async fn a_batch_whose_answer_was_lost_is_counted_once() {
+    let office = Office::open(Engine::Sqlite).await;
+    let batches = CallBatch::seal(&records(30, "2026-03-09T11:00:00Z"));
+    assert_eq!(batches.len(), 2);
+    for batch in batches.iter().chain(&batches) {
+        office.app.control.record_calls(batch).await.unwrap();
+    }
+    assert_eq!(overview(&office, "?days=1").await["totalCalls"], 30);
+    assert_eq!(office.app.control.calls_of_hour("2026-03-09T11").await.unwrap().len(), 30);
+}
+
+#[tokio::test]
+async fn two_calls_of_one_request_id_at_the_same_instant_are_two() {
+    let office = Office::open(Engine::Sqlite).await;
+    for _ in 0..2 {
+        office.call("GET", "/v1/health", &[("x-request-id", "the-same-0001")], None).await.expect(200);
+    }
+    office.app.flush().await;
+    assert_eq!(overview(&office, "?days=1").await["totalCalls"], 2);
+}
+
+#[tokio::test]
+async fn calls_that_the_store_did_not_take_are_written_by_the_next_flush() {
+    let office = Office::open(Engine::Sqlite).await;
+    let log = CallLog::default();
+    for record in records(60, "2026-03-09T11:00:00Z") {
+        log.push(record);
+    }
+    log.flush(&shared::control::Store::default()).await;
+    assert_eq!(overview(&office, "?days=1").await["totalCalls"], 0);
+    log.flush(&office.app.control).await;
+    log.flush(&office.app.control).await;
+    office.app.flush().await;
+    assert_eq!(overview(&office, "?days=1").await["topEndpoints"][0]["calls"], 60);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn environments_that_write_at_the_same_time_lose_no_call() {
+    let office = Office::open(Engine::Sqlite).await;
+    let calls: Vec<CallRecord> = records(200, "2026-03-09T11:00:00Z");
+    let batches: Vec<CallBatch> = calls.chunks(5).flat_map(CallBatch::seal).collect();
+    let written = join_all(batches.iter().map(|batch| office.app.control.record_calls(batch))).await;
+    assert!(written.iter().all(Result::is_ok), "{written:?}");
+    assert_eq!(overview(&office, "?days=1").await["totalCalls"], 200);
+}
+
+#[tokio::test]
+async fn a_partner_sees_its_own_usage_only() {
+    let office = Office::open(Engine::Sqlite).await;
+    let other = office.token("other").await;
+    for _ in 0..3 {
+        office.get("/v1/me").await.expect(200);
+    }
+    office.get("/v1/DemoOffice/prospects/999999").await.expect_problem(404, "NOT_FOUND");
+    office.send(&other, "GET", "/v1/me", None).await.expect(200);
+    office.app.flush().await;
+    let reply = office.get("/v1/me/usage?days=2").await;
+    let data = &reply.expect(200)["data"];
+    assert_eq!((&data["totalCalls"], &data["errorCount"]), (&json!(4), &json!(1)));
+    assert_eq!(
+        data["days"],
+        json!([
+            { "date": "2026-03-08", "calls": 0, "errors": 0 },
+            { "date": "2026-03-09", "calls": 4, "errors": 1 },
+        ])
+    );
+    let reply = office.send(&other, "GET", "/v1/me/usage", None).await;
+    assert_eq!(reply.expect(200)["data"]["totalCalls"], 1);
+}
