@@ -10,7 +10,10 @@ mod receiver;
 mod request;
 mod resolver;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use axum::Router;
 use jiff::Timestamp;
@@ -21,7 +24,7 @@ use shared::{
     auth::secret_ref::SecretRef,
     catalog::{CatalogDb, Catalogs},
     config::Config,
-    control::{Secrets, TableNames},
+    control::{Secrets, Store, TableNames},
     domain::Scope,
     egress::{self, Guard, Reach},
     tenant::{Practices, TenantDb},
@@ -30,8 +33,8 @@ use utoipa_axum::router::OpenApiRouter;
 
 pub(crate) use calls::records;
 pub(crate) use control::template;
+pub(crate) use queue::Message;
 pub(crate) use database::{Engine, execute as run_sql};
-use officepro_local::sqs::Service;
 pub(crate) use receiver::{Answer, Receiver};
 pub(crate) use request::Reply;
 use resolver::Names;
@@ -43,6 +46,11 @@ pub(crate) const NOW: &str = "2026-03-09T12:00:00Z";
 pub(crate) const ADMIN_SECRET: &str = "admin-secret-of-the-tests-0123456789";
 /// Also accepted: its change is being rolled out.
 pub(crate) const OLD_ADMIN_SECRET: &str = "old-admin-secret-of-the-tests-01234";
+/// Offices of this process so far.
+static OFFICES: AtomicUsize = AtomicUsize::new(0);
+
+/// The key `k1` that signs tokens.
+pub(crate) const TOKEN_KEY: &[u8] = b"0123456789abcdef0123456789abcdef";
 
 /// `DemoOffice` (`America/New_York`) and `OtherOffice` (`Europe/Berlin`), a partner and a key of all scopes for each.
 pub(crate) struct Office {
@@ -54,7 +62,10 @@ pub(crate) struct Office {
     pub(crate) other_db: TenantDb,
     pub(crate) catalog: CatalogDb,
     /// The queue of webhook events, from its other end.
-    pub(crate) queue: Arc<Service>,
+    pub(crate) queue: queue::Received,
+    /// The control plane's tables, past the product's own ways.
+    pub(crate) dynamodb: aws_sdk_dynamodb::Client,
+    pub(crate) tables: Vec<String>,
     /// The queue's messages, for tests that have too many to receive.
     pub(crate) queue_file: std::path::PathBuf,
     _files: tempfile::TempDir,
@@ -81,21 +92,25 @@ pub(crate) fn all_routes() -> OpenApiRouter<App> {
 impl Office {
     pub(crate) async fn open(engine: Engine) -> Self {
         let files = tempfile::tempdir().unwrap();
+        let number = OFFICES.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{}-{number}", std::process::id());
+        let table = |id: &str| Some(control::table_name(id, &name));
         let names = TableNames {
-            control: Some("ControlTable".into()),
-            deliveries: Some("DeliveriesTable".into()),
-            activity: Some("ActivityTable".into()),
-            ledger: Some("LedgerTable".into()),
+            control: table("ControlTable"),
+            deliveries: table("DeliveriesTable"),
+            activity: table("ActivityTable"),
+            ledger: table("LedgerTable"),
         };
         let clock = Arc::new(Mutex::new(NOW.parse::<Timestamp>().unwrap()));
         let reading = clock.clone();
-        let control = control::start(&files.path().join("dynamodb.sqlite"), names.clone()).await;
+        let dynamodb = control::start(&files.path().join("dynamodb.sqlite"), &name).await;
+        let tables = template().tables.iter().map(|it| control::table_name(&it.id, &name)).collect();
         let db = database::create(engine, files.path(), "DemoOffice", "America/New_York").await;
         let other_db = database::create(engine, files.path(), "OtherOffice", "Europe/Berlin").await;
         let (catalog, catalog_dsn) = database::create_catalog(engine, files.path()).await;
-        let queue = queue::start(&files.path().join("sqs.sqlite")).await;
+        let (events, queue) = queue::start(&files.path().join("sqs.sqlite"), &name).await;
         let config = Config {
-            tables: names,
+            tables: names.clone(),
             events_queue_url: None,
             token_keys: Some(SecretRef::from("env:OFFICE_TOKEN_KEYS".to_owned())),
             token_issuer: "tests".into(),
@@ -110,8 +125,8 @@ impl Office {
             config,
             clock: Clock::from_fn(move || *reading.lock().unwrap()),
             random: Random::system(),
-            control,
-            queue: queue.client,
+            control: Store::with_client(dynamodb.clone(), names),
+            queue: events,
             hooks: egress::Client::new(Guard::new(Arc::new(Names), Reach::InternetAndLoopback)),
             secrets: Secrets::fixed([
                 ("OFFICE_TOKEN_KEYS", r#"{"active":"k1","k1":"0123456789abcdef0123456789abcdef"}"#),
@@ -140,7 +155,9 @@ impl Office {
             db: db.db,
             other_db: other_db.db,
             catalog,
-            queue: queue.service,
+            queue,
+            dynamodb,
+            tables,
             queue_file: files.path().join("sqs.sqlite"),
             _files: files,
         };

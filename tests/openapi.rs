@@ -65,7 +65,31 @@ fn every_operation_says_who_may_call_it_and_what_it_answers() {
             let what = format!("{method} {path}");
             assert!(operation["summary"].as_str().is_some_and(|it| !it.is_empty()), "{what} has no summary");
             assert!(operation["security"].is_array(), "{what} has no security");
-            assert!(operation["responses"]["default"].is_object(), "{what} has no default problem");
+            let responses = operation["responses"].as_object().unwrap();
+            assert!(responses.keys().any(|status| status.starts_with('2')), "{what} has no success");
+            for (status, response) in responses.iter().filter(|(status, _)| status.starts_with(['4', '5'])) {
+                let schema = &response["content"]["application/problem+json"]["schema"]["$ref"];
+                assert_eq!(schema, "#/components/schemas/Problem", "{what} {status}");
+                assert!(response["description"].as_str().unwrap().contains('`'), "{what} {status} names no code");
+            }
         }
     }
+}
+
+#[test]
+fn every_reference_of_the_description_leads_somewhere() {
+    fn follow(description: &Value, value: &Value) {
+        match value {
+            Value::Array(items) => items.iter().for_each(|item| follow(description, item)),
+            Value::Object(members) => {
+                if let Some(Value::String(reference)) = members.get("$ref") {
+                    assert!(description.pointer(&reference[1..]).is_some(), "{reference}");
+                }
+                members.values().for_each(|member| follow(description, member));
+            }
+            _ => (),
+        }
+    }
+    let description = description();
+    follow(&description, &description);
 }

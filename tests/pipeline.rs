@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use aws_lambda_events::event::sqs::{SqsEvent, SqsMessage};
 use log_poller::Poll;
-use officepro_local::sqs::{Message, Receive};
 use shared::{
     auth::webhook_signature::SigningSecret,
     control::{
@@ -23,27 +22,17 @@ use shared::{
     egress::{HookUrl, Reach},
 };
 
-use crate::office::Office;
-
-const QUEUE: &str = "EventsQueue";
+use crate::office::{Message, Office};
 
 /// One poll of all practices.
-async fn poll(office: &Office) {
+pub(crate) async fn poll(office: &Office) {
     let deadline = office.app.clock.now() + Duration::from_mins(1);
     log_poller::run(&office.app, Poll { shard: 0, of: 1, once: true }, deadline).await.unwrap();
 }
 
 /// Everything that may be received now.
 async fn receive(office: &Office) -> Vec<Message> {
-    let mut messages = Vec::new();
-    loop {
-        let receive = Receive { maximum: 10, visibility_timeout: None, wait: Duration::ZERO };
-        let batch = office.queue.receive(QUEUE, receive).await.unwrap();
-        if batch.is_empty() {
-            return messages;
-        }
-        messages.extend(batch);
-    }
+    office.queue.receive().await
 }
 
 /// The log ids of the events that can be received now, in order; they are taken off the queue.
@@ -52,13 +41,13 @@ async fn take_log_ids(office: &Office) -> Vec<i64> {
     for message in receive(office).await {
         let body: serde_json::Value = serde_json::from_str(&message.body).unwrap();
         ids.push(body["logId"].as_i64().unwrap());
-        office.queue.delete(QUEUE, &message.receipt).await.unwrap();
+        office.queue.delete(&message).await;
     }
     ids.sort_unstable();
     ids
 }
 
-fn event(bodies: &[&str]) -> SqsEvent {
+pub(crate) fn event(bodies: &[&str]) -> SqsEvent {
     let mut event = SqsEvent::default();
     for (index, body) in bodies.iter().enumerate() {
         let mut record = SqsMessage::default();
@@ -78,7 +67,7 @@ async fn deliver(office: &Office) -> usize {
         response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect();
     for (index, message) in messages.iter().enumerate() {
         if !failed.contains(&format!("m{index}")) {
-            office.queue.delete(QUEUE, &message.receipt).await.unwrap();
+            office.queue.delete(message).await;
         }
     }
     failed.len()

@@ -44,6 +44,6 @@ pub use sealed::SealedAnswer;
 pub use session::{SessionId, give_cookie, portal_origin, take_cookie};
 pub use text::{SearchWords, check_text, check_text_lines};
 pub use usage::{DayUsage, Days, UsageSummary};
-pub use values::integer_between;
+pub use values::{LocalTime, integer_between};
 
 pub type ApiResult<T> = Result<T, ApiError>;

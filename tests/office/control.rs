@@ -1,16 +1,19 @@
-//! DynamoDB in process, with the tables of template.yaml.
+//! DynamoDB in process, or the server that `TEST_AWS_ENDPOINT` names, with the tables of template.yaml.
 
 use std::{path::Path, sync::mpsc};
 
 use aws_sdk_dynamodb::{
     Client,
     config::{BehaviorVersion, Credentials, Region},
+    types::{
+        AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
+        ProjectionType, ScalarAttributeType,
+    },
 };
 use officepro_local::{
     dynamodb::DynamoDb,
-    template::{Template, World},
+    template::{KeyAttribute, Table, Template, World},
 };
-use shared::control::{Store, TableNames};
 
 pub(crate) fn template() -> Template {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml");
@@ -21,8 +24,39 @@ pub(crate) fn template() -> Template {
     Template::read(Path::new(path), &world).unwrap()
 }
 
-/// A server on a thread of its own, for as long as the test binary runs.
-pub(crate) async fn start(file: &Path, names: TableNames) -> Store {
+/// The server that stands in for DynamoDB and SQS instead of those in process.
+pub(crate) fn external() -> Option<String> {
+    std::env::var("TEST_AWS_ENDPOINT").ok()
+}
+
+/// The name of the template's table in this office: on a server that others use too, one of its own.
+pub(crate) fn table_name(table: &str, office: &str) -> String {
+    if external().is_some() { format!("{table}-{office}") } else { table.to_owned() }
+}
+
+pub(crate) async fn start(file: &Path, office: &str) -> Client {
+    let own = external();
+    let endpoint = match own.clone() {
+        Some(endpoint) => endpoint,
+        None => in_process(file).await,
+    };
+    let config = aws_sdk_dynamodb::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .endpoint_url(endpoint)
+        .region(Region::from_static("us-east-1"))
+        .credentials_provider(Credentials::new("local", "local", None, None, "tests"))
+        .build();
+    let client = Client::from_conf(config);
+    if own.is_some() {
+        for table in &template().tables {
+            create(&client, table, office).await;
+        }
+    }
+    client
+}
+
+/// A server on a thread of its own, for as long as the test binary runs; its endpoint.
+async fn in_process(file: &Path) -> String {
     let (sender, receiver) = mpsc::channel();
     let file = file.to_owned();
     std::thread::spawn(move || {
@@ -33,12 +67,43 @@ pub(crate) async fn start(file: &Path, names: TableNames) -> Store {
             std::future::pending::<()>().await;
         });
     });
-    let endpoint = tokio::task::spawn_blocking(move || receiver.recv().unwrap()).await.unwrap();
-    let config = aws_sdk_dynamodb::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .endpoint_url(endpoint)
-        .region(Region::from_static("us-east-1"))
-        .credentials_provider(Credentials::new("local", "local", None, None, "tests"))
-        .build();
-    Store::with_client(Client::from_conf(config), names)
+    tokio::task::spawn_blocking(move || receiver.recv().unwrap()).await.unwrap()
+}
+
+async fn create(client: &Client, table: &Table, office: &str) {
+    let keys = |keys: &[KeyAttribute]| -> Vec<KeySchemaElement> {
+        let kinds = [KeyType::Hash, KeyType::Range];
+        let element = |(key, kind): (&KeyAttribute, KeyType)| {
+            KeySchemaElement::builder().attribute_name(&key.name).key_type(kind).build().unwrap()
+        };
+        keys.iter().zip(kinds).map(element).collect()
+    };
+    let mut attributes: Vec<&KeyAttribute> = Vec::new();
+    for key in table.keys.iter().chain(table.indexes.iter().flat_map(|index| &index.keys)) {
+        if !attributes.contains(&key) {
+            attributes.push(key);
+        }
+    }
+    let attribute = |key: &&KeyAttribute| {
+        let kind = ScalarAttributeType::from(key.kind.as_str());
+        AttributeDefinition::builder().attribute_name(&key.name).attribute_type(kind).build().unwrap()
+    };
+    let all = Projection::builder().projection_type(ProjectionType::All).build();
+    let indexes: Vec<GlobalSecondaryIndex> = table
+        .indexes
+        .iter()
+        .map(|index| {
+            let schema = Some(keys(&index.keys));
+            let built = GlobalSecondaryIndex::builder().index_name(&index.name).set_key_schema(schema);
+            built.projection(all.clone()).build().unwrap()
+        })
+        .collect();
+    let request = client
+        .create_table()
+        .table_name(table_name(&table.id, office))
+        .billing_mode(BillingMode::PayPerRequest)
+        .set_attribute_definitions(Some(attributes.iter().map(attribute).collect()))
+        .set_key_schema(Some(keys(&table.keys)))
+        .set_global_secondary_indexes((!indexes.is_empty()).then_some(indexes));
+    request.send().await.unwrap();
 }

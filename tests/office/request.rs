@@ -1,8 +1,8 @@
 //! Calls as API Gateway passes them on.
 
 use axum::{
-    body::to_bytes,
-    http::{HeaderMap, StatusCode},
+    body::{Body, to_bytes},
+    http::{HeaderMap, Request, StatusCode},
 };
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -85,8 +85,16 @@ impl Office {
             },
             "body": body, "isBase64Encoded": false,
         });
-        let request = lambda_http::request::from_str(&event.to_string()).unwrap();
-        let response = self.router.clone().oneshot(request).await.unwrap();
+        self.pass(lambda_http::request::from_str(&event.to_string()).unwrap()).await
+    }
+
+    /// Any request, also one that no JSON event can hold.
+    pub(crate) async fn pass<B>(&self, request: Request<B>) -> Reply
+    where
+        B: axum::body::HttpBody<Data = bytes::Bytes> + Send + 'static,
+        B::Error: Into<axum::BoxError>,
+    {
+        let response = self.router.clone().oneshot(request.map(Body::new)).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, usize::MAX).await.unwrap();
         let is_text = parts.headers.get("content-type").is_some_and(|it| it.as_bytes().starts_with(b"text/"));

@@ -3,7 +3,7 @@
 use jiff::civil::{Date, Time};
 use serde::Serialize;
 use shared::{
-    api::{ApiResult, Data, PathId, PracticePath, Problem, Query, Tenant, scope::Providers},
+    api::{ApiResult, Data, LocalTime, PathId, PracticePath, Problem, Query, Tenant, scope::Providers},
     domain::{
         ids::ProviderId,
         schedule::{Minutes, Place, Refusal},
@@ -19,7 +19,7 @@ params! {
         /// Local date, `YYYY-MM-DD`.
         "date" => date: Date,
         /// Local time, `HH:MM` or `HH:MM:SS`; of one that occurs twice, the first is meant.
-        #[param(value_type = String, example = "10:15:00")]
+        #[param(value_type = LocalTime, example = "10:15:00")]
         "time" => time: Time,
         /// Minutes, 1 to 1440.
         "duration" => duration: Minutes,
@@ -35,7 +35,7 @@ pub(crate) struct CheckBody {
     #[serde(rename = "ProviderID")]
     provider_id: ProviderId,
     date: Date,
-    #[schema(value_type = String, example = "10:15:00")]
+    #[schema(value_type = LocalTime, example = "10:15:00")]
     time: Time,
     duration: Minutes,
     available: bool,

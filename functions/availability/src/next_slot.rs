@@ -7,7 +7,7 @@ use jiff::{
 use serde::Serialize;
 use shared::{
     api::{
-        ApiResult, Data, FieldProblem, FieldValue, PathId, PracticePath, Problem, Query, Source, Tenant,
+        ApiResult, Data, FieldProblem, FieldValue, LocalTime, PathId, PracticePath, Problem, Query, Source, Tenant,
         integer_between, scope::Providers,
     },
     domain::{ids::ProviderId, schedule::Minutes},
@@ -60,7 +60,7 @@ pub(crate) struct NextSlot {
     provider_id: String,
     date: Date,
     /// Local time.
-    #[schema(value_type = String, example = "09:00:00")]
+    #[schema(value_type = LocalTime, example = "09:00:00")]
     time: Time,
 }
 

@@ -9,7 +9,7 @@ use jiff::{
 use serde::Serialize;
 use shared::{
     api::{
-        ApiError, ApiResult, Code, Data, FieldError, PathId, PracticePath, Problem, Query, Tenant,
+        ApiError, ApiResult, Code, Data, FieldError, LocalTime, PathId, PracticePath, Problem, Query, Tenant,
         scope::Providers,
     },
     domain::ids::{ProviderId, VisitId},
@@ -52,7 +52,7 @@ pub(crate) struct ScheduledVisit {
     #[serde(rename = "VisitID")]
     visit_id: VisitId,
     /// Local time.
-    #[schema(value_type = String, example = "09:00:00")]
+    #[schema(value_type = LocalTime, example = "09:00:00")]
     time: Time,
     /// Minutes.
     duration: i64,

@@ -3,7 +3,7 @@
 use jiff::civil::{Date, Time};
 use serde::Serialize;
 use shared::{
-    api::{ApiResult, Data, PathId, PracticePath, Problem, Query, Tenant, scope::Providers},
+    api::{ApiResult, Data, LocalTime, PathId, PracticePath, Problem, Query, Tenant, scope::Providers},
     domain::{ids::ProviderId, schedule::Minutes},
     params,
 };
@@ -31,7 +31,7 @@ pub(crate) struct SlotsBody {
     date: Date,
     duration: Minutes,
     /// Local times, ascending.
-    #[schema(value_type = Vec<String>, example = json!(["09:00:00", "11:30:00", "14:00:00"]))]
+    #[schema(value_type = Vec<LocalTime>, example = json!(["09:00:00", "11:30:00", "14:00:00"]))]
     slots: Vec<Time>,
     count: usize,
 }

@@ -25,7 +25,7 @@ const MAX_TERMS: usize = 8;
 
 /// What to search for: 1 to 8 words. Blank is no search.
 #[derive(Debug, ToSchema)]
-#[schema(value_type = String, max_length = 200)]
+#[schema(value_type = String, max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
 pub(crate) struct Search(Option<Vec<Term>>);
 
 impl FieldValue for Search {
@@ -45,7 +45,6 @@ params! {
     pub(crate) struct ListProspects {
         /// Every word must be the start of a part of the name, of the e-mail address, or of the digits of a phone number
         /// (with or without country and area code; the last four digits will do). Case and accents don't matter.
-        #[param(value_type = Option<String>)]
         "search" => search: Option<Search>,
         "page" => page: Option<PageNumber>,
         "limit" => limit: Option<Limit>,

@@ -6,7 +6,7 @@ use axum::{
 };
 use jiff::civil::{Date, Time};
 use shared::{
-    api::{Answer, ApiError, ApiResult, Message, Once, PracticePath, Problem, Tenant, scope::Scheduling},
+    api::{Answer, ApiError, ApiResult, LocalTime, Message, Once, PracticePath, Problem, Tenant, scope::Scheduling},
     body, create_once,
     domain::{
         ids::{PatientId, ProviderId},
@@ -50,13 +50,13 @@ body! {
         #[schema(example = "2026-03-12")]
         "VisitDate" => date: Date,
         /// Local time, `HH:MM` or `HH:MM:SS`; of one that occurs twice, the first is meant.
-        #[schema(value_type = String, example = "10:00:00")]
+        #[schema(value_type = LocalTime, example = "10:00:00")]
         "VisitTime" => time: Time,
         /// Minutes, 1 to 1440.
         "VisitDuration" => duration: Minutes,
         "VisitComplaint" => complaint: Option<Complaint>,
         /// When the provider is there, local time; default: the visit's.
-        #[schema(value_type = Option<String>, example = "10:00:00")]
+        #[schema(value_type = Option<LocalTime>, example = "10:00:00")]
         "ProviderTime" => provider_time: Option<Time>,
         /// Minutes; default: the visit's.
         "ProviderDuration" => provider_duration: Option<Minutes>,
@@ -74,7 +74,10 @@ body! {
     post,
     path = "/v1/{PPass}/visits/book",
     tag = "Visit Scheduling",
-    params(PracticePath),
+    params(
+        PracticePath,
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters; kept for 24 hours."),
+    ),
     request_body = BookVisit,
     responses(
         (

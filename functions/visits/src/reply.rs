@@ -3,6 +3,7 @@
 use jiff::civil::{Date, Time};
 use serde::Serialize;
 use shared::{
+    api::LocalTime,
     domain::{
         ids::{PatientId, ProviderId, RoomId, VisitId},
         schedule::Minutes,
@@ -29,12 +30,12 @@ pub(crate) struct BookedVisit {
     /// Local date.
     visit_date: Date,
     /// Local time.
-    #[schema(value_type = String, example = "10:00:00")]
+    #[schema(value_type = LocalTime, example = "10:00:00")]
     visit_time: Time,
     /// Minutes.
     visit_duration: Minutes,
     /// When the provider is there, local time.
-    #[schema(value_type = String, example = "10:00:00")]
+    #[schema(value_type = LocalTime, example = "10:00:00")]
     provider_time: Time,
     /// Minutes.
     provider_duration: Minutes,

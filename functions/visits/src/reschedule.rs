@@ -2,7 +2,7 @@
 
 use jiff::civil::{Date, Time};
 use shared::{
-    api::{ApiError, ApiResult, Body, Message, PathId, PracticePath, Problem, Tenant, scope::Scheduling},
+    api::{ApiError, ApiResult, Body, LocalTime, Message, PathId, PracticePath, Problem, Tenant, scope::Scheduling},
     body,
     domain::{
         ids::{ProviderId, VisitId},
@@ -27,7 +27,7 @@ body! {
         #[schema(example = "2026-03-13")]
         "VisitDate" => date: Date,
         /// Local time, `HH:MM` or `HH:MM:SS`; of one that occurs twice, the first is meant.
-        #[schema(value_type = String, example = "11:00:00")]
+        #[schema(value_type = LocalTime, example = "11:00:00")]
         "VisitTime" => time: Time,
         /// Minutes, 1 to 1440; default: as before.
         "VisitDuration" => duration: Option<Minutes>,
@@ -35,7 +35,7 @@ body! {
         "ProviderID" => provider_id: Option<ProviderId>,
         /// When the provider is there, local time. Default: as long after the start as before; the visit's own when
         /// `VisitDuration` or `ProviderDuration` is given.
-        #[schema(value_type = Option<String>, example = "11:00:00")]
+        #[schema(value_type = Option<LocalTime>, example = "11:00:00")]
         "ProviderTime" => provider_time: Option<Time>,
         /// Minutes. Default: as before; the visit's own when `VisitDuration` or `ProviderTime` is given.
         "ProviderDuration" => provider_duration: Option<Minutes>,

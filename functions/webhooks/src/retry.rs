@@ -35,7 +35,7 @@ pub(crate) struct Retried {
     path = "/v1/webhooks/deliveries/{id}/retry",
     tag = "Webhooks",
     params(
-        ("id" = i64, Path, description = "The delivery's id"),
+        ("id" = DeliveryId, Path, description = "The delivery's id"),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless for 24 hours"),
     ),
     responses(

@@ -18,8 +18,9 @@ use crate::{
     tenant::{self, Transient},
 };
 
+// `tt`, not `literal`: utoipa reads the names of serde from bare tokens only.
 macro_rules! codes {
-    ($($(#[$doc:meta])* $name:ident $text:literal $status:ident $title:literal;)+) => {
+    ($($(#[$doc:meta])* $name:ident $text:tt $status:ident $title:literal;)+) => {
         /// Every way a call can fail, with a stable name.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
         pub enum Code {

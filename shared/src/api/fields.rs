@@ -290,7 +290,7 @@ macro_rules! params {
         $(#[$meta])*
         #[derive(Debug, utoipa::IntoParams)]
         #[into_params(parameter_in = Query)]
-        $vis struct $name { $($(#[$field_meta])* #[param(rename = $json)] pub $field: $type),+ }
+        $vis struct $name { $($(#[$field_meta])* #[param(rename = $json, inline)] pub $field: $type),+ }
         $crate::from_fields!($name { $($json => $field: $type),+ });
     };
 }

@@ -1,21 +1,27 @@
 //! What every operation's description shares.
 
+mod problems;
+mod requests;
+
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
-        Components, ContentBuilder, Info, License, OpenApi, OpenApiVersion, Ref, RefOr, ResponseBuilder,
+        Components, Info, License, OpenApi, OpenApiVersion, RefOr,
         path::Operation,
         security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
     },
 };
 
 use super::{FieldError, Problem, error::Code};
+use crate::domain::Scope;
 
 const TOKEN: &str = "accessToken";
 const ADMIN_SECRET: &str = "adminSecret";
 const SESSION: &str = "portalSession";
+const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 
-/// Completes the description of the routes: title, security, and the problem that any operation may answer.
+/// Completes the description of the routes: title, security, the problems that any operation may answer, and what is true
+/// of every request.
 pub fn describe(mut openapi: OpenApi) -> OpenApi {
     openapi.openapi = OpenApiVersion::Version31;
     openapi.info = Info::new("OfficePro Partner API", env!("CARGO_PKG_VERSION"));
@@ -45,17 +51,27 @@ pub fn describe(mut openapi: OpenApi) -> OpenApi {
             complete(operation, credential);
         }
     }
+    requests::tighten(&mut openapi);
     openapi
 }
 
 fn complete(operation: &mut Operation, credential: &str) {
-    let no_scopes: [&str; 0] = [];
-    let either = [credential, SESSION].map(|name| SecurityRequirement::new(name, no_scopes));
+    let scope = operation.tags.iter().flatten().find_map(|tag| scope_of(tag));
+    let scopes: Vec<&str> = scope.iter().map(|scope| scope.as_str()).collect();
+    let either = [credential, SESSION].map(|name| SecurityRequirement::new(name, scopes.clone()));
     operation.security.get_or_insert_with(|| either.to_vec());
-    let schema = Ref::from_schema_name(Problem::name());
-    let problem = ResponseBuilder::new()
-        .description("Any other failure")
-        .content("application/problem+json", ContentBuilder::new().schema(Some(schema)).build())
-        .build();
-    operation.responses.responses.insert("default".to_owned(), RefOr::T(problem));
+    problems::complete(operation, scope.is_some());
+}
+
+/// The scope that every operation of a tag needs; a test calls each operation with each single scope.
+fn scope_of(tag: &str) -> Option<Scope> {
+    match tag {
+        "Prospects" | "Tags" => Some(Scope::Prospects),
+        "Providers" => Some(Scope::Providers),
+        "Visit Scheduling" => Some(Scope::Scheduling),
+        "Products" => Some(Scope::Products),
+        "Knowledge Base" => Some(Scope::Kb),
+        "Tickets" => Some(Scope::Tickets),
+        _ => None,
+    }
 }

@@ -17,7 +17,7 @@ use crate::{
 #[into_params(parameter_in = Path)]
 pub struct PracticePath {
     /// The practice pass.
-    #[param(rename = "PPass", example = "DemoOffice")]
+    #[param(rename = "PPass", example = "DemoOffice", pattern = "^[A-Za-z0-9][A-Za-z0-9_-]{1,63}$")]
     pub ppass: String,
 }
 

@@ -54,16 +54,26 @@ fn check(text: &str, min: usize, max: usize, allowed: impl Fn(char) -> bool) -> 
 /// A string type of bounded length: `text_field! { /// doc  Name, 1, 100 }`; `lines` before the name allows line breaks.
 #[macro_export]
 macro_rules! text_field {
+    ($(#[$doc:meta])* lines $name:ident, 0, $max:tt) => {
+        $crate::text_field!(
+            @ $crate::api::check_text_lines, "^[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f]*$", $(#[$doc])* $name, 0, $max
+        );
+    };
     ($(#[$doc:meta])* lines $name:ident, $min:tt, $max:tt) => {
-        $crate::text_field!(@ $crate::api::check_text_lines, $(#[$doc])* $name, $min, $max);
+        $crate::text_field!(
+            @ $crate::api::check_text_lines, "^(?!\\s*$)[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f]+$", $(#[$doc])* $name, $min, $max
+        );
+    };
+    ($(#[$doc:meta])* $name:ident, 0, $max:tt) => {
+        $crate::text_field!(@ $crate::api::check_text, "^[^\\x00-\\x1f\\x7f-\\x9f]*$", $(#[$doc])* $name, 0, $max);
     };
     ($(#[$doc:meta])* $name:ident, $min:tt, $max:tt) => {
-        $crate::text_field!(@ $crate::api::check_text, $(#[$doc])* $name, $min, $max);
+        $crate::text_field!(@ $crate::api::check_text, "^(?!\\s*$)[^\\x00-\\x1f\\x7f-\\x9f]+$", $(#[$doc])* $name, $min, $max);
     };
-    (@ $check:path, $(#[$doc:meta])* $name:ident, $min:tt, $max:tt) => {
+    (@ $check:path, $pattern:tt, $(#[$doc:meta])* $name:ident, $min:tt, $max:tt) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, utoipa::ToSchema)]
-        #[schema(value_type = String, min_length = $min, max_length = $max)]
+        #[schema(value_type = String, min_length = $min, max_length = $max, pattern = $pattern)]
         pub struct $name(pub String);
 
         impl $crate::api::FieldValue for $name {

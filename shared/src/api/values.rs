@@ -107,6 +107,11 @@ impl FieldValue for Date {
     }
 }
 
+/// A local time: `HH:MM` or `HH:MM:SS`. Only the schema of [`Time`], which has none of its own.
+#[derive(utoipa::ToSchema)]
+#[schema(value_type = String, pattern = "^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$", example = "10:00:00")]
+pub struct LocalTime(pub Time);
+
 impl FieldValue for Time {
     /// `HH:MM` or `HH:MM:SS`
     fn read(source: Source<'_>) -> Result<Self, FieldProblem> {

@@ -1,0 +1,100 @@
+//! What holds for the values of every request, said once.
+
+use std::collections::BTreeSet;
+
+use utoipa::openapi::{
+    Components, KnownFormat, Object, ObjectBuilder, OpenApi, RefOr, Schema, SchemaFormat, Type,
+    path::{Operation, Parameter},
+    schema::{AdditionalProperties, ArrayItems},
+};
+
+/// The years that a date in a request may have.
+const DATE: &str = "^(19|2[0-9])[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$";
+
+/// Describes what all bodies and parameters have in common: no unknown fields, dates of a range, headers that are text.
+pub(super) fn tighten(openapi: &mut OpenApi) {
+    let mut named = Vec::new();
+    for item in openapi.paths.paths.values_mut() {
+        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
+        for operation in operations.into_iter().filter_map(Option::as_mut) {
+            parameters(operation, &mut named);
+            if let Some(RefOr::T(body)) = &mut operation.request_body {
+                let schemas = body.content.values_mut().filter_map(|content| match content {
+                    RefOr::T(content) => content.schema.as_mut(),
+                    RefOr::Ref(_) => None,
+                });
+                schemas.for_each(|schema| visit(schema, &mut named));
+            }
+        }
+    }
+    if let Some(components) = &mut openapi.components {
+        visit_all(components, named);
+    }
+}
+
+fn parameters(operation: &mut Operation, named: &mut Vec<String>) {
+    for parameter in operation.parameters.iter_mut().flatten() {
+        let RefOr::T(Parameter { name, schema: Some(schema), .. }) = parameter else { continue };
+        match name.as_str() {
+            super::IDEMPOTENCY_KEY => *schema = text("^[!-~]+$", 255),
+            "If-Match" => *schema = text("^[ !-~]+$", 1000),
+            _ => visit(schema, named),
+        }
+    }
+}
+
+fn text(pattern: &str, max_length: usize) -> RefOr<Schema> {
+    let text = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .min_length(Some(1))
+        .max_length(Some(max_length))
+        .pattern(Some(pattern));
+    text.build().into()
+}
+
+/// Every component that the named ones are made of.
+fn visit_all(components: &mut Components, mut named: Vec<String>) {
+    let mut seen = BTreeSet::new();
+    while let Some(name) = named.pop() {
+        if seen.insert(name.clone())
+            && let Some(schema) = components.schemas.get_mut(&name)
+        {
+            visit(schema, &mut named);
+        }
+    }
+}
+
+/// Tightens a schema in place and notes the components it refers to.
+fn visit(schema: &mut RefOr<Schema>, named: &mut Vec<String>) {
+    let schema = match schema {
+        RefOr::Ref(reference) => {
+            named.extend(reference.ref_location.rsplit('/').next().map(str::to_owned));
+            return;
+        }
+        RefOr::T(schema) => schema,
+    };
+    let parts = match schema {
+        Schema::Object(object) => return visit_object(object, named),
+        Schema::Array(array) => {
+            if let ArrayItems::RefOrSchema(items) = &mut array.items {
+                visit(items, named);
+            }
+            return;
+        }
+        Schema::OneOf(parts) => &mut parts.items,
+        Schema::AnyOf(parts) => &mut parts.items,
+        Schema::AllOf(parts) => &mut parts.items,
+        _ => return,
+    };
+    parts.iter_mut().for_each(|part| visit(part, named));
+}
+
+fn visit_object(object: &mut Object, named: &mut Vec<String>) {
+    if object.format == Some(SchemaFormat::KnownFormat(KnownFormat::Date)) {
+        object.pattern = Some(DATE.to_owned());
+    }
+    if !object.properties.is_empty() {
+        object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+    }
+    object.properties.values_mut().for_each(|property| visit(property, named));
+}

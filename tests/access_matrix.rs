@@ -1,0 +1,212 @@
+//! Every operation of the description with every kind of credential: exactly those that it documents are let in.
+
+use std::collections::BTreeSet;
+
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+use shared::{
+    auth::{KeyStatus, api_key::ApiKey},
+    domain::Scope,
+};
+
+use crate::office::{Engine, Office, Reply, all_routes};
+
+/// Who an operation's `security` lets in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Door {
+    Open,
+    /// A partner whose key has all these scopes.
+    Partner(Vec<String>),
+    /// What partners can't have: the admin secret, a session of the portal.
+    Other,
+}
+
+struct Operation {
+    method: String,
+    path: String,
+    door: Door,
+    /// Also a wrong credential may be sent: it is not looked at.
+    body: bool,
+}
+
+impl Operation {
+    fn of_practice(&self) -> bool {
+        self.path.contains("{PPass}")
+    }
+
+    fn filled(&self) -> String {
+        let segments = self.path.split('/').map(|segment| match segment {
+            "{PPass}" => "DemoOffice",
+            segment if segment.starts_with('{') => "1",
+            segment => segment,
+        });
+        segments.collect::<Vec<_>>().join("/")
+    }
+
+    fn name(&self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
+}
+
+fn door(security: &Value) -> Door {
+    let schemes: Vec<(&String, &Value)> =
+        security.as_array().unwrap().iter().flat_map(|one| one.as_object().unwrap()).collect();
+    match schemes.iter().find(|(name, _)| *name == "accessToken") {
+        _ if schemes.is_empty() => Door::Open,
+        Some((_, scopes)) => {
+            let scopes = scopes.as_array().unwrap().iter().map(|it| it.as_str().unwrap().to_owned());
+            Door::Partner(scopes.collect())
+        }
+        None => Door::Other,
+    }
+}
+
+fn operations() -> Vec<Operation> {
+    let (_, openapi) = all_routes().split_for_parts();
+    let description = serde_json::to_value(shared::api::describe(openapi)).unwrap();
+    let mut operations = Vec::new();
+    for (path, item) in description["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let door = door(&operation["security"]);
+            let body = operation.get("requestBody").is_some();
+            operations.push(Operation { method: method.to_uppercase(), path: path.clone(), door, body });
+        }
+    }
+    assert!(operations.len() > 30);
+    operations
+}
+
+/// A credential and what it is worth.
+struct Credential {
+    name: String,
+    headers: Vec<(&'static str, String)>,
+    worth: Worth,
+}
+
+enum Worth {
+    /// No operation that wants one takes it.
+    Nothing,
+    /// A live token of `DemoOffice` with these scopes.
+    Scopes(BTreeSet<&'static str>),
+    /// A live token of all scopes, of another partner and practice.
+    OtherPractice,
+}
+
+fn bearer(token: &str) -> Vec<(&'static str, String)> {
+    vec![("authorization", format!("Bearer {token}"))]
+}
+
+async fn credentials(office: &Office) -> Vec<Credential> {
+    let nothing = |name: &str, headers| Credential { name: name.into(), headers, worth: Worth::Nothing };
+    let ring = office.app.token_ring().await.unwrap();
+    let now = office.app.clock.now();
+    let all = office.token("all").await;
+    let (head, signature) = all.rsplit_once('.').unwrap();
+    let forged = format!("{head}.{}", signature.chars().rev().collect::<String>());
+
+    let own = ApiKey::parse(office.api_key("all")).unwrap();
+    let record = office.app.control.api_key(&own.id).await.unwrap().unwrap();
+    let expired = ring.issue(&record, now - SignedDuration::from_hours(25)).unwrap();
+
+    let revoked = office.token_with(Scope::ALL).await;
+    let claims = ring.verify(&revoked, now).unwrap();
+    let mut key = office.app.control.api_key(&claims.sub).await.unwrap().unwrap();
+    key.status = KeyStatus::Revoked;
+    office.app.control.replace_api_key(&key).await.unwrap();
+
+    let mut credentials = vec![
+        nothing("no credential", vec![]),
+        nothing("a forged token", bearer(&forged)),
+        nothing("an expired token", bearer(&expired)),
+        nothing("a revoked key's token", bearer(&revoked)),
+        nothing("an API key as token", bearer(office.api_key("all"))),
+        nothing("a token as admin secret", vec![("x-admin-secret", all.clone())]),
+        nothing("an API key as admin secret", vec![("x-admin-secret", office.api_key("all").into())]),
+        Credential {
+            name: "another practice's token".into(),
+            headers: bearer(&office.token("other").await),
+            worth: Worth::OtherPractice,
+        },
+        Credential {
+            name: "all scopes".into(),
+            headers: bearer(&all),
+            worth: Worth::Scopes(Scope::ALL.iter().map(|scope| scope.as_str()).collect()),
+        },
+    ];
+    for scope in Scope::ALL {
+        credentials.push(Credential {
+            name: format!("only {scope}"),
+            headers: bearer(&office.token_with(&[*scope]).await),
+            worth: Worth::Scopes([scope.as_str()].into()),
+        });
+    }
+    credentials
+}
+
+/// What the answer must be, if it is decided by who asks.
+fn expected(operation: &Operation, worth: &Worth) -> Option<(u16, &'static str)> {
+    match (&operation.door, worth) {
+        (Door::Open, _) => None,
+        (Door::Other, _) => Some((401, "")),
+        (Door::Partner(_), Worth::Nothing) => Some((401, "UNAUTHENTICATED")),
+        (Door::Partner(_), Worth::OtherPractice) if operation.of_practice() => Some((404, "NOT_FOUND")),
+        (Door::Partner(_), Worth::OtherPractice) => None,
+        (Door::Partner(needed), Worth::Scopes(had)) => {
+            let enough = needed.iter().all(|scope| had.contains(scope.as_str()));
+            (!enough).then_some((403, "INSUFFICIENT_SCOPE"))
+        }
+    }
+}
+
+async fn call(office: &Office, operation: &Operation, credential: &Credential) -> Reply {
+    let mut headers = vec![("content-type", "application/json")];
+    headers.extend(credential.headers.iter().map(|(name, value)| (*name, value.as_str())));
+    let body = json!({}).to_string();
+    office.call(&operation.method, &operation.filled(), &headers, Some(&body)).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn exactly_the_documented_credentials_open_each_operation() {
+    let office = Office::open(Engine::Sqlite).await;
+    let credentials = credentials(&office).await;
+    let mut wrong = Vec::new();
+    let mut cells = 0;
+    for (minute, operation) in operations().iter().enumerate() {
+        // Guessing is limited by the minute; the tokens live for a day.
+        let start = crate::office::NOW.parse::<jiff::Timestamp>().unwrap();
+        let now = start + SignedDuration::from_mins(i64::try_from(minute).unwrap());
+        office.set_time(&now.to_string());
+        for credential in &credentials {
+            let reply = call(&office, operation, credential).await;
+            let status = reply.status.as_u16();
+            let right = match expected(operation, &credential.worth) {
+                Some((expected, code)) => {
+                    status == expected && (code.is_empty() || reply.body["code"] == code)
+                }
+                // Let in; the body is empty and the ids are nobody's, which is told in other ways.
+                None => {
+                    // Only an id may be unknown.
+                    let unknown = status == 404 && operation.of_practice() && !operation.path.contains("d}");
+                    !(status == 403 || unknown || status >= 500)
+                        && (status != 401 || operation.door == Door::Open && operation.body)
+                }
+            };
+            if !right {
+                wrong.push(format!("{} with {}: {status} {}", operation.name(), credential.name, reply.body));
+            }
+            cells += 1;
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(cells > 30 * 20, "{cells}");
+}
+
+#[tokio::test]
+async fn every_operation_of_a_practice_documents_a_scope_of_its_own() {
+    let documented: Vec<Operation> = operations().into_iter().filter(Operation::of_practice).collect();
+    for operation in documented.iter().filter(|it| it.door != Door::Open) {
+        let Door::Partner(scopes) = &operation.door else { panic!("{}", operation.name()) };
+        assert_eq!(scopes.len(), 1, "{}", operation.name());
+        assert!(scopes[0].parse::<Scope>().is_ok(), "{}", operation.name());
+    }
+}

@@ -1,0 +1,76 @@
+//! What is written outside of the practice's database.
+
+use std::{
+    io::{self, Write},
+    sync::{Arc, Mutex},
+};
+
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::BORN;
+use crate::office::Office;
+
+/// What none of the places may hold, in lower case.
+const TRACES: [&str; 5] = ["canary7f3a", "5550987", "555-0987", "555%2d0987", BORN];
+
+/// Every trace with what surrounds it.
+pub(super) fn traces_in(text: &str) -> Vec<String> {
+    let text = text.to_lowercase();
+    let mut found = Vec::new();
+    for trace in TRACES {
+        for (at, _) in text.match_indices(trace).take(3) {
+            let from = text.floor_char_boundary(at.saturating_sub(120));
+            let to = text.ceil_char_boundary(at + trace.len() + 40);
+            found.push(text[from..to].to_owned());
+        }
+    }
+    found
+}
+
+/// The log lines of what runs with its subscriber, as the functions write them.
+#[derive(Clone, Default)]
+pub(super) struct Logs(Arc<Mutex<Vec<u8>>>);
+
+impl Logs {
+    pub(super) fn subscriber(&self) -> impl tracing::Subscriber + Send + Sync + 'static {
+        let format = tracing_subscriber::fmt().json().flatten_event(true).with_current_span(false);
+        format.with_max_level(tracing::Level::INFO).with_target(false).with_writer(self.clone()).finish()
+    }
+
+    pub(super) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl Write for Logs {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Logs {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+/// Every item of every table.
+pub(super) async fn dynamodb(office: &Office) -> String {
+    let mut all = String::new();
+    for table in &office.tables {
+        let mut pages = office.dynamodb.scan().table_name(table).into_paginator().send();
+        while let Some(page) = pages.next().await {
+            for item in page.unwrap().items() {
+                all.push_str(&format!("{item:?}\n"));
+            }
+        }
+    }
+    all
+}

@@ -1,0 +1,225 @@
+//! A POST that is sent twenty times at once with one `Idempotency-Key` has one effect and one answer.
+
+use std::collections::BTreeSet;
+
+use futures::future::join_all;
+use serde_json::{Value, json};
+
+use crate::office::{Engine, Office, Receiver, Reply, all_routes, on_both_databases};
+
+const TIMES: usize = 20;
+
+/// One operation that takes a key, with requests that succeed.
+struct Case {
+    /// As in the description.
+    operation: &'static str,
+    path: String,
+    body: Value,
+    /// Another request, which succeeds after the first; `None` where the body means nothing.
+    other: Option<Value>,
+    effect: Effect,
+}
+
+/// How often it took effect.
+enum Effect {
+    /// One integer of the practice's database.
+    Rows(&'static str),
+    /// Calls of the partner's endpoint.
+    Deliveries,
+    /// The version of the partner's subscription.
+    Subscription,
+}
+
+/// Every operation of the description that takes an `Idempotency-Key`.
+fn documented() -> BTreeSet<String> {
+    let (_, openapi) = all_routes().split_for_parts();
+    let description = serde_json::to_value(shared::api::describe(openapi)).unwrap();
+    let mut found = BTreeSet::new();
+    for (path, item) in description["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let parameters = operation["parameters"].as_array();
+            if parameters.into_iter().flatten().any(|it| it["name"] == "Idempotency-Key") {
+                found.insert(format!("{} {path}", method.to_uppercase()));
+            }
+        }
+    }
+    found
+}
+
+async fn send(office: &Office, case: &Case, key: &str, body: &Value) -> Reply {
+    let authorization = format!("Bearer {}", office.token("all").await);
+    let headers = [
+        ("authorization", authorization.as_str()),
+        ("content-type", "application/json"),
+        ("idempotency-key", key),
+    ];
+    let method = case.operation.split(' ').next().unwrap();
+    office.call(method, &case.path, &headers, Some(&body.to_string())).await
+}
+
+async fn effects(office: &Office, hook: &Receiver, effect: &Effect) -> i64 {
+    match effect {
+        Effect::Rows(query) => office.integer(query).await,
+        Effect::Deliveries => i64::try_from(hook.received().len()).unwrap(),
+        Effect::Subscription => {
+            let partner = shared::domain::ids::PartnerId("prt_acme".into());
+            let found = office.app.control.subscription(office.db.practicepass(), &partner).await.unwrap();
+            found.map_or(0, |it| it.version)
+        }
+    }
+}
+
+fn booking(time: &str) -> Value {
+    json!({
+        "PatientID": 1001, "ProviderID": 1, "VisitType": "Consult",
+        "VisitDate": "2026-03-12", "VisitTime": time, "VisitDuration": 30,
+    })
+}
+
+fn cases(hook: &Receiver) -> Vec<Case> {
+    let case = |operation, path: &str, body, other, effect| Case {
+        operation,
+        path: path.to_owned(),
+        body,
+        other,
+        effect,
+    };
+    let person = |name| json!({ "FirstName": name, "LastName": "Once", "Phone": "212-555-0188" });
+    let signup = |scope| json!({ "hookUrl": hook.url, "scopes": [scope] });
+    vec![
+        case(
+            "POST /v1/{PPass}/prospects",
+            "/v1/DemoOffice/prospects",
+            person("Ann"),
+            Some(person("Bea")),
+            Effect::Rows("select count(*) from patients"),
+        ),
+        case(
+            "POST /v1/{PPass}/tags/prospects/{id}",
+            "/v1/DemoOffice/tags/prospects/1001",
+            json!({ "tagId": 1 }),
+            Some(json!({ "tagId": 2 })),
+            Effect::Rows("select count(*) from patient_tags"),
+        ),
+        case(
+            "POST /v1/{PPass}/visits/book",
+            "/v1/DemoOffice/visits/book",
+            booking("10:00"),
+            Some(booking("11:00")),
+            Effect::Rows("select count(*) from visits"),
+        ),
+        case(
+            "POST /v1/webhooks/signup",
+            "/v1/webhooks/signup",
+            signup("Patients"),
+            Some(signup("Claims")),
+            Effect::Subscription,
+        ),
+        case("POST /v1/webhooks/test", "/v1/webhooks/test", json!({}), None, Effect::Deliveries),
+        case(
+            "POST /v1/webhooks/deliveries/{id}/retry",
+            "/v1/webhooks/deliveries/1/retry",
+            json!({}),
+            None,
+            Effect::Deliveries,
+        ),
+    ]
+}
+
+async fn twenty_at_once(office: &Office, hook: &Receiver, case: &Case) {
+    let what = case.operation;
+    let before = effects(office, hook, &case.effect).await;
+    let replies = join_all((0..TIMES).map(|_| send(office, case, "one-key", &case.body))).await;
+    let (done, busy): (Vec<&Reply>, Vec<&Reply>) = replies.iter().partition(|it| it.status.is_success());
+    for reply in busy {
+        reply.expect_problem(409, "IDEMPOTENCY_IN_PROGRESS");
+        assert!(!reply.header("retry-after").is_empty(), "{what}");
+    }
+    let first = done.first().unwrap_or_else(|| panic!("{what}: none of {TIMES} went through"));
+    assert!(done.iter().all(|it| (it.status, &it.body) == (first.status, &first.body)), "{what}");
+    let new = done.iter().filter(|it| it.header("idempotent-replayed").is_empty()).count();
+    assert_eq!(new, 1, "{what}: {new} answers say that they are the first");
+    assert_eq!(effects(office, hook, &case.effect).await, before + 1, "{what}");
+
+    // Whoever never saw that answer and asks again gets the same one, to the letter.
+    let retried = send(office, case, "one-key", &case.body).await;
+    assert_eq!((retried.status, &retried.body), (first.status, &first.body), "{what}");
+    assert_eq!(retried.header("idempotent-replayed"), "true", "{what}");
+    for name in ["etag", "location"] {
+        assert_eq!(retried.header(name), first.header(name), "{what}");
+    }
+    if let Some(other) = &case.other {
+        send(office, case, "one-key", other).await.expect_problem(422, "IDEMPOTENCY_KEY_REUSED");
+    }
+    assert_eq!(effects(office, hook, &case.effect).await, before + 1, "{what}");
+
+    // Another key is another request.
+    let other = send(office, case, "another-key", case.other.as_ref().unwrap_or(&case.body)).await;
+    assert!(other.status.is_success(), "{what}: {}", other.body);
+    assert_eq!(effects(office, hook, &case.effect).await, before + 2, "{what}");
+}
+
+on_both_databases! {
+    async fn twenty_posts_with_one_key_have_one_effect_and_one_answer(office) {
+        let hook = Receiver::start().await;
+        let cases = cases(&hook);
+        let covered: BTreeSet<String> = cases.iter().map(|it| it.operation.to_owned()).collect();
+        assert_eq!(covered, documented(), "every operation with a key, and no other");
+        for case in &cases {
+            twenty_at_once(&office, &hook, case).await;
+        }
+    }
+}
+
+on_both_databases! {
+    async fn a_key_counts_for_its_api_key_path_and_day_only(office) {
+        let post = async |token: &str, path: &str| {
+            let authorization = format!("Bearer {token}");
+            let headers = [
+                ("authorization", authorization.as_str()),
+                ("content-type", "application/json"),
+                ("idempotency-key", "shared"),
+            ];
+            let body = if path.contains("tags") {
+                json!({ "tagId": 1 })
+            } else {
+                json!({ "FirstName": "Ann", "LastName": "Once", "Phone": "212-555-0188" })
+            };
+            office.call("POST", path, &headers, Some(&body.to_string())).await
+        };
+        let all = office.token("all").await;
+        let narrow = office.token("prospects").await;
+        let path = "/v1/DemoOffice/prospects";
+        for (token, path) in [
+            (&all, path),
+            (&narrow, path),
+            (&all, "/v1/DemoOffice/tags/prospects/1001"),
+            (&all, "/v1/DemoOffice/tags/prospects/1002"),
+        ] {
+            let reply = post(token, path).await;
+            reply.expect(201);
+            assert_eq!(reply.header("idempotent-replayed"), "", "{path}");
+        }
+        assert_eq!(post(&all, path).await.header("idempotent-replayed"), "true");
+        office.set_time("2026-03-10T11:59:59Z");
+        let all = office.token("all").await;
+        assert_eq!(post(&all, path).await.header("idempotent-replayed"), "true");
+        office.set_time("2026-03-10T12:00:01Z");
+        let reply = post(&all, path).await;
+        reply.expect(201);
+        assert_eq!(reply.header("idempotent-replayed"), "", "it is forgotten after 24 hours");
+    }
+}
+
+#[tokio::test]
+async fn a_key_of_other_than_visible_ascii_or_of_a_wrong_length_is_400() {
+    let office = Office::open(Engine::Sqlite).await;
+    let hook = Receiver::start().await;
+    for case in &cases(&hook) {
+        for key in ["", " ", "a b", "é", &"x".repeat(256)] {
+            let reply = send(&office, case, key, &case.body).await;
+            reply.expect_problem(400, "INVALID_HEADER");
+            assert_eq!(reply.wrong_fields(), ["header.Idempotency-Key"]);
+        }
+    }
+}
