@@ -225,9 +225,9 @@ on_both_databases! {
             office.post("/v1/webhooks/signup", &signup).await.expect(201);
             office.sql(&format!("update tags set name = '{CANARY}' where tag_id = 1")).await;
             live_through_a_visit(&office, &description).await;
+            let queued = deliver_events(&office, &hook).await;
             let written = call_everything(&office, &description).await;
             assert!(written >= 10, "only {written} writes went through");
-            let queued = deliver_events(&office, &hook).await;
             office.app.flush().await;
             queued
         };

@@ -33,8 +33,8 @@ use utoipa_axum::router::OpenApiRouter;
 
 pub(crate) use calls::records;
 pub(crate) use control::template;
-pub(crate) use queue::Message;
 pub(crate) use database::{Engine, execute as run_sql};
+pub(crate) use queue::Message;
 pub(crate) use receiver::{Answer, Receiver};
 pub(crate) use request::Reply;
 use resolver::Names;

@@ -70,7 +70,10 @@ fn every_operation_says_who_may_call_it_and_what_it_answers() {
             for (status, response) in responses.iter().filter(|(status, _)| status.starts_with(['4', '5'])) {
                 let schema = &response["content"]["application/problem+json"]["schema"]["$ref"];
                 assert_eq!(schema, "#/components/schemas/Problem", "{what} {status}");
-                assert!(response["description"].as_str().unwrap().contains('`'), "{what} {status} names no code");
+                assert!(
+                    response["description"].as_str().unwrap().contains('`'),
+                    "{what} {status} names no code"
+                );
             }
         }
     }

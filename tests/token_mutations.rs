@@ -43,7 +43,11 @@ enum Mutation {
     /// Signed by the right key.
     Claim(&'static str, Value),
     /// Seconds between the token's times and now.
-    Times { iat: i64, nbf: i64, exp: i64 },
+    Times {
+        iat: i64,
+        nbf: i64,
+        exp: i64,
+    },
     Bytes(Vec<u8>),
     Huge(usize),
 }
@@ -148,7 +152,8 @@ impl Good {
                 bytes.remove(at.index(self.token.len()));
             }
             Mutation::Mix(choice) => {
-                let parts = |index: usize| [&self.token, &self.other].map(|it| it.split('.').nth(index).unwrap());
+                let parts =
+                    |index: usize| [&self.token, &self.other].map(|it| it.split('.').nth(index).unwrap());
                 let chosen: Vec<&str> =
                     (0..3).map(|part| parts(part)[usize::from(choice >> part & 1)]).collect();
                 bytes = chosen.join(".").into_bytes();
@@ -226,7 +231,8 @@ fn ten_thousand_spoilt_tokens_are_all_401() {
         call("/v1/me", bearer(token.as_bytes()).unwrap()).expect(200);
     }
 
-    let config = Config { cases: 10_000, max_global_rejects: 100_000, failure_persistence: None, ..Config::default() };
+    let config =
+        Config { cases: 10_000, max_global_rejects: 100_000, failure_persistence: None, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(
         config,
         proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha),

@@ -7,8 +7,8 @@ use jiff::{
 use serde::Serialize;
 use shared::{
     api::{
-        ApiResult, Data, FieldProblem, FieldValue, LocalTime, PathId, PracticePath, Problem, Query, Source, Tenant,
-        integer_between, scope::Providers,
+        ApiResult, Data, FieldProblem, FieldValue, LocalTime, PathId, PracticePath, Problem, Query, Source,
+        Tenant, integer_between, scope::Providers,
     },
     domain::{ids::ProviderId, schedule::Minutes},
     params,

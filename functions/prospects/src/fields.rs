@@ -30,7 +30,12 @@ pub struct PatientEmail(String);
 
 /// 7 to 15 digits, however they are set out, perhaps with an extension.
 #[derive(Clone, Debug, ToSchema)]
-#[schema(value_type = String, max_length = 40, example = "(212) 555-0123")]
+#[schema(
+    value_type = String,
+    max_length = 40,
+    pattern = r"^[ +()./-]*([0-9][ +()./-]*){7,15}((ext|x|X|#)[ 0-9]*)?$",
+    example = "(212) 555-0123"
+)]
 pub struct PatientPhone(String);
 
 /// An ISO 3166-1 alpha-2 code or a country's name. Without one an address is in the United States or Canada.

@@ -11,7 +11,7 @@ const MAX_URL: usize = 2048;
 /// `data:image/png;base64,…` (png, jpeg, gif or webp; at most 256 KiB once decoded), or an https URL of at most 2048
 /// characters.
 #[derive(Clone, Debug, ToSchema)]
-#[schema(value_type = String, format = "uri")]
+#[schema(value_type = String, format = "uri", pattern = "^(https://[A-Za-z0-9]|data:image/(png|jpeg|gif|webp);base64,)")]
 pub struct Image(String);
 
 impl FieldValue for Image {

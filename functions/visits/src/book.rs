@@ -6,7 +6,10 @@ use axum::{
 };
 use jiff::civil::{Date, Time};
 use shared::{
-    api::{Answer, ApiError, ApiResult, LocalTime, Message, Once, PracticePath, Problem, Tenant, scope::Scheduling},
+    api::{
+        Answer, ApiError, ApiResult, LocalTime, Message, Once, PracticePath, Problem, Tenant,
+        scope::Scheduling,
+    },
     body, create_once,
     domain::{
         ids::{PatientId, ProviderId},

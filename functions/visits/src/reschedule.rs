@@ -2,7 +2,10 @@
 
 use jiff::civil::{Date, Time};
 use shared::{
-    api::{ApiError, ApiResult, Body, LocalTime, Message, PathId, PracticePath, Problem, Tenant, scope::Scheduling},
+    api::{
+        ApiError, ApiResult, Body, LocalTime, Message, PathId, PracticePath, Problem, Tenant,
+        scope::Scheduling,
+    },
     body,
     domain::{
         ids::{ProviderId, VisitId},
@@ -56,7 +59,9 @@ body! {
         (status = 200, body = Message<VisitBody>),
         (status = 404, body = Problem, description = "`NOT_FOUND`, `PROVIDER_NOT_FOUND`"),
         (status = 409, body = Problem, description = "`VISIT_NOT_OPEN`, or as for booking with `conflicts`"),
-        (status = 422, body = Problem, description = "As for booking"),
+        (status = 422, body = Problem,
+            description = "`INVALID_FIELDS`, `PROVIDER_NOT_ALLOWED`, `VISIT_TYPE_INACTIVE`, `NONEXISTENT_LOCAL_TIME`, `IN_PAST`, \
+                `BEYOND_HORIZON`"),
     ),
 )]
 pub(crate) async fn reschedule_visit(

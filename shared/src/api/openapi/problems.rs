@@ -43,10 +43,8 @@ fn codes_of(operation: &Operation, scoped: bool) -> Vec<(&'static str, Vec<Code>
     let id_in_path = parameters.iter().any(|it| it.parameter_in == ParameterIn::Path && it.name != "PPass");
     let idempotent = parameters.iter().any(|it| it.name == super::IDEMPOTENCY_KEY);
     let body = operation.request_body.is_some();
-    let credential = operation
-        .security
-        .as_ref()
-        .is_some_and(|needed| !needed.contains(&SecurityRequirement::default()));
+    let credential =
+        operation.security.as_ref().is_some_and(|needed| !needed.contains(&SecurityRequirement::default()));
     let administrators = credential && !scoped && is_for(operation, super::ADMIN_SECRET);
     let when = |condition: bool, code: Code| condition.then_some(code);
     let rows: [(&str, Vec<Option<Code>>); 11] = [
@@ -90,9 +88,7 @@ fn is_for(operation: &Operation, credential: &str) -> bool {
 fn problem(status: &str, codes: &[Code]) -> Response {
     let names: Vec<String> = codes.iter().map(|code| format!("`{}`", code.as_str())).collect();
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(Problem::name()))).build();
-    let problem = ResponseBuilder::new()
-        .description(names.join(", "))
-        .content(MEDIA_TYPE, content);
+    let problem = ResponseBuilder::new().description(names.join(", ")).content(MEDIA_TYPE, content);
     match status {
         "401" | "403" => problem.header("WWW-Authenticate", header("What is needed instead.", Type::String)),
         "429" | "503" => problem.header("Retry-After", header("Seconds to wait.", Type::Integer)),
