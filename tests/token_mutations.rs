@@ -228,7 +228,7 @@ fn ten_thousand_spoilt_tokens_are_all_401() {
     // What this test signs itself is good, so that nothing below is refused for a reason of the test's own.
     let own = signed(&good.header, &good.claims, TOKEN_KEY);
     for token in [&good.token, &good.other, &own] {
-        call("/v1/me", bearer(token.as_bytes()).unwrap()).expect(200);
+        call("/v1/DemoOffice/prospects", bearer(token.as_bytes()).unwrap()).expect(200);
     }
 
     let config =
@@ -246,11 +246,9 @@ fn ten_thousand_spoilt_tokens_are_all_401() {
         }
         // What no HTTP header can hold ends before the edge.
         if let Ok(value) = bearer(&spoilt) {
-            for path in ["/v1/me", "/v1/DemoOffice/prospects"] {
-                let reply = call(path, value.clone());
-                prop_assert_eq!(reply.status.as_u16(), 401);
-                prop_assert_eq!(&reply.body["code"], "UNAUTHENTICATED");
-            }
+            let reply = call("/v1/DemoOffice/prospects", value);
+            prop_assert_eq!(reply.status.as_u16(), 401);
+            prop_assert_eq!(&reply.body["code"], "UNAUTHENTICATED");
         }
         Ok(())
     });

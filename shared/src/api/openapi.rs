@@ -46,21 +46,24 @@ pub fn describe(mut openapi: OpenApi) -> OpenApi {
     components.schemas.extend(schemas);
     for (path, item) in &mut openapi.paths.paths {
         let credential = if path.starts_with("/v1/admin/") { ADMIN_SECRET } else { TOKEN };
-        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
-        for operation in operations.into_iter().filter_map(Option::as_mut) {
-            complete(operation, credential);
+        let changing = [&mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
+        for operation in changing.into_iter().filter_map(Option::as_mut) {
+            complete(operation, credential, false);
+        }
+        if let Some(operation) = &mut item.get {
+            complete(operation, credential, true);
         }
     }
     requests::tighten(&mut openapi);
     openapi
 }
 
-fn complete(operation: &mut Operation, credential: &str) {
+fn complete(operation: &mut Operation, credential: &str, safe: bool) {
     let scope = operation.tags.iter().flatten().find_map(|tag| scope_of(tag));
     let scopes: Vec<&str> = scope.iter().map(|scope| scope.as_str()).collect();
     let either = [credential, SESSION].map(|name| SecurityRequirement::new(name, scopes.clone()));
     operation.security.get_or_insert_with(|| either.to_vec());
-    problems::complete(operation, scope.is_some());
+    problems::complete(operation, scope.is_some(), safe);
 }
 
 /// The scope that every operation of a tag needs; a test calls each operation with each single scope.

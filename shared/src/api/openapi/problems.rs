@@ -14,7 +14,7 @@ use crate::api::{Code, Problem};
 const MEDIA_TYPE: &str = "application/problem+json";
 
 /// Adds what the operation's own description doesn't name; what it does gets the media type of a problem.
-pub(super) fn complete(operation: &mut Operation, scoped: bool) {
+pub(super) fn complete(operation: &mut Operation, scoped: bool, safe: bool) {
     for (status, response) in &mut operation.responses.responses {
         if let (true, RefOr::T(response)) = (status.starts_with(['4', '5']), response)
             && let Some(content) = response.content.shift_remove("application/json")
@@ -22,13 +22,13 @@ pub(super) fn complete(operation: &mut Operation, scoped: bool) {
             response.content.insert(MEDIA_TYPE.to_owned(), content);
         }
     }
-    for (status, codes) in codes_of(operation, scoped) {
+    for (status, codes) in codes_of(operation, scoped, safe) {
         let kept = operation.responses.responses.entry(status.to_owned());
         kept.or_insert_with(|| RefOr::T(problem(status, &codes)));
     }
 }
 
-fn codes_of(operation: &Operation, scoped: bool) -> Vec<(&'static str, Vec<Code>)> {
+fn codes_of(operation: &Operation, scoped: bool, safe: bool) -> Vec<(&'static str, Vec<Code>)> {
     let parameters: Vec<&Parameter> = operation
         .parameters
         .iter()
@@ -64,7 +64,10 @@ fn codes_of(operation: &Operation, scoped: bool) -> Vec<(&'static str, Vec<Code>
                 when(administrators, Code::InvalidAdminSecret),
             ],
         ),
-        ("403", vec![when(scoped, Code::InsufficientScope)]),
+        (
+            "403",
+            vec![when(scoped, Code::InsufficientScope), when(credential && !safe, Code::CrossSiteRefused)],
+        ),
         ("404", vec![when(in_path, Code::NotFound)]),
         ("409", vec![when(idempotent, Code::IdempotencyInProgress)]),
         ("413", vec![when(body, Code::PayloadTooLarge)]),
