@@ -24,6 +24,8 @@ struct Case {
 enum Effect {
     /// One integer of the practice's database.
     Rows(&'static str),
+    /// One integer of the catalog.
+    CatalogRows(&'static str),
     /// Calls of the partner's endpoint.
     Deliveries,
     /// The version of the partner's subscription.
@@ -62,6 +64,7 @@ async fn send(office: &Office, case: &Case, key: &str, body: &Value) -> Reply {
 async fn effects(office: &Office, hook: &Receiver, effect: &Effect) -> i64 {
     match effect {
         Effect::Rows(query) => office.integer(query).await,
+        Effect::CatalogRows(query) => office.catalog_integer(query).await,
         Effect::Deliveries => i64::try_from(hook.received().len()).unwrap(),
         Effect::Subscription => {
             let partner = shared::domain::ids::PartnerId("prt_acme".into());
@@ -88,7 +91,18 @@ fn cases(hook: &Receiver) -> Vec<Case> {
     };
     let person = |name| json!({ "FirstName": name, "LastName": "Once", "Phone": "212-555-0188" });
     let signup = |scope| json!({ "hookUrl": hook.url, "scopes": [scope] });
+    let product = |code| {
+        let one = json!({ "VendorCode": "V9", "ProductCode": code, "Product": "Serum", "RetailPrice": 9.5 });
+        json!({ "products": [one] })
+    };
     vec![
+        case(
+            "POST /v1/products",
+            "/v1/products",
+            product("P1"),
+            Some(product("P2")),
+            Effect::CatalogRows("select count(*) from products"),
+        ),
         case(
             "POST /v1/{PPass}/prospects",
             "/v1/DemoOffice/prospects",

@@ -9,7 +9,7 @@ const MAX_WORDS: usize = 8;
 
 /// What to search for: 1 to 8 words. Blank is no search.
 #[derive(Clone, Debug, ToSchema)]
-#[schema(value_type = String, max_length = 200)]
+#[schema(value_type = String, max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
 pub struct SearchWords(pub Vec<String>);
 
 impl FieldValue for SearchWords {
