@@ -13,7 +13,7 @@ use utoipa::{
 };
 
 use super::{FieldError, Problem, error::Code};
-use crate::domain::Scope;
+use crate::domain::{EventScope, Scope};
 
 const TOKEN: &str = "accessToken";
 const ADMIN_SECRET: &str = "adminSecret";
@@ -59,22 +59,26 @@ pub fn describe(mut openapi: OpenApi) -> OpenApi {
 }
 
 fn complete(operation: &mut Operation, credential: &str, safe: bool) {
-    let scope = operation.tags.iter().flatten().find_map(|tag| scope_of(tag));
-    let scopes: Vec<&str> = scope.iter().map(|scope| scope.as_str()).collect();
-    let either = [credential, SESSION].map(|name| SecurityRequirement::new(name, scopes.clone()));
-    operation.security.get_or_insert_with(|| either.to_vec());
-    problems::complete(operation, scope.is_some(), safe);
+    let scopes = operation.tags.iter().flatten().flat_map(|tag| scopes_of(tag)).collect::<Vec<_>>();
+    let sets: Vec<Vec<&str>> = match scopes.as_slice() {
+        [] => vec![Vec::new()],
+        scopes => scopes.iter().map(|scope| vec![scope.as_str()]).collect(),
+    };
+    let each = |name| sets.iter().map(move |set| SecurityRequirement::new(name, set.clone()));
+    operation.security.get_or_insert_with(|| [credential, SESSION].into_iter().flat_map(each).collect());
+    problems::complete(operation, !scopes.is_empty(), safe);
 }
 
-/// The scope that every operation of a tag needs; a test calls each operation with each single scope.
-fn scope_of(tag: &str) -> Option<Scope> {
+/// The scopes of which every operation of a tag needs one; a test calls each operation with each single scope.
+fn scopes_of(tag: &str) -> Vec<Scope> {
     match tag {
-        "Prospects" | "Tags" => Some(Scope::Prospects),
-        "Providers" => Some(Scope::Providers),
-        "Visit Scheduling" => Some(Scope::Scheduling),
-        "Products" => Some(Scope::Products),
-        "Knowledge Base" => Some(Scope::Kb),
-        "Tickets" => Some(Scope::Tickets),
-        _ => None,
+        "Prospects" | "Tags" => vec![Scope::Prospects],
+        "Providers" => vec![Scope::Providers],
+        "Visit Scheduling" => vec![Scope::Scheduling],
+        "Products" => vec![Scope::Products],
+        "Knowledge Base" => vec![Scope::Kb],
+        "Tickets" => vec![Scope::Tickets],
+        "Webhooks" => EventScope::ALL.iter().map(|event| event.required()).collect(),
+        _ => Vec::new(),
     }
 }
