@@ -70,6 +70,8 @@ pub(crate) struct SignedUp {
     path = "/v1/webhooks/signup",
     tag = "Webhooks",
     params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless for 24 hours")),
+    // Which scope is needed depends on the body.
+    security(("accessToken" = []), ("portalSession" = [])),
     request_body = SignUp,
     responses(
         (status = 201, body = Message<SignedUp>, description = "Created; `data.secret` is shown this once"),
