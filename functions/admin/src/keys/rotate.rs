@@ -20,7 +20,7 @@ use super::{
 /// How long the old secret stays good beside the new one.
 #[derive(Clone, Copy, Debug, Default, ToSchema)]
 #[schema(value_type = String, pattern = "^(0|1h|24h|7d)$", default = "0")]
-pub struct Overlap(Option<SignedDuration>);
+pub(crate) struct Overlap(Option<SignedDuration>);
 
 impl FieldValue for Overlap {
     fn read(source: Source<'_>) -> Result<Self, FieldProblem> {

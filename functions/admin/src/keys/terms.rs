@@ -21,7 +21,7 @@ text_field! {
 /// Calls a minute.
 #[derive(Clone, Copy, Debug, ToSchema)]
 #[schema(value_type = u32, minimum = 1, maximum = 100_000, default = 600)]
-pub struct RateLimit(pub u32);
+pub(crate) struct RateLimit(pub u32);
 
 impl Default for RateLimit {
     fn default() -> Self {
@@ -39,7 +39,7 @@ impl FieldValue for RateLimit {
 /// An IPv4 or IPv6 network, or a single address.
 #[derive(Clone, Copy, Debug, ToSchema)]
 #[schema(value_type = String, max_length = 43, example = "203.0.113.0/24")]
-pub struct Network(pub IpNet);
+pub(crate) struct Network(pub IpNet);
 
 impl FieldValue for Network {
     fn read(source: Source<'_>) -> Result<Self, FieldProblem> {

@@ -19,7 +19,7 @@ use super::{
 /// Whether the partner's keys are accepted.
 #[derive(Clone, Copy, Debug, ToSchema)]
 #[schema(value_type = PartnerStatus)]
-pub struct NewStatus(PartnerStatus);
+pub(crate) struct NewStatus(PartnerStatus);
 
 impl FieldValue for NewStatus {
     fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
