@@ -118,6 +118,21 @@ fn cases(hook: &Receiver) -> Vec<Case> {
             Effect::Rows("select count(*) from patient_tags"),
         ),
         case(
+            "POST /v1/{PPass}/tickets",
+            "/v1/DemoOffice/tickets",
+            json!({ "Subject": "Fax is down" }),
+            Some(json!({ "Subject": "Fax is up" })),
+            Effect::Rows("select count(*) from tickets"),
+        ),
+        // the ticket of the case above
+        case(
+            "POST /v1/{PPass}/tickets/{id}/comment",
+            "/v1/DemoOffice/tickets/1/comment",
+            json!({ "Comment": "Since noon" }),
+            Some(json!({ "Comment": "Since one" })),
+            Effect::Rows("select count(*) from ticket_comments"),
+        ),
+        case(
             "POST /v1/{PPass}/visits/book",
             "/v1/DemoOffice/visits/book",
             booking("10:00"),
