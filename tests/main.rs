@@ -6,6 +6,7 @@ mod activity;
 mod admin;
 mod admin_keys;
 mod access_matrix;
+mod admin_webhooks;
 mod architecture;
 mod availability;
 mod availability_agreement;

@@ -112,6 +112,7 @@ impl Office {
         let config = Config {
             tables: names.clone(),
             events_queue_url: None,
+            dead_letter_queue_url: None,
             token_keys: Some(SecretRef::from("env:OFFICE_TOKEN_KEYS".to_owned())),
             token_issuer: "tests".into(),
             admin_secrets: Some(SecretRef::from("env:OFFICE_ADMIN_SECRETS".to_owned())),

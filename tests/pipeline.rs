@@ -59,7 +59,7 @@ pub(crate) fn event(bodies: &[&str]) -> SqsEvent {
 }
 
 /// Delivers what can be received now, as Lambda does: what isn't named as failed is taken off the queue. How many failed.
-async fn deliver(office: &Office) -> usize {
+pub(crate) async fn deliver(office: &Office) -> usize {
     let messages = receive(office).await;
     let bodies: Vec<&str> = messages.iter().map(|message| message.body.as_str()).collect();
     let response = webhook_fanout::deliver(&office.app, event(&bodies)).await;
@@ -83,7 +83,7 @@ fn delivery_key(office: &Office, log_id: i64) -> String {
 }
 
 /// The EMR writes a row with this id.
-async fn write(office: &Office, log_id: i64, table: &str) {
+pub(crate) async fn write(office: &Office, log_id: i64, table: &str) {
     office.sql(&row(log_id, table)).await;
 }
 

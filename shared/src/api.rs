@@ -21,6 +21,7 @@ mod session;
 mod text;
 mod usage;
 mod values;
+mod webhooks;
 
 pub use admin::{Admin, Change, audit_change, credential_of, recognise_admin};
 pub use body::{Body, FromBody, NoBody, Query, raw_object};
@@ -45,5 +46,6 @@ pub use session::{SessionId, give_cookie, portal_origin, take_cookie};
 pub use text::{SearchWords, check_text, check_text_lines};
 pub use usage::{DayUsage, Days, UsageSummary};
 pub use values::{LocalTime, integer_between};
+pub use webhooks::{DeliveryBody, Retried, require_active, resend, subscription_of};
 
 pub type ApiResult<T> = Result<T, ApiError>;

@@ -10,6 +10,8 @@ pub struct Config {
     pub tables: TableNames,
     /// `EVENTS_QUEUE_URL`: the SQS queue of webhook events.
     pub events_queue_url: Option<String>,
+    /// `DEAD_LETTER_QUEUE_URL`: the SQS queue of webhook events that were given up.
+    pub dead_letter_queue_url: Option<String>,
     /// `TOKEN_KEYS_SECRET`: secret reference of the token signing keys.
     pub token_keys: Option<SecretRef>,
     /// `TOKEN_ISSUER`, default `officepro-partner-api`: issuer and audience of tokens.
@@ -39,6 +41,7 @@ impl Config {
                 ledger: variable("LEDGER_TABLE"),
             },
             events_queue_url: variable("EVENTS_QUEUE_URL"),
+            dead_letter_queue_url: variable("DEAD_LETTER_QUEUE_URL"),
             token_keys: variable("TOKEN_KEYS_SECRET").map(SecretRef::from),
             admin_secrets: variable("ADMIN_SECRETS_SECRET").map(SecretRef::from),
             portal_origin: variable("PORTAL_ORIGIN").map(|it| it.trim_end_matches('/').to_owned()),

@@ -60,16 +60,19 @@ pub(crate) async fn start(file: &Path, office: &str) -> (Queue, Received) {
         .credentials_provider(Credentials::new("local", "local", None, None, "tests"))
         .build();
     let client = Client::from_conf(config);
-    let url = match own {
-        Some(_) => create(&client, office).await,
-        None => format!("{endpoint}/000000000000/EventsQueue"),
+    let (url, dead_letters) = match own {
+        Some(_) => (create(&client, "EventsQueue", office).await, create(&client, "EventsDeadLetterQueue", office).await),
+        None => {
+            let url = |name| format!("{endpoint}/000000000000/{name}");
+            (url("EventsQueue"), url("EventsDeadLetterQueue"))
+        }
     };
-    (Queue::with_client(client.clone(), url.clone()), Received { client, url })
+    (Queue::with_client(client.clone(), url.clone(), dead_letters), Received { client, url })
 }
 
-async fn create(client: &Client, office: &str) -> String {
+async fn create(client: &Client, id: &str, office: &str) -> String {
     let queues = template().queues;
-    let queue = queues.iter().find(|queue| queue.id == "EventsQueue").unwrap();
+    let queue = queues.iter().find(|queue| queue.id == id).unwrap();
     let visibility = queue.visibility_timeout.as_secs().to_string();
     let created = client
         .create_queue()

@@ -1,4 +1,4 @@
-//! What administrators see and do: usage, activity, partners, keys, access requests, the audit log.
+//! What administrators see and do: usage, activity, webhooks, partners, keys, access requests, the audit log.
 
 mod access_requests;
 mod audit;
@@ -7,6 +7,7 @@ mod keys;
 mod partners;
 mod activity;
 mod overview;
+mod webhooks;
 
 use shared::app::App;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -25,4 +26,6 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(audit::list_audit))
         .routes(routes!(overview::show_overview))
         .routes(routes!(activity::list_activity))
+        .routes(routes!(webhooks::monitor::monitor_webhooks))
+        .routes(routes!(webhooks::retry::retry_webhook_delivery))
 }

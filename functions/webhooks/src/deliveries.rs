@@ -6,13 +6,8 @@ use axum::{
 };
 use serde::Serialize;
 use shared::{
-    api::{ApiResult, FieldProblem, FieldValue, Limit, Problem, Query, Source},
-    control::deliveries::{Cursor, Delivery},
-    domain::{
-        PracticePass,
-        delivery::DeliveryStatus,
-        ids::{DeliveryId, SubscriptionId},
-    },
+    api::{ApiResult, DeliveryBody, FieldProblem, FieldValue, Limit, Problem, Query, Source},
+    control::deliveries::Cursor,
     params,
 };
 use utoipa::ToSchema;
@@ -38,51 +33,6 @@ params! {
         "limit" => limit: Option<Limit>,
         /// `nextCursor` of the page before.
         "cursor" => cursor: Option<CursorText>,
-    }
-}
-
-/// One event on its way to you.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct DeliveryBody {
-    id: DeliveryId,
-    subscription_id: SubscriptionId,
-    practicepass: PracticePass,
-    event: String,
-    event_id: String,
-    status: DeliveryStatus,
-    success: bool,
-    /// Of the last attempt; null when it had no answer.
-    status_code: Option<u16>,
-    /// Attempts that have ended.
-    attempts: u32,
-    error_message: Option<String>,
-    /// Of the last attempt.
-    duration_ms: Option<u64>,
-    /// RFC 3339.
-    created_at: String,
-    /// RFC 3339; null when none is to come.
-    next_attempt_at: Option<String>,
-}
-
-impl From<Delivery> for DeliveryBody {
-    fn from(delivery: Delivery) -> Self {
-        let waits = delivery.next_attempt_at.filter(|_| delivery.status == DeliveryStatus::Retrying);
-        Self {
-            id: delivery.id,
-            subscription_id: delivery.subscription_id,
-            success: delivery.succeeded(),
-            practicepass: delivery.practicepass,
-            event: delivery.payload.event,
-            event_id: delivery.payload.event_id,
-            status: delivery.status,
-            status_code: delivery.status_code,
-            attempts: delivery.attempts,
-            error_message: delivery.error_message,
-            duration_ms: delivery.duration_ms,
-            created_at: delivery.created_at.to_string(),
-            next_attempt_at: waits.map(|at| at.to_string()),
-        }
     }
 }
 

@@ -1,29 +1,15 @@
 //! `POST /v1/webhooks/deliveries/{id}/retry`
 
-use axum::http::StatusCode;
-use serde::Serialize;
 use shared::{
-    api::{Answer, ApiError, ApiResult, Code, Done, IdempotencyKey, Message, Partner, PathId, Problem, once},
+    api::{
+        Answer, ApiError, ApiResult, Done, IdempotencyKey, Message, Partner, PathId, Problem, Retried, once,
+        resend, subscription_of,
+    },
     control::deliveries::Delivery,
-    courier::send_by_hand,
     domain::ids::DeliveryId,
 };
-use utoipa::ToSchema;
 
-use crate::{subscriber::Subscriber, test::require_active};
-
-/// What came of the retry.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Retried {
-    source_delivery_id: DeliveryId,
-    retry_delivery_id: DeliveryId,
-    success: bool,
-    /// Null when there was no answer.
-    status_code: Option<u16>,
-    attempts: u32,
-    error_message: Option<String>,
-}
+use crate::subscriber::Subscriber;
 
 /// Send a delivery once more, now.
 ///
@@ -55,27 +41,8 @@ pub(crate) async fn retry_delivery(
 
 async fn send(partner: &Partner, source_id: DeliveryId) -> ApiResult<Done> {
     let source = own_delivery(partner, source_id).await?;
-    let caller = &partner.caller;
-    let subscription = partner.app.control.subscription(&caller.practicepass, &caller.partner_id).await?;
-    let subscription = subscription.filter(|it| it.generation == source.generation).ok_or_else(|| {
-        ApiError::new(Code::SubscriptionDisabled, "The delivery's subscription was deleted.")
-    })?;
-    require_active(&subscription)?;
-    let id = partner.app.control.next_delivery_id().await?;
-    let retry = send_by_hand(&partner.app, &subscription, source.payload, id).await?;
-    let succeeded = retry.succeeded();
-    let message =
-        if succeeded { "Webhook delivery retried successfully" } else { "Webhook delivery retry failed" };
-    let data = Retried {
-        source_delivery_id: source_id,
-        retry_delivery_id: retry.id,
-        success: succeeded,
-        status_code: retry.status_code,
-        attempts: retry.attempts,
-        error_message: retry.error_message,
-    };
-    let answer = Answer::new(StatusCode::OK, &Message { message, data })?;
-    Ok(if succeeded { Done::Succeeded(answer) } else { Done::Failed(answer) })
+    let subscription = subscription_of(&partner.app, &source).await?;
+    resend(&partner.app, &subscription, source).await
 }
 
 /// Another partner's delivery is answered like one that doesn't exist.

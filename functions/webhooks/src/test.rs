@@ -3,8 +3,7 @@
 use axum::http::StatusCode;
 use serde::Serialize;
 use shared::{
-    api::{Answer, ApiError, ApiResult, Code, Done, IdempotencyKey, Message, Partner, Problem, once},
-    control::subscriptions::Subscription,
+    api::{Answer, ApiResult, Done, IdempotencyKey, Message, Partner, Problem, once, require_active},
     courier::send_by_hand,
     domain::{delivery::Payload, ids::DeliveryId},
 };
@@ -64,11 +63,4 @@ async fn send(partner: &Partner) -> ApiResult<Done> {
     };
     let answer = Answer::new(StatusCode::OK, &Message { message, data })?;
     Ok(if succeeded { Done::Succeeded(answer) } else { Done::Failed(answer) })
-}
-
-pub(crate) fn require_active(subscription: &Subscription) -> ApiResult<()> {
-    if subscription.is_active() {
-        return Ok(());
-    }
-    Err(ApiError::new(Code::SubscriptionDisabled, "Sign up again to activate it."))
 }

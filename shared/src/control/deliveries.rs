@@ -2,6 +2,7 @@
 
 mod claims;
 mod due;
+mod feed;
 mod outcomes;
 mod queries;
 
@@ -10,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 pub use claims::Claimed;
+pub use feed::FeedPage;
 pub use outcomes::{CountChange, DeliveryCounts};
 pub use queries::{Cursor, DeliveryPage};
 
@@ -27,7 +29,7 @@ use crate::domain::{
 
 /// A delivery is kept for 30 days.
 const KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
-/// Partitions of the day's feed and of what is due, so that none is hot.
+/// Partitions of the feed and of what is due, so that none is hot.
 pub const SHARDS: i64 = 4;
 /// Keys of deliveries made by hand begin so; no practice has this name.
 const BY_HAND: &str = "D#*#";
@@ -47,8 +49,9 @@ pub struct Attempt {
     pub answer: String,
 }
 
-/// Table Deliveries; `byId`: id; `bySubscription`: subscription, creation; `feed`: `DAY#<date>#<shard>`, creation; `due`,
-/// only while an attempt is to come or, by hand, under way: `DUE#<shard>`, its time.
+/// Table Deliveries; `byId`: id; `bySubscription`: subscription, creation; `feed`: `FEED#<shard>`, outcome and creation;
+/// `byPractice`: practice, outcome and creation; `due`, only while an attempt is to come or, by hand, under way:
+/// `DUE#<shard>`, its time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Delivery {
@@ -156,8 +159,10 @@ impl Delivery {
 
     fn item(&self) -> Result<Item> {
         let shard = self.id.0.rem_euclid(SHARDS);
-        let day = self.created_at.strftime("%Y-%m-%d");
-        let mut place = vec![("feedPk", format!("DAY#{day}#{shard}"))];
+        let mut place = vec![
+            ("feedPk", feed::partition(shard)),
+            (feed::OUTCOME_AT, feed::outcome_at(self.status, self.created_at, self.id)),
+        ];
         if self.next_attempt_at.is_some() {
             place.push(("duePk", format!("DUE#{shard}")));
         }

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::{
     Error, Result, Store, Table,
+    listing::Listing,
     store::{Item, SERVICE, from_item, key},
 };
 use crate::domain::{
@@ -53,7 +54,39 @@ fn number(value: i64) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
 
+/// How far a practice's log has been read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DispatchState {
+    pub practicepass: PracticePass,
+    pub last_log_id: LogId,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct StateRow {
+    practicepass: PracticePass,
+    /// `None` before the practice's first poll has ended.
+    last_log_id: Option<LogId>,
+}
+
+impl StateRow {
+    fn state(self) -> Option<DispatchState> {
+        Some(DispatchState { practicepass: self.practicepass, last_log_id: self.last_log_id? })
+    }
+}
+
 impl Store {
+    /// How far the logs of all practices have been read, ordered by `PPass`, or the log of one.
+    pub async fn dispatch_states(&self, practicepass: Option<&PracticePass>) -> Result<Vec<DispatchState>> {
+        let rows: Vec<StateRow> = match practicepass {
+            Some(practicepass) => {
+                self.get(Table::Control, place(practicepass), false).await?.into_iter().collect()
+            }
+            None => self.list_all(Listing::of_index("DISPATCH_STATES")).await?,
+        };
+        Ok(rows.into_iter().filter_map(StateRow::state).collect())
+    }
+
     /// Takes the practice for `owner` until `until`; `None` while another holds it.
     pub async fn take_lease(
         &self,

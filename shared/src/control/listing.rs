@@ -1,6 +1,9 @@
 //! Lists: always a query of one partition, of a table or of an index.
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::{
+    operation::query::builders::QueryFluentBuilder,
+    types::{AttributeValue, Select},
+};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::de::DeserializeOwned;
 
@@ -114,6 +117,21 @@ impl Store {
         }
     }
 
+    /// How many items a list has.
+    pub(super) async fn count_items(&self, listing: Listing<'_>) -> Result<i64> {
+        let mut count = 0;
+        let mut start = None;
+        loop {
+            let query = self.query(&listing, None)?.select(Select::Count).set_exclusive_start_key(start);
+            let page = query.send().await.map_err(|error| Error::from_sdk(SERVICE, &error))?;
+            count += i64::from(page.count);
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                return Ok(count);
+            }
+        }
+    }
+
     /// What one query answers, and where the next one goes on.
     async fn page(
         &self,
@@ -122,6 +140,13 @@ impl Store {
         limit: usize,
         start: Option<Item>,
     ) -> Result<(Vec<Item>, Option<Item>)> {
+        let query = self.query(listing, after)?;
+        let query = query.limit(i32::try_from(limit).unwrap_or(i32::MAX)).set_exclusive_start_key(start);
+        let page = query.send().await.map_err(|error| Error::from_sdk(SERVICE, &error))?;
+        Ok((page.items.unwrap_or_default(), page.last_evaluated_key))
+    }
+
+    fn query(&self, listing: &Listing<'_>, after: Option<&Cursor>) -> Result<QueryFluentBuilder> {
         let (condition, bound) = match after {
             Some(Cursor(after)) if listing.ascending => ("#pk = :pk AND #sk > :bound", after.as_str()),
             Some(Cursor(after)) => ("#pk = :pk AND #sk < :bound", after.as_str()),
@@ -137,15 +162,12 @@ impl Store {
             .key_condition_expression(condition)
             .expression_attribute_names("#pk", listing.keys.0)
             .expression_attribute_values(":pk", AttributeValue::S(listing.partition.to_owned()))
-            .scan_index_forward(listing.ascending)
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .set_exclusive_start_key(start);
+            .scan_index_forward(listing.ascending);
         if !bound.is_empty() {
             query = query
                 .expression_attribute_names("#sk", listing.keys.1)
                 .expression_attribute_values(":bound", AttributeValue::S(bound.to_owned()));
         }
-        let page = query.send().await.map_err(|error| Error::from_sdk(SERVICE, &error))?;
-        Ok((page.items.unwrap_or_default(), page.last_evaluated_key))
+        Ok(query)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::OnceLock, time::Duration};
 
-use aws_sdk_sqs::{Client, types::SendMessageBatchRequestEntry};
+use aws_sdk_sqs::{Client, types::{QueueAttributeName, SendMessageBatchRequestEntry}};
 use futures::{StreamExt, stream};
 use tokio::time::Instant;
 
@@ -34,20 +34,40 @@ impl Message {
     }
 }
 
-/// The queue `EVENTS_QUEUE_URL`; the client is built on first use.
+/// The queue `EVENTS_QUEUE_URL` and that of its dead letters, `DEAD_LETTER_QUEUE_URL`; the client is built on first use.
 #[derive(Debug, Default)]
 pub struct Queue {
     client: OnceLock<Client>,
     url: Option<String>,
+    dead_letters_url: Option<String>,
 }
 
 impl Queue {
-    pub fn new(url: Option<String>) -> Self {
-        Self { client: OnceLock::new(), url }
+    pub fn new(url: Option<String>, dead_letters_url: Option<String>) -> Self {
+        Self { client: OnceLock::new(), url, dead_letters_url }
     }
 
-    pub fn with_client(client: Client, url: String) -> Self {
-        Self { client: client.into(), url: Some(url) }
+    pub fn with_client(client: Client, url: String, dead_letters_url: String) -> Self {
+        Self { client: client.into(), url: Some(url), dead_letters_url: Some(dead_letters_url) }
+    }
+
+    /// About how many dead letters can be received.
+    ///
+    /// # Errors
+    /// Also when no URL is configured.
+    pub async fn dead_letters(&self) -> Result<i64> {
+        let url = self.dead_letters_url.as_deref().ok_or(Error::NotConfigured("DEAD_LETTER_QUEUE_URL"))?;
+        let wanted = QueueAttributeName::ApproximateNumberOfMessages;
+        let output = self
+            .client()
+            .get_queue_attributes()
+            .queue_url(url)
+            .attribute_names(wanted.clone())
+            .send()
+            .await
+            .map_err(|error| Error::from_sdk("SQS", &error))?;
+        let count = output.attributes().and_then(|it| it.get(&wanted)?.parse().ok());
+        count.ok_or_else(|| Error::Malformed("a queue without a number of messages".into()))
     }
 
     /// Sends the messages in batches of ten, several at the same time, and tells of each, in order, whether SQS accepted it.

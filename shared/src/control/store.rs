@@ -19,7 +19,7 @@ pub(super) type Item = HashMap<String, AttributeValue>;
 pub enum Table {
     /// Partners, API keys, practices, subscriptions, dispatch states, id counters, the audit log. Key `pk`, `sk`; index `gsi1`.
     Control,
-    /// Webhook deliveries. Key `pk`; indexes `byId`, `bySubscription`, `feed`, `due`.
+    /// Webhook deliveries. Key `pk`; indexes `byId`, `bySubscription`, `byPractice`, `feed`, `due`.
     Deliveries,
     /// Call records. Key `pk`, `sk`.
     Activity,

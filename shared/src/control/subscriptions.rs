@@ -49,7 +49,7 @@ pub struct OldSecret {
     pub valid_until: Timestamp,
 }
 
-/// Table Control, `PRACTICE#<PPass>` / `SUB#<partnerId>`; `gsi1`, only while active: `ACTIVE_SUBSCRIPTIONS` / `PPass`, id.
+/// Table Control, `PRACTICE#<PPass>` / `SUB#<partnerId>`; `gsi1`: `ACTIVE_SUBSCRIPTIONS` or `DISABLED_SUBSCRIPTIONS` / `PPass`, id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Subscription {
@@ -118,26 +118,63 @@ impl Subscription {
     }
 
     fn item(&self) -> Result<Item> {
-        let mut place = vec![("pk", pk(&self.practicepass)), ("sk", sk(&self.partner_id))];
-        if self.is_active() {
-            place.push(("gsi1pk", ACTIVE.to_owned()));
-            place.push(("gsi1sk", format!("{}#{}", self.practicepass, self.id)));
-        }
+        let list = if self.is_active() { ACTIVE } else { DISABLED };
+        let place = [
+            ("pk", pk(&self.practicepass)),
+            ("sk", sk(&self.partner_id)),
+            ("gsi1pk", list.to_owned()),
+            ("gsi1sk", format!("{}#{}", self.practicepass, self.id)),
+        ];
         to_item(self, &place)
     }
 }
 
 const ACTIVE: &str = "ACTIVE_SUBSCRIPTIONS";
+const DISABLED: &str = "DISABLED_SUBSCRIPTIONS";
 
 fn pk(practicepass: &PracticePass) -> String {
     format!("PRACTICE#{practicepass}")
+}
+
+/// What the index's sort keys of a practice's subscriptions begin with, or of all.
+fn of_practice(practicepass: Option<&PracticePass>) -> String {
+    practicepass.map(|it| format!("{it}#")).unwrap_or_default()
 }
 
 fn sk(partner: &PartnerId) -> String {
     format!("SUB#{partner}")
 }
 
+/// How many subscriptions there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SubscriptionCounts {
+    pub active: i64,
+    pub disabled: i64,
+}
+
 impl Store {
+    /// How many subscriptions there are, of all practices or one; a new one may be seen a moment later.
+    pub async fn subscription_counts(
+        &self,
+        practicepass: Option<&PracticePass>,
+    ) -> Result<SubscriptionCounts> {
+        let prefix = of_practice(practicepass);
+        let count = |list| self.count_items(Listing::of_index(list).beginning_with(&prefix));
+        let (active, disabled) = futures::try_join!(count(ACTIVE), count(DISABLED))?;
+        Ok(SubscriptionCounts { active, disabled })
+    }
+
+    /// Up to `limit` subscriptions that the platform disabled, of all practices or one, ordered by `PPass` and id.
+    pub async fn disabled_subscriptions(
+        &self,
+        practicepass: Option<&PracticePass>,
+        limit: usize,
+    ) -> Result<Vec<Subscription>> {
+        let prefix = of_practice(practicepass);
+        let listing = Listing::of_index(DISABLED).beginning_with(&prefix);
+        Ok(self.list(listing, limit, None, |_| true).await?.items)
+    }
+
     /// Read strongly: a deletion that was answered is seen.
     pub async fn subscription(
         &self,
@@ -260,14 +297,15 @@ impl Store {
             (":disabled", AttributeValue::S("disabled".to_owned())),
             (":reason", reason_text),
             (":now", AttributeValue::S(now.to_string())),
+            (":list", AttributeValue::S(DISABLED.to_owned())),
         ];
         let mut condition = "attribute_exists(pk)";
         if let (DisabledReason::OnlyFailures, Some(since)) = (reason, subscription.failing_since) {
             condition = "failingSince = :since";
             values.push((":since", AttributeValue::S(since.to_string())));
         }
-        let change = "SET #status = :disabled, disabledReason = :reason, disabledAt = :now, updatedAt = :now \
-                      REMOVE gsi1pk, gsi1sk, failingSince";
+        let change = "SET #status = :disabled, disabledReason = :reason, disabledAt = :now, updatedAt = :now, \
+                      gsi1pk = :list REMOVE failingSince";
         self.change_subscription(subscription, change, condition, values).await
     }
 

@@ -41,6 +41,7 @@ EXPECTED = {
     # The secret is ours; its use can't be audited without a store, so it isn't answered.
     "admin-activity": problem(401, 503),
     "admin-audit": problem(401, 503),
+    "admin-monitor": problem(401, 503),
     "admin-overview": problem(401, 503),
     # The limit of failed exchanges is kept in a store, which comes before the key.
     "auth-token": problem(401, 503),

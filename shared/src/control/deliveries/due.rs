@@ -1,6 +1,7 @@
 //! Deliveries whose next attempt is due.
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, Select};
+use futures::future::try_join_all;
 use jiff::Timestamp;
 
 use super::{
@@ -8,8 +9,11 @@ use super::{
         Error, Result, Store, Table, instant,
         store::{SERVICE, from_items, pk},
     },
-    Delivery,
+    Delivery, SHARDS,
 };
+
+/// So many that are due are counted for each shard, and no more.
+const COUNTED: i32 = 2_500;
 
 impl Store {
     /// Up to `limit` deliveries of a shard whose next attempt should have begun by `before`, the longest overdue first.
@@ -27,6 +31,38 @@ impl Store {
             .await
             .map_err(|error| Error::from_sdk(SERVICE, &error))?;
         from_items(page.items)
+    }
+
+    /// How many attempts are due at `now`; 10,000 stands for as many or more.
+    pub async fn count_due(&self, now: Timestamp) -> Result<i64> {
+        let shards = try_join_all((0..SHARDS).map(|shard| self.count_due_of(shard, now))).await?;
+        Ok(shards.into_iter().map(i64::from).sum())
+    }
+
+    async fn count_due_of(&self, shard: i64, now: Timestamp) -> Result<i32> {
+        let mut count = 0;
+        let mut start = None;
+        loop {
+            let page = self
+                .client()
+                .query()
+                .table_name(self.name(Table::Deliveries)?)
+                .index_name("due")
+                .select(Select::Count)
+                .key_condition_expression("duePk = :pk AND nextAttemptAt <= :now")
+                .expression_attribute_values(":pk", AttributeValue::S(format!("DUE#{shard}")))
+                .expression_attribute_values(":now", AttributeValue::S(instant::text(now)))
+                .limit(COUNTED - count)
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .map_err(|error| Error::from_sdk(SERVICE, &error))?;
+            count += page.count;
+            start = page.last_evaluated_key;
+            if start.is_none() || count >= COUNTED {
+                return Ok(count);
+            }
+        }
     }
 
     /// Puts a delivery that was sent to the queue off until `until`: should its message be lost, it is sent again.

@@ -3,17 +3,19 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
+use futures::future::try_join_all;
 use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::{
     super::{
         Error, Result, Store, Table,
+        listing::Listing,
         store::{SERVICE, key, pk},
     },
-    Delivery,
+    Delivery, feed,
 };
-use crate::domain::{PracticePass, delivery::DeliveryStatus};
+use crate::domain::{PracticePass, delivery::DeliveryStatus, usage::percent};
 
 /// A practice's counts are spread over so many items: a transaction that meets another at one item is cancelled.
 const COUNT_SHARDS: u8 = 16;
@@ -27,6 +29,30 @@ pub struct DeliveryCounts {
     pub failed: i64,
 }
 
+impl DeliveryCounts {
+    /// Per cent of the deliveries that succeeded, to two decimals; 0 without deliveries.
+    pub fn success_rate(&self) -> f64 {
+        let whole = |count: i64| u64::try_from(count).unwrap_or_default();
+        percent(whole(self.total - self.failed), whole(self.total))
+    }
+
+    fn add(&mut self, part: Part) {
+        self.total += part.total;
+        self.failed += part.failed;
+    }
+}
+
+/// What one of a practice's items says.
+#[derive(Deserialize)]
+struct Part {
+    total: i64,
+    failed: i64,
+}
+
+fn list(shard: u8) -> String {
+    format!("DELIVERY_COUNTS#{shard}")
+}
+
 /// What an outcome adds to the practice's counts of deliveries and of those that have not succeeded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CountChange {
@@ -37,7 +63,8 @@ pub struct CountChange {
 impl Store {
     /// Writes the delivery as its claimer leaves it. `random` spreads the counts.
     ///
-    /// Table Control, `COUNTS#<PPass>#<shard>` / `COUNTS`: `total` and `failed`.
+    /// Table Control, `COUNTS#<PPass>#<shard>` / `COUNTS`: `total` and `failed`; `gsi1`: `DELIVERY_COUNTS#<shard>` /
+    /// PPass.
     ///
     /// # Errors
     /// [`Error::ConditionFailed`] when the claim had ended and another process claimed it.
@@ -69,20 +96,21 @@ impl Store {
 
     /// A practice's counts, read from all their items.
     pub async fn delivery_counts(&self, practicepass: &PracticePass) -> Result<DeliveryCounts> {
-        #[derive(Deserialize)]
-        struct Shard {
-            total: i64,
-            failed: i64,
-        }
-        let mut counts = DeliveryCounts::default();
-        for shard in 0..COUNT_SHARDS {
+        let parts = (0..COUNT_SHARDS).map(|shard| {
             let key = key(format!("COUNTS#{practicepass}#{shard}"), "COUNTS");
-            let found: Option<Shard> = self.get(Table::Control, key, true).await?;
-            if let Some(Shard { total, failed }) = found {
-                counts.total += total;
-                counts.failed += failed;
-            }
-        }
+            self.get::<Part>(Table::Control, key, true)
+        });
+        let mut counts = DeliveryCounts::default();
+        try_join_all(parts).await?.into_iter().flatten().for_each(|part| counts.add(part));
+        Ok(counts)
+    }
+
+    /// The counts of all practices; what was just counted may be seen a moment later.
+    pub async fn all_delivery_counts(&self) -> Result<DeliveryCounts> {
+        let lists: Vec<String> = (0..COUNT_SHARDS).map(list).collect();
+        let parts = lists.iter().map(|list| self.list_all::<Part>(Listing::of_index(list)));
+        let mut counts = DeliveryCounts::default();
+        try_join_all(parts).await?.into_iter().flatten().for_each(|part| counts.add(part));
         Ok(counts)
     }
 
@@ -90,10 +118,12 @@ impl Store {
         let update = Update::builder()
             .table_name(self.name(Table::Control)?)
             .set_key(Some(key(format!("COUNTS#{}#{shard}", delivery.practicepass), "COUNTS")))
-            .update_expression("ADD #total :total, failed :failed")
+            .update_expression("ADD #total :total, failed :failed SET gsi1pk = :list, gsi1sk = :practice")
             .expression_attribute_names("#total", "total")
             .expression_attribute_values(":total", AttributeValue::N(count.total.to_string()))
             .expression_attribute_values(":failed", AttributeValue::N(count.failed.to_string()))
+            .expression_attribute_values(":list", AttributeValue::S(list(shard)))
+            .expression_attribute_values(":practice", AttributeValue::S(delivery.practicepass.to_string()))
             .build()
             .map_err(|error| Error::Malformed(error.to_string()))?;
         Ok(TransactWriteItem::builder().update(update).build())
@@ -109,18 +139,23 @@ impl Store {
         status: DeliveryStatus,
         now: Timestamp,
     ) -> Result<bool> {
+        let Some(delivery) = self.delivery(delivery_key).await? else { return Ok(true) };
         let text = |status: DeliveryStatus| AttributeValue::S(status.to_string());
+        let outcome_at = feed::outcome_at(status, delivery.created_at, delivery.id);
         let given_up = self
             .client()
             .update_item()
             .table_name(self.name(Table::Deliveries)?)
             .set_key(Some(pk(delivery_key)))
-            .update_expression("SET #status = :given_up REMOVE duePk, nextAttemptAt, claimedUntil")
+            .update_expression(
+                "SET #status = :given_up, outcomeAt = :outcome_at REMOVE duePk, nextAttemptAt, claimedUntil",
+            )
             .condition_expression(
                 "#status IN (:pending, :retrying) AND (attribute_not_exists(claimedUntil) OR claimedUntil <= :now)",
             )
             .expression_attribute_names("#status", "status")
             .expression_attribute_values(":given_up", text(status))
+            .expression_attribute_values(":outcome_at", AttributeValue::S(outcome_at))
             .expression_attribute_values(":pending", text(DeliveryStatus::Pending))
             .expression_attribute_values(":retrying", text(DeliveryStatus::Retrying))
             .expression_attribute_values(":now", AttributeValue::N(now.as_millisecond().to_string()))

@@ -1,0 +1,4 @@
+//! Webhooks as administrators see them: their health, and a delivery sent once more.
+
+pub(crate) mod monitor;
+pub(crate) mod retry;

@@ -1,0 +1,264 @@
+//! `GET /v1/admin/webhooks/monitor`
+
+use axum::{
+    Json,
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use shared::{
+    api::{
+        Admin, ApiResult, DeliveryBody, FieldProblem, FieldValue, Limit, Problem, Query, Source,
+        integer_between,
+    },
+    app::App,
+    control::{
+        self, Store,
+        deliveries::Delivery,
+        dispatch::DispatchState,
+        subscriptions::{DisabledReason, Subscription},
+    },
+    domain::{
+        PracticePass,
+        ids::{DeliveryId, LogId, PartnerId, SubscriptionId},
+    },
+    params,
+};
+use tokio::try_join;
+use utoipa::ToSchema;
+
+/// So many disabled subscriptions are named.
+const MOST_DISABLED: usize = 100;
+
+#[derive(Clone, Debug, ToSchema)]
+#[schema(value_type = String)]
+pub(crate) struct PracticeParam(PracticePass);
+
+impl FieldValue for PracticeParam {
+    fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
+        let practicepass = PracticePass::try_from(source.text()?);
+        practicepass.map(Self).map_err(|reason| FieldProblem::invalid(reason.to_owned()))
+    }
+}
+
+/// How many are left out.
+#[derive(Clone, Copy, Debug, ToSchema)]
+#[schema(value_type = i64, minimum = 0, maximum = 10_000, default = 0)]
+pub(crate) struct Offset(i64);
+
+impl FieldValue for Offset {
+    fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
+        integer_between(source, 0, 10_000).map(Self)
+    }
+}
+
+params! {
+    pub(crate) struct MonitorWebhooks {
+        /// Only what concerns this practice; `queue` is always of all.
+        #[param(example = "DemoOffice")]
+        "practicepass" => practicepass: Option<PracticeParam>,
+        /// In `recentDeliveries` only those that succeeded, or only those that didn't (or not yet).
+        #[param(example = false)]
+        "success" => success: Option<bool>,
+        /// How many of `recentDeliveries`.
+        #[param(example = 50)]
+        "limit" => limit: Option<Limit>,
+        /// How many of the newest deliveries to leave out.
+        #[param(example = 0)]
+        "offset" => offset: Option<Offset>,
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Monitor {
+    summary: Summary,
+    /// Practices whose log has been read, ordered by practice.
+    dispatch_states: Vec<DispatchStateBody>,
+    /// The newest first; kept for 30 days.
+    recent_deliveries: Vec<DeliveryBody>,
+    queue: QueueFigures,
+    /// Those that the platform disabled, at most 100, ordered by practice. Nothing is sent until the partner signs up again.
+    disabled_subscriptions: Vec<DisabledSubscription>,
+    pagination: OffsetPagination,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct Summary {
+    #[schema(example = 3)]
+    total_subscriptions: i64,
+    #[schema(example = 2)]
+    active_subscriptions: i64,
+    /// Deliveries whose first attempt has ended, retries by hand included, tests not.
+    #[schema(example = 150)]
+    total_deliveries: i64,
+    /// Those of them that have not succeeded.
+    #[schema(example = 4)]
+    failed_deliveries: i64,
+    /// Per cent of the deliveries that succeeded, to two decimals; 0 without deliveries.
+    #[schema(example = 97.33)]
+    success_rate: f64,
+}
+
+/// How far a practice's log has been turned into events.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct DispatchStateBody {
+    #[schema(example = "DemoOffice")]
+    practicepass: PracticePass,
+    #[schema(example = 14_656_636)]
+    last_log_id: LogId,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct QueueFigures {
+    /// Retries whose time has come; 10,000 stands for as many or more.
+    due_retries: i64,
+    /// Of the deliveries that may still be attempted the one that waits longest; null when there is none. An event that has
+    /// not been attempted yet is not among them.
+    oldest_undelivered_event: Option<UndeliveredEvent>,
+    /// About how many events were given up by a fault of our own; null when that can't be told now.
+    dead_letters: Option<i64>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct UndeliveredEvent {
+    event_id: String,
+    delivery_id: DeliveryId,
+    practicepass: PracticePass,
+    /// RFC 3339: when the event happened.
+    occurred_at: String,
+    /// RFC 3339: when its delivery began.
+    created_at: String,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct DisabledSubscription {
+    id: SubscriptionId,
+    partner_id: PartnerId,
+    practicepass: PracticePass,
+    reason: Option<DisabledReason>,
+    /// RFC 3339.
+    since: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct OffsetPagination {
+    limit: i64,
+    offset: i64,
+    has_more: bool,
+}
+
+impl From<DispatchState> for DispatchStateBody {
+    fn from(state: DispatchState) -> Self {
+        Self { practicepass: state.practicepass, last_log_id: state.last_log_id }
+    }
+}
+
+impl From<Delivery> for UndeliveredEvent {
+    fn from(delivery: Delivery) -> Self {
+        Self {
+            event_id: delivery.payload.event_id,
+            delivery_id: delivery.id,
+            practicepass: delivery.practicepass,
+            occurred_at: delivery.payload.occurred_at.to_string(),
+            created_at: delivery.created_at.to_string(),
+        }
+    }
+}
+
+impl From<Subscription> for DisabledSubscription {
+    fn from(subscription: Subscription) -> Self {
+        Self {
+            id: subscription.id,
+            partner_id: subscription.partner_id,
+            practicepass: subscription.practicepass,
+            reason: subscription.disabled_reason,
+            since: subscription.disabled_at.map(|at| at.to_string()),
+        }
+    }
+}
+
+impl IntoResponse for Monitor {
+    fn into_response(self) -> Response {
+        Json(self).into_response()
+    }
+}
+
+/// See how webhooks are doing.
+///
+/// `summary` counts all deliveries there ever were, of the practice if one is given; `success` doesn't change it. What has
+/// just happened may be seen a moment later.
+#[utoipa::path(
+    get,
+    path = "/v1/admin/webhooks/monitor",
+    tag = "Administration",
+    params(MonitorWebhooks),
+    responses(
+        (status = 200, body = Monitor),
+        (status = 400, body = Problem, description = "`INVALID_QUERY`"),
+        (status = 401, body = Problem, description = "`INVALID_ADMIN_SECRET`"),
+    ),
+)]
+pub(crate) async fn monitor_webhooks(
+    admin: Admin,
+    Query(query): Query<MonitorWebhooks>,
+) -> ApiResult<Monitor> {
+    let practicepass = query.practicepass.map(|it| it.0);
+    let practicepass = practicepass.as_ref();
+    let limit = Limit::or_default(query.limit);
+    let offset = query.offset.map_or(0, |it| it.0);
+    let skipped = usize::try_from(offset).unwrap_or_default();
+    let store = &admin.app.control;
+    let (summary, states, recent, queue, disabled) = try_join!(
+        summary(store, practicepass),
+        store.dispatch_states(practicepass),
+        store.recent_deliveries(practicepass, query.success, skipped, limit.items()),
+        queue(&admin.app),
+        store.disabled_subscriptions(practicepass, MOST_DISABLED),
+    )?;
+    Ok(Monitor {
+        summary,
+        dispatch_states: states.into_iter().map(DispatchStateBody::from).collect(),
+        recent_deliveries: recent.deliveries.into_iter().map(DeliveryBody::from).collect(),
+        queue,
+        disabled_subscriptions: disabled.into_iter().map(DisabledSubscription::from).collect(),
+        pagination: OffsetPagination { limit: limit.0, offset, has_more: recent.more },
+    })
+}
+
+async fn summary(store: &Store, practicepass: Option<&PracticePass>) -> control::Result<Summary> {
+    let deliveries = async {
+        match practicepass {
+            Some(practicepass) => store.delivery_counts(practicepass).await,
+            None => store.all_delivery_counts().await,
+        }
+    };
+    let (subscriptions, deliveries) = try_join!(store.subscription_counts(practicepass), deliveries)?;
+    Ok(Summary {
+        total_subscriptions: subscriptions.active + subscriptions.disabled,
+        active_subscriptions: subscriptions.active,
+        total_deliveries: deliveries.total,
+        failed_deliveries: deliveries.failed,
+        success_rate: deliveries.success_rate(),
+    })
+}
+
+async fn queue(app: &App) -> control::Result<QueueFigures> {
+    let dead_letters = async { Ok(app.queue.dead_letters().await) };
+    let (due_retries, oldest, dead_letters) =
+        try_join!(app.control.count_due(app.clock.now()), app.control.oldest_open_delivery(), dead_letters)?;
+    // The rest is worth seeing most when the queue fails.
+    let dead_letters = dead_letters
+        .inspect_err(|error| tracing::warn!(%error, "dead letters were not counted"))
+        .ok();
+    Ok(QueueFigures {
+        due_retries,
+        oldest_undelivered_event: oldest.map(UndeliveredEvent::from),
+        dead_letters,
+    })
+}

@@ -1,0 +1,122 @@
+//! Webhook deliveries as the API tells of them, and sending one once more: partners and administrators alike.
+
+use axum::http::StatusCode;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{Answer, ApiError, ApiResult, Code, Done, Message};
+use crate::{
+    app::App,
+    control::{deliveries::Delivery, subscriptions::Subscription},
+    courier::send_by_hand,
+    domain::{
+        PracticePass,
+        delivery::DeliveryStatus,
+        ids::{DeliveryId, SubscriptionId},
+    },
+};
+
+/// One event on its way to a partner's endpoint.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeliveryBody {
+    id: DeliveryId,
+    subscription_id: SubscriptionId,
+    practicepass: PracticePass,
+    event: String,
+    event_id: String,
+    status: DeliveryStatus,
+    success: bool,
+    /// Of the last attempt; null when it had no answer.
+    status_code: Option<u16>,
+    /// Attempts that have ended.
+    attempts: u32,
+    error_message: Option<String>,
+    /// Of the last attempt.
+    duration_ms: Option<u64>,
+    /// RFC 3339.
+    created_at: String,
+    /// RFC 3339; null when none is to come.
+    next_attempt_at: Option<String>,
+}
+
+impl From<Delivery> for DeliveryBody {
+    fn from(delivery: Delivery) -> Self {
+        let waits = delivery.next_attempt_at.filter(|_| delivery.status == DeliveryStatus::Retrying);
+        Self {
+            id: delivery.id,
+            subscription_id: delivery.subscription_id,
+            success: delivery.succeeded(),
+            practicepass: delivery.practicepass,
+            event: delivery.payload.event,
+            event_id: delivery.payload.event_id,
+            status: delivery.status,
+            status_code: delivery.status_code,
+            attempts: delivery.attempts,
+            error_message: delivery.error_message,
+            duration_ms: delivery.duration_ms,
+            created_at: delivery.created_at.to_string(),
+            next_attempt_at: waits.map(|at| at.to_string()),
+        }
+    }
+}
+
+/// What came of a retry.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Retried {
+    #[schema(example = 10)]
+    source_delivery_id: DeliveryId,
+    #[schema(example = 11)]
+    retry_delivery_id: DeliveryId,
+    #[schema(example = true)]
+    success: bool,
+    /// Null when there was no answer.
+    #[schema(example = 200)]
+    status_code: Option<u16>,
+    #[schema(example = 1)]
+    attempts: u32,
+    #[schema(example = json!(null))]
+    error_message: Option<String>,
+}
+
+/// # Errors
+/// 409 when nothing is sent to the subscription.
+pub fn require_active(subscription: &Subscription) -> ApiResult<()> {
+    if subscription.is_active() {
+        return Ok(());
+    }
+    Err(ApiError::new(Code::SubscriptionDisabled, "Signing up again activates the subscription."))
+}
+
+/// The subscription that a delivery can be sent to once more.
+///
+/// # Errors
+/// 409 when it was deleted or is disabled.
+pub async fn subscription_of(app: &App, delivery: &Delivery) -> ApiResult<Subscription> {
+    let found = app.control.subscription(&delivery.practicepass, &delivery.partner_id).await?;
+    let subscription = found.filter(|it| it.generation == delivery.generation).ok_or_else(|| {
+        ApiError::new(Code::SubscriptionDisabled, "The delivery's subscription was deleted.")
+    })?;
+    require_active(&subscription)?;
+    Ok(subscription)
+}
+
+/// Sends the event of `source` once more, now, as a delivery with an id of its own.
+pub async fn resend(app: &App, subscription: &Subscription, source: Delivery) -> ApiResult<Done> {
+    let id = app.control.next_delivery_id().await?;
+    let retry = send_by_hand(app, subscription, source.payload, id).await?;
+    let succeeded = retry.succeeded();
+    let message =
+        if succeeded { "Webhook delivery retried successfully" } else { "Webhook delivery retry failed" };
+    let data = Retried {
+        source_delivery_id: source.id,
+        retry_delivery_id: retry.id,
+        success: succeeded,
+        status_code: retry.status_code,
+        attempts: retry.attempts,
+        error_message: retry.error_message,
+    };
+    let answer = Answer::new(StatusCode::OK, &Message { message, data })?;
+    Ok(if succeeded { Done::Succeeded(answer) } else { Done::Failed(answer) })
+}
