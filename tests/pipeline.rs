@@ -1,7 +1,7 @@
 //! From a row in the log to the partner's endpoint: the poller, the queue, the fan-out.
 
 mod backlog;
-mod fanout;
+pub(crate) mod fanout;
 mod isolation;
 mod poller;
 
@@ -25,7 +25,7 @@ use shared::{
 use crate::office::{Message, Office};
 
 /// One poll of all practices.
-pub(crate) async fn poll(office: &Office) {
+async fn poll(office: &Office) {
     let deadline = office.app.clock.now() + Duration::from_mins(1);
     log_poller::run(&office.app, Poll { shard: 0, of: 1, once: true }, deadline).await.unwrap();
 }
@@ -59,7 +59,7 @@ pub(crate) fn event(bodies: &[&str]) -> SqsEvent {
 }
 
 /// Delivers what can be received now, as Lambda does: what isn't named as failed is taken off the queue. How many failed.
-pub(crate) async fn deliver(office: &Office) -> usize {
+async fn deliver(office: &Office) -> usize {
     let messages = receive(office).await;
     let bodies: Vec<&str> = messages.iter().map(|message| message.body.as_str()).collect();
     let response = webhook_fanout::deliver(&office.app, event(&bodies)).await;
@@ -83,7 +83,7 @@ fn delivery_key(office: &Office, log_id: i64) -> String {
 }
 
 /// The EMR writes a row with this id.
-pub(crate) async fn write(office: &Office, log_id: i64, table: &str) {
+async fn write(office: &Office, log_id: i64, table: &str) {
     office.sql(&row(log_id, table)).await;
 }
 

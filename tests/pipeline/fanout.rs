@@ -22,7 +22,7 @@ async fn office_with(receiver: &Receiver) -> Office {
 }
 
 /// The body of the message for the first attempt at one of `DemoOffice`'s events.
-async fn message(office: &Office, log_id: i64) -> String {
+pub(crate) async fn message(office: &Office, log_id: i64) -> String {
     write(office, log_id, "claims").await;
     poll(office).await;
     let messages = receive(office).await.into_iter().map(|message| message.body);
@@ -36,7 +36,7 @@ fn log_id_and_attempt(body: &str) -> (i64, i64) {
     (message["logId"].as_i64().unwrap(), message["attempt"].as_i64().unwrap())
 }
 
-async fn attempt(office: &Office, body: &str, number: u32) {
+pub(crate) async fn attempt(office: &Office, body: &str, number: u32) {
     let mut message: serde_json::Value = serde_json::from_str(body).unwrap();
     message["attempt"] = json!(number);
     let response = webhook_fanout::deliver(&office.app, event(&[&message.to_string()])).await;

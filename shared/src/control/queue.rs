@@ -2,7 +2,10 @@
 
 use std::{sync::OnceLock, time::Duration};
 
-use aws_sdk_sqs::{Client, types::{QueueAttributeName, SendMessageBatchRequestEntry}};
+use aws_sdk_sqs::{
+    Client,
+    types::{QueueAttributeName, SendMessageBatchRequestEntry},
+};
 use futures::{StreamExt, stream};
 use tokio::time::Instant;
 

@@ -253,9 +253,8 @@ async fn queue(app: &App) -> control::Result<QueueFigures> {
     let (due_retries, oldest, dead_letters) =
         try_join!(app.control.count_due(app.clock.now()), app.control.oldest_open_delivery(), dead_letters)?;
     // The rest is worth seeing most when the queue fails.
-    let dead_letters = dead_letters
-        .inspect_err(|error| tracing::warn!(%error, "dead letters were not counted"))
-        .ok();
+    let dead_letters =
+        dead_letters.inspect_err(|error| tracing::warn!(%error, "dead letters were not counted")).ok();
     Ok(QueueFigures {
         due_retries,
         oldest_undelivered_event: oldest.map(UndeliveredEvent::from),

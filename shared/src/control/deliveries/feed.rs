@@ -116,9 +116,10 @@ impl Store {
             try_join_all(hungry.map(|source| self.read_on(source, share))).await?;
             // The newest of all is known only while every source shows its newest.
             while !sources.iter().any(Source::must_read) {
-                let newest = sources.iter_mut().filter(|source| !source.read.is_empty()).min_by_key(|source| {
-                    Reverse(source.read.front().map(|delivery| (delivery.created_at, delivery.id.0)))
-                });
+                let newest =
+                    sources.iter_mut().filter(|source| !source.read.is_empty()).min_by_key(|source| {
+                        Reverse(source.read.front().map(|delivery| (delivery.created_at, delivery.id.0)))
+                    });
                 let Some(delivery) = newest.and_then(|source| source.read.pop_front()) else {
                     return Ok(found);
                 };
