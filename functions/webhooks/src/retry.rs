@@ -36,7 +36,7 @@ pub(crate) async fn retry_delivery(
     PathId(source_id): PathId<DeliveryId>,
     key: IdempotencyKey,
 ) -> ApiResult<Answer> {
-    once(&partner.app, key.of(&partner.caller), partner.now(), send(&partner, source_id)).await
+    once(&partner.app, key.of(&partner.caller), partner.now(), Box::pin(send(&partner, source_id))).await
 }
 
 async fn send(partner: &Partner, source_id: DeliveryId) -> ApiResult<Done> {

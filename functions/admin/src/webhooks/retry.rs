@@ -41,7 +41,7 @@ pub(crate) async fn retry_webhook_delivery(
     PathId(source_id): PathId<DeliveryId>,
     key: IdempotencyKey,
 ) -> ApiResult<Answer> {
-    once(&admin.app, key.of_owner("admin"), admin.now(), send(&admin, source_id)).await
+    once(&admin.app, key.of_owner("admin"), admin.now(), Box::pin(send(&admin, source_id))).await
 }
 
 async fn send(admin: &Admin, source_id: DeliveryId) -> ApiResult<Done> {

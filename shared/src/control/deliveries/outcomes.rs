@@ -43,7 +43,7 @@ impl DeliveryCounts {
 }
 
 /// What one of a practice's items says.
-#[derive(Deserialize)]
+#[derive(Clone, Copy, Deserialize)]
 struct Part {
     total: i64,
     failed: i64,
