@@ -61,7 +61,10 @@ pub(crate) async fn start(file: &Path, office: &str) -> (Queue, Received) {
         .build();
     let client = Client::from_conf(config);
     let (url, dead_letters) = match own {
-        Some(_) => (create(&client, "EventsQueue", office).await, create(&client, "EventsDeadLetterQueue", office).await),
+        Some(_) => (
+            create(&client, "EventsQueue", office).await,
+            create(&client, "EventsDeadLetterQueue", office).await,
+        ),
         None => {
             let url = |name| format!("{endpoint}/000000000000/{name}");
             (url("EventsQueue"), url("EventsDeadLetterQueue"))
