@@ -25,7 +25,7 @@ use shared::{
 use crate::office::{Message, Office};
 
 /// One poll of all practices.
-async fn poll(office: &Office) {
+pub(crate) async fn poll(office: &Office) {
     let deadline = office.app.clock.now() + Duration::from_mins(1);
     log_poller::run(&office.app, Poll { shard: 0, of: 1, once: true }, deadline).await.unwrap();
 }
