@@ -59,7 +59,7 @@ async fn pass(State(app): State<App>, mut request: Request, next: Next) -> Respo
         .catch_unwind()
         .await
         .unwrap_or_else(|_| ApiError::internal(&std::io::Error::other("a handler panicked")).into_response());
-    if let Some(error) = audit_answer(&app, &call, &method, &route, response.status().as_u16()).await {
+    if let Some(error) = audit_answer(&app, &call, method, &route, response.status().as_u16()).await {
         response = error.into_response();
     }
     if let Some(details) = response.extensions_mut().remove::<Details>() {

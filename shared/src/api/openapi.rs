@@ -37,13 +37,13 @@ pub fn describe(mut openapi: OpenApi) -> OpenApi {
         (SESSION, SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new("__Host-portal-session")))),
     ];
     components.security_schemes.extend(schemes.map(|(name, scheme)| (name.to_owned(), RefOr::T(scheme))));
-    let mut schemas: Vec<(String, RefOr<_>)> = vec![
+    let mut definitions: Vec<(String, RefOr<_>)> = vec![
         (Problem::name().into_owned(), Problem::schema()),
         (FieldError::name().into_owned(), FieldError::schema()),
         (Code::name().into_owned(), Code::schema()),
     ];
-    Problem::schemas(&mut schemas);
-    components.schemas.extend(schemas);
+    Problem::schemas(&mut definitions);
+    components.schemas.extend(definitions);
     for (path, item) in &mut openapi.paths.paths {
         let credential = if path.starts_with("/v1/admin/") { ADMIN_SECRET } else { TOKEN };
         let changing = [&mut item.put, &mut item.post, &mut item.delete, &mut item.patch];

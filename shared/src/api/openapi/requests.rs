@@ -86,7 +86,9 @@ fn visit(schema: &mut RefOr<Schema>, named: &mut Vec<String>) {
         Schema::AllOf(parts) => &mut parts.items,
         _ => return,
     };
-    parts.iter_mut().for_each(|part| visit(part, named));
+    for part in parts.iter_mut() {
+        visit(part, named);
+    }
 }
 
 fn visit_object(object: &mut Object, named: &mut Vec<String>) {
