@@ -1,6 +1,7 @@
 //! What is written outside of the practice's database.
 
 use std::{
+    fmt::Write as _,
     io::{self, Write},
     sync::{Arc, Mutex},
 };
@@ -68,7 +69,7 @@ pub(super) async fn dynamodb(office: &Office) -> String {
         let mut pages = office.dynamodb.scan().table_name(table).into_paginator().send();
         while let Some(page) = pages.next().await {
             for item in page.unwrap().items() {
-                all.push_str(&format!("{item:?}\n"));
+                writeln!(all, "{item:?}").unwrap();
             }
         }
     }

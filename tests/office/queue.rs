@@ -60,15 +60,11 @@ pub(crate) async fn start(file: &Path, office: &str) -> (Queue, Received) {
         .credentials_provider(Credentials::new("local", "local", None, None, "tests"))
         .build();
     let client = Client::from_conf(config);
-    let (url, dead_letters) = match own {
-        Some(_) => (
-            create(&client, "EventsQueue", office).await,
-            create(&client, "EventsDeadLetterQueue", office).await,
-        ),
-        None => {
-            let url = |name| format!("{endpoint}/000000000000/{name}");
-            (url("EventsQueue"), url("EventsDeadLetterQueue"))
-        }
+    let (url, dead_letters) = if own.is_some() {
+        (create(&client, "EventsQueue", office).await, create(&client, "EventsDeadLetterQueue", office).await)
+    } else {
+        let url = |name| format!("{endpoint}/000000000000/{name}");
+        (url("EventsQueue"), url("EventsDeadLetterQueue"))
     };
     (Queue::with_client(client.clone(), url.clone(), dead_letters), Received { client, url })
 }

@@ -52,8 +52,11 @@ pub async fn run(app: &App, poll: Poll, deadline: Timestamp) -> control::Result<
 
 /// Deliveries know no shard of practices: the first schedule brings them back for all.
 async fn due_retries(app: &App, poll: Poll, deadline: Timestamp) {
+    if poll.shard != 0 {
+        return;
+    }
     let interval = app.config.poll_interval;
-    while poll.shard == 0 {
+    loop {
         due::bring_back(app, deadline).await;
         if poll.once || app.clock.now() + interval >= deadline {
             break;

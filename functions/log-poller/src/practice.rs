@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use shared::{
     app::{self, App},
     auth::PracticeGrant,
-    control::{self, dispatch::Lease},
+    control::{self, dispatch::Lease, subscriptions::Subscription},
     domain::{PracticePass, log_progress::LogProgress},
     tenant,
 };
@@ -110,7 +110,7 @@ pub(crate) async fn beginning(
     progress: Option<LogProgress>,
 ) -> control::Result<Option<LogProgress>> {
     let mut subscriptions = app.control.subscriptions_of(practicepass).await?;
-    subscriptions.retain(|it| it.is_active());
+    subscriptions.retain(Subscription::is_active);
     let Some(first) = subscriptions.iter().map(|it| it.start_after_log_id).min() else { return Ok(progress) };
     if progress.as_ref().is_some_and(|progress| first <= progress.last_log_id) {
         return Ok(progress);

@@ -42,7 +42,7 @@ pub(crate) struct Tested {
     ),
 )]
 pub(crate) async fn send_test(Subscriber(partner): Subscriber, key: IdempotencyKey) -> ApiResult<Answer> {
-    once(&partner.app, key.of(&partner.caller), partner.now(), send(&partner)).await
+    once(&partner.app, key.of(&partner.caller), partner.now(), Box::pin(send(&partner))).await
 }
 
 async fn send(partner: &Partner) -> ApiResult<Done> {
