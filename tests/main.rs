@@ -30,6 +30,7 @@ mod portal_session;
 mod prospects_change;
 mod prospects_create;
 mod prospects_list;
+mod prospects_of_the_emr;
 mod prospects_search_plan;
 mod tags;
 mod tickets;

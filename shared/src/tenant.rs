@@ -16,6 +16,7 @@ pub mod providers;
 pub mod tags;
 pub mod tickets;
 mod transaction;
+pub mod unindexed_patients;
 pub mod visit_types;
 pub mod visits;
 

@@ -8,7 +8,7 @@ use shared::{
     auth::PracticeGrant,
     control::{self, dispatch::Lease, subscriptions::Subscription},
     domain::{PracticePass, log_progress::LogProgress},
-    tenant,
+    tenant::{self, TenantDb, unindexed_patients},
 };
 
 use crate::{
@@ -51,29 +51,44 @@ pub(crate) async fn poll(
     until: Timestamp,
 ) -> Result<Turn, PracticeError> {
     let Some(mut lease) = leases.hold(app, practicepass).await? else { return Ok(Turn::default()) };
-    let turn = read_on(app, leases, &mut lease, until).await;
+    let turn = take_turn(app, leases, &mut lease, until).await;
     if !matches!(turn, Err(PracticeError::Control(control::Error::ConditionFailed))) {
         leases.keep(lease);
     }
     turn
 }
 
-async fn read_on(
+async fn take_turn(
     app: &App,
     leases: &Leases,
     lease: &mut Lease,
     until: Timestamp,
 ) -> Result<Turn, PracticeError> {
-    let practicepass = lease.practicepass().clone();
-    let grant = PracticeGrant::for_operations(practicepass.clone());
+    let grant = PracticeGrant::for_operations(lease.practicepass().clone());
     let db = in_time(app.open(&grant)).await?;
+    let turn = read_on(app, leases, &db, lease, until).await?;
+    // Nobody's events wait for this, or are lost because of it.
+    if let Err(error) = in_time(unindexed_patients::index(&db, unindexed_patients::AT_ONCE)).await {
+        tracing::warn!(practice = %lease.practicepass(), %error, "patients could not be made searchable");
+    }
+    Ok(turn)
+}
+
+async fn read_on(
+    app: &App,
+    leases: &Leases,
+    db: &TenantDb,
+    lease: &mut Lease,
+    until: Timestamp,
+) -> Result<Turn, PracticeError> {
+    let practicepass = lease.practicepass().clone();
     let mut turn = Turn::default();
     // Missing ids are asked for once in a turn, to the end.
     let mut late_left = true;
     loop {
         let now = app.clock.now();
         let Some(before) = lease.progress.clone() else { return Ok(turn) };
-        let rows = in_time(slice::read(&db, &before, late_left)).await?;
+        let rows = in_time(slice::read(db, &before, late_left)).await?;
         let (new_left, late_read) = (rows.new_left, rows.late_to);
         let sent = slice::send(app, &practicepass, before.clone(), rows, now).await?;
         turn.events += sent.events;

@@ -13,7 +13,7 @@ use shared::{
     tenant::{
         audit,
         patients::{self, Filter},
-        tags,
+        tags, unindexed_patients,
     },
 };
 use utoipa::ToSchema;
@@ -69,6 +69,9 @@ pub(crate) async fn list_prospects(
 ) -> ApiResult<Page<Prospect>> {
     let paging = Paging::new(query.page, query.limit);
     let filter = Filter { prospect: query.prospect, terms: query.search.and_then(|search| search.0) };
+    if filter.terms.is_some() {
+        unindexed_patients::index(&tenant.db, unindexed_patients::AT_ONCE).await?;
+    }
     let mut conn = tenant.db.connection().await?;
     let total = patients::count(&mut conn, &filter).await?;
     let page = if paging.offset() < total {

@@ -18,7 +18,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use shared::in_transaction;
-use shared::tenant::{self, Conn, Database, TenantDb};
+use shared::tenant::{self, Conn, Database, TenantDb, unindexed_patients};
 use sqlx::AssertSqlSafe;
 
 use crate::error::{Error, Result};
@@ -70,6 +70,11 @@ pub async fn prepare(stores: &mut Stores, base_url: &str, server: Option<&str>) 
             write_once(&db, HAS_PATIENTS, &rows, SEQUENCES)
                 .await
                 .map_err(practices::failed(demo.practicepass))?;
+            while unindexed_patients::index(&db, unindexed_patients::AT_ONCE)
+                .await
+                .map_err(practices::failed(demo.practicepass))?
+                > 0
+            {}
         }
     }
     let catalog = practices::migrate_catalog(&stores.secrets).await?;

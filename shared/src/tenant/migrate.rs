@@ -1,9 +1,12 @@
 //! Creating and upgrading a practice's schema. Requests never do; deployments and the local stack do.
 
-use super::{Database, Error, Pool, Result, TenantDb, on};
+use super::{Database, Error, Pool, Result, TenantDb, on, unindexed_patients};
 use crate::{auth::PracticeGrant, domain::PracticePass};
 
-/// Brings the database at `dsn` to the newest schema and makes it `grant`'s practice's own. Run again, it changes nothing.
+/// Patients that are made searchable in one transaction.
+const PATIENTS_AT_ONCE: i64 = 1000;
+
+/// Brings the database at `dsn` to the newest schema, makes the patients that are there searchable, and makes it `grant`'s practice's own. Run again, it changes nothing.
 ///
 /// # Errors
 /// [`Error::WrongDatabase`] when it belongs to another practice already; [`Error::Migrate`]; [`Error::Unavailable`].
@@ -26,5 +29,6 @@ pub async fn migrate(grant: &PracticeGrant, dsn: &str, time_zone: jiff::tz::Time
             .then_some(())
             .ok_or(Error::WrongDatabase)
     })?;
+    while unindexed_patients::index(&db, PATIENTS_AT_ONCE).await? > 0 {}
     Ok(db)
 }

@@ -10,9 +10,11 @@ use crate::domain::{
     search::{Term, end_of_prefix},
 };
 
-/// Makes `words` the patient's words; belongs in the transaction that writes the patient.
+/// Makes `words` the patient's words, now up to date; belongs in the transaction that writes the patient or holds it.
 pub async fn replace(conn: &mut Conn, id: PatientId, words: &BTreeSet<String>) -> Result<()> {
     on!(&mut *conn, c => sqlx::query("delete from patient_words where patient_id = $1")
+        .bind(id).execute(c).await.map(|_| ()))?;
+    on!(&mut *conn, c => sqlx::query("delete from unindexed_patients where patient_id = $1")
         .bind(id).execute(c).await.map(|_| ()))?;
     if words.is_empty() {
         return Ok(());

@@ -145,7 +145,8 @@ impl Details {
         [&self.phone, &self.cell_phone, &self.sms_phone].into_iter().flatten().map(String::as_str)
     }
 
-    fn words(&self) -> std::collections::BTreeSet<String> {
+    /// What the patient is found by.
+    pub(super) fn words(&self) -> std::collections::BTreeSet<String> {
         let names = [
             Some(&self.first_name),
             self.mi.as_ref(),
@@ -193,6 +194,19 @@ pub async fn lock(conn: &mut Conn, id: PatientId) -> Result<Option<Patient>> {
             .await?;
     }
     find(conn, id).await
+}
+
+/// Up to `limit` patients whose search words are not up to date, without their images, held until the transaction ends;
+/// but for those that somebody else holds.
+pub(super) async fn lock_unindexed(conn: &mut Conn, limit: i64) -> Result<Vec<Patient>> {
+    let columns = columns!().replace("pt_img", "null as pt_img");
+    // On SQLite the transaction holds the write lock of all.
+    let lock = if matches!(conn, Conn::Postgres(_)) { "for update skip locked" } else { "" };
+    let statement = format!(
+        "select patient_id, {columns}, created_at, updated_at from patients
+         where patient_id in (select patient_id from unindexed_patients) order by patient_id limit $1 {lock}"
+    );
+    Ok(on!(conn, c => sqlx::query_as(AssertSqlSafe(statement)).bind(limit).fetch_all(c).await)?)
 }
 
 /// Adds a patient with its search words.

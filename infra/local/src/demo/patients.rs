@@ -1,8 +1,7 @@
-//! Patients and prospects, the words they are found by, and their tags.
+//! Patients and prospects, and their tags; the words they are found by follow.
 
 use jiff::civil::Date;
 use jiff::{SignedDuration, Span, Timestamp};
-use shared::domain::search::words_of;
 
 use super::dice::Dice;
 use super::names;
@@ -25,7 +24,7 @@ pub(super) struct Patient {
     pub(super) created_at: Timestamp,
 }
 
-/// Writes all patients with words and tags.
+/// Writes all patients with their tags.
 pub(super) fn write(
     script: &mut Script,
     dice: &mut Dice,
@@ -37,17 +36,15 @@ pub(super) fn write(
         names::TAGS.iter().zip(FIRST_TAG..).map(|((name, colour), id)| row![id, *name, *colour]).collect();
     script.insert("tags (tag_id, name, colour)", &tags);
 
-    let (mut patients, mut rows, mut words, mut given_tags) = (vec![], vec![], vec![], vec![]);
+    let (mut patients, mut rows, mut given_tags) = (vec![], vec![], vec![]);
     for id in PATIENTS {
         let person = Person::new(dice, id, today);
         let created_at = joined(dice, id, now);
         rows.push(person.row(dice, practice, created_at));
-        words.extend(person.words().into_iter().map(|word| row![word, id]));
         given_tags.extend(choose_tags(dice).into_iter().map(|tag| row![id, tag]));
         patients.push(Patient { id, created_at });
     }
     script.insert(COLUMNS, &rows);
-    script.insert("patient_words (word, patient_id)", &words);
     script.insert("patient_tags (patient_id, tag_id)", &given_tags);
     patients
 }
@@ -114,11 +111,6 @@ impl Person {
 
     fn full_name(&self) -> String {
         format!("{} {}", self.first, self.last)
-    }
-
-    fn words(&self) -> std::collections::BTreeSet<String> {
-        let phones = self.phone.iter().chain([&self.cell]).map(String::as_str);
-        words_of([self.first, self.last], self.email.as_deref(), phones)
     }
 
     fn row(&self, dice: &mut Dice, practice: &DemoPractice, created_at: Timestamp) -> Row {

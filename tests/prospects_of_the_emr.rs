@@ -1,0 +1,115 @@
+//! Patients that the EMR's own programs write, which know nothing of search words, are found all the same.
+
+use serde_json::json;
+use shared::{in_transaction, tenant};
+
+use crate::{
+    office::{Engine, Office, on_both_databases},
+    pipeline::poll,
+    webhooks::sign_up,
+};
+
+const PROSPECTS: &str = "/v1/DemoOffice/prospects";
+
+async fn found(office: &Office, search: &str) -> Vec<i64> {
+    let reply = office.get(&format!("{PROSPECTS}?search={search}")).await;
+    reply.expect(200)["data"].as_array().unwrap().iter().map(|it| it["PatientID"].as_i64().unwrap()).collect()
+}
+
+async fn admit(office: &Office, id: i64, first: &str, last: &str, more: &str) {
+    office
+        .sql(&format!(
+            "insert into patients (patient_id, first_name, last_name, full_name, email, phone, created_at, updated_at)
+             values ({id}, '{first}', '{last}', '{first} {last}', {more}, '2026-03-01T10:00:00Z', '2026-03-01T10:00:00Z')"
+        ))
+        .await;
+}
+
+on_both_databases! {
+    async fn one_that_was_admitted_is_found(office) {
+        admit(&office, 5001, "Zelda", "Quist", "'Zelda.Q@example.com', '(212) 555-0177'").await;
+        for search in ["zel", "quist%20zelda", "zelda.q@", "2125550177", "0177"] {
+            assert_eq!(found(&office, search).await, [5001], "{search}");
+        }
+    }
+}
+
+on_both_databases! {
+    async fn one_whose_name_or_number_was_changed_is_found_by_the_new_one_only(office) {
+        admit(&office, 5001, "Zelda", "Quist", "'z@example.com', '(212) 555-0177'").await;
+        assert_eq!(found(&office, "quist").await, [5001]);
+        let changes = [
+            ("last_name = 'Xavier', full_name = 'Zelda Xavier'", "xavier", "quist"),
+            ("first_name = 'Yolanda', full_name = 'Yolanda Xavier'", "yolanda", "zelda"),
+            ("phone = '(212) 555-0188'", "5550188", "5550177"),
+            ("cell_phone = '(212) 555-0190'", "5550190", "5550191"),
+            ("cell_phone = null", "5550188", "5550190"),
+            ("sms_phone = '(212) 555-0192'", "5550192", "5550190"),
+            ("email = 'new@example.com'", "new@example", "z@example"),
+            ("nick_name = 'Wanda'", "wanda", "quist"),
+            ("mi = 'Vee'", "vee", "quist"),
+            ("full_name = 'Umberta Xavier'", "umberta", "quist"),
+        ];
+        for (change, new, old) in changes {
+            office.sql(&format!("update patients set {change} where patient_id = 5001")).await;
+            assert_eq!(found(&office, new).await, [5001], "{change}");
+            assert_eq!(found(&office, old).await, [0i64; 0], "{change}");
+        }
+    }
+}
+
+on_both_databases! {
+    async fn only_what_a_patient_is_found_by_makes_work(office) {
+        assert_eq!(found(&office, "ada").await, [1001]);
+        assert_eq!(office.integer("select count(*) from unindexed_patients").await, 0);
+        office.sql("update patients set notes = 'called', first_name = 'Ada' where patient_id = 1001").await;
+        assert_eq!(office.integer("select count(*) from unindexed_patients").await, 0);
+        let body = json!({ "FirstName": "Vera", "LastName": "Lund", "Phone": "212-555-0166" });
+        let reply = office.post(PROSPECTS, &body).await;
+        let id = &reply.expect(201)["data"]["PatientID"];
+        office.put(&format!("{PROSPECTS}/{id}"), &json!({ "FirstName": "Veronica" })).await.expect(200);
+        assert_eq!(office.integer("select count(*) from unindexed_patients").await, 0);
+    }
+}
+
+on_both_databases! {
+    async fn one_that_was_admitted_is_a_possible_duplicate(office) {
+        admit(&office, 5001, "Zelda", "Quist", "null, '(212) 555-0177'").await;
+        let body = json!({ "FirstName": "Z.", "LastName": "Q.", "Phone": "212-555-0177" });
+        let reply = office.post(PROSPECTS, &body).await;
+        assert_eq!(reply.expect(201)["possibleDuplicates"], json!([5001]));
+    }
+}
+
+on_both_databases! {
+    async fn the_poller_makes_the_patients_of_an_import_searchable(office) {
+        sign_up(&office, "https://partner.example.com/hook", &["Claims"]).await;
+        for id in 6000..6450 {
+            admit(&office, id, "Imported", &format!("Number{id}"), "null, null").await;
+        }
+        for _ in 0..3 {
+            poll(&office).await;
+        }
+        assert_eq!(office.integer("select count(*) from unindexed_patients").await, 0);
+        assert_eq!(found(&office, "number6449").await, [6449]);
+    }
+}
+
+/// The EMR's transaction holds the patient: nobody waits for it, and its change isn't overlooked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_is_just_being_changed_is_left_for_the_next_search() {
+    let office = Office::open(Engine::Postgres).await;
+    admit(&office, 5001, "Zelda", "Quist", "null, null").await;
+    let result: tenant::Result<()> = in_transaction!(office.db, tenant::Error, conn => {
+        if let tenant::Conn::Postgres(connection) = conn {
+            sqlx::query("update patients set last_name = 'Xavier' where patient_id = 5001")
+                .execute(&mut **connection)
+                .await?;
+        }
+        let search = tokio::time::timeout(std::time::Duration::from_secs(3), found(&office, "xavier")).await;
+        assert_eq!(search.expect("a search waited for the EMR"), [0i64; 0]);
+        Ok(())
+    });
+    result.unwrap();
+    assert_eq!(found(&office, "xavier").await, [5001]);
+}
