@@ -120,6 +120,7 @@ async fn every_filter_keeps_what_it_names_and_all_must_hold() {
         ("status=404", vec![1]),
         ("status=4xx", vec![2, 1]),
         ("status=5xx", vec![10]),
+        ("status=errors", vec![10, 2, 1]),
         ("endpoint=/v1/%7BPPass%7D/tags", vec![3]),
         ("partner=Other%20Health", vec![4]),
         ("partner=prt_other", vec![5]),

@@ -32,7 +32,7 @@ text_field! {
 params! {
     pub(crate) struct ListActivity {
         "method" => method: Option<Method>,
-        /// A status, or all of a hundred.
+        /// A status, all of a hundred, or `errors`: 400 and above.
         #[param(example = "4xx")]
         "status" => status: Option<Status>,
         /// The route template.

@@ -24,14 +24,17 @@ impl FieldValue for Method {
     }
 }
 
-/// `404` or `4xx`.
+/// `404`, `4xx` or `errors`.
 #[derive(Clone, Copy, Debug, ToSchema)]
-#[schema(value_type = String, pattern = "^[1-5](xx|[0-9]{2})$")]
+#[schema(value_type = String, pattern = "^([1-5](xx|[0-9]{2})|errors)$")]
 pub(crate) struct Status(pub(crate) StatusFilter);
 
 impl FieldValue for Status {
     fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
         let text = source.text()?;
+        if text == "errors" {
+            return Ok(Self(StatusFilter::Errors));
+        }
         let digits =
             |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten();
         let class = text.strip_suffix("xx").or_else(|| text.strip_suffix("XX"));
@@ -41,7 +44,7 @@ impl FieldValue for Status {
         };
         status
             .map(Self)
-            .ok_or_else(|| FieldProblem::invalid("must be a status like 404, or a class like 4xx"))
+            .ok_or_else(|| FieldProblem::invalid("must be a status like 404, a class like 4xx, or 'errors'"))
     }
 }
 

@@ -1,27 +1,27 @@
 //! The portal's files, served as CloudFront serves them: the same security headers, nothing outside the folder.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::Full;
 use percent_encoding::percent_decode_str;
 
 use crate::http::Answer;
 
-/// Headers of every answer that isn't the API's. `Strict-Transport-Security` is CloudFront's alone: this is plain HTTP.
-const SECURITY_HEADERS: &[(&str, &str)] = &[
-    (
-        "content-security-policy",
-        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; font-src 'self'; \
-         base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'; \
-         trusted-types 'none'",
-    ),
-    ("x-content-type-options", "nosniff"),
-    ("referrer-policy", "no-referrer"),
-    ("cross-origin-opener-policy", "same-origin"),
-    ("permissions-policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
-];
+/// Headers of every answer that isn't the API's, the ones that CloudFront adds too. `Strict-Transport-Security` is
+/// CloudFront's alone: this is plain HTTP.
+static SECURITY_HEADERS: LazyLock<HeaderMap> = LazyLock::new(|| {
+    let listed: BTreeMap<String, String> =
+        serde_json::from_str(include_str!("../../../portal-headers.json")).expect("a JSON object of texts");
+    let listed = listed.iter().map(|(name, value)| {
+        let name = name.parse::<HeaderName>().expect("the name of a header");
+        (name, HeaderValue::from_str(value).expect("the value of a header"))
+    });
+    listed.collect()
+});
 
 const NOT_FOUND: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Not found</title>\
                          <h1>Not found</h1><p>There is no such page. The API is under <code>/v1</code>.</p></html>";
@@ -82,9 +82,7 @@ fn page(status: StatusCode, content_type: &'static str, body: Bytes) -> Answer {
     let headers = page.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    for (name, value) in SECURITY_HEADERS {
-        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
-    }
+    headers.extend(SECURITY_HEADERS.clone());
     page
 }
 

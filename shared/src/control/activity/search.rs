@@ -49,12 +49,14 @@ impl Cursor {
     }
 }
 
-/// A status, or all of a hundred, e.g. `4xx`.
+/// A status, all of a hundred, e.g. `4xx`, or all errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StatusFilter {
     Exactly(u16),
     /// The first digit.
     Class(u16),
+    /// 400 and above, what the usage figures count as errors.
+    Errors,
 }
 
 /// What calls to look for; all that is given must hold.
@@ -270,6 +272,7 @@ impl ActivityFilter {
                 "#status BETWEEN :low AND :high",
                 vec![number(digit * 100), number(digit * 100 + 99)],
             )),
+            Some(StatusFilter::Errors) => conditions.push(("#status >= :low", vec![number(400)])),
             None => {}
         }
         conditions

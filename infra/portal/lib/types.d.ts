@@ -1,0 +1,57 @@
+// Shapes of the API's answers, as far as the portal uses them.
+export interface FieldError { location: string; code: string; message: string }
+export interface Problem { title: string; status: number; detail: string; code: string; requestId: string; errors: FieldError[] }
+export interface Pagination { limit: number; hasMore: boolean; nextCursor: string | null }
+export interface Paged<Row> { data: Row[]; count: number; pagination: Pagination }
+export interface DayUsage { date: string; calls: number; errors: number }
+export interface UsageSummary {
+  totalCalls: number; successRate: number; avgDurationMs: number; p95DurationMs: number; errorCount: number; days: DayUsage[];
+}
+export interface EndpointUsage { method: string; endpoint: string; calls: number; errors: number; avgDurationMs: number }
+export interface Overview extends UsageSummary { topEndpoints: EndpointUsage[]; multiTenant: boolean }
+export interface Partner {
+  id: string; company: string; contactName: string | null; email: string | null; phone: string | null; website: string | null;
+  notificationEmail: string | null; status: 'active' | 'suspended'; createdAt: string; updatedAt: string;
+}
+export interface Key {
+  id: string; name: string; partnerId: string; partner: string; practicepass: string; scopes: string[]; prefix: string;
+  lastUsedAt: string | null; status: 'active' | 'expired' | 'revoked'; expiresAt: string | null; allowedCidrs: string[];
+  rateLimit: number; createdAt: string; previousSecretUntil: string | null;
+}
+export interface NewKey extends Key { apiKey: string }
+export interface AccessRequest {
+  id: string; company: string; practice: string; contact: string; email: string; requestedScopes: string[]; message: string | null;
+  status: 'pending' | 'approved' | 'denied'; createdAt: string; decidedAt: string | null; reason: string | null;
+  scopes: string[] | null; practicepass: string | null; partnerId: string | null; claimUntil: string | null; keyId: string | null;
+}
+export interface Approved { claimUrl: string; claimUntil: string; partnerId: string; practicepass: string; scopes: string[] }
+export interface Call {
+  time: string; method: string; endpoint: string; status: number; durationMs: number; partner: string | null; keyName: string | null;
+  practicepass: string | null; ip: string | null; requestId: string;
+}
+export interface AuditRecord {
+  id: string; time: string; action: string; target: string | null; fields: string[]; credential: string; status: number | null;
+  ip: string | null; requestId: string;
+}
+export interface Delivery {
+  id: number; subscriptionId: number; practicepass: string; event: string; eventId: string; status: string; success: boolean;
+  statusCode: number | null; attempts: number; errorMessage: string | null; durationMs: number | null; createdAt: string;
+  nextAttemptAt: string | null;
+}
+export interface Subscription {
+  id: number; hookUrl: string; scopes: string[]; status: 'active' | 'disabled'; disabledReason: string | null; disabledAt: string | null;
+  failingSince: string | null; createdAt: string; updatedAt: string;
+}
+export interface Me {
+  id: string; company: string; contactName: string | null; email: string | null; phone: string | null; website: string | null;
+  notificationEmail: string | null;
+  key: { name: string; practicepass: string; scopes: string[]; rateLimit: number; expiresAt: string | null };
+}
+export interface Monitor {
+  summary: { totalSubscriptions: number; activeSubscriptions: number; totalDeliveries: number; failedDeliveries: number; successRate: number };
+  dispatchStates: { practicepass: string; lastLogId: number }[];
+  recentDeliveries: Delivery[];
+  queue: { dueRetries: number; oldestUndeliveredEvent: { eventId: string; practicepass: string; createdAt: string } | null; deadLetters: number | null };
+  disabledSubscriptions: { id: number; partnerId: string; practicepass: string; reason: string | null; since: string | null }[];
+  pagination: { limit: number; offset: number; hasMore: boolean };
+}

@@ -1,0 +1,87 @@
+// @ts-check
+import { html } from '../../vendor/preact.js';
+import { call, get } from '../../lib/api.js';
+import { formatNumber } from '../../lib/format.js';
+import { useLoad } from '../../lib/load.js';
+import { changeQuery } from '../../lib/router.js';
+import { Time } from '../../parts/badges.js';
+import { deliveryColumns } from '../../parts/deliveries.js';
+import { Field } from '../../parts/field.js';
+import { Card, PageHead } from '../../parts/page.js';
+import { Awaited, Empty } from '../../parts/state.js';
+import { Table } from '../../parts/table.js';
+import { Tile } from '../../parts/tiles.js';
+
+const PAGE = 25;
+
+/** @param {{query: URLSearchParams}} props */
+export function WebhookMonitor({ query }) {
+  const practicepass = query.get('practicepass') ?? '';
+  const success = query.get('success') ?? '';
+  const offset = Number(query.get('offset')) || 0;
+  const monitor = useLoad((signal) => get('/v1/admin/webhooks/monitor', { practicepass, success, limit: PAGE, offset }, signal), `${practicepass} ${success} ${offset}`);
+  const retry = (/** @type {number} */ id) => call('POST', `/v1/admin/webhooks/retry/${id}`);
+  const columns = deliveryColumns({ retry, onRetried: monitor.reload, practice: true });
+  return html`
+    <${PageHead} title="Webhook Monitor" lead="How events reach the partners' endpoints. What has just happened may be seen a moment later."
+      actions=${html`<button type="button" class="button" onClick=${monitor.reload}>Refresh</button>`} />
+    <${Awaited} load=${monitor} what="webhooks">${(/** @type {import('../../lib/types').Monitor} */ data) => html`<div class="stack">
+      <${Figures} data=${data} />
+      <section class="card"><header><h2>Recent deliveries</h2></header>
+        <div class="filters">
+          <${Field} label="PPass" name="practicepass" value=${practicepass} options=${practices(data, practicepass)}
+            onInput=${(/** @type {string} */ value) => changeQuery({ practicepass: value, offset: null })} />
+          <${Field} label="Outcome" name="success" value=${success} options=${[['', 'All'], ['true', 'Succeeded'], ['false', 'Not (yet) succeeded']]}
+            onInput=${(/** @type {string} */ value) => changeQuery({ success: value, offset: null })} />
+        </div>
+        ${data.recentDeliveries.length
+          ? html`<${Table} caption="Recent deliveries" columns=${columns} rows=${data.recentDeliveries} id=${(/** @type {any} */ it) => it.id} />`
+          : html`<${Empty}>No delivery ${practicepass || success || offset ? 'passes the filters' : 'has been made yet'}.<//>`}
+        ${(offset > 0 || data.pagination.hasMore) && html`<div class="more">
+          <button type="button" class="button small" disabled=${offset === 0} onClick=${() => changeQuery({ offset: offset > PAGE ? String(offset - PAGE) : null })}>Newer</button>
+          <button type="button" class="button small" disabled=${!data.pagination.hasMore} onClick=${() => changeQuery({ offset: String(offset + PAGE) })}>Older</button>
+        </div>`}
+      </section>
+      <div class="columns"><${DispatchStates} data=${data} /><${Disabled} data=${data} /></div>
+    </div>`}<//>`;
+}
+
+/** @param {import('../../lib/types').Monitor} data @param {string} chosen @returns {[string, string][]} */
+function practices(data, chosen) {
+  const known = [...data.dispatchStates.map((it) => it.practicepass), ...data.recentDeliveries.map((it) => it.practicepass), chosen].filter(Boolean);
+  return [['', 'All practices'], .../** @type {[string, string][]} */ ([...new Set(known)].sort().map((it) => [it, it]))];
+}
+
+/** @param {{data: import('../../lib/types').Monitor}} props */
+function Figures({ data: { summary, queue } }) {
+  const oldest = queue.oldestUndeliveredEvent;
+  return html`<div class="tiles">
+    <${Tile} name="Subscriptions" value=${`${summary.activeSubscriptions} / ${summary.totalSubscriptions}`} note="Active of all" />
+    <${Tile} name="Deliveries" value=${formatNumber(summary.totalDeliveries)} note=${`${formatNumber(summary.failedDeliveries)} have not succeeded`} />
+    <${Tile} name="Success Rate" value=${`${summary.successRate}%`} note="Of all deliveries" />
+    <${Tile} name="Due Retries" value=${formatNumber(queue.dueRetries)} note=${oldest ? html`Oldest open: ${oldest.eventId}, <${Time} at=${oldest.createdAt} ago />` : 'Nothing waits'} />
+    <${Tile} name="Dead Letters" value=${queue.deadLetters === null ? '?' : formatNumber(queue.deadLetters)} note=${queue.deadLetters === null ? 'The queue can’t be read now' : 'Given up by a fault of ours'} />
+  </div>`;
+}
+
+/** @param {{data: import('../../lib/types').Monitor}} props */
+function DispatchStates({ data }) {
+  return html`<${Card} title="Log read up to">${data.dispatchStates.length
+    ? html`<${Table} caption="Dispatch states" rows=${data.dispatchStates} id=${(/** @type {any} */ it) => it.practicepass} columns=${[
+        { label: 'PPass', cell: (/** @type {any} */ it) => html`<code>${it.practicepass}</code>` },
+        { label: 'Last log id', class: 'number', cell: (/** @type {any} */ it) => it.lastLogId },
+      ]} />`
+    : html`<${Empty}>No practice's log has been read yet.<//>`}<//>`;
+}
+
+/** @param {{data: import('../../lib/types').Monitor}} props */
+function Disabled({ data }) {
+  return html`<${Card} title="Disabled subscriptions">${data.disabledSubscriptions.length
+    ? html`<${Table} caption="Disabled subscriptions" rows=${data.disabledSubscriptions} id=${(/** @type {any} */ it) => it.id} columns=${[
+        { label: 'PPass', cell: (/** @type {any} */ it) => html`<code>${it.practicepass}</code>` },
+        { label: 'Partner', class: 'wide', cell: (/** @type {any} */ it) => it.partnerId },
+        { label: 'Reason', class: 'wide', cell: (/** @type {any} */ it) => it.reason ?? '–' },
+        { label: 'Since', class: 'nowrap', cell: (/** @type {any} */ it) => html`<${Time} at=${it.since} ago />` },
+      ]} />`
+    : html`<${Empty}>None was disabled.<//>`}<//>`;
+}

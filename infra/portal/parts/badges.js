@@ -1,0 +1,31 @@
+// @ts-check
+import { html } from '../vendor/preact.js';
+import { formatAgo, formatTime } from '../lib/format.js';
+
+/** @type {Record<string, string>} */
+const KINDS = {
+  active: 'good', approved: 'good', succeeded: 'good', delivered: 'good', success: 'good',
+  pending: 'warn', retrying: 'warn', expired: 'warn', suspended: 'warn',
+  revoked: 'bad', denied: 'bad', failed: 'bad', exhausted: 'bad', disabled: 'bad',
+};
+
+/** @param {{status: string}} props */
+export const Status = ({ status }) => html`<span class=${`badge ${KINDS[status] ?? ''}`}>${status.charAt(0).toUpperCase() + status.slice(1)}</span>`;
+
+/** @param {{code: number | null}} props */
+export function StatusCode({ code }) {
+  if (code === null) return html`<span class="muted">–</span>`;
+  return html`<span class=${`badge plain ${code < 300 ? 'good' : code < 400 ? 'info' : code < 500 ? 'warn' : 'bad'}`}>${code}</span>`;
+}
+
+/** @param {{method: string}} props */
+export const Method = ({ method }) => html`<span class=${`method ${method}`}>${method}</span>`;
+
+/** @param {{scopes: string[]}} props */
+export const Scopes = ({ scopes }) => html`<span class="chips">${scopes.map((scope) => html`<span class="chip" key=${scope}>${scope}</span>`)}</span>`;
+
+/** @param {{at: string | null, ago?: boolean}} props */
+export function Time({ at, ago = false }) {
+  if (!at) return html`<span class="muted">${ago ? 'Never' : '–'}</span>`;
+  return html`<time datetime=${at} title=${formatTime(at)}>${ago ? formatAgo(at) : formatTime(at)}</time>`;
+}

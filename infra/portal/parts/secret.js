@@ -1,0 +1,48 @@
+// @ts-check
+// What is shown once: a key, a secret, a claim link.
+import { html, useId, useState } from '../vendor/preact.js';
+import { Dialog } from './dialog.js';
+import { say } from './toasts.js';
+
+/** @param {{text: string, label?: string}} props */
+export function CopyButton({ text, label = 'Copy' }) {
+  const [copied, setCopied] = useState(false);
+  async function copy() {
+    try {
+      await navigator.clipboard.writeText(text);
+      setCopied(true);
+      say('Copied to the clipboard');
+      setTimeout(() => setCopied(false), 2000);
+    } catch {
+      say('The browser refused to copy: select the text and copy it yourself');
+    }
+  }
+  return html`<button type="button" class="button small" onClick=${copy}>${copied ? 'Copied' : label}</button>`;
+}
+
+/** @param {{text: string, name: string}} props */
+export function Secret({ text, name }) {
+  return html`<div class="secret"><code aria-label=${name} data-secret>${text}</code><${CopyButton} text=${text} /></div>`;
+}
+
+/**
+ * A secret with the promise that it was stored, before it goes for good.
+ * @param {{text: string, name: string, stored?: string, done: string, onDone: () => void, children?: any}} props
+ */
+export function StoredSecret({ text, name, stored = 'I have stored it', done, onDone, children }) {
+  const [checked, setChecked] = useState(false);
+  const id = useId();
+  return html`<${Secret} text=${text} name=${name} />
+    ${children}
+    <label class="check" for=${id}><input id=${id} type="checkbox" checked=${checked}
+      onChange=${(/** @type {any} */ event) => setChecked(event.currentTarget.checked)} />${stored}</label>
+    <div class="button-row"><button type="button" class="button primary" disabled=${!checked} onClick=${onDone}>${done}</button></div>`;
+}
+
+/** @param {{title: string, text: string, name: string, onClose: () => void, children?: any}} props */
+export function SecretDialog({ title, text, name, onClose, children }) {
+  return html`<${Dialog} title=${title} onClose=${onClose} locked>
+    <div class="notice warn">It is shown this once and can't be read again. Store it now.</div>
+    <${StoredSecret} text=${text} name=${name} done="Close" onDone=${onClose}>${children}<//>
+  <//>`;
+}
