@@ -36,8 +36,27 @@ onAnswer((status) => {
   else idleEnd = Date.now() + IDLE;
 });
 
+/**
+ * Whether asking who is signed in can be worth it; a guess, for the cookie itself can't be seen here. Without it each first
+ * visit would begin with a refused call.
+ */
+const hint = {
+  get: () => attempt(() => localStorage.getItem('portal-session')) === 'yes',
+  set: (/** @type {boolean} */ on) => void attempt(() => (on ? localStorage.setItem('portal-session', 'yes') : localStorage.removeItem('portal-session'))),
+};
+
+/** Browsers that block storage throw. @template T @param {() => T} work */
+function attempt(work) {
+  try {
+    return work();
+  } catch {
+    return null;
+  }
+}
+
 /** @param {User} user */
 function signedIn(user) {
+  hint.set(true);
   idleEnd = Date.now() + IDLE;
   lastTouch = Date.now();
   set({ state: 'in', user, error: null });
@@ -45,12 +64,16 @@ function signedIn(user) {
 
 /** Asks the server who is signed in. */
 export async function readSession() {
+  if (session.state === 'unknown' && !hint.get()) return set({ state: 'out' });
   try {
     signedIn((await call('GET', '/v1/portal/session')).data);
   } catch (error) {
     const status = /** @type {{status?: number}} */ (error).status;
-    if (status === 401) set({ state: session.state === 'in' ? 'expired' : session.state === 'unknown' ? 'out' : session.state, error: null });
-    else set({ error });
+    if (status === 401) {
+      hint.set(false);
+      // An earlier answer may have told already that it expired.
+      set({ state: session.state === 'in' || session.state === 'expired' ? 'expired' : 'out', error: null });
+    } else set({ error });
   }
 }
 
@@ -64,6 +87,7 @@ export async function signOut() {
     await call('DELETE', '/v1/portal/session');
   } finally {
     // Also when it had ended already, or can't be reached: this page forgets who it was.
+    hint.set(false);
     set({ state: 'out', user: null, error: null });
   }
 }

@@ -21,6 +21,9 @@ export function StatusCode({ code }) {
 /** @param {{method: string}} props */
 export const Method = ({ method }) => html`<span class=${`method ${method}`}>${method}</span>`;
 
+/** A route; it may break after a slash and nowhere else. @param {{path: string, title?: string}} props */
+export const Path = ({ path, title }) => html`<code class="path" title=${title}>${path.split(/(?<=\/)/).map((part) => html`${part}<wbr />`)}</code>`;
+
 /** @param {{scopes: string[]}} props */
 export const Scopes = ({ scopes }) => html`<span class="chips">${scopes.map((scope) => html`<span class="chip" key=${scope}>${scope}</span>`)}</span>`;
 

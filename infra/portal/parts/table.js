@@ -8,12 +8,13 @@ import { Empty, Failure, Loading } from './state.js';
  */
 
 /**
- * @param {{caption: string, columns: Column<any>[], rows: any[], id: (row: any) => string | number}} props
+ * @param {{caption: string, columns: Column<any>[], rows: any[], id: (row: any) => string | number, narrow?: boolean}} props
+ * `narrow` = few and short columns, which fit a phone as they are.
  */
-export function Table({ caption, columns, rows, id }) {
+export function Table({ caption, columns, rows, id, narrow = false }) {
   // A scrolling region must be reachable by keyboard.
   return html`<div class="table-scroll" tabindex="0" role="region" aria-label=${caption}>
-    <table class="cards">
+    <table class=${narrow ? '' : 'cards'}>
       <caption class="hidden-text">${caption}</caption>
       <thead><tr>${columns.map((column) => html`<th scope="col" class=${column.class ?? ''}>${column.label || html`<span class="hidden-text">Actions</span>`}</th>`)}</tr></thead>
       <tbody>${rows.map((row) => html`<tr key=${id(row)}>${columns.map((column) => html`

@@ -3,7 +3,7 @@
 import { html } from '../../vendor/preact.js';
 import { formatDuration } from '../../lib/format.js';
 import { href } from '../../lib/router.js';
-import { Method, Scopes, Status, StatusCode, Time } from '../../parts/badges.js';
+import { Method, Path, Scopes, Status, StatusCode, Time } from '../../parts/badges.js';
 
 /** @typedef {import('../../lib/types').Key} Key */
 /** @typedef {import('../../lib/types').AccessRequest} AccessRequest */
@@ -11,9 +11,9 @@ import { Method, Scopes, Status, StatusCode, Time } from '../../parts/badges.js'
 
 /** @type {import('../../parts/table.js').Column<Key>[]} */
 export const KEY_COLUMNS = [
-  { label: 'Name', class: 'wide', cell: (key) => html`<span>${key.name}<span class="sub mono">${key.prefix}…</span></span>` },
+  { label: 'Name', class: 'wide', cell: (key) => html`<span>${key.name}<span class="sub mono nowrap">${key.prefix}…</span></span>` },
   { label: 'Partner', class: 'wide', cell: (key) => html`<a href=${href('/admin/activity', { partner: key.partnerId })}>${key.partner}</a>` },
-  { label: 'PPass', cell: (key) => html`<code>${key.practicepass}</code>` },
+  { label: 'PPass', cell: (key) => html`<code class="nowrap">${key.practicepass}</code>` },
   { label: 'Scopes', class: 'wide', cell: (key) => html`<${Scopes} scopes=${key.scopes} />` },
   { label: 'Last Used', class: 'nowrap', cell: (key) => html`<${Time} at=${key.lastUsedAt} ago />` },
   {
@@ -38,7 +38,7 @@ export const REQUEST_COLUMNS = [
 export const CALL_COLUMNS = [
   { label: 'Time', class: 'nowrap', cell: (call) => html`<${Time} at=${call.time} />` },
   { label: 'Method', cell: (call) => html`<${Method} method=${call.method} />` },
-  { label: 'Endpoint', class: 'wide', cell: (call) => html`<code title=${`Request id ${call.requestId}`}>${call.endpoint}</code>` },
+  { label: 'Endpoint', class: 'wide', cell: (call) => html`<${Path} path=${call.endpoint} title=${`Request id ${call.requestId}`} />` },
   { label: 'Status', cell: (call) => html`<${StatusCode} code=${call.status} />` },
   { label: 'Duration', class: 'number', cell: (call) => formatDuration(call.durationMs) },
   { label: 'Partner', class: 'wide', cell: (call) => html`<span>${call.partner ?? call.keyName ?? '–'}${call.partner && html`<span class="sub">${call.keyName}</span>`}</span>` },

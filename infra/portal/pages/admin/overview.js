@@ -5,7 +5,7 @@ import { formatDuration, formatNumber, nextDay } from '../../lib/format.js';
 import { useEvery, useLoad } from '../../lib/load.js';
 import { href } from '../../lib/router.js';
 import { isAttended } from '../../lib/session.js';
-import { Method, Status } from '../../parts/badges.js';
+import { Method, Path, Status } from '../../parts/badges.js';
 import { UsagePanel } from '../../parts/chart.js';
 import { Card, PageHead } from '../../parts/page.js';
 import { Awaited, Empty } from '../../parts/state.js';
@@ -78,8 +78,8 @@ function PartnerList({ rows }) {
 /** @param {{rows: import('../../lib/types').EndpointUsage[]}} props */
 function TopEndpoints({ rows }) {
   if (!rows.length) return html`<${Empty}>No call has been made yet.<//>`;
-  return html`<${Table} caption="Top endpoints" rows=${rows.slice(0, 8)} id=${(/** @type {any} */ it) => it.method + it.endpoint} columns=${[
-    { label: 'Endpoint', class: 'wide', cell: (/** @type {any} */ it) => html`<a href=${href('/admin/activity', { method: it.method, endpoint: it.endpoint })}><${Method} method=${it.method} /> <code>${it.endpoint}</code></a>` },
+  return html`<${Table} caption="Top endpoints" rows=${rows.slice(0, 6)} id=${(/** @type {any} */ it) => it.method + it.endpoint} columns=${[
+    { label: 'Endpoint', class: 'wide', cell: (/** @type {any} */ it) => html`<a href=${href('/admin/activity', { method: it.method, endpoint: it.endpoint })}><${Method} method=${it.method} /> <${Path} path=${it.endpoint} /></a>` },
     { label: 'Calls', class: 'number', cell: (/** @type {any} */ it) => formatNumber(it.calls) },
     { label: 'Errors', class: 'number', cell: (/** @type {any} */ it) => formatNumber(it.errors) },
     { label: 'Avg', class: 'number', cell: (/** @type {any} */ it) => formatDuration(it.avgDurationMs) },

@@ -3,7 +3,7 @@ import { html, useEffect, useMemo, useRef } from '../../vendor/preact.js';
 import { get } from '../../lib/api.js';
 import { useLoad } from '../../lib/load.js';
 import { changeQuery, href } from '../../lib/router.js';
-import { Method } from '../../parts/badges.js';
+import { Method, Path } from '../../parts/badges.js';
 import { Field } from '../../parts/field.js';
 import { PageHead } from '../../parts/page.js';
 import { inline } from '../../parts/prose.js';
@@ -42,7 +42,7 @@ function Reference({ description, path, query, user }) {
       <p class="hidden-text" role="status">${words.length ? `${shown.reduce((sum, it) => sum + it.operations.length, 0)} endpoints found` : ''}</p>
       ${shown.map((section) => html`<div key=${section.id}>
         <a class="docs-index-title" href=${anchorOf(section.id, query)}>${section.title}</a>
-        <ul class="plain">${section.operations.map((it) => html`<li key=${it.id}><a href=${anchorOf(it.id, query)}><${Method} method=${it.method} /> <span>${shortPath(it.path)}</span></a></li>`)}</ul></div>`)}
+        <ul class="plain">${section.operations.map((it) => html`<li key=${it.id}><a href=${anchorOf(it.id, query)}><${Method} method=${it.method} /> <${Path} path=${shortPath(it.path)} /></a></li>`)}</ul></div>`)}
     </nav>
     <div class="docs-content" ref=${content}>
       ${!words.length && html`<${Introduction} />`}

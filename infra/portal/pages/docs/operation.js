@@ -1,6 +1,6 @@
 // @ts-check
 import { html, useState } from '../../vendor/preact.js';
-import { Method, Scopes } from '../../parts/badges.js';
+import { Method, Path, Scopes } from '../../parts/badges.js';
 import { Prose, inline } from '../../parts/prose.js';
 import { CopyButton } from '../../parts/secret.js';
 import { exampleOf, fieldsOf, typeOf } from './description.js';
@@ -16,7 +16,7 @@ export function Operation({ operation, description, user, link }) {
   const body = operation.body && JSON.stringify(bodyExample(operation, description), null, 2);
   const mayTry = operation.access === 'open' || operation.access === (user.role === 'admin' ? 'admin' : 'partner');
   return html`<article class="card operation" aria-labelledby=${`op-${operation.id}`}>
-    <header><h3 id=${`op-${operation.id}`} data-anchor=${operation.id} tabindex="-1"><${Method} method=${operation.method} /> <code>${operation.path}</code></h3>
+    <header><h3 id=${`op-${operation.id}`} data-anchor=${operation.id} tabindex="-1"><${Method} method=${operation.method} /> <${Path} path=${operation.path} /></h3>
       <a class="anchor" href=${link} aria-label=${`Link to ${operation.summary}`}>#</a></header>
     <div class="body stack">
       <div class="prose"><p><strong>${operation.summary}</strong></p>

@@ -36,7 +36,7 @@ export function Webhooks({ query, user }) {
   return html`
     <${PageHead} title="Webhooks" lead="Register a webhook endpoint for OfficePro events sourced from the log table." />
     <div class="stack">
-      <${Awaited} load=${subscription} what="your subscription">${({ data }) => data
+      <${Awaited} load=${subscription} what="your subscription">${(/** @type {{data: Subscription | null}} */ { data }) => data
         ? html`<div class="stack"><${SubscriptionCard} subscription=${data} act=${setAct} />
             <${TestEvent} onSent=${() => setSent((count) => count + 1)} disabled=${data.status !== 'active'} />
             <${Deliveries} query=${query} round=${sent} /></div>`

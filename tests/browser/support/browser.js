@@ -1,0 +1,55 @@
+// Chromium with an ear for everything that must not happen.
+import assert from 'node:assert/strict';
+import { chromium } from 'playwright-core';
+
+const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+
+export const launch = () => chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: FLAGS });
+
+/**
+ * A page of a browser of its own. `faults` gathers console errors, exceptions, reports of the content security policy,
+ * requests to other origins, and scripts of strangers that ran; `allowed` are messages that the test provokes itself.
+ */
+export async function openPage(browser, stack, { width = 1440, height = 900, scheme = 'light', motion = 'reduce' } = {}) {
+  const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme, reducedMotion: motion, baseURL: stack.url, acceptDownloads: true });
+  await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: stack.url });
+  const faults = [];
+  const allowed = [];
+  await context.addInitScript(() => {
+    document.addEventListener('securitypolicyviolation', (event) => console.error(`CSP ${event.violatedDirective} ${event.blockedURI} ${event.sample}`));
+    window.ran = (what) => console.error(`SCRIPT RAN ${what ?? ''}`);
+    window.alert = () => window.ran('alert');
+  });
+  const page = await context.newPage();
+  page.on('console', (message) => { if (['error', 'warning'].includes(message.type())) faults.push(`console: ${message.text()} ${message.location().url}`); });
+  page.on('pageerror', (error) => faults.push(`exception: ${error}`));
+  page.on('request', (request) => {
+    const url = new URL(request.url());
+    if (!['data:', 'blob:'].includes(url.protocol) && url.origin !== stack.url) faults.push(`foreign origin: ${request.url()}`);
+  });
+  page.setDefaultTimeout(10_000);
+  const check = (where) => {
+    const bad = faults.filter((fault) => !allowed.some((pattern) => pattern.test(fault)));
+    assert.deepEqual(bad, [], where);
+  };
+  return { page, context, faults, allowed, check, close: () => context.close() };
+}
+
+/** An answer of 401 etc. is also told on the console by the browser itself. */
+export const status = (code) => new RegExp(`console: Failed to load resource: the server responded with a status of ${code}`);
+
+export async function signIn(page, accessKey, heading) {
+  await page.goto('/');
+  await page.getByLabel('API Key or Admin Secret').fill(accessKey);
+  await page.getByRole('button', { name: 'Continue' }).click();
+  await page.getByRole('heading', { level: 1, name: heading }).waitFor();
+}
+
+export const asAdmin = (page, stack) => signIn(page, stack.adminSecret, 'Dashboard Overview');
+export const asPartner = (page, stack, key = stack.keys[0]) => signIn(page, key.apiKey, 'API Documentation');
+
+/** Whether every panel of the page has what it waited for. */
+export async function settled(page) {
+  await page.getByRole('heading', { level: 1 }).first().waitFor();
+  await page.waitForFunction(() => !document.querySelector('.loading, .boot, [aria-busy="true"]'));
+}
