@@ -1,5 +1,5 @@
 // @ts-check
-import { html } from '../vendor/preact.js';
+import { html, useEffect } from '../vendor/preact.js';
 import { signIn } from '../lib/session.js';
 import { Field, useForm } from '../parts/field.js';
 import { Brand } from '../parts/shell.js';
@@ -10,6 +10,8 @@ const SUPPORT = 'support@naturaesoft.com';
 /** @param {{expired: boolean}} props */
 export function Login({ expired }) {
   const { busy, error, onSubmit } = useForm(async ({ accessKey }) => signIn(accessKey.trim()));
+  // For measuring how long the first page takes until it can be used.
+  useEffect(() => void performance.mark('interactive'), []);
   const refused = error && (error.code === 'INVALID_ACCESS_KEY' || error.code === 'INVALID_FIELDS');
   return html`<div class="gate"><main class="card">
     <${Brand} />

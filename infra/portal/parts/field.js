@@ -15,11 +15,15 @@ export function problemFor(error, name) {
 }
 
 /**
+ * Without `onInput` the field keeps its text by itself, beginning with `value`; a form reads it when it is sent.
  * @param {{label: string, name: string, value?: string, hint?: any, error?: any, type?: string, rows?: number, options?: (string | [string, string])[],
  *   list?: string[], onInput?: (value: string) => void, class?: string, [attribute: string]: any}} props
  */
-export function Field({ label, name, hint, error, rows, options, list, onInput, class: className = '', ...rest }) {
+export function Field({ label, name, hint, error, rows, options, list, onInput, value, class: className = '', ...rest }) {
   const id = useId();
+  const [own, setOwn] = useState(value ?? '');
+  const shown = onInput ? (value ?? '') : own;
+  const change = onInput ?? setOwn;
   const problem = problemFor(error, name);
   const shared = {
     id,
@@ -27,14 +31,15 @@ export function Field({ label, name, hint, error, rows, options, list, onInput, 
     class: `input ${className}`,
     'aria-invalid': problem ? 'true' : undefined,
     'aria-describedby': [problem && `${id}-problem`, hint && `${id}-hint`].filter(Boolean).join(' ') || undefined,
-    onInput: onInput && ((/** @type {any} */ event) => onInput(event.currentTarget.value)),
+    value: shown,
+    onInput: (/** @type {any} */ event) => change(event.currentTarget.value),
     list: list && `${id}-list`,
     ...rest,
   };
   const control = options
     ? html`<select ...${shared}>${options.map((option) => {
-        const [value, text] = Array.isArray(option) ? option : [option, option];
-        return html`<option value=${value} selected=${value === rest.value}>${text}</option>`;
+        const [choice, text] = Array.isArray(option) ? option : [option, option];
+        return html`<option value=${choice} selected=${choice === shown}>${text}</option>`;
       })}</select>`
     : rows
       ? html`<textarea rows=${rows} ...${shared}></textarea>`

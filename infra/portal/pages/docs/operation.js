@@ -31,7 +31,7 @@ export function Operation({ operation, description, user, link }) {
       ${(entry?.examples ?? []).map((it) => html`<${Block} key=${it.title} title=${it.title} text=${typeof it.example === 'string' ? it.example : JSON.stringify(it.example, null, 2)} />`)}
       ${!hasResponse(operation) && html`<${GeneratedResponse} operation=${operation} description=${description} />`}
       <${Responses} operation=${operation} />
-      ${mayTry && html`<div><button type="button" class="button" aria-expanded=${trying} onClick=${() => setTrying(!trying)}>${trying ? 'Close' : 'Try it'}<span class="hidden-text">: ${operation.summary}</span></button></div>`}
+      ${mayTry && html`<div><button type="button" class="button" aria-expanded=${trying} aria-label=${`${trying ? 'Close' : 'Try it'}: ${operation.summary}`} onClick=${() => setTrying(!trying)}>${trying ? 'Close' : 'Try it'}</button></div>`}
       ${trying && html`<${TryIt} operation=${operation} body=${body} user=${user} />`}
     </div></article>`;
 }

@@ -1,0 +1,33 @@
+// The portal as people use it, on one real stack. The parts are in suites/, in the order in which they build on each other.
+import { after, before, describe } from 'node:test';
+import { launch } from './support/browser.js';
+import { startHook, startStack } from './support/stack.js';
+import { access } from './suites/access.js';
+import { administration } from './suites/administration.js';
+import { documentation } from './suites/documentation.js';
+import { everyPage } from './suites/every-page.js';
+import { partner } from './suites/partner.js';
+import { size } from './suites/size.js';
+import { states } from './suites/states.js';
+import { strangers } from './suites/strangers.js';
+
+const world = {};
+
+before(async () => {
+  [world.stack, world.browser, world.hook] = await Promise.all([startStack(), launch(), startHook()]);
+}, { timeout: 240_000 });
+
+after(async () => {
+  await world.browser?.close();
+  await world.hook?.stop();
+  await world.stack?.stop();
+});
+
+describe('access', () => access(world));
+describe('documentation', () => documentation(world));
+describe('administration', () => administration(world));
+describe('partner', () => partner(world));
+describe('states', () => states(world));
+describe('what strangers wrote', () => strangers(world));
+describe('every page', () => everyPage(world));
+describe('size', () => size(world));

@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { test } from 'node:test';
+import { asAdmin, asPartner, openPage, settled } from '../support/browser.js';
+import { ADMIN, PARTNER, PUBLIC } from '../support/pages.js';
+
+const AXE = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const RULES = { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'], resultTypes: ['violations'] };
+
+const WIDTHS = [320, 768, 1440];
+const SCHEMES = ['light', 'dark'];
+
+/** Accessible, within its width, silent and at home, on every page in both appearances at every width. */
+export function everyPage(world) {
+  for (const [who, pages, signIn] of [['anybody', PUBLIC, null], ['an administrator', ADMIN, asAdmin], ['a partner', PARTNER, asPartner]]) {
+    test(`every page of ${who} is accessible, fits and keeps to itself`, async () => {
+      const it = await openPage(world.browser, world.stack);
+      const { page } = it;
+      if (signIn) await signIn(page, world.stack);
+      for (const [path, heading] of pages) {
+        await page.goto(`/#${path}`);
+        await page.getByRole('heading', { level: 1, name: heading }).waitFor();
+        await settled(page);
+        for (const width of WIDTHS) {
+          await page.setViewportSize({ width, height: 900 });
+          for (const colorScheme of SCHEMES) {
+            await page.emulateMedia({ colorScheme });
+            const where = `${path} ${colorScheme} ${width}`;
+            assert.deepEqual(await violations(page), [], where);
+            assert.deepEqual(await overflowing(page), [], where);
+          }
+        }
+        it.check(path);
+      }
+      await it.close();
+    });
+  }
+
+  test('every dialog is accessible', async () => {
+    const it = await openPage(world.browser, world.stack, { width: 320 });
+    const { page } = it;
+    await asAdmin(page, world.stack);
+    for (const [path, button] of [['/admin/keys', 'New key'], ['/admin/keys', /^Rotate/], ['/admin/keys', /^Revoke/], ['/admin/partners', 'New partner'], ['/admin/access-requests', /^Approve/], ['/admin/access-requests', /^Deny/], ['/admin/access-requests', /^Details/], ['/admin/activity', /^Details/]]) {
+      await page.goto(`/#${path}`);
+      await settled(page);
+      await page.getByRole('button', { name: button }).first().click();
+      await page.getByRole('dialog').waitFor();
+      for (const colorScheme of SCHEMES) {
+        await page.emulateMedia({ colorScheme });
+        assert.deepEqual(await violations(page), [], `${path} ${button} ${colorScheme}`);
+        assert.deepEqual(await overflowing(page), [], `${path} ${button}`);
+      }
+      await page.keyboard.press('Escape');
+      await page.getByRole('dialog').waitFor({ state: 'detached' });
+    }
+    it.check('dialogs');
+    await it.close();
+  });
+}
+
+async function violations(page) {
+  // Through the debugger, which the content security policy doesn't bind.
+  if (!(await page.evaluate(() => 'axe' in window))) await page.evaluate(AXE);
+  const found = await page.evaluate((rules) => window.axe.run(document, rules), RULES);
+  return found.violations.map((it) => `${it.id}: ${it.help}: ${it.nodes.slice(0, 3).map((node) => node.target.join(' ')).join(' | ')} ${it.nodes[0].failureSummary}`);
+}
+
+/** What stands out of the page at its right. A region that scrolls by itself is no overflow, except on a phone. */
+function overflowing(page) {
+  return page.evaluate(() => {
+    const wide = document.documentElement.scrollWidth > innerWidth ? ['the page itself'] : [];
+    const scrolling = [...document.querySelectorAll('.table-scroll, dialog')].filter((it) => innerWidth >= 320 && it.scrollWidth > it.clientWidth + 1 && (innerWidth < 640 || innerWidth >= 1440));
+    return [...wide, ...scrolling.map((it) => it.getAttribute('aria-label') ?? it.tagName)];
+  });
+}

@@ -1,0 +1,121 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { asAdmin, asPartner, openPage, settled, status } from '../support/browser.js';
+
+export function states(world) {
+  test('loading and a failure with its request id, which can be tried again', async () => {
+    const it = await openPage(world.browser, world.stack);
+    const { page } = it;
+    it.allowed.push(status(503));
+    await asAdmin(page, world.stack);
+    let broken = true;
+    await page.route('**/v1/admin/partners?*', async (route) => {
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      const problem = { title: 'A store is down', status: 503, detail: 'Try again in a moment.', code: 'UNAVAILABLE', requestId: 'req-from-the-test' };
+      await (broken ? route.fulfill({ status: 503, contentType: 'application/problem+json', json: problem }) : route.continue());
+    });
+    await page.goto('/#/admin/partners');
+    await page.getByText('Loading partners...').waitFor();
+    const alert = page.getByRole('alert');
+    await alert.getByText('Try again in a moment.').waitFor();
+    await alert.getByText('req-from-the-test').waitFor();
+    broken = false;
+    await alert.getByRole('button', { name: 'Try again' }).click();
+    await page.getByText('Northwind Health').waitFor();
+    it.check('failure');
+    await it.close();
+  });
+
+  test('an API that can’t be reached is said, not hidden', async () => {
+    const it = await openPage(world.browser, world.stack);
+    it.allowed.push(/ERR_FAILED/);
+    await asAdmin(it.page, world.stack);
+    await it.page.route('**/v1/admin/audit?*', (route) => route.abort());
+    await it.page.goto('/#/admin/audit');
+    await it.page.getByText('The API could not be reached.').waitFor();
+    it.check('unreachable');
+    await it.close();
+  });
+
+  test('an empty list says so', async () => {
+    const it = await openPage(world.browser, world.stack);
+    await asAdmin(it.page, world.stack);
+    await it.page.goto('/#/admin/activity?partner=Nobody');
+    await it.page.getByText('No call passes the filters.').or(it.page.getByText('No call among the newest ones')).waitFor();
+    it.check('empty');
+    await it.close();
+  });
+
+  test('a session that ended leads to the login, and from there back to the page', async () => {
+    const it = await openPage(world.browser, world.stack);
+    const { page } = it;
+    it.allowed.push(status(401));
+    await asAdmin(page, world.stack);
+    await it.context.clearCookies();
+    await page.goto('/#/admin/keys');
+    await page.getByText('Your session has ended.').waitFor();
+    await page.getByLabel('API Key or Admin Secret').fill(world.stack.adminSecret);
+    await page.keyboard.press('Enter');
+    await page.getByRole('heading', { level: 1, name: 'API Keys' }).waitFor();
+    it.check('expired');
+    await it.close();
+  });
+
+  test('before the idle time is over people are asked, and can stay', async () => {
+    const it = await openPage(world.browser, world.stack);
+    const { page } = it;
+    await page.clock.install();
+    await asPartner(page, world.stack);
+    await page.clock.fastForward('13:30');
+    const dialog = page.getByRole('dialog', { name: 'Are you still there?' });
+    await dialog.waitFor();
+    await dialog.getByRole('button', { name: 'Stay signed in' }).click();
+    await page.clock.fastForward(2000);
+    await dialog.waitFor({ state: 'detached' });
+    it.check('idle');
+    await it.close();
+  });
+
+  test('everything can be reached by keyboard, the focus is seen, and dialogs hold and return it', async () => {
+    const it = await openPage(world.browser, world.stack);
+    const { page } = it;
+    await asAdmin(page, world.stack);
+    await page.goto('/#/admin/keys');
+    await settled(page);
+    await page.evaluate(() => document.activeElement?.blur());
+    await page.keyboard.press('Tab');
+    assert.equal(await page.evaluate(() => document.activeElement?.textContent), 'Skip to the content');
+    await page.keyboard.press('Enter');
+    assert.equal(await page.evaluate(() => document.activeElement?.id), 'main');
+    await page.keyboard.press('Tab');
+    assert.equal(await page.evaluate(() => document.activeElement?.textContent), 'New key');
+    assert.notEqual(await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle), 'none');
+    await page.keyboard.press('Enter');
+    await page.getByRole('dialog').waitFor();
+    for (let step = 0; step < 30; step++) {
+      await page.keyboard.press('Tab');
+      assert.ok(await page.evaluate(() => document.activeElement === document.body || document.querySelector('dialog').contains(document.activeElement)), 'the dialog holds the focus');
+    }
+    await page.keyboard.press('Escape');
+    await page.getByRole('dialog').waitFor({ state: 'detached' });
+    assert.equal(await page.evaluate(() => document.activeElement?.textContent), 'New key');
+    it.check('keyboard');
+    await it.close();
+  });
+
+  test('the appearance can be chosen, and nothing moves for those who asked for stillness', async () => {
+    const it = await openPage(world.browser, world.stack, { scheme: 'light' });
+    const { page } = it;
+    await asAdmin(page, world.stack);
+    await page.getByLabel('Appearance').selectOption('dark');
+    const background = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+    assert.equal(await background(), 'rgb(15, 20, 27)');
+    await page.reload();
+    await settled(page);
+    assert.equal(await background(), 'rgb(15, 20, 27)');
+    assert.equal(await page.evaluate(() => getComputedStyle(document.querySelector('.button')).transitionDuration), '0.001s');
+    await page.getByText(/Times are shown in your time zone \(.+\)/).waitFor();
+    it.check('appearance');
+    await it.close();
+  });
+}
