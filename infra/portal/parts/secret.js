@@ -1,12 +1,13 @@
 // @ts-check
 // What is shown once: a key, a secret, a claim link.
-import { html, useId, useState } from '../vendor/preact.js';
+import { html, useEffect, useId, useState } from '../vendor/preact.js';
 import { Dialog } from './dialog.js';
 import { say } from './toasts.js';
 
 /** @param {{text: string, label?: string}} props */
 export function CopyButton({ text, label = 'Copy' }) {
   const [copied, setCopied] = useState(false);
+  useEffect(() => setCopied(false), [text]);
   async function copy() {
     try {
       await navigator.clipboard.writeText(text);

@@ -35,7 +35,7 @@ export function PagedTable({ pages, what, caption, columns, id, empty }) {
     ${rows.length ? html`<${Table} caption=${caption} columns=${columns} rows=${rows} id=${id} />` : html`<${Empty}>${empty}<//>`}
     ${(pages.hasMore || pages.moreError) && html`<div class="more">
       ${pages.moreError && html`<${Failure} error=${pages.moreError} />`}
-      <button type="button" class="button" disabled=${pages.loadingMore} onClick=${pages.loadMore}>${pages.loadingMore ? 'Loading …' : 'Show more'}</button>
+      <button type="button" class="button" disabled=${pages.loadingMore || loading} onClick=${pages.loadMore}>${pages.loadingMore ? 'Loading …' : 'Show more'}</button>
       <span class="muted small">${rows.length} shown</span>
     </div>`}
   </div>`;

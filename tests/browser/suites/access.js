@@ -48,7 +48,7 @@ export function access(world) {
     const link = await admin.page.locator('[data-secret]').textContent();
     await admin.page.getByLabel('I have sent or stored it').check();
     await admin.page.getByRole('button', { name: 'Close' }).click();
-    await admin.page.locator('tr', { hasText: 'Walk Medical' }).getByText('Approved').waitFor();
+    await admin.page.locator('tr', { hasText: 'Walk Medical' }).getByText('Approved', { exact: true }).first().waitFor();
 
     await page.goto(link);
     await page.getByRole('button', { name: 'Show my API key' }).click();

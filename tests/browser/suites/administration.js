@@ -50,11 +50,11 @@ export function administration(world) {
     await page.locator('[aria-invalid="true"][name="phone"]').waitFor();
     await page.getByLabel('Phone').fill('212-555-0100');
     await page.getByRole('button', { name: 'Save' }).click();
-    await page.getByRole('button', { name: 'Edit Browser Labs' }).click();
+    await page.getByRole('button', { name: 'Edit Browser Labs' }).first().click();
     await page.getByLabel('Contact').fill('Bo Lab');
     await page.getByLabel('Status').selectOption('suspended');
     await page.getByRole('button', { name: 'Save' }).click();
-    const row = page.locator('tr', { hasText: 'Browser Labs' });
+    const row = page.locator('tr', { hasText: 'Browser Labs' }).first();
     await row.getByText('Suspended').waitFor();
     await row.getByText('Bo Lab').waitFor();
     it.check('partners');
@@ -77,24 +77,24 @@ export function administration(world) {
     const first = await stored(page);
     const token = (key) => api(world.stack, 'POST', '/v1/DemoOffice/auth/token', { body: { apiKey: key } });
     assert.equal((await token(first)).status, 200);
-    const row = page.locator('tr', { hasText: 'Browser key' });
+    const row = page.locator('tr', { hasText: 'Browser key' }).first();
     await row.getByText('KB', { exact: true }).waitFor();
     assert.ok(!(await page.content()).includes(first), 'the key is gone from the page');
 
-    await page.getByRole('button', { name: 'Edit Browser key' }).click();
+    await page.getByRole('button', { name: 'Edit Browser key' }).first().click();
     await page.getByLabel('Rate limit').fill('50');
     await page.getByLabel('Allowed networks').fill('127.0.0.0/8');
     await page.getByRole('button', { name: 'Save' }).click();
     await dialog.waitFor({ state: 'detached' });
 
-    await page.getByRole('button', { name: 'Rotate Browser key' }).click();
+    await page.getByRole('button', { name: 'Rotate Browser key' }).first().click();
     await page.getByLabel('The old secret stays good for').selectOption('0');
     await dialog.getByRole('button', { name: 'Rotate' }).click();
     const second = await stored(page);
     assert.notEqual(first, second);
     assert.equal((await token(second)).status, 200);
 
-    await page.getByRole('button', { name: 'Revoke Browser key' }).click();
+    await page.getByRole('button', { name: 'Revoke Browser key' }).first().click();
     await page.getByRole('button', { name: 'Revoke for good' }).click();
     await row.getByText('Revoked').waitFor();
     assert.equal((await token(second)).status, 401);
@@ -139,6 +139,7 @@ export function administration(world) {
     await page.getByRole('button', { name: 'Live tail' }).click();
     await page.getByLabel('Endpoint').fill('/v1/health');
     await page.waitForURL(/endpoint=%2Fv1%2Fhealth/);
+    await page.waitForFunction(() => [...document.querySelectorAll('tbody tr')].every((row) => row.textContent.includes('/v1/health')));
     const before = await table.count();
     await api(world.stack, 'GET', '/v1/health');
     await page.waitForFunction((count) => document.querySelectorAll('tbody tr').length > count, before, { timeout: 20_000 });

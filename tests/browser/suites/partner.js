@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { asAdmin, asPartner, openPage, settled, status } from '../support/browser.js';
 import { rows, tile } from '../support/figures.js';
+import { api } from '../support/stack.js';
 import { stored } from './administration.js';
 
 export function partner(world) {
@@ -10,6 +11,9 @@ export function partner(world) {
     const { page } = it;
     // The API answers 404 while there is no subscription, which the browser tells on its console.
     it.allowed.push(status(404), status(422));
+    const { body } = await api(world.stack, 'POST', '/v1/DemoOffice/auth/token', { body: { apiKey: world.stack.keys[0].apiKey } });
+    // Another suite may have left one.
+    await api(world.stack, 'DELETE', '/v1/webhooks', { token: body.accessToken });
     await asPartner(page, world.stack);
     await page.goto('/#/webhooks');
     await page.getByText('You have no subscription yet').waitFor();

@@ -55,7 +55,7 @@ export function strangers(world) {
     await own.page.goto('/#/docs/get_ticket');
     const article = own.page.locator('article', { has: own.page.locator('[data-anchor="get_ticket"]') });
     await article.getByRole('button', { name: /^Try it/ }).click();
-    await article.getByLabel('id', { exact: true }).fill(String(ticket.body.data.TicketID));
+    await article.locator('[name="id"]').fill(String(ticket.body.data.TicketID));
     await article.getByRole('button', { name: 'Send GET' }).click();
     await article.locator('.answer', { hasText: "window.ran('svg')" }).waitFor();
     own.check('partner');

@@ -14,7 +14,7 @@ export const KEY_COLUMNS = [
   { label: 'Name', class: 'wide', cell: (key) => html`<span>${key.name}<span class="sub mono nowrap">${key.prefix}…</span></span>` },
   { label: 'Partner', class: 'wide', cell: (key) => html`<a href=${href('/admin/activity', { partner: key.partnerId })}>${key.partner}</a>` },
   { label: 'PPass', cell: (key) => html`<code class="nowrap">${key.practicepass}</code>` },
-  { label: 'Scopes', class: 'wide', cell: (key) => html`<${Scopes} scopes=${key.scopes} />` },
+  { label: 'Scopes', class: 'widest', cell: (key) => html`<${Scopes} scopes=${key.scopes} />` },
   { label: 'Last Used', class: 'nowrap', cell: (key) => html`<${Time} at=${key.lastUsedAt} ago />` },
   {
     label: 'Status',
@@ -30,7 +30,7 @@ export const REQUEST_COLUMNS = [
   { label: 'Company', class: 'wide', cell: (request) => request.company },
   { label: 'Practice', cell: (request) => request.practice },
   { label: 'Contact', class: 'wide', cell: (request) => html`<span>${request.contact}<span class="sub">${request.email}</span></span>` },
-  { label: 'Requested Scopes', class: 'wide', cell: (request) => html`<${Scopes} scopes=${request.requestedScopes} />` },
+  { label: 'Requested Scopes', class: 'widest', cell: (request) => html`<${Scopes} scopes=${request.requestedScopes} />` },
   { label: 'Status', cell: (request) => html`<${Status} status=${request.status} />` },
 ];
 
