@@ -30,8 +30,8 @@ export function Shell({ user, path, title, children }) {
   const links = user.role === 'admin' ? ADMIN : PARTNER;
   return html`
     <a class="skip" href="#main" onClick=${(/** @type {Event} */ event) => { event.preventDefault(); main.current?.focus(); }}>Skip to the content</a>
-    <div class="topbar"><${Brand} />
-      <button type="button" class="button small" aria-expanded=${open} aria-controls="side" onClick=${() => setOpen(!open)}>Menu</button></div>
+    <header class="topbar"><${Brand} />
+      <button type="button" class="button small" aria-expanded=${open} aria-controls="side" onClick=${() => setOpen(!open)}>Menu</button></header>
     <div class="shell">
       <aside id="side" class=${`side ${open ? 'open' : ''}`} aria-label="Portal"
         onKeyDown=${(/** @type {KeyboardEvent} */ event) => event.key === 'Escape' && setOpen(false)}>

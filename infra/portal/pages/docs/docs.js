@@ -61,7 +61,7 @@ function Introduction() {
 /** @param {{section: DocSection, description: any, query: URLSearchParams, user: import('../../lib/session.js').User}} props */
 function Section({ section, description, query, user }) {
   return html`<section class="docs-section">
-    <h2 data-anchor=${section.id} tabindex="-1">${section.title} <a class="anchor" href=${anchorOf(section.id, query)} aria-label=${`Link to ${section.title}`}>#</a></h2>
+    <div class="docs-title"><h2 data-anchor=${section.id} tabindex="-1">${section.title}</h2><a class="anchor" href=${anchorOf(section.id, query)} aria-label=${`Link to ${section.title}`}>#</a></div>
     ${section.intro.map((text) => html`<p>${inline(text)}</p>`)}
     ${section.operations.map((operation) => html`<${Operation} key=${operation.id} operation=${operation} description=${description} user=${user} link=${anchorOf(operation.id, query)} />`)}
   </section>`;
