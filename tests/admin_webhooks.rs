@@ -84,6 +84,7 @@ async fn the_monitor_answers_as_documented() {
                 "deadLetters": 0,
             },
             "disabledSubscriptions": [],
+            "breakers": [],
             "pagination": { "limit": 50, "offset": 0, "hasMore": false },
         })
     );

@@ -211,7 +211,7 @@ async fn deliver_events(office: &Office, hook: &Receiver) -> String {
     pipeline::poll(office).await;
     let queued = office.queue.receive().await;
     let bodies: Vec<&str> = queued.iter().map(|message| message.body.as_str()).collect();
-    webhook_fanout::deliver(&office.app, pipeline::event(&bodies)).await;
+    webhook_fanout::deliver(&office.app, webhook_fanout::Lane::Fast, pipeline::event(&bodies)).await;
     bodies.join("\n")
 }
 

@@ -6,6 +6,7 @@ mod database;
 mod fixture;
 pub(crate) mod plan;
 mod queue;
+mod refusing;
 mod receiver;
 mod request;
 mod resolver;
@@ -91,6 +92,20 @@ pub(crate) fn all_routes() -> OpenApiRouter<App> {
 
 impl Office {
     pub(crate) async fn open(engine: Engine) -> Self {
+        Self::start(engine, false).await
+    }
+
+    /// With a queue that refuses entries of batches.
+    pub(crate) async fn open_with_refusals(engine: Engine) -> Self {
+        Self::start(engine, true).await
+    }
+
+    /// How many entries the queue has refused.
+    pub(crate) fn refused(&self) -> usize {
+        self.queue.refused.load(Ordering::Relaxed)
+    }
+
+    async fn start(engine: Engine, refusing: bool) -> Self {
         let files = tempfile::tempdir().unwrap();
         let number = OFFICES.fetch_add(1, Ordering::Relaxed);
         let name = format!("{}-{number}", std::process::id());
@@ -108,10 +123,11 @@ impl Office {
         let db = database::create(engine, files.path(), "DemoOffice", "America/New_York").await;
         let other_db = database::create(engine, files.path(), "OtherOffice", "Europe/Berlin").await;
         let (catalog, catalog_dsn) = database::create_catalog(engine, files.path()).await;
-        let (events, queue) = queue::start(&files.path().join("sqs.sqlite"), &name).await;
+        let (events, queue) = queue::start(&files.path().join("sqs.sqlite"), &name, refusing).await;
         let config = Config {
             tables: names.clone(),
             events_queue_url: None,
+            slow_events_queue_url: None,
             dead_letter_queue_url: None,
             token_keys: Some(SecretRef::from("env:OFFICE_TOKEN_KEYS".to_owned())),
             token_issuer: "tests".into(),
@@ -121,6 +137,8 @@ impl Office {
             portal_allow_loopback: false,
             webhook_allow_loopback: true,
             poll_interval: std::time::Duration::from_millis(50),
+            poll_lease: shared::config::POLL_LEASE,
+            webhook_retries: shared::domain::delivery::SCHEDULE.to_vec(),
         };
         let app = App::new(Parts {
             config,

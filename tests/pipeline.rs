@@ -1,9 +1,15 @@
 //! From a row in the log to the partner's endpoint: the poller, the queue, the fan-out.
 
 mod backlog;
+mod breaker;
+mod changes;
+mod dead_letters;
 pub(crate) mod fanout;
 mod isolation;
 mod poller;
+mod replay;
+mod strangers;
+mod two_pollers;
 
 use std::time::Duration;
 
@@ -13,7 +19,7 @@ use shared::{
     auth::webhook_signature::SigningSecret,
     control::{
         deliveries::Delivery,
-        subscriptions::{Subscription, SubscriptionStatus},
+        subscriptions::{Breaker, Subscription, SubscriptionStatus},
     },
     domain::{
         EventScope, PracticePass,
@@ -21,6 +27,8 @@ use shared::{
     },
     egress::{HookUrl, Reach},
 };
+
+use webhook_fanout::Lane;
 
 use crate::office::{Message, Office};
 
@@ -62,7 +70,7 @@ pub(crate) fn event(bodies: &[&str]) -> SqsEvent {
 async fn deliver(office: &Office) -> usize {
     let messages = receive(office).await;
     let bodies: Vec<&str> = messages.iter().map(|message| message.body.as_str()).collect();
-    let response = webhook_fanout::deliver(&office.app, event(&bodies)).await;
+    let response = webhook_fanout::deliver(&office.app, Lane::Fast, event(&bodies)).await;
     let failed: Vec<String> =
         response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect();
     for (index, message) in messages.iter().enumerate() {
@@ -106,6 +114,7 @@ async fn subscribe(office: &Office, practicepass: &PracticePass, number: i64, sc
         in_flight: Vec::new(),
         started_at: now,
         failing_since: None,
+        breaker: Breaker::default(),
         created_at: now,
         updated_at: now,
         version: 1,

@@ -84,7 +84,11 @@ impl App {
         Self::new(Parts {
             hooks: egress::Client::new(Guard::new(Arc::new(SystemResolver), reach)),
             control: Store::new(config.tables.clone()),
-            queue: Queue::new(config.events_queue_url.clone(), config.dead_letter_queue_url.clone()),
+            queue: Queue::new(
+                config.events_queue_url.clone(),
+                config.slow_events_queue_url.clone(),
+                config.dead_letter_queue_url.clone(),
+            ),
             config,
             clock: Clock::system(),
             random: Random::system(),

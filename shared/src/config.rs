@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use crate::{auth::secret_ref::SecretRef, control::TableNames};
+use jiff::SignedDuration;
+
+use crate::{auth::secret_ref::SecretRef, control::TableNames, domain::delivery::SCHEDULE};
+
+/// Longer than one poll of a practice may take.
+pub const POLL_LEASE: SignedDuration = SignedDuration::from_secs(30);
 
 /// What template.yaml sets for a function; one that doesn't need a thing isn't told of it.
 #[derive(Clone, Debug, Default)]
@@ -10,6 +15,8 @@ pub struct Config {
     pub tables: TableNames,
     /// `EVENTS_QUEUE_URL`: the SQS queue of webhook events.
     pub events_queue_url: Option<String>,
+    /// `SLOW_EVENTS_QUEUE_URL`: the SQS queue of events for endpoints that take their time.
+    pub slow_events_queue_url: Option<String>,
     /// `DEAD_LETTER_QUEUE_URL`: the SQS queue of webhook events that were given up.
     pub dead_letter_queue_url: Option<String>,
     /// `TOKEN_KEYS_SECRET`: secret reference of the token signing keys.
@@ -28,6 +35,10 @@ pub struct Config {
     pub webhook_allow_loopback: bool,
     /// `POLL_INTERVAL_MS`, default 2000: milliseconds between two polls of a practice's log.
     pub poll_interval: Duration,
+    /// `POLL_LEASE_SECONDS`, default 30: how long a practice is held without a word from the poller that holds it.
+    pub poll_lease: SignedDuration,
+    /// `WEBHOOK_RETRY_SECONDS`, e.g. `1,2,3`: the waits before retries instead of the documented ones.
+    pub webhook_retries: Vec<i64>,
 }
 
 impl Config {
@@ -41,6 +52,7 @@ impl Config {
                 ledger: variable("LEDGER_TABLE"),
             },
             events_queue_url: variable("EVENTS_QUEUE_URL"),
+            slow_events_queue_url: variable("SLOW_EVENTS_QUEUE_URL"),
             dead_letter_queue_url: variable("DEAD_LETTER_QUEUE_URL"),
             token_keys: variable("TOKEN_KEYS_SECRET").map(SecretRef::from),
             admin_secrets: variable("ADMIN_SECRETS_SECRET").map(SecretRef::from),
@@ -51,6 +63,12 @@ impl Config {
             poll_interval: variable("POLL_INTERVAL_MS")
                 .and_then(|text| text.parse().ok())
                 .map_or(Duration::from_secs(2), Duration::from_millis),
+            poll_lease: variable("POLL_LEASE_SECONDS")
+                .and_then(|text| text.parse().ok())
+                .map_or(POLL_LEASE, SignedDuration::from_secs),
+            webhook_retries: variable("WEBHOOK_RETRY_SECONDS")
+                .and_then(|text| text.split(',').map(|wait| wait.trim().parse().ok()).collect())
+                .unwrap_or_else(|| SCHEDULE.to_vec()),
             webhook_allow_loopback: variable("WEBHOOK_ALLOW_LOOPBACK").as_deref() == Some("true"),
         }
     }

@@ -1,6 +1,6 @@
 //! Carrying deliveries to partners' endpoints: one signed POST, and what follows from its answer.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use jiff::{SignedDuration, Timestamp};
@@ -11,7 +11,7 @@ use crate::{
     control::{
         Error, Result,
         deliveries::{Attempt, Claimed, CountChange, Delivery},
-        subscriptions::{DisabledReason, Subscription},
+        subscriptions::{DisabledReason, Failed, Subscription},
     },
     domain::{
         delivery::{DeliveryStatus, Payload, wait_after},
@@ -23,10 +23,15 @@ use crate::{
 /// A subscription whose every attempt failed for so long is disabled.
 const FAILING_LIMIT: SignedDuration = SignedDuration::from_hours(5 * 24);
 
+/// Only failures for so long park the endpoint.
+const PARKED_AFTER: SignedDuration = SignedDuration::from_secs(10);
+/// An endpoint that takes no longer is in time for the fast lane; one that fails and takes longer hangs.
+pub const QUICK: Duration = Duration::from_secs(2);
+
 /// Whether a failed attempt is followed by others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Retries {
-    /// On the documented schedule.
+enum Retries {
+    /// On the schedule.
     Scheduled,
     /// Tests and retries by hand: their caller sees the outcome.
     None,
@@ -42,9 +47,14 @@ pub async fn send_by_hand(
     let now = app.clock.now();
     let delivery = Delivery::by_hand(id, subscription, payload, now);
     match app.control.claim_first(delivery, now).await? {
-        Claimed::Yes(delivery) => attempt(app, subscription, delivery, Retries::None).await,
+        Claimed::Yes(delivery) => {
+            let outcome = post(app, subscription, &delivery).await;
+            let mut subscription = subscription.clone();
+            let ended = conclude(app, &mut subscription, delivery, outcome, Retries::None).await?;
+            Ok(*ended)
+        }
         // Ids are given out once.
-        Claimed::Done(_) | Claimed::Busy => Err(Error::ConditionFailed),
+        Claimed::Done(_) | Claimed::Busy(_) => Err(Error::ConditionFailed),
     }
 }
 
@@ -54,6 +64,7 @@ struct Outcome {
     verdict: Verdict,
 }
 
+#[derive(Clone, Copy)]
 enum Verdict {
     Success,
     /// 410: the partner wants no more.
@@ -63,23 +74,50 @@ enum Verdict {
     },
 }
 
-/// Attempts a delivery that the caller has claimed and writes the outcome: the delivery as it stands now.
+/// What became of an attempt within a limit.
+pub enum Attempted {
+    /// It has an outcome, which is written: the delivery as it stands now.
+    Ended(Box<Delivery>),
+    /// The limit came first: nothing is written, the delivery is still the caller's.
+    Unanswered(Box<Delivery>),
+}
+
+/// Attempts a scheduled delivery that the caller has claimed, for as long as `limit` allows, and writes the outcome.
+/// `subscription` becomes what its record is afterwards.
 ///
 /// Whatever the endpoint does is an outcome; an error is a failure of our own stores.
 pub async fn attempt(
     app: &App,
-    subscription: &Subscription,
+    subscription: &mut Subscription,
+    delivery: Box<Delivery>,
+    limit: Option<Duration>,
+) -> Result<Attempted> {
+    let posting = post(app, subscription, &delivery);
+    let outcome = match limit {
+        None => posting.await,
+        Some(limit) => match tokio::time::timeout(limit, posting).await {
+            Ok(outcome) => outcome,
+            Err(_) => return Ok(Attempted::Unanswered(delivery)),
+        },
+    };
+    conclude(app, subscription, delivery, outcome, Retries::Scheduled).await.map(Attempted::Ended)
+}
+
+async fn conclude(
+    app: &App,
+    subscription: &mut Subscription,
     mut delivery: Box<Delivery>,
+    outcome: Outcome,
     retries: Retries,
-) -> Result<Delivery> {
-    let outcome = post(app, subscription, &delivery).await;
+) -> Result<Box<Delivery>> {
     let now = app.clock.now();
-    let status = match (&outcome.verdict, retries) {
+    let status = match (outcome.verdict, retries) {
         (Verdict::Success, _) => (DeliveryStatus::Delivered, None),
         (_, Retries::None) => (DeliveryStatus::Failed, None),
         (Verdict::Gone, Retries::Scheduled) => (DeliveryStatus::Cancelled, None),
         (Verdict::Failure { retry_after }, Retries::Scheduled) => {
-            match wait_after(delivery.attempts + 1, *retry_after, chance(app)) {
+            let schedule = &app.config.webhook_retries;
+            match wait_after(schedule, delivery.attempts + 1, retry_after, chance(app)) {
                 Some(wait) => (DeliveryStatus::Retrying, now.checked_add(wait).ok()),
                 None => (DeliveryStatus::Exhausted, None),
             }
@@ -87,6 +125,7 @@ pub async fn attempt(
     };
     let count = count_of(&delivery, status.0);
     let event = delivery.payload.event_id.clone();
+    let took = Duration::from_millis(outcome.attempt.duration_ms);
     delivery.record(outcome.attempt, status.0, status.1);
     tracing::info!(
         event,
@@ -100,25 +139,46 @@ pub async fn attempt(
     // The verdict before the outcome: should one of them not be written, the delivery is still open, is attempted again and
     // judged again. What is sent by hand may show that the endpoint works again, but counts as no failure.
     if retries == Retries::Scheduled || matches!(outcome.verdict, Verdict::Success) {
-        judge(app, subscription, &outcome.verdict, now).await?;
+        judge(app, subscription, outcome.verdict, took, now).await?;
     }
     let [random] = app.random.bytes();
-    app.control.conclude(*delivery, count, random).await
+    app.control.conclude(*delivery, count, random).await.map(Box::new)
 }
 
 /// What a subscription's record learns from an attempt. Written only when it changes; `subscription` may be older than the
 /// record, so each write holds only for what the record says by then.
-async fn judge(app: &App, subscription: &Subscription, verdict: &Verdict, now: Timestamp) -> Result<()> {
-    match (verdict, subscription.failing_since) {
-        (Verdict::Success, Some(_)) => app.control.note_success(subscription).await,
+async fn judge(
+    app: &App,
+    subscription: &mut Subscription,
+    verdict: Verdict,
+    took: Duration,
+    now: Timestamp,
+) -> Result<()> {
+    let quick = took < QUICK;
+    let breaker = &subscription.breaker;
+    let failing_for = subscription.failing_since.map(|since| now.duration_since(since));
+    match (verdict, failing_for) {
+        (Verdict::Success, failing) => {
+            if failing.is_some() || breaker.is_parked() || (quick && breaker.is_slow()) {
+                app.control.note_success(subscription, quick).await?;
+            }
+            Ok(())
+        }
         (Verdict::Gone, _) => {
             app.control.disable_subscription(subscription, DisabledReason::EndpointGone, now).await
         }
-        (Verdict::Failure { .. }, None) => app.control.note_failure(subscription, now).await,
-        (Verdict::Failure { .. }, Some(since)) if now.duration_since(since) >= FAILING_LIMIT => {
+        (Verdict::Failure { .. }, Some(failing)) if failing >= FAILING_LIMIT => {
             app.control.disable_subscription(subscription, DisabledReason::OnlyFailures, now).await
         }
-        (Verdict::Success, None) | (Verdict::Failure { .. }, Some(_)) => Ok(()),
+        (Verdict::Failure { .. }, failing) => {
+            // One whose probe fails is parked again, however quickly it failed.
+            let park = !quick || breaker.is_parked() || failing.is_some_and(|it| it >= PARKED_AFTER);
+            if park || failing.is_none() {
+                let failed = if park { Failed::Park } else { Failed::Note };
+                app.control.note_failure(subscription, failed, now).await?;
+            }
+            Ok(())
+        }
     }
 }
 

@@ -1,6 +1,9 @@
 //! SQS in process, or the server that `TEST_AWS_ENDPOINT` names, with the queue of template.yaml that carries events.
 
-use std::{path::Path, sync::mpsc};
+use std::{
+    path::Path,
+    sync::{Arc, atomic::AtomicUsize, mpsc},
+};
 
 use aws_sdk_sqs::{
     Client,
@@ -15,6 +18,9 @@ use super::{control::external, template};
 pub(crate) struct Received {
     client: Client,
     url: String,
+    slow_url: String,
+    /// Entries that were refused on the way.
+    pub(super) refused: Arc<AtomicUsize>,
 }
 
 /// A message on its way to a function.
@@ -26,47 +32,111 @@ pub(crate) struct Message {
 impl Received {
     /// Everything that may be received now.
     pub(crate) async fn receive(&self) -> Vec<Message> {
+        self.receive_from(&self.url).await
+    }
+
+    /// The same of the slow lane, taken off it.
+    pub(crate) async fn take_slow(&self) -> Vec<String> {
+        self.take(&self.slow_url).await
+    }
+
+    async fn take(&self, url: &str) -> Vec<String> {
+        let messages = self.receive_from(url).await;
+        for message in &messages {
+            self.remove(url, message).await;
+        }
+        messages.into_iter().map(|message| message.body).collect()
+    }
+
+    async fn receive_from(&self, url: &str) -> Vec<Message> {
         let mut messages = Vec::new();
         loop {
-            let request = self.client.receive_message().queue_url(&self.url).max_number_of_messages(10);
-            let batch = request.wait_time_seconds(0).send().await.unwrap();
-            if batch.messages().is_empty() {
+            let batch = self.batch(url).await;
+            if batch.is_empty() {
                 return messages;
             }
-            messages.extend(batch.messages().iter().map(|message| Message {
-                body: message.body().unwrap().to_owned(),
-                receipt: message.receipt_handle().unwrap().to_owned(),
-            }));
+            messages.extend(batch);
         }
     }
 
+    /// A batch as Lambda takes it.
+    #[allow(dead_code, reason = "the bench uses it")]
+    pub(crate) async fn receive_ten(&self) -> Vec<Message> {
+        self.batch(&self.url).await
+    }
+
+    /// The same of the slow lane.
+    #[allow(dead_code, reason = "the bench uses it")]
+    pub(crate) async fn receive_ten_slow(&self) -> Vec<Message> {
+        self.batch(&self.slow_url).await
+    }
+
+    async fn batch(&self, url: &str) -> Vec<Message> {
+        let request = self.client.receive_message().queue_url(url).max_number_of_messages(10);
+        let batch = request.wait_time_seconds(0).send().await.unwrap();
+        let message = |it: &aws_sdk_sqs::types::Message| Message {
+            body: it.body().unwrap().to_owned(),
+            receipt: it.receipt_handle().unwrap().to_owned(),
+        };
+        batch.messages().iter().map(message).collect()
+    }
+
+    /// As Lambda does with what failed, but at once.
+    pub(crate) async fn give_back(&self, message: &Message) {
+        let request = self.client.change_message_visibility().queue_url(&self.url).visibility_timeout(0);
+        request.receipt_handle(&message.receipt).send().await.unwrap();
+    }
+
     pub(crate) async fn delete(&self, message: &Message) {
-        let request = self.client.delete_message().queue_url(&self.url);
+        self.remove(&self.url, message).await;
+    }
+
+    /// Off the slow lane or the fast one.
+    #[allow(dead_code, reason = "the bench uses it")]
+    pub(crate) async fn delete_from(&self, slow: bool, message: &Message) {
+        self.remove(if slow { &self.slow_url } else { &self.url }, message).await;
+    }
+
+    async fn remove(&self, url: &str, message: &Message) {
+        let request = self.client.delete_message().queue_url(url);
         request.receipt_handle(&message.receipt).send().await.unwrap();
     }
 }
 
-/// The queue as the product sees it, and from its other end.
-pub(crate) async fn start(file: &Path, office: &str) -> (Queue, Received) {
+/// The queue as the product sees it, some entries of whose batches are refused if `refusing`, and from its other end.
+pub(crate) async fn start(file: &Path, office: &str, refusing: bool) -> (Queue, Received) {
     let own = external();
     let endpoint = match own.clone() {
         Some(endpoint) => endpoint,
         None => in_process(file).await,
     };
+    let client = client(&endpoint);
+    let (url, slow_url, dead_letters_url) = if own.is_some() {
+        let [url, slow_url, dead_letters_url] =
+            ["EventsQueue", "SlowEventsQueue", "EventsDeadLetterQueue"].map(|id| create(&client, id, office));
+        (url.await, slow_url.await, dead_letters_url.await)
+    } else {
+        let url = |name| format!("{endpoint}/000000000000/{name}");
+        (url("EventsQueue"), url("SlowEventsQueue"), url("EventsDeadLetterQueue"))
+    };
+    let (products_client, refused) = if refusing {
+        let (address, refused) = super::refusing::start(endpoint).await;
+        (self::client(&address), refused)
+    } else {
+        (client.clone(), Arc::default())
+    };
+    let queue = Queue::with_client(products_client, url.clone(), slow_url.clone(), dead_letters_url);
+    (queue, Received { client, url, slow_url, refused })
+}
+
+fn client(endpoint: &str) -> Client {
     let config = aws_sdk_sqs::Config::builder()
         .behavior_version(BehaviorVersion::latest())
-        .endpoint_url(&endpoint)
+        .endpoint_url(endpoint)
         .region(Region::from_static("us-east-1"))
         .credentials_provider(Credentials::new("local", "local", None, None, "tests"))
         .build();
-    let client = Client::from_conf(config);
-    let (url, dead_letters) = if own.is_some() {
-        (create(&client, "EventsQueue", office).await, create(&client, "EventsDeadLetterQueue", office).await)
-    } else {
-        let url = |name| format!("{endpoint}/000000000000/{name}");
-        (url("EventsQueue"), url("EventsDeadLetterQueue"))
-    };
-    (Queue::with_client(client.clone(), url.clone(), dead_letters), Received { client, url })
+    Client::from_conf(config)
 }
 
 async fn create(client: &Client, id: &str, office: &str) -> String {

@@ -68,7 +68,19 @@ impl Received {
 #[derive(Default)]
 struct State {
     answers: VecDeque<Answer>,
+    otherwise: Option<Answer>,
     received: Vec<Received>,
+    under_way: usize,
+    most: usize,
+}
+
+/// One call; over when its answer is, or when the caller hung up.
+struct Call(Arc<Mutex<State>>);
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.0.lock().unwrap().under_way -= 1;
+    }
 }
 
 /// Answers 200 unless it was told otherwise.
@@ -101,6 +113,16 @@ impl Receiver {
         self.state.lock().unwrap().answers.push_back(answer);
     }
 
+    /// Answers every call so that was not told otherwise.
+    pub(crate) fn otherwise(&self, answer: Answer) {
+        self.state.lock().unwrap().otherwise = Some(answer);
+    }
+
+    /// The most calls that were under way at once.
+    pub(crate) fn most_at_once(&self) -> usize {
+        self.state.lock().unwrap().most
+    }
+
     /// What came so far.
     pub(crate) fn received(&self) -> Vec<Received> {
         self.state.lock().unwrap().received.clone()
@@ -116,13 +138,18 @@ async fn answer(state: Arc<Mutex<State>>, request: Request<Incoming>) -> Result<
     let answer = {
         let mut state = state.lock().unwrap();
         state.received.push(Received { headers: parts.headers, body });
-        state.answers.pop_front().unwrap_or_else(|| Answer::status(200))
+        state.under_way += 1;
+        state.most = state.most.max(state.under_way);
+        let otherwise = state.otherwise.clone().unwrap_or_else(|| Answer::status(200));
+        state.answers.pop_front().unwrap_or(otherwise)
     };
+    let call = Call(state.clone());
     let mut response = Response::builder().status(answer.status);
     for (name, value) in answer.headers {
         response = response.header(name, value);
     }
     let body = futures::stream::once(async move {
+        let _call = call;
         tokio::time::sleep(answer.pause).await;
         Ok(Frame::data(Bytes::from(answer.body)))
     });

@@ -10,7 +10,7 @@ use shared::{
         deliveries::{Delivery, SHARDS},
         queue::Message,
     },
-    domain::{delivery::DeliveryStatus, webhook_event::EventMessage},
+    domain::delivery::DeliveryStatus,
 };
 
 /// A short wait ends by its message; only what is overdue by this much has none.
@@ -60,14 +60,6 @@ async fn page(app: &App, shard: i64) -> control::Result<bool> {
     Ok(full && accepted.iter().all(|it| *it))
 }
 
-/// The message of the delivery's next attempt; `None` for what is no event, which never waits.
 fn message_of(delivery: &Delivery) -> Option<Message> {
-    let message = EventMessage::new(
-        delivery.payload.event()?,
-        delivery.subscription_id,
-        delivery.generation,
-        delivery.partner_id.clone(),
-        delivery.attempts + 1,
-    );
-    Message::of_event(&message, 0).ok()
+    Message::of_event(&delivery.next_message()?, 0).ok()
 }

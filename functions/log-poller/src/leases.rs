@@ -5,7 +5,6 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use jiff::SignedDuration;
 use shared::{
     app::App,
     control::{self, dispatch::Lease},
@@ -14,10 +13,7 @@ use shared::{
 
 use crate::practice::beginning;
 
-/// How long a practice is held without a word from its holder; longer than one poll of it may take.
-const HELD_FOR: SignedDuration = SignedDuration::from_secs(30);
-
-/// Leases are kept from poll to poll: a practice without new rows costs one write in 15 s.
+/// Leases are kept from poll to poll: a practice without new rows costs one write in half of a lease.
 pub(crate) struct Leases {
     /// A name for this run, not for the process: a run that was cut off holds on to nothing of the next one's.
     owner: String,
@@ -42,7 +38,8 @@ impl Leases {
         if let Some(lease) = held.filter(|lease| now < lease.until) {
             return Ok(Some(lease));
         }
-        let taken = app.control.take_lease(practicepass, &self.owner, now, now + HELD_FOR).await?;
+        let taken =
+            app.control.take_lease(practicepass, &self.owner, now, now + app.config.poll_lease).await?;
         let Some(mut lease) = taken else { return Ok(None) };
         lease.progress = beginning(app, practicepass, lease.progress).await?;
         Ok(Some(lease))
@@ -60,11 +57,11 @@ impl Leases {
         progress: LogProgress,
     ) -> control::Result<()> {
         let now = app.clock.now();
-        let half_over = lease.until.duration_since(now) < HELD_FOR / 2;
+        let half_over = lease.until.duration_since(now) < app.config.poll_lease / 2;
         if lease.saved.as_ref() == Some(&progress) && !half_over {
             return Ok(());
         }
-        app.control.save_progress(lease, progress, now + HELD_FOR).await
+        app.control.save_progress(lease, progress, now + app.config.poll_lease).await
     }
 
     /// Gives everything back, so that the next run needn't wait.

@@ -2,52 +2,67 @@
 //!
 //! A message is taken off the queue when its attempt has an outcome, whatever the endpoint answered; only what our own
 //! stores could not do is left in the queue. A retry waits in the queue if it can, else the log poller brings it back.
+//!
+//! There are two lanes, each a function with a queue of its own. An endpoint that doesn't answer the fast lane in time is
+//! served by the slow one until it is quick again; one that hangs or only fails is parked and probed.
 
-use std::collections::HashMap;
+mod recipients;
 
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::future::join_all;
+use jiff::Timestamp;
+use recipients::{Course, Recipients};
 use shared::{
     app::App,
     control::{
         self,
-        deliveries::{Claimed, Delivery},
+        deliveries::{Claimed, Delivery, busy_until},
         queue::Message,
-        subscriptions::Subscription,
     },
-    courier::{self, Retries},
-    domain::{
-        PracticePass,
-        delivery::DeliveryStatus,
-        ids::{PartnerId, SubscriptionId},
-        webhook_event::EventMessage,
-    },
+    courier::{self, Attempted},
+    domain::{delivery::DeliveryStatus, webhook_event::EventMessage},
 };
+use std::time::Duration;
 
 /// SQS holds a message back for no longer; a retry that waits longer is found by its time.
 const LONGEST_DELAY_SECONDS: i64 = 900;
+/// What waits for the same endpoint comes back spread over this share of its wait.
+const SPREAD: f64 = 0.25;
+
+/// How long an endpoint may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// No longer than a quick endpoint: whatever else is in the batch waits at most so long.
+    Fast,
+    /// As long as partners are promised.
+    Slow,
+}
+
+impl Lane {
+    fn limit(self) -> Option<Duration> {
+        (self == Self::Fast).then_some(courier::QUICK)
+    }
+}
 
 /// Why a message is left in the queue.
 #[derive(Debug, thiserror::Error)]
 enum Fault {
     #[error("the message can't be read: {0}")]
     Unreadable(#[from] serde_json::Error),
-    #[error("another process is at this delivery")]
-    Busy,
+    #[error("the queue didn't take the message back")]
+    NotTaken,
     #[error(transparent)]
     Control(#[from] control::Error),
 }
 
-/// The subscriptions of a batch, read once each.
-type Subscriptions = HashMap<(PracticePass, PartnerId), Result<Option<Subscription>, String>>;
-
 /// Attempts every message's delivery, all at the same time; names those that are to stay in the queue.
-pub async fn deliver(app: &App, batch: SqsEvent) -> SqsBatchResponse {
+pub async fn deliver(app: &App, lane: Lane, batch: SqsEvent) -> SqsBatchResponse {
     let parsed: Vec<(String, Result<EventMessage, Fault>)> = batch.records.into_iter().map(parse).collect();
-    let subscriptions = load(app, parsed.iter().filter_map(|(_, message)| message.as_ref().ok())).await;
+    let recipients =
+        Recipients::load(app, parsed.iter().filter_map(|(_, message)| message.as_ref().ok())).await;
     let outcomes = join_all(parsed.into_iter().map(async |(id, message)| {
         let result = match message {
-            Ok(message) => deliver_one(app, &subscriptions, &message).await,
+            Ok(message) => deliver_one(app, lane, &recipients, &message).await,
             Err(fault) => Err(fault),
         };
         (id, result)
@@ -71,79 +86,118 @@ fn parse(record: SqsMessage) -> (String, Result<EventMessage, Fault>) {
     (record.message_id.unwrap_or_default(), message.map_err(Fault::from))
 }
 
-async fn load<'a>(app: &App, messages: impl Iterator<Item = &'a EventMessage>) -> Subscriptions {
-    let keys: std::collections::HashSet<_> =
-        messages.map(|message| (message.practicepass().clone(), message.partner.clone())).collect();
-    let loaded = keys.into_iter().map(async |key| {
-        let found = app.control.subscription(&key.0, &key.1).await.map_err(|error| error.to_string());
-        (key, found)
-    });
-    join_all(loaded).await.into_iter().collect()
-}
-
-async fn deliver_one(app: &App, subscriptions: &Subscriptions, message: &EventMessage) -> Result<(), Fault> {
-    let key = (message.practicepass().clone(), message.partner.clone());
-    let subscription = match subscriptions.get(&key) {
-        Some(Ok(found)) => found.as_ref().filter(|it| wants(it, message)),
-        Some(Err(reason)) => {
-            return Err(control::Error::Unavailable { service: "DynamoDB", reason: reason.clone() }.into());
-        }
-        None => None,
+async fn deliver_one(
+    app: &App,
+    lane: Lane,
+    recipients: &Recipients,
+    message: &EventMessage,
+) -> Result<(), Fault> {
+    let Some(recipient) = recipients.of(message) else { return Ok(()) };
+    let _place = recipient.place().await;
+    let mut subscription = match recipient.course(app, lane, message).await? {
+        Course::Attempt(subscription) => subscription,
+        Course::SlowLane => return hand_over(app, message).await,
+        Course::Wait(until) => return park(app, message, until).await,
+        Course::Unwanted => return cancel(app, message).await,
     };
-    let event = message.event();
-    let Some(subscription) = subscription else {
-        // Also before the second attempt: the first may have died with its process.
-        let key = Delivery::key_of(message.practicepass(), message.subscription, event.log_id);
-        let (status, now) = (DeliveryStatus::Cancelled, app.clock.now());
-        let ended = app.control.give_up_delivery(&key, status, now).await?;
-        return if ended { Ok(()) } else { Err(Fault::Busy) };
-    };
-    let claimed = claim(app, message).await?;
-    let delivery = match claimed {
+    let delivery = match claim(app, message).await? {
         Claimed::Yes(delivery) => delivery,
         Claimed::Done(_) => return Ok(()),
-        Claimed::Busy => return Err(Fault::Busy),
+        Claimed::Busy(until) => return come_back(app, message, until).await,
     };
-    let delivery = courier::attempt(app, subscription, delivery, Retries::Scheduled).await?;
-    retry_soon(app, message, &delivery).await;
-    Ok(())
-}
-
-/// Whether the subscription is still the one the message was made for, and still asks for such events.
-fn wants(subscription: &Subscription, message: &EventMessage) -> bool {
-    let SubscriptionId(id) = message.subscription;
-    subscription.is_active()
-        && subscription.id.0 == id
-        && subscription.generation == message.generation
-        && subscription.scopes.contains(&message.event().event)
+    match courier::attempt(app, &mut subscription, delivery, lane.limit()).await? {
+        Attempted::Ended(delivery) => {
+            recipient.learn(&subscription);
+            retry_soon(app, message, &delivery).await;
+            Ok(())
+        }
+        Attempted::Unanswered(delivery) => {
+            let now = app.clock.now();
+            tracing::info!(
+                delivery = delivery.id.0,
+                subscription = subscription.id.0,
+                "moved to the slow lane"
+            );
+            app.control.note_slow(&mut subscription, now).await?;
+            recipient.learn(&subscription);
+            // Should the message be lost on its way, the delivery is found by its time.
+            app.control.put_back(&delivery, now).await?;
+            hand_over(app, message).await
+        }
+    }
 }
 
 async fn claim(app: &App, message: &EventMessage) -> control::Result<Claimed> {
     let now = app.clock.now();
     if message.attempt > 1 {
-        let key = Delivery::key_of(message.practicepass(), message.subscription, message.event().log_id);
-        return app.control.claim_again(&key, message.attempt, now).await;
+        return app.control.claim_again(&Delivery::key_of_message(message), message.attempt, now).await;
     }
     let id = app.control.next_delivery_id().await?;
     app.control.claim_first(Delivery::of_event(message, id, now), now).await
 }
 
+async fn hand_over(app: &App, message: &EventMessage) -> Result<(), Fault> {
+    let accepted = app.queue.send_slowly(Message::of_event(message, 0)?).await?;
+    if accepted { Ok(()) } else { Err(Fault::NotTaken) }
+}
+
+/// Ends the delivery, also before the second attempt: the first may have died with its process.
+async fn cancel(app: &App, message: &EventMessage) -> Result<(), Fault> {
+    let (status, now) = (DeliveryStatus::Cancelled, app.clock.now());
+    let ended = app.control.give_up_delivery(&Delivery::key_of_message(message), status, now).await?;
+    if ended { Ok(()) } else { come_back(app, message, busy_until(now)).await }
+}
+
+/// Puts the delivery on record as one that waits, and its message back into the queue.
+async fn park(app: &App, message: &EventMessage, until: Timestamp) -> Result<(), Fault> {
+    let delivery = match claim(app, message).await? {
+        Claimed::Yes(delivery) => delivery,
+        Claimed::Done(_) => return Ok(()),
+        Claimed::Busy(until) => return come_back(app, message, until).await,
+    };
+    let now = app.clock.now();
+    let wait = until.duration_since(now).as_secs_f64().max(1.0);
+    let [random] = app.random.bytes();
+    let wait = Duration::from_secs_f64(wait * SPREAD.mul_add(f64::from(random) / 256.0, 1.0));
+    let until = now.saturating_add(wait).unwrap_or(until);
+    app.control.put_back(&delivery, until).await?;
+    if !send_at(app, message, until).await {
+        tracing::warn!(
+            delivery = delivery.id.0,
+            "what is parked is not in the queue; it is found by its time"
+        );
+    }
+    Ok(())
+}
+
+/// Another process is at the delivery; should it die, the attempt is due after its claim. Left in the queue the message would
+/// come back sooner than that, and often enough to be given up.
+async fn come_back(app: &App, message: &EventMessage, until: Timestamp) -> Result<(), Fault> {
+    if send_at(app, message, until).await { Ok(()) } else { Err(Fault::NotTaken) }
+}
+
 /// Puts the next attempt into the queue when it is near. Should that fail, the attempt is found by its time instead.
 async fn retry_soon(app: &App, message: &EventMessage, delivery: &Delivery) {
     let Some(next) = delivery.next_attempt_at else { return };
-    let wait = next.duration_since(app.clock.now()).as_secs_f64().ceil().max(0.0);
-    #[allow(clippy::cast_possible_truncation)] // a schedule's waits are hours at most
-    let wait = wait as i64;
-    if wait > LONGEST_DELAY_SECONDS {
-        return;
-    }
     let retry = message.again(delivery.attempts + 1);
-    let delay = i32::try_from(wait).unwrap_or_default();
-    let sent = match Message::of_event(&retry, delay) {
-        Ok(retry) => app.queue.send(&[retry]).await.is_ok_and(|accepted| accepted == [true]),
-        Err(_) => false,
-    };
-    if !sent {
+    if seconds_until(app, next) <= LONGEST_DELAY_SECONDS && !send_at(app, &retry, next).await {
         tracing::warn!(delivery = delivery.id.0, "a retry is not in the queue; it is found by its time");
     }
+}
+
+/// Whether the queue took the message, to be received at `at` or in a quarter of an hour.
+async fn send_at(app: &App, message: &EventMessage, at: Timestamp) -> bool {
+    let delay = seconds_until(app, at).min(LONGEST_DELAY_SECONDS);
+    let message = Message::of_event(message, i32::try_from(delay).unwrap_or_default());
+    match message {
+        Ok(message) => app.queue.send(&[message]).await.is_ok_and(|accepted| accepted == [true]),
+        Err(_) => false,
+    }
+}
+
+fn seconds_until(app: &App, at: Timestamp) -> i64 {
+    let wait = at.duration_since(app.clock.now()).as_secs_f64().ceil().max(0.0);
+    #[allow(clippy::cast_possible_truncation)] // a schedule's waits are hours at most
+    let wait = wait as i64;
+    wait
 }

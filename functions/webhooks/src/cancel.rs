@@ -7,7 +7,7 @@ use shared::{
 };
 use utoipa::ToSchema;
 
-use crate::{subscriber::Subscriber, subscription::load};
+use crate::{settle::settle, subscriber::Subscriber, subscription::load};
 
 /// What was deleted.
 #[derive(Serialize, ToSchema)]
@@ -34,6 +34,7 @@ pub(crate) async fn delete_subscription(Subscriber(partner): Subscriber) -> ApiR
     if !partner.app.control.delete_subscription(&subscription).await? {
         return Err(ApiError::not_found());
     }
+    settle().await;
     Ok(Message {
         message: "Webhook subscription deleted successfully",
         data: Deleted { id: subscription.id },

@@ -5,6 +5,7 @@ mod deliveries;
 mod hook_url;
 mod retry;
 mod rotate;
+mod settle;
 mod signup;
 mod subscriber;
 mod subscription;

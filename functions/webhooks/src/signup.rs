@@ -7,7 +7,7 @@ use shared::{
     api::{Answer, ApiError, ApiResult, Code, KEPT, Message, Once, Partner, Problem},
     auth::webhook_signature::SigningSecret,
     body, control,
-    control::subscriptions::{Subscription, SubscriptionStatus},
+    control::subscriptions::{Breaker, Subscription, SubscriptionStatus},
     domain::{
         EventScope,
         ids::{LogId, SubscriptionId},
@@ -19,7 +19,7 @@ use shared::{
 };
 use utoipa::ToSchema;
 
-use crate::hook_url::check;
+use crate::{hook_url::check, settle::settle};
 
 /// Tries to write over what another writes at the same time.
 const TRIES: u32 = 4;
@@ -162,6 +162,7 @@ async fn write(partner: &Partner, wish: Wish, key: Option<&RequestKey>) -> Resul
         None => (StatusCode::CREATED, "Webhook subscription created successfully"),
     };
     let new = before.is_none();
+    let moved = before.as_ref().is_some_and(|before| before.hook_url != wish.hook_url);
     let subscription = match before {
         Some(before) => update(before, wish, partner),
         None => create(wish, partner).await?,
@@ -179,6 +180,10 @@ async fn write(partner: &Partner, wish: Wish, key: Option<&RequestKey>) -> Resul
         control.keep_answer(key, answer.status, &answer.body, now, now + KEPT)
     });
     match control.save_subscription(&subscription, keep.transpose()?).await {
+        Ok(()) if moved => {
+            settle().await;
+            Ok(answer)
+        }
         Ok(()) => Ok(answer),
         Err(control::Error::ConditionFailed) => Err(Failed::Overtaken),
         Err(error) => Err(error.into()),
@@ -204,6 +209,7 @@ async fn create(wish: Wish, partner: &Partner) -> control::Result<Subscription> 
         in_flight: wish.start.in_flight,
         started_at: wish.start.at,
         failing_since: None,
+        breaker: Breaker::default(),
         created_at: now,
         updated_at: now,
         version: 1,
@@ -223,6 +229,7 @@ fn update(mut subscription: Subscription, wish: Wish, partner: &Partner) -> Subs
     subscription.disabled_reason = None;
     subscription.disabled_at = None;
     subscription.failing_since = None;
+    subscription.breaker = Breaker::default();
     subscription.updated_at = partner.now();
     subscription.version += 1;
     subscription

@@ -44,6 +44,9 @@ pub struct Run {
     /// Most processes of one function
     #[arg(long, default_value_t = 4, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=100))]
     pub environments: u16,
+    /// A variable of every function's environment, above what the template says (repeatable)
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = variable)]
+    pub variables: Vec<(String, String)>,
 }
 
 /// What else than running the stack.
@@ -60,6 +63,33 @@ pub enum Command {
         #[arg(long, default_value_t = 1)]
         count: usize,
     },
+    /// Sends the events that were given up (the dead-letter queue's) once more, after their fault was mended
+    Redrive {
+        #[command(flatten)]
+        world: OfWorld,
+    },
+    /// Sends a partner the events of a time once more, each as a delivery of its own with the whole schedule
+    Replay {
+        /// The practice, as it is named in paths
+        practice: String,
+        /// The subscription's id
+        #[arg(long)]
+        subscription: i64,
+        /// Deliveries that began at this instant or later (RFC 3339)
+        #[arg(long)]
+        from: jiff::Timestamp,
+        /// … and before this one
+        #[arg(long)]
+        to: jiff::Timestamp,
+        /// Also those that succeeded
+        #[arg(long)]
+        all: bool,
+        /// Finishes a replay that was cut off, by the name that it printed
+        #[arg(long)]
+        name: Option<String>,
+        #[command(flatten)]
+        world: OfWorld,
+    },
     /// Brings the databases of all practices and the catalog to the newest schema; refuses while a stack runs
     Migrate,
     /// Deletes the data folder; refuses while a stack runs in it
@@ -69,9 +99,23 @@ pub enum Command {
     Guard { parent: u32, program: PathBuf },
 }
 
+/// Where the queues and tables are.
+#[derive(Debug, clap::Args)]
+pub struct OfWorld {
+    /// In AWS instead of the stack that runs here: AWS_REGION and credentials from the environment, as are CONTROL_TABLE,
+    /// DELIVERIES_TABLE, EVENTS_QUEUE_URL and DEAD_LETTER_QUEUE_URL (the deployed stack's outputs)
+    #[arg(long)]
+    pub aws: bool,
+}
+
 fn event_scope(text: &str) -> Result<EventScope, String> {
     let named = EventScope::ALL.iter().find(|scope| scope.as_str().eq_ignore_ascii_case(text));
     named.copied().ok_or_else(|| "give Patients, Encounters, Claims, Payments or Documents".to_owned())
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or_else(|| "give NAME=VALUE".to_owned())?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -11,6 +11,7 @@ pub mod dynamodb;
 pub mod emit;
 pub mod error;
 pub mod gateway;
+pub mod operations;
 pub mod practices;
 pub mod project;
 pub mod runtime;

@@ -9,6 +9,7 @@ use officepro_local::cli::{Cli, Command, Run};
 use officepro_local::data_dir::{self, DataDir};
 use officepro_local::demo::{self, Demo};
 use officepro_local::error::{Error, Result};
+use officepro_local::operations::{self, Operator};
 use officepro_local::runtime::guard;
 use officepro_local::stack::{FrontDoor, Options, Stack, Stores};
 use officepro_local::template::{Template, World};
@@ -49,6 +50,19 @@ async fn perform(cli: Cli) -> Result<()> {
             println!("{count} {scope} events are in the log of {practice}.");
             Ok(())
         }
+        Some(Command::Redrive { world }) => {
+            let moved = Operator::of(world.aws, &data_dir)?.redrive().await?;
+            println!("{moved} dead letters are back in the queue.");
+            Ok(())
+        }
+        Some(Command::Replay { practice, subscription, from, to, all, name, world }) => {
+            let operator = Operator::of(world.aws, &data_dir)?;
+            let name = name.unwrap_or_else(operations::new_name);
+            println!("Replay {name} of {practice}, subscription {subscription} …");
+            let sent = operator.replay(&practice, subscription, (from, to), all, &name).await?;
+            println!("{sent} events are in the queue.");
+            Ok(())
+        }
         Some(Command::Migrate) => practices::migrate_all(&root.join("template.yaml"), &data_dir).await,
         // It was carried out before the async runtime began.
         Some(Command::Guard { .. }) => Ok(()),
@@ -78,6 +92,7 @@ async fn run(root: &Path, data_dir: &Path, options: Run) -> Result<()> {
         guard: Some(own_program()?),
         environments: options.environments.into(),
         every: options.every,
+        variables: options.variables,
     };
     let stack = Stack::start(stores, door, serve).await?;
     print_banner(&stack, demo.as_ref());

@@ -121,6 +121,8 @@ pub struct Options {
     pub environments: usize,
     /// Interval of all schedules instead of the template's.
     pub every: Option<Duration>,
+    /// Variables of every function's environment, above the template's.
+    pub variables: Vec<(String, String)>,
 }
 
 /// The running stack.
@@ -143,6 +145,7 @@ impl Stack {
         for permission in ["WEBHOOK_ALLOW_LOOPBACK", "PORTAL_ALLOW_LOOPBACK"] {
             environment.insert(permission.to_owned(), "true".to_owned());
         }
+        environment.extend(options.variables);
         let mut deployed = vec![];
         for function in functions {
             let binary = options.binaries.get(&function.binary).cloned();

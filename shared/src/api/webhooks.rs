@@ -42,7 +42,8 @@ pub struct DeliveryBody {
 
 impl From<Delivery> for DeliveryBody {
     fn from(delivery: Delivery) -> Self {
-        let waits = delivery.next_attempt_at.filter(|_| delivery.status == DeliveryStatus::Retrying);
+        let scheduled = delivery.status.is_open() && !delivery.is_by_hand();
+        let waits = delivery.next_attempt_at.filter(|_| scheduled);
         Self {
             id: delivery.id,
             subscription_id: delivery.subscription_id,

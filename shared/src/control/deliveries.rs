@@ -5,12 +5,13 @@ mod due;
 mod feed;
 mod outcomes;
 mod queries;
+mod replay;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-pub use claims::Claimed;
+pub use claims::{Claimed, busy_until};
 pub use feed::FeedPage;
 pub use outcomes::{CountChange, DeliveryCounts};
 pub use queries::{Cursor, DeliveryPage};
@@ -55,7 +56,8 @@ pub struct Attempt {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Delivery {
-    /// `D#<PPass>#<subscription>#<log id>`: an event goes to a subscription once. `D#*#<id>`: a test or a retry by hand.
+    /// `D#<PPass>#<subscription>#<log id>`: an event goes to a subscription once. `…#<replay>`: once more in each replay.
+    /// `D#*#<id>`: a test or a retry by hand.
     #[serde(rename = "pk")]
     pub key: String,
     pub id: DeliveryId,
@@ -64,6 +66,9 @@ pub struct Delivery {
     pub partner_id: PartnerId,
     pub practicepass: PracticePass,
     pub payload: Payload,
+    /// The replay that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<String>,
     pub status: DeliveryStatus,
     /// Attempts that have ended.
     pub attempts: u32,
@@ -89,13 +94,24 @@ impl Delivery {
     /// The delivery of an event that is to be sent now.
     pub fn of_event(message: &EventMessage, id: DeliveryId, now: Timestamp) -> Self {
         let event = message.event();
-        Self::new(
-            Self::key_of(message.practicepass(), message.subscription, event.log_id),
+        let new = Self::new(
+            Self::key_of_message(message),
             id,
             (message.subscription, message.generation, message.partner.clone()),
             Payload::from(&event),
             now,
-        )
+        );
+        Self { replay: message.replay.clone(), ..new }
+    }
+
+    /// The message of the delivery's next attempt; `None` for what is no event, which never waits.
+    pub fn next_message(&self) -> Option<EventMessage> {
+        let event = self.payload.event()?;
+        let (subscription, generation, partner) =
+            (self.subscription_id, self.generation, self.partner_id.clone());
+        let mut message = EventMessage::new(event, subscription, generation, partner, self.attempts + 1);
+        message.replay.clone_from(&self.replay);
+        Some(message)
     }
 
     /// A delivery made by hand.
@@ -124,6 +140,7 @@ impl Delivery {
             partner_id,
             practicepass: payload.practicepass.clone(),
             payload,
+            replay: None,
             status: DeliveryStatus::Pending,
             attempts: 0,
             status_code: None,
@@ -138,6 +155,14 @@ impl Delivery {
 
     pub fn key_of(practicepass: &PracticePass, subscription: SubscriptionId, log_id: LogId) -> String {
         format!("D#{practicepass}#{subscription}#{log_id}")
+    }
+
+    pub fn key_of_message(message: &EventMessage) -> String {
+        let key = Self::key_of(message.practicepass(), message.subscription, message.event().log_id);
+        match &message.replay {
+            Some(replay) => format!("{key}#{replay}"),
+            None => key,
+        }
     }
 
     pub fn succeeded(&self) -> bool {
@@ -157,6 +182,10 @@ impl Delivery {
         self.history.drain(..surplus);
     }
 
+    fn due_partition(&self) -> String {
+        format!("DUE#{}", self.id.0.rem_euclid(SHARDS))
+    }
+
     fn item(&self) -> Result<Item> {
         let shard = self.id.0.rem_euclid(SHARDS);
         let mut place = vec![
@@ -164,7 +193,7 @@ impl Delivery {
             (feed::OUTCOME_AT, feed::outcome_at(self.status, self.created_at, self.id)),
         ];
         if self.next_attempt_at.is_some() {
-            place.push(("duePk", format!("DUE#{shard}")));
+            place.push(("duePk", self.due_partition()));
         }
         let mut item = to_item(self, &place)?;
         let expiry = self.created_at.saturating_add(KEPT).unwrap_or(Timestamp::MAX).as_second();

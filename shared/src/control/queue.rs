@@ -4,7 +4,7 @@ use std::{sync::OnceLock, time::Duration};
 
 use aws_sdk_sqs::{
     Client,
-    types::{QueueAttributeName, SendMessageBatchRequestEntry},
+    types::{self, MessageSystemAttributeName, QueueAttributeName, SendMessageBatchRequestEntry},
 };
 use futures::{StreamExt, stream};
 use tokio::time::Instant;
@@ -35,23 +35,36 @@ impl Message {
         let body = serde_json::to_string(event).map_err(|error| Error::Malformed(error.to_string()))?;
         Ok(Self { body, group: event.subscription.to_string(), delay_seconds })
     }
+
+    /// What was received, to be sent as it is.
+    fn received(message: &types::Message) -> Self {
+        let group = message.attributes().and_then(|it| it.get(&MessageSystemAttributeName::MessageGroupId));
+        Self {
+            body: message.body.clone().unwrap_or_default(),
+            group: group.cloned().unwrap_or_else(|| "dead-letters".to_owned()),
+            delay_seconds: 0,
+        }
+    }
 }
 
-/// The queue `EVENTS_QUEUE_URL` and that of its dead letters, `DEAD_LETTER_QUEUE_URL`; the client is built on first use.
+/// The queues `EVENTS_QUEUE_URL`, `SLOW_EVENTS_QUEUE_URL` and that of their dead letters, `DEAD_LETTER_QUEUE_URL`; the client
+/// is built on first use.
 #[derive(Debug, Default)]
 pub struct Queue {
     client: OnceLock<Client>,
     url: Option<String>,
+    slow_url: Option<String>,
     dead_letters_url: Option<String>,
 }
 
 impl Queue {
-    pub fn new(url: Option<String>, dead_letters_url: Option<String>) -> Self {
-        Self { client: OnceLock::new(), url, dead_letters_url }
+    pub fn new(url: Option<String>, slow_url: Option<String>, dead_letters_url: Option<String>) -> Self {
+        Self { client: OnceLock::new(), url, slow_url, dead_letters_url }
     }
 
-    pub fn with_client(client: Client, url: String, dead_letters_url: String) -> Self {
-        Self { client: client.into(), url: Some(url), dead_letters_url: Some(dead_letters_url) }
+    pub fn with_client(client: Client, url: String, slow_url: String, dead_letters_url: String) -> Self {
+        let (url, slow_url, dead_letters_url) = (Some(url), Some(slow_url), Some(dead_letters_url));
+        Self { client: client.into(), url, slow_url, dead_letters_url }
     }
 
     /// About how many dead letters can be received.
@@ -73,6 +86,37 @@ impl Queue {
         count.ok_or_else(|| Error::Malformed("a queue without a number of messages".into()))
     }
 
+    /// Moves the dead letters that are there back to the queue of events, where each is received as new; how many. One that is
+    /// cut off sends a message twice at most, which is one attempt.
+    ///
+    /// # Errors
+    /// Also when no URL is configured, or a message isn't accepted: it stays where it is.
+    pub async fn redrive(&self) -> Result<usize> {
+        let url = self.dead_letters_url.as_deref().ok_or(Error::NotConfigured("DEAD_LETTER_QUEUE_URL"))?;
+        let mut moved = 0;
+        loop {
+            let request = self.client().receive_message().queue_url(url).max_number_of_messages(10);
+            let request = request.message_system_attribute_names(MessageSystemAttributeName::MessageGroupId);
+            let batch = request.wait_time_seconds(1).send().await;
+            let batch = batch.map_err(|error| Error::from_sdk("SQS", &error))?;
+            if batch.messages().is_empty() {
+                return Ok(moved);
+            }
+            let messages: Vec<Message> = batch.messages().iter().map(Message::received).collect();
+            let accepted = self.send(&messages).await?;
+            for (message, _) in batch.messages().iter().zip(&accepted).filter(|(_, accepted)| **accepted) {
+                let request = self.client().delete_message().queue_url(url);
+                let request = request.set_receipt_handle(message.receipt_handle.clone());
+                request.send().await.map_err(|error| Error::from_sdk("SQS", &error))?;
+                moved += 1;
+            }
+            if accepted.contains(&false) {
+                let reason = "not every message was accepted".to_owned();
+                return Err(Error::Unavailable { service: "SQS", reason });
+            }
+        }
+    }
+
     /// Sends the messages in batches of ten, several at the same time, and tells of each, in order, whether SQS accepted it.
     /// Those that were not are tried three times, as long as there is time.
     ///
@@ -80,6 +124,16 @@ impl Queue {
     /// Only when no URL is configured.
     pub async fn send(&self, messages: &[Message]) -> Result<Vec<bool>> {
         let url = self.url.as_deref().ok_or(Error::NotConfigured("EVENTS_QUEUE_URL"))?;
+        Ok(self.send_to(url, messages).await)
+    }
+
+    /// As [`Self::send`], a single message to the slow lane.
+    pub async fn send_slowly(&self, message: Message) -> Result<bool> {
+        let url = self.slow_url.as_deref().ok_or(Error::NotConfigured("SLOW_EVENTS_QUEUE_URL"))?;
+        Ok(self.send_to(url, &[message]).await == [true])
+    }
+
+    async fn send_to(&self, url: &str, messages: &[Message]) -> Vec<bool> {
         let began = Instant::now();
         let firsts = (0..messages.len()).step_by(BATCH);
         // In order: what is accepted when time runs out is a beginning of the messages, as far as possible.
@@ -89,7 +143,7 @@ impl Queue {
         while let Some(batch) = batches.next().await {
             accepted.extend(batch);
         }
-        Ok(accepted)
+        accepted
     }
 
     /// Which messages of one batch were accepted.

@@ -1,5 +1,7 @@
 //! Webhook subscriptions: at most one for each partner and practice.
 
+mod health;
+
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -18,6 +20,7 @@ use crate::{
     },
     egress::HookUrl,
 };
+pub use health::{Breaker, BreakerState, Failed};
 
 /// A secret that was replaced signs beside the new one for so long.
 pub const OLD_SECRET_VALID: SignedDuration = SignedDuration::from_hours(24);
@@ -80,6 +83,8 @@ pub struct Subscription {
     /// When the first of the failures began that no success has ended yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failing_since: Option<Timestamp>,
+    #[serde(flatten)]
+    pub breaker: Breaker,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     /// Raised by every change; 1 when new.
@@ -175,6 +180,18 @@ impl Store {
         Ok(self.list(listing, limit, None, |_| true).await?.items)
     }
 
+    /// Up to `limit` active subscriptions whose endpoints are held back, of all practices or one, ordered by `PPass` and id.
+    pub async fn held_back_subscriptions(
+        &self,
+        practicepass: Option<&PracticePass>,
+        limit: usize,
+    ) -> Result<Vec<Subscription>> {
+        let prefix = of_practice(practicepass);
+        let listing = Listing::of_index(ACTIVE).beginning_with(&prefix);
+        let held_back = |it: &Subscription| it.breaker != Breaker::default();
+        Ok(self.list(listing, limit, None, held_back).await?.items)
+    }
+
     /// Read strongly: a deletion that was answered is seen.
     pub async fn subscription(
         &self,
@@ -261,84 +278,6 @@ impl Store {
         match deleted {
             Ok(_) => Ok(true),
             Err(Error::ConditionFailed) => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Notes that deliveries have begun to fail, unless that is noted already.
-    pub async fn note_failure(&self, subscription: &Subscription, now: Timestamp) -> Result<()> {
-        let now = [(":now", AttributeValue::S(now.to_string()))];
-        self.change_subscription(
-            subscription,
-            "SET failingSince = :now",
-            "attribute_not_exists(failingSince)",
-            now,
-        )
-        .await
-    }
-
-    /// Notes that a delivery has succeeded after others failed.
-    pub async fn note_success(&self, subscription: &Subscription) -> Result<()> {
-        let change = "REMOVE failingSince";
-        self.change_subscription(subscription, change, "attribute_exists(failingSince)", []).await
-    }
-
-    /// Stops an active subscription. Does nothing to one that was changed to another or deleted meanwhile, nor for
-    /// [`DisabledReason::OnlyFailures`] to one that has had a success since it was read.
-    pub async fn disable_subscription(
-        &self,
-        subscription: &Subscription,
-        reason: DisabledReason,
-        now: Timestamp,
-    ) -> Result<()> {
-        let reason_text: AttributeValue =
-            serde_dynamo::to_attribute_value(reason).map_err(|error| Error::Malformed(error.to_string()))?;
-        let mut values = vec![
-            (":disabled", AttributeValue::S("disabled".to_owned())),
-            (":reason", reason_text),
-            (":now", AttributeValue::S(now.to_string())),
-            (":list", AttributeValue::S(DISABLED.to_owned())),
-        ];
-        let mut condition = "attribute_exists(pk)";
-        if let (DisabledReason::OnlyFailures, Some(since)) = (reason, subscription.failing_since) {
-            condition = "failingSince = :since";
-            values.push((":since", AttributeValue::S(since.to_string())));
-        }
-        let change = "SET #status = :disabled, disabledReason = :reason, disabledAt = :now, updatedAt = :now, \
-                      gsi1pk = :list REMOVE failingSince";
-        self.change_subscription(subscription, change, condition, values).await
-    }
-
-    /// Applies `change` to the active subscription of this incarnation and endpoint if it also meets `condition`.
-    async fn change_subscription(
-        &self,
-        subscription: &Subscription,
-        change: &str,
-        condition: &str,
-        values: impl IntoIterator<Item = (&'static str, AttributeValue)>,
-    ) -> Result<()> {
-        let mut update = self
-            .client()
-            .update_item()
-            .table_name(self.name(Table::Control)?)
-            .set_key(Some(key(pk(&subscription.practicepass), sk(&subscription.partner_id))))
-            .update_expression(format!("{change} ADD version :one"))
-            .condition_expression(format!(
-                "generation = :generation AND #status = :active AND hookUrl = :url AND {condition}"
-            ))
-            .expression_attribute_names("#status", "status")
-            .expression_attribute_values(":one", AttributeValue::N("1".to_owned()))
-            .expression_attribute_values(":active", AttributeValue::S("active".to_owned()))
-            .expression_attribute_values(":url", AttributeValue::S(subscription.hook_url.as_str().to_owned()))
-            .expression_attribute_values(
-                ":generation",
-                AttributeValue::N(subscription.generation.to_string()),
-            );
-        for (name, value) in values {
-            update = update.expression_attribute_values(name, value);
-        }
-        match update.send().await.map_err(|error| Error::from_sdk(SERVICE, &error)) {
-            Ok(_) | Err(Error::ConditionFailed) => Ok(()),
             Err(error) => Err(error),
         }
     }

@@ -9,7 +9,7 @@ use super::{PracticePass, ids::LogId, scope::text_enum, webhook_event::WebhookEv
 text_enum! {
     /// Where a delivery stands.
     DeliveryStatus {
-        /// The first attempt is under way.
+        /// The first attempt is under way, or waits for the endpoint to answer again.
         Pending = "pending",
         Delivered = "delivered",
         /// The last attempt failed; another one follows at `nextAttemptAt`.
@@ -31,17 +31,22 @@ impl DeliveryStatus {
 }
 
 /// Waits before the second and every later attempt, in seconds: 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 10 h.
-const SCHEDULE: [i64; 7] = [5, 300, 1_800, 7_200, 18_000, 36_000, 36_000];
+pub const SCHEDULE: [i64; 7] = [5, 300, 1_800, 7_200, 18_000, 36_000, 36_000];
 /// An endpoint can't put us off for longer than this.
 const LONGEST_RETRY_AFTER: SignedDuration = SignedDuration::from_hours(12);
 /// A wait grows by up to this share, so that what failed together doesn't come back together.
 const JITTER: f64 = 0.1;
 
-/// The wait after the failed attempt number `attempt` (the first is 1); `None` when it was the last.
+/// The wait after the failed attempt number `attempt` (the first is 1) on a schedule of waits; `None` when it was the last.
 ///
 /// `retry_after` is what the endpoint asked for; a longer wait than the schedule's is granted. `random` lies in 0..1.
-pub fn wait_after(attempt: u32, retry_after: Option<SignedDuration>, random: f64) -> Option<SignedDuration> {
-    let scheduled = SCHEDULE.get(usize::try_from(attempt.checked_sub(1)?).ok()?)?;
+pub fn wait_after(
+    schedule: &[i64],
+    attempt: u32,
+    retry_after: Option<SignedDuration>,
+    random: f64,
+) -> Option<SignedDuration> {
+    let scheduled = schedule.get(usize::try_from(attempt.checked_sub(1)?).ok()?)?;
     let asked = retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
     let wait = SignedDuration::from_secs(*scheduled).max(asked);
     let jitter = SignedDuration::try_from_secs_f64(wait.as_secs_f64() * JITTER * random.clamp(0.0, 1.0));
@@ -112,6 +117,10 @@ impl Payload {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn wait_after(attempt: u32, retry_after: Option<SignedDuration>, random: f64) -> Option<SignedDuration> {
+        super::wait_after(&SCHEDULE, attempt, retry_after, random)
+    }
 
     #[test]
     fn retries_follow_the_documented_schedule_and_then_end() {

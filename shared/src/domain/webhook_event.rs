@@ -56,6 +56,9 @@ pub struct EventMessage {
     occurred_at: Timestamp,
     /// Number of the attempt that this message asks for; the first is 1.
     pub attempt: u32,
+    /// Which replay it belongs to: a delivery of its own for the same event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<String>,
 }
 
 /// The only version of [`EventMessage`] there is.
@@ -99,6 +102,7 @@ impl EventMessage {
             record_id,
             occurred_at,
             attempt,
+            replay: None,
         }
     }
 

@@ -57,6 +57,7 @@ EXPECTED = {
     "tags-assign": problem(401),
     "tickets-comment": problem(401),
     "visits-book": problem(401),
+    "slow-fanout": all_messages_back,
     "webhook-fanout": all_messages_back,
     "webhooks-signup": problem(401),
 }

@@ -4,6 +4,7 @@ use axum::{
     Json,
     response::{IntoResponse, Response},
 };
+use jiff::Timestamp;
 use serde::Serialize;
 use shared::{
     api::{
@@ -15,7 +16,7 @@ use shared::{
         self, Store,
         deliveries::Delivery,
         dispatch::DispatchState,
-        subscriptions::{DisabledReason, Subscription},
+        subscriptions::{BreakerState, DisabledReason, Subscription},
     },
     domain::{
         PracticePass,
@@ -26,8 +27,8 @@ use shared::{
 use tokio::try_join;
 use utoipa::ToSchema;
 
-/// So many disabled subscriptions are named.
-const MOST_DISABLED: usize = 100;
+/// So many disabled subscriptions are named, and so many that are held back.
+const MOST_NAMED: usize = 100;
 
 #[derive(Clone, Debug, ToSchema)]
 #[schema(value_type = String)]
@@ -79,6 +80,9 @@ pub(crate) struct Monitor {
     queue: QueueFigures,
     /// Those that the platform disabled, at most 100, ordered by practice. Nothing is sent until the partner signs up again.
     disabled_subscriptions: Vec<DisabledSubscription>,
+    /// Active subscriptions whose deliveries are held back, at most 100, ordered by practice. Each goes on by itself when its
+    /// endpoint answers again.
+    breakers: Vec<BreakerBody>,
     pagination: OffsetPagination,
 }
 
@@ -145,6 +149,23 @@ struct DisabledSubscription {
     since: Option<String>,
 }
 
+/// How a subscription's deliveries are held back: `slow` in a lane of their own, `parked` until a time, `due` for a probe or
+/// `probing`.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct BreakerBody {
+    id: SubscriptionId,
+    partner_id: PartnerId,
+    practicepass: PracticePass,
+    state: BreakerState,
+    /// RFC 3339: since when every attempt has failed.
+    failing_since: Option<String>,
+    /// RFC 3339: since when the endpoint is too slow for the others' lane.
+    slow_since: Option<String>,
+    /// RFC 3339: when the endpoint is tried again.
+    parked_until: Option<String>,
+}
+
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct OffsetPagination {
@@ -183,6 +204,21 @@ impl From<Subscription> for DisabledSubscription {
     }
 }
 
+impl BreakerBody {
+    fn new(subscription: Subscription, now: Timestamp) -> Self {
+        let breaker = &subscription.breaker;
+        Self {
+            state: breaker.state(now),
+            failing_since: subscription.failing_since.map(|at| at.to_string()),
+            slow_since: breaker.slow_since().map(|at| at.to_string()),
+            parked_until: breaker.parked_until().map(|at| at.to_string()),
+            id: subscription.id,
+            partner_id: subscription.partner_id,
+            practicepass: subscription.practicepass,
+        }
+    }
+}
+
 impl IntoResponse for Monitor {
     fn into_response(self) -> Response {
         Json(self).into_response()
@@ -214,12 +250,13 @@ pub(crate) async fn monitor_webhooks(
     let offset = query.offset.map_or(0, |it| it.0);
     let skipped = usize::try_from(offset).unwrap_or_default();
     let store = &admin.app.control;
-    let (summary, states, recent, queue, disabled) = try_join!(
+    let (summary, states, recent, queue, disabled, held_back) = try_join!(
         summary(store, practicepass),
         store.dispatch_states(practicepass),
         store.recent_deliveries(practicepass, query.success, skipped, limit.items()),
         queue(&admin.app),
-        store.disabled_subscriptions(practicepass, MOST_DISABLED),
+        store.disabled_subscriptions(practicepass, MOST_NAMED),
+        store.held_back_subscriptions(practicepass, MOST_NAMED),
     )?;
     Ok(Monitor {
         summary,
@@ -227,6 +264,7 @@ pub(crate) async fn monitor_webhooks(
         recent_deliveries: recent.deliveries.into_iter().map(DeliveryBody::from).collect(),
         queue,
         disabled_subscriptions: disabled.into_iter().map(DisabledSubscription::from).collect(),
+        breakers: held_back.into_iter().map(|it| BreakerBody::new(it, admin.now())).collect(),
         pagination: OffsetPagination { limit: limit.0, offset, has_more: recent.more },
     })
 }

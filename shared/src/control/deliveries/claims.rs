@@ -5,14 +5,14 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     super::{
-        Error, Result, Store, Table,
+        Error, Result, Store, Table, instant,
         store::{SERVICE, pk},
     },
     Delivery,
 };
 
 /// Longer than an attempt takes; a process that died loses its claim after it.
-const CLAIMED_FOR: SignedDuration = SignedDuration::from_secs(60);
+const CLAIMED_FOR: SignedDuration = SignedDuration::from_secs(30);
 
 /// What became of the wish to attempt a delivery.
 #[derive(Clone, Debug)]
@@ -21,8 +21,8 @@ pub enum Claimed {
     Yes(Box<Delivery>),
     /// This attempt has been made, or none is wanted any more.
     Done(Option<Box<Delivery>>),
-    /// Another process is at it.
-    Busy,
+    /// Another process is at it, until then at the latest.
+    Busy(Timestamp),
 }
 
 impl Store {
@@ -47,8 +47,8 @@ impl Store {
             return Ok(Claimed::Done(Some(Box::new(delivery))));
         }
         let before = delivery.claimed_until;
-        if before.is_some_and(|until| now.as_millisecond() < until) {
-            return Ok(Claimed::Busy);
+        if let Some(end) = before.filter(|end| now.as_millisecond() < *end) {
+            return Ok(Claimed::Busy(Timestamp::from_millisecond(end).unwrap_or(now)));
         }
         delivery.claimed_until = Some(until(now));
         let mut update = self
@@ -69,10 +69,36 @@ impl Store {
         };
         match update.send().await.map_err(|error| Error::from_sdk(SERVICE, &error)) {
             Ok(_) => Ok(Claimed::Yes(Box::new(delivery))),
-            Err(Error::ConditionFailed) => Ok(Claimed::Busy),
+            Err(Error::ConditionFailed) => Ok(Claimed::Busy(busy_until(now))),
             Err(error) => Err(error),
         }
     }
+
+    /// Gives a claim back without an attempt: the delivery's turn comes at `until`.
+    ///
+    /// # Errors
+    /// [`Error::ConditionFailed`] when the claim had ended and another process claimed it.
+    pub async fn put_back(&self, delivery: &Delivery, until: Timestamp) -> Result<()> {
+        let claim = delivery.claimed_until.unwrap_or_default();
+        self.client()
+            .update_item()
+            .table_name(self.name(Table::Deliveries)?)
+            .set_key(Some(pk(&delivery.key)))
+            .update_expression("SET nextAttemptAt = :until, duePk = :due REMOVE claimedUntil")
+            .condition_expression("claimedUntil = :claim")
+            .expression_attribute_values(":until", AttributeValue::S(instant::text(until)))
+            .expression_attribute_values(":due", AttributeValue::S(delivery.due_partition()))
+            .expression_attribute_values(":claim", AttributeValue::N(claim.to_string()))
+            .send()
+            .await
+            .map_err(|error| Error::from_sdk(SERVICE, &error))?;
+        Ok(())
+    }
+}
+
+/// When a claim that was just made ends.
+pub fn busy_until(now: Timestamp) -> Timestamp {
+    now.saturating_add(CLAIMED_FOR).unwrap_or(Timestamp::MAX)
 }
 
 fn until(now: Timestamp) -> i64 {

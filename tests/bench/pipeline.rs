@@ -1,0 +1,152 @@
+//! How fast events get from the log to partners' endpoints, on stand-ins for SQS and DynamoDB in this process.
+//!
+//! `cargo bench -p tests --bench pipeline` runs everything; `… -- backlog 100000` only the backlog, with so many rows. The figures
+//! hold for one machine and for comparisons within one run: the stand-ins keep every message and item in SQLite files.
+
+#[allow(dead_code, unused_imports, reason = "the tests use the rest")]
+#[path = "../office"]
+mod office {
+    mod control;
+    pub(crate) mod database;
+    pub(crate) mod queue;
+    mod refusing;
+
+    pub(crate) use control::{start as start_control, template};
+    pub(crate) const NOW: &str = "2026-03-09T12:00:00Z";
+}
+#[path = "pipeline/endpoint.rs"]
+mod endpoint;
+#[path = "pipeline/world.rs"]
+mod world;
+
+use std::time::{Duration, Instant};
+
+use endpoint::{Endpoint, Mood};
+use world::World;
+
+/// Fan-out processes, as it were.
+const CONSUMERS: usize = 8;
+
+fn rate(count: usize, took: Duration) -> String {
+    #[allow(clippy::cast_precision_loss)] // some thousands
+    let rate = count as f64 / took.as_secs_f64();
+    format!("{rate:.0}/s")
+}
+
+/// In MiB, of this process: the highest so far and now.
+fn memory() -> (u64, u64) {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        line.trim().trim_end_matches(" kB").trim().parse::<u64>().ok()
+    };
+    (field("VmHWM:").unwrap_or_default() / 1024, field("VmRSS:").unwrap_or_default() / 1024)
+}
+
+/// From the row in the log to 200, all endpoints quick.
+async fn events(subscriptions: i64) {
+    let rows = if subscriptions == 100 { 30 } else { 1_000 / usize::try_from(subscriptions).unwrap() };
+    let world = World::open().await;
+    let endpoint = Endpoint::open(Mood::Well(Duration::ZERO)).await;
+    for number in 1..=subscriptions {
+        world.subscribe(number, &endpoint.url).await;
+    }
+    let wanted = rows * usize::try_from(subscriptions).unwrap();
+    let began = Instant::now();
+    world.write(rows, "claims").await;
+    world.run_until(CONSUMERS, || endpoint.taken() >= wanted).await;
+    let took = began.elapsed();
+    println!("{subscriptions:>4} subscriptions: {wanted:>6} events in {took:>9.2?}, {}", rate(wanted, took));
+}
+
+/// The fan-out alone, on an endpoint that takes 5 ms: the messages lie in the queue.
+async fn deliveries() {
+    let world = World::open().await;
+    let mut endpoints = Vec::new();
+    for number in 1..=10 {
+        let endpoint = Endpoint::open(Mood::Well(Duration::from_millis(5))).await;
+        world.subscribe(number, &endpoint.url).await;
+        endpoints.push(endpoint);
+    }
+    let rows = 200;
+    world.write(rows, "claims").await;
+    world.poll().await;
+    let began = Instant::now();
+    let taken = || endpoints.iter().map(Endpoint::taken).sum::<usize>();
+    world.run_until(CONSUMERS, || taken() >= rows * 10).await;
+    let took = began.elapsed();
+    println!("endpoints of 5 ms: {} deliveries in {took:.2?}, {}", rows * 10, rate(rows * 10, took));
+}
+
+/// Ten endpoints, first all well, then with three ill ones: what the other seven get.
+async fn ill() {
+    let mut baseline = 0.0;
+    for (name, moods) in [
+        ("ten well endpoints", [Mood::Well(Duration::ZERO); 3]),
+        ("one hangs, one fails, one drips", [Mood::Hangs, Mood::Fails, Mood::Drips]),
+    ] {
+        let world = World::open().await;
+        let mut well = Vec::new();
+        for number in 1..=10 {
+            let ill = usize::try_from(number - 1).ok().and_then(|index| moods.get(index));
+            let endpoint = Endpoint::open(ill.copied().unwrap_or(Mood::Well(Duration::ZERO))).await;
+            world.subscribe(number, &endpoint.url).await;
+            if ill.is_none() {
+                well.push(endpoint);
+            }
+        }
+        let rows = 400;
+        let began = Instant::now();
+        world.write(rows, "claims").await;
+        let taken = || well.iter().map(Endpoint::taken).sum::<usize>();
+        world.run_until(CONSUMERS, || taken() >= rows * well.len()).await;
+        let took = began.elapsed();
+        #[allow(clippy::cast_precision_loss)] // some thousands
+        let throughput = (rows * well.len()) as f64 / took.as_secs_f64();
+        if baseline == 0.0 {
+            baseline = throughput;
+        }
+        println!(
+            "{name:<32} the other seven: {throughput:.0} events/s, {:.2} of all well",
+            throughput / baseline
+        );
+    }
+}
+
+/// Rows nobody asks for but one in a hundred; the poller alone.
+async fn backlog(rows: usize) {
+    let world = World::open().await;
+    world.subscribe(1, "http://127.0.0.1:9/").await;
+    world.write_mixed(rows).await;
+    let (_, before) = memory();
+    let began = Instant::now();
+    let mut highest = before;
+    while world.left(rows).await {
+        world.poll().await;
+        highest = highest.max(memory().1);
+    }
+    let took = began.elapsed();
+    println!(
+        "backlog of {rows} rows: {took:.2?}, {}; resident {before} MiB before, at most {highest} MiB meanwhile",
+        rate(rows, took)
+    );
+}
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() {
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|it| !it.starts_with("--")).collect();
+    if let [name, rows] = wanted.as_slice()
+        && name == "backlog"
+    {
+        return backlog(rows.parse().expect("a number of rows")).await;
+    }
+    for subscriptions in [1, 10, 100] {
+        events(subscriptions).await;
+    }
+    deliveries().await;
+    ill().await;
+    backlog(100_000).await;
+    backlog(1_000_000).await;
+    let (highest, now) = memory();
+    println!("resident: {now} MiB, {highest} MiB at most, stand-ins and databases included");
+}

@@ -1,0 +1,189 @@
+//! A practice, its queue and the control plane, and the pipeline's functions in this process.
+
+use std::{sync::Arc, time::Duration};
+
+use aws_lambda_events::event::sqs::{SqsEvent, SqsMessage};
+use log_poller::Poll;
+use shared::{
+    app::{App, CallLog, Clock, Guesses, KeyCache, Parts, Random, RateLimits},
+    auth::{secret_ref::SecretRef, webhook_signature::SigningSecret},
+    catalog::Catalogs,
+    config::Config,
+    control::{
+        Secrets, Store, TableNames,
+        practices::Practice,
+        subscriptions::{Breaker, Subscription, SubscriptionStatus},
+    },
+    domain::{
+        EventScope,
+        ids::{LogId, PartnerId, SubscriptionId},
+    },
+    egress::{self, Guard, HookUrl, Reach, SystemResolver},
+    tenant::{Practices, TenantDb},
+};
+use webhook_fanout::Lane;
+
+use crate::office::{
+    database::{self, Engine},
+    queue::{self, Received},
+    start_control,
+};
+
+pub(crate) struct World {
+    app: App,
+    db: TenantDb,
+    queue: Received,
+    _files: tempfile::TempDir,
+}
+
+impl World {
+    pub(crate) async fn open() -> Self {
+        let files = tempfile::tempdir().unwrap();
+        let table = |id: &str| Some(id.to_owned());
+        let names = TableNames {
+            control: table("ControlTable"),
+            deliveries: table("DeliveriesTable"),
+            activity: table("ActivityTable"),
+            ledger: table("LedgerTable"),
+        };
+        let dynamodb = start_control(&files.path().join("dynamodb.sqlite"), "bench").await;
+        let created = database::create(Engine::Sqlite, files.path(), "DemoOffice", "America/New_York").await;
+        let (events, queue) = queue::start(&files.path().join("sqs.sqlite"), "bench", false).await;
+        let app = App::new(Parts {
+            config: Config {
+                poll_interval: Duration::from_millis(100),
+                poll_lease: shared::config::POLL_LEASE,
+                webhook_retries: shared::domain::delivery::SCHEDULE.to_vec(),
+                webhook_allow_loopback: true,
+                ..Config::default()
+            },
+            clock: Clock::system(),
+            random: Random::system(),
+            control: Store::with_client(dynamodb, names),
+            queue: events,
+            hooks: egress::Client::new(Guard::new(Arc::new(SystemResolver), Reach::InternetAndLoopback)),
+            secrets: Secrets::fixed([("DSN_DEMOOFFICE", created.dsn.as_str())]),
+            practices: Practices::with_connections(8),
+            catalogs: Catalogs::with_connections(1),
+            keys: KeyCache::default(),
+            rates: RateLimits::default(),
+            guesses: Guesses::default(),
+            calls: CallLog::default(),
+        });
+        let practice = Practice {
+            practicepass: created.db.practicepass().clone(),
+            name: "Demo Office".into(),
+            time_zone: "America/New_York".into(),
+            dsn_secret: SecretRef::from("env:DSN_DEMOOFFICE".to_owned()),
+            sandbox: false,
+        };
+        app.control.put_practice(&practice).await.unwrap();
+        Self { app, db: created.db, queue, _files: files }
+    }
+
+    /// A subscription to claims.
+    pub(crate) async fn subscribe(&self, number: i64, url: &str) {
+        let now = self.app.clock.now();
+        let subscription = Subscription {
+            id: SubscriptionId(number),
+            generation: number,
+            partner_id: PartnerId(format!("prt_{number}")),
+            practicepass: self.db.practicepass().clone(),
+            hook_url: HookUrl::parse(url, Reach::InternetAndLoopback).unwrap(),
+            scopes: vec![EventScope::Claims],
+            status: SubscriptionStatus::Active,
+            disabled_reason: None,
+            disabled_at: None,
+            secret: SigningSecret::from_random(&[7; 32]),
+            old_secrets: Vec::new(),
+            start_after_log_id: LogId(0),
+            in_flight: Vec::new(),
+            started_at: now,
+            failing_since: None,
+            breaker: Breaker::default(),
+            created_at: now,
+            updated_at: now,
+            version: 1,
+        };
+        self.app.control.save_subscription(&subscription, None).await.unwrap();
+    }
+
+    pub(crate) async fn write(&self, rows: usize, table: &str) {
+        self.fill(rows, &format!("'{table}'")).await;
+    }
+
+    /// One in a hundred is a claim.
+    pub(crate) async fn write_mixed(&self, rows: usize) {
+        self.fill(rows, "case when n % 100 = 0 then 'claims' else 'sessions' end").await;
+    }
+
+    async fn fill(&self, rows: usize, table: &str) {
+        let text = format!(
+            "insert into log (table_name, action, record_id, logged_at)
+             with recursive numbers (n) as (select 1 union all select n + 1 from numbers where n < {rows})
+             select {table}, 'insert', n, '2026-03-09T12:00:00Z' from numbers"
+        );
+        database::execute(&self.db, &text).await;
+    }
+
+    /// One turn at the log.
+    pub(crate) async fn poll(&self) {
+        let deadline = self.app.clock.now() + Duration::from_mins(1);
+        log_poller::run(&self.app, Poll { shard: 0, of: 1, once: true }, deadline).await.unwrap();
+    }
+
+    /// Whether the log has not been read to its end.
+    pub(crate) async fn left(&self, rows: usize) -> bool {
+        let states = self.app.control.dispatch_states(None).await.unwrap();
+        let last = states.first().map_or(0, |state| state.last_log_id.0);
+        last < i64::try_from(rows).unwrap()
+    }
+
+    /// Poller, fast lane and slow lane at work.
+    pub(crate) async fn run_until(&self, consumers: usize, done: impl Fn() -> bool) {
+        let polling = async {
+            loop {
+                self.poll().await;
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        let fast = (0..consumers).map(|_| self.consume(Lane::Fast));
+        let slow = (0..consumers).map(|_| self.consume(Lane::Slow));
+        let watching = async {
+            while !done() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::select! {
+            () = watching => (),
+            () = polling => (),
+            _ = futures::future::join_all(fast) => (),
+            _ = futures::future::join_all(slow) => (),
+        }
+    }
+
+    async fn consume(&self, lane: Lane) {
+        loop {
+            let messages = match lane {
+                Lane::Fast => self.queue.receive_ten().await,
+                Lane::Slow => self.queue.receive_ten_slow().await,
+            };
+            if messages.is_empty() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                continue;
+            }
+            let mut event = SqsEvent::default();
+            for (index, message) in messages.iter().enumerate() {
+                let mut record = SqsMessage::default();
+                record.message_id = Some(index.to_string());
+                record.body = Some(message.body.clone());
+                event.records.push(record);
+            }
+            let answer = webhook_fanout::deliver(&self.app, lane, event).await;
+            assert!(answer.batch_item_failures.is_empty(), "{:?}", answer.batch_item_failures);
+            for message in &messages {
+                self.queue.delete_from(lane == Lane::Slow, message).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Events of the past once more, by an operator.
+
+use jiff::Timestamp;
+use serde_json::json;
+use shared::{control::deliveries::Delivery, domain::delivery::DeliveryStatus};
+
+use super::{
+    deliver,
+    fanout::{attempt, message, office_with, subscription},
+    receive,
+};
+use crate::office::{Answer, Office, Receiver};
+
+async fn replay(office: &Office, from: &str, to: &str, all: bool, name: &str) -> usize {
+    let time = [from, to].map(|it| format!("2026-03-09T{it}Z").parse::<Timestamp>().unwrap());
+    let subscription = subscription(office).await;
+    let app = &office.app;
+    app.control.replay(&app.queue, &subscription, time.into(), all, name).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_replay_sends_what_failed_in_a_time_once_more_and_keeps_the_event_ids() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    // Each in its own minute; the first to its bitter end.
+    for (id, status, attempts) in [(1, 500, 8), (2, 200, 1), (3, 200, 1), (4, 200, 1)] {
+        office.set_time(&format!("2026-03-09T12:{id:02}:00Z"));
+        let body = message(&office, id).await;
+        for number in 1..=attempts {
+            receiver.then(Answer::status(status));
+            attempt(&office, &body, number).await;
+        }
+    }
+    assert_eq!(super::delivery(&office, 1).await.status, DeliveryStatus::Exhausted);
+    for message in receive(&office).await {
+        office.queue.delete(&message).await;
+    }
+    assert_eq!(replay(&office, "12:02:00", "12:04:00", false, "r1").await, 0, "both succeeded");
+    assert_eq!(replay(&office, "12:00:00", "12:04:00", false, "r1").await, 1);
+    assert_eq!((deliver(&office).await, receiver.received().len()), (0, 12));
+    assert_eq!(receiver.received()[11].header("x-officepro-event-id"), "DemoOffice-1");
+    assert_eq!(replay(&office, "12:02:00", "12:04:00", true, "r2").await, 2, "the end doesn't belong to it");
+    assert_eq!(replay(&office, "12:02:00", "12:04:00", true, "r2").await, 2);
+    let before = receiver.received().len();
+    receiver.then(Answer::status(500));
+    assert_eq!(deliver(&office).await, 0);
+    let again = receiver.received().split_off(before);
+    let mut ids: Vec<&str> = again.iter().map(|it| it.header("x-officepro-event-id")).collect();
+    ids.sort_unstable();
+    assert_eq!(
+        ids,
+        ["DemoOffice-2", "DemoOffice-3"],
+        "a replay that is run twice under its name sends nothing twice"
+    );
+    let originals = [2, 3].map(|id| super::delivery_key(&office, id));
+    let mut statuses = Vec::new();
+    for original in &originals {
+        let replayed: Delivery =
+            office.app.control.delivery(&format!("{original}#r2")).await.unwrap().unwrap();
+        let original = office.app.control.delivery(original).await.unwrap().unwrap();
+        assert!(replayed.id != original.id && original.attempts == 1);
+        statuses.push(replayed.status);
+    }
+    statuses.sort_by_key(|status| status.to_string());
+    assert_eq!(statuses, [DeliveryStatus::Delivered, DeliveryStatus::Retrying], "with the whole schedule");
+    let monitor = office.admin("GET", "/v1/admin/webhooks/monitor", None).await;
+    assert_eq!(monitor.expect(200)["summary"]["totalDeliveries"], json!(7));
+}

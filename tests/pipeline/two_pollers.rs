@@ -1,0 +1,95 @@
+//! Two pollers at once on a practice whose ids commit out of order and are rolled back, a queue that refuses entries, and
+//! progress that is lost on the way.
+
+use std::{
+    collections::HashSet,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use log_poller::Poll;
+use shared::tenant::log::append;
+
+use super::take_log_ids;
+use crate::{
+    office::{Engine, Office},
+    webhooks::sign_up,
+};
+
+const WRITERS: u64 = 6;
+const ROWS_EACH: u64 = 60;
+
+/// Rows one after the other, each committed or rolled back after some time; those that were committed.
+async fn write(office: &Office, writer: u64, committed: &Mutex<HashSet<i64>>) {
+    for number in 0..ROWS_EACH {
+        let mut transaction = office.db.begin().await.unwrap();
+        let at = office.app.clock.now();
+        let id = append(&mut transaction.conn, "claims", "insert", 1, at).await.unwrap();
+        tokio::time::sleep(Duration::from_millis((writer * 37 + number * 13) % 60)).await;
+        let fails = (writer + number) % 5 == 0;
+        let end = if fails { Err(shared::tenant::Error::Registry("rolled back".into())) } else { Ok(()) };
+        if transaction.end(end).await.is_ok() {
+            committed.lock().unwrap().insert(id.0);
+        }
+    }
+}
+
+/// Polls until told to stop.
+async fn poll(office: &Office, done: &AtomicBool, polls: &AtomicU64) {
+    while !done.load(Ordering::Relaxed) {
+        let deadline = office.app.clock.now() + Duration::from_mins(1);
+        log_poller::run(&office.app, Poll { shard: 0, of: 1, once: true }, deadline).await.unwrap();
+        polls.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_is_committed_is_sent_by_two_pollers_a_refusing_queue_and_lost_progress() {
+    let office = Office::open_with_refusals(Engine::Postgres).await;
+    sign_up(&office, "https://partner.example.com/hook", &["Claims"]).await;
+    let (committed, done, polls) = (Mutex::default(), AtomicBool::new(false), AtomicU64::new(0));
+    let writing = async {
+        let writers = (0..WRITERS).map(|writer| write(&office, writer, &committed));
+        futures::future::join_all(writers).await;
+    };
+    let forgetting = async {
+        for _ in 0..3 {
+            tokio::time::sleep(Duration::from_millis(700)).await;
+            let text = |text: &str| AttributeValue::S(text.into());
+            let control = office.tables.iter().find(|it| it.starts_with("ControlTable")).unwrap();
+            let delete = office.dynamodb.delete_item().table_name(control);
+            let delete = delete.key("pk", text("PRACTICE#DemoOffice")).key("sk", text("DISPATCH"));
+            delete.send().await.unwrap();
+        }
+    };
+    let watching = async {
+        tokio::join!(writing, forgetting);
+        let committed: HashSet<i64> = committed.lock().unwrap().clone();
+        let mut sent: HashSet<i64> = HashSet::new();
+        for _ in 0..200 {
+            sent.extend(take_log_ids(&office).await);
+            if committed.is_subset(&sent) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        done.store(true, Ordering::Relaxed);
+        (committed, sent)
+    };
+    let ((committed, sent), ..) =
+        tokio::join!(watching, poll(&office, &done, &polls), poll(&office, &done, &polls));
+    let missing: Vec<i64> = committed.difference(&sent).copied().collect();
+    assert!(missing.is_empty(), "{missing:?} of {} were not sent", committed.len());
+    assert_eq!(committed.len(), 288);
+    assert!(sent.is_subset(&committed), "what was rolled back is no event");
+    assert!(
+        office.refused() > 20,
+        "the queue refused {} entries: too few to prove anything",
+        office.refused()
+    );
+    assert!(polls.into_inner() > 10);
+}
