@@ -102,8 +102,8 @@ pub enum Command {
 /// Where the queues and tables are.
 #[derive(Debug, clap::Args)]
 pub struct OfWorld {
-    /// In AWS instead of the stack that runs here: AWS_REGION and credentials from the environment, as are CONTROL_TABLE,
-    /// DELIVERIES_TABLE, EVENTS_QUEUE_URL and DEAD_LETTER_QUEUE_URL (the deployed stack's outputs)
+    /// In AWS instead of the stack that runs here; region, credentials and the names of tables and queues come from the
+    /// environment, as README says
     #[arg(long)]
     pub aws: bool,
 }
