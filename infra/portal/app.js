@@ -53,7 +53,8 @@ export function App() {
   return html`${content()}<${Toasts} />`;
 
   function content() {
-    if (isPublic && page) return html`<${Loaded} key=${path} page=${page} path=${path} query=${query} />`;
+    // Another claim link is another page.
+    if (isPublic && page) return html`<${Loaded} key=${`${path} ${query.get('claim') ?? ''}`} page=${page} path=${path} query=${query} />`;
     if (session.error && session.state === 'unknown') {
       return html`<div class="gate"><main><${Failure} error=${session.error} retry=${readSession} /></main></div>`;
     }

@@ -28,7 +28,8 @@ export function Activity({ query }) {
   const [saving, setSaving] = useState(false);
   const [error, setError] = useState(/** @type {any} */ (null));
   const [shown, setShown] = useState(/** @type {Call | null} */ (null));
-  useEvery(() => isAttended() && pages.reload(), TAIL, live);
+  // A slow answer is waited for: asking again would drop it, each time anew.
+  useEvery(() => isAttended() && !pages.loading && pages.reload(), TAIL, live);
   async function save() {
     setSaving(true);
     setError(null);

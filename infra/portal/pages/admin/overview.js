@@ -24,8 +24,7 @@ export function Overview() {
   const activity = useLoad((signal) => get('/v1/admin/activity', { limit: 10 }, signal), 'activity');
   useEvery(() => {
     if (!isAttended()) return;
-    overview.reload();
-    activity.reload();
+    for (const load of [overview, activity]) if (!load.loading) load.reload();
   }, REFRESH, true);
   return html`
     <${PageHead} title="Dashboard Overview" badge=${overview.data?.data.multiTenant && html`<span class="badge info">Multi-Tenant Enabled</span>`} />
