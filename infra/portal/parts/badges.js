@@ -4,7 +4,7 @@ import { formatAgo, formatTime } from '../lib/format.js';
 
 /** @type {Record<string, string>} */
 const KINDS = {
-  active: 'good', approved: 'good', succeeded: 'good', delivered: 'good', success: 'good',
+  active: 'good', granted: 'good', approved: 'good', succeeded: 'good', delivered: 'good', success: 'good',
   pending: 'warn', retrying: 'warn', expired: 'warn', suspended: 'warn',
   revoked: 'bad', denied: 'bad', failed: 'bad', exhausted: 'bad', disabled: 'bad',
 };
