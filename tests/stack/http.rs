@@ -42,21 +42,8 @@ impl Http {
             request = request.header("authorization", format!("Bearer {token}"));
         }
         let body = body.map_or_else(Body::empty, |it| Body::from(it.to_string()));
-        self.exchange(request.body(body).unwrap()).await
-    }
-
-    /// With the administrator's secret: POST with a body, GET without.
-    pub(crate) async fn send_as_admin(&self, url: &str, secret: &str, body: Option<&Value>) -> Option<Reply> {
-        let request = Request::builder().uri(url).header("x-admin-secret", secret);
-        let request = request.method(if body.is_some() { "POST" } else { "GET" });
-        let request = request.header("content-type", "application/json");
-        let body = body.map_or_else(Body::empty, |it| Body::from(it.to_string()));
-        self.exchange(request.body(body).unwrap()).await
-    }
-
-    async fn exchange(&self, request: Request<Body>) -> Option<Reply> {
         let exchange = async {
-            let response = self.0.request(request).await.ok()?;
+            let response = self.0.request(request.body(body).unwrap()).await.ok()?;
             let (parts, body) = response.into_parts();
             let bytes = body.collect().await.ok()?.to_bytes();
             let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);

@@ -1,9 +1,6 @@
 //! The whole system from outside: the real function binaries behind the local stack, over HTTP.
 
-mod chaos;
-mod control;
 mod crashes;
-mod endpoints;
 mod http;
 mod main_job;
 mod partner;

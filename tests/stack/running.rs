@@ -122,33 +122,11 @@ impl Stack {
             .iter()
             .find(|key| key["practicepass"] == "DemoOffice")
             .unwrap();
-        self.token_of(key["apiKey"].as_str().unwrap()).await
-    }
-
-    /// A token of a key for `DemoOffice`.
-    pub(crate) async fn token_of(&self, api_key: &str) -> String {
-        let body = json!({ "apiKey": api_key });
+        let body = json!({ "apiKey": key["apiKey"] });
         let url = format!("{}/v1/DemoOffice/auth/token", self.base);
         let reply = self.http.send("POST", &url, None, Some(&body)).await.unwrap();
         assert_eq!(reply.status, 200, "{}", reply.body);
         reply.body["accessToken"].as_str().unwrap().to_owned()
-    }
-
-    /// What an administrator sees of webhooks.
-    pub(crate) async fn monitor(&self) -> Value {
-        self.as_admin("/v1/admin/webhooks/monitor", None, 200).await
-    }
-
-    /// What an administrator creates.
-    pub(crate) async fn admin(&self, path: &str, body: &Value) -> Value {
-        self.as_admin(path, Some(body), 201).await
-    }
-
-    async fn as_admin(&self, path: &str, body: Option<&Value>, status: u16) -> Value {
-        let secret = self.demo["adminSecret"].as_str().unwrap();
-        let reply = self.http.send_as_admin(&format!("{}{path}", self.base), secret, body).await.unwrap();
-        assert_eq!(reply.status, status, "{path}: {}", reply.body);
-        reply.body
     }
 
     /// The EMR writes rows into the practice's log.
