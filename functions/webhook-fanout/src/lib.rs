@@ -156,6 +156,10 @@ async fn park(app: &App, message: &EventMessage, until: Timestamp) -> Result<(),
         Claimed::Busy(until) => return come_back(app, message, until).await,
     };
     let now = app.clock.now();
+    if let Some(put_off) = delivery.next_attempt_at.filter(|next| now < *next) {
+        // By another message of this attempt: one is enough, or they would grow in number as long as the endpoint is parked.
+        return Ok(app.control.put_back(&delivery, put_off).await?);
+    }
     let wait = until.duration_since(now).as_secs_f64().max(1.0);
     let [random] = app.random.bytes();
     let wait = Duration::from_secs_f64(wait * SPREAD.mul_add(f64::from(random) / 256.0, 1.0));
