@@ -25,6 +25,12 @@ async fn admit(office: &Office, id: i64, first: &str, last: &str, more: &str) {
         .await;
 }
 
+async fn import(office: &Office, ids: std::ops::Range<i64>) {
+    for id in ids {
+        admit(office, id, "Imported", &format!("Number{id}"), "null, null").await;
+    }
+}
+
 on_both_databases! {
     async fn one_that_was_admitted_is_found(office) {
         admit(&office, 5001, "Zelda", "Quist", "'Zelda.Q@example.com', '(212) 555-0177'").await;
@@ -84,15 +90,72 @@ on_both_databases! {
 on_both_databases! {
     async fn the_poller_makes_the_patients_of_an_import_searchable(office) {
         sign_up(&office, "https://partner.example.com/hook", &["Claims"]).await;
-        for id in 6000..6450 {
-            admit(&office, id, "Imported", &format!("Number{id}"), "null, null").await;
-        }
-        for _ in 0..3 {
-            poll(&office).await;
-        }
+        import(&office, 6000..6450).await;
+        poll(&office).await;
         assert_eq!(office.integer("select count(*) from unindexed_patients").await, 0);
         assert_eq!(found(&office, "number6449").await, [6449]);
     }
+}
+
+on_both_databases! {
+    async fn searches_alone_make_an_import_searchable(office) {
+        import(&office, 6000..7000).await;
+        let mut searches = 0;
+        while found(&office, "number6999").await.is_empty() {
+            searches += 1;
+            assert!(searches < 10, "a search gets no patient done");
+        }
+        assert_eq!(office.integer("select count(*) from unindexed_patients").await, 0);
+    }
+}
+
+on_both_databases! {
+    async fn one_with_a_thousand_words_is_found_and_holds_up_nobody(office) {
+        let words: Vec<String> = (0..1000).map(|number| format!("w{number}x")).collect();
+        admit(&office, 5001, "Longest", &words.join(" "), "null, null").await;
+        admit(&office, 5002, "Zelda", "Quist", "null, null").await;
+        assert_eq!(found(&office, "quist").await, [5002]);
+        assert_eq!(found(&office, "longest").await, [5001]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_cannot_be_read_holds_up_nobody() {
+    let office = Office::open(Engine::Sqlite).await;
+    office
+        .sql(
+            "insert into patients (patient_id, first_name, last_name, full_name, dob, created_at, updated_at)
+             values (5001, x'ff', 'Blob', 'Blob', '01/02/1980', '2026-03-01T10:00:00Z', '2026-03-01T10:00:00Z')",
+        )
+        .await;
+    admit(&office, 5002, "Zelda", "Quist", "null, null").await;
+    assert_eq!(found(&office, "quist").await, [5002]);
+    assert_eq!(office.integer("select count(*) from unindexed_patients").await, 0);
+}
+
+/// The EMR writes with a role of its own, which has no right to the table of marks and doesn't look where it lies.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_role_that_may_only_write_patients_can_go_on_doing_so() {
+    let office = Office::open(Engine::Postgres).await;
+    let role = format!("emr_{}", std::process::id());
+    let schema = "(select relnamespace::regnamespace::text from pg_class where oid = 'patients'::regclass)";
+    office
+        .sql(&format!(
+            "create role {role};
+             do $$ begin execute 'grant usage on schema ' || {schema} || ' to {role}'; end $$;
+             grant insert, select, update on patients to {role};
+             do $$ declare home text := {schema}; begin
+                 set local role {role};
+                 set local search_path = pg_catalog;
+                 execute 'insert into ' || home || '.patients (patient_id, first_name, last_name, full_name, created_at, updated_at)
+                     values (5001, ''Zelda'', ''Quist'', ''Zelda Quist'', now(), now())';
+                 reset role;
+             end $$;
+             drop owned by {role};
+             drop role {role};"
+        ))
+        .await;
+    assert_eq!(found(&office, "quist").await, [5001]);
 }
 
 /// The EMR's transaction holds the patient: nobody waits for it, and its change isn't overlooked.

@@ -19,6 +19,9 @@ use crate::{
 /// A database that gives neither a connection nor an answer for so long is let be.
 const DATABASE_LIMIT: Duration = Duration::from_secs(5);
 
+/// An import is made searchable in pieces of so long, between which events go out.
+const SEARCH_WORDS_LIMIT: Duration = Duration::from_secs(2);
+
 /// Why a practice could not be polled.
 #[derive(Debug, thiserror::Error)]
 pub enum PracticeError {
@@ -68,7 +71,7 @@ async fn take_turn(
     let db = in_time(app.open(&grant)).await?;
     let turn = read_on(app, leases, &db, lease, until).await?;
     // Nobody's events wait for this, or are lost because of it.
-    if let Err(error) = in_time(unindexed_patients::index(&db, unindexed_patients::AT_ONCE)).await {
+    if let Err(error) = in_time(unindexed_patients::index(&db, SEARCH_WORDS_LIMIT)).await {
         tracing::warn!(practice = %lease.practicepass(), %error, "patients could not be made searchable");
     }
     Ok(turn)

@@ -68,7 +68,7 @@ pub(crate) async fn create_prospect(
     Once { body: draft, key }: Once<Draft<CreateProspect>>,
 ) -> ApiResult<Response> {
     let today = tenant.now.to_zoned(tenant.db.time_zone().clone()).date();
-    unindexed_patients::index(&tenant.db, unindexed_patients::AT_ONCE).await?;
+    unindexed_patients::index_before_search(&tenant.db).await;
     let answer = create_once!(tenant, key, conn => {
         let details = Details::from(draft.clone().check(conn, today, None).await?);
         let possible_duplicates = patients::possible_duplicates(conn, &details).await?;

@@ -70,7 +70,7 @@ pub(crate) async fn list_prospects(
     let paging = Paging::new(query.page, query.limit);
     let filter = Filter { prospect: query.prospect, terms: query.search.and_then(|search| search.0) };
     if filter.terms.is_some() {
-        unindexed_patients::index(&tenant.db, unindexed_patients::AT_ONCE).await?;
+        unindexed_patients::index_before_search(&tenant.db).await;
     }
     let mut conn = tenant.db.connection().await?;
     let total = patients::count(&mut conn, &filter).await?;

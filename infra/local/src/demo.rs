@@ -15,6 +15,7 @@ mod tickets;
 mod visits;
 
 use std::path::Path;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use shared::in_transaction;
@@ -70,11 +71,9 @@ pub async fn prepare(stores: &mut Stores, base_url: &str, server: Option<&str>) 
             write_once(&db, HAS_PATIENTS, &rows, SEQUENCES)
                 .await
                 .map_err(practices::failed(demo.practicepass))?;
-            while unindexed_patients::index(&db, unindexed_patients::AT_ONCE)
+            unindexed_patients::index(&db, Duration::MAX)
                 .await
-                .map_err(practices::failed(demo.practicepass))?
-                > 0
-            {}
+                .map_err(practices::failed(demo.practicepass))?;
         }
     }
     let catalog = practices::migrate_catalog(&stores.secrets).await?;

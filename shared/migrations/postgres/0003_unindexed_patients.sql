@@ -4,11 +4,15 @@ create table unindexed_patients (
     patient_id bigint primary key references patients (patient_id) on delete cascade
 );
 insert into unindexed_patients (patient_id)
-    select patient_id from patients where patient_id not in (select patient_id from patient_words);
+    select patient_id from patients
+    where not exists (select 1 from patient_words where patient_words.patient_id = patients.patient_id);
 
-create function note_unindexed_patient() returns trigger language plpgsql as $$
+-- Runs with its owner's rights and finds the table by the patients' schema: the EMR's roles and search paths are their own.
+create function note_unindexed_patient() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
-    insert into unindexed_patients (patient_id) values (new.patient_id) on conflict do nothing;
+    execute format('insert into %I.unindexed_patients (patient_id) values ($1) on conflict do nothing', tg_table_schema)
+        using new.patient_id;
     return null;
 end $$;
 create trigger patients_unindexed_on_insert after insert on patients

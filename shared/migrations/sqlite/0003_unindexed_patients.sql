@@ -4,7 +4,8 @@ create table unindexed_patients (
     patient_id integer primary key references patients (patient_id) on delete cascade
 );
 insert into unindexed_patients (patient_id)
-    select patient_id from patients where patient_id not in (select patient_id from patient_words);
+    select patient_id from patients
+    where not exists (select 1 from patient_words where patient_words.patient_id = patients.patient_id);
 
 create trigger patients_unindexed_on_insert after insert on patients
 begin

@@ -1,10 +1,9 @@
 //! Creating and upgrading a practice's schema. Requests never do; deployments and the local stack do.
 
+use std::time::Duration;
+
 use super::{Database, Error, Pool, Result, TenantDb, on, unindexed_patients};
 use crate::{auth::PracticeGrant, domain::PracticePass};
-
-/// Patients that are made searchable in one transaction.
-const PATIENTS_AT_ONCE: i64 = 1000;
 
 /// Brings the database at `dsn` to the newest schema, makes the patients that are there searchable, and makes it `grant`'s practice's own. Run again, it changes nothing.
 ///
@@ -29,6 +28,6 @@ pub async fn migrate(grant: &PracticeGrant, dsn: &str, time_zone: jiff::tz::Time
             .then_some(())
             .ok_or(Error::WrongDatabase)
     })?;
-    while unindexed_patients::index(&db, PATIENTS_AT_ONCE).await? > 0 {}
+    unindexed_patients::index(&db, Duration::MAX).await?;
     Ok(db)
 }

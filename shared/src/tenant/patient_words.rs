@@ -10,21 +10,33 @@ use crate::domain::{
     search::{Term, end_of_prefix},
 };
 
-/// Makes `words` the patient's words, now up to date; belongs in the transaction that writes the patient or holds it.
-pub async fn replace(conn: &mut Conn, id: PatientId, words: &BTreeSet<String>) -> Result<()> {
-    on!(&mut *conn, c => sqlx::query("delete from patient_words where patient_id = $1")
-        .bind(id).execute(c).await.map(|_| ()))?;
-    on!(&mut *conn, c => sqlx::query("delete from unindexed_patients where patient_id = $1")
-        .bind(id).execute(c).await.map(|_| ()))?;
-    if words.is_empty() {
+/// Rows of one statement: each has two placeholders, and `SQLite` allows 32,766.
+const ROWS: usize = 5_000;
+
+/// Makes the words the patients' words, now up to date; belongs in the transaction that writes the patients or holds them.
+/// At most a few hundred patients.
+pub async fn replace(conn: &mut Conn, patients: &[(PatientId, BTreeSet<String>)]) -> Result<()> {
+    if patients.is_empty() {
         return Ok(());
     }
-    let rows: Vec<String> = (2..words.len() + 2).map(|number| format!("($1, ${number})")).collect();
-    let statement = format!("insert into patient_words (patient_id, word) values {}", rows.join(", "));
-    on!(conn, c => {
-        let insert = sqlx::query(AssertSqlSafe(statement)).bind(id);
-        words.iter().fold(insert, sqlx::query::Query::bind).execute(c).await.map(|_| ())
-    })?;
+    for table in ["patient_words", "unindexed_patients"] {
+        let ids: Vec<String> = (1..=patients.len()).map(|number| format!("${number}")).collect();
+        let statement = format!("delete from {table} where patient_id in ({})", ids.join(", "));
+        on!(&mut *conn, c => {
+            let delete = sqlx::query(AssertSqlSafe(statement));
+            patients.iter().fold(delete, |delete, (id, _)| delete.bind(*id)).execute(c).await.map(|_| ())
+        })?;
+    }
+    let rows = patients.iter().flat_map(|(id, words)| words.iter().map(|word| (*id, word)));
+    for rows in rows.collect::<Vec<_>>().chunks(ROWS) {
+        let values: Vec<String> =
+            (0..rows.len()).map(|row| format!("(${}, ${})", 2 * row + 1, 2 * row + 2)).collect();
+        let statement = format!("insert into patient_words (patient_id, word) values {}", values.join(", "));
+        on!(&mut *conn, c => {
+            let insert = sqlx::query(AssertSqlSafe(statement));
+            rows.iter().fold(insert, |insert, (id, word)| insert.bind(*id).bind(*word)).execute(c).await.map(|_| ())
+        })?;
+    }
     Ok(())
 }
 

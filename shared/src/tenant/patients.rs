@@ -145,8 +145,7 @@ impl Details {
         [&self.phone, &self.cell_phone, &self.sms_phone].into_iter().flatten().map(String::as_str)
     }
 
-    /// What the patient is found by.
-    pub(super) fn words(&self) -> std::collections::BTreeSet<String> {
+    fn words(&self) -> std::collections::BTreeSet<String> {
         let names = [
             Some(&self.first_name),
             self.mi.as_ref(),
@@ -196,26 +195,13 @@ pub async fn lock(conn: &mut Conn, id: PatientId) -> Result<Option<Patient>> {
     find(conn, id).await
 }
 
-/// Up to `limit` patients whose search words are not up to date, without their images, held until the transaction ends;
-/// but for those that somebody else holds.
-pub(super) async fn lock_unindexed(conn: &mut Conn, limit: i64) -> Result<Vec<Patient>> {
-    let columns = columns!().replace("pt_img", "null as pt_img");
-    // On SQLite the transaction holds the write lock of all.
-    let lock = if matches!(conn, Conn::Postgres(_)) { "for update skip locked" } else { "" };
-    let statement = format!(
-        "select patient_id, {columns}, created_at, updated_at from patients
-         where patient_id in (select patient_id from unindexed_patients) order by patient_id limit $1 {lock}"
-    );
-    Ok(on!(conn, c => sqlx::query_as(AssertSqlSafe(statement)).bind(limit).fetch_all(c).await)?)
-}
-
 /// Adds a patient with its search words.
 pub async fn insert(conn: &mut Conn, details: &Details, now: Timestamp) -> Result<PatientId> {
     let id = on!(&mut *conn, c => bind_details!(sqlx::query_scalar(concat!(
         "insert into patients (", columns!(), ", created_at, updated_at) values (", placeholders!(), ", $34, $34)
          returning patient_id",
     )), details).bind(now.to_sqlx()).fetch_one(c).await)?;
-    patient_words::replace(conn, id, &details.words()).await?;
+    patient_words::replace(conn, &[(id, details.words())]).await?;
     Ok(id)
 }
 
@@ -225,7 +211,7 @@ pub async fn update(conn: &mut Conn, id: PatientId, details: &Details, now: Time
         "update patients set (", columns!(), ", updated_at, version) = (", placeholders!(), ", $34, version + 1)
          where patient_id = $35",
     )), details).bind(now.to_sqlx()).bind(id).execute(c).await.map(|_| ()))?;
-    patient_words::replace(conn, id, &details.words()).await
+    patient_words::replace(conn, &[(id, details.words())]).await
 }
 
 /// Notes that something that belongs to the patient has changed, e.g. its tags.

@@ -1,33 +1,122 @@
 //! The `unindexed_patients` table: patients that the EMR's own programs wrote, whose search words are missing or old.
-//! Triggers put a patient on it; [`patient_words::replace`] takes it off.
+//! Triggers put a patient on it; [`patient_words`] takes it off.
 
-use super::{Database, Error, Result, on, patient_words, patients};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
-/// So many are looked after by whoever is about to search: more than an EMR writes between two searches, and no wait. The
-/// poller does the rest after an import.
-pub const AT_ONCE: i64 = 200;
+use sqlx::AssertSqlSafe;
 
-/// Renews the words of up to `limit` patients, lowest id first; how many were renewed. Those that somebody else is just
-/// changing stay for the next time.
+use super::{Conn, Database, Error, Result, on, patient_words};
+use crate::domain::{ids::PatientId, search::words_of};
+
+/// Patients of one transaction: it holds them, so it has to be short.
+const AT_ONCE: i64 = 200;
+
+/// Renews the words of all patients that need it, or of as many as `limit` has time for; how many. Those that somebody
+/// else is just changing stay for the next time.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn index(db: &Database, limit: i64) -> Result<usize> {
+pub async fn index(db: &Database, limit: Duration) -> Result<usize> {
+    let begun = Instant::now();
+    let mut all = 0;
     // Most often there is nobody, and then nothing is locked.
-    if !has_any(db).await? {
-        return Ok(0);
-    }
-    crate::in_transaction!(db, Error, conn => {
-        let patients = patients::lock_unindexed(conn, limit).await?;
-        for patient in &patients {
-            patient_words::replace(conn, patient.patient_id, &patient.details.words()).await?;
+    while has_any(db).await? {
+        let renewed = index_some(db).await?;
+        all += renewed;
+        if renewed == 0 || begun.elapsed() >= limit {
+            break;
         }
-        Ok(patients.len())
-    })
+    }
+    Ok(all)
+}
+
+/// As [`index`] for at most a second, for whoever is about to search: it is better to miss a patient than not to answer.
+pub async fn index_before_search(db: &Database) {
+    if let Err(error) = index(db, Duration::from_secs(1)).await {
+        tracing::warn!(%error, "patients could not be made searchable");
+    }
 }
 
 async fn has_any(db: &Database) -> Result<bool> {
     let mut conn = db.connection().await?;
-    Ok(on!(&mut conn, c => sqlx::query_scalar("select exists (select 1 from unindexed_patients)")
-        .fetch_one(c).await)?)
+    Ok(on!(&mut conn, c => sqlx::query_scalar(
+        "select exists (select 1 from unindexed_patients where patient_id in (select patient_id from patients))",
+    ).fetch_one(c).await)?)
+}
+
+async fn index_some(db: &Database) -> Result<usize> {
+    crate::in_transaction!(db, Error, conn => {
+        let patients = lock_some(conn).await?;
+        let words: Vec<_> = patients.iter().map(|it| (it.patient_id, it.words())).collect();
+        patient_words::replace(conn, &words).await?;
+        Ok(words.len())
+    })
+}
+
+/// On `SQLite` the transaction holds the write lock of all; `PostgreSQL`'s lock lets visits refer to the patients.
+async fn lock_some(conn: &mut Conn) -> Result<Vec<Unindexed>> {
+    let lock = if matches!(conn, Conn::Postgres(_)) { "for no key update skip locked" } else { "" };
+    let statement = format!(
+        "select patient_id, first_name, mi, last_name, full_name, nick_name, email, phone, cell_phone, sms_phone
+         from patients where patient_id in (select patient_id from unindexed_patients)
+         order by patient_id limit $1 {lock}"
+    );
+    Ok(on!(conn, c => sqlx::query_as(AssertSqlSafe(statement)).bind(AT_ONCE).fetch_all(c).await)?)
+}
+
+struct Unindexed {
+    patient_id: PatientId,
+    /// `None` when a column holds what no text is: that must not hold up the others.
+    named: Option<Named>,
+}
+
+#[derive(sqlx::FromRow)]
+struct Named {
+    first_name: String,
+    mi: Option<String>,
+    last_name: String,
+    full_name: String,
+    nick_name: Option<String>,
+    email: Option<String>,
+    phone: Option<String>,
+    cell_phone: Option<String>,
+    sms_phone: Option<String>,
+}
+
+impl<'r, R: sqlx::Row> sqlx::FromRow<'r, R> for Unindexed
+where
+    &'static str: sqlx::ColumnIndex<R>,
+    PatientId: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+    Named: sqlx::FromRow<'r, R>,
+{
+    fn from_row(row: &'r R) -> sqlx::Result<Self> {
+        let named = match Named::from_row(row) {
+            Ok(named) => Some(named),
+            Err(sqlx::Error::ColumnDecode { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        Ok(Self { patient_id: row.try_get("patient_id")?, named })
+    }
+}
+
+impl Unindexed {
+    fn words(&self) -> BTreeSet<String> {
+        if self.named.is_none() {
+            tracing::warn!(patient = %self.patient_id, "the name can't be read; no search finds the patient");
+        }
+        self.named.as_ref().map(Named::words).unwrap_or_default()
+    }
+}
+
+impl Named {
+    fn words(&self) -> BTreeSet<String> {
+        let names = [Some(&self.first_name), self.mi.as_ref(), Some(&self.last_name), Some(&self.full_name)];
+        let names = names.into_iter().chain([self.nick_name.as_ref()]).flatten().map(String::as_str);
+        let phones =
+            [&self.phone, &self.cell_phone, &self.sms_phone].into_iter().flatten().map(String::as_str);
+        words_of(names, self.email.as_deref(), phones)
+    }
 }
