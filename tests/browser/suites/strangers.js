@@ -38,10 +38,10 @@ export function strangers(world) {
       await settled(page);
     }
     await page.goto('/#/admin/access-requests');
-    await page.getByRole('button', { name: /^Details of Evil/ }).click();
+    await page.getByRole('button', { name: /^Details of Evil/ }).first().click();
     await page.getByRole('dialog').getByText("window.ran('script')").first().waitFor();
     await page.keyboard.press('Escape');
-    await page.getByRole('button', { name: /^Approve Evil/ }).click();
+    await page.getByRole('button', { name: /^Approve Evil/ }).first().click();
     await page.getByRole('dialog').getByText("window.ran('img')").first().waitFor();
     it.check('administrator');
     await it.close();
