@@ -13,20 +13,22 @@ use crate::office::{Engine, Office, Reply, all_routes};
 
 /// Who an operation's `security` lets in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Door {
+pub(crate) enum Door {
     Open,
     /// A partner whose key has all scopes of one of these sets.
     Partner(Vec<BTreeSet<String>>),
-    /// What partners can't have: the admin secret, a session of the portal.
-    Other,
+    /// An administrator: by the admin secret or a session.
+    Admin,
+    /// Whoever has a session of the portal.
+    Session,
 }
 
-struct Operation {
-    method: String,
-    path: String,
-    door: Door,
-    /// Also a wrong credential may be sent: it is not looked at.
-    body: bool,
+pub(crate) struct Operation {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) door: Door,
+    /// Whether it takes a JSON body.
+    pub(crate) body: bool,
 }
 
 impl Operation {
@@ -34,7 +36,8 @@ impl Operation {
         self.path.contains("{PPass}")
     }
 
-    fn filled(&self) -> String {
+    /// The path with a practice and with ids that nothing has.
+    pub(crate) fn filled(&self) -> String {
         let segments = self.path.split('/').map(|segment| match segment {
             "{PPass}" => "DemoOffice",
             segment if segment.starts_with('{') => "1",
@@ -43,7 +46,7 @@ impl Operation {
         segments.collect::<Vec<_>>().join("/")
     }
 
-    fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         format!("{} {}", self.method, self.path)
     }
 }
@@ -58,12 +61,13 @@ fn door(security: &Value) -> Door {
         .collect();
     match sets.is_empty() {
         _ if schemes.is_empty() => Door::Open,
-        true => Door::Other,
+        true if schemes.iter().any(|(name, _)| *name == "adminSecret") => Door::Admin,
+        true => Door::Session,
         false => Door::Partner(sets),
     }
 }
 
-fn operations() -> Vec<Operation> {
+pub(crate) fn operations() -> Vec<Operation> {
     let (_, openapi) = all_routes().split_for_parts();
     let description = serde_json::to_value(shared::api::describe(openapi)).unwrap();
     let mut operations = Vec::new();
@@ -148,8 +152,8 @@ async fn credentials(office: &Office) -> Vec<Credential> {
 /// What the answer must be, if it is decided by who asks.
 fn expected(operation: &Operation, worth: &Worth) -> Option<(u16, &'static str)> {
     match (&operation.door, worth) {
-        (Door::Other, _) => Some((401, "")),
-        (Door::Partner(_), Worth::Nothing) => Some((401, "UNAUTHENTICATED")),
+        (Door::Admin, _) => Some((401, "INVALID_ADMIN_SECRET")),
+        (Door::Session, _) | (Door::Partner(_), Worth::Nothing) => Some((401, "UNAUTHENTICATED")),
         (Door::Partner(_), Worth::OtherPractice) if operation.of_practice() => Some((404, "NOT_FOUND")),
         (Door::Open, _) | (Door::Partner(_), Worth::OtherPractice) => None,
         (Door::Partner(needed), Worth::Scopes(had)) => {
@@ -181,7 +185,7 @@ async fn exactly_the_documented_credentials_open_each_operation() {
             let reply = call(&office, operation, credential).await;
             let status = reply.status.as_u16();
             let right = if let Some((expected, code)) = expected(operation, &credential.worth) {
-                status == expected && (code.is_empty() || reply.body["code"] == code)
+                status == expected && reply.body["code"] == code
             } else {
                 // Let in; the body is empty and the ids are nobody's, which is told in other ways. Only an id may be unknown.
                 let unknown = status == 404 && operation.of_practice() && !operation.path.contains("d}");

@@ -33,6 +33,7 @@ use shared::{
 use utoipa_axum::router::OpenApiRouter;
 
 pub(crate) use calls::records;
+use control::StoreCalls;
 pub(crate) use control::template;
 pub(crate) use database::{Engine, execute as run_sql};
 pub(crate) use queue::Message;
@@ -66,6 +67,8 @@ pub(crate) struct Office {
     pub(crate) queue: queue::Received,
     /// The control plane's tables, past the product's own ways.
     pub(crate) dynamodb: aws_sdk_dynamodb::Client,
+    /// What it was asked for.
+    pub(crate) store_calls: StoreCalls,
     pub(crate) tables: Vec<String>,
     /// The queue's messages, for tests that have too many to receive.
     pub(crate) queue_file: std::path::PathBuf,
@@ -118,12 +121,13 @@ impl Office {
         };
         let clock = Arc::new(Mutex::new(NOW.parse::<Timestamp>().unwrap()));
         let reading = clock.clone();
-        let dynamodb = control::start(&files.path().join("dynamodb.sqlite"), &name).await;
+        let (dynamodb, store_calls) =
+            Box::pin(control::start(&files.path().join("dynamodb.sqlite"), &name)).await;
         let tables = template().tables.iter().map(|it| control::table_name(&it.id, &name)).collect();
         let db = database::create(engine, files.path(), "DemoOffice", "America/New_York").await;
         let other_db = database::create(engine, files.path(), "OtherOffice", "Europe/Berlin").await;
         let (catalog, catalog_dsn) = database::create_catalog(engine, files.path()).await;
-        let (events, queue) = queue::start(&files.path().join("sqs.sqlite"), &name, refusing).await;
+        let (events, queue) = Box::pin(queue::start(&files.path().join("sqs.sqlite"), &name, refusing)).await;
         let config = Config {
             tables: names.clone(),
             events_queue_url: None,
@@ -176,6 +180,7 @@ impl Office {
             catalog,
             queue,
             dynamodb,
+            store_calls,
             tables,
             queue_file: files.path().join("sqs.sqlite"),
             _files: files,

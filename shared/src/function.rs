@@ -1,10 +1,11 @@
 //! Wiring: what every function's `main` calls.
 
 mod flush;
+mod path;
 mod telemetry;
 
 use axum::Router;
-use lambda_http::Error;
+use lambda_http::{Error, tower::util::MapRequest};
 
 use crate::{
     api::{ApiError, edge},
@@ -31,7 +32,7 @@ pub async fn serve_with_fallback(routes: impl Into<Router<App>>) -> Result<(), E
     let app = App::from_env();
     let (answered, flushes) = flush::channel();
     let extension = flush::register(app.clone(), flushes).await?;
-    let service = flush::Notify::new(edge(routes.into(), app.clone()), answered);
+    let service = flush::Notify::new(MapRequest::new(edge(routes.into(), app.clone()), path::keep), answered);
     tokio::try_join!(lambda_http::run(service), extension)?;
     Ok(())
 }

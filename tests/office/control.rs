@@ -1,10 +1,17 @@
 //! DynamoDB in process, or the server that `TEST_AWS_ENDPOINT` names, with the tables of template.yaml.
 
-use std::{path::Path, sync::mpsc};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, mpsc},
+};
 
 use aws_sdk_dynamodb::{
     Client,
-    config::{BehaviorVersion, Credentials, Region},
+    config::{
+        BehaviorVersion, ConfigBag, Credentials, Intercept, Region, RuntimeComponents,
+        interceptors::BeforeTransmitInterceptorContextRef,
+    },
+    error::BoxError,
     types::{
         AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
         ProjectionType, ScalarAttributeType,
@@ -34,8 +41,38 @@ pub(crate) fn table_name(table: &str, office: &str) -> String {
     if external().is_some() { format!("{table}-{office}") } else { table.to_owned() }
 }
 
-pub(crate) async fn start(file: &Path, office: &str) -> Client {
+/// The operations of DynamoDB that were asked for, in their order.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct StoreCalls(Arc<Mutex<Vec<String>>>);
+
+impl StoreCalls {
+    /// Those since the last time, e.g. `GetItem`.
+    pub(crate) fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+}
+
+impl Intercept for StoreCalls {
+    fn name(&self) -> &'static str {
+        "StoreCalls"
+    }
+
+    fn read_before_transmit(
+        &self,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let target = context.request().headers().get("x-amz-target").unwrap_or_default();
+        let operation = target.rsplit_once('.').map_or(target, |(_, operation)| operation);
+        self.0.lock().unwrap().push(operation.to_owned());
+        Ok(())
+    }
+}
+
+pub(crate) async fn start(file: &Path, office: &str) -> (Client, StoreCalls) {
     let own = external();
+    let calls = StoreCalls::default();
     let endpoint = match own.clone() {
         Some(endpoint) => endpoint,
         None => in_process(file).await,
@@ -45,6 +82,7 @@ pub(crate) async fn start(file: &Path, office: &str) -> Client {
         .endpoint_url(endpoint)
         .region(Region::from_static("us-east-1"))
         .credentials_provider(Credentials::new("local", "local", None, None, "tests"))
+        .interceptor(calls.clone())
         .build();
     let client = Client::from_conf(config);
     if own.is_some() {
@@ -52,7 +90,7 @@ pub(crate) async fn start(file: &Path, office: &str) -> Client {
             create(&client, table, office).await;
         }
     }
-    client
+    (client, calls)
 }
 
 /// A server on a thread of its own, for as long as the test binary runs; its endpoint.

@@ -6,11 +6,6 @@ use shared::{
     domain::{PracticePass, Scope},
 };
 
-/// The error of a field that a merge patch may not clear.
-pub(crate) fn not_cleared(name: &str) -> FieldError {
-    FieldError { location: format!("body.{name}"), code: "REQUIRED", message: "can't be cleared".into() }
-}
-
 /// The error of a field that names what doesn't exist.
 pub(crate) fn unknown(name: &str, what: &str) -> FieldError {
     FieldError { location: format!("body.{name}"), code: "UNKNOWN", message: format!("is no {what}") }

@@ -81,7 +81,7 @@ pub(crate) async fn list_partners(
     get,
     path = "/v1/admin/partners/{id}",
     tag = "Administration",
-    params(("id" = String, Path, description = "The partner's id")),
+    params(("id" = PartnerId, Path, description = "The partner's id")),
     responses(
         (status = 200, body = Data<PartnerRow>),
         (status = 404, body = Problem, description = "`NOT_FOUND`"),

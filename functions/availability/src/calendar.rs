@@ -10,14 +10,14 @@ use shared::{
 
 text_field! {
     /// The name of a visit type.
-    VisitTypeName, 1, 100
+    WantedVisitType, 1, 100
 }
 
 /// The provider's time over a range of dates, as a visit type sees it when one is given.
 pub(crate) async fn read(
     tenant: &Tenant<Providers>,
     provider: ProviderId,
-    visit_type: Option<&VisitTypeName>,
+    visit_type: Option<&WantedVisitType>,
     dates: (Date, Date),
 ) -> ApiResult<Calendar> {
     let visit_type = visit_type.map(|it| it.0.as_str());

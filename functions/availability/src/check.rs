@@ -12,7 +12,7 @@ use shared::{
 };
 use utoipa::ToSchema;
 
-use crate::calendar::{self, VisitTypeName};
+use crate::calendar::{self, WantedVisitType};
 
 params! {
     pub(crate) struct CheckQuery {
@@ -24,7 +24,7 @@ params! {
         /// Minutes, 1 to 1440.
         "duration" => duration: Minutes,
         /// Also apply the rules of this visit type: its buffers, its providers, its rooms.
-        "visitType" => visit_type: Option<VisitTypeName>,
+        "visitType" => visit_type: Option<WantedVisitType>,
     }
 }
 

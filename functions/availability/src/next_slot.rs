@@ -15,7 +15,7 @@ use shared::{
 };
 use utoipa::ToSchema;
 
-use crate::calendar::{self, VisitTypeName};
+use crate::calendar::{self, WantedVisitType};
 
 /// How many local dates to search, today included.
 #[derive(Clone, Copy, Debug, ToSchema)]
@@ -35,7 +35,7 @@ params! {
         /// How many local dates to search, today included: 1 to 365, default 365.
         "maxDays" => max_days: Option<MaxDays>,
         /// Also apply the rules of this visit type: its buffers, its providers, its rooms.
-        "visitType" => visit_type: Option<VisitTypeName>,
+        "visitType" => visit_type: Option<WantedVisitType>,
     }
 }
 

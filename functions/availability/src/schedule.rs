@@ -18,7 +18,7 @@ use shared::{
 };
 use utoipa::ToSchema;
 
-use crate::{calendar::VisitTypeName, providers::ProviderBody};
+use crate::{calendar::WantedVisitType, providers::ProviderBody};
 
 /// The longest range, in days.
 const MAX_DAYS: i32 = 92;
@@ -30,7 +30,7 @@ params! {
         /// Last local date, at most 92 days in all; default: six days after the first.
         "endDate" => end_date: Option<Date>,
         /// Only visits of this type.
-        "visitType" => visit_type: Option<VisitTypeName>,
+        "visitType" => visit_type: Option<WantedVisitType>,
     }
 }
 

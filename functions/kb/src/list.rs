@@ -14,13 +14,10 @@ use crate::{
 params! {
     pub(crate) struct ListArticles {
         /// Every word must be somewhere in the title, the text or the tags. Case doesn't matter.
-        #[param(value_type = Option<String>)]
         "search" => search: Option<SearchWords>,
         /// Only articles of this category, in whatever case.
-        #[param(value_type = Option<String>)]
         "category" => category: Option<ArticleCategory>,
         /// Only articles of this type, in whatever case.
-        #[param(value_type = Option<String>)]
         "type" => kind: Option<ArticleType>,
         /// `true`: inactive articles too.
         "includeInactive" => include_inactive: Option<bool>,

@@ -1,8 +1,10 @@
 //! `PATCH /v1/me`: JSON merge patch (RFC 7396).
 
 use shared::{
-    api::{ApiError, ApiResult, Body, Code, Email, Message, Partner, Patch, Phone, Problem, Website},
-    control, patch, text_field,
+    api::{
+        ApiError, ApiResult, Body, Code, Email, Message, Partner, Patch, Phone, Problem, Replace, Website,
+    },
+    body, control, text_field,
 };
 
 use crate::profile::{Me, load};
@@ -10,15 +12,21 @@ use crate::profile::{Me, load};
 text_field! { Company, 1, 200 }
 text_field! { ContactName, 1, 200 }
 
-patch! {
+body! {
     /// Absent keeps, null clears; the company can't be cleared.
     pub struct UpdateMe {
-        "company" => company: Company,
-        "contactName" => contact_name: ContactName,
-        "email" => email: Email,
-        "phone" => phone: Phone,
-        "website" => website: Website,
-        "notificationEmail" => notification_email: Email,
+        #[schema(value_type = Company, required = false)]
+        "company" => company: Replace<Company>,
+        #[schema(value_type = Option<ContactName>, required = false)]
+        "contactName" => contact_name: Patch<ContactName>,
+        #[schema(value_type = Option<Email>, required = false)]
+        "email" => email: Patch<Email>,
+        #[schema(value_type = Option<Phone>, required = false)]
+        "phone" => phone: Patch<Phone>,
+        #[schema(value_type = Option<Website>, required = false)]
+        "website" => website: Patch<Website>,
+        #[schema(value_type = Option<Email>, required = false)]
+        "notificationEmail" => notification_email: Patch<Email>,
     }
 }
 
@@ -36,10 +44,8 @@ patch! {
 )]
 pub(crate) async fn update_me(partner: Partner, Body(change): Body<UpdateMe>) -> ApiResult<Message<Me>> {
     let mut profile = load(&partner).await?;
-    match change.company {
-        Patch::Absent => (),
-        Patch::Null => return Err(ApiError::field("company", "REQUIRED", "can't be cleared")),
-        Patch::Value(company) => profile.company = company.into(),
+    if let Some(company) = change.company.0 {
+        profile.company = company.into();
     }
     change.contact_name.apply(&mut profile.contact_name);
     change.email.apply(&mut profile.email);

@@ -10,13 +10,17 @@ use matchit::Router;
 use serde_json::Value;
 use shared::api::{ApiError, Code};
 
-/// The methods of each documented path, e.g. `GET, POST`.
+/// The methods of each documented path, e.g. `GET, POST, HEAD`.
 static METHODS: LazyLock<Router<String>> = LazyLock::new(|| {
     let mut router = Router::new();
     let description: Value = serde_json::from_str(crate::DESCRIPTION).unwrap_or_default();
     for (path, operations) in description["paths"].as_object().into_iter().flatten() {
-        let methods: Vec<String> =
+        let mut methods: Vec<String> =
             operations.as_object().into_iter().flatten().map(|(method, _)| method.to_uppercase()).collect();
+        // Whatever can be got can be asked for without its body (RFC 9110, section 9.3.2).
+        if methods.iter().any(|method| method == "GET") {
+            methods.push("HEAD".to_owned());
+        }
         if let Err(error) = router.insert(path.clone(), methods.join(", ")) {
             tracing::error!(%error, path, "a documented path can't be matched");
         }

@@ -11,10 +11,8 @@ use crate::{item::VendorCode, reply::ProductBody};
 params! {
     pub(crate) struct ListProducts {
         /// Every word must be somewhere in the name or one of the codes. Case doesn't matter.
-        #[param(value_type = Option<String>)]
         "search" => search: Option<SearchWords>,
         /// Only this vendor's.
-        #[param(value_type = Option<String>)]
         "vendorCode" => vendor_code: Option<VendorCode>,
         /// `true`: inactive products too.
         "includeInactive" => include_inactive: Option<bool>,

@@ -45,7 +45,10 @@ pub struct Country(String);
 
 /// One or several of `Patient`, `Child`, `Cash`, `Insurance`, `Guarantor`: an array, or a string with commas.
 #[derive(Clone, Debug, ToSchema)]
-#[schema(value_type = String, example = "Patient,Cash")]
+#[schema(
+    value_type = String, example = "Patient,Cash", max_length = 100,
+    pattern = "^(Patient|Child|Cash|Insurance|Guarantor)(, *(Patient|Child|Cash|Insurance|Guarantor))*$",
+)]
 pub struct Kinds(String);
 
 /// 1 = prospect, 0 = patient.

@@ -16,10 +16,8 @@ use crate::reply::TicketBody;
 
 params! {
     pub(crate) struct ListTickets {
-        #[param(value_type = Option<TicketStatus>)]
         "status" => status: Option<TicketStatus>,
         /// Every word must be somewhere in the subject, the description or a comment. Case doesn't matter.
-        #[param(value_type = Option<String>)]
         "search" => search: Option<SearchWords>,
         "page" => page: Option<PageNumber>,
         "limit" => limit: Option<Limit>,

@@ -6,7 +6,9 @@ use axum::{
 };
 use serde::Serialize;
 use shared::{
-    api::{ApiResult, DeliveryBody, FieldProblem, FieldValue, Limit, Problem, Query, Source},
+    api::{
+        ApiResult, CursorPagination, DeliveryBody, FieldProblem, FieldValue, Limit, Problem, Query, Source,
+    },
     control::deliveries::Cursor,
     params,
 };
@@ -16,7 +18,7 @@ use crate::{subscriber::Subscriber, subscription::load};
 
 /// Where a list goes on.
 #[derive(Clone, Debug, ToSchema)]
-#[schema(value_type = String)]
+#[schema(value_type = String, max_length = 400, pattern = "^[A-Za-z0-9_-]+$")]
 pub(crate) struct CursorText(Cursor);
 
 impl FieldValue for CursorText {
@@ -43,15 +45,6 @@ pub(crate) struct Deliveries {
     /// On this page.
     count: usize,
     pagination: CursorPagination,
-}
-
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct CursorPagination {
-    limit: i64,
-    has_more: bool,
-    /// Asks for the next page; null on the last one.
-    next_cursor: Option<String>,
 }
 
 impl IntoResponse for Deliveries {

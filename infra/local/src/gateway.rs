@@ -2,6 +2,7 @@
 
 mod event;
 mod portal;
+mod refusal;
 mod reply;
 mod routes;
 
@@ -13,6 +14,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
 use hyper::body::Incoming;
 use serde_json::json;
+use shared::api::Code;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -23,6 +25,7 @@ use crate::runtime::{InvokeError, Outcome, RuntimeHost};
 use crate::template::Function;
 use event::Context;
 use portal::Portal;
+use refusal::refuse;
 pub use routes::Routes;
 
 /// API Gateway's own limits.
@@ -85,7 +88,11 @@ impl State {
         let target_length = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
         let header_length: usize = parts.headers.values().map(http::HeaderValue::len).sum();
         if target_length + header_length > HEADER_LIMIT {
-            return message(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Request Header Fields Too Large");
+            let detail = format!("Path, query and headers may have {HEADER_LIMIT} bytes together.");
+            return refuse(&parts.headers, Code::HeadersTooLarge, &detail);
+        }
+        if !refusal::is_well_encoded(path) {
+            return refuse(&parts.headers, Code::InvalidPath, "A '%' of the path begins no byte of UTF-8.");
         }
         let Some(route) = self.routes.find(parts.method.as_str(), path) else {
             return message(StatusCode::NOT_FOUND, "Not Found");
@@ -93,8 +100,9 @@ impl State {
         let body = match read_body(body, BODY_LIMIT).await {
             Ok(body) => body,
             Err(BodyError::TooLarge) => {
-                return message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
+                return refuse(&parts.headers, Code::PayloadTooLarge, "A body may have 10 MiB at most.");
             }
+            // Whoever sent it has gone away.
             Err(BodyError::Broken) => return message(StatusCode::BAD_REQUEST, "Bad Request"),
         };
         let Some(event) = Context::new(&parts, &route).event(&body) else {
@@ -108,7 +116,7 @@ impl State {
                 internal_error()
             }
             Ok(Err(InvokeError::TooLarge)) => {
-                message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large")
+                refuse(&parts.headers, Code::PayloadTooLarge, "A function takes 6 MB at most.")
             }
             Ok(Err(InvokeError::UnknownFunction)) => internal_error(),
             Ok(Err(InvokeError::Throttled | InvokeError::Stopping)) | Err(_) => {

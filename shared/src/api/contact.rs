@@ -13,12 +13,18 @@ pub struct Email(pub String);
 
 /// A phone number of 7 to 15 digits.
 #[derive(Clone, Debug, ToSchema)]
-#[schema(value_type = String, max_length = 40, example = "(212) 555-0123")]
+#[schema(
+    value_type = String, max_length = 40, example = "(212) 555-0123",
+    pattern = "^[ +()./te-]*([0-9][ +()./te-]*){7,15}([xX#][0-9 +()./texX#-]*)?$",
+)]
 pub struct Phone(pub String);
 
 /// An http or https URL.
 #[derive(Clone, Debug, ToSchema)]
-#[schema(value_type = String, format = "uri", max_length = 500)]
+#[schema(
+    value_type = String, max_length = 500, example = "https://partner.example.com",
+    pattern = "^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?([/?#][A-Za-z0-9._~:/?#\\[\\]@!$&'()*+,;=%-]*)?$",
+)]
 pub struct Website(pub String);
 
 impl FieldValue for Email {

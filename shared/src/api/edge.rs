@@ -25,6 +25,9 @@ use crate::{
     domain::request_id,
 };
 
+/// Below API Gateway's 10,240, beyond which it is not us who answer.
+const MAX_HEAD: usize = 8 << 10;
+
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The routes with request ids, problem details, the common headers and call records.
@@ -55,10 +58,14 @@ async fn pass(State(app): State<App>, mut request: Request, next: Next) -> Respo
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
     request.extensions_mut().insert(call.clone());
 
-    let mut response = AssertUnwindSafe(next.run(request))
-        .catch_unwind()
-        .await
-        .unwrap_or_else(|_| ApiError::internal(&std::io::Error::other("a handler panicked")).into_response());
+    let mut response = if head_length(&request) > MAX_HEAD {
+        let detail = format!("Path, query and headers may have {MAX_HEAD} bytes together.");
+        ApiError::new(Code::HeadersTooLarge, detail).into_response()
+    } else {
+        AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_| {
+            ApiError::internal(&std::io::Error::other("a handler panicked")).into_response()
+        })
+    };
     if let Some(error) = audit_answer(&app, &call, method, &route, response.status().as_u16()).await {
         response = error.into_response();
     }
@@ -68,6 +75,12 @@ async fn pass(State(app): State<App>, mut request: Request, next: Next) -> Respo
     finish_headers(response.headers_mut(), &call);
     record(&app, &call, method, route, response.status().as_u16(), started);
     response
+}
+
+/// The bytes that API Gateway counts against its own limit.
+fn head_length(request: &Request) -> usize {
+    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    target + request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>()
 }
 
 fn request_id(headers: &HeaderMap, app: &App, now: Timestamp) -> String {
@@ -99,15 +112,9 @@ fn problem(response: &mut Response, details: Details, call: &Call, offered: bool
         tracing::error!(request_id = call.request_id(), code = code.as_str(), cause, "the call failed");
     }
     let problem = Problem {
-        kind: format!("urn:officepro:problem:{}", code.as_str().to_ascii_lowercase().replace('_', "-")),
-        title: code.title(),
-        status: code.status().as_u16(),
-        detail: details.detail.into_owned(),
-        instance: format!("urn:officepro:request:{}", call.request_id()),
-        code,
-        request_id: call.request_id().to_owned(),
         errors: details.errors,
         members: details.members,
+        ..Problem::new(code, details.detail.into_owned(), call.request_id())
     };
     let body = serde_json::to_vec(&problem).unwrap_or_default();
     let headers = response.headers_mut();

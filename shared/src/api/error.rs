@@ -74,6 +74,7 @@ codes! {
     IdempotencyInProgress "IDEMPOTENCY_IN_PROGRESS" CONFLICT "The first request is still in progress";
     ConcurrentChange "CONCURRENT_CHANGE" CONFLICT "Changed by another at the same time";
     PreconditionFailed "PRECONDITION_FAILED" PRECONDITION_FAILED "Changed since it was read";
+    HeadersTooLarge "HEADERS_TOO_LARGE" REQUEST_HEADER_FIELDS_TOO_LARGE "The path, query and headers are too large";
     PayloadTooLarge "PAYLOAD_TOO_LARGE" PAYLOAD_TOO_LARGE "The body is too large";
     UnsupportedMediaType "UNSUPPORTED_MEDIA_TYPE" UNSUPPORTED_MEDIA_TYPE "The body must be application/json";
     InvalidFields "INVALID_FIELDS" UNPROCESSABLE_ENTITY "Some fields are invalid";
@@ -121,6 +122,22 @@ pub struct Problem {
     #[serde(flatten)]
     #[schema(ignore)]
     pub members: Map<String, Value>,
+}
+
+impl Problem {
+    pub fn new(code: Code, detail: String, request_id: &str) -> Self {
+        Self {
+            kind: format!("urn:officepro:problem:{}", code.as_str().to_ascii_lowercase().replace('_', "-")),
+            title: code.title(),
+            status: code.status().as_u16(),
+            detail,
+            instance: format!("urn:officepro:request:{request_id}"),
+            code,
+            request_id: request_id.to_owned(),
+            errors: Vec::new(),
+            members: Map::new(),
+        }
+    }
 }
 
 /// What a handler fails with.

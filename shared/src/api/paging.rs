@@ -74,7 +74,7 @@ pub struct Pagination {
 
 /// `nextCursor` of the page before.
 #[derive(Clone, Debug, ToSchema)]
-#[schema(value_type = String, max_length = 2000)]
+#[schema(value_type = String, max_length = 2000, pattern = "^[A-Za-z0-9_-]+$")]
 pub struct CursorParam(pub Cursor);
 
 impl FieldValue for CursorParam {

@@ -72,7 +72,7 @@ macro_rules! text_ids {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
         #[serde(transparent)]
-        #[schema(value_type = String)]
+        #[schema(value_type = String, pattern = "^[A-Za-z0-9_-]{1,64}$")]
         pub struct $name(pub String);
 
         impl $name {
@@ -105,7 +105,7 @@ text_ids! {
 /// The public part of an API key: 12 characters of `[0-9A-Za-z]`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
-#[schema(value_type = String)]
+#[schema(value_type = String, pattern = "^[A-Za-z0-9]{12}$")]
 pub struct KeyId(pub String);
 
 impl KeyId {

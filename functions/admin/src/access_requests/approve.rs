@@ -11,7 +11,10 @@ use shared::{
         access_requests::{AccessRequest, AccessStatus, Approval, CLAIM_VALID, ClaimToken},
         partners::{Partner, PartnerStatus},
     },
-    domain::{PracticePass, Scope, contact, ids::PartnerId},
+    domain::{
+        PracticePass, Scope, contact,
+        ids::{AccessRequestId, PartnerId},
+    },
     text_field,
 };
 use utoipa::ToSchema;
@@ -32,6 +35,7 @@ text_field! {
 body! {
     pub struct ApproveAccess {
         /// What is granted of the requested scopes; all of them unless given.
+        #[schema(min_items = 1)]
         "scopes" => scopes: Option<Vec<Scope>>,
         /// The practice the key will open; needed when the request doesn't name a registered one.
         "practicepass" => practicepass: Option<ApprovedPractice>,
@@ -62,7 +66,7 @@ pub(crate) struct Approved {
     post,
     path = "/v1/admin/access-requests/{id}/approve",
     tag = "Administration",
-    params(("id" = String, Path, description = "The request's id")),
+    params(("id" = AccessRequestId, Path, description = "The request's id")),
     request_body = ApproveAccess,
     responses(
         (status = 200, body = Data<Approved>),

@@ -4,6 +4,7 @@ use shared::{
     api::{Admin, ApiResult, Body, Change, Data, PathText, Problem},
     body, control,
     control::access_requests::AccessStatus,
+    domain::ids::AccessRequestId,
     text_field,
 };
 
@@ -25,7 +26,7 @@ body! {
     post,
     path = "/v1/admin/access-requests/{id}/deny",
     tag = "Administration",
-    params(("id" = String, Path, description = "The request's id")),
+    params(("id" = AccessRequestId, Path, description = "The request's id")),
     request_body = DenyAccess,
     responses(
         (status = 200, body = Data<AccessRequestRow>),

@@ -13,7 +13,7 @@ const METHODS: [&str; 8] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OP
 
 /// A method; `OTHER` is any that the API doesn't know.
 #[derive(Clone, Copy, Debug, ToSchema)]
-#[schema(value_type = String, example = "POST")]
+#[schema(value_type = String, pattern = "^(GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS|OTHER)$", example = "POST")]
 pub(crate) struct Method(pub(crate) &'static str);
 
 impl FieldValue for Method {
@@ -49,7 +49,7 @@ impl FieldValue for Status {
 }
 
 #[derive(Clone, Copy, Debug, ToSchema)]
-#[schema(value_type = String, example = "203.0.113.8")]
+#[schema(value_type = String, max_length = 45, pattern = "^[0-9A-Fa-f:.]+$", example = "203.0.113.8")]
 pub(crate) struct Ip(pub(crate) IpAddr);
 
 impl FieldValue for Ip {
@@ -60,7 +60,10 @@ impl FieldValue for Ip {
 
 /// An instant, or the beginning of a day of UTC.
 #[derive(Clone, Copy, Debug, ToSchema)]
-#[schema(value_type = String, example = "2026-03-09T14:00:00Z")]
+#[schema(
+    value_type = String, example = "2026-03-09T14:00:00Z", max_length = 40,
+    pattern = "^(19|2[0-9])[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])(T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9]))?$",
+)]
 pub(crate) struct Instant(pub(crate) Timestamp);
 
 impl FieldValue for Instant {
@@ -92,7 +95,7 @@ impl FieldValue for ActivityLimit {
 }
 
 #[derive(Clone, Debug, ToSchema)]
-#[schema(value_type = String, max_length = 200)]
+#[schema(value_type = String, max_length = 200, pattern = "^[A-Za-z0-9_-]+$")]
 pub(crate) struct ActivityCursor(pub(crate) Cursor);
 
 impl FieldValue for ActivityCursor {

@@ -18,7 +18,7 @@ use super::{
     post,
     path = "/v1/admin/keys/{id}/revoke",
     tag = "Administration",
-    params(("id" = String, Path, description = "The key's id")),
+    params(("id" = KeyId, Path, description = "The key's id")),
     responses(
         (status = 200, body = Data<KeyRow>),
         (status = 404, body = Problem, description = "`NOT_FOUND`"),

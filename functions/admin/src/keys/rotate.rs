@@ -54,7 +54,7 @@ body! {
     path = "/v1/admin/keys/{id}/rotate",
     tag = "Administration",
     params(
-        ("id" = String, Path, description = "The key's id"),
+        ("id" = KeyId, Path, description = "The key's id"),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless for 24 hours"),
     ),
     request_body = RotateKey,

@@ -2,9 +2,9 @@
 
 use jiff::Timestamp;
 use shared::{
-    api::{Admin, ApiError, ApiResult, Body, Data, Patch, PathText, Problem},
+    api::{Admin, ApiError, ApiResult, Body, Data, Patch, PathText, Problem, Replace},
+    body,
     domain::{Scope, ids::KeyId},
-    patch,
 };
 
 use super::{
@@ -14,14 +14,19 @@ use super::{
 };
 use crate::fields;
 
-patch! {
+body! {
     /// Absent keeps; null clears `expiresAt` and `allowedCidrs` and can't clear the others.
     pub struct UpdateKey {
-        "name" => name: KeyName,
-        "scopes" => scopes: Vec<Scope>,
-        "expiresAt" => expires_at: Timestamp,
-        "allowedCidrs" => allowed_cidrs: Vec<Network>,
-        "rateLimit" => rate_limit: RateLimit,
+        #[schema(value_type = KeyName, required = false)]
+        "name" => name: Replace<KeyName>,
+        #[schema(value_type = Vec<Scope>, required = false, min_items = 1)]
+        "scopes" => scopes: Replace<Vec<Scope>>,
+        #[schema(value_type = Option<String>, format = "date-time", required = false)]
+        "expiresAt" => expires_at: Patch<Timestamp>,
+        #[schema(value_type = Option<Vec<Network>>, required = false)]
+        "allowedCidrs" => allowed_cidrs: Patch<Vec<Network>>,
+        #[schema(value_type = RateLimit, required = false)]
+        "rateLimit" => rate_limit: Replace<RateLimit>,
     }
 }
 
@@ -32,7 +37,7 @@ patch! {
     patch,
     path = "/v1/admin/keys/{id}",
     tag = "Administration",
-    params(("id" = String, Path, description = "The key's id")),
+    params(("id" = KeyId, Path, description = "The key's id")),
     request_body = UpdateKey,
     responses(
         (status = 200, body = Data<KeyRow>),
@@ -49,23 +54,15 @@ pub(crate) async fn update_key(
     let id = KeyId(id);
     let mut wanted = load_active(&admin, &id).await?;
     let (mut errors, mut changed) = (Vec::new(), Vec::new());
-    match body.name {
-        Patch::Absent => {}
-        Patch::Null => errors.push(fields::not_cleared("name")),
-        Patch::Value(name) => {
-            wanted.name = name.into();
-            changed.push("name");
-        }
+    if let Some(name) = body.name.0 {
+        wanted.name = name.into();
+        changed.push("name");
     }
-    match body.scopes {
-        Patch::Absent => {}
-        Patch::Null => errors.push(fields::not_cleared("scopes")),
-        Patch::Value(scopes) => {
-            changed.push("scopes");
-            match fields::scopes(scopes) {
-                Ok(scopes) => wanted.scopes = scopes,
-                Err(error) => errors.push(error),
-            }
+    if let Some(scopes) = body.scopes.0 {
+        changed.push("scopes");
+        match fields::scopes(scopes) {
+            Ok(scopes) => wanted.scopes = scopes,
+            Err(error) => errors.push(error),
         }
     }
     match body.expires_at {
@@ -96,13 +93,9 @@ pub(crate) async fn update_key(
             }
         }
     }
-    match body.rate_limit {
-        Patch::Absent => {}
-        Patch::Null => errors.push(fields::not_cleared("rateLimit")),
-        Patch::Value(limit) => {
-            wanted.rate_limit = limit.0;
-            changed.push("rateLimit");
-        }
+    if let Some(limit) = body.rate_limit.0 {
+        wanted.rate_limit = limit.0;
+        changed.push("rateLimit");
     }
     if !errors.is_empty() {
         return Err(ApiError::fields(errors));

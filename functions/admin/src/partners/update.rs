@@ -2,11 +2,12 @@
 
 use shared::{
     api::{
-        Admin, ApiError, ApiResult, Body, Change, Data, Email, FieldProblem, FieldValue, Patch, PathText,
-        Phone, Problem, Source, Website,
+        Admin, ApiResult, Body, Change, Data, Email, FieldProblem, FieldValue, Patch, PathText, Phone,
+        Problem, Replace, Source, Website,
     },
+    body,
     control::partners::PartnerStatus,
-    patch,
+    domain::ids::PartnerId,
 };
 use utoipa::ToSchema;
 
@@ -31,16 +32,23 @@ impl FieldValue for NewStatus {
     }
 }
 
-patch! {
-    /// Absent keeps, null clears; company and status can't be cleared.
+body! {
+    /// Absent keeps, null clears. `company` and `status` can't be cleared.
     pub struct UpdatePartner {
-        "company" => company: PartnerCompany,
-        "contactName" => contact_name: PartnerContact,
-        "email" => email: Email,
-        "phone" => phone: Phone,
-        "website" => website: Website,
-        "notificationEmail" => notification_email: Email,
-        "status" => status: NewStatus,
+        #[schema(value_type = PartnerCompany, required = false)]
+        "company" => company: Replace<PartnerCompany>,
+        #[schema(value_type = Option<PartnerContact>, required = false)]
+        "contactName" => contact_name: Patch<PartnerContact>,
+        #[schema(value_type = Option<Email>, required = false)]
+        "email" => email: Patch<Email>,
+        #[schema(value_type = Option<Phone>, required = false)]
+        "phone" => phone: Patch<Phone>,
+        #[schema(value_type = Option<Website>, required = false)]
+        "website" => website: Patch<Website>,
+        #[schema(value_type = Option<Email>, required = false)]
+        "notificationEmail" => notification_email: Patch<Email>,
+        #[schema(value_type = NewStatus, required = false)]
+        "status" => status: Replace<NewStatus>,
     }
 }
 
@@ -48,13 +56,13 @@ impl UpdatePartner {
     /// The names of the fields that are given.
     fn fields(&self) -> Vec<&'static str> {
         let given = [
-            ("company", !self.company.is_absent()),
+            ("company", self.company.0.is_some()),
             ("contactName", !self.contact_name.is_absent()),
             ("email", !self.email.is_absent()),
             ("phone", !self.phone.is_absent()),
             ("website", !self.website.is_absent()),
             ("notificationEmail", !self.notification_email.is_absent()),
-            ("status", !self.status.is_absent()),
+            ("status", self.status.0.is_some()),
         ];
         given.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).collect()
     }
@@ -67,7 +75,7 @@ impl UpdatePartner {
     patch,
     path = "/v1/admin/partners/{id}",
     tag = "Administration",
-    params(("id" = String, Path, description = "The partner's id")),
+    params(("id" = PartnerId, Path, description = "The partner's id")),
     request_body = UpdatePartner,
     responses(
         (status = 200, body = Data<PartnerRow>),
@@ -83,19 +91,11 @@ pub(crate) async fn update_partner(
 ) -> ApiResult<Data<PartnerRow>> {
     let mut partner = load(&admin, id).await?;
     let fields = change.fields();
-    let mut errors = Vec::new();
-    match change.company {
-        Patch::Absent => {}
-        Patch::Null => errors.push(crate::fields::not_cleared("company")),
-        Patch::Value(company) => partner.company = company.into(),
+    if let Some(company) = change.company.0 {
+        partner.company = company.into();
     }
-    match change.status {
-        Patch::Absent => {}
-        Patch::Null => errors.push(crate::fields::not_cleared("status")),
-        Patch::Value(NewStatus(status)) => partner.status = status,
-    }
-    if !errors.is_empty() {
-        return Err(ApiError::fields(errors));
+    if let Some(NewStatus(status)) = change.status.0 {
+        partner.status = status;
     }
     change.contact_name.apply(&mut partner.contact_name);
     change.email.apply(&mut partner.email);

@@ -31,7 +31,7 @@ use utoipa::ToSchema;
 const MOST_NAMED: usize = 100;
 
 #[derive(Clone, Debug, ToSchema)]
-#[schema(value_type = String)]
+#[schema(value_type = String, pattern = "^[A-Za-z0-9][A-Za-z0-9_-]{1,63}$")]
 pub(crate) struct PracticeParam(PracticePass);
 
 impl FieldValue for PracticeParam {

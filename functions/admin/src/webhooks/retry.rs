@@ -19,7 +19,7 @@ use shared::{
     path = "/v1/admin/webhooks/retry/{id}",
     tag = "Administration",
     params(
-        ("id" = i64, Path, description = "The delivery's id", example = 10),
+        ("id" = DeliveryId, Path, description = "The delivery's id", example = 10),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless for 24 hours"),
     ),
     responses(

@@ -47,7 +47,7 @@ fn codes_of(operation: &Operation, scoped: bool, safe: bool) -> Vec<(&'static st
         operation.security.as_ref().is_some_and(|needed| !needed.contains(&SecurityRequirement::default()));
     let administrators = credential && !scoped && is_for(operation, super::ADMIN_SECRET);
     let when = |condition: bool, code: Code| condition.then_some(code);
-    let rows: [(&str, Vec<Option<Code>>); 11] = [
+    let rows: [(&str, Vec<Option<Code>>); 12] = [
         (
             "400",
             vec![
@@ -74,6 +74,7 @@ fn codes_of(operation: &Operation, scoped: bool, safe: bool) -> Vec<(&'static st
         ("415", vec![when(body, Code::UnsupportedMediaType)]),
         ("422", vec![when(body, Code::InvalidFields), when(idempotent, Code::IdempotencyKeyReused)]),
         ("429", vec![when(credential, Code::RateLimited)]),
+        ("431", vec![Some(Code::HeadersTooLarge)]),
         ("500", vec![Some(Code::Internal)]),
         ("503", vec![when(credential || in_path || body, Code::Unavailable)]),
     ];

@@ -11,6 +11,11 @@ use utoipa::openapi::{
 /// The years that a date in a request may have.
 const DATE: &str = "^(19|2[0-9])[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$";
 
+/// What arrays may hold unless their schemas say so.
+const MOST_ITEMS: usize = 100;
+/// No instant is written with more characters.
+const LONGEST_INSTANT: usize = 40;
+
 /// Describes what all bodies and parameters have in common: no unknown fields, dates of a range, headers that are text.
 pub(super) fn tighten(openapi: &mut OpenApi) {
     let mut named = Vec::new();
@@ -76,6 +81,7 @@ fn visit(schema: &mut RefOr<Schema>, named: &mut Vec<String>) {
     let parts = match schema {
         Schema::Object(object) => return visit_object(object, named),
         Schema::Array(array) => {
+            array.max_items.get_or_insert(MOST_ITEMS);
             if let ArrayItems::RefOrSchema(items) = &mut array.items {
                 visit(items, named);
             }
@@ -94,6 +100,9 @@ fn visit(schema: &mut RefOr<Schema>, named: &mut Vec<String>) {
 fn visit_object(object: &mut Object, named: &mut Vec<String>) {
     if object.format == Some(SchemaFormat::KnownFormat(KnownFormat::Date)) {
         object.pattern = Some(DATE.to_owned());
+    }
+    if object.format == Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)) {
+        object.max_length = Some(LONGEST_INSTANT);
     }
     if !object.properties.is_empty() {
         object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));

@@ -1,0 +1,94 @@
+//! What calls cost in DynamoDB: each one is the callers' time and the operator's money.
+
+use serde_json::json;
+use webhook_fanout::Lane;
+
+use crate::{
+    access_matrix::{Door, operations},
+    office::{Engine, Office, Receiver},
+    pipeline,
+};
+
+fn is_write(operation: &str) -> bool {
+    !["GetItem", "BatchGetItem", "Query", "TransactGetItems"].contains(&operation)
+}
+
+#[tokio::test]
+async fn a_warm_authenticated_call_asks_the_store_for_nothing() {
+    let office = Office::open(Engine::Sqlite).await;
+    let token = office.token("all").await;
+    // What a partner asks of the control plane itself is read there, once.
+    let of_the_control_plane = |path: &str| path.starts_with("/v1/me") || path.starts_with("/v1/webhooks");
+    let mut free = 0;
+    for operation in
+        operations().iter().filter(|it| it.method == "GET" && matches!(it.door, Door::Partner(_)))
+    {
+        let path = operation.filled();
+        office.send(&token, "GET", &path, None).await;
+        office.store_calls.take();
+        office.send(&token, "GET", &path, None).await;
+        let asked = office.store_calls.take();
+        if of_the_control_plane(&path) {
+            assert!(asked.iter().all(|it| !is_write(it)), "{path}: {asked:?}");
+        } else {
+            assert_eq!(asked, Vec::<String>::new(), "{path}");
+            free += 1;
+        }
+    }
+    assert!(free >= 15, "{free}");
+    assert_eq!(
+        (office.send(&token, "GET", "/v1/me", None).await.status.as_u16(), office.store_calls.take()),
+        (200, vec!["GetItem".to_owned()])
+    );
+}
+
+#[tokio::test]
+async fn a_warm_write_of_a_practice_asks_the_store_for_nothing() {
+    let office = Office::open(Engine::Sqlite).await;
+    let token = office.token("all").await;
+    let person = |name| json!({ "FirstName": name, "LastName": "Warm", "Phone": "212-555-0190" });
+    let path = "/v1/DemoOffice/prospects";
+    office.send(&token, "POST", path, Some(&person("Ann"))).await.expect(201);
+    office.store_calls.take();
+    office.send(&token, "POST", path, Some(&person("Bea"))).await.expect(201);
+    assert_eq!(office.store_calls.take(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_many_calls_leave_behind_is_written_together() {
+    let office = Office::open(Engine::Sqlite).await;
+    let token = office.token("all").await;
+    office.send(&token, "GET", "/v1/DemoOffice/tags", None).await.expect(200);
+    office.app.flush().await;
+    office.store_calls.take();
+    for _ in 0..20 {
+        office.send(&token, "GET", "/v1/DemoOffice/tags", None).await.expect(200);
+    }
+    office.app.flush().await;
+    let asked = office.store_calls.take();
+    assert!((1..=4).contains(&asked.len()), "{asked:?}");
+}
+
+#[tokio::test]
+async fn a_delivery_costs_two_writes_at_most() {
+    let office = Office::open(Engine::Sqlite).await;
+    let hook = Receiver::start().await;
+    let signup = json!({ "hookUrl": hook.url, "scopes": ["Patients"] });
+    office.post("/v1/webhooks/signup", &signup).await.expect(201);
+    let person = json!({ "FirstName": "Ann", "LastName": "Warm", "Phone": "212-555-0190" });
+    // The first one also leases ids.
+    for round in 0..3 {
+        office.post("/v1/DemoOffice/prospects", &person).await.expect(201);
+        pipeline::poll(&office).await;
+        let queued = office.queue.receive().await;
+        let bodies: Vec<&str> = queued.iter().map(|message| message.body.as_str()).collect();
+        assert_eq!(bodies.len(), 1);
+        office.store_calls.take();
+        webhook_fanout::deliver(&office.app, Lane::Fast, pipeline::event(&bodies)).await;
+        let writes: Vec<String> = office.store_calls.take().into_iter().filter(|it| is_write(it)).collect();
+        if round > 0 {
+            assert!(writes.len() <= 2, "{writes:?}");
+        }
+        assert_eq!(hook.received().len(), round + 1);
+    }
+}
