@@ -95,12 +95,13 @@ pub(crate) fn all_routes() -> OpenApiRouter<App> {
 
 impl Office {
     pub(crate) async fn open(engine: Engine) -> Self {
-        Self::start(engine, false).await
+        // Large: every test would hold it.
+        Box::pin(Self::start(engine, false)).await
     }
 
     /// With a queue that refuses entries of batches.
     pub(crate) async fn open_with_refusals(engine: Engine) -> Self {
-        Self::start(engine, true).await
+        Box::pin(Self::start(engine, true)).await
     }
 
     /// How many entries the queue has refused.

@@ -138,15 +138,15 @@ async fn main() {
     if let [name, rows] = wanted.as_slice()
         && name == "backlog"
     {
-        return backlog(rows.parse().expect("a number of rows")).await;
+        return Box::pin(backlog(rows.parse().expect("a number of rows"))).await;
     }
     for subscriptions in [1, 10, 100] {
-        events(subscriptions).await;
+        Box::pin(events(subscriptions)).await;
     }
-    deliveries().await;
-    ill().await;
-    backlog(100_000).await;
-    backlog(1_000_000).await;
+    Box::pin(deliveries()).await;
+    Box::pin(ill()).await;
+    Box::pin(backlog(100_000)).await;
+    Box::pin(backlog(1_000_000)).await;
     let (highest, now) = memory();
     println!("resident: {now} MiB, {highest} MiB at most, stand-ins and databases included");
 }

@@ -22,7 +22,7 @@ async fn send(office: &Office, lane: Lane, bodies: &[&str]) {
 }
 
 fn hangs() -> Answer {
-    Answer::status(200).pause(Duration::from_secs(60))
+    Answer::status(200).pause(Duration::from_mins(1))
 }
 
 #[tokio::test]

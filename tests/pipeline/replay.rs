@@ -61,7 +61,7 @@ async fn a_replay_sends_what_failed_in_a_time_once_more_and_keeps_the_event_ids(
         assert!(replayed.id != original.id && original.attempts == 1);
         statuses.push(replayed.status);
     }
-    statuses.sort_by_key(|status| status.to_string());
+    statuses.sort_by_key(ToString::to_string);
     assert_eq!(statuses, [DeliveryStatus::Delivered, DeliveryStatus::Retrying], "with the whole schedule");
     let monitor = office.admin("GET", "/v1/admin/webhooks/monitor", None).await;
     assert_eq!(monitor.expect(200)["summary"]["totalDeliveries"], json!(7));

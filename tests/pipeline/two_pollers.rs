@@ -30,7 +30,7 @@ async fn write(office: &Office, writer: u64, committed: &Mutex<HashSet<i64>>) {
         let at = office.app.clock.now();
         let id = append(&mut transaction.conn, "claims", "insert", 1, at).await.unwrap();
         tokio::time::sleep(Duration::from_millis((writer * 37 + number * 13) % 60)).await;
-        let fails = (writer + number) % 5 == 0;
+        let fails = (writer + number).is_multiple_of(5);
         let end = if fails { Err(shared::tenant::Error::Registry("rolled back".into())) } else { Ok(()) };
         if transaction.end(end).await.is_ok() {
             committed.lock().unwrap().insert(id.0);
