@@ -247,8 +247,12 @@ fn ten_thousand_spoilt_tokens_are_all_401() {
         // What no HTTP header can hold ends before the edge.
         if let Ok(value) = bearer(&spoilt) {
             let reply = call("/v1/DemoOffice/prospects", value);
-            prop_assert_eq!(reply.status.as_u16(), 401);
-            prop_assert_eq!(&reply.body["code"], "UNAUTHENTICATED");
+            if reply.status.as_u16() == 431 {
+                prop_assert!(spoilt.len() > 7_000, "{} bytes are not too large", spoilt.len());
+            } else {
+                prop_assert_eq!(reply.status.as_u16(), 401);
+                prop_assert_eq!(&reply.body["code"], "UNAUTHENTICATED");
+            }
         }
         Ok(())
     });

@@ -4,7 +4,10 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use shared::{
     app::CallLog,
-    control::activity::{CallBatch, CallRecord},
+    control::{
+        Store, TableNames,
+        activity::{CallBatch, CallRecord},
+    },
     domain::usage::Usage,
 };
 
@@ -130,6 +133,32 @@ async fn calls_that_the_store_did_not_take_are_written_by_the_next_flush() {
     log.flush(&office.app.control).await;
     log.flush(&office.app.control).await;
     office.app.flush().await;
+    assert_eq!(overview(&office, "?days=1").await["topEndpoints"][0]["calls"], 60);
+}
+
+/// The environment is held while calls are written; beyond the function's time-out it would be thrown away with its calls.
+#[tokio::test]
+async fn a_store_that_never_answers_is_given_up_after_two_seconds_and_no_call_is_lost() {
+    let office = Office::open(Engine::Sqlite).await;
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", silent.local_addr().unwrap());
+    let config = office.dynamodb.config().to_builder().endpoint_url(endpoint).build();
+    let name = |id: &str| office.tables.iter().find(|table| table.starts_with(id)).cloned();
+    let names = TableNames {
+        control: name("ControlTable"),
+        activity: name("ActivityTable"),
+        ..TableNames::default()
+    };
+    let store = Store::with_client(aws_sdk_dynamodb::Client::from_conf(config), names);
+    let log = CallLog::default();
+    for record in records(60, "2026-03-09T11:00:00Z") {
+        log.push(record);
+    }
+    let begun = std::time::Instant::now();
+    log.flush(&store).await;
+    let took = begun.elapsed().as_secs_f64();
+    assert!((1.9..6.0).contains(&took), "{took} s");
+    log.flush(&office.app.control).await;
     assert_eq!(overview(&office, "?days=1").await["topEndpoints"][0]["calls"], 60);
 }
 

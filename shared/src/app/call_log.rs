@@ -1,6 +1,9 @@
 //! Call records that are yet to be written.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use crate::control::{
     Error, Store,
@@ -9,6 +12,8 @@ use crate::control::{
 
 /// Past so many, while the store is down, the oldest are given up.
 const MAX_RECORDS: usize = 10_000;
+/// A flush ends after so long.
+const LIMIT: Duration = Duration::from_secs(2);
 
 #[derive(Default)]
 pub struct CallLog {
@@ -29,30 +34,43 @@ impl CallLog {
         records.push(record);
     }
 
-    /// Writes every record once. What can't be written now is kept for the next time.
+    /// Writes every record once. What can't be written now, or not before the limit, is kept for the next time: the
+    /// environment is held meanwhile, and past the function's time-out it would be thrown away with all it keeps.
     pub async fn flush(&self, store: &Store) {
-        let _one_at_a_time = self.flushing.lock().await;
-        let mut batches = std::mem::take(&mut *lock(&self.open));
-        batches.extend(CallBatch::seal(&std::mem::take(&mut *lock(&self.records))));
-        let mut kept = Vec::new();
-        let mut batches = batches.into_iter();
-        for batch in batches.by_ref() {
-            let Err(error) = store.record_calls(&batch).await else { continue };
-            tracing::warn!(%error, calls = batch.len(), "call records are not written yet");
-            kept.push(batch);
-            if matches!(error, Error::Unavailable { .. }) {
-                break;
-            }
+        if tokio::time::timeout(LIMIT, self.write_out(store)).await.is_err() {
+            tracing::warn!("call records are not written yet: the store is slow");
         }
-        kept.extend(batches);
-        self.keep(kept);
     }
 
-    fn keep(&self, mut batches: Vec<CallBatch>) {
-        while batches.iter().map(CallBatch::len).sum::<usize>() > MAX_RECORDS {
-            tracing::error!(calls = batches.remove(0).len(), "call records are lost");
+    /// May be dropped at any time: a batch stays until the store has it.
+    async fn write_out(&self, store: &Store) {
+        let _one_at_a_time = self.flushing.lock().await;
+        self.seal();
+        let mut position = 0;
+        loop {
+            let Some(batch) = lock(&self.open).get(position).cloned() else { return };
+            match store.record_calls(&batch).await {
+                Ok(()) => {
+                    lock(&self.open).remove(position);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, calls = batch.len(), "call records are not written yet");
+                    if matches!(error, Error::Unavailable { .. }) {
+                        return;
+                    }
+                    position += 1;
+                }
+            }
         }
-        *lock(&self.open) = batches;
+    }
+
+    fn seal(&self) {
+        let records = std::mem::take(&mut *lock(&self.records));
+        let mut open = lock(&self.open);
+        open.extend(CallBatch::seal(&records));
+        while open.iter().map(CallBatch::len).sum::<usize>() > MAX_RECORDS {
+            tracing::error!(calls = open.remove(0).len(), "call records are lost");
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use axum::http::{Uri, uri::PathAndQuery};
 use lambda_http::{Request, RequestExt};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use url::form_urlencoded::Serializer;
 
 /// What a path may hold as it is.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -12,8 +13,11 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'
 pub(super) fn keep(mut request: Request) -> Request {
     let path = utf8_percent_encode(request.raw_http_path(), ENCODED).to_string();
     if path.starts_with('/') && path != request.uri().path() {
-        let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
-        if let Ok(target) = format!("{path}{query}").parse::<PathAndQuery>() {
+        // A `#` in the path has cut the query off, too.
+        let parameters = request.query_string_parameters();
+        let query = Serializer::new(String::new()).extend_pairs(parameters.iter()).finish();
+        let target = if query.is_empty() { path } else { format!("{path}?{query}") };
+        if let Ok(target) = target.parse::<PathAndQuery>() {
             *request.uri_mut() = Uri::from(target);
         }
     }
