@@ -1,17 +1,20 @@
 //! The path of a request as API Gateway matched it.
 
 use axum::http::{Uri, uri::PathAndQuery};
-use lambda_http::{Request, RequestExt};
+use lambda_http::{Request, RequestExt, aws_lambda_events::query_map::QueryMap, request::RequestContext};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::form_urlencoded::Serializer;
 
+/// What a segment of a path may hold as it is.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// What a path may hold as it is.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const PATH: &AsciiSet = &SEGMENT.remove(b'/');
 
-/// Encodes the path again, which API Gateway decodes: otherwise a `#` or `..` in an id would end or climb up the path, and
-/// another route than API Gateway's would take the request.
+/// Encodes the path again, which API Gateway decodes: otherwise a `#`, a `?` or `..` in an id would end or climb up the
+/// path, and another route than API Gateway's would take the request.
 pub(super) fn keep(mut request: Request) -> Request {
-    let path = utf8_percent_encode(request.raw_http_path(), ENCODED).to_string();
+    let path =
+        matched(&request).unwrap_or_else(|| utf8_percent_encode(request.raw_http_path(), PATH).to_string());
     if path.starts_with('/') && path != request.uri().path() {
         // A `#` in the path has cut the query off, too.
         let parameters = request.query_string_parameters();
@@ -24,17 +27,41 @@ pub(super) fn keep(mut request: Request) -> Request {
     request
 }
 
+/// The path of the route API Gateway chose, its parameters filled in; `None` for the default route.
+fn matched(request: &Request) -> Option<String> {
+    let RequestContext::ApiGatewayV2(context) = request.request_context_ref()? else { return None };
+    let (_, template) = context.route_key.as_deref()?.split_once(' ')?;
+    let parameters = request.path_parameters();
+    template
+        .split('/')
+        .map(|segment| filled(segment, &parameters))
+        .collect::<Option<Vec<_>>>()
+        .map(|it| it.join("/"))
+}
+
+fn filled(segment: &str, parameters: &QueryMap) -> Option<String> {
+    let Some(name) = segment.strip_prefix('{').and_then(|it| it.strip_suffix('}')) else {
+        return Some(segment.to_owned());
+    };
+    let (name, allowed) = name.strip_suffix('+').map_or((name, SEGMENT), |greedy| (greedy, PATH));
+    parameters.first(name).map(|value| utf8_percent_encode(value, allowed).to_string())
+}
+
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
     fn path_and_query(raw_path: &str) -> String {
+        routed("$default", raw_path, &json!({}))
+    }
+
+    fn routed(route_key: &str, raw_path: &str, parameters: &Value) -> String {
         let event = json!({
-            "version": "2.0", "routeKey": "$default", "rawPath": raw_path, "rawQueryString": "a=1",
-            "headers": { "host": "api.example.com" }, "isBase64Encoded": false,
-            "requestContext": { "stage": "$default", "http": {
+            "version": "2.0", "routeKey": route_key, "rawPath": raw_path, "rawQueryString": "a=1",
+            "headers": { "host": "api.example.com" }, "isBase64Encoded": false, "pathParameters": parameters,
+            "requestContext": { "stage": "$default", "routeKey": route_key, "http": {
                 "method": "POST", "path": raw_path, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1", "userAgent": "",
             } },
         });
@@ -48,5 +75,16 @@ mod tests {
         assert_eq!(path_and_query("/v1/admin/keys/a#b/rotate"), "/v1/admin/keys/a%23b/rotate?a=1");
         assert_eq!(path_and_query("/v1/admin/keys/../rotate"), "/v1/admin/keys/../rotate?a=1");
         assert_eq!(path_and_query("/v1/admin/keys/%41 é/rotate"), "/v1/admin/keys/%2541%20%C3%A9/rotate?a=1");
+    }
+
+    #[test]
+    fn the_route_api_gateway_chose_takes_the_request() {
+        // Its path ends at a decoded question mark; the parameter doesn't.
+        let id = json!({ "id": "a?b/c" });
+        let path = routed("POST /v1/admin/keys/{id}/revoke", "/v1/admin/keys/a", &id);
+        assert_eq!(path, "/v1/admin/keys/a%3Fb%2Fc/revoke?a=1");
+        let file = json!({ "proxy": "css/a b.css" });
+        assert_eq!(routed("GET /portal/{proxy+}", "/portal/css/a b.css", &file), "/portal/css/a%20b.css?a=1");
+        assert_eq!(routed("GET /v1/{PPass}/tags", "/v1/Demo/tags", &json!({})), "/v1/Demo/tags?a=1");
     }
 }
