@@ -104,12 +104,17 @@ async fn an_assignment_needs_the_id_of_a_tag() {
         json!({ "tagId": "1" }),
         json!({ "tagId": 0 }),
         json!({ "tagId": 1.5 }),
+        json!({ "tagId": 9_007_199_254_740_994.0 }),
+        json!({ "tagId": 1e300 }),
         json!({ "tagId": null }),
     ] {
         let reply = office.post(ADA, &body).await;
         reply.expect_problem(422, "INVALID_FIELDS");
         assert_eq!(reply.wrong_fields(), ["body.tagId"]);
     }
+    // as JSON Schema has it, a fraction of zero is none: an unknown tag, not a wrong type
+    office.post(ADA, &json!({ "tagId": 99.0 })).await.expect_problem(404, "NOT_FOUND");
+    office.get("/v1/DemoOffice/tags?prospectId=1.0").await.expect_problem(400, "INVALID_QUERY");
     office.get("/v1/DemoOffice/tags?prospectId=x").await.expect_problem(400, "INVALID_QUERY");
     office.delete(&format!("{ADA}/x")).await.expect_problem(400, "INVALID_PATH");
 }

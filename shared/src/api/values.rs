@@ -18,12 +18,16 @@ use crate::domain::{
     ticket::{TicketPriority, TicketStatus},
 };
 
-/// An integer: a JSON number without fraction, or its digits in a query.
+/// An integer: a JSON number whose fraction is zero (`5`, `5.0`, `5e0`), or its digits in a query.
 pub(super) fn integer(source: Source<'_>) -> Result<i64, FieldProblem> {
     let wrong_type = || FieldProblem::wrong_type("an integer");
     match source {
-        Source::Json(Value::Number(number)) => number.as_i64().ok_or_else(wrong_type),
-        Source::Number(text) => text.parse().map_err(|_| wrong_type()),
+        Source::Json(Value::Number(number)) => {
+            number.as_i64().or_else(|| number.as_f64().and_then(whole)).ok_or_else(wrong_type)
+        }
+        Source::Number(text) => {
+            text.parse().ok().or_else(|| text.parse().ok().and_then(whole)).ok_or_else(wrong_type)
+        }
         Source::Json(_) => Err(wrong_type()),
         Source::Text(text) => {
             let plain = !text.is_empty()
@@ -31,6 +35,17 @@ pub(super) fn integer(source: Source<'_>) -> Result<i64, FieldProblem> {
             plain.then(|| text.parse().ok()).flatten().ok_or_else(wrong_type)
         }
     }
+}
+
+/// `5.0` and `5e0` are the integer 5: JSON has one kind of number, and JSON Schema calls any with a fraction of zero an
+/// integer (JSON Schema core, 2020-12, section 4.2.3). Above `MAX_SAFE_INTEGER` a double no longer tells neighbours apart.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "within what a double holds exactly"
+)]
+fn whole(number: f64) -> Option<i64> {
+    (number.fract() == 0.0 && number.abs() <= MAX_SAFE_INTEGER as f64).then_some(number as i64)
 }
 
 /// An integer from `low` to `high`.

@@ -25,7 +25,7 @@ pub(crate) struct Overlap(Option<SignedDuration>);
 impl FieldValue for Overlap {
     fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
         match source {
-            Source::Json(value) if value.as_i64() == Some(0) => Ok(Self(None)),
+            Source::Json(value) if value.as_f64() == Some(0.0) => Ok(Self(None)),
             source => match source.text()? {
                 "0" => Ok(Self(None)),
                 "1h" => Ok(Self(Some(SignedDuration::from_hours(1)))),
