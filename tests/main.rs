@@ -40,6 +40,7 @@ mod prospects_list;
 mod prospects_of_the_emr;
 mod prospects_search_plan;
 mod store_calls;
+mod stores_down;
 mod tags;
 mod tickets;
 mod token;

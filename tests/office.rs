@@ -192,6 +192,11 @@ impl Office {
         office
     }
 
+    /// From now on this app answers.
+    pub(crate) fn answer_with(&mut self, app: App) {
+        self.router = edge(all_routes().into(), app);
+    }
+
     /// Moves the clock.
     pub(crate) fn set_time(&self, now: &str) {
         *self.clock.lock().unwrap() = now.parse().unwrap();

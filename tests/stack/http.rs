@@ -36,14 +36,41 @@ impl Http {
         token: Option<&str>,
         body: Option<&Value>,
     ) -> Option<Reply> {
+        let authorization = token.map(|token| format!("Bearer {token}"));
+        let headers: Vec<(&str, &str)> =
+            authorization.iter().map(|it| ("authorization", it.as_str())).collect();
+        self.send_with(method, url, &headers, body.map_or_else(String::new, Value::to_string)).await
+    }
+
+    /// As [`Self::send`], with headers and a text of the test's choice.
+    pub(crate) async fn send_with(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: String,
+    ) -> Option<Reply> {
         let mut request =
             Request::builder().method(method).uri(url).header("content-type", "application/json");
-        if let Some(token) = token {
-            request = request.header("authorization", format!("Bearer {token}"));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
         }
+        let body = Body::from(body);
+        self.exchange(request.body(body).unwrap()).await
+    }
+
+    /// With the administrator's secret: POST with a body, GET without.
+    pub(crate) async fn send_as_admin(&self, url: &str, secret: &str, body: Option<&Value>) -> Option<Reply> {
+        let request = Request::builder().uri(url).header("x-admin-secret", secret);
+        let request = request.method(if body.is_some() { "POST" } else { "GET" });
+        let request = request.header("content-type", "application/json");
         let body = body.map_or_else(Body::empty, |it| Body::from(it.to_string()));
+        self.exchange(request.body(body).unwrap()).await
+    }
+
+    async fn exchange(&self, request: Request<Body>) -> Option<Reply> {
         let exchange = async {
-            let response = self.0.request(request.body(body).unwrap()).await.ok()?;
+            let response = self.0.request(request).await.ok()?;
             let (parts, body) = response.into_parts();
             let bytes = body.collect().await.ok()?.to_bytes();
             let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);

@@ -116,17 +116,49 @@ impl Stack {
 
     /// A token of the first demo key of `DemoOffice`, which has all scopes.
     pub(crate) async fn token(&self) -> String {
+        self.token_where(|_| true).await
+    }
+
+    /// A token of the first demo key of `DemoOffice` that is as wanted.
+    pub(crate) async fn token_where(&self, wanted: impl Fn(&Value) -> bool) -> String {
         let key = self.demo["keys"]
             .as_array()
             .unwrap()
             .iter()
-            .find(|key| key["practicepass"] == "DemoOffice")
+            .find(|key| key["practicepass"] == "DemoOffice" && wanted(key))
             .unwrap();
-        let body = json!({ "apiKey": key["apiKey"] });
+        self.token_of(key["apiKey"].as_str().unwrap()).await
+    }
+
+    /// A token of a key for `DemoOffice`.
+    pub(crate) async fn token_of(&self, api_key: &str) -> String {
+        let body = json!({ "apiKey": api_key });
         let url = format!("{}/v1/DemoOffice/auth/token", self.base);
         let reply = self.http.send("POST", &url, None, Some(&body)).await.unwrap();
         assert_eq!(reply.status, 200, "{}", reply.body);
         reply.body["accessToken"].as_str().unwrap().to_owned()
+    }
+
+    /// What an administrator sees of webhooks.
+    pub(crate) async fn monitor(&self) -> Value {
+        self.as_admin("/v1/admin/webhooks/monitor", None, 200).await
+    }
+
+    /// The overview of the last two days.
+    pub(crate) async fn overview(&self) -> Value {
+        self.as_admin("/v1/admin/overview?days=2", None, 200).await["data"].take()
+    }
+
+    /// What an administrator creates.
+    pub(crate) async fn admin(&self, path: &str, body: &Value) -> Value {
+        self.as_admin(path, Some(body), 201).await
+    }
+
+    async fn as_admin(&self, path: &str, body: Option<&Value>, status: u16) -> Value {
+        let secret = self.demo["adminSecret"].as_str().unwrap();
+        let reply = self.http.send_as_admin(&format!("{}{path}", self.base), secret, body).await.unwrap();
+        assert_eq!(reply.status, status, "{path}: {}", reply.body);
+        reply.body
     }
 
     /// The EMR writes rows into the practice's log.

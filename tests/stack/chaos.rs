@@ -1,0 +1,183 @@
+//! Thousands of events while functions are killed, messages come twice and the endpoint fails one time in ten.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Router,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    routing::post,
+};
+use serde_json::{Value, json};
+use sqlx::{Connection, SqliteConnection};
+
+use crate::{
+    control::Control,
+    running::{Stack, kill},
+};
+
+/// Two thousand, or as many as `CHAOS_EVENTS` says.
+fn events() -> usize {
+    std::env::var("CHAOS_EVENTS").ok().and_then(|text| text.parse().ok()).unwrap_or(2_000)
+}
+
+/// Fifty for ten thousand events.
+fn kills() -> usize {
+    events() / 200
+}
+
+/// Every tenth message lies in the queue twice, as a standard queue may deliver it twice.
+const DUPLICATES: &str = "
+    create trigger duplicates after insert on messages when abs(random()) % 10 = 0
+    begin
+        insert into messages (queue, message_id, body, body_md5, attributes, attributes_md5, group_id, sent_at, visible_at)
+        values (new.queue, lower(hex(randomblob(18))), new.body, new.body_md5, new.attributes, new.attributes_md5, new.group_id,
+            new.sent_at, new.visible_at);
+    end";
+
+/// Numbers that look random and are the same in every run.
+struct Dice(AtomicU64);
+
+impl Dice {
+    fn below(&self, limit: u64) -> u64 {
+        let mut value = self.0.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed);
+        value = (value ^ (value >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        value = (value ^ (value >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (value ^ (value >> 31)) % limit
+    }
+}
+
+/// Answers one in ten calls with 500.
+struct Moody {
+    dice: Dice,
+    /// Of every event id what was answered: 200s and 500s.
+    answered: Mutex<HashMap<String, (usize, usize)>>,
+    /// The event ids under which each log id came.
+    ids: Mutex<HashMap<i64, HashSet<String>>>,
+}
+
+impl Moody {
+    async fn open() -> (String, Arc<Self>) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let dice = Dice(AtomicU64::new(7));
+        let moody = Arc::new(Self { dice, answered: Mutex::default(), ids: Mutex::default() });
+        let routes = Router::new().route("/", post(answer)).with_state(moody.clone());
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        (url, moody)
+    }
+}
+
+async fn answer(State(moody): State<Arc<Moody>>, headers: HeaderMap, body: String) -> StatusCode {
+    let body: Value = serde_json::from_str(&body).unwrap();
+    let id = headers["x-officepro-event-id"].to_str().unwrap().to_owned();
+    assert_eq!(headers["webhook-id"], id.as_str());
+    moody.ids.lock().unwrap().entry(body["logId"].as_i64().unwrap()).or_default().insert(id.clone());
+    let fails = moody.dice.below(10) == 0;
+    let mut answered = moody.answered.lock().unwrap();
+    let (good, bad) = answered.entry(id).or_default();
+    *(if fails { bad } else { good }) += 1;
+    if fails { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::OK }
+}
+
+/// Kills functions of the pipeline at random moments, spread over the whole way of the events.
+async fn kill_at_random(stack: &Stack, moody: &Moody) {
+    let (dice, step) = (Dice(AtomicU64::new(11)), events() / (kills() + 2));
+    for number in 0..kills() {
+        let at = number * step + usize::try_from(dice.below(step as u64)).unwrap();
+        while moody.ids.lock().unwrap().len() < at {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(dice.below(40))).await;
+        loop {
+            let running: Vec<u32> = ["log-poller", "webhook-fanout", "slow-fanout"]
+                .into_iter()
+                .flat_map(|function| stack.processes_of(function))
+                .collect();
+            if let Some(pid) = running.get(usize::try_from(dice.below(running.len().max(1) as u64)).unwrap())
+            {
+                kill(*pid);
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_is_killed_every_event_reaches_a_final_state_and_none_is_delivered_that_was_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let stack = Stack::start(
+        folder.path(),
+        &[
+            ["--every", "1"],
+            ["--set", "POLL_LEASE_SECONDS=3"],
+            ["--set", "POLL_INTERVAL_MS=200"],
+            ["--set", "WEBHOOK_RETRY_SECONDS=1,1,2,2,2,2,2"],
+        ]
+        .concat(),
+    )
+    .await;
+    let token = stack.token().await;
+    let (url, moody) = Moody::open().await;
+    let signup = json!({ "hookUrl": url, "scopes": ["Claims"] });
+    stack.expect(&token, "POST", "/v1/webhooks/signup", Some(&signup), 201).await;
+    let queue = format!("sqlite://{}", folder.path().join("data/sqs.sqlite").display());
+    let mut queue = SqliteConnection::connect(&queue).await.unwrap();
+    sqlx::raw_sql(DUPLICATES).execute(&mut queue).await.unwrap();
+    let control = Control::of(&stack);
+
+    let began = Instant::now();
+    let work = async {
+        stack.emit("Claims", u32::try_from(events()).unwrap()).await;
+        loop {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            let deliveries = control.deliveries().await;
+            let open = deliveries.iter().filter(|it| it.is_open()).count();
+            if deliveries.len() >= events() && open == 0 {
+                return deliveries;
+            }
+            assert!(
+                began.elapsed() < Duration::from_mins(6),
+                "{} deliveries, {open} of them open",
+                deliveries.len()
+            );
+        }
+    };
+    let ((), deliveries) = tokio::join!(kill_at_random(&stack, &moody), work);
+
+    assert_eq!(deliveries.len(), events(), "one delivery for each event");
+    let ids = moody.ids.lock().unwrap().clone();
+    assert_eq!(ids.len(), events());
+    for (log_id, ids) in &ids {
+        assert_eq!(ids.iter().collect::<Vec<_>>(), [&format!("DemoOffice-{log_id}")]);
+    }
+    let answered = moody.answered.lock().unwrap().clone();
+    let of = |id: &str| answered.get(id).copied().unwrap_or_default();
+    for delivery in &deliveries {
+        let (good, _) = of(&delivery.event_id);
+        assert_eq!(delivery.status == "delivered", good > 0, "{delivery:?}");
+    }
+    let delivered = deliveries.iter().filter(|it| it.status == "delivered").count();
+    let failures: usize = answered.values().map(|(_, bad)| bad).sum();
+    let again: usize = answered.values().map(|(good, _)| good.saturating_sub(1)).sum();
+    assert!(failures > events() / 20, "the endpoint failed too rarely to prove anything");
+    assert!(again <= kills() * 40, "{again} events were taken twice after {} kills", kills());
+
+    let monitor = stack.monitor().await;
+    assert_eq!(monitor["summary"]["totalDeliveries"], events());
+    assert_eq!(monitor["summary"]["failedDeliveries"], events() - delivered);
+    assert_eq!(monitor["queue"]["deadLetters"], 0);
+    println!(
+        "{} events in {:?}: {delivered} delivered, {failures} answers 500, {again} taken twice",
+        events(),
+        began.elapsed()
+    );
+}

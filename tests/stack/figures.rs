@@ -1,0 +1,93 @@
+//! The overview agrees with the calls that were made.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::running::Stack;
+
+/// A call whose answer is known: whose token, which path, which status, how often.
+struct Calls<'a> {
+    token: Option<&'a str>,
+    path: &'a str,
+    status: u16,
+    times: u64,
+}
+
+fn figure(overview: &Value, name: &str) -> u64 {
+    overview[name].as_u64().unwrap()
+}
+
+/// The figures once two readings agree that nothing but the reading itself goes on.
+async fn settled(stack: &Stack) -> Value {
+    let mut before = stack.overview().await;
+    for _ in 0..20 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let now = stack.overview().await;
+        if figure(&now, "totalCalls") == figure(&before, "totalCalls") + 1 {
+            return now;
+        }
+        before = now;
+    }
+    panic!("calls that nobody makes are counted");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn five_hundred_calls_of_known_statuses_are_in_the_overview_within_ten_seconds() {
+    let folder = tempfile::tempdir().unwrap();
+    let stack = Stack::start(folder.path(), &[]).await;
+    let token = stack.token().await;
+    let narrow = stack.token_where(|key| key["scopes"] == serde_json::json!(["Prospects"])).await;
+    let before = settled(&stack).await;
+
+    let script = [
+        Calls { token: Some(&token), path: "/v1/DemoOffice/tags", status: 200, times: 300 },
+        Calls {
+            token: Some(&token),
+            path: "/v1/DemoOffice/prospects/9007199254740991",
+            status: 404,
+            times: 90,
+        },
+        Calls { token: Some(&token), path: "/v1/products?limit=0", status: 400, times: 50 },
+        Calls { token: Some(&narrow), path: "/v1/DemoOffice/visit-types", status: 403, times: 40 },
+        Calls { token: None, path: "/v1/me", status: 401, times: 20 },
+    ];
+    let mut sent = 0;
+    for calls in &script {
+        for _ in 0..calls.times {
+            let url = format!("{}{}", stack.base, calls.path);
+            let reply = stack.http.send("GET", &url, calls.token, None).await.unwrap();
+            assert_eq!(reply.status, calls.status, "{}: {}", calls.path, reply.body);
+            sent += 1;
+        }
+    }
+    assert_eq!(sent, 500);
+
+    // Reading the overview is a call as well, which the next reading shows.
+    let done = Instant::now();
+    let mut readings = 1;
+    let after = loop {
+        let now = stack.overview().await;
+        if figure(&now, "totalCalls") == figure(&before, "totalCalls") + sent + readings {
+            break now;
+        }
+        assert!(done.elapsed() < Duration::from_secs(10), "{sent} calls, {readings} readings: {now}");
+        readings += 1;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    };
+    let (calls, errors) = (figure(&after, "totalCalls"), figure(&after, "errorCount"));
+    assert_eq!(errors, figure(&before, "errorCount") + 200);
+    let rate =
+        100.0 * f64::from(u32::try_from(calls - errors).unwrap()) / f64::from(u32::try_from(calls).unwrap());
+    assert!((after["successRate"].as_f64().unwrap() - rate).abs() < 0.01, "{rate}: {after}");
+    let top = after["topEndpoints"].as_array().unwrap();
+    let of = |overview: &Value, endpoint: &str, what: &str| {
+        let top = overview["topEndpoints"].as_array().unwrap();
+        top.iter()
+            .find(|it| it["endpoint"] == endpoint && it["method"] == "GET")
+            .map_or(0, |it| it[what].as_u64().unwrap())
+    };
+    assert!(!top.is_empty());
+    assert!(of(&after, "/v1/{PPass}/tags", "calls") >= 300, "{after}");
+    println!("five hundred calls were in the overview {:?} after the last", done.elapsed());
+}

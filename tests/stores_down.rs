@@ -1,0 +1,100 @@
+//! A store that is down is our fault and is over soon: callers are told to come back.
+
+use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, retry::RetryConfig};
+use futures::future::join_all;
+use serde_json::json;
+use shared::{
+    app::{App, CallLog, Guesses, KeyCache, Parts, Random, RateLimits},
+    catalog::Catalogs,
+    control::{Queue, Secrets, Store},
+    egress::{self, Guard, Reach, SystemResolver},
+    tenant::Practices,
+};
+
+use crate::{
+    access_matrix::{Door, operations},
+    office::{ADMIN_SECRET, Engine, Office},
+};
+
+/// Nobody listens there.
+const NOWHERE: &str = "http://127.0.0.1:9";
+
+/// An app as the office's, with the control plane of `store` and databases that nobody answers at.
+fn app_with(office: &Office, store: Store) -> App {
+    let dsn = "postgres://nobody@127.0.0.1:9/nowhere";
+    App::new(Parts {
+        config: office.app.config.clone(),
+        clock: office.app.clock.clone(),
+        random: Random::system(),
+        control: store,
+        queue: Queue::new(None, None, None),
+        hooks: egress::Client::new(Guard::new(std::sync::Arc::new(SystemResolver), Reach::Internet)),
+        secrets: Secrets::fixed([
+            ("OFFICE_TOKEN_KEYS", r#"{"active":"k1","k1":"0123456789abcdef0123456789abcdef"}"#),
+            ("OFFICE_ADMIN_SECRETS", &json!({ "current": ADMIN_SECRET }).to_string()),
+            ("DSN_DEMOOFFICE", dsn),
+            ("DSN_OTHEROFFICE", dsn),
+            ("CATALOG_DSN", dsn),
+        ]),
+        practices: Practices::default(),
+        catalogs: Catalogs::default(),
+        keys: KeyCache::default(),
+        rates: RateLimits::default(),
+        guesses: Guesses::default(),
+        calls: CallLog::default(),
+    })
+}
+
+fn unreachable_store(office: &Office) -> Store {
+    let config = aws_sdk_dynamodb::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .endpoint_url(NOWHERE)
+        .region(Region::from_static("us-east-1"))
+        .credentials_provider(Credentials::new("local", "local", None, None, "tests"))
+        .retry_config(RetryConfig::disabled());
+    Store::with_client(aws_sdk_dynamodb::Client::from_conf(config.build()), office.app.config.tables.clone())
+}
+
+#[tokio::test]
+async fn with_the_control_plane_down_every_call_that_needs_it_is_503_with_retry_after() {
+    let mut office = Office::open(Engine::Sqlite).await;
+    let token = format!("Bearer {}", office.token("all").await);
+    office.answer_with(app_with(&office, unreachable_store(&office)));
+    for operation in operations() {
+        let credential = match operation.door {
+            Door::Partner(_) => ("authorization", token.as_str()),
+            Door::Admin => ("x-admin-secret", ADMIN_SECRET),
+            Door::Open | Door::Session => continue,
+        };
+        let headers = [credential, ("content-type", "application/json")];
+        let reply = office.call(&operation.method, &operation.filled(), &headers, Some("{}")).await;
+        reply.expect_problem(503, "UNAVAILABLE");
+        assert_eq!(reply.header("retry-after"), "2", "{}", operation.name());
+    }
+    office.call("GET", "/v1/health", &[], None).await.expect(200);
+}
+
+#[tokio::test]
+async fn with_the_databases_down_every_call_that_needs_them_is_503_with_retry_after() {
+    let mut office = Office::open(Engine::Sqlite).await;
+    let token = office.token("all").await;
+    let store = Store::with_client(office.dynamodb.clone(), office.app.config.tables.clone());
+    office.answer_with(app_with(&office, store));
+    let paths = [
+        "/v1/DemoOffice/prospects",
+        "/v1/DemoOffice/tags",
+        "/v1/DemoOffice/availability/providers",
+        "/v1/DemoOffice/visit-types",
+        "/v1/DemoOffice/visits/1",
+        "/v1/DemoOffice/tickets",
+        "/v1/products",
+        "/v1/kb",
+    ];
+    // Each waits a moment for a connection.
+    let replies = join_all(paths.iter().map(|path| office.send(&token, "GET", path, None))).await;
+    for (path, reply) in paths.iter().zip(replies) {
+        reply.expect_problem(503, "UNAVAILABLE");
+        assert_eq!(reply.header("retry-after"), "2", "{path}");
+    }
+    office.send(&token, "GET", "/v1/me", None).await.expect(200);
+}
