@@ -8,6 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures::StreamExt;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::{
     HeaderMap, Request, Response,
@@ -25,11 +26,13 @@ pub(crate) struct Answer {
     body: String,
     /// Waited between head and body.
     pause: Duration,
+    /// The body again and again, until the caller hangs up.
+    endless: bool,
 }
 
 impl Answer {
     pub(crate) fn status(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: "answered".into(), pause: Duration::ZERO }
+        Self { status, headers: Vec::new(), body: "answered".into(), pause: Duration::ZERO, endless: false }
     }
 
     pub(crate) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -39,6 +42,11 @@ impl Answer {
 
     pub(crate) fn body(mut self, body: String) -> Self {
         self.body = body;
+        self
+    }
+
+    pub(crate) fn endless(mut self) -> Self {
+        self.endless = true;
         self
     }
 
@@ -72,6 +80,8 @@ struct State {
     received: Vec<Received>,
     under_way: usize,
     most: usize,
+    /// Bytes of bodies that were handed to the network.
+    sent: usize,
 }
 
 /// One call; over when its answer is, or when the caller hung up.
@@ -123,6 +133,12 @@ impl Receiver {
         self.state.lock().unwrap().most
     }
 
+    /// Calls that are still under way, and the bytes of all answers so far.
+    pub(crate) fn under_way_and_sent(&self) -> (usize, usize) {
+        let state = self.state.lock().unwrap();
+        (state.under_way, state.sent)
+    }
+
     /// What came so far.
     pub(crate) fn received(&self) -> Vec<Received> {
         self.state.lock().unwrap().received.clone()
@@ -148,10 +164,12 @@ async fn answer(state: Arc<Mutex<State>>, request: Request<Incoming>) -> Result<
     for (name, value) in answer.headers {
         response = response.header(name, value);
     }
-    let body = futures::stream::once(async move {
-        let _call = call;
-        tokio::time::sleep(answer.pause).await;
-        Ok(Frame::data(Bytes::from(answer.body)))
+    let chunk = Bytes::from(answer.body);
+    let times = if answer.endless { usize::MAX } else { 1 };
+    let pause = futures::stream::once(tokio::time::sleep(answer.pause)).filter_map(async |()| None);
+    let chunks = futures::stream::iter(0..times).map(move |_| {
+        call.0.lock().unwrap().sent += chunk.len();
+        Ok(Frame::data(chunk.clone()))
     });
-    Ok(response.body(StreamBody::new(Box::pin(body) as _)).unwrap())
+    Ok(response.body(StreamBody::new(Box::pin(pause.chain(chunks)) as _)).unwrap())
 }

@@ -371,6 +371,30 @@ async fn little_of_a_large_answer_is_kept() {
 }
 
 #[tokio::test]
+async fn an_answer_without_end_is_cut_and_a_compressed_one_is_not_unpacked() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    let endless = message(&office, 1).await;
+    receiver.then(Answer::status(200).body("x".repeat(64 << 10)).endless());
+    attempt(&office, &endless, 1).await;
+    let done = delivery(&office, 1).await;
+    assert_eq!((done.status, done.history[0].answer.len()), (DeliveryStatus::Delivered, 2_048));
+    let hung_up = async {
+        while receiver.under_way_and_sent().0 > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), hung_up).await.expect("the endpoint is not left sending");
+    // What the sockets held on its way comes on top of what was read.
+    assert!(receiver.under_way_and_sent().1 < 16 << 20, "{:?}", receiver.under_way_and_sent());
+
+    let packed = message(&office, 2).await;
+    receiver.then(Answer::status(200).header("content-encoding", "gzip").body("not gzip at all".into()));
+    attempt(&office, &packed, 1).await;
+    assert_eq!(delivery(&office, 2).await.history[0].answer, "not gzip at all");
+}
+
+#[tokio::test]
 async fn an_endpoint_that_nobody_answers_at_is_a_failure_of_the_partner() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
