@@ -27,7 +27,7 @@ use shared::{
     },
     egress::{HookUrl, Reach},
 };
-
+use sqlx::{Connection, SqliteConnection};
 use webhook_fanout::Lane;
 
 use crate::office::{Message, Office};
@@ -41,6 +41,13 @@ pub(crate) async fn poll(office: &Office) {
 /// Everything that may be received now.
 async fn receive(office: &Office) -> Vec<Message> {
     office.queue.receive().await
+}
+
+/// The bodies of all messages of all queues, received or not.
+async fn queued(office: &Office) -> Vec<String> {
+    let file = format!("sqlite://{}", office.queue_file.display());
+    let mut queue = SqliteConnection::connect(&file).await.unwrap();
+    sqlx::query_scalar("select body from messages").fetch_all(&mut queue).await.unwrap()
 }
 
 /// The log ids of the events that can be received now, in order; they are taken off the queue.

@@ -5,7 +5,6 @@ use std::{collections::HashMap, time::Duration};
 use jiff::SignedDuration;
 use log_poller::Poll;
 use shared::domain::{EventScope, ids::LogId, log_progress::LogProgress};
-use sqlx::{Connection, SqliteConnection};
 
 use super::{poll, subscribe, take_log_ids, write};
 use crate::office::{Engine, Office};
@@ -45,12 +44,8 @@ fn open(progress: &LogProgress, highest: i64) -> i64 {
 
 /// How often each event was sent to each subscription.
 async fn sent(office: &Office) -> HashMap<(i64, i64), usize> {
-    let mut queue =
-        SqliteConnection::connect(&format!("sqlite://{}", office.queue_file.display())).await.unwrap();
-    let bodies: Vec<String> =
-        sqlx::query_scalar("select body from messages").fetch_all(&mut queue).await.unwrap();
     let mut sent = HashMap::new();
-    for body in bodies {
+    for body in super::queued(office).await {
         let message: serde_json::Value = serde_json::from_str(&body).unwrap();
         let place = (message["logId"].as_i64().unwrap(), message["subscription"].as_i64().unwrap());
         *sent.entry(place).or_default() += 1;

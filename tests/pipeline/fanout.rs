@@ -257,7 +257,7 @@ async fn a_410_whose_outcome_could_not_be_written_still_disables_the_subscriptio
     let body = message(&office, 1).await;
     receiver.then(Answer::status(410).pause(Duration::from_secs(1)));
     let key = delivery_key(&office, 1);
-    let delivering = webhook_fanout::deliver(&office.app, Lane::Fast, event(&[&body]));
+    let delivering = webhook_fanout::deliver(&office.app, Lane::Slow, event(&[&body]));
     // While the endpoint answers, the claim ends and another process takes the delivery: the outcome is refused.
     let meanwhile = async {
         while receiver.received().is_empty() {
