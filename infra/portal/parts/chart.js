@@ -8,6 +8,8 @@ const HEIGHT = 220;
 const LEFT = 44;
 const BOTTOM = 24;
 const TOP = 12;
+/** The room that a day's name needs. */
+const NAME = 78;
 
 /** A round number that is at least `most`. @param {number} most */
 function ceiling(most) {
@@ -26,7 +28,7 @@ export function UsageChart({ title, days, linkTo }) {
   /** @param {number} value */
   const height = (value) => (value / top) * plot;
   // With many days not each has room for its name.
-  const every = Math.ceil(days.length / Math.max(1, Math.floor((width - LEFT) / 78)));
+  const every = Math.ceil(days.length / Math.max(1, Math.floor((width - LEFT) / NAME)));
   const bars = days.map((day, index) => {
     const x = LEFT + index * step;
     const name = `${formatDay(day.date)}: ${formatNumber(day.calls)} calls, ${formatNumber(day.errors)} errors`;
@@ -36,7 +38,7 @@ export function UsageChart({ title, days, linkTo }) {
       <rect class="hit" x=${x} y=${TOP} width=${step} height=${plot} rx="4" />
       <rect class="calls" x=${at} y=${TOP + plot - height(day.calls)} width=${thick} height=${Math.max(height(day.calls), day.calls ? 1 : 0)} rx="3" />
       <rect class="errors" x=${at} y=${TOP + plot - height(day.errors)} width=${thick} height=${height(day.errors)} rx="2" />
-      ${(days.length - 1 - index) % every === 0 && html`<text x=${x + step / 2} y=${HEIGHT - 6} text-anchor="middle">${formatDay(day.date)}</text>`}`;
+      ${(days.length - 1 - index) % every === 0 && html`<text x=${Math.min(x + step / 2, width - NAME / 2)} y=${HEIGHT - 6} text-anchor="middle">${formatDay(day.date)}</text>`}`;
     return linkTo ? html`<a href=${linkTo(day.date)} aria-label=${name}>${drawn}</a>` : html`<g>${drawn}</g>`;
   });
   return html`<figure class="chart" ref=${figure} aria-label=${`${title}, chart`}>

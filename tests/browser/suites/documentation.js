@@ -49,7 +49,8 @@ export function documentation(world) {
     for (const [language, part] of [['curl', 'curl '], ['JavaScript', 'await fetch('], ['Python', 'requests.request(']]) {
       await article.getByRole('button', { name: language, exact: true }).click();
       await article.getByRole('button', { name: 'Copy', exact: true }).first().click();
-      assert.ok((await page.evaluate(() => navigator.clipboard.readText())).includes(part), language);
+      // The browser writes to the clipboard after the click.
+      await page.waitForFunction(async (part) => (await navigator.clipboard.readText()).includes(part), part);
     }
     await page.goto('/#/docs/book_visit');
     await page.waitForFunction(() => document.activeElement?.getAttribute('data-anchor') === 'book_visit');

@@ -73,11 +73,11 @@ async function violations(page) {
   return found.violations.map((it) => `${it.id}: ${it.help}: ${it.nodes.slice(0, 3).map((node) => node.target.join(' ')).join(' | ')} ${it.nodes[0].failureSummary}`);
 }
 
-/** What stands out of the page at its right. A region that scrolls by itself is no overflow, except on a phone. */
+/** What stands out of the page at its right, or can only be seen by scrolling sideways. */
 function overflowing(page) {
   return page.evaluate(() => {
     const wide = document.documentElement.scrollWidth > innerWidth ? ['the page itself'] : [];
-    const scrolling = [...document.querySelectorAll('.table-scroll, dialog')].filter((it) => innerWidth >= 320 && it.scrollWidth > it.clientWidth + 1 && (innerWidth < 640 || innerWidth >= 1440));
+    const scrolling = [...document.querySelectorAll('.table-scroll, dialog')].filter((it) => it.scrollWidth > it.clientWidth + 1);
     return [...wide, ...scrolling.map((it) => it.getAttribute('aria-label') ?? it.tagName)];
   });
 }

@@ -4,7 +4,7 @@ import { call, get } from '../../lib/api.js';
 import { formatNumber } from '../../lib/format.js';
 import { useLoad } from '../../lib/load.js';
 import { changeQuery } from '../../lib/router.js';
-import { Time } from '../../parts/badges.js';
+import { Status, Time } from '../../parts/badges.js';
 import { deliveryColumns } from '../../parts/deliveries.js';
 import { Field } from '../../parts/field.js';
 import { Card, PageHead } from '../../parts/page.js';
@@ -42,6 +42,7 @@ export function WebhookMonitor({ query }) {
           <button type="button" class="button small" disabled=${!data.pagination.hasMore} onClick=${() => changeQuery({ offset: String(offset + PAGE) })}>Older</button>
         </div>`}
       </section>
+      <${HeldBack} data=${data} />
       <div class="columns"><${DispatchStates} data=${data} /><${Disabled} data=${data} /></div>
     </div>`}<//>`;
 }
@@ -58,7 +59,7 @@ function Figures({ data: { summary, queue } }) {
   return html`<div class="tiles">
     <${Tile} name="Subscriptions" value=${`${summary.activeSubscriptions} / ${summary.totalSubscriptions}`} note="Active of all" />
     <${Tile} name="Deliveries" value=${formatNumber(summary.totalDeliveries)} note=${`${formatNumber(summary.failedDeliveries)} have not succeeded`} />
-    <${Tile} name="Success Rate" value=${`${summary.successRate}%`} note="Of all deliveries" />
+    <${Tile} name="Success Rate" value=${summary.totalDeliveries ? `${summary.successRate}%` : '–'} note=${summary.totalDeliveries ? 'Of all deliveries' : 'Nothing delivered yet'} />
     <${Tile} name="Due Retries" value=${formatNumber(queue.dueRetries)} note=${oldest ? html`Oldest open: ${oldest.eventId}, <${Time} at=${oldest.createdAt} ago />` : 'Nothing waits'} />
     <${Tile} name="Dead Letters" value=${queue.deadLetters === null ? '?' : formatNumber(queue.deadLetters)} note=${queue.deadLetters === null ? 'The queue can’t be read now' : 'Given up by a fault of ours'} />
   </div>`;
@@ -72,6 +73,20 @@ function DispatchStates({ data }) {
         { label: 'Last log id', class: 'number', cell: (/** @type {any} */ it) => it.lastLogId },
       ]} />`
     : html`<${Empty}>No practice's log has been read yet.<//>`}<//>`;
+}
+
+/** Endpoints that hang, fail or are slow, so that they hold up nobody else. @param {{data: import('../../lib/types').Monitor}} props */
+function HeldBack({ data }) {
+  return html`<${Card} title="Endpoints held back">${data.breakers.length
+    ? html`<${Table} caption="Endpoints held back" rows=${data.breakers} id=${(/** @type {any} */ it) => it.id} columns=${[
+        { label: 'PPass', cell: (/** @type {any} */ it) => html`<code>${it.practicepass}</code>` },
+        { label: 'Partner', class: 'wide', cell: (/** @type {any} */ it) => it.partnerId },
+        { label: 'State', cell: (/** @type {any} */ it) => html`<${Status} status=${it.state} />` },
+        { label: 'Failing since', class: 'nowrap', cell: (/** @type {any} */ it) => (it.failingSince ? html`<${Time} at=${it.failingSince} ago />` : '–') },
+        { label: 'Slow since', class: 'nowrap', cell: (/** @type {any} */ it) => (it.slowSince ? html`<${Time} at=${it.slowSince} ago />` : '–') },
+        { label: 'Tried again', class: 'nowrap', cell: (/** @type {any} */ it) => html`<${Time} at=${it.parkedUntil} />` },
+      ]} />`
+    : html`<${Empty}>Every endpoint is served at once.<//>`}<//>`;
 }
 
 /** @param {{data: import('../../lib/types').Monitor}} props */
