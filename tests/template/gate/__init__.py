@@ -3,9 +3,9 @@
 A rule is a function of a Template that yields findings; RULES lists all of them. test_gate.py plants a fault for each.
 """
 
-from . import api, functions, permissions, queues, stores
+from . import api, functions, permissions, portal, queues, stores
 
-RULES = [*api.RULES, *functions.RULES, *permissions.RULES, *queues.RULES, *stores.RULES]
+RULES = [*api.RULES, *functions.RULES, *permissions.RULES, *portal.RULES, *queues.RULES, *stores.RULES]
 
 
 def findings(template):

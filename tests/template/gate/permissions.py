@@ -7,6 +7,7 @@ PRACTICE_SECRETS = "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::A
 JUSTIFIED = {
     ("PracticePolicy", "PracticeSecrets", PRACTICE_SECRETS): "practices come and go without a deployment",
     ("WebhookFanoutRole", "Traces", "*"): "X-Ray has no resources",
+    ("PortalBucketPolicy", "OurDistribution", "${PortalBucket.Arn}/*"): "the portal is all that is in it",
     ("DataKey", "AccountAdministers", "kms:*"): "a key that its account can't administer is lost",
     ("DataKey", "AccountAdministers", "*"): "in a key's policy * is the key itself",
     ("DataKey", "ThroughTheStores", "*"): "in a key's policy * is the key itself; by condition only through the stores",

@@ -21,7 +21,7 @@ def tables_recoverable_and_encrypted(template):
 
 def data_outlives_the_stack(template):
     for name, resource in template.resources.items():
-        if resource["Type"] in ("AWS::DynamoDB::Table", "AWS::KMS::Key", "AWS::SecretsManager::Secret", "AWS::Logs::LogGroup"):
+        if resource["Type"] in ("AWS::DynamoDB::Table", "AWS::KMS::Key", "AWS::SecretsManager::Secret", "AWS::Logs::LogGroup", "AWS::S3::Bucket"):
             if resource.get("DeletionPolicy") != "Retain" or resource.get("UpdateReplacePolicy") != "Retain":
                 yield f"{name} goes away with the stack or its replacement"
 

@@ -29,6 +29,14 @@ def event(template, function, name):
     return properties(template, function)["Events"][name]["Properties"]
 
 
+def headers(template):
+    return properties(template, "PortalHeaders")["ResponseHeadersPolicyConfig"]
+
+
+def distribution(template):
+    return properties(template, "PortalDistribution")["DistributionConfig"]
+
+
 # Rule → faults: what is broken, and what the finding must name. A fault is a statement about the copy `t`.
 FAULTS = {
     "one_default_stage": [(lambda t: properties(t, "Api").update(StageName="prod"), "Api")],
@@ -37,6 +45,26 @@ FAULTS = {
         (lambda t: properties(t, "Api").pop("AccessLogSettings"), "no access log"),
         (lambda t: properties(t, "Api")["AccessLogSettings"].update(Format='{"path":"$context.path"}'), "$context.path"),
         (lambda t: properties(t, "Api")["AccessLogSettings"].update(Format="$context.status"), "not JSON"),
+    ],
+    "portal_has_the_listed_headers": [
+        (lambda t: headers(t)["SecurityHeadersConfig"].pop("ContentSecurityPolicy"), "content-security-policy: None"),
+        (lambda t: headers(t)["SecurityHeadersConfig"]["StrictTransportSecurity"].update(AccessControlMaxAgeSec=60), "TLS for a year"),
+        (lambda t: headers(t)["CustomHeadersConfig"]["Items"].pop(), "cache-control: None"),
+        (lambda t: headers(t)["CustomHeadersConfig"]["Items"][0].update(Value="unsafe-none"), "cross-origin-opener-policy: 'unsafe-none'"),
+        (lambda t: headers(t)["CustomHeadersConfig"]["Items"][0].update(Override=False), "replace cross-origin-opener-policy"),
+        (lambda t: (t.project / "infra/portal-headers.json").write_text('{"x-new": "1"}'), "x-new: None"),
+    ],
+    "portal_files_are_private": [
+        (lambda t: properties(t, "PortalBucket").pop("PublicAccessBlockConfiguration"), "PortalBucket may become public"),
+        (lambda t: properties(t, "PortalBucket").pop("VersioningConfiguration"), "PortalBucket is not encrypted and versioned"),
+        (lambda t: statement(t, "PortalBucketPolicy", "OurDistribution").update(Principal="*"), "more than our distribution"),
+        (lambda t: statement(t, "PortalBucketPolicy", "TlsOnly").update(Effect="Allow"), "without TLS"),
+    ],
+    "nothing_of_the_api_is_cached_or_logged": [
+        (lambda t: distribution(t)["CacheBehaviors"][0].update(CachePolicyId="658327ea-f89d-4fab-a63d-7e88639e58f6"), "may keep answers"),
+        (lambda t: distribution(t)["DefaultCacheBehavior"].pop("ResponseHeadersPolicyId"), "without the portal's headers"),
+        (lambda t: distribution(t).update(Logging={"Bucket": "logs"}), "logs queries"),
+        (lambda t: distribution(t)["CacheBehaviors"][0].update(ViewerProtocolPolicy="allow-all"), "serves /v1/* without TLS"),
     ],
     "each_route_once": [
         (lambda t: event(t, "TagsFunction", "List").update(Path="/v1/{PPass}/prospects"), "GET /v1/{PPass}/prospects"),
@@ -182,6 +210,8 @@ class Gate(unittest.TestCase):
             target = folder / manifest.relative_to(PROJECT)
             target.parent.mkdir(parents=True)
             shutil.copy(manifest, target)
+        (folder / "infra").mkdir()
+        shutil.copy(PROJECT / "infra/portal-headers.json", folder / "infra")
         broken = TEMPLATE.copy()
         broken.project = folder
         fault(broken)

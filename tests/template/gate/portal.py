@@ -1,0 +1,68 @@
+"""Rules about the portal: who reads its files, and the headers they come with."""
+
+import json
+
+# Names in a response headers policy → what the header is called and its value made of the settings.
+SECURITY = {
+    "ContentSecurityPolicy": ("content-security-policy", lambda own: own["ContentSecurityPolicy"].strip()),
+    "ContentTypeOptions": ("x-content-type-options", lambda own: "nosniff"),
+    "ReferrerPolicy": ("referrer-policy", lambda own: own["ReferrerPolicy"]),
+    "FrameOptions": ("x-frame-options", lambda own: own["FrameOption"]),
+}
+# What the distribution adds by itself: the local stack has no TLS, and says no-cache of its own.
+BEYOND = {"cache-control": "no-cache"}
+
+
+def portal_has_the_listed_headers(template):
+    listed = json.loads((template.project / "infra/portal-headers.json").read_text())
+    for name, policy in template.of_type("AWS::CloudFront::ResponseHeadersPolicy").items():
+        config = policy["ResponseHeadersPolicyConfig"]
+        security = dict(config.get("SecurityHeadersConfig", {}))
+        if security.pop("StrictTransportSecurity", {}).get("AccessControlMaxAgeSec", 0) < 31_536_000:
+            yield f"{name} does not hold browsers to TLS for a year"
+        items = config.get("CustomHeadersConfig", {}).get("Items", [])
+        sent = {one["Header"].lower(): one["Value"] for one in items}
+        sent |= {SECURITY[key][0]: SECURITY[key][1](own) for key, own in security.items()}
+        for header in sorted(set(sent) | set(listed) | set(BEYOND)):
+            wanted = (listed | BEYOND).get(header)
+            if sent.get(header) != wanted:
+                yield f"{name} sends {header}: {sent.get(header)!r}, the list says {wanted!r}"
+        for key, own in [*security.items(), *((one["Header"], one) for one in items)]:
+            if own.get("Override") is not True:
+                yield f"{name} lets an origin replace {key}"
+
+
+def portal_files_are_private(template):
+    for name, bucket in template.of_type("AWS::S3::Bucket").items():
+        block = bucket.get("PublicAccessBlockConfiguration", {})
+        if set(block.values()) != {True} or len(block) != 4:
+            yield f"{name} may become public"
+        if not bucket.get("BucketEncryption") or bucket.get("VersioningConfiguration") != {"Status": "Enabled"}:
+            yield f"{name} is not encrypted and versioned"
+    for name, policy in template.of_type("AWS::S3::BucketPolicy").items():
+        statements = policy["PolicyDocument"]["Statement"]
+        for one in statements:
+            condition = one.get("Condition", {}).get("StringEquals", {})
+            if one["Effect"] == "Allow" and (one["Principal"] != {"Service": "cloudfront.amazonaws.com"} or "AWS:SourceArn" not in condition):
+                yield f"{name} lets more than our distribution read"
+        if not any(one["Effect"] == "Deny" and one.get("Condition") == {"Bool": {"aws:SecureTransport": "false"}} for one in statements):
+            yield f"{name} allows calls without TLS"
+
+
+def nothing_of_the_api_is_cached_or_logged(template):
+    for name, distribution in template.of_type("AWS::CloudFront::Distribution").items():
+        config = distribution["DistributionConfig"]
+        behaviours = {one["PathPattern"]: one for one in config.get("CacheBehaviors", [])}
+        api = behaviours.get("/v1/*", {})
+        if api.get("CachePolicyId") != "4135ea2d-6df8-44a3-9df3-4b5a84be39ad":
+            yield f"{name} may keep answers of /v1/*"
+        if "ResponseHeadersPolicyId" not in config["DefaultCacheBehavior"]:
+            yield f"{name} sends files without the portal's headers"
+        if "Logging" in config:
+            yield f"{name} logs queries, which can name patients"
+        for path, one in {"/": config["DefaultCacheBehavior"], **behaviours}.items():
+            if one.get("ViewerProtocolPolicy") not in ("https-only", "redirect-to-https"):
+                yield f"{name} serves {path} without TLS"
+
+
+RULES = [portal_has_the_listed_headers, portal_files_are_private, nothing_of_the_api_is_cached_or_logged]
