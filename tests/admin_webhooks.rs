@@ -287,3 +287,43 @@ async fn an_administrators_repeated_retry_with_a_key_is_sent_once() {
     assert_eq!((first.header("idempotent-replayed"), again.header("idempotent-replayed")), ("", "true"));
     assert_eq!(receiver.received().len(), 3);
 }
+
+#[tokio::test]
+async fn a_delivery_is_read_with_each_of_its_attempts_by_its_partner_and_administrators_only() {
+    let office = Office::open(Engine::Sqlite).await;
+    let receiver = Receiver::start().await;
+    sign_up(&office, &receiver.url, &["Claims"]).await;
+    let body = message(&office, 1).await;
+    for (number, status) in [(1, 500), (2, 503), (3, 200)] {
+        office.set_time(&format!("2026-03-09T1{number}:00:00Z"));
+        receiver.then(Answer::status(status).body(format!("answer {number}")));
+        attempt(&office, &body, number).await;
+    }
+    let listed = monitor(&office, "").await["recentDeliveries"][0].clone();
+    let own = format!("/v1/webhooks/deliveries/{}", listed["id"]);
+    let mut detail = office.get(&own).await.expect(200)["data"].clone();
+    let by_admin = office.admin("GET", &own.replace("/v1/", "/v1/admin/"), None).await;
+    assert_eq!(by_admin.expect(200)["data"], detail);
+    let log = detail.as_object_mut().unwrap().remove("attemptLog").unwrap();
+    assert_eq!(detail, listed);
+    let told: Vec<_> =
+        log.as_array().unwrap().iter().map(|it| (&it["statusCode"], &it["at"], &it["answer"])).collect();
+    assert_eq!(
+        told,
+        [
+            (&json!(500), &json!("2026-03-09T11:00:00Z"), &json!("answer 1")),
+            (&json!(503), &json!("2026-03-09T12:00:00Z"), &json!("answer 2")),
+            (&json!(200), &json!("2026-03-09T13:00:00Z"), &json!("answer 3")),
+        ]
+    );
+    assert_eq!(
+        (&log[0]["errorMessage"], &log[2]["errorMessage"]),
+        (&json!("the endpoint answered 500"), &json!(null))
+    );
+    assert!(log[0]["durationMs"].is_u64());
+
+    let stranger = office.token("other").await;
+    office.send(&stranger, "GET", &own, None).await.expect_problem(404, "NOT_FOUND");
+    office.get("/v1/webhooks/deliveries/99999").await.expect_problem(404, "NOT_FOUND");
+    office.admin("GET", "/v1/admin/webhooks/deliveries/99999", None).await.expect_problem(404, "NOT_FOUND");
+}

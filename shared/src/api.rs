@@ -46,6 +46,6 @@ pub use session::{SessionId, give_cookie, portal_origin, take_cookie};
 pub use text::{SearchWords, check_text, check_text_lines};
 pub use usage::{DayUsage, Days, UsageSummary};
 pub use values::{LocalTime, integer_between};
-pub use webhooks::{DeliveryBody, Retried, require_active, resend, subscription_of};
+pub use webhooks::{DeliveryBody, DeliveryDetail, Retried, require_active, resend, subscription_of};
 
 pub type ApiResult<T> = Result<T, ApiError>;

@@ -27,5 +27,6 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(overview::show_overview))
         .routes(routes!(activity::list_activity))
         .routes(routes!(webhooks::monitor::monitor_webhooks))
+        .routes(routes!(webhooks::delivery::get_webhook_delivery))
         .routes(routes!(webhooks::retry::retry_webhook_delivery))
 }

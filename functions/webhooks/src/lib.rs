@@ -2,6 +2,7 @@
 
 mod cancel;
 mod deliveries;
+mod delivery;
 mod hook_url;
 mod retry;
 mod rotate;
@@ -21,5 +22,6 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(rotate::rotate_secret))
         .routes(routes!(test::send_test))
         .routes(routes!(deliveries::list_deliveries))
+        .routes(routes!(delivery::get_delivery))
         .routes(routes!(retry::retry_delivery))
 }

@@ -2,14 +2,13 @@
 
 use shared::{
     api::{
-        Answer, ApiError, ApiResult, Done, IdempotencyKey, Message, Partner, PathId, Problem, Retried, once,
-        resend, subscription_of,
+        Answer, ApiResult, Done, IdempotencyKey, Message, Partner, PathId, Problem, Retried, once, resend,
+        subscription_of,
     },
-    control::deliveries::Delivery,
     domain::ids::DeliveryId,
 };
 
-use crate::subscriber::Subscriber;
+use crate::{delivery::own_delivery, subscriber::Subscriber};
 
 /// Send a delivery once more, now.
 ///
@@ -43,12 +42,4 @@ async fn send(partner: &Partner, source_id: DeliveryId) -> ApiResult<Done> {
     let source = own_delivery(partner, source_id).await?;
     let subscription = subscription_of(&partner.app, &source).await?;
     resend(&partner.app, &subscription, source).await
-}
-
-/// Another partner's delivery is answered like one that doesn't exist.
-async fn own_delivery(partner: &Partner, id: DeliveryId) -> ApiResult<Delivery> {
-    let caller = &partner.caller;
-    let found = partner.app.control.delivery_by_id(id).await?;
-    let own = found.filter(|it| it.partner_id == caller.partner_id && it.practicepass == caller.practicepass);
-    own.ok_or_else(ApiError::not_found)
 }

@@ -38,6 +38,9 @@ export interface Delivery {
   statusCode: number | null; attempts: number; errorMessage: string | null; durationMs: number | null; createdAt: string;
   nextAttemptAt: string | null;
 }
+export interface DeliveryDetail extends Delivery {
+  attemptLog: { at: string; statusCode: number | null; durationMs: number; errorMessage: string | null; answer: string }[];
+}
 export interface Subscription {
   id: number; hookUrl: string; scopes: string[]; status: 'active' | 'disabled'; disabledReason: string | null; disabledAt: string | null;
   failingSince: string | null; createdAt: string; updatedAt: string;

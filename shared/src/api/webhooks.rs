@@ -7,7 +7,10 @@ use utoipa::ToSchema;
 use super::{Answer, ApiError, ApiResult, Code, Done, Message};
 use crate::{
     app::App,
-    control::{deliveries::Delivery, subscriptions::Subscription},
+    control::{
+        deliveries::{Attempt, Delivery},
+        subscriptions::Subscription,
+    },
     courier::send_by_hand,
     domain::{
         PracticePass,
@@ -58,6 +61,49 @@ impl From<Delivery> for DeliveryBody {
             duration_ms: delivery.duration_ms,
             created_at: delivery.created_at.to_string(),
             next_attempt_at: waits.map(|at| at.to_string()),
+        }
+    }
+}
+
+/// A delivery with each of its attempts.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeliveryDetail {
+    #[serde(flatten)]
+    delivery: DeliveryBody,
+    /// The oldest first.
+    attempt_log: Vec<AttemptBody>,
+}
+
+/// One POST to the endpoint and what came of it.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AttemptBody {
+    /// RFC 3339: when it began.
+    at: String,
+    /// Null when there was no answer.
+    status_code: Option<u16>,
+    duration_ms: u64,
+    error_message: Option<String>,
+    /// The first 2 KiB of the endpoint's answer.
+    answer: String,
+}
+
+impl From<Delivery> for DeliveryDetail {
+    fn from(mut delivery: Delivery) -> Self {
+        let attempt_log = std::mem::take(&mut delivery.history).into_iter().map(AttemptBody::from).collect();
+        Self { delivery: delivery.into(), attempt_log }
+    }
+}
+
+impl From<Attempt> for AttemptBody {
+    fn from(attempt: Attempt) -> Self {
+        Self {
+            at: attempt.at.to_string(),
+            status_code: attempt.status_code,
+            duration_ms: attempt.duration_ms,
+            error_message: attempt.error_message,
+            answer: attempt.answer,
         }
     }
 }

@@ -34,8 +34,8 @@ const KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
 pub const SHARDS: i64 = 4;
 /// Keys of deliveries made by hand begin so; no practice has this name.
 const BY_HAND: &str = "D#*#";
-/// So many attempts are remembered with their answers.
-const ATTEMPTS_KEPT: usize = 4;
+/// So many attempts are remembered with their answers: all of the schedule.
+const ATTEMPTS_KEPT: usize = crate::domain::delivery::SCHEDULE.len() + 1;
 
 /// One attempt and what came of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

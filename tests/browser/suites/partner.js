@@ -42,6 +42,10 @@ export function partner(world) {
     await page.waitForFunction(() => document.querySelectorAll('tbody tr').length >= 3);
     await page.goto('/#/webhooks?success=false');
     await settled(page);
+    await rows(page, 'Deliveries').first().getByRole('button', { name: /^Details/ }).click();
+    await page.getByRole('dialog').getByText('the endpoint answered 500').waitFor();
+    await page.getByRole('dialog').locator('pre', { hasText: 'no' }).waitFor();
+    await page.getByRole('button', { name: 'Close' }).click();
 
     await page.getByRole('button', { name: 'Replace secret' }).click();
     await page.getByRole('button', { name: 'Replace', exact: true }).click();

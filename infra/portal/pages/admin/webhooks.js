@@ -21,7 +21,7 @@ export function WebhookMonitor({ query }) {
   const offset = Number(query.get('offset')) || 0;
   const monitor = useLoad((signal) => get('/v1/admin/webhooks/monitor', { practicepass, success, limit: PAGE, offset }, signal), `${practicepass} ${success} ${offset}`);
   const retry = (/** @type {number} */ id) => call('POST', `/v1/admin/webhooks/retry/${id}`);
-  const columns = deliveryColumns({ retry, onRetried: monitor.reload, practice: true });
+  const columns = deliveryColumns({ read: (id, signal) => get(`/v1/admin/webhooks/deliveries/${id}`, {}, signal), retry, onRetried: monitor.reload, practice: true });
   return html`
     <${PageHead} title="Webhook Monitor" lead="How events reach the partners' endpoints. What has just happened may be seen a moment later."
       actions=${html`<button type="button" class="button" onClick=${monitor.reload}>Refresh</button>`} />

@@ -15,6 +15,6 @@ export function Deliveries({ query, round }) {
   return html`<section class="card"><header><h2>Deliveries</h2><div class="end"><button type="button" class="button small" onClick=${pages.reload}>Refresh</button></div></header>
     <div class="filters"><${Field} label="Outcome" name="success" value=${success} options=${[['', 'All'], ['true', 'Succeeded'], ['false', 'Not (yet) succeeded']]}
       onInput=${(/** @type {string} */ value) => changeQuery({ success: value })} /></div>
-    <${PagedTable} pages=${pages} what="deliveries" caption="Deliveries" columns=${deliveryColumns({ retry, onRetried: pages.reload })} id=${(/** @type {any} */ it) => it.id}
+    <${PagedTable} pages=${pages} what="deliveries" caption="Deliveries" columns=${deliveryColumns({ read: (id, signal) => get(`/v1/webhooks/deliveries/${id}`, {}, signal), retry, onRetried: pages.reload })} id=${(/** @type {any} */ it) => it.id}
       empty=${success ? 'No delivery passes the filter.' : 'Nothing has been sent in the last 30 days.'} /></section>`;
 }

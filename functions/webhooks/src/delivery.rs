@@ -1,0 +1,38 @@
+//! `GET /v1/webhooks/deliveries/{id}`
+
+use shared::{
+    api::{ApiError, ApiResult, Data, DeliveryDetail, Partner, PathId, Problem},
+    control::deliveries::Delivery,
+    domain::ids::DeliveryId,
+};
+
+use crate::subscriber::Subscriber;
+
+/// Read a delivery with each of its attempts.
+///
+/// What your endpoint answered is kept to its first 2 KiB. Any webhook event scope allows this.
+#[utoipa::path(
+    get,
+    path = "/v1/webhooks/deliveries/{id}",
+    tag = "Webhooks",
+    params(("id" = DeliveryId, Path, description = "The delivery's id")),
+    responses(
+        (status = 200, body = Data<DeliveryDetail>),
+        (status = 403, body = Problem, description = "`INSUFFICIENT_SCOPE`: your key has no webhook event scope"),
+        (status = 404, body = Problem, description = "`NOT_FOUND`: no delivery of yours"),
+    ),
+)]
+pub(crate) async fn get_delivery(
+    Subscriber(partner): Subscriber,
+    PathId(id): PathId<DeliveryId>,
+) -> ApiResult<Data<DeliveryDetail>> {
+    Ok(Data { data: own_delivery(&partner, id).await?.into() })
+}
+
+/// Another partner's delivery is answered like one that doesn't exist.
+pub(crate) async fn own_delivery(partner: &Partner, id: DeliveryId) -> ApiResult<Delivery> {
+    let caller = &partner.caller;
+    let found = partner.app.control.delivery_by_id(id).await?;
+    let own = found.filter(|it| it.partner_id == caller.partner_id && it.practicepass == caller.practicepass);
+    own.ok_or_else(ApiError::not_found)
+}
