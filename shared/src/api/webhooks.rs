@@ -78,7 +78,7 @@ pub struct DeliveryDetail {
 /// One POST to the endpoint and what came of it.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct AttemptBody {
+struct AttemptBody {
     /// RFC 3339: when it began.
     at: String,
     /// Null when there was no answer.
