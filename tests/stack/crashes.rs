@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::{
     main_job::{booking, free_slots},
     partner::Endpoint,
-    running::{Stack, kill},
+    running::{MACHINE, Stack, kill},
 };
 
 /// Books slots one after the other until told to stop or out of slots; the visits that were acknowledged.
@@ -33,6 +33,7 @@ async fn book_all(stack: &Stack, token: &str, slots: &[(String, String)], patien
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killing_functions_and_the_stack_loses_no_booking_and_no_event() {
+    let _machine = MACHINE.read().await;
     let folder = tempfile::tempdir().unwrap();
     let mut stack = Stack::start(folder.path(), &[]).await;
     let token = stack.token().await;

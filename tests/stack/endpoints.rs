@@ -17,7 +17,7 @@ use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::running::Stack;
+use crate::running::{MACHINE, Stack};
 
 const ENDPOINTS: usize = 10;
 /// The first of them fall ill, each in its own way.
@@ -141,6 +141,7 @@ async fn run(stack: &Stack, well: &[Arc<Endpoint>]) -> Run {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn endpoints_that_hang_fail_or_drip_do_not_hold_up_the_others() {
+    let _machine = MACHINE.write().await;
     let folder = tempfile::tempdir().unwrap();
     let options = [
         ["--every", "1"],
@@ -170,7 +171,9 @@ async fn endpoints_that_hang_fail_or_drip_do_not_hold_up_the_others() {
         healthy.throughput, healthy.lag, ill.throughput, ill.lag
     );
     assert!(ill.throughput >= 0.8 * healthy.throughput, "{} of {}", ill.throughput, healthy.throughput);
-    assert!(ill.lag <= Duration::from_secs(3), "{:?}", ill.lag);
+    // A machine that is slow when all are well may be as much slower here.
+    let limit = Duration::from_secs(3).max(4 * healthy.lag);
+    assert!(ill.lag <= limit, "{:?} of {limit:?}", ill.lag);
 
     let shown = stack.monitor().await["breakers"].clone();
     let held_back = |state: &Value| ["parked", "due", "probing"].contains(&state.as_str().unwrap());

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::running::Stack;
+use crate::running::{MACHINE, Stack};
 
 /// A call whose answer is known: whose token, which path, which status, how often.
 struct Calls<'a> {
@@ -34,6 +34,7 @@ async fn settled(stack: &Stack) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn five_hundred_calls_of_known_statuses_are_in_the_overview_within_ten_seconds() {
+    let _machine = MACHINE.read().await;
     let folder = tempfile::tempdir().unwrap();
     let stack = Stack::start(folder.path(), &[]).await;
     let token = stack.token().await;

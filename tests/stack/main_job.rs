@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::{partner::Endpoint, running::Stack};
+use crate::{
+    partner::Endpoint,
+    running::{MACHINE, Stack},
+};
 
 /// The first free slot of provider 1 from tomorrow on, as (date, time).
 pub(crate) async fn free_slots(stack: &Stack, token: &str) -> Vec<(String, String)> {
@@ -39,6 +42,7 @@ pub(crate) fn booking(patient: i64, slot: &(String, String)) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_partner_finds_a_patient_books_a_slot_and_hears_of_it() {
+    let _machine = MACHINE.read().await;
     let folder = tempfile::tempdir().unwrap();
     let stack = Stack::start(folder.path(), &[]).await;
     let token = stack.token().await;

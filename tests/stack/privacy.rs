@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::{
     main_job::{booking, free_slots},
     partner::Endpoint,
-    running::Stack,
+    running::{MACHINE, Stack},
 };
 
 /// In every text that a patient could have given; searched for without regard to case.
@@ -73,6 +73,7 @@ fn traces_in(file: &Path) -> Vec<&'static str> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_stack_writes_what_patients_tell_into_the_practices_databases_only() {
+    let _machine = MACHINE.read().await;
     let folder = tempfile::tempdir().unwrap();
     let mut stack = Stack::start(folder.path(), &[]).await;
     let token = stack.token().await;

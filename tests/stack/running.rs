@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 
 use crate::http::{Http, Reply};
 
+/// Read by every test here, written by one that measures: then nothing else runs.
+pub(crate) static MACHINE: tokio::sync::RwLock<()> = tokio::sync::RwLock::const_new(());
+
 /// Runs until it is dropped; then every process of it is gone.
 pub(crate) struct Stack {
     process: Child,
