@@ -88,6 +88,14 @@ def batch_failures_reported(template):
             yield f"{name} {event_name}: nothing bounds its concurrency"
 
 
+def concurrency_can_be_bounded(template):
+    """Queues by the maximum of their event, anything else by a reservation."""
+    for name, function in template.functions().items():
+        consumes = any(event["Type"] == "SQS" for event in function.get("Events", {}).values())
+        if not consumes and "ReservedConcurrentExecutions" not in function:
+            yield f"{name} can take all of the account's concurrency"
+
+
 def visibility_outlasts_the_consumer(template):
     queues = template.of_type("AWS::SQS::Queue")
     for name, function, event_name, event in template.events("SQS"):
@@ -115,5 +123,5 @@ def schedules_do_not_overlap(template):
 RULES = [
     one_name_everywhere, every_function_has_its_folder, one_architecture, traced, logs_kept_for_a_time,
     no_secret_in_the_environment, api_answers_before_the_gateway_gives_up, batch_failures_reported,
-    visibility_outlasts_the_consumer, schedules_do_not_overlap,
+    concurrency_can_be_bounded, visibility_outlasts_the_consumer, schedules_do_not_overlap,
 ]

@@ -14,6 +14,9 @@ JUSTIFIED = {
     ("DataKey", "AccountAdministers", "kms:*"): "a key that its account can't administer is lost",
     ("DataKey", "AccountAdministers", "*"): "in a key's policy * is the key itself",
     ("DataKey", "ThroughTheStores", "*"): "in a key's policy * is the key itself; by condition only through the stores",
+    ("DataKey", "OwnLogGroups", "*"): "in a key's policy * is the key itself; by condition for our log groups only",
+    ("DataKey", "OwnLogGroups", "kms:ReEncrypt*"): "ReEncryptFrom and ReEncryptTo, as CloudWatch Logs asks",
+    ("DataKey", "OwnLogGroups", "kms:GenerateDataKey*"): "with and without plaintext, as CloudWatch Logs asks",
     ("DataKey", "ThroughTheStores", "kms:ReEncrypt*"): "ReEncryptFrom and ReEncryptTo, as DynamoDB asks",
     ("DataKey", "ThroughTheStores", "kms:GenerateDataKey*"): "with and without plaintext, as DynamoDB asks",
 }

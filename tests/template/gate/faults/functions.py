@@ -35,6 +35,10 @@ FAULTS = {
         (lambda t: event(t, "WebhookFanoutFunction", "Events").pop("FunctionResponseTypes"), "one failure"),
         (lambda t: event(t, "WebhookFanoutFunction", "Events").pop("ScalingConfig"), "nothing bounds"),
     ],
+    "concurrency_can_be_bounded": [
+        (lambda t: properties(t, "MeFunction").pop("ReservedConcurrentExecutions"), "MeFunction"),
+        (lambda t: properties(t, "LogPollerFunction").pop("ReservedConcurrentExecutions"), "LogPollerFunction"),
+    ],
     "visibility_outlasts_the_consumer": [
         (lambda t: properties(t, "EventsQueue").update(VisibilityTimeout=359), "359 s"),
         (lambda t: properties(t, "EventsQueue").pop("VisibilityTimeout"), "30 s"),
