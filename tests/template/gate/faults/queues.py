@@ -13,9 +13,4 @@ FAULTS = {
         (lambda t: properties(t, "QueuesByTlsOnly")["Queues"].pop(), "EventsDeadLetterQueue"),
         (lambda t: statement(t, "QueuesByTlsOnly", "RefusePlainHttp").update(Action="sqs:SendMessage"), "EventsQueue"),
     ],
-    "dead_letters_and_age_alarmed": [
-        (lambda t: t.resources.pop("DeadLettersAlarm"), "EventsDeadLetterQueue"),
-        (lambda t: t.resources.pop("OldestEventAlarm"), "EventsQueue"),
-    ],
-    "alarms_reach_somebody": [(lambda t: properties(t, "DeadLettersAlarm").pop("AlarmActions"), "DeadLettersAlarm")],
 }
