@@ -1,11 +1,11 @@
 """Rules that template.yaml keeps beyond what cfn-lint and `sam validate` can see.
 
-A rule is a function of a Template that yields findings; RULES lists all of them. test_gate.py plants a fault for each.
+A rule is a function of a Template that yields findings; RULES lists all of them. test_gate.py plants the faults of faults/, one or more for each.
 """
 
-from . import api, functions, permissions, portal, queues, stores
+from . import api, functions, operations, permissions, portal, queues, stores
 
-RULES = [*api.RULES, *functions.RULES, *permissions.RULES, *portal.RULES, *queues.RULES, *stores.RULES]
+RULES = [*api.RULES, *functions.RULES, *operations.RULES, *permissions.RULES, *portal.RULES, *queues.RULES, *stores.RULES]
 
 
 def findings(template):

@@ -8,6 +8,8 @@ from .template import as_list, references
 
 # API Gateway gives up on an integration after this many seconds.
 INTEGRATION_SECONDS = 30
+# Functions without an event, and who invokes them. An entry that nothing uses any more is a finding too.
+INVOKED_BY_OPERATORS = {}
 SECONDS = {"minute": 60, "minutes": 60, "hour": 3600, "hours": 3600, "day": 86400, "days": 86400}
 SECRET_SHAPES = re.compile(r"op_(live|test)_|whsec_|AKIA|://[^/@]*:[^/@]*@|\{\{resolve:|^[A-Za-z0-9+/_-]{32,}={0,2}$")
 
@@ -34,6 +36,14 @@ def every_function_has_its_folder(template):
         package = tomllib.loads((template.project / folder / "Cargo.toml").read_text())["package"]["name"]
         if f"functions/{package}" != folder:
             yield f"{folder} holds the package {package}"
+
+
+def every_function_is_invoked(template):
+    idle = {name for name, function in template.functions().items() if not function.get("Events")}
+    for name in sorted(idle - set(INVOKED_BY_OPERATORS)):
+        yield f"nothing invokes {name}"
+    for name in sorted(set(INVOKED_BY_OPERATORS) - idle):
+        yield f"{name} is not left to operators"
 
 
 def one_architecture(template):
@@ -88,6 +98,14 @@ def batch_failures_reported(template):
             yield f"{name} {event_name}: nothing bounds its concurrency"
 
 
+def concurrency_can_be_bounded(template):
+    """Queues by the maximum of their event, anything else by a reservation."""
+    for name, function in template.functions().items():
+        consumes = any(event["Type"] == "SQS" for event in function.get("Events", {}).values())
+        if name not in INVOKED_BY_OPERATORS and not consumes and "ReservedConcurrentExecutions" not in function:
+            yield f"{name} can take all of the account's concurrency"
+
+
 def visibility_outlasts_the_consumer(template):
     queues = template.of_type("AWS::SQS::Queue")
     for name, function, event_name, event in template.events("SQS"):
@@ -113,7 +131,7 @@ def schedules_do_not_overlap(template):
 
 
 RULES = [
-    one_name_everywhere, every_function_has_its_folder, one_architecture, traced, logs_kept_for_a_time,
+    one_name_everywhere, every_function_has_its_folder, every_function_is_invoked, one_architecture, traced, logs_kept_for_a_time,
     no_secret_in_the_environment, api_answers_before_the_gateway_gives_up, batch_failures_reported,
-    visibility_outlasts_the_consumer, schedules_do_not_overlap,
+    concurrency_can_be_bounded, visibility_outlasts_the_consumer, schedules_do_not_overlap,
 ]

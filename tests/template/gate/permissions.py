@@ -1,36 +1,34 @@
 """Rules about permissions: exact actions on exact resources, and nothing that a function isn't told to use."""
 
+from collections import Counter
+
 from .template import as_list, references, text
 
 PRACTICE_SECRETS = "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:officepro/practices/*"
 # (resource, statement, the wildcard, why). An entry that nothing uses any more is a finding too.
 JUSTIFIED = {
     ("PracticePolicy", "PracticeSecrets", PRACTICE_SECRETS): "practices come and go without a deployment",
-    ("WebhookFanoutRole", "Traces", "*"): "X-Ray has no resources",
+    ("FunctionPolicy", "Traces", "*"): "X-Ray has no resources",
+    ("NetworkPolicy", "NetworkInterfaces", "*"): "Lambda asks before an interface has a name; NotByCode keeps it from the functions' own code",
     ("PortalBucketPolicy", "OurDistribution", "${PortalBucket.Arn}/*"): "the portal is all that is in it",
     ("DataKey", "AccountAdministers", "kms:*"): "a key that its account can't administer is lost",
     ("DataKey", "AccountAdministers", "*"): "in a key's policy * is the key itself",
     ("DataKey", "ThroughTheStores", "*"): "in a key's policy * is the key itself; by condition only through the stores",
+    ("DataKey", "OwnLogGroups", "*"): "in a key's policy * is the key itself; by condition for our log groups only",
+    ("DataKey", "OwnLogGroups", "kms:ReEncrypt*"): "ReEncryptFrom and ReEncryptTo, as CloudWatch Logs asks",
+    ("DataKey", "OwnLogGroups", "kms:GenerateDataKey*"): "with and without plaintext, as CloudWatch Logs asks",
     ("DataKey", "ThroughTheStores", "kms:ReEncrypt*"): "ReEncryptFrom and ReEncryptTo, as DynamoDB asks",
     ("DataKey", "ThroughTheStores", "kms:GenerateDataKey*"): "with and without plaintext, as DynamoDB asks",
 }
-# What SAM attaches to a function's role by itself, and for what.
-AWS_POLICIES = {
-    "AWSLambdaBasicExecutionRole": "logs",
-    "AWSXrayWriteOnlyAccess": "traces",
-    "AWSLambdaVPCAccessExecutionRole": "network interfaces of the functions that open databases",
-}
-# Functions that may write any item of the control table: the administrators', and the portal's, which mints keys.
-WRITES_ALL_OF_CONTROL = {"AdminFunction", "PortalFunction"}
+# Roles that may write any item of the control table: the administrators', and the portal's, which mints keys.
+WRITES_ALL_OF_CONTROL = {"AdminRole", "PortalRole"}
+NOT_BY_CODE = {"Null": {"lambda:SourceFunctionArn": "false"}}
+TRUSTS_LAMBDA = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
 STORES = ("AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::SecretsManager::Secret")
 
 
 def statements(template):
     """(logical id, statement) of every policy in the template."""
-    for name, function in template.functions().items():
-        for policy in as_list(function.get("Policies", [])):
-            for statement in policy.get("Statement", []):
-                yield name, statement
     for name, resource in template.resources.items():
         properties = resource.get("Properties", {})
         documents = [properties[key] for key in ("PolicyDocument", "KeyPolicy") if key in properties]
@@ -39,6 +37,50 @@ def statements(template):
         for document in documents:
             for statement in document["Statement"]:
                 yield name, statement
+
+
+def role_of(function):
+    """Logical id of a function's role."""
+    return next(iter(references(function.get("Role"))), None)
+
+
+def policies_of(template, role):
+    """Logical ids of the managed policies of a role."""
+    return references(template.of_type("AWS::IAM::Role").get(role, {}).get("ManagedPolicyArns", []))
+
+
+def a_role_for_each_function(template):
+    owners = Counter(role_of(function) for function in template.functions().values())
+    roles = template.of_type("AWS::IAM::Role")
+    for name, function in template.functions().items():
+        role = role_of(function)
+        if role != name.removesuffix("Function") + "Role" or role not in roles:
+            yield f"{name} has no role of its own name"
+        elif roles[role]["AssumeRolePolicyDocument"]["Statement"] != [TRUSTS_LAMBDA]:
+            yield f"{role} may be taken by others than Lambda"
+        if owners[role] > 1:
+            yield f"{name} shares {role}"
+        if "Policies" in function:
+            yield f"{name} has policies beside its role, which SAM ignores"
+    for role in sorted(set(roles) - set(owners)):
+        yield f"{role} is nobody's role"
+
+
+def every_policy_is_used(template):
+    used = set().union(*(policies_of(template, role) for role in template.of_type("AWS::IAM::Role")))
+    for policy in sorted(set(template.of_type("AWS::IAM::ManagedPolicy")) - used):
+        yield f"{policy} is given to nobody"
+
+
+def logs_to_our_group_only(template):
+    groups = set(template.of_type("AWS::Logs::LogGroup"))
+    for name, statement in statements(template):
+        logs = any(text(action).startswith("logs:") for action in as_list(statement.get("Action", [])))
+        if logs and any(not references(resource) & groups for resource in as_list(statement["Resource"])):
+            yield f"{name} {statement.get('Sid')} writes to log groups that aren't the template's"
+    for name, function in template.functions().items():
+        if "FunctionPolicy" not in policies_of(template, role_of(function)):
+            yield f"{name} can't write its logs"
 
 
 def no_wildcards(template):
@@ -79,15 +121,16 @@ def indexes_exist(template):
 
 
 def allowed_is_what_the_environment_names(template):
-    """A store in a function's environment is one its policies allow, and the reverse."""
+    """A store that a function's environment or its queue events name is one its role allows, and the reverse."""
     stores = {name for name, one in template.resources.items() if one["Type"] in STORES}
     allowed_by = {}
     for name, statement in statements(template):
         if statement["Effect"] == "Allow":
             allowed_by.setdefault(name, set()).update(references(statement.get("Resource")) & stores)
     for name, function in template.functions().items():
-        named = references(function.get("Environment", {}).get("Variables", {})) & stores
-        sources = {name} | references(function.get("Role")) | references([one for one in as_list(function.get("Policies", [])) if "Ref" in one])
+        consumed = [event["Properties"].get("Queue") for event in function.get("Events", {}).values() if event["Type"] == "SQS"]
+        named = references([function.get("Environment", {}).get("Variables", {}), consumed]) & stores
+        sources = {role_of(function)} | policies_of(template, role_of(function))
         allowed = set().union(*(allowed_by.get(source, set()) for source in sources))
         for store in sorted(named - allowed):
             yield f"{name} is told of {store} but may not use it"
@@ -108,24 +151,37 @@ def writes_to_control_by_key(template):
 
 
 def databases_in_the_vpc(template):
-    """The functions that may read the secrets of databases are those that can be put in the VPC."""
+    """The functions that may read the secrets of databases are those that are put in the VPC, and may be."""
     for name, function in template.functions().items():
-        policies = as_list(function.get("Policies", []))
-        opens = any({"Ref": policy} in policies for policy in ("PracticePolicy", "CatalogPolicy"))
+        policies = policies_of(template, role_of(function))
+        opens = bool(policies & {"PracticePolicy", "CatalogPolicy"})
         if opens != ("VpcConfig" in function):
             yield f"{name} {'cannot reach' if opens else 'is in the network of'} the databases"
+        if opens != ("NetworkPolicy" in policies):
+            yield f"{role_of(function)} {'lacks' if opens else 'needs no'} NetworkPolicy"
 
 
-def only_known_aws_policies(template):
+def the_network_is_not_for_code(template):
+    """Lambda needs the permissions, but with the role's credentials a function could use them too."""
+    for name, policy in template.of_type("AWS::IAM::ManagedPolicy").items():
+        own = policy["PolicyDocument"]["Statement"]
+        takes = any(text(action).startswith("ec2:") for one in own if one["Effect"] == "Allow" for action in as_list(one["Action"]))
+        denies = any(one["Effect"] == "Deny" and (one["Action"], one["Resource"], one.get("Condition")) == ("ec2:*", "*", NOT_BY_CODE) for one in own)
+        if takes and not denies:
+            yield f"{name} lets a function's code change network interfaces"
+
+
+def no_policies_of_aws(template):
+    """They allow on `*` what a function needs on one resource: logs, queues. SAM adds them where it makes a role itself."""
     for name, resource in template.expanded()["Resources"].items():
-        if resource["Type"] != "AWS::IAM::Role":
-            continue
-        for policy in resource["Properties"].get("ManagedPolicyArns", []):
-            if isinstance(policy, str) and policy.rsplit("/", 1)[-1] not in AWS_POLICIES:
-                yield f"{name} is given {policy}"
+        if resource["Type"] == "AWS::IAM::Role":
+            for policy in resource["Properties"].get("ManagedPolicyArns", []):
+                if not references(policy) & set(template.resources):
+                    yield f"{name} is given {text(policy)}"
 
 
 RULES = [
-    no_wildcards, everyone_only_under_conditions, indexes_exist, allowed_is_what_the_environment_names,
-    writes_to_control_by_key, databases_in_the_vpc, only_known_aws_policies,
+    a_role_for_each_function, every_policy_is_used, logs_to_our_group_only, no_wildcards, everyone_only_under_conditions,
+    indexes_exist, allowed_is_what_the_environment_names, writes_to_control_by_key, databases_in_the_vpc,
+    the_network_is_not_for_code, no_policies_of_aws,
 ]

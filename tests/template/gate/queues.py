@@ -1,6 +1,6 @@
 """Rules about queues: nothing is lost, nothing is read by others."""
 
-from .template import as_list, references, text
+from .template import as_list, references
 
 TWO_WEEKS = 1209600
 
@@ -42,20 +42,4 @@ def queues_by_tls_only(template):
             yield f"{name} can be reached without TLS"
 
 
-def dead_letters_and_age_alarmed(template):
-    alarmed = {(text(dimension["Value"]), alarm["MetricName"])
-               for alarm in template.of_type("AWS::CloudWatch::Alarm").values()
-               for dimension in alarm.get("Dimensions", []) if dimension["Name"] == "QueueName"}
-    for name, queue in template.of_type("AWS::SQS::Queue").items():
-        metric = "ApproximateAgeOfOldestMessage" if queue.get("RedrivePolicy") else "ApproximateNumberOfMessagesVisible"
-        if (f"${{{name}.QueueName}}", metric) not in alarmed:
-            yield f"nobody is told of {name}'s {metric}"
-
-
-def alarms_reach_somebody(template):
-    for name, alarm in template.of_type("AWS::CloudWatch::Alarm").items():
-        if "AlarmTopicArn" not in references(alarm.get("AlarmActions")):
-            yield f"{name} notifies nobody"
-
-
-RULES = [dead_letters_kept_two_weeks, queues_encrypted, queues_by_tls_only, dead_letters_and_age_alarmed, alarms_reach_somebody]
+RULES = [dead_letters_kept_two_weeks, queues_encrypted, queues_by_tls_only]

@@ -1,0 +1,28 @@
+"""Faults for the rules in api.py: what is broken, and what the finding must name."""
+
+from .plant import event, properties, rewrite_event
+
+FAULTS = {
+    "one_default_stage": [(lambda t: properties(t, "Api").update(StageName="prod"), "Api")],
+    "throttled": [(lambda t: properties(t, "Api").pop("DefaultRouteSettings"), "Api")],
+    "access_log_without_patients": [
+        (lambda t: properties(t, "Api").pop("AccessLogSettings"), "no access log"),
+        (lambda t: properties(t, "Api")["AccessLogSettings"].update(Format='{"path":"$context.path"}'), "$context.path"),
+        (lambda t: properties(t, "Api")["AccessLogSettings"].update(Format="$context.status"), "not JSON"),
+    ],
+    "each_route_once": [
+        (lambda t: event(t, "TagsFunction", "List").update(Path="/v1/{PPass}/prospects"), "GET /v1/{PPass}/prospects"),
+        (lambda t: event(t, "TagsFunction", "List").update(Path="/{PPass}/tags"), "GET /{PPass}/tags"),
+        (lambda t: properties(t, "MetaFunction")["Events"].pop("Default"), "nothing answers"),
+    ],
+    "route_names_its_api": [(lambda t: event(t, "MeFunction", "Get").pop("ApiId"), "MeFunction Get")],
+    "every_function_has_an_event_file": [
+        (lambda t: (t.project / "events/me-get.json").unlink(), "me.json"),
+        (lambda t: (t.project / "events/stray.json").write_text("{}"), "stray.json"),
+    ],
+    "event_files_take_routes_of_their_function": [
+        (lambda t: event(t, "MeFunction", "Get").update(Path="/v1/my"), "me-get.json"),
+        (lambda t: rewrite_event(t, "tags-assign", rawPath="/v1/DemoOffice/tags/prospects/7"), "tags-assign.json"),
+        (lambda t: rewrite_event(t, "tags-assign", pathParameters={"PPass": "DemoOffice"}), "tags-assign.json"),
+    ],
+}
