@@ -1,4 +1,4 @@
-"""`python -m emulator [--debug] [group …]`: invokes each binary with its event files and compares the answers."""
+"""`python -m emulator [--quick|--debug] [group …]`: invokes each binary with its event files and compares the answers."""
 
 import json
 import re
@@ -16,8 +16,8 @@ GLIBC = (2, 34)
 
 
 def main(arguments):
-    debug = "--debug" in arguments
-    wanted = [one for one in arguments if one != "--debug"]
+    debug, quick = "--debug" in arguments, "--quick" in arguments
+    wanted = [one for one in arguments if one not in ("--debug", "--quick")]
     template = Template.load()
     groups = {function["CodeUri"].removeprefix("functions/"): name for name, function in template.functions().items()}
     for unknown in sorted(set(wanted) - set(groups)):
@@ -26,7 +26,7 @@ def main(arguments):
     ran, failed = 0, 0
     for group in wanted or groups:
         folder = template.project / "target"
-        binary = folder / "debug" / group if debug else folder / "sam" / groups[group] / "bootstrap"
+        binary = folder / "debug" / group if debug else folder / ("sam-quick" if quick else "sam") / groups[group] / "bootstrap"
         for path in sorted((template.project / "events").glob("*.json")):
             if belongs_to(path.stem, group, list(groups)):
                 problem = run(path, binary, template, groups[group], debug)

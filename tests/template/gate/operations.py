@@ -131,8 +131,18 @@ def dashboard_shows_all(template):
         yield "there is no dashboard"
 
 
+def operators_learn_the_names(template):
+    """Tables, queues, secrets, buckets and what operators invoke have generated names; commands find them in the outputs."""
+    told = references(template.body.get("Outputs", {}))
+    kinds = ("AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::SecretsManager::Secret", "AWS::S3::Bucket", "AWS::Logs::LogGroup",
+             "AWS::CloudWatch::Dashboard", "AWS::CloudFront::Distribution")
+    for name in [*(one for kind in kinds for one in template.of_type(kind)), *INVOKED_BY_OPERATORS]:
+        if name not in told:
+            yield f"no output tells of {name}"
+
+
 RULES = [
     every_function_is_alarmed, nearing_the_time_out_is_alarmed, dead_letters_and_age_alarmed, tables_are_alarmed,
     retries_and_practices_are_alarmed, alarms_reach_somebody, alarms_say_what_to_do, alarms_can_be_evaluated, metrics_exist,
-    dashboard_shows_all,
+    dashboard_shows_all, operators_learn_the_names,
 ]

@@ -63,6 +63,10 @@ FAULTS = {
         (lambda t: dashboard(t, "SEARCH(", "SERCH("), "SERCH("),
         (lambda t: dashboard(t, '"QueueName", "${EventsQueue.QueueName}"', '"QueueName", "${EventsQueue}"'), "QueueName ${EventsQueue}"),
     ],
+    "operators_learn_the_names": [
+        (lambda t: t.body["Outputs"].pop("SlowEventsQueueUrl"), "SlowEventsQueue"),
+        (lambda t: t.body["Outputs"].pop("CatalogDsnSecretArn"), "CatalogDsnSecret"),
+    ],
     "dashboard_shows_all": [
         (lambda t: t.resources.pop("Dashboard"), "no dashboard"),
         (lambda t: dashboard(t, '["...", "${KbFunction}"], ', ""), "${KbFunction}'s Throttles"),
