@@ -3,6 +3,7 @@
 use std::{
     ops::Deref,
     sync::{Arc, Mutex, PoisonError},
+    time::Instant,
 };
 
 use jiff::{SignedDuration, Timestamp};
@@ -58,7 +59,7 @@ impl Catalogs {
         now: Timestamp,
         locate: impl AsyncFnOnce() -> Result<Arc<str>, E>,
     ) -> Result<CatalogDb, E> {
-        let admission = self.health.admit(self.patience);
+        let admission = self.health.admit(self.patience, Instant::now());
         if admission == Admission::LetBe {
             return Err(Error::LetBe.into());
         }
@@ -85,7 +86,7 @@ impl Catalogs {
         match connected.unwrap_or_else(|_| Err(Error::Unavailable(silence()))) {
             Ok(_) => self.health.answered(),
             Err(error) => {
-                self.health.failed();
+                self.health.failed(Instant::now());
                 return Err(error);
             }
         }

@@ -1,6 +1,6 @@
 //! A database of either engine, and the one of a practice.
 
-use std::{ops::Deref, str::FromStr, sync::Arc};
+use std::{ops::Deref, str::FromStr, sync::Arc, time::Instant};
 
 use jiff::tz::TimeZone;
 use sqlx::{
@@ -114,7 +114,7 @@ impl Database {
         conn.map_err(|error| {
             let error = Error::from(error);
             if matches!(error, Error::Unavailable(_)) {
-                self.health.failed();
+                self.health.failed(Instant::now());
             }
             error
         })

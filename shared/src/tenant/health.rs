@@ -8,11 +8,11 @@ use std::{
     io,
     ops::{Deref, DerefMut},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use sqlx::pool::PoolConnection;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 /// How long a database may take.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +31,7 @@ impl Patience {
     /// For calls: an ill database is told of within two seconds. No transaction of ours stays open for longer than a call: one
     /// whose environment was frozen or lost would go on holding its locks.
     pub(crate) const OF_CALLERS: Self = Self {
-        round_trip: Duration::from_millis(1_500),
+        round_trip: Duration::from_millis(1_400),
         probe: Duration::from_millis(500),
         file_lock: Duration::from_millis(1_200),
         server: Some((Duration::from_secs(2), Duration::from_secs(10))),
@@ -81,9 +81,8 @@ impl Health {
     }
 
     /// One call is let through as a probe; the others are refused until it is known how that went, or it takes too long.
-    pub(crate) fn admit(&self, patience: Patience) -> Admission {
+    pub(crate) fn admit(&self, patience: Patience, now: Instant) -> Admission {
         let mut state = self.state();
-        let now = Instant::now();
         match state.let_be_until {
             None => Admission::Open,
             Some(until) if now < until => Admission::LetBe,
@@ -95,8 +94,8 @@ impl Health {
     }
 
     /// Whether it failed a moment ago.
-    pub(crate) fn is_ill(&self) -> bool {
-        self.state().let_be_until.is_some_and(|until| Instant::now() < until)
+    pub(crate) fn is_ill(&self, now: Instant) -> bool {
+        self.state().let_be_until.is_some_and(|until| now < until)
     }
 
     /// It answered a probe.
@@ -104,10 +103,10 @@ impl Health {
         *self.state() = State::default();
     }
 
-    pub(crate) fn failed(&self) {
+    pub(crate) fn failed(&self, now: Instant) {
         let mut state = self.state();
         state.failures = (state.failures + 1).min(LET_BE_AT_MOST);
-        state.let_be_until = Some(Instant::now() + LET_BE * state.failures);
+        state.let_be_until = Some(now + LET_BE * state.failures);
     }
 }
 
@@ -159,7 +158,7 @@ impl Watch {
         let answer = timeout(self.limit, round_trip).await.unwrap_or_else(|_| Err(silence()));
         self.unanswered = answer.as_ref().is_err_and(is_loss);
         if self.unanswered {
-            self.health.failed();
+            self.health.failed(Instant::now());
         }
         answer
     }
@@ -199,36 +198,34 @@ impl<DB: sqlx::Database> DerefMut for Watched<DB> {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn a_database_that_failed_is_let_be_but_for_one_call_that_tries() {
-        let (health, patience) = (Health::default(), Patience::OF_CALLERS);
-        assert_eq!(health.admit(patience), Admission::Open);
-        health.failed();
-        assert_eq!(health.admit(patience), Admission::LetBe);
-        tokio::time::advance(LET_BE).await;
-        assert_eq!(health.admit(patience), Admission::Probe);
-        assert_eq!(health.admit(patience), Admission::LetBe);
+    #[test]
+    fn a_database_that_failed_is_let_be_but_for_one_call_that_tries() {
+        let (health, patience, now) = (Health::default(), Patience::OF_CALLERS, Instant::now());
+        assert_eq!(health.admit(patience, now), Admission::Open);
+        health.failed(now);
+        assert_eq!(health.admit(patience, now), Admission::LetBe);
+        assert!(health.is_ill(now));
+        let later = now + LET_BE;
+        assert_eq!(health.admit(patience, later), Admission::Probe);
+        assert_eq!(health.admit(patience, later), Admission::LetBe);
         health.answered();
-        assert_eq!(health.admit(patience), Admission::Open);
+        assert_eq!(health.admit(patience, later), Admission::Open);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_probe_that_never_ends_is_followed_by_another() {
-        let (health, patience) = (Health::default(), Patience::OF_CALLERS);
-        health.failed();
-        tokio::time::advance(LET_BE).await;
-        assert_eq!(health.admit(patience), Admission::Probe);
-        tokio::time::advance(2 * patience.probe).await;
-        assert_eq!(health.admit(patience), Admission::Probe);
+    #[test]
+    fn a_probe_that_never_ends_is_followed_by_another() {
+        let (health, patience, now) = (Health::default(), Patience::OF_CALLERS, Instant::now());
+        health.failed(now);
+        assert_eq!(health.admit(patience, now + LET_BE), Admission::Probe);
+        assert_eq!(health.admit(patience, now + LET_BE + 2 * patience.probe), Admission::Probe);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn one_that_keeps_failing_is_asked_again_within_seconds() {
-        let (health, patience) = (Health::default(), Patience::OF_CALLERS);
+    #[test]
+    fn one_that_keeps_failing_is_asked_again_within_seconds() {
+        let (health, patience, now) = (Health::default(), Patience::OF_CALLERS, Instant::now());
         for _ in 0..100 {
-            health.failed();
+            health.failed(now);
         }
-        tokio::time::advance(LET_BE * LET_BE_AT_MOST).await;
-        assert_eq!(health.admit(patience), Admission::Probe);
+        assert_eq!(health.admit(patience, now + LET_BE * LET_BE_AT_MOST), Admission::Probe);
     }
 }

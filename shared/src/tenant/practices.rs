@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Instant,
 };
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
@@ -73,7 +74,7 @@ impl Practices {
             .get_or_try_init(async || {
                 let location = locate().await?;
                 // Whoever waited here for another's attempt to fail has waited long enough.
-                if !is_probe && health.is_ill() {
+                if !is_probe && health.is_ill(Instant::now()) {
                     return Err(Error::LetBe.into());
                 }
                 let opening = open(practicepass, &location, self.connections, self.patience, &health);
@@ -81,7 +82,7 @@ impl Practices {
                 let opened = opened.unwrap_or_else(|_| Err(Error::Unavailable(silence())));
                 match &opened {
                     Ok(_) => health.answered(),
-                    Err(Error::Unavailable(_)) => health.failed(),
+                    Err(Error::Unavailable(_)) => health.failed(Instant::now()),
                     Err(_) => (),
                 }
                 opened.map_err(E::from)
@@ -109,7 +110,7 @@ impl Practices {
             used: now,
         });
         entry.used = now;
-        let admission = entry.health.admit(self.patience);
+        let admission = entry.health.admit(self.patience, Instant::now());
         match admission {
             Admission::Open => (),
             Admission::LetBe => return Err(Error::LetBe),
