@@ -10,7 +10,6 @@ use crate::{http::Reply, running::Stack};
 /// One call as its caller saw it.
 #[derive(Debug)]
 pub(crate) struct Call {
-    pub(crate) began: Instant,
     pub(crate) took: Duration,
     /// `None`: the connection broke.
     pub(crate) reply: Option<Reply>,
@@ -59,7 +58,7 @@ impl Caller {
         let body = body.map_or_else(String::new, Value::to_string);
         let began = Instant::now();
         let reply = self.http.send_with(method, &format!("{}{path}", self.base), &headers, body).await;
-        Call { began, took: began.elapsed(), reply }
+        Call { took: began.elapsed(), reply }
     }
 }
 

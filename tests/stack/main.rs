@@ -9,6 +9,7 @@ mod figures;
 mod http;
 mod load;
 mod main_job;
+mod overload;
 mod partner;
 mod privacy;
 mod running;

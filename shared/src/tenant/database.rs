@@ -30,6 +30,7 @@ pub struct Database {
     pub(crate) pool: Pool,
     health: Arc<Health>,
     patience: Patience,
+    opened: Instant,
 }
 
 /// The database of the one practice that the caller may enter. Cheap to clone.
@@ -48,6 +49,7 @@ impl Database {
         patience: Patience,
         health: Arc<Health>,
     ) -> Result<Self> {
+        let opened = Instant::now();
         let unusable = |_| Error::Registry("the DSN can't be read".into());
         if dsn.starts_with("sqlite:") {
             let options = SqliteConnectOptions::from_str(dsn)
@@ -60,7 +62,12 @@ impl Database {
                 .busy_timeout(patience.file_lock);
             let pool =
                 SqlitePoolOptions::new().max_connections(connections).acquire_timeout(patience.round_trip);
-            return Ok(Self { pool: Pool::Sqlite(pool.connect_lazy_with(options)), health, patience });
+            return Ok(Self {
+                pool: Pool::Sqlite(pool.connect_lazy_with(options)),
+                health,
+                patience,
+                opened,
+            });
         }
         let options = PgConnectOptions::from_str(dsn).map_err(unusable)?;
         // Without a word in the DSN the server's certificate and name are verified.
@@ -79,7 +86,7 @@ impl Database {
                 Box::pin(async move { sqlx::raw_sql(limits).execute(connection).await.map(|_| ()) })
             });
         }
-        Ok(Self { pool: Pool::Postgres(pool.connect_lazy_with(options)), health, patience })
+        Ok(Self { pool: Pool::Postgres(pool.connect_lazy_with(options)), health, patience, opened })
     }
 
     /// As [`Self::connect`]; an `SQLite` file is made when there is none, and migrated by one connection so that two first
@@ -100,8 +107,11 @@ impl Database {
     /// A connection for statements that stand alone.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when none can be had within the pool's time.
+    /// [`Error::Unavailable`] when none can be had within the pool's time, and [`Error::LetBe`] right after that.
     pub async fn connection(&self) -> Result<Conn> {
+        if self.health.has_failed_since(self.opened, Instant::now()) {
+            return Err(Error::LetBe);
+        }
         let (health, patience) = (self.health.clone(), self.patience);
         let conn = match &self.pool {
             Pool::Sqlite(pool) => {

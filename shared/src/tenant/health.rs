@@ -63,6 +63,7 @@ pub(crate) struct Health(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     failures: u32,
+    failed_at: Option<Instant>,
     let_be_until: Option<Instant>,
 }
 
@@ -98,6 +99,11 @@ impl Health {
         self.state().let_be_until.is_some_and(|until| now < until)
     }
 
+    /// Whether those who opened it at an instant have seen it fail since, a moment ago: whatever else they ask would wait as long.
+    pub(crate) fn has_failed_since(&self, opened: Instant, now: Instant) -> bool {
+        self.state().failed_at.is_some_and(|failed| failed > opened) && self.is_ill(now)
+    }
+
     /// It answered a probe.
     pub(crate) fn answered(&self) {
         *self.state() = State::default();
@@ -106,6 +112,7 @@ impl Health {
     pub(crate) fn failed(&self, now: Instant) {
         let mut state = self.state();
         state.failures = (state.failures + 1).min(LET_BE_AT_MOST);
+        state.failed_at = Some(now);
         state.let_be_until = Some(now + LET_BE * state.failures);
     }
 }
@@ -208,6 +215,9 @@ mod tests {
         let later = now + LET_BE;
         assert_eq!(health.admit(patience, later), Admission::Probe);
         assert_eq!(health.admit(patience, later), Admission::LetBe);
+        let before = now.checked_sub(LET_BE).unwrap();
+        assert!(health.has_failed_since(before, later), "the old connections are of no use");
+        assert!(!health.has_failed_since(later, later), "the probe's are");
         health.answered();
         assert_eq!(health.admit(patience, later), Admission::Open);
     }
