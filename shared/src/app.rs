@@ -49,6 +49,33 @@ pub struct Parts {
     pub calls: CallLog,
 }
 
+impl Parts {
+    /// Everything from a function's environment, every client built on first use.
+    pub fn from_env() -> Self {
+        let config = Config::from_env();
+        let reach = Reach::new(config.webhook_allow_loopback);
+        Self {
+            hooks: egress::Client::new(Guard::new(Arc::new(SystemResolver), reach)),
+            control: Store::new(config.tables.clone()),
+            queue: Queue::new(
+                config.events_queue_url.clone(),
+                config.slow_events_queue_url.clone(),
+                config.dead_letter_queue_url.clone(),
+            ),
+            config,
+            clock: Clock::system(),
+            random: Random::system(),
+            secrets: Secrets::default(),
+            practices: Practices::default(),
+            catalogs: Catalogs::default(),
+            keys: KeyCache::default(),
+            rates: RateLimits::default(),
+            guesses: Guesses::default(),
+            calls: CallLog::default(),
+        }
+    }
+}
+
 impl Deref for App {
     type Target = Parts;
 
@@ -77,29 +104,9 @@ impl App {
         Self(Arc::new(parts))
     }
 
-    /// The app of a function: everything from its environment, every client built on first use.
+    /// The app of a function that callers wait for.
     pub fn from_env() -> Self {
-        let config = Config::from_env();
-        let reach = Reach::new(config.webhook_allow_loopback);
-        Self::new(Parts {
-            hooks: egress::Client::new(Guard::new(Arc::new(SystemResolver), reach)),
-            control: Store::new(config.tables.clone()),
-            queue: Queue::new(
-                config.events_queue_url.clone(),
-                config.slow_events_queue_url.clone(),
-                config.dead_letter_queue_url.clone(),
-            ),
-            config,
-            clock: Clock::system(),
-            random: Random::system(),
-            secrets: Secrets::default(),
-            practices: Practices::default(),
-            catalogs: Catalogs::default(),
-            keys: KeyCache::default(),
-            rates: RateLimits::default(),
-            guesses: Guesses::default(),
-            calls: CallLog::default(),
-        })
+        Self::new(Parts::from_env())
     }
 
     /// The keys that sign and verify tokens.

@@ -6,6 +6,7 @@ pub mod audit;
 pub mod calendar;
 pub mod database;
 mod error;
+mod health;
 pub mod idempotency;
 pub mod log;
 pub mod migrate;
@@ -23,24 +24,30 @@ pub mod visits;
 pub(crate) use database::Pool;
 pub use database::{Conn, Database, TenantDb};
 pub use error::{Constraint, Error, Result};
+pub use health::Watched;
+pub(crate) use health::{Admission, Health, Patience, silence};
 pub use practices::Practices;
 pub use transaction::{Transaction, Transient, again};
 
 /// Runs one piece of code on the typed connection of either engine.
 ///
-/// `on!(conn, c => sqlx::query("…").execute(c).await)`: the code is compiled once for each engine.
+/// `on!(conn, c => sqlx::query("…").execute(c).await)`: the code is compiled once for each engine. It is one round trip, which has
+/// a limit.
 macro_rules! on {
     ($conn:expr, $c:ident => $code:expr) => {
         match $conn {
-            $crate::tenant::Conn::Sqlite(connection) => {
-                let $c = &mut **connection;
-                $code
-            }
-            $crate::tenant::Conn::Postgres(connection) => {
-                let $c = &mut **connection;
-                $code
-            }
+            $crate::tenant::Conn::Sqlite(connection) => $crate::tenant::round_trip!(connection, $c => $code),
+            $crate::tenant::Conn::Postgres(connection) => $crate::tenant::round_trip!(connection, $c => $code),
         }
     };
 }
 pub(crate) use on;
+
+/// As [`on!`], on a connection whose engine is known.
+macro_rules! round_trip {
+    ($connection:expr, $c:ident => $code:expr) => {{
+        let (watch, $c) = $connection.parts();
+        watch.over(async { $code }).await
+    }};
+}
+pub(crate) use round_trip;

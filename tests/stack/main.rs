@@ -3,10 +3,16 @@
 mod chaos;
 mod control;
 mod crashes;
+mod database_gate;
 mod endpoints;
 mod figures;
 mod http;
+mod load;
 mod main_job;
+mod overload;
 mod partner;
 mod privacy;
 mod running;
+mod stalled_database;
+mod store_faults;
+mod store_gate;

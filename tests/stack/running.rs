@@ -23,6 +23,12 @@ pub(crate) struct Stack {
     demo: Value,
 }
 
+/// A key as the stack shows it when it starts.
+pub(crate) struct DemoKey {
+    pub(crate) practicepass: String,
+    pub(crate) api_key: String,
+}
+
 /// Builds stack and functions once; the path of the stack's program.
 fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
@@ -124,19 +130,26 @@ impl Stack {
 
     /// A token of the first demo key of `DemoOffice` that is as wanted.
     pub(crate) async fn token_where(&self, wanted: impl Fn(&Value) -> bool) -> String {
-        let key = self.demo["keys"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .find(|key| key["practicepass"] == "DemoOffice" && wanted(key))
-            .unwrap();
-        self.token_of(key["apiKey"].as_str().unwrap()).await
+        self.token_from(&self.demo_key(|key| key["practicepass"] == "DemoOffice" && wanted(key))).await
     }
 
     /// A token of a key for `DemoOffice`.
     pub(crate) async fn token_of(&self, api_key: &str) -> String {
-        let body = json!({ "apiKey": api_key });
-        let url = format!("{}/v1/DemoOffice/auth/token", self.base);
+        let practicepass = "DemoOffice".to_owned();
+        self.token_from(&DemoKey { practicepass, api_key: api_key.to_owned() }).await
+    }
+
+    /// The first demo key that is as wanted.
+    pub(crate) fn demo_key(&self, wanted: impl Fn(&Value) -> bool) -> DemoKey {
+        let keys = self.demo["keys"].as_array().unwrap();
+        let key = keys.iter().find(|key| wanted(key)).unwrap();
+        let text = |name: &str| key[name].as_str().unwrap().to_owned();
+        DemoKey { practicepass: text("practicepass"), api_key: text("apiKey") }
+    }
+
+    pub(crate) async fn token_from(&self, key: &DemoKey) -> String {
+        let body = json!({ "apiKey": key.api_key });
+        let url = format!("{}/v1/{}/auth/token", self.base, key.practicepass);
         let reply = self.http.send("POST", &url, None, Some(&body)).await.unwrap();
         assert_eq!(reply.status, 200, "{}", reply.body);
         reply.body["accessToken"].as_str().unwrap().to_owned()
@@ -155,6 +168,15 @@ impl Stack {
     /// What an administrator creates.
     pub(crate) async fn admin(&self, path: &str, body: &Value) -> Value {
         self.as_admin(path, Some(body), 201).await
+    }
+
+    /// What an administrator changes.
+    pub(crate) async fn admin_with_status(&self, path: &str, body: &Value, status: u16) -> Value {
+        self.as_admin(path, Some(body), status).await
+    }
+
+    pub(crate) fn admin_secret(&self) -> String {
+        self.demo["adminSecret"].as_str().unwrap().to_owned()
     }
 
     async fn as_admin(&self, path: &str, body: Option<&Value>, status: u16) -> Value {

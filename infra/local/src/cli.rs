@@ -90,6 +90,13 @@ pub enum Command {
         #[command(flatten)]
         world: OfWorld,
     },
+    /// Builds the functions and has the running stack use them without a pause: new invocations go to the new binaries, what runs
+    /// in the old ones ends there. SIGHUP does the same with binaries that are built already
+    Redeploy {
+        /// The stack was started with --release
+        #[arg(long)]
+        release: bool,
+    },
     /// Brings the databases of all practices and the catalog to the newest schema; refuses while a stack runs
     Migrate,
     /// Deletes the data folder; refuses while a stack runs in it

@@ -46,7 +46,7 @@ async fn open(data_dir: &Path, practicepass: &str) -> Result<TenantDb> {
     let grant = PracticeGrant::for_operations(PracticePass::try_from(practicepass).map_err(|_| unknown())?);
     // The log knows instants only.
     let location = Location { dsn, time_zone: "UTC".to_owned() };
-    let opened = Practices::default().open(&grant, Timestamp::now(), async || Ok(location)).await;
+    let opened = Practices::patient(1).open(&grant, Timestamp::now(), async || Ok(location)).await;
     opened.map_err(|error| match error {
         tenant::Error::WrongDatabase => unknown(),
         other => failed(practicepass)(other),

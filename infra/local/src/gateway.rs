@@ -5,10 +5,11 @@ mod portal;
 mod refusal;
 mod reply;
 mod routes;
+mod throttle;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
@@ -22,11 +23,12 @@ use tokio::time::timeout;
 
 use crate::http::{Answer, BodyError, json as json_answer, read_body, serve};
 use crate::runtime::{InvokeError, Outcome, RuntimeHost};
-use crate::template::Function;
+use crate::template::{Function, Throttling};
 use event::Context;
 use portal::Portal;
-use refusal::refuse;
+use refusal::{refuse, refuse_for_now};
 pub use routes::Routes;
+use throttle::Throttle;
 
 /// API Gateway's own limits.
 const BODY_LIMIT: usize = 10 * 1024 * 1024;
@@ -44,17 +46,24 @@ struct State {
     routes: Routes,
     runtime: Arc<RuntimeHost>,
     portal: Portal,
+    throttle: Option<Throttle>,
 }
 
 impl Gateway {
-    /// Serves the routes of `functions` and the files of the folder `portal`.
+    /// Serves the routes of `functions`, no more often than `throttling` says, and the files of the folder `portal`.
     pub fn start(
         listener: TcpListener,
         functions: &[Function],
         runtime: Arc<RuntimeHost>,
         portal: PathBuf,
+        throttling: Option<Throttling>,
     ) -> Self {
-        let state = Arc::new(State { routes: Routes::new(functions), runtime, portal: Portal::new(portal) });
+        let state = Arc::new(State {
+            routes: Routes::new(functions),
+            runtime,
+            portal: Portal::new(portal),
+            throttle: throttling.map(Throttle::new),
+        });
         let (stop, stopped) = watch::channel(false);
         let handler = move |request| {
             let state = Arc::clone(&state);
@@ -84,6 +93,13 @@ impl State {
         let path = parts.uri.path();
         if path != "/v1" && !path.starts_with("/v1/") {
             return self.portal.answer(&parts.method, path).await;
+        }
+        if self.throttle.as_ref().is_some_and(|throttle| !throttle.admits(Instant::now())) {
+            return refuse_for_now(
+                &parts.headers,
+                Code::RateLimited,
+                "The API takes no more requests a second.",
+            );
         }
         let target_length = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
         let header_length: usize = parts.headers.values().map(http::HeaderValue::len).sum();
@@ -119,8 +135,11 @@ impl State {
                 refuse(&parts.headers, Code::PayloadTooLarge, "A function takes 6 MB at most.")
             }
             Ok(Err(InvokeError::UnknownFunction)) => internal_error(),
-            Ok(Err(InvokeError::Throttled | InvokeError::Stopping)) | Err(_) => {
-                message(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
+            Ok(Err(InvokeError::Throttled)) => {
+                refuse_for_now(&parts.headers, Code::Unavailable, "The function is busy with other requests.")
+            }
+            Ok(Err(InvokeError::Stopping)) | Err(_) => {
+                refuse_for_now(&parts.headers, Code::Unavailable, "The function doesn't answer.")
             }
         }
     }

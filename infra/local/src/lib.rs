@@ -7,6 +7,7 @@ pub mod binaries;
 pub mod cli;
 pub mod data_dir;
 pub mod demo;
+pub mod deployment;
 pub mod dynamodb;
 pub mod emit;
 pub mod error;

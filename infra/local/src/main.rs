@@ -9,7 +9,7 @@ use officepro_local::cli::{Cli, Command, Run};
 use officepro_local::data_dir::{self, DataDir};
 use officepro_local::demo::{self, Demo};
 use officepro_local::error::{Error, Result};
-use officepro_local::operations::{self, Operator};
+use officepro_local::operations::{self, Operator, RunningStack};
 use officepro_local::runtime::guard;
 use officepro_local::stack::{FrontDoor, Options, Stack, Stores};
 use officepro_local::template::{Template, World};
@@ -63,6 +63,7 @@ async fn perform(cli: Cli) -> Result<()> {
             println!("{sent} events are in the queue.");
             Ok(())
         }
+        Some(Command::Redeploy { release }) => redeploy(&root, &data_dir, release).await,
         Some(Command::Migrate) => practices::migrate_all(&root.join("template.yaml"), &data_dir).await,
         // It was carried out before the async runtime began.
         Some(Command::Guard { .. }) => Ok(()),
@@ -94,12 +95,21 @@ async fn run(root: &Path, data_dir: &Path, options: Run) -> Result<()> {
         every: options.every,
         variables: options.variables,
     };
-    let stack = Stack::start(stores, door, serve).await?;
+    let mut stack = Stack::start(stores, door, serve).await?;
     print_banner(&stack, demo.as_ref());
-    let stopped = wait_for_signal().await;
+    let stopped = serve_until_signal(&mut stack).await;
     println!("\nStopping …");
     stack.stop().await;
     stopped
+}
+
+/// Builds the functions and has the stack that runs on this data folder take them.
+async fn redeploy(root: &Path, data_dir: &Path, release: bool) -> Result<()> {
+    let stack = RunningStack::of(data_dir)?;
+    let packages = with_own_features(&packages(&root.join("template.yaml"))?, release);
+    println!("Building the functions …");
+    binaries::build(root, &packages, release).await?;
+    stack.take_new_binaries()
 }
 
 /// Names of the packages that hold the template's functions.
@@ -131,14 +141,20 @@ fn print_banner(stack: &Stack, demo: Option<&Demo>) {
     println!("Ctrl-C stops it.");
 }
 
-/// Waits for Ctrl-C or a request to end.
-async fn wait_for_signal() -> Result<()> {
+/// Waits for Ctrl-C or a request to end; SIGHUP deploys the functions' new binaries.
+async fn serve_until_signal(stack: &mut Stack) -> Result<()> {
     let failed = |error| Error::Io("a signal handler".to_owned(), error);
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = hangup.recv() => match stack.redeploy() {
+                Ok(()) => println!("New invocations run the binaries of now."),
+                Err(error) => eprintln!("not deployed, the old binaries stay: {error}"),
+            },
+        }
     }
-    Ok(())
 }

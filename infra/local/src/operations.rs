@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use shared::control::{self, Queue, Store, TableNames};
 use shared::domain::PracticePass;
 
@@ -24,6 +24,34 @@ struct Addresses {
     sqs_url: String,
 }
 
+/// The stack that runs on a data folder.
+#[derive(Deserialize)]
+pub struct RunningStack {
+    pid: i32,
+}
+
+impl RunningStack {
+    /// As its file says.
+    pub fn of(data_dir: &Path) -> Result<Self> {
+        read_description(data_dir)
+    }
+
+    /// Has it deploy the binaries that are there now.
+    pub fn take_new_binaries(&self) -> Result<()> {
+        use rustix::process::{Pid, Signal, kill_process};
+        let gone = || Error::Refused("the stack is gone".to_owned());
+        let pid = Pid::from_raw(self.pid).ok_or_else(gone)?;
+        kill_process(pid, Signal::HUP).map_err(|_| gone())
+    }
+}
+
+fn read_description<T: DeserializeOwned>(data_dir: &Path) -> Result<T> {
+    let file = data_dir.join("stack.json");
+    let text = std::fs::read(&file)
+        .map_err(|_| Error::Refused(format!("no stack runs on {}", data_dir.display())))?;
+    serde_json::from_slice(&text).map_err(|error| Error::Refused(format!("{}: {error}", file.display())))
+}
+
 /// A name for a replay: the second it was asked for.
 pub fn new_name() -> String {
     Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string()
@@ -40,12 +68,7 @@ impl Operator {
                 queue: Queue::new(url, None, dead_letters),
             });
         }
-        let file = data_dir.join("stack.json");
-        let text = std::fs::read(&file)
-            .map_err(|_| Error::Refused(format!("no stack runs on {}", data_dir.display())))?;
-        let addresses: Addresses = serde_json::from_slice(&text)
-            .map_err(|error| Error::Refused(format!("{}: {error}", file.display())))?;
-        Ok(Self::local(&addresses))
+        Ok(Self::local(&read_description(data_dir)?))
     }
 
     /// The stores of a local stack.

@@ -36,6 +36,8 @@ pub struct Settings {
     pub logs: PathBuf,
     /// Most processes of one function.
     pub environments: usize,
+    /// How long an invocation may wait for one of them to be free.
+    pub waiting: Duration,
     /// How long an environment that isn't the function's only one may idle.
     pub idle: Duration,
 }
@@ -100,6 +102,16 @@ impl RuntimeHost {
     pub async fn invoke(&self, function: &str, event: Bytes) -> std::result::Result<Outcome, InvokeError> {
         let pool = self.pools.get(function).ok_or(InvokeError::UnknownFunction)?;
         pool.invoke(event).await
+    }
+
+    /// Makes new versions of the functions the ones that invocations go to; `binaries` are by package name. Environments of the
+    /// old ones finish what they have begun and end.
+    pub fn deploy(&self, binaries: &BTreeMap<String, PathBuf>) {
+        for pool in self.pools.values() {
+            if let Some(binary) = binaries.get(&pool.deployed.function.binary) {
+                pool.deploy(binary.clone());
+            }
+        }
     }
 
     /// Live processes of one function.

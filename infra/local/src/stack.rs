@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::data_dir::DataDir;
+use crate::deployment::Deployment;
 use crate::dynamodb::DynamoDb;
 use crate::error::{Error, Result};
 use crate::gateway::Gateway;
@@ -18,6 +19,10 @@ use crate::secrets::Secrets;
 use crate::sqs::SqsServer;
 use crate::template::{REGION, Template, World};
 use crate::triggers::Triggers;
+
+/// How long an invocation waits for a free environment. Lambda would refuse it at once, but has a thousand where this machine has a
+/// few.
+const WAITING: Duration = Duration::from_secs(1);
 
 /// How often messages older than their queue's retention are deleted.
 const EXPIRE_EVERY: Duration = Duration::from_mins(1);
@@ -133,6 +138,7 @@ pub struct Stack {
     runtime: Arc<RuntimeHost>,
     gateway: Gateway,
     triggers: Triggers,
+    deployment: Deployment,
     expiry: JoinHandle<()>,
 }
 
@@ -146,9 +152,11 @@ impl Stack {
             environment.insert(permission.to_owned(), "true".to_owned());
         }
         environment.extend(options.variables);
+        let mut deployment = Deployment::new(options.binaries)?;
+        let binaries = deployment.next()?;
         let mut deployed = vec![];
         for function in functions {
-            let binary = options.binaries.get(&function.binary).cloned();
+            let binary = binaries.get(&function.binary).cloned();
             deployed.push(Deployed {
                 function: function.clone(),
                 binary: binary
@@ -160,10 +168,13 @@ impl Stack {
             guard: options.guard,
             logs: stores.data_dir().join("logs"),
             environments: options.environments,
+            waiting: WAITING,
             idle: Duration::from_mins(1),
         };
         let runtime = Arc::new(RuntimeHost::start(settings, deployed).await?);
-        let gateway = Gateway::start(door.listener, functions, Arc::clone(&runtime), options.portal);
+        let throttling = stores.template.throttling;
+        let gateway =
+            Gateway::start(door.listener, functions, Arc::clone(&runtime), options.portal, throttling);
         let triggers =
             Triggers::start(functions, &runtime, &stores.sqs.service, options.every, options.environments);
         let queues = Arc::clone(&stores.sqs.service);
@@ -176,12 +187,18 @@ impl Stack {
             }
         });
         stores.write_addresses(&door.base_url)?;
-        Ok(Self { base_url: door.base_url, stores, runtime, gateway, triggers, expiry })
+        Ok(Self { base_url: door.base_url, stores, runtime, gateway, triggers, deployment, expiry })
     }
 
     /// The stores below.
     pub fn stores(&self) -> &Stores {
         &self.stores
+    }
+
+    /// Takes the functions' binaries as they are now: new invocations go to new environments; what runs in the old ones ends there.
+    pub fn redeploy(&mut self) -> Result<()> {
+        self.runtime.deploy(&self.deployment.next()?);
+        Ok(())
     }
 
     /// Stops in the order in which nothing that was begun is cut off: callers, triggers, functions, stores.

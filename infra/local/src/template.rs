@@ -23,6 +23,16 @@ pub struct Template {
     pub tables: Vec<Table>,
     pub queues: Vec<Queue>,
     pub secrets: Vec<Secret>,
+    pub throttling: Option<Throttling>,
+}
+
+/// How many requests the HTTP API takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Throttling {
+    /// A second, for long.
+    pub rate: u32,
+    /// At once.
+    pub burst: u32,
 }
 
 impl Template {
@@ -42,7 +52,8 @@ impl Template {
         let scope = intrinsics::Scope::new(&document, resources, world)?;
         let globals = section(&scope, document.pointer("/Globals/Function"), "Globals.Function")?;
 
-        let mut template = Self { functions: vec![], tables: vec![], queues: vec![], secrets: vec![] };
+        let mut template =
+            Self { functions: vec![], tables: vec![], queues: vec![], secrets: vec![], throttling: None };
         for (id, resource) in resources {
             if !scope.is_created(resource)? {
                 continue;
@@ -54,6 +65,7 @@ impl Template {
                 "AWS::Serverless::Function" => {
                     template.functions.push(functions::function(id, &globals, &properties()?)?);
                 }
+                "AWS::Serverless::HttpApi" => template.throttling = throttling(&properties()?)?,
                 "AWS::DynamoDB::Table" => template.tables.push(stores::table(id, &properties()?)?),
                 "AWS::SQS::Queue" => template.queues.push(stores::queue(id, &properties()?)?),
                 "AWS::SecretsManager::Secret" => template.secrets.push(stores::secret(id, &properties()?)?),
@@ -70,6 +82,7 @@ fn section(scope: &intrinsics::Scope<'_>, value: Option<&Value>, place: &str) ->
         "AttributeDefinitions",
         "BatchSize",
         "CodeUri",
+        "DefaultRouteSettings",
         "DelaySeconds",
         "Environment",
         "Events",
@@ -103,6 +116,13 @@ fn locate(error: Error, place: &str, name: &str) -> Error {
         Error::Template(message) => Error::Template(format!("{place}.{name}: {message}")),
         other => other,
     }
+}
+
+fn throttling(api: &Map<String, Value>) -> Result<Option<Throttling>> {
+    let Some(settings) = api.get("DefaultRouteSettings").and_then(Value::as_object) else { return Ok(None) };
+    let rate = whole_number(settings, "ThrottlingRateLimit")?;
+    let burst = whole_number(settings, "ThrottlingBurstLimit")?;
+    Ok(rate.zip(burst).map(|(rate, burst)| Throttling { rate, burst }))
 }
 
 /// A whole number, which templates may also write as text.

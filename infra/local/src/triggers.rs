@@ -6,12 +6,17 @@ mod schedule;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
 
-use crate::runtime::RuntimeHost;
+use crate::runtime::{InvokeError, Outcome, RuntimeHost};
 use crate::sqs;
 use crate::template::Function;
+
+/// Between two tries of an invocation that found every environment busy.
+const BETWEEN_TRIES: Duration = Duration::from_millis(500);
 
 /// The running triggers of all functions.
 pub struct Triggers {
@@ -68,5 +73,22 @@ impl Triggers {
     /// Waits until the work that was begun is over.
     pub async fn finished(mut self) {
         while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+/// Invokes a function once one of its environments is free, as event source mappings and the scheduler do; they aren't callers
+/// who could be told to come back. [`InvokeError::Throttled`] when it has been busy for as long as `patience`.
+async fn when_free(
+    runtime: &RuntimeHost,
+    function: &str,
+    event: Bytes,
+    patience: Duration,
+) -> Result<Outcome, InvokeError> {
+    let began = Instant::now();
+    loop {
+        match runtime.invoke(function, event.clone()).await {
+            Err(InvokeError::Throttled) if began.elapsed() < patience => sleep(BETWEEN_TRIES).await,
+            other => return other,
+        }
     }
 }

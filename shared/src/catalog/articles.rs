@@ -7,7 +7,7 @@ use sqlx::AssertSqlSafe;
 use super::search::has_words;
 use crate::{
     domain::ids::ArticleId,
-    tenant::{Conn, Result, on},
+    tenant::{Conn, Result, on, round_trip},
 };
 
 /// One row.
@@ -48,10 +48,9 @@ pub async fn find(conn: &mut Conn, id: ArticleId) -> Result<Option<Article>> {
 /// As [`find`], and nobody else changes the row until the transaction ends.
 pub async fn lock(conn: &mut Conn, id: ArticleId) -> Result<Option<Article>> {
     if let Conn::Postgres(connection) = conn {
-        sqlx::query("select 1 from kb_articles where kb_id = $1 for update")
-            .bind(id)
-            .execute(&mut **connection)
-            .await?;
+        round_trip!(connection, c => {
+            sqlx::query("select 1 from kb_articles where kb_id = $1 for update").bind(id).execute(c).await
+        })?;
     }
     find(conn, id).await
 }

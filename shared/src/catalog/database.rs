@@ -3,13 +3,15 @@
 use std::{
     ops::Deref,
     sync::{Arc, Mutex, PoisonError},
+    time::Instant,
 };
 
 use jiff::{SignedDuration, Timestamp};
+use tokio::time::timeout;
 
 use crate::{
     auth::CatalogGrant,
-    tenant::{Database, Error, Result},
+    tenant::{Admission, Database, Error, Health, Patience, Result, silence},
 };
 
 /// A pool older than this by the wall clock is opened anew, as those of practices are.
@@ -21,38 +23,74 @@ const CONNECTIONS: u32 = 2;
 pub struct CatalogDb(Database);
 
 /// The catalog, opened on first use.
-#[derive(Default)]
 pub struct Catalogs {
     open: Mutex<Option<(CatalogDb, Timestamp)>>,
-    max_connections: Option<u32>,
+    health: Arc<Health>,
+    connections: u32,
+    patience: Patience,
+}
+
+impl Default for Catalogs {
+    /// For calls: as many connections as one request at a time needs, and no more patience than a caller has.
+    fn default() -> Self {
+        Self {
+            open: Mutex::default(),
+            health: Arc::default(),
+            connections: CONNECTIONS,
+            patience: Patience::OF_CALLERS,
+        }
+    }
 }
 
 impl Catalogs {
-    /// With more connections than Lambda's one-request-at-a-time needs.
-    pub fn with_connections(max_connections: u32) -> Self {
-        Self { max_connections: Some(max_connections), ..Self::default() }
+    /// For many calls at a time.
+    pub fn patient(connections: u32) -> Self {
+        Self { connections, patience: Patience::OF_BACKGROUND, ..Self::default() }
     }
 
     /// The catalog; `locate` is asked for its DSN when it isn't open. Connections are made on first use.
     ///
     /// # Errors
-    /// [`Error::Registry`] for a DSN that can't be read; whatever `locate` fails with.
+    /// [`Error::LetBe`] soon after it was unavailable; [`Error::Registry`] for a DSN that can't be read; whatever `locate` fails
+    /// with.
     pub async fn open<E: From<Error>>(
         &self,
         _: &CatalogGrant,
         now: Timestamp,
         locate: impl AsyncFnOnce() -> Result<Arc<str>, E>,
     ) -> Result<CatalogDb, E> {
+        let admission = self.health.admit(self.patience, Instant::now());
+        if admission == Admission::LetBe {
+            return Err(Error::LetBe.into());
+        }
         let kept = self.open.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // The connections from before a failure may be dead without knowing it.
+        let kept = kept.filter(|_| admission == Admission::Open);
         if let Some((db, opened)) = kept
             && now.duration_since(opened) < MAX_AGE
         {
             return Ok(db);
         }
         let dsn = locate().await?;
-        let db = CatalogDb(Database::connect(&dsn, self.max_connections.unwrap_or(CONNECTIONS))?);
+        let db = Database::connect(&dsn, self.connections, self.patience, self.health.clone())?;
+        if admission == Admission::Probe {
+            self.probe(&db).await?;
+        }
+        let db = CatalogDb(db);
         *self.open.lock().unwrap_or_else(PoisonError::into_inner) = Some((db.clone(), now));
         Ok(db)
+    }
+
+    async fn probe(&self, db: &Database) -> Result<()> {
+        let connected = timeout(self.patience.probe, db.connection()).await;
+        match connected.unwrap_or_else(|_| Err(Error::Unavailable(silence()))) {
+            Ok(_) => self.health.answered(),
+            Err(error) => {
+                self.health.failed(Instant::now());
+                return Err(error);
+            }
+        }
+        Ok(())
     }
 }
 

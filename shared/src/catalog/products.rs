@@ -9,7 +9,7 @@ use sqlx::AssertSqlSafe;
 use super::search::has_words;
 use crate::{
     domain::{ids::ProductId, money::Cents},
-    tenant::{Conn, Error, Result, on},
+    tenant::{Conn, Error, Result, on, round_trip},
 };
 
 /// Vendor code and product code.
@@ -75,9 +75,9 @@ impl Listed {
 /// each other in a circle nor overwrite what the other has just written. `SQLite` has one writer at a time already.
 pub async fn hold(conn: &mut Conn) -> Result<()> {
     if let Conn::Postgres(connection) = conn {
-        sqlx::query("select pg_advisory_xact_lock(hashtextextended('products', 0))")
-            .execute(&mut **connection)
-            .await?;
+        round_trip!(connection, c => {
+            sqlx::query("select pg_advisory_xact_lock(hashtextextended('products', 0))").execute(c).await
+        })?;
     }
     Ok(())
 }

@@ -1,19 +1,16 @@
 //! A database of either engine, and the one of a practice.
 
-use std::{ops::Deref, str::FromStr, time::Duration};
+use std::{ops::Deref, str::FromStr, sync::Arc, time::Instant};
 
 use jiff::tz::TimeZone;
 use sqlx::{
-    PgPool, Postgres, Sqlite, SqlitePool,
-    pool::PoolConnection,
+    AssertSqlSafe, PgPool, Postgres, Sqlite, SqlitePool,
     postgres::{PgConnectOptions, PgPoolOptions, PgSslMode},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use super::{Error, Result};
+use super::{Error, Health, Patience, Result, Watched};
 use crate::domain::PracticePass;
-
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
 #[derive(Clone, Debug)]
 pub(crate) enum Pool {
@@ -23,14 +20,17 @@ pub(crate) enum Pool {
 
 /// One connection, of whichever engine the database has.
 pub enum Conn {
-    Sqlite(PoolConnection<Sqlite>),
-    Postgres(PoolConnection<Postgres>),
+    Sqlite(Watched<Sqlite>),
+    Postgres(Watched<Postgres>),
 }
 
 /// A database of either engine. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Database {
     pub(crate) pool: Pool,
+    health: Arc<Health>,
+    patience: Patience,
+    opened: Instant,
 }
 
 /// The database of the one practice that the caller may enter. Cheap to clone.
@@ -43,7 +43,13 @@ pub struct TenantDb {
 
 impl Database {
     /// Connects on first use. `dsn` is `postgres://…` or `sqlite://<path>`.
-    pub(crate) fn connect(dsn: &str, connections: u32) -> Result<Self> {
+    pub(crate) fn connect(
+        dsn: &str,
+        connections: u32,
+        patience: Patience,
+        health: Arc<Health>,
+    ) -> Result<Self> {
+        let opened = Instant::now();
         let unusable = |_| Error::Registry("the DSN can't be read".into());
         if dsn.starts_with("sqlite:") {
             let options = SqliteConnectOptions::from_str(dsn)
@@ -53,16 +59,34 @@ impl Database {
                 .journal_mode(SqliteJournalMode::Wal)
                 // A commit that was acknowledged must outlive a loss of power.
                 .synchronous(SqliteSynchronous::Full)
-                .busy_timeout(Duration::from_secs(5));
-            let pool = SqlitePoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE_TIMEOUT);
-            return Ok(Self { pool: Pool::Sqlite(pool.connect_lazy_with(options)) });
+                .busy_timeout(patience.file_lock);
+            let pool =
+                SqlitePoolOptions::new().max_connections(connections).acquire_timeout(patience.round_trip);
+            return Ok(Self {
+                pool: Pool::Sqlite(pool.connect_lazy_with(options)),
+                health,
+                patience,
+                opened,
+            });
         }
         let options = PgConnectOptions::from_str(dsn).map_err(unusable)?;
         // Without a word in the DSN the server's certificate and name are verified.
         let options =
             if dsn.contains("sslmode=") { options } else { options.ssl_mode(PgSslMode::VerifyFull) };
-        let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE_TIMEOUT);
-        Ok(Self { pool: Pool::Postgres(pool.connect_lazy_with(options)) })
+        let mut pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(patience.round_trip);
+        if let Some((statement, idle)) = patience.server {
+            // Not by startup options, which poolers refuse.
+            let limits = format!(
+                "set statement_timeout = {}; set idle_in_transaction_session_timeout = {}",
+                statement.as_millis(),
+                idle.as_millis()
+            );
+            pool = pool.after_connect(move |connection, _| {
+                let limits = AssertSqlSafe(limits.clone());
+                Box::pin(async move { sqlx::raw_sql(limits).execute(connection).await.map(|_| ()) })
+            });
+        }
+        Ok(Self { pool: Pool::Postgres(pool.connect_lazy_with(options)), health, patience, opened })
     }
 
     /// As [`Self::connect`]; an `SQLite` file is made when there is none, and migrated by one connection so that two first
@@ -77,19 +101,50 @@ impl Database {
                 .await
                 .map_err(|error| Error::Unavailable(sqlx::Error::Io(error)))?;
         }
-        Self::connect(dsn, 1)
+        Self::connect(dsn, 1, Patience::OF_MIGRATIONS, Arc::default())
     }
 
     /// A connection for statements that stand alone.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when none can be had within the pool's time.
+    /// [`Error::Unavailable`] when none can be had within the pool's time, and [`Error::LetBe`] right after that.
     pub async fn connection(&self) -> Result<Conn> {
-        match &self.pool {
-            Pool::Sqlite(pool) => pool.acquire().await.map(Conn::Sqlite),
-            Pool::Postgres(pool) => pool.acquire().await.map(Conn::Postgres),
+        if self.health.has_failed_since(self.opened, Instant::now()) {
+            return Err(Error::LetBe);
         }
-        .map_err(Error::from)
+        let (health, patience) = (self.health.clone(), self.patience);
+        let conn = match &self.pool {
+            Pool::Sqlite(pool) => {
+                pool.acquire().await.map(|it| Conn::Sqlite(Watched::new(it, health, patience)))
+            }
+            Pool::Postgres(pool) => {
+                pool.acquire().await.map(|it| Conn::Postgres(Watched::new(it, health, patience)))
+            }
+        };
+        conn.map_err(|error| {
+            let error = Error::from(error);
+            if matches!(error, Error::Unavailable(_)) {
+                self.health.failed(Instant::now());
+            }
+            error
+        })
+    }
+}
+
+impl Conn {
+    /// Nothing more can be asked of it.
+    pub(crate) fn is_lost(&self) -> bool {
+        match self {
+            Self::Sqlite(connection) => connection.is_lost(),
+            Self::Postgres(connection) => connection.is_lost(),
+        }
+    }
+
+    pub(super) fn close_on_drop(&mut self) {
+        match self {
+            Self::Sqlite(connection) => connection.close_on_drop(),
+            Self::Postgres(connection) => connection.close_on_drop(),
+        }
     }
 }
 

@@ -17,6 +17,9 @@ pub enum Error {
     /// The database can't be reached, is overloaded or doesn't answer; the caller may try again.
     #[error("the practice database is unavailable")]
     Unavailable(#[source] sqlx::Error),
+    /// It was unavailable a moment ago and isn't asked again yet; the caller may try again.
+    #[error("the practice database was unavailable a moment ago")]
+    LetBe,
     /// Another transaction was in the way; the same work may succeed at once when tried again.
     #[error("another transaction was in the way")]
     Contended(#[source] sqlx::Error),

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Conn, Result, on};
+use super::{Conn, Result, on, round_trip};
 use crate::auth::sha256_hex;
 
 /// What makes two requests the same.
@@ -52,10 +52,12 @@ pub async fn claim(conn: &mut Conn, key: &RequestKey) -> Result<bool> {
         Conn::Sqlite(_) => Ok(true),
         Conn::Postgres(connection) => {
             let name = format!("{} {} {} {}", key.key_id, key.method, key.path, key.idempotency_key);
-            Ok(sqlx::query_scalar("select pg_try_advisory_xact_lock(hashtextextended($1, 0))")
-                .bind(name)
-                .fetch_one(&mut **connection)
-                .await?)
+            Ok(round_trip!(connection, c => {
+                sqlx::query_scalar("select pg_try_advisory_xact_lock(hashtextextended($1, 0))")
+                    .bind(name)
+                    .fetch_one(c)
+                    .await
+            })?)
         }
     }
 }

@@ -4,7 +4,7 @@ use jiff::{Timestamp, civil::Date};
 use jiff_sqlx::ToSqlx;
 use sqlx::AssertSqlSafe;
 
-use super::{Conn, Result, on, patient_words};
+use super::{Conn, Result, on, patient_words, round_trip};
 use crate::domain::{
     contact::{email_key, fold, phone_key},
     ids::{PatientId, ProviderId},
@@ -187,10 +187,9 @@ pub async fn find(conn: &mut Conn, id: PatientId) -> Result<Option<Patient>> {
 /// As [`find`], and nobody else changes the row until the transaction ends.
 pub async fn lock(conn: &mut Conn, id: PatientId) -> Result<Option<Patient>> {
     if let Conn::Postgres(connection) = conn {
-        sqlx::query("select 1 from patients where patient_id = $1 for update")
-            .bind(id)
-            .execute(&mut **connection)
-            .await?;
+        round_trip!(connection, c => {
+            sqlx::query("select 1 from patients where patient_id = $1 for update").bind(id).execute(c).await
+        })?;
     }
     find(conn, id).await
 }

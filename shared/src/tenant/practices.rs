@@ -3,12 +3,13 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Instant,
 };
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
-use tokio::sync::OnceCell;
+use tokio::{sync::OnceCell, time::timeout};
 
-use super::{Database, Error, Result, TenantDb};
+use super::{Admission, Database, Error, Health, Patience, Result, TenantDb, silence};
 use crate::{auth::PracticeGrant, domain::PracticePass};
 
 /// Where a practice's database is; from the practice registry alone.
@@ -29,27 +30,36 @@ const CONNECTIONS: u32 = 2;
 
 struct Entry {
     cell: Arc<OnceCell<TenantDb>>,
+    health: Arc<Health>,
     opened: Timestamp,
     used: Timestamp,
 }
 
 /// The open practice databases, opened on first use, each behind a cell of its own so that a slow one holds up no other.
-#[derive(Default)]
 pub struct Practices {
     entries: Mutex<HashMap<PracticePass, Entry>>,
-    max_connections: Option<u32>,
+    connections: u32,
+    patience: Patience,
+}
+
+impl Default for Practices {
+    /// For calls: as many connections as one request at a time needs, and no more patience than a caller has.
+    fn default() -> Self {
+        Self { entries: Mutex::default(), connections: CONNECTIONS, patience: Patience::OF_CALLERS }
+    }
 }
 
 impl Practices {
-    /// With more connections a practice than Lambda's one-request-at-a-time needs.
-    pub fn with_connections(max_connections: u32) -> Self {
-        Self { max_connections: Some(max_connections), ..Self::default() }
+    /// For background work, and for many calls at a time.
+    pub fn patient(connections: u32) -> Self {
+        Self { entries: Mutex::default(), connections, patience: Patience::OF_BACKGROUND }
     }
 
     /// The database of the practice that `grant` opens; `locate` is asked where it is when it isn't open.
     ///
     /// # Errors
-    /// [`Error::Unavailable`], [`Error::WrongDatabase`], [`Error::Registry`]; whatever `locate` fails with.
+    /// [`Error::Unavailable`] and, soon after it, [`Error::LetBe`]; [`Error::WrongDatabase`], [`Error::Registry`]; whatever
+    /// `locate` fails with.
     pub async fn open<E: From<Error>>(
         &self,
         grant: &PracticeGrant,
@@ -57,19 +67,36 @@ impl Practices {
         locate: impl AsyncFnOnce() -> Result<Location, E>,
     ) -> Result<TenantDb, E> {
         let practicepass = grant.practicepass();
-        let cell = self.cell(practicepass, now);
+        let (cell, health, admission) = self.admit(practicepass, now)?;
+        let is_probe = admission == Admission::Probe;
+        let limit = if is_probe { self.patience.probe } else { self.patience.round_trip };
         let opened = cell
             .get_or_try_init(async || {
                 let location = locate().await?;
-                open(practicepass, &location, self.max_connections.unwrap_or(CONNECTIONS))
-                    .await
-                    .map_err(E::from)
+                // Whoever waited here for another's attempt to fail has waited long enough.
+                if !is_probe && health.is_ill(Instant::now()) {
+                    return Err(Error::LetBe.into());
+                }
+                let opening = open(practicepass, &location, self.connections, self.patience, &health);
+                let opened = timeout(limit, opening).await;
+                let opened = opened.unwrap_or_else(|_| Err(Error::Unavailable(silence())));
+                match &opened {
+                    Ok(_) => health.answered(),
+                    Err(Error::Unavailable(_)) => health.failed(Instant::now()),
+                    Err(_) => (),
+                }
+                opened.map_err(E::from)
             })
             .await?;
         Ok(opened.clone())
     }
 
-    fn cell(&self, practicepass: &PracticePass, now: Timestamp) -> Arc<OnceCell<TenantDb>> {
+    /// The practice's cell, if a call may have it.
+    fn admit(
+        &self,
+        practicepass: &PracticePass,
+        now: Timestamp,
+    ) -> Result<(Arc<OnceCell<TenantDb>>, Arc<Health>, Admission)> {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         entries.retain(|_, entry| now.duration_since(entry.opened) < MAX_AGE);
         if !entries.contains_key(practicepass) && entries.len() >= MAX_OPEN {
@@ -78,18 +105,32 @@ impl Practices {
         }
         let entry = entries.entry(practicepass.clone()).or_insert_with(|| Entry {
             cell: Arc::default(),
+            health: Arc::default(),
             opened: now,
             used: now,
         });
         entry.used = now;
-        entry.cell.clone()
+        let admission = entry.health.admit(self.patience, Instant::now());
+        match admission {
+            Admission::Open => (),
+            Admission::LetBe => return Err(Error::LetBe),
+            // The old connections may be dead without knowing it.
+            Admission::Probe => entry.cell = Arc::default(),
+        }
+        Ok((entry.cell.clone(), entry.health.clone(), admission))
     }
 }
 
-async fn open(practicepass: &PracticePass, location: &Location, connections: u32) -> Result<TenantDb> {
+async fn open(
+    practicepass: &PracticePass,
+    location: &Location,
+    connections: u32,
+    patience: Patience,
+    health: &Arc<Health>,
+) -> Result<TenantDb> {
     let time_zone = TimeZone::get(&location.time_zone)
         .map_err(|_| Error::Registry(format!("unknown time zone {:?}", location.time_zone)))?;
-    let database = Database::connect(&location.dsn, connections)?;
+    let database = Database::connect(&location.dsn, connections, patience, health.clone())?;
     let db = TenantDb::new(database, practicepass.clone(), time_zone);
     db.check_identity().await?;
     Ok(db)

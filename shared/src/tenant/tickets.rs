@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use sqlx::AssertSqlSafe;
 
-use super::{Conn, Error, Result, on};
+use super::{Conn, Error, Result, on, round_trip};
 use crate::domain::{
     ids::{CommentId, TicketId},
     ticket::{TicketPriority, TicketStatus},
@@ -111,10 +111,9 @@ pub async fn find(conn: &mut Conn, id: TicketId) -> Result<Option<Ticket>> {
 /// As [`find`], and nobody else changes the row until the transaction ends.
 pub async fn lock(conn: &mut Conn, id: TicketId) -> Result<Option<Ticket>> {
     if let Conn::Postgres(connection) = conn {
-        sqlx::query("select 1 from tickets where ticket_id = $1 for update")
-            .bind(id)
-            .execute(&mut **connection)
-            .await?;
+        round_trip!(connection, c => {
+            sqlx::query("select 1 from tickets where ticket_id = $1 for update").bind(id).execute(c).await
+        })?;
     }
     find(conn, id).await
 }

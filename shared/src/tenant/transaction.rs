@@ -58,10 +58,8 @@ impl Drop for Transaction {
     /// One that has no known end (a request that was given up, a commit that failed) takes its connection with it:
     /// a connection in an unknown state must not go back to the pool.
     fn drop(&mut self) {
-        match &mut self.conn {
-            _ if self.ended => (),
-            Conn::Sqlite(connection) => connection.close_on_drop(),
-            Conn::Postgres(connection) => connection.close_on_drop(),
+        if !self.ended {
+            self.conn.close_on_drop();
         }
     }
 }
@@ -82,6 +80,10 @@ impl Database {
 impl Transaction {
     #[doc(hidden)]
     pub async fn end<T, E: From<Error>>(mut self, result: Result<T, E>) -> Result<T, E> {
+        if result.is_err() && self.conn.is_lost() {
+            // A ROLLBACK would wait as long as the statement that wasn't answered.
+            return result;
+        }
         let end = if result.is_ok() { "COMMIT" } else { "ROLLBACK" };
         match self.execute(end).await {
             Ok(()) => self.ended = true,

@@ -27,6 +27,13 @@ pub(super) fn refuse(headers: &HeaderMap, code: Code, detail: &str) -> Answer {
     answer
 }
 
+/// As [`refuse`], of a request that may come again.
+pub(super) fn refuse_for_now(headers: &HeaderMap, code: Code, detail: &str) -> Answer {
+    let mut answer = refuse(headers, code, detail);
+    answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    answer
+}
+
 fn request_id(headers: &HeaderMap) -> String {
     let sent = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
     if let Some(id) = sent.filter(|id| request_id::is_acceptable(id)) {

@@ -1,5 +1,7 @@
 //! One invocation: what goes in, what comes out.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -30,8 +32,8 @@ pub enum InvokeError {
     UnknownFunction,
     #[error("the event is larger than 6 MiB")]
     TooLarge,
-    /// Too many invocations wait already.
-    #[error("too many invocations are waiting")]
+    /// Every environment that the function may have is busy.
+    #[error("every environment is busy")]
     Throttled,
     #[error("the local stack is stopping")]
     Stopping,
@@ -41,6 +43,8 @@ pub enum InvokeError {
 pub(super) struct Job {
     pub(super) event: Bytes,
     pub(super) reply: oneshot::Sender<Outcome>,
+    /// An environment has it.
+    pub(super) begun: Arc<AtomicBool>,
 }
 
 /// An invocation as a runtime sees it.

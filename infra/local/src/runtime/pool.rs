@@ -1,16 +1,20 @@
-//! The environments of one function: as many as the load needs, up to a limit; what comes in beyond that waits.
+//! The environments of one function: as many as the load needs, up to a limit; what comes in beyond that waits for a moment
+//! and is then refused, as Lambda does past a function's concurrency.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::{Notify, oneshot};
+use tokio::time::timeout;
 
 use super::invocation::{InvokeError, Job, Outcome, PAYLOAD_LIMIT};
 use super::{Deployed, Shared, worker};
 
-/// Invocations of one function that may wait; Lambda would throttle sooner.
-const WAITING_LIMIT: usize = 10_000;
+/// Invocations of one function that may wait.
+const WAITING_LIMIT: usize = 500;
 
 pub(super) struct Pool {
     pub(super) shared: Arc<Shared>,
@@ -21,14 +25,17 @@ pub(super) struct Pool {
 
 #[derive(Default)]
 struct State {
+    /// What new environments run.
+    binary: PathBuf,
     waiting: VecDeque<Job>,
     /// Idle workers, the one that worked last at the end: it is taken first, so that the others can grow old.
     parked: Vec<(u64, oneshot::Sender<Job>)>,
-    /// Workers that have not asked for their first job yet.
-    starting: usize,
-    workers: usize,
-    /// Those of them that are on their way out.
-    retiring: usize,
+    /// Workers that take jobs, by their numbers.
+    workers: HashSet<u64>,
+    /// Those of them that have not asked for their first job yet.
+    starting: HashSet<u64>,
+    /// Workers that take no more jobs; their processes are on their way out.
+    leaving: HashSet<u64>,
     next_worker: u64,
     stopping: bool,
 }
@@ -38,34 +45,32 @@ impl State {
     fn next_waiting(&mut self) -> Option<Job> {
         while let Some(job) = self.waiting.pop_front() {
             if !job.reply.is_closed() {
+                job.begun.store(true, Ordering::Relaxed);
                 return Some(job);
             }
         }
         None
+    }
+
+    /// Lets every worker go, the busy and the starting ones once they are where they can.
+    fn retire_all(&mut self) {
+        self.leaving.extend(self.workers.drain());
+        self.starting.clear();
+        self.parked.clear();
     }
 }
 
 /// What a worker does next.
 pub(super) enum Turn {
     Work(Job),
-    /// Wait for a job, as the worker of this number.
-    Wait(u64, oneshot::Receiver<Job>),
-}
-
-/// How a worker ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
-    /// It never asked for a job.
-    NeverCameUp,
-    /// [`Pool::may_retire`] let it go.
-    Retired,
-    /// Its process is gone, or the stack stops.
-    Lost,
+    Wait(oneshot::Receiver<Job>),
+    Leave,
 }
 
 impl Pool {
     pub(super) fn new(shared: Arc<Shared>, deployed: Deployed) -> Arc<Self> {
-        Arc::new(Self { shared, deployed, state: Mutex::default(), emptied: Notify::new() })
+        let state = State { binary: deployed.binary.clone(), ..State::default() };
+        Arc::new(Self { shared, deployed, state: Mutex::new(state), emptied: Notify::new() })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -74,16 +79,47 @@ impl Pool {
 
     /// Number of workers, each with at most one process.
     pub(super) fn size(&self) -> usize {
-        self.state().workers
+        let state = self.state();
+        state.workers.len() + state.leaving.len()
+    }
+
+    pub(super) fn binary(&self) -> PathBuf {
+        self.state().binary.clone()
+    }
+
+    /// From now on invocations go to environments of this binary; what the others have begun they finish.
+    pub(super) fn deploy(self: &Arc<Self>, binary: PathBuf) {
+        let mut state = self.state();
+        state.binary = binary;
+        state.retire_all();
+        self.staff(&mut state);
     }
 
     pub(super) async fn invoke(self: &Arc<Self>, event: Bytes) -> Result<Outcome, InvokeError> {
         if event.len() > PAYLOAD_LIMIT {
             return Err(InvokeError::TooLarge);
         }
-        let (reply, outcome) = oneshot::channel();
-        self.submit(Job { event, reply })?;
-        outcome.await.map_err(|_| InvokeError::Stopping)
+        let (reply, mut outcome) = oneshot::channel();
+        let begun = Arc::new(AtomicBool::new(false));
+        self.submit(Job { event, reply, begun: Arc::clone(&begun) })?;
+        loop {
+            match timeout(self.shared.settings.waiting, &mut outcome).await {
+                Ok(outcome) => return outcome.map_err(|_| InvokeError::Stopping),
+                Err(_) if self.withdraw(&begun, &mut outcome) => return Err(InvokeError::Throttled),
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Takes a job back that no environment has begun; one that is coming up is waited for.
+    fn withdraw(&self, begun: &AtomicBool, outcome: &mut oneshot::Receiver<Outcome>) -> bool {
+        let state = self.state();
+        let hopeless = !begun.load(Ordering::Relaxed) && state.starting.is_empty();
+        if hopeless {
+            // Whoever takes jobs leaves out what nobody waits for.
+            outcome.close();
+        }
+        hopeless
     }
 
     fn submit(self: &Arc<Self>, job: Job) -> Result<(), InvokeError> {
@@ -92,15 +128,20 @@ impl Pool {
             return Err(InvokeError::Stopping);
         }
         if state.waiting.len() >= WAITING_LIMIT {
+            state.waiting.retain(|job| !job.reply.is_closed());
+        }
+        if state.waiting.len() >= WAITING_LIMIT {
             return Err(InvokeError::Throttled);
         }
         let mut job = job;
         while let Some((_, parked)) = state.parked.pop() {
+            job.begun.store(true, Ordering::Relaxed);
             match parked.send(job) {
                 Ok(()) => return Ok(()),
                 Err(unsent) => job = unsent,
             }
         }
+        job.begun.store(false, Ordering::Relaxed);
         state.waiting.push_back(job);
         self.staff(&mut state);
         Ok(())
@@ -108,41 +149,42 @@ impl Pool {
 
     /// Starts workers for the jobs that no worker is coming for.
     fn staff(self: &Arc<Self>, state: &mut State) {
-        while state.waiting.len() > state.starting
-            && state.workers < self.shared.settings.environments
+        while state.waiting.len() > state.starting.len()
+            && state.workers.len() < self.shared.settings.environments
             && !state.stopping
         {
-            state.starting += 1;
-            state.workers += 1;
-            tokio::spawn(worker::run(Arc::clone(self)));
+            let number = state.next_worker;
+            state.next_worker += 1;
+            state.workers.insert(number);
+            state.starting.insert(number);
+            tokio::spawn(worker::run(Arc::clone(self), number));
         }
     }
 
-    /// A worker's environment has come up (`first`), or is free again.
-    pub(super) fn next_turn(&self, first: bool) -> Turn {
+    /// A worker's environment has come up, or is free again.
+    pub(super) fn next_turn(&self, number: u64) -> Turn {
         let mut state = self.state();
-        if first {
-            state.starting -= 1;
+        state.starting.remove(&number);
+        if !state.workers.contains(&number) {
+            return Turn::Leave;
         }
         if let Some(job) = state.next_waiting() {
             return Turn::Work(job);
         }
-        let number = state.next_worker;
-        state.next_worker += 1;
         let (send, receive) = oneshot::channel();
         state.parked.push((number, send));
-        Turn::Wait(number, receive)
+        Turn::Wait(receive)
     }
 
     /// Whether the idle worker may go: it isn't the only one and no job is on its way to it.
     pub(super) fn may_retire(&self, number: u64) -> bool {
         let mut state = self.state();
-        let only = state.workers - state.retiring <= 1;
         let position = state.parked.iter().position(|(parked, _)| *parked == number);
         match position {
-            Some(position) if !only => {
+            Some(position) if state.workers.len() > 1 => {
                 state.parked.remove(position);
-                state.retiring += 1;
+                state.workers.remove(&number);
+                state.leaving.insert(number);
                 true
             }
             _ => false,
@@ -151,25 +193,29 @@ impl Pool {
 
     /// Puts a job back that its worker could not begin.
     pub(super) fn give_back(&self, job: Job) {
+        job.begun.store(false, Ordering::Relaxed);
         self.state().waiting.push_front(job);
     }
 
-    /// A waiting job, for a worker that has only a failure to hand out.
-    pub(super) fn take_waiting(&self) -> Option<Job> {
-        self.state().next_waiting()
+    /// Answers the waiting invocation for which this worker was started, unless another one is coming for it.
+    pub(super) fn fail_waiting(&self, number: u64, outcome: &Outcome) {
+        let mut state = self.state();
+        if state.workers.contains(&number)
+            && let Some(job) = state.next_waiting()
+        {
+            let _ = job.reply.send(outcome.clone());
+        }
     }
 
     /// A worker is gone.
-    pub(super) fn leave(self: &Arc<Self>, worker: End) {
+    pub(super) fn leave(self: &Arc<Self>, number: u64) {
         let mut state = self.state();
-        state.workers -= 1;
-        match worker {
-            End::NeverCameUp => state.starting -= 1,
-            End::Retired => state.retiring -= 1,
-            End::Lost => {}
-        }
+        state.parked.retain(|(parked, _)| *parked != number);
+        state.starting.remove(&number);
+        state.workers.remove(&number);
+        state.leaving.remove(&number);
         self.staff(&mut state);
-        if state.workers == 0 {
+        if state.workers.is_empty() && state.leaving.is_empty() {
             self.emptied.notify_waiters();
         }
     }
@@ -185,7 +231,7 @@ impl Pool {
                 state.stopping = true;
                 state.waiting.clear();
                 state.parked.clear();
-                if state.workers == 0 {
+                if state.workers.is_empty() && state.leaving.is_empty() {
                     return;
                 }
             }

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::environment::Environment;
 use super::invocation::{Invocation, Job, Outcome, failure};
-use super::pool::{End, Pool, Turn};
+use super::pool::{Pool, Turn};
 use super::process;
 use crate::random;
 use crate::shutdown::stopped;
@@ -26,29 +26,22 @@ const INIT_TIME: Duration = Duration::from_secs(20);
 const FINISHING_TIME: Duration = Duration::from_secs(3);
 
 /// Runs one environment until it is retired, crashes, or the stack stops.
-pub(super) async fn run(pool: Arc<Pool>) {
-    let end = match Running::start(&pool).await {
+pub(super) async fn run(pool: Arc<Pool>, number: u64) {
+    match Running::start(&pool, number).await {
         Ok(mut running) => {
-            let end = running.serve(&pool).await;
+            running.serve(&pool).await;
             pool.shared.environments().remove(&running.token);
-            end
         }
         Err(error) => {
-            fail_waiting(&pool, &failure("Runtime.InvalidEntrypoint", &error.to_string()));
-            End::NeverCameUp
+            pool.fail_waiting(number, &failure("Runtime.InvalidEntrypoint", &error.to_string()));
         }
-    };
-    pool.leave(end);
-}
-
-/// Answers the waiting invocation for which this environment was started.
-fn fail_waiting(pool: &Pool, outcome: &Outcome) {
-    if let Some(job) = pool.take_waiting() {
-        let _ = job.reply.send(outcome.clone());
     }
+    pool.leave(number);
 }
 
 struct Running {
+    /// The worker's in its pool.
+    number: u64,
     token: String,
     environment: Arc<Environment>,
     child: Child,
@@ -62,24 +55,25 @@ enum After {
 }
 
 impl Running {
-    async fn start(pool: &Pool) -> io::Result<Self> {
+    async fn start(pool: &Pool, number: u64) -> io::Result<Self> {
         let token = random::alphanumeric(32).map_err(io::Error::other)?;
         let function = &pool.deployed.function;
         let environment = Arc::new(Environment::new(&function.id));
         pool.shared.environments().insert(token.clone(), Arc::clone(&environment));
         let variables = variables(pool, &token);
         let log = process::log_path(&pool.shared.settings.logs, &function.binary);
-        match pool.shared.launcher.launch(&pool.deployed.binary, &variables, &log).await {
-            Ok(child) => Ok(Self { token, environment, child, stop: pool.shared.stop.clone() }),
+        let binary = pool.binary();
+        match pool.shared.launcher.launch(&binary, &variables, &log).await {
+            Ok(child) => Ok(Self { number, token, environment, child, stop: pool.shared.stop.clone() }),
             Err(error) => {
                 pool.shared.environments().remove(&token);
-                let binary = pool.deployed.binary.display();
+                let binary = binary.display();
                 Err(io::Error::new(error.kind(), format!("{binary} can't be started: {error}")))
             }
         }
     }
 
-    async fn serve(&mut self, pool: &Pool) -> End {
+    async fn serve(&mut self, pool: &Pool) {
         let failed = tokio::select! {
             ready = self.environment.ready() => ready.err().map(Outcome::Failure),
             status = self.child.wait() => Some(failure("Runtime.ExitError", &exit_text(status, "at its start"))),
@@ -87,59 +81,45 @@ impl Running {
             () = stopped(&mut self.stop) => None,
         };
         if let Some(outcome) = failed {
-            fail_waiting(pool, &outcome);
+            pool.fail_waiting(self.number, &outcome);
             process::kill(&mut self.child).await;
-            return End::NeverCameUp;
+            return;
         }
-        if *self.stop.borrow() {
-            process::terminate(&mut self.child).await;
-            return End::NeverCameUp;
-        }
-        let mut first = true;
-        let end = loop {
-            let turn = pool.next_turn(first);
-            first = false;
-            let job = match turn {
+        while !*self.stop.borrow() {
+            let job = match pool.next_turn(self.number) {
                 Turn::Work(job) => job,
-                Turn::Wait(number, receive) => match self.wait(pool, number, receive).await {
-                    Ok(job) => job,
-                    Err(end) => break end,
+                Turn::Wait(receive) => match self.wait(pool, receive).await {
+                    Some(job) => job,
+                    None => break,
                 },
+                Turn::Leave => break,
             };
-            match self.invoke(pool, job).await {
-                After::Reusable if !*self.stop.borrow() => {}
-                After::Reusable => break End::Lost,
-                After::Gone => return End::Lost,
+            if let After::Gone = self.invoke(pool, job).await {
+                return;
             }
-        };
+        }
         process::terminate(&mut self.child).await;
-        end
     }
 
-    /// Waits for a job; an error when there will be none for this environment.
-    async fn wait(
-        &mut self,
-        pool: &Pool,
-        number: u64,
-        mut receive: oneshot::Receiver<Job>,
-    ) -> Result<Job, End> {
+    /// Waits for a job; `None` when there will be none for this environment.
+    async fn wait(&mut self, pool: &Pool, mut receive: oneshot::Receiver<Job>) -> Option<Job> {
         loop {
             tokio::select! {
-                job = &mut receive => return job.map_err(|_| End::Lost),
+                job = &mut receive => return job.ok(),
                 _ = self.child.wait() => {
                     // A job that was handed over at this very moment must not be lost.
                     receive.close();
                     if let Ok(job) = receive.try_recv() {
                         pool.give_back(job);
                     }
-                    return Err(End::Lost);
+                    return None;
                 }
                 () = sleep(pool.shared.settings.idle) => {
-                    if pool.may_retire(number) {
-                        return Err(End::Retired);
+                    if pool.may_retire(self.number) {
+                        return None;
                     }
                 }
-                () = stopped(&mut self.stop) => return Err(End::Lost),
+                () = stopped(&mut self.stop) => return None,
             }
         }
     }
@@ -152,7 +132,7 @@ impl Running {
             return After::Gone;
         };
         if let Err(reply) = self.environment.dispatch(&invocation, job.reply) {
-            pool.give_back(Job { event: job.event, reply });
+            pool.give_back(Job { event: job.event, reply, begun: job.begun });
             process::kill(&mut self.child).await;
             return After::Gone;
         }

@@ -54,6 +54,9 @@ Resources:
             ScalingConfig: {MaximumConcurrency: 3}
         Often: {Type: Schedule, Properties: {Schedule: rate(5 minutes), Input: '{"shard":0}'}}
         Daily: {Type: Schedule, Properties: {Schedule: rate(1 day)}}
+  Api:
+    Type: AWS::Serverless::HttpApi
+    Properties: {DefaultRouteSettings: {ThrottlingRateLimit: 100, ThrottlingBurstLimit: 200}}
   NotCreated:
     Type: AWS::Serverless::Function
     Condition: Never
@@ -193,4 +196,9 @@ fn what_has_no_local_counterpart_is_refused_with_its_place() {
         let error = parse(&TEMPLATE.replace(from, to)).unwrap_err().to_string();
         assert!(error.contains(complaint), "{error}");
     }
+}
+
+#[test]
+fn the_api_takes_as_many_requests_as_its_settings_say() {
+    assert_eq!(parse(TEMPLATE).unwrap().throttling, Some(Throttling { rate: 100, burst: 200 }));
 }

@@ -9,10 +9,11 @@ use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::runtime::{Outcome, RuntimeHost};
+use crate::runtime::{InvokeError, Outcome, RuntimeHost};
 use crate::shutdown::stopped;
 use crate::sqs::{Message, Receive, Service};
 use crate::template::{ACCOUNT, QueueTrigger, REGION};
+use crate::triggers::when_free;
 
 /// How long an idle poller waits for a message in one go.
 const LONG_POLL: Duration = Duration::from_secs(20);
@@ -77,11 +78,18 @@ impl Poller {
     async fn work(&self, batch: &[Message]) {
         let records: Vec<Value> = batch.iter().map(|message| record(&self.trigger.queue, message)).collect();
         let event = Bytes::from(json!({ "Records": records }).to_string());
-        let failed = match self.runtime.invoke(&self.function, event).await {
+        // No receive of theirs is lost to a busy function: they are kept until it is free, or visible again.
+        let patience =
+            self.queues.queue(&self.trigger.queue).map_or(Duration::ZERO, |it| it.visibility_timeout / 2);
+        let failed = match when_free(&self.runtime, &self.function, event, patience).await {
             Ok(Outcome::Success(_)) if !self.trigger.reports_failures => Failed::None,
             Ok(Outcome::Success(answer)) => failures(&answer, batch),
             Ok(Outcome::Failure(error)) => {
                 eprintln!("{} failed with {} messages: {error}", self.function, batch.len());
+                Failed::All
+            }
+            Err(InvokeError::Throttled) => {
+                eprintln!("{} was busy for {patience:?}", self.function);
                 Failed::All
             }
             Err(_) => Failed::All,

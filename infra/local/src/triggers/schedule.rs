@@ -11,6 +11,7 @@ use crate::random;
 use crate::runtime::{InvokeError, Outcome, RuntimeHost};
 use crate::shutdown::stopped;
 use crate::template::{ACCOUNT, REGION, Schedule};
+use crate::triggers::when_free;
 
 pub(super) async fn run(
     function: String,
@@ -27,7 +28,7 @@ pub(super) async fn run(
             () = stopped(&mut stop) => return,
         }
         let event = schedule.input.clone().unwrap_or_else(|| scheduled_event(&schedule.name));
-        match runtime.invoke(&function, Bytes::from(event.to_string())).await {
+        match when_free(&runtime, &function, Bytes::from(event.to_string()), schedule.every).await {
             Ok(Outcome::Success(_)) => {}
             Ok(Outcome::Failure(error)) => eprintln!("{function} ({}) failed: {error}", schedule.name),
             Err(InvokeError::Stopping) => return,

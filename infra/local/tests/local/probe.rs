@@ -42,6 +42,9 @@ pub(crate) fn function(timeout: Duration) -> Function {
     }
 }
 
+/// How long an invocation waits for an environment.
+pub(crate) const WAITING: Duration = Duration::from_secs(1);
+
 pub(crate) fn script() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/local/function.sh")
 }
@@ -78,7 +81,8 @@ impl Bench {
             binary: script(),
             environment: BTreeMap::from([("PROBE_FOLDER".to_owned(), probe)]),
         };
-        let settings = Settings { guard: None, logs: folder.path().join("logs"), environments, idle };
+        let settings =
+            Settings { guard: None, logs: folder.path().join("logs"), environments, waiting: WAITING, idle };
         let host = RuntimeHost::start(settings, vec![deployed]).await.unwrap();
         Self { folder, host: std::sync::Arc::new(host), seen: std::sync::Mutex::default() }
     }

@@ -7,7 +7,7 @@ use jiff::civil::Date;
 
 use crate::{
     domain::ids::VisitId,
-    tenant::{Conn, Result},
+    tenant::{Conn, Result, round_trip},
 };
 
 /// The first half of an advisory lock's name.
@@ -34,11 +34,9 @@ async fn hold(conn: &mut Conn, kind: Kind, key: i64) -> Result<()> {
     if let Conn::Postgres(connection) = conn {
         // Two numbers far apart may share a lock; that costs a wait, never a conflict.
         let key = i32::try_from(key.rem_euclid(1 << 31)).unwrap_or(i32::MAX);
-        sqlx::query("select pg_advisory_xact_lock($1, $2)")
-            .bind(kind as i32)
-            .bind(key)
-            .execute(&mut **connection)
-            .await?;
+        round_trip!(connection, c => {
+            sqlx::query("select pg_advisory_xact_lock($1, $2)").bind(kind as i32).bind(key).execute(c).await
+        })?;
     }
     Ok(())
 }

@@ -1,0 +1,93 @@
+//! Versions of the functions' binaries that stay as they are while cargo replaces the files they were taken from.
+//!
+//! A version is a folder of hard links beside the binaries, `deployed/<process>/<number>`: cargo writes new files rather than into
+//! the old ones, so a link costs nothing and nobody ever starts half a binary.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rustix::process::{Pid, test_kill_process};
+
+use crate::error::{Error, Result};
+
+const FOLDER: &str = "deployed";
+
+/// The binaries of one stack, version by version. They are gone when this is dropped.
+pub struct Deployment {
+    /// What is deployed: paths by package name.
+    sources: BTreeMap<String, PathBuf>,
+    folder: PathBuf,
+    version: u32,
+}
+
+impl Deployment {
+    /// Removes what stacks left behind that were killed.
+    pub fn new(sources: BTreeMap<String, PathBuf>) -> Result<Self> {
+        let beside = sources.values().next().and_then(|binary| binary.parent());
+        let all = beside.ok_or_else(|| Error::Build("there are no binaries".to_owned()))?.join(FOLDER);
+        remove_stale(&all);
+        let folder = all.join(std::process::id().to_string());
+        Ok(Self { sources, folder, version: 0 })
+    }
+
+    /// Takes the binaries as they are now; paths by package name.
+    pub fn next(&mut self) -> Result<BTreeMap<String, PathBuf>> {
+        self.version += 1;
+        let folder = self.folder.join(self.version.to_string());
+        fs::create_dir_all(&folder).map_err(Error::file(&folder))?;
+        let mut version = BTreeMap::new();
+        for (name, source) in &self.sources {
+            let link = folder.join(name);
+            fs::hard_link(source, &link).map_err(Error::file(source))?;
+            version.insert(name.clone(), link);
+        }
+        // Environments of the version before may still be starting.
+        if let Some(old) = self.version.checked_sub(2) {
+            let _ = fs::remove_dir_all(self.folder.join(old.to_string()));
+        }
+        Ok(version)
+    }
+}
+
+impl Drop for Deployment {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn remove_stale(all: &Path) {
+    for entry in fs::read_dir(all).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw);
+        if pid.is_some_and(|pid| test_kill_process(pid).is_err()) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_keeps_its_binaries_when_they_are_replaced() {
+        let root = tempfile::tempdir().unwrap();
+        let binary = root.path().join("auth");
+        fs::write(&binary, "one").unwrap();
+        let stale = root.path().join(FOLDER).join(i32::MAX.to_string());
+        fs::create_dir_all(&stale).unwrap();
+        let mut deployment = Deployment::new(BTreeMap::from([("auth".to_owned(), binary.clone())])).unwrap();
+        assert!(!stale.exists(), "its stack is gone");
+        let first = deployment.next().unwrap()["auth"].clone();
+        fs::write(root.path().join("new"), "two").unwrap();
+        fs::rename(root.path().join("new"), &binary).unwrap();
+        let second = deployment.next().unwrap()["auth"].clone();
+        let text = |path: &Path| fs::read_to_string(path).unwrap();
+        assert_eq!((text(&first), text(&second)), ("one".to_owned(), "two".to_owned()));
+        deployment.next().unwrap();
+        assert!(!first.exists() && second.exists(), "two versions are kept");
+        drop(deployment);
+        assert!(!second.exists());
+    }
+}

@@ -1,0 +1,241 @@
+//! Whether a database answers, and how long anyone waits to find out.
+//!
+//! A database that accepts connections and then says nothing, or stops in the middle of a statement, would hold a call until
+//! Lambda ends it, and with the call an environment that could have served another practice. So every round trip has a limit,
+//! and after one that was not answered the database is let be for a moment: calls fail at once but for one that tries.
+
+use std::{
+    io,
+    ops::{Deref, DerefMut},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use sqlx::pool::PoolConnection;
+use tokio::time::timeout;
+
+/// How long a database may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// For a connection, and for one statement, a COMMIT included.
+    pub(crate) round_trip: Duration,
+    /// For being opened by the call that tries whether it answers again: meanwhile that call holds up others.
+    pub(crate) probe: Duration,
+    /// For another writer of an `SQLite` file.
+    pub(crate) file_lock: Duration,
+    /// After so long the server itself ends a statement, or a transaction in which nothing is asked. `None`: never.
+    pub(crate) server: Option<(Duration, Duration)>,
+}
+
+impl Patience {
+    /// For calls: an ill database is told of within two seconds. No transaction of ours stays open for longer than a call: one
+    /// whose environment was frozen or lost would go on holding its locks.
+    pub(crate) const OF_CALLERS: Self = Self {
+        round_trip: Duration::from_millis(1_400),
+        probe: Duration::from_millis(500),
+        file_lock: Duration::from_millis(1_200),
+        server: Some((Duration::from_secs(2), Duration::from_secs(10))),
+    };
+    /// For work that nobody waits for.
+    pub(crate) const OF_BACKGROUND: Self = Self {
+        round_trip: Duration::from_secs(5),
+        probe: Duration::from_secs(3),
+        file_lock: Duration::from_secs(4),
+        server: Some((Duration::from_mins(1), Duration::from_mins(1))),
+    };
+    /// For migrations, which may rewrite whole tables.
+    pub(crate) const OF_MIGRATIONS: Self = Self {
+        round_trip: Duration::from_hours(1),
+        probe: Duration::from_secs(30),
+        file_lock: Duration::from_secs(30),
+        server: None,
+    };
+}
+
+/// A database is let be for so long after its first failure in a row, twice and then three times as long after the next ones.
+const LET_BE: Duration = Duration::from_secs(1);
+const LET_BE_AT_MOST: u32 = 3;
+
+/// How one database answered last.
+#[derive(Debug, Default)]
+pub(crate) struct Health(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    failures: u32,
+    failed_at: Option<Instant>,
+    let_be_until: Option<Instant>,
+}
+
+/// What a call may do with a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admission {
+    Open,
+    /// It failed before: connect anew, and see.
+    Probe,
+    LetBe,
+}
+
+impl Health {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One call is let through as a probe; the others are refused until it is known how that went, or it takes too long.
+    pub(crate) fn admit(&self, patience: Patience, now: Instant) -> Admission {
+        let mut state = self.state();
+        match state.let_be_until {
+            None => Admission::Open,
+            Some(until) if now < until => Admission::LetBe,
+            Some(_) => {
+                state.let_be_until = Some(now + 2 * patience.probe);
+                Admission::Probe
+            }
+        }
+    }
+
+    /// Whether it failed a moment ago.
+    pub(crate) fn is_ill(&self, now: Instant) -> bool {
+        self.state().let_be_until.is_some_and(|until| now < until)
+    }
+
+    /// Whether those who opened it at an instant have seen it fail since, a moment ago: whatever else they ask would wait as long.
+    pub(crate) fn has_failed_since(&self, opened: Instant, now: Instant) -> bool {
+        self.state().failed_at.is_some_and(|failed| failed > opened) && self.is_ill(now)
+    }
+
+    /// It answered a probe.
+    pub(crate) fn answered(&self) {
+        *self.state() = State::default();
+    }
+
+    pub(crate) fn failed(&self, now: Instant) {
+        let mut state = self.state();
+        state.failures = (state.failures + 1).min(LET_BE_AT_MOST);
+        state.failed_at = Some(now);
+        state.let_be_until = Some(now + LET_BE * state.failures);
+    }
+}
+
+/// The answer that didn't come.
+pub(crate) fn silence() -> sqlx::Error {
+    sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "no answer"))
+}
+
+/// A connection whose round trips are watched. One that is lost, or let go in the middle of a statement, is closed.
+pub struct Watched<DB: sqlx::Database> {
+    connection: PoolConnection<DB>,
+    watch: Watch,
+}
+
+/// The watch over one connection.
+pub(crate) struct Watch {
+    health: Arc<Health>,
+    limit: Duration,
+    /// A statement is under way, or was never answered.
+    unanswered: bool,
+}
+
+impl<DB: sqlx::Database> Watched<DB> {
+    pub(crate) fn new(connection: PoolConnection<DB>, health: Arc<Health>, patience: Patience) -> Self {
+        Self { connection, watch: Watch { health, limit: patience.round_trip, unanswered: false } }
+    }
+
+    pub(crate) fn parts(&mut self) -> (&mut Watch, &mut DB::Connection) {
+        (&mut self.watch, &mut self.connection)
+    }
+
+    /// Nothing more can be asked of it, not even a ROLLBACK.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.watch.unanswered
+    }
+
+    pub(crate) fn close_on_drop(&mut self) {
+        self.watch.unanswered = true;
+    }
+}
+
+impl Watch {
+    /// Waits for an answer as long as the database may take.
+    pub(crate) async fn over<T>(
+        &mut self,
+        round_trip: impl Future<Output = sqlx::Result<T>>,
+    ) -> sqlx::Result<T> {
+        self.unanswered = true;
+        let answer = timeout(self.limit, round_trip).await.unwrap_or_else(|_| Err(silence()));
+        self.unanswered = answer.as_ref().is_err_and(is_loss);
+        if self.unanswered {
+            self.health.failed(Instant::now());
+        }
+        answer
+    }
+}
+
+/// Whether the connection is of no use any more.
+fn is_loss(error: &sqlx::Error) -> bool {
+    matches!(
+        error,
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed
+    )
+}
+
+impl<DB: sqlx::Database> Drop for Watched<DB> {
+    fn drop(&mut self) {
+        if self.watch.unanswered {
+            self.connection.close_on_drop();
+        }
+    }
+}
+
+impl<DB: sqlx::Database> Deref for Watched<DB> {
+    type Target = DB::Connection;
+
+    fn deref(&self) -> &DB::Connection {
+        &self.connection
+    }
+}
+
+impl<DB: sqlx::Database> DerefMut for Watched<DB> {
+    fn deref_mut(&mut self) -> &mut DB::Connection {
+        &mut self.connection
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_failed_is_let_be_but_for_one_call_that_tries() {
+        let (health, patience, now) = (Health::default(), Patience::OF_CALLERS, Instant::now());
+        assert_eq!(health.admit(patience, now), Admission::Open);
+        health.failed(now);
+        assert_eq!(health.admit(patience, now), Admission::LetBe);
+        assert!(health.is_ill(now));
+        let later = now + LET_BE;
+        assert_eq!(health.admit(patience, later), Admission::Probe);
+        assert_eq!(health.admit(patience, later), Admission::LetBe);
+        let before = now.checked_sub(LET_BE).unwrap();
+        assert!(health.has_failed_since(before, later), "the old connections are of no use");
+        assert!(!health.has_failed_since(later, later), "the probe's are");
+        health.answered();
+        assert_eq!(health.admit(patience, later), Admission::Open);
+    }
+
+    #[test]
+    fn a_probe_that_never_ends_is_followed_by_another() {
+        let (health, patience, now) = (Health::default(), Patience::OF_CALLERS, Instant::now());
+        health.failed(now);
+        assert_eq!(health.admit(patience, now + LET_BE), Admission::Probe);
+        assert_eq!(health.admit(patience, now + LET_BE + 2 * patience.probe), Admission::Probe);
+    }
+
+    #[test]
+    fn one_that_keeps_failing_is_asked_again_within_seconds() {
+        let (health, patience, now) = (Health::default(), Patience::OF_CALLERS, Instant::now());
+        for _ in 0..100 {
+            health.failed(now);
+        }
+        assert_eq!(health.admit(patience, now + LET_BE * LET_BE_AT_MOST), Admission::Probe);
+    }
+}

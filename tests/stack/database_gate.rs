@@ -1,0 +1,98 @@
+//! A gate in front of the `PostgreSQL` server through which one practice's database falls ill.
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::watch,
+};
+
+/// How the ill database behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mood {
+    Well,
+    /// Connections are accepted and kept, and nothing is said on any.
+    Silent,
+    /// Connections are cut.
+    Refusing,
+}
+
+pub(crate) struct DatabaseGate {
+    /// The server's URL, by way of the gate.
+    pub(crate) url: String,
+    mood: watch::Sender<Mood>,
+}
+
+impl DatabaseGate {
+    /// In front of `server`; the moods are those of databases whose names contain `ill`.
+    pub(crate) async fn open(server: &str, ill: &'static str) -> Self {
+        let (scheme_and_user, rest) = server.split_once('@').unwrap();
+        let (address, path) = rest.split_once('/').unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        // Without TLS a connection's first message says which database it is for.
+        let url = format!("{scheme_and_user}@{}/{path}?sslmode=disable", listener.local_addr().unwrap());
+        let (mood, moods) = watch::channel(Mood::Well);
+        let address = address.to_owned();
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(pass(client, address.clone(), ill, moods.clone()));
+            }
+        });
+        Self { url, mood }
+    }
+
+    pub(crate) fn set(&self, mood: Mood) {
+        self.mood.send_replace(mood);
+    }
+}
+
+async fn pass(mut client: TcpStream, server: String, ill: &str, mut moods: watch::Receiver<Mood>) {
+    let Ok(length) = client.read_u32().await else { return };
+    let mut first = vec![0; length as usize - 4];
+    if client.read_exact(&mut first).await.is_err() {
+        return;
+    }
+    if !String::from_utf8_lossy(&first).contains(ill) {
+        moods = watch::channel(Mood::Well).1;
+    }
+    let Ok(mut server) = TcpStream::connect(server).await else { return };
+    let (_, _) = (client.set_nodelay(true), server.set_nodelay(true));
+    let sent = [&length.to_be_bytes()[..], &first].concat();
+    let (mut from_client, mut to_client) = client.split();
+    let (mut from_server, mut to_server) = server.split();
+    let mut refused = moods.clone();
+    let requests = async {
+        if speaks(&mut moods.clone()).await && to_server.write_all(&sent).await.is_ok() {
+            pump(&mut from_client, &mut to_server, moods.clone()).await;
+        }
+    };
+    tokio::select! {
+        () = requests => {}
+        () = pump(&mut from_server, &mut to_client, moods.clone()) => {}
+        () = cut(&mut refused) => {}
+    }
+}
+
+async fn pump(
+    from: &mut (impl AsyncRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
+    mut moods: watch::Receiver<Mood>,
+) {
+    let mut buffer = vec![0; 16 * 1024];
+    while let Ok(read @ 1..) = from.read(&mut buffer).await {
+        if !speaks(&mut moods).await || to.write_all(&buffer[..read]).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Waits while the database is silent; whether it then speaks. One without moods is always well.
+async fn speaks(moods: &mut watch::Receiver<Mood>) -> bool {
+    let mood = moods.wait_for(|mood| *mood != Mood::Silent).await.map(|mood| *mood);
+    mood.unwrap_or(Mood::Well) == Mood::Well
+}
+
+async fn cut(moods: &mut watch::Receiver<Mood>) {
+    if moods.wait_for(|mood| *mood == Mood::Refusing).await.is_err() {
+        std::future::pending().await
+    }
+}

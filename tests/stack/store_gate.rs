@@ -1,0 +1,160 @@
+//! A gate between the functions and `DynamoDB` that refuses, fails or falls silent.
+
+use std::{
+    convert::Infallible,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    body::Body,
+    http::{Request, Response, StatusCode, header},
+};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioIo},
+};
+use serde_json::{Value, json};
+use tokio::{
+    net::TcpListener,
+    task::{JoinHandle, JoinSet},
+};
+
+/// What the store does with requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    None,
+    /// A status and the name of `DynamoDB`'s error.
+    Error(u16, &'static str),
+    /// Three in ten fail.
+    Sometimes,
+    Silence,
+    /// Nobody listens.
+    Refused,
+}
+
+pub(crate) struct StoreGate {
+    address: std::net::SocketAddr,
+    shared: Arc<Shared>,
+    server: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    /// The stack says here where its `DynamoDB` is.
+    description: PathBuf,
+    client: Client<HttpConnector, Full<Bytes>>,
+    fault: Mutex<Fault>,
+    /// Bodies of all requests.
+    requests: Mutex<Vec<Bytes>>,
+    dice: AtomicU64,
+}
+
+impl StoreGate {
+    /// In front of the store of the stack that `description` is going to describe.
+    pub(crate) async fn open(description: PathBuf) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared {
+            description,
+            client: Client::builder(TokioExecutor::new()).build_http(),
+            fault: Mutex::new(Fault::None),
+            requests: Mutex::default(),
+            dice: AtomicU64::new(0),
+        });
+        let server = Some(tokio::spawn(serve(listener, shared.clone())));
+        Self { address, shared, server }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub(crate) async fn set(&mut self, fault: Fault) {
+        *self.shared.fault.lock().unwrap() = fault;
+        if fault == Fault::Refused {
+            // With the listener go the connections.
+            if let Some(server) = self.server.take() {
+                server.abort();
+                let _ = server.await;
+            }
+        } else if self.server.is_none() {
+            let listener = TcpListener::bind(self.address).await.unwrap();
+            self.server = Some(tokio::spawn(serve(listener, self.shared.clone())));
+        }
+    }
+
+    /// Forgets the requests so far.
+    pub(crate) fn forget(&self) {
+        self.shared.requests.lock().unwrap().clear();
+    }
+
+    /// How many requests had this text in them.
+    pub(crate) fn requests_with(&self, text: &str) -> usize {
+        let requests = self.shared.requests.lock().unwrap();
+        requests.iter().filter(|it| String::from_utf8_lossy(it).contains(text)).count()
+    }
+}
+
+async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+    let mut connections = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        let _ = stream.set_nodelay(true);
+        let shared = shared.clone();
+        let answer = service_fn(move |request| {
+            let shared = shared.clone();
+            async move { Ok::<_, Infallible>(shared.answer(request).await) }
+        });
+        connections.spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
+    }
+}
+
+impl Shared {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        let (mut parts, body) = request.into_parts();
+        let Ok(body) = body.collect().await else { return Response::default() };
+        let body = body.to_bytes();
+        self.requests.lock().unwrap().push(body.clone());
+        let fault = *self.fault.lock().unwrap();
+        match fault {
+            Fault::Error(status, name) => return error(status, name),
+            Fault::Sometimes if self.dice.fetch_add(7, Ordering::Relaxed) % 10 < 3 => {
+                return error(500, "InternalServerError");
+            }
+            Fault::Silence | Fault::Refused => return std::future::pending().await,
+            Fault::None | Fault::Sometimes => {}
+        }
+        let upstream = self.upstream().await;
+        let path = parts.uri.path_and_query().map_or("/", |it| it.as_str());
+        parts.uri = format!("{upstream}{path}").parse().unwrap();
+        parts.headers.remove(header::HOST);
+        match self.client.request(Request::from_parts(parts, Full::new(body))).await {
+            Ok(response) => response.map(Body::new),
+            Err(_) => error(500, "InternalServerError"),
+        }
+    }
+
+    async fn upstream(&self) -> String {
+        loop {
+            let text = tokio::fs::read(&self.description).await.unwrap_or_default();
+            if let Ok(description) = serde_json::from_slice::<Value>(&text) {
+                return description["dynamodbUrl"].as_str().unwrap().to_owned();
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+fn error(status: u16, name: &str) -> Response<Body> {
+    let body = json!({ "__type": format!("com.amazonaws.dynamodb.v20120810#{name}"), "message": "a fault of the test" });
+    let mut response = Response::new(Body::from(body.to_string()));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap();
+    response.headers_mut().insert(header::CONTENT_TYPE, "application/x-amz-json-1.0".parse().unwrap());
+    response
+}
