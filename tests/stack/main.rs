@@ -10,3 +10,4 @@ mod main_job;
 mod partner;
 mod privacy;
 mod running;
+mod telemetry;
