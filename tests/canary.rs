@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use tracing::instrument::WithSubscriber;
 
 use crate::{
-    office::{Answer, Office, Receiver, Reply, all_routes, on_both_databases},
+    office::{Answer, Logs, Office, Receiver, Reply, all_routes, on_both_databases},
     pipeline,
 };
-use written::{Logs, traces_in};
+use written::traces_in;
 
 /// In every text that is sent; searched for without regard to case.
 const CANARY: &str = "Canary7f3a";
@@ -233,6 +233,8 @@ on_both_databases! {
         };
         let queued = everything.boxed_local().with_subscriber(logs.subscriber()).await;
 
+        let measured = logs.metrics().len();
+        assert!(measured > 100, "only {measured} lines with metrics were searched");
         // The canaries are where they belong, so that the search proves something …
         let kept = office.integer(&format!("select count(*) from patients where first_name = '{CANARY}'")).await;
         assert!(kept >= 1);

@@ -42,6 +42,7 @@ mod prospects_search_plan;
 mod store_calls;
 mod stores_down;
 mod tags;
+mod telemetry;
 mod tickets;
 mod token;
 mod usage;

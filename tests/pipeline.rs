@@ -35,7 +35,7 @@ use crate::office::{Message, Office};
 /// One poll of all practices.
 pub(crate) async fn poll(office: &Office) {
     let deadline = office.app.clock.now() + Duration::from_mins(1);
-    log_poller::run(&office.app, Poll { shard: 0, of: 1, once: true }, deadline).await.unwrap();
+    log_poller::run(&office.app, Poll { shard: 0, of: 1, once: true }, deadline, None).await.unwrap();
 }
 
 /// Everything that may be received now.
@@ -44,7 +44,7 @@ async fn receive(office: &Office) -> Vec<Message> {
 }
 
 /// The bodies of all messages of all queues, received or not.
-async fn queued(office: &Office) -> Vec<String> {
+pub(crate) async fn queued(office: &Office) -> Vec<String> {
     let file = format!("sqlite://{}", office.queue_file.display());
     let mut queue = SqliteConnection::connect(&file).await.unwrap();
     sqlx::query_scalar("select body from messages").fetch_all(&mut queue).await.unwrap()
@@ -74,7 +74,7 @@ pub(crate) fn event(bodies: &[&str]) -> SqsEvent {
 }
 
 /// Delivers what can be received now, as Lambda does: what isn't named as failed is taken off the queue. How many failed.
-async fn deliver(office: &Office) -> usize {
+pub(crate) async fn deliver(office: &Office) -> usize {
     let messages = receive(office).await;
     let bodies: Vec<&str> = messages.iter().map(|message| message.body.as_str()).collect();
     let response = webhook_fanout::deliver(&office.app, Lane::Fast, event(&bodies)).await;

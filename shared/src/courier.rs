@@ -14,10 +14,12 @@ use crate::{
         subscriptions::{DisabledReason, Failed, Subscription},
     },
     domain::{
+        RequestId,
         delivery::{DeliveryStatus, Payload, wait_after},
         ids::DeliveryId,
     },
     egress::Failure,
+    telemetry::metrics,
 };
 
 /// A subscription whose every attempt failed for so long is disabled.
@@ -39,15 +41,17 @@ enum Retries {
     None,
 }
 
-/// Sends `payload` once more or for a test, at once and only once, as the delivery with this new id.
+/// Sends `payload` once more or for a test, at once and only once, as the delivery with this new id. `request_id`: of the
+/// call that the event comes from, or for a test of the one that asks for it.
 pub async fn send_by_hand(
     app: &App,
     subscription: &Subscription,
     payload: Payload,
+    request_id: Option<RequestId>,
     id: DeliveryId,
 ) -> Result<Delivery> {
     let now = app.clock.now();
-    let delivery = Delivery::by_hand(id, subscription, payload, now);
+    let delivery = Delivery::by_hand(id, subscription, payload, request_id, now);
     match app.control.claim_first(delivery, now).await? {
         Claimed::Yes(delivery) => {
             let outcome = post(app, subscription, &delivery).await;
@@ -126,18 +130,9 @@ async fn conclude(
         }
     };
     let count = count_of(&delivery, status.0);
-    let event = delivery.payload.event_id.clone();
     let took = Duration::from_millis(outcome.attempt.duration_ms);
     delivery.record(outcome.attempt, status.0, status.1);
-    tracing::info!(
-        event,
-        subscription = subscription.id.0,
-        attempt = delivery.attempts,
-        status = delivery.status_code,
-        outcome = %delivery.status,
-        duration_ms = delivery.duration_ms,
-        "delivery attempted"
-    );
+    report(&delivery, now);
     // The verdict before the outcome: should one of them not be written, the delivery is still open, is attempted again and
     // judged again. What is sent by hand may show that the endpoint works again, but counts as no failure.
     if retries == Retries::Scheduled || matches!(outcome.verdict, Verdict::Success) {
@@ -145,6 +140,28 @@ async fn conclude(
     }
     let [random] = app.random.bytes();
     app.control.conclude(*delivery, count, random).await.map(Box::new)
+}
+
+/// Of an attempt that has ended. What goes through a lane says so by its context; a test or a retry by hand is no metric.
+fn report(delivery: &Delivery, now: Timestamp) {
+    let delivered = delivery.succeeded();
+    // What a replay brings has been delivered before, or was given up.
+    let first = delivered && delivery.replay.is_none();
+    let lag = first.then(|| now.duration_since(delivery.payload.occurred_at).as_millis().max(0));
+    tracing::info!(
+        target: metrics::DELIVERIES,
+        Delivered = u8::from(delivered),
+        DeliveryFailures = u8::from(!delivered),
+        DeliveryLag = lag.and_then(|it| u64::try_from(it).ok()),
+        deliveryId = delivery.id.0,
+        subscriptionId = delivery.subscription_id.0,
+        eventId = delivery.payload.event_id,
+        attempt = delivery.attempts,
+        status = delivery.status_code,
+        outcome = %delivery.status,
+        durationMs = delivery.duration_ms,
+        "delivery attempted"
+    );
 }
 
 /// What a subscription's record learns from an attempt. Written only when it changes; `subscription` may be older than the
@@ -234,6 +251,7 @@ fn request(subscription: &Subscription, delivery: &Delivery, at: Timestamp) -> O
     let body = serde_json::to_vec(&delivery.payload).ok()?;
     let id = &delivery.payload.event_id;
     let signature = signatures(subscription.secrets(at), id, at, &body)?;
+    let request_id = delivery.request_id.as_ref().map(|it| ("x-request-id", it.as_str()));
     let headers = [
         ("content-type", "application/json"),
         ("user-agent", concat!("OfficePro-Webhooks/", env!("CARGO_PKG_VERSION"))),
@@ -244,8 +262,8 @@ fn request(subscription: &Subscription, delivery: &Delivery, at: Timestamp) -> O
         ("webhook-timestamp", &at.as_second().to_string()),
         ("webhook-signature", &signature),
     ];
-    let mut map = HeaderMap::with_capacity(headers.len() + 1);
-    for (name, value) in headers {
+    let mut map = HeaderMap::with_capacity(headers.len() + 2);
+    for (name, value) in headers.into_iter().chain(request_id) {
         map.insert(HeaderName::from_static(name), HeaderValue::from_str(value).ok()?);
     }
     map.insert(header::ACCEPT, HeaderValue::from_static("*/*"));

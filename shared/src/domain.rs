@@ -17,4 +17,5 @@ pub mod visit_status;
 pub mod webhook_event;
 
 pub use practice_pass::PracticePass;
+pub use request_id::RequestId;
 pub use scope::{EventScope, Scope};

@@ -2,37 +2,87 @@
 
 mod flush;
 mod path;
-mod telemetry;
+mod process;
 
-use axum::Router;
-use lambda_http::{Error, tower::util::MapRequest};
+use axum::{
+    Router,
+    extract::{Request, State},
+    middleware::{Next, from_fn_with_state},
+    response::Response,
+};
+use lambda_http::{Context, Error, LambdaEvent, service_fn, tower::util::MapRequest};
+use serde::{Serialize, de::DeserializeOwned};
+use tracing::Instrument;
 
 use crate::{
     api::{ApiError, edge},
     app::App,
 };
-pub use telemetry::init as init_telemetry;
+use process::{Process, Ready};
 
-/// Serves `routes` behind API Gateway until Lambda ends the process; any other path is 404.
+/// Serves `routes` behind API Gateway until Lambda ends the process; any other path is 404. `function` is the group's name.
 ///
 /// A function is sent paths of no route of its own when a path parameter holds an encoded slash.
 ///
 /// # Errors
 /// When the Runtime API can't be reached.
-pub async fn serve(routes: impl Into<Router<App>>) -> Result<(), Error> {
-    serve_with_fallback(routes.into().fallback(|| async { ApiError::not_found() })).await
+pub async fn serve(function: &'static str, routes: impl Into<Router<App>>) -> Result<(), Error> {
+    serve_with_fallback(function, routes.into().fallback(|| async { ApiError::not_found() })).await
 }
 
 /// As [`serve`], for routes that answer every other path themselves.
 ///
 /// # Errors
 /// When the Runtime API can't be reached.
-pub async fn serve_with_fallback(routes: impl Into<Router<App>>) -> Result<(), Error> {
-    telemetry::init();
+pub async fn serve_with_fallback(
+    function: &'static str,
+    routes: impl Into<Router<App>>,
+) -> Result<(), Error> {
+    let process = Process::begin(function);
     let app = App::from_env();
+    warm_up(&app).await;
     let (answered, flushes) = flush::channel();
     let extension = flush::register(app.clone(), flushes).await?;
-    let service = flush::Notify::new(MapRequest::new(edge(routes.into(), app.clone()), path::keep), answered);
+    let routes = edge(routes.into(), app).layer(from_fn_with_state(process.ready(), in_context));
+    let service = flush::Notify::new(MapRequest::new(routes, path::keep), answered);
     tokio::try_join!(lambda_http::run(service), extension)?;
     Ok(())
+}
+
+/// What every first call would wait for is done while Lambda starts the process, with more of a processor than a call has.
+async fn warm_up(app: &App) {
+    if std::env::var_os("NO_WARM_UP").is_none() {
+        app.control.warm_up().await;
+    }
+}
+
+async fn in_context(State(process): State<Ready>, request: Request, next: Next) -> Response {
+    match request.extensions().get::<Context>().map(|it| process.context(it)) {
+        Some(context) => next.run(request).instrument(context).await,
+        None => next.run(request).await,
+    }
+}
+
+/// Handles the invocations of a function that no route leads to until Lambda ends the process.
+///
+/// # Errors
+/// When the Runtime API can't be reached.
+pub async fn run<E, R>(
+    function: &'static str,
+    app: App,
+    handler: impl AsyncFn(&App, LambdaEvent<E>) -> Result<R, Error>,
+) -> Result<(), Error>
+where
+    E: DeserializeOwned,
+    R: Serialize,
+{
+    let process = Process::begin(function);
+    warm_up(&app).await;
+    let process = process.ready();
+    lambda_runtime::run(service_fn(async |event: LambdaEvent<E>| {
+        let context = process.context(&event.context);
+        // The compiler can't see through futures as deep as the poller's.
+        Box::pin(handler(&app, event)).instrument(context).await
+    }))
+    .await
 }

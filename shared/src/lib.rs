@@ -1,6 +1,7 @@
 //! What every function shares, lowest layer first: a module uses only the modules above it in this list.
 
 pub mod domain;
+pub mod telemetry;
 pub mod auth;
 pub mod egress;
 pub mod tenant;

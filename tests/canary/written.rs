@@ -1,12 +1,6 @@
 //! What is written outside of the practice's database.
 
-use std::{
-    fmt::Write as _,
-    io::{self, Write},
-    sync::{Arc, Mutex},
-};
-
-use tracing_subscriber::fmt::MakeWriter;
+use std::fmt::Write as _;
 
 use super::BORN;
 use crate::office::Office;
@@ -26,40 +20,6 @@ pub(super) fn traces_in(text: &str) -> Vec<String> {
         }
     }
     found
-}
-
-/// The log lines of what runs with its subscriber, as the functions write them.
-#[derive(Clone, Default)]
-pub(super) struct Logs(Arc<Mutex<Vec<u8>>>);
-
-impl Logs {
-    pub(super) fn subscriber(&self) -> impl tracing::Subscriber + Send + Sync + 'static {
-        let format = tracing_subscriber::fmt().json().flatten_event(true).with_current_span(false);
-        format.with_max_level(tracing::Level::INFO).with_target(false).with_writer(self.clone()).finish()
-    }
-
-    pub(super) fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
-
-impl Write for Logs {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Logs {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
 }
 
 /// Every item of every table.

@@ -71,7 +71,7 @@ async fn a_backlog_moves_on_slice_by_slice_however_little_time_there_is() {
     while left > 0 {
         turns += 1;
         let no_time = office.app.clock.now();
-        let run = log_poller::run(&office.app, ONCE, no_time);
+        let run = log_poller::run(&office.app, ONCE, no_time, None);
         if turns % 12 == 0 {
             // Killed in the middle of a slice; its lease ends by itself.
             if tokio::time::timeout(Duration::from_millis(40), run).await.is_err() {
@@ -103,9 +103,9 @@ async fn a_row_that_cannot_be_read_is_counted_and_passed() {
         write(&office, id, "claims").await;
     }
     poll(&office).await;
-    office.sql("insert into log values (1, 'claims', 'insert', 'nonsense', '2026-03-09T12:00:00Z')").await;
-    office.sql("insert into log values (6, 'claims', 'insert', 6, 'yesterday')").await;
-    office.sql("insert into log values (7, x'ff', 'insert', 7, '2026-03-09T12:00:00Z')").await;
+    office.sql("insert into log (log_id, table_name, action, record_id, logged_at) values (1, 'claims', 'insert', 'nonsense', '2026-03-09T12:00:00Z')").await;
+    office.sql("insert into log (log_id, table_name, action, record_id, logged_at) values (6, 'claims', 'insert', 6, 'yesterday')").await;
+    office.sql("insert into log (log_id, table_name, action, record_id, logged_at) values (7, x'ff', 'insert', 7, '2026-03-09T12:00:00Z')").await;
     for id in [3, 8] {
         write(&office, id, "claims").await;
     }
@@ -120,7 +120,7 @@ async fn a_row_that_cannot_be_read_is_counted_and_passed() {
 async fn an_instant_out_of_all_time_holds_up_nothing() {
     let office = Office::open(Engine::Postgres).await;
     subscribe(&office, office.db.practicepass(), 1, &[EventScope::Claims]).await;
-    office.sql("insert into log values (1, 'claims', 'insert', 1, 'infinity')").await;
+    office.sql("insert into log (log_id, table_name, action, record_id, logged_at) values (1, 'claims', 'insert', 1, 'infinity')").await;
     write(&office, 2, "claims").await;
     poll(&office).await;
     assert_eq!(take_log_ids(&office).await, [2]);

@@ -40,7 +40,7 @@ async fn practices_whose_databases_hang_do_not_delay_the_events_of_others() {
     sqlx::raw_sql(text).execute(&mut **connection).await.unwrap();
 
     let deadline = office.app.clock.now() + Duration::from_mins(1);
-    let running = log_poller::run(&office.app, Poll { shard: 0, of: 1, once: false }, deadline);
+    let running = log_poller::run(&office.app, Poll { shard: 0, of: 1, once: false }, deadline, None);
     let meanwhile = async {
         let mut waits = Vec::new();
         for id in 1..=5 {

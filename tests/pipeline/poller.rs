@@ -53,9 +53,9 @@ async fn a_transaction_that_commits_after_a_later_one_is_not_skipped() {
     sign_up(&office, URL, &["Claims"]).await;
     let mut slow = office.db.begin().await.unwrap();
     let now = office.app.clock.now();
-    let early = append(&mut slow.conn, "claims", "insert", 1, now).await.unwrap();
+    let early = append(&mut slow.conn, "claims", "insert", 1, now, None).await.unwrap();
     let mut conn = office.db.connection().await.unwrap();
-    let late = append(&mut conn, "claims", "insert", 2, now).await.unwrap();
+    let late = append(&mut conn, "claims", "insert", 2, now, None).await.unwrap();
     assert!(early < late);
     poll(&office).await;
     assert_eq!(take_log_ids(&office).await, [late.0]);
@@ -71,12 +71,12 @@ async fn an_event_in_flight_at_signup_is_delivered_and_one_committed_before_is_n
     for round in 0..2 {
         let mut slow = office.db.begin().await.unwrap();
         let now = office.app.clock.now();
-        let early = append(&mut slow.conn, "claims", "insert", 1, now).await.unwrap();
+        let early = append(&mut slow.conn, "claims", "insert", 1, now, None).await.unwrap();
         let mut conn = office.db.connection().await.unwrap();
-        let before = append(&mut conn, "claims", "insert", 2, now).await.unwrap();
+        let before = append(&mut conn, "claims", "insert", 2, now, None).await.unwrap();
         assert!(early < before);
         sign_up(&office, URL, &["Claims"]).await;
-        let after = append(&mut conn, "claims", "insert", 3, now).await.unwrap();
+        let after = append(&mut conn, "claims", "insert", 3, now, None).await.unwrap();
         poll(&office).await;
         assert_eq!(take_log_ids(&office).await, [after.0], "{round}");
         slow.end(Ok::<_, shared::tenant::Error>(())).await.unwrap();
@@ -84,7 +84,7 @@ async fn an_event_in_flight_at_signup_is_delivered_and_one_committed_before_is_n
         assert_eq!(take_log_ids(&office).await, [early.0], "{round}");
         office.delete("/v1/webhooks").await.expect(200);
         for id in 0..3 {
-            append(&mut conn, "claims", "insert", id, now).await.unwrap();
+            append(&mut conn, "claims", "insert", id, now, None).await.unwrap();
         }
     }
 }
@@ -174,7 +174,7 @@ async fn one_practice_that_cannot_be_read_does_not_hold_up_the_other() {
     office.sql("alter table log rename to hidden").await;
     let mut conn = office.other_db.connection().await.unwrap();
     let now = office.app.clock.now();
-    let id = append(&mut conn, "claims", "insert", 5, now).await.unwrap();
+    let id = append(&mut conn, "claims", "insert", 5, now, None).await.unwrap();
     drop(conn);
     poll(&office).await;
     assert_eq!(take_log_ids(&office).await, [id.0]);
@@ -210,7 +210,7 @@ async fn within_its_minute_the_poller_polls_again_and_again() {
     let office = Office::open(Engine::Sqlite).await;
     sign_up(&office, URL, &["Claims"]).await;
     let deadline = office.app.clock.now() + Duration::from_mins(1);
-    let running = log_poller::run(&office.app, Poll { shard: 0, of: 1, once: false }, deadline);
+    let running = log_poller::run(&office.app, Poll { shard: 0, of: 1, once: false }, deadline, None);
     let meanwhile = async {
         for id in [1, 2] {
             write(&office, id, "claims").await;
@@ -239,7 +239,7 @@ async fn every_practice_is_polled_by_exactly_one_shard() {
     let deadline = office.app.clock.now() + Duration::from_mins(1);
     let mut sent = Vec::new();
     for shard in 0..3 {
-        log_poller::run(&office.app, Poll { shard, of: 3, once: true }, deadline).await.unwrap();
+        log_poller::run(&office.app, Poll { shard, of: 3, once: true }, deadline, None).await.unwrap();
         sent.push(take_log_ids(&office).await.len());
     }
     sent.sort_unstable();

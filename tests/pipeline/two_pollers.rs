@@ -28,7 +28,7 @@ async fn write(office: &Office, writer: u64, committed: &Mutex<HashSet<i64>>) {
     for number in 0..ROWS_EACH {
         let mut transaction = office.db.begin().await.unwrap();
         let at = office.app.clock.now();
-        let id = append(&mut transaction.conn, "claims", "insert", 1, at).await.unwrap();
+        let id = append(&mut transaction.conn, "claims", "insert", 1, at, None).await.unwrap();
         tokio::time::sleep(Duration::from_millis((writer * 37 + number * 13) % 60)).await;
         let fails = (writer + number).is_multiple_of(5);
         let end = if fails { Err(shared::tenant::Error::Registry("rolled back".into())) } else { Ok(()) };
@@ -42,7 +42,7 @@ async fn write(office: &Office, writer: u64, committed: &Mutex<HashSet<i64>>) {
 async fn poll(office: &Office, done: &AtomicBool, polls: &AtomicU64) {
     while !done.load(Ordering::Relaxed) {
         let deadline = office.app.clock.now() + Duration::from_mins(1);
-        log_poller::run(&office.app, Poll { shard: 0, of: 1, once: true }, deadline).await.unwrap();
+        log_poller::run(&office.app, Poll { shard: 0, of: 1, once: true }, deadline, None).await.unwrap();
         polls.fetch_add(1, Ordering::Relaxed);
     }
 }

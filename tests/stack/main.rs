@@ -16,3 +16,4 @@ mod running;
 mod stalled_database;
 mod store_faults;
 mod store_gate;
+mod telemetry;

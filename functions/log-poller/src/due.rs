@@ -11,6 +11,7 @@ use shared::{
         queue::Message,
     },
     domain::delivery::DeliveryStatus,
+    telemetry::metrics,
 };
 
 /// A short wait ends by its message; only what is overdue by this much has none.
@@ -21,6 +22,24 @@ const AGAIN_AFTER: SignedDuration = SignedDuration::from_mins(15);
 const LIMIT: i32 = 100;
 /// Writes under way at the same time.
 const CONCURRENCY: usize = 8;
+
+/// Tells how many attempts are due, and for how long the longest has been.
+pub(crate) async fn measure(app: &App) {
+    let now = app.clock.now();
+    let measured = async {
+        let oldest = app.control.oldest_due(now).await?;
+        Ok::<_, control::Error>((app.control.count_due(now).await?, oldest))
+    };
+    match measured.await {
+        Ok((count, oldest)) => tracing::info!(
+            target: metrics::POLLS,
+            DueRetries = count,
+            OldestDueSeconds = oldest.map_or(0, |it| now.duration_since(it).as_secs()),
+            "due"
+        ),
+        Err(error) => tracing::error!(%error, "due deliveries were not counted"),
+    }
+}
 
 /// Sends a message for each; the claim at the other end makes of two messages one attempt. What fails in one shard holds up
 /// no other.

@@ -3,17 +3,19 @@
 use shared::{
     control::subscriptions::Subscription,
     domain::{
-        PracticePass,
+        PracticePass, RequestId,
         webhook_event::{EventMessage, WebhookEvent, classify},
     },
     tenant::log::LogRow,
 };
 
-/// One message for each active subscription that wants the row's event; none for most rows.
+/// One message for each active subscription that wants the row's event; none for most rows. A row of the EMR's own gets
+/// the poll's request id.
 pub(crate) fn messages_of(
     practicepass: &PracticePass,
     row: &LogRow,
     subscriptions: &[Subscription],
+    poll: Option<&RequestId>,
 ) -> Vec<EventMessage> {
     let Some(entry) = &row.entry else { return Vec::new() };
     let Some((event, action)) = classify(&entry.table_name, &entry.action) else { return Vec::new() };
@@ -28,9 +30,11 @@ pub(crate) fn messages_of(
     let wanted = |it: &&Subscription| {
         it.is_active() && it.scopes.contains(&event.event) && it.begins_before(row.log_id)
     };
-    subscriptions
-        .iter()
-        .filter(wanted)
-        .map(|it| EventMessage::new(event.clone(), it.id, it.generation, it.partner_id.clone(), 1))
-        .collect()
+    let request_id = row.request_id.as_ref().or(poll);
+    let message = |it: &Subscription| {
+        let mut message = EventMessage::new(event.clone(), it.id, it.generation, it.partner_id.clone(), 1);
+        message.request_id = request_id.cloned();
+        message
+    };
+    subscriptions.iter().filter(wanted).map(message).collect()
 }

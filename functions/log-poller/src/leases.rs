@@ -8,7 +8,7 @@ use std::{
 use shared::{
     app::App,
     control::{self, dispatch::Lease},
-    domain::{PracticePass, log_progress::LogProgress},
+    domain::{PracticePass, RequestId, log_progress::LogProgress},
 };
 
 use crate::practice::beginning;
@@ -17,13 +17,14 @@ use crate::practice::beginning;
 pub(crate) struct Leases {
     /// A name for this run, not for the process: a run that was cut off holds on to nothing of the next one's.
     owner: String,
+    pub(crate) request_id: Option<RequestId>,
     held: Mutex<HashMap<PracticePass, Lease>>,
 }
 
 impl Leases {
-    pub(crate) fn new(app: &App) -> Self {
+    pub(crate) fn new(app: &App, request_id: Option<&RequestId>) -> Self {
         let owner = format!("{:032x}", u128::from_be_bytes(app.random.bytes()));
-        Self { owner, held: Mutex::default() }
+        Self { owner, request_id: request_id.cloned(), held: Mutex::default() }
     }
 
     /// Takes a practice out of those held, or anew; `None` while another process holds it. It is held further only when

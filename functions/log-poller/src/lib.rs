@@ -10,7 +10,11 @@ mod slice;
 use jiff::Timestamp;
 use leases::Leases;
 use serde::Deserialize;
-use shared::{app::App, control, domain::PracticePass};
+use shared::{
+    app::App,
+    control,
+    domain::{PracticePass, RequestId},
+};
 
 pub use practice::PracticeError;
 
@@ -39,11 +43,17 @@ impl Poll {
 }
 
 /// Polls again and again until `deadline`, or once. What fails for one practice is logged and tried again later.
+/// `request_id`: of the invocation, for events of the EMR's own.
 ///
 /// # Errors
 /// When the practices can't even be listed, in any of the rounds.
-pub async fn run(app: &App, poll: Poll, deadline: Timestamp) -> control::Result<()> {
-    let leases = Leases::new(app);
+pub async fn run(
+    app: &App,
+    poll: Poll,
+    deadline: Timestamp,
+    request_id: Option<&RequestId>,
+) -> control::Result<()> {
+    let leases = Leases::new(app, request_id);
     let (polled, ()) =
         tokio::join!(rounds::run(app, &leases, poll, deadline), due_retries(app, poll, deadline));
     leases.release_all(app).await;
@@ -55,6 +65,7 @@ async fn due_retries(app: &App, poll: Poll, deadline: Timestamp) {
     if poll.shard != 0 {
         return;
     }
+    due::measure(app).await;
     let interval = app.config.poll_interval;
     loop {
         due::bring_back(app, deadline).await;

@@ -1,8 +1,9 @@
 use jiff::{SignedDuration, Timestamp};
-use lambda_runtime::{Error, LambdaEvent, service_fn};
+use lambda_runtime::{Error, LambdaEvent};
 use log_poller::{Poll, run};
 use shared::{
     app::{App, Parts},
+    domain::RequestId,
     tenant::Practices,
 };
 
@@ -15,12 +16,12 @@ const CONNECTIONS: u32 = 2;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    shared::function::init_telemetry();
     let app = App::new(Parts { practices: Practices::patient(CONNECTIONS), ..Parts::from_env() });
-    lambda_runtime::run(service_fn(async |event: LambdaEvent<Poll>| {
+    shared::function::run(env!("CARGO_PKG_NAME"), app, async |app, event: LambdaEvent<Poll>| {
         let limit = Timestamp::try_from(event.context.deadline()).unwrap_or(Timestamp::MAX) - BEFORE_TIMEOUT;
         let deadline = limit.min(app.clock.now() + LONGEST_RUN);
-        run(&app, event.payload, deadline).await.map_err(Error::from)
-    }))
+        let request_id = RequestId::parse(&event.context.request_id);
+        run(app, event.payload, deadline, request_id.as_ref()).await.map_err(Error::from)
+    })
     .await
 }

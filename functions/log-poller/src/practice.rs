@@ -93,7 +93,8 @@ async fn read_on(
         let Some(before) = lease.progress.clone() else { return Ok(turn) };
         let rows = in_time(slice::read(db, &before, late_left)).await?;
         let (new_left, late_read) = (rows.new_left, rows.late_to);
-        let sent = slice::send(app, &practicepass, before.clone(), rows, now).await?;
+        let poll = leases.request_id.as_ref();
+        let sent = slice::send(app, &practicepass, before.clone(), rows, poll, now).await?;
         turn.events += sent.events;
         let mut after = sent.progress;
         match (sent.late_open, late_read) {

@@ -7,7 +7,7 @@ use std::{
 
 use futures::{StreamExt, stream::FuturesUnordered};
 use jiff::{SignedDuration, Timestamp};
-use shared::{app::App, control, domain::PracticePass};
+use shared::{app::App, control, domain::PracticePass, telemetry::metrics};
 use tokio::{
     sync::Semaphore,
     time::{Instant, sleep_until, timeout},
@@ -32,8 +32,13 @@ const LONGEST_WAIT: Duration = Duration::from_secs(32);
 /// What is under way at the deadline may end for so long.
 const LAST_WAIT: Duration = Duration::from_secs(3);
 
-/// Failures in a row, and when the next turn may begin.
-type Ailing = HashMap<PracticePass, (u32, Instant)>;
+/// How a run goes.
+#[derive(Default)]
+struct Tally {
+    /// Practices whose last turn failed: failures in a row, and when the next turn may begin.
+    ailing: HashMap<PracticePass, (u32, Instant)>,
+    events: usize,
+}
 
 /// Gives turns until `deadline`, or one to each practice.
 ///
@@ -49,7 +54,7 @@ pub(crate) async fn run(
     let (healthy, ailing_lane) = (Semaphore::new(HEALTHY), Semaphore::new(AILING));
     let mut under_way = FuturesUnordered::new();
     let mut busy: HashSet<PracticePass> = HashSet::new();
-    let mut ailing = Ailing::new();
+    let mut tally = Tally::default();
     let mut failed = None;
     loop {
         let practices = app.control.practices_with_subscriptions().await.unwrap_or_else(|error| {
@@ -59,7 +64,7 @@ pub(crate) async fn run(
         });
         let begun = Instant::now();
         for practice in practices.into_iter().filter(|practice| schedule.takes(practice)) {
-            let health = ailing.get(&practice);
+            let health = tally.ailing.get(&practice);
             if busy.contains(&practice) || health.is_some_and(|(_, again)| begun < *again) {
                 continue;
             }
@@ -81,7 +86,7 @@ pub(crate) async fn run(
                 break;
             };
             busy.remove(&practice);
-            let more = note(&mut ailing, &practice, &result);
+            let more = tally.note(&practice, &result);
             if more && !schedule.once && app.clock.now() < deadline {
                 busy.insert(practice.clone());
                 under_way.push(turn(app, leases, practice, deadline, &healthy));
@@ -91,10 +96,21 @@ pub(crate) async fn run(
             break;
         }
     }
-    let rest = async { while under_way.next().await.is_some() {} };
+    let rest = async {
+        while let Some((practice, result)) = under_way.next().await {
+            busy.remove(&practice);
+            tally.note(&practice, &result);
+        }
+    };
     if timeout(LAST_WAIT, rest).await.is_err() {
         tracing::warn!(practices = busy.len(), "turns were cut off; their leases end by themselves");
     }
+    tracing::info!(
+        target: metrics::POLLS,
+        EventsRead = tally.events,
+        PracticesFailed = tally.ailing.len(),
+        "polled"
+    );
     failed.map_or(Ok(()), Err)
 }
 
@@ -112,22 +128,25 @@ async fn turn(
     (practice, result.unwrap_or(Err(PracticeError::Silent)))
 }
 
-/// Takes down how a turn went; whether the practice has more to read.
-fn note(ailing: &mut Ailing, practice: &PracticePass, result: &Result<Turn, PracticeError>) -> bool {
-    match result {
-        Ok(turn) => {
-            ailing.remove(practice);
-            if turn.events > 0 {
-                tracing::info!(%practice, events = turn.events, "events sent");
+impl Tally {
+    /// Takes down how a turn went; whether the practice has more to read.
+    fn note(&mut self, practice: &PracticePass, result: &Result<Turn, PracticeError>) -> bool {
+        match result {
+            Ok(turn) => {
+                self.ailing.remove(practice);
+                self.events += turn.events;
+                if turn.events > 0 {
+                    tracing::info!(%practice, events = turn.events, "events sent");
+                }
+                turn.more
             }
-            turn.more
-        }
-        Err(error) => {
-            let failures = ailing.get(practice).map_or(0, |(failures, _)| *failures);
-            let wait = Duration::from_secs(1 << failures.min(5)).min(LONGEST_WAIT);
-            ailing.insert(practice.clone(), (failures + 1, Instant::now() + wait));
-            tracing::error!(%practice, %error, failures = failures + 1, "a practice was not polled");
-            false
+            Err(error) => {
+                let failures = self.ailing.get(practice).map_or(0, |(failures, _)| *failures);
+                let wait = Duration::from_secs(1 << failures.min(5)).min(LONGEST_WAIT);
+                self.ailing.insert(practice.clone(), (failures + 1, Instant::now() + wait));
+                tracing::error!(%practice, %error, failures = failures + 1, "a practice was not polled");
+                false
+            }
         }
     }
 }

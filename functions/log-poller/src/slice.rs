@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use shared::{
     app::App,
     control::{self, queue::Message},
-    domain::{PracticePass, ids::LogId, log_progress::LogProgress},
+    domain::{PracticePass, RequestId, ids::LogId, log_progress::LogProgress},
     tenant::{
         self, TenantDb,
         log::{self, LogRow},
@@ -88,6 +88,7 @@ pub(crate) async fn send(
     practicepass: &PracticePass,
     progress: LogProgress,
     rows: Rows,
+    poll: Option<&RequestId>,
     now: Timestamp,
 ) -> control::Result<Sent> {
     let mut sent = Sent { progress, events: 0, refused: false, cut: false, stuck: false, late_open: None };
@@ -104,7 +105,7 @@ pub(crate) async fn send(
         if late && sent.stuck {
             continue;
         }
-        let events = messages_of(practicepass, row, &subscriptions);
+        let events = messages_of(practicepass, row, &subscriptions, poll);
         sent.cut = !messages.is_empty() && messages.len() + events.len() > MESSAGES;
         let fits = !sent.cut && if late { trial.fill(row.log_id) } else { trial.advance(row.log_id, now) };
         if !fits && late {
@@ -141,8 +142,8 @@ pub(crate) async fn send(
             progress.unreadable += 1;
             tracing::error!(
                 practice = %practicepass,
-                log_id = row.log_id.0,
-                unreadable_rows = progress.unreadable,
+                logId = row.log_id.0,
+                unreadableRows = progress.unreadable,
                 "a row of the log can't be read; it is passed"
             );
         }

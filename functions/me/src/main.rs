@@ -2,5 +2,5 @@ use lambda_http::Error;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    shared::function::serve(me::routes()).await
+    shared::function::serve(env!("CARGO_PKG_NAME"), me::routes()).await
 }

@@ -73,7 +73,7 @@ pub(crate) async fn create_prospect(
         let details = Details::from(draft.clone().check(conn, today, None).await?);
         let possible_duplicates = patients::possible_duplicates(conn, &details).await?;
         let id = patients::insert(conn, &details, tenant.now).await?;
-        log::append(conn, "patients", "insert", id.get(), tenant.now).await?;
+        log::append(conn, "patients", "insert", id.get(), tenant.now, Some(&tenant.request_id)).await?;
         audit::record(conn, &tenant.audit("prospects.create", "patient", &[id.get()])).await?;
         let patient = patients::find(conn, id).await?.ok_or_else(ApiError::not_found)?;
         let data = Prospect::of(conn, patient).await?;

@@ -48,7 +48,7 @@ pub(crate) async fn update_prospect(
         if_match.check(&before.etag()?)?;
         change.apply(&mut patient.details);
         patients::update(conn, id, &patient.details, tenant.now).await?;
-        log::append(conn, "patients", "update", id.get(), tenant.now).await?;
+        log::append(conn, "patients", "update", id.get(), tenant.now, Some(&tenant.request_id)).await?;
         audit::record(conn, &tenant.audit("prospects.update", "patient", &[id.get()])).await?;
         let after = patients::find(conn, id).await?.ok_or_else(ApiError::not_found)?;
         Prospect::of(conn, after).await

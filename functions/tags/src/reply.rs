@@ -63,7 +63,7 @@ pub(crate) async fn conclude(
 ) -> ApiResult<TagsOfProspect> {
     if changed {
         patients::touch(conn, id, tenant.now).await?;
-        log::append(conn, "patients", "update", id.get(), tenant.now).await?;
+        log::append(conn, "patients", "update", id.get(), tenant.now, Some(&tenant.request_id)).await?;
     }
     audit::record(conn, &tenant.audit(action, "patient", &[id.get()])).await?;
     let tags = tags::of_patient(conn, id).await?;

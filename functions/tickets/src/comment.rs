@@ -59,7 +59,7 @@ pub(crate) async fn comment_on_ticket(
     let answer = create_once!(tenant, key, conn => {
         tickets::lock(conn, id).await?.ok_or_else(ApiError::not_found)?;
         let comment_id = tickets::comment(conn, id, &text, &author, tenant.now).await?;
-        log::append(conn, "tickets", "update", id.get(), tenant.now).await?;
+        log::append(conn, "tickets", "update", id.get(), tenant.now, Some(&tenant.request_id)).await?;
         audit::record(conn, &tenant.audit("tickets.comment", "ticket", &[id.get()])).await?;
         let data = CommentBody {
             id: comment_id,

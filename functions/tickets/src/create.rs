@@ -68,7 +68,7 @@ pub(crate) async fn create_ticket(
     };
     let answer = create_once!(tenant, key, conn => {
         let id = tickets::insert(conn, &details, tenant.now).await?;
-        log::append(conn, "tickets", "insert", id.get(), tenant.now).await?;
+        log::append(conn, "tickets", "insert", id.get(), tenant.now, Some(&tenant.request_id)).await?;
         audit::record(conn, &tenant.audit("tickets.create", "ticket", &[id.get()])).await?;
         let ticket = tickets::find(conn, id).await?.ok_or_else(ApiError::not_found)?;
         let data = TicketBody::from(ticket);

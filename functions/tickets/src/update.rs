@@ -82,7 +82,7 @@ pub(crate) async fn update_ticket(
         let mut details = ticket.details.clone();
         change.clone().apply(&mut details);
         tickets::update(conn, &ticket, &details, &tenant.caller.partner, tenant.now).await?;
-        log::append(conn, "tickets", "update", id.get(), tenant.now).await?;
+        log::append(conn, "tickets", "update", id.get(), tenant.now, Some(&tenant.request_id)).await?;
         audit::record(conn, &tenant.audit("tickets.update", "ticket", &[id.get()])).await?;
         let after = tickets::find(conn, id).await?.ok_or_else(ApiError::not_found)?;
         Ok(TicketBody::from(after))

@@ -125,7 +125,7 @@ pub(crate) async fn book_visit(
             at: tenant.now,
         };
         let id = visits::insert(conn, &visit).await.map_err(refused_by_database)?;
-        log::append(conn, "visits", "insert", id.0, tenant.now).await?;
+        log::append(conn, "visits", "insert", id.0, tenant.now, Some(&tenant.request_id)).await?;
         audit::record(conn, &tenant.audit("visits.book", "visit", &[id.0])).await?;
         let data = BookedVisit::new(id, body.patient_id, body.visit_type.0.clone(), &appointment);
         Answer::new(StatusCode::CREATED, &Message { message: "Visit booked successfully", data })

@@ -36,7 +36,7 @@ pub(crate) async fn cancel_visit(
         if !cancelled {
             return Err(not_open(&visit));
         }
-        log::append(conn, "visits", "update", id.0, tenant.now).await?;
+        log::append(conn, "visits", "update", id.0, tenant.now, Some(&tenant.request_id)).await?;
         audit::record(conn, &tenant.audit("visits.cancel", "visit", &[id.0])).await?;
         Ok(visit)
     })?;

@@ -84,7 +84,7 @@ pub(crate) async fn reschedule_visit(
         if !moved {
             return Err(not_open(&visit));
         }
-        log::append(conn, "visits", "update", id.0, tenant.now).await?;
+        log::append(conn, "visits", "update", id.0, tenant.now, Some(&tenant.request_id)).await?;
         audit::record(conn, &tenant.audit("visits.reschedule", "visit", &[id.0])).await?;
         Ok(visit)
     })?;

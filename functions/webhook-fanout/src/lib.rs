@@ -20,9 +20,11 @@ use shared::{
         queue::Message,
     },
     courier::{self, Attempted},
-    domain::{delivery::DeliveryStatus, webhook_event::EventMessage},
+    domain::{RequestId, delivery::DeliveryStatus, webhook_event::EventMessage},
+    telemetry::CONTEXT,
 };
 use std::time::Duration;
+use tracing::{Instrument, Span};
 
 /// SQS holds a message back for no longer; a retry that waits longer is found by its time.
 const LONGEST_DELAY_SECONDS: i64 = 900;
@@ -41,6 +43,22 @@ pub enum Lane {
 impl Lane {
     fn limit(self) -> Option<Duration> {
         (self == Self::Fast).then_some(courier::QUICK)
+    }
+
+    /// What every line about the message tells.
+    fn context(self, message: &EventMessage) -> Span {
+        tracing::error_span!(
+            target: CONTEXT,
+            "delivery",
+            Lane = match self {
+                Self::Fast => "fast",
+                Self::Slow => "slow",
+            },
+            requestId = message.request_id.as_ref().map(RequestId::as_str),
+            eventId = message.event().event_id(),
+            subscriptionId = message.subscription.0,
+            attempt = message.attempt,
+        )
     }
 }
 
@@ -61,23 +79,22 @@ pub async fn deliver(app: &App, lane: Lane, batch: SqsEvent) -> SqsBatchResponse
     let recipients =
         Recipients::load(app, parsed.iter().filter_map(|(_, message)| message.as_ref().ok())).await;
     let outcomes = join_all(parsed.into_iter().map(async |(id, message)| {
-        let result = match message {
-            Ok(message) => deliver_one(app, lane, &recipients, &message).await,
-            Err(fault) => Err(fault),
+        let (context, result) = match message {
+            Ok(message) => {
+                let context = lane.context(&message);
+                let delivering = deliver_one(app, lane, &recipients, &message).instrument(context.clone());
+                (context, delivering.await)
+            }
+            Err(fault) => (Span::current(), Err(fault)),
         };
-        (id, result)
+        let fault = result.err()?;
+        context.in_scope(|| tracing::error!(messageId = id, %fault, "a message stays in the queue"));
+        let mut failure = BatchItemFailure::default();
+        failure.item_identifier = id;
+        Some(failure)
     }));
-    let mut failures = Vec::new();
-    for (id, result) in outcomes.await {
-        if let Err(fault) = result {
-            tracing::error!(message = id, %fault, "a message stays in the queue");
-            let mut failure = BatchItemFailure::default();
-            failure.item_identifier = id;
-            failures.push(failure);
-        }
-    }
     let mut response = SqsBatchResponse::default();
-    response.batch_item_failures = failures;
+    response.batch_item_failures = outcomes.await.into_iter().flatten().collect();
     response
 }
 
@@ -113,11 +130,7 @@ async fn deliver_one(
         }
         Attempted::Unanswered(delivery) => {
             let now = app.clock.now();
-            tracing::info!(
-                delivery = delivery.id.0,
-                subscription = subscription.id.0,
-                "moved to the slow lane"
-            );
+            tracing::info!(deliveryId = delivery.id.0, "moved to the slow lane");
             app.control.note_slow(&mut subscription, now).await?;
             recipient.learn(&subscription);
             // Should the message be lost on its way, the delivery is found by its time.
@@ -167,7 +180,7 @@ async fn park(app: &App, message: &EventMessage, until: Timestamp) -> Result<(),
     app.control.put_back(&delivery, until).await?;
     if !send_at(app, message, until).await {
         tracing::warn!(
-            delivery = delivery.id.0,
+            deliveryId = delivery.id.0,
             "what is parked is not in the queue; it is found by its time"
         );
     }
@@ -185,7 +198,7 @@ async fn retry_soon(app: &App, message: &EventMessage, delivery: &Delivery) {
     let Some(next) = delivery.next_attempt_at else { return };
     let retry = message.again(delivery.attempts + 1);
     if seconds_until(app, next) <= LONGEST_DELAY_SECONDS && !send_at(app, &retry, next).await {
-        tracing::warn!(delivery = delivery.id.0, "a retry is not in the queue; it is found by its time");
+        tracing::warn!(deliveryId = delivery.id.0, "a retry is not in the queue; it is found by its time");
     }
 }
 

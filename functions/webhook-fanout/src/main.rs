@@ -1,14 +1,14 @@
 use aws_lambda_events::event::sqs::SqsEvent;
-use lambda_runtime::{Error, LambdaEvent, service_fn};
+use lambda_runtime::{Error, LambdaEvent};
 use shared::app::App;
 use webhook_fanout::{Lane, deliver};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    shared::function::init_telemetry();
-    let app = App::from_env();
-    lambda_runtime::run(service_fn(async |event: LambdaEvent<SqsEvent>| {
-        Ok::<_, Error>(deliver(&app, Lane::Fast, event.payload).await)
-    }))
+    shared::function::run(
+        env!("CARGO_PKG_NAME"),
+        App::from_env(),
+        async |app, event: LambdaEvent<SqsEvent>| Ok(deliver(app, Lane::Fast, event.payload).await),
+    )
     .await
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use shared::{
     api::{Answer, ApiResult, Done, IdempotencyKey, Message, Partner, Problem, once, require_active},
     courier::send_by_hand,
-    domain::{delivery::Payload, ids::DeliveryId},
+    domain::{RequestId, delivery::Payload, ids::DeliveryId},
 };
 use utoipa::ToSchema;
 
@@ -50,7 +50,8 @@ async fn send(partner: &Partner) -> ApiResult<Done> {
     require_active(&subscription)?;
     let id = partner.app.control.next_delivery_id().await?;
     let payload = Payload::test(&subscription.practicepass, id.0, partner.now());
-    let delivery = send_by_hand(&partner.app, &subscription, payload, id).await?;
+    let request_id = RequestId::parse(partner.call.request_id());
+    let delivery = send_by_hand(&partner.app, &subscription, payload, request_id, id).await?;
     let succeeded = delivery.succeeded();
     let message = if succeeded { "Test event delivered" } else { "Test event could not be delivered" };
     let data = Tested {

@@ -78,7 +78,7 @@ async fn write(
         for number in numbers.clone() {
             let action = if number % 3 == 0 { "insert" } else { "update" };
             let record = records[number % records.len()];
-            log::append(conn, table(scope), action, record, Timestamp::now()).await?;
+            log::append(conn, table(scope), action, record, Timestamp::now(), None).await?;
         }
         Ok(())
     })

@@ -1,6 +1,7 @@
 //! What every call passes on its way in and out.
 
 use std::{
+    borrow::Cow,
     net::IpAddr,
     panic::AssertUnwindSafe,
     sync::{Arc, OnceLock},
@@ -10,25 +11,30 @@ use std::{
 use axum::{
     Router,
     extract::{MatchedPath, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
 };
 use futures::FutureExt;
 use jiff::Timestamp;
 use lambda_http::request::RequestContext;
+use tracing::Instrument;
 
 use super::{ApiError, Call, Code, Problem, admin::audit_answer, call::Inner, error::Details};
 use crate::{
     app::{App, Rate},
     control::activity::CallRecord,
     domain::request_id,
+    telemetry::{CONTEXT, metrics},
 };
 
 /// Below API Gateway's 10,240, beyond which it is not us who answer.
 const MAX_HEAD: usize = 8 << 10;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The template of a call that no route takes, and its whole name in metrics.
+const UNMATCHED: &str = "unmatched";
 
 /// The routes with request ids, problem details, the common headers and call records.
 ///
@@ -42,7 +48,7 @@ pub fn edge(routes: Router<App>, app: App) -> Router {
         .with_state(app)
 }
 
-async fn pass(State(app): State<App>, mut request: Request, next: Next) -> Response {
+async fn pass(State(app): State<App>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let now = app.clock.now();
     let call = Call(Arc::new(Inner {
@@ -54,8 +60,23 @@ async fn pass(State(app): State<App>, mut request: Request, next: Next) -> Respo
         admin: OnceLock::new(),
     }));
     let method = known(request.method());
+    let template =
+        request.extensions().get::<MatchedPath>().map_or(UNMATCHED, MatchedPath::as_str).to_owned();
+    let name = route_name(method, &template);
+    let context =
+        tracing::error_span!(target: CONTEXT, "call", requestId = call.request_id(), Route = name.as_ref());
+    answer(app, call, (method, template), request, next, started).instrument(context).await
+}
+
+async fn answer(
+    app: App,
+    call: Call,
+    (method, route): (&'static str, String),
+    mut request: Request,
+    next: Next,
+    started: Instant,
+) -> Response {
     let offered = request.headers().contains_key(header::AUTHORIZATION);
-    let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
     request.extensions_mut().insert(call.clone());
 
     let mut response = if head_length(&request) > MAX_HEAD {
@@ -91,6 +112,11 @@ fn request_id(headers: &HeaderMap, app: &App, now: Timestamp) -> String {
     }
 }
 
+/// What a route is called in the log and in metrics, e.g. `GET /v1/{PPass}/tags`.
+fn route_name<'a>(method: &str, template: &'a str) -> Cow<'a, str> {
+    if template == UNMATCHED { template.into() } else { format!("{method} {template}").into() }
+}
+
 /// A method of the API's own; callers may send any word, which would be counted apart.
 fn known(method: &Method) -> &'static str {
     const KNOWN: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
@@ -109,7 +135,7 @@ fn address(request: &Request) -> Option<IpAddr> {
 fn problem(response: &mut Response, details: Details, call: &Call, offered: bool) {
     let code = details.code;
     if let Some(cause) = &details.cause {
-        tracing::error!(request_id = call.request_id(), code = code.as_str(), cause, "the call failed");
+        tracing::error!(code = code.as_str(), cause, "the call failed");
     }
     let problem = Problem {
         errors: details.errors,
@@ -158,14 +184,14 @@ fn finish_headers(headers: &mut HeaderMap, call: &Call) {
 
 fn record(app: &App, call: &Call, method: &str, endpoint: String, status: u16, started: Instant) {
     let caller = call.0.caller.get();
-    let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let elapsed = started.elapsed();
     let record = CallRecord {
         id: CallRecord::id_from(app.random.bytes()),
         time: call.now(),
         method: method.to_owned(),
         endpoint,
         status,
-        duration_ms,
+        duration_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
         partner: caller.map(|it| it.partner.clone()),
         partner_id: caller.map(|it| it.partner_id.to_string()),
         key_id: caller.map(|it| it.key_id.to_string()),
@@ -176,14 +202,17 @@ fn record(app: &App, call: &Call, method: &str, endpoint: String, status: u16, s
         ip: call.address().map(|it| it.to_string()),
         request_id: call.request_id().to_owned(),
     };
+    // A wrong method is of the caller's making: it is counted under no name of its own.
+    let wrong_method = status == StatusCode::METHOD_NOT_ALLOWED.as_u16();
+    let template = if wrong_method { UNMATCHED } else { &record.endpoint };
     tracing::info!(
-        request_id = record.request_id,
-        method = record.method,
-        route = record.endpoint,
+        target: metrics::CALLS,
+        Route = route_name(method, template).as_ref(),
+        Duration = elapsed.as_secs_f64() * 1e3,
+        Faults = u8::from(status >= 500),
         status,
-        duration_ms,
-        practicepass = record.practicepass,
-        partner_id = record.partner_id,
+        practice = record.practicepass,
+        partner = record.partner_id,
         "call"
     );
     app.calls.push(record);

@@ -13,7 +13,7 @@ use crate::{
     },
     courier::send_by_hand,
     domain::{
-        PracticePass,
+        PracticePass, RequestId,
         delivery::DeliveryStatus,
         ids::{DeliveryId, SubscriptionId},
     },
@@ -28,6 +28,10 @@ pub struct DeliveryBody {
     practicepass: PracticePass,
     event: String,
     event_id: String,
+    /// `X-Request-Id` of each POST: of the call that the event comes from or that asked for the test, or of the poll that
+    /// found the event in the EMR's log. Null in records of before it was kept.
+    #[schema(value_type = Option<String>)]
+    request_id: Option<RequestId>,
     status: DeliveryStatus,
     success: bool,
     /// Of the last attempt; null when it had no answer.
@@ -54,6 +58,7 @@ impl From<Delivery> for DeliveryBody {
             practicepass: delivery.practicepass,
             event: delivery.payload.event,
             event_id: delivery.payload.event_id,
+            request_id: delivery.request_id,
             status: delivery.status,
             status_code: delivery.status_code,
             attempts: delivery.attempts,
@@ -152,7 +157,7 @@ pub async fn subscription_of(app: &App, delivery: &Delivery) -> ApiResult<Subscr
 /// Sends the event of `source` once more, now, as a delivery with an id of its own.
 pub async fn resend(app: &App, subscription: &Subscription, source: Delivery) -> ApiResult<Done> {
     let id = app.control.next_delivery_id().await?;
-    let retry = send_by_hand(app, subscription, source.payload, id).await?;
+    let retry = send_by_hand(app, subscription, source.payload, source.request_id, id).await?;
     let succeeded = retry.succeeded();
     let message =
         if succeeded { "Webhook delivery retried successfully" } else { "Webhook delivery retry failed" };

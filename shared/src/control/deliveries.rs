@@ -22,7 +22,7 @@ use super::{
     subscriptions::Subscription,
 };
 use crate::domain::{
-    PracticePass,
+    PracticePass, RequestId,
     delivery::{DeliveryStatus, Payload},
     ids::{DeliveryId, LogId, PartnerId, SubscriptionId},
     webhook_event::EventMessage,
@@ -69,6 +69,9 @@ pub struct Delivery {
     /// The replay that it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay: Option<String>,
+    /// Of the call that the event comes from, or of the poll that found it in the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<RequestId>,
     pub status: DeliveryStatus,
     /// Attempts that have ended.
     pub attempts: u32,
@@ -101,7 +104,7 @@ impl Delivery {
             Payload::from(&event),
             now,
         );
-        Self { replay: message.replay.clone(), ..new }
+        Self { replay: message.replay.clone(), request_id: message.request_id.clone(), ..new }
     }
 
     /// The message of the delivery's next attempt; `None` for what is no event, which never waits.
@@ -111,13 +114,20 @@ impl Delivery {
             (self.subscription_id, self.generation, self.partner_id.clone());
         let mut message = EventMessage::new(event, subscription, generation, partner, self.attempts + 1);
         message.replay.clone_from(&self.replay);
+        message.request_id.clone_from(&self.request_id);
         Some(message)
     }
 
     /// A delivery made by hand.
-    pub fn by_hand(id: DeliveryId, subscription: &Subscription, payload: Payload, now: Timestamp) -> Self {
+    pub fn by_hand(
+        id: DeliveryId,
+        subscription: &Subscription,
+        payload: Payload,
+        request_id: Option<RequestId>,
+        now: Timestamp,
+    ) -> Self {
         let to = (subscription.id, subscription.generation, subscription.partner_id.clone());
-        Self::new(format!("{BY_HAND}{id}"), id, to, payload, now)
+        Self { request_id, ..Self::new(format!("{BY_HAND}{id}"), id, to, payload, now) }
     }
 
     /// Whether it was made by hand: no message of the queue stands behind it.
@@ -141,6 +151,7 @@ impl Delivery {
             practicepass: payload.practicepass.clone(),
             payload,
             replay: None,
+            request_id: None,
             status: DeliveryStatus::Pending,
             attempts: 0,
             status_code: None,

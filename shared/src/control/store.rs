@@ -1,16 +1,22 @@
 //! Reading and writing items; every entity's own module says what they hold.
 
-use std::{collections::HashMap, sync::OnceLock};
+use std::{collections::HashMap, sync::OnceLock, time::Duration};
 
 use aws_sdk_dynamodb::{
     Client,
     types::{AttributeValue, Put, TransactWriteItem, builders::PutBuilder},
 };
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{
+    Serialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 
 use super::{Error, Result, aws, ids::Ids};
 
 pub(super) const SERVICE: &str = "DynamoDB";
+
+/// A start waits no longer for a store that doesn't answer.
+const WARM_UP_LIMIT: Duration = Duration::from_secs(1);
 
 pub(super) type Item = HashMap<String, AttributeValue>;
 
@@ -72,6 +78,14 @@ impl Store {
             Table::Ledger => (&self.names.ledger, "LEDGER_TABLE"),
         };
         name.as_deref().ok_or(Error::NotConfigured(variable))
+    }
+
+    /// Opens the connection that the first call needs. Whether it succeeds is the first call's business.
+    pub async fn warm_up(&self) {
+        if self.names.control.is_some() {
+            let read = self.get::<IgnoredAny>(Table::Control, key("WARM_UP", "WARM_UP"), false);
+            let _ = tokio::time::timeout(WARM_UP_LIMIT, read).await;
+        }
     }
 
     /// The item with this key, read strongly when `consistent`.

@@ -2,10 +2,41 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 const PREFIX: &str = "req_";
 const TIME_BYTES: usize = 6;
 const RANDOM_BYTES: usize = 12;
+
+/// The id of a call, as it goes with an event from the call's log row to the partner's endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RequestId(String);
+
+impl RequestId {
+    /// `None` for what no caller may choose.
+    pub fn parse(text: &str) -> Option<Self> {
+        is_acceptable(text).then(|| Self(text.to_owned()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for RequestId {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text).ok_or("not the form of a request id")
+    }
+}
+
+impl From<RequestId> for String {
+    fn from(id: RequestId) -> Self {
+        id.0
+    }
+}
 
 /// An id for a call that began at `now`. It tells when, so that the call's record is found without an index.
 pub fn new(now: Timestamp, random: [u8; RANDOM_BYTES]) -> String {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    EventScope, PracticePass,
+    EventScope, PracticePass, RequestId,
     ids::{LogId, PartnerId, SubscriptionId},
     scope::text_enum,
 };
@@ -59,6 +59,9 @@ pub struct EventMessage {
     /// Which replay it belongs to: a delivery of its own for the same event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay: Option<String>,
+    /// Of the call that the event comes from, or of the poll that found it in the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<RequestId>,
 }
 
 /// The only version of [`EventMessage`] there is.
@@ -103,6 +106,7 @@ impl EventMessage {
             occurred_at,
             attempt,
             replay: None,
+            request_id: None,
         }
     }
 
@@ -168,5 +172,19 @@ mod tests {
         assert_eq!(message.event().event_id(), "DemoOffice-101");
         assert_eq!(serde_json::to_string(&message).unwrap(), text);
         assert!(serde_json::from_str::<EventMessage>(&text.replace("\"v\":1", "\"v\":2")).is_err());
+    }
+
+    #[test]
+    fn messages_with_and_without_a_request_id_are_read() {
+        let old = r#"{"v":1,"ppass":"DemoOffice","subscription":1,"generation":1,"partner":"prt_A","logId":101,"event":"Patients","action":"created","recordId":1001,"occurredAt":"2026-03-09T14:00:00Z","attempt":2,"replay":"r1"}"#;
+        let mut message: EventMessage = serde_json::from_str(old).unwrap();
+        assert_eq!(message.request_id, None);
+        message.request_id = RequestId::parse("my-call_0001");
+        let text = serde_json::to_string(&message).unwrap();
+        assert_eq!(text, old.replace('}', r#","requestId":"my-call_0001"}"#));
+        assert_eq!(
+            serde_json::from_str::<EventMessage>(&text).unwrap().again(3).request_id,
+            message.request_id
+        );
     }
 }

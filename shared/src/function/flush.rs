@@ -17,6 +17,9 @@ use tokio::{
     sync::{Mutex, mpsc},
 };
 
+use tracing::Instrument;
+
+use super::process::context_of;
 use crate::app::App;
 
 pub(super) fn channel() -> (mpsc::UnboundedSender<()>, mpsc::UnboundedReceiver<()>) {
@@ -36,9 +39,11 @@ pub(super) async fn register(
         .with_events_processor(lambda_extension::service_fn(move |event: LambdaEvent| {
             let (app, answered) = (app.clone(), answered.clone());
             async move {
-                if matches!(event.next, NextEvent::Invoke(_)) && answered.lock().await.recv().await.is_some()
+                if let NextEvent::Invoke(invocation) = event.next
+                    && answered.lock().await.recv().await.is_some()
                 {
-                    app.flush().await;
+                    let context = context_of(&invocation.request_id, Some(&invocation.tracing.value));
+                    app.flush().instrument(context).await;
                 }
                 Ok::<(), Error>(())
             }

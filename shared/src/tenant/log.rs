@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 
 use super::{Conn, Result, on};
-use crate::domain::ids::LogId;
+use crate::domain::{RequestId, ids::LogId};
 
 /// One row, as the EMR's programs write it.
 #[derive(Clone, Debug)]
@@ -12,6 +12,8 @@ pub struct LogRow {
     pub log_id: LogId,
     /// `None` when it holds what no column of the log should: that must not hold up the rows after it.
     pub entry: Option<Entry>,
+    /// Of the call that wrote it; the EMR's own programs have none. What isn't of its form is none either.
+    pub request_id: Option<RequestId>,
 }
 
 /// What a row says.
@@ -27,6 +29,7 @@ impl<'r, R: sqlx::Row> sqlx::FromRow<'r, R> for LogRow
 where
     &'static str: sqlx::ColumnIndex<R>,
     LogId: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+    Option<String>: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
     Entry: sqlx::FromRow<'r, R>,
 {
     fn from_row(row: &'r R) -> sqlx::Result<Self> {
@@ -35,7 +38,9 @@ where
             Err(sqlx::Error::ColumnDecode { .. }) => None,
             Err(error) => return Err(error),
         };
-        Ok(Self { log_id: row.try_get("log_id")?, entry })
+        let request_id: Option<String> = row.try_get("request_id").unwrap_or_default();
+        let request_id = request_id.as_deref().and_then(RequestId::parse);
+        Ok(Self { log_id: row.try_get("log_id")?, entry, request_id })
     }
 }
 
@@ -45,17 +50,19 @@ impl Entry {
     }
 }
 
-/// Writes one row; belongs in the transaction of the change it tells of.
+/// Writes one row; belongs in the transaction of the change it tells of. `request_id`: of the call that makes the change.
 pub async fn append(
     conn: &mut Conn,
     table_name: &str,
     action: &str,
     record_id: i64,
     at: Timestamp,
+    request_id: Option<&str>,
 ) -> Result<LogId> {
     Ok(on!(conn, c => sqlx::query_scalar(
-        "insert into log (table_name, action, record_id, logged_at) values ($1, $2, $3, $4) returning log_id",
-    ).bind(table_name).bind(action).bind(record_id).bind(at.to_sqlx()).fetch_one(c).await)?)
+        "insert into log (table_name, action, record_id, logged_at, request_id) values ($1, $2, $3, $4, $5)
+         returning log_id",
+    ).bind(table_name).bind(action).bind(record_id).bind(at.to_sqlx()).bind(request_id).fetch_one(c).await)?)
 }
 
 /// The highest id that is visible; 0 in an empty table.
@@ -98,7 +105,8 @@ pub async fn missing_below(
 /// Up to `limit` rows above `after`, lowest id first.
 pub async fn above(conn: &mut Conn, after: LogId, limit: i64) -> Result<Vec<LogRow>> {
     Ok(on!(conn, c => sqlx::query_as(
-        "select log_id, table_name, action, record_id, logged_at from log where log_id > $1 order by log_id limit $2",
+        "select log_id, table_name, action, record_id, logged_at, request_id from log
+         where log_id > $1 order by log_id limit $2",
     ).bind(after).bind(limit).fetch_all(c).await)?)
 }
 
@@ -111,7 +119,8 @@ pub async fn within(conn: &mut Conn, ranges: &[(LogId, LogId)], limit: i64) -> R
         .map(|index| format!("log_id between ${} and ${}", 2 * index + 1, 2 * index + 2))
         .collect();
     let text = format!(
-        "select log_id, table_name, action, record_id, logged_at from log where {} order by log_id limit ${}",
+        "select log_id, table_name, action, record_id, logged_at, request_id from log
+         where {} order by log_id limit ${}",
         conditions.join(" or "),
         2 * ranges.len() + 1
     );

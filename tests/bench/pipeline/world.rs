@@ -129,7 +129,7 @@ impl World {
     /// One turn at the log.
     pub(crate) async fn poll(&self) {
         let deadline = self.app.clock.now() + Duration::from_mins(1);
-        log_poller::run(&self.app, Poll { shard: 0, of: 1, once: true }, deadline).await.unwrap();
+        log_poller::run(&self.app, Poll { shard: 0, of: 1, once: true }, deadline, None).await.unwrap();
     }
 
     /// Whether the log has not been read to its end.

@@ -33,6 +33,12 @@ impl Store {
         from_items(page.items)
     }
 
+    /// When the attempt that has been due the longest at `now` should have begun.
+    pub async fn oldest_due(&self, now: Timestamp) -> Result<Option<Timestamp>> {
+        let shards = try_join_all((0..SHARDS).map(|shard| self.due_deliveries(shard, now, 1))).await?;
+        Ok(shards.into_iter().flatten().filter_map(|it| it.next_attempt_at).min())
+    }
+
     /// How many attempts are due at `now`; 10,000 stands for as many or more.
     pub async fn count_due(&self, now: Timestamp) -> Result<i64> {
         let shards = try_join_all((0..SHARDS).map(|shard| self.count_due_of(shard, now))).await?;

@@ -1,0 +1,1 @@
+"""Measures the functions' binaries as Lambda would run them."""

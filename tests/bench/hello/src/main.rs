@@ -1,0 +1,11 @@
+//! The least that can be served with `lambda_http`: what functions are measured against.
+
+use std::convert::Infallible;
+
+use lambda_http::{Error, Request, Response, service_fn};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    lambda_http::run(service_fn(async |_: Request| Ok::<_, Infallible>(Response::new("hello".to_owned()))))
+        .await
+}
