@@ -54,6 +54,11 @@ impl Catalogs {
         *self.open.lock().unwrap_or_else(PoisonError::into_inner) = Some((db.clone(), now));
         Ok(db)
     }
+
+    /// Lets go of the catalog, so that the next call asks where it is.
+    pub fn forget(&self) {
+        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
 }
 
 impl CatalogDb {

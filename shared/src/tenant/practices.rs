@@ -69,6 +69,11 @@ impl Practices {
         Ok(opened.clone())
     }
 
+    /// Lets go of a practice's database, so that the next call asks where it is.
+    pub fn forget(&self, practicepass: &PracticePass) {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner).remove(practicepass);
+    }
+
     fn cell(&self, practicepass: &PracticePass, now: Timestamp) -> Arc<OnceCell<TenantDb>> {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         entries.retain(|_, entry| now.duration_since(entry.opened) < MAX_AGE);
