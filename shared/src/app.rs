@@ -2,24 +2,23 @@
 
 mod call_log;
 mod clock;
+mod databases;
 mod guesses;
 mod key_cache;
 mod rate_limit;
+mod secrets;
 
 use std::{net::IpAddr, ops::Deref, sync::Arc};
 
 use jiff::Timestamp;
 
 use crate::{
-    auth::{
-        AdminSecrets, AdminSecretsError, CatalogGrant, KeyRecord, PracticeGrant, api_key::ApiKey,
-        token::TokenRing,
-    },
-    catalog::{CatalogDb, Catalogs},
+    auth::{AdminSecretsError, KeyRecord, api_key::ApiKey},
+    catalog::Catalogs,
     config::Config,
     control::{self, Queue, Secrets, Store},
     egress::{self, Guard, Reach, SystemResolver},
-    tenant::{self, Practices, TenantDb, practices::Location},
+    tenant::{self, Practices},
 };
 pub use call_log::CallLog;
 pub use clock::{Clock, Random};
@@ -109,25 +108,6 @@ impl App {
         Self::new(Parts::from_env())
     }
 
-    /// The keys that sign and verify tokens.
-    pub async fn token_ring(&self) -> Result<TokenRing, Error> {
-        let secret =
-            self.config.token_keys.as_ref().ok_or(control::Error::NotConfigured("TOKEN_KEYS_SECRET"))?;
-        let text = self.secrets.get(secret, self.clock.now()).await?;
-        Ok(TokenRing::from_secret(&text, &self.config.token_issuer)?)
-    }
-
-    /// What `X-Admin-Secret` may be.
-    ///
-    /// # Errors
-    /// Also when no secret is configured or one is too short: then nobody is an administrator.
-    pub async fn admin_secrets(&self) -> Result<AdminSecrets, Error> {
-        let missing = control::Error::NotConfigured("ADMIN_SECRETS_SECRET");
-        let secret = self.config.admin_secrets.as_ref().ok_or(missing)?;
-        let text = self.secrets.get(secret, self.clock.now()).await?;
-        Ok(AdminSecrets::from_secret(&text)?)
-    }
-
     /// The stored key that the offered one is, with the version of its secret, if it may be used from `address`.
     pub async fn find_key(
         &self,
@@ -138,40 +118,6 @@ impl App {
         let Some(offered) = offered else { return Ok(None) };
         let stored = self.control.live_api_key(&offered.id).await?;
         Ok(stored.and_then(|key| key.unlocked_by(offered, now)).filter(|key| key.usable(now, address)))
-    }
-
-    /// The database of the practice that `grant` opens.
-    ///
-    /// # Errors
-    /// Also when the practice has left the registry.
-    pub async fn open(&self, grant: &PracticeGrant) -> Result<TenantDb, Error> {
-        let now = self.clock.now();
-        self.practices
-            .open(grant, now, async || {
-                let practice = self
-                    .control
-                    .practice(grant.practicepass())
-                    .await?
-                    .ok_or_else(|| tenant::Error::Registry("no such practice".into()))?;
-                let dsn = self.secrets.get(&practice.dsn_secret, now).await?.to_string();
-                Ok::<_, Error>(Location { dsn, time_zone: practice.time_zone })
-            })
-            .await
-    }
-
-    /// The database of products and knowledge base.
-    pub async fn open_catalog(&self, grant: &CatalogGrant) -> Result<CatalogDb, Error> {
-        let now = self.clock.now();
-        self.catalogs
-            .open(grant, now, async || {
-                let secret = self
-                    .config
-                    .catalog_dsn
-                    .as_ref()
-                    .ok_or(control::Error::NotConfigured("CATALOG_DSN_SECRET"))?;
-                Ok::<_, Error>(self.secrets.get(secret, now).await?)
-            })
-            .await
     }
 
     /// Writes what the calls answered so far left behind: call records with their counts, rate windows, when keys were used.

@@ -30,6 +30,7 @@ async fn practices_whose_databases_hang_do_not_delay_the_events_of_others() {
             time_zone: "America/New_York".into(),
             dsn_secret: SecretRef::from("env:DSN_DEMOOFFICE".to_owned()),
             sandbox: false,
+            schema_version: None,
         };
         office.app.control.put_practice(&practice).await.unwrap();
         subscribe(&office, &practicepass, 10 + number, &[EventScope::Claims]).await;

@@ -30,7 +30,7 @@ pub(crate) struct DemoKey {
 }
 
 /// Builds stack and functions once; the path of the stack's program.
-fn program() -> &'static Path {
+pub(crate) fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");

@@ -6,6 +6,8 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use shared::domain::EventScope;
 
+use crate::operate::Operation;
+
 /// Runs the OfficePro Partner API on this machine, with demo data.
 #[derive(Debug, Parser)]
 #[command(name = "officepro-local", bin_name = "cargo run --", version)]
@@ -63,33 +65,6 @@ pub enum Command {
         #[arg(long, default_value_t = 1)]
         count: usize,
     },
-    /// Sends the events that were given up (the dead-letter queue's) once more, after their fault was mended
-    Redrive {
-        #[command(flatten)]
-        world: OfWorld,
-    },
-    /// Sends a partner the events of a time once more, each as a delivery of its own with the whole schedule
-    Replay {
-        /// The practice, as it is named in paths
-        practice: String,
-        /// The subscription's id
-        #[arg(long)]
-        subscription: i64,
-        /// Deliveries that began at this instant or later (RFC 3339)
-        #[arg(long)]
-        from: jiff::Timestamp,
-        /// … and before this one
-        #[arg(long)]
-        to: jiff::Timestamp,
-        /// Also those that succeeded
-        #[arg(long)]
-        all: bool,
-        /// Finishes a replay that was cut off, by the name that it printed
-        #[arg(long)]
-        name: Option<String>,
-        #[command(flatten)]
-        world: OfWorld,
-    },
     /// Builds the functions and has the running stack use them without a pause: new invocations go to the new binaries, what runs
     /// in the old ones ends there. SIGHUP does the same with binaries that are built already
     Redeploy {
@@ -97,22 +72,14 @@ pub enum Command {
         #[arg(long)]
         release: bool,
     },
-    /// Brings the databases of all practices and the catalog to the newest schema; refuses while a stack runs
-    Migrate,
+    /// What operators do; infra/runbook.md says when
+    #[command(flatten)]
+    Operate(Operation),
     /// Deletes the data folder; refuses while a stack runs in it
     Reset,
     /// Becomes a function's binary that ends when the stack does
     #[command(hide = true)]
     Guard { parent: u32, program: PathBuf },
-}
-
-/// Where the queues and tables are.
-#[derive(Debug, clap::Args)]
-pub struct OfWorld {
-    /// In AWS instead of the stack that runs here; region, credentials and the names of tables and queues come from the
-    /// environment, as README says
-    #[arg(long)]
-    pub aws: bool,
 }
 
 fn event_scope(text: &str) -> Result<EventScope, String> {

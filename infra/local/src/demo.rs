@@ -23,10 +23,10 @@ use shared::tenant::{self, Conn, Database, TenantDb, unindexed_patients};
 use sqlx::AssertSqlSafe;
 
 use crate::error::{Error, Result};
-use crate::practices::{self, ACTIVITY_TABLE, CONTROL_TABLE, catalog_variable, control_plane, dsn_variable};
+use crate::practices::{self, ACTIVITY_TABLE, CATALOG_SECRET, CONTROL_TABLE, control_plane, dsn_secret};
 use crate::secrets::Secrets;
 use crate::stack::Stores;
-use crate::template::{Secret, Template};
+use crate::template::Template;
 use dice::Dice;
 use practice::{DemoPractice, PRACTICES};
 use rows::Script;
@@ -49,7 +49,7 @@ const SEQUENCES: &str = "
 
 /// Sees to it that the demo is there, its schemas up to date, and says how to call it; `None` for a template without a
 /// control plane. `server` is the `PostgreSQL` server that new databases are created on; without one they are files.
-pub async fn prepare(stores: &mut Stores, base_url: &str, server: Option<&str>) -> Result<Option<Demo>> {
+pub async fn prepare(stores: &Stores, base_url: &str, server: Option<&str>) -> Result<Option<Demo>> {
     let is_there = |name: &&str| stores.template.tables.iter().any(|table| table.id == **name);
     if ![CONTROL_TABLE, ACTIVITY_TABLE].iter().all(is_there) {
         return Ok(None);
@@ -60,6 +60,7 @@ pub async fn prepare(stores: &mut Stores, base_url: &str, server: Option<&str>) 
     if known.is_none() {
         registry::practices(&store).await?;
     }
+    practices::adopt(&store, &stores.secrets).await?;
     create_databases(stores, server).await?;
     let now = Timestamp::now();
     let registered = store.practices().await.map_err(|error| Error::store("practices", error))?;
@@ -91,24 +92,24 @@ pub async fn prepare(stores: &mut Stores, base_url: &str, server: Option<&str>) 
 }
 
 /// Chooses where the databases of the practices and of the catalog are, once for all.
-async fn create_databases(stores: &mut Stores, server: Option<&str>) -> Result<()> {
+async fn create_databases(stores: &Stores, server: Option<&str>) -> Result<()> {
     let folder = stores.data_dir().join("practices");
     std::fs::create_dir_all(&folder).map_err(Error::file(&folder))?;
     let of_practices =
-        PRACTICES.iter().map(|it| (dsn_variable(it.practicepass), it.practicepass, folder.as_path()));
-    let of_catalog = (catalog_variable(), "catalog", stores.data_dir());
+        PRACTICES.iter().map(|it| (dsn_secret(it.practicepass), it.practicepass, folder.as_path()));
+    let of_catalog = (CATALOG_SECRET.to_owned(), "catalog", stores.data_dir());
     let databases: Vec<_> = of_practices
         .chain([of_catalog])
-        .map(|(variable, name, folder)| (variable, name, sqlite_dsn(folder, name)))
+        .map(|(secret, name, folder)| (secret, name, sqlite_dsn(folder, name)))
         .collect();
-    for (variable, name, sqlite_dsn) in databases {
+    for (secret, name, sqlite_dsn) in databases {
         // The template's own secret begins as a random text.
-        let kept = stores.secrets.get(&variable).filter(|dsn| dsn.contains("://"));
+        let kept = stores.secrets.get(&secret).filter(|dsn| dsn.contains("://"));
         match (kept, server) {
-            (None, None) => stores.secrets.set(&variable, &sqlite_dsn?)?,
+            (None, None) => stores.secrets.set(&secret, &sqlite_dsn?)?,
             (None, Some(server)) => {
                 let dsn = postgres::create(server, name).await?;
-                stores.secrets.set(&variable, &dsn)?;
+                stores.secrets.set(&secret, &dsn)?;
             }
             (Some(dsn), Some(_)) if dsn.starts_with("sqlite:") => {
                 let message = "this data folder keeps its databases in files; --practice-db needs --fresh";
@@ -120,7 +121,7 @@ async fn create_databases(stores: &mut Stores, server: Option<&str>) -> Result<(
     Ok(())
 }
 
-fn sqlite_dsn(folder: &Path, name: &str) -> Result<String> {
+pub(crate) fn sqlite_dsn(folder: &Path, name: &str) -> Result<String> {
     let file = folder.join(format!("{name}.sqlite"));
     let path = file.to_str().filter(|path| !path.contains(['?', '%', '#']));
     let path = path.ok_or_else(|| {
@@ -173,7 +174,7 @@ fn admin_secret(secrets: &Secrets, template: &Template) -> Result<String> {
     if !template.secrets.iter().any(|it| it.id == ADMIN_SECRETS) {
         return Err(missing());
     }
-    let text = secrets.get(&Secret::variable_of(ADMIN_SECRETS)).ok_or_else(missing)?;
-    let value: serde_json::Value = serde_json::from_str(text).map_err(|_| missing())?;
+    let text = secrets.get(ADMIN_SECRETS).ok_or_else(missing)?;
+    let value: serde_json::Value = serde_json::from_str(&text).map_err(|_| missing())?;
     value["current"].as_str().map(str::to_owned).ok_or_else(missing)
 }

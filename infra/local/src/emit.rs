@@ -11,7 +11,7 @@ use shared::tenant::practices::Location;
 use shared::tenant::{self, Conn, Practices, TenantDb, log};
 
 use crate::error::{Error, Result};
-use crate::practices::{dsn_variable, failed};
+use crate::practices::{dsn_secret, failed};
 use crate::secrets::Secrets;
 
 /// Rows of one transaction: few enough that the API's own writes wait for milliseconds only.
@@ -42,7 +42,7 @@ async fn open(data_dir: &Path, practicepass: &str) -> Result<TenantDb> {
         return Err(Error::Refused(format!("no stack has run in {} yet", data_dir.display())));
     }
     let secrets = Secrets::open(&file, &[])?;
-    let dsn = secrets.get(&dsn_variable(practicepass)).ok_or_else(unknown)?.to_owned();
+    let dsn = secrets.get(&dsn_secret(practicepass)).ok_or_else(unknown)?;
     let grant = PracticeGrant::for_operations(PracticePass::try_from(practicepass).map_err(|_| unknown())?);
     // The log knows instants only.
     let location = Location { dsn, time_zone: "UTC".to_owned() };

@@ -12,6 +12,8 @@ pub mod dynamodb;
 pub mod emit;
 pub mod error;
 pub mod gateway;
+pub mod invoke;
+pub mod operate;
 pub mod operations;
 pub mod practices;
 pub mod project;

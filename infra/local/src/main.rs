@@ -9,11 +9,11 @@ use officepro_local::cli::{Cli, Command, Run};
 use officepro_local::data_dir::{self, DataDir};
 use officepro_local::demo::{self, Demo};
 use officepro_local::error::{Error, Result};
-use officepro_local::operations::{self, Operator, RunningStack};
+use officepro_local::operations::RunningStack;
 use officepro_local::runtime::guard;
 use officepro_local::stack::{FrontDoor, Options, Stack, Stores};
 use officepro_local::template::{Template, World};
-use officepro_local::{emit, practices, project};
+use officepro_local::{emit, project};
 use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
@@ -50,21 +50,8 @@ async fn perform(cli: Cli) -> Result<()> {
             println!("{count} {scope} events are in the log of {practice}.");
             Ok(())
         }
-        Some(Command::Redrive { world }) => {
-            let moved = Operator::of(world.aws, &data_dir)?.redrive().await?;
-            println!("{moved} dead letters are back in the queue.");
-            Ok(())
-        }
-        Some(Command::Replay { practice, subscription, from, to, all, name, world }) => {
-            let operator = Operator::of(world.aws, &data_dir)?;
-            let name = name.unwrap_or_else(operations::new_name);
-            println!("Replay {name} of {practice}, subscription {subscription} …");
-            let sent = operator.replay(&practice, subscription, (from, to), all, &name).await?;
-            println!("{sent} events are in the queue.");
-            Ok(())
-        }
         Some(Command::Redeploy { release }) => redeploy(&root, &data_dir, release).await,
-        Some(Command::Migrate) => practices::migrate_all(&root.join("template.yaml"), &data_dir).await,
+        Some(Command::Operate(operation)) => operation.perform(&root.join("template.yaml"), &data_dir).await,
         // It was carried out before the async runtime began.
         Some(Command::Guard { .. }) => Ok(()),
     }
@@ -85,8 +72,8 @@ async fn run(root: &Path, data_dir: &Path, options: Run) -> Result<()> {
         binaries::build(root, &with_own_features(&packages, options.release), options.release).await?
     };
 
-    let mut stores = Stores::start(&template, data_dir).await?;
-    let demo = demo::prepare(&mut stores, &door.base_url, options.practice_db.as_deref()).await?;
+    let stores = Stores::start(&template, data_dir).await?;
+    let demo = demo::prepare(&stores, &door.base_url, options.practice_db.as_deref()).await?;
     let serve = Options {
         binaries,
         portal: root.join("infra/portal"),

@@ -1,27 +1,68 @@
-//! What operators do to webhooks by hand: dead letters once more, events of the past once more. Here or in AWS.
+//! What operators do by hand, on the stack that runs here or in AWS; infra/runbook.md says when.
 
-use std::path::Path;
+mod activity;
+mod admin_api;
+mod admin_secret;
+mod dsn;
+mod first_partner;
+mod input;
+mod invoke;
+mod migrate;
+mod practice;
+mod secret_values;
+mod token_keys;
+mod webhooks;
 
-use jiff::Timestamp;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
 use serde::{Deserialize, de::DeserializeOwned};
-use shared::control::{self, Queue, Store, TableNames};
-use shared::domain::PracticePass;
+use shared::control::{self, Queue, Store, TableNames, secrets};
 
 use crate::error::{Error, Result};
+use crate::practices::CATALOG_SECRET;
 use crate::template::REGION;
+use admin_api::AdminApi;
+pub use first_partner::FirstPartner;
+pub use input::{read_secret, read_stdin};
+use invoke::Invoker;
+pub use practice::NewPractice;
+use secret_values::SecretValues;
+pub use webhooks::new_name;
 
-/// The stores that an operator works on.
+/// After a change of a secret, every process that needs the new value has it or may ask for it: one pause, and a margin for
+/// what a secret store needs to say the same everywhere.
+const ROLL_OUT: Duration = Duration::from_secs(secrets::PAUSE.as_secs().unsigned_abs() + 5);
+
+/// What an operator works on.
 pub struct Operator {
     control: Store,
     queue: Queue,
+    secrets: SecretValues,
+    names: Names,
+    invoker: Invoker,
+    api_url: String,
+    /// The running stack's folder, if it runs here.
+    data_dir: Option<PathBuf>,
+}
+
+/// The names of secrets.
+struct Names {
+    token_keys: String,
+    admin_secrets: String,
+    catalog: String,
 }
 
 /// What a running stack says of itself.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Addresses {
+    base_url: String,
     dynamodb_url: String,
     sqs_url: String,
+    secrets_manager_url: String,
+    invoke_url: String,
+    access_key: String,
 }
 
 /// The stack that runs on a data folder.
@@ -52,29 +93,45 @@ fn read_description<T: DeserializeOwned>(data_dir: &Path) -> Result<T> {
     serde_json::from_slice(&text).map_err(|error| Error::Refused(format!("{}: {error}", file.display())))
 }
 
-/// A name for a replay: the second it was asked for.
-pub fn new_name() -> String {
-    Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string()
-}
-
 impl Operator {
     /// In AWS by the environment, or in the stack that runs on this data folder.
     pub fn of(aws: bool, data_dir: &Path) -> Result<Self> {
         if aws {
-            let config = shared::config::Config::from_env();
-            let (url, dead_letters) = (config.events_queue_url, config.dead_letter_queue_url);
-            return Ok(Self {
-                control: Store::new(config.tables),
-                queue: Queue::new(url, None, dead_letters),
-            });
+            return Self::in_aws();
         }
-        Ok(Self::local(&read_description(data_dir)?))
+        Ok(Self::local(read_description(data_dir)?, data_dir))
+    }
+
+    /// Whether a stack runs on this data folder.
+    pub fn is_running(data_dir: &Path) -> bool {
+        data_dir.join("stack.json").is_file()
+    }
+
+    fn in_aws() -> Result<Self> {
+        let variable = |name: &str| {
+            let value = std::env::var(name).ok().filter(|value| !value.is_empty());
+            value.ok_or_else(|| Error::Refused(format!("{name} isn't set; infra/operate STACK … sets it")))
+        };
+        let config = shared::config::Config::from_env();
+        Ok(Self {
+            control: Store::new(config.tables),
+            queue: Queue::new(config.events_queue_url, None, config.dead_letter_queue_url),
+            secrets: SecretValues::in_aws(variable("DATA_KEY_ARN").ok()),
+            names: Names {
+                token_keys: variable("TOKEN_KEYS_SECRET")?,
+                admin_secrets: variable("ADMIN_SECRETS_SECRET")?,
+                catalog: variable("CATALOG_DSN_SECRET")?,
+            },
+            invoker: Invoker::Aws { function: variable("MIGRATE_FUNCTION")? },
+            api_url: variable("API_URL")?,
+            data_dir: None,
+        })
     }
 
     /// The stores of a local stack.
-    fn local(addresses: &Addresses) -> Self {
+    fn local(addresses: Addresses, data_dir: &Path) -> Self {
         use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
-        let credentials = || Credentials::new("local", "local", None, None, "local stack");
+        let credentials = || Credentials::new(&addresses.access_key, "local", None, None, "local stack");
         let dynamodb = aws_sdk_dynamodb::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .endpoint_url(&addresses.dynamodb_url)
@@ -87,8 +144,14 @@ impl Operator {
             .region(Region::from_static(REGION))
             .credentials_provider(credentials())
             .build();
+        let secrets = aws_sdk_secretsmanager::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .endpoint_url(&addresses.secrets_manager_url)
+            .region(Region::from_static(REGION))
+            .credentials_provider(credentials())
+            .build();
         let table = |id: &str| Some(id.to_owned());
-        let names = TableNames {
+        let tables = TableNames {
             control: table("ControlTable"),
             deliveries: table("DeliveriesTable"),
             ..TableNames::default()
@@ -98,35 +161,31 @@ impl Operator {
             (url("EventsQueue"), url("SlowEventsQueue"), url("EventsDeadLetterQueue"));
         let sqs = aws_sdk_sqs::Client::from_conf(sqs);
         Self {
-            control: Store::with_client(aws_sdk_dynamodb::Client::from_conf(dynamodb), names),
+            control: Store::with_client(aws_sdk_dynamodb::Client::from_conf(dynamodb), tables),
             queue: Queue::with_client(sqs, events, slow, dead_letters),
+            secrets: SecretValues::with_client(aws_sdk_secretsmanager::Client::from_conf(secrets)),
+            names: Names {
+                token_keys: "TokenKeysSecret".to_owned(),
+                admin_secrets: "AdminSecretsSecret".to_owned(),
+                catalog: CATALOG_SECRET.to_owned(),
+            },
+            invoker: Invoker::Local { url: addresses.invoke_url, access_key: addresses.access_key },
+            api_url: addresses.base_url,
+            data_dir: Some(data_dir.to_owned()),
         }
     }
 
-    /// Moves dead letters back to the queue of events; how many.
-    pub async fn redrive(&self) -> Result<usize> {
-        self.queue.redrive().await.map_err(|error| refused(&error))
+    /// The administrators' endpoints, with the current secret.
+    async fn admin_api(&self) -> Result<AdminApi> {
+        let secrets = admin_secret::read(&self.secrets, &self.names.admin_secrets).await?;
+        AdminApi::new(&self.api_url, secrets.current)
     }
+}
 
-    /// Sends a subscription's events once more; how many.
-    pub async fn replay(
-        &self,
-        practice: &str,
-        subscription: i64,
-        time: (Timestamp, Timestamp),
-        all: bool,
-        name: &str,
-    ) -> Result<usize> {
-        let practicepass = PracticePass::try_from(practice)
-            .map_err(|reason| Error::Refused(format!("{practice}: {reason}")))?;
-        let subscriptions =
-            self.control.subscriptions_of(&practicepass).await.map_err(|error| refused(&error))?;
-        let found = subscriptions.iter().find(|it| it.id.0 == subscription && it.is_active());
-        let found = found
-            .ok_or_else(|| Error::Refused(format!("{practice} has no active subscription {subscription}")))?;
-        let sent = self.control.replay(&self.queue, found, time, all, name).await;
-        sent.map_err(|error| refused(&error))
-    }
+/// Waits until a change of a secret is known everywhere.
+async fn roll_out(what: &str) {
+    println!("{what}; waiting {} s until every process knows or may ask for it …", ROLL_OUT.as_secs());
+    tokio::time::sleep(ROLL_OUT).await;
 }
 
 fn refused(error: &control::Error) -> Error {

@@ -15,7 +15,7 @@ use crate::data_dir::DataDir;
 use crate::dynamodb::DynamoDb;
 use crate::error::{Error, Result};
 use crate::secrets::Secrets;
-use crate::template::{REGION, Secret, Template, World};
+use crate::template::{REGION, Template, World};
 
 /// The template's table of the practice registry, partners and keys.
 pub(crate) const CONTROL_TABLE: &str = "ControlTable";
@@ -74,34 +74,50 @@ pub(crate) fn control_plane(endpoint: &str) -> Store {
     Store::with_client(aws_sdk_dynamodb::Client::from_conf(config), names)
 }
 
-/// The environment variable that holds the connection string of a practice's database.
-pub(crate) fn dsn_variable(practicepass: &str) -> String {
-    format!("PRACTICE_DSN_{}", practicepass.to_uppercase().replace('-', "_"))
+/// The name of the secret that holds the connection string of a practice's database.
+pub fn dsn_secret(practicepass: &str) -> String {
+    format!("officepro/practices/{practicepass}")
 }
 
-/// The environment variable that holds the catalog's connection string.
-pub(crate) fn catalog_variable() -> String {
-    Secret::variable_of("CatalogDsnSecret")
+/// The template's secret that holds the catalog's connection string.
+pub(crate) const CATALOG_SECRET: &str = "CatalogDsnSecret";
+
+/// The connection string of a registered practice; the data folder of an earlier version names it by a variable.
+fn dsn_of(practice: &Practice, secrets: &Secrets) -> Option<String> {
+    let (SecretRef::Environment(name) | SecretRef::SecretsManager(name)) = &practice.dsn_secret;
+    secrets.get(name)
+}
+
+/// Gives practices whose connection strings were kept for environment variables secrets of their own.
+pub(crate) async fn adopt(store: &Store, secrets: &Secrets) -> Result<()> {
+    let failed = |error| Error::store("practices", error);
+    for practice in store.practices().await.map_err(failed)? {
+        let SecretRef::Environment(variable) = &practice.dsn_secret else { continue };
+        let name = dsn_secret(practice.practicepass.as_str());
+        if secrets.get(variable).is_some() {
+            secrets.rename(variable, &name)?;
+        }
+        let practice = Practice { dsn_secret: SecretRef::SecretsManager(name), ..practice };
+        store.put_practice(&practice).await.map_err(failed)?;
+    }
+    Ok(())
 }
 
 /// Brings the catalog's database to the newest schema and opens it.
 pub(crate) async fn migrate_catalog(secrets: &Secrets) -> Result<CatalogDb> {
-    let dsn = secrets.get(&catalog_variable());
+    let dsn = secrets.get(CATALOG_SECRET);
     let dsn = dsn.ok_or_else(|| Error::Template("there is no CatalogDsnSecret".to_owned()))?;
-    catalog::migrate::migrate(&CatalogGrant::for_operations(), dsn).await.map_err(failed("catalog"))
+    catalog::migrate::migrate(&CatalogGrant::for_operations(), &dsn).await.map_err(failed("catalog"))
 }
 
 /// Brings a practice's database to the newest schema and opens it.
 pub(crate) async fn migrate(practice: &Practice, secrets: &Secrets) -> Result<TenantDb> {
     let name = practice.practicepass.as_str();
-    let dsn = match &practice.dsn_secret {
-        SecretRef::Environment(variable) => secrets.get(variable),
-        SecretRef::SecretsManager(_) => None,
-    };
+    let dsn = dsn_of(practice, secrets);
     let dsn = dsn.ok_or_else(|| Error::Store(format!("{name}: its connection string is not kept here")))?;
     let zone = TimeZone::get(&practice.time_zone).map_err(|error| Error::store(name, error))?;
     let grant = PracticeGrant::for_operations(practice.practicepass.clone());
-    tenant::migrate::migrate(&grant, dsn, zone).await.map_err(failed(name))
+    tenant::migrate::migrate(&grant, &dsn, zone).await.map_err(failed(name))
 }
 
 /// An error of this database, with its cause.

@@ -1,39 +1,66 @@
-//! The stack's secrets: made once with the template's rules, kept in a file that only its owner can read, and handed
-//! to functions by environment variables.
+//! The stack's Secrets Manager: secrets are made once with the template's rules, kept in a file that only its owner can
+//! read, and served to functions as AWS does.
+
+mod earlier;
+mod protocol;
+mod server;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::template::{Secret, SecretValue};
 use crate::{private_file, random};
+pub use server::SecretsServer;
 
-/// All secrets by the environment variable that holds them.
+pub(crate) const CURRENT: &str = "AWSCURRENT";
+const PREVIOUS: &str = "AWSPREVIOUS";
+
+/// All secrets by name. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Secrets(Arc<Mutex<Kept>>);
+
 #[derive(Debug)]
-pub struct Secrets {
+struct Kept {
     file: PathBuf,
-    values: BTreeMap<String, String>,
+    secrets: BTreeMap<String, Stages>,
+}
+
+/// The versions of a secret by their stage: `AWSCURRENT`, `AWSPREVIOUS`, `AWSPENDING`.
+type Stages = BTreeMap<String, Version>;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Version {
+    id: String,
+    value: String,
+}
+
+/// The file.
+#[derive(Serialize, Deserialize)]
+struct Document {
+    secrets: BTreeMap<String, Stages>,
 }
 
 impl Secrets {
     /// Reads the file and makes the template's secrets that it lacks.
     pub fn open(file: &Path, secrets: &[Secret]) -> Result<Self> {
-        let values = match fs::read(file) {
-            Ok(text) => serde_json::from_slice(&text)
-                .map_err(|error| Error::store(&file.display().to_string(), error))?,
+        let kept = match fs::read(file) {
+            Ok(text) => read(&text).map_err(|error| Error::store(&file.display().to_string(), error))?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
             Err(error) => return Err(Error::file(file)(error)),
         };
-        let mut opened = Self { file: file.to_owned(), values };
+        let mut opened = Kept { file: file.to_owned(), secrets: kept };
         let mut made = false;
         for secret in secrets {
-            let variable = Secret::variable_of(&secret.id);
-            if let Entry::Vacant(vacant) = opened.values.entry(variable) {
-                vacant.insert(make(&secret.value)?);
+            if let Entry::Vacant(vacant) = opened.secrets.entry(secret.id.clone()) {
+                let version = Version { id: random::uuid()?, value: make(&secret.value)? };
+                vacant.insert(BTreeMap::from([(CURRENT.to_owned(), version)]));
                 made = true;
             }
         }
@@ -41,28 +68,69 @@ impl Secrets {
         if made {
             opened.save()?;
         }
-        Ok(opened)
+        Ok(Self(Arc::new(Mutex::new(opened))))
     }
 
-    /// The secret in this environment variable.
-    pub fn get(&self, variable: &str) -> Option<&str> {
-        self.values.get(variable).map(String::as_str)
+    /// The secret's current text.
+    pub fn get(&self, name: &str) -> Option<String> {
+        Some(self.version(name, CURRENT)?.value)
     }
 
-    /// Keeps a secret of the stack's own, e.g. a practice's connection string; functions get it as `variable`.
-    pub fn set(&mut self, variable: &str, value: &str) -> Result<()> {
-        self.values.insert(variable.to_owned(), value.to_owned());
-        self.save()
+    /// Makes a secret or gives it a new text.
+    pub fn set(&self, name: &str, value: &str) -> Result<()> {
+        self.put(name, CURRENT, &random::uuid()?, value)
     }
 
-    /// Environment variables for the functions.
-    pub fn environment(&self) -> &BTreeMap<String, String> {
-        &self.values
+    /// Moves a secret to another name.
+    pub(crate) fn rename(&self, from: &str, to: &str) -> Result<()> {
+        let mut kept = self.kept();
+        if let Some(stages) = kept.secrets.remove(from) {
+            kept.secrets.insert(to.to_owned(), stages);
+        }
+        kept.save()
     }
 
+    fn exists(&self, name: &str) -> bool {
+        self.kept().secrets.contains_key(name)
+    }
+
+    fn version(&self, name: &str, stage: &str) -> Option<Version> {
+        self.kept().secrets.get(name)?.get(stage).cloned()
+    }
+
+    fn stages(&self, name: &str) -> Option<Stages> {
+        self.kept().secrets.get(name).cloned()
+    }
+
+    /// Gives a stage of the secret a version; a new current one makes the one before the previous one.
+    fn put(&self, name: &str, stage: &str, id: &str, value: &str) -> Result<()> {
+        let mut kept = self.kept();
+        let stages = kept.secrets.entry(name.to_owned()).or_default();
+        let version = Version { id: id.to_owned(), value: value.to_owned() };
+        let before = stages.insert(stage.to_owned(), version);
+        if let Some(before) = before.filter(|it| stage == CURRENT && it.id != id) {
+            stages.insert(PREVIOUS.to_owned(), before);
+        }
+        kept.save()
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
     fn save(&self) -> Result<()> {
-        let text = serde_json::to_vec_pretty(&self.values).map_err(|error| Error::store("secrets", error))?;
+        let document = Document { secrets: self.secrets.clone() };
+        let text = serde_json::to_vec_pretty(&document).map_err(|error| Error::store("secrets", error))?;
         private_file::write(&self.file, &text)
+    }
+}
+
+fn read(text: &[u8]) -> serde_json::Result<BTreeMap<String, Stages>> {
+    match earlier::read(text) {
+        Some(secrets) => Ok(secrets),
+        None => serde_json::from_slice::<Document>(text).map(|document| document.secrets),
     }
 }
 
@@ -96,16 +164,42 @@ mod tests {
             Secret { id: "Keys".to_owned(), value: keys },
             Secret { id: "Plain".to_owned(), value: SecretValue::Random { length: 43 } },
         ];
-        let mut first = Secrets::open(&file, &wanted).unwrap();
-        first.set("PRACTICE_1", "sqlite:one").unwrap();
-        let keys: Value = serde_json::from_str(first.get("SECRET_Keys").unwrap()).unwrap();
+        let first = Secrets::open(&file, &wanted).unwrap();
+        first.set("officepro/practices/One", "sqlite:one").unwrap();
+        let keys: Value = serde_json::from_str(&first.get("Keys").unwrap()).unwrap();
         assert_eq!(keys["active"], "k1");
         assert_eq!(keys["k1"].as_str().unwrap().len(), 64);
-        assert_eq!(first.get("SECRET_Plain").unwrap().len(), 43);
+        assert_eq!(first.get("Plain").unwrap().len(), 43);
 
         let second = Secrets::open(&file, &wanted).unwrap();
-        assert_eq!(second.environment(), first.environment());
-        assert_eq!(second.get("PRACTICE_1"), Some("sqlite:one"));
+        assert_eq!(second.get("Plain"), first.get("Plain"));
+        assert_eq!(second.get("officepro/practices/One").as_deref(), Some("sqlite:one"));
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_new_current_version_keeps_the_one_before() {
+        let root = tempfile::tempdir().unwrap();
+        let secrets = Secrets::open(&root.path().join("secrets.json"), &[]).unwrap();
+        for value in ["one", "two"] {
+            secrets.set("S", value).unwrap();
+        }
+        secrets.put("S", "AWSPENDING", "v", "three").unwrap();
+        let value = |stage| secrets.version("S", stage).unwrap().value;
+        assert_eq!(
+            (value(CURRENT), value(PREVIOUS), value("AWSPENDING")),
+            ("two".into(), "one".into(), "three".into())
+        );
+    }
+
+    #[test]
+    fn a_file_of_before_there_was_a_secrets_manager_is_read() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("secrets.json");
+        fs::write(&file, r#"{"PRACTICE_DSN_DEMOOFFICE":"sqlite://x","SECRET_Plain":"kept"}"#).unwrap();
+        let wanted = [Secret { id: "Plain".to_owned(), value: SecretValue::Random { length: 43 } }];
+        let secrets = Secrets::open(&file, &wanted).unwrap();
+        assert_eq!(secrets.get("Plain").as_deref(), Some("kept"));
+        assert_eq!(secrets.get("PRACTICE_DSN_DEMOOFFICE").as_deref(), Some("sqlite://x"));
     }
 }

@@ -13,12 +13,13 @@ use crate::deployment::Deployment;
 use crate::dynamodb::DynamoDb;
 use crate::error::{Error, Result};
 use crate::gateway::Gateway;
-use crate::http;
+use crate::invoke::InvokeApi;
 use crate::runtime::{Deployed, RuntimeHost, Settings};
-use crate::secrets::Secrets;
+use crate::secrets::{Secrets, SecretsServer};
 use crate::sqs::SqsServer;
 use crate::template::{REGION, Template, World};
 use crate::triggers::Triggers;
+use crate::{http, private_file, random};
 
 /// How long an invocation waits for a free environment. Lambda would refuse it at once, but has a thousand where this machine has a
 /// few.
@@ -38,6 +39,9 @@ pub struct Stores {
     pub sqs: SqsServer,
     /// Base URL of the local SQS.
     pub sqs_endpoint: String,
+    secrets_server: SecretsServer,
+    /// What functions and operators sign with; new for each run.
+    access_key: String,
     data_dir: DataDir,
 }
 
@@ -54,7 +58,9 @@ impl Stores {
             SqsServer::start(listener, sqs_endpoint.clone(), &folder.join("sqs.sqlite"), &template.queues)?;
         let released = sqs.service.release_in_flight().await;
         released.map_err(|error| Error::store("the queues", error))?;
-        Ok(Self { template, secrets, dynamodb, sqs, sqs_endpoint, data_dir })
+        let access_key = random::alphanumeric(20)?;
+        let secrets_server = SecretsServer::start(secrets.clone(), &access_key).await?;
+        Ok(Self { template, secrets, dynamodb, sqs, sqs_endpoint, secrets_server, access_key, data_dir })
     }
 
     /// The data folder.
@@ -67,8 +73,9 @@ impl Stores {
         let variables = [
             ("AWS_ENDPOINT_URL_DYNAMODB", self.dynamodb.endpoint.as_str()),
             ("AWS_ENDPOINT_URL_SQS", &self.sqs_endpoint),
+            ("AWS_ENDPOINT_URL_SECRETS_MANAGER", &self.secrets_server.endpoint),
             ("AWS_REGION", REGION),
-            ("AWS_ACCESS_KEY_ID", "local"),
+            ("AWS_ACCESS_KEY_ID", &self.access_key),
             ("AWS_SECRET_ACCESS_KEY", "local"),
         ];
         variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
@@ -76,23 +83,25 @@ impl Stores {
 
     /// Writes where this run serves to `<data-dir>/stack.json`, for other programs and the AWS CLI: all ports but the
     /// gateway's change from run to run.
-    fn write_addresses(&self, base_url: &str) -> Result<()> {
+    fn write_addresses(&self, base_url: &str, invoke_url: &str) -> Result<()> {
         let addresses = serde_json::json!({
             "baseUrl": base_url,
             "dynamodbUrl": self.dynamodb.endpoint,
             "sqsUrl": self.sqs_endpoint,
+            "secretsManagerUrl": self.secrets_server.endpoint,
+            "invokeUrl": invoke_url,
+            "accessKey": self.access_key,
             "pid": std::process::id(),
         });
         let file = self.data_dir().join(ADDRESSES);
-        let new = file.with_extension("new");
-        std::fs::write(&new, addresses.to_string()).map_err(Error::file(&new))?;
-        std::fs::rename(&new, &file).map_err(Error::file(&file))
+        private_file::write(&file, addresses.to_string().as_bytes())
     }
 
     /// Stops the stores.
     pub async fn stop(self) {
         // Whoever finds the file after a crash finds nobody at its addresses; that is as clear.
         let _ = std::fs::remove_file(self.data_dir().join(ADDRESSES));
+        self.secrets_server.stop().await;
         self.sqs.stop().await;
         self.dynamodb.stop().await;
     }
@@ -137,6 +146,7 @@ pub struct Stack {
     stores: Stores,
     runtime: Arc<RuntimeHost>,
     gateway: Gateway,
+    invoke: InvokeApi,
     triggers: Triggers,
     deployment: Deployment,
     expiry: JoinHandle<()>,
@@ -147,7 +157,6 @@ impl Stack {
     pub async fn start(stores: Stores, door: FrontDoor, options: Options) -> Result<Self> {
         let functions = &stores.template.functions;
         let mut environment = stores.sdk_environment();
-        environment.extend(stores.secrets.environment().clone());
         for permission in ["WEBHOOK_ALLOW_LOOPBACK", "PORTAL_ALLOW_LOOPBACK"] {
             environment.insert(permission.to_owned(), "true".to_owned());
         }
@@ -175,6 +184,7 @@ impl Stack {
         let throttling = stores.template.throttling;
         let gateway =
             Gateway::start(door.listener, functions, Arc::clone(&runtime), options.portal, throttling);
+        let invoke = InvokeApi::start(Arc::clone(&runtime), &stores.access_key).await?;
         let triggers =
             Triggers::start(functions, &runtime, &stores.sqs.service, options.every, options.environments);
         let queues = Arc::clone(&stores.sqs.service);
@@ -186,8 +196,8 @@ impl Stack {
                 }
             }
         });
-        stores.write_addresses(&door.base_url)?;
-        Ok(Self { base_url: door.base_url, stores, runtime, gateway, triggers, deployment, expiry })
+        stores.write_addresses(&door.base_url, &invoke.endpoint)?;
+        Ok(Self { base_url: door.base_url, stores, runtime, gateway, invoke, triggers, deployment, expiry })
     }
 
     /// The stores below.
@@ -205,6 +215,7 @@ impl Stack {
     pub async fn stop(self) {
         self.triggers.stop_taking();
         self.gateway.stop().await;
+        self.invoke.stop().await;
         self.runtime.stop().await;
         self.triggers.finished().await;
         self.expiry.abort();

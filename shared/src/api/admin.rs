@@ -154,9 +154,9 @@ pub fn credential_of(secret: AdminSecret) -> &'static str {
 
 /// Which of the accepted secrets `offered` is; guesses are limited. Without a usable secret nobody is an administrator.
 pub async fn recognise_admin(app: &App, call: &Call, offered: &str) -> ApiResult<Option<AdminSecret>> {
-    let secrets = usable_secrets(app).await?;
+    usable(app.admin_secrets().await)?;
     let guess = app.guess(Guarded::AdminSecret, call.address(), call.now()).await?;
-    let found = secrets.and_then(|secrets| secrets.recognise(offered));
+    let found = usable(app.recognise_admin(offered).await)?.flatten();
     if found.is_some() {
         guess.right().await;
     }
@@ -165,12 +165,13 @@ pub async fn recognise_admin(app: &App, call: &Call, offered: &str) -> ApiResult
 
 /// Whether the secret that began this session is still accepted.
 pub(super) async fn still_bound(app: &App, session: &str, proof: &str) -> ApiResult<bool> {
-    Ok(usable_secrets(app).await?.is_some_and(|secrets| secrets.is_bound(session, proof)))
+    Ok(usable(app.is_bound(session, proof).await)?.unwrap_or(false))
 }
 
-async fn usable_secrets(app: &App) -> ApiResult<Option<crate::auth::AdminSecrets>> {
-    match app.admin_secrets().await {
-        Ok(secrets) => Ok(Some(secrets)),
+/// What was asked of the admin secrets; `None`, and so nobody, when they are unusable.
+fn usable<T>(asked: Result<T, app::Error>) -> ApiResult<Option<T>> {
+    match asked {
+        Ok(answer) => Ok(Some(answer)),
         Err(error @ app::Error::Control(control::Error::Unavailable { .. })) => Err(error.into()),
         Err(error) => {
             tracing::error!(%error, "no admin secret can be accepted");

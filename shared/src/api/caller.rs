@@ -99,7 +99,7 @@ async fn bearer(value: &HeaderValue, app: &App, call: &Call) -> Result<Caller, A
         .filter(|(kind, _)| kind.eq_ignore_ascii_case("bearer"))
         .map(|(_, token)| token.trim())
         .ok_or_else(ApiError::unauthenticated)?;
-    let claims = app.token_ring().await?.verify(token, call.now()).ok_or_else(ApiError::unauthenticated)?;
+    let claims = app.verify_token(token, call.now()).await?.ok_or_else(ApiError::unauthenticated)?;
     let key = app.keys.get(&app.control, &claims.sub, call.now()).await?.ok_or(Denied::Unauthenticated)?;
     Ok(key.admit(&claims, call.now(), call.address())?)
 }

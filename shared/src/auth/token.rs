@@ -67,13 +67,18 @@ pub enum RingError {
 
 impl TokenRing {
     /// Reads `{"active":"<kid>","keys":{"<kid>":"<base64 of 32 or more bytes>"}}`; keys may also stand beside `active`
-    /// as plain text of at least 32 characters, the form Secrets Manager can generate.
+    /// as plain text of at least 32 characters, the form Secrets Manager can generate. What operators note of a rotation,
+    /// `"next":"<kid>"` and `"retired":{"<kid>":"<time>"}`, is no key.
     pub fn from_secret(secret: &str, issuer: &str) -> Result<Self, RingError> {
         #[derive(Deserialize)]
         struct Stored {
             active: String,
             #[serde(default)]
             keys: BTreeMap<String, String>,
+            #[serde(default, rename = "next")]
+            _next: Option<String>,
+            #[serde(default, rename = "retired")]
+            _retired: BTreeMap<String, Timestamp>,
             #[serde(flatten)]
             generated: BTreeMap<String, serde_json::Value>,
         }
@@ -121,6 +126,14 @@ impl TokenRing {
             self.keys.get(&self.active).ok_or_else(|| RingError::NoActiveKey(self.active.clone()))?;
         jsonwebtoken::encode(&header, claims, &EncodingKey::from_secret(secret))
             .map_err(|_| RingError::Signing)
+    }
+
+    /// Whether this looks like a token of ours whose key isn't among these: one of a newer ring, or a stranger's.
+    pub fn lacks_key_of(&self, token: &str) -> bool {
+        token.len() <= MAX_TOKEN_BYTES
+            && jsonwebtoken::decode_header(token).is_ok_and(|header| {
+                header.alg == Algorithm::HS256 && header.kid.is_some_and(|kid| !self.keys.contains_key(&kid))
+            })
     }
 
     /// The claims of a token that is ours and valid at `now`. Fails closed: every claim must be there and right, and no
@@ -246,5 +259,15 @@ mod tests {
         assert!(
             TokenRing::from_secret(r#"{"active":"a","a":"0123456789abcdef0123456789abcdef"}"#, "us").is_ok()
         );
+    }
+
+    #[test]
+    fn notes_of_a_rotation_are_no_keys() {
+        let noted = r#"{"active":"a","a":"0123456789abcdef0123456789abcdef","next":"b",
+            "b":"fedcba9876543210fedcba9876543210","retired":{"c":"2026-03-09T12:00:00Z"}}"#;
+        let ring = TokenRing::from_secret(noted, "us").unwrap();
+        assert_eq!(ring.keys.keys().collect::<Vec<_>>(), ["a", "b"]);
+        let wrong = noted.replace("2026-03-09T12:00:00Z", "yesterday");
+        assert!(TokenRing::from_secret(&wrong, "us").is_err());
     }
 }

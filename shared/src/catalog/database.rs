@@ -92,6 +92,13 @@ impl Catalogs {
         }
         Ok(())
     }
+
+    /// Lets go of the catalog, so that the next call asks where it is.
+    pub fn forget(&self) {
+        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        // What failed was another place.
+        self.health.answered();
+    }
 }
 
 impl CatalogDb {

@@ -6,6 +6,11 @@ use crate::{
     tenant::{Database, Pool, Result},
 };
 
+/// The newest migration of the catalog.
+pub fn newest() -> i64 {
+    sqlx::migrate!("migrations/catalog/postgres").iter().map(|it| it.version).max().unwrap_or(0)
+}
+
 /// Brings the database at `dsn` to the newest schema. Run again, it changes nothing.
 ///
 /// # Errors

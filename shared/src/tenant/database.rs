@@ -104,6 +104,19 @@ impl Database {
         Self::connect(dsn, 1, Patience::OF_MIGRATIONS, Arc::default())
     }
 
+    /// Makes sure that there is a connection to take: a connection string that is no good any more is found out before
+    /// anything is begun. Costs nothing while one is idle.
+    pub(crate) async fn prepare(&self) -> Result<()> {
+        let idle = match &self.pool {
+            Pool::Sqlite(pool) => pool.num_idle(),
+            Pool::Postgres(pool) => pool.num_idle(),
+        };
+        if idle == 0 {
+            self.connection().await?;
+        }
+        Ok(())
+    }
+
     /// A connection for statements that stand alone.
     ///
     /// # Errors

@@ -36,6 +36,18 @@ pub enum Error {
     Statement(#[source] sqlx::Error),
 }
 
+/// invalid_password, invalid_authorization_specification, invalid_catalog_name: what a connection string that was replaced is
+/// told.
+const LOGIN_REFUSED: [&str; 3] = ["28P01", "28000", "3D000"];
+
+impl Error {
+    /// Whether the database exists, but let nobody in with this connection string.
+    pub fn is_refused_login(&self) -> bool {
+        let Self::Unavailable(sqlx::Error::Database(error)) = self else { return false };
+        error.code().is_some_and(|code| LOGIN_REFUSED.contains(&&*code))
+    }
+}
+
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         match &error {
@@ -79,7 +91,7 @@ fn classify(code: &str, message: &str, constraint: Option<&str>) -> Class {
         "23P01" | "1811" if named("visits_patient_free") => Class::Refused(Constraint::PatientFree),
         // foreign_key_violation
         "23503" | "787" => Class::Refused(Constraint::ForeignKey),
-        _ if code.starts_with("08") => Class::Unavailable,
+        _ if code.starts_with("08") || LOGIN_REFUSED.contains(&code) => Class::Unavailable,
         _ if code.starts_with("23") || code == "19" || code == "2067" || code == "1555" => {
             Class::Refused(Constraint::Other)
         }

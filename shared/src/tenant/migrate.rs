@@ -5,6 +5,11 @@ use std::time::Duration;
 use super::{Database, Error, Pool, Result, TenantDb, on, unindexed_patients};
 use crate::{auth::PracticeGrant, domain::PracticePass};
 
+/// The newest migration; both engines have the same numbers, which a test holds.
+pub fn newest() -> i64 {
+    sqlx::migrate!("migrations/postgres").iter().map(|it| it.version).max().unwrap_or(0)
+}
+
 /// Brings the database at `dsn` to the newest schema, makes the patients that are there searchable, and makes it `grant`'s practice's own. Run again, it changes nothing.
 ///
 /// # Errors

@@ -91,6 +91,11 @@ impl Practices {
         Ok(opened.clone())
     }
 
+    /// Lets go of a practice's database, so that the next call asks where it is.
+    pub fn forget(&self, practicepass: &PracticePass) {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner).remove(practicepass);
+    }
+
     /// The practice's cell, if a call may have it.
     fn admit(
         &self,

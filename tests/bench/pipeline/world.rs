@@ -76,6 +76,7 @@ impl World {
             time_zone: "America/New_York".into(),
             dsn_secret: SecretRef::from("env:DSN_DEMOOFFICE".to_owned()),
             sandbox: false,
+            schema_version: None,
         };
         app.control.put_practice(&practice).await.unwrap();
         Self { app, db: created.db, queue, _files: files }

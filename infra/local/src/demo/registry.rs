@@ -14,7 +14,7 @@ use shared::domain::{PracticePass, Scope};
 
 use super::document::DemoKey;
 use super::practice::PRACTICES;
-use super::{access, activity, dsn_variable};
+use super::{access, activity, dsn_secret};
 use crate::error::{Error, Result};
 use crate::random;
 
@@ -41,8 +41,9 @@ pub(super) async fn practices(store: &Store) -> Result<()> {
             practicepass: practicepass(it.practicepass)?,
             name: it.name.to_owned(),
             time_zone: it.time_zone.to_owned(),
-            dsn_secret: SecretRef::Environment(dsn_variable(it.practicepass)),
+            dsn_secret: SecretRef::SecretsManager(dsn_secret(it.practicepass)),
             sandbox: false,
+            schema_version: None,
         };
         store.put_practice(&practice).await.map_err(|error| Error::store("practices", error))?;
     }

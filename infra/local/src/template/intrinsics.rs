@@ -136,7 +136,9 @@ impl<'a> Scope<'a> {
             "AWS::URLSuffix" => "amazonaws.com".to_owned(),
             _ => match self.kind(target)? {
                 "AWS::SQS::Queue" => format!("{}/{ACCOUNT}/{target}", self.world.sqs_endpoint),
-                "AWS::SecretsManager::Secret" => format!("env:{}", super::Secret::variable_of(target)),
+                "AWS::SecretsManager::Secret" => {
+                    format!("arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{target}")
+                }
                 _ => target.to_owned(),
             },
         };

@@ -52,7 +52,7 @@ pub struct Redrive {
     pub maximum_receives: u32,
 }
 
-/// A Secrets Manager secret and how its first value is made.
+/// A Secrets Manager secret, whose local name is its logical id, and how its first value is made.
 #[derive(Debug, Clone)]
 pub struct Secret {
     pub id: String,
@@ -66,13 +66,6 @@ pub enum SecretValue {
     Random { length: usize },
     /// A JSON object with a random text of so many letters and digits under `key`.
     RandomKey { object: Map<String, Value>, key: String, length: usize },
-}
-
-impl Secret {
-    /// The environment variable that holds the secret of this logical id in local functions.
-    pub fn variable_of(id: &str) -> String {
-        format!("SECRET_{id}")
-    }
 }
 
 pub(super) fn table(id: &str, properties: &Map<String, Value>) -> Result<Table> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::{Span, Timestamp};
 use officepro_local::data_dir::DataDir;
 use officepro_local::demo::{self, Demo};
-use officepro_local::practices::migrate_all;
+use officepro_local::practices::{dsn_secret, migrate_all};
 use officepro_local::stack::Stores;
 use officepro_local::{emit, secrets::Secrets};
 use serde_json::Value;
@@ -36,15 +36,15 @@ fn server() -> String {
 /// One start of the stack, up to its stores.
 async fn start(folder: &Path, base: &str, server: Option<&str>) -> Result<Demo, String> {
     let data_dir = DataDir::open(folder).unwrap();
-    let mut stores = Stores::start(&template(), data_dir).await.unwrap();
-    let demo = demo::prepare(&mut stores, base, server).await;
+    let stores = Stores::start(&template(), data_dir).await.unwrap();
+    let demo = demo::prepare(&stores, base, server).await;
     stores.stop().await;
     demo.map(Option::unwrap).map_err(|error| error.to_string())
 }
 
 async fn open(folder: &Path, practicepass: &str) -> TenantDb {
     let secrets = Secrets::open(&folder.join("secrets.json"), &[]).unwrap();
-    let dsn = secrets.get(&format!("PRACTICE_DSN_{}", practicepass.to_uppercase())).unwrap().to_owned();
+    let dsn = secrets.get(&dsn_secret(practicepass)).unwrap();
     let grant = PracticeGrant::for_operations(PracticePass::try_from(practicepass).unwrap());
     let location = Location { dsn, time_zone: "America/New_York".to_owned() };
     let now = Timestamp::now();
@@ -61,7 +61,7 @@ async fn count(db: &Database, of: &str) -> i64 {
 
 async fn catalog(folder: &Path) -> CatalogDb {
     let secrets = Secrets::open(&folder.join("secrets.json"), &[]).unwrap();
-    let dsn: Arc<str> = secrets.get("SECRET_CatalogDsnSecret").unwrap().into();
+    let dsn: Arc<str> = secrets.get("CatalogDsnSecret").unwrap().into();
     let grant = CatalogGrant::for_operations();
     Catalogs::default().open(&grant, Timestamp::now(), async || Ok::<_, tenant::Error>(dsn)).await.unwrap()
 }

@@ -1,0 +1,93 @@
+//! Brings databases to the newest schema: those of the practices that it is told, and the catalog. Operators' commands
+//! invoke it, for it is where the databases can be reached from.
+
+mod database;
+mod outcome;
+
+use std::time::Duration;
+
+use futures::{StreamExt, stream};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use shared::{app::App, catalog, domain::PracticePass, tenant};
+
+pub use outcome::{Outcome, Status};
+
+/// Databases at once; each has one connection.
+const AT_ONCE: usize = 5;
+/// Longest time for one database.
+const LIMIT: SignedDuration = SignedDuration::from_mins(10);
+/// The answer must be given before Lambda ends the process.
+const BEFORE_TIMEOUT: SignedDuration = SignedDuration::from_secs(5);
+
+/// What is asked for.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Task {
+    pub practices: Vec<String>,
+    pub catalog: bool,
+    /// Change nothing: only try the connection strings that were put beside the secrets' own (`AWSPENDING`).
+    pub pending: bool,
+}
+
+/// What became of it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Answer {
+    pub results: Vec<PracticeOutcome>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub catalog: Option<Outcome>,
+}
+
+/// What became of a practice's database.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PracticeOutcome {
+    pub practice: String,
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
+
+/// Does the task; what fails for one database fails for no other.
+pub async fn run(app: &App, task: Task, deadline: Timestamp) -> Answer {
+    let catalog = async {
+        if !task.catalog {
+            return None;
+        }
+        let done = in_time(app, deadline, Box::pin(database::catalog(app, task.pending))).await;
+        Some(Outcome::of(done, catalog::migrate::newest()))
+    };
+    let practices = stream::iter(task.practices)
+        .map(|practice| async {
+            let done =
+                in_time(app, deadline, Box::pin(database::practice(app, &practice, task.pending))).await;
+            let outcome = Outcome::of(done, tenant::migrate::newest());
+            log(&practice, &outcome);
+            PracticeOutcome { practice, outcome }
+        })
+        .buffered(AT_ONCE)
+        .collect();
+    let (results, catalog) = tokio::join!(practices, catalog);
+    if let Some(outcome) = &catalog {
+        log("catalog", outcome);
+    }
+    Answer { results, catalog }
+}
+
+fn log(database: &str, outcome: &Outcome) {
+    // What was asked for could be anything.
+    let database = PracticePass::try_from(database).map_or("?", |_| database);
+    match &outcome.error {
+        Some(error) => tracing::error!(database, %error, "not migrated"),
+        None => tracing::info!(database, status = ?outcome.status, version = outcome.version, "done"),
+    }
+}
+
+async fn in_time(
+    app: &App,
+    deadline: Timestamp,
+    work: impl Future<Output = Result<Status, String>>,
+) -> Result<Status, String> {
+    let left = deadline.duration_since(app.clock.now()) - BEFORE_TIMEOUT;
+    let limit = Duration::try_from(left.min(LIMIT)).unwrap_or_default();
+    let slow = || format!("not done within {} s; what was begun was rolled back", limit.as_secs());
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(slow()))
+}

@@ -1,0 +1,76 @@
+//! Lambda's Invoke API on loopback, for operators' commands and the AWS CLI.
+
+use std::sync::Arc;
+
+use http::{HeaderValue, Method, Request, StatusCode};
+use hyper::body::Incoming;
+use serde_json::json;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::error::Result;
+use crate::http::{self as server, Answer, answer, is_signed_with, json as json_answer, read_body};
+use crate::runtime::{InvokeError, Outcome, RuntimeHost};
+
+const BODY_LIMIT: usize = 7 * 1024 * 1024;
+
+/// The running API.
+pub struct InvokeApi {
+    /// Its base URL.
+    pub endpoint: String,
+    task: JoinHandle<()>,
+    stop: watch::Sender<bool>,
+}
+
+impl InvokeApi {
+    /// Serves on a free port whoever signs with this access key.
+    pub async fn start(runtime: Arc<RuntimeHost>, access_key: &str) -> Result<Self> {
+        let (listener, address) = server::listen(0).await?;
+        let (stop, stopped) = watch::channel(false);
+        let access_key = access_key.to_owned();
+        let handler = move |request| {
+            let (runtime, access_key) = (Arc::clone(&runtime), access_key.clone());
+            async move { invoke(&runtime, &access_key, request).await }
+        };
+        let task = tokio::spawn(server::serve(listener, handler, stopped));
+        Ok(Self { endpoint: format!("http://{address}"), task, stop })
+    }
+
+    /// Takes no more invocations and lets running ones finish for a moment.
+    pub async fn stop(self) {
+        let _ = self.stop.send(true);
+        let _ = self.task.await;
+    }
+}
+
+async fn invoke(runtime: &RuntimeHost, access_key: &str, request: Request<Incoming>) -> Answer {
+    if !is_signed_with(request.headers(), access_key) {
+        return refuse(StatusCode::FORBIDDEN, "UnrecognizedClientException");
+    }
+    let path = request.uri().path().to_owned();
+    let name = path.strip_prefix("/2015-03-31/functions/").and_then(|rest| rest.strip_suffix("/invocations"));
+    let Some(name) = name.filter(|_| request.method() == Method::POST) else {
+        return refuse(StatusCode::NOT_FOUND, "UnknownOperationException");
+    };
+    let Ok(event) = read_body(request.into_body(), BODY_LIMIT).await else {
+        return refuse(StatusCode::PAYLOAD_TOO_LARGE, "RequestTooLargeException");
+    };
+    match runtime.invoke(name, event).await {
+        Ok(Outcome::Success(body)) => answer(StatusCode::OK, "application/json", body),
+        Ok(Outcome::Failure(error)) => {
+            let mut answer = json_answer(StatusCode::OK, &error);
+            answer.headers_mut().insert("x-amz-function-error", HeaderValue::from_static("Unhandled"));
+            answer
+        }
+        Err(InvokeError::UnknownFunction) => refuse(StatusCode::NOT_FOUND, "ResourceNotFoundException"),
+        Err(InvokeError::TooLarge) => refuse(StatusCode::PAYLOAD_TOO_LARGE, "RequestTooLargeException"),
+        Err(InvokeError::Throttled) => refuse(StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException"),
+        Err(InvokeError::Stopping) => refuse(StatusCode::SERVICE_UNAVAILABLE, "ServiceException"),
+    }
+}
+
+fn refuse(status: StatusCode, code: &'static str) -> Answer {
+    let mut answer = json_answer(status, &json!({ "Message": code }));
+    answer.headers_mut().insert("x-amzn-errortype", HeaderValue::from_static(code));
+    answer
+}

@@ -1,0 +1,221 @@
+//! Operators' commands, as they are typed.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+
+use crate::error::{Error, Result};
+use crate::operations::{FirstPartner, NewPractice, Operator, new_name, read_secret, read_stdin};
+use crate::practices;
+
+/// What operators do; `infra/runbook.md` says when.
+#[derive(Debug, Subcommand)]
+pub enum Operation {
+    /// Brings the catalog and all practices' databases to the newest schema; run again, it goes on with those that failed
+    Migrate {
+        /// Also those that are known to be at the newest version
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        world: OfWorld,
+    },
+    /// Adds a practice: secret, registry entry, schema; run again, it finishes what was broken off
+    AddPractice {
+        /// Its name in paths
+        practice: String,
+        /// What people call it
+        #[arg(long)]
+        name: String,
+        /// IANA name, e.g. America/New_York
+        #[arg(long)]
+        time_zone: String,
+        /// Its keys begin with op_test_
+        #[arg(long)]
+        sandbox: bool,
+        #[command(flatten)]
+        dsn: Dsn,
+        #[command(flatten)]
+        world: OfWorld,
+    },
+    /// Makes a partner and its first key, and shows the key once
+    FirstPartner {
+        #[arg(long)]
+        company: String,
+        #[arg(long)]
+        contact: String,
+        #[arg(long)]
+        email: String,
+        /// The practice that the key opens
+        #[arg(long)]
+        practice: String,
+        #[arg(long)]
+        key_name: String,
+        /// Separated by commas, as in the API
+        #[arg(long, value_delimiter = ',', required = true)]
+        scopes: Vec<String>,
+        #[command(flatten)]
+        world: OfWorld,
+    },
+    /// Lets a new key sign tokens; no token that is out ends
+    RotateTokenKey {
+        /// Remove old keys whose last tokens have ended
+        #[arg(long)]
+        finish: bool,
+        #[command(flatten)]
+        world: OfWorld,
+    },
+    /// Makes a new admin secret current and shows it once; the one before stays good
+    RotateAdminSecret {
+        /// End the one before
+        #[arg(long, conflicts_with = "stdin")]
+        finish: bool,
+        /// Take the new secret from standard input instead of making one
+        #[arg(long)]
+        stdin: bool,
+        #[command(flatten)]
+        world: OfWorld,
+    },
+    /// Replaces the connection string of a practice's database, if the new one opens it
+    SetPracticeDsn {
+        practice: String,
+        #[command(flatten)]
+        dsn: Dsn,
+        #[command(flatten)]
+        world: OfWorld,
+    },
+    /// Replaces the connection string of the catalog, if the new one opens a database
+    SetCatalogDsn {
+        #[command(flatten)]
+        dsn: Dsn,
+        #[command(flatten)]
+        world: OfWorld,
+    },
+    /// Sends the events that were given up (the dead-letter queue's) once more, after their fault was mended
+    Redrive {
+        #[command(flatten)]
+        world: OfWorld,
+    },
+    /// Sends partners the events of a time once more, each as a delivery of its own with the whole schedule
+    Replay {
+        /// The practice, as it is named in paths
+        practice: String,
+        /// The subscription's id; without one, all active ones of the practice
+        #[arg(long)]
+        subscription: Option<i64>,
+        /// Deliveries that began at this instant or later (RFC 3339)
+        #[arg(long)]
+        from: Timestamp,
+        /// … and before this one
+        #[arg(long)]
+        to: Timestamp,
+        /// Also those that succeeded
+        #[arg(long)]
+        all: bool,
+        /// Finishes a replay that was cut off, by the name that it printed
+        #[arg(long)]
+        name: Option<String>,
+        #[command(flatten)]
+        world: OfWorld,
+    },
+    /// Writes the record of calls to standard output (CSV, the newest first)
+    ExportActivity {
+        /// Calls at this instant or later (RFC 3339)
+        #[arg(long)]
+        from: Timestamp,
+        /// … and before this one
+        #[arg(long)]
+        to: Timestamp,
+        /// Of one practice only
+        #[arg(long)]
+        practice: Option<String>,
+        #[command(flatten)]
+        world: OfWorld,
+    },
+}
+
+/// Where it is done.
+#[derive(Debug, Args)]
+pub struct OfWorld {
+    /// In AWS instead of the stack that runs here; infra/operate STACK sets what it needs
+    #[arg(long)]
+    pub aws: bool,
+}
+
+/// A connection string, which never is an argument: other users of the machine could read it.
+#[derive(Debug, Args)]
+pub struct Dsn {
+    /// Take the connection string from standard input
+    #[arg(long)]
+    dsn_stdin: bool,
+    /// Take the connection string from this file
+    #[arg(long, value_name = "FILE", conflicts_with = "dsn_stdin")]
+    dsn_file: Option<PathBuf>,
+}
+
+impl Dsn {
+    fn read(&self) -> Result<Option<String>> {
+        if self.dsn_stdin || self.dsn_file.is_some() {
+            return read_secret(self.dsn_file.as_deref()).map(Some);
+        }
+        Ok(None)
+    }
+
+    fn required(&self) -> Result<String> {
+        let missing = || Error::Refused("give --dsn-stdin or --dsn-file FILE".to_owned());
+        self.read()?.ok_or_else(missing)
+    }
+}
+
+impl Operation {
+    /// Does it; `template` and `data_dir` are those of the local stack.
+    pub async fn perform(self, template: &Path, data_dir: &Path) -> Result<()> {
+        let on = |world: &OfWorld| Operator::of(world.aws, data_dir);
+        match self {
+            Self::Migrate { world, .. } if !world.aws && !Operator::is_running(data_dir) => {
+                practices::migrate_all(template, data_dir).await
+            }
+            Self::Migrate { all, world } => on(&world)?.migrate(all).await,
+            Self::AddPractice { practice, name, time_zone, sandbox, dsn, world } => {
+                let dsn = dsn.read()?;
+                let new = NewPractice { practicepass: practice, name, time_zone, sandbox, dsn };
+                on(&world)?.add_practice(new).await
+            }
+            Self::FirstPartner { company, contact, email, practice, key_name, scopes, world } => {
+                let new = FirstPartner { company, contact, email, practice, key_name, scopes };
+                on(&world)?.first_partner(new).await
+            }
+            Self::RotateTokenKey { finish: true, world } => on(&world)?.finish_token_keys().await,
+            Self::RotateTokenKey { world, .. } => on(&world)?.rotate_token_key().await,
+            Self::RotateAdminSecret { finish: true, world, .. } => on(&world)?.end_admin_secret().await,
+            Self::RotateAdminSecret { stdin, world, .. } => {
+                let given = if stdin { Some(read_stdin()?) } else { None };
+                on(&world)?.rotate_admin_secret(given).await
+            }
+            Self::SetPracticeDsn { practice, dsn, world } => {
+                on(&world)?.set_practice_dsn(&practice, &dsn.required()?).await
+            }
+            Self::SetCatalogDsn { dsn, world } => on(&world)?.set_catalog_dsn(&dsn.required()?).await,
+            Self::Redrive { world } => {
+                let moved = on(&world)?.redrive().await?;
+                println!("{moved} dead letters are back in the queue.");
+                Ok(())
+            }
+            Self::Replay { practice, subscription, from, to, all, name, world } => {
+                let operator = on(&world)?;
+                let name = name.unwrap_or_else(new_name);
+                let which =
+                    subscription.map_or("all subscriptions".to_owned(), |id| format!("subscription {id}"));
+                println!("Replay {name} of {practice}, {which} …");
+                let sent = operator.replay(&practice, subscription, (from, to), all, &name).await?;
+                println!("{sent} events are in the queue.");
+                Ok(())
+            }
+            Self::ExportActivity { from, to, practice, world } => {
+                let rows = on(&world)?.export_activity((from, to), practice.as_deref()).await?;
+                eprintln!("{rows} calls were written.");
+                Ok(())
+            }
+        }
+    }
+}

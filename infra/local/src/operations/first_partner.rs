@@ -1,0 +1,43 @@
+//! A partner and its first key, made as an administrator makes them.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use serde_json::{Value, json};
+
+use super::Operator;
+use crate::error::Result;
+use crate::random::hex;
+
+pub struct FirstPartner {
+    pub company: String,
+    pub contact: String,
+    pub email: String,
+    pub practice: String,
+    pub key_name: String,
+    pub scopes: Vec<String>,
+}
+
+impl Operator {
+    /// Creates both and shows the key; repeated within 24 hours, it shows the same ones.
+    pub async fn first_partner(&self, new: FirstPartner) -> Result<()> {
+        let api = self.admin_api().await?;
+        let partner = json!({ "company": new.company, "contactName": new.contact, "email": new.email });
+        let partner = api.post("/v1/admin/partners", &once(&partner), &partner).await?;
+        let id = partner["id"].as_str().unwrap_or_default();
+        println!("{} is partner {id}.", new.company);
+        let key = json!({
+            "partnerId": id, "name": new.key_name, "practicepass": new.practice, "scopes": new.scopes,
+        });
+        let key = api.post("/v1/admin/keys", &once(&key), &key).await?;
+        println!(
+            "Its key for {}, shown this once: {}",
+            new.practice,
+            key["apiKey"].as_str().unwrap_or_default()
+        );
+        Ok(())
+    }
+}
+
+/// The same wish is the same request.
+fn once(body: &Value) -> String {
+    format!("first-partner-{}", &hex(digest(&SHA256, body.to_string().as_bytes()).as_ref())[..32])
+}

@@ -1,0 +1,69 @@
+//! The migrate function, wherever it runs.
+
+use std::process::Stdio;
+
+use http::{Request, StatusCode};
+use serde_json::{Value, json};
+
+use super::admin_api::{client, exchange};
+use crate::error::{Error, Result};
+
+#[derive(Clone)]
+pub(super) enum Invoker {
+    /// The stack that runs here.
+    Local { url: String, access_key: String },
+    /// By the AWS CLI: an SDK for this one call would take longer to build than the rest of the program.
+    Aws { function: String },
+}
+
+impl Invoker {
+    pub(super) async fn invoke(&self, event: &Value) -> Result<Value> {
+        match self {
+            Self::Local { url, access_key } => locally(url, access_key, event).await,
+            Self::Aws { function } => by_cli(function, event).await,
+        }
+    }
+}
+
+async fn locally(url: &str, access_key: &str, event: &Value) -> Result<Value> {
+    let request = Request::builder()
+        .method("POST")
+        .uri(format!("{url}/2015-03-31/functions/MigrateFunction/invocations"))
+        .header("authorization", format!("AWS4-HMAC-SHA256 Credential={access_key}/local"))
+        .body(event.to_string().into());
+    let request = request.map_err(|error| Error::store("the migrate function", error))?;
+    let answer = exchange(&client()?, request).await?;
+    let failed = answer.headers.contains_key("x-amz-function-error") || answer.status != StatusCode::OK;
+    understood(&answer.body, failed)
+}
+
+async fn by_cli(function: &str, event: &Value) -> Result<Value> {
+    let output = tokio::process::Command::new("aws")
+        .args(["lambda", "invoke", "--function-name", function, "--no-cli-pager", "--output", "json"])
+        // A migration may take minutes, and asking again while it runs helps nobody.
+        .args(["--cli-read-timeout", "900", "--cli-binary-format", "raw-in-base64-out"])
+        .args(["--payload", &event.to_string(), "/dev/stdout"])
+        .env("AWS_MAX_ATTEMPTS", "1")
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .await
+        .map_err(Error::io("aws (the AWS CLI, version 2)"))?;
+    if !output.status.success() {
+        return Err(Error::Refused("the migrate function could not be invoked".to_owned()));
+    }
+    // The function's answer and then the CLI's own word on the call.
+    let mut values = serde_json::Deserializer::from_slice(&output.stdout).into_iter::<Value>();
+    let answer = values.next().and_then(|it| it.ok()).unwrap_or_default();
+    let call = values.next().and_then(|it| it.ok()).unwrap_or_default();
+    understood(answer.to_string().as_bytes(), call.get("FunctionError").is_some())
+}
+
+fn understood(body: &[u8], failed: bool) -> Result<Value> {
+    let answer: Value = serde_json::from_slice(body).unwrap_or_else(|_| json!({}));
+    if !failed {
+        return Ok(answer);
+    }
+    let said = answer["errorMessage"].as_str().or_else(|| answer["Message"].as_str());
+    Err(Error::Refused(format!("the migrate function failed: {}", said.unwrap_or("it didn't say why"))))
+}

@@ -1,0 +1,121 @@
+//! Bringing all databases to the newest schema, by the migrate function.
+
+use serde_json::{Value, json};
+use shared::control::practices::Practice;
+use shared::tenant;
+use tokio::task::JoinSet;
+
+use super::{Operator, refused};
+use crate::error::{Error, Result};
+
+/// Practices of one invocation, which answers when the last of them is done.
+const BATCH: usize = 5;
+/// Invocations at once.
+const AT_ONCE: usize = 4;
+
+/// What is done and what failed so far.
+struct Progress {
+    done: usize,
+    total: usize,
+    failed: Vec<(String, String)>,
+}
+
+impl Operator {
+    /// Migrates the catalog and all practices that the registry doesn't know to be at the newest version, or all. Can be
+    /// broken off and run again at any time.
+    ///
+    /// # Errors
+    /// When any of them failed, after all had their turn.
+    pub async fn migrate(&self, all: bool) -> Result<()> {
+        let practices = self.control.practices().await.map_err(|error| refused(&error))?;
+        let newest = tenant::migrate::newest();
+        let waits = |it: &&Practice| all || it.schema_version != Some(newest);
+        let names: Vec<String> =
+            practices.iter().filter(waits).map(|it| it.practicepass.to_string()).collect();
+        let skipped = practices.len() - names.len();
+        if skipped > 0 {
+            println!("{skipped} practices are at version {newest} already (--all asks them too).");
+        }
+        let mut progress = Progress { done: 0, total: names.len() + 1, failed: vec![] };
+        let catalog = (vec!["catalog".to_owned()], json!({ "catalog": true }));
+        let batches = names.chunks(BATCH).map(|batch| (batch.to_vec(), json!({ "practices": batch })));
+        let mut running = JoinSet::new();
+        for (batch, event) in std::iter::once(catalog).chain(batches) {
+            if running.len() == AT_ONCE
+                && let Some(Ok(ended)) = running.join_next().await
+            {
+                progress.take(ended);
+            }
+            let invoker = self.invoker.clone();
+            running.spawn(async move { (batch, invoker.invoke(&event).await) });
+        }
+        while let Some(ended) = running.join_next().await {
+            // An invocation that panicked leaves its databases without a turn, which the end tells.
+            if let Ok(ended) = ended {
+                progress.take(ended);
+            }
+        }
+        progress.end()
+    }
+
+    /// Migrates one practice's database.
+    pub(super) async fn migrate_one(&self, practice: &str) -> Result<()> {
+        let answer = self.invoker.invoke(&json!({ "practices": [practice] })).await?;
+        let mut progress = Progress { done: 0, total: 1, failed: vec![] };
+        progress.note(practice, &outcome_of(&answer, practice));
+        progress.end()
+    }
+}
+
+/// What the function answered for one database.
+pub(super) fn outcome_of(answer: &Value, database: &str) -> Value {
+    let results = answer["results"].as_array().into_iter().flatten();
+    let found = results.into_iter().find(|it| it["practice"] == database).cloned();
+    let found = if database == "catalog" { found.or_else(|| answer.get("catalog").cloned()) } else { found };
+    found.unwrap_or_else(|| json!({ "status": "failed", "error": "the function said nothing of it" }))
+}
+
+impl Progress {
+    /// Takes what an invocation for a batch of databases answered.
+    fn take(&mut self, (batch, answer): (Vec<String>, Result<Value>)) {
+        for database in batch {
+            let outcome = match &answer {
+                Ok(answer) => outcome_of(answer, &database),
+                Err(error) => json!({ "status": "failed", "error": error.to_string() }),
+            };
+            self.note(&database, &outcome);
+        }
+    }
+
+    fn note(&mut self, database: &str, outcome: &Value) {
+        self.done += 1;
+        let status = outcome["status"].as_str().unwrap_or("failed");
+        println!(
+            "[{}/{}] {database}: {status}{}",
+            self.done,
+            self.total,
+            match &outcome["version"] {
+                Value::Number(version) if status != "failed" => format!(", version {version}"),
+                _ => String::new(),
+            }
+        );
+        if !matches!(status, "migrated" | "current") {
+            let cause = outcome["error"].as_str().unwrap_or("no cause given");
+            self.failed.push((database.to_owned(), cause.to_owned()));
+        }
+    }
+
+    fn end(self) -> Result<()> {
+        let good = self.done - self.failed.len();
+        println!("{good} of {} databases are up to date.", self.total);
+        if self.done < self.total {
+            return Err(Error::Refused("not every database had its turn; run it again".to_owned()));
+        }
+        if self.failed.is_empty() {
+            return Ok(());
+        }
+        let lines = self.failed.iter().map(|(database, cause)| format!("\n  {database}: {cause}"));
+        let list: String = lines.collect();
+        Err(Error::Refused(format!("{} failed; mend them and run it again:{list}", self.failed.len())))
+    }
+}

@@ -1,0 +1,94 @@
+//! A new practice: its secret, its entry in the registry, its schema.
+
+use jiff::tz::TimeZone;
+use shared::auth::secret_ref::SecretRef;
+use shared::control;
+use shared::control::practices::Practice;
+use shared::domain::PracticePass;
+
+use super::{Operator, input, refused};
+use crate::demo;
+use crate::error::{Error, Result};
+use crate::practices::dsn_secret;
+
+pub struct NewPractice {
+    pub practicepass: String,
+    pub name: String,
+    pub time_zone: String,
+    /// Its keys begin with `op_test_`.
+    pub sandbox: bool,
+    /// `None`: a file in the data folder of the stack that runs here.
+    pub dsn: Option<String>,
+}
+
+impl Operator {
+    /// Adds a practice, or finishes adding it; what is there and the same is left as it is.
+    ///
+    /// # Errors
+    /// Also when the practice, or a secret of its name, is there and isn't the same.
+    pub async fn add_practice(&self, new: NewPractice) -> Result<()> {
+        let refuse = |reason: &str| Error::Refused(format!("{}: {reason}", new.practicepass));
+        let practicepass = PracticePass::try_from(new.practicepass.as_str()).map_err(refuse)?;
+        if TimeZone::get(&new.time_zone).ok().and_then(|it| it.iana_name().map(str::to_owned)).is_none() {
+            return Err(Error::Refused(format!(
+                "{} is no IANA time zone, such as America/New_York",
+                new.time_zone
+            )));
+        }
+        let dsn = match new.dsn {
+            Some(dsn) => dsn,
+            None => self.file_of(&practicepass)?,
+        };
+        input::dsn(&dsn)?;
+        let entry = Practice {
+            practicepass,
+            name: new.name,
+            time_zone: new.time_zone,
+            dsn_secret: SecretRef::SecretsManager(dsn_secret(&new.practicepass)),
+            sandbox: new.sandbox,
+            schema_version: None,
+        };
+        self.must_be_new_or_same(&entry).await?;
+        self.keep_dsn(&dsn_secret(&new.practicepass), &dsn).await?;
+        match self.control.create_practice(&entry).await {
+            Ok(()) => println!("{} is in the registry.", entry.practicepass),
+            Err(control::Error::ConditionFailed) => println!("{} was in the registry.", entry.practicepass),
+            Err(error) => return Err(refused(&error)),
+        }
+        self.migrate_one(entry.practicepass.as_str()).await?;
+        println!("{} is ready; `first-partner` makes a key for it.", entry.practicepass);
+        Ok(())
+    }
+
+    /// The SQLite file of a practice of the stack that runs here.
+    fn file_of(&self, practicepass: &PracticePass) -> Result<String> {
+        let missing =
+            || Error::Refused("give the connection string: --dsn-stdin or --dsn-file FILE".to_owned());
+        let folder = self.data_dir.as_ref().ok_or_else(missing)?.join("practices");
+        std::fs::create_dir_all(&folder).map_err(Error::file(&folder))?;
+        let folder = std::fs::canonicalize(&folder).map_err(Error::file(&folder))?;
+        demo::sqlite_dsn(&folder, practicepass.as_str())
+    }
+
+    async fn must_be_new_or_same(&self, entry: &Practice) -> Result<()> {
+        let found = self.control.practice(&entry.practicepass).await.map_err(|error| refused(&error))?;
+        let Some(found) = found else { return Ok(()) };
+        if (Practice { schema_version: None, ..found.clone() }) == *entry {
+            return Ok(());
+        }
+        Err(Error::Refused(format!(
+            "{} is registered already, as {:?} in {}; nothing was changed",
+            found.practicepass, found.name, found.time_zone
+        )))
+    }
+
+    async fn keep_dsn(&self, secret: &str, dsn: &str) -> Result<()> {
+        match self.secrets.get(secret).await? {
+            None => self.secrets.create(secret, dsn).await,
+            Some(kept) if kept == dsn => Ok(()),
+            Some(_) => Err(Error::Refused(format!(
+                "the secret {secret} holds another connection string; `set-practice-dsn` replaces it"
+            ))),
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Secrets Manager, from the side that writes.
+
+use aws_sdk_secretsmanager::Client;
+use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_secretsmanager::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+
+use crate::error::{Error, Result};
+
+pub(super) struct SecretValues {
+    client: Client,
+    /// Key that new secrets are encrypted with.
+    key: Option<String>,
+}
+
+impl SecretValues {
+    /// With region and credentials of the environment.
+    pub(super) fn in_aws(key: Option<String>) -> Self {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let credentials = Credentials::new(
+            variable("AWS_ACCESS_KEY_ID").unwrap_or_default(),
+            variable("AWS_SECRET_ACCESS_KEY").unwrap_or_default(),
+            variable("AWS_SESSION_TOKEN"),
+            None,
+            "environment",
+        );
+        let mut config = aws_sdk_secretsmanager::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .credentials_provider(credentials)
+            .region(variable("AWS_REGION").map(Region::new));
+        config.set_endpoint_url(variable("AWS_ENDPOINT_URL_SECRETS_MANAGER"));
+        Self { client: Client::from_conf(config.build()), key }
+    }
+
+    pub(super) fn with_client(client: Client) -> Self {
+        Self { client, key: None }
+    }
+
+    /// The secret's text; `None` when there is no such secret.
+    pub(super) async fn get(&self, id: &str) -> Result<Option<String>> {
+        match self.client.get_secret_value().secret_id(id).send().await {
+            Ok(found) => Ok(found.secret_string),
+            Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(None),
+            Err(error) => Err(failed(id, &error)),
+        }
+    }
+
+    /// Replaces the secret's text.
+    pub(super) async fn put(&self, id: &str, text: &str) -> Result<()> {
+        let put = self.client.put_secret_value().secret_id(id).secret_string(text);
+        put.send().await.map(|_| ()).map_err(|error| failed(id, &error))
+    }
+
+    /// Puts a text beside the secret's own, to be tried.
+    pub(super) async fn put_pending(&self, id: &str, text: &str) -> Result<()> {
+        let put = self.client.put_secret_value().secret_id(id).secret_string(text);
+        let put = put.version_stages("AWSPENDING").send().await;
+        put.map(|_| ()).map_err(|error| failed(id, &error))
+    }
+
+    pub(super) async fn create(&self, name: &str, text: &str) -> Result<()> {
+        let create = self.client.create_secret().name(name).secret_string(text);
+        let created = create.set_kms_key_id(self.key.clone()).send().await;
+        created.map(|_| ()).map_err(|error| failed(name, &error))
+    }
+}
+
+fn failed<E>(id: &str, error: &SdkError<E>) -> Error
+where
+    E: std::error::Error + ProvideErrorMetadata + 'static,
+{
+    match error.code() {
+        Some(code) => Error::Refused(format!("{id}: {code}: {}", error.message().unwrap_or_default())),
+        None => Error::Refused(format!("{id}: {}", DisplayErrorContext(error))),
+    }
+}

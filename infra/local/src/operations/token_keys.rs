@@ -1,0 +1,229 @@
+//! The keys that sign tokens: a new one is told to all before it signs, and an old one verifies until its last token ended.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Map, Value};
+use shared::auth::token::{LIFETIME, TokenRing};
+use shared::control::secrets::MAX_AGE_IN_AN_OUTAGE;
+
+use super::{Operator, roll_out};
+use crate::error::{Error, Result};
+use crate::random;
+
+const LENGTH: usize = 64;
+
+/// The secret's text: `active`, the keys beside it or in `keys`, and the notes of rotations.
+struct Ring(Map<String, Value>);
+
+impl Operator {
+    /// Adds a key, waits until every process knows it or may ask for it, and lets it sign. Broken off, it is finished by
+    /// the next run.
+    pub async fn rotate_token_key(&self) -> Result<()> {
+        let mut ring = self.token_keys().await?;
+        let before = ring.active()?;
+        let next = match ring.next() {
+            Some(next) => {
+                println!("A rotation to {next} was broken off; it goes on.");
+                next
+            }
+            None => {
+                let next = ring.add(&random::alphanumeric(LENGTH)?);
+                self.put_token_keys(&ring).await?;
+                next
+            }
+        };
+        roll_out(&format!("The key {next} is there")).await;
+        // Read again: what somebody else did meanwhile must not be undone.
+        let mut ring = self.token_keys().await?;
+        if ring.next().as_deref() != Some(next.as_str()) {
+            return Err(Error::Refused("somebody else rotates the token keys at the same time".to_owned()));
+        }
+        ring.activate(&next, Timestamp::now())?;
+        self.put_token_keys(&ring).await?;
+        println!("{next} signs new tokens within 5 minutes; {before} verifies those before.");
+        println!("Next: after 25 hours, run it with --finish.");
+        Ok(())
+    }
+
+    /// Removes the keys whose last tokens have ended.
+    pub async fn finish_token_keys(&self) -> Result<()> {
+        let mut ring = self.token_keys().await?;
+        let now = Timestamp::now();
+        let noted = ring.note_retirements(now)?;
+        let removed = ring.remove_ended(now);
+        if noted || !removed.is_empty() {
+            self.put_token_keys(&ring).await?;
+        }
+        for kid in &removed {
+            println!("{kid} is gone; its tokens had ended.");
+        }
+        for (kid, ends) in ring.retired() {
+            println!("{kid} still verifies tokens; it can go after {}.", ends + still_signs());
+        }
+        if removed.is_empty() {
+            println!("No key was removed.");
+        }
+        Ok(())
+    }
+
+    async fn token_keys(&self) -> Result<Ring> {
+        let id = &self.names.token_keys;
+        let text =
+            self.secrets.get(id).await?.ok_or_else(|| Error::Refused(format!("there is no secret {id}")))?;
+        Ring::read(&text)
+    }
+
+    async fn put_token_keys(&self, ring: &Ring) -> Result<()> {
+        self.secrets.put(&self.names.token_keys, &ring.text()?).await
+    }
+}
+
+/// How long after its retirement a key may have a living token: a process that couldn't ask went on signing with it.
+fn still_signs() -> SignedDuration {
+    LIFETIME + MAX_AGE_IN_AN_OUTAGE
+}
+
+impl Ring {
+    fn read(text: &str) -> Result<Self> {
+        usable(text)?;
+        let map = serde_json::from_str(text).map_err(|error| Error::store("the token keys", error))?;
+        Ok(Self(map))
+    }
+
+    fn active(&self) -> Result<String> {
+        let active = self.0.get("active").and_then(Value::as_str);
+        active.map(str::to_owned).ok_or_else(|| Error::Refused("no token key is active".to_owned()))
+    }
+
+    /// A key that was added and doesn't sign yet.
+    fn next(&self) -> Option<String> {
+        self.0.get("next").and_then(Value::as_str).map(str::to_owned)
+    }
+
+    fn kids(&self) -> Vec<String> {
+        let beside =
+            self.0.keys().filter(|name| !["active", "keys", "next", "retired"].contains(&name.as_str()));
+        let within = self.0.get("keys").and_then(Value::as_object).into_iter().flat_map(Map::keys);
+        beside.chain(within).cloned().collect()
+    }
+
+    /// When each key that signs no more was retired.
+    fn retired(&self) -> BTreeMap<String, Timestamp> {
+        let retired = self.0.get("retired").cloned().unwrap_or_default();
+        serde_json::from_value(retired).unwrap_or_default()
+    }
+
+    fn retire(&mut self, kid: &str, now: Timestamp) {
+        let mut retired = self.retired();
+        retired.entry(kid.to_owned()).or_insert(now);
+        self.0.insert(
+            "retired".to_owned(),
+            retired.into_iter().map(|(kid, at)| (kid, at.to_string())).collect(),
+        );
+    }
+
+    /// Adds a key under the first free name of `k1`, `k2`, …
+    fn add(&mut self, key: &str) -> String {
+        let numbers = self.kids().into_iter().filter_map(|kid| kid.strip_prefix('k')?.parse::<u64>().ok());
+        let kid = format!("k{}", numbers.max().unwrap_or(0) + 1);
+        self.0.insert(kid.clone(), key.into());
+        self.0.insert("next".to_owned(), kid.clone().into());
+        kid
+    }
+
+    fn activate(&mut self, kid: &str, now: Timestamp) -> Result<()> {
+        let before = self.active()?;
+        self.0.insert("active".to_owned(), kid.into());
+        self.0.remove("next");
+        self.retire(&before, now);
+        self.note_retirements(now)?;
+        Ok(())
+    }
+
+    /// Keys that were retired by hand begin their time now; whether there were any.
+    fn note_retirements(&mut self, now: Timestamp) -> Result<bool> {
+        let (active, next, retired) = (self.active()?, self.next(), self.retired());
+        let mut unknown = self.kids();
+        unknown.retain(|kid| *kid != active && next.as_ref() != Some(kid) && !retired.contains_key(kid));
+        for kid in &unknown {
+            self.retire(kid, now);
+        }
+        Ok(!unknown.is_empty())
+    }
+
+    fn remove_ended(&mut self, now: Timestamp) -> Vec<String> {
+        let mut retired = self.retired();
+        let ended: Vec<String> = retired
+            .iter()
+            .filter(|(_, at)| now.duration_since(**at) > still_signs())
+            .map(|(kid, _)| kid.clone())
+            .collect();
+        for kid in &ended {
+            retired.remove(kid);
+            self.0.remove(kid);
+            if let Some(keys) = self.0.get_mut("keys").and_then(Value::as_object_mut) {
+                keys.remove(kid);
+            }
+        }
+        self.0.insert(
+            "retired".to_owned(),
+            retired.into_iter().map(|(kid, at)| (kid, at.to_string())).collect(),
+        );
+        ended
+    }
+
+    /// Only what the functions can read.
+    fn text(&self) -> Result<String> {
+        let text = Value::Object(self.0.clone()).to_string();
+        usable(&text)?;
+        Ok(text)
+    }
+}
+
+fn usable(text: &str) -> Result<()> {
+    TokenRing::from_secret(text, "operations").map(|_| ()).map_err(|error| Error::Refused(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(hours: i64) -> Timestamp {
+        "2026-03-09T12:00:00Z".parse::<Timestamp>().unwrap() + SignedDuration::from_hours(hours)
+    }
+
+    fn ring() -> Ring {
+        Ring::read(&format!(r#"{{"active":"k1","k1":"{}"}}"#, "a".repeat(64))).unwrap()
+    }
+
+    #[test]
+    fn a_new_key_is_told_before_it_signs_and_the_old_one_verifies_for_25_hours() {
+        let mut ring = ring();
+        let next = ring.add(&"b".repeat(64));
+        assert_eq!((ring.active().unwrap().as_str(), next.as_str()), ("k1", "k2"));
+        ring.activate(&next, at(0)).unwrap();
+        assert_eq!(ring.active().unwrap(), "k2");
+        assert!(ring.remove_ended(at(24)).is_empty(), "a process may have signed with it for another hour");
+        assert_eq!(ring.remove_ended(at(26)), ["k1"]);
+        assert_eq!(ring.kids(), ["k2"]);
+        ring.text().unwrap();
+    }
+
+    #[test]
+    fn a_key_that_was_retired_by_hand_has_its_whole_time_from_when_it_was_noticed() {
+        let text = format!(r#"{{"active":"k2","k1":"{0}","k2":"{0}"}}"#, "a".repeat(64));
+        let mut ring = Ring::read(&text).unwrap();
+        assert!(ring.note_retirements(at(0)).unwrap());
+        assert!(ring.remove_ended(at(1)).is_empty());
+        assert_eq!(ring.remove_ended(at(26)), ["k1"]);
+    }
+
+    #[test]
+    fn a_key_that_waits_to_sign_is_never_removed() {
+        let mut ring = ring();
+        ring.add(&"b".repeat(64));
+        assert!(!ring.note_retirements(at(0)).unwrap());
+        assert!(ring.remove_ended(at(1000)).is_empty());
+    }
+}

@@ -1,0 +1,45 @@
+//! Webhooks: dead letters once more, events of the past once more.
+
+use jiff::Timestamp;
+use shared::domain::PracticePass;
+
+use super::{Operator, refused};
+use crate::error::{Error, Result};
+
+/// A name for a replay: the second it was asked for.
+pub fn new_name() -> String {
+    Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string()
+}
+
+impl Operator {
+    /// Moves dead letters back to the queue of events; how many.
+    pub async fn redrive(&self) -> Result<usize> {
+        self.queue.redrive().await.map_err(|error| refused(&error))
+    }
+
+    /// Sends the events of one active subscription of a practice, or of all of them, once more; how many.
+    pub async fn replay(
+        &self,
+        practice: &str,
+        subscription: Option<i64>,
+        time: (Timestamp, Timestamp),
+        all: bool,
+        name: &str,
+    ) -> Result<usize> {
+        let practicepass = PracticePass::try_from(practice)
+            .map_err(|reason| Error::Refused(format!("{practice}: {reason}")))?;
+        let mut subscriptions =
+            self.control.subscriptions_of(&practicepass).await.map_err(|error| refused(&error))?;
+        subscriptions.retain(|it| it.is_active() && subscription.is_none_or(|wanted| it.id.0 == wanted));
+        if subscriptions.is_empty() {
+            let which = subscription.map_or_else(String::new, |id| format!(" {id}"));
+            return Err(Error::Refused(format!("{practice} has no active subscription{which}")));
+        }
+        let mut sent = 0;
+        for found in &subscriptions {
+            let replayed = self.control.replay(&self.queue, found, time, all, name).await;
+            sent += replayed.map_err(|error| refused(&error))?;
+        }
+        Ok(sent)
+    }
+}

@@ -1,0 +1,102 @@
+//! AWS JSON 1.1: `POST /` with the operation in `X-Amz-Target`.
+
+use std::collections::BTreeMap;
+
+use http::{Request, StatusCode};
+use hyper::body::Incoming;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{CURRENT, Secrets};
+use crate::error::Error;
+use crate::http::{Answer, answer, is_signed_with, read_body};
+use crate::template::{ACCOUNT, REGION};
+
+const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
+/// Room for the largest secret, 64 KiB, with all of JSON's escapes.
+const BODY_LIMIT: usize = 512 * 1024;
+
+/// What any of the operations is asked with.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Question {
+    #[serde(alias = "Name")]
+    secret_id: String,
+    secret_string: Option<String>,
+    client_request_token: Option<String>,
+    version_stage: Option<String>,
+    version_stages: Option<Vec<String>>,
+}
+
+/// A refusal: AWS's code for it and a text.
+type Fault = (&'static str, String);
+
+pub(super) async fn handle(secrets: &Secrets, access_key: &str, request: Request<Incoming>) -> Answer {
+    if !is_signed_with(request.headers(), access_key) {
+        return refuse(&("UnrecognizedClientException", "the access key is another stack's".to_owned()));
+    }
+    let target = request.headers().get("x-amz-target").and_then(|target| target.to_str().ok());
+    let operation =
+        target.and_then(|target| target.strip_prefix("secretsmanager.")).unwrap_or_default().to_owned();
+    let Ok(body) = read_body(request.into_body(), BODY_LIMIT).await else {
+        return refuse(&("InvalidRequestException", "the body can't be read".to_owned()));
+    };
+    let done = serde_json::from_slice(&body)
+        .map_err(|error| ("InvalidParameterException", error.to_string()))
+        .and_then(|question| perform(secrets, &operation, question));
+    match done {
+        Ok(body) => answer(StatusCode::OK, CONTENT_TYPE, body.to_string()),
+        Err(fault) => refuse(&fault),
+    }
+}
+
+fn refuse((code, message): &Fault) -> Answer {
+    let status = if *code == "InternalServiceError" {
+        StatusCode::INTERNAL_SERVER_ERROR
+    } else {
+        StatusCode::BAD_REQUEST
+    };
+    answer(status, CONTENT_TYPE, json!({ "__type": code, "message": message }).to_string())
+}
+
+fn perform(secrets: &Secrets, operation: &str, question: Question) -> Result<Value, Fault> {
+    let prefix = arn("");
+    let name = question.secret_id.strip_prefix(&prefix).unwrap_or(&question.secret_id);
+    let missing = || ("ResourceNotFoundException", format!("there is no secret {name} with such a value"));
+    match operation {
+        "GetSecretValue" => {
+            let stage = question.version_stage.as_deref().unwrap_or(CURRENT);
+            let version = secrets.version(name, stage).ok_or_else(missing)?;
+            Ok(json!({
+                "ARN": arn(name), "Name": name, "VersionId": version.id, "VersionStages": [stage],
+                "SecretString": version.value,
+            }))
+        }
+        "DescribeSecret" => {
+            let stages = secrets.stages(name).ok_or_else(missing)?;
+            let versions: BTreeMap<_, _> = stages.iter().map(|(stage, it)| (&it.id, [stage])).collect();
+            Ok(json!({ "ARN": arn(name), "Name": name, "VersionIdsToStages": versions }))
+        }
+        "PutSecretValue" if !secrets.exists(name) => Err(missing()),
+        "CreateSecret" if secrets.exists(name) => {
+            Err(("ResourceExistsException", format!("the secret {name} already exists")))
+        }
+        "PutSecretValue" | "CreateSecret" => {
+            let lacks = |what: &str| ("InvalidParameterException", format!("{what} is missing"));
+            let value = question.secret_string.ok_or_else(|| lacks("SecretString"))?;
+            let id = question.client_request_token.ok_or_else(|| lacks("ClientRequestToken"))?;
+            let stages = question.version_stages.unwrap_or_else(|| vec![CURRENT.to_owned()]);
+            for stage in &stages {
+                let failed = |error: Error| ("InternalServiceError", error.to_string());
+                secrets.put(name, stage, &id, &value).map_err(failed)?;
+            }
+            Ok(json!({ "ARN": arn(name), "Name": name, "VersionId": id, "VersionStages": stages }))
+        }
+        _ => Err(("InvalidRequestException", format!("the local stack doesn't know {operation}"))),
+    }
+}
+
+/// A secret's ARN; AWS adds six letters by chance.
+pub(super) fn arn(name: &str) -> String {
+    format!("arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{name}")
+}

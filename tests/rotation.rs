@@ -1,0 +1,304 @@
+//! Secrets that change while functions run: what is new is known when it is needed, and nothing is believed for too long.
+
+use std::sync::{Arc, Mutex};
+
+use aws_sdk_secretsmanager::{
+    Client,
+    config::{
+        BehaviorVersion, ConfigBag, Credentials, Intercept, Region, RuntimeComponents,
+        interceptors::BeforeTransmitInterceptorContextRef, retry::RetryConfig,
+    },
+    error::BoxError,
+};
+use futures::future::join_all;
+use officepro_local::secrets::{Secrets as Vault, SecretsServer};
+use serde_json::json;
+use shared::{
+    app::{App, CallLog, Guesses, KeyCache, Parts, Random, RateLimits},
+    auth::{KeyRecord, api_key::ApiKey, secret_ref::SecretRef, token::TokenRing},
+    catalog::Catalogs,
+    control::{Queue, Secrets, Store, practices::Practice},
+    domain::PracticePass,
+    egress::{self, Guard, Reach, SystemResolver},
+    tenant::Practices,
+};
+
+use crate::office::{ADMIN_SECRET, Engine, Office, run_sql};
+
+const K1: &str = r#""k1":"0123456789abcdef0123456789abcdef""#;
+const K2: &str = r#""k2":"fedcba9876543210fedcba9876543210""#;
+const NEW_ADMIN_SECRET: &str = "new-admin-secret-of-the-tests-012345";
+
+/// How often a secret was fetched.
+#[derive(Clone, Debug, Default)]
+struct Fetches(Arc<Mutex<usize>>);
+
+impl Fetches {
+    fn take(&self) -> usize {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+}
+
+impl Intercept for Fetches {
+    fn name(&self) -> &'static str {
+        "Fetches"
+    }
+
+    fn read_before_transmit(
+        &self,
+        _: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        *self.0.lock().unwrap() += 1;
+        Ok(())
+    }
+}
+
+/// An office whose secrets lie in a Secrets Manager.
+struct Rotating {
+    office: Office,
+    app: App,
+    vault: Vault,
+    server: SecretsServer,
+    fetches: Fetches,
+    _files: tempfile::TempDir,
+}
+
+impl Rotating {
+    async fn open(engine: Engine) -> Self {
+        let mut office = Office::open(engine).await;
+        let files = tempfile::tempdir().unwrap();
+        let vault = Vault::open(&files.path().join("secrets.json"), &[]).unwrap();
+        vault.set("keys", &format!(r#"{{"active":"k1",{K1}}}"#)).unwrap();
+        vault.set("admin", &json!({ "current": ADMIN_SECRET }).to_string()).unwrap();
+        let server = SecretsServer::start(vault.clone(), "tests").await.unwrap();
+        let fetches = Fetches::default();
+        let client = aws_sdk_secretsmanager::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .endpoint_url(&server.endpoint)
+            .region(Region::from_static("us-east-1"))
+            .credentials_provider(Credentials::new("tests", "tests", None, None, "tests"))
+            .retry_config(RetryConfig::disabled())
+            .interceptor(fetches.clone());
+        let mut config = office.app.config.clone();
+        config.token_keys = Some(SecretRef::from("keys".to_owned()));
+        config.admin_secrets = Some(SecretRef::from("admin".to_owned()));
+        let app = App::new(Parts {
+            control: Store::with_client(office.dynamodb.clone(), config.tables.clone()),
+            config,
+            clock: office.app.clock.clone(),
+            random: Random::system(),
+            queue: Queue::new(None, None, None),
+            hooks: egress::Client::new(Guard::new(Arc::new(SystemResolver), Reach::Internet)),
+            secrets: Secrets::with_client(Client::from_conf(client.build())),
+            practices: Practices::default(),
+            catalogs: Catalogs::default(),
+            keys: KeyCache::default(),
+            rates: RateLimits::default(),
+            guesses: Guesses::default(),
+            calls: CallLog::default(),
+        });
+        office.answer_with(app.clone());
+        Self { office, app, vault, server, fetches, _files: files }
+    }
+
+    async fn key(&self) -> KeyRecord {
+        let id = ApiKey::parse(self.office.api_key("all")).unwrap().id;
+        self.app.control.api_key(&id).await.unwrap().unwrap()
+    }
+
+    /// A token that this ring signs now.
+    async fn token_of(&self, ring: &str) -> String {
+        let ring = TokenRing::from_secret(ring, "tests").unwrap();
+        ring.issue(&self.key().await, self.app.clock.now()).unwrap()
+    }
+
+    async fn status_with(&self, token: &str) -> u16 {
+        self.office.send(token, "GET", "/v1/me", None).await.status
+    }
+
+    async fn status_of_admin(&self, secret: &str) -> u16 {
+        self.office.call("GET", "/v1/admin/partners", &[("x-admin-secret", secret)], None).await.status
+    }
+}
+
+fn only_k1() -> String {
+    format!(r#"{{"active":"k1",{K1}}}"#)
+}
+
+fn both_keys() -> String {
+    format!(r#"{{"active":"k2","retired":{{"k1":"2026-03-09T12:00:00Z"}},{K1},{K2}}}"#)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_of_a_key_that_is_newer_than_the_kept_ones_is_good_at_once() {
+    let it = Rotating::open(Engine::Sqlite).await;
+    let old = it.token_of(&only_k1()).await;
+    assert_eq!(it.status_with(&old).await, 200);
+    it.office.set_time("2026-03-09T12:00:11Z");
+    it.vault.set("keys", &both_keys()).unwrap();
+    let new = it.token_of(&both_keys()).await;
+    assert_eq!(it.status_with(&new).await, 200);
+    assert_eq!(it.status_with(&old).await, 200, "the key before still verifies");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_made_up_key_ids_costs_one_fetch_in_ten_seconds() {
+    let it = Rotating::open(Engine::Sqlite).await;
+    let good = it.token_of(&only_k1()).await;
+    assert_eq!(it.status_with(&good).await, 200);
+    let mut forged = vec![];
+    for n in 0..100 {
+        let ring = only_k1().replace("k1", &format!("k{}", n + 1000));
+        forged.push(it.token_of(&ring).await);
+    }
+    let flood = async || join_all(forged.iter().map(|token| it.status_with(token))).await;
+    it.fetches.take();
+    for (time, fetches) in
+        [("12:00:00", 0), ("12:00:09", 0), ("12:00:10", 1), ("12:00:19", 0), ("12:00:20", 1)]
+    {
+        it.office.set_time(&format!("2026-03-09T{time}Z"));
+        assert!(flood().await.iter().all(|status| *status == 401), "{time}");
+        assert_eq!(it.fetches.take(), fetches, "{time}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_no_token_of_ours_costs_no_fetch() {
+    let it = Rotating::open(Engine::Sqlite).await;
+    let good = it.token_of(&only_k1()).await;
+    assert_eq!(it.status_with(&good).await, 200);
+    it.office.set_time("2026-03-09T12:00:30Z");
+    it.fetches.take();
+    let (head, _) = good.rsplit_once('.').unwrap();
+    for bad in ["x", "a.b.c", &format!("{head}.AAAA"), &"e".repeat(5000)] {
+        assert_eq!(it.status_with(bad).await, 401);
+    }
+    assert_eq!(it.fetches.take(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_that_need_one_secret_at_once_fetch_it_once() {
+    let it = Rotating::open(Engine::Sqlite).await;
+    let token = it.token_of(&only_k1()).await;
+    let statuses = join_all((0..50).map(|_| it.status_with(&token))).await;
+    assert!(statuses.iter().all(|status| *status == 200));
+    assert_eq!(it.fetches.take(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tokens_of_a_key_that_was_taken_out_end_within_five_minutes() {
+    let it = Rotating::open(Engine::Sqlite).await;
+    let token = it.token_of(&only_k1()).await;
+    assert_eq!(it.status_with(&token).await, 200);
+    it.vault.set("keys", &format!(r#"{{"active":"k2",{K2}}}"#)).unwrap();
+    it.office.set_time("2026-03-09T12:05:00Z");
+    assert_eq!(it.status_with(&token).await, 401);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_secrets_manager_is_down_the_last_value_serves_for_an_hour_and_nothing_unknown_is_decided() {
+    let it = Rotating::open(Engine::Sqlite).await;
+    let known = it.token_of(&only_k1()).await;
+    let unknown = it.token_of(&both_keys()).await;
+    assert_eq!(it.status_with(&known).await, 200);
+    let Rotating { office, app, server, .. } = it;
+    server.stop().await;
+    let status = async |token: &str| office.send(token, "GET", "/v1/me", None).await.status;
+    for time in ["12:05:00", "12:06:00", "12:59:59"] {
+        office.set_time(&format!("2026-03-09T{time}Z"));
+        assert_eq!(status(&known).await, 200, "{time}");
+        assert_eq!(status(&unknown).await, 503, "{time}: it may be one of a newer key");
+    }
+    office.set_time("2026-03-09T13:00:00Z");
+    assert_eq!(status(&known).await, 503);
+    assert!(app.token_ring().await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_that_cant_be_read_open_nothing() {
+    let it = Rotating::open(Engine::Sqlite).await;
+    let token = it.token_of(&only_k1()).await;
+    for bad in ["", "{}", "null", r#"{"active":"k1","k1":"short"}"#, r#"{"active":"k9"}"#] {
+        it.vault.set("keys", bad).unwrap();
+        it.vault.set("admin", bad).unwrap();
+        let later = it.app.clock.now() + jiff::SignedDuration::from_mins(6);
+        it.office.set_time(&later.to_string());
+        let status = it.status_with(&token).await;
+        assert!(status >= 500, "{bad}: {status}");
+        assert_eq!(it.status_of_admin(ADMIN_SECRET).await, 401, "{bad}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_admin_secret_is_good_at_once_and_the_one_before_until_it_is_taken_out() {
+    let it = Rotating::open(Engine::Sqlite).await;
+    assert_eq!(it.status_of_admin(ADMIN_SECRET).await, 200);
+    it.office.set_time("2026-03-09T12:00:11Z");
+    let both = json!({ "current": NEW_ADMIN_SECRET, "previous": ADMIN_SECRET });
+    it.vault.set("admin", &both.to_string()).unwrap();
+    for secret in [NEW_ADMIN_SECRET, ADMIN_SECRET] {
+        assert_eq!(it.status_of_admin(secret).await, 200);
+    }
+    it.vault.set("admin", &json!({ "current": NEW_ADMIN_SECRET }).to_string()).unwrap();
+    it.office.set_time("2026-03-09T12:06:00Z");
+    assert_eq!(it.status_of_admin(ADMIN_SECRET).await, 401);
+    assert_eq!(it.status_of_admin(NEW_ADMIN_SECRET).await, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_lets_the_login_before_in_no_more_is_opened_with_the_new_one() {
+    let it = Rotating::open(Engine::Postgres).await;
+    let token = it.token_of(&only_k1()).await;
+    let suffix = format!("{}_{}", std::process::id(), jiff::Timestamp::now().as_millisecond());
+    let roles = [format!("rotation_a_{suffix}"), format!("rotation_b_{suffix}")];
+    let db = &it.office.db;
+    for role in &roles {
+        let statements = format!(
+            "create role {role} login password 'secret-of-{role}';
+             grant all on all tables in schema public to {role};
+             grant all on all sequences in schema public to {role}"
+        );
+        run_sql(db, &statements).await;
+    }
+    let practicepass = PracticePass::try_from("DemoOffice").unwrap();
+    let entry: Practice = it.app.control.practice(&practicepass).await.unwrap().unwrap();
+    let entry = Practice { dsn_secret: SecretRef::from("dsn".to_owned()), ..entry };
+    it.app.control.put_practice(&entry).await.unwrap();
+    let name = database_name(&it).await;
+    let dsn = |role: &str| dsn_with(&name, role);
+    it.vault.set("dsn", &dsn(&roles[0])).unwrap();
+    let read = async || it.office.send(&token, "GET", "/v1/DemoOffice/tags", None).await.status;
+    assert_eq!(read().await, 200);
+
+    it.office.set_time("2026-03-09T12:00:11Z");
+    it.vault.set("dsn", &dsn(&roles[1])).unwrap();
+    run_sql(db, &format!("alter role {} nologin", roles[0])).await;
+    // A process that has no connection left, as after minutes without a call.
+    it.app.practices.forget(&practicepass);
+    assert_eq!(read().await, 200);
+
+    it.office.set_time("2026-03-09T12:00:12Z");
+    run_sql(db, &format!("alter role {} nologin", roles[1])).await;
+    it.app.practices.forget(&practicepass);
+    it.fetches.take();
+    assert_eq!(read().await, 503, "nobody is let in");
+    assert_eq!(it.fetches.take(), 0, "it was asked a second ago");
+}
+
+async fn database_name(it: &Rotating) -> String {
+    let shared::tenant::Conn::Postgres(connection) = &mut it.office.db.connection().await.unwrap() else {
+        panic!("this is a test of PostgreSQL")
+    };
+    sqlx::query_scalar("select current_database()::text").fetch_one(&mut **connection).await.unwrap()
+}
+
+/// The test server's address, with another database and login.
+fn dsn_with(database: &str, role: &str) -> String {
+    let server = std::env::var("TEST_POSTGRES_URL").unwrap();
+    let (_, host) = server.rsplit_once('@').unwrap();
+    let (host, rest) = host.split_once('/').unwrap_or((host, ""));
+    let options = rest.split_once('?').map_or("sslmode=disable", |(_, options)| options);
+    format!("postgres://{role}:secret-of-{role}@{host}/{database}?{options}")
+}

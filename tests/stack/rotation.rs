@@ -1,0 +1,222 @@
+//! Every secret is rotated by the operators' commands while calls go on: none of them fails.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::{
+    http::Http,
+    partner::Endpoint,
+    running::{MACHINE, Stack},
+};
+
+/// Calls that go on until they are told to stop.
+struct Calls {
+    http: Http,
+    base: String,
+    stop: AtomicBool,
+    made: AtomicUsize,
+    failed: Mutex<Vec<String>>,
+    tokens: Mutex<Vec<String>>,
+    api_keys: Mutex<Vec<String>>,
+    admin_secrets: Mutex<Vec<String>>,
+}
+
+impl Calls {
+    fn last(list: &Mutex<Vec<String>>) -> String {
+        list.lock().unwrap().last().unwrap().clone()
+    }
+
+    fn first(list: &Mutex<Vec<String>>) -> String {
+        list.lock().unwrap()[0].clone()
+    }
+
+    /// One call, which must have this status; its answer.
+    async fn call(&self, header: (&str, &str), method: &str, path: &str, body: &str, wanted: u16) -> Value {
+        let reply =
+            self.http.send_with(method, &format!("{}{path}", self.base), &[header], body.to_owned()).await;
+        self.made.fetch_add(1, Ordering::Relaxed);
+        match reply {
+            Some(reply) if reply.status == wanted => reply.body,
+            other => {
+                let said = other.map(|it| (it.status, it.body.to_string()));
+                self.failed.lock().unwrap().push(format!("{method} {path}: {said:?}"));
+                Value::Null
+            }
+        }
+    }
+
+    async fn as_partner(&self, token: &str, method: &str, path: &str, body: &str, wanted: u16) -> Value {
+        self.call(("authorization", &format!("Bearer {token}")), method, path, body, wanted).await
+    }
+
+    fn going_on(&self) -> bool {
+        !self.stop.load(Ordering::Relaxed)
+    }
+
+    async fn with_the_first_token(self: Arc<Self>) {
+        let token = Self::first(&self.tokens);
+        while self.going_on() {
+            self.as_partner(&token, "GET", "/v1/DemoOffice/tags", "", 200).await;
+            self.as_partner(&token, "GET", "/v1/products?limit=1", "", 200).await;
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+    }
+
+    /// Exchanges keys and writes with what it got at once.
+    async fn with_new_tokens(self: Arc<Self>) {
+        while self.going_on() {
+            let body = json!({ "apiKey": Self::last(&self.api_keys) }).to_string();
+            let path = "/v1/DemoOffice/auth/token";
+            let answer = self.call(("accept", "*/*"), "POST", path, &body, 200).await;
+            let Some(token) = answer["accessToken"].as_str() else { continue };
+            let tag = json!({ "Name": "John", "x": 0 });
+            // Refused, but only after the token, the practice and the body were looked at.
+            self.as_partner(token, "POST", "/v1/DemoOffice/prospects", &tag.to_string(), 422).await;
+            self.as_partner(token, "GET", "/v1/DemoOffice/prospects?limit=1", "", 200).await;
+            self.as_partner(token, "GET", "/v1/kb?limit=1", "", 200).await;
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+    }
+
+    async fn as_administrator(self: Arc<Self>) {
+        while self.going_on() {
+            for secret in [Self::first(&self.admin_secrets), Self::last(&self.admin_secrets)] {
+                self.call(("x-admin-secret", &secret), "GET", "/v1/admin/partners?limit=1", "", 200).await;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+fn secret_of(stack: &Stack, name: &str) -> Value {
+    let file = std::fs::read(stack.folder.join("data/secrets.json")).unwrap();
+    let document: Value = serde_json::from_slice(&file).unwrap();
+    document["secrets"][name]["AWSCURRENT"]["value"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_secret_is_rotated_under_calls_and_no_call_fails() {
+    let _machine = MACHINE.read().await;
+    let folder = tempfile::tempdir().unwrap();
+    let server = std::env::var("TEST_POSTGRES_URL").ok();
+    let mut arguments = vec!["--every", "1", "--environments", "2"];
+    if let Some(server) = &server {
+        arguments.extend(["--practice-db", server]);
+    }
+    let stack = Stack::start(folder.path(), &arguments).await;
+    let demo: Value =
+        serde_json::from_slice(&std::fs::read(folder.path().join("data/demo.json")).unwrap()).unwrap();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let endpoint = Endpoint::open().await;
+    let token = stack.token().await;
+    let hook = json!({ "hookUrl": endpoint.url, "scopes": ["Patients"] });
+    let hook = stack.expect(&token, "POST", "/v1/webhooks/signup", Some(&hook), 201).await;
+    let calls = Arc::new(Calls {
+        http: Http::new(),
+        base: stack.base.clone(),
+        stop: AtomicBool::new(false),
+        made: AtomicUsize::new(0),
+        failed: Mutex::default(),
+        tokens: Mutex::new(vec![token.clone()]),
+        api_keys: Mutex::new(vec![text(&demo["keys"][0]["apiKey"])]),
+        admin_secrets: Mutex::new(vec![text(&demo["adminSecret"])]),
+    });
+    let mut tasks = JoinSet::new();
+    tasks.spawn(Arc::clone(&calls).with_the_first_token());
+    tasks.spawn(Arc::clone(&calls).with_new_tokens());
+    tasks.spawn(Arc::clone(&calls).as_administrator());
+
+    let keys_before = secret_of(&stack, "TokenKeysSecret");
+    let said = stack.operate(&["rotate-token-key"]).await.expect();
+    assert!(said.contains("k2 signs new tokens"), "{said}");
+    assert_ne!(secret_of(&stack, "TokenKeysSecret"), keys_before);
+    let said = stack.operate(&["rotate-token-key", "--finish"]).await.expect();
+    assert!(said.contains("No key was removed") && said.contains("k1 still verifies"), "{said}");
+
+    let said = stack.operate(&["rotate-admin-secret"]).await.expect();
+    let new =
+        said.lines().find_map(|line| line.strip_prefix("The new admin secret, shown this once: ")).unwrap();
+    calls.admin_secrets.lock().unwrap().push(new.to_owned());
+    let said = stack.operate(&["rotate-admin-secret"]).await.expect_failure();
+    assert!(said.contains("a change is under way"), "{said}");
+
+    rotate_databases(&stack).await;
+    rotate_api_key(&calls).await;
+    let before = text(&hook["data"]["secret"]);
+    let rotated = stack.expect(&token, "POST", "/v1/webhooks/rotate-secret", None, 200).await;
+    stack.emit("Patients", 2).await;
+    let arrivals = endpoint.wait_for(2, Duration::from_secs(60), |_| true).await;
+    for arrival in arrivals {
+        assert!(arrival.is_signed_with(&before) && arrival.is_signed_with(&text(&rotated["data"]["secret"])));
+    }
+    // Whatever was rotated last is called with for a while, too.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    calls.stop.store(true, Ordering::Relaxed);
+    while let Some(ended) = tasks.join_next().await {
+        ended.unwrap();
+    }
+    let failed = calls.failed.lock().unwrap().clone();
+    let made = calls.made.load(Ordering::Relaxed);
+    assert!(
+        failed.is_empty(),
+        "{} of {made} calls failed: {:?}",
+        failed.len(),
+        &failed[..failed.len().min(5)]
+    );
+    assert!(made > 200, "only {made} calls were made");
+    eprintln!("{made} calls while every secret was rotated, none failed");
+
+    stack.operate(&["rotate-admin-secret", "--finish"]).await.expect();
+    assert!(!secret_of(&stack, "AdminSecretsSecret").as_str().unwrap().contains("previous"));
+}
+
+/// Gives the practice's and the catalog's databases second logins and takes the first ones away; in files, other spellings.
+async fn rotate_databases(stack: &Stack) {
+    let secrets = ["officepro/practices/DemoOffice", "CatalogDsnSecret"];
+    for (secret, command) in secrets
+        .into_iter()
+        .zip([vec!["set-practice-dsn", "DemoOffice", "--dsn-stdin"], vec!["set-catalog-dsn", "--dsn-stdin"]])
+    {
+        let before = secret_of(stack, secret).as_str().unwrap().to_owned();
+        let Some(url) = before.strip_prefix("postgres://") else {
+            stack.operate_with(&command, &format!("{before}?mode=rw")).await.expect();
+            continue;
+        };
+        let (login, rest) = url.split_once('@').unwrap();
+        let (role, _) = login.split_once(':').unwrap();
+        let new = format!("{role}_second");
+        admin_sql(&format!(
+            "create role {new} login password 'second' in role {role}; alter role {new} set role {role}"
+        ))
+        .await;
+        stack.operate_with(&command, &format!("postgres://{new}:second@{rest}")).await.expect();
+        // Sooner than the runbook asks for: what is connected stays, what connects anew must find the new login.
+        admin_sql(&format!("alter role {role} nologin")).await;
+    }
+}
+
+async fn admin_sql(statements: &str) {
+    use sqlx::{AssertSqlSafe, Connection, Executor};
+    let url = std::env::var("TEST_POSTGRES_URL").unwrap();
+    let mut connection = sqlx::PgConnection::connect(&url).await.unwrap();
+    connection.execute(AssertSqlSafe(statements.to_owned())).await.unwrap();
+}
+
+/// As an administrator rotates a partner's key: both secrets are good for a day, tokens of the one before, too.
+async fn rotate_api_key(calls: &Calls) {
+    let key = Calls::last(&calls.api_keys);
+    let id = key.split('_').nth(2).unwrap().to_owned();
+    let secret = Calls::last(&calls.admin_secrets);
+    let path = format!("/v1/admin/keys/{id}/rotate");
+    let body = json!({ "overlap": "24h" }).to_string();
+    let answer = calls.call(("x-admin-secret", &secret), "POST", &path, &body, 200).await;
+    calls.api_keys.lock().unwrap().push(answer["data"]["apiKey"].as_str().unwrap().to_owned());
+}
