@@ -7,11 +7,6 @@ from .functions import INVOKED_BY_OPERATORS
 from .metrics import of_alarm, of_dashboard, problem
 from .template import references, text
 
-# Sections of infra/runbook.md.
-SECTIONS = {
-    "Events wait", "Dead letters", "The poller is silent", "5xx or slow answers", "Throttled", "Due retries pile up",
-    "A practice's database is down", "DynamoDB refuses",
-}
 POINTER = re.compile(r'infra/runbook\.md, "([^"]+)"\.$')
 # So many metrics fit into the expression of an alarm.
 MOST_METRICS = 10
@@ -84,10 +79,11 @@ def alarms_reach_somebody(template):
 
 
 def alarms_say_what_to_do(template):
+    sections = re.findall(r"(?m)^#+ (.+)$", (template.project / "infra/runbook.md").read_text())
     for name, alarm in alarms(template).items():
         description = alarm.get("AlarmDescription", "").strip()
         pointer = POINTER.search(description)
-        if not pointer or pointer[1] not in SECTIONS:
+        if not pointer or pointer[1] not in sections:
             yield f"{name} points to no section of the runbook"
         if " First " not in description:
             yield f"{name} does not say what to do first"

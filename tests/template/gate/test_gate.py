@@ -23,7 +23,8 @@ class Gate(unittest.TestCase):
             target.parent.mkdir(parents=True)
             shutil.copy(manifest, target)
         (folder / "infra").mkdir()
-        shutil.copy(PROJECT / "infra/portal-headers.json", folder / "infra")
+        for file in ("portal-headers.json", "runbook.md"):
+            shutil.copy(PROJECT / "infra" / file, folder / "infra")
         broken = TEMPLATE.copy()
         broken.project = folder
         fault(broken)

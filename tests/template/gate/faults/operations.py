@@ -45,6 +45,7 @@ FAULTS = {
     "alarms_say_what_to_do": [
         (lambda t: properties(t, "DeadLettersAlarm").pop("AlarmDescription"), "DeadLettersAlarm points to no section"),
         (lambda t: properties(t, "DeadLettersAlarm").update(AlarmDescription='First look. infra/runbook.md, "Elsewhere".'), "DeadLettersAlarm points to no section"),
+        (lambda t: (t.project / "infra/runbook.md").write_text("## Other things\n"), "OldestEventAlarm points to no section"),
         (lambda t: properties(t, "DeadLettersAlarm").update(AlarmDescription='Ouch. infra/runbook.md, "Dead letters".'), "what to do first"),
     ],
     "alarms_can_be_evaluated": [
