@@ -12,6 +12,7 @@ mod main_job;
 mod overload;
 mod partner;
 mod privacy;
+mod redeploy;
 mod running;
 mod stalled_database;
 mod store_faults;
