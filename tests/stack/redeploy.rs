@@ -17,11 +17,11 @@ use crate::{
     running::{MACHINE, Stack, send_signal},
 };
 
-/// Or half of what a slow machine can do.
+/// Or a third of what a slow machine can do.
 const CALLS_A_SECOND: u32 = 100;
 const TIME: Duration = Duration::from_secs(24);
 const REDEPLOYS: u32 = 3;
-const EVENTS_A_SECOND: u32 = 5;
+const EVENTS: u32 = 10;
 /// The functions that the load uses, and those of the pipeline.
 const USED: [&str; 4] = ["prospects", "tags", "log-poller", "webhook-fanout"];
 
@@ -90,8 +90,14 @@ async fn new_binaries_are_swapped_in_under_load_and_nothing_is_lost_and_nobody_n
     let folder = tempfile::tempdir().unwrap();
     Stack::build().await;
     let build = Build::new();
-    let stack =
-        Arc::new(Stack::start_with_target(folder.path(), &["--every", "1"], Some(build.0.path())).await);
+    let stack = Arc::new(
+        Stack::start_with_target(
+            folder.path(),
+            &["--every", "1", "--environments", "16"],
+            Some(build.0.path()),
+        )
+        .await,
+    );
     let token = stack.token().await;
     let endpoint = Endpoint::open().await;
     let signup = json!({ "hookUrl": endpoint.url, "scopes": ["Claims"] });
@@ -101,17 +107,17 @@ async fn new_binaries_are_swapped_in_under_load_and_nothing_is_lost_and_nobody_n
     at_rate(CALLS_A_SECOND, Duration::from_secs(3), 8, |_| call(caller.clone(), 1)).await;
     at_rate(CALLS_A_SECOND, Duration::from_secs(3), 8, |_| call(caller.clone(), 2)).await;
     let possible =
-        at_rate(1_000, Duration::from_secs(4), 4, |number| call(caller.clone(), 1 + number % 3)).await;
-    let a_second = CALLS_A_SECOND.min(u32::try_from(possible.len()).unwrap() / 8).max(2);
+        at_rate(1_000, Duration::from_secs(4), 8, |number| call(caller.clone(), 1 + number % 3)).await;
+    let a_second = CALLS_A_SECOND.min(u32::try_from(possible.len()).unwrap() / 12).max(2);
 
     let began = Instant::now();
     let load = at_rate(a_second, TIME, 200, |number| call(caller.clone(), number));
     let events = async {
         let mut written = 0;
         while began.elapsed() < TIME {
-            stack.emit("Claims", EVENTS_A_SECOND).await;
-            written += EVENTS_A_SECOND;
-            tokio::time::sleep(Duration::from_millis(700)).await;
+            stack.emit("Claims", EVENTS).await;
+            written += EVENTS;
+            tokio::time::sleep(Duration::from_secs(2)).await;
         }
         written
     };
