@@ -93,7 +93,7 @@ async fn new_binaries_are_swapped_in_under_load_and_nothing_is_lost_and_nobody_n
     let stack = Arc::new(
         Stack::start_with_target(
             folder.path(),
-            &["--every", "1", "--environments", "16"],
+            &["--every", "1", "--environments", "8"],
             Some(build.0.path()),
         )
         .await,
