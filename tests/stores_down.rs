@@ -1,19 +1,22 @@
 //! A store that is down is our fault and is over soon: callers are told to come back.
 
+use std::time::{Duration, Instant};
+
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, retry::RetryConfig};
 use futures::future::join_all;
 use serde_json::json;
 use shared::{
     app::{App, CallLog, Guesses, KeyCache, Parts, Random, RateLimits},
+    auth::secret_ref::SecretRef,
     catalog::Catalogs,
     control::{Queue, Secrets, Store},
     egress::{self, Guard, Reach, SystemResolver},
-    tenant::Practices,
+    tenant::{Conn, Practices},
 };
 
 use crate::{
     access_matrix::{Door, operations},
-    office::{ADMIN_SECRET, Engine, Office},
+    office::{ADMIN_SECRET, Engine, Office, on_both_databases},
 };
 
 /// Nobody listens there.
@@ -21,7 +24,11 @@ const NOWHERE: &str = "http://127.0.0.1:9";
 
 /// An app as the office's, with the control plane of `store` and databases that nobody answers at.
 fn app_with(office: &Office, store: Store) -> App {
-    let dsn = "postgres://nobody@127.0.0.1:9/nowhere";
+    app_on(office, store, "postgres://nobody@127.0.0.1:9/nowhere")
+}
+
+/// As a function has it, with all databases at `dsn`.
+fn app_on(office: &Office, store: Store, dsn: &str) -> App {
     App::new(Parts {
         config: office.app.config.clone(),
         clock: office.app.clock.clone(),
@@ -90,11 +97,42 @@ async fn with_the_databases_down_every_call_that_needs_them_is_503_with_retry_af
         "/v1/products",
         "/v1/kb",
     ];
-    // Each waits a moment for a connection.
+    // None waits for longer than one of them does.
+    let began = Instant::now();
     let replies = join_all(paths.iter().map(|path| office.send(&token, "GET", path, None))).await;
     for (path, reply) in paths.iter().zip(replies) {
         reply.expect_problem(503, "UNAVAILABLE");
         assert_eq!(reply.header("retry-after"), "2", "{path}");
     }
+    assert!(began.elapsed() < Duration::from_millis(2_500), "{:?}", began.elapsed());
     office.send(&token, "GET", "/v1/me", None).await.expect(200);
+}
+
+on_both_databases! {
+    /// The EMR or an operator holds a lock for long.
+    async fn a_call_that_waits_for_anothers_lock_is_503_within_two_seconds_and_served_again_soon_after(office) {
+        let token = office.token("all").await;
+        let store = Store::with_client(office.dynamodb.clone(), office.app.config.tables.clone());
+        let dsn = SecretRef::from("env:DSN_DEMOOFFICE".to_owned());
+        let dsn = office.app.secrets.get(&dsn, office.app.clock.now()).await.unwrap();
+        let app = app_on(&office, store, &dsn);
+        let mut office = office;
+        office.answer_with(app);
+        let body = json!({ "FirstName": "Ann", "LastName": "Lee", "EMail": "ann@example.com" });
+        let path = "/v1/DemoOffice/prospects";
+        let mut lock = office.db.begin().await.unwrap();
+        if let Conn::Postgres(connection) = &mut lock.conn {
+            sqlx::raw_sql("lock table patients in access exclusive mode").execute(&mut **connection).await.unwrap();
+        }
+        for _ in 0..3 {
+            let began = Instant::now();
+            let reply = office.send(&token, "POST", path, Some(&body)).await;
+            reply.expect_problem(503, "UNAVAILABLE");
+            assert_eq!(reply.header("retry-after"), "2");
+            assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+        }
+        drop(lock);
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        office.send(&token, "POST", path, Some(&body)).await.expect(201);
+    }
 }

@@ -15,6 +15,7 @@ mod operator;
 mod partner;
 mod privacy;
 mod rotation;
+mod redeploy;
 mod running;
 mod stalled_database;
 mod store_faults;

@@ -46,14 +46,26 @@ pub(crate) fn program() -> &'static Path {
 }
 
 impl Stack {
+    /// Builds what is not built yet.
+    pub(crate) async fn build() -> &'static Path {
+        tokio::task::spawn_blocking(program).await.unwrap()
+    }
+
     /// Starts on a folder that may hold an earlier run's data.
     pub(crate) async fn start(folder: &Path, more: &[&str]) -> Self {
-        let program = tokio::task::spawn_blocking(program).await.unwrap();
+        Self::start_with_target(folder, more, None).await
+    }
+
+    /// As [`Self::start`], with the functions of another target folder than cargo's.
+    pub(crate) async fn start_with_target(folder: &Path, more: &[&str], target: Option<&Path>) -> Self {
+        let program = Self::build().await;
         let log =
             std::fs::OpenOptions::new().create(true).append(true).open(folder.join("stack.log")).unwrap();
         let described = folder.join("data/stack.json");
         let _ = std::fs::remove_file(&described);
-        let process = Command::new(program)
+        let mut command = Command::new(program);
+        command.envs(target.map(|target| ("CARGO_TARGET_DIR", target)));
+        let process = command
             .args(["--port", "0", "--no-build", "--data-dir"])
             .arg(folder.join("data"))
             .args(more)
@@ -232,5 +244,9 @@ impl Drop for Stack {
 
 /// kill -9 of one process.
 pub(crate) fn kill(pid: u32) {
-    let _ = Command::new("kill").args(["-9", &pid.to_string()]).status();
+    send_signal(pid, "KILL");
+}
+
+pub(crate) fn send_signal(pid: u32, signal: &str) {
+    let _ = Command::new("kill").args(["-s", signal, &pid.to_string()]).status();
 }

@@ -5,7 +5,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
@@ -20,8 +20,9 @@ use crate::{
 /// given up must leave some, as it does there.
 const ENVIRONMENTS: &str = "10";
 const ILL_A_SECOND: u32 = 4;
+/// At most; a slow machine has less to do.
 const WELL_A_SECOND: u32 = 30;
-const PHASE: Duration = Duration::from_secs(10);
+const PHASE: Duration = Duration::from_secs(8);
 /// On a machine that answers in a few milliseconds, twice as long means nothing.
 const FLOOR: Duration = Duration::from_millis(250);
 
@@ -59,16 +60,26 @@ impl IllPractice {
     }
 }
 
-async fn phase(ill: &Arc<IllPractice>, well: &Caller, path: &str) -> Phase {
+async fn phase(ill: &Arc<IllPractice>, well: &Caller, path: &str, a_second: u32) -> Phase {
     let path = format!("{path}?limit=5");
     let (ill, well) = tokio::join!(
         at_rate(ILL_A_SECOND, PHASE, 100, |number| ill.clone().call(number)),
-        at_rate(WELL_A_SECOND, PHASE, 100, |_| {
+        at_rate(a_second, PHASE, 100, |_| {
             let (well, path) = (well.clone(), path.clone());
             async move { well.get(&path).await }
         }),
     );
     Phase { ill, well }
+}
+
+/// How many calls a second a single caller can make.
+async fn one_by_one(caller: &Caller, path: &str) -> u32 {
+    let (began, mut calls) = (Instant::now(), 0);
+    while began.elapsed() < Duration::from_secs(2) {
+        caller.get(&format!("{path}?limit=5")).await;
+        calls += 1;
+    }
+    calls / 2
 }
 
 fn assert_told_in_time(calls: &[Call], mood: Mood) {
@@ -116,13 +127,14 @@ async fn a_practice_whose_database_stalls_or_refuses_is_told_within_two_seconds_
         .await;
     }
 
-    let before = phase(&ill, &well, &well_path).await;
+    let a_second = WELL_A_SECOND.min(one_by_one(&well, &well_path).await / 2).max(5);
+    let before = phase(&ill, &well, &well_path, a_second).await;
     assert_all_good(&stack, &before.ill);
     assert_all_good(&stack, &before.well);
     let limit = FLOOR.max(2 * p99(&before.well));
     for mood in [Mood::Silent, Mood::Refusing] {
         gate.set(mood);
-        let during = phase(&ill, &well, &well_path).await;
+        let during = phase(&ill, &well, &well_path, a_second).await;
         gate.set(Mood::Well);
         let longest = during.ill.iter().map(|it| it.took).max().unwrap();
         println!(
@@ -137,12 +149,12 @@ async fn a_practice_whose_database_stalls_or_refuses_is_told_within_two_seconds_
 
         // Every environment finds out by itself within some seconds.
         tokio::time::sleep(Duration::from_secs(5)).await;
-        assert_all_good(&stack, &phase(&ill, &well, &well_path).await.ill);
+        assert_all_good(&stack, &phase(&ill, &well, &well_path, a_second).await.ill);
     }
 
     // A write whose outcome was unknown is made once, however often it is sent.
     let open = std::mem::take(&mut *ill.open.lock().unwrap());
-    assert!(open.len() >= 10, "{} writes met the ill database", open.len());
+    assert!(open.len() >= 8, "{} writes met the ill database", open.len());
     for key in &open {
         let first = ill.write(key).await;
         assert_eq!(first.status(), 201, "{first:?}");

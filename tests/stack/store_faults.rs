@@ -21,6 +21,8 @@ const FAULTS: [Fault; 5] = [
 ];
 /// Three seconds in the store and what the machine adds.
 const LIMIT: Duration = Duration::from_millis(4_500);
+/// Of one function, as the stack has them without a word.
+const ENVIRONMENTS: usize = 4;
 /// How often a request to the store is tried.
 const ATTEMPTS: usize = 4;
 
@@ -34,7 +36,7 @@ struct Newcomer {
 async fn newcomer(stack: &Stack) -> Newcomer {
     let partner = stack.admin("/v1/admin/partners", &json!({ "company": "Newcomer" })).await;
     let key = json!({
-        "partnerId": partner["data"]["id"], "name": "New", "practicepass": "DemoOffice", "scopes": ["Tags", "Prospects"],
+        "partnerId": partner["data"]["id"], "name": "New", "practicepass": "DemoOffice", "scopes": ["Prospects"],
     });
     let key = stack.admin("/v1/admin/keys", &key).await["data"].take();
     let text = |name: &str| key[name].as_str().unwrap().to_owned();
@@ -49,6 +51,11 @@ async fn post(stack: &Stack, path: &str, headers: &[(&str, &str)], body: &Value)
     let url = format!("{}{path}", stack.base);
     let reply = stack.http.send_with("POST", &url, headers, body.to_string()).await.unwrap();
     (reply, began.elapsed())
+}
+
+async fn create_partner(stack: &Stack, secret: &str) -> (Reply, Duration) {
+    let company = json!({ "company": "Intruder" });
+    post(stack, "/v1/admin/partners", &[("x-admin-secret", secret)], &company).await
 }
 
 fn assert_told_to_come_back(reply: &Reply, took: Duration, what: &str) {
@@ -93,14 +100,17 @@ async fn nobody_gets_in(stack: &Stack, gate: &mut StoreGate, fault: Fault) {
         post(stack, "/v1/access-requests/claim", &[], &json!({ "token": "a".repeat(43) })).await;
     assert!([400, 404, 422, 503].contains(&reply.status), "{fault:?}: a claim: {}", reply.body);
     assert!(took < LIMIT, "{fault:?}: a claim took {took:?}");
-    for (what, secret) in
-        [("a wrong admin secret", "x".repeat(40)), ("the admin secret", stack.admin_secret())]
-    {
-        let headers = [("x-admin-secret", secret.as_str())];
-        let (reply, took) =
-            post(stack, "/v1/admin/partners", &headers, &json!({ "company": "Intruder" })).await;
-        assert_told_to_come_back(&reply, took, &format!("{fault:?}: {what}"));
+    // An environment that has just seen the right secret from here looks at one wrong secret without counting it.
+    let mut wrong = (401, 0);
+    while wrong.0 == 401 && wrong.1 <= ENVIRONMENTS {
+        let (reply, took) = create_partner(stack, &"x".repeat(40)).await;
+        assert!([401, 503].contains(&reply.status), "{fault:?}: a wrong admin secret: {}", reply.body);
+        assert!(took < LIMIT, "{fault:?}: a wrong admin secret took {took:?}");
+        wrong = (reply.status, wrong.1 + 1);
     }
+    assert_eq!(wrong.0, 503, "{fault:?}: a wrong secret is looked at although it can't be counted");
+    let (reply, took) = create_partner(stack, &stack.admin_secret()).await;
+    assert_told_to_come_back(&reply, took, &format!("{fault:?}: the admin secret"));
     gate.set(Fault::None).await;
     let again = Caller::new(stack, &valid.token).get("/v1/DemoOffice/tags").await;
     assert!(again.is_good(), "{fault:?} is over: {again:?}");

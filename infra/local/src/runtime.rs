@@ -104,8 +104,8 @@ impl RuntimeHost {
         pool.invoke(event).await
     }
 
-    /// Makes new versions of the functions the ones that invocations go to; `binaries` are by package name. Environments of the
-    /// old ones finish what they have begun and end.
+    /// Makes new versions of the functions the ones that invocations go to, as soon as they have come up; `binaries` are by package
+    /// name. Environments of the old ones finish what they have begun and end.
     pub fn deploy(&self, binaries: &BTreeMap<String, PathBuf>) {
         for pool in self.pools.values() {
             if let Some(binary) = binaries.get(&pool.deployed.function.binary) {

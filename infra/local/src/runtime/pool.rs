@@ -32,7 +32,9 @@ struct State {
     parked: Vec<(u64, oneshot::Sender<Job>)>,
     /// Workers that take jobs, by their numbers.
     workers: HashSet<u64>,
-    /// Those of them that have not asked for their first job yet.
+    /// Those of the version before, which take jobs until as many new ones have come up.
+    old: HashSet<u64>,
+    /// Those of `workers` that have not asked for their first job yet.
     starting: HashSet<u64>,
     /// Workers that take no more jobs; their processes are on their way out.
     leaving: HashSet<u64>,
@@ -52,11 +54,22 @@ impl State {
         None
     }
 
-    /// Lets every worker go, the busy and the starting ones once they are where they can.
-    fn retire_all(&mut self) {
-        self.leaving.extend(self.workers.drain());
-        self.starting.clear();
-        self.parked.clear();
+    /// A new worker has come up and takes the place of an old one, of an idle one if there is; the last takes those of all.
+    fn replace_old(&mut self) {
+        let idle = self.parked.iter().map(|(number, _)| *number).find(|number| self.old.contains(number));
+        let first = idle.or_else(|| self.old.iter().next().copied());
+        let replaced: Vec<u64> =
+            if self.starting.is_empty() { self.old.drain().collect() } else { first.into_iter().collect() };
+        for number in replaced {
+            self.old.remove(&number);
+            self.leaving.insert(number);
+            // A busy one asks for its next turn and hears of it.
+            self.parked.retain(|(parked, _)| *parked != number);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.workers.is_empty() && self.old.is_empty() && self.leaving.is_empty()
     }
 }
 
@@ -80,18 +93,28 @@ impl Pool {
     /// Number of workers, each with at most one process.
     pub(super) fn size(&self) -> usize {
         let state = self.state();
-        state.workers.len() + state.leaving.len()
+        state.workers.len() + state.old.len() + state.leaving.len()
     }
 
     pub(super) fn binary(&self) -> PathBuf {
         self.state().binary.clone()
     }
 
-    /// From now on invocations go to environments of this binary; what the others have begun they finish.
+    /// Starts as many environments of this binary as there are of the one before, which are let go one by one as the new ones come
+    /// up: nobody waits for a start. What they have begun they finish.
     pub(super) fn deploy(self: &Arc<Self>, binary: PathBuf) {
         let mut state = self.state();
         state.binary = binary;
-        state.retire_all();
+        let unneeded: Vec<u64> = state.starting.drain().collect();
+        for number in unneeded {
+            state.workers.remove(&number);
+            state.leaving.insert(number);
+        }
+        let old: Vec<u64> = state.workers.drain().collect();
+        state.old.extend(old);
+        for _ in 0..state.old.len().min(self.shared.settings.environments) {
+            self.start_worker(&mut state);
+        }
         self.staff(&mut state);
     }
 
@@ -153,19 +176,25 @@ impl Pool {
             && state.workers.len() < self.shared.settings.environments
             && !state.stopping
         {
-            let number = state.next_worker;
-            state.next_worker += 1;
-            state.workers.insert(number);
-            state.starting.insert(number);
-            tokio::spawn(worker::run(Arc::clone(self), number));
+            self.start_worker(state);
         }
+    }
+
+    fn start_worker(self: &Arc<Self>, state: &mut State) {
+        let number = state.next_worker;
+        state.next_worker += 1;
+        state.workers.insert(number);
+        state.starting.insert(number);
+        tokio::spawn(worker::run(Arc::clone(self), number));
     }
 
     /// A worker's environment has come up, or is free again.
     pub(super) fn next_turn(&self, number: u64) -> Turn {
         let mut state = self.state();
-        state.starting.remove(&number);
-        if !state.workers.contains(&number) {
+        if state.starting.remove(&number) {
+            state.replace_old();
+        }
+        if !state.workers.contains(&number) && !state.old.contains(&number) {
             return Turn::Leave;
         }
         if let Some(job) = state.next_waiting() {
@@ -181,9 +210,10 @@ impl Pool {
         let mut state = self.state();
         let position = state.parked.iter().position(|(parked, _)| *parked == number);
         match position {
-            Some(position) if state.workers.len() > 1 => {
+            Some(position) if state.workers.len() + state.old.len() > 1 => {
                 state.parked.remove(position);
                 state.workers.remove(&number);
+                state.old.remove(&number);
                 state.leaving.insert(number);
                 true
             }
@@ -201,6 +231,7 @@ impl Pool {
     pub(super) fn fail_waiting(&self, number: u64, outcome: &Outcome) {
         let mut state = self.state();
         if state.workers.contains(&number)
+            && state.old.is_empty()
             && let Some(job) = state.next_waiting()
         {
             let _ = job.reply.send(outcome.clone());
@@ -211,11 +242,15 @@ impl Pool {
     pub(super) fn leave(self: &Arc<Self>, number: u64) {
         let mut state = self.state();
         state.parked.retain(|(parked, _)| *parked != number);
-        state.starting.remove(&number);
+        let came_up = !state.starting.remove(&number);
         state.workers.remove(&number);
+        state.old.remove(&number);
         state.leaving.remove(&number);
-        self.staff(&mut state);
-        if state.workers.is_empty() && state.leaving.is_empty() {
+        // A version that doesn't come up isn't tried without end while the one before serves.
+        if came_up || state.old.is_empty() {
+            self.staff(&mut state);
+        }
+        if state.is_empty() {
             self.emptied.notify_waiters();
         }
     }
@@ -231,7 +266,7 @@ impl Pool {
                 state.stopping = true;
                 state.waiting.clear();
                 state.parked.clear();
-                if state.workers.is_empty() && state.leaving.is_empty() {
+                if state.is_empty() {
                     return;
                 }
             }

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use http::Method;
@@ -5,7 +6,7 @@ use officepro_local::runtime::{InvokeError, Outcome};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::probe::{Bench, eventually, is_alive};
+use crate::probe::{Bench, Process, WAITING, eventually, is_alive, script};
 
 const IDLE: Duration = Duration::from_mins(1);
 const LONG: Duration = Duration::from_secs(30);
@@ -261,4 +262,56 @@ async fn output_goes_to_the_functions_log() {
     let log = bench.folder.path().join("logs/probe.log");
     let expected = format!("started as {}\n", process.pid);
     eventually("a line in the log", || (std::fs::read_to_string(&log).ok()? == expected).then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_new_version_takes_over_once_it_is_up_and_the_old_one_finishes_what_it_has_begun() {
+    let bench = Bench::new(LONG, 1, IDLE).await;
+    let begun = bench.invoke("1");
+    let old = bench.process().await;
+    let (first, _) = old.next().await;
+    bench.host.deploy(&BTreeMap::from([("probe".to_owned(), script())]));
+    let new = bench.process().await;
+    let (after, runtime) = (bench.invoke("2"), new.next());
+    let (second, event) = runtime.await;
+    assert_eq!(&*event, b"2");
+    new.respond(&second, "two").await;
+    assert_eq!(after.await.unwrap().unwrap(), success("two"));
+    assert!(is_alive(old.pid), "its invocation isn't over");
+    old.respond(&first, "one").await;
+    assert_eq!(begun.await.unwrap().unwrap(), success("one"));
+    let waiting = process_in_next(&old);
+    eventually("the end of the old version", || (!is_alive(old.pid)).then_some(())).await;
+    waiting.abort();
+    eventually("only the new one", || (bench.host.process_count("Probe") == 1).then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_version_that_does_not_come_up_replaces_nothing() {
+    let bench = Bench::new(LONG, 1, IDLE).await;
+    let _first = bench.invoke("1");
+    let old = bench.process().await;
+    let (id, _) = old.next().await;
+    old.respond(&id, "one").await;
+    let copy = Process::copy(&old);
+    let runtime = tokio::spawn(async move { copy.next().await });
+    a_moment().await;
+    bench.host.deploy(&BTreeMap::from([("probe".to_owned(), "/nowhere/bootstrap".into())]));
+    a_moment().await;
+    let after = bench.invoke("2");
+    let (id, event) = runtime.await.unwrap();
+    assert_eq!(&*event, b"2");
+    old.respond(&id, "two").await;
+    assert_eq!(after.await.unwrap().unwrap(), success("two"));
+}
+
+#[tokio::test]
+async fn an_invocation_that_finds_every_environment_busy_is_refused_after_a_moment() {
+    let bench = Bench::new(LONG, 1, IDLE).await;
+    let _busy = bench.invoke("1");
+    let process = bench.process().await;
+    process.next().await;
+    let begun = Instant::now();
+    assert_eq!(bench.invoke("2").await.unwrap(), Err(InvokeError::Throttled));
+    assert!(begun.elapsed() >= WAITING, "{:?}", begun.elapsed());
 }
