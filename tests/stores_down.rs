@@ -53,9 +53,13 @@ fn app_on(office: &Office, store: Store, dsn: &str) -> App {
 }
 
 fn unreachable_store(office: &Office) -> Store {
+    store_at(office, NOWHERE)
+}
+
+fn store_at(office: &Office, endpoint: &str) -> Store {
     let config = aws_sdk_dynamodb::Config::builder()
         .behavior_version(BehaviorVersion::latest())
-        .endpoint_url(NOWHERE)
+        .endpoint_url(endpoint)
         .region(Region::from_static("us-east-1"))
         .credentials_provider(Credentials::new("local", "local", None, None, "tests"))
         .retry_config(RetryConfig::disabled());
@@ -135,4 +139,14 @@ on_both_databases! {
         tokio::time::sleep(Duration::from_secs(4)).await;
         office.send(&token, "POST", path, Some(&body)).await.expect(201);
     }
+}
+
+#[tokio::test]
+async fn a_store_that_never_answers_holds_up_no_start() {
+    let office = Office::open(Engine::Sqlite).await;
+    // Connections wait in its backlog for ever.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let store = store_at(&office, &format!("http://{}", silent.local_addr().unwrap()));
+    let started = tokio::time::timeout(std::time::Duration::from_secs(15), store.warm_up()).await;
+    assert!(started.is_ok(), "Lambda gives a start ten seconds");
 }

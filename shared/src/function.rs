@@ -40,20 +40,13 @@ pub async fn serve_with_fallback(
 ) -> Result<(), Error> {
     let process = Process::begin(function);
     let app = App::from_env();
-    warm_up(&app).await;
+    app.control.warm_up().await;
     let (answered, flushes) = flush::channel();
     let extension = flush::register(app.clone(), flushes).await?;
     let routes = edge(routes.into(), app).layer(from_fn_with_state(process.ready(), in_context));
     let service = flush::Notify::new(MapRequest::new(routes, path::keep), answered);
     tokio::try_join!(lambda_http::run(service), extension)?;
     Ok(())
-}
-
-/// What every first call would wait for is done while Lambda starts the process, with more of a processor than a call has.
-async fn warm_up(app: &App) {
-    if std::env::var_os("NO_WARM_UP").is_none() {
-        app.control.warm_up().await;
-    }
 }
 
 async fn in_context(State(process): State<Ready>, request: Request, next: Next) -> Response {
@@ -77,7 +70,7 @@ where
     R: Serialize,
 {
     let process = Process::begin(function);
-    warm_up(&app).await;
+    app.control.warm_up().await;
     let process = process.ready();
     lambda_runtime::run(service_fn(async |event: LambdaEvent<E>| {
         let context = process.context(&event.context);

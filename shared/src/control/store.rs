@@ -80,7 +80,8 @@ impl Store {
         name.as_deref().ok_or(Error::NotConfigured(variable))
     }
 
-    /// Opens the connection that the first call needs. Whether it succeeds is the first call's business.
+    /// Opens the connection that the first call needs, while Lambda starts the process with more of a processor than a call
+    /// has. Whether it succeeds is the first call's business.
     pub async fn warm_up(&self) {
         if self.names.control.is_some() {
             let read = self.get::<IgnoredAny>(Table::Control, key("WARM_UP", "WARM_UP"), false);

@@ -30,7 +30,7 @@ def main():
     groups = {function["CodeUri"].removeprefix("functions/"): name for name, function in template.functions().items()}
     with tempfile.TemporaryDirectory() as folder:
         world = World(template, Path(folder))
-        hello = measure("hello", target / "release" / "hello", {}, hello_call(), arguments)
+        hello = measure("hello", (binaries or target / "release") / "hello", {}, hello_call(), arguments)
         print("| Function | Zip, kB | Start to first poll, ms | First call with TLS, ms | Start to first answer, ms | Resident, MB | Warm call, ms | Answer |")
         print("| --- | --- | --- | --- | --- | --- | --- | --- |")
         print(row("hello (no TLS)", hello, hello))
