@@ -14,7 +14,10 @@ FAULTS = {
         (lambda t: shutil.copytree(t.project / "functions/auth", t.project / "functions/stray"), "functions/stray is no function"),
         (lambda t: (t.project / "functions/auth/Cargo.toml").write_text('[package]\nname = "you"\n'), "package you"),
     ],
-    "every_function_is_invoked": [(lambda t: properties(t, "LogPollerFunction").pop("Events"), "LogPollerFunction")],
+    "every_function_is_invoked": [
+        (lambda t: properties(t, "LogPollerFunction").pop("Events"), "LogPollerFunction"),
+        (lambda t: properties(t, "MigrateFunction").update(Events=properties(t, "LogPollerFunction")["Events"]), "MigrateFunction is not left"),
+    ],
     "one_architecture": [(lambda t: properties(t, "MeFunction").update(Runtime="provided.al2"), "MeFunction")],
     "traced": [(lambda t: properties(t, "MeFunction").update(Tracing="PassThrough"), "MeFunction")],
     "logs_kept_for_a_time": [
