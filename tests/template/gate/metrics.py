@@ -5,6 +5,7 @@ import re
 
 from .template import text
 
+OURS = "${AWS::StackName}"
 FUNCTION, QUEUE, TABLE, API = {"FunctionName"}, {"QueueName"}, {"TableName"}, {"ApiId"}
 INDEX, OPERATION = TABLE | {"GlobalSecondaryIndexName"}, TABLE | {"Operation"}
 # (namespace, metric) → the sets of dimensions it comes with. The stack's name is the namespace of what the functions write themselves.
@@ -17,12 +18,12 @@ EXIST = {
     ("AWS/DynamoDB", "ReadThrottleEvents"): [TABLE, INDEX], ("AWS/DynamoDB", "WriteThrottleEvents"): [TABLE, INDEX],
     ("AWS/DynamoDB", "ConsumedReadCapacityUnits"): [TABLE, INDEX], ("AWS/DynamoDB", "ConsumedWriteCapacityUnits"): [TABLE, INDEX],
     ("AWS/DynamoDB", "SystemErrors"): [OPERATION],
-    ("${AWS::StackName}", "Duration"): [{"Route"}], ("${AWS::StackName}", "Faults"): [{"Route"}],
-    ("${AWS::StackName}", "ColdStarts"): [{"Function"}],
-    ("${AWS::StackName}", "Delivered"): [{"Lane"}], ("${AWS::StackName}", "DeliveryFailures"): [{"Lane"}],
-    ("${AWS::StackName}", "DeliveryLag"): [{"Lane"}],
-    ("${AWS::StackName}", "EventsRead"): [set()], ("${AWS::StackName}", "PracticesFailed"): [set()],
-    ("${AWS::StackName}", "DueRetries"): [set()], ("${AWS::StackName}", "OldestDueSeconds"): [set()],
+    (OURS, "Duration"): [{"Route"}], (OURS, "Faults"): [{"Route"}],
+    (OURS, "ColdStarts"): [{"Function"}],
+    (OURS, "Delivered"): [{"Lane"}], (OURS, "DeliveryFailures"): [{"Lane"}],
+    (OURS, "DeliveryLag"): [{"Lane"}],
+    (OURS, "EventsRead"): [set()], (OURS, "PracticesFailed"): [set()],
+    (OURS, "DueRetries"): [set()], (OURS, "OldestDueSeconds"): [set()],
 }
 # Dimension → type of the resource it names, and how a template names that.
 NAMED = {

@@ -4,7 +4,7 @@ import json
 import re
 
 from .functions import INVOKED_BY_OPERATORS
-from .metrics import of_alarm, of_dashboard, problem
+from .metrics import EXIST, OURS, of_alarm, of_dashboard, problem
 from .template import references, text
 
 POINTER = re.compile(r'infra/runbook\.md, "([^"]+)"\.$')
@@ -109,6 +109,13 @@ def metrics_exist(template):
             yield f"{name}: {wrong}"
 
 
+def our_metrics_are_written(template):
+    written = (template.project / "shared/src/telemetry/metrics.rs").read_text()
+    for namespace, metric in EXIST:
+        if namespace == OURS and f'("{metric}", "' not in written:
+            yield f"no function writes {metric}"
+
+
 def dashboard_shows_all(template):
     for name, dashboard in template.of_type("AWS::CloudWatch::Dashboard").items():
         shown = {(metric, value) for _, metric, dimensions in of_dashboard(dashboard) for value in dimensions.values()}
@@ -140,5 +147,5 @@ def operators_learn_the_names(template):
 RULES = [
     every_function_is_alarmed, nearing_the_time_out_is_alarmed, dead_letters_and_age_alarmed, tables_are_alarmed,
     retries_and_practices_are_alarmed, alarms_reach_somebody, alarms_say_what_to_do, alarms_can_be_evaluated, metrics_exist,
-    dashboard_shows_all, operators_learn_the_names,
+    our_metrics_are_written, dashboard_shows_all, operators_learn_the_names,
 ]

@@ -22,9 +22,9 @@ class Gate(unittest.TestCase):
             target = folder / manifest.relative_to(PROJECT)
             target.parent.mkdir(parents=True)
             shutil.copy(manifest, target)
-        (folder / "infra").mkdir()
-        for file in ("portal-headers.json", "runbook.md"):
-            shutil.copy(PROJECT / "infra" / file, folder / "infra")
+        for file in ("infra/portal-headers.json", "infra/runbook.md", "shared/src/telemetry/metrics.rs"):
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(PROJECT / file, folder / file)
         broken = TEMPLATE.copy()
         broken.project = folder
         fault(broken)

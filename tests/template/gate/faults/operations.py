@@ -64,6 +64,9 @@ FAULTS = {
         (lambda t: dashboard(t, "SEARCH(", "SERCH("), "SERCH("),
         (lambda t: dashboard(t, '"QueueName", "${EventsQueue.QueueName}"', '"QueueName", "${EventsQueue}"'), "QueueName ${EventsQueue}"),
     ],
+    "our_metrics_are_written": [
+        (lambda t: (t.project / "shared/src/telemetry/metrics.rs").write_text('("Durations", "Milliseconds")'), "no function writes Duration"),
+    ],
     "operators_learn_the_names": [
         (lambda t: t.body["Outputs"].pop("SlowEventsQueueUrl"), "SlowEventsQueue"),
         (lambda t: t.body["Outputs"].pop("CatalogDsnSecretArn"), "CatalogDsnSecret"),
