@@ -115,11 +115,15 @@ impl Rotating {
     }
 
     async fn status_with(&self, token: &str) -> u16 {
-        self.office.send(token, "GET", "/v1/me", None).await.status
+        self.office.send(token, "GET", "/v1/me", None).await.status.as_u16()
     }
 
     async fn status_of_admin(&self, secret: &str) -> u16 {
-        self.office.call("GET", "/v1/admin/partners", &[("x-admin-secret", secret)], None).await.status
+        self.office
+            .call("GET", "/v1/admin/partners", &[("x-admin-secret", secret)], None)
+            .await
+            .status
+            .as_u16()
     }
 }
 
@@ -205,7 +209,7 @@ async fn while_secrets_manager_is_down_the_last_value_serves_for_an_hour_and_not
     assert_eq!(it.status_with(&known).await, 200);
     let Rotating { office, app, server, .. } = it;
     server.stop().await;
-    let status = async |token: &str| office.send(token, "GET", "/v1/me", None).await.status;
+    let status = async |token: &str| office.send(token, "GET", "/v1/me", None).await.status.as_u16();
     for time in ["12:05:00", "12:06:00", "12:59:59"] {
         office.set_time(&format!("2026-03-09T{time}Z"));
         assert_eq!(status(&known).await, 200, "{time}");
@@ -269,7 +273,7 @@ async fn a_database_that_lets_the_login_before_in_no_more_is_opened_with_the_new
     let name = database_name(&it).await;
     let dsn = |role: &str| dsn_with(&name, role);
     it.vault.set("dsn", &dsn(&roles[0])).unwrap();
-    let read = async || it.office.send(&token, "GET", "/v1/DemoOffice/tags", None).await.status;
+    let read = async || it.office.send(&token, "GET", "/v1/DemoOffice/tags", None).await.status.as_u16();
     assert_eq!(read().await, 200);
 
     it.office.set_time("2026-03-09T12:00:11Z");

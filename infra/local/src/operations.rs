@@ -19,6 +19,7 @@ use std::time::Duration;
 use serde::{Deserialize, de::DeserializeOwned};
 use shared::control::{self, Queue, Store, TableNames, secrets};
 
+use crate::data_dir::DataDir;
 use crate::error::{Error, Result};
 use crate::practices::CATALOG_SECRET;
 use crate::template::REGION;
@@ -104,7 +105,8 @@ impl Operator {
 
     /// Whether a stack runs on this data folder.
     pub fn is_running(data_dir: &Path) -> bool {
-        data_dir.join("stack.json").is_file()
+        // After a crash the addresses are left behind, but not the lock.
+        data_dir.join("stack.json").is_file() && DataDir::open(data_dir).is_err()
     }
 
     fn in_aws() -> Result<Self> {

@@ -59,7 +59,7 @@ pub async fn migrate_all(template: &Path, data_dir: &Path) -> Result<()> {
 }
 
 /// The control plane of the local DynamoDB.
-pub(crate) fn control_plane(endpoint: &str) -> Store {
+pub fn control_plane(endpoint: &str) -> Store {
     let names = TableNames {
         control: Some(CONTROL_TABLE.to_owned()),
         activity: Some(ACTIVITY_TABLE.to_owned()),

@@ -104,14 +104,14 @@ impl Database {
         Self::connect(dsn, 1, Patience::OF_MIGRATIONS, Arc::default())
     }
 
-    /// Makes sure that there is a connection to take: a connection string that is no good any more is found out before
-    /// anything is begun. Costs nothing while one is idle.
+    /// Makes the first connection: a connection string that is no good any more is found out before anything is begun. Costs
+    /// nothing once there is one.
     pub(crate) async fn prepare(&self) -> Result<()> {
-        let idle = match &self.pool {
-            Pool::Sqlite(pool) => pool.num_idle(),
-            Pool::Postgres(pool) => pool.num_idle(),
+        let connections = match &self.pool {
+            Pool::Sqlite(pool) => pool.size(),
+            Pool::Postgres(pool) => pool.size(),
         };
-        if idle == 0 {
+        if connections == 0 {
             self.connection().await?;
         }
         Ok(())

@@ -52,10 +52,14 @@ async fn by_cli(function: &str, event: &Value) -> Result<Value> {
     if !output.status.success() {
         return Err(Error::Refused("the migrate function could not be invoked".to_owned()));
     }
-    // The function's answer and then the CLI's own word on the call.
-    let mut values = serde_json::Deserializer::from_slice(&output.stdout).into_iter::<Value>();
-    let answer = values.next().and_then(|it| it.ok()).unwrap_or_default();
-    let call = values.next().and_then(|it| it.ok()).unwrap_or_default();
+    of_cli(&output.stdout)
+}
+
+/// The function's answer, which the CLI's own word on the call follows.
+fn of_cli(printed: &[u8]) -> Result<Value> {
+    let mut values = serde_json::Deserializer::from_slice(printed).into_iter::<Value>();
+    let answer = values.next().and_then(std::result::Result::ok).unwrap_or_default();
+    let call = values.next().and_then(std::result::Result::ok).unwrap_or_default();
     understood(answer.to_string().as_bytes(), call.get("FunctionError").is_some())
 }
 
@@ -66,4 +70,17 @@ fn understood(body: &[u8], failed: bool) -> Result<Value> {
     }
     let said = answer["errorMessage"].as_str().or_else(|| answer["Message"].as_str());
     Err(Error::Refused(format!("the migrate function failed: {}", said.unwrap_or("it didn't say why"))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::of_cli;
+
+    #[test]
+    fn the_clis_word_follows_the_functions() {
+        let good = of_cli(b"{\"results\":[]}{\n  \"StatusCode\": 200\n}\n").unwrap();
+        assert!(good["results"].is_array());
+        let failed = br#"{"errorMessage":"out of time"}{"StatusCode":200,"FunctionError":"Unhandled"}"#;
+        assert!(of_cli(failed).unwrap_err().to_string().contains("out of time"));
+    }
 }

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use jiff::{Span, Timestamp};
 use officepro_local::data_dir::DataDir;
 use officepro_local::demo::{self, Demo};
-use officepro_local::practices::{dsn_secret, migrate_all};
+use officepro_local::practices::{control_plane, dsn_secret, migrate_all};
 use officepro_local::stack::Stores;
 use officepro_local::{emit, secrets::Secrets};
 use serde_json::Value;
-use shared::auth::{CatalogGrant, PracticeGrant};
+use shared::auth::{CatalogGrant, PracticeGrant, secret_ref::SecretRef};
 use shared::catalog::{CatalogDb, Catalogs};
+use shared::control::practices::Practice;
 use shared::domain::schedule::Minutes;
 use shared::domain::webhook_event::{Action, classify};
 use shared::domain::{EventScope, PracticePass, Scope, ids::ProviderId};
@@ -114,6 +115,36 @@ async fn is_made_once(server: Option<&str>) {
 #[tokio::test]
 async fn demo_data_in_files_is_made_once() {
     is_made_once(None).await;
+}
+
+#[tokio::test]
+async fn a_data_folder_of_before_there_was_a_secrets_manager_goes_on() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("data");
+    start(&folder, BASE, None).await.unwrap();
+    let filled = counts(&folder).await;
+    let file = folder.join("secrets.json");
+    let secrets: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    let variables = secrets["secrets"].as_object().unwrap().iter().map(|(name, stages)| {
+        let variable = match name.strip_prefix("officepro/practices/") {
+            Some(practice) => format!("PRACTICE_DSN_{}", practice.to_uppercase()),
+            None => format!("SECRET_{name}"),
+        };
+        (variable, stages["AWSCURRENT"]["value"].clone())
+    });
+    fs::write(&file, Value::Object(variables.collect()).to_string()).unwrap();
+    let data_dir = DataDir::open(&folder).unwrap();
+    let stores = Stores::start(&template(), data_dir).await.unwrap();
+    let store = control_plane(&stores.dynamodb.endpoint);
+    for practice in store.practices().await.unwrap() {
+        let variable = format!("env:PRACTICE_DSN_{}", practice.practicepass.as_str().to_uppercase());
+        store.put_practice(&Practice { dsn_secret: SecretRef::from(variable), ..practice }).await.unwrap();
+    }
+    stores.stop().await;
+
+    migrate_all(&template(), &folder).await.unwrap();
+    start(&folder, BASE, None).await.unwrap();
+    assert_eq!(counts(&folder).await, filled);
 }
 
 #[tokio::test]
