@@ -21,7 +21,7 @@ pub(crate) struct Patience {
     pub(crate) round_trip: Duration,
     /// For being opened by the call that tries whether it answers again: meanwhile that call holds up others.
     pub(crate) probe: Duration,
-    /// For another writer of an `SQLite` file.
+    /// For another writer of an `SQLite` file. A call that searches may wait for it twice, as it indexes first.
     pub(crate) file_lock: Duration,
     /// After so long the server itself ends a statement, or a transaction in which nothing is asked. `None`: never.
     pub(crate) server: Option<(Duration, Duration)>,
@@ -33,7 +33,7 @@ impl Patience {
     pub(crate) const OF_CALLERS: Self = Self {
         round_trip: Duration::from_millis(1_400),
         probe: Duration::from_millis(500),
-        file_lock: Duration::from_millis(1_200),
+        file_lock: Duration::from_millis(800),
         server: Some((Duration::from_secs(2), Duration::from_secs(10))),
     };
     /// For work that nobody waits for.
