@@ -29,6 +29,8 @@ const TURN: SignedDuration = SignedDuration::from_secs(5);
 const TURN_LIMIT: Duration = Duration::from_secs(25);
 /// A practice that fails again and again is tried after waits that double up to this.
 const LONGEST_WAIT: Duration = Duration::from_secs(32);
+/// Who has subscriptions is asked for so often: every schedule reads the whole list, and a new subscription can wait that long.
+const LIST_EVERY: Duration = Duration::from_secs(5);
 /// What is under way at the deadline may end for so long.
 const LAST_WAIT: Duration = Duration::from_secs(3);
 
@@ -55,22 +57,32 @@ pub(crate) async fn run(
     let mut under_way = FuturesUnordered::new();
     let mut busy: HashSet<PracticePass> = HashSet::new();
     let mut tally = Tally::default();
+    let mut practices: Vec<PracticePass> = Vec::new();
+    let mut list_again = Instant::now();
     let mut failed = None;
     loop {
-        let practices = app.control.practices_with_subscriptions().await.unwrap_or_else(|error| {
-            tracing::error!(%error, "the subscriptions can't be listed");
-            failed = Some(error);
-            Vec::new()
-        });
+        if Instant::now() >= list_again {
+            match app.control.practices_with_subscriptions().await {
+                Ok(listed) => {
+                    practices = listed.into_iter().filter(|practice| schedule.takes(practice)).collect();
+                    list_again = Instant::now() + LIST_EVERY;
+                }
+                // Those that were listed before are polled all the same.
+                Err(error) => {
+                    tracing::error!(%error, "the subscriptions can't be listed");
+                    failed = Some(error);
+                }
+            }
+        }
         let begun = Instant::now();
-        for practice in practices.into_iter().filter(|practice| schedule.takes(practice)) {
-            let health = tally.ailing.get(&practice);
-            if busy.contains(&practice) || health.is_some_and(|(_, again)| begun < *again) {
+        for practice in &practices {
+            let health = tally.ailing.get(practice);
+            if busy.contains(practice) || health.is_some_and(|(_, again)| begun < *again) {
                 continue;
             }
             let lane = if health.is_some() { &ailing_lane } else { &healthy };
             busy.insert(practice.clone());
-            under_way.push(turn(app, leases, practice, deadline, lane));
+            under_way.push(turn(app, leases, practice.clone(), deadline, lane));
         }
         let next = begun + interval;
         loop {
