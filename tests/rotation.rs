@@ -127,6 +127,20 @@ impl Rotating {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_of_a_keys_new_secret_is_good_where_the_key_was_just_looked_up() {
+    let it = Rotating::open(Engine::Sqlite).await;
+    let old = it.token_of(&only_k1()).await;
+    assert_eq!(it.status_with(&old).await, 200);
+    let id = it.key().await.id;
+    let path = format!("/v1/admin/keys/{}/rotate", id.as_str());
+    it.office.admin("POST", &path, Some(&json!({ "overlap": "24h" }))).await.expect(200);
+    let new = it.token_of(&only_k1()).await;
+    // Another process rotated the key: this one's cache knows nothing of it.
+    assert_eq!(it.status_with(&new).await, 200);
+    assert_eq!(it.status_with(&old).await, 200);
+}
+
 fn only_k1() -> String {
     format!(r#"{{"active":"k1",{K1}}}"#)
 }

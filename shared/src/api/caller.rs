@@ -100,7 +100,8 @@ async fn bearer(value: &HeaderValue, app: &App, call: &Call) -> Result<Caller, A
         .map(|(_, token)| token.trim())
         .ok_or_else(ApiError::unauthenticated)?;
     let claims = app.verify_token(token, call.now()).await?.ok_or_else(ApiError::unauthenticated)?;
-    let key = app.keys.get(&app.control, &claims.sub, call.now()).await?.ok_or(Denied::Unauthenticated)?;
+    let key = app.keys.get(&app.control, (&claims.sub, claims.key_version), call.now()).await?;
+    let key = key.ok_or(Denied::Unauthenticated)?;
     Ok(key.admit(&claims, call.now(), call.address())?)
 }
 

@@ -110,7 +110,8 @@ pub(super) async fn partner(
     call: &Call,
     (key_id, version): (&KeyId, i64),
 ) -> Result<Caller, ApiError> {
-    let key = app.keys.get(&app.control, key_id, call.now()).await?.ok_or(Denied::Unauthenticated)?;
+    let key = app.keys.get(&app.control, (key_id, version), call.now()).await?;
+    let key = key.ok_or(Denied::Unauthenticated)?;
     Ok(key.admit_version(version, call.now(), call.address())?)
 }
 

@@ -31,15 +31,16 @@ struct LastUse {
 }
 
 impl KeyCache {
-    /// The key as it was at most 30 s ago.
+    /// The key as it was at most 30 s ago, and not older than the `version` of its secret that somebody has proved.
     pub async fn get(
         &self,
         store: &Store,
-        id: &KeyId,
+        (id, version): (&KeyId, i64),
         now: Timestamp,
     ) -> Result<Option<KeyRecord>, control::Error> {
         if let Some((record, read)) = lock(&self.entries).get(id)
             && now.duration_since(*read) < MAX_AGE
+            && record.as_ref().is_none_or(|record| record.version >= version)
         {
             return Ok(record.clone());
         }

@@ -111,7 +111,7 @@ fn a_functions_environment_is_resolved_for_this_machine() {
             ("BOTH", "own"),
             ("TABLE", "Control"),
             ("QUEUE", "http://127.0.0.1:1/000000000000/Events"),
-            ("KEYS", "env:SECRET_Keys"),
+            ("KEYS", "arn:aws:secretsmanager:us-east-1:000000000000:secret:Keys"),
             ("ISSUER", "partner-api/us-east-1/${Literal}/Events"),
             ("JOINED", "a-partner-api-y"),
             ("NUMBER", "7"),
