@@ -77,9 +77,8 @@ impl Calls {
             let path = "/v1/DemoOffice/auth/token";
             let answer = self.call(("accept", "*/*"), "POST", path, &body, 200).await;
             let Some(token) = answer["accessToken"].as_str() else { continue };
-            let tag = json!({ "Name": "John", "x": 0 });
-            // Refused, but only after the token, the practice and the body were looked at.
-            self.as_partner(token, "POST", "/v1/DemoOffice/prospects", &tag.to_string(), 422).await;
+            let named = json!({ "NickName": format!("Nick {}", self.made.load(Ordering::Relaxed)) });
+            self.as_partner(token, "PUT", "/v1/DemoOffice/prospects/1001", &named.to_string(), 200).await;
             self.as_partner(token, "GET", "/v1/DemoOffice/prospects?limit=1", "", 200).await;
             self.as_partner(token, "GET", "/v1/kb?limit=1", "", 200).await;
             tokio::time::sleep(Duration::from_millis(30)).await;

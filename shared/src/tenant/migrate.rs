@@ -36,3 +36,20 @@ pub async fn migrate(grant: &PracticeGrant, dsn: &str, time_zone: jiff::tz::Time
     unindexed_patients::index(&db, Duration::MAX).await?;
     Ok(db)
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn both_engines_have_the_same_migrations() {
+        let of = |migrator: sqlx::migrate::Migrator| -> Vec<(i64, String)> {
+            migrator.iter().map(|it| (it.version, it.description.to_string())).collect()
+        };
+        let practice = of(sqlx::migrate!("migrations/postgres"));
+        assert_eq!(practice, of(sqlx::migrate!("migrations/sqlite")));
+        assert_eq!(practice.last().map(|it| it.0), Some(super::newest()));
+        assert_eq!(
+            of(sqlx::migrate!("migrations/catalog/postgres")),
+            of(sqlx::migrate!("migrations/catalog/sqlite"))
+        );
+    }
+}
