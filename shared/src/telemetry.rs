@@ -32,9 +32,9 @@ pub fn subscriber(
     sink: Sink,
 ) -> impl Subscriber + Send + Sync {
     let measured = namespace.is_some();
-    let always = filter_fn(move |metadata| match metadata.is_span() {
-        true => metadata.target() == CONTEXT,
-        false => measured && metrics::is_measured(metadata.target()),
+    let always = filter_fn(move |metadata| {
+        let context = metadata.is_span() && metadata.target() == CONTEXT;
+        context || measured && metrics::is_measured(metadata.target())
     });
     let filter = filter.or(always.with_max_level_hint(LevelFilter::INFO));
     registry().with(Lines { function, namespace, sink }.with_filter(filter))

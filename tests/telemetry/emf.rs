@@ -34,6 +34,9 @@ const UNITS: [&str; 27] = [
     "None",
 ];
 
+/// Makes a good line a bad one.
+type Spoil = fn(&mut Value);
+
 /// What the specification forbids in a line; nothing for a good one.
 fn faults_of(line: &Value) -> Vec<String> {
     let mut faults = Vec::new();
@@ -105,19 +108,19 @@ async fn every_line_with_metrics_keeps_to_the_specification() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_rules_of_the_specification_are_looked_at() {
     let good = watched("info", Some("Tests")).await.metrics().remove(0);
-    let spoilt: [(&str, &dyn Fn(&mut Value)); 8] = [
-        ("no timestamp", &|it| it["_aws"]["Timestamp"] = Value::Null),
-        ("no namespace", &|it| it["_aws"]["CloudWatchMetrics"][0]["Namespace"] = "".into()),
-        ("a unit of our own", &|it| {
-            it["_aws"]["CloudWatchMetrics"][0]["Metrics"][0]["Unit"] = "Calls".into()
+    let spoilt: [(&str, Spoil); 8] = [
+        ("no timestamp", |it| it["_aws"]["Timestamp"] = Value::Null),
+        ("no namespace", |it| it["_aws"]["CloudWatchMetrics"][0]["Namespace"] = "".into()),
+        ("a unit of our own", |it| {
+            it["_aws"]["CloudWatchMetrics"][0]["Metrics"][0]["Unit"] = "Calls".into();
         }),
-        ("a member of our own", &|it| it["_aws"]["CloudWatchMetrics"][0]["Metrics"][0]["Value"] = 1.into()),
-        ("no dimension sets", &|it| {
-            it["_aws"]["CloudWatchMetrics"][0]["Dimensions"] = Value::Array(Vec::new())
+        ("a member of our own", |it| it["_aws"]["CloudWatchMetrics"][0]["Metrics"][0]["Value"] = 1.into()),
+        ("no dimension sets", |it| {
+            it["_aws"]["CloudWatchMetrics"][0]["Dimensions"] = Value::Array(Vec::new());
         }),
-        ("a dimension that is no text", &|it| it["Route"] = 1.into()),
-        ("a metric that is no number", &|it| it["Duration"] = "1".into()),
-        ("a metric that isn't there", &|it| drop(it.as_object_mut().unwrap().remove("Faults"))),
+        ("a dimension that is no text", |it| it["Route"] = 1.into()),
+        ("a metric that is no number", |it| it["Duration"] = "1".into()),
+        ("a metric that isn't there", |it| drop(it.as_object_mut().unwrap().remove("Faults"))),
     ];
     for (what, spoil) in spoilt {
         let mut line = good.clone();
