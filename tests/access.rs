@@ -198,6 +198,8 @@ async fn another_practices_id_and_an_absent_id_get_the_same_answer() {
              values (7777, 'Only', 'There', 'Only There', '2026-01-02T10:00:00Z', '2026-01-02T10:00:00Z');
          insert into providers (provider_id, name) values (7777, 'Only There');
          insert into tags (tag_id, name) values (7777, 'Only There');
+         insert into tickets (ticket_id, subject, created_at, updated_at)
+             values (7777, 'Only There', '2026-01-02T10:00:00Z', '2026-01-02T10:00:00Z');
          insert into visits (visit_id, patient_id, provider_id, visit_type, visit_date, visit_time, visit_duration,
                              provider_time, provider_duration, starts_at, ends_at, provider_starts_at, provider_ends_at,
                              created_at, updated_at)
@@ -205,7 +207,7 @@ async fn another_practices_id_and_an_absent_id_get_the_same_answer() {
                      1773129600, 1773131400, '2026-01-02T10:00:00Z', '2026-01-02T10:00:00Z');",
     )
     .await;
-    let token = office.token("all").await;
+    let (token, others) = (office.token("all").await, office.token("other").await);
     for route in routes().iter().filter(|it| it.of_practice() && it.path.contains("{id}")) {
         let query = "?date=2026-03-10&time=09:00:00&duration=30";
         let body = match route.path.as_str() {
@@ -222,6 +224,10 @@ async fn another_practices_id_and_an_absent_id_get_the_same_answer() {
             office.send(&token, &route.method, &path, Some(&body)).await
         };
         let (elsewhere, absent) = (send("7777").await, send("8888").await);
+        // It is there, for whose it is: otherwise two absent ids were compared.
+        let path = format!("{}{query}", route.filled("OtherOffice", "7777"));
+        let own = office.send(&others, &route.method, &path, Some(&body)).await;
+        assert_ne!(own.status.as_u16(), 404, "{} {}: {}", route.method, route.path, own.body);
         assert_eq!(elsewhere.status.as_u16(), 404, "{} {}: {}", route.method, route.path, elsewhere.body);
         assert_eq!(without_ids(&elsewhere), without_ids(&absent), "{} {}", route.method, route.path);
     }

@@ -1,6 +1,6 @@
 //! Every operation of the description with every kind of credential: exactly those that it documents are let in.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -9,7 +9,10 @@ use shared::{
     domain::Scope,
 };
 
-use crate::office::{Engine, Office, Reply, all_routes};
+use crate::{
+    office::{ADMIN_SECRET, Engine, OLD_ADMIN_SECRET, Office, Reply, all_routes},
+    reference::{Stage, examples, session},
+};
 
 /// Who an operation's `security` lets in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -211,4 +214,61 @@ async fn every_operation_of_a_practice_documents_a_scope_of_its_own() {
         assert_eq!(set.len(), 1, "{}", operation.name());
         assert!(set.iter().all(|scope| scope.parse::<Scope>().is_ok()), "{}", operation.name());
     }
+}
+
+/// The credentials that an operation documents, each with its name.
+async fn documented(office: &Office, door: &Door) -> Vec<(String, Vec<(&'static str, String)>)> {
+    match door {
+        Door::Open => vec![("no credential".into(), Vec::new())],
+        Door::Admin => {
+            let secret = |secret: &str| vec![("x-admin-secret", secret.to_owned())];
+            vec![
+                ("the admin secret".into(), secret(ADMIN_SECRET)),
+                ("the admin secret before".into(), secret(OLD_ADMIN_SECRET)),
+                ("an administrator's session".into(), session(office, ADMIN_SECRET).await),
+            ]
+        }
+        Door::Session => vec![("a session".into(), session(office, office.api_key("all")).await)],
+        Door::Partner(sets) => {
+            let mut found = vec![
+                ("all scopes".into(), bearer(&office.token("all").await)),
+                ("a session".into(), session(office, office.api_key("all")).await),
+            ];
+            for set in sets {
+                let scopes: Vec<Scope> = set.iter().map(|scope| scope.parse().unwrap()).collect();
+                let names = set.iter().map(String::as_str).collect::<Vec<_>>().join(" ");
+                found.push((format!("only {names}"), bearer(&office.token_with(&scopes).await)));
+            }
+            found
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_good_request_succeeds_with_each_documented_credential() {
+    let doors: BTreeMap<String, Door> = operations().into_iter().map(|it| (it.name(), it.door)).collect();
+    let (mut wrong, mut cells) = (Vec::new(), 0);
+    for example in examples() {
+        let stage = Stage::open(Engine::Sqlite).await;
+        let door = &doors[&example.operation];
+        for (name, credential) in documented(&stage.office, door).await {
+            // Signing out ends a session, and what is claimed is claimed: each time anew.
+            let mut sent = stage.arrange(&example).await;
+            if let (Some(scope), "POST /v1/webhooks/signup") =
+                (name.strip_prefix("only "), example.operation.as_str())
+            {
+                // Only what the key was granted.
+                sent.set("scopes", json!([scope]));
+            }
+            let credential: Vec<(&str, &str)> =
+                credential.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            let reply = stage.send(&sent, &credential).await;
+            if !example.answers.contains_key(reply.status.as_str()) {
+                wrong.push(format!("{} with {name}: {} {}", example.operation, reply.status, reply.body));
+            }
+            cells += 1;
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(cells > 180, "{cells}");
 }

@@ -1,5 +1,7 @@
 //! What the description says of every request and every answer.
 
+mod schema;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -218,6 +220,49 @@ fn fields_of_the_emr_are_pascal_case_and_those_of_the_platform_camel_case() {
             "{schema} mixes them: {names:?}"
         );
     }
+}
+
+#[test]
+fn every_operation_and_every_parameter_says_what_it_is() {
+    for (name, operation) in Description::read().operations() {
+        let says = |it: &Value| it["description"].as_str().is_some_and(|text| !text.trim().is_empty());
+        assert!(says(operation), "{name} has only a summary");
+        for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            assert!(says(parameter), "{name}: {}", parameter["name"]);
+        }
+    }
+}
+
+#[test]
+fn every_operation_shows_a_request_and_its_answer_and_both_keep_to_their_schemas() {
+    let description = Description::read();
+    let mut shown = 0;
+    for (name, operation) in description.operations() {
+        let mut places = vec![(format!("{name} body"), &operation["requestBody"])];
+        for (status, response) in operation["responses"].as_object().unwrap() {
+            if status.starts_with('2') {
+                places.push((format!("{name} {status}"), response));
+            }
+        }
+        for (place, body) in places.iter().filter(|(_, body)| !body.is_null()) {
+            let content = &body["content"]["application/json"];
+            assert!(!content["example"].is_null(), "{place} has no example");
+            let faults = schema::faults(&description.0, &content["schema"], &content["example"], place);
+            assert_eq!(faults, Vec::<String>::new());
+            shown += 1;
+        }
+        for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            let place = format!("{name} {}", parameter["name"]);
+            if parameter["in"] == "path" {
+                assert!(!parameter["example"].is_null(), "{place} has no example");
+            }
+            if let Some(example) = parameter.get("example") {
+                let faults = schema::faults(&description.0, &parameter["schema"], example, &place);
+                assert_eq!(faults, Vec::<String>::new());
+            }
+        }
+    }
+    assert!(shown > 85, "{shown}");
 }
 
 /// `utoipa` keeps one of two schemas of a name without a word.

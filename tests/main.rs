@@ -39,6 +39,7 @@ mod prospects_create;
 mod prospects_list;
 mod prospects_of_the_emr;
 mod prospects_search_plan;
+mod reference;
 mod rotation;
 mod store_calls;
 mod stores_down;

@@ -237,6 +237,10 @@ impl Office {
         database::integer(&self.db, query).await
     }
 
+    pub(crate) async fn is_postgres(&self) -> bool {
+        matches!(self.db.connection().await.unwrap(), shared::tenant::Conn::Postgres(_))
+    }
+
     /// As [`Self::integer`], from the catalog.
     pub(crate) async fn catalog_integer(&self, query: &str) -> i64 {
         database::integer(&self.catalog, query).await

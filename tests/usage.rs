@@ -99,6 +99,45 @@ async fn without_calls_every_figure_is_zero() {
     assert_eq!(data["topEndpoints"], json!([]));
 }
 
+/// Calls of these durations in milliseconds, each so often, one a second from `first` on; every tenth is refused.
+fn of_durations(durations: &[(usize, u64)], first: &str) -> Vec<CallRecord> {
+    let each = durations.iter().flat_map(|(times, took)| std::iter::repeat_n(*took, *times));
+    let each: Vec<u64> = each.collect();
+    let mut calls = records(u32::try_from(each.len()).unwrap(), first);
+    for (number, (call, took)) in calls.iter_mut().zip(each).enumerate() {
+        call.duration_ms = took;
+        if number % 10 == 9 {
+            call.status = 404;
+        }
+    }
+    calls
+}
+
+/// All figures are reckoned by hand.
+#[tokio::test]
+async fn average_p95_and_days_are_those_of_calls_of_known_durations() {
+    let office = Office::open(Engine::Sqlite).await;
+    let write = async |calls: Vec<CallRecord>| {
+        for batch in CallBatch::seal(&calls) {
+            office.app.control.record_calls(&batch).await.unwrap();
+        }
+    };
+    // 95 of 100 took 5 ms, so that is the 95th: (95 · 5 + 5 · 1000) / 100 = 54.75.
+    write(of_durations(&[(95, 5), (5, 1000)], "2026-03-09T09:00:00Z")).await;
+    let today = overview(&office, "?days=1").await;
+    assert_eq!((&today["avgDurationMs"], &today["p95DurationMs"]), (&json!(54.8), &json!(5)));
+    // Now the 190th of 200 took 1000 ms, which is counted in the bucket of 896 to 1023: (189 · 5 + 11 · 1000) / 200 = 59.725.
+    write(of_durations(&[(94, 5), (6, 1000)], "2026-03-08T09:00:00Z")).await;
+    let both = overview(&office, "?days=2").await;
+    assert_eq!((&both["avgDurationMs"], &both["p95DurationMs"]), (&json!(59.7), &json!(1023)));
+    assert_eq!(
+        (&both["totalCalls"], &both["errorCount"], &both["successRate"]),
+        (&json!(200), &json!(20), &json!(90.0))
+    );
+    let day = |date: &str| json!({ "date": date, "calls": 100, "errors": 10 });
+    assert_eq!(both["days"], json!([day("2026-03-08"), day("2026-03-09")]));
+}
+
 #[tokio::test]
 async fn a_batch_whose_answer_was_lost_is_counted_once() {
     let office = Office::open(Engine::Sqlite).await;

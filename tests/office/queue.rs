@@ -8,8 +8,10 @@ use std::{
 use aws_sdk_sqs::{
     Client,
     config::{BehaviorVersion, Credentials, Region},
+    types::QueueAttributeName,
 };
 use officepro_local::sqs::SqsServer;
+use serde_json::json;
 use shared::control::Queue;
 
 use super::{control::external, template};
@@ -81,6 +83,21 @@ impl Received {
         batch.messages().iter().map(message).collect()
     }
 
+    /// How many messages both lanes hold: waiting, hidden or delayed.
+    pub(crate) async fn left(&self) -> i64 {
+        let mut left = 0;
+        for url in [&self.url, &self.slow_url] {
+            let request = self.client.get_queue_attributes().queue_url(url);
+            let reply = request.attribute_names(QueueAttributeName::All).send().await.unwrap();
+            for (name, value) in reply.attributes().unwrap() {
+                if name.as_str().starts_with("ApproximateNumberOfMessages") {
+                    left += value.parse::<i64>().unwrap();
+                }
+            }
+        }
+        left
+    }
+
     /// As Lambda does with what failed, but at once.
     pub(crate) async fn give_back(&self, message: &Message) {
         let request = self.client.change_message_visibility().queue_url(&self.url).visibility_timeout(0);
@@ -112,9 +129,10 @@ pub(crate) async fn start(file: &Path, office: &str, refusing: bool) -> (Queue, 
     };
     let client = client(&endpoint);
     let (url, slow_url, dead_letters_url) = if own.is_some() {
-        let [url, slow_url, dead_letters_url] =
-            ["EventsQueue", "SlowEventsQueue", "EventsDeadLetterQueue"].map(|id| create(&client, id, office));
-        (url.await, slow_url.await, dead_letters_url.await)
+        // First what the others give up to.
+        let dead_letters_url = create(&client, "EventsDeadLetterQueue", office).await;
+        let url = create(&client, "EventsQueue", office).await;
+        (url, create(&client, "SlowEventsQueue", office).await, dead_letters_url)
     } else {
         let url = |name| format!("{endpoint}/000000000000/{name}");
         (url("EventsQueue"), url("SlowEventsQueue"), url("EventsDeadLetterQueue"))
@@ -143,14 +161,17 @@ async fn create(client: &Client, id: &str, office: &str) -> String {
     let queues = template().queues;
     let queue = queues.iter().find(|queue| queue.id == id).unwrap();
     let visibility = queue.visibility_timeout.as_secs().to_string();
-    let created = client
+    let mut request = client
         .create_queue()
         .queue_name(format!("{}-{office}", queue.id))
-        .attributes(aws_sdk_sqs::types::QueueAttributeName::VisibilityTimeout, visibility)
-        .send()
-        .await
-        .unwrap();
-    created.queue_url.unwrap()
+        .attributes(QueueAttributeName::VisibilityTimeout, visibility);
+    if let Some(redrive) = &queue.redrive {
+        // As in AWS a queue is named by its account.
+        let target = format!("arn:aws:sqs:us-east-1:000000000000:{}-{office}", redrive.queue);
+        let policy = json!({ "deadLetterTargetArn": target, "maxReceiveCount": redrive.maximum_receives });
+        request = request.attributes(QueueAttributeName::RedrivePolicy, policy.to_string());
+    }
+    request.send().await.unwrap().queue_url.unwrap()
 }
 
 /// A server on a thread of its own, for as long as the test binary runs; its endpoint.

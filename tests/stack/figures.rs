@@ -81,6 +81,9 @@ async fn five_hundred_calls_of_known_statuses_are_in_the_overview_within_ten_sec
     let rate =
         100.0 * f64::from(u32::try_from(calls - errors).unwrap()) / f64::from(u32::try_from(calls).unwrap());
     assert!((after["successRate"].as_f64().unwrap() - rate).abs() < 0.01, "{rate}: {after}");
+    let days = after["days"].as_array().unwrap();
+    let sum = |what: &str| days.iter().map(|day| day[what].as_u64().unwrap()).sum::<u64>();
+    assert_eq!((days.len(), sum("calls"), sum("errors")), (7, calls, errors), "the days add up: {after}");
     let top = after["topEndpoints"].as_array().unwrap();
     let of = |overview: &Value, endpoint: &str, what: &str| {
         let top = overview["topEndpoints"].as_array().unwrap();

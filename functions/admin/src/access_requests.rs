@@ -36,6 +36,7 @@ impl FieldValue for StatusFilter {
 
 params! {
     pub(crate) struct ListAccessRequests {
+        /// Requests in this state.
         "status" => status: Option<StatusFilter>,
         "limit" => limit: Option<Limit>,
         /// `nextCursor` of the page before.
@@ -95,6 +96,8 @@ impl From<AccessRequest> for AccessRequestRow {
 }
 
 /// List the requests for access, the newest first.
+///
+/// Those that wait for a decision are `pending`; a decided one says who got which key, or why it was denied.
 #[utoipa::path(
     get,
     path = "/v1/admin/access-requests",

@@ -31,6 +31,7 @@ text_field! {
 
 params! {
     pub(crate) struct ListActivity {
+        /// Calls with this method.
         "method" => method: Option<Method>,
         /// A status, all of a hundred, or `errors`: 400 and above.
         #[param(example = "4xx")]
@@ -44,6 +45,7 @@ params! {
         "key" => key: Option<FilterText>,
         /// Calls with keys of this practice.
         "practicepass" => practicepass: Option<FilterText>,
+        /// Calls from this address.
         "ip" => ip: Option<Ip>,
         /// From this instant (RFC 3339) or day of UTC; 90 days ago by default.
         "from" => from: Option<Instant>,

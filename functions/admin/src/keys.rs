@@ -111,6 +111,8 @@ pub(crate) struct NewKey {
 }
 
 /// List the API keys, the newest first.
+///
+/// A key's secret is never shown again; its prefix tells which one a partner means.
 #[utoipa::path(
     get,
     path = "/v1/admin/keys",

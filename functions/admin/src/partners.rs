@@ -56,6 +56,8 @@ impl From<Partner> for PartnerRow {
 }
 
 /// List the partners by company name.
+///
+/// Suspended ones too: their keys get no tokens, and are kept.
 #[utoipa::path(
     get,
     path = "/v1/admin/partners",
@@ -77,6 +79,8 @@ pub(crate) async fn list_partners(
 }
 
 /// Get a partner.
+///
+/// Its keys are listed by `GET /v1/admin/keys?partnerId=`.
 #[utoipa::path(
     get,
     path = "/v1/admin/partners/{id}",

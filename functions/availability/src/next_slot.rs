@@ -65,6 +65,8 @@ pub(crate) struct NextSlot {
 }
 
 /// Get the next available slot for a provider.
+///
+/// `TheNextSlot` is null when there is none within `maxDays`. Its `ProviderID` is a string, as it has always been.
 #[utoipa::path(
     get,
     path = "/v1/{PPass}/availability/providers/{id}/next-slot",

@@ -28,6 +28,8 @@ impl From<Provider> for ProviderBody {
 }
 
 /// List all active providers.
+///
+/// By id. Inactive providers are not found anywhere.
 #[utoipa::path(
     get,
     path = "/v1/{PPass}/availability/providers",

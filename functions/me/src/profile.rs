@@ -58,6 +58,8 @@ impl Me {
 }
 
 /// Get your partner profile details.
+///
+/// With what the key of your token may do and how often; never a secret.
 #[utoipa::path(get, path = "/v1/me", tag = "My Information", responses((status = 200, body = Data<Me>)))]
 pub(crate) async fn get_me(partner: Partner) -> ApiResult<Data<Me>> {
     let profile = load(&partner).await?;

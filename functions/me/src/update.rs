@@ -31,6 +31,8 @@ body! {
 }
 
 /// Update your partner profile.
+///
+/// A JSON merge patch: what is absent stays, `null` clears. What a key may do is not yours to change.
 #[utoipa::path(
     patch,
     path = "/v1/me",

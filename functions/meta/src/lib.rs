@@ -27,12 +27,16 @@ pub struct Health {
 }
 
 /// Tell whether the API answers.
+///
+/// For monitors and load balancers: asks no store and needs no credential.
 #[utoipa::path(get, path = "/v1/health", tag = "Meta", security(()), responses((status = 200, body = Health)))]
 async fn health() -> Json<Health> {
     Json(Health { status: "ok", version: env!("CARGO_PKG_VERSION") })
 }
 
 /// Get this description (OpenAPI 3.1).
+///
+/// Generated from the code that answers; the version is that of `GET /v1/health`.
 #[utoipa::path(
     get,
     path = "/v1/openapi.json",

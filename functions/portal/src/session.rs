@@ -61,6 +61,8 @@ pub(crate) struct SignedOut {
 }
 
 /// Get who is signed in.
+///
+/// For pages of the portal: every call puts the session's end off, to eight hours after signing in at most.
 #[utoipa::path(
     get,
     path = "/v1/portal/session",
@@ -88,6 +90,8 @@ pub(crate) async fn get_session(user: PortalUser) -> Data<SignedIn> {
 }
 
 /// Sign out.
+///
+/// The session ends at once and the cookie is taken back.
 #[utoipa::path(
     delete,
     path = "/v1/portal/session",

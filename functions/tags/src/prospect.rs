@@ -8,6 +8,8 @@ use shared::{
 use crate::reply::{TagBody, read_tags};
 
 /// Get the tags of a prospect.
+///
+/// The same as `GET /v1/{PPass}/tags?prospectId=`.
 #[utoipa::path(
     get,
     path = "/v1/{PPass}/tags/prospects/{id}",

@@ -40,6 +40,8 @@ pub(crate) async fn remove_tag(
 }
 
 /// Remove all tags from a prospect.
+///
+/// Succeeds too when there is none.
 #[utoipa::path(
     delete,
     path = "/v1/{PPass}/tags/prospects/{id}",

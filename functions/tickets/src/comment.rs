@@ -28,6 +28,8 @@ body! {
 }
 
 /// Add a comment to a ticket.
+///
+/// Comments stay in the order in which they came, and can't be changed.
 #[utoipa::path(
     post,
     path = "/v1/{PPass}/tickets/{id}/comment",

@@ -33,6 +33,8 @@ body! {
 }
 
 /// Open a ticket.
+///
+/// It begins as `Open`, with the priority `Normal` unless given.
 #[utoipa::path(
     post,
     path = "/v1/{PPass}/tickets",

@@ -16,6 +16,7 @@ use crate::reply::TicketBody;
 
 params! {
     pub(crate) struct ListTickets {
+        /// Tickets in this state.
         "status" => status: Option<TicketStatus>,
         /// Every word must be somewhere in the subject, the description or a comment. Case doesn't matter.
         "search" => search: Option<SearchWords>,

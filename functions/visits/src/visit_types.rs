@@ -42,6 +42,8 @@ impl From<VisitType> for VisitTypeBody {
 }
 
 /// List visit types configured for the tenant, including allowed providers and resources.
+///
+/// Active ones only, unless asked for all. A type without resources needs no room.
 #[utoipa::path(
     get,
     path = "/v1/{PPass}/visit-types",

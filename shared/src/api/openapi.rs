@@ -1,5 +1,6 @@
 //! What every operation's description shares.
 
+mod examples;
 mod problems;
 mod requests;
 
@@ -55,7 +56,26 @@ pub fn describe(mut openapi: OpenApi) -> OpenApi {
         }
     }
     requests::tighten(&mut openapi);
+    show_examples(&mut openapi);
     openapi
+}
+
+fn show_examples(openapi: &mut OpenApi) {
+    for (name, example) in examples::all() {
+        let Some((method, path)) = name.split_once(' ') else { continue };
+        let Some(item) = openapi.paths.paths.get_mut(path) else { continue };
+        let operation = match method {
+            "GET" => &mut item.get,
+            "POST" => &mut item.post,
+            "PUT" => &mut item.put,
+            "PATCH" => &mut item.patch,
+            "DELETE" => &mut item.delete,
+            _ => continue,
+        };
+        if let Some(operation) = operation {
+            examples::show(operation, path, example);
+        }
+    }
 }
 
 fn complete(operation: &mut Operation, credential: &str, safe: bool) {

@@ -22,6 +22,8 @@ body! {
 }
 
 /// Deny a request for access.
+///
+/// The reason is kept for administrators; nothing is sent to the applicant. A request is decided once.
 #[utoipa::path(
     post,
     path = "/v1/admin/access-requests/{id}/deny",

@@ -26,6 +26,8 @@ body! {
 }
 
 /// Register a partner.
+///
+/// It can call nothing before it has a key: `POST /v1/admin/keys`.
 #[utoipa::path(
     post,
     path = "/v1/admin/partners",

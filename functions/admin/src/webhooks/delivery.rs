@@ -6,6 +6,8 @@ use shared::{
 };
 
 /// Read a delivery of any partner with each of its attempts.
+///
+/// Each attempt tells when it was made, how long it took and what came of it.
 #[utoipa::path(
     get,
     path = "/v1/admin/webhooks/deliveries/{id}",

@@ -39,7 +39,12 @@ pub(super) fn tighten(openapi: &mut OpenApi) {
 
 fn parameters(operation: &mut Operation, named: &mut Vec<String>) {
     for parameter in operation.parameters.iter_mut().flatten() {
-        let RefOr::T(Parameter { name, schema: Some(schema), .. }) = parameter else { continue };
+        let RefOr::T(Parameter { name, schema: Some(schema), description, .. }) = parameter else { continue };
+        match name.as_str() {
+            "page" => _ = description.get_or_insert_with(|| "Which page; the first is 1.".to_owned()),
+            "limit" => _ = description.get_or_insert_with(|| "How many at most.".to_owned()),
+            _ => (),
+        }
         match name.as_str() {
             super::IDEMPOTENCY_KEY => *schema = text("^[!-~]+$", 255),
             "If-Match" => *schema = text("^[ !-~]+$", 1000),
