@@ -166,10 +166,11 @@ async fn hostile_path_values_are_400_or_404_and_nothing_else() {
     for route in routes().iter().filter(|it| it.path.contains("id}") || it.path.contains("Id}")) {
         for value in hostile {
             let path = route.filled("DemoOffice", value);
+            let body = if path.ends_with("/rotate") { json!({ "overlap": "0" }) } else { json!({}) };
             let reply = if route.admin {
-                office.admin(&route.method, &path, Some(&json!({}))).await
+                office.admin(&route.method, &path, Some(&body)).await
             } else {
-                office.send(&token, &route.method, &path, Some(&json!({}))).await
+                office.send(&token, &route.method, &path, Some(&body)).await
             };
             assert!(
                 [400, 404].contains(&reply.status.as_u16()),
@@ -209,7 +210,12 @@ async fn another_practices_id_and_an_absent_id_get_the_same_answer() {
     .await;
     let (token, others) = (office.token("all").await, office.token("other").await);
     for route in routes().iter().filter(|it| it.of_practice() && it.path.contains("{id}")) {
-        let query = "?date=2026-03-10&time=09:00:00&duration=30";
+        let query = match route.path.rsplit('/').next() {
+            Some("check") => "?date=2026-03-10&time=09:00:00&duration=30",
+            Some("slots") => "?date=2026-03-10&duration=30",
+            Some("next-slot") => "?duration=30",
+            _ => "",
+        };
         let body = match route.path.as_str() {
             path if path.ends_with("/reschedule") => {
                 json!({ "VisitDate": "2026-03-11", "VisitTime": "10:00:00" })

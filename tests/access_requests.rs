@@ -197,7 +197,7 @@ async fn every_field_of_a_request_is_checked_at_once_and_the_answer_is_always_th
     reply.expect_problem(422, "INVALID_FIELDS");
     let mut fields = reply.wrong_fields();
     fields.sort_unstable();
-    let expected = ["admin", "company", "contact", "email", "message", "practice", "requestedScopes"];
+    let expected = ["admin", "company", "contact", "email", "message", "practice", "requestedScopes[0]"];
     assert_eq!(fields, expected.map(|name| format!("body.{name}")));
     let mut stranger = wish();
     stranger["practice"] = json!("No such practice");
@@ -228,4 +228,42 @@ async fn a_repeated_request_is_one_request() {
         office.call("POST", "/v1/access-requests", &headers, Some(&body)).await.expect(202);
     }
     assert_eq!(office.admin("GET", REQUESTS, None).await.expect(200)["count"], 1);
+}
+
+#[tokio::test]
+async fn a_lost_answer_to_an_approval_is_shown_again_from_a_sealed_copy() {
+    let office = Office::open(Engine::Sqlite).await;
+    let id = pending(&office).await;
+    let approve = async |body: &Value| {
+        let headers = [
+            ("x-admin-secret", crate::office::ADMIN_SECRET),
+            ("content-type", "application/json"),
+            ("host", "portal.example.com"),
+            ("idempotency-key", "approve-once"),
+        ];
+        office.call("POST", &format!("{REQUESTS}/{id}/approve"), &headers, Some(&body.to_string())).await
+    };
+    let first = approve(&json!({})).await;
+    let again = approve(&json!({})).await;
+    assert_eq!(again.expect(200), first.expect(200));
+    assert_eq!(again.header("idempotent-replayed"), "true");
+    approve(&json!({ "scopes": ["Prospects"] })).await.expect_problem(422, "IDEMPOTENCY_KEY_REUSED");
+    decide(&office, &id, "approve", &json!({})).await.expect_problem(409, "ALREADY_DECIDED");
+    let secret = token(&first).rsplit_once('.').unwrap().1.to_owned();
+    for table in &office.tables {
+        let items = office.dynamodb.scan().table_name(table).send().await.unwrap();
+        assert!(!format!("{:?}", items.items()).contains(&secret), "{table} holds the link");
+    }
+    claim(&office, &token(&again)).await.expect(201);
+}
+
+#[tokio::test]
+async fn all_that_is_wrong_with_an_approval_is_said_at_once() {
+    let office = Office::open(Engine::Sqlite).await;
+    let id = pending(&office).await;
+    let wrong = json!({ "practicepass": "Nowhere", "partnerId": "prt_none", "scopes": ["Nope", "KB", "Never"], "x": 1 });
+    let reply = decide(&office, &id, "approve", &wrong).await;
+    let mut fields = reply.wrong_fields();
+    fields.sort_unstable();
+    assert_eq!(fields, ["body.partnerId", "body.practicepass", "body.scopes[0]", "body.scopes[2]", "body.x"]);
 }

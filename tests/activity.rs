@@ -206,3 +206,59 @@ async fn calls_are_exported_as_csv_file_by_file() {
     assert!(text.ends_with(",request-00000\r\n"));
     assert_eq!(last.header("x-next-cursor"), "");
 }
+
+#[tokio::test]
+async fn the_record_of_an_exchange_and_of_a_claim_tells_whose_key_it_was() {
+    let office = Office::open(Engine::Sqlite).await;
+    let send = async |path: &str, id: &str, body: Value| {
+        let headers =
+            [("content-type", "application/json"), ("x-request-id", id), ("host", "portal.example.com")];
+        office.call("POST", path, &headers, Some(&body.to_string())).await
+    };
+    let key = json!({ "apiKey": office.api_key("all") });
+    send("/v1/DemoOffice/auth/token", "exchange-0001", key.clone()).await.expect(200);
+    send("/v1/OtherOffice/auth/token", "exchange-0002", key).await.expect(404);
+    let mut wrong = office.api_key("all").to_owned();
+    let last = if wrong.pop() == Some('A') { 'B' } else { 'A' };
+    wrong.push(last);
+    send("/v1/DemoOffice/auth/token", "exchange-0003", json!({ "apiKey": wrong })).await.expect(401);
+    let wish =
+        json!({ "company": "Nova", "practice": "DemoOffice", "contact": "Nia", "email": "nia@nova.example" });
+    send("/v1/access-requests", "ask-000001", wish).await.expect(202);
+    let requests = office.admin("GET", "/v1/admin/access-requests", None).await;
+    let path =
+        format!("/v1/admin/access-requests/{}/approve", requests.body["data"][0]["id"].as_str().unwrap());
+    let headers = [
+        ("content-type", "application/json"),
+        ("x-admin-secret", crate::office::ADMIN_SECRET),
+        ("host", "portal.example.com"),
+    ];
+    let approved = office.call("POST", &path, &headers, Some("{}")).await;
+    let url = approved.expect(200)["data"]["claimUrl"].as_str().unwrap();
+    let token = json!({ "token": url.rsplit_once('=').unwrap().1 });
+    send("/v1/access-requests/claim", "claim-00001", token).await.expect(201);
+    office.app.flush().await;
+    let of = async |id: &str| activity(&office, &format!("requestId={id}")).await.body["data"][0].clone();
+    for id in ["exchange-0001", "exchange-0002"] {
+        let row = of(id).await;
+        assert_eq!(
+            (&row["partner"], &row["practicepass"]),
+            (&json!("Acme Health"), &json!("DemoOffice")),
+            "{id}"
+        );
+        assert!(row["keyName"].is_string(), "{id}");
+    }
+    assert_eq!(of("claim-00001").await["partner"], "Nova");
+    assert_eq!(of("claim-00001").await["keyName"], "Nia (claimed)");
+    assert_eq!(of("exchange-0003").await["partner"], Value::Null, "nothing was proved");
+}
+
+#[tokio::test]
+async fn a_limit_out_of_bounds_is_refused_with_one_text() {
+    let office = Office::open(Engine::Sqlite).await;
+    for limit in [-1, 0, 101, 5000, 5001] {
+        let reply = activity(&office, &format!("limit={limit}")).await;
+        reply.expect_problem(400, "INVALID_QUERY");
+        assert_eq!(reply.body["errors"][0]["message"], "must be 1 to 100", "{limit}");
+    }
+}

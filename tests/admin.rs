@@ -68,3 +68,107 @@ async fn an_administrators_call_is_recorded_without_a_partner() {
     let record = records.iter().find(|it| it.endpoint == "/v1/admin/audit").unwrap();
     assert_eq!((record.key_name.as_deref(), record.partner.as_deref()), (Some("admin"), None));
 }
+
+#[tokio::test]
+async fn the_audit_tells_what_was_read_and_what_was_tried_to_be_changed() {
+    let office = Office::open(Engine::Sqlite).await;
+    office.admin("GET", "/v1/admin/partners/prt_acme", None).await.expect(200);
+    office.admin("POST", "/v1/admin/access-requests/arq_none/deny", Some(&json!({}))).await.expect(404);
+    office.admin("GET", "/v1/admin/webhooks/deliveries/101", None).await.expect(404);
+    office
+        .admin("PATCH", "/v1/admin/partners/prt_acme", Some(&json!({ "phone": "212-555-0123" })))
+        .await
+        .expect(200);
+    let headers = [
+        ("x-admin-secret", ADMIN_SECRET),
+        ("content-type", "application/json"),
+        ("idempotency-key", "again"),
+    ];
+    let partner = json!({ "company": "Nova" }).to_string();
+    let made = office.call("POST", "/v1/admin/partners", &headers, Some(&partner)).await;
+    let id = made.expect(201)["data"]["id"].clone();
+    office.call("POST", "/v1/admin/partners", &headers, Some(&partner)).await.expect(201);
+    let rows = audit_log(&office).await;
+    let mut seen: Vec<(String, Value, Value)> = rows
+        .iter()
+        .map(|row| (row["action"].as_str().unwrap().to_owned(), row["target"].clone(), row["status"].clone()))
+        .collect();
+    seen.sort_by_key(|it| it.0.clone());
+    let row = |action: &str, target: Value, status: i64| (action.to_owned(), target, json!(status));
+    let expected = [
+        row("GET /v1/admin/partners/{id}", json!("prt_acme"), 200),
+        row("GET /v1/admin/webhooks/deliveries/{id}", json!("101"), 404),
+        row("POST /v1/admin/access-requests/{id}/deny", json!("arq_none"), 404),
+        row("POST /v1/admin/partners", id.clone(), 201),
+        row("partners.create", id, 201),
+        row("partners.update", json!("prt_acme"), 200),
+    ];
+    assert_eq!(seen, expected);
+}
+
+#[tokio::test]
+async fn a_wrong_admin_secret_is_audited_and_a_missing_one_is_no_attempt() {
+    let office = Office::open(Engine::Sqlite).await;
+    office.call("GET", "/v1/admin/audit", &[], None).await.expect_problem(401, "INVALID_ADMIN_SECRET");
+    for _ in 0..15 {
+        office.call("GET", "/v1/admin/audit", &[("x-admin-secret", "wrong")], None).await;
+    }
+    office.set_time("2026-03-09T12:02:00Z");
+    let rows = audit_log(&office).await;
+    assert_eq!(rows.len(), 10, "as many as the limit on guesses lets through");
+    for row in &rows {
+        assert_eq!((&row["action"], &row["credential"]), (&json!("admin-secret.refused"), &json!("wrong")));
+        assert_eq!((&row["status"], &row["ip"]), (&json!(401), &json!("198.51.100.7")));
+    }
+    office.app.flush().await;
+    let records = office.app.control.calls_of_hour("2026-03-09T12").await.unwrap();
+    assert!(records.iter().filter(|it| it.status == 401).all(|it| it.key_name.is_none()));
+}
+
+#[tokio::test]
+async fn the_administrators_lists_have_numbered_pages_with_totals() {
+    let office = Office::open(Engine::Sqlite).await;
+    for number in 0..7 {
+        let partner = json!({ "company": format!("Nova {number}") });
+        let made = office.admin("POST", "/v1/admin/partners", Some(&partner)).await;
+        let id = made.expect(201)["data"]["id"].clone();
+        office.set_time(&format!("2026-03-09T12:01:0{number}Z"));
+        let key = json!({ "partnerId": id, "name": "k", "practicepass": "DemoOffice", "scopes": ["KB"] });
+        office.admin("POST", "/v1/admin/keys", Some(&key)).await.expect(201);
+        let wish = json!({
+            "company": "Nova", "practice": "DemoOffice", "contact": format!("Nia {number}"), "email": "nia@nova.example",
+        });
+        let content = [("content-type", "application/json")];
+        office.call("POST", "/v1/access-requests", &content, Some(&wish.to_string())).await.expect(202);
+    }
+    for list in ["/v1/admin/partners", "/v1/admin/keys", "/v1/admin/access-requests"] {
+        let all = office.admin("GET", &format!("{list}?limit=100"), None).await;
+        let all = all.expect(200)["data"].as_array().unwrap().clone();
+        let total = all.len();
+        assert!(total >= 7, "{list}");
+        let (mut by_number, mut by_cursor, mut cursor) = (Vec::new(), Vec::new(), String::new());
+        for page in 1..=total.div_ceil(3) {
+            let numbered = office.admin("GET", &format!("{list}?limit=3&page={page}"), None).await;
+            let turned = office.admin("GET", &format!("{list}?limit=3{cursor}"), None).await;
+            assert_eq!(numbered.expect(200), turned.expect(200), "{list} {page}");
+            let place = &numbered.body["pagination"];
+            assert_eq!(
+                (&place["page"], &place["limit"], &place["total"]),
+                (&json!(page), &json!(3), &json!(total))
+            );
+            assert_eq!(place["hasMore"], page * 3 < total, "{list} {page}");
+            by_number.extend(numbered.body["data"].as_array().unwrap().clone());
+            by_cursor.extend(turned.body["data"].as_array().unwrap().clone());
+            cursor = format!("&cursor={}", place["nextCursor"].as_str().unwrap_or_default());
+        }
+        assert_eq!((&by_number, &by_cursor), (&all, &all), "{list}");
+        let beyond = office.admin("GET", &format!("{list}?limit=3&page=99"), None).await;
+        assert_eq!(
+            (&beyond.expect(200)["count"], &beyond.body["pagination"]["hasMore"]),
+            (&json!(0), &json!(false))
+        );
+        let both = office.admin("GET", &format!("{list}?page=1&cursor=QQ"), None).await;
+        both.expect_problem(400, "INVALID_QUERY");
+        assert_eq!(both.wrong_fields(), ["query.cursor"], "{list}");
+    }
+}

@@ -70,7 +70,7 @@ async fn a_sandbox_practices_keys_begin_with_op_test() {
     office.app.control.put_practice(&practice).await.unwrap();
     let key = create(&office).await;
     assert!(text(&key, "apiKey").starts_with("op_test_"));
-    let rotated = post(&office, &key, "rotate", &json!({})).await;
+    let rotated = post(&office, &key, "rotate", &json!({ "overlap": "0" })).await;
     let rotated = rotated.expect(200);
     assert!(text(&rotated["data"], "apiKey").starts_with(text(&key, "prefix")));
     exchange(&office, text(&rotated["data"], "apiKey")).await.expect(200);
@@ -87,14 +87,35 @@ async fn all_that_is_wrong_with_a_key_is_said_at_once() {
     let mut fields = reply.wrong_fields();
     fields.sort_unstable();
     assert_eq!(fields, ["body.expiresAt", "body.partnerId", "body.practicepass", "body.scopes"]);
+    // What only the text tells, what only the stores tell, and every bad item of a list, in one answer.
     let wrong = json!({
-        "name": "", "scopes": ["Everything"], "allowedCidrs": ["10.0.0.0/33"], "rateLimit": 0, "secret": "mine",
+        "partnerId": "prt_none", "practicepass": "Nowhere", "expiresAt": "2026-03-09T12:00:00Z", "name": "",
+        "scopes": ["Everything", "KB", "Nothing"], "allowedCidrs": ["10.0.0.0/33", "10.0.0.0/8", "x"], "rateLimit": 0,
+        "secret": "mine",
     });
     let reply = office.admin("POST", KEYS, Some(&wrong)).await;
     let mut fields = reply.wrong_fields();
     fields.sort_unstable();
-    let expected = ["allowedCidrs", "name", "partnerId", "practicepass", "rateLimit", "scopes", "secret"];
+    let expected = [
+        "allowedCidrs[0]",
+        "allowedCidrs[2]",
+        "expiresAt",
+        "name",
+        "partnerId",
+        "practicepass",
+        "rateLimit",
+        "scopes[0]",
+        "scopes[2]",
+        "secret",
+    ];
     assert_eq!(fields, expected.map(|name| format!("body.{name}")));
+    let key = create(&office).await;
+    let wrong =
+        json!({ "name": "", "scopes": [], "expiresAt": "2026-03-09T12:00:00Z", "allowedCidrs": ["x"] });
+    let reply = patch(&office, &key, &wrong).await;
+    let mut fields = reply.wrong_fields();
+    fields.sort_unstable();
+    assert_eq!(fields, ["body.allowedCidrs[0]", "body.expiresAt", "body.name", "body.scopes"]);
 }
 
 #[tokio::test]
@@ -145,7 +166,7 @@ async fn a_revoked_key_is_dead_for_new_tokens_at_once_and_for_live_ones_within_6
     office.set_time("2026-03-09T12:00:59Z");
     me(&office, &token).await.expect_problem(401, "UNAUTHENTICATED");
     post(&office, &key, "revoke", &json!({})).await.expect(200);
-    post(&office, &key, "rotate", &json!({})).await.expect_problem(409, "KEY_REVOKED");
+    post(&office, &key, "rotate", &json!({ "overlap": "0" })).await.expect_problem(409, "KEY_REVOKED");
     patch(&office, &key, &json!({ "name": "again" })).await.expect_problem(409, "KEY_REVOKED");
 }
 
@@ -300,7 +321,7 @@ async fn a_change_and_its_audit_record_are_one() {
     let office = Office::open(Engine::Sqlite).await;
     let key = create(&office).await;
     patch(&office, &key, &json!({ "name": "Renamed", "rateLimit": 7 })).await.expect(200);
-    post(&office, &key, "rotate", &json!({})).await.expect(200);
+    post(&office, &key, "rotate", &json!({ "overlap": "0" })).await.expect(200);
     post(&office, &key, "revoke", &json!({})).await.expect(200);
     let log = office.admin("GET", "/v1/admin/audit?limit=100", None).await;
     let mut actions: Vec<&str> = log.expect(200)["data"]
@@ -329,4 +350,32 @@ async fn of_two_changes_at_once_neither_is_lost() {
     let id = ApiKey::parse(text(&key, "apiKey")).unwrap().id;
     let stored = office.app.control.api_key(&id).await.unwrap().unwrap();
     assert_eq!((stored.name.as_str(), stored.rate_limit), ("Both", 77));
+}
+
+#[tokio::test]
+async fn how_long_the_old_secret_stays_good_must_be_said() {
+    let office = Office::open(Engine::Sqlite).await;
+    let key = create(&office).await;
+    let reply = post(&office, &key, "rotate", &json!({})).await;
+    reply.expect_problem(422, "INVALID_FIELDS");
+    assert_eq!(reply.wrong_fields(), ["body.overlap"]);
+    exchange(&office, text(&key, "apiKey")).await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn twenty_changes_of_one_partner_at_once_are_all_made() {
+    let office = Office::open(Engine::Sqlite).await;
+    // Whoever has shown the secret before may show it many times at once.
+    office.admin("GET", KEYS, None).await.expect(200);
+    let changes = (0..20).map(|number| {
+        let body = json!({ "phone": format!("212-555-01{number:02}") });
+        let office = &office;
+        async move { office.admin("PATCH", "/v1/admin/partners/prt_acme", Some(&body)).await }
+    });
+    for reply in futures::future::join_all(changes).await {
+        reply.expect(200);
+    }
+    let partner =
+        office.app.control.partner(&shared::domain::ids::PartnerId("prt_acme".into())).await.unwrap();
+    assert!(partner.unwrap().version > 20);
 }

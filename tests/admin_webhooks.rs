@@ -266,9 +266,9 @@ async fn what_cannot_be_retried_is_refused_and_sends_nothing() {
     retry(&office, 999_999).await.expect_problem(404, "NOT_FOUND");
     retry(&office, 0).await.expect_problem(400, "INVALID_PATH");
     office.delete("/v1/webhooks").await.expect(200);
-    retry(&office, source).await.expect_problem(409, "SUBSCRIPTION_DISABLED");
+    retry(&office, source).await.expect_problem(409, "SUBSCRIPTION_DELETED");
     sign_up(&office, &receiver.url, &["Claims"]).await;
-    retry(&office, source).await.expect_problem(409, "SUBSCRIPTION_DISABLED");
+    retry(&office, source).await.expect_problem(409, "SUBSCRIPTION_DELETED");
     assert_eq!(receiver.received().len(), 1);
 }
 

@@ -197,3 +197,135 @@ async fn a_path_that_begins_with_a_word_of_the_apis_own_is_no_practice() {
     }
     office.get("/v1/openapi.json/availability/providers").await.expect_problem(404, "NOT_FOUND");
 }
+
+/// The parameters that a query of this operation may have.
+fn parameters(operation: &Operation) -> Vec<String> {
+    let description: Value = serde_json::from_str(include_str!("../infra/openapi.json")).unwrap();
+    let documented = &description["paths"][&operation.path][operation.method.to_lowercase()]["parameters"];
+    let in_query = documented.as_array().into_iter().flatten().filter(|it| it["in"] == "query");
+    in_query.map(|it| it["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_parameter_that_a_list_does_not_have_is_named_not_dropped() {
+    let callers = Callers::open().await;
+    let lists: Vec<Operation> = operations().into_iter().filter(|it| !parameters(it).is_empty()).collect();
+    assert!(lists.len() >= 15, "{}", lists.len());
+    for list in lists {
+        let wrong = ["page", "offset", "total", "Limit"].map(str::to_owned);
+        let wrong: Vec<String> = wrong.into_iter().filter(|it| !parameters(&list).contains(it)).collect();
+        let query = wrong.iter().map(|name| format!("{name}=1&{name}=2")).collect::<Vec<_>>().join("&");
+        let authorization = callers.token.as_str();
+        let headers = match list.door {
+            Door::Admin => ("x-admin-secret", ADMIN_SECRET),
+            _ => ("authorization", authorization),
+        };
+        let reply =
+            callers.office.call(&list.method, &format!("{}?{query}", list.filled()), &[headers], None).await;
+        reply.expect_problem(400, "INVALID_QUERY");
+        for name in wrong {
+            let named = reply.body["errors"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .find(|it| it["location"] == format!("query.{name}"));
+            assert_eq!(named.unwrap()["code"], "UNKNOWN_PARAMETER", "{} {name}", list.name());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_query_of_other_than_utf8_is_malformed() {
+    let office = Office::open(Engine::Sqlite).await;
+    for (query, location) in
+        [("search=%ff", "query.search"), ("search=%zz", "query.search"), ("%ff=1", "query")]
+    {
+        let reply = office.get(&format!("/v1/DemoOffice/prospects?{query}")).await;
+        reply.expect_problem(400, "INVALID_QUERY");
+        assert_eq!(reply.wrong_fields(), [location]);
+    }
+    office.get("/v1/DemoOffice/prospects?search=M%C3%BCller+x&").await.expect(200);
+}
+
+#[tokio::test]
+async fn a_post_that_takes_nothing_takes_an_empty_object_and_refuses_anything_else() {
+    let callers = Callers::open().await;
+    let posts: Vec<Operation> =
+        operations().into_iter().filter(|it| it.method == "POST" && !it.body).collect();
+    assert!(posts.len() >= 6, "{}", posts.len());
+    for operation in posts {
+        let reply = callers.json(&operation, r#"{"x":1,"other":null}"#).await;
+        let what = operation.name();
+        // An id that nothing has is told first by those who look it up before the body.
+        reply.expect_problem(422, "INVALID_FIELDS");
+        assert_eq!(reply.wrong_fields(), ["body.other", "body.x"], "{what}");
+        callers.json(&operation, "{").await.expect_problem(400, "MALFORMED_JSON");
+        let text = callers.call("POST", &operation, "text/plain", Some("{}")).await;
+        text.expect_problem(415, "UNSUPPORTED_MEDIA_TYPE");
+        for (content_type, body) in [("application/json", Some("{}")), ("text/plain", Some(" ")), ("", None)]
+        {
+            let reply = callers.call("POST", &operation, content_type, body).await;
+            assert!([200, 404, 409].contains(&reply.status.as_u16()), "{what}: {}", reply.body);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_field_that_is_given_twice_is_named_whatever_its_values() {
+    let callers = Callers::open().await;
+    for operation in with_body() {
+        let reply = callers.json(&operation, r#"{"Twice":1,"Twice":1,"Once":2}"#).await;
+        reply.expect_problem(422, "INVALID_FIELDS");
+        let errors = reply.body["errors"].as_array().unwrap();
+        let of = |code: &str| errors.iter().any(|it| it["location"] == "body.Twice" && it["code"] == code);
+        assert!(of("DUPLICATE_FIELD") && of("UNKNOWN_FIELD"), "{}: {}", operation.name(), reply.body);
+    }
+    let item = r#"{"products":[{"VendorCode":"V","ProductCode":"P","Product":"a","Product":"b"}]}"#;
+    let products = with_body().into_iter().find(|it| it.path == "/v1/products").unwrap();
+    let reply = callers.json(&products, item).await;
+    let result = &reply.expect(200)["data"]["results"][0];
+    assert_eq!(
+        (&result["status"], &result["errors"][0]["code"]),
+        (&json!("failed"), &json!("DUPLICATE_FIELD"))
+    );
+    assert_eq!(result["errors"][0]["location"], "body.products[0].Product");
+}
+
+#[tokio::test]
+async fn a_body_in_another_charset_or_compressed_is_415() {
+    let office = Office::open(Engine::Sqlite).await;
+    let token = format!("Bearer {}", office.token("all").await);
+    let patch = async |content_type: &str, encoding: Option<&str>| {
+        let mut headers = vec![("authorization", token.as_str()), ("content-type", content_type)];
+        headers.extend(encoding.map(|it| ("content-encoding", it)));
+        office.call("PATCH", "/v1/me", &headers, Some("{}")).await
+    };
+    for wrong in ["application/json;charset=latin1", "application/json; charset=\"utf-16\""] {
+        patch(wrong, None).await.expect_problem(415, "UNSUPPORTED_MEDIA_TYPE");
+    }
+    for encoding in ["gzip", "br", "identity, gzip", ""] {
+        patch("application/json", Some(encoding)).await.expect_problem(415, "UNSUPPORTED_MEDIA_TYPE");
+    }
+    for right in
+        ["application/json; charset=UTF-8", "application/json;charset=\"utf-8\"", "application/json; x=y"]
+    {
+        patch(right, None).await.expect(200);
+    }
+    patch("application/json", Some("identity")).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_method_that_is_allowed_is_not_refused_as_one_that_is_not() {
+    let office = Office::open(Engine::Sqlite).await;
+    let request = |method: &str, uri: &str| {
+        axum::http::Request::builder().method(method).uri(uri).body(axum::body::Body::empty()).unwrap()
+    };
+    // What the `meta` function alone is asked: the gateway had no route for what the client sent.
+    let meta = shared::api::edge(::meta::routes().into(), office.app.clone());
+    let status = async |method: &str, uri: &str| {
+        tower::ServiceExt::oneshot(meta.clone(), request(method, uri)).await.unwrap().status().as_u16()
+    };
+    assert_eq!(status("GET", "/v1/DemoOffice/tags").await, 404);
+    assert_eq!(status("HEAD", "/v1/DemoOffice/tags").await, 404);
+    assert_eq!(status("PUT", "/v1/DemoOffice/tags").await, 405);
+}

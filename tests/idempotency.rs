@@ -254,3 +254,25 @@ async fn a_key_of_other_than_visible_ascii_or_of_a_wrong_length_is_400() {
         }
     }
 }
+
+on_both_databases! {
+    async fn a_replayed_answer_with_a_patients_data_is_audited_like_the_first(office) {
+        let hook = Receiver::start().await;
+        for case in cases(&hook).iter().filter(|it| it.operation.contains("{PPass}")) {
+            send(&office, case, "audited", &case.body).await;
+            let rows = "select count(*) from audit_log";
+            let before = office.integer(rows).await;
+            let replayed = send(&office, case, "audited", &case.body).await;
+            assert_eq!(replayed.header("idempotent-replayed"), "true", "{}", case.operation);
+            assert_eq!(office.integer(rows).await, before + 1, "{}", case.operation);
+            let last = "select count(*) from audit_log where action like '%.replay' and entity_ids <> ''
+                        and audit_id = (select max(audit_id) from audit_log)";
+            assert_eq!(office.integer(last).await, 1, "{}", case.operation);
+            // Another body is shown nothing.
+            if let Some(other) = &case.other {
+                send(&office, case, "audited", other).await.expect_problem(422, "IDEMPOTENCY_KEY_REUSED");
+                assert_eq!(office.integer(rows).await, before + 1, "{}", case.operation);
+            }
+        }
+    }
+}

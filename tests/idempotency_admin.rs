@@ -18,6 +18,8 @@ enum Effect {
     Revision,
     /// Calls of the partner's endpoint.
     Deliveries,
+    /// Requests that were approved.
+    Approvals,
 }
 
 struct Case {
@@ -69,6 +71,10 @@ async fn effects(office: &Office, hook: &Receiver, effect: &Effect) -> i64 {
             let id = ApiKey::parse(office.api_key("all")).unwrap().id;
             office.app.control.api_key(&id).await.unwrap().unwrap().revision
         }
+        Effect::Approvals => {
+            let reply = office.admin("GET", "/v1/admin/access-requests?status=approved", None).await;
+            reply.expect(200)["pagination"]["total"].as_i64().unwrap()
+        }
         Effect::Deliveries => i64::try_from(hook.received().len()).unwrap(),
     }
 }
@@ -77,15 +83,23 @@ fn wish(contact: &str) -> Value {
     json!({ "company": "Nova Care", "practice": "DemoOffice", "contact": contact, "email": "nia@nova.example" })
 }
 
-/// The token of the claim link of a request that is made and approved here.
-async fn claim_token(office: &Office) -> String {
+/// The path that approves a request which is made here.
+async fn to_approve(office: &Office) -> String {
     let content = [("content-type", "application/json")];
     let ask = wish("Nia Bell").to_string();
     office.call("POST", "/v1/access-requests", &content, Some(&ask)).await.expect(202);
     let list = office.admin("GET", "/v1/admin/access-requests?status=pending", None).await;
-    let path =
-        format!("/v1/admin/access-requests/{}/approve", list.expect(200)["data"][0]["id"].as_str().unwrap());
-    let headers = [content[0], ("x-admin-secret", ADMIN_SECRET), ("host", "portal.example.com")];
+    format!("/v1/admin/access-requests/{}/approve", list.expect(200)["data"][0]["id"].as_str().unwrap())
+}
+
+/// The token of the claim link of a request that is made and approved here.
+async fn claim_token(office: &Office) -> String {
+    let path = to_approve(office).await;
+    let headers = [
+        ("content-type", "application/json"),
+        ("x-admin-secret", ADMIN_SECRET),
+        ("host", "portal.example.com"),
+    ];
     let approved = office.call("POST", &path, &headers, Some("{}")).await;
     let url = approved.expect(200)["data"]["claimUrl"].as_str().unwrap();
     url.rsplit_once('=').unwrap().1.to_owned()
@@ -129,6 +143,13 @@ async fn cases(office: &Office, hook: &Receiver) -> Vec<Case> {
             json!({}),
             None,
             Effect::Deliveries,
+        ),
+        case(
+            "POST /v1/admin/access-requests/{id}/approve",
+            to_approve(office).await,
+            json!({}),
+            None,
+            Effect::Approvals,
         ),
         case(
             "POST /v1/access-requests",

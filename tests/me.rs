@@ -46,3 +46,29 @@ async fn every_bad_field_is_named_at_once_and_nothing_changes() {
     reply.expect_problem(422, "INVALID_FIELDS");
     assert_eq!(office.get("/v1/me").await.body, before);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn twenty_changes_of_my_information_at_once_are_all_made() {
+    let office = Office::open(Engine::Sqlite).await;
+    let token = office.token("all").await;
+    let fields = ["phone", "website", "email", "contactName"];
+    let changes = (0..20).map(|number| {
+        let value = match number % 4 {
+            0 => format!("212-555-01{number:02}"),
+            1 => format!("https://acme.example/{number}"),
+            2 => format!("kim{number}@acme.example"),
+            _ => format!("Kim {number}"),
+        };
+        let body = json!({ fields[number % 4]: value });
+        let (office, token) = (&office, &token);
+        async move { office.send(token, "PATCH", "/v1/me", Some(&body)).await }
+    });
+    for reply in futures::future::join_all(changes).await {
+        reply.expect(200);
+    }
+    let me = office.get("/v1/me").await;
+    for field in fields {
+        let value = me.expect(200)["data"][field].as_str().unwrap();
+        assert!(value.bytes().any(|it| it.is_ascii_digit()), "{field} is one that was sent: {value}");
+    }
+}

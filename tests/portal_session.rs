@@ -200,7 +200,10 @@ async fn a_session_dies_with_its_key_within_60_seconds() {
     let cookie = cookie(&sign_in(&office, office.api_key("all")).await);
     get(&office, &cookie, "/v1/me").await.expect(200);
     let id = shared::auth::api_key::ApiKey::parse(office.api_key("all")).unwrap().id;
-    office.admin("POST", &format!("/v1/admin/keys/{id}/rotate"), Some(&json!({}))).await.expect(200);
+    office
+        .admin("POST", &format!("/v1/admin/keys/{id}/rotate"), Some(&json!({ "overlap": "0" })))
+        .await
+        .expect(200);
     office.set_time("2026-03-09T12:00:59Z");
     get(&office, &cookie, "/v1/me").await.expect_problem(401, "UNAUTHENTICATED");
     get(&office, &cookie, SESSION).await.expect_problem(401, "UNAUTHENTICATED");
@@ -219,4 +222,24 @@ async fn the_secret_before_a_change_signs_in_too_and_forged_or_doubled_cookies_d
         get(&office, wrong, "/v1/admin/audit").await.expect_problem(401, "INVALID_ADMIN_SECRET");
         get(&office, wrong, SESSION).await.expect_problem(401, "UNAUTHENTICATED");
     }
+}
+
+#[tokio::test]
+async fn signing_in_again_ends_the_session_that_the_browser_had() {
+    let office = Office::open(Engine::Sqlite).await;
+    let other = cookie(&sign_in(&office, office.api_key("all")).await);
+    for access_key in [office.api_key("all"), ADMIN_SECRET] {
+        let first = cookie(&sign_in(&office, access_key).await);
+        get(&office, &first, SESSION).await.expect(200);
+        let again = json!({ "accessKey": access_key });
+        let second = cookie(&change(&office, &first, "POST", SESSION, Some(&again)).await);
+        get(&office, &first, SESSION).await.expect_problem(401, "UNAUTHENTICATED");
+        get(&office, &second, SESSION).await.expect(200);
+        // One that fails ends none.
+        change(&office, &second, "POST", SESSION, Some(&json!({ "accessKey": "x" })))
+            .await
+            .expect_problem(401, "INVALID_ACCESS_KEY");
+        get(&office, &second, SESSION).await.expect(200);
+    }
+    get(&office, &other, SESSION).await.expect(200);
 }

@@ -147,3 +147,18 @@ async fn prospects_need_their_scope() {
         assert!(reply.header("www-authenticate").contains("insufficient_scope"));
     }
 }
+
+on_both_databases! {
+    async fn an_update_that_changes_nothing_leaves_the_state_and_the_log_alone(office) {
+        let before = office.get(ADA).await;
+        let logged = office.integer("select count(*) from log").await;
+        office.set_time("2026-03-09T13:00:00Z");
+        let same = json!({ "FirstName": before.expect(200)["data"]["FirstName"], "LastName": before.body["data"]["LastName"] });
+        for body in [json!({}), same] {
+            let reply = office.put(ADA, &body).await;
+            assert_eq!((&reply.expect(200)["data"], reply.header("etag")), (&before.body["data"], before.header("etag")));
+        }
+        assert_eq!(office.integer("select count(*) from log").await, logged);
+        assert_eq!(office.integer("select count(*) from audit_log where action = 'prospects.update'").await, 2);
+    }
+}

@@ -187,3 +187,25 @@ on_both_databases! {
         office.call("POST", PROSPECTS, &headers, Some(&body)).await.expect(201);
     }
 }
+
+on_both_databases! {
+    async fn a_name_must_show_something_and_may_not_turn_the_text_around(office) {
+        let post = async |name: &str| {
+            let body = json!({ "FirstName": name, "LastName": "Once", "Phone": "212-555-0188" });
+            office.post("/v1/DemoOffice/prospects", &body).await
+        };
+        for (name, code) in [
+            ("\u{feff}", "TOO_SHORT"), ("\u{200b}", "TOO_SHORT"), ("\u{301}", "TOO_SHORT"), (" \u{200d}\u{ad} ", "TOO_SHORT"),
+            ("\u{202e}annA", "INVALID_VALUE"), ("An\u{2066}na", "INVALID_VALUE"),
+        ] {
+            let reply = post(name).await;
+            reply.expect_problem(422, "INVALID_FIELDS");
+            assert_eq!(reply.wrong_fields(), ["body.FirstName"]);
+            assert_eq!(reply.body["errors"][0]["code"], code, "{name:?}");
+        }
+        // Scripts that need joiners, marks and their own direction.
+        for name in ["\u{646}\u{6cc}\u{200c}\u{645}\u{627}", "\u{915}\u{94d}\u{200d}\u{937}", "e\u{301}va", "\u{5d3}\u{5e0}\u{200f}"] {
+            assert_eq!(post(name).await.expect(201)["data"]["FirstName"], name);
+        }
+    }
+}

@@ -145,3 +145,17 @@ on_both_databases! {
         }
     }
 }
+
+on_both_databases! {
+    async fn an_update_that_changes_nothing_leaves_the_ticket_and_the_log_alone(office) {
+        let made = office.post("/v1/DemoOffice/tickets", &json!({ "Subject": "Fax is down" })).await;
+        let path = format!("/v1/DemoOffice/ticket/{}", made.expect(201)["data"]["TicketID"]);
+        let logged = office.integer("select count(*) from log").await;
+        office.set_time("2026-03-09T13:00:00Z");
+        for body in [json!({}), json!({ "Subject": "Fax is down", "Status": "Open", "Description": null })] {
+            let reply = office.put(&path, &body).await;
+            assert_eq!((&reply.expect(200)["data"], reply.header("etag")), (&made.body["data"], made.header("etag")));
+        }
+        assert_eq!(office.integer("select count(*) from log").await, logged);
+    }
+}

@@ -276,9 +276,9 @@ async fn a_retry_sends_the_same_event_again_and_another_partners_delivery_is_not
     office.post(&path(0), &json!({})).await.expect_problem(400, "INVALID_PATH");
 
     office.delete("/v1/webhooks").await.expect(200);
-    office.post(&path(source), &json!({})).await.expect_problem(409, "SUBSCRIPTION_DISABLED");
+    office.post(&path(source), &json!({})).await.expect_problem(409, "SUBSCRIPTION_DELETED");
     sign_up(&office, &receiver.url, &["Claims"]).await;
-    office.post(&path(source), &json!({})).await.expect_problem(409, "SUBSCRIPTION_DISABLED");
+    office.post(&path(source), &json!({})).await.expect_problem(409, "SUBSCRIPTION_DELETED");
 }
 
 #[tokio::test]
@@ -383,4 +383,21 @@ async fn a_partners_subscription_is_its_own() {
     for (method, path) in [("GET", "/v1/webhooks"), ("POST", SIGNUP), ("GET", "/v1/webhooks/deliveries")] {
         office.call(method, path, &[], None).await.expect_problem(401, "UNAUTHENTICATED");
     }
+}
+
+#[tokio::test]
+async fn all_that_is_wrong_with_a_sign_up_is_said_at_once() {
+    let office = Office::open(Engine::Sqlite).await;
+    let reply = office
+        .post(SIGNUP, &json!({ "hookUrl": "ftp://x", "scopes": ["Nope", "Claims", "Also"], "x": 1 }))
+        .await;
+    reply.expect_problem(422, "INVALID_FIELDS");
+    let mut fields = reply.wrong_fields();
+    fields.sort_unstable();
+    assert_eq!(fields, ["body.hookUrl", "body.scopes[0]", "body.scopes[2]", "body.x"]);
+    let reply = office.post(SIGNUP, &json!({ "hookUrl": "ftp://x", "scopes": [] })).await;
+    reply.expect_problem(422, "INVALID_FIELDS");
+    assert_eq!(reply.wrong_fields(), ["body.scopes", "body.hookUrl"]);
+    let reply = office.post(SIGNUP, &json!({ "hookUrl": "ftp://x", "scopes": ["Claims"] })).await;
+    reply.expect_problem(422, "HOOK_URL_REFUSED");
 }

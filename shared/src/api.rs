@@ -11,10 +11,12 @@ mod error;
 mod fields;
 mod idempotency;
 mod openapi;
+mod overtaken;
 mod paging;
 mod path;
 mod portal;
 mod precondition;
+mod reading;
 mod reply;
 mod sealed;
 mod session;
@@ -24,7 +26,7 @@ mod values;
 mod webhooks;
 
 pub use admin::{Admin, Change, audit_change, credential_of, recognise_admin};
-pub use body::{Body, FromBody, NoBody, Query, raw_object};
+pub use body::{Body, FromBody, NoBody, Query, raw_object, repeated};
 pub use call::Call;
 pub use caller::{Partner, RequiredScope, Tenant, scope};
 pub use catalog::{Catalog, CatalogScope};
@@ -36,13 +38,17 @@ pub use fields::{
 };
 pub use idempotency::{Answer, Done, IdempotencyKey, KEPT, Once, once};
 pub use openapi::describe;
-pub use paging::{CursorPagination, CursorParam, Limit, PageNumber, Pagination, Paging};
+pub use overtaken::{TRIES, step_back};
+pub use paging::{
+    CursorPagination, CursorParam, Limit, ListPagination, PageNumber, Pagination, Paging, list_place,
+};
 pub use path::{PathId, PathPair, PathText, PracticePath};
 pub use portal::PortalUser;
 pub use precondition::{IfMatch, etag};
-pub use reply::{CursorPage, Data, List, Message, Page};
+pub use reading::Reading;
+pub use reply::{CursorPage, Data, List, ListPage, Message, Page};
 pub use sealed::SealedAnswer;
-pub use session::{SessionId, give_cookie, portal_origin, take_cookie};
+pub use session::{SessionId, give_cookie, offered_session, portal_origin, take_cookie};
 pub use text::{SearchWords, check_text, check_text_lines};
 pub use usage::{DayUsage, Days, UsageSummary};
 pub use values::{LocalTime, integer_between};

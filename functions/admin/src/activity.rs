@@ -140,7 +140,7 @@ pub(crate) async fn list_activity(
     };
     let (usual, most) = if csv { (MOST_CSV_ROWS, MOST_CSV_ROWS) } else { (25, MOST_ROWS) };
     let limit = query.limit.map_or(usual, |limit| limit.0);
-    if limit > most {
+    if !(1..=most).contains(&limit) {
         return Err(invalid("limit", format!("must be 1 to {most}")));
     }
     let now = admin.now();

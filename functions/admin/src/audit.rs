@@ -23,16 +23,16 @@ pub(crate) struct AuditRow {
     id: String,
     /// RFC 3339.
     time: String,
-    /// A change, e.g. `keys.rotate`; otherwise the method and route that were called.
+    /// A change, e.g. `keys.rotate`; `admin-secret.refused` for a wrong secret; otherwise the method and route that were called.
     #[schema(example = "keys.rotate")]
     action: String,
-    /// The id of what was changed.
+    /// The id of what was changed or read, or that somebody tried to change; null for a list.
     target: Option<String>,
     /// The fields that were changed.
     fields: Vec<String>,
-    /// `current` or `previous` admin secret, `session`, or `claim` for a key minted through its claim link.
+    /// `current` or `previous` admin secret, `session`, `wrong` for a secret that is none, or `claim` for a key minted through its claim link.
     credential: String,
-    /// The answer's status; null for a change, which was made.
+    /// The answer's status; null in records made before it was kept for changes.
     status: Option<u16>,
     ip: Option<String>,
     request_id: String,
@@ -56,8 +56,8 @@ impl From<AuditRecord> for AuditRow {
 
 /// List what administrators did, the newest first.
 ///
-/// Every use of the admin secret or of an administrator's session is here, reads and refused changes too; a change and
-/// its record are written together or not at all.
+/// Every use of the admin secret or of an administrator's session is here, reads and refused changes too, and every wrong secret
+/// that the limit on guesses let through to be looked at; a change and its record are written together or not at all.
 #[utoipa::path(
     get,
     path = "/v1/admin/audit",

@@ -10,9 +10,8 @@ pub(crate) mod update;
 use jiff::Timestamp;
 use serde::Serialize;
 use shared::{
-    api::{Admin, ApiResult, CursorPage, CursorParam, Limit, Problem, Query},
+    api::{Admin, ApiResult, CursorParam, Limit, ListPage, PageNumber, Problem, Query, list_place},
     auth::{KeyRecord, KeyStatus},
-    control::Slice,
     domain::{
         PracticePass, Scope,
         ids::{KeyId, PartnerId},
@@ -30,8 +29,9 @@ params! {
     pub(crate) struct ListKeys {
         /// Only this partner's keys.
         "partnerId" => partner_id: Option<PartnerIdText>,
+        "page" => page: Option<PageNumber>,
         "limit" => limit: Option<Limit>,
-        /// `nextCursor` of the page before.
+        /// `nextCursor` of the page before, instead of `page`.
         "cursor" => cursor: Option<CursorParam>,
     }
 }
@@ -119,16 +119,15 @@ pub(crate) struct NewKey {
     tag = "Administration",
     params(ListKeys),
     responses(
-        (status = 200, body = CursorPage<KeyRow>),
+        (status = 200, body = ListPage<KeyRow>),
         (status = 400, body = Problem, description = "`INVALID_QUERY`"),
     ),
 )]
-pub(crate) async fn list_keys(admin: Admin, Query(query): Query<ListKeys>) -> ApiResult<CursorPage<KeyRow>> {
+pub(crate) async fn list_keys(admin: Admin, Query(query): Query<ListKeys>) -> ApiResult<ListPage<KeyRow>> {
     let limit = Limit::or_default(query.limit);
-    let after = query.cursor.map(|cursor| cursor.0);
+    let place = list_place(query.page, query.cursor, limit)?;
     let partner = query.partner_id.map(|id| PartnerId(id.0));
-    let Slice { items, next } =
-        admin.app.control.api_keys(partner.as_ref(), limit.items(), after.as_ref()).await?;
-    let items: Vec<KeyRow> = items.into_iter().map(|key| KeyRow::new(key, admin.now())).collect();
-    Ok(CursorPage::new(Slice { items, next }, limit))
+    let part = admin.app.control.api_keys(partner.as_ref(), limit.items(), &place).await?;
+    let shown = |key| KeyRow::new(key, admin.now());
+    Ok(ListPage::new(part.map(shown), limit))
 }

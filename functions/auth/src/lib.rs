@@ -76,6 +76,7 @@ async fn exchange_key(
         ));
     };
     guess.right().await;
+    call.identify(&key.admit_version(key.version, call.now(), call.address())?);
     if key.practicepass.as_str() != path.ppass {
         return Err(ApiError::not_found());
     }

@@ -2,9 +2,12 @@
 
 use shared::{
     api::{
-        ApiError, ApiResult, Body, Code, Email, Message, Partner, Patch, Phone, Problem, Replace, Website,
+        ApiError, ApiResult, Body, Code, Email, Message, Partner, Patch, Phone, Problem, Replace, TRIES,
+        Website, step_back,
     },
-    body, control, text_field,
+    body,
+    control::{self, partners},
+    text_field,
 };
 
 use crate::profile::{Me, load};
@@ -14,6 +17,7 @@ text_field! { ContactName, 1, 200 }
 
 body! {
     /// Absent keeps, null clears; the company can't be cleared.
+    #[derive(Clone)]
     pub struct UpdateMe {
         #[schema(value_type = Company, required = false)]
         "company" => company: Replace<Company>,
@@ -45,20 +49,32 @@ body! {
     ),
 )]
 pub(crate) async fn update_me(partner: Partner, Body(change): Body<UpdateMe>) -> ApiResult<Message<Me>> {
-    let mut profile = load(&partner).await?;
-    if let Some(company) = change.company.0 {
-        profile.company = company.into();
+    for attempt in 1..=TRIES {
+        let mut profile = load(&partner).await?;
+        change.clone().apply(&mut profile);
+        profile.updated_at = partner.now();
+        profile.version += 1;
+        match partner.app.control.replace_partner(&profile).await {
+            Ok(()) => {
+                let data = Me::new(profile, &partner.caller);
+                return Ok(Message { message: "Profile updated successfully", data });
+            }
+            Err(control::Error::ConditionFailed) => step_back(&partner.app, attempt).await,
+            Err(error) => return Err(error.into()),
+        }
     }
-    change.contact_name.apply(&mut profile.contact_name);
-    change.email.apply(&mut profile.email);
-    change.phone.apply(&mut profile.phone);
-    change.website.apply(&mut profile.website);
-    change.notification_email.apply(&mut profile.notification_email);
-    profile.updated_at = partner.now();
-    profile.version += 1;
-    partner.app.control.replace_partner(&profile).await.map_err(|error| match error {
-        control::Error::ConditionFailed => ApiError::new(Code::ConcurrentChange, "Read your profile again."),
-        error => error.into(),
-    })?;
-    Ok(Message { message: "Profile updated successfully", data: Me::new(profile, &partner.caller) })
+    Err(ApiError::new(Code::ConcurrentChange, "Many change your profile at this moment; try again."))
+}
+
+impl UpdateMe {
+    fn apply(self, profile: &mut partners::Partner) {
+        if let Some(company) = self.company.0 {
+            profile.company = company.into();
+        }
+        self.contact_name.apply(&mut profile.contact_name);
+        self.email.apply(&mut profile.email);
+        self.phone.apply(&mut profile.phone);
+        self.website.apply(&mut profile.website);
+        self.notification_email.apply(&mut profile.notification_email);
+    }
 }

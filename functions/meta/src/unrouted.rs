@@ -3,15 +3,15 @@
 use std::sync::LazyLock;
 
 use axum::{
-    http::{HeaderValue, Uri, header::ALLOW},
+    http::{HeaderValue, Method, Uri, header::ALLOW},
     response::{IntoResponse, Response},
 };
 use matchit::Router;
 use serde_json::Value;
 use shared::api::{ApiError, Code};
 
-/// The methods of each documented path, e.g. `GET, POST, HEAD`.
-static METHODS: LazyLock<Router<String>> = LazyLock::new(|| {
+/// The methods of each documented path.
+static METHODS: LazyLock<Router<Vec<String>>> = LazyLock::new(|| {
     let mut router = Router::new();
     let description: Value = serde_json::from_str(crate::DESCRIPTION).unwrap_or_default();
     for (path, operations) in description["paths"].as_object().into_iter().flatten() {
@@ -21,18 +21,22 @@ static METHODS: LazyLock<Router<String>> = LazyLock::new(|| {
         if methods.iter().any(|method| method == "GET") {
             methods.push("HEAD".to_owned());
         }
-        if let Err(error) = router.insert(path.clone(), methods.join(", ")) {
+        if let Err(error) = router.insert(path.clone(), methods) {
             tracing::error!(%error, path, "a documented path can't be matched");
         }
     }
     router
 });
 
-pub(crate) async fn answer(uri: Uri) -> Response {
+pub(crate) async fn answer(method: Method, uri: Uri) -> Response {
     let Ok(found) = METHODS.at(uri.path()) else { return ApiError::not_found().into_response() };
+    // An encoded slash makes another path of what the gateway looked at: there the method is none too few.
+    if found.value.iter().any(|it| it == method.as_str()) {
+        return ApiError::not_found().into_response();
+    }
     let error = ApiError::new(Code::MethodNotAllowed, "See the 'Allow' header for the methods of this path.");
     let mut response = error.into_response();
-    if let Ok(methods) = HeaderValue::from_str(found.value) {
+    if let Ok(methods) = HeaderValue::from_str(&found.value.join(", ")) {
         response.headers_mut().insert(ALLOW, methods);
     }
     response

@@ -81,11 +81,17 @@ pub(crate) async fn claim_key(
     let (request, token) = find(&app, &call, &body.token.0).await?;
     let once = SealedAnswer::new(&app, key.of_owner(&token.hash()), call.now());
     if let Some(answer) = once.kept().await? {
+        let claimed = request.approval.as_ref().and_then(|it| it.key_id.as_ref());
+        if let Some(id) = claimed
+            && let Some(record) = app.control.live_api_key(id).await?
+        {
+            identify(&call, &record);
+        }
         return Ok(answer);
     }
     let (minted, answer) = mint(&app, &call, &request).await?;
     let control = &app.control;
-    let change = Change::new("keys.claim", minted.id.as_str());
+    let change = Change::created("keys.claim", minted.id.as_str());
     let mut writes = vec![
         control.save_access_request(&claimed(request, &minted))?,
         control.mint_api_key(&minted)?,
@@ -93,15 +99,28 @@ pub(crate) async fn claim_key(
     ];
     writes.extend(once.keep(&answer).await?);
     match control.transact(writes).await {
-        Ok(()) => Ok(answer),
+        Ok(()) => {
+            identify(&call, &minted);
+            Ok(answer)
+        }
         // Another call with this token was faster; if it was this one sent twice, both get its answer.
         Err(control::Error::ConditionFailed) => once.kept().await?.ok_or_else(used),
         Err(error) => Err(error.into()),
     }
 }
 
+/// Whose key was claimed is told in the call's record.
+fn identify(call: &Call, key: &KeyRecord) {
+    if let Ok(caller) = key.admit_version(key.version, call.now(), call.address()) {
+        call.identify(&caller);
+    }
+}
+
 fn used() -> ApiError {
-    ApiError::new(Code::ClaimUsed, "Ask the administrators for a new link if it was not you who used it.")
+    ApiError::new(
+        Code::ClaimUsed,
+        "If it was not you who used it, tell the administrators: they can revoke the key and make another.",
+    )
 }
 
 /// The approved request that the token claims. Guesses are limited; no link and an expired one are the same.

@@ -1,7 +1,9 @@
 //! The body of a bulk request: what is wrong with one item is the item's own affair.
 
 use serde_json::value::RawValue;
-use shared::api::{ApiError, FieldError, FieldProblem, Fields, FromBody, FromFields, RawObject, raw_object};
+use shared::api::{
+    ApiError, FieldError, FieldProblem, Fields, FromBody, FromFields, RawObject, raw_object, repeated,
+};
 use utoipa::ToSchema;
 
 use crate::item::ProductItem;
@@ -29,7 +31,12 @@ impl FromBody for Bulk {
         let object = raw_object(bytes)?;
         let mut fields = Fields::of_raw(&object, "body".to_owned());
         let items = items(&object).map_err(|problem| fields.note("products", problem)).ok();
-        let items = fields.finish(items, &["products"]).map_err(ApiError::fields)?;
+        let mut errors = repeated(bytes, "body");
+        let items =
+            fields.finish(items, &["products"]).map_err(|more| errors.extend(more)).unwrap_or_default();
+        if !errors.is_empty() {
+            return Err(ApiError::fields(errors));
+        }
         Ok(Self(items.into_iter().enumerate().map(|(index, item)| read(index, item)).collect()))
     }
 }
@@ -50,7 +57,10 @@ fn read(index: usize, item: &RawValue) -> Result<ProductItem, Vec<FieldError>> {
     let problem = |code, message| FieldError { location: location.clone(), code, message };
     let object: RawObject<'_> = serde_json::from_str(item.get())
         .map_err(|_| vec![problem("INVALID_TYPE", "must be an object".to_owned())])?;
-    ProductItem::read(Fields::of_raw(&object, location.clone())).map_err(|mut errors| {
+    let mut errors = repeated(item.get().as_bytes(), &location);
+    let read =
+        ProductItem::read(Fields::of_raw(&object, location.clone())).map_err(|more| errors.extend(more));
+    read.ok().filter(|_| errors.is_empty()).ok_or(errors).map_err(|mut errors| {
         if errors.len() > MAX_ERRORS {
             let more = errors.len() - MAX_ERRORS;
             errors.truncate(MAX_ERRORS);

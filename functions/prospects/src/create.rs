@@ -69,7 +69,7 @@ pub(crate) async fn create_prospect(
 ) -> ApiResult<Response> {
     let today = tenant.now.to_zoned(tenant.db.time_zone().clone()).date();
     unindexed_patients::index_before_search(&tenant.db).await;
-    let answer = create_once!(tenant, key, conn => {
+    let answer = create_once!(tenant, key, ("prospects.replay", "patient", |answer| answer.id("PatientID")), conn => {
         let details = Details::from(draft.clone().check(conn, today, None).await?);
         let possible_duplicates = patients::possible_duplicates(conn, &details).await?;
         let id = patients::insert(conn, &details, tenant.now).await?;

@@ -15,7 +15,7 @@ use crate::{
 
 /// Update an existing prospect.
 ///
-/// Fields that are absent keep their values, null clears. With `If-Match` the change is made only to the state that was
+/// Fields that are absent keep their values, null clears; what changes nothing leaves `UpdatedAt`. With `If-Match` the change is made only to the state that was
 /// read.
 #[utoipa::path(
     put,
@@ -46,9 +46,12 @@ pub(crate) async fn update_prospect(
         let change = draft.clone().check(conn, today, Some(&patient.details)).await?;
         let before = Prospect::of(conn, patient.clone()).await?;
         if_match.check(&before.etag()?)?;
+        let stored = patient.details.clone();
         change.apply(&mut patient.details);
-        patients::update(conn, id, &patient.details, tenant.now).await?;
-        log::append(conn, "patients", "update", id.get(), tenant.now, Some(&tenant.request_id)).await?;
+        if patient.details != stored {
+            patients::update(conn, id, &patient.details, tenant.now).await?;
+            log::append(conn, "patients", "update", id.get(), tenant.now, Some(&tenant.request_id)).await?;
+        }
         audit::record(conn, &tenant.audit("prospects.update", "patient", &[id.get()])).await?;
         let after = patients::find(conn, id).await?.ok_or_else(ApiError::not_found)?;
         Prospect::of(conn, after).await

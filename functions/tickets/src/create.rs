@@ -68,7 +68,7 @@ pub(crate) async fn create_ticket(
         priority: body.priority.unwrap_or(TicketPriority::Normal),
         assignee: body.assignee.map(Into::into),
     };
-    let answer = create_once!(tenant, key, conn => {
+    let answer = create_once!(tenant, key, ("tickets.replay", "ticket", |answer| answer.id("TicketID")), conn => {
         let id = tickets::insert(conn, &details, tenant.now).await?;
         log::append(conn, "tickets", "insert", id.get(), tenant.now, Some(&tenant.request_id)).await?;
         audit::record(conn, &tenant.audit("tickets.create", "ticket", &[id.get()])).await?;

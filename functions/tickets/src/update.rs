@@ -51,7 +51,7 @@ impl UpdateTicket {
 
 /// Update ticket status or other details.
 ///
-/// Fields that are absent keep their values, null clears. With `If-Match` the change is made only to the state that was
+/// Fields that are absent keep their values, null clears; what changes nothing leaves `UpdatedAt`. With `If-Match` the change is made only to the state that was
 /// read. A new status is kept in the ticket's history.
 #[utoipa::path(
     put,
@@ -81,8 +81,10 @@ pub(crate) async fn update_ticket(
         if_match.check(&TicketBody::from(ticket.clone()).etag()?)?;
         let mut details = ticket.details.clone();
         change.clone().apply(&mut details);
-        tickets::update(conn, &ticket, &details, &tenant.caller.partner, tenant.now).await?;
-        log::append(conn, "tickets", "update", id.get(), tenant.now, Some(&tenant.request_id)).await?;
+        if details != ticket.details {
+            tickets::update(conn, &ticket, &details, &tenant.caller.partner, tenant.now).await?;
+            log::append(conn, "tickets", "update", id.get(), tenant.now, Some(&tenant.request_id)).await?;
+        }
         audit::record(conn, &tenant.audit("tickets.update", "ticket", &[id.get()])).await?;
         let after = tickets::find(conn, id).await?.ok_or_else(ApiError::not_found)?;
         Ok(TicketBody::from(after))

@@ -112,7 +112,7 @@ pub(crate) async fn book_visit(
     if key.of(&tenant.caller).is_none() {
         settle(&mut tenant.db.connection().await?, &tenant, &wanted).await?;
     }
-    let answer = create_once!(tenant, key, conn => {
+    let answer = create_once!(tenant, key, ("visits.replay", "visit", |answer| answer.id("VisitID")), conn => {
         hold(conn, &tenant, &wanted.times).await?;
         let room = settle(conn, &tenant, &wanted).await?;
         let appointment = wanted.times.with(wanted.provider, room);

@@ -1,12 +1,12 @@
 //! Judging the URL that a partner wants events at.
 
 use shared::{
-    api::{ApiError, ApiResult, Code, FieldError},
+    api::{ApiError, Code, FieldError},
     egress::{Client, HookUrl, Reach, Refused},
 };
 
 /// The URL, when it may be called now.
-pub(crate) async fn check(hooks: &Client, text: &str) -> ApiResult<HookUrl> {
+pub(crate) async fn check(hooks: &Client, text: &str) -> Result<HookUrl, FieldError> {
     let url = HookUrl::parse(text, hooks.reach()).map_err(|refused| error(&refused))?;
     match hooks.vet(&url).await {
         // The local stack may be offline; nothing is called without an address anyway.
@@ -16,8 +16,11 @@ pub(crate) async fn check(hooks: &Client, text: &str) -> ApiResult<HookUrl> {
     }
 }
 
-fn error(refused: &dyn std::error::Error) -> ApiError {
-    ApiError::new(Code::HookUrlRefused, "Use an https URL with a public address.").with_errors(vec![
-        FieldError { location: "body.hookUrl".into(), code: "INVALID_VALUE", message: refused.to_string() },
-    ])
+/// 422 when the URL is all that is wrong.
+pub(crate) fn hook_url_refused(error: FieldError) -> ApiError {
+    ApiError::new(Code::HookUrlRefused, "Use an https URL with a public address.").with_errors(vec![error])
+}
+
+fn error(refused: &dyn std::error::Error) -> FieldError {
+    FieldError { location: "body.hookUrl".into(), code: "INVALID_VALUE", message: refused.to_string() }
 }

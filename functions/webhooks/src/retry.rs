@@ -2,7 +2,7 @@
 
 use shared::{
     api::{
-        Answer, ApiResult, Done, IdempotencyKey, Message, Partner, PathId, Problem, Retried, once, resend,
+        Answer, ApiResult, Done, Message, NoBody, Once, Partner, PathId, Problem, Retried, once, resend,
         subscription_of,
     },
     domain::ids::DeliveryId,
@@ -27,13 +27,13 @@ use crate::{delivery::own_delivery, subscriber::Subscriber};
         (status = 200, body = Message<Retried>, description = "Sent; `success` tells whether your endpoint took it"),
         (status = 403, body = Problem, description = "`INSUFFICIENT_SCOPE`: your key has no webhook event scope"),
         (status = 404, body = Problem, description = "`NOT_FOUND`: no delivery of yours"),
-        (status = 409, body = Problem, description = "`SUBSCRIPTION_DISABLED`, also when it was deleted; `IDEMPOTENCY_IN_PROGRESS`"),
+        (status = 409, body = Problem, description = "`SUBSCRIPTION_DISABLED`, `SUBSCRIPTION_DELETED`, `IDEMPOTENCY_IN_PROGRESS`"),
     ),
 )]
 pub(crate) async fn retry_delivery(
     Subscriber(partner): Subscriber,
     PathId(source_id): PathId<DeliveryId>,
-    key: IdempotencyKey,
+    Once { key, body: NoBody }: Once<NoBody>,
 ) -> ApiResult<Answer> {
     once(&partner.app, key.of(&partner.caller), partner.now(), Box::pin(send(&partner, source_id))).await
 }

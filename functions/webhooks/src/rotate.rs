@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use shared::{
-    api::{ApiError, ApiResult, Code, Message, Problem},
+    api::{ApiError, ApiResult, Code, Message, NoBody, Problem},
     auth::webhook_signature::SigningSecret,
     domain::ids::SubscriptionId,
 };
@@ -36,7 +36,7 @@ pub(crate) struct Rotated {
         (status = 409, body = Problem, description = "`ROTATED_TOO_OFTEN`: four replaced secrets are still valid; `CONCURRENT_CHANGE`"),
     ),
 )]
-pub(crate) async fn rotate_secret(Subscriber(partner): Subscriber) -> ApiResult<Message<Rotated>> {
+pub(crate) async fn rotate_secret(Subscriber(partner): Subscriber, _: NoBody) -> ApiResult<Message<Rotated>> {
     let mut subscription = load(&partner).await?;
     let new = SigningSecret::from_random(&partner.app.random.bytes());
     let valid_until = subscription.rotate(new, partner.now()).map_err(|end| {

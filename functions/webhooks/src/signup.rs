@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use jiff::Timestamp;
 use serde::Serialize;
 use shared::{
-    api::{Answer, ApiError, ApiResult, Code, KEPT, Message, Once, Partner, Problem},
+    api::{Answer, ApiError, ApiResult, Code, FieldError, KEPT, Message, Once, Partner, Problem, Reading},
     auth::webhook_signature::SigningSecret,
     body, control,
     control::subscriptions::{Breaker, Subscription, SubscriptionStatus},
@@ -19,7 +19,10 @@ use shared::{
 };
 use utoipa::ToSchema;
 
-use crate::{hook_url::check, settle::settle};
+use crate::{
+    hook_url::{check, hook_url_refused},
+    settle::settle,
+};
 
 /// Tries to write over what another writes at the same time.
 const TRIES: u32 = 4;
@@ -81,7 +84,10 @@ pub(crate) struct SignedUp {
         (status = 422, body = Problem, description = "`INVALID_FIELDS`, `HOOK_URL_REFUSED`, `IDEMPOTENCY_KEY_REUSED`"),
     ),
 )]
-pub(crate) async fn sign_up(partner: Partner, Once { body, key }: Once<SignUp>) -> ApiResult<Answer> {
+pub(crate) async fn sign_up(
+    partner: Partner,
+    Once { body, key }: Once<Reading<SignUp>>,
+) -> ApiResult<Answer> {
     let key = key.of(&partner.caller);
     for _ in 0..TRIES {
         if let Some(answer) = kept(&partner, key.as_ref()).await? {
@@ -120,18 +126,38 @@ struct Start {
 }
 
 impl Wish {
-    async fn read(partner: &Partner, body: &SignUp) -> ApiResult<Self> {
+    async fn read(partner: &Partner, body: &Reading<SignUp>) -> ApiResult<Self> {
+        let mut errors = Vec::new();
         let mut scopes: Vec<EventScope> = Vec::new();
-        for scope in &body.scopes {
+        let wanted = body.peek::<Vec<EventScope>>("scopes");
+        for scope in wanted.iter().flatten() {
             partner.caller.require(scope.required())?;
             if !scopes.contains(scope) {
                 scopes.push(*scope);
             }
         }
-        if scopes.is_empty() {
-            return Err(ApiError::field("scopes", "TOO_SHORT", "needs at least one scope"));
+        if wanted.is_some_and(|it| it.is_empty()) {
+            errors.push(FieldError {
+                location: "body.scopes".into(),
+                code: "TOO_SHORT",
+                message: "needs at least one scope".into(),
+            });
         }
-        let hook_url = check(&partner.app.hooks, &body.hook_url.0).await?;
+        let hook_url = match body.peek::<HookUrlText>("hookUrl") {
+            Some(text) => check(&partner.app.hooks, &text.0).await.map(Some),
+            None => Ok(None),
+        };
+        let refused_alone = errors.is_empty() && body.is_readable();
+        let hook_url = match hook_url {
+            Err(refused) if refused_alone => return Err(hook_url_refused(refused)),
+            Err(refused) => {
+                errors.push(refused);
+                None
+            }
+            Ok(url) => url,
+        };
+        body.judge(errors)?;
+        let hook_url = hook_url.ok_or_else(ApiError::not_found)?;
         let db = partner.open_own_practice().await?;
         let mut conn = db.connection().await?;
         let at = partner.now();

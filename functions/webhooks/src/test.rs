@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use serde::Serialize;
 use shared::{
-    api::{Answer, ApiResult, Done, IdempotencyKey, Message, Partner, Problem, once, require_active},
+    api::{Answer, ApiResult, Done, Message, NoBody, Once, Partner, Problem, once, require_active},
     courier::send_by_hand,
     domain::{RequestId, delivery::Payload, ids::DeliveryId},
 };
@@ -41,7 +41,10 @@ pub(crate) struct Tested {
         (status = 409, body = Problem, description = "`SUBSCRIPTION_DISABLED`, `IDEMPOTENCY_IN_PROGRESS`"),
     ),
 )]
-pub(crate) async fn send_test(Subscriber(partner): Subscriber, key: IdempotencyKey) -> ApiResult<Answer> {
+pub(crate) async fn send_test(
+    Subscriber(partner): Subscriber,
+    Once { key, body: NoBody }: Once<NoBody>,
+) -> ApiResult<Answer> {
     once(&partner.app, key.of(&partner.caller), partner.now(), Box::pin(send(&partner))).await
 }
 

@@ -86,6 +86,13 @@ fn message(status: StatusCode, text: &str) -> Answer {
 impl State {
     async fn answer(&self, request: Request<Incoming>) -> Answer {
         let (parts, body) = request.into_parts();
+        if parts.headers.get_all(http::header::HOST).iter().nth(1).is_some() {
+            return refuse(
+                &parts.headers,
+                Code::InvalidHeader,
+                "A request has one 'Host' header (RFC 9112, section 3.2).",
+            );
+        }
         if !is_local_host(&parts.headers) {
             // Otherwise any web page could reach this server under a name of its own (DNS rebinding).
             return message(StatusCode::MISDIRECTED_REQUEST, "This server answers on localhost only");
@@ -155,7 +162,7 @@ fn is_local_host(headers: &HeaderMap) -> bool {
         return false;
     };
     let name = match host.rsplit_once(':') {
-        Some((name, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        Some((name, port)) if port.parse::<u16>().is_ok() => name,
         _ => host,
     };
     matches!(name, "127.0.0.1" | "[::1]") || name.eq_ignore_ascii_case("localhost")

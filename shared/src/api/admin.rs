@@ -1,16 +1,19 @@
 //! Administrators, and the audit of all they do.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicBool, Ordering},
+};
 
 use aws_sdk_dynamodb::types::TransactWriteItem;
 use axum::{
     extract::FromRequestParts,
-    http::{header::AUTHORIZATION, request::Parts},
+    http::{StatusCode, header::AUTHORIZATION, request::Parts},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 
-use super::{Answer, ApiError, ApiResult, Call, Code, IdempotencyKey, SealedAnswer, session};
+use super::{Answer, ApiError, ApiResult, Call, Code, IdempotencyKey, PathText, SealedAnswer, session};
 use crate::{
     app::{self, App, Guarded},
     auth::AdminSecret,
@@ -35,24 +38,40 @@ pub struct Change<'a> {
     pub target: &'a str,
     /// The names of the fields that change.
     pub fields: &'a [&'static str],
+    /// What is answered when it is made.
+    pub status: StatusCode,
 }
 
 impl<'a> Change<'a> {
     /// A change of a whole, not of named fields.
     pub fn new(action: &'static str, target: &'a str) -> Self {
-        Self { action, target, fields: &[] }
+        Self { action, target, fields: &[], status: StatusCode::OK }
+    }
+
+    /// A change that makes something new.
+    pub fn created(action: &'static str, target: &'a str) -> Self {
+        Self { status: StatusCode::CREATED, ..Self::new(action, target) }
     }
 }
 
 /// How this call's administrator was known, and whether its audit record is written.
 pub(super) struct AdminUse {
     credential: &'static str,
+    /// The id that the call is about, as far as one is known.
+    target: OnceLock<String>,
     audited: AtomicBool,
 }
 
 /// Marks a call as an administrator's: it is not answered without an audit record.
 pub(super) fn note_use(call: &Call, credential: &'static str) {
-    let _ = call.0.admin.set(AdminUse { credential, audited: AtomicBool::new(false) });
+    let used = AdminUse { credential, target: OnceLock::new(), audited: AtomicBool::new(false) };
+    let _ = call.0.admin.set(used);
+}
+
+fn note_target(call: &Call, id: &str) {
+    if let Some(used) = call.0.admin.get() {
+        let _ = used.target.set(id.to_owned());
+    }
 }
 
 impl Admin {
@@ -82,8 +101,20 @@ impl Admin {
         Ok(())
     }
 
+    /// The answer that was given to the same request before; what it is about is audited.
+    ///
+    /// # Errors
+    /// 422 when the request's `Idempotency-Key` was used for another body.
+    pub async fn kept(&self, key: &IdempotencyKey) -> ApiResult<Option<Answer>> {
+        let kept = self.once(key).kept().await?;
+        if let Some(id) = kept.as_ref().and_then(|it| it.data()["id"].as_str().map(str::to_owned)) {
+            note_target(&self.call, &id);
+        }
+        Ok(kept)
+    }
+
     /// What is kept for the request's `Idempotency-Key`. All administrators are one.
-    pub fn once(&self, key: &IdempotencyKey) -> SealedAnswer<'_> {
+    fn once(&self, key: &IdempotencyKey) -> SealedAnswer<'_> {
         SealedAnswer::new(&self.app, key.of_owner("admin"), self.now())
     }
 
@@ -103,7 +134,7 @@ impl Admin {
         match self.commit(change, writes).await {
             Ok(()) => Ok(answer),
             // The same request, sent at the same time, was faster.
-            Err(error @ control::Error::ConditionFailed) => once.kept().await?.ok_or_else(|| error.into()),
+            Err(error @ control::Error::ConditionFailed) => self.kept(key).await?.ok_or_else(|| error.into()),
             Err(error) => Err(error.into()),
         }
     }
@@ -136,6 +167,10 @@ impl FromRequestParts<App> for Admin {
             None => return Err(refused()),
         };
         note_use(&call, credential);
+        // Ids of keys, partners, requests and deliveries: none is a patient's.
+        if let Ok(PathText(id)) = PathText::from_request_parts(parts, app).await {
+            note_target(&call, &id);
+        }
         Ok(Self { app: app.clone(), call })
     }
 }
@@ -159,6 +194,14 @@ pub async fn recognise_admin(app: &App, call: &Call, offered: &str) -> ApiResult
     let found = usable(app.recognise_admin(offered).await)?.flatten();
     if found.is_some() {
         guess.right().await;
+    } else {
+        // The limit on guesses bounds these records, too.
+        let refused = AuditRecord {
+            action: "admin-secret.refused".to_owned(),
+            status: Some(StatusCode::UNAUTHORIZED.as_u16()),
+            ..audit_record(app, call, "wrong")
+        };
+        app.control.record_audit(&refused).await?;
     }
     Ok(found)
 }
@@ -192,6 +235,7 @@ pub(super) async fn audit_answer(
     let used = call.0.admin.get().filter(|used| !used.audited.load(Ordering::Relaxed))?;
     let record = AuditRecord {
         action: format!("{method} {route}"),
+        target: used.target.get().cloned(),
         status: Some(status),
         ..audit_record(app, call, used.credential)
     };
@@ -204,6 +248,7 @@ pub fn audit_change(app: &App, call: &Call, credential: &str, change: Change<'_>
         action: change.action.to_owned(),
         target: Some(change.target.to_owned()),
         fields: change.fields.iter().map(ToString::to_string).collect(),
+        status: Some(change.status.as_u16()),
         ..audit_record(app, call, credential)
     }
 }

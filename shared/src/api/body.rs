@@ -1,14 +1,19 @@
 //! Bodies and queries.
 
+mod json;
+mod media_type;
+mod query;
+
 use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Request},
-    http::{header::CONTENT_TYPE, request::Parts},
+    http::request::Parts,
 };
-use serde_json::Value;
+use serde_json::Map;
 
 use super::{ApiError, Code, FieldError, Fields, FromFields, RawObject};
 use crate::app::App;
+pub use json::{raw_object, repeated};
 
 /// The largest body of most requests, in bytes.
 const MAX_BODY: usize = 1 << 20;
@@ -23,20 +28,43 @@ pub struct Query<T>(pub T);
 pub trait FromBody: Sized {
     /// A multiple of 1 MiB.
     const MAX_BYTES: usize;
+    /// Whether no body at all means the same as an empty object.
+    const MAY_BE_EMPTY: bool = false;
 
     fn from_body(bytes: &[u8]) -> Result<Self, ApiError>;
 }
 
 impl<T: FromFields> FromBody for T {
     const MAX_BYTES: usize = MAX_BODY;
+    const MAY_BE_EMPTY: bool = T::NAMES.is_empty();
 
     fn from_body(bytes: &[u8]) -> Result<Self, ApiError> {
-        parse(bytes)
+        if Self::MAY_BE_EMPTY && is_blank(bytes) {
+            return T::read(Fields::of_body(&Map::new())).map_err(ApiError::fields);
+        }
+        json::parse(bytes)
     }
 }
 
-/// The body as it came, of at most `max` bytes.
-pub(super) async fn read_body(request: Request, max: usize) -> Result<Bytes, ApiError> {
+/// The body as it came, and what it says.
+pub(super) async fn read<T: FromBody>(request: Request) -> Result<(Bytes, T), ApiError> {
+    let is_json = match media_type::require_json(request.headers()) {
+        Err(error) if !T::MAY_BE_EMPTY => return Err(error),
+        checked => checked,
+    };
+    let bytes = read_body(request, T::MAX_BYTES).await?;
+    if !(T::MAY_BE_EMPTY && is_blank(&bytes)) {
+        is_json?;
+    }
+    let body = T::from_body(&bytes)?;
+    Ok((bytes, body))
+}
+
+fn is_blank(bytes: &[u8]) -> bool {
+    bytes.trim_ascii().is_empty()
+}
+
+async fn read_body(request: Request, max: usize) -> Result<Bytes, ApiError> {
     let too_large =
         |_| ApiError::new(Code::PayloadTooLarge, format!("A body may have {} MiB here.", max >> 20));
     axum::body::to_bytes(request.into_body(), max).await.map_err(too_large)
@@ -57,8 +85,7 @@ impl FromRequest<App> for NoBody {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &App) -> Result<Self, ApiError> {
-        let bytes = read_body(request, MAX_BODY).await?;
-        if bytes.trim_ascii().is_empty() { Ok(Self) } else { parse(&bytes) }
+        read(request).await.map(|(_, none)| none)
     }
 }
 
@@ -66,45 +93,8 @@ impl<T: FromFields> FromRequest<App> for Body<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &App) -> Result<Self, ApiError> {
-        require_json(&request)?;
-        let bytes = read_body(request, MAX_BODY).await?;
-        parse(&bytes).map(Self)
+        read(request).await.map(|(_, body)| Self(body))
     }
-}
-
-pub(super) fn require_json(request: &Request) -> Result<(), ApiError> {
-    let content_type =
-        request.headers().get(CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or_default();
-    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let json =
-        essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"));
-    let error =
-        || ApiError::new(Code::UnsupportedMediaType, "Send the body as 'Content-Type: application/json'.");
-    json.then_some(()).ok_or_else(error)
-}
-
-pub(super) fn parse<T: FromFields>(bytes: &[u8]) -> Result<T, ApiError> {
-    let value: Value = serde_json::from_slice(bytes).map_err(|error| malformed(&error))?;
-    let object = value.as_object().ok_or_else(no_object)?;
-    T::read(Fields::of_body(object)).map_err(ApiError::fields)
-}
-
-/// The fields of the body, each as it is written.
-///
-/// # Errors
-/// 400 when it is not a JSON object.
-pub fn raw_object(bytes: &[u8]) -> Result<RawObject<'_>, ApiError> {
-    serde_json::from_slice(bytes)
-        .map_err(|error| if error.is_data() { no_object() } else { malformed(&error) })
-}
-
-fn malformed(error: &serde_json::Error) -> ApiError {
-    let place = format!("The body is not JSON: line {}, column {}.", error.line(), error.column());
-    ApiError::new(Code::MalformedJson, place)
-}
-
-fn no_object() -> ApiError {
-    ApiError::new(Code::MalformedJson, "The body must be a JSON object.")
 }
 
 impl<T: FromFields> FromRequestParts<App> for Query<T> {
@@ -115,9 +105,7 @@ impl<T: FromFields> FromRequestParts<App> for Query<T> {
             ApiError::new(Code::InvalidQuery, "See 'errors' for every parameter that needs a change.")
                 .with_errors(errors)
         };
-        let query = parts.uri.query().unwrap_or_default();
-        let pairs: Vec<(String, String)> =
-            serde_urlencoded::from_str(query).map_err(|_| invalid(Vec::new()))?;
+        let pairs = query::pairs(parts.uri.query().unwrap_or_default()).map_err(invalid)?;
         T::read(Fields::of_query(&pairs)).map(Self).map_err(invalid)
     }
 }

@@ -66,6 +66,7 @@ codes! {
     PatientConflict "PATIENT_CONFLICT" CONFLICT "The patient has another visit";
     VisitNotOpen "VISIT_NOT_OPEN" CONFLICT "The visit can't be changed any more";
     SubscriptionDisabled "SUBSCRIPTION_DISABLED" CONFLICT "The subscription is not active";
+    SubscriptionDeleted "SUBSCRIPTION_DELETED" CONFLICT "The subscription was deleted";
     AlreadyDecided "ALREADY_DECIDED" CONFLICT "The access request was decided before";
     ClaimUsed "CLAIM_USED" CONFLICT "The claim link was used before";
     KeyRevoked "KEY_REVOKED" CONFLICT "The key is revoked";
@@ -94,9 +95,9 @@ codes! {
 /// One thing that is wrong with a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
-    /// Where: `body.FirstName`, `query.date`, `path.id`, `header.If-Match`.
+    /// Where: `body.FirstName`, `body.scopes[2]`, `query.date`, `path.id`, `header.If-Match`.
     pub location: String,
-    /// `REQUIRED`, `INVALID_TYPE`, `INVALID_VALUE`, `TOO_LONG`, `UNKNOWN_FIELD`, …
+    /// `REQUIRED`, `INVALID_TYPE`, `INVALID_VALUE`, `TOO_LONG`, `UNKNOWN_FIELD`, `DUPLICATE_FIELD`, …
     #[schema(value_type = String)]
     pub code: &'static str,
     pub message: String,

@@ -1,6 +1,6 @@
 //! Reading the fields of a body or query so that every error is found at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, value::RawValue};
 
@@ -11,11 +11,23 @@ use super::FieldError;
 pub struct FieldProblem {
     pub code: &'static str,
     pub message: String,
+    /// Which item of a list it is about.
+    item: Option<usize>,
+    /// The other bad items of the list.
+    others: Vec<FieldProblem>,
 }
 
 impl FieldProblem {
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: message.into(), item: None, others: Vec::new() }
+    }
+
+    /// What is wrong with a list, if any of its items has a problem.
+    pub fn of_items(problems: impl IntoIterator<Item = (usize, Self)>) -> Option<Self> {
+        let mut problems = problems.into_iter().map(|(index, it)| Self { item: Some(index), ..it });
+        let mut first = problems.next()?;
+        first.others = problems.collect();
+        Some(first)
     }
 
     pub fn invalid(message: impl Into<String>) -> Self {
@@ -170,6 +182,14 @@ impl<'a> Fields<'a> {
         Self { source: Values::Query(pairs), place: "query".to_owned(), errors: Vec::new() }
     }
 
+    /// The JSON object; empty when the fields come from elsewhere.
+    pub(super) fn object(&self) -> Map<String, Value> {
+        match self.source {
+            Values::Json(object) => object.clone(),
+            Values::Raw(_) | Values::Query(_) => Map::new(),
+        }
+    }
+
     /// The field of this name; `None` when it is wrong, which is noted.
     pub fn take<T: FromField>(&mut self, name: &str) -> Option<T> {
         let read = match &self.source {
@@ -189,24 +209,30 @@ impl<'a> Fields<'a> {
     }
 
     /// Notes an error of a rule between fields.
-    pub fn note(&mut self, name: &str, problem: FieldProblem) {
-        self.errors.push(FieldError {
-            location: format!("{}.{name}", self.place),
-            code: problem.code,
-            message: problem.message,
-        });
+    pub fn note(&mut self, name: &str, mut problem: FieldProblem) {
+        let others = std::mem::take(&mut problem.others);
+        for problem in std::iter::once(problem).chain(others) {
+            let item = problem.item.map(|index| format!("[{index}]")).unwrap_or_default();
+            self.errors.push(FieldError {
+                location: format!("{}.{name}{item}", self.place),
+                code: problem.code,
+                message: problem.message,
+            });
+        }
     }
 
-    /// What was read, or everything that is wrong, unknown fields of a body included.
+    /// What was read, or everything that is wrong, names that the request doesn't have included.
     pub fn finish<T>(mut self, read: Option<T>, known: &[&str]) -> Result<T, Vec<FieldError>> {
-        let names: Vec<&String> = match self.source {
-            Values::Json(object) => object.keys().collect(),
-            Values::Raw(object) => object.keys().collect(),
-            Values::Query(_) => Vec::new(),
+        let field = ("UNKNOWN_FIELD", "is not a field of this request");
+        let parameter = ("UNKNOWN_PARAMETER", "is not a parameter of this request");
+        let (names, (code, message)): (BTreeSet<&String>, _) = match self.source {
+            Values::Json(object) => (object.keys().collect(), field),
+            Values::Raw(object) => (object.keys().collect(), field),
+            Values::Query(pairs) => (pairs.iter().map(|(name, _)| name).collect(), parameter),
         };
         for name in names.into_iter().filter(|name| !known.contains(&name.as_str())) {
             let shown: String = name.chars().take(100).collect();
-            self.note(&shown, FieldProblem::new("UNKNOWN_FIELD", "is not a field of this request"));
+            self.note(&shown, FieldProblem::new(code, message));
         }
         match read {
             Some(value) if self.errors.is_empty() => Ok(value),
@@ -281,7 +307,7 @@ macro_rules! patch {
     };
 }
 
-/// Query parameters: the struct, their documentation and their reader from one list. Unknown ones are ignored.
+/// Query parameters: the struct, their documentation and their reader from one list. Unknown ones are refused.
 #[macro_export]
 macro_rules! params {
     ($(#[$meta:meta])* $vis:vis struct $name:ident {

@@ -1,17 +1,14 @@
 //! `Idempotency-Key`: a POST that is sent again has one effect and one answer.
 
 use axum::{
-    extract::{FromRequest, FromRequestParts, Request},
-    http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_TYPE, request::Parts},
+    extract::{FromRequest, Request},
+    http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
 };
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use super::{
-    ApiError, Code, FieldError, FromBody,
-    body::{read_body, require_json},
-};
+use super::{ApiError, Code, FieldError, FromBody, body::read};
 use crate::{
     app::App,
     auth::{Caller, sha256_hex},
@@ -86,6 +83,11 @@ impl Answer {
             .map_or(serde_json::Value::Null, |mut body| body["data"].take())
     }
 
+    /// The id that `data` has under this name.
+    pub fn id(&self, name: &str) -> Option<i64> {
+        self.data()[name].as_i64()
+    }
+
     /// The kept answer to the same request.
     ///
     /// # Errors
@@ -118,26 +120,10 @@ impl<T: FromBody> FromRequest<App> for Once<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &App) -> Result<Self, ApiError> {
-        require_json(&request)?;
         let value = header(request.headers())?;
         let (method, path) = (request.method().to_string(), request.uri().path().to_owned());
-        let bytes = read_body(request, T::MAX_BYTES).await?;
-        let key = IdempotencyKey { value, method, path, body_hash: sha256_hex(&bytes) };
-        Ok(Self { body: T::from_body(&bytes)?, key })
-    }
-}
-
-impl FromRequestParts<App> for IdempotencyKey {
-    type Rejection = ApiError;
-
-    /// The key of a request whose body, if it has one, means nothing.
-    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, ApiError> {
-        Ok(Self {
-            value: header(&parts.headers)?,
-            method: parts.method.to_string(),
-            path: parts.uri.path().to_owned(),
-            body_hash: sha256_hex(b""),
-        })
+        let (bytes, body) = read::<T>(request).await?;
+        Ok(Self { body, key: IdempotencyKey { value, method, path, body_hash: sha256_hex(&bytes) } })
     }
 }
 
@@ -193,9 +179,22 @@ pub async fn once(
 ///
 /// `create_once!(tenant, key, conn => { …; Answer::new(StatusCode::CREATED, &body) })` is an `ApiResult<Answer>`. Only
 /// successes are kept. Work that would fail because the first request succeeded must stand inside, not before.
+///
+/// An answer that holds patients' data is audited when it is given again, too: before `conn` stands what the access is
+/// called, the kind of record, and where the answer has its id, as `("prospects.replay", "patient", |it| it.id("PatientID"))`.
 #[macro_export]
 macro_rules! create_once {
-    ($tenant:expr, $key:expr, $conn:ident => $work:expr) => {{
+    ($tenant:expr, $key:expr, $conn:ident => $work:expr) => {
+        $crate::create_once!(@ $tenant, $key, _, _ => Ok(()), $conn => $work)
+    };
+    ($tenant:expr, $key:expr, ($action:literal, $entity:literal, |$answer:ident| $id:expr), $conn:ident => $work:expr) => {
+        $crate::create_once!(@ $tenant, $key, replayed, connection => {
+            let $answer: &$crate::api::Answer = replayed;
+            let ids: Vec<i64> = Option::<i64>::into_iter($id).collect();
+            $crate::tenant::audit::record(connection, &$tenant.audit($action, $entity, &ids)).await
+        }, $conn => $work)
+    };
+    (@ $tenant:expr, $key:expr, $replayed:pat, $again:pat => $audit:expr, $conn:ident => $work:expr) => {{
         let tenant = &$tenant;
         let key: Option<$crate::tenant::idempotency::RequestKey> = $key.of(&tenant.caller);
         $crate::in_transaction!(tenant.db, $crate::api::ApiError, connection => {
@@ -204,7 +203,13 @@ macro_rules! create_once {
                     return Err($crate::api::Answer::in_progress());
                 }
                 if let Some(kept) = $crate::tenant::idempotency::find(connection, key, tenant.now).await? {
-                    return $crate::api::Answer::replay(key, kept);
+                    let answer = $crate::api::Answer::replay(key, kept)?;
+                    let noted: $crate::tenant::Result<()> = {
+                        let ($replayed, $again) = (&answer, &mut *connection);
+                        $audit
+                    };
+                    noted?;
+                    return Ok(answer);
                 }
             }
             let answer: $crate::api::Answer = {

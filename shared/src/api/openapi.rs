@@ -28,7 +28,12 @@ pub fn describe(mut openapi: OpenApi) -> OpenApi {
     openapi.info = Info::new("OfficePro Partner API", env!("CARGO_PKG_VERSION"));
     openapi.info.license = Some(License::new("Apache-2.0"));
     openapi.info.description = Some(
-        "Integrate with the electronic medical record of a practice: prospects, tags, availability, bookings, webhooks."
+        "Integrate with the electronic medical record of a practice: prospects, tags, availability, bookings, webhooks.\n\n\
+         Calls are limited per API key and minute; `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers) tell \
+         the limit and what is left of it, and a 429 says in `Retry-After` how long to wait. What is left is reckoned in several \
+         places that compare their counts every few seconds: the figure can jump from call to call, and a burst can exceed the \
+         limit for that moment. Don't reckon with more than the limit.\n\n\
+         Fields and query parameters that a request doesn't have are refused by name, and so is a field that is given twice."
             .to_owned(),
     );
     let components = openapi.components.get_or_insert_with(Components::default);

@@ -7,8 +7,8 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{CursorPagination, Limit, Pagination};
-use crate::control::Slice;
+use super::{CursorPagination, Limit, ListPagination, Pagination};
+use crate::control::{Part, Slice};
 
 /// `{"data": …}`
 #[derive(Debug, Serialize, ToSchema)]
@@ -54,6 +54,32 @@ impl<T> CursorPage<T> {
     }
 }
 
+/// `{"data": […], "count": n, "pagination": {…}}` of a list that is asked for by page or by cursor; `count` is the page's.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ListPage<T> {
+    pub data: Vec<T>,
+    pub count: usize,
+    pub pagination: ListPagination,
+}
+
+impl<T> ListPage<T> {
+    /// The part of a list, each item as it is shown.
+    pub fn new<U: Into<T>>(part: Part<U>, limit: Limit) -> Self {
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        Self {
+            count: part.items.len(),
+            data: part.items.into_iter().map(U::into).collect(),
+            pagination: ListPagination {
+                page: number(part.before) / limit.0 + 1,
+                limit: limit.0,
+                total: number(part.total),
+                has_more: part.next.is_some(),
+                next_cursor: part.next.map(|cursor| cursor.to_text()),
+            },
+        }
+    }
+}
+
 /// `{"message": "…", "data": {…}}`
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Message<T> {
@@ -78,4 +104,4 @@ macro_rules! json_replies {
     )+};
 }
 
-json_replies! { Data List Page CursorPage Message }
+json_replies! { Data List Page CursorPage ListPage Message }

@@ -73,19 +73,23 @@ fn cookie(app: &App, headers: &HeaderMap, value: &str, seconds: i64) -> String {
 /// # Errors
 /// 403 for a call that changes something and doesn't come from the portal.
 pub(super) async fn find(parts: &Parts, app: &App, call: &Call) -> Result<Option<Found>, ApiError> {
-    let name = if is_local(app, &parts.headers) { LOCAL_COOKIE } else { COOKIE };
-    let cookies = parts.headers.get_all(header::COOKIE).into_iter().filter_map(|it| it.to_str().ok());
+    let Some(id) = offered_session(app, &parts.headers) else { return Ok(None) };
+    require_portal(parts, app)?;
+    let Some(mut session) = app.control.session(id.as_str(), call.now()).await? else { return Ok(None) };
+    app.control.see_session(id.as_str(), &mut session, call.now()).await?;
+    Ok(Some(Found { id, session }))
+}
+
+/// What the cookie names, live or not.
+pub fn offered_session(app: &App, headers: &HeaderMap) -> Option<SessionId> {
+    let name = if is_local(app, headers) { LOCAL_COOKIE } else { COOKIE };
+    let cookies = headers.get_all(header::COOKIE).into_iter().filter_map(|it| it.to_str().ok());
     let pairs = cookies.flat_map(|it| it.split(';')).filter_map(|pair| pair.trim().split_once('='));
     let mut values = pairs.filter(|(key, _)| *key == name).map(|(_, value)| value);
     // Two sessions are none: one of them was slipped in.
-    let (Some(value), None) = (values.next(), values.next()) else { return Ok(None) };
-    if URL_SAFE_NO_PAD.decode(value).ok().is_none_or(|bytes| bytes.len() != 32) {
-        return Ok(None);
-    }
-    require_portal(parts, app)?;
-    let Some(mut session) = app.control.session(value, call.now()).await? else { return Ok(None) };
-    app.control.see_session(value, &mut session, call.now()).await?;
-    Ok(Some(Found { id: SessionId(value.to_owned()), session }))
+    let (Some(value), None) = (values.next(), values.next()) else { return None };
+    let is_id = URL_SAFE_NO_PAD.decode(value).is_ok_and(|bytes| bytes.len() == 32);
+    is_id.then(|| SessionId(value.to_owned()))
 }
 
 /// Browsers add cookies to calls that other sites make them send; those can set neither the header nor our origin.

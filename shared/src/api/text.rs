@@ -9,7 +9,7 @@ const MAX_WORDS: usize = 8;
 
 /// What to search for: 1 to 8 words. Blank is no search.
 #[derive(Clone, Debug, ToSchema)]
-#[schema(value_type = String, max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
+#[schema(value_type = String, max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]*$")]
 pub struct SearchWords(pub Vec<String>);
 
 impl FieldValue for SearchWords {
@@ -25,7 +25,7 @@ impl FieldValue for SearchWords {
 
 /// The trimmed text, if it is one line of `min` to `max` characters.
 pub fn check_text(text: &str, min: usize, max: usize) -> Result<String, FieldProblem> {
-    check(text, min, max, |c| !c.is_control())
+    check(text, min, max, |c| !c.is_control() && !reorders(c))
 }
 
 /// As [`check_text`], over several lines.
@@ -36,7 +36,7 @@ pub fn check_text_lines(text: &str, min: usize, max: usize) -> Result<String, Fi
 fn check(text: &str, min: usize, max: usize, allowed: impl Fn(char) -> bool) -> Result<String, FieldProblem> {
     let trimmed = text.trim();
     let length = trimmed.chars().count();
-    if length < min {
+    if length < min || (min > 0 && trimmed.chars().all(is_invisible)) {
         return Err(FieldProblem::new(
             "TOO_SHORT",
             if min == 1 { "must not be empty".to_owned() } else { format!("needs {min} characters") },
@@ -51,6 +51,23 @@ fn check(text: &str, min: usize, max: usize, allowed: impl Fn(char) -> bool) -> 
     Ok(trimmed.to_owned())
 }
 
+/// Whether a character makes those after it show in another order than they stand: one line could pass for another.
+/// Marks and joiners (U+200C to U+200F), which some scripts need, don't.
+fn reorders(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Whether a character shows nothing when no visible one stands before it; the patterns of [`crate::text_field!`] name the same.
+fn is_invisible(c: char) -> bool {
+    c.is_whitespace()
+        || matches!(
+            c,
+            '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180e}'
+                | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
+                | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{300}'..='\u{36f}' | '\u{20d0}'..='\u{20ff}'
+        )
+}
+
 /// A string type of bounded length: `text_field! { /// doc  Name, 1, 100 }`; `lines` before the name allows line breaks.
 #[macro_export]
 macro_rules! text_field {
@@ -61,14 +78,14 @@ macro_rules! text_field {
     };
     ($(#[$doc:meta])* lines $name:ident, $min:tt, $max:tt) => {
         $crate::text_field!(
-            @ $crate::api::check_text_lines, "^(?!\\s*$)[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f]+$", $(#[$doc])* $name, $min, $max
+            @ $crate::api::check_text_lines, "^(?![\\s\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180e\\u200b-\\u200f\\u202a-\\u202e\\u2060-\\u206f\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\u0300-\\u036f\\u20d0-\\u20ff]*$)[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f]+$", $(#[$doc])* $name, $min, $max
         );
     };
     ($(#[$doc:meta])* $name:ident, 0, $max:tt) => {
-        $crate::text_field!(@ $crate::api::check_text, "^[^\\x00-\\x1f\\x7f-\\x9f]*$", $(#[$doc])* $name, 0, $max);
+        $crate::text_field!(@ $crate::api::check_text, "^[^\\x00-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069]*$", $(#[$doc])* $name, 0, $max);
     };
     ($(#[$doc:meta])* $name:ident, $min:tt, $max:tt) => {
-        $crate::text_field!(@ $crate::api::check_text, "^(?!\\s*$)[^\\x00-\\x1f\\x7f-\\x9f]+$", $(#[$doc])* $name, $min, $max);
+        $crate::text_field!(@ $crate::api::check_text, "^(?![\\s\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180e\\u200b-\\u200f\\u202a-\\u202e\\u2060-\\u206f\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\u0300-\\u036f\\u20d0-\\u20ff]*$)[^\\x00-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069]+$", $(#[$doc])* $name, $min, $max);
     };
     (@ $check:path, $pattern:tt, $(#[$doc:meta])* $name:ident, $min:tt, $max:tt) => {
         $(#[$doc])*

@@ -170,15 +170,13 @@ impl<T: FieldValue> FieldValue for Vec<T> {
         if items.len() > 100 {
             return Err(FieldProblem::new("TOO_LONG", "has more than 100 items"));
         }
-        items
-            .into_iter()
-            .enumerate()
-            .map(|(index, item)| {
-                item.map_err(|problem| FieldProblem {
-                    message: format!("item {index} {}", problem.message),
-                    ..problem
-                })
-            })
-            .collect()
+        let (mut values, mut problems) = (Vec::with_capacity(items.len()), Vec::new());
+        for (index, item) in items.into_iter().enumerate() {
+            match item {
+                Ok(value) => values.push(value),
+                Err(problem) => problems.push((index, problem)),
+            }
+        }
+        FieldProblem::of_items(problems).map_or(Ok(values), Err)
     }
 }

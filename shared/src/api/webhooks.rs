@@ -148,7 +148,7 @@ pub fn require_active(subscription: &Subscription) -> ApiResult<()> {
 pub async fn subscription_of(app: &App, delivery: &Delivery) -> ApiResult<Subscription> {
     let found = app.control.subscription(&delivery.practicepass, &delivery.partner_id).await?;
     let subscription = found.filter(|it| it.generation == delivery.generation).ok_or_else(|| {
-        ApiError::new(Code::SubscriptionDisabled, "The delivery's subscription was deleted.")
+        ApiError::new(Code::SubscriptionDeleted, "The delivery's subscription was deleted.")
     })?;
     require_active(&subscription)?;
     Ok(subscription)

@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
 use jiff::Timestamp;
 
 use super::{
-    Cursor, Error, Result, Slice, Store, Table, instant,
+    Error, Part, Place, Result, Store, Table, instant,
     listing::Listing,
     partners::PartnerStatus,
     store::{SERVICE, key, to_item},
@@ -43,10 +43,10 @@ impl Store {
         &self,
         partner: Option<&PartnerId>,
         limit: usize,
-        after: Option<&Cursor>,
-    ) -> Result<Slice<KeyRecord>> {
+        place: &Place,
+    ) -> Result<Part<KeyRecord>> {
         let wanted = |it: &KeyRecord| partner.is_none_or(|partner| it.partner_id == *partner);
-        self.list(Listing::of_index("KEYS").newest_first(), limit, after, wanted).await
+        self.list_part(Listing::of_index("KEYS").newest_first(), place, limit, wanted).await
     }
 
     /// The write of a new key.

@@ -21,17 +21,17 @@ pub struct AuditRecord {
     pub id: String,
     #[serde(with = "instant")]
     pub time: Timestamp,
-    /// A change, e.g. `keys.rotate`; otherwise the method and route template that were called.
+    /// A change, e.g. `keys.rotate`; `admin-secret.refused`; otherwise the method and route template that were called.
     pub action: String,
-    /// The id of what was changed.
+    /// The id of what was changed, read or tried to change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
     /// The names of the fields that were changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<String>,
-    /// What was shown: `current`, `previous` (admin secrets), `session` or `claim` (a claim link).
+    /// What was shown: `current`, `previous` (admin secrets), `session`, `claim` (a claim link) or `wrong`.
     pub credential: String,
-    /// The answer's status; absent for a change, which was made.
+    /// The answer's status. A retry of a delivery is recorded before it is sent, with the status of one that was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

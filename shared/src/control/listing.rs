@@ -36,6 +36,32 @@ pub struct Slice<T> {
     pub next: Option<Cursor>,
 }
 
+/// Which part of a list is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    Skipping(usize),
+    After(Cursor),
+}
+
+/// A part of a list, and how it stands in the whole.
+#[derive(Clone, Debug)]
+pub struct Part<T> {
+    pub items: Vec<T>,
+    /// Items before the part.
+    pub before: usize,
+    pub total: usize,
+    /// `None` at the end of the list.
+    pub next: Option<Cursor>,
+}
+
+impl<T> Part<T> {
+    /// The same part, each item made into something else.
+    pub fn map<U>(self, shown: impl FnMut(T) -> U) -> Part<U> {
+        let Self { items, before, total, next } = self;
+        Part { items: items.into_iter().map(shown).collect(), before, total, next }
+    }
+}
+
 /// Which list, and from which end.
 pub(super) struct Listing<'a> {
     table: Table,
@@ -84,10 +110,7 @@ impl Store {
         loop {
             let (items, end) = self.page(&listing, after, limit + 1, start).await?;
             for item in items {
-                let key = item.get(listing.keys.1).and_then(|it| it.as_s().ok()).cloned();
-                let cursor =
-                    Cursor(key.ok_or_else(|| Error::Malformed("an item without a sort key".into()))?);
-                let entity: T = from_item(item)?;
+                let (entity, cursor) = entry(&listing, item)?;
                 if wanted(&entity) {
                     found.push((entity, cursor));
                 }
@@ -101,6 +124,43 @@ impl Store {
         found.truncate(limit);
         let next = found.last().filter(|_| more).map(|(_, cursor)| cursor.clone());
         Ok(Slice { items: found.into_iter().map(|(entity, _)| entity).collect(), next })
+    }
+
+    /// A part of a list that is short enough to be counted: all of it is read.
+    pub(super) async fn list_part<T: DeserializeOwned>(
+        &self,
+        listing: Listing<'_>,
+        place: &Place,
+        limit: usize,
+        wanted: impl Fn(&T) -> bool,
+    ) -> Result<Part<T>> {
+        let ascending = listing.ascending;
+        let (mut all, mut start) = (Vec::new(), None);
+        loop {
+            let (items, end) = self.page(&listing, None, 1000, start).await?;
+            for item in items {
+                let (entity, cursor) = entry::<T>(&listing, item)?;
+                if wanted(&entity) {
+                    all.push((entity, cursor));
+                }
+            }
+            start = end;
+            if start.is_none() {
+                break;
+            }
+        }
+        let before = match place {
+            Place::Skipping(count) => (*count).min(all.len()),
+            Place::After(cursor) => all.partition_point(|(_, at)| match ascending {
+                true => at.0 <= cursor.0,
+                false => at.0 >= cursor.0,
+            }),
+        };
+        let total = all.len();
+        let part: Vec<(T, Cursor)> = all.into_iter().skip(before).take(limit).collect();
+        let more = before + part.len() < total;
+        let next = part.last().filter(|_| more).map(|(_, cursor)| cursor.clone());
+        Ok(Part { items: part.into_iter().map(|(item, _)| item).collect(), before, total, next })
     }
 
     /// All items of a list that is short by its nature.
@@ -170,4 +230,11 @@ impl Store {
         }
         Ok(query)
     }
+}
+
+/// An item with its place in the list.
+fn entry<T: DeserializeOwned>(listing: &Listing<'_>, item: Item) -> Result<(T, Cursor)> {
+    let key = item.get(listing.keys.1).and_then(|it| it.as_s().ok()).cloned();
+    let cursor = Cursor(key.ok_or_else(|| Error::Malformed("an item without a sort key".into()))?);
+    Ok((from_item(item)?, cursor))
 }

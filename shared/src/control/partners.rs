@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Cursor, Result, Slice, Store, Table,
+    Part, Place, Result, Store, Table,
     listing::Listing,
     store::{key, to_item},
 };
@@ -78,8 +78,8 @@ impl Store {
     }
 
     /// Partners in the order of their companies' names.
-    pub async fn partners(&self, limit: usize, after: Option<&Cursor>) -> Result<Slice<Partner>> {
-        self.list(Listing::of_index("PARTNERS"), limit, after, |_| true).await
+    pub async fn partners(&self, limit: usize, place: &Place) -> Result<Part<Partner>> {
+        self.list_part(Listing::of_index("PARTNERS"), place, limit, |_| true).await
     }
 
     /// The partners of exactly this company name, in any case.

@@ -69,9 +69,16 @@ impl Store {
         Ok(found.filter(|session| now < session.ends_at()))
     }
 
-    /// The write that begins a session.
-    pub fn begin_session(&self, id: &str, session: &Session) -> Result<TransactWriteItem> {
-        self.new_item(Table::Ledger, to_item(session, &[("pk", place(id))])?)
+    /// The writes that begin a session and end the one that the same browser had `before`.
+    pub fn begin_session(
+        &self,
+        id: &str,
+        session: &Session,
+        before: Option<&str>,
+    ) -> Result<Vec<TransactWriteItem>> {
+        let begin = self.new_item(Table::Ledger, to_item(session, &[("pk", place(id))])?)?;
+        let end = before.map(|before| self.end_session(before)).transpose()?;
+        Ok(std::iter::once(begin).chain(end).collect())
     }
 
     /// Puts off the session's end, at most once a minute. One that was ended meanwhile stays so.

@@ -12,7 +12,7 @@ use crate::domain::{
 };
 
 /// Everything about a person that partners read and write; texts as the practice wrote them.
-#[derive(Clone, Debug, Default, sqlx::FromRow)]
+#[derive(Clone, Debug, Default, PartialEq, sqlx::FromRow)]
 pub struct Details {
     pub first_name: String,
     pub mi: Option<String>,

@@ -1,12 +1,13 @@
 //! `POST /v1/admin/access-requests/{id}/approve`
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use shared::{
     api::{
-        Admin, ApiError, ApiResult, Body, Change, Code, Data, FieldError, PathText, Problem, portal_origin,
+        Admin, Answer, ApiError, ApiResult, Change, Code, Data, FieldError, IdempotencyKey, Once, PathText,
+        Problem, Reading, portal_origin,
     },
-    body, control,
+    body,
     control::{
         access_requests::{AccessRequest, AccessStatus, Approval, CLAIM_VALID, ClaimToken},
         partners::{Partner, PartnerStatus},
@@ -61,30 +62,53 @@ pub(crate) struct Approved {
 
 /// Approve a request for access.
 ///
-/// No key is made yet: the applicant makes it through the claim link, so that nobody else ever sees it.
+/// No key is made yet: the applicant makes it through the claim link, so that nobody else ever sees it. The link is in this
+/// answer only; with an `Idempotency-Key` the answer is kept for 24 hours, sealed so that only the administration can repeat it.
 #[utoipa::path(
     post,
     path = "/v1/admin/access-requests/{id}/approve",
     tag = "Administration",
-    params(("id" = AccessRequestId, Path, description = "The request's id")),
+    params(
+        ("id" = AccessRequestId, Path, description = "The request's id"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless for 24 hours"),
+    ),
     request_body = ApproveAccess,
     responses(
         (status = 200, body = Data<Approved>),
         (status = 404, body = Problem, description = "`NOT_FOUND`"),
         (status = 409, body = Problem, description = "`ALREADY_DECIDED`, `PARTNER_SUSPENDED`"),
-        (status = 422, body = Problem, description = "`INVALID_FIELDS`: also when the practice isn't registered"),
+        (status = 422, body = Problem, description = "`INVALID_FIELDS`: also when the practice isn't registered; `IDEMPOTENCY_KEY_REUSED`"),
     ),
 )]
 pub(crate) async fn approve_access_request(
     admin: Admin,
     PathText(id): PathText,
     headers: HeaderMap,
-    Body(body): Body<ApproveAccess>,
-) -> ApiResult<Data<Approved>> {
+    Once { body: wish, key }: Once<Reading<ApproveAccess>>,
+) -> ApiResult<Answer> {
+    if let Some(answer) = admin.kept(&key).await? {
+        return Ok(answer);
+    }
+    match approve(&admin, id, &headers, wish, &key).await {
+        // Perhaps by this very request, sent at the same time.
+        Err(error) if matches!(error.code(), Code::AlreadyDecided | Code::ConcurrentChange) => {
+            admin.kept(&key).await?.ok_or_else(already_decided)
+        }
+        done => done,
+    }
+}
+
+async fn approve(
+    admin: &Admin,
+    id: String,
+    headers: &HeaderMap,
+    wish: Reading<ApproveAccess>,
+    key: &IdempotencyKey,
+) -> ApiResult<Answer> {
     let no_host = || ApiError::new(Code::InvalidHeader, "The 'Host' header is missing.");
-    let origin = portal_origin(&admin.app, &headers).ok_or_else(no_host)?;
-    let mut request = load_pending(&admin, id).await?;
-    let grant = judge(&admin, &request, body).await?;
+    let origin = portal_origin(&admin.app, headers).ok_or_else(no_host)?;
+    let mut request = load_pending(admin, id).await?;
+    let grant = judge(admin, &request, wish).await?;
     let token = ClaimToken::from_random(&request.id, admin.app.random.bytes());
     let claim_until = admin.now() + CLAIM_VALID;
     let approved = Approved {
@@ -110,11 +134,8 @@ pub(crate) async fn approve_access_request(
         writes.push(admin.app.control.save_partner(&grant.partner)?);
     }
     let change = Change::new("access-requests.approve", request.id.as_str());
-    admin.commit(change, writes).await.map_err(|error| match error {
-        control::Error::ConditionFailed => already_decided(),
-        error => error.into(),
-    })?;
-    Ok(Data { data: approved })
+    let answer = Answer::new(StatusCode::OK, &Data { data: approved })?;
+    admin.commit_once(key, change, writes, answer).await
 }
 
 struct Grant {
@@ -125,39 +146,39 @@ struct Grant {
 }
 
 /// What is to be granted; otherwise everything that is wrong with the wish.
-async fn judge(admin: &Admin, request: &AccessRequest, body: ApproveAccess) -> ApiResult<Grant> {
+async fn judge(admin: &Admin, request: &AccessRequest, wish: Reading<ApproveAccess>) -> ApiResult<Grant> {
     let mut errors = Vec::new();
-    let named = body.practicepass.map_or_else(|| request.practice.clone(), String::from);
+    let named = wish.peek::<ApprovedPractice>("practicepass");
+    let named = named.map_or_else(|| request.practice.clone(), String::from);
     let practice = fields::practice(admin, &named).await?;
-    if practice.is_none() {
+    if practice.is_none() && !wish.is_wrong("practicepass") {
         errors.push(fields::unknown("practicepass", "registered practice"));
     }
-    let scopes = fields::scopes(body.scopes.unwrap_or_else(|| request.requested_scopes.clone()));
-    let scopes = scopes.map_err(|error| errors.push(error)).ok();
+    let scopes = wish.peek("scopes").unwrap_or_else(|| request.requested_scopes.clone());
+    let scopes = fields::scopes(scopes).map_err(|error| errors.push(error)).unwrap_or_default();
     let added = |scope: &&Scope| !request.requested_scopes.contains(scope);
-    if let Some(scope) = scopes.iter().flatten().find(added) {
+    if let Some(scope) = scopes.iter().find(added) {
         errors.push(FieldError {
             location: "body.scopes".into(),
             code: "NOT_REQUESTED",
             message: format!("{scope} was not requested"),
         });
     }
-    let partner = match body.partner_id {
+    let partner = match wish.peek::<ApprovedPartner>("partnerId") {
         Some(id) => admin.app.control.partner(&PartnerId(id.0)).await?.map(|partner| (partner, false)),
         None => Some(partner_of(admin, request).await?),
     };
     if partner.is_none() {
         errors.push(fields::unknown("partnerId", "partner"));
     }
-    match (practice, scopes, partner) {
-        (Some(practice), Some(scopes), Some((partner, new_partner))) if errors.is_empty() => {
-            if partner.status == PartnerStatus::Suspended {
-                return Err(ApiError::new(Code::PartnerSuspended, "Let the partner in again first."));
-            }
-            Ok(Grant { partner, new_partner, practicepass: practice.practicepass, scopes })
-        }
-        _ => Err(ApiError::fields(errors)),
+    wish.judge(errors)?;
+    let (Some(practice), Some((partner, new_partner))) = (practice, partner) else {
+        return Err(ApiError::not_found());
+    };
+    if partner.status == PartnerStatus::Suspended {
+        return Err(ApiError::new(Code::PartnerSuspended, "Let the partner in again first."));
     }
+    Ok(Grant { partner, new_partner, practicepass: practice.practicepass, scopes })
 }
 
 /// The partner of the request's company and e-mail address, or a new one. The company's name alone proves nothing: anybody

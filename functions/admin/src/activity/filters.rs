@@ -90,7 +90,8 @@ pub(crate) struct ActivityLimit(pub(crate) i64);
 
 impl FieldValue for ActivityLimit {
     fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
-        integer_between(source, 1, super::MOST_CSV_ROWS).map(Self)
+        // How many there may be depends on the format, which is another parameter.
+        integer_between(source, i64::MIN, i64::MAX).map(Self)
     }
 }
 

@@ -1,14 +1,11 @@
 //! Changing a key that others may change at the same time.
 
 use shared::{
-    api::{Admin, Answer, ApiError, ApiResult, Change, Code, IdempotencyKey},
+    api::{Admin, Answer, ApiError, ApiResult, Change, Code, IdempotencyKey, TRIES, step_back},
     auth::{KeyRecord, KeyStatus},
     control,
     domain::ids::KeyId,
 };
-
-/// Tries to write over what another writes at the same time.
-const TRIES: u32 = 4;
 
 /// What is done to a key.
 pub(crate) struct Act<'a> {
@@ -36,15 +33,15 @@ pub(crate) async fn change(
     act: Act<'_>,
     edit: impl Fn(&mut KeyRecord),
 ) -> ApiResult<KeyRecord> {
-    for _ in 0..TRIES {
+    for attempt in 1..=TRIES {
         let mut key = load_active(admin, id).await?;
         edit(&mut key);
         key.revision += 1;
         let write = admin.app.control.change_api_key(&key)?;
-        let change = Change { action: act.action, target: id.as_str(), fields: act.fields };
+        let change = Change { fields: act.fields, ..Change::new(act.action, id.as_str()) };
         match admin.commit(change, vec![write]).await {
             Ok(()) => return Ok(key),
-            Err(control::Error::ConditionFailed) => {}
+            Err(control::Error::ConditionFailed) => step_back(&admin.app, attempt).await,
             Err(error) => return Err(error.into()),
         }
     }

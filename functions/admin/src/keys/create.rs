@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use jiff::Timestamp;
 use shared::{
-    api::{Admin, Answer, ApiError, ApiResult, Change, Code, Data, Once, Problem},
+    api::{Admin, Answer, ApiError, ApiResult, Change, Code, Data, FieldError, Once, Problem, Reading},
     auth::{
         KeyRecord, KeyTerms,
         api_key::{ApiKey, Mode},
@@ -60,51 +60,58 @@ body! {
         (status = 422, body = Problem, description = "`INVALID_FIELDS`, `IDEMPOTENCY_KEY_REUSED`"),
     ),
 )]
-pub(crate) async fn create_key(admin: Admin, Once { body, key: once }: Once<CreateKey>) -> ApiResult<Answer> {
-    if let Some(answer) = admin.once(&once).kept().await? {
+pub(crate) async fn create_key(
+    admin: Admin,
+    Once { body: wish, key: once }: Once<Reading<CreateKey>>,
+) -> ApiResult<Answer> {
+    if let Some(answer) = admin.kept(&once).await? {
         return Ok(answer);
     }
-    let (mode, terms) = judge(&admin, body).await?;
+    let (mode, terms) = judge(&admin, wish).await?;
     let key = ApiKey::from_random(mode, &admin.app.random.bytes());
     let record = KeyRecord::new(&key, terms, admin.now());
     let write = admin.app.control.mint_api_key(&record)?;
     let data = NewKey { api_key: key.reveal(), key: KeyRow::new(record, admin.now()) };
     let answer = Answer::new(StatusCode::CREATED, &Data { data })?;
-    admin.commit_once(&once, Change::new("keys.create", key.id.as_str()), vec![write], answer).await
+    admin.commit_once(&once, Change::created("keys.create", key.id.as_str()), vec![write], answer).await
 }
 
 /// The terms of a wish that can be granted; otherwise everything that is wrong with it.
-async fn judge(admin: &Admin, body: CreateKey) -> ApiResult<(Mode, KeyTerms)> {
+async fn judge(admin: &Admin, wish: Reading<CreateKey>) -> ApiResult<(Mode, KeyTerms)> {
     let mut errors = Vec::new();
-    let partner = admin.app.control.partner(&PartnerId(body.partner_id.0)).await?;
-    let practice = fields::practice(admin, &body.practicepass.0).await?;
-    let scopes = fields::scopes(body.scopes).map_err(|error| errors.push(error)).ok();
-    let expires_at = body.expires_at.map(|at| expiry(at, admin.now())).transpose();
-    let expires_at = expires_at.map_err(|error| errors.push(error)).ok();
-    let allowed = networks(body.allowed_cidrs.unwrap_or_default()).map_err(|error| errors.push(error)).ok();
-    if partner.is_none() {
-        errors.push(fields::unknown("partnerId", "partner"));
-    }
-    if practice.is_none() {
-        errors.push(fields::unknown("practicepass", "registered practice"));
-    }
-    match (partner, practice, scopes, expires_at, allowed) {
-        (Some(partner), Some(practice), Some(scopes), Some(expires_at), Some(allowed_cidrs)) => {
-            if partner.status == PartnerStatus::Suspended {
-                return Err(ApiError::new(Code::PartnerSuspended, "Let the partner in again first."));
-            }
-            let terms = KeyTerms {
-                name: body.name.into(),
-                partner_id: partner.id,
-                partner: partner.company,
-                practicepass: practice.practicepass,
-                scopes,
-                expires_at,
-                allowed_cidrs,
-                rate_limit: body.rate_limit.unwrap_or_default().0,
-            };
-            Ok((Mode::of(practice.sandbox), terms))
+    let partner = match wish.peek::<PartnerIdText>("partnerId") {
+        Some(id) => {
+            let found = admin.app.control.partner(&PartnerId(id.0)).await?;
+            found.ok_or_else(|| errors.push(fields::unknown("partnerId", "partner"))).ok()
         }
-        _ => Err(ApiError::fields(errors)),
+        None => None,
+    };
+    let practice = match wish.peek::<PracticeText>("practicepass") {
+        Some(text) => {
+            let found = fields::practice(admin, &text.0).await?;
+            found.ok_or_else(|| errors.push(fields::unknown("practicepass", "registered practice"))).ok()
+        }
+        None => None,
+    };
+    errors.extend(wish.peek("scopes").and_then(|it| fields::scopes(it).err()));
+    errors.extend(wish.peek("expiresAt").and_then(|it| expiry(it, admin.now()).err()));
+    errors.extend(wish.peek("allowedCidrs").and_then(|it| networks(it).err()));
+    let body = wish.judged(errors)?;
+    // Both names are required, and nothing is wrong with them.
+    let (Some(partner), Some(practice)) = (partner, practice) else { return Err(ApiError::not_found()) };
+    if partner.status == PartnerStatus::Suspended {
+        return Err(ApiError::new(Code::PartnerSuspended, "Let the partner in again first."));
     }
+    let refused = |error: FieldError| ApiError::fields(vec![error]);
+    let terms = KeyTerms {
+        name: body.name.into(),
+        partner_id: partner.id,
+        partner: partner.company,
+        practicepass: practice.practicepass,
+        scopes: fields::scopes(body.scopes).map_err(refused)?,
+        expires_at: body.expires_at,
+        allowed_cidrs: networks(body.allowed_cidrs.unwrap_or_default()).map_err(refused)?,
+        rate_limit: body.rate_limit.unwrap_or_default().0,
+    };
+    Ok((Mode::of(practice.sandbox), terms))
 }

@@ -18,8 +18,8 @@ use super::{
 };
 
 /// How long the old secret stays good beside the new one.
-#[derive(Clone, Copy, Debug, Default, ToSchema)]
-#[schema(value_type = String, pattern = "^(0|1h|24h|7d)$", default = "0")]
+#[derive(Clone, Copy, Debug, ToSchema)]
+#[schema(value_type = String, pattern = "^(0|1h|24h|7d)$")]
 pub(crate) struct Overlap(Option<SignedDuration>);
 
 impl FieldValue for Overlap {
@@ -39,8 +39,8 @@ impl FieldValue for Overlap {
 
 body! {
     pub struct RotateKey {
-        /// Until then both secrets get tokens; `0` unless given.
-        "overlap" => overlap: Option<Overlap>,
+        /// Until then both secrets get tokens. `0` ends the old one at once, so it must be said.
+        "overlap" => overlap: Overlap,
     }
 }
 
@@ -70,13 +70,13 @@ pub(crate) async fn rotate_key(
     PathText(id): PathText,
     Once { body, key: once }: Once<RotateKey>,
 ) -> ApiResult<Answer> {
-    if let Some(answer) = admin.once(&once).kept().await? {
+    if let Some(answer) = admin.kept(&once).await? {
         return Ok(answer);
     }
     let mut key = load_active(&admin, &KeyId(id)).await?;
     let malformed = || ApiError::internal(&std::io::Error::other("a stored key has no prefix"));
     let new = ApiKey::renewed(&key.prefix, &admin.app.random.bytes()).ok_or_else(malformed)?;
-    key.rotate(&new, body.overlap.unwrap_or_default().0.map(|overlap| admin.now() + overlap));
+    key.rotate(&new, body.overlap.0.map(|overlap| admin.now() + overlap));
     key.revision += 1;
     let data = NewKey { api_key: new.reveal(), key: KeyRow::new(key.clone(), admin.now()) };
     let answer = Answer::new(StatusCode::OK, &Data { data })?;

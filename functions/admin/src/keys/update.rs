@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use shared::{
-    api::{Admin, ApiError, ApiResult, Body, Data, Patch, PathText, Problem, Replace},
+    api::{Admin, ApiError, ApiResult, Body, Data, FieldError, Patch, PathText, Problem, Reading, Replace},
     body,
     domain::{Scope, ids::KeyId},
 };
@@ -49,56 +49,40 @@ body! {
 pub(crate) async fn update_key(
     admin: Admin,
     PathText(id): PathText,
-    Body(body): Body<UpdateKey>,
+    Body(wish): Body<Reading<UpdateKey>>,
 ) -> ApiResult<Data<KeyRow>> {
     let id = KeyId(id);
     let mut wanted = load_active(&admin, &id).await?;
-    let (mut errors, mut changed) = (Vec::new(), Vec::new());
+    let mut errors: Vec<FieldError> = Vec::new();
+    errors.extend(wish.peek("scopes").and_then(|it| fields::scopes(it).err()));
+    errors.extend(wish.peek("expiresAt").and_then(|it| expiry(it, admin.now()).err()));
+    errors.extend(wish.peek("allowedCidrs").and_then(|it| networks(it).err()));
+    let body = wish.judged(errors)?;
+    let refused = |error: FieldError| ApiError::fields(vec![error]);
+    let mut changed = Vec::new();
     if let Some(name) = body.name.0 {
         wanted.name = name.into();
         changed.push("name");
     }
     if let Some(scopes) = body.scopes.0 {
+        wanted.scopes = fields::scopes(scopes).map_err(refused)?;
         changed.push("scopes");
-        match fields::scopes(scopes) {
-            Ok(scopes) => wanted.scopes = scopes,
-            Err(error) => errors.push(error),
-        }
     }
-    match body.expires_at {
-        Patch::Absent => {}
-        Patch::Null => {
-            wanted.expires_at = None;
-            changed.push("expiresAt");
-        }
-        Patch::Value(at) => {
-            changed.push("expiresAt");
-            match expiry(at, admin.now()) {
-                Ok(at) => wanted.expires_at = Some(at),
-                Err(error) => errors.push(error),
-            }
-        }
+    if !body.expires_at.is_absent() {
+        body.expires_at.apply(&mut wanted.expires_at);
+        changed.push("expiresAt");
     }
-    match body.allowed_cidrs {
-        Patch::Absent => {}
-        Patch::Null => {
-            wanted.allowed_cidrs = Vec::new();
-            changed.push("allowedCidrs");
-        }
-        Patch::Value(cidrs) => {
-            changed.push("allowedCidrs");
-            match networks(cidrs) {
-                Ok(cidrs) => wanted.allowed_cidrs = cidrs,
-                Err(error) => errors.push(error),
-            }
-        }
+    if !body.allowed_cidrs.is_absent() {
+        let cidrs = match body.allowed_cidrs {
+            Patch::Value(cidrs) => cidrs,
+            Patch::Null | Patch::Absent => Vec::new(),
+        };
+        wanted.allowed_cidrs = networks(cidrs).map_err(refused)?;
+        changed.push("allowedCidrs");
     }
     if let Some(limit) = body.rate_limit.0 {
         wanted.rate_limit = limit.0;
         changed.push("rateLimit");
-    }
-    if !errors.is_empty() {
-        return Err(ApiError::fields(errors));
     }
     if changed.is_empty() {
         return Ok(Data { data: KeyRow::new(wanted, admin.now()) });

@@ -43,7 +43,7 @@ pub(crate) async fn create_partner(
     admin: Admin,
     Once { body, key }: Once<CreatePartner>,
 ) -> ApiResult<Answer> {
-    if let Some(answer) = admin.once(&key).kept().await? {
+    if let Some(answer) = admin.kept(&key).await? {
         return Ok(answer);
     }
     let now = admin.now();
@@ -63,5 +63,5 @@ pub(crate) async fn create_partner(
     let write = admin.app.control.save_partner(&partner)?;
     let id = partner.id.clone();
     let answer = Answer::new(StatusCode::CREATED, &Data { data: PartnerRow::from(partner) })?;
-    admin.commit_once(&key, Change::new("partners.create", id.as_str()), vec![write], answer).await
+    admin.commit_once(&key, Change::created("partners.create", id.as_str()), vec![write], answer).await
 }

@@ -2,11 +2,14 @@
 
 use shared::{
     api::{
-        Admin, ApiResult, Body, Change, Data, Email, FieldProblem, FieldValue, Patch, PathText, Phone,
-        Problem, Replace, Source, Website,
+        Admin, ApiError, ApiResult, Body, Change, Code, Data, Email, FieldProblem, FieldValue, Patch,
+        PathText, Phone, Problem, Replace, Source, TRIES, Website, step_back,
     },
     body,
-    control::partners::PartnerStatus,
+    control::{
+        self,
+        partners::{Partner, PartnerStatus},
+    },
     domain::ids::PartnerId,
 };
 use utoipa::ToSchema;
@@ -34,6 +37,7 @@ impl FieldValue for NewStatus {
 
 body! {
     /// Absent keeps, null clears. `company` and `status` can't be cleared.
+    #[derive(Clone)]
     pub struct UpdatePartner {
         #[schema(value_type = PartnerCompany, required = false)]
         "company" => company: Replace<PartnerCompany>,
@@ -66,6 +70,20 @@ impl UpdatePartner {
         ];
         given.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).collect()
     }
+
+    fn apply(self, partner: &mut Partner) {
+        if let Some(company) = self.company.0 {
+            partner.company = company.into();
+        }
+        if let Some(NewStatus(status)) = self.status.0 {
+            partner.status = status;
+        }
+        self.contact_name.apply(&mut partner.contact_name);
+        self.email.apply(&mut partner.email);
+        self.phone.apply(&mut partner.phone);
+        self.website.apply(&mut partner.website);
+        self.notification_email.apply(&mut partner.notification_email);
+    }
 }
 
 /// Change a partner, suspend it or let it in again.
@@ -89,25 +107,22 @@ pub(crate) async fn update_partner(
     PathText(id): PathText,
     Body(change): Body<UpdatePartner>,
 ) -> ApiResult<Data<PartnerRow>> {
-    let mut partner = load(&admin, id).await?;
     let fields = change.fields();
-    if let Some(company) = change.company.0 {
-        partner.company = company.into();
-    }
-    if let Some(NewStatus(status)) = change.status.0 {
-        partner.status = status;
-    }
-    change.contact_name.apply(&mut partner.contact_name);
-    change.email.apply(&mut partner.email);
-    change.phone.apply(&mut partner.phone);
-    change.website.apply(&mut partner.website);
-    change.notification_email.apply(&mut partner.notification_email);
-    if !fields.is_empty() {
+    for attempt in 1..=TRIES {
+        let mut partner = load(&admin, id.clone()).await?;
+        if fields.is_empty() {
+            return Ok(Data { data: partner.into() });
+        }
+        change.clone().apply(&mut partner);
         partner.updated_at = admin.now();
         partner.version += 1;
         let write = admin.app.control.save_partner(&partner)?;
-        let change = Change { action: "partners.update", target: partner.id.as_str(), fields: &fields };
-        admin.commit(change, vec![write]).await?;
+        let act = Change { fields: &fields, ..Change::new("partners.update", &id) };
+        match admin.commit(act, vec![write]).await {
+            Ok(()) => return Ok(Data { data: partner.into() }),
+            Err(control::Error::ConditionFailed) => step_back(&admin.app, attempt).await,
+            Err(error) => return Err(error.into()),
+        }
     }
-    Ok(Data { data: partner.into() })
+    Err(ApiError::new(Code::ConcurrentChange, "Many change the partner at this moment; try again."))
 }

@@ -93,7 +93,7 @@ struct Summary {
     total_subscriptions: i64,
     #[schema(example = 2)]
     active_subscriptions: i64,
-    /// Deliveries whose first attempt has ended, retries by hand included, tests not.
+    /// Deliveries whose first attempt has ended, retries by hand included, tests and their retries not.
     #[schema(example = 150)]
     total_deliveries: i64,
     /// Those of them that have not succeeded.
@@ -227,8 +227,9 @@ impl IntoResponse for Monitor {
 
 /// See how webhooks are doing.
 ///
-/// `summary` counts all deliveries there ever were, of the practice if one is given; `success` doesn't change it. What has
-/// just happened may be seen a moment later.
+/// `summary` counts all deliveries there ever were, of the practice if one is given; `success` doesn't change it. Tests and
+/// retries of tests are in `recentDeliveries` but not counted: they say nothing of the events. What has just happened may be
+/// seen a moment later.
 #[utoipa::path(
     get,
     path = "/v1/admin/webhooks/monitor",

@@ -2,7 +2,7 @@
 
 use shared::{
     api::{
-        Admin, Answer, ApiError, ApiResult, Change, Done, IdempotencyKey, Message, PathId, Problem, Retried,
+        Admin, Answer, ApiError, ApiResult, Change, Done, Message, NoBody, Once, PathId, Problem, Retried,
         once, resend, subscription_of,
     },
     domain::ids::DeliveryId,
@@ -33,13 +33,13 @@ use shared::{
          })),
         (status = 401, body = Problem, description = "`INVALID_ADMIN_SECRET`"),
         (status = 404, body = Problem, description = "`NOT_FOUND`: no such delivery"),
-        (status = 409, body = Problem, description = "`SUBSCRIPTION_DISABLED`, also when it was deleted; `IDEMPOTENCY_IN_PROGRESS`"),
+        (status = 409, body = Problem, description = "`SUBSCRIPTION_DISABLED`, `SUBSCRIPTION_DELETED`, `IDEMPOTENCY_IN_PROGRESS`"),
     ),
 )]
 pub(crate) async fn retry_webhook_delivery(
     admin: Admin,
     PathId(source_id): PathId<DeliveryId>,
-    key: IdempotencyKey,
+    Once { key, body: NoBody }: Once<NoBody>,
 ) -> ApiResult<Answer> {
     once(&admin.app, key.of_owner("admin"), admin.now(), Box::pin(send(&admin, source_id))).await
 }

@@ -8,7 +8,7 @@ use axum::{
 use shared::{
     api::{
         ApiError, ApiResult, Body, Call, Change, Code, Data, Problem, SessionId, audit_change, credential_of,
-        give_cookie, recognise_admin,
+        give_cookie, offered_session, recognise_admin,
     },
     app::{App, Guarded},
     auth::{KeyRecord, api_key::ApiKey},
@@ -34,7 +34,8 @@ body! {
 /// Sign in to the portal.
 ///
 /// The answer sets a cookie that scripts can't read; the key itself need not be kept. Without a call for 15 minutes the
-/// session ends, and after 8 hours in any case; a partner's also ends within a minute when its key dies. A call with the
+/// session ends, and after 8 hours in any case; a partner's also ends within a minute when its key dies. Signing in ends the
+/// session whose cookie comes with the call. A call with the
 /// cookie that changes something needs `X-Requested-With: portal` and the portal's own `Origin`.
 #[utoipa::path(
     post,
@@ -55,21 +56,35 @@ pub(crate) async fn sign_in(
     Body(body): Body<SignIn>,
 ) -> ApiResult<impl IntoResponse> {
     let id = SessionId::from_random(app.random.bytes());
+    let before = offered_session(&app, &headers);
+    let begin = Begin { id: &id, before: before.as_ref().map(SessionId::as_str) };
     let offered = ApiKey::parse(&body.access_key.0);
     let signed_in = match &offered {
-        Some(key) => as_partner(&app, &call, &id, key).await?,
-        None => as_admin(&app, &call, &id, &body.access_key.0).await?,
+        Some(key) => as_partner(&app, &call, begin, key).await?,
+        None => as_admin(&app, &call, begin, &body.access_key.0).await?,
     };
     let data = signed_in.ok_or_else(|| ApiError::new(Code::InvalidAccessKey, "Invalid access key"))?;
     let cookie = give_cookie(&app, &headers, &id);
     Ok((StatusCode::CREATED, AppendHeaders([(SET_COOKIE, cookie)]), Data { data }))
 }
 
-async fn as_partner(app: &App, call: &Call, id: &SessionId, offered: &ApiKey) -> ApiResult<Option<SignedIn>> {
+/// The new session, and the one that the browser had and loses with its cookie.
+#[derive(Clone, Copy)]
+struct Begin<'a> {
+    id: &'a SessionId,
+    before: Option<&'a str>,
+}
+
+async fn as_partner(
+    app: &App,
+    call: &Call,
+    begin: Begin<'_>,
+    offered: &ApiKey,
+) -> ApiResult<Option<SignedIn>> {
     let Some(key) = find(app, call, offered).await? else { return Ok(None) };
     let owner = SessionOwner::Partner { key_id: key.id.clone(), key_version: key.version };
     let session = Session::new(owner, call.now());
-    app.control.transact(vec![app.control.begin_session(id.as_str(), &session)?]).await?;
+    app.control.transact(app.control.begin_session(begin.id.as_str(), &session, begin.before)?).await?;
     app.keys.note_use(&key.id, call.now());
     call.identify(&key.admit_version(key.version, call.now(), call.address())?);
     Ok(Some(SignedIn {
@@ -92,13 +107,14 @@ async fn find(app: &App, call: &Call, offered: &ApiKey) -> ApiResult<Option<KeyR
     Ok(found)
 }
 
-async fn as_admin(app: &App, call: &Call, id: &SessionId, offered: &str) -> ApiResult<Option<SignedIn>> {
+async fn as_admin(app: &App, call: &Call, begin: Begin<'_>, offered: &str) -> ApiResult<Option<SignedIn>> {
     let Some(secret) = recognise_admin(app, call, offered).await? else { return Ok(None) };
-    let Some(proof) = app.admin_secrets().await?.bind(id.as_str(), secret) else { return Ok(None) };
+    let Some(proof) = app.admin_secrets().await?.bind(begin.id.as_str(), secret) else { return Ok(None) };
     let session = Session::new(SessionOwner::Admin { proof }, call.now());
-    let change = Change::new("portal.sign-in", "admin");
+    let change = Change::created("portal.sign-in", "admin");
     let record = audit_change(app, call, credential_of(secret), change);
-    let writes = vec![app.control.begin_session(id.as_str(), &session)?, app.control.audit(&record)?];
+    let mut writes = app.control.begin_session(begin.id.as_str(), &session, begin.before)?;
+    writes.push(app.control.audit(&record)?);
     app.control.transact(writes).await?;
     Ok(Some(SignedIn::admin(session.ends_at())))
 }

@@ -159,6 +159,16 @@ async fn a_request_becomes_an_event_and_the_answer_a_response() {
     assert!(headers.contains_key("content-security-policy"));
     let (status, _, _) = running.get("/", &[("Host", "attacker.example")]).await;
     assert_eq!(status, 421, "another name than localhost is refused");
+    let (status, headers, body) =
+        running.get("/v1/Demo/things", &[("Host", "localhost"), ("Host", "localhost")]).await;
+    assert_eq!(
+        (status.as_u16(), &headers["content-type"]),
+        (400, &"application/problem+json".parse().unwrap())
+    );
+    assert!(headers.contains_key("x-request-id"), "two hosts, even the same, are a problem like any other");
+    assert_eq!(serde_json::from_slice::<Value>(&body).unwrap()["code"], "INVALID_HEADER");
+    let (status, _, _) = running.get("/v1/Demo/things", &[("Host", "localhost:99999")]).await;
+    assert_eq!(status, 421, "no port has this number");
     let long = "x".repeat(11_000);
     assert_eq!(running.get("/v1/Demo/things", &[("X-Long", &long)]).await.0, 431);
 

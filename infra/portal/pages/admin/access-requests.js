@@ -1,6 +1,6 @@
 // @ts-check
 import { html, useState } from '../../vendor/preact.js';
-import { call, get } from '../../lib/api.js';
+import { call, get, postOnce } from '../../lib/api.js';
 import { useLoad, usePages } from '../../lib/load.js';
 import { changeQuery } from '../../lib/router.js';
 import { Scopes, Time } from '../../parts/badges.js';
@@ -48,9 +48,9 @@ function ApproveDialog({ request, onClose }) {
   const [scopes, setScopes] = useState(request.requestedScopes);
   const [approved, setApproved] = useState(/** @type {import('../../lib/types').Approved | null} */ (null));
   const partners = useLoad((signal) => get('/v1/admin/partners', { limit: 100 }, signal), 'partners');
-  const { busy, error, onSubmit } = useForm(async ({ practicepass, partnerId }) => {
+  const { busy, error, onSubmit } = useForm(async ({ practicepass, partnerId }, once) => {
     const body = { scopes, practicepass: practicepass.trim() || null, partnerId: partnerId || null };
-    setApproved((await call('POST', `/v1/admin/access-requests/${encodeURIComponent(request.id)}/approve`, body)).data);
+    setApproved((await postOnce(`/v1/admin/access-requests/${encodeURIComponent(request.id)}/approve`, body, once)).data);
   });
   if (approved) {
     return html`<${Dialog} title="Approved" onClose=${onClose} locked>

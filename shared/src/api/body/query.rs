@@ -1,0 +1,57 @@
+//! The parameters of a query, decoded strictly: a byte that is guessed at would search for something else.
+
+use super::FieldError;
+
+pub(super) fn pairs(query: &str) -> Result<Vec<(String, String)>, Vec<FieldError>> {
+    let (mut pairs, mut errors) = (Vec::new(), Vec::new());
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        match (decode(name), decode(value)) {
+            (Some(name), Some(value)) => pairs.push((name, value)),
+            (name, _) => errors.push(FieldError {
+                location: name.map_or_else(|| "query".to_owned(), |name| format!("query.{name}")),
+                code: "INVALID_VALUE",
+                message: "must be UTF-8, percent-encoded".to_owned(),
+            }),
+        }
+    }
+    if errors.is_empty() { Ok(pairs) } else { Err(errors) }
+}
+
+/// `None` where a `%` begins no byte, or the bytes are no UTF-8.
+fn decode(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let mut digit = || char::from(rest.next()?).to_digit(16);
+                u8::try_from(digit()? * 16 + digit()?).ok()?
+            }
+            byte => byte,
+        });
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_utf8_is_refused_by_its_name() {
+        let own = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(pairs("a=x+y%26&&b"), Ok(vec![own("a", "x y&"), own("b", "")]));
+        assert_eq!(pairs("s=%C3%BC"), Ok(vec![own("s", "ü")]));
+        for (query, location) in [
+            ("s=%ff", "query.s"),
+            ("s=%zz", "query.s"),
+            ("s=%4", "query.s"),
+            ("%ff=1", "query"),
+            ("s=%+1", "query.s"),
+        ] {
+            assert_eq!(pairs(query).unwrap_err()[0].location, location, "{query}");
+        }
+    }
+}
