@@ -147,13 +147,7 @@ async fn cases(office: &Office, hook: &Receiver) -> Vec<Case> {
             None,
             Effect::Deliveries,
         ),
-        case(
-            "POST /v1/admin/access-requests/{id}/approve",
-            approval,
-            json!({}),
-            None,
-            Effect::Approvals,
-        ),
+        case("POST /v1/admin/access-requests/{id}/approve", approval, json!({}), None, Effect::Approvals),
         case(
             "POST /v1/access-requests",
             at("/v1/access-requests"),
