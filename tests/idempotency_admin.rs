@@ -112,6 +112,9 @@ async fn cases(office: &Office, hook: &Receiver) -> Vec<Case> {
     let listed = office.get("/v1/webhooks/deliveries").await;
     let delivery = listed.expect(200)["data"][0]["id"].as_i64().unwrap();
     let id = ApiKey::parse(office.api_key("all")).unwrap().id;
+    // The link first: both requests are of the same instant, and either could be the newest.
+    let claim = claim_token(office).await;
+    let approval = to_approve(office).await;
     let case = |operation, path: String, body, other, effect| Case { operation, path, body, other, effect };
     let at = |path: &str| path.to_owned();
     let key = |name| json!({ "partnerId": "prt_acme", "name": name, "practicepass": "DemoOffice", "scopes": ["Prospects"] });
@@ -144,13 +147,7 @@ async fn cases(office: &Office, hook: &Receiver) -> Vec<Case> {
             None,
             Effect::Deliveries,
         ),
-        case(
-            "POST /v1/admin/access-requests/{id}/approve",
-            to_approve(office).await,
-            json!({}),
-            None,
-            Effect::Approvals,
-        ),
+        case("POST /v1/admin/access-requests/{id}/approve", approval, json!({}), None, Effect::Approvals),
         case(
             "POST /v1/access-requests",
             at("/v1/access-requests"),
@@ -161,7 +158,7 @@ async fn cases(office: &Office, hook: &Receiver) -> Vec<Case> {
         case(
             "POST /v1/access-requests/claim",
             at("/v1/access-requests/claim"),
-            json!({ "token": claim_token(office).await }),
+            json!({ "token": claim }),
             None,
             Effect::Rows("/v1/admin/keys"),
         ),

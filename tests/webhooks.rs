@@ -80,7 +80,7 @@ async fn every_bad_field_of_a_signup_is_named_at_once() {
     reply.expect_problem(422, "INVALID_FIELDS");
     let mut wrong = reply.wrong_fields();
     wrong.sort_unstable();
-    assert_eq!(wrong, ["body.hookUrl", "body.scopes", "body.secret"]);
+    assert_eq!(wrong, ["body.hookUrl", "body.scopes[1]", "body.secret"]);
     let none = json!({ "hookUrl": "https://partner.example.com/", "scopes": [] });
     office.post(SIGNUP, &none).await.expect_problem(422, "INVALID_FIELDS");
 }

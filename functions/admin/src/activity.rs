@@ -76,7 +76,7 @@ pub(crate) struct ActivityRow {
     endpoint: String,
     status: u16,
     duration_ms: u64,
-    /// Null for a call without a valid token.
+    /// Null for a call without a valid token or key.
     partner: Option<String>,
     /// `admin` for an administrator's.
     key_name: Option<String>,

@@ -18,7 +18,7 @@ params! {
 
 /// See how much you use the API.
 ///
-/// All calls with a valid token of any of your keys count, and are seen within seconds of their answers. Days are those of
+/// All calls with any of your keys or its tokens count, and are seen within seconds of their answers. Days are those of
 /// UTC. A call answered with a status below 400 is a success, every other one an error.
 #[utoipa::path(
     get,

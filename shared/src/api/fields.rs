@@ -182,6 +182,12 @@ impl<'a> Fields<'a> {
         Self { source: Values::Query(pairs), place: "query".to_owned(), errors: Vec::new() }
     }
 
+    /// The same fields, with these errors found before.
+    pub(super) fn noting(mut self, errors: Vec<FieldError>) -> Self {
+        self.errors.extend(errors);
+        self
+    }
+
     /// The JSON object; empty when the fields come from elsewhere.
     pub(super) fn object(&self) -> Map<String, Value> {
         match self.source {

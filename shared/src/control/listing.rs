@@ -151,10 +151,9 @@ impl Store {
         }
         let before = match place {
             Place::Skipping(count) => (*count).min(all.len()),
-            Place::After(cursor) => all.partition_point(|(_, at)| match ascending {
-                true => at.0 <= cursor.0,
-                false => at.0 >= cursor.0,
-            }),
+            Place::After(Cursor(last)) => {
+                all.partition_point(|(_, at)| if ascending { at.0 <= *last } else { at.0 >= *last })
+            }
         };
         let total = all.len();
         let part: Vec<(T, Cursor)> = all.into_iter().skip(before).take(limit).collect();

@@ -105,10 +105,14 @@ async fn approve(
     wish: Reading<ApproveAccess>,
     key: &IdempotencyKey,
 ) -> ApiResult<Answer> {
+    let mut request = match load_pending(admin, id).await {
+        // A body that is wrong in itself is so for any request.
+        Err(error) => return Err(wish.judge(Vec::new()).err().unwrap_or(error)),
+        Ok(request) => request,
+    };
+    let grant = judge(admin, &request, wish).await?;
     let no_host = || ApiError::new(Code::InvalidHeader, "The 'Host' header is missing.");
     let origin = portal_origin(&admin.app, headers).ok_or_else(no_host)?;
-    let mut request = load_pending(admin, id).await?;
-    let grant = judge(admin, &request, wish).await?;
     let token = ClaimToken::from_random(&request.id, admin.app.random.bytes());
     let claim_until = admin.now() + CLAIM_VALID;
     let approved = Approved {

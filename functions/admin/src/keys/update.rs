@@ -52,13 +52,13 @@ pub(crate) async fn update_key(
     Body(wish): Body<Reading<UpdateKey>>,
 ) -> ApiResult<Data<KeyRow>> {
     let id = KeyId(id);
-    let mut wanted = load_active(&admin, &id).await?;
     let mut errors: Vec<FieldError> = Vec::new();
     errors.extend(wish.peek("scopes").and_then(|it| fields::scopes(it).err()));
     errors.extend(wish.peek("expiresAt").and_then(|it| expiry(it, admin.now()).err()));
     errors.extend(wish.peek("allowedCidrs").and_then(|it| networks(it).err()));
     let body = wish.judged(errors)?;
     let refused = |error: FieldError| ApiError::fields(vec![error]);
+    let mut wanted = load_active(&admin, &id).await?;
     let mut changed = Vec::new();
     if let Some(name) = body.name.0 {
         wanted.name = name.into();

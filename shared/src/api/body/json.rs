@@ -13,14 +13,7 @@ use super::{ApiError, Code, FieldError, Fields, FromFields, RawObject};
 pub(super) fn parse<T: FromFields>(bytes: &[u8]) -> Result<T, ApiError> {
     let value: Value = serde_json::from_slice(bytes).map_err(|error| malformed(&error))?;
     let object = value.as_object().ok_or_else(no_object)?;
-    let mut errors = repeated(bytes, "body");
-    match T::read(Fields::of_body(object)) {
-        Ok(body) if errors.is_empty() => Ok(body),
-        read => {
-            errors.extend(read.err().into_iter().flatten());
-            Err(ApiError::fields(errors))
-        }
-    }
+    T::read(Fields::of_body(object).noting(repeated(bytes, "body"))).map_err(ApiError::fields)
 }
 
 /// The fields of the body, each as it is written.
