@@ -235,8 +235,13 @@ async fn documented(office: &Office, door: &Door) -> Vec<(String, Vec<(&'static 
                 ("a session".into(), session(office, office.api_key("all")).await),
             ];
             for set in sets {
-                let scopes: Vec<Scope> = set.iter().map(|scope| scope.parse().unwrap()).collect();
-                let names = set.iter().map(String::as_str).collect::<Vec<_>>().join(" ");
+                // Where any key will do, one that can ask for one kind of event.
+                let names = if set.is_empty() {
+                    "Patients".to_owned()
+                } else {
+                    Vec::from_iter(set.clone()).join(" ")
+                };
+                let scopes: Vec<Scope> = names.split(' ').map(|scope| scope.parse().unwrap()).collect();
                 found.push((format!("only {names}"), bearer(&office.token_with(&scopes).await)));
             }
             found
