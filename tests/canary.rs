@@ -209,9 +209,11 @@ async fn live_through_a_visit(office: &Office, description: &Description) {
     send(office, "POST", &format!("{visit_path}/cancel"), None).await.expect(200);
 }
 
-/// From the log to the partner's endpoint, which refuses one event; all that was in the queue.
+/// From the log to the partner's endpoint, which refuses one event and tells patients' data in its answer to another; all that
+/// was in the queue.
 async fn deliver_events(office: &Office, hook: &Receiver) -> String {
     hook.then(Answer::status(500));
+    hook.then(Answer::status(200).body(format!("thank you for {CANARY}")));
     pipeline::poll(office).await;
     let queued = office.queue.receive().await;
     let bodies: Vec<&str> = queued.iter().map(|message| message.body.as_str()).collect();

@@ -229,7 +229,6 @@ async fn post(app: &App, subscription: &Subscription, delivery: &Delivery) -> Ou
         }
     };
     attempt.status_code = Some(answer.status.as_u16());
-    attempt.answer = answer.body;
     let verdict = match answer.status {
         status if status.is_success() => Verdict::Success,
         StatusCode::GONE => Verdict::Gone,
@@ -242,6 +241,8 @@ async fn post(app: &App, subscription: &Subscription, delivery: &Delivery) -> Ou
         let redirect = answer.status.is_redirection();
         let note = if redirect { "; redirects are not followed" } else { "" };
         attempt.error_message = Some(format!("the endpoint answered {}{note}", answer.status.as_u16()));
+        // Only where it may say what went wrong: nobody knows what an endpoint puts into its answers.
+        attempt.answer = answer.body;
     }
     Outcome { attempt, verdict }
 }

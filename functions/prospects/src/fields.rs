@@ -43,6 +43,9 @@ pub struct PatientPhone(String);
 #[schema(value_type = String, max_length = 60, example = "US")]
 pub struct Country(String);
 
+/// Of the text, spaces and all.
+const MAX_KINDS_LENGTH: usize = 100;
+
 /// One or several of `Patient`, `Child`, `Cash`, `Insurance`, `Guarantor`: an array, or a string with commas.
 #[derive(Clone, Debug, ToSchema)]
 #[schema(
@@ -95,7 +98,14 @@ impl FieldValue for Kinds {
             Source::Json(Value::Array(items)) => {
                 items.iter().map(Value::as_str).collect::<Option<_>>().ok_or_else(wrong_type)?
             }
-            source => source.text().map_err(|_| wrong_type())?.split(',').map(str::trim).collect(),
+            source => {
+                let text = source.text().map_err(|_| wrong_type())?;
+                if text.len() > MAX_KINDS_LENGTH {
+                    let problem = format!("must have at most {MAX_KINDS_LENGTH} characters");
+                    return Err(FieldProblem::invalid(problem));
+                }
+                text.split(',').map(str::trim).collect()
+            }
         };
         if given.is_empty() || !given.iter().all(|kind| KINDS.contains(kind)) {
             return Err(FieldProblem::invalid(format!("must be one or several of {}", KINDS.join(", "))));

@@ -90,7 +90,7 @@ struct AttemptBody {
     status_code: Option<u16>,
     duration_ms: u64,
     error_message: Option<String>,
-    /// The first 2 KiB of the endpoint's answer.
+    /// The first 2 KiB of the endpoint's answer to an attempt that failed; that to a success is not kept.
     answer: String,
 }
 

@@ -46,7 +46,7 @@ pub struct Attempt {
     pub duration_ms: u64,
     /// Why there was no answer, or none that counts.
     pub error_message: Option<String>,
-    /// The beginning of the answer.
+    /// The beginning of the answer to an attempt that failed.
     pub answer: String,
 }
 

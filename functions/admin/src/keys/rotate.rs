@@ -24,15 +24,12 @@ pub(crate) struct Overlap(Option<SignedDuration>);
 
 impl FieldValue for Overlap {
     fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
-        match source {
-            Source::Json(value) if value.as_f64() == Some(0.0) => Ok(Self(None)),
-            source => match source.text()? {
-                "0" => Ok(Self(None)),
-                "1h" => Ok(Self(Some(SignedDuration::from_hours(1)))),
-                "24h" => Ok(Self(Some(SignedDuration::from_hours(24)))),
-                "7d" => Ok(Self(Some(SignedDuration::from_hours(7 * 24)))),
-                _ => Err(FieldProblem::invalid("must be one of 0, 1h, 24h, 7d")),
-            },
+        match source.text()? {
+            "0" => Ok(Self(None)),
+            "1h" => Ok(Self(Some(SignedDuration::from_hours(1)))),
+            "24h" => Ok(Self(Some(SignedDuration::from_hours(24)))),
+            "7d" => Ok(Self(Some(SignedDuration::from_hours(7 * 24)))),
+            _ => Err(FieldProblem::invalid("must be one of 0, 1h, 24h, 7d")),
         }
     }
 }
