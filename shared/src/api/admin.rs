@@ -74,6 +74,20 @@ fn note_target(call: &Call, id: &str) {
     }
 }
 
+/// Whether a text has the form of a key's, a partner's, a request's or a delivery's id. Anything else in its place may be
+/// whatever somebody had at hand, and is not kept.
+fn is_an_id(text: &str) -> bool {
+    let plain = |part: &str| part.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    match text.split_once('_') {
+        Some(("prt" | "arq", rest)) => rest.len() <= 32 && plain(rest),
+        Some(_) => false,
+        None => {
+            (text.len() == 12 && plain(text))
+                || (text.len() <= 16 && text.bytes().all(|byte| byte.is_ascii_digit()))
+        }
+    }
+}
+
 impl Admin {
     pub fn now(&self) -> Timestamp {
         self.call.now()
@@ -167,8 +181,9 @@ impl FromRequestParts<App> for Admin {
             None => return Err(refused()),
         };
         note_use(&call, credential);
-        // Ids of keys, partners, requests and deliveries: none is a patient's.
-        if let Ok(PathText(id)) = PathText::from_request_parts(parts, app).await {
+        if let Ok(PathText(id)) = PathText::from_request_parts(parts, app).await
+            && is_an_id(&id)
+        {
             note_target(&call, &id);
         }
         Ok(Self { app: app.clone(), call })

@@ -32,8 +32,9 @@ body! {
         /// The practice the key opens.
         #[schema(example = "DemoOffice")]
         "practicepass" => practicepass: PracticeText,
+        /// `Prospects` unless given.
         #[schema(min_items = 1)]
-        "scopes" => scopes: Vec<Scope>,
+        "scopes" => scopes: Option<Vec<Scope>>,
         /// RFC 3339; null = it doesn't expire.
         #[schema(value_type = Option<String>, format = "date-time")]
         "expiresAt" => expires_at: Option<Timestamp>,
@@ -108,7 +109,7 @@ async fn judge(admin: &Admin, wish: Reading<CreateKey>) -> ApiResult<(Mode, KeyT
         partner_id: partner.id,
         partner: partner.company,
         practicepass: practice.practicepass,
-        scopes: fields::scopes(body.scopes).map_err(refused)?,
+        scopes: fields::scopes(body.scopes.unwrap_or_else(|| vec![Scope::Prospects])).map_err(refused)?,
         expires_at: body.expires_at,
         allowed_cidrs: networks(body.allowed_cidrs.unwrap_or_default()).map_err(refused)?,
         rate_limit: body.rate_limit.unwrap_or_default().0,
