@@ -137,7 +137,7 @@ async fn compare(engine: Engine, only: impl Fn(&str) -> bool) {
                 wrong.extend(
                     differences(&operation, "", &wanted, &found).iter().map(|it| format!("{operation} {it}")),
                 );
-                example.answers = renewed(&operation, "", &wanted, &found).as_object().unwrap().clone();
+                example.answers.clone_from(renewed(&operation, "", &wanted, &found).as_object().unwrap());
             }
         }
         let mut entry = Map::from_iter([("path".to_owned(), Value::from(example.path))]);

@@ -93,6 +93,6 @@ async fn speaks(moods: &mut watch::Receiver<Mood>) -> bool {
 
 async fn cut(moods: &mut watch::Receiver<Mood>) {
     if moods.wait_for(|mood| *mood == Mood::Refusing).await.is_err() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

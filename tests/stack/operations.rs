@@ -7,7 +7,7 @@ use crate::{
     running::{MACHINE, Stack},
 };
 
-const WAIT: std::time::Duration = std::time::Duration::from_secs(60);
+const WAIT: std::time::Duration = std::time::Duration::from_mins(1);
 
 fn file(stack: &Stack, name: &str) -> Value {
     serde_json::from_slice(&std::fs::read(stack.folder.join("data").join(name)).unwrap()).unwrap()

@@ -33,7 +33,7 @@ struct Mix {
 impl Mix {
     /// One in five writes.
     async fn call(self, number: usize) -> Call {
-        if number % 5 != 0 {
+        if !number.is_multiple_of(5) {
             return self.caller.get("/v1/DemoOffice/prospects?limit=5").await;
         }
         let key = format!("{}-{number}", self.run);

@@ -152,7 +152,7 @@ async fn every_secret_is_rotated_under_calls_and_no_call_fails() {
     let before = text(&hook["data"]["secret"]);
     let rotated = stack.expect(&token, "POST", "/v1/webhooks/rotate-secret", None, 200).await;
     stack.emit("Patients", 2).await;
-    let arrivals = endpoint.wait_for(2, Duration::from_secs(60), |_| true).await;
+    let arrivals = endpoint.wait_for(2, Duration::from_mins(1), |_| true).await;
     for arrival in arrivals {
         assert!(arrival.is_signed_with(&before) && arrival.is_signed_with(&text(&rotated["data"]["secret"])));
     }

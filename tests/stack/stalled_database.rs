@@ -42,7 +42,7 @@ struct IllPractice {
 
 impl IllPractice {
     async fn call(self: Arc<Self>, number: usize) -> Call {
-        if number % 4 != 0 {
+        if !number.is_multiple_of(4) {
             return self.caller.get(&format!("{}?limit=5", self.path)).await;
         }
         let key = format!("stalled-{}", self.writes.fetch_add(1, Ordering::Relaxed));

@@ -75,9 +75,10 @@ pub async fn run(app: &App, task: Task, deadline: Timestamp) -> Answer {
 fn log(database: &str, outcome: &Outcome) {
     // What was asked for could be anything.
     let database = PracticePass::try_from(database).map_or("?", |_| database);
-    match &outcome.error {
-        Some(error) => tracing::error!(database, %error, "not migrated"),
-        None => tracing::info!(database, status = ?outcome.status, version = outcome.version, "done"),
+    if let Some(error) = &outcome.error {
+        tracing::error!(database, %error, "not migrated");
+    } else {
+        tracing::info!(database, status = ?outcome.status, version = outcome.version, "done");
     }
 }
 

@@ -32,7 +32,7 @@ impl Deployment {
     }
 
     /// Takes the binaries as they are now; paths by package name.
-    pub fn next(&mut self) -> Result<BTreeMap<String, PathBuf>> {
+    pub fn next_version(&mut self) -> Result<BTreeMap<String, PathBuf>> {
         self.version += 1;
         let folder = self.folder.join(self.version.to_string());
         fs::create_dir_all(&folder).map_err(Error::file(&folder))?;
@@ -79,13 +79,13 @@ mod tests {
         fs::create_dir_all(&stale).unwrap();
         let mut deployment = Deployment::new(BTreeMap::from([("auth".to_owned(), binary.clone())])).unwrap();
         assert!(!stale.exists(), "its stack is gone");
-        let first = deployment.next().unwrap()["auth"].clone();
+        let first = deployment.next_version().unwrap()["auth"].clone();
         fs::write(root.path().join("new"), "two").unwrap();
         fs::rename(root.path().join("new"), &binary).unwrap();
-        let second = deployment.next().unwrap()["auth"].clone();
+        let second = deployment.next_version().unwrap()["auth"].clone();
         let text = |path: &Path| fs::read_to_string(path).unwrap();
         assert_eq!((text(&first), text(&second)), ("one".to_owned(), "two".to_owned()));
-        deployment.next().unwrap();
+        deployment.next_version().unwrap();
         assert!(!first.exists() && second.exists(), "two versions are kept");
         drop(deployment);
         assert!(!second.exists());

@@ -27,10 +27,10 @@ pub enum Operation {
         /// What people call it
         #[arg(long)]
         name: String,
-        /// IANA name, e.g. America/New_York
+        /// IANA name, e.g. `America/New_York`
         #[arg(long)]
         time_zone: String,
-        /// Its keys begin with op_test_
+        /// Its keys begin with `op_test_`
         #[arg(long)]
         sandbox: bool,
         #[command(flatten)]

@@ -162,7 +162,7 @@ impl Stack {
         }
         environment.extend(options.variables);
         let mut deployment = Deployment::new(options.binaries)?;
-        let binaries = deployment.next()?;
+        let binaries = deployment.next_version()?;
         let mut deployed = vec![];
         for function in functions {
             let binary = binaries.get(&function.binary).cloned();
@@ -207,7 +207,7 @@ impl Stack {
 
     /// Takes the functions' binaries as they are now: new invocations go to new environments; what runs in the old ones ends there.
     pub fn redeploy(&mut self) -> Result<()> {
-        self.runtime.deploy(&self.deployment.next()?);
+        self.runtime.deploy(&self.deployment.next_version()?);
         Ok(())
     }
 

@@ -36,7 +36,7 @@ pub enum Error {
     Statement(#[source] sqlx::Error),
 }
 
-/// invalid_password, invalid_authorization_specification, invalid_catalog_name: what a connection string that was replaced is
+/// `invalid_password`, `invalid_authorization_specification`, `invalid_catalog_name`: what a connection string that was replaced is
 /// told.
 const LOGIN_REFUSED: [&str; 3] = ["28P01", "28000", "3D000"];
 

@@ -22,16 +22,13 @@ impl Operator {
     pub async fn rotate_token_key(&self) -> Result<()> {
         let mut ring = self.token_keys().await?;
         let before = ring.active()?;
-        let next = match ring.next() {
-            Some(next) => {
-                println!("A rotation to {next} was broken off; it goes on.");
-                next
-            }
-            None => {
-                let next = ring.add(&random::alphanumeric(LENGTH)?);
-                self.put_token_keys(&ring).await?;
-                next
-            }
+        let next = if let Some(next) = ring.next() {
+            println!("A rotation to {next} was broken off; it goes on.");
+            next
+        } else {
+            let next = ring.add(&random::alphanumeric(LENGTH)?);
+            self.put_token_keys(&ring).await?;
+            next
         };
         roll_out(&format!("The key {next} is there")).await;
         // Read again: what somebody else did meanwhile must not be undone.
