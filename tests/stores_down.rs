@@ -141,6 +141,36 @@ on_both_databases! {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_that_somebody_locks_holds_up_nothing_but_its_own_changes() {
+    let mut office = Office::open(Engine::Postgres).await;
+    let token = office.token("all").await;
+    let store = Store::with_client(office.dynamodb.clone(), office.app.config.tables.clone());
+    let dsn = SecretRef::from("env:DSN_DEMOOFFICE".to_owned());
+    let dsn = office.app.secrets.get(&dsn, office.app.clock.now()).await.unwrap();
+    office.answer_with(app_on(&office, store, &dsn));
+    let mut lock = office.db.begin().await.unwrap();
+    if let Conn::Postgres(connection) = &mut lock.conn {
+        let row = "select 1 from patients where patient_id = 1001 for update";
+        sqlx::raw_sql(row).execute(&mut **connection).await.unwrap();
+    }
+    let change = json!({ "NickName": "Locked" });
+    for _ in 0..3 {
+        let began = Instant::now();
+        let (locked, read) = tokio::join!(
+            office.send(&token, "PUT", "/v1/DemoOffice/prospects/1001", Some(&change)),
+            office.send(&token, "GET", "/v1/DemoOffice/prospects/1002", None),
+        );
+        locked.expect_problem(503, "UNAVAILABLE");
+        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+        read.expect(200);
+        // The database is well, and not let be.
+        office.send(&token, "GET", "/v1/DemoOffice/prospects/1002", None).await.expect(200);
+    }
+    lock.end::<(), shared::tenant::Error>(Ok(())).await.unwrap();
+    office.send(&token, "PUT", "/v1/DemoOffice/prospects/1001", Some(&change)).await.expect(200);
+}
+
 #[tokio::test]
 async fn a_store_that_never_answers_holds_up_no_start() {
     let office = Office::open(Engine::Sqlite).await;

@@ -1,8 +1,11 @@
 //! Administrators, and the audit of all they do.
 
-use std::sync::{
-    OnceLock,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use aws_sdk_dynamodb::types::TransactWriteItem;
@@ -55,6 +58,9 @@ impl<'a> Change<'a> {
 }
 
 /// How this call's administrator was known, and whether its audit record is written.
+/// How long the audit record of a call may take that has failed for want of a store.
+const AUDIT_OF_A_FAILURE: Duration = Duration::from_millis(500);
+
 pub(super) struct AdminUse {
     credential: &'static str,
     /// The id that the call is about, as far as one is known.
@@ -254,7 +260,15 @@ pub(super) async fn audit_answer(
         status: Some(status),
         ..audit_record(app, call, used.credential)
     };
-    app.control.record_audit(&record).await.err().map(ApiError::from)
+    let written = app.control.record_audit(&record);
+    if status != StatusCode::SERVICE_UNAVAILABLE.as_u16() {
+        return written.await.err().map(ApiError::from);
+    }
+    // It came to nothing, and most likely for the very store that is asked now: nobody waits as long once more.
+    match tokio::time::timeout(AUDIT_OF_A_FAILURE, written).await {
+        Ok(result) => result.err().map(ApiError::from),
+        Err(elapsed) => Some(ApiError::unavailable(&elapsed)),
+    }
 }
 
 /// The record of a change that somebody with this credential makes by this call.

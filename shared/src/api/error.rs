@@ -272,7 +272,8 @@ impl From<tenant::Error> for ApiError {
 impl From<control::Error> for ApiError {
     fn from(error: control::Error) -> Self {
         match &error {
-            control::Error::Unavailable { .. } => Self::unavailable(&error),
+            // What a store refuses (a permission, a table) is ours to mend, and the same call will succeed then.
+            control::Error::Unavailable { .. } | control::Error::Refused { .. } => Self::unavailable(&error),
             control::Error::ConditionFailed => {
                 Self::new(Code::ConcurrentChange, "Read it again, then try once more.")
             }

@@ -74,12 +74,13 @@ impl Database {
         let options =
             if dsn.contains("sslmode=") { options } else { options.ssl_mode(PgSslMode::VerifyFull) };
         let mut pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(patience.round_trip);
-        if let Some((statement, idle)) = patience.server {
+        if let Some(server) = patience.server {
             // Not by startup options, which poolers refuse.
             let limits = format!(
-                "set statement_timeout = {}; set idle_in_transaction_session_timeout = {}",
-                statement.as_millis(),
-                idle.as_millis()
+                "set lock_timeout = {}; set statement_timeout = {}; set idle_in_transaction_session_timeout = {}",
+                server.lock.as_millis(),
+                server.statement.as_millis(),
+                server.idle.as_millis()
             );
             pool = pool.after_connect(move |connection, _| {
                 let limits = AssertSqlSafe(limits.clone());

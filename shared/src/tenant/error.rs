@@ -81,10 +81,11 @@ enum Class {
 fn classify(code: &str, message: &str, constraint: Option<&str>) -> Class {
     let named = |name: &str| constraint == Some(name) || message.contains(name);
     match code {
-        // serialization_failure, deadlock_detected, lock_not_available; SQLITE_BUSY and SQLITE_LOCKED with their kinds
-        "40001" | "40P01" | "55P03" | "5" | "6" | "261" | "262" | "517" | "773" => Class::Contended,
-        // admin_shutdown, crash_shutdown, cannot_connect_now, too_many_connections, query_canceled; disk full, I/O errors
-        "57P01" | "57P02" | "57P03" | "53300" | "57014" | "13" | "10" => Class::Unavailable,
+        // serialization_failure, deadlock_detected; SQLITE_BUSY and SQLITE_LOCKED with their kinds
+        "40001" | "40P01" | "5" | "6" | "261" | "262" | "517" | "773" => Class::Contended,
+        // admin_shutdown, crash_shutdown, cannot_connect_now, too_many_connections, query_canceled, lock_not_available (which
+        // has been waited for long enough); disk full, I/O errors
+        "57P01" | "57P02" | "57P03" | "53300" | "57014" | "55P03" | "13" | "10" => Class::Unavailable,
         // exclusion_violation; SQLITE_CONSTRAINT_TRIGGER
         "23P01" | "1811" if named("visits_provider_free") => Class::Refused(Constraint::ProviderFree),
         "23P01" | "1811" if named("visits_room_free") => Class::Refused(Constraint::RoomFree),

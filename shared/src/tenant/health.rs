@@ -23,8 +23,20 @@ pub(crate) struct Patience {
     pub(crate) probe: Duration,
     /// For another writer of an `SQLite` file. A call that searches may wait for it twice, as it indexes first.
     pub(crate) file_lock: Duration,
-    /// After so long the server itself ends a statement, or a transaction in which nothing is asked. `None`: never.
-    pub(crate) server: Option<(Duration, Duration)>,
+    /// What the server itself ends. `None`: nothing.
+    pub(crate) server: Option<ServerLimits>,
+}
+
+/// After how long a `PostgreSQL` server ends what it is asked. Shorter than a round trip may take: a statement that waits for
+/// somebody else's lock is told so by a server that is well, and isn't taken for silence.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ServerLimits {
+    /// `lock_timeout`: the wait for another's lock.
+    pub(crate) lock: Duration,
+    /// `statement_timeout`
+    pub(crate) statement: Duration,
+    /// `idle_in_transaction_session_timeout`
+    pub(crate) idle: Duration,
 }
 
 impl Patience {
@@ -34,14 +46,22 @@ impl Patience {
         round_trip: Duration::from_millis(1_400),
         probe: Duration::from_millis(500),
         file_lock: Duration::from_millis(800),
-        server: Some((Duration::from_secs(2), Duration::from_secs(10))),
+        server: Some(ServerLimits {
+            lock: Duration::from_millis(900),
+            statement: Duration::from_millis(1_250),
+            idle: Duration::from_secs(10),
+        }),
     };
     /// For work that nobody waits for.
     pub(crate) const OF_BACKGROUND: Self = Self {
         round_trip: Duration::from_secs(5),
         probe: Duration::from_secs(3),
         file_lock: Duration::from_secs(4),
-        server: Some((Duration::from_mins(1), Duration::from_mins(1))),
+        server: Some(ServerLimits {
+            lock: Duration::from_secs(4),
+            statement: Duration::from_millis(4_500),
+            idle: Duration::from_mins(1),
+        }),
     };
     /// For migrations, which may rewrite whole tables.
     pub(crate) const OF_MIGRATIONS: Self = Self {
