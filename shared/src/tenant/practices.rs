@@ -23,6 +23,8 @@ pub struct Location {
 
 /// At most so many practices are kept open; the least recently used is closed for another.
 const MAX_OPEN: usize = 32;
+/// Likewise in background work, which comes back to each of its practices every few seconds.
+const MAX_OPEN_IN_BACKGROUND: usize = 512;
 /// A pool older than this by the wall clock is opened anew (Lambda freezes timers, so idle time-outs can't do it), which
 /// also takes up a changed DSN.
 const MAX_AGE: SignedDuration = SignedDuration::from_mins(10);
@@ -38,6 +40,7 @@ struct Entry {
 /// The open practice databases, opened on first use, each behind a cell of its own so that a slow one holds up no other.
 pub struct Practices {
     entries: Mutex<HashMap<PracticePass, Entry>>,
+    max_open: usize,
     connections: u32,
     patience: Patience,
 }
@@ -45,14 +48,24 @@ pub struct Practices {
 impl Default for Practices {
     /// For calls: as many connections as one request at a time needs, and no more patience than a caller has.
     fn default() -> Self {
-        Self { entries: Mutex::default(), connections: CONNECTIONS, patience: Patience::OF_CALLERS }
+        Self {
+            entries: Mutex::default(),
+            max_open: MAX_OPEN,
+            connections: CONNECTIONS,
+            patience: Patience::OF_CALLERS,
+        }
     }
 }
 
 impl Practices {
     /// For background work, and for many calls at a time.
     pub fn patient(connections: u32) -> Self {
-        Self { entries: Mutex::default(), connections, patience: Patience::OF_BACKGROUND }
+        Self {
+            entries: Mutex::default(),
+            max_open: MAX_OPEN_IN_BACKGROUND,
+            connections,
+            patience: Patience::OF_BACKGROUND,
+        }
     }
 
     /// The database of the practice that `grant` opens; `locate` is asked where it is when it isn't open.
@@ -104,7 +117,7 @@ impl Practices {
     ) -> Result<(Arc<OnceCell<TenantDb>>, Arc<Health>, Admission)> {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         entries.retain(|_, entry| now.duration_since(entry.opened) < MAX_AGE);
-        if !entries.contains_key(practicepass) && entries.len() >= MAX_OPEN {
+        if !entries.contains_key(practicepass) && entries.len() >= self.max_open {
             let oldest = entries.iter().min_by_key(|(_, entry)| entry.used).map(|(pass, _)| pass.clone());
             oldest.and_then(|pass| entries.remove(&pass));
         }
