@@ -131,9 +131,11 @@ class Deploy(Scripts):
                 self.assert_nothing_changed()
 
     def test_a_stack_that_is_no_good_now_is_refused(self):
-        for status in ["UPDATE_IN_PROGRESS", "ROLLBACK_COMPLETE", "UPDATE_COMPLETE"]:
-            with self.subTest(status):
-                self.assertEqual(self.run_script("deploy", "prod", answers=[(STATE, [stack(status, migrate="None")])]), 1)
+        for state, why in [(stack("UPDATE_IN_PROGRESS"), "wait for its end"), (stack("ROLLBACK_COMPLETE", migrate="None"), "delete it first"),
+                           (stack(migrate="None"), "no output MigrateFunctionName")]:
+            with self.subTest(why):
+                self.assertEqual(self.run_script("deploy", "prod", answers=[(STATE, [state])]), 1)
+                self.assertIn(why, self.said)
                 self.assert_nothing_changed()
 
     def test_region_and_profile_hold_for_every_step(self):
