@@ -195,9 +195,7 @@ impl Operation {
                 on(&world)?.first_partner(new).await
             }
             Self::RotateTokenKey { finish: true, world, .. } => on(&world)?.finish_token_keys().await,
-            Self::RotateTokenKey { revoke: Some(kid), world, .. } => {
-                on(&world)?.revoke_token_key(&kid).await
-            }
+            Self::RotateTokenKey { revoke: Some(kid), world, .. } => on(&world)?.revoke_token_key(&kid).await,
             Self::RotateTokenKey { world, .. } => on(&world)?.rotate_token_key().await,
             Self::RotateAdminSecret { finish: true, world, .. } => {
                 on(&world)?.end_admin_secret(&read_stdin()?).await

@@ -125,7 +125,8 @@ mod tests {
     #[test]
     fn only_what_a_header_carries_can_be_given() {
         fits_a_header("!dmin~secret-of-the-tests-0123456").unwrap();
-        for bad in ["short", "pässwörter-sind-länger-als-32-byte", "a secret of the tests with spaces in it"] {
+        for bad in ["short", "pässwörter-sind-länger-als-32-byte", "a secret of the tests with spaces in it"]
+        {
             fits_a_header(bad).unwrap_err();
         }
         fits_a_header(&"a".repeat(513)).unwrap_err();

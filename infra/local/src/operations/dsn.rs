@@ -45,7 +45,9 @@ impl Operator {
         let outcome = outcome_of(&self.invoker.invoke(&event).await?, database);
         if outcome["status"] != "usable" {
             let cause = outcome["error"].as_str().unwrap_or("no cause given");
-            return Err(Error::Refused(format!("{database}: {cause}; its connection string is the one before")));
+            return Err(Error::Refused(format!(
+                "{database}: {cause}; its connection string is the one before"
+            )));
         }
         // Put once more, it would take the place of the one before, which undoing needs.
         if self.secrets.get(secret).await?.as_deref() == Some(dsn) {

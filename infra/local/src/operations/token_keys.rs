@@ -40,7 +40,9 @@ impl Operator {
         }
         ring.remove(kid);
         self.put_token_keys(&ring).await?;
-        println!("{kid} is gone. Its tokens are refused within 5 minutes, or an hour while Secrets Manager is down;");
+        println!(
+            "{kid} is gone. Its tokens are refused within 5 minutes, or an hour while Secrets Manager is down;"
+        );
         println!("partners who hold one are answered 401 then and exchange their keys for new ones.");
         Ok(())
     }
