@@ -188,7 +188,8 @@ async fn the_catalog_stays_where_it_is_until_another_place_is_known_to_be_good()
     let mistyped = format!("sqlite://{}", missing.display());
     let nowhere = "postgres://nobody:hunter22@127.0.0.1:9/x".to_owned();
     let command = ["set-catalog-dsn", "--dsn-stdin"];
-    for (wrong, cause) in [(practice, "a practice's"), (mistyped, "unavailable"), (nowhere, "unavailable")] {
+    for (wrong, cause) in [(practice, "a practice's"), (mistyped, "unable to open"), (nowhere, "unavailable")]
+    {
         let said = stack.operate_with(&command, &wrong).await.expect_failure();
         assert!(said.contains(cause) && said.contains("is the one before"), "{wrong}: {said}");
         assert_eq!(current(), before, "{wrong}");
