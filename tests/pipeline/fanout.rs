@@ -360,14 +360,25 @@ async fn a_redirect_is_a_failure_and_is_not_followed() {
 }
 
 #[tokio::test]
+async fn an_answer_to_a_success_is_not_kept() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    let body = message(&office, 1).await;
+    receiver.then(Answer::status(200).body("thank you".into()));
+    attempt(&office, &body, 1).await;
+    let done = delivery(&office, 1).await;
+    assert_eq!((done.status, done.history[0].answer.as_str()), (DeliveryStatus::Delivered, ""));
+}
+
+#[tokio::test]
 async fn little_of_a_large_answer_is_kept() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let body = message(&office, 1).await;
-    receiver.then(Answer::status(200).body("x".repeat(5 << 20)));
+    receiver.then(Answer::status(500).body("x".repeat(5 << 20)));
     attempt(&office, &body, 1).await;
-    let done = delivery(&office, 1).await;
-    assert_eq!((done.status, done.history[0].answer.len()), (DeliveryStatus::Delivered, 2_048));
+    let failed = delivery(&office, 1).await;
+    assert_eq!((failed.status, failed.history[0].answer.len()), (DeliveryStatus::Retrying, 2_048));
 }
 
 #[tokio::test]
@@ -375,10 +386,10 @@ async fn an_answer_without_end_is_cut_and_a_compressed_one_is_not_unpacked() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let endless = message(&office, 1).await;
-    receiver.then(Answer::status(200).body("x".repeat(64 << 10)).endless());
+    receiver.then(Answer::status(500).body("x".repeat(64 << 10)).endless());
     attempt(&office, &endless, 1).await;
-    let done = delivery(&office, 1).await;
-    assert_eq!((done.status, done.history[0].answer.len()), (DeliveryStatus::Delivered, 2_048));
+    let failed = delivery(&office, 1).await;
+    assert_eq!((failed.status, failed.history[0].answer.len()), (DeliveryStatus::Retrying, 2_048));
     let hung_up = async {
         while receiver.under_way_and_sent().0 > 0 {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -389,7 +400,7 @@ async fn an_answer_without_end_is_cut_and_a_compressed_one_is_not_unpacked() {
     assert!(receiver.under_way_and_sent().1 < 16 << 20, "{:?}", receiver.under_way_and_sent());
 
     let packed = message(&office, 2).await;
-    receiver.then(Answer::status(200).header("content-encoding", "gzip").body("not gzip at all".into()));
+    receiver.then(Answer::status(500).header("content-encoding", "gzip").body("not gzip at all".into()));
     attempt(&office, &packed, 1).await;
     assert_eq!(delivery(&office, 2).await.history[0].answer, "not gzip at all");
 }

@@ -1,10 +1,15 @@
 //! Operators' commands, each on a stack that runs.
 
+use std::process::Command;
+
+use officepro_local::practices::control_plane;
 use serde_json::{Value, json};
+use shared::domain::PracticePass;
+use sqlx::{Connection, Executor};
 
 use crate::{
     partner::Endpoint,
-    running::{MACHINE, Stack},
+    running::{MACHINE, Stack, program},
 };
 
 const WAIT: std::time::Duration = std::time::Duration::from_mins(1);
@@ -95,7 +100,15 @@ async fn a_practice_that_cant_be_right_is_not_added() {
     let add_other = add("NorthClinic", "America/Chicago", &["--dsn-stdin"]);
     refused(&add_other, &other, "belongs to another practice").await;
     let elsewhere = format!("sqlite://{}", folder.path().join("data/practices/North.sqlite").display());
-    refused(&add_other, &elsewhere, "set-practice-dsn").await;
+    let said = stack.operate_with(&add_other, &elsewhere).await.expect();
+    assert!(said.contains("NorthClinic: migrated"), "the mistake was mended: {said}");
+    refused(&add_other, &other, "set-practice-dsn").await;
+    refused(&add("SouthClinic", "America/Chicago", &["--dsn-stdin"]), &other, "run it again").await;
+    let dsn = ["set-practice-dsn", "SouthClinic", "--dsn-stdin"];
+    refused(&dsn, &other, "is the one before").await;
+    let empty = format!("sqlite://{}", folder.path().join("data/practices/South.sqlite").display());
+    let said = stack.operate_with(&dsn, &empty).await.expect();
+    assert!(said.contains("SouthClinic: migrated"), "it never had a schema: {said}");
     let dsn = ["set-practice-dsn", "DemoOffice", "--dsn-stdin"];
     refused(&dsn, "postgres://nobody:hunter22@127.0.0.1:9/x", "is the one before").await;
     let said = stack.operate_with(&dsn, "postgres://nobody:hunter22@127.0.0.1:9/x").await.err;
@@ -125,6 +138,8 @@ async fn a_migration_of_all_goes_on_past_a_practice_that_fails_and_is_finished_b
     assert!(failed.out.contains("[5/5]"), "{failed:?}");
     let said = failed.expect_failure();
     assert!(said.contains("1 failed") && said.contains("SouthClinic: "), "{said}");
+    let said = stack.operate(&["migrate", "--all", "--tolerate", "1"]).await.expect();
+    assert!(said.contains("1 failed") && said.contains("  SouthClinic: "), "{said}");
 
     std::fs::remove_dir(&database).unwrap();
     std::fs::rename(&aside, &database).unwrap();
@@ -132,6 +147,112 @@ async fn a_migration_of_all_goes_on_past_a_practice_that_fails_and_is_finished_b
     assert!(said.contains("5 of 5 databases are up to date"), "{said}");
     let said = stack.operate(&["migrate"]).await.expect();
     assert!(said.contains("4 practices are at version") && said.contains("1 of 1"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_roll_back_the_older_program_takes_the_newer_schemas_as_they_are() {
+    let _machine = MACHINE.read().await;
+    let folder = tempfile::tempdir().unwrap();
+    let stack = Stack::start(folder.path(), &[]).await;
+    stack.operate(&add("NorthClinic", "America/Chicago", &[])).await.expect();
+    for database in ["data/practices/NorthClinic.sqlite", "data/catalog.sqlite"] {
+        let url = format!("sqlite://{}", folder.path().join(database).display());
+        let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
+        let newer = "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
+             values (99, 'of a newer program', true, x'00', 0)";
+        connection.execute(newer).await.unwrap();
+        connection.close().await.unwrap();
+    }
+    let registry = control_plane(file(&stack, "stack.json")["dynamodbUrl"].as_str().unwrap());
+    let north = PracticePass::try_from("NorthClinic").unwrap();
+    registry.note_schema_version(&north, 99).await.unwrap();
+    let said = stack.operate(&["migrate", "--all"]).await.expect();
+    assert!(said.contains("NorthClinic: current") && said.contains("catalog: migrated"), "{said}");
+    assert_eq!(registry.practice(&north).await.unwrap().unwrap().schema_version, Some(99));
+    let said = stack.operate(&["migrate"]).await.expect();
+    assert!(said.contains("3 practices are at version"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_catalog_stays_where_it_is_until_another_place_is_known_to_be_good() {
+    let _machine = MACHINE.read().await;
+    let folder = tempfile::tempdir().unwrap();
+    let stack = Stack::start(folder.path(), &[]).await;
+    let current = || {
+        let stages = &file(&stack, "secrets.json")["secrets"]["CatalogDsnSecret"];
+        stages["AWSCURRENT"]["value"].as_str().unwrap().to_owned()
+    };
+    let before = current();
+    let practice = format!("sqlite://{}", folder.path().join("data/practices/DemoOffice.sqlite").display());
+    let missing = folder.path().join("data/katalog.sqlite");
+    let mistyped = format!("sqlite://{}", missing.display());
+    let nowhere = "postgres://nobody:hunter22@127.0.0.1:9/x".to_owned();
+    let command = ["set-catalog-dsn", "--dsn-stdin"];
+    for (wrong, cause) in [(practice, "a practice's"), (mistyped, "unable to open"), (nowhere, "unavailable")]
+    {
+        let said = stack.operate_with(&command, &wrong).await.expect_failure();
+        assert!(said.contains(cause) && said.contains("is the one before"), "{wrong}: {said}");
+        assert_eq!(current(), before, "{wrong}");
+    }
+    assert!(!missing.exists(), "trying makes no database");
+    let respelled = format!("{before}?mode=rw");
+    for _ in 0..2 {
+        stack.operate_with(&command, &respelled).await.expect();
+    }
+    assert_eq!(current(), respelled);
+    let previous = &file(&stack, "secrets.json")["secrets"]["CatalogDsnSecret"]["AWSPREVIOUS"]["value"];
+    assert_eq!(previous, &before, "the way back is still there after the repetition");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_admin_secret_becomes_current_that_nobody_knows_or_nobody_can_send() {
+    let _machine = MACHINE.read().await;
+    let folder = tempfile::tempdir().unwrap();
+    let stack = Stack::start(folder.path(), &[]).await;
+    let stored = || file(&stack, "secrets.json")["secrets"]["AdminSecretsSecret"]["AWSCURRENT"].clone();
+    let before = stored();
+    let mut unseen = Command::new(program());
+    unseen.arg("rotate-admin-secret").arg("--data-dir").arg(stack.folder.join("data"));
+    unseen.stdout(std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+    let done = tokio::task::spawn_blocking(move || unseen.output().unwrap()).await.unwrap();
+    let said = String::from_utf8(done.stderr).unwrap();
+    assert!(!done.status.success() && said.contains("nothing was changed"), "{said}");
+    let given = ["rotate-admin-secret", "--stdin"];
+    for bad in
+        ["short", "pässwörter-sind-hier-länger-als-32-byte", "the secret of the tests has spaces in it"]
+    {
+        let said = stack.operate_with(&given, bad).await.expect_failure();
+        assert!(said.contains("visible ASCII"), "{said}");
+    }
+    assert_eq!(stored(), before);
+
+    let new = "the-new-admin-secret-of-the-tests-0123";
+    stack.operate_with(&given, new).await.expect();
+    let finish = ["rotate-admin-secret", "--finish", "--stdin"];
+    stack.operate(&["rotate-admin-secret", "--finish"]).await.expect_failure();
+    let said = stack.operate_with(&finish, "a-guess-of-the-admin-secret-0123456789").await.expect_failure();
+    assert!(said.contains("nothing was changed"), "{said}");
+    stack.operate(&["rotate-admin-secret", "--abort"]).await.expect();
+    assert_eq!(stored()["value"], before["value"], "the one before is the only one again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_key_that_leaked_is_taken_away_at_once_and_another_signs() {
+    let _machine = MACHINE.read().await;
+    let folder = tempfile::tempdir().unwrap();
+    let stack = Stack::start(folder.path(), &[]).await;
+    let ring = || {
+        let stages = file(&stack, "secrets.json")["secrets"]["TokenKeysSecret"].clone();
+        serde_json::from_str::<Value>(stages["AWSCURRENT"]["value"].as_str().unwrap()).unwrap()
+    };
+    let said = stack.operate(&["rotate-token-key", "--revoke", "k9"]).await.expect_failure();
+    assert!(said.contains("there is no key k9"), "{said}");
+    let said = stack.operate(&["rotate-token-key", "--revoke", "k1"]).await.expect();
+    assert!(said.contains("k1 is gone") && said.contains("within 5 minutes"), "{said}");
+    assert_eq!(ring()["active"], "k2");
+    assert!(ring().get("k1").is_none() && ring()["retired"].get("k1").is_none());
+    let token = stack.token().await;
+    stack.expect(&token, "GET", "/v1/DemoOffice/tags", None, 200).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -26,7 +26,7 @@ const BEFORE_TIMEOUT: SignedDuration = SignedDuration::from_secs(5);
 pub struct Task {
     pub practices: Vec<String>,
     pub catalog: bool,
-    /// Change nothing: only try the connection strings that were put beside the secrets' own (`AWSPENDING`).
+    /// Try the connection strings that were put beside the secrets' own (`AWSPENDING`) instead; nothing is noted of it.
     pub pending: bool,
 }
 

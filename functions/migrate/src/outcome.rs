@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     Migrated,
-    /// It was known to be at the newest version; the migrations ran all the same and had nothing to do.
+    /// It was known to be at the newest version, or a newer one than the function knows; the migrations ran all the same and had nothing to do.
     Current,
-    /// The connection string to be tried opens the right database.
+    /// The connection string to be tried opens the right database, which has the newest schema now.
     Usable,
     Failed,
 }

@@ -66,6 +66,7 @@ pub async fn prepare(stores: &Stores, base_url: &str, server: Option<&str>) -> R
     let registered = store.practices().await.map_err(|error| Error::store("practices", error))?;
     for practice in &registered {
         let db = practices::migrate(practice, &stores.secrets).await?;
+        practices::note_schema(practice, &store).await?;
         let demo = PRACTICES.iter().find(|it| it.practicepass == practice.practicepass.as_str());
         if let Some(demo) = demo.filter(|_| known.is_none()) {
             let rows = rows(demo, &db, now);

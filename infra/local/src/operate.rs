@@ -17,6 +17,9 @@ pub enum Operation {
         /// Also those that are known to be at the newest version
         #[arg(long)]
         all: bool,
+        /// So many practices may fail, which are listed all the same; the catalog may not
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        tolerate: usize,
         #[command(flatten)]
         world: OfWorld,
     },
@@ -62,14 +65,20 @@ pub enum Operation {
         /// Remove old keys whose last tokens have ended
         #[arg(long)]
         finish: bool,
+        /// Remove this key at once, for it leaked; tokens that it signed end
+        #[arg(long, value_name = "KID", conflicts_with = "finish")]
+        revoke: Option<String>,
         #[command(flatten)]
         world: OfWorld,
     },
-    /// Makes a new admin secret current and shows it once; the one before stays good
+    /// Shows a new admin secret once and makes it current; the one before stays good
     RotateAdminSecret {
-        /// End the one before
-        #[arg(long, conflicts_with = "stdin")]
+        /// End the one before; the new one on standard input proves that it is known
+        #[arg(long, requires = "stdin")]
         finish: bool,
+        /// Make the one before current again, and end the new one
+        #[arg(long, conflicts_with_all = ["finish", "stdin"])]
+        abort: bool,
         /// Take the new secret from standard input instead of making one
         #[arg(long)]
         stdin: bool,
@@ -84,7 +93,7 @@ pub enum Operation {
         #[command(flatten)]
         world: OfWorld,
     },
-    /// Replaces the connection string of the catalog, if the new one opens a database
+    /// Replaces the connection string of the catalog, if the new one opens a database that is no practice's
     SetCatalogDsn {
         #[command(flatten)]
         dsn: Dsn,
@@ -172,10 +181,10 @@ impl Operation {
     pub async fn perform(self, template: &Path, data_dir: &Path) -> Result<()> {
         let on = |world: &OfWorld| Operator::of(world.aws, data_dir);
         match self {
-            Self::Migrate { world, .. } if !world.aws && !Operator::is_running(data_dir) => {
-                practices::migrate_all(template, data_dir).await
+            Self::Migrate { tolerate, world, .. } if !world.aws && !Operator::is_running(data_dir) => {
+                practices::migrate_all(template, data_dir, tolerate).await
             }
-            Self::Migrate { all, world } => on(&world)?.migrate(all).await,
+            Self::Migrate { all, tolerate, world } => on(&world)?.migrate(all, tolerate).await,
             Self::AddPractice { practice, name, time_zone, sandbox, dsn, world } => {
                 let dsn = dsn.read()?;
                 let new = NewPractice { practicepass: practice, name, time_zone, sandbox, dsn };
@@ -185,9 +194,13 @@ impl Operation {
                 let new = FirstPartner { company, contact, email, practice, key_name, scopes };
                 on(&world)?.first_partner(new).await
             }
-            Self::RotateTokenKey { finish: true, world } => on(&world)?.finish_token_keys().await,
+            Self::RotateTokenKey { finish: true, world, .. } => on(&world)?.finish_token_keys().await,
+            Self::RotateTokenKey { revoke: Some(kid), world, .. } => on(&world)?.revoke_token_key(&kid).await,
             Self::RotateTokenKey { world, .. } => on(&world)?.rotate_token_key().await,
-            Self::RotateAdminSecret { finish: true, world, .. } => on(&world)?.end_admin_secret().await,
+            Self::RotateAdminSecret { finish: true, world, .. } => {
+                on(&world)?.end_admin_secret(&read_stdin()?).await
+            }
+            Self::RotateAdminSecret { abort: true, world, .. } => on(&world)?.take_back_admin_secret().await,
             Self::RotateAdminSecret { stdin, world, .. } => {
                 let given = if stdin { Some(read_stdin()?) } else { None };
                 on(&world)?.rotate_admin_secret(given).await

@@ -71,8 +71,7 @@ impl Database {
         }
         let options = PgConnectOptions::from_str(dsn).map_err(unusable)?;
         // Without a word in the DSN the server's certificate and name are verified.
-        let options =
-            if dsn.contains("sslmode=") { options } else { options.ssl_mode(PgSslMode::VerifyFull) };
+        let options = if says_sslmode(dsn) { options } else { options.ssl_mode(PgSslMode::VerifyFull) };
         let mut pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(patience.round_trip);
         if let Some(server) = patience.server {
             // Not by startup options, which poolers refuse.
@@ -182,5 +181,31 @@ impl Deref for TenantDb {
 
     fn deref(&self) -> &Database {
         &self.database
+    }
+}
+
+/// Whether the DSN's query, and not a password that looks like it, chooses how the server is verified.
+fn says_sslmode(dsn: &str) -> bool {
+    url::Url::parse(dsn)
+        .is_ok_and(|url| url.query_pairs().any(|(name, _)| name == "sslmode" || name == "ssl-mode"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::says_sslmode;
+
+    #[test]
+    fn only_the_query_chooses_how_a_server_is_verified() {
+        for chosen in ["postgres://a:b@c/d?sslmode=disable", "postgres://a:b@c/d?x=1&ssl-mode=require"] {
+            assert!(says_sslmode(chosen), "{chosen}");
+        }
+        for silent in [
+            "postgres://a:sslmode=disable@c/d",
+            "postgres://a:b@c/sslmode=disable",
+            "postgres://a:b@c/d?application_name=sslmode=disable",
+            "postgres://a:b@c/d#sslmode=disable",
+        ] {
+            assert!(!says_sslmode(silent), "{silent}");
+        }
     }
 }

@@ -2,12 +2,20 @@
 
 use std::time::Duration;
 
+use sqlx::migrate::Migrator;
+
 use super::{Database, Error, Pool, Result, TenantDb, on, unindexed_patients};
 use crate::{auth::PracticeGrant, domain::PracticePass};
 
 /// The newest migration; both engines have the same numbers, which a test holds.
 pub fn newest() -> i64 {
     sqlx::migrate!("migrations/postgres").iter().map(|it| it.version).max().unwrap_or(0)
+}
+
+/// Lets a database have migrations that this program doesn't know yet: after a roll-back it works with the newer schema.
+pub(crate) fn lenient(mut migrator: Migrator) -> Migrator {
+    migrator.set_ignore_missing(true);
+    migrator
 }
 
 /// Brings the database at `dsn` to the newest schema, makes the patients that are there searchable, and makes it `grant`'s practice's own. Run again, it changes nothing.
@@ -18,8 +26,8 @@ pub async fn migrate(grant: &PracticeGrant, dsn: &str, time_zone: jiff::tz::Time
     let db =
         TenantDb::new(Database::connect_for_creation(dsn).await?, grant.practicepass().clone(), time_zone);
     match &db.pool {
-        Pool::Sqlite(pool) => sqlx::migrate!("migrations/sqlite").run(pool).await?,
-        Pool::Postgres(pool) => sqlx::migrate!("migrations/postgres").run(pool).await?,
+        Pool::Sqlite(pool) => lenient(sqlx::migrate!("migrations/sqlite")).run(pool).await?,
+        Pool::Postgres(pool) => lenient(sqlx::migrate!("migrations/postgres")).run(pool).await?,
     }
     crate::in_transaction!(db, Error, conn => {
         on!(&mut *conn, c => sqlx::query(

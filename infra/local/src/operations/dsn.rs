@@ -4,7 +4,11 @@ use serde_json::{Value, json};
 use shared::auth::secret_ref::SecretRef;
 use shared::domain::PracticePass;
 
-use super::{Operator, input, migrate::outcome_of, refused};
+use super::{
+    Operator,
+    migrate::{CATALOG, outcome_of},
+    refused,
+};
 use crate::error::{Error, Result};
 
 impl Operator {
@@ -18,44 +22,52 @@ impl Operator {
         let SecretRef::SecretsManager(secret) = entry.dsn_secret else {
             return Err(Error::Refused(format!("the connection string of {practice} is no secret")));
         };
-        let event = |pending: bool| json!({ "practices": [practice], "pending": pending });
+        let event = json!({ "practices": [practice], "pending": true });
         self.replace(practice, &secret, dsn, event).await?;
-        self.migrate_one(practice).await?;
+        let noted = self.migrate_one(practice).await;
+        noted.map_err(|error| Error::Refused(format!("{error}\nits new connection string is current")))?;
         say_next(practice);
         Ok(())
     }
 
-    /// Puts the catalog's new connection string into its secret, once it was seen to open a database.
+    /// Puts the catalog's new connection string into its secret, once its database was seen to be no practice's and was
+    /// migrated.
     pub async fn set_catalog_dsn(&self, dsn: &str) -> Result<()> {
-        let event = |pending: bool| json!({ "catalog": true, "pending": pending });
-        self.replace("catalog", &self.names.catalog, dsn, event).await?;
-        let outcome = outcome_of(&self.invoker.invoke(&event(false)).await?, "catalog");
-        must_be("catalog", &outcome, "migrated")?;
+        let event = json!({ "catalog": true, "pending": true });
+        self.replace(CATALOG, &self.names.catalog, dsn, event).await?;
         say_next("the catalog");
         Ok(())
     }
 
-    async fn replace(
-        &self,
-        database: &str,
-        secret: &str,
-        dsn: &str,
-        event: impl Fn(bool) -> Value,
-    ) -> Result<()> {
-        input::dsn(dsn)?;
+    async fn replace(&self, database: &str, secret: &str, dsn: &str, event: Value) -> Result<()> {
+        self.judge(dsn)?;
         self.secrets.put_pending(secret, dsn).await?;
-        let outcome = outcome_of(&self.invoker.invoke(&event(true)).await?, database);
-        must_be(database, &outcome, "usable")?;
+        let outcome = outcome_of(&self.invoker.invoke(&event).await?, database);
+        if outcome["status"] != "usable" {
+            let cause = outcome["error"].as_str().unwrap_or("no cause given");
+            return Err(Error::Refused(format!(
+                "{database}: {cause}; its connection string is the one before"
+            )));
+        }
+        // Put once more, it would take the place of the one before, which undoing needs.
+        if self.secrets.get(secret).await?.as_deref() == Some(dsn) {
+            return Ok(());
+        }
         self.secrets.put(secret, dsn).await
     }
-}
 
-fn must_be(database: &str, outcome: &Value, wanted: &str) -> Result<()> {
-    if outcome["status"] == wanted {
-        return Ok(());
+    /// A connection string, as far as it can be judged without connecting.
+    pub(super) fn judge(&self, dsn: &str) -> Result<()> {
+        let schemes = if self.data_dir.is_some() {
+            &["postgres://", "postgresql://", "sqlite://"][..]
+        } else {
+            &["postgres://", "postgresql://"][..]
+        };
+        if schemes.iter().any(|scheme| dsn.starts_with(scheme)) {
+            return Ok(());
+        }
+        Err(Error::Refused("a connection string is postgres://user:password@host:port/database".to_owned()))
     }
-    let cause = outcome["error"].as_str().unwrap_or("no cause given");
-    Err(Error::Refused(format!("{database}: {cause}; its connection string is the one before")))
 }
 
 fn say_next(database: &str) {

@@ -13,11 +13,17 @@ const BATCH: usize = 5;
 /// Invocations at once.
 const AT_ONCE: usize = 4;
 
+/// Its name among the databases.
+pub(super) const CATALOG: &str = "catalog";
+
 /// What is done and what failed so far.
+#[derive(Default)]
 struct Progress {
     done: usize,
     total: usize,
     failed: Vec<(String, String)>,
+    /// So many practices may fail.
+    tolerated: usize,
 }
 
 impl Operator {
@@ -25,19 +31,19 @@ impl Operator {
     /// broken off and run again at any time.
     ///
     /// # Errors
-    /// When any of them failed, after all had their turn.
-    pub async fn migrate(&self, all: bool) -> Result<()> {
+    /// When the catalog or more practices failed than are tolerated, after all had their turn.
+    pub async fn migrate(&self, all: bool, tolerated: usize) -> Result<()> {
         let practices = self.control.practices().await.map_err(|error| refused(&error))?;
         let newest = tenant::migrate::newest();
-        let waits = |it: &&Practice| all || it.schema_version != Some(newest);
+        let waits = |it: &&Practice| all || it.schema_version < Some(newest);
         let names: Vec<String> =
             practices.iter().filter(waits).map(|it| it.practicepass.to_string()).collect();
         let skipped = practices.len() - names.len();
         if skipped > 0 {
-            println!("{skipped} practices are at version {newest} already (--all asks them too).");
+            println!("{skipped} practices are at version {newest} or newer already (--all asks them too).");
         }
-        let mut progress = Progress { done: 0, total: names.len() + 1, failed: vec![] };
-        let catalog = (vec!["catalog".to_owned()], json!({ "catalog": true }));
+        let mut progress = Progress { total: names.len() + 1, tolerated, ..Progress::default() };
+        let catalog = (vec![CATALOG.to_owned()], json!({ "catalog": true }));
         let batches = names.chunks(BATCH).map(|batch| (batch.to_vec(), json!({ "practices": batch })));
         let mut running = JoinSet::new();
         for (batch, event) in std::iter::once(catalog).chain(batches) {
@@ -61,7 +67,7 @@ impl Operator {
     /// Migrates one practice's database.
     pub(super) async fn migrate_one(&self, practice: &str) -> Result<()> {
         let answer = self.invoker.invoke(&json!({ "practices": [practice] })).await?;
-        let mut progress = Progress { done: 0, total: 1, failed: vec![] };
+        let mut progress = Progress { total: 1, ..Progress::default() };
         progress.note(practice, &outcome_of(&answer, practice));
         progress.end()
     }
@@ -71,7 +77,7 @@ impl Operator {
 pub(super) fn outcome_of(answer: &Value, database: &str) -> Value {
     let results = answer["results"].as_array().into_iter().flatten();
     let found = results.into_iter().find(|it| it["practice"] == database).cloned();
-    let found = if database == "catalog" { found.or_else(|| answer.get("catalog").cloned()) } else { found };
+    let found = if database == CATALOG { found.or_else(|| answer.get("catalog").cloned()) } else { found };
     found.unwrap_or_else(|| json!({ "status": "failed", "error": "the function said nothing of it" }))
 }
 
@@ -116,6 +122,28 @@ impl Progress {
         }
         let lines = self.failed.iter().map(|(database, cause)| format!("\n  {database}: {cause}"));
         let list: String = lines.collect();
-        Err(Error::Refused(format!("{} failed; mend them and run it again:{list}", self.failed.len())))
+        let report = format!("{} failed; mend them and run it again:{list}", self.failed.len());
+        // All practices need the catalog.
+        if self.failed.len() <= self.tolerated && self.failed.iter().all(|(it, _)| it != CATALOG) {
+            println!("{report}\nNo more failed than the {} that are tolerated.", self.tolerated);
+            return Ok(());
+        }
+        Err(Error::Refused(report))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_practices_as_are_tolerated_may_fail_but_never_the_catalog() {
+        let end = |failed: &[&str], tolerated: usize| {
+            let failed: Vec<_> = failed.iter().map(|it| ((*it).to_owned(), "down".to_owned())).collect();
+            Progress { done: 3, total: 3, failed, tolerated }.end().is_ok()
+        };
+        assert!(end(&[], 0) && end(&["North"], 1) && end(&["North"], 2));
+        assert!(!end(&["North"], 0) && !end(&["North", "South"], 1) && !end(&[CATALOG], 3));
+        assert!(Progress { done: 2, total: 3, tolerated: 3, ..Progress::default() }.end().is_err());
     }
 }

@@ -6,7 +6,7 @@ use shared::control;
 use shared::control::practices::Practice;
 use shared::domain::PracticePass;
 
-use super::{Operator, input, refused};
+use super::{Operator, refused};
 use crate::demo;
 use crate::error::{Error, Result};
 use crate::practices::dsn_secret;
@@ -39,7 +39,7 @@ impl Operator {
             Some(dsn) => dsn,
             None => self.file_of(&practicepass)?,
         };
-        input::dsn(&dsn)?;
+        self.judge(&dsn)?;
         let entry = Practice {
             practicepass,
             name: new.name,
@@ -48,14 +48,18 @@ impl Operator {
             sandbox: new.sandbox,
             schema_version: None,
         };
-        self.must_be_new_or_same(&entry).await?;
-        self.keep_dsn(&dsn_secret(&new.practicepass), &dsn).await?;
+        let is_begun = self.is_begun(&entry).await?;
+        self.keep_dsn(&dsn_secret(&new.practicepass), &dsn, is_begun).await?;
         match self.control.create_practice(&entry).await {
             Ok(()) => println!("{} is in the registry.", entry.practicepass),
             Err(control::Error::ConditionFailed) => println!("{} was in the registry.", entry.practicepass),
             Err(error) => return Err(refused(&error)),
         }
-        self.migrate_one(entry.practicepass.as_str()).await?;
+        let made = self.migrate_one(entry.practicepass.as_str()).await;
+        made.map_err(|error| {
+            let next = "run it again, with another connection string if this one is wrong";
+            Error::Refused(format!("{error}\n{next}"))
+        })?;
         println!("{} is ready; `first-partner` makes a key for it.", entry.practicepass);
         Ok(())
     }
@@ -70,11 +74,12 @@ impl Operator {
         demo::sqlite_dsn(&folder, practicepass.as_str())
     }
 
-    async fn must_be_new_or_same(&self, entry: &Practice) -> Result<()> {
+    /// Whether the practice is registered and never had a schema; refused when its entry is another one.
+    async fn is_begun(&self, entry: &Practice) -> Result<bool> {
         let found = self.control.practice(&entry.practicepass).await.map_err(|error| refused(&error))?;
-        let Some(found) = found else { return Ok(()) };
+        let Some(found) = found else { return Ok(false) };
         if (Practice { schema_version: None, ..found.clone() }) == *entry {
-            return Ok(());
+            return Ok(found.schema_version.is_none());
         }
         Err(Error::Refused(format!(
             "{} is registered already, as {:?} in {}; nothing was changed",
@@ -82,10 +87,12 @@ impl Operator {
         )))
     }
 
-    async fn keep_dsn(&self, secret: &str, dsn: &str) -> Result<()> {
+    /// The connection string can only be tried where functions find it; until it was good once, another may take its place.
+    async fn keep_dsn(&self, secret: &str, dsn: &str, is_begun: bool) -> Result<()> {
         match self.secrets.get(secret).await? {
             None => self.secrets.create(secret, dsn).await,
             Some(kept) if kept == dsn => Ok(()),
+            Some(_) if is_begun => self.secrets.put(secret, dsn).await,
             Some(_) => Err(Error::Refused(format!(
                 "the secret {secret} holds another connection string; `set-practice-dsn` replaces it"
             ))),

@@ -20,6 +20,35 @@ impl Operator {
     /// Adds a key, waits until every process knows it or may ask for it, and lets it sign. Broken off, it is finished by
     /// the next run.
     pub async fn rotate_token_key(&self) -> Result<()> {
+        let (before, next) = self.let_another_sign().await?;
+        println!("{next} signs new tokens within 5 minutes; {before} verifies those before.");
+        println!("Next: after 25 hours, run it with --finish.");
+        Ok(())
+    }
+
+    /// Removes a key that leaked at once; if it is the one that signs, after another was let sign.
+    pub async fn revoke_token_key(&self, kid: &str) -> Result<()> {
+        let mut ring = self.token_keys().await?;
+        let kids = ring.kids();
+        if !kids.iter().any(|it| it == kid) {
+            return Err(Error::Refused(format!("there is no key {kid}, but {}", kids.join(", "))));
+        }
+        if ring.active()? == kid {
+            let (_, next) = self.let_another_sign().await?;
+            println!("{next} signs new tokens.");
+            ring = self.token_keys().await?;
+        }
+        ring.remove(kid);
+        self.put_token_keys(&ring).await?;
+        println!(
+            "{kid} is gone. Its tokens are refused within 5 minutes, or an hour while Secrets Manager is down;"
+        );
+        println!("partners who hold one are answered 401 then and exchange their keys for new ones.");
+        Ok(())
+    }
+
+    /// The key that signed until now, and the one that does from now on.
+    async fn let_another_sign(&self) -> Result<(String, String)> {
         let mut ring = self.token_keys().await?;
         let before = ring.active()?;
         let next = if let Some(next) = ring.next() {
@@ -38,9 +67,7 @@ impl Operator {
         }
         ring.activate(&next, Timestamp::now())?;
         self.put_token_keys(&ring).await?;
-        println!("{next} signs new tokens within 5 minutes; {before} verifies those before.");
-        println!("Next: after 25 hours, run it with --finish.");
-        Ok(())
+        Ok((before, next))
     }
 
     /// Removes the keys whose last tokens have ended.
@@ -150,24 +177,28 @@ impl Ring {
     }
 
     fn remove_ended(&mut self, now: Timestamp) -> Vec<String> {
-        let mut retired = self.retired();
-        let ended: Vec<String> = retired
+        let ended: Vec<String> = self
+            .retired()
             .iter()
             .filter(|(_, at)| now.duration_since(**at) > still_signs())
             .map(|(kid, _)| kid.clone())
             .collect();
         for kid in &ended {
-            retired.remove(kid);
-            self.0.remove(kid);
-            if let Some(keys) = self.0.get_mut("keys").and_then(Value::as_object_mut) {
-                keys.remove(kid);
+            self.remove(kid);
+        }
+        ended
+    }
+
+    fn remove(&mut self, kid: &str) {
+        self.0.remove(kid);
+        for within in ["keys", "retired"] {
+            if let Some(within) = self.0.get_mut(within).and_then(Value::as_object_mut) {
+                within.remove(kid);
             }
         }
-        self.0.insert(
-            "retired".to_owned(),
-            retired.into_iter().map(|(kid, at)| (kid, at.to_string())).collect(),
-        );
-        ended
+        if self.next().as_deref() == Some(kid) {
+            self.0.remove("next");
+        }
     }
 
     /// Only what the functions can read.
@@ -214,6 +245,21 @@ mod tests {
         assert!(ring.note_retirements(at(0)).unwrap());
         assert!(ring.remove_ended(at(1)).is_empty());
         assert_eq!(ring.remove_ended(at(26)), ["k1"]);
+    }
+
+    #[test]
+    fn a_key_that_leaked_leaves_nothing_behind_and_the_others_as_they_were() {
+        let mut ring = ring();
+        let next = ring.add(&"b".repeat(64));
+        ring.activate(&next, at(0)).unwrap();
+        let waiting = ring.add(&"c".repeat(64));
+        for leaked in ["k1", waiting.as_str()] {
+            ring.remove(leaked);
+        }
+        assert_eq!((ring.kids(), ring.next()), (vec![next.clone()], None));
+        assert!(ring.retired().is_empty());
+        assert_eq!(ring.active().unwrap(), next);
+        ring.text().unwrap();
     }
 
     #[test]

@@ -108,7 +108,7 @@ async fn is_made_once(server: Option<&str>) {
     assert_eq!(count(&catalog, "products where cost_cents >= retail_price_cents").await, 0);
     let on_server = matches!(catalog.connection().await.unwrap(), Conn::Postgres(_));
     assert_eq!(on_server, server.is_some(), "the catalog is where the practices are");
-    migrate_all(&template(), &folder).await.unwrap();
+    migrate_all(&template(), &folder, 0).await.unwrap();
     assert_eq!(counts(&folder).await, filled);
 }
 
@@ -142,7 +142,7 @@ async fn a_data_folder_of_before_there_was_a_secrets_manager_goes_on() {
     }
     stores.stop().await;
 
-    migrate_all(&template(), &folder).await.unwrap();
+    migrate_all(&template(), &folder, 0).await.unwrap();
     start(&folder, BASE, None).await.unwrap();
     assert_eq!(counts(&folder).await, filled);
 }
