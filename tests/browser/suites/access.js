@@ -84,7 +84,7 @@ export function access(world) {
     applicant.allowed.push(status(409));
     await page.goto(link);
     await page.getByRole('button', { name: 'Show my API key' }).click();
-    await page.getByText('Ask the administrators for a new link').waitFor();
+    await page.getByText('tell the administrators').waitFor();
     applicant.check('the applicant');
     admin.check('the administrator');
     await applicant.close();
@@ -94,6 +94,8 @@ export function access(world) {
   test('signing out ends the session at the server too', async () => {
     const it = await openPage(world.browser, world.stack);
     await asAdmin(it.page, world.stack);
+    // What is still being read would be refused and reported.
+    await settled(it.page);
     const [cookie] = await it.context.cookies();
     assert.ok(cookie.httpOnly && cookie.sameSite === 'Strict');
     assert.deepEqual(await it.page.evaluate(() => Object.values({ ...localStorage, ...sessionStorage })), ['yes']);
