@@ -61,7 +61,7 @@ def measure(group, binary, environment, event, arguments):
         "total": statistics.median(totals),
         "resident": statistics.median(resident),
         "warm": statistics.median(warm),
-        "answer": answer.get("statusCode") or answer.get("errorType") or "done",
+        "answer": (answer or {}).get("statusCode") or (answer or {}).get("errorType") or "done",
     }
 
 
