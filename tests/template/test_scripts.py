@@ -192,12 +192,12 @@ class Deploy(Scripts):
     def test_functions_that_were_made_for_another_processor_are_told_of(self):
         self.assertEqual(self.run_script("deploy", "prod", "--guided", answers=[(STATE, [NO_STACK, stack(architecture="x86_64")])]), 1)
         self.assertIn("--parameter-overrides Architecture=x86_64", self.said)
-        self.assertEqual(self.called("s3"), [])
+        self.assertEqual(self.called("aws s3 "), [])
 
     def test_a_migration_that_fails_stops_the_deployment(self):
         self.assertEqual(self.run_script("deploy", "prod", answers=[(MIGRATE, [answer(code=1)])]), 1)
         self.assertIn("MIGRATE_TOLERATE=N", self.said)
-        self.assertEqual(self.called("sam deploy") + self.called("s3"), [])
+        self.assertEqual(self.called("sam deploy") + self.called("aws s3 "), [])
 
     def test_practices_that_may_fail_are_counted_by_the_migration(self):
         self.assertEqual(self.run_script("deploy", "prod", MIGRATE_TOLERATE="1"), 0, self.said)
@@ -210,7 +210,7 @@ class Deploy(Scripts):
             with self.subTest(before=before, after=after):
                 self.assertEqual(self.run_script("deploy", "prod", answers=[(CHANGE_SETS, [before, after])]), 1)
                 self.assertIn("the change set was not executed", self.said)
-                self.assertEqual(self.called("s3") + self.called("create-invalidation"), [])
+                self.assertEqual(self.called("aws s3 ") + self.called("create-invalidation"), [])
 
     def test_the_portal_is_uploaded_too_when_nothing_else_changed(self):
         for left in ["old\n", "None\n", ""]:
@@ -220,7 +220,7 @@ class Deploy(Scripts):
 
     def test_a_deployment_that_fails_leaves_the_portal_as_it_is(self):
         self.assertEqual(self.run_script("deploy", "prod", answers=[(["sam deploy"], [answer(code=1)])]), 1)
-        self.assertEqual(self.called("s3"), [])
+        self.assertEqual(self.called("aws s3 "), [])
 
 
 class OfADeployedStack(Scripts):
