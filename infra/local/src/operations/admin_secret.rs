@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use serde::{Deserialize, Serialize};
-use shared::auth::{AdminSecret, AdminSecrets};
+use shared::auth::{WhichSecret, SecretPair};
 
 use super::{Operator, roll_out, secret_values::SecretValues};
 use crate::error::{Error, Result};
@@ -51,7 +51,7 @@ impl Operator {
     /// Ends the secret before the current one, and the sessions that it began, for whoever knows the current one.
     pub async fn end_admin_secret(&self, offered: &str) -> Result<()> {
         let stored = read(&self.secrets, &self.names.admin_secrets).await?;
-        if secrets_of(&stored)?.recognise(offered) != Some(AdminSecret::Current) {
+        if secrets_of(&stored)?.recognise(offered) != Some(WhichSecret::Current) {
             return Err(Error::Refused(
                 "that is not the current secret; nothing was changed. --abort makes the one before current again".to_owned(),
             ));
@@ -106,9 +106,9 @@ fn fits_a_header(secret: &str) -> Result<()> {
     )))
 }
 
-fn secrets_of(stored: &Stored) -> Result<AdminSecrets> {
+fn secrets_of(stored: &Stored) -> Result<SecretPair> {
     let text = serde_json::to_string(stored).map_err(|error| Error::store("the admin secrets", error))?;
-    AdminSecrets::from_secret(&text).map_err(|error| Error::Refused(error.to_string()))
+    SecretPair::from_secret(&text).map_err(|error| Error::Refused(error.to_string()))
 }
 
 /// Writes only what the functions can read.
