@@ -3,7 +3,7 @@
 use axum::{
     Router,
     body::{Body, to_bytes},
-    http::{HeaderMap, HeaderValue, Request},
+    http::{HeaderMap, HeaderName, HeaderValue, Request},
     routing::get,
 };
 use serde_json::json;
@@ -28,7 +28,7 @@ pub(crate) fn by_the_edge<'a>(viewer: &'a str, secret: &'a str) -> [(&'static st
 /// Where a handler sees the call come from, and what is left of the headers.
 pub(crate) async fn seen(app: &App, request: Request<lambda_http::Body>) -> (String, Vec<String>) {
     let tell = |call: Call, headers: HeaderMap| async move {
-        let names: Vec<&str> = headers.keys().map(|it| it.as_str()).collect();
+        let names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
         let address = call.address().map(|it| it.to_string()).unwrap_or_default();
         axum::Json(json!([address, names]))
     };
@@ -58,7 +58,8 @@ async fn the_address_of_a_stranger_is_nobodys_word() {
     let office = Office::open(Engine::Sqlite).await;
     let almost = &EDGE_SECRET[..EDGE_SECRET.len() - 1];
     let doubled = format!("{EDGE_SECRET},{EDGE_SECRET}");
-    for secret in ["", " ", almost, &format!("{EDGE_SECRET}x"), &EDGE_SECRET.to_uppercase(), &doubled, "null"] {
+    for secret in ["", " ", almost, &format!("{EDGE_SECRET}x"), &EDGE_SECRET.to_uppercase(), &doubled, "null"]
+    {
         assert_eq!(address_with(&office, &by_the_edge(VIEWER, secret)).await, EDGE, "{secret:?}");
     }
     let [viewer, secret] = by_the_edge(VIEWER, EDGE_SECRET);

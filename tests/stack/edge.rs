@@ -11,6 +11,8 @@ use crate::{
 
 const VIEWER: &str = "2001:db8:1::7";
 
+type Headers<'a> = Vec<(&'a str, &'a str)>;
+
 /// The headers of a call that came by the distribution.
 pub(crate) fn by_the_edge<'a>(viewer: &'a str, secret: &'a str) -> [(&'static str, &'a str); 2] {
     [("x-officepro-viewer-address", viewer), ("x-officepro-edge-secret", secret)]
@@ -43,7 +45,7 @@ async fn activity_and_audit_name_the_viewer_of_a_call_that_came_by_the_distribut
     let (secret, admin) = (edge_secret(&stack), stack.admin_secret());
     let [viewer, proof] = by_the_edge(VIEWER, &secret);
     let doubled = format!("{VIEWER}, {VIEWER}");
-    let calls: [(&str, Vec<(&str, &str)>, &str); 6] = [
+    let calls: [(&str, Headers, &str); 6] = [
         ("edge-proven-1", vec![viewer, proof], VIEWER),
         ("edge-without-1", vec![viewer], "127.0.0.1"),
         ("edge-wrong-1", by_the_edge(VIEWER, &secret[1..]).to_vec(), "127.0.0.1"),

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::{App, Error};
 use crate::{
     auth::{
-        WhichSecret, SecretPair,
+        SecretPair, WhichSecret,
         secret_ref::SecretRef,
         token::{Claims, TokenRing},
     },

@@ -32,9 +32,7 @@ impl std::fmt::Debug for SecretPair {
 
 #[derive(Debug, thiserror::Error)]
 pub enum SecretPairError {
-    #[error(
-        "the secret is not JSON of the form {{\"current\":\"<secret>\",\"previous\":\"<secret>\"}}"
-    )]
+    #[error("the secret is not JSON of the form {{\"current\":\"<secret>\",\"previous\":\"<secret>\"}}")]
     Malformed,
     #[error("a secret has less than 32 or more than 512 characters")]
     Weak,

@@ -29,7 +29,9 @@ impl Operator {
         }
         roll_out("The new secret is there").await;
         let (_, version) = read_version(&self.secrets, &edge.id).await?;
-        println!("Both secrets are good now; the new one is in version {version}. Next, give it to the distribution:");
+        println!(
+            "Both secrets are good now; the new one is in version {version}. Next, give it to the distribution:"
+        );
         println!("  infra/deploy STACK --parameter-overrides EdgeSecretVersion={version}");
         println!("and then run this with --finish.");
         Ok(())
