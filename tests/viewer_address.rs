@@ -9,7 +9,8 @@ use axum::{
 use serde_json::json;
 use shared::{
     api::{Call, edge},
-    app::App,
+    app::{App, Parts},
+    config::Config,
 };
 use tower::ServiceExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -113,6 +114,17 @@ async fn no_handler_sees_what_the_distribution_said() {
         headers.push(("accept", "*/*"));
         let request = request_from(EDGE, "GET", "/v1/where", &headers, None);
         assert_eq!(seen(&office.app, request).await.1, ["accept"]);
+    }
+}
+
+#[tokio::test]
+async fn a_function_that_is_told_of_no_edge_believes_nobody() {
+    let office = Office::open(Engine::Sqlite).await;
+    let config = Config { edge_secret: None, ..office.app.config.clone() };
+    let app = App::new(Parts { config, clock: office.app.clock.clone(), ..Parts::from_env() });
+    for secret in [EDGE_SECRET, ""] {
+        let request = request_from(EDGE, "GET", "/v1/where", &by_the_edge(VIEWER, secret), None);
+        assert_eq!(seen(&app, request).await.0, EDGE);
     }
 }
 
