@@ -18,11 +18,14 @@ read_outputs() {
     --query 'Stacks[0].Outputs[].[OutputKey,OutputValue]') || fail "the stack $stack can't be read in $AWS_REGION. Nothing was done."
 }
 
-# The value of an output that read_outputs has read. What the AWS CLI has no value for it prints as "None".
+# The value of an output that read_outputs has read, empty without one. What the AWS CLI has no value for it prints as "None".
+output_if_any() {
+  printf '%s\n' "$outputs" | awk -v key="$1" '$1 == key && $2 != "None" { print $2 }'
+}
+
+# As output_if_any, of one that there must be.
 output() {
-  value=$(printf '%s\n' "$outputs" | awk -v key="$1" '$1 == key { print $2 }')
-  case $value in
-    '' | None) fail "the stack $stack in $AWS_REGION has no output $1. Nothing was done." ;;
-  esac
+  value=$(output_if_any "$1")
+  [ -n "$value" ] || fail "the stack $stack in $AWS_REGION has no output $1. Nothing was done."
   printf '%s\n' "$value"
 }

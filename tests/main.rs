@@ -49,5 +49,6 @@ mod telemetry;
 mod tickets;
 mod token;
 mod usage;
+mod viewer_address;
 mod token_mutations;
 mod webhooks;

@@ -40,7 +40,7 @@ pub(crate) use database::{Engine, execute as run_sql};
 pub(crate) use logs::Logs;
 pub(crate) use queue::Message;
 pub(crate) use receiver::{Answer, Receiver};
-pub(crate) use request::Reply;
+pub(crate) use request::{Reply, request_from};
 use resolver::Names;
 
 /// Monday 8 o'clock in New York, the day after clocks went forward.
@@ -50,6 +50,10 @@ pub(crate) const NOW: &str = "2026-03-09T12:00:00Z";
 pub(crate) const ADMIN_SECRET: &str = "admin-secret-of-the-tests-0123456789";
 /// Also accepted: its change is being rolled out.
 pub(crate) const OLD_ADMIN_SECRET: &str = "old-admin-secret-of-the-tests-01234";
+/// What the portal's distribution shows.
+pub(crate) const EDGE_SECRET: &str = "edge-secret-of-the-tests-01234567890";
+/// What it may still show: its change is being rolled out.
+pub(crate) const OLD_EDGE_SECRET: &str = "old-edge-secret-of-the-tests-0123456";
 /// Offices of this process so far.
 static OFFICES: AtomicUsize = AtomicUsize::new(0);
 
@@ -139,6 +143,7 @@ impl Office {
             token_keys: Some(SecretRef::from("env:OFFICE_TOKEN_KEYS".to_owned())),
             token_issuer: "tests".into(),
             admin_secrets: Some(SecretRef::from("env:OFFICE_ADMIN_SECRETS".to_owned())),
+            edge_secret: Some(SecretRef::from("env:OFFICE_EDGE_SECRET".to_owned())),
             catalog_dsn: Some(SecretRef::from("env:CATALOG_DSN".to_owned())),
             portal_origin: None,
             portal_allow_loopback: false,
@@ -159,6 +164,10 @@ impl Office {
                 (
                     "OFFICE_ADMIN_SECRETS",
                     &json!({ "current": ADMIN_SECRET, "previous": OLD_ADMIN_SECRET }).to_string(),
+                ),
+                (
+                    "OFFICE_EDGE_SECRET",
+                    &json!({ "current": EDGE_SECRET, "previous": OLD_EDGE_SECRET }).to_string(),
                 ),
                 ("DSN_DEMOOFFICE", &db.dsn),
                 ("DSN_OTHEROFFICE", &other_db.dsn),

@@ -23,10 +23,14 @@ use shared::{
     tenant::Practices,
 };
 
-use crate::office::{ADMIN_SECRET, Engine, Office, run_sql};
+use crate::{
+    office::{ADMIN_SECRET, EDGE_SECRET, Engine, Office, request_from, run_sql},
+    viewer_address::{EDGE, by_the_edge, seen},
+};
 
 const K1: &str = r#""k1":"0123456789abcdef0123456789abcdef""#;
 const K2: &str = r#""k2":"fedcba9876543210fedcba9876543210""#;
+const NEW_EDGE_SECRET: &str = "new-edge-secret-of-the-tests-0123456";
 const NEW_ADMIN_SECRET: &str = "new-admin-secret-of-the-tests-012345";
 
 /// How often a secret was fetched.
@@ -72,6 +76,7 @@ impl Rotating {
         let vault = Vault::open(&files.path().join("secrets.json"), &[]).unwrap();
         vault.set("keys", &format!(r#"{{"active":"k1",{K1}}}"#)).unwrap();
         vault.set("admin", &json!({ "current": ADMIN_SECRET }).to_string()).unwrap();
+        vault.set("edge", &json!({ "current": EDGE_SECRET }).to_string()).unwrap();
         let server = SecretsServer::start(vault.clone(), "tests").await.unwrap();
         let fetches = Fetches::default();
         let client = aws_sdk_secretsmanager::Config::builder()
@@ -84,6 +89,7 @@ impl Rotating {
         let mut config = office.app.config.clone();
         config.token_keys = Some(SecretRef::from("keys".to_owned()));
         config.admin_secrets = Some(SecretRef::from("admin".to_owned()));
+        config.edge_secret = Some(SecretRef::from("edge".to_owned()));
         let app = App::new(Parts {
             control: Store::with_client(office.dynamodb.clone(), config.tables.clone()),
             config,
@@ -101,6 +107,11 @@ impl Rotating {
         });
         office.answer_with(app.clone());
         Self { office, app, vault, server, fetches, _files: files }
+    }
+
+    /// Where a call seems to come from whose distribution shows this secret.
+    async fn address_with(&self, secret: &str) -> String {
+        address_by(&self.app, secret).await
     }
 
     async fn key(&self) -> KeyRecord {
@@ -125,6 +136,12 @@ impl Rotating {
             .status
             .as_u16()
     }
+}
+
+const VIEWER: &str = "2001:db8:1::7";
+
+async fn address_by(app: &App, secret: &str) -> String {
+    seen(app, request_from(EDGE, "GET", "/v1/where", &by_the_edge(VIEWER, secret), None)).await.0
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -263,6 +280,68 @@ async fn a_new_admin_secret_is_good_at_once_and_the_one_before_until_it_is_taken
     it.office.set_time("2026-03-09T12:06:00Z");
     assert_eq!(it.status_of_admin(ADMIN_SECRET).await, 401);
     assert_eq!(it.status_of_admin(NEW_ADMIN_SECRET).await, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_edges_new_secret_is_good_at_once_and_the_one_before_until_it_is_taken_out() {
+    let it = Rotating::open(Engine::Sqlite).await;
+    assert_eq!(it.address_with(EDGE_SECRET).await, VIEWER);
+    it.office.set_time("2026-03-09T12:00:11Z");
+    let both = json!({ "current": NEW_EDGE_SECRET, "previous": EDGE_SECRET });
+    it.vault.set("edge", &both.to_string()).unwrap();
+    for secret in [EDGE_SECRET, NEW_EDGE_SECRET, EDGE_SECRET] {
+        assert_eq!(it.address_with(secret).await, VIEWER);
+    }
+    it.vault.set("edge", &json!({ "current": NEW_EDGE_SECRET }).to_string()).unwrap();
+    it.office.set_time("2026-03-09T12:06:00Z");
+    assert_eq!(it.address_with(EDGE_SECRET).await, EDGE);
+    assert_eq!(it.address_with(NEW_EDGE_SECRET).await, VIEWER);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_shows_no_secret_costs_no_fetch_and_made_up_ones_cost_one_in_ten_seconds() {
+    let it = Rotating::open(Engine::Sqlite).await;
+    let [viewer, secret] = by_the_edge(VIEWER, "made up");
+    for headers in [vec![], vec![viewer], vec![secret], vec![secret, (viewer.0, "no address")]] {
+        let request = request_from(EDGE, "GET", "/v1/where", &headers, None);
+        assert_eq!(seen(&it.app, request).await.0, EDGE);
+    }
+    assert_eq!(it.fetches.take(), 0);
+    for (time, fetches) in [("12:00:00", 1), ("12:00:09", 0), ("12:00:10", 1), ("12:00:19", 0)] {
+        it.office.set_time(&format!("2026-03-09T{time}Z"));
+        for address in join_all((0..20).map(|_| it.address_with("made up"))).await {
+            assert_eq!(address, EDGE);
+        }
+        assert_eq!(it.fetches.take(), fetches, "{time}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_secrets_manager_is_down_the_edge_is_known_for_an_hour_and_no_call_fails_for_it() {
+    let it = Rotating::open(Engine::Sqlite).await;
+    assert_eq!(it.address_with(EDGE_SECRET).await, VIEWER);
+    let Rotating { office, app, server, .. } = it;
+    server.stop().await;
+    for time in ["12:05:00", "12:59:59"] {
+        office.set_time(&format!("2026-03-09T{time}Z"));
+        assert_eq!(address_by(&app, EDGE_SECRET).await, VIEWER, "{time}");
+        assert_eq!(address_by(&app, NEW_EDGE_SECRET).await, EDGE, "{time}");
+    }
+    office.set_time("2026-03-09T13:00:00Z");
+    assert_eq!(address_by(&app, EDGE_SECRET).await, EDGE);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edges_secret_that_cant_be_read_makes_nobody_the_edge() {
+    let it = Rotating::open(Engine::Sqlite).await;
+    for bad in ["", "{}", r#"{"current":""}"#, r#"{"current":"short"}"#] {
+        it.vault.set("edge", bad).unwrap();
+        for secret in [EDGE_SECRET, "", "short"] {
+            assert_eq!(it.address_with(secret).await, EDGE, "{bad}");
+        }
+        let later = it.app.clock.now() + jiff::SignedDuration::from_mins(6);
+        it.office.set_time(&later.to_string());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -23,6 +23,7 @@ mod session;
 mod text;
 mod usage;
 mod values;
+mod viewer;
 mod webhooks;
 
 pub use admin::{Admin, Change, audit_change, credential_of, recognise_admin};

@@ -13,7 +13,7 @@ use std::{net::IpAddr, ops::Deref, sync::Arc};
 use jiff::Timestamp;
 
 use crate::{
-    auth::{AdminSecretsError, KeyRecord, api_key::ApiKey},
+    auth::{KeyRecord, SecretPairError, api_key::ApiKey},
     catalog::Catalogs,
     config::Config,
     control::{self, Queue, Secrets, Store},
@@ -90,8 +90,8 @@ pub enum Error {
     Control(#[from] control::Error),
     #[error(transparent)]
     Tenant(#[from] tenant::Error),
-    #[error("the admin secrets are unusable")]
-    AdminSecrets(#[from] AdminSecretsError),
+    #[error(transparent)]
+    SecretPair(#[from] SecretPairError),
     #[error("the token keys are unusable")]
     TokenKeys(#[from] crate::auth::token::RingError),
     #[error("too many attempts; {retry_after} s to wait")]

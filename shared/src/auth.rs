@@ -1,17 +1,17 @@
 //! API keys, tokens and what they permit. No I/O: the records it judges are handed in.
 
-pub mod admin_secret;
 pub mod api_key;
 pub mod grant;
 mod key_record;
 mod seal;
+mod secret_pair;
 pub mod secret_ref;
 pub mod token;
 pub mod webhook_signature;
 
-pub use admin_secret::{AdminSecret, AdminSecrets, AdminSecretsError};
 pub use grant::{Caller, CatalogGrant, Denied, PracticeGrant};
 pub use key_record::{KeyRecord, KeyStatus, KeyTerms, PreviousSecret};
+pub use secret_pair::{SecretPair, SecretPairError, WhichSecret};
 
 /// Compares without telling by its time where two secrets differ.
 pub fn equal_in_constant_time(one: &[u8], other: &[u8]) -> bool {

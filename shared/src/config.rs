@@ -25,6 +25,9 @@ pub struct Config {
     pub token_issuer: String,
     /// `ADMIN_SECRETS_SECRET`: secret reference of the administrators' secrets.
     pub admin_secrets: Option<SecretRef>,
+    /// `EDGE_SECRET`: secret reference of the word by which the portal's distribution proves itself; without it, the
+    /// distribution's word on a caller's address is not taken.
+    pub edge_secret: Option<SecretRef>,
     /// `CATALOG_DSN_SECRET`: secret reference of the catalog's connection string.
     pub catalog_dsn: Option<SecretRef>,
     /// `PORTAL_ORIGIN`: where the portal is, e.g. `https://portal.example.com`; default: where each call is sent.
@@ -56,6 +59,7 @@ impl Config {
             dead_letter_queue_url: variable("DEAD_LETTER_QUEUE_URL"),
             token_keys: variable("TOKEN_KEYS_SECRET").map(SecretRef::from),
             admin_secrets: variable("ADMIN_SECRETS_SECRET").map(SecretRef::from),
+            edge_secret: variable("EDGE_SECRET").map(SecretRef::from),
             portal_origin: variable("PORTAL_ORIGIN").map(|it| it.trim_end_matches('/').to_owned()),
             portal_allow_loopback: variable("PORTAL_ALLOW_LOOPBACK").as_deref() == Some("true"),
             token_issuer: variable("TOKEN_ISSUER").unwrap_or_else(|| "officepro-partner-api".to_owned()),

@@ -72,20 +72,7 @@ impl Office {
         headers: &[(&str, &str)],
         body: Option<&str>,
     ) -> Reply {
-        let (path, query) = path.split_once('?').unwrap_or((path, ""));
-        let headers: serde_json::Map<String, Value> =
-            headers.iter().map(|(name, value)| (name.to_lowercase(), json!(value))).collect();
-        let event = json!({
-            "version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": query, "headers": headers,
-            "requestContext": {
-                "accountId": "000000000000", "apiId": "local", "domainName": "localhost", "domainPrefix": "local",
-                "http": { "method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": address, "userAgent": "tests" },
-                "requestId": "gateway", "routeKey": "$default", "stage": "$default",
-                "time": "09/Mar/2026:12:00:00 +0000", "timeEpoch": 1_773_057_600_000_i64,
-            },
-            "body": body, "isBase64Encoded": false,
-        });
-        self.pass(lambda_http::request::from_str(&event.to_string()).unwrap()).await
+        self.pass(request_from(address, method, path, headers, body)).await
     }
 
     /// Any request, also one that no JSON event can hold.
@@ -138,4 +125,28 @@ impl Office {
     pub(crate) async fn delete(&self, path: &str) -> Reply {
         self.send(&self.token("all").await, "DELETE", path, None).await
     }
+}
+
+/// A request as API Gateway passes it on.
+pub(crate) fn request_from(
+    address: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Option<&str>,
+) -> Request<lambda_http::Body> {
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let headers: serde_json::Map<String, Value> =
+        headers.iter().map(|(name, value)| (name.to_lowercase(), json!(value))).collect();
+    let event = json!({
+        "version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": query, "headers": headers,
+        "requestContext": {
+            "accountId": "000000000000", "apiId": "local", "domainName": "localhost", "domainPrefix": "local",
+            "http": { "method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": address, "userAgent": "tests" },
+            "requestId": "gateway", "routeKey": "$default", "stage": "$default",
+            "time": "09/Mar/2026:12:00:00 +0000", "timeEpoch": 1_773_057_600_000_i64,
+        },
+        "body": body, "isBase64Encoded": false,
+    });
+    lambda_http::request::from_str(&event.to_string()).unwrap()
 }

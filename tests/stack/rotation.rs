@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::{
+    edge::{by_the_edge, edge_secret, key_for_viewers},
     http::Http,
     partner::Endpoint,
     running::{MACHINE, Stack},
@@ -27,6 +28,8 @@ struct Calls {
     tokens: Mutex<Vec<String>>,
     api_keys: Mutex<Vec<String>>,
     admin_secrets: Mutex<Vec<String>>,
+    /// What the portal's distribution shows, at some edges this and at others that.
+    edge_secrets: Mutex<Vec<String>>,
 }
 
 impl Calls {
@@ -39,9 +42,16 @@ impl Calls {
     }
 
     /// One call, which must have this status; its answer.
-    async fn call(&self, header: (&str, &str), method: &str, path: &str, body: &str, wanted: u16) -> Value {
-        let reply =
-            self.http.send_with(method, &format!("{}{path}", self.base), &[header], body.to_owned()).await;
+    async fn call(
+        &self,
+        headers: &[(&str, &str)],
+        method: &str,
+        path: &str,
+        body: &str,
+        wanted: u16,
+    ) -> Value {
+        let url = format!("{}{path}", self.base);
+        let reply = self.http.send_with(method, &url, headers, body.to_owned()).await;
         self.made.fetch_add(1, Ordering::Relaxed);
         match reply {
             Some(reply) if reply.status == wanted => reply.body,
@@ -54,7 +64,8 @@ impl Calls {
     }
 
     async fn as_partner(&self, token: &str, method: &str, path: &str, body: &str, wanted: u16) -> Value {
-        self.call(("authorization", &format!("Bearer {token}")), method, path, body, wanted).await
+        let authorization = format!("Bearer {token}");
+        self.call(&[("authorization", &authorization)], method, path, body, wanted).await
     }
 
     fn going_on(&self) -> bool {
@@ -75,7 +86,7 @@ impl Calls {
         while self.going_on() {
             let body = json!({ "apiKey": Self::last(&self.api_keys) }).to_string();
             let path = "/v1/DemoOffice/auth/token";
-            let answer = self.call(("accept", "*/*"), "POST", path, &body, 200).await;
+            let answer = self.call(&[], "POST", path, &body, 200).await;
             let Some(token) = answer["accessToken"].as_str() else { continue };
             let named = json!({ "NickName": format!("Nick {}", self.made.load(Ordering::Relaxed)) });
             self.as_partner(token, "PUT", "/v1/DemoOffice/prospects/1001", &named.to_string(), 200).await;
@@ -88,17 +99,38 @@ impl Calls {
     async fn as_administrator(self: Arc<Self>) {
         while self.going_on() {
             for secret in [Self::first(&self.admin_secrets), Self::last(&self.admin_secrets)] {
-                self.call(("x-admin-secret", &secret), "GET", "/v1/admin/partners?limit=1", "", 200).await;
+                self.call(&[("x-admin-secret", &secret)], "GET", "/v1/admin/partners?limit=1", "", 200).await;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// With a key that is good in the viewers' network only: whenever the distribution's word isn't taken, the call fails.
+    async fn by_the_distribution(self: Arc<Self>, api_key: String) {
+        let body = json!({ "apiKey": api_key }).to_string();
+        let mut authorization = String::new();
+        while self.going_on() {
+            let secrets = self.edge_secrets.lock().unwrap().clone();
+            for secret in secrets {
+                let edge = by_the_edge("203.0.113.9", &secret);
+                if authorization.is_empty() {
+                    let answer = self.call(&edge, "POST", "/v1/DemoOffice/auth/token", &body, 200).await;
+                    authorization = format!("Bearer {}", answer["accessToken"].as_str().unwrap_or_default());
+                }
+                let headers = [edge[0], edge[1], ("authorization", authorization.as_str())];
+                self.call(&headers, "GET", "/v1/me", "", 200).await;
+                self.call(&headers, "GET", "/v1/DemoOffice/visit-types", "", 200).await;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 }
 
-fn secret_of(stack: &Stack, name: &str) -> Value {
+/// The version of a secret that is current: `id` and `value`.
+pub(crate) fn secret_of(stack: &Stack, name: &str) -> Value {
     let file = std::fs::read(stack.folder.join("data/secrets.json")).unwrap();
     let document: Value = serde_json::from_slice(&file).unwrap();
-    document["secrets"][name]["AWSCURRENT"]["value"].clone()
+    document["secrets"][name]["AWSCURRENT"].clone()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -127,16 +159,18 @@ async fn every_secret_is_rotated_under_calls_and_no_call_fails() {
         tokens: Mutex::new(vec![token.clone()]),
         api_keys: Mutex::new(vec![text(&demo["keys"][0]["apiKey"])]),
         admin_secrets: Mutex::new(vec![text(&demo["adminSecret"])]),
+        edge_secrets: Mutex::new(vec![edge_secret(&stack)]),
     });
     let mut tasks = JoinSet::new();
     tasks.spawn(Arc::clone(&calls).with_the_first_token());
     tasks.spawn(Arc::clone(&calls).with_new_tokens());
     tasks.spawn(Arc::clone(&calls).as_administrator());
+    tasks.spawn(Arc::clone(&calls).by_the_distribution(key_for_viewers(&stack).await));
 
-    let keys_before = secret_of(&stack, "TokenKeysSecret");
+    let keys_before = secret_of(&stack, "TokenKeysSecret")["value"].clone();
     let said = stack.operate(&["rotate-token-key"]).await.expect();
     assert!(said.contains("k2 signs new tokens"), "{said}");
-    assert_ne!(secret_of(&stack, "TokenKeysSecret"), keys_before);
+    assert_ne!(secret_of(&stack, "TokenKeysSecret")["value"], keys_before);
     let said = stack.operate(&["rotate-token-key", "--finish"]).await.expect();
     assert!(said.contains("No key was removed") && said.contains("k1 still verifies"), "{said}");
 
@@ -149,6 +183,7 @@ async fn every_secret_is_rotated_under_calls_and_no_call_fails() {
     let said = stack.operate(&["rotate-admin-secret"]).await.expect_failure();
     assert!(said.contains("a change is under way"), "{said}");
 
+    rotate_edge_secret(&stack, &calls).await;
     rotate_databases(&stack).await;
     rotate_api_key(&calls).await;
     let before = text(&hook["data"]["secret"]);
@@ -187,7 +222,22 @@ async fn every_secret_is_rotated_under_calls_and_no_call_fails() {
 
     let new = Calls::last(&calls.admin_secrets);
     stack.operate_with(&["rotate-admin-secret", "--finish", "--stdin"], &new).await.expect();
-    assert!(!secret_of(&stack, "AdminSecretsSecret").as_str().unwrap().contains("previous"));
+    assert!(!secret_of(&stack, "AdminSecretsSecret")["value"].as_str().unwrap().contains("previous"));
+}
+
+/// As a deployment does it: edge after edge shows the new secret, and when all do, the one before ends.
+async fn rotate_edge_secret(stack: &Stack, calls: &Calls) {
+    let before = edge_secret(stack);
+    let said = stack.operate(&["rotate-edge-secret"]).await.expect();
+    let new = edge_secret(stack);
+    let version = secret_of(stack, "EdgeSecret")["id"].as_str().unwrap().to_owned();
+    assert!(new != before && said.contains(&format!("EdgeSecretVersion={version}")), "{said}");
+    calls.edge_secrets.lock().unwrap().push(new.clone());
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    *calls.edge_secrets.lock().unwrap() = vec![new.clone()];
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    stack.operate(&["rotate-edge-secret", "--finish"]).await.expect();
+    assert_eq!(edge_secret(stack), new);
 }
 
 /// Gives the practice's and the catalog's databases second logins and takes the first ones away; in files, other spellings.
@@ -197,7 +247,7 @@ async fn rotate_databases(stack: &Stack) {
         .into_iter()
         .zip([vec!["set-practice-dsn", "DemoOffice", "--dsn-stdin"], vec!["set-catalog-dsn", "--dsn-stdin"]])
     {
-        let before = secret_of(stack, secret).as_str().unwrap().to_owned();
+        let before = secret_of(stack, secret)["value"].as_str().unwrap().to_owned();
         let Some(url) = before.strip_prefix("postgres://") else {
             stack.operate_with(&command, &format!("{before}?mode=rw")).await.expect();
             continue;
@@ -229,6 +279,6 @@ async fn rotate_api_key(calls: &Calls) {
     let secret = Calls::last(&calls.admin_secrets);
     let path = format!("/v1/admin/keys/{id}/rotate");
     let body = json!({ "overlap": "24h" }).to_string();
-    let answer = calls.call(("x-admin-secret", &secret), "POST", &path, &body, 200).await;
+    let answer = calls.call(&[("x-admin-secret", &secret)], "POST", &path, &body, 200).await;
     calls.api_keys.lock().unwrap().push(answer["data"]["apiKey"].as_str().unwrap().to_owned());
 }

@@ -189,6 +189,12 @@ class Deploy(Scripts):
         self.assertEqual(self.run_script("deploy", "prod", overrides, "Architecture=sparc"), 1)
         self.assert_nothing_changed()
 
+    def test_a_new_version_of_the_edge_secret_is_deployed(self):
+        version = "EdgeSecretVersion=01234567-89ab-cdef-0123-456789abcdef"
+        self.assertEqual(self.run_script("deploy", "prod", "--parameter-overrides", version), 0, self.said)
+        self.assertTrue(self.called("sam deploy", f"--parameter-overrides {version}"))
+        self.assertEqual(self.called("sam build"), ["sam build --parameter-overrides Architecture=arm64"])
+
     def test_functions_that_were_made_for_another_processor_are_told_of(self):
         self.assertEqual(self.run_script("deploy", "prod", "--guided", answers=[(STATE, [NO_STACK, stack(architecture="x86_64")])]), 1)
         self.assertIn("--parameter-overrides Architecture=x86_64", self.said)
@@ -246,6 +252,14 @@ class OfADeployedStack(Scripts):
         words = (self.stubs / "words").read_text().splitlines()
         self.assertEqual(words[-6:-1], ["<-->", "<add-practice>", "<--name>", "<North  Clinic's $HOME *>", "<--aws>"])
         self.assertEqual(words[-1], "the-ControlTableName exported")
+
+    def test_a_stack_of_before_there_was_an_edge_secret_is_operated_too(self):
+        self.program("cargo", f'echo "<$EDGE_SECRET> <$EDGE_SECRET_VERSION>" > "{self.stubs}/words"')
+        named = OUTPUTS | {"EdgeSecretArn": "the-EdgeSecretArn", "EdgeSecretVersion": "unnamed"}
+        for outputs, words in [(OUTPUTS, "<> <>"), (named, "<the-EdgeSecretArn> <unnamed>")]:
+            answers = [(["OutputKey,OutputValue"], [listed(outputs)])]
+            self.assertEqual(self.run_script("operate", "prod", "rotate-edge-secret", answers=answers), 0, self.said)
+            self.assertEqual((self.stubs / "words").read_text().strip(), words)
 
     def test_without_credentials_an_operator_does_nothing(self):
         self.assertEqual(self.run_script("operate", "prod", "migrate", answers=[(["export-credentials"], [answer(code=255)])]), 1)

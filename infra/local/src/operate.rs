@@ -85,6 +85,14 @@ pub enum Operation {
         #[command(flatten)]
         world: OfWorld,
     },
+    /// Makes another secret for the portal's distribution to show to the API; the one before stays good
+    RotateEdgeSecret {
+        /// End the one before, once the distribution shows the new one
+        #[arg(long)]
+        finish: bool,
+        #[command(flatten)]
+        world: OfWorld,
+    },
     /// Replaces the connection string of a practice's database, if the new one opens it
     SetPracticeDsn {
         practice: String,
@@ -205,6 +213,8 @@ impl Operation {
                 let given = if stdin { Some(read_stdin()?) } else { None };
                 on(&world)?.rotate_admin_secret(given).await
             }
+            Self::RotateEdgeSecret { finish: true, world } => on(&world)?.end_edge_secret().await,
+            Self::RotateEdgeSecret { world, .. } => on(&world)?.rotate_edge_secret().await,
             Self::SetPracticeDsn { practice, dsn, world } => {
                 on(&world)?.set_practice_dsn(&practice, &dsn.required()?).await
             }

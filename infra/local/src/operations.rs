@@ -4,11 +4,13 @@ mod activity;
 mod admin_api;
 mod admin_secret;
 mod dsn;
+mod edge_secret;
 mod first_partner;
 mod input;
 mod invoke;
 mod migrate;
 mod practice;
+mod secret_pair;
 mod secret_values;
 mod token_keys;
 mod webhooks;
@@ -24,6 +26,7 @@ use crate::error::{Error, Result};
 use crate::practices::CATALOG_SECRET;
 use crate::template::REGION;
 use admin_api::AdminApi;
+use edge_secret::EdgeSecret;
 pub use first_partner::FirstPartner;
 pub use input::{read_secret, read_stdin};
 use invoke::Invoker;
@@ -52,6 +55,8 @@ struct Names {
     token_keys: String,
     admin_secrets: String,
     catalog: String,
+    /// A stack of before there was one has none.
+    edge: Option<EdgeSecret>,
 }
 
 /// What a running stack says of itself.
@@ -123,6 +128,10 @@ impl Operator {
                 token_keys: variable("TOKEN_KEYS_SECRET")?,
                 admin_secrets: variable("ADMIN_SECRETS_SECRET")?,
                 catalog: variable("CATALOG_DSN_SECRET")?,
+                edge: variable("EDGE_SECRET").ok().map(|id| EdgeSecret {
+                    id,
+                    shown: Some(variable("EDGE_SECRET_VERSION").unwrap_or_default()),
+                }),
             },
             invoker: Invoker::Aws { function: variable("MIGRATE_FUNCTION")? },
             api_url: variable("API_URL")?,
@@ -170,6 +179,7 @@ impl Operator {
                 token_keys: "TokenKeysSecret".to_owned(),
                 admin_secrets: "AdminSecretsSecret".to_owned(),
                 catalog: CATALOG_SECRET.to_owned(),
+                edge: Some(EdgeSecret { id: "EdgeSecret".to_owned(), shown: None }),
             },
             invoker: Invoker::Local { url: addresses.invoke_url, access_key: addresses.access_key },
             api_url: addresses.base_url,
@@ -179,7 +189,7 @@ impl Operator {
 
     /// The administrators' endpoints, with the current secret.
     async fn admin_api(&self) -> Result<AdminApi> {
-        let secrets = admin_secret::read(&self.secrets, &self.names.admin_secrets).await?;
+        let secrets = secret_pair::read(&self.secrets, &self.names.admin_secrets).await?;
         AdminApi::new(&self.api_url, secrets.current)
     }
 }

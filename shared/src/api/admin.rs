@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use super::{Answer, ApiError, ApiResult, Call, Code, IdempotencyKey, PathText, SealedAnswer, session};
 use crate::{
     app::{self, App, Guarded},
-    auth::AdminSecret,
+    auth::WhichSecret,
     control::{self, audit::AuditRecord},
 };
 
@@ -201,15 +201,15 @@ fn refused() -> ApiError {
 }
 
 /// The word for a secret in the audit log.
-pub fn credential_of(secret: AdminSecret) -> &'static str {
+pub fn credential_of(secret: WhichSecret) -> &'static str {
     match secret {
-        AdminSecret::Current => "current",
-        AdminSecret::Previous => "previous",
+        WhichSecret::Current => "current",
+        WhichSecret::Previous => "previous",
     }
 }
 
 /// Which of the accepted secrets `offered` is; guesses are limited. Without a usable secret nobody is an administrator.
-pub async fn recognise_admin(app: &App, call: &Call, offered: &str) -> ApiResult<Option<AdminSecret>> {
+pub async fn recognise_admin(app: &App, call: &Call, offered: &str) -> ApiResult<Option<WhichSecret>> {
     usable(app.admin_secrets().await)?;
     let guess = app.guess(Guarded::AdminSecret, call.address(), call.now()).await?;
     let found = usable(app.recognise_admin(offered).await)?.flatten();

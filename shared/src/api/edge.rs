@@ -2,7 +2,6 @@
 
 use std::{
     borrow::Cow,
-    net::IpAddr,
     panic::AssertUnwindSafe,
     sync::{Arc, OnceLock},
     time::Instant,
@@ -17,10 +16,9 @@ use axum::{
 };
 use futures::FutureExt;
 use jiff::Timestamp;
-use lambda_http::request::RequestContext;
 use tracing::Instrument;
 
-use super::{ApiError, Call, Code, Problem, admin::audit_answer, call::Inner, error::Details};
+use super::{ApiError, Call, Code, Problem, admin::audit_answer, call::Inner, error::Details, viewer};
 use crate::{
     app::{App, Rate},
     control::activity::CallRecord,
@@ -48,23 +46,24 @@ pub fn edge(routes: Router<App>, app: App) -> Router {
         .with_state(app)
 }
 
-async fn pass(State(app): State<App>, request: Request, next: Next) -> Response {
+async fn pass(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let now = app.clock.now();
-    let call = Call(Arc::new(Inner {
-        request_id: request_id(request.headers(), &app, now),
-        now,
-        address: address(&request),
-        caller: OnceLock::new(),
-        rate: OnceLock::new(),
-        admin: OnceLock::new(),
-    }));
+    let request_id = request_id(request.headers(), &app, now);
     let method = known(request.method());
     let template =
         request.extensions().get::<MatchedPath>().map_or(UNMATCHED, MatchedPath::as_str).to_owned();
     let name = route_name(method, &template);
     let context =
-        tracing::error_span!(target: CONTEXT, "call", requestId = call.request_id(), Route = name.as_ref());
+        tracing::error_span!(target: CONTEXT, "call", requestId = request_id, Route = name.as_ref());
+    let call = Call(Arc::new(Inner {
+        address: viewer::address(&app, &mut request).instrument(context.clone()).await,
+        request_id,
+        now,
+        caller: OnceLock::new(),
+        rate: OnceLock::new(),
+        admin: OnceLock::new(),
+    }));
     answer(app, call, (method, template), request, next, started).instrument(context).await
 }
 
@@ -121,14 +120,6 @@ fn route_name<'a>(method: &str, template: &'a str) -> Cow<'a, str> {
 fn known(method: &Method) -> &'static str {
     const KNOWN: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
     KNOWN.into_iter().find(|it| *it == method.as_str()).unwrap_or("OTHER")
-}
-
-/// The address that API Gateway saw.
-fn address(request: &Request) -> Option<IpAddr> {
-    match request.extensions().get::<RequestContext>()? {
-        RequestContext::ApiGatewayV2(context) => context.http.source_ip.as_deref()?.parse().ok(),
-        _ => None,
-    }
 }
 
 /// `offered`: whether the request had an `Authorization` header.

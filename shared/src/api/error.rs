@@ -288,7 +288,7 @@ impl From<app::Error> for ApiError {
             app::Error::Control(error) => error.into(),
             app::Error::Tenant(error) => error.into(),
             app::Error::TokenKeys(error) => Self::internal(&error),
-            app::Error::AdminSecrets(error) => Self::internal(&error),
+            app::Error::SecretPair(error) => Self::internal(&error),
             app::Error::TooManyGuesses { retry_after } => Self::rate_limited(retry_after),
         }
     }

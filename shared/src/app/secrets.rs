@@ -1,13 +1,11 @@
-//! Token keys and admin secrets: whoever shows what these don't know may be ahead of them.
-
-use std::sync::Arc;
+//! Token keys and secrets of administrators and of the edge: whoever shows what these don't know may be ahead of them.
 
 use jiff::Timestamp;
 
 use super::{App, Error};
 use crate::{
     auth::{
-        AdminSecret, AdminSecrets,
+        SecretPair, WhichSecret,
         secret_ref::SecretRef,
         token::{Claims, TokenRing},
     },
@@ -40,16 +38,17 @@ impl App {
     ///
     /// # Errors
     /// Also when no secret is configured or one is too short: then nobody is an administrator.
-    pub async fn admin_secrets(&self) -> Result<AdminSecrets, Error> {
-        Ok(self.held_admin_secrets().await?.0)
+    pub async fn admin_secrets(&self) -> Result<SecretPair, Error> {
+        let text = self.secrets.get(self.admin_secrets_ref()?, self.clock.now()).await?;
+        Ok(SecretPair::from_secret(&text)?)
     }
 
     /// Which of the accepted secrets this is, if any.
     ///
     /// # Errors
     /// As [`Self::admin_secrets`], and when it can't be known whether there are newer ones.
-    pub async fn recognise_admin(&self, offered: &str) -> Result<Option<AdminSecret>, Error> {
-        self.ask_admin_secrets(|secrets| secrets.recognise(offered)).await
+    pub async fn recognise_admin(&self, offered: &str) -> Result<Option<WhichSecret>, Error> {
+        self.ask(self.admin_secrets_ref()?, |secrets| secrets.recognise(offered)).await
     }
 
     /// Whether a session was tied to a secret that is still accepted.
@@ -57,7 +56,8 @@ impl App {
     /// # Errors
     /// As [`Self::recognise_admin`].
     pub async fn is_bound(&self, session: &str, proof: &str) -> Result<bool, Error> {
-        let bound = self.ask_admin_secrets(|secrets| secrets.is_bound(session, proof).then_some(())).await?;
+        let secret = self.admin_secrets_ref()?;
+        let bound = self.ask(secret, |secrets| secrets.is_bound(session, proof).then_some(())).await?;
         Ok(bound.is_some())
     }
 
@@ -66,28 +66,37 @@ impl App {
     /// # Errors
     /// As [`Self::recognise_admin`].
     pub async fn unseal(&self, sealed: &str, context: &str) -> Result<Option<String>, Error> {
-        self.ask_admin_secrets(|secrets| secrets.unseal(sealed, context)).await
+        self.ask(self.admin_secrets_ref()?, |secrets| secrets.unseal(sealed, context)).await
+    }
+
+    /// Whether this is the secret that only the portal's distribution knows. What can't be known is no: a call is never refused
+    /// for it.
+    pub async fn is_from_the_edge(&self, offered: &str) -> bool {
+        let Some(secret) = &self.config.edge_secret else { return false };
+        match self.ask(secret, |secrets| secrets.recognise(offered)).await {
+            Ok(found) => found.is_some(),
+            Err(error) => {
+                tracing::warn!(%error, "the edge's secret can't be read; its word on the caller's address is not taken");
+                false
+            }
+        }
     }
 
     /// What the secrets say, or, when that is nothing, what newer ones say.
-    async fn ask_admin_secrets<T>(
+    async fn ask<T>(
         &self,
-        question: impl Fn(&AdminSecrets) -> Option<T>,
+        secret: &SecretRef,
+        question: impl Fn(&SecretPair) -> Option<T>,
     ) -> Result<Option<T>, Error> {
-        let (secrets, held) = self.held_admin_secrets().await?;
-        if let Some(answer) = question(&secrets) {
+        let now = self.clock.now();
+        let held = self.secrets.get(secret, now).await?;
+        if let Some(answer) = question(&SecretPair::from_secret(&held)?) {
             return Ok(Some(answer));
         }
-        let newer = self.secrets.newer(self.admin_secrets_ref()?, &held, self.clock.now()).await?;
-        Ok(match newer {
-            Some(text) => question(&AdminSecrets::from_secret(&text)?),
+        Ok(match self.secrets.newer(secret, &held, now).await? {
+            Some(text) => question(&SecretPair::from_secret(&text)?),
             None => None,
         })
-    }
-
-    async fn held_admin_secrets(&self) -> Result<(AdminSecrets, Arc<str>), Error> {
-        let text = self.secrets.get(self.admin_secrets_ref()?, self.clock.now()).await?;
-        Ok((AdminSecrets::from_secret(&text)?, text))
     }
 
     fn token_keys(&self) -> Result<&SecretRef, control::Error> {

@@ -7,12 +7,12 @@ use aws_lc_rs::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-use super::AdminSecrets;
+use super::SecretPair;
 
 /// Keeps this use of the secret apart from any other.
 const PURPOSE: &[u8] = b"officepro kept answers 1";
 
-impl AdminSecrets {
+impl SecretPair {
     /// Seals a text for one place, `context`; `nonce` is random. `None` only if the cipher fails.
     pub fn seal(&self, text: &str, context: &str, nonce: [u8; NONCE_LEN]) -> Option<String> {
         let mut sealed = text.as_bytes().to_vec();
@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn what_is_sealed_opens_in_its_place_only_and_while_its_secret_is_known() {
-        let secrets = |text| AdminSecrets::from_secret(text).unwrap();
+        let secrets = |text| SecretPair::from_secret(text).unwrap();
         let sealed = secrets(OLD).seal("op_live_x", "here", [7; NONCE_LEN]).unwrap();
         assert!(!sealed.contains("op_live"));
         for known in [OLD, BOTH] {

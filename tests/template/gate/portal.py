@@ -1,6 +1,9 @@
 """Rules about the portal: who reads its files, and the headers they come with."""
 
 import json
+import re
+
+from .template import references, text
 
 # Names in a response headers policy → what the header is called and its value made of the settings.
 SECURITY = {
@@ -65,4 +68,34 @@ def nothing_of_the_api_is_cached_or_logged(template):
                 yield f"{name} serves {path} without TLS"
 
 
-RULES = [portal_has_the_listed_headers, portal_files_are_private, nothing_of_the_api_is_cached_or_logged]
+def the_api_hears_who_called_the_distribution(template):
+    """Its function sets the caller's address, its origin's header proves it, and every function of the API knows that secret."""
+    source = (template.project / "shared/src/api/viewer.rs").read_text()
+    address, proof = (re.search(rf'{name}: HeaderName = HeaderName::from_static\("(.+)"\)', source)[1] for name in ("VIEWER_ADDRESS", "EDGE_SECRET"))
+    functions, secrets = template.of_type("AWS::CloudFront::Function"), template.of_type("AWS::SecretsManager::Secret")
+    shown = set()
+    for name, distribution in template.of_type("AWS::CloudFront::Distribution").items():
+        config = distribution["DistributionConfig"]
+        api = next((one for one in config.get("CacheBehaviors", []) if one["PathPattern"] == "/v1/*"), {})
+        called = [one for one in api.get("FunctionAssociations", []) if one["EventType"] == "viewer-request"]
+        code = "".join(functions[one].get("FunctionCode", "") for one in references([one["FunctionARN"] for one in called]) & set(functions))
+        if f"headers['{address}'] = {{value: event.viewer.ip}};" not in code:
+            yield f"{name} lets viewers say where they call from"
+        if api.get("OriginRequestPolicyId") != "b689b0a8-53d0-40ab-baf2-68738e2966ac":
+            yield f"{name} may keep the viewer's address to itself"
+        for origin in config["Origins"]:
+            sent = {one["HeaderName"]: text(one["HeaderValue"]) for one in origin.get("OriginCustomHeaders", [])}
+            dynamic = re.fullmatch(r"\{\{resolve:secretsmanager:\$\{(\w+)\}:SecretString:current::\$\{EdgeSecretVersion\}\}\}", sent.get(proof, ""))
+            if origin["Id"] == api.get("TargetOriginId") and not (dynamic and dynamic[1] in secrets):
+                yield f"{name} proves itself with {sent.get(proof)!r}, no version of a secret"
+            elif origin["Id"] != api.get("TargetOriginId") and proof in sent:
+                yield f"{name} shows its secret to {origin['Id']}"
+            shown |= {dynamic[1]} if dynamic else set()
+    for name in sorted({name for name, *_ in template.events("HttpApi")}):
+        if references(template.functions()[name].get("Environment", {}).get("Variables", {}).get("EDGE_SECRET")) != shown:
+            yield f"{name} does not know the distribution"
+
+
+RULES = [
+    portal_has_the_listed_headers, portal_files_are_private, nothing_of_the_api_is_cached_or_logged, the_api_hears_who_called_the_distribution,
+]

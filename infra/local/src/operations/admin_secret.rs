@@ -2,24 +2,16 @@
 
 use std::io::Write as _;
 
-use serde::{Deserialize, Serialize};
-use shared::auth::{AdminSecret, AdminSecrets};
+use shared::auth::WhichSecret;
 
-use super::{Operator, roll_out, secret_values::SecretValues};
+use super::secret_pair::{Stored, pair_of, read, write};
+use super::{Operator, roll_out};
 use crate::error::{Error, Result};
 use crate::random;
 
 const LENGTH: usize = 43;
 /// Of one that is given.
 const LENGTHS: std::ops::RangeInclusive<usize> = 32..=512;
-
-/// The secret's text.
-#[derive(Serialize, Deserialize)]
-pub(super) struct Stored {
-    pub(super) current: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    previous: Option<String>,
-}
 
 impl Operator {
     /// Makes a new secret current, the given one or one by chance; the one before stays good until [`Self::end_admin_secret`].
@@ -51,7 +43,7 @@ impl Operator {
     /// Ends the secret before the current one, and the sessions that it began, for whoever knows the current one.
     pub async fn end_admin_secret(&self, offered: &str) -> Result<()> {
         let stored = read(&self.secrets, &self.names.admin_secrets).await?;
-        if secrets_of(&stored)?.recognise(offered) != Some(AdminSecret::Current) {
+        if pair_of(&stored)?.recognise(offered) != Some(WhichSecret::Current) {
             return Err(Error::Refused(
                 "that is not the current secret; nothing was changed. --abort makes the one before current again".to_owned(),
             ));
@@ -80,13 +72,6 @@ impl Operator {
     }
 }
 
-pub(super) async fn read(secrets: &SecretValues, id: &str) -> Result<Stored> {
-    let text = secrets.get(id).await?.ok_or_else(|| Error::Refused(format!("there is no secret {id}")))?;
-    serde_json::from_str(&text).map_err(|_| {
-        Error::Refused(format!("{id} isn't {{\"current\":\"<secret>\",\"previous\":\"<secret>\"}}"))
-    })
-}
-
 /// The secret goes to where it is seen, or this fails.
 fn show(line: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
@@ -104,18 +89,6 @@ fn fits_a_header(secret: &str) -> Result<()> {
         LENGTHS.start(),
         LENGTHS.end()
     )))
-}
-
-fn secrets_of(stored: &Stored) -> Result<AdminSecrets> {
-    let text = serde_json::to_string(stored).map_err(|error| Error::store("the admin secrets", error))?;
-    AdminSecrets::from_secret(&text).map_err(|error| Error::Refused(error.to_string()))
-}
-
-/// Writes only what the functions can read.
-async fn write(secrets: &SecretValues, id: &str, stored: &Stored) -> Result<()> {
-    secrets_of(stored)?;
-    let text = serde_json::to_string(stored).map_err(|error| Error::store(id, error))?;
-    secrets.put(id, &text).await
 }
 
 #[cfg(test)]

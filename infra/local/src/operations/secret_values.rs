@@ -37,8 +37,13 @@ impl SecretValues {
 
     /// The secret's text; `None` when there is no such secret.
     pub(super) async fn get(&self, id: &str) -> Result<Option<String>> {
+        Ok(self.get_version(id).await?.map(|(text, _)| text))
+    }
+
+    /// The secret's text and the name of its version; `None` when there is no such secret.
+    pub(super) async fn get_version(&self, id: &str) -> Result<Option<(String, String)>> {
         match self.client.get_secret_value().secret_id(id).send().await {
-            Ok(found) => Ok(found.secret_string),
+            Ok(found) => Ok(found.secret_string.zip(found.version_id)),
             Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(None),
             Err(error) => Err(failed(id, &error)),
         }

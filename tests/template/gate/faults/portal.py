@@ -1,6 +1,6 @@
 """Faults for the rules in portal.py: what is broken, and what the finding must name."""
 
-from .plant import properties, statement
+from .plant import properties, statement, variables
 
 
 def headers(template):
@@ -9,6 +9,14 @@ def headers(template):
 
 def distribution(template):
     return properties(template, "PortalDistribution")["DistributionConfig"]
+
+
+def function_code(template, code):
+    properties(template, "ViewerAddress").update(FunctionCode=code)
+
+
+def origin_header(template, **changes):
+    distribution(template)["Origins"][1]["OriginCustomHeaders"][0].update(changes)
 
 
 FAULTS = {
@@ -31,5 +39,20 @@ FAULTS = {
         (lambda t: distribution(t)["DefaultCacheBehavior"].pop("ResponseHeadersPolicyId"), "without the portal's headers"),
         (lambda t: distribution(t).update(Logging={"Bucket": "logs"}), "logs queries"),
         (lambda t: distribution(t)["CacheBehaviors"][0].update(ViewerProtocolPolicy="allow-all"), "serves /v1/* without TLS"),
+    ],
+    "the_api_hears_who_called_the_distribution": [
+        (lambda t: distribution(t)["CacheBehaviors"][0].pop("FunctionAssociations"), "lets viewers say"),
+        (lambda t: distribution(t)["CacheBehaviors"][0]["FunctionAssociations"][0].update(EventType="viewer-response"), "lets viewers say"),
+        (lambda t: function_code(t, "function handler(event) { return event.request; }"), "lets viewers say"),
+        # Only when there is none yet: what a viewer sent would stay.
+        (lambda t: function_code(t, "h['x-officepro-viewer-address'] = h['x-officepro-viewer-address'] || {value: event.viewer.ip};"), "lets viewers say"),
+        (lambda t: distribution(t)["CacheBehaviors"][0].pop("OriginRequestPolicyId"), "to itself"),
+        (lambda t: distribution(t)["Origins"][1].pop("OriginCustomHeaders"), "proves itself with None"),
+        (lambda t: origin_header(t, HeaderValue="0123456789abcdef0123456789abcdef"), "proves itself with '0123"),
+        (lambda t: origin_header(t, HeaderValue={"Fn::Sub": "{{resolve:secretsmanager:${EdgeSecret}:SecretString:current}}"}), "no version"),
+        (lambda t: origin_header(t, HeaderName="x-other"), "proves itself with None"),
+        (lambda t: distribution(t)["Origins"][0].update(OriginCustomHeaders=distribution(t)["Origins"][1]["OriginCustomHeaders"]), "shows its secret to portal"),
+        (lambda t: variables(t, "MetaFunction").pop("EDGE_SECRET"), "MetaFunction does not know"),
+        (lambda t: variables(t, "MeFunction").update(EDGE_SECRET={"Ref": "TokenKeysSecret"}), "MeFunction does not know"),
     ],
 }

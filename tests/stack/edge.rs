@@ -1,0 +1,125 @@
+//! Calls that come by the portal's distribution: here the tests are it.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::{
+    rotation::secret_of,
+    running::{MACHINE, Stack, program},
+};
+
+const VIEWER: &str = "2001:db8:1::7";
+
+type Headers<'a> = Vec<(&'a str, &'a str)>;
+
+/// The headers of a call that came by the distribution.
+pub(crate) fn by_the_edge<'a>(viewer: &'a str, secret: &'a str) -> [(&'static str, &'a str); 2] {
+    [("x-officepro-viewer-address", viewer), ("x-officepro-edge-secret", secret)]
+}
+
+/// What the distribution of a deployment of now would show.
+pub(crate) fn edge_secret(stack: &Stack) -> String {
+    pair(stack)["current"].as_str().unwrap().to_owned()
+}
+
+fn pair(stack: &Stack) -> Value {
+    serde_json::from_str(secret_of(stack, "EdgeSecret")["value"].as_str().unwrap()).unwrap()
+}
+
+/// A key that is good from 203.0.113.* only.
+pub(crate) async fn key_for_viewers(stack: &Stack) -> String {
+    let partner = stack.admin("/v1/admin/partners", &json!({ "company": "Viewers" })).await;
+    let key = json!({
+        "partnerId": partner["data"]["id"], "name": "Viewers", "practicepass": "DemoOffice",
+        "scopes": ["Prospects", "Scheduling"], "allowedCidrs": ["203.0.113.0/24"], "rateLimit": 100_000,
+    });
+    stack.admin("/v1/admin/keys", &key).await["data"]["apiKey"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn activity_and_audit_name_the_viewer_of_a_call_that_came_by_the_distribution() {
+    let _machine = MACHINE.read().await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut stack = Stack::start(folder.path(), &[]).await;
+    let (secret, admin) = (edge_secret(&stack), stack.admin_secret());
+    let [viewer, proof] = by_the_edge(VIEWER, &secret);
+    let doubled = format!("{VIEWER}, {VIEWER}");
+    let calls: [(&str, Headers, &str); 6] = [
+        ("edge-proven-1", vec![viewer, proof], VIEWER),
+        ("edge-without-1", vec![viewer], "127.0.0.1"),
+        ("edge-wrong-1", by_the_edge(VIEWER, &secret[1..]).to_vec(), "127.0.0.1"),
+        ("edge-twice-1", vec![viewer, viewer, proof], "127.0.0.1"),
+        ("edge-twice-2", vec![viewer, proof, proof], "127.0.0.1"),
+        ("edge-list-1", by_the_edge(&doubled, &secret).to_vec(), "127.0.0.1"),
+    ];
+    for (request_id, headers, _) in &calls {
+        let mut headers = headers.clone();
+        headers.extend([("x-admin-secret", admin.as_str()), ("x-request-id", request_id)]);
+        let url = format!("{}/v1/admin/partners", stack.base);
+        assert_eq!(stack.http.send_with("GET", &url, &headers, String::new()).await.unwrap().status, 200);
+    }
+    // Records are written after the answers.
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    for list in ["/v1/admin/activity?limit=100", "/v1/admin/audit?limit=100"] {
+        let url = format!("{}{list}", stack.base);
+        let rows = stack.http.send_as_admin(&url, &admin, None).await.unwrap().body["data"].take();
+        for (request_id, _, address) in &calls {
+            let row = rows.as_array().unwrap().iter().find(|it| it["requestId"] == *request_id);
+            assert_eq!(row.unwrap()["ip"], *address, "{list} {request_id}");
+        }
+    }
+    stack.kill();
+    for log in std::fs::read_dir(folder.path().join("data/logs")).unwrap() {
+        let text = std::fs::read_to_string(log.unwrap().path()).unwrap();
+        assert!(!text.contains(&secret) && !text.contains("x-officepro-edge"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_edges_secret_before_stays_while_a_distribution_may_show_it() {
+    let _machine = MACHINE.read().await;
+    let folder = tempfile::tempdir().unwrap();
+    let stack = Stack::start(folder.path(), &[]).await;
+    let version = || secret_of(&stack, "EdgeSecret")["id"].as_str().unwrap().to_owned();
+    let (first, before) = (version(), edge_secret(&stack));
+    stack.operate(&["rotate-edge-secret"]).await.expect();
+    let both = pair(&stack);
+    assert_eq!(both["previous"], before);
+    let finish = |shown: &str| {
+        let mut command = Command::new(program());
+        command.args(["rotate-edge-secret", "--finish", "--aws"]).envs(as_in_aws(&stack, shown));
+        async { tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap() }
+    };
+    for shown in ["unnamed", &first] {
+        let done = finish(shown).await;
+        let said = String::from_utf8(done.stderr).unwrap();
+        assert!(!done.status.success(), "{shown}");
+        assert!(said.contains(&format!("EdgeSecretVersion={}", version())), "{said}");
+        assert_eq!(pair(&stack), both, "{shown}");
+    }
+    let again = stack.operate(&["rotate-edge-secret"]).await.expect();
+    assert!(again.contains(&format!("EdgeSecretVersion={}", version())), "{again}");
+    assert_eq!(pair(&stack), both, "a rotation that was cut off is not begun anew");
+    assert!(finish(&version()).await.status.success());
+    assert_eq!(pair(&stack), json!({ "current": both["current"] }));
+}
+
+/// The variables that infra/operate sets, with this stack's Secrets Manager for AWS's.
+fn as_in_aws(stack: &Stack, shown: &str) -> Vec<(&'static str, String)> {
+    let file = std::fs::read(stack.folder.join("data/stack.json")).unwrap();
+    let running: Value = serde_json::from_slice(&file).unwrap();
+    let text = |name: &str| running[name].as_str().unwrap().to_owned();
+    let unused = ["TOKEN_KEYS_SECRET", "ADMIN_SECRETS_SECRET", "CATALOG_DSN_SECRET", "MIGRATE_FUNCTION"];
+    let mut variables: Vec<_> = unused.into_iter().map(|name| (name, "unused".to_owned())).collect();
+    variables.extend([
+        ("API_URL", text("baseUrl")),
+        ("EDGE_SECRET", "EdgeSecret".to_owned()),
+        ("EDGE_SECRET_VERSION", shown.to_owned()),
+        ("AWS_REGION", "us-east-1".to_owned()),
+        ("AWS_ACCESS_KEY_ID", text("accessKey")),
+        ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
+        ("AWS_ENDPOINT_URL_SECRETS_MANAGER", text("secretsManagerUrl")),
+    ]);
+    variables
+}
