@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 use crate::error::{Error, Result};
@@ -26,6 +26,10 @@ use environment::Environment;
 pub use invocation::{InvokeError, Outcome};
 use pool::Pool;
 use process::Launcher;
+
+/// Environments of a new version that come up at once. In Lambda each has a processor of its own; here all starting together would take
+/// the machine from those that serve.
+const REPLACED_AT_ONCE: usize = 1;
 
 /// How the host runs functions.
 #[derive(Debug, Clone)]
@@ -56,6 +60,8 @@ struct Shared {
     address: SocketAddr,
     settings: Settings,
     launcher: Launcher,
+    /// Taken by each environment of a new version until it has come up.
+    replacing: Semaphore,
     /// Live environments by the unguessable first segment of their base URL.
     environments: Mutex<HashMap<String, Arc<Environment>>>,
     stop: watch::Receiver<bool>,
@@ -83,7 +89,14 @@ impl RuntimeHost {
         let (stop_workers, stop) = watch::channel(false);
         let (stop_api, api_stopped) = watch::channel(false);
         let launcher = Launcher::start(settings.guard.clone())?;
-        let shared = Arc::new(Shared { address, settings, launcher, environments: Mutex::default(), stop });
+        let shared = Arc::new(Shared {
+            address,
+            settings,
+            launcher,
+            replacing: Semaphore::new(REPLACED_AT_ONCE),
+            environments: Mutex::default(),
+            stop,
+        });
         let mut pools = HashMap::new();
         for deployed in functions {
             process::rotate_log(&shared.settings.logs, &deployed.function.binary)?;

@@ -100,8 +100,8 @@ impl Pool {
         self.state().binary.clone()
     }
 
-    /// Starts as many environments of this binary as there are of the one before, which are let go one by one as the new ones come
-    /// up: nobody waits for a start. What they have begun they finish.
+    /// Starts as many environments of this binary as there are of the one before, one after the other, which are let go one by one as
+    /// the new ones come up: nobody waits for a start. What they have begun they finish.
     pub(super) fn deploy(self: &Arc<Self>, binary: PathBuf) {
         let mut state = self.state();
         state.binary = binary;
@@ -113,7 +113,8 @@ impl Pool {
         let old: Vec<u64> = state.workers.drain().collect();
         state.old.extend(old);
         for _ in 0..state.old.len().min(self.shared.settings.environments) {
-            self.start_worker(&mut state);
+            let number = self.add_worker(&mut state);
+            tokio::spawn(worker::replace(Arc::clone(self), number));
         }
         self.staff(&mut state);
     }
@@ -176,16 +177,22 @@ impl Pool {
             && state.workers.len() < self.shared.settings.environments
             && !state.stopping
         {
-            self.start_worker(state);
+            let number = self.add_worker(state);
+            tokio::spawn(worker::run(Arc::clone(self), number));
         }
     }
 
-    fn start_worker(self: &Arc<Self>, state: &mut State) {
+    fn add_worker(&self, state: &mut State) -> u64 {
         let number = state.next_worker;
         state.next_worker += 1;
         state.workers.insert(number);
         state.starting.insert(number);
-        tokio::spawn(worker::run(Arc::clone(self), number));
+        number
+    }
+
+    /// Whether the worker may still start: no later version has come meanwhile.
+    pub(super) fn awaits(&self, number: u64) -> bool {
+        self.state().starting.contains(&number)
     }
 
     /// A worker's environment has come up, or is free again.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::process::Child;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{SemaphorePermit, oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::environment::Environment;
@@ -27,16 +27,37 @@ const FINISHING_TIME: Duration = Duration::from_secs(3);
 
 /// Runs one environment until it is retired, crashes, or the stack stops.
 pub(super) async fn run(pool: Arc<Pool>, number: u64) {
-    match Running::start(&pool, number).await {
+    start_and_serve(&pool, number, None).await;
+    pool.leave(number);
+}
+
+/// As [`run`], for an environment of a new version: when it is its turn to come up.
+pub(super) async fn replace(pool: Arc<Pool>, number: u64) {
+    let mut stop = pool.shared.stop.clone();
+    let turn = tokio::select! {
+        turn = pool.shared.replacing.acquire() => turn.ok(),
+        () = stopped(&mut stop) => None,
+    };
+    if turn.is_some() && pool.awaits(number) {
+        start_and_serve(&pool, number, turn).await;
+    }
+    pool.leave(number);
+}
+
+/// `turn` is given back when the environment has come up.
+async fn start_and_serve(pool: &Pool, number: u64, turn: Option<SemaphorePermit<'_>>) {
+    match Running::start(pool, number).await {
         Ok(mut running) => {
-            running.serve(&pool).await;
+            if running.comes_up(pool).await {
+                drop(turn);
+                running.serve(pool).await;
+            }
             pool.shared.environments().remove(&running.token);
         }
         Err(error) => {
             pool.fail_waiting(number, &failure("Runtime.InvalidEntrypoint", &error.to_string()));
         }
     }
-    pool.leave(number);
 }
 
 struct Running {
@@ -73,18 +94,22 @@ impl Running {
         }
     }
 
-    async fn serve(&mut self, pool: &Pool) {
+    /// Whether the process has asked for its first invocation; one that doesn't is ended.
+    async fn comes_up(&mut self, pool: &Pool) -> bool {
         let failed = tokio::select! {
             ready = self.environment.ready() => ready.err().map(Outcome::Failure),
             status = self.child.wait() => Some(failure("Runtime.ExitError", &exit_text(status, "at its start"))),
             () = sleep(INIT_TIME) => Some(failure("Sandbox.Timedout", "The function did not come up in time")),
             () = stopped(&mut self.stop) => None,
         };
-        if let Some(outcome) = failed {
-            pool.fail_waiting(self.number, &outcome);
+        if let Some(outcome) = &failed {
+            pool.fail_waiting(self.number, outcome);
             process::kill(&mut self.child).await;
-            return;
         }
+        failed.is_none()
+    }
+
+    async fn serve(&mut self, pool: &Pool) {
         while !*self.stop.borrow() {
             let job = match pool.next_turn(self.number) {
                 Turn::Work(job) => job,

@@ -100,18 +100,20 @@ impl Bench {
 
     /// The next process that starts.
     pub(crate) async fn process(&self) -> Process {
-        eventually("the start of a process", || {
-            let mut seen = self.seen.lock().unwrap();
-            let entries = std::fs::read_dir(self.folder.path()).unwrap();
-            let mut files = entries.map(|entry| entry.unwrap().path());
-            let file = files.find(|file| {
-                let name = file.file_name().unwrap().to_str().unwrap();
-                is_word(name) && !seen.contains(file)
-            })?;
-            seen.push(file.clone());
-            Some(Process::read(&file))
-        })
-        .await
+        eventually("the start of a process", || self.started()).await
+    }
+
+    /// A process that has started and wasn't returned yet.
+    pub(crate) fn started(&self) -> Option<Process> {
+        let mut seen = self.seen.lock().unwrap();
+        let entries = std::fs::read_dir(self.folder.path()).unwrap();
+        let mut files = entries.map(|entry| entry.unwrap().path());
+        let file = files.find(|file| {
+            let name = file.file_name().unwrap().to_str().unwrap();
+            is_word(name) && !seen.contains(file)
+        })?;
+        seen.push(file.clone());
+        Some(Process::read(&file))
     }
 }
 

@@ -287,6 +287,25 @@ async fn a_new_version_takes_over_once_it_is_up_and_the_old_one_finishes_what_it
 }
 
 #[tokio::test]
+async fn environments_of_a_new_version_come_up_one_after_the_other() {
+    let bench = Bench::new(LONG, 2, IDLE).await;
+    let _begun = [bench.invoke("1"), bench.invoke("2")];
+    for _ in 0..2 {
+        bench.process().await.next().await;
+    }
+    bench.host.deploy(&BTreeMap::from([("probe".to_owned(), script())]));
+    let first = bench.process().await;
+    a_moment().await;
+    assert!(bench.started().is_none(), "the first has not come up");
+    let first = process_in_next(&first);
+    let second = bench.process().await;
+    let second = process_in_next(&second);
+    bench.host.stop().await;
+    first.abort();
+    second.abort();
+}
+
+#[tokio::test]
 async fn a_version_that_does_not_come_up_replaces_nothing() {
     let bench = Bench::new(LONG, 1, IDLE).await;
     let _first = bench.invoke("1");
