@@ -91,7 +91,7 @@ impl Stores {
     }
 
     /// Variables by which the AWS SDK of a function finds the stores instead of AWS, and is known there as this function.
-    fn sdk_environment(&self, function: &str) -> BTreeMap<String, String> {
+    pub fn sdk_environment(&self, function: &str) -> BTreeMap<String, String> {
         let variables = [
             ("AWS_ENDPOINT_URL_DYNAMODB", self.dynamodb.endpoint.as_str()),
             ("AWS_ENDPOINT_URL_SQS", &self.sqs_endpoint),
