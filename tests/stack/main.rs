@@ -13,6 +13,7 @@ mod overload;
 mod operations;
 mod operator;
 mod partner;
+mod permissions;
 mod privacy;
 mod rotation;
 mod redeploy;

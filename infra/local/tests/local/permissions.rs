@@ -156,11 +156,11 @@ async fn an_action_that_is_missing_in_the_template_is_refused_here_as_well() {
     for (from, to, expected) in [("", "", "done"), (from, to, "AccessDeniedException")] {
         let folder = tempfile::tempdir().unwrap();
         let stores = stores(folder.path(), from, to).await.unwrap();
-        let tickets = Code::of(&stores, "TicketsFunction");
-        let kept = tickets.answer_kept("ANSWER#1").await;
+        let webhooks = Code::of(&stores, "WebhooksFunction");
+        let kept = webhooks.answer_kept("ANSWER#1").await;
         assert!(kept.starts_with(expected), "{kept}");
         assert!(
-            tickets.answer_kept("SESSION#1").await.starts_with("AccessDeniedException"),
+            webhooks.answer_kept("SESSION#1").await.starts_with("AccessDeniedException"),
             "another's keys"
         );
         stores.stop().await;
