@@ -11,6 +11,7 @@ use aws_sdk_secretsmanager::{
     error::BoxError,
 };
 use futures::future::join_all;
+use officepro_local::permissions::Permissions;
 use officepro_local::secrets::{Secrets as Vault, SecretsServer};
 use serde_json::json;
 use shared::{
@@ -77,7 +78,8 @@ impl Rotating {
         vault.set("keys", &format!(r#"{{"active":"k1",{K1}}}"#)).unwrap();
         vault.set("admin", &json!({ "current": ADMIN_SECRET }).to_string()).unwrap();
         vault.set("edge", &json!({ "current": EDGE_SECRET }).to_string()).unwrap();
-        let server = SecretsServer::start(vault.clone(), "tests").await.unwrap();
+        let server =
+            SecretsServer::start(vault.clone(), Permissions::of_operator("tests").into()).await.unwrap();
         let fetches = Fetches::default();
         let client = aws_sdk_secretsmanager::Config::builder()
             .behavior_version(BehaviorVersion::latest())

@@ -26,11 +26,12 @@ impl Control {
     pub(crate) fn of(stack: &Stack) -> Self {
         let file = std::fs::read(stack.folder.join("data/stack.json")).unwrap();
         let addresses: serde_json::Value = serde_json::from_slice(&file).unwrap();
+        let key = addresses["accessKey"].as_str().unwrap();
         let config = aws_sdk_dynamodb::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .endpoint_url(addresses["dynamodbUrl"].as_str().unwrap())
             .region(Region::from_static("us-east-1"))
-            .credentials_provider(Credentials::new("local", "local", None, None, "tests"))
+            .credentials_provider(Credentials::new(key, "local", None, None, "tests"))
             .build();
         Self(Client::from_conf(config))
     }

@@ -14,6 +14,7 @@ mod overload;
 mod operations;
 mod operator;
 mod partner;
+mod permissions;
 mod privacy;
 mod rotation;
 mod redeploy;

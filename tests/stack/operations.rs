@@ -163,7 +163,9 @@ async fn after_a_roll_back_the_older_program_takes_the_newer_schemas_as_they_are
         connection.execute(newer).await.unwrap();
         connection.close().await.unwrap();
     }
-    let registry = control_plane(file(&stack, "stack.json")["dynamodbUrl"].as_str().unwrap());
+    let addresses = file(&stack, "stack.json");
+    let [endpoint, key] = ["dynamodbUrl", "accessKey"].map(|name| addresses[name].as_str().unwrap());
+    let registry = control_plane(endpoint, key);
     let north = PracticePass::try_from("NorthClinic").unwrap();
     registry.note_schema_version(&north, 99).await.unwrap();
     let said = stack.operate(&["migrate", "--all"]).await.expect();

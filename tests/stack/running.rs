@@ -177,6 +177,11 @@ impl Stack {
         self.as_admin("/v1/admin/overview?days=2", None, 200).await["data"].take()
     }
 
+    /// What an administrator sees.
+    pub(crate) async fn admin_get(&self, path: &str) -> Value {
+        self.as_admin(path, None, 200).await
+    }
+
     /// What an administrator creates.
     pub(crate) async fn admin(&self, path: &str, body: &Value) -> Value {
         self.as_admin(path, Some(body), 201).await
@@ -239,6 +244,9 @@ impl Drop for Stack {
         // The functions end with their parent.
         let _ = self.process.kill();
         let _ = self.process.wait();
+        // Whatever the test was about: what a function is refused here it is refused in AWS.
+        let refused = self.log().lines().any(|line| line.starts_with("ERROR permissions"));
+        assert!(!refused || std::thread::panicking(), "{}", self.log());
     }
 }
 

@@ -55,7 +55,7 @@ pub async fn prepare(stores: &Stores, base_url: &str, server: Option<&str>) -> R
         return Ok(None);
     }
     let file = stores.data_dir().join("demo.json");
-    let store = control_plane(&stores.dynamodb.endpoint);
+    let store = control_plane(&stores.dynamodb.endpoint, stores.access_key());
     let known = Demo::read(&file)?;
     if known.is_none() {
         registry::practices(&store).await?;

@@ -1,6 +1,9 @@
 //! DynamoDB on loopback, over a SQLite file: tables from the template, expired items swept every minute.
 
+mod door;
+
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use dynoxide::Database;
@@ -12,8 +15,11 @@ use tokio::task::JoinHandle;
 
 use crate::error::{Error, Result};
 use crate::http;
+use crate::permissions::Permissions;
+use crate::permissions::dynamodb::Keys;
 use crate::shutdown::stopped;
 use crate::template::{KeyAttribute, Table};
+use door::Door;
 
 /// How often expired items are deleted. AWS takes up to two days for it; readers must filter in any case.
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
@@ -22,13 +28,31 @@ const SWEEP_EVERY: Duration = Duration::from_mins(1);
 pub struct DynamoDb {
     /// Base URL, e.g. `http://127.0.0.1:8000`.
     pub endpoint: String,
+    /// In front of the server, unless it serves whoever comes.
+    door: Option<JoinHandle<()>>,
     server: JoinHandle<()>,
     sweeper: JoinHandle<()>,
     stop: watch::Sender<bool>,
 }
 
 impl DynamoDb {
-    /// Opens the file, creates the tables that it lacks and serves them on a free port.
+    /// As [`Self::start`], for those whom the permissions name and to what they allow.
+    pub async fn start_with(permissions: &Arc<Permissions>, file: &Path, tables: &[Table]) -> Result<Self> {
+        let mut dynamodb = Self::start(file, tables).await?;
+        let inside = dynamodb.endpoint.parse().map_err(|error| Error::store("dynamodb", error))?;
+        let door = Arc::new(Door::new(permissions, Keys::new(tables), inside));
+        let (listener, address) = http::listen(0).await?;
+        let handler = move |request| {
+            let door = Arc::clone(&door);
+            async move { door.handle(request).await }
+        };
+        dynamodb.door = Some(tokio::spawn(http::serve(listener, handler, dynamodb.stop.subscribe())));
+        dynamodb.endpoint = format!("http://{address}");
+        Ok(dynamodb)
+    }
+
+    /// Opens the file, creates the tables that it lacks and serves them on a free port, to whoever comes: nobody is asked who
+    /// they are, and no policy is evaluated.
     pub async fn start(file: &Path, tables: &[Table]) -> Result<Self> {
         let path = file.to_str().ok_or_else(|| Error::Store(format!("{} isn't UTF-8", file.display())))?;
         let database = Database::new(path).map_err(|error| Error::store(path, error))?;
@@ -46,12 +70,15 @@ impl DynamoDb {
             }
         });
         let sweeper = tokio::spawn(sweep(database, watched));
-        Ok(Self { endpoint: format!("http://{address}"), server, sweeper, stop })
+        Ok(Self { endpoint: format!("http://{address}"), door: None, server, sweeper, stop })
     }
 
     /// Stops serving.
     pub async fn stop(self) {
         let _ = self.stop.send(true);
+        if let Some(door) = self.door {
+            let _ = door.await;
+        }
         // A client that keeps its connection busy must not hold the stop.
         let _ = tokio::time::timeout(Duration::from_secs(2), self.server).await;
         let _ = self.sweeper.await;

@@ -117,10 +117,3 @@ pub(crate) fn answer(status: StatusCode, content_type: &'static str, body: impl 
 pub(crate) fn json(status: StatusCode, body: &serde_json::Value) -> Answer {
     answer(status, "application/json", body.to_string())
 }
-
-/// Whether a request is signed with this access key: what AWS's clients say in `Authorization`. The signature itself isn't
-/// looked at, since the id is as secret as a key here.
-pub(crate) fn is_signed_with(headers: &http::HeaderMap, access_key: &str) -> bool {
-    let authorization = headers.get(http::header::AUTHORIZATION).and_then(|it| it.to_str().ok());
-    authorization.is_some_and(|it| it.contains(&format!("Credential={access_key}/")))
-}

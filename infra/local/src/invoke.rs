@@ -9,8 +9,10 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::error::Result;
-use crate::http::{self as server, Answer, answer, is_signed_with, json as json_answer, read_body};
+use crate::http::{self as server, Answer, answer, json as json_answer, read_body};
+use crate::permissions::{Call, Permissions, Refusal};
 use crate::runtime::{InvokeError, Outcome, RuntimeHost};
+use crate::template::{ACCOUNT, REGION};
 
 const BODY_LIMIT: usize = 7 * 1024 * 1024;
 
@@ -23,14 +25,13 @@ pub struct InvokeApi {
 }
 
 impl InvokeApi {
-    /// Serves on a free port whoever signs with this access key.
-    pub async fn start(runtime: Arc<RuntimeHost>, access_key: &str) -> Result<Self> {
+    /// Serves on a free port those whom the permissions name.
+    pub async fn start(runtime: Arc<RuntimeHost>, permissions: Arc<Permissions>) -> Result<Self> {
         let (listener, address) = server::listen(0).await?;
         let (stop, stopped) = watch::channel(false);
-        let access_key = access_key.to_owned();
         let handler = move |request| {
-            let (runtime, access_key) = (Arc::clone(&runtime), access_key.clone());
-            async move { invoke(&runtime, &access_key, request).await }
+            let (runtime, permissions) = (Arc::clone(&runtime), Arc::clone(&permissions));
+            async move { invoke(&runtime, &permissions, request).await }
         };
         let task = tokio::spawn(server::serve(listener, handler, stopped));
         Ok(Self { endpoint: format!("http://{address}"), task, stop })
@@ -43,15 +44,20 @@ impl InvokeApi {
     }
 }
 
-async fn invoke(runtime: &RuntimeHost, access_key: &str, request: Request<Incoming>) -> Answer {
-    if !is_signed_with(request.headers(), access_key) {
+async fn invoke(runtime: &RuntimeHost, permissions: &Permissions, request: Request<Incoming>) -> Answer {
+    let Ok(caller) = permissions.caller(request.headers()) else {
         return refuse(StatusCode::FORBIDDEN, "UnrecognizedClientException");
-    }
+    };
     let path = request.uri().path().to_owned();
     let name = path.strip_prefix("/2015-03-31/functions/").and_then(|rest| rest.strip_suffix("/invocations"));
     let Some(name) = name.filter(|_| request.method() == Method::POST) else {
         return refuse(StatusCode::NOT_FOUND, "UnknownOperationException");
     };
+    let resource = format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}");
+    let call = || vec![Call::of("lambda:InvokeFunction".to_owned(), resource)];
+    if let Err(Refusal::Denied(message)) = caller.may(call) {
+        return refuse_with(StatusCode::FORBIDDEN, "AccessDeniedException", &message);
+    }
     let Ok(event) = read_body(request.into_body(), BODY_LIMIT).await else {
         return refuse(StatusCode::PAYLOAD_TOO_LARGE, "RequestTooLargeException");
     };
@@ -70,7 +76,11 @@ async fn invoke(runtime: &RuntimeHost, access_key: &str, request: Request<Incomi
 }
 
 fn refuse(status: StatusCode, code: &'static str) -> Answer {
-    let mut answer = json_answer(status, &json!({ "Message": code }));
+    refuse_with(status, code, code)
+}
+
+fn refuse_with(status: StatusCode, code: &'static str, message: &str) -> Answer {
+    let mut answer = json_answer(status, &json!({ "Message": message }));
     answer.headers_mut().insert("x-amzn-errortype", HeaderValue::from_static(code));
     answer
 }

@@ -15,6 +15,7 @@ pub mod gateway;
 pub mod invoke;
 pub mod operate;
 pub mod operations;
+pub mod permissions;
 pub mod practices;
 pub mod project;
 pub mod runtime;

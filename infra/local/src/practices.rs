@@ -31,7 +31,7 @@ pub async fn migrate_all(template: &Path, data_dir: &Path, tolerated: usize) -> 
     let template = Template::read(template, &World::default())?;
     let secrets = Secrets::open(&data_dir.path().join("secrets.json"), &template.secrets)?;
     let dynamodb = DynamoDb::start(&data_dir.path().join("dynamodb.sqlite"), &template.tables).await?;
-    let listed = control_plane(&dynamodb.endpoint).practices().await;
+    let listed = control_plane(&dynamodb.endpoint, "local").practices().await;
     dynamodb.stop().await;
     let practices = listed.map_err(|error| Error::store("practices", error))?;
     let catalog = migrate_catalog(&secrets).await;
@@ -61,8 +61,8 @@ pub async fn migrate_all(template: &Path, data_dir: &Path, tolerated: usize) -> 
     Err(Error::Store(report))
 }
 
-/// The control plane of the local DynamoDB.
-pub fn control_plane(endpoint: &str) -> Store {
+/// The control plane of the local DynamoDB, for the holder of this access key.
+pub fn control_plane(endpoint: &str, access_key: &str) -> Store {
     let names = TableNames {
         control: Some(CONTROL_TABLE.to_owned()),
         activity: Some(ACTIVITY_TABLE.to_owned()),
@@ -72,7 +72,7 @@ pub fn control_plane(endpoint: &str) -> Store {
         .behavior_version(BehaviorVersion::latest())
         .endpoint_url(endpoint)
         .region(Region::new(REGION))
-        .credentials_provider(Credentials::new("local", "local", None, None, "local"))
+        .credentials_provider(Credentials::new(access_key, "local", None, None, "local"))
         .build();
     Store::with_client(aws_sdk_dynamodb::Client::from_conf(config), names)
 }

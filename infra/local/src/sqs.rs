@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 
 use crate::error::Result;
 use crate::http;
+use crate::permissions::Permissions;
 use crate::template::Queue;
 pub use fault::Fault;
 pub use messages::Message;
@@ -40,14 +41,37 @@ impl SqsServer {
         Ok((listener, endpoint(address)))
     }
 
-    /// Opens the messages kept in `file` and serves the queues.
+    /// Opens the messages kept in `file` and serves the queues to whoever comes: nobody is asked who they are, and no policy is
+    /// evaluated.
     pub fn start(listener: TcpListener, endpoint: String, file: &Path, queues: &[Queue]) -> Result<Self> {
+        Self::serve(listener, endpoint, file, queues, None)
+    }
+
+    /// As [`Self::start`], for those whom the permissions name and to what they allow.
+    pub fn start_with(
+        permissions: &Arc<Permissions>,
+        listener: TcpListener,
+        endpoint: String,
+        file: &Path,
+        queues: &[Queue],
+    ) -> Result<Self> {
+        Self::serve(listener, endpoint, file, queues, Some(Arc::clone(permissions)))
+    }
+
+    fn serve(
+        listener: TcpListener,
+        endpoint: String,
+        file: &Path,
+        queues: &[Queue],
+        permissions: Option<Arc<Permissions>>,
+    ) -> Result<Self> {
         let service = Arc::new(Service::open(file, queues)?);
         let (stop, stopped) = watch::channel(false);
         let served = Arc::clone(&service);
         let handler = move |request| {
-            let (service, endpoint) = (Arc::clone(&served), endpoint.clone());
-            async move { protocol::handle(&service, &endpoint, request).await }
+            let (service, endpoint, permissions) =
+                (Arc::clone(&served), endpoint.clone(), permissions.clone());
+            async move { protocol::handle(&service, &endpoint, permissions.as_deref(), request).await }
         };
         let task = tokio::spawn(http::serve(listener, handler, stopped));
         Ok(Self { service, task, stop })

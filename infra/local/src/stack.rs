@@ -14,6 +14,7 @@ use crate::dynamodb::DynamoDb;
 use crate::error::{Error, Result};
 use crate::gateway::Gateway;
 use crate::invoke::InvokeApi;
+use crate::permissions::Permissions;
 use crate::runtime::{Deployed, RuntimeHost, Settings};
 use crate::secrets::{Secrets, SecretsServer};
 use crate::sqs::SqsServer;
@@ -31,6 +32,9 @@ const EXPIRE_EVERY: Duration = Duration::from_mins(1);
 /// File in the data folder that says where a running stack serves.
 const ADDRESSES: &str = "stack.json";
 
+/// File in the data folder that says, after a run, what each function's role allows and whether it was needed.
+const PERMISSIONS: &str = "permissions.json";
+
 /// The running stores.
 pub struct Stores {
     pub template: Template,
@@ -40,7 +44,8 @@ pub struct Stores {
     /// Base URL of the local SQS.
     pub sqs_endpoint: String,
     secrets_server: SecretsServer,
-    /// What functions and operators sign with; new for each run.
+    permissions: Arc<Permissions>,
+    /// What operators sign with, for everything; new for each run.
     access_key: String,
     data_dir: DataDir,
 }
@@ -53,14 +58,26 @@ impl Stores {
         let template = Template::read(template, &world)?;
         let folder = data_dir.path();
         let secrets = Secrets::open(&folder.join("secrets.json"), &template.secrets)?;
-        let dynamodb = DynamoDb::start(&folder.join("dynamodb.sqlite"), &template.tables).await?;
-        let sqs =
-            SqsServer::start(listener, sqs_endpoint.clone(), &folder.join("sqs.sqlite"), &template.queues)?;
+        let access_key = random::alphanumeric(20)?;
+        let permissions = Arc::new(Permissions::new(&access_key, &template.identities)?);
+        let tables = &template.tables;
+        let dynamodb = DynamoDb::start_with(&permissions, &folder.join("dynamodb.sqlite"), tables).await?;
+        let (file, endpoint) = (folder.join("sqs.sqlite"), sqs_endpoint.clone());
+        let sqs = SqsServer::start_with(&permissions, listener, endpoint, &file, &template.queues)?;
         let released = sqs.service.release_in_flight().await;
         released.map_err(|error| Error::store("the queues", error))?;
-        let access_key = random::alphanumeric(20)?;
-        let secrets_server = SecretsServer::start(secrets.clone(), &access_key).await?;
-        Ok(Self { template, secrets, dynamodb, sqs, sqs_endpoint, secrets_server, access_key, data_dir })
+        let secrets_server = SecretsServer::start(secrets.clone(), Arc::clone(&permissions)).await?;
+        Ok(Self {
+            template,
+            secrets,
+            dynamodb,
+            sqs,
+            sqs_endpoint,
+            secrets_server,
+            permissions,
+            access_key,
+            data_dir,
+        })
     }
 
     /// The data folder.
@@ -68,14 +85,19 @@ impl Stores {
         self.data_dir.path()
     }
 
-    /// Variables by which the AWS SDK finds the stores instead of AWS.
-    pub fn sdk_environment(&self) -> BTreeMap<String, String> {
+    /// What operators sign their calls of the stores with.
+    pub fn access_key(&self) -> &str {
+        &self.access_key
+    }
+
+    /// Variables by which the AWS SDK of a function finds the stores instead of AWS, and is known there as this function.
+    pub fn sdk_environment(&self, function: &str) -> BTreeMap<String, String> {
         let variables = [
             ("AWS_ENDPOINT_URL_DYNAMODB", self.dynamodb.endpoint.as_str()),
             ("AWS_ENDPOINT_URL_SQS", &self.sqs_endpoint),
             ("AWS_ENDPOINT_URL_SECRETS_MANAGER", &self.secrets_server.endpoint),
             ("AWS_REGION", REGION),
-            ("AWS_ACCESS_KEY_ID", &self.access_key),
+            ("AWS_ACCESS_KEY_ID", self.permissions.access_key(function).unwrap_or_default()),
             ("AWS_SECRET_ACCESS_KEY", "local"),
         ];
         variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
@@ -99,6 +121,10 @@ impl Stores {
 
     /// Stops the stores.
     pub async fn stop(self) {
+        let report = self.data_dir().join(PERMISSIONS);
+        if let Err(error) = self.permissions.write_report(&report) {
+            eprintln!("permissions: {error}");
+        }
         // Whoever finds the file after a crash finds nobody at its addresses; that is as clear.
         let _ = std::fs::remove_file(self.data_dir().join(ADDRESSES));
         self.secrets_server.stop().await;
@@ -156,21 +182,23 @@ impl Stack {
     /// Starts everything that serves, on top of the stores.
     pub async fn start(stores: Stores, door: FrontDoor, options: Options) -> Result<Self> {
         let functions = &stores.template.functions;
-        let mut environment = stores.sdk_environment();
+        let mut variables = BTreeMap::new();
         for permission in ["WEBHOOK_ALLOW_LOOPBACK", "PORTAL_ALLOW_LOOPBACK"] {
-            environment.insert(permission.to_owned(), "true".to_owned());
+            variables.insert(permission.to_owned(), "true".to_owned());
         }
-        environment.extend(options.variables);
+        variables.extend(options.variables);
         let mut deployment = Deployment::new(options.binaries)?;
         let binaries = deployment.next_version()?;
         let mut deployed = vec![];
         for function in functions {
             let binary = binaries.get(&function.binary).cloned();
+            let mut environment = stores.sdk_environment(&function.id);
+            environment.extend(variables.clone());
             deployed.push(Deployed {
                 function: function.clone(),
                 binary: binary
                     .ok_or_else(|| Error::Build(format!("there is no binary of {}", function.binary)))?,
-                environment: environment.clone(),
+                environment,
             });
         }
         let settings = Settings {
@@ -184,7 +212,7 @@ impl Stack {
         let throttling = stores.template.throttling;
         let gateway =
             Gateway::start(door.listener, functions, Arc::clone(&runtime), options.portal, throttling);
-        let invoke = InvokeApi::start(Arc::clone(&runtime), &stores.access_key).await?;
+        let invoke = InvokeApi::start(Arc::clone(&runtime), Arc::clone(&stores.permissions)).await?;
         let triggers =
             Triggers::start(functions, &runtime, &stores.sqs.service, options.every, options.environments);
         let queues = Arc::clone(&stores.sqs.service);

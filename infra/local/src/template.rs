@@ -1,7 +1,8 @@
-//! What the local stack takes from template.yaml: functions with their routes and triggers, tables, queues, secrets.
+//! What the local stack takes from template.yaml: functions with their routes, triggers and roles, tables, queues, secrets.
 
 mod functions;
 mod intrinsics;
+mod roles;
 mod stores;
 mod yaml;
 
@@ -14,12 +15,15 @@ use crate::error::{Error, Result};
 pub use functions::{Function, QueueTrigger, RouteKey, Schedule};
 pub use intrinsics::World;
 pub use intrinsics::{ACCOUNT, REGION};
+pub use roles::{Identity, Policy, Role};
 pub use stores::{Index, KeyAttribute, Queue, Redrive, Secret, SecretValue, Table};
 
 /// The resources of template.yaml that have a local counterpart.
 #[derive(Debug, Clone)]
 pub struct Template {
     pub functions: Vec<Function>,
+    /// As whom each of the functions runs.
+    pub identities: Vec<Identity>,
     pub tables: Vec<Table>,
     pub queues: Vec<Queue>,
     pub secrets: Vec<Secret>,
@@ -52,8 +56,15 @@ impl Template {
         let scope = intrinsics::Scope::new(&document, resources, world)?;
         let globals = section(&scope, document.pointer("/Globals/Function"), "Globals.Function")?;
 
-        let mut template =
-            Self { functions: vec![], tables: vec![], queues: vec![], secrets: vec![], throttling: None };
+        let mut template = Self {
+            functions: vec![],
+            identities: vec![],
+            tables: vec![],
+            queues: vec![],
+            secrets: vec![],
+            throttling: None,
+        };
+        let mut roles = roles::Found::default();
         for (id, resource) in resources {
             if !scope.is_created(resource)? {
                 continue;
@@ -63,15 +74,23 @@ impl Template {
             let properties = || section(&scope, properties, id);
             match kind {
                 "AWS::Serverless::Function" => {
-                    template.functions.push(functions::function(id, &globals, &properties()?)?);
+                    let properties = properties()?;
+                    template.functions.push(functions::function(id, &globals, &properties)?);
+                    roles.function(id, &globals, &properties)?;
                 }
                 "AWS::Serverless::HttpApi" => template.throttling = throttling(&properties()?)?,
                 "AWS::DynamoDB::Table" => template.tables.push(stores::table(id, &properties()?)?),
                 "AWS::SQS::Queue" => template.queues.push(stores::queue(id, &properties()?)?),
                 "AWS::SecretsManager::Secret" => template.secrets.push(stores::secret(id, &properties()?)?),
+                "AWS::IAM::Role" => roles.role(id, &properties()?)?,
+                "AWS::IAM::ManagedPolicy" => roles.managed_policy(id, &properties()?)?,
+                "AWS::IAM::Policy" | "AWS::IAM::RolePolicy" => {
+                    return Err(Error::Template(format!("{id}: the local stack doesn't know {kind}")));
+                }
                 _ => {}
             }
         }
+        template.identities = roles.identities()?;
         Ok(template)
     }
 }
@@ -91,14 +110,22 @@ fn section(scope: &intrinsics::Scope<'_>, value: Option<&Value>, place: &str) ->
         "GlobalSecondaryIndexes",
         "KeySchema",
         "LocalSecondaryIndexes",
+        "LoggingConfig",
+        "ManagedPolicyArns",
         "MemorySize",
         "MessageRetentionPeriod",
+        "PermissionsBoundary",
+        "Policies",
+        "PolicyDocument",
         "ReceiveMessageWaitTimeSeconds",
         "RedrivePolicy",
+        "Role",
         "SecretString",
         "TimeToLiveSpecification",
         "Timeout",
+        "Tracing",
         "VisibilityTimeout",
+        "VpcConfig",
     ];
     let mut resolved = Map::new();
     for (name, value) in value.and_then(Value::as_object).into_iter().flatten() {

@@ -84,7 +84,8 @@ impl Store {
     /// has. Whether it succeeds is the first call's business.
     pub async fn warm_up(&self) {
         if self.names.control.is_some() {
-            let read = self.get::<IgnoredAny>(Table::Control, key("WARM_UP", "WARM_UP"), false);
+            // What begins like a practice every role that has the table may read.
+            let read = self.get::<IgnoredAny>(Table::Control, key("PRACTICE#", "WARM_UP"), false);
             let _ = tokio::time::timeout(WARM_UP_LIMIT, read).await;
         }
     }

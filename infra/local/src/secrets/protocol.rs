@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use super::{CURRENT, Secrets};
 use crate::error::Error;
-use crate::http::{Answer, answer, is_signed_with, read_body};
+use crate::http::{Answer, answer, read_body};
+use crate::permissions::{Call, Permissions, Refusal};
 use crate::template::{ACCOUNT, REGION};
 
 const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
@@ -28,13 +29,25 @@ struct Question {
     version_stages: Option<Vec<String>>,
 }
 
+impl Question {
+    /// The secret's name, by which or by whose ARN it is asked for.
+    fn name(&self) -> &str {
+        self.secret_id.strip_prefix(&arn("")).unwrap_or(&self.secret_id)
+    }
+}
+
 /// A refusal: AWS's code for it and a text.
 type Fault = (&'static str, String);
 
-pub(super) async fn handle(secrets: &Secrets, access_key: &str, request: Request<Incoming>) -> Answer {
-    if !is_signed_with(request.headers(), access_key) {
-        return refuse(&("UnrecognizedClientException", "the access key is another stack's".to_owned()));
-    }
+pub(super) async fn handle(
+    secrets: &Secrets,
+    permissions: &Permissions,
+    request: Request<Incoming>,
+) -> Answer {
+    let caller = match permissions.caller(request.headers()) {
+        Ok(caller) => caller,
+        Err(refusal) => return refuse(&denied(refusal)),
+    };
     let target = request.headers().get("x-amz-target").and_then(|target| target.to_str().ok());
     let operation =
         target.and_then(|target| target.strip_prefix("secretsmanager.")).unwrap_or_default().to_owned();
@@ -43,10 +56,27 @@ pub(super) async fn handle(secrets: &Secrets, access_key: &str, request: Request
     };
     let done = serde_json::from_slice(&body)
         .map_err(|error| ("InvalidParameterException", error.to_string()))
-        .and_then(|question| perform(secrets, &operation, question));
+        .and_then(|question: Question| {
+            caller.may(|| vec![call(&operation, &question)]).map_err(denied)?;
+            perform(secrets, &operation, &question)
+        });
     match done {
         Ok(body) => answer(StatusCode::OK, CONTENT_TYPE, body.to_string()),
         Err(fault) => refuse(&fault),
+    }
+}
+
+fn call(operation: &str, question: &Question) -> Call {
+    Call::of(format!("secretsmanager:{operation}"), arn(question.name()))
+}
+
+fn denied(refusal: Refusal) -> Fault {
+    match refusal {
+        Refusal::Denied(message) => ("AccessDeniedException", message),
+        Refusal::UnknownKey => (
+            "UnrecognizedClientException",
+            "The security token included in the request is invalid.".to_owned(),
+        ),
     }
 }
 
@@ -59,9 +89,8 @@ fn refuse((code, message): &Fault) -> Answer {
     answer(status, CONTENT_TYPE, json!({ "__type": code, "message": message }).to_string())
 }
 
-fn perform(secrets: &Secrets, operation: &str, question: Question) -> Result<Value, Fault> {
-    let prefix = arn("");
-    let name = question.secret_id.strip_prefix(&prefix).unwrap_or(&question.secret_id);
+fn perform(secrets: &Secrets, operation: &str, question: &Question) -> Result<Value, Fault> {
+    let name = question.name();
     let missing = || ("ResourceNotFoundException", format!("there is no secret {name} with such a value"));
     match operation {
         "GetSecretValue" => {
@@ -83,9 +112,9 @@ fn perform(secrets: &Secrets, operation: &str, question: Question) -> Result<Val
         }
         "PutSecretValue" | "CreateSecret" => {
             let lacks = |what: &str| ("InvalidParameterException", format!("{what} is missing"));
-            let value = question.secret_string.ok_or_else(|| lacks("SecretString"))?;
-            let id = question.client_request_token.ok_or_else(|| lacks("ClientRequestToken"))?;
-            let stages = question.version_stages.unwrap_or_else(|| vec![CURRENT.to_owned()]);
+            let value = question.secret_string.clone().ok_or_else(|| lacks("SecretString"))?;
+            let id = question.client_request_token.clone().ok_or_else(|| lacks("ClientRequestToken"))?;
+            let stages = question.version_stages.clone().unwrap_or_else(|| vec![CURRENT.to_owned()]);
             for stage in &stages {
                 let failed = |error: Error| ("InternalServiceError", error.to_string());
                 secrets.put(name, stage, &id, &value).map_err(failed)?;

@@ -1,11 +1,14 @@
 //! Secrets on loopback.
 
+use std::sync::Arc;
+
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::{Secrets, protocol};
 use crate::error::Result;
 use crate::http;
+use crate::permissions::Permissions;
 
 /// The running Secrets Manager.
 pub struct SecretsServer {
@@ -16,14 +19,13 @@ pub struct SecretsServer {
 }
 
 impl SecretsServer {
-    /// Serves on a free port whoever signs with this access key: others on the machine can reach the port, too.
-    pub async fn start(secrets: Secrets, access_key: &str) -> Result<Self> {
+    /// Serves on a free port those whom the permissions name: others on the machine can reach the port, too.
+    pub async fn start(secrets: Secrets, permissions: Arc<Permissions>) -> Result<Self> {
         let (listener, address) = http::listen(0).await?;
         let (stop, stopped) = watch::channel(false);
-        let access_key = access_key.to_owned();
         let handler = move |request| {
-            let (secrets, access_key) = (secrets.clone(), access_key.clone());
-            async move { protocol::handle(&secrets, &access_key, request).await }
+            let (secrets, permissions) = (secrets.clone(), Arc::clone(&permissions));
+            async move { protocol::handle(&secrets, &permissions, request).await }
         };
         let task = tokio::spawn(http::serve(listener, handler, stopped));
         Ok(Self { endpoint: format!("http://{address}"), task, stop })

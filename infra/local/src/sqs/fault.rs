@@ -1,5 +1,7 @@
 //! What SQS answers to a request that it can't carry out.
 
+use http::StatusCode;
+
 /// An error with the codes that the SDK's typed errors are found by.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
@@ -31,6 +33,11 @@ pub enum Fault {
     InvalidAttribute(String),
     #[error("The local stack doesn't know the operation {0}.")]
     Unsupported(String),
+    /// The caller's role doesn't allow it.
+    #[error("{0}")]
+    AccessDenied(String),
+    #[error("The security token included in the request is invalid.")]
+    InvalidClientTokenId,
     /// The store failed: the local disk, most likely.
     #[error("{0}")]
     Internal(String),
@@ -57,12 +64,23 @@ impl Fault {
             Self::BatchTooLong => ("BatchRequestTooLong", "AWS.SimpleQueueService.BatchRequestTooLong"),
             Self::InvalidAttribute(_) => ("InvalidAttributeName", "InvalidAttributeName"),
             Self::Unsupported(_) => ("UnsupportedOperation", "AWS.SimpleQueueService.UnsupportedOperation"),
+            Self::AccessDenied(_) => ("AccessDenied", "AccessDenied"),
+            Self::InvalidClientTokenId => ("InvalidClientTokenId", "InvalidClientTokenId"),
             Self::Internal(_) => ("InternalFailure", "InternalFailure"),
+        }
+    }
+
+    /// The answer's status, and whose fault it is.
+    pub(super) fn status(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "Receiver"),
+            Self::AccessDenied(_) | Self::InvalidClientTokenId => (StatusCode::FORBIDDEN, "Sender"),
+            _ => (StatusCode::BAD_REQUEST, "Sender"),
         }
     }
 
     /// Whether the caller has to mend the request.
     pub(super) fn is_senders(&self) -> bool {
-        !matches!(self, Self::Internal(_))
+        self.status().1 == "Sender"
     }
 }

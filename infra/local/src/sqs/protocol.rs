@@ -14,6 +14,7 @@ use super::requests::{
 };
 use super::service::{Receive, SIZE_LIMIT, Sent, Service};
 use crate::http::{Answer, answer, read_body};
+use crate::permissions::{Call, Permissions, Refusal};
 use crate::template::{ACCOUNT, REGION};
 
 const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
@@ -22,13 +23,25 @@ const QUERY_ERROR: HeaderName = HeaderName::from_static("x-amzn-query-error");
 /// Room for a batch of the largest messages with all of JSON's escapes.
 const BODY_LIMIT: usize = 8 * SIZE_LIMIT;
 
-pub(super) async fn handle(service: &Service, endpoint: &str, request: Request<Incoming>) -> Answer {
+pub(super) async fn handle(
+    service: &Service,
+    endpoint: &str,
+    permissions: Option<&Permissions>,
+    request: Request<Incoming>,
+) -> Answer {
+    let caller = match permissions.map(|it| it.caller(request.headers())).transpose() {
+        Ok(caller) => caller,
+        Err(refusal) => return refuse(&denied(refusal)),
+    };
     let target = request.headers().get("x-amz-target").and_then(|target| target.to_str().ok());
     let operation =
         target.and_then(|target| target.strip_prefix("AmazonSQS.")).unwrap_or_default().to_owned();
     let result = match read_body(request.into_body(), BODY_LIMIT).await {
         Ok(body) => match serde_json::from_slice::<Value>(&body) {
-            Ok(body) => perform(service, endpoint, &operation, body).await,
+            Ok(body) => match caller.map_or(Ok(()), |it| it.may(|| vec![call(&operation, &body)])) {
+                Ok(()) => perform(service, endpoint, &operation, body).await,
+                Err(refusal) => Err(denied(refusal)),
+            },
             Err(error) => Err(Fault::InvalidParameter(format!("The body is not JSON: {error}."))),
         },
         Err(_) => Err(Fault::BatchTooLong),
@@ -39,13 +52,27 @@ pub(super) async fn handle(service: &Service, endpoint: &str, request: Request<I
     }
 }
 
+/// Batches need the permission of their parts; actions are in lower case in SQS's refusals.
+fn call(operation: &str, body: &Value) -> Call {
+    let action = operation.strip_suffix("Batch").unwrap_or(operation);
+    let queue = body["QueueUrl"].as_str().and_then(|url| url.rsplit('/').next());
+    let queue = queue.or_else(|| body["QueueName"].as_str()).unwrap_or("*");
+    Call::of(
+        format!("sqs:{}", action.to_ascii_lowercase()),
+        format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{queue}"),
+    )
+}
+
+fn denied(refusal: Refusal) -> Fault {
+    match refusal {
+        Refusal::UnknownKey => Fault::InvalidClientTokenId,
+        Refusal::Denied(message) => Fault::AccessDenied(message),
+    }
+}
+
 fn refuse(fault: &Fault) -> Answer {
     let (shape, query_code) = fault.codes();
-    let (status, side) = if fault.is_senders() {
-        (StatusCode::BAD_REQUEST, "Sender")
-    } else {
-        (StatusCode::INTERNAL_SERVER_ERROR, "Receiver")
-    };
+    let (status, side) = fault.status();
     let body = json!({ "__type": format!("com.amazonaws.sqs#{shape}"), "message": fault.to_string() });
     let mut reply = answer(status, CONTENT_TYPE, body.to_string());
     // The Rust SDK finds its typed errors by this header, not by the body.

@@ -155,6 +155,9 @@ impl<'a> Scope<'a> {
             ("AWS::Serverless::Function", "Arn") => {
                 format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:{id}")
             }
+            ("AWS::IAM::Role", "Arn") => format!("arn:aws:iam::{ACCOUNT}:role/{id}"),
+            // With the wildcard for its streams, as CloudFormation gives it.
+            ("AWS::Logs::LogGroup", "Arn") => format!("arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{id}:*"),
             ("AWS::SQS::Queue", "QueueName") => id.to_owned(),
             (kind, attribute) => {
                 return wrong(format!("the local stack doesn't know {attribute} of a {kind}"));

@@ -22,7 +22,8 @@ Resources:
     Properties:
       CodeUri: functions/visits/
       VpcConfig: !If [InVpc, {SubnetIds: !Ref Subnets}, !Ref AWS::NoValue]
-      Role: !GetAtt UnknownToTheLocalStack.Arn
+      KmsKeyArn: !GetAtt UnknownToTheLocalStack.Arn
+      Role: !GetAtt VisitsRole.Arn
       Environment:
         Variables:
           BOTH: own
@@ -54,6 +55,19 @@ Resources:
             ScalingConfig: {MaximumConcurrency: 3}
         Often: {Type: Schedule, Properties: {Schedule: rate(5 minutes), Input: '{"shard":0}'}}
         Daily: {Type: Schedule, Properties: {Schedule: rate(1 day)}}
+  VisitsRole:
+    Type: AWS::IAM::Role
+    Properties:
+      ManagedPolicyArns: [!Ref Shared, !If [InVpc, !Ref Never, !Ref AWS::NoValue]]
+      Policies:
+        - PolicyName: Own
+          PolicyDocument:
+            Statement: {Effect: Allow, Action: dynamodb:Query, Resource: !Sub '${Control.Arn}/index/byTime'}
+  Shared:
+    Type: AWS::IAM::ManagedPolicy
+    Properties:
+      PolicyDocument:
+        Statement: [{Effect: Allow, Action: sqs:SendMessage, Resource: [!GetAtt Events.Arn, !Ref Keys]}]
   Api:
     Type: AWS::Serverless::HttpApi
     Properties: {DefaultRouteSettings: {ThrottlingRateLimit: 100, ThrottlingBurstLimit: 200}}
@@ -180,6 +194,40 @@ fn tables_queues_and_secrets_are_read() {
 }
 
 #[test]
+fn functions_have_their_roles_and_what_lambda_does_for_them() {
+    let identities = parse(TEMPLATE).unwrap().identities;
+    let of = |function: &str| identities.iter().find(|it| it.function == function).unwrap();
+    let role = of("VisitsFunction").role.as_ref().unwrap();
+    let policies: Vec<_> =
+        role.policies.iter().map(|it| (it.name.as_str(), &it.statements[0]["Resource"])).collect();
+    let queue = json!([
+        "arn:aws:sqs:us-east-1:000000000000:Events",
+        "arn:aws:secretsmanager:us-east-1:000000000000:secret:Keys"
+    ]);
+    let index = json!("arn:aws:dynamodb:us-east-1:000000000000:table/Control/index/byTime");
+    assert_eq!((role.id.as_str(), policies), ("VisitsRole", vec![("Shared", &queue), ("Own", &index)]));
+
+    let worker = of("Worker");
+    assert!(worker.role.is_none());
+    for (action, resource) in [
+        (
+            "logs:PutLogEvents",
+            "arn:aws:logs:us-east-1:000000000000:log-group:/aws/lambda/Worker:log-stream:any",
+        ),
+        ("sqs:DeleteMessage", "arn:aws:sqs:us-east-1:000000000000:Events"),
+    ] {
+        assert!(
+            worker.services.contains(&(action, resource.to_owned())),
+            "{action} in {:?}",
+            worker.services
+        );
+    }
+    assert!(
+        worker.services.iter().all(|(action, _)| !action.starts_with("ec2:") && !action.starts_with("xray:"))
+    );
+}
+
+#[test]
 fn what_has_no_local_counterpart_is_refused_with_its_place() {
     for (from, to, complaint) in [
         ("rate(1 day)", "cron(0 12 * * ? *)", "rate(…) only"),
@@ -190,6 +238,19 @@ fn what_has_no_local_counterpart_is_refused_with_its_place() {
             "Type: SNS, Properties: {Schedule: rate(1",
             "type SNS",
         ),
+        ("Role: !GetAtt VisitsRole.Arn", "Policies: [SQSSendMessagePolicy: {}]", "policies of roles only"),
+        (
+            "Role: !GetAtt VisitsRole.Arn",
+            "Role: arn:aws:iam::1:role/Elsewhere",
+            "the template has no role Elsewhere",
+        ),
+        (
+            "[!Ref Shared,",
+            "[arn:aws:iam::aws:policy/Admin,",
+            "no managed policy arn:aws:iam::aws:policy/Admin",
+        ),
+        ("Policies:\n", "PermissionsBoundary: x\n      Policies:\n", "no permissions boundaries"),
+        ("AWS::IAM::ManagedPolicy", "AWS::IAM::Policy", "doesn't know AWS::IAM::Policy"),
         ("ProjectionType: ALL", "ProjectionType: KEYS_ONLY", "all attributes only"),
     ] {
         assert!(TEMPLATE.contains(from), "{from}");

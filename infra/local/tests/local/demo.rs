@@ -135,7 +135,7 @@ async fn a_data_folder_of_before_there_was_a_secrets_manager_goes_on() {
     fs::write(&file, Value::Object(variables.collect()).to_string()).unwrap();
     let data_dir = DataDir::open(&folder).unwrap();
     let stores = Stores::start(&template(), data_dir).await.unwrap();
-    let store = control_plane(&stores.dynamodb.endpoint);
+    let store = control_plane(&stores.dynamodb.endpoint, stores.access_key());
     for practice in store.practices().await.unwrap() {
         let variable = format!("env:PRACTICE_DSN_{}", practice.practicepass.as_str().to_uppercase());
         store.put_practice(&Practice { dsn_secret: SecretRef::from(variable), ..practice }).await.unwrap();

@@ -3,6 +3,7 @@
 mod build;
 mod demo;
 mod dynamodb;
+mod permissions;
 mod probe;
 mod program;
 mod runtime;

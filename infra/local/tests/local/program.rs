@@ -185,7 +185,7 @@ async fn a_request_becomes_an_event_and_the_answer_a_response() {
 async fn kill_9_of_the_stack_ends_its_functions_and_loses_no_acknowledged_message() {
     let project = Project::new();
     let mut running = project.start().await;
-    let client = sqs::client(&running.url("sqsUrl"));
+    let client = sqs::client(&running.url("sqsUrl"), &running.url("accessKey"));
     let spare = format!("{}/000000000000/Spare", running.url("sqsUrl"));
     let request = tokio::spawn({
         let url = format!("{}/v1/Demo/things", running.url("baseUrl"));
@@ -218,7 +218,7 @@ async fn kill_9_of_the_stack_ends_its_functions_and_loses_no_acknowledged_messag
     eventually("the end of the function", || (!is_alive(process.pid)).then_some(())).await;
 
     let running = project.start().await;
-    let client = sqs::client(&running.url("sqsUrl"));
+    let client = sqs::client(&running.url("sqsUrl"), &running.url("accessKey"));
     let spare = format!("{}/000000000000/Spare", running.url("sqsUrl"));
     let mut found = std::collections::HashSet::new();
     loop {
@@ -237,7 +237,7 @@ async fn kill_9_of_the_stack_ends_its_functions_and_loses_no_acknowledged_messag
 async fn messages_reach_the_function_and_only_failed_ones_come_back() {
     let project = Project::new();
     let running = project.start().await;
-    let client = sqs::client(&running.url("sqsUrl"));
+    let client = sqs::client(&running.url("sqsUrl"), &running.url("accessKey"));
     let url = format!("{}/000000000000/Events", running.url("sqsUrl"));
     let send = |body: &'static str| client.send_message().queue_url(&url).message_body(body).send();
     send("first").await.unwrap();
@@ -273,7 +273,7 @@ async fn messages_reach_the_function_and_only_failed_ones_come_back() {
 async fn what_was_in_work_when_the_stack_died_is_taken_up_by_the_next() {
     let project = Project::new();
     let mut running = project.start().await;
-    let client = sqs::client(&running.url("sqsUrl"));
+    let client = sqs::client(&running.url("sqsUrl"), &running.url("accessKey"));
     let url = format!("{}/000000000000/Events", running.url("sqsUrl"));
     client.send_message().queue_url(&url).message_body("in work").send().await.unwrap();
     let process = project.process("words/worker").await;

@@ -20,11 +20,11 @@ struct Bench {
     _server: SqsServer,
 }
 
-pub(crate) fn client(endpoint: &str) -> Client {
+pub(crate) fn client(endpoint: &str, access_key: &str) -> Client {
     let config = aws_sdk_sqs::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
-        .credentials_provider(Credentials::new("local", "local", None, None, "test"))
+        .credentials_provider(Credentials::new(access_key, "local", None, None, "test"))
         .endpoint_url(endpoint)
         .build();
     Client::from_conf(config)
@@ -47,7 +47,7 @@ async fn bench(folder: &Path) -> Bench {
     let queues = [queue("Events", Some(redrive)), queue("Dead", None)];
     let file = folder.join("sqs.sqlite");
     let server = SqsServer::start(listener, endpoint.clone(), &file, &queues).unwrap();
-    let client = client(&endpoint);
+    let client = client(&endpoint, "anybody");
     let url = client.get_queue_url().queue_name("Events").send().await.unwrap().queue_url.unwrap();
     assert_eq!(url, format!("{endpoint}/000000000000/Events"));
     let dead = client.get_queue_url().queue_name("Dead").send().await.unwrap().queue_url.unwrap();

@@ -1,0 +1,101 @@
+//! In front of DynamoDB: lets through what the caller may do.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, StatusCode, Uri, header};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::{Value, json};
+
+use crate::http::{Answer, answer, read_body};
+use crate::permissions::dynamodb::Keys;
+use crate::permissions::{Permissions, Refusal};
+
+const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
+/// DynamoDB's own limit of a request.
+const BODY_LIMIT: usize = 16 * 1024 * 1024;
+
+pub(super) struct Door {
+    pub(super) permissions: Arc<Permissions>,
+    pub(super) keys: Keys,
+    /// Where DynamoDB itself is.
+    pub(super) inside: Uri,
+    pub(super) client: Client<HttpConnector, Full<Bytes>>,
+}
+
+impl Door {
+    pub(super) fn new(permissions: &Arc<Permissions>, keys: Keys, inside: Uri) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        let client = Client::builder(TokioExecutor::new()).build(connector);
+        Self { permissions: Arc::clone(permissions), keys, inside, client }
+    }
+
+    pub(super) async fn handle(&self, request: Request<Incoming>) -> Answer {
+        let (parts, body) = request.into_parts();
+        let Ok(body) = read_body(body, BODY_LIMIT).await else {
+            return refuse("com.amazon.coral.service#SerializationException", "the body can't be read");
+        };
+        match self.check(&parts.headers, &body) {
+            Ok(()) => {}
+            Err(Refusal::UnknownKey) => {
+                let message = "The security token included in the request is invalid.";
+                return refuse("com.amazon.coral.service#UnrecognizedClientException", message);
+            }
+            Err(Refusal::Denied(message)) => {
+                return refuse("com.amazon.coral.service#AccessDeniedException", &message);
+            }
+        }
+        let mut inwards = Request::new(Full::new(body));
+        *inwards.method_mut() = parts.method;
+        *inwards.uri_mut() = self.inside.clone();
+        *inwards.headers_mut() = of_message(parts.headers);
+        match self.ask(inwards).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                eprintln!("dynamodb: {error}");
+                let mut answer = refuse("com.amazonaws.dynamodb.v20120810#InternalServerError", "it is gone");
+                *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+                answer
+            }
+        }
+    }
+
+    fn check(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), Refusal> {
+        let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
+        let operation = target.rsplit('.').next().unwrap_or_default();
+        self.permissions.caller(headers)?.may(|| {
+            // What is no JSON names neither table nor key, and is refused behind the door if not here.
+            let body: Value = serde_json::from_slice(body).unwrap_or_default();
+            self.keys.calls(operation, &body)
+        })
+    }
+
+    async fn ask(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Answer, Box<dyn std::error::Error + Send + Sync>> {
+        let (parts, body) = self.client.request(request).await?.into_parts();
+        let mut answer = Response::new(Full::new(body.collect().await?.to_bytes()));
+        *answer.status_mut() = parts.status;
+        *answer.headers_mut() = of_message(parts.headers);
+        Ok(answer)
+    }
+}
+
+/// Without what is said of one connection only.
+fn of_message(mut headers: HeaderMap) -> HeaderMap {
+    for name in [header::CONNECTION, header::TRANSFER_ENCODING, header::CONTENT_LENGTH, header::HOST] {
+        headers.remove(name);
+    }
+    headers
+}
+
+fn refuse(kind: &str, message: &str) -> Answer {
+    let body = json!({ "__type": kind, "Message": message });
+    answer(StatusCode::BAD_REQUEST, CONTENT_TYPE, body.to_string())
+}

@@ -1,0 +1,223 @@
+//! Who may do what: every function calls the stand-ins under an access key of its own, and what its role in the template doesn't
+//! allow is refused as AWS would refuse it.
+//!
+//! Policies of identities are evaluated, none of resources: the queues' own policy and the key's say the same to all functions.
+
+mod condition;
+pub(crate) mod dynamodb;
+mod expression;
+mod pattern;
+mod statement;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use http::HeaderMap;
+use serde_json::{Value, json};
+
+use crate::error::{Error, Result};
+use crate::template::{ACCOUNT, Identity, REGION};
+use crate::{private_file, random};
+use statement::Statement;
+
+/// All who may call.
+#[derive(Debug)]
+pub struct Permissions {
+    /// The operators' access key, which may do everything.
+    operator: String,
+    functions: HashMap<String, Principal>,
+}
+
+/// A function as a caller.
+#[derive(Debug)]
+pub(crate) struct Principal {
+    function: String,
+    role: String,
+    statements: Vec<Statement>,
+}
+
+/// Who signed a call.
+pub(crate) enum Caller<'a> {
+    Operator,
+    Function(&'a Principal),
+}
+
+/// An action on a resource, and what conditions may ask of it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Call {
+    action: String,
+    resource: String,
+    leading_keys: Vec<String>,
+    attributes: Vec<String>,
+    /// The ARN of the function whose code calls.
+    source_function: Option<String>,
+}
+
+impl Call {
+    pub(crate) fn of(action: String, resource: String) -> Self {
+        Self { action, resource, ..Self::default() }
+    }
+
+    /// The kind of the keys, for the log: what comes after the first `#` can be an id.
+    fn kinds_of_keys(&self) -> String {
+        let kinds = self.leading_keys.iter().map(|key| match key.split_once('#') {
+            Some((kind, _)) => format!("{kind}#…"),
+            None => "…".to_owned(),
+        });
+        kinds.collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Why a call is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The access key is nobody's here.
+    UnknownKey,
+    /// In AWS's words.
+    Denied(String),
+}
+
+enum Verdict<'a> {
+    Allowed,
+    DeniedBy(&'a Statement),
+    NotAllowed,
+}
+
+impl Permissions {
+    /// Nobody but the operator, by this access key.
+    pub fn of_operator(access_key: &str) -> Self {
+        Self { operator: access_key.to_owned(), functions: HashMap::new() }
+    }
+
+    /// The operator and the template's functions.
+    ///
+    /// # Errors
+    /// A policy that can't be evaluated here, or a role that lacks what Lambda itself does for its function.
+    pub fn new(operator_key: &str, identities: &[Identity]) -> Result<Self> {
+        let mut permissions = Self::of_operator(operator_key);
+        for identity in identities {
+            let principal = Principal::new(identity)?;
+            // The id is as secret as a key here: nobody verifies signatures.
+            let key = format!("{}-{}", identity.function, random::alphanumeric(20)?);
+            permissions.functions.insert(key, principal);
+        }
+        Ok(permissions)
+    }
+
+    /// The access key of a function's processes.
+    pub fn access_key(&self, function: &str) -> Option<&str> {
+        let (key, _) = self.functions.iter().find(|(_, principal)| principal.function == function)?;
+        Some(key)
+    }
+
+    /// Who signed the request, by the access key id that AWS's clients say in `Authorization`.
+    pub(crate) fn caller(&self, headers: &HeaderMap) -> std::result::Result<Caller<'_>, Refusal> {
+        let authorization = headers.get(http::header::AUTHORIZATION).and_then(|it| it.to_str().ok());
+        let scope = authorization.and_then(|it| it.split_once("Credential=")).map(|(_, scope)| scope);
+        let key = scope.and_then(|scope| scope.split_once('/')).map(|(key, _)| key);
+        match key {
+            Some(key) if key == self.operator => Ok(Caller::Operator),
+            Some(key) => self.functions.get(key).map(Caller::Function).ok_or(Refusal::UnknownKey),
+            None => Err(Refusal::UnknownKey),
+        }
+    }
+
+    /// What each role allows, statement by statement, and whether it was ever needed in this run.
+    pub(crate) fn report(&self) -> Value {
+        let mut functions = BTreeMap::new();
+        for principal in self.functions.values() {
+            let statements = principal.statements.iter().filter(|statement| !statement.denies);
+            let grants = statements.flat_map(|statement| {
+                let grant = |it: &statement::Grant| {
+                    json!({
+                        "statement": statement.name, "action": it.action, "resource": it.resource,
+                        "used": it.is_used(),
+                    })
+                };
+                statement.grants().iter().map(grant)
+            });
+            functions.insert(principal.function.as_str(), grants.collect::<Vec<_>>());
+        }
+        json!(functions)
+    }
+
+    /// Writes the report.
+    pub(crate) fn write_report(&self, file: &Path) -> Result<()> {
+        let text =
+            serde_json::to_vec_pretty(&self.report()).map_err(|error| Error::store("permissions", error))?;
+        private_file::write(file, &text)
+    }
+}
+
+impl Caller<'_> {
+    /// Whether all of the calls are allowed; `calls` are asked for only of those who may not do everything.
+    pub(crate) fn may(&self, calls: impl FnOnce() -> Vec<Call>) -> std::result::Result<(), Refusal> {
+        match self {
+            Self::Operator => Ok(()),
+            Self::Function(principal) => calls().into_iter().try_for_each(|call| principal.may(call)),
+        }
+    }
+}
+
+impl Principal {
+    fn new(identity: &Identity) -> Result<Self> {
+        let mut statements = vec![];
+        for policy in identity.role.iter().flat_map(|role| &role.policies) {
+            statements.extend(Statement::all(policy)?);
+        }
+        let role =
+            identity.role.as_ref().map_or_else(|| format!("{}Role", identity.function), |it| it.id.clone());
+        let principal = Self { function: identity.function.clone(), role, statements };
+        if identity.role.is_some() {
+            for (action, resource) in &identity.services {
+                let call = Call::of((*action).to_owned(), resource.clone());
+                if !matches!(principal.judge(&call), Verdict::Allowed) {
+                    let Self { function, role, .. } = principal;
+                    let message =
+                        format!("{role}: Lambda itself needs {action} on {resource} for {function}");
+                    return Err(Error::Template(message));
+                }
+            }
+        }
+        Ok(principal)
+    }
+
+    fn judge(&self, call: &Call) -> Verdict<'_> {
+        // All are looked at, so that each that allows the call is known to be of use.
+        let mut verdict = Verdict::NotAllowed;
+        for statement in self.statements.iter().filter(|it| it.covers(call)) {
+            if statement.denies {
+                return Verdict::DeniedBy(statement);
+            }
+            verdict = Verdict::Allowed;
+        }
+        verdict
+    }
+
+    /// Whether the function's code may do this; a refusal is also told to the developer.
+    fn may(&self, mut call: Call) -> std::result::Result<(), Refusal> {
+        let Self { function, role, .. } = self;
+        call.source_function = Some(format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:{function}"));
+        let (log, words) = match self.judge(&call) {
+            Verdict::Allowed => return Ok(()),
+            Verdict::DeniedBy(statement) => (
+                format!("{} denies it", statement.name),
+                "with an explicit deny in an identity-based policy".to_owned(),
+            ),
+            Verdict::NotAllowed => (
+                format!("no statement of {role} allows it"),
+                format!("because no identity-based policy allows the {} action", call.action),
+            ),
+        };
+        let Call { action, resource, .. } = &call;
+        let keys = call.kinds_of_keys();
+        eprintln!("ERROR permissions: {function} may not {action} on {resource}, keys [{keys}]: {log}");
+        Err(Refusal::Denied(format!(
+            "User: arn:aws:sts::{ACCOUNT}:assumed-role/{role}/{function} is not authorized to perform: {action} \
+             on resource: {resource} {words}"
+        )))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,134 @@
+//! The functions' roles, seen from what they do: nothing they need is refused, and what was needed is told.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::{
+    main_job::{booking, free_slots},
+    partner::Endpoint,
+    running::{MACHINE, Stack, send_signal},
+};
+
+/// What the run must have needed, one for each way to be granted and each kind of caller.
+const NEEDED: [(&str, &str, &str); 19] = [
+    ("AuthFunction", "CallerPolicy/KeysPartnersAndPractices", "dynamodb:GetItem"),
+    ("AuthFunction", "CallerPolicy/LastUseOfKeys", "dynamodb:UpdateItem"),
+    ("AdminFunction", "Admin/AdminSecrets", "secretsmanager:GetSecretValue"),
+    ("AdminFunction", "Admin/CountDeadLetters", "sqs:GetQueueAttributes"),
+    ("AdminFunction", "Admin/ControlLists", "dynamodb:Query"),
+    ("AdminFunction", "Admin/Control", "dynamodb:Query"),
+    ("AdminFunction", "Admin/RetriesByHand", "dynamodb:PutItem"),
+    ("PortalFunction", "Portal/Control", "dynamodb:PutItem"),
+    ("PortalFunction", "Portal/SessionsLimitsAndAnswers", "dynamodb:DeleteItem"),
+    ("MeFunction", "Me/Profile", "dynamodb:PutItem"),
+    ("MeFunction", "Me/Usage", "dynamodb:Query"),
+    ("MetaFunction", "Meta/CallRecord", "dynamodb:PutItem"),
+    ("KbFunction", "CatalogPolicy/CatalogSecret", "secretsmanager:GetSecretValue"),
+    ("VisitsFunction", "PracticePolicy/PracticeSecrets", "secretsmanager:GetSecretValue"),
+    ("WebhooksFunction", "IdempotencyPolicy/IdempotencyRecords", "dynamodb:PutItem"),
+    ("WebhooksFunction", "Webhooks/Subscriptions", "dynamodb:DeleteItem"),
+    ("LogPollerFunction", "LogPoller/Send", "sqs:SendMessage"),
+    ("WebhookFanoutFunction", "DeliverPolicy/Deliveries", "dynamodb:PutItem"),
+    ("MigrateFunction", "Migrate/Practices", "dynamodb:GetItem"),
+];
+
+/// What every group of endpoints is for.
+async fn tour(stack: &Stack, endpoint: &Endpoint) {
+    let token = stack.token().await;
+    let get = async |path: &str| stack.expect(&token, "GET", path, None, 200).await;
+    let post = async |path: &str, body: Value, status: u16| {
+        stack.expect(&token, "POST", path, Some(&body), status).await
+    };
+    let signup = json!({ "hookUrl": endpoint.url, "scopes": ["Encounters"] });
+    let authorization = format!("Bearer {token}");
+    let headers = [("authorization", authorization.as_str()), ("idempotency-key", "once")];
+    let url = format!("{}/v1/webhooks/signup", stack.base);
+    for _ in 0..2 {
+        let reply = stack.http.send_with("POST", &url, &headers, signup.to_string()).await.unwrap();
+        assert_eq!(reply.status, 201, "{}", reply.body);
+    }
+    let patient = get("/v1/DemoOffice/prospects?limit=1").await["data"][0]["PatientID"].as_i64().unwrap();
+    let slot = free_slots(stack, &token).await.remove(0);
+    post("/v1/DemoOffice/visits/book", booking(patient, &slot), 201).await;
+    get(&format!("/v1/DemoOffice/tags/prospects/{patient}")).await;
+    post("/v1/DemoOffice/tickets", json!({ "Subject": "S", "Description": "D" }), 201).await;
+    for path in ["/v1/products", "/v1/kb", "/v1/me", "/v1/me/usage"] {
+        get(path).await;
+    }
+    endpoint.wait_for(1, Duration::from_secs(15), |_| true).await;
+    post("/v1/webhooks/test", json!({}), 200).await;
+    let id = get("/v1/webhooks/deliveries").await["data"][0]["id"].as_i64().unwrap();
+    post(&format!("/v1/webhooks/deliveries/{id}/retry"), json!({}), 200).await;
+    stack.admin_with_status(&format!("/v1/admin/webhooks/retry/{id}"), &json!({}), 200).await;
+    stack.expect(&token, "PATCH", "/v1/me", Some(&json!({ "contactName": "Nia Bell" })), 200).await;
+    stack.expect(&token, "DELETE", "/v1/webhooks", None, 200).await;
+    stack.overview().await;
+    stack.monitor().await;
+    stack.operate(&["migrate", "--all"]).await.expect();
+}
+
+/// From the public form to a key, and in and out of the portal with it.
+async fn through_the_portal(stack: &Stack) {
+    let call = async |method: &str, path: &str, cookie: &str, body: &Value| {
+        let url = format!("{}{path}", stack.base);
+        let headers = [("origin", stack.base.as_str()), ("x-requested-with", "portal"), ("cookie", cookie)];
+        stack.http.send_with(method, &url, &headers, body.to_string()).await.unwrap()
+    };
+    let wish = json!({
+        "company": "Nova Care", "practice": "DemoOffice", "contact": "Nia Bell", "email": "nia@nova.example",
+        "requestedScopes": ["Prospects"],
+    });
+    assert_eq!(call("POST", "/v1/access-requests", "", &wish).await.status, 202);
+    let list = stack.admin_get("/v1/admin/access-requests?status=pending").await;
+    let approve = format!("/v1/admin/access-requests/{}/approve", list["data"][0]["id"].as_str().unwrap());
+    let approved = stack.admin_with_status(&approve, &json!({}), 200).await;
+    let token = approved["data"]["claimUrl"].as_str().unwrap().split_once("#claim=").unwrap().1.to_owned();
+    let claimed = call("POST", "/v1/access-requests/claim", "", &json!({ "token": token })).await;
+    assert_eq!(claimed.status, 201, "{}", claimed.body);
+    for key in [claimed.body["data"]["apiKey"].as_str().unwrap(), &stack.admin_secret()] {
+        let path = "/v1/portal/session";
+        let entered = call("POST", path, "", &json!({ "accessKey": key })).await;
+        assert_eq!(entered.status, 201, "{}", entered.body);
+        let cookie = entered.headers["set-cookie"].to_str().unwrap().split(';').next().unwrap();
+        assert_eq!(call("GET", path, cookie, &Value::Null).await.status, 200);
+        assert_eq!(call("DELETE", path, cookie, &Value::Null).await.status, 200);
+    }
+    stack.admin_get("/v1/admin/audit").await;
+}
+
+/// Ends the stack in good order; what it wrote of its roles.
+async fn report(stack: &mut Stack) -> Value {
+    send_signal(stack.pid(), "TERM");
+    let file = stack.folder.join("data/permissions.json");
+    let began = Instant::now();
+    loop {
+        if let Some(report) = std::fs::read(&file).ok().and_then(|text| serde_json::from_slice(&text).ok()) {
+            return report;
+        }
+        assert!(began.elapsed() < Duration::from_secs(30), "the stack didn't end");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_function_is_refused_what_it_needs_and_what_was_needed_is_told() {
+    let _machine = MACHINE.read().await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut stack = Stack::start(folder.path(), &["--every", "1"]).await;
+    let endpoint = Endpoint::open().await;
+    tour(&stack, &endpoint).await;
+    through_the_portal(&stack).await;
+    // What the calls leave behind is written after their answers.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let report = report(&mut stack).await;
+    let log = std::fs::read_to_string(folder.path().join("stack.log")).unwrap();
+    let refused: Vec<&str> = log.lines().filter(|line| line.starts_with("ERROR permissions")).collect();
+    assert!(refused.is_empty(), "{refused:#?}");
+    let used = |(function, statement, action): &&(&str, &str, &str)| {
+        let mut grants = report[function].as_array().unwrap().iter();
+        grants.any(|it| it["statement"] == **statement && it["action"] == **action && it["used"] == true)
+    };
+    let unused: Vec<_> = NEEDED.iter().filter(|it| !used(it)).collect();
+    assert!(unused.is_empty(), "{unused:?}");
+}
