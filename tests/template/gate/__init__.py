@@ -3,9 +3,9 @@
 A rule is a function of a Template that yields findings; RULES lists all of them. test_gate.py plants the faults of faults/, one or more for each.
 """
 
-from . import access, api, functions, operations, permissions, portal, queues, ringing, shapes, stores
+from . import access, api, functions, operations, permissions, portal, queues, ringing, secrets, shapes, stores
 
-RULES = [*access.RULES, *api.RULES, *functions.RULES, *operations.RULES, *permissions.RULES, *portal.RULES, *queues.RULES, *ringing.RULES, *shapes.RULES, *stores.RULES]
+RULES = [*access.RULES, *api.RULES, *functions.RULES, *operations.RULES, *permissions.RULES, *portal.RULES, *queues.RULES, *ringing.RULES, *secrets.RULES, *shapes.RULES, *stores.RULES]
 
 
 def findings(template):

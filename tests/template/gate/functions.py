@@ -11,7 +11,6 @@ INTEGRATION_SECONDS = 30
 # Functions without an event, and who invokes them. An entry that nothing uses any more is a finding too.
 INVOKED_BY_OPERATORS = {"MigrateFunction": "after a deployment; whoever invokes it sees its answer"}
 SECONDS = {"minute": 60, "minutes": 60, "hour": 3600, "hours": 3600, "day": 86400, "days": 86400}
-SECRET_SHAPES = re.compile(r"op_(live|test)_|whsec_|AKIA|://[^/@]*:[^/@]*@|\{\{resolve:|^[A-Za-z0-9+/_-]{32,}={0,2}$")
 
 
 def one_name_everywhere(template):
@@ -71,19 +70,6 @@ def logs_kept_for_a_time(template):
             yield f"{name} makes a log group of its own, which is kept for ever"
 
 
-def no_secret_in_the_environment(template):
-    secrets = set(template.of_type("AWS::SecretsManager::Secret"))
-    for name, function in template.functions().items():
-        for variable, value in function.get("Environment", {}).get("Variables", {}).items():
-            if variable.endswith("_SECRET"):
-                if not references(value) & secrets:
-                    yield f"{name} {variable} is not a reference to a secret of the template"
-            elif re.search(r"PASSWORD|PRIVATE|CREDENTIAL|API_?KEY|DSN", variable):
-                yield f"{name} {variable} has the name of a secret"
-            elif SECRET_SHAPES.search(json.dumps(value).strip('"')):
-                yield f"{name} {variable} looks like a secret"
-
-
 def api_answers_before_the_gateway_gives_up(template):
     for name in sorted({name for name, *_ in template.events("HttpApi")}):
         if template.functions()[name]["Timeout"] >= INTEGRATION_SECONDS:
@@ -132,6 +118,6 @@ def schedules_do_not_overlap(template):
 
 RULES = [
     one_name_everywhere, every_function_has_its_folder, every_function_is_invoked, one_architecture, traced, logs_kept_for_a_time,
-    no_secret_in_the_environment, api_answers_before_the_gateway_gives_up, batch_failures_reported,
+    api_answers_before_the_gateway_gives_up, batch_failures_reported,
     concurrency_can_be_bounded, visibility_outlasts_the_consumer, schedules_do_not_overlap,
 ]
