@@ -3,9 +3,10 @@
 A rule is a function of a Template that yields findings; RULES lists all of them. test_gate.py plants the faults of faults/, one or more for each.
 """
 
-from . import access, api, functions, operations, permissions, portal, queues, ringing, secrets, shapes, stores
+from . import access, api, functions, limits, operations, permissions, portal, queues, ringing, secrets, shapes, stores, wiring
 
-RULES = [*access.RULES, *api.RULES, *functions.RULES, *operations.RULES, *permissions.RULES, *portal.RULES, *queues.RULES, *ringing.RULES, *secrets.RULES, *shapes.RULES, *stores.RULES]
+MODULES = [access, api, functions, limits, operations, permissions, portal, queues, ringing, secrets, shapes, stores, wiring]
+RULES = [rule for module in MODULES for rule in module.RULES]
 
 
 def findings(template):

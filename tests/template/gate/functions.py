@@ -57,17 +57,13 @@ def traced(template):
             yield f"{name} is not traced"
 
 
-def logs_kept_for_a_time(template):
-    groups = template.of_type("AWS::Logs::LogGroup")
-    for name, group in groups.items():
-        if not group.get("RetentionInDays"):
-            yield f"{name} keeps its logs for ever"
+def logs_to_one_group(template):
     for name, function in template.functions().items():
         logging = function.get("LoggingConfig", {})
         if logging.get("LogFormat") != "JSON":
             yield f"{name} does not log JSON"
-        if not references(logging.get("LogGroup")) & set(groups):
-            yield f"{name} makes a log group of its own, which is kept for ever"
+        if logging.get("LogGroup") != {"Ref": "FunctionLogs"}:
+            yield f"{name} does not log to FunctionLogs, by which a request is followed and whose time is bounded"
 
 
 def api_answers_before_the_gateway_gives_up(template):
@@ -117,7 +113,7 @@ def schedules_do_not_overlap(template):
 
 
 RULES = [
-    one_name_everywhere, every_function_has_its_folder, every_function_is_invoked, one_architecture, traced, logs_kept_for_a_time,
+    one_name_everywhere, every_function_has_its_folder, every_function_is_invoked, one_architecture, traced, logs_to_one_group,
     api_answers_before_the_gateway_gives_up, batch_failures_reported,
     concurrency_can_be_bounded, visibility_outlasts_the_consumer, schedules_do_not_overlap,
 ]

@@ -4,12 +4,12 @@ By hand, and read by a person: not every survivor is a gap, but each needs a rea
 Each key and list entry is taken out, each value turned round or changed; then the gate judges, and cfn-lint what the gate let pass.
 """
 
+import json
 import sys
 import time
 
 from cfnlint.api import lint
 from cfnlint.config import ManualArgs
-from samcli.yamlhelper import yaml_dump
 
 from . import RULES
 from .template import Template
@@ -57,7 +57,7 @@ def noticed(body, project):
 
 
 def linted(body):
-    found = lint(yaml_dump(body), config=ManualArgs(regions=["us-east-1"], append_rules=["cfn_lint_serverless.rules"]))
+    found = lint(json.dumps(body), config=ManualArgs(regions=["us-east-1"], append_rules=["cfn_lint_serverless.rules"]))
     return any(one.rule.id.startswith("E") for one in found)
 
 

@@ -74,7 +74,7 @@ def retries_and_practices_are_alarmed(template):
 def alarms_reach_somebody(template):
     for name, alarm in alarms(template).items():
         for action in ("AlarmActions", "OKActions"):
-            if "AlarmTopicArn" not in references(alarm.get(action)):
+            if alarm.get(action) != {"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}:
                 yield f"{name} has no {action}"
 
 

@@ -20,9 +20,8 @@ FAULTS = {
     ],
     "one_architecture": [(lambda t: properties(t, "MeFunction").update(Runtime="provided.al2"), "MeFunction")],
     "traced": [(lambda t: properties(t, "MeFunction").update(Tracing="PassThrough"), "MeFunction")],
-    "logs_kept_for_a_time": [
-        (lambda t: properties(t, "FunctionLogs").pop("RetentionInDays"), "FunctionLogs"),
-        (lambda t: properties(t, "MeFunction").update(LoggingConfig={"LogGroup": "elsewhere"}), "MeFunction makes"),
+    "logs_to_one_group": [
+        (lambda t: properties(t, "MeFunction").update(LoggingConfig={"LogGroup": "elsewhere"}), "MeFunction does not log to"),
         (lambda t: properties(t, "MeFunction").update(LoggingConfig={"LogFormat": "Text"}), "MeFunction does not log JSON"),
     ],
     "api_answers_before_the_gateway_gives_up": [(lambda t: properties(t, "MeFunction").update(Timeout=30), "MeFunction")],
