@@ -3,9 +3,9 @@
 A rule is a function of a Template that yields findings; RULES lists all of them. test_gate.py plants the faults of faults/, one or more for each.
 """
 
-from . import access, api, functions, limits, operations, parameters, permissions, portal, queues, ringing, secrets, shapes, stores, wiring
+from . import access, api, distribution, functions, limits, operations, parameters, permissions, portal, queues, ringing, secrets, shapes, stores, wiring
 
-MODULES = [access, api, functions, limits, operations, parameters, permissions, portal, queues, ringing, secrets, shapes, stores, wiring]
+MODULES = [access, api, distribution, functions, limits, operations, parameters, permissions, portal, queues, ringing, secrets, shapes, stores, wiring]
 RULES = [rule for module in MODULES for rule in module.RULES]
 
 

@@ -56,6 +56,15 @@ def each_route_once(template):
         yield "nothing answers a call that no route takes"
 
 
+def each_noun_has_one_function(template):
+    """`/v1/admin/…` is the admin function's alone, `/v1/{PPass}/visits/…` the visits' function's."""
+    owners = {}
+    for route, name in template.routes():
+        noun = re.sub(r"^\S+ /v1/(\{PPass\}/)?([^/]+).*", r"\2", route)
+        if owners.setdefault(noun, name) != name:
+            yield f"{route} is {name}'s, {noun} is {owners[noun]}'s"
+
+
 def route_names_its_api(template):
     for name, _, event_name, event in template.events("HttpApi"):
         if text(event.get("ApiId")) != "${Api}":
@@ -97,6 +106,6 @@ def event_files_take_routes_of_their_function(template):
 
 
 RULES = [
-    one_default_stage, throttled_and_whole, access_log_without_patients, each_route_once, route_names_its_api,
+    one_default_stage, throttled_and_whole, access_log_without_patients, each_route_once, each_noun_has_one_function, route_names_its_api,
     every_function_has_an_event_file, event_files_take_routes_of_their_function,
 ]

@@ -47,8 +47,9 @@ def every_function_is_invoked(template):
 
 def one_architecture(template):
     for name, function in template.functions().items():
-        if function.get("Runtime") != "provided.al2023" or function.get("Architectures") != [{"Ref": "Architecture"}]:
-            yield f"{name} does not run on provided.al2023 and the Architecture parameter"
+        runs = function.get("Runtime"), function.get("Handler"), function.get("Architectures")
+        if runs != ("provided.al2023", "bootstrap", [{"Ref": "Architecture"}]):
+            yield f"{name} does not run bootstrap on provided.al2023 and the Architecture parameter"
 
 
 def traced(template):
@@ -60,8 +61,8 @@ def traced(template):
 def logs_to_one_group(template):
     for name, function in template.functions().items():
         logging = function.get("LoggingConfig", {})
-        if logging.get("LogFormat") != "JSON":
-            yield f"{name} does not log JSON"
+        if logging.get("LogFormat") != "JSON" or set(logging) != {"LogFormat", "LogGroup"}:
+            yield f"{name} does not log all of its lines as JSON"
         if logging.get("LogGroup") != {"Ref": "FunctionLogs"}:
             yield f"{name} does not log to FunctionLogs, by which a request is followed and whose time is bounded"
 

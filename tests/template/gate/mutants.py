@@ -56,16 +56,18 @@ def noticed(body, project):
     return None
 
 
-def linted(body):
-    """What cfn-lint finds, by check and place."""
-    found = lint(json.dumps(body), config=ManualArgs(regions=["us-east-1"], append_rules=["cfn_lint_serverless.rules"], include_checks=["I"]))
+def linted(body, project):
+    """What cfn-lint finds in the template and in what SAM makes of it, by check and place."""
+    found = []
+    for text in (json.dumps(body), json.dumps(Template(body, project).expanded())):
+        found += lint(text, config=ManualArgs(regions=["us-east-1"], append_rules=["cfn_lint_serverless.rules"], include_checks=["I"]))
     return {(one.rule.id, str(one.path)) for one in found}
 
 
 def main(*wanted):
     template = Template.load()
     survivors, count, crashes, start = [], 0, [], time.monotonic()
-    known = linted(template.body)
+    known = linted(template.body, template.project)
     for container, key, path in list(places(template.body)):
         name = ".".join(map(str, path))
         if len(path) < 2 or (wanted and not any(name.startswith(one) for one in wanted)):
@@ -79,7 +81,7 @@ def main(*wanted):
                 container[key] = value
             count += 1
             by = noticed(template.body, template.project)
-            if by is None and not linted(template.body) - known:
+            if by is None and not linted(template.body, template.project) - known:
                 survivors.append(f"{name} {how} {value if how == 'as' else ''}".rstrip())
                 print(survivors[-1], flush=True)
             elif by and by.startswith("crash"):

@@ -21,6 +21,16 @@ def tables_recoverable_and_encrypted(template):
             yield f"{name} can be deleted by mistake"
 
 
+def indexes_hold_whole_items(template):
+    """Lists are read from indexes alone; what an index leaves out, they would not show."""
+    for name, table in template.of_type("AWS::DynamoDB::Table").items():
+        for index in [table, *table.get("GlobalSecondaryIndexes", [])]:
+            if [one.get("KeyType") for one in index.get("KeySchema", [])] not in (["HASH"], ["HASH", "RANGE"]):
+                yield f"{name} {index.get('IndexName', '')} has other keys than one to find by and one to order by"
+            if index is not table and index.get("Projection") != {"ProjectionType": "ALL"}:
+                yield f"{name} {index['IndexName']} does not hold whole items"
+
+
 def expiry_is_what_the_code_writes(template):
     """A time to live under another name than the code's would keep everything for ever."""
     code = "".join(path.read_text() for path in sorted((template.project / "shared/src/control").glob("*.rs")))
@@ -81,5 +91,6 @@ def keys_rotate(template):
 
 
 RULES = [
-    tables_recoverable_and_encrypted, expiry_is_what_the_code_writes, data_outlives_the_stack, secrets_generated, logs_encrypted, keys_rotate,
+    tables_recoverable_and_encrypted, indexes_hold_whole_items, expiry_is_what_the_code_writes, data_outlives_the_stack,
+    secrets_generated, logs_encrypted, keys_rotate,
 ]

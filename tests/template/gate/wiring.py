@@ -2,7 +2,9 @@
 
 import json
 
-from .template import references
+from .permissions import policies_of, role_of, statements
+from .secrets import LITERALS
+from .template import as_list, references
 
 # Variable → what it refers to; a literal is held by the rules about secrets.
 VARIABLES = {
@@ -24,11 +26,23 @@ def variables_name_what_they_say(template):
     for name, function in template.functions().items():
         own = function.get("Environment", {}).get("Variables", {})
         for variable, value in own.items():
-            if variable in VARIABLES and value != {"Ref": VARIABLES[variable]}:
+            if variable not in VARIABLES and variable not in LITERALS:
+                yield f"{name} {variable} is read by nothing of ours"
+            elif variable in VARIABLES and value != {"Ref": VARIABLES[variable]}:
                 yield f"{name} {variable} is not {VARIABLES[variable]}"
         wanted = EVERYWHERE | {other for one, other in TOGETHER.items() if one in own}
         for variable in sorted(wanted - set(own)):
             yield f"{name} has no {variable}"
+
+
+def who_sends_knows_the_queue(template):
+    """A queue that only feeds a function is no variable of it; one that it may send to is."""
+    for name, function in template.functions().items():
+        holders = {role_of(function)} | policies_of(template, role_of(function))
+        sends = [statement for holder, statement in statements(template) if holder in holders and "sqs:SendMessage" in as_list(statement["Action"])]
+        known = references(function.get("Environment", {}).get("Variables", {}))
+        for queue in sorted(references([statement["Resource"] for statement in sends]) - known):
+            yield f"{name} may send to {queue} but is not told its address"
 
 
 def optional_settings_are_whole(template):
@@ -57,4 +71,6 @@ def dead_letters_come_to_their_queue(template):
             yield f"{name} gives up its messages elsewhere"
 
 
-RULES = [variables_name_what_they_say, optional_settings_are_whole, every_shard_is_polled, dead_letters_come_to_their_queue]
+RULES = [
+    variables_name_what_they_say, who_sends_knows_the_queue, optional_settings_are_whole, every_shard_is_polled, dead_letters_come_to_their_queue,
+]

@@ -22,6 +22,9 @@ FAULTS = {
         (lambda t: event(t, "TagsFunction", "List").update(Path="/{PPass}/tags"), "GET /{PPass}/tags"),
         (lambda t: properties(t, "MetaFunction")["Events"].pop("Default"), "nothing answers"),
     ],
+    "each_noun_has_one_function": [
+        (lambda t: properties(t, "MetaFunction")["Events"].update(Keys=properties(t, "AdminFunction")["Events"].pop("Keys")), "GET /v1/admin/keys"),
+    ],
     "route_names_its_api": [(lambda t: event(t, "MeFunction", "Get").pop("ApiId"), "MeFunction Get")],
     "every_function_has_an_event_file": [
         (lambda t: (t.project / "events/me-get.json").unlink(), "me.json"),

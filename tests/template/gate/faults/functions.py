@@ -22,7 +22,8 @@ FAULTS = {
     "traced": [(lambda t: properties(t, "MeFunction").update(Tracing="PassThrough"), "MeFunction")],
     "logs_to_one_group": [
         (lambda t: properties(t, "MeFunction").update(LoggingConfig={"LogGroup": "elsewhere"}), "MeFunction does not log to"),
-        (lambda t: properties(t, "MeFunction").update(LoggingConfig={"LogFormat": "Text"}), "MeFunction does not log JSON"),
+        (lambda t: properties(t, "MeFunction").update(LoggingConfig={"LogFormat": "Text"}), "MeFunction does not log all"),
+        (lambda t: t.body["Globals"]["Function"]["LoggingConfig"].update(ApplicationLogLevel="FATAL"), "MeFunction does not log all"),
     ],
     "api_answers_before_the_gateway_gives_up": [(lambda t: properties(t, "MeFunction").update(Timeout=30), "MeFunction")],
     "batch_failures_reported": [

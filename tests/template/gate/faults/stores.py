@@ -10,6 +10,10 @@ FAULTS = {
         (lambda t: properties(t, "LedgerTable").pop("SSESpecification"), "not encrypted"),
         (lambda t: properties(t, "LedgerTable").pop("DeletionProtectionEnabled"), "deleted"),
     ],
+    "indexes_hold_whole_items": [
+        (lambda t: properties(t, "DeliveriesTable")["GlobalSecondaryIndexes"][0].update(Projection={"ProjectionType": "KEYS_ONLY"}), "byId does not hold"),
+        (lambda t: properties(t, "ControlTable")["KeySchema"].reverse(), "ControlTable  has other keys"),
+    ],
     "expiry_is_what_the_code_writes": [
         (lambda t: properties(t, "LedgerTable")["TimeToLiveSpecification"].update(AttributeName="expireAt"), "LedgerTable expires items by expireAt"),
         (lambda t: (t.project / "shared/src/control/ledger.rs").write_text("SET ttl = :expiry"), "the code writes expiresAt, ttl"),

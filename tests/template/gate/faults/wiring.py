@@ -6,8 +6,12 @@ FAULTS = {
     "variables_name_what_they_say": [
         (lambda t: variables(t, "AdminFunction").update(LEDGER_TABLE={"Ref": "ControlTable"}), "AdminFunction LEDGER_TABLE"),
         (lambda t: variables(t, "KbFunction").update(CATALOG_DSN_SECRET={"Ref": "TokenKeysSecret"}), "KbFunction CATALOG_DSN_SECRET"),
+        (lambda t: variables(t, "MeFunction").update(LD_PRELOAD={"Ref": "LogLevel"}), "MeFunction LD_PRELOAD"),
         (lambda t: variables(t, "MeFunction").pop("TOKEN_ISSUER"), "MeFunction has no TOKEN_ISSUER"),
         (lambda t: t.body["Globals"]["Function"]["Environment"]["Variables"].pop("METRICS_NAMESPACE"), "MetaFunction has no METRICS_NAMESPACE"),
+    ],
+    "who_sends_knows_the_queue": [
+        (lambda t: variables(t, "WebhookFanoutFunction").pop("EVENTS_QUEUE_URL"), "WebhookFanoutFunction may send to EventsQueue"),
     ],
     "optional_settings_are_whole": [
         (lambda t: properties(t, "KbFunction").update(VpcConfig={"SubnetIds": {"Ref": "VpcSubnetIds"}}), "KbFunction is not in the network"),
