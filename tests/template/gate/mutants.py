@@ -40,7 +40,7 @@ def changed(value):
     if isinstance(value, bool):
         return [not value]
     if isinstance(value, int):
-        return [value * 100 if value else 1, value // 10]
+        return [other for other in (value * 100 if value else 1, value // 10) if other != value]
     return [OPPOSITE.get(value, f"{value}x")] if isinstance(value, str) else []
 
 

@@ -39,9 +39,9 @@ def who_sends_knows_the_queue(template):
     """A queue that only feeds a function is no variable of it; one that it may send to is."""
     for name, function in template.functions().items():
         holders = {role_of(function)} | policies_of(template, role_of(function))
-        sends = [statement for holder, statement in statements(template) if holder in holders and "sqs:SendMessage" in as_list(statement["Action"])]
+        sends = [statement for holder, statement in statements(template) if holder in holders and "sqs:SendMessage" in as_list(statement.get("Action", []))]
         known = references(function.get("Environment", {}).get("Variables", {}))
-        for queue in sorted(references([statement["Resource"] for statement in sends]) - known):
+        for queue in sorted(references([statement.get("Resource") for statement in sends]) - known):
             yield f"{name} may send to {queue} but is not told its address"
 
 
