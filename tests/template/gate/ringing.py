@@ -119,13 +119,17 @@ def rings(alarm, series, now):
 
 def alarms_ring(template):
     for name, alarm in template.of_type("AWS::CloudWatch::Alarm").items():
+        # CloudWatch may find nothing to fill either.
+        silence_is_the_fault = any(metric == "Invocations" for _, metric, _ in of_alarm(alarm))
+        if (alarm.get("TreatMissingData") == "breaching") != silence_is_the_fault:
+            yield f"{name} {'is silent' if silence_is_the_fault else 'rings'} when nothing is measured at all"
         for what, must, trouble in cases(template, alarm):
             try:
                 if rings(alarm, lambda one, minute: at(trouble[one], minute), HEALTHY) != must:
                     yield f"{name} {'is silent' if must else 'rings'} when {what}"
                 elif must and what_follows(alarm, trouble):
                     yield f"{name} {what_follows(alarm, trouble)} when {what}"
-            except (KeyError, SyntaxError, NameError, ValueError) as error:
+            except (AttributeError, KeyError, SyntaxError, NameError, ValueError) as error:
                 yield f"{name} can't be tried: {error!r}"
                 break
 

@@ -13,6 +13,8 @@ FAULTS = {
         (lambda t: properties(t, "DeadLettersAlarm").update(Threshold=1_000_000), "DeadLettersAlarm is silent"),
         (lambda t: properties(t, "DeadLettersAlarm").update(Statistic="Minimum"), "DeadLettersAlarm is silent"),
         (lambda t: properties(t, "DeadLettersAlarm").update(TreatMissingData="breaching"), "DeadLettersAlarm rings"),
+        (lambda t: properties(t, "LogPollerErrorsAlarm").update(TreatMissingData="breaching"), "LogPollerErrorsAlarm rings when nothing"),
+        (lambda t: properties(t, "DeadLettersAlarm").pop("Statistic"), "DeadLettersAlarm can't be tried"),
         (lambda t: properties(t, "LogPollerSilentAlarm").update(TreatMissingData="notBreaching"), "LogPollerSilentAlarm is silent"),
         (lambda t: properties(t, "LogPollerSilentAlarm").update(ComparisonOperator="GreaterThanThreshold"), "LogPollerSilentAlarm rings"),
         (lambda t: properties(t, "LogPollerErrorsAlarm").update(EvaluationPeriods=500), "LogPollerErrorsAlarm rings"),
