@@ -1,6 +1,7 @@
 // @ts-check
 import { html, useEffect } from '../vendor/preact.js';
 import { signIn } from '../lib/session.js';
+import { RequestId } from '../parts/copy.js';
 import { Field, useForm } from '../parts/field.js';
 import { Brand } from '../parts/shell.js';
 import { Failure } from '../parts/state.js';
@@ -22,7 +23,7 @@ export function Login({ expired }) {
       <input type="text" name="username" autocomplete="username" value="OfficePro Partner Portal" hidden readonly />
       <${Field} label="API Key or Admin Secret" name="accessKey" type="password" required autocomplete="current-password" spellcheck=${false}
         error=${refused ? { errors: [{ location: 'accessKey', message: 'Invalid access key' }] } : null} autofocus />
-      ${refused && html`<span class="hidden-text" role="alert">Invalid access key</span>`}
+      ${refused && html`<span class="hidden-text" role="alert">Invalid access key</span><${RequestId} id=${error.requestId} />`}
       ${!refused && html`<${Failure} error=${error} />`}
       <button class="button primary" disabled=${busy}>${busy ? 'Signing in …' : 'Continue'}</button>
     </form>

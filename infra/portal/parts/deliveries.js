@@ -5,7 +5,7 @@ import { formatDuration } from '../lib/format.js';
 import { useLoad } from '../lib/load.js';
 import { Status, StatusCode, Time } from './badges.js';
 import { Dialog } from './dialog.js';
-import { Awaited } from './state.js';
+import { Awaited, Failure } from './state.js';
 import { say } from './toasts.js';
 
 /** @typedef {import('../lib/types').Delivery} Delivery */
@@ -33,19 +33,21 @@ export function deliveryColumns({ read, retry, onRetried, practice = false }) {
 /** @param {{id: number, event: string, retry: (id: number) => Promise<any>, onRetried: () => void}} props */
 function Retry({ id, event, retry, onRetried }) {
   const [busy, setBusy] = useState(false);
+  const [error, setError] = useState(/** @type {any} */ (null));
   async function run() {
     setBusy(true);
     try {
       const { message, data } = await retry(id);
       say(data.success ? message : `${message}: ${data.errorMessage ?? `status ${data.statusCode}`}`);
       onRetried();
-    } catch (error) {
-      const { message, requestId } = /** @type {any} */ (error);
-      say(`Not retried: ${message}${requestId ? ` (request id ${requestId})` : ''}`);
+    } catch (failed) {
+      setError(failed);
     }
     setBusy(false);
   }
-  return html`<button type="button" class="button small" disabled=${busy} aria-label=${`Retry delivery ${id} of ${event}`} onClick=${run}>${busy ? 'Sending …' : 'Retry'}</button>`;
+  return html`<button type="button" class="button small" disabled=${busy} aria-label=${`Retry delivery ${id} of ${event}`} onClick=${run}>${busy ? 'Sending …' : 'Retry'}</button>
+    ${error && html`<${Dialog} title=${`Delivery ${id} was not retried`} onClose=${() => setError(null)}><${Failure} error=${error} />
+      <div class="button-row"><button type="button" class="button" onClick=${() => setError(null)}>Close</button></div><//>`}`;
 }
 
 /** Each attempt and what the endpoint answered. @param {{delivery: Delivery, read: (id: number, signal: AbortSignal) => Promise<any>}} props */

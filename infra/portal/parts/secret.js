@@ -1,25 +1,8 @@
 // @ts-check
 // What is shown once: a key, a secret, a claim link.
-import { html, useEffect, useId, useState } from '../vendor/preact.js';
+import { html, useId, useState } from '../vendor/preact.js';
+import { CopyButton } from './copy.js';
 import { Dialog } from './dialog.js';
-import { say } from './toasts.js';
-
-/** @param {{text: string, label?: string}} props */
-export function CopyButton({ text, label = 'Copy' }) {
-  const [copied, setCopied] = useState(false);
-  useEffect(() => setCopied(false), [text]);
-  async function copy() {
-    try {
-      await navigator.clipboard.writeText(text);
-      setCopied(true);
-      say('Copied to the clipboard');
-      setTimeout(() => setCopied(false), 2000);
-    } catch {
-      say('The browser refused to copy: select the text and copy it yourself');
-    }
-  }
-  return html`<button type="button" class="button small" onClick=${copy}>${copied ? 'Copied' : label}</button>`;
-}
 
 /** @param {{text: string, name: string}} props */
 export function Secret({ text, name }) {

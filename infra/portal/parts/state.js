@@ -1,6 +1,7 @@
 // @ts-check
 // What stands where data will be, or would have been.
 import { html } from '../vendor/preact.js';
+import { RequestId } from './copy.js';
 
 /** @param {{what?: string}} props */
 export function Loading({ what = '' }) {
@@ -20,7 +21,7 @@ export function Failure({ error, retry }) {
     <span>${error.message}</span>
     ${error.retryAfter > 0 && html` <span>Try again in ${error.retryAfter} s.</span>`}
     ${unplaced(error).map((it) => html`<div>${it.location}: ${it.message}</div>`)}
-    ${error.requestId && html`<div class="small">Request id <code>${error.requestId}</code></div>`}
+    <${RequestId} id=${error.requestId} />
     ${retry && html`<div class="button-row"><button type="button" class="button small" onClick=${retry}>Try again</button></div>`}
   </div>`;
 }

@@ -18,7 +18,8 @@ export function states(world) {
     await page.getByText('Loading partners...').waitFor();
     const alert = page.getByRole('alert');
     await alert.getByText('Try again in a moment.').waitFor();
-    await alert.getByText('req-from-the-test').waitFor();
+    await alert.getByRole('button', { name: 'Copy the request id' }).click();
+    assert.equal(await page.evaluate(() => navigator.clipboard.readText()), 'req-from-the-test');
     broken = false;
     await alert.getByRole('button', { name: 'Try again' }).click();
     await page.getByText('Northwind Health').waitFor();

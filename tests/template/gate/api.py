@@ -19,9 +19,11 @@ def one_default_stage(template):
             yield f"{name} names a stage: it would prefix every path"
 
 
-def throttled(template):
+def throttled_and_whole(template):
     for name, api in template.of_type("AWS::Serverless::HttpApi").items():
         settings = api.get("DefaultRouteSettings", {})
+        if api.get("FailOnWarnings") is not True:
+            yield f"{name} is deployed whatever API Gateway warns of"
         if not settings.get("ThrottlingRateLimit") or not settings.get("ThrottlingBurstLimit"):
             yield f"{name} has no throttling of its own"
 
@@ -29,12 +31,14 @@ def throttled(template):
 def access_log_without_patients(template):
     for name, api in template.of_type("AWS::Serverless::HttpApi").items():
         settings = api.get("AccessLogSettings", {})
-        if "DestinationArn" not in settings:
-            yield f"{name} writes no access log"
+        if settings.get("DestinationArn") != {"Fn::GetAtt": ["ApiAccessLogs", "Arn"]}:
+            yield f"{name} writes no access log of ours"
         log_format = settings.get("Format", "")
-        for variable in re.findall(r"\$context\.([A-Za-z.]+)", log_format):
-            if variable not in LOGGABLE:
-                yield f"{name} logs $context.{variable}"
+        for variable in re.findall(r"\$([^\"\s]*)", log_format):
+            if variable.removeprefix("context.") not in LOGGABLE:
+                yield f"{name} logs ${variable}"
+        if not {"requestId", "routeKey", "status"} <= set(re.findall(r"\$context\.(\w+)", log_format)):
+            yield f"{name} does not log which call had which answer"
         try:
             json.loads(log_format)
         except ValueError:
@@ -50,6 +54,15 @@ def each_route_once(template):
             yield f"{route} is no path under /v1"
     if "$default" not in routes:
         yield "nothing answers a call that no route takes"
+
+
+def each_noun_has_one_function(template):
+    """`/v1/admin/…` is the admin function's alone, `/v1/{PPass}/visits/…` the visits' function's."""
+    owners = {}
+    for route, name in template.routes():
+        noun = re.sub(r"^\S+ /v1/(\{PPass\}/)?([^/]+).*", r"\2", route)
+        if owners.setdefault(noun, name) != name:
+            yield f"{route} is {name}'s, {noun} is {owners[noun]}'s"
 
 
 def route_names_its_api(template):
@@ -93,6 +106,6 @@ def event_files_take_routes_of_their_function(template):
 
 
 RULES = [
-    one_default_stage, throttled, access_log_without_patients, each_route_once, route_names_its_api,
+    one_default_stage, throttled_and_whole, access_log_without_patients, each_route_once, each_noun_has_one_function, route_names_its_api,
     every_function_has_an_event_file, event_files_take_routes_of_their_function,
 ]

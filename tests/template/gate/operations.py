@@ -74,7 +74,7 @@ def retries_and_practices_are_alarmed(template):
 def alarms_reach_somebody(template):
     for name, alarm in alarms(template).items():
         for action in ("AlarmActions", "OKActions"):
-            if "AlarmTopicArn" not in references(alarm.get(action)):
+            if alarm.get(action) != {"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}:
                 yield f"{name} has no {action}"
 
 
@@ -125,6 +125,9 @@ def dashboard_shows_all(template):
                    for metric in ("ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage")}
         wanted |= {(metric, f"${{{table}}}") for table in template.of_type("AWS::DynamoDB::Table")
                    for metric in ("ReadThrottleEvents", "WriteThrottleEvents")}
+        for widget in json.loads(text(dashboard["DashboardBody"]))["widgets"]:
+            if widget["type"] not in ("metric", "alarm"):
+                yield f"{name} has a widget of the type {widget['type']}, which may run or load what is not ours"
         for metric, value in sorted(wanted - shown):
             yield f"{name} does not show {value}'s {metric}"
         listed = {arn for widget in json.loads(text(dashboard["DashboardBody"]))["widgets"] for arn in widget["properties"].get("alarms", [])}

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from .shapes import nodes
 from .template import as_list, references, text
 
 PRACTICE_SECRETS = "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:officepro/practices/*"
@@ -180,8 +181,16 @@ def no_policies_of_aws(template):
                     yield f"{name} is given {text(policy)}"
 
 
+def policies_are_of_the_newest_language(template):
+    """Without its version a policy is of 2008: what came later is not what it says in it."""
+    for name, resource in template.resources.items():
+        for node in nodes(resource.get("Properties", {})):
+            if isinstance(node, dict) and "Statement" in node and node.get("Version") != "2012-10-17":
+                yield f"{name} has a policy of the version {node.get('Version')}"
+
+
 RULES = [
     a_role_for_each_function, every_policy_is_used, logs_to_our_group_only, no_wildcards, everyone_only_under_conditions,
     indexes_exist, allowed_is_what_the_environment_names, writes_to_control_by_key, databases_in_the_vpc,
-    the_network_is_not_for_code, no_policies_of_aws,
+    the_network_is_not_for_code, no_policies_of_aws, policies_are_of_the_newest_language,
 ]

@@ -1,5 +1,7 @@
 """Rules about what holds data: tables, secrets and their key."""
 
+import re
+
 from .template import as_list, references, text
 
 
@@ -19,6 +21,26 @@ def tables_recoverable_and_encrypted(template):
             yield f"{name} can be deleted by mistake"
 
 
+def indexes_hold_whole_items(template):
+    """Lists are read from indexes alone; what an index leaves out, they would not show."""
+    for name, table in template.of_type("AWS::DynamoDB::Table").items():
+        for index in [table, *table.get("GlobalSecondaryIndexes", [])]:
+            if [one.get("KeyType") for one in index.get("KeySchema", [])] not in (["HASH"], ["HASH", "RANGE"]):
+                yield f"{name} {index.get('IndexName', '')} has other keys than one to find by and one to order by"
+            if index is not table and index.get("Projection") != {"ProjectionType": "ALL"}:
+                yield f"{name} {index['IndexName']} does not hold whole items"
+
+
+def expiry_is_what_the_code_writes(template):
+    """A time to live under another name than the code's would keep everything for ever."""
+    code = "".join(path.read_text() for path in sorted((template.project / "shared/src/control").glob("*.rs")))
+    written = set(re.findall(r"SET (\w+) = :expiry", code)) | set(re.findall(r'insert\("(\w+)"\.to_owned\(\), AttributeValue::N\(expiry', code))
+    for name, table in template.of_type("AWS::DynamoDB::Table").items():
+        attribute = table.get("TimeToLiveSpecification", {}).get("AttributeName")
+        if written != {attribute}:
+            yield f"{name} expires items by {attribute}, the code writes {', '.join(sorted(written))}"
+
+
 def data_outlives_the_stack(template):
     for name, resource in template.resources.items():
         if resource["Type"] in ("AWS::DynamoDB::Table", "AWS::KMS::Key", "AWS::SecretsManager::Secret", "AWS::Logs::LogGroup", "AWS::S3::Bucket"):
@@ -26,13 +48,26 @@ def data_outlives_the_stack(template):
             kept = "RetainExceptOnCreate" if resource["Type"] == "AWS::Logs::LogGroup" else "Retain"
             if resource.get("DeletionPolicy") != kept or resource.get("UpdateReplacePolicy") != "Retain":
                 yield f"{name} goes away with the stack or its replacement"
+        # A queue's messages are made good from the deliveries' table; what was given up is not.
+        dead_letters = resource["Type"] == "AWS::SQS::Queue" and "RedrivePolicy" not in resource.get("Properties", {})
+        if resource["Type"] == "AWS::SQS::Queue" and (resource.get("UpdateReplacePolicy"), resource.get("DeletionPolicy")) != (
+                "Retain", "Retain" if dead_letters else "Delete"):
+            yield f"{name} goes away with its replacement or its dead letters with the stack"
+
+
+# How each secret begins: the text around it and the place in it.
+BEGINNINGS = {
+    "TokenKeysSecret": ('{"active":"k1"}', "k1", 64), "AdminSecretsSecret": ("{}", "current", 43), "CatalogDsnSecret": (None, None, 43),
+}
 
 
 def secrets_generated(template):
     keys = set(template.of_type("AWS::KMS::Key"))
     for name, secret in template.of_type("AWS::SecretsManager::Secret").items():
-        if "SecretString" in secret or secret.get("GenerateSecretString", {}).get("PasswordLength", 0) < 43:
-            yield f"{name} is not a generated secret of 256 bits"
+        around, place, length = BEGINNINGS.get(name, (None, None, 43))
+        wanted = {"SecretStringTemplate": around, "GenerateStringKey": place, "PasswordLength": length, "ExcludePunctuation": True}
+        if secret.get("GenerateSecretString") != {key: value for key, value in wanted.items() if value is not None}:
+            yield f"{name} is not a generated secret of 256 bits in the form that the code reads"
         if not references(secret.get("KmsKeyId")) & keys:
             yield f"{name} is not encrypted with the template's key"
 
@@ -55,4 +90,7 @@ def keys_rotate(template):
             yield f"{name} is never rotated"
 
 
-RULES = [tables_recoverable_and_encrypted, data_outlives_the_stack, secrets_generated, logs_encrypted, keys_rotate]
+RULES = [
+    tables_recoverable_and_encrypted, indexes_hold_whole_items, expiry_is_what_the_code_writes, data_outlives_the_stack,
+    secrets_generated, logs_encrypted, keys_rotate,
+]

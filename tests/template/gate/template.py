@@ -24,6 +24,7 @@ class Template:
     def __init__(self, body, project=PROJECT):
         self.body = body
         self.project = project
+        self.translated = None
 
     @classmethod
     def load(cls, project=PROJECT):
@@ -58,7 +59,12 @@ class Template:
             yield route_key(event), name
 
     def expanded(self):
-        """What CloudFormation gets to see: the template with SAM's resources translated."""
+        """What CloudFormation gets to see: the template with SAM's resources translated. Translated once, for it takes seconds."""
+        if self.translated is None:
+            self.translated = self.translate()
+        return self.translated
+
+    def translate(self):
         body = copy.deepcopy(self.body)
         for resource in body["Resources"].values():
             if resource["Type"] == FUNCTION:

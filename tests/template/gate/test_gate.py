@@ -22,6 +22,7 @@ class Gate(unittest.TestCase):
             target = folder / manifest.relative_to(PROJECT)
             target.parent.mkdir(parents=True)
             shutil.copy(manifest, target)
+        shutil.copytree(PROJECT / "shared/src/control", folder / "shared/src/control")
         for file in ("infra/portal-headers.json", "infra/runbook.md", "shared/src/telemetry/metrics.rs", "shared/src/api/viewer.rs"):
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(PROJECT / file, folder / file)

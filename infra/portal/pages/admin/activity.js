@@ -5,6 +5,7 @@ import { saveCsv } from '../../lib/download.js';
 import { useEvery, usePages } from '../../lib/load.js';
 import { changeQuery, go } from '../../lib/router.js';
 import { isAttended } from '../../lib/session.js';
+import { RequestId } from '../../parts/copy.js';
 import { Dialog } from '../../parts/dialog.js';
 import { PageHead } from '../../parts/page.js';
 import { Failure } from '../../parts/state.js';
@@ -69,10 +70,11 @@ function CallDetails({ call, onClose }) {
   const facts = [
     ['Time', `${formatTime(call.time)} (${call.time})`], ['Call', `${call.method} ${call.endpoint}`], ['Status', call.status],
     ['Duration', formatDuration(call.durationMs)], ['Partner', call.partner], ['Key', call.keyName], ['Practice pass', call.practicepass],
-    ['IP', call.ip], ['Request id', html`<code>${call.requestId}</code>`],
+    ['IP', call.ip],
   ];
   return html`<${Dialog} title="Call" onClose=${onClose}>
     <dl class="facts">${facts.filter(([, value]) => value !== null).map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}</dl>
+    <${RequestId} id=${call.requestId} />
     <div class="button-row"><button type="button" class="button" onClick=${onClose}>Close</button></div>
   <//>`;
 }

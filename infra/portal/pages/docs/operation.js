@@ -1,8 +1,8 @@
 // @ts-check
 import { html, useState } from '../../vendor/preact.js';
 import { Method, Path, Scopes } from '../../parts/badges.js';
+import { CopyButton } from '../../parts/copy.js';
 import { Prose, inline } from '../../parts/prose.js';
-import { CopyButton } from '../../parts/secret.js';
 import { exampleOf, fieldsOf, typeOf } from './description.js';
 import { samples } from './samples.js';
 import { TryIt } from './try-it.js';

@@ -4,9 +4,9 @@ import { html, useState } from '../../vendor/preact.js';
 import { send } from '../../lib/api.js';
 import { formatDuration } from '../../lib/format.js';
 import { StatusCode } from '../../parts/badges.js';
+import { CopyButton, RequestId } from '../../parts/copy.js';
 import { Confirm } from '../../parts/dialog.js';
 import { Field } from '../../parts/field.js';
-import { CopyButton } from '../../parts/secret.js';
 import { Failure } from '../../parts/state.js';
 
 /** @typedef {import('./description.js').Operation} Operation */
@@ -60,9 +60,10 @@ export function TryIt({ operation, body, user }) {
 /** @param {{answer: Answer}} props */
 function AnswerView({ answer }) {
   const shown = answer.text.slice(0, MOST_SHOWN);
-  return html`<div class="block"><div class="block-head"><span><${StatusCode} code=${answer.status} /> <span class="small muted">${formatDuration(answer.ms)}${answer.requestId && html` · request id <code>${answer.requestId}</code>`}</span></span>
+  return html`<div class="block"><div class="block-head"><span><${StatusCode} code=${answer.status} /> <span class="small muted">${formatDuration(answer.ms)}</span></span>
     <${CopyButton} text=${answer.text} label="Copy answer" /></div>
-    <pre class="answer" tabindex="0" aria-label="Answer"><code>${shown}</code></pre>${shown.length < answer.text.length && html`<p class="small muted">The copy has the rest.</p>`}</div>`;
+    <pre class="answer" tabindex="0" aria-label="Answer"><code>${shown}</code></pre>${shown.length < answer.text.length && html`<p class="small muted">The copy has the rest.</p>`}
+    <${RequestId} id=${answer.requestId} /></div>`;
 }
 
 /** @param {Operation} operation @param {import('../../lib/session.js').User} user */

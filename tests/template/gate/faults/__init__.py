@@ -1,7 +1,6 @@
 """Rule → faults planted for it, each with what the finding must name. A fault is a statement about a copy `t` of the template."""
 
-from . import api, functions, operations, permissions, portal, queues, stores
+from . import access, api, distribution, functions, limits, operations, parameters, permissions, portal, queues, ringing, secrets, shapes, stores, wiring
 
-FAULTS = {
-    **api.FAULTS, **functions.FAULTS, **operations.FAULTS, **permissions.FAULTS, **portal.FAULTS, **queues.FAULTS, **stores.FAULTS,
-}
+MODULES = [access, api, distribution, functions, limits, operations, parameters, permissions, portal, queues, ringing, secrets, shapes, stores, wiring]
+FAULTS = {rule: faults for module in MODULES for rule, faults in module.FAULTS.items()}

@@ -2,7 +2,7 @@
 
 import shutil
 
-from .plant import event, properties, variables
+from .plant import event, properties
 
 FAULTS = {
     "one_name_everywhere": [
@@ -20,19 +20,10 @@ FAULTS = {
     ],
     "one_architecture": [(lambda t: properties(t, "MeFunction").update(Runtime="provided.al2"), "MeFunction")],
     "traced": [(lambda t: properties(t, "MeFunction").update(Tracing="PassThrough"), "MeFunction")],
-    "logs_kept_for_a_time": [
-        (lambda t: properties(t, "FunctionLogs").pop("RetentionInDays"), "FunctionLogs"),
-        (lambda t: properties(t, "MeFunction").update(LoggingConfig={"LogGroup": "elsewhere"}), "MeFunction makes"),
-        (lambda t: properties(t, "MeFunction").update(LoggingConfig={"LogFormat": "Text"}), "MeFunction does not log JSON"),
-    ],
-    "no_secret_in_the_environment": [
-        (lambda t: variables(t, "MeFunction").update(TOKEN_KEYS_SECRET="hunter2"), "MeFunction TOKEN_KEYS_SECRET"),
-        (lambda t: variables(t, "MeFunction").update(TOKEN_KEYS_SECRET={"Ref": "LogLevel"}), "MeFunction TOKEN_KEYS_SECRET"),
-        (lambda t: variables(t, "MeFunction").update(DATABASE="postgres://app:hunter2@db/practice"), "MeFunction DATABASE"),
-        (lambda t: variables(t, "MeFunction").update(SIGNING="{{resolve:secretsmanager:keys}}"), "MeFunction SIGNING"),
-        (lambda t: variables(t, "MeFunction").update(HOOK="whsec_AAAA"), "MeFunction HOOK"),
-        (lambda t: variables(t, "MeFunction").update(SEED="c2VjcmV0" * 5), "MeFunction SEED"),
-        (lambda t: variables(t, "MeFunction").update(API_KEY={"Ref": "LogLevel"}), "MeFunction API_KEY"),
+    "logs_to_one_group": [
+        (lambda t: properties(t, "MeFunction").update(LoggingConfig={"LogGroup": "elsewhere"}), "MeFunction does not log to"),
+        (lambda t: properties(t, "MeFunction").update(LoggingConfig={"LogFormat": "Text"}), "MeFunction does not log all"),
+        (lambda t: t.body["Globals"]["Function"]["LoggingConfig"].update(ApplicationLogLevel="FATAL"), "MeFunction does not log all"),
     ],
     "api_answers_before_the_gateway_gives_up": [(lambda t: properties(t, "MeFunction").update(Timeout=30), "MeFunction")],
     "batch_failures_reported": [

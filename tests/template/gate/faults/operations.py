@@ -73,6 +73,7 @@ FAULTS = {
     ],
     "dashboard_shows_all": [
         (lambda t: t.resources.pop("Dashboard"), "no dashboard"),
+        (lambda t: dashboard(t, '"widgets": [', '"widgets": [{"type": "custom", "properties": {}},'), "type custom"),
         (lambda t: dashboard(t, '["...", "${KbFunction}"], ', ""), "${KbFunction}'s Throttles"),
         (lambda t: dashboard(t, '"${DeadLettersAlarm.Arn}", ', ""), "${DeadLettersAlarm.Arn}"),
     ],

@@ -57,6 +57,10 @@ FAULTS = {
         (lambda t: properties(t, "VisitsFunction").pop("VpcConfig"), "VisitsFunction cannot reach"),
         (lambda t: properties(t, "WebhookFanoutFunction").update(VpcConfig={}), "WebhookFanoutFunction is in the network"),
     ],
+    "policies_are_of_the_newest_language": [
+        (lambda t: properties(t, "CallerPolicy")["PolicyDocument"].pop("Version"), "CallerPolicy"),
+        (lambda t: properties(t, "MeRole")["AssumeRolePolicyDocument"].update(Version="2008-10-17"), "MeRole"),
+    ],
     "no_policies_of_aws": [
         (lambda t: properties(t, "MeRole")["ManagedPolicyArns"].append("arn:aws:iam::aws:policy/AdministratorAccess"), "AdministratorAccess"),
         # Without a role of its own, SAM lets a function write every log group and a consumer read every queue.
