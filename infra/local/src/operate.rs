@@ -88,6 +88,9 @@ pub enum Operation {
     /// Replaces the connection string of a practice's database, if the new one opens it
     SetPracticeDsn {
         practice: String,
+        /// It may be an empty database although the one before isn't, or can't be read any more
+        #[arg(long)]
+        new: bool,
         #[command(flatten)]
         dsn: Dsn,
         #[command(flatten)]
@@ -95,6 +98,9 @@ pub enum Operation {
     },
     /// Replaces the connection string of the catalog, if the new one opens a database that is no practice's
     SetCatalogDsn {
+        /// It may be an empty database although the one before isn't, or can't be read any more
+        #[arg(long)]
+        new: bool,
         #[command(flatten)]
         dsn: Dsn,
         #[command(flatten)]
@@ -205,10 +211,12 @@ impl Operation {
                 let given = if stdin { Some(read_stdin()?) } else { None };
                 on(&world)?.rotate_admin_secret(given).await
             }
-            Self::SetPracticeDsn { practice, dsn, world } => {
-                on(&world)?.set_practice_dsn(&practice, &dsn.required()?).await
+            Self::SetPracticeDsn { practice, new, dsn, world } => {
+                on(&world)?.set_practice_dsn(&practice, &dsn.required()?, new).await
             }
-            Self::SetCatalogDsn { dsn, world } => on(&world)?.set_catalog_dsn(&dsn.required()?).await,
+            Self::SetCatalogDsn { new, dsn, world } => {
+                on(&world)?.set_catalog_dsn(&dsn.required()?, new).await
+            }
             Self::Redrive { world } => {
                 let moved = on(&world)?.redrive().await?;
                 println!("{moved} dead letters are back in the queue.");

@@ -21,7 +21,7 @@ use shared::control::{self, Queue, Store, TableNames, secrets};
 
 use crate::data_dir::DataDir;
 use crate::error::{Error, Result};
-use crate::practices::CATALOG_SECRET;
+use crate::practices::{CATALOG_SECRET, SECRETS_PREFIX};
 use crate::template::REGION;
 use admin_api::AdminApi;
 pub use first_partner::FirstPartner;
@@ -52,6 +52,8 @@ struct Names {
     token_keys: String,
     admin_secrets: String,
     catalog: String,
+    /// Beginning of the practices'.
+    practices: String,
 }
 
 /// What a running stack says of itself.
@@ -123,6 +125,7 @@ impl Operator {
                 token_keys: variable("TOKEN_KEYS_SECRET")?,
                 admin_secrets: variable("ADMIN_SECRETS_SECRET")?,
                 catalog: variable("CATALOG_DSN_SECRET")?,
+                practices: variable("PRACTICE_SECRETS_PREFIX")?,
             },
             invoker: Invoker::Aws { function: variable("MIGRATE_FUNCTION")? },
             api_url: variable("API_URL")?,
@@ -170,6 +173,7 @@ impl Operator {
                 token_keys: "TokenKeysSecret".to_owned(),
                 admin_secrets: "AdminSecretsSecret".to_owned(),
                 catalog: CATALOG_SECRET.to_owned(),
+                practices: SECRETS_PREFIX.to_owned(),
             },
             invoker: Invoker::Local { url: addresses.invoke_url, access_key: addresses.access_key },
             api_url: addresses.base_url,

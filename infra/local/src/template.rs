@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use crate::error::{Error, Result};
 pub use functions::{Function, QueueTrigger, RouteKey, Schedule};
 pub use intrinsics::World;
-pub use intrinsics::{ACCOUNT, REGION};
+pub use intrinsics::{ACCOUNT, REGION, STACK};
 pub use stores::{Index, KeyAttribute, Queue, Redrive, Secret, SecretValue, Table};
 
 /// The resources of template.yaml that have a local counterpart.
