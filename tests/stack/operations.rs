@@ -21,6 +21,11 @@ fn file(stack: &Stack, name: &str) -> Value {
     serde_json::from_slice(&std::fs::read(stack.folder.join("data").join(name)).unwrap()).unwrap()
 }
 
+async fn tables_in(url: &str) -> i64 {
+    let mut connection = sqlx::SqliteConnection::connect(url).await.unwrap();
+    sqlx::query_scalar("select count(*) from sqlite_master").fetch_one(&mut connection).await.unwrap()
+}
+
 fn add<'a>(practice: &'a str, zone: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     [&["add-practice", practice, "--name", "North Clinic", "--time-zone", zone], more].concat()
 }
@@ -208,7 +213,7 @@ async fn the_catalog_stays_where_it_is_until_another_place_is_known_to_be_good()
         assert!(said.contains("is empty, and the one of now isn't") && said.contains("--new"), "{said}");
         assert_eq!(current(), before);
     }
-    assert_eq!(std::fs::read(&unmade).unwrap().len(), 0, "what is refused is not touched");
+    assert_eq!(tables_in(&url(&unmade)).await, 0, "nothing is made in what is refused");
     let respelled = format!("{before}?mode=rw");
     for _ in 0..2 {
         stack.operate_with(&command, &respelled).await.expect();
@@ -251,7 +256,7 @@ async fn a_practice_with_patients_is_not_pointed_to_an_empty_database() {
         assert!(said.contains(cause) && said.contains("is the one before"), "{said}");
         assert_eq!(current(), before);
     }
-    assert_eq!(std::fs::read(&unmade).unwrap().len(), 0, "what is refused is not touched");
+    assert_eq!(tables_in(&url(&unmade)).await, 0, "nothing is made in what is refused");
     stack.operate_with(&[&command[..], &["--new"]].concat(), &url(&unmade)).await.expect();
     stack.operate_with(&command, &url(&empty)).await.expect();
     assert_eq!(current()["value"], url(&empty), "an empty one may take the place of an empty one");
