@@ -4,6 +4,7 @@
 
 pub mod audit;
 pub mod calendar;
+mod contents;
 pub mod database;
 mod error;
 mod health;

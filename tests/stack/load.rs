@@ -51,6 +51,10 @@ impl Caller {
         self.call("POST", path, Some(idempotency_key), Some(body)).await
     }
 
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Call {
+        self.call("PUT", path, None, Some(body)).await
+    }
+
     async fn call(&self, method: &str, path: &str, key: Option<&str>, body: Option<&Value>) -> Call {
         let authorization = format!("Bearer {}", self.token);
         let mut headers = vec![("authorization", authorization.as_str())];

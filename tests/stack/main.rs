@@ -4,6 +4,7 @@ mod chaos;
 mod control;
 mod crashes;
 mod database_gate;
+mod dead_letters;
 mod edge;
 mod endpoints;
 mod figures;

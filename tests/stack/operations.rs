@@ -4,7 +4,10 @@ use std::process::Command;
 
 use officepro_local::practices::control_plane;
 use serde_json::{Value, json};
-use shared::domain::PracticePass;
+use shared::{
+    auth::{CatalogGrant, PracticeGrant},
+    domain::PracticePass,
+};
 use sqlx::{Connection, Executor};
 
 use crate::{
@@ -16,6 +19,11 @@ const WAIT: std::time::Duration = std::time::Duration::from_mins(1);
 
 fn file(stack: &Stack, name: &str) -> Value {
     serde_json::from_slice(&std::fs::read(stack.folder.join("data").join(name)).unwrap()).unwrap()
+}
+
+async fn tables_in(url: &str) -> i64 {
+    let mut connection = sqlx::SqliteConnection::connect(url).await.unwrap();
+    sqlx::query_scalar("select count(*) from sqlite_master").fetch_one(&mut connection).await.unwrap()
 }
 
 fn add<'a>(practice: &'a str, zone: &'a str, more: &[&'a str]) -> Vec<&'a str> {
@@ -197,6 +205,17 @@ async fn the_catalog_stays_where_it_is_until_another_place_is_known_to_be_good()
         assert_eq!(current(), before, "{wrong}");
     }
     assert!(!missing.exists(), "trying makes no database");
+    let (unmade, empty) = (folder.path().join("data/empty.sqlite"), folder.path().join("data/new.sqlite"));
+    let url = |file: &std::path::Path| format!("sqlite://{}", file.display());
+    std::fs::write(&unmade, "").unwrap();
+    std::fs::write(&empty, "").unwrap();
+    shared::catalog::migrate::migrate(&CatalogGrant::for_operations(), &url(&empty)).await.unwrap();
+    for file in [&unmade, &empty] {
+        let said = stack.operate_with(&command, &url(file)).await.expect_failure();
+        assert!(said.contains("is empty, and the one of now isn't") && said.contains("--new"), "{said}");
+        assert_eq!(current(), before);
+    }
+    assert_eq!(tables_in(&url(&unmade)).await, 0, "nothing is made in what is refused");
     let respelled = format!("{before}?mode=rw");
     for _ in 0..2 {
         stack.operate_with(&command, &respelled).await.expect();
@@ -204,6 +223,45 @@ async fn the_catalog_stays_where_it_is_until_another_place_is_known_to_be_good()
     assert_eq!(current(), respelled);
     let previous = &file(&stack, "secrets.json")["secrets"]["CatalogDsnSecret"]["AWSPREVIOUS"]["value"];
     assert_eq!(previous, &before, "the way back is still there after the repetition");
+
+    let token = stack.token().await;
+    let catalog = folder.path().join("data/catalog.sqlite");
+    std::fs::rename(&catalog, folder.path().join("aside")).unwrap();
+    let said = stack.operate_with(&command, &url(&unmade)).await.expect_failure();
+    assert!(said.contains("can't be seen"), "it may hold anything: {said}");
+    std::fs::rename(folder.path().join("aside"), &catalog).unwrap();
+    stack.operate_with(&[&command[..], &["--new"]].concat(), &url(&unmade)).await.expect();
+    // An empty one may take the place of an empty one.
+    stack.operate_with(&command, &url(&empty)).await.expect();
+    assert_eq!(current(), url(&empty));
+    stack.operate_with(&command, &before).await.expect();
+    let products = stack.expect(&token, "GET", "/v1/products?limit=1", None, 200).await;
+    assert_eq!(products["data"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_practice_with_patients_is_not_pointed_to_an_empty_database() {
+    let _machine = MACHINE.read().await;
+    let folder = tempfile::tempdir().unwrap();
+    let stack = Stack::start(folder.path(), &[]).await;
+    let current =
+        || file(&stack, "secrets.json")["secrets"]["local/practices/DemoOffice"]["AWSCURRENT"].clone();
+    let before = current();
+    let command = ["set-practice-dsn", "DemoOffice", "--dsn-stdin"];
+    let (unmade, empty) = (folder.path().join("unmade.sqlite"), folder.path().join("empty.sqlite"));
+    let url = |file: &std::path::Path| format!("sqlite://{}", file.display());
+    std::fs::write(&unmade, "").unwrap();
+    let demo_office = PracticeGrant::for_operations(PracticePass::try_from("DemoOffice").unwrap());
+    shared::tenant::migrate::migrate(&demo_office, &url(&empty), jiff::tz::TimeZone::UTC).await.unwrap();
+    for (file, cause) in [(&unmade, "holds no practice"), (&empty, "is empty, and the one of now isn't")] {
+        let said = stack.operate_with(&command, &url(file)).await.expect_failure();
+        assert!(said.contains(cause) && said.contains("is the one before"), "{said}");
+        assert_eq!(current(), before);
+    }
+    assert_eq!(tables_in(&url(&unmade)).await, 0, "nothing is made in what is refused");
+    stack.operate_with(&[&command[..], &["--new"]].concat(), &url(&unmade)).await.expect();
+    stack.operate_with(&command, &url(&empty)).await.expect();
+    assert_eq!(current()["value"], url(&empty), "an empty one may take the place of an empty one");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

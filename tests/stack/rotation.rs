@@ -1,4 +1,5 @@
-//! Every secret is rotated by the operators' commands while calls go on: none of them fails.
+//! Every secret is rotated by the operators' commands while calls go on: none of them fails. Strangers call too, so that processes
+//! have just asked for the newest secrets when a rotation begins and may not ask again. At the end, what was replaced is refused.
 
 use std::{
     sync::{
@@ -8,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -15,7 +17,7 @@ use crate::{
     edge::{by_the_edge, edge_secret, key_for_viewers},
     http::Http,
     partner::Endpoint,
-    running::{MACHINE, Stack},
+    running::{MACHINE, Stack, kill},
 };
 
 /// Calls that go on until they are told to stop.
@@ -30,7 +32,17 @@ struct Calls {
     admin_secrets: Mutex<Vec<String>>,
     /// What the portal's distribution shows, at some edges this and at others that.
     edge_secrets: Mutex<Vec<String>>,
+    /// Held by whoever calls the function that signs tokens.
+    signing: tokio::sync::Mutex<()>,
 }
+
+/// The functions that verify tokens here, by what is asked of them.
+const VERIFYING: [(&str, &str); 4] = [
+    ("tags", "/v1/DemoOffice/tags"),
+    ("products", "/v1/products?limit=1"),
+    ("prospects", "/v1/DemoOffice/prospects?limit=1"),
+    ("kb", "/v1/kb?limit=1"),
+];
 
 impl Calls {
     fn last(list: &Mutex<Vec<String>>) -> String {
@@ -86,13 +98,27 @@ impl Calls {
         while self.going_on() {
             let body = json!({ "apiKey": Self::last(&self.api_keys) }).to_string();
             let path = "/v1/DemoOffice/auth/token";
+            let signing = self.signing.lock().await;
             let answer = self.call(&[], "POST", path, &body, 200).await;
+            drop(signing);
             let Some(token) = answer["accessToken"].as_str() else { continue };
             let named = json!({ "NickName": format!("Nick {}", self.made.load(Ordering::Relaxed)) });
             self.as_partner(token, "PUT", "/v1/DemoOffice/prospects/1001", &named.to_string(), 200).await;
             self.as_partner(token, "GET", "/v1/DemoOffice/prospects?limit=1", "", 200).await;
             self.as_partner(token, "GET", "/v1/kb?limit=1", "", 200).await;
             tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+    }
+
+    /// Has every process ask for the newest token keys as often as it may.
+    async fn as_strangers(self: Arc<Self>) {
+        let forged = forged(&Self::first(&self.tokens));
+        while self.going_on() {
+            for (_, path) in VERIFYING {
+                let calls = (0..2).map(|_| self.as_partner(&forged, "GET", path, "", 401));
+                futures::future::join_all(calls).await;
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
         }
     }
 
@@ -124,6 +150,30 @@ impl Calls {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
+}
+
+/// A token of a key that there never was.
+fn forged(token: &str) -> String {
+    let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","kid":"k9"}"#);
+    format!("{header}.{}", token.split_once('.').unwrap().1)
+}
+
+/// Which key signed a token.
+fn kid_of(token: &str) -> String {
+    let header = URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap();
+    let header: Value = serde_json::from_slice(&header).unwrap();
+    header["kid"].as_str().unwrap().to_owned()
+}
+
+/// Ends all processes of a function; those that come up next have kept nothing.
+async fn replace(stack: &Stack, function: &str) {
+    let old = stack.processes_of(function);
+    old.iter().copied().for_each(kill);
+    while stack.processes_of(function).iter().any(|pid| old.contains(pid)) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // The stack knows of it.
+    tokio::time::sleep(Duration::from_millis(200)).await;
 }
 
 /// The version of a secret that is current: `id` and `value`.
@@ -160,20 +210,30 @@ async fn every_secret_is_rotated_under_calls_and_no_call_fails() {
         api_keys: Mutex::new(vec![text(&demo["keys"][0]["apiKey"])]),
         admin_secrets: Mutex::new(vec![text(&demo["adminSecret"])]),
         edge_secrets: Mutex::new(vec![edge_secret(&stack)]),
+        signing: tokio::sync::Mutex::default(),
     });
     let mut tasks = JoinSet::new();
     tasks.spawn(Arc::clone(&calls).with_the_first_token());
     tasks.spawn(Arc::clone(&calls).with_new_tokens());
     tasks.spawn(Arc::clone(&calls).as_administrator());
     tasks.spawn(Arc::clone(&calls).by_the_distribution(key_for_viewers(&stack).await));
+    tasks.spawn(Arc::clone(&calls).as_strangers());
+    tokio::time::sleep(Duration::from_secs(2)).await;
 
     let keys_before = secret_of(&stack, "TokenKeysSecret")["value"].clone();
     let said = stack.operate(&["rotate-token-key"]).await.expect();
     assert!(said.contains("k2 signs new tokens"), "{said}");
     assert_ne!(secret_of(&stack, "TokenKeysSecret")["value"], keys_before);
+    // A process that signs is replaced at any time, and the new one signs with the new key at once.
+    let signing = calls.signing.lock().await;
+    replace(&stack, "auth").await;
+    drop(signing);
     let said = stack.operate(&["rotate-token-key", "--finish"]).await.expect();
     assert!(said.contains("No key was removed") && said.contains("k1 still verifies"), "{said}");
 
+    let guess = [("x-admin-secret", "a-guess-of-the-admin-secret-0123456789")];
+    let guesses = (0..4).map(|_| calls.call(&guess, "GET", "/v1/admin/partners?limit=1", "", 401));
+    futures::future::join_all(guesses).await;
     let said = stack.operate(&["rotate-admin-secret"]).await.expect();
     let new = said
         .lines()
@@ -220,9 +280,23 @@ async fn every_secret_is_rotated_under_calls_and_no_call_fails() {
     assert!(made > 100, "only {made} calls were made");
     eprintln!("{made} calls while every secret was rotated, none failed");
 
-    let new = Calls::last(&calls.admin_secrets);
+    the_admin_secret_before_ends(&stack, &calls).await;
+    the_token_key_before_ends(&stack, &calls).await;
+}
+
+async fn the_admin_secret_before_ends(stack: &Stack, calls: &Calls) {
+    let (old, new) = (Calls::first(&calls.admin_secrets), Calls::last(&calls.admin_secrets));
+    let url = format!("{}/v1/admin/partners?limit=1", stack.base);
+    let status = async |secret: &str| {
+        let reply = stack.http.send_with("GET", &url, &[("x-admin-secret", secret)], String::new()).await;
+        reply.unwrap().status
+    };
+    replace(stack, "admin").await;
+    assert_eq!((status(&old).await, status(&new).await), (200, 200));
     stack.operate_with(&["rotate-admin-secret", "--finish", "--stdin"], &new).await.expect();
-    assert!(!secret_of(&stack, "AdminSecretsSecret")["value"].as_str().unwrap().contains("previous"));
+    assert!(!secret_of(stack, "AdminSecretsSecret")["value"].as_str().unwrap().contains("previous"));
+    replace(stack, "admin").await;
+    assert_eq!((status(&old).await, status(&new).await), (401, 200));
 }
 
 /// As a deployment does it: edge after edge shows the new secret, and when all do, the one before ends.
@@ -240,9 +314,47 @@ async fn rotate_edge_secret(stack: &Stack, calls: &Calls) {
     assert_eq!(edge_secret(stack), new);
 }
 
+async fn the_token_key_before_ends(stack: &Stack, calls: &Calls) {
+    let (old, new) = (Calls::first(&calls.tokens), stack.token_of(&Calls::last(&calls.api_keys)).await);
+    assert_eq!((kid_of(&old), kid_of(&new)), ("k1".to_owned(), "k2".to_owned()));
+    let expect = async |wanted: (u16, u16)| {
+        for (function, path) in VERIFYING {
+            replace(stack, function).await;
+            let status = async |token: &str| stack.send(token, "GET", path, None).await.unwrap().status;
+            assert_eq!((status(&old).await, status(&new).await), wanted, "{path}");
+        }
+    };
+    expect((200, 200)).await;
+    retire_a_day_ago(stack, "k1").await;
+    let said = stack.operate(&["rotate-token-key", "--finish"]).await.expect();
+    assert!(said.contains("k1 is gone"), "{said}");
+    expect((401, 200)).await;
+}
+
+/// As if the rotation had been 26 hours ago.
+async fn retire_a_day_ago(stack: &Stack, kid: &str) {
+    use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region};
+    let mut keys: Value =
+        serde_json::from_str(secret_of(stack, "TokenKeysSecret")["value"].as_str().unwrap()).unwrap();
+    let then = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(26);
+    keys["retired"][kid] = then.to_string().into();
+    let addresses = std::fs::read(stack.folder.join("data/stack.json")).unwrap();
+    let addresses: Value = serde_json::from_slice(&addresses).unwrap();
+    let text = |name: &str| addresses[name].as_str().unwrap();
+    let config = aws_sdk_secretsmanager::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .endpoint_url(text("secretsManagerUrl"))
+        .region(Region::from_static("us-east-1"))
+        .credentials_provider(Credentials::new(text("accessKey"), "local", None, None, "tests"))
+        .build();
+    let client = aws_sdk_secretsmanager::Client::from_conf(config);
+    let put = client.put_secret_value().secret_id("TokenKeysSecret").secret_string(keys.to_string());
+    put.send().await.unwrap();
+}
+
 /// Gives the practice's and the catalog's databases second logins and takes the first ones away; in files, other spellings.
 async fn rotate_databases(stack: &Stack) {
-    let secrets = ["officepro/practices/DemoOffice", "CatalogDsnSecret"];
+    let secrets = ["local/practices/DemoOffice", "CatalogDsnSecret"];
     for (secret, command) in secrets
         .into_iter()
         .zip([vec!["set-practice-dsn", "DemoOffice", "--dsn-stdin"], vec!["set-catalog-dsn", "--dsn-stdin"]])

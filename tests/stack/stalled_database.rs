@@ -1,4 +1,5 @@
-//! A practice whose database stalls or refuses is told so in time, and the others notice nothing.
+//! A practice whose database stalls or refuses is told so in time, and the others notice nothing; nor does the practice itself, but
+//! for the calls that need it, of what somebody keeps locked.
 
 use std::{
     sync::{
@@ -9,6 +10,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use sqlx::{Connection, Executor, PgConnection};
 
 use crate::{
     database_gate::{DatabaseGate, Mood},
@@ -82,11 +84,11 @@ async fn one_by_one(caller: &Caller, path: &str) -> u32 {
     calls / 2
 }
 
-fn assert_told_in_time(calls: &[Call], mood: Mood) {
+fn assert_told_in_time(calls: &[Call], what: impl std::fmt::Debug) {
     for call in calls {
-        assert_eq!(call.status(), 503, "{mood:?}: {call:?}");
-        assert!(call.retry_after().is_some_and(|seconds| seconds >= 1), "{mood:?}: {call:?}");
-        assert!(call.took < Duration::from_secs(2), "{mood:?}: {call:?}");
+        assert_eq!(call.status(), 503, "{what:?}: {call:?}");
+        assert!(call.retry_after().is_some_and(|seconds| seconds >= 1), "{what:?}: {call:?}");
+        assert!(call.took < Duration::from_secs(2), "{what:?}: {call:?}");
     }
 }
 
@@ -162,5 +164,70 @@ async fn a_practice_whose_database_stalls_or_refuses_is_told_within_two_seconds_
         let found = ill.caller.get(&search).await.reply.unwrap().body;
         let names = |it: &&Value| it["LastName"] == key.replace('-', "x").as_str();
         assert_eq!(found["data"].as_array().unwrap().iter().filter(names).count(), 1, "{found}");
+    }
+}
+
+/// A call that needs what is locked.
+async fn needy(caller: Caller, row: bool) -> Call {
+    if row {
+        caller.put("/v1/DemoOffice/prospects/1001", &json!({ "NickName": "Waits" })).await
+    } else {
+        caller.get("/v1/DemoOffice/tickets?limit=1").await
+    }
+}
+
+/// Calls of the same practice that don't, most of them of the function whose calls wait for the row.
+async fn unconcerned(caller: Caller, number: usize) -> Call {
+    match number % 4 {
+        0 => {
+            caller
+                .put("/v1/DemoOffice/prospects/1002", &json!({ "NickName": format!("Nick {number}") }))
+                .await
+        }
+        1 => caller.get("/v1/DemoOffice/prospects/1001").await,
+        2 => caller.get("/v1/DemoOffice/prospects?limit=5").await,
+        _ => caller.get("/v1/DemoOffice/tags").await,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_somebody_keeps_locked_stops_the_calls_that_need_it_in_time_and_no_others() {
+    let _machine = MACHINE.write().await;
+    let server = std::env::var("TEST_POSTGRES_URL")
+        .expect("TEST_POSTGRES_URL names a PostgreSQL server; tests/run sets it");
+    let folder = tempfile::tempdir().unwrap();
+    let stack =
+        Stack::start(folder.path(), &["--environments", ENVIRONMENTS, "--practice-db", &server]).await;
+    let caller = Caller::new(&stack, &stack.token().await);
+    let secrets = std::fs::read(folder.path().join("data/secrets.json")).unwrap();
+    let secrets: Value = serde_json::from_slice(&secrets).unwrap();
+    let dsn = &secrets["secrets"]["local/practices/DemoOffice"]["AWSCURRENT"]["value"];
+    let mut emr = PgConnection::connect(dsn.as_str().unwrap()).await.unwrap();
+    // Environments come up.
+    let warm = at_rate(20, Duration::from_secs(2), 20, |number| unconcerned(caller.clone(), number)).await;
+    assert_all_good(&stack, &warm);
+
+    let locks = [
+        "select 1 from patients where patient_id = 1001 for update",
+        "lock table tickets in access exclusive mode",
+    ];
+    for (lock, row) in locks.into_iter().zip([true, false]) {
+        emr.execute("begin").await.unwrap();
+        emr.execute(lock).await.unwrap();
+        let (stopped, others) = tokio::join!(
+            at_rate(2, PHASE, 20, |_| needy(caller.clone(), row)),
+            at_rate(10, PHASE, 20, |number| unconcerned(caller.clone(), number)),
+        );
+        println!(
+            "{lock}: {} calls were stopped; p99 of {} others {:?}",
+            stopped.len(),
+            others.len(),
+            p99(&others)
+        );
+        assert_told_in_time(&stopped, lock);
+        assert_all_good(&stack, &others);
+        emr.execute("rollback").await.unwrap();
+        // Nothing is let be: the database itself was well.
+        assert_all_good(&stack, &[needy(caller.clone(), row).await]);
     }
 }

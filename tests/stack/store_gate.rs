@@ -33,6 +33,8 @@ pub(crate) enum Fault {
     None,
     /// A status and the name of `DynamoDB`'s error.
     Error(u16, &'static str),
+    /// Requests with this text in them fail, the others are served.
+    Of(&'static str),
     /// Three in ten fail.
     Sometimes,
     Silence,
@@ -127,8 +129,11 @@ impl Shared {
             Fault::Sometimes if self.dice.fetch_add(7, Ordering::Relaxed) % 10 < 3 => {
                 return error(500, "InternalServerError");
             }
+            Fault::Of(text) if String::from_utf8_lossy(&body).contains(text) => {
+                return error(500, "InternalServerError");
+            }
             Fault::Silence | Fault::Refused => return std::future::pending().await,
-            Fault::None | Fault::Sometimes => {}
+            Fault::None | Fault::Of(_) | Fault::Sometimes => {}
         }
         let upstream = self.upstream().await;
         let path = parts.uri.path_and_query().map_or("/", |it| it.as_str());

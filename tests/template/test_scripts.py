@@ -32,7 +32,7 @@ for words, answers in json.loads((home / "answers").read_text()):
 """
 OUTPUTS = {name: f"the-{name}" for name in [
     "ControlTableName", "DeliveriesTableName", "EventsQueueUrl", "EventsDeadLetterQueueUrl", "TokenKeysSecretArn", "AdminSecretsSecretArn",
-    "CatalogDsnSecretArn", "DataKeyArn", "MigrateFunctionName", "ApiUrl", "PortalBucketName", "PortalDistributionId", "PortalUrl"]}
+    "CatalogDsnSecretArn", "PracticeSecretsPrefix", "DataKeyArn", "MigrateFunctionName", "ApiUrl", "PortalBucketName", "PortalDistributionId", "PortalUrl"]}
 STATE, CHANGE_SETS, CREDENTIALS, MIGRATE = ["StackStatus"], ["list-change-sets"], ["get-caller-identity"], ["cargo run", "-- migrate"]
 NO_STACK = (254, "", "An error occurred (ValidationError) when calling the DescribeStacks operation: Stack with id prod does not exist")
 # What changes something in the account.
@@ -247,11 +247,11 @@ class OfADeployedStack(Scripts):
                 self.assert_nothing_changed()
 
     def test_an_operators_words_reach_the_program_as_they_are(self):
-        self.program("cargo", f'(for word; do echo "<$word>"; done; echo "$CONTROL_TABLE $AWS_ACCESS_KEY_ID") > "{self.stubs}/words"')
+        self.program("cargo", f'(for word; do echo "<$word>"; done; echo "$CONTROL_TABLE $PRACTICE_SECRETS_PREFIX $AWS_ACCESS_KEY_ID") > "{self.stubs}/words"')
         self.assertEqual(self.run_script("operate", "prod", "add-practice", "--name", "North  Clinic's $HOME *"), 0, self.said)
         words = (self.stubs / "words").read_text().splitlines()
         self.assertEqual(words[-6:-1], ["<-->", "<add-practice>", "<--name>", "<North  Clinic's $HOME *>", "<--aws>"])
-        self.assertEqual(words[-1], "the-ControlTableName exported")
+        self.assertEqual(words[-1], "the-ControlTableName the-PracticeSecretsPrefix exported")
 
     def test_a_stack_of_before_there_was_an_edge_secret_is_operated_too(self):
         self.program("cargo", f'echo "<$EDGE_SECRET> <$EDGE_SECRET_VERSION>" > "{self.stubs}/words"')

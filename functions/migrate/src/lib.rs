@@ -3,6 +3,7 @@
 
 mod database;
 mod outcome;
+mod pending;
 
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ pub struct Task {
     pub catalog: bool,
     /// Try the connection strings that were put beside the secrets' own (`AWSPENDING`) instead; nothing is noted of it.
     pub pending: bool,
+    /// What is tried may be an empty database in the place of one that isn't.
+    pub new: bool,
 }
 
 /// What became of it.
@@ -52,13 +55,22 @@ pub async fn run(app: &App, task: Task, deadline: Timestamp) -> Answer {
         if !task.catalog {
             return None;
         }
-        let done = in_time(app, deadline, Box::pin(database::catalog(app, task.pending))).await;
+        let work = async {
+            if task.pending { pending::catalog(app, task.new).await } else { database::catalog(app).await }
+        };
+        let done = in_time(app, deadline, Box::pin(work)).await;
         Some(Outcome::of(done, catalog::migrate::newest()))
     };
     let practices = stream::iter(task.practices)
         .map(|practice| async {
-            let done =
-                in_time(app, deadline, Box::pin(database::practice(app, &practice, task.pending))).await;
+            let work = async {
+                if task.pending {
+                    pending::practice(app, &practice, task.new).await
+                } else {
+                    database::practice(app, &practice).await
+                }
+            };
+            let done = in_time(app, deadline, Box::pin(work)).await;
             let outcome = Outcome::of(done, tenant::migrate::newest());
             log(&practice, &outcome);
             PracticeOutcome { practice, outcome }

@@ -96,6 +96,9 @@ pub enum Operation {
     /// Replaces the connection string of a practice's database, if the new one opens it
     SetPracticeDsn {
         practice: String,
+        /// It may be an empty database although the one before isn't, or can't be read any more
+        #[arg(long)]
+        new: bool,
         #[command(flatten)]
         dsn: Dsn,
         #[command(flatten)]
@@ -103,6 +106,9 @@ pub enum Operation {
     },
     /// Replaces the connection string of the catalog, if the new one opens a database that is no practice's
     SetCatalogDsn {
+        /// It may be an empty database although the one before isn't, or can't be read any more
+        #[arg(long)]
+        new: bool,
         #[command(flatten)]
         dsn: Dsn,
         #[command(flatten)]
@@ -215,10 +221,12 @@ impl Operation {
             }
             Self::RotateEdgeSecret { finish: true, world } => on(&world)?.end_edge_secret().await,
             Self::RotateEdgeSecret { world, .. } => on(&world)?.rotate_edge_secret().await,
-            Self::SetPracticeDsn { practice, dsn, world } => {
-                on(&world)?.set_practice_dsn(&practice, &dsn.required()?).await
+            Self::SetPracticeDsn { practice, new, dsn, world } => {
+                on(&world)?.set_practice_dsn(&practice, &dsn.required()?, new).await
             }
-            Self::SetCatalogDsn { dsn, world } => on(&world)?.set_catalog_dsn(&dsn.required()?).await,
+            Self::SetCatalogDsn { new, dsn, world } => {
+                on(&world)?.set_catalog_dsn(&dsn.required()?, new).await
+            }
             Self::Redrive { world } => {
                 let moved = on(&world)?.redrive().await?;
                 println!("{moved} dead letters are back in the queue.");

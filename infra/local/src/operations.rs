@@ -23,7 +23,7 @@ use shared::control::{self, Queue, Store, TableNames, secrets};
 
 use crate::data_dir::DataDir;
 use crate::error::{Error, Result};
-use crate::practices::CATALOG_SECRET;
+use crate::practices::{CATALOG_SECRET, SECRETS_PREFIX};
 use crate::template::REGION;
 use admin_api::AdminApi;
 use edge_secret::EdgeSecret;
@@ -57,6 +57,8 @@ struct Names {
     catalog: String,
     /// A stack of before there was one has none.
     edge: Option<EdgeSecret>,
+    /// Beginning of the practices'.
+    practices: String,
 }
 
 /// What a running stack says of itself.
@@ -132,6 +134,7 @@ impl Operator {
                     id,
                     shown: Some(variable("EDGE_SECRET_VERSION").unwrap_or_default()),
                 }),
+                practices: variable("PRACTICE_SECRETS_PREFIX")?,
             },
             invoker: Invoker::Aws { function: variable("MIGRATE_FUNCTION")? },
             api_url: variable("API_URL")?,
@@ -180,6 +183,7 @@ impl Operator {
                 admin_secrets: "AdminSecretsSecret".to_owned(),
                 catalog: CATALOG_SECRET.to_owned(),
                 edge: Some(EdgeSecret { id: "EdgeSecret".to_owned(), shown: None }),
+                practices: SECRETS_PREFIX.to_owned(),
             },
             invoker: Invoker::Local { url: addresses.invoke_url, access_key: addresses.access_key },
             api_url: addresses.base_url,

@@ -77,28 +77,34 @@ pub fn control_plane(endpoint: &str, access_key: &str) -> Store {
     Store::with_client(aws_sdk_dynamodb::Client::from_conf(config), names)
 }
 
+/// How the names of the practices' secrets begin; a deployed stack says it in its output `PracticeSecretsPrefix`.
+pub(crate) const SECRETS_PREFIX: &str = "local/practices/";
+
 /// The name of the secret that holds the connection string of a practice's database.
 pub fn dsn_secret(practicepass: &str) -> String {
-    format!("officepro/practices/{practicepass}")
+    format!("{SECRETS_PREFIX}{practicepass}")
 }
 
 /// The template's secret that holds the catalog's connection string.
 pub(crate) const CATALOG_SECRET: &str = "CatalogDsnSecret";
 
-/// The connection string of a registered practice; the data folder of an earlier version names it by a variable.
+/// The connection string of a registered practice; the data folder of an earlier version names it in another way.
 fn dsn_of(practice: &Practice, secrets: &Secrets) -> Option<String> {
     let (SecretRef::Environment(name) | SecretRef::SecretsManager(name)) = &practice.dsn_secret;
     secrets.get(name)
 }
 
-/// Gives practices whose connection strings were kept for environment variables secrets of their own.
+/// Gives the secrets of practices the names they have now; earlier versions named them otherwise, or kept variables.
 pub(crate) async fn adopt(store: &Store, secrets: &Secrets) -> Result<()> {
     let failed = |error| Error::store("practices", error);
     for practice in store.practices().await.map_err(failed)? {
-        let SecretRef::Environment(variable) = &practice.dsn_secret else { continue };
+        let (SecretRef::Environment(before) | SecretRef::SecretsManager(before)) = &practice.dsn_secret;
         let name = dsn_secret(practice.practicepass.as_str());
-        if secrets.get(variable).is_some() {
-            secrets.rename(variable, &name)?;
+        if *before == name {
+            continue;
+        }
+        if secrets.get(before).is_some() {
+            secrets.rename(before, &name)?;
         }
         let practice = Practice { dsn_secret: SecretRef::SecretsManager(name), ..practice };
         store.put_practice(&practice).await.map_err(failed)?;
@@ -138,5 +144,21 @@ pub(crate) fn failed(name: &str) -> impl Fn(tenant::Error) -> Error {
     move |error| {
         let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
         Error::Store(format!("{name}: {error}{}", cause.unwrap_or_default()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SECRETS_PREFIX;
+    use crate::template::STACK;
+
+    #[test]
+    fn operators_name_secrets_as_functions_may_read_them() {
+        let template = concat!(env!("CARGO_MANIFEST_DIR"), "/../../template.yaml");
+        let template = std::fs::read_to_string(template).unwrap();
+        let (_, output) = template.split_once("\n  PracticeSecretsPrefix:\n").unwrap();
+        let prefix = output.lines().find_map(|line| line.trim().strip_prefix("Value: !Sub ")).unwrap();
+        assert!(template.contains(&format!(":secret:{prefix}*")), "{prefix}");
+        assert_eq!(prefix.replace("${AWS::StackName}", STACK), SECRETS_PREFIX);
     }
 }

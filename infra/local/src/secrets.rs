@@ -165,7 +165,7 @@ mod tests {
             Secret { id: "Plain".to_owned(), value: SecretValue::Random { length: 43 } },
         ];
         let first = Secrets::open(&file, &wanted).unwrap();
-        first.set("officepro/practices/One", "sqlite:one").unwrap();
+        first.set("local/practices/One", "sqlite:one").unwrap();
         let keys: Value = serde_json::from_str(&first.get("Keys").unwrap()).unwrap();
         assert_eq!(keys["active"], "k1");
         assert_eq!(keys["k1"].as_str().unwrap().len(), 64);
@@ -173,7 +173,7 @@ mod tests {
 
         let second = Secrets::open(&file, &wanted).unwrap();
         assert_eq!(second.get("Plain"), first.get("Plain"));
-        assert_eq!(second.get("officepro/practices/One").as_deref(), Some("sqlite:one"));
+        assert_eq!(second.get("local/practices/One").as_deref(), Some("sqlite:one"));
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     }
 

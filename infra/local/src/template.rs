@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use crate::error::{Error, Result};
 pub use functions::{Function, QueueTrigger, RouteKey, Schedule};
 pub use intrinsics::World;
-pub use intrinsics::{ACCOUNT, REGION};
+pub use intrinsics::{ACCOUNT, REGION, STACK};
 pub use roles::{Identity, Policy, Role};
 pub use stores::{Index, KeyAttribute, Queue, Redrive, Secret, SecretValue, Table};
 

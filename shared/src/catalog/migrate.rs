@@ -3,7 +3,7 @@
 use super::CatalogDb;
 use crate::{
     auth::CatalogGrant,
-    tenant::{Database, Error, Pool, Result, migrate::lenient, on},
+    tenant::{Database, Error, Pool, Result, migrate::lenient},
 };
 
 /// The newest migration of the catalog.
@@ -16,24 +16,30 @@ pub fn newest() -> i64 {
 /// # Errors
 /// [`Error::WrongDatabase`] when the database is a practice's; [`Error::Migrate`]; [`Error::Unavailable`].
 pub async fn migrate(_: &CatalogGrant, dsn: &str) -> Result<CatalogDb> {
-    let database = Database::connect_for_creation(dsn).await?;
-    if is_a_practices(&database).await? {
-        return Err(Error::WrongDatabase);
-    }
-    match &database.pool {
+    let db = CatalogDb::new(Database::connect_for_creation(dsn).await?);
+    db.check_identity().await?;
+    match &db.pool {
         Pool::Sqlite(pool) => lenient(sqlx::migrate!("migrations/catalog/sqlite")).run(pool).await?,
         Pool::Postgres(pool) => lenient(sqlx::migrate!("migrations/catalog/postgres")).run(pool).await?,
     }
-    Ok(CatalogDb::new(database))
+    Ok(db)
 }
 
-/// Whether a practice's tables are there, the EMR's alone too.
-async fn is_a_practices(database: &Database) -> Result<bool> {
-    let tables = match &database.pool {
-        Pool::Sqlite(_) => "select name from sqlite_master where type = 'table'",
-        Pool::Postgres(_) => "select tablename::text from pg_tables where schemaname = current_schema()",
-    };
-    let mut conn = database.connection().await?;
-    let tables: Vec<String> = on!(&mut conn, c => sqlx::query_scalar(tables).fetch_all(c).await)?;
-    Ok(tables.iter().any(|table| ["tenant_identity", "patients"].contains(&table.as_str())))
+impl CatalogDb {
+    /// Refuses a practice's database, the EMR's tables alone too.
+    ///
+    /// # Errors
+    /// [`Error::WrongDatabase`]; [`Error::Unavailable`].
+    pub async fn check_identity(&self) -> Result<()> {
+        let tables = self.tables().await?;
+        if tables.iter().any(|table| ["tenant_identity", "patients"].contains(&table.as_str())) {
+            return Err(Error::WrongDatabase);
+        }
+        Ok(())
+    }
+
+    /// Whether there is neither a product nor an article.
+    pub async fn is_empty(&self) -> Result<bool> {
+        Ok(!self.has_rows(&["products", "kb_articles"]).await?)
+    }
 }

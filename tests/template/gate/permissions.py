@@ -5,7 +5,7 @@ from collections import Counter
 from .shapes import nodes
 from .template import as_list, references, text
 
-PRACTICE_SECRETS = "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:officepro/practices/*"
+PRACTICE_SECRETS = "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:${AWS::StackName}/practices/*"
 # (resource, statement, the wildcard, why). An entry that nothing uses any more is a finding too.
 JUSTIFIED = {
     ("PracticePolicy", "PracticeSecrets", PRACTICE_SECRETS): "practices come and go without a deployment",

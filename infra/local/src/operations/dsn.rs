@@ -12,8 +12,9 @@ use super::{
 use crate::error::{Error, Result};
 
 impl Operator {
-    /// Puts a practice's new connection string into its secret, once it was seen to open that practice's database.
-    pub async fn set_practice_dsn(&self, practice: &str, dsn: &str) -> Result<()> {
+    /// Puts a practice's new connection string into its secret, once it was seen to open that practice's database. `empty`: it may
+    /// be one that holds nothing, in the place of one that does.
+    pub async fn set_practice_dsn(&self, practice: &str, dsn: &str, empty: bool) -> Result<()> {
         let practicepass = PracticePass::try_from(practice)
             .map_err(|reason| Error::Refused(format!("{practice}: {reason}")))?;
         let entry = self.control.practice(&practicepass).await.map_err(|error| refused(&error))?;
@@ -22,7 +23,7 @@ impl Operator {
         let SecretRef::SecretsManager(secret) = entry.dsn_secret else {
             return Err(Error::Refused(format!("the connection string of {practice} is no secret")));
         };
-        let event = json!({ "practices": [practice], "pending": true });
+        let event = json!({ "practices": [practice], "pending": true, "new": empty });
         self.replace(practice, &secret, dsn, event).await?;
         let noted = self.migrate_one(practice).await;
         noted.map_err(|error| Error::Refused(format!("{error}\nits new connection string is current")))?;
@@ -31,9 +32,9 @@ impl Operator {
     }
 
     /// Puts the catalog's new connection string into its secret, once its database was seen to be no practice's and was
-    /// migrated.
-    pub async fn set_catalog_dsn(&self, dsn: &str) -> Result<()> {
-        let event = json!({ "catalog": true, "pending": true });
+    /// migrated. `empty`: as for a practice.
+    pub async fn set_catalog_dsn(&self, dsn: &str, empty: bool) -> Result<()> {
+        let event = json!({ "catalog": true, "pending": true, "new": empty });
         self.replace(CATALOG, &self.names.catalog, dsn, event).await?;
         say_next("the catalog");
         Ok(())

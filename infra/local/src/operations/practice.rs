@@ -9,7 +9,6 @@ use shared::domain::PracticePass;
 use super::{Operator, refused};
 use crate::demo;
 use crate::error::{Error, Result};
-use crate::practices::dsn_secret;
 
 pub struct NewPractice {
     pub practicepass: String,
@@ -40,16 +39,17 @@ impl Operator {
             None => self.file_of(&practicepass)?,
         };
         self.judge(&dsn)?;
+        let secret = format!("{}{practicepass}", self.names.practices);
         let entry = Practice {
             practicepass,
             name: new.name,
             time_zone: new.time_zone,
-            dsn_secret: SecretRef::SecretsManager(dsn_secret(&new.practicepass)),
+            dsn_secret: SecretRef::SecretsManager(secret.clone()),
             sandbox: new.sandbox,
             schema_version: None,
         };
         let is_begun = self.is_begun(&entry).await?;
-        self.keep_dsn(&dsn_secret(&new.practicepass), &dsn, is_begun).await?;
+        self.keep_dsn(&secret, &dsn, is_begun).await?;
         match self.control.create_practice(&entry).await {
             Ok(()) => println!("{} is in the registry.", entry.practicepass),
             Err(control::Error::ConditionFailed) => println!("{} was in the registry.", entry.practicepass),

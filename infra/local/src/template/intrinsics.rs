@@ -10,6 +10,8 @@ use crate::error::{Error, Result};
 pub const REGION: &str = "us-east-1";
 /// Account that everything local pretends to belong to.
 pub const ACCOUNT: &str = "000000000000";
+/// Name of the stack that runs here.
+pub const STACK: &str = "local";
 
 /// What template.yaml's references stand for on this machine.
 #[derive(Debug, Clone, Default)]
@@ -132,7 +134,7 @@ impl<'a> Scope<'a> {
             "AWS::Region" => REGION.to_owned(),
             "AWS::AccountId" => ACCOUNT.to_owned(),
             "AWS::Partition" => "aws".to_owned(),
-            "AWS::StackName" => "local".to_owned(),
+            "AWS::StackName" => STACK.to_owned(),
             "AWS::URLSuffix" => "amazonaws.com".to_owned(),
             _ => match self.kind(target)? {
                 "AWS::SQS::Queue" => format!("{}/{ACCOUNT}/{target}", self.world.sqs_endpoint),

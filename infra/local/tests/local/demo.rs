@@ -126,7 +126,7 @@ async fn a_data_folder_of_before_there_was_a_secrets_manager_goes_on() {
     let file = folder.join("secrets.json");
     let secrets: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
     let variables = secrets["secrets"].as_object().unwrap().iter().map(|(name, stages)| {
-        let variable = match name.strip_prefix("officepro/practices/") {
+        let variable = match name.strip_prefix("local/practices/") {
             Some(practice) => format!("PRACTICE_DSN_{}", practice.to_uppercase()),
             None => format!("SECRET_{name}"),
         };
@@ -137,6 +137,10 @@ async fn a_data_folder_of_before_there_was_a_secrets_manager_goes_on() {
     let stores = Stores::start(&template(), data_dir).await.unwrap();
     let store = control_plane(&stores.dynamodb.endpoint, stores.access_key());
     for practice in store.practices().await.unwrap() {
+        assert_eq!(
+            practice.dsn_secret,
+            SecretRef::SecretsManager(dsn_secret(practice.practicepass.as_str()))
+        );
         let variable = format!("env:PRACTICE_DSN_{}", practice.practicepass.as_str().to_uppercase());
         store.put_practice(&Practice { dsn_secret: SecretRef::from(variable), ..practice }).await.unwrap();
     }

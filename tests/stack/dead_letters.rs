@@ -1,0 +1,128 @@
+//! Events that a fault of our own stopped: seen by operators, sent once more when it is mended, and delivered once.
+
+use std::time::{Duration, Instant};
+
+use aws_sdk_sqs::{
+    Client,
+    config::{BehaviorVersion, Credentials, Region},
+    types::QueueAttributeName::{
+        ApproximateNumberOfMessages, ApproximateNumberOfMessagesDelayed,
+        ApproximateNumberOfMessagesNotVisible,
+    },
+};
+use serde_json::{Value, json};
+
+use crate::{
+    control::Control,
+    partner::Endpoint,
+    running::{MACHINE, Stack},
+    store_gate::{Fault, StoreGate},
+};
+
+const WAIT: Duration = Duration::from_mins(2);
+/// Only the record of a new delivery has one.
+const NEW_DELIVERIES: Fault = Fault::Of("\"payload\"");
+
+/// The queues of a stack, past the product's own ways.
+struct Queues {
+    client: Client,
+    base: String,
+}
+
+impl Queues {
+    fn of(stack: &Stack) -> Self {
+        let file = std::fs::read(stack.folder.join("data/stack.json")).unwrap();
+        let addresses: Value = serde_json::from_slice(&file).unwrap();
+        let text = |name: &str| addresses[name].as_str().unwrap().to_owned();
+        let config = aws_sdk_sqs::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .endpoint_url(text("sqsUrl"))
+            .region(Region::from_static("us-east-1"))
+            .credentials_provider(Credentials::new(text("accessKey"), "local", None, None, "tests"))
+            .build();
+        Self { client: Client::from_conf(config), base: text("sqsUrl") }
+    }
+
+    fn url(&self, queue: &str) -> String {
+        format!("{}/000000000000/{queue}", self.base)
+    }
+
+    /// What the dead letters say; a second later they can be received again.
+    async fn read_dead_letters(&self) -> Vec<String> {
+        let request = self.client.receive_message().queue_url(self.url("EventsDeadLetterQueue"));
+        let received = request.max_number_of_messages(10).visibility_timeout(1).send().await.unwrap();
+        tokio::time::sleep(Duration::from_millis(1_100)).await;
+        received.messages.unwrap_or_default().into_iter().map(|it| it.body.unwrap()).collect()
+    }
+
+    async fn send(&self, event: &str) {
+        let request = self.client.send_message().queue_url(self.url("EventsQueue"));
+        request.message_body(event).message_group_id("tests").send().await.unwrap();
+    }
+
+    /// Whether no event waits, is under way or is held back.
+    async fn are_empty(&self) -> bool {
+        let states = [
+            ApproximateNumberOfMessages,
+            ApproximateNumberOfMessagesDelayed,
+            ApproximateNumberOfMessagesNotVisible,
+        ];
+        for queue in ["EventsQueue", "SlowEventsQueue"] {
+            let request = self.client.get_queue_attributes().queue_url(self.url(queue));
+            let found = request.set_attribute_names(Some(states.to_vec())).send().await.unwrap();
+            if found.attributes.unwrap().values().any(|count| count != "0") {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+async fn until(what: &str, reached: impl AsyncFn() -> bool) {
+    let began = Instant::now();
+    while !reached().await {
+        assert!(began.elapsed() < WAIT, "{what}: not within {WAIT:?}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dead_letters_are_sent_once_more_when_their_fault_is_mended_but_not_what_was_delivered_meanwhile() {
+    let _machine = MACHINE.read().await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut gate = StoreGate::open(folder.path().join("data/stack.json")).await;
+    let store = format!("AWS_ENDPOINT_URL_DYNAMODB={}", gate.url());
+    let stack = Stack::start(folder.path(), &["--every", "1", "--set", &store]).await;
+    let (endpoint, queues, token) = (Endpoint::open().await, Queues::of(&stack), stack.token().await);
+    let hook = json!({ "hookUrl": endpoint.url, "scopes": ["Patients"] });
+    stack.expect(&token, "POST", "/v1/webhooks/signup", Some(&hook), 201).await;
+    let dead_letters = async || stack.monitor().await["queue"]["deadLetters"].clone();
+
+    gate.set(NEW_DELIVERIES).await;
+    stack.emit("Patients", 2).await;
+    until("two dead letters", async || dead_letters().await == 2).await;
+    assert!(endpoint.arrivals().is_empty(), "nothing is sent that isn't on record");
+    let letters = queues.read_dead_letters().await;
+    assert_eq!(letters.len(), 2);
+
+    gate.set(Fault::None).await;
+    // The message of one of them was in the queue twice.
+    queues.send(&letters[0]).await;
+    let meanwhile = endpoint.wait_for(1, WAIT, |_| true).await[0].header("x-officepro-event-id").to_owned();
+    let control = Control::of(&stack);
+    until("its outcome", async || {
+        let deliveries = control.deliveries().await;
+        deliveries.iter().any(|it| it.event_id == meanwhile && !it.is_open())
+    })
+    .await;
+
+    let said = stack.operate(&["redrive"]).await.expect();
+    assert!(said.starts_with("2 dead letters"), "{said}");
+    endpoint.wait_for(2, WAIT, |_| true).await;
+    until("empty queues", async || queues.are_empty().await).await;
+    let arrived: Vec<String> =
+        endpoint.arrivals().iter().map(|it| it.header("x-officepro-event-id").to_owned()).collect();
+    assert_eq!(arrived.len(), 2, "each event arrives once: {arrived:?}");
+    assert_eq!(dead_letters().await, 0);
+    assert!(stack.operate(&["redrive"]).await.expect().starts_with("0 dead letters"));
+}
