@@ -1,5 +1,7 @@
 """Rules about the portal's distribution: it leads to our bucket and our API and nowhere else, and whole calls reach the API."""
 
+from .secrets import SHOWN_BY_THE_DISTRIBUTION
+
 NOTHING = {"Ref": "AWS::NoValue"}
 CERTIFICATE = {"Fn::If": [
     "HasPortalCertificate",
@@ -11,13 +13,16 @@ ORIGINS = {
     "portal": {"DomainName": {"Fn::GetAtt": ["PortalBucket", "RegionalDomainName"]}, "S3OriginConfig": {"OriginAccessIdentity": ""},
                "OriginAccessControlId": {"Fn::GetAtt": ["PortalOriginAccess", "Id"]}},
     "api": {"DomainName": {"Fn::Sub": "${Api}.execute-api.${AWS::Region}.${AWS::URLSuffix}"},
-            "CustomOriginConfig": {"OriginProtocolPolicy": "https-only", "OriginSSLProtocols": ["TLSv1.2"]}},
+            "CustomOriginConfig": {"OriginProtocolPolicy": "https-only", "OriginSSLProtocols": ["TLSv1.2"]},
+            "OriginCustomHeaders": [{"HeaderName": "x-officepro-edge-secret", "HeaderValue": {"Fn::Sub": SHOWN_BY_THE_DISTRIBUTION}}]},
 }
 # AWS's own AllViewerExceptHostHeader.
 WHOLE_CALLS = "b689b0a8-53d0-40ab-baf2-68738e2966ac"
+# Behaviour → what runs at the edge.
+AT_THE_EDGE = {"*": [], "/v1/*": [{"EventType": "viewer-request", "FunctionARN": {"Fn::GetAtt": ["ViewerAddress", "FunctionARN"]}}]}
 METHODS = {"portal": {"GET", "HEAD"}, "api": {"GET", "HEAD", "OPTIONS", "PUT", "PATCH", "POST", "DELETE"}}
 BEHAVIOUR = {"PathPattern", "TargetOriginId", "ViewerProtocolPolicy", "AllowedMethods", "Compress", "CachePolicyId", "OriginRequestPolicyId",
-             "ResponseHeadersPolicyId"}
+             "ResponseHeadersPolicyId", "FunctionAssociations"}
 KNOWN = {"Comment", "Enabled", "HttpVersion", "IPV6Enabled", "PriceClass", "DefaultRootObject", "Aliases", "ViewerCertificate", "WebACLId",
          "Origins", "DefaultCacheBehavior", "CacheBehaviors"}
 
@@ -39,6 +44,8 @@ def leads_to_our_own(template):
         for path, one in behaviours:
             if set(one.get("AllowedMethods", [])) != METHODS.get(one.get("TargetOriginId")):
                 yield f"{name} {path} takes {one.get('AllowedMethods')}"
+            if one.get("FunctionAssociations", []) != AT_THE_EDGE.get(path):
+                yield f"{name} {path} has another function at the edge"
             for key in sorted(set(one) - BEHAVIOUR):
                 yield f"{name} {path}: no rule knows {key}"
             if one.get("TargetOriginId") == "api" and one.get("OriginRequestPolicyId") != WHOLE_CALLS:

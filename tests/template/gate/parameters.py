@@ -6,13 +6,14 @@ import re
 DEFAULTS = {
     "Architecture": "arm64", "LogLevel": "info", "LogRetentionDays": 90, "ApiRateLimit": 1000, "ApiBurstLimit": 2000,
     "ApiReservedConcurrency": 0, "PollerReservedConcurrency": 2, "FanoutMaximumConcurrency": 50, "SlowFanoutMaximumConcurrency": 20,
-    "VpcSubnetIds": "", "VpcSecurityGroupIds": "", "PortalOrigin": "", "PortalCertificateArn": "", "PortalWebAclArn": "", "AlarmTopicArn": "",
+    "VpcSubnetIds": "", "VpcSecurityGroupIds": "", "PortalOrigin": "", "PortalCertificateArn": "", "EdgeSecretVersion": "", "PortalWebAclArn": "", "AlarmTopicArn": "",
 }
 # Parameter → what it takes, and what it refuses.
 TAKES = {
     "PortalOrigin": (["", "https://portal.example.com", "https://localhost:8443"],
                      ["http://portal.example.com", "https://portal.example.com/", "https://a,https://b", "*", "https://*.example.com"]),
     "PortalCertificateArn": (["", "arn:aws:acm:us-east-1:123456789012:certificate/0a1b-2c"], ["x", "arn:aws:acm:eu-west-1:123456789012:certificate/0a1b-2c"]),
+    "EdgeSecretVersion": (["", "0a1b2c3d-1111-2222-3333-444455556666"], ["x::y", "${Other}", "}}{{resolve:ssm:x"]),
 }
 # What is given together: parameters, and whether the rules let it pass.
 TOGETHER = [

@@ -21,8 +21,9 @@ def portal_has_the_listed_headers(template):
     for name, policy in template.of_type("AWS::CloudFront::ResponseHeadersPolicy").items():
         config = policy["ResponseHeadersPolicyConfig"]
         security = dict(config.get("SecurityHeadersConfig", {}))
-        if security.pop("StrictTransportSecurity", {}).get("AccessControlMaxAgeSec", 0) < 31_536_000:
-            yield f"{name} does not hold browsers to TLS for a year"
+        held = security.pop("StrictTransportSecurity", {})
+        if held.get("AccessControlMaxAgeSec", 0) < 31_536_000 or not held.get("IncludeSubdomains") or not held.get("Override"):
+            yield f"{name} does not hold browsers to TLS for a year, those of its subdomains too"
         items = config.get("CustomHeadersConfig", {}).get("Items", [])
         sent = {one["Header"].lower(): one["Value"] for one in items}
         sent |= {SECURITY[key][0]: SECURITY[key][1](own) for key, own in security.items()}

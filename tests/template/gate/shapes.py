@@ -27,6 +27,7 @@ KNOWN = {
     "AWS::CloudWatch::Alarm": ({"AlarmDescription", "Namespace", "MetricName", "Dimensions", "Metrics", "Statistic", "ExtendedStatistic",
                                 "Period", "ComparisonOperator", "Threshold", "EvaluationPeriods", "DatapointsToAlarm", "TreatMissingData",
                                 "AlarmActions", "OKActions"}, set()),
+    "AWS::CloudFront::Function": ({"Name", "AutoPublish", "FunctionConfig", "FunctionCode"}, set()),
     "AWS::CloudWatch::Dashboard": ({"DashboardName", "DashboardBody"}, set()),
 }
 EVENTS = {
@@ -42,6 +43,7 @@ GIVEN = {
     "ReservesApi": ({"Ref": "ApiReservedConcurrency"}, "0"),
     "ReservesPoller": ({"Ref": "PollerReservedConcurrency"}, "0"),
     "HasPortalCertificate": ({"Ref": "PortalCertificateArn"}, ""),
+    "HasEdgeSecretVersion": ({"Ref": "EdgeSecretVersion"}, ""),
     "HasPortalWebAcl": ({"Ref": "PortalWebAclArn"}, ""),
     "HasAlarmTopic": ({"Ref": "AlarmTopicArn"}, ""),
 }

@@ -57,7 +57,8 @@ def data_outlives_the_stack(template):
 
 # How each secret begins: the text around it and the place in it.
 BEGINNINGS = {
-    "TokenKeysSecret": ('{"active":"k1"}', "k1", 64), "AdminSecretsSecret": ("{}", "current", 43), "CatalogDsnSecret": (None, None, 43),
+    "TokenKeysSecret": ('{"active":"k1"}', "k1", 64), "AdminSecretsSecret": ("{}", "current", 43), "EdgeSecret": ("{}", "current", 43),
+    "CatalogDsnSecret": (None, None, 43),
 }
 
 

@@ -10,6 +10,7 @@ from .template import as_list, references
 VARIABLES = {
     "CONTROL_TABLE": "ControlTable", "DELIVERIES_TABLE": "DeliveriesTable", "ACTIVITY_TABLE": "ActivityTable", "LEDGER_TABLE": "LedgerTable",
     "TOKEN_KEYS_SECRET": "TokenKeysSecret", "CATALOG_DSN_SECRET": "CatalogDsnSecret", "ADMIN_SECRETS_SECRET": "AdminSecretsSecret",
+    "EDGE_SECRET": "EdgeSecret",
     "EVENTS_QUEUE_URL": "EventsQueue", "SLOW_EVENTS_QUEUE_URL": "SlowEventsQueue", "DEAD_LETTER_QUEUE_URL": "EventsDeadLetterQueue",
     "RUST_LOG": "LogLevel", "METRICS_NAMESPACE": "AWS::StackName", "PORTAL_ORIGIN": "PortalOrigin",
 }

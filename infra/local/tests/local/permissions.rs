@@ -115,7 +115,7 @@ async fn a_function_can_do_what_its_role_allows_and_nothing_else() {
     assert_eq!(auth.secret("TokenKeysSecret").await, "done");
     let refused = auth.secret("AdminSecretsSecret").await;
     assert!(refused.contains("secretsmanager:GetSecretValue"), "{refused}");
-    let refused = auth.secret("officepro/practices/DemoOffice").await;
+    let refused = auth.secret("local/practices/DemoOffice").await;
     assert!(refused.starts_with("AccessDeniedException "), "{refused}");
 
     let data = folder.path().join("data");

@@ -9,9 +9,9 @@ def keys(template, name, sid):
 
 FAULTS = {
     "access_is_as_listed": [
-        (lambda t: statement(t, "CallerPolicy", "KeysAndPractices").pop("Condition"), "'may': ['dynamodb:GetItem'], 'who'"),
+        (lambda t: statement(t, "CallerPolicy", "KeysPartnersAndPractices").pop("Condition"), "'may': ['dynamodb:GetItem'], 'who'"),
         (lambda t: keys(t, "MeRole", "Usage").update({"dynamodb:LeadingKeys": ["USAGE#*"]}), "LeadingKeys USAGE#*"),
-        (lambda t: keys(t, "CallerPolicy", "KeysAndPractices")["dynamodb:LeadingKeys"].append("PARTNER#*"), "KEY#* PRACTICE#* PARTNER#*"),
+        (lambda t: keys(t, "CallerPolicy", "KeysPartnersAndPractices")["dynamodb:LeadingKeys"].append("USAGE#*"), "USAGE#*"),
         (lambda t: statement(t, "CallerPolicy", "LastUseOfKeys")["Condition"].pop("ForAllValues:StringEquals"), "dynamodb:UpdateItem"),
         (lambda t: statement(t, "AdminRole", "CallsAndUsage").update(Action=["dynamodb:Query", "dynamodb:GetItem"]), "dynamodb:GetItem"),
         (lambda t: properties(t, "MeRole")["ManagedPolicyArns"].append({"Ref": "CatalogPolicy"}), "CatalogDsnSecret"),

@@ -23,6 +23,7 @@ FAULTS = {
     "portal_has_the_listed_headers": [
         (lambda t: headers(t)["SecurityHeadersConfig"].pop("ContentSecurityPolicy"), "content-security-policy: None"),
         (lambda t: headers(t)["SecurityHeadersConfig"]["StrictTransportSecurity"].update(AccessControlMaxAgeSec=60), "TLS for a year"),
+        (lambda t: headers(t)["SecurityHeadersConfig"]["StrictTransportSecurity"].pop("IncludeSubdomains"), "TLS for a year"),
         (lambda t: headers(t)["CustomHeadersConfig"]["Items"].pop(), "cache-control: None"),
         (lambda t: headers(t)["CustomHeadersConfig"]["Items"][0].update(Value="unsafe-none"), "cross-origin-opener-policy: 'unsafe-none'"),
         (lambda t: headers(t)["CustomHeadersConfig"]["Items"][0].update(Override=False), "replace cross-origin-opener-policy"),
