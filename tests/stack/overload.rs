@@ -21,6 +21,8 @@ const OPEN: usize = 2_000;
 const CALLERS: usize = 4;
 /// On a machine that answers in a few milliseconds, twice as long means nothing.
 const FLOOR: Duration = Duration::from_millis(250);
+/// A call waits for a second at most, and is served or refused.
+const ANSWER: Duration = Duration::from_millis(2_500);
 /// What the stack and its functions may grow by, in KiB.
 const GROWTH: u64 = 600 * 1024;
 
@@ -117,13 +119,15 @@ async fn ten_times_the_load_is_refused_with_429_and_503_and_five_seconds_later_a
     let mut after = in_peace(&mix("after"), Duration::from_secs(2)).await;
     let again = in_peace(&mix("again"), Duration::from_secs(2)).await;
     println!(
-        "{capacity} calls/s in peace with p99 {:?}; {} calls in {OVERLOAD:?}: {statuses:?}; p99 then {:?}; memory {memory} KiB, at most {most} KiB",
+        "{capacity} calls/s in peace with p99 {:?}; {} calls in {OVERLOAD:?}: {statuses:?}, p99 {:?}; p99 then {:?}; memory {memory} KiB, at most {most} KiB",
         p99(&normal),
         calls.len(),
+        p99(&calls),
         p99(&again),
     );
     assert!(calls.len() > 5 * normal.len(), "the client sent too little to prove anything: {}", calls.len());
     assert!(statuses.keys().any(|it| [429, 503].contains(it)), "nothing was refused: {statuses:?}");
+    assert!(p99(&calls) < ANSWER, "what was not served was not refused in time: {:?}", p99(&calls));
     assert!(most < memory + GROWTH, "{memory} KiB before, {most} KiB at most");
     assert!(again.iter().all(Call::is_good), "{:?}", again.iter().find(|it| !it.is_good()));
     assert!(p99(&again) <= limit, "{:?} of {limit:?}", p99(&again));

@@ -80,6 +80,13 @@ impl Calls {
         self.call(&[("authorization", &authorization)], method, path, body, wanted).await
     }
 
+    fn assert_none_failed(&self, when: &str) {
+        let failed = self.failed.lock().unwrap().clone();
+        let made = self.made.load(Ordering::Relaxed);
+        let (count, first) = (failed.len(), &failed[..failed.len().min(5)]);
+        assert!(failed.is_empty(), "{when}: {count} of {made} calls failed: {first:?}");
+    }
+
     fn going_on(&self) -> bool {
         !self.stop.load(Ordering::Relaxed)
     }
@@ -228,6 +235,8 @@ async fn every_secret_is_rotated_under_calls_and_no_call_fails() {
     let signing = calls.signing.lock().await;
     replace(&stack, "auth").await;
     drop(signing);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    calls.assert_none_failed("the token key");
     let said = stack.operate(&["rotate-token-key", "--finish"]).await.expect();
     assert!(said.contains("No key was removed") && said.contains("k1 still verifies"), "{said}");
 
@@ -240,6 +249,8 @@ async fn every_secret_is_rotated_under_calls_and_no_call_fails() {
         .find_map(|line| line.strip_prefix("The admin secret will be, shown this once: "))
         .unwrap();
     calls.admin_secrets.lock().unwrap().push(new.to_owned());
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    calls.assert_none_failed("the admin secret");
     let said = stack.operate(&["rotate-admin-secret"]).await.expect_failure();
     assert!(said.contains("a change is under way"), "{said}");
 
@@ -269,14 +280,8 @@ async fn every_secret_is_rotated_under_calls_and_no_call_fails() {
     while let Some(ended) = tasks.join_next().await {
         ended.unwrap();
     }
-    let failed = calls.failed.lock().unwrap().clone();
+    calls.assert_none_failed("in the end");
     let made = calls.made.load(Ordering::Relaxed);
-    assert!(
-        failed.is_empty(),
-        "{} of {made} calls failed: {:?}",
-        failed.len(),
-        &failed[..failed.len().min(5)]
-    );
     assert!(made > 100, "only {made} calls were made");
     eprintln!("{made} calls while every secret was rotated, none failed");
 
