@@ -14,7 +14,7 @@ use crate::{
 const NEEDED: [(&str, &str, &str); 19] = [
     ("AuthFunction", "CallerPolicy/KeysPartnersAndPractices", "dynamodb:GetItem"),
     ("AuthFunction", "CallerPolicy/LastUseOfKeys", "dynamodb:UpdateItem"),
-    ("AdminFunction", "Admin/AdminSecrets", "secretsmanager:GetSecretValue"),
+    ("AdminFunction", "Admin/Secrets", "secretsmanager:GetSecretValue"),
     ("AdminFunction", "Admin/CountDeadLetters", "sqs:GetQueueAttributes"),
     ("AdminFunction", "Admin/ControlLists", "dynamodb:Query"),
     ("AdminFunction", "Admin/Control", "dynamodb:Query"),

@@ -17,7 +17,7 @@ use crate::{
     running::{MACHINE, Stack, send_signal},
 };
 
-/// Or a third of what a slow machine can do.
+/// Or four tenths of what a slow machine can do.
 const CALLS_A_SECOND: u32 = 100;
 const TIME: Duration = Duration::from_secs(24);
 const REDEPLOYS: u32 = 3;
@@ -108,7 +108,7 @@ async fn new_binaries_are_swapped_in_under_load_and_nothing_is_lost_and_nobody_n
     at_rate(CALLS_A_SECOND, Duration::from_secs(3), 8, |_| call(caller.clone(), 2)).await;
     let possible =
         at_rate(1_000, Duration::from_secs(4), 8, |number| call(caller.clone(), 1 + number % 3)).await;
-    let a_second = CALLS_A_SECOND.min(u32::try_from(possible.len()).unwrap() / 12).max(2);
+    let a_second = CALLS_A_SECOND.min(u32::try_from(possible.len()).unwrap() / 10).max(2);
 
     let began = Instant::now();
     let load = at_rate(a_second, TIME, 200, |number| call(caller.clone(), number));
