@@ -43,6 +43,15 @@ struct State {
 }
 
 impl State {
+    /// Counts a worker that is about to start; its number.
+    fn add_worker(&mut self) -> u64 {
+        let number = self.next_worker;
+        self.next_worker += 1;
+        self.workers.insert(number);
+        self.starting.insert(number);
+        number
+    }
+
     /// The oldest waiting job that somebody still waits for.
     fn next_waiting(&mut self) -> Option<Job> {
         while let Some(job) = self.waiting.pop_front() {
@@ -113,7 +122,7 @@ impl Pool {
         let old: Vec<u64> = state.workers.drain().collect();
         state.old.extend(old);
         for _ in 0..state.old.len().min(self.shared.settings.environments) {
-            let number = self.add_worker(&mut state);
+            let number = state.add_worker();
             tokio::spawn(worker::replace(Arc::clone(self), number));
         }
         self.staff(&mut state);
@@ -177,17 +186,9 @@ impl Pool {
             && state.workers.len() < self.shared.settings.environments
             && !state.stopping
         {
-            let number = self.add_worker(state);
+            let number = state.add_worker();
             tokio::spawn(worker::run(Arc::clone(self), number));
         }
-    }
-
-    fn add_worker(&self, state: &mut State) -> u64 {
-        let number = state.next_worker;
-        state.next_worker += 1;
-        state.workers.insert(number);
-        state.starting.insert(number);
-        number
     }
 
     /// Whether the worker may still start: no later version has come meanwhile.
