@@ -253,6 +253,12 @@ class OfADeployedStack(Scripts):
         self.assertEqual(words[-6:-1], ["<-->", "<add-practice>", "<--name>", "<North  Clinic's $HOME *>", "<--aws>"])
         self.assertEqual(words[-1], "the-ControlTableName the-PracticeSecretsPrefix exported")
 
+    def test_a_stack_of_before_practices_secrets_had_its_name_is_operated_too(self):
+        before = {name: value for name, value in OUTPUTS.items() if name != "PracticeSecretsPrefix"}
+        self.program("cargo", f'echo "<$PRACTICE_SECRETS_PREFIX>" > "{self.stubs}/words"')
+        self.assertEqual(self.run_script("operate", "prod", "migrate", answers=[(["OutputKey,OutputValue"], [listed(before)])]), 0, self.said)
+        self.assertEqual((self.stubs / "words").read_text().strip(), "<>")
+
     def test_a_stack_of_before_there_was_an_edge_secret_is_operated_too(self):
         self.program("cargo", f'echo "<$EDGE_SECRET> <$EDGE_SECRET_VERSION>" > "{self.stubs}/words"')
         named = OUTPUTS | {"EdgeSecretArn": "the-EdgeSecretArn", "EdgeSecretVersion": "unnamed"}

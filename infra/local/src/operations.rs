@@ -57,8 +57,8 @@ struct Names {
     catalog: String,
     /// A stack of before there was one has none.
     edge: Option<EdgeSecret>,
-    /// Beginning of the practices'.
-    practices: String,
+    /// Beginning of the practices'. A stack of before there was one has none.
+    practices: Option<String>,
 }
 
 /// What a running stack says of itself.
@@ -134,7 +134,7 @@ impl Operator {
                     id,
                     shown: Some(variable("EDGE_SECRET_VERSION").unwrap_or_default()),
                 }),
-                practices: variable("PRACTICE_SECRETS_PREFIX")?,
+                practices: variable("PRACTICE_SECRETS_PREFIX").ok(),
             },
             invoker: Invoker::Aws { function: variable("MIGRATE_FUNCTION")? },
             api_url: variable("API_URL")?,
@@ -183,7 +183,7 @@ impl Operator {
                 admin_secrets: "AdminSecretsSecret".to_owned(),
                 catalog: CATALOG_SECRET.to_owned(),
                 edge: Some(EdgeSecret { id: "EdgeSecret".to_owned(), shown: None }),
-                practices: SECRETS_PREFIX.to_owned(),
+                practices: Some(SECRETS_PREFIX.to_owned()),
             },
             invoker: Invoker::Local { url: addresses.invoke_url, access_key: addresses.access_key },
             api_url: addresses.base_url,

@@ -69,7 +69,7 @@ export function access(world) {
     await operation.getByRole('button', { name: 'Send GET' }).click();
     const answer = JSON.parse(await operation.locator('.answer').textContent());
     assert.equal(answer.data.length, 2);
-    const requestId = await operation.locator('.try-it .block-head code').textContent();
+    const requestId = await operation.locator('.try-it .request-id code').textContent();
 
     // The call is recorded after its answer; a page that was opened before shows it by itself.
     await admin.page.goto(`/#/admin/activity?requestId=${requestId}&live=1`);

@@ -64,7 +64,8 @@ def no_secret_in_the_text(template):
             if not isinstance(value, str):
                 continue
             shown += value == SHOWN_BY_THE_DISTRIBUTION
-            if "{{resolve:" in value and (value != SHOWN_BY_THE_DISTRIBUTION or shown > 1):
+            # Parts of one, too, which could be joined.
+            if ("{{" in value or "resolve:" in value) and (value != SHOWN_BY_THE_DISTRIBUTION or shown > 1):
                 yield f"{value[:60]}: a dynamic reference puts the secret itself into a configuration"
             if SHAPES.search(value) or made_by_chance(value):
                 yield f"{value[:20]}… looks like a secret"

@@ -39,7 +39,12 @@ impl Operator {
             None => self.file_of(&practicepass)?,
         };
         self.judge(&dsn)?;
-        let secret = format!("{}{practicepass}", self.names.practices);
+        let prefix = self.names.practices.as_deref().ok_or_else(|| {
+            Error::Refused(
+                "the stack doesn't say how its practices' secrets are named; deploy it first".to_owned(),
+            )
+        })?;
+        let secret = format!("{prefix}{practicepass}");
         let entry = Practice {
             practicepass,
             name: new.name,

@@ -45,6 +45,7 @@ FAULTS = {
         (lambda t: distribution(t)["CacheBehaviors"][0].pop("FunctionAssociations"), "lets viewers say"),
         (lambda t: distribution(t)["CacheBehaviors"][0]["FunctionAssociations"][0].update(EventType="viewer-response"), "lets viewers say"),
         (lambda t: function_code(t, "function handler(event) { return event.request; }"), "lets viewers say"),
+        (lambda t: function_code(t, "// event.request.headers['x-officepro-viewer-address'] = {value: event.viewer.ip};\nreturn event.request;"), "lets viewers say"),
         # Only when there is none yet: what a viewer sent would stay.
         (lambda t: function_code(t, "h['x-officepro-viewer-address'] = h['x-officepro-viewer-address'] || {value: event.viewer.ip};"), "lets viewers say"),
         (lambda t: distribution(t)["CacheBehaviors"][0].pop("OriginRequestPolicyId"), "to itself"),

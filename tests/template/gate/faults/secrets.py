@@ -32,6 +32,7 @@ FAULTS = {
         (lambda t: parameter(t, "Colour", Default="9f86d081884c7d659a2feaa0c55ad015"), "9f86d081884c7d659a2f"),
         (lambda t: parameter(t, "Colour", Default="c2VjcmV0LXNlY3JldC1zZWNyZXQ="), "c2VjcmV0"),
         (lambda t: t.body["Outputs"].update(Keys={"Value": {"Fn::Sub": "{{resolve:secretsmanager:${TokenKeysSecret}}}"}}), "{{resolve:"),
+        (lambda t: t.body["Outputs"].update(Keys={"Value": {"Fn::Join": ["", ["{{", "resolve:secretsmanager:", {"Ref": "TokenKeysSecret"}, "}}"]]}}), "resolve:"),
         (lambda t: t.body["Outputs"].update(Edge={"Value": {"Fn::Sub": SHOWN_BY_THE_DISTRIBUTION}}), "{{resolve:"),
         (lambda t: properties(t, "EventsQueue").update(Tags=[{"Key": "AKIAABCDEFGHIJKLMNOP"}]), "AKIA"),
         (lambda t: t.resources["MeFunction"]["Metadata"].update(Database="postgres://app:hunter2@db/practice"), "postgres://app"),
