@@ -86,8 +86,6 @@ def the_api_hears_who_called_the_distribution(template):
         # To the letter: a line that stands in a comment, or is undone by the next, would let viewers say it.
         if code.split() != TELLS_THE_ADDRESS.format(header=address).split():
             yield f"{name} lets viewers say where they call from"
-        if api.get("OriginRequestPolicyId") != "b689b0a8-53d0-40ab-baf2-68738e2966ac":
-            yield f"{name} may keep the viewer's address to itself"
         for origin in config["Origins"]:
             sent = {one["HeaderName"]: text(one["HeaderValue"]) for one in origin.get("OriginCustomHeaders", [])}
             dynamic = re.fullmatch(r"\{\{resolve:secretsmanager:\$\{(\w+)\}:SecretString:current::\$\{EdgeSecretVersion\}\}\}", sent.get(proof, ""))

@@ -14,6 +14,7 @@ FAULTS = {
         (lambda t: config(t)["Origins"].append({"Id": "other", "DomainName": "example.com"}), "does not reach other"),
         (lambda t: config(t)["CacheBehaviors"].insert(0, {"PathPattern": "/v1/portal/*", "TargetOriginId": "portal"}), "leads elsewhere"),
         (lambda t: config(t)["CacheBehaviors"][0].update(OriginRequestPolicyId="216adef6-5c7f-47e4-b989-5492eafa07d3"), "whole calls"),
+        (lambda t: config(t)["CacheBehaviors"][0].pop("OriginRequestPolicyId"), "whole calls"),
         (lambda t: config(t)["CacheBehaviors"][0].update(RealtimeLogConfigArn="arn"), "no rule knows RealtimeLogConfigArn"),
         (lambda t: config(t)["DefaultCacheBehavior"].update(FunctionAssociations=config(t)["CacheBehaviors"][0]["FunctionAssociations"]), "* has another function"),
         (lambda t: config(t)["CacheBehaviors"][0].pop("FunctionAssociations"), "/v1/* has another function"),

@@ -48,7 +48,6 @@ FAULTS = {
         (lambda t: function_code(t, "// event.request.headers['x-officepro-viewer-address'] = {value: event.viewer.ip};\nreturn event.request;"), "lets viewers say"),
         # Only when there is none yet: what a viewer sent would stay.
         (lambda t: function_code(t, "h['x-officepro-viewer-address'] = h['x-officepro-viewer-address'] || {value: event.viewer.ip};"), "lets viewers say"),
-        (lambda t: distribution(t)["CacheBehaviors"][0].pop("OriginRequestPolicyId"), "to itself"),
         (lambda t: distribution(t)["Origins"][1].pop("OriginCustomHeaders"), "proves itself with None"),
         (lambda t: origin_header(t, HeaderValue="0123456789abcdef0123456789abcdef"), "proves itself with '0123"),
         (lambda t: origin_header(t, HeaderValue={"Fn::Sub": "{{resolve:secretsmanager:${EdgeSecret}:SecretString:current}}"}), "no version"),
