@@ -63,10 +63,11 @@ impl Stack {
             std::fs::OpenOptions::new().create(true).append(true).open(folder.join("stack.log")).unwrap();
         let described = folder.join("data/stack.json");
         let _ = std::fs::remove_file(&described);
-        let mut command = Command::new(program);
-        command.envs(target.map(|target| ("CARGO_TARGET_DIR", target)));
-        let process = command
-            .args(["--port", "0", "--no-build", "--data-dir"])
+        let binaries = target.or(program.parent()).unwrap();
+        let process = Command::new(program)
+            .args(["--port", "0", "--binaries"])
+            .arg(binaries)
+            .arg("--data-dir")
             .arg(folder.join("data"))
             .args(more)
             .stdout(log.try_clone().unwrap())
