@@ -5,9 +5,8 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
-    time::Duration,
 };
 
 use axum::{
@@ -26,6 +25,8 @@ use tokio::{
     net::TcpListener,
     task::{JoinHandle, JoinSet},
 };
+
+use crate::wait::until;
 
 /// What the store does with requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +56,7 @@ struct Shared {
     fault: Mutex<Fault>,
     /// Bodies of all requests.
     requests: Mutex<Vec<Bytes>>,
+    failed: AtomicUsize,
     dice: AtomicU64,
 }
 
@@ -68,6 +70,7 @@ impl StoreGate {
             client: Client::builder(TokioExecutor::new()).build_http(),
             fault: Mutex::new(Fault::None),
             requests: Mutex::default(),
+            failed: AtomicUsize::new(0),
             dice: AtomicU64::new(0),
         });
         let server = Some(tokio::spawn(serve(listener, shared.clone())));
@@ -95,6 +98,12 @@ impl StoreGate {
     /// Forgets the requests so far.
     pub(crate) fn forget(&self) {
         self.shared.requests.lock().unwrap().clear();
+        self.shared.failed.store(0, Ordering::Relaxed);
+    }
+
+    /// How many requests were answered with an error.
+    pub(crate) fn failed(&self) -> usize {
+        self.shared.failed.load(Ordering::Relaxed)
     }
 
     /// How many requests had this text in them.
@@ -125,12 +134,12 @@ impl Shared {
         self.requests.lock().unwrap().push(body.clone());
         let fault = *self.fault.lock().unwrap();
         match fault {
-            Fault::Error(status, name) => return error(status, name),
+            Fault::Error(status, name) => return self.fail(status, name),
             Fault::Sometimes if self.dice.fetch_add(7, Ordering::Relaxed) % 10 < 3 => {
-                return error(500, "InternalServerError");
+                return self.fail(500, "InternalServerError");
             }
             Fault::Of(text) if String::from_utf8_lossy(&body).contains(text) => {
-                return error(500, "InternalServerError");
+                return self.fail(500, "InternalServerError");
             }
             Fault::Silence | Fault::Refused => return std::future::pending().await,
             Fault::None | Fault::Of(_) | Fault::Sometimes => {}
@@ -145,14 +154,18 @@ impl Shared {
         }
     }
 
+    fn fail(&self, status: u16, name: &str) -> Response<Body> {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+        error(status, name)
+    }
+
     async fn upstream(&self) -> String {
-        loop {
+        until("a stack that says where its store is", async || {
             let text = tokio::fs::read(&self.description).await.unwrap_or_default();
-            if let Ok(description) = serde_json::from_slice::<Value>(&text) {
-                return description["dynamodbUrl"].as_str().unwrap().to_owned();
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+            let description = serde_json::from_slice::<Value>(&text).map_err(|error| error.to_string())?;
+            Ok(description["dynamodbUrl"].as_str().unwrap().to_owned())
+        })
+        .await
     }
 }
 
