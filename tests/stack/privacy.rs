@@ -76,7 +76,7 @@ fn traces_in(file: &Path) -> Vec<&'static str> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_stack_writes_what_patients_tell_into_the_practices_databases_only() {
     let stack = EVERYDAY.stack().await;
-    let token = stack.partner("Privacy").await.token;
+    let token = stack.token_of_new_partner("Privacy").await;
     let endpoint = Endpoint::open().await;
     let signup = json!({ "hookUrl": endpoint.url, "scopes": ["Patients", "Encounters"] });
     stack.expect(&token, "POST", "/v1/webhooks/signup", Some(&signup), 201).await;

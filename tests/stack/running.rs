@@ -52,12 +52,6 @@ pub(crate) struct DemoKey {
     pub(crate) api_key: String,
 }
 
-/// A partner of a test's own in `DemoOffice`, with a key for all scopes.
-pub(crate) struct Partner {
-    pub(crate) company: String,
-    pub(crate) token: String,
-}
-
 /// The path of the stack's program. `TEST_STACK_PROGRAM` names one that is built already, beside the functions; else stack and
 /// functions are built, once.
 pub(crate) fn program() -> &'static Path {
@@ -268,16 +262,15 @@ impl Stack {
         reply.body["accessToken"].as_str().unwrap().to_owned()
     }
 
-    /// A partner of the test's own.
-    pub(crate) async fn partner(&self, company: &str) -> Partner {
+    /// A token of a partner of the test's own, for all that there is in `DemoOffice`.
+    pub(crate) async fn token_of_new_partner(&self, company: &str) -> String {
         let partner = self.admin("/v1/admin/partners", &json!({ "company": company })).await;
         let key = json!({
             "partnerId": partner["data"]["id"], "name": company, "practicepass": "DemoOffice", "rateLimit": 100_000,
             "scopes": self.demo["keys"][0]["scopes"],
         });
         let key = self.admin("/v1/admin/keys", &key).await;
-        let token = self.token_of(key["data"]["apiKey"].as_str().unwrap()).await;
-        Partner { company: company.to_owned(), token }
+        self.token_of(key["data"]["apiKey"].as_str().unwrap()).await
     }
 
     /// Takes down which call was answered.

@@ -7,6 +7,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use axum::{
@@ -25,8 +26,6 @@ use tokio::{
     net::TcpListener,
     task::{JoinHandle, JoinSet},
 };
-
-use crate::wait::until;
 
 /// What the store does with requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,13 +158,15 @@ impl Shared {
         error(status, name)
     }
 
+    /// Waits until the stack, which the test waits for, has said where its store is.
     async fn upstream(&self) -> String {
-        until("a stack that says where its store is", async || {
+        loop {
             let text = tokio::fs::read(&self.description).await.unwrap_or_default();
-            let description = serde_json::from_slice::<Value>(&text).map_err(|error| error.to_string())?;
-            Ok(description["dynamodbUrl"].as_str().unwrap().to_owned())
-        })
-        .await
+            if let Ok(description) = serde_json::from_slice::<Value>(&text) {
+                return description["dynamodbUrl"].as_str().unwrap().to_owned();
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 }
 

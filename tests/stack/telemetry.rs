@@ -30,7 +30,7 @@ async fn line_of(stack: &Stack, function: &str, wanted: impl Fn(&Value) -> bool)
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_booking_is_followed_through_the_logs_to_the_partners_endpoint() {
     let stack = EVERYDAY.stack().await;
-    let token = stack.partner("Telemetry").await.token;
+    let token = stack.token_of_new_partner("Telemetry").await;
     let endpoint = Endpoint::open().await;
     let signup = json!({ "hookUrl": endpoint.url, "scopes": ["Encounters", "Claims"] });
     stack.expect(&token, "POST", "/v1/webhooks/signup", Some(&signup), 201).await;
