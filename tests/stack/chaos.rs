@@ -1,4 +1,4 @@
-//! Thousands of events while functions are killed, messages come twice and the endpoint fails one time in ten.
+//! A thousand events while functions are killed, messages come twice and the endpoint fails one time in ten.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -26,7 +26,7 @@ use crate::{
 
 /// As many as `CHAOS_EVENTS` says, or enough for a test run.
 fn events() -> usize {
-    std::env::var("CHAOS_EVENTS").ok().and_then(|text| text.parse().ok()).unwrap_or(2_000)
+    std::env::var("CHAOS_EVENTS").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000)
 }
 
 /// One for each hundred events.

@@ -67,16 +67,16 @@ async fn killing_functions_and_the_stack_loses_no_booking_and_no_event() {
     let begun = watch::Sender::new(0);
     let mut acknowledged = {
         let killer = async {
-            let (mut progress, mut killed) = (begun.subscribe(), 0);
+            let (mut progress, mut processes) = (begun.subscribe(), 0);
             for round in 1..=half / KILL_WITH {
                 progress.wait_for(|begun| *begun >= round * KILL_WITH).await.unwrap();
-                killed += kill_all(&stack, &["visits", "log-poller", "webhook-fanout"]);
+                processes += kill_all(&stack, &["visits", "log-poller", "webhook-fanout"]);
             }
-            killed
+            processes
         };
         let bookings = book_all(&stack, &token, &slots[..half], &patients, &begun);
-        let (killed, acknowledged) = tokio::join!(killer, bookings);
-        assert!(killed >= 3, "only {killed} processes were killed");
+        let (processes, acknowledged) = tokio::join!(killer, bookings);
+        assert!(processes >= 3, "only {processes} processes were killed");
         acknowledged
     };
     // And while deliveries do.

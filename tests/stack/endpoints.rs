@@ -102,7 +102,8 @@ async fn write(stack: &Stack, endpoints: &[Arc<Endpoint>]) {
         let before: Vec<usize> = endpoints.iter().map(|it| it.taken()).collect();
         stack.emit("Claims", BURST).await;
         until(&format!("burst {burst} at all endpoints"), async || {
-            let taken: Vec<usize> = endpoints.iter().zip(&before).map(|(it, before)| it.taken() - before).collect();
+            let taken: Vec<usize> =
+                endpoints.iter().zip(&before).map(|(it, before)| it.taken() - before).collect();
             if taken.iter().all(|taken| *taken == rows) { Ok(()) } else { Err(format!("{taken:?}")) }
         })
         .await;

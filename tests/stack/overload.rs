@@ -24,7 +24,7 @@ const OVERLOAD: usize = 10 * (SERVED + WAITING);
 /// More calls than this are not open at once, as many as the client's sockets and the machine allow.
 const OPEN: usize = 2_000;
 /// What an open call may take of the memory of the stack and its functions, in KiB: its connection, its request, its answer.
-const OF_A_CALL: u64 = 150;
+const OF_A_CALL: u64 = 100;
 /// Memory is looked at after each of so many calls.
 const LOOKED_AT: usize = 100;
 /// So many good calls one after the other show that the stack is well again.
@@ -68,7 +68,12 @@ fn ids(calls: &[Call]) -> impl Iterator<Item = i64> {
 async fn crowd(stack: &Arc<Stack>, mix: &Mix) -> (Vec<Call>, u64) {
     let (refused, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicU64::new(0)));
     let environments = stack.processes_of("prospects");
-    environments.iter().for_each(|pid| send_signal(*pid, "STOP"));
+    let signal = |signal: &str| {
+        for pid in &environments {
+            send_signal(*pid, signal);
+        }
+    };
+    signal("STOP");
     let calls = in_turn(OVERLOAD, OPEN, |number| {
         let (stack, mix, refused, most) = (stack.clone(), mix.clone(), refused.clone(), most.clone());
         async move {
@@ -82,7 +87,7 @@ async fn crowd(stack: &Arc<Stack>, mix: &Mix) -> (Vec<Call>, u64) {
     });
     let release = async {
         until_it_is_so("a refusal", async || refused.load(Ordering::Relaxed) > 0).await;
-        environments.iter().for_each(|pid| send_signal(*pid, "CONT"));
+        signal("CONT");
     };
     let (calls, ()) = tokio::join!(calls, release);
     (calls, most.load(Ordering::Relaxed))
