@@ -17,7 +17,7 @@ use axum::{
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 
-use crate::{running::Stack, wait::until};
+use crate::{running::Stack, telemetry::lines, wait::until};
 
 const ENDPOINTS: usize = 10;
 /// The first of them fall ill, each in its own way.
@@ -88,11 +88,21 @@ async fn answer(State(endpoint): State<Arc<Endpoint>>, body: Bytes) -> Response 
     }
 }
 
-/// A partner of its own for each endpoint, so that each has a subscription.
-async fn sign_up(stack: &Stack, endpoint: &Endpoint, number: usize) {
+/// A partner of its own for each endpoint, so that each has a subscription; its id.
+async fn sign_up(stack: &Stack, endpoint: &Endpoint, number: usize) -> Value {
     let token = stack.token_of_new_partner(&format!("Partner {number}")).await;
     let signup = json!({ "hookUrl": endpoint.url, "scopes": ["Claims"] });
-    stack.expect(&token, "POST", "/v1/webhooks/signup", Some(&signup), 201).await;
+    stack.expect(&token, "POST", "/v1/webhooks/signup", Some(&signup), 201).await["data"]["id"].take()
+}
+
+/// How often the fast lane waited until an attempt of this subscription had failed.
+fn failures_in_the_fast_lane(stack: &Stack, subscription: &Value) -> usize {
+    let failed = |line: &&Value| {
+        line["message"] == "delivery attempted"
+            && line["subscriptionId"] == *subscription
+            && line["outcome"] != "delivered"
+    };
+    lines(stack, "webhook-fanout").iter().filter(failed).count()
 }
 
 /// Writes rows in bursts, each when all endpoints have those before.
@@ -120,10 +130,10 @@ async fn endpoints_that_hang_fail_or_drip_do_not_hold_up_the_others() {
         ["--set", "WEBHOOK_RETRY_SECONDS=1,2,3,4,5,5,5,5,5,5"],
     ];
     let stack = Stack::start(folder.path(), &options.concat()).await;
-    let mut endpoints = Vec::new();
+    let (mut endpoints, mut subscriptions) = (Vec::new(), Vec::new());
     for number in 0..ENDPOINTS {
         let endpoint = Endpoint::open().await;
-        sign_up(&stack, &endpoint, number).await;
+        subscriptions.push(sign_up(&stack, &endpoint, number).await);
         endpoints.push(endpoint);
     }
     let (ill, well) = endpoints.split_at(ILL);
@@ -144,6 +154,9 @@ async fn endpoints_that_hang_fail_or_drip_do_not_hold_up_the_others() {
     for (mood, tried) in [("hangs", tried[0]), ("drips", tried[2])] {
         assert!((1..=rows / 2).contains(&tried), "{tried} of {rows} rows were tried where one {mood}");
     }
+    let waits: Vec<usize> = subscriptions.iter().map(|it| failures_in_the_fast_lane(&stack, it)).collect();
+    assert!(waits[1] > 0, "one that fails at once may do so in the fast lane: {waits:?}");
+    assert_eq!((waits[0], waits[2]), (0, 0), "what would hold it up is handed over: {waits:?}");
 
     // One that fails is held back once it has failed for some seconds.
     let held_back = |state: &Value| ["parked", "due", "probing"].contains(&state.as_str().unwrap());

@@ -12,7 +12,7 @@ use crate::{
 const OWN: &str = "booking-from-the-front-desk";
 
 /// The whole lines of a function's log, each of which must be a JSON object.
-fn lines(stack: &Stack, function: &str) -> Vec<Value> {
+pub(crate) fn lines(stack: &Stack, function: &str) -> Vec<Value> {
     let log = std::fs::read_to_string(stack.folder.join(format!("data/logs/{function}.log"))).unwrap();
     let read = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
     let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
