@@ -4,7 +4,7 @@ import { gzipSync } from 'node:zlib';
 import { openPage } from '../support/browser.js';
 
 const MOST_BYTES = 60 * 1024;
-const MOST_FILES = 40;
+const MOST_FILES = 30;
 
 export function size(world) {
   test('the first page takes at most 60 kB, gzipped as it is delivered, and few requests', async (context) => {
