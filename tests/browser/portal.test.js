@@ -15,7 +15,7 @@ const world = {};
 
 before(async () => {
   [world.stack, world.browser, world.hook] = await Promise.all([startStack(), launch(), startHook()]);
-}, { timeout: 240_000 });
+}, { timeout: 1_800_000 });
 
 after(async () => {
   await world.browser?.close();

@@ -1,26 +1,30 @@
 //! kill -9 of functions and of the whole stack loses nothing that was acknowledged.
 
-use std::{
-    collections::HashSet,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::collections::HashSet;
 
 use serde_json::json;
+use tokio::sync::watch;
 
 use crate::{
     main_job::{booking, free_slots},
     partner::Endpoint,
-    running::{MACHINE, Stack, kill},
+    running::{Stack, kill},
 };
 
-/// Books slots one after the other until told to stop or out of slots; the visits that were acknowledged.
-async fn book_all(stack: &Stack, token: &str, slots: &[(String, String)], patients: &[i64]) -> Vec<i64> {
+/// Functions are killed with each of so many bookings.
+const KILL_WITH: usize = 6;
+
+/// Books slots one after the other; the visits that were acknowledged. `begun` counts the bookings that were begun.
+async fn book_all(
+    stack: &Stack,
+    token: &str,
+    slots: &[(String, String)],
+    patients: &[i64],
+    begun: &watch::Sender<usize>,
+) -> Vec<i64> {
     let mut booked = Vec::new();
     for (slot, patient) in slots.iter().zip(patients.iter().cycle()) {
+        begun.send_modify(|begun| *begun += 1);
         let reply =
             stack.send(token, "POST", "/v1/DemoOffice/visits/book", Some(&booking(*patient, slot))).await;
         // No answer, or a 5xx of a killed function: nothing was acknowledged.
@@ -31,11 +35,19 @@ async fn book_all(stack: &Stack, token: &str, slots: &[(String, String)], patien
     booked
 }
 
+/// Kills the processes of these functions; how many there were.
+fn kill_all(stack: &Stack, functions: &[&str]) -> usize {
+    let running: Vec<u32> = functions.iter().flat_map(|function| stack.processes_of(function)).collect();
+    running.iter().copied().for_each(kill);
+    running.len()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killing_functions_and_the_stack_loses_no_booking_and_no_event() {
-    let _machine = MACHINE.read().await;
     let folder = tempfile::tempdir().unwrap();
-    let mut stack = Stack::start(folder.path(), &[]).await;
+    // What a killed poller held may be taken up soon.
+    let options = ["--every", "1", "--set", "POLL_LEASE_SECONDS=3"];
+    let mut stack = Stack::start(folder.path(), &options).await;
     let token = stack.token().await;
     let endpoint = Endpoint::open().await;
     let signup = json!({ "hookUrl": endpoint.url, "scopes": ["Encounters", "Payments"] });
@@ -51,50 +63,43 @@ async fn killing_functions_and_the_stack_loses_no_booking_and_no_event() {
     let half = slots.len().min(80) / 2;
     assert!(half >= 20, "the demo practice has too few free slots");
 
-    // Functions are killed while bookings and deliveries go on.
-    let done = Arc::new(AtomicBool::new(false));
+    // Functions are killed while bookings go on.
+    let begun = watch::Sender::new(0);
     let mut acknowledged = {
-        let stack = &stack;
         let killer = async {
-            let mut killed = 0;
-            while !done.load(Ordering::Relaxed) {
-                for function in ["visits", "log-poller", "webhook-fanout"] {
-                    for pid in stack.processes_of(function) {
-                        kill(pid);
-                        killed += 1;
-                    }
-                    tokio::time::sleep(Duration::from_millis(300)).await;
-                }
+            let (mut progress, mut processes) = (begun.subscribe(), 0);
+            for round in 1..=half / KILL_WITH {
+                progress.wait_for(|begun| *begun >= round * KILL_WITH).await.unwrap();
+                processes += kill_all(&stack, &["visits", "log-poller", "webhook-fanout"]);
             }
-            killed
+            processes
         };
-        let bookings = async {
-            let acknowledged = book_all(stack, &token, &slots[..half], &patients).await;
-            stack.emit("Payments", 50).await;
-            tokio::time::sleep(Duration::from_secs(3)).await;
-            done.store(true, Ordering::Relaxed);
-            acknowledged
-        };
-        let (kills, acknowledged) = tokio::join!(killer, bookings);
-        assert!(kills >= 3, "only {kills} processes were killed");
+        let bookings = book_all(&stack, &token, &slots[..half], &patients, &begun);
+        let (processes, acknowledged) = tokio::join!(killer, bookings);
+        assert!(processes >= 3, "only {processes} processes were killed");
         acknowledged
     };
+    // And while deliveries do.
+    stack.emit("Payments", 50).await;
+    endpoint.hears(1, |it| it["event"] == "Payments").await;
+    kill_all(&stack, &["log-poller", "webhook-fanout"]);
 
     // The whole stack is killed while bookings go on, and started again.
     stack.emit("Payments", 50).await;
     {
+        begun.send_replace(0);
         let killer = async {
-            tokio::time::sleep(Duration::from_millis(400)).await;
+            begun.subscribe().wait_for(|begun| *begun > KILL_WITH).await.unwrap();
             kill(stack.pid());
         };
-        let bookings = book_all(&stack, &token, &slots[half..2 * half], &patients);
+        let bookings = book_all(&stack, &token, &slots[half..2 * half], &patients, &begun);
         let ((), booked) = tokio::join!(killer, bookings);
         assert!(booked.len() < half, "the stack was killed too late to prove anything");
         acknowledged.extend(booked);
     }
     stack.kill();
     drop(stack);
-    let stack = Stack::start(folder.path(), &[]).await;
+    let stack = Stack::start(folder.path(), &options).await;
     let token = stack.token().await;
 
     assert!(acknowledged.len() >= 10, "too few bookings went through to prove anything");
@@ -106,6 +111,6 @@ async fn killing_functions_and_the_stack_loses_no_booking_and_no_event() {
     let of_booking = |it: &serde_json::Value| {
         it["event"] == "Encounters" && it["recordId"].as_i64().is_some_and(|id| wanted.contains(&id))
     };
-    endpoint.wait_for(wanted.len(), Duration::from_mins(2), of_booking).await;
-    endpoint.wait_for(100, Duration::from_mins(2), |it| it["event"] == "Payments").await;
+    endpoint.hears(wanted.len(), of_booking).await;
+    endpoint.hears(100, |it| it["event"] == "Payments").await;
 }

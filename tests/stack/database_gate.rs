@@ -1,5 +1,10 @@
 //! A gate in front of the `PostgreSQL` server through which one practice's database falls ill.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -20,6 +25,7 @@ pub(crate) struct DatabaseGate {
     /// The server's URL, by way of the gate.
     pub(crate) url: String,
     mood: watch::Sender<Mood>,
+    held_back: Arc<AtomicUsize>,
 }
 
 impl DatabaseGate {
@@ -31,21 +37,34 @@ impl DatabaseGate {
         // Without TLS a connection's first message says which database it is for.
         let url = format!("{scheme_and_user}@{}/{path}?sslmode=disable", listener.local_addr().unwrap());
         let (mood, moods) = watch::channel(Mood::Well);
-        let address = address.to_owned();
+        let held_back = Arc::<AtomicUsize>::default();
+        let (address, holding) = (address.to_owned(), held_back.clone());
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(pass(client, address.clone(), ill, moods.clone()));
+                tokio::spawn(pass(client, address.clone(), ill, moods.clone(), holding.clone()));
             }
         });
-        Self { url, mood }
+        Self { url, mood, held_back }
+    }
+
+    /// How often something was said to the silent database since it fell silent.
+    pub(crate) fn holds_back(&self) -> usize {
+        self.held_back.load(Ordering::Relaxed)
     }
 
     pub(crate) fn set(&self, mood: Mood) {
+        self.held_back.store(0, Ordering::Relaxed);
         self.mood.send_replace(mood);
     }
 }
 
-async fn pass(mut client: TcpStream, server: String, ill: &str, mut moods: watch::Receiver<Mood>) {
+async fn pass(
+    mut client: TcpStream,
+    server: String,
+    ill: &str,
+    mut moods: watch::Receiver<Mood>,
+    held_back: Arc<AtomicUsize>,
+) {
     let Ok(length) = client.read_u32().await else { return };
     let mut first = vec![0; length as usize - 4];
     if client.read_exact(&mut first).await.is_err() {
@@ -61,13 +80,14 @@ async fn pass(mut client: TcpStream, server: String, ill: &str, mut moods: watch
     let (mut from_server, mut to_server) = server.split();
     let mut refused = moods.clone();
     let requests = async {
+        note(&moods, &held_back);
         if speaks(&mut moods.clone()).await && to_server.write_all(&sent).await.is_ok() {
-            pump(&mut from_client, &mut to_server, moods.clone()).await;
+            pump(&mut from_client, &mut to_server, moods.clone(), &held_back).await;
         }
     };
     tokio::select! {
         () = requests => {}
-        () = pump(&mut from_server, &mut to_client, moods.clone()) => {}
+        () = pump(&mut from_server, &mut to_client, moods.clone(), &held_back) => {}
         () = cut(&mut refused) => {}
     }
 }
@@ -76,13 +96,19 @@ async fn pump(
     from: &mut (impl AsyncRead + Unpin),
     to: &mut (impl AsyncWrite + Unpin),
     mut moods: watch::Receiver<Mood>,
+    held_back: &AtomicUsize,
 ) {
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(read @ 1..) = from.read(&mut buffer).await {
+        note(&moods, held_back);
         if !speaks(&mut moods).await || to.write_all(&buffer[..read]).await.is_err() {
             return;
         }
     }
+}
+
+fn note(moods: &watch::Receiver<Mood>, held_back: &AtomicUsize) {
+    held_back.fetch_add(usize::from(*moods.borrow() == Mood::Silent), Ordering::Relaxed);
 }
 
 /// Waits while the database is silent; whether it then speaks. One without moods is always well.

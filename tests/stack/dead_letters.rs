@@ -1,7 +1,5 @@
 //! Events that a fault of our own stopped: seen by operators, sent once more when it is mended, and delivered once.
 
-use std::time::{Duration, Instant};
-
 use aws_sdk_sqs::{
     Client,
     config::{BehaviorVersion, Credentials, Region},
@@ -15,11 +13,11 @@ use serde_json::{Value, json};
 use crate::{
     control::Control,
     partner::Endpoint,
-    running::{MACHINE, Stack},
+    running::Stack,
     store_gate::{Fault, StoreGate},
+    wait::until_it_is_so,
 };
 
-const WAIT: Duration = Duration::from_mins(2);
 /// Only the record of a new delivery has one.
 const NEW_DELIVERIES: Fault = Fault::Of("\"payload\"");
 
@@ -47,11 +45,10 @@ impl Queues {
         format!("{}/000000000000/{queue}", self.base)
     }
 
-    /// What the dead letters say; a second later they can be received again.
+    /// What the dead letters say; they can be received again at once.
     async fn read_dead_letters(&self) -> Vec<String> {
         let request = self.client.receive_message().queue_url(self.url("EventsDeadLetterQueue"));
-        let received = request.max_number_of_messages(10).visibility_timeout(1).send().await.unwrap();
-        tokio::time::sleep(Duration::from_millis(1_100)).await;
+        let received = request.max_number_of_messages(10).visibility_timeout(0).send().await.unwrap();
         received.messages.unwrap_or_default().into_iter().map(|it| it.body.unwrap()).collect()
     }
 
@@ -78,17 +75,8 @@ impl Queues {
     }
 }
 
-async fn until(what: &str, reached: impl AsyncFn() -> bool) {
-    let began = Instant::now();
-    while !reached().await {
-        assert!(began.elapsed() < WAIT, "{what}: not within {WAIT:?}");
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dead_letters_are_sent_once_more_when_their_fault_is_mended_but_not_what_was_delivered_meanwhile() {
-    let _machine = MACHINE.read().await;
     let folder = tempfile::tempdir().unwrap();
     let mut gate = StoreGate::open(folder.path().join("data/stack.json")).await;
     let store = format!("AWS_ENDPOINT_URL_DYNAMODB={}", gate.url());
@@ -100,7 +88,7 @@ async fn dead_letters_are_sent_once_more_when_their_fault_is_mended_but_not_what
 
     gate.set(NEW_DELIVERIES).await;
     stack.emit("Patients", 2).await;
-    until("two dead letters", async || dead_letters().await == 2).await;
+    until_it_is_so("two dead letters", async || dead_letters().await == 2).await;
     assert!(endpoint.arrivals().is_empty(), "nothing is sent that isn't on record");
     let letters = queues.read_dead_letters().await;
     assert_eq!(letters.len(), 2);
@@ -108,9 +96,9 @@ async fn dead_letters_are_sent_once_more_when_their_fault_is_mended_but_not_what
     gate.set(Fault::None).await;
     // The message of one of them was in the queue twice.
     queues.send(&letters[0]).await;
-    let meanwhile = endpoint.wait_for(1, WAIT, |_| true).await[0].header("x-officepro-event-id").to_owned();
+    let meanwhile = endpoint.hears(1, |_| true).await[0].header("x-officepro-event-id").to_owned();
     let control = Control::of(&stack);
-    until("its outcome", async || {
+    until_it_is_so("its outcome", async || {
         let deliveries = control.deliveries().await;
         deliveries.iter().any(|it| it.event_id == meanwhile && !it.is_open())
     })
@@ -118,8 +106,8 @@ async fn dead_letters_are_sent_once_more_when_their_fault_is_mended_but_not_what
 
     let said = stack.operate(&["redrive"]).await.expect();
     assert!(said.starts_with("2 dead letters"), "{said}");
-    endpoint.wait_for(2, WAIT, |_| true).await;
-    until("empty queues", async || queues.are_empty().await).await;
+    endpoint.hears(2, |_| true).await;
+    until_it_is_so("empty queues", async || queues.are_empty().await).await;
     let arrived: Vec<String> =
         endpoint.arrivals().iter().map(|it| it.header("x-officepro-event-id").to_owned()).collect();
     assert_eq!(arrived.len(), 2, "each event arrives once: {arrived:?}");

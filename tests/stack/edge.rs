@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     rotation::secret_of,
-    running::{MACHINE, Stack, program},
+    running::{EVERYDAY, MAINTAINED, Stack, program},
 };
 
 const VIEWER: &str = "2001:db8:1::7";
@@ -39,9 +39,7 @@ pub(crate) async fn key_for_viewers(stack: &Stack) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn activity_and_audit_name_the_viewer_of_a_call_that_came_by_the_distribution() {
-    let _machine = MACHINE.read().await;
-    let folder = tempfile::tempdir().unwrap();
-    let mut stack = Stack::start(folder.path(), &[]).await;
+    let stack = EVERYDAY.stack().await;
     let (secret, admin) = (edge_secret(&stack), stack.admin_secret());
     let [viewer, proof] = by_the_edge(VIEWER, &secret);
     let doubled = format!("{VIEWER}, {VIEWER}");
@@ -59,18 +57,13 @@ async fn activity_and_audit_name_the_viewer_of_a_call_that_came_by_the_distribut
         let url = format!("{}/v1/admin/partners", stack.base);
         assert_eq!(stack.http.send_with("GET", &url, &headers, String::new()).await.unwrap().status, 200);
     }
-    // Records are written after the answers.
-    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
-    for list in ["/v1/admin/activity?limit=100", "/v1/admin/audit?limit=100"] {
-        let url = format!("{}{list}", stack.base);
-        let rows = stack.http.send_as_admin(&url, &admin, None).await.unwrap().body["data"].take();
-        for (request_id, _, address) in &calls {
-            let row = rows.as_array().unwrap().iter().find(|it| it["requestId"] == *request_id);
-            assert_eq!(row.unwrap()["ip"], *address, "{list} {request_id}");
-        }
+    let audit = stack.admin_get("/v1/admin/audit?limit=100").await["data"].take();
+    for (request_id, _, address) in &calls {
+        let row = audit.as_array().unwrap().iter().find(|it| it["requestId"] == *request_id);
+        assert_eq!(row.unwrap()["ip"], *address, "audit of {request_id}");
+        assert_eq!(stack.recorded(request_id).await["ip"], *address, "activity of {request_id}");
     }
-    stack.kill();
-    for log in std::fs::read_dir(folder.path().join("data/logs")).unwrap() {
+    for log in std::fs::read_dir(stack.folder.join("data/logs")).unwrap() {
         let text = std::fs::read_to_string(log.unwrap().path()).unwrap();
         assert!(!text.contains(&secret) && !text.contains("x-officepro-edge"));
     }
@@ -78,9 +71,7 @@ async fn activity_and_audit_name_the_viewer_of_a_call_that_came_by_the_distribut
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_edges_secret_before_stays_while_a_distribution_may_show_it() {
-    let _machine = MACHINE.read().await;
-    let folder = tempfile::tempdir().unwrap();
-    let stack = Stack::start(folder.path(), &[]).await;
+    let stack = MAINTAINED.stack().await;
     let version = || secret_of(&stack, "EdgeSecret")["id"].as_str().unwrap().to_owned();
     let (first, before) = (version(), edge_secret(&stack));
     stack.operate(&["rotate-edge-secret"]).await.expect();

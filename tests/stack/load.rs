@@ -1,16 +1,13 @@
-//! Calls at a steady rate, whatever the answers take, and what came of them.
+//! Many calls, and what came of them.
 
-use std::time::{Duration, Instant};
-
+use futures::{StreamExt, stream};
 use serde_json::Value;
-use tokio::task::JoinSet;
 
 use crate::{http::Reply, running::Stack};
 
 /// One call as its caller saw it.
 #[derive(Debug)]
 pub(crate) struct Call {
-    pub(crate) took: Duration,
     /// `None`: the connection broke.
     pub(crate) reply: Option<Reply>,
 }
@@ -24,8 +21,19 @@ impl Call {
         (200..300).contains(&self.status())
     }
 
+    /// Whether the answer says that and when the call may come again.
+    pub(crate) fn is_put_off(&self) -> bool {
+        [429, 503].contains(&self.status()) && self.retry_after().is_some_and(|seconds| seconds >= 1)
+    }
+
+    /// As [`Self::is_put_off`], by the function itself: whoever gave up waiting for the function would say something else.
+    pub(crate) fn is_put_off_by_the_function(&self) -> bool {
+        let detail = self.reply.as_ref().map(|it| &it.body["detail"]);
+        self.is_put_off() && detail.is_some_and(|it| it == "Try again in a moment.")
+    }
+
     /// Seconds to wait before the next try, if the answer says so.
-    pub(crate) fn retry_after(&self) -> Option<u64> {
+    fn retry_after(&self) -> Option<u64> {
         self.reply.as_ref()?.headers.get("retry-after")?.to_str().ok()?.parse().ok()
     }
 }
@@ -60,41 +68,19 @@ impl Caller {
         let mut headers = vec![("authorization", authorization.as_str())];
         headers.extend(key.map(|key| ("idempotency-key", key)));
         let body = body.map_or_else(String::new, Value::to_string);
-        let began = Instant::now();
-        let reply = self.http.send_with(method, &format!("{}{path}", self.base), &headers, body).await;
-        Call { took: began.elapsed(), reply }
+        Call { reply: self.http.send_with(method, &format!("{}{path}", self.base), &headers, body).await }
     }
 }
 
-/// Begins `a_second` calls every second, but has no more than `at_once` under way; their results.
-pub(crate) async fn at_rate<Made>(
-    a_second: u32,
-    time: Duration,
+/// Makes `count` calls, `at_once` of them under way at a time; their results in the order of their answers.
+pub(crate) async fn in_turn<Made>(
+    count: usize,
     at_once: usize,
     make: impl Fn(usize) -> Made,
 ) -> Vec<Made::Output>
 where
     Made: Future<Output: Send> + Send + 'static,
 {
-    let began = Instant::now();
-    let (mut under_way, mut done) = (JoinSet::new(), Vec::new());
-    let mut number = 0;
-    while began.elapsed() < time {
-        let due = began + Duration::from_secs(1) * u32::try_from(number).unwrap() / a_second;
-        tokio::time::sleep_until(due.into()).await;
-        if under_way.len() >= at_once {
-            done.extend(under_way.join_next().await.map(Result::unwrap));
-        }
-        under_way.spawn(make(number));
-        number += 1;
-    }
-    done.extend(under_way.join_all().await);
-    done
-}
-
-/// The 99th percentile.
-pub(crate) fn p99<'a>(calls: impl IntoIterator<Item = &'a Call>) -> Duration {
-    let mut times: Vec<Duration> = calls.into_iter().map(|it| it.took).collect();
-    times.sort_unstable();
-    times.get(times.len() * 99 / 100).copied().unwrap_or_default()
+    let calls = stream::iter(0..count).map(|number| tokio::spawn(make(number)));
+    calls.buffer_unordered(at_once).map(Result::unwrap).collect().await
 }

@@ -24,3 +24,4 @@ mod stalled_database;
 mod store_faults;
 mod store_gate;
 mod telemetry;
+mod wait;

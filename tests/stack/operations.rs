@@ -12,10 +12,9 @@ use sqlx::{Connection, Executor};
 
 use crate::{
     partner::Endpoint,
-    running::{MACHINE, Stack, program},
+    running::{DemoKey, EVERYDAY, MAINTAINED, Stack, program},
+    wait::until,
 };
-
-const WAIT: std::time::Duration = std::time::Duration::from_mins(1);
 
 fn file(stack: &Stack, name: &str) -> Value {
     serde_json::from_slice(&std::fs::read(stack.folder.join("data").join(name)).unwrap()).unwrap()
@@ -30,11 +29,19 @@ fn add<'a>(practice: &'a str, zone: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     [&["add-practice", practice, "--name", "North Clinic", "--time-zone", zone], more].concat()
 }
 
+/// A practice of the test's own, with a partner who may do this there; the partner's token.
+async fn own_practice(stack: &Stack, practice: &str, scopes: &str) -> String {
+    stack.operate(&add(practice, "America/Chicago", &[])).await.expect();
+    let first = ["--company", practice, "--contact", "Kim Lee", "--email", "kim@acme.example"];
+    let key = ["--practice", practice, "--key-name", practice, "--scopes", scopes];
+    let said = stack.operate(&[&["first-partner"], &first[..], &key].concat()).await.expect();
+    let api_key = said.trim().rsplit(' ').next().unwrap().to_owned();
+    stack.token_from(&DemoKey { practicepass: practice.to_owned(), api_key }).await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_practice_is_added_and_its_first_partner_reads_it() {
-    let _machine = MACHINE.read().await;
-    let folder = tempfile::tempdir().unwrap();
-    let stack = Stack::start(folder.path(), &[]).await;
+    let stack = EVERYDAY.stack().await;
     let said = stack.operate(&add("NorthClinic", "America/Chicago", &[])).await.expect();
     assert!(said.contains("NorthClinic: migrated"), "{said}");
     let again = stack.operate(&add("NorthClinic", "America/Chicago", &[])).await.expect();
@@ -90,33 +97,31 @@ async fn a_practice_is_added_and_its_first_partner_reads_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_practice_that_cant_be_right_is_not_added() {
-    let _machine = MACHINE.read().await;
-    let folder = tempfile::tempdir().unwrap();
-    let stack = Stack::start(folder.path(), &[]).await;
+    let stack = EVERYDAY.stack().await;
     let refused = async |arguments: &[&str], input: &str, word: &str| {
         let said = stack.operate_with(arguments, input).await.expect_failure();
         assert!(said.contains(word), "{arguments:?}: {said}");
     };
     refused(&add("webhooks", "America/Chicago", &[]), "", "reserved").await;
     refused(&add("x", "America/Chicago", &[]), "", "2 to 64").await;
-    refused(&add("NorthClinic", "Middle/Earth", &[]), "", "no IANA time zone").await;
-    refused(&add("NorthClinic", "America/Chicago", &["--dsn-stdin"]), "", "no secret to read").await;
-    refused(&add("NorthClinic", "America/Chicago", &["--dsn-stdin"]), "mysql://x", "postgres://").await;
+    refused(&add("EastClinic", "Middle/Earth", &[]), "", "no IANA time zone").await;
+    refused(&add("EastClinic", "America/Chicago", &["--dsn-stdin"]), "", "no secret to read").await;
+    refused(&add("EastClinic", "America/Chicago", &["--dsn-stdin"]), "mysql://x", "postgres://").await;
     refused(&add("DemoOffice", "America/Chicago", &[]), "", "registered already").await;
     // Somebody else's database: the entry stays, the database isn't touched.
-    let other = format!("sqlite://{}", folder.path().join("data/practices/DemoOffice.sqlite").display());
-    let add_other = add("NorthClinic", "America/Chicago", &["--dsn-stdin"]);
+    let other = format!("sqlite://{}", stack.folder.join("data/practices/DemoOffice.sqlite").display());
+    let add_other = add("EastClinic", "America/Chicago", &["--dsn-stdin"]);
     refused(&add_other, &other, "belongs to another practice").await;
-    let elsewhere = format!("sqlite://{}", folder.path().join("data/practices/North.sqlite").display());
+    let elsewhere = format!("sqlite://{}", stack.folder.join("data/practices/East.sqlite").display());
     let said = stack.operate_with(&add_other, &elsewhere).await.expect();
-    assert!(said.contains("NorthClinic: migrated"), "the mistake was mended: {said}");
+    assert!(said.contains("EastClinic: migrated"), "the mistake was mended: {said}");
     refused(&add_other, &other, "set-practice-dsn").await;
-    refused(&add("SouthClinic", "America/Chicago", &["--dsn-stdin"]), &other, "run it again").await;
-    let dsn = ["set-practice-dsn", "SouthClinic", "--dsn-stdin"];
+    refused(&add("WestClinic", "America/Chicago", &["--dsn-stdin"]), &other, "run it again").await;
+    let dsn = ["set-practice-dsn", "WestClinic", "--dsn-stdin"];
     refused(&dsn, &other, "is the one before").await;
-    let empty = format!("sqlite://{}", folder.path().join("data/practices/South.sqlite").display());
+    let empty = format!("sqlite://{}", stack.folder.join("data/practices/West.sqlite").display());
     let said = stack.operate_with(&dsn, &empty).await.expect();
-    assert!(said.contains("SouthClinic: migrated"), "it never had a schema: {said}");
+    assert!(said.contains("WestClinic: migrated"), "it never had a schema: {said}");
     let dsn = ["set-practice-dsn", "DemoOffice", "--dsn-stdin"];
     refused(&dsn, "postgres://nobody:hunter22@127.0.0.1:9/x", "is the one before").await;
     let said = stack.operate_with(&dsn, "postgres://nobody:hunter22@127.0.0.1:9/x").await.err;
@@ -127,7 +132,6 @@ async fn a_practice_that_cant_be_right_is_not_added() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_migration_of_all_goes_on_past_a_practice_that_fails_and_is_finished_by_the_next() {
-    let _machine = MACHINE.read().await;
     let folder = tempfile::tempdir().unwrap();
     let stack = Stack::start(folder.path(), &[]).await;
     for practice in ["NorthClinic", "SouthClinic"] {
@@ -159,12 +163,10 @@ async fn a_migration_of_all_goes_on_past_a_practice_that_fails_and_is_finished_b
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_roll_back_the_older_program_takes_the_newer_schemas_as_they_are() {
-    let _machine = MACHINE.read().await;
-    let folder = tempfile::tempdir().unwrap();
-    let stack = Stack::start(folder.path(), &[]).await;
+    let stack = MAINTAINED.stack().await;
     stack.operate(&add("NorthClinic", "America/Chicago", &[])).await.expect();
     for database in ["data/practices/NorthClinic.sqlite", "data/catalog.sqlite"] {
-        let url = format!("sqlite://{}", folder.path().join(database).display());
+        let url = format!("sqlite://{}", stack.folder.join(database).display());
         let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
         let newer = "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
              values (99, 'of a newer program', true, x'00', 0)";
@@ -185,7 +187,6 @@ async fn after_a_roll_back_the_older_program_takes_the_newer_schemas_as_they_are
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_catalog_stays_where_it_is_until_another_place_is_known_to_be_good() {
-    let _machine = MACHINE.read().await;
     let folder = tempfile::tempdir().unwrap();
     let stack = Stack::start(folder.path(), &[]).await;
     let current = || {
@@ -241,18 +242,19 @@ async fn the_catalog_stays_where_it_is_until_another_place_is_known_to_be_good()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_practice_with_patients_is_not_pointed_to_an_empty_database() {
-    let _machine = MACHINE.read().await;
-    let folder = tempfile::tempdir().unwrap();
-    let stack = Stack::start(folder.path(), &[]).await;
+    let stack = EVERYDAY.stack().await;
+    let token = own_practice(&stack, "FilledClinic", "Prospects").await;
+    let ann = json!({ "FirstName": "Ann", "LastName": "Filled", "EMail": "ann@example.com" });
+    stack.expect(&token, "POST", "/v1/FilledClinic/prospects", Some(&ann), 201).await;
     let current =
-        || file(&stack, "secrets.json")["secrets"]["local/practices/DemoOffice"]["AWSCURRENT"].clone();
+        || file(&stack, "secrets.json")["secrets"]["local/practices/FilledClinic"]["AWSCURRENT"].clone();
     let before = current();
-    let command = ["set-practice-dsn", "DemoOffice", "--dsn-stdin"];
-    let (unmade, empty) = (folder.path().join("unmade.sqlite"), folder.path().join("empty.sqlite"));
+    let command = ["set-practice-dsn", "FilledClinic", "--dsn-stdin"];
+    let (unmade, empty) = (stack.folder.join("unmade.sqlite"), stack.folder.join("empty.sqlite"));
     let url = |file: &std::path::Path| format!("sqlite://{}", file.display());
     std::fs::write(&unmade, "").unwrap();
-    let demo_office = PracticeGrant::for_operations(PracticePass::try_from("DemoOffice").unwrap());
-    shared::tenant::migrate::migrate(&demo_office, &url(&empty), jiff::tz::TimeZone::UTC).await.unwrap();
+    let filled = PracticeGrant::for_operations(PracticePass::try_from("FilledClinic").unwrap());
+    shared::tenant::migrate::migrate(&filled, &url(&empty), jiff::tz::TimeZone::UTC).await.unwrap();
     for (file, cause) in [(&unmade, "holds no practice"), (&empty, "is empty, and the one of now isn't")] {
         let said = stack.operate_with(&command, &url(file)).await.expect_failure();
         assert!(said.contains(cause) && said.contains("is the one before"), "{said}");
@@ -266,9 +268,7 @@ async fn a_practice_with_patients_is_not_pointed_to_an_empty_database() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_admin_secret_becomes_current_that_nobody_knows_or_nobody_can_send() {
-    let _machine = MACHINE.read().await;
-    let folder = tempfile::tempdir().unwrap();
-    let stack = Stack::start(folder.path(), &[]).await;
+    let stack = EVERYDAY.stack().await;
     let stored = || file(&stack, "secrets.json")["secrets"]["AdminSecretsSecret"]["AWSCURRENT"].clone();
     let before = stored();
     let mut unseen = Command::new(program());
@@ -298,9 +298,7 @@ async fn no_admin_secret_becomes_current_that_nobody_knows_or_nobody_can_send() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_key_that_leaked_is_taken_away_at_once_and_another_signs() {
-    let _machine = MACHINE.read().await;
-    let folder = tempfile::tempdir().unwrap();
-    let stack = Stack::start(folder.path(), &[]).await;
+    let stack = MAINTAINED.stack().await;
     let ring = || {
         let stages = file(&stack, "secrets.json")["secrets"]["TokenKeysSecret"].clone();
         serde_json::from_str::<Value>(stages["AWSCURRENT"]["value"].as_str().unwrap()).unwrap()
@@ -317,32 +315,30 @@ async fn a_token_key_that_leaked_is_taken_away_at_once_and_another_signs() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_of_a_time_are_sent_once_more_to_all_subscriptions() {
-    let _machine = MACHINE.read().await;
-    let folder = tempfile::tempdir().unwrap();
-    let stack = Stack::start(folder.path(), &["--every", "1"]).await;
+    let stack = EVERYDAY.stack().await;
     let endpoint = Endpoint::open().await;
-    let token = stack.token().await;
+    let token = own_practice(&stack, "EventfulClinic", "Prospects,Patients").await;
     let body = json!({ "hookUrl": endpoint.url, "scopes": ["Patients"] });
     stack.expect(&token, "POST", "/v1/webhooks/signup", Some(&body), 201).await;
-    stack.emit("Patients", 3).await;
-    endpoint.wait_for(3, WAIT, |_| true).await;
+    for name in ["Ann", "Ben", "Cleo"] {
+        let email = format!("{name}@example.com");
+        let patient = json!({ "FirstName": name, "LastName": "Eventful", "EMail": email });
+        stack.expect(&token, "POST", "/v1/EventfulClinic/prospects", Some(&patient), 201).await;
+    }
+    endpoint.hears(3, |_| true).await;
     let time = ["--from", "2026-01-01T00:00:00Z", "--to", "2099-01-01T00:00:00Z"];
     // The outcome of the last delivery may be a moment later than its arrival.
-    let mut said = String::new();
-    for _ in 0..20 {
-        let replay = [&["replay", "DemoOffice", "--all", "--name", "once"], &time[..]].concat();
-        said = stack.operate(&replay).await.expect();
-        if said.contains("3 events") {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-    }
-    assert!(said.contains("3 events are in the queue"), "{said}");
-    let began = std::time::Instant::now();
-    while endpoint.arrivals().len() < 6 {
-        assert!(began.elapsed() < WAIT, "{} arrivals", endpoint.arrivals().len());
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
+    until("a replay of all three", async || {
+        let replay = [&["replay", "EventfulClinic", "--all", "--name", "once"], &time[..]].concat();
+        let said = stack.operate(&replay).await.expect();
+        if said.contains("3 events are in the queue") { Ok(()) } else { Err(said) }
+    })
+    .await;
+    until("each of them once more", async || {
+        let arrived = endpoint.arrivals().len();
+        if arrived >= 6 { Ok(()) } else { Err(format!("{arrived} arrivals")) }
+    })
+    .await;
     assert!(stack.operate(&["redrive"]).await.expect().starts_with("0 dead letters"));
     let none = stack.operate(&[&["replay", "LakesideClinic"], &time[..]].concat()).await.expect_failure();
     assert!(none.contains("no active subscription"), "{none}");
@@ -350,9 +346,7 @@ async fn events_of_a_time_are_sent_once_more_to_all_subscriptions() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn secrets_and_functions_are_reached_with_the_stacks_own_access_key_only() {
-    let _machine = MACHINE.read().await;
-    let folder = tempfile::tempdir().unwrap();
-    let stack = Stack::start(folder.path(), &[]).await;
+    let stack = EVERYDAY.stack().await;
     let addresses = file(&stack, "stack.json");
     let url = |name: &str| addresses[name].as_str().unwrap().to_owned();
     let signed = |key: &str| format!("AWS4-HMAC-SHA256 Credential={key}/20260101/us-east-1/x/aws4_request");

@@ -1,13 +1,12 @@
 //! The functions' roles, seen from what they do: nothing they need is refused, and what was needed is told.
 
-use std::time::{Duration, Instant};
-
 use serde_json::{Value, json};
 
 use crate::{
     main_job::{booking, free_slots},
     partner::Endpoint,
-    running::{MACHINE, Stack, send_signal},
+    running::{Stack, send_signal},
+    wait::until,
 };
 
 /// What the run must have needed, one for each way to be granted and each kind of caller.
@@ -47,6 +46,7 @@ async fn tour(stack: &Stack, endpoint: &Endpoint) {
     for _ in 0..2 {
         let reply = stack.http.send_with("POST", &url, &headers, signup.to_string()).await.unwrap();
         assert_eq!(reply.status, 201, "{}", reply.body);
+        stack.note(&reply);
     }
     let patient = get("/v1/DemoOffice/prospects?limit=1").await["data"][0]["PatientID"].as_i64().unwrap();
     let slot = free_slots(stack, &token).await.remove(0);
@@ -56,7 +56,7 @@ async fn tour(stack: &Stack, endpoint: &Endpoint) {
     for path in ["/v1/products", "/v1/kb", "/v1/me", "/v1/me/usage"] {
         get(path).await;
     }
-    endpoint.wait_for(1, Duration::from_secs(15), |_| true).await;
+    endpoint.hears(1, |_| true).await;
     post("/v1/webhooks/test", json!({}), 200).await;
     let id = get("/v1/webhooks/deliveries").await["data"][0]["id"].as_i64().unwrap();
     post(&format!("/v1/webhooks/deliveries/{id}/retry"), json!({}), 200).await;
@@ -73,7 +73,9 @@ async fn through_the_portal(stack: &Stack) {
     let call = async |method: &str, path: &str, cookie: &str, body: &Value| {
         let url = format!("{}{path}", stack.base);
         let headers = [("origin", stack.base.as_str()), ("x-requested-with", "portal"), ("cookie", cookie)];
-        stack.http.send_with(method, &url, &headers, body.to_string()).await.unwrap()
+        let reply = stack.http.send_with(method, &url, &headers, body.to_string()).await.unwrap();
+        stack.note(&reply);
+        reply
     };
     let wish = json!({
         "company": "Nova Care", "practice": "DemoOffice", "contact": "Nia Bell", "email": "nia@nova.example",
@@ -101,26 +103,22 @@ async fn through_the_portal(stack: &Stack) {
 async fn report(stack: &mut Stack) -> Value {
     send_signal(stack.pid(), "TERM");
     let file = stack.folder.join("data/permissions.json");
-    let began = Instant::now();
-    loop {
-        if let Some(report) = std::fs::read(&file).ok().and_then(|text| serde_json::from_slice(&text).ok()) {
-            return report;
-        }
-        assert!(began.elapsed() < Duration::from_secs(30), "the stack didn't end");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    until("the report of a stack that has ended", async || {
+        let report = std::fs::read(&file).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        report.ok_or_else(String::new)
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_function_is_refused_what_it_needs_and_what_was_needed_is_told() {
-    let _machine = MACHINE.read().await;
     let folder = tempfile::tempdir().unwrap();
     let mut stack = Stack::start(folder.path(), &["--every", "1"]).await;
     let endpoint = Endpoint::open().await;
     tour(&stack, &endpoint).await;
     through_the_portal(&stack).await;
     // What the calls leave behind is written after their answers.
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    stack.all_recorded().await;
     let report = report(&mut stack).await;
     let log = std::fs::read_to_string(folder.path().join("stack.log")).unwrap();
     let refused: Vec<&str> = log.lines().filter(|line| line.starts_with("ERROR permissions")).collect();

@@ -2,11 +2,12 @@
 //! have just asked for the newest secrets when a rotation begins and may not ask again. At the end, what was replaced is refused.
 
 use std::{
+    path::Path,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -17,7 +18,8 @@ use crate::{
     edge::{by_the_edge, edge_secret, key_for_viewers},
     http::Http,
     partner::Endpoint,
-    running::{MACHINE, Stack, kill},
+    running::{Stack, kill},
+    wait::{until, until_it_is_so},
 };
 
 /// Calls that go on until they are told to stop.
@@ -26,6 +28,8 @@ struct Calls {
     base: String,
     stop: AtomicBool,
     made: AtomicUsize,
+    /// How often each kind of call was made.
+    rounds: [AtomicUsize; 5],
     failed: Mutex<Vec<String>>,
     tokens: Mutex<Vec<String>>,
     api_keys: Mutex<Vec<String>>,
@@ -35,6 +39,9 @@ struct Calls {
     /// Held by whoever calls the function that signs tokens.
     signing: tokio::sync::Mutex<()>,
 }
+
+/// With two environments of each function, so many calls of a kind meet both.
+const ROUNDS: usize = 6;
 
 /// The functions that verify tokens here, by what is asked of them.
 const VERIFYING: [(&str, &str); 4] = [
@@ -87,6 +94,21 @@ impl Calls {
         assert!(failed.is_empty(), "{when}: {count} of {made} calls failed: {first:?}");
     }
 
+    /// Waits until all kinds of calls have been made often enough since to meet every process.
+    async fn go_on(&self) {
+        let before: Vec<usize> = self.rounds.iter().map(|it| it.load(Ordering::Relaxed)).collect();
+        until("calls of every kind", async || {
+            let now = self.rounds.iter().map(|it| it.load(Ordering::Relaxed));
+            let since: Vec<usize> = now.zip(&before).map(|(now, before)| now - before).collect();
+            if since.iter().all(|rounds| *rounds >= ROUNDS) { Ok(()) } else { Err(format!("{since:?}")) }
+        })
+        .await;
+    }
+
+    fn note_round(&self, kind: usize) {
+        self.rounds[kind].fetch_add(1, Ordering::Relaxed);
+    }
+
     fn going_on(&self) -> bool {
         !self.stop.load(Ordering::Relaxed)
     }
@@ -96,6 +118,7 @@ impl Calls {
         while self.going_on() {
             self.as_partner(&token, "GET", "/v1/DemoOffice/tags", "", 200).await;
             self.as_partner(&token, "GET", "/v1/products?limit=1", "", 200).await;
+            self.note_round(0);
             tokio::time::sleep(Duration::from_millis(30)).await;
         }
     }
@@ -113,6 +136,7 @@ impl Calls {
             self.as_partner(token, "PUT", "/v1/DemoOffice/prospects/1001", &named.to_string(), 200).await;
             self.as_partner(token, "GET", "/v1/DemoOffice/prospects?limit=1", "", 200).await;
             self.as_partner(token, "GET", "/v1/kb?limit=1", "", 200).await;
+            self.note_round(1);
             tokio::time::sleep(Duration::from_millis(30)).await;
         }
     }
@@ -125,7 +149,8 @@ impl Calls {
                 let calls = (0..2).map(|_| self.as_partner(&forged, "GET", path, "", 401));
                 futures::future::join_all(calls).await;
             }
-            tokio::time::sleep(Duration::from_millis(500)).await;
+            self.note_round(2);
+            tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
 
@@ -134,6 +159,7 @@ impl Calls {
             for secret in [Self::first(&self.admin_secrets), Self::last(&self.admin_secrets)] {
                 self.call(&[("x-admin-secret", &secret)], "GET", "/v1/admin/partners?limit=1", "", 200).await;
             }
+            self.note_round(3);
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -154,6 +180,7 @@ impl Calls {
                 self.call(&headers, "GET", "/v1/me", "", 200).await;
                 self.call(&headers, "GET", "/v1/DemoOffice/visit-types", "", 200).await;
             }
+            self.note_round(4);
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -176,11 +203,9 @@ fn kid_of(token: &str) -> String {
 async fn replace(stack: &Stack, function: &str) {
     let old = stack.processes_of(function);
     old.iter().copied().for_each(kill);
-    while stack.processes_of(function).iter().any(|pid| old.contains(pid)) {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    // The stack knows of it.
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    // Nothing is left of a process once the stack has taken note of its end.
+    let gone = async || !old.iter().any(|pid| Path::new("/proc").join(pid.to_string()).exists());
+    until_it_is_so("the end of the processes", gone).await;
 }
 
 /// The version of a secret that is current: `id` and `value`.
@@ -192,7 +217,6 @@ pub(crate) fn secret_of(stack: &Stack, name: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_secret_is_rotated_under_calls_and_no_call_fails() {
-    let _machine = MACHINE.read().await;
     let folder = tempfile::tempdir().unwrap();
     let server = std::env::var("TEST_POSTGRES_URL").ok();
     let mut arguments = vec!["--every", "1", "--environments", "2"];
@@ -212,6 +236,7 @@ async fn every_secret_is_rotated_under_calls_and_no_call_fails() {
         base: stack.base.clone(),
         stop: AtomicBool::new(false),
         made: AtomicUsize::new(0),
+        rounds: Default::default(),
         failed: Mutex::default(),
         tokens: Mutex::new(vec![token.clone()]),
         api_keys: Mutex::new(vec![text(&demo["keys"][0]["apiKey"])]),
@@ -225,7 +250,7 @@ async fn every_secret_is_rotated_under_calls_and_no_call_fails() {
     tasks.spawn(Arc::clone(&calls).as_administrator());
     tasks.spawn(Arc::clone(&calls).by_the_distribution(key_for_viewers(&stack).await));
     tasks.spawn(Arc::clone(&calls).as_strangers());
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    calls.go_on().await;
 
     let keys_before = secret_of(&stack, "TokenKeysSecret")["value"].clone();
     let said = stack.operate(&["rotate-token-key"]).await.expect();
@@ -235,7 +260,7 @@ async fn every_secret_is_rotated_under_calls_and_no_call_fails() {
     let signing = calls.signing.lock().await;
     replace(&stack, "auth").await;
     drop(signing);
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    calls.go_on().await;
     calls.assert_none_failed("the token key");
     let said = stack.operate(&["rotate-token-key", "--finish"]).await.expect();
     assert!(said.contains("No key was removed") && said.contains("k1 still verifies"), "{said}");
@@ -249,7 +274,7 @@ async fn every_secret_is_rotated_under_calls_and_no_call_fails() {
         .find_map(|line| line.strip_prefix("The admin secret will be, shown this once: "))
         .unwrap();
     calls.admin_secrets.lock().unwrap().push(new.to_owned());
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    calls.go_on().await;
     calls.assert_none_failed("the admin secret");
     let said = stack.operate(&["rotate-admin-secret"]).await.expect_failure();
     assert!(said.contains("a change is under way"), "{said}");
@@ -262,27 +287,21 @@ async fn every_secret_is_rotated_under_calls_and_no_call_fails() {
     stack.emit("Patients", 2).await;
     // The events of the writes before the rotation have one signature, those after it two.
     let new = text(&rotated["data"]["secret"]);
-    let began = Instant::now();
-    while endpoint
-        .arrivals()
-        .iter()
-        .filter(|it| it.is_signed_with(&before) && it.is_signed_with(&new))
-        .count()
-        < 2
-    {
-        assert!(began.elapsed() < Duration::from_mins(1), "no event came with both signatures");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    until("events with both signatures", async || {
+        let arrivals = endpoint.arrivals();
+        let both = arrivals.iter().filter(|it| it.is_signed_with(&before) && it.is_signed_with(&new)).count();
+        if both >= 2 { Ok(()) } else { Err(format!("{both} of {}", arrivals.len())) }
+    })
+    .await;
     assert!(endpoint.arrivals().iter().all(|it| it.is_signed_with(&before)));
     // Whatever was rotated last is called with for a while, too.
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    calls.go_on().await;
     calls.stop.store(true, Ordering::Relaxed);
     while let Some(ended) = tasks.join_next().await {
         ended.unwrap();
     }
     calls.assert_none_failed("in the end");
     let made = calls.made.load(Ordering::Relaxed);
-    assert!(made > 100, "only {made} calls were made");
     eprintln!("{made} calls while every secret was rotated, none failed");
 
     the_admin_secret_before_ends(&stack, &calls).await;
@@ -312,9 +331,9 @@ async fn rotate_edge_secret(stack: &Stack, calls: &Calls) {
     let version = secret_of(stack, "EdgeSecret")["id"].as_str().unwrap().to_owned();
     assert!(new != before && said.contains(&format!("EdgeSecretVersion={version}")), "{said}");
     calls.edge_secrets.lock().unwrap().push(new.clone());
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    calls.go_on().await;
     *calls.edge_secrets.lock().unwrap() = vec![new.clone()];
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    calls.go_on().await;
     stack.operate(&["rotate-edge-secret", "--finish"]).await.expect();
     assert_eq!(edge_secret(stack), new);
 }

@@ -1,27 +1,50 @@
 //! A local stack of a test's own.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::OnceLock,
-    time::{Duration, Instant},
+    sync::{Mutex, OnceLock},
 };
 
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 
-use crate::http::{Http, Reply};
+use crate::{
+    http::{Http, Reply},
+    wait::until,
+};
 
 /// Read by every test here, written by one that measures: then nothing else runs.
 pub(crate) static MACHINE: tokio::sync::RwLock<()> = tokio::sync::RwLock::const_new(());
 
-/// Runs until it is dropped; then every process of it is gone.
+/// A running stack. One of the test's own runs until it is dropped; then every process of it is gone.
 pub(crate) struct Stack {
-    process: Child,
+    /// `None`: others use it as well.
+    own: Option<Process>,
+    pid: u32,
     pub(crate) base: String,
     pub(crate) folder: PathBuf,
     pub(crate) http: Http,
     demo: Value,
+    /// Request ids of calls that will be on record.
+    noted: Mutex<Vec<String>>,
 }
+
+/// A stack's process, and another one that ends it should the tests' own process be killed.
+struct Process {
+    stack: Child,
+    keeper: Child,
+}
+
+/// A stack that tests share which neither end, stall nor reconfigure it; it ends with the tests. Each has a partner, and where
+/// it needs one a practice, of its own there, and counts nothing else.
+pub(crate) struct Shared(OnceCell<Stack>);
+
+/// For partners' and operators' work.
+pub(crate) static EVERYDAY: Shared = Shared(OnceCell::const_new());
+/// For what changes secrets and schemas, but nothing of what others do so with; nobody calls its API with a token of before.
+pub(crate) static MAINTAINED: Shared = Shared(OnceCell::const_new());
 
 /// A key as the stack shows it when it starts.
 pub(crate) struct DemoKey {
@@ -29,20 +52,78 @@ pub(crate) struct DemoKey {
     pub(crate) api_key: String,
 }
 
-/// Builds stack and functions once; the path of the stack's program.
+/// The path of the stack's program, which is built if need be. The functions' binaries are beside it.
 pub(crate) fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
-        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-        let built = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--workspace", "--exclude", "tests", "--bins"])
-            .current_dir(root)
-            .status()
-            .unwrap();
-        assert!(built.success(), "the binaries don't build");
-        let test = std::env::current_exe().unwrap();
-        test.ancestors().nth(2).unwrap().join("officepro-local")
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tools/stack-program");
+        let found = Command::new(script).stderr(Stdio::inherit()).output().unwrap();
+        assert!(found.status.success(), "the binaries don't build");
+        String::from_utf8(found.stdout).unwrap().trim().into()
     })
+}
+
+impl Process {
+    fn start(folder: &Path, more: &[&str], binaries: &Path) -> Self {
+        let log = fs::OpenOptions::new().create(true).append(true).open(folder.join("stack.log")).unwrap();
+        let mut stack = Command::new(program());
+        stack.args(["--port", "0", "--binaries"]).arg(binaries);
+        stack.arg("--data-dir").arg(folder.join("data")).args(more);
+        stack.stdout(log.try_clone().unwrap()).stderr(log).stdin(Stdio::null());
+        let stack = stack.spawn().unwrap();
+        let keeper = Self::keeper(&stack, folder);
+        Self { stack, keeper }
+    }
+
+    /// Its standard input ends when this process does, however that comes about.
+    fn keeper(stack: &Child, folder: &Path) -> Child {
+        use std::os::unix::process::CommandExt;
+
+        let mut keeper = Command::new("sh");
+        keeper.args(["-c", r#"cat; kill -s KILL "$1"; sleep 1; rm -rf "$2""#, "keeper"]);
+        keeper.arg(stack.id().to_string()).arg(folder);
+        // Ctrl-C at the terminal is for the tests.
+        keeper.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+        keeper.spawn().unwrap()
+    }
+
+    fn kill(&mut self) {
+        // The functions end with their parent.
+        let _ = self.stack.kill();
+        let _ = self.stack.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.keeper.kill();
+        let _ = self.keeper.wait();
+        self.kill();
+    }
+}
+
+impl Shared {
+    /// As the test sees the stack, which the first one starts.
+    pub(crate) async fn stack(&self) -> Stack {
+        let start = async || {
+            let folder = tempfile::tempdir().unwrap();
+            let stack = Stack::start(folder.path(), &["--every", "1", "--environments", "16"]).await;
+            // From now on its keeper removes it.
+            let _ = folder.keep();
+            stack
+        };
+        let stack = self.0.get_or_init(start).await;
+        Stack {
+            own: None,
+            pid: stack.pid,
+            base: stack.base.clone(),
+            folder: stack.folder.clone(),
+            // Connections belong to the test that made them.
+            http: Http::new(),
+            demo: stack.demo.clone(),
+            noted: Mutex::default(),
+        }
+    }
 }
 
 impl Stack {
@@ -53,55 +134,59 @@ impl Stack {
 
     /// Starts on a folder that may hold an earlier run's data.
     pub(crate) async fn start(folder: &Path, more: &[&str]) -> Self {
-        Self::start_with_target(folder, more, None).await
+        Self::start_with_binaries(folder, more, None).await
     }
 
-    /// As [`Self::start`], with the functions of another target folder than cargo's.
-    pub(crate) async fn start_with_target(folder: &Path, more: &[&str], target: Option<&Path>) -> Self {
-        let program = Self::build().await;
-        let log =
-            std::fs::OpenOptions::new().create(true).append(true).open(folder.join("stack.log")).unwrap();
+    /// As [`Self::start`], with the functions of another folder than cargo's.
+    pub(crate) async fn start_with_binaries(folder: &Path, more: &[&str], binaries: Option<&Path>) -> Self {
+        let built = Self::build().await.parent().unwrap();
         let described = folder.join("data/stack.json");
-        let _ = std::fs::remove_file(&described);
-        let binaries = target.or(program.parent()).unwrap();
-        let process = Command::new(program)
-            .args(["--port", "0", "--binaries"])
-            .arg(binaries)
-            .arg("--data-dir")
-            .arg(folder.join("data"))
-            .args(more)
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap();
+        let _ = fs::remove_file(&described);
+        let process = Process::start(folder, more, binaries.unwrap_or(built));
         let mut stack = Self {
-            process,
+            pid: process.stack.id(),
+            own: Some(process),
             base: String::new(),
             folder: folder.to_owned(),
             http: Http::new(),
             demo: Value::Null,
+            noted: Mutex::default(),
         };
-        let began = Instant::now();
-        loop {
-            let read = |path: PathBuf| serde_json::from_slice::<Value>(&std::fs::read(path).ok()?).ok();
+        until("a healthy stack", async || {
+            let read = |path: PathBuf| serde_json::from_slice::<Value>(&fs::read(path).ok()?).ok();
             if let (Some(running), Some(demo)) =
                 (read(described.clone()), read(folder.join("data/demo.json")))
             {
-                stack.base = running["baseUrl"].as_str().unwrap().to_owned();
+                running["baseUrl"].as_str().unwrap().clone_into(&mut stack.base);
                 stack.demo = demo;
                 if stack.get_status("/v1/health").await == Some(200) {
-                    return stack;
+                    return Ok(());
                 }
             }
-            assert!(stack.process.try_wait().unwrap().is_none(), "the stack ended: {}", stack.log());
-            assert!(began.elapsed() < Duration::from_mins(1), "the stack didn't start: {}", stack.log());
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+            let ended = stack.own.as_mut().unwrap().stack.try_wait().unwrap();
+            assert!(ended.is_none(), "the stack ended: {}", stack.log());
+            Err(stack.log())
+        })
+        .await;
+        stack
     }
 
     fn log(&self) -> String {
         std::fs::read_to_string(self.folder.join("stack.log")).unwrap_or_default()
+    }
+
+    /// Keeps what the stack and its functions wrote, in the test's name.
+    fn keep_logs(&self) {
+        let test = std::thread::current().name().unwrap_or("unnamed").replace("::", ".");
+        let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("test-logs").join(test);
+        let _ = fs::remove_dir_all(&kept);
+        fs::create_dir_all(&kept).unwrap();
+        let of_functions = fs::read_dir(self.folder.join("data/logs")).into_iter().flatten();
+        let logs = of_functions.map(|entry| entry.unwrap().path()).chain([self.folder.join("stack.log")]);
+        for log in logs {
+            fs::copy(&log, kept.join(log.file_name().unwrap())).unwrap();
+        }
+        eprintln!("logs: {}", kept.display());
     }
 
     async fn get_status(&self, path: &str) -> Option<u16> {
@@ -132,7 +217,7 @@ impl Stack {
             .await
             .unwrap_or_else(|| panic!("no answer to {method} {path}"));
         assert_eq!(reply.status, status, "{method} {path}: {}", reply.body);
-        assert!(reply.headers.contains_key("x-request-id"));
+        self.note(&reply);
         reply.body
     }
 
@@ -166,6 +251,40 @@ impl Stack {
         let reply = self.http.send("POST", &url, None, Some(&body)).await.unwrap();
         assert_eq!(reply.status, 200, "{}", reply.body);
         reply.body["accessToken"].as_str().unwrap().to_owned()
+    }
+
+    /// A token of a partner of the test's own, for all that there is in `DemoOffice`.
+    pub(crate) async fn token_of_new_partner(&self, company: &str) -> String {
+        let partner = self.admin("/v1/admin/partners", &json!({ "company": company })).await;
+        let key = json!({
+            "partnerId": partner["data"]["id"], "name": company, "practicepass": "DemoOffice", "rateLimit": 100_000,
+            "scopes": self.demo["keys"][0]["scopes"],
+        });
+        let key = self.admin("/v1/admin/keys", &key).await;
+        self.token_of(key["data"]["apiKey"].as_str().unwrap()).await
+    }
+
+    /// Takes down which call was answered.
+    pub(crate) fn note(&self, reply: &Reply) {
+        self.noted.lock().unwrap().push(reply.headers["x-request-id"].to_str().unwrap().to_owned());
+    }
+
+    /// Waits until all calls that were noted are on record.
+    pub(crate) async fn all_recorded(&self) {
+        let noted = std::mem::take(&mut *self.noted.lock().unwrap());
+        for request_id in noted {
+            self.recorded(&request_id).await;
+        }
+    }
+
+    /// Waits until the call with this id is on record: that is written after its answer.
+    pub(crate) async fn recorded(&self, request_id: &str) -> Value {
+        let path = format!("/v1/admin/activity?requestId={request_id}");
+        until(&format!("the record of {request_id}"), async || {
+            let mut rows = self.admin_get(&path).await["data"].take();
+            rows.get_mut(0).map(Value::take).ok_or_else(String::new)
+        })
+        .await
     }
 
     /// What an administrator sees of webhooks.
@@ -215,7 +334,7 @@ impl Stack {
 
     /// Process ids of the running binaries of a function.
     pub(crate) fn processes_of(&self, function: &str) -> Vec<u32> {
-        let stack = self.process.id();
+        let stack = self.pid();
         let all =
             std::fs::read_dir("/proc").unwrap().filter_map(|it| it.ok()?.file_name().to_str()?.parse().ok());
         all.filter(|pid: &u32| {
@@ -230,23 +349,23 @@ impl Stack {
     }
 
     pub(crate) fn pid(&self) -> u32 {
-        self.process.id()
+        self.pid
     }
 
     /// Makes sure that the whole stack is gone.
     pub(crate) fn kill(&mut self) {
-        let _ = self.process.kill();
-        self.process.wait().unwrap();
+        self.own.as_mut().expect("others share the stack").kill();
     }
 }
 
 impl Drop for Stack {
     fn drop(&mut self) {
-        // The functions end with their parent.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        drop(self.own.take());
         // Whatever the test was about: what a function is refused here it is refused in AWS.
         let refused = self.log().lines().any(|line| line.starts_with("ERROR permissions"));
+        if refused || std::thread::panicking() {
+            self.keep_logs();
+        }
         assert!(!refused || std::thread::panicking(), "{}", self.log());
     }
 }

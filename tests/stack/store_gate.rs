@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -55,6 +55,7 @@ struct Shared {
     fault: Mutex<Fault>,
     /// Bodies of all requests.
     requests: Mutex<Vec<Bytes>>,
+    failed: AtomicUsize,
     dice: AtomicU64,
 }
 
@@ -68,6 +69,7 @@ impl StoreGate {
             client: Client::builder(TokioExecutor::new()).build_http(),
             fault: Mutex::new(Fault::None),
             requests: Mutex::default(),
+            failed: AtomicUsize::new(0),
             dice: AtomicU64::new(0),
         });
         let server = Some(tokio::spawn(serve(listener, shared.clone())));
@@ -95,6 +97,12 @@ impl StoreGate {
     /// Forgets the requests so far.
     pub(crate) fn forget(&self) {
         self.shared.requests.lock().unwrap().clear();
+        self.shared.failed.store(0, Ordering::Relaxed);
+    }
+
+    /// How many requests were answered with an error.
+    pub(crate) fn failed(&self) -> usize {
+        self.shared.failed.load(Ordering::Relaxed)
     }
 
     /// How many requests had this text in them.
@@ -125,12 +133,12 @@ impl Shared {
         self.requests.lock().unwrap().push(body.clone());
         let fault = *self.fault.lock().unwrap();
         match fault {
-            Fault::Error(status, name) => return error(status, name),
+            Fault::Error(status, name) => return self.fail(status, name),
             Fault::Sometimes if self.dice.fetch_add(7, Ordering::Relaxed) % 10 < 3 => {
-                return error(500, "InternalServerError");
+                return self.fail(500, "InternalServerError");
             }
             Fault::Of(text) if String::from_utf8_lossy(&body).contains(text) => {
-                return error(500, "InternalServerError");
+                return self.fail(500, "InternalServerError");
             }
             Fault::Silence | Fault::Refused => return std::future::pending().await,
             Fault::None | Fault::Of(_) | Fault::Sometimes => {}
@@ -145,6 +153,12 @@ impl Shared {
         }
     }
 
+    fn fail(&self, status: u16, name: &str) -> Response<Body> {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+        error(status, name)
+    }
+
+    /// Waits until the stack, which the test waits for, has said where its store is.
     async fn upstream(&self) -> String {
         loop {
             let text = tokio::fs::read(&self.description).await.unwrap_or_default();

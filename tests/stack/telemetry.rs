@@ -1,30 +1,36 @@
 //! What an operator finds in the functions' logs.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use crate::{
     main_job::{booking, free_slots},
     partner::Endpoint,
-    running::{MACHINE, Stack},
+    running::{EVERYDAY, Stack},
+    wait::until,
 };
 
 const OWN: &str = "booking-from-the-front-desk";
 
-/// The lines of a function's log, each of which must be a JSON object.
-fn lines(stack: &Stack, function: &str) -> Vec<Value> {
+/// The whole lines of a function's log, each of which must be a JSON object.
+pub(crate) fn lines(stack: &Stack, function: &str) -> Vec<Value> {
     let log = std::fs::read_to_string(stack.folder.join(format!("data/logs/{function}.log"))).unwrap();
     let read = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
-    log.lines().map(read).collect()
+    let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
+    whole.lines().map(read).collect()
+}
+
+/// The first line that is as wanted, once it is written.
+async fn line_of(stack: &Stack, function: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    until(&format!("a line of {function}"), async || {
+        lines(stack, function).into_iter().find(&wanted).ok_or_else(String::new)
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_booking_is_followed_through_the_logs_to_the_partners_endpoint() {
-    let _machine = MACHINE.read().await;
-    let folder = tempfile::tempdir().unwrap();
-    let stack = Stack::start(folder.path(), &[]).await;
-    let token = stack.token().await;
+    let stack = EVERYDAY.stack().await;
+    let token = stack.token_of_new_partner("Telemetry").await;
     let endpoint = Endpoint::open().await;
     let signup = json!({ "hookUrl": endpoint.url, "scopes": ["Encounters", "Claims"] });
     stack.expect(&token, "POST", "/v1/webhooks/signup", Some(&signup), 201).await;
@@ -38,28 +44,32 @@ async fn a_booking_is_followed_through_the_logs_to_the_partners_endpoint() {
         stack.http.send_with("POST", &url, &headers, booking(patient, &slot).to_string()).await.unwrap();
     assert_eq!(booked.status, 201, "{}", booked.body);
 
-    let arrival = endpoint.wait_for(1, Duration::from_secs(30), |_| true).await.remove(0);
+    let visit = booked.body["data"]["VisitID"].clone();
+    let of_visit = |it: &Value| it["event"] == "Encounters" && it["recordId"] == visit;
+    let arrival = endpoint.hears(1, of_visit).await.remove(0);
     assert_eq!(arrival.header("x-request-id"), OWN);
     let delivery_id: i64 = arrival.header("x-officepro-delivery-id").parse().unwrap();
     let delivery = format!("/v1/webhooks/deliveries/{delivery_id}");
     assert_eq!(stack.expect(&token, "GET", &delivery, None, 200).await["data"]["requestId"], OWN);
 
-    let visits = lines(&stack, "visits");
-    let call = visits.iter().find(|line| line["requestId"] == OWN && line["message"] == "call").unwrap();
+    let of_call = |line: &Value| line["requestId"] == OWN && line["message"] == "call";
+    let call = line_of(&stack, "visits", of_call).await;
     assert_eq!((&call["Route"], &call["status"]), (&json!("POST /v1/{PPass}/visits/book"), &json!(201)));
     assert!(call["traceId"].as_str().unwrap().starts_with("1-"), "X-Ray's id as it is looked up: {call}");
     assert_eq!(call["lambdaRequestId"].as_str().unwrap().len(), 36);
-    let fanout = lines(&stack, "webhook-fanout");
-    let attempt = fanout.iter().find(|line| line["message"] == "delivery attempted").unwrap();
-    assert_eq!((&attempt["requestId"], &attempt["deliveryId"]), (&json!(OWN), &json!(delivery_id)));
+    // Its outcome is known after its arrival.
+    let attempt = line_of(&stack, "webhook-fanout", |line| {
+        line["message"] == "delivery attempted" && line["deliveryId"] == delivery_id
+    });
+    let attempt = attempt.await;
+    assert_eq!(attempt["requestId"], OWN);
     assert_eq!((&attempt["Lane"], &attempt["status"]), (&json!("fast"), &json!(200)));
 
     // What the EMR writes is followed from the poll that found it.
     stack.emit("Claims", 1).await;
-    let claim = endpoint.wait_for(1, Duration::from_secs(30), |it| it["event"] == "Claims").await.remove(0);
+    let claim = endpoint.hears(1, |it| it["event"] == "Claims").await.remove(0);
     let poll = claim.header("x-request-id").to_owned();
-    let poller = lines(&stack, "log-poller");
-    assert!(poller.iter().any(|line| line["lambdaRequestId"] == poll && line["message"] == "due"), "{poll}");
+    line_of(&stack, "log-poller", |line| line["lambdaRequestId"] == poll && line["message"] == "due").await;
 
     for function in ["visits", "availability", "webhooks", "log-poller", "webhook-fanout"] {
         let lines = lines(&stack, function);

@@ -74,7 +74,7 @@ export function access(world) {
     // The call is recorded after its answer; a page that was opened before shows it by itself.
     await admin.page.goto(`/#/admin/activity?requestId=${requestId}&live=1`);
     const row = admin.page.locator('tbody tr', { hasText: '/v1/{PPass}/prospects' });
-    await row.waitFor({ timeout: 60_000 });
+    await row.waitFor();
     assert.match(await row.textContent(), /GET.*200.*Walk Medical/s);
     await admin.page.goto('/#/admin');
     await settled(admin.page);

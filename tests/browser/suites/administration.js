@@ -142,7 +142,7 @@ export function administration(world) {
     await page.waitForFunction(() => [...document.querySelectorAll('tbody tr')].every((row) => row.textContent.includes('/v1/health')));
     const before = await table.count();
     await api(world.stack, 'GET', '/v1/health');
-    await page.waitForFunction((count) => document.querySelectorAll('tbody tr').length > count, before, { timeout: 60_000 });
+    await page.waitForFunction((count) => document.querySelectorAll('tbody tr').length > count, before);
     it.check('activity');
     await it.close();
   });

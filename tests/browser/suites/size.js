@@ -4,9 +4,10 @@ import { gzipSync } from 'node:zlib';
 import { openPage } from '../support/browser.js';
 
 const MOST_BYTES = 60 * 1024;
+const MOST_FILES = 30;
 
 export function size(world) {
-  test('the first page takes at most 60 kB, gzipped as it is delivered, and little time', async (context) => {
+  test('the first page takes at most 60 kB, gzipped as it is delivered, and few requests', async (context) => {
     const it = await openPage(world.browser, world.stack);
     const bodies = [];
     it.page.on('response', (response) => bodies.push(response.body()));
@@ -19,7 +20,8 @@ export function size(world) {
     context.diagnostic(`first page: ${files.length} files, ${bytes} bytes gzipped, interactive after ${Math.round(interactive)} ms on loopback`);
     assert.ok(files.length > 5, 'the files were seen');
     assert.ok(bytes <= MOST_BYTES, `${bytes} bytes`);
-    assert.ok(interactive > 0 && interactive < 5000, `${interactive} ms`);
+    assert.ok(files.length <= MOST_FILES, `${files.length} files`);
+    assert.ok(interactive > 0, 'the page tells that it can be used');
     it.check('first page');
     await it.close();
   });

@@ -9,13 +9,16 @@ export function states(world) {
     it.allowed.push(status(503));
     await asAdmin(page, world.stack);
     let broken = true;
+    let answer;
+    const seen = new Promise((resolve) => { answer = resolve; });
     await page.route('**/v1/admin/partners?*', async (route) => {
-      await new Promise((resolve) => setTimeout(resolve, 300));
+      await seen;
       const problem = { title: 'A store is down', status: 503, detail: 'Try again in a moment.', code: 'UNAVAILABLE', requestId: 'req-from-the-test' };
       await (broken ? route.fulfill({ status: 503, contentType: 'application/problem+json', json: problem }) : route.continue());
     });
     await page.goto('/#/admin/partners');
     await page.getByText('Loading partners...').waitFor();
+    answer();
     const alert = page.getByRole('alert');
     await alert.getByText('Try again in a moment.').waitFor();
     await alert.getByRole('button', { name: 'Copy the request id' }).click();
@@ -102,9 +105,7 @@ export function states(world) {
     await page.keyboard.press('Escape');
     await page.getByRole('dialog').waitFor({ state: 'detached' });
     // The focus returns a moment after the dialog is gone.
-    const focused = () => page.evaluate(() => document.activeElement?.textContent);
-    for (let tries = 0; tries < 50 && (await focused()) !== 'New key'; tries++) await page.waitForTimeout(100);
-    assert.equal(await focused(), 'New key');
+    await page.waitForFunction(() => document.activeElement?.textContent === 'New key');
     it.check('keyboard');
     await it.close();
   });

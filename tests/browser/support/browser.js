@@ -28,7 +28,7 @@ export async function openPage(browser, stack, { width = 1440, height = 900, sch
     if (!['data:', 'blob:'].includes(url.protocol) && url.origin !== stack.url) faults.push(`foreign origin: ${request.url()}`);
   });
   // Long, for a machine that builds and tests other things too; nothing waits longer than it must.
-  page.setDefaultTimeout(30_000);
+  page.setDefaultTimeout(120_000);
   const check = (where) => {
     const bad = faults.filter((fault) => !allowed.some((pattern) => pattern.test(fault)));
     assert.deepEqual(bad, [], where);

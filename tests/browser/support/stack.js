@@ -1,36 +1,55 @@
 // The real local stack on a port of its own, with demo data of its own.
-import { spawn } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { execFileSync, spawn } from 'node:child_process';
+import { cp, mkdir, mkdtemp, open, readdir, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 
 const root = new URL('../../..', import.meta.url).pathname;
 
-/** Builds and starts the stack, or uses the one that PORTAL_STACK names by its data folder (while pages are being written). */
+/**
+ * Builds and starts the stack, or uses the one that PORTAL_STACK names by its data folder (while pages are being written).
+ * What the stack wrote is in the folder PORTAL_LOGS when it has stopped.
+ */
 export async function startStack() {
   const running = process.env.PORTAL_STACK;
   if (running) return { ...(await demo(running)), stop: async () => {} };
   const folder = await mkdtemp(join(tmpdir(), 'portal-'));
-  const program = spawn('cargo', ['run', '--quiet', '--', '--port', '0', '--fresh', '--every', '1', '--data-dir', folder], {
-    cwd: root,
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
+  const data = join(folder, 'data');
+  const options = ['--port', '0', '--fresh', '--every', '1', '--data-dir', data];
+  const log = await open(join(folder, 'stack.log'), 'a');
+  const program = start(options, log.fd);
   const ended = new Promise((resolve) => program.once('exit', resolve));
-  await new Promise((resolve, reject) => {
-    let printed = '';
-    program.stdout.on('data', (text) => {
-      printed += text;
-      if (printed.includes('Ctrl-C stops it.')) resolve();
-    });
-    ended.then((code) => reject(new Error(`the stack ended with ${code}: ${printed}`)));
-  });
+  const written = () => readFile(join(folder, 'stack.log'), 'utf8');
   const stop = async () => {
     program.kill('SIGINT');
     await ended;
+    await log.close();
+    if (process.env.PORTAL_LOGS) await keepLogs(folder, process.env.PORTAL_LOGS);
     await rm(folder, { recursive: true, force: true });
   };
-  return { ...(await demo(folder)), stop };
+  while (!(await written()).includes('Ctrl-C stops it.')) {
+    if (program.exitCode !== null || program.signalCode !== null) {
+      await stop();
+      throw new Error(`the stack ended with ${program.exitCode ?? program.signalCode}`);
+    }
+    await setTimeout(50);
+  }
+  return { ...(await demo(data)), stop };
+}
+
+async function keepLogs(folder, kept) {
+  await mkdir(kept, { recursive: true });
+  await cp(join(folder, 'stack.log'), join(kept, 'stack.log'));
+  for (const name of await readdir(join(folder, 'data/logs')).catch(() => [])) await cp(join(folder, 'data/logs', name), join(kept, name));
+}
+
+function start(options, log) {
+  const find = fileURLToPath(new URL('../../tools/stack-program', import.meta.url));
+  const program = execFileSync(find, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }).trim();
+  return spawn(program, ['--binaries', dirname(program), ...options], { cwd: root, stdio: ['ignore', log, log] });
 }
 
 async function demo(folder) {
