@@ -16,7 +16,7 @@ use sqlx::{Connection, SqliteConnection};
 use crate::{
     load::{Call, Caller},
     partner::Endpoint,
-    running::{Stack, program, send_signal},
+    running::{Stack, Start, program, send_signal},
     wait::until_it_is_so,
 };
 
@@ -117,7 +117,8 @@ async fn new_binaries_are_swapped_in_under_load_and_nothing_is_lost_and_nobody_n
     let build = Build::new();
     let environments = ENVIRONMENTS.to_string();
     let options = ["--every", "1", "--environments", &environments];
-    let stack = Stack::start_with_binaries(folder.path(), &options, Some(build.0.path())).await;
+    let start = Start { options: &options, binaries: Some(build.0.path()), ..Start::default() };
+    let stack = Stack::start_as(folder.path(), &start).await;
     let token = stack.token().await;
     let endpoint = Endpoint::open().await;
     let signup = json!({ "hookUrl": endpoint.url, "scopes": ["Claims"] });

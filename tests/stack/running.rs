@@ -63,12 +63,23 @@ pub(crate) fn program() -> &'static Path {
     })
 }
 
+/// How a stack is started.
+#[derive(Default)]
+pub(crate) struct Start<'a> {
+    pub(crate) options: &'a [&'a str],
+    /// Folder of the functions' binaries, if they are not cargo's.
+    pub(crate) binaries: Option<&'a Path>,
+    /// Variables of the stack's own environment, which its functions don't see.
+    pub(crate) environment: &'a [(&'a str, &'a Path)],
+}
+
 impl Process {
-    fn start(folder: &Path, more: &[&str], binaries: &Path) -> Self {
+    fn start(folder: &Path, start: &Start<'_>) -> Self {
         let log = fs::OpenOptions::new().create(true).append(true).open(folder.join("stack.log")).unwrap();
         let mut stack = Command::new(program());
-        stack.args(["--port", "0", "--binaries"]).arg(binaries);
-        stack.arg("--data-dir").arg(folder.join("data")).args(more);
+        stack.envs(start.environment.iter().copied());
+        stack.args(["--port", "0", "--binaries"]).arg(start.binaries.or(program().parent()).unwrap());
+        stack.arg("--data-dir").arg(folder.join("data")).args(start.options);
         stack.stdout(log.try_clone().unwrap()).stderr(log).stdin(Stdio::null());
         let stack = stack.spawn().unwrap();
         let keeper = Self::keeper(&stack, folder);
@@ -134,15 +145,14 @@ impl Stack {
 
     /// Starts on a folder that may hold an earlier run's data.
     pub(crate) async fn start(folder: &Path, more: &[&str]) -> Self {
-        Self::start_with_binaries(folder, more, None).await
+        Self::start_as(folder, &Start { options: more, ..Start::default() }).await
     }
 
-    /// As [`Self::start`], with the functions of another folder than cargo's.
-    pub(crate) async fn start_with_binaries(folder: &Path, more: &[&str], binaries: Option<&Path>) -> Self {
-        let built = Self::build().await.parent().unwrap();
+    pub(crate) async fn start_as(folder: &Path, start: &Start<'_>) -> Self {
+        Self::build().await;
         let described = folder.join("data/stack.json");
         let _ = fs::remove_file(&described);
-        let process = Process::start(folder, more, binaries.unwrap_or(built));
+        let process = Process::start(folder, start);
         let mut stack = Self {
             pid: process.stack.id(),
             own: Some(process),
