@@ -1,28 +1,21 @@
-"""`python -m gate`: prints every finding and fails when there is one. `python -m gate expand`: prints what SAM makes of the template.
-
-`python -m gate access`: writes expected_access.toml anew from the template.
-"""
+"""`python -m gate` prints every finding and fails if there is one. `python -m gate expand` prints the template as SAM expands it."""
 
 import json
 import sys
 
-from . import RULES, access, findings
+from . import findings
 from .template import Template
 
 
-def main():
+def main(command=None):
     template = Template.load()
-    if sys.argv[1:] == ["expand"]:
+    if command == "expand":
         print(json.dumps(template.expanded(), indent=1))
         return 0
-    if sys.argv[1:] == ["access"]:
-        access.write(template)
-        return 0
     found = findings(template)
-    for finding in found:
-        print(finding)
-    print(f"gate: {len(RULES)} rules, {len(found)} findings")
-    return 1 if found else 0
+    told = [f"{rule}: {finding}" for rule, own in found.items() for finding in own]
+    print(*told, f"gate: {len(found)} rules, {len(told)} findings", sep="\n")
+    return 1 if told else 0
 
 
-sys.exit(main())
+sys.exit(main(*sys.argv[1:]))
