@@ -37,7 +37,7 @@ class Template:
 
     def functions(self):
         """Logical id → properties, Globals included."""
-        shared = self.body.get("Globals", {}).get("Function", {})
+        shared = {"Timeout": 3} | self.body.get("Globals", {}).get("Function", {})
         return {name: merged(shared, own) for name, own in self.of_type(FUNCTION).items()}
 
     def variables(self, function):

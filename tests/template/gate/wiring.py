@@ -46,9 +46,9 @@ def conditions_ask_whether_a_parameter_is_given(template):
 
 @rule
 def functions_are_reached_and_bounded(template):
-    for folder in template.project.glob("functions/*/Cargo.toml"):
-        if folder.parent.name not in template.groups():
-            yield f"functions/{folder.parent.name} is no function of the template"
+    folders = {manifest.parent.name for manifest in template.project.glob("functions/*/Cargo.toml")}
+    for folder in sorted(folders ^ set(template.groups())):
+        yield f"functions/{folder} is only in {'the project' if folder in folders else 'the template'}"
     for name, function in template.functions().items():
         kinds = {event["Type"] for event in function.get("Events", {}).values()}
         if bool(kinds) == (name in INVOKED_BY_OPERATORS):
