@@ -1,21 +1,32 @@
-"""`python -m gate` prints every finding and fails if there is one. `python -m gate expand` prints the template as SAM expands it."""
+"""`python -m gate` prints every finding and fails if there is one. `python -m gate expand` writes what the linters read."""
 
+import copy
 import json
 import sys
 
 from . import findings
-from .template import Template
+from .planted import FAULTS, plant
+from .template import PROJECT, Template
+
+OURS, PLANTED = PROJECT / "target/expanded-template.json", PROJECT / "target/planted-template.json"
 
 
-def main(command=None):
-    template = Template.load()
-    if command == "expand":
-        print(json.dumps(template.expanded(), indent=1))
-        return 0
+def expand(template):
+    """Writes the template as SAM expands it, and a copy with all the faults that the linters must find."""
+    planted = Template(copy.deepcopy(template.body))
+    for fault in FAULTS:
+        if fault["by"].startswith(("cfn-lint ", "checkov ")):
+            plant(fault, planted.body, PROJECT)
+    for path, one in ((OURS, template), (PLANTED, planted)):
+        path.write_text(json.dumps(one.expanded(), indent=1))
+
+
+def judge(template):
     found = findings(template)
     told = [f"{rule}: {finding}" for rule, own in found.items() for finding in own]
     print(*told, f"gate: {len(found)} rules, {len(told)} findings", sep="\n")
     return 1 if told else 0
 
 
-sys.exit(main(*sys.argv[1:]))
+if __name__ == "__main__":
+    sys.exit(expand(Template.load()) if sys.argv[1:] == ["expand"] else judge(Template.load()))
