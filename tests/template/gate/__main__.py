@@ -18,7 +18,10 @@ def expand(template):
         if fault["by"].startswith(("cfn-lint ", "checkov ")):
             plant(fault, planted.body, PROJECT)
     for path, one in ((OURS, template), (PLANTED, planted)):
-        path.write_text(json.dumps(one.expanded(), indent=1))
+        expanded = one.expanded()
+        # SAM writes the API's body from the routes. No check looks at it, but checkov spends two thirds of its time in it.
+        expanded["Resources"]["Api"]["Properties"]["Body"] = {}
+        path.write_text(json.dumps(expanded, indent=1))
 
 
 def judge(template):
