@@ -11,7 +11,7 @@ from .template import NO_VALUE, QUEUE, TABLE, as_list, nodes, references
 INVOKED_BY_OPERATORS = {"MigrateFunction"}
 # API Gateway gives up on a function after this many seconds.
 GATEWAY_SECONDS = 30
-TWO_WEEKS = 1_209_600
+DAY = 86_400
 # Variables that are not named after what they refer to.
 OTHER_NAMES = {"DEAD_LETTER_QUEUE_URL": "EventsDeadLetterQueue", "RUST_LOG": "LogLevel", "METRICS_NAMESPACE": "AWS::StackName"}
 EVERYWHERE = {"RUST_LOG", "METRICS_NAMESPACE", "PORTAL_ORIGIN"}
@@ -112,12 +112,12 @@ def queues_lose_nothing(template):
         if not 6 * function["Timeout"] <= queues.get(queue, {}).get("VisibilityTimeout", 30) <= 12 * function["Timeout"]:
             yield f"{queue} hides a message for another time than 6 to 12 time-outs of {name}"
     for name, queue in queues.items():
-        redrive, kept = queue.get("RedrivePolicy", {}), queue.get("MessageRetentionPeriod", TWO_WEEKS - 1)
+        redrive, kept = queue.get("RedrivePolicy", {}), queue.get("MessageRetentionPeriod", 4 * DAY)
         if name in consumed and (references(redrive.get("deadLetterTargetArn")) != {"EventsDeadLetterQueue"} or redrive.get("maxReceiveCount", 0) < 2):
             yield f"{name} gives up its messages elsewhere, or at their first failure"
         # A dead letter keeps the age that it had in its queue.
-        if kept >= TWO_WEEKS if name in consumed else kept != TWO_WEEKS:
-            yield f"{name} leaves no time to send dead letters again"
+        if not 4 * DAY <= kept < 14 * DAY if name in consumed else kept != 14 * DAY:
+            yield f"{name} keeps its messages for {kept} s: too short for trouble of some days, or too long for its dead letters"
 
 
 @rule
