@@ -14,13 +14,14 @@ METRICS = {
     "AWS/ApiGateway": dict.fromkeys(("Count", "4xx", "5xx", "Latency"), "ApiId"),
     "AWS/Lambda": dict.fromkeys(("Invocations", "Errors", "Throttles", "Duration", "ConcurrentExecutions"), "FunctionName"),
     "AWS/SQS": dict.fromkeys(("ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage"), "QueueName"),
-    "AWS/DynamoDB": {"SystemErrors": "TableName Operation", **dict.fromkeys(
-        ("ReadThrottleEvents", "WriteThrottleEvents", "ConsumedReadCapacityUnits", "ConsumedWriteCapacityUnits"), "TableName|TableName GlobalSecondaryIndexName")},
+    "AWS/DynamoDB": {"SystemErrors": "TableName Operation", **dict.fromkeys(("ConsumedReadCapacityUnits", "ConsumedWriteCapacityUnits"), "TableName"),
+                     **dict.fromkeys(("ReadThrottleEvents", "WriteThrottleEvents"), "TableName|TableName GlobalSecondaryIndexName")},
     OURS: {"Duration": "Route", "Faults": "Route", "ColdStarts": "Function", "Delivered": "Lane", "DeliveryFailures": "Lane", "DeliveryLag": "Lane",
            "EventsRead": "", "PracticesFailed": "", "DueRetries": "", "OldestDueSeconds": ""},
 }
 SEARCH = re.compile(r"""SEARCH\('\{"([^"]+)",(\w+)\} MetricName="(\w+)"', '[\w.]+', \d+\)""")
 POINTER = re.compile(r' First .*infra/runbook\.md, "([^"]+)"\.$', re.DOTALL)
+SUMS = re.compile(r"SUM\(FILL\(METRICS\(\), 0\)\)|IF\(errors > \d, 100 \* errors / calls, 0\)")
 NOTIFIES = {"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], NO_VALUE]}
 # An alarm looks back at most this many seconds, or it would ring too late and go on for too long.
 LOOKS_BACK = 1200
@@ -45,10 +46,8 @@ def read_by_dashboard(template):
     """The same for the dashboard. A search yields a dimension without a value; any other expression yields itself as the namespace."""
     for line in [line for widget in widgets(template) for line in widget["properties"].get("metrics", [])]:
         words = [one for one in line if isinstance(one, str)]
-        if words[:1] == ["..."]:
-            words = previous[:len(previous) - len(words) + 1] + words[1:]
         if words:
-            previous = words
+            previous = words = previous[:len(previous) - len(words) + 1] + words[1:] if words[0] == "..." else words
             yield words[0], words[1], dict(zip(words[2::2], words[3::2], strict=True))
         for expression in [one["expression"] for one in line if isinstance(one, dict) and "expression" in one]:
             found = SEARCH.fullmatch(expression)
@@ -119,19 +118,19 @@ def alarms_ring_in_time_and_reach_somebody(template):
         pointer = POINTER.search(alarm.get("AlarmDescription", "").strip())
         if not pointer or pointer[1] not in sections:
             yield f"{name} does not say what to do first and which section of the runbook goes on from there"
-        # Only for a count of runs is silence the fault.
-        silence = alarm.get("MetricName") == "Invocations"
-        if (alarm.get("TreatMissingData"), alarm.get("ComparisonOperator")) != (
-                ("breaching", "LessThanThreshold") if silence else ("notBreaching", "GreaterThanThreshold")):
+        # Silence is the fault only where runs are counted.
+        wanted = ("breaching", "LessThanThreshold") if alarm.get("MetricName") == "Invocations" else ("notBreaching", "GreaterThanThreshold")
+        if (alarm.get("TreatMissingData"), alarm.get("ComparisonOperator")) != wanted:
             yield f"{name} rings in silence, or is silent in trouble"
         metrics = [one["MetricStat"] for one in alarm.get("Metrics", []) if "MetricStat" in one]
-        if max(one["Period"] for one in metrics or [alarm]) * alarm["EvaluationPeriods"] > LOOKS_BACK:
-            yield f"{name} looks back for too long"
-        if any(one.get("Stat", one.get("Statistic", one.get("ExtendedStatistic"))) not in ("Sum", "Maximum", "p99") for one in metrics or [alarm]):
-            yield f"{name} reads a statistic that hides single faults"
+        for one in metrics or [alarm]:
+            if one["Period"] * alarm["EvaluationPeriods"] > LOOKS_BACK:
+                yield f"{name} looks back for too long"
+            if {one.get(key) for key in ("Stat", "Statistic", "ExtendedStatistic")} - {None} not in ({"Sum"}, {"Maximum"}, {"p99"}):
+                yield f"{name} reads a statistic that hides single faults"
         # Lambda counts no errors in a minute in which it throttled every call, and CloudWatch adds nothing to a gap.
         shown = [one.get("Expression", "") for one in alarm.get("Metrics", []) if one.get("ReturnData", True)]
-        if alarm.get("Metrics") and (len(shown) != 1 or not re.fullmatch(r"SUM\(FILL\(METRICS\(\), 0\)\)|IF\(errors > \d, 100 \* errors / calls, 0\)", shown[0])):
+        if alarm.get("Metrics") and (len(shown) != 1 or not SUMS.fullmatch(shown[0])):
             yield f"{name} watches {shown}, not one sum that fills gaps"
         # AWS allows ten metrics.
         if len(metrics) > 10:

@@ -9,8 +9,6 @@ from .template import NO_VALUE, QUEUE, TABLE, as_list, nodes, references
 
 # Functions without an event, which operators invoke.
 INVOKED_BY_OPERATORS = {"MigrateFunction"}
-# API Gateway gives up on a function after this many seconds.
-GATEWAY_SECONDS = 30
 DAY = 86_400
 # Variables that are not named after what they refer to.
 OTHER_NAMES = {"DEAD_LETTER_QUEUE_URL": "EventsDeadLetterQueue", "RUST_LOG": "LogLevel", "METRICS_NAMESPACE": "AWS::StackName"}
@@ -59,7 +57,8 @@ def functions_are_reached_and_bounded(template):
         # 0 would stop the function.
         if isinstance(function.get("ReservedConcurrentExecutions", {}), int) or function.get("VpcConfig", NETWORK) != NETWORK:
             yield f"{name} has a reservation or a network of its own, not the parameters'"
-        if "HttpApi" in kinds and function["Timeout"] >= GATEWAY_SECONDS:
+        # API Gateway gives up after 30 s.
+        if "HttpApi" in kinds and function["Timeout"] >= 30:
             yield f"{name} runs longer than API Gateway waits"
 
 
