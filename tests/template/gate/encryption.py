@@ -3,7 +3,7 @@
 import re
 
 from . import rule
-from .template import LOG_GROUP, QUEUE, SECRET, TABLE, as_list, references, text
+from .template import LOG_GROUP, QUEUE, SECRET, TABLE, references
 
 # Where each type names the key that encrypts it.
 KEYS = {
@@ -19,12 +19,6 @@ def encrypted_with_the_templates_key(template):
         for name, properties in template.of_type(resource_type).items():
             if not references(key_of(properties)) & set(template.of_type("AWS::KMS::Key")):
                 yield f"{name} is not encrypted with the template's key"
-    admitted = {text(arn).partition(":log-group:")[2] for key in template.of_type("AWS::KMS::Key").values()
-                for statement in key["KeyPolicy"]["Statement"]
-                for arn in as_list(statement.get("Condition", {}).get("ArnEquals", {}).get("kms:EncryptionContext:aws:logs:arn", []))}
-    for name, group in template.of_type(LOG_GROUP).items():
-        if text(group.get("LogGroupName")) not in admitted:
-            yield f"the key's policy does not admit {name}"
 
 
 @rule

@@ -1,7 +1,7 @@
 """Permissions: exact actions on the template's own resources, for the one function that needs them."""
 
 from . import rule
-from .template import QUEUE, SECRET, TABLE, as_list, nodes, references, text
+from .template import LOG_GROUP, QUEUE, SECRET, TABLE, as_list, nodes, references, text
 
 PRACTICE_SECRETS = "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:${AWS::StackName}/practices/*"
 # (policy, Sid) → what it allows beyond exact actions on the template's resources, and why. An unused entry is a finding.
@@ -15,11 +15,10 @@ JUSTIFIED = {
     ("DataKey", "ThroughTheStores"): {"*", "kms:ReEncrypt*", "kms:GenerateDataKey*"},
     ("DataKey", "OwnLogGroups"): {"*", "kms:ReEncrypt*", "kms:GenerateDataKey*"},
 }
-# Who may appear in the policies of resources → the condition keys that narrow it down to us.
-PRINCIPALS = {
-    "arn:${AWS::Partition}:iam::${AWS::AccountId}:root": set(), "*": {"kms:CallerAccount", "kms:ViaService"},
-    "cloudfront.amazonaws.com": {"AWS:SourceArn"}, "logs.${AWS::Region}.amazonaws.com": {"kms:EncryptionContext:aws:logs:arn"},
-}
+# What roles may do with stores: items, messages and values. A Scan or a batch has no keys that a condition could look at.
+STORE_ACTIONS = {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:Query", "sqs:SendMessage",
+                 "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "secretsmanager:GetSecretValue"}
+OTHER_SERVICES = ("logs:", "xray:", "ec2:", "kms:", "s3:")
 # These roles may use every item of the shared tables: administrators, and the portal, which mints keys.
 WHOLE_TABLES = {"AdminRole", "PortalRole"}
 # The kinds of items in the control table, and the usage that partners may read.
@@ -76,8 +75,8 @@ def no_wildcards(template):
         resources = {text(one): references(one) & set(template.resources) for one in as_list(statement.get("Resource", []))}
         if {"NotAction", "NotResource", "NotPrincipal"} & set(statement):
             yield f"{place} allows everything except what it names"
-        if {"dynamodb:Scan", "dynamodb:BatchGetItem", "dynamodb:BatchWriteItem"} & actions(statement):
-            yield f"{place} allows a call without keys, which conditions on keys let pass"
+        if needless := {one for one in actions(statement) - STORE_ACTIONS if not one.startswith(OTHER_SERVICES)}:
+            yield f"{place} allows {sorted(needless)}, which no function needs"
         if any("/index/" in one for one in resources) and actions(statement) != {"dynamodb:Query"}:
             yield f"{place} allows more than Query on an index"
         wide = {one for one in actions(statement) if "*" in one} | {one for one, own in resources.items() if "*" in one or not own}
@@ -90,12 +89,24 @@ def no_wildcards(template):
 
 @rule
 def resource_policies_admit_no_strangers(template):
+    arn = "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:"
+    # Who may appear in the policies of resources → the conditions that narrow it down to us.
+    principals = {
+        "arn:${AWS::Partition}:iam::${AWS::AccountId}:root": set(),
+        "cloudfront.amazonaws.com":
+            {"StringEquals AWS:SourceArn arn:${AWS::Partition}:cloudfront::${AWS::AccountId}:distribution/${PortalDistribution}"},
+        "logs.${AWS::Region}.amazonaws.com": {f"ArnEquals kms:EncryptionContext:aws:logs:arn {arn}{text(group.get('LogGroupName'))}"
+                                              for group in template.of_type(LOG_GROUP).values()},
+        # Whoever in the account may use a store may use its key through that store.
+        "*": {"StringEquals kms:CallerAccount ${AWS::AccountId}"} | {
+            f"StringEquals kms:ViaService {store}.${{AWS::Region}}.amazonaws.com" for store in ("dynamodb", "sqs", "secretsmanager")},
+    }
     for _, place, statement in statements(template):
-        principal = statement.get("Principal", {})
-        keys = {key for tested in statement.get("Condition", {}).values() for key in tested}
+        principal, condition = statement.get("Principal", {}), statement.get("Condition", {})
+        conditions = {f"{operator} {key} {text(one)}" for operator, tested in condition.items() for key, values in tested.items() for one in as_list(values)}
         for who in [text(one) for named in principal.values() for one in as_list(named)] if isinstance(principal, dict) else [principal]:
-            if who not in PRINCIPALS or not PRINCIPALS[who] <= keys:
-                yield f"{place} admits {who}"
+            if conditions != principals.get(who):
+                yield f"{place} admits {who} under {sorted(conditions)}"
 
 
 @rule
