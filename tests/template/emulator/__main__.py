@@ -1,4 +1,4 @@
-"""`python -m emulator [--quick|--debug] [group …]`: invokes each binary with its event files and checks the answers."""
+"""`python -m emulator [--quick] [group …]`: invokes each binary with its event files and checks the answers."""
 
 import json
 import re
@@ -16,8 +16,8 @@ GLIBC = (2, 34)
 
 def main(arguments):
     template = Template.load()
-    built = next((one.removeprefix("--") for one in arguments if one in ("--debug", "--quick")), "")
-    groups, wanted = template.groups(), [one for one in arguments if not one.startswith("--")]
+    quick = "--quick" in arguments
+    groups, wanted = template.groups(), [one for one in arguments if one != "--quick"]
     if unknown := sorted(set(wanted) - set(groups)):
         print(f"emulate: the template has no {', '.join(unknown)}")
         return 2
@@ -25,19 +25,19 @@ def main(arguments):
     for path, group in template.event_files():
         if group in (wanted or groups):
             name = groups[group]
-            folder = {"debug": f"debug/{group}", "quick": f"sam-quick/{name}/bootstrap"}.get(built, f"sam/{name}/bootstrap")
-            problem = run(path, template.project / "target" / folder, template, name, built == "debug")
+            binary = template.project / "target" / ("sam-quick" if quick else "sam") / name / "bootstrap"
+            problem = run(path, binary, template, name, quick)
             ran, failed = ran + 1, failed + bool(problem)
             print(f"{'FAILED' if problem else 'ok    '} {path.stem}{': ' + problem if problem else ''}")
     print(f"emulate: {ran} events, {failed} failed")
     return 1 if failed or not ran else 0
 
 
-def run(path, binary, template, name, debug):
+def run(path, binary, template, name, quick):
     """What is wrong with the function's answer to an event file, or nothing."""
     if not binary.exists():
         return f"{binary} is not built"
-    if not debug and (newest := newest_glibc(binary)) > GLIBC:
+    if not quick and (newest := newest_glibc(binary)) > GLIBC:
         return f"needs glibc {newest}, the runtime has {GLIBC}"
     if path.stem not in EXPECTED:
         return "expected.py has no entry for it"
