@@ -1,10 +1,7 @@
 //! Many calls, and what came of them.
 
-use std::time::{Duration, Instant};
-
 use futures::{StreamExt, stream};
 use serde_json::Value;
-use tokio::task::JoinSet;
 
 use crate::{http::Reply, running::Stack};
 
@@ -86,30 +83,4 @@ where
 {
     let calls = stream::iter(0..count).map(|number| tokio::spawn(make(number)));
     calls.buffer_unordered(at_once).map(Result::unwrap).collect().await
-}
-
-/// Begins `a_second` calls every second, but has no more than `at_once` under way; their results.
-pub(crate) async fn at_rate<Made>(
-    a_second: u32,
-    time: Duration,
-    at_once: usize,
-    make: impl Fn(usize) -> Made,
-) -> Vec<Made::Output>
-where
-    Made: Future<Output: Send> + Send + 'static,
-{
-    let began = Instant::now();
-    let (mut under_way, mut done) = (JoinSet::new(), Vec::new());
-    let mut number = 0;
-    while began.elapsed() < time {
-        let due = began + Duration::from_secs(1) * u32::try_from(number).unwrap() / a_second;
-        tokio::time::sleep_until(due.into()).await;
-        if under_way.len() >= at_once {
-            done.extend(under_way.join_next().await.map(Result::unwrap));
-        }
-        under_way.spawn(make(number));
-        number += 1;
-    }
-    done.extend(under_way.join_all().await);
-    done
 }

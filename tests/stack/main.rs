@@ -5,6 +5,7 @@ mod control;
 mod crashes;
 mod database_gate;
 mod dead_letters;
+mod disk;
 mod edge;
 mod endpoints;
 mod figures;

@@ -4,23 +4,28 @@ use std::{
     collections::HashSet,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::Arc,
-    time::{Duration, Instant},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
 };
 
 use serde_json::json;
 use sqlx::{Connection, SqliteConnection};
 
 use crate::{
-    load::{Call, Caller, at_rate},
+    load::{Call, Caller},
     partner::Endpoint,
-    running::{MACHINE, Stack, send_signal},
+    running::{Stack, Start, program, send_signal},
+    wait::until_it_is_so,
 };
 
-/// Or four tenths of what a slow machine can do.
-const CALLS_A_SECOND: u32 = 100;
-const TIME: Duration = Duration::from_secs(24);
+const ENVIRONMENTS: usize = 4;
+/// More than there are environments: some always wait for one.
+const CALLERS: usize = 6;
 const REDEPLOYS: u32 = 3;
+/// Good answers after a deployment, before the next one.
+const CALLS: usize = 200;
 const EVENTS: u32 = 10;
 /// The functions that the load uses, and those of the pipeline.
 const USED: [&str; 4] = ["prospects", "tags", "log-poller", "webhook-fanout"];
@@ -32,23 +37,20 @@ impl Build {
     /// Beside the real one, so that links can be made.
     fn new() -> Self {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let debug = folder.path().join("debug");
-        std::fs::create_dir(&debug).unwrap();
         let functions = concat!(env!("CARGO_MANIFEST_DIR"), "/../functions");
         for function in std::fs::read_dir(functions).unwrap() {
             let name = function.unwrap().file_name();
-            std::fs::hard_link(Self::original(Path::new(&name)), debug.join(&name)).unwrap();
+            std::fs::hard_link(Self::original(Path::new(&name)), folder.path().join(&name)).unwrap();
         }
         Self(folder)
     }
 
     fn original(name: &Path) -> PathBuf {
-        let test = std::env::current_exe().unwrap();
-        test.ancestors().nth(2).unwrap().join(name)
+        program().with_file_name(name)
     }
 
     fn binary(&self, name: &str) -> PathBuf {
-        self.0.path().join("debug").join(name)
+        self.0.path().join(name)
     }
 
     /// Puts new files in the places of the used functions, as cargo does.
@@ -84,85 +86,85 @@ async fn call(caller: Caller, number: usize) -> Call {
     }
 }
 
+/// Calls without a pause until it is over; all that failed, and the patients that were created.
+async fn calls(
+    caller: Caller,
+    first: usize,
+    is_over: Arc<AtomicBool>,
+    good: Arc<AtomicUsize>,
+) -> (Vec<Call>, Vec<i64>) {
+    let (mut failed, mut created) = (Vec::new(), Vec::new());
+    let mut number = first;
+    while !is_over.load(Ordering::Relaxed) {
+        let done = call(caller.clone(), number).await;
+        number += CALLERS;
+        if !done.is_good() {
+            failed.push(done);
+            continue;
+        }
+        good.fetch_add(1, Ordering::Relaxed);
+        if done.status() == 201 {
+            created.push(done.reply.unwrap().body["data"]["PatientID"].as_i64().unwrap());
+        }
+    }
+    (failed, created)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn new_binaries_are_swapped_in_under_load_and_nothing_is_lost_and_nobody_notices() {
-    let _machine = MACHINE.write().await;
     let folder = tempfile::tempdir().unwrap();
     Stack::build().await;
     let build = Build::new();
-    let stack = Arc::new(
-        Stack::start_with_target(
-            folder.path(),
-            &["--every", "1", "--environments", "8"],
-            Some(build.0.path()),
-        )
-        .await,
-    );
+    let environments = ENVIRONMENTS.to_string();
+    let options = ["--every", "1", "--environments", &environments];
+    let start = Start { options: &options, binaries: Some(build.0.path()), ..Start::default() };
+    let stack = Stack::start_as(folder.path(), &start).await;
     let token = stack.token().await;
     let endpoint = Endpoint::open().await;
     let signup = json!({ "hookUrl": endpoint.url, "scopes": ["Claims"] });
     stack.expect(&token, "POST", "/v1/webhooks/signup", Some(&signup), 201).await;
+
     let caller = Caller::new(&stack, &token);
-    // Every environment comes up.
-    at_rate(CALLS_A_SECOND, Duration::from_secs(3), 8, |_| call(caller.clone(), 1)).await;
-    at_rate(CALLS_A_SECOND, Duration::from_secs(3), 8, |_| call(caller.clone(), 2)).await;
-    let possible =
-        at_rate(1_000, Duration::from_secs(4), 8, |number| call(caller.clone(), 1 + number % 3)).await;
-    let a_second = CALLS_A_SECOND.min(u32::try_from(possible.len()).unwrap() / 10).max(2);
-
-    let began = Instant::now();
-    let load = at_rate(a_second, TIME, 200, |number| call(caller.clone(), number));
-    let events = async {
-        let mut written = 0;
-        while began.elapsed() < TIME {
-            stack.emit("Claims", EVENTS).await;
-            written += EVENTS;
-            tokio::time::sleep(Duration::from_secs(2)).await;
-        }
-        written
+    let (is_over, good) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let callers: Vec<_> = (0..CALLERS)
+        .map(|first| tokio::spawn(calls(caller.clone(), first, is_over.clone(), good.clone())))
+        .collect();
+    let more_calls = async || {
+        let before = good.load(Ordering::Relaxed);
+        until_it_is_so("calls are answered", async || good.load(Ordering::Relaxed) >= before + CALLS).await;
     };
-    let swaps = async {
-        for number in 1..=REDEPLOYS {
-            tokio::time::sleep_until((began + TIME * number / (REDEPLOYS + 1)).into()).await;
-            tokio::task::block_in_place(|| build.replace());
-            send_signal(stack.pid(), "HUP");
-        }
-    };
-    let (calls, written, ()) = tokio::join!(load, events, swaps);
-
-    let bad: Vec<&Call> = calls.iter().filter(|it| !it.is_good()).collect();
-    assert!(
-        bad.is_empty(),
-        "{} of {} calls failed at {a_second} a second: {:#?}",
-        bad.len(),
-        calls.len(),
-        bad.first()
-    );
-    let made = f64::from(u32::try_from(calls.len()).unwrap()) / began.elapsed().as_secs_f64();
-    println!("{} calls, {made:.0} a second, all good; {written} events", calls.len());
-    endpoint.wait_for(written as usize, Duration::from_mins(1), |it| it["event"] == "Claims").await;
-    let practice = format!("sqlite://{}", folder.path().join("data/practices/DemoOffice.sqlite").display());
-    let mut practice = SqliteConnection::connect(&practice).await.unwrap();
-    let patients: Vec<i64> =
-        sqlx::query_scalar("select patient_id from patients").fetch_all(&mut practice).await.unwrap();
-    let created = calls.iter().filter(|it| it.status() == 201);
-    for call in created {
-        let id = call.reply.as_ref().unwrap().body["data"]["PatientID"].as_i64().unwrap();
-        assert!(patients.contains(&id), "patient {id} is lost");
+    more_calls().await;
+    for _ in 0..REDEPLOYS {
+        tokio::task::block_in_place(|| build.replace());
+        send_signal(stack.pid(), "HUP");
+        stack.emit("Claims", EVENTS).await;
+        more_calls().await;
     }
-
-    // A run of the poller that began before may take its minute to end.
-    let swapped = Instant::now();
+    // What an old environment has begun it finishes: a run of the poller, too, which may take a minute.
     for function in USED {
         let new = HashSet::from([build.inode(function)]);
-        while running(&stack, function) != new {
-            assert!(
-                swapped.elapsed() < Duration::from_secs(75),
-                "{function}: {:?}",
-                running(&stack, function)
-            );
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
+        until_it_is_so(&format!("only the new {function} runs"), async || running(&stack, function) == new)
+            .await;
     }
-    println!("only new binaries ran {:?} after the load", swapped.elapsed());
+    is_over.store(true, Ordering::Relaxed);
+
+    let done = futures::future::join_all(callers).await.into_iter().map(Result::unwrap);
+    let (failed, created): (Vec<_>, Vec<_>) = done.unzip();
+    let failed: Vec<Call> = failed.into_iter().flatten().collect();
+    let count = good.load(Ordering::Relaxed);
+    assert!(failed.is_empty(), "{} calls failed, {count} were good: {:#?}", failed.len(), failed.first());
+    endpoint.hears((EVENTS * REDEPLOYS) as usize, |it| it["event"] == "Claims").await;
+    let practice = format!("sqlite://{}", folder.path().join("data/practices/DemoOffice.sqlite").display());
+    let mut practice = SqliteConnection::connect(&practice).await.unwrap();
+    let patients: HashSet<i64> = sqlx::query_scalar("select patient_id from patients")
+        .fetch_all(&mut practice)
+        .await
+        .unwrap()
+        .into_iter()
+        .collect();
+    let created: Vec<i64> = created.into_iter().flatten().collect();
+    assert!(!created.is_empty());
+    for id in created {
+        assert!(patients.contains(&id), "patient {id} is lost");
+    }
 }

@@ -52,32 +52,34 @@ pub(crate) struct DemoKey {
     pub(crate) api_key: String,
 }
 
-/// The path of the stack's program. `TEST_STACK_PROGRAM` names one that is built already, beside the functions; else stack and
-/// functions are built, once.
+/// The path of the stack's program, which is built if need be. The functions' binaries are beside it.
 pub(crate) fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
-        if let Some(built) = std::env::var_os("TEST_STACK_PROGRAM") {
-            return fs::canonicalize(built).expect("TEST_STACK_PROGRAM names the stack's program");
-        }
-        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-        let built = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--workspace", "--exclude", "tests", "--bins"])
-            .current_dir(root)
-            .status()
-            .unwrap();
-        assert!(built.success(), "the binaries don't build");
-        let test = std::env::current_exe().unwrap();
-        test.ancestors().nth(2).unwrap().join("officepro-local")
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tools/stack-program");
+        let found = Command::new(script).stderr(Stdio::inherit()).output().unwrap();
+        assert!(found.status.success(), "the binaries don't build");
+        String::from_utf8(found.stdout).unwrap().trim().into()
     })
 }
 
+/// How a stack is started.
+#[derive(Default)]
+pub(crate) struct Start<'a> {
+    pub(crate) options: &'a [&'a str],
+    /// Folder of the functions' binaries, if they are not cargo's.
+    pub(crate) binaries: Option<&'a Path>,
+    /// Variables of the stack's own environment, which its functions don't see.
+    pub(crate) environment: &'a [(&'a str, &'a Path)],
+}
+
 impl Process {
-    fn start(folder: &Path, more: &[&str], target: &Path) -> Self {
+    fn start(folder: &Path, start: &Start<'_>) -> Self {
         let log = fs::OpenOptions::new().create(true).append(true).open(folder.join("stack.log")).unwrap();
         let mut stack = Command::new(program());
-        stack.env("CARGO_TARGET_DIR", target).args(["--port", "0", "--no-build", "--data-dir"]);
-        stack.arg(folder.join("data")).args(more);
+        stack.envs(start.environment.iter().copied());
+        stack.args(["--port", "0", "--binaries"]).arg(start.binaries.or(program().parent()).unwrap());
+        stack.arg("--data-dir").arg(folder.join("data")).args(start.options);
         stack.stdout(log.try_clone().unwrap()).stderr(log).stdin(Stdio::null());
         let stack = stack.spawn().unwrap();
         let keeper = Self::keeper(&stack, folder);
@@ -143,15 +145,14 @@ impl Stack {
 
     /// Starts on a folder that may hold an earlier run's data.
     pub(crate) async fn start(folder: &Path, more: &[&str]) -> Self {
-        Self::start_with_target(folder, more, None).await
+        Self::start_as(folder, &Start { options: more, ..Start::default() }).await
     }
 
-    /// As [`Self::start`], with the functions of another target folder than cargo's.
-    pub(crate) async fn start_with_target(folder: &Path, more: &[&str], target: Option<&Path>) -> Self {
-        let built = Self::build().await.ancestors().nth(2).unwrap();
+    pub(crate) async fn start_as(folder: &Path, start: &Start<'_>) -> Self {
+        Self::build().await;
         let described = folder.join("data/stack.json");
         let _ = fs::remove_file(&described);
-        let process = Process::start(folder, more, target.unwrap_or(built));
+        let process = Process::start(folder, start);
         let mut stack = Self {
             pid: process.stack.id(),
             own: Some(process),

@@ -13,16 +13,15 @@ INFRA = Path(__file__).resolve().parents[2] / "infra"
 PROGRAMS = ["aws", "sam", "cargo", "cargo-lambda"]
 # Writes down each call and gives the first answer whose words are all in it; of several answers the next each time.
 STUB = """
-import json, os, pathlib, sys
-home = pathlib.Path(__file__).parent
-name = pathlib.Path(sys.argv[1]).name
-line = " ".join([name, *sys.argv[2:]])
-calls = home / "calls"
-before = [json.loads(call)["line"] for call in calls.read_text().splitlines()] if calls.exists() else []
-environment = {key: value for key, value in os.environ.items() if key.startswith("AWS_")}
-with calls.open("a") as file:
-    file.write(json.dumps({"line": line, "environment": environment}) + "\\n")
-for words, answers in json.loads((home / "answers").read_text()):
+import json, os, sys
+os.chdir(os.path.dirname(__file__))
+line = " ".join([os.path.basename(sys.argv[1]), *sys.argv[2:]])
+with open("calls", "a+") as calls:
+    calls.seek(0)
+    before = [json.loads(call)["line"] for call in calls]
+    environment = {key: value for key, value in os.environ.items() if key.startswith("AWS_")}
+    calls.write(json.dumps({"line": line, "environment": environment}) + "\\n")
+for words, answers in json.load(open("answers")):
     matches = lambda call: all(word in call for word in words)
     if matches(line):
         code, output, error = answers[min(sum(map(matches, before)), len(answers) - 1)]

@@ -51,10 +51,8 @@ pub async fn build(
     only(packages, executables)
 }
 
-/// The executables of an earlier build.
-pub fn find(workspace: &Path, packages: &[String], release: bool) -> Result<BTreeMap<String, PathBuf>> {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from);
-    let folder = target.join(if release { "release" } else { "debug" });
+/// The packages' executables in a folder, as an earlier build left them.
+pub fn find(folder: &Path, packages: &[String]) -> Result<BTreeMap<String, PathBuf>> {
     let existing =
         packages.iter().map(|name| (name.clone(), folder.join(name))).filter(|(_, path)| path.is_file());
     only(packages, existing.collect())
@@ -94,7 +92,7 @@ mod tests {
     #[test]
     fn a_missing_binary_is_named() {
         let root = tempfile::tempdir().unwrap();
-        let missing = find(root.path(), &["no-such-function".to_owned()], false).unwrap_err();
+        let missing = find(root.path(), &["no-such-function".to_owned()]).unwrap_err();
         assert_eq!(missing.to_string(), "there is no binary of no-such-function");
     }
 }

@@ -33,9 +33,9 @@ pub struct Run {
     /// Build and run the functions as they are deployed: optimised
     #[arg(long)]
     pub release: bool,
-    /// Use the binaries of an earlier build
-    #[arg(long)]
-    pub no_build: bool,
+    /// Run the functions' binaries in this folder instead of building them
+    #[arg(long, value_name = "FOLDER", conflicts_with = "release")]
+    pub binaries: Option<PathBuf>,
     /// Run all schedules every so many seconds instead of as the template says
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub every: Option<Duration>,

@@ -77,11 +77,13 @@ pub async fn prepare(stores: &Stores, base_url: &str, server: Option<&str>) -> R
                 .await
                 .map_err(practices::failed(demo.practicepass))?;
         }
+        db.close().await;
     }
     let catalog = practices::migrate_catalog(&stores.secrets).await?;
     write_once(&catalog, catalog::IS_FILLED, &catalog::rows(now), catalog::SEQUENCES)
         .await
         .map_err(practices::failed("catalog"))?;
+    catalog.close().await;
     let keys = match known {
         Some(known) => known.keys,
         None => registry::partners_and_keys(&store, now).await?,

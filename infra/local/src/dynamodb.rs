@@ -56,6 +56,7 @@ impl DynamoDb {
     pub async fn start(file: &Path, tables: &[Table]) -> Result<Self> {
         let path = file.to_str().ok_or_else(|| Error::Store(format!("{} isn't UTF-8", file.display())))?;
         let database = Database::new(path).map_err(|error| Error::store(path, error))?;
+        relax_durability(&database).map_err(|error| Error::store(path, error))?;
         for table in tables {
             create(&database, table)?;
         }
@@ -83,6 +84,14 @@ impl DynamoDb {
         let _ = tokio::time::timeout(Duration::from_secs(2), self.server).await;
         let _ = self.sweeper.await;
     }
+}
+
+/// Syncs the file at checkpoints instead of at each write. An acknowledged write still outlives the end of this process; only a power
+/// failure can undo it. All calls share one lock, so a disk that takes long to sync would hold up reads, too, until the functions'
+/// clients time out.
+fn relax_durability(database: &Database) -> dynoxide::Result<()> {
+    // The settings after a bulk load are those of a usual database but for `synchronous`, which is NORMAL.
+    database.disable_bulk_loading()
 }
 
 async fn sweep(database: Database, mut stop: watch::Receiver<bool>) {

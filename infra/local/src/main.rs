@@ -65,8 +65,8 @@ async fn run(root: &Path, data_dir: &Path, options: Run) -> Result<()> {
     }
     let template = root.join("template.yaml");
     let packages = packages(&template)?;
-    let binaries = if options.no_build {
-        binaries::find(root, &packages, options.release)?
+    let binaries = if let Some(folder) = &options.binaries {
+        binaries::find(folder, &packages)?
     } else {
         println!("Building {} functions …", packages.len());
         binaries::build(root, &with_own_features(&packages, options.release), options.release).await?

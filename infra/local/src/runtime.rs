@@ -7,6 +7,7 @@ pub mod guard;
 mod invocation;
 mod pool;
 mod process;
+mod queue;
 mod worker;
 
 use std::collections::{BTreeMap, HashMap};
@@ -26,6 +27,7 @@ use environment::Environment;
 pub use invocation::{InvokeError, Outcome};
 use pool::Pool;
 use process::Launcher;
+use queue::Backlog;
 
 /// Environments of a new version that come up at once. In Lambda each has a processor of its own; here all starting together would take
 /// the machine from those that serve.
@@ -40,8 +42,8 @@ pub struct Settings {
     pub logs: PathBuf,
     /// Most processes of one function.
     pub environments: usize,
-    /// How long an invocation may wait for one of them to be free.
-    pub waiting: Duration,
+    /// Most invocations of one function that wait for a free environment; further ones are rejected.
+    pub waiting: usize,
     /// How long an environment that isn't the function's only one may idle.
     pub idle: Duration,
 }
@@ -62,6 +64,8 @@ struct Shared {
     launcher: Launcher,
     /// Taken by each environment of a new version until it has come up.
     replacing: Semaphore,
+    /// The invocations that wait, of all functions.
+    backlog: Backlog,
     /// Live environments by the unguessable first segment of their base URL.
     environments: Mutex<HashMap<String, Arc<Environment>>>,
     stop: watch::Receiver<bool>,
@@ -94,6 +98,7 @@ impl RuntimeHost {
             settings,
             launcher,
             replacing: Semaphore::new(REPLACED_AT_ONCE),
+            backlog: Backlog::new(),
             environments: Mutex::default(),
             stop,
         });
@@ -130,6 +135,11 @@ impl RuntimeHost {
     /// Live processes of one function.
     pub fn process_count(&self, function: &str) -> usize {
         self.pools.get(function).map_or(0, |pool| pool.size())
+    }
+
+    /// Invocations of one function that wait for an environment.
+    pub fn waiting_count(&self, function: &str) -> usize {
+        self.pools.get(function).map_or(0, |pool| pool.waiting())
     }
 
     /// Lets running invocations finish for a moment, then ends every process: SIGTERM first, SIGKILL 2 s later.

@@ -22,9 +22,9 @@ use crate::template::{REGION, Template, World};
 use crate::triggers::Triggers;
 use crate::{http, private_file, random};
 
-/// How long an invocation waits for a free environment. Lambda would refuse it at once, but has a thousand where this machine has a
-/// few.
-const WAITING: Duration = Duration::from_secs(1);
+/// Most invocations of a function that wait, for each of its environments. Lambda would reject them, but has a thousand environments
+/// where this machine has a few. A number, not a time: a slow machine serves late, and rejects only what is too much for any.
+const WAITING_PER_ENVIRONMENT: usize = 50;
 
 /// How often messages older than their queue's retention are deleted.
 const EXPIRE_EVERY: Duration = Duration::from_mins(1);
@@ -205,7 +205,7 @@ impl Stack {
             guard: options.guard,
             logs: stores.data_dir().join("logs"),
             environments: options.environments,
-            waiting: WAITING,
+            waiting: options.environments * WAITING_PER_ENVIRONMENT,
             idle: Duration::from_mins(1),
         };
         let runtime = Arc::new(RuntimeHost::start(settings, deployed).await?);

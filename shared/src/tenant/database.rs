@@ -117,6 +117,15 @@ impl Database {
         Ok(())
     }
 
+    /// Closes all connections and waits until they are closed. The last connection of an `SQLite` file locks the file exclusively while
+    /// it closes, so a process that opens it meanwhile can find it locked.
+    pub async fn close(&self) {
+        match &self.pool {
+            Pool::Sqlite(pool) => pool.close().await,
+            Pool::Postgres(pool) => pool.close().await,
+        }
+    }
+
     /// A connection for statements that stand alone.
     ///
     /// # Errors

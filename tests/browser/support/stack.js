@@ -1,16 +1,17 @@
 // The real local stack on a port of its own, with demo data of its own.
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { cp, mkdir, mkdtemp, open, readdir, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 
 const root = new URL('../../..', import.meta.url).pathname;
 
 /**
  * Builds and starts the stack, or uses the one that PORTAL_STACK names by its data folder (while pages are being written).
- * TEST_STACK_PROGRAM names a program that is built already. What the stack wrote is in the folder PORTAL_LOGS when it has stopped.
+ * What the stack wrote is in the folder PORTAL_LOGS when it has stopped.
  */
 export async function startStack() {
   const running = process.env.PORTAL_STACK;
@@ -46,11 +47,9 @@ async function keepLogs(folder, kept) {
 }
 
 function start(options, log) {
-  const stdio = ['ignore', log, log];
-  const built = process.env.TEST_STACK_PROGRAM && resolve(process.env.TEST_STACK_PROGRAM);
-  if (!built) return spawn('cargo', ['run', '--quiet', '--', ...options], { cwd: root, stdio });
-  const env = { ...process.env, CARGO_TARGET_DIR: dirname(dirname(built)) };
-  return spawn(built, ['--no-build', ...options], { cwd: root, stdio, env });
+  const find = fileURLToPath(new URL('../../tools/stack-program', import.meta.url));
+  const program = execFileSync(find, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }).trim();
+  return spawn(program, ['--binaries', dirname(program), ...options], { cwd: root, stdio: ['ignore', log, log] });
 }
 
 async function demo(folder) {

@@ -1,196 +1,164 @@
-"""Rules about permissions: exact actions on exact resources, and nothing that a function isn't told to use."""
+"""Permissions: exact actions on the template's own resources, for the one function that needs them."""
 
-from collections import Counter
-
-from .shapes import nodes
-from .template import as_list, references, text
+from . import rule
+from .template import LOG_GROUP, QUEUE, SECRET, TABLE, as_list, nodes, references, text
 
 PRACTICE_SECRETS = "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:${AWS::StackName}/practices/*"
-# (resource, statement, the wildcard, why). An entry that nothing uses any more is a finding too.
+# (policy, Sid) → what it allows beyond exact actions on the template's resources, and why. An unused entry is a finding.
 JUSTIFIED = {
-    ("PracticePolicy", "PracticeSecrets", PRACTICE_SECRETS): "practices come and go without a deployment",
-    ("FunctionPolicy", "Traces", "*"): "X-Ray has no resources",
-    ("NetworkPolicy", "NetworkInterfaces", "*"): "Lambda asks before an interface has a name; NotByCode keeps it from the functions' own code",
-    ("PortalBucketPolicy", "OurDistribution", "${PortalBucket.Arn}/*"): "the portal is all that is in it",
-    ("DataKey", "AccountAdministers", "kms:*"): "a key that its account can't administer is lost",
-    ("DataKey", "AccountAdministers", "*"): "in a key's policy * is the key itself",
-    ("DataKey", "ThroughTheStores", "*"): "in a key's policy * is the key itself; by condition only through the stores",
-    ("DataKey", "OwnLogGroups", "*"): "in a key's policy * is the key itself; by condition for our log groups only",
-    ("DataKey", "OwnLogGroups", "kms:ReEncrypt*"): "ReEncryptFrom and ReEncryptTo, as CloudWatch Logs asks",
-    ("DataKey", "OwnLogGroups", "kms:GenerateDataKey*"): "with and without plaintext, as CloudWatch Logs asks",
-    ("DataKey", "ThroughTheStores", "kms:ReEncrypt*"): "ReEncryptFrom and ReEncryptTo, as DynamoDB asks",
-    ("DataKey", "ThroughTheStores", "kms:GenerateDataKey*"): "with and without plaintext, as DynamoDB asks",
+    ("PracticePolicy", "PracticeSecrets"): {PRACTICE_SECRETS},  # Practices come and go without a deployment.
+    ("FunctionPolicy", "Traces"): {"*"},  # X-Ray has no resources.
+    ("NetworkPolicy", "NetworkInterfaces"): {"*"},  # Lambda asks before an interface has a name; NotByCode denies it to functions.
+    ("PortalBucketPolicy", "OurDistribution"): {"${PortalBucket.Arn}/*"},  # The bucket holds nothing but the portal.
+    # In a key's policy * is the key itself. A key that its account can't administer is lost, and AWS's services ask for all variants.
+    ("DataKey", "AccountAdministers"): {"*", "kms:*"},
+    ("DataKey", "ThroughTheStores"): {"*", "kms:ReEncrypt*", "kms:GenerateDataKey*"},
+    ("DataKey", "OwnLogGroups"): {"*", "kms:ReEncrypt*", "kms:GenerateDataKey*"},
 }
-# Roles that may write any item of the control table: the administrators', and the portal's, which mints keys.
-WRITES_ALL_OF_CONTROL = {"AdminRole", "PortalRole"}
-NOT_BY_CODE = {"Null": {"lambda:SourceFunctionArn": "false"}}
+# What roles may do with stores: items, messages and values. A Scan or a batch has no keys that a condition could look at.
+STORE_ACTIONS = {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:Query", "sqs:SendMessage",
+                 "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "secretsmanager:GetSecretValue"}
+OTHER_SERVICES = ("logs:", "xray:", "ec2:", "kms:", "s3:")
+# These roles may use every item of the shared tables: administrators, and the portal, which mints keys.
+WHOLE_TABLES = {"AdminRole", "PortalRole"}
+# The kinds of items in the control table, and the usage that partners may read.
+KEY_FAMILIES = {"KEY#*", "PARTNER#*", "PRACTICE#*", "COUNTER#*", "COUNTS#*", "USAGE#prt_*", "ACTIVE_SUBSCRIPTIONS"}
+LAST_USE = {"dynamodb:Attributes": ["pk", "sk", "lastUsedAt"]}
 TRUSTS_LAMBDA = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
-STORES = ("AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::SecretsManager::Secret")
+NOT_BY_CODE = {"Sid": "NotByCode", "Effect": "Deny", "Action": "ec2:*", "Resource": "*", "Condition": {"Null": {"lambda:SourceFunctionArn": "false"}}}
 
 
-def statements(template):
-    """(logical id, statement) of every policy in the template."""
+def statements(template, effect="Allow"):
+    """(logical id, "id Sid", statement) of every policy in the template."""
     for name, resource in template.resources.items():
         properties = resource.get("Properties", {})
-        documents = [properties[key] for key in ("PolicyDocument", "KeyPolicy") if key in properties]
-        if resource["Type"] == "AWS::IAM::Role":
-            documents = [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
-        for document in documents:
-            for statement in document["Statement"]:
-                yield name, statement
+        inline = [policy["PolicyDocument"] for policy in properties.get("Policies", []) if resource["Type"] == "AWS::IAM::Role"]
+        for document in [*inline, *(properties[key] for key in ("PolicyDocument", "KeyPolicy") if key in properties)]:
+            yield from ((name, f"{name} {one.get('Sid')}", one) for one in as_list(document["Statement"]) if one["Effect"] == effect)
 
 
-def role_of(function):
-    """Logical id of a function's role."""
-    return next(iter(references(function.get("Role"))), None)
+def actions(statement):
+    return {text(action) for action in as_list(statement.get("Action", []))}
 
 
-def policies_of(template, role):
-    """Logical ids of the managed policies of a role."""
-    return references(template.of_type("AWS::IAM::Role").get(role, {}).get("ManagedPolicyArns", []))
+def policies_of(template, function):
+    """Logical ids of a function's role and of the role's managed policies."""
+    role = next(iter(references(function.get("Role"))), None)
+    return {role} | references(template.resources.get(role, {}).get("Properties", {}).get("ManagedPolicyArns", []))
 
 
-def a_role_for_each_function(template):
-    owners = Counter(role_of(function) for function in template.functions().values())
+@rule
+def every_function_has_a_role_of_its_own(template):
     roles = template.of_type("AWS::IAM::Role")
     for name, function in template.functions().items():
-        role = role_of(function)
-        if role != name.removesuffix("Function") + "Role" or role not in roles:
+        own = policies_of(template, function)
+        # Without a role, SAM makes one with AWS's policies.
+        if name.removesuffix("Function") + "Role" not in own & set(roles):
             yield f"{name} has no role of its own name"
-        elif roles[role]["AssumeRolePolicyDocument"]["Statement"] != [TRUSTS_LAMBDA]:
-            yield f"{role} may be taken by others than Lambda"
-        if owners[role] > 1:
-            yield f"{name} shares {role}"
+        elif "FunctionPolicy" not in own:
+            yield f"{name} can't write its logs"
         if "Policies" in function:
             yield f"{name} has policies beside its role, which SAM ignores"
-    for role in sorted(set(roles) - set(owners)):
-        yield f"{role} is nobody's role"
+    for name, role in roles.items():
+        if f"{name.removesuffix('Role')}Function" not in template.functions():
+            yield f"{name} is no function's role"
+        if role["AssumeRolePolicyDocument"]["Statement"] != [TRUSTS_LAMBDA]:
+            yield f"{name} can be assumed by others than Lambda"
+        if outside := [text(policy) for policy in role.get("ManagedPolicyArns", []) if not references(policy) & set(template.resources)]:
+            yield f"{name} has policies that are not the template's: {outside}"
 
 
-def every_policy_is_used(template):
-    used = set().union(*(policies_of(template, role) for role in template.of_type("AWS::IAM::Role")))
-    for policy in sorted(set(template.of_type("AWS::IAM::ManagedPolicy")) - used):
-        yield f"{policy} is given to nobody"
-
-
-def logs_to_our_group_only(template):
-    groups = set(template.of_type("AWS::Logs::LogGroup"))
-    for name, statement in statements(template):
-        logs = any(text(action).startswith("logs:") for action in as_list(statement.get("Action", [])))
-        if logs and any(not references(resource) & groups for resource in as_list(statement["Resource"])):
-            yield f"{name} {statement.get('Sid')} writes to log groups that aren't the template's"
-    for name, function in template.functions().items():
-        if "FunctionPolicy" not in policies_of(template, role_of(function)):
-            yield f"{name} can't write its logs"
-
-
+@rule
 def no_wildcards(template):
-    unused = set(JUSTIFIED)
-    for name, statement in statements(template):
-        if statement["Effect"] != "Allow":
-            continue
-        if "NotAction" in statement or "NotResource" in statement or "NotPrincipal" in statement:
-            yield f"{name} {statement.get('Sid')} allows all but what it names"
-        for value in [*as_list(statement.get("Action", [])), *as_list(statement.get("Resource", []))]:
-            exception = (name, statement.get("Sid"), text(value))
-            unused.discard(exception)
-            if "*" in text(value) and exception not in JUSTIFIED:
-                yield f"{name} {statement.get('Sid')} allows {text(value)}"
-    for name, sid, value in sorted(unused):
-        yield f"the exception for {name} {sid} {value} is not used any more"
+    unused = {(place, value) for place, values in JUSTIFIED.items() for value in values}
+    for name, place, statement in statements(template):
+        resources = {text(one): references(one) & set(template.resources) for one in as_list(statement.get("Resource", []))}
+        if {"NotAction", "NotResource", "NotPrincipal"} & set(statement):
+            yield f"{place} allows everything except what it names"
+        if needless := {one for one in actions(statement) - STORE_ACTIONS if not one.startswith(OTHER_SERVICES)}:
+            yield f"{place} allows {sorted(needless)}, which no function needs"
+        if any("/index/" in one for one in resources) and actions(statement) != {"dynamodb:Query"}:
+            yield f"{place} allows more than Query on an index"
+        wide = {one for one in actions(statement) if "*" in one} | {one for one, own in resources.items() if "*" in one or not own}
+        unused -= {((name, statement.get("Sid")), value) for value in wide}
+        for value in sorted(wide - JUSTIFIED.get((name, statement.get("Sid")), set())):
+            yield f"{place} allows {value}"
+    for place, value in sorted(unused):
+        yield f"the exception for {' '.join(place)} {value} is unused"
 
 
-def everyone_only_under_conditions(template):
-    for name, statement in statements(template):
-        everyone = statement.get("Principal") in ("*", {"AWS": "*"})
-        needed = {"kms:CallerAccount", "kms:ViaService"}
-        if everyone and statement["Effect"] == "Allow" and not needed <= set(statement.get("Condition", {}).get("StringEquals", {})):
-            yield f"{name} {statement.get('Sid')} allows everyone"
+@rule
+def resource_policies_admit_no_strangers(template):
+    arn = "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:"
+    # Who may appear in the policies of resources → the conditions that narrow it down to us.
+    principals = {
+        "arn:${AWS::Partition}:iam::${AWS::AccountId}:root": set(),
+        "cloudfront.amazonaws.com":
+            {"StringEquals AWS:SourceArn arn:${AWS::Partition}:cloudfront::${AWS::AccountId}:distribution/${PortalDistribution}"},
+        "logs.${AWS::Region}.amazonaws.com": {f"ArnEquals kms:EncryptionContext:aws:logs:arn {arn}{text(group.get('LogGroupName'))}"
+                                              for group in template.of_type(LOG_GROUP).values()},
+        # Whoever in the account may use a store may use its key through that store.
+        "*": {"StringEquals kms:CallerAccount ${AWS::AccountId}"} | {
+            f"StringEquals kms:ViaService {store}.${{AWS::Region}}.amazonaws.com" for store in ("dynamodb", "sqs", "secretsmanager")},
+    }
+    for _, place, statement in statements(template):
+        principal, condition = statement.get("Principal", {}), statement.get("Condition", {})
+        conditions = {f"{operator} {key} {text(one)}" for operator, tested in condition.items() for key, values in tested.items() for one in as_list(values)}
+        for who in [text(one) for named in principal.values() for one in as_list(named)] if isinstance(principal, dict) else [principal]:
+            if conditions != principals.get(who):
+                yield f"{place} admits {who} under {sorted(conditions)}"
 
 
-def indexes_exist(template):
-    for name, statement in statements(template):
-        for resource in as_list(statement.get("Resource", [])):
-            table, slash, index = text(resource).partition("/index/")
-            if not slash:
-                continue
-            properties = template.of_type("AWS::DynamoDB::Table").get(table.removeprefix("${").removesuffix(".Arn}"), {})
-            if index not in {one["IndexName"] for one in properties.get("GlobalSecondaryIndexes", [])}:
-                yield f"{name} {statement.get('Sid')} allows {text(resource)}, which does not exist"
-            if as_list(statement["Action"]) != ["dynamodb:Query"]:
-                yield f"{name} {statement.get('Sid')} allows more than Query on an index"
-
-
-def allowed_is_what_the_environment_names(template):
-    """A store that a function's environment or its queue events name is one its role allows, and the reverse."""
-    stores = {name for name, one in template.resources.items() if one["Type"] in STORES}
-    allowed_by = {}
-    for name, statement in statements(template):
-        if statement["Effect"] == "Allow":
-            allowed_by.setdefault(name, set()).update(references(statement.get("Resource")) & stores)
+@rule
+def roles_allow_what_the_environment_names(template):
+    """A role allows the stores that its function's variables and queue events name, and no others."""
+    stores = set(template.of_type(TABLE, QUEUE, SECRET))
     for name, function in template.functions().items():
-        consumed = [event["Properties"].get("Queue") for event in function.get("Events", {}).values() if event["Type"] == "SQS"]
-        named = references([function.get("Environment", {}).get("Variables", {}), consumed]) & stores
-        sources = {role_of(function)} | policies_of(template, role_of(function))
-        allowed = set().union(*(allowed_by.get(source, set()) for source in sources))
-        for store in sorted(named - allowed):
-            yield f"{name} is told of {store} but may not use it"
-        for store in sorted(allowed - named):
-            yield f"{name} may use {store} but is not told of it"
+        own = [one for holder, _, one in statements(template) if holder in policies_of(template, function)]
+        may = references([one.get("Resource") for one in own]) & stores
+        sends = references([one.get("Resource") for one in own if "sqs:SendMessage" in actions(one)])
+        variables = references(template.variables(name)) & stores
+        consumed = references([event.get("Queue") for consumer, _, event in template.events("SQS") if consumer == name])
+        for store in sorted(may ^ (variables | consumed)):
+            yield f"{name} may use {store} but is not told of it" if store in may else f"{name} is told of {store} but may not use it"
+        for queue in sorted(sends - variables):
+            yield f"{name} may send to {queue} but has no variable with its URL"
 
 
-def writes_to_control_by_key(template):
-    """Partners, keys, practices and subscriptions share a table: who may write one kind may not write the others."""
-    for name, statement in statements(template):
-        actions = {text(one) for one in as_list(statement.get("Action", []))}
-        writes = actions & {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"}
-        if not writes or "ControlTable" not in references(statement["Resource"]) or name in WRITES_ALL_OF_CONTROL:
+@rule
+def shared_tables_by_key_only(template):
+    """Partners, keys, practices and subscriptions share tables. A role that needs one kind of item gets no other kind."""
+    for name, place, statement in statements(template):
+        tables, condition = references(statement.get("Resource")), statement.get("Condition", {})
+        tested = condition.get("ForAllValues:StringLike") or condition.get("ForAllValues:StringEquals") or {}
+        keys = set(as_list(tested.get("dynamodb:LeadingKeys", "*")))
+        if "ControlTable" in tables and "dynamodb:DeleteItem" in actions(statement) and keys != {"PRACTICE#*"}:
+            yield f"{place} can delete records of the audit log"
+        if name in WHOLE_TABLES or not ("ControlTable" in tables or ("ActivityTable" in tables and "dynamodb:Query" in actions(statement))):
             continue
-        keys = as_list(statement.get("Condition", {}).get("ForAllValues:StringLike", {}).get("dynamodb:LeadingKeys", []))
-        if not keys or any(key.startswith("*") for key in keys):
-            yield f"{name} {statement.get('Sid')} may write every item of the control table"
+        if not keys <= KEY_FAMILIES:
+            yield f"{place} reaches {sorted(keys - KEY_FAMILIES)}"
+        if "KEY#*" in keys and actions(statement) != {"dynamodb:GetItem"} and condition.get("ForAllValues:StringEquals") != LAST_USE:
+            yield f"{place} changes more of an API key than its last use"
 
 
-def databases_in_the_vpc(template):
-    """The functions that may read the secrets of databases are those that are put in the VPC, and may be."""
+@rule
+def only_functions_with_databases_are_in_the_network(template):
+    """Lambda needs the network's permissions, but a function's own code must not use them."""
     for name, function in template.functions().items():
-        policies = policies_of(template, role_of(function))
+        policies = policies_of(template, function)
         opens = bool(policies & {"PracticePolicy", "CatalogPolicy"})
-        if opens != ("VpcConfig" in function):
-            yield f"{name} {'cannot reach' if opens else 'is in the network of'} the databases"
-        if opens != ("NetworkPolicy" in policies):
-            yield f"{role_of(function)} {'lacks' if opens else 'needs no'} NetworkPolicy"
-
-
-def the_network_is_not_for_code(template):
-    """Lambda needs the permissions, but with the role's credentials a function could use them too."""
-    for name, policy in template.of_type("AWS::IAM::ManagedPolicy").items():
-        own = policy["PolicyDocument"]["Statement"]
-        takes = any(text(action).startswith("ec2:") for one in own if one["Effect"] == "Allow" for action in as_list(one["Action"]))
-        denies = any(one["Effect"] == "Deny" and (one["Action"], one["Resource"], one.get("Condition")) == ("ec2:*", "*", NOT_BY_CODE) for one in own)
-        if takes and not denies:
+        if opens != ("VpcConfig" in function) or opens != ("NetworkPolicy" in policies):
+            yield f"{name} {'needs' if opens else 'opens no database and has'} VpcConfig or NetworkPolicy"
+    denied = [name for name, _, statement in statements(template, "Deny") if statement == NOT_BY_CODE]
+    for name, _, statement in statements(template):
+        if name not in denied and any(action.startswith("ec2:") for action in actions(statement)):
             yield f"{name} lets a function's code change network interfaces"
 
 
-def no_policies_of_aws(template):
-    """They allow on `*` what a function needs on one resource: logs, queues. SAM adds them where it makes a role itself."""
-    for name, resource in template.expanded()["Resources"].items():
-        if resource["Type"] == "AWS::IAM::Role":
-            for policy in resource["Properties"].get("ManagedPolicyArns", []):
-                if not references(policy) & set(template.resources):
-                    yield f"{name} is given {text(policy)}"
-
-
-def policies_are_of_the_newest_language(template):
-    """Without its version a policy is of 2008: what came later is not what it says in it."""
+@rule
+def policies_are_of_the_current_language(template):
+    """A policy without its version is read by the rules of 2008, which know fewer variables."""
     for name, resource in template.resources.items():
-        for node in nodes(resource.get("Properties", {})):
-            if isinstance(node, dict) and "Statement" in node and node.get("Version") != "2012-10-17":
-                yield f"{name} has a policy of the version {node.get('Version')}"
-
-
-RULES = [
-    a_role_for_each_function, every_policy_is_used, logs_to_our_group_only, no_wildcards, everyone_only_under_conditions,
-    indexes_exist, allowed_is_what_the_environment_names, writes_to_control_by_key, databases_in_the_vpc,
-    the_network_is_not_for_code, no_policies_of_aws, policies_are_of_the_newest_language,
-]
+        if any("Statement" in node and node.get("Version") != "2012-10-17" for node in nodes(resource) if isinstance(node, dict)):
+            yield f"{name} has a policy of another version than 2012-10-17"

@@ -1,62 +1,60 @@
-"""Rules about secrets: they are in Secrets Manager, and in the template and the functions' configuration only their names are."""
+"""Secrets: they are in Secrets Manager. The template and the functions' configuration hold only their names."""
 
 import math
 import re
 from collections import Counter
 
-from .shapes import nodes
+from . import rule
+from .template import SECRET, nodes
 
-# Literal values in the environment. Everything else there is a reference.
+# Literal values in the environment. All other values are references.
 LITERALS = {"TOKEN_ISSUER": "officepro-partner-api"}
 NAMES = re.compile(r"(?i)secret|token|passw|private|credential|key|dsn|salt")
-# The name of a version of a secret, which tells nothing of it.
+# The name of a version of a secret, which reveals nothing about it.
 VERSIONS = {"EdgeSecretVersion"}
-# By this the distribution proves itself to the API. CloudFront has no other way to be told of it, and nothing else may be.
+# The distribution proves itself to the API by this. CloudFront has no other way to get it, and nothing else may show it.
 SHOWN_BY_THE_DISTRIBUTION = "{{resolve:secretsmanager:${EdgeSecret}:SecretString:current::${EdgeSecretVersion}}}"
-TYPES = {"String", "Number", "CommaDelimitedList"}
 SHAPES = re.compile(r"op_(live|test)_\w|whsec_\w|AKIA[A-Z0-9]{16}|://[^/@\s]*:[^/@\s]*@|-----BEGIN")
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-# Bits for each character of a run of letters and digits, from which on chance made it: words have less, or no digits in them; a slash or hyphen ends a run.
+# Bits a character from which on a run of letters and digits looks random. Words have fewer, or no digits.
 BITS, LENGTH = 3.3, 16
 
 
-def made_by_chance(value):
+def looks_random(value):
     for run in re.findall(rf"[A-Za-z0-9+_=]{{{LENGTH},}}", UUID.sub("", value)):
-        counts = Counter(run).values()
-        entropy = -sum(count / len(run) * math.log2(count / len(run)) for count in counts)
+        entropy = -sum(count / len(run) * math.log2(count / len(run)) for count in Counter(run).values())
         if entropy >= BITS and re.search("[0-9]", run) and re.search("[A-Za-z]", run):
             return True
     return False
 
 
+@rule
 def no_secret_in_the_environment(template):
-    """Values are references to tables, queues and parameters, or a secret's ARN where the name says so; no text is put together."""
-    secrets = set(template.of_type("AWS::SecretsManager::Secret"))
-    for name, function in template.functions().items():
-        for variable, value in function.get("Environment", {}).get("Variables", {}).items():
+    """A value refers to a store, a parameter or, if its name says so, a secret's ARN. No value is assembled from parts."""
+    secrets = set(template.of_type(SECRET))
+    for name in template.functions():
+        for variable, value in template.variables(name).items():
             reference = value.get("Ref") if isinstance(value, dict) and len(value) == 1 else None
             if variable in LITERALS:
-                if value != LITERALS[variable]:
-                    yield f"{name} {variable} is not {LITERALS[variable]}"
+                fine = value == LITERALS[variable]
             elif variable.endswith("_SECRET"):
-                if reference not in secrets:
-                    yield f"{name} {variable} is not a reference to a secret of the template"
-            elif NAMES.search(variable):
-                yield f"{name} {variable} has the name of a secret"
-            elif reference is None or reference in secrets:
-                yield f"{name} {variable} is not a reference to a store or a parameter"
+                fine = reference in secrets
+            else:
+                fine = reference and reference not in secrets and not NAMES.search(variable)
+            if not fine:
+                yield f"{name} {variable} may hold a secret"
 
 
+@rule
 def no_secret_as_a_parameter(template):
     for name, parameter in template.body.get("Parameters", {}).items():
-        if NAMES.search(name) and name not in VERSIONS:
-            yield f"the parameter {name} has the name of a secret"
-        if "NoEcho" in parameter:
-            yield f"the parameter {name} is a secret; deployments keep it, and functions would have it in their configuration"
-        if parameter.get("Type") not in TYPES:
-            yield f"the parameter {name} is of the type {parameter.get('Type')}"
+        if (NAMES.search(name) and name not in VERSIONS) or "NoEcho" in parameter:
+            yield f"the parameter {name} is a secret, which deployments would keep"
+        if parameter.get("Type") not in ("String", "Number", "CommaDelimitedList"):
+            yield f"the parameter {name} is of the type {parameter.get('Type')}, which brings in values from outside"
 
 
+@rule
 def no_secret_in_the_text(template):
     shown = 0
     for node in nodes(template.body):
@@ -64,11 +62,17 @@ def no_secret_in_the_text(template):
             if not isinstance(value, str):
                 continue
             shown += value == SHOWN_BY_THE_DISTRIBUTION
-            # Parts of one, too, which could be joined.
+            # Parts of a dynamic reference count too, because Fn::Join can put them together.
             if ("{{" in value or "resolve:" in value) and (value != SHOWN_BY_THE_DISTRIBUTION or shown > 1):
                 yield f"{value[:60]}: a dynamic reference puts the secret itself into a configuration"
-            if SHAPES.search(value) or made_by_chance(value):
+            if SHAPES.search(value) or looks_random(value):
                 yield f"{value[:20]}… looks like a secret"
 
 
-RULES = [no_secret_in_the_environment, no_secret_as_a_parameter, no_secret_in_the_text]
+@rule
+def secrets_are_generated(template):
+    for name, secret in template.of_type(SECRET).items():
+        recipe = secret.get("GenerateSecretString", {})
+        # 43 letters and digits have 256 bits. The code reads the text as JSON or base64, which punctuation would break.
+        if recipe.get("PasswordLength", 0) < 43 or recipe.get("ExcludePunctuation") is not True or "SecretString" in secret:
+            yield f"{name} is not generated with 256 bits"

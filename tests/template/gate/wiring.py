@@ -1,77 +1,143 @@
-"""Rules about what is handed to functions: each variable names what its name says, references lead where they should."""
+"""Wiring: functions, routes, queues and schedules lead where their names say."""
 
 import json
+import re
+from collections import Counter
 
-from .permissions import policies_of, role_of, statements
-from .secrets import LITERALS
-from .template import as_list, references
+from . import rule
+from .template import NO_VALUE, QUEUE, TABLE, as_list, nodes, references
 
-# Variable → what it refers to; a literal is held by the rules about secrets.
-VARIABLES = {
-    "CONTROL_TABLE": "ControlTable", "DELIVERIES_TABLE": "DeliveriesTable", "ACTIVITY_TABLE": "ActivityTable", "LEDGER_TABLE": "LedgerTable",
-    "TOKEN_KEYS_SECRET": "TokenKeysSecret", "CATALOG_DSN_SECRET": "CatalogDsnSecret", "ADMIN_SECRETS_SECRET": "AdminSecretsSecret",
-    "EDGE_SECRET": "EdgeSecret",
-    "EVENTS_QUEUE_URL": "EventsQueue", "SLOW_EVENTS_QUEUE_URL": "SlowEventsQueue", "DEAD_LETTER_QUEUE_URL": "EventsDeadLetterQueue",
-    "RUST_LOG": "LogLevel", "METRICS_NAMESPACE": "AWS::StackName", "PORTAL_ORIGIN": "PortalOrigin",
-}
+# Functions without an event, which operators invoke.
+INVOKED_BY_OPERATORS = {"MigrateFunction"}
+DAY = 86_400
+# Variables that are not named after what they refer to.
+OTHER_NAMES = {"DEAD_LETTER_QUEUE_URL": "EventsDeadLetterQueue", "RUST_LOG": "LogLevel", "METRICS_NAMESPACE": "AWS::StackName"}
 EVERYWHERE = {"RUST_LOG", "METRICS_NAMESPACE", "PORTAL_ORIGIN"}
-# These come together: a token is checked by its keys and its issuer.
-TOGETHER = {"TOKEN_KEYS_SECRET": "TOKEN_ISSUER"}
-NOTHING = {"Ref": "AWS::NoValue"}
-IN_THE_VPC = {"Fn::If": ["InVpc", {"SubnetIds": {"Ref": "VpcSubnetIds"}, "SecurityGroupIds": {"Ref": "VpcSecurityGroupIds"}}, NOTHING]}
-RESERVED = [{"Fn::If": [condition, {"Ref": parameter}, NOTHING]}
-            for condition, parameter in (("ReservesApi", "ApiReservedConcurrency"), ("ReservesPoller", "PollerReservedConcurrency"))]
+NETWORK = {"Fn::If": ["InVpc", {"SubnetIds": {"Ref": "VpcSubnetIds"}, "SecurityGroupIds": {"Ref": "VpcSecurityGroupIds"}}, NO_VALUE]}
 
 
-def variables_name_what_they_say(template):
+@rule
+def variables_refer_to_what_they_say(template):
+    for name in template.functions():
+        variables = template.variables(name)
+        for variable, value in variables.items():
+            wanted = OTHER_NAMES.get(variable, "".join(map(str.capitalize, variable.removesuffix("_URL").split("_"))))
+            # The rules about secrets hold the literal values.
+            if isinstance(value, dict) and value != {"Ref": wanted}:
+                yield f"{name} {variable} is not {wanted}"
+        # A token is checked by its keys and its issuer.
+        missing = (EVERYWHERE | ({"TOKEN_ISSUER"} if "TOKEN_KEYS_SECRET" in variables else set())) - set(variables)
+        if missing:
+            yield f"{name} lacks {sorted(missing)}"
+
+
+@rule
+def conditions_ask_whether_a_parameter_is_given(template):
+    conditions = template.body.get("Conditions", {})
+    for name, condition in conditions.items():
+        if not (re.match(r'\{"Fn::Not": \[\{"Fn::Equals": \[', json.dumps(condition)) and condition["Fn::Not"][0]["Fn::Equals"][1] in ("", "0")):
+            yield f"{name} does not ask whether its parameter is given"
+    for node in nodes(template.body):
+        if isinstance(node, dict) and "Fn::If" in node and node["Fn::If"][1] == NO_VALUE:
+            yield f"an If of {node['Fn::If'][0]} has its branches the wrong way round"
+
+
+@rule
+def functions_are_reached_and_bounded(template):
+    folders = {manifest.parent.name for manifest in template.project.glob("functions/*/Cargo.toml")}
+    for folder in sorted(folders ^ set(template.groups())):
+        yield f"functions/{folder} is only in {'the project' if folder in folders else 'the template'}"
     for name, function in template.functions().items():
-        own = function.get("Environment", {}).get("Variables", {})
-        for variable, value in own.items():
-            if variable not in VARIABLES and variable not in LITERALS:
-                yield f"{name} {variable} is read by nothing of ours"
-            elif variable in VARIABLES and value != {"Ref": VARIABLES[variable]}:
-                yield f"{name} {variable} is not {VARIABLES[variable]}"
-        wanted = EVERYWHERE | {other for one, other in TOGETHER.items() if one in own}
-        for variable in sorted(wanted - set(own)):
-            yield f"{name} has no {variable}"
+        kinds = {event["Type"] for event in function.get("Events", {}).values()}
+        if bool(kinds) == (name in INVOKED_BY_OPERATORS):
+            yield f"{name} is invoked by {sorted(kinds) or 'nothing'}"
+        # A queue's event has a maximum of its own.
+        if kinds and "SQS" not in kinds and "ReservedConcurrentExecutions" not in function:
+            yield f"{name} can take all of the account's concurrency"
+        # 0 would stop the function.
+        if isinstance(function.get("ReservedConcurrentExecutions", {}), int) or function.get("VpcConfig", NETWORK) != NETWORK:
+            yield f"{name} has a reservation or a network of its own, not the parameters'"
+        # API Gateway gives up after 30 s.
+        if "HttpApi" in kinds and function["Timeout"] >= 30:
+            yield f"{name} runs longer than API Gateway waits"
 
 
-def who_sends_knows_the_queue(template):
-    """A queue that only feeds a function is no variable of it; one that it may send to is."""
-    for name, function in template.functions().items():
-        holders = {role_of(function)} | policies_of(template, role_of(function))
-        sends = [statement for holder, statement in statements(template) if holder in holders and "sqs:SendMessage" in as_list(statement.get("Action", []))]
-        known = references(function.get("Environment", {}).get("Variables", {}))
-        for queue in sorted(references([statement.get("Resource") for statement in sends]) - known):
-            yield f"{name} may send to {queue} but is not told its address"
+@rule
+def each_route_once_and_each_noun_one_function(template):
+    """`/v1/admin/…` belongs to the admin function alone, `/v1/{PPass}/visits/…` to the visits function."""
+    owners, routes = {}, list(template.routes())
+    for route, count in Counter(route for route, _ in routes).items():
+        if count > 1 or (route != "$default" and not re.fullmatch(r"[A-Z]+ /v1(/[a-z0-9.-]+|/\{[A-Za-z]+\})+", route)):
+            yield f"{route} is taken {count} times or is not under /v1"
+    for route, name in routes:
+        noun = re.sub(r"^\S+ /v1/(\{PPass\}/)?([^/]+).*", r"\2", route)
+        if owners.setdefault(noun, name) != name:
+            yield f"{route} belongs to {name}, but {noun} to {owners[noun]}"
+    if "$default" not in owners:
+        yield "nothing answers a call that no route takes"
+    for name, _, event in template.events("HttpApi"):
+        if event.get("ApiId") != {"Ref": "Api"}:
+            yield f"{name} would make an API of its own"
 
 
-def optional_settings_are_whole(template):
-    """A reservation of 0 would stop a function, and half a network would keep it from its databases."""
-    for name, function in template.functions().items():
-        if function.get("VpcConfig", IN_THE_VPC) != IN_THE_VPC:
-            yield f"{name} is not in the network of the parameters"
-        if function.get("ReservedConcurrentExecutions", RESERVED[0]) not in RESERVED:
-            yield f"{name} reserves something else than a parameter says"
+@rule
+def event_files_call_their_function(template):
+    groups, routes, files = template.groups(), set(template.routes()), list(template.event_files())
+    for group in sorted(set(groups) - {group for _, group in files}):
+        yield f"events/ has no {group}.json or {group}-….json"
+    for path, group in files:
+        event = json.loads(path.read_text())
+        if not group:
+            yield f"events/{path.name} belongs to no function"
+        elif "routeKey" in event:
+            http, route = event["requestContext"]["http"], event["routeKey"]
+            filled = re.sub(r"\{(\w+)\}", lambda name, given=event: given.get("pathParameters", {}).get(name[1], name[0]), route)
+            called = f"{http['method']} {event['rawPath']}"
+            if (route, groups[group]) not in routes or event["requestContext"]["routeKey"] != route or filled not in ("$default", called):
+                yield f"events/{path.name} calls {called}, which is not {route} of {groups[group]}"
 
 
-def every_shard_is_polled(template):
+@rule
+def queues_lose_nothing(template):
+    queues, consumed = template.of_type(QUEUE), {}
+    for name, function, event in template.events("SQS"):
+        queue = next(iter(references(event["Queue"])))
+        consumed[queue] = name
+        if "ReportBatchItemFailures" not in as_list(event.get("FunctionResponseTypes", [])):
+            yield f"{name}: one failure would send a whole batch again"
+        if not event.get("ScalingConfig", {}).get("MaximumConcurrency"):
+            yield f"{name}: nothing bounds its concurrency"
+        # Lambda asks for six times the time-out. Much more would hold up the messages of a process that died.
+        if not 6 * function["Timeout"] <= queues.get(queue, {}).get("VisibilityTimeout", 30) <= 12 * function["Timeout"]:
+            yield f"{queue} hides a message for another time than 6 to 12 time-outs of {name}"
+    for name, queue in queues.items():
+        redrive, kept = queue.get("RedrivePolicy", {}), queue.get("MessageRetentionPeriod", 4 * DAY)
+        if name in consumed and (references(redrive.get("deadLetterTargetArn")) != {"EventsDeadLetterQueue"} or redrive.get("maxReceiveCount", 0) < 2):
+            yield f"{name} gives up its messages elsewhere, or at their first failure"
+        # A dead letter keeps the age that it had in its queue.
+        if not 4 * DAY <= kept < 14 * DAY if name in consumed else kept != 14 * DAY:
+            yield f"{name} keeps its messages for {kept} s: too short for trouble of some days, or too long for its dead letters"
+
+
+@rule
+def every_shard_is_polled_and_no_run_overlaps(template):
     """A shard without a schedule would leave its practices' events in their databases."""
-    polls = {}
-    for name, _, _, event in template.events("Schedule"):
-        polls.setdefault(name, []).append(json.loads(event.get("Input", "null")))
-    for name, inputs in polls.items():
-        if sorted(inputs, key=str) != sorted(({"shard": shard, "of": len(inputs)} for shard in range(len(inputs))), key=str):
-            yield f"{name} polls {inputs}, not every shard once"
+    inputs = {}
+    for name, function, event in template.events("Schedule"):
+        inputs.setdefault(name, []).append(event.get("Input", ""))
+        if event.get("Schedule") != "rate(1 minute)" or function["Timeout"] > 60:
+            yield f"{name} does not run each minute, or longer than a minute"
+        if function.get("EventInvokeConfig") != {"MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": 60}:
+            yield f"{name}: a failed run is retried beside the next one"
+    for name, own in inputs.items():
+        if sorted(own) != [json.dumps({"shard": shard, "of": len(own)}, separators=(",", ":")) for shard in range(len(own))]:
+            yield f"{name} polls {own}, not every shard once"
 
 
-def dead_letters_come_to_their_queue(template):
-    """One queue for what was given up, which is told of by an alarm and redriven by operators."""
-    for name, queue in template.of_type("AWS::SQS::Queue").items():
-        if queue.get("RedrivePolicy") and references(queue["RedrivePolicy"].get("deadLetterTargetArn")) != {"EventsDeadLetterQueue"}:
-            yield f"{name} gives up its messages elsewhere"
-
-
-RULES = [
-    variables_name_what_they_say, who_sends_knows_the_queue, optional_settings_are_whole, every_shard_is_polled, dead_letters_come_to_their_queue,
-]
+@rule
+def indexes_hold_whole_items(template):
+    """Lists are read from indexes alone. The local stack gives every index whole items, whatever the template says."""
+    for name, table in template.of_type(TABLE).items():
+        for index in table.get("GlobalSecondaryIndexes", []):
+            if index.get("Projection") != {"ProjectionType": "ALL"}:
+                yield f"{name} {index['IndexName']} does not hold whole items"

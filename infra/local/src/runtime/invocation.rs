@@ -1,7 +1,5 @@
 //! One invocation: what goes in, what comes out.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -32,7 +30,7 @@ pub enum InvokeError {
     UnknownFunction,
     #[error("the event is larger than 6 MiB")]
     TooLarge,
-    /// Every environment that the function may have is busy.
+    /// Every environment of the function is busy, and as many invocations as may wait are waiting.
     #[error("every environment is busy")]
     Throttled,
     #[error("the local stack is stopping")]
@@ -43,8 +41,6 @@ pub enum InvokeError {
 pub(super) struct Job {
     pub(super) event: Bytes,
     pub(super) reply: oneshot::Sender<Outcome>,
-    /// An environment has it.
-    pub(super) begun: Arc<AtomicBool>,
 }
 
 /// An invocation as a runtime sees it.

@@ -1,20 +1,22 @@
-//! The environments of one function: as many as the load needs, up to a limit; what comes in beyond that waits for a moment
-//! and is then refused, as Lambda does past a function's concurrency.
+//! The environments of one function: as many as the load needs, up to a limit. Invocations beyond that limit wait in a queue;
+//! when the queue is full, they are rejected, as Lambda does past a function's concurrency.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{Notify, oneshot};
-use tokio::time::timeout;
+use tokio::time::Instant;
 
 use super::invocation::{InvokeError, Job, Outcome, PAYLOAD_LIMIT};
+use super::queue::Queue;
 use super::{Deployed, Shared, worker};
 
-/// Invocations of one function that may wait.
-const WAITING_LIMIT: usize = 500;
+/// How long the environments of a new version wait, after a deployment, for a moment in which every invocation is served. On a
+/// machine that is never idle they start all the same.
+const IDLE_LIMIT: Duration = Duration::from_secs(15);
 
 pub(super) struct Pool {
     pub(super) shared: Arc<Shared>,
@@ -23,17 +25,18 @@ pub(super) struct Pool {
     emptied: Notify,
 }
 
-#[derive(Default)]
 struct State {
     /// What new environments run.
     binary: PathBuf,
-    waiting: VecDeque<Job>,
+    waiting: Queue,
     /// Idle workers, the one that worked last at the end: it is taken first, so that the others can grow old.
     parked: Vec<(u64, oneshot::Sender<Job>)>,
     /// Workers that take jobs, by their numbers.
     workers: HashSet<u64>,
     /// Those of the version before, which take jobs until as many new ones have come up.
     old: HashSet<u64>,
+    /// Replacements of old workers that have no process yet.
+    queued: HashSet<u64>,
     /// Those of `workers` that have not asked for their first job yet.
     starting: HashSet<u64>,
     /// Workers that take no more jobs; their processes are on their way out.
@@ -43,24 +46,31 @@ struct State {
 }
 
 impl State {
-    /// Counts a worker that is about to start; its number.
-    fn add_worker(&mut self) -> u64 {
+    fn new(binary: PathBuf, waiting: Queue) -> Self {
+        Self {
+            binary,
+            waiting,
+            parked: Vec::new(),
+            workers: HashSet::new(),
+            old: HashSet::new(),
+            queued: HashSet::new(),
+            starting: HashSet::new(),
+            leaving: HashSet::new(),
+            next_worker: 0,
+            stopping: false,
+        }
+    }
+
+    fn next_number(&mut self) -> u64 {
         let number = self.next_worker;
         self.next_worker += 1;
-        self.workers.insert(number);
-        self.starting.insert(number);
         number
     }
 
-    /// The oldest waiting job that somebody still waits for.
-    fn next_waiting(&mut self) -> Option<Job> {
-        while let Some(job) = self.waiting.pop_front() {
-            if !job.reply.is_closed() {
-                job.begun.store(true, Ordering::Relaxed);
-                return Some(job);
-            }
-        }
-        None
+    /// Counts a worker that is about to start.
+    fn add_worker(&mut self, number: u64) {
+        self.workers.insert(number);
+        self.starting.insert(number);
     }
 
     /// A new worker has come up and takes the place of an old one, of an idle one if there is; the last takes those of all.
@@ -68,7 +78,7 @@ impl State {
         let idle = self.parked.iter().map(|(number, _)| *number).find(|number| self.old.contains(number));
         let first = idle.or_else(|| self.old.iter().next().copied());
         let replaced: Vec<u64> =
-            if self.starting.is_empty() { self.old.drain().collect() } else { first.into_iter().collect() };
+            if self.is_replaced() { self.old.drain().collect() } else { first.into_iter().collect() };
         for number in replaced {
             self.old.remove(&number);
             self.leaving.insert(number);
@@ -77,8 +87,13 @@ impl State {
         }
     }
 
+    /// Whether every environment of the newest version has come up.
+    fn is_replaced(&self) -> bool {
+        self.starting.is_empty() && self.queued.is_empty()
+    }
+
     fn is_empty(&self) -> bool {
-        self.workers.is_empty() && self.old.is_empty() && self.leaving.is_empty()
+        [&self.workers, &self.old, &self.queued, &self.leaving].iter().all(|numbers| numbers.is_empty())
     }
 }
 
@@ -91,7 +106,7 @@ pub(super) enum Turn {
 
 impl Pool {
     pub(super) fn new(shared: Arc<Shared>, deployed: Deployed) -> Arc<Self> {
-        let state = State { binary: deployed.binary.clone(), ..State::default() };
+        let state = State::new(deployed.binary.clone(), Queue::new(shared.backlog.clone()));
         Arc::new(Self { shared, deployed, state: Mutex::new(state), emptied: Notify::new() })
     }
 
@@ -105,15 +120,21 @@ impl Pool {
         state.workers.len() + state.old.len() + state.leaving.len()
     }
 
+    /// Number of invocations that wait for an environment.
+    pub(super) fn waiting(&self) -> usize {
+        self.state().waiting.len()
+    }
+
     pub(super) fn binary(&self) -> PathBuf {
         self.state().binary.clone()
     }
 
-    /// Starts as many environments of this binary as there are of the one before, one after the other, which are let go one by one as
-    /// the new ones come up: nobody waits for a start. What they have begun they finish.
+    /// Replaces the environments of the version before, one after the other; each goes when its replacement has come up, and
+    /// finishes what it has begun. Nobody waits for a start.
     pub(super) fn deploy(self: &Arc<Self>, binary: PathBuf) {
         let mut state = self.state();
         state.binary = binary;
+        state.queued.clear();
         let unneeded: Vec<u64> = state.starting.drain().collect();
         for number in unneeded {
             state.workers.remove(&number);
@@ -121,9 +142,11 @@ impl Pool {
         }
         let old: Vec<u64> = state.workers.drain().collect();
         state.old.extend(old);
+        let idle_until = Instant::now() + IDLE_LIMIT;
         for _ in 0..state.old.len().min(self.shared.settings.environments) {
-            let number = state.add_worker();
-            tokio::spawn(worker::replace(Arc::clone(self), number));
+            let number = state.next_number();
+            state.queued.insert(number);
+            tokio::spawn(worker::replace(Arc::clone(self), number, idle_until));
         }
         self.staff(&mut state);
     }
@@ -132,27 +155,9 @@ impl Pool {
         if event.len() > PAYLOAD_LIMIT {
             return Err(InvokeError::TooLarge);
         }
-        let (reply, mut outcome) = oneshot::channel();
-        let begun = Arc::new(AtomicBool::new(false));
-        self.submit(Job { event, reply, begun: Arc::clone(&begun) })?;
-        loop {
-            match timeout(self.shared.settings.waiting, &mut outcome).await {
-                Ok(outcome) => return outcome.map_err(|_| InvokeError::Stopping),
-                Err(_) if self.withdraw(&begun, &mut outcome) => return Err(InvokeError::Throttled),
-                Err(_) => {}
-            }
-        }
-    }
-
-    /// Takes a job back that no environment has begun; one that is coming up is waited for.
-    fn withdraw(&self, begun: &AtomicBool, outcome: &mut oneshot::Receiver<Outcome>) -> bool {
-        let state = self.state();
-        let hopeless = !begun.load(Ordering::Relaxed) && state.starting.is_empty();
-        if hopeless {
-            // Whoever takes jobs leaves out what nobody waits for.
-            outcome.close();
-        }
-        hopeless
+        let (reply, outcome) = oneshot::channel();
+        self.submit(Job { event, reply })?;
+        outcome.await.map_err(|_| InvokeError::Stopping)
     }
 
     fn submit(self: &Arc<Self>, job: Job) -> Result<(), InvokeError> {
@@ -160,22 +165,16 @@ impl Pool {
         if state.stopping || *self.shared.stop.borrow() {
             return Err(InvokeError::Stopping);
         }
-        if state.waiting.len() >= WAITING_LIMIT {
-            state.waiting.retain(|job| !job.reply.is_closed());
-        }
-        if state.waiting.len() >= WAITING_LIMIT {
-            return Err(InvokeError::Throttled);
-        }
         let mut job = job;
         while let Some((_, parked)) = state.parked.pop() {
-            job.begun.store(true, Ordering::Relaxed);
             match parked.send(job) {
                 Ok(()) => return Ok(()),
                 Err(unsent) => job = unsent,
             }
         }
-        job.begun.store(false, Ordering::Relaxed);
-        state.waiting.push_back(job);
+        if !state.waiting.push(job, self.shared.settings.waiting) {
+            return Err(InvokeError::Throttled);
+        }
         self.staff(&mut state);
         Ok(())
     }
@@ -183,17 +182,23 @@ impl Pool {
     /// Starts workers for the jobs that no worker is coming for.
     fn staff(self: &Arc<Self>, state: &mut State) {
         while state.waiting.len() > state.starting.len()
-            && state.workers.len() < self.shared.settings.environments
+            && state.workers.len() + state.old.len() < self.shared.settings.environments
             && !state.stopping
         {
-            let number = state.add_worker();
+            let number = state.next_number();
+            state.add_worker(number);
             tokio::spawn(worker::run(Arc::clone(self), number));
         }
     }
 
-    /// Whether the worker may still start: no later version has come meanwhile.
-    pub(super) fn awaits(&self, number: u64) -> bool {
-        self.state().starting.contains(&number)
+    /// Counts a replacement that is about to start. Returns false when a later version has made it superfluous.
+    pub(super) fn begin_replacement(&self, number: u64) -> bool {
+        let mut state = self.state();
+        let is_needed = state.queued.remove(&number);
+        if is_needed {
+            state.add_worker(number);
+        }
+        is_needed
     }
 
     /// A worker's environment has come up, or is free again.
@@ -205,7 +210,7 @@ impl Pool {
         if !state.workers.contains(&number) && !state.old.contains(&number) {
             return Turn::Leave;
         }
-        if let Some(job) = state.next_waiting() {
+        if let Some(job) = state.waiting.pop() {
             return Turn::Work(job);
         }
         let (send, receive) = oneshot::channel();
@@ -231,7 +236,6 @@ impl Pool {
 
     /// Puts a job back that its worker could not begin.
     pub(super) fn give_back(&self, job: Job) {
-        job.begun.store(false, Ordering::Relaxed);
         self.state().waiting.push_front(job);
     }
 
@@ -240,7 +244,7 @@ impl Pool {
         let mut state = self.state();
         if state.workers.contains(&number)
             && state.old.is_empty()
-            && let Some(job) = state.next_waiting()
+            && let Some(job) = state.waiting.pop()
         {
             let _ = job.reply.send(outcome.clone());
         }
@@ -251,6 +255,7 @@ impl Pool {
         let mut state = self.state();
         state.parked.retain(|(parked, _)| *parked != number);
         let came_up = !state.starting.remove(&number);
+        state.queued.remove(&number);
         state.workers.remove(&number);
         state.old.remove(&number);
         state.leaving.remove(&number);

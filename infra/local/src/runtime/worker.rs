@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::process::Child;
 use tokio::sync::{SemaphorePermit, oneshot, watch};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::environment::Environment;
 use super::invocation::{Invocation, Job, Outcome, failure};
@@ -31,14 +31,20 @@ pub(super) async fn run(pool: Arc<Pool>, number: u64) {
     pool.leave(number);
 }
 
-/// As [`run`], for an environment of a new version: when it is its turn to come up.
-pub(super) async fn replace(pool: Arc<Pool>, number: u64) {
+/// As [`run`], for an environment of a new version. It starts when its turn has come and no invocation waits for an environment,
+/// at the latest at `idle_until`: until it has come up it only takes processor time from those that serve.
+pub(super) async fn replace(pool: Arc<Pool>, number: u64, idle_until: Instant) {
     let mut stop = pool.shared.stop.clone();
+    let turn = async {
+        let turn = pool.shared.replacing.acquire().await.ok();
+        let _ = timeout_at(idle_until, pool.shared.backlog.cleared()).await;
+        turn
+    };
     let turn = tokio::select! {
-        turn = pool.shared.replacing.acquire() => turn.ok(),
+        turn = turn => turn,
         () = stopped(&mut stop) => None,
     };
-    if turn.is_some() && pool.awaits(number) {
+    if turn.is_some() && pool.begin_replacement(number) {
         start_and_serve(&pool, number, turn).await;
     }
     pool.leave(number);
@@ -157,7 +163,7 @@ impl Running {
             return After::Gone;
         };
         if let Err(reply) = self.environment.dispatch(&invocation, job.reply) {
-            pool.give_back(Job { event: job.event, reply, begun: job.begun });
+            pool.give_back(Job { event: job.event, reply });
             process::kill(&mut self.child).await;
             return After::Gone;
         }

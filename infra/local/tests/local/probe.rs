@@ -42,8 +42,8 @@ pub(crate) fn function(timeout: Duration) -> Function {
     }
 }
 
-/// How long an invocation waits for an environment.
-pub(crate) const WAITING: Duration = Duration::from_secs(1);
+/// Most invocations that wait for an environment.
+pub(crate) const WAITING: usize = 3;
 
 pub(crate) fn script() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/local/function.sh")
@@ -96,6 +96,11 @@ impl Bench {
     > {
         let host = std::sync::Arc::clone(&self.host);
         tokio::spawn(async move { host.invoke("Probe", Bytes::from(event)).await })
+    }
+
+    /// Waits until this many invocations wait for an environment.
+    pub(crate) async fn waits(&self, count: usize) {
+        eventually("the wait", || (self.host.waiting_count("Probe") == count).then_some(())).await;
     }
 
     /// The next process that starts.

@@ -65,24 +65,21 @@ impl Project {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
-        fs::create_dir_all(root.join("target/debug")).unwrap();
+        fs::create_dir_all(root.join("functions")).unwrap();
         fs::create_dir_all(root.join("words/worker")).unwrap();
         fs::create_dir_all(root.join("infra/portal")).unwrap();
         fs::write(root.join("infra/portal/index.html"), "<h1>portal</h1>").unwrap();
         let words = root.join("words");
         fs::write(root.join("template.yaml"), TEMPLATE.replace("WORDS", words.to_str().unwrap())).unwrap();
         for name in ["probe", "worker"] {
-            std::os::unix::fs::symlink(script(), root.join("target/debug").join(name)).unwrap();
+            std::os::unix::fs::symlink(script(), root.join("functions").join(name)).unwrap();
         }
         Self { folder }
     }
 
     fn command(&self) -> Command {
         let mut command = Command::new(PROGRAM);
-        command
-            .current_dir(self.folder.path())
-            .env_remove("CARGO_MANIFEST_DIR")
-            .env_remove("CARGO_TARGET_DIR");
+        command.current_dir(self.folder.path()).env_remove("CARGO_MANIFEST_DIR");
         command
     }
 
@@ -90,7 +87,7 @@ impl Project {
         let file = self.folder.path().join(".local/stack.json");
         let _ = fs::remove_file(&file);
         let mut command = self.command();
-        command.args(["--no-build", "--port", "0"]).stdout(Stdio::null()).stderr(Stdio::null());
+        command.args(["--binaries", "functions", "--port", "0"]).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().unwrap();
         let addresses = eventually("the start of the stack", || fs::read(&file).ok()).await;
         Running { child, addresses: serde_json::from_slice(&addresses).unwrap() }
@@ -295,7 +292,7 @@ async fn a_terminated_stack_stops_cleanly_and_reset_deletes_its_data() {
     let refused = project.command().arg("reset").output().unwrap();
     assert!(!refused.status.success());
     assert!(String::from_utf8_lossy(&refused.stderr).contains("stop it first"));
-    let second = project.command().args(["--no-build", "--port", "0"]).output().unwrap();
+    let second = project.command().args(["--binaries", "functions", "--port", "0"]).output().unwrap();
     assert!(!second.status.success(), "two stacks can't share a folder");
 
     let pid = running.child.id().to_string();

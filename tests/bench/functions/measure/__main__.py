@@ -27,7 +27,7 @@ def main():
     target = template.project / "target"
     # The shell script has changed the folder; a relative one is the project's.
     binaries = arguments.binaries and template.project / arguments.binaries
-    groups = {function["CodeUri"].removeprefix("functions/"): name for name, function in template.functions().items()}
+    groups = template.groups()
     with tempfile.TemporaryDirectory() as folder:
         world = World(template, Path(folder))
         hello = measure("hello", (binaries or target / "release") / "hello", {}, hello_call(), arguments)

@@ -6,8 +6,6 @@ import hmac
 import json
 import time
 
-from gate.api import belongs_to
-
 from .dynamodb import KEY_ID, PARTNER_ID, SCOPES
 
 ISSUER = "officepro-partner-api"
@@ -20,9 +18,7 @@ def call_of(group, name, template, world):
             "authorization": f"Bearer {token(world.token_key)}", "x-admin-secret": world.admin_secret})
     if group == "log-poller":
         return json.dumps({"shard": 0, "of": 1, "once": True}).encode()
-    groups = [function["CodeUri"].removeprefix("functions/") for function in template.functions().values()]
-    files = sorted((template.project / "events").glob("*.json"))
-    return next(file for file in files if belongs_to(file.stem, group, groups)).read_bytes()
+    return next(path for path, owner in template.event_files() if owner == group).read_bytes()
 
 
 def hello_call():

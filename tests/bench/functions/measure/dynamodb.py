@@ -2,6 +2,8 @@
 
 import json
 
+from boto3.dynamodb.types import TypeSerializer
+
 KEY_ID, PARTNER_ID = "MeasuredKey1", "prt_measured"
 SCOPES = ["Prospects", "Providers", "Scheduling", "ProductPro.Products", "KB", "Tickets", "Patients", "Encounters", "Claims", "Payments", "Documents"]
 BEGAN = "2026-01-01T00:00:00Z"
@@ -23,20 +25,9 @@ def answer(_method, _path, headers, body):
     result = {}
     if operation == "GetItem":
         item = ITEMS.get(request["Key"]["pk"]["S"])
-        result = {"Item": typed(item)["M"]} if item else {}
+        result = {"Item": TypeSerializer().serialize(item)["M"]} if item else {}
     elif operation in ("Query", "Scan"):
         result = {"Items": [], "Count": 0, "ScannedCount": 0}
     elif operation == "SendMessageBatch":
         result = {"Successful": [{"Id": one["Id"], "MessageId": one["Id"], "MD5OfMessageBody": ""} for one in request["Entries"]], "Failed": []}
     return 200, {"content-type": "application/x-amz-json-1.0"}, json.dumps(result).encode()
-
-
-def typed(value):
-    """A value in DynamoDB's JSON."""
-    if isinstance(value, str):
-        return {"S": value}
-    if isinstance(value, int):
-        return {"N": str(value)}
-    if isinstance(value, list):
-        return {"L": [typed(one) for one in value]}
-    return {"M": {name: typed(one) for name, one in value.items()}}

@@ -35,7 +35,7 @@ class World:
 
     def environment_of(self, name):
         """As the template gives it, with this world's secrets and stores."""
-        variables = environment_of(name, self.template.functions()[name], self.template)
+        variables = environment_of(name, self.template)
         for variable, value in self.secrets.items():
             if variable in variables:
                 variables[variable] = f"env:{variable}_VALUE"

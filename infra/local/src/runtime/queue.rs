@@ -1,0 +1,93 @@
+//! Invocations that wait for a free environment, and how many of them there are in the whole host.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::invocation::Job;
+
+/// The number of invocations that wait for an environment, over all functions.
+///
+/// A host with a backlog has no processor to spare: work that can wait, waits.
+#[derive(Debug, Clone)]
+pub(super) struct Backlog(Arc<watch::Sender<usize>>);
+
+impl Backlog {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(watch::Sender::new(0)))
+    }
+
+    /// Waits until every invocation has an environment.
+    pub(super) async fn cleared(&self) {
+        // The sender lives as long as `self`.
+        let _ = self.0.subscribe().wait_for(|waiting| *waiting == 0).await;
+    }
+
+    fn add(&self) {
+        self.0.send_modify(|waiting| *waiting += 1);
+    }
+
+    fn remove(&self, count: usize) {
+        if count > 0 {
+            self.0.send_modify(|waiting| *waiting -= count);
+        }
+    }
+}
+
+/// The invocations of one function that wait for an environment, the oldest first.
+pub(super) struct Queue {
+    jobs: VecDeque<Job>,
+    backlog: Backlog,
+}
+
+impl Queue {
+    pub(super) fn new(backlog: Backlog) -> Self {
+        Self { jobs: VecDeque::new(), backlog }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// Appends a job unless `limit` callers wait already. Returns whether it was appended.
+    pub(super) fn push(&mut self, job: Job, limit: usize) -> bool {
+        if self.jobs.len() >= limit {
+            self.drop_abandoned();
+        }
+        let has_room = self.jobs.len() < limit;
+        if has_room {
+            self.backlog.add();
+            self.jobs.push_back(job);
+        }
+        has_room
+    }
+
+    /// Puts a job back that its environment could not begin.
+    pub(super) fn push_front(&mut self, job: Job) {
+        self.backlog.add();
+        self.jobs.push_front(job);
+    }
+
+    /// The oldest job whose caller still waits.
+    pub(super) fn pop(&mut self) -> Option<Job> {
+        while let Some(job) = self.jobs.pop_front() {
+            self.backlog.remove(1);
+            if !job.reply.is_closed() {
+                return Some(job);
+            }
+        }
+        None
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.backlog.remove(self.jobs.len());
+        self.jobs.clear();
+    }
+
+    fn drop_abandoned(&mut self) {
+        let before = self.jobs.len();
+        self.jobs.retain(|job| !job.reply.is_closed());
+        self.backlog.remove(before - self.jobs.len());
+    }
+}

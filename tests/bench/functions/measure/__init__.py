@@ -1,1 +1,0 @@
-"""Measures the functions' binaries as Lambda would run them."""

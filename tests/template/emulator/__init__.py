@@ -1,1 +1,0 @@
-"""Runs the functions' binaries under AWS's runtime emulator."""
