@@ -15,9 +15,6 @@ use crate::{
     wait::until,
 };
 
-/// Read by every test here, written by one that measures: then nothing else runs.
-pub(crate) static MACHINE: tokio::sync::RwLock<()> = tokio::sync::RwLock::const_new(());
-
 /// A running stack. One of the test's own runs until it is dropped; then every process of it is gone.
 pub(crate) struct Stack {
     /// `None`: others use it as well.
