@@ -185,7 +185,9 @@ impl Stack {
     /// Keeps what the stack and its functions wrote, in the test's name.
     fn keep_logs(&self) {
         let test = std::thread::current().name().unwrap_or("unnamed").replace("::", ".");
-        let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("test-logs").join(test);
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+        let kept = target.join("test-logs").join(test);
         let _ = fs::remove_dir_all(&kept);
         fs::create_dir_all(&kept).unwrap();
         let of_functions = fs::read_dir(self.folder.join("data/logs")).into_iter().flatten();
