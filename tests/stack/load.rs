@@ -73,7 +73,7 @@ impl Caller {
 }
 
 /// Makes `count` calls, `at_once` of them under way at a time; their results in the order of their answers.
-pub(crate) async fn in_turn<Made>(
+pub(crate) async fn call_many<Made>(
     count: usize,
     at_once: usize,
     make: impl Fn(usize) -> Made,

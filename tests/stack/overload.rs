@@ -12,7 +12,7 @@ use serde_json::json;
 use sqlx::{Connection, SqliteConnection};
 
 use crate::{
-    load::{Call, Caller, in_turn},
+    load::{Call, Caller, call_many},
     running::{Stack, send_signal},
     wait::{until, until_it_is_so},
 };
@@ -74,7 +74,7 @@ async fn crowd(stack: &Arc<Stack>, mix: &Mix) -> (Vec<Call>, u64) {
         }
     };
     signal("STOP");
-    let calls = in_turn(OVERLOAD, OPEN, |number| {
+    let calls = call_many(OVERLOAD, OPEN, |number| {
         let (stack, mix, refused, most) = (stack.clone(), mix.clone(), refused.clone(), most.clone());
         async move {
             let call = mix.call(number).await;
@@ -103,7 +103,7 @@ async fn ten_times_the_load_is_refused_with_429_and_503_and_afterwards_all_is_as
     // Every environment comes up.
     while stack.processes_of("prospects").len() < SERVED {
         let (run, from) = (mix("before"), served.len());
-        served.extend(in_turn(2 * SERVED, SERVED, |number| run.clone().call(from + number)).await);
+        served.extend(call_many(2 * SERVED, SERVED, |number| run.clone().call(from + number)).await);
     }
     assert!(served.iter().all(Call::is_good), "{:?}", served.iter().find(|it| !it.is_good()));
     let memory = resident(&stack);

@@ -3,7 +3,6 @@
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use aws_lc_rs::hmac;
@@ -71,18 +70,6 @@ impl Endpoint {
             if arrived >= count { Ok(arrivals) } else { Err(format!("{arrived} of {count} arrived")) }
         })
         .await
-    }
-}
-
-impl Endpoint {
-    /// As [`Self::hears`].
-    pub(crate) async fn wait_for(
-        &self,
-        count: usize,
-        _within: Duration,
-        wanted: impl Fn(&Value) -> bool,
-    ) -> Vec<Arrival> {
-        self.hears(count, wanted).await
     }
 }
 

@@ -15,9 +15,6 @@ use crate::{
     wait::until,
 };
 
-/// Read by every test here, written by one that measures: then nothing else runs.
-pub(crate) static MACHINE: tokio::sync::RwLock<()> = tokio::sync::RwLock::const_new(());
-
 /// A running stack. One of the test's own runs until it is dropped; then every process of it is gone.
 pub(crate) struct Stack {
     /// `None`: others use it as well.
@@ -188,7 +185,9 @@ impl Stack {
     /// Keeps what the stack and its functions wrote, in the test's name.
     fn keep_logs(&self) {
         let test = std::thread::current().name().unwrap_or("unnamed").replace("::", ".");
-        let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("test-logs").join(test);
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+        let kept = target.join("test-logs").join(test);
         let _ = fs::remove_dir_all(&kept);
         fs::create_dir_all(&kept).unwrap();
         let of_functions = fs::read_dir(self.folder.join("data/logs")).into_iter().flatten();

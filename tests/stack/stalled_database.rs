@@ -11,7 +11,7 @@ use sqlx::{Connection, Executor, PgConnection};
 
 use crate::{
     database_gate::{DatabaseGate, Mood},
-    load::{Call, Caller, in_turn},
+    load::{Call, Caller, call_many},
     running::Stack,
     wait::{until, until_it_is_so},
 };
@@ -64,14 +64,14 @@ async fn phase(ill: &Arc<IllPractice>, well: &Caller, path: &str, gate: &Databas
     let ill = async {
         let first = ill.clone().call(1).await;
         answered.store(1, Ordering::Relaxed);
-        let mut calls = in_turn(ILL_CALLS, CALLERS, |number| ill.clone().call(number)).await;
+        let mut calls = call_many(ILL_CALLS, CALLERS, |number| ill.clone().call(number)).await;
         calls.push(first);
         calls
     };
     let well = async {
         let begun = async || answered.load(Ordering::Relaxed) > 0 || gate.holds_back() > 0;
         until_it_is_so("a call of the ill practice", begun).await;
-        in_turn(WELL_CALLS, CALLERS, |_| {
+        call_many(WELL_CALLS, CALLERS, |_| {
             let (well, path) = (well.clone(), path.clone());
             async move { well.get(&path).await }
         })
@@ -117,7 +117,7 @@ async fn a_practice_whose_database_stalls_or_refuses_is_told_so_meanwhile_and_ot
     });
     // Every environment comes up and knows both practices.
     for (caller, path) in [(&ill.caller, &ill.path), (&well, &well_path)].repeat(2) {
-        in_turn(40, 20, |_| {
+        call_many(40, 20, |_| {
             let (caller, path) = (caller.clone(), path.clone());
             async move { caller.get(&path).await }
         })
@@ -136,7 +136,7 @@ async fn a_practice_whose_database_stalls_or_refuses_is_told_so_meanwhile_and_ot
 
         // Every environment finds out by itself.
         until("an ill practice that is well again", async || {
-            let calls = in_turn(ILL_CALLS, CALLERS, |_| {
+            let calls = call_many(ILL_CALLS, CALLERS, |_| {
                 let ill = ill.clone();
                 async move { ill.caller.get(&ill.path).await }
             })
@@ -197,7 +197,7 @@ async fn what_somebody_keeps_locked_stops_the_calls_that_need_it_and_no_others()
     let mut emr = PgConnection::connect(dsn).await.unwrap();
     let mut watch = PgConnection::connect(dsn).await.unwrap();
     // Environments come up.
-    let warm = in_turn(40, CALLERS, |number| unconcerned(caller.clone(), number)).await;
+    let warm = call_many(40, CALLERS, |number| unconcerned(caller.clone(), number)).await;
     assert_all_good(&stack, &warm);
 
     let locks = [
@@ -214,9 +214,9 @@ async fn what_somebody_keeps_locked_stops_the_calls_that_need_it_and_no_others()
                 sqlx::query_scalar(waits).fetch_one(&mut watch).await.unwrap()
             })
             .await;
-            in_turn(WELL_CALLS, CALLERS, |number| unconcerned(caller.clone(), number)).await
+            call_many(WELL_CALLS, CALLERS, |number| unconcerned(caller.clone(), number)).await
         };
-        let (stopped, others) = tokio::join!(in_turn(8, 2, |_| needy(caller.clone(), row)), others);
+        let (stopped, others) = tokio::join!(call_many(8, 2, |_| needy(caller.clone(), row)), others);
         assert_all_told(&stopped, lock);
         assert_all_good(&stack, &others);
         emr.execute("rollback").await.unwrap();

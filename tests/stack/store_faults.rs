@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    load::{Call, Caller, in_turn},
+    load::{Call, Caller, call_many},
     partner::Endpoint,
     running::Stack,
     store_gate::{Fault, StoreGate},
@@ -137,7 +137,7 @@ async fn a_store_that_fails_is_retried_a_few_times_and_lets_nobody_in_and_no_eve
     gate.set(Fault::Sometimes).await;
     gate.forget();
     let (key, base, http) = (stack.demo_key(|_| true), stack.base.clone(), stack.http.clone());
-    let calls: Vec<Call> = in_turn(60, 4, |_| {
+    let calls: Vec<Call> = call_many(60, 4, |_| {
         let (http, url) = (http.clone(), format!("{base}/v1/{}/auth/token", key.practicepass));
         let body = json!({ "apiKey": key.api_key }).to_string();
         async move { Call { reply: http.send_with("POST", &url, &[], body).await } }

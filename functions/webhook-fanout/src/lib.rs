@@ -169,14 +169,16 @@ async fn park(app: &App, message: &EventMessage, until: Timestamp) -> Result<(),
         Claimed::Busy(until) => return come_back(app, message, until).await,
     };
     let now = app.clock.now();
-    if let Some(put_off) = delivery.next_attempt_at.filter(|next| now < *next) {
+    let wait = until.duration_since(now).as_secs_f64().max(1.0);
+    let after = |share: f64| now.saturating_add(Duration::from_secs_f64(wait * share)).unwrap_or(until);
+    // Later than any message waits for a parked endpoint is what the log poller put off: it did so for this message.
+    let by_another = |next: &Timestamp| (now..=after(1.0 + SPREAD)).contains(next);
+    if let Some(put_off) = delivery.next_attempt_at.filter(by_another) {
         // By another message of this attempt: one is enough, or they would grow in number as long as the endpoint is parked.
         return Ok(app.control.put_back(&delivery, put_off).await?);
     }
-    let wait = until.duration_since(now).as_secs_f64().max(1.0);
     let [random] = app.random.bytes();
-    let wait = Duration::from_secs_f64(wait * SPREAD.mul_add(f64::from(random) / 256.0, 1.0));
-    let until = now.saturating_add(wait).unwrap_or(until);
+    let until = after(SPREAD.mul_add(f64::from(random) / 256.0, 1.0));
     app.control.put_back(&delivery, until).await?;
     if !send_at(app, message, until).await {
         tracing::warn!(
