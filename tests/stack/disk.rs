@@ -10,8 +10,8 @@ use crate::running::{Stack, Start};
 const CALLS: usize = 60;
 
 /// Builds the library that counts syncs.
-fn counter(folder: &Path) -> PathBuf {
-    let library = folder.join("count_syncs.so");
+fn counter() -> PathBuf {
+    let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join("count_syncs.so");
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/stack/count_syncs.c");
     let mut compiler = Command::new("cc");
     let built = compiler.args(["-shared", "-fPIC", "-o"]).arg(&library).arg(source).status().unwrap();
@@ -22,7 +22,7 @@ fn counter(folder: &Path) -> PathBuf {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_stores_answer_without_waiting_for_the_disk() {
     let folder = tempfile::tempdir().unwrap();
-    let (library, count) = (counter(folder.path()), folder.path().join("syncs"));
+    let (library, count) = (counter(), folder.path().join("syncs"));
     let syncs = || std::fs::metadata(&count).map_or(0, |file| file.len());
     let environment = [("LD_PRELOAD", library.as_path()), ("SYNC_COUNT", &count)];
     let start = Start { environment: &environment, ..Start::default() };
