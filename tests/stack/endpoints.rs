@@ -24,7 +24,7 @@ const ENDPOINTS: usize = 10;
 const ILL: usize = 3;
 /// Rows of a burst. The next one is written when the last has arrived.
 const BURST: u32 = 5;
-const BURSTS: u32 = 12;
+const BURSTS: u32 = 8;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Mood {
@@ -95,6 +95,14 @@ async fn sign_up(stack: &Stack, endpoint: &Endpoint, number: usize) -> Value {
     stack.expect(&token, "POST", "/v1/webhooks/signup", Some(&signup), 201).await["data"]["id"].take()
 }
 
+/// What is held back, as an administrator sees it; an `Err` when that can't be told at the moment.
+async fn breakers(stack: &Stack) -> Result<Value, String> {
+    let (url, secret) = (format!("{}/v1/admin/webhooks/monitor", stack.base), stack.admin_secret());
+    let shown = stack.http.send_as_admin(&url, &secret, None).await;
+    let shown = shown.filter(|it| it.status == 200).ok_or("the monitor doesn't tell")?;
+    Ok(shown.body["breakers"].clone())
+}
+
 /// How often the fast lane waited until an attempt of this subscription had failed.
 fn failures_in_the_fast_lane(stack: &Stack, subscription: &Value) -> usize {
     let failed = |line: &&Value| {
@@ -125,7 +133,6 @@ async fn endpoints_that_hang_fail_or_drip_do_not_hold_up_the_others() {
     let folder = tempfile::tempdir().unwrap();
     let options = [
         ["--every", "1"],
-        ["--environments", "8"],
         ["--set", "POLL_INTERVAL_MS=200"],
         ["--set", "WEBHOOK_RETRY_SECONDS=1,2,3,4,5,5,5,5,5,5"],
     ];
@@ -161,10 +168,10 @@ async fn endpoints_that_hang_fail_or_drip_do_not_hold_up_the_others() {
     // One that fails is held back once it has failed for some seconds.
     let held_back = |state: &Value| ["parked", "due", "probing"].contains(&state.as_str().unwrap());
     until("three endpoints that are held back", async || {
-        let shown = stack.monitor().await["breakers"].take();
-        let breakers = shown.as_array().unwrap();
-        let parked = breakers.iter().filter(|it| held_back(&it["state"])).count();
-        if (parked, breakers.len()) == (ILL, ILL) { Ok(()) } else { Err(shown.to_string()) }
+        let shown = breakers(&stack).await?;
+        let all = shown.as_array().unwrap();
+        let parked = all.iter().filter(|it| held_back(&it["state"])).count();
+        if (parked, all.len()) == (ILL, ILL) { Ok(()) } else { Err(shown.to_string()) }
     })
     .await;
 
@@ -173,7 +180,7 @@ async fn endpoints_that_hang_fail_or_drip_do_not_hold_up_the_others() {
     }
     let all = rows + usize::try_from(BURST).unwrap();
     until("everything everywhere", async || {
-        let breakers = stack.monitor().await["breakers"].take();
+        let breakers = breakers(&stack).await?;
         let taken: Vec<usize> = endpoints.iter().map(|it| it.taken()).collect();
         let done = breakers == json!([]) && taken.iter().all(|taken| *taken == all);
         if done { Ok(()) } else { Err(format!("{breakers}: {taken:?} of {all}")) }
