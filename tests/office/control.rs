@@ -8,7 +8,7 @@ use std::{
 use aws_sdk_dynamodb::{
     Client,
     config::{
-        BehaviorVersion, ConfigBag, Credentials, Intercept, Region, RuntimeComponents,
+        BehaviorVersion, ConfigBag, Credentials, Intercept, Region, RuntimeComponents, StalledStreamProtectionConfig,
         interceptors::BeforeTransmitInterceptorContextRef,
     },
     error::BoxError,
@@ -21,6 +21,8 @@ use officepro_local::{
     dynamodb::DynamoDb,
     template::{KeyAttribute, Table, Template, World},
 };
+
+use super::timeouts;
 
 pub(crate) fn template() -> Template {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml");
@@ -82,6 +84,8 @@ pub(crate) async fn start(file: &Path, office: &str) -> (Client, StoreCalls) {
         .endpoint_url(endpoint)
         .region(Region::from_static("us-east-1"))
         .credentials_provider(Credentials::new("local", "local", None, None, "tests"))
+        .timeout_config(timeouts::of_stores())
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .interceptor(calls.clone())
         .build();
     let client = Client::from_conf(config);

@@ -30,7 +30,7 @@ pub(crate) async fn create(engine: Engine, folder: &Path, practicepass: &str, ti
     let grant = PracticeGrant::for_operations(PracticePass::try_from(practicepass).unwrap());
     migrate(&grant, &dsn, TimeZone::get(time_zone).unwrap()).await.unwrap();
     // Opened anew: the migration's pool has one connection.
-    let practices = shared::tenant::Practices::patient(8);
+    let practices = shared::tenant::Practices::patient(8).with_timeouts(super::timeouts::DATABASE);
     let location = shared::tenant::practices::Location { dsn: dsn.clone(), time_zone: time_zone.to_owned() };
     let now = super::NOW.parse().unwrap();
     let db = practices.open(&grant, now, async || Ok::<_, shared::tenant::Error>(location)).await.unwrap();
