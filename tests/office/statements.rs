@@ -1,4 +1,4 @@
-//! The SQL statements that a call runs.
+//! The SQL statements that a call runs on `PostgreSQL`; those of `SQLite` run on threads of their own and are not seen.
 
 use std::sync::{Arc, Mutex, Once};
 

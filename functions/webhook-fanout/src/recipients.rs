@@ -86,14 +86,14 @@ impl Recipient {
         message: &EventMessage,
     ) -> control::Result<Course> {
         let fresh = |(_, read_at): &(_, Instant)| read_at.elapsed() < app.config.timeouts.subscription_read;
-        let found = match self.state().clone().filter(fresh) {
-            Some((found, _)) => found,
-            None => {
-                let before = Instant::now();
-                let found = app.control.subscription(&self.key.0, &self.key.1).await?;
-                *self.state() = Some((found.clone(), before));
-                found
-            }
+        let kept = self.state().clone().filter(fresh);
+        let found = if let Some((found, _)) = kept {
+            found
+        } else {
+            let before = Instant::now();
+            let found = app.control.subscription(&self.key.0, &self.key.1).await?;
+            *self.state() = Some((found.clone(), before));
+            found
         };
         let Some(mut subscription) = found.filter(|it| wants(it, message)) else {
             return Ok(Course::Unwanted);

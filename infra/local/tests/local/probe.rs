@@ -42,8 +42,8 @@ pub(crate) fn function(timeout: Duration) -> Function {
     }
 }
 
-/// How long an invocation waits for an environment.
-pub(crate) const WAITING: Duration = Duration::from_secs(1);
+/// How slow a machine may be.
+pub(crate) const SLOWEST: Duration = Duration::from_mins(2);
 
 pub(crate) fn script() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/local/function.sh")
@@ -61,9 +61,15 @@ pub(crate) async fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T
         if let Some(found) = look() {
             return found;
         }
-        assert!(start.elapsed() < Duration::from_secs(20), "{what} did not happen");
+        assert!(start.elapsed() < SLOWEST, "{what} did not happen");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// What comes of work that could wait for ever.
+pub(crate) async fn ends<T>(what: &str, work: impl Future<Output = T>) -> T {
+    let Ok(result) = tokio::time::timeout(SLOWEST, work).await else { panic!("still waiting for {what}") };
+    result
 }
 
 /// Whether a process is there and not a zombie.
@@ -73,7 +79,17 @@ pub(crate) fn is_alive(pid: u32) -> bool {
 }
 
 impl Bench {
+    /// An invocation waits for an environment however long it takes.
     pub(crate) async fn new(timeout: Duration, environments: usize, idle: Duration) -> Self {
+        Self::with_waiting(SLOWEST, timeout, environments, idle).await
+    }
+
+    pub(crate) async fn with_waiting(
+        waiting: Duration,
+        timeout: Duration,
+        environments: usize,
+        idle: Duration,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let probe = folder.path().to_str().unwrap().to_owned();
         let deployed = Deployed {
@@ -82,7 +98,7 @@ impl Bench {
             environment: BTreeMap::from([("PROBE_FOLDER".to_owned(), probe)]),
         };
         let settings =
-            Settings { guard: None, logs: folder.path().join("logs"), environments, waiting: WAITING, idle };
+            Settings { guard: None, logs: folder.path().join("logs"), environments, waiting, idle };
         let host = RuntimeHost::start(settings, vec![deployed]).await.unwrap();
         Self { folder, host: std::sync::Arc::new(host), seen: std::sync::Mutex::default() }
     }
