@@ -2,6 +2,7 @@
 
 mod calls;
 mod control;
+mod copies;
 mod database;
 mod fixture;
 mod logs;
@@ -171,9 +172,9 @@ impl Office {
         let (dynamodb, store_calls) =
             Box::pin(control::start(&files.path().join("dynamodb.sqlite"), &name)).await;
         let tables = template().tables.iter().map(|it| control::table_name(&it.id, &name)).collect();
-        let db = database::create(engine, files.path(), "DemoOffice", "America/New_York").await;
-        let other_db = database::create(engine, files.path(), "OtherOffice", "Europe/Berlin").await;
-        let (catalog, catalog_dsn) = database::create_catalog(engine, files.path()).await;
+        let db = copies::practice(engine, files.path(), "DemoOffice", "America/New_York").await;
+        let other_db = copies::practice(engine, files.path(), "OtherOffice", "Europe/Berlin").await;
+        let (catalog, catalog_dsn) = copies::catalog(engine, files.path()).await;
         let (events, queue) = Box::pin(queue::start(&files.path().join("sqs.sqlite"), &name, refusing)).await;
         let config = Config {
             tables: names.clone(),
@@ -217,7 +218,7 @@ impl Office {
         let app = App::new(stores.parts());
         let router = edge(all_routes().into(), app.clone());
         let keys = fixture::register(&app).await;
-        let office = Self {
+        Self {
             app,
             router,
             clock,
@@ -232,11 +233,7 @@ impl Office {
             queue_file: files.path().join("sqs.sqlite"),
             stores,
             _files: files,
-        };
-        fixture::fill(&office.db).await;
-        fixture::fill(&office.other_db).await;
-        fixture::fill_catalog(&office.catalog).await;
-        office
+        }
     }
 
     /// The app of another process on the same stores; `change` says what is different there.

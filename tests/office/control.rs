@@ -2,7 +2,7 @@
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, mpsc},
+    sync::{Arc, LazyLock, Mutex, mpsc},
 };
 
 use aws_sdk_dynamodb::{
@@ -24,13 +24,16 @@ use officepro_local::{
 
 use super::timeouts;
 
-pub(crate) fn template() -> Template {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml");
-    let world = World {
-        sqs_endpoint: "http://127.0.0.1:9".into(),
-        parameters: std::collections::BTreeMap::default(),
-    };
-    Template::read(Path::new(path), &world).unwrap()
+pub(crate) fn template() -> &'static Template {
+    static READ: LazyLock<Template> = LazyLock::new(|| {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml");
+        let world = World {
+            sqs_endpoint: "http://127.0.0.1:9".into(),
+            parameters: std::collections::BTreeMap::default(),
+        };
+        Template::read(Path::new(path), &world).unwrap()
+    });
+    &READ
 }
 
 /// The server that stands in for DynamoDB and SQS instead of those in process.
@@ -104,7 +107,7 @@ async fn in_process(file: &Path) -> String {
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async move {
-            let mut tables = template().tables;
+            let mut tables = template().tables.clone();
             // The sweep goes by the machine's clock, for which everything written at the office's time has long expired.
             for table in &mut tables {
                 table.expiry_attribute = None;

@@ -177,7 +177,7 @@ fn client(endpoint: &str) -> Client {
 }
 
 async fn create(client: &Client, id: &str, office: &str) -> String {
-    let queues = template().queues;
+    let queues = &template().queues;
     let queue = queues.iter().find(|queue| queue.id == id).unwrap();
     let visibility = queue.visibility_timeout.as_secs().to_string();
     let mut request = client
