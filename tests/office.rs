@@ -17,7 +17,7 @@ pub(crate) mod timeouts;
 mod waiting;
 
 use std::sync::{
-    Arc, Mutex,
+    Arc, LazyLock, Mutex,
     atomic::{AtomicUsize, Ordering},
 };
 
@@ -140,6 +140,12 @@ pub(crate) fn all_routes() -> OpenApiRouter<App> {
         .merge(::webhooks::routes())
 }
 
+/// All routes behind the edge. What describes them is made once in a process.
+fn router(app: App) -> Router {
+    static ROUTES: LazyLock<Router<App>> = LazyLock::new(|| all_routes().into());
+    edge(ROUTES.clone(), app)
+}
+
 impl Office {
     pub(crate) async fn open(engine: Engine) -> Self {
         // Large: every test would hold it.
@@ -216,7 +222,7 @@ impl Office {
             secrets,
         };
         let app = App::new(stores.parts());
-        let router = edge(all_routes().into(), app.clone());
+        let router = router(app.clone());
         let keys = fixture::register(&app).await;
         Self {
             app,
@@ -245,7 +251,7 @@ impl Office {
 
     /// From now on this app answers.
     pub(crate) fn answer_with(&mut self, app: App) {
-        self.router = edge(all_routes().into(), app);
+        self.router = router(app);
     }
 
     /// Moves the clock.

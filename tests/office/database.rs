@@ -40,7 +40,8 @@ pub(super) async fn open(dsn: String, practicepass: &str, time_zone: &str) -> Cr
     let practices = shared::tenant::Practices::patient(8).with_timeouts(super::timeouts::DATABASE);
     let location = shared::tenant::practices::Location { dsn: dsn.clone(), time_zone: time_zone.to_owned() };
     let now = super::NOW.parse().unwrap();
-    let opened = practices.open(&grant(practicepass), now, async || Ok::<_, shared::tenant::Error>(location));
+    let grant = grant(practicepass);
+    let opened = practices.open(&grant, now, async || Ok::<_, shared::tenant::Error>(location));
     let db = opened.await.unwrap();
     Created { db, dsn }
 }
