@@ -126,7 +126,8 @@ mod tests {
 
     #[test]
     fn the_timeouts_are_what_partners_and_operators_are_told() {
-        let Timeouts { quick_answer, hanging_answer, call_records, polled_database, .. } = Timeouts::default();
+        let Timeouts { quick_answer, hanging_answer, call_records, polled_database, .. } =
+            Timeouts::default();
         assert_eq!((quick_answer, hanging_answer), (Duration::from_secs(1), Duration::from_secs(2)));
         assert_eq!((call_records, polled_database), (Duration::from_secs(2), Duration::from_secs(5)));
     }

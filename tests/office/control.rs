@@ -8,8 +8,8 @@ use std::{
 use aws_sdk_dynamodb::{
     Client,
     config::{
-        BehaviorVersion, ConfigBag, Credentials, Intercept, Region, RuntimeComponents, StalledStreamProtectionConfig,
-        interceptors::BeforeTransmitInterceptorContextRef,
+        BehaviorVersion, ConfigBag, Credentials, Intercept, Region, RuntimeComponents,
+        StalledStreamProtectionConfig, interceptors::BeforeTransmitInterceptorContextRef,
     },
     error::BoxError,
     types::{
@@ -21,6 +21,9 @@ use officepro_local::{
     dynamodb::DynamoDb,
     template::{KeyAttribute, Table, Template, World},
 };
+
+use sqlx::{AssertSqlSafe, Connection, Executor, SqliteConnection};
+use tokio::sync::OnceCell;
 
 use super::timeouts;
 
@@ -100,19 +103,38 @@ pub(crate) async fn start(file: &Path, office: &str) -> (Client, StoreCalls) {
     (client, calls)
 }
 
+/// The template's tables, from which nothing expires: the sweep goes by the machine's clock, for which everything written at
+/// the office's time has long expired.
+fn tables() -> Vec<Table> {
+    let lasting = |table: &Table| Table { expiry_attribute: None, ..table.clone() };
+    template().tables.iter().map(lasting).collect()
+}
+
+/// The file of a server whose tables are empty, made once in a process.
+async fn empty_file() -> &'static [u8] {
+    static MADE: OnceCell<Vec<u8>> = OnceCell::const_new();
+    let make = async || {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, whole) = (folder.path().join("dynamodb.sqlite"), folder.path().join("whole.sqlite"));
+        DynamoDb::start(&file, &tables()).await.unwrap().stop().await;
+        let address = format!("sqlite://{}", file.display());
+        let mut connection = SqliteConnection::connect(&address).await.unwrap();
+        let copy = format!("vacuum into '{}'", whole.display());
+        connection.execute(AssertSqlSafe(copy)).await.unwrap();
+        std::fs::read(whole).unwrap()
+    };
+    MADE.get_or_init(make).await
+}
+
 /// A server on a thread of its own, for as long as the test binary runs; its endpoint.
 async fn in_process(file: &Path) -> String {
+    std::fs::write(file, empty_file().await).unwrap();
     let (sender, receiver) = mpsc::channel();
     let file = file.to_owned();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async move {
-            let mut tables = template().tables.clone();
-            // The sweep goes by the machine's clock, for which everything written at the office's time has long expired.
-            for table in &mut tables {
-                table.expiry_attribute = None;
-            }
-            let server = DynamoDb::start(&file, &tables).await.unwrap();
+            let server = DynamoDb::start(&file, &tables()).await.unwrap();
             sender.send(server.endpoint.clone()).unwrap();
             std::future::pending::<()>().await;
         });

@@ -51,10 +51,17 @@ async fn an_endpoint_that_hangs_is_parked_until_a_probe_succeeds() {
     hangs(&receiver);
 
     send(&impatient, Lane::Fast, &[&one]).await;
-    assert_eq!(delivery(&office, 1).await.attempts, 0, "the fast lane goes on, the attempt does so in the slow lane");
+    assert_eq!(
+        delivery(&office, 1).await.attempts,
+        0,
+        "the fast lane goes on, the attempt does so in the slow lane"
+    );
     assert_eq!(breakers(&office).await[0]["state"], "slow");
     send(&impatient, Lane::Fast, &[&two]).await;
-    assert!(!events(&receiver).contains(&"DemoOffice-2".into()), "what is known to be slow is not tried in the fast lane");
+    assert!(
+        !events(&receiver).contains(&"DemoOffice-2".into()),
+        "what is known to be slow is not tried in the fast lane"
+    );
     let slow = office.queue.take_slow().await;
     assert_eq!(slow.len(), 2);
 

@@ -60,9 +60,8 @@ async fn hang(office: &Office) -> Transaction {
 async fn events_come(office: &Office, ids: std::ops::RangeInclusive<i64>) {
     for id in ids {
         run_sql(&office.other_db, &row(id, "claims")).await;
-        let came = eventually("an event", async || {
-            Some(take_log_ids(office).await).filter(|seen| !seen.is_empty())
-        });
+        let came =
+            eventually("an event", async || Some(take_log_ids(office).await).filter(|seen| !seen.is_empty()));
         assert_eq!(came.await, [id]);
     }
 }

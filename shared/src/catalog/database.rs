@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::{
     auth::CatalogGrant,
-    tenant::{Admission, Database, Error, Health, Timeouts, Result, silence},
+    tenant::{Admission, Database, Error, Health, Result, Timeouts, silence},
 };
 
 /// A pool older than this by the wall clock is opened anew, as those of practices are.

@@ -13,10 +13,7 @@ use hyper_util::{
 use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
 use tokio::sync::OnceCell;
 
-use super::{
-    Guard, HookUrl, Reach, Refused,
-    connector::GuardedConnector,
-};
+use super::{Guard, HookUrl, Reach, Refused, connector::GuardedConnector};
 
 /// How long a partner's endpoint may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

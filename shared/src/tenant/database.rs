@@ -9,7 +9,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use super::{Error, Health, Timeouts, Result, Watched};
+use super::{Error, Health, Result, Timeouts, Watched};
 use crate::domain::PracticePass;
 
 #[derive(Clone, Debug)]

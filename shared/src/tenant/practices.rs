@@ -9,7 +9,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use tokio::{sync::OnceCell, time::timeout};
 
-use super::{Admission, Database, Error, Health, Timeouts, Result, TenantDb, silence};
+use super::{Admission, Database, Error, Health, Result, TenantDb, Timeouts, silence};
 use crate::{auth::PracticeGrant, domain::PracticePass};
 
 /// Where a practice's database is; from the practice registry alone.

@@ -266,7 +266,10 @@ async fn messages_reach_the_function_and_only_failed_ones_come_back() {
     let deleted = async {
         loop {
             let left = attributes().await;
-            if left.iter().all(|(name, value)| !name.as_str().starts_with("ApproximateNumber") || value == "0") {
+            if left
+                .iter()
+                .all(|(name, value)| !name.as_str().starts_with("ApproximateNumber") || value == "0")
+            {
                 break;
             }
         }

@@ -121,7 +121,11 @@ async fn a_message_arrives_whole_and_is_hidden_until_it_is_deleted() {
 }
 
 /// A receive that waits far longer than any test takes, and is waiting before `work` begins.
-async fn woken(bench: &Bench, queue: &str, work: impl Future<Output = ()>) -> Vec<officepro_local::sqs::Message> {
+async fn woken(
+    bench: &Bench,
+    queue: &str,
+    work: impl Future<Output = ()>,
+) -> Vec<officepro_local::sqs::Message> {
     let service = &bench.server.service;
     let receive = |wait| Receive { maximum: 10, visibility_timeout: None, wait };
     let mut waiting = pin!(service.receive(queue, receive(Duration::from_hours(1))));
