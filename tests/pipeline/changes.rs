@@ -56,7 +56,7 @@ async fn what_waits_for_its_turn_while_the_url_changes_goes_to_the_new_one() {
     let change = async {
         sign_up(&office, &new.url, &["Claims"]).await;
     };
-    assert_eq!(calls_around(&office, &old, change).await, [PLACES; 2]);
+    assert_eq!(Box::pin(calls_around(&office, &old, change)).await, [PLACES; 2]);
     assert_eq!(new.received().len(), 8 - PLACES);
 }
 
@@ -67,7 +67,7 @@ async fn what_waits_for_its_turn_while_the_subscription_is_deleted_is_not_sent()
     let change = async {
         office.delete("/v1/webhooks").await.expect(200);
     };
-    assert_eq!(calls_around(&office, &receiver, change).await, [PLACES; 2]);
+    assert_eq!(Box::pin(calls_around(&office, &receiver, change)).await, [PLACES; 2]);
 }
 
 /// Fails unless the change is in the store, so that no delivery overlooks it, while its caller has no answer yet.
@@ -93,8 +93,8 @@ async fn a_change_is_answered_when_what_was_begun_before_it_is_under_way() {
     let app = office.another_app(|parts| parts.config.timeouts.subscription_change = Duration::from_hours(1));
     office.answer_with(app);
     let wish = serde_json::json!({ "hookUrl": "https://partner.example.com/hook", "scopes": ["Claims"] });
-    is_answered_later(&office, office.post("/v1/webhooks/signup", &wish)).await;
-    is_answered_later(&office, office.delete("/v1/webhooks")).await;
+    Box::pin(is_answered_later(&office, office.post("/v1/webhooks/signup", &wish))).await;
+    Box::pin(is_answered_later(&office, office.delete("/v1/webhooks"))).await;
 }
 
 /// Events are written, polled and delivered until told to stop, as fast as it goes.

@@ -144,7 +144,7 @@ async fn a_long_poll_wakes_for_a_new_message_a_delayed_one_and_one_given_back() 
     let send = async || {
         bench.send("new").await;
     };
-    let new = woken(&bench, "Events", send()).await.remove(0);
+    let new = Box::pin(woken(&bench, "Events", send())).await.remove(0);
     let give_back = async || {
         let change = bench.client.change_message_visibility().queue_url(&bench.url);
         change.receipt_handle(&new.receipt).visibility_timeout(1).send().await.unwrap();
@@ -156,7 +156,7 @@ async fn a_long_poll_wakes_for_a_new_message_a_delayed_one_and_one_given_back() 
         let send = bench.client.send_message().queue_url(&bench.url).message_body("delayed");
         send.delay_seconds(1).send().await.unwrap();
     };
-    let delayed = woken(&bench, "Events", send()).await.remove(0);
+    let delayed = Box::pin(woken(&bench, "Events", send())).await.remove(0);
     assert_eq!(delayed.body, "delayed");
     assert!(delayed.first_received_at - delayed.sent_at >= 1_000, "not before its delay is over");
 }
@@ -194,7 +194,7 @@ async fn a_message_received_too_often_moves_to_the_dead_letter_queue() {
     let third = async {
         assert!(bench.receive().await.is_empty());
     };
-    let dead = woken(&bench, "Dead", third).await.remove(0);
+    let dead = Box::pin(woken(&bench, "Dead", third)).await.remove(0);
     assert_eq!((dead.body.as_str(), dead.receive_count), ("poison", 3));
     assert_eq!(dead.dead_letter_source.as_deref(), Some("arn:aws:sqs:us-east-1:000000000000:Events"));
 }
