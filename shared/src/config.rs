@@ -24,6 +24,8 @@ pub struct Timeouts {
     pub call_records: Duration,
     /// A polled database that gives neither a connection nor an answer for so long is given up for the turn.
     pub polled_database: Duration,
+    /// Everything in a turn of the poller has a timeout of its own; this one is for what has not, before the lease ends.
+    pub polled_turn: Duration,
     /// A turn makes patients of an import searchable for so long.
     pub polled_patients: Duration,
 }
@@ -37,6 +39,7 @@ impl Default for Timeouts {
             subscription_change: Duration::from_secs(1),
             call_records: Duration::from_secs(2),
             polled_database: Duration::from_secs(5),
+            polled_turn: Duration::from_secs(25),
             polled_patients: Duration::from_secs(2),
         }
     }
@@ -126,9 +129,11 @@ mod tests {
 
     #[test]
     fn the_timeouts_are_what_partners_and_operators_are_told() {
-        let Timeouts { quick_answer, hanging_answer, call_records, polled_database, .. } =
-            Timeouts::default();
+        let timeouts = Timeouts::default();
+        let Timeouts { quick_answer, hanging_answer, call_records, polled_database, polled_turn, .. } =
+            timeouts;
         assert_eq!((quick_answer, hanging_answer), (Duration::from_secs(1), Duration::from_secs(2)));
         assert_eq!((call_records, polled_database), (Duration::from_secs(2), Duration::from_secs(5)));
+        assert!(polled_database < polled_turn && polled_turn.as_secs() < POLL_LEASE.as_secs().unsigned_abs());
     }
 }

@@ -6,27 +6,31 @@ use shared::{config, egress, tenant};
 
 use super::waiting::SLOWEST;
 
+/// A test gives up waiting before a timeout of the product's helps it.
+const LONGER: Duration = SLOWEST.saturating_mul(5);
+
 /// Those of a practice's database and of the catalog.
 pub(crate) const DATABASE: tenant::Timeouts = tenant::Timeouts {
-    round_trip: SLOWEST,
-    probe: SLOWEST,
-    file_lock: SLOWEST,
+    round_trip: LONGER,
+    probe: LONGER,
+    file_lock: LONGER,
     cooldown: Duration::from_secs(1),
-    server: Some(tenant::ServerTimeouts { lock: SLOWEST, statement: SLOWEST, idle: SLOWEST }),
+    server: Some(tenant::ServerTimeouts { lock: LONGER, statement: LONGER, idle: LONGER }),
 };
 
 /// Those of partners' endpoints.
-pub(crate) const ENDPOINT: egress::Timeouts = egress::Timeouts { connect: SLOWEST, total: SLOWEST };
+pub(crate) const ENDPOINT: egress::Timeouts = egress::Timeouts { connect: LONGER, total: LONGER };
 
 /// All others. What is known of a subscription is as old as in production; a change of it is not waited for.
 pub(crate) fn of_work() -> config::Timeouts {
     config::Timeouts {
-        quick_answer: SLOWEST,
-        hanging_answer: SLOWEST,
+        quick_answer: LONGER,
+        hanging_answer: LONGER,
         subscription_change: Duration::ZERO,
-        call_records: SLOWEST,
-        polled_database: SLOWEST,
-        polled_patients: SLOWEST,
+        call_records: LONGER,
+        polled_database: LONGER,
+        polled_turn: LONGER,
+        polled_patients: LONGER,
         ..config::Timeouts::default()
     }
 }
@@ -34,8 +38,8 @@ pub(crate) fn of_work() -> config::Timeouts {
 /// Those of a client of AWS's, whose types the SDK's crates share.
 pub(crate) fn of_stores() -> aws_sdk_dynamodb::config::timeout::TimeoutConfig {
     aws_sdk_dynamodb::config::timeout::TimeoutConfig::builder()
-        .connect_timeout(SLOWEST)
-        .read_timeout(SLOWEST)
-        .operation_timeout(SLOWEST)
+        .connect_timeout(LONGER)
+        .read_timeout(LONGER)
+        .operation_timeout(LONGER)
         .build()
 }
