@@ -2,6 +2,7 @@
 
 mod calls;
 mod control;
+mod copies;
 mod database;
 mod fixture;
 mod logs;
@@ -11,9 +12,12 @@ mod refusing;
 mod receiver;
 mod request;
 mod resolver;
+pub(crate) mod statements;
+pub(crate) mod timeouts;
+mod waiting;
 
 use std::sync::{
-    Arc, Mutex,
+    Arc, LazyLock, Mutex,
     atomic::{AtomicUsize, Ordering},
 };
 
@@ -39,9 +43,10 @@ pub(crate) use control::template;
 pub(crate) use database::{Engine, execute as run_sql};
 pub(crate) use logs::Logs;
 pub(crate) use queue::Message;
-pub(crate) use receiver::{Answer, Receiver};
+pub(crate) use receiver::{Answer, Gate, Receiver};
 pub(crate) use request::{Reply, request_from};
 use resolver::Names;
+pub(crate) use waiting::{ends, eventually};
 
 /// Monday 8 o'clock in New York, the day after clocks went forward.
 pub(crate) const NOW: &str = "2026-03-09T12:00:00Z";
@@ -78,7 +83,43 @@ pub(crate) struct Office {
     pub(crate) tables: Vec<String>,
     /// The queue's messages, for tests that have too many to receive.
     pub(crate) queue_file: std::path::PathBuf,
+    stores: Stores,
     _files: tempfile::TempDir,
+}
+
+/// What an office's apps are put together from.
+struct Stores {
+    config: Config,
+    clock: Clock,
+    dynamodb: aws_sdk_dynamodb::Client,
+    queue: queue::Address,
+    secrets: Vec<(&'static str, String)>,
+}
+
+impl Stores {
+    fn parts(&self) -> Parts {
+        let config = self.config.clone();
+        Parts {
+            clock: self.clock.clone(),
+            random: Random::system(),
+            control: Store::with_client(self.dynamodb.clone(), config.tables.clone()),
+            config,
+            queue: self.queue.queue(),
+            hooks: hooks(timeouts::ENDPOINT),
+            secrets: Secrets::fixed(self.secrets.iter().map(|(name, value)| (*name, value.as_str()))),
+            practices: Practices::patient(8).with_timeouts(timeouts::DATABASE),
+            catalogs: Catalogs::patient(8).with_timeouts(timeouts::DATABASE),
+            keys: KeyCache::default(),
+            rates: RateLimits::default(),
+            guesses: Guesses::default(),
+            calls: CallLog::default(),
+        }
+    }
+}
+
+/// The client for partners' endpoints.
+pub(crate) fn hooks(timeouts: egress::Timeouts) -> egress::Client {
+    egress::Client::new(Guard::new(Arc::new(Names), Reach::InternetAndLoopback)).with_timeouts(timeouts)
 }
 
 /// Every function's routes, as template.yaml spreads them over functions.
@@ -97,6 +138,12 @@ pub(crate) fn all_routes() -> OpenApiRouter<App> {
         .merge(::tickets::routes())
         .merge(::visits::routes())
         .merge(::webhooks::routes())
+}
+
+/// All routes behind the edge. What describes them is made once in a process.
+fn router(app: App) -> Router {
+    static ROUTES: LazyLock<Router<App>> = LazyLock::new(|| all_routes().into());
+    edge(ROUTES.clone(), app)
 }
 
 impl Office {
@@ -131,9 +178,9 @@ impl Office {
         let (dynamodb, store_calls) =
             Box::pin(control::start(&files.path().join("dynamodb.sqlite"), &name)).await;
         let tables = template().tables.iter().map(|it| control::table_name(&it.id, &name)).collect();
-        let db = database::create(engine, files.path(), "DemoOffice", "America/New_York").await;
-        let other_db = database::create(engine, files.path(), "OtherOffice", "Europe/Berlin").await;
-        let (catalog, catalog_dsn) = database::create_catalog(engine, files.path()).await;
+        let db = copies::practice(engine, files.path(), "DemoOffice", "America/New_York").await;
+        let other_db = copies::practice(engine, files.path(), "OtherOffice", "Europe/Berlin").await;
+        let (catalog, catalog_dsn) = copies::catalog(engine, files.path()).await;
         let (events, queue) = Box::pin(queue::start(&files.path().join("sqs.sqlite"), &name, refusing)).await;
         let config = Config {
             tables: names.clone(),
@@ -151,38 +198,33 @@ impl Office {
             poll_interval: std::time::Duration::from_millis(50),
             poll_lease: shared::config::POLL_LEASE,
             webhook_retries: shared::domain::delivery::SCHEDULE.to_vec(),
+            timeouts: timeouts::of_work(),
         };
-        let app = App::new(Parts {
+        let secrets = vec![
+            ("OFFICE_TOKEN_KEYS", r#"{"active":"k1","k1":"0123456789abcdef0123456789abcdef"}"#.to_owned()),
+            (
+                "OFFICE_ADMIN_SECRETS",
+                json!({ "current": ADMIN_SECRET, "previous": OLD_ADMIN_SECRET }).to_string(),
+            ),
+            (
+                "OFFICE_EDGE_SECRET",
+                json!({ "current": EDGE_SECRET, "previous": OLD_EDGE_SECRET }).to_string(),
+            ),
+            ("DSN_DEMOOFFICE", db.dsn),
+            ("DSN_OTHEROFFICE", other_db.dsn),
+            ("CATALOG_DSN", catalog_dsn),
+        ];
+        let stores = Stores {
             config,
             clock: Clock::from_fn(move || *reading.lock().unwrap()),
-            random: Random::system(),
-            control: Store::with_client(dynamodb.clone(), names),
+            dynamodb: dynamodb.clone(),
             queue: events,
-            hooks: egress::Client::new(Guard::new(Arc::new(Names), Reach::InternetAndLoopback)),
-            secrets: Secrets::fixed([
-                ("OFFICE_TOKEN_KEYS", r#"{"active":"k1","k1":"0123456789abcdef0123456789abcdef"}"#),
-                (
-                    "OFFICE_ADMIN_SECRETS",
-                    &json!({ "current": ADMIN_SECRET, "previous": OLD_ADMIN_SECRET }).to_string(),
-                ),
-                (
-                    "OFFICE_EDGE_SECRET",
-                    &json!({ "current": EDGE_SECRET, "previous": OLD_EDGE_SECRET }).to_string(),
-                ),
-                ("DSN_DEMOOFFICE", &db.dsn),
-                ("DSN_OTHEROFFICE", &other_db.dsn),
-                ("CATALOG_DSN", &catalog_dsn),
-            ]),
-            practices: Practices::patient(8),
-            catalogs: Catalogs::patient(8),
-            keys: KeyCache::default(),
-            rates: RateLimits::default(),
-            guesses: Guesses::default(),
-            calls: CallLog::default(),
-        });
-        let router = edge(all_routes().into(), app.clone());
+            secrets,
+        };
+        let app = App::new(stores.parts());
+        let router = router(app.clone());
         let keys = fixture::register(&app).await;
-        let office = Self {
+        Self {
             app,
             router,
             clock,
@@ -195,17 +237,21 @@ impl Office {
             store_calls,
             tables,
             queue_file: files.path().join("sqs.sqlite"),
+            stores,
             _files: files,
-        };
-        fixture::fill(&office.db).await;
-        fixture::fill(&office.other_db).await;
-        fixture::fill_catalog(&office.catalog).await;
-        office
+        }
+    }
+
+    /// The app of another process on the same stores; `change` says what is different there.
+    pub(crate) fn another_app(&self, change: impl FnOnce(&mut Parts)) -> App {
+        let mut parts = self.stores.parts();
+        change(&mut parts);
+        App::new(parts)
     }
 
     /// From now on this app answers.
     pub(crate) fn answer_with(&mut self, app: App) {
-        self.router = edge(all_routes().into(), app);
+        self.router = router(app);
     }
 
     /// Moves the clock.

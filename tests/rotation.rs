@@ -25,7 +25,7 @@ use shared::{
 };
 
 use crate::{
-    office::{ADMIN_SECRET, EDGE_SECRET, Engine, Office, request_from, run_sql},
+    office::{ADMIN_SECRET, EDGE_SECRET, Engine, Office, request_from, run_sql, timeouts},
     viewer_address::{EDGE, by_the_edge, seen},
 };
 
@@ -100,8 +100,8 @@ impl Rotating {
             queue: Queue::new(None, None, None),
             hooks: egress::Client::new(Guard::new(Arc::new(SystemResolver), Reach::Internet)),
             secrets: Secrets::with_client(Client::from_conf(client.build())),
-            practices: Practices::default(),
-            catalogs: Catalogs::default(),
+            practices: Practices::default().with_timeouts(timeouts::DATABASE),
+            catalogs: Catalogs::default().with_timeouts(timeouts::DATABASE),
             keys: KeyCache::default(),
             rates: RateLimits::default(),
             guesses: Guesses::default(),

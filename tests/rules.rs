@@ -217,7 +217,7 @@ const RULES: &[(&str, &[&str])] = &[
         "products",
         &[
             "what_is_right_is_stored_though_others_fail_and_all_their_errors_are_told",
-            "a_call_takes_1_to_1000_products_and_1000_take_no_time",
+            "a_call_takes_1_to_1000_products_and_1000_cost_as_few_statements_as_one",
             "prices_are_exact_to_the_cent",
             "every_word_must_be_in_a_code_or_the_name",
         ],

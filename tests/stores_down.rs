@@ -1,22 +1,28 @@
 //! A store that is down is our fault and is over soon: callers are told to come back.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, retry::RetryConfig};
+use aws_sdk_dynamodb::config::{
+    BehaviorVersion, Credentials, Region, retry::RetryConfig, timeout::TimeoutConfig,
+};
 use futures::future::join_all;
 use serde_json::json;
 use shared::{
-    app::{App, CallLog, Guesses, KeyCache, Parts, Random, RateLimits},
-    auth::secret_ref::SecretRef,
+    app::{App, Parts},
     catalog::Catalogs,
-    control::{Queue, Secrets, Store},
-    egress::{self, Guard, Reach, SystemResolver},
-    tenant::{Conn, Practices},
+    control::{Secrets, Store},
+    tenant::{Conn, Practices, ServerTimeouts, Timeouts},
 };
 
 use crate::{
     access_matrix::{Door, operations},
-    office::{ADMIN_SECRET, Engine, Office, on_both_databases},
+    office::{ADMIN_SECRET, Engine, Office, ends, eventually, on_both_databases, timeouts},
 };
 
 /// Nobody listens there.
@@ -24,33 +30,39 @@ const NOWHERE: &str = "http://127.0.0.1:9";
 
 /// An app as the office's, with the control plane of `store` and databases that nobody answers at.
 fn app_with(office: &Office, store: Store) -> App {
-    app_on(office, store, "postgres://nobody@127.0.0.1:9/nowhere")
-}
-
-/// As a function has it, with all databases at `dsn`.
-fn app_on(office: &Office, store: Store, dsn: &str) -> App {
-    App::new(Parts {
-        config: office.app.config.clone(),
-        clock: office.app.clock.clone(),
-        random: Random::system(),
-        control: store,
-        queue: Queue::new(None, None, None),
-        hooks: egress::Client::new(Guard::new(std::sync::Arc::new(SystemResolver), Reach::Internet)),
-        secrets: Secrets::fixed([
-            ("OFFICE_TOKEN_KEYS", r#"{"active":"k1","k1":"0123456789abcdef0123456789abcdef"}"#),
-            ("OFFICE_ADMIN_SECRETS", &json!({ "current": ADMIN_SECRET }).to_string()),
-            ("DSN_DEMOOFFICE", dsn),
-            ("DSN_OTHEROFFICE", dsn),
-            ("CATALOG_DSN", dsn),
-        ]),
-        practices: Practices::default(),
-        catalogs: Catalogs::default(),
-        keys: KeyCache::default(),
-        rates: RateLimits::default(),
-        guesses: Guesses::default(),
-        calls: CallLog::default(),
+    office.another_app(|parts| {
+        parts.control = store;
+        databases_at(parts, "postgres://nobody@127.0.0.1:9/nowhere", MOMENTARY);
     })
 }
+
+/// All databases at `dsn`.
+fn databases_at(parts: &mut Parts, dsn: &str, timeouts: Timeouts) {
+    parts.secrets = Secrets::fixed([
+        ("OFFICE_TOKEN_KEYS", r#"{"active":"k1","k1":"0123456789abcdef0123456789abcdef"}"#),
+        ("OFFICE_ADMIN_SECRETS", &json!({ "current": ADMIN_SECRET }).to_string()),
+        ("DSN_DEMOOFFICE", dsn),
+        ("DSN_OTHEROFFICE", dsn),
+        ("CATALOG_DSN", dsn),
+    ]);
+    parts.practices = Practices::default().with_timeouts(timeouts);
+    parts.catalogs = Catalogs::default().with_timeouts(timeouts);
+}
+
+/// The app of a process that gives up another's lock after a moment, and nothing else.
+fn impatient_for_locks(office: &Office) -> App {
+    let lock = Duration::from_millis(200);
+    let server = ServerTimeouts { lock, ..timeouts::DATABASE.server.unwrap() };
+    let limits = Timeouts { file_lock: lock, server: Some(server), ..timeouts::DATABASE };
+    office.another_app(|parts| parts.practices = Practices::default().with_timeouts(limits))
+}
+
+/// A database is given up after a moment, and then let be for longer than any test takes.
+const MOMENTARY: Timeouts = Timeouts {
+    round_trip: Duration::from_millis(300),
+    cooldown: Duration::from_hours(1),
+    ..timeouts::DATABASE
+};
 
 fn unreachable_store(office: &Office) -> Store {
     store_at(office, NOWHERE)
@@ -62,8 +74,25 @@ fn store_at(office: &Office, endpoint: &str) -> Store {
         .endpoint_url(endpoint)
         .region(Region::from_static("us-east-1"))
         .credentials_provider(Credentials::new("local", "local", None, None, "tests"))
+        .timeout_config(TimeoutConfig::disabled())
         .retry_config(RetryConfig::disabled());
     Store::with_client(aws_sdk_dynamodb::Client::from_conf(config.build()), office.app.config.tables.clone())
+}
+
+/// A server that takes connections and says nothing: its DSN, and how many it took.
+async fn silent_server() -> (String, Arc<AtomicUsize>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let dsn = format!("postgres://nobody@{}/nowhere?sslmode=disable", listener.local_addr().unwrap());
+    let taken = Arc::new(AtomicUsize::new(0));
+    let counted = taken.clone();
+    tokio::spawn(async move {
+        let mut connections = Vec::new();
+        while let Ok((connection, _)) = listener.accept().await {
+            counted.fetch_add(1, Ordering::Relaxed);
+            connections.push(connection);
+        }
+    });
+    (dsn, taken)
 }
 
 #[tokio::test]
@@ -89,8 +118,8 @@ async fn with_the_control_plane_down_every_call_that_needs_it_is_503_with_retry_
 async fn with_the_databases_down_every_call_that_needs_them_is_503_with_retry_after() {
     let mut office = Office::open(Engine::Sqlite).await;
     let token = office.token("all").await;
-    let store = Store::with_client(office.dynamodb.clone(), office.app.config.tables.clone());
-    office.answer_with(app_with(&office, store));
+    let (dsn, connections) = silent_server().await;
+    office.answer_with(office.another_app(|parts| databases_at(parts, &dsn, MOMENTARY)));
     let paths = [
         "/v1/DemoOffice/prospects",
         "/v1/DemoOffice/tags",
@@ -101,27 +130,23 @@ async fn with_the_databases_down_every_call_that_needs_them_is_503_with_retry_af
         "/v1/products",
         "/v1/kb",
     ];
-    // None waits for longer than one of them does.
-    let began = Instant::now();
     let replies = join_all(paths.iter().map(|path| office.send(&token, "GET", path, None))).await;
     for (path, reply) in paths.iter().zip(replies) {
         reply.expect_problem(503, "UNAVAILABLE");
         assert_eq!(reply.header("retry-after"), "2", "{path}");
     }
-    assert!(began.elapsed() < Duration::from_millis(2_500), "{:?}", began.elapsed());
+    // One waits for the practice and two for the catalog, which has two connections; the others don't wait once more.
+    let waited = connections.load(Ordering::Relaxed);
+    assert!((1..=3).contains(&waited), "{waited} connections");
     office.send(&token, "GET", "/v1/me", None).await.expect(200);
 }
 
 on_both_databases! {
     /// The EMR or an operator holds a lock for long.
-    async fn a_call_that_waits_for_anothers_lock_is_503_within_two_seconds_and_served_again_soon_after(office) {
+    async fn a_call_that_waits_for_anothers_lock_is_503_while_it_is_held_and_served_again_soon_after(office) {
         let token = office.token("all").await;
-        let store = Store::with_client(office.dynamodb.clone(), office.app.config.tables.clone());
-        let dsn = SecretRef::from("env:DSN_DEMOOFFICE".to_owned());
-        let dsn = office.app.secrets.get(&dsn, office.app.clock.now()).await.unwrap();
-        let app = app_on(&office, store, &dsn);
         let mut office = office;
-        office.answer_with(app);
+        office.answer_with(impatient_for_locks(&office));
         let body = json!({ "FirstName": "Ann", "LastName": "Lee", "EMail": "ann@example.com" });
         let path = "/v1/DemoOffice/prospects";
         let mut lock = office.db.begin().await.unwrap();
@@ -129,15 +154,16 @@ on_both_databases! {
             sqlx::raw_sql("lock table patients in access exclusive mode").execute(&mut **connection).await.unwrap();
         }
         for _ in 0..3 {
-            let began = Instant::now();
-            let reply = office.send(&token, "POST", path, Some(&body)).await;
+            let reply = ends("the lock", office.send(&token, "POST", path, Some(&body))).await;
             reply.expect_problem(503, "UNAVAILABLE");
             assert_eq!(reply.header("retry-after"), "2");
-            assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
         }
         drop(lock);
-        tokio::time::sleep(Duration::from_secs(4)).await;
-        office.send(&token, "POST", path, Some(&body)).await.expect(201);
+        eventually("service", async || {
+            let reply = office.send(&token, "POST", path, Some(&body)).await;
+            (reply.status == 201).then_some(())
+        })
+        .await;
     }
 }
 
@@ -145,10 +171,7 @@ on_both_databases! {
 async fn a_row_that_somebody_locks_holds_up_nothing_but_its_own_changes() {
     let mut office = Office::open(Engine::Postgres).await;
     let token = office.token("all").await;
-    let store = Store::with_client(office.dynamodb.clone(), office.app.config.tables.clone());
-    let dsn = SecretRef::from("env:DSN_DEMOOFFICE".to_owned());
-    let dsn = office.app.secrets.get(&dsn, office.app.clock.now()).await.unwrap();
-    office.answer_with(app_on(&office, store, &dsn));
+    office.answer_with(impatient_for_locks(&office));
     let mut lock = office.db.begin().await.unwrap();
     if let Conn::Postgres(connection) = &mut lock.conn {
         let row = "select 1 from patients where patient_id = 1001 for update";
@@ -156,13 +179,14 @@ async fn a_row_that_somebody_locks_holds_up_nothing_but_its_own_changes() {
     }
     let change = json!({ "NickName": "Locked" });
     for _ in 0..3 {
-        let began = Instant::now();
-        let (locked, read) = tokio::join!(
-            office.send(&token, "PUT", "/v1/DemoOffice/prospects/1001", Some(&change)),
-            office.send(&token, "GET", "/v1/DemoOffice/prospects/1002", None),
-        );
+        let both = async {
+            tokio::join!(
+                office.send(&token, "PUT", "/v1/DemoOffice/prospects/1001", Some(&change)),
+                office.send(&token, "GET", "/v1/DemoOffice/prospects/1002", None),
+            )
+        };
+        let (locked, read) = ends("the lock", both).await;
         locked.expect_problem(503, "UNAVAILABLE");
-        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
         read.expect(200);
         // The database is well, and not let be.
         office.send(&token, "GET", "/v1/DemoOffice/prospects/1002", None).await.expect(200);
@@ -177,6 +201,6 @@ async fn a_store_that_never_answers_holds_up_no_start() {
     // Connections wait in its backlog for ever.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let store = store_at(&office, &format!("http://{}", silent.local_addr().unwrap()));
-    let started = tokio::time::timeout(std::time::Duration::from_secs(15), store.warm_up()).await;
-    assert!(started.is_ok(), "Lambda gives a start ten seconds");
+    // No timeout of the client's ends it.
+    ends("the start", store.warm_up()).await;
 }

@@ -123,7 +123,7 @@ impl App {
     /// Writes what the calls answered so far left behind: call records with their counts, rate windows, when keys were used.
     /// What can't be written now is kept for the next time.
     pub async fn flush(&self) {
-        self.calls.flush(&self.control).await;
+        self.calls.flush(&self.control, self.config.timeouts.call_records).await;
         self.rates.exchange(&self.control).await;
         self.keys.write_last_use(&self.control, self.clock.now()).await;
     }

@@ -9,6 +9,42 @@ use crate::{auth::secret_ref::SecretRef, control::TableNames, domain::delivery::
 /// Longer than one poll of a practice may take.
 pub const POLL_LEASE: SignedDuration = SignedDuration::from_secs(30);
 
+/// How long functions wait, and by when they have to be through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// An endpoint that takes no longer is quick; the fast lane waits no longer for any.
+    pub quick_answer: Duration,
+    /// An endpoint that fails after so long hangs: it is parked at once.
+    pub hanging_answer: Duration,
+    /// What was read of a subscription is read again before a delivery that begins later.
+    pub subscription_read: Duration,
+    /// The answer to a change of a subscription waits so long: what was begun before the change is under way by then.
+    pub subscription_change: Duration,
+    /// A flush of call records ends after so long.
+    pub call_records: Duration,
+    /// A polled database that gives neither a connection nor an answer for so long is given up for the turn.
+    pub polled_database: Duration,
+    /// Everything in a turn of the poller has a timeout of its own; this one is for what has not, before the lease ends.
+    pub polled_turn: Duration,
+    /// A turn makes patients of an import searchable for so long.
+    pub polled_patients: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            quick_answer: Duration::from_secs(1),
+            hanging_answer: Duration::from_secs(2),
+            subscription_read: Duration::from_millis(250),
+            subscription_change: Duration::from_secs(1),
+            call_records: Duration::from_secs(2),
+            polled_database: Duration::from_secs(5),
+            polled_turn: Duration::from_secs(25),
+            polled_patients: Duration::from_secs(2),
+        }
+    }
+}
+
 /// What template.yaml sets for a function; one that doesn't need a thing isn't told of it.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
@@ -42,6 +78,8 @@ pub struct Config {
     pub poll_lease: SignedDuration,
     /// `WEBHOOK_RETRY_SECONDS`, e.g. `1,2,3`: the waits before retries instead of the documented ones.
     pub webhook_retries: Vec<i64>,
+    /// The same in every deployment; tests have others.
+    pub timeouts: Timeouts,
 }
 
 impl Config {
@@ -74,6 +112,28 @@ impl Config {
                 .and_then(|text| text.split(',').map(|wait| wait.trim().parse().ok()).collect())
                 .unwrap_or_else(|| SCHEDULE.to_vec()),
             webhook_allow_loopback: variable("WEBHOOK_ALLOW_LOOPBACK").as_deref() == Some("true"),
+            timeouts: Timeouts::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_of_a_subscription_outlasts_what_was_read_of_it_before() {
+        let timeouts = Timeouts::default();
+        assert!(timeouts.subscription_change >= 4 * timeouts.subscription_read);
+    }
+
+    #[test]
+    fn the_timeouts_are_what_partners_and_operators_are_told() {
+        let timeouts = Timeouts::default();
+        let Timeouts { quick_answer, hanging_answer, call_records, polled_database, polled_turn, .. } =
+            timeouts;
+        assert_eq!((quick_answer, hanging_answer), (Duration::from_secs(1), Duration::from_secs(2)));
+        assert_eq!((call_records, polled_database), (Duration::from_secs(2), Duration::from_secs(5)));
+        assert!(polled_database < polled_turn && polled_turn.as_secs() < POLL_LEASE.as_secs().unsigned_abs());
     }
 }

@@ -27,10 +27,6 @@ const FAILING_LIMIT: SignedDuration = SignedDuration::from_hours(5 * 24);
 
 /// Only failures for so long park the endpoint.
 const PARKED_AFTER: SignedDuration = SignedDuration::from_secs(10);
-/// An endpoint that takes no longer is in time for the fast lane.
-pub const QUICK: Duration = Duration::from_secs(1);
-/// An endpoint that fails after so long hangs: it is parked at once.
-const HANGS: Duration = Duration::from_secs(2);
 
 /// Whether a failed attempt is followed by others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,7 +173,7 @@ async fn judge(
     let failing_for = subscription.failing_since.map(|since| now.duration_since(since));
     match (verdict, failing_for) {
         (Verdict::Success, failing) => {
-            let quick = took < QUICK;
+            let quick = took < app.config.timeouts.quick_answer;
             if failing.is_some() || breaker.is_parked() || (quick && breaker.is_slow()) {
                 app.control.note_success(subscription, quick).await?;
             }
@@ -191,7 +187,8 @@ async fn judge(
         }
         (Verdict::Failure { .. }, failing) => {
             // One whose probe fails is parked again, however quickly it failed.
-            let park = took >= HANGS || breaker.is_parked() || failing.is_some_and(|it| it >= PARKED_AFTER);
+            let hangs = took >= app.config.timeouts.hanging_answer;
+            let park = hangs || breaker.is_parked() || failing.is_some_and(|it| it >= PARKED_AFTER);
             if park || failing.is_none() {
                 let failed = if park { Failed::Park } else { Failed::Note };
                 app.control.note_failure(subscription, failed, now).await?;

@@ -9,7 +9,7 @@ mod connector;
 mod guard;
 mod hook_url;
 
-pub use client::{Answer, Client, Failure};
+pub use client::{Answer, Client, Failure, Timeouts};
 pub use guard::{Guard, Refused, Resolver, SystemResolver};
 pub use hook_url::{HookUrl, UrlRefused};
 

@@ -25,8 +25,8 @@ pub mod visits;
 pub(crate) use database::Pool;
 pub use database::{Conn, Database, TenantDb};
 pub use error::{Constraint, Error, Result};
-pub use health::Watched;
-pub(crate) use health::{Admission, Health, Patience, silence};
+pub(crate) use health::{Admission, Health, silence};
+pub use health::{ServerTimeouts, Timeouts, Watched};
 pub use practices::Practices;
 pub use transaction::{Transaction, Transient, again};
 

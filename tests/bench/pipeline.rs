@@ -10,6 +10,8 @@ mod office {
     pub(crate) mod database;
     pub(crate) mod queue;
     mod refusing;
+    pub(crate) mod timeouts;
+    mod waiting;
 
     pub(crate) use control::{start as start_control, template};
     pub(crate) const NOW: &str = "2026-03-09T12:00:00Z";

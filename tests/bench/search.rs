@@ -7,6 +7,8 @@
 mod office {
     pub(crate) mod database;
     pub(crate) mod plan;
+    pub(crate) mod timeouts;
+    mod waiting;
 
     pub(crate) const NOW: &str = "2026-03-09T12:00:00Z";
 }

@@ -2,14 +2,14 @@
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, mpsc},
+    sync::{Arc, LazyLock, Mutex, mpsc},
 };
 
 use aws_sdk_dynamodb::{
     Client,
     config::{
         BehaviorVersion, ConfigBag, Credentials, Intercept, Region, RuntimeComponents,
-        interceptors::BeforeTransmitInterceptorContextRef,
+        StalledStreamProtectionConfig, interceptors::BeforeTransmitInterceptorContextRef,
     },
     error::BoxError,
     types::{
@@ -22,13 +22,21 @@ use officepro_local::{
     template::{KeyAttribute, Table, Template, World},
 };
 
-pub(crate) fn template() -> Template {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml");
-    let world = World {
-        sqs_endpoint: "http://127.0.0.1:9".into(),
-        parameters: std::collections::BTreeMap::default(),
-    };
-    Template::read(Path::new(path), &world).unwrap()
+use sqlx::{AssertSqlSafe, Connection, Executor, SqliteConnection};
+use tokio::sync::OnceCell;
+
+use super::timeouts;
+
+pub(crate) fn template() -> &'static Template {
+    static READ: LazyLock<Template> = LazyLock::new(|| {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml");
+        let world = World {
+            sqs_endpoint: "http://127.0.0.1:9".into(),
+            parameters: std::collections::BTreeMap::default(),
+        };
+        Template::read(Path::new(path), &world).unwrap()
+    });
+    &READ
 }
 
 /// The server that stands in for DynamoDB and SQS instead of those in process.
@@ -82,6 +90,8 @@ pub(crate) async fn start(file: &Path, office: &str) -> (Client, StoreCalls) {
         .endpoint_url(endpoint)
         .region(Region::from_static("us-east-1"))
         .credentials_provider(Credentials::new("local", "local", None, None, "tests"))
+        .timeout_config(timeouts::of_stores())
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .interceptor(calls.clone())
         .build();
     let client = Client::from_conf(config);
@@ -93,19 +103,38 @@ pub(crate) async fn start(file: &Path, office: &str) -> (Client, StoreCalls) {
     (client, calls)
 }
 
+/// The template's tables, from which nothing expires: the sweep goes by the machine's clock, for which everything written at
+/// the office's time has long expired.
+fn tables() -> Vec<Table> {
+    let lasting = |table: &Table| Table { expiry_attribute: None, ..table.clone() };
+    template().tables.iter().map(lasting).collect()
+}
+
+/// The file of a server whose tables are empty, made once in a process.
+async fn empty_file() -> &'static [u8] {
+    static MADE: OnceCell<Vec<u8>> = OnceCell::const_new();
+    let make = async || {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, whole) = (folder.path().join("dynamodb.sqlite"), folder.path().join("whole.sqlite"));
+        DynamoDb::start(&file, &tables()).await.unwrap().stop().await;
+        let address = format!("sqlite://{}", file.display());
+        let mut connection = SqliteConnection::connect(&address).await.unwrap();
+        let copy = format!("vacuum into '{}'", whole.display());
+        connection.execute(AssertSqlSafe(copy)).await.unwrap();
+        std::fs::read(whole).unwrap()
+    };
+    MADE.get_or_init(make).await
+}
+
 /// A server on a thread of its own, for as long as the test binary runs; its endpoint.
 async fn in_process(file: &Path) -> String {
+    std::fs::write(file, empty_file().await).unwrap();
     let (sender, receiver) = mpsc::channel();
     let file = file.to_owned();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async move {
-            let mut tables = template().tables;
-            // The sweep goes by the machine's clock, for which everything written at the office's time has long expired.
-            for table in &mut tables {
-                table.expiry_attribute = None;
-            }
-            let server = DynamoDb::start(&file, &tables).await.unwrap();
+            let server = DynamoDb::start(&file, &tables()).await.unwrap();
             sender.send(server.endpoint.clone()).unwrap();
             std::future::pending::<()>().await;
         });

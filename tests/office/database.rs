@@ -7,14 +7,13 @@ use std::{
 
 use jiff::tz::TimeZone;
 use shared::{
-    auth::{CatalogGrant, PracticeGrant},
-    catalog::{self, CatalogDb},
+    auth::PracticeGrant,
     domain::PracticePass,
     tenant::{Conn, Database, migrate::migrate},
 };
 use sqlx::{AssertSqlSafe, Connection, Executor};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Engine {
     Sqlite,
     Postgres,
@@ -25,44 +24,63 @@ pub(crate) struct Created {
     pub(crate) dsn: String,
 }
 
+#[allow(dead_code, reason = "the benches use it")]
 pub(crate) async fn create(engine: Engine, folder: &Path, practicepass: &str, time_zone: &str) -> Created {
     let dsn = dsn(engine, folder, practicepass).await;
-    let grant = PracticeGrant::for_operations(PracticePass::try_from(practicepass).unwrap());
-    migrate(&grant, &dsn, TimeZone::get(time_zone).unwrap()).await.unwrap();
+    migrate(&grant(practicepass), &dsn, TimeZone::get(time_zone).unwrap()).await.unwrap();
     // Opened anew: the migration's pool has one connection.
-    let practices = shared::tenant::Practices::patient(8);
+    open(dsn, practicepass, time_zone).await
+}
+
+pub(super) fn grant(practicepass: &str) -> PracticeGrant {
+    PracticeGrant::for_operations(PracticePass::try_from(practicepass).unwrap())
+}
+
+pub(super) async fn open(dsn: String, practicepass: &str, time_zone: &str) -> Created {
+    let practices = shared::tenant::Practices::patient(8).with_timeouts(super::timeouts::DATABASE);
     let location = shared::tenant::practices::Location { dsn: dsn.clone(), time_zone: time_zone.to_owned() };
     let now = super::NOW.parse().unwrap();
-    let db = practices.open(&grant, now, async || Ok::<_, shared::tenant::Error>(location)).await.unwrap();
+    let grant = grant(practicepass);
+    let opened = practices.open(&grant, now, async || Ok::<_, shared::tenant::Error>(location));
+    let db = opened.await.unwrap();
     Created { db, dsn }
 }
 
-/// The catalog and its DSN.
-pub(crate) async fn create_catalog(engine: Engine, folder: &Path) -> (CatalogDb, String) {
-    let dsn = dsn(engine, folder, "catalog").await;
-    let db = catalog::migrate::migrate(&CatalogGrant::for_operations(), &dsn).await.unwrap();
-    (db, dsn)
-}
-
-async fn dsn(engine: Engine, folder: &Path, name: &str) -> String {
+/// Where a new database is.
+pub(super) async fn dsn(engine: Engine, folder: &Path, name: &str) -> String {
     match engine {
         Engine::Sqlite => format!("sqlite://{}", folder.join(format!("{name}.sqlite")).display()),
-        Engine::Postgres => create_postgres(name).await,
+        Engine::Postgres => {
+            let name = new_name(name);
+            on_server(&format!("create database {name}")).await;
+            postgres_dsn(&name)
+        }
     }
 }
 
-/// A new database on the server that `TEST_POSTGRES_URL` names; `tests/run` starts one.
-async fn create_postgres(practicepass: &str) -> String {
+/// A name that no other database has.
+pub(super) fn new_name(name: &str) -> String {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
-    let server = std::env::var("TEST_POSTGRES_URL")
-        .expect("TEST_POSTGRES_URL names a PostgreSQL server; tests/run sets it");
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let name = format!("{}_{}_{number}", practicepass.to_lowercase(), std::process::id());
-    let mut admin = sqlx::PgConnection::connect(&server).await.unwrap();
-    admin.execute(AssertSqlSafe(format!("create database {name}"))).await.unwrap();
-    admin.close().await.unwrap();
+    format!("{}_{}_{number}", name.to_lowercase(), std::process::id())
+}
+
+/// The server that `TEST_POSTGRES_URL` names; `tests/run` starts one.
+fn server() -> String {
+    std::env::var("TEST_POSTGRES_URL")
+        .expect("TEST_POSTGRES_URL names a PostgreSQL server; tests/run sets it")
+}
+
+pub(super) fn postgres_dsn(name: &str) -> String {
+    let server = server();
     let (base, _) = server.rsplit_once('/').unwrap();
     format!("{base}/{name}?sslmode=disable")
+}
+
+pub(super) async fn on_server(statement: &str) {
+    let mut admin = sqlx::PgConnection::connect(&server()).await.unwrap();
+    admin.execute(AssertSqlSafe(statement.to_owned())).await.unwrap();
+    admin.close().await.unwrap();
 }
 
 pub(crate) async fn execute(db: &Database, statements: &str) {

@@ -56,7 +56,8 @@ select setval(pg_get_serial_sequence('tags', 'tag_id'), 100);
 
 pub(crate) async fn fill(db: &TenantDb) {
     super::database::execute(db, ROWS).await;
-    if let Conn::Postgres(_) = db.connection().await.unwrap() {
+    let is_postgres = matches!(db.connection().await.unwrap(), Conn::Postgres(_));
+    if is_postgres {
         super::database::execute(db, SEQUENCES).await;
     }
 }

@@ -7,14 +7,14 @@ use std::{
 
 use aws_sdk_sqs::{
     Client,
-    config::{BehaviorVersion, Credentials, Region},
+    config::{BehaviorVersion, Credentials, Region, StalledStreamProtectionConfig},
     types::QueueAttributeName,
 };
 use officepro_local::sqs::SqsServer;
 use serde_json::json;
 use shared::control::Queue;
 
-use super::{control::external, template};
+use super::{control::external, template, timeouts};
 
 /// The queue of webhook events, from its other end.
 pub(crate) struct Received {
@@ -120,8 +120,24 @@ impl Received {
     }
 }
 
-/// The queue as the product sees it, some entries of whose batches are refused if `refusing`, and from its other end.
-pub(crate) async fn start(file: &Path, office: &str, refusing: bool) -> (Queue, Received) {
+/// Where the product finds the queues.
+#[derive(Clone)]
+pub(crate) struct Address {
+    client: Client,
+    url: String,
+    slow_url: String,
+    dead_letters_url: String,
+}
+
+impl Address {
+    pub(crate) fn queue(&self) -> Queue {
+        let Self { client, url, slow_url, dead_letters_url } = self.clone();
+        Queue::with_client(client, url, slow_url, dead_letters_url)
+    }
+}
+
+/// The queues as the product finds them, some entries of whose batches are refused if `refusing`, and from their other end.
+pub(crate) async fn start(file: &Path, office: &str, refusing: bool) -> (Address, Received) {
     let own = external();
     let endpoint = match own.clone() {
         Some(endpoint) => endpoint,
@@ -143,8 +159,9 @@ pub(crate) async fn start(file: &Path, office: &str, refusing: bool) -> (Queue, 
     } else {
         (client.clone(), Arc::default())
     };
-    let queue = Queue::with_client(products_client, url.clone(), slow_url.clone(), dead_letters_url);
-    (queue, Received { client, url, slow_url, refused })
+    let address =
+        Address { client: products_client, url: url.clone(), slow_url: slow_url.clone(), dead_letters_url };
+    (address, Received { client, url, slow_url, refused })
 }
 
 fn client(endpoint: &str) -> Client {
@@ -153,12 +170,14 @@ fn client(endpoint: &str) -> Client {
         .endpoint_url(endpoint)
         .region(Region::from_static("us-east-1"))
         .credentials_provider(Credentials::new("local", "local", None, None, "tests"))
+        .timeout_config(timeouts::of_stores())
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .build();
     Client::from_conf(config)
 }
 
 async fn create(client: &Client, id: &str, office: &str) -> String {
-    let queues = template().queues;
+    let queues = &template().queues;
     let queue = queues.iter().find(|queue| queue.id == id).unwrap();
     let visibility = queue.visibility_timeout.as_secs().to_string();
     let mut request = client

@@ -4,7 +4,6 @@ use std::{
     collections::VecDeque,
     convert::Infallible,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -16,7 +15,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Semaphore};
 
 /// What the endpoint answers next.
 #[derive(Clone, Debug)]
@@ -24,15 +23,15 @@ pub(crate) struct Answer {
     status: u16,
     headers: Vec<(&'static str, String)>,
     body: String,
-    /// Waited between head and body.
-    pause: Duration,
+    /// Passed between head and body.
+    gate: Option<Gate>,
     /// The body again and again, until the caller hangs up.
     endless: bool,
 }
 
 impl Answer {
     pub(crate) fn status(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: "answered".into(), pause: Duration::ZERO, endless: false }
+        Self { status, headers: Vec::new(), body: "answered".into(), gate: None, endless: false }
     }
 
     pub(crate) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -50,9 +49,28 @@ impl Answer {
         self
     }
 
-    pub(crate) fn pause(mut self, pause: Duration) -> Self {
-        self.pause = pause;
+    pub(crate) fn behind(mut self, gate: &Gate) -> Self {
+        self.gate = Some(gate.clone());
         self
+    }
+}
+
+/// Holds answers up until it is opened, for ever if it never is.
+#[derive(Clone, Debug)]
+pub(crate) struct Gate(Arc<Semaphore>);
+
+impl Gate {
+    pub(crate) fn closed() -> Self {
+        Self(Arc::new(Semaphore::new(0)))
+    }
+
+    pub(crate) fn open(&self) {
+        self.0.close();
+    }
+
+    async fn pass(self) {
+        // Refused as soon as the gate is open.
+        let _ = self.0.acquire().await;
     }
 }
 
@@ -166,7 +184,12 @@ async fn answer(state: Arc<Mutex<State>>, request: Request<Incoming>) -> Result<
     }
     let chunk = Bytes::from(answer.body);
     let times = if answer.endless { usize::MAX } else { 1 };
-    let pause = futures::stream::once(tokio::time::sleep(answer.pause)).filter_map(async |()| None);
+    let pause = futures::stream::once(async move {
+        if let Some(gate) = answer.gate {
+            gate.pass().await;
+        }
+    })
+    .filter_map(async |()| None);
     let chunks = futures::stream::iter(0..times).map(move |_| {
         call.0.lock().unwrap().sent += chunk.len();
         Ok(Frame::data(chunk.clone()))

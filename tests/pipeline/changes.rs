@@ -1,62 +1,123 @@
 //! Deletion, a new sign-up and another URL while deliveries are under way.
 
 use std::{
+    pin::pin,
     sync::atomic::{AtomicBool, AtomicI64, Ordering},
     time::Duration,
 };
 
-use super::{deliver, poll, write};
+use futures::{
+    future::{Either, select},
+    poll,
+};
+use webhook_fanout::Lane;
+
+use super::{
+    deliver, event,
+    fanout::{message, office_with},
+    poll as poll_once, write,
+};
 use crate::{
-    office::{Answer, Engine, Office, Receiver},
+    office::{Answer, Engine, Gate, Office, Receiver, Reply, eventually},
     webhooks::sign_up,
 };
 
-/// Events are written, polled and delivered until told to stop, as fast as it goes.
-async fn work(office: &Office, written: &AtomicI64, done: &AtomicBool) {
-    let producing = async {
-        while !done.load(Ordering::Relaxed) {
-            let id = written.load(Ordering::Relaxed) + 1;
-            write(office, id, "claims").await;
-            written.store(id, Ordering::Relaxed);
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+/// As many deliveries to one endpoint are under way at once.
+const PLACES: usize = 4;
+
+/// Eight deliveries, of which four are under way while `change` is made and answered: how many came by then, and in the end.
+async fn calls_around(office: &Office, receiver: &Receiver, change: impl Future<Output = ()>) -> [usize; 2] {
+    let gate = Gate::closed();
+    receiver.otherwise(Answer::status(200).behind(&gate));
+    let mut bodies = Vec::new();
+    for log_id in 1..=8 {
+        bodies.push(message(office, log_id).await);
+    }
+    let bodies: Vec<&str> = bodies.iter().map(String::as_str).collect();
+    // What was read of a subscription is too old at once.
+    let app = office.another_app(|parts| parts.config.timeouts.subscription_read = Duration::ZERO);
+    let delivering = webhook_fanout::deliver(&app, Lane::Fast, event(&bodies));
+    let changing = async {
+        eventually("four calls", async || (receiver.received().len() == PLACES).then_some(())).await;
+        change.await;
+        let answered = receiver.received().len();
+        gate.open();
+        answered
     };
-    let consuming = async {
-        while !done.load(Ordering::Relaxed) {
-            poll(office).await;
-            deliver(office).await;
-        }
-        poll(office).await;
-        deliver(office).await;
-    };
-    tokio::join!(producing, consuming);
+    let (response, answered) = tokio::join!(delivering, changing);
+    assert!(response.batch_item_failures.is_empty());
+    [answered, receiver.received().len()]
 }
 
-async fn endpoint() -> Receiver {
+#[tokio::test]
+async fn what_waits_for_its_turn_while_the_url_changes_goes_to_the_new_one() {
+    let (old, new) = (Receiver::start().await, Receiver::start().await);
+    let office = office_with(&old).await;
+    let change = async {
+        sign_up(&office, &new.url, &["Claims"]).await;
+    };
+    assert_eq!(Box::pin(calls_around(&office, &old, change)).await, [PLACES; 2]);
+    assert_eq!(new.received().len(), 8 - PLACES);
+}
+
+#[tokio::test]
+async fn what_waits_for_its_turn_while_the_subscription_is_deleted_is_not_sent() {
     let receiver = Receiver::start().await;
-    receiver.otherwise(Answer::status(200).pause(Duration::from_millis(60)));
-    receiver
+    let office = office_with(&receiver).await;
+    let change = async {
+        office.delete("/v1/webhooks").await.expect(200);
+    };
+    assert_eq!(Box::pin(calls_around(&office, &receiver, change)).await, [PLACES; 2]);
+}
+
+/// Fails unless the change is in the store, so that no delivery overlooks it, while its caller has no answer yet.
+async fn is_answered_later(office: &Office, change: impl Future<Output = Reply>) {
+    let before = super::fanout::subscription(office).await;
+    let partner = before.partner_id.clone();
+    let seen = eventually("the change", async || {
+        let now = office.app.control.subscription(office.db.practicepass(), &partner).await.unwrap();
+        now.is_none_or(|now| now.hook_url != before.hook_url).then_some(())
+    });
+    let (change, seen) = (pin!(change), pin!(seen));
+    let Either::Right(((), mut change)) = select(change, seen).await else { panic!("answered at once") };
+    for _ in 0..5 {
+        office.admin("GET", "/v1/admin/webhooks/monitor", None).await.expect(200);
+        assert!(poll!(&mut change).is_pending(), "answered at once");
+    }
+}
+
+#[tokio::test]
+async fn a_change_is_answered_when_what_was_begun_before_it_is_under_way() {
+    let receiver = Receiver::start().await;
+    let mut office = office_with(&receiver).await;
+    let app = office.another_app(|parts| parts.config.timeouts.subscription_change = Duration::from_hours(1));
+    office.answer_with(app);
+    let wish = serde_json::json!({ "hookUrl": "https://partner.example.com/hook", "scopes": ["Claims"] });
+    Box::pin(is_answered_later(&office, office.post("/v1/webhooks/signup", &wish))).await;
+    Box::pin(is_answered_later(&office, office.delete("/v1/webhooks"))).await;
+}
+
+/// Events are written, polled and delivered until told to stop, as fast as it goes.
+async fn work(office: &Office, written: &AtomicI64, done: &AtomicBool) {
+    let round = async || {
+        poll_once(office).await;
+        deliver(office).await;
+    };
+    while !done.load(Ordering::Relaxed) {
+        let writing = async {
+            for _ in 0..3 {
+                let id = written.load(Ordering::Relaxed) + 1;
+                write(office, id, "claims").await;
+                written.store(id, Ordering::Relaxed);
+            }
+        };
+        tokio::join!(writing, round());
+    }
+    round().await;
 }
 
 fn log_ids(receiver: &Receiver) -> Vec<i64> {
     receiver.received().iter().map(|it| it.json()["logId"].as_i64().unwrap()).collect()
-}
-
-/// An endpoint that was replaced, and how often it had been called when the partner had the answer.
-struct Replaced(Receiver, usize);
-
-impl Replaced {
-    fn new(receiver: Receiver) -> Self {
-        let calls = receiver.received().len();
-        assert!(calls > 0, "an endpoint that is never called proves nothing");
-        Self(receiver, calls)
-    }
-}
-
-fn nothing_came_after_the_answer(replaced: &[Replaced]) {
-    for (round, Replaced(receiver, calls)) in replaced.iter().enumerate() {
-        assert_eq!(receiver.received().len(), *calls, "round {round}: calls after the answer");
-    }
 }
 
 fn missing(receivers: &[&Receiver], ids: std::ops::RangeInclusive<i64>) -> Vec<i64> {
@@ -64,54 +125,60 @@ fn missing(receivers: &[&Receiver], ids: std::ops::RangeInclusive<i64>) -> Vec<i
     ids.filter(|id| !came.contains(id)).collect()
 }
 
+/// The endpoint is in the middle of its work: one that is never called proves nothing.
+async fn is_called(receiver: &Receiver) {
+    eventually("ten calls", async || (receiver.received().len() >= 10).then_some(())).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_event_goes_to_the_old_url_after_the_answer_and_none_is_lost() {
+async fn no_event_is_lost_while_the_url_changes() {
     let office = Office::open(Engine::Sqlite).await;
-    let mut current = endpoint().await;
+    let mut current = Receiver::start().await;
     sign_up(&office, &current.url, &["Claims"]).await;
     let (written, done) = (AtomicI64::new(0), AtomicBool::new(false));
     let changes = async {
         let mut replaced = Vec::new();
         for _ in 0..5 {
-            tokio::time::sleep(Duration::from_millis(700)).await;
-            let new = endpoint().await;
+            is_called(&current).await;
+            let new = Receiver::start().await;
             sign_up(&office, &new.url, &["Claims"]).await;
-            replaced.push(Replaced::new(std::mem::replace(&mut current, new)));
+            replaced.push(std::mem::replace(&mut current, new));
         }
-        tokio::time::sleep(Duration::from_millis(700)).await;
+        is_called(&current).await;
         done.store(true, Ordering::Relaxed);
         replaced
     };
     let ((), replaced) = tokio::join!(work(&office, &written, &done), changes);
-    nothing_came_after_the_answer(&replaced);
-    let all: Vec<&Receiver> = replaced.iter().map(|it| &it.0).chain([&current]).collect();
+    let all: Vec<&Receiver> = replaced.iter().chain([&current]).collect();
     assert_eq!(missing(&all, 1..=written.into_inner()), Vec::<i64>::new());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_event_is_sent_after_a_deletion_and_a_new_sign_up_misses_none() {
+async fn a_new_sign_up_after_a_deletion_misses_no_event() {
     let office = Office::open(Engine::Sqlite).await;
-    let mut current = endpoint().await;
+    let mut current = Receiver::start().await;
     sign_up(&office, &current.url, &["Claims"]).await;
     let (written, done) = (AtomicI64::new(0), AtomicBool::new(false));
     let changes = async {
-        let (mut replaced, mut from) = (Vec::new(), 0);
+        let mut from = 0;
         for _ in 0..4 {
-            tokio::time::sleep(Duration::from_millis(700)).await;
+            is_called(&current).await;
             office.delete("/v1/webhooks").await.expect(200);
-            let new = endpoint().await;
-            replaced.push(Replaced::new(std::mem::replace(&mut current, new)));
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            let unwanted = written.load(Ordering::Relaxed) + 5;
+            eventually("events without a subscription", async || {
+                (written.load(Ordering::Relaxed) >= unwanted).then_some(())
+            })
+            .await;
+            current = Receiver::start().await;
             sign_up(&office, &current.url, &["Claims"]).await;
             // The row after this one may be under way.
             from = written.load(Ordering::Relaxed) + 2;
         }
-        tokio::time::sleep(Duration::from_millis(700)).await;
+        is_called(&current).await;
         done.store(true, Ordering::Relaxed);
-        (replaced, from)
+        from
     };
-    let ((), (replaced, from)) = tokio::join!(work(&office, &written, &done), changes);
-    nothing_came_after_the_answer(&replaced);
+    let ((), from) = tokio::join!(work(&office, &written, &done), changes);
     let last = written.into_inner();
     assert!(from + 5 < last);
     assert_eq!(missing(&[&current], from..=last), Vec::<i64>::new());

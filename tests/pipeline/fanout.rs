@@ -9,11 +9,12 @@ use shared::{
     domain::{delivery::DeliveryStatus, ids::PartnerId},
 };
 
+use sqlx::Connection;
 use webhook_fanout::Lane;
 
 use super::{deliver, delivery, delivery_key, event, poll, receive, take_log_ids, write};
 use crate::{
-    office::{Answer, Engine, Office, Receiver, on_both_databases},
+    office::{Answer, Engine, Gate, Office, Receiver, eventually, on_both_databases},
     webhooks::sign_up,
 };
 
@@ -114,15 +115,14 @@ async fn the_first_retry_waits_in_the_queue_and_succeeds() {
     poll(&office).await;
     receiver.then(Answer::status(500));
     assert_eq!(deliver(&office).await, 0);
+    let first = || receiver.received().len() == 1;
+    let file = format!("sqlite://{}", office.queue_file.display());
+    let mut queue = sqlx::SqliteConnection::connect(&file).await.unwrap();
+    let wait: i64 =
+        sqlx::query_scalar("select visible_at - sent_at from messages").fetch_one(&mut queue).await.unwrap();
+    assert!(first() && (5_000..=6_000).contains(&wait), "it may be received after {wait} ms");
+    sqlx::query("update messages set visible_at = sent_at").execute(&mut queue).await.unwrap();
     assert_eq!(deliver(&office).await, 0);
-    assert_eq!(receiver.received().len(), 1, "the retry must not come before its time");
-    for _ in 0..40 {
-        tokio::time::sleep(Duration::from_millis(250)).await;
-        assert_eq!(deliver(&office).await, 0);
-        if receiver.received().len() == 2 {
-            break;
-        }
-    }
     assert_eq!(receiver.received().len(), 2);
     let done = delivery(&office, 1).await;
     assert_eq!((done.status, done.attempts), (DeliveryStatus::Delivered, 2));
@@ -255,18 +255,18 @@ async fn a_410_whose_outcome_could_not_be_written_still_disables_the_subscriptio
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let body = message(&office, 1).await;
-    receiver.then(Answer::status(410).pause(Duration::from_secs(1)));
+    let gate = Gate::closed();
+    receiver.then(Answer::status(410).behind(&gate));
     let key = delivery_key(&office, 1);
     let delivering = webhook_fanout::deliver(&office.app, Lane::Slow, event(&[&body]));
     // While the endpoint answers, the claim ends and another process takes the delivery: the outcome is refused.
     let meanwhile = async {
-        while receiver.received().is_empty() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        eventually("the call", async || (!receiver.received().is_empty()).then_some(())).await;
         office.set_time("2026-03-09T12:02:00Z");
         let now = office.app.clock.now();
         let claimed = office.app.control.claim_again(&key, 1, now).await.unwrap();
         assert!(matches!(claimed, Claimed::Yes(_)));
+        gate.open();
     };
     let (response, ()) = tokio::join!(delivering, meanwhile);
     assert_eq!(response.batch_item_failures.len(), 1);
@@ -285,13 +285,13 @@ async fn a_success_that_came_meanwhile_keeps_a_failing_subscription_active() {
     receiver.then(Answer::status(500));
     attempt(&office, &one, 1).await;
     office.set_time("2026-03-14T12:00:00Z");
-    receiver.then(Answer::status(500).pause(Duration::from_secs(1)));
+    let gate = Gate::closed();
+    receiver.then(Answer::status(500).behind(&gate));
     let slow = async { webhook_fanout::deliver(&office.app, Lane::Fast, event(&[&two])).await };
     let success = async {
-        while receiver.received().len() < 2 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        eventually("the call", async || (receiver.received().len() == 2).then_some(())).await;
         attempt(&office, &three, 1).await;
+        gate.open();
     };
     tokio::join!(slow, success);
     let after = subscription(&office).await;
@@ -390,12 +390,8 @@ async fn an_answer_without_end_is_cut_and_a_compressed_one_is_not_unpacked() {
     attempt(&office, &endless, 1).await;
     let failed = delivery(&office, 1).await;
     assert_eq!((failed.status, failed.history[0].answer.len()), (DeliveryStatus::Retrying, 2_048));
-    let hung_up = async {
-        while receiver.under_way_and_sent().0 > 0 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(5), hung_up).await.expect("the endpoint is not left sending");
+    let hung_up = async || (receiver.under_way_and_sent().0 == 0).then_some(());
+    eventually("the end of the endpoint's sending", hung_up).await;
     // What the sockets held on its way comes on top of what was read.
     assert!(receiver.under_way_and_sent().1 < 16 << 20, "{:?}", receiver.under_way_and_sent());
 
@@ -469,11 +465,17 @@ async fn a_slow_endpoint_does_not_hold_up_the_others_of_its_batch() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let (one, two) = (message(&office, 1).await, message(&office, 2).await);
-    for _ in 0..2 {
-        receiver.then(Answer::status(200).pause(Duration::from_millis(1_500)));
-    }
-    let started = std::time::Instant::now();
-    let response = webhook_fanout::deliver(&office.app, Lane::Fast, event(&[&one, &two])).await;
+    let gate = Gate::closed();
+    receiver.otherwise(Answer::status(200).behind(&gate));
+    let bodies = [one.as_str(), &two];
+    let delivering = webhook_fanout::deliver(&office.app, Lane::Fast, event(&bodies));
+    let answering = async {
+        eventually("the second call before the first answer", async || {
+            (receiver.received().len() == 2).then_some(())
+        })
+        .await;
+        gate.open();
+    };
+    let (response, ()) = tokio::join!(delivering, answering);
     assert!(response.batch_item_failures.is_empty());
-    assert!(started.elapsed() < Duration::from_millis(2_900), "both at the same time");
 }

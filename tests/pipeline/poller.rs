@@ -9,7 +9,7 @@ use shared::{
 
 use super::{poll, row, take_log_ids, write};
 use crate::{
-    office::{Engine, Office, on_both_databases},
+    office::{Engine, Office, ends, eventually, on_both_databases},
     webhooks::sign_up,
 };
 
@@ -214,20 +214,15 @@ async fn within_its_minute_the_poller_polls_again_and_again() {
     let meanwhile = async {
         for id in [1, 2] {
             write(&office, id, "claims").await;
-            let mut seen = Vec::new();
-            for _ in 0..200 {
-                seen.extend(take_log_ids(&office).await);
-                if !seen.is_empty() {
-                    break;
-                }
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-            assert_eq!(seen, [id]);
+            let seen = eventually("the event", async || {
+                Some(take_log_ids(&office).await).filter(|ids| !ids.is_empty())
+            });
+            assert_eq!(seen.await, [id]);
         }
         office.set_time("2026-03-09T12:01:00Z");
     };
     let both = Box::pin(async { tokio::join!(running, meanwhile) });
-    let (ended, ()) = tokio::time::timeout(Duration::from_secs(40), both).await.unwrap();
+    let (ended, ()) = ends("the end of the minute", both).await;
     ended.unwrap();
 }
 

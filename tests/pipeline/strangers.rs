@@ -13,9 +13,9 @@ use axum::http::HeaderMap;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use shared::egress::{Client, Failure, Guard, HookUrl, Reach, Refused, Resolver};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
-use crate::office::{Answer, Receiver};
+use crate::office::{Answer, Receiver, ends};
 
 /// Every network that is not public, as the guard's own tests have it, by its first address and one inside.
 const NOT_PUBLIC: [&str; 42] = [
@@ -64,30 +64,40 @@ const NOT_PUBLIC: [&str; 42] = [
 ];
 
 /// Listens where a call would land that slips through, and counts.
-struct Trap(Arc<AtomicUsize>);
+struct Trap {
+    count: Arc<AtomicUsize>,
+    addresses: Vec<&'static str>,
+}
 
 impl Trap {
     /// On port 443 where that is allowed: the guard lets no other port pass.
     async fn set() -> Self {
         let count = Arc::new(AtomicUsize::new(0));
-        for address in ["0.0.0.0:443", "[::1]:443"] {
-            let Ok(listener) = TcpListener::bind(address).await else {
-                eprintln!("{address} can't be listened on here: only the refusal is seen");
+        let mut addresses = Vec::new();
+        for (listened_on, address) in [("0.0.0.0:443", "127.0.0.1:443"), ("[::1]:443", "[::1]:443")] {
+            let Ok(listener) = TcpListener::bind(listened_on).await else {
+                eprintln!("{listened_on} can't be listened on here: only the refusal is seen");
                 continue;
             };
+            addresses.push(address);
             let count = count.clone();
             tokio::spawn(async move {
-                while listener.accept().await.is_ok() {
+                while let Ok((stream, _)) = listener.accept().await {
                     count.fetch_add(1, Ordering::Relaxed);
+                    drop(stream);
                 }
             });
         }
-        Self(count)
+        Self { count, addresses }
     }
 
     async fn assert_untouched(&self) {
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        assert_eq!(self.0.load(Ordering::Relaxed), 0, "a socket was opened");
+        // Connections are accepted in their order and closed at once: when ours is closed, all before it were counted.
+        for address in &self.addresses {
+            let own = TcpStream::connect(address).await.unwrap();
+            ends("the end of our own connection", own.readable()).await.unwrap();
+        }
+        assert_eq!(self.count.load(Ordering::Relaxed), self.addresses.len(), "a socket was opened");
     }
 }
 

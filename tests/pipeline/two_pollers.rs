@@ -12,24 +12,28 @@ use std::{
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use log_poller::Poll;
-use shared::tenant::log::append;
+use shared::tenant::{Conn, log::append};
 
 use super::take_log_ids;
 use crate::{
-    office::{Engine, Office},
+    office::{Engine, Office, eventually},
     webhooks::sign_up,
 };
 
 const WRITERS: u64 = 6;
 const ROWS_EACH: u64 = 60;
 
-/// Rows one after the other, each committed or rolled back after some time; those that were committed.
+/// Rows one after the other, each committed or rolled back later; those that were committed.
 async fn write(office: &Office, writer: u64, committed: &Mutex<HashSet<i64>>) {
     for number in 0..ROWS_EACH {
         let mut transaction = office.db.begin().await.unwrap();
         let at = office.app.clock.now();
         let id = append(&mut transaction.conn, "claims", "insert", 1, at, None).await.unwrap();
-        tokio::time::sleep(Duration::from_millis((writer * 37 + number * 13) % 60)).await;
+        // For as much work as it takes: the others commit meanwhile, in no order.
+        for _ in 0..(writer * 37 + number * 13) % 30 {
+            let Conn::Postgres(connection) = &mut transaction.conn else { panic!("PostgreSQL") };
+            sqlx::raw_sql("select 1").execute(&mut **connection).await.unwrap();
+        }
         let fails = (writer + number).is_multiple_of(5);
         let end = if fails { Err(shared::tenant::Error::Registry("rolled back".into())) } else { Ok(()) };
         if transaction.end(end).await.is_ok() {
@@ -57,8 +61,8 @@ async fn whatever_is_committed_is_sent_by_two_pollers_a_refusing_queue_and_lost_
         futures::future::join_all(writers).await;
     };
     let forgetting = async {
-        for _ in 0..3 {
-            tokio::time::sleep(Duration::from_millis(700)).await;
+        for written in [60, 120, 180] {
+            eventually("commits", async || (committed.lock().unwrap().len() >= written).then_some(())).await;
             let text = |text: &str| AttributeValue::S(text.into());
             let control = office.tables.iter().find(|it| it.starts_with("ControlTable")).unwrap();
             let delete = office.dynamodb.delete_item().table_name(control);
@@ -70,13 +74,11 @@ async fn whatever_is_committed_is_sent_by_two_pollers_a_refusing_queue_and_lost_
         tokio::join!(writing, forgetting);
         let committed: HashSet<i64> = committed.lock().unwrap().clone();
         let mut sent: HashSet<i64> = HashSet::new();
-        for _ in 0..200 {
+        eventually("everything that was committed", async || {
             sent.extend(take_log_ids(&office).await);
-            if committed.is_subset(&sent) {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+            committed.is_subset(&sent).then_some(())
+        })
+        .await;
         done.store(true, Ordering::Relaxed);
         (committed, sent)
     };

@@ -1,7 +1,5 @@
 //! One turn at one practice's log.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use shared::{
     app::{self, App},
@@ -15,12 +13,6 @@ use crate::{
     leases::Leases,
     slice::{self, Cut},
 };
-
-/// A database that gives neither a connection nor an answer for so long is let be.
-const DATABASE_LIMIT: Duration = Duration::from_secs(5);
-
-/// An import is made searchable in pieces of so long, between which events go out.
-const SEARCH_WORDS_LIMIT: Duration = Duration::from_secs(2);
 
 /// Why a practice could not be polled.
 #[derive(Debug, thiserror::Error)]
@@ -68,10 +60,11 @@ async fn take_turn(
     until: Timestamp,
 ) -> Result<Turn, PracticeError> {
     let grant = PracticeGrant::for_operations(lease.practicepass().clone());
-    let db = in_time(app.open(&grant)).await?;
+    let db = in_time(app, app.open(&grant)).await?;
     let turn = read_on(app, leases, &db, lease, until).await?;
-    // Nobody's events wait for this, or are lost because of it.
-    if let Err(error) = in_time(unindexed_patients::index(&db, SEARCH_WORDS_LIMIT)).await {
+    // An import is made searchable piece by piece, between which events go out; none is lost because of it.
+    let searchable = unindexed_patients::index(&db, app.config.timeouts.polled_patients);
+    if let Err(error) = in_time(app, searchable).await {
         tracing::warn!(practice = %lease.practicepass(), %error, "patients could not be made searchable");
     }
     Ok(turn)
@@ -91,7 +84,7 @@ async fn read_on(
     loop {
         let now = app.clock.now();
         let Some(before) = lease.progress.clone() else { return Ok(turn) };
-        let rows = in_time(slice::read(db, &before, late_left)).await?;
+        let rows = in_time(app, slice::read(db, &before, late_left)).await?;
         let (new_left, late_read) = (rows.new_left, rows.late_to);
         let poll = leases.request_id.as_ref();
         let sent = slice::send(app, &practicepass, before.clone(), rows, poll, now).await?;
@@ -113,9 +106,10 @@ async fn read_on(
 }
 
 async fn in_time<T, E: Into<PracticeError>>(
+    app: &App,
     work: impl Future<Output = Result<T, E>>,
 ) -> Result<T, PracticeError> {
-    match tokio::time::timeout(DATABASE_LIMIT, work).await {
+    match tokio::time::timeout(app.config.timeouts.polled_database, work).await {
         Ok(result) => result.map_err(Into::into),
         Err(_) => Err(PracticeError::Silent),
     }

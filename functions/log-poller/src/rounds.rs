@@ -25,8 +25,6 @@ const HEALTHY: usize = 16;
 const AILING: usize = 4;
 /// A backlog gives way to the other practices after so long.
 const TURN: SignedDuration = SignedDuration::from_secs(5);
-/// Everything in a turn has a limit of its own; this one is for what has not, before the lease ends.
-const TURN_LIMIT: Duration = Duration::from_secs(25);
 /// A practice that fails again and again is tried after waits that double up to this.
 const LONGEST_WAIT: Duration = Duration::from_secs(32);
 /// Who has subscriptions is asked for so often: every schedule reads the whole list, and a new subscription can wait that long.
@@ -136,7 +134,7 @@ async fn turn(
     // Never closed.
     let _place = lane.acquire().await;
     let until = deadline.min(app.clock.now() + TURN);
-    let result = timeout(TURN_LIMIT, poll(app, leases, &practice, until)).await;
+    let result = timeout(app.config.timeouts.polled_turn, poll(app, leases, &practice, until)).await;
     (practice, result.unwrap_or(Err(PracticeError::Silent)))
 }
 

@@ -41,8 +41,8 @@ pub enum Lane {
 }
 
 impl Lane {
-    fn limit(self) -> Option<Duration> {
-        (self == Self::Fast).then_some(courier::QUICK)
+    fn limit(self, app: &App) -> Option<Duration> {
+        (self == Self::Fast).then_some(app.config.timeouts.quick_answer)
     }
 
     /// What every line about the message tells.
@@ -122,7 +122,7 @@ async fn deliver_one(
         Claimed::Done(_) => return Ok(()),
         Claimed::Busy(until) => return come_back(app, message, until).await,
     };
-    match courier::attempt(app, &mut subscription, delivery, lane.limit()).await? {
+    match courier::attempt(app, &mut subscription, delivery, lane.limit(app)).await? {
         Attempted::Ended(delivery) => {
             recipient.learn(&subscription);
             retry_soon(app, message, &delivery).await;

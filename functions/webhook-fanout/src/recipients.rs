@@ -2,8 +2,8 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
 use futures::future::join_all;
@@ -22,8 +22,6 @@ use crate::Lane;
 
 /// So many calls to one endpoint are under way at the same time, in each process.
 const PLACES: usize = 4;
-/// What was read of a subscription is read again before a call that begins later.
-const FRESH: Duration = Duration::from_millis(250);
 /// While an endpoint is probed, others for it come back after so long.
 const WHILE_PROBED: SignedDuration = SignedDuration::from_secs(3);
 
@@ -47,8 +45,8 @@ pub(crate) struct Recipients(HashMap<Key, Recipient>);
 /// A partner's subscription in a practice, and the batch's knowledge of it.
 pub(crate) struct Recipient {
     key: Key,
-    /// With the time it was read.
-    state: Mutex<(Option<Subscription>, Instant)>,
+    /// With the time it was read; `None` when it could not be.
+    state: Mutex<Option<(Option<Subscription>, Instant)>>,
     places: Semaphore,
 }
 
@@ -59,8 +57,7 @@ impl Recipients {
         let loaded = keys.into_iter().map(async |key| {
             let before = Instant::now();
             let found = app.control.subscription(&key.0, &key.1).await;
-            let read_at = if found.is_ok() { before } else { before.checked_sub(FRESH).unwrap_or(before) };
-            let state = Mutex::new((found.unwrap_or_default(), read_at));
+            let state = Mutex::new(found.ok().map(|found| (found, before)));
             (key.clone(), Recipient { key, state, places: Semaphore::new(PLACES) })
         });
         Self(join_all(loaded).await.into_iter().collect())
@@ -88,12 +85,16 @@ impl Recipient {
         lane: Lane,
         message: &EventMessage,
     ) -> control::Result<Course> {
-        let (mut found, read_at) = self.known();
-        if read_at.elapsed() >= FRESH {
+        let fresh = |(_, read_at): &(_, Instant)| read_at.elapsed() < app.config.timeouts.subscription_read;
+        let kept = self.state().clone().filter(fresh);
+        let found = if let Some((found, _)) = kept {
+            found
+        } else {
             let before = Instant::now();
-            found = app.control.subscription(&self.key.0, &self.key.1).await?;
-            *self.state.lock().unwrap_or_else(PoisonError::into_inner) = (found.clone(), before);
-        }
+            let found = app.control.subscription(&self.key.0, &self.key.1).await?;
+            *self.state() = Some((found.clone(), before));
+            found
+        };
         let Some(mut subscription) = found.filter(|it| wants(it, message)) else {
             return Ok(Course::Unwanted);
         };
@@ -116,15 +117,16 @@ impl Recipient {
 
     /// Takes up what an attempt has shown of the endpoint, for the rest of the batch.
     pub(crate) fn learn(&self, seen: &Subscription) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = state.0.as_mut().filter(|known| known.generation == seen.generation) {
+        let mut state = self.state();
+        let known = state.as_mut().and_then(|(known, _)| known.as_mut());
+        if let Some(known) = known.filter(|known| known.generation == seen.generation) {
             known.failing_since = seen.failing_since;
             known.breaker = seen.breaker.clone();
         }
     }
 
-    fn known(&self) -> (Option<Subscription>, Instant) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn state(&self) -> MutexGuard<'_, Option<(Option<Subscription>, Instant)>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -34,7 +34,7 @@ pub(crate) async fn delete_subscription(Subscriber(partner): Subscriber) -> ApiR
     if !partner.app.control.delete_subscription(&subscription).await? {
         return Err(ApiError::not_found());
     }
-    settle().await;
+    settle(&partner.app).await;
     Ok(Message {
         message: "Webhook subscription deleted successfully",
         data: Deleted { id: subscription.id },

@@ -207,7 +207,7 @@ async fn write(partner: &Partner, wish: Wish, key: Option<&RequestKey>) -> Resul
     });
     match control.save_subscription(&subscription, keep.transpose()?).await {
         Ok(()) if moved => {
-            settle().await;
+            settle(&partner.app).await;
             Ok(answer)
         }
         Ok(()) => Ok(answer),

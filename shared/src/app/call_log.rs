@@ -12,8 +12,6 @@ use crate::control::{
 
 /// Past so many, while the store is down, the oldest are given up.
 const MAX_RECORDS: usize = 10_000;
-/// A flush ends after so long.
-const LIMIT: Duration = Duration::from_secs(2);
 
 #[derive(Default)]
 pub struct CallLog {
@@ -34,10 +32,10 @@ impl CallLog {
         records.push(record);
     }
 
-    /// Writes every record once. What can't be written now, or not before the limit, is kept for the next time: the
-    /// environment is held meanwhile, and past the function's time-out it would be thrown away with all it keeps.
-    pub async fn flush(&self, store: &Store) {
-        if tokio::time::timeout(LIMIT, self.write_out(store)).await.is_err() {
+    /// Writes every record once. What can't be written now, or not before the timeout, is kept for the next time: the
+    /// environment is held meanwhile, and past the function's own timeout it would be thrown away with all it keeps.
+    pub async fn flush(&self, store: &Store, timeout: Duration) {
+        if tokio::time::timeout(timeout, self.write_out(store)).await.is_err() {
             tracing::warn!("call records are not written yet: the store is slow");
         }
     }

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::{
     auth::CatalogGrant,
-    tenant::{Admission, Database, Error, Health, Patience, Result, silence},
+    tenant::{Admission, Database, Error, Health, Result, Timeouts, silence},
 };
 
 /// A pool older than this by the wall clock is opened anew, as those of practices are.
@@ -27,17 +27,17 @@ pub struct Catalogs {
     open: Mutex<Option<(CatalogDb, Timestamp)>>,
     health: Arc<Health>,
     connections: u32,
-    patience: Patience,
+    timeouts: Timeouts,
 }
 
 impl Default for Catalogs {
-    /// For calls: as many connections as one request at a time needs, and no more patience than a caller has.
+    /// For calls: as many connections as one request at a time needs, and timeouts that a caller can wait for.
     fn default() -> Self {
         Self {
             open: Mutex::default(),
             health: Arc::default(),
             connections: CONNECTIONS,
-            patience: Patience::OF_CALLERS,
+            timeouts: Timeouts::OF_CALLERS,
         }
     }
 }
@@ -45,7 +45,13 @@ impl Default for Catalogs {
 impl Catalogs {
     /// For many calls at a time.
     pub fn patient(connections: u32) -> Self {
-        Self { connections, patience: Patience::OF_BACKGROUND, ..Self::default() }
+        Self { connections, timeouts: Timeouts::OF_BACKGROUND, ..Self::default() }
+    }
+
+    /// With other timeouts than the usual ones.
+    #[must_use]
+    pub fn with_timeouts(self, timeouts: Timeouts) -> Self {
+        Self { timeouts, ..self }
     }
 
     /// The catalog; `locate` is asked for its DSN when it isn't open. Connections are made on first use.
@@ -59,7 +65,7 @@ impl Catalogs {
         now: Timestamp,
         locate: impl AsyncFnOnce() -> Result<Arc<str>, E>,
     ) -> Result<CatalogDb, E> {
-        let admission = self.health.admit(self.patience, Instant::now());
+        let admission = self.health.admit(self.timeouts, Instant::now());
         if admission == Admission::LetBe {
             return Err(Error::LetBe.into());
         }
@@ -72,7 +78,7 @@ impl Catalogs {
             return Ok(db);
         }
         let dsn = locate().await?;
-        let db = Database::connect(&dsn, self.connections, self.patience, self.health.clone())?;
+        let db = Database::connect(&dsn, self.connections, self.timeouts, self.health.clone())?;
         if admission == Admission::Probe {
             self.probe(&db).await?;
         }
@@ -82,11 +88,11 @@ impl Catalogs {
     }
 
     async fn probe(&self, db: &Database) -> Result<()> {
-        let connected = timeout(self.patience.probe, db.connection()).await;
+        let connected = timeout(self.timeouts.probe, db.connection()).await;
         match connected.unwrap_or_else(|_| Err(Error::Unavailable(silence()))) {
             Ok(_) => self.health.answered(),
             Err(error) => {
-                self.health.failed(Instant::now());
+                self.health.failed(self.timeouts, Instant::now());
                 return Err(error);
             }
         }

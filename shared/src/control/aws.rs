@@ -42,3 +42,18 @@ macro_rules! config {
     }};
 }
 pub(super) use config;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    #[test]
+    fn a_silent_store_is_given_up_within_three_seconds_and_a_busy_one_is_asked_four_times() {
+        let config = config!(aws_sdk_dynamodb::Config::builder(), "AWS_ENDPOINT_URL_DYNAMODB");
+        let (timeouts, retries) = (config.timeout_config().unwrap(), config.retry_config().unwrap());
+        assert_eq!(timeouts.operation_timeout(), Some(Duration::from_secs(3)));
+        assert_eq!(timeouts.operation_attempt_timeout(), Some(Duration::from_millis(1_500)));
+        assert_eq!(timeouts.connect_timeout(), Some(Duration::from_secs(1)));
+        assert_eq!(retries.max_attempts(), 4);
+    }
+}

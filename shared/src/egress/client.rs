@@ -13,13 +13,24 @@ use hyper_util::{
 use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
 use tokio::sync::OnceCell;
 
-use super::{
-    Guard, HookUrl, Reach, Refused,
-    connector::{CONNECT_TIMEOUT, GuardedConnector},
-};
+use super::{Guard, HookUrl, Reach, Refused, connector::GuardedConnector};
 
-/// From the first look-up to the last byte of the answer.
-const TOTAL_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a partner's endpoint may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Name resolution and TCP handshake together.
+    pub connect: Duration,
+    /// From the first look-up to the last byte of the answer.
+    pub total: Duration,
+}
+
+impl Default for Timeouts {
+    /// What partners are promised, and told of in [`Failure`].
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(5), total: Duration::from_secs(15) }
+    }
+}
+
 /// Connections are kept for no longer: a name's new address is used soon.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// So much of an answer is read, and so much of it kept.
@@ -59,12 +70,19 @@ type Legacy = legacy::Client<HttpsConnector<GuardedConnector>, Full<Bytes>>;
 /// first use.
 pub struct Client {
     guard: Guard,
+    timeouts: Timeouts,
     inner: OnceCell<Legacy>,
 }
 
 impl Client {
     pub fn new(guard: Guard) -> Self {
-        Self { guard, inner: OnceCell::new() }
+        Self { guard, timeouts: Timeouts::default(), inner: OnceCell::new() }
+    }
+
+    /// With other timeouts than the usual ones.
+    #[must_use]
+    pub fn with_timeouts(self, timeouts: Timeouts) -> Self {
+        Self { timeouts, ..self }
     }
 
     pub fn reach(&self) -> Reach {
@@ -76,10 +94,13 @@ impl Client {
         let uri: http::Uri = url.as_str().parse().map_err(|_| Refused::NoAddress)?;
         let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("http") { 80 } else { 443 });
         let addresses = self.guard.addresses(uri.host().unwrap_or_default(), port);
-        tokio::time::timeout(CONNECT_TIMEOUT, addresses).await.unwrap_or(Err(Refused::NoAddress)).map(|_| ())
+        tokio::time::timeout(self.timeouts.connect, addresses)
+            .await
+            .unwrap_or(Err(Refused::NoAddress))
+            .map(|_| ())
     }
 
-    /// Sends one POST and reads the answer, within 15 s in all.
+    /// Sends one POST and reads the answer, within the total timeout.
     pub async fn post(
         &self,
         url: &HookUrl,
@@ -94,14 +115,14 @@ impl Client {
             .body(Full::new(body))
             .map_err(|_| Failure::Url)?;
         *request.headers_mut() = headers;
-        let client = self.inner.get_or_try_init(async || build(self.guard.clone())).await?;
-        tokio::time::timeout(TOTAL_TIMEOUT, exchange(client, request, now))
+        let client = self.inner.get_or_try_init(async || build(self.guard.clone(), self.timeouts)).await?;
+        tokio::time::timeout(self.timeouts.total, exchange(client, request, now))
             .await
             .unwrap_or(Err(Failure::Timeout))
     }
 }
 
-fn build(guard: Guard) -> Result<Legacy, Failure> {
+fn build(guard: Guard, timeouts: Timeouts) -> Result<Legacy, Failure> {
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     let connector = HttpsConnectorBuilder::new()
         .with_provider_and_native_roots(provider)
@@ -111,7 +132,7 @@ fn build(guard: Guard) -> Result<Legacy, Failure> {
         })?
         .https_or_http()
         .enable_http1()
-        .wrap_connector(GuardedConnector { guard });
+        .wrap_connector(GuardedConnector { guard, timeout: timeouts.connect });
     Ok(legacy::Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE_TIMEOUT)
@@ -182,5 +203,12 @@ mod tests {
         assert_eq!(asked("Mon, 23 Nov 2026 11:00:00 GMT"), Some(0));
         assert_eq!(asked("soon"), None);
         assert_eq!(asked("-5"), None);
+    }
+
+    #[test]
+    fn partners_are_told_of_the_timeouts_that_hold() {
+        let Timeouts { connect, total } = Timeouts::default();
+        assert!(Failure::Connect.to_string().ends_with(&format!("within {} seconds", connect.as_secs())));
+        assert!(Failure::Timeout.to_string().ends_with(&format!("within {} seconds", total.as_secs())));
     }
 }

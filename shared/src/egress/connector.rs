@@ -15,13 +15,12 @@ use tower::Service;
 
 use super::{Guard, Refused};
 
-/// Name resolution and TCP handshake together.
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// Dials only addresses that the guard has judged, and no proxy.
 #[derive(Clone)]
 pub(super) struct GuardedConnector {
     pub(super) guard: Guard,
+    /// Of name resolution and TCP handshake together.
+    pub(super) timeout: Duration,
 }
 
 impl Service<Uri> for GuardedConnector {
@@ -34,9 +33,9 @@ impl Service<Uri> for GuardedConnector {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let guard = self.guard.clone();
+        let (guard, timeout) = (self.guard.clone(), self.timeout);
         Box::pin(async move {
-            let connected = tokio::time::timeout(CONNECT_TIMEOUT, dial(&guard, &uri)).await;
+            let connected = tokio::time::timeout(timeout, dial(&guard, &uri)).await;
             connected.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
         })
     }

@@ -9,7 +9,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use super::{Error, Health, Patience, Result, Watched};
+use super::{Error, Health, Result, Timeouts, Watched};
 use crate::domain::PracticePass;
 
 #[derive(Clone, Debug)]
@@ -29,7 +29,7 @@ pub enum Conn {
 pub struct Database {
     pub(crate) pool: Pool,
     health: Arc<Health>,
-    patience: Patience,
+    timeouts: Timeouts,
     opened: Instant,
 }
 
@@ -46,7 +46,7 @@ impl Database {
     pub(crate) fn connect(
         dsn: &str,
         connections: u32,
-        patience: Patience,
+        timeouts: Timeouts,
         health: Arc<Health>,
     ) -> Result<Self> {
         let opened = Instant::now();
@@ -59,21 +59,21 @@ impl Database {
                 .journal_mode(SqliteJournalMode::Wal)
                 // A commit that was acknowledged must outlive a loss of power.
                 .synchronous(SqliteSynchronous::Full)
-                .busy_timeout(patience.file_lock);
+                .busy_timeout(timeouts.file_lock);
             let pool =
-                SqlitePoolOptions::new().max_connections(connections).acquire_timeout(patience.round_trip);
+                SqlitePoolOptions::new().max_connections(connections).acquire_timeout(timeouts.round_trip);
             return Ok(Self {
                 pool: Pool::Sqlite(pool.connect_lazy_with(options)),
                 health,
-                patience,
+                timeouts,
                 opened,
             });
         }
         let options = PgConnectOptions::from_str(dsn).map_err(unusable)?;
         // Without a word in the DSN the server's certificate and name are verified.
         let options = if says_sslmode(dsn) { options } else { options.ssl_mode(PgSslMode::VerifyFull) };
-        let mut pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(patience.round_trip);
-        if let Some(server) = patience.server {
+        let mut pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(timeouts.round_trip);
+        if let Some(server) = timeouts.server {
             // Not by startup options, which poolers refuse.
             let limits = format!(
                 "set lock_timeout = {}; set statement_timeout = {}; set idle_in_transaction_session_timeout = {}",
@@ -86,7 +86,7 @@ impl Database {
                 Box::pin(async move { sqlx::raw_sql(limits).execute(connection).await.map(|_| ()) })
             });
         }
-        Ok(Self { pool: Pool::Postgres(pool.connect_lazy_with(options)), health, patience, opened })
+        Ok(Self { pool: Pool::Postgres(pool.connect_lazy_with(options)), health, timeouts, opened })
     }
 
     /// As [`Self::connect`]; an `SQLite` file is made when there is none, and migrated by one connection so that two first
@@ -101,7 +101,7 @@ impl Database {
                 .await
                 .map_err(|error| Error::Unavailable(sqlx::Error::Io(error)))?;
         }
-        Self::connect(dsn, 1, Patience::OF_MIGRATIONS, Arc::default())
+        Self::connect(dsn, 1, Timeouts::OF_MIGRATIONS, Arc::default())
     }
 
     /// Makes the first connection: a connection string that is no good any more is found out before anything is begun. Costs
@@ -134,19 +134,19 @@ impl Database {
         if self.health.has_failed_since(self.opened, Instant::now()) {
             return Err(Error::LetBe);
         }
-        let (health, patience) = (self.health.clone(), self.patience);
+        let (health, timeouts) = (self.health.clone(), self.timeouts);
         let conn = match &self.pool {
             Pool::Sqlite(pool) => {
-                pool.acquire().await.map(|it| Conn::Sqlite(Watched::new(it, health, patience)))
+                pool.acquire().await.map(|it| Conn::Sqlite(Watched::new(it, health, timeouts)))
             }
             Pool::Postgres(pool) => {
-                pool.acquire().await.map(|it| Conn::Postgres(Watched::new(it, health, patience)))
+                pool.acquire().await.map(|it| Conn::Postgres(Watched::new(it, health, timeouts)))
             }
         };
         conn.map_err(|error| {
             let error = Error::from(error);
             if matches!(error, Error::Unavailable(_)) {
-                self.health.failed(Instant::now());
+                self.health.failed(self.timeouts, Instant::now());
             }
             error
         })

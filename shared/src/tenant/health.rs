@@ -16,65 +16,70 @@ use tokio::time::timeout;
 
 /// How long a database may take.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Patience {
+pub struct Timeouts {
     /// For a connection, and for one statement, a COMMIT included.
-    pub(crate) round_trip: Duration,
+    pub round_trip: Duration,
     /// For being opened by the call that tries whether it answers again: meanwhile that call holds up others.
-    pub(crate) probe: Duration,
+    pub probe: Duration,
     /// For another writer of an `SQLite` file. A call that searches may wait for it twice, as it indexes first.
-    pub(crate) file_lock: Duration,
+    pub file_lock: Duration,
+    /// After its first failure in a row a database is let be for so long, after the next ones twice and then three times as long.
+    pub cooldown: Duration,
     /// What the server itself ends. `None`: nothing.
-    pub(crate) server: Option<ServerLimits>,
+    pub server: Option<ServerTimeouts>,
 }
 
 /// After how long a `PostgreSQL` server ends what it is asked. Shorter than a round trip may take: a statement that waits for
 /// somebody else's lock is told so by a server that is well, and isn't taken for silence.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct ServerLimits {
+pub struct ServerTimeouts {
     /// `lock_timeout`: the wait for another's lock.
-    pub(crate) lock: Duration,
+    pub lock: Duration,
     /// `statement_timeout`
-    pub(crate) statement: Duration,
+    pub statement: Duration,
     /// `idle_in_transaction_session_timeout`
-    pub(crate) idle: Duration,
+    pub idle: Duration,
 }
 
-impl Patience {
+impl Timeouts {
     /// For calls: an ill database is told of within two seconds. No transaction of ours stays open for longer than a call: one
     /// whose environment was frozen or lost would go on holding its locks.
-    pub(crate) const OF_CALLERS: Self = Self {
+    pub const OF_CALLERS: Self = Self {
         round_trip: Duration::from_millis(1_400),
         probe: Duration::from_millis(500),
         file_lock: Duration::from_millis(800),
-        server: Some(ServerLimits {
+        cooldown: COOLDOWN,
+        server: Some(ServerTimeouts {
             lock: Duration::from_millis(900),
             statement: Duration::from_millis(1_250),
             idle: Duration::from_secs(10),
         }),
     };
     /// For work that nobody waits for.
-    pub(crate) const OF_BACKGROUND: Self = Self {
+    pub const OF_BACKGROUND: Self = Self {
         round_trip: Duration::from_secs(5),
         probe: Duration::from_secs(3),
         file_lock: Duration::from_secs(4),
-        server: Some(ServerLimits {
+        cooldown: COOLDOWN,
+        server: Some(ServerTimeouts {
             lock: Duration::from_secs(4),
             statement: Duration::from_millis(4_500),
             idle: Duration::from_mins(1),
         }),
     };
     /// For migrations, which may rewrite whole tables.
-    pub(crate) const OF_MIGRATIONS: Self = Self {
+    pub const OF_MIGRATIONS: Self = Self {
         round_trip: Duration::from_hours(1),
         probe: Duration::from_secs(30),
         file_lock: Duration::from_secs(30),
+        cooldown: COOLDOWN,
         server: None,
     };
 }
 
-/// A database is let be for so long after its first failure in a row, twice and then three times as long after the next ones.
-const LET_BE: Duration = Duration::from_secs(1);
-const LET_BE_AT_MOST: u32 = 3;
+const COOLDOWN: Duration = Duration::from_secs(1);
+/// A database is let be for at most so many cooldowns.
+const MOST_COOLDOWNS: u32 = 3;
 
 /// How one database answered last.
 #[derive(Debug, Default)]
@@ -102,13 +107,13 @@ impl Health {
     }
 
     /// One call is let through as a probe; the others are refused until it is known how that went, or it takes too long.
-    pub(crate) fn admit(&self, patience: Patience, now: Instant) -> Admission {
+    pub(crate) fn admit(&self, timeouts: Timeouts, now: Instant) -> Admission {
         let mut state = self.state();
         match state.let_be_until {
             None => Admission::Open,
             Some(until) if now < until => Admission::LetBe,
             Some(_) => {
-                state.let_be_until = Some(now + 2 * patience.probe);
+                state.let_be_until = Some(now + 2 * timeouts.probe);
                 Admission::Probe
             }
         }
@@ -129,11 +134,11 @@ impl Health {
         *self.state() = State::default();
     }
 
-    pub(crate) fn failed(&self, now: Instant) {
+    pub(crate) fn failed(&self, timeouts: Timeouts, now: Instant) {
         let mut state = self.state();
-        state.failures = (state.failures + 1).min(LET_BE_AT_MOST);
+        state.failures = (state.failures + 1).min(MOST_COOLDOWNS);
         state.failed_at = Some(now);
-        state.let_be_until = Some(now + LET_BE * state.failures);
+        state.let_be_until = Some(now + timeouts.cooldown * state.failures);
     }
 }
 
@@ -151,14 +156,14 @@ pub struct Watched<DB: sqlx::Database> {
 /// The watch over one connection.
 pub(crate) struct Watch {
     health: Arc<Health>,
-    limit: Duration,
+    timeouts: Timeouts,
     /// A statement is under way, or was never answered.
     unanswered: bool,
 }
 
 impl<DB: sqlx::Database> Watched<DB> {
-    pub(crate) fn new(connection: PoolConnection<DB>, health: Arc<Health>, patience: Patience) -> Self {
-        Self { connection, watch: Watch { health, limit: patience.round_trip, unanswered: false } }
+    pub(crate) fn new(connection: PoolConnection<DB>, health: Arc<Health>, timeouts: Timeouts) -> Self {
+        Self { connection, watch: Watch { health, timeouts, unanswered: false } }
     }
 
     pub(crate) fn parts(&mut self) -> (&mut Watch, &mut DB::Connection) {
@@ -182,10 +187,10 @@ impl Watch {
         round_trip: impl Future<Output = sqlx::Result<T>>,
     ) -> sqlx::Result<T> {
         self.unanswered = true;
-        let answer = timeout(self.limit, round_trip).await.unwrap_or_else(|_| Err(silence()));
+        let answer = timeout(self.timeouts.round_trip, round_trip).await.unwrap_or_else(|_| Err(silence()));
         self.unanswered = answer.as_ref().is_err_and(is_loss);
         if self.unanswered {
-            self.health.failed(Instant::now());
+            self.health.failed(self.timeouts, Instant::now());
         }
         answer
     }
@@ -227,35 +232,43 @@ mod tests {
 
     #[test]
     fn a_database_that_failed_is_let_be_but_for_one_call_that_tries() {
-        let (health, patience, now) = (Health::default(), Patience::OF_CALLERS, Instant::now());
-        assert_eq!(health.admit(patience, now), Admission::Open);
-        health.failed(now);
-        assert_eq!(health.admit(patience, now), Admission::LetBe);
+        let (health, timeouts, now) = (Health::default(), Timeouts::OF_CALLERS, Instant::now());
+        assert_eq!(health.admit(timeouts, now), Admission::Open);
+        health.failed(timeouts, now);
+        assert_eq!(health.admit(timeouts, now), Admission::LetBe);
         assert!(health.is_ill(now));
-        let later = now + LET_BE;
-        assert_eq!(health.admit(patience, later), Admission::Probe);
-        assert_eq!(health.admit(patience, later), Admission::LetBe);
-        let before = now.checked_sub(LET_BE).unwrap();
+        let later = now + COOLDOWN;
+        assert_eq!(health.admit(timeouts, later), Admission::Probe);
+        assert_eq!(health.admit(timeouts, later), Admission::LetBe);
+        let before = now.checked_sub(COOLDOWN).unwrap();
         assert!(health.has_failed_since(before, later), "the old connections are of no use");
         assert!(!health.has_failed_since(later, later), "the probe's are");
         health.answered();
-        assert_eq!(health.admit(patience, later), Admission::Open);
+        assert_eq!(health.admit(timeouts, later), Admission::Open);
     }
 
     #[test]
     fn a_probe_that_never_ends_is_followed_by_another() {
-        let (health, patience, now) = (Health::default(), Patience::OF_CALLERS, Instant::now());
-        health.failed(now);
-        assert_eq!(health.admit(patience, now + LET_BE), Admission::Probe);
-        assert_eq!(health.admit(patience, now + LET_BE + 2 * patience.probe), Admission::Probe);
+        let (health, timeouts, now) = (Health::default(), Timeouts::OF_CALLERS, Instant::now());
+        health.failed(timeouts, now);
+        assert_eq!(health.admit(timeouts, now + COOLDOWN), Admission::Probe);
+        assert_eq!(health.admit(timeouts, now + COOLDOWN + 2 * timeouts.probe), Admission::Probe);
+    }
+
+    #[test]
+    fn a_caller_is_told_of_an_ill_database_within_two_seconds() {
+        let Timeouts { round_trip, file_lock, server, .. } = Timeouts::OF_CALLERS;
+        let (told, server) = (Duration::from_secs(2), server.unwrap());
+        assert!(round_trip < told && 2 * file_lock < told);
+        assert!(server.lock < server.statement && server.statement < round_trip, "the server speaks first");
     }
 
     #[test]
     fn one_that_keeps_failing_is_asked_again_within_seconds() {
-        let (health, patience, now) = (Health::default(), Patience::OF_CALLERS, Instant::now());
+        let (health, timeouts, now) = (Health::default(), Timeouts::OF_CALLERS, Instant::now());
         for _ in 0..100 {
-            health.failed(now);
+            health.failed(timeouts, now);
         }
-        assert_eq!(health.admit(patience, now + LET_BE * LET_BE_AT_MOST), Admission::Probe);
+        assert_eq!(health.admit(timeouts, now + COOLDOWN * MOST_COOLDOWNS), Admission::Probe);
     }
 }

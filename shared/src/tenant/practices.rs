@@ -9,7 +9,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use tokio::{sync::OnceCell, time::timeout};
 
-use super::{Admission, Database, Error, Health, Patience, Result, TenantDb, silence};
+use super::{Admission, Database, Error, Health, Result, TenantDb, Timeouts, silence};
 use crate::{auth::PracticeGrant, domain::PracticePass};
 
 /// Where a practice's database is; from the practice registry alone.
@@ -42,17 +42,17 @@ pub struct Practices {
     entries: Mutex<HashMap<PracticePass, Entry>>,
     max_open: usize,
     connections: u32,
-    patience: Patience,
+    timeouts: Timeouts,
 }
 
 impl Default for Practices {
-    /// For calls: as many connections as one request at a time needs, and no more patience than a caller has.
+    /// For calls: as many connections as one request at a time needs, and timeouts that a caller can wait for.
     fn default() -> Self {
         Self {
             entries: Mutex::default(),
             max_open: MAX_OPEN,
             connections: CONNECTIONS,
-            patience: Patience::OF_CALLERS,
+            timeouts: Timeouts::OF_CALLERS,
         }
     }
 }
@@ -64,8 +64,14 @@ impl Practices {
             entries: Mutex::default(),
             max_open: MAX_OPEN_IN_BACKGROUND,
             connections,
-            patience: Patience::OF_BACKGROUND,
+            timeouts: Timeouts::OF_BACKGROUND,
         }
+    }
+
+    /// With other timeouts than the usual ones.
+    #[must_use]
+    pub fn with_timeouts(self, timeouts: Timeouts) -> Self {
+        Self { timeouts, ..self }
     }
 
     /// The database of the practice that `grant` opens; `locate` is asked where it is when it isn't open.
@@ -82,7 +88,7 @@ impl Practices {
         let practicepass = grant.practicepass();
         let (cell, health, admission) = self.admit(practicepass, now)?;
         let is_probe = admission == Admission::Probe;
-        let limit = if is_probe { self.patience.probe } else { self.patience.round_trip };
+        let limit = if is_probe { self.timeouts.probe } else { self.timeouts.round_trip };
         let opened = cell
             .get_or_try_init(async || {
                 let location = locate().await?;
@@ -90,12 +96,12 @@ impl Practices {
                 if !is_probe && health.is_ill(Instant::now()) {
                     return Err(Error::LetBe.into());
                 }
-                let opening = open(practicepass, &location, self.connections, self.patience, &health);
+                let opening = open(practicepass, &location, self.connections, self.timeouts, &health);
                 let opened = timeout(limit, opening).await;
                 let opened = opened.unwrap_or_else(|_| Err(Error::Unavailable(silence())));
                 match &opened {
                     Ok(_) => health.answered(),
-                    Err(Error::Unavailable(_)) => health.failed(Instant::now()),
+                    Err(Error::Unavailable(_)) => health.failed(self.timeouts, Instant::now()),
                     Err(_) => (),
                 }
                 opened.map_err(E::from)
@@ -128,7 +134,7 @@ impl Practices {
             used: now,
         });
         entry.used = now;
-        let admission = entry.health.admit(self.patience, Instant::now());
+        let admission = entry.health.admit(self.timeouts, Instant::now());
         match admission {
             Admission::Open => (),
             Admission::LetBe => return Err(Error::LetBe),
@@ -143,12 +149,12 @@ async fn open(
     practicepass: &PracticePass,
     location: &Location,
     connections: u32,
-    patience: Patience,
+    timeouts: Timeouts,
     health: &Arc<Health>,
 ) -> Result<TenantDb> {
     let time_zone = TimeZone::get(&location.time_zone)
         .map_err(|_| Error::Registry(format!("unknown time zone {:?}", location.time_zone)))?;
-    let database = Database::connect(&location.dsn, connections, patience, health.clone())?;
+    let database = Database::connect(&location.dsn, connections, timeouts, health.clone())?;
     let db = TenantDb::new(database, practicepass.clone(), time_zone);
     db.check_identity().await?;
     Ok(db)

@@ -60,7 +60,7 @@ impl World {
             clock: Clock::system(),
             random: Random::system(),
             control: Store::with_client(dynamodb, names),
-            queue: events,
+            queue: events.queue(),
             hooks: egress::Client::new(Guard::new(Arc::new(SystemResolver), Reach::InternetAndLoopback)),
             secrets: Secrets::fixed([("DSN_DEMOOFFICE", created.dsn.as_str())]),
             practices: Practices::patient(8),

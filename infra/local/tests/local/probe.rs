@@ -45,6 +45,9 @@ pub(crate) fn function(timeout: Duration) -> Function {
 /// Most invocations that wait for an environment.
 pub(crate) const WAITING: usize = 3;
 
+/// How slow a machine may be.
+pub(crate) const SLOWEST: Duration = Duration::from_mins(2);
+
 pub(crate) fn script() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/local/function.sh")
 }
@@ -61,9 +64,15 @@ pub(crate) async fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T
         if let Some(found) = look() {
             return found;
         }
-        assert!(start.elapsed() < Duration::from_secs(20), "{what} did not happen");
+        assert!(start.elapsed() < SLOWEST, "{what} did not happen");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// What comes of work that could wait for ever.
+pub(crate) async fn ends<T>(what: &str, work: impl Future<Output = T>) -> T {
+    let Ok(result) = tokio::time::timeout(SLOWEST, work).await else { panic!("still waiting for {what}") };
+    result
 }
 
 /// Whether a process is there and not a zombie.

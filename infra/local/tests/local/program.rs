@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
@@ -12,7 +13,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 
-use crate::probe::{Process, eventually, is_alive, is_word, script};
+use crate::probe::{Process, ends, eventually, is_alive, is_word, script};
 use crate::sqs;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_officepro-local");
@@ -24,7 +25,7 @@ Resources:
     Type: AWS::Serverless::Function
     Properties:
       CodeUri: functions/probe
-      Timeout: 20
+      Timeout: 600
       Environment: {Variables: {PROBE_FOLDER: WORDS, QUEUE: !Ref Events}}
       Events:
         Get: {Type: HttpApi, Properties: {Method: GET, Path: '/v1/{PPass}/things'}}
@@ -32,7 +33,7 @@ Resources:
     Type: AWS::Serverless::Function
     Properties:
       CodeUri: functions/worker
-      Timeout: 20
+      Timeout: 600
       Environment: {Variables: {PROBE_FOLDER: WORDS/worker}}
       Events:
         Queue:
@@ -192,25 +193,28 @@ async fn kill_9_of_the_stack_ends_its_functions_and_loses_no_acknowledged_messag
     let process = project.process("words").await;
     // The death must hit senders in the middle of their work.
     let mut senders = tokio::task::JoinSet::new();
+    let so_far = Arc::new(AtomicUsize::new(0));
     for sender in 0..4 {
-        let (client, url) = (client.clone(), spare.clone());
+        let (client, url, so_far) = (client.clone(), spare.clone(), Arc::clone(&so_far));
         senders.spawn(async move {
             let mut acknowledged = vec![];
             for number in 0.. {
                 let body = format!("{sender}-{number}");
                 match client.send_message().queue_url(&url).message_body(&body).send().await {
-                    Ok(_) => acknowledged.push(body),
+                    Ok(_) => {
+                        acknowledged.push(body);
+                        so_far.fetch_add(1, Ordering::Relaxed);
+                    }
                     Err(_) => break,
                 }
             }
             acknowledged
         });
     }
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    eventually("the senders' work", || (so_far.load(Ordering::Relaxed) > 50).then_some(())).await;
     running.child.kill().unwrap();
     running.child.wait().unwrap();
     let acknowledged = senders.join_all().await.concat();
-    assert!(acknowledged.len() > 10, "{}", acknowledged.len());
     assert!(request.await.unwrap(), "the caller's connection broke");
     eventually("the end of the function", || (!is_alive(process.pid)).then_some(())).await;
 
@@ -256,14 +260,18 @@ async fn messages_reach_the_function_and_only_failed_ones_come_back() {
         let request = request.attribute_names(aws_sdk_sqs::types::QueueAttributeName::All);
         request.send().await.unwrap().attributes.unwrap()
     };
-    for _ in 0..100 {
-        let left = attributes().await;
-        if left.iter().all(|(name, value)| !name.as_str().starts_with("ApproximateNumber") || value == "0") {
-            return;
+    let deleted = async {
+        loop {
+            let left = attributes().await;
+            if left
+                .iter()
+                .all(|(name, value)| !name.as_str().starts_with("ApproximateNumber") || value == "0")
+            {
+                break;
+            }
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("the message was not deleted: {:?}", attributes().await);
+    };
+    ends("the deletion", deleted).await;
 }
 
 #[tokio::test]

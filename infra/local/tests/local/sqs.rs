@@ -1,5 +1,6 @@
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::pin::pin;
+use std::time::Duration;
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
@@ -9,15 +10,17 @@ use aws_sdk_sqs::types::{
     DeleteMessageBatchRequestEntry, Message, MessageAttributeValue, MessageSystemAttributeName,
     QueueAttributeName, SendMessageBatchRequestEntry,
 };
-use officepro_local::sqs::SqsServer;
+use futures::poll;
+use officepro_local::sqs::{Receive, SqsServer};
 use officepro_local::template::{Queue, Redrive};
 
-/// The queues `Events` (redriven to `Dead` after 2 receives) and `Dead`.
+use crate::probe::ends;
+
+/// The queues `Events` (redriven to `Dead` after 2 receives), `Dead` and `Unused`.
 struct Bench {
     client: Client,
     url: String,
-    dead: String,
-    _server: SqsServer,
+    server: SqsServer,
 }
 
 pub(crate) fn client(endpoint: &str, access_key: &str) -> Client {
@@ -44,14 +47,13 @@ pub(crate) fn queue(id: &str, redrive: Option<Redrive>) -> Queue {
 async fn bench(folder: &Path) -> Bench {
     let (listener, endpoint) = SqsServer::listen().await.unwrap();
     let redrive = Redrive { queue: "Dead".to_owned(), maximum_receives: 2 };
-    let queues = [queue("Events", Some(redrive)), queue("Dead", None)];
+    let queues = [queue("Events", Some(redrive)), queue("Dead", None), queue("Unused", None)];
     let file = folder.join("sqs.sqlite");
     let server = SqsServer::start(listener, endpoint.clone(), &file, &queues).unwrap();
     let client = client(&endpoint, "anybody");
     let url = client.get_queue_url().queue_name("Events").send().await.unwrap().queue_url.unwrap();
     assert_eq!(url, format!("{endpoint}/000000000000/Events"));
-    let dead = client.get_queue_url().queue_name("Dead").send().await.unwrap().queue_url.unwrap();
-    Bench { client, url, dead, _server: server }
+    Bench { client, url, server }
 }
 
 impl Bench {
@@ -118,46 +120,64 @@ async fn a_message_arrives_whole_and_is_hidden_until_it_is_deleted() {
     assert_eq!(bench.count(QueueAttributeName::ApproximateNumberOfMessagesNotVisible).await, "0");
 }
 
+/// A receive that waits far longer than any test takes, and is waiting before `work` begins.
+async fn woken(
+    bench: &Bench,
+    queue: &str,
+    work: impl Future<Output = ()>,
+) -> Vec<officepro_local::sqs::Message> {
+    let service = &bench.server.service;
+    let receive = |wait| Receive { maximum: 10, visibility_timeout: None, wait };
+    let mut waiting = pin!(service.receive(queue, receive(Duration::from_hours(1))));
+    assert!(poll!(&mut waiting).is_pending());
+    // What the queues' database is asked for it does in order: now the first look was in vain.
+    assert!(service.receive("Unused", receive(Duration::ZERO)).await.unwrap().is_empty());
+    assert!(poll!(&mut waiting).is_pending());
+    work.await;
+    ends("the message", waiting).await.unwrap()
+}
+
 #[tokio::test]
 async fn a_long_poll_wakes_for_a_new_message_a_delayed_one_and_one_given_back() {
     let folder = tempfile::tempdir().unwrap();
     let bench = bench(folder.path()).await;
-    let begun = Instant::now();
-    let waiting = bench.receiving(&bench.url).wait_time_seconds(20).send();
-    let sending = async {
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        bench.send("new").await
+    let send = async || {
+        bench.send("new").await;
     };
-    let (received, _) = tokio::join!(waiting, sending);
-    let new = received.unwrap().messages.unwrap().remove(0);
-    assert!((200..2_000).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
+    let new = Box::pin(woken(&bench, "Events", send())).await.remove(0);
+    let give_back = async || {
+        let change = bench.client.change_message_visibility().queue_url(&bench.url);
+        change.receipt_handle(&new.receipt).visibility_timeout(1).send().await.unwrap();
+    };
+    let again = woken(&bench, "Events", give_back()).await.remove(0);
+    assert_eq!((again.body.as_str(), again.receive_count), ("new", 2));
 
-    let begun = Instant::now();
-    let receipt = new.receipt_handle.unwrap();
-    let change = bench.client.change_message_visibility().queue_url(&bench.url).receipt_handle(&receipt);
-    change.visibility_timeout(1).send().await.unwrap();
-    let received = bench.receiving(&bench.url).wait_time_seconds(20).send().await.unwrap();
-    let again = received.messages.unwrap().remove(0);
-    assert_eq!(attribute(&again, &MessageSystemAttributeName::ApproximateReceiveCount), Some("2"));
-    assert!((900..3_000).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
-
-    let begun = Instant::now();
-    let delayed = bench.client.send_message().queue_url(&bench.url).message_body("delayed").delay_seconds(1);
-    delayed.send().await.unwrap();
-    assert_eq!(bench.count(QueueAttributeName::ApproximateNumberOfMessagesDelayed).await, "1");
-    let received = bench.receiving(&bench.url).wait_time_seconds(20).send().await.unwrap();
-    assert_eq!(received.messages.unwrap()[0].body.as_deref(), Some("delayed"));
-    assert!((900..3_000).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
+    let send = async || {
+        let send = bench.client.send_message().queue_url(&bench.url).message_body("delayed");
+        send.delay_seconds(1).send().await.unwrap();
+    };
+    let delayed = Box::pin(woken(&bench, "Events", send())).await.remove(0);
+    assert_eq!(delayed.body, "delayed");
+    assert!(delayed.first_received_at - delayed.sent_at >= 1_000, "not before its delay is over");
 }
 
 #[tokio::test]
-async fn a_long_poll_without_messages_ends_in_time() {
+async fn what_is_delayed_is_counted_and_not_received() {
     let folder = tempfile::tempdir().unwrap();
     let bench = bench(folder.path()).await;
-    let begun = Instant::now();
-    let received = bench.receiving(&bench.url).wait_time_seconds(1).send().await.unwrap();
+    let send = bench.client.send_message().queue_url(&bench.url).message_body("delayed");
+    send.delay_seconds(900).send().await.unwrap();
+    assert_eq!(bench.count(QueueAttributeName::ApproximateNumberOfMessagesDelayed).await, "1");
+    assert!(bench.receive().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_long_poll_without_messages_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = bench(folder.path()).await;
+    let receiving = bench.receiving(&bench.url).wait_time_seconds(1).send();
+    let received = ends("the long poll", receiving).await.unwrap();
     assert!(received.messages.unwrap_or_default().is_empty());
-    assert!((950..2_500).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]
@@ -171,17 +191,12 @@ async fn a_message_received_too_often_moves_to_the_dead_letter_queue() {
         let back = bench.client.change_message_visibility().queue_url(&bench.url).receipt_handle(receipt);
         back.visibility_timeout(0).send().await.unwrap();
     }
-    let waiting = bench.receiving(&bench.dead).wait_time_seconds(10).send();
-    let (dead, third) = tokio::join!(waiting, async {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        bench.receive().await
-    });
-    assert!(third.is_empty());
-    let dead = dead.unwrap().messages.unwrap().remove(0);
-    assert_eq!(dead.body.as_deref(), Some("poison"));
-    assert_eq!(attribute(&dead, &MessageSystemAttributeName::ApproximateReceiveCount), Some("3"));
-    let source = attribute(&dead, &MessageSystemAttributeName::DeadLetterQueueSourceArn);
-    assert_eq!(source, Some("arn:aws:sqs:us-east-1:000000000000:Events"));
+    let third = async {
+        assert!(bench.receive().await.is_empty());
+    };
+    let dead = Box::pin(woken(&bench, "Dead", third)).await.remove(0);
+    assert_eq!((dead.body.as_str(), dead.receive_count), ("poison", 3));
+    assert_eq!(dead.dead_letter_source.as_deref(), Some("arn:aws:sqs:us-east-1:000000000000:Events"));
 }
 
 #[tokio::test]
@@ -191,8 +206,9 @@ async fn a_stale_receipt_deletes_nothing_and_cannot_change_visibility() {
     bench.send("once").await;
     let receive = bench.receiving(&bench.url).visibility_timeout(0);
     let stale = receive.send().await.unwrap().messages.unwrap().remove(0).receipt_handle.unwrap();
-    tokio::time::sleep(Duration::from_millis(20)).await;
-    assert_eq!(bench.receive().await.len(), 1, "a visibility of zero leaves it visible");
+    // A visibility of zero leaves it visible; the clock goes by milliseconds.
+    let again = async { while bench.receive().await.is_empty() {} };
+    ends("the same message", again).await;
     bench.client.delete_message().queue_url(&bench.url).receipt_handle(&stale).send().await.unwrap();
     assert_eq!(bench.count(QueueAttributeName::ApproximateNumberOfMessagesNotVisible).await, "1");
     let change = bench.client.change_message_visibility().queue_url(&bench.url).receipt_handle(&stale);

@@ -1,0 +1,96 @@
+//! Databases with their schema and the fixture's rows: made once in a process, and copied for each test.
+
+use std::{collections::HashMap, path::Path, sync::Arc};
+
+use jiff::tz::TimeZone;
+use shared::{
+    auth::CatalogGrant,
+    catalog::{self, CatalogDb, Catalogs},
+    tenant::{self, Database, migrate::migrate},
+};
+use tokio::sync::Mutex;
+
+use super::{
+    database::{self, Created, Engine},
+    fixture, timeouts,
+};
+
+const CATALOG: &str = "catalog";
+
+/// What is copied.
+#[derive(Clone)]
+enum Original {
+    /// A file's bytes.
+    Sqlite(Arc<[u8]>),
+    /// The name of a database that nobody may enter.
+    Postgres(String),
+}
+
+pub(super) async fn practice(engine: Engine, folder: &Path, practicepass: &str, time_zone: &str) -> Created {
+    let dsn = copy(engine, folder, practicepass).await;
+    database::open(dsn, practicepass, time_zone).await
+}
+
+/// The catalog and its DSN.
+pub(super) async fn catalog(engine: Engine, folder: &Path) -> (CatalogDb, String) {
+    let dsn = copy(engine, folder, CATALOG).await;
+    let catalogs = Catalogs::patient(8).with_timeouts(timeouts::DATABASE);
+    let (grant, now) = (CatalogGrant::for_operations(), super::NOW.parse().unwrap());
+    let db = catalogs.open(&grant, now, async || Ok::<_, tenant::Error>(dsn.as_str().into())).await.unwrap();
+    (db, dsn)
+}
+
+async fn copy(engine: Engine, folder: &Path, name: &str) -> String {
+    match original(engine, name).await {
+        Original::Sqlite(bytes) => {
+            let dsn = database::dsn(engine, folder, name).await;
+            std::fs::write(dsn.strip_prefix("sqlite://").unwrap(), bytes).unwrap();
+            dsn
+        }
+        Original::Postgres(original) => {
+            let name = database::new_name(name);
+            database::on_server(&format!("create database {name} template {original}")).await;
+            database::postgres_dsn(&name)
+        }
+    }
+}
+
+async fn original(engine: Engine, name: &str) -> Original {
+    static MADE: Mutex<Option<HashMap<(Engine, String), Original>>> = Mutex::const_new(None);
+    let mut made = MADE.lock().await;
+    let made = made.get_or_insert_default();
+    let key = (engine, name.to_owned());
+    if !made.contains_key(&key) {
+        made.insert(key.clone(), make(engine, name).await);
+    }
+    made[&key].clone()
+}
+
+async fn make(engine: Engine, name: &str) -> Original {
+    let folder = tempfile::tempdir().unwrap();
+    let dsn = database::dsn(engine, folder.path(), name).await;
+    if name == CATALOG {
+        let db = catalog::migrate::migrate(&CatalogGrant::for_operations(), &dsn).await.unwrap();
+        fixture::fill_catalog(&db).await;
+        close(engine, folder.path(), &db, &dsn).await
+    } else {
+        // Whatever the practice's own is.
+        let db = migrate(&database::grant(name), &dsn, TimeZone::UTC).await.unwrap();
+        fixture::fill(&db).await;
+        close(engine, folder.path(), &db, &dsn).await
+    }
+}
+
+async fn close(engine: Engine, folder: &Path, db: &Database, dsn: &str) -> Original {
+    if engine == Engine::Sqlite {
+        let whole = folder.join("whole.sqlite");
+        database::execute(db, &format!("vacuum into '{}'", whole.display())).await;
+        return Original::Sqlite(std::fs::read(whole).unwrap().into());
+    }
+    let (_, name) = dsn.rsplit_once('/').unwrap();
+    let (name, _) = name.split_once('?').unwrap();
+    database::on_server(&format!("alter database {name} with allow_connections false")).await;
+    let end = "select pg_terminate_backend(pid, 60000) from pg_stat_activity where datname";
+    database::on_server(&format!("{end} = '{name}'")).await;
+    Original::Postgres(name.to_owned())
+}

@@ -1,0 +1,45 @@
+//! Timeouts that no machine is too slow for: in tests that are not about a timeout, none strikes.
+
+use std::time::Duration;
+
+use shared::{config, egress, tenant};
+
+use super::waiting::SLOWEST;
+
+/// A test gives up waiting before a timeout of the product's helps it.
+const LONGER: Duration = SLOWEST.saturating_mul(5);
+
+/// Those of a practice's database and of the catalog.
+pub(crate) const DATABASE: tenant::Timeouts = tenant::Timeouts {
+    round_trip: LONGER,
+    probe: LONGER,
+    file_lock: LONGER,
+    cooldown: Duration::from_secs(1),
+    server: Some(tenant::ServerTimeouts { lock: LONGER, statement: LONGER, idle: LONGER }),
+};
+
+/// Those of partners' endpoints.
+pub(crate) const ENDPOINT: egress::Timeouts = egress::Timeouts { connect: LONGER, total: LONGER };
+
+/// All others. What is known of a subscription is as old as in production; a change of it is not waited for.
+pub(crate) fn of_work() -> config::Timeouts {
+    config::Timeouts {
+        quick_answer: LONGER,
+        hanging_answer: LONGER,
+        subscription_change: Duration::ZERO,
+        call_records: LONGER,
+        polled_database: LONGER,
+        polled_turn: LONGER,
+        polled_patients: LONGER,
+        ..config::Timeouts::default()
+    }
+}
+
+/// Those of a client of AWS's, whose types the SDK's crates share.
+pub(crate) fn of_stores() -> aws_sdk_dynamodb::config::timeout::TimeoutConfig {
+    aws_sdk_dynamodb::config::timeout::TimeoutConfig::builder()
+        .connect_timeout(LONGER)
+        .read_timeout(LONGER)
+        .operation_timeout(LONGER)
+        .build()
+}

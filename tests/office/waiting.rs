@@ -1,0 +1,25 @@
+//! Waits that end with what they are for, and not before any machine would be through.
+
+use std::time::Duration;
+
+/// How slow a machine may be.
+pub(crate) const SLOWEST: Duration = Duration::from_mins(2);
+
+/// What `look` finds, once it finds something.
+pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let looking = async {
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    ends(what, looking).await
+}
+
+/// What comes of work that could wait for ever.
+pub(crate) async fn ends<T>(what: &str, work: impl Future<Output = T>) -> T {
+    let Ok(result) = tokio::time::timeout(SLOWEST, work).await else { panic!("still waiting for {what}") };
+    result
+}
