@@ -14,7 +14,10 @@ import { strangers } from './suites/strangers.js';
 const world = {};
 
 before(async () => {
-  [world.stack, world.browser, world.hook] = await Promise.all([startStack(), launch(), startHook()]);
+  // One after the other: what has started is ended, whatever doesn't start.
+  world.stack = await startStack();
+  world.browser = await launch();
+  world.hook = await startHook();
 }, { timeout: 1_800_000 });
 
 after(async () => {
