@@ -300,7 +300,7 @@ const RULES: &[(&str, &[&str])] = &[
         "overview",
         &[
             "average_p95_and_days_are_those_of_calls_of_known_durations",
-            "five_hundred_calls_of_known_statuses_are_in_the_overview_within_ten_seconds",
+            "calls_of_known_statuses_are_all_in_the_overview",
         ],
     ),
     (

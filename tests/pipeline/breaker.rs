@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 use shared::{app::App, domain::delivery::DeliveryStatus, egress::Timeouts};
 use webhook_fanout::Lane;
@@ -106,6 +107,29 @@ async fn an_endpoint_that_hangs_is_parked_until_a_probe_succeeds() {
     assert!(three_done != four_done);
     attempt(&office, if three_done { &four } else { &three }, 1).await;
     assert_eq!(receiver.received().len(), before + 2);
+}
+
+#[tokio::test]
+async fn what_the_poller_sends_again_while_its_endpoint_is_parked_waits_no_longer_than_the_endpoint() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    let impatient = impatient(&office);
+    let (one, two) = (message(&office, 1).await, message(&office, 2).await);
+    hangs(&receiver);
+    send(&impatient, Lane::Fast, &[&one]).await;
+    let slow = office.queue.take_slow().await;
+    send(&impatient, Lane::Slow, &[&slow[0]]).await;
+    assert_eq!(breakers(&office).await[0]["state"], "parked");
+    send(&office.app, Lane::Slow, &[&two]).await;
+
+    // The message is lost; the poller sends another, and would send a third after a quarter of an hour.
+    let later = office.app.clock.now() + SignedDuration::from_mins(15);
+    office.app.control.put_off(&delivery(&office, 2).await, later).await.unwrap();
+    let waiting = queued(&office).await.len();
+    send(&office.app, Lane::Slow, &[&two]).await;
+    assert_eq!(queued(&office).await.len(), waiting + 1, "the message goes back into the queue");
+    let next = delivery(&office, 2).await.next_attempt_at.unwrap();
+    assert!(next < later, "it waits for the endpoint, not for the poller: {next}");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use officepro_local::runtime::{InvokeError, Outcome};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::probe::{Bench, Process, ends, eventually, is_alive, script};
+use crate::probe::{Bench, Process, WAITING, eventually, is_alive, script};
 
 const IDLE: Duration = Duration::from_mins(10);
 const LONG: Duration = Duration::from_mins(10);
