@@ -216,6 +216,18 @@ async fn demo_json_tells_its_owner_alone_how_to_call() {
 }
 
 #[tokio::test]
+async fn the_demos_databases_are_closed_before_functions_open_them() {
+    let root = tempfile::tempdir().unwrap();
+    let stores = Stores::start(&template(), DataDir::open(root.path()).unwrap()).await.unwrap();
+    demo::prepare(&stores, BASE, None).await.unwrap();
+    // SQLite removes the write-ahead log of a file when its last connection closes.
+    let logs = ["practices/DemoOffice.sqlite-wal", "practices/LakesideClinic.sqlite-wal", "catalog.sqlite-wal"];
+    let open: Vec<_> = logs.into_iter().filter(|log| root.path().join(log).exists()).collect();
+    stores.stop().await;
+    assert_eq!(open, Vec::<&str>::new(), "a function that opens one now can find it locked");
+}
+
+#[tokio::test]
 async fn there_is_time_left_for_new_visits() {
     let root = tempfile::tempdir().unwrap();
     start(root.path(), BASE, None).await.unwrap();
