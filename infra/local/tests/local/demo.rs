@@ -221,7 +221,8 @@ async fn the_demos_databases_are_closed_before_functions_open_them() {
     let stores = Stores::start(&template(), DataDir::open(root.path()).unwrap()).await.unwrap();
     demo::prepare(&stores, BASE, None).await.unwrap();
     // SQLite removes the write-ahead log of a file when its last connection closes.
-    let logs = ["practices/DemoOffice.sqlite-wal", "practices/LakesideClinic.sqlite-wal", "catalog.sqlite-wal"];
+    let logs =
+        ["practices/DemoOffice.sqlite-wal", "practices/LakesideClinic.sqlite-wal", "catalog.sqlite-wal"];
     let open: Vec<_> = logs.into_iter().filter(|log| root.path().join(log).exists()).collect();
     stores.stop().await;
     assert_eq!(open, Vec::<&str>::new(), "a function that opens one now can find it locked");
