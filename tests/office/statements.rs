@@ -22,8 +22,9 @@ impl<S: Subscriber> Layer<S> for Noting {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         event.record(&mut |field: &Field, value: &dyn std::fmt::Debug| {
             let text = format!("{value:?}");
-            // What has no text is no query: a pool asks its connections whether they live, and transactions begin and end.
-            if field.name() == "db.statement" && text != "\"\"" {
+            // Not those by which a pool tells a new connection its timeouts, and without text asks an old one whether it lives.
+            let of_the_call = text != "\"\"" && !text.starts_with("\"set ");
+            if field.name() == "db.statement" && of_the_call {
                 let _ = STATEMENTS.try_with(|seen| seen.lock().unwrap().push(text));
             }
         });
