@@ -20,14 +20,18 @@ struct Noting;
 
 impl<S: Subscriber> Layer<S> for Noting {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        event.record(&mut |field: &Field, value: &dyn std::fmt::Debug| {
-            let text = format!("{value:?}");
-            // Not those by which a pool tells a new connection its timeouts, and without text asks an old one whether it lives.
-            let of_the_call = text != "\"\"" && !text.starts_with("\"set ");
-            if field.name() == "db.statement" && of_the_call {
-                let _ = STATEMENTS.try_with(|seen| seen.lock().unwrap().push(text));
-            }
+        let (mut summary, mut whole) = (String::new(), String::new());
+        event.record(&mut |field: &Field, value: &dyn std::fmt::Debug| match field.name() {
+            "summary" => summary = format!("{value:?}"),
+            "db.statement" => whole = format!("{value:?}"),
+            _ => (),
         });
+        // A short one is its own summary.
+        let statement = if whole == "\"\"" { summary } else { whole };
+        // By these a pool asks an old connection whether it lives, and tells a new one its timeouts.
+        if !statement.contains("SQLx ping") && !statement.contains("lock_timeout") {
+            let _ = STATEMENTS.try_with(|seen| seen.lock().unwrap().push(statement));
+        }
     }
 }
 
