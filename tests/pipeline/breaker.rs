@@ -10,7 +10,6 @@ use webhook_fanout::Lane;
 use super::{
     delivery, event,
     fanout::{attempt, message, office_with, subscription},
-    queued,
 };
 use crate::office::{Answer, Gate, Office, Receiver, eventually, hooks, timeouts};
 
@@ -90,12 +89,12 @@ async fn an_endpoint_that_hangs_is_parked_until_a_probe_succeeds() {
     let (three, four) = (message(&office, 3).await, message(&office, 4).await);
     let probe = Gate::closed();
     receiver.otherwise(Answer::status(200).behind(&probe));
-    let (before, waiting) = (receiver.received().len(), queued(&office).await.len());
+    let (before, waiting) = (receiver.received().len(), office.queue.left().await);
     let both = [three.as_str(), &four];
     let probing = send(&office.app, Lane::Slow, &both);
     let other = async {
         // The probe is answered when the other has gone back into the queue.
-        eventually("the other", async || (queued(&office).await.len() > waiting).then_some(())).await;
+        eventually("the other", async || (office.queue.left().await > waiting).then_some(())).await;
         assert_eq!(breakers(&office).await[0]["state"], "probing");
         probe.open();
     };
@@ -125,9 +124,9 @@ async fn what_the_poller_sends_again_while_its_endpoint_is_parked_waits_no_longe
     // The message is lost; the poller sends another, and would send a third after a quarter of an hour.
     let later = office.app.clock.now() + SignedDuration::from_mins(15);
     office.app.control.put_off(&delivery(&office, 2).await, later).await.unwrap();
-    let waiting = queued(&office).await.len();
+    let waiting = office.queue.left().await;
     send(&office.app, Lane::Slow, &[&two]).await;
-    assert_eq!(queued(&office).await.len(), waiting + 1, "the message goes back into the queue");
+    assert_eq!(office.queue.left().await, waiting + 1, "the message goes back into the queue");
     let next = delivery(&office, 2).await.next_attempt_at.unwrap();
     assert!(next < later, "it waits for the endpoint, not for the poller: {next}");
 }
