@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 from gate.template import Template
 
@@ -21,16 +22,21 @@ def main(arguments):
     if unknown := sorted(set(wanted) - set(groups)):
         print(f"emulate: the template has no {', '.join(unknown)}")
         return 2
-    ran, failed = 0, 0
-    for path, group in template.event_files():
-        if group in (wanted or groups):
-            name = groups[group]
-            binary = template.project / "target" / ("sam-quick" if quick else "sam") / name / "bootstrap"
-            problem = run(path, binary, template, name, quick)
-            ran, failed = ran + 1, failed + bool(problem)
+
+    def problem_of(event):
+        path, group = event
+        binary = template.project / "target" / ("sam-quick" if quick else "sam") / groups[group] / "bootstrap"
+        return run(path, binary, template, groups[group], quick)
+
+    events = [(path, group) for path, group in template.event_files() if group in (wanted or groups)]
+    failed = 0
+    # Most of an invocation is its wait for stores that aren't there.
+    with ThreadPoolExecutor(max_workers=4) as threads:
+        for (path, _), problem in zip(events, threads.map(problem_of, events), strict=True):
+            failed += bool(problem)
             print(f"{'FAILED' if problem else 'ok    '} {path.stem}{': ' + problem if problem else ''}")
-    print(f"emulate: {ran} events, {failed} failed")
-    return 1 if failed or not ran else 0
+    print(f"emulate: {len(events)} events, {failed} failed")
+    return 1 if failed or not events else 0
 
 
 def run(path, binary, template, name, quick):
