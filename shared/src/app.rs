@@ -53,6 +53,7 @@ impl Parts {
     pub fn from_env() -> Self {
         let config = Config::from_env();
         let reach = Reach::new(config.webhook_allow_loopback);
+        let of_databases = tenant::Timeouts::OF_CALLERS.times(config.database_timeout_factor.max(1));
         Self {
             hooks: egress::Client::new(Guard::new(Arc::new(SystemResolver), reach)),
             control: Store::new(config.tables.clone()),
@@ -65,8 +66,8 @@ impl Parts {
             clock: Clock::system(),
             random: Random::system(),
             secrets: Secrets::default(),
-            practices: Practices::default(),
-            catalogs: Catalogs::default(),
+            practices: Practices::default().with_timeouts(of_databases),
+            catalogs: Catalogs::default().with_timeouts(of_databases),
             keys: KeyCache::default(),
             rates: RateLimits::default(),
             guesses: Guesses::default(),

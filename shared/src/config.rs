@@ -80,6 +80,9 @@ pub struct Config {
     pub webhook_retries: Vec<i64>,
     /// The same in every deployment; tests have others.
     pub timeouts: Timeouts,
+    /// `DATABASE_TIMEOUT_FACTOR`: calls wait so many times as long for a database as in Lambda, where a function has its processor
+    /// for itself. 0 is 1.
+    pub database_timeout_factor: u32,
 }
 
 impl Config {
@@ -113,6 +116,9 @@ impl Config {
                 .unwrap_or_else(|| SCHEDULE.to_vec()),
             webhook_allow_loopback: variable("WEBHOOK_ALLOW_LOOPBACK").as_deref() == Some("true"),
             timeouts: Timeouts::default(),
+            database_timeout_factor: variable("DATABASE_TIMEOUT_FACTOR")
+                .and_then(|text| text.parse().ok())
+                .unwrap_or(1),
         }
     }
 }

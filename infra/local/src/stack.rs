@@ -26,6 +26,10 @@ use crate::{http, private_file, random};
 /// where this machine has a few. A number, not a time: a slow machine serves late, and rejects only what is too much for any.
 const WAITING_PER_ENVIRONMENT: usize = 50;
 
+/// Calls wait so many times as long for a database as in Lambda: here all functions, the stores and the databases share a few
+/// processors. A call that waits twice still ends before its function's time is up.
+const DATABASE_TIMEOUT_FACTOR: u32 = 3;
+
 /// How often messages older than their queue's retention are deleted.
 const EXPIRE_EVERY: Duration = Duration::from_mins(1);
 
@@ -186,6 +190,8 @@ impl Stack {
         for permission in ["WEBHOOK_ALLOW_LOOPBACK", "PORTAL_ALLOW_LOOPBACK"] {
             variables.insert(permission.to_owned(), "true".to_owned());
         }
+        let factor = DATABASE_TIMEOUT_FACTOR.to_string();
+        variables.insert("DATABASE_TIMEOUT_FACTOR".to_owned(), factor);
         variables.extend(options.variables);
         let mut deployment = Deployment::new(options.binaries)?;
         let binaries = deployment.next_version()?;

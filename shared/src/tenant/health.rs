@@ -75,6 +75,23 @@ impl Timeouts {
         cooldown: COOLDOWN,
         server: None,
     };
+
+    /// So many times as long, but for the cooldown.
+    #[must_use]
+    pub fn times(self, factor: u32) -> Self {
+        let Self { round_trip, probe, file_lock, cooldown, server } = self;
+        Self {
+            round_trip: round_trip * factor,
+            probe: probe * factor,
+            file_lock: file_lock * factor,
+            cooldown,
+            server: server.map(|it| ServerTimeouts {
+                lock: it.lock * factor,
+                statement: it.statement * factor,
+                idle: it.idle * factor,
+            }),
+        }
+    }
 }
 
 const COOLDOWN: Duration = Duration::from_secs(1);

@@ -73,13 +73,24 @@ impl State {
         self.starting.insert(number);
     }
 
-    /// A new worker has come up and takes the place of an old one, of an idle one if there is; the last takes those of all.
+    /// A new worker has come up and takes the place of an old one, of an idle one if there is.
     fn replace_old(&mut self) {
         let idle = self.parked.iter().map(|(number, _)| *number).find(|number| self.old.contains(number));
         let first = idle.or_else(|| self.old.iter().next().copied());
-        let replaced: Vec<u64> =
-            if self.is_replaced() { self.old.drain().collect() } else { first.into_iter().collect() };
-        for number in replaced {
+        self.dismiss(first.into_iter().collect());
+        self.end_replacement();
+    }
+
+    /// Once no more of the new version come up, those that have take the places of all old ones.
+    fn end_replacement(&mut self) {
+        if self.is_replaced() && !self.workers.is_empty() {
+            let old = self.old.drain().collect();
+            self.dismiss(old);
+        }
+    }
+
+    fn dismiss(&mut self, workers: Vec<u64>) {
+        for number in workers {
             self.old.remove(&number);
             self.leaving.insert(number);
             // A busy one asks for its next turn and hears of it.
@@ -191,10 +202,11 @@ impl Pool {
         }
     }
 
-    /// Counts a replacement that is about to start. Returns false when a later version has made it superfluous.
+    /// Counts a replacement that is about to start. Returns false when there is nothing to replace: a later version has come, or the
+    /// old environments are gone.
     pub(super) fn begin_replacement(&self, number: u64) -> bool {
         let mut state = self.state();
-        let is_needed = state.queued.remove(&number);
+        let is_needed = state.queued.remove(&number) && !state.old.is_empty();
         if is_needed {
             state.add_worker(number);
         }
@@ -259,6 +271,7 @@ impl Pool {
         state.workers.remove(&number);
         state.old.remove(&number);
         state.leaving.remove(&number);
+        state.end_replacement();
         // A version that doesn't come up isn't tried without end while the one before serves.
         if came_up || state.old.is_empty() {
             self.staff(&mut state);
