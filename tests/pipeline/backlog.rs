@@ -9,8 +9,8 @@ use shared::domain::{EventScope, ids::LogId, log_progress::LogProgress};
 use super::{poll, subscribe, take_log_ids, write};
 use crate::office::{Engine, Office};
 
-const LATE: i64 = 20_000;
-const NEW: i64 = 20_000;
+const LATE: i64 = 8_000;
+const NEW: i64 = 8_000;
 /// Rows that a turn reads at most, late and new, of which one in four is an event for two subscriptions.
 const SLICE: usize = 500;
 const ONCE: Poll = Poll { shard: 0, of: 1, once: true };
@@ -86,9 +86,9 @@ async fn a_backlog_moves_on_slice_by_slice_however_little_time_there_is() {
         turns += 1;
         let no_time = office.app.clock.now();
         let run = log_poller::run(&office.app, ONCE, no_time, None);
-        if turns % 12 == 0 {
+        if turns % 6 == 0 {
             // Killed in the middle of a slice; its lease ends by itself.
-            if cut_off_after(turns, run).await.is_none() {
+            if cut_off_after(2 * turns, run).await.is_none() {
                 cut_off += 1;
             }
             office.set_time(&(no_time + SignedDuration::from_secs(31)).to_string());
