@@ -18,8 +18,8 @@ use crate::{
 };
 
 /// Of one function: so many calls are served at a time, so many more may wait.
-const SERVED: usize = 4;
-const WAITING: usize = 500;
+const SERVED: usize = 2;
+const WAITING: usize = 50 * SERVED;
 const OVERLOAD: usize = 10 * (SERVED + WAITING);
 /// More calls than this are not open at once, as many as the client's sockets and the machine allow.
 const OPEN: usize = 2_000;
@@ -96,7 +96,7 @@ async fn crowd(stack: &Arc<Stack>, mix: &Mix) -> (Vec<Call>, u64) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_times_the_load_is_refused_with_429_and_503_and_afterwards_all_is_as_before() {
     let folder = tempfile::tempdir().unwrap();
-    let stack = Arc::new(Stack::start(folder.path(), &[]).await);
+    let stack = Arc::new(Stack::start(folder.path(), &["--environments", &SERVED.to_string()]).await);
     let caller = Caller::new(&stack, &stack.token().await);
     let mix = |run| Mix { caller: caller.clone(), run };
     let mut served = Vec::new();

@@ -47,7 +47,7 @@ def run(path, binary, template, name, quick):
         return f"needs glibc {newest}, the runtime has {GLIBC}"
     if path.stem not in EXPECTED:
         return "expected.py has no entry for it"
-    event, seconds = path.read_bytes(), template.functions()[name]["Timeout"] + 10
+    event, seconds = path.read_bytes(), template.functions()[name]["Timeout"] + 120
     log = template.project / "target" / f"emulate-{path.stem}.log"
     answer = b""
     try:
