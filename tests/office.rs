@@ -183,6 +183,7 @@ impl Office {
         let (catalog, catalog_dsn) = copies::catalog(engine, files.path()).await;
         let (events, queue) = Box::pin(queue::start(&files.path().join("sqs.sqlite"), &name, refusing)).await;
         let config = Config {
+            database_timeout_factor: 1,
             tables: names.clone(),
             events_queue_url: None,
             slow_events_queue_url: None,
