@@ -174,7 +174,7 @@ async fn a_killed_process_fails_its_invocation_and_only_that() {
     a_moment().await;
     replacement.kill();
     runtime.abort();
-    a_moment().await;
+    eventually("its end", || (bench.host.process_count("Probe") == 0).then_some(())).await;
     let after = bench.invoke("3");
     let third = bench.process().await;
     let (id, _) = third.next().await;
