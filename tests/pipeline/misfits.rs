@@ -71,7 +71,8 @@ async fn every_time_is_an_event(office: &Office, unreadable: &[&str], readable: 
 #[tokio::test]
 async fn every_time_that_a_text_can_hold_is_an_event() {
     let office = Office::open(Engine::Sqlite).await;
-    let readable = ["2026-11-28 10:00:00", "2026-11-28T10:00:00.000", "2026-11-28 12:00:00+02:00", "1795860000"];
+    let readable =
+        ["2026-11-28 10:00:00", "2026-11-28T10:00:00.000", "2026-11-28 12:00:00+02:00", "1795860000"];
     every_time_is_an_event(&office, &["infinity", "yesterday", "", "28.11.2026"], &readable).await;
 }
 
@@ -87,14 +88,21 @@ async fn a_record_id_beyond_what_json_readers_keep_is_sent_as_text_too() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let large = 9_007_199_254_740_993_i64;
-    office.sql(&format!("insert into log (log_id, table_name, action, record_id, logged_at) \
-        values (1, 'claims', 'insert', {large}, '2026-03-09T12:00:00Z')")).await;
+    office
+        .sql(&format!(
+            "insert into log (log_id, table_name, action, record_id, logged_at) \
+        values (1, 'claims', 'insert', {large}, '2026-03-09T12:00:00Z')"
+        ))
+        .await;
     write(&office, 2, "claims").await;
     poll(&office).await;
     assert_eq!(deliver(&office).await, 0);
     let mut bodies: Vec<Value> = receiver.received().iter().map(|it| it.json()).collect();
     bodies.sort_by_key(|it| it["logId"].as_i64());
-    assert_eq!((&bodies[0]["recordId"], &bodies[0]["recordIdString"]), (&json!(large), &json!(large.to_string())));
+    assert_eq!(
+        (&bodies[0]["recordId"], &bodies[0]["recordIdString"]),
+        (&json!(large), &json!(large.to_string()))
+    );
     assert_eq!((&bodies[1]["recordId"], bodies[1].get("recordIdString")), (&json!(20), None));
     let from_to = ["2026-03-09T00:00:00Z", "2026-03-10T00:00:00Z"].map(|it| it.parse().unwrap());
     let subscription = super::fanout::subscription(&office).await;

@@ -128,7 +128,8 @@ async fn session(db: &TenantDb) -> Conn {
 async fn blocks_of_ids_that_sessions_use_for_hours_are_read_to_their_end() {
     let office = Office::open(Engine::Postgres).await;
     sign_up(&office, URL, &["Claims"]).await;
-    let insert = "insert into log (table_name, action, record_id, logged_at) values ('claims', 'I', 1, now())";
+    let insert =
+        "insert into log (table_name, action, record_id, logged_at) values ('claims', 'I', 1, now())";
     let (mut quick, mut slow) = (session(&office.db).await, session(&office.db).await);
     run(&mut quick, "alter table log alter column log_id set cache 1000").await;
     run(&mut slow, insert).await;

@@ -32,7 +32,8 @@ async fn take_event_ids(office: &Office) -> Vec<String> {
 
 /// Rows that say something else than those of [`write`].
 async fn write_others(office: &Office, ids: std::ops::RangeInclusive<i64>) {
-    let rows: Vec<String> = ids.map(|id| row(id, "claims").replace(&format!(", {},", id * 10), ", 77,")).collect();
+    let rows: Vec<String> =
+        ids.map(|id| row(id, "claims").replace(&format!(", {},", id * 10), ", 77,")).collect();
     office.sql(&rows.join(";")).await;
 }
 
@@ -172,7 +173,10 @@ async fn a_new_beginning_a_jump_and_an_unreadable_row_ring_an_alarm_once_each() 
         }
         let lines = logs.of(what);
         assert_eq!(lines.len(), before + 1, "{what}: {}", logs.text());
-        assert_eq!((&lines[before]["LogFaults"], &lines[before]["practice"]), (&json!(1), &json!("DemoOffice")));
+        assert_eq!(
+            (&lines[before]["LogFaults"], &lines[before]["practice"]),
+            (&json!(1), &json!("DemoOffice"))
+        );
     };
     write(&office, 1, "claims").await;
     write(&office, 1_000_000, "claims").await;

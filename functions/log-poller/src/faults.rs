@@ -32,7 +32,9 @@ pub(crate) fn report(practicepass: &PracticePass, before: &LogProgress, after: &
     let known = before.islands();
     // A row that makes an island longer is no new one.
     let is_new = |(from, _): &&(LogId, LogId)| known.iter().all(|(known, _)| known != from);
-    if let Some((from, to)) = after.islands().iter().find(is_new).filter(|_| after.islands().len() > known.len()) {
+    if let Some((from, to)) =
+        after.islands().iter().find(is_new).filter(|_| after.islands().len() > known.len())
+    {
         tracing::error!(
             target: metrics::POLLS,
             LogFaults = 1,

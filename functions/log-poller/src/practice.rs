@@ -143,7 +143,8 @@ pub(crate) async fn beginning(
     let known = subscriptions.iter().map(|it| it.start_epoch).max().unwrap_or_default();
     let progress = progress.filter(|progress| known <= progress.epoch);
     let epoch = progress.as_ref().map_or(known, |progress| progress.epoch);
-    let starts = subscriptions.iter().map(|it| if it.start_epoch < epoch { LogId(0) } else { it.start_after_log_id });
+    let starts =
+        subscriptions.iter().map(|it| if it.start_epoch < epoch { LogId(0) } else { it.start_after_log_id });
     let Some(first) = starts.min() else { return Ok(progress) };
     if progress.as_ref().is_some_and(|progress| first <= progress.top) {
         return Ok(progress);

@@ -23,7 +23,7 @@ const ROWS: usize = 250;
 /// Messages of one slice; a row that has more is a slice of its own.
 const MESSAGES: usize = 2_500;
 /// Ranges of missing ids asked for at once.
-const RANGES: usize = 100;
+pub(crate) const RANGES: usize = 100;
 
 /// How far late rows were read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,8 +36,8 @@ pub(crate) enum Cut {
 
 /// What a read of the log brought.
 pub(crate) struct Rows {
-    /// The row at the position, if it is there.
-    pub(crate) at_position: Option<LogRow>,
+    /// Those at the ends of what was read before that are there.
+    pub(crate) ends: Vec<LogRow>,
     /// With ids that were missing before.
     late: Vec<LogRow>,
     pub(crate) late_to: Cut,
@@ -108,18 +108,18 @@ pub(crate) async fn read(
     }
     let last = late.last().filter(|_| late.len() >= ROWS);
     let late_to = last.map_or(Cut::AtEnd, |row| Cut::After(row.log_id));
-    let (top, position) = (progress.top, progress.position());
+    let top = progress.top;
     let mut new = log::above(&mut conn, LogId(top.0 - 1), limit + 1).await?;
-    let mut at_position = match new.first() {
-        Some(row) if row.log_id == top => Some(new.remove(0)),
-        _ => None,
-    };
-    if position != top {
-        at_position = log::within(&mut conn, &[(position, position)], 1).await?.pop();
+    let is_top = new.first().is_some_and(|row| row.log_id == top);
+    let mut ends: Vec<LogRow> = new.drain(..usize::from(is_top)).collect();
+    let others: Vec<(LogId, LogId)> =
+        progress.ends().into_iter().filter(|end| *end != top).map(|end| (end, end)).collect();
+    for others in others.chunks(RANGES) {
+        ends.extend(log::within(&mut conn, others, limit).await?);
     }
     let new_left = new.len() >= ROWS;
     new.truncate(ROWS);
-    Ok(Rows { at_position, late, late_to, new, new_left })
+    Ok(Rows { ends, late, late_to, new, new_left })
 }
 
 /// A row with the place of its messages among the slice's.
@@ -179,7 +179,7 @@ pub(crate) async fn send(
             (false, false) => contiguous = false,
         }
         if passed {
-            sent.progress.anchors.add(row.log_id, row.print(), now);
+            sent.progress.remember(row.log_id, row.print(), now);
             count_misfits(&mut sent.progress.misfits, &row, practicepass);
         }
     }

@@ -164,7 +164,11 @@ impl Delivery {
         }
     }
 
-    pub fn key_of(practicepass: &PracticePass, subscription: SubscriptionId, event: impl Into<EventNumber>) -> String {
+    pub fn key_of(
+        practicepass: &PracticePass,
+        subscription: SubscriptionId,
+        event: impl Into<EventNumber>,
+    ) -> String {
         format!("D#{practicepass}#{subscription}#{}", event.into())
     }
 

@@ -146,7 +146,7 @@ mod tests {
     fn a_record_id_that_readers_may_not_keep_exact_is_text_too() {
         let payload = |record_id: i64| {
             let event = WebhookEvent {
-                practicepass: "DemoOffice".parse().unwrap(),
+                practicepass: PracticePass::try_from("DemoOffice".to_owned()).unwrap(),
                 log_id: LogId(7),
                 epoch: 0,
                 event: EventScope::Claims,
@@ -162,7 +162,10 @@ mod tests {
             assert_eq!(payload(exact).get("recordIdString"), None, "{exact}");
         }
         for large in [1 << 53, (1 << 53) + 1, -(1 << 53), i64::MAX, i64::MIN] {
-            assert_eq!((&payload(large)["recordId"], &payload(large)["recordIdString"]), (&json!(large), &json!(large.to_string())));
+            assert_eq!(
+                (&payload(large)["recordId"], &payload(large)["recordIdString"]),
+                (&json!(large), &json!(large.to_string()))
+            );
         }
     }
 

@@ -16,6 +16,8 @@ mod misfits;
 mod model;
 mod notation;
 
+use std::collections::HashMap;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -154,7 +156,9 @@ impl LogProgress {
 
     /// The gaps that are to be read now: all, or only those that are likely to be filled.
     pub fn gaps_to_read(&self, all: bool, now: Timestamp) -> impl Iterator<Item = &Gap> {
-        self.gaps.iter().filter(move |gap| all || gap.is_wide() || now.duration_since(gap.first_seen) <= GRACE)
+        self.gaps
+            .iter()
+            .filter(move |gap| all || gap.is_wide() || now.duration_since(gap.first_seen) <= GRACE)
     }
 
     /// Drops gaps that nothing can fill any more, after all gaps have been read: those below `below`, or all.
@@ -177,7 +181,8 @@ impl LogProgress {
         }
         let exact_from = self.gaps.len() - EXACT;
         for (index, gap) in std::mem::take(&mut self.gaps).into_iter().enumerate() {
-            let joined = self.gaps.last().filter(|before| index < exact_from && before.to > self.incomplete_to);
+            let joined =
+                self.gaps.last().filter(|before| index < exact_from && before.to > self.incomplete_to);
             match joined.and_then(|before| before.join(&gap)).filter(|joined| joined.seen <= MOST_SEEN) {
                 Some(joined) => {
                     self.gaps.pop();
@@ -189,10 +194,59 @@ impl LogProgress {
         while self.gaps.len() > MOST_GAPS {
             // Ids that follow no order: more than anybody can wait for.
             let oldest = |gap: &Gap| (gap.is_wide(), gap.first_seen, gap.from);
-            let Some((at, _)) = self.gaps.iter().enumerate().min_by_key(|(_, gap)| oldest(gap)) else { break };
+            let Some((at, _)) = self.gaps.iter().enumerate().min_by_key(|(_, gap)| oldest(gap)) else {
+                break;
+            };
             let gap = self.gaps.remove(at);
             self.incomplete_to = self.incomplete_to.max(gap.to);
             self.dropped_gaps += 1;
+        }
+    }
+
+    /// Takes up what a row says that has just been dealt with.
+    pub fn remember(&mut self, id: LogId, print: u64, now: Timestamp) {
+        let ends = self.ends();
+        self.anchors.add(id, print, now, &ends);
+    }
+
+    /// Ids after which the log may go on: those below a wide gap, and the highest.
+    pub fn ends(&self) -> Vec<LogId> {
+        let below = self.gaps.iter().filter(|gap| gap.is_wide()).map(|gap| LogId(gap.from.0 - 1));
+        below.chain([self.top]).filter(|id| id.0 > 0).collect()
+    }
+
+    /// Whether the rows at the ends are those that were read, as far as is known; `prints` of those that are there. An island that
+    /// is gone was a mistake, and is forgotten.
+    pub fn is_same_log(&mut self, prints: &HashMap<LogId, u64>, now: Timestamp) -> bool {
+        let position = self.position();
+        for end in self.ends() {
+            match prints.get(&end) {
+                Some(print) => match self.anchors.agrees(end, *print) {
+                    Some(true) => (),
+                    Some(false) => return false,
+                    None => self.remember(end, *print, now),
+                },
+                None if end == position => return false,
+                None if position < end => self.forget_island(end),
+                None => (),
+            }
+        }
+        true
+    }
+
+    /// The ids of the island that ends here are missing again.
+    fn forget_island(&mut self, end: LogId) {
+        let Some(below) = self.gaps.iter().rposition(|gap| gap.is_wide() && gap.to < end) else { return };
+        let above = self.gaps.iter().position(|gap| gap.from > end);
+        match above {
+            Some(above) => {
+                self.gaps[below].to = self.gaps[above].to;
+                self.gaps.drain(below + 1..=above);
+            }
+            None => {
+                self.top = LogId(self.gaps[below].from.0 - 1);
+                self.gaps.truncate(below);
+            }
         }
     }
 
@@ -298,7 +352,10 @@ mod tests {
         let mut progress = LogProgress::after(LogId(100));
         progress.advance(LogId(101), at(0));
         progress.advance(LogId(i64::MAX), at(0));
-        assert_eq!((progress.position(), progress.islands()), (LogId(101), vec![(LogId(i64::MAX), LogId(i64::MAX))]));
+        assert_eq!(
+            (progress.position(), progress.islands()),
+            (LogId(101), vec![(LogId(i64::MAX), LogId(i64::MAX))])
+        );
         progress.fill(LogId(103), at(5));
         assert_eq!((progress.position(), &ranges(&progress)[..1]), (LogId(103), &[(102, 102)][..]));
         (104..3_000).for_each(|id| progress.fill(LogId(id), at(10)));
@@ -312,7 +369,10 @@ mod tests {
     fn a_log_that_goes_on_above_a_jump_has_its_position_there() {
         let mut progress = LogProgress::after(LogId(100));
         (1..20).for_each(|id| progress.advance(LogId(1_000_000 + id), at(0)));
-        assert_eq!((progress.position(), progress.islands()), (LogId(100), vec![(LogId(1_000_001), LogId(1_000_019))]));
+        assert_eq!(
+            (progress.position(), progress.islands()),
+            (LogId(100), vec![(LogId(1_000_001), LogId(1_000_019))])
+        );
         progress.advance(LogId(1_000_020), at(0));
         assert_eq!((progress.position(), progress.islands()), (LogId(1_000_020), vec![]));
         assert_eq!(ranges(&progress), [(101, 1_000_000)], "rows at the old position are read all the same");
@@ -321,14 +381,37 @@ mod tests {
     }
 
     #[test]
+    fn an_island_that_is_deleted_is_no_new_beginning_and_its_ids_are_missing_again() {
+        let mut progress = LogProgress::after(LogId(0));
+        for id in [1, 500_000, 900_000, 900_002] {
+            progress.advance(LogId(id), at(0));
+            progress.remember(LogId(id), 7, at(0));
+        }
+        assert_eq!(progress.ends(), [1, 500_000, 900_002].map(LogId));
+        let there = |ids: &[i64]| ids.iter().map(|id| (LogId(*id), 7)).collect();
+        assert!(progress.is_same_log(&there(&[1, 500_000, 900_002]), at(1)));
+        assert!(progress.is_same_log(&there(&[1, 900_002]), at(1)));
+        assert_eq!(
+            (ranges(&progress), progress.islands()),
+            (vec![(2, 899_999), (900_001, 900_001)], vec![(LogId(900_000), LogId(900_002))])
+        );
+        assert!(progress.is_same_log(&there(&[1]), at(1)));
+        assert_eq!((ranges(&progress), progress.top), (vec![], LogId(1)));
+        assert!(!progress.is_same_log(&there(&[]), at(1)));
+    }
+
+    #[test]
     fn a_new_epoch_keeps_what_is_missing_below_its_beginning() {
         let mut progress = LogProgress::after(LogId(0));
         for id in [2, 5, 9] {
             progress.advance(LogId(id), at(0));
-            progress.anchors.add(LogId(id), 0, at(0));
+            progress.remember(LogId(id), 0, at(0));
         }
         let anew = progress.restarted(LogId(5), LogId(7), at(60));
-        assert_eq!((ranges(&anew), anew.top, anew.epoch, anew.epoch_floor), (vec![(1, 1), (3, 4)], LogId(5), 1, LogId(7)));
+        assert_eq!(
+            (ranges(&anew), anew.top, anew.epoch, anew.epoch_floor),
+            (vec![(1, 1), (3, 4)], LogId(5), 1, LogId(7))
+        );
         assert_eq!(anew.anchors.ids().collect::<Vec<_>>(), [LogId(2), LogId(5)]);
     }
 
@@ -338,7 +421,7 @@ mod tests {
         for (number, id) in ids.enumerate() {
             let now = at(1_800_000_000 + i64::try_from(number).unwrap() / 10);
             progress.advance(LogId(id), now);
-            progress.anchors.add(LogId(id), u64::MAX / 3, now);
+            progress.remember(LogId(id), u64::MAX / 3, now);
             if number % 100 == 0 {
                 progress.compact();
                 largest = largest.max(stored(&progress));
@@ -356,7 +439,8 @@ mod tests {
             assert_eq!((progress.dropped_gaps, progress.top), (0, LogId(20_000 * step)), "{step}");
             assert_eq!(progress.position(), progress.top, "{step}");
         }
-        let (progress, largest) = read((1..=200_000_i64).filter(|n| n.wrapping_mul(2_654_435_761) >> 7 & 3 != 0));
+        let (progress, largest) =
+            read((1..=200_000_i64).filter(|n| n.wrapping_mul(2_654_435_761) >> 7 & 3 != 0));
         assert!(largest < 10_000 && progress.dropped_gaps == 0, "{largest} bytes");
     }
 
@@ -393,7 +477,8 @@ mod tests {
     #[test]
     fn ids_above_what_was_given_up_are_joined_only() {
         let mut progress = LogProgress::after(LogId(1_000_000));
-        let ranges: Vec<(LogId, LogId)> = (0..600).map(|n| (LogId(100 + 2 * n), LogId(100 + 2 * n))).collect();
+        let ranges: Vec<(LogId, LogId)> =
+            (0..600).map(|n| (LogId(100 + 2 * n), LogId(100 + 2 * n))).collect();
         progress.wait_for(&ranges, at(0));
         progress.compact();
         assert!(progress.gaps.iter().all(|gap| gap.seen == 0), "ids between them need not have been read");

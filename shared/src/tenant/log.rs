@@ -72,7 +72,8 @@ where
     jiff_sqlx::Timestamp: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
 {
     fn from_row(row: &'r R) -> sqlx::Result<Self> {
-        let logged_at = row.try_get::<jiff_sqlx::Timestamp, _>("logged_at").map(jiff_sqlx::Timestamp::to_jiff);
+        let logged_at =
+            row.try_get::<jiff_sqlx::Timestamp, _>("logged_at").map(jiff_sqlx::Timestamp::to_jiff);
         let text: Option<String> = row.try_get("logged_text").unwrap_or_default();
         Ok(Self {
             table_name: row.try_get("table_name")?,
@@ -117,10 +118,10 @@ pub async fn highest(conn: &mut Conn) -> Result<LogId> {
     Ok(on!(conn, c => sqlx::query_scalar("select coalesce(max(log_id), 0) from log").fetch_one(c).await)?)
 }
 
-/// The highest id that is not above `limit`.
-pub async fn highest_up_to(conn: &mut Conn, limit: LogId) -> Result<Option<LogId>> {
-    Ok(on!(conn, c => sqlx::query_scalar("select max(log_id) from log where log_id <= $1")
-        .bind(limit).fetch_one(c).await)?)
+/// Whether there is a row with this id or a lower one.
+pub async fn any_up_to(conn: &mut Conn, id: LogId) -> Result<bool> {
+    Ok(on!(conn, c => sqlx::query_scalar("select exists (select 1 from log where log_id <= $1)")
+        .bind(id).fetch_one(c).await)?)
 }
 
 /// Ids below `newest` that transactions may yet bring, for they are missing though not for long, and those that are left out by a
@@ -252,10 +253,15 @@ mod tests {
             "1795860000",
             "1795860000000",
         ] {
-            assert_eq!(instant(text).map(|it| it.to_string()).as_deref(), Some("2026-11-28T10:00:00Z"), "{text}");
+            assert_eq!(
+                instant(text).map(|it| it.to_string()).as_deref(),
+                Some("2026-11-28T10:00:00Z"),
+                "{text}"
+            );
         }
         assert_eq!(instant("2026-11-28").unwrap().to_string(), "2026-11-28T00:00:00Z");
-        for text in ["infinity", "-infinity", "yesterday", "", "20000-01-01 00:00:00+00", "99999999999999999"] {
+        for text in ["infinity", "-infinity", "yesterday", "", "20000-01-01 00:00:00+00", "99999999999999999"]
+        {
             assert_eq!(instant(text), None, "{text}");
         }
     }

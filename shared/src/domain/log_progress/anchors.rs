@@ -29,15 +29,15 @@ pub struct Anchors(Vec<Anchor>);
 pub struct Sighting {
     /// Of the anchors' rows, by id.
     pub prints: HashMap<LogId, u64>,
-    /// The highest id that is not above the position.
-    pub highest_below: Option<LogId>,
+    /// Whether there are rows up to the position.
+    pub any_below: bool,
     /// Whether there are new rows above the position.
     pub any_above: bool,
 }
 
 impl Anchors {
-    /// Takes up a row that has just been read.
-    pub fn add(&mut self, log_id: LogId, print: u64, now: Timestamp) {
+    /// Takes up a row that has just been read. Rows at `ends` are kept.
+    pub(super) fn add(&mut self, log_id: LogId, print: u64, now: Timestamp, ends: &[LogId]) {
         let now = whole_second(now);
         self.0.retain(|anchor| anchor.log_id != log_id);
         self.0.push(Anchor { log_id, print, read_at: now });
@@ -47,8 +47,11 @@ impl Anchors {
         self.0.retain(|anchor| {
             index += 1;
             let age = now.duration_since(anchor.read_at).as_secs().max(0) + 1;
+            if index > old || ends.contains(&anchor.log_id) {
+                return true;
+            }
             // The oldest of each power of two: a younger one would never grow old.
-            index > old || last.replace(age.ilog2()) != Some(age.ilog2())
+            last.replace(age.ilog2()) != Some(age.ilog2())
         });
     }
 
@@ -65,18 +68,22 @@ impl Anchors {
         self.0.retain(|anchor| anchor.log_id <= id);
     }
 
-    /// After which id the log began anew, if it did; asked when the row at the position is not there any more.
+    /// After which id the log began anew, if it did; asked when a row at an end is another one or that at `position` is gone.
     ///
     /// An empty log says nothing: programs clear logs. Nor do one or two rows that are gone, if others have come after them.
-    pub fn restart(&self, seen: &Sighting) -> Option<LogId> {
-        seen.highest_below?;
+    pub fn restart(&self, position: LogId, seen: &Sighting) -> Option<LogId> {
         let found = |anchor: &Anchor| seen.prints.get(&anchor.log_id).map(|print| *print == anchor.print);
-        let differs = self.0.iter().any(|anchor| found(anchor) == Some(false));
-        let missing = self.0.iter().rev().take_while(|anchor| found(anchor).is_none()).count();
-        if !differs && missing < MISSING && seen.any_above {
+        let others = self.0.iter().filter(|anchor| found(anchor) == Some(false));
+        let lowest_other = others.map(|anchor| anchor.log_id).min();
+        if lowest_other.is_none() && !seen.any_below {
             return None;
         }
-        let same = self.0.iter().filter(|anchor| found(anchor) == Some(true));
+        let missing = self.0.iter().rev().take_while(|anchor| found(anchor).is_none()).count();
+        if lowest_other.is_none() && missing < MISSING && seen.any_above {
+            return None;
+        }
+        let end = lowest_other.map_or(position, |other| other.min(position));
+        let same = self.0.iter().filter(|anchor| found(anchor) == Some(true) && anchor.log_id < end);
         Some(same.map(|anchor| anchor.log_id).max().unwrap_or_default())
     }
 }
@@ -116,7 +123,7 @@ mod tests {
     /// Anchors of rows 1 to `rows`, one read each second; each row's print is its id.
     fn anchors(rows: i64) -> Anchors {
         let mut anchors = Anchors::default();
-        (1..=rows).for_each(|id| anchors.add(LogId(id), id.cast_unsigned(), at(id)));
+        (1..=rows).for_each(|id| anchors.add(LogId(id), id.cast_unsigned(), at(id), &[]));
         anchors
     }
 
@@ -130,7 +137,7 @@ mod tests {
         let there = anchors.ids().filter(|id| ids.contains(&id.0));
         Sighting {
             prints: there.map(|id| (id, print(id.0))).collect(),
-            highest_below: Some(LogId(*ids.end().min(&position))).filter(|_| !ids.is_empty()),
+            any_below: !ids.is_empty() && *ids.start() <= position,
             any_above: *ids.end() > position,
         }
     }
@@ -139,7 +146,7 @@ mod tests {
     fn a_year_has_few_anchors_and_none_is_far_from_the_next() {
         let mut anchors = Anchors::default();
         for minute in 0..365 * 24 * 60 {
-            anchors.add(LogId(minute), 7, at(minute * 60));
+            anchors.add(LogId(minute), 7, at(minute * 60), &[]);
         }
         let ids: Vec<i64> = anchors.ids().map(|id| id.0).collect();
         assert!((20..=40).contains(&ids.len()), "{ids:?}");
@@ -154,7 +161,9 @@ mod tests {
     fn a_log_that_begins_anew_is_told_from_one_that_is_cleared() {
         let anchors = anchors(1_000);
         let own = |id: i64| id.cast_unsigned();
-        let restart = |ids, print: &dyn Fn(i64) -> u64| anchors.restart(&seen(&anchors, ids, 1_000, print));
+        let restart = |ids, print: &dyn Fn(i64) -> u64| {
+            anchors.restart(LogId(1_000), &seen(&anchors, ids, 1_000, print))
+        };
         assert_eq!(restart(1..=0, &own), None, "an empty log says nothing");
         assert_eq!(restart(1_001..=1_002, &own), None, "cleared, and gone on");
         assert_eq!(restart(1..=3, &|_| 0), Some(LogId(0)), "emptied, its sequence with it");
@@ -171,8 +180,8 @@ mod tests {
         let mut log = seen(&anchors, 1..=1_001, 1_000, |id| id.cast_unsigned());
         log.prints.remove(&LogId(1_000));
         log.prints.remove(&LogId(999));
-        assert_eq!(anchors.restart(&log), None);
+        assert_eq!(anchors.restart(LogId(1_000), &log), None);
         log.prints.remove(&LogId(998));
-        assert_eq!(anchors.restart(&log), Some(LogId(997)), "three at once");
+        assert_eq!(anchors.restart(LogId(1_000), &log), Some(LogId(997)), "three at once");
     }
 }

@@ -66,7 +66,7 @@ mod tests {
     fn no_row_is_left_out_of_the_counts_however_many_pairs_there_are() {
         let mut misfits = Misfits::default();
         for number in 0..100 {
-            misfits.add_unknown(&format!("{}{number}", "ü".repeat(100)), "x", LogId(number));
+            misfits.add_unknown(&format!("{number}{}", "ü".repeat(100)), "x", LogId(number));
             misfits.add_unknown("sessions ", "login", LogId(number));
         }
         assert_eq!(misfits.unknown.len(), MOST_PAIRS);

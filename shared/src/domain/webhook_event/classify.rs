@@ -28,17 +28,15 @@ fn scope_of(table_name: &str) -> Option<EventScope> {
 
 fn action_of(action: &str) -> Option<Action> {
     Some(match letters(action).as_str() {
-        "i" | "ins" | "insert" | "inserted" | "c" | "create" | "created" | "a" | "add" | "added" | "n" | "new" => {
-            Action::Created
-        }
-        "u" | "upd" | "update" | "updated" | "e" | "edit" | "edited" | "m" | "mod" | "modify" | "modified"
-        | "change" | "changed" | "alter" | "altered" | "patch" | "patched" | "set" | "save" | "saved"
-        | "upsert" | "upserted" | "merge" | "merged" | "replace" | "replaced" | "cancel" | "canceled"
-        | "cancelled" | "reschedule" | "rescheduled" | "restore" | "restored" | "undelete" | "undeleted" => {
-            Action::Updated
-        }
-        "d" | "del" | "delete" | "deleted" | "remove" | "removed" | "r" | "rem" | "drop" | "dropped" | "purge"
-        | "purged" | "erase" | "erased" | "softdelete" | "softdeleted" => Action::Deleted,
+        "i" | "ins" | "insert" | "inserted" | "c" | "create" | "created" | "a" | "add" | "added" | "n"
+        | "new" => Action::Created,
+        "u" | "upd" | "update" | "updated" | "e" | "edit" | "edited" | "m" | "mod" | "modify"
+        | "modified" | "change" | "changed" | "alter" | "altered" | "patch" | "patched" | "set" | "save"
+        | "saved" | "upsert" | "upserted" | "merge" | "merged" | "replace" | "replaced" | "cancel"
+        | "canceled" | "cancelled" | "reschedule" | "rescheduled" | "restore" | "restored" | "undelete"
+        | "undeleted" => Action::Updated,
+        "d" | "del" | "delete" | "deleted" | "remove" | "removed" | "r" | "rem" | "drop" | "dropped"
+        | "purge" | "purged" | "erase" | "erased" | "softdelete" | "softdeleted" => Action::Deleted,
         _ => return None,
     })
 }
@@ -58,9 +56,20 @@ mod tests {
             (
                 EventScope::Patients,
                 &[
-                    "patients", " Patient ", "PROSPECTS", "tblPatients", "tbl_Patient", "TBLPATIENT", "dbo.Patients",
-                    "[dbo].[tblPatients]", "\"public\".\"patients\"", "`emr`.`patient`", "emr.dbo.Patients",
-                    "patients_tbl", "PatientTable", "prospect",
+                    "patients",
+                    " Patient ",
+                    "PROSPECTS",
+                    "tblPatients",
+                    "tbl_Patient",
+                    "TBLPATIENT",
+                    "dbo.Patients",
+                    "[dbo].[tblPatients]",
+                    "\"public\".\"patients\"",
+                    "`emr`.`patient`",
+                    "emr.dbo.Patients",
+                    "patients_tbl",
+                    "PatientTable",
+                    "prospect",
                 ],
             ),
             (EventScope::Encounters, &["visits", "Visit", "encounter", "dbo.tblEncounters", "appointments"]),
@@ -85,8 +94,20 @@ mod tests {
             (
                 Action::Updated,
                 &[
-                    "update", " Updated", "U", "edit", "change", "modified", "cancel", "Canceled", "cancelled",
-                    "merge", "upsert", "replace", "UPD", "restore",
+                    "update",
+                    " Updated",
+                    "U",
+                    "edit",
+                    "change",
+                    "modified",
+                    "cancel",
+                    "Canceled",
+                    "cancelled",
+                    "merge",
+                    "upsert",
+                    "replace",
+                    "UPD",
+                    "restore",
                 ],
             ),
             (Action::Deleted, &["delete", "Deleted", "D", "remove", "DEL", "soft_delete", "soft-delete"]),
