@@ -12,7 +12,7 @@ use crate::{
 };
 
 const URL: &str = "https://partner.example.com/hook";
-const STRAY: i64 = 9_000_000_000_000_000_000;
+const STRAY: i64 = 900_000_000_000_000_000;
 
 pub(super) async fn dispatch_state(office: &Office) -> serde_json::Value {
     office.admin("GET", "/v1/admin/webhooks/monitor", None).await.expect(200)["dispatchStates"][0].clone()
