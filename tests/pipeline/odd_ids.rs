@@ -94,7 +94,7 @@ on_both_databases! {
             write(&office, id, "claims").await;
             poll(&office).await;
             let came = take_log_ids(&office).await;
-            assert!(came.contains(&id) && came.len() <= 501, "{id} among {}", came.len());
+            assert!(came.contains(&id) && came.len() <= 201, "{id} among {}", came.len());
             poll(&office).await;
             assert_eq!(take_log_ids(&office).await, Vec::<i64>::new());
         }

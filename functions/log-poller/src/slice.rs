@@ -146,6 +146,7 @@ pub(crate) async fn send(
     let subscriptions = app.control.subscriptions_of(practicepass).await?;
     let epoch = sent.progress.epoch;
     let source = Source { practicepass, subscriptions: &subscriptions, request_id: poll, epoch, now };
+    let late_to = rows.late_to;
     let (mut planned, mut messages): (Vec<Planned>, Vec<Message>) = Default::default();
     let late = rows.late.into_iter().map(|row| (row, true));
     for (row, late) in late.chain(rows.new.into_iter().map(|row| (row, false))) {
@@ -183,6 +184,10 @@ pub(crate) async fn send(
             count_misfits(&mut sent.progress.misfits, &row, practicepass);
         }
     }
-    sent.progress.compact();
+    let unread = match late_to {
+        Cut::AtEnd => sent.late_open,
+        Cut::After(id) => Some(sent.late_open.map_or(LogId(id.0 + 1), |open| open.min(id))),
+    };
+    sent.progress.compact(unread);
     Ok(sent)
 }

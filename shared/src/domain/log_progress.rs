@@ -46,7 +46,7 @@ const EXACT: usize = 200;
 /// Most places, beside the highest id, at which the log is compared with what was read.
 const MOST_ENDS: usize = 40;
 /// Most rows in a joined gap, all of which are sent again when one more appears.
-const MOST_SEEN: u64 = 500;
+const MOST_SEEN: u64 = 200;
 
 /// Every id up to `top` is done with, but for the gaps.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -178,8 +178,9 @@ impl LogProgress {
         self.gaps.retain(|gap| !old(gap));
     }
 
-    /// Makes the gaps fit into the store again.
-    pub fn compact(&mut self) {
+    /// Makes the gaps fit into the store again. Only those below `below` are joined if rows of higher ones wait to be dealt with:
+    /// a joined gap knows all of its rows.
+    pub fn compact(&mut self, below: Option<LogId>) {
         if self.gaps.len() <= MOST_GAPS {
             return;
         }
@@ -195,7 +196,7 @@ impl LogProgress {
                 None => self.gaps.push(gap),
             }
         }
-        while self.gaps.len() > MOST_GAPS {
+        while below.is_none() && self.gaps.len() > MOST_GAPS {
             // Ids that follow no order: more than anybody can wait for.
             let oldest = |gap: &Gap| (gap.is_wide(), gap.first_seen, gap.from);
             let Some((at, _)) = self.gaps.iter().enumerate().min_by_key(|(_, gap)| oldest(gap)) else {

@@ -149,11 +149,11 @@ fn read(ids: impl Iterator<Item = i64>) -> (LogProgress, usize) {
         progress.advance(LogId(id), now);
         progress.remember(LogId(id), u64::MAX / 3, now);
         if number % 100 == 0 {
-            progress.compact();
+            progress.compact(None);
             largest = largest.max(stored(&progress));
         }
     }
-    progress.compact();
+    progress.compact(None);
     (progress, largest)
 }
 
@@ -200,11 +200,24 @@ fn a_joined_gap_knows_its_rows_and_is_read_again_as_a_whole() {
 }
 
 #[test]
+fn gaps_whose_rows_wait_to_be_dealt_with_are_not_joined() {
+    let (mut progress, _) = read((1..=3_000).map(|n| n * 10));
+    let joined = *progress.gaps.iter().find(|gap| gap.seen > 0).unwrap();
+    progress.reopen(joined.from, at(0));
+    let dealt_with = (joined.from.0..=joined.to.0).filter(|id| id % 10 == 0).take(100);
+    let last = dealt_with.inspect(|id| progress.fill(LogId(*id), at(0))).last().unwrap();
+    (1..=600).for_each(|n| progress.advance(LogId(30_000 + n * 10), at(0)));
+    progress.compact(Some(LogId(last + 1)));
+    let rest = progress.gaps.iter().find(|gap| gap.to == joined.to).unwrap();
+    assert_eq!((rest.from.0, rest.seen), (last + 1, 0), "its rows are missing still");
+}
+
+#[test]
 fn ids_above_what_was_given_up_are_joined_only() {
     let mut progress = LogProgress::after(LogId(1_000_000));
     let ranges: Vec<(LogId, LogId)> = (0..600).map(|n| (LogId(100 + 2 * n), LogId(100 + 2 * n))).collect();
     progress.wait_for(&ranges, at(0));
-    progress.compact();
+    progress.compact(None);
     assert!(progress.gaps.iter().all(|gap| gap.seen == 0), "ids between them need not have been read");
 }
 
