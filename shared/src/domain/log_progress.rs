@@ -186,8 +186,8 @@ impl LogProgress {
         }
         let exact_from = self.gaps.len() - EXACT;
         for (index, gap) in std::mem::take(&mut self.gaps).into_iter().enumerate() {
-            let joined =
-                self.gaps.last().filter(|before| index < exact_from && before.to > self.incomplete_to);
+            let joinable = index < exact_from && below.is_none_or(|below| gap.to < below);
+            let joined = self.gaps.last().filter(|before| joinable && before.to > self.incomplete_to);
             match joined.and_then(|before| before.join(&gap)).filter(|joined| joined.seen <= MOST_SEEN) {
                 Some(joined) => {
                     self.gaps.pop();
