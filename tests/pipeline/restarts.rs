@@ -100,7 +100,9 @@ on_both_databases! {
         assert_eq!(take_event_ids(&office).await, ["DemoOffice-1.8"]);
         // Restored, and grown past the old end between two polls.
         office.sql("delete from log where log_id > 6").await;
-        write_others(&office, 7..=12).await;
+        for id in 7..=12 {
+            write(&office, id, "Claim").await;
+        }
         poll(&office).await;
         assert_eq!(take_event_ids(&office).await, ["DemoOffice-2.10", "DemoOffice-2.11", "DemoOffice-2.12",
             "DemoOffice-2.7", "DemoOffice-2.8", "DemoOffice-2.9"]);

@@ -45,8 +45,9 @@ const MOST_GAPS: usize = 500;
 const EXACT: usize = 200;
 /// Most places, beside the highest id, at which the log is compared with what was read.
 const MOST_ENDS: usize = 40;
-/// Most rows in a joined gap, all of which are sent again when one more appears.
+/// Most rows in a joined gap, all of which are sent again when one more appears; if that is too few, up to so many times as many.
 const MOST_SEEN: u64 = 200;
+const MOST_GROWTH: u64 = 64;
 
 /// Every id up to `top` is done with, but for the gaps.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -184,17 +185,10 @@ impl LogProgress {
         if self.gaps.len() <= MOST_GAPS {
             return;
         }
-        let exact_from = self.gaps.len() - EXACT;
-        for (index, gap) in std::mem::take(&mut self.gaps).into_iter().enumerate() {
-            let joinable = index < exact_from && below.is_none_or(|below| gap.to < below);
-            let joined = self.gaps.last().filter(|before| joinable && before.to > self.incomplete_to);
-            match joined.and_then(|before| before.join(&gap)).filter(|joined| joined.seen <= MOST_SEEN) {
-                Some(joined) => {
-                    self.gaps.pop();
-                    self.gaps.push(joined);
-                }
-                None => self.gaps.push(gap),
-            }
+        let mut most = MOST_SEEN;
+        while self.gaps.len() > MOST_GAPS && most <= MOST_SEEN * MOST_GROWTH {
+            self.join_gaps(below, most);
+            most *= 4;
         }
         while below.is_none() && self.gaps.len() > MOST_GAPS {
             // Ids that follow no order: more than anybody can wait for.
@@ -205,6 +199,22 @@ impl LogProgress {
             let gap = self.gaps.remove(at);
             self.incomplete_to = self.incomplete_to.max(gap.to);
             self.dropped_gaps += 1;
+        }
+    }
+
+    /// Joins older gaps with `most` rows at most.
+    fn join_gaps(&mut self, below: Option<LogId>, most: u64) {
+        let exact_from = self.gaps.len().saturating_sub(EXACT);
+        for (index, gap) in std::mem::take(&mut self.gaps).into_iter().enumerate() {
+            let joinable = index < exact_from && below.is_none_or(|below| gap.to < below);
+            let joined = self.gaps.last().filter(|before| joinable && before.to > self.incomplete_to);
+            match joined.and_then(|before| before.join(&gap)).filter(|joined| joined.seen <= most) {
+                Some(joined) => {
+                    self.gaps.pop();
+                    self.gaps.push(joined);
+                }
+                None => self.gaps.push(gap),
+            }
         }
     }
 

@@ -7,6 +7,9 @@ use shared::{
 };
 use utoipa::ToSchema;
 
+/// Some ids are missing in every log: transactions are rolled back.
+const FEW_GAPS: usize = 10;
+
 /// How far a practice's log has been turned into events. What is out of the ordinary is named only where there is something to
 /// name.
 #[derive(Serialize, ToSchema)]
@@ -26,9 +29,9 @@ pub(crate) struct DispatchStateBody {
     /// Rows whose ids are far above the others. They were read; rows below them are read as well.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     islands: Vec<IslandBody>,
-    /// Ranges of ids that were skipped and may still come, those below an island included.
-    #[serde(skip_serializing_if = "is_zero")]
-    gaps: u64,
+    /// Ranges of ids that were skipped and may still come, if they are more than 10.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gaps: Option<usize>,
     /// Ranges of ids that were given up too early, because the ids follow no order: rows that came late may be missed.
     #[serde(skip_serializing_if = "is_zero")]
     dropped_gaps: u64,
@@ -81,7 +84,7 @@ impl From<DispatchState> for DispatchStateBody {
             epoch: (progress.epoch > 0).then_some(progress.epoch),
             epoch_since: progress.epoch_since.map(|at| at.to_string()),
             islands: islands.collect(),
-            gaps: progress.gaps.len() as u64,
+            gaps: Some(progress.gaps.len()).filter(|gaps| *gaps > FEW_GAPS),
             dropped_gaps: progress.dropped_gaps,
             unreadable_rows: misfits.unreadable_rows,
             last_unreadable_log_id: misfits.last_unreadable,
