@@ -6,8 +6,11 @@ mod changes;
 mod dead_letters;
 pub(crate) mod fanout;
 mod isolation;
+mod misfits;
+mod odd_ids;
 mod poller;
 mod replay;
+mod restarts;
 mod strangers;
 mod two_pollers;
 
@@ -119,6 +122,7 @@ async fn subscribe(office: &Office, practicepass: &PracticePass, number: i64, sc
         old_secrets: Vec::new(),
         start_after_log_id: LogId(0),
         in_flight: Vec::new(),
+        start_epoch: 0,
         started_at: now,
         failing_since: None,
         breaker: Breaker::default(),

@@ -2,8 +2,10 @@
 
 mod due;
 mod events;
+mod faults;
 mod leases;
 mod practice;
+mod restart;
 mod rounds;
 mod slice;
 

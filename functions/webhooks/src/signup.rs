@@ -66,7 +66,9 @@ pub(crate) struct SignedUp {
 /// activates it if it was disabled. Events that happen from now on are sent by POST to `hookUrl`, signed as Standard Webhooks
 /// (`webhook-id`, `webhook-timestamp`, `webhook-signature`), with `X-OfficePro-Event`, `X-OfficePro-Event-Id` and
 /// `X-OfficePro-Delivery-Id`. The body holds ids only: `eventId`, `event`, `action`, `practicepass`, `logId`, `recordId`,
-/// `occurredAt`. Answer with a 2xx within 15 seconds; an event may come more than once, always with the same `eventId`.
+/// `occurredAt`; also `recordIdString` when `recordId` is beyond 2^53 - 1, where JSON readers may round it. `eventId` is
+/// `{PPass}-{logId}`. If the practice's database is restored and gives out ids again, bodies also hold `logEpoch`, and
+/// `eventId` is `{PPass}-{logEpoch}.{logId}`: compare events by `eventId` only. Answer with a 2xx within 15 seconds; an event may come more than once, always with the same `eventId`.
 /// Anything else is retried after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h and 10 h; 410 disables the subscription.
 #[utoipa::path(
     post,
@@ -123,6 +125,7 @@ struct Start {
     /// Lower ids whose transactions may be open still.
     in_flight: Vec<(LogId, LogId)>,
     at: Timestamp,
+    epoch: u32,
 }
 
 impl Wish {
@@ -158,13 +161,14 @@ impl Wish {
         };
         body.judge(errors)?;
         let hook_url = hook_url.ok_or_else(ApiError::not_found)?;
+        let epoch = partner.app.control.log_epoch(&partner.caller.practicepass).await?;
         let db = partner.open_own_practice().await?;
         let mut conn = db.connection().await?;
         let at = partner.now();
         let newest = log::highest(&mut conn).await?;
         // After the newest: what is committed between the two reads was before the sign-up.
         let in_flight = log::missing_below(&mut conn, newest, at - GRACE, WINDOW, RANGES).await?;
-        Ok(Self { hook_url, scopes, start: Start { newest, in_flight, at } })
+        Ok(Self { hook_url, scopes, start: Start { newest, in_flight, at, epoch } })
     }
 }
 
@@ -234,6 +238,7 @@ async fn create(wish: Wish, partner: &Partner) -> control::Result<Subscription> 
         start_after_log_id: wish.start.newest,
         in_flight: wish.start.in_flight,
         started_at: wish.start.at,
+        start_epoch: wish.start.epoch,
         failing_since: None,
         breaker: Breaker::default(),
         created_at: now,
@@ -248,6 +253,7 @@ fn update(mut subscription: Subscription, wish: Wish, partner: &Partner) -> Subs
         subscription.start_after_log_id = wish.start.newest;
         subscription.in_flight = wish.start.in_flight;
         subscription.started_at = wish.start.at;
+        subscription.start_epoch = wish.start.epoch;
     }
     subscription.hook_url = wish.hook_url;
     subscription.scopes = wish.scopes;

@@ -50,9 +50,14 @@ export interface Me {
   notificationEmail: string | null;
   key: { name: string; practicepass: string; scopes: string[]; rateLimit: number; expiresAt: string | null };
 }
+export interface DispatchState {
+  practicepass: string; lastLogId: number; epoch?: number; epochSince?: string; islands?: { from: number; to: number }[]; gaps?: number; droppedGaps?: number;
+  unreadableRows?: number; lastUnreadableLogId?: number; unreadableTimes?: number;
+  unknown?: { table: string; action: string; rows: number; lastLogId: number }[]; otherUnknownRows?: number;
+}
 export interface Monitor {
   summary: { totalSubscriptions: number; activeSubscriptions: number; totalDeliveries: number; failedDeliveries: number; successRate: number };
-  dispatchStates: { practicepass: string; lastLogId: number }[];
+  dispatchStates: DispatchState[];
   recentDeliveries: Delivery[];
   queue: { dueRetries: number; oldestUndeliveredEvent: { eventId: string; practicepass: string; createdAt: string } | null; deadLetters: number | null };
   breakers: { id: number; partnerId: string; practicepass: string; state: 'slow' | 'parked' | 'due' | 'probing'; failingSince: string | null; slowSince: string | null; parkedUntil: string | null }[];

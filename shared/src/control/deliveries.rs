@@ -24,8 +24,8 @@ use super::{
 use crate::domain::{
     PracticePass, RequestId,
     delivery::{DeliveryStatus, Payload},
-    ids::{DeliveryId, LogId, PartnerId, SubscriptionId},
-    webhook_event::EventMessage,
+    ids::{DeliveryId, PartnerId, SubscriptionId},
+    webhook_event::{EventMessage, EventNumber},
 };
 
 /// A delivery is kept for 30 days.
@@ -56,7 +56,7 @@ pub struct Attempt {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Delivery {
-    /// `D#<PPass>#<subscription>#<log id>`: an event goes to a subscription once. `…#<replay>`: once more in each replay.
+    /// `D#<PPass>#<subscription>#<log id>`, with `<epoch>.` before the id after the log began anew: an event goes to a subscription once. `…#<replay>`: once more in each replay.
     /// `D#*#<id>`: a test or a retry by hand.
     #[serde(rename = "pk")]
     pub key: String,
@@ -164,12 +164,16 @@ impl Delivery {
         }
     }
 
-    pub fn key_of(practicepass: &PracticePass, subscription: SubscriptionId, log_id: LogId) -> String {
-        format!("D#{practicepass}#{subscription}#{log_id}")
+    pub fn key_of(
+        practicepass: &PracticePass,
+        subscription: SubscriptionId,
+        event: impl Into<EventNumber>,
+    ) -> String {
+        format!("D#{practicepass}#{subscription}#{}", event.into())
     }
 
     pub fn key_of_message(message: &EventMessage) -> String {
-        let key = Self::key_of(message.practicepass(), message.subscription, message.event().log_id);
+        let key = Self::key_of(message.practicepass(), message.subscription, message.event().number());
         match &message.replay {
             Some(replay) => format!("{key}#{replay}"),
             None => key,

@@ -80,6 +80,9 @@ pub struct Subscription {
     /// When both were read.
     #[serde(default)]
     pub started_at: Timestamp,
+    /// How often the log had begun anew by then, as far as the poller knew.
+    #[serde(default)]
+    pub start_epoch: u32,
     /// When the first of the failures began that no success has ended yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failing_since: Option<Timestamp>,
@@ -96,7 +99,7 @@ impl Subscription {
         self.status == SubscriptionStatus::Active
     }
 
-    /// Whether it is told of an event with this id, for all that the id says.
+    /// Whether it is told of an event with this id of the epoch in which it began, for all that the id says.
     pub fn begins_before(&self, id: LogId) -> bool {
         self.start_after_log_id < id || self.in_flight.iter().any(|(from, to)| (*from..=*to).contains(&id))
     }

@@ -67,6 +67,14 @@ integer_ids! {
     DeliveryId
 }
 
+/// Before the first row of a log.
+#[allow(clippy::derivable_impls)] // only of a log's rows is there one before the first
+impl Default for LogId {
+    fn default() -> Self {
+        Self(0)
+    }
+}
+
 macro_rules! text_ids {
     ($($(#[$doc:meta])* $name:ident $prefix:literal)+) => {$(
         $(#[$doc])*

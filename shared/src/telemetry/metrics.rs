@@ -48,6 +48,8 @@ const SETS: [Set; 4] = [
             ("PracticesFailed", "Count"),
             ("DueRetries", "Count"),
             ("OldestDueSeconds", "Seconds"),
+            // Of practices' logs: see the line's message.
+            ("LogFaults", "Count"),
         ],
     },
 ];

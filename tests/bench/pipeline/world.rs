@@ -99,6 +99,7 @@ impl World {
             old_secrets: Vec::new(),
             start_after_log_id: LogId(0),
             in_flight: Vec::new(),
+            start_epoch: 0,
             started_at: now,
             failing_since: None,
             breaker: Breaker::default(),
@@ -136,7 +137,7 @@ impl World {
     /// Whether the log has not been read to its end.
     pub(crate) async fn left(&self, rows: usize) -> bool {
         let states = self.app.control.dispatch_states(None).await.unwrap();
-        let last = states.first().map_or(0, |state| state.last_log_id.0);
+        let last = states.first().map_or(0, |state| state.progress.top.0);
         last < i64::try_from(rows).unwrap()
     }
 

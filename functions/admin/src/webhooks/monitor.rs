@@ -15,17 +15,18 @@ use shared::{
     control::{
         self, Store,
         deliveries::Delivery,
-        dispatch::DispatchState,
         subscriptions::{BreakerState, DisabledReason, Subscription},
     },
     domain::{
         PracticePass,
-        ids::{DeliveryId, LogId, PartnerId, SubscriptionId},
+        ids::{DeliveryId, PartnerId, SubscriptionId},
     },
     params,
 };
 use tokio::try_join;
 use utoipa::ToSchema;
+
+use super::dispatch::DispatchStateBody;
 
 /// So many disabled subscriptions are named, and so many that are held back.
 const MOST_NAMED: usize = 100;
@@ -104,16 +105,6 @@ struct Summary {
     success_rate: f64,
 }
 
-/// How far a practice's log has been turned into events.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-struct DispatchStateBody {
-    #[schema(example = "DemoOffice")]
-    practicepass: PracticePass,
-    #[schema(example = 14_656_636)]
-    last_log_id: LogId,
-}
-
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct QueueFigures {
@@ -172,12 +163,6 @@ struct OffsetPagination {
     limit: i64,
     offset: i64,
     has_more: bool,
-}
-
-impl From<DispatchState> for DispatchStateBody {
-    fn from(state: DispatchState) -> Self {
-        Self { practicepass: state.practicepass, last_log_id: state.last_log_id }
-    }
 }
 
 impl From<Delivery> for UndeliveredEvent {

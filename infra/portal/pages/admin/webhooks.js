@@ -11,6 +11,7 @@ import { Card, PageHead } from '../../parts/page.js';
 import { Awaited, Empty } from '../../parts/state.js';
 import { Table } from '../../parts/table.js';
 import { Tile } from '../../parts/tiles.js';
+import { DispatchStates } from './dispatch.js';
 
 const PAGE = 25;
 
@@ -63,16 +64,6 @@ function Figures({ data: { summary, queue } }) {
     <${Tile} name="Due Retries" value=${formatNumber(queue.dueRetries)} note=${oldest ? html`Oldest open: ${oldest.eventId}, <${Time} at=${oldest.createdAt} ago />` : 'Nothing waits'} />
     <${Tile} name="Dead Letters" value=${queue.deadLetters === null ? '?' : formatNumber(queue.deadLetters)} note=${queue.deadLetters === null ? 'The queue can’t be read now' : 'Given up by a fault of ours'} />
   </div>`;
-}
-
-/** @param {{data: import('../../lib/types').Monitor}} props */
-function DispatchStates({ data }) {
-  return html`<${Card} title="Log read up to">${data.dispatchStates.length
-    ? html`<${Table} caption="Dispatch states" rows=${data.dispatchStates} id=${(/** @type {any} */ it) => it.practicepass} columns=${[
-        { label: 'PPass', cell: (/** @type {any} */ it) => html`<code>${it.practicepass}</code>` },
-        { label: 'Last log id', class: 'number', cell: (/** @type {any} */ it) => it.lastLogId },
-      ]} />`
-    : html`<${Empty}>No practice's log has been read yet.<//>`}<//>`;
 }
 
 /** Endpoints that hang, fail or are slow, so that they hold up nobody else. @param {{data: import('../../lib/types').Monitor}} props */
