@@ -9,7 +9,9 @@ use std::{
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use tokio::{sync::OnceCell, time::timeout};
 
-use super::{Admission, Database, Error, Health, Result, TenantDb, Timeouts, silence};
+use super::{
+    Admission, DataProblems, Database, Error, Health, Reporter, Result, TenantDb, Timeouts, silence,
+};
 use crate::{auth::PracticeGrant, domain::PracticePass};
 
 /// Where a practice's database is; from the practice registry alone.
@@ -43,6 +45,7 @@ pub struct Practices {
     max_open: usize,
     connections: u32,
     timeouts: Timeouts,
+    problems: Arc<DataProblems>,
 }
 
 impl Default for Practices {
@@ -53,6 +56,7 @@ impl Default for Practices {
             max_open: MAX_OPEN,
             connections: CONNECTIONS,
             timeouts: Timeouts::OF_CALLERS,
+            problems: Arc::default(),
         }
     }
 }
@@ -65,6 +69,7 @@ impl Practices {
             max_open: MAX_OPEN_IN_BACKGROUND,
             connections,
             timeouts: Timeouts::OF_BACKGROUND,
+            problems: Arc::default(),
         }
     }
 
@@ -96,7 +101,7 @@ impl Practices {
                 if !is_probe && health.is_ill(Instant::now()) {
                     return Err(Error::LetBe.into());
                 }
-                let opening = open(practicepass, &location, self.connections, self.timeouts, &health);
+                let opening = open(practicepass, &location, self, &health);
                 let opened = timeout(limit, opening).await;
                 let opened = opened.unwrap_or_else(|_| Err(Error::Unavailable(silence())));
                 match &opened {
@@ -108,6 +113,11 @@ impl Practices {
             })
             .await?;
         Ok(opened.clone())
+    }
+
+    /// The rows that could not be read.
+    pub fn data_problems(&self) -> &DataProblems {
+        &self.problems
     }
 
     /// Lets go of a practice's database, so that the next call asks where it is.
@@ -148,13 +158,13 @@ impl Practices {
 async fn open(
     practicepass: &PracticePass,
     location: &Location,
-    connections: u32,
-    timeouts: Timeouts,
+    of: &Practices,
     health: &Arc<Health>,
 ) -> Result<TenantDb> {
     let time_zone = TimeZone::get(&location.time_zone)
         .map_err(|_| Error::Registry(format!("unknown time zone {:?}", location.time_zone)))?;
-    let database = Database::connect(&location.dsn, connections, timeouts, health.clone())?;
+    let reporter = Arc::new(Reporter::of_practice(&of.problems, practicepass));
+    let database = Database::connect(&location.dsn, of.connections, of.timeouts, health.clone(), reporter)?;
     let db = TenantDb::new(database, practicepass.clone(), time_zone);
     db.check_identity().await?;
     Ok(db)
