@@ -15,7 +15,8 @@ use shared::{
         ids::{PatientId, ProviderId},
         schedule::Minutes,
     },
-    tenant::{audit, log, visits},
+    listed_text,
+    tenant::{audit, log, visit_types, visits},
     text_field,
 };
 
@@ -26,9 +27,9 @@ use crate::{
     wanted::{Times, Wanted},
 };
 
-text_field! {
-    /// The name of a visit type.
-    VisitTypeName, 1, 100
+listed_text! {
+    /// The name of a visit type, as it is listed.
+    VisitTypeName
 }
 text_field! {
     /// Why the patient comes.
@@ -107,7 +108,8 @@ pub(crate) async fn book_visit(
     tenant: Tenant<Scheduling>,
     Once { body, key }: Once<BookVisit>,
 ) -> ApiResult<impl IntoResponse> {
-    let wanted = wanted(&tenant, &body)?;
+    let visit_type = visit_types::stored_name(&tenant.db, &body.visit_type.0).await?;
+    let wanted = wanted(&tenant, &body, &visit_type)?;
     // Whoever comes too late learns it without waiting for the lock; a request sent again must find its first answer.
     if key.of(&tenant.caller).is_none() {
         settle(&mut tenant.db.connection().await?, &tenant, &wanted).await?;
@@ -127,25 +129,23 @@ pub(crate) async fn book_visit(
         let id = visits::insert(conn, &visit).await.map_err(refused_by_database)?;
         log::append(conn, "visits", "insert", id.0, tenant.now, Some(&tenant.request_id)).await?;
         audit::record(conn, &tenant.audit("visits.book", "visit", &[id.0])).await?;
-        let data = BookedVisit::new(id, body.patient_id, body.visit_type.0.clone(), &appointment);
+        let data = BookedVisit::new(id, body.patient_id, visit_type.clone(), &appointment);
         Answer::new(StatusCode::CREATED, &Message { message: "Visit booked successfully", data })
     })?;
     let location = format!("/v1/{}/visits/{}", tenant.db.practicepass(), answer.data()["VisitID"]);
     Ok(([(LOCATION, location)], answer))
 }
 
-fn wanted<'a>(tenant: &Tenant<Scheduling>, body: &'a BookVisit) -> Result<Wanted<'a>, ApiError> {
+fn wanted<'a>(
+    tenant: &Tenant<Scheduling>,
+    body: &BookVisit,
+    visit_type: &'a str,
+) -> Result<Wanted<'a>, ApiError> {
     let times = Times::new(
         tenant.db.time_zone(),
         body.date,
         (body.time, body.duration),
         (body.provider_time, body.provider_duration),
     )?;
-    Ok(Wanted {
-        patient: body.patient_id,
-        provider: body.provider_id,
-        visit_type: &body.visit_type.0,
-        times,
-        except: None,
-    })
+    Ok(Wanted { patient: body.patient_id, provider: body.provider_id, visit_type, times, except: None })
 }

@@ -1,9 +1,13 @@
 //! What the schedule's rules need to know, read with one query a table for the whole range of dates.
 
-use jiff::{Span, Timestamp, civil::Date, tz::TimeZone};
+use jiff::{Span, Timestamp, ToSpan, civil::Date, tz::TimeZone};
 use jiff_sqlx::ToSqlx;
 
-use super::{Conn, Result, on, visit_types};
+use super::{
+    Conn, Result,
+    foreign::{Columns, Day, Foreign, ForeignRow, FromColumns, Read, TimeOfDay, accept_all},
+    on, visit_types,
+};
 use crate::domain::{
     ids::{ProviderId, RoomId, VisitId},
     schedule::{
@@ -58,44 +62,66 @@ pub async fn read(conn: &mut Conn, zone: &TimeZone, question: &Question<'_>) -> 
 
 /// The practice's grid and horizon, if the provider is active.
 async fn practice(conn: &mut Conn, provider: ProviderId) -> Result<Option<(i64, i64)>> {
-    Ok(on!(conn, c => sqlx::query_as(
-        "select t.grid_minutes, t.horizon_days from tenant_identity t cross join providers p
-         where p.provider_id = $1 and p.active",
-    ).bind(provider).fetch_optional(c).await)?)
+    let row: Option<Read<ActiveProvider>> = on!(&mut *conn, c => sqlx::query_as(
+        "select p.provider_id, p.active, t.grid_minutes, t.horizon_days
+         from tenant_identity t cross join providers p where p.provider_id = $1",
+    ).bind(provider).fetch_optional(c).await)?;
+    Ok(row.and_then(|row| row.accept(conn)).map(|it| (it.grid_minutes, it.horizon_days)))
 }
 
-#[derive(sqlx::FromRow)]
-struct HoursRow {
-    weekday: i64,
-    start_time: jiff_sqlx::Time,
-    end_time: jiff_sqlx::Time,
-    valid_from: Option<jiff_sqlx::Date>,
-    valid_to: Option<jiff_sqlx::Date>,
+struct ActiveProvider {
+    grid_minutes: i64,
+    horizon_days: i64,
+}
+
+impl FromColumns for ActiveProvider {
+    const TABLE: &'static str = "providers";
+    const KEY: &'static str = "provider_id";
+
+    fn from_columns<R: ForeignRow>(columns: &mut Columns<'_, R>) -> sqlx::Result<Option<Self>> {
+        let (grid_minutes, horizon_days) =
+            (columns.required("grid_minutes")?, columns.required("horizon_days")?);
+        let practice = grid_minutes.zip(horizon_days).filter(|(grid, _)| *grid > 0);
+        let active = columns.or("active", false)?;
+        Ok(practice
+            .filter(|_| active)
+            .map(|(grid_minutes, horizon_days)| Self { grid_minutes, horizon_days }))
+    }
 }
 
 async fn hours(conn: &mut Conn, provider: ProviderId) -> Result<Vec<WorkingHours>> {
-    let rows: Vec<HoursRow> = on!(conn, c => sqlx::query_as(
-        "select weekday, start_time, end_time, valid_from, valid_to from working_hours where provider_id = $1",
+    let rows: Vec<Read<WorkingHours>> = on!(&mut *conn, c => sqlx::query_as(
+        "select working_hours_id, weekday, start_time, end_time, valid_from, valid_to
+         from working_hours where provider_id = $1",
     ).bind(provider).fetch_all(c).await)?;
-    Ok(rows
-        .into_iter()
-        .map(|row| WorkingHours {
-            weekday: row.weekday,
-            start: row.start_time.to_jiff(),
-            end: row.end_time.to_jiff(),
-            valid_from: row.valid_from.map(jiff_sqlx::Date::to_jiff),
-            valid_to: row.valid_to.map(jiff_sqlx::Date::to_jiff),
-        })
-        .collect())
+    Ok(accept_all(conn, rows))
 }
 
-#[derive(sqlx::FromRow)]
-struct ExceptionRow {
-    provider_id: Option<ProviderId>,
-    exception_date: jiff_sqlx::Date,
-    kind: String,
-    start_time: Option<jiff_sqlx::Time>,
-    end_time: Option<jiff_sqlx::Time>,
+impl FromColumns for WorkingHours {
+    const TABLE: &'static str = "working_hours";
+    const KEY: &'static str = "working_hours_id";
+
+    fn from_columns<R: ForeignRow>(columns: &mut Columns<'_, R>) -> sqlx::Result<Option<Self>> {
+        let weekday: Option<i64> = columns.required("weekday")?;
+        let (start, end) = (columns.required("start_time")?, columns.required("end_time")?);
+        let valid_from: Foreign<Day> = columns.get("valid_from")?;
+        let valid_to: Foreign<Day> = columns.get("valid_to")?;
+        let (Some(weekday), Some(start), Some(end)) = (weekday, start, end) else { return Ok(None) };
+        if valid_from.is_problem() || valid_to.is_problem() {
+            return Ok(None);
+        }
+        let (start, end): (TimeOfDay, TimeOfDay) = (start, end);
+        // What begins at the end of a day begins at the next one's midnight.
+        let late = start == TimeOfDay::EndOfDay;
+        let bound = |day: Day| if late { day.clamped().saturating_add(1.day()) } else { day.clamped() };
+        Ok(Some(Self {
+            weekday: if late { weekday % 7 + 1 } else { weekday },
+            start: start.on_clock(),
+            end: end.on_clock(),
+            valid_from: valid_from.value().filter(|day| *day != Day::Past).map(bound),
+            valid_to: valid_to.value().filter(|day| *day != Day::Future).map(bound),
+        }))
+    }
 }
 
 async fn exceptions(
@@ -103,24 +129,54 @@ async fn exceptions(
     provider: ProviderId,
     (first, last): (Date, Date),
 ) -> Result<Vec<ScheduleException>> {
-    let rows: Vec<ExceptionRow> = on!(conn, c => sqlx::query_as(
-        "select provider_id, exception_date, kind, start_time, end_time from schedule_exceptions
-         where exception_date between $1 and $2 and (provider_id = $3 or provider_id is null)",
-    ).bind(first.to_sqlx()).bind(last.to_sqlx()).bind(provider).fetch_all(c).await)?;
-    Ok(rows
-        .into_iter()
-        .map(|row| {
-            let date = row.exception_date.to_jiff();
-            let times = row.start_time.zip(row.end_time).map(|(start, end)| (start.to_jiff(), end.to_jiff()));
-            match times {
-                Some((start, end)) if row.kind == "custom" => {
-                    ScheduleException::Custom { date, start, end, own: row.provider_id.is_some() }
-                }
-                Some((start, end)) => ScheduleException::Off { date, start, end },
-                None => ScheduleException::DayOff { date },
+    let statement = match conn {
+        Conn::Postgres(_) => {
+            "select exception_id, provider_id, exception_date, kind, start_time, end_time from schedule_exceptions
+             where exception_date >= $1 and exception_date < $2 and (provider_id = $3 or provider_id is null)"
+        }
+        // Dates are texts, which compare as dates only if they are written so.
+        Conn::Sqlite(_) => {
+            "select exception_id, provider_id, exception_date, kind, start_time, end_time from schedule_exceptions
+             where exception_date >= $1 and exception_date < $2 and (provider_id = $3 or provider_id is null)
+             union all
+             select exception_id, provider_id, exception_date, kind, start_time, end_time from schedule_exceptions
+             where (typeof(exception_date) <> 'text'
+                    or exception_date not glob '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*')
+               and (provider_id = $3 or provider_id is null)"
+        }
+    };
+    // What begins at the end of a day matters to the next one.
+    let (from, to) = (first.saturating_sub(1.day()), last.saturating_add(1.day()));
+    let rows: Vec<Read<ScheduleException>> = on!(&mut *conn, c => sqlx::query_as(statement)
+        .bind(from.to_sqlx()).bind(to.to_sqlx()).bind(provider).fetch_all(c).await)?;
+    Ok(accept_all(conn, rows))
+}
+
+impl FromColumns for ScheduleException {
+    const TABLE: &'static str = "schedule_exceptions";
+    const KEY: &'static str = "exception_id";
+
+    /// One that can't be read closes its day, if at least that can be read.
+    fn from_columns<R: ForeignRow>(columns: &mut Columns<'_, R>) -> sqlx::Result<Option<Self>> {
+        let date: Option<Day> = columns.required("exception_date")?;
+        let own = columns.get::<i64>("provider_id")? != Foreign::Null;
+        let kind = columns.text("kind")?;
+        let start: Foreign<TimeOfDay> = columns.get("start_time")?;
+        let end: Foreign<TimeOfDay> = columns.get("end_time")?;
+        let Some(date) = date.and_then(Day::date) else { return Ok(None) };
+        let times = start.value().zip(end.value());
+        Ok(Some(match (kind.as_str(), times) {
+            ("custom", Some((start, end))) => {
+                let (date, start) = start.on(date);
+                Self::Custom { date, start, end: end.on_clock(), own }
             }
-        })
-        .collect())
+            ("off", Some((start, end))) => {
+                let (date, start) = start.on(date);
+                Self::Off { date, start, end: end.on_clock() }
+            }
+            _ => Self::DayOff { date },
+        }))
+    }
 }
 
 #[derive(sqlx::FromRow)]

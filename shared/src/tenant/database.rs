@@ -129,6 +129,11 @@ impl Database {
         }
     }
 
+    /// Whether a text column can hold this: `PostgreSQL`'s hold no zero character, so what has one is not there.
+    pub fn can_hold(&self, text: &str) -> bool {
+        matches!(self.pool, Pool::Sqlite(_)) || !text.contains('\0')
+    }
+
     /// A connection for statements that stand alone.
     ///
     /// # Errors
@@ -163,6 +168,11 @@ impl Conn {
             Self::Sqlite(connection) => connection.reporter().report(table, id),
             Self::Postgres(connection) => connection.reporter().report(table, id),
         }
+    }
+
+    /// As [`Database::can_hold`].
+    pub(crate) fn can_hold(&self, text: &str) -> bool {
+        matches!(self, Self::Sqlite(_)) || !text.contains('\0')
     }
 
     /// Nothing more can be asked of it.

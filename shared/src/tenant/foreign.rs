@@ -3,13 +3,16 @@
 //! The EMR owns its tables, so every value that a column's type allows is read: `24:00`, `infinity`, `9:00`,
 //! `2026-11-01 10:00:00`, and on `SQLite`, whose columns take any type, numbers as texts and texts as blobs. Decoding never
 //! fails: a value that has no meaning is [`Foreign::Unreadable`], so that one row can't turn another one's request into an
-//! error. [`RowReader`] decides about a row and reports what was wrong with it.
+//! error. A table's module says by [`FromColumns`] what its rows are of use for; [`accept_all`] reports the others.
 
+mod columns;
 mod engines;
-mod reader;
+mod order;
 mod values;
 
-pub use reader::RowReader;
+pub(crate) use columns::{Columns, ForeignRow, FromColumns, Read, accept_all};
+pub(crate) use order::instant_order;
+pub(crate) use values::Key;
 pub use values::{Day, TimeOfDay};
 
 /// One value of a column that the EMR may write. Decodes from any value of either engine.

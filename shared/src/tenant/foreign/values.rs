@@ -44,6 +44,13 @@ pub enum Day {
     Future,
 }
 
+/// A name that rows are looked up by: a text as the database holds it, so that what is listed can be asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Key(pub(crate) String);
+
+/// Longest name that partners can ask for, in characters.
+const MAX_KEY: usize = 2000;
+
 /// RFC 3339 has no year before 0.
 const FIRST_DATE: Date = date(1, 1, 1);
 /// 2000-01-01, where `PostgreSQL` counts from.
@@ -104,6 +111,14 @@ impl FromRaw for String {
             Raw::Boolean(value) => Foreign::Value(value.to_string()),
             Raw::Days(_) | Raw::Microseconds(_) | Raw::Instant(_) | Raw::Other => Foreign::Unreadable,
         }
+    }
+}
+
+impl FromRaw for Key {
+    fn from_raw(raw: Raw<'_>) -> Foreign<Self> {
+        let Raw::Text(bytes) = raw else { return Foreign::Unreadable };
+        let text = str::from_utf8(bytes).ok().filter(|it| (1..=MAX_KEY).contains(&it.chars().count()));
+        text.map_or(Foreign::Unreadable, |text| Foreign::Value(Self(text.to_owned())))
     }
 }
 
