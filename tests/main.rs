@@ -20,6 +20,7 @@ mod catalog_race;
 mod conventions;
 mod conventions_everywhere;
 mod description;
+mod foreign_values;
 #[path = "fuzz/bodies.rs"]
 mod fuzz_bodies;
 mod fuzzing;
