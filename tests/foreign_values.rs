@@ -149,7 +149,9 @@ impl Sweep {
             run_sql(&sweep.office.db, "pragma foreign_keys = off").await;
         }
         for (request, status) in sweep.answers(&sweep.requests).await {
-            assert_eq!(status, 200, "{request:?} as it is");
+            // The partner has no webhooks.
+            let expected = if request.path.starts_with("/v1/webhooks") { 404 } else { 200 };
+            assert!(status == 200 || status == expected, "{request:?} as it is: {status}");
         }
         sweep
     }

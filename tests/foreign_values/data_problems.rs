@@ -53,7 +53,7 @@ async fn what_another_process_met_is_not_counted_twice_and_what_was_mended_is_fo
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_table_full_of_unreadable_rows_costs_a_bounded_item() {
-    let office = Office::open(Engine::Sqlite).await;
+    let mut office = Office::open(Engine::Sqlite).await;
     run_sql(
         &office.catalog,
         "with recursive n(i) as (select 1 union all select i + 1 from n where i < 1200)
@@ -67,6 +67,11 @@ async fn a_table_full_of_unreadable_rows_costs_a_bounded_item() {
         office.app.flush().await;
     }
     assert_eq!(problems(&office, "").await, [json!([null, "products", 500, "500"])]);
+    let other = office.another_app(|_| ());
+    office.answer_with(other.clone());
+    office.get("/v1/products?limit=1&page=700").await.expect(200);
+    other.flush().await;
+    assert_eq!(problems(&office, "").await, [json!([null, "products", 500, "700"])], "the last one is still told");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

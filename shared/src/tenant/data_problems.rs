@@ -91,7 +91,7 @@ impl DataProblems {
                 ids: std::mem::take(&mut rows.unwritten),
             })
             .collect();
-        if state.day.replace(today) != Some(today) {
+        if state.day.replace(today).is_some_and(|day| day != today) {
             state.tables.clear();
         }
         taken

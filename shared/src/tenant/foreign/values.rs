@@ -1,7 +1,7 @@
 //! What raw values mean.
 
 use jiff::{
-    SignedDuration, Timestamp, ToSpan,
+    SignedDuration, Span, Timestamp, ToSpan,
     civil::{Date, Time, date},
     tz::{Offset, TimeZone},
 };
@@ -87,7 +87,7 @@ impl Day {
         match days {
             i32::MIN => Self::Past,
             i32::MAX => Self::Future,
-            days => match POSTGRES_EPOCH.checked_add(days.days()) {
+            days => match Span::new().try_days(days).and_then(|span| POSTGRES_EPOCH.checked_add(span)) {
                 Ok(date) if date >= FIRST_DATE => Self::On(date),
                 _ if days < 0 => Self::Past,
                 _ => Self::Future,
