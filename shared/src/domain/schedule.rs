@@ -11,7 +11,7 @@ mod place;
 mod search;
 mod visit_type;
 
-pub use calendar::{Calendar, Facts, Practice, Refusal, Refused};
+pub use calendar::{Calendar, Facts, Practice, ProviderVisit, Refusal, Refused};
 pub use hours::{ScheduleException, WorkingHours};
 pub use interval::{Interval, merge, subtract};
 pub use local::{instant, instant_of_midnight, instants, local};

@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     fn berlin() -> TimeZone {
-        TimeZone::get("Europe/Berlin").unwrap()
+        crate::domain::zones::get("Europe/Berlin").unwrap()
     }
 
     fn minutes(count: i64) -> Minutes {
