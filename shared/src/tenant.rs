@@ -5,8 +5,10 @@
 pub mod audit;
 pub mod calendar;
 mod contents;
+mod data_problems;
 pub mod database;
 mod error;
+pub mod foreign;
 mod health;
 pub mod idempotency;
 pub mod log;
@@ -23,6 +25,8 @@ pub mod unindexed_patients;
 pub mod visit_types;
 pub mod visits;
 
+pub(crate) use data_problems::Reporter;
+pub use data_problems::{DataProblem, DataProblems};
 pub(crate) use database::Pool;
 pub use database::{Conn, Database, TenantDb};
 pub use error::{Constraint, Error, Result};

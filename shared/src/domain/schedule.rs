@@ -26,6 +26,7 @@ pub struct Minutes(i64);
 
 impl Minutes {
     pub const MAX: i64 = 1440;
+    pub const DAY: Self = Self(Self::MAX);
 
     /// `None` unless 1 to [`Self::MAX`].
     pub fn new(minutes: i64) -> Option<Self> {

@@ -17,6 +17,8 @@ use std::{
 use sqlx::pool::PoolConnection;
 use tokio::time::timeout;
 
+use super::Reporter;
+
 /// How long a database may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
@@ -180,6 +182,7 @@ pub(crate) fn silence() -> sqlx::Error {
 pub struct Watched<DB: sqlx::Database> {
     connection: PoolConnection<DB>,
     watch: Watch,
+    reporter: Arc<Reporter>,
 }
 
 /// The watch over one connection.
@@ -191,8 +194,17 @@ pub(crate) struct Watch {
 }
 
 impl<DB: sqlx::Database> Watched<DB> {
-    pub(crate) fn new(connection: PoolConnection<DB>, health: Arc<Health>, timeouts: Timeouts) -> Self {
-        Self { connection, watch: Watch { health, timeouts, unanswered: false } }
+    pub(crate) fn new(
+        connection: PoolConnection<DB>,
+        health: Arc<Health>,
+        timeouts: Timeouts,
+        reporter: Arc<Reporter>,
+    ) -> Self {
+        Self { connection, watch: Watch { health, timeouts, unanswered: false }, reporter }
+    }
+
+    pub(crate) fn reporter(&self) -> &Reporter {
+        &self.reporter
     }
 
     pub(crate) fn parts(&mut self) -> (&mut Watch, &mut DB::Connection) {

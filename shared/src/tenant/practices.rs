@@ -9,7 +9,9 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use tokio::{sync::OnceCell, time::timeout};
 
-use super::{Admission, Database, Error, Health, Result, TenantDb, Timeouts, silence};
+use super::{
+    Admission, DataProblems, Database, Error, Health, Reporter, Result, TenantDb, Timeouts, silence,
+};
 use crate::{
     auth::PracticeGrant,
     domain::{PracticePass, zones},
@@ -46,6 +48,7 @@ pub struct Practices {
     max_open: usize,
     connections: u32,
     timeouts: Timeouts,
+    problems: Arc<DataProblems>,
 }
 
 impl Default for Practices {
@@ -56,6 +59,7 @@ impl Default for Practices {
             max_open: MAX_OPEN,
             connections: CONNECTIONS,
             timeouts: Timeouts::OF_CALLERS,
+            problems: Arc::default(),
         }
     }
 }
@@ -68,6 +72,7 @@ impl Practices {
             max_open: MAX_OPEN_IN_BACKGROUND,
             connections,
             timeouts: Timeouts::OF_BACKGROUND,
+            problems: Arc::default(),
         }
     }
 
@@ -99,7 +104,7 @@ impl Practices {
                 if !is_probe && health.is_ill(Instant::now()) {
                     return Err(Error::LetBe.into());
                 }
-                let opening = open(practicepass, &location, self.connections, self.timeouts, &health);
+                let opening = open(practicepass, &location, self, &health);
                 let opened = timeout(limit, opening).await;
                 let opened = opened.unwrap_or_else(|_| Err(Error::Unavailable(silence())));
                 match &opened {
@@ -111,6 +116,11 @@ impl Practices {
             })
             .await?;
         Ok(opened.clone())
+    }
+
+    /// The rows that could not be read.
+    pub fn data_problems(&self) -> &DataProblems {
+        &self.problems
     }
 
     /// Lets go of a practice's database, so that the next call asks where it is.
@@ -151,13 +161,13 @@ impl Practices {
 async fn open(
     practicepass: &PracticePass,
     location: &Location,
-    connections: u32,
-    timeouts: Timeouts,
+    of: &Practices,
     health: &Arc<Health>,
 ) -> Result<TenantDb> {
     let registered = zones::get(&location.time_zone)
         .ok_or_else(|| Error::Registry(format!("unknown time zone {:?}", location.time_zone)))?;
-    let database = Database::connect(&location.dsn, connections, timeouts, health.clone())?;
+    let reporter = Arc::new(Reporter::of_practice(&of.problems, practicepass));
+    let database = Database::connect(&location.dsn, of.connections, of.timeouts, health.clone(), reporter)?;
     let db = TenantDb::new(database, practicepass.clone(), registered);
     let Some(time_zone) = db.check_identity().await? else { return Ok(db) };
     if time_zone == location.time_zone {
