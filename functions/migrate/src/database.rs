@@ -15,7 +15,7 @@ use crate::{Done, Status};
 /// Migrates a practice's database and notes it in the registry.
 pub(crate) async fn practice(app: &App, practice: &str) -> Result<Done, String> {
     let entry = registered(app, practice).await?;
-    let practicepass = entry.practicepass;
+    let practicepass = entry.practicepass.clone();
     let grant = PracticeGrant::for_operations(practicepass.clone());
     let dsn = app.secrets.get(&entry.dsn_secret, app.clock.now()).await.map_err(|error| error.to_string())?;
     let migrated = tenant::migrate::migrate(&grant, &dsn, &entry.time_zone, app.clock.now()).await;

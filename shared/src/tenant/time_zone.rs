@@ -101,9 +101,9 @@ async fn collisions(conn: &mut Conn) -> Result<Vec<Collision>> {
         execute(conn, "savepoint visit").await?;
         let constrained = on!(&mut *conn, c => sqlx::query(
             "update visits set overlap_allowed = false where visit_id = $1",
-        ).bind(visit).execute(c).await);
+        ).bind(visit).execute(c).await.map(|_| ()));
         match constrained.map_err(Error::from) {
-            Ok(_) => (),
+            Ok(()) => (),
             Err(Error::Refused(_)) => {
                 execute(conn, "rollback to savepoint visit").await?;
                 collisions.push(Collision { visit, with: others_at_the_same_time(conn, visit).await? });
