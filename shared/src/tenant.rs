@@ -19,6 +19,7 @@ pub mod practices;
 pub mod providers;
 pub mod tags;
 pub mod tickets;
+mod time_zone;
 mod transaction;
 pub mod unindexed_patients;
 pub mod visit_types;
@@ -32,6 +33,7 @@ pub use error::{Constraint, Error, Result};
 pub(crate) use health::{Admission, Health, silence};
 pub use health::{ServerTimeouts, Timeouts, Watched};
 pub use practices::Practices;
+pub use time_zone::Collision;
 pub use transaction::{Transaction, Transient, again};
 
 /// Runs one piece of code on the typed connection of either engine.

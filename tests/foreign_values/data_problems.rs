@@ -71,7 +71,11 @@ async fn a_table_full_of_unreadable_rows_costs_a_bounded_item() {
     office.answer_with(other.clone());
     office.get("/v1/products?limit=1&page=700").await.expect(200);
     other.flush().await;
-    assert_eq!(problems(&office, "").await, [json!([null, "products", 500, "700"])], "the last one is still told");
+    assert_eq!(
+        problems(&office, "").await,
+        [json!([null, "products", 500, "700"])],
+        "the last one is still told"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

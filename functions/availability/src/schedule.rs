@@ -93,10 +93,10 @@ pub(crate) async fn get_schedule(
     let total_visits = booked.len();
     let mut schedule: BTreeMap<String, Vec<ScheduledVisit>> = BTreeMap::new();
     for visit in booked {
-        schedule.entry(visit.date().to_string()).or_default().push(ScheduledVisit {
+        schedule.entry(visit.date.to_string()).or_default().push(ScheduledVisit {
             visit_id: visit.visit_id,
-            time: visit.time(),
-            duration: visit.visit_duration,
+            time: visit.time,
+            duration: visit.duration.get(),
             kind: visit.visit_type,
             booked: true,
         });

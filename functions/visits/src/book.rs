@@ -23,7 +23,7 @@ use shared::{
 use crate::{
     conflict::refused_by_database,
     reply::BookedVisit,
-    settle::{hold, settle},
+    settle::{settle, settle_locked},
     wanted::{Times, Wanted},
 };
 
@@ -70,8 +70,8 @@ body! {
 
 /// Book a visit in the tenant Visits table with provider and resource availability checks.
 ///
-/// The provider must be free for their part of the visit with the buffers of the visit type, the patient and, if the
-/// type needs one, a room for the whole visit. Of the free rooms the one with the fewest visits that day is taken.
+/// The provider must be free for their part of the visit, the patient and, if the type needs one, a room for the whole
+/// visit. Between two visits of a provider the larger of their visit types' buffers stays free. Of the free rooms the one with the fewest visits that day is taken.
 ///
 /// Send an `Idempotency-Key` so that a request that is sent again books once.
 #[utoipa::path(
@@ -115,8 +115,7 @@ pub(crate) async fn book_visit(
         settle(&mut tenant.db.connection().await?, &tenant, &wanted).await?;
     }
     let answer = create_once!(tenant, key, ("visits.replay", "visit", |answer| answer.id("VisitID")), conn => {
-        hold(conn, &tenant, &wanted.times).await?;
-        let room = settle(conn, &tenant, &wanted).await?;
+        let room = settle_locked(conn, &tenant, &wanted).await?;
         let appointment = wanted.times.with(wanted.provider, room);
         let visit = visits::NewVisit {
             patient: body.patient_id,

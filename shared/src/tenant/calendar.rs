@@ -4,14 +4,15 @@ use jiff::{Span, Timestamp, ToSpan, civil::Date, tz::TimeZone};
 use jiff_sqlx::ToSqlx;
 
 use super::{
-    Conn, Result,
+    Conn, Error, Result,
     foreign::{Columns, Day, Foreign, ForeignRow, FromColumns, Read, TimeOfDay, accept_all},
     on, visit_types,
 };
 use crate::domain::{
     ids::{ProviderId, RoomId, VisitId},
     schedule::{
-        Calendar, Facts, Interval, Practice, RoomVisit, ScheduleException, WorkingHours, instant_of_midnight,
+        Calendar, Facts, Interval, Practice, ProviderVisit, RoomVisit, ScheduleException, WorkingHours,
+        instant_of_midnight, local,
     },
 };
 
@@ -38,9 +39,14 @@ pub enum Found {
 
 /// Reads the calendar that answers the question.
 pub async fn read(conn: &mut Conn, zone: &TimeZone, question: &Question<'_>) -> Result<Found> {
-    let Some((grid_minutes, horizon_days)) = practice(conn, question.provider).await? else {
+    let Some((grid_minutes, horizon_days, time_zone)) = practice(conn, question.provider).await? else {
         return Ok(Found::NoProvider);
     };
+    // The instants of visits are of the zone that the database has now.
+    if time_zone.is_some_and(|name| zone.iana_name() != Some(name.as_str())) {
+        conn.set_outdated();
+        return Err(Error::TimeZoneChanged);
+    }
     let rules = match question.visit_type {
         None => None,
         Some(name) => match visit_types::rules(conn, name, question.provider).await? {
@@ -60,18 +66,19 @@ pub async fn read(conn: &mut Conn, zone: &TimeZone, question: &Question<'_>) -> 
     Ok(Found::Calendar(Box::new(Calendar::new(practice, question.now, question.dates, facts))))
 }
 
-/// The practice's grid and horizon, if the provider is active.
-async fn practice(conn: &mut Conn, provider: ProviderId) -> Result<Option<(i64, i64)>> {
+/// The practice's grid, horizon and time zone, if the provider is active.
+async fn practice(conn: &mut Conn, provider: ProviderId) -> Result<Option<(i64, i64, Option<String>)>> {
     let row: Option<Read<ActiveProvider>> = on!(&mut *conn, c => sqlx::query_as(
-        "select p.provider_id, p.active, t.grid_minutes, t.horizon_days
+        "select p.provider_id, p.active, t.grid_minutes, t.horizon_days, t.time_zone
          from tenant_identity t cross join providers p where p.provider_id = $1",
     ).bind(provider).fetch_optional(c).await)?;
-    Ok(row.and_then(|row| row.accept(conn)).map(|it| (it.grid_minutes, it.horizon_days)))
+    Ok(row.and_then(|row| row.accept(conn)).map(|it| (it.grid_minutes, it.horizon_days, it.time_zone)))
 }
 
 struct ActiveProvider {
     grid_minutes: i64,
     horizon_days: i64,
+    time_zone: Option<String>,
 }
 
 impl FromColumns for ActiveProvider {
@@ -82,10 +89,12 @@ impl FromColumns for ActiveProvider {
         let (grid_minutes, horizon_days) =
             (columns.required("grid_minutes")?, columns.required("horizon_days")?);
         let practice = grid_minutes.zip(horizon_days).filter(|(grid, _)| *grid > 0);
-        let active = columns.or("active", false)?;
-        Ok(practice
-            .filter(|_| active)
-            .map(|(grid_minutes, horizon_days)| Self { grid_minutes, horizon_days }))
+        let (active, time_zone) = (columns.or("active", false)?, columns.optional("time_zone")?);
+        Ok(practice.filter(|_| active).map(|(grid_minutes, horizon_days)| Self {
+            grid_minutes,
+            horizon_days,
+            time_zone,
+        }))
     }
 }
 
@@ -183,28 +192,31 @@ impl FromColumns for ScheduleException {
 struct BlockingRow {
     /// The room's part of a visit; else the provider's.
     room_id: Option<RoomId>,
-    visit_date: jiff_sqlx::Date,
     starts_at: i64,
     ends_at: i64,
+    buffer_before: i64,
+    buffer_after: i64,
 }
 
-/// The provider's blocking visits, and those in the rooms of the visit type, of whichever provider.
+/// The provider's blocking visits, and those in the rooms of the visit type, of whichever provider. One whose time can't be
+/// read takes its day.
 async fn blocking(
     conn: &mut Conn,
     zone: &TimeZone,
     question: &Question<'_>,
     (first, last): (Date, Date),
-) -> Result<(Vec<Interval>, Vec<RoomVisit>)> {
+) -> Result<(Vec<ProviderVisit>, Vec<RoomVisit>)> {
     let from = instant_of_midnight(zone, first);
     let to = instant_of_midnight(zone, last.saturating_add(Span::new().days(1)));
     let rows: Vec<BlockingRow> = on!(conn, c => sqlx::query_as(
-        "select cast(null as bigint) as room_id, visit_date,
-                provider_starts_at as starts_at, provider_ends_at as ends_at
-         from visits
-         where provider_id = $1 and provider_starts_at >= $2 and provider_starts_at < $3
-           and status not in ('Cancelled', 'NoShow', 'Deleted') and visit_id <> $4
+        "select cast(null as bigint) as room_id, v.provider_starts_at as starts_at, v.provider_ends_at as ends_at,
+                cast(coalesce(t.buffer_before, 0) as bigint) as buffer_before,
+                cast(coalesce(t.buffer_after, 0) as bigint) as buffer_after
+         from visits v left join visit_types t on t.visit_type = v.visit_type
+         where v.provider_id = $1 and v.provider_starts_at >= $2 and v.provider_starts_at < $3
+           and v.status not in ('Cancelled', 'NoShow', 'Deleted') and v.visit_id <> $4
          union all
-         select room_id, visit_date, starts_at, ends_at
+         select room_id, starts_at, ends_at, cast(0 as bigint), cast(0 as bigint)
          from visits
          where room_id in (select resource_id from visit_type_resources where visit_type = $5)
            and starts_at >= $2 and starts_at < $3
@@ -219,10 +231,14 @@ async fn blocking(
     let mut busy = Vec::new();
     let mut in_rooms = Vec::new();
     for row in rows {
-        let visit = Interval { from: row.starts_at, to: row.ends_at };
+        let time = Interval { from: row.starts_at, to: row.ends_at };
         match row.room_id {
-            None => busy.push(visit),
-            Some(room) => in_rooms.push(RoomVisit { room, date: row.visit_date.to_jiff(), visit }),
+            None => busy.push(ProviderVisit {
+                time,
+                buffer_before: row.buffer_before,
+                buffer_after: row.buffer_after,
+            }),
+            Some(room) => in_rooms.push(RoomVisit { room, date: local(zone, time.from).date(), visit: time }),
         }
     }
     Ok((busy, in_rooms))

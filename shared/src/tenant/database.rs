@@ -183,6 +183,14 @@ impl Conn {
         }
     }
 
+    /// The next call opens the database anew: what was read when it was opened has changed.
+    pub(super) fn set_outdated(&self) {
+        match self {
+            Self::Sqlite(connection) => connection.set_outdated(),
+            Self::Postgres(connection) => connection.set_outdated(),
+        }
+    }
+
     pub(super) fn close_on_drop(&mut self) {
         match self {
             Self::Sqlite(connection) => connection.close_on_drop(),
@@ -194,6 +202,10 @@ impl Conn {
 impl TenantDb {
     pub(super) fn new(database: Database, practicepass: PracticePass, time_zone: TimeZone) -> Self {
         Self { database, practicepass, time_zone }
+    }
+
+    pub(super) fn with_time_zone(self, time_zone: TimeZone) -> Self {
+        Self { time_zone, ..self }
     }
 
     pub fn practicepass(&self) -> &PracticePass {

@@ -13,8 +13,8 @@ mod values;
 
 pub(crate) use columns::{Columns, ForeignRow, FromColumns, Read, accept_all};
 pub(crate) use order::instant_order;
-pub(crate) use values::Key;
 pub use reader::RowReader;
+pub(crate) use values::Key;
 pub use values::{Day, TimeOfDay};
 
 /// One value of a column that the EMR may write. Decodes from any value of either engine.

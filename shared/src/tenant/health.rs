@@ -7,7 +7,10 @@
 use std::{
     io,
     ops::{Deref, DerefMut},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -102,7 +105,11 @@ const MOST_COOLDOWNS: u32 = 3;
 
 /// How one database answered last.
 #[derive(Debug, Default)]
-pub(crate) struct Health(Mutex<State>);
+pub(crate) struct Health {
+    state: Mutex<State>,
+    /// What was read when the database was opened has changed.
+    outdated: AtomicBool,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -122,7 +129,12 @@ pub(crate) enum Admission {
 
 impl Health {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the database has to be opened anew.
+    pub(crate) fn is_outdated(&self) -> bool {
+        self.outdated.load(Ordering::Relaxed)
     }
 
     /// One call is let through as a probe; the others are refused until it is known how that went, or it takes too long.
@@ -197,6 +209,10 @@ impl<DB: sqlx::Database> Watched<DB> {
 
     pub(crate) fn parts(&mut self) -> (&mut Watch, &mut DB::Connection) {
         (&mut self.watch, &mut self.connection)
+    }
+
+    pub(crate) fn set_outdated(&self) {
+        self.watch.health.outdated.store(true, Ordering::Relaxed);
     }
 
     /// Nothing more can be asked of it, not even a ROLLBACK.

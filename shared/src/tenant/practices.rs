@@ -6,13 +6,16 @@ use std::{
     time::Instant,
 };
 
-use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp};
 use tokio::{sync::OnceCell, time::timeout};
 
 use super::{
     Admission, DataProblems, Database, Error, Health, Reporter, Result, TenantDb, Timeouts, silence,
 };
-use crate::{auth::PracticeGrant, domain::PracticePass};
+use crate::{
+    auth::PracticeGrant,
+    domain::{PracticePass, zones},
+};
 
 /// Where a practice's database is; from the practice registry alone.
 #[derive(Clone)]
@@ -132,7 +135,7 @@ impl Practices {
         now: Timestamp,
     ) -> Result<(Arc<OnceCell<TenantDb>>, Arc<Health>, Admission)> {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.retain(|_, entry| now.duration_since(entry.opened) < MAX_AGE);
+        entries.retain(|_, it| now.duration_since(it.opened) < MAX_AGE && !it.health.is_outdated());
         if !entries.contains_key(practicepass) && entries.len() >= self.max_open {
             let oldest = entries.iter().min_by_key(|(_, entry)| entry.used).map(|(pass, _)| pass.clone());
             oldest.and_then(|pass| entries.remove(&pass));
@@ -161,26 +164,46 @@ async fn open(
     of: &Practices,
     health: &Arc<Health>,
 ) -> Result<TenantDb> {
-    let time_zone = TimeZone::get(&location.time_zone)
-        .map_err(|_| Error::Registry(format!("unknown time zone {:?}", location.time_zone)))?;
+    let registered = zones::get(&location.time_zone)
+        .ok_or_else(|| Error::Registry(format!("unknown time zone {:?}", location.time_zone)))?;
     let reporter = Arc::new(Reporter::of_practice(&of.problems, practicepass));
     let database = Database::connect(&location.dsn, of.connections, of.timeouts, health.clone(), reporter)?;
-    let db = TenantDb::new(database, practicepass.clone(), time_zone);
-    db.check_identity().await?;
-    Ok(db)
+    let db = TenantDb::new(database, practicepass.clone(), registered);
+    let Some(time_zone) = db.check_identity().await? else { return Ok(db) };
+    if time_zone == location.time_zone {
+        return Ok(db);
+    }
+    // Its triggers convert by its own zone, so the calendar must, too.
+    tracing::error!(
+        practice = practicepass.as_str(),
+        database = time_zone,
+        registry = location.time_zone,
+        "the practice's database and the registry name different time zones; `set-time-zone` repairs it"
+    );
+    let own = zones::get(&time_zone)
+        .ok_or_else(|| Error::Registry(format!("the database has the unknown time zone {time_zone:?}")))?;
+    Ok(db.with_time_zone(own))
 }
 
 impl TenantDb {
+    /// The time zone that the database converts by; `None` until it is migrated.
+    ///
     /// Refuses a database whose `tenant_identity` names another practice: a swapped DSN opens nothing.
-    async fn check_identity(&self) -> Result<()> {
+    async fn check_identity(&self) -> Result<Option<String>> {
         let mut conn = self.connection().await?;
-        let owner: Option<String> = super::on!(&mut conn, c => sqlx::query_scalar(
-            "select ppass from tenant_identity where singleton = 1",
-        ).fetch_optional(c).await)?;
-        if owner.as_deref() == Some(self.practicepass().as_str()) {
-            Ok(())
-        } else {
-            Err(Error::WrongDatabase)
+        let identity = super::on!(&mut conn, c => sqlx::query_as::<_, (String, Option<String>)>(
+            "select ppass, time_zone from tenant_identity where singleton = 1",
+        ).fetch_optional(c).await);
+        let identity = match identity.map_err(Error::from) {
+            // An older schema, e.g. of a backup, is to be migrated first.
+            Err(Error::Statement(_)) => super::on!(&mut conn, c => sqlx::query_as(
+                "select ppass, cast(null as text) from tenant_identity where singleton = 1",
+            ).fetch_optional(c).await)?,
+            identity => identity?,
+        };
+        match identity {
+            Some((owner, time_zone)) if owner == self.practicepass().as_str() => Ok(time_zone),
+            _ => Err(Error::WrongDatabase),
         }
     }
 }
