@@ -21,12 +21,13 @@ use crate::{
 use values::{Column, columns};
 
 /// Tables that only our own programs write.
-const OUR_OWN: [&str; 6] = [
+const OUR_OWN: [&str; 7] = [
     "tenant_identity",
     "audit_log",
     "idempotency_keys",
     "unindexed_patients",
     "patient_words",
+    "zone_offsets",
     "_sqlx_migrations",
 ];
 
