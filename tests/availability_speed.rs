@@ -8,9 +8,7 @@ use jiff::{
     tz::TimeZone,
 };
 use serde_json::Value;
-use shared::domain::schedule::{
-    Calendar, Facts, Interval, Minutes, Practice, ProviderVisit, WorkingHours,
-};
+use shared::domain::schedule::{Calendar, Facts, Interval, Minutes, Practice, ProviderVisit, WorkingHours};
 
 use crate::office::{Engine, Office, statements::noted};
 

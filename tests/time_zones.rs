@@ -46,7 +46,7 @@ on_both_databases! {
         let rows = [
             // Each one moves to where the next one is.
             visit(1, 1, 1001, "10:00", 60), visit(2, 1, 1002, "11:00", 60), visit(3, 1, 1003, "12:00", 60),
-            visit(4, 2, 1001, "14:00", 60), visit(5, 2, 1002, "16:00", 30),
+            visit(4, 2, 1001, "14:00", 60), visit(5, 2, 1002, "16:30", 30),
         ];
         office.sql(&rows.concat()).await;
         // Over before the change, but written with the rules of before.
@@ -60,7 +60,7 @@ on_both_databases! {
         let outcome = &migrate(&office).await.results[0].outcome;
         let reported: Vec<_> = outcome.collisions.iter().map(|it| (it.visit, it.with.clone())).collect();
         assert_eq!(reported, [(VisitId(4), vec![VisitId(6)])]);
-        for (id, minutes) in [(1, 0), (2, 60), (3, 120), (4, 240), (5, 360), (6, 270)] {
+        for (id, minutes) in [(1, 0), (2, 60), (3, 120), (4, 240), (5, 390), (6, 270)] {
             assert_eq!(start(&office, id).await, minutes, "visit {id}");
         }
         let ten = "select count(*) from visits where visit_id = 9 and starts_at = 1768312800";

@@ -73,7 +73,14 @@ mod tests {
 
     #[test]
     fn the_table_of_offsets_tells_every_hour_of_ten_years_as_the_zone_does() {
-        for name in ["America/New_York", "America/Vancouver", "Europe/Berlin", "Australia/Lord_Howe", "Asia/Kolkata", "UTC"] {
+        for name in [
+            "America/New_York",
+            "America/Vancouver",
+            "Europe/Berlin",
+            "Australia/Lord_Howe",
+            "Asia/Kolkata",
+            "UTC",
+        ] {
             let zone = get(name).unwrap();
             let offsets = offsets(&zone);
             assert!(offsets.is_sorted_by_key(|it| it.local_from));

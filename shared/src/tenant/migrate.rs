@@ -36,12 +36,7 @@ pub struct Migrated {
 /// # Errors
 /// [`Error::WrongDatabase`] when it belongs to another practice already; [`Error::Migrate`]; [`Error::Unavailable`];
 /// [`Error::Registry`] when there is no such time zone.
-pub async fn migrate(
-    grant: &PracticeGrant,
-    dsn: &str,
-    time_zone: &str,
-    now: Timestamp,
-) -> Result<Migrated> {
+pub async fn migrate(grant: &PracticeGrant, dsn: &str, time_zone: &str, now: Timestamp) -> Result<Migrated> {
     let zone = zones::get(time_zone).unwrap_or(TimeZone::UTC);
     let db = TenantDb::new(Database::connect_for_creation(dsn).await?, grant.practicepass().clone(), zone);
     match &db.pool {

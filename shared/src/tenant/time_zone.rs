@@ -31,8 +31,8 @@ struct Stored {
 ///
 /// Gives every visit that still collides with another one since its instant followed.
 pub(super) async fn apply(db: &TenantDb, time_zone: &str, now: Timestamp) -> Result<Vec<Collision>> {
-    let zone = zones::get(time_zone)
-        .ok_or_else(|| Error::Registry(format!("unknown time zone {time_zone:?}")))?;
+    let zone =
+        zones::get(time_zone).ok_or_else(|| Error::Registry(format!("unknown time zone {time_zone:?}")))?;
     crate::in_transaction!(db, Error, conn => {
         let stored: Stored = on!(&mut *conn, c => sqlx::query_as(
             "select time_zone, tzdata from tenant_identity where singleton = 1",

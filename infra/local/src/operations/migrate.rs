@@ -143,7 +143,10 @@ impl Progress {
 pub(crate) fn print_collisions(database: &str, collisions: &[Collision]) {
     for Collision { visit, with } in collisions {
         let with: Vec<String> = with.iter().map(ToString::to_string).collect();
-        println!("  {database}: visit {visit} now overlaps {}; the practice has to move one", with.join(", "));
+        println!(
+            "  {database}: visit {visit} now overlaps {}; the practice has to move one",
+            with.join(", ")
+        );
     }
 }
 

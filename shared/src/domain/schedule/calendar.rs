@@ -170,7 +170,8 @@ impl Calendar {
     /// When a visit could begin at the earliest, seen from the provider's visits alone; `None` when now.
     pub(super) fn busy_until(&self, visit: Interval) -> Option<i64> {
         let needed = self.needed(visit);
-        let by_its_buffers = overlapping(&self.busy, needed).last().map(|it| it.to + visit.from - needed.from);
+        let by_its_buffers =
+            overlapping(&self.busy, needed).last().map(|it| it.to + visit.from - needed.from);
         let by_theirs = overlapping(&self.busy_with_buffers, visit).last().map(|it| it.to);
         by_its_buffers.max(by_theirs)
     }

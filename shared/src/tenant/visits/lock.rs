@@ -31,10 +31,8 @@ pub async fn lock_provider_and_patient(
     (provider, provider_dates): (ProviderId, &[Date]),
     (patient, patient_dates): (PatientId, &[Date]),
 ) -> Result<()> {
-    let locks = [
-        names(Kind::Provider, provider.0, provider_dates),
-        names(Kind::Patient, patient.0, patient_dates),
-    ];
+    let locks =
+        [names(Kind::Provider, provider.0, provider_dates), names(Kind::Patient, patient.0, patient_dates)];
     lock(conn, "", &locks.concat()).await
 }
 
@@ -81,8 +79,10 @@ async fn is_free(conn: &mut Conn, room: RoomId, time: Interval, except: Option<V
 /// The names of the locks of some days, ascending.
 fn names(kind: Kind, id: i64, dates: &[Date]) -> Vec<(i32, i32)> {
     let day = |date: &Date| i64::from(date.year()) * 366 + i64::from(date.day_of_year());
-    let mut names: Vec<_> =
-        dates.iter().map(|date| (kind as i32, number(id.wrapping_mul(4_000_037).wrapping_add(day(date))))).collect();
+    let mut names: Vec<_> = dates
+        .iter()
+        .map(|date| (kind as i32, number(id.wrapping_mul(4_000_037).wrapping_add(day(date)))))
+        .collect();
     names.sort_unstable();
     names
 }
