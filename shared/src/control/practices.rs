@@ -91,8 +91,9 @@ impl Store {
             .update_item()
             .table_name(self.name(Table::Control)?)
             .set_key(Some(key(format!("PRACTICE#{practicepass}"), "PRACTICE")))
-            .update_expression("SET timeZone = :zone REMOVE tzdata")
+            .update_expression("SET #zone = :zone REMOVE tzdata")
             .condition_expression("attribute_exists(pk)")
+            .expression_attribute_names("#zone", "timeZone")
             .expression_attribute_values(":zone", AttributeValue::S(time_zone.to_owned()))
             .send()
             .await

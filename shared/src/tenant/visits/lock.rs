@@ -4,6 +4,8 @@
 //! also while this one waits for a row that the EMR has not committed. The order is fixed (the visit that is moved, the
 //! provider, the patient, one room; within a kind ascending), so that nobody waits in a circle.
 
+use std::fmt::Write;
+
 use jiff::civil::Date;
 use sqlx::AssertSqlSafe;
 
@@ -12,7 +14,7 @@ use crate::{
         ids::{PatientId, ProviderId, RoomId, VisitId},
         schedule::Interval,
     },
-    tenant::{Conn, Result, round_trip},
+    tenant::{Conn, Result, on, round_trip},
 };
 
 /// The first half of an advisory lock's name.
@@ -62,7 +64,7 @@ pub async fn lock_visit(conn: &mut Conn, id: VisitId) -> Result<()> {
 }
 
 async fn is_free(conn: &mut Conn, room: RoomId, time: Interval, except: Option<VisitId>) -> Result<bool> {
-    Ok(crate::tenant::on!(conn, c => sqlx::query_scalar(
+    Ok(on!(conn, c => sqlx::query_scalar(
         "select not exists (
              select 1 from visits
              where room_id = $1 and starts_at < $2 and starts_at > $3 and ends_at > $4
@@ -97,7 +99,8 @@ async fn lock(conn: &mut Conn, before: &str, names: &[(i32, i32)]) -> Result<()>
     if let Conn::Postgres(connection) = conn {
         let mut statements = before.to_owned();
         for (kind, number) in names {
-            statements.push_str(&format!("select pg_advisory_xact_lock({kind}, {number}); "));
+            // Writing to a string can't fail.
+            let _ = write!(statements, "select pg_advisory_xact_lock({kind}, {number}); ");
         }
         let statements = AssertSqlSafe(statements);
         round_trip!(connection, c => sqlx::raw_sql(statements).execute(c).await.map(|_| ()))?;
