@@ -48,7 +48,7 @@ insert into ticket_comments (comment_id, ticket_id, comment, author, created_at)
     (1, 1, 'Since Monday', 'Kim', '2026-03-01T10:00:00Z');
 insert into ticket_history (history_id, ticket_id, old_status, new_status, author, changed_at) values
     (1, 1, 'Waiting', 'Open', 'Kim', '2026-03-01T10:00:00Z');
-insert into log (log_id, table_name, action, record_id, logged_at) values (1, 'patients', 'insert', 1001, '2026-03-09T11:00:00Z');
+insert into log (table_name, action, record_id, logged_at) values ('patients', 'insert', 1001, '2026-03-09T11:00:00Z');
 ";
 const CATALOG_ROWS: &str = "
 insert into products (product_id, vendor_code, product_code, product, retail_price_cents, cost_cents, created_at, updated_at) values
@@ -190,7 +190,7 @@ impl Sweep {
             }
             let before = column.stored(db).await;
             let mut accepted = 0;
-            for value in column.values(self.engine) {
+            for value in column.values(self.engine).into_iter().chain([before.as_str()]) {
                 if try_sql(db, &column.update(value)).await.is_err() {
                     continue;
                 }
