@@ -145,10 +145,6 @@ impl Sweep {
         run_sql(&office.catalog, CATALOG_ROWS).await;
         let token = office.token("all").await;
         let sweep = Self { office, engine, token, requests: requests() };
-        if engine == Engine::Sqlite {
-            // As in many a program that opens a file.
-            run_sql(&sweep.office.db, "pragma foreign_keys = off").await;
-        }
         for (request, status) in sweep.answers(&sweep.requests).await {
             // The partner has no webhooks.
             let expected = if request.path.starts_with("/v1/webhooks") { 404 } else { 200 };

@@ -109,12 +109,27 @@ impl Column {
     }
 
     pub(crate) fn update(&self, value: &str) -> String {
-        format!("update {} set {} = {value} where {}", self.table, self.name, self.row(None))
+        format!(
+            "{}update {} set {} = {value} where {}",
+            self.prelude(),
+            self.table,
+            self.name,
+            self.row(None)
+        )
     }
 
     /// Undoes [`Self::update`].
     pub(crate) fn restore(&self, value: &str, before: &str) -> String {
-        format!("update {} set {} = {before} where {}", self.table, self.name, self.row(Some(value)))
+        let (table, name) = (&self.table, &self.name);
+        format!("{}update {table} set {name} = {before} where {}", self.prelude(), self.row(Some(value)))
+    }
+
+    /// Foreign keys are off in many a program that opens a file.
+    fn prelude(&self) -> &'static str {
+        match self.engine {
+            Engine::Sqlite => "pragma foreign_keys = off; ",
+            Engine::Postgres => "",
+        }
     }
 
     /// The value as a literal.
@@ -167,7 +182,8 @@ pub(crate) async fn columns(db: &Database, engine: Engine, but: &[&str]) -> Vec<
                         using (constraint_schema, constraint_name))
                on p.constraint_type = 'PRIMARY KEY' and k.table_schema = c.table_schema and k.table_name = c.table_name
                   and k.column_name = c.column_name
-             where c.table_schema = current_schema()"
+             where c.table_schema = current_schema()
+               and c.table_name in (select tablename from pg_tables where schemaname = current_schema())"
         }
     };
     let (mut columns, mut keys) = (Vec::new(), Vec::<(String, String)>::new());

@@ -214,18 +214,18 @@ async fn blocking(
                 cast(coalesce(t.buffer_after, 0) as bigint) as buffer_after
          from visits v left join visit_types t on t.visit_type = v.visit_type
          where v.provider_id = $1 and v.provider_starts_at >= $2 and v.provider_starts_at < $3
-           and v.status not in ('Cancelled', 'NoShow', 'Deleted') and v.visit_id <> $4
+           and v.status not in ('Cancelled', 'NoShow', 'Deleted') and v.visit_id is distinct from $4
          union all
          select room_id, starts_at, ends_at, cast(0 as bigint), cast(0 as bigint)
          from visits
          where room_id in (select resource_id from visit_type_resources where visit_type = $5)
            and starts_at >= $2 and starts_at < $3
-           and status not in ('Cancelled', 'NoShow', 'Deleted') and visit_id <> $4",
+           and status not in ('Cancelled', 'NoShow', 'Deleted') and visit_id is distinct from $4",
     )
     .bind(question.provider)
     .bind(from)
     .bind(to)
-    .bind(question.except.map_or(0, |visit| visit.0))
+    .bind(question.except)
     .bind(question.visit_type)
     .fetch_all(c).await)?;
     let mut busy = Vec::new();

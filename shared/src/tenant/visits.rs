@@ -87,9 +87,9 @@ pub struct Booked {
 #[derive(sqlx::FromRow)]
 struct Row {
     visit_id: VisitId,
-    patient_id: PatientId,
-    provider_id: ProviderId,
-    room_id: Option<RoomId>,
+    patient_id: Foreign<PatientId>,
+    provider_id: Foreign<ProviderId>,
+    room_id: Foreign<RoomId>,
     visit_type: Foreign<String>,
     visit_duration: i64,
     provider_duration: i64,
@@ -108,8 +108,11 @@ struct Row {
 }
 
 impl Row {
-    fn read(self, conn: &Conn) -> Result<Visit> {
+    /// `None` when nobody knows whose visit it is.
+    fn read(self, conn: &Conn) -> Result<Option<Visit>> {
         let mut reader = RowReader::new(conn, "visits", self.visit_id);
+        let people = reader.required(self.patient_id).zip(reader.required(self.provider_id));
+        let Some((patient, provider_id)) = people else { return Ok(None) };
         let time = self.local_start.and_then(on_clock);
         if time.is_none() {
             reader.report();
@@ -124,11 +127,11 @@ impl Row {
             (self.local_provider_start.and_then(on_clock), self.provider_duration)
         };
         let status = self.status.parse();
-        Ok(Visit {
+        Ok(Some(Visit {
             id: self.visit_id,
-            patient: self.patient_id,
-            provider: self.provider_id,
-            room: self.room_id,
+            patient,
+            provider: provider_id,
+            room: reader.optional(self.room_id),
             visit_type: reader.or(self.visit_type, String::new()),
             complaint: reader.optional(self.visit_complaint),
             notes: reader.optional(self.visit_notes),
@@ -141,7 +144,7 @@ impl Row {
             instants: visit.zip(provider),
             created_at: reader.optional(self.created_at),
             updated_at: reader.optional(self.updated_at),
-        })
+        }))
     }
 }
 
@@ -166,7 +169,7 @@ pub async fn find(conn: &mut Conn, id: VisitId) -> Result<Option<Visit>> {
                 starts_at, ends_at, provider_starts_at, provider_ends_at, created_at, updated_at
          from visits where visit_id = $1 and status <> 'Deleted'",
     ).bind(id).fetch_optional(c).await)?;
-    row.map(|row| row.read(conn)).transpose()
+    row.map_or(Ok(None), |row| row.read(conn))
 }
 
 /// Whether the practice has this patient.
@@ -185,14 +188,14 @@ pub async fn of_patient(
     let rows: Vec<(i64, i64)> = on!(conn, c => sqlx::query_as(
         "select starts_at, ends_at from visits
          where patient_id = $1 and starts_at < $2 and starts_at > $3 and ends_at > $4
-           and status not in ('Cancelled', 'NoShow', 'Deleted') and visit_id <> $5
+           and status not in ('Cancelled', 'NoShow', 'Deleted') and visit_id is distinct from $5
          order by starts_at",
     )
     .bind(patient)
     .bind(time.to)
     .bind(time.from - LONGEST)
     .bind(time.from)
-    .bind(except.map_or(0, |visit| visit.0))
+    .bind(except)
     .fetch_all(c).await)?;
     Ok(rows.into_iter().map(|(from, to)| Interval { from, to }).collect())
 }

@@ -68,13 +68,13 @@ async fn is_free(conn: &mut Conn, room: RoomId, time: Interval, except: Option<V
         "select not exists (
              select 1 from visits
              where room_id = $1 and starts_at < $2 and starts_at > $3 and ends_at > $4
-               and status not in ('Cancelled', 'NoShow', 'Deleted') and visit_id <> $5)",
+               and status not in ('Cancelled', 'NoShow', 'Deleted') and visit_id is distinct from $5)",
     )
     .bind(room)
     .bind(time.to)
     .bind(time.from - super::LONGEST)
     .bind(time.from)
-    .bind(except.map_or(0, |visit| visit.0))
+    .bind(except)
     .fetch_one(c).await)?)
 }
 
