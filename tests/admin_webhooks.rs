@@ -85,6 +85,7 @@ async fn the_monitor_answers_as_documented() {
             },
             "disabledSubscriptions": [],
             "breakers": [],
+            "dataProblems": [],
             "pagination": { "limit": 50, "offset": 0, "hasMore": false },
         })
     );

@@ -102,11 +102,11 @@ fn every_success_has_an_envelope_of_the_reference() {
         ("POST /v1/{PPass}/auth/token", "accessToken expiresIn tokenType"),
         (
             "GET /v1/admin/webhooks/monitor",
-            "breakers disabledSubscriptions dispatchStates pagination queue recentDeliveries summary",
+            "breakers dataProblems disabledSubscriptions dispatchStates pagination queue recentDeliveries summary",
         ),
         ("POST /v1/access-requests", "message"),
         ("DELETE /v1/portal/session", "message"),
-        ("GET /v1/health", "status version"),
+        ("GET /v1/health", "status tzdata version"),
         ("GET /v1/openapi.json", ""),
     ];
     let description = Description::read();

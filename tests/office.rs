@@ -40,7 +40,7 @@ use utoipa_axum::router::OpenApiRouter;
 pub(crate) use calls::records;
 use control::StoreCalls;
 pub(crate) use control::template;
-pub(crate) use database::{Engine, execute as run_sql};
+pub(crate) use database::{Engine, execute as run_sql, try_execute as try_sql};
 pub(crate) use logs::Logs;
 pub(crate) use queue::Message;
 pub(crate) use receiver::{Answer, Gate, Receiver};

@@ -50,7 +50,7 @@ pub use reading::Reading;
 pub use reply::{CursorPage, Data, List, ListPage, Message, Page};
 pub use sealed::SealedAnswer;
 pub use session::{SessionId, give_cookie, offered_session, portal_origin, take_cookie};
-pub use text::{SearchWords, check_text, check_text_lines};
+pub use text::{SearchWords, check_listed, check_text, check_text_lines};
 pub use usage::{DayUsage, Days, UsageSummary};
 pub use values::{LocalTime, integer_between};
 pub use webhooks::{DeliveryBody, DeliveryDetail, Retried, require_active, resend, subscription_of};

@@ -2,6 +2,7 @@
 
 mod call_log;
 mod clock;
+mod data_problems;
 mod databases;
 mod guesses;
 mod key_cache;
@@ -126,6 +127,7 @@ impl App {
     pub async fn flush(&self) {
         self.calls.flush(&self.control, self.config.timeouts.call_records).await;
         self.rates.exchange(&self.control).await;
+        self.write_data_problems().await;
         self.keys.write_last_use(&self.control, self.clock.now()).await;
     }
 }

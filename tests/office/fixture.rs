@@ -86,6 +86,7 @@ pub(crate) async fn register(app: &App) -> Vec<(&'static str, String)> {
             dsn_secret: SecretRef::from(format!("env:DSN_{}", practicepass.to_uppercase())),
             sandbox: false,
             schema_version: None,
+            tzdata: None,
         };
         app.control.put_practice(&practice).await.unwrap();
     }

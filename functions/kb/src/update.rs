@@ -90,8 +90,9 @@ pub(crate) async fn update_article(
     let data = in_transaction!(catalog.db, ApiError, conn => {
         let mut article = articles::lock(conn, id).await?.ok_or_else(ApiError::not_found)?;
         if_match.check(&ArticleBody::from(article.clone()).etag()?)?;
+        let before = article.clone();
         change.clone().apply(&mut article);
-        articles::update(conn, &article, catalog.now).await?;
+        articles::update(conn, (&before, &article), catalog.now).await?;
         audit::record(conn, &catalog.audit("kb.update", "article", &[id.get()])).await?;
         Ok(ArticleBody::from(article))
     })?;

@@ -59,6 +59,7 @@ pub async fn run(
     let (polled, ()) =
         tokio::join!(rounds::run(app, &leases, poll, deadline), due_retries(app, poll, deadline));
     leases.release_all(app).await;
+    app.write_data_problems().await;
     polled
 }
 

@@ -41,6 +41,14 @@ pub enum Operation {
         #[command(flatten)]
         world: OfWorld,
     },
+    /// Corrects a practice's time zone: visits keep their local times, and those that collide now are listed
+    SetTimeZone {
+        practice: String,
+        /// IANA name, e.g. `America/New_York`
+        time_zone: String,
+        #[command(flatten)]
+        world: OfWorld,
+    },
     /// Makes a partner and its first key, and shows the key once
     FirstPartner {
         #[arg(long)]
@@ -203,6 +211,9 @@ impl Operation {
                 let dsn = dsn.read()?;
                 let new = NewPractice { practicepass: practice, name, time_zone, sandbox, dsn };
                 on(&world)?.add_practice(new).await
+            }
+            Self::SetTimeZone { practice, time_zone, world } => {
+                on(&world)?.set_time_zone(&practice, &time_zone).await
             }
             Self::FirstPartner { company, contact, email, practice, key_name, scopes, world } => {
                 let new = FirstPartner { company, contact, email, practice, key_name, scopes };

@@ -8,7 +8,7 @@ mod edge_secret;
 mod first_partner;
 mod input;
 mod invoke;
-mod migrate;
+pub(crate) mod migrate;
 mod practice;
 mod secret_pair;
 mod secret_values;

@@ -61,6 +61,7 @@ export interface Monitor {
   recentDeliveries: Delivery[];
   queue: { dueRetries: number; oldestUndeliveredEvent: { eventId: string; practicepass: string; createdAt: string } | null; deadLetters: number | null };
   breakers: { id: number; partnerId: string; practicepass: string; state: 'slow' | 'parked' | 'due' | 'probing'; failingSince: string | null; slowSince: string | null; parkedUntil: string | null }[];
+  dataProblems: { practicepass: string | null; table: string; count: number; lastId: string; lastSeenAt: string }[];
   disabledSubscriptions: { id: number; partnerId: string; practicepass: string; reason: string | null; since: string | null }[];
   pagination: { limit: number; offset: number; hasMore: boolean };
 }

@@ -258,7 +258,9 @@ impl Transient for ApiError {
 impl From<tenant::Error> for ApiError {
     fn from(error: tenant::Error) -> Self {
         match &error {
-            tenant::Error::Unavailable(_) | tenant::Error::LetBe => Self::unavailable(&error),
+            tenant::Error::Unavailable(_) | tenant::Error::LetBe | tenant::Error::TimeZoneChanged => {
+                Self::unavailable(&error)
+            }
             tenant::Error::Contended(_) => {
                 let mut reply = Self::unavailable(&error);
                 reply.0.transient = true;

@@ -10,7 +10,7 @@ use super::{FieldProblem, FieldValue, Source};
 use crate::domain::{
     EventScope, Scope,
     ids::{
-        ArticleId, DeliveryId, LogId, MAX_SAFE_INTEGER, PatientId, ProductId, ProviderId, RoomId,
+        ArticleId, DeliveryId, IntegerId, LogId, MAX_SAFE_INTEGER, PatientId, ProductId, ProviderId, RoomId,
         SubscriptionId, TagId, TicketId, VisitId,
     },
     money::{Cents, NoAmount},
@@ -60,7 +60,7 @@ macro_rules! id_values {
     ($($id:ident)+) => {$(
         impl FieldValue for $id {
             fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
-                integer_between(source, 1, MAX_SAFE_INTEGER).map(Self)
+                integer_between(source, Self::RANGE.0, Self::RANGE.1).map(Self)
             }
         }
     )+};

@@ -12,6 +12,8 @@ pub const CALLS: &str = "metrics::calls";
 pub const COLD_STARTS: &str = "metrics::cold_starts";
 /// An attempt of a delivery; `Lane`: `fast` or `slow`.
 pub const DELIVERIES: &str = "metrics::deliveries";
+/// A row of the EMR's that could not be read, once a day and process.
+pub const DATA_PROBLEMS: &str = "metrics::data_problems";
 /// A run of the log poller.
 pub const POLLS: &str = "metrics::polls";
 
@@ -22,7 +24,7 @@ struct Set {
     metrics: &'static [(&'static str, &'static str)],
 }
 
-const SETS: [Set; 4] = [
+const SETS: [Set; 5] = [
     Set {
         target: CALLS,
         dimension: Some("Route"),
@@ -39,6 +41,7 @@ const SETS: [Set; 4] = [
             ("DeliveryLag", "Milliseconds"),
         ],
     },
+    Set { target: DATA_PROBLEMS, dimension: None, metrics: &[("UnreadableRows", "Count")] },
     Set {
         target: POLLS,
         dimension: None,

@@ -77,6 +77,7 @@ impl World {
             dsn_secret: SecretRef::from("env:DSN_DEMOOFFICE".to_owned()),
             sandbox: false,
             schema_version: None,
+            tzdata: None,
         };
         app.control.put_practice(&practice).await.unwrap();
         Self { app, db: created.db, queue, _files: files }

@@ -14,6 +14,7 @@ use shared::{
     app::App,
     control::{
         self, Store,
+        data_problems::DataProblems,
         deliveries::Delivery,
         subscriptions::{BreakerState, DisabledReason, Subscription},
     },
@@ -84,6 +85,9 @@ pub(crate) struct Monitor {
     /// Active subscriptions whose deliveries are held back, at most 100, ordered by practice. Each goes on by itself when its
     /// endpoint answers again.
     breakers: Vec<BreakerBody>,
+    /// Tables of the EMR with rows that could not be read yesterday or today, at most 100, the catalog's first, then ordered by
+    /// practice. Each such row is left out, or read without what is unreadable.
+    data_problems: Vec<DataProblemBody>,
     pagination: OffsetPagination,
 }
 
@@ -157,12 +161,37 @@ struct BreakerBody {
     parked_until: Option<String>,
 }
 
+/// Rows of one table that could not be read.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct DataProblemBody {
+    /// Null for the catalog, which all practices share.
+    practicepass: Option<PracticePass>,
+    #[schema(example = "schedule_exceptions")]
+    table: String,
+    /// Distinct rows; 500 stands for as many or more.
+    #[schema(example = 1)]
+    count: usize,
+    /// The primary key of the row that was met last.
+    #[schema(example = "8812")]
+    last_id: String,
+    /// RFC 3339.
+    last_seen_at: String,
+}
+
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct OffsetPagination {
     limit: i64,
     offset: i64,
     has_more: bool,
+}
+
+impl From<DataProblems> for DataProblemBody {
+    fn from(problems: DataProblems) -> Self {
+        let DataProblems { practicepass, table, count, last_id, last_seen_at } = problems;
+        Self { practicepass, table, count, last_id, last_seen_at: last_seen_at.to_string() }
+    }
 }
 
 impl From<Delivery> for UndeliveredEvent {
@@ -236,13 +265,14 @@ pub(crate) async fn monitor_webhooks(
     let offset = query.offset.map_or(0, |it| it.0);
     let skipped = usize::try_from(offset).unwrap_or_default();
     let store = &admin.app.control;
-    let (summary, states, recent, queue, disabled, held_back) = try_join!(
+    let (summary, states, recent, queue, disabled, held_back, data_problems) = try_join!(
         summary(store, practicepass),
         store.dispatch_states(practicepass),
         store.recent_deliveries(practicepass, query.success, skipped, limit.items()),
         queue(&admin.app),
         store.disabled_subscriptions(practicepass, MOST_NAMED),
         store.held_back_subscriptions(practicepass, MOST_NAMED),
+        store.data_problems(practicepass, MOST_NAMED, admin.now()),
     )?;
     Ok(Monitor {
         summary,
@@ -251,6 +281,7 @@ pub(crate) async fn monitor_webhooks(
         queue,
         disabled_subscriptions: disabled.into_iter().map(DisabledSubscription::from).collect(),
         breakers: held_back.into_iter().map(|it| BreakerBody::new(it, admin.now())).collect(),
+        data_problems: data_problems.into_iter().map(DataProblemBody::from).collect(),
         pagination: OffsetPagination { limit: limit.0, offset, has_more: recent.more },
     })
 }

@@ -44,6 +44,7 @@ export function WebhookMonitor({ query }) {
         </div>`}
       </section>
       <${HeldBack} data=${data} />
+      <${DataProblems} data=${data} />
       <div class="columns"><${DispatchStates} data=${data} /><${Disabled} data=${data} /></div>
     </div>`}<//>`;
 }
@@ -78,6 +79,19 @@ function HeldBack({ data }) {
         { label: 'Tried again', class: 'nowrap', cell: (/** @type {any} */ it) => html`<${Time} at=${it.parkedUntil} />` },
       ]} />`
     : html`<${Empty}>Every endpoint is served at once.<//>`}<//>`;
+}
+
+/** Rows that the EMR wrote and the API can't read. @param {{data: import('../../lib/types').Monitor}} props */
+function DataProblems({ data }) {
+  return html`<${Card} title="Unreadable rows">${data.dataProblems.length
+    ? html`<${Table} caption="Unreadable rows" rows=${data.dataProblems} id=${(/** @type {any} */ it) => `${it.practicepass} ${it.table}`} columns=${[
+        { label: 'PPass', cell: (/** @type {any} */ it) => (it.practicepass ? html`<code>${it.practicepass}</code>` : 'Catalog') },
+        { label: 'Table', class: 'wide', cell: (/** @type {any} */ it) => html`<code>${it.table}</code>` },
+        { label: 'Rows', class: 'number', cell: (/** @type {any} */ it) => `${formatNumber(it.count)}${it.count >= 500 ? ' or more' : ''}` },
+        { label: 'Last id', cell: (/** @type {any} */ it) => html`<code>${it.lastId}</code>` },
+        { label: 'Last seen', class: 'nowrap', cell: (/** @type {any} */ it) => html`<${Time} at=${it.lastSeenAt} ago />` },
+      ]} />`
+    : html`<${Empty}>Every row that was asked for could be read.<//>`}<//>`;
 }
 
 /** @param {{data: import('../../lib/types').Monitor}} props */
