@@ -13,10 +13,11 @@ use std::{net::IpAddr, ops::Deref, sync::Arc};
 use jiff::Timestamp;
 
 use crate::{
-    auth::{KeyRecord, SecretPairError, api_key::ApiKey},
+    auth::{DeliveryGrant, KeyRecord, PartnerAccess, SecretPairError, api_key::ApiKey},
     catalog::Catalogs,
     config::Config,
-    control::{self, Queue, Secrets, Store},
+    control::{self, Queue, Secrets, Store, subscriptions::Subscription},
+    domain::{EventScope, PracticePass, delivery::WithheldReason, ids::PartnerId},
     egress::{self, Guard, Reach, SystemResolver},
     tenant::{self, Practices},
 };
@@ -119,6 +120,37 @@ impl App {
         let Some(offered) = offered else { return Ok(None) };
         let stored = self.control.live_api_key(&offered.id).await?;
         Ok(stored.and_then(|key| key.unlocked_by(offered, now)).filter(|key| key.usable(now, address)))
+    }
+
+    /// What the partner may receive from the practice, as it was at most 30 s ago. A warm process reads nothing.
+    ///
+    /// # Errors
+    /// When the store can't be read; then nothing may be sent.
+    pub async fn partner_access(
+        &self,
+        practicepass: &PracticePass,
+        partner: &PartnerId,
+    ) -> control::Result<Arc<PartnerAccess>> {
+        let receiver = (practicepass.clone(), partner.clone());
+        self.keys.access(&self.control, &receiver, self.clock.now()).await
+    }
+
+    /// Permission to send an event, or a test (`None`), to the subscription now, for somebody who waits for the answer: access
+    /// that has just returned is seen.
+    pub async fn permit_now(
+        &self,
+        subscription: &Subscription,
+        event: Option<EventScope>,
+    ) -> control::Result<Result<DeliveryGrant, WithheldReason>> {
+        let receiver = (subscription.practicepass.clone(), subscription.partner_id.clone());
+        let now = self.clock.now();
+        let known = self.keys.access(&self.control, &receiver, now).await?;
+        if let Ok(grant) = subscription.permit(&known, event, now) {
+            return Ok(Ok(grant));
+        }
+        self.keys.forget_access(&receiver);
+        let access = self.keys.access(&self.control, &receiver, now).await?;
+        Ok(subscription.permit(&access, event, now))
     }
 
     /// Writes what the calls answered so far left behind: call records with their counts, rate windows, when keys were used.

@@ -11,7 +11,7 @@ use shared::{
     },
     body, control,
     control::{
-        access_requests::{AccessRequest, ClaimToken},
+        access_requests::{AccessRequest, CLAIM_VALID, ClaimToken},
         partners::PartnerStatus,
     },
     domain::{
@@ -142,6 +142,10 @@ async fn mint(app: &App, call: &Call, request: &AccessRequest) -> ApiResult<(Key
     }
     let practice = app.control.practice(&approval.practicepass).await?.ok_or_else(ApiError::not_found)?;
     let partner = app.control.partner(&approval.partner_id).await?.ok_or_else(ApiError::not_found)?;
+    // A suspension ends the links that there were, also for after the partner is reinstated.
+    if partner.status == PartnerStatus::Active && partner.has_ended(approval.claim_until - CLAIM_VALID) {
+        return Err(ApiError::not_found());
+    }
     if partner.status == PartnerStatus::Suspended {
         return Err(ApiError::new(Code::PartnerSuspended, "Ask the administrators."));
     }

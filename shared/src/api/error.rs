@@ -66,6 +66,8 @@ codes! {
     PatientConflict "PATIENT_CONFLICT" CONFLICT "The patient has another visit";
     VisitNotOpen "VISIT_NOT_OPEN" CONFLICT "The visit can't be changed any more";
     SubscriptionDisabled "SUBSCRIPTION_DISABLED" CONFLICT "The subscription is not active";
+    SubscriptionSuspended "SUBSCRIPTION_SUSPENDED" CONFLICT "The partner has no access to these events";
+    SubscriptionPaused "SUBSCRIPTION_PAUSED" CONFLICT "The subscription is paused";
     SubscriptionDeleted "SUBSCRIPTION_DELETED" CONFLICT "The subscription was deleted";
     AlreadyDecided "ALREADY_DECIDED" CONFLICT "The access request was decided before";
     ClaimUsed "CLAIM_USED" CONFLICT "The claim link was used before";

@@ -36,6 +36,9 @@ pub struct Partner {
     #[serde(default)]
     pub notification_email: Option<String>,
     pub status: PartnerStatus,
+    /// When the partner was last suspended; kept after it was reinstated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspended_at: Option<Timestamp>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     /// Raised by every change.
@@ -43,6 +46,20 @@ pub struct Partner {
 }
 
 impl Partner {
+    /// Suspends or reinstates the partner. A suspension ends the portal sessions and claim links that exist at `now` for good;
+    /// keys and subscriptions come back with a reinstatement.
+    pub fn set_status(&mut self, status: PartnerStatus, now: Timestamp) {
+        if status == PartnerStatus::Suspended && self.status == PartnerStatus::Active {
+            self.suspended_at = Some(now);
+        }
+        self.status = status;
+    }
+
+    /// Whether a suspension ended the session or claim link that was given out at `at`.
+    pub fn has_ended(&self, at: Timestamp) -> bool {
+        self.suspended_at.is_some_and(|suspended| at <= suspended)
+    }
+
     fn place(&self) -> [(&'static str, String); 4] {
         [
             ("pk", format!("PARTNER#{}", self.id)),

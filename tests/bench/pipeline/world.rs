@@ -12,7 +12,7 @@ use shared::{
     control::{
         Secrets, Store, TableNames,
         practices::Practice,
-        subscriptions::{Breaker, Subscription, SubscriptionStatus},
+        subscriptions::{Breaker, LastOutcomes, Subscription, SubscriptionStatus},
     },
     domain::{
         EventScope,
@@ -95,6 +95,7 @@ impl World {
             status: SubscriptionStatus::Active,
             disabled_reason: None,
             disabled_at: None,
+        paused_at: None,
             secret: SigningSecret::from_random(&[7; 32]),
             old_secrets: Vec::new(),
             start_after_log_id: LogId(0),
@@ -102,6 +103,7 @@ impl World {
             started_at: now,
             failing_since: None,
             breaker: Breaker::default(),
+        last: LastOutcomes::default(),
             created_at: now,
             updated_at: now,
             version: 1,
