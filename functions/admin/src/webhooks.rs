@@ -1,5 +1,7 @@
-//! Webhooks as administrators see them: their health, and a delivery sent once more.
+//! Webhooks as administrators see them: subscriptions, their health, and a delivery sent once more.
 
+pub(crate) mod change;
 pub(crate) mod delivery;
 pub(crate) mod monitor;
 pub(crate) mod retry;
+pub(crate) mod subscriptions;
