@@ -1,9 +1,9 @@
 //! What every handler can reach.
 
+mod brute_force;
 mod call_log;
 mod clock;
 mod databases;
-mod guesses;
 mod key_cache;
 mod rate_limit;
 mod secrets;
@@ -21,9 +21,9 @@ use crate::{
     egress::{self, Guard, Reach, SystemResolver},
     tenant::{self, Practices},
 };
+pub use brute_force::{Attempt, BruteForce, Protected};
 pub use call_log::CallLog;
 pub use clock::{Clock, Random};
-pub use guesses::{Guarded, Guess, Guesses};
 pub use key_cache::KeyCache;
 pub use rate_limit::{Rate, RateLimits};
 
@@ -45,7 +45,7 @@ pub struct Parts {
     pub catalogs: Catalogs,
     pub keys: KeyCache,
     pub rates: RateLimits,
-    pub guesses: Guesses,
+    pub brute_force: BruteForce,
     pub calls: CallLog,
 }
 
@@ -71,7 +71,7 @@ impl Parts {
             catalogs: Catalogs::default().with_timeouts(of_databases),
             keys: KeyCache::default(),
             rates: RateLimits::default(),
-            guesses: Guesses::default(),
+            brute_force: BruteForce::default(),
             calls: CallLog::default(),
         }
     }
@@ -97,7 +97,7 @@ pub enum Error {
     #[error("the token keys are unusable")]
     TokenKeys(#[from] crate::auth::token::RingError),
     #[error("too many attempts; {retry_after} s to wait")]
-    TooManyGuesses { retry_after: i64 },
+    TooManyAttempts { retry_after: i64 },
 }
 
 impl App {

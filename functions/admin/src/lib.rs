@@ -23,6 +23,8 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(access_requests::list_access_requests))
         .routes(routes!(access_requests::approve::approve_access_request))
         .routes(routes!(access_requests::deny::deny_access_request))
+        .routes(routes!(access_requests::withdraw::withdraw_access_request))
+        .routes(routes!(access_requests::reissue::reissue_claim_link))
         .routes(routes!(audit::list_audit))
         .routes(routes!(overview::show_overview))
         .routes(routes!(activity::list_activity))

@@ -81,6 +81,13 @@ impl Store {
         Ok(PartnerAccess::new(practicepass.clone(), partner.clone(), is_active, &keys))
     }
 
+    /// Up to `limit` keys of the partner that are not known to be revoked.
+    pub async fn keys_held_by(&self, partner: &PartnerId, limit: usize) -> Result<Vec<KeyRecord>> {
+        let partition = keys_of(partner);
+        let listing = Listing::of_second_index(&partition).newest_first();
+        Ok(self.list(listing, limit, None, |_| true).await?.items)
+    }
+
     /// Keys of the partner in the practice that are not known to be revoked, the newest first.
     async fn key_ids_of(&self, practicepass: &PracticePass, partner: &PartnerId) -> Result<Vec<KeyId>> {
         #[derive(Deserialize)]

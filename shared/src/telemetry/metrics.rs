@@ -12,6 +12,8 @@ pub const CALLS: &str = "metrics::calls";
 pub const COLD_STARTS: &str = "metrics::cold_starts";
 /// An attempt of a delivery; `Lane`: `fast` or `slow`.
 pub const DELIVERIES: &str = "metrics::deliveries";
+/// A credential that was refused: a wrong API key, admin secret or claim token, or an attempt over its limit.
+pub const REFUSALS: &str = "metrics::refusals";
 /// A run of the log poller.
 pub const POLLS: &str = "metrics::polls";
 
@@ -22,7 +24,7 @@ struct Set {
     metrics: &'static [(&'static str, &'static str)],
 }
 
-const SETS: [Set; 4] = [
+const SETS: [Set; 5] = [
     Set {
         target: CALLS,
         dimension: Some("Route"),
@@ -39,6 +41,7 @@ const SETS: [Set; 4] = [
             ("DeliveryLag", "Milliseconds"),
         ],
     },
+    Set { target: REFUSALS, dimension: None, metrics: &[("RefusedCredentials", "Count")] },
     Set {
         target: POLLS,
         dimension: None,

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use aws_lambda_events::event::sqs::{SqsEvent, SqsMessage};
 use log_poller::Poll;
 use shared::{
-    app::{App, CallLog, Clock, Guesses, KeyCache, Parts, Random, RateLimits},
+    app::{App, BruteForce, CallLog, Clock, KeyCache, Parts, Random, RateLimits},
     auth::{secret_ref::SecretRef, webhook_signature::SigningSecret},
     catalog::Catalogs,
     config::Config,
@@ -67,7 +67,7 @@ impl World {
             catalogs: Catalogs::patient(1),
             keys: KeyCache::default(),
             rates: RateLimits::default(),
-            guesses: Guesses::default(),
+            brute_force: BruteForce::default(),
             calls: CallLog::default(),
         });
         let practice = Practice {

@@ -56,6 +56,9 @@ pub(super) async fn requests(
                 request.status = AccessStatus::Approved;
                 request.decided_at = Some(decided);
                 request.approval = Some(Approval {
+                    expires_at: None,
+                    allowed_cidrs: Vec::new(),
+                    rate_limit: 600,
                     partner_id: partner.clone(),
                     practicepass: practice.clone(),
                     scopes: vec![Scope::Prospects],
@@ -86,6 +89,7 @@ fn pending(
     asked: Timestamp,
 ) -> AccessRequest {
     AccessRequest {
+        expires_at: AccessRequest::undecided_until(created_at),
         id: AccessRequestId(id.to_owned()),
         company: company.to_owned(),
         practice: practice.to_owned(),
