@@ -89,7 +89,7 @@ fn pending(
     asked: Timestamp,
 ) -> AccessRequest {
     AccessRequest {
-        expires_at: AccessRequest::undecided_until(created_at),
+        expires_at: AccessRequest::undecided_until(asked),
         id: AccessRequestId(id.to_owned()),
         company: company.to_owned(),
         practice: practice.to_owned(),
