@@ -215,7 +215,10 @@ async fn a_partner_that_takes_an_applicants_name_gets_nothing_and_the_administra
     assert_eq!((&row["target"], &row["changes"]), (&json!("prt_acme"), &changes));
     assert!(!row.to_string().contains("0188"), "no other value");
     // What leaves both as they are is not audited.
-    office.send(&token, "PATCH", "/v1/me", Some(&json!({ "company": "Nova Care", "phone": null }))).await.expect(200);
+    office
+        .send(&token, "PATCH", "/v1/me", Some(&json!({ "company": "Nova Care", "phone": null })))
+        .await
+        .expect(200);
     let log = office.admin("GET", "/v1/admin/audit", None).await;
     let rows = log.expect(200)["data"].as_array().unwrap();
     assert_eq!(rows.iter().filter(|row| row["action"] == "me.update").count(), 1);
@@ -268,7 +271,10 @@ async fn a_withdrawn_approval_has_no_link() {
     decide(&office, &id, "approve", &json!({})).await.expect_problem(409, "ALREADY_DECIDED");
     let listed = office.admin("GET", &format!("{REQUESTS}?status=withdrawn"), None).await;
     assert_eq!(listed.expect(200)["data"][0]["id"], id);
-    assert_eq!(office.admin("GET", &format!("{REQUESTS}?status=approved"), None).await.expect(200)["count"], 0);
+    assert_eq!(
+        office.admin("GET", &format!("{REQUESTS}?status=approved"), None).await.expect(200)["count"],
+        0
+    );
 }
 
 #[tokio::test]

@@ -164,7 +164,9 @@ async fn a_mistyped_key_at_the_portal_is_an_attempt_at_a_key() {
     // No attempt at the admin secret was counted or audited.
     sign_in(crate::office::ADMIN_SECRET).await.expect(201);
     let log = office.admin("GET", "/v1/admin/audit", None).await;
-    assert!(log.expect(200)["data"].as_array().unwrap().iter().all(|row| row["action"] != "admin-secret.refused"));
+    assert!(
+        log.expect(200)["data"].as_array().unwrap().iter().all(|row| row["action"] != "admin-secret.refused")
+    );
     office.app.flush().await;
     let records = office.app.control.calls_of_hour("2026-03-09T12").await.unwrap();
     let id = ApiKey::parse(office.api_key("all")).unwrap().id.to_string();

@@ -173,7 +173,8 @@ impl Stage {
             "POST /v1/admin/access-requests/{id}/approve" | "POST /v1/admin/access-requests/{id}/deny" => {
                 return Some(self.access_request().await);
             }
-            "POST /v1/admin/access-requests/{id}/withdraw" | "POST /v1/admin/access-requests/{id}/reissue" => {
+            "POST /v1/admin/access-requests/{id}/withdraw"
+            | "POST /v1/admin/access-requests/{id}/reissue" => {
                 let id = self.access_request().await;
                 let path = format!("/v1/admin/access-requests/{id}/approve");
                 office.admin("POST", &path, Some(&json!({}))).await.expect(200);

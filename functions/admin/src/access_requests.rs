@@ -134,8 +134,7 @@ pub(crate) async fn list_access_requests(
     let limit = Limit::or_default(query.limit);
     let status = query.status.map(|status| status.0);
     let after = query.cursor.map(|cursor| cursor.0);
-    let slice =
-        admin.app.control.access_requests(status, limit.items(), after.as_ref(), admin.now()).await?;
+    let slice = admin.app.control.access_requests(status, limit.items(), after.as_ref(), admin.now()).await?;
     Ok(CursorPage::new(slice, limit))
 }
 

@@ -2,8 +2,8 @@
 
 use shared::{
     api::{
-        ApiError, ApiResult, Body, Change, Code, Email, Message, Partner, Patch, Phone, Problem, Replace, TRIES,
-        Website, audit_change, step_back,
+        ApiError, ApiResult, Body, Change, Code, Email, Message, Partner, Patch, Phone, Problem, Replace,
+        TRIES, Website, audit_change, step_back,
     },
     body,
     control::{self, partners},

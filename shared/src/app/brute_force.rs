@@ -145,9 +145,7 @@ fn networks(address: Option<IpAddr>) -> Vec<Network> {
 fn delay(count: u64) -> Duration {
     match count.checked_sub(UNDELAYED) {
         None | Some(0) => Duration::ZERO,
-        Some(excess) if excess <= DELAYED => {
-            LONGEST_DELAY.mul_f64(excess as f64 / DELAYED as f64)
-        }
+        Some(excess) if excess <= DELAYED => LONGEST_DELAY.mul_f64(excess as f64 / DELAYED as f64),
         Some(_) => Duration::ZERO,
     }
 }
@@ -225,7 +223,8 @@ impl App {
             let over = limits.iter().zip(&counts).any(|(limit, count)| *count > limit.most);
             counted.extend(limits.into_iter().map(|it| (it.name, window)));
             if over {
-                let back = counted.iter().map(|(name, window)| self.control.take_from_window(name, *window, 1));
+                let back =
+                    counted.iter().map(|(name, window)| self.control.take_from_window(name, *window, 1));
                 for error in join_all(back).await.into_iter().filter_map(Result::err) {
                     tracing::warn!(%error, "a request that was refused stays counted");
                 }

@@ -2,8 +2,7 @@
 
 use axum::http::{HeaderMap, StatusCode};
 use shared::{
-    api::{Admin, Answer, ApiError, ApiResult, Change, Code, Data, Once, PathText, Problem},
-    body,
+    api::{Admin, Answer, ApiError, ApiResult, Change, Code, Data, NoBody, Once, PathText, Problem},
     control::{
         access_requests::{AccessStatus, CLAIM_VALID, ClaimToken},
         partners::PartnerStatus,
@@ -16,11 +15,6 @@ use super::{
     load_unclaimed,
 };
 
-body! {
-    /// No fields: the terms stay as they were approved.
-    pub struct ReissueLink {}
-}
-
 /// Make a new claim link for an approved request.
 ///
 /// The old link ends at once, whether or not it had expired; the new one is valid for 72 hours. The link is in this answer only.
@@ -32,7 +26,6 @@ body! {
         ("id" = AccessRequestId, Path, description = "The request's id"),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless for 24 hours"),
     ),
-    request_body = ReissueLink,
     responses(
         (status = 200, body = Data<Approved>),
         (status = 404, body = Problem, description = "`NOT_FOUND`"),
@@ -44,7 +37,7 @@ pub(crate) async fn reissue_claim_link(
     admin: Admin,
     PathText(id): PathText,
     headers: HeaderMap,
-    Once { body: ReissueLink {}, key }: Once<ReissueLink>,
+    Once { body: NoBody, key }: Once<NoBody>,
 ) -> ApiResult<Answer> {
     if let Some(answer) = admin.kept(&key).await? {
         return Ok(answer);

@@ -1,7 +1,7 @@
 //! `POST /v1/admin/access-requests/{id}/withdraw`
 
 use shared::{
-    api::{Admin, ApiResult, Change, Data, PathText, Problem},
+    api::{Admin, ApiResult, Change, Data, NoBody, PathText, Problem},
     control::{self, access_requests::AccessStatus},
     domain::ids::AccessRequestId,
 };
@@ -25,6 +25,7 @@ use super::{AccessRequestRow, load_unclaimed, not_approved};
 pub(crate) async fn withdraw_access_request(
     admin: Admin,
     PathText(id): PathText,
+    _: NoBody,
 ) -> ApiResult<Data<AccessRequestRow>> {
     let (mut request, _) = load_unclaimed(&admin, id).await?;
     request.decide(AccessStatus::Withdrawn, admin.now());

@@ -7,7 +7,8 @@ use axum::{
 
 use super::ActivityRow;
 
-const COLUMNS: &str = "time,method,endpoint,status,durationMs,partner,keyName,practicepass,ip,requestId,attemptedKeyId\r\n";
+const COLUMNS: &str =
+    "time,method,endpoint,status,durationMs,partner,keyName,practicepass,ip,requestId,attemptedKeyId\r\n";
 
 /// The file; `next_cursor` asks for the one that follows.
 pub(super) fn file(rows: &[ActivityRow], next_cursor: Option<String>) -> Response {

@@ -68,7 +68,11 @@ pub(super) async fn of(admin: &Admin, partner: &PartnerId) -> ApiResult<PartnerA
     for practicepass in &practices {
         if let Some(it) = control.subscription(practicepass, partner).await? {
             let practicepass = practicepass.clone();
-            subscriptions.push(HeldSubscription { id: it.id, practicepass, hook_url: it.hook_url });
+            subscriptions.push(HeldSubscription {
+                id: it.id,
+                practicepass,
+                hook_url: it.hook_url.as_str().to_owned(),
+            });
         }
     }
     let is_held = |key: &shared::auth::KeyRecord| key.status == KeyStatus::Active;

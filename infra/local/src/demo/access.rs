@@ -53,8 +53,8 @@ pub(super) async fn requests(
         match days {
             1 => {}
             2 => {
-                request.status = AccessStatus::Approved;
-                request.decided_at = Some(decided);
+                request.decide(AccessStatus::Approved, decided);
+                request.version = 1;
                 request.approval = Some(Approval {
                     expires_at: None,
                     allowed_cidrs: Vec::new(),
@@ -69,8 +69,8 @@ pub(super) async fn requests(
                 });
             }
             _ => {
-                request.status = AccessStatus::Denied;
-                request.decided_at = Some(decided);
+                request.decide(AccessStatus::Denied, decided);
+                request.version = 1;
                 request.reason = Some("No practice has heard of them.".to_owned());
             }
         }
