@@ -26,7 +26,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use shared::{
     api::edge,
-    app::{App, CallLog, Clock, Guesses, KeyCache, Parts, Random, RateLimits},
+    app::{App, BruteForce, CallLog, Clock, KeyCache, Parts, Random, RateLimits},
     auth::secret_ref::SecretRef,
     catalog::{CatalogDb, Catalogs},
     config::Config,
@@ -111,7 +111,7 @@ impl Stores {
             catalogs: Catalogs::patient(8).with_timeouts(timeouts::DATABASE),
             keys: KeyCache::default(),
             rates: RateLimits::default(),
-            guesses: Guesses::default(),
+            brute_force: BruteForce::default(),
             calls: CallLog::default(),
         }
     }

@@ -22,7 +22,7 @@ use shared::{
     auth::webhook_signature::SigningSecret,
     control::{
         deliveries::Delivery,
-        subscriptions::{Breaker, Subscription, SubscriptionStatus},
+        subscriptions::{Breaker, LastOutcomes, Subscription, SubscriptionStatus},
     },
     domain::{
         EventScope, PracticePass,
@@ -118,6 +118,7 @@ async fn subscribe(office: &Office, practicepass: &PracticePass, number: i64, sc
         status: SubscriptionStatus::Active,
         disabled_reason: None,
         disabled_at: None,
+        paused_at: None,
         secret: SigningSecret::from_random(&[7; 32]),
         old_secrets: Vec::new(),
         start_after_log_id: LogId(0),
@@ -126,6 +127,7 @@ async fn subscribe(office: &Office, practicepass: &PracticePass, number: i64, sc
         started_at: now,
         failing_since: None,
         breaker: Breaker::default(),
+        last: LastOutcomes::default(),
         created_at: now,
         updated_at: now,
         version: 1,

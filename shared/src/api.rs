@@ -53,6 +53,8 @@ pub use session::{SessionId, give_cookie, offered_session, portal_origin, take_c
 pub use text::{SearchWords, check_listed, check_text, check_text_lines};
 pub use usage::{DayUsage, Days, UsageSummary};
 pub use values::{LocalTime, integer_between};
-pub use webhooks::{DeliveryBody, DeliveryDetail, Retried, require_active, resend, subscription_of};
+pub use webhooks::{
+    DeliveryBody, DeliveryDetail, Retried, drain_in_flight, permit, require_active, resend, subscription_of,
+};
 
 pub type ApiResult<T> = Result<T, ApiError>;

@@ -101,6 +101,8 @@ pub(crate) async fn register(app: &App) -> Vec<(&'static str, String)> {
             website: None,
             notification_email: None,
             status: PartnerStatus::Active,
+            suspended_at: None,
+            identity_changes: Vec::new(),
             created_at: now,
             updated_at: now,
             version: 1,
@@ -147,6 +149,7 @@ fn key(app: &App, name: &str, partner: &str, practicepass: &str, scopes: &[Scope
         rate_limit: 100_000,
         created_at: app.clock.now(),
         last_used_at: None,
+        partner_suspended_at: None,
     };
     (key, record)
 }

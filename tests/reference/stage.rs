@@ -173,6 +173,13 @@ impl Stage {
             "POST /v1/admin/access-requests/{id}/approve" | "POST /v1/admin/access-requests/{id}/deny" => {
                 return Some(self.access_request().await);
             }
+            "POST /v1/admin/access-requests/{id}/withdraw"
+            | "POST /v1/admin/access-requests/{id}/reissue" => {
+                let id = self.access_request().await;
+                let path = format!("/v1/admin/access-requests/{id}/approve");
+                office.admin("POST", &path, Some(&json!({}))).await.expect(200);
+                return Some(id);
+            }
             "GET /v1/admin/activity" | "GET /v1/admin/overview" | "GET /v1/me/usage" => self.calls().await,
             "GET /v1/admin/audit" => {
                 let change = json!({ "contactName": "Kim Lee" });

@@ -4,10 +4,10 @@ use axum::http::StatusCode;
 use jiff::Timestamp;
 use serde::Serialize;
 use shared::{
-    api::{Answer, ApiError, ApiResult, Code, FieldError, KEPT, Message, Once, Partner, Problem, Reading},
+    api::{Answer, ApiError, ApiResult, Code, FieldError, KEPT, Message, Once, Partner, Problem, Reading, drain_in_flight},
     auth::webhook_signature::SigningSecret,
     body, control,
-    control::subscriptions::{Breaker, Subscription, SubscriptionStatus},
+    control::subscriptions::{Breaker, LastOutcomes, ShownStatus, Subscription, SubscriptionStatus},
     domain::{
         EventScope,
         ids::{LogId, SubscriptionId},
@@ -19,10 +19,7 @@ use shared::{
 };
 use utoipa::ToSchema;
 
-use crate::{
-    hook_url::{check, hook_url_refused},
-    settle::settle,
-};
+use crate::hook_url::{check, hook_url_refused};
 
 /// Tries to write over what another writes at the same time.
 const TRIES: u32 = 4;
@@ -54,7 +51,8 @@ pub(crate) struct SignedUp {
     id: SubscriptionId,
     hook_url: String,
     scopes: Vec<EventScope>,
-    status: SubscriptionStatus,
+    /// `active`, or `paused` while an administrator holds it back.
+    status: ShownStatus,
     /// Verifies signatures. Only when the subscription is new: keep it.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
@@ -201,7 +199,8 @@ async fn write(partner: &Partner, wish: Wish, key: Option<&RequestKey>) -> Resul
         id: subscription.id,
         hook_url: subscription.hook_url.as_str().to_owned(),
         scopes: subscription.scopes.clone(),
-        status: subscription.status,
+        // The caller's key grants each of its scopes.
+        status: subscription.shown_status(&[]),
         secret: new.then(|| subscription.secret.reveal().to_owned()),
     };
     let answer = Answer::new(status, &Message { message, data })?;
@@ -211,7 +210,7 @@ async fn write(partner: &Partner, wish: Wish, key: Option<&RequestKey>) -> Resul
     });
     match control.save_subscription(&subscription, keep.transpose()?).await {
         Ok(()) if moved => {
-            settle(&partner.app).await;
+            drain_in_flight(&partner.app).await;
             Ok(answer)
         }
         Ok(()) => Ok(answer),
@@ -233,6 +232,7 @@ async fn create(wish: Wish, partner: &Partner) -> control::Result<Subscription> 
         status: SubscriptionStatus::Active,
         disabled_reason: None,
         disabled_at: None,
+        paused_at: None,
         secret: SigningSecret::from_random(&partner.app.random.bytes()),
         old_secrets: Vec::new(),
         start_after_log_id: wish.start.newest,
@@ -241,19 +241,23 @@ async fn create(wish: Wish, partner: &Partner) -> control::Result<Subscription> 
         start_epoch: wish.start.epoch,
         failing_since: None,
         breaker: Breaker::default(),
+        last: LastOutcomes::default(),
         created_at: now,
         updated_at: now,
         version: 1,
     })
 }
 
-/// Keeps the secret. A disabled subscription begins anew: what happened meanwhile is not sent.
+/// Keeps the secret, and an administrator's pause. A disabled subscription begins anew: what happened meanwhile is not sent.
 fn update(mut subscription: Subscription, wish: Wish, partner: &Partner) -> Subscription {
     if !subscription.is_active() {
         subscription.start_after_log_id = wish.start.newest;
         subscription.in_flight = wish.start.in_flight;
         subscription.started_at = wish.start.at;
         subscription.start_epoch = wish.start.epoch;
+    }
+    if subscription.hook_url != wish.hook_url {
+        subscription.last = LastOutcomes::default();
     }
     subscription.hook_url = wish.hook_url;
     subscription.scopes = wish.scopes;

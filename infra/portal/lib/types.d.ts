@@ -12,6 +12,12 @@ export interface Overview extends UsageSummary { topEndpoints: EndpointUsage[]; 
 export interface Partner {
   id: string; company: string; contactName: string | null; email: string | null; phone: string | null; website: string | null;
   notificationEmail: string | null; status: 'active' | 'suspended'; createdAt: string; updatedAt: string;
+  identityChangedAt: string | null;
+}
+export interface FieldChange { field: string; from: string | null; to: string | null }
+export interface PartnerDetail extends Partner {
+  identityChanges: { time: string; changes: FieldChange[] }[]; practices: string[];
+  keys: { id: string; name: string; practicepass: string; scopes: string[] }[]; subscriptions: { id: number; practicepass: string; hookUrl: string }[];
 }
 export interface Key {
   id: string; name: string; partnerId: string; partner: string; practicepass: string; scopes: string[]; prefix: string;
@@ -21,16 +27,17 @@ export interface Key {
 export interface NewKey extends Key { apiKey: string }
 export interface AccessRequest {
   id: string; company: string; practice: string; contact: string; email: string; requestedScopes: string[]; message: string | null;
-  status: 'pending' | 'approved' | 'denied'; createdAt: string; decidedAt: string | null; reason: string | null;
+  status: 'pending' | 'approved' | 'denied' | 'withdrawn'; expiresAt: string; createdAt: string; decidedAt: string | null; reason: string | null;
   scopes: string[] | null; practicepass: string | null; partnerId: string | null; claimUntil: string | null; keyId: string | null;
+  keyExpiresAt: string | null; allowedCidrs: string[] | null; rateLimit: number | null;
 }
 export interface Approved { claimUrl: string; claimUntil: string; partnerId: string; practicepass: string; scopes: string[] }
 export interface Call {
   time: string; method: string; endpoint: string; status: number; durationMs: number; partner: string | null; keyName: string | null;
-  practicepass: string | null; ip: string | null; requestId: string;
+  practicepass: string | null; ip: string | null; requestId: string; attemptedKeyId: string | null;
 }
 export interface AuditRecord {
-  id: string; time: string; action: string; target: string | null; fields: string[]; credential: string; status: number | null;
+  id: string; time: string; action: string; target: string | null; fields: string[]; changes: FieldChange[]; credential: string; status: number | null;
   ip: string | null; requestId: string;
 }
 export interface Delivery {

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::domain::{
     PracticePass, RequestId,
-    delivery::{DeliveryStatus, Payload},
+    delivery::{DeliveryStatus, Payload, WithheldReason},
     ids::{DeliveryId, PartnerId, SubscriptionId},
     webhook_event::{EventMessage, EventNumber},
 };
@@ -73,6 +73,9 @@ pub struct Delivery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<RequestId>,
     pub status: DeliveryStatus,
+    /// Why it was withheld, with status `cancelled`. As long as it has a next attempt, that checks access anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withheld: Option<WithheldReason>,
     /// Attempts that have ended.
     pub attempts: u32,
     #[serde(default)]
@@ -153,6 +156,7 @@ impl Delivery {
             replay: None,
             request_id: None,
             status: DeliveryStatus::Pending,
+            withheld: None,
             attempts: 0,
             status_code: None,
             error_message: None,
@@ -184,10 +188,24 @@ impl Delivery {
         self.status == DeliveryStatus::Delivered
     }
 
+    /// Whether an attempt may still follow; for a withheld one, if access returns in time.
+    pub fn awaits_attempt(&self) -> bool {
+        self.status.is_open() || (self.withheld.is_some() && self.next_attempt_at.is_some())
+    }
+
+    /// Cancels it without an attempt. At `next`, if any, access is checked anew.
+    pub fn withhold(&mut self, reason: WithheldReason, next: Option<Timestamp>) {
+        self.status = DeliveryStatus::Cancelled;
+        self.withheld = Some(reason);
+        self.error_message = Some(reason.explain().to_owned());
+        self.next_attempt_at = next;
+    }
+
     /// Takes up what came of an attempt.
     pub fn record(&mut self, attempt: Attempt, status: DeliveryStatus, next_attempt_at: Option<Timestamp>) {
         self.attempts += 1;
         self.status = status;
+        self.withheld = None;
         self.status_code = attempt.status_code;
         self.error_message.clone_from(&attempt.error_message);
         self.duration_ms = Some(attempt.duration_ms);

@@ -23,8 +23,34 @@ text_enum! {
         Exhausted = "exhausted",
         /// A test or a retry by hand failed; those are attempted once.
         Failed = "failed",
-        /// The subscription was deleted or disabled before the next attempt.
+        /// The subscription was deleted or disabled before the next attempt, or `cancelReason` says why it was withheld.
         Cancelled = "cancelled",
+    }
+}
+
+text_enum! {
+    /// Why a delivery was withheld. Nothing was sent.
+    WithheldReason {
+        /// The partner is suspended.
+        PartnerSuspended = "PARTNER_SUSPENDED",
+        /// Every key of the partner in the practice is revoked or expired.
+        NoLiveKey = "NO_LIVE_KEY",
+        /// No live key of the partner in the practice grants the event's scope.
+        ScopeNotGranted = "SCOPE_NOT_GRANTED",
+        /// An administrator paused the subscription.
+        SubscriptionPaused = "SUBSCRIPTION_PAUSED",
+    }
+}
+
+impl WithheldReason {
+    /// The reason in words, for partners and administrators.
+    pub const fn explain(self) -> &'static str {
+        match self {
+            Self::PartnerSuspended => "not sent: the partner is suspended",
+            Self::NoLiveKey => "not sent: the partner has no live key for the practice",
+            Self::ScopeNotGranted => "not sent: no live key of the partner grants the event's scope",
+            Self::SubscriptionPaused => "not sent: an administrator paused the subscription",
+        }
     }
 }
 
@@ -56,6 +82,20 @@ pub fn wait_after(
     let wait = SignedDuration::from_secs(*scheduled).max(asked);
     let jitter = SignedDuration::try_from_secs_f64(wait.as_secs_f64() * JITTER * random.clamp(0.0, 1.0));
     Some(wait.saturating_add(jitter.unwrap_or_default()))
+}
+
+/// A withheld delivery is checked again after this long at the earliest, and at the latest.
+const FIRST_RECHECK: SignedDuration = SignedDuration::from_mins(5);
+const LONGEST_RECHECK: SignedDuration = SignedDuration::from_hours(10);
+
+/// The wait until a withheld delivery of this age is checked again; `None` when its schedule would be over by then.
+///
+/// The wait equals the age, so access that returns is noticed before it has been away twice as long, and a delivery costs
+/// about nine checks at most.
+pub fn recheck_after(schedule: &[i64], age: SignedDuration) -> Option<SignedDuration> {
+    let whole = SignedDuration::from_secs(schedule.iter().sum());
+    let wait = age.clamp(FIRST_RECHECK, LONGEST_RECHECK);
+    (age.saturating_add(wait) <= whole).then_some(wait)
 }
 
 /// The body of a delivery: ids, never patient data.
@@ -181,6 +221,17 @@ mod tests {
     fn jitter_only_lengthens_a_wait_and_by_a_tenth_at_most() {
         assert_eq!(wait_after(2, None, 1.0), Some(SignedDuration::from_secs(330)));
         assert_eq!(wait_after(2, None, 0.5), Some(SignedDuration::from_secs(315)));
+    }
+
+    #[test]
+    fn a_withheld_delivery_is_checked_at_growing_waits_until_its_schedule_is_over() {
+        let (mut age, mut checks) = (SignedDuration::ZERO, Vec::new());
+        while let Some(wait) = recheck_after(&SCHEDULE, age) {
+            age += wait;
+            checks.push(age.as_secs() / 60);
+        }
+        assert_eq!(checks, [5, 10, 20, 40, 80, 160, 320, 640, 1_240]);
+        assert_eq!(recheck_after(&[1, 2], SignedDuration::ZERO), None);
     }
 
     #[test]

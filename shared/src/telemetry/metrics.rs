@@ -14,6 +14,8 @@ pub const COLD_STARTS: &str = "metrics::cold_starts";
 pub const DELIVERIES: &str = "metrics::deliveries";
 /// A row of the EMR's that could not be read, once a day and process.
 pub const DATA_PROBLEMS: &str = "metrics::data_problems";
+/// A credential that was refused: a wrong API key, admin secret or claim token, or an attempt over its limit.
+pub const REFUSALS: &str = "metrics::refusals";
 /// A run of the log poller.
 pub const POLLS: &str = "metrics::polls";
 
@@ -24,7 +26,7 @@ struct Set {
     metrics: &'static [(&'static str, &'static str)],
 }
 
-const SETS: [Set; 5] = [
+const SETS: [Set; 6] = [
     Set {
         target: CALLS,
         dimension: Some("Route"),
@@ -42,6 +44,7 @@ const SETS: [Set; 5] = [
         ],
     },
     Set { target: DATA_PROBLEMS, dimension: None, metrics: &[("UnreadableRows", "Count")] },
+    Set { target: REFUSALS, dimension: None, metrics: &[("RefusedCredentials", "Count")] },
     Set {
         target: POLLS,
         dimension: None,

@@ -5,14 +5,14 @@ use std::{sync::Arc, time::Duration};
 use aws_lambda_events::event::sqs::{SqsEvent, SqsMessage};
 use log_poller::Poll;
 use shared::{
-    app::{App, CallLog, Clock, Guesses, KeyCache, Parts, Random, RateLimits},
+    app::{App, BruteForce, CallLog, Clock, KeyCache, Parts, Random, RateLimits},
     auth::{secret_ref::SecretRef, webhook_signature::SigningSecret},
     catalog::Catalogs,
     config::Config,
     control::{
         Secrets, Store, TableNames,
         practices::Practice,
-        subscriptions::{Breaker, Subscription, SubscriptionStatus},
+        subscriptions::{Breaker, LastOutcomes, Subscription, SubscriptionStatus},
     },
     domain::{
         EventScope,
@@ -67,7 +67,7 @@ impl World {
             catalogs: Catalogs::patient(1),
             keys: KeyCache::default(),
             rates: RateLimits::default(),
-            guesses: Guesses::default(),
+            brute_force: BruteForce::default(),
             calls: CallLog::default(),
         });
         let practice = Practice {
@@ -96,6 +96,7 @@ impl World {
             status: SubscriptionStatus::Active,
             disabled_reason: None,
             disabled_at: None,
+            paused_at: None,
             secret: SigningSecret::from_random(&[7; 32]),
             old_secrets: Vec::new(),
             start_after_log_id: LogId(0),
@@ -104,6 +105,7 @@ impl World {
             started_at: now,
             failing_since: None,
             breaker: Breaker::default(),
+            last: LastOutcomes::default(),
             created_at: now,
             updated_at: now,
             version: 1,

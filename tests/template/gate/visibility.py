@@ -17,7 +17,7 @@ METRICS = {
     "AWS/DynamoDB": {"SystemErrors": "TableName Operation", **dict.fromkeys(("ConsumedReadCapacityUnits", "ConsumedWriteCapacityUnits"), "TableName"),
                      **dict.fromkeys(("ReadThrottleEvents", "WriteThrottleEvents"), "TableName|TableName GlobalSecondaryIndexName")},
     OURS: {"Duration": "Route", "Faults": "Route", "ColdStarts": "Function", "Delivered": "Lane", "DeliveryFailures": "Lane", "DeliveryLag": "Lane",
-           "EventsRead": "", "PracticesFailed": "", "DueRetries": "", "OldestDueSeconds": "", "LogFaults": "", "UnreadableRows": ""},
+           "EventsRead": "", "PracticesFailed": "", "DueRetries": "", "OldestDueSeconds": "", "RefusedCredentials": "", "LogFaults": "", "UnreadableRows": ""},
 }
 SEARCH = re.compile(r"""SEARCH\('\{"([^"]+)",(\w+)\} MetricName="(\w+)"', '[\w.]+', \d+\)""")
 POINTER = re.compile(r' First .*infra/runbook\.md, "([^"]+)"\.$', re.DOTALL)

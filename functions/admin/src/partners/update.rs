@@ -1,5 +1,6 @@
 //! `PATCH /v1/admin/partners/{id}`: JSON merge patch (RFC 7396).
 
+use jiff::Timestamp;
 use shared::{
     api::{
         Admin, ApiError, ApiResult, Body, Change, Code, Data, Email, FieldProblem, FieldValue, Patch,
@@ -71,12 +72,12 @@ impl UpdatePartner {
         given.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).collect()
     }
 
-    fn apply(self, partner: &mut Partner) {
+    fn apply(self, partner: &mut Partner, now: Timestamp) {
         if let Some(company) = self.company.0 {
             partner.company = company.into();
         }
         if let Some(NewStatus(status)) = self.status.0 {
-            partner.status = status;
+            partner.set_status(status, now);
         }
         self.contact_name.apply(&mut partner.contact_name);
         self.email.apply(&mut partner.email);
@@ -88,7 +89,8 @@ impl UpdatePartner {
 
 /// Change a partner, suspend it or let it in again.
 ///
-/// A suspended partner's keys get no more tokens at once, and the tokens they have die within a minute.
+/// A suspended partner's keys get no more tokens at once. Its tokens and portal sessions die and its webhooks stop within a minute, and
+/// its open claim links end. Reinstating the partner brings keys, tokens and webhooks back, but no session and no claim link.
 #[utoipa::path(
     patch,
     path = "/v1/admin/partners/{id}",
@@ -113,13 +115,16 @@ pub(crate) async fn update_partner(
         if fields.is_empty() {
             return Ok(Data { data: partner.into() });
         }
-        change.clone().apply(&mut partner);
+        change.clone().apply(&mut partner, admin.now());
         partner.updated_at = admin.now();
         partner.version += 1;
         let write = admin.app.control.save_partner(&partner)?;
         let act = Change { fields: &fields, ..Change::new("partners.update", &id) };
         match admin.commit(act, vec![write]).await {
-            Ok(()) => return Ok(Data { data: partner.into() }),
+            Ok(()) => {
+                admin.app.keys.forget_partner(&partner.id);
+                return Ok(Data { data: partner.into() });
+            }
             Err(control::Error::ConditionFailed) => step_back(&admin.app, attempt).await,
             Err(error) => return Err(error.into()),
         }

@@ -62,6 +62,8 @@ pub(super) async fn partners_and_keys(store: &Store, now: Timestamp) -> Result<V
             website: Some(website.to_owned()),
             notification_email: None,
             status: PartnerStatus::Active,
+            suspended_at: None,
+            identity_changes: Vec::new(),
             created_at: now,
             updated_at: now,
             version: 1,
@@ -124,6 +126,7 @@ fn key(
         rate_limit: RATE_LIMIT,
         created_at: now,
         last_used_at: None,
+        partner_suspended_at: None,
     };
     Ok((key, record))
 }
