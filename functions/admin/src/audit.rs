@@ -30,7 +30,7 @@ pub(crate) struct AuditRow {
     target: Option<String>,
     /// The fields that were changed.
     fields: Vec<String>,
-    /// `current` or `previous` admin secret, `session`, `wrong` for a secret that is none, or `claim` for a key minted through its claim link.
+    /// `current` or `previous` admin secret, `session`, `wrong` for a secret that is none, `claim` for a key minted through its claim link, or `operator` for a command.
     credential: String,
     /// The answer's status; null in records made before it was kept for changes.
     status: Option<u16>,

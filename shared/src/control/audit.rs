@@ -29,7 +29,7 @@ pub struct AuditRecord {
     /// The names of the fields that were changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<String>,
-    /// What was shown: `current`, `previous` (admin secrets), `session`, `claim` (a claim link) or `wrong`.
+    /// What was shown: `current`, `previous` (admin secrets), `session`, `claim` (a claim link), `operator` (a command) or `wrong`.
     pub credential: String,
     /// The answer's status. A retry of a delivery is recorded before it is sent, with the status of one that was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
