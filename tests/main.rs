@@ -1,6 +1,7 @@
 //! The API in process: every function's routes behind the real edge, on both databases.
 
 mod access;
+mod access_ended;
 mod access_requests;
 mod activity;
 mod admin;

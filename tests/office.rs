@@ -31,7 +31,7 @@ use shared::{
     catalog::{CatalogDb, Catalogs},
     config::Config,
     control::{Secrets, Store, TableNames},
-    domain::Scope,
+    domain::{PracticePass, Scope},
     egress::{self, Guard, Reach},
     tenant::{Practices, TenantDb},
 };
@@ -276,6 +276,11 @@ impl Office {
     pub(crate) async fn token_with(&self, scopes: &[Scope]) -> String {
         let record = fixture::key_with(&self.app, scopes).await;
         self.app.token_ring().await.unwrap().issue(&record, self.app.clock.now()).unwrap()
+    }
+
+    /// Registers a partner of this id, and gives it a key with these scopes.
+    pub(crate) async fn give_access(&self, partner: &str, practicepass: &PracticePass, scopes: &[Scope]) {
+        fixture::partner_with_key(&self.app, partner, practicepass, scopes).await;
     }
 
     /// Runs SQL that means the same to both engines on `DemoOffice`.

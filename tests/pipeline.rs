@@ -25,7 +25,7 @@ use shared::{
         subscriptions::{Breaker, LastOutcomes, Subscription, SubscriptionStatus},
     },
     domain::{
-        EventScope, PracticePass,
+        EventScope, PracticePass, Scope,
         ids::{LogId, PartnerId, SubscriptionId},
     },
     egress::{HookUrl, Reach},
@@ -105,9 +105,10 @@ async fn write(office: &Office, log_id: i64, table: &str) {
     office.sql(&row(log_id, table)).await;
 }
 
-/// A subscription of a made-up partner to what happens from now on in a practice whose log is empty.
-async fn subscribe(office: &Office, practicepass: &PracticePass, number: i64, scopes: &[EventScope]) {
+/// A subscription of a partner made for the purpose to what happens from now on in a practice whose log is empty.
+pub(crate) async fn subscribe(office: &Office, practicepass: &PracticePass, number: i64, scopes: &[EventScope]) {
     let now = office.app.clock.now();
+    office.give_access(&format!("prt_{number}"), practicepass, Scope::ALL).await;
     let subscription = Subscription {
         id: SubscriptionId(number),
         generation: number,

@@ -123,6 +123,20 @@ pub(crate) async fn register(app: &App) -> Vec<(&'static str, String)> {
     keys
 }
 
+/// A partner and its only key.
+pub(super) async fn partner_with_key(
+    app: &App,
+    partner: &str,
+    practicepass: &PracticePass,
+    scopes: &[Scope],
+) {
+    let known = app.control.partner(&PartnerId("prt_acme".into())).await.unwrap().unwrap();
+    let made = Partner { id: PartnerId(partner.to_owned()), version: 1, ..known };
+    app.control.create_partner(&made).await.unwrap();
+    let (_, record) = key(app, "made for a test", partner, practicepass.as_str(), scopes);
+    app.control.create_api_key(&record).await.unwrap();
+}
+
 pub(crate) async fn key_with(app: &App, scopes: &[Scope]) -> KeyRecord {
     let (_, record) = key(app, "made for a test", "prt_acme", "DemoOffice", scopes);
     app.control.create_api_key(&record).await.unwrap();

@@ -32,7 +32,7 @@ pub(crate) struct AuditRow {
     fields: Vec<String>,
     /// Old and new values of a partner's company and e-mail; empty for other changes.
     changes: Vec<FieldChange>,
-    /// `current` or `previous` admin secret, `session`, `wrong` for a secret that is none, `claim` for a key minted through its claim link, or `partner` for a change of a partner's own profile.
+    /// `current` or `previous` admin secret, `session`, `wrong` for a secret that is none, `claim` for a key minted through its claim link, `partner` for a change of a partner's own profile, or `operator` for a command.
     credential: String,
     /// The answer's status; null in records made before it was kept for changes.
     status: Option<u16>,

@@ -48,8 +48,14 @@ export interface Delivery {
 export interface DeliveryDetail extends Delivery {
   attemptLog: { at: string; statusCode: number | null; durationMs: number; errorMessage: string | null; answer: string }[];
 }
+export type SubscriptionStatus = 'active' | 'disabled' | 'paused' | 'suspended';
+export interface AdminSubscription {
+  id: number; partnerId: string; partner: string | null; practicepass: string; hookUrl: string; scopes: string[]; suspendedScopes: string[];
+  status: SubscriptionStatus; disabledReason: string | null; pausedAt: string | null; heldUntil: string | null; failingSince: string | null;
+  lastSuccessAt: string | null; lastError: { at: string; statusCode: number | null; message: string | null } | null; createdAt: string;
+}
 export interface Subscription {
-  id: number; hookUrl: string; scopes: string[]; status: 'active' | 'disabled'; disabledReason: string | null; disabledAt: string | null;
+  id: number; hookUrl: string; scopes: string[]; suspendedScopes: string[]; status: SubscriptionStatus; disabledReason: string | null; disabledAt: string | null;
   failingSince: string | null; createdAt: string; updatedAt: string;
 }
 export interface Me {

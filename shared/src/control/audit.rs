@@ -42,7 +42,7 @@ pub struct AuditRecord {
     /// Old and new values of a partner's company and e-mail. No other value is ever kept here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<FieldChange>,
-    /// What was shown: `current`, `previous` (admin secrets), `session`, `claim` (a claim link), `partner` (a partner's own token or session) or `wrong`.
+    /// What was shown: `current`, `previous` (admin secrets), `session`, `claim` (a claim link), `partner` (a partner's own token or session) `operator` (a command) or `wrong`.
     pub credential: String,
     /// The answer's status. A retry of a delivery is recorded before it is sent, with the status of one that was.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -12,6 +12,7 @@ import { Awaited, Empty } from '../../parts/state.js';
 import { Table } from '../../parts/table.js';
 import { Tile } from '../../parts/tiles.js';
 import { DispatchStates } from './dispatch.js';
+import { Subscriptions } from './subscriptions.js';
 
 const PAGE = 25;
 
@@ -43,6 +44,7 @@ export function WebhookMonitor({ query }) {
           <button type="button" class="button small" disabled=${!data.pagination.hasMore} onClick=${() => changeQuery({ offset: String(offset + PAGE) })}>Older</button>
         </div>`}
       </section>
+      <${Subscriptions} onChanged=${monitor.reload} />
       <${HeldBack} data=${data} />
       <${DataProblems} data=${data} />
       <div class="columns"><${DispatchStates} data=${data} /><${Disabled} data=${data} /></div>
