@@ -84,6 +84,7 @@ pub async fn revoke_key(control: &Store, id: &str, now: Timestamp) -> Result<Key
 fn record(action: &str, target: &str, now: Timestamp) -> Result<AuditRecord> {
     let id = random::hex(&random::bytes(16)?);
     Ok(AuditRecord {
+        changes: Vec::new(),
         request_id: format!("operator-{id}"),
         id: format!("aud_{id}"),
         time: now,
