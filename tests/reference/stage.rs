@@ -176,8 +176,7 @@ impl Stage {
             "POST /v1/admin/access-requests/{id}/withdraw"
             | "POST /v1/admin/access-requests/{id}/reissue" => {
                 let id = self.access_request().await;
-                let path = format!("/v1/admin/access-requests/{id}/approve");
-                office.admin("POST", &path, Some(&json!({}))).await.expect(200);
+                self.approve(&id).await;
                 return Some(id);
             }
             "GET /v1/admin/activity" | "GET /v1/admin/overview" | "GET /v1/me/usage" => self.calls().await,
@@ -236,12 +235,17 @@ impl Stage {
     }
 
     async fn claim_token(&self) -> String {
-        let path = format!("/v1/admin/access-requests/{}/approve", self.access_request().await);
+        let url = self.approve(&self.access_request().await).await;
+        url.rsplit_once('=').unwrap().1.to_owned()
+    }
+
+    /// The claim link of the request, which it approves.
+    async fn approve(&self, request: &str) -> String {
+        let path = format!("/v1/admin/access-requests/{request}/approve");
         let headers =
             [("x-admin-secret", ADMIN_SECRET), ("content-type", "application/json"), ("host", "localhost")];
         let approved = self.office.call("POST", &path, &headers, Some("{}")).await;
-        let url = approved.expect(200)["data"]["claimUrl"].as_str().unwrap();
-        url.rsplit_once('=').unwrap().1.to_owned()
+        approved.expect(200)["data"]["claimUrl"].as_str().unwrap().to_owned()
     }
 
     async fn key(&self) -> String {

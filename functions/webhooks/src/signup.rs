@@ -10,7 +10,7 @@ use shared::{
     },
     auth::webhook_signature::SigningSecret,
     body, control,
-    control::subscriptions::{Breaker, LastOutcomes, ShownStatus, Subscription, SubscriptionStatus},
+    control::subscriptions::{Breaker, LastOutcomes, SubscriptionState, Subscription, SubscriptionStatus},
     domain::{
         EventScope,
         ids::{LogId, SubscriptionId},
@@ -55,7 +55,7 @@ pub(crate) struct SignedUp {
     hook_url: String,
     scopes: Vec<EventScope>,
     /// `active`, or `paused` while an administrator holds it back.
-    status: ShownStatus,
+    status: SubscriptionState,
     /// Verifies signatures. Only when the subscription is new: keep it.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
