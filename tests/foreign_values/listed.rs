@@ -1,12 +1,17 @@
 //! What a list of ours names can be asked for by that name.
 
+use std::fmt::Write;
+
 use serde_json::{Value, json};
 
 use crate::office::{Office, on_both_databases, run_sql};
 
 /// As a part of a query, every byte encoded.
 fn encoded(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+    text.bytes().fold(String::new(), |mut encoded, byte| {
+        write!(encoded, "%{byte:02X}").unwrap();
+        encoded
+    })
 }
 
 fn texts<'a>(reply: &'a Value, field: &str) -> Vec<&'a str> {

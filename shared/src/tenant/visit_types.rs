@@ -40,7 +40,7 @@ pub async fn list(conn: &mut Conn, include_inactive: bool) -> Result<Vec<VisitTy
     let (providers, resources) = (accept_all(conn, providers), accept_all(conn, resources));
     let listed = types.into_iter().filter(|it| it.active || include_inactive);
     Ok(listed
-        .map(|Type { visit_type, active, .. }| {
+        .map(|Type { name: visit_type, active, .. }| {
             let (needs_room, resources) = of_type(&resources, &visit_type);
             let (_, providers) = of_type(&providers, &visit_type);
             let bookable = active && !providers.is_empty() && (!needs_room || !resources.is_empty());
@@ -67,7 +67,7 @@ pub async fn stored_name(db: &Database, sent: &str) -> Result<String> {
 }
 
 struct Type {
-    visit_type: String,
+    name: String,
     active: bool,
     buffer_before: i64,
     buffer_after: i64,
@@ -82,8 +82,8 @@ impl FromColumns for Type {
         let active = columns.or("active", false)?;
         // Without its buffers nobody knows when such a visit fits.
         let buffers = columns.required("buffer_before")?.zip(columns.required("buffer_after")?);
-        Ok(name.zip(buffers).map(|(Key(visit_type), (buffer_before, buffer_after))| Self {
-            visit_type,
+        Ok(name.zip(buffers).map(|(Key(name), (buffer_before, buffer_after))| Self {
+            name,
             active,
             buffer_before,
             buffer_after,

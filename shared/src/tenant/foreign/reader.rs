@@ -1,7 +1,7 @@
 //! Deciding about one row.
 
 use super::Foreign;
-use crate::tenant::Conn;
+use crate::{domain::ids::IntegerId, tenant::Conn};
 
 /// Reads the values of one row and reports the row once if one of them has no meaning.
 pub struct RowReader<'c> {
@@ -13,8 +13,8 @@ pub struct RowReader<'c> {
 
 impl<'c> RowReader<'c> {
     /// `id` is the row's primary key. It is logged and shown to administrators, so it is never patient data.
-    pub fn new(conn: &'c Conn, table: &'static str, id: impl ToString) -> Self {
-        Self { conn, table, id: id.to_string(), reported: false }
+    pub fn new(conn: &'c Conn, table: &'static str, id: impl IntegerId) -> Self {
+        Self { conn, table, id: id.get().to_string(), reported: false }
     }
 
     /// Reports the row to the practice's administrators.
