@@ -5,11 +5,7 @@ use officepro_local::operations::{access, replayable};
 use serde_json::{Value, json};
 use shared::{
     auth::{KeyRecord, api_key::ApiKey},
-    control::{
-        deliveries::Delivery,
-        partners::PartnerStatus,
-        subscriptions::Subscription,
-    },
+    control::{deliveries::Delivery, partners::PartnerStatus, subscriptions::Subscription},
     domain::{
         Scope,
         delivery::{DeliveryStatus, WithheldReason},
@@ -421,7 +417,17 @@ async fn what_is_sent_by_hand_without_access_is_refused_with_a_code_and_sends_no
     assert_eq!(error, "SUBSCRIPTION_SUSPENDED, SCOPE_NOT_GRANTED");
     assert_eq!(scene.receiver.received().len(), before);
 
-    // An administrator gives the scope back: the same process sends at once.
+    // Another process gives the scope back: whoever asks by hand need not wait.
+    let mut key = scene.key().await;
+    key.scopes = Scope::ALL.to_vec();
+    key.revision += 1;
+    let control = &scene.office.app.control;
+    control.transact(vec![control.change_api_key(&key).unwrap()]).await.unwrap();
+    scene.office.admin("POST", &by_admin, None).await.expect(200);
+    scene.end(End::ScopeRemoved).await;
+    scene.advance(60);
+
+    // An administrator gives it back: the same process sends at once.
     let path = format!("/v1/admin/keys/{}", scene.key().await.id);
     scene.office.admin("PATCH", &path, Some(&json!({ "scopes": ["Claims"] }))).await.expect(200);
     scene.office.admin("POST", &by_admin, None).await.expect(200);
@@ -489,8 +495,11 @@ async fn what_an_operator_ends_is_audited_as_the_operators_and_repeating_it_chan
         .collect();
     told.sort();
     let key = scene.key().await.id;
-    let expected =
-        [format!("keys.revoke {key}"), "partners.reinstate prt_acme".into(), "partners.suspend prt_acme".into()];
+    let expected = [
+        format!("keys.revoke {key}"),
+        "partners.reinstate prt_acme".into(),
+        "partners.suspend prt_acme".into(),
+    ];
     assert_eq!(told, expected);
     assert!(access::revoke_key(control, "nobodysKey00", scene.now()).await.is_err());
 }

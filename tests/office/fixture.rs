@@ -100,7 +100,7 @@ pub(crate) async fn register(app: &App) -> Vec<(&'static str, String)> {
             website: None,
             notification_email: None,
             status: PartnerStatus::Active,
-suspended_at: None,
+            suspended_at: None,
             created_at: now,
             updated_at: now,
             version: 1,

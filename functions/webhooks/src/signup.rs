@@ -4,10 +4,13 @@ use axum::http::StatusCode;
 use jiff::Timestamp;
 use serde::Serialize;
 use shared::{
-    api::{Answer, ApiError, ApiResult, Code, FieldError, KEPT, Message, Once, Partner, Problem, Reading, drain_in_flight},
+    api::{
+        Answer, ApiError, ApiResult, Code, FieldError, KEPT, Message, Once, Partner, Problem, Reading,
+        drain_in_flight,
+    },
     auth::webhook_signature::SigningSecret,
     body, control,
-    control::subscriptions::{Breaker, LastOutcomes, ShownStatus, Subscription, SubscriptionStatus},
+    control::subscriptions::{Breaker, LastOutcomes, Subscription, SubscriptionState, SubscriptionStatus},
     domain::{
         EventScope,
         ids::{LogId, SubscriptionId},
@@ -52,7 +55,7 @@ pub(crate) struct SignedUp {
     hook_url: String,
     scopes: Vec<EventScope>,
     /// `active`, or `paused` while an administrator holds it back.
-    status: ShownStatus,
+    status: SubscriptionState,
     /// Verifies signatures. Only when the subscription is new: keep it.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<String>,

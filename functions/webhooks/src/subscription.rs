@@ -3,7 +3,7 @@
 use serde::Serialize;
 use shared::{
     api::{ApiError, ApiResult, Data, Partner, Problem},
-    control::subscriptions::{DisabledReason, ShownStatus, Subscription},
+    control::subscriptions::{DisabledReason, Subscription, SubscriptionState},
     domain::{EventScope, ids::SubscriptionId},
 };
 use utoipa::ToSchema;
@@ -20,7 +20,7 @@ pub(crate) struct SubscriptionBody {
     /// Those of `scopes` that no live key of yours grants now: nothing of them is sent until one does.
     suspended_scopes: Vec<EventScope>,
     /// `paused`: an administrator holds it back. `suspended`: all of its scopes are.
-    status: ShownStatus,
+    status: SubscriptionState,
     /// Why nothing is sent any more; sign up again to go on.
     disabled_reason: Option<DisabledReason>,
     /// RFC 3339.

@@ -40,7 +40,7 @@ pub enum SubscriptionStatus {
 /// How a subscription stands, for partners and administrators.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum ShownStatus {
+pub enum SubscriptionState {
     Active,
     /// Nothing is sent until the partner signs up again.
     Disabled,
@@ -137,15 +137,15 @@ impl Subscription {
     }
 
     /// How it stands, given those of its scopes that are suspended.
-    pub fn shown_status(&self, suspended: &[EventScope]) -> ShownStatus {
+    pub fn shown_status(&self, suspended: &[EventScope]) -> SubscriptionState {
         if !self.is_active() {
-            ShownStatus::Disabled
+            SubscriptionState::Disabled
         } else if self.paused_at.is_some() {
-            ShownStatus::Paused
+            SubscriptionState::Paused
         } else if suspended.len() == self.scopes.len() {
-            ShownStatus::Suspended
+            SubscriptionState::Suspended
         } else {
-            ShownStatus::Active
+            SubscriptionState::Active
         }
     }
 

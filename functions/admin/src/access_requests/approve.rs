@@ -205,7 +205,7 @@ async fn partner_of(admin: &Admin, request: &AccessRequest) -> ApiResult<(Partne
         website: None,
         notification_email: None,
         status: PartnerStatus::Active,
-suspended_at: None,
+        suspended_at: None,
         created_at: admin.now(),
         updated_at: admin.now(),
         version: 1,

@@ -8,7 +8,7 @@ use shared::{
     api::{Admin, ApiError, ApiResult, CursorPage, CursorParam, Limit, Problem, Query},
     control::{
         self,
-        subscriptions::{DisabledReason, LastError, ShownStatus, Subscription},
+        subscriptions::{DisabledReason, LastError, Subscription, SubscriptionState},
     },
     domain::{
         EventScope, PracticePass,
@@ -43,7 +43,7 @@ pub(crate) struct SubscriptionRow {
     /// Those of `scopes` that no live key of the partner grants now.
     suspended_scopes: Vec<EventScope>,
     /// `suspended`: all of its scopes are. It becomes active by itself when access returns.
-    status: ShownStatus,
+    status: SubscriptionState,
     disabled_reason: Option<DisabledReason>,
     /// RFC 3339, likewise below: when an administrator paused it.
     paused_at: Option<String>,

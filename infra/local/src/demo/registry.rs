@@ -62,7 +62,7 @@ pub(super) async fn partners_and_keys(store: &Store, now: Timestamp) -> Result<V
             website: Some(website.to_owned()),
             notification_email: None,
             status: PartnerStatus::Active,
-suspended_at: None,
+            suspended_at: None,
             created_at: now,
             updated_at: now,
             version: 1,
