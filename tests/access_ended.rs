@@ -42,6 +42,7 @@ every! { Channel:
 every! { End: Revoked Rotated RotatedWithOverlap Expired Suspended ScopeRemoved }
 
 /// Whether the channel still works a minute after the end, and an hour and a half after it, when an overlap has passed.
+#[expect(clippy::match_same_arms, reason = "a table by reason")]
 fn works(channel: Channel, end: End) -> (bool, bool) {
     match (channel, end) {
         // What belongs to the secret ends with it; an overlap lets it live on for an hour.
