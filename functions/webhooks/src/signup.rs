@@ -10,7 +10,7 @@ use shared::{
     },
     auth::webhook_signature::SigningSecret,
     body, control,
-    control::subscriptions::{Breaker, LastOutcomes, SubscriptionState, Subscription, SubscriptionStatus},
+    control::subscriptions::{Breaker, LastOutcomes, Subscription, SubscriptionState, SubscriptionStatus},
     domain::{
         EventScope,
         ids::{LogId, SubscriptionId},

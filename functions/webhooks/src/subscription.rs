@@ -3,7 +3,7 @@
 use serde::Serialize;
 use shared::{
     api::{ApiError, ApiResult, Data, Partner, Problem},
-    control::subscriptions::{DisabledReason, SubscriptionState, Subscription},
+    control::subscriptions::{DisabledReason, Subscription, SubscriptionState},
     domain::{EventScope, ids::SubscriptionId},
 };
 use utoipa::ToSchema;

@@ -8,7 +8,7 @@ use shared::{
     api::{Admin, ApiError, ApiResult, CursorPage, CursorParam, Limit, Problem, Query},
     control::{
         self,
-        subscriptions::{DisabledReason, LastError, SubscriptionState, Subscription},
+        subscriptions::{DisabledReason, LastError, Subscription, SubscriptionState},
     },
     domain::{
         EventScope, PracticePass,
