@@ -203,7 +203,7 @@ async fn calls_are_exported_as_csv_file_by_file() {
     let last = office.call("GET", &path, &headers, None).await;
     let text = last.expect(200).as_str().unwrap();
     assert_eq!(text.lines().count(), 2);
-    assert!(text.ends_with(",request-00000\r\n"));
+    assert!(text.ends_with(",request-00000,\r\n"));
     assert_eq!(last.header("x-next-cursor"), "");
 }
 

@@ -177,7 +177,12 @@ impl Stage {
             | "POST /v1/admin/access-requests/{id}/reissue" => {
                 let id = self.access_request().await;
                 let path = format!("/v1/admin/access-requests/{id}/approve");
-                office.admin("POST", &path, Some(&json!({}))).await.expect(200);
+                let headers = [
+                    ("x-admin-secret", crate::office::ADMIN_SECRET),
+                    ("content-type", "application/json"),
+                    ("host", "portal.example.com"),
+                ];
+                office.call("POST", &path, &headers, Some("{}")).await.expect(200);
                 return Some(id);
             }
             "GET /v1/admin/activity" | "GET /v1/admin/overview" | "GET /v1/me/usage" => self.calls().await,
