@@ -294,12 +294,14 @@ async fn a_new_link_ends_the_old_one_and_a_claimed_approval_gets_none() {
 #[tokio::test]
 async fn undecided_requests_expire_after_30_days_and_decided_ones_after_a_year() {
     let office = Office::open(Engine::Sqlite).await;
-    let (undecided, decided) = (pending(&office).await, pending(&office).await);
+    let decided = pending(&office).await;
+    office.set_time("2026-03-09T12:00:01Z");
+    let undecided = pending(&office).await;
     let count = async || office.admin("GET", REQUESTS, None).await.expect(200)["count"].clone();
     office.set_time("2026-04-08T11:59:59Z");
     assert_eq!(count().await, 2);
     decide(&office, &decided, "deny", &json!({})).await.expect(200);
-    office.set_time("2026-04-08T12:00:00Z");
+    office.set_time("2026-04-08T12:00:01Z");
     assert_eq!(count().await, 1);
     decide(&office, &undecided, "approve", &json!({})).await.expect_problem(404, "NOT_FOUND");
     office.set_time("2027-04-08T11:59:58Z");
