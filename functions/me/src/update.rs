@@ -3,7 +3,7 @@
 use shared::{
     api::{
         ApiError, ApiResult, Body, Code, Email, Message, Partner, Patch, Phone, Problem, Replace, TRIES,
-        Website, step_back,
+        Website, step_back, Update, UpdateOf,
     },
     body,
     control::{self, partners},
@@ -48,10 +48,11 @@ body! {
         (status = 422, body = Problem, description = "`INVALID_FIELDS`"),
     ),
 )]
-pub(crate) async fn update_me(partner: Partner, Body(change): Body<UpdateMe>) -> ApiResult<Message<Me>> {
+pub(crate) async fn update_me(partner: Partner, Body(update): Body<Update<UpdateMe>>) -> ApiResult<Message<Me>> {
     for attempt in 1..=TRIES {
         let mut profile = load(&partner).await?;
-        change.clone().apply(&mut profile);
+        let change = update.against(&Me::new(profile.clone(), &partner.caller))?;
+        change.apply(&mut profile);
         profile.updated_at = partner.now();
         profile.version += 1;
         match partner.app.control.replace_partner(&profile).await {
@@ -64,6 +65,10 @@ pub(crate) async fn update_me(partner: Partner, Body(change): Body<UpdateMe>) ->
         }
     }
     Err(ApiError::new(Code::ConcurrentChange, "Many change your profile at this moment; try again."))
+}
+
+impl UpdateOf for UpdateMe {
+    const READ_ONLY: &'static [&'static str] = &["id", "key"];
 }
 
 impl UpdateMe {

@@ -65,6 +65,15 @@ body! {
 }
 
 impl ProductItem {
+    /// With the codes of the product that was found.
+    pub(crate) fn named(mut self, codes: Option<Key>) -> Self {
+        if let Some((vendor_code, product_code)) = codes {
+            self.vendor_code = VendorCode(vendor_code);
+            self.product_code = ProductCode(product_code);
+        }
+        self
+    }
+
     pub(crate) fn key(&self) -> Key {
         (self.vendor_code.0.clone(), self.product_code.0.clone())
     }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use shared::{
     api::FieldError,
-    catalog::products::{Key, Product},
+    catalog::products::{Key, Listed, Product},
 };
 
 use crate::{
@@ -19,38 +20,37 @@ pub(crate) struct Merged {
 }
 
 struct State {
-    product: Product,
+    listed: Listed,
     stored: bool,
     changed: bool,
 }
 
 impl Merged {
-    pub(crate) fn new(bulk: &Bulk, stored: BTreeMap<Key, Product>) -> Self {
-        let known = |(key, product)| (key, State { product, stored: true, changed: false });
+    pub(crate) fn new(bulk: &Bulk, stored: BTreeMap<Key, Listed>, now: Timestamp) -> Self {
+        let known = |(key, listed)| (key, State { listed, stored: true, changed: false });
         let mut products: BTreeMap<Key, State> = stored.into_iter().map(known).collect();
         let mut result = BulkResult::default();
         for (index, item) in bulk.0.iter().enumerate() {
-            let (status, errors) = match item {
-                Err(errors) => (ItemStatus::Failed, errors.clone()),
-                Ok(item) => {
-                    let key = item.key();
-                    let before = products.get_mut(&key);
-                    match (item.applied_to(before.as_deref().map(|it| &it.product)), before) {
-                        (None, _) => (ItemStatus::Failed, vec![nameless(index)]),
-                        (Some(after), Some(before)) if after == before.product => {
-                            (ItemStatus::Unchanged, vec![])
-                        }
-                        (Some(after), Some(before)) => {
-                            before.product = after;
-                            before.changed = true;
-                            (ItemStatus::Updated, vec![])
-                        }
-                        (Some(product), None) => {
-                            products.insert(key, State { product, stored: false, changed: true });
-                            (ItemStatus::Created, vec![])
-                        }
+            let found = item.keys().into_iter().find(|key| products.contains_key(key));
+            let before = found.and_then(|key| products.get_mut(&key));
+            let (status, errors) = match item.beside(before.as_deref().map(|it| &it.listed)) {
+                Err(errors) => (ItemStatus::Failed, errors),
+                Ok(item) => match (item.applied_to(before.as_deref().map(|it| &it.listed.product)), before) {
+                    (None, _) => (ItemStatus::Failed, vec![nameless(index)]),
+                    (Some(after), Some(before)) if after == before.listed.product => {
+                        (ItemStatus::Unchanged, vec![])
                     }
-                }
+                    (Some(after), Some(before)) => {
+                        before.listed.product = after;
+                        before.changed = true;
+                        (ItemStatus::Updated, vec![])
+                    }
+                    (Some(product), None) => {
+                        let listed = Listed::new(product, now);
+                        products.insert(item.key(), State { listed, stored: false, changed: true });
+                        (ItemStatus::Created, vec![])
+                    }
+                },
             };
             result.push(ItemResult { index, status, errors });
         }
@@ -59,12 +59,12 @@ impl Merged {
 
     /// Products that aren't stored yet, in the order of their keys.
     pub(crate) fn new_products(&self) -> Vec<&Product> {
-        self.products.values().filter(|it| !it.stored).map(|it| &it.product).collect()
+        self.products.values().filter(|it| !it.stored).map(|it| &it.listed.product).collect()
     }
 
     /// Stored products that are different now, in the order of their keys.
     pub(crate) fn changed_products(&self) -> Vec<&Product> {
-        self.products.values().filter(|it| it.stored && it.changed).map(|it| &it.product).collect()
+        self.products.values().filter(|it| it.stored && it.changed).map(|it| &it.listed.product).collect()
     }
 }
 

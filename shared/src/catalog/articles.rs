@@ -7,7 +7,7 @@ use sqlx::AssertSqlSafe;
 use super::search::has_words;
 use crate::{
     domain::ids::ArticleId,
-    tenant::{Conn, Result, on, round_trip},
+    tenant::{Conn, Result, on, round_trip, search_texts::SearchText},
 };
 
 /// One row.
@@ -38,6 +38,13 @@ pub struct Filter {
 
 /// Characters of the longest text that is given in a list, so that a page can't outgrow what Lambda may answer.
 pub const LONGEST_LISTED: usize = 2000;
+
+/// What searches look through.
+pub const SEARCHED: SearchText = SearchText {
+    table: "kb_articles",
+    id: "kb_id",
+    text: "title || ' ' || coalesce(tags, '') || ' ' || article",
+};
 
 pub async fn find(conn: &mut Conn, id: ArticleId) -> Result<Option<Article>> {
     Ok(on!(conn, c => sqlx::query_as(
@@ -101,8 +108,7 @@ pub async fn page(conn: &mut Conn, filter: &Filter, limit: i64, offset: i64) -> 
 
 /// The condition of the filter, of constants and placeholders only, and the placeholders' values.
 fn filtered(filter: &Filter) -> (String, Vec<String>) {
-    let text = "lower(title || ' ' || coalesce(tags, '') || ' ' || article)";
-    let (mut conditions, mut values) = has_words(text, &filter.words, 1);
+    let (mut conditions, mut values) = has_words(&filter.words);
     if !filter.inactive_too {
         conditions.push("active".to_owned());
     }

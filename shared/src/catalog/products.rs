@@ -8,8 +8,8 @@ use sqlx::AssertSqlSafe;
 
 use super::search::has_words;
 use crate::{
-    domain::{ids::ProductId, money::Cents},
-    tenant::{Conn, Error, Result, on, round_trip},
+    domain::{fold::fold, ids::ProductId, money::Cents},
+    tenant::{Conn, Error, Result, on, round_trip, search_texts::SearchText},
 };
 
 /// Vendor code and product code.
@@ -59,6 +59,13 @@ macro_rules! columns {
 /// As many as [`columns`].
 const COLUMNS: usize = 9;
 
+/// What searches look through.
+pub const SEARCHED: SearchText = SearchText {
+    table: "products",
+    id: "product_id",
+    text: "vendor_code || ' ' || product_code || ' ' || product",
+};
+
 impl Product {
     pub fn key(&self) -> Key {
         (self.vendor_code.clone(), self.product_code.clone())
@@ -66,6 +73,10 @@ impl Product {
 }
 
 impl Listed {
+    pub fn new(product: Product, updated_at: Timestamp) -> Self {
+        Self { product, updated_at: updated_at.to_sqlx() }
+    }
+
     pub fn updated_at(&self) -> Timestamp {
         self.updated_at.to_jiff()
     }
@@ -83,7 +94,7 @@ pub async fn hold(conn: &mut Conn) -> Result<()> {
 }
 
 /// The products with these keys, which nobody else changes until the transaction ends. At most a thousand.
-pub async fn lock(conn: &mut Conn, keys: &BTreeSet<Key>) -> Result<BTreeMap<Key, Product>> {
+pub async fn lock(conn: &mut Conn, keys: &BTreeSet<Key>) -> Result<BTreeMap<Key, Listed>> {
     if keys.is_empty() {
         return Ok(BTreeMap::new());
     }
@@ -95,17 +106,17 @@ pub async fn lock(conn: &mut Conn, keys: &BTreeSet<Key>) -> Result<BTreeMap<Key,
         concat!(
             "select ",
             columns!(),
-            " from products where (vendor_code, product_code) in (values {}) \
+            ", updated_at from products where (vendor_code, product_code) in (values {}) \
              order by vendor_code, product_code {}"
         ),
         places.join(", "),
         lock,
     );
-    let products: Vec<Product> = on!(conn, c => {
+    let products: Vec<Listed> = on!(conn, c => {
         let select = sqlx::query_as(AssertSqlSafe(statement)).persistent(false);
         keys.iter().fold(select, |select, (vendor, product)| select.bind(vendor).bind(product)).fetch_all(c).await
     })?;
-    Ok(products.into_iter().map(|product| (product.key(), product)).collect())
+    Ok(products.into_iter().map(|listed| (listed.product.key(), listed)).collect())
 }
 
 /// Adds products that weren't there when they were looked up.
@@ -124,7 +135,7 @@ pub async fn insert(conn: &mut Conn, products: &[&Product], now: Timestamp) -> R
 pub async fn update(conn: &mut Conn, products: &[&Product], now: Timestamp) -> Result<Vec<ProductId>> {
     let replace = "update set product = excluded.product, retail_price_cents = excluded.retail_price_cents, \
                    cost_cents = excluded.cost_cents, category = excluded.category, \
-                   description = excluded.description, upc = excluded.upc, active = excluded.active, \
+                   description = excluded.description, upc = excluded.upc, active = excluded.active, search_text = excluded.search_text, \
                    updated_at = excluded.updated_at";
     write(conn, products, replace, now).await
 }
@@ -141,8 +152,8 @@ async fn write(
     }
     let rows: Vec<String> = (0..products.len())
         .map(|index| {
-            let first = 2 + index * COLUMNS;
-            let places: Vec<String> = (first..first + COLUMNS).map(|number| format!("${number}")).collect();
+            let first = 2 + index * (COLUMNS + 1);
+            let places: Vec<String> = (first..=first + COLUMNS).map(|number| format!("${number}")).collect();
             format!("({}, $1, $1)", places.join(", "))
         })
         .collect();
@@ -150,7 +161,7 @@ async fn write(
         concat!(
             "insert into products (",
             columns!(),
-            ", created_at, updated_at) values {} on conflict (vendor_code, product_code) do {} returning product_id"
+            ", search_text, created_at, updated_at) values {} on conflict (vendor_code, product_code) do {} returning product_id"
         ),
         rows.join(", "),
         on_conflict,
@@ -170,6 +181,7 @@ async fn write(
                     .bind(&it.description)
                     .bind(&it.upc)
                     .bind(it.active)
+                    .bind(fold(&format!("{} {} {}", it.vendor_code, it.product_code, it.name)))
             })
             .fetch_all(c)
             .await
@@ -208,7 +220,7 @@ pub async fn page(conn: &mut Conn, filter: &Filter, limit: i64, offset: i64) -> 
 
 /// The condition of the filter, of constants and placeholders only, and the placeholders' values.
 fn filtered(filter: &Filter) -> (String, Vec<String>) {
-    let (mut conditions, mut values) = has_words("search_text", &filter.words, 1);
+    let (mut conditions, mut values) = has_words(&filter.words);
     if !filter.inactive_too {
         conditions.push("active".to_owned());
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::migrate::Migrator;
 
-use super::{Database, Error, Pool, Result, TenantDb, on, unindexed_patients};
+use super::{Database, Error, Pool, Result, TenantDb, on, search_texts, tickets, unindexed_patients};
 use crate::{auth::PracticeGrant, domain::PracticePass};
 
 /// The newest migration; both engines have the same numbers, which a test holds.
@@ -42,6 +42,9 @@ pub async fn migrate(grant: &PracticeGrant, dsn: &str, time_zone: jiff::tz::Time
             .ok_or(Error::WrongDatabase)
     })?;
     unindexed_patients::index(&db, Duration::MAX).await?;
+    for source in tickets::SEARCHED {
+        search_texts::index(&db, source, Duration::MAX).await?;
+    }
     Ok(db)
 }
 

@@ -3,7 +3,7 @@
 use shared::{
     api::{
         Admin, ApiError, ApiResult, Body, Change, Code, Data, Email, FieldProblem, FieldValue, Patch,
-        PathText, Phone, Problem, Replace, Source, TRIES, Website, step_back,
+        PathText, Phone, Problem, Replace, Source, TRIES, Update, UpdateOf, Website, step_back,
     },
     body,
     control::{
@@ -17,7 +17,6 @@ use utoipa::ToSchema;
 use super::{
     PartnerRow,
     create::{PartnerCompany, PartnerContact},
-    load,
 };
 
 /// Whether the partner's keys are accepted.
@@ -54,6 +53,10 @@ body! {
         #[schema(value_type = NewStatus, required = false)]
         "status" => status: Replace<NewStatus>,
     }
+}
+
+impl UpdateOf for UpdatePartner {
+    const READ_ONLY: &'static [&'static str] = &["id", "createdAt", "updatedAt"];
 }
 
 impl UpdatePartner {
@@ -105,15 +108,17 @@ impl UpdatePartner {
 pub(crate) async fn update_partner(
     admin: Admin,
     PathText(id): PathText,
-    Body(change): Body<UpdatePartner>,
+    Body(update): Body<Update<UpdatePartner>>,
 ) -> ApiResult<Data<PartnerRow>> {
-    let fields = change.fields();
     for attempt in 1..=TRIES {
-        let mut partner = load(&admin, id.clone()).await?;
+        let partner = admin.app.control.partner(&PartnerId(id.clone())).await?;
+        let mut partner = partner.ok_or_else(|| update.of_nothing())?;
+        let change = update.against(&PartnerRow::from(partner.clone()))?;
+        let fields = change.fields();
         if fields.is_empty() {
             return Ok(Data { data: partner.into() });
         }
-        change.clone().apply(&mut partner);
+        change.apply(&mut partner);
         partner.updated_at = admin.now();
         partner.version += 1;
         let write = admin.app.control.save_partner(&partner)?;
