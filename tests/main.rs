@@ -1,6 +1,7 @@
 //! The API in process: every function's routes behind the real edge, on both databases.
 
 mod access;
+mod access_ended;
 mod access_requests;
 mod activity;
 mod admin;
@@ -14,19 +15,22 @@ mod availability_agreement;
 mod availability_oracle;
 mod availability_speed;
 mod booking;
+mod booking_buffers;
+mod booking_locks;
 mod booking_race;
+mod brute_force;
 mod canary;
 mod catalog_race;
 mod conventions;
 mod conventions_everywhere;
 mod description;
+mod foreign_values;
 #[path = "fuzz/bodies.rs"]
 mod fuzz_bodies;
 mod fuzzing;
 mod idempotency;
 mod idempotency_admin;
 mod kb;
-mod guesses;
 mod me;
 mod office;
 mod openapi;
@@ -50,6 +54,8 @@ mod telemetry;
 mod tickets;
 mod token;
 mod usage;
+mod time_zones;
 mod viewer_address;
+mod visits_of_the_emr;
 mod token_mutations;
 mod webhooks;

@@ -26,12 +26,12 @@ use jiff::Timestamp;
 use serde_json::json;
 use shared::{
     api::edge,
-    app::{App, CallLog, Clock, Guesses, KeyCache, Parts, Random, RateLimits},
+    app::{App, BruteForce, CallLog, Clock, KeyCache, Parts, Random, RateLimits},
     auth::secret_ref::SecretRef,
     catalog::{CatalogDb, Catalogs},
     config::Config,
     control::{Secrets, Store, TableNames},
-    domain::Scope,
+    domain::{PracticePass, Scope},
     egress::{self, Guard, Reach},
     tenant::{Practices, TenantDb},
 };
@@ -40,7 +40,7 @@ use utoipa_axum::router::OpenApiRouter;
 pub(crate) use calls::records;
 use control::StoreCalls;
 pub(crate) use control::template;
-pub(crate) use database::{Engine, execute as run_sql};
+pub(crate) use database::{Engine, execute as run_sql, try_execute as try_sql};
 pub(crate) use logs::Logs;
 pub(crate) use queue::Message;
 pub(crate) use receiver::{Answer, Gate, Receiver};
@@ -111,7 +111,7 @@ impl Stores {
             catalogs: Catalogs::patient(8).with_timeouts(timeouts::DATABASE),
             keys: KeyCache::default(),
             rates: RateLimits::default(),
-            guesses: Guesses::default(),
+            brute_force: BruteForce::default(),
             calls: CallLog::default(),
         }
     }
@@ -276,6 +276,11 @@ impl Office {
     pub(crate) async fn token_with(&self, scopes: &[Scope]) -> String {
         let record = fixture::key_with(&self.app, scopes).await;
         self.app.token_ring().await.unwrap().issue(&record, self.app.clock.now()).unwrap()
+    }
+
+    /// Registers a partner of this id, and gives it a key with these scopes.
+    pub(crate) async fn give_access(&self, partner: &str, practicepass: &PracticePass, scopes: &[Scope]) {
+        fixture::partner_with_key(&self.app, partner, practicepass, scopes).await;
     }
 
     /// Runs SQL that means the same to both engines on `DemoOffice`.

@@ -151,6 +151,16 @@ const RULES: &[(&str, &[&str])] = &[
         &["a_revoked_key_is_dead_for_new_tokens_at_once_and_for_live_ones_within_60_seconds"],
     ),
     (
+        "access drives delivery",
+        &[
+            "whatever_ends_access_every_channel_is_silent_a_minute_later",
+            "a_delivery_without_access_is_cancelled_with_its_reason_and_goes_on_when_access_returns",
+            "what_is_sent_by_hand_without_access_is_refused_with_a_code_and_sends_nothing",
+            "a_suspension_ends_sessions_and_claim_links_for_good_and_nothing_else",
+            "administrators_list_pause_resume_and_delete_subscriptions",
+        ],
+    ),
+    (
         "scopes",
         &[
             "exactly_the_documented_credentials_open_each_operation",

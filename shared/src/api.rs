@@ -51,10 +51,12 @@ pub use reading::Reading;
 pub use reply::{CursorPage, Data, List, ListPage, Message, Page};
 pub use sealed::SealedAnswer;
 pub use session::{SessionId, give_cookie, offered_session, portal_origin, take_cookie};
-pub use text::{SearchWords, check_text, check_text_lines};
-pub use update::{Update, UpdateOf, same};
+pub use text::{SearchWords, check_listed, check_text, check_text_lines};
+pub use update::{Update, UpdateOf};
 pub use usage::{DayUsage, Days, UsageSummary};
 pub use values::{LocalTime, integer_between};
-pub use webhooks::{DeliveryBody, DeliveryDetail, Retried, require_active, resend, subscription_of};
+pub use webhooks::{
+    DeliveryBody, DeliveryDetail, Retried, drain_in_flight, permit, require_active, resend, subscription_of,
+};
 
 pub type ApiResult<T> = Result<T, ApiError>;

@@ -5,6 +5,7 @@ pub mod activity;
 pub mod api_keys;
 pub mod audit;
 mod aws;
+pub mod data_problems;
 pub mod deliveries;
 pub mod dispatch;
 mod error;

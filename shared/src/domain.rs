@@ -16,6 +16,7 @@ pub mod ticket;
 pub mod usage;
 pub mod visit_status;
 pub mod webhook_event;
+pub mod zones;
 
 pub use practice_pass::PracticePass;
 pub use request_id::RequestId;

@@ -5,8 +5,10 @@
 pub mod audit;
 pub mod calendar;
 mod contents;
+mod data_problems;
 pub mod database;
 mod error;
+pub mod foreign;
 mod health;
 pub mod idempotency;
 pub mod log;
@@ -18,17 +20,21 @@ pub mod providers;
 pub mod search_texts;
 pub mod tags;
 pub mod tickets;
+mod time_zone;
 mod transaction;
 pub mod unindexed_patients;
 pub mod visit_types;
 pub mod visits;
 
+pub(crate) use data_problems::Reporter;
+pub use data_problems::{DataProblem, DataProblems};
 pub(crate) use database::Pool;
 pub use database::{Conn, Database, TenantDb};
 pub use error::{Constraint, Error, Result};
 pub(crate) use health::{Admission, Health, silence};
 pub use health::{ServerTimeouts, Timeouts, Watched};
 pub use practices::Practices;
+pub use time_zone::Collision;
 pub use transaction::{Transaction, Transient, again};
 
 /// Runs one piece of code on the typed connection of either engine.

@@ -173,6 +173,13 @@ impl Stage {
             "POST /v1/admin/access-requests/{id}/approve" | "POST /v1/admin/access-requests/{id}/deny" => {
                 return Some(self.access_request().await);
             }
+            "POST /v1/admin/access-requests/{id}/withdraw"
+            | "POST /v1/admin/access-requests/{id}/reissue" => {
+                let id = self.access_request().await;
+                let path = format!("/v1/admin/access-requests/{id}/approve");
+                office.admin("POST", &path, Some(&json!({}))).await.expect(200);
+                return Some(id);
+            }
             "GET /v1/admin/activity" | "GET /v1/admin/overview" | "GET /v1/me/usage" => self.calls().await,
             "GET /v1/admin/audit" => {
                 let change = json!({ "contactName": "Kim Lee" });
@@ -192,6 +199,8 @@ impl Stage {
                 sign_up(office, &self.hook.url, &["Claims"]).await;
             }
             "GET /v1/admin/webhooks/monitor" => self.one_hundred_and_fifty_deliveries().await,
+            "GET /v1/admin/webhooks" | "POST /v1/admin/webhooks/{id}/pause" | "POST /v1/admin/webhooks/{id}/resume"
+            | "DELETE /v1/admin/webhooks/{id}" => return Some(self.subscription(hook_url).await),
             name if name.contains("deliveries") || name.contains("retry") => {
                 return Some(self.failed_delivery().await.to_string());
             }
@@ -203,6 +212,13 @@ impl Stage {
     async fn no_subscription(&self) {
         let reply = self.office.delete("/v1/webhooks").await;
         assert!([200, 404].contains(&reply.status.as_u16()), "{}", reply.body);
+    }
+
+    /// A subscription as it is when it is new; its id.
+    async fn subscription(&self, hook_url: &str) -> String {
+        self.no_subscription().await;
+        let data = sign_up(&self.office, hook_url, &["Patients", "Claims"]).await;
+        data["id"].to_string()
     }
 
     async fn access_request(&self) -> String {

@@ -177,7 +177,7 @@ async fn after_a_roll_back_the_older_program_takes_the_newer_schemas_as_they_are
     let [endpoint, key] = ["dynamodbUrl", "accessKey"].map(|name| addresses[name].as_str().unwrap());
     let registry = control_plane(endpoint, key);
     let north = PracticePass::try_from("NorthClinic").unwrap();
-    registry.note_schema_version(&north, 99).await.unwrap();
+    registry.note_schema_version(&north, 99, shared::domain::zones::version()).await.unwrap();
     let said = stack.operate(&["migrate", "--all"]).await.expect();
     assert!(said.contains("NorthClinic: current") && said.contains("catalog: migrated"), "{said}");
     assert_eq!(registry.practice(&north).await.unwrap().unwrap().schema_version, Some(99));
@@ -254,7 +254,7 @@ async fn a_practice_with_patients_is_not_pointed_to_an_empty_database() {
     let url = |file: &std::path::Path| format!("sqlite://{}", file.display());
     std::fs::write(&unmade, "").unwrap();
     let filled = PracticeGrant::for_operations(PracticePass::try_from("FilledClinic").unwrap());
-    shared::tenant::migrate::migrate(&filled, &url(&empty), jiff::tz::TimeZone::UTC).await.unwrap();
+    shared::tenant::migrate::migrate(&filled, &url(&empty), "UTC", jiff::Timestamp::now()).await.unwrap();
     for (file, cause) in [(&unmade, "holds no practice"), (&empty, "is empty, and the one of now isn't")] {
         let said = stack.operate_with(&command, &url(file)).await.expect_failure();
         assert!(said.contains(cause) && said.contains("is the one before"), "{said}");

@@ -83,6 +83,8 @@ pub(crate) struct ActivityRow {
     practicepass: Option<String>,
     ip: Option<String>,
     request_id: String,
+    /// The id of an API key that was offered and refused; null for other calls. It may belong to nobody.
+    attempted_key_id: Option<String>,
 }
 
 impl From<CallRecord> for ActivityRow {
@@ -98,6 +100,7 @@ impl From<CallRecord> for ActivityRow {
             practicepass: record.practicepass,
             ip: record.ip,
             request_id: record.request_id,
+            attempted_key_id: record.attempted_key_id,
         }
     }
 }

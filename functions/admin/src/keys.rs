@@ -4,7 +4,7 @@ mod change;
 pub(crate) mod create;
 pub(crate) mod revoke;
 pub(crate) mod rotate;
-mod terms;
+pub(crate) mod terms;
 pub(crate) mod update;
 
 use jiff::Timestamp;

@@ -1,5 +1,6 @@
 //! `/v1/admin/partners`
 
+mod access;
 pub(crate) mod create;
 pub(crate) mod update;
 
@@ -14,6 +15,8 @@ use shared::{
     params,
 };
 use utoipa::ToSchema;
+
+use access::{IdentityChangeRow, PartnerAccess};
 
 params! {
     pub(crate) struct ListPartners {
@@ -40,6 +43,20 @@ pub(crate) struct PartnerRow {
     /// RFC 3339, likewise below.
     created_at: String,
     updated_at: String,
+    /// When the partner last changed its own company or e-mail, which nobody has verified; null = never.
+    identity_changed_at: Option<String>,
+}
+
+/// A partner with what it already has.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PartnerDetail {
+    #[serde(flatten)]
+    partner: PartnerRow,
+    /// The partner's last ten changes of its company and e-mail, the newest first; the audit log has all.
+    identity_changes: Vec<IdentityChangeRow>,
+    #[serde(flatten)]
+    access: PartnerAccess,
 }
 
 impl From<Partner> for PartnerRow {
@@ -55,6 +72,7 @@ impl From<Partner> for PartnerRow {
             status: partner.status,
             created_at: partner.created_at.to_string(),
             updated_at: partner.updated_at.to_string(),
+            identity_changed_at: partner.identity_changes.first().map(|it| it.time.to_string()),
         }
     }
 }
@@ -84,19 +102,32 @@ pub(crate) async fn list_partners(
 
 /// Get a partner.
 ///
-/// Its keys are listed by `GET /v1/admin/keys?partnerId=`.
+/// With its keys that are not revoked, the practices they open, its webhooks, and what it changed of its own identity: what to
+/// look at before it gets another key.
 #[utoipa::path(
     get,
     path = "/v1/admin/partners/{id}",
     tag = "Administration",
     params(("id" = PartnerId, Path, description = "The partner's id")),
     responses(
-        (status = 200, body = Data<PartnerRow>),
+        (status = 200, body = Data<PartnerDetail>),
         (status = 404, body = Problem, description = "`NOT_FOUND`"),
     ),
 )]
-pub(crate) async fn get_partner(admin: Admin, PathText(id): PathText) -> ApiResult<Data<PartnerRow>> {
-    Ok(Data { data: load(&admin, id).await?.into() })
+pub(crate) async fn get_partner(admin: Admin, PathText(id): PathText) -> ApiResult<Data<PartnerDetail>> {
+    let partner = load(&admin, id).await?;
+    Ok(Data { data: PartnerDetail::of(&admin, partner).await? })
+}
+
+impl PartnerDetail {
+    async fn of(admin: &Admin, mut partner: Partner) -> ApiResult<Self> {
+        let changes = std::mem::take(&mut partner.identity_changes);
+        let access = access::of(admin, &partner.id).await?;
+        let mut row = PartnerRow::from(partner);
+        row.identity_changed_at = changes.first().map(|it| it.time.to_string());
+        let identity_changes = changes.into_iter().map(IdentityChangeRow::from).collect();
+        Ok(Self { partner: row, identity_changes, access })
+    }
 }
 
 pub(crate) async fn load(admin: &Admin, id: String) -> ApiResult<Partner> {

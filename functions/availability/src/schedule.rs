@@ -85,15 +85,18 @@ pub(crate) async fn get_schedule(
     let dates = range(today, query.start_date, query.end_date)?;
     let mut conn = tenant.db.connection().await?;
     let provider = providers::find(&mut conn, id).await?.ok_or_else(ApiError::not_found)?;
-    let visit_type = query.visit_type.as_ref().map(|it| it.0.as_str());
-    let booked = visits::of_provider(&mut conn, id, dates, visit_type).await?;
+    let visit_type = WantedVisitType::stored(query.visit_type.as_ref(), &tenant).await?;
+    let booked = match visit_type.as_deref() {
+        Some(name) if !tenant.db.can_hold(name) => Vec::new(),
+        name => visits::of_provider(&mut conn, id, dates, name).await?,
+    };
     let total_visits = booked.len();
     let mut schedule: BTreeMap<String, Vec<ScheduledVisit>> = BTreeMap::new();
     for visit in booked {
-        schedule.entry(visit.date().to_string()).or_default().push(ScheduledVisit {
+        schedule.entry(visit.date.to_string()).or_default().push(ScheduledVisit {
             visit_id: visit.visit_id,
-            time: visit.time(),
-            duration: visit.visit_duration,
+            time: visit.time,
+            duration: visit.duration.get(),
             kind: visit.visit_type,
             booked: true,
         });

@@ -94,13 +94,11 @@ pub(crate) async fn update_article(
 ) -> ApiResult<impl IntoResponse> {
     let data = in_transaction!(catalog.db, ApiError, conn => {
         let mut article = articles::lock(conn, id).await?.ok_or_else(|| update.of_nothing())?;
-        let (before, stored) = (ArticleBody::from(article.clone()), article.clone());
-        let change = update.against(&before)?;
-        if_match.check(&before.etag()?)?;
+        let (read, before) = (ArticleBody::from(article.clone()), article.clone());
+        let change = update.against(&read)?;
+        if_match.check(&read.etag()?)?;
         change.apply(&mut article);
-        if article != stored {
-            articles::update(conn, &article, catalog.now).await?;
-        }
+        articles::update(conn, (&before, &article), catalog.now).await?;
         audit::record(conn, &catalog.audit("kb.update", "article", &[id.get()])).await?;
         Ok(ArticleBody::from(article))
     })?;

@@ -1,28 +1,19 @@
 //! The body of a bulk request: what is wrong with one item is the item's own affair.
 
-use std::collections::BTreeMap;
-
-use serde_json::{Value, value::RawValue};
+use serde_json::value::RawValue;
 use shared::api::{
-    ApiError, FieldError, FieldProblem, Fields, FromBody, FromFields, RawObject, raw_object, repeated, same,
+    ApiError, FieldError, FieldProblem, Fields, FromBody, FromFields, RawObject, raw_object, repeated,
 };
-use shared::catalog::products::{Key, Listed};
 use utoipa::ToSchema;
 
-use crate::{item::ProductItem, reply::ProductBody};
+use crate::item::ProductItem;
 
 const MAX_ITEMS: usize = 1000;
 /// More errors of one item are only counted: an answer must not outgrow what Lambda may give.
 const MAX_ERRORS: usize = 12;
 
-/// The items in order.
-pub(crate) struct Bulk(pub(crate) Vec<Item>);
-
-/// One item as it was sent: what it changes shows beside the product that is stored.
-pub(crate) struct Item {
-    location: String,
-    object: Result<BTreeMap<String, Box<RawValue>>, Vec<FieldError>>,
-}
+/// The items in order, each with its product or with everything that is wrong with it.
+pub(crate) struct Bulk(pub(crate) Vec<Result<ProductItem, Vec<FieldError>>>);
 
 /// Products to create or update.
 #[derive(ToSchema)]
@@ -46,7 +37,7 @@ impl FromBody for Bulk {
         if !errors.is_empty() {
             return Err(ApiError::fields(errors));
         }
-        Ok(Self(items.into_iter().enumerate().map(|(index, item)| Item::new(index, item)).collect()))
+        Ok(Self(items.into_iter().enumerate().map(|(index, item)| read(index, item)).collect()))
     }
 }
 
@@ -61,73 +52,20 @@ fn items<'a>(object: &RawObject<'a>) -> Result<Vec<&'a RawValue>, FieldProblem> 
     }
 }
 
-impl Item {
-    fn new(index: usize, item: &RawValue) -> Self {
-        let location = format!("body.products[{index}]");
-        let object = serde_json::from_str(item.get()).map_err(|_| {
-            let message = "must be an object".to_owned();
-            vec![FieldError { location: location.clone(), code: "INVALID_TYPE", message }]
-        });
-        let object = object.and_then(|object| {
-            let repeated = repeated(item.get().as_bytes(), &location);
-            if repeated.is_empty() { Ok(object) } else { Err(repeated) }
-        });
-        Self { location, object }
-    }
-
-    /// The codes that name its product, as they were sent and as they would be stored, if they are texts.
-    pub(crate) fn keys(&self) -> Vec<Key> {
-        let Ok(object) = &self.object else { return Vec::new() };
-        let code = |name| object.get(name).and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
-        let Some(sent) = code("VendorCode").zip(code("ProductCode")) else { return Vec::new() };
-        let trimmed = (sent.0.trim().to_owned(), sent.1.trim().to_owned());
-        if trimmed == sent { vec![sent] } else { vec![sent, trimmed] }
-    }
-
-    /// The product beside the one that is stored, or everything that is wrong with it. A field that says what is stored is
-    /// no change, whatever rules it breaks, and `UpdatedAt` must not differ.
-    pub(crate) fn beside(&self, stored: Option<&Listed>) -> Result<ProductItem, Vec<FieldError>> {
-        let object = self.object.as_ref().map_err(Clone::clone)?;
-        let mut view: RawObject<'_> = object.iter().map(|(name, raw)| (name.clone(), raw.as_ref())).collect();
-        let updated_at = view.remove("UpdatedAt");
-        let mut errors = Vec::new();
-        let known = stored.map(|stored| serde_json::json!(ProductBody::from(stored.clone())));
-        if let Some(known) = &known {
-            let equals = |name: &str, raw: &RawValue| {
-                serde_json::from_str(raw.get()).is_ok_and(|sent: Value| same(&known[name], &sent))
-            };
-            if updated_at.is_some_and(|raw| !equals("UpdatedAt", raw)) {
-                errors.push(FieldError {
-                    location: format!("{}.UpdatedAt", self.location),
-                    code: "READ_ONLY_FIELD",
-                    message: "can't be changed; leave it out or send the value that was read".to_owned(),
-                });
-            }
-            view.retain(|name, raw| known.get(name).is_none() || !equals(name, raw));
-        } else if let Some(raw) = updated_at {
-            view.insert("UpdatedAt".to_owned(), raw);
-        }
-        // The codes that found a product are right whatever they look like.
-        let codes = stored.map(|it| it.product.key());
-        let found: Option<(Box<RawValue>, Box<RawValue>)> = codes.as_ref().and(raw("V").zip(raw("P")));
-        if let Some((vendor, product)) = &found {
-            view.insert("VendorCode".to_owned(), vendor);
-            view.insert("ProductCode".to_owned(), product);
-        }
-        let read = ProductItem::read(Fields::of_raw(&view, self.location.clone())).map_err(|more| errors.extend(more));
-        read.ok().filter(|_| errors.is_empty()).map(|item| item.named(codes)).ok_or_else(|| self.bounded(errors))
-    }
-
-    fn bounded(&self, mut errors: Vec<FieldError>) -> Vec<FieldError> {
+fn read(index: usize, item: &RawValue) -> Result<ProductItem, Vec<FieldError>> {
+    let location = format!("body.products[{index}]");
+    let problem = |code, message| FieldError { location: location.clone(), code, message };
+    let object: RawObject<'_> = serde_json::from_str(item.get())
+        .map_err(|_| vec![problem("INVALID_TYPE", "must be an object".to_owned())])?;
+    let mut errors = repeated(item.get().as_bytes(), &location);
+    let read =
+        ProductItem::read(Fields::of_raw(&object, location.clone())).map_err(|more| errors.extend(more));
+    read.ok().filter(|_| errors.is_empty()).ok_or(errors).map_err(|mut errors| {
         if errors.len() > MAX_ERRORS {
-            let message = format!("has {} more errors", errors.len() - MAX_ERRORS);
+            let more = errors.len() - MAX_ERRORS;
             errors.truncate(MAX_ERRORS);
-            errors.push(FieldError { location: self.location.clone(), code: "MORE_ERRORS", message });
+            errors.push(problem("MORE_ERRORS", format!("has {more} more errors")));
         }
         errors
-    }
-}
-
-fn raw(text: &str) -> Option<Box<RawValue>> {
-    serde_json::value::to_raw_value(text).ok()
+    })
 }

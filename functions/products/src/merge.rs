@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use shared::{
     api::FieldError,
-    catalog::products::{Key, Listed, Product},
+    catalog::products::{Key, Product},
 };
 
 use crate::{
@@ -20,37 +19,45 @@ pub(crate) struct Merged {
 }
 
 struct State {
-    listed: Listed,
-    stored: bool,
-    changed: bool,
+    product: Product,
+    /// As it is in the database.
+    stored: Option<Product>,
 }
 
 impl Merged {
-    pub(crate) fn new(bulk: &Bulk, stored: BTreeMap<Key, Listed>, now: Timestamp) -> Self {
-        let known = |(key, listed)| (key, State { listed, stored: true, changed: false });
+    pub(crate) fn new(bulk: &Bulk, stored: BTreeMap<Key, Product>) -> Self {
+        let known = |(key, product): (Key, Product)| (key, State { stored: Some(product.clone()), product });
         let mut products: BTreeMap<Key, State> = stored.into_iter().map(known).collect();
         let mut result = BulkResult::default();
         for (index, item) in bulk.0.iter().enumerate() {
-            let found = item.keys().into_iter().find(|key| products.contains_key(key));
-            let before = found.and_then(|key| products.get_mut(&key));
-            let (status, errors) = match item.beside(before.as_deref().map(|it| &it.listed)) {
-                Err(errors) => (ItemStatus::Failed, errors),
-                Ok(item) => match (item.applied_to(before.as_deref().map(|it| &it.listed.product)), before) {
-                    (None, _) => (ItemStatus::Failed, vec![nameless(index)]),
-                    (Some(after), Some(before)) if after == before.listed.product => {
-                        (ItemStatus::Unchanged, vec![])
+            let (status, errors) = match item {
+                Err(errors) => (ItemStatus::Failed, errors.clone()),
+                Ok(item) => {
+                    // One that the EMR wrote is known by its codes as they are.
+                    let exact = item.key();
+                    let key = if products.contains_key(&exact) { exact } else { item.trimmed_key() };
+                    let before = products.get_mut(&key);
+                    let location = format!("body.products[{index}]");
+                    let wrong = if before.is_none() { item.check_new(&location) } else { vec![] };
+                    if !wrong.is_empty() {
+                        result.push(ItemResult { index, status: ItemStatus::Failed, errors: wrong });
+                        continue;
                     }
-                    (Some(after), Some(before)) => {
-                        before.listed.product = after;
-                        before.changed = true;
-                        (ItemStatus::Updated, vec![])
+                    match (item.applied_to(before.as_deref().map(|it| &it.product)), before) {
+                        (None, _) => (ItemStatus::Failed, vec![nameless(index)]),
+                        (Some(after), Some(before)) if after == before.product => {
+                            (ItemStatus::Unchanged, vec![])
+                        }
+                        (Some(after), Some(before)) => {
+                            before.product = after;
+                            (ItemStatus::Updated, vec![])
+                        }
+                        (Some(product), None) => {
+                            products.insert(key, State { product, stored: None });
+                            (ItemStatus::Created, vec![])
+                        }
                     }
-                    (Some(product), None) => {
-                        let listed = Listed::new(product, now);
-                        products.insert(item.key(), State { listed, stored: false, changed: true });
-                        (ItemStatus::Created, vec![])
-                    }
-                },
+                }
             };
             result.push(ItemResult { index, status, errors });
         }
@@ -59,12 +66,13 @@ impl Merged {
 
     /// Products that aren't stored yet, in the order of their keys.
     pub(crate) fn new_products(&self) -> Vec<&Product> {
-        self.products.values().filter(|it| !it.stored).map(|it| &it.listed.product).collect()
+        self.products.values().filter(|it| it.stored.is_none()).map(|it| &it.product).collect()
     }
 
-    /// Stored products that are different now, in the order of their keys.
-    pub(crate) fn changed_products(&self) -> Vec<&Product> {
-        self.products.values().filter(|it| it.stored && it.changed).map(|it| &it.listed.product).collect()
+    /// Stored products that are different now, as they were and as they are, in the order of their keys.
+    pub(crate) fn changed_products(&self) -> Vec<(&Product, &Product)> {
+        let stored = self.products.values().filter_map(|it| Some((it.stored.as_ref()?, &it.product)));
+        stored.filter(|(before, after)| before != after).collect()
     }
 }
 

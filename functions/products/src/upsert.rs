@@ -10,7 +10,7 @@ use shared::{
 };
 
 use crate::{
-    bulk::{Bulk, Item, UpsertProducts},
+    bulk::{Bulk, UpsertProducts},
     merge::Merged,
     reply::BulkResult,
 };
@@ -19,8 +19,6 @@ use crate::{
 ///
 /// A product is known by `VendorCode` and `ProductCode`. All products are judged one by one, in their order: what is right
 /// is stored though others fail. Of several with the same codes each begins where the one before it ended.
-///
-/// A product may be sent back as it was listed: `UpdatedAt` must then be the one that is stored.
 ///
 /// A body may have 5 MiB. Send an `Idempotency-Key` so that a request that is sent again has one effect and one answer.
 #[utoipa::path(
@@ -46,10 +44,10 @@ pub(crate) async fn upsert_products(
     catalog: Catalog<scope::Products>,
     Once { body: bulk, key }: Once<Bulk>,
 ) -> ApiResult<Answer> {
-    let keys = bulk.0.iter().flat_map(Item::keys).collect();
+    let keys = bulk.0.iter().flatten().flat_map(|item| [item.key(), item.trimmed_key()]).collect();
     create_once!(catalog, key, conn => {
         products::hold(conn).await?;
-        let merged = Merged::new(&bulk, products::lock(conn, &keys).await?, catalog.now);
+        let merged = Merged::new(&bulk, products::lock(conn, &keys).await?);
         let mut ids = products::insert(conn, &merged.new_products(), catalog.now).await?;
         ids.extend(products::update(conn, &merged.changed_products(), catalog.now).await?);
         if !ids.is_empty() {

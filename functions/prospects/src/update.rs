@@ -56,7 +56,7 @@ pub(crate) async fn update_prospect(
         let stored = patient.details.clone();
         change.apply(&mut patient.details);
         if patient.details != stored {
-            patients::update(conn, id, &patient.details, tenant.now).await?;
+            patients::update(conn, id, (&stored, &patient.details), tenant.now).await?;
             log::append(conn, "patients", "update", id.get(), tenant.now, Some(&tenant.request_id)).await?;
         }
         audit::record(conn, &tenant.audit("prospects.update", "patient", &[id.get()])).await?;

@@ -24,9 +24,11 @@ pub(crate) struct VisitTypeBody {
     #[schema(example = "Consult")]
     visit_type: String,
     active: bool,
+    /// Whether it is active, has a provider and, if it needs a room, has an active one.
+    bookable: bool,
     /// The active providers who take such visits.
     providers: Vec<ProviderId>,
-    /// The active rooms, one of which such a visit needs. A type without any needs none.
+    /// The active rooms, one of which such a visit needs. A bookable type without any needs none.
     resources: Vec<RoomId>,
 }
 
@@ -35,6 +37,7 @@ impl From<VisitType> for VisitTypeBody {
         Self {
             visit_type: it.visit_type,
             active: it.active,
+            bookable: it.bookable,
             providers: it.providers,
             resources: it.resources,
         }
@@ -43,7 +46,8 @@ impl From<VisitType> for VisitTypeBody {
 
 /// List visit types configured for the tenant, including allowed providers and resources.
 ///
-/// Active ones only, unless asked for all. A type without resources needs no room.
+/// Active ones only, unless asked for all. A type without resources needs no room if it is `Bookable`; else all of its rooms
+/// are inactive.
 #[utoipa::path(
     get,
     path = "/v1/{PPass}/visit-types",

@@ -63,6 +63,7 @@ async fn pass(State(app): State<App>, mut request: Request, next: Next) -> Respo
         caller: OnceLock::new(),
         rate: OnceLock::new(),
         admin: OnceLock::new(),
+        attempted_key: OnceLock::new(),
     }));
     answer(app, call, (method, template), request, next, started).instrument(context).await
 }
@@ -190,6 +191,7 @@ fn record(app: &App, call: &Call, method: &str, endpoint: String, status: u16, s
             .map(|it| it.key_name.clone())
             .or_else(|| call.0.admin.get().map(|_| "admin".to_owned())),
         practicepass: caller.map(|it| it.practicepass.to_string()),
+        attempted_key_id: call.0.attempted_key.get().filter(|_| caller.is_none()).map(ToString::to_string),
         ip: call.address().map(|it| it.to_string()),
         request_id: call.request_id().to_owned(),
     };

@@ -66,8 +66,11 @@ codes! {
     PatientConflict "PATIENT_CONFLICT" CONFLICT "The patient has another visit";
     VisitNotOpen "VISIT_NOT_OPEN" CONFLICT "The visit can't be changed any more";
     SubscriptionDisabled "SUBSCRIPTION_DISABLED" CONFLICT "The subscription is not active";
+    SubscriptionSuspended "SUBSCRIPTION_SUSPENDED" CONFLICT "The partner has no access to these events";
+    SubscriptionPaused "SUBSCRIPTION_PAUSED" CONFLICT "The subscription is paused";
     SubscriptionDeleted "SUBSCRIPTION_DELETED" CONFLICT "The subscription was deleted";
     AlreadyDecided "ALREADY_DECIDED" CONFLICT "The access request was decided before";
+    NotApproved "NOT_APPROVED" CONFLICT "The access request is not approved";
     ClaimUsed "CLAIM_USED" CONFLICT "The claim link was used before";
     KeyRevoked "KEY_REVOKED" CONFLICT "The key is revoked";
     PartnerSuspended "PARTNER_SUSPENDED" CONFLICT "The partner is suspended";
@@ -258,7 +261,9 @@ impl Transient for ApiError {
 impl From<tenant::Error> for ApiError {
     fn from(error: tenant::Error) -> Self {
         match &error {
-            tenant::Error::Unavailable(_) | tenant::Error::LetBe => Self::unavailable(&error),
+            tenant::Error::Unavailable(_) | tenant::Error::LetBe | tenant::Error::TimeZoneChanged => {
+                Self::unavailable(&error)
+            }
             tenant::Error::Contended(_) => {
                 let mut reply = Self::unavailable(&error);
                 reply.0.transient = true;
@@ -289,7 +294,7 @@ impl From<app::Error> for ApiError {
             app::Error::Tenant(error) => error.into(),
             app::Error::TokenKeys(error) => Self::internal(&error),
             app::Error::SecretPair(error) => Self::internal(&error),
-            app::Error::TooManyGuesses { retry_after } => Self::rate_limited(retry_after),
+            app::Error::TooManyAttempts { retry_after } => Self::rate_limited(retry_after),
         }
     }
 }

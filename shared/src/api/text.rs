@@ -73,6 +73,39 @@ fn is_invisible(c: char) -> bool {
         )
 }
 
+/// A name that a list of ours may have returned, as it is: the EMR's programs know other rules than ours.
+/// `listed_text! { /// doc  Name }`
+#[macro_export]
+macro_rules! listed_text {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, utoipa::ToSchema)]
+        #[schema(value_type = String, min_length = 1, max_length = 2000)]
+        pub struct $name(pub String);
+
+        impl $crate::api::FieldValue for $name {
+            fn read(source: $crate::api::Source<'_>) -> Result<Self, $crate::api::FieldProblem> {
+                $crate::api::check_listed(source.text()?).map(Self)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(text: $name) -> String {
+                text.0
+            }
+        }
+    };
+}
+
+/// The text as it is, if it has 1 to 2000 characters.
+pub fn check_listed(text: &str) -> Result<String, FieldProblem> {
+    match text.chars().count() {
+        0 => Err(FieldProblem::new("TOO_SHORT", "must not be empty")),
+        1..=2000 => Ok(text.to_owned()),
+        _ => Err(FieldProblem::new("TOO_LONG", "has more than 2000 characters")),
+    }
+}
+
 /// A string type of bounded length: `text_field! { /// doc  Name, 1, 100 }`; `lines` before the name allows line breaks.
 #[macro_export]
 macro_rules! text_field {

@@ -91,7 +91,7 @@ impl<T: UpdateOf> Update<T> {
 }
 
 /// Whether a caller's copy of a read-only value says the same: programs write numbers and times in their own ways.
-pub fn same(stored: &Value, sent: &Value) -> bool {
+fn same(stored: &Value, sent: &Value) -> bool {
     match (stored, sent) {
         (Value::Object(stored), Value::Object(sent)) => {
             stored.len() == sent.len()

@@ -64,6 +64,9 @@ pub struct KeyRecord {
     /// Raised by every change of an administrator's.
     #[serde(default)]
     pub revision: i64,
+    /// When its partner was last suspended. Stored with the partner. Portal sessions begun until then have ended.
+    #[serde(skip)]
+    pub partner_suspended_at: Option<Timestamp>,
 }
 
 /// What a key is made for.
@@ -111,7 +114,19 @@ impl KeyRecord {
             created_at: now,
             last_used_at: None,
             revision: 1,
+            partner_suspended_at: None,
         }
+    }
+
+    /// Ends the key for good, with the secret that an overlap had left.
+    pub fn revoke(&mut self) {
+        self.status = KeyStatus::Revoked;
+        self.previous = None;
+    }
+
+    /// Whether a suspension of the partner ended the portal session begun at `at`. Reinstating the partner does not revive it.
+    pub fn is_ended_by_suspension(&self, at: Timestamp) -> bool {
+        self.partner_suspended_at.is_some_and(|suspended| at <= suspended)
     }
 
     /// Gives the key a new secret; the old one stays good until `old_until`. One that an earlier rotation had left is dead

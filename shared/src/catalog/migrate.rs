@@ -1,11 +1,9 @@
 //! Creating and upgrading the catalog's schema. Requests never do; deployments and the local stack do.
 
-use std::time::Duration;
-
-use super::{CatalogDb, articles, products};
+use super::CatalogDb;
 use crate::{
     auth::CatalogGrant,
-    tenant::{Database, Error, Pool, Result, migrate::lenient, search_texts},
+    tenant::{Database, Error, Pool, Result, migrate::lenient},
 };
 
 /// The newest migration of the catalog.
@@ -23,9 +21,6 @@ pub async fn migrate(_: &CatalogGrant, dsn: &str) -> Result<CatalogDb> {
     match &db.pool {
         Pool::Sqlite(pool) => lenient(sqlx::migrate!("migrations/catalog/sqlite")).run(pool).await?,
         Pool::Postgres(pool) => lenient(sqlx::migrate!("migrations/catalog/postgres")).run(pool).await?,
-    }
-    for source in [products::SEARCHED, articles::SEARCHED] {
-        search_texts::index(&db, source, Duration::MAX).await?;
     }
     Ok(db)
 }

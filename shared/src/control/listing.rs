@@ -86,6 +86,12 @@ impl<'a> Listing<'a> {
         Self { table: Table::Control, index: Some("gsi1"), keys, partition, prefix: "", ascending: true }
     }
 
+    /// A partition of the control table's second index, likewise.
+    pub(super) fn of_second_index(partition: &'a str) -> Self {
+        let keys = ("gsi2pk", "gsi2sk");
+        Self { table: Table::Control, index: Some("gsi2"), keys, partition, prefix: "", ascending: true }
+    }
+
     pub(super) fn newest_first(self) -> Self {
         Self { ascending: false, ..self }
     }

@@ -9,7 +9,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use super::{Error, Health, Result, Timeouts, Watched};
+use super::{Error, Health, Reporter, Result, Timeouts, Watched};
 use crate::domain::PracticePass;
 
 #[derive(Clone, Debug)]
@@ -31,6 +31,7 @@ pub struct Database {
     health: Arc<Health>,
     timeouts: Timeouts,
     opened: Instant,
+    reporter: Arc<Reporter>,
 }
 
 /// The database of the one practice that the caller may enter. Cheap to clone.
@@ -48,6 +49,7 @@ impl Database {
         connections: u32,
         timeouts: Timeouts,
         health: Arc<Health>,
+        reporter: Arc<Reporter>,
     ) -> Result<Self> {
         let opened = Instant::now();
         let unusable = |_| Error::Registry("the DSN can't be read".into());
@@ -67,6 +69,7 @@ impl Database {
                 health,
                 timeouts,
                 opened,
+                reporter,
             });
         }
         let options = PgConnectOptions::from_str(dsn).map_err(unusable)?;
@@ -87,7 +90,7 @@ impl Database {
                 Box::pin(async move { sqlx::raw_sql(limits).execute(connection).await.map(|_| ()) })
             });
         }
-        Ok(Self { pool: Pool::Postgres(pool.connect_lazy_with(options)), health, timeouts, opened })
+        Ok(Self { pool: Pool::Postgres(pool.connect_lazy_with(options)), health, timeouts, opened, reporter })
     }
 
     /// As [`Self::connect`]; an `SQLite` file is made when there is none, and migrated by one connection so that two first
@@ -102,7 +105,7 @@ impl Database {
                 .await
                 .map_err(|error| Error::Unavailable(sqlx::Error::Io(error)))?;
         }
-        Self::connect(dsn, 1, Timeouts::OF_MIGRATIONS, Arc::default())
+        Self::connect(dsn, 1, Timeouts::OF_MIGRATIONS, Arc::default(), Arc::default())
     }
 
     /// Makes the first connection: a connection string that is no good any more is found out before anything is begun. Costs
@@ -127,6 +130,11 @@ impl Database {
         }
     }
 
+    /// Whether a text column can hold this: `PostgreSQL`'s hold no zero character, so what has one is not there.
+    pub fn can_hold(&self, text: &str) -> bool {
+        matches!(self.pool, Pool::Sqlite(_)) || !text.contains('\0')
+    }
+
     /// A connection for statements that stand alone.
     ///
     /// # Errors
@@ -135,13 +143,13 @@ impl Database {
         if self.health.has_failed_since(self.opened, Instant::now()) {
             return Err(Error::LetBe);
         }
-        let (health, timeouts) = (self.health.clone(), self.timeouts);
+        let (health, timeouts, reporter) = (self.health.clone(), self.timeouts, self.reporter.clone());
         let conn = match &self.pool {
             Pool::Sqlite(pool) => {
-                pool.acquire().await.map(|it| Conn::Sqlite(Watched::new(it, health, timeouts)))
+                pool.acquire().await.map(|it| Conn::Sqlite(Watched::new(it, health, timeouts, reporter)))
             }
             Pool::Postgres(pool) => {
-                pool.acquire().await.map(|it| Conn::Postgres(Watched::new(it, health, timeouts)))
+                pool.acquire().await.map(|it| Conn::Postgres(Watched::new(it, health, timeouts, reporter)))
             }
         };
         conn.map_err(|error| {
@@ -155,11 +163,32 @@ impl Database {
 }
 
 impl Conn {
+    /// Reports a row that could not be read, by its primary key: it is logged once, counted, and shown to administrators.
+    pub fn report_unreadable(&self, table: &'static str, id: &str) {
+        match self {
+            Self::Sqlite(connection) => connection.reporter().report(table, id),
+            Self::Postgres(connection) => connection.reporter().report(table, id),
+        }
+    }
+
+    /// As [`Database::can_hold`].
+    pub(crate) fn can_hold(&self, text: &str) -> bool {
+        matches!(self, Self::Sqlite(_)) || !text.contains('\0')
+    }
+
     /// Nothing more can be asked of it.
     pub(crate) fn is_lost(&self) -> bool {
         match self {
             Self::Sqlite(connection) => connection.is_lost(),
             Self::Postgres(connection) => connection.is_lost(),
+        }
+    }
+
+    /// The next call opens the database anew: what was read when it was opened has changed.
+    pub(super) fn set_outdated(&self) {
+        match self {
+            Self::Sqlite(connection) => connection.set_outdated(),
+            Self::Postgres(connection) => connection.set_outdated(),
         }
     }
 
@@ -174,6 +203,10 @@ impl Conn {
 impl TenantDb {
     pub(super) fn new(database: Database, practicepass: PracticePass, time_zone: TimeZone) -> Self {
         Self { database, practicepass, time_zone }
+    }
+
+    pub(super) fn with_time_zone(self, time_zone: TimeZone) -> Self {
+        Self { time_zone, ..self }
     }
 
     pub fn practicepass(&self) -> &PracticePass {

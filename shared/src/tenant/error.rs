@@ -25,6 +25,9 @@ pub enum Error {
     Contended(#[source] sqlx::Error),
     #[error("the database refused: {0:?}")]
     Refused(Constraint),
+    /// The practice's time zone has changed since the database was opened; the next call opens it anew.
+    #[error("the practice's time zone has just changed")]
+    TimeZoneChanged,
     /// The database is not the one the registry says it is.
     #[error("the database at this address belongs to another practice")]
     WrongDatabase,

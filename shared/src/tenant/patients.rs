@@ -4,7 +4,11 @@ use jiff::{Timestamp, civil::Date};
 use jiff_sqlx::ToSqlx;
 use sqlx::AssertSqlSafe;
 
-use super::{Conn, Result, on, patient_words, round_trip};
+use super::{
+    Conn, Result,
+    foreign::{Columns, ForeignRow, FromColumns, Read, accept_all},
+    on, patient_words, round_trip,
+};
 use crate::domain::{
     contact::{email_key, fold, phone_key},
     ids::{PatientId, ProviderId},
@@ -12,7 +16,7 @@ use crate::domain::{
 };
 
 /// Everything about a person that partners read and write; texts as the practice wrote them.
-#[derive(Clone, Debug, Default, PartialEq, sqlx::FromRow)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Details {
     pub first_name: String,
     pub mi: Option<String>,
@@ -26,7 +30,6 @@ pub struct Details {
     pub pronouns: Option<String>,
     pub sexual_identity: Option<String>,
     pub primary_language: Option<String>,
-    #[sqlx(rename = "type")]
     pub kind: Option<String>,
     pub phone: Option<String>,
     pub cell_phone: Option<String>,
@@ -52,13 +55,12 @@ pub struct Details {
 }
 
 /// One row.
-#[derive(Clone, Debug, sqlx::FromRow)]
+#[derive(Clone, Debug)]
 pub struct Patient {
     pub patient_id: PatientId,
-    #[sqlx(flatten)]
     pub details: Details,
-    created_at: jiff_sqlx::Timestamp,
-    updated_at: jiff_sqlx::Timestamp,
+    created_at: Timestamp,
+    updated_at: Timestamp,
 }
 
 /// What a list is narrowed by.
@@ -135,6 +137,17 @@ impl Details {
         self.dob = dob.map(ToSqlx::to_sqlx);
     }
 
+    /// A bit for each column that is different, the lowest for the first one of [`columns`].
+    fn changed_columns(&self, after: &Self) -> i64 {
+        macro_rules! differ {
+            ($($field:ident)+) => { [$(self.$field != after.$field),+] };
+        }
+        let differ = differ!(
+            first_name mi last_name full_name nick_name gender dob life_stage pronouns sexual_identity primary_language kind phone cell_phone sms_phone email address unit city state zip country provider_id prospect sh_name sh_address sh_unit sh_city sh_state sh_zip sh_country pt_img notes
+        );
+        differ.iter().enumerate().map(|(index, differs)| i64::from(*differs) << index).sum()
+    }
+
     /// First name, middle initial and last name.
     pub fn name_of_parts(&self) -> String {
         let parts = [Some(&self.first_name), self.mi.as_ref(), Some(&self.last_name)];
@@ -169,19 +182,69 @@ impl Details {
 
 impl Patient {
     pub fn created_at(&self) -> Timestamp {
-        self.created_at.to_jiff()
+        self.created_at
     }
 
     pub fn updated_at(&self) -> Timestamp {
-        self.updated_at.to_jiff()
+        self.updated_at
+    }
+}
+
+impl FromColumns for Patient {
+    const TABLE: &'static str = "patients";
+    const KEY: &'static str = "patient_id";
+
+    fn from_columns<R: ForeignRow>(columns: &mut Columns<'_, R>) -> sqlx::Result<Option<Self>> {
+        let id = columns.required("patient_id")?;
+        // Nobody is born at an infinite date.
+        let dob = columns.date("dob")?;
+        let mut details = Details {
+            first_name: columns.text("first_name")?,
+            mi: columns.optional("mi")?,
+            last_name: columns.text("last_name")?,
+            full_name: columns.text("full_name")?,
+            nick_name: columns.optional("nick_name")?,
+            gender: columns.optional("gender")?,
+            life_stage: columns.optional("life_stage")?,
+            pronouns: columns.optional("pronouns")?,
+            sexual_identity: columns.optional("sexual_identity")?,
+            primary_language: columns.optional("primary_language")?,
+            kind: columns.optional("type")?,
+            phone: columns.optional("phone")?,
+            cell_phone: columns.optional("cell_phone")?,
+            sms_phone: columns.optional("sms_phone")?,
+            email: columns.optional("email")?,
+            address: columns.optional("address")?,
+            unit: columns.optional("unit")?,
+            city: columns.optional("city")?,
+            state: columns.optional("state")?,
+            zip: columns.optional("zip")?,
+            country: columns.optional("country")?,
+            provider_id: columns.optional("provider_id")?,
+            prospect: columns.or("prospect", false)?,
+            sh_name: columns.optional("sh_name")?,
+            sh_address: columns.optional("sh_address")?,
+            sh_unit: columns.optional("sh_unit")?,
+            sh_city: columns.optional("sh_city")?,
+            sh_state: columns.optional("sh_state")?,
+            sh_zip: columns.optional("sh_zip")?,
+            sh_country: columns.optional("sh_country")?,
+            pt_img: columns.optional("pt_img")?,
+            notes: columns.optional("notes")?,
+            ..Details::default()
+        };
+        details.set_dob(dob);
+        let (created_at, updated_at) = (columns.instant("created_at")?, columns.instant("updated_at")?);
+        Ok(id.map(|patient_id| Self { patient_id, details, created_at, updated_at }))
     }
 }
 
 /// The patient, prospect or not.
 pub async fn find(conn: &mut Conn, id: PatientId) -> Result<Option<Patient>> {
-    Ok(on!(conn, c => sqlx::query_as(concat!(
+    let row: Option<Read<Patient>> = on!(&mut *conn, c => sqlx::query_as(concat!(
         "select patient_id, ", columns!(), ", created_at, updated_at from patients where patient_id = $1",
-    )).bind(id).fetch_optional(c).await)?)
+    )).bind(id).fetch_optional(c).await)?;
+    Ok(row.and_then(|row| row.accept(conn)))
 }
 
 /// As [`find`], and nobody else changes the row until the transaction ends.
@@ -204,13 +267,31 @@ pub async fn insert(conn: &mut Conn, details: &Details, now: Timestamp) -> Resul
     Ok(id)
 }
 
-/// Replaces all details and the search words.
-pub async fn update(conn: &mut Conn, id: PatientId, details: &Details, now: Timestamp) -> Result<()> {
-    on!(&mut *conn, c => bind_details!(sqlx::query(concat!(
-        "update patients set (", columns!(), ", updated_at, version) = (", placeholders!(), ", $34, version + 1)
-         where patient_id = $35",
-    )), details).bind(now.to_sqlx()).bind(id).execute(c).await.map(|_| ()))?;
-    patient_words::replace(conn, &[(id, details.words())]).await
+/// Writes the details that are not as they were, and the search words. The other columns stay as the EMR wrote them, also
+/// those that could not be read.
+pub async fn update(
+    conn: &mut Conn,
+    id: PatientId,
+    (before, after): (&Details, &Details),
+    now: Timestamp,
+) -> Result<()> {
+    let assignments: Vec<String> = columns!()
+        .split(", ")
+        .enumerate()
+        .map(|(index, column)| {
+            let (bit, number) = (1_i64 << index, index + 1);
+            format!(
+                "{column} = case when (cast($36 as bigint) & {bit}) <> 0 then ${number} else {column} end"
+            )
+        })
+        .collect();
+    let statement = format!(
+        "update patients set {}, updated_at = $34, version = version + 1 where patient_id = $35",
+        assignments.join(", "),
+    );
+    on!(&mut *conn, c => bind_details!(sqlx::query(AssertSqlSafe(statement)), after)
+        .bind(now.to_sqlx()).bind(id).bind(before.changed_columns(after)).execute(c).await.map(|_| ()))?;
+    patient_words::replace(conn, &[(id, after.words())]).await
 }
 
 /// Notes that something that belongs to the patient has changed, e.g. its tags.
@@ -260,11 +341,12 @@ pub async fn count(conn: &mut Conn, filter: &Filter) -> Result<i64> {
 /// of: `pt_img` is then `data:`, so that a page can't outgrow what Lambda may answer.
 pub async fn page(conn: &mut Conn, filter: &Filter, limit: i64, offset: i64) -> Result<Vec<Patient>> {
     let Statements { page, values, .. } = filter.statements();
-    Ok(on!(conn, c => {
+    let rows: Vec<Read<Patient>> = on!(&mut *conn, c => {
         let query = sqlx::query_as(AssertSqlSafe(page));
         let query = values.iter().fold(query, sqlx::query::QueryAs::bind);
         query.bind(limit).bind(offset).fetch_all(c).await
-    })?)
+    })?;
+    Ok(accept_all(conn, rows))
 }
 
 /// A select of the ids that the filter leaves, with its values. Constants and placeholders only.
@@ -294,19 +376,20 @@ const MAX_DUPLICATES: usize = 50;
 pub async fn possible_duplicates(conn: &mut Conn, details: &Details) -> Result<Vec<PatientId>> {
     let mut words: Vec<String> = details.phones().map(phone_key).collect();
     words.extend(details.email.as_deref().map(email_word));
-    let mut candidates: Vec<Patient> = Vec::new();
+    let mut candidates: Vec<Read<Patient>> = Vec::new();
     for word in words {
-        candidates.extend::<Vec<Patient>>(on!(&mut *conn, c => sqlx::query_as(concat!(
+        candidates.extend::<Vec<Read<Patient>>>(on!(&mut *conn, c => sqlx::query_as(concat!(
             "select patient_id, ", columns!(), ", created_at, updated_at from patients
              where patient_id in (select patient_id from patient_words where word = $1) order by patient_id limit 500",
         )).bind(word).fetch_all(c).await)?);
     }
     if let (Some(dob), Some(word)) = (details.dob, longest_name_word(&details.last_name)) {
-        candidates.extend::<Vec<Patient>>(on!(conn, c => sqlx::query_as(concat!(
+        candidates.extend::<Vec<Read<Patient>>>(on!(&mut *conn, c => sqlx::query_as(concat!(
             "select patient_id, ", columns!(), ", created_at, updated_at from patients
              where patient_id in (select patient_id from patient_words where word = $1) and dob = $2 order by patient_id limit 500",
         )).bind(word).bind(dob).fetch_all(c).await)?);
     }
+    let candidates = accept_all(conn, candidates);
     let mut ids: Vec<PatientId> =
         candidates.iter().filter(|it| details.resembles(&it.details)).map(|it| it.patient_id).collect();
     ids.sort_unstable();

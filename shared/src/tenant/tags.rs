@@ -1,9 +1,13 @@
 //! The `tags` and `patient_tags` tables.
 
-use super::{Conn, Result, on};
+use super::{
+    Conn, Result,
+    foreign::{Columns, ForeignRow, FromColumns, Read, accept_all},
+    on,
+};
 use crate::domain::ids::{PatientId, TagId};
 
-#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tag {
     pub tag_id: TagId,
     pub name: String,
@@ -12,38 +16,69 @@ pub struct Tag {
 }
 
 /// A tag with the number of patients that have it.
-#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CountedTag {
-    #[sqlx(flatten)]
     pub tag: Tag,
     pub patients: i64,
 }
 
 /// A tag of one of several patients.
-#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PatientTag {
     pub patient_id: PatientId,
-    #[sqlx(flatten)]
     pub tag: Tag,
+}
+
+impl FromColumns for Tag {
+    const TABLE: &'static str = "tags";
+    const KEY: &'static str = "tag_id";
+
+    fn from_columns<R: ForeignRow>(columns: &mut Columns<'_, R>) -> sqlx::Result<Option<Self>> {
+        let (id, name, colour) =
+            (columns.required("tag_id")?, columns.text("name")?, columns.optional("colour")?);
+        Ok(id.map(|tag_id| Self { tag_id, name, colour }))
+    }
+}
+
+impl FromColumns for CountedTag {
+    const TABLE: &'static str = Tag::TABLE;
+    const KEY: &'static str = Tag::KEY;
+
+    fn from_columns<R: ForeignRow>(columns: &mut Columns<'_, R>) -> sqlx::Result<Option<Self>> {
+        let patients = columns.or("patients", 0)?;
+        Ok(Tag::from_columns(columns)?.map(|tag| Self { tag, patients }))
+    }
+}
+
+impl FromColumns for PatientTag {
+    const TABLE: &'static str = Tag::TABLE;
+    const KEY: &'static str = Tag::KEY;
+
+    fn from_columns<R: ForeignRow>(columns: &mut Columns<'_, R>) -> sqlx::Result<Option<Self>> {
+        let patient: Option<PatientId> = columns.required("patient_id")?;
+        Ok(patient.zip(Tag::from_columns(columns)?).map(|(patient_id, tag)| Self { patient_id, tag }))
+    }
 }
 
 /// Every tag of the practice, by name.
 pub async fn list(conn: &mut Conn) -> Result<Vec<CountedTag>> {
-    Ok(on!(conn, c => sqlx::query_as(
+    let rows: Vec<Read<CountedTag>> = on!(&mut *conn, c => sqlx::query_as(
         "select tag_id, name, colour,
                 (select count(*) from patient_tags where patient_tags.tag_id = tags.tag_id) as patients
          from tags order by name, tag_id",
-    ).fetch_all(c).await)?)
+    ).fetch_all(c).await)?;
+    Ok(accept_all(conn, rows))
 }
 
 /// The patient's tags, by name.
 pub async fn of_patient(conn: &mut Conn, id: PatientId) -> Result<Vec<CountedTag>> {
-    Ok(on!(conn, c => sqlx::query_as(
+    let rows: Vec<Read<CountedTag>> = on!(&mut *conn, c => sqlx::query_as(
         "select tags.tag_id, name, colour,
                 (select count(*) from patient_tags others where others.tag_id = tags.tag_id) as patients
          from patient_tags join tags on tags.tag_id = patient_tags.tag_id
          where patient_tags.patient_id = $1 order by name, tags.tag_id",
-    ).bind(id).fetch_all(c).await)?)
+    ).bind(id).fetch_all(c).await)?;
+    Ok(accept_all(conn, rows))
 }
 
 /// The tags of a page of patients, by patient and name.
@@ -58,10 +93,11 @@ pub async fn of_patients(conn: &mut Conn, ids: &[PatientId]) -> Result<Vec<Patie
          where patient_tags.patient_id in ({}) order by patient_tags.patient_id, name, tags.tag_id",
         places.join(", "),
     );
-    Ok(on!(conn, c => {
+    let rows: Vec<Read<PatientTag>> = on!(&mut *conn, c => {
         let select = sqlx::query_as(sqlx::AssertSqlSafe(statement));
         ids.iter().fold(select, |select, id| select.bind(*id)).fetch_all(c).await
-    })?)
+    })?;
+    Ok(accept_all(conn, rows))
 }
 
 pub async fn exists(conn: &mut Conn, id: TagId) -> Result<bool> {

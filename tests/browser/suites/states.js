@@ -70,6 +70,8 @@ export function states(world) {
     const { page } = it;
     await page.clock.install();
     await asPartner(page, world.stack);
+    // An answer under way would begin the idle time again.
+    await settled(page);
     await page.clock.fastForward('13:30');
     const dialog = page.getByRole('dialog', { name: 'Are you still there?' });
     await dialog.waitFor();

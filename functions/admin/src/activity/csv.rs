@@ -7,7 +7,8 @@ use axum::{
 
 use super::ActivityRow;
 
-const COLUMNS: &str = "time,method,endpoint,status,durationMs,partner,keyName,practicepass,ip,requestId\r\n";
+const COLUMNS: &str =
+    "time,method,endpoint,status,durationMs,partner,keyName,practicepass,ip,requestId,attemptedKeyId\r\n";
 
 /// The file; `next_cursor` asks for the one that follows.
 pub(super) fn file(rows: &[ActivityRow], next_cursor: Option<String>) -> Response {
@@ -40,6 +41,7 @@ fn line(row: &ActivityRow) -> String {
         optional(&row.practicepass),
         optional(&row.ip),
         cell(&row.request_id),
+        optional(&row.attempted_key_id),
     ];
     cells.join(",") + "\r\n"
 }

@@ -18,8 +18,8 @@ use crate::triggers::when_free;
 /// How long an idle poller waits for a message in one go.
 const LONG_POLL: Duration = Duration::from_secs(20);
 
-/// A failed message comes back after this long for each time it was received, at most after the queue's visibility
-/// time-out. AWS leaves it hidden for the whole time-out: minutes, that nobody wants to wait at the desk.
+/// A failed message comes back after this long, then after twice as long each time, at most after the queue's visibility
+/// time-out. AWS leaves it hidden for the whole time-out each time: minutes that nobody wants to wait at the desk.
 const COMES_BACK_AFTER: Duration = Duration::from_secs(2);
 
 /// One of the pollers of a queue: works on one batch at a time.
@@ -109,7 +109,8 @@ impl Poller {
 
     async fn give_back(&self, message: &Message) -> Result<(), crate::sqs::Fault> {
         let limit = self.queues.queue(&self.trigger.queue)?.visibility_timeout;
-        let wait = (COMES_BACK_AFTER * message.receive_count).min(limit);
+        let doublings = message.receive_count.saturating_sub(1).min(16);
+        let wait = (COMES_BACK_AFTER * (1 << doublings)).min(limit);
         match self.queues.change_visibility(&self.trigger.queue, &message.receipt, wait).await {
             // It is visible already: the invocation took longer than the visibility time-out.
             Err(crate::sqs::Fault::NotInFlight) => Ok(()),

@@ -65,7 +65,7 @@ function PartnerDialog({ partner, onClose, onSaved }) {
         <${Field} label="Website" name="website" value=${partner?.website} error=${error} hint="https://…" />
         <${Field} label="Notification e-mail" name="notificationEmail" type="email" value=${partner?.notificationEmail} error=${error} />
         ${partner && html`<${Field} label="Status" name="status" value=${partner.status} options=${[['active', 'Active'], ['suspended', 'Suspended']]} error=${error}
-          hint="While suspended, none of its keys is accepted" />`}
+          hint="A suspension ends keys, sessions, webhooks and open claim links within a minute" />`}
       </div>
       <${Failure} error=${error} />
       <div class="button-row"><button type="button" class="button" onClick=${onClose}>Cancel</button>

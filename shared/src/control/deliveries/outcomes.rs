@@ -151,7 +151,8 @@ impl Store {
                 "SET #status = :given_up, outcomeAt = :outcome_at REMOVE duePk, nextAttemptAt, claimedUntil",
             )
             .condition_expression(
-                "#status IN (:pending, :retrying) AND (attribute_not_exists(claimedUntil) OR claimedUntil <= :now)",
+                "(#status IN (:pending, :retrying) OR attribute_exists(duePk)) AND \
+                 (attribute_not_exists(claimedUntil) OR claimedUntil <= :now)",
             )
             .expression_attribute_names("#status", "status")
             .expression_attribute_values(":given_up", text(status))
@@ -165,7 +166,7 @@ impl Store {
         match given_up {
             Ok(_) => Ok(true),
             Err(Error::ConditionFailed) => {
-                Ok(self.delivery(delivery_key).await?.is_none_or(|delivery| !delivery.status.is_open()))
+                Ok(self.delivery(delivery_key).await?.is_none_or(|delivery| !delivery.awaits_attempt()))
             }
             Err(error) => Err(error),
         }
