@@ -5,15 +5,11 @@ use officepro_local::operations::{access, replayable};
 use serde_json::{Value, json};
 use shared::{
     auth::{KeyRecord, api_key::ApiKey},
-    control::{
-        deliveries::Delivery,
-        partners::PartnerStatus,
-        subscriptions::Subscription,
-    },
+    control::{deliveries::Delivery, partners::PartnerStatus, subscriptions::Subscription},
     domain::{
         Scope,
         delivery::{DeliveryStatus, WithheldReason},
-        ids::PartnerId,
+        ids::{LogId, PartnerId},
     },
 };
 use webhook_fanout::Lane;
@@ -300,7 +296,7 @@ async fn a_delivery_without_access_is_cancelled_with_its_reason_and_goes_on_when
         scene.advance(60);
         assert!(!scene.works(Channel::FirstDelivery).await);
         let office = &scene.office;
-        let key = Delivery::key_of(office.db.practicepass(), subscription(office).await.id, 3.into());
+        let key = Delivery::key_of(office.db.practicepass(), subscription(office).await.id, LogId(3));
         let delivery = async || office.app.control.delivery(&key).await.unwrap().unwrap();
         let withheld = delivery().await;
         let reason = if end == End::Revoked || end == End::Expired {
@@ -349,7 +345,7 @@ async fn a_delivery_whose_access_does_not_return_is_checked_until_its_schedule_i
     scene.advance(60);
     assert!(!scene.works(Channel::FirstDelivery).await);
     let office = &scene.office;
-    let key = Delivery::key_of(office.db.practicepass(), subscription(office).await.id, 3.into());
+    let key = Delivery::key_of(office.db.practicepass(), subscription(office).await.id, LogId(3));
     let before = scene.receiver.received().len();
     for _ in 0..9 {
         let delivery = office.app.control.delivery(&key).await.unwrap().unwrap();
@@ -371,7 +367,7 @@ async fn a_withheld_delivery_of_a_deleted_subscription_is_not_looked_at_any_more
     assert!(!scene.works(Channel::FirstDelivery).await);
     let office = &scene.office;
     let id = subscription(office).await.id;
-    let key = Delivery::key_of(office.db.practicepass(), id, 3.into());
+    let key = Delivery::key_of(office.db.practicepass(), id, LogId(3));
     office.admin("DELETE", &format!("/v1/admin/webhooks/{id}"), None).await.expect(200);
     scene.advance(400);
     pipeline::poll(office).await;
@@ -489,8 +485,11 @@ async fn what_an_operator_ends_is_audited_as_the_operators_and_repeating_it_chan
         .collect();
     told.sort();
     let key = scene.key().await.id;
-    let expected =
-        [format!("keys.revoke {key}"), "partners.reinstate prt_acme".into(), "partners.suspend prt_acme".into()];
+    let expected = [
+        format!("keys.revoke {key}"),
+        "partners.reinstate prt_acme".into(),
+        "partners.suspend prt_acme".into(),
+    ];
     assert_eq!(told, expected);
     assert!(access::revoke_key(control, "nobodysKey00", scene.now()).await.is_err());
 }

@@ -106,7 +106,12 @@ async fn write(office: &Office, log_id: i64, table: &str) {
 }
 
 /// A subscription of a partner made for the purpose to what happens from now on in a practice whose log is empty.
-pub(crate) async fn subscribe(office: &Office, practicepass: &PracticePass, number: i64, scopes: &[EventScope]) {
+pub(crate) async fn subscribe(
+    office: &Office,
+    practicepass: &PracticePass,
+    number: i64,
+    scopes: &[EventScope],
+) {
     let now = office.app.clock.now();
     office.give_access(&format!("prt_{number}"), practicepass, Scope::ALL).await;
     let subscription = Subscription {

@@ -223,7 +223,7 @@ on_both_databases! {
                     office.sql(&visit(9001, 1002, date, time, 30)).await;
                 }
                 office.sql(&visit(9002, 1003, "'2026-03-10'", "'10:00'", 30)).await;
-                office.sql("delete from visits where visit_id > 9000").await;
+                office.sql(&format!("delete from visits where visit_id <> {id}")).await;
             }
             let to = json!({ "VisitDate": "2026-03-12", "VisitTime": "10:00" });
             let moved = office.post(&format!("{path}/reschedule"), &to).await;

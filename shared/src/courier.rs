@@ -145,7 +145,8 @@ async fn conclude(
     // The verdict before the outcome: should one of them not be written, the delivery is still open, is attempted again and
     // judged again. What is sent by hand may show that the endpoint works again, but counts as no failure.
     if retries == Retries::Scheduled || matches!(outcome.verdict, Verdict::Success) {
-        let error = LastError { at: now, status_code: delivery.status_code, message: delivery.error_message.clone() };
+        let error =
+            LastError { at: now, status_code: delivery.status_code, message: delivery.error_message.clone() };
         judge(app, subscription, outcome.verdict, took, error).await?;
     }
     let [random] = app.random.bytes();

@@ -199,7 +199,9 @@ impl Stage {
                 sign_up(office, &self.hook.url, &["Claims"]).await;
             }
             "GET /v1/admin/webhooks/monitor" => self.one_hundred_and_fifty_deliveries().await,
-            "GET /v1/admin/webhooks" | "POST /v1/admin/webhooks/{id}/pause" | "POST /v1/admin/webhooks/{id}/resume"
+            "GET /v1/admin/webhooks"
+            | "POST /v1/admin/webhooks/{id}/pause"
+            | "POST /v1/admin/webhooks/{id}/resume"
             | "DELETE /v1/admin/webhooks/{id}" => return Some(self.subscription(hook_url).await),
             name if name.contains("deliveries") || name.contains("retry") => {
                 return Some(self.failed_delivery().await.to_string());

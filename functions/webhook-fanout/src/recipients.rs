@@ -15,9 +15,7 @@ use shared::{
         self,
         subscriptions::{BreakerState, Subscription},
     },
-    domain::{
-        PracticePass, delivery::WithheldReason, ids::PartnerId, webhook_event::EventMessage,
-    },
+    domain::{PracticePass, delivery::WithheldReason, ids::PartnerId, webhook_event::EventMessage},
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
 

@@ -4,7 +4,10 @@ use axum::http::StatusCode;
 use jiff::Timestamp;
 use serde::Serialize;
 use shared::{
-    api::{Answer, ApiError, ApiResult, Code, FieldError, KEPT, Message, Once, Partner, Problem, Reading, drain_in_flight},
+    api::{
+        Answer, ApiError, ApiResult, Code, FieldError, KEPT, Message, Once, Partner, Problem, Reading,
+        drain_in_flight,
+    },
     auth::webhook_signature::SigningSecret,
     body, control,
     control::subscriptions::{Breaker, LastOutcomes, ShownStatus, Subscription, SubscriptionStatus},

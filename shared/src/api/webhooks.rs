@@ -155,12 +155,15 @@ pub async fn permit(app: &App, subscription: &Subscription, payload: &Payload) -
     app.permit_now(subscription, event).await?.map_err(|reason| {
         let code = match reason {
             WithheldReason::SubscriptionPaused => Code::SubscriptionPaused,
-            WithheldReason::PartnerSuspended | WithheldReason::NoLiveKey | WithheldReason::ScopeNotGranted => {
-                Code::SubscriptionSuspended
-            }
+            WithheldReason::PartnerSuspended
+            | WithheldReason::NoLiveKey
+            | WithheldReason::ScopeNotGranted => Code::SubscriptionSuspended,
         };
-        ApiError::new(code, format!("Nothing was sent: {}.", reason.explain().trim_start_matches("not sent: ")))
-            .with("reason", reason.as_str())
+        ApiError::new(
+            code,
+            format!("Nothing was sent: {}.", reason.explain().trim_start_matches("not sent: ")),
+        )
+        .with("reason", reason.as_str())
     })
 }
 

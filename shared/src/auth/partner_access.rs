@@ -16,7 +16,12 @@ pub struct DeliveryGrant {
 
 impl DeliveryGrant {
     /// Whether the permission is for this delivery.
-    pub fn covers(&self, practicepass: &PracticePass, partner: &PartnerId, event: Option<EventScope>) -> bool {
+    pub fn covers(
+        &self,
+        practicepass: &PracticePass,
+        partner: &PartnerId,
+        event: Option<EventScope>,
+    ) -> bool {
         self.practicepass == *practicepass && self.partner == *partner && self.event == event
     }
 }

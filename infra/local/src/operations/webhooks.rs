@@ -28,8 +28,11 @@ pub fn replayable(
         }
     }
     let reason = reason.unwrap_or(WithheldReason::ScopeNotGranted);
-    let code =
-        if reason == WithheldReason::SubscriptionPaused { "SUBSCRIPTION_PAUSED" } else { "SUBSCRIPTION_SUSPENDED" };
+    let code = if reason == WithheldReason::SubscriptionPaused {
+        "SUBSCRIPTION_PAUSED"
+    } else {
+        "SUBSCRIPTION_SUSPENDED"
+    };
     Err(format!("{code}, {reason}"))
 }
 

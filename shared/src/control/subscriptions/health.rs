@@ -185,8 +185,9 @@ impl Store {
         now: Timestamp,
     ) -> Result<()> {
         let slow = if quick { ", slowSince" } else { "" };
-        let change =
-            format!("SET lastSuccessAt = :now REMOVE failingSince, parkedUntil, parkedSeconds, probeUntil{slow}");
+        let change = format!(
+            "SET lastSuccessAt = :now REMOVE failingSince, parkedUntil, parkedSeconds, probeUntil{slow}"
+        );
         let condition = "(attribute_exists(failingSince) OR attribute_exists(parkedUntil) OR \
                          attribute_exists(slowSince))";
         self.change_subscription(subscription, &change, condition, [(":now", text(now))]).await?;
