@@ -2,7 +2,10 @@
 
 use axum::{http::header::ETAG, response::IntoResponse};
 use shared::{
-    api::{ApiError, ApiResult, Body, Catalog, IfMatch, Message, Patch, PathId, Problem, Replace, Update, UpdateOf, scope},
+    api::{
+        ApiError, ApiResult, Body, Catalog, IfMatch, Message, Patch, PathId, Problem, Replace, Update,
+        UpdateOf, scope,
+    },
     body,
     catalog::articles::{self, Article},
     domain::ids::{ArticleId, IntegerId},

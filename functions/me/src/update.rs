@@ -49,7 +49,10 @@ body! {
         (status = 422, body = Problem, description = "`INVALID_FIELDS`"),
     ),
 )]
-pub(crate) async fn update_me(partner: Partner, Body(update): Body<Update<UpdateMe>>) -> ApiResult<Message<Me>> {
+pub(crate) async fn update_me(
+    partner: Partner,
+    Body(update): Body<Update<UpdateMe>>,
+) -> ApiResult<Message<Me>> {
     for attempt in 1..=TRIES {
         let before = load(&partner).await?;
         let mut profile = before.clone();

@@ -3,8 +3,8 @@
 use jiff::civil::Date;
 use shared::{
     api::{
-        ApiError, ApiResult, FieldError, FieldProblem, FieldValue, Fields, FromField, FromFields, Patch, Replace, Source,
-        UpdateOf,
+        ApiError, ApiResult, FieldError, FieldProblem, FieldValue, Fields, FromField, FromFields, Patch,
+        Replace, Source, UpdateOf,
     },
     body,
     domain::{address, ids::ProviderId},
@@ -159,7 +159,11 @@ impl Postal {
                 return None;
             }
             let message = check(&given.after(stored)??, country.as_deref()).err()?;
-            Some(if unsent { format!("as it is stored {message}; send it too, or null") } else { message.to_owned() })
+            Some(if unsent {
+                format!("as it is stored {message}; send it too, or null")
+            } else {
+                message.to_owned()
+            })
         };
         let [state_name, zip_name, _] = self.names;
         let state = judged(self.state.map(Into::into), stored_state, address::check_state);

@@ -59,7 +59,9 @@ fn check_url(text: &str) -> Result<(), FieldProblem> {
         return Err(FieldProblem::invalid("must be an https URL or a data:image URL"));
     }
     // Whoever shows the picture must not be sent to a network of its own.
-    HookUrl::parse(&text, Reach::Internet).map(|_| ()).map_err(|refused| FieldProblem::invalid(refused.to_string()))
+    HookUrl::parse(&text, Reach::Internet)
+        .map(|_| ())
+        .map_err(|refused| FieldProblem::invalid(refused.to_string()))
 }
 
 impl Image {

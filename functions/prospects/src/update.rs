@@ -2,7 +2,9 @@
 
 use axum::{http::header::ETAG, response::IntoResponse};
 use shared::{
-    api::{ApiError, ApiResult, Body, IfMatch, Message, PathId, PracticePath, Problem, Tenant, Update, scope},
+    api::{
+        ApiError, ApiResult, Body, IfMatch, Message, PathId, PracticePath, Problem, Tenant, Update, scope,
+    },
     domain::ids::{IntegerId, PatientId},
     in_transaction,
     tenant::{audit, log, patients},

@@ -18,7 +18,10 @@ use shared::{
     },
 };
 
-use crate::{TicketAssignee, TicketDescription, TicketSubject, reply::{TicketBody, TicketDetail}};
+use crate::{
+    TicketAssignee, TicketDescription, TicketSubject,
+    reply::{TicketBody, TicketDetail},
+};
 
 body! {
     /// Absent keeps, null clears. `Status`, `Priority` and `Subject` can't be cleared.

@@ -116,7 +116,9 @@ impl<T: FieldValue> FromField for Patch<T> {
     fn present(source: Source<'_>) -> Result<Self, FieldProblem> {
         match source {
             Source::Json(Value::Null) => Ok(Self::Null),
-            source => not_blank::<T>(source, "send null or leave the field out").and_then(T::read).map(Self::Value),
+            source => {
+                not_blank::<T>(source, "send null or leave the field out").and_then(T::read).map(Self::Value)
+            }
         }
     }
 }

@@ -30,7 +30,11 @@ impl<T: UpdateOf> FromFields for Update<T> {
     const NAMES: &'static [&'static str] = T::NAMES;
 
     fn from_fields(fields: &mut Fields<'_>) -> Option<Self> {
-        Some(Self { object: fields.object(), errors: fields.errors().to_vec(), body: std::marker::PhantomData })
+        Some(Self {
+            object: fields.object(),
+            errors: fields.errors().to_vec(),
+            body: std::marker::PhantomData,
+        })
     }
 
     fn read(mut fields: Fields<'_>) -> Result<Self, Vec<FieldError>> {

@@ -43,7 +43,8 @@ pub fn phone_digits(text: &str) -> String {
 /// Whether a text is a whole phone number that only its `tel:` or its extension tells from a few numbers.
 pub fn is_marked_phone(text: &str) -> bool {
     let typed = typed_number(text);
-    let marked = visible(text).to_ascii_lowercase().starts_with("tel:") || typed.contains(['x', '#', ';', ',']);
+    let marked =
+        visible(text).to_ascii_lowercase().starts_with("tel:") || typed.contains(['x', '#', ';', ',']);
     marked && check_phone(text).is_ok()
 }
 
@@ -97,7 +98,9 @@ pub fn check_phone(text: &str) -> Result<(), &'static str> {
         return Err("must hold letters only in an extension, such as 'ext. 12'");
     }
     if !number.chars().all(known) {
-        return Err("must hold only digits, spaces, dashes and +()./, and perhaps an extension such as 'ext. 12'");
+        return Err(
+            "must hold only digits, spaces, dashes and +()./, and perhaps an extension such as 'ext. 12'",
+        );
     }
     if !PHONE_DIGITS.contains(&number.chars().filter(char::is_ascii_digit).count()) {
         return Err("must have 7 to 15 digits");
@@ -118,7 +121,10 @@ fn split_extension(typed: &str) -> (&str, Option<&str>) {
     let separators = [' ', ',', ';', '-'];
     for sign in ["extension", "ext", "x", "#"] {
         if let Some((number, extension)) = typed.split_once(sign) {
-            return (number.trim_end_matches(separators), Some(extension.trim_start_matches(['.', ':', '=', ' '])));
+            return (
+                number.trim_end_matches(separators),
+                Some(extension.trim_start_matches(['.', ':', '=', ' '])),
+            );
         }
     }
     (typed, None)

@@ -104,7 +104,8 @@ mod tests {
 
     #[test]
     fn marks_that_are_vowels_or_voicing_tell_names_apart() {
-        for (one, other) in [("राम", "रीमा"), ("かく", "がく"), ("パパ", "ハハ"), ("กา", "กี"), ("민수", "만수")]
+        for (one, other) in
+            [("राम", "रीमा"), ("かく", "がく"), ("パパ", "ハハ"), ("กา", "กี"), ("민수", "만수")]
         {
             assert_ne!(fold(one), fold(other), "{one} {other}");
         }
@@ -112,7 +113,8 @@ mod tests {
 
     #[test]
     fn folding_again_changes_nothing() {
-        for text in ["Łukasz Weiß", "Đoković", "İ", "ᾳ", "ǅ", "ŉ", "がく श्री", "ﬃ", "Kaʻiulani", "\u{345}"] {
+        for text in ["Łukasz Weiß", "Đoković", "İ", "ᾳ", "ǅ", "ŉ", "がく श्री", "ﬃ", "Kaʻiulani", "\u{345}"]
+        {
             assert_eq!(fold(&fold(text)), fold(text), "{text}");
         }
     }

@@ -232,7 +232,8 @@ fn refuse_weak_tls(options: &PgConnectOptions) -> Result<()> {
     let weak = matches!(options.get_ssl_mode(), PgSslMode::Disable | PgSslMode::Allow | PgSslMode::Prefer);
     if weak && options.get_socket().is_none() && !is_this_machine(options.get_host()) {
         return Err(Error::Registry(
-            "the DSN's sslmode lets patient data travel unencrypted: use verify-full, verify-ca or require".into(),
+            "the DSN's sslmode lets patient data travel unencrypted: use verify-full, verify-ca or require"
+                .into(),
         ));
     }
     Ok(())

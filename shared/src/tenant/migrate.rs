@@ -6,7 +6,8 @@ use jiff::{Timestamp, tz::TimeZone};
 use sqlx::migrate::Migrator;
 
 use super::{
-    Collision, Database, Error, Pool, Result, TenantDb, on, search_texts, tickets, time_zone, unindexed_patients,
+    Collision, Database, Error, Pool, Result, TenantDb, on, search_texts, tickets, time_zone,
+    unindexed_patients,
 };
 use crate::{
     auth::PracticeGrant,

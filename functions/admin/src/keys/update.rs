@@ -2,7 +2,10 @@
 
 use jiff::Timestamp;
 use shared::{
-    api::{Admin, ApiError, ApiResult, Body, Data, FieldError, Patch, PathText, Problem, Replace, Update, UpdateOf},
+    api::{
+        Admin, ApiError, ApiResult, Body, Data, FieldError, Patch, PathText, Problem, Replace, Update,
+        UpdateOf,
+    },
     body,
     domain::{Scope, ids::KeyId},
 };

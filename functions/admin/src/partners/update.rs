@@ -58,7 +58,14 @@ body! {
 
 impl UpdateOf for UpdatePartner {
     const READ_ONLY: &'static [&'static str] = &[
-        "id", "createdAt", "updatedAt", "identityChangedAt", "identityChanges", "keys", "practices", "subscriptions",
+        "id",
+        "createdAt",
+        "updatedAt",
+        "identityChangedAt",
+        "identityChanges",
+        "keys",
+        "practices",
+        "subscriptions",
     ];
 }
 

@@ -95,7 +95,10 @@ mod tests {
     fn a_mode_that_does_not_insist_on_encryption_is_seen() {
         for mode in ["disable", "allow", "prefer", "Disable"] {
             assert!(weak_sslmode(&format!("postgres://a:b@db.example/c?sslmode={mode}")).is_some(), "{mode}");
-            assert!(weak_sslmode(&format!("postgres://a:b@db.example/c?x=1&ssl-mode={mode}")).is_some(), "{mode}");
+            assert!(
+                weak_sslmode(&format!("postgres://a:b@db.example/c?x=1&ssl-mode={mode}")).is_some(),
+                "{mode}"
+            );
         }
         for mode in ["require", "verify-ca", "verify-full"] {
             assert!(weak_sslmode(&format!("postgres://a:b@db.example/c?sslmode={mode}")).is_none(), "{mode}");
