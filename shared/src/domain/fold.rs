@@ -64,7 +64,15 @@ fn typed_as(c: char) -> Option<&'static str> {
     }
     let latin = CodePointMapData::<Script>::new().get(c) == Script::Latin;
     let digit = CodePointMapData::<GeneralCategory>::new().get(c) == GeneralCategory::DecimalNumber;
-    (latin || digit || matches!(c, '\u{2b0}'..='\u{2ff}')).then(|| deunicode_char(c)).flatten()
+    match c {
+        // Azerbaijani; the table has the phonetic sign.
+        'ə' => Some("e"),
+        '\u{2b0}'..='\u{2ff}' => deunicode_char(c),
+        _ if latin || digit => {
+            deunicode_char(c).filter(|typed| typed.bytes().all(|it| it.is_ascii_alphanumeric()))
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -86,6 +94,7 @@ mod tests {
             ("dokovic", "Đoković"),
             ("thorsdottir", "Þórsdóttir"),
             ("aesir", "Æsir"),
+            ("eliyev", "Əliyev"),
             ("nguyen", "Nguyễn"),
             ("ФЁДОР", "Федор"),
             ("أحمد", "احمد"),
