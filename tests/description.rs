@@ -291,7 +291,7 @@ fn described_types(source: &str) -> Vec<String> {
     let mut names = Vec::new();
     let (mut described, mut renamed, mut in_macro) = (false, None, false);
     for line in source.lines().map(str::trim) {
-        if line.starts_with("text_field! {") || line.starts_with("body! {") || line.starts_with("patch! {") {
+        if line.starts_with("text_field! {") || line.starts_with("body! {") {
             in_macro = true;
             // `text_field! { Name, 1, 100 }`
             let rest = line.split_once('{').unwrap().1.trim_start();

@@ -45,6 +45,7 @@ mod prospects_of_the_emr;
 mod prospects_search_plan;
 mod reference;
 mod rotation;
+mod round_trips;
 mod rules;
 mod store_calls;
 mod stores_down;

@@ -21,6 +21,7 @@ mod reply;
 mod sealed;
 mod session;
 mod text;
+mod update;
 mod usage;
 mod values;
 mod viewer;
@@ -51,6 +52,7 @@ pub use reply::{CursorPage, Data, List, ListPage, Message, Page};
 pub use sealed::SealedAnswer;
 pub use session::{SessionId, give_cookie, offered_session, portal_origin, take_cookie};
 pub use text::{SearchWords, check_listed, check_text, check_text_lines};
+pub use update::{Update, UpdateOf};
 pub use usage::{DayUsage, Days, UsageSummary};
 pub use values::{LocalTime, integer_between};
 pub use webhooks::{

@@ -3,6 +3,7 @@
 pub mod address;
 pub mod contact;
 pub mod delivery;
+pub mod fold;
 pub mod ids;
 pub mod log_progress;
 pub mod money;

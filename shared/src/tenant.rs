@@ -17,6 +17,7 @@ pub mod patient_words;
 pub mod patients;
 pub mod practices;
 pub mod providers;
+pub mod search_texts;
 pub mod tags;
 pub mod tickets;
 mod time_zone;

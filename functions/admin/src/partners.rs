@@ -115,13 +115,19 @@ pub(crate) async fn list_partners(
     ),
 )]
 pub(crate) async fn get_partner(admin: Admin, PathText(id): PathText) -> ApiResult<Data<PartnerDetail>> {
-    let mut partner = load(&admin, id).await?;
-    let changes = std::mem::take(&mut partner.identity_changes);
-    let access = access::of(&admin, &partner.id).await?;
-    let mut row = PartnerRow::from(partner);
-    row.identity_changed_at = changes.first().map(|it| it.time.to_string());
-    let identity_changes = changes.into_iter().map(IdentityChangeRow::from).collect();
-    Ok(Data { data: PartnerDetail { partner: row, identity_changes, access } })
+    let partner = load(&admin, id).await?;
+    Ok(Data { data: PartnerDetail::of(&admin, partner).await? })
+}
+
+impl PartnerDetail {
+    async fn of(admin: &Admin, mut partner: Partner) -> ApiResult<Self> {
+        let changes = std::mem::take(&mut partner.identity_changes);
+        let access = access::of(admin, &partner.id).await?;
+        let mut row = PartnerRow::from(partner);
+        row.identity_changed_at = changes.first().map(|it| it.time.to_string());
+        let identity_changes = changes.into_iter().map(IdentityChangeRow::from).collect();
+        Ok(Self { partner: row, identity_changes, access })
+    }
 }
 
 pub(crate) async fn load(admin: &Admin, id: String) -> ApiResult<Partner> {

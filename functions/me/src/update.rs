@@ -3,7 +3,7 @@
 use shared::{
     api::{
         ApiError, ApiResult, Body, Change, Code, Email, Message, Partner, Patch, Phone, Problem, Replace,
-        TRIES, Website, audit_change, step_back,
+        TRIES, Update, UpdateOf, Website, audit_change, step_back,
     },
     body,
     control::{self, partners},
@@ -49,11 +49,14 @@ body! {
         (status = 422, body = Problem, description = "`INVALID_FIELDS`"),
     ),
 )]
-pub(crate) async fn update_me(partner: Partner, Body(change): Body<UpdateMe>) -> ApiResult<Message<Me>> {
+pub(crate) async fn update_me(
+    partner: Partner,
+    Body(update): Body<Update<UpdateMe>>,
+) -> ApiResult<Message<Me>> {
     for attempt in 1..=TRIES {
         let before = load(&partner).await?;
         let mut profile = before.clone();
-        change.clone().apply(&mut profile);
+        update.against(&Me::new(profile.clone(), &partner.caller))?.apply(&mut profile);
         profile.updated_at = partner.now();
         profile.version += 1;
         let values = profile.note_identity_change(&before, partner.now());
@@ -79,6 +82,10 @@ pub(crate) async fn update_me(partner: Partner, Body(change): Body<UpdateMe>) ->
         }
     }
     Err(ApiError::new(Code::ConcurrentChange, "Many change your profile at this moment; try again."))
+}
+
+impl UpdateOf for UpdateMe {
+    const READ_ONLY: &'static [&'static str] = &["id", "key"];
 }
 
 impl UpdateMe {

@@ -4,7 +4,7 @@ use axum::{http::header::ETAG, response::IntoResponse};
 use shared::{
     api::{
         ApiError, ApiResult, Body, IfMatch, Message, Patch, PathId, PracticePath, Problem, Replace, Tenant,
-        scope,
+        Update, UpdateOf, scope,
     },
     body,
     domain::{
@@ -18,7 +18,10 @@ use shared::{
     },
 };
 
-use crate::{TicketAssignee, TicketDescription, TicketSubject, reply::TicketBody};
+use crate::{
+    TicketAssignee, TicketDescription, TicketSubject,
+    reply::{TicketBody, TicketDetail},
+};
 
 body! {
     /// Absent keeps, null clears. `Status`, `Priority` and `Subject` can't be cleared.
@@ -37,6 +40,10 @@ body! {
     }
 }
 
+impl UpdateOf for UpdateTicket {
+    const READ_ONLY: &'static [&'static str] = &["TicketID", "CreatedAt", "UpdatedAt", "Comments", "History"];
+}
+
 impl UpdateTicket {
     fn apply(self, details: &mut Details) {
         if let Some(subject) = self.subject.0 {
@@ -51,7 +58,8 @@ impl UpdateTicket {
 
 /// Update ticket status or other details.
 ///
-/// Fields that are absent keep their values, null clears; what changes nothing leaves `UpdatedAt`. With `If-Match` the change is made only to the state that was
+/// Fields that are absent keep their values, null clears; what changes nothing leaves `UpdatedAt`. A ticket may be sent back as
+/// it was read: what equals the stored value is no change, and a read-only field that differs is `READ_ONLY_FIELD`. With `If-Match` the change is made only to the state that was
 /// read. A new status is kept in the ticket's history.
 #[utoipa::path(
     put,
@@ -74,13 +82,14 @@ pub(crate) async fn update_ticket(
     tenant: Tenant<scope::Tickets>,
     PathId(id): PathId<TicketId>,
     if_match: IfMatch,
-    Body(change): Body<UpdateTicket>,
+    Body(update): Body<Update<UpdateTicket>>,
 ) -> ApiResult<impl IntoResponse> {
     let data = in_transaction!(tenant.db, ApiError, conn => {
-        let ticket = tickets::lock(conn, id).await?.ok_or_else(ApiError::not_found)?;
+        let ticket = tickets::lock(conn, id).await?.ok_or_else(|| update.of_nothing())?;
+        let change = update.against(&TicketDetail::of(conn, ticket.clone()).await?)?;
         if_match.check(&TicketBody::from(ticket.clone()).etag()?)?;
         let mut details = ticket.details.clone();
-        change.clone().apply(&mut details);
+        change.apply(&mut details);
         if details != ticket.details {
             tickets::update(conn, &ticket, &details, &tenant.caller.partner, tenant.now).await?;
             log::append(conn, "tickets", "update", id.get(), tenant.now, Some(&tenant.request_id)).await?;

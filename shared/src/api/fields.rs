@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, value::RawValue};
 
-use super::FieldError;
+use super::{FieldError, text::is_blank};
 
 /// What is wrong with one value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +64,9 @@ impl<'a> Source<'a> {
 
 /// One value of a rule of its own.
 pub trait FieldValue: Sized {
+    /// Whether a text without any visible character is a value of its own.
+    const MAY_BE_BLANK: bool = false;
+
     fn read(source: Source<'_>) -> Result<Self, FieldProblem>;
 }
 
@@ -91,7 +94,7 @@ impl<T: FieldValue> FromField for Option<T> {
     fn present(source: Source<'_>) -> Result<Self, FieldProblem> {
         match source {
             Source::Json(Value::Null) => Ok(None),
-            source => T::read(source).map(Some),
+            source => not_blank::<T>(source, "send null or leave the field out").and_then(T::read).map(Some),
         }
     }
 }
@@ -113,7 +116,9 @@ impl<T: FieldValue> FromField for Patch<T> {
     fn present(source: Source<'_>) -> Result<Self, FieldProblem> {
         match source {
             Source::Json(Value::Null) => Ok(Self::Null),
-            source => T::read(source).map(Self::Value),
+            source => {
+                not_blank::<T>(source, "send null or leave the field out").and_then(T::read).map(Self::Value)
+            }
         }
     }
 }
@@ -130,8 +135,20 @@ impl<T: FieldValue> FromField for Replace<T> {
     fn present(source: Source<'_>) -> Result<Self, FieldProblem> {
         match source {
             Source::Json(Value::Null) => Err(FieldProblem::new("REQUIRED", "can't be cleared")),
-            source => T::read(source).map(|value| Self(Some(value))),
+            source => {
+                not_blank::<T>(source, "leave the field out").and_then(T::read).map(|value| Self(Some(value)))
+            }
         }
+    }
+}
+
+/// The source, unless it is a JSON string that holds nothing although its field may simply be left out.
+fn not_blank<'a, T: FieldValue>(source: Source<'a>, instead: &str) -> Result<Source<'a>, FieldProblem> {
+    match source {
+        Source::Json(Value::String(text)) if !T::MAY_BE_BLANK && is_blank(text) => {
+            Err(FieldProblem::new("EMPTY", format!("must not be empty; {instead}")))
+        }
+        source => Ok(source),
     }
 }
 
@@ -186,6 +203,11 @@ impl<'a> Fields<'a> {
     pub(super) fn noting(mut self, errors: Vec<FieldError>) -> Self {
         self.errors.extend(errors);
         self
+    }
+
+    /// What is wrong as far as it was found.
+    pub(super) fn errors(&self) -> &[FieldError] {
+        &self.errors
     }
 
     /// The JSON object; empty when the fields come from elsewhere.
@@ -257,7 +279,7 @@ fn present_raw<T: FromField>(raw: &RawValue) -> Result<T, FieldProblem> {
     T::present(Source::Json(&value))
 }
 
-/// An object whose fields are known; [`crate::body!`], [`crate::patch!`] and [`crate::params!`] implement it.
+/// An object whose fields are known; [`crate::body!`] and [`crate::params!`] implement it.
 pub trait FromFields: Sized {
     const NAMES: &'static [&'static str];
     fn from_fields(fields: &mut Fields<'_>) -> Option<Self>;
@@ -294,22 +316,6 @@ macro_rules! body {
         #[derive(Debug, utoipa::ToSchema)]
         $vis struct $name { $($(#[$field_meta])* #[schema(rename = $json)] pub $field: $type),+ }
         $crate::from_fields!($name { $($json => $field: $type),+ });
-    };
-}
-
-/// A body of a partial update: every field is a [`crate::api::Patch`].
-#[macro_export]
-macro_rules! patch {
-    ($(#[$meta:meta])* $vis:vis struct $name:ident {
-        $($(#[$field_meta:meta])* $json:literal => $field:ident : $type:ty),+ $(,)?
-    }) => {
-        $(#[$meta])*
-        #[derive(Debug, Default, utoipa::ToSchema)]
-        $vis struct $name {
-            $($(#[$field_meta])* #[schema(rename = $json, value_type = Option<$type>, required = false)]
-            pub $field: $crate::api::Patch<$type>),+
-        }
-        $crate::from_fields!($name { $($json => $field: $crate::api::Patch<$type>),+ });
     };
 }
 

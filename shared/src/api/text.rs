@@ -36,7 +36,7 @@ pub fn check_text_lines(text: &str, min: usize, max: usize) -> Result<String, Fi
 fn check(text: &str, min: usize, max: usize, allowed: impl Fn(char) -> bool) -> Result<String, FieldProblem> {
     let trimmed = text.trim();
     let length = trimmed.chars().count();
-    if length < min || (min > 0 && trimmed.chars().all(is_invisible)) {
+    if length < min || (min > 0 && is_blank(trimmed)) {
         return Err(FieldProblem::new(
             "TOO_SHORT",
             if min == 1 { "must not be empty".to_owned() } else { format!("needs {min} characters") },
@@ -49,6 +49,11 @@ fn check(text: &str, min: usize, max: usize, allowed: impl Fn(char) -> bool) -> 
         return Err(FieldProblem::invalid("holds a control character"));
     }
     Ok(trimmed.to_owned())
+}
+
+/// Whether a text shows nothing.
+pub(super) fn is_blank(text: &str) -> bool {
+    text.chars().all(is_invisible)
 }
 
 /// Whether a character makes those after it show in another order than they stand: one line could pass for another.
@@ -127,6 +132,8 @@ macro_rules! text_field {
         pub struct $name(pub String);
 
         impl $crate::api::FieldValue for $name {
+            const MAY_BE_BLANK: bool = $min == 0;
+
             fn read(source: $crate::api::Source<'_>) -> Result<Self, $crate::api::FieldProblem> {
                 $check(source.text()?, $min, $max).map(Self)
             }

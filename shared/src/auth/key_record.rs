@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -82,6 +82,18 @@ pub struct KeyTerms {
     pub rate_limit: u32,
 }
 
+/// The network as its addresses are seen: an IPv6 network of IPv4-mapped addresses (`::ffff:10.0.0.0/104`) is the IPv4
+/// network inside.
+pub fn canonical_network(network: IpNet) -> IpNet {
+    let mapped = match network {
+        IpNet::V6(network) if network.prefix_len() >= 96 => {
+            network.network().to_ipv4_mapped().zip(network.prefix_len().checked_sub(96))
+        }
+        _ => None,
+    };
+    mapped.and_then(|(address, length)| Ipv4Net::new(address, length).ok()).map_or(network, IpNet::V4)
+}
+
 impl KeyRecord {
     pub fn new(key: &ApiKey, terms: KeyTerms, now: Timestamp) -> Self {
         Self {
@@ -131,7 +143,7 @@ impl KeyRecord {
         let network_ok = self.allowed_cidrs.is_empty()
             || address.is_some_and(|address| {
                 let address = address.to_canonical();
-                self.allowed_cidrs.iter().any(|net| net.contains(&address))
+                self.allowed_cidrs.iter().any(|net| canonical_network(*net).contains(&address))
             });
         self.status == KeyStatus::Active && self.expires_at.is_none_or(|expiry| now < expiry) && network_ok
     }

@@ -75,6 +75,7 @@ impl Database {
         let options = PgConnectOptions::from_str(dsn).map_err(unusable)?;
         // Without a word in the DSN the server's certificate and name are verified.
         let options = if says_sslmode(dsn) { options } else { options.ssl_mode(PgSslMode::VerifyFull) };
+        refuse_weak_tls(&options)?;
         let mut pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(timeouts.round_trip);
         if let Some(server) = timeouts.server {
             // Not by startup options, which poolers refuse.
@@ -226,6 +227,24 @@ impl Deref for TenantDb {
     }
 }
 
+/// Only the local stack may speak to its database without encryption that is enforced.
+fn refuse_weak_tls(options: &PgConnectOptions) -> Result<()> {
+    let weak = matches!(options.get_ssl_mode(), PgSslMode::Disable | PgSslMode::Allow | PgSslMode::Prefer);
+    if weak && options.get_socket().is_none() && !is_this_machine(options.get_host()) {
+        return Err(Error::Registry(
+            "the DSN's sslmode lets patient data travel unencrypted: use verify-full, verify-ca or require"
+                .into(),
+        ));
+    }
+    Ok(())
+}
+
+/// Whether a connection to the host never leaves the machine: a local stack's database.
+fn is_this_machine(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    host == "localhost" || host.starts_with('/') || address.is_ok_and(|it| it.to_canonical().is_loopback())
+}
+
 /// Whether the DSN's query, and not a password that looks like it, chooses how the server is verified.
 fn says_sslmode(dsn: &str) -> bool {
     url::Url::parse(dsn)
@@ -234,7 +253,21 @@ fn says_sslmode(dsn: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::says_sslmode;
+    use super::{PgConnectOptions, refuse_weak_tls, says_sslmode};
+
+    #[test]
+    fn a_server_elsewhere_is_spoken_to_encrypted() {
+        let allowed = |dsn: &str| refuse_weak_tls(&dsn.parse::<PgConnectOptions>().unwrap()).is_ok();
+        for mode in ["disable", "allow", "prefer"] {
+            assert!(!allowed(&format!("postgres://a:b@db.example/c?sslmode={mode}")), "{mode}");
+            assert!(!allowed(&format!("postgres://a:b@10.0.0.5/c?sslmode={mode}")), "{mode}");
+            assert!(allowed(&format!("postgres://a:b@127.0.0.1/c?sslmode={mode}")), "{mode}");
+            assert!(allowed(&format!("postgres://a:b@[::1]/c?sslmode={mode}")), "{mode}");
+        }
+        for mode in ["require", "verify-ca", "verify-full"] {
+            assert!(allowed(&format!("postgres://a:b@db.example/c?sslmode={mode}")), "{mode}");
+        }
+    }
 
     #[test]
     fn only_the_query_chooses_how_a_server_is_verified() {

@@ -5,7 +5,10 @@ use std::time::Duration;
 use jiff::{Timestamp, tz::TimeZone};
 use sqlx::migrate::Migrator;
 
-use super::{Collision, Database, Error, Pool, Result, TenantDb, on, time_zone, unindexed_patients};
+use super::{
+    Collision, Database, Error, Pool, Result, TenantDb, on, search_texts, tickets, time_zone,
+    unindexed_patients,
+};
 use crate::{
     auth::PracticeGrant,
     domain::{PracticePass, zones},
@@ -57,6 +60,9 @@ pub async fn migrate(grant: &PracticeGrant, dsn: &str, time_zone: &str, now: Tim
     })?;
     let collisions = time_zone::apply(&db, time_zone, now).await?;
     unindexed_patients::index(&db, Duration::MAX).await?;
+    for source in tickets::SEARCHED {
+        search_texts::index(&db, source, Duration::MAX).await?;
+    }
     Ok(Migrated { db, collisions })
 }
 

@@ -8,8 +8,10 @@ use super::{
     Conn, Result,
     foreign::{Columns, ForeignRow, FromColumns, Read, accept_all, instant_order},
     on, round_trip,
+    search_texts::SearchText,
 };
 use crate::domain::{
+    fold::fold,
     ids::{CommentId, TicketId},
     ticket::{TicketPriority, TicketStatus},
 };
@@ -112,6 +114,12 @@ impl Change {
         self.changed_at
     }
 }
+
+/// What searches look through.
+pub const SEARCHED: [SearchText; 2] = [
+    SearchText { table: "tickets", id: "ticket_id", text: "subject || ' ' || coalesce(description, '')" },
+    SearchText { table: "ticket_comments", id: "comment_id", text: "comment || ''" },
+];
 
 pub async fn find(conn: &mut Conn, id: TicketId) -> Result<Option<Ticket>> {
     let row: Option<Read<Ticket>> = on!(&mut *conn, c => sqlx::query_as(
@@ -257,13 +265,13 @@ fn filtered(filter: &Filter) -> (String, Vec<String>) {
     let mut values: Vec<String> = filter.status.iter().map(ToString::to_string).collect();
     let mut conditions: Vec<String> = values.iter().map(|_| "status = $1".to_owned()).collect();
     for word in &filter.words {
-        let literal: String = word.to_lowercase().chars().flat_map(escaped).collect();
+        let literal: String = fold(word).chars().flat_map(escaped).collect();
         values.push(format!("%{literal}%"));
         let number = values.len();
         conditions.push(format!(
-            "(lower(subject || ' ' || coalesce(description, '')) like ${number} escape '!' or exists (
+            "(tickets.search_text like ${number} escape '!' or exists (
                 select 1 from ticket_comments where ticket_comments.ticket_id = tickets.ticket_id
-                and lower(comment) like ${number} escape '!'))"
+                and ticket_comments.search_text like ${number} escape '!'))"
         ));
     }
     let clause =

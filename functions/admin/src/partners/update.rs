@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use shared::{
     api::{
         Admin, ApiError, ApiResult, Body, Change, Code, Data, Email, FieldProblem, FieldValue, Patch,
-        PathText, Phone, Problem, Replace, Source, TRIES, Website, step_back,
+        PathText, Phone, Problem, Replace, Source, TRIES, Update, UpdateOf, Website, step_back,
     },
     body,
     control::{
@@ -16,9 +16,8 @@ use shared::{
 use utoipa::ToSchema;
 
 use super::{
-    PartnerRow,
+    PartnerDetail, PartnerRow,
     create::{PartnerCompany, PartnerContact},
-    load,
 };
 
 /// Whether the partner's keys are accepted.
@@ -55,6 +54,19 @@ body! {
         #[schema(value_type = NewStatus, required = false)]
         "status" => status: Replace<NewStatus>,
     }
+}
+
+impl UpdateOf for UpdatePartner {
+    const READ_ONLY: &'static [&'static str] = &[
+        "id",
+        "createdAt",
+        "updatedAt",
+        "identityChangedAt",
+        "identityChanges",
+        "keys",
+        "practices",
+        "subscriptions",
+    ];
 }
 
 impl UpdatePartner {
@@ -107,15 +119,17 @@ impl UpdatePartner {
 pub(crate) async fn update_partner(
     admin: Admin,
     PathText(id): PathText,
-    Body(change): Body<UpdatePartner>,
+    Body(update): Body<Update<UpdatePartner>>,
 ) -> ApiResult<Data<PartnerRow>> {
-    let fields = change.fields();
     for attempt in 1..=TRIES {
-        let mut partner = load(&admin, id.clone()).await?;
+        let partner = admin.app.control.partner(&PartnerId(id.clone())).await?;
+        let mut partner = partner.ok_or_else(|| update.of_nothing())?;
+        let change = update.against(&PartnerDetail::of(&admin, partner.clone()).await?)?;
+        let fields = change.fields();
         if fields.is_empty() {
             return Ok(Data { data: partner.into() });
         }
-        change.clone().apply(&mut partner, admin.now());
+        change.apply(&mut partner, admin.now());
         partner.updated_at = admin.now();
         partner.version += 1;
         let write = admin.app.control.save_partner(&partner)?;
