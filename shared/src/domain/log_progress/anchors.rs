@@ -159,6 +159,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::reversed_empty_ranges)] // no rows
     fn a_log_that_begins_anew_is_told_from_one_that_is_cleared() {
         let anchors = anchors(1_000);
         let own = |id: i64| id.cast_unsigned();
