@@ -6,8 +6,8 @@ pub(crate) mod deny;
 use serde::Serialize;
 use shared::{
     api::{
-        Admin, ApiError, ApiResult, Code, CursorParam, FieldProblem, FieldValue, Limit, ListPage, PageNumber,
-        Problem, Query, Source, list_place,
+        Admin, ApiError, ApiResult, Code, CursorPage, CursorParam, FieldProblem, FieldValue, Limit, Problem,
+        Query, Source,
     },
     control::access_requests::{AccessRequest, AccessStatus},
     domain::{
@@ -38,9 +38,8 @@ params! {
     pub(crate) struct ListAccessRequests {
         /// Requests in this state.
         "status" => status: Option<StatusFilter>,
-        "page" => page: Option<PageNumber>,
         "limit" => limit: Option<Limit>,
-        /// `nextCursor` of the page before, instead of `page`.
+        /// `nextCursor` of the page before.
         "cursor" => cursor: Option<CursorParam>,
     }
 }
@@ -105,19 +104,19 @@ impl From<AccessRequest> for AccessRequestRow {
     tag = "Administration",
     params(ListAccessRequests),
     responses(
-        (status = 200, body = ListPage<AccessRequestRow>),
+        (status = 200, body = CursorPage<AccessRequestRow>),
         (status = 400, body = Problem, description = "`INVALID_QUERY`"),
     ),
 )]
 pub(crate) async fn list_access_requests(
     admin: Admin,
     Query(query): Query<ListAccessRequests>,
-) -> ApiResult<ListPage<AccessRequestRow>> {
+) -> ApiResult<CursorPage<AccessRequestRow>> {
     let limit = Limit::or_default(query.limit);
     let status = query.status.map(|status| status.0);
-    let place = list_place(query.page, query.cursor, limit)?;
-    let part = admin.app.control.access_requests(status, limit.items(), &place).await?;
-    Ok(ListPage::new(part, limit))
+    let after = query.cursor.map(|cursor| cursor.0);
+    let slice = admin.app.control.access_requests(status, limit.items(), after.as_ref()).await?;
+    Ok(CursorPage::new(slice, limit))
 }
 
 /// The request, if nobody has decided it yet.

@@ -11,7 +11,7 @@ use axum::{
 use jiff::SignedDuration;
 use serde::Serialize;
 use shared::{
-    api::{Admin, ApiError, ApiResult, Code, CursorPagination, FieldError, Problem, Query},
+    api::{Admin, ApiError, ApiResult, Code, CursorPagination, FieldError, Problem, Query, fit},
     control::activity::{ActivityFilter, CallRecord, KEPT},
     params, text_field,
 };
@@ -105,6 +105,7 @@ impl From<CallRecord> for ActivityRow {
 /// Calls, the newest first.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Activity {
+    #[serde(serialize_with = "fit::rows")]
     data: Vec<ActivityRow>,
     /// On this page.
     count: usize,
@@ -182,5 +183,5 @@ fn prefers_csv(accept: &str) -> bool {
 
 fn invalid(name: &str, message: String) -> ApiError {
     ApiError::new(Code::InvalidQuery, "See 'errors' for every parameter that needs a change.")
-        .with_errors(vec![FieldError { location: format!("query.{name}"), code: "INVALID_VALUE", message }])
+        .with_errors(FieldError { location: format!("query.{name}"), code: "INVALID_VALUE", message })
 }

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use shared::{
-    api::FieldError,
+    api::{FieldError, FieldErrors},
     catalog::products::{Key, Product},
 };
 
 use crate::{
     bulk::Bulk,
-    reply::{BulkResult, ItemResult, ItemStatus},
+    reply::{BulkResult, ItemStatus},
 };
 
 /// What is to be written, by key, and what is answered.
@@ -36,23 +36,23 @@ impl Merged {
                     let key = item.key();
                     let before = products.get_mut(&key);
                     match (item.applied_to(before.as_deref().map(|it| &it.product)), before) {
-                        (None, _) => (ItemStatus::Failed, vec![nameless(index)]),
+                        (None, _) => (ItemStatus::Failed, nameless(index).into()),
                         (Some(after), Some(before)) if after == before.product => {
-                            (ItemStatus::Unchanged, vec![])
+                            (ItemStatus::Unchanged, FieldErrors::default())
                         }
                         (Some(after), Some(before)) => {
                             before.product = after;
                             before.changed = true;
-                            (ItemStatus::Updated, vec![])
+                            (ItemStatus::Updated, FieldErrors::default())
                         }
                         (Some(product), None) => {
                             products.insert(key, State { product, stored: false, changed: true });
-                            (ItemStatus::Created, vec![])
+                            (ItemStatus::Created, FieldErrors::default())
                         }
                     }
                 }
             };
-            result.push(ItemResult { index, status, errors });
+            result.push(index, status, errors);
         }
         Self { products, result }
     }

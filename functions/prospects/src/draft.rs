@@ -2,7 +2,7 @@
 
 use jiff::civil::Date;
 use shared::{
-    api::{ApiError, ApiResult, FieldError, FieldProblem, FieldValue, Fields, FromField, FromFields, Source},
+    api::{ApiError, ApiResult, FieldError, FieldErrors, FieldProblem, FieldValue, Fields, FromField, FromFields, Source},
     body,
     domain::{address, ids::ProviderId},
     patch,
@@ -123,7 +123,7 @@ bodies! {
 /// every bad field is named at once.
 #[derive(Clone)]
 pub(crate) struct Draft<T> {
-    read: Result<T, Vec<FieldError>>,
+    read: Result<T, FieldErrors>,
     dob: Option<Date>,
     provider_id: Option<ProviderId>,
     postal: [Postal; 2],
@@ -211,11 +211,11 @@ impl<T: Rules> FromFields for Draft<T> {
             Some(Postal { names, state, zip, country })
         };
         let postal = [postal(["State", "Zip", "Country"])?, postal(["Sh_State", "Sh_Zip", "Sh_Country"])?];
-        Some(Self { read: Err(Vec::new()), dob, provider_id, postal })
+        Some(Self { read: Err(FieldErrors::default()), dob, provider_id, postal })
     }
 
-    fn read(mut fields: Fields<'_>) -> Result<Self, Vec<FieldError>> {
-        let Some(draft) = Self::from_fields(&mut fields) else { return Err(Vec::new()) };
+    fn read(mut fields: Fields<'_>) -> Result<Self, FieldErrors> {
+        let Some(draft) = Self::from_fields(&mut fields) else { return Err(FieldErrors::default()) };
         let read = T::from_fields(&mut fields);
         T::judge(&mut fields);
         Ok(Self { read: fields.finish(read, T::NAMES), ..draft })
@@ -228,7 +228,7 @@ impl<T> Draft<T> {
     /// # Errors
     /// 422 with every bad field.
     pub(crate) async fn check(self, conn: &mut Conn, today: Date, stored: Option<&Details>) -> ApiResult<T> {
-        let mut errors = Vec::new();
+        let mut errors = FieldErrors::default();
         let mut wrong = |name: &str, code, message: &str| {
             errors.push(FieldError { location: format!("body.{name}"), code, message: message.to_owned() });
         };
@@ -265,7 +265,7 @@ impl<T> Draft<T> {
             Ok(body) if errors.is_empty() => Ok(body),
             read => {
                 let mut all = read.err().unwrap_or_default();
-                all.append(&mut errors);
+                all.append(errors);
                 Err(ApiError::fields(all))
             }
         }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Part, Place, Result, Store, Table, instant,
+    Cursor, Result, Slice, Store, Table, instant,
     listing::Listing,
     store::{Item, key, to_item},
 };
@@ -144,9 +144,9 @@ impl Store {
         &self,
         status: Option<AccessStatus>,
         limit: usize,
-        place: &Place,
-    ) -> Result<Part<AccessRequest>> {
+        after: Option<&Cursor>,
+    ) -> Result<Slice<AccessRequest>> {
         let wanted = |it: &AccessRequest| status.is_none_or(|status| it.status == status);
-        self.list_part(Listing::of_index(LIST).newest_first(), place, limit, wanted).await
+        self.list(Listing::of_index(LIST).newest_first(), limit, after, wanted).await
     }
 }

@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
 use jiff::Timestamp;
 
 use super::{
-    Error, Part, Place, Result, Store, Table, instant,
+    Cursor, Error, Result, Slice, Store, Table, instant,
     listing::Listing,
     partners::PartnerStatus,
     store::{SERVICE, key, to_item},
@@ -38,15 +38,15 @@ impl Store {
         Ok(active.map(|partner| KeyRecord { partner: partner.company, ..record }))
     }
 
-    /// Keys, the newest first; of one partner only if it is given.
+    /// Keys, the newest first; of one partner only if it is given, and then a part can be short and yet have a next one.
     pub async fn api_keys(
         &self,
         partner: Option<&PartnerId>,
         limit: usize,
-        place: &Place,
-    ) -> Result<Part<KeyRecord>> {
+        after: Option<&Cursor>,
+    ) -> Result<Slice<KeyRecord>> {
         let wanted = |it: &KeyRecord| partner.is_none_or(|partner| it.partner_id == *partner);
-        self.list_part(Listing::of_index("KEYS").newest_first(), place, limit, wanted).await
+        self.list(Listing::of_index("KEYS").newest_first(), limit, after, wanted).await
     }
 
     /// The write of a new key.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Part, Place, Result, Store, Table,
+    Cursor, Result, Slice, Store, Table,
     listing::Listing,
     store::{key, to_item},
 };
@@ -41,6 +41,8 @@ pub struct Partner {
     /// Raised by every change.
     pub version: i64,
 }
+
+const MOST_NAMESAKES: usize = 100;
 
 impl Partner {
     fn place(&self) -> [(&'static str, String); 4] {
@@ -78,13 +80,14 @@ impl Store {
     }
 
     /// Partners in the order of their companies' names.
-    pub async fn partners(&self, limit: usize, place: &Place) -> Result<Part<Partner>> {
-        self.list_part(Listing::of_index("PARTNERS"), place, limit, |_| true).await
+    pub async fn partners(&self, limit: usize, after: Option<&Cursor>) -> Result<Slice<Partner>> {
+        self.list(Listing::of_index("PARTNERS"), limit, after, |_| true).await
     }
 
-    /// The partners of exactly this company name, in any case.
+    /// The partners of exactly this company name, in any case; at most [`MOST_NAMESAKES`].
     pub async fn partners_named(&self, company: &str) -> Result<Vec<Partner>> {
         let prefix = format!("{}#", company.to_lowercase());
-        self.list_all(Listing::of_index("PARTNERS").beginning_with(&prefix)).await
+        let listing = Listing::of_index("PARTNERS").beginning_with(&prefix);
+        Ok(self.list(listing, MOST_NAMESAKES, None, |_| true).await?.items)
     }
 }
