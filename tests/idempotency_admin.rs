@@ -73,7 +73,7 @@ async fn effects(office: &Office, hook: &Receiver, effect: &Effect) -> i64 {
         }
         Effect::Approvals => {
             let reply = office.admin("GET", "/v1/admin/access-requests?status=approved", None).await;
-            reply.expect(200)["pagination"]["total"].as_i64().unwrap()
+            reply.expect(200)["count"].as_i64().unwrap()
         }
         Effect::Deliveries => i64::try_from(hook.received().len()).unwrap(),
     }

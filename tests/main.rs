@@ -16,6 +16,7 @@ mod availability_speed;
 mod booking;
 mod booking_race;
 mod canary;
+mod bounds;
 mod catalog_race;
 mod conventions;
 mod conventions_everywhere;

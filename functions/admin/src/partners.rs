@@ -5,9 +5,7 @@ pub(crate) mod update;
 
 use serde::Serialize;
 use shared::{
-    api::{
-        Admin, ApiError, ApiResult, CursorPage, CursorParam, Data, Limit, PathText, Problem, Query,
-    },
+    api::{Admin, ApiError, ApiResult, CursorPage, CursorParam, Data, Limit, PathText, Problem, Query},
     control::partners::{Partner, PartnerStatus},
     domain::ids::PartnerId,
     params,

@@ -25,6 +25,8 @@ pub(crate) struct ProductBody {
     #[schema(value_type = Option<f64>, example = 42.5)]
     cost: Option<Cents>,
     category: Option<String>,
+    /// In a list this field is absent when the product has more than 10,000 bytes.
+    #[schema(required = false)]
     description: Option<String>,
     #[serde(rename = "UPC")]
     upc: Option<String>,

@@ -2,7 +2,10 @@
 
 use jiff::civil::Date;
 use shared::{
-    api::{ApiError, ApiResult, FieldError, FieldErrors, FieldProblem, FieldValue, Fields, FromField, FromFields, Source},
+    api::{
+        ApiError, ApiResult, FieldError, FieldErrors, FieldProblem, FieldValue, Fields, FromField,
+        FromFields, Source,
+    },
     body,
     domain::{address, ids::ProviderId},
     patch,

@@ -7,7 +7,8 @@ use axum::{
 use serde::Serialize;
 use shared::{
     api::{
-        ApiResult, CursorPagination, DeliveryBody, FieldProblem, FieldValue, Limit, Problem, Query, Source, fit,
+        ApiResult, CursorPagination, DeliveryBody, FieldProblem, FieldValue, Limit, Problem, Query, Source,
+        fit,
     },
     control::deliveries::Cursor,
     params,

@@ -98,7 +98,10 @@ impl<'a> IntoIterator for &'a FieldErrors {
 
 /// A name of the caller's as an error shows it.
 pub(super) fn shown(name: &str) -> String {
-    name.chars().take(LONGEST_NAME).map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+    name.chars()
+        .take(LONGEST_NAME)
+        .map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c })
+        .collect()
 }
 
 fn cut(mut text: String, longest: usize) -> String {
@@ -113,7 +116,11 @@ mod tests {
     use super::*;
 
     fn error(number: usize) -> FieldError {
-        FieldError { location: format!("body.f{number}"), code: "UNKNOWN_FIELD", message: "is not a field".into() }
+        FieldError {
+            location: format!("body.f{number}"),
+            code: "UNKNOWN_FIELD",
+            message: "is not a field".into(),
+        }
     }
 
     #[test]

@@ -175,16 +175,31 @@ impl<'a> Fields<'a> {
 
     /// The fields of an object inside a body, e.g. at `body.products[3]`.
     pub fn of_object(object: &'a Map<String, Value>, place: String) -> Self {
-        Self { source: Values::Json(object), place, errors: FieldErrors::default(), later: FieldErrors::default() }
+        Self {
+            source: Values::Json(object),
+            place,
+            errors: FieldErrors::default(),
+            later: FieldErrors::default(),
+        }
     }
 
     /// As [`Self::of_object`]; numbers come as they are written.
     pub fn of_raw(object: &'a RawObject<'a>, place: String) -> Self {
-        Self { source: Values::Raw(object), place, errors: FieldErrors::default(), later: FieldErrors::default() }
+        Self {
+            source: Values::Raw(object),
+            place,
+            errors: FieldErrors::default(),
+            later: FieldErrors::default(),
+        }
     }
 
     pub fn of_query(pairs: &'a [(String, String)]) -> Self {
-        Self { source: Values::Query(pairs), place: "query".to_owned(), errors: FieldErrors::default(), later: FieldErrors::default() }
+        Self {
+            source: Values::Query(pairs),
+            place: "query".to_owned(),
+            errors: FieldErrors::default(),
+            later: FieldErrors::default(),
+        }
     }
 
     /// The same fields, with these errors found before.

@@ -19,39 +19,44 @@ const LONG: usize = 1_024;
 pub fn rows<T: Serialize, S: Serializer>(rows: &[T], serializer: S) -> Result<S::Ok, S::Error> {
     let mut list = serializer.serialize_seq(Some(rows.len()))?;
     for row in rows {
-        list.serialize_element(&fitted(row).map_err(S::Error::custom)?)?;
+        list.serialize_element(&fitted(row, MAX_ROW).map_err(S::Error::custom)?)?;
     }
     list.end()
 }
 
-/// How many of the first rows fit into one answer; at least one.
-pub(super) fn as_many_as_fit<T: Serialize>(rows: &[T]) -> usize {
-    let sizes = rows.iter().map(|row| fitted(row).map_or(0, |it| it.get().len() + 1));
-    fill(sizes)
+/// What an answer is about, with at most [`MAX_ROWS`] bytes: for `serialize_with`.
+pub fn whole<T: Serialize, S: Serializer>(data: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    fitted(data, MAX_ROWS).map_err(S::Error::custom)?.serialize(serializer)
 }
 
-/// How many of the first parts, given their bytes, fit into one answer; at least one.
-pub fn fill(sizes: impl IntoIterator<Item = usize>) -> usize {
+/// How many of the first rows fit into one answer; at least one.
+pub(super) fn as_many_as_fit<T: Serialize>(rows: &[T]) -> usize {
+    let sizes = rows.iter().map(|row| fitted(row, MAX_ROW).map_or(0, |it| it.get().len() + 1));
+    fill(MAX_ROWS, sizes)
+}
+
+/// How many of the first parts, given their bytes, fit into so many; at least one.
+pub fn fill(most: usize, sizes: impl IntoIterator<Item = usize>) -> usize {
     let mut whole = 0;
     let fits = |size: &usize| {
         whole += size;
-        whole <= MAX_ROWS
+        whole <= most
     };
     sizes.into_iter().take_while(fits).count().max(1)
 }
 
-fn fitted(row: &impl Serialize) -> serde_json::Result<Box<RawValue>> {
+fn fitted(row: &impl Serialize, most: usize) -> serde_json::Result<Box<RawValue>> {
     let text = serde_json::to_string(row)?;
-    if text.len() <= MAX_ROW {
+    if text.len() <= most {
         return RawValue::from_string(text);
     }
     let mut row: Value = serde_json::from_str(&text)?;
-    shrink(&mut row);
+    shrink(&mut row, most);
     serde_json::value::to_raw_value(&row)
 }
 
-fn shrink(row: &mut Value) {
-    while size(row) > MAX_ROW
+fn shrink(row: &mut Value, bytes: usize) {
+    while size(row) > bytes
         && let Value::Object(members) = row
     {
         let long = members.iter().filter(|(_, value)| value.is_string() || value.is_array());
@@ -60,7 +65,7 @@ fn shrink(row: &mut Value) {
         members.remove(&name);
     }
     for most in [200, 100, 50, 20] {
-        if size(row) <= MAX_ROW {
+        if size(row) <= bytes {
             break;
         }
         cut_texts(row, most);
@@ -96,7 +101,7 @@ mod tests {
     use super::*;
 
     fn shown(row: &Value) -> Value {
-        serde_json::from_str(fitted(row).unwrap().get()).unwrap()
+        serde_json::from_str(fitted(row, MAX_ROW).unwrap().get()).unwrap()
     }
 
     #[test]
@@ -108,9 +113,16 @@ mod tests {
     #[test]
     fn of_a_row_that_is_too_large_the_longest_texts_and_lists_are_left_out() {
         let row = json!({ "id": 1, "Name": "Ann", "Notes": "n".repeat(9_000), "Tags": vec!["t"; 1000], "Url": "u".repeat(2_000) });
-        assert_eq!(shown(&row), json!({ "id": 1, "Name": "Ann", "Tags": vec!["t"; 1000], "Url": "u".repeat(2_000) }));
+        assert_eq!(
+            shown(&row),
+            json!({ "id": 1, "Name": "Ann", "Tags": vec!["t"; 1000], "Url": "u".repeat(2_000) })
+        );
         let row = json!({ "id": 1, "Name": "Ann", "Notes": "n".repeat(9_000), "Tags": vec!["t"; 5000], "Url": "u".repeat(2_000) });
-        assert_eq!(shown(&row), json!({ "id": 1, "Name": "Ann", "Url": "u".repeat(2_000) }), "the longest first");
+        assert_eq!(
+            shown(&row),
+            json!({ "id": 1, "Name": "Ann", "Url": "u".repeat(2_000) }),
+            "the longest first"
+        );
     }
 
     #[test]
@@ -126,8 +138,8 @@ mod tests {
 
     #[test]
     fn a_list_ends_where_it_is_full() {
-        assert_eq!(fill([400_000, 600_000, 1]), 2);
-        assert_eq!(fill([2_000_000, 1]), 1, "what is larger is not skipped for good");
-        assert_eq!(fill([1, 2, 3]), 3);
+        assert_eq!(fill(1_000_000, [400_000, 600_000, 1]), 2);
+        assert_eq!(fill(1_000_000, [2_000_000, 1]), 1, "what is larger is not skipped for good");
+        assert_eq!(fill(1_000_000, [1, 2, 3]), 3);
     }
 }

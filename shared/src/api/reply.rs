@@ -12,7 +12,8 @@ use crate::control::Slice;
 
 /// `{"data": …}`
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Data<T> {
+pub struct Data<T: Serialize> {
+    #[serde(serialize_with = "fit::whole")]
     pub data: T,
 }
 
@@ -81,9 +82,10 @@ impl<T: Serialize> CursorPage<T> {
 
 /// `{"message": "…", "data": {…}}`
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Message<T> {
+pub struct Message<T: Serialize> {
     #[schema(value_type = String)]
     pub message: &'static str,
+    #[serde(serialize_with = "fit::whole")]
     pub data: T,
 }
 

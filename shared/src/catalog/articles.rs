@@ -7,7 +7,11 @@ use sqlx::AssertSqlSafe;
 use super::search::has_words;
 use crate::{
     domain::ids::ArticleId,
-    tenant::{Conn, Result, on, round_trip},
+    tenant::{
+        Conn, Result,
+        bounded::{set_short, short},
+        on, round_trip,
+    },
 };
 
 /// One row.
@@ -39,10 +43,26 @@ pub struct Filter {
 /// Characters of the longest text that is given in a list, so that a page can't outgrow what Lambda may answer.
 pub const LONGEST_LISTED: usize = 2000;
 
+/// All columns but the text, of bounded size.
+macro_rules! short_columns {
+    () => {
+        concat!(
+            short!("title", 255),
+            ", ",
+            short!("category", 255),
+            ", ",
+            short!("type", 255),
+            ", ",
+            short!("tags", 500),
+            ", active"
+        )
+    };
+}
+
 pub async fn find(conn: &mut Conn, id: ArticleId) -> Result<Option<Article>> {
-    Ok(on!(conn, c => sqlx::query_as(
-        "select kb_id, title, article, category, type, tags, active from kb_articles where kb_id = $1",
-    ).bind(id).fetch_optional(c).await)?)
+    Ok(on!(conn, c => sqlx::query_as(concat!(
+        "select kb_id, ", short!("article", 100000), ", ", short_columns!(), " from kb_articles where kb_id = $1",
+    )).bind(id).fetch_optional(c).await)?)
 }
 
 /// As [`find`], and nobody else changes the row until the transaction ends.
@@ -56,10 +76,11 @@ pub async fn lock(conn: &mut Conn, id: ArticleId) -> Result<Option<Article>> {
 }
 
 pub async fn update(conn: &mut Conn, article: &Article, now: Timestamp) -> Result<()> {
-    on!(conn, c => sqlx::query(
-        "update kb_articles set (title, article, category, type, tags, active, updated_at) = ($1, $2, $3, $4, $5, $6, $7)
-         where kb_id = $8",
-    )
+    on!(conn, c => sqlx::query(concat!(
+        "update kb_articles set ", set_short!("title", 255, "$1"), ", ", set_short!("article", 100000, "$2"), ", ",
+        set_short!("category", 255, "$3"), ", ", set_short!("type", 255, "$4"), ", ", set_short!("tags", 500, "$5"),
+        ", active = $6, updated_at = $7 where kb_id = $8",
+    ))
     .bind(&article.title)
     .bind(&article.article)
     .bind(&article.category)
@@ -86,9 +107,10 @@ pub async fn count(conn: &mut Conn, filter: &Filter) -> Result<i64> {
 pub async fn page(conn: &mut Conn, filter: &Filter, limit: i64, offset: i64) -> Result<Vec<Article>> {
     let (clause, values) = filtered(filter);
     let statement = format!(
-        "select kb_id, title, case when length(article) <= {LONGEST_LISTED} then article end as article,
-                category, type, tags, active
+        "select kb_id, case when octet_length(article) <= 4 * {LONGEST_LISTED} and length(article) <= {LONGEST_LISTED}
+                       then article end as article, {}
          from kb_articles {clause} order by kb_id limit ${} offset ${}",
+        short_columns!(),
         values.len() + 1,
         values.len() + 2,
     );

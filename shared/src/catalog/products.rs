@@ -9,7 +9,11 @@ use sqlx::AssertSqlSafe;
 use super::search::has_words;
 use crate::{
     domain::{ids::ProductId, money::Cents},
-    tenant::{Conn, Error, Result, on, round_trip},
+    tenant::{
+        Conn, Error, Result,
+        bounded::{is_long, short},
+        on, round_trip,
+    },
 };
 
 /// Vendor code and product code.
@@ -56,6 +60,48 @@ macro_rules! columns {
     };
 }
 
+/// [`columns`] as they are read: of what another program wrote longer only the beginning is.
+macro_rules! read_columns {
+    () => {
+        concat!(
+            short!("vendor_code", 255),
+            ", ",
+            short!("product_code", 255),
+            ", ",
+            short!("product", 255),
+            ", retail_price_cents, cost_cents, ",
+            short!("category", 255),
+            ", ",
+            short!("description", 5000),
+            ", ",
+            short!("upc", 255),
+            ", active"
+        )
+    };
+}
+
+/// Sets a text to the new one, unless that is what was read of a longer one.
+macro_rules! replace_short {
+    ($column:literal, $stored:literal, $new:literal, $most:literal) => {
+        concat!(
+            $column,
+            " = case when ",
+            is_long!($stored, $most),
+            " and ",
+            $new,
+            " = substr(",
+            $stored,
+            ", 1, ",
+            $most,
+            " - 1) || '…' then ",
+            $stored,
+            " else ",
+            $new,
+            " end"
+        )
+    };
+}
+
 /// As many as [`columns`].
 const COLUMNS: usize = 9;
 
@@ -82,11 +128,20 @@ pub async fn hold(conn: &mut Conn) -> Result<()> {
     Ok(())
 }
 
-/// The products with these keys, which nobody else changes until the transaction ends. At most a thousand.
+/// Products of one statement that reads them.
+const READ_AT_ONCE: usize = 200;
+
+/// The products with these keys, which nobody else changes until the transaction ends.
 pub async fn lock(conn: &mut Conn, keys: &BTreeSet<Key>) -> Result<BTreeMap<Key, Product>> {
-    if keys.is_empty() {
-        return Ok(BTreeMap::new());
+    let keys: Vec<&Key> = keys.iter().collect();
+    let mut found = BTreeMap::new();
+    for keys in keys.chunks(READ_AT_ONCE) {
+        found.extend(lock_some(conn, keys).await?.into_iter().map(|product| (product.key(), product)));
     }
+    Ok(found)
+}
+
+async fn lock_some(conn: &mut Conn, keys: &[&Key]) -> Result<Vec<Product>> {
     let places: Vec<String> =
         (0..keys.len()).map(|index| format!("(${}, ${})", 2 * index + 1, 2 * index + 2)).collect();
     // Locked in the order of the keys, for programs that take row locks without `hold`.
@@ -94,18 +149,17 @@ pub async fn lock(conn: &mut Conn, keys: &BTreeSet<Key>) -> Result<BTreeMap<Key,
     let statement = format!(
         concat!(
             "select ",
-            columns!(),
+            read_columns!(),
             " from products where (vendor_code, product_code) in (values {}) \
-             order by vendor_code, product_code {}"
+             order by products.vendor_code, products.product_code {}"
         ),
         places.join(", "),
         lock,
     );
-    let products: Vec<Product> = on!(conn, c => {
+    Ok(on!(conn, c => {
         let select = sqlx::query_as(AssertSqlSafe(statement)).persistent(false);
         keys.iter().fold(select, |select, (vendor, product)| select.bind(vendor).bind(product)).fetch_all(c).await
-    })?;
-    Ok(products.into_iter().map(|product| (product.key(), product)).collect())
+    })?)
 }
 
 /// Adds products that weren't there when they were looked up.
@@ -122,10 +176,17 @@ pub async fn insert(conn: &mut Conn, products: &[&Product], now: Timestamp) -> R
 
 /// Replaces products that are there.
 pub async fn update(conn: &mut Conn, products: &[&Product], now: Timestamp) -> Result<Vec<ProductId>> {
-    let replace = "update set product = excluded.product, retail_price_cents = excluded.retail_price_cents, \
-                   cost_cents = excluded.cost_cents, category = excluded.category, \
-                   description = excluded.description, upc = excluded.upc, active = excluded.active, \
-                   updated_at = excluded.updated_at";
+    let replace = concat!(
+        "update set ",
+        replace_short!("product", "products.product", "excluded.product", 255),
+        ", retail_price_cents = excluded.retail_price_cents, cost_cents = excluded.cost_cents, ",
+        replace_short!("category", "products.category", "excluded.category", 255),
+        ", ",
+        replace_short!("description", "products.description", "excluded.description", 5000),
+        ", ",
+        replace_short!("upc", "products.upc", "excluded.upc", 255),
+        ", active = excluded.active, updated_at = excluded.updated_at"
+    );
     write(conn, products, replace, now).await
 }
 
@@ -192,8 +253,8 @@ pub async fn page(conn: &mut Conn, filter: &Filter, limit: i64, offset: i64) -> 
     let statement = format!(
         concat!(
             "select ",
-            columns!(),
-            ", updated_at from products {} order by vendor_code, product_code limit ${} offset ${}"
+            read_columns!(),
+            ", updated_at from products {} order by products.vendor_code, products.product_code limit ${} offset ${}"
         ),
         clause,
         values.len() + 1,

@@ -85,9 +85,7 @@ impl Store {
             Some(practicepass) => {
                 self.get(Table::Control, place(practicepass), false).await?.into_iter().collect()
             }
-            None => {
-                self.list(Listing::of_index("DISPATCH_STATES"), MOST_STATES, None, |_| true).await?.items
-            }
+            None => self.list(Listing::of_index("DISPATCH_STATES"), MOST_STATES, None, |_| true).await?.items,
         };
         Ok(rows.into_iter().filter_map(StateRow::state).collect())
     }

@@ -177,9 +177,7 @@ impl Store {
             Some(after) if listing.prefix.is_empty() && listing.ascending => {
                 ("#pk = :pk AND #sk > :low", vec![(":low", after)])
             }
-            Some(after) if listing.prefix.is_empty() => {
-                ("#pk = :pk AND #sk < :high", vec![(":high", after)])
-            }
+            Some(after) if listing.prefix.is_empty() => ("#pk = :pk AND #sk < :high", vec![(":high", after)]),
             Some(after) if listing.ascending => (
                 "#pk = :pk AND #sk BETWEEN :low AND :high",
                 vec![(":low", after.max(listing.prefix).min(&last)), (":high", last.as_str())],

@@ -4,7 +4,11 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use sqlx::AssertSqlSafe;
 
-use super::{Conn, Error, Result, on, round_trip};
+use super::{
+    Conn, Error, Result,
+    bounded::{set_short, short},
+    on, round_trip,
+};
 use crate::domain::{
     ids::{CommentId, TicketId},
     ticket::{TicketPriority, TicketStatus},
@@ -100,11 +104,25 @@ impl Change {
     }
 }
 
+/// A ticket's columns, of bounded size.
+macro_rules! columns {
+    ($description:literal) => {
+        concat!(
+            "ticket_id, ",
+            short!("subject", 255),
+            ", ",
+            short!("description", $description),
+            ", status, priority, ",
+            short!("assignee", 255),
+            ", created_at, updated_at"
+        )
+    };
+}
+
 pub async fn find(conn: &mut Conn, id: TicketId) -> Result<Option<Ticket>> {
-    let row: Option<Row> = on!(conn, c => sqlx::query_as(
-        "select ticket_id, subject, description, status, priority, assignee, created_at, updated_at
-         from tickets where ticket_id = $1",
-    ).bind(id).fetch_optional(c).await)?;
+    let row: Option<Row> = on!(conn, c => sqlx::query_as(concat!(
+        "select ", columns!(20000), " from tickets where ticket_id = $1",
+    )).bind(id).fetch_optional(c).await)?;
     row.map(Ticket::try_from).transpose()
 }
 
@@ -140,10 +158,10 @@ pub async fn update(
     author: &str,
     now: Timestamp,
 ) -> Result<()> {
-    on!(&mut *conn, c => sqlx::query(
-        "update tickets set (subject, description, status, priority, assignee, updated_at) = ($1, $2, $3, $4, $5, $6)
-         where ticket_id = $7",
-    )
+    on!(&mut *conn, c => sqlx::query(concat!(
+        "update tickets set ", set_short!("subject", 255, "$1"), ", ", set_short!("description", 20000, "$2"),
+        ", status = $3, priority = $4, ", set_short!("assignee", 255, "$5"), ", updated_at = $6 where ticket_id = $7",
+    ))
     .bind(&details.subject)
     .bind(&details.description)
     .bind(details.status.as_str())
@@ -182,18 +200,26 @@ pub async fn comment(
     ).bind(id).bind(text).bind(author).bind(now.to_sqlx()).fetch_one(c).await)?)
 }
 
-/// The ticket's comments, oldest first.
-pub async fn comments(conn: &mut Conn, id: TicketId) -> Result<Vec<Comment>> {
-    Ok(on!(conn, c => sqlx::query_as(
-        "select comment_id, comment, author, created_at from ticket_comments where ticket_id = $1 order by comment_id",
-    ).bind(id).fetch_all(c).await)?)
+/// Up to `limit` of the ticket's comments, of those before the one with the id `before` if it is given; the newest first.
+pub async fn newest_comments(
+    conn: &mut Conn,
+    id: TicketId,
+    before: Option<CommentId>,
+    limit: i64,
+) -> Result<Vec<Comment>> {
+    let before = before.map_or(i64::MAX, |it| it.0);
+    Ok(on!(conn, c => sqlx::query_as(concat!(
+        "select comment_id, ", short!("comment", 10000), ", ", short!("author", 255), ", created_at
+         from ticket_comments where ticket_id = $1 and comment_id < $2 order by comment_id desc limit $3",
+    )).bind(id).bind(before).bind(limit).fetch_all(c).await)?)
 }
 
-/// The ticket's changes of state, oldest first.
-pub async fn history(conn: &mut Conn, id: TicketId) -> Result<Vec<Change>> {
-    Ok(on!(conn, c => sqlx::query_as(
-        "select old_status, new_status, author, changed_at from ticket_history where ticket_id = $1 order by history_id",
-    ).bind(id).fetch_all(c).await)?)
+/// Up to `limit` of the ticket's changes of state, the newest first.
+pub async fn newest_changes(conn: &mut Conn, id: TicketId, limit: i64) -> Result<Vec<Change>> {
+    Ok(on!(conn, c => sqlx::query_as(concat!(
+        "select ", short!("old_status", 50), ", ", short!("new_status", 50), ", ", short!("author", 255), ", changed_at
+         from ticket_history where ticket_id = $1 order by history_id desc limit $2",
+    )).bind(id).bind(limit).fetch_all(c).await)?)
 }
 
 /// How many tickets the filter leaves.
@@ -210,8 +236,8 @@ pub async fn count(conn: &mut Conn, filter: &Filter) -> Result<i64> {
 pub async fn page(conn: &mut Conn, filter: &Filter, limit: i64, offset: i64) -> Result<Vec<Ticket>> {
     let (clause, values) = filtered(filter);
     let statement = format!(
-        "select ticket_id, subject, description, status, priority, assignee, created_at, updated_at
-         from tickets {clause} order by created_at desc, ticket_id desc limit ${} offset ${}",
+        "select {} from tickets {clause} order by created_at desc, ticket_id desc limit ${} offset ${}",
+        columns!(10000),
         values.len() + 1,
         values.len() + 2,
     );

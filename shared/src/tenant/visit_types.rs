@@ -15,23 +15,54 @@ pub struct VisitType {
     pub resources: Vec<RoomId>,
 }
 
-/// The practice's visit types by name; the active ones, or all.
-pub async fn list(conn: &mut Conn, include_inactive: bool) -> Result<Vec<VisitType>> {
-    let types: Vec<(String, bool)> = on!(&mut *conn, c => sqlx::query_as(
-        "select visit_type, active from visit_types order by visit_type",
-    ).fetch_all(c).await)?;
-    let providers: Vec<(String, ProviderId)> = on!(&mut *conn, c => sqlx::query_as(
-        "select t.visit_type, t.provider_id from visit_type_providers t
-         join providers p on p.provider_id = t.provider_id
-         where p.active order by t.provider_id",
-    ).fetch_all(c).await)?;
-    let resources: Vec<(String, RoomId)> = on!(conn, c => sqlx::query_as(
-        "select t.visit_type, t.resource_id from visit_type_resources t
-         join resources r on r.resource_id = t.resource_id
-         where r.active order by t.resource_id",
-    ).fetch_all(c).await)?;
-    let listed = types.into_iter().filter(|(_, active)| *active || include_inactive);
-    Ok(listed
+/// Providers, and resources, of all types of one list. Of each type a thousand are listed.
+const MOST_PAIRS: usize = 20_000;
+
+/// A select of which part of the types is listed.
+macro_rules! listed {
+    () => {
+        "select visit_type from visit_types where (active or $1) and octet_length(visit_type) <= 1000
+         order by visit_type limit $2 offset $3"
+    };
+}
+
+/// Up to `limit` of the practice's visit types after the first `offset`, by name; the active ones, or all. Fewer when what they
+/// allow is very much. One whose name no request could hold is not listed.
+pub async fn list(
+    conn: &mut Conn,
+    include_inactive: bool,
+    limit: i64,
+    offset: i64,
+) -> Result<Vec<VisitType>> {
+    let types: Vec<(String, bool)> = on!(&mut *conn, c => sqlx::query_as(concat!(
+        "select visit_type, active from visit_types where visit_type in (select visit_type from (", listed!(), ") listed)
+         order by visit_type",
+    )).bind(include_inactive).bind(limit).bind(offset).fetch_all(c).await)?;
+    let providers: Vec<(String, ProviderId)> = on!(&mut *conn, c => sqlx::query_as(concat!(
+        "select visit_type, provider_id from (
+             select t.visit_type, t.provider_id,
+                    row_number() over (partition by t.visit_type order by t.provider_id) as place
+             from visit_type_providers t join providers p on p.provider_id = t.provider_id
+             where p.active and t.visit_type in (select visit_type from (", listed!(), ") listed)
+         ) numbered where place <= 1000 order by visit_type, provider_id limit 20001",
+    )).bind(include_inactive).bind(limit).bind(offset).fetch_all(c).await)?;
+    let resources: Vec<(String, RoomId)> = on!(conn, c => sqlx::query_as(concat!(
+        "select visit_type, resource_id from (
+             select t.visit_type, t.resource_id,
+                    row_number() over (partition by t.visit_type order by t.resource_id) as place
+             from visit_type_resources t join resources r on r.resource_id = t.resource_id
+             where r.active and t.visit_type in (select visit_type from (", listed!(), ") listed)
+         ) numbered where place <= 1000 order by visit_type, resource_id limit 20001",
+    )).bind(include_inactive).bind(limit).bind(offset).fetch_all(c).await)?;
+    // What was read in part only is the next list's.
+    let ends = [cut_off(&providers), cut_off(&resources)];
+    let end = ends.into_iter().flatten().filter_map(|name| types.iter().position(|(it, _)| it == name)).min();
+    let types: Vec<_> = match end {
+        Some(end) => types.into_iter().take(end.max(1)).collect(),
+        None => types,
+    };
+    Ok(types
+        .into_iter()
         .map(|(visit_type, active)| VisitType {
             providers: of_type(&providers, &visit_type),
             resources: of_type(&resources, &visit_type),
@@ -39,6 +70,11 @@ pub async fn list(conn: &mut Conn, include_inactive: bool) -> Result<Vec<VisitTy
             active,
         })
         .collect())
+}
+
+/// The type of the last pair, when there are more pairs than are read.
+fn cut_off<T>(pairs: &[(String, T)]) -> Option<&str> {
+    pairs.get(MOST_PAIRS).map(|(name, _)| name.as_str())
 }
 
 fn of_type<T: Copy>(pairs: &[(String, T)], visit_type: &str) -> Vec<T> {

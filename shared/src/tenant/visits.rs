@@ -9,7 +9,7 @@ use jiff::{
 };
 use jiff_sqlx::ToSqlx;
 
-use super::{Conn, Error, Result, on};
+use super::{Conn, Error, Result, bounded::short, on};
 use crate::domain::{
     ids::{PatientId, ProviderId, RoomId, VisitId},
     schedule::{Interval, Minutes, Place},
@@ -137,10 +137,10 @@ impl TryFrom<Row> for Visit {
 /// The visit, unless deleted.
 pub async fn find(conn: &mut Conn, id: VisitId) -> Result<Option<Visit>> {
     let row: Option<Row> = on!(conn, c => sqlx::query_as(
-        "select visit_id, patient_id, provider_id, room_id, visit_type, visit_date, visit_time, visit_duration,
-                provider_time, provider_duration, visit_complaint, visit_notes, status,
+        concat!("select visit_id, patient_id, provider_id, room_id, visit_type, visit_date, visit_time, visit_duration,
+                provider_time, provider_duration, ", short!("visit_complaint", 20000), ", ", short!("visit_notes", 20000), ", status,
                 starts_at, ends_at, provider_starts_at, provider_ends_at, created_at, updated_at
-         from visits where visit_id = $1 and status <> 'Deleted'",
+         from visits where visit_id = $1 and status <> 'Deleted'"),
     ).bind(id).fetch_optional(c).await)?;
     row.map(Visit::try_from).transpose()
 }
@@ -173,20 +173,22 @@ pub async fn of_patient(
     Ok(rows.into_iter().map(|(from, to)| Interval { from, to }).collect())
 }
 
-/// A provider's blocking visits that begin on the dates from `first` to `last`, by time and id.
+/// Up to `limit` of a provider's blocking visits that begin on the dates from `first` to `last`, by time and id.
 pub async fn of_provider(
     conn: &mut Conn,
     provider: ProviderId,
     (first, last): (Date, Date),
     visit_type: Option<&str>,
+    limit: usize,
 ) -> Result<Vec<Booked>> {
-    Ok(on!(conn, c => sqlx::query_as(
-        "select visit_id, visit_date, visit_time, visit_duration, visit_type from visits
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    Ok(on!(conn, c => sqlx::query_as(concat!(
+        "select visit_id, visit_date, visit_time, visit_duration, ", short!("visit_type", 100), " from visits
          where provider_id = $1 and visit_date between $2 and $3
            and (visit_type = $4 or cast($4 as text) is null)
            and status not in ('Cancelled', 'NoShow', 'Deleted')
-         order by visit_date, visit_time, visit_id",
-    )
-    .bind(provider).bind(first.to_sqlx()).bind(last.to_sqlx()).bind(visit_type)
+         order by visit_date, visit_time, visit_id limit $5",
+    ))
+    .bind(provider).bind(first.to_sqlx()).bind(last.to_sqlx()).bind(visit_type).bind(limit)
     .fetch_all(c).await)?)
 }
