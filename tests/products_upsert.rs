@@ -156,7 +156,8 @@ on_both_databases! {
             let (one, few) = noted(upsert(&office, products("S", 1, price))).await;
             let (thousand, many) = noted(upsert(&office, products("P", 1000, price))).await;
             assert_eq!((&one.expect(200)["data"][counted], &thousand.expect(200)["data"][counted]), (&json!(1), &json!(1000)));
-            assert_eq!(many.len(), few.len(), "{counted}: {many:#?}");
+            // What is stored is read by two hundred at a time, so that a statement's answer is bounded in bytes.
+            assert!(many.len() <= few.len() + 4, "{counted}: {many:#?}");
             assert_eq!(office.is_postgres().await, !few.is_empty());
         }
         assert_eq!(office.catalog_integer("select count(*) from products").await, 1001);

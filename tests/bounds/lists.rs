@@ -25,9 +25,17 @@ async fn multiply(
 ) {
     let at = template().tables.iter().position(|it| it.id == table).unwrap();
     let name = &office.tables[at];
-    let scanned = office.dynamodb.scan().table_name(name).send().await.unwrap();
     let of = |item: &Item| item["pk"].as_s().is_ok_and(|pk| pk.starts_with(begins));
-    let original = scanned.items.unwrap_or_default().into_iter().find(of).unwrap();
+    let mut start = None;
+    let original = loop {
+        let scan = office.dynamodb.scan().table_name(name).set_exclusive_start_key(start);
+        let scanned = scan.send().await.unwrap();
+        start = scanned.last_evaluated_key;
+        if let Some(found) = scanned.items.unwrap_or_default().into_iter().find(of) {
+            break found;
+        }
+        assert!(start.is_some(), "nothing begins with {begins}");
+    };
     let numbers: Vec<usize> = (0..MANY).collect();
     for numbers in numbers.chunks(25) {
         let writes = numbers.iter().map(|number| {

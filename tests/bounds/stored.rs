@@ -24,7 +24,9 @@ fn wide(length: usize) -> String {
 
 /// Sets each text column of one row to a million characters.
 async fn overfill(office: &Office, table: &str, columns: &str, row: &str) {
-    let huge = format!("'{}'", "e".repeat(1_000_000));
+    // PostgreSQL's index of tags' names refuses longer ones itself.
+    let length = if table == "tags" { 100_000 } else { 1_000_000 };
+    let huge = format!("'{}'", "e".repeat(length));
     for column in columns.split_whitespace() {
         let set = format!("update {table} set {column} = {huge} where {row}");
         match table {
@@ -108,7 +110,7 @@ async fn fill_schedule(office: &Office) {
                 format!(
                     "({}, 1, 'CONSULT', '2026-03-{}', '{time}', 1, '{time}', 1, 'Scheduled', {from}, {to}, {from}, {to},
                       '2026-03-01T10:00:00Z', '2026-03-01T10:00:00Z')",
-                    100_001 + day * 1_440 + minute,
+                    100_001 + (day * 1_440 + minute) % 10_000,
                     10 + day,
                     to = from + 60,
                 )
@@ -346,10 +348,10 @@ on_both_databases! {
         assert_eq!(read.body["data"]["City"].as_str().unwrap().chars().count(), 255);
         office.put("/v1/DemoOffice/prospects/1001", &json!({ "FirstName": "Adah" })).await.expect(200);
         office.put("/v1/DemoOffice/ticket/900", &json!({ "Subject": "Longer" })).await.expect(200);
-        assert_eq!(office.integer("select length(notes) + length(city) from patients where patient_id = 1001").await, 60_000);
-        assert_eq!(office.integer("select length(description) from tickets where ticket_id = 900").await, 30_000);
+        assert_eq!(office.integer("select cast(length(notes) + length(city) as bigint) from patients where patient_id = 1001").await, 60_000);
+        assert_eq!(office.integer("select cast(length(description) as bigint) from tickets where ticket_id = 900").await, 30_000);
         office.put("/v1/DemoOffice/prospects/1001", &json!({ "Notes": "Short", "City": "Rome" })).await.expect(200);
-        assert_eq!(office.integer("select length(notes) + length(city) from patients where patient_id = 1001").await, 9);
+        assert_eq!(office.integer("select cast(length(notes) + length(city) as bigint) from patients where patient_id = 1001").await, 9);
     }
 }
 
