@@ -217,6 +217,7 @@ impl<T> Given<T> {
 
 impl<T: Into<String>> Given<T> {
     /// The text after the request, which may be none; `None` when what was sent is wrong.
+    #[allow(clippy::option_option)] // wrong, null, or a text
     fn after(self, stored: Option<&str>) -> Option<Option<String>> {
         match self {
             Self::Absent => Some(stored.map(str::to_owned)),

@@ -50,7 +50,7 @@ const WINDOW: i64 = 60;
 /// Wrong secrets of one kind in a window, from all addresses, whose replies are not delayed.
 const UNDELAYED: u64 = 100;
 /// Replies that are delayed after that; later ones are not.
-const DELAYED: u64 = 50;
+const DELAYED: u32 = 50;
 const LONGEST_DELAY: Duration = Duration::from_secs(1);
 /// Networks whose wrong secret is audited in a window.
 const AUDITED: u64 = 100;
@@ -143,11 +143,8 @@ fn networks(address: Option<IpAddr>) -> Vec<Network> {
 
 /// How long the reply to a wrong secret is delayed when it is the `count`th of its window.
 fn delay(count: u64) -> Duration {
-    match count.checked_sub(UNDELAYED) {
-        None | Some(0) => Duration::ZERO,
-        Some(excess) if excess <= DELAYED => LONGEST_DELAY.mul_f64(excess as f64 / DELAYED as f64),
-        Some(_) => Duration::ZERO,
-    }
+    let excess = count.checked_sub(UNDELAYED).and_then(|it| u32::try_from(it).ok());
+    excess.filter(|it| *it <= DELAYED).map_or(Duration::ZERO, |it| LONGEST_DELAY * it / DELAYED)
 }
 
 /// The addresses that this environment trusts for now.
@@ -356,6 +353,6 @@ mod tests {
         let delays: Vec<Duration> = (0..10_000).map(delay).collect();
         assert!(delays[..=100].iter().all(Duration::is_zero));
         assert_eq!((delays[101], delays[150]), (Duration::from_millis(20), LONGEST_DELAY));
-        assert!(delays.iter().sum::<Duration>() < Duration::from_secs(60), "less than one environment");
+        assert!(delays.iter().sum::<Duration>() < Duration::from_mins(1), "less than one environment");
     }
 }

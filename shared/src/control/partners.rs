@@ -80,13 +80,13 @@ impl Partner {
             ("company", Some(&before.company), Some(&self.company)),
             ("email", before.email.as_ref(), self.email.as_ref()),
         ];
-        let changed = values.into_iter().filter(|(_, from, to)| from != to);
+        let differing = values.into_iter().filter(|(_, from, to)| from != to);
         let change = |(field, from, to): (&str, Option<&String>, Option<&String>)| FieldChange {
             field: field.to_owned(),
             from: from.cloned(),
             to: to.cloned(),
         };
-        let changes: Vec<FieldChange> = changed.map(change).collect();
+        let changes: Vec<FieldChange> = differing.map(change).collect();
         if !changes.is_empty() {
             self.identity_changes.insert(0, IdentityChange { time: now, changes: changes.clone() });
             self.identity_changes.truncate(MOST_IDENTITY_CHANGES);

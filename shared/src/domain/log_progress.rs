@@ -253,15 +253,12 @@ impl LogProgress {
     fn forget_island(&mut self, end: LogId) {
         let Some(below) = self.gaps.iter().rposition(|gap| gap.is_wide() && gap.to < end) else { return };
         let above = self.gaps.iter().position(|gap| gap.from > end);
-        match above {
-            Some(above) => {
-                self.gaps[below].to = self.gaps[above].to;
-                self.gaps.drain(below + 1..=above);
-            }
-            None => {
-                self.top = LogId(self.gaps[below].from.0 - 1);
-                self.gaps.truncate(below);
-            }
+        if let Some(above) = above {
+            self.gaps[below].to = self.gaps[above].to;
+            self.gaps.drain(below + 1..=above);
+        } else {
+            self.top = LogId(self.gaps[below].from.0 - 1);
+            self.gaps.truncate(below);
         }
     }
 

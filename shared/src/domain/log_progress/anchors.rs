@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn rows_that_were_deleted_one_by_one_are_no_new_beginning() {
         let anchors = anchors(1_000);
-        let mut log = seen(&anchors, 1..=1_001, 1_000, |id| id.cast_unsigned());
+        let mut log = seen(&anchors, 1..=1_001, 1_000, i64::cast_unsigned);
         log.prints.remove(&LogId(1_000));
         log.prints.remove(&LogId(999));
         assert_eq!(anchors.restart(LogId(1_000), &log), None);

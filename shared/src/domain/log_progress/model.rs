@@ -245,7 +245,7 @@ fn whatever_is_committed_is_sent_and_no_event_id_twice() {
     let (mut messages, mut rows, mut epochs) = (0, 0, 0);
     for seed in 1..=40 {
         let mut world = World::new(seed);
-        for _ in 0..1 + seed % 4 {
+        for _ in 0..=(seed % 4) {
             for _ in 0..world.random.below(500) {
                 world.step();
             }

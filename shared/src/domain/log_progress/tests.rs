@@ -23,7 +23,9 @@ fn skipped_ids_are_remembered_until_they_come() {
         progress.advance(LogId(id), at(0));
     }
     assert_eq!(ranges(&progress), [(7, 8), (11, 13)]);
-    [12, 7, 99].into_iter().for_each(|id| progress.fill(LogId(id), at(1)));
+    for id in [12, 7, 99] {
+        progress.fill(LogId(id), at(1));
+    }
     assert_eq!(ranges(&progress), [(8, 8), (11, 11), (13, 13)]);
     progress.fill(LogId(8), at(2));
     assert_eq!(ranges(&progress), [(11, 11), (13, 13)]);
