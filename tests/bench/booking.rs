@@ -4,7 +4,11 @@
 //! `tests/postgres cargo bench --workspace --bench booking -- 100000` makes that many attempts on each engine and with each
 //! lock, by eight at once, for one practice, four at a time on each of its days' quarter hours. It ends by itself.
 
-#[allow(dead_code, reason = "the tests use the rest")]
+#[allow(
+    dead_code,
+    reason = "the tests use std::fmt::Write as _;
+use the rest"
+)]
 #[path = "../office"]
 mod office {
     pub(crate) mod database;
@@ -61,19 +65,22 @@ async fn fill(db: &TenantDb) {
          insert into visit_type_resources (visit_type, resource_id) values ('Room', 1), ('Room', 2), ('Room', 3);",
     );
     for id in 1..=PROVIDERS {
-        sql += &format!(
+        let _ = write!(
+            sql,
             "insert into providers (provider_id, name) values ({id}, 'P');
              insert into visit_type_providers (visit_type, provider_id) values ('Room', {id}), ('Plain', {id});"
         );
         for weekday in 1..=7 {
-            sql += &format!(
+            let _ = write!(
+                sql,
                 "insert into working_hours (provider_id, weekday, start_time, end_time)
                  values ({id}, {weekday}, '00:00:00', '00:00:00');"
             );
         }
     }
     for id in 1..=PATIENTS {
-        sql += &format!(
+        let _ = write!(
+            sql,
             "insert into patients (patient_id, first_name, last_name, full_name, created_at, updated_at)
              values ({id}, 'A', 'B', 'A B', '2026-01-02T10:00:00Z', '2026-01-02T10:00:00Z');"
         );
