@@ -20,6 +20,7 @@ mod booking_locks;
 mod booking_race;
 mod brute_force;
 mod canary;
+mod bounds;
 mod catalog_race;
 mod conventions;
 mod conventions_everywhere;

@@ -6,6 +6,7 @@ mod copies;
 mod database;
 mod fixture;
 mod logs;
+mod meter;
 pub(crate) mod plan;
 mod queue;
 mod refusing;
@@ -42,6 +43,7 @@ use control::StoreCalls;
 pub(crate) use control::template;
 pub(crate) use database::{Engine, execute as run_sql, try_execute as try_sql};
 pub(crate) use logs::Logs;
+pub(crate) use meter::Meter;
 pub(crate) use queue::Message;
 pub(crate) use receiver::{Answer, Gate, Receiver};
 pub(crate) use request::{Reply, request_from};
@@ -248,6 +250,27 @@ impl Office {
         let mut parts = self.stores.parts();
         change(&mut parts);
         App::new(parts)
+    }
+
+    /// From now on these routes answer, behind the real edge.
+    pub(crate) fn answer_at(&mut self, routes: Router<App>) {
+        self.router = edge(routes, self.app.clone());
+    }
+
+    /// From now on the databases are asked by way of a meter; `SQLite`, which runs the same statements, by way of none.
+    pub(crate) async fn meter(&mut self) -> Meter {
+        let meter = Meter::default();
+        let mut secrets = Vec::new();
+        for (name, value) in &self.stores.secrets {
+            let value = if value.starts_with("postgres") { meter.before(value).await } else { value.clone() };
+            secrets.push((*name, value));
+        }
+        let app = self.another_app(|parts| {
+            parts.secrets = Secrets::fixed(secrets.iter().map(|(name, value)| (*name, value.as_str())));
+        });
+        self.answer_with(app.clone());
+        self.app = app;
+        meter
     }
 
     /// From now on this app answers.

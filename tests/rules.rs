@@ -233,6 +233,17 @@ const RULES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "problem lists and answers are bounded",
+        &[
+            "whatever_is_sent_is_answered_with_at_most_a_mebibyte_and_never_with_a_fault",
+            "the_longest_query_is_answered_with_at_most_a_mebibyte_and_never_with_a_fault",
+            "whatever_is_stored_is_answered_with_at_most_a_mebibyte_and_read_in_bounded_statements",
+            "a_ticket_of_very_many_comments_is_read_page_by_page_without_a_gap",
+            "every_administrators_answer_is_bounded_at_any_size_and_so_is_what_is_read_for_it",
+            "an_answer_that_passes_every_bound_becomes_a_problem",
+        ],
+    ),
+    (
         "knowledge base",
         &[
             "active_articles_are_listed_in_the_order_of_their_ids",
@@ -327,7 +338,7 @@ const RULES: &[(&str, &[&str])] = &[
 #[test]
 fn every_rule_of_the_contract_has_tests_that_exist() {
     let mut sources = String::new();
-    for folder in [".", "stack", "pipeline", "reference", "description"] {
+    for folder in [".", "bounds", "stack", "pipeline", "reference", "description"] {
         for file in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap() {
             let path = file.unwrap().path();
             if path.extension().is_some_and(|it| it == "rs") {

@@ -8,7 +8,9 @@ mod caller;
 mod catalog;
 mod edge;
 mod error;
+mod field_errors;
 mod fields;
+pub mod fit;
 mod idempotency;
 mod openapi;
 mod overtaken;
@@ -34,7 +36,8 @@ pub use caller::{Partner, RequiredScope, Tenant, scope};
 pub use catalog::{Catalog, CatalogScope};
 pub use contact::{Email, Phone, Website};
 pub use edge::edge;
-pub use error::{ApiError, Code, FieldError, Problem};
+pub use error::{ApiError, Code, Problem};
+pub use field_errors::{FieldError, FieldErrors};
 pub use fields::{
     FieldProblem, FieldValue, Fields, FromField, FromFields, Patch, RawObject, Replace, Source,
 };
@@ -42,13 +45,13 @@ pub use idempotency::{Answer, Done, IdempotencyKey, KEPT, Once, once};
 pub use openapi::describe;
 pub use overtaken::{TRIES, step_back};
 pub use paging::{
-    CursorPagination, CursorParam, Limit, ListPagination, PageNumber, Pagination, Paging, list_place,
+    CursorPagination, CursorParam, Limit, Offset, OffsetPagination, PageNumber, Pagination, Paging,
 };
 pub use path::{PathId, PathPair, PathText, PracticePath};
 pub use portal::PortalUser;
 pub use precondition::{IfMatch, etag};
 pub use reading::Reading;
-pub use reply::{CursorPage, Data, List, ListPage, Message, Page};
+pub use reply::{CursorPage, Data, List, MOST_LISTED, Message, Page};
 pub use sealed::SealedAnswer;
 pub use session::{SessionId, give_cookie, offered_session, portal_origin, take_cookie};
 pub use text::{SearchWords, check_listed, check_text, check_text_lines};

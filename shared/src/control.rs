@@ -24,7 +24,7 @@ pub mod subscriptions;
 pub mod usage;
 
 pub use error::{Error, Result};
-pub use listing::{Cursor, Part, Place, Slice};
+pub use listing::{Cursor, Slice};
 pub use queue::Queue;
 pub use secrets::Secrets;
 pub use store::{Store, Table, TableNames};

@@ -3,6 +3,7 @@
 //! Outside this module there are functions, not pools; a [`TenantDb`] is had only for a [`crate::auth::PracticeGrant`].
 
 pub mod audit;
+pub(crate) mod bounded;
 pub mod calendar;
 mod contents;
 mod data_problems;

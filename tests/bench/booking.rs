@@ -6,8 +6,7 @@
 
 #[allow(
     dead_code,
-    reason = "the tests use std::fmt::Write as _;
-use the rest"
+    reason = "the tests use the rest"
 )]
 #[path = "../office"]
 mod office {
@@ -19,6 +18,7 @@ mod office {
 }
 
 use std::{
+    fmt::Write as _,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},

@@ -6,10 +6,7 @@ pub(crate) mod update;
 
 use serde::Serialize;
 use shared::{
-    api::{
-        Admin, ApiError, ApiResult, CursorParam, Data, Limit, ListPage, PageNumber, PathText, Problem, Query,
-        list_place,
-    },
+    api::{Admin, ApiError, ApiResult, CursorPage, CursorParam, Data, Limit, PathText, Problem, Query},
     control::partners::{Partner, PartnerStatus},
     domain::ids::PartnerId,
     params,
@@ -20,9 +17,8 @@ use access::{IdentityChangeRow, PartnerAccess};
 
 params! {
     pub(crate) struct ListPartners {
-        "page" => page: Option<PageNumber>,
         "limit" => limit: Option<Limit>,
-        /// `nextCursor` of the page before, instead of `page`.
+        /// `nextCursor` of the page before.
         "cursor" => cursor: Option<CursorParam>,
     }
 }
@@ -86,18 +82,18 @@ impl From<Partner> for PartnerRow {
     tag = "Administration",
     params(ListPartners),
     responses(
-        (status = 200, body = ListPage<PartnerRow>),
+        (status = 200, body = CursorPage<PartnerRow>),
         (status = 400, body = Problem, description = "`INVALID_QUERY`"),
     ),
 )]
 pub(crate) async fn list_partners(
     admin: Admin,
     Query(query): Query<ListPartners>,
-) -> ApiResult<ListPage<PartnerRow>> {
+) -> ApiResult<CursorPage<PartnerRow>> {
     let limit = Limit::or_default(query.limit);
-    let place = list_place(query.page, query.cursor, limit)?;
-    let part = admin.app.control.partners(limit.items(), &place).await?;
-    Ok(ListPage::new(part, limit))
+    let after = query.cursor.map(|cursor| cursor.0);
+    let slice = admin.app.control.partners(limit.items(), after.as_ref()).await?;
+    Ok(CursorPage::new(slice, limit))
 }
 
 /// Get a partner.

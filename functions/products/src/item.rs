@@ -1,7 +1,7 @@
 //! One product of a bulk request.
 
 use shared::{
-    api::{FieldError, FieldProblem, FieldValue, Patch, Replace, Source, check_text},
+    api::{FieldError, FieldErrors, FieldProblem, FieldValue, Patch, Replace, Source, check_text},
     body,
     catalog::products::{Key, Product},
     domain::money::Cents,
@@ -82,14 +82,16 @@ impl ProductItem {
     }
 
     /// Everything that is wrong with the codes of a new product.
-    pub(crate) fn check_new(&self, location: &str) -> Vec<FieldError> {
-        [("VendorCode", &self.vendor_code.0), ("ProductCode", &self.product_code.0)]
+    pub(crate) fn check_new(&self, location: &str) -> FieldErrors {
+        let wrong = [("VendorCode", &self.vendor_code.0), ("ProductCode", &self.product_code.0)]
             .into_iter()
             .filter_map(|(name, code)| {
                 let FieldProblem { code, message, .. } = check_text(code, 1, 50).err()?;
                 Some(FieldError { location: format!("{location}.{name}"), code, message })
-            })
-            .collect()
+            });
+        let mut errors = FieldErrors::default();
+        errors.extend(wrong);
+        errors
     }
 
     /// The product as it is after this item; `None` when it is new and has no name.

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use shared::{
-    api::FieldError,
+    api::{FieldError, FieldErrors},
     catalog::products::{Key, Product},
 };
 
 use crate::{
     bulk::Bulk,
-    reply::{BulkResult, ItemResult, ItemStatus},
+    reply::{BulkResult, ItemStatus},
 };
 
 /// What is to be written, by key, and what is answered.
@@ -38,28 +38,28 @@ impl Merged {
                     let key = if products.contains_key(&exact) { exact } else { item.trimmed_key() };
                     let before = products.get_mut(&key);
                     let location = format!("body.products[{index}]");
-                    let wrong = if before.is_none() { item.check_new(&location) } else { vec![] };
+                    let wrong = if before.is_none() { item.check_new(&location) } else { FieldErrors::default() };
                     if !wrong.is_empty() {
-                        result.push(ItemResult { index, status: ItemStatus::Failed, errors: wrong });
+                        result.push(index, ItemStatus::Failed, wrong);
                         continue;
                     }
                     match (item.applied_to(before.as_deref().map(|it| &it.product)), before) {
-                        (None, _) => (ItemStatus::Failed, vec![nameless(index)]),
+                        (None, _) => (ItemStatus::Failed, nameless(index).into()),
                         (Some(after), Some(before)) if after == before.product => {
-                            (ItemStatus::Unchanged, vec![])
+                            (ItemStatus::Unchanged, FieldErrors::default())
                         }
                         (Some(after), Some(before)) => {
                             before.product = after;
-                            (ItemStatus::Updated, vec![])
+                            (ItemStatus::Updated, FieldErrors::default())
                         }
                         (Some(product), None) => {
                             products.insert(key, State { product, stored: None });
-                            (ItemStatus::Created, vec![])
+                            (ItemStatus::Created, FieldErrors::default())
                         }
                     }
                 }
             };
-            result.push(ItemResult { index, status, errors });
+            result.push(index, status, errors);
         }
         Self { products, result }
     }

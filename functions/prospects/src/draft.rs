@@ -3,8 +3,8 @@
 use jiff::civil::Date;
 use shared::{
     api::{
-        ApiError, ApiResult, FieldError, FieldProblem, FieldValue, Fields, FromField, FromFields, Patch,
-        Replace, Source, UpdateOf,
+        ApiError, ApiResult, FieldError, FieldErrors, FieldProblem, FieldValue, Fields, FromField,
+        FromFields, Patch, Replace, Source, UpdateOf,
     },
     body,
     domain::{address, ids::ProviderId},
@@ -130,7 +130,7 @@ bodies! {
 /// every bad field is named at once.
 #[derive(Clone)]
 pub(crate) struct Draft<T> {
-    read: Result<T, Vec<FieldError>>,
+    read: Result<T, FieldErrors>,
     dob: Option<Date>,
     provider_id: Option<ProviderId>,
     image: Option<Image>,
@@ -269,11 +269,11 @@ impl<T: Rules> FromFields for Draft<T> {
             Some(Postal { names, state, zip, country })
         };
         let postal = [postal(["State", "Zip", "Country"])?, postal(["Sh_State", "Sh_Zip", "Sh_Country"])?];
-        Some(Self { read: Err(Vec::new()), dob, provider_id, image, postal })
+        Some(Self { read: Err(FieldErrors::default()), dob, provider_id, image, postal })
     }
 
-    fn read(mut fields: Fields<'_>) -> Result<Self, Vec<FieldError>> {
-        let Some(draft) = Self::from_fields(&mut fields) else { return Err(Vec::new()) };
+    fn read(mut fields: Fields<'_>) -> Result<Self, FieldErrors> {
+        let Some(draft) = Self::from_fields(&mut fields) else { return Err(FieldErrors::default()) };
         let read = T::from_fields(&mut fields);
         T::judge(&mut fields);
         Ok(Self { read: fields.finish(read, T::NAMES), ..draft })
@@ -298,7 +298,7 @@ impl<T> Draft<T> {
         stored: Option<&Details>,
         image_refused: Option<&str>,
     ) -> ApiResult<T> {
-        let mut errors = Vec::new();
+        let mut errors = FieldErrors::default();
         let mut wrong = |name: &str, code, message: &str| {
             errors.push(FieldError { location: format!("body.{name}"), code, message: message.to_owned() });
         };
@@ -328,7 +328,7 @@ impl<T> Draft<T> {
             Ok(body) if errors.is_empty() => Ok(body),
             read => {
                 let mut all = read.err().unwrap_or_default();
-                all.append(&mut errors);
+                all.append(errors);
                 Err(ApiError::fields(all))
             }
         }

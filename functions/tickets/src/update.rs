@@ -8,7 +8,7 @@ use shared::{
     },
     body,
     domain::{
-        ids::{IntegerId, TicketId},
+        ids::{CommentId, IntegerId, TicketId},
         ticket::{TicketPriority, TicketStatus},
     },
     in_transaction,
@@ -20,7 +20,7 @@ use shared::{
 
 use crate::{
     TicketAssignee, TicketDescription, TicketSubject,
-    reply::{TicketBody, TicketDetail},
+    reply::{MOST_COMMENTS, TicketBody, TicketWithComments},
 };
 
 body! {
@@ -56,6 +56,17 @@ impl UpdateTicket {
     }
 }
 
+/// Which of the ticket's comments were sent back: those before an id, and how many.
+fn comments_sent(update: &Update<UpdateTicket>) -> (Option<CommentId>, i64) {
+    let sent = update.sent("Comments").and_then(|it| it.as_array()).map_or(&[][..], Vec::as_slice);
+    let newest = sent.iter().filter_map(|it| it["CommentID"].as_i64()).max();
+    let count = i64::try_from(sent.len()).unwrap_or(MOST_COMMENTS);
+    match newest {
+        Some(newest) => (Some(CommentId(newest.saturating_add(1))), count.min(MOST_COMMENTS)),
+        None => (None, MOST_COMMENTS),
+    }
+}
+
 /// Update ticket status or other details.
 ///
 /// Fields that are absent keep their values, null clears; what changes nothing leaves `UpdatedAt`. A ticket may be sent back as
@@ -86,7 +97,9 @@ pub(crate) async fn update_ticket(
 ) -> ApiResult<impl IntoResponse> {
     let data = in_transaction!(tenant.db, ApiError, conn => {
         let ticket = tickets::lock(conn, id).await?.ok_or_else(|| update.of_nothing())?;
-        let change = update.against(&TicketDetail::of(conn, ticket.clone()).await?)?;
+        let (before, limit) = comments_sent(&update);
+        let stored = TicketWithComments::of(conn, ticket.clone(), before, limit).await?.data;
+        let change = update.against(&stored)?;
         if_match.check(&TicketBody::from(ticket.clone()).etag()?)?;
         let mut details = ticket.details.clone();
         change.apply(&mut details);

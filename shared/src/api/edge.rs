@@ -9,6 +9,7 @@ use std::{
 
 use axum::{
     Router,
+    body::HttpBody,
     extract::{MatchedPath, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::{Next, from_fn_with_state},
@@ -18,7 +19,9 @@ use futures::FutureExt;
 use jiff::Timestamp;
 use tracing::Instrument;
 
-use super::{ApiError, Call, Code, Problem, admin::audit_answer, call::Inner, error::Details, viewer};
+use super::{
+    ApiError, Call, Code, Problem, admin::audit_answer, call::Inner, error::Details, fit::MAX_ANSWER, viewer,
+};
 use crate::{
     app::{App, Rate},
     control::activity::CallRecord,
@@ -87,6 +90,9 @@ async fn answer(
             ApiError::internal(&std::io::Error::other("a handler panicked")).into_response()
         })
     };
+    if let Some(error) = too_large(&response) {
+        response = error.into_response();
+    }
     if let Some(error) = audit_answer(&app, &call, method, &route, response.status().as_u16()).await {
         response = error.into_response();
     }
@@ -96,6 +102,13 @@ async fn answer(
     finish_headers(response.headers_mut(), &call);
     record(&app, &call, method, route, response.status().as_u16(), started);
     response
+}
+
+/// The last guard: what is answered is bounded where it is put together, so nothing should ever be stopped here.
+fn too_large(response: &Response) -> Option<ApiError> {
+    let bytes = response.body().size_hint().exact();
+    let small = bytes.is_some_and(|bytes| usize::try_from(bytes).is_ok_and(|bytes| bytes <= MAX_ANSWER));
+    (!small).then(|| ApiError::response_too_large(bytes))
 }
 
 /// The bytes that API Gateway counts against its own limit.
@@ -129,8 +142,10 @@ fn problem(response: &mut Response, details: Details, call: &Call, offered: bool
     if let Some(cause) = &details.cause {
         tracing::error!(code = code.as_str(), cause, "the call failed");
     }
+    let (errors, errors_omitted) = details.errors.into_parts();
     let problem = Problem {
-        errors: details.errors,
+        errors,
+        errors_omitted,
         members: details.members,
         ..Problem::new(code, details.detail.into_owned(), call.request_id())
     };

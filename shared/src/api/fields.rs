@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, value::RawValue};
 
-use super::{FieldError, text::is_blank};
+use super::{FieldError, FieldErrors, field_errors::shown, text::is_blank};
 
 /// What is wrong with one value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,20 +13,23 @@ pub struct FieldProblem {
     pub message: String,
     /// Which item of a list it is about.
     item: Option<usize>,
-    /// The other bad items of the list.
+    /// The other bad items of the list, as far as they are told.
     others: Vec<FieldProblem>,
+    /// How many more there are.
+    more: usize,
 }
 
 impl FieldProblem {
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), item: None, others: Vec::new() }
+        Self { code, message: message.into(), item: None, others: Vec::new(), more: 0 }
     }
 
     /// What is wrong with a list, if any of its items has a problem.
     pub fn of_items(problems: impl IntoIterator<Item = (usize, Self)>) -> Option<Self> {
         let mut problems = problems.into_iter().map(|(index, it)| Self { item: Some(index), ..it });
         let mut first = problems.next()?;
-        first.others = problems.collect();
+        first.others = problems.by_ref().take(FieldErrors::MOST).collect();
+        first.more = problems.count();
         Some(first)
     }
 
@@ -171,7 +174,9 @@ impl<T> Patch<T> {
 pub struct Fields<'a> {
     source: Values<'a>,
     place: String,
-    errors: Vec<FieldError>,
+    errors: FieldErrors,
+    /// What is told after the errors of known fields.
+    later: FieldErrors,
 }
 
 enum Values<'a> {
@@ -187,26 +192,41 @@ impl<'a> Fields<'a> {
 
     /// The fields of an object inside a body, e.g. at `body.products[3]`.
     pub fn of_object(object: &'a Map<String, Value>, place: String) -> Self {
-        Self { source: Values::Json(object), place, errors: Vec::new() }
+        Self {
+            source: Values::Json(object),
+            place,
+            errors: FieldErrors::default(),
+            later: FieldErrors::default(),
+        }
     }
 
     /// As [`Self::of_object`]; numbers come as they are written.
     pub fn of_raw(object: &'a RawObject<'a>, place: String) -> Self {
-        Self { source: Values::Raw(object), place, errors: Vec::new() }
+        Self {
+            source: Values::Raw(object),
+            place,
+            errors: FieldErrors::default(),
+            later: FieldErrors::default(),
+        }
     }
 
     pub fn of_query(pairs: &'a [(String, String)]) -> Self {
-        Self { source: Values::Query(pairs), place: "query".to_owned(), errors: Vec::new() }
+        Self {
+            source: Values::Query(pairs),
+            place: "query".to_owned(),
+            errors: FieldErrors::default(),
+            later: FieldErrors::default(),
+        }
     }
 
     /// The same fields, with these errors found before.
-    pub(super) fn noting(mut self, errors: Vec<FieldError>) -> Self {
-        self.errors.extend(errors);
+    pub(super) fn noting(mut self, errors: FieldErrors) -> Self {
+        self.later.append(errors);
         self
     }
 
     /// What is wrong as far as it was found.
-    pub(super) fn errors(&self) -> &[FieldError] {
+    pub(super) fn errors(&self) -> &FieldErrors {
         &self.errors
     }
 
@@ -238,29 +258,33 @@ impl<'a> Fields<'a> {
 
     /// Notes an error of a rule between fields.
     pub fn note(&mut self, name: &str, mut problem: FieldProblem) {
-        let others = std::mem::take(&mut problem.others);
+        let (others, more) = (std::mem::take(&mut problem.others), problem.more);
         for problem in std::iter::once(problem).chain(others) {
             let item = problem.item.map(|index| format!("[{index}]")).unwrap_or_default();
-            self.errors.push(FieldError {
-                location: format!("{}.{name}{item}", self.place),
-                code: problem.code,
-                message: problem.message,
-            });
+            let location = || format!("{}.{name}{item}", self.place);
+            let FieldProblem { code, message, .. } = problem;
+            self.errors.push_with(|| FieldError { location: location(), code, message });
         }
+        self.errors.omit(more);
     }
 
     /// What was read, or everything that is wrong, names that the request doesn't have included.
-    pub fn finish<T>(mut self, read: Option<T>, known: &[&str]) -> Result<T, Vec<FieldError>> {
+    pub fn finish<T>(mut self, read: Option<T>, known: &[&str]) -> Result<T, FieldErrors> {
         let field = ("UNKNOWN_FIELD", "is not a field of this request");
         let parameter = ("UNKNOWN_PARAMETER", "is not a parameter of this request");
-        let (names, (code, message)): (BTreeSet<&String>, _) = match self.source {
-            Values::Json(object) => (object.keys().collect(), field),
-            Values::Raw(object) => (object.keys().collect(), field),
-            Values::Query(pairs) => (pairs.iter().map(|(name, _)| name).collect(), parameter),
+        let (names, (code, message)): (Box<dyn Iterator<Item = &String>>, _) = match self.source {
+            Values::Json(object) => (Box::new(object.keys()), field),
+            Values::Raw(object) => (Box::new(object.keys()), field),
+            Values::Query(pairs) => {
+                // Bounded as the head of a request is.
+                let names: BTreeSet<&String> = pairs.iter().map(|(name, _)| name).collect();
+                (Box::new(names.into_iter()), parameter)
+            }
         };
-        for name in names.into_iter().filter(|name| !known.contains(&name.as_str())) {
-            let shown: String = name.chars().take(100).collect();
-            self.note(&shown, FieldProblem::new(code, message));
+        self.errors.append(std::mem::take(&mut self.later));
+        for name in names.filter(|name| !known.contains(&name.as_str())) {
+            let location = || format!("{}.{}", self.place, shown(name));
+            self.errors.push_with(|| FieldError { location: location(), code, message: message.to_owned() });
         }
         match read {
             Some(value) if self.errors.is_empty() => Ok(value),
@@ -285,7 +309,7 @@ pub trait FromFields: Sized {
     fn from_fields(fields: &mut Fields<'_>) -> Option<Self>;
 
     /// A rule between fields; notes what is wrong.
-    fn read(mut fields: Fields<'_>) -> Result<Self, Vec<FieldError>> {
+    fn read(mut fields: Fields<'_>) -> Result<Self, FieldErrors> {
         let read = Self::from_fields(&mut fields);
         fields.finish(read, Self::NAMES)
     }

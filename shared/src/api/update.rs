@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{ApiError, ApiResult, FieldError, FieldValue, Fields, FromFields, Reading, Source};
+use super::{ApiError, ApiResult, FieldError, FieldErrors, FieldValue, Fields, FromFields, Reading, Source};
 
 /// A body that changes a record which we also return.
 pub trait UpdateOf: FromFields {
@@ -22,7 +22,7 @@ pub trait UpdateOf: FromFields {
 pub struct Update<T> {
     object: Map<String, Value>,
     /// Errors of the body as a whole.
-    errors: Vec<FieldError>,
+    errors: FieldErrors,
     body: std::marker::PhantomData<T>,
 }
 
@@ -32,13 +32,13 @@ impl<T: UpdateOf> FromFields for Update<T> {
     fn from_fields(fields: &mut Fields<'_>) -> Option<Self> {
         Some(Self {
             object: fields.object(),
-            errors: fields.errors().to_vec(),
+            errors: fields.errors().clone(),
             body: std::marker::PhantomData,
         })
     }
 
-    fn read(mut fields: Fields<'_>) -> Result<Self, Vec<FieldError>> {
-        Self::from_fields(&mut fields).ok_or_else(Vec::new)
+    fn read(mut fields: Fields<'_>) -> Result<Self, FieldErrors> {
+        Self::from_fields(&mut fields).ok_or_else(FieldErrors::default)
     }
 }
 
@@ -46,6 +46,11 @@ impl<T: UpdateOf> Update<T> {
     /// The value of one field, if it is there and right.
     pub fn peek<F: FieldValue>(&self, name: &str) -> Option<F> {
         self.object.get(name).and_then(|value| F::read(Source::Json(value)).ok())
+    }
+
+    /// One field as it was sent.
+    pub fn sent(&self, name: &str) -> Option<&Value> {
+        self.object.get(name)
     }
 
     /// The changes of the record, which callers read as `stored`.
@@ -64,7 +69,7 @@ impl<T: UpdateOf> Update<T> {
     }
 
     /// The fields that differ from what is stored, and what is wrong with the others.
-    fn changes(&self, stored: &impl Serialize) -> ApiResult<(Map<String, Value>, Vec<FieldError>)> {
+    fn changes(&self, stored: &impl Serialize) -> ApiResult<(Map<String, Value>, FieldErrors)> {
         let stored = serde_json::to_value(stored).map_err(|error| ApiError::internal(&error))?;
         let (mut changes, mut errors) = (self.object.clone(), self.errors.clone());
         changes.retain(|name, sent| match stored.get(name) {

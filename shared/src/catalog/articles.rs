@@ -9,6 +9,7 @@ use crate::{
     domain::ids::ArticleId,
     tenant::{
         Conn, Result,
+        bounded::short,
         foreign::{Columns, ForeignRow, FromColumns, Read, accept_all},
         on, round_trip,
     },
@@ -56,10 +57,26 @@ impl FromColumns for Article {
     }
 }
 
+/// All columns but the text, of bounded size.
+macro_rules! short_columns {
+    () => {
+        concat!(
+            short!("title", 255),
+            ", ",
+            short!("category", 255),
+            ", ",
+            short!("type", 255),
+            ", ",
+            short!("tags", 500),
+            ", active"
+        )
+    };
+}
+
 pub async fn find(conn: &mut Conn, id: ArticleId) -> Result<Option<Article>> {
-    let row: Option<Read<Article>> = on!(&mut *conn, c => sqlx::query_as(
-        "select kb_id, title, article, category, type, tags, active from kb_articles where kb_id = $1",
-    ).bind(id).fetch_optional(c).await)?;
+    let row: Option<Read<Article>> = on!(&mut *conn, c => sqlx::query_as(concat!(
+        "select kb_id, ", short!("article", 100000), ", ", short_columns!(), " from kb_articles where kb_id = $1",
+    )).bind(id).fetch_optional(c).await)?;
     Ok(row.and_then(|row| row.accept(conn)))
 }
 
@@ -117,9 +134,10 @@ pub async fn count(conn: &mut Conn, filter: &Filter) -> Result<i64> {
 pub async fn page(conn: &mut Conn, filter: &Filter, limit: i64, offset: i64) -> Result<Vec<Article>> {
     let (clause, values) = filtered(conn, filter);
     let statement = format!(
-        "select kb_id, title, case when length(article) <= {LONGEST_LISTED} and octet_length(article) <= 4 * {LONGEST_LISTED} then article end as article,
-                category, type, tags, active
+        "select kb_id, case when length(article) <= {LONGEST_LISTED} and octet_length(article) <= 4 * {LONGEST_LISTED} then article end as article,
+                {}
          from kb_articles {clause} order by kb_id limit ${} offset ${}",
+        short_columns!(),
         values.len() + 1,
         values.len() + 2,
     );

@@ -11,6 +11,7 @@ use crate::{
     domain::{ids::ProductId, money::Cents},
     tenant::{
         Conn, Error, Result,
+        bounded::short,
         foreign::{Columns, ForeignRow, FromColumns, Key as StoredKey, Read, accept_all},
         on, round_trip,
     },
@@ -54,6 +55,26 @@ pub struct Filter {
 macro_rules! columns {
     () => {
         "vendor_code, product_code, product, retail_price_cents, cost_cents, category, description, upc, active"
+    };
+}
+
+/// [`columns`] as they are read: of what another program wrote longer only the beginning is.
+macro_rules! read_columns {
+    () => {
+        concat!(
+            short!("vendor_code", 255),
+            ", ",
+            short!("product_code", 255),
+            ", ",
+            short!("product", 255),
+            ", retail_price_cents, cost_cents, ",
+            short!("category", 255),
+            ", ",
+            short!("description", 5000),
+            ", ",
+            short!("upc", 255),
+            ", active"
+        )
     };
 }
 
@@ -150,13 +171,21 @@ pub async fn hold(conn: &mut Conn) -> Result<()> {
     Ok(())
 }
 
-/// The products with these keys, which nobody else changes until the transaction ends. At most two thousand.
+/// Products of one statement that reads them.
+const READ_AT_ONCE: usize = 200;
+
+/// The products with these keys, which nobody else changes until the transaction ends.
 pub async fn lock(conn: &mut Conn, keys: &BTreeSet<Key>) -> Result<BTreeMap<Key, Product>> {
     let mut keys: Vec<&Key> = keys.iter().collect();
     keys.retain(|(vendor, product)| conn.can_hold(vendor) && conn.can_hold(product));
-    if keys.is_empty() {
-        return Ok(BTreeMap::new());
+    let mut found = BTreeMap::new();
+    for keys in keys.chunks(READ_AT_ONCE) {
+        found.extend(lock_some(conn, keys).await?.into_iter().map(|product| (product.key(), product)));
     }
+    Ok(found)
+}
+
+async fn lock_some(conn: &mut Conn, keys: &[&Key]) -> Result<Vec<Product>> {
     let places: Vec<String> =
         (0..keys.len()).map(|index| format!("(${}, ${})", 2 * index + 1, 2 * index + 2)).collect();
     // Locked in the order of the keys, for programs that take row locks without `hold`.
@@ -164,9 +193,9 @@ pub async fn lock(conn: &mut Conn, keys: &BTreeSet<Key>) -> Result<BTreeMap<Key,
     let statement = format!(
         concat!(
             "select product_id, ",
-            columns!(),
+            read_columns!(),
             " from products where (vendor_code, product_code) in (values {}) \
-             order by vendor_code, product_code {}"
+             order by products.vendor_code, products.product_code {}"
         ),
         places.join(", "),
         lock,
@@ -175,7 +204,7 @@ pub async fn lock(conn: &mut Conn, keys: &BTreeSet<Key>) -> Result<BTreeMap<Key,
         let select = sqlx::query_as(AssertSqlSafe(statement)).persistent(false);
         keys.iter().fold(select, |select, (vendor, product)| select.bind(vendor).bind(product)).fetch_all(c).await
     })?;
-    Ok(accept_all(conn, products).into_iter().map(|product| (product.key(), product)).collect())
+    Ok(accept_all(conn, products))
 }
 
 /// Adds products that weren't there when they were looked up.
@@ -268,8 +297,8 @@ pub async fn page(conn: &mut Conn, filter: &Filter, limit: i64, offset: i64) -> 
     let statement = format!(
         concat!(
             "select product_id, ",
-            columns!(),
-            ", updated_at from products {} order by vendor_code, product_code limit ${} offset ${}"
+            read_columns!(),
+            ", updated_at from products {} order by products.vendor_code, products.product_code limit ${} offset ${}"
         ),
         clause,
         values.len() + 1,

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::{
-    Error, Part, Place, Result, Store, Table, instant,
+    Cursor, Error, Result, Slice, Store, Table, instant,
     listing::Listing,
     partners::PartnerStatus,
     store::{SERVICE, from_items, key, to_item},
@@ -110,15 +110,15 @@ impl Store {
         Ok(from_items::<Row>(page.items)?.into_iter().map(|row| row.id).collect())
     }
 
-    /// Keys, the newest first; of one partner only if it is given.
+    /// Keys, the newest first; of one partner only if it is given, and then a part can be short and yet have a next one.
     pub async fn api_keys(
         &self,
         partner: Option<&PartnerId>,
         limit: usize,
-        place: &Place,
-    ) -> Result<Part<KeyRecord>> {
+        after: Option<&Cursor>,
+    ) -> Result<Slice<KeyRecord>> {
         let wanted = |it: &KeyRecord| partner.is_none_or(|partner| it.partner_id == *partner);
-        self.list_part(Listing::of_index("KEYS").newest_first(), place, limit, wanted).await
+        self.list(Listing::of_index("KEYS").newest_first(), limit, after, wanted).await
     }
 
     /// The write of a new key.

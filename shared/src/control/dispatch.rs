@@ -71,14 +71,17 @@ impl StateRow {
     }
 }
 
+/// Practices whose states are told together.
+pub const MOST_STATES: usize = 1_000;
+
 impl Store {
-    /// How far the logs of all practices have been read, ordered by `PPass`, or the log of one.
+    /// How far the logs of the first [`MOST_STATES`] practices have been read, ordered by `PPass`, or the log of one.
     pub async fn dispatch_states(&self, practicepass: Option<&PracticePass>) -> Result<Vec<DispatchState>> {
         let rows: Vec<StateRow> = match practicepass {
             Some(practicepass) => {
                 self.get(Table::Control, place(practicepass), false).await?.into_iter().collect()
             }
-            None => self.list_all(Listing::of_index("DISPATCH_STATES")).await?,
+            None => self.list(Listing::of_index("DISPATCH_STATES"), MOST_STATES, None, |_| true).await?.items,
         };
         Ok(rows.into_iter().filter_map(StateRow::state).collect())
     }

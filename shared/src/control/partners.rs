@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Part, Place, Result, Store, Table,
+    Cursor, Result, Slice, Store, Table,
     audit::FieldChange,
     listing::Listing,
     store::{key, to_item},
@@ -129,7 +129,7 @@ impl Store {
     }
 
     /// Partners in the order of their companies' names.
-    pub async fn partners(&self, limit: usize, place: &Place) -> Result<Part<Partner>> {
-        self.list_part(Listing::of_index("PARTNERS"), place, limit, |_| true).await
+    pub async fn partners(&self, limit: usize, after: Option<&Cursor>) -> Result<Slice<Partner>> {
+        self.list(Listing::of_index("PARTNERS"), limit, after, |_| true).await
     }
 }

@@ -12,7 +12,7 @@ mod reader;
 mod values;
 
 pub(crate) use columns::{Columns, ForeignRow, FromColumns, Read, accept_all};
-pub(crate) use order::instant_order;
+pub(crate) use order::{instant_order, is_true};
 pub use reader::RowReader;
 pub(crate) use values::Key;
 pub use values::{Day, TimeOfDay};

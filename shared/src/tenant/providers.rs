@@ -1,8 +1,11 @@
 //! The `providers` table.
 
+use sqlx::AssertSqlSafe;
+
 use super::{
     Conn, Result,
-    foreign::{Columns, ForeignRow, FromColumns, Read, accept_all},
+    bounded::short,
+    foreign::{Columns, ForeignRow, FromColumns, Read, accept_all, is_true},
     on,
 };
 use crate::domain::ids::ProviderId;
@@ -29,18 +32,30 @@ impl FromColumns for Provider {
     }
 }
 
-/// Every active provider, lowest id first.
-pub async fn list(conn: &mut Conn) -> Result<Vec<Provider>> {
-    let rows: Vec<Read<Provider>> = on!(&mut *conn, c => sqlx::query_as(
-        "select provider_id, name, title, specialty, active from providers order by provider_id",
-    ).fetch_all(c).await)?;
+/// A provider's columns, of bounded size.
+macro_rules! columns {
+    () => {
+        concat!("provider_id, active, ", short!("name", 255), ", ", short!("title", 255), ", ", short!("specialty", 255))
+    };
+}
+
+/// Up to `limit` active providers after the first `offset`, lowest id first.
+pub async fn list(conn: &mut Conn, limit: i64, offset: i64) -> Result<Vec<Provider>> {
+    let statement = format!(
+        "select {} from providers where {} order by provider_id limit $1 offset $2",
+        columns!(),
+        is_true(conn, "active"),
+    );
+    let rows: Vec<Read<Provider>> = on!(&mut *conn, c => {
+        sqlx::query_as(AssertSqlSafe(statement)).bind(limit).bind(offset).fetch_all(c).await
+    })?;
     Ok(accept_all(conn, rows))
 }
 
 /// The provider, if active.
 pub async fn find(conn: &mut Conn, id: ProviderId) -> Result<Option<Provider>> {
-    let row: Option<Read<Provider>> = on!(&mut *conn, c => sqlx::query_as(
-        "select provider_id, name, title, specialty, active from providers where provider_id = $1",
-    ).bind(id).fetch_optional(c).await)?;
+    let row: Option<Read<Provider>> = on!(&mut *conn, c => sqlx::query_as(concat!(
+        "select ", columns!(), " from providers where provider_id = $1",
+    )).bind(id).fetch_optional(c).await)?;
     Ok(row.and_then(|row| row.accept(conn)))
 }

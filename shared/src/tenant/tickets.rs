@@ -6,6 +6,7 @@ use sqlx::AssertSqlSafe;
 
 use super::{
     Conn, Result,
+    bounded::short,
     foreign::{Columns, ForeignRow, FromColumns, Read, accept_all, instant_order},
     on, round_trip,
     search_texts::SearchText,
@@ -121,11 +122,25 @@ pub const SEARCHED: [SearchText; 2] = [
     SearchText { table: "ticket_comments", id: "comment_id", text: "comment || ''" },
 ];
 
+/// A ticket's columns, of bounded size.
+macro_rules! columns {
+    ($description:literal) => {
+        concat!(
+            "ticket_id, ",
+            short!("subject", 255),
+            ", ",
+            short!("description", $description),
+            ", status, priority, ",
+            short!("assignee", 255),
+            ", created_at, updated_at"
+        )
+    };
+}
+
 pub async fn find(conn: &mut Conn, id: TicketId) -> Result<Option<Ticket>> {
-    let row: Option<Read<Ticket>> = on!(&mut *conn, c => sqlx::query_as(
-        "select ticket_id, subject, description, status, priority, assignee, created_at, updated_at
-         from tickets where ticket_id = $1",
-    ).bind(id).fetch_optional(c).await)?;
+    let row: Option<Read<Ticket>> = on!(&mut *conn, c => sqlx::query_as(concat!(
+        "select ", columns!(20000), " from tickets where ticket_id = $1",
+    )).bind(id).fetch_optional(c).await)?;
     Ok(row.and_then(|row| row.accept(conn)))
 }
 
@@ -215,20 +230,27 @@ pub async fn comment(
     ).bind(id).bind(text).bind(author).bind(now.to_sqlx()).fetch_one(c).await)?)
 }
 
-/// The ticket's comments, oldest first.
-pub async fn comments(conn: &mut Conn, id: TicketId) -> Result<Vec<Comment>> {
-    let rows: Vec<Read<Comment>> = on!(&mut *conn, c => sqlx::query_as(
-        "select comment_id, comment, author, created_at from ticket_comments where ticket_id = $1 order by comment_id",
-    ).bind(id).fetch_all(c).await)?;
+/// Up to `limit` of the ticket's comments, of those before the one with the id `before` if it is given; the newest first.
+pub async fn newest_comments(
+    conn: &mut Conn,
+    id: TicketId,
+    before: Option<CommentId>,
+    limit: i64,
+) -> Result<Vec<Comment>> {
+    let before = before.map_or(i64::MAX, |it| it.0);
+    let rows: Vec<Read<Comment>> = on!(&mut *conn, c => sqlx::query_as(concat!(
+        "select comment_id, ", short!("comment", 10000), ", ", short!("author", 255), ", created_at
+         from ticket_comments where ticket_id = $1 and comment_id < $2 order by comment_id desc limit $3",
+    )).bind(id).bind(before).bind(limit).fetch_all(c).await)?;
     Ok(accept_all(conn, rows))
 }
 
-/// The ticket's changes of state, oldest first.
-pub async fn history(conn: &mut Conn, id: TicketId) -> Result<Vec<Change>> {
-    let rows: Vec<Read<Change>> = on!(&mut *conn, c => sqlx::query_as(
-        "select history_id, old_status, new_status, author, changed_at from ticket_history
-         where ticket_id = $1 order by history_id",
-    ).bind(id).fetch_all(c).await)?;
+/// Up to `limit` of the ticket's changes of state, the newest first.
+pub async fn newest_changes(conn: &mut Conn, id: TicketId, limit: i64) -> Result<Vec<Change>> {
+    let rows: Vec<Read<Change>> = on!(&mut *conn, c => sqlx::query_as(concat!(
+        "select history_id, ", short!("old_status", 50), ", ", short!("new_status", 50), ", ", short!("author", 255), ", changed_at
+         from ticket_history where ticket_id = $1 order by history_id desc limit $2",
+    )).bind(id).bind(limit).fetch_all(c).await)?;
     Ok(accept_all(conn, rows))
 }
 
@@ -246,9 +268,9 @@ pub async fn count(conn: &mut Conn, filter: &Filter) -> Result<i64> {
 pub async fn page(conn: &mut Conn, filter: &Filter, limit: i64, offset: i64) -> Result<Vec<Ticket>> {
     let (clause, values) = filtered(filter);
     let statement = format!(
-        "select ticket_id, subject, description, status, priority, assignee, created_at, updated_at
-         from tickets {clause} order by {} desc, ticket_id desc limit ${} offset ${}",
-        instant_order(conn, "created_at"),
+        "select {} from tickets {clause} order by {} desc, ticket_id desc limit ${} offset ${}",
+        columns!(10000),
+        instant_order(conn, "tickets.created_at"),
         values.len() + 1,
         values.len() + 2,
     );

@@ -10,6 +10,7 @@ use sqlx::AssertSqlSafe;
 
 use super::{
     Conn, Database, Error, Result,
+    bounded::short,
     foreign::{Columns, ForeignRow, FromColumns, Read, accept_all},
     on, patient_words,
 };
@@ -64,14 +65,34 @@ async fn index_some(db: &Database) -> Result<usize> {
 async fn lock_some(conn: &mut Conn) -> Result<Vec<Unindexed>> {
     let lock = if matches!(conn, Conn::Postgres(_)) { "for no key update skip locked" } else { "" };
     let statement = format!(
-        "select patient_id, first_name, mi, last_name, full_name, nick_name, email, phone, cell_phone, sms_phone
-         from patients where patient_id in (select patient_id from unindexed_patients)
+        "select patient_id, {NAMED} from patients where patient_id in (select patient_id from unindexed_patients)
          order by patient_id limit $1 {lock}"
     );
     let rows: Vec<Read<Unindexed>> =
         on!(&mut *conn, c => sqlx::query_as(AssertSqlSafe(statement)).bind(AT_ONCE).fetch_all(c).await)?;
     Ok(accept_all(conn, rows))
 }
+
+/// Whatever is longer is found by its beginning.
+const NAMED: &str = concat!(
+    short!("first_name", 1000),
+    ", ",
+    short!("mi", 1000),
+    ", ",
+    short!("last_name", 1000),
+    ", ",
+    short!("full_name", 1000),
+    ", ",
+    short!("nick_name", 1000),
+    ", ",
+    short!("email", 1000),
+    ", ",
+    short!("phone", 1000),
+    ", ",
+    short!("cell_phone", 1000),
+    ", ",
+    short!("sms_phone", 1000)
+);
 
 struct Unindexed {
     patient_id: PatientId,

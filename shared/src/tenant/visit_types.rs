@@ -1,8 +1,10 @@
 //! The `visit_types` table, who takes visits of a type and in which rooms.
 
+use sqlx::AssertSqlSafe;
+
 use super::{
     Conn, Database, Result,
-    foreign::{Columns, ForeignRow, FromColumns, FromRaw, Key, Read, accept_all},
+    foreign::{Columns, ForeignRow, FromColumns, Key, Read, accept_all, is_true},
     on,
 };
 use crate::domain::{
@@ -21,38 +23,77 @@ pub struct VisitType {
     pub resources: Vec<RoomId>,
 }
 
-/// The practice's visit types by name; the active ones, or all.
-pub async fn list(conn: &mut Conn, include_inactive: bool) -> Result<Vec<VisitType>> {
-    let types: Vec<Read<Type>> = on!(&mut *conn, c => sqlx::query_as(
-        "select visit_type, active, buffer_before, buffer_after from visit_types order by visit_type",
-    ).fetch_all(c).await)?;
-    let providers: Vec<Read<Allowed<ProviderId>>> = on!(&mut *conn, c => sqlx::query_as(
-        "select t.visit_type, t.provider_id as id, p.active from visit_type_providers t
-         left join providers p on p.provider_id = t.provider_id
-         order by t.provider_id",
-    ).fetch_all(c).await)?;
-    let resources: Vec<Read<Allowed<RoomId>>> = on!(&mut *conn, c => sqlx::query_as(
-        "select t.visit_type, t.resource_id as id, r.active from visit_type_resources t
-         left join resources r on r.resource_id = t.resource_id
-         order by t.resource_id",
-    ).fetch_all(c).await)?;
-    let types = accept_all(conn, types);
-    let (providers, resources) = (accept_all(conn, providers), accept_all(conn, resources));
-    let listed = types.into_iter().filter(|it| it.active || include_inactive);
-    Ok(listed
-        .map(|Type { name: visit_type, active, .. }| {
-            let (needs_room, resources) = of_type(&resources, &visit_type);
-            let (_, providers) = of_type(&providers, &visit_type);
+/// Providers, and resources, of all types of one list. Of each type a thousand are listed.
+const MOST_PAIRS: usize = 20_000;
+
+/// What a visit type allows: the place of the type in the list, and an id.
+type Pair<T> = (i64, T);
+
+/// Up to `limit` of the practice's visit types after the first `offset`, by name; the active ones, or all. Fewer when what they
+/// allow is very much. Types that can't be read come last, so that leaving them out moves no other one.
+pub async fn list(
+    conn: &mut Conn,
+    include_inactive: bool,
+    limit: i64,
+    offset: i64,
+) -> Result<Vec<VisitType>> {
+    let readable = match conn {
+        Conn::Postgres(_) => "length(visit_type) between 1 and 2000",
+        Conn::Sqlite(_) => "typeof(visit_type) = 'text' and length(visit_type) between 1 and 2000",
+    };
+    let listed = format!(
+        "select visit_type, active, buffer_before, buffer_after,
+                row_number() over (order by case when {readable} then 0 else 1 end, visit_type) as place
+         from visit_types where {} or $1 order by place limit $2 offset $3",
+        is_true(conn, "active"),
+    );
+    let statement = format!(
+        "select substr(visit_type, 1, 2001) as visit_type, active, buffer_before, buffer_after, place,
+                exists (select 1 from visit_type_resources r where r.visit_type = listed.visit_type) as needs_room
+         from ({listed}) listed order by place",
+    );
+    let types: Vec<Read<ListedType>> = on!(&mut *conn, c => sqlx::query_as(AssertSqlSafe(statement))
+        .bind(include_inactive).bind(limit).bind(offset).fetch_all(c).await)?;
+    let allowed = |table: &str, id: &str, of: &str| {
+        format!(
+            "select place, {id} from (
+                 select listed.place, t.{id}, row_number() over (partition by listed.place order by t.{id}) as number
+                 from ({listed}) listed join {table} t on t.visit_type = listed.visit_type join {of} o on o.{id} = t.{id}
+                 where {}
+             ) numbered where number <= 1000 order by place, {id} limit {}",
+            is_true(conn, "o.active"),
+            MOST_PAIRS + 1,
+        )
+    };
+    let of_providers = allowed("visit_type_providers", "provider_id", "providers");
+    let of_resources = allowed("visit_type_resources", "resource_id", "resources");
+    let providers: Vec<Pair<ProviderId>> = on!(&mut *conn, c => sqlx::query_as(AssertSqlSafe(of_providers))
+        .bind(include_inactive).bind(limit).bind(offset).fetch_all(c).await)?;
+    let resources: Vec<Pair<RoomId>> = on!(&mut *conn, c => sqlx::query_as(AssertSqlSafe(of_resources))
+        .bind(include_inactive).bind(limit).bind(offset).fetch_all(c).await)?;
+    let mut types = accept_all(conn, types);
+    // What was read in part only is the next list's.
+    if let Some(end) = cut_off(&providers).into_iter().chain(cut_off(&resources)).min() {
+        let whole = types.iter().take_while(|it| it.place < end).count();
+        types.truncate(whole.max(1));
+    }
+    Ok(types
+        .into_iter()
+        .map(|ListedType { of: Type { name: visit_type, active, .. }, place, needs_room }| {
+            let (providers, resources) = (of_place(&providers, place), of_place(&resources, place));
             let bookable = active && !providers.is_empty() && (!needs_room || !resources.is_empty());
             VisitType { visit_type, active, bookable, providers, resources }
         })
         .collect())
 }
 
-/// Whether the type has any at all, and the active ones.
-fn of_type<T: Copy>(allowed: &[Allowed<T>], visit_type: &str) -> (bool, Vec<T>) {
-    let own = || allowed.iter().filter(|it| it.visit_type == visit_type);
-    (own().next().is_some(), own().filter_map(|it| it.active).collect())
+/// The place of the type of the last pair, when there are more pairs than are read.
+fn cut_off<T>(pairs: &[Pair<T>]) -> Option<i64> {
+    pairs.get(MOST_PAIRS).map(|(place, _)| *place)
+}
+
+fn of_place<T: Copy>(pairs: &[Pair<T>], place: i64) -> Vec<T> {
+    pairs.iter().filter(|(it, _)| *it == place).map(|(_, id)| *id).collect()
 }
 
 /// The name that the practice's visit type has: as it was sent, or else without the spaces around it.
@@ -91,23 +132,21 @@ impl FromColumns for Type {
     }
 }
 
-/// A provider or resource of a visit type.
-struct Allowed<T> {
-    visit_type: String,
-    /// The id, when active.
-    active: Option<T>,
+/// A type in its place of the list.
+struct ListedType {
+    of: Type,
+    place: i64,
+    needs_room: bool,
 }
 
-impl<T: FromRaw> FromColumns for Allowed<T> {
+impl FromColumns for ListedType {
     const TABLE: &'static str = Type::TABLE;
     const KEY: &'static str = Type::KEY;
 
     fn from_columns<R: ForeignRow>(columns: &mut Columns<'_, R>) -> sqlx::Result<Option<Self>> {
-        let name: Option<Key> = columns.required("visit_type")?;
-        let id: Option<T> = columns.required("id")?;
-        // One that is gone is no problem of the type's; foreign keys are off in some of the EMR's programs.
-        let active = columns.optional("active")?.unwrap_or(false);
-        Ok(name.map(|Key(visit_type)| Self { visit_type, active: id.filter(|_| active) }))
+        let of = Type::from_columns(columns)?;
+        let (place, needs_room) = (columns.or("place", 0)?, columns.or("needs_room", true)?);
+        Ok(of.map(|of| Self { of, place, needs_room }))
     }
 }
 

@@ -11,6 +11,7 @@ use jiff::{
 
 use super::{
     Conn, Result,
+    bounded::short,
     foreign::{Foreign, RowReader},
     on,
 };
@@ -161,14 +162,15 @@ fn minutes(count: i64) -> Minutes {
 
 /// The visit, unless deleted.
 pub async fn find(conn: &mut Conn, id: VisitId) -> Result<Option<Visit>> {
-    let row: Option<Row> = on!(&mut *conn, c => sqlx::query_as(
-        "select visit_id, patient_id, provider_id, room_id, visit_type, visit_complaint, visit_notes, status,
+    let row: Option<Row> = on!(&mut *conn, c => sqlx::query_as(concat!(
+        "select visit_id, patient_id, provider_id, room_id, ", short!("visit_type", 2000), ", ",
+        short!("visit_complaint", 20000), ", ", short!("visit_notes", 20000), ", status,
                 cast(visit_duration as bigint) as visit_duration,
                 cast(provider_duration as bigint) as provider_duration,
                 local_day, local_start, local_provider_start,
                 starts_at, ends_at, provider_starts_at, provider_ends_at, created_at, updated_at
          from visits where visit_id = $1 and status <> 'Deleted'",
-    ).bind(id).fetch_optional(c).await)?;
+    )).bind(id).fetch_optional(c).await)?;
     row.map_or(Ok(None), |row| row.read(conn))
 }
 
@@ -209,25 +211,27 @@ struct BookedRow {
     visit_type: Foreign<String>,
 }
 
-/// A provider's blocking visits that begin on the dates from `first` to `last`, by time and id.
+/// Up to `limit` of a provider's blocking visits that begin on the dates from `first` to `last`, by time and id.
 pub async fn of_provider(
     conn: &mut Conn,
     provider: ProviderId,
     (first, last): (Date, Date),
     visit_type: Option<&str>,
+    limit: usize,
 ) -> Result<Vec<Booked>> {
     // The offset of a wall clock is at most a day; the index is by instants.
     let (from, to) = (midnight(first), midnight(last.saturating_add(Span::new().days(1))));
-    let rows: Vec<BookedRow> = on!(&mut *conn, c => sqlx::query_as(
-        "select visit_id, local_day, local_start, cast(visit_duration as bigint) as visit_duration, visit_type
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows: Vec<BookedRow> = on!(&mut *conn, c => sqlx::query_as(concat!(
+        "select visit_id, local_day, local_start, cast(visit_duration as bigint) as visit_duration, ", short!("visit_type", 100), "
          from visits
          where provider_id = $1 and provider_starts_at >= $2 - 86400 and provider_starts_at < $3 + 172800
            and coalesce(local_start, local_day) >= $2 and coalesce(local_start, local_day) < $3
-           and (visit_type = $4 or cast($4 as text) is null)
+           and (visits.visit_type = $4 or cast($4 as text) is null)
            and status not in ('Cancelled', 'NoShow', 'Deleted')
-         order by coalesce(local_start, local_day), visit_id",
-    )
-    .bind(provider).bind(from).bind(to).bind(visit_type)
+         order by coalesce(local_start, local_day), visit_id limit $5",
+    ))
+    .bind(provider).bind(from).bind(to).bind(visit_type).bind(limit)
     .fetch_all(c).await)?;
     let conn = &*conn;
     let read = |row: BookedRow| {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use shared::{
     api::{
-        Admin, ApiError, ApiResult, Body, Data, FieldError, Patch, PathText, Problem, Replace, Update,
+        Admin, ApiError, ApiResult, Body, Data, FieldError, FieldErrors, Patch, PathText, Problem, Replace, Update,
         UpdateOf,
     },
     body,
@@ -63,12 +63,12 @@ pub(crate) async fn update_key(
     let id = KeyId(id);
     let stored = admin.app.control.api_key(&id).await?.ok_or_else(|| update.of_nothing())?;
     let wish = update.reading(&KeyRow::new(stored, admin.now()))?;
-    let mut errors: Vec<FieldError> = Vec::new();
+    let mut errors = FieldErrors::default();
     errors.extend(wish.peek("scopes").and_then(|it| fields::scopes(it).err()));
     errors.extend(wish.peek("expiresAt").and_then(|it| expiry(it, admin.now()).err()));
     errors.extend(wish.peek("allowedCidrs").and_then(|it| networks(it).err()));
     let body = wish.judged(errors)?;
-    let refused = |error: FieldError| ApiError::fields(vec![error]);
+    let refused = |error: FieldError| ApiError::fields(FieldErrors::from(error));
     let mut wanted = load_active(&admin, &id).await?;
     let mut changed = Vec::new();
     if let Some(name) = body.name.0 {

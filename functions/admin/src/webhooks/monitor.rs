@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use shared::{
     api::{
-        Admin, ApiResult, DeliveryBody, FieldProblem, FieldValue, Limit, Problem, Query, Source,
-        integer_between,
+        Admin, ApiResult, DeliveryBody, FieldProblem, FieldValue, Limit, Offset, OffsetPagination, Problem,
+        Query, Source,
     },
     app::App,
     control::{
@@ -43,17 +43,6 @@ impl FieldValue for PracticeParam {
     }
 }
 
-/// How many are left out.
-#[derive(Clone, Copy, Debug, ToSchema)]
-#[schema(value_type = i64, minimum = 0, maximum = 10_000, default = 0)]
-pub(crate) struct Offset(i64);
-
-impl FieldValue for Offset {
-    fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
-        integer_between(source, 0, 10_000).map(Self)
-    }
-}
-
 params! {
     pub(crate) struct MonitorWebhooks {
         /// Only what concerns this practice; `queue` is always of all.
@@ -75,7 +64,7 @@ params! {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Monitor {
     summary: Summary,
-    /// Practices whose log has been read, ordered by practice.
+    /// Practices whose log has been read, at most 1,000, ordered by practice.
     dispatch_states: Vec<DispatchStateBody>,
     /// The newest first; kept for 30 days.
     recent_deliveries: Vec<DeliveryBody>,
@@ -94,6 +83,7 @@ pub(crate) struct Monitor {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Summary {
+    /// 10,000 active and as many disabled ones stand for as many or more.
     #[schema(example = 3)]
     total_subscriptions: i64,
     #[schema(example = 2)]
@@ -177,14 +167,6 @@ struct DataProblemBody {
     last_id: String,
     /// RFC 3339.
     last_seen_at: String,
-}
-
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-struct OffsetPagination {
-    limit: i64,
-    offset: i64,
-    has_more: bool,
 }
 
 impl From<DataProblems> for DataProblemBody {

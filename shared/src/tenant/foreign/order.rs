@@ -1,4 +1,4 @@
-//! Comparing foreign values in SQL.
+//! Comparing foreign values in SQL as they are read.
 
 use crate::tenant::Conn;
 
@@ -19,3 +19,13 @@ const INSTANT: &str = "case \
     when cast(created_at as real) < 5373484.5 then cast(created_at as real) \
     when cast(created_at as real) <= 253402300799 then cast(created_at as real) / 86400.0 + 2440587.5 \
     else cast(created_at as real) / 86400000.0 + 2440587.5 end";
+
+/// A condition on a column of truth values: in `SQLite`, programs also write the words that mean them.
+pub(crate) fn is_true(conn: &Conn, column: &str) -> String {
+    match conn {
+        Conn::Postgres(_) => column.to_owned(),
+        Conn::Sqlite(_) => format!(
+            "({column} or trim(lower(cast({column} as text))) in ('true', 't', 'yes', 'y', 'on'))"
+        ),
+    }
+}
