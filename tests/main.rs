@@ -31,6 +31,7 @@ mod fuzz_bodies;
 mod fuzzing;
 mod idempotency;
 mod idempotency_admin;
+mod ids_of_the_emr;
 mod kb;
 mod me;
 mod office;

@@ -10,6 +10,7 @@ mod data_problems;
 pub mod database;
 mod error;
 pub mod foreign;
+pub(crate) mod free_ids;
 mod health;
 pub mod idempotency;
 pub mod log;

@@ -38,7 +38,8 @@ impl Merged {
                     let key = if products.contains_key(&exact) { exact } else { item.trimmed_key() };
                     let before = products.get_mut(&key);
                     let location = format!("body.products[{index}]");
-                    let wrong = if before.is_none() { item.check_new(&location) } else { FieldErrors::default() };
+                    let wrong =
+                        if before.is_none() { item.check_new(&location) } else { FieldErrors::default() };
                     if !wrong.is_empty() {
                         result.push(index, ItemStatus::Failed, wrong);
                         continue;

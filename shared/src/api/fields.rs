@@ -226,8 +226,10 @@ impl<'a> Fields<'a> {
     }
 
     /// What is wrong as far as it was found.
-    pub(super) fn errors(&self) -> &FieldErrors {
-        &self.errors
+    pub(super) fn errors(&self) -> FieldErrors {
+        let mut all = self.errors.clone();
+        all.append(self.later.clone());
+        all
     }
 
     /// The JSON object; empty when the fields come from elsewhere.

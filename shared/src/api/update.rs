@@ -30,11 +30,7 @@ impl<T: UpdateOf> FromFields for Update<T> {
     const NAMES: &'static [&'static str] = T::NAMES;
 
     fn from_fields(fields: &mut Fields<'_>) -> Option<Self> {
-        Some(Self {
-            object: fields.object(),
-            errors: fields.errors().clone(),
-            body: std::marker::PhantomData,
-        })
+        Some(Self { object: fields.object(), errors: fields.errors(), body: std::marker::PhantomData })
     }
 
     fn read(mut fields: Fields<'_>) -> Result<Self, FieldErrors> {

@@ -63,9 +63,9 @@ macro_rules! short_columns {
         concat!(
             short!("title", 255),
             ", ",
-            short!("category", 255),
+            short!("category", 2000),
             ", ",
-            short!("type", 255),
+            short!("type", 2000),
             ", ",
             short!("tags", 500),
             ", active"

@@ -13,6 +13,7 @@ use crate::{
         Conn, Error, Result,
         bounded::short,
         foreign::{Columns, ForeignRow, FromColumns, Key as StoredKey, Read, accept_all},
+        free_ids::free_id,
         on, round_trip,
     },
 };
@@ -62,9 +63,9 @@ macro_rules! columns {
 macro_rules! read_columns {
     () => {
         concat!(
-            short!("vendor_code", 255),
+            short!("vendor_code", 2000),
             ", ",
-            short!("product_code", 255),
+            short!("product_code", 2000),
             ", ",
             short!("product", 255),
             ", retail_price_cents, cost_cents, ",
@@ -215,22 +216,32 @@ pub async fn insert(conn: &mut Conn, products: &[&Product], now: Timestamp) -> R
     if products.is_empty() {
         return Ok(Vec::new());
     }
-    let statement = format!(
-        concat!(
-            "insert into products (",
-            columns!(),
-            ", created_at, updated_at) values {} on conflict (vendor_code, product_code) do nothing returning product_id"
-        ),
-        places(products.len(), COLUMNS, ", $1, $1"),
-    );
-    let ids: Vec<ProductId> = on!(conn, c => {
-        let insert = sqlx::query_scalar(AssertSqlSafe(statement)).persistent(false).bind(now.to_sqlx());
-        products.iter().fold(insert, |insert, product| bind_product!(insert, product)).fetch_all(c).await
-    })?;
+    // One statement's rows don't see each other, and SQLite looks at what is there.
+    let at_once = if matches!(conn, Conn::Sqlite(_)) { 1 } else { products.len() };
+    let mut ids = Vec::with_capacity(products.len());
+    for products in products.chunks(at_once) {
+        ids.extend(insert_some(conn, products, now).await?);
+    }
     if ids.len() < products.len() {
         return Err(Error::Contended(sqlx::Error::Protocol("a product was there already".to_owned())));
     }
     Ok(ids)
+}
+
+async fn insert_some(conn: &mut Conn, products: &[&Product], now: Timestamp) -> Result<Vec<ProductId>> {
+    let more = format!(", $1, $1, {}", free_id(conn, "products", "product_id"));
+    let statement = format!(
+        concat!(
+            "insert into products (",
+            columns!(),
+            ", created_at, updated_at, product_id) values {} on conflict (vendor_code, product_code) do nothing returning product_id"
+        ),
+        places(products.len(), COLUMNS, &more),
+    );
+    Ok(on!(conn, c => {
+        let insert = sqlx::query_scalar(AssertSqlSafe(statement)).persistent(false).bind(now.to_sqlx());
+        products.iter().fold(insert, |insert, product| bind_product!(insert, product)).fetch_all(c).await
+    })?)
 }
 
 /// Replaces what is different of products that are there, each given as it was and as it is to be. The other columns stay as the

@@ -2,8 +2,9 @@
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use jiff_sqlx::ToSqlx;
+use sqlx::AssertSqlSafe;
 
-use super::{Conn, Result, on};
+use super::{Conn, Result, free_ids::free_id, on};
 use crate::domain::{RequestId, ids::LogId, log_progress::WIDE};
 
 /// What a row is read from.
@@ -107,10 +108,14 @@ pub async fn append(
     at: Timestamp,
     request_id: Option<&str>,
 ) -> Result<LogId> {
-    Ok(on!(conn, c => sqlx::query_scalar(
-        "insert into log (table_name, action, record_id, logged_at, request_id) values ($1, $2, $3, $4, $5)
+    let statement = format!(
+        "insert into log (log_id, table_name, action, record_id, logged_at, request_id) values ({}, $1, $2, $3, $4, $5)
          returning log_id",
-    ).bind(table_name).bind(action).bind(record_id).bind(at.to_sqlx()).bind(request_id).fetch_one(c).await)?)
+        free_id(conn, "log", "log_id"),
+    );
+    Ok(
+        on!(conn, c => sqlx::query_scalar(AssertSqlSafe(statement)).bind(table_name).bind(action).bind(record_id).bind(at.to_sqlx()).bind(request_id).fetch_one(c).await)?,
+    )
 }
 
 /// The highest id that is visible; 0 in an empty table.

@@ -8,6 +8,7 @@ use super::{
     Conn, Result,
     bounded::short,
     foreign::{Columns, ForeignRow, FromColumns, Read, accept_all},
+    free_ids::free_id,
     on, patient_words, round_trip,
 };
 use crate::domain::{
@@ -341,10 +342,17 @@ pub async fn lock(conn: &mut Conn, id: PatientId) -> Result<Option<Patient>> {
 
 /// Adds a patient with its search words.
 pub async fn insert(conn: &mut Conn, details: &Details, now: Timestamp) -> Result<PatientId> {
-    let id = on!(&mut *conn, c => bind_details!(sqlx::query_scalar(concat!(
-        "insert into patients (", columns!(), ", created_at, updated_at) values (", placeholders!(), ", $34, $34)
-         returning patient_id",
-    )), details).bind(now.to_sqlx()).fetch_one(c).await)?;
+    let statement = format!(
+        concat!(
+            "insert into patients (patient_id, ",
+            columns!(),
+            ", created_at, updated_at) values ({}, ",
+            placeholders!(),
+            ", $34, $34) returning patient_id"
+        ),
+        free_id(conn, "patients", "patient_id"),
+    );
+    let id = on!(&mut *conn, c => bind_details!(sqlx::query_scalar(AssertSqlSafe(statement)), details).bind(now.to_sqlx()).fetch_one(c).await)?;
     patient_words::replace(conn, &[(id, details.words())]).await?;
     Ok(id)
 }

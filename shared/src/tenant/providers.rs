@@ -35,7 +35,14 @@ impl FromColumns for Provider {
 /// A provider's columns, of bounded size.
 macro_rules! columns {
     () => {
-        concat!("provider_id, active, ", short!("name", 255), ", ", short!("title", 255), ", ", short!("specialty", 255))
+        concat!(
+            "provider_id, active, ",
+            short!("name", 255),
+            ", ",
+            short!("title", 255),
+            ", ",
+            short!("specialty", 255)
+        )
     };
 }
 

@@ -8,6 +8,7 @@ use super::{
     Conn, Result,
     bounded::short,
     foreign::{Columns, ForeignRow, FromColumns, Read, accept_all, instant_order},
+    free_ids::free_id,
     on, round_trip,
     search_texts::SearchText,
 };
@@ -155,10 +156,12 @@ pub async fn lock(conn: &mut Conn, id: TicketId) -> Result<Option<Ticket>> {
 }
 
 pub async fn insert(conn: &mut Conn, details: &Details, now: Timestamp) -> Result<TicketId> {
-    Ok(on!(conn, c => sqlx::query_scalar(
-        "insert into tickets (subject, description, status, priority, assignee, created_at, updated_at)
-         values ($1, $2, $3, $4, $5, $6, $6) returning ticket_id",
-    )
+    let statement = format!(
+        "insert into tickets (ticket_id, subject, description, status, priority, assignee, created_at, updated_at)
+         values ({}, $1, $2, $3, $4, $5, $6, $6) returning ticket_id",
+        free_id(conn, "tickets", "ticket_id"),
+    );
+    Ok(on!(conn, c => sqlx::query_scalar(AssertSqlSafe(statement))
     .bind(&details.subject)
     .bind(&details.description)
     .bind(details.status.as_str())
@@ -203,9 +206,12 @@ pub async fn update(
     if details.status == before.details.status {
         return Ok(());
     }
-    on!(conn, c => sqlx::query(
-        "insert into ticket_history (ticket_id, old_status, new_status, author, changed_at) values ($1, $2, $3, $4, $5)",
-    )
+    let statement = format!(
+        "insert into ticket_history (history_id, ticket_id, old_status, new_status, author, changed_at)
+         values ({}, $1, $2, $3, $4, $5)",
+        free_id(conn, "ticket_history", "history_id"),
+    );
+    on!(conn, c => sqlx::query(AssertSqlSafe(statement))
     .bind(before.id)
     .bind(before.details.status.as_str())
     .bind(details.status.as_str())
@@ -225,9 +231,14 @@ pub async fn comment(
 ) -> Result<CommentId> {
     on!(&mut *conn, c => sqlx::query("update tickets set updated_at = $1 where ticket_id = $2")
         .bind(now.to_sqlx()).bind(id).execute(c).await.map(|_| ()))?;
-    Ok(on!(conn, c => sqlx::query_scalar(
-        "insert into ticket_comments (ticket_id, comment, author, created_at) values ($1, $2, $3, $4) returning comment_id",
-    ).bind(id).bind(text).bind(author).bind(now.to_sqlx()).fetch_one(c).await)?)
+    let statement = format!(
+        "insert into ticket_comments (comment_id, ticket_id, comment, author, created_at)
+         values ({}, $1, $2, $3, $4) returning comment_id",
+        free_id(conn, "ticket_comments", "comment_id"),
+    );
+    Ok(
+        on!(conn, c => sqlx::query_scalar(AssertSqlSafe(statement)).bind(id).bind(text).bind(author).bind(now.to_sqlx()).fetch_one(c).await)?,
+    )
 }
 
 /// Up to `limit` of the ticket's comments, of those before the one with the id `before` if it is given; the newest first.

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use shared::{
     api::{
-        Admin, ApiError, ApiResult, Body, Data, FieldError, FieldErrors, Patch, PathText, Problem, Replace, Update,
-        UpdateOf,
+        Admin, ApiError, ApiResult, Body, Data, FieldError, FieldErrors, Patch, PathText, Problem, Replace,
+        Update, UpdateOf,
     },
     body,
     domain::{Scope, ids::KeyId},

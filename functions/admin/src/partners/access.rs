@@ -50,7 +50,7 @@ pub(crate) struct HeldSubscription {
 /// Keys, practices and webhooks of a partner.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct PartnerAccess {
-    /// Keys that are not revoked, the newest first; 50 at most.
+    /// Keys that are not revoked, by practice and name; the newest 50 at most.
     keys: Vec<HeldKey>,
     /// Practices that these keys open.
     practices: Vec<PracticePass>,
@@ -82,5 +82,9 @@ pub(super) async fn of(admin: &Admin, partner: &PartnerId) -> ApiResult<PartnerA
         practicepass: key.practicepass,
         scopes: key.scopes,
     });
-    Ok(PartnerAccess { keys: keys.collect(), practices, subscriptions })
+    let mut keys: Vec<HeldKey> = keys.collect();
+    keys.sort_by(|one, other| {
+        (one.practicepass.as_str(), &one.name).cmp(&(other.practicepass.as_str(), &other.name))
+    });
+    Ok(PartnerAccess { keys, practices, subscriptions })
 }

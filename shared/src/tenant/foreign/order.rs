@@ -24,8 +24,8 @@ const INSTANT: &str = "case \
 pub(crate) fn is_true(conn: &Conn, column: &str) -> String {
     match conn {
         Conn::Postgres(_) => column.to_owned(),
-        Conn::Sqlite(_) => format!(
-            "({column} or trim(lower(cast({column} as text))) in ('true', 't', 'yes', 'y', 'on'))"
-        ),
+        Conn::Sqlite(_) => {
+            format!("({column} or trim(lower(cast({column} as text))) in ('true', 't', 'yes', 'y', 'on'))")
+        }
     }
 }

@@ -2,11 +2,12 @@
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
+use sqlx::AssertSqlSafe;
 
 use super::{Appointment, NewVisit};
 use crate::{
     domain::ids::VisitId,
-    tenant::{Conn, Result, on},
+    tenant::{Conn, Result, free_ids::free_id, on},
 };
 
 /// Books a visit. The database derives the instants from the local columns.
@@ -15,12 +16,14 @@ use crate::{
 /// [`crate::tenant::Error::Refused`] when the provider, the room or the patient isn't free.
 pub async fn insert(conn: &mut Conn, visit: &NewVisit<'_>) -> Result<VisitId> {
     let it = &visit.appointment;
-    Ok(on!(conn, c => sqlx::query_scalar(
-        "insert into visits (patient_id, provider_id, room_id, visit_type, visit_date, visit_time, visit_duration,
+    let statement = format!(
+        "insert into visits (visit_id, patient_id, provider_id, room_id, visit_type, visit_date, visit_time, visit_duration,
                              provider_time, provider_duration, visit_complaint, visit_notes, created_at, updated_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)
+         values ({}, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)
          returning visit_id",
-    )
+        free_id(conn, "visits", "visit_id"),
+    );
+    Ok(on!(conn, c => sqlx::query_scalar(AssertSqlSafe(statement))
     .bind(visit.patient)
     .bind(it.provider)
     .bind(it.room)
