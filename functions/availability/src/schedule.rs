@@ -136,9 +136,7 @@ fn first_left_out(booked: &[Booked]) -> Option<Date> {
     let sizes = booked.iter().map(|visit| 6 * visit.visit_type.len() + VISIT_BYTES);
     let fit = fit::fill(MOST_BYTES, sizes).min(MOST_VISITS);
     let next = booked.get(fit)?.date;
-    Some(next)
-        .filter(|next| *next > first)
-        .or_else(|| Some(booked.iter().map(|it| it.date).find(|it| *it > first)?))
+    Some(next).filter(|next| *next > first).or_else(|| booked.iter().map(|it| it.date).find(|it| *it > first))
 }
 
 /// The first and last date asked for.

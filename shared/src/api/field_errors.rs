@@ -61,6 +61,11 @@ impl FieldErrors {
         self.omitted += other.omitted;
     }
 
+    /// The list, without those that are counted only.
+    pub fn listed(&self) -> &[FieldError] {
+        &self.listed
+    }
+
     /// The list, and how many more there are.
     pub fn into_parts(self) -> (Vec<FieldError>, usize) {
         (self.listed, self.omitted)
@@ -84,15 +89,6 @@ impl From<Vec<FieldError>> for FieldErrors {
 impl From<FieldError> for FieldErrors {
     fn from(error: FieldError) -> Self {
         vec![error].into()
-    }
-}
-
-impl<'a> IntoIterator for &'a FieldErrors {
-    type Item = &'a FieldError;
-    type IntoIter = std::slice::Iter<'a, FieldError>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.listed.iter()
     }
 }
 

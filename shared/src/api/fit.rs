@@ -83,7 +83,9 @@ fn cut_texts(value: &mut Value, most: usize) {
         }
         Value::Array(items) => {
             items.truncate(most);
-            items.iter_mut().for_each(|item| cut_texts(item, most));
+            for item in items.iter_mut() {
+                cut_texts(item, most);
+            }
         }
         Value::Object(members) => members.values_mut().for_each(|member| cut_texts(member, most)),
         Value::Null | Value::Bool(_) | Value::Number(_) => (),

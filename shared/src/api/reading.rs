@@ -39,7 +39,7 @@ impl<T> Reading<T> {
     /// Whether something is wrong with this field.
     pub fn is_wrong(&self, name: &str) -> bool {
         let location = format!("body.{name}");
-        self.read.as_ref().err().into_iter().flatten().any(|error| error.location == location)
+        self.read.as_ref().is_err_and(|errors| errors.listed().iter().any(|error| error.location == location))
     }
 
     /// # Errors
