@@ -4,11 +4,7 @@
 //! `tests/postgres cargo bench --workspace --bench booking -- 100000` makes that many attempts on each engine and with each
 //! lock, by eight at once, for one practice, four at a time on each of its days' quarter hours. It ends by itself.
 
-#[allow(
-    dead_code,
-    reason = "the tests use std::fmt::Write as _;
-use the rest"
-)]
+#[allow(dead_code, reason = "the tests use the rest")]
 #[path = "../office"]
 mod office {
     pub(crate) mod database;
@@ -19,6 +15,7 @@ mod office {
 }
 
 use std::{
+    fmt::Write as _,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},

@@ -181,7 +181,7 @@ impl Stage {
             }
             "GET /v1/admin/activity" | "GET /v1/admin/overview" | "GET /v1/me/usage" => self.calls().await,
             "GET /v1/admin/audit" => {
-                let change = json!({ "contactName": "Kim Lee" });
+                let change = json!({ "contactName": "Robin Lee" });
                 office.admin("PATCH", "/v1/admin/partners/prt_acme", Some(&change)).await.expect(200);
             }
             name if name.contains("/v1/admin/keys/{id}") => return Some(self.key().await),

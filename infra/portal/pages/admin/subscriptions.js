@@ -23,8 +23,7 @@ export function Subscriptions({ onChanged }) {
     { label: 'PPass', cell: (it) => html`<code>${it.practicepass}</code>` },
     { label: 'Endpoint', class: 'wide', cell: (it) => html`<code class="path">${it.hookUrl}</code>` },
     { label: 'Events', class: 'wide', cell: (it) => html`<${Scopes} scopes=${it.scopes} />` },
-    { label: 'Status', cell: (it) => html`<${Status} status=${it.status} />` },
-    { label: 'Held until', class: 'nowrap', cell: (it) => html`<${Time} at=${it.heldUntil} />` },
+    { label: 'Status', cell: (it) => html`<span><${Status} status=${it.status} />${it.heldUntil && html`<span class="sub">until <${Time} at=${it.heldUntil} /></span>`}</span>` },
     { label: 'Last success', class: 'nowrap', cell: (it) => html`<${Time} at=${it.lastSuccessAt} ago />` },
     { label: 'Last error', class: 'wide', cell: (it) => (it.lastError ? html`<span>${it.lastError.message ?? '–'}<span class="sub"><${Time} at=${it.lastError.at} ago /></span></span>` : '–') },
     {
