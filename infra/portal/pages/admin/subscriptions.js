@@ -21,7 +21,7 @@ export function Subscriptions({ onChanged }) {
   const columns = [
     { label: 'Partner', class: 'wide', cell: (it) => html`<span>${it.partner ?? '–'}<span class="sub">${it.partnerId}</span></span>` },
     { label: 'PPass', cell: (it) => html`<code>${it.practicepass}</code>` },
-    { label: 'Endpoint', class: 'wide', cell: (it) => html`<code class="path">${it.hookUrl}</code>` },
+    { label: 'Endpoint', class: 'wide', cell: (it) => html`<code>${it.hookUrl}</code>` },
     { label: 'Events', class: 'wide', cell: (it) => html`<${Scopes} scopes=${it.scopes} />` },
     { label: 'Status', cell: (it) => html`<span><${Status} status=${it.status} />${it.heldUntil && html`<span class="sub">until <${Time} at=${it.heldUntil} /></span>`}</span>` },
     { label: 'Last success', class: 'nowrap', cell: (it) => html`<${Time} at=${it.lastSuccessAt} ago />` },
