@@ -1,6 +1,6 @@
 //! Between two visits of a provider the larger of the two buffers stays free, whichever was booked first.
 
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 
 use serde_json::json;
 
@@ -17,7 +17,8 @@ async fn prepare(office: &Office) {
             (1, 1, '00:00:00', '00:00:00'), (1, 2, '00:00:00', '00:00:00'), (1, 3, '00:00:00', '00:00:00');",
     );
     for patient in 5000..5100 {
-        sql += &format!(
+        let _ = write!(
+            sql,
             "insert into patients (patient_id, first_name, last_name, full_name, created_at, updated_at)
              values ({patient}, 'A', 'B', 'A B', '2026-01-02T10:00:00Z', '2026-01-02T10:00:00Z');"
         );

@@ -45,7 +45,7 @@ pub(crate) use database::{Engine, execute as run_sql, try_execute as try_sql};
 pub(crate) use logs::Logs;
 pub(crate) use meter::Meter;
 pub(crate) use queue::Message;
-pub(crate) use receiver::{Answer, Gate, Receiver};
+pub(crate) use receiver::{Answer, Gate, Received as ReceivedCall, Receiver};
 pub(crate) use request::{Reply, request_from};
 use resolver::Names;
 pub(crate) use waiting::{ends, eventually};

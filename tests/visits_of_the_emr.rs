@@ -1,5 +1,7 @@
 //! Visits that the EMR's own programs write: they take place where their local columns say, whatever these hold.
 
+use std::fmt::Write as _;
+
 use jiff::{Timestamp, civil::date};
 use serde_json::{Value, json};
 use shared::domain::{schedule, zones};
@@ -138,7 +140,7 @@ on_both_databases! {
                     + i64::from(quarter) * 900;
                 expected.push(first.unwrap_or_else(gap));
                 let id = expected.len();
-                rows += &format!("insert into visits (visit_id, patient_id, provider_id, visit_type, visit_date, visit_time,
+                let _ = write!(rows, "insert into visits (visit_id, patient_id, provider_id, visit_type, visit_date, visit_time,
                     visit_duration, status) values ({id}, 1001, 1, 'FOLLOWUP', '{day}', '{time}', 1, 'Cancelled');");
             }
         }
@@ -152,19 +154,21 @@ on_both_databases! {
 }
 
 /// Legal values of an engine's columns: date, time, what it means (minutes from the midnight of 2026-03-10 on, to, or nothing).
-const OF_BOTH: &[(&str, &str, Option<(i64, i64)>)] = &[
+type TimeCase = (&'static str, &'static str, Option<(i64, i64)>);
+
+const OF_BOTH: &[TimeCase] = &[
     ("'2026-03-10'", "'09:00'", Some((540, 570))),
     ("'2026-03-10'", "'24:00:00'", Some((1440, 1470))),
     ("'2026-03-10'", "'00:00:00'", Some((0, 30))),
     ("'2026-03-10'", "'09:00:00.75'", Some((540, 570))),
 ];
-const OF_POSTGRES: &[(&str, &str, Option<(i64, i64)>)] = &[
+const OF_POSTGRES: &[TimeCase] = &[
     ("'infinity'", "'10:00'", None),
     ("'-infinity'", "'10:00'", None),
     ("'5874897-12-31'", "'24:00'", None),
     ("'4713-01-01 BC'", "'10:00'", None),
 ];
-const OF_SQLITE: &[(&str, &str, Option<(i64, i64)>)] = &[
+const OF_SQLITE: &[TimeCase] = &[
     ("'2026-03-10'", "'9:00'", Some((540, 570))),
     ("'2026-3-10'", "'9:00 pm'", Some((1260, 1290))),
     ("'2026/03/10'", "'12:00AM'", Some((0, 30))),

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{deliver, fanout::office_with, odd_ids::dispatch_state, poll, take_log_ids, write};
 use crate::{
-    office::{Engine, Office, Receiver, on_both_databases},
+    office::{Engine, Office, ReceivedCall, Receiver, on_both_databases},
     webhooks::sign_up,
 };
 
@@ -97,7 +97,7 @@ async fn a_record_id_beyond_what_json_readers_keep_is_sent_as_text_too() {
     write(&office, 2, "claims").await;
     poll(&office).await;
     assert_eq!(deliver(&office).await, 0);
-    let mut bodies: Vec<Value> = receiver.received().iter().map(|it| it.json()).collect();
+    let mut bodies: Vec<Value> = receiver.received().iter().map(ReceivedCall::json).collect();
     bodies.sort_by_key(|it| it["logId"].as_i64());
     assert_eq!(
         (&bodies[0]["recordId"], &bodies[0]["recordIdString"]),
@@ -109,6 +109,6 @@ async fn a_record_id_beyond_what_json_readers_keep_is_sent_as_text_too() {
     let (control, queue) = (&office.app.control, &office.app.queue);
     assert_eq!(control.replay(queue, &subscription, from_to.into(), true, "r1").await.unwrap(), 2);
     assert_eq!(deliver(&office).await, 0);
-    let again = receiver.received()[2..].iter().map(|it| it.json()).filter(|it| *it == bodies[0]).count();
+    let again = receiver.received()[2..].iter().map(ReceivedCall::json).filter(|it| *it == bodies[0]).count();
     assert_eq!(again, 1, "the same in a replay");
 }

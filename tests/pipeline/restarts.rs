@@ -12,7 +12,7 @@ use tracing::instrument::WithSubscriber;
 
 use super::{deliver, fanout::office_with, odd_ids::dispatch_state, poll, row, write};
 use crate::{
-    office::{Engine, Logs, Office, Receiver, on_both_databases},
+    office::{Engine, Logs, Office, ReceivedCall, Receiver, on_both_databases},
     webhooks::sign_up,
 };
 
@@ -147,10 +147,10 @@ async fn events_of_a_new_epoch_are_deliveries_of_their_own_and_keep_their_ids_wh
     write_others(&office, 1..=1).await;
     poll(&office).await;
     assert_eq!(deliver(&office).await, 0);
-    let received = receiver.received();
-    let ids: Vec<&str> = received.iter().map(|it| it.header("x-officepro-event-id")).collect();
+    let requests = receiver.received();
+    let ids: Vec<&str> = requests.iter().map(|it| it.header("x-officepro-event-id")).collect();
     assert_eq!(ids, ["DemoOffice-1", "DemoOffice-1.1"]);
-    let bodies: Vec<Value> = received.iter().map(|it| it.json()).collect();
+    let bodies: Vec<Value> = requests.iter().map(ReceivedCall::json).collect();
     assert_eq!((&bodies[0]["logId"], bodies[0].get("logEpoch")), (&json!(1), None));
     assert_eq!((&bodies[1]["logId"], &bodies[1]["logEpoch"]), (&json!(1), &json!(1)));
     assert_eq!(bodies[1]["eventId"], "DemoOffice-1.1");

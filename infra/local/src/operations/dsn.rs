@@ -87,6 +87,13 @@ fn weak_sslmode(dsn: &str) -> Option<String> {
         .find(|mode| matches!(mode.as_str(), "disable" | "allow" | "prefer"))
 }
 
+fn say_next(database: &str) {
+    println!(
+        "New connections of {database} are made with the new connection string within 15 minutes, or at once when the"
+    );
+    println!("database refuses the one before. Let that one be good for 15 minutes; then take it away.");
+}
+
 #[cfg(test)]
 mod tests {
     use super::weak_sslmode;
@@ -105,11 +112,4 @@ mod tests {
         }
         assert!(weak_sslmode("postgres://a:sslmode=disable@db.example/c").is_none());
     }
-}
-
-fn say_next(database: &str) {
-    println!(
-        "New connections of {database} are made with the new connection string within 15 minutes, or at once when the"
-    );
-    println!("database refuses the one before. Let that one be good for 15 minutes; then take it away.");
 }
