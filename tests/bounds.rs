@@ -1,7 +1,7 @@
 //! However much is sent and however much is stored: answers, and what is read for them, are bounded. Every operation of the
 //! description is tried, so a new one is covered when it is described.
 
-mod inputs;
+pub(crate) mod inputs;
 mod lists;
 mod stored;
 

@@ -24,6 +24,7 @@ mod bounds;
 mod catalog_race;
 mod conventions;
 mod conventions_everywhere;
+mod conventions_of_fields;
 mod description;
 mod foreign_values;
 #[path = "fuzz/bodies.rs"]

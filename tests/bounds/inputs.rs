@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// A body's schema, what it refers to put in its place.
-fn schema(description: &Value, operation: &Operation) -> Value {
+pub(crate) fn schema(description: &Value, operation: &Operation) -> Value {
     let documented = &description["paths"][&operation.path][operation.method.to_lowercase()];
     resolved(description, &documented["requestBody"]["content"]["application/json"]["schema"], 6)
 }
@@ -36,7 +36,7 @@ fn resolved(description: &Value, schema: &Value, depth: usize) -> Value {
     }
 }
 
-fn of_kind<'a>(schema: &'a Value, kind: &str) -> Option<&'a Value> {
+pub(crate) fn of_kind<'a>(schema: &'a Value, kind: &str) -> Option<&'a Value> {
     let is = schema["type"] == kind || schema["type"].as_array().is_some_and(|it| it.contains(&json!(kind)));
     let unions = ["oneOf", "anyOf", "allOf"].into_iter().filter_map(|it| schema[it].as_array()).flatten();
     if is { Some(schema) } else { unions.into_iter().find_map(|it| of_kind(it, kind)) }

@@ -33,11 +33,11 @@ listed_text! {
 }
 text_field! {
     /// Why the patient comes.
-    lines Complaint, 0, 1000
+    lines Complaint, 1, 1000
 }
 text_field! {
     /// Notes about the visit.
-    lines Notes, 0, 4000
+    lines Notes, 1, 4000
 }
 
 body! {

@@ -67,9 +67,6 @@ impl<'a> Source<'a> {
 
 /// One value of a rule of its own.
 pub trait FieldValue: Sized {
-    /// Whether a text without any visible character is a value of its own.
-    const MAY_BE_BLANK: bool = false;
-
     fn read(source: Source<'_>) -> Result<Self, FieldProblem>;
 }
 
@@ -97,7 +94,7 @@ impl<T: FieldValue> FromField for Option<T> {
     fn present(source: Source<'_>) -> Result<Self, FieldProblem> {
         match source {
             Source::Json(Value::Null) => Ok(None),
-            source => not_blank::<T>(source, "send null or leave the field out").and_then(T::read).map(Some),
+            source => not_blank(source, "send null or leave the field out").and_then(T::read).map(Some),
         }
     }
 }
@@ -120,7 +117,7 @@ impl<T: FieldValue> FromField for Patch<T> {
         match source {
             Source::Json(Value::Null) => Ok(Self::Null),
             source => {
-                not_blank::<T>(source, "send null or leave the field out").and_then(T::read).map(Self::Value)
+                not_blank(source, "send null or leave the field out").and_then(T::read).map(Self::Value)
             }
         }
     }
@@ -139,16 +136,16 @@ impl<T: FieldValue> FromField for Replace<T> {
         match source {
             Source::Json(Value::Null) => Err(FieldProblem::new("REQUIRED", "can't be cleared")),
             source => {
-                not_blank::<T>(source, "leave the field out").and_then(T::read).map(|value| Self(Some(value)))
+                not_blank(source, "leave the field out").and_then(T::read).map(|value| Self(Some(value)))
             }
         }
     }
 }
 
 /// The source, unless it is a JSON string that holds nothing although its field may simply be left out.
-fn not_blank<'a, T: FieldValue>(source: Source<'a>, instead: &str) -> Result<Source<'a>, FieldProblem> {
+fn not_blank<'a>(source: Source<'a>, instead: &str) -> Result<Source<'a>, FieldProblem> {
     match source {
-        Source::Json(Value::String(text)) if !T::MAY_BE_BLANK && is_blank(text) => {
+        Source::Json(Value::String(text)) if is_blank(text) => {
             Err(FieldProblem::new("EMPTY", format!("must not be empty; {instead}")))
         }
         source => Ok(source),

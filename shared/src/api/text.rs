@@ -109,18 +109,10 @@ pub fn check_listed(text: &str) -> Result<String, FieldProblem> {
 /// A string type of bounded length: `text_field! { /// doc  Name, 1, 100 }`; `lines` before the name allows line breaks.
 #[macro_export]
 macro_rules! text_field {
-    ($(#[$doc:meta])* lines $name:ident, 0, $max:tt) => {
-        $crate::text_field!(
-            @ $crate::api::check_text_lines, "^[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f]*$", $(#[$doc])* $name, 0, $max
-        );
-    };
     ($(#[$doc:meta])* lines $name:ident, $min:tt, $max:tt) => {
         $crate::text_field!(
             @ $crate::api::check_text_lines, "^(?![\\s\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180e\\u200b-\\u200f\\u202a-\\u202e\\u2060-\\u206f\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\u0300-\\u036f\\u20d0-\\u20ff]*$)[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f]+$", $(#[$doc])* $name, $min, $max
         );
-    };
-    ($(#[$doc:meta])* $name:ident, 0, $max:tt) => {
-        $crate::text_field!(@ $crate::api::check_text, "^[^\\x00-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069]*$", $(#[$doc])* $name, 0, $max);
     };
     ($(#[$doc:meta])* $name:ident, $min:tt, $max:tt) => {
         $crate::text_field!(@ $crate::api::check_text, "^(?![\\s\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180e\\u200b-\\u200f\\u202a-\\u202e\\u2060-\\u206f\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\u0300-\\u036f\\u20d0-\\u20ff]*$)[^\\x00-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069]+$", $(#[$doc])* $name, $min, $max);
@@ -132,8 +124,6 @@ macro_rules! text_field {
         pub struct $name(pub String);
 
         impl $crate::api::FieldValue for $name {
-            const MAY_BE_BLANK: bool = $min == 0;
-
             fn read(source: $crate::api::Source<'_>) -> Result<Self, $crate::api::FieldProblem> {
                 $check(source.text()?, $min, $max).map(Self)
             }

@@ -4,7 +4,6 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use sqlx::AssertSqlSafe;
 
-use super::search::has_words;
 use crate::{
     domain::ids::ArticleId,
     tenant::{
@@ -12,6 +11,7 @@ use crate::{
         bounded::short,
         foreign::{Columns, ForeignRow, FromColumns, Read, accept_all},
         on, round_trip,
+        search_texts::{SearchText, having_words},
     },
 };
 
@@ -42,6 +42,14 @@ pub struct Filter {
 
 /// Characters of the longest text that is given in a list, so that a page can't outgrow what Lambda may answer.
 pub const LONGEST_LISTED: usize = 2000;
+
+/// What searches look through.
+pub const SEARCHED: SearchText = SearchText {
+    table: "kb_articles",
+    id: "kb_id",
+    text: "title || ' ' || coalesce(tags, '') || ' ' || article",
+    longest: 100_800,
+};
 
 impl FromColumns for Article {
     const TABLE: &'static str = "kb_articles";
@@ -151,8 +159,7 @@ pub async fn page(conn: &mut Conn, filter: &Filter, limit: i64, offset: i64) -> 
 
 /// The condition of the filter, of constants and placeholders only, and the placeholders' values.
 fn filtered(conn: &Conn, filter: &Filter) -> (String, Vec<String>) {
-    let text = "lower(title || ' ' || coalesce(tags, '') || ' ' || article)";
-    let (mut conditions, mut values) = has_words(text, &filter.words, 1);
+    let (mut conditions, mut values) = having_words(&filter.words);
     if !filter.inactive_too {
         conditions.push("active".to_owned());
     }

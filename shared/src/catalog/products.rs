@@ -6,7 +6,6 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use sqlx::AssertSqlSafe;
 
-use super::search::has_words;
 use crate::{
     domain::{ids::ProductId, money::Cents},
     tenant::{
@@ -15,6 +14,7 @@ use crate::{
         foreign::{Columns, ForeignRow, FromColumns, Key as StoredKey, Read, accept_all},
         free_ids::free_id,
         on, round_trip,
+        search_texts::{SearchText, having_words},
     },
 };
 
@@ -78,6 +78,14 @@ macro_rules! read_columns {
         )
     };
 }
+
+/// What searches look through.
+pub const SEARCHED: SearchText = SearchText {
+    table: "products",
+    id: "product_id",
+    text: "vendor_code || ' ' || product_code || ' ' || product",
+    longest: 4_300,
+};
 
 /// As many as [`columns`].
 const COLUMNS: usize = 9;
@@ -325,7 +333,7 @@ pub async fn page(conn: &mut Conn, filter: &Filter, limit: i64, offset: i64) -> 
 
 /// The condition of the filter, of constants and placeholders only, and the placeholders' values.
 fn filtered(conn: &Conn, filter: &Filter) -> (String, Vec<String>) {
-    let (mut conditions, mut values) = has_words("search_text", &filter.words, 1);
+    let (mut conditions, mut values) = having_words(&filter.words);
     if !filter.inactive_too {
         conditions.push("active".to_owned());
     }

@@ -1,7 +1,7 @@
 //! The folded texts that searches look through, in the column `search_text` beside what they were made of.
 //!
 //! Databases fold nothing beyond ASCII alike, so that this program does. The column is null until then: a new row has none,
-//! and triggers take it away when a row's texts change, whoever writes.
+//! and triggers take it away when a row's texts change, whoever writes. Of a text of the EMR's own length the beginning is searched.
 
 use std::time::{Duration, Instant};
 
@@ -10,8 +10,9 @@ use sqlx::AssertSqlSafe;
 use super::{Conn, Database, Error, Result, on};
 use crate::domain::fold::fold;
 
-/// Rows of one transaction: it holds them, and the longest texts have 100,000 characters.
-const AT_ONCE: usize = 50;
+/// Characters of one statement's rows, and rows of one transaction, which holds them.
+const CHARACTERS: usize = 2_000_000;
+const AT_ONCE: usize = 500;
 
 /// A table whose rows are searched. All members are constants.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +21,27 @@ pub struct SearchText {
     pub id: &'static str,
     /// What is searched, as an SQL expression.
     pub text: &'static str,
+    /// Characters of a row that are searched: as many as a partner may write.
+    pub longest: usize,
+}
+
+/// What finds the word's folded form anywhere in a text, for `like … escape '!'`.
+pub(crate) fn pattern(word: &str) -> String {
+    let mut pattern = String::from("%");
+    for c in fold(word).chars() {
+        if matches!(c, '%' | '_' | '!') {
+            pattern.push('!');
+        }
+        pattern.push(c);
+    }
+    pattern.push('%');
+    pattern
+}
+
+/// Conditions, of constants and placeholders from `$1` on, that a row's text has every word, with the placeholders' values.
+pub(crate) fn having_words(words: &[String]) -> (Vec<String>, Vec<String>) {
+    let conditions = (1..=words.len()).map(|number| format!("search_text like ${number} escape '!'"));
+    (conditions.collect(), words.iter().map(|word| pattern(word)).collect())
 }
 
 /// Renews the texts that are missing, for whoever is about to search, for at most a second: it is better to miss a row than
@@ -67,10 +89,12 @@ async fn index_some(db: &Database, source: SearchText) -> Result<usize> {
     })
 }
 
-async fn lock_some(conn: &mut Conn, SearchText { table, id, text }: SearchText) -> Result<Vec<Row>> {
+async fn lock_some(conn: &mut Conn, source: SearchText) -> Result<Vec<Row>> {
+    let SearchText { table, id, text, longest } = source;
+    let at_once = (CHARACTERS / longest).clamp(1, AT_ONCE);
     let lock = if matches!(conn, Conn::Postgres(_)) { "for no key update skip locked" } else { "" };
     let statement = format!(
-        "select {id} as id, {text} as text from {table} where search_text is null order by {id} limit {AT_ONCE} {lock}"
+        "select {id} as id, substr({text}, 1, {longest}) as text from {table} where search_text is null order by {id} limit {at_once} {lock}"
     );
     Ok(on!(conn, c => sqlx::query_as(AssertSqlSafe(statement)).fetch_all(c).await)?)
 }
@@ -110,5 +134,15 @@ where
             String::new()
         });
         Ok(Self { id, text })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wildcards_are_sought_as_they_are_and_letters_as_they_fold() {
+        assert_eq!(["50%_!", "Gel", "ÉVÊQUE"].map(pattern), ["%50!%!_!!%", "%gel%", "%eveque%"]);
     }
 }

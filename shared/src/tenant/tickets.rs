@@ -10,10 +10,9 @@ use super::{
     foreign::{Columns, ForeignRow, FromColumns, Read, accept_all, instant_order},
     free_ids::free_id,
     on, round_trip,
-    search_texts::SearchText,
+    search_texts::{SearchText, pattern},
 };
 use crate::domain::{
-    fold::fold,
     ids::{CommentId, TicketId},
     ticket::{TicketPriority, TicketStatus},
 };
@@ -119,8 +118,13 @@ impl Change {
 
 /// What searches look through.
 pub const SEARCHED: [SearchText; 2] = [
-    SearchText { table: "tickets", id: "ticket_id", text: "subject || ' ' || coalesce(description, '')" },
-    SearchText { table: "ticket_comments", id: "comment_id", text: "comment || ''" },
+    SearchText {
+        table: "tickets",
+        id: "ticket_id",
+        text: "subject || ' ' || coalesce(description, '')",
+        longest: 20_300,
+    },
+    SearchText { table: "ticket_comments", id: "comment_id", text: "comment || ''", longest: 10_000 },
 ];
 
 /// A ticket's columns, of bounded size.
@@ -298,8 +302,7 @@ fn filtered(filter: &Filter) -> (String, Vec<String>) {
     let mut values: Vec<String> = filter.status.iter().map(ToString::to_string).collect();
     let mut conditions: Vec<String> = values.iter().map(|_| "status = $1".to_owned()).collect();
     for word in &filter.words {
-        let literal: String = fold(word).chars().flat_map(escaped).collect();
-        values.push(format!("%{literal}%"));
+        values.push(pattern(word));
         let number = values.len();
         conditions.push(format!(
             "(tickets.search_text like ${number} escape '!' or exists (
@@ -310,9 +313,4 @@ fn filtered(filter: &Filter) -> (String, Vec<String>) {
     let clause =
         if conditions.is_empty() { String::new() } else { format!("where {}", conditions.join(" and ")) };
     (clause, values)
-}
-
-/// The character as it stands for itself in a pattern.
-fn escaped(c: char) -> impl Iterator<Item = char> {
-    matches!(c, '%' | '_' | '!').then_some('!').into_iter().chain([c])
 }

@@ -18,7 +18,7 @@ export function Partners() {
   const [edited, setEdited] = useState(/** @type {Partner | 'new' | null} */ (null));
   /** @type {import('../../parts/table.js').Column<Partner>[]} */
   const columns = [
-    { label: 'Company', class: 'wide', cell: (it) => html`<span>${it.company}${it.website && html`<span class="sub">${it.website}</span>`}</span>` },
+    { label: 'Company', class: 'wide', cell: (it) => html`<span>${it.company}${it.website && html`<span class="sub">${it.website}</span>`}${it.identityChangedAt && html`<span class="sub">changed by the partner <${Time} at=${it.identityChangedAt} ago /></span>`}</span>` },
     { label: 'Contact', class: 'wide', cell: (it) => html`<span>${it.contactName ?? '–'}<span class="sub">${it.email}</span></span>` },
     { label: 'Phone', cell: (it) => it.phone ?? '–' },
     { label: 'Status', cell: (it) => html`<${Status} status=${it.status} />` },
