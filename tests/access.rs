@@ -146,12 +146,10 @@ async fn hostile_path_values_are_400_or_404_and_nothing_else() {
     let office = Office::open(Engine::Sqlite).await;
     let token = office.token("all").await;
     let hostile = [
-        "0",
-        "-1",
         "1.5",
         "abc",
         "99999999999999999999",
-        "9007199254740992",
+        "9223372036854775808",
         "%00",
         "%ff",
         "1%00",

@@ -170,20 +170,212 @@ async fn only_what_was_requested_can_be_granted_and_only_for_a_registered_practi
     assert_eq!((&data["practicepass"], &data["partnerId"]), (&json!("OtherOffice"), &json!("prt_acme")));
 }
 
+/// An approval without a partner's name, or with `null`, for an applicant of these names: the partner's id.
+async fn approve_applicant(office: &Office, company: &str, email: &str, body: &Value) -> Value {
+    let mut wish = wish();
+    (wish["company"], wish["email"]) = (json!(company), json!(email));
+    ask(office, &wish).await.expect(202);
+    let list = office.admin("GET", &format!("{REQUESTS}?status=pending"), None).await;
+    let id = list.expect(200)["data"][0]["id"].as_str().unwrap().to_owned();
+    decide(office, &id, "approve", body).await.expect(200)["data"]["partnerId"].clone()
+}
+
 #[tokio::test]
-async fn a_companys_name_alone_does_not_make_an_applicant_its_partner() {
+async fn an_applicant_with_a_partners_company_and_email_is_a_new_partner_unless_the_partner_is_named() {
     let office = Office::open(Engine::Sqlite).await;
-    let approve = async |email: &str| {
-        let mut wish = wish();
-        wish["company"] = json!("ACME Health");
-        wish["email"] = json!(email);
-        ask(&office, &wish).await.expect(202);
-        let list = office.admin("GET", &format!("{REQUESTS}?status=pending"), None).await;
-        let id = list.expect(200)["data"][0]["id"].as_str().unwrap().to_owned();
-        decide(&office, &id, "approve", &json!({})).await.expect(200)["data"]["partnerId"].clone()
+    for body in [json!({}), json!({ "partnerId": null })] {
+        let id = approve_applicant(&office, "Acme Health", "kim@acme.example", &body).await;
+        assert_ne!(id, "prt_acme");
+    }
+    let named = json!({ "partnerId": "prt_acme" });
+    assert_eq!(approve_applicant(&office, "Nova Care", "nia@nova.example", &named).await, "prt_acme");
+}
+
+#[tokio::test]
+async fn a_partner_that_takes_an_applicants_name_gets_nothing_and_the_administrators_see_it() {
+    let office = Office::open(Engine::Sqlite).await;
+    let token = office.token("all").await;
+    let change = json!({ "company": "Nova Care", "email": "nia@nova.example", "phone": "212-555-0188" });
+    office.send(&token, "PATCH", "/v1/me", Some(&change)).await.expect(200);
+    let id = approve_applicant(&office, "Nova Care", "nia@nova.example", &json!({})).await;
+    assert_ne!(id, "prt_acme");
+    let detail = office.admin("GET", "/v1/admin/partners/prt_acme", None).await;
+    let data = &detail.expect(200)["data"];
+    let changes = json!([
+        { "field": "company", "from": "Acme Health", "to": "Nova Care" },
+        { "field": "email", "from": "kim@acme.example", "to": "nia@nova.example" },
+    ]);
+    assert_eq!(data["identityChanges"], json!([{ "time": crate::office::NOW, "changes": changes }]));
+    assert_eq!(data["identityChangedAt"], crate::office::NOW);
+    assert!(data["practices"].as_array().unwrap().contains(&json!("DemoOffice")));
+    assert!(data["keys"].as_array().unwrap().iter().any(|key| key["name"] == "all"));
+    let log = office.admin("GET", "/v1/admin/audit", None).await;
+    let rows = log.expect(200)["data"].as_array().unwrap();
+    let row = rows.iter().find(|row| row["action"] == "me.update").unwrap();
+    assert_eq!((&row["target"], &row["changes"]), (&json!("prt_acme"), &changes));
+    assert!(!row.to_string().contains("0188"), "no other value");
+    // What leaves both as they are is not audited.
+    office
+        .send(&token, "PATCH", "/v1/me", Some(&json!({ "company": "Nova Care", "phone": null })))
+        .await
+        .expect(200);
+    let log = office.admin("GET", "/v1/admin/audit", None).await;
+    let rows = log.expect(200)["data"].as_array().unwrap();
+    assert_eq!(rows.iter().filter(|row| row["action"] == "me.update").count(), 1);
+}
+
+#[tokio::test]
+async fn a_claimed_key_has_the_terms_of_its_approval() {
+    let office = Office::open(Engine::Sqlite).await;
+    let id = pending(&office).await;
+    let wrong = json!({ "expiresAt": "2026-03-09T12:00:00Z", "allowedCidrs": ["nowhere"], "rateLimit": 0 });
+    let reply = decide(&office, &id, "approve", &wrong).await;
+    let mut fields = reply.wrong_fields();
+    fields.sort_unstable();
+    assert_eq!(fields, ["body.allowedCidrs[0]", "body.expiresAt", "body.rateLimit"]);
+    let terms =
+        json!({ "expiresAt": "2026-03-10T12:00:00Z", "allowedCidrs": ["198.51.100.0/24"], "rateLimit": 7 });
+    let token = token(&decide(&office, &id, "approve", &terms).await);
+    let claimed = claim(&office, &token).await;
+    for name in ["expiresAt", "allowedCidrs", "rateLimit"] {
+        assert_eq!(claimed.expect(201)["data"][name], terms[name], "{name}");
+    }
+    let id = shared::domain::ids::KeyId(claimed.body["data"]["id"].as_str().unwrap().to_owned());
+    let key = office.app.control.api_key(&id).await.unwrap().unwrap();
+    assert_eq!((key.rate_limit, key.allowed_cidrs.len()), (7, 1));
+    assert_eq!(key.expires_at, Some("2026-03-10T12:00:00Z".parse().unwrap()));
+}
+
+#[tokio::test]
+async fn a_link_whose_key_would_have_expired_is_none() {
+    let office = Office::open(Engine::Sqlite).await;
+    let id = pending(&office).await;
+    let terms = json!({ "expiresAt": "2026-03-09T13:00:00Z" });
+    let token = token(&decide(&office, &id, "approve", &terms).await);
+    office.set_time("2026-03-09T13:00:00Z");
+    claim(&office, &token).await.expect_problem(404, "NOT_FOUND");
+    decide(&office, &id, "reissue", &json!({})).await.expect_problem(409, "NOT_APPROVED");
+}
+
+#[tokio::test]
+async fn a_withdrawn_approval_has_no_link() {
+    let office = Office::open(Engine::Sqlite).await;
+    let id = pending(&office).await;
+    decide(&office, &id, "withdraw", &json!({})).await.expect_problem(409, "NOT_APPROVED");
+    let token = token(&decide(&office, &id, "approve", &json!({})).await);
+    assert_eq!(decide(&office, &id, "withdraw", &json!({})).await.expect(200)["data"]["status"], "withdrawn");
+    claim(&office, &token).await.expect_problem(404, "NOT_FOUND");
+    for again in ["withdraw", "reissue"] {
+        decide(&office, &id, again, &json!({})).await.expect_problem(409, "NOT_APPROVED");
+    }
+    decide(&office, &id, "approve", &json!({})).await.expect_problem(409, "ALREADY_DECIDED");
+    let listed = office.admin("GET", &format!("{REQUESTS}?status=withdrawn"), None).await;
+    assert_eq!(listed.expect(200)["data"][0]["id"], id);
+    assert_eq!(
+        office.admin("GET", &format!("{REQUESTS}?status=approved"), None).await.expect(200)["count"],
+        0
+    );
+}
+
+#[tokio::test]
+async fn a_new_link_ends_the_old_one_and_a_claimed_approval_gets_none() {
+    let office = Office::open(Engine::Sqlite).await;
+    let id = pending(&office).await;
+    let old = token(&decide(&office, &id, "approve", &json!({})).await);
+    office.set_time("2026-03-13T12:00:00Z");
+    let new = token(&decide(&office, &id, "reissue", &json!({})).await);
+    claim(&office, &old).await.expect_problem(404, "NOT_FOUND");
+    claim(&office, &new).await.expect(201);
+    for late in ["withdraw", "reissue"] {
+        decide(&office, &id, late, &json!({})).await.expect_problem(409, "CLAIM_USED");
+    }
+}
+
+#[tokio::test]
+async fn undecided_requests_expire_after_30_days_and_decided_ones_after_a_year() {
+    let office = Office::open(Engine::Sqlite).await;
+    let decided = pending(&office).await;
+    office.set_time("2026-03-09T12:00:01Z");
+    let undecided = pending(&office).await;
+    let count = async || office.admin("GET", REQUESTS, None).await.expect(200)["count"].clone();
+    office.set_time("2026-04-08T11:59:59Z");
+    assert_eq!(count().await, 2);
+    decide(&office, &decided, "deny", &json!({})).await.expect(200);
+    office.set_time("2026-04-08T12:00:01Z");
+    assert_eq!(count().await, 1);
+    decide(&office, &undecided, "approve", &json!({})).await.expect_problem(404, "NOT_FOUND");
+    office.set_time("2027-04-08T11:59:58Z");
+    assert_eq!(count().await, 1);
+    office.set_time("2027-04-08T12:00:00Z");
+    assert_eq!(count().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_strangers_together_store_100_requests_an_hour() {
+    let office = Office::open(Engine::Sqlite).await;
+    let from = async |network: u16| {
+        let address = format!("2001:db8:{network:x}::1");
+        let body = wish().to_string();
+        let headers = [("content-type", "application/json")];
+        office.call_from(&address, "POST", "/v1/access-requests", &headers, Some(&body)).await
     };
-    assert_eq!(approve("Kim@acme.example").await, "prt_acme");
-    assert_ne!(approve("stranger@example.com").await, "prt_acme");
+    for network in 0..100 {
+        from(network).await.expect(202);
+    }
+    let refused = from(100).await;
+    refused.expect_problem(429, "RATE_LIMITED");
+    assert_eq!(refused.header("retry-after"), "3600");
+    office.set_time("2026-03-09T13:00:00Z");
+    from(100).await.expect(202);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_of_ten_thousand_requests_is_one_query() {
+    use shared::{
+        control::access_requests::{AccessRequest, AccessStatus},
+        domain::{Scope, ids::AccessRequestId},
+    };
+    let office = Office::open(Engine::Sqlite).await;
+    let control = &office.app.control;
+    let now = office.app.clock.now();
+    let request = |number: u32| AccessRequest {
+        id: AccessRequestId(format!("arq_{number:05}")),
+        company: "Nova Care".into(),
+        practice: "DemoOffice".into(),
+        contact: "Nia Bell".into(),
+        email: "nia@nova.example".into(),
+        requested_scopes: vec![Scope::Prospects],
+        message: None,
+        status: if number == 3 { AccessStatus::Denied } else { AccessStatus::Pending },
+        created_at: now,
+        decided_at: None,
+        reason: None,
+        approval: None,
+        expires_at: AccessRequest::undecided_until(now),
+        version: 1,
+    };
+    for chunk in 0..100 {
+        let writes = (0..100).map(|it| control.save_access_request(&request(chunk * 100 + it)).unwrap());
+        control.transact(writes.collect()).await.unwrap();
+    }
+    for query in ["", "&status=pending", "&status=denied"] {
+        let list = async |cursor: &str| {
+            office.store_calls.take();
+            let reply = office.admin("GET", &format!("{REQUESTS}?limit=25{query}{cursor}"), None).await;
+            let asked = office.store_calls.take();
+            assert_eq!(asked.iter().filter(|it| *it == "Query").count(), 1, "{query}: {asked:?}");
+            reply
+        };
+        let first = list("").await;
+        let expected = if query == "&status=denied" { 1 } else { 25 };
+        assert_eq!(first.expect(200)["count"], expected);
+        assert!(first.body["pagination"].get("total").is_none());
+        if let Some(cursor) = first.body["pagination"]["nextCursor"].as_str() {
+            let second = list(&format!("&cursor={cursor}")).await;
+            assert_eq!(second.expect(200)["count"], 25);
+            assert_ne!(second.body["data"][0]["id"], first.body["data"][24]["id"]);
+        }
+    }
 }
 
 #[tokio::test]

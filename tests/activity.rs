@@ -55,7 +55,7 @@ async fn a_call_is_shown_as_documented() {
         json!({
             "time": "2026-03-09T12:00:00.000Z", "method": "GET", "endpoint": "/v1/{PPass}/prospects/{id}",
             "status": 200, "durationMs": null, "partner": null, "keyName": null, "practicepass": "DemoOffice",
-            "ip": "198.51.100.7", "requestId": "shown-0001",
+            "ip": "198.51.100.7", "requestId": "shown-0001", "attemptedKeyId": null,
         })
     );
     assert!(!reply.body.to_string().contains("Ada"));
@@ -193,9 +193,9 @@ async fn calls_are_exported_as_csv_file_by_file() {
     assert_eq!(file.header("content-type"), "text/csv; charset=utf-8; header=present");
     assert_eq!(
         *file.expect(200),
-        "time,method,endpoint,status,durationMs,partner,keyName,practicepass,ip,requestId\r\n\
-         2026-03-09T11:00:02.000Z,GET,/v1/me,200,2,\"'=HYPERLINK(\"\"http://x\"\")\",Integration,DemoOffice,203.0.113.8,request-00002\r\n\
-         2026-03-09T11:00:01.000Z,GET,/v1/me,200,1,Northwind Health,,DemoOffice,203.0.113.8,request-00001\r\n"
+        "time,method,endpoint,status,durationMs,partner,keyName,practicepass,ip,requestId,attemptedKeyId\r\n\
+         2026-03-09T11:00:02.000Z,GET,/v1/me,200,2,\"'=HYPERLINK(\"\"http://x\"\")\",Integration,DemoOffice,203.0.113.8,request-00002,\r\n\
+         2026-03-09T11:00:01.000Z,GET,/v1/me,200,1,Northwind Health,,DemoOffice,203.0.113.8,request-00001,\r\n"
     );
     let cursor = file.header("x-next-cursor");
     let headers = [("x-admin-secret", crate::office::ADMIN_SECRET), ("accept", "text/csv, application/json")];
@@ -203,7 +203,7 @@ async fn calls_are_exported_as_csv_file_by_file() {
     let last = office.call("GET", &path, &headers, None).await;
     let text = last.expect(200).as_str().unwrap();
     assert_eq!(text.lines().count(), 2);
-    assert!(text.ends_with(",request-00000\r\n"));
+    assert!(text.ends_with(",request-00000,\r\n"));
     assert_eq!(last.header("x-next-cursor"), "");
 }
 

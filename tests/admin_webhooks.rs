@@ -73,7 +73,7 @@ async fn the_monitor_answers_as_documented() {
                 "id": null, "subscriptionId": 1, "practicepass": "DemoOffice", "event": "Claims",
                 "eventId": "DemoOffice-2", "status": "retrying", "success": false, "statusCode": 500,
                 "attempts": 1, "errorMessage": "the endpoint answered 500", "durationMs": null,
-                "createdAt": "2026-03-09T12:00:02Z", "nextAttemptAt": null, "requestId": null,
+                "createdAt": "2026-03-09T12:00:02Z", "nextAttemptAt": null, "requestId": null, "cancelReason": null,
             }],
             "queue": {
                 "dueRetries": 1,
@@ -85,6 +85,7 @@ async fn the_monitor_answers_as_documented() {
             },
             "disabledSubscriptions": [],
             "breakers": [],
+            "dataProblems": [],
             "pagination": { "limit": 50, "offset": 0, "hasMore": false },
         })
     );

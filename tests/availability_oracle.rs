@@ -12,8 +12,8 @@ use proptest::{prelude::*, test_runner::Config};
 use shared::domain::{
     ids::RoomId,
     schedule::{
-        Calendar, Facts, Interval, Minutes, Place, Practice, Refusal, Room, RoomVisit, ScheduleException,
-        VisitTypeRules, WorkingHours,
+        Calendar, Facts, Interval, Minutes, Place, Practice, ProviderVisit, Refusal, Room, RoomVisit,
+        ScheduleException, VisitTypeRules, WorkingHours,
     },
 };
 
@@ -30,8 +30,8 @@ struct World {
     hours: Vec<Hours>,
     /// (day, kind, start, end, own)
     exceptions: Vec<(i64, u8, u16, u16, bool)>,
-    /// (minute from the table's start, minutes)
-    busy: Vec<(i64, i64)>,
+    /// (minute from the table's start, minutes, buffer before, buffer after)
+    busy: Vec<(i64, i64, i64, i64)>,
     /// (room, minute from the table's start, minutes)
     room_visits: Vec<(i64, i64, i64)>,
     visit_type: Option<(bool, bool, i64, i64, Option<i64>)>,
@@ -48,7 +48,7 @@ fn worlds() -> impl Strategy<Value = World> {
     (
         prop::collection::vec((1..8_i64, 0..288_u16, 0..288_u16, bound(), bound()), 0..14),
         prop::collection::vec((-3..4_i64, 0..3_u8, 0..288_u16, 0..288_u16, any::<bool>()), 0..5),
-        prop::collection::vec((near.clone(), 5..120_i64), 0..12),
+        prop::collection::vec((near.clone(), 5..120_i64, 0..40_i64, 0..40_i64), 0..12),
         prop::collection::vec((1..4_i64, near, 5..200_i64), 0..20),
         prop_oneof![
             1 => Just(None),
@@ -97,6 +97,8 @@ struct Oracle<'a> {
     /// Whether a minute lies in a working window that isn't off.
     open: Vec<bool>,
     busy: Vec<bool>,
+    /// The same with the visits' own buffers.
+    buffered: Vec<bool>,
     rooms: Vec<Vec<bool>>,
     /// The minutes that are on the grid of a window.
     grid: BTreeSet<usize>,
@@ -123,6 +125,7 @@ impl<'a> Oracle<'a> {
             first,
             open: vec![false; length],
             busy: vec![false; length],
+            buffered: vec![false; length],
             rooms: vec![vec![false; length]; 4],
             grid: BTreeSet::new(),
             wall,
@@ -132,8 +135,9 @@ impl<'a> Oracle<'a> {
     }
 
     fn fill(&mut self) {
-        for &(from, minutes) in &self.world.busy {
+        for &(from, minutes, before, after) in &self.world.busy {
             mark(&mut self.busy, from, minutes);
+            mark(&mut self.buffered, from - before, before + minutes + after);
         }
         for &(room, from, minutes) in &self.world.room_visits {
             mark(&mut self.rooms[usize::try_from(room).unwrap()], from, minutes);
@@ -208,7 +212,8 @@ impl<'a> Oracle<'a> {
         let needed = minute.checked_sub(usize::try_from(before).unwrap())?
             ..minute + length + usize::try_from(after).unwrap();
         let works = self.open.get(needed.clone())?.iter().all(|open| *open);
-        let booked = self.busy[needed].iter().any(|busy| *busy);
+        let booked = self.busy[needed].iter().any(|busy| *busy)
+            || self.buffered[minute..minute + length].iter().any(|busy| *busy);
         if !first_time || late || minute < usize::try_from(world.now).unwrap() || !active || !allowed {
             return None;
         }
@@ -274,7 +279,15 @@ impl<'a> Oracle<'a> {
         let facts = Facts {
             hours: hours.collect(),
             exceptions: exceptions.collect(),
-            busy: world.busy.iter().map(|&(from, minutes)| interval(from, minutes)).collect(),
+            busy: world
+                .busy
+                .iter()
+                .map(|&(from, minutes, buffer_before, buffer_after)| ProviderVisit {
+                    time: interval(from, minutes),
+                    buffer_before,
+                    buffer_after,
+                })
+                .collect(),
             visit_type,
         };
         let practice =
@@ -333,7 +346,7 @@ fn compare(world: &World, zone: &TimeZone, change: Date, seen: &mut Seen) -> Res
 }
 
 fn agree(zone: &str, change: Date, skips: bool) {
-    let zone = TimeZone::get(zone).unwrap();
+    let zone = shared::domain::zones::get(zone).unwrap();
     let config = Config { cases: 64, failure_persistence: None, ..Config::default() };
     let seen = std::cell::RefCell::new(Seen::default());
     let mut runner = proptest::test_runner::TestRunner::new(config);

@@ -8,7 +8,7 @@ use jiff::{
     tz::TimeZone,
 };
 use serde_json::Value;
-use shared::domain::schedule::{Calendar, Facts, Interval, Minutes, Practice, WorkingHours};
+use shared::domain::schedule::{Calendar, Facts, Interval, Minutes, Practice, ProviderVisit, WorkingHours};
 
 use crate::office::{Engine, Office, statements::noted};
 
@@ -27,7 +27,7 @@ async fn fill_a_year(office: &Office) {
                  select 9000 + provider_id, 'A', 'B', 'A B', '2026-01-02T10:00:00Z', '2026-01-02T10:00:00Z' from providers;",
         )
         .await;
-    let zone = TimeZone::get("America/New_York").unwrap();
+    let zone = shared::domain::zones::get("America/New_York").unwrap();
     let first = date(2026, 3, 9);
     for provider in PROVIDERS {
         let rows: Vec<String> = first
@@ -115,7 +115,7 @@ async fn a_full_year_is_searched_on_postgres_and_each_table_is_read_once() {
 
 /// A calendar that is full on so many days, searched to its end: the shortest time of many.
 fn time_of(days: i64) -> Duration {
-    let zone = TimeZone::get("America/New_York").unwrap();
+    let zone = shared::domain::zones::get("America/New_York").unwrap();
     let first = date(2026, 3, 9);
     let dates = (first, first.saturating_add(Span::new().days(days - 1)));
     let hours = (1..8).flat_map(|weekday| {
@@ -131,7 +131,13 @@ fn time_of(days: i64) -> Duration {
     let busy = first.series(Span::new().days(1)).take(days).flat_map(|date| half_hours(&zone, date));
     let facts = Facts {
         hours: hours.collect(),
-        busy: busy.map(|(_, _, from)| Interval { from, to: from + 1800 }).collect(),
+        busy: busy
+            .map(|(_, _, from)| ProviderVisit {
+                time: Interval { from, to: from + 1800 },
+                buffer_before: 0,
+                buffer_after: 0,
+            })
+            .collect(),
         ..Facts::default()
     };
     let search = || {

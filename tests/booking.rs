@@ -62,12 +62,12 @@ on_both_databases! {
         office.sql("update resources set active = false where resource_id = 102").await;
         let reply = office.get("/v1/DemoOffice/visit-types").await;
         assert_eq!(reply.expect(200), &json!({ "count": 2, "data": [
-            { "VisitType": "Consult", "Active": true, "Providers": [1, 2], "Resources": [101] },
-            { "VisitType": "FOLLOWUP", "Active": true, "Providers": [1, 2], "Resources": [] },
+            { "VisitType": "Consult", "Active": true, "Bookable": true, "Providers": [1, 2], "Resources": [101] },
+            { "VisitType": "FOLLOWUP", "Active": true, "Bookable": true, "Providers": [1, 2], "Resources": [] },
         ] }));
         let reply = office.get("/v1/DemoOffice/visit-types?includeInactive=true").await;
         assert_eq!(reply.expect(200)["count"], 3);
-        assert_eq!(reply.body["data"][2], json!({ "VisitType": "Retired", "Active": false, "Providers": [1], "Resources": [] }));
+        assert_eq!(reply.body["data"][2], json!({ "VisitType": "Retired", "Active": false, "Bookable": false, "Providers": [1], "Resources": [] }));
         office.get("/v1/DemoOffice/visit-types?includeInactive=maybe").await.expect_problem(400, "INVALID_QUERY");
     }
 }

@@ -177,7 +177,11 @@ async fn head_is_answered_as_get_is_without_the_body() {
 async fn health_tells_the_version_and_nothing_else() {
     let office = Office::open(Engine::Sqlite).await;
     let reply = office.call("GET", "/v1/health", &[], None).await;
-    assert_eq!(reply.expect(200), &json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }));
+    assert_eq!(
+        reply.expect(200),
+        &json!({ "status": "ok", "tzdata": shared::domain::zones::version(),
+        "version": env!("CARGO_PKG_VERSION") })
+    );
 }
 
 #[tokio::test]

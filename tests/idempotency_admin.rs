@@ -20,6 +20,7 @@ enum Effect {
     Deliveries,
     /// Requests that were approved.
     Approvals,
+    Reissues,
 }
 
 struct Case {
@@ -73,7 +74,14 @@ async fn effects(office: &Office, hook: &Receiver, effect: &Effect) -> i64 {
         }
         Effect::Approvals => {
             let reply = office.admin("GET", "/v1/admin/access-requests?status=approved", None).await;
-            reply.expect(200)["pagination"]["total"].as_i64().unwrap()
+            reply.expect(200)["count"].as_i64().unwrap()
+        }
+        Effect::Reissues => {
+            // All of the log: records of one instant are in no order.
+            let log = office.app.control.audit_log(10_000, None).await.unwrap();
+            assert!(log.next.is_none());
+            let count = log.items.iter().filter(|row| row.action == "access-requests.reissue").count();
+            i64::try_from(count).unwrap()
         }
         Effect::Deliveries => i64::try_from(hook.received().len()).unwrap(),
     }
@@ -114,6 +122,14 @@ async fn cases(office: &Office, hook: &Receiver) -> Vec<Case> {
     let id = ApiKey::parse(office.api_key("all")).unwrap().id;
     // The link first: both requests are of the same instant, and either could be the newest.
     let claim = claim_token(office).await;
+    let reissue = to_approve(office).await;
+    let headers = [
+        ("content-type", "application/json"),
+        ("x-admin-secret", ADMIN_SECRET),
+        ("host", "portal.example.com"),
+    ];
+    office.call("POST", &reissue, &headers, Some("{}")).await.expect(200);
+    let reissue = reissue.replace("/approve", "/reissue");
     let approval = to_approve(office).await;
     let case = |operation, path: String, body, other, effect| Case { operation, path, body, other, effect };
     let at = |path: &str| path.to_owned();
@@ -148,6 +164,7 @@ async fn cases(office: &Office, hook: &Receiver) -> Vec<Case> {
             Effect::Deliveries,
         ),
         case("POST /v1/admin/access-requests/{id}/approve", approval, json!({}), None, Effect::Approvals),
+        case("POST /v1/admin/access-requests/{id}/reissue", reissue, json!({}), None, Effect::Reissues),
         case(
             "POST /v1/access-requests",
             at("/v1/access-requests"),

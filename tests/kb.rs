@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use shared::domain::Scope;
 
-use crate::office::{Engine, Office, Reply, on_both_databases};
+use crate::office::{Engine, Office, Reply, on_both_databases, run_sql};
 
 const ARTICLE: &str = "/v1/kb/12";
 
@@ -50,6 +50,21 @@ on_both_databases! {
         assert_eq!(found(&office, "page=2&limit=2").await, [13]);
         let reply = office.get("/v1/kb?page=2&limit=2").await;
         assert_eq!(reply.expect(200)["pagination"], json!({ "page": 2, "limit": 2, "total": 3, "hasMore": false }));
+    }
+}
+
+on_both_databases! {
+    async fn an_article_is_found_by_what_the_emr_has_made_of_it(office) {
+        assert_eq!(found(&office, "search=weissbuch").await, [0i64; 0]);
+        run_sql(&office.catalog, "update kb_articles set title = 'Weißbuch für Kliniken' where kb_id = 13").await;
+        for word in ["weissbuch", "WEISSBUCH", "fur", "f%C3%BCr", "fu%CC%88r"] {
+            assert_eq!(found(&office, &format!("search={word}")).await, [13], "{word}");
+        }
+        run_sql(&office.catalog, "update kb_articles set title = 'Blaubuch' where kb_id = 13").await;
+        assert_eq!(found(&office, "search=weissbuch").await, [0i64; 0]);
+        run_sql(&office.catalog, "insert into kb_articles (kb_id, title, article, created_at, updated_at)
+            values (20, 'Δίκτυο', 'text', '2026-03-01T10:00:00Z', '2026-03-01T10:00:00Z')").await;
+        assert_eq!(found(&office, "search=%CE%94%CE%99%CE%9A%CE%A4%CE%A5%CE%9F").await, [20]);
     }
 }
 

@@ -6,6 +6,7 @@ mod copies;
 mod database;
 mod fixture;
 mod logs;
+mod meter;
 pub(crate) mod plan;
 mod queue;
 mod refusing;
@@ -26,12 +27,12 @@ use jiff::Timestamp;
 use serde_json::json;
 use shared::{
     api::edge,
-    app::{App, CallLog, Clock, Guesses, KeyCache, Parts, Random, RateLimits},
+    app::{App, BruteForce, CallLog, Clock, KeyCache, Parts, Random, RateLimits},
     auth::secret_ref::SecretRef,
     catalog::{CatalogDb, Catalogs},
     config::Config,
     control::{Secrets, Store, TableNames},
-    domain::Scope,
+    domain::{PracticePass, Scope},
     egress::{self, Guard, Reach},
     tenant::{Practices, TenantDb},
 };
@@ -40,10 +41,11 @@ use utoipa_axum::router::OpenApiRouter;
 pub(crate) use calls::records;
 use control::StoreCalls;
 pub(crate) use control::template;
-pub(crate) use database::{Engine, execute as run_sql};
+pub(crate) use database::{Engine, execute as run_sql, try_execute as try_sql};
 pub(crate) use logs::Logs;
+pub(crate) use meter::Meter;
 pub(crate) use queue::Message;
-pub(crate) use receiver::{Answer, Gate, Receiver};
+pub(crate) use receiver::{Answer, Gate, Received as ReceivedCall, Receiver};
 pub(crate) use request::{Reply, request_from};
 use resolver::Names;
 pub(crate) use waiting::{ends, eventually};
@@ -111,7 +113,7 @@ impl Stores {
             catalogs: Catalogs::patient(8).with_timeouts(timeouts::DATABASE),
             keys: KeyCache::default(),
             rates: RateLimits::default(),
-            guesses: Guesses::default(),
+            brute_force: BruteForce::default(),
             calls: CallLog::default(),
         }
     }
@@ -250,6 +252,27 @@ impl Office {
         App::new(parts)
     }
 
+    /// From now on these routes answer, behind the real edge.
+    pub(crate) fn answer_at(&mut self, routes: Router<App>) {
+        self.router = edge(routes, self.app.clone());
+    }
+
+    /// From now on the databases are asked by way of a meter; `SQLite`, which runs the same statements, by way of none.
+    pub(crate) async fn meter(&mut self) -> Meter {
+        let meter = Meter::default();
+        let mut secrets = Vec::new();
+        for (name, value) in &self.stores.secrets {
+            let value = if value.starts_with("postgres") { meter.before(value).await } else { value.clone() };
+            secrets.push((*name, value));
+        }
+        let app = self.another_app(|parts| {
+            parts.secrets = Secrets::fixed(secrets.iter().map(|(name, value)| (*name, value.as_str())));
+        });
+        self.answer_with(app.clone());
+        self.app = app;
+        meter
+    }
+
     /// From now on this app answers.
     pub(crate) fn answer_with(&mut self, app: App) {
         self.router = router(app);
@@ -276,6 +299,11 @@ impl Office {
     pub(crate) async fn token_with(&self, scopes: &[Scope]) -> String {
         let record = fixture::key_with(&self.app, scopes).await;
         self.app.token_ring().await.unwrap().issue(&record, self.app.clock.now()).unwrap()
+    }
+
+    /// Registers a partner of this id, and gives it a key with these scopes.
+    pub(crate) async fn give_access(&self, partner: &str, practicepass: &PracticePass, scopes: &[Scope]) {
+        fixture::partner_with_key(&self.app, partner, practicepass, scopes).await;
     }
 
     /// Runs SQL that means the same to both engines on `DemoOffice`.

@@ -6,8 +6,11 @@ mod changes;
 mod dead_letters;
 pub(crate) mod fanout;
 mod isolation;
+mod misfits;
+mod odd_ids;
 mod poller;
 mod replay;
+mod restarts;
 mod strangers;
 mod two_pollers;
 
@@ -19,10 +22,10 @@ use shared::{
     auth::webhook_signature::SigningSecret,
     control::{
         deliveries::Delivery,
-        subscriptions::{Breaker, Subscription, SubscriptionStatus},
+        subscriptions::{Breaker, LastOutcomes, Subscription, SubscriptionStatus},
     },
     domain::{
-        EventScope, PracticePass,
+        EventScope, PracticePass, Scope,
         ids::{LogId, PartnerId, SubscriptionId},
     },
     egress::{HookUrl, Reach},
@@ -102,9 +105,15 @@ async fn write(office: &Office, log_id: i64, table: &str) {
     office.sql(&row(log_id, table)).await;
 }
 
-/// A subscription of a made-up partner to what happens from now on in a practice whose log is empty.
-async fn subscribe(office: &Office, practicepass: &PracticePass, number: i64, scopes: &[EventScope]) {
+/// A subscription of a partner made for the purpose to what happens from now on in a practice whose log is empty.
+pub(crate) async fn subscribe(
+    office: &Office,
+    practicepass: &PracticePass,
+    number: i64,
+    scopes: &[EventScope],
+) {
     let now = office.app.clock.now();
+    office.give_access(&format!("prt_{number}"), practicepass, Scope::ALL).await;
     let subscription = Subscription {
         id: SubscriptionId(number),
         generation: number,
@@ -115,13 +124,16 @@ async fn subscribe(office: &Office, practicepass: &PracticePass, number: i64, sc
         status: SubscriptionStatus::Active,
         disabled_reason: None,
         disabled_at: None,
+        paused_at: None,
         secret: SigningSecret::from_random(&[7; 32]),
         old_secrets: Vec::new(),
         start_after_log_id: LogId(0),
         in_flight: Vec::new(),
+        start_epoch: 0,
         started_at: now,
         failing_since: None,
         breaker: Breaker::default(),
+        last: LastOutcomes::default(),
         created_at: now,
         updated_at: now,
         version: 1,

@@ -56,6 +56,8 @@ on_both_databases! {
             ("b-1", vec!["B-10"]),
             ("%C3%A9v%C3%AAque", vec!["A_1"]),
             ("%C3%89V%C3%8AQUE", vec!["A_1"]),
+            ("e%CC%81ve%CC%82que", vec!["A_1"]),
+            ("eveque", vec!["A_1"]),
             ("%20", vec!["SER-1", "B-10", "B-2", "A_1"]),
             // Wildcards are letters like others.
             ("%25", vec!["B-2"]),

@@ -156,7 +156,8 @@ on_both_databases! {
             let (one, few) = noted(upsert(&office, products("S", 1, price))).await;
             let (thousand, many) = noted(upsert(&office, products("P", 1000, price))).await;
             assert_eq!((&one.expect(200)["data"][counted], &thousand.expect(200)["data"][counted]), (&json!(1), &json!(1000)));
-            assert_eq!(many.len(), few.len(), "{counted}: {many:#?}");
+            // What is stored is read by two hundred at a time, so that a statement's answer is bounded in bytes.
+            assert!(many.len() <= few.len() + 4, "{counted}: {many:#?}");
             assert_eq!(office.is_postgres().await, !few.is_empty());
         }
         assert_eq!(office.catalog_integer("select count(*) from products").await, 1001);
@@ -183,7 +184,7 @@ async fn an_answer_does_not_grow_with_the_errors_of_one_product() {
     let reply = upsert(&office, json!([unknown])).await;
     assert_eq!(statuses(&reply), ["failed"]);
     let errors = reply.body["data"]["results"][0]["errors"].as_array().unwrap();
-    assert_eq!((errors.len(), &errors[12]["code"]), (13, &json!("MORE_ERRORS")));
+    assert_eq!((errors.len(), &reply.body["data"]["results"][0]["errorsOmitted"]), (20, &json!(982)));
     let missing = ["body.products[0].VendorCode", "body.products[0].ProductCode"];
     assert_eq!([&errors[0]["location"], &errors[1]["location"]], missing);
 }

@@ -122,7 +122,7 @@ async fn what_is_not_there_or_not_ones_own_is_the_same_404() {
         bodies.push(body);
     }
     assert!(bodies[0] == bodies[1] && bodies[1] == bodies[2]);
-    for id in ["0", "-1", "abc", "1.5", "9007199254740992"] {
+    for id in ["abc", "1.5", "9223372036854775808"] {
         office.get(&format!("/v1/DemoOffice/prospects/{id}")).await.expect_problem(400, "INVALID_PATH");
     }
 }

@@ -21,11 +21,19 @@ pub(crate) use stage::Stage;
 use text::Kind;
 
 /// What our answers have beside the reference's members.
-const ADDITIONS: [(&str, &[&str]); 2] = [
+const ADDITIONS: [(&str, &[&str]); 3] = [
+    ("GET /v1/{PPass}/visit-types", &["Bookable"]),
     ("POST /v1/webhooks/signup", &["secret"]),
     (
         "GET /v1/admin/webhooks/monitor",
-        &["breakers", "disabledSubscriptions", "pagination", "queue", "recentDeliveries[0..4]"],
+        &[
+            "breakers",
+            "dataProblems",
+            "disabledSubscriptions",
+            "pagination",
+            "queue",
+            "recentDeliveries[0..4]",
+        ],
     ),
 ];
 

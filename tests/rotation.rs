@@ -15,7 +15,7 @@ use officepro_local::permissions::Permissions;
 use officepro_local::secrets::{Secrets as Vault, SecretsServer};
 use serde_json::json;
 use shared::{
-    app::{App, CallLog, Guesses, KeyCache, Parts, Random, RateLimits},
+    app::{App, BruteForce, CallLog, KeyCache, Parts, Random, RateLimits},
     auth::{KeyRecord, api_key::ApiKey, secret_ref::SecretRef, token::TokenRing},
     catalog::Catalogs,
     control::{Queue, Secrets, Store, practices::Practice},
@@ -104,7 +104,7 @@ impl Rotating {
             catalogs: Catalogs::default().with_timeouts(timeouts::DATABASE),
             keys: KeyCache::default(),
             rates: RateLimits::default(),
-            guesses: Guesses::default(),
+            brute_force: BruteForce::default(),
             calls: CallLog::default(),
         });
         office.answer_with(app.clone());

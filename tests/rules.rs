@@ -151,6 +151,16 @@ const RULES: &[(&str, &[&str])] = &[
         &["a_revoked_key_is_dead_for_new_tokens_at_once_and_for_live_ones_within_60_seconds"],
     ),
     (
+        "access drives delivery",
+        &[
+            "whatever_ends_access_every_channel_is_silent_a_minute_later",
+            "a_delivery_without_access_is_cancelled_with_its_reason_and_goes_on_when_access_returns",
+            "what_is_sent_by_hand_without_access_is_refused_with_a_code_and_sends_nothing",
+            "a_suspension_ends_sessions_and_claim_links_for_good_and_nothing_else",
+            "administrators_list_pause_resume_and_delete_subscriptions",
+        ],
+    ),
+    (
         "scopes",
         &[
             "exactly_the_documented_credentials_open_each_operation",
@@ -220,6 +230,17 @@ const RULES: &[(&str, &[&str])] = &[
             "a_call_takes_1_to_1000_products_and_1000_cost_as_few_statements_as_one",
             "prices_are_exact_to_the_cent",
             "every_word_must_be_in_a_code_or_the_name",
+        ],
+    ),
+    (
+        "problem lists and answers are bounded",
+        &[
+            "whatever_is_sent_is_answered_with_at_most_a_mebibyte_and_never_with_a_fault",
+            "the_longest_query_is_answered_with_at_most_a_mebibyte_and_never_with_a_fault",
+            "whatever_is_stored_is_answered_with_at_most_a_mebibyte_and_read_in_bounded_statements",
+            "a_ticket_of_very_many_comments_is_read_page_by_page_without_a_gap",
+            "every_administrators_answer_is_bounded_at_any_size_and_so_is_what_is_read_for_it",
+            "an_answer_that_passes_every_bound_becomes_a_problem",
         ],
     ),
     (
@@ -317,7 +338,7 @@ const RULES: &[(&str, &[&str])] = &[
 #[test]
 fn every_rule_of_the_contract_has_tests_that_exist() {
     let mut sources = String::new();
-    for folder in [".", "stack", "pipeline", "reference", "description"] {
+    for folder in [".", "bounds", "stack", "pipeline", "reference", "description"] {
         for file in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap() {
             let path = file.unwrap().path();
             if path.extension().is_some_and(|it| it == "rs") {

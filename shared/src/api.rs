@@ -8,7 +8,9 @@ mod caller;
 mod catalog;
 mod edge;
 mod error;
+mod field_errors;
 mod fields;
+pub mod fit;
 mod idempotency;
 mod openapi;
 mod overtaken;
@@ -21,6 +23,7 @@ mod reply;
 mod sealed;
 mod session;
 mod text;
+mod update;
 mod usage;
 mod values;
 mod viewer;
@@ -33,7 +36,8 @@ pub use caller::{Partner, RequiredScope, Tenant, scope};
 pub use catalog::{Catalog, CatalogScope};
 pub use contact::{Email, Phone, Website};
 pub use edge::edge;
-pub use error::{ApiError, Code, FieldError, Problem};
+pub use error::{ApiError, Code, Problem};
+pub use field_errors::{FieldError, FieldErrors};
 pub use fields::{
     FieldProblem, FieldValue, Fields, FromField, FromFields, Patch, RawObject, Replace, Source,
 };
@@ -41,18 +45,21 @@ pub use idempotency::{Answer, Done, IdempotencyKey, KEPT, Once, once};
 pub use openapi::describe;
 pub use overtaken::{TRIES, step_back};
 pub use paging::{
-    CursorPagination, CursorParam, Limit, ListPagination, PageNumber, Pagination, Paging, list_place,
+    CursorPagination, CursorParam, Limit, Offset, OffsetPagination, PageNumber, Pagination, Paging,
 };
 pub use path::{PathId, PathPair, PathText, PracticePath};
 pub use portal::PortalUser;
 pub use precondition::{IfMatch, etag};
 pub use reading::Reading;
-pub use reply::{CursorPage, Data, List, ListPage, Message, Page};
+pub use reply::{CursorPage, Data, List, MOST_LISTED, Message, Page};
 pub use sealed::SealedAnswer;
 pub use session::{SessionId, give_cookie, offered_session, portal_origin, take_cookie};
-pub use text::{SearchWords, check_text, check_text_lines};
+pub use text::{SearchWords, check_listed, check_text, check_text_lines};
+pub use update::{Update, UpdateOf};
 pub use usage::{DayUsage, Days, UsageSummary};
 pub use values::{LocalTime, integer_between};
-pub use webhooks::{DeliveryBody, DeliveryDetail, Retried, require_active, resend, subscription_of};
+pub use webhooks::{
+    DeliveryBody, DeliveryDetail, Retried, drain_in_flight, permit, require_active, resend, subscription_of,
+};
 
 pub type ApiResult<T> = Result<T, ApiError>;

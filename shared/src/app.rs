@@ -1,9 +1,10 @@
 //! What every handler can reach.
 
+mod brute_force;
 mod call_log;
 mod clock;
+mod data_problems;
 mod databases;
-mod guesses;
 mod key_cache;
 mod rate_limit;
 mod secrets;
@@ -13,16 +14,17 @@ use std::{net::IpAddr, ops::Deref, sync::Arc};
 use jiff::Timestamp;
 
 use crate::{
-    auth::{KeyRecord, SecretPairError, api_key::ApiKey},
+    auth::{DeliveryGrant, KeyRecord, PartnerAccess, SecretPairError, api_key::ApiKey},
     catalog::Catalogs,
     config::Config,
-    control::{self, Queue, Secrets, Store},
+    control::{self, Queue, Secrets, Store, subscriptions::Subscription},
+    domain::{EventScope, PracticePass, delivery::WithheldReason, ids::PartnerId},
     egress::{self, Guard, Reach, SystemResolver},
     tenant::{self, Practices},
 };
+pub use brute_force::{Attempt, BruteForce, Protected};
 pub use call_log::CallLog;
 pub use clock::{Clock, Random};
-pub use guesses::{Guarded, Guess, Guesses};
 pub use key_cache::KeyCache;
 pub use rate_limit::{Rate, RateLimits};
 
@@ -44,7 +46,7 @@ pub struct Parts {
     pub catalogs: Catalogs,
     pub keys: KeyCache,
     pub rates: RateLimits,
-    pub guesses: Guesses,
+    pub brute_force: BruteForce,
     pub calls: CallLog,
 }
 
@@ -70,7 +72,7 @@ impl Parts {
             catalogs: Catalogs::default().with_timeouts(of_databases),
             keys: KeyCache::default(),
             rates: RateLimits::default(),
-            guesses: Guesses::default(),
+            brute_force: BruteForce::default(),
             calls: CallLog::default(),
         }
     }
@@ -96,7 +98,7 @@ pub enum Error {
     #[error("the token keys are unusable")]
     TokenKeys(#[from] crate::auth::token::RingError),
     #[error("too many attempts; {retry_after} s to wait")]
-    TooManyGuesses { retry_after: i64 },
+    TooManyAttempts { retry_after: i64 },
 }
 
 impl App {
@@ -121,11 +123,43 @@ impl App {
         Ok(stored.and_then(|key| key.unlocked_by(offered, now)).filter(|key| key.usable(now, address)))
     }
 
+    /// What the partner may receive from the practice, as it was at most 30 s ago. A warm process reads nothing.
+    ///
+    /// # Errors
+    /// When the store can't be read; then nothing may be sent.
+    pub async fn partner_access(
+        &self,
+        practicepass: &PracticePass,
+        partner: &PartnerId,
+    ) -> control::Result<Arc<PartnerAccess>> {
+        let receiver = (practicepass.clone(), partner.clone());
+        self.keys.access(&self.control, &receiver, self.clock.now()).await
+    }
+
+    /// Permission to send an event, or a test (`None`), to the subscription now, for somebody who waits for the answer: access
+    /// that has just returned is seen.
+    pub async fn permit_now(
+        &self,
+        subscription: &Subscription,
+        event: Option<EventScope>,
+    ) -> control::Result<Result<DeliveryGrant, WithheldReason>> {
+        let receiver = (subscription.practicepass.clone(), subscription.partner_id.clone());
+        let now = self.clock.now();
+        let known = self.keys.access(&self.control, &receiver, now).await?;
+        if let Ok(grant) = subscription.permit(&known, event, now) {
+            return Ok(Ok(grant));
+        }
+        self.keys.forget_access(&receiver);
+        let access = self.keys.access(&self.control, &receiver, now).await?;
+        Ok(subscription.permit(&access, event, now))
+    }
+
     /// Writes what the calls answered so far left behind: call records with their counts, rate windows, when keys were used.
     /// What can't be written now is kept for the next time.
     pub async fn flush(&self) {
         self.calls.flush(&self.control, self.config.timeouts.call_records).await;
         self.rates.exchange(&self.control).await;
+        self.write_data_problems().await;
         self.keys.write_last_use(&self.control, self.clock.now()).await;
     }
 }

@@ -3,6 +3,7 @@
 pub mod api_key;
 pub mod grant;
 mod key_record;
+mod partner_access;
 mod seal;
 mod secret_pair;
 pub mod secret_ref;
@@ -10,7 +11,8 @@ pub mod token;
 pub mod webhook_signature;
 
 pub use grant::{Caller, CatalogGrant, Denied, PracticeGrant};
-pub use key_record::{KeyRecord, KeyStatus, KeyTerms, PreviousSecret};
+pub use key_record::{KeyRecord, KeyStatus, KeyTerms, PreviousSecret, canonical_network};
+pub use partner_access::{DeliveryGrant, PartnerAccess};
 pub use secret_pair::{SecretPair, SecretPairError, WhichSecret};
 
 /// Compares without telling by its time where two secrets differ.

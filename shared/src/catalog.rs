@@ -6,6 +6,5 @@ pub mod articles;
 mod database;
 pub mod migrate;
 pub mod products;
-mod search;
 
 pub use database::{CatalogDb, Catalogs};

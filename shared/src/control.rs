@@ -5,6 +5,7 @@ pub mod activity;
 pub mod api_keys;
 pub mod audit;
 mod aws;
+pub mod data_problems;
 pub mod deliveries;
 pub mod dispatch;
 mod error;
@@ -23,7 +24,7 @@ pub mod subscriptions;
 pub mod usage;
 
 pub use error::{Error, Result};
-pub use listing::{Cursor, Part, Place, Slice};
+pub use listing::{Cursor, Slice};
 pub use queue::Queue;
 pub use secrets::Secrets;
 pub use store::{Store, Table, TableNames};

@@ -7,15 +7,15 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     app::App,
-    auth::webhook_signature::signatures,
+    auth::{DeliveryGrant, webhook_signature::signatures},
     control::{
         Error, Result,
         deliveries::{Attempt, Claimed, CountChange, Delivery},
-        subscriptions::{DisabledReason, Failed, Subscription},
+        subscriptions::{DisabledReason, Failed, LastError, Subscription},
     },
     domain::{
         RequestId,
-        delivery::{DeliveryStatus, Payload, wait_after},
+        delivery::{DeliveryStatus, Payload, WithheldReason, recheck_after, wait_after},
         ids::DeliveryId,
     },
     egress::Failure,
@@ -41,6 +41,7 @@ enum Retries {
 /// call that the event comes from, or for a test of the one that asks for it.
 pub async fn send_by_hand(
     app: &App,
+    grant: DeliveryGrant,
     subscription: &Subscription,
     payload: Payload,
     request_id: Option<RequestId>,
@@ -50,7 +51,7 @@ pub async fn send_by_hand(
     let delivery = Delivery::by_hand(id, subscription, payload, request_id, now);
     match app.control.claim_first(delivery, now).await? {
         Claimed::Yes(delivery) => {
-            let outcome = post(app, subscription, &delivery).await;
+            let outcome = post(app, grant, subscription, &delivery).await;
             let mut subscription = subscription.clone();
             let ended = conclude(app, &mut subscription, delivery, outcome, Retries::None).await?;
             Ok(*ended)
@@ -90,11 +91,12 @@ pub enum Attempted {
 /// Whatever the endpoint does is an outcome; an error is a failure of our own stores.
 pub async fn attempt(
     app: &App,
+    grant: DeliveryGrant,
     subscription: &mut Subscription,
     delivery: Box<Delivery>,
     limit: Option<Duration>,
 ) -> Result<Attempted> {
-    let posting = post(app, subscription, &delivery);
+    let posting = post(app, grant, subscription, &delivery);
     let outcome = match limit {
         None => posting.await,
         Some(limit) => match tokio::time::timeout(limit, posting).await {
@@ -103,6 +105,17 @@ pub async fn attempt(
         },
     };
     conclude(app, subscription, delivery, outcome, Retries::Scheduled).await.map(Attempted::Ended)
+}
+
+/// Cancels a scheduled delivery that the caller has claimed, because its partner has no access to the event now. It is checked
+/// again within the time of its schedule, and goes on if access has returned.
+pub async fn withhold(app: &App, mut delivery: Box<Delivery>, reason: WithheldReason) -> Result<()> {
+    let now = app.clock.now();
+    let wait = recheck_after(&app.config.webhook_retries, now.duration_since(delivery.created_at));
+    delivery.withhold(reason, wait.and_then(|wait| now.checked_add(wait).ok()));
+    tracing::info!(deliveryId = delivery.id.0, reason = reason.as_str(), "delivery withheld");
+    let [random] = app.random.bytes();
+    app.control.conclude(*delivery, CountChange::default(), random).await.map(drop)
 }
 
 async fn conclude(
@@ -132,7 +145,9 @@ async fn conclude(
     // The verdict before the outcome: should one of them not be written, the delivery is still open, is attempted again and
     // judged again. What is sent by hand may show that the endpoint works again, but counts as no failure.
     if retries == Retries::Scheduled || matches!(outcome.verdict, Verdict::Success) {
-        judge(app, subscription, outcome.verdict, took, now).await?;
+        let error =
+            LastError { at: now, status_code: delivery.status_code, message: delivery.error_message.clone() };
+        judge(app, subscription, outcome.verdict, took, error).await?;
     }
     let [random] = app.random.bytes();
     app.control.conclude(*delivery, count, random).await.map(Box::new)
@@ -167,15 +182,18 @@ async fn judge(
     subscription: &mut Subscription,
     verdict: Verdict,
     took: Duration,
-    now: Timestamp,
+    error: LastError,
 ) -> Result<()> {
+    let now = error.at;
     let breaker = &subscription.breaker;
     let failing_for = subscription.failing_since.map(|since| now.duration_since(since));
     match (verdict, failing_for) {
         (Verdict::Success, failing) => {
             let quick = took < app.config.timeouts.quick_answer;
             if failing.is_some() || breaker.is_parked() || (quick && breaker.is_slow()) {
-                app.control.note_success(subscription, quick).await?;
+                app.control.note_success(subscription, quick, now).await?;
+            } else if subscription.last.is_success_due(now) {
+                app.control.touch_success(subscription, now).await?;
             }
             Ok(())
         }
@@ -191,7 +209,7 @@ async fn judge(
             let park = hangs || breaker.is_parked() || failing.is_some_and(|it| it >= PARKED_AFTER);
             if park || failing.is_none() {
                 let failed = if park { Failed::Park } else { Failed::Note };
-                app.control.note_failure(subscription, failed, now).await?;
+                app.control.note_failure(subscription, failed, error).await?;
             }
             Ok(())
         }
@@ -208,10 +226,10 @@ fn count_of(before: &Delivery, status: DeliveryStatus) -> CountChange {
     }
 }
 
-async fn post(app: &App, subscription: &Subscription, delivery: &Delivery) -> Outcome {
+async fn post(app: &App, grant: DeliveryGrant, subscription: &Subscription, delivery: &Delivery) -> Outcome {
     let at = app.clock.now();
     let started = Instant::now();
-    let answer = match request(subscription, delivery, at) {
+    let answer = match request(&grant, subscription, delivery, at) {
         Some((headers, body)) => app.hooks.post(&subscription.hook_url, headers, body.into(), at).await,
         None => Err(Failure::Url),
     };
@@ -244,8 +262,18 @@ async fn post(app: &App, subscription: &Subscription, delivery: &Delivery) -> Ou
     Outcome { attempt, verdict }
 }
 
-/// Headers and body; `None` when they can't be made, which no stored subscription causes.
-fn request(subscription: &Subscription, delivery: &Delivery, at: Timestamp) -> Option<(HeaderMap, Vec<u8>)> {
+/// Headers and body; `None` when they can't be made, which no stored subscription causes, or when the permission is for another
+/// delivery, which no caller causes.
+fn request(
+    grant: &DeliveryGrant,
+    subscription: &Subscription,
+    delivery: &Delivery,
+    at: Timestamp,
+) -> Option<(HeaderMap, Vec<u8>)> {
+    let event = delivery.payload.event().map(|it| it.event);
+    if !grant.covers(&subscription.practicepass, &subscription.partner_id, event) {
+        return None;
+    }
     let body = serde_json::to_vec(&delivery.payload).ok()?;
     let id = &delivery.payload.event_id;
     let signature = signatures(subscription.secrets(at), id, at, &body)?;

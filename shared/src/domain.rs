@@ -3,6 +3,7 @@
 pub mod address;
 pub mod contact;
 pub mod delivery;
+pub mod fold;
 pub mod ids;
 pub mod log_progress;
 pub mod money;
@@ -15,6 +16,7 @@ pub mod ticket;
 pub mod usage;
 pub mod visit_status;
 pub mod webhook_event;
+pub mod zones;
 
 pub use practice_pass::PracticePass;
 pub use request_id::RequestId;

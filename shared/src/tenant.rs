@@ -3,10 +3,14 @@
 //! Outside this module there are functions, not pools; a [`TenantDb`] is had only for a [`crate::auth::PracticeGrant`].
 
 pub mod audit;
+pub(crate) mod bounded;
 pub mod calendar;
 mod contents;
+mod data_problems;
 pub mod database;
 mod error;
+pub mod foreign;
+pub(crate) mod free_ids;
 mod health;
 pub mod idempotency;
 pub mod log;
@@ -15,19 +19,24 @@ pub mod patient_words;
 pub mod patients;
 pub mod practices;
 pub mod providers;
+pub mod search_texts;
 pub mod tags;
 pub mod tickets;
+mod time_zone;
 mod transaction;
 pub mod unindexed_patients;
 pub mod visit_types;
 pub mod visits;
 
+pub(crate) use data_problems::Reporter;
+pub use data_problems::{DataProblem, DataProblems};
 pub(crate) use database::Pool;
 pub use database::{Conn, Database, TenantDb};
 pub use error::{Constraint, Error, Result};
 pub(crate) use health::{Admission, Health, silence};
 pub use health::{ServerTimeouts, Timeouts, Watched};
 pub use practices::Practices;
+pub use time_zone::Collision;
 pub use transaction::{Transaction, Transient, again};
 
 /// Runs one piece of code on the typed connection of either engine.

@@ -52,7 +52,7 @@ pub(crate) fn search(text: &str) {
         }
     }
     assert_eq!(contact::fold(&contact::fold(text)), contact::fold(text), "folding twice changes {text:?}");
-    let _ = (contact::is_email(text), contact::is_phone(text), contact::phone_key(text));
+    let _ = (contact::is_email(text), contact::check_phone(text), contact::phone_key(text));
 }
 
 /// Messages of the queue: what is read is written again as it was.

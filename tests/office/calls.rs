@@ -18,6 +18,7 @@ pub(crate) fn records(count: u32, first: &str) -> Vec<CallRecord> {
         key_id: Some("NorthwindKey".into()),
         key_name: Some("Integration".into()),
         practicepass: Some("DemoOffice".into()),
+        attempted_key_id: None,
         ip: Some("203.0.113.8".into()),
         request_id: format!("request-{number:05}"),
     };

@@ -2,7 +2,6 @@
 
 use std::{collections::HashMap, path::Path, sync::Arc};
 
-use jiff::tz::TimeZone;
 use shared::{
     auth::CatalogGrant,
     catalog::{self, CatalogDb, Catalogs},
@@ -27,21 +26,22 @@ enum Original {
 }
 
 pub(super) async fn practice(engine: Engine, folder: &Path, practicepass: &str, time_zone: &str) -> Created {
-    let dsn = copy(engine, folder, practicepass).await;
+    let dsn = copy(engine, folder, practicepass, time_zone).await;
     database::open(dsn, practicepass, time_zone).await
 }
 
 /// The catalog and its DSN.
 pub(super) async fn catalog(engine: Engine, folder: &Path) -> (CatalogDb, String) {
-    let dsn = copy(engine, folder, CATALOG).await;
+    let dsn = copy(engine, folder, CATALOG, "UTC").await;
     let catalogs = Catalogs::patient(8).with_timeouts(timeouts::DATABASE);
     let (grant, now) = (CatalogGrant::for_operations(), super::NOW.parse().unwrap());
     let db = catalogs.open(&grant, now, async || Ok::<_, tenant::Error>(dsn.as_str().into())).await.unwrap();
     (db, dsn)
 }
 
-async fn copy(engine: Engine, folder: &Path, name: &str) -> String {
-    match original(engine, name).await {
+/// Each name has one time zone.
+async fn copy(engine: Engine, folder: &Path, name: &str, time_zone: &str) -> String {
+    match original(engine, name, time_zone).await {
         Original::Sqlite(bytes) => {
             let dsn = database::dsn(engine, folder, name).await;
             std::fs::write(dsn.strip_prefix("sqlite://").unwrap(), bytes).unwrap();
@@ -55,18 +55,18 @@ async fn copy(engine: Engine, folder: &Path, name: &str) -> String {
     }
 }
 
-async fn original(engine: Engine, name: &str) -> Original {
+async fn original(engine: Engine, name: &str, time_zone: &str) -> Original {
     static MADE: Mutex<Option<HashMap<(Engine, String), Original>>> = Mutex::const_new(None);
     let mut made = MADE.lock().await;
     let made = made.get_or_insert_default();
     let key = (engine, name.to_owned());
     if !made.contains_key(&key) {
-        made.insert(key.clone(), make(engine, name).await);
+        made.insert(key.clone(), make(engine, name, time_zone).await);
     }
     made[&key].clone()
 }
 
-async fn make(engine: Engine, name: &str) -> Original {
+async fn make(engine: Engine, name: &str, time_zone: &str) -> Original {
     let folder = tempfile::tempdir().unwrap();
     let dsn = database::dsn(engine, folder.path(), name).await;
     if name == CATALOG {
@@ -74,8 +74,8 @@ async fn make(engine: Engine, name: &str) -> Original {
         fixture::fill_catalog(&db).await;
         close(engine, folder.path(), &db, &dsn).await
     } else {
-        // Whatever the practice's own is.
-        let db = migrate(&database::grant(name), &dsn, TimeZone::UTC).await.unwrap();
+        let now = super::NOW.parse().unwrap();
+        let db = migrate(&database::grant(name), &dsn, time_zone, now).await.unwrap().db;
         fixture::fill(&db).await;
         close(engine, folder.path(), &db, &dsn).await
     }

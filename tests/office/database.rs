@@ -5,7 +5,6 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-use jiff::tz::TimeZone;
 use shared::{
     auth::PracticeGrant,
     domain::PracticePass,
@@ -27,7 +26,7 @@ pub(crate) struct Created {
 #[allow(dead_code, reason = "the benches use it")]
 pub(crate) async fn create(engine: Engine, folder: &Path, practicepass: &str, time_zone: &str) -> Created {
     let dsn = dsn(engine, folder, practicepass).await;
-    migrate(&grant(practicepass), &dsn, TimeZone::get(time_zone).unwrap()).await.unwrap();
+    migrate(&grant(practicepass), &dsn, time_zone, super::NOW.parse().unwrap()).await.unwrap();
     // Opened anew: the migration's pool has one connection.
     open(dsn, practicepass, time_zone).await
 }

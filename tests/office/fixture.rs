@@ -86,6 +86,7 @@ pub(crate) async fn register(app: &App) -> Vec<(&'static str, String)> {
             dsn_secret: SecretRef::from(format!("env:DSN_{}", practicepass.to_uppercase())),
             sandbox: false,
             schema_version: None,
+            tzdata: None,
         };
         app.control.put_practice(&practice).await.unwrap();
     }
@@ -100,6 +101,8 @@ pub(crate) async fn register(app: &App) -> Vec<(&'static str, String)> {
             website: None,
             notification_email: None,
             status: PartnerStatus::Active,
+            suspended_at: None,
+            identity_changes: Vec::new(),
             created_at: now,
             updated_at: now,
             version: 1,
@@ -118,6 +121,20 @@ pub(crate) async fn register(app: &App) -> Vec<(&'static str, String)> {
         keys.push((name, key.reveal()));
     }
     keys
+}
+
+/// A partner and its only key.
+pub(super) async fn partner_with_key(
+    app: &App,
+    partner: &str,
+    practicepass: &PracticePass,
+    scopes: &[Scope],
+) {
+    let known = app.control.partner(&PartnerId("prt_acme".into())).await.unwrap().unwrap();
+    let made = Partner { id: PartnerId(partner.to_owned()), version: 1, ..known };
+    app.control.create_partner(&made).await.unwrap();
+    let (_, record) = key(app, "made for a test", partner, practicepass.as_str(), scopes);
+    app.control.create_api_key(&record).await.unwrap();
 }
 
 pub(crate) async fn key_with(app: &App, scopes: &[Scope]) -> KeyRecord {
@@ -146,6 +163,7 @@ fn key(app: &App, name: &str, partner: &str, practicepass: &str, scopes: &[Scope
         rate_limit: 100_000,
         created_at: app.clock.now(),
         last_used_at: None,
+        partner_suspended_at: None,
     };
     (key, record)
 }

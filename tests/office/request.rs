@@ -15,6 +15,8 @@ pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Value,
+    /// Of the body.
+    pub(crate) bytes: usize,
 }
 
 impl Reply {
@@ -90,7 +92,7 @@ impl Office {
             false if is_text => Value::String(String::from_utf8(bytes.to_vec()).unwrap()),
             false => serde_json::from_slice(&bytes).unwrap(),
         };
-        Reply { status: parts.status, headers: parts.headers, body }
+        Reply { status: parts.status, headers: parts.headers, body, bytes: bytes.len() }
     }
 
     /// A call with a token and perhaps a JSON body.

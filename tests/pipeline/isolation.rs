@@ -43,6 +43,7 @@ async fn put(office: &Office, practicepass: &PracticePass, secret: &str) {
         dsn_secret: SecretRef::from(secret.to_owned()),
         sandbox: false,
         schema_version: None,
+        tzdata: None,
     };
     office.app.control.put_practice(&practice).await.unwrap();
 }

@@ -38,6 +38,8 @@ fn is_made_up(operation: &str, name: &str, value: &Value) -> bool {
         ("GET /v1/admin/audit", "requestId"),
         ("POST /v1/access-requests/claim", "partnerId"),
         ("POST /v1/admin/access-requests/{id}/approve", "partnerId"),
+        ("POST /v1/admin/access-requests/{id}/reissue", "partnerId"),
+        ("POST /v1/admin/access-requests/{id}/withdraw", "partnerId"),
         ("POST /v1/{PPass}/prospects", "PatientID"),
         ("POST /v1/{PPass}/tickets", "TicketID"),
         ("POST /v1/{PPass}/tickets/{id}/comment", "CommentID"),

@@ -173,9 +173,15 @@ impl Stage {
             "POST /v1/admin/access-requests/{id}/approve" | "POST /v1/admin/access-requests/{id}/deny" => {
                 return Some(self.access_request().await);
             }
+            "POST /v1/admin/access-requests/{id}/withdraw"
+            | "POST /v1/admin/access-requests/{id}/reissue" => {
+                let id = self.access_request().await;
+                self.approve(&id).await;
+                return Some(id);
+            }
             "GET /v1/admin/activity" | "GET /v1/admin/overview" | "GET /v1/me/usage" => self.calls().await,
             "GET /v1/admin/audit" => {
-                let change = json!({ "contactName": "Kim Lee" });
+                let change = json!({ "contactName": "Robin Lee" });
                 office.admin("PATCH", "/v1/admin/partners/prt_acme", Some(&change)).await.expect(200);
             }
             name if name.contains("/v1/admin/keys/{id}") => return Some(self.key().await),
@@ -192,6 +198,10 @@ impl Stage {
                 sign_up(office, &self.hook.url, &["Claims"]).await;
             }
             "GET /v1/admin/webhooks/monitor" => self.one_hundred_and_fifty_deliveries().await,
+            "GET /v1/admin/webhooks"
+            | "POST /v1/admin/webhooks/{id}/pause"
+            | "POST /v1/admin/webhooks/{id}/resume"
+            | "DELETE /v1/admin/webhooks/{id}" => return Some(self.subscription(hook_url).await),
             name if name.contains("deliveries") || name.contains("retry") => {
                 return Some(self.failed_delivery().await.to_string());
             }
@@ -203,6 +213,13 @@ impl Stage {
     async fn no_subscription(&self) {
         let reply = self.office.delete("/v1/webhooks").await;
         assert!([200, 404].contains(&reply.status.as_u16()), "{}", reply.body);
+    }
+
+    /// A subscription as it is when it is new; its id.
+    async fn subscription(&self, hook_url: &str) -> String {
+        self.no_subscription().await;
+        let data = sign_up(&self.office, hook_url, &["Patients", "Claims"]).await;
+        data["id"].to_string()
     }
 
     async fn access_request(&self) -> String {
@@ -218,12 +235,17 @@ impl Stage {
     }
 
     async fn claim_token(&self) -> String {
-        let path = format!("/v1/admin/access-requests/{}/approve", self.access_request().await);
+        let url = self.approve(&self.access_request().await).await;
+        url.rsplit_once('=').unwrap().1.to_owned()
+    }
+
+    /// The claim link of the request, which it approves.
+    async fn approve(&self, request: &str) -> String {
+        let path = format!("/v1/admin/access-requests/{request}/approve");
         let headers =
             [("x-admin-secret", ADMIN_SECRET), ("content-type", "application/json"), ("host", "localhost")];
         let approved = self.office.call("POST", &path, &headers, Some("{}")).await;
-        let url = approved.expect(200)["data"]["claimUrl"].as_str().unwrap();
-        url.rsplit_once('=').unwrap().1.to_owned()
+        approved.expect(200)["data"]["claimUrl"].as_str().unwrap().to_owned()
     }
 
     async fn key(&self) -> String {

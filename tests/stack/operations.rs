@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use officepro_local::practices::control_plane;
 use serde_json::{Value, json};
 use shared::{
@@ -177,7 +178,7 @@ async fn after_a_roll_back_the_older_program_takes_the_newer_schemas_as_they_are
     let [endpoint, key] = ["dynamodbUrl", "accessKey"].map(|name| addresses[name].as_str().unwrap());
     let registry = control_plane(endpoint, key);
     let north = PracticePass::try_from("NorthClinic").unwrap();
-    registry.note_schema_version(&north, 99).await.unwrap();
+    registry.note_schema_version(&north, 99, shared::domain::zones::version()).await.unwrap();
     let said = stack.operate(&["migrate", "--all"]).await.expect();
     assert!(said.contains("NorthClinic: current") && said.contains("catalog: migrated"), "{said}");
     assert_eq!(registry.practice(&north).await.unwrap().unwrap().schema_version, Some(99));
@@ -254,7 +255,7 @@ async fn a_practice_with_patients_is_not_pointed_to_an_empty_database() {
     let url = |file: &std::path::Path| format!("sqlite://{}", file.display());
     std::fs::write(&unmade, "").unwrap();
     let filled = PracticeGrant::for_operations(PracticePass::try_from("FilledClinic").unwrap());
-    shared::tenant::migrate::migrate(&filled, &url(&empty), jiff::tz::TimeZone::UTC).await.unwrap();
+    shared::tenant::migrate::migrate(&filled, &url(&empty), "UTC", jiff::Timestamp::now()).await.unwrap();
     for (file, cause) in [(&unmade, "holds no practice"), (&empty, "is empty, and the one of now isn't")] {
         let said = stack.operate_with(&command, &url(file)).await.expect_failure();
         assert!(said.contains(cause) && said.contains("is the one before"), "{said}");
@@ -342,6 +343,46 @@ async fn events_of_a_time_are_sent_once_more_to_all_subscriptions() {
     assert!(stack.operate(&["redrive"]).await.expect().starts_with("0 dead letters"));
     let none = stack.operate(&[&["replay", "LakesideClinic"], &time[..]].concat()).await.expect_failure();
     assert!(none.contains("no active subscription"), "{none}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_ends_a_partners_access_and_restores_it() {
+    let stack = EVERYDAY.stack().await;
+    let endpoint = Endpoint::open().await;
+    let token = own_practice(&stack, "EndedClinic", "Prospects,Patients").await;
+    let body = json!({ "hookUrl": endpoint.url, "scopes": ["Patients"] });
+    stack.expect(&token, "POST", "/v1/webhooks/signup", Some(&body), 201).await;
+    stack.expect(&token, "POST", "/v1/webhooks/test", Some(&json!({})), 200).await;
+    let me = stack.expect(&token, "GET", "/v1/me", None, 200).await;
+    let partner = me["data"]["id"].as_str().unwrap();
+    let is_answered = async |status: u16| {
+        let path = format!("{}/v1/me", stack.base);
+        until("the token's answer", async || {
+            let reply = stack.http.send("GET", &path, Some(&token), None).await.unwrap();
+            if reply.status == status { Ok(()) } else { Err(reply.status.to_string()) }
+        })
+        .await;
+    };
+    let said = stack.operate(&["suspend-partner", partner]).await.expect();
+    assert!(said.contains("is suspended"), "{said}");
+    is_answered(401).await;
+    let time = ["--from", "2026-01-01T00:00:00Z", "--to", "2099-01-01T00:00:00Z"];
+    let replay = [&["replay", "EndedClinic", "--all"], &time[..]].concat();
+    let said = stack.operate(&replay).await.expect_failure();
+    assert!(said.contains("SUBSCRIPTION_SUSPENDED, PARTNER_SUSPENDED"), "{said}");
+    stack.operate(&["reinstate-partner", partner]).await.expect();
+    is_answered(200).await;
+
+    let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
+    let claims: Value = serde_json::from_slice(&claims).unwrap();
+    let key = claims["sub"].as_str().unwrap();
+    for _ in 0..2 {
+        let said = stack.operate(&["revoke-key", key]).await.expect();
+        assert!(said.contains("is revoked"), "{said}");
+    }
+    is_answered(401).await;
+    stack.operate(&["revoke-key", "nobodysKey00"]).await.expect_failure();
+    stack.operate(&["suspend-partner", "prt_nobody"]).await.expect_failure();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,14 +2,17 @@
 
 pub(crate) mod approve;
 pub(crate) mod deny;
+pub(crate) mod reissue;
+pub(crate) mod withdraw;
 
+use jiff::Timestamp;
 use serde::Serialize;
 use shared::{
     api::{
-        Admin, ApiError, ApiResult, Code, CursorParam, FieldProblem, FieldValue, Limit, ListPage, PageNumber,
-        Problem, Query, Source, list_place,
+        Admin, ApiError, ApiResult, Code, CursorPage, CursorParam, FieldProblem, FieldValue, Limit, Problem,
+        Query, Source,
     },
-    control::access_requests::{AccessRequest, AccessStatus},
+    control::access_requests::{AccessRequest, AccessStatus, Approval},
     domain::{
         PracticePass, Scope,
         ids::{AccessRequestId, KeyId, PartnerId},
@@ -18,7 +21,7 @@ use shared::{
 };
 use utoipa::ToSchema;
 
-/// `pending`, `approved` or `denied`.
+/// `pending`, `approved`, `denied` or `withdrawn`.
 #[derive(Clone, Copy, Debug, ToSchema)]
 #[schema(value_type = AccessStatus)]
 pub(crate) struct StatusFilter(AccessStatus);
@@ -29,7 +32,8 @@ impl FieldValue for StatusFilter {
             "pending" => Ok(Self(AccessStatus::Pending)),
             "approved" => Ok(Self(AccessStatus::Approved)),
             "denied" => Ok(Self(AccessStatus::Denied)),
-            _ => Err(FieldProblem::invalid("must be pending, approved or denied")),
+            "withdrawn" => Ok(Self(AccessStatus::Withdrawn)),
+            _ => Err(FieldProblem::invalid("must be pending, approved, denied or withdrawn")),
         }
     }
 }
@@ -38,9 +42,8 @@ params! {
     pub(crate) struct ListAccessRequests {
         /// Requests in this state.
         "status" => status: Option<StatusFilter>,
-        "page" => page: Option<PageNumber>,
         "limit" => limit: Option<Limit>,
-        /// `nextCursor` of the page before, instead of `page`.
+        /// `nextCursor` of the page before.
         "cursor" => cursor: Option<CursorParam>,
     }
 }
@@ -62,12 +65,20 @@ pub(crate) struct AccessRequestRow {
     decided_at: Option<String>,
     /// Why it was denied.
     reason: Option<String>,
+    /// RFC 3339: when the request is deleted.
+    expires_at: String,
     /// What was granted, null unless approved; likewise below.
     scopes: Option<Vec<Scope>>,
     practicepass: Option<PracticePass>,
     partner_id: Option<PartnerId>,
     /// Until when the claim link is good.
     claim_until: Option<String>,
+    /// When the key expires; null = never.
+    key_expires_at: Option<String>,
+    /// Where the key may be used from; empty = anywhere.
+    allowed_cidrs: Option<Vec<String>>,
+    /// The key's calls a minute.
+    rate_limit: Option<u32>,
     /// The key that was minted through the claim link; null as long as it is not used.
     key_id: Option<KeyId>,
 }
@@ -91,6 +102,12 @@ impl From<AccessRequest> for AccessRequestRow {
             practicepass: approval.as_ref().map(|it| it.practicepass.clone()),
             partner_id: approval.as_ref().map(|it| it.partner_id.clone()),
             claim_until: approval.as_ref().map(|it| it.claim_until.to_string()),
+            key_expires_at: approval.as_ref().and_then(|it| it.expires_at).map(|it| it.to_string()),
+            allowed_cidrs: approval
+                .as_ref()
+                .map(|it| it.allowed_cidrs.iter().map(ToString::to_string).collect()),
+            rate_limit: approval.as_ref().map(|it| it.rate_limit),
+            expires_at: Timestamp::from_second(request.expires_at).unwrap_or_default().to_string(),
             key_id: approval.and_then(|it| it.key_id),
         }
     }
@@ -99,34 +116,54 @@ impl From<AccessRequest> for AccessRequestRow {
 /// List the requests for access, the newest first.
 ///
 /// Those that wait for a decision are `pending`; a decided one says who got which key, or why it was denied.
+/// Undecided requests expire after 30 days, decided ones after a year.
 #[utoipa::path(
     get,
     path = "/v1/admin/access-requests",
     tag = "Administration",
     params(ListAccessRequests),
     responses(
-        (status = 200, body = ListPage<AccessRequestRow>),
+        (status = 200, body = CursorPage<AccessRequestRow>),
         (status = 400, body = Problem, description = "`INVALID_QUERY`"),
     ),
 )]
 pub(crate) async fn list_access_requests(
     admin: Admin,
     Query(query): Query<ListAccessRequests>,
-) -> ApiResult<ListPage<AccessRequestRow>> {
+) -> ApiResult<CursorPage<AccessRequestRow>> {
     let limit = Limit::or_default(query.limit);
     let status = query.status.map(|status| status.0);
-    let place = list_place(query.page, query.cursor, limit)?;
-    let part = admin.app.control.access_requests(status, limit.items(), &place).await?;
-    Ok(ListPage::new(part, limit))
+    let after = query.cursor.map(|cursor| cursor.0);
+    let slice = admin.app.control.access_requests(status, limit.items(), after.as_ref(), admin.now()).await?;
+    Ok(CursorPage::new(slice, limit))
 }
 
 /// The request, if nobody has decided it yet.
 async fn load_pending(admin: &Admin, id: String) -> ApiResult<AccessRequest> {
-    let found = admin.app.control.access_request(&AccessRequestId(id)).await?;
+    let found = admin.app.control.access_request(&AccessRequestId(id), admin.now()).await?;
     let request = found.ok_or_else(ApiError::not_found)?;
     if request.status == AccessStatus::Pending { Ok(request) } else { Err(already_decided()) }
 }
 
 fn already_decided() -> ApiError {
     ApiError::new(Code::AlreadyDecided, "Read the request again to see its decision.")
+}
+
+/// The approved request whose claim link was not used, and its approval.
+async fn load_unclaimed(admin: &Admin, id: String) -> ApiResult<(AccessRequest, Approval)> {
+    let found = admin.app.control.access_request(&AccessRequestId(id), admin.now()).await?;
+    let request = found.ok_or_else(ApiError::not_found)?;
+    let approval = match &request.approval {
+        Some(approval) if request.status == AccessStatus::Approved => approval.clone(),
+        _ => return Err(not_approved()),
+    };
+    if approval.key_id.is_some() {
+        let detail = "The link was used. To end the access, revoke the key.";
+        return Err(ApiError::new(Code::ClaimUsed, detail));
+    }
+    Ok((request, approval))
+}
+
+fn not_approved() -> ApiError {
+    ApiError::new(Code::NotApproved, "Read the request again to see its status.")
 }

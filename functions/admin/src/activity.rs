@@ -11,8 +11,8 @@ use axum::{
 use jiff::SignedDuration;
 use serde::Serialize;
 use shared::{
-    api::{Admin, ApiError, ApiResult, Code, CursorPagination, FieldError, Problem, Query},
-    control::activity::{ActivityFilter, CallRecord, KEPT},
+    api::{Admin, ApiError, ApiResult, Code, CursorPagination, FieldError, Problem, Query, fit},
+    control::activity::{ActivityFilter, CallRecord, Cursor, KEPT},
     params, text_field,
 };
 use utoipa::ToSchema;
@@ -21,7 +21,7 @@ use filters::{ActivityCursor, ActivityLimit, Format, Instant, Ip, Method, Status
 
 /// Rows of one JSON page.
 const MOST_ROWS: i64 = 100;
-/// Rows of a CSV page: the longest that there can be stay below Lambda's limit of 6 MB.
+/// Rows of a CSV page; it ends earlier when it is full.
 const MOST_CSV_ROWS: i64 = 5_000;
 
 text_field! {
@@ -83,6 +83,8 @@ pub(crate) struct ActivityRow {
     practicepass: Option<String>,
     ip: Option<String>,
     request_id: String,
+    /// The id of an API key that was offered and refused; null for other calls. It may belong to nobody.
+    attempted_key_id: Option<String>,
 }
 
 impl From<CallRecord> for ActivityRow {
@@ -98,6 +100,7 @@ impl From<CallRecord> for ActivityRow {
             practicepass: record.practicepass,
             ip: record.ip,
             request_id: record.request_id,
+            attempted_key_id: record.attempted_key_id,
         }
     }
 }
@@ -105,6 +108,7 @@ impl From<CallRecord> for ActivityRow {
 /// Calls, the newest first.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Activity {
+    #[serde(serialize_with = "fit::rows")]
     data: Vec<ActivityRow>,
     /// On this page.
     count: usize,
@@ -115,7 +119,7 @@ pub(crate) struct Activity {
 ///
 /// All filters that are given must hold. A page looks at a bounded number of calls: with a filter that few calls pass it can
 /// be short, even empty, while `hasMore` is true; `nextCursor` goes on from there. Ask with `Accept: text/csv` (or
-/// `format=csv`) for a file (RFC 4180) of up to 5,000 rows; when there are more, the header `X-Next-Cursor` holds the
+/// `format=csv`) for a file (RFC 4180) of up to 5,000 rows and 1 MB; when there are more, the header `X-Next-Cursor` holds the
 /// `cursor` of the next file. Text that a spreadsheet would take for a formula begins with an apostrophe there.
 #[utoipa::path(
     get,
@@ -165,10 +169,13 @@ pub(crate) async fn list_activity(
     let wanted = usize::try_from(limit).unwrap_or_default();
     let period = (from.max(oldest), to.min(newest));
     let page = admin.app.control.search_calls(&filter, period, wanted, after.as_ref()).await?;
+    let positions: Vec<Cursor> = page.records.iter().map(Cursor::after).collect();
     let rows: Vec<ActivityRow> = page.records.into_iter().map(ActivityRow::from).collect();
     let next_cursor = page.next.map(|cursor| cursor.to_text());
     if csv {
-        return Ok(csv::file(&rows, next_cursor));
+        let (lines, shown) = csv::lines(&rows);
+        let full = (shown < rows.len()).then(|| positions[shown - 1].to_text());
+        return Ok(csv::file(&lines, full.or(next_cursor)));
     }
     let pagination = CursorPagination { limit, has_more: next_cursor.is_some(), next_cursor };
     Ok(Json(Activity { count: rows.len(), data: rows, pagination }).into_response())
@@ -182,5 +189,5 @@ fn prefers_csv(accept: &str) -> bool {
 
 fn invalid(name: &str, message: String) -> ApiError {
     ApiError::new(Code::InvalidQuery, "See 'errors' for every parameter that needs a change.")
-        .with_errors(vec![FieldError { location: format!("query.{name}"), code: "INVALID_VALUE", message }])
+        .with_errors(FieldError { location: format!("query.{name}"), code: "INVALID_VALUE", message })
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use shared::{
     api::{Admin, ApiResult, CursorPage, CursorParam, Limit, Problem, Query},
-    control::audit::AuditRecord,
+    control::audit::{AuditRecord, FieldChange},
     params,
 };
 use utoipa::ToSchema;
@@ -30,7 +30,9 @@ pub(crate) struct AuditRow {
     target: Option<String>,
     /// The fields that were changed.
     fields: Vec<String>,
-    /// `current` or `previous` admin secret, `session`, `wrong` for a secret that is none, or `claim` for a key minted through its claim link.
+    /// Old and new values of a partner's company and e-mail; empty for other changes.
+    changes: Vec<FieldChange>,
+    /// `current` or `previous` admin secret, `session`, `wrong` for a secret that is none, `claim` for a key minted through its claim link, `partner` for a change of a partner's own profile, or `operator` for a command.
     credential: String,
     /// The answer's status; null in records made before it was kept for changes.
     status: Option<u16>,
@@ -46,6 +48,7 @@ impl From<AuditRecord> for AuditRow {
             action: record.action,
             target: record.target,
             fields: record.fields,
+            changes: record.changes,
             credential: record.credential,
             status: record.status,
             ip: record.ip,
@@ -56,8 +59,8 @@ impl From<AuditRecord> for AuditRow {
 
 /// List what administrators did, the newest first.
 ///
-/// Every use of the admin secret or of an administrator's session is here, reads and refused changes too, and every wrong secret
-/// that the limit on guesses let through to be looked at; a change and its record are written together or not at all.
+/// Every use of the admin secret or of an administrator's session is here, reads and refused changes too. A wrong admin
+/// secret is here once for its address and minute. Partners' changes of their own company and e-mail are here with old and new value. A change and its record are written together or not at all.
 #[utoipa::path(
     get,
     path = "/v1/admin/audit",

@@ -4,13 +4,13 @@ mod change;
 pub(crate) mod create;
 pub(crate) mod revoke;
 pub(crate) mod rotate;
-mod terms;
+pub(crate) mod terms;
 pub(crate) mod update;
 
 use jiff::Timestamp;
 use serde::Serialize;
 use shared::{
-    api::{Admin, ApiResult, CursorParam, Limit, ListPage, PageNumber, Problem, Query, list_place},
+    api::{Admin, ApiResult, CursorPage, CursorParam, Limit, Problem, Query},
     auth::{KeyRecord, KeyStatus},
     domain::{
         PracticePass, Scope,
@@ -29,9 +29,8 @@ params! {
     pub(crate) struct ListKeys {
         /// Only this partner's keys.
         "partnerId" => partner_id: Option<PartnerIdText>,
-        "page" => page: Option<PageNumber>,
         "limit" => limit: Option<Limit>,
-        /// `nextCursor` of the page before, instead of `page`.
+        /// `nextCursor` of the page before.
         "cursor" => cursor: Option<CursorParam>,
     }
 }
@@ -112,22 +111,23 @@ pub(crate) struct NewKey {
 
 /// List the API keys, the newest first.
 ///
-/// A key's secret is never shown again; its prefix tells which one a partner means.
+/// A key's secret is never shown again; its prefix tells which one a partner means. With `partnerId` a page can be short,
+/// even empty, while `hasMore` is true: `nextCursor` goes on from there.
 #[utoipa::path(
     get,
     path = "/v1/admin/keys",
     tag = "Administration",
     params(ListKeys),
     responses(
-        (status = 200, body = ListPage<KeyRow>),
+        (status = 200, body = CursorPage<KeyRow>),
         (status = 400, body = Problem, description = "`INVALID_QUERY`"),
     ),
 )]
-pub(crate) async fn list_keys(admin: Admin, Query(query): Query<ListKeys>) -> ApiResult<ListPage<KeyRow>> {
+pub(crate) async fn list_keys(admin: Admin, Query(query): Query<ListKeys>) -> ApiResult<CursorPage<KeyRow>> {
     let limit = Limit::or_default(query.limit);
-    let place = list_place(query.page, query.cursor, limit)?;
     let partner = query.partner_id.map(|id| PartnerId(id.0));
-    let part = admin.app.control.api_keys(partner.as_ref(), limit.items(), &place).await?;
+    let after = query.cursor.map(|cursor| cursor.0);
+    let slice = admin.app.control.api_keys(partner.as_ref(), limit.items(), after.as_ref()).await?;
     let shown = |key| KeyRow::new(key, admin.now());
-    Ok(ListPage::new(part.map(shown), limit))
+    Ok(CursorPage::new(slice.map(shown), limit))
 }

@@ -1,25 +1,24 @@
 //! `/v1/admin/partners`
 
+mod access;
 pub(crate) mod create;
 pub(crate) mod update;
 
 use serde::Serialize;
 use shared::{
-    api::{
-        Admin, ApiError, ApiResult, CursorParam, Data, Limit, ListPage, PageNumber, PathText, Problem, Query,
-        list_place,
-    },
+    api::{Admin, ApiError, ApiResult, CursorPage, CursorParam, Data, Limit, PathText, Problem, Query},
     control::partners::{Partner, PartnerStatus},
     domain::ids::PartnerId,
     params,
 };
 use utoipa::ToSchema;
 
+use access::{IdentityChangeRow, PartnerAccess};
+
 params! {
     pub(crate) struct ListPartners {
-        "page" => page: Option<PageNumber>,
         "limit" => limit: Option<Limit>,
-        /// `nextCursor` of the page before, instead of `page`.
+        /// `nextCursor` of the page before.
         "cursor" => cursor: Option<CursorParam>,
     }
 }
@@ -40,6 +39,20 @@ pub(crate) struct PartnerRow {
     /// RFC 3339, likewise below.
     created_at: String,
     updated_at: String,
+    /// When the partner last changed its own company or e-mail, which nobody has verified; null = never.
+    identity_changed_at: Option<String>,
+}
+
+/// A partner with what it already has.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PartnerDetail {
+    #[serde(flatten)]
+    partner: PartnerRow,
+    /// The partner's last ten changes of its company and e-mail, the newest first; the audit log has all.
+    identity_changes: Vec<IdentityChangeRow>,
+    #[serde(flatten)]
+    access: PartnerAccess,
 }
 
 impl From<Partner> for PartnerRow {
@@ -55,6 +68,7 @@ impl From<Partner> for PartnerRow {
             status: partner.status,
             created_at: partner.created_at.to_string(),
             updated_at: partner.updated_at.to_string(),
+            identity_changed_at: partner.identity_changes.first().map(|it| it.time.to_string()),
         }
     }
 }
@@ -68,35 +82,48 @@ impl From<Partner> for PartnerRow {
     tag = "Administration",
     params(ListPartners),
     responses(
-        (status = 200, body = ListPage<PartnerRow>),
+        (status = 200, body = CursorPage<PartnerRow>),
         (status = 400, body = Problem, description = "`INVALID_QUERY`"),
     ),
 )]
 pub(crate) async fn list_partners(
     admin: Admin,
     Query(query): Query<ListPartners>,
-) -> ApiResult<ListPage<PartnerRow>> {
+) -> ApiResult<CursorPage<PartnerRow>> {
     let limit = Limit::or_default(query.limit);
-    let place = list_place(query.page, query.cursor, limit)?;
-    let part = admin.app.control.partners(limit.items(), &place).await?;
-    Ok(ListPage::new(part, limit))
+    let after = query.cursor.map(|cursor| cursor.0);
+    let slice = admin.app.control.partners(limit.items(), after.as_ref()).await?;
+    Ok(CursorPage::new(slice, limit))
 }
 
 /// Get a partner.
 ///
-/// Its keys are listed by `GET /v1/admin/keys?partnerId=`.
+/// With its keys that are not revoked, the practices they open, its webhooks, and what it changed of its own identity: what to
+/// look at before it gets another key.
 #[utoipa::path(
     get,
     path = "/v1/admin/partners/{id}",
     tag = "Administration",
     params(("id" = PartnerId, Path, description = "The partner's id")),
     responses(
-        (status = 200, body = Data<PartnerRow>),
+        (status = 200, body = Data<PartnerDetail>),
         (status = 404, body = Problem, description = "`NOT_FOUND`"),
     ),
 )]
-pub(crate) async fn get_partner(admin: Admin, PathText(id): PathText) -> ApiResult<Data<PartnerRow>> {
-    Ok(Data { data: load(&admin, id).await?.into() })
+pub(crate) async fn get_partner(admin: Admin, PathText(id): PathText) -> ApiResult<Data<PartnerDetail>> {
+    let partner = load(&admin, id).await?;
+    Ok(Data { data: PartnerDetail::of(&admin, partner).await? })
+}
+
+impl PartnerDetail {
+    async fn of(admin: &Admin, mut partner: Partner) -> ApiResult<Self> {
+        let changes = std::mem::take(&mut partner.identity_changes);
+        let access = access::of(admin, &partner.id).await?;
+        let mut row = PartnerRow::from(partner);
+        row.identity_changed_at = changes.first().map(|it| it.time.to_string());
+        let identity_changes = changes.into_iter().map(IdentityChangeRow::from).collect();
+        Ok(Self { partner: row, identity_changes, access })
+    }
 }
 
 pub(crate) async fn load(admin: &Admin, id: String) -> ApiResult<Partner> {

@@ -4,7 +4,7 @@ use axum::Json;
 use serde::Serialize;
 use shared::{
     api::{ApiError, ApiResult, Body, Call, Code, PracticePath, Problem},
-    app::{App, Guarded},
+    app::{App, Protected},
     auth::api_key::ApiKey,
     body, text_field,
 };
@@ -67,15 +67,17 @@ async fn exchange_key(
     Body(request): Body<ExchangeKey>,
 ) -> ApiResult<Json<AccessToken>> {
     let offered = ApiKey::parse(&request.api_key.0);
-    let guarded = Guarded::ApiKey(offered.as_ref().map(|it| &it.id));
-    let guess = app.guess(guarded, call.address(), call.now()).await?;
+    call.note_attempted_key(&request.api_key.0);
+    let protected = Protected::ApiKey(offered.as_ref().map(|it| &it.id));
+    let attempt = app.attempt(protected, call.address(), call.now()).await?;
     let Some(key) = app.find_key(offered.as_ref(), call.now(), call.address()).await? else {
+        attempt.failed().await;
         return Err(ApiError::new(
             Code::InvalidApiKey,
             "The API key is wrong, revoked, expired or not for your address.",
         ));
     };
-    guess.right().await;
+    attempt.succeeded().await;
     call.identify(&key.admit_version(key.version, call.now(), call.address())?);
     if key.practicepass.as_str() != path.ppass {
         return Err(ApiError::not_found());

@@ -4,13 +4,27 @@ use jiff::civil::Date;
 use shared::{
     api::{ApiError, ApiResult, Code, Tenant, scope::Providers},
     domain::{ids::ProviderId, schedule::Calendar},
-    tenant::calendar::{self, Found, Question},
-    text_field,
+    listed_text,
+    tenant::{
+        calendar::{self, Found, Question},
+        visit_types,
+    },
 };
 
-text_field! {
-    /// The name of a visit type.
-    WantedVisitType, 1, 100
+listed_text! {
+    /// The name of a visit type, as it is listed.
+    WantedVisitType
+}
+
+impl WantedVisitType {
+    /// The name that the practice's visit type has.
+    pub(crate) async fn stored(
+        wanted: Option<&Self>,
+        tenant: &Tenant<Providers>,
+    ) -> ApiResult<Option<String>> {
+        let Some(Self(name)) = wanted else { return Ok(None) };
+        Ok(Some(visit_types::stored_name(&tenant.db, name).await?))
+    }
 }
 
 /// The provider's time over a range of dates, as a visit type sees it when one is given.
@@ -20,8 +34,9 @@ pub(crate) async fn read(
     visit_type: Option<&WantedVisitType>,
     dates: (Date, Date),
 ) -> ApiResult<Calendar> {
-    let visit_type = visit_type.map(|it| it.0.as_str());
-    let question = Question { provider, visit_type, dates, now: tenant.now, except: None };
+    let visit_type = WantedVisitType::stored(visit_type, tenant).await?;
+    let question =
+        Question { provider, visit_type: visit_type.as_deref(), dates, now: tenant.now, except: None };
     let mut conn = tenant.db.connection().await?;
     match calendar::read(&mut conn, tenant.db.time_zone(), &question).await? {
         Found::Calendar(calendar) => Ok(*calendar),

@@ -2,11 +2,22 @@
 
 use serde::Serialize;
 use shared::{
-    api::{ApiError, ApiResult, Data, List, PathId, PracticePath, Problem, Tenant, scope::Providers},
+    api::{
+        ApiError, ApiResult, Data, List, MOST_LISTED, Offset, PathId, PracticePath, Problem, Query, Tenant,
+        scope::Providers,
+    },
     domain::ids::ProviderId,
+    params,
     tenant::providers::{self, Provider},
 };
 use utoipa::ToSchema;
+
+params! {
+    pub(crate) struct ListProviders {
+        /// How many providers are left out; for an office of more than a thousand.
+        "offset" => offset: Option<Offset>,
+    }
+}
 
 /// A provider.
 #[derive(Serialize, ToSchema)]
@@ -34,13 +45,20 @@ impl From<Provider> for ProviderBody {
     get,
     path = "/v1/{PPass}/availability/providers",
     tag = "Providers",
-    params(PracticePath),
-    responses((status = 200, body = List<ProviderBody>)),
+    params(PracticePath, ListProviders),
+    responses(
+        (status = 200, body = List<ProviderBody>),
+        (status = 400, body = Problem, description = "`INVALID_QUERY`"),
+    ),
 )]
-pub(crate) async fn list_providers(tenant: Tenant<Providers>) -> ApiResult<List<ProviderBody>> {
+pub(crate) async fn list_providers(
+    tenant: Tenant<Providers>,
+    Query(query): Query<ListProviders>,
+) -> ApiResult<List<ProviderBody>> {
+    let offset = query.offset.unwrap_or_default();
     let mut conn = tenant.db.connection().await?;
-    let found = providers::list(&mut conn).await?;
-    Ok(found.into_iter().map(ProviderBody::from).collect::<Vec<_>>().into())
+    let found = providers::list(&mut conn, MOST_LISTED + 1, offset.0).await?;
+    Ok(List::after(offset, found.into_iter().map(ProviderBody::from).collect()))
 }
 
 /// Get specific provider details.

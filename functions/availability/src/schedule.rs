@@ -10,11 +10,14 @@ use serde::Serialize;
 use shared::{
     api::{
         ApiError, ApiResult, Code, Data, FieldError, LocalTime, PathId, PracticePath, Problem, Query, Tenant,
-        scope::Providers,
+        fit, scope::Providers,
     },
     domain::ids::{ProviderId, VisitId},
     params,
-    tenant::{providers, visits},
+    tenant::{
+        providers,
+        visits::{self, Booked},
+    },
 };
 use utoipa::ToSchema;
 
@@ -22,6 +25,11 @@ use crate::{calendar::WantedVisitType, providers::ProviderBody};
 
 /// The longest range, in days.
 const MAX_DAYS: i32 = 92;
+/// Visits of one answer, and about their bytes.
+const MOST_VISITS: usize = 5_000;
+const MOST_BYTES: usize = 900_000;
+/// Of a visit, without its type.
+const VISIT_BYTES: usize = 120;
 
 params! {
     pub(crate) struct ScheduleQuery {
@@ -43,7 +51,12 @@ pub(crate) struct ScheduleBody {
     end_date: Date,
     /// The visits of each local date that has any, by time and `VisitID`.
     schedule: BTreeMap<String, Vec<ScheduledVisit>>,
+    /// Of the dates that are listed.
     total_visits: usize,
+    /// Where to go on when there are more visits than an answer holds: the first date that is not listed. Absent when all are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    next_start_date: Option<Date>,
 }
 
 /// A visit that takes up the provider's time.
@@ -85,23 +98,45 @@ pub(crate) async fn get_schedule(
     let dates = range(today, query.start_date, query.end_date)?;
     let mut conn = tenant.db.connection().await?;
     let provider = providers::find(&mut conn, id).await?.ok_or_else(ApiError::not_found)?;
-    let visit_type = query.visit_type.as_ref().map(|it| it.0.as_str());
-    let booked = visits::of_provider(&mut conn, id, dates, visit_type).await?;
+    let visit_type = WantedVisitType::stored(query.visit_type.as_ref(), &tenant).await?;
+    let mut booked = match visit_type.as_deref() {
+        Some(name) if !tenant.db.can_hold(name) => Vec::new(),
+        name => visits::of_provider(&mut conn, id, dates, name, MOST_VISITS + 1).await?,
+    };
+    let next_start_date = first_left_out(&booked);
+    booked.retain(|visit| next_start_date.is_none_or(|next| visit.date < next));
     let total_visits = booked.len();
     let mut schedule: BTreeMap<String, Vec<ScheduledVisit>> = BTreeMap::new();
     for visit in booked {
-        schedule.entry(visit.date().to_string()).or_default().push(ScheduledVisit {
+        schedule.entry(visit.date.to_string()).or_default().push(ScheduledVisit {
             visit_id: visit.visit_id,
-            time: visit.time(),
-            duration: visit.visit_duration,
+            time: visit.time,
+            duration: visit.duration.get(),
             kind: visit.visit_type,
             booked: true,
         });
     }
     let (start_date, end_date) = dates;
     Ok(Data {
-        data: ScheduleBody { provider: provider.into(), start_date, end_date, schedule, total_visits },
+        data: ScheduleBody {
+            provider: provider.into(),
+            start_date,
+            end_date,
+            schedule,
+            total_visits,
+            next_start_date,
+        },
     })
+}
+
+/// The first date whose visits no longer fit: dates are listed whole. The first date always is: a day has no more than 1,440 minutes
+/// for visits that do not overlap.
+fn first_left_out(booked: &[Booked]) -> Option<Date> {
+    let first = booked.first()?.date;
+    let sizes = booked.iter().map(|visit| 6 * visit.visit_type.len() + VISIT_BYTES);
+    let fit = fit::fill(MOST_BYTES, sizes).min(MOST_VISITS);
+    let next = booked.get(fit)?.date;
+    Some(next).filter(|next| *next > first).or_else(|| booked.iter().map(|it| it.date).find(|it| *it > first))
 }
 
 /// The first and last date asked for.

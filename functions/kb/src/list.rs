@@ -3,22 +3,23 @@
 use shared::{
     api::{ApiResult, Catalog, Limit, Page, PageNumber, Paging, Problem, Query, SearchWords, scope},
     catalog::articles::{self, Filter},
-    params,
+    listed_text, params,
+    tenant::search_texts,
 };
 
-use crate::{
-    reply::ArticleBody,
-    update::{ArticleCategory, ArticleType},
-};
+use crate::reply::ArticleBody;
+
+listed_text! { WantedCategory }
+listed_text! { WantedType }
 
 params! {
     pub(crate) struct ListArticles {
-        /// Every word must be somewhere in the title, the text or the tags. Case doesn't matter.
+        /// Every word must be somewhere in the title, the text or the tags. Case and accents don't matter.
         "search" => search: Option<SearchWords>,
         /// Only articles of this category, in whatever case.
-        "category" => category: Option<ArticleCategory>,
+        "category" => category: Option<WantedCategory>,
         /// Only articles of this type, in whatever case.
-        "type" => kind: Option<ArticleType>,
+        "type" => kind: Option<WantedType>,
         /// `true`: inactive articles too.
         "includeInactive" => include_inactive: Option<bool>,
         "page" => page: Option<PageNumber>,
@@ -47,6 +48,9 @@ pub(crate) async fn list_articles(
         kind: query.kind.map(Into::into),
         inactive_too: query.include_inactive.unwrap_or(false),
     };
+    if !filter.words.is_empty() {
+        search_texts::index_before_search(&catalog.db, &[articles::SEARCHED]).await;
+    }
     let mut conn = catalog.db.connection().await?;
     let total = articles::count(&mut conn, &filter).await?;
     let page = articles::page(&mut conn, &filter, paging.limit, paging.offset()).await?;

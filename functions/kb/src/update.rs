@@ -2,7 +2,10 @@
 
 use axum::{http::header::ETAG, response::IntoResponse};
 use shared::{
-    api::{ApiError, ApiResult, Body, Catalog, IfMatch, Message, Patch, PathId, Problem, Replace, scope},
+    api::{
+        ApiError, ApiResult, Body, Catalog, IfMatch, Message, Patch, PathId, Problem, Replace, Update,
+        UpdateOf, scope,
+    },
     body,
     catalog::articles::{self, Article},
     domain::ids::{ArticleId, IntegerId},
@@ -44,6 +47,10 @@ body! {
     }
 }
 
+impl UpdateOf for UpdateArticle {
+    const READ_ONLY: &'static [&'static str] = &["KBID"];
+}
+
 impl UpdateArticle {
     fn apply(self, article: &mut Article) {
         if let Some(title) = self.title.0 {
@@ -63,7 +70,8 @@ impl UpdateArticle {
 
 /// Update a specific KB article.
 ///
-/// Fields that are absent keep their values, null clears. With `If-Match` the change is made only to the state that was
+/// Fields that are absent keep their values, null clears. An article may be sent back as it was read: what equals the stored
+/// value is no change, and a read-only field that differs is `READ_ONLY_FIELD`. With `If-Match` the change is made only to the state that was
 /// read.
 #[utoipa::path(
     put,
@@ -85,13 +93,15 @@ pub(crate) async fn update_article(
     catalog: Catalog<scope::Kb>,
     PathId(id): PathId<ArticleId>,
     if_match: IfMatch,
-    Body(change): Body<UpdateArticle>,
+    Body(update): Body<Update<UpdateArticle>>,
 ) -> ApiResult<impl IntoResponse> {
     let data = in_transaction!(catalog.db, ApiError, conn => {
-        let mut article = articles::lock(conn, id).await?.ok_or_else(ApiError::not_found)?;
-        if_match.check(&ArticleBody::from(article.clone()).etag()?)?;
-        change.clone().apply(&mut article);
-        articles::update(conn, &article, catalog.now).await?;
+        let mut article = articles::lock(conn, id).await?.ok_or_else(|| update.of_nothing())?;
+        let (read, before) = (ArticleBody::from(article.clone()), article.clone());
+        let change = update.against(&read)?;
+        if_match.check(&read.etag()?)?;
+        change.apply(&mut article);
+        articles::update(conn, (&before, &article), catalog.now).await?;
         audit::record(conn, &catalog.audit("kb.update", "article", &[id.get()])).await?;
         Ok(ArticleBody::from(article))
     })?;

@@ -2,8 +2,10 @@
 
 mod due;
 mod events;
+mod faults;
 mod leases;
 mod practice;
+mod restart;
 mod rounds;
 mod slice;
 
@@ -57,6 +59,7 @@ pub async fn run(
     let (polled, ()) =
         tokio::join!(rounds::run(app, &leases, poll, deadline), due_retries(app, poll, deadline));
     leases.release_all(app).await;
+    app.write_data_problems().await;
     polled
 }
 

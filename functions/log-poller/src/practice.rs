@@ -5,13 +5,15 @@ use shared::{
     app::{self, App},
     auth::PracticeGrant,
     control::{self, dispatch::Lease, subscriptions::Subscription},
-    domain::{PracticePass, log_progress::LogProgress},
+    domain::{PracticePass, ids::LogId, log_progress::LogProgress},
     tenant::{self, TenantDb, unindexed_patients},
 };
 
 use crate::{
+    faults,
     leases::Leases,
-    slice::{self, Cut},
+    restart,
+    slice::{self, Cut, Gaps},
 };
 
 /// Why a practice could not be polled.
@@ -79,27 +81,41 @@ async fn read_on(
 ) -> Result<Turn, PracticeError> {
     let practicepass = lease.practicepass().clone();
     let mut turn = Turn::default();
-    // Missing ids are asked for once in a turn, to the end.
-    let mut late_left = true;
+    // Gaps are read once in a turn, to the end; the old ones only when the practice was taken anew.
+    let all = std::mem::take(&mut lease.is_new);
+    let mut gaps = if all { Gaps::All } else { Gaps::Likely };
     loop {
         let now = app.clock.now();
         let Some(before) = lease.progress.clone() else { return Ok(turn) };
-        let rows = in_time(app, slice::read(db, &before, late_left)).await?;
+        let mut progress = before.clone();
+        let rows = in_time(app, slice::read(db, &mut progress, gaps, now)).await?;
+        if let Some(anew) = in_time(app, restart::check(db, &mut progress, &rows, now)).await? {
+            faults::restarted(&practicepass, progress.position(), &anew);
+            // On record before anything is sent under its event ids.
+            leases.save(app, lease, anew).await?;
+            continue;
+        }
         let (new_left, late_read) = (rows.new_left, rows.late_to);
         let poll = leases.request_id.as_ref();
-        let sent = slice::send(app, &practicepass, before.clone(), rows, poll, now).await?;
+        let sent = slice::send(app, &practicepass, progress, rows, poll, now).await?;
         turn.events += sent.events;
         let mut after = sent.progress;
         match (sent.late_open, late_read) {
-            _ if !late_left => (),
-            (None, Cut::AtEnd) => after.forget_old_gaps(now, None),
-            (None, Cut::After(id)) | (Some(id), _) => after.forget_old_gaps(now, Some(id)),
+            _ if gaps != Gaps::All => (),
+            (None, Cut::AtEnd) => after.drop_old_gaps(now, None),
+            (None, Cut::After(id)) | (Some(id), _) => after.drop_old_gaps(now, Some(id)),
         }
-        late_left = late_left && !sent.stuck && (late_read != Cut::AtEnd || sent.late_open.is_some());
+        let late_left = gaps != Gaps::None && (late_read != Cut::AtEnd || sent.late_open.is_some());
+        if !late_left {
+            gaps = Gaps::None;
+        }
         let moved = after != before;
+        faults::report(&practicepass, &before, &after);
         leases.save(app, lease, after).await?;
         turn.more = moved && !sent.refused && (late_left || new_left || sent.cut);
         if !turn.more || app.clock.now() >= until {
+            // What is left of the gaps is read in the next turn.
+            lease.is_new = all && late_left;
             return Ok(turn);
         }
     }
@@ -124,13 +140,20 @@ pub(crate) async fn beginning(
 ) -> control::Result<Option<LogProgress>> {
     let mut subscriptions = app.control.subscriptions_of(practicepass).await?;
     subscriptions.retain(Subscription::is_active);
-    let Some(first) = subscriptions.iter().map(|it| it.start_after_log_id).min() else { return Ok(progress) };
-    if progress.as_ref().is_some_and(|progress| first <= progress.last_log_id) {
+    let known = subscriptions.iter().map(|it| it.start_epoch).max().unwrap_or_default();
+    let progress = progress.filter(|progress| known <= progress.epoch);
+    let epoch = progress.as_ref().map_or(known, |progress| progress.epoch);
+    let starts =
+        subscriptions.iter().map(|it| if it.start_epoch < epoch { LogId(0) } else { it.start_after_log_id });
+    let Some(first) = starts.min() else { return Ok(progress) };
+    if progress.as_ref().is_some_and(|progress| first <= progress.top) {
         return Ok(progress);
     }
-    let mut begun = LogProgress::after(first);
-    begun.unreadable = progress.map_or(0, |progress| progress.unreadable);
-    for subscription in &subscriptions {
+    let mut begun = match progress {
+        Some(progress) => progress.moved_to(first),
+        None => LogProgress { epoch, ..LogProgress::after(first) },
+    };
+    for subscription in subscriptions.iter().filter(|it| it.start_epoch == epoch) {
         begun.wait_for(&subscription.in_flight, subscription.started_at);
     }
     Ok(Some(begun))

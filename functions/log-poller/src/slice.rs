@@ -5,21 +5,25 @@ use jiff::Timestamp;
 use shared::{
     app::App,
     control::{self, queue::Message},
-    domain::{PracticePass, RequestId, ids::LogId, log_progress::LogProgress},
+    domain::{
+        PracticePass, RequestId,
+        ids::LogId,
+        log_progress::{Gap, LogProgress},
+    },
     tenant::{
         self, TenantDb,
         log::{self, LogRow},
     },
 };
 
-use crate::events::messages_of;
+use crate::events::{Source, count_misfits, messages_of};
 
 /// Rows read at once of those that come late, and of new ones.
 const ROWS: usize = 250;
 /// Messages of one slice; a row that has more is a slice of its own.
 const MESSAGES: usize = 2_500;
 /// Ranges of missing ids asked for at once.
-const RANGES: usize = 100;
+pub(crate) const RANGES: usize = 100;
 
 /// How far late rows were read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +36,8 @@ pub(crate) enum Cut {
 
 /// What a read of the log brought.
 pub(crate) struct Rows {
+    /// Those at the ends of what was read before that are there.
+    pub(crate) ends: Vec<LogRow>,
     /// With ids that were missing before.
     late: Vec<LogRow>,
     pub(crate) late_to: Cut,
@@ -39,6 +45,22 @@ pub(crate) struct Rows {
     new: Vec<LogRow>,
     /// Whether there may be more of them.
     pub(crate) new_left: bool,
+}
+
+impl Rows {
+    /// Whether there are new rows above `id`.
+    pub(crate) fn any_above(&self, id: LogId) -> bool {
+        !self.new.is_empty() || self.late.iter().any(|row| id < row.log_id)
+    }
+}
+
+/// Which gaps are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gaps {
+    None,
+    /// Those that are likely to be filled.
+    Likely,
+    All,
 }
 
 /// What became of a slice.
@@ -49,18 +71,35 @@ pub(crate) struct Sent {
     pub(crate) refused: bool,
     /// The slice's messages were enough before its rows were at their end.
     pub(crate) cut: bool,
-    /// Late rows wait, for want of room for more gaps.
-    pub(crate) stuck: bool,
     /// The lowest late row that was read and not dealt with.
     pub(crate) late_open: Option<LogId>,
 }
 
-pub(crate) async fn read(db: &TenantDb, progress: &LogProgress, late_wanted: bool) -> tenant::Result<Rows> {
+/// Reads the next rows. Joined gaps in which rows were added are opened, and their rows are among those that come late.
+pub(crate) async fn read(
+    db: &TenantDb,
+    progress: &mut LogProgress,
+    gaps: Gaps,
+    now: Timestamp,
+) -> tenant::Result<Rows> {
     let mut conn = db.connection().await?;
+    let (open, joined): (Vec<Gap>, Vec<Gap>) = match gaps {
+        Gaps::None => Default::default(),
+        _ => progress.gaps_to_read(gaps == Gaps::All, now).partition(|gap| gap.seen == 0),
+    };
+    let mut ranges: Vec<(LogId, LogId)> = open.iter().map(|gap| (gap.from, gap.to)).collect();
+    for joined in joined.chunks(RANGES) {
+        let within: Vec<(LogId, LogId)> = joined.iter().map(|gap| (gap.from, gap.to)).collect();
+        let counts = log::count_within(&mut conn, &within).await?;
+        for (gap, _) in joined.iter().zip(counts).filter(|(gap, count)| gap.seen != *count) {
+            progress.reopen(gap.from, now);
+            ranges.push((gap.from, gap.to));
+        }
+    }
+    ranges.sort_unstable();
     let limit = i64::try_from(ROWS).unwrap_or(i64::MAX);
-    let ranges: Vec<(LogId, LogId)> = progress.gaps.iter().map(|gap| (gap.from, gap.to)).collect();
     let mut late: Vec<LogRow> = Vec::new();
-    for ranges in ranges.chunks(RANGES).take_while(|_| late_wanted) {
+    for ranges in ranges.chunks(RANGES) {
         let room = limit - i64::try_from(late.len()).unwrap_or(limit);
         if room == 0 {
             break;
@@ -69,16 +108,24 @@ pub(crate) async fn read(db: &TenantDb, progress: &LogProgress, late_wanted: boo
     }
     let last = late.last().filter(|_| late.len() >= ROWS);
     let late_to = last.map_or(Cut::AtEnd, |row| Cut::After(row.log_id));
-    let new = log::above(&mut conn, progress.last_log_id, limit).await?;
+    let top = progress.top;
+    let mut new = log::above(&mut conn, LogId(top.0 - 1), limit + 1).await?;
+    let is_top = new.first().is_some_and(|row| row.log_id == top);
+    let mut ends: Vec<LogRow> = new.drain(..usize::from(is_top)).collect();
+    let others: Vec<(LogId, LogId)> =
+        progress.ends().into_iter().filter(|end| *end != top).map(|end| (end, end)).collect();
+    for others in others.chunks(RANGES) {
+        ends.extend(log::within(&mut conn, others, limit).await?);
+    }
     let new_left = new.len() >= ROWS;
-    Ok(Rows { late, late_to, new, new_left })
+    new.truncate(ROWS);
+    Ok(Rows { ends, late, late_to, new, new_left })
 }
 
 /// A row with the place of its messages among the slice's.
 struct Planned {
-    log_id: LogId,
+    row: LogRow,
     late: bool,
-    unreadable: bool,
     messages: std::ops::Range<usize>,
 }
 
@@ -91,65 +138,56 @@ pub(crate) async fn send(
     poll: Option<&RequestId>,
     now: Timestamp,
 ) -> control::Result<Sent> {
-    let mut sent = Sent { progress, events: 0, refused: false, cut: false, stuck: false, late_open: None };
+    let mut sent = Sent { progress, events: 0, refused: false, cut: false, late_open: None };
     if rows.late.is_empty() && rows.new.is_empty() {
         return Ok(sent);
     }
     // Read after the rows, and strongly: who signed up before a row was committed gets it.
     let subscriptions = app.control.subscriptions_of(practicepass).await?;
-    // A trial, for no row is to be sent that couldn't be put on record afterwards.
-    let mut trial = sent.progress.clone();
+    let epoch = sent.progress.epoch;
+    let source = Source { practicepass, subscriptions: &subscriptions, request_id: poll, epoch, now };
+    let late_to = rows.late_to;
     let (mut planned, mut messages): (Vec<Planned>, Vec<Message>) = Default::default();
-    let late = rows.late.iter().map(|row| (row, true));
-    for (row, late) in late.chain(rows.new.iter().map(|row| (row, false))) {
-        if late && sent.stuck {
-            continue;
-        }
-        let events = messages_of(practicepass, row, &subscriptions, poll);
-        sent.cut = !messages.is_empty() && messages.len() + events.len() > MESSAGES;
-        let fits = !sent.cut && if late { trial.fill(row.log_id) } else { trial.advance(row.log_id, now) };
-        if !fits && late {
-            sent.late_open.get_or_insert(row.log_id);
-            sent.stuck = !sent.cut;
-        }
-        match fits {
-            true => (),
-            false if late && !sent.cut => continue,
-            false => break,
+    let late = rows.late.into_iter().map(|row| (row, true));
+    for (row, late) in late.chain(rows.new.into_iter().map(|row| (row, false))) {
+        let events = messages_of(&row, &sent.progress, &source);
+        if !messages.is_empty() && messages.len() + events.len() > MESSAGES {
+            sent.cut = true;
+            sent.late_open = late.then_some(row.log_id);
+            break;
         }
         let first = messages.len();
         for event in &events {
             messages.push(Message::of_event(event, 0)?);
         }
         let messages = first..messages.len();
-        planned.push(Planned { log_id: row.log_id, late, unreadable: row.entry.is_none(), messages });
+        planned.push(Planned { row, late, messages });
     }
     let accepted = app.queue.send(&messages).await?;
     drop(messages);
     sent.events = accepted.iter().filter(|it| **it).count();
     sent.refused = sent.events < accepted.len();
-    let mut progress = sent.progress;
     let mut contiguous = true;
-    for row in planned {
-        let accepted = accepted[row.messages].iter().all(|it| *it);
-        let passed = if row.late {
-            accepted && progress.fill(row.log_id)
-        } else {
-            contiguous = contiguous && accepted && progress.advance(row.log_id, now);
-            contiguous
-        };
-        if passed && row.unreadable {
-            progress.unreadable += 1;
-            tracing::error!(
-                practice = %practicepass,
-                logId = row.log_id.0,
-                unreadableRows = progress.unreadable,
-                "a row of the log can't be read; it is passed"
-            );
+    for Planned { row, late, messages } in planned {
+        let accepted = accepted[messages].iter().all(|it| *it);
+        let passed = accepted && (late || contiguous);
+        match (passed, late) {
+            (true, true) => sent.progress.fill(row.log_id, now),
+            (true, false) => sent.progress.advance(row.log_id, now),
+            (false, true) => {
+                sent.late_open = Some(sent.late_open.map_or(row.log_id, |open| open.min(row.log_id)));
+            }
+            (false, false) => contiguous = false,
         }
-        if row.late && !passed {
-            sent.late_open = Some(sent.late_open.map_or(row.log_id, |open| open.min(row.log_id)));
+        if passed {
+            sent.progress.remember(row.log_id, row.print(), now);
+            count_misfits(&mut sent.progress.misfits, &row, practicepass);
         }
     }
-    Ok(Sent { progress, ..sent })
+    let unread = match late_to {
+        Cut::AtEnd => sent.late_open,
+        Cut::After(id) => Some(sent.late_open.map_or(LogId(id.0 + 1), |open| open.min(id))),
+    };
+    sent.progress.compact(unread);
+    Ok(sent)
 }

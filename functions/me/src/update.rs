@@ -2,8 +2,8 @@
 
 use shared::{
     api::{
-        ApiError, ApiResult, Body, Code, Email, Message, Partner, Patch, Phone, Problem, Replace, TRIES,
-        Website, step_back,
+        ApiError, ApiResult, Body, Change, Code, Email, Message, Partner, Patch, Phone, Problem, Replace,
+        TRIES, Update, UpdateOf, Website, audit_change, step_back,
     },
     body,
     control::{self, partners},
@@ -37,6 +37,7 @@ body! {
 /// Update your partner profile.
 ///
 /// A JSON merge patch: what is absent stays, `null` clears. What a key may do is not yours to change.
+/// The administrators see changes of company and e-mail.
 #[utoipa::path(
     patch,
     path = "/v1/me",
@@ -48,13 +49,30 @@ body! {
         (status = 422, body = Problem, description = "`INVALID_FIELDS`"),
     ),
 )]
-pub(crate) async fn update_me(partner: Partner, Body(change): Body<UpdateMe>) -> ApiResult<Message<Me>> {
+pub(crate) async fn update_me(
+    partner: Partner,
+    Body(update): Body<Update<UpdateMe>>,
+) -> ApiResult<Message<Me>> {
     for attempt in 1..=TRIES {
-        let mut profile = load(&partner).await?;
-        change.clone().apply(&mut profile);
+        let before = load(&partner).await?;
+        let mut profile = before.clone();
+        update.against(&Me::new(profile.clone(), &partner.caller))?.apply(&mut profile);
         profile.updated_at = partner.now();
         profile.version += 1;
-        match partner.app.control.replace_partner(&profile).await {
+        let values = profile.note_identity_change(&before, partner.now());
+        let mut writes = vec![partner.app.control.save_partner(&profile)?];
+        if !values.is_empty() {
+            // Administrators know partners by these, and nobody has verified the new ones.
+            let fields: Vec<&'static str> = ["company", "email"]
+                .into_iter()
+                .filter(|name| values.iter().any(|it| it.field == *name))
+                .collect();
+            let change = Change::new("me.update", profile.id.as_str());
+            let change = Change { fields: &fields, values: &values, ..change };
+            let record = audit_change(&partner.app, &partner.call, "partner", change);
+            writes.push(partner.app.control.audit(&record)?);
+        }
+        match partner.app.control.transact(writes).await {
             Ok(()) => {
                 let data = Me::new(profile, &partner.caller);
                 return Ok(Message { message: "Profile updated successfully", data });
@@ -64,6 +82,10 @@ pub(crate) async fn update_me(partner: Partner, Body(change): Body<UpdateMe>) ->
         }
     }
     Err(ApiError::new(Code::ConcurrentChange, "Many change your profile at this moment; try again."))
+}
+
+impl UpdateOf for UpdateMe {
+    const READ_ONLY: &'static [&'static str] = &["id", "key"];
 }
 
 impl UpdateMe {

@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Json},
 };
 use serde::Serialize;
-use shared::app::App;
+use shared::{app::App, domain::zones};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -24,6 +24,9 @@ pub struct Health {
     status: &'static str,
     #[schema(value_type = String, example = "0.1.0")]
     version: &'static str,
+    /// The version of the time-zone database that local times are converted by.
+    #[schema(value_type = String, example = "2026f")]
+    tzdata: &'static str,
 }
 
 /// Tell whether the API answers.
@@ -31,7 +34,7 @@ pub struct Health {
 /// For monitors and load balancers: asks no store and needs no credential.
 #[utoipa::path(get, path = "/v1/health", tag = "Meta", security(()), responses((status = 200, body = Health)))]
 async fn health() -> Json<Health> {
-    Json(Health { status: "ok", version: env!("CARGO_PKG_VERSION") })
+    Json(Health { status: "ok", version: env!("CARGO_PKG_VERSION"), tzdata: zones::version() })
 }
 
 /// Get this description (OpenAPI 3.1).

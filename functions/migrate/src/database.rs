@@ -1,33 +1,33 @@
 //! One database at a time.
 
-use jiff::tz::TimeZone;
 use shared::{
     app::App,
     auth::{CatalogGrant, PracticeGrant, secret_ref::SecretRef},
     catalog,
     control::{self, practices::Practice},
-    domain::PracticePass,
+    domain::{PracticePass, zones},
     tenant,
 };
 use url::Url;
 
-use crate::Status;
+use crate::{Done, Status};
 
 /// Migrates a practice's database and notes it in the registry.
-pub(crate) async fn practice(app: &App, practice: &str) -> Result<Status, String> {
+pub(crate) async fn practice(app: &App, practice: &str) -> Result<Done, String> {
     let entry = registered(app, practice).await?;
-    let practicepass = entry.practicepass;
+    let practicepass = entry.practicepass.clone();
     let grant = PracticeGrant::for_operations(practicepass.clone());
-    let zone = TimeZone::get(&entry.time_zone).map_err(|_| "the registry's time zone is unknown")?;
     let dsn = app.secrets.get(&entry.dsn_secret, app.clock.now()).await.map_err(|error| error.to_string())?;
-    tenant::migrate::migrate(&grant, &dsn, zone).await.map_err(|error| in_words(&error, &dsn))?;
+    let migrated = tenant::migrate::migrate(&grant, &dsn, &entry.time_zone, app.clock.now()).await;
+    let collisions = migrated.map_err(|error| in_words(&error, &dsn))?.collisions;
     let newest = tenant::migrate::newest();
     // A newer schema is good, too: after a roll-back this program is the older one.
-    if entry.schema_version >= Some(newest) {
-        return Ok(Status::Current);
+    if entry.is_current(newest, zones::version()) {
+        return Ok(Done { status: Status::Current, collisions });
     }
-    match app.control.note_schema_version(&practicepass, newest).await {
-        Ok(()) => Ok(Status::Migrated),
+    let version = entry.schema_version.unwrap_or(newest).max(newest);
+    match app.control.note_schema_version(&practicepass, version, zones::version()).await {
+        Ok(()) => Ok(Done { status: Status::Migrated, collisions }),
         Err(control::Error::ConditionFailed) => {
             Err("the registry knows of a newer schema, or no longer of the practice".into())
         }
@@ -43,7 +43,7 @@ pub(crate) async fn registered(app: &App, practice: &str) -> Result<Practice, St
 }
 
 /// Migrates the catalog.
-pub(crate) async fn catalog(app: &App) -> Result<Status, String> {
+pub(crate) async fn catalog(app: &App) -> Result<Done, String> {
     let secret = catalog_secret(app)?;
     let grant = CatalogGrant::for_operations();
     let dsn = app.secrets.get(secret, app.clock.now()).await.map_err(|error| error.to_string())?;
@@ -51,7 +51,7 @@ pub(crate) async fn catalog(app: &App) -> Result<Status, String> {
         return Err("its secret holds no connection string yet; set-catalog-dsn puts one in".into());
     }
     catalog::migrate::migrate(&grant, &dsn).await.map_err(|error| of_catalog(&error, &dsn))?;
-    Ok(Status::Migrated)
+    Ok(Status::Migrated.into())
 }
 
 /// The secret of the catalog's connection string.

@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use shared::{app::App, catalog, domain::PracticePass, tenant};
 
+use outcome::Done;
 pub use outcome::{Outcome, Status};
 
 /// Databases at once; each has one connection.
@@ -90,15 +91,21 @@ fn log(database: &str, outcome: &Outcome) {
     if let Some(error) = &outcome.error {
         tracing::error!(database, %error, "not migrated");
     } else {
-        tracing::info!(database, status = ?outcome.status, version = outcome.version, "done");
+        tracing::info!(
+            database,
+            status = ?outcome.status,
+            version = outcome.version,
+            collisions = outcome.collisions.len(),
+            "done"
+        );
     }
 }
 
 async fn in_time(
     app: &App,
     deadline: Timestamp,
-    work: impl Future<Output = Result<Status, String>>,
-) -> Result<Status, String> {
+    work: impl Future<Output = Result<Done, String>>,
+) -> Result<Done, String> {
     let left = deadline.duration_since(app.clock.now()) - BEFORE_TIMEOUT;
     let limit = Duration::try_from(left.min(LIMIT)).unwrap_or_default();
     let slow = || format!("not done within {} s; what was begun was rolled back", limit.as_secs());

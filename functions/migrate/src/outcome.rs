@@ -1,6 +1,7 @@
 //! What became of one database.
 
 use serde::{Deserialize, Serialize};
+use shared::tenant::Collision;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -20,13 +21,30 @@ pub struct Outcome {
     pub version: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Visits that new time-zone rules put on others; the practice has to move them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub collisions: Vec<Collision>,
+}
+
+/// What was done.
+pub(crate) struct Done {
+    pub(crate) status: Status,
+    pub(crate) collisions: Vec<Collision>,
+}
+
+impl From<Status> for Done {
+    fn from(status: Status) -> Self {
+        Self { status, collisions: Vec::new() }
+    }
 }
 
 impl Outcome {
-    pub(crate) fn of(done: Result<Status, String>, version: i64) -> Self {
+    pub(crate) fn of(done: Result<Done, String>, version: i64) -> Self {
         match done {
-            Ok(status) => Self { status, version, error: None },
-            Err(error) => Self { status: Status::Failed, version, error: Some(error) },
+            Ok(Done { status, collisions }) => Self { status, version, error: None, collisions },
+            Err(error) => {
+                Self { status: Status::Failed, version, error: Some(error), collisions: Vec::new() }
+            }
         }
     }
 }

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use jiff::tz::TimeZone;
 use shared::{
     app::App,
     auth::{CatalogGrant, PracticeGrant},
@@ -12,15 +11,14 @@ use shared::{
 };
 
 use crate::{
-    Status,
+    Done, Status,
     database::{catalog_secret, in_words, of_catalog, registered},
 };
 
 /// Tries a practice's. An `empty` database may take the place of one that isn't only when that is wanted.
-pub(crate) async fn practice(app: &App, practice: &str, empty: bool) -> Result<Status, String> {
+pub(crate) async fn practice(app: &App, practice: &str, empty: bool) -> Result<Done, String> {
     let entry = registered(app, practice).await?;
     let grant = PracticeGrant::for_operations(entry.practicepass.clone());
-    let zone = TimeZone::get(&entry.time_zone).map_err(|_| "the registry's time zone is unknown")?;
     let dsn = app.secrets.pending(&entry.dsn_secret).await.map_err(|error| error.to_string())?;
     // A practice that never had a schema may begin in any database that is nobody's.
     if entry.schema_version.is_some() && !empty {
@@ -38,12 +36,13 @@ pub(crate) async fn practice(app: &App, practice: &str, empty: bool) -> Result<S
         }
     }
     // Also whether its role may do what migrations do.
-    let tried = tenant::migrate::migrate(&grant, &dsn, zone).await;
-    tried.map(|_| Status::Usable).map_err(|error| in_words(&error, &dsn))
+    let tried = tenant::migrate::migrate(&grant, &dsn, &entry.time_zone, app.clock.now()).await;
+    let migrated = tried.map_err(|error| in_words(&error, &dsn))?;
+    Ok(Done { status: Status::Usable, collisions: migrated.collisions })
 }
 
 /// As [`practice`], the catalog's.
-pub(crate) async fn catalog(app: &App, empty: bool) -> Result<Status, String> {
+pub(crate) async fn catalog(app: &App, empty: bool) -> Result<Done, String> {
     let secret = catalog_secret(app)?;
     let grant = CatalogGrant::for_operations();
     let dsn = app.secrets.pending(secret).await.map_err(|error| error.to_string())?;
@@ -62,7 +61,7 @@ pub(crate) async fn catalog(app: &App, empty: bool) -> Result<Status, String> {
         }
     }
     let tried = catalog::migrate::migrate(&grant, &dsn).await;
-    tried.map(|_| Status::Usable).map_err(|error| of_catalog(&error, &dsn))
+    tried.map(|_| Status::Usable.into()).map_err(|error| of_catalog(&error, &dsn))
 }
 
 async fn open_practice(

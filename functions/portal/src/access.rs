@@ -4,7 +4,7 @@ use axum::{extract::State, http::StatusCode};
 use serde::Serialize;
 use shared::{
     api::{Answer, ApiResult, Call, Email, KEPT, Once, Problem},
-    app::{App, Guarded},
+    app::App,
     body, control,
     control::access_requests::{AccessRequest, AccessStatus},
     domain::{Scope, ids::AccessRequestId},
@@ -41,7 +41,8 @@ pub(crate) struct Received {
 /// Request access to the API.
 ///
 /// An administrator decides, and answers by e-mail with a link to your key. Every well-formed request gets the same
-/// answer. Ten requests in ten minutes are taken from one address.
+/// answer. One address can send ten requests in ten minutes; the requests of all callers together are limited, too. An
+/// undecided request expires after 30 days.
 #[utoipa::path(
     post,
     path = "/v1/access-requests",
@@ -52,7 +53,7 @@ pub(crate) struct Received {
     responses(
         (status = 202, body = Received),
         (status = 422, body = Problem, description = "`INVALID_FIELDS`, `IDEMPOTENCY_KEY_REUSED`"),
-        (status = 429, body = Problem, description = "`RATE_LIMITED`"),
+        (status = 429, body = Problem, description = "`RATE_LIMITED`: too many requests from your network, or from everybody; see `Retry-After`"),
     ),
 )]
 pub(crate) async fn request_access(
@@ -72,8 +73,7 @@ pub(crate) async fn request_access(
     if let Some(answer) = kept().await? {
         return Ok(answer);
     }
-    // Each request counts, right or not: nobody can fill the administrators' list.
-    drop(app.guess(Guarded::AccessRequest, call.address(), call.now()).await?);
+    app.admit_access_request(call.address(), call.now()).await?;
     let mut requested_scopes = body.requested_scopes.unwrap_or_default();
     requested_scopes.sort_unstable();
     requested_scopes.dedup();
@@ -93,6 +93,7 @@ pub(crate) async fn request_access(
         decided_at: None,
         reason: None,
         approval: None,
+        expires_at: AccessRequest::undecided_until(call.now()),
         version: 1,
     };
     let received = Received { message: "Your request has been received" };

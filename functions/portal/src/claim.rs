@@ -4,14 +4,14 @@ use axum::{extract::State, http::StatusCode};
 use serde::Serialize;
 use shared::{
     api::{Answer, ApiError, ApiResult, Call, Change, Code, Data, Once, Problem, SealedAnswer, audit_change},
-    app::{App, Guarded},
+    app::{App, Protected},
     auth::{
         KeyRecord, KeyTerms,
         api_key::{ApiKey, Mode},
     },
     body, control,
     control::{
-        access_requests::{AccessRequest, ClaimToken},
+        access_requests::{AccessRequest, CLAIM_VALID, ClaimToken},
         partners::PartnerStatus,
     },
     domain::{
@@ -21,9 +21,6 @@ use shared::{
     text_field,
 };
 use utoipa::ToSchema;
-
-/// Calls a minute of a key that was claimed.
-const RATE_LIMIT: u32 = 600;
 
 text_field! {
     /// What stands behind `#claim=` in the claim link.
@@ -53,11 +50,16 @@ pub(crate) struct ClaimedKey {
     prefix: String,
     /// Calls a minute.
     rate_limit: u32,
+    /// RFC 3339; null = it doesn't expire.
+    expires_at: Option<String>,
+    /// Where the key may be used from; empty = anywhere.
+    allowed_cidrs: Vec<String>,
 }
 
 /// Claim your API key through the link you were sent.
 ///
-/// The link works once, for 72 hours, and makes the key with exactly the scopes that were approved. Send an
+/// The link works once, for 72 hours, and makes the key with exactly the terms that were approved. An administrator can
+/// end it before it is used. Send an
 /// `Idempotency-Key` to be able to repeat the call when its answer is lost.
 #[utoipa::path(
     post,
@@ -123,15 +125,24 @@ fn used() -> ApiError {
     )
 }
 
-/// The approved request that the token claims. Guesses are limited; no link and an expired one are the same.
+/// The approved request that the token claims. Attempts are limited; no link and an expired one are the same.
 async fn find(app: &App, call: &Call, text: &str) -> ApiResult<(AccessRequest, ClaimToken)> {
-    let guess = app.guess(Guarded::Claim, call.address(), call.now()).await?;
-    let token = ClaimToken::parse(text).ok_or_else(ApiError::not_found)?;
-    let request = app.control.access_request(&token.request).await?;
-    let request = request.filter(|it| it.claimed_by(&token, call.now()).is_some());
-    let request = request.ok_or_else(ApiError::not_found)?;
-    guess.right().await;
-    Ok((request, token))
+    let attempt = app.attempt(Protected::ClaimToken, call.address(), call.now()).await?;
+    let token = ClaimToken::parse(text);
+    let request = match &token {
+        Some(token) => app.control.access_request(&token.request, call.now()).await?,
+        None => None,
+    };
+    match (request, token) {
+        (Some(request), Some(token)) if request.claimed_by(&token, call.now()).is_some() => {
+            attempt.succeeded().await;
+            Ok((request, token))
+        }
+        _ => {
+            attempt.failed().await;
+            Err(ApiError::not_found())
+        }
+    }
 }
 
 /// A new key on the approval's terms, and the answer that shows it.
@@ -142,6 +153,10 @@ async fn mint(app: &App, call: &Call, request: &AccessRequest) -> ApiResult<(Key
     }
     let practice = app.control.practice(&approval.practicepass).await?.ok_or_else(ApiError::not_found)?;
     let partner = app.control.partner(&approval.partner_id).await?.ok_or_else(ApiError::not_found)?;
+    // A suspension ends the links that there were, also for after the partner is reinstated.
+    if partner.status == PartnerStatus::Active && partner.has_ended(approval.claim_until - CLAIM_VALID) {
+        return Err(ApiError::not_found());
+    }
     if partner.status == PartnerStatus::Suspended {
         return Err(ApiError::new(Code::PartnerSuspended, "Ask the administrators."));
     }
@@ -152,9 +167,9 @@ async fn mint(app: &App, call: &Call, request: &AccessRequest) -> ApiResult<(Key
         partner: partner.company,
         practicepass: practice.practicepass,
         scopes: approval.scopes.clone(),
-        expires_at: None,
-        allowed_cidrs: Vec::new(),
-        rate_limit: RATE_LIMIT,
+        expires_at: approval.expires_at,
+        allowed_cidrs: approval.allowed_cidrs.clone(),
+        rate_limit: approval.rate_limit,
     };
     let record = KeyRecord::new(&key, terms, call.now());
     let data = ClaimedKey {
@@ -167,6 +182,8 @@ async fn mint(app: &App, call: &Call, request: &AccessRequest) -> ApiResult<(Key
         scopes: record.scopes.clone(),
         prefix: record.prefix.clone(),
         rate_limit: record.rate_limit,
+        expires_at: record.expires_at.map(|it| it.to_string()),
+        allowed_cidrs: record.allowed_cidrs.iter().map(ToString::to_string).collect(),
     };
     let answer = Answer::new(StatusCode::CREATED, &Data { data })?;
     Ok((record, answer))

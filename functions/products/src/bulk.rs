@@ -2,18 +2,17 @@
 
 use serde_json::value::RawValue;
 use shared::api::{
-    ApiError, FieldError, FieldProblem, Fields, FromBody, FromFields, RawObject, raw_object, repeated,
+    ApiError, FieldError, FieldErrors, FieldProblem, Fields, FromBody, FromFields, RawObject, raw_object,
+    repeated,
 };
 use utoipa::ToSchema;
 
 use crate::item::ProductItem;
 
 const MAX_ITEMS: usize = 1000;
-/// More errors of one item are only counted: an answer must not outgrow what Lambda may give.
-const MAX_ERRORS: usize = 12;
 
 /// The items in order, each with its product or with everything that is wrong with it.
-pub(crate) struct Bulk(pub(crate) Vec<Result<ProductItem, Vec<FieldError>>>);
+pub(crate) struct Bulk(pub(crate) Vec<Result<ProductItem, FieldErrors>>);
 
 /// Products to create or update.
 #[derive(ToSchema)]
@@ -33,7 +32,7 @@ impl FromBody for Bulk {
         let items = items(&object).map_err(|problem| fields.note("products", problem)).ok();
         let mut errors = repeated(bytes, "body");
         let items =
-            fields.finish(items, &["products"]).map_err(|more| errors.extend(more)).unwrap_or_default();
+            fields.finish(items, &["products"]).map_err(|more| errors.append(more)).unwrap_or_default();
         if !errors.is_empty() {
             return Err(ApiError::fields(errors));
         }
@@ -52,20 +51,13 @@ fn items<'a>(object: &RawObject<'a>) -> Result<Vec<&'a RawValue>, FieldProblem> 
     }
 }
 
-fn read(index: usize, item: &RawValue) -> Result<ProductItem, Vec<FieldError>> {
+fn read(index: usize, item: &RawValue) -> Result<ProductItem, FieldErrors> {
     let location = format!("body.products[{index}]");
-    let problem = |code, message| FieldError { location: location.clone(), code, message };
-    let object: RawObject<'_> = serde_json::from_str(item.get())
-        .map_err(|_| vec![problem("INVALID_TYPE", "must be an object".to_owned())])?;
+    let Ok(object) = serde_json::from_str::<RawObject<'_>>(item.get()) else {
+        let message = "must be an object".to_owned();
+        return Err(FieldError { location, code: "INVALID_TYPE", message }.into());
+    };
     let mut errors = repeated(item.get().as_bytes(), &location);
-    let read =
-        ProductItem::read(Fields::of_raw(&object, location.clone())).map_err(|more| errors.extend(more));
-    read.ok().filter(|_| errors.is_empty()).ok_or(errors).map_err(|mut errors| {
-        if errors.len() > MAX_ERRORS {
-            let more = errors.len() - MAX_ERRORS;
-            errors.truncate(MAX_ERRORS);
-            errors.push(problem("MORE_ERRORS", format!("has {more} more errors")));
-        }
-        errors
-    })
+    let read = ProductItem::read(Fields::of_raw(&object, location)).map_err(|more| errors.append(more));
+    read.ok().filter(|_| errors.is_empty()).ok_or(errors)
 }

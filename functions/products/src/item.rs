@@ -1,16 +1,22 @@
 //! One product of a bulk request.
 
 use shared::{
-    api::{FieldProblem, FieldValue, Patch, Replace, Source, check_text},
+    api::{FieldError, FieldErrors, FieldProblem, FieldValue, Patch, Replace, Source, check_text},
     body,
     catalog::products::{Key, Product},
     domain::money::Cents,
-    text_field,
+    listed_text, text_field,
 };
 use utoipa::ToSchema;
 
-text_field! { VendorCode, 1, 50 }
-text_field! { ProductCode, 1, 50 }
+listed_text! {
+    /// As it is listed. A new product's has 1 to 50 characters, none of them a control character.
+    VendorCode
+}
+listed_text! {
+    /// As it is listed. A new product's has 1 to 50 characters, none of them a control character.
+    ProductCode
+}
 text_field! { ProductName, 1, 200 }
 text_field! { ProductCategory, 1, 100 }
 text_field! { lines ProductDescription, 1, 5000 }
@@ -65,19 +71,39 @@ body! {
 }
 
 impl ProductItem {
+    /// The codes as they were sent.
     pub(crate) fn key(&self) -> Key {
         (self.vendor_code.0.clone(), self.product_code.0.clone())
+    }
+
+    /// The codes of a new product, without the spaces around them.
+    pub(crate) fn trimmed_key(&self) -> Key {
+        (self.vendor_code.0.trim().to_owned(), self.product_code.0.trim().to_owned())
+    }
+
+    /// Everything that is wrong with the codes of a new product.
+    pub(crate) fn check_new(&self, location: &str) -> FieldErrors {
+        let wrong = [("VendorCode", &self.vendor_code.0), ("ProductCode", &self.product_code.0)]
+            .into_iter()
+            .filter_map(|(name, code)| {
+                let FieldProblem { code, message, .. } = check_text(code, 1, 50).err()?;
+                Some(FieldError { location: format!("{location}.{name}"), code, message })
+            });
+        let mut errors = FieldErrors::default();
+        errors.extend(wrong);
+        errors
     }
 
     /// The product as it is after this item; `None` when it is new and has no name.
     pub(crate) fn applied_to(&self, before: Option<&Product>) -> Option<Product> {
         let item = self.clone();
+        let (vendor_code, product_code) = self.trimmed_key();
         let mut after = match (before, &item.name.0) {
             (Some(before), _) => before.clone(),
             (None, None) => return None,
             (None, Some(name)) => Product {
-                vendor_code: item.vendor_code.0,
-                product_code: item.product_code.0,
+                vendor_code,
+                product_code,
                 name: name.0.clone(),
                 retail_price: None,
                 cost: None,

@@ -4,13 +4,14 @@ use shared::{
     api::{ApiResult, Catalog, Limit, Page, PageNumber, Paging, Problem, Query, SearchWords, scope},
     catalog::products::{self, Filter},
     params,
+    tenant::search_texts,
 };
 
 use crate::{item::VendorCode, reply::ProductBody};
 
 params! {
     pub(crate) struct ListProducts {
-        /// Every word must be somewhere in the name or one of the codes. Case doesn't matter.
+        /// Every word must be somewhere in the name or one of the codes. Case and accents don't matter.
         "search" => search: Option<SearchWords>,
         /// Only this vendor's.
         "vendorCode" => vendor_code: Option<VendorCode>,
@@ -41,6 +42,9 @@ pub(crate) async fn list_products(
         vendor_code: query.vendor_code.map(Into::into),
         inactive_too: query.include_inactive.unwrap_or(false),
     };
+    if !filter.words.is_empty() {
+        search_texts::index_before_search(&catalog.db, &[products::SEARCHED]).await;
+    }
     let mut conn = catalog.db.connection().await?;
     let total = products::count(&mut conn, &filter).await?;
     let page = products::page(&mut conn, &filter, paging.limit, paging.offset()).await?;

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use shared::{
-    api::FieldError,
+    api::{FieldError, FieldErrors},
     catalog::products::{Key, Product},
 };
 
 use crate::{
     bulk::Bulk,
-    reply::{BulkResult, ItemResult, ItemStatus},
+    reply::{BulkResult, ItemStatus},
 };
 
 /// What is to be written, by key, and what is answered.
@@ -20,51 +20,60 @@ pub(crate) struct Merged {
 
 struct State {
     product: Product,
-    stored: bool,
-    changed: bool,
+    /// As it is in the database.
+    stored: Option<Product>,
 }
 
 impl Merged {
     pub(crate) fn new(bulk: &Bulk, stored: BTreeMap<Key, Product>) -> Self {
-        let known = |(key, product)| (key, State { product, stored: true, changed: false });
+        let known = |(key, product): (Key, Product)| (key, State { stored: Some(product.clone()), product });
         let mut products: BTreeMap<Key, State> = stored.into_iter().map(known).collect();
         let mut result = BulkResult::default();
         for (index, item) in bulk.0.iter().enumerate() {
             let (status, errors) = match item {
                 Err(errors) => (ItemStatus::Failed, errors.clone()),
                 Ok(item) => {
-                    let key = item.key();
+                    // One that the EMR wrote is known by its codes as they are.
+                    let exact = item.key();
+                    let key = if products.contains_key(&exact) { exact } else { item.trimmed_key() };
                     let before = products.get_mut(&key);
+                    let location = format!("body.products[{index}]");
+                    let wrong =
+                        if before.is_none() { item.check_new(&location) } else { FieldErrors::default() };
+                    if !wrong.is_empty() {
+                        result.push(index, ItemStatus::Failed, wrong);
+                        continue;
+                    }
                     match (item.applied_to(before.as_deref().map(|it| &it.product)), before) {
-                        (None, _) => (ItemStatus::Failed, vec![nameless(index)]),
+                        (None, _) => (ItemStatus::Failed, nameless(index).into()),
                         (Some(after), Some(before)) if after == before.product => {
-                            (ItemStatus::Unchanged, vec![])
+                            (ItemStatus::Unchanged, FieldErrors::default())
                         }
                         (Some(after), Some(before)) => {
                             before.product = after;
-                            before.changed = true;
-                            (ItemStatus::Updated, vec![])
+                            (ItemStatus::Updated, FieldErrors::default())
                         }
                         (Some(product), None) => {
-                            products.insert(key, State { product, stored: false, changed: true });
-                            (ItemStatus::Created, vec![])
+                            products.insert(key, State { product, stored: None });
+                            (ItemStatus::Created, FieldErrors::default())
                         }
                     }
                 }
             };
-            result.push(ItemResult { index, status, errors });
+            result.push(index, status, errors);
         }
         Self { products, result }
     }
 
     /// Products that aren't stored yet, in the order of their keys.
     pub(crate) fn new_products(&self) -> Vec<&Product> {
-        self.products.values().filter(|it| !it.stored).map(|it| &it.product).collect()
+        self.products.values().filter(|it| it.stored.is_none()).map(|it| &it.product).collect()
     }
 
-    /// Stored products that are different now, in the order of their keys.
-    pub(crate) fn changed_products(&self) -> Vec<&Product> {
-        self.products.values().filter(|it| it.stored && it.changed).map(|it| &it.product).collect()
+    /// Stored products that are different now, as they were and as they are, in the order of their keys.
+    pub(crate) fn changed_products(&self) -> Vec<(&Product, &Product)> {
+        let stored = self.products.values().filter_map(|it| Some((it.stored.as_ref()?, &it.product)));
+        stored.filter(|(before, after)| before != after).collect()
     }
 }
 

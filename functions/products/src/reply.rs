@@ -1,7 +1,11 @@
 //! Products as partners see them, and what became of a bulk request.
 
 use serde::Serialize;
-use shared::{api::FieldError, catalog::products::Listed, domain::money::Cents};
+use shared::{
+    api::{FieldError, FieldErrors},
+    catalog::products::Listed,
+    domain::money::Cents,
+};
 use utoipa::ToSchema;
 
 /// A product; fields that are not set are null.
@@ -21,6 +25,8 @@ pub(crate) struct ProductBody {
     #[schema(value_type = Option<f64>, example = 42.5)]
     cost: Option<Cents>,
     category: Option<String>,
+    /// In a list this field is absent when the product has more than 10,000 bytes.
+    #[schema(required = false)]
     description: Option<String>,
     #[serde(rename = "UPC")]
     upc: Option<String>,
@@ -38,16 +44,24 @@ pub(crate) struct BulkResult {
     failed: usize,
     /// One for each product that was sent, in their order.
     results: Vec<ItemResult>,
+    /// Bytes of the errors that are told.
+    #[serde(skip)]
+    told: usize,
 }
 
 /// What became of one product.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ItemResult {
     /// Its place in `products`, from 0.
-    pub(crate) index: usize,
-    pub(crate) status: ItemStatus,
-    /// Everything that is wrong with it; empty unless it failed.
-    pub(crate) errors: Vec<FieldError>,
+    index: usize,
+    status: ItemStatus,
+    /// What is wrong with it, at most 20; none unless it failed. When very much is wrong with very many items, the last of them
+    /// are told `errorsOmitted` only: send them again without the others.
+    errors: Vec<FieldError>,
+    /// How many more errors there are; absent when all are listed.
+    #[serde(rename = "errorsOmitted", skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    errors_omitted: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -80,15 +94,27 @@ impl From<Listed> for ProductBody {
     }
 }
 
+/// Bytes of all errors of an answer; a thousand results without any are far from filling the rest.
+const MOST_TOLD: usize = 400_000;
+
 impl BulkResult {
-    pub(crate) fn push(&mut self, result: ItemResult) {
-        let total = match result.status {
+    pub(crate) fn push(&mut self, index: usize, status: ItemStatus, errors: FieldErrors) {
+        let (mut errors, mut omitted) = errors.into_parts();
+        let bytes = serde_json::to_vec(&errors).map_or(0, |it| it.len());
+        if self.told + bytes > MOST_TOLD {
+            omitted += errors.len();
+            errors.clear();
+        } else {
+            self.told += bytes;
+        }
+        let total = match status {
             ItemStatus::Created => &mut self.created,
             ItemStatus::Updated => &mut self.updated,
             ItemStatus::Unchanged => &mut self.unchanged,
             ItemStatus::Failed => &mut self.failed,
         };
         *total += 1;
-        self.results.push(result);
+        let errors_omitted = (omitted > 0).then_some(omitted);
+        self.results.push(ItemResult { index, status, errors, errors_omitted });
     }
 }

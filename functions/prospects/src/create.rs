@@ -68,9 +68,10 @@ pub(crate) async fn create_prospect(
     Once { body: draft, key }: Once<Draft<CreateProspect>>,
 ) -> ApiResult<Response> {
     let today = tenant.now.to_zoned(tenant.db.time_zone().clone()).date();
+    let image_refused = draft.image_refused(&tenant.app.hooks).await;
     unindexed_patients::index_before_search(&tenant.db).await;
     let answer = create_once!(tenant, key, ("prospects.replay", "patient", |answer| answer.id("PatientID")), conn => {
-        let details = Details::from(draft.clone().check(conn, today, None).await?);
+        let details = Details::from(draft.clone().check(conn, today, None, image_refused.as_deref()).await?);
         let possible_duplicates = patients::possible_duplicates(conn, &details).await?;
         let id = patients::insert(conn, &details, tenant.now).await?;
         log::append(conn, "patients", "insert", id.get(), tenant.now, Some(&tenant.request_id)).await?;

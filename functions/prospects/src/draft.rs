@@ -2,10 +2,13 @@
 
 use jiff::civil::Date;
 use shared::{
-    api::{ApiError, ApiResult, FieldError, FieldProblem, FieldValue, Fields, FromField, FromFields, Source},
+    api::{
+        ApiError, ApiResult, FieldError, FieldErrors, FieldProblem, FieldValue, Fields, FromField,
+        FromFields, Patch, Replace, Source, UpdateOf,
+    },
     body,
     domain::{address, ids::ProviderId},
-    patch,
+    egress::Client,
     tenant::{Conn, patients::Details, providers},
 };
 
@@ -35,17 +38,22 @@ macro_rules! bodies {
             }
         }
 
-        patch! {
+        body! {
             /// Absent keeps, null clears. `FirstName`, `LastName` and `Prospect` can't be cleared; `FullName` becomes the
-            /// parts of the name.
+            /// parts of the name. Whatever else was read of a prospect may be sent back as it is.
             #[derive(Clone)]
             pub struct UpdateProspect {
-                "FirstName" => first_name: Name,
-                "LastName" => last_name: Name,
-                "FullName" => full_name: FullName,
-                "DOB" => dob: Date,
-                "Prospect" => prospect: ProspectFlag,
-                $($json => $field: $type,)+
+                #[schema(value_type = Name, required = false)]
+                "FirstName" => first_name: Replace<Name>,
+                #[schema(value_type = Name, required = false)]
+                "LastName" => last_name: Replace<Name>,
+                #[schema(value_type = Option<FullName>, required = false)]
+                "FullName" => full_name: Patch<FullName>,
+                #[schema(value_type = Option<Date>, required = false)]
+                "DOB" => dob: Patch<Date>,
+                #[schema(value_type = ProspectFlag, required = false)]
+                "Prospect" => prospect: Replace<ProspectFlag>,
+                $(#[schema(value_type = Option<$type>, required = false)] $json => $field: Patch<$type>,)+
             }
         }
 
@@ -68,18 +76,17 @@ macro_rules! bodies {
             /// Makes the changes. A full name that was made of the parts follows them.
             pub(crate) fn apply(self, details: &mut Details) {
                 let follows = details.full_name == details.name_of_parts();
-                let (mut first, mut last) = (None, None);
-                self.first_name.apply(&mut first);
-                self.last_name.apply(&mut last);
-                details.first_name = first.unwrap_or_else(|| std::mem::take(&mut details.first_name));
-                details.last_name = last.unwrap_or_else(|| std::mem::take(&mut details.last_name));
+                if let Some(first_name) = self.first_name.0 {
+                    details.first_name = first_name.into();
+                }
+                if let Some(last_name) = self.last_name.0 {
+                    details.last_name = last_name.into();
+                }
                 $(self.$field.apply(&mut details.$field);)+
                 let mut dob = details.dob();
                 self.dob.apply(&mut dob);
                 details.set_dob(dob);
-                let mut prospect = Some(ProspectFlag(details.prospect));
-                self.prospect.apply(&mut prospect);
-                details.prospect = prospect.is_some_and(|flag| flag.0);
+                details.prospect = self.prospect.0.map_or(details.prospect, |flag| flag.0);
                 let mut full_name = Some(std::mem::take(&mut details.full_name)).filter(|_| !follows);
                 self.full_name.apply(&mut full_name);
                 details.full_name = full_name.unwrap_or_else(|| details.name_of_parts());
@@ -123,9 +130,10 @@ bodies! {
 /// every bad field is named at once.
 #[derive(Clone)]
 pub(crate) struct Draft<T> {
-    read: Result<T, Vec<FieldError>>,
+    read: Result<T, FieldErrors>,
     dob: Option<Date>,
     provider_id: Option<ProviderId>,
+    image: Option<Image>,
     postal: [Postal; 2],
 }
 
@@ -137,6 +145,35 @@ struct Postal {
     zip: Given<PostalCode>,
     country: Given<Country>,
 }
+
+impl Postal {
+    /// What is wrong with the address as it will be stored, as far as this request changes what its parts are judged by.
+    fn faults(self, stored: [Option<&str>; 3]) -> Vec<(&'static str, String)> {
+        let [stored_state, stored_zip, stored_country] = stored;
+        let country_changes = !matches!(self.country, Given::Absent);
+        // With a wrong country nothing else can be judged.
+        let Some(country) = self.country.after(stored_country) else { return Vec::new() };
+        let judged = |given: Given<String>, stored: Option<&str>, check: Check| {
+            let unsent = matches!(given, Given::Absent);
+            if unsent && !country_changes {
+                return None;
+            }
+            let message = check(&given.after(stored)??, country.as_deref()).err()?;
+            Some(if unsent {
+                format!("as it is stored {message}; send it too, or null")
+            } else {
+                message.to_owned()
+            })
+        };
+        let [state_name, zip_name, _] = self.names;
+        let state = judged(self.state.map(Into::into), stored_state, address::check_state);
+        let zip = judged(self.zip.map(Into::into), stored_zip, address::check_postal_code);
+        state.map(|it| (state_name, it)).into_iter().chain(zip.map(|it| (zip_name, it))).collect()
+    }
+}
+
+/// A rule for one part of an address in a country.
+type Check = fn(&str, Option<&str>) -> Result<(), &'static str>;
 
 /// A field that is looked at once more; what is wrong with it has been noted already.
 #[derive(Clone)]
@@ -161,10 +198,32 @@ impl<T: FieldValue> FromField for Given<T> {
 }
 
 impl<T> Given<T> {
+    fn map<U>(self, into: impl FnOnce(T) -> U) -> Given<U> {
+        match self {
+            Self::Absent => Given::Absent,
+            Self::Null => Given::Null,
+            Self::Value(value) => Given::Value(into(value)),
+            Self::Wrong => Given::Wrong,
+        }
+    }
+
     fn value(self) -> Option<T> {
         match self {
             Self::Value(value) => Some(value),
             _ => None,
+        }
+    }
+}
+
+impl<T: Into<String>> Given<T> {
+    /// The text after the request, which may be none; `None` when what was sent is wrong.
+    #[allow(clippy::option_option)] // wrong, null, or a text
+    fn after(self, stored: Option<&str>) -> Option<Option<String>> {
+        match self {
+            Self::Absent => Some(stored.map(str::to_owned)),
+            Self::Null => Some(None),
+            Self::Value(value) => Some(Some(value.into())),
+            Self::Wrong => None,
         }
     }
 }
@@ -190,13 +249,11 @@ impl Rules for CreateProspect {
 }
 
 impl Rules for UpdateProspect {
-    fn judge(fields: &mut Fields<'_>) {
-        for name in ["FirstName", "LastName", "Prospect"] {
-            if matches!(fields.take::<Given<Name>>(name), Some(Given::Null)) {
-                fields.note(name, FieldProblem::new("REQUIRED", "can't be cleared"));
-            }
-        }
-    }
+    fn judge(_: &mut Fields<'_>) {}
+}
+
+impl UpdateOf for Draft<UpdateProspect> {
+    const READ_ONLY: &'static [&'static str] = &["PatientID", "Tags", "CreatedAt", "UpdatedAt"];
 }
 
 impl<T: Rules> FromFields for Draft<T> {
@@ -205,17 +262,18 @@ impl<T: Rules> FromFields for Draft<T> {
     fn from_fields(fields: &mut Fields<'_>) -> Option<Self> {
         let dob = fields.take::<Given<Date>>("DOB")?.value();
         let provider_id = fields.take::<Given<ProviderId>>("ProviderID")?.value();
+        let image = fields.take::<Given<Image>>("PtImg")?.value();
         let mut postal = |names: [&'static str; 3]| {
             let [state, zip, country] = names;
             let (state, zip, country) = (fields.take(state)?, fields.take(zip)?, fields.take(country)?);
             Some(Postal { names, state, zip, country })
         };
         let postal = [postal(["State", "Zip", "Country"])?, postal(["Sh_State", "Sh_Zip", "Sh_Country"])?];
-        Some(Self { read: Err(Vec::new()), dob, provider_id, postal })
+        Some(Self { read: Err(FieldErrors::default()), dob, provider_id, image, postal })
     }
 
-    fn read(mut fields: Fields<'_>) -> Result<Self, Vec<FieldError>> {
-        let Some(draft) = Self::from_fields(&mut fields) else { return Err(Vec::new()) };
+    fn read(mut fields: Fields<'_>) -> Result<Self, FieldErrors> {
+        let Some(draft) = Self::from_fields(&mut fields) else { return Err(FieldErrors::default()) };
         let read = T::from_fields(&mut fields);
         T::judge(&mut fields);
         Ok(Self { read: fields.finish(read, T::NAMES), ..draft })
@@ -223,49 +281,54 @@ impl<T: Rules> FromFields for Draft<T> {
 }
 
 impl<T> Draft<T> {
-    /// The body, if nothing is wrong with it on the practice's day `today` and, for an update, beside what is `stored`.
+    /// Why the host of its picture may not be called.
+    pub(crate) async fn image_refused(&self, hooks: &Client) -> Option<String> {
+        self.image.as_ref()?.refused(hooks).await
+    }
+
+    /// The body, if nothing is wrong with it on the practice's day `today`, beside what is `stored` and beside what the host
+    /// of its picture is refused for.
     ///
     /// # Errors
     /// 422 with every bad field.
-    pub(crate) async fn check(self, conn: &mut Conn, today: Date, stored: Option<&Details>) -> ApiResult<T> {
-        let mut errors = Vec::new();
+    pub(crate) async fn check(
+        self,
+        conn: &mut Conn,
+        today: Date,
+        stored: Option<&Details>,
+        image_refused: Option<&str>,
+    ) -> ApiResult<T> {
+        let mut errors = FieldErrors::default();
         let mut wrong = |name: &str, code, message: &str| {
             errors.push(FieldError { location: format!("body.{name}"), code, message: message.to_owned() });
         };
         if self.dob.is_some_and(|dob| dob > today) {
             wrong("DOB", "INVALID_VALUE", "is in the future");
         }
+        if let Some(refused) = image_refused.filter(|_| self.image.is_some()) {
+            wrong("PtImg", "INVALID_VALUE", refused);
+        }
         if let Some(id) = self.provider_id
             && providers::find(conn, id).await?.is_none()
         {
             wrong("ProviderID", "UNKNOWN_PROVIDER", "is no active provider of the practice");
         }
-        let countries = stored.map_or([None, None], |it| [it.country.as_deref(), it.sh_country.as_deref()]);
-        for (postal, stored_country) in self.postal.into_iter().zip(countries) {
-            let [state_name, zip_name, _] = postal.names;
-            let country = match &postal.country {
-                Given::Value(country) => Some(String::from(country.clone())),
-                Given::Null => None,
-                Given::Absent => stored_country.map(str::to_owned),
-                // The state and the postal code can't be judged.
-                Given::Wrong => continue,
-            };
-            if let Some(Err(message)) =
-                postal.state.value().map(|it| address::check_state(&it.0, country.as_deref()))
-            {
-                wrong(state_name, "INVALID_VALUE", message);
-            }
-            if let Some(Err(message)) =
-                postal.zip.value().map(|it| address::check_postal_code(&it.0, country.as_deref()))
-            {
-                wrong(zip_name, "INVALID_VALUE", message);
+        let stored = stored.map_or([[None; 3]; 2], |it| {
+            [
+                [it.state.as_deref(), it.zip.as_deref(), it.country.as_deref()],
+                [it.sh_state.as_deref(), it.sh_zip.as_deref(), it.sh_country.as_deref()],
+            ]
+        });
+        for (postal, stored) in self.postal.into_iter().zip(stored) {
+            for (name, message) in postal.faults(stored) {
+                wrong(name, "INVALID_VALUE", &message);
             }
         }
         match self.read {
             Ok(body) if errors.is_empty() => Ok(body),
             read => {
                 let mut all = read.err().unwrap_or_default();
-                all.append(&mut errors);
+                all.append(errors);
                 Err(ApiError::fields(all))
             }
         }

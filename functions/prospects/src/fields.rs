@@ -28,12 +28,13 @@ text_field! {
 #[schema(value_type = String, format = "email", max_length = 254)]
 pub struct PatientEmail(String);
 
-/// 7 to 15 digits, however they are set out, perhaps with an extension.
+/// 7 to 15 digits, with any dashes and spaces between them, perhaps after `tel:`, perhaps with an extension: `ext. 12`, `x12`,
+/// `#12` or `;ext=12`. Invisible marks are removed.
 #[derive(Clone, Debug, ToSchema)]
 #[schema(
     value_type = String,
     max_length = 40,
-    pattern = r"^[ +()./-]*([0-9][ +()./-]*){7,15}((ext|x|X|#)[ 0-9]*)?$",
+    pattern = "^(?:[tT][eE][lL]:)?[ +()./\\u00a0\\u2010-\\u2015-]*([0-9][ +()./\\u00a0\\u2010-\\u2015-]*){7,15}(,? ?([eE][xX][tT]([eE][nN][sS][iI][oO][nN])?\\.? ?|;[eE][xX][tT]=|[xX] ?|# ?)[0-9]{1,11})?$",
     example = "(212) 555-0123"
 )]
 pub struct PatientPhone(String);
@@ -71,9 +72,8 @@ impl FieldValue for PatientEmail {
 
 impl FieldValue for PatientPhone {
     fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
-        let text = check_text(source.text()?, 1, 40)?;
-        let problem = || FieldProblem::invalid("must be a phone number of 7 to 15 digits");
-        contact::is_phone(&text).then_some(Self(text)).ok_or_else(problem)
+        let text = check_text(&contact::visible(source.text()?), 1, 40)?;
+        contact::check_phone(&text).map(|()| Self(text)).map_err(FieldProblem::invalid)
     }
 }
 

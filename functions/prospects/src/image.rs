@@ -1,7 +1,10 @@
 //! `PtImg`: a picture of the person.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use shared::api::{FieldProblem, FieldValue, Source, check_text};
+use shared::{
+    api::{FieldProblem, FieldValue, Source, check_text},
+    egress::{Client, HookUrl, Reach, Refused},
+};
 use utoipa::ToSchema;
 
 /// Largest picture in a record, in bytes once decoded.
@@ -9,7 +12,7 @@ const MAX_BYTES: usize = 256 * 1024;
 const MAX_URL: usize = 2048;
 
 /// `data:image/png;base64,…` (png, jpeg, gif or webp; at most 256 KiB once decoded), or an https URL of at most 2048
-/// characters.
+/// characters whose host has a public address.
 #[derive(Clone, Debug, ToSchema)]
 #[schema(value_type = String, format = "uri", pattern = "^(https://[A-Za-z0-9]|data:image/(png|jpeg|gif|webp);base64,)")]
 pub struct Image(String);
@@ -52,12 +55,25 @@ fn check_data(data: &str) -> Result<(), FieldProblem> {
 
 fn check_url(text: &str) -> Result<(), FieldProblem> {
     let text = check_text(text, 1, MAX_URL)?;
-    let url: Option<axum::http::Uri> = text.parse().ok();
-    let safe = url.is_some_and(|url| {
-        let authority = url.authority().map_or("@", axum::http::uri::Authority::as_str);
-        url.scheme_str() == Some("https") && !authority.contains('@')
-    });
-    safe.then_some(()).ok_or_else(|| FieldProblem::invalid("must be an https URL or a data:image URL"))
+    if !text.to_ascii_lowercase().starts_with("https:") {
+        return Err(FieldProblem::invalid("must be an https URL or a data:image URL"));
+    }
+    // Whoever shows the picture must not be sent to a network of its own.
+    HookUrl::parse(&text, Reach::Internet)
+        .map(|_| ())
+        .map_err(|refused| FieldProblem::invalid(refused.to_string()))
+}
+
+impl Image {
+    /// Why the host of an https URL may not be called: it has no public address.
+    pub(crate) async fn refused(&self, hooks: &Client) -> Option<String> {
+        let url = HookUrl::parse(&self.0, Reach::Internet).ok()?;
+        match hooks.vet(&url).await {
+            // The local stack may be offline.
+            Err(Refused::NoAddress) if hooks.reach() == Reach::InternetAndLoopback => None,
+            vetted => vetted.err().map(|refused| refused.to_string()),
+        }
+    }
 }
 
 impl From<Image> for String {

@@ -87,9 +87,14 @@ pub(crate) struct Prospect {
     /// In a list this field is absent when the picture is a data URL: read the prospect itself for it.
     #[serde(rename = "PtImg", skip_serializing_if = "is_left_out")]
     pt_img: Option<String>,
+    /// In a list this field is absent when the row has more than 10,000 bytes: read the prospect itself for it.
     #[serde(rename = "Notes")]
+    #[schema(required = false)]
     notes: Option<String>,
+    /// The first 50 by name; `GET /v1/{PPass}/tags/prospects/{id}` has all. In a list this field, as any other long one, is absent
+    /// when the row has more than 10,000 bytes.
     #[serde(rename = "Tags")]
+    #[schema(required = false)]
     tags: Vec<TagName>,
     #[serde(rename = "CreatedAt")]
     #[schema(value_type = String, format = DateTime)]

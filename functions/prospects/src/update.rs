@@ -2,7 +2,9 @@
 
 use axum::{http::header::ETAG, response::IntoResponse};
 use shared::{
-    api::{ApiError, ApiResult, Body, IfMatch, Message, PathId, PracticePath, Problem, Tenant, scope},
+    api::{
+        ApiError, ApiResult, Body, IfMatch, Message, PathId, PracticePath, Problem, Tenant, Update, scope,
+    },
     domain::ids::{IntegerId, PatientId},
     in_transaction,
     tenant::{audit, log, patients},
@@ -10,12 +12,14 @@ use shared::{
 
 use crate::{
     draft::{Draft, UpdateProspect},
+    image::Image,
     record::Prospect,
 };
 
 /// Update an existing prospect.
 ///
-/// Fields that are absent keep their values, null clears; what changes nothing leaves `UpdatedAt`. With `If-Match` the change is made only to the state that was
+/// Fields that are absent keep their values, null clears; what changes nothing leaves `UpdatedAt`. A prospect may be sent back
+/// as it was read: what equals the stored value is no change, and a read-only field that differs is `READ_ONLY_FIELD`. With `If-Match` the change is made only to the state that was
 /// read.
 #[utoipa::path(
     put,
@@ -38,18 +42,23 @@ pub(crate) async fn update_prospect(
     tenant: Tenant<scope::Prospects>,
     PathId(id): PathId<PatientId>,
     if_match: IfMatch,
-    Body(draft): Body<Draft<UpdateProspect>>,
+    Body(update): Body<Update<Draft<UpdateProspect>>>,
 ) -> ApiResult<impl IntoResponse> {
     let today = tenant.now.to_zoned(tenant.db.time_zone().clone()).date();
+    let image_refused = match update.peek::<Image>("PtImg") {
+        Some(image) => image.refused(&tenant.app.hooks).await,
+        None => None,
+    };
     let data = in_transaction!(tenant.db, ApiError, conn => {
         let mut patient = patients::lock(conn, id).await?.ok_or_else(ApiError::not_found)?;
-        let change = draft.clone().check(conn, today, Some(&patient.details)).await?;
         let before = Prospect::of(conn, patient.clone()).await?;
+        let draft = update.against(&before)?;
+        let change = draft.check(conn, today, Some(&patient.details), image_refused.as_deref()).await?;
         if_match.check(&before.etag()?)?;
         let stored = patient.details.clone();
         change.apply(&mut patient.details);
         if patient.details != stored {
-            patients::update(conn, id, &patient.details, tenant.now).await?;
+            patients::update(conn, id, (&stored, &patient.details), tenant.now).await?;
             log::append(conn, "patients", "update", id.get(), tenant.now, Some(&tenant.request_id)).await?;
         }
         audit::record(conn, &tenant.audit("prospects.update", "patient", &[id.get()])).await?;

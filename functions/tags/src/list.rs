@@ -1,7 +1,7 @@
 //! `GET /v1/{PPass}/tags`
 
 use shared::{
-    api::{ApiResult, List, PracticePath, Problem, Query, Tenant, scope},
+    api::{ApiResult, List, MOST_LISTED, Offset, PracticePath, Problem, Query, Tenant, scope},
     domain::ids::PatientId,
     params,
     tenant::tags,
@@ -13,6 +13,8 @@ params! {
     pub(crate) struct ListTags {
         /// Only the tags of this prospect.
         "prospectId" => prospect_id: Option<PatientId>,
+        /// How many tags are left out; for an office of more than a thousand.
+        "offset" => offset: Option<Offset>,
     }
 }
 
@@ -34,10 +36,11 @@ pub(crate) async fn list_tags(
     tenant: Tenant<scope::Prospects>,
     Query(query): Query<ListTags>,
 ) -> ApiResult<List<TagBody>> {
+    let offset = query.offset.unwrap_or_default();
     let mut conn = tenant.db.connection().await?;
     if let Some(id) = query.prospect_id {
-        return Ok(read_tags(&tenant, &mut conn, id).await?.into());
+        return read_tags(&tenant, &mut conn, id, offset).await;
     }
-    let tags = tags::list(&mut conn).await?;
-    Ok(tags.into_iter().map(TagBody::from).collect::<Vec<_>>().into())
+    let tags = tags::list(&mut conn, MOST_LISTED + 1, offset.0).await?;
+    Ok(List::after(offset, tags.into_iter().map(TagBody::from).collect()))
 }

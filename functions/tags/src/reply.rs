@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use shared::{
-    api::{ApiError, ApiResult, Tenant, scope},
+    api::{ApiError, ApiResult, List, MOST_LISTED, Offset, Tenant, scope},
     domain::ids::{IntegerId, PatientId, TagId},
     tenant::{
         Conn, audit, log, patients,
@@ -28,6 +28,7 @@ pub(crate) struct TagBody {
 pub(crate) struct TagsOfProspect {
     #[serde(rename = "PatientID")]
     id: PatientId,
+    /// At most 1,000.
     #[serde(rename = "Tags")]
     tags: Vec<TagBody>,
 }
@@ -46,11 +47,12 @@ pub(crate) async fn read_tags(
     tenant: &Tenant<scope::Prospects>,
     conn: &mut Conn,
     id: PatientId,
-) -> ApiResult<Vec<TagBody>> {
+    offset: Offset,
+) -> ApiResult<List<TagBody>> {
     patients::find(conn, id).await?.ok_or_else(ApiError::not_found)?;
-    let tags = tags::of_patient(conn, id).await?;
+    let tags = tags::of_patient(conn, id, MOST_LISTED + 1, offset.0).await?;
     audit::record(conn, &tenant.audit("tags.read", "patient", &[id.get()])).await?;
-    Ok(tags.into_iter().map(TagBody::from).collect())
+    Ok(List::after(offset, tags.into_iter().map(TagBody::from).collect()))
 }
 
 /// What a change answers; `changed` ones are noted in the prospect and in the log, all of them in the audit log.
@@ -66,6 +68,6 @@ pub(crate) async fn conclude(
         log::append(conn, "patients", "update", id.get(), tenant.now, Some(&tenant.request_id)).await?;
     }
     audit::record(conn, &tenant.audit(action, "patient", &[id.get()])).await?;
-    let tags = tags::of_patient(conn, id).await?;
+    let tags = tags::of_patient(conn, id, MOST_LISTED, 0).await?;
     Ok(TagsOfProspect { id, tags: tags.into_iter().map(TagBody::from).collect() })
 }

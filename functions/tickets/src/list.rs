@@ -7,7 +7,7 @@ use shared::{
     domain::{ids::IntegerId, ticket::TicketStatus},
     params,
     tenant::{
-        audit,
+        audit, search_texts,
         tickets::{self, Filter},
     },
 };
@@ -18,7 +18,7 @@ params! {
     pub(crate) struct ListTickets {
         /// Tickets in this state.
         "status" => status: Option<TicketStatus>,
-        /// Every word must be somewhere in the subject, the description or a comment. Case doesn't matter.
+        /// Every word must be somewhere in the subject, the description or a comment. Case and accents don't matter.
         "search" => search: Option<SearchWords>,
         "page" => page: Option<PageNumber>,
         "limit" => limit: Option<Limit>,
@@ -41,6 +41,9 @@ pub(crate) async fn list_tickets(
 ) -> ApiResult<Page<TicketBody>> {
     let paging = Paging::new(query.page, query.limit);
     let filter = Filter { status: query.status, words: query.search.map_or_else(Vec::new, |it| it.0) };
+    if !filter.words.is_empty() {
+        search_texts::index_before_search(&tenant.db, &tickets::SEARCHED).await;
+    }
     let mut conn = tenant.db.connection().await?;
     let total = tickets::count(&mut conn, &filter).await?;
     let page = tickets::page(&mut conn, &filter, paging.limit, paging.offset()).await?;

@@ -1,9 +1,13 @@
 //! Tickets as partners read them.
 
+use axum::{
+    Json,
+    response::{IntoResponse, Response},
+};
 use jiff::Timestamp;
 use serde::Serialize;
 use shared::{
-    api::{self, ApiError, ApiResult},
+    api::{self, ApiError, ApiResult, fit},
     domain::{
         ids::{CommentId, TicketId},
         ticket::{TicketPriority, TicketStatus},
@@ -23,6 +27,8 @@ pub(crate) struct TicketBody {
     #[serde(rename = "TicketID")]
     id: TicketId,
     subject: String,
+    /// In a list this field is absent when the ticket has more than 10,000 bytes: read the ticket itself for it.
+    #[schema(required = false)]
     description: Option<String>,
     status: TicketStatus,
     priority: TicketPriority,
@@ -39,9 +45,9 @@ pub(crate) struct TicketBody {
 pub(crate) struct TicketDetail {
     #[serde(flatten)]
     pub(crate) ticket: TicketBody,
-    /// Oldest first.
+    /// Oldest first: the newest ones, or those before the comment that was asked for. `pagination` tells whether there are older ones.
     comments: Vec<CommentBody>,
-    /// Its changes of state, oldest first.
+    /// Its changes of state, oldest first; the newest 100.
     history: Vec<StatusChange>,
 }
 
@@ -109,10 +115,56 @@ impl TicketBody {
     }
 }
 
-impl TicketDetail {
-    pub(crate) async fn of(conn: &mut Conn, ticket: Ticket) -> ApiResult<Self> {
-        let comments = tickets::comments(conn, ticket.id).await?.into_iter().map(Into::into).collect();
-        let history = tickets::history(conn, ticket.id).await?.into_iter().map(Into::into).collect();
-        Ok(Self { ticket: ticket.into(), comments, history })
+/// Bytes of the comments of one answer; of a ticket's other parts there are far fewer.
+const COMMENT_BYTES: usize = 700_000;
+const MOST_CHANGES: i64 = 100;
+pub(crate) const MOST_COMMENTS: i64 = 100;
+
+/// A ticket with its newest comments, or the older ones that were asked for.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TicketWithComments {
+    #[serde(serialize_with = "fit::whole")]
+    pub(crate) data: TicketDetail,
+    pagination: CommentPagination,
+}
+
+/// Which of a ticket's comments an answer holds.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct CommentPagination {
+    limit: i64,
+    /// Whether there are older comments.
+    has_more: bool,
+    /// `before` of the answer with the next older comments; null when there is none.
+    before: Option<CommentId>,
+}
+
+impl IntoResponse for TicketWithComments {
+    fn into_response(self) -> Response {
+        Json(self).into_response()
+    }
+}
+
+impl TicketWithComments {
+    pub(crate) async fn of(
+        conn: &mut Conn,
+        ticket: Ticket,
+        before: Option<CommentId>,
+        limit: i64,
+    ) -> ApiResult<Self> {
+        let found = tickets::newest_comments(conn, ticket.id, before, limit + 1).await?;
+        let read = found.len();
+        let newest: Vec<CommentBody> = found.into_iter().map(Into::into).collect();
+        let most = newest.len().min(usize::try_from(limit).unwrap_or_default());
+        let sizes = newest.iter().map(|it| serde_json::to_vec(it).map_or(0, |bytes| bytes.len() + 1));
+        let fitting = fit::fill(COMMENT_BYTES, sizes.take(most)).min(most);
+        let mut comments: Vec<CommentBody> = newest.into_iter().take(fitting).collect();
+        comments.reverse();
+        let has_more = fitting < read;
+        let before = comments.first().filter(|_| has_more).map(|it| it.id);
+        let history = tickets::newest_changes(conn, ticket.id, MOST_CHANGES).await?;
+        let history = history.into_iter().rev().map(Into::into).collect();
+        let data = TicketDetail { ticket: ticket.into(), comments, history };
+        Ok(Self { data, pagination: CommentPagination { limit, has_more, before } })
     }
 }

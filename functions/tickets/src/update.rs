@@ -4,11 +4,11 @@ use axum::{http::header::ETAG, response::IntoResponse};
 use shared::{
     api::{
         ApiError, ApiResult, Body, IfMatch, Message, Patch, PathId, PracticePath, Problem, Replace, Tenant,
-        scope,
+        Update, UpdateOf, scope,
     },
     body,
     domain::{
-        ids::{IntegerId, TicketId},
+        ids::{CommentId, IntegerId, TicketId},
         ticket::{TicketPriority, TicketStatus},
     },
     in_transaction,
@@ -18,7 +18,10 @@ use shared::{
     },
 };
 
-use crate::{TicketAssignee, TicketDescription, TicketSubject, reply::TicketBody};
+use crate::{
+    TicketAssignee, TicketDescription, TicketSubject,
+    reply::{MOST_COMMENTS, TicketBody, TicketWithComments},
+};
 
 body! {
     /// Absent keeps, null clears. `Status`, `Priority` and `Subject` can't be cleared.
@@ -37,6 +40,10 @@ body! {
     }
 }
 
+impl UpdateOf for UpdateTicket {
+    const READ_ONLY: &'static [&'static str] = &["TicketID", "CreatedAt", "UpdatedAt", "Comments", "History"];
+}
+
 impl UpdateTicket {
     fn apply(self, details: &mut Details) {
         if let Some(subject) = self.subject.0 {
@@ -49,9 +56,21 @@ impl UpdateTicket {
     }
 }
 
+/// Which of the ticket's comments were sent back: those before an id, and how many.
+fn comments_sent(update: &Update<UpdateTicket>) -> (Option<CommentId>, i64) {
+    let sent = update.sent("Comments").and_then(|it| it.as_array()).map_or(&[][..], Vec::as_slice);
+    let newest = sent.iter().filter_map(|it| it["CommentID"].as_i64()).max();
+    let count = i64::try_from(sent.len()).unwrap_or(MOST_COMMENTS);
+    match newest {
+        Some(newest) => (Some(CommentId(newest.saturating_add(1))), count.min(MOST_COMMENTS)),
+        None => (None, MOST_COMMENTS),
+    }
+}
+
 /// Update ticket status or other details.
 ///
-/// Fields that are absent keep their values, null clears; what changes nothing leaves `UpdatedAt`. With `If-Match` the change is made only to the state that was
+/// Fields that are absent keep their values, null clears; what changes nothing leaves `UpdatedAt`. A ticket may be sent back as
+/// it was read: what equals the stored value is no change, and a read-only field that differs is `READ_ONLY_FIELD`. With `If-Match` the change is made only to the state that was
 /// read. A new status is kept in the ticket's history.
 #[utoipa::path(
     put,
@@ -74,13 +93,16 @@ pub(crate) async fn update_ticket(
     tenant: Tenant<scope::Tickets>,
     PathId(id): PathId<TicketId>,
     if_match: IfMatch,
-    Body(change): Body<UpdateTicket>,
+    Body(update): Body<Update<UpdateTicket>>,
 ) -> ApiResult<impl IntoResponse> {
     let data = in_transaction!(tenant.db, ApiError, conn => {
-        let ticket = tickets::lock(conn, id).await?.ok_or_else(ApiError::not_found)?;
+        let ticket = tickets::lock(conn, id).await?.ok_or_else(|| update.of_nothing())?;
+        let (before, limit) = comments_sent(&update);
+        let stored = TicketWithComments::of(conn, ticket.clone(), before, limit).await?.data;
+        let change = update.against(&stored)?;
         if_match.check(&TicketBody::from(ticket.clone()).etag()?)?;
         let mut details = ticket.details.clone();
-        change.clone().apply(&mut details);
+        change.apply(&mut details);
         if details != ticket.details {
             tickets::update(conn, &ticket, &details, &tenant.caller.partner, tenant.now).await?;
             log::append(conn, "tickets", "update", id.get(), tenant.now, Some(&tenant.request_id)).await?;

@@ -15,28 +15,29 @@ use shared::{
         ids::{PatientId, ProviderId},
         schedule::Minutes,
     },
-    tenant::{audit, log, visits},
+    listed_text,
+    tenant::{audit, log, visit_types, visits},
     text_field,
 };
 
 use crate::{
     conflict::refused_by_database,
     reply::BookedVisit,
-    settle::{hold, settle},
+    settle::{settle, settle_locked},
     wanted::{Times, Wanted},
 };
 
-text_field! {
-    /// The name of a visit type.
-    VisitTypeName, 1, 100
+listed_text! {
+    /// The name of a visit type, as it is listed.
+    VisitTypeName
 }
 text_field! {
     /// Why the patient comes.
-    lines Complaint, 0, 1000
+    lines Complaint, 1, 1000
 }
 text_field! {
     /// Notes about the visit.
-    lines Notes, 0, 4000
+    lines Notes, 1, 4000
 }
 
 body! {
@@ -69,8 +70,8 @@ body! {
 
 /// Book a visit in the tenant Visits table with provider and resource availability checks.
 ///
-/// The provider must be free for their part of the visit with the buffers of the visit type, the patient and, if the
-/// type needs one, a room for the whole visit. Of the free rooms the one with the fewest visits that day is taken.
+/// The provider must be free for their part of the visit, the patient and, if the type needs one, a room for the whole
+/// visit. Between two visits of a provider the larger of their visit types' buffers stays free. Of the free rooms the one with the fewest visits that day is taken.
 ///
 /// Send an `Idempotency-Key` so that a request that is sent again books once.
 #[utoipa::path(
@@ -107,14 +108,14 @@ pub(crate) async fn book_visit(
     tenant: Tenant<Scheduling>,
     Once { body, key }: Once<BookVisit>,
 ) -> ApiResult<impl IntoResponse> {
-    let wanted = wanted(&tenant, &body)?;
+    let visit_type = visit_types::stored_name(&tenant.db, &body.visit_type.0).await?;
+    let wanted = wanted(&tenant, &body, &visit_type)?;
     // Whoever comes too late learns it without waiting for the lock; a request sent again must find its first answer.
     if key.of(&tenant.caller).is_none() {
         settle(&mut tenant.db.connection().await?, &tenant, &wanted).await?;
     }
     let answer = create_once!(tenant, key, ("visits.replay", "visit", |answer| answer.id("VisitID")), conn => {
-        hold(conn, &tenant, &wanted.times).await?;
-        let room = settle(conn, &tenant, &wanted).await?;
+        let room = settle_locked(conn, &tenant, &wanted).await?;
         let appointment = wanted.times.with(wanted.provider, room);
         let visit = visits::NewVisit {
             patient: body.patient_id,
@@ -127,25 +128,23 @@ pub(crate) async fn book_visit(
         let id = visits::insert(conn, &visit).await.map_err(refused_by_database)?;
         log::append(conn, "visits", "insert", id.0, tenant.now, Some(&tenant.request_id)).await?;
         audit::record(conn, &tenant.audit("visits.book", "visit", &[id.0])).await?;
-        let data = BookedVisit::new(id, body.patient_id, body.visit_type.0.clone(), &appointment);
+        let data = BookedVisit::new(id, body.patient_id, visit_type.clone(), &appointment);
         Answer::new(StatusCode::CREATED, &Message { message: "Visit booked successfully", data })
     })?;
     let location = format!("/v1/{}/visits/{}", tenant.db.practicepass(), answer.data()["VisitID"]);
     Ok(([(LOCATION, location)], answer))
 }
 
-fn wanted<'a>(tenant: &Tenant<Scheduling>, body: &'a BookVisit) -> Result<Wanted<'a>, ApiError> {
+fn wanted<'a>(
+    tenant: &Tenant<Scheduling>,
+    body: &BookVisit,
+    visit_type: &'a str,
+) -> Result<Wanted<'a>, ApiError> {
     let times = Times::new(
         tenant.db.time_zone(),
         body.date,
         (body.time, body.duration),
         (body.provider_time, body.provider_duration),
     )?;
-    Ok(Wanted {
-        patient: body.patient_id,
-        provider: body.provider_id,
-        visit_type: &body.visit_type.0,
-        times,
-        except: None,
-    })
+    Ok(Wanted { patient: body.patient_id, provider: body.provider_id, visit_type, times, except: None })
 }

@@ -8,6 +8,9 @@ use shared::{
     tenant::{self, Constraint},
 };
 
+/// So many times in the way are named; for a room there is one for each room of the type.
+const MOST_BLOCKING: usize = 20;
+
 /// Every conflict with the times in the way; the first one is the problem's own code.
 pub(crate) fn conflict(zone: &TimeZone, refused: &[Refused], patient_busy: &[Interval]) -> ApiError {
     let mut conflicts: Vec<(Code, &[Interval])> = refused
@@ -53,7 +56,11 @@ fn one(zone: &TimeZone, code: Code, blocking: &[Interval]) -> Value {
         let instant = Timestamp::from_second(second).unwrap_or_default();
         instant.display_with_offset(zone.to_offset(instant)).to_string()
     };
-    let times: Vec<Value> =
-        blocking.iter().map(|it| json!({"from": text(it.from), "to": text(it.to)})).collect();
-    json!({"code": code.as_str(), "blocking": times})
+    let shown = blocking.iter().take(MOST_BLOCKING);
+    let times: Vec<Value> = shown.map(|it| json!({"from": text(it.from), "to": text(it.to)})).collect();
+    let mut conflict = json!({"code": code.as_str(), "blocking": times});
+    if let Some(omitted) = blocking.len().checked_sub(MOST_BLOCKING).filter(|it| *it > 0) {
+        conflict["blockingOmitted"] = omitted.into();
+    }
+    conflict
 }

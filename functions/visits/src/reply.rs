@@ -50,17 +50,41 @@ pub(crate) struct BookedVisit {
 #[serde(rename_all = "PascalCase")]
 #[schema(as = Visit)]
 pub(crate) struct VisitBody {
-    #[serde(flatten)]
-    booked: BookedVisit,
+    #[serde(rename = "VisitID")]
+    #[schema(example = 555)]
+    visit_id: VisitId,
+    #[serde(rename = "PatientID")]
+    #[schema(example = 1001)]
+    patient_id: PatientId,
+    #[serde(rename = "ProviderID")]
+    provider_id: ProviderId,
+    #[schema(example = "Consult")]
+    visit_type: String,
+    /// Local date; null when what the practice's own program wrote is no date.
+    visit_date: Option<Date>,
+    /// Local time; null when what the practice's own program wrote is no time. Such a visit takes the whole day.
+    #[schema(value_type = Option<LocalTime>, example = "10:00:00")]
+    visit_time: Option<Time>,
+    /// Minutes.
+    visit_duration: Minutes,
+    /// When the provider is there, local time; null like `VisitTime`.
+    #[schema(value_type = Option<LocalTime>, example = "10:00:00")]
+    provider_time: Option<Time>,
+    /// Minutes.
+    provider_duration: Minutes,
+    /// The room; null when the visit type needs none.
+    #[serde(rename = "RoomID")]
+    #[schema(example = 102)]
+    room_id: Option<RoomId>,
     visit_complaint: Option<String>,
     visit_notes: Option<String>,
     status: VisitStatus,
-    /// RFC 3339.
-    #[schema(value_type = String, format = DateTime)]
-    created_at: jiff::Timestamp,
-    /// RFC 3339.
-    #[schema(value_type = String, format = DateTime)]
-    updated_at: jiff::Timestamp,
+    /// RFC 3339; null when what the practice's own program wrote is no time.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    created_at: Option<jiff::Timestamp>,
+    /// RFC 3339; null like `CreatedAt`.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    updated_at: Option<jiff::Timestamp>,
 }
 
 impl BookedVisit {
@@ -88,7 +112,16 @@ impl BookedVisit {
 impl From<Visit> for VisitBody {
     fn from(visit: Visit) -> Self {
         Self {
-            booked: BookedVisit::new(visit.id, visit.patient, visit.visit_type, &visit.appointment),
+            visit_id: visit.id,
+            patient_id: visit.patient,
+            provider_id: visit.provider,
+            visit_type: visit.visit_type,
+            visit_date: visit.date,
+            visit_time: visit.time,
+            visit_duration: visit.duration,
+            provider_time: visit.provider_time,
+            provider_duration: visit.provider_duration,
+            room_id: visit.room,
             visit_complaint: visit.complaint,
             visit_notes: visit.notes,
             status: visit.status,

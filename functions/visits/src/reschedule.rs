@@ -19,7 +19,7 @@ use crate::{
     cancel::not_open,
     conflict::refused_by_database,
     reply::VisitBody,
-    settle::{hold, settle},
+    settle::settle_locked,
     wanted::{Times, Wanted},
 };
 
@@ -70,14 +70,13 @@ pub(crate) async fn reschedule_visit(
     Body(body): Body<RescheduleVisit>,
 ) -> ApiResult<Message<VisitBody>> {
     let visit = in_transaction!(tenant.db, ApiError, conn => {
-        visits::hold_visit(conn, id).await?;
+        visits::lock_visit(conn, id).await?;
         let visit = visits::find(conn, id).await?.ok_or_else(ApiError::not_found)?;
         if !visit.status.open() {
             return Err(not_open(&visit));
         }
         let wanted = wanted(&tenant, &visit, &body)?;
-        hold(conn, &tenant, &wanted.times).await?;
-        let room = settle(conn, &tenant, &wanted).await?;
+        let room = settle_locked(conn, &tenant, &wanted).await?;
         let appointment = wanted.times.with(wanted.provider, room);
         let moved = visits::reschedule(conn, id, &appointment, tenant.now).await.map_err(refused_by_database)?;
         let visit = visits::find(conn, id).await?.ok_or_else(ApiError::not_found)?;
@@ -98,15 +97,15 @@ fn wanted<'a>(
 ) -> Result<Wanted<'a>, ApiError> {
     let zone = tenant.db.time_zone();
     let times = match (body.duration, body.provider_time, body.provider_duration) {
-        (None, None, None) => Times::moved(zone, &visit.appointment, body.date, body.time),
+        (None, None, None) => Times::moved(zone, visit, body.date, body.time),
         (duration, provider_time, provider_duration) => {
-            let duration = duration.unwrap_or(visit.appointment.duration);
+            let duration = duration.unwrap_or(visit.duration);
             Times::new(zone, body.date, (body.time, duration), (provider_time, provider_duration))?
         }
     };
     Ok(Wanted {
         patient: visit.patient,
-        provider: body.provider_id.unwrap_or(visit.appointment.provider),
+        provider: body.provider_id.unwrap_or(visit.provider),
         visit_type: &visit.visit_type,
         times,
         except: Some(visit.id),

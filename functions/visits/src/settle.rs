@@ -9,20 +9,32 @@ use shared::{
     tenant::{
         Conn,
         calendar::{self, Found, Question},
-        visits::{hold_days, of_patient, patient_exists},
+        visits::{lock_provider_and_patient, lock_room, of_patient, patient_exists},
     },
 };
 
-use crate::{
-    conflict::conflict,
-    wanted::{Times, Wanted},
-};
+use crate::{conflict::conflict, wanted::Wanted};
 
-/// Holds every local day that the visit may touch, so that what [`settle`] finds free stays free until the
-/// transaction ends.
-pub(crate) async fn hold(conn: &mut Conn, tenant: &Tenant<Scheduling>, times: &Times) -> ApiResult<()> {
-    let days = times.place.dates(tenant.db.time_zone(), VisitTypeRules::MAX_BUFFER);
-    Ok(hold_days(conn, &days).await?)
+/// Others that take free rooms one after the other while a room is chosen: more than any practice has rooms.
+const MOST_ROOMS: usize = 100;
+
+/// As [`settle`], with locks until the transaction ends: what was found free stays free.
+pub(crate) async fn settle_locked(
+    conn: &mut Conn,
+    tenant: &Tenant<Scheduling>,
+    wanted: &Wanted<'_>,
+) -> ApiResult<Option<RoomId>> {
+    let (zone, place) = (tenant.db.time_zone(), &wanted.times.place);
+    let days = place.dates(zone, 0);
+    let with_buffers = place.dates(zone, VisitTypeRules::MAX_BUFFER);
+    lock_provider_and_patient(conn, (wanted.provider, &with_buffers), (wanted.patient, &days)).await?;
+    for _ in 0..MOST_ROOMS {
+        let Some(room) = settle(conn, tenant, wanted).await? else { return Ok(None) };
+        if lock_room(conn, room, &days, place.visit, wanted.except).await? {
+            return Ok(Some(room));
+        }
+    }
+    Err(ApiError::new(Code::ConcurrentChange, "Others took one room after the other; try again."))
 }
 
 /// The room of the visit, if it needs one.

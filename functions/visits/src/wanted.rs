@@ -10,7 +10,7 @@ use shared::{
         ids::{PatientId, ProviderId, RoomId, VisitId},
         schedule::{Minutes, Place, local},
     },
-    tenant::visits::Appointment,
+    tenant::visits::{Appointment, Visit},
 };
 
 /// Who is to meet whom, and when.
@@ -59,12 +59,20 @@ impl Times {
         Ok(Self { time, duration, provider_time, provider_duration, place })
     }
 
-    /// An appointment's times at another local time; the provider's part keeps its distance from the start.
-    pub(crate) fn moved(zone: &TimeZone, from: &Appointment, date: Date, time: Time) -> Self {
-        let place = Place::at(zone, date, time, from.duration).attended_like(&from.place);
-        let provider_time = local(zone, place.provider.from).time();
-        let (duration, provider_duration) = (from.duration, from.provider_duration);
-        Self { time, duration, provider_time, provider_duration, place }
+    /// A visit's times at another local time; the provider's part keeps its distance from the start. A visit whose own time
+    /// can't be read is attended as a whole.
+    pub(crate) fn moved(zone: &TimeZone, from: &Visit, date: Date, time: Time) -> Self {
+        let whole = Place::at(zone, date, time, from.duration);
+        let readable = from.time.and(from.instants);
+        let place = readable.map_or(whole, |(visit, provider)| whole.attended_like(visit, provider));
+        let is_part = place.provider != place.visit;
+        Self {
+            time,
+            duration: from.duration,
+            provider_time: if is_part { local(zone, place.provider.from).time() } else { time },
+            provider_duration: if is_part { from.provider_duration } else { from.duration },
+            place,
+        }
     }
 
     pub(crate) fn with(self, provider: ProviderId, room: Option<RoomId>) -> Appointment {

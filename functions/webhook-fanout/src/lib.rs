@@ -20,7 +20,11 @@ use shared::{
         queue::Message,
     },
     courier::{self, Attempted},
-    domain::{RequestId, delivery::DeliveryStatus, webhook_event::EventMessage},
+    domain::{
+        RequestId,
+        delivery::{DeliveryStatus, WithheldReason},
+        webhook_event::EventMessage,
+    },
     telemetry::CONTEXT,
 };
 use std::time::Duration;
@@ -111,10 +115,11 @@ async fn deliver_one(
 ) -> Result<(), Fault> {
     let Some(recipient) = recipients.of(message) else { return Ok(()) };
     let _place = recipient.place().await;
-    let mut subscription = match recipient.course(app, lane, message).await? {
-        Course::Attempt(subscription) => subscription,
+    let (mut subscription, grant) = match recipient.course(app, lane, message).await? {
+        Course::Attempt(subscription, grant) => (subscription, grant),
         Course::SlowLane => return hand_over(app, message).await,
         Course::Wait(until) => return park(app, message, until).await,
+        Course::Withhold(reason) => return withhold(app, message, reason).await,
         Course::Unwanted => return cancel(app, message).await,
     };
     let delivery = match claim(app, message).await? {
@@ -122,7 +127,7 @@ async fn deliver_one(
         Claimed::Done(_) => return Ok(()),
         Claimed::Busy(until) => return come_back(app, message, until).await,
     };
-    match courier::attempt(app, &mut subscription, delivery, lane.limit(app)).await? {
+    match courier::attempt(app, grant, &mut subscription, delivery, lane.limit(app)).await? {
         Attempted::Ended(delivery) => {
             recipient.learn(&subscription);
             retry_soon(app, message, &delivery).await;
@@ -152,6 +157,15 @@ async fn claim(app: &App, message: &EventMessage) -> control::Result<Claimed> {
 async fn hand_over(app: &App, message: &EventMessage) -> Result<(), Fault> {
     let accepted = app.queue.send_slowly(Message::of_event(message, 0)?).await?;
     if accepted { Ok(()) } else { Err(Fault::NotTaken) }
+}
+
+/// Puts the delivery on record as cancelled for want of access, in every lane and before every attempt.
+async fn withhold(app: &App, message: &EventMessage, reason: WithheldReason) -> Result<(), Fault> {
+    match claim(app, message).await? {
+        Claimed::Yes(delivery) => Ok(courier::withhold(app, delivery, reason).await?),
+        Claimed::Done(_) => Ok(()),
+        Claimed::Busy(until) => come_back(app, message, until).await,
+    }
 }
 
 /// Ends the delivery, also before the second attempt: the first may have died with its process.

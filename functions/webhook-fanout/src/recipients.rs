@@ -10,11 +10,12 @@ use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use shared::{
     app::App,
+    auth::DeliveryGrant,
     control::{
         self,
         subscriptions::{BreakerState, Subscription},
     },
-    domain::{PracticePass, ids::PartnerId, webhook_event::EventMessage},
+    domain::{PracticePass, delivery::WithheldReason, ids::PartnerId, webhook_event::EventMessage},
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -27,12 +28,14 @@ const WHILE_PROBED: SignedDuration = SignedDuration::from_secs(3);
 
 /// What becomes of a message now.
 pub(crate) enum Course {
-    /// It is attempted.
-    Attempt(Box<Subscription>),
+    /// It is attempted, with this permission.
+    Attempt(Box<Subscription>, DeliveryGrant),
     /// It goes to the slow lane.
     SlowLane,
     /// It waits until then: its endpoint is parked.
     Wait(Timestamp),
+    /// Its partner has no access to it now.
+    Withhold(WithheldReason),
     /// Nobody wants it any more.
     Unwanted,
 }
@@ -56,7 +59,9 @@ impl Recipients {
         let keys: HashSet<Key> = messages.map(key_of).collect();
         let loaded = keys.into_iter().map(async |key| {
             let before = Instant::now();
-            let found = app.control.subscription(&key.0, &key.1).await;
+            // Access is kept by the app; what can't be read is asked for again.
+            let (found, _) =
+                tokio::join!(app.control.subscription(&key.0, &key.1), app.partner_access(&key.0, &key.1));
             let state = Mutex::new(found.ok().map(|found| (found, before)));
             (key.clone(), Recipient { key, state, places: Semaphore::new(PLACES) })
         });
@@ -98,16 +103,22 @@ impl Recipient {
         let Some(mut subscription) = found.filter(|it| wants(it, message)) else {
             return Ok(Course::Unwanted);
         };
+        let access = app.partner_access(&self.key.0, &self.key.1).await?;
         let now = app.clock.now();
+        // Before anything else is done for it: no lane, no wait and no probe is for a delivery without access.
+        let grant = match subscription.permit(&access, Some(message.event().event), now) {
+            Ok(grant) => grant,
+            Err(reason) => return Ok(Course::Withhold(reason)),
+        };
         let state = subscription.breaker.state(now);
         let slowly = lane == Lane::Fast && subscription.breaker.is_slow();
         Ok(match state {
             BreakerState::Parked => Course::Wait(subscription.breaker.parked_until().unwrap_or(now)),
             _ if slowly => Course::SlowLane,
-            BreakerState::Closed | BreakerState::Slow => Course::Attempt(Box::new(subscription)),
+            BreakerState::Closed | BreakerState::Slow => Course::Attempt(Box::new(subscription), grant),
             BreakerState::Due if app.control.take_probe(&mut subscription, now).await? => {
                 self.learn(&subscription);
-                Course::Attempt(Box::new(subscription))
+                Course::Attempt(Box::new(subscription), grant)
             }
             BreakerState::Due | BreakerState::Probing => {
                 Course::Wait(now.saturating_add(WHILE_PROBED).unwrap_or(now))
@@ -122,6 +133,7 @@ impl Recipient {
         if let Some(known) = known.filter(|known| known.generation == seen.generation) {
             known.failing_since = seen.failing_since;
             known.breaker = seen.breaker.clone();
+            known.last = seen.last.clone();
         }
     }
 

@@ -2,12 +2,12 @@
 
 use serde::Serialize;
 use shared::{
-    api::{ApiError, ApiResult, Message, Problem},
+    api::{ApiError, ApiResult, Message, Problem, drain_in_flight},
     domain::ids::SubscriptionId,
 };
 use utoipa::ToSchema;
 
-use crate::{settle::settle, subscriber::Subscriber, subscription::load};
+use crate::{subscriber::Subscriber, subscription::load};
 
 /// What was deleted.
 #[derive(Serialize, ToSchema)]
@@ -34,7 +34,7 @@ pub(crate) async fn delete_subscription(Subscriber(partner): Subscriber) -> ApiR
     if !partner.app.control.delete_subscription(&subscription).await? {
         return Err(ApiError::not_found());
     }
-    settle(&partner.app).await;
+    drain_in_flight(&partner.app).await;
     Ok(Message {
         message: "Webhook subscription deleted successfully",
         data: Deleted { id: subscription.id },

@@ -8,6 +8,7 @@ use serde::Serialize;
 use shared::{
     api::{
         ApiResult, CursorPagination, DeliveryBody, FieldProblem, FieldValue, Limit, Problem, Query, Source,
+        fit,
     },
     control::deliveries::Cursor,
     params,
@@ -41,6 +42,7 @@ params! {
 /// Deliveries, the newest first.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Deliveries {
+    #[serde(serialize_with = "fit::rows")]
     data: Vec<DeliveryBody>,
     /// On this page.
     count: usize,

@@ -6,7 +6,6 @@ mod delivery;
 mod hook_url;
 mod retry;
 mod rotate;
-mod settle;
 mod signup;
 mod subscriber;
 mod subscription;

@@ -27,7 +27,7 @@ use crate::{delivery::own_delivery, subscriber::Subscriber};
         (status = 200, body = Message<Retried>, description = "Sent; `success` tells whether your endpoint took it"),
         (status = 403, body = Problem, description = "`INSUFFICIENT_SCOPE`: your key has no webhook event scope"),
         (status = 404, body = Problem, description = "`NOT_FOUND`: no delivery of yours"),
-        (status = 409, body = Problem, description = "`SUBSCRIPTION_DISABLED`, `SUBSCRIPTION_DELETED`, `IDEMPOTENCY_IN_PROGRESS`"),
+        (status = 409, body = Problem, description = "`SUBSCRIPTION_DISABLED`, `SUBSCRIPTION_DELETED`, `SUBSCRIPTION_PAUSED`, `SUBSCRIPTION_SUSPENDED`: no live key of yours grants the event's scope, `IDEMPOTENCY_IN_PROGRESS`"),
     ),
 )]
 pub(crate) async fn retry_delivery(
@@ -40,6 +40,6 @@ pub(crate) async fn retry_delivery(
 
 async fn send(partner: &Partner, source_id: DeliveryId) -> ApiResult<Done> {
     let source = own_delivery(partner, source_id).await?;
-    let subscription = subscription_of(&partner.app, &source).await?;
-    resend(&partner.app, &subscription, source).await
+    let (subscription, grant) = subscription_of(&partner.app, &source).await?;
+    resend(&partner.app, grant, &subscription, source).await
 }

@@ -4,10 +4,13 @@ use axum::http::StatusCode;
 use jiff::Timestamp;
 use serde::Serialize;
 use shared::{
-    api::{Answer, ApiError, ApiResult, Code, FieldError, KEPT, Message, Once, Partner, Problem, Reading},
+    api::{
+        Answer, ApiError, ApiResult, Code, FieldError, KEPT, Message, Once, Partner, Problem, Reading,
+        drain_in_flight,
+    },
     auth::webhook_signature::SigningSecret,
     body, control,
-    control::subscriptions::{Breaker, Subscription, SubscriptionStatus},
+    control::subscriptions::{Breaker, LastOutcomes, Subscription, SubscriptionState, SubscriptionStatus},
     domain::{
         EventScope,
         ids::{LogId, SubscriptionId},
@@ -19,10 +22,7 @@ use shared::{
 };
 use utoipa::ToSchema;
 
-use crate::{
-    hook_url::{check, hook_url_refused},
-    settle::settle,
-};
+use crate::hook_url::{check, hook_url_refused};
 
 /// Tries to write over what another writes at the same time.
 const TRIES: u32 = 4;
@@ -54,7 +54,8 @@ pub(crate) struct SignedUp {
     id: SubscriptionId,
     hook_url: String,
     scopes: Vec<EventScope>,
-    status: SubscriptionStatus,
+    /// `active`, or `paused` while an administrator holds it back.
+    status: SubscriptionState,
     /// Verifies signatures. Only when the subscription is new: keep it.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
@@ -66,7 +67,9 @@ pub(crate) struct SignedUp {
 /// activates it if it was disabled. Events that happen from now on are sent by POST to `hookUrl`, signed as Standard Webhooks
 /// (`webhook-id`, `webhook-timestamp`, `webhook-signature`), with `X-OfficePro-Event`, `X-OfficePro-Event-Id` and
 /// `X-OfficePro-Delivery-Id`. The body holds ids only: `eventId`, `event`, `action`, `practicepass`, `logId`, `recordId`,
-/// `occurredAt`. Answer with a 2xx within 15 seconds; an event may come more than once, always with the same `eventId`.
+/// `occurredAt`; also `recordIdString` when `recordId` is beyond 2^53 - 1, where JSON readers may round it. `eventId` is
+/// `{PPass}-{logId}`. If the practice's database is restored and gives out ids again, bodies also hold `logEpoch`, and
+/// `eventId` is `{PPass}-{logEpoch}.{logId}`: compare events by `eventId` only. Answer with a 2xx within 15 seconds; an event may come more than once, always with the same `eventId`.
 /// Anything else is retried after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h and 10 h; 410 disables the subscription.
 #[utoipa::path(
     post,
@@ -123,6 +126,7 @@ struct Start {
     /// Lower ids whose transactions may be open still.
     in_flight: Vec<(LogId, LogId)>,
     at: Timestamp,
+    epoch: u32,
 }
 
 impl Wish {
@@ -158,13 +162,14 @@ impl Wish {
         };
         body.judge(errors)?;
         let hook_url = hook_url.ok_or_else(ApiError::not_found)?;
+        let epoch = partner.app.control.log_epoch(&partner.caller.practicepass).await?;
         let db = partner.open_own_practice().await?;
         let mut conn = db.connection().await?;
         let at = partner.now();
         let newest = log::highest(&mut conn).await?;
         // After the newest: what is committed between the two reads was before the sign-up.
         let in_flight = log::missing_below(&mut conn, newest, at - GRACE, WINDOW, RANGES).await?;
-        Ok(Self { hook_url, scopes, start: Start { newest, in_flight, at } })
+        Ok(Self { hook_url, scopes, start: Start { newest, in_flight, at, epoch } })
     }
 }
 
@@ -197,7 +202,8 @@ async fn write(partner: &Partner, wish: Wish, key: Option<&RequestKey>) -> Resul
         id: subscription.id,
         hook_url: subscription.hook_url.as_str().to_owned(),
         scopes: subscription.scopes.clone(),
-        status: subscription.status,
+        // The caller's key grants each of its scopes.
+        status: subscription.shown_status(&[]),
         secret: new.then(|| subscription.secret.reveal().to_owned()),
     };
     let answer = Answer::new(status, &Message { message, data })?;
@@ -207,7 +213,7 @@ async fn write(partner: &Partner, wish: Wish, key: Option<&RequestKey>) -> Resul
     });
     match control.save_subscription(&subscription, keep.transpose()?).await {
         Ok(()) if moved => {
-            settle(&partner.app).await;
+            drain_in_flight(&partner.app).await;
             Ok(answer)
         }
         Ok(()) => Ok(answer),
@@ -229,25 +235,32 @@ async fn create(wish: Wish, partner: &Partner) -> control::Result<Subscription> 
         status: SubscriptionStatus::Active,
         disabled_reason: None,
         disabled_at: None,
+        paused_at: None,
         secret: SigningSecret::from_random(&partner.app.random.bytes()),
         old_secrets: Vec::new(),
         start_after_log_id: wish.start.newest,
         in_flight: wish.start.in_flight,
         started_at: wish.start.at,
+        start_epoch: wish.start.epoch,
         failing_since: None,
         breaker: Breaker::default(),
+        last: LastOutcomes::default(),
         created_at: now,
         updated_at: now,
         version: 1,
     })
 }
 
-/// Keeps the secret. A disabled subscription begins anew: what happened meanwhile is not sent.
+/// Keeps the secret, and an administrator's pause. A disabled subscription begins anew: what happened meanwhile is not sent.
 fn update(mut subscription: Subscription, wish: Wish, partner: &Partner) -> Subscription {
     if !subscription.is_active() {
         subscription.start_after_log_id = wish.start.newest;
         subscription.in_flight = wish.start.in_flight;
         subscription.started_at = wish.start.at;
+        subscription.start_epoch = wish.start.epoch;
+    }
+    if subscription.hook_url != wish.hook_url {
+        subscription.last = LastOutcomes::default();
     }
     subscription.hook_url = wish.hook_url;
     subscription.scopes = wish.scopes;

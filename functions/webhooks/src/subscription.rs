@@ -3,7 +3,7 @@
 use serde::Serialize;
 use shared::{
     api::{ApiError, ApiResult, Data, Partner, Problem},
-    control::subscriptions::{DisabledReason, Subscription, SubscriptionStatus},
+    control::subscriptions::{DisabledReason, Subscription, SubscriptionState},
     domain::{EventScope, ids::SubscriptionId},
 };
 use utoipa::ToSchema;
@@ -17,7 +17,10 @@ pub(crate) struct SubscriptionBody {
     id: SubscriptionId,
     hook_url: String,
     scopes: Vec<EventScope>,
-    status: SubscriptionStatus,
+    /// Those of `scopes` that no live key of yours grants now: nothing of them is sent until one does.
+    suspended_scopes: Vec<EventScope>,
+    /// `paused`: an administrator holds it back. `suspended`: all of its scopes are.
+    status: SubscriptionState,
     /// Why nothing is sent any more; sign up again to go on.
     disabled_reason: Option<DisabledReason>,
     /// RFC 3339.
@@ -28,13 +31,14 @@ pub(crate) struct SubscriptionBody {
     updated_at: String,
 }
 
-impl From<Subscription> for SubscriptionBody {
-    fn from(subscription: Subscription) -> Self {
+impl SubscriptionBody {
+    fn new(subscription: Subscription, suspended_scopes: Vec<EventScope>) -> Self {
         Self {
+            status: subscription.shown_status(&suspended_scopes),
+            suspended_scopes,
             id: subscription.id,
             hook_url: subscription.hook_url.as_str().to_owned(),
             scopes: subscription.scopes,
-            status: subscription.status,
             disabled_reason: subscription.disabled_reason,
             disabled_at: subscription.disabled_at.map(|at| at.to_string()),
             failing_since: subscription.failing_since.map(|at| at.to_string()),
@@ -58,7 +62,11 @@ impl From<Subscription> for SubscriptionBody {
     ),
 )]
 pub(crate) async fn get_subscription(Subscriber(partner): Subscriber) -> ApiResult<Data<SubscriptionBody>> {
-    Ok(Data { data: load(&partner).await?.into() })
+    let subscription = load(&partner).await?;
+    let caller = &partner.caller;
+    let access = partner.app.partner_access(&caller.practicepass, &caller.partner_id).await?;
+    let suspended = subscription.suspended_scopes(&access, partner.now());
+    Ok(Data { data: SubscriptionBody::new(subscription, suspended) })
 }
 
 /// The partner's subscription to the key's practice.

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use serde::Serialize;
 use shared::{
-    api::{Answer, ApiResult, Done, Message, NoBody, Once, Partner, Problem, once, require_active},
+    api::{Answer, ApiResult, Done, Message, NoBody, Once, Partner, Problem, once, permit, require_active},
     courier::send_by_hand,
     domain::{RequestId, delivery::Payload, ids::DeliveryId},
 };
@@ -38,7 +38,7 @@ pub(crate) struct Tested {
         (status = 200, body = Message<Tested>, description = "Sent; `success` tells whether your endpoint took it"),
         (status = 403, body = Problem, description = "`INSUFFICIENT_SCOPE`: your key has no webhook event scope"),
         (status = 404, body = Problem, description = "`NOT_FOUND`: you have no subscription"),
-        (status = 409, body = Problem, description = "`SUBSCRIPTION_DISABLED`, `IDEMPOTENCY_IN_PROGRESS`"),
+        (status = 409, body = Problem, description = "`SUBSCRIPTION_DISABLED`, `SUBSCRIPTION_PAUSED`, `SUBSCRIPTION_SUSPENDED`, `IDEMPOTENCY_IN_PROGRESS`"),
     ),
 )]
 pub(crate) async fn send_test(
@@ -53,8 +53,9 @@ async fn send(partner: &Partner) -> ApiResult<Done> {
     require_active(&subscription)?;
     let id = partner.app.control.next_delivery_id().await?;
     let payload = Payload::test(&subscription.practicepass, id.0, partner.now());
+    let grant = permit(&partner.app, &subscription, &payload).await?;
     let request_id = RequestId::parse(partner.call.request_id());
-    let delivery = send_by_hand(&partner.app, &subscription, payload, request_id, id).await?;
+    let delivery = send_by_hand(&partner.app, grant, &subscription, payload, request_id, id).await?;
     let succeeded = delivery.succeeded();
     let message = if succeeded { "Test event delivered" } else { "Test event could not be delivered" };
     let data = Tested {

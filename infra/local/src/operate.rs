@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
+use shared::control::partners::PartnerStatus;
 
 use crate::error::{Error, Result};
 use crate::operations::{FirstPartner, NewPractice, Operator, new_name, read_secret, read_stdin};
@@ -41,6 +42,14 @@ pub enum Operation {
         #[command(flatten)]
         world: OfWorld,
     },
+    /// Corrects a practice's time zone: visits keep their local times, and those that collide now are listed
+    SetTimeZone {
+        practice: String,
+        /// IANA name, e.g. `America/New_York`
+        time_zone: String,
+        #[command(flatten)]
+        world: OfWorld,
+    },
     /// Makes a partner and its first key, and shows the key once
     FirstPartner {
         #[arg(long)]
@@ -57,6 +66,27 @@ pub enum Operation {
         /// Separated by commas, as in the API
         #[arg(long, value_delimiter = ',', required = true)]
         scopes: Vec<String>,
+        #[command(flatten)]
+        world: OfWorld,
+    },
+    /// Suspends a partner: its keys, tokens, portal sessions, webhooks and open claim links end within a minute
+    SuspendPartner {
+        /// The partner's id
+        partner: String,
+        #[command(flatten)]
+        world: OfWorld,
+    },
+    /// Reinstates a suspended partner: its keys, tokens and webhooks work again; sessions and claim links stay ended
+    ReinstatePartner {
+        /// The partner's id
+        partner: String,
+        #[command(flatten)]
+        world: OfWorld,
+    },
+    /// Revokes an API key for good
+    RevokeKey {
+        /// The key's id: the 12 characters after `op_live_` or `op_test_`
+        key: String,
         #[command(flatten)]
         world: OfWorld,
     },
@@ -204,9 +234,30 @@ impl Operation {
                 let new = NewPractice { practicepass: practice, name, time_zone, sandbox, dsn };
                 on(&world)?.add_practice(new).await
             }
+            Self::SetTimeZone { practice, time_zone, world } => {
+                on(&world)?.set_time_zone(&practice, &time_zone).await
+            }
             Self::FirstPartner { company, contact, email, practice, key_name, scopes, world } => {
                 let new = FirstPartner { company, contact, email, practice, key_name, scopes };
                 on(&world)?.first_partner(new).await
+            }
+            Self::SuspendPartner { partner, world } => {
+                let done = on(&world)?.set_partner_status(&partner, PartnerStatus::Suspended).await?;
+                println!("{} ({partner}) is suspended. Everything of it ends within 60 s.", done.company);
+                Ok(())
+            }
+            Self::ReinstatePartner { partner, world } => {
+                let done = on(&world)?.set_partner_status(&partner, PartnerStatus::Active).await?;
+                println!("{} ({partner}) is active.", done.company);
+                Ok(())
+            }
+            Self::RevokeKey { key, world } => {
+                let done = on(&world)?.revoke_key(&key).await?;
+                println!(
+                    "The key {key} of {} for {} is revoked. Its tokens and sessions end within 60 s.",
+                    done.partner, done.practicepass
+                );
+                Ok(())
             }
             Self::RotateTokenKey { finish: true, world, .. } => on(&world)?.finish_token_keys().await,
             Self::RotateTokenKey { revoke: Some(kid), world, .. } => on(&world)?.revoke_token_key(&kid).await,

@@ -1,5 +1,6 @@
 //! What operators do by hand, on the stack that runs here or in AWS; infra/runbook.md says when.
 
+pub mod access;
 mod activity;
 mod admin_api;
 mod admin_secret;
@@ -8,7 +9,7 @@ mod edge_secret;
 mod first_partner;
 mod input;
 mod invoke;
-mod migrate;
+pub(crate) mod migrate;
 mod practice;
 mod secret_pair;
 mod secret_values;
@@ -32,7 +33,7 @@ pub use input::{read_secret, read_stdin};
 use invoke::Invoker;
 pub use practice::NewPractice;
 use secret_values::SecretValues;
-pub use webhooks::new_name;
+pub use webhooks::{new_name, replayable};
 
 /// After a change of a secret, every process that needs the new value has it or may ask for it: one pause, and a margin for
 /// what a secret store needs to say the same everywhere.

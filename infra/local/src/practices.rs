@@ -3,17 +3,19 @@
 use std::path::Path;
 
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
-use jiff::tz::TimeZone;
+use jiff::Timestamp;
 use shared::auth::secret_ref::SecretRef;
 use shared::auth::{CatalogGrant, PracticeGrant};
 use shared::catalog::{self, CatalogDb};
 use shared::control::practices::Practice;
 use shared::control::{Store, TableNames};
+use shared::domain::zones;
 use shared::tenant::{self, TenantDb};
 
 use crate::data_dir::DataDir;
 use crate::dynamodb::DynamoDb;
 use crate::error::{Error, Result};
+use crate::operations::migrate::print_collisions;
 use crate::secrets::Secrets;
 use crate::template::{REGION, Template, World};
 
@@ -124,18 +126,21 @@ pub(crate) async fn migrate(practice: &Practice, secrets: &Secrets) -> Result<Te
     let name = practice.practicepass.as_str();
     let dsn = dsn_of(practice, secrets);
     let dsn = dsn.ok_or_else(|| Error::Store(format!("{name}: its connection string is not kept here")))?;
-    let zone = TimeZone::get(&practice.time_zone).map_err(|error| Error::store(name, error))?;
     let grant = PracticeGrant::for_operations(practice.practicepass.clone());
-    tenant::migrate::migrate(&grant, &dsn, zone).await.map_err(failed(name))
+    let migrated = tenant::migrate::migrate(&grant, &dsn, &practice.time_zone, Timestamp::now()).await;
+    let migrated = migrated.map_err(failed(name))?;
+    print_collisions(name, &migrated.collisions);
+    Ok(migrated.db)
 }
 
 /// Notes in the registry that the practice's database has the newest schema, if it didn't know.
 pub(crate) async fn note_schema(practice: &Practice, store: &Store) -> Result<()> {
     let newest = tenant::migrate::newest();
-    if practice.schema_version >= Some(newest) {
+    if practice.is_current(newest, zones::version()) {
         return Ok(());
     }
-    let noted = store.note_schema_version(&practice.practicepass, newest).await;
+    let version = practice.schema_version.unwrap_or(newest).max(newest);
+    let noted = store.note_schema_version(&practice.practicepass, version, zones::version()).await;
     noted.map_err(|error| Error::store(practice.practicepass.as_str(), error))
 }
 

@@ -12,6 +12,12 @@ export interface Overview extends UsageSummary { topEndpoints: EndpointUsage[]; 
 export interface Partner {
   id: string; company: string; contactName: string | null; email: string | null; phone: string | null; website: string | null;
   notificationEmail: string | null; status: 'active' | 'suspended'; createdAt: string; updatedAt: string;
+  identityChangedAt: string | null;
+}
+export interface FieldChange { field: string; from: string | null; to: string | null }
+export interface PartnerDetail extends Partner {
+  identityChanges: { time: string; changes: FieldChange[] }[]; practices: string[];
+  keys: { id: string; name: string; practicepass: string; scopes: string[] }[]; subscriptions: { id: number; practicepass: string; hookUrl: string }[];
 }
 export interface Key {
   id: string; name: string; partnerId: string; partner: string; practicepass: string; scopes: string[]; prefix: string;
@@ -21,16 +27,17 @@ export interface Key {
 export interface NewKey extends Key { apiKey: string }
 export interface AccessRequest {
   id: string; company: string; practice: string; contact: string; email: string; requestedScopes: string[]; message: string | null;
-  status: 'pending' | 'approved' | 'denied'; createdAt: string; decidedAt: string | null; reason: string | null;
+  status: 'pending' | 'approved' | 'denied' | 'withdrawn'; expiresAt: string; createdAt: string; decidedAt: string | null; reason: string | null;
   scopes: string[] | null; practicepass: string | null; partnerId: string | null; claimUntil: string | null; keyId: string | null;
+  keyExpiresAt: string | null; allowedCidrs: string[] | null; rateLimit: number | null;
 }
 export interface Approved { claimUrl: string; claimUntil: string; partnerId: string; practicepass: string; scopes: string[] }
 export interface Call {
   time: string; method: string; endpoint: string; status: number; durationMs: number; partner: string | null; keyName: string | null;
-  practicepass: string | null; ip: string | null; requestId: string;
+  practicepass: string | null; ip: string | null; requestId: string; attemptedKeyId: string | null;
 }
 export interface AuditRecord {
-  id: string; time: string; action: string; target: string | null; fields: string[]; credential: string; status: number | null;
+  id: string; time: string; action: string; target: string | null; fields: string[]; changes: FieldChange[]; credential: string; status: number | null;
   ip: string | null; requestId: string;
 }
 export interface Delivery {
@@ -41,8 +48,14 @@ export interface Delivery {
 export interface DeliveryDetail extends Delivery {
   attemptLog: { at: string; statusCode: number | null; durationMs: number; errorMessage: string | null; answer: string }[];
 }
+export type SubscriptionStatus = 'active' | 'disabled' | 'paused' | 'suspended';
+export interface AdminSubscription {
+  id: number; partnerId: string; partner: string | null; practicepass: string; hookUrl: string; scopes: string[]; suspendedScopes: string[];
+  status: SubscriptionStatus; disabledReason: string | null; pausedAt: string | null; heldUntil: string | null; failingSince: string | null;
+  lastSuccessAt: string | null; lastError: { at: string; statusCode: number | null; message: string | null } | null; createdAt: string;
+}
 export interface Subscription {
-  id: number; hookUrl: string; scopes: string[]; status: 'active' | 'disabled'; disabledReason: string | null; disabledAt: string | null;
+  id: number; hookUrl: string; scopes: string[]; suspendedScopes: string[]; status: SubscriptionStatus; disabledReason: string | null; disabledAt: string | null;
   failingSince: string | null; createdAt: string; updatedAt: string;
 }
 export interface Me {
@@ -50,12 +63,18 @@ export interface Me {
   notificationEmail: string | null;
   key: { name: string; practicepass: string; scopes: string[]; rateLimit: number; expiresAt: string | null };
 }
+export interface DispatchState {
+  practicepass: string; lastLogId: number; epoch?: number; epochSince?: string; islands?: { from: number; to: number }[]; gaps?: number; droppedGaps?: number;
+  unreadableRows?: number; lastUnreadableLogId?: number; unreadableTimes?: number;
+  unknown?: { table: string; action: string; rows: number; lastLogId: number }[]; otherUnknownRows?: number;
+}
 export interface Monitor {
   summary: { totalSubscriptions: number; activeSubscriptions: number; totalDeliveries: number; failedDeliveries: number; successRate: number };
-  dispatchStates: { practicepass: string; lastLogId: number }[];
+  dispatchStates: DispatchState[];
   recentDeliveries: Delivery[];
   queue: { dueRetries: number; oldestUndeliveredEvent: { eventId: string; practicepass: string; createdAt: string } | null; deadLetters: number | null };
   breakers: { id: number; partnerId: string; practicepass: string; state: 'slow' | 'parked' | 'due' | 'probing'; failingSince: string | null; slowSince: string | null; parkedUntil: string | null }[];
+  dataProblems: { practicepass: string | null; table: string; count: number; lastId: string; lastSeenAt: string }[];
   disabledSubscriptions: { id: number; partnerId: string; practicepass: string; reason: string | null; since: string | null }[];
   pagination: { limit: number; offset: number; hasMore: boolean };
 }

@@ -18,9 +18,12 @@ use jiff::Timestamp;
 
 use super::{Answer, ApiError, ApiResult, Call, Code, IdempotencyKey, PathText, SealedAnswer, session};
 use crate::{
-    app::{self, App, Guarded},
+    app::{self, App, Protected},
     auth::WhichSecret,
-    control::{self, audit::AuditRecord},
+    control::{
+        self,
+        audit::{AuditRecord, FieldChange},
+    },
 };
 
 const HEADER: &str = "x-admin-secret";
@@ -41,6 +44,8 @@ pub struct Change<'a> {
     pub target: &'a str,
     /// The names of the fields that change.
     pub fields: &'a [&'static str],
+    /// Old and new values where the audit log shows them: of a partner's company and e-mail only.
+    pub values: &'a [FieldChange],
     /// What is answered when it is made.
     pub status: StatusCode,
 }
@@ -48,7 +53,7 @@ pub struct Change<'a> {
 impl<'a> Change<'a> {
     /// A change of a whole, not of named fields.
     pub fn new(action: &'static str, target: &'a str) -> Self {
-        Self { action, target, fields: &[], status: StatusCode::OK }
+        Self { action, target, fields: &[], values: &[], status: StatusCode::OK }
     }
 
     /// A change that makes something new.
@@ -208,15 +213,14 @@ pub fn credential_of(secret: WhichSecret) -> &'static str {
     }
 }
 
-/// Which of the accepted secrets `offered` is; guesses are limited. Without a usable secret nobody is an administrator.
+/// Which of the accepted secrets `offered` is; attempts are limited. Without a usable secret nobody is an administrator.
 pub async fn recognise_admin(app: &App, call: &Call, offered: &str) -> ApiResult<Option<WhichSecret>> {
     usable(app.admin_secrets().await)?;
-    let guess = app.guess(Guarded::AdminSecret, call.address(), call.now()).await?;
+    let attempt = app.attempt(Protected::AdminSecret, call.address(), call.now()).await?;
     let found = usable(app.recognise_admin(offered).await)?.flatten();
     if found.is_some() {
-        guess.right().await;
-    } else {
-        // The limit on guesses bounds these records, too.
+        attempt.succeeded().await;
+    } else if attempt.failed().await {
         let refused = AuditRecord {
             action: "admin-secret.refused".to_owned(),
             status: Some(StatusCode::UNAUTHORIZED.as_u16()),
@@ -277,6 +281,7 @@ pub fn audit_change(app: &App, call: &Call, credential: &str, change: Change<'_>
         action: change.action.to_owned(),
         target: Some(change.target.to_owned()),
         fields: change.fields.iter().map(ToString::to_string).collect(),
+        changes: change.values.to_vec(),
         status: Some(change.status.as_u16()),
         ..audit_record(app, call, credential)
     }
@@ -290,6 +295,7 @@ fn audit_record(app: &App, call: &Call, credential: &str) -> AuditRecord {
         action: String::new(),
         target: None,
         fields: Vec::new(),
+        changes: Vec::new(),
         credential: credential.to_owned(),
         status: None,
         ip: call.address().map(|it| it.to_string()),

@@ -11,7 +11,7 @@ use axum::{
 };
 use serde_json::Map;
 
-use super::{ApiError, Code, FieldError, Fields, FromFields, RawObject};
+use super::{ApiError, Code, FieldErrors, Fields, FromFields, RawObject};
 use crate::app::App;
 pub use json::{raw_object, repeated};
 
@@ -101,7 +101,7 @@ impl<T: FromFields> FromRequestParts<App> for Query<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, ApiError> {
-        let invalid = |errors: Vec<FieldError>| {
+        let invalid = |errors: FieldErrors| {
             ApiError::new(Code::InvalidQuery, "See 'errors' for every parameter that needs a change.")
                 .with_errors(errors)
         };

@@ -11,7 +11,8 @@ use jiff::Timestamp;
 use super::{ApiError, admin::AdminUse};
 use crate::{
     app::{App, Rate},
-    auth::Caller,
+    auth::{Caller, api_key::ApiKey},
+    domain::ids::KeyId,
 };
 
 /// Set by the edge, filled by the extractors, read by the edge when the reply is there. Cheap to clone.
@@ -25,6 +26,8 @@ pub(super) struct Inner {
     pub(super) caller: OnceLock<Caller>,
     pub(super) rate: OnceLock<Rate>,
     pub(super) admin: OnceLock<AdminUse>,
+    /// The id in the API key that was offered, right or wrong.
+    pub(super) attempted_key: OnceLock<KeyId>,
 }
 
 impl Call {
@@ -41,6 +44,13 @@ impl Call {
     /// Where the call came from.
     pub fn address(&self) -> Option<IpAddr> {
         self.0.address
+    }
+
+    /// Keeps the id of the API key that was offered for the call's record; never its secret.
+    pub fn note_attempted_key(&self, offered: &str) {
+        if let Some(id) = ApiKey::id_in(offered) {
+            let _ = self.0.attempted_key.set(id);
+        }
     }
 
     /// Names the caller in the call's record.

@@ -11,11 +11,12 @@ use crate::domain::contact;
 #[schema(value_type = String, format = "email", max_length = 254)]
 pub struct Email(pub String);
 
-/// A phone number of 7 to 15 digits.
+/// A phone number of 7 to 15 digits, with any dashes and spaces between them, perhaps after `tel:`, perhaps with an extension:
+/// `ext. 12`, `x12`, `#12` or `;ext=12`. Invisible marks are removed.
 #[derive(Clone, Debug, ToSchema)]
 #[schema(
     value_type = String, max_length = 40, example = "(212) 555-0123",
-    pattern = "^[ +()./te-]*([0-9][ +()./te-]*){7,15}([xX#][0-9 +()./texX#-]*)?$",
+    pattern = "^(?:[tT][eE][lL]:)?[ +()./\\u00a0\\u2010-\\u2015-]*([0-9][ +()./\\u00a0\\u2010-\\u2015-]*){7,15}(,? ?([eE][xX][tT]([eE][nN][sS][iI][oO][nN])?\\.? ?|;[eE][xX][tT]=|[xX] ?|# ?)[0-9]{1,11})?$",
 )]
 pub struct Phone(pub String);
 
@@ -40,12 +41,8 @@ impl FieldValue for Email {
 
 impl FieldValue for Phone {
     fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
-        let text = check_text(source.text()?, 1, 40)?;
-        if contact::is_phone(&text) {
-            Ok(Self(text))
-        } else {
-            Err(FieldProblem::invalid("must be a phone number"))
-        }
+        let text = check_text(&contact::visible(source.text()?), 1, 40)?;
+        contact::check_phone(&text).map(|()| Self(text)).map_err(FieldProblem::invalid)
     }
 }
 

@@ -9,6 +9,7 @@ use std::{
 
 use axum::{
     Router,
+    body::HttpBody,
     extract::{MatchedPath, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::{Next, from_fn_with_state},
@@ -18,7 +19,9 @@ use futures::FutureExt;
 use jiff::Timestamp;
 use tracing::Instrument;
 
-use super::{ApiError, Call, Code, Problem, admin::audit_answer, call::Inner, error::Details, viewer};
+use super::{
+    ApiError, Call, Code, Problem, admin::audit_answer, call::Inner, error::Details, fit::MAX_ANSWER, viewer,
+};
 use crate::{
     app::{App, Rate},
     control::activity::CallRecord,
@@ -63,6 +66,7 @@ async fn pass(State(app): State<App>, mut request: Request, next: Next) -> Respo
         caller: OnceLock::new(),
         rate: OnceLock::new(),
         admin: OnceLock::new(),
+        attempted_key: OnceLock::new(),
     }));
     answer(app, call, (method, template), request, next, started).instrument(context).await
 }
@@ -86,6 +90,9 @@ async fn answer(
             ApiError::internal(&std::io::Error::other("a handler panicked")).into_response()
         })
     };
+    if let Some(error) = too_large(&response) {
+        response = error.into_response();
+    }
     if let Some(error) = audit_answer(&app, &call, method, &route, response.status().as_u16()).await {
         response = error.into_response();
     }
@@ -95,6 +102,13 @@ async fn answer(
     finish_headers(response.headers_mut(), &call);
     record(&app, &call, method, route, response.status().as_u16(), started);
     response
+}
+
+/// The last guard: what is answered is bounded where it is put together, so nothing should ever be stopped here.
+fn too_large(response: &Response) -> Option<ApiError> {
+    let bytes = response.body().size_hint().exact();
+    let small = bytes.is_some_and(|bytes| usize::try_from(bytes).is_ok_and(|bytes| bytes <= MAX_ANSWER));
+    (!small).then(|| ApiError::response_too_large(bytes))
 }
 
 /// The bytes that API Gateway counts against its own limit.
@@ -128,8 +142,10 @@ fn problem(response: &mut Response, details: Details, call: &Call, offered: bool
     if let Some(cause) = &details.cause {
         tracing::error!(code = code.as_str(), cause, "the call failed");
     }
+    let (errors, errors_omitted) = details.errors.into_parts();
     let problem = Problem {
-        errors: details.errors,
+        errors,
+        errors_omitted,
         members: details.members,
         ..Problem::new(code, details.detail.into_owned(), call.request_id())
     };
@@ -190,6 +206,7 @@ fn record(app: &App, call: &Call, method: &str, endpoint: String, status: u16, s
             .map(|it| it.key_name.clone())
             .or_else(|| call.0.admin.get().map(|_| "admin".to_owned())),
         practicepass: caller.map(|it| it.practicepass.to_string()),
+        attempted_key_id: call.0.attempted_key.get().filter(|_| caller.is_none()).map(ToString::to_string),
         ip: call.address().map(|it| it.to_string()),
         request_id: call.request_id().to_owned(),
     };

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::{FieldError, FieldErrors};
 use crate::{
     app,
     auth::Denied,
@@ -66,8 +67,11 @@ codes! {
     PatientConflict "PATIENT_CONFLICT" CONFLICT "The patient has another visit";
     VisitNotOpen "VISIT_NOT_OPEN" CONFLICT "The visit can't be changed any more";
     SubscriptionDisabled "SUBSCRIPTION_DISABLED" CONFLICT "The subscription is not active";
+    SubscriptionSuspended "SUBSCRIPTION_SUSPENDED" CONFLICT "The partner has no access to these events";
+    SubscriptionPaused "SUBSCRIPTION_PAUSED" CONFLICT "The subscription is paused";
     SubscriptionDeleted "SUBSCRIPTION_DELETED" CONFLICT "The subscription was deleted";
     AlreadyDecided "ALREADY_DECIDED" CONFLICT "The access request was decided before";
+    NotApproved "NOT_APPROVED" CONFLICT "The access request is not approved";
     ClaimUsed "CLAIM_USED" CONFLICT "The claim link was used before";
     KeyRevoked "KEY_REVOKED" CONFLICT "The key is revoked";
     PartnerSuspended "PARTNER_SUSPENDED" CONFLICT "The partner is suspended";
@@ -89,18 +93,8 @@ codes! {
     IdempotencyKeyReused "IDEMPOTENCY_KEY_REUSED" UNPROCESSABLE_ENTITY "The idempotency key was used for another body";
     RateLimited "RATE_LIMITED" TOO_MANY_REQUESTS "Too many requests";
     Internal "INTERNAL" INTERNAL_SERVER_ERROR "Something went wrong on our side";
+    ResponseTooLarge "RESPONSE_TOO_LARGE" INTERNAL_SERVER_ERROR "The answer is too large";
     Unavailable "UNAVAILABLE" SERVICE_UNAVAILABLE "Temporarily unavailable";
-}
-
-/// One thing that is wrong with a request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct FieldError {
-    /// Where: `body.FirstName`, `body.scopes[2]`, `query.date`, `path.id`, `header.If-Match`.
-    pub location: String,
-    /// `REQUIRED`, `INVALID_TYPE`, `INVALID_VALUE`, `TOO_LONG`, `UNKNOWN_FIELD`, `DUPLICATE_FIELD`, …
-    #[schema(value_type = String)]
-    pub code: &'static str,
-    pub message: String,
 }
 
 /// The body of an error (RFC 9457), `application/problem+json`.
@@ -117,8 +111,13 @@ pub struct Problem {
     pub code: Code,
     #[serde(rename = "requestId")]
     pub request_id: String,
+    /// At most 20.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
+    /// How many more errors there are; absent when all are listed.
+    #[serde(rename = "errorsOmitted", skip_serializing_if = "is_zero")]
+    #[schema(required = false)]
+    pub errors_omitted: usize,
     /// Members of single problems, e.g. `conflicts`.
     #[serde(flatten)]
     #[schema(ignore)]
@@ -136,9 +135,15 @@ impl Problem {
             code,
             request_id: request_id.to_owned(),
             errors: Vec::new(),
+            errors_omitted: 0,
             members: Map::new(),
         }
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes the field")]
+pub(super) fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// What a handler fails with.
@@ -149,7 +154,7 @@ pub struct ApiError(Box<Details>);
 pub(super) struct Details {
     pub(super) code: Code,
     pub(super) detail: Cow<'static, str>,
-    pub(super) errors: Vec<FieldError>,
+    pub(super) errors: FieldErrors,
     pub(super) members: Map<String, Value>,
     /// Seconds.
     pub(super) retry_after: Option<i64>,
@@ -164,7 +169,7 @@ impl ApiError {
         Self(Box::new(Details {
             code,
             detail: detail.into(),
-            errors: Vec::new(),
+            errors: FieldErrors::default(),
             members: Map::new(),
             retry_after: None,
             scope: None,
@@ -182,15 +187,15 @@ impl ApiError {
         Self::new(Code::Unauthenticated, "Send a valid access token as 'Authorization: Bearer …'.")
     }
 
-    /// 422 with every bad field.
-    pub fn fields(errors: Vec<FieldError>) -> Self {
+    /// 422 with the bad fields.
+    pub fn fields(errors: impl Into<FieldErrors>) -> Self {
         Self::new(Code::InvalidFields, "See 'errors' for every field that needs a change.")
             .with_errors(errors)
     }
 
     /// 422 for one bad field of the body.
     pub fn field(name: &str, code: &'static str, message: impl Into<String>) -> Self {
-        Self::fields(vec![FieldError { location: format!("body.{name}"), code, message: message.into() }])
+        Self::fields(FieldError { location: format!("body.{name}"), code, message: message.into() })
     }
 
     pub fn insufficient_scope(scope: Scope) -> Self {
@@ -208,14 +213,21 @@ impl ApiError {
         Self::new(Code::Unavailable, "Try again in a moment.").retry_after(2).caused_by(cause)
     }
 
+    /// What an answer that passes every bound of ours is replaced by.
+    pub(super) fn response_too_large(bytes: Option<u64>) -> Self {
+        let cause = std::io::Error::other(format!("an answer of {} bytes", bytes.unwrap_or(u64::MAX)));
+        Self::new(Code::ResponseTooLarge, "It has been logged. Ask for less, e.g. with a smaller 'limit'.")
+            .caused_by(&cause)
+    }
+
     pub fn internal(cause: &dyn std::error::Error) -> Self {
         Self::new(Code::Internal, "It has been logged; quote the request id when you ask about it.")
             .caused_by(cause)
     }
 
     #[must_use]
-    pub fn with_errors(mut self, errors: Vec<FieldError>) -> Self {
-        self.0.errors = errors;
+    pub fn with_errors(mut self, errors: impl Into<FieldErrors>) -> Self {
+        self.0.errors = errors.into();
         self
     }
 
@@ -258,7 +270,9 @@ impl Transient for ApiError {
 impl From<tenant::Error> for ApiError {
     fn from(error: tenant::Error) -> Self {
         match &error {
-            tenant::Error::Unavailable(_) | tenant::Error::LetBe => Self::unavailable(&error),
+            tenant::Error::Unavailable(_) | tenant::Error::LetBe | tenant::Error::TimeZoneChanged => {
+                Self::unavailable(&error)
+            }
             tenant::Error::Contended(_) => {
                 let mut reply = Self::unavailable(&error);
                 reply.0.transient = true;
@@ -289,7 +303,7 @@ impl From<app::Error> for ApiError {
             app::Error::Tenant(error) => error.into(),
             app::Error::TokenKeys(error) => Self::internal(&error),
             app::Error::SecretPair(error) => Self::internal(&error),
-            app::Error::TooManyGuesses { retry_after } => Self::rate_limited(retry_after),
+            app::Error::TooManyAttempts { retry_after } => Self::rate_limited(retry_after),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, value::RawValue};
 
-use super::FieldError;
+use super::{FieldError, FieldErrors, field_errors::shown, text::is_blank};
 
 /// What is wrong with one value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,20 +13,23 @@ pub struct FieldProblem {
     pub message: String,
     /// Which item of a list it is about.
     item: Option<usize>,
-    /// The other bad items of the list.
+    /// The other bad items of the list, as far as they are told.
     others: Vec<FieldProblem>,
+    /// How many more there are.
+    more: usize,
 }
 
 impl FieldProblem {
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), item: None, others: Vec::new() }
+        Self { code, message: message.into(), item: None, others: Vec::new(), more: 0 }
     }
 
     /// What is wrong with a list, if any of its items has a problem.
     pub fn of_items(problems: impl IntoIterator<Item = (usize, Self)>) -> Option<Self> {
         let mut problems = problems.into_iter().map(|(index, it)| Self { item: Some(index), ..it });
         let mut first = problems.next()?;
-        first.others = problems.collect();
+        first.others = problems.by_ref().take(FieldErrors::MOST).collect();
+        first.more = problems.count();
         Some(first)
     }
 
@@ -91,7 +94,7 @@ impl<T: FieldValue> FromField for Option<T> {
     fn present(source: Source<'_>) -> Result<Self, FieldProblem> {
         match source {
             Source::Json(Value::Null) => Ok(None),
-            source => T::read(source).map(Some),
+            source => not_blank(source, "send null or leave the field out").and_then(T::read).map(Some),
         }
     }
 }
@@ -113,7 +116,9 @@ impl<T: FieldValue> FromField for Patch<T> {
     fn present(source: Source<'_>) -> Result<Self, FieldProblem> {
         match source {
             Source::Json(Value::Null) => Ok(Self::Null),
-            source => T::read(source).map(Self::Value),
+            source => {
+                not_blank(source, "send null or leave the field out").and_then(T::read).map(Self::Value)
+            }
         }
     }
 }
@@ -130,8 +135,20 @@ impl<T: FieldValue> FromField for Replace<T> {
     fn present(source: Source<'_>) -> Result<Self, FieldProblem> {
         match source {
             Source::Json(Value::Null) => Err(FieldProblem::new("REQUIRED", "can't be cleared")),
-            source => T::read(source).map(|value| Self(Some(value))),
+            source => {
+                not_blank(source, "leave the field out").and_then(T::read).map(|value| Self(Some(value)))
+            }
         }
+    }
+}
+
+/// The source, unless it is a JSON string that holds nothing although its field may simply be left out.
+fn not_blank<'a>(source: Source<'a>, instead: &str) -> Result<Source<'a>, FieldProblem> {
+    match source {
+        Source::Json(Value::String(text)) if is_blank(text) => {
+            Err(FieldProblem::new("EMPTY", format!("must not be empty; {instead}")))
+        }
+        source => Ok(source),
     }
 }
 
@@ -154,7 +171,9 @@ impl<T> Patch<T> {
 pub struct Fields<'a> {
     source: Values<'a>,
     place: String,
-    errors: Vec<FieldError>,
+    errors: FieldErrors,
+    /// What is told after the errors of known fields.
+    later: FieldErrors,
 }
 
 enum Values<'a> {
@@ -170,22 +189,44 @@ impl<'a> Fields<'a> {
 
     /// The fields of an object inside a body, e.g. at `body.products[3]`.
     pub fn of_object(object: &'a Map<String, Value>, place: String) -> Self {
-        Self { source: Values::Json(object), place, errors: Vec::new() }
+        Self {
+            source: Values::Json(object),
+            place,
+            errors: FieldErrors::default(),
+            later: FieldErrors::default(),
+        }
     }
 
     /// As [`Self::of_object`]; numbers come as they are written.
     pub fn of_raw(object: &'a RawObject<'a>, place: String) -> Self {
-        Self { source: Values::Raw(object), place, errors: Vec::new() }
+        Self {
+            source: Values::Raw(object),
+            place,
+            errors: FieldErrors::default(),
+            later: FieldErrors::default(),
+        }
     }
 
     pub fn of_query(pairs: &'a [(String, String)]) -> Self {
-        Self { source: Values::Query(pairs), place: "query".to_owned(), errors: Vec::new() }
+        Self {
+            source: Values::Query(pairs),
+            place: "query".to_owned(),
+            errors: FieldErrors::default(),
+            later: FieldErrors::default(),
+        }
     }
 
     /// The same fields, with these errors found before.
-    pub(super) fn noting(mut self, errors: Vec<FieldError>) -> Self {
-        self.errors.extend(errors);
+    pub(super) fn noting(mut self, errors: FieldErrors) -> Self {
+        self.later.append(errors);
         self
+    }
+
+    /// What is wrong as far as it was found.
+    pub(super) fn errors(&self) -> FieldErrors {
+        let mut all = self.errors.clone();
+        all.append(self.later.clone());
+        all
     }
 
     /// The JSON object; empty when the fields come from elsewhere.
@@ -216,29 +257,33 @@ impl<'a> Fields<'a> {
 
     /// Notes an error of a rule between fields.
     pub fn note(&mut self, name: &str, mut problem: FieldProblem) {
-        let others = std::mem::take(&mut problem.others);
+        let (others, more) = (std::mem::take(&mut problem.others), problem.more);
         for problem in std::iter::once(problem).chain(others) {
             let item = problem.item.map(|index| format!("[{index}]")).unwrap_or_default();
-            self.errors.push(FieldError {
-                location: format!("{}.{name}{item}", self.place),
-                code: problem.code,
-                message: problem.message,
-            });
+            let location = || format!("{}.{name}{item}", self.place);
+            let FieldProblem { code, message, .. } = problem;
+            self.errors.push_with(|| FieldError { location: location(), code, message });
         }
+        self.errors.omit(more);
     }
 
     /// What was read, or everything that is wrong, names that the request doesn't have included.
-    pub fn finish<T>(mut self, read: Option<T>, known: &[&str]) -> Result<T, Vec<FieldError>> {
+    pub fn finish<T>(mut self, read: Option<T>, known: &[&str]) -> Result<T, FieldErrors> {
         let field = ("UNKNOWN_FIELD", "is not a field of this request");
         let parameter = ("UNKNOWN_PARAMETER", "is not a parameter of this request");
-        let (names, (code, message)): (BTreeSet<&String>, _) = match self.source {
-            Values::Json(object) => (object.keys().collect(), field),
-            Values::Raw(object) => (object.keys().collect(), field),
-            Values::Query(pairs) => (pairs.iter().map(|(name, _)| name).collect(), parameter),
+        let (names, (code, message)): (Box<dyn Iterator<Item = &String>>, _) = match self.source {
+            Values::Json(object) => (Box::new(object.keys()), field),
+            Values::Raw(object) => (Box::new(object.keys()), field),
+            Values::Query(pairs) => {
+                // Bounded as the head of a request is.
+                let names: BTreeSet<&String> = pairs.iter().map(|(name, _)| name).collect();
+                (Box::new(names.into_iter()), parameter)
+            }
         };
-        for name in names.into_iter().filter(|name| !known.contains(&name.as_str())) {
-            let shown: String = name.chars().take(100).collect();
-            self.note(&shown, FieldProblem::new(code, message));
+        self.errors.append(std::mem::take(&mut self.later));
+        for name in names.filter(|name| !known.contains(&name.as_str())) {
+            let location = || format!("{}.{}", self.place, shown(name));
+            self.errors.push_with(|| FieldError { location: location(), code, message: message.to_owned() });
         }
         match read {
             Some(value) if self.errors.is_empty() => Ok(value),
@@ -257,13 +302,13 @@ fn present_raw<T: FromField>(raw: &RawValue) -> Result<T, FieldProblem> {
     T::present(Source::Json(&value))
 }
 
-/// An object whose fields are known; [`crate::body!`], [`crate::patch!`] and [`crate::params!`] implement it.
+/// An object whose fields are known; [`crate::body!`] and [`crate::params!`] implement it.
 pub trait FromFields: Sized {
     const NAMES: &'static [&'static str];
     fn from_fields(fields: &mut Fields<'_>) -> Option<Self>;
 
     /// A rule between fields; notes what is wrong.
-    fn read(mut fields: Fields<'_>) -> Result<Self, Vec<FieldError>> {
+    fn read(mut fields: Fields<'_>) -> Result<Self, FieldErrors> {
         let read = Self::from_fields(&mut fields);
         fields.finish(read, Self::NAMES)
     }
@@ -294,22 +339,6 @@ macro_rules! body {
         #[derive(Debug, utoipa::ToSchema)]
         $vis struct $name { $($(#[$field_meta])* #[schema(rename = $json)] pub $field: $type),+ }
         $crate::from_fields!($name { $($json => $field: $type),+ });
-    };
-}
-
-/// A body of a partial update: every field is a [`crate::api::Patch`].
-#[macro_export]
-macro_rules! patch {
-    ($(#[$meta:meta])* $vis:vis struct $name:ident {
-        $($(#[$field_meta:meta])* $json:literal => $field:ident : $type:ty),+ $(,)?
-    }) => {
-        $(#[$meta])*
-        #[derive(Debug, Default, utoipa::ToSchema)]
-        $vis struct $name {
-            $($(#[$field_meta])* #[schema(rename = $json, value_type = Option<$type>, required = false)]
-            pub $field: $crate::api::Patch<$type>),+
-        }
-        $crate::from_fields!($name { $($json => $field: $crate::api::Patch<$type>),+ });
     };
 }
 

@@ -3,10 +3,8 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{
-    ApiError, ApiResult, Code, FieldError, FieldProblem, FieldValue, Source, values::integer_between,
-};
-use crate::control::{Cursor, Place};
+use super::{FieldProblem, FieldValue, Source, values::integer_between};
+use crate::control::Cursor;
 
 /// Which page, the first is 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ToSchema)]
@@ -86,42 +84,6 @@ impl FieldValue for CursorParam {
     }
 }
 
-/// Where a page stands in a list that can also be walked by cursor.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ListPagination {
-    pub page: i64,
-    pub limit: i64,
-    /// Items on all pages.
-    pub total: i64,
-    pub has_more: bool,
-    /// Asks for the next page wherever items have come or gone meanwhile; null on the last one.
-    pub next_cursor: Option<String>,
-}
-
-/// Which part of a list is asked for, by number or by cursor.
-///
-/// # Errors
-/// 400 when both are given.
-pub fn list_place(page: Option<PageNumber>, cursor: Option<CursorParam>, limit: Limit) -> ApiResult<Place> {
-    match (page, cursor) {
-        (Some(_), Some(_)) => {
-            Err(ApiError::new(Code::InvalidQuery, "Ask for a page by number or by cursor.").with_errors(
-                vec![FieldError {
-                    location: "query.cursor".to_owned(),
-                    code: "INVALID_VALUE",
-                    message: "can't be given together with 'page'".to_owned(),
-                }],
-            ))
-        }
-        (_, Some(CursorParam(cursor))) => Ok(Place::After(cursor)),
-        (page, None) => {
-            let before = Paging { page: page.map_or(1, |it| it.0), limit: limit.0 }.offset();
-            Ok(Place::Skipping(usize::try_from(before).unwrap_or_default()))
-        }
-    }
-}
-
 /// Where a page of a growing list stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -130,4 +92,24 @@ pub struct CursorPagination {
     pub has_more: bool,
     /// Asks for the next page; null on the last one.
     pub next_cursor: Option<String>,
+}
+
+/// How many are left out.
+#[derive(Clone, Copy, Debug, Default, ToSchema)]
+#[schema(value_type = i64, minimum = 0, maximum = 10_000, default = 0)]
+pub struct Offset(pub i64);
+
+impl FieldValue for Offset {
+    fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
+        integer_between(source, 0, 10_000).map(Self)
+    }
+}
+
+/// Where a part stands in a list whose first `offset` items are left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OffsetPagination {
+    pub limit: i64,
+    pub offset: i64,
+    pub has_more: bool,
 }

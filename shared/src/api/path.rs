@@ -7,10 +7,7 @@ use axum::{
 use utoipa::IntoParams;
 
 use super::{ApiError, Code, FieldError, Source, values::integer_between};
-use crate::{
-    app::App,
-    domain::ids::{IntegerId, MAX_SAFE_INTEGER},
-};
+use crate::{app::App, domain::ids::IntegerId};
 
 /// The practice of the path, for the documentation; [`super::Tenant`] is what opens it.
 #[derive(IntoParams)]
@@ -74,9 +71,11 @@ pub(super) async fn segment(parts: &mut Parts, name: &str) -> Option<String> {
 
 async fn id<T: IntegerId>(parts: &mut Parts, name: &str) -> Result<T, ApiError> {
     let text = segment(parts, name).await.unwrap_or_default();
-    integer_between(Source::Text(&text), 1, MAX_SAFE_INTEGER).map(T::from).map_err(|problem| {
-        ApiError::new(Code::InvalidPath, "An id in the path is a positive integer.").with_errors(vec![
-            FieldError { location: format!("path.{name}"), code: problem.code, message: problem.message },
-        ])
+    integer_between(Source::Text(&text), T::RANGE.0, T::RANGE.1).map(T::from).map_err(|problem| {
+        ApiError::new(Code::InvalidPath, "An id in the path is an integer.").with_errors(vec![FieldError {
+            location: format!("path.{name}"),
+            code: problem.code,
+            message: problem.message,
+        }])
     })
 }

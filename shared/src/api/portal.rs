@@ -28,7 +28,7 @@ impl FromRequestParts<App> for PortalUser {
             session::find(parts, app, &call).await?.ok_or_else(ApiError::unauthenticated)?;
         let partner = match &session.owner {
             SessionOwner::Partner { key_id, key_version } => {
-                let caller = session::partner(app, &call, (key_id, *key_version)).await?;
+                let caller = session::partner(app, &call, (key_id, *key_version), session.created_at).await?;
                 call.identify(&caller);
                 Some(caller)
             }

@@ -2,13 +2,13 @@
 
 use serde_json::{Map, Value};
 
-use super::{ApiError, ApiResult, FieldError, FieldValue, Fields, FromFields, Source};
+use super::{ApiError, ApiResult, FieldErrors, FieldValue, Fields, FromFields, Source};
 
 /// A body as far as it could be read. What is wrong with it is told only when the stores have been asked too, so that
 /// every bad field is named at once.
 #[derive(Clone, Debug)]
 pub struct Reading<T> {
-    read: Result<T, Vec<FieldError>>,
+    read: Result<T, FieldErrors>,
     object: Map<String, Value>,
 }
 
@@ -20,7 +20,7 @@ impl<T: FromFields> FromFields for Reading<T> {
         T::from_fields(fields).map(|body| Self { read: Ok(body), object })
     }
 
-    fn read(fields: Fields<'_>) -> Result<Self, Vec<FieldError>> {
+    fn read(fields: Fields<'_>) -> Result<Self, FieldErrors> {
         Ok(Self { object: fields.object(), read: T::read(fields) })
     }
 }
@@ -39,14 +39,14 @@ impl<T> Reading<T> {
     /// Whether something is wrong with this field.
     pub fn is_wrong(&self, name: &str) -> bool {
         let location = format!("body.{name}");
-        self.read.as_ref().err().into_iter().flatten().any(|error| error.location == location)
+        self.read.as_ref().is_err_and(|errors| errors.listed().iter().any(|error| error.location == location))
     }
 
     /// # Errors
     /// 422 with every bad field, `more` included.
-    pub fn judge(&self, more: Vec<FieldError>) -> ApiResult<()> {
-        let own = self.read.as_ref().err().into_iter().flatten();
-        let all: Vec<FieldError> = own.cloned().chain(more).collect();
+    pub fn judge(&self, more: impl Into<FieldErrors>) -> ApiResult<()> {
+        let mut all = self.read.as_ref().err().cloned().unwrap_or_default();
+        all.append(more.into());
         if all.is_empty() { Ok(()) } else { Err(ApiError::fields(all)) }
     }
 
@@ -54,7 +54,7 @@ impl<T> Reading<T> {
     ///
     /// # Errors
     /// As [`Self::judge`].
-    pub fn judged(self, more: Vec<FieldError>) -> ApiResult<T> {
+    pub fn judged(self, more: impl Into<FieldErrors>) -> ApiResult<T> {
         self.judge(more)?;
         self.read.map_err(ApiError::fields)
     }

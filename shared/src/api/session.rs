@@ -2,6 +2,7 @@
 
 use axum::http::{HeaderMap, Method, header, request::Parts};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use jiff::Timestamp;
 
 use super::{ApiError, Call, Code, admin};
 use crate::{
@@ -108,14 +109,15 @@ fn require_portal(parts: &Parts, app: &App) -> Result<(), ApiError> {
     Err(ApiError::new(Code::CrossSiteRefused, detail))
 }
 
-/// The partner who signed in with this key, as far as the key still stands for it.
+/// The partner who signed in with this key when the session begun, as far as the key still stands for it.
 pub(super) async fn partner(
     app: &App,
     call: &Call,
     (key_id, version): (&KeyId, i64),
+    begun: Timestamp,
 ) -> Result<Caller, ApiError> {
     let key = app.keys.get(&app.control, (key_id, version), call.now()).await?;
-    let key = key.ok_or(Denied::Unauthenticated)?;
+    let key = key.filter(|key| !key.is_ended_by_suspension(begun)).ok_or(Denied::Unauthenticated)?;
     Ok(key.admit_version(version, call.now(), call.address())?)
 }
 
@@ -123,7 +125,9 @@ pub(super) async fn partner(
 pub(super) async fn partner_of(parts: &Parts, app: &App, call: &Call) -> Result<Caller, ApiError> {
     let found = find(parts, app, call).await?.ok_or(Denied::Unauthenticated)?;
     match &found.session.owner {
-        SessionOwner::Partner { key_id, key_version } => partner(app, call, (key_id, *key_version)).await,
+        SessionOwner::Partner { key_id, key_version } => {
+            partner(app, call, (key_id, *key_version), found.session.created_at).await
+        }
         SessionOwner::Admin { .. } => Err(Denied::Unauthenticated.into()),
     }
 }

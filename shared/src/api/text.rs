@@ -36,7 +36,7 @@ pub fn check_text_lines(text: &str, min: usize, max: usize) -> Result<String, Fi
 fn check(text: &str, min: usize, max: usize, allowed: impl Fn(char) -> bool) -> Result<String, FieldProblem> {
     let trimmed = text.trim();
     let length = trimmed.chars().count();
-    if length < min || (min > 0 && trimmed.chars().all(is_invisible)) {
+    if length < min || (min > 0 && is_blank(trimmed)) {
         return Err(FieldProblem::new(
             "TOO_SHORT",
             if min == 1 { "must not be empty".to_owned() } else { format!("needs {min} characters") },
@@ -49,6 +49,11 @@ fn check(text: &str, min: usize, max: usize, allowed: impl Fn(char) -> bool) -> 
         return Err(FieldProblem::invalid("holds a control character"));
     }
     Ok(trimmed.to_owned())
+}
+
+/// Whether a text shows nothing.
+pub(super) fn is_blank(text: &str) -> bool {
+    text.chars().all(is_invisible)
 }
 
 /// Whether a character makes those after it show in another order than they stand: one line could pass for another.
@@ -68,21 +73,46 @@ fn is_invisible(c: char) -> bool {
         )
 }
 
+/// A name that a list of ours may have returned, as it is: the EMR's programs know other rules than ours.
+/// `listed_text! { /// doc  Name }`
+#[macro_export]
+macro_rules! listed_text {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, utoipa::ToSchema)]
+        #[schema(value_type = String, min_length = 1, max_length = 2000)]
+        pub struct $name(pub String);
+
+        impl $crate::api::FieldValue for $name {
+            fn read(source: $crate::api::Source<'_>) -> Result<Self, $crate::api::FieldProblem> {
+                $crate::api::check_listed(source.text()?).map(Self)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(text: $name) -> String {
+                text.0
+            }
+        }
+    };
+}
+
+/// The text as it is, if it has 1 to 2000 characters.
+pub fn check_listed(text: &str) -> Result<String, FieldProblem> {
+    match text.chars().count() {
+        0 => Err(FieldProblem::new("TOO_SHORT", "must not be empty")),
+        1..=2000 => Ok(text.to_owned()),
+        _ => Err(FieldProblem::new("TOO_LONG", "has more than 2000 characters")),
+    }
+}
+
 /// A string type of bounded length: `text_field! { /// doc  Name, 1, 100 }`; `lines` before the name allows line breaks.
 #[macro_export]
 macro_rules! text_field {
-    ($(#[$doc:meta])* lines $name:ident, 0, $max:tt) => {
-        $crate::text_field!(
-            @ $crate::api::check_text_lines, "^[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f]*$", $(#[$doc])* $name, 0, $max
-        );
-    };
     ($(#[$doc:meta])* lines $name:ident, $min:tt, $max:tt) => {
         $crate::text_field!(
             @ $crate::api::check_text_lines, "^(?![\\s\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180e\\u200b-\\u200f\\u202a-\\u202e\\u2060-\\u206f\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\u0300-\\u036f\\u20d0-\\u20ff]*$)[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f]+$", $(#[$doc])* $name, $min, $max
         );
-    };
-    ($(#[$doc:meta])* $name:ident, 0, $max:tt) => {
-        $crate::text_field!(@ $crate::api::check_text, "^[^\\x00-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069]*$", $(#[$doc])* $name, 0, $max);
     };
     ($(#[$doc:meta])* $name:ident, $min:tt, $max:tt) => {
         $crate::text_field!(@ $crate::api::check_text, "^(?![\\s\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180e\\u200b-\\u200f\\u202a-\\u202e\\u2060-\\u206f\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\u0300-\\u036f\\u20d0-\\u20ff]*$)[^\\x00-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069]+$", $(#[$doc])* $name, $min, $max);

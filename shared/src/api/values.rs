@@ -10,7 +10,7 @@ use super::{FieldProblem, FieldValue, Source};
 use crate::domain::{
     EventScope, Scope,
     ids::{
-        ArticleId, DeliveryId, LogId, MAX_SAFE_INTEGER, PatientId, ProductId, ProviderId, RoomId,
+        ArticleId, DeliveryId, IntegerId, LogId, MAX_SAFE_INTEGER, PatientId, ProductId, ProviderId, RoomId,
         SubscriptionId, TagId, TicketId, VisitId,
     },
     money::{Cents, NoAmount},
@@ -56,11 +56,23 @@ pub fn integer_between(source: Source<'_>, low: i64, high: i64) -> Result<i64, F
     }
 }
 
+/// An id: what one endpoint returns as a string of digits, another accepts.
+fn id(source: Source<'_>, (low, high): (i64, i64)) -> Result<i64, FieldProblem> {
+    let digits = match source {
+        Source::Json(Value::String(text)) if text.bytes().all(|it| it.is_ascii_digit() || it == b'-') => {
+            Source::Text(text)
+        }
+        Source::Json(Value::String(_)) => return Err(FieldProblem::wrong_type("an integer or its digits")),
+        source => source,
+    };
+    integer_between(digits, low, high)
+}
+
 macro_rules! id_values {
     ($($id:ident)+) => {$(
         impl FieldValue for $id {
             fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
-                integer_between(source, 1, MAX_SAFE_INTEGER).map(Self)
+                id(source, Self::RANGE).map(Self)
             }
         }
     )+};

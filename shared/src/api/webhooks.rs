@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use super::{Answer, ApiError, ApiResult, Code, Done, Message};
 use crate::{
     app::App,
+    auth::DeliveryGrant,
     control::{
         deliveries::{Attempt, Delivery},
         subscriptions::Subscription,
@@ -14,7 +15,7 @@ use crate::{
     courier::send_by_hand,
     domain::{
         PracticePass, RequestId,
-        delivery::DeliveryStatus,
+        delivery::{DeliveryStatus, Payload, WithheldReason},
         ids::{DeliveryId, SubscriptionId},
     },
 };
@@ -33,6 +34,9 @@ pub struct DeliveryBody {
     #[schema(value_type = Option<String>)]
     request_id: Option<RequestId>,
     status: DeliveryStatus,
+    /// Why a delivery was cancelled without being sent; null otherwise. It goes on by itself if access returns within the time of
+    /// its schedule, and can be retried by hand.
+    cancel_reason: Option<WithheldReason>,
     success: bool,
     /// Of the last attempt; null when it had no answer.
     status_code: Option<u16>,
@@ -60,6 +64,7 @@ impl From<Delivery> for DeliveryBody {
             event_id: delivery.payload.event_id,
             request_id: delivery.request_id,
             status: delivery.status,
+            cancel_reason: delivery.withheld,
             status_code: delivery.status_code,
             attempts: delivery.attempts,
             error_message: delivery.error_message,
@@ -141,23 +146,56 @@ pub fn require_active(subscription: &Subscription) -> ApiResult<()> {
     Err(ApiError::new(Code::SubscriptionDisabled, "Signing up again activates the subscription."))
 }
 
-/// The subscription that a delivery can be sent to once more.
+/// Permission to send `payload` to the subscription now.
 ///
 /// # Errors
-/// 409 when it was deleted or is disabled.
-pub async fn subscription_of(app: &App, delivery: &Delivery) -> ApiResult<Subscription> {
+/// 409 when the partner has no access to the event, or the subscription is paused.
+pub async fn permit(app: &App, subscription: &Subscription, payload: &Payload) -> ApiResult<DeliveryGrant> {
+    let event = payload.event().map(|it| it.event);
+    app.permit_now(subscription, event).await?.map_err(|reason| {
+        let code = match reason {
+            WithheldReason::SubscriptionPaused => Code::SubscriptionPaused,
+            WithheldReason::PartnerSuspended
+            | WithheldReason::NoLiveKey
+            | WithheldReason::ScopeNotGranted => Code::SubscriptionSuspended,
+        };
+        ApiError::new(
+            code,
+            format!("Nothing was sent: {}.", reason.explain().trim_start_matches("not sent: ")),
+        )
+        .with("reason", reason.as_str())
+    })
+}
+
+/// Waits until no delivery begins any more that had not seen a change of a subscription: when the caller has the answer, the
+/// old endpoint can be switched off.
+pub async fn drain_in_flight(app: &App) {
+    tokio::time::sleep(app.config.timeouts.subscription_change).await;
+}
+
+/// The subscription that a delivery can be sent to once more, with the permission to do so.
+///
+/// # Errors
+/// 409 when it was deleted, is disabled or paused, or its partner has no access to the event.
+pub async fn subscription_of(app: &App, delivery: &Delivery) -> ApiResult<(Subscription, DeliveryGrant)> {
     let found = app.control.subscription(&delivery.practicepass, &delivery.partner_id).await?;
     let subscription = found.filter(|it| it.generation == delivery.generation).ok_or_else(|| {
         ApiError::new(Code::SubscriptionDeleted, "The delivery's subscription was deleted.")
     })?;
     require_active(&subscription)?;
-    Ok(subscription)
+    let grant = permit(app, &subscription, &delivery.payload).await?;
+    Ok((subscription, grant))
 }
 
 /// Sends the event of `source` once more, now, as a delivery with an id of its own.
-pub async fn resend(app: &App, subscription: &Subscription, source: Delivery) -> ApiResult<Done> {
+pub async fn resend(
+    app: &App,
+    grant: DeliveryGrant,
+    subscription: &Subscription,
+    source: Delivery,
+) -> ApiResult<Done> {
     let id = app.control.next_delivery_id().await?;
-    let retry = send_by_hand(app, subscription, source.payload, source.request_id, id).await?;
+    let retry = send_by_hand(app, grant, subscription, source.payload, source.request_id, id).await?;
     let succeeded = retry.succeeded();
     let message =
         if succeeded { "Webhook delivery retried successfully" } else { "Webhook delivery retry failed" };

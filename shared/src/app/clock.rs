@@ -16,8 +16,10 @@ impl Clock {
         Self(Arc::new(now))
     }
 
+    /// The instant, to the microsecond: what is answered must equal what every database gives back later.
     pub fn now(&self) -> Timestamp {
-        (self.0)()
+        let now = (self.0)();
+        Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
     }
 }
 

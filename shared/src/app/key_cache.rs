@@ -1,19 +1,22 @@
-//! The status of API keys, remembered for a short time.
+//! The status of API keys and what partners may receive, remembered for a short time.
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    auth::KeyRecord,
+    auth::{KeyRecord, PartnerAccess},
     control::{self, Store},
-    domain::ids::KeyId,
+    domain::{
+        PracticePass,
+        ids::{KeyId, PartnerId},
+    },
 };
 
-/// A revoked key's tokens are dead after so long, everywhere; the promise is 60 s.
+/// A revoked key's tokens are dead and its webhooks silent after so long, everywhere; the promise is 60 s.
 const MAX_AGE: SignedDuration = SignedDuration::from_secs(30);
 const MAX_ENTRIES: usize = 10_000;
 /// The time of a key's last use is written at most so often.
@@ -22,8 +25,12 @@ const LAST_USE_STEP: SignedDuration = SignedDuration::from_secs(60);
 #[derive(Default)]
 pub struct KeyCache {
     entries: Mutex<HashMap<KeyId, (Option<KeyRecord>, Timestamp)>>,
+    access: Mutex<HashMap<Receiver, (Arc<PartnerAccess>, Timestamp)>>,
     last_use: Mutex<HashMap<KeyId, LastUse>>,
 }
+
+/// A partner in a practice.
+type Receiver = (PracticePass, PartnerId);
 
 struct LastUse {
     used: Timestamp,
@@ -51,6 +58,37 @@ impl KeyCache {
         }
         entries.insert(id.clone(), (record.clone(), now));
         Ok(record)
+    }
+
+    /// What the partner may receive from the practice, as it was at most 30 s ago.
+    pub(super) async fn access(
+        &self,
+        store: &Store,
+        receiver: &Receiver,
+        now: Timestamp,
+    ) -> Result<Arc<PartnerAccess>, control::Error> {
+        if let Some((access, read)) = lock(&self.access).get(receiver)
+            && now.duration_since(*read) < MAX_AGE
+        {
+            return Ok(access.clone());
+        }
+        let access = Arc::new(store.partner_access(&receiver.0, &receiver.1).await?);
+        let mut known = lock(&self.access);
+        if known.len() >= MAX_ENTRIES {
+            known.clear();
+        }
+        known.insert(receiver.clone(), (access.clone(), now));
+        Ok(access)
+    }
+
+    pub(super) fn forget_access(&self, receiver: &Receiver) {
+        lock(&self.access).remove(receiver);
+    }
+
+    /// Forgets the partner's keys and what it may receive: this process sees a change at once.
+    pub fn forget_partner(&self, partner: &PartnerId) {
+        lock(&self.access).retain(|(_, known), _| known != partner);
+        lock(&self.entries).retain(|_, (key, _)| key.as_ref().is_some_and(|key| key.partner_id != *partner));
     }
 
     pub fn note_use(&self, id: &KeyId, now: Timestamp) {

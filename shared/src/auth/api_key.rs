@@ -80,6 +80,14 @@ impl ApiKey {
         (key.checksum() == checksum).then_some(key)
     }
 
+    /// The id in a text that begins like a key, whether or not the rest is right. Nothing of the secret is in it.
+    pub fn id_in(text: &str) -> Option<KeyId> {
+        let mode = [Mode::Live, Mode::Test].into_iter().find(|mode| text.starts_with(mode.prefix()))?;
+        let (id, _) = text[mode.prefix().len()..].split_once('_')?;
+        let is_id = id.len() == KEY_ID_LENGTH && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        is_id.then(|| KeyId(id.to_owned()))
+    }
+
     /// The whole key, to be shown once.
     pub fn reveal(&self) -> String {
         format!("{}{}_{}_{}", self.mode.prefix(), self.id, self.secret, self.checksum())

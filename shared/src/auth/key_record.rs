@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -64,6 +64,9 @@ pub struct KeyRecord {
     /// Raised by every change of an administrator's.
     #[serde(default)]
     pub revision: i64,
+    /// When its partner was last suspended. Stored with the partner. Portal sessions begun until then have ended.
+    #[serde(skip)]
+    pub partner_suspended_at: Option<Timestamp>,
 }
 
 /// What a key is made for.
@@ -77,6 +80,18 @@ pub struct KeyTerms {
     pub expires_at: Option<Timestamp>,
     pub allowed_cidrs: Vec<IpNet>,
     pub rate_limit: u32,
+}
+
+/// The network as its addresses are seen: an IPv6 network of IPv4-mapped addresses (`::ffff:10.0.0.0/104`) is the IPv4
+/// network inside.
+pub fn canonical_network(network: IpNet) -> IpNet {
+    let mapped = match network {
+        IpNet::V6(network) if network.prefix_len() >= 96 => {
+            network.network().to_ipv4_mapped().zip(network.prefix_len().checked_sub(96))
+        }
+        _ => None,
+    };
+    mapped.and_then(|(address, length)| Ipv4Net::new(address, length).ok()).map_or(network, IpNet::V4)
 }
 
 impl KeyRecord {
@@ -99,7 +114,19 @@ impl KeyRecord {
             created_at: now,
             last_used_at: None,
             revision: 1,
+            partner_suspended_at: None,
         }
+    }
+
+    /// Ends the key for good, with the secret that an overlap had left.
+    pub fn revoke(&mut self) {
+        self.status = KeyStatus::Revoked;
+        self.previous = None;
+    }
+
+    /// Whether a suspension of the partner ended the portal session begun at `at`. Reinstating the partner does not revive it.
+    pub fn is_ended_by_suspension(&self, at: Timestamp) -> bool {
+        self.partner_suspended_at.is_some_and(|suspended| at <= suspended)
     }
 
     /// Gives the key a new secret; the old one stays good until `old_until`. One that an earlier rotation had left is dead
@@ -116,7 +143,7 @@ impl KeyRecord {
         let network_ok = self.allowed_cidrs.is_empty()
             || address.is_some_and(|address| {
                 let address = address.to_canonical();
-                self.allowed_cidrs.iter().any(|net| net.contains(&address))
+                self.allowed_cidrs.iter().any(|net| canonical_network(*net).contains(&address))
             });
         self.status == KeyStatus::Active && self.expires_at.is_none_or(|expiry| now < expiry) && network_ok
     }

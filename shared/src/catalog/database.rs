@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::{
     auth::CatalogGrant,
-    tenant::{Admission, Database, Error, Health, Result, Timeouts, silence},
+    tenant::{Admission, DataProblems, Database, Error, Health, Reporter, Result, Timeouts, silence},
 };
 
 /// A pool older than this by the wall clock is opened anew, as those of practices are.
@@ -28,6 +28,7 @@ pub struct Catalogs {
     health: Arc<Health>,
     connections: u32,
     timeouts: Timeouts,
+    problems: Arc<DataProblems>,
 }
 
 impl Default for Catalogs {
@@ -38,6 +39,7 @@ impl Default for Catalogs {
             health: Arc::default(),
             connections: CONNECTIONS,
             timeouts: Timeouts::OF_CALLERS,
+            problems: Arc::default(),
         }
     }
 }
@@ -78,7 +80,8 @@ impl Catalogs {
             return Ok(db);
         }
         let dsn = locate().await?;
-        let db = Database::connect(&dsn, self.connections, self.timeouts, self.health.clone())?;
+        let reporter = Arc::new(Reporter::of_catalog(&self.problems));
+        let db = Database::connect(&dsn, self.connections, self.timeouts, self.health.clone(), reporter)?;
         if admission == Admission::Probe {
             self.probe(&db).await?;
         }
@@ -97,6 +100,11 @@ impl Catalogs {
             }
         }
         Ok(())
+    }
+
+    /// The rows that could not be read.
+    pub fn data_problems(&self) -> &DataProblems {
+        &self.problems
     }
 
     /// Lets go of the catalog, so that the next call asks where it is.

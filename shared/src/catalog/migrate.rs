@@ -1,9 +1,11 @@
 //! Creating and upgrading the catalog's schema. Requests never do; deployments and the local stack do.
 
-use super::CatalogDb;
+use std::time::Duration;
+
+use super::{CatalogDb, articles, products};
 use crate::{
     auth::CatalogGrant,
-    tenant::{Database, Error, Pool, Result, migrate::lenient},
+    tenant::{Database, Error, Pool, Result, migrate::lenient, search_texts},
 };
 
 /// The newest migration of the catalog.
@@ -11,7 +13,7 @@ pub fn newest() -> i64 {
     sqlx::migrate!("migrations/catalog/postgres").iter().map(|it| it.version).max().unwrap_or(0)
 }
 
-/// Brings the database at `dsn` to the newest schema. Run again, it changes nothing.
+/// Brings the database at `dsn` to the newest schema, and makes what is there searchable. Run again, it changes nothing.
 ///
 /// # Errors
 /// [`Error::WrongDatabase`] when the database is a practice's; [`Error::Migrate`]; [`Error::Unavailable`].
@@ -21,6 +23,9 @@ pub async fn migrate(_: &CatalogGrant, dsn: &str) -> Result<CatalogDb> {
     match &db.pool {
         Pool::Sqlite(pool) => lenient(sqlx::migrate!("migrations/catalog/sqlite")).run(pool).await?,
         Pool::Postgres(pool) => lenient(sqlx::migrate!("migrations/catalog/postgres")).run(pool).await?,
+    }
+    for source in [products::SEARCHED, articles::SEARCHED] {
+        search_texts::index(&db, source, Duration::MAX).await?;
     }
     Ok(db)
 }

@@ -6,25 +6,28 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use sqlx::AssertSqlSafe;
 
-use super::search::has_words;
 use crate::{
     domain::{ids::ProductId, money::Cents},
-    tenant::{Conn, Error, Result, on, round_trip},
+    tenant::{
+        Conn, Error, Result,
+        bounded::short,
+        foreign::{Columns, ForeignRow, FromColumns, Key as StoredKey, Read, accept_all},
+        free_ids::free_id,
+        on, round_trip,
+        search_texts::{SearchText, having_words},
+    },
 };
 
 /// Vendor code and product code.
 pub type Key = (String, String);
 
 /// Everything about a product that partners write.
-#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Product {
     pub vendor_code: String,
     pub product_code: String,
-    #[sqlx(rename = "product")]
     pub name: String,
-    #[sqlx(rename = "retail_price_cents")]
     pub retail_price: Option<Cents>,
-    #[sqlx(rename = "cost_cents")]
     pub cost: Option<Cents>,
     pub category: Option<String>,
     pub description: Option<String>,
@@ -33,11 +36,10 @@ pub struct Product {
 }
 
 /// One row.
-#[derive(Clone, Debug, sqlx::FromRow)]
+#[derive(Clone, Debug)]
 pub struct Listed {
-    #[sqlx(flatten)]
     pub product: Product,
-    updated_at: jiff_sqlx::Timestamp,
+    updated_at: Timestamp,
 }
 
 /// What a list is narrowed by.
@@ -45,6 +47,7 @@ pub struct Listed {
 pub struct Filter {
     /// Each must be somewhere in vendor code, product code or name.
     pub words: Vec<String>,
+    /// With or without the spaces around it.
     pub vendor_code: Option<String>,
     pub inactive_too: bool,
 }
@@ -56,18 +59,113 @@ macro_rules! columns {
     };
 }
 
+/// [`columns`] as they are read: of what another program wrote longer only the beginning is.
+macro_rules! read_columns {
+    () => {
+        concat!(
+            short!("vendor_code", 2000),
+            ", ",
+            short!("product_code", 2000),
+            ", ",
+            short!("product", 255),
+            ", retail_price_cents, cost_cents, ",
+            short!("category", 255),
+            ", ",
+            short!("description", 5000),
+            ", ",
+            short!("upc", 255),
+            ", active"
+        )
+    };
+}
+
+/// What searches look through.
+pub const SEARCHED: SearchText = SearchText {
+    table: "products",
+    id: "product_id",
+    text: "vendor_code || ' ' || product_code || ' ' || product",
+    longest: 4_300,
+};
+
 /// As many as [`columns`].
 const COLUMNS: usize = 9;
 
+macro_rules! bind_product {
+    ($query:expr, $product:expr) => {
+        $query
+            .bind(&$product.vendor_code)
+            .bind(&$product.product_code)
+            .bind(&$product.name)
+            .bind($product.retail_price)
+            .bind($product.cost)
+            .bind(&$product.category)
+            .bind(&$product.description)
+            .bind(&$product.upc)
+            .bind($product.active)
+    };
+}
+
 impl Product {
+    /// A bit for each column that is different, the lowest for the first one of [`columns`].
+    fn changed_columns(&self, after: &Self) -> i64 {
+        let differ = [
+            self.vendor_code != after.vendor_code,
+            self.product_code != after.product_code,
+            self.name != after.name,
+            self.retail_price != after.retail_price,
+            self.cost != after.cost,
+            self.category != after.category,
+            self.description != after.description,
+            self.upc != after.upc,
+            self.active != after.active,
+        ];
+        differ.iter().enumerate().map(|(index, differs)| i64::from(*differs) << index).sum()
+    }
+
     pub fn key(&self) -> Key {
         (self.vendor_code.clone(), self.product_code.clone())
     }
 }
 
+impl FromColumns for Product {
+    const TABLE: &'static str = "products";
+    const KEY: &'static str = "product_id";
+
+    /// One whose codes can't be read can't be asked for.
+    fn from_columns<R: ForeignRow>(columns: &mut Columns<'_, R>) -> sqlx::Result<Option<Self>> {
+        let vendor_code: Option<StoredKey> = columns.required("vendor_code")?;
+        let product_code: Option<StoredKey> = columns.required("product_code")?;
+        let name = columns.text("product")?;
+        let (retail_price, cost) = (columns.optional("retail_price_cents")?, columns.optional("cost_cents")?);
+        let (category, description) = (columns.optional("category")?, columns.optional("description")?);
+        let (upc, active) = (columns.optional("upc")?, columns.or("active", false)?);
+        Ok(vendor_code.zip(product_code).map(|(vendor_code, product_code)| Self {
+            vendor_code: vendor_code.0,
+            product_code: product_code.0,
+            name,
+            retail_price: retail_price.map(Cents),
+            cost: cost.map(Cents),
+            category,
+            description,
+            upc,
+            active,
+        }))
+    }
+}
+
+impl FromColumns for Listed {
+    const TABLE: &'static str = Product::TABLE;
+    const KEY: &'static str = Product::KEY;
+
+    fn from_columns<R: ForeignRow>(columns: &mut Columns<'_, R>) -> sqlx::Result<Option<Self>> {
+        let updated_at = columns.instant("updated_at")?;
+        Ok(Product::from_columns(columns)?.map(|product| Self { product, updated_at }))
+    }
+}
+
 impl Listed {
     pub fn updated_at(&self) -> Timestamp {
-        self.updated_at.to_jiff()
+        self.updated_at
     }
 }
 
@@ -82,30 +180,40 @@ pub async fn hold(conn: &mut Conn) -> Result<()> {
     Ok(())
 }
 
-/// The products with these keys, which nobody else changes until the transaction ends. At most a thousand.
+/// Products of one statement that reads them.
+const READ_AT_ONCE: usize = 200;
+
+/// The products with these keys, which nobody else changes until the transaction ends.
 pub async fn lock(conn: &mut Conn, keys: &BTreeSet<Key>) -> Result<BTreeMap<Key, Product>> {
-    if keys.is_empty() {
-        return Ok(BTreeMap::new());
+    let mut keys: Vec<&Key> = keys.iter().collect();
+    keys.retain(|(vendor, product)| conn.can_hold(vendor) && conn.can_hold(product));
+    let mut found = BTreeMap::new();
+    for keys in keys.chunks(READ_AT_ONCE) {
+        found.extend(lock_some(conn, keys).await?.into_iter().map(|product| (product.key(), product)));
     }
+    Ok(found)
+}
+
+async fn lock_some(conn: &mut Conn, keys: &[&Key]) -> Result<Vec<Product>> {
     let places: Vec<String> =
         (0..keys.len()).map(|index| format!("(${}, ${})", 2 * index + 1, 2 * index + 2)).collect();
     // Locked in the order of the keys, for programs that take row locks without `hold`.
     let lock = if matches!(conn, Conn::Postgres(_)) { "for update" } else { "" };
     let statement = format!(
         concat!(
-            "select ",
-            columns!(),
+            "select product_id, ",
+            read_columns!(),
             " from products where (vendor_code, product_code) in (values {}) \
-             order by vendor_code, product_code {}"
+             order by products.vendor_code, products.product_code {}"
         ),
         places.join(", "),
         lock,
     );
-    let products: Vec<Product> = on!(conn, c => {
+    let products: Vec<Read<Product>> = on!(&mut *conn, c => {
         let select = sqlx::query_as(AssertSqlSafe(statement)).persistent(false);
         keys.iter().fold(select, |select, (vendor, product)| select.bind(vendor).bind(product)).fetch_all(c).await
     })?;
-    Ok(products.into_iter().map(|product| (product.key(), product)).collect())
+    Ok(accept_all(conn, products))
 }
 
 /// Adds products that weren't there when they were looked up.
@@ -113,72 +221,88 @@ pub async fn lock(conn: &mut Conn, keys: &BTreeSet<Key>) -> Result<BTreeMap<Key,
 /// # Errors
 /// [`Error::Contended`] when another program has added one of them since.
 pub async fn insert(conn: &mut Conn, products: &[&Product], now: Timestamp) -> Result<Vec<ProductId>> {
-    let ids = write(conn, products, "nothing", now).await?;
+    if products.is_empty() {
+        return Ok(Vec::new());
+    }
+    // One statement's rows don't see each other, and SQLite looks at what is there.
+    let at_once = if matches!(conn, Conn::Sqlite(_)) { 1 } else { products.len() };
+    let mut ids = Vec::with_capacity(products.len());
+    for products in products.chunks(at_once) {
+        ids.extend(insert_some(conn, products, now).await?);
+    }
     if ids.len() < products.len() {
         return Err(Error::Contended(sqlx::Error::Protocol("a product was there already".to_owned())));
     }
     Ok(ids)
 }
 
-/// Replaces products that are there.
-pub async fn update(conn: &mut Conn, products: &[&Product], now: Timestamp) -> Result<Vec<ProductId>> {
-    let replace = "update set product = excluded.product, retail_price_cents = excluded.retail_price_cents, \
-                   cost_cents = excluded.cost_cents, category = excluded.category, \
-                   description = excluded.description, upc = excluded.upc, active = excluded.active, \
-                   updated_at = excluded.updated_at";
-    write(conn, products, replace, now).await
+async fn insert_some(conn: &mut Conn, products: &[&Product], now: Timestamp) -> Result<Vec<ProductId>> {
+    let more = format!(", $1, $1, {}", free_id(conn, "products", "product_id"));
+    let statement = format!(
+        concat!(
+            "insert into products (",
+            columns!(),
+            ", created_at, updated_at, product_id) values {} on conflict (vendor_code, product_code) do nothing returning product_id"
+        ),
+        places(products.len(), COLUMNS, &more),
+    );
+    Ok(on!(conn, c => {
+        let insert = sqlx::query_scalar(AssertSqlSafe(statement)).persistent(false).bind(now.to_sqlx());
+        products.iter().fold(insert, |insert, product| bind_product!(insert, product)).fetch_all(c).await
+    })?)
 }
 
-/// One statement; at most a thousand products.
-async fn write(
+/// Replaces what is different of products that are there, each given as it was and as it is to be. The other columns stay as the
+/// EMR wrote them, also those that could not be read.
+pub async fn update(
     conn: &mut Conn,
-    products: &[&Product],
-    on_conflict: &str,
+    products: &[(&Product, &Product)],
     now: Timestamp,
 ) -> Result<Vec<ProductId>> {
     if products.is_empty() {
         return Ok(Vec::new());
     }
-    let rows: Vec<String> = (0..products.len())
-        .map(|index| {
-            let first = 2 + index * COLUMNS;
-            let places: Vec<String> = (first..first + COLUMNS).map(|number| format!("${number}")).collect();
-            format!("({}, $1, $1)", places.join(", "))
+    // The values' columns have these names in both engines; the last one has a bit for each that is different.
+    let assignments: Vec<String> = columns!()
+        .split(", ")
+        .enumerate()
+        .map(|(index, column)| {
+            let (bit, number) = (1 << index, index + 1);
+            format!(
+                "{column} = case when (given.column{} & {bit}) <> 0 then given.column{number} else products.{column} end",
+                COLUMNS + 1
+            )
         })
         .collect();
     let statement = format!(
-        concat!(
-            "insert into products (",
-            columns!(),
-            ", created_at, updated_at) values {} on conflict (vendor_code, product_code) do {} returning product_id"
-        ),
-        rows.join(", "),
-        on_conflict,
+        "update products set {}, updated_at = $1 from (values {}) as given
+         where products.vendor_code = given.column1 and products.product_code = given.column2 returning product_id",
+        assignments.join(", "),
+        places(products.len(), COLUMNS + 1, ""),
     );
     Ok(on!(conn, c => {
-        let insert = sqlx::query_scalar(AssertSqlSafe(statement)).persistent(false).bind(now.to_sqlx());
+        let update = sqlx::query_scalar(AssertSqlSafe(statement)).persistent(false).bind(now.to_sqlx());
         products
             .iter()
-            .fold(insert, |insert, it| {
-                insert
-                    .bind(&it.vendor_code)
-                    .bind(&it.product_code)
-                    .bind(&it.name)
-                    .bind(it.retail_price)
-                    .bind(it.cost)
-                    .bind(&it.category)
-                    .bind(&it.description)
-                    .bind(&it.upc)
-                    .bind(it.active)
-            })
+            .fold(update, |update, (before, after)| bind_product!(update, after).bind(before.changed_columns(after)))
             .fetch_all(c)
             .await
     })?)
 }
 
+/// Rows of `columns` placeholders, numbered from `$2`, each with something more.
+fn places(rows: usize, columns: usize, more: &str) -> String {
+    let row = |index| {
+        let first = 2 + index * columns;
+        let places: Vec<String> = (first..first + columns).map(|number| format!("${number}")).collect();
+        format!("({}{more})", places.join(", "))
+    };
+    (0..rows).map(row).collect::<Vec<_>>().join(", ")
+}
+
 /// How many products the filter leaves.
 pub async fn count(conn: &mut Conn, filter: &Filter) -> Result<i64> {
-    let (clause, values) = filtered(filter);
+    let (clause, values) = filtered(conn, filter);
     let statement = format!("select count(*) from products {clause}");
     Ok(on!(conn, c => {
         let query = sqlx::query_scalar(AssertSqlSafe(statement));
@@ -188,33 +312,38 @@ pub async fn count(conn: &mut Conn, filter: &Filter) -> Result<i64> {
 
 /// Up to `limit` products after the first `offset`, by vendor code and product code.
 pub async fn page(conn: &mut Conn, filter: &Filter, limit: i64, offset: i64) -> Result<Vec<Listed>> {
-    let (clause, values) = filtered(filter);
+    let (clause, values) = filtered(conn, filter);
     let statement = format!(
         concat!(
-            "select ",
-            columns!(),
-            ", updated_at from products {} order by vendor_code, product_code limit ${} offset ${}"
+            "select product_id, ",
+            read_columns!(),
+            ", updated_at from products {} order by products.vendor_code, products.product_code limit ${} offset ${}"
         ),
         clause,
         values.len() + 1,
         values.len() + 2,
     );
-    Ok(on!(conn, c => {
+    let rows: Vec<Read<Listed>> = on!(&mut *conn, c => {
         let query = sqlx::query_as(AssertSqlSafe(statement));
         let query = values.iter().fold(query, sqlx::query::QueryAs::bind);
         query.bind(limit).bind(offset).fetch_all(c).await
-    })?)
+    })?;
+    Ok(accept_all(conn, rows))
 }
 
 /// The condition of the filter, of constants and placeholders only, and the placeholders' values.
-fn filtered(filter: &Filter) -> (String, Vec<String>) {
-    let (mut conditions, mut values) = has_words("search_text", &filter.words, 1);
+fn filtered(conn: &Conn, filter: &Filter) -> (String, Vec<String>) {
+    let (mut conditions, mut values) = having_words(&filter.words);
     if !filter.inactive_too {
         conditions.push("active".to_owned());
     }
     if let Some(vendor_code) = &filter.vendor_code {
-        values.push(vendor_code.clone());
-        conditions.push(format!("vendor_code = ${}", values.len()));
+        if conn.can_hold(vendor_code) {
+            values.extend([vendor_code.clone(), vendor_code.trim().to_owned()]);
+            conditions.push(format!("vendor_code in (${}, ${})", values.len() - 1, values.len()));
+        } else {
+            conditions.push("1 = 0".to_owned());
+        }
     }
     let clause =
         if conditions.is_empty() { String::new() } else { format!("where {}", conditions.join(" and ")) };

@@ -1,12 +1,13 @@
 //! Requests for access to the API, from the public form to the key.
 
 use aws_sdk_dynamodb::types::TransactWriteItem;
+use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Part, Place, Result, Store, Table, instant,
+    Cursor, Result, Slice, Store, Table, instant,
     listing::Listing,
     store::{Item, key, to_item},
 };
@@ -18,6 +19,10 @@ use crate::{
     },
 };
 
+/// An undecided request is kept for so long.
+const UNDECIDED_KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// A request is kept for so long after it was decided.
+const DECIDED_KEPT: SignedDuration = SignedDuration::from_hours(365 * 24);
 /// A claim link is good for so long.
 pub const CLAIM_VALID: SignedDuration = SignedDuration::from_hours(72);
 
@@ -27,6 +32,8 @@ pub enum AccessStatus {
     Pending,
     Approved,
     Denied,
+    /// It was approved, and its link was ended before it was used.
+    Withdrawn,
 }
 
 /// What an approval granted, and its claim link.
@@ -39,12 +46,21 @@ pub struct Approval {
     /// SHA-256 of the link's token.
     pub claim_hash: String,
     pub claim_until: Timestamp,
+    /// When the key will expire.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// Where the key may be used from; empty = anywhere.
+    #[serde(default)]
+    pub allowed_cidrs: Vec<IpNet>,
+    /// The key's calls a minute.
+    pub rate_limit: u32,
     /// The key that was minted through the link.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_id: Option<KeyId>,
 }
 
-/// Table Control, `ACCESS#<id>` / `ACCESS`; `gsi1`: `ACCESS_REQUESTS` / creation time, id.
+/// Table Control, `ACCESS#<id>` / `ACCESS`; `gsi1`: `ACCESS_REQUESTS` / creation time, id; `gsi2`: `ACCESS_REQUESTS#<status>` /
+/// the same. Kept until `expiresAt`, also when the store has not deleted it yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AccessRequest {
@@ -67,6 +83,8 @@ pub struct AccessRequest {
     pub reason: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Approval>,
+    /// Unix seconds.
+    pub expires_at: i64,
     /// Raised by every change; 1 when new.
     pub version: i64,
 }
@@ -107,15 +125,38 @@ impl AccessRequest {
     /// The approval that this token claims, used or not, if its link is still good.
     pub fn claimed_by(&self, token: &ClaimToken, now: Timestamp) -> Option<&Approval> {
         let same = |it: &&Approval| equal_in_constant_time(it.claim_hash.as_bytes(), token.hash().as_bytes());
-        self.approval.as_ref().filter(same).filter(|it| now < it.claim_until)
+        let approval = self.approval.as_ref().filter(|_| self.status == AccessStatus::Approved);
+        // A key that has expired before it exists is good for nothing.
+        let is_open = |it: &&Approval| now < it.claim_until && it.expires_at.is_none_or(|at| now < at);
+        approval.filter(same).filter(is_open)
+    }
+
+    /// Until when a request that is made at `now` waits for a decision, in Unix seconds.
+    pub fn undecided_until(now: Timestamp) -> i64 {
+        (now + UNDECIDED_KEPT).as_second()
+    }
+
+    /// Decides the request, or changes the decision.
+    pub fn decide(&mut self, status: AccessStatus, now: Timestamp) {
+        self.status = status;
+        self.decided_at = Some(now);
+        self.expires_at = (now + DECIDED_KEPT).as_second();
+        self.version += 1;
+    }
+
+    fn is_kept(&self, now: Timestamp) -> bool {
+        now.as_second() < self.expires_at
     }
 
     fn item(&self) -> Result<Item> {
+        let at = format!("{}#{}", instant::text(self.created_at), self.id);
         let place = [
+            ("gsi2pk", list_of(self.status)),
+            ("gsi2sk", at.clone()),
             ("pk", pk(&self.id)),
             ("sk", SK.to_owned()),
             ("gsi1pk", LIST.to_owned()),
-            ("gsi1sk", format!("{}#{}", instant::text(self.created_at), self.id)),
+            ("gsi1sk", at),
         ];
         to_item(self, &place)
     }
@@ -124,14 +165,30 @@ impl AccessRequest {
 const SK: &str = "ACCESS";
 const LIST: &str = "ACCESS_REQUESTS";
 
+/// The partition of `gsi2` with the requests of one status.
+fn list_of(status: AccessStatus) -> String {
+    let status = match status {
+        AccessStatus::Pending => "pending",
+        AccessStatus::Approved => "approved",
+        AccessStatus::Denied => "denied",
+        AccessStatus::Withdrawn => "withdrawn",
+    };
+    format!("{LIST}#{status}")
+}
+
 fn pk(id: &AccessRequestId) -> String {
     format!("ACCESS#{id}")
 }
 
 impl Store {
-    /// Read strongly: a decision that was answered is seen.
-    pub async fn access_request(&self, id: &AccessRequestId) -> Result<Option<AccessRequest>> {
-        self.get(Table::Control, key(pk(id), SK), true).await
+    /// Read strongly: a decision that was answered is seen. `None` also when the request has expired.
+    pub async fn access_request(
+        &self,
+        id: &AccessRequestId,
+        now: Timestamp,
+    ) -> Result<Option<AccessRequest>> {
+        let found: Option<AccessRequest> = self.get(Table::Control, key(pk(id), SK), true).await?;
+        Ok(found.filter(|it| it.is_kept(now)))
     }
 
     /// The write of a new request (version 1) or of one over the version before.
@@ -139,14 +196,20 @@ impl Store {
         self.next_version(Table::Control, request.item()?, request.version)
     }
 
-    /// Requests, the newest first; of one status only if it is given.
+    /// Up to `limit` requests that have not expired, the newest first; of one status only if it is given. One query.
     pub async fn access_requests(
         &self,
         status: Option<AccessStatus>,
         limit: usize,
-        place: &Place,
-    ) -> Result<Part<AccessRequest>> {
-        let wanted = |it: &AccessRequest| status.is_none_or(|status| it.status == status);
-        self.list_part(Listing::of_index(LIST).newest_first(), place, limit, wanted).await
+        after: Option<&Cursor>,
+        now: Timestamp,
+    ) -> Result<Slice<AccessRequest>> {
+        let is_kept = |it: &AccessRequest| it.is_kept(now);
+        let partition = status.map_or_else(|| LIST.to_owned(), list_of);
+        let listing = match status {
+            Some(_) => Listing::of_second_index(&partition),
+            None => Listing::of_index(&partition),
+        };
+        self.list(listing.newest_first(), limit, after, is_kept).await
     }
 }

@@ -47,6 +47,9 @@ pub struct CallRecord {
     pub key_name: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub practicepass: Option<String>,
+    /// The id of an API key that was refused. It may belong to nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempted_key_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ip: Option<String>,
     pub request_id: String,

@@ -1,27 +1,49 @@
 //! API keys as stored: never the key itself.
 
 use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
+use futures::{StreamExt, TryStreamExt, stream, try_join};
 use jiff::Timestamp;
+use serde::Deserialize;
 
 use super::{
-    Error, Part, Place, Result, Store, Table, instant,
+    Cursor, Error, Result, Slice, Store, Table, instant,
     listing::Listing,
     partners::PartnerStatus,
-    store::{SERVICE, key, to_item},
+    store::{SERVICE, from_items, key, to_item},
 };
 use crate::{
-    auth::KeyRecord,
-    domain::ids::{KeyId, PartnerId},
+    auth::{KeyRecord, KeyStatus, PartnerAccess},
+    domain::{
+        PracticePass,
+        ids::{KeyId, PartnerId},
+    },
 };
 
-/// Table Control, `KEY#<keyId>` / `KEY`; `gsi1`: `KEYS` / creation time, id.
-fn place(record: &KeyRecord) -> [(&'static str, String); 4] {
-    [
+/// So many keys of a partner in a practice are looked at, the newest first.
+const MOST_KEYS: i32 = 100;
+/// Strong reads of keys under way at the same time.
+const CONCURRENCY: usize = 16;
+
+/// The key's partition in `gsi2`. Revoked keys leave it: only keys that may be live are read for each delivery.
+fn keys_of(partner: &PartnerId) -> String {
+    format!("KEYS#{partner}")
+}
+
+/// Table Control, `KEY#<keyId>` / `KEY`; `gsi1`: `KEYS` / creation time, id; `gsi2`, unless revoked: `KEYS#<partner>` / `PPass`,
+/// creation time, id.
+fn place(record: &KeyRecord) -> Vec<(&'static str, String)> {
+    let created = instant::text(record.created_at);
+    let mut place = vec![
         ("pk", format!("KEY#{}", record.id)),
         ("sk", "KEY".to_owned()),
         ("gsi1pk", "KEYS".to_owned()),
-        ("gsi1sk", format!("{}#{}", instant::text(record.created_at), record.id)),
-    ]
+        ("gsi1sk", format!("{created}#{}", record.id)),
+    ];
+    if record.status == KeyStatus::Active {
+        place.push(("gsi2pk", keys_of(&record.partner_id)));
+        place.push(("gsi2sk", format!("{}#{created}#{}", record.practicepass, record.id)));
+    }
+    place
 }
 
 impl Store {
@@ -35,18 +57,68 @@ impl Store {
         let Some(record) = self.api_key(id).await? else { return Ok(None) };
         let partner = self.partner(&record.partner_id).await?;
         let active = partner.filter(|partner| partner.status == PartnerStatus::Active);
-        Ok(active.map(|partner| KeyRecord { partner: partner.company, ..record }))
+        Ok(active.map(|partner| KeyRecord {
+            partner: partner.company,
+            partner_suspended_at: partner.suspended_at,
+            ..record
+        }))
     }
 
-    /// Keys, the newest first; of one partner only if it is given.
+    /// What the partner may receive from the practice.
+    ///
+    /// The index says which keys there are and may lag behind; each of them and the partner are then read strongly, so that
+    /// a revocation, an expiry, a lost scope or a suspension that was answered is seen.
+    pub async fn partner_access(
+        &self,
+        practicepass: &PracticePass,
+        partner: &PartnerId,
+    ) -> Result<PartnerAccess> {
+        let (found, ids) = try_join!(self.partner(partner), self.key_ids_of(practicepass, partner))?;
+        let keys = stream::iter(ids).map(async |id| self.api_key(&id).await).buffer_unordered(CONCURRENCY);
+        let keys: Vec<Option<KeyRecord>> = keys.try_collect().await?;
+        let keys: Vec<KeyRecord> = keys.into_iter().flatten().collect();
+        let is_active = found.is_some_and(|it| it.status == PartnerStatus::Active);
+        Ok(PartnerAccess::new(practicepass.clone(), partner.clone(), is_active, &keys))
+    }
+
+    /// Up to `limit` keys of the partner that are not known to be revoked.
+    pub async fn keys_held_by(&self, partner: &PartnerId, limit: usize) -> Result<Vec<KeyRecord>> {
+        let partition = keys_of(partner);
+        let listing = Listing::of_second_index(&partition).newest_first();
+        Ok(self.list(listing, limit, None, |_| true).await?.items)
+    }
+
+    /// Keys of the partner in the practice that are not known to be revoked, the newest first.
+    async fn key_ids_of(&self, practicepass: &PracticePass, partner: &PartnerId) -> Result<Vec<KeyId>> {
+        #[derive(Deserialize)]
+        struct Row {
+            id: KeyId,
+        }
+        let page = self
+            .client()
+            .query()
+            .table_name(self.name(Table::Control)?)
+            .index_name("gsi2")
+            .key_condition_expression("gsi2pk = :pk AND begins_with(gsi2sk, :practice)")
+            .expression_attribute_values(":pk", AttributeValue::S(keys_of(partner)))
+            .expression_attribute_values(":practice", AttributeValue::S(format!("{practicepass}#")))
+            .scan_index_forward(false)
+            .limit(MOST_KEYS)
+            .send()
+            .await
+            .map_err(|error| Error::from_sdk(SERVICE, &error))?;
+        Ok(from_items::<Row>(page.items)?.into_iter().map(|row| row.id).collect())
+    }
+
+    /// Keys, the newest first; of one partner only if it is given, and then a part can be short and yet have a next one.
     pub async fn api_keys(
         &self,
         partner: Option<&PartnerId>,
         limit: usize,
-        place: &Place,
-    ) -> Result<Part<KeyRecord>> {
+        after: Option<&Cursor>,
+    ) -> Result<Slice<KeyRecord>> {
         let wanted = |it: &KeyRecord| partner.is_none_or(|partner| it.partner_id == *partner);
-        self.list_part(Listing::of_index("KEYS").newest_first(), place, limit, wanted).await
+        self.list(Listing::of_index("KEYS").newest_first(), limit, after, wanted).await
     }
 
     /// The write of a new key.
@@ -73,7 +145,13 @@ impl Store {
                 .expression_attribute_values(format!(":v{at}"), value);
         }
         let mut change = format!("SET {}", set.join(", "));
-        let absent = [("expiresAt", record.expires_at.is_none()), ("previous", record.previous.is_none())];
+        let revoked = record.status == KeyStatus::Revoked;
+        let absent = [
+            ("expiresAt", record.expires_at.is_none()),
+            ("previous", record.previous.is_none()),
+            ("gsi2pk", revoked),
+            ("gsi2sk", revoked),
+        ];
         let gone: Vec<&str> = absent.iter().filter(|(_, absent)| *absent).map(|(name, _)| *name).collect();
         if !gone.is_empty() {
             change.push_str(" REMOVE ");

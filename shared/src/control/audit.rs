@@ -3,6 +3,7 @@
 use aws_sdk_dynamodb::types::TransactWriteItem;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{
     Cursor, Result, Slice, Store, Table, instant,
@@ -13,7 +14,16 @@ use super::{
 /// All lie in one partition: administrators are people, and their pages are read newest first across all time.
 const PARTITION: &str = "AUDIT";
 
-/// One act of an administrator. Table Control, `AUDIT` / time, id.
+/// What a field held before a change and holds after it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FieldChange {
+    pub field: String,
+    pub from: Option<String>,
+    pub to: Option<String>,
+}
+
+/// One act of an administrator, or a partner's change of what it is called. Table Control, `AUDIT` / time, id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AuditRecord {
@@ -29,7 +39,10 @@ pub struct AuditRecord {
     /// The names of the fields that were changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<String>,
-    /// What was shown: `current`, `previous` (admin secrets), `session`, `claim` (a claim link) or `wrong`.
+    /// Old and new values of a partner's company and e-mail. No other value is ever kept here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<FieldChange>,
+    /// What was shown: `current`, `previous` (admin secrets), `session`, `claim` (a claim link), `partner` (a partner's own token or session) `operator` (a command) or `wrong`.
     pub credential: String,
     /// The answer's status. A retry of a delivery is recorded before it is sent, with the status of one that was.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -23,9 +23,9 @@ use super::{
 };
 use crate::domain::{
     PracticePass, RequestId,
-    delivery::{DeliveryStatus, Payload},
-    ids::{DeliveryId, LogId, PartnerId, SubscriptionId},
-    webhook_event::EventMessage,
+    delivery::{DeliveryStatus, Payload, WithheldReason},
+    ids::{DeliveryId, PartnerId, SubscriptionId},
+    webhook_event::{EventMessage, EventNumber},
 };
 
 /// A delivery is kept for 30 days.
@@ -56,7 +56,7 @@ pub struct Attempt {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Delivery {
-    /// `D#<PPass>#<subscription>#<log id>`: an event goes to a subscription once. `…#<replay>`: once more in each replay.
+    /// `D#<PPass>#<subscription>#<log id>`, with `<epoch>.` before the id after the log began anew: an event goes to a subscription once. `…#<replay>`: once more in each replay.
     /// `D#*#<id>`: a test or a retry by hand.
     #[serde(rename = "pk")]
     pub key: String,
@@ -73,6 +73,9 @@ pub struct Delivery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<RequestId>,
     pub status: DeliveryStatus,
+    /// Why it was withheld, with status `cancelled`. As long as it has a next attempt, that checks access anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withheld: Option<WithheldReason>,
     /// Attempts that have ended.
     pub attempts: u32,
     #[serde(default)]
@@ -153,6 +156,7 @@ impl Delivery {
             replay: None,
             request_id: None,
             status: DeliveryStatus::Pending,
+            withheld: None,
             attempts: 0,
             status_code: None,
             error_message: None,
@@ -164,12 +168,16 @@ impl Delivery {
         }
     }
 
-    pub fn key_of(practicepass: &PracticePass, subscription: SubscriptionId, log_id: LogId) -> String {
-        format!("D#{practicepass}#{subscription}#{log_id}")
+    pub fn key_of(
+        practicepass: &PracticePass,
+        subscription: SubscriptionId,
+        event: impl Into<EventNumber>,
+    ) -> String {
+        format!("D#{practicepass}#{subscription}#{}", event.into())
     }
 
     pub fn key_of_message(message: &EventMessage) -> String {
-        let key = Self::key_of(message.practicepass(), message.subscription, message.event().log_id);
+        let key = Self::key_of(message.practicepass(), message.subscription, message.event().number());
         match &message.replay {
             Some(replay) => format!("{key}#{replay}"),
             None => key,
@@ -180,10 +188,24 @@ impl Delivery {
         self.status == DeliveryStatus::Delivered
     }
 
+    /// Whether an attempt may still follow; for a withheld one, if access returns in time.
+    pub fn awaits_attempt(&self) -> bool {
+        self.status.is_open() || (self.withheld.is_some() && self.next_attempt_at.is_some())
+    }
+
+    /// Cancels it without an attempt. At `next`, if any, access is checked anew.
+    pub fn withhold(&mut self, reason: WithheldReason, next: Option<Timestamp>) {
+        self.status = DeliveryStatus::Cancelled;
+        self.withheld = Some(reason);
+        self.error_message = Some(reason.explain().to_owned());
+        self.next_attempt_at = next;
+    }
+
     /// Takes up what came of an attempt.
     pub fn record(&mut self, attempt: Attempt, status: DeliveryStatus, next_attempt_at: Option<Timestamp>) {
         self.attempts += 1;
         self.status = status;
+        self.withheld = None;
         self.status_code = attempt.status_code;
         self.error_message.clone_from(&attempt.error_message);
         self.duration_ms = Some(attempt.duration_ms);

@@ -9,11 +9,7 @@ use super::{
     listing::Listing,
     store::{Item, SERVICE, from_item, key},
 };
-use crate::domain::{
-    PracticePass,
-    ids::LogId,
-    log_progress::{Gap, LogProgress},
-};
+use crate::domain::{PracticePass, log_progress::LogProgress};
 
 /// The right to move one practice's progress, until `until`. Table Control, `PRACTICE#<PPass>` / `DISPATCH`; `gsi1`:
 /// `DISPATCH_STATES` / `PPass`.
@@ -27,6 +23,8 @@ pub struct Lease {
     /// Progress as it stands in the store.
     pub saved: Option<LogProgress>,
     pub until: Timestamp,
+    /// Nothing has been read under this lease yet.
+    pub is_new: bool,
 }
 
 impl Lease {
@@ -39,11 +37,8 @@ impl Lease {
 #[serde(rename_all = "camelCase")]
 struct State {
     fence: i64,
-    last_log_id: Option<LogId>,
     #[serde(default)]
-    gaps: Vec<Gap>,
-    #[serde(default)]
-    unreadable: u64,
+    progress: Option<LogProgress>,
 }
 
 fn place(practicepass: &PracticePass) -> Item {
@@ -58,7 +53,7 @@ fn number(value: i64) -> AttributeValue {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DispatchState {
     pub practicepass: PracticePass,
-    pub last_log_id: LogId,
+    pub progress: LogProgress,
 }
 
 #[derive(Deserialize)]
@@ -66,25 +61,35 @@ pub struct DispatchState {
 struct StateRow {
     practicepass: PracticePass,
     /// `None` before the practice's first poll has ended.
-    last_log_id: Option<LogId>,
+    #[serde(default)]
+    progress: Option<LogProgress>,
 }
 
 impl StateRow {
     fn state(self) -> Option<DispatchState> {
-        Some(DispatchState { practicepass: self.practicepass, last_log_id: self.last_log_id? })
+        Some(DispatchState { practicepass: self.practicepass, progress: self.progress? })
     }
 }
 
+/// Practices whose states are told together.
+pub const MOST_STATES: usize = 1_000;
+
 impl Store {
-    /// How far the logs of all practices have been read, ordered by `PPass`, or the log of one.
+    /// How far the logs of the first [`MOST_STATES`] practices have been read, ordered by `PPass`, or the log of one.
     pub async fn dispatch_states(&self, practicepass: Option<&PracticePass>) -> Result<Vec<DispatchState>> {
         let rows: Vec<StateRow> = match practicepass {
             Some(practicepass) => {
                 self.get(Table::Control, place(practicepass), false).await?.into_iter().collect()
             }
-            None => self.list_all(Listing::of_index("DISPATCH_STATES")).await?,
+            None => self.list(Listing::of_index("DISPATCH_STATES"), MOST_STATES, None, |_| true).await?.items,
         };
         Ok(rows.into_iter().filter_map(StateRow::state).collect())
+    }
+
+    /// How often a practice's log had begun anew, as far as the poller knows.
+    pub async fn log_epoch(&self, practicepass: &PracticePass) -> Result<u32> {
+        let row: Option<StateRow> = self.get(Table::Control, place(practicepass), true).await?;
+        Ok(row.and_then(|row| row.progress).map_or(0, |progress| progress.epoch))
     }
 
     /// Takes the practice for `owner` until `until`; `None` while another holds it.
@@ -122,10 +127,9 @@ impl Store {
             Err(Error::ConditionFailed) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let State { fence, last_log_id, gaps, unreadable } = from_item(attributes)?;
-        let progress = last_log_id.map(|last_log_id| LogProgress { last_log_id, gaps, unreadable });
+        let State { fence, progress } = from_item(attributes)?;
         let saved = progress.clone();
-        Ok(Some(Lease { practicepass: practicepass.clone(), fence, progress, saved, until }))
+        Ok(Some(Lease { practicepass: practicepass.clone(), fence, progress, saved, until, is_new: true }))
     }
 
     /// Writes progress and holds the lease until `until`.
@@ -138,19 +142,17 @@ impl Store {
         progress: LogProgress,
         until: Timestamp,
     ) -> Result<()> {
-        let gaps: AttributeValue = serde_dynamo::to_attribute_value(&progress.gaps)
+        let written: AttributeValue = serde_dynamo::to_attribute_value(&progress)
             .map_err(|error| Error::Malformed(error.to_string()))?;
         self.client()
             .update_item()
             .table_name(self.name(Table::Control)?)
             .set_key(Some(place(&lease.practicepass)))
-            .update_expression(
-                "SET lastLogId = :last, gaps = :gaps, unreadable = :unreadable, leaseUntil = :until",
-            )
+            .update_expression("SET progress = :progress, lastLogId = :last, leaseUntil = :until")
             .condition_expression("fence = :fence")
-            .expression_attribute_values(":last", number(progress.last_log_id.0))
-            .expression_attribute_values(":gaps", gaps)
-            .expression_attribute_values(":unreadable", AttributeValue::N(progress.unreadable.to_string()))
+            .expression_attribute_values(":progress", written)
+            // For whoever looks at the item.
+            .expression_attribute_values(":last", number(progress.position().0))
             .expression_attribute_values(":until", number(until.as_millisecond()))
             .expression_attribute_values(":fence", number(lease.fence))
             .send()

@@ -10,7 +10,7 @@ use super::{
 };
 
 /// How long a count is kept from its window's start, in seconds: longer than any window.
-const KEPT_SECONDS: i64 = 1200;
+const KEPT_SECONDS: i64 = 2 * 3600;
 
 impl Store {
     /// Adds to the count of `name` in the window that begins at `window` (Unix seconds); the count afterwards.

@@ -36,31 +36,21 @@ pub struct Slice<T> {
     pub next: Option<Cursor>,
 }
 
-/// Which part of a list is wanted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
-    Skipping(usize),
-    After(Cursor),
-}
-
-/// A part of a list, and how it stands in the whole.
-#[derive(Clone, Debug)]
-pub struct Part<T> {
-    pub items: Vec<T>,
-    /// Items before the part.
-    pub before: usize,
-    pub total: usize,
-    /// `None` at the end of the list.
-    pub next: Option<Cursor>,
-}
-
-impl<T> Part<T> {
+impl<T> Slice<T> {
     /// The same part, each item made into something else.
-    pub fn map<U>(self, shown: impl FnMut(T) -> U) -> Part<U> {
-        let Self { items, before, total, next } = self;
-        Part { items: items.into_iter().map(shown).collect(), before, total, next }
+    pub fn map<U>(self, shown: impl FnMut(T) -> U) -> Slice<U> {
+        Slice { items: self.items.into_iter().map(shown).collect(), next: self.next }
     }
 }
+
+/// A part of a list looks at about so many items: with a condition that few of them meet it can be short, even empty, and yet
+/// have a next one.
+const MOST_EXAMINED: usize = 1_000;
+/// Items of one query that looks for those that meet a condition.
+const EXAMINED_AT_ONCE: usize = 250;
+/// Items are counted up to here, by so many at a time.
+const MOST_COUNTED: i64 = 10_000;
+const COUNTED_AT_ONCE: i32 = 1_000;
 
 /// Which list, and from which end.
 pub(super) struct Listing<'a> {
@@ -86,18 +76,24 @@ impl<'a> Listing<'a> {
         Self { table: Table::Control, index: Some("gsi1"), keys, partition, prefix: "", ascending: true }
     }
 
+    /// A partition of the control table's second index, likewise.
+    pub(super) fn of_second_index(partition: &'a str) -> Self {
+        let keys = ("gsi2pk", "gsi2sk");
+        Self { table: Table::Control, index: Some("gsi2"), keys, partition, prefix: "", ascending: true }
+    }
+
     pub(super) fn newest_first(self) -> Self {
         Self { ascending: false, ..self }
     }
 
-    /// Only a part of the partition, to be read as a whole.
+    /// Only a part of the partition.
     pub(super) fn beginning_with(self, prefix: &'a str) -> Self {
         Self { prefix, ..self }
     }
 }
 
 impl Store {
-    /// Up to `limit` items that `wanted` keeps.
+    /// Up to `limit` items that `wanted` keeps; bounded at any size of the list, see [`MOST_EXAMINED`].
     pub(super) async fn list<T: DeserializeOwned>(
         &self,
         listing: Listing<'_>,
@@ -106,63 +102,34 @@ impl Store {
         wanted: impl Fn(&T) -> bool,
     ) -> Result<Slice<T>> {
         let mut found: Vec<(T, Cursor)> = Vec::new();
-        let mut start = None;
+        let (mut examined, mut reached, mut start) = (0, None, None);
+        let mut at_once = limit + 1;
         loop {
-            let (items, end) = self.page(&listing, after, limit + 1, start).await?;
+            let (items, end) = self.page(&listing, after, at_once, start).await?;
+            examined += items.len();
             for item in items {
                 let (entity, cursor) = entry(&listing, item)?;
-                if wanted(&entity) {
+                reached = Some(cursor.clone());
+                if after != Some(&cursor) && wanted(&entity) {
                     found.push((entity, cursor));
                 }
             }
             start = end;
-            if found.len() > limit || start.is_none() {
+            if found.len() > limit || start.is_none() || examined >= MOST_EXAMINED.max(limit + 1) {
                 break;
             }
+            at_once = EXAMINED_AT_ONCE;
         }
-        let more = found.len() > limit;
-        found.truncate(limit);
-        let next = found.last().filter(|_| more).map(|(_, cursor)| cursor.clone());
+        let next = if found.len() > limit {
+            found.truncate(limit);
+            found.last().map(|(_, cursor)| cursor.clone())
+        } else {
+            reached.filter(|_| start.is_some())
+        };
         Ok(Slice { items: found.into_iter().map(|(entity, _)| entity).collect(), next })
     }
 
-    /// A part of a list that is short enough to be counted: all of it is read.
-    pub(super) async fn list_part<T: DeserializeOwned>(
-        &self,
-        listing: Listing<'_>,
-        place: &Place,
-        limit: usize,
-        wanted: impl Fn(&T) -> bool,
-    ) -> Result<Part<T>> {
-        let ascending = listing.ascending;
-        let (mut all, mut start) = (Vec::new(), None);
-        loop {
-            let (items, end) = self.page(&listing, None, 1000, start).await?;
-            for item in items {
-                let (entity, cursor) = entry::<T>(&listing, item)?;
-                if wanted(&entity) {
-                    all.push((entity, cursor));
-                }
-            }
-            start = end;
-            if start.is_none() {
-                break;
-            }
-        }
-        let before = match place {
-            Place::Skipping(count) => (*count).min(all.len()),
-            Place::After(Cursor(last)) => {
-                all.partition_point(|(_, at)| if ascending { at.0 <= *last } else { at.0 >= *last })
-            }
-        };
-        let total = all.len();
-        let part: Vec<(T, Cursor)> = all.into_iter().skip(before).take(limit).collect();
-        let more = before + part.len() < total;
-        let next = part.last().filter(|_| more).map(|(_, cursor)| cursor.clone());
-        Ok(Part { items: part.into_iter().map(|(item, _)| item).collect(), before, total, next })
-    }
-
-    /// All items of a list that is short by its nature.
+    /// All items of a list, for work on every one of them; never for an answer. Page by page, at any size.
     pub(super) async fn list_all<T: DeserializeOwned>(&self, listing: Listing<'_>) -> Result<Vec<T>> {
         let mut all = Vec::new();
         let mut start = None;
@@ -176,17 +143,18 @@ impl Store {
         }
     }
 
-    /// How many items a list has.
+    /// How many items a list has; [`MOST_COUNTED`] stands for as many or more.
     pub(super) async fn count_items(&self, listing: Listing<'_>) -> Result<i64> {
         let mut count = 0;
         let mut start = None;
         loop {
-            let query = self.query(&listing, None)?.select(Select::Count).set_exclusive_start_key(start);
+            let query = self.query(&listing, None)?.select(Select::Count).limit(COUNTED_AT_ONCE);
+            let query = query.set_exclusive_start_key(start);
             let page = query.send().await.map_err(|error| Error::from_sdk(SERVICE, &error))?;
             count += i64::from(page.count);
             start = page.last_evaluated_key;
-            if start.is_none() {
-                return Ok(count);
+            if start.is_none() || count >= MOST_COUNTED {
+                return Ok(count.min(MOST_COUNTED));
             }
         }
     }
@@ -206,11 +174,24 @@ impl Store {
     }
 
     fn query(&self, listing: &Listing<'_>, after: Option<&Cursor>) -> Result<QueryFluentBuilder> {
-        let (condition, bound) = match after {
-            Some(Cursor(after)) if listing.ascending => ("#pk = :pk AND #sk > :bound", after.as_str()),
-            Some(Cursor(after)) => ("#pk = :pk AND #sk < :bound", after.as_str()),
-            None if listing.prefix.is_empty() => ("#pk = :pk", ""),
-            None => ("#pk = :pk AND begins_with(#sk, :bound)", listing.prefix),
+        let after = after.map(|Cursor(after)| after.as_str());
+        // Both ends are included: what was given out last is left out when it is read again.
+        let last = format!("{}{}", listing.prefix, char::MAX);
+        let (condition, bounds) = match after {
+            None if listing.prefix.is_empty() => ("#pk = :pk", vec![]),
+            None => ("#pk = :pk AND begins_with(#sk, :low)", vec![(":low", listing.prefix)]),
+            Some(after) if listing.prefix.is_empty() && listing.ascending => {
+                ("#pk = :pk AND #sk > :low", vec![(":low", after)])
+            }
+            Some(after) if listing.prefix.is_empty() => ("#pk = :pk AND #sk < :high", vec![(":high", after)]),
+            Some(after) if listing.ascending => (
+                "#pk = :pk AND #sk BETWEEN :low AND :high",
+                vec![(":low", after.max(listing.prefix).min(&last)), (":high", last.as_str())],
+            ),
+            Some(after) => (
+                "#pk = :pk AND #sk BETWEEN :low AND :high",
+                vec![(":low", listing.prefix), (":high", after.min(&last).max(listing.prefix))],
+            ),
         };
         let mut query = self
             .client()
@@ -222,10 +203,11 @@ impl Store {
             .expression_attribute_names("#pk", listing.keys.0)
             .expression_attribute_values(":pk", AttributeValue::S(listing.partition.to_owned()))
             .scan_index_forward(listing.ascending);
-        if !bound.is_empty() {
-            query = query
-                .expression_attribute_names("#sk", listing.keys.1)
-                .expression_attribute_values(":bound", AttributeValue::S(bound.to_owned()));
+        if !bounds.is_empty() {
+            query = query.expression_attribute_names("#sk", listing.keys.1);
+        }
+        for (name, bound) in bounds {
+            query = query.expression_attribute_values(name, AttributeValue::S(bound.to_owned()));
         }
         Ok(query)
     }

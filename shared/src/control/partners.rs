@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Part, Place, Result, Store, Table,
+    Cursor, Result, Slice, Store, Table,
+    audit::FieldChange,
     listing::Listing,
     store::{key, to_item},
 };
@@ -17,6 +18,16 @@ use crate::domain::ids::PartnerId;
 pub enum PartnerStatus {
     Active,
     Suspended,
+}
+
+/// So many changes are kept with the partner; the audit log keeps all.
+const MOST_IDENTITY_CHANGES: usize = 10;
+
+/// A change that a partner made to its company or e-mail. Nobody has verified it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct IdentityChange {
+    pub time: Timestamp,
+    pub changes: Vec<FieldChange>,
 }
 
 /// Table Control, `PARTNER#<id>` / `PARTNER`; `gsi1`: `PARTNERS` / company in lower case, id.
@@ -36,6 +47,12 @@ pub struct Partner {
     #[serde(default)]
     pub notification_email: Option<String>,
     pub status: PartnerStatus,
+    /// When the partner was last suspended; kept after it was reinstated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspended_at: Option<Timestamp>,
+    /// The partner's own changes of its company and e-mail, the newest first, [`MOST_IDENTITY_CHANGES`] at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub identity_changes: Vec<IdentityChange>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     /// Raised by every change.
@@ -43,6 +60,40 @@ pub struct Partner {
 }
 
 impl Partner {
+    /// Suspends or reinstates the partner. A suspension ends the portal sessions and claim links that exist at `now` for good;
+    /// keys and subscriptions come back with a reinstatement.
+    pub fn set_status(&mut self, status: PartnerStatus, now: Timestamp) {
+        if status == PartnerStatus::Suspended && self.status == PartnerStatus::Active {
+            self.suspended_at = Some(now);
+        }
+        self.status = status;
+    }
+
+    /// Whether a suspension ended the session or claim link that was given out at `at`.
+    pub fn has_ended(&self, at: Timestamp) -> bool {
+        self.suspended_at.is_some_and(|suspended| at <= suspended)
+    }
+
+    /// Remembers what the partner itself changed of its company and e-mail, compared with `before`; empty when nothing.
+    pub fn note_identity_change(&mut self, before: &Self, now: Timestamp) -> Vec<FieldChange> {
+        let values = [
+            ("company", Some(&before.company), Some(&self.company)),
+            ("email", before.email.as_ref(), self.email.as_ref()),
+        ];
+        let differing = values.into_iter().filter(|(_, from, to)| from != to);
+        let change = |(field, from, to): (&str, Option<&String>, Option<&String>)| FieldChange {
+            field: field.to_owned(),
+            from: from.cloned(),
+            to: to.cloned(),
+        };
+        let changes: Vec<FieldChange> = differing.map(change).collect();
+        if !changes.is_empty() {
+            self.identity_changes.insert(0, IdentityChange { time: now, changes: changes.clone() });
+            self.identity_changes.truncate(MOST_IDENTITY_CHANGES);
+        }
+        changes
+    }
+
     fn place(&self) -> [(&'static str, String); 4] {
         [
             ("pk", format!("PARTNER#{}", self.id)),
@@ -78,13 +129,7 @@ impl Store {
     }
 
     /// Partners in the order of their companies' names.
-    pub async fn partners(&self, limit: usize, place: &Place) -> Result<Part<Partner>> {
-        self.list_part(Listing::of_index("PARTNERS"), place, limit, |_| true).await
-    }
-
-    /// The partners of exactly this company name, in any case.
-    pub async fn partners_named(&self, company: &str) -> Result<Vec<Partner>> {
-        let prefix = format!("{}#", company.to_lowercase());
-        self.list_all(Listing::of_index("PARTNERS").beginning_with(&prefix)).await
+    pub async fn partners(&self, limit: usize, after: Option<&Cursor>) -> Result<Slice<Partner>> {
+        self.list(Listing::of_index("PARTNERS"), limit, after, |_| true).await
     }
 }

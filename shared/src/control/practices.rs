@@ -26,6 +26,16 @@ pub struct Practice {
     /// The newest migration its database is known to have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema_version: Option<i64>,
+    /// The version of the time-zone rules that its visits are known to follow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tzdata: Option<String>,
+}
+
+impl Practice {
+    /// Whether its database is known to have this schema and these time-zone rules, or newer ones.
+    pub fn is_current(&self, schema: i64, tzdata: &str) -> bool {
+        self.schema_version >= Some(schema) && self.tzdata.as_deref() >= Some(tzdata)
+    }
 }
 
 impl Store {
@@ -46,20 +56,45 @@ impl Store {
         self.put_new(Table::Control, item(practice)?).await
     }
 
-    /// Notes that a practice's database has this migration.
+    /// Notes that a practice's database has this migration, and its visits these time-zone rules.
     ///
     /// # Errors
-    /// [`super::Error::ConditionFailed`] when the practice has left the registry, or has a newer one.
-    pub async fn note_schema_version(&self, practicepass: &PracticePass, version: i64) -> Result<()> {
+    /// [`super::Error::ConditionFailed`] when the practice has left the registry, or has a newer migration.
+    pub async fn note_schema_version(
+        &self,
+        practicepass: &PracticePass,
+        version: i64,
+        tzdata: &str,
+    ) -> Result<()> {
         self.client()
             .update_item()
             .table_name(self.name(Table::Control)?)
             .set_key(Some(key(format!("PRACTICE#{practicepass}"), "PRACTICE")))
-            .update_expression("SET schemaVersion = :version")
+            .update_expression("SET schemaVersion = :version, tzdata = :tzdata")
             .condition_expression(
                 "attribute_exists(pk) AND (attribute_not_exists(schemaVersion) OR schemaVersion <= :version)",
             )
             .expression_attribute_values(":version", AttributeValue::N(version.to_string()))
+            .expression_attribute_values(":tzdata", AttributeValue::S(tzdata.to_owned()))
+            .send()
+            .await
+            .map_err(|error| Error::from_sdk(SERVICE, &error))?;
+        Ok(())
+    }
+
+    /// Corrects a practice's time zone; its database has yet to follow.
+    ///
+    /// # Errors
+    /// [`super::Error::ConditionFailed`] when the practice isn't in the registry.
+    pub async fn set_time_zone(&self, practicepass: &PracticePass, time_zone: &str) -> Result<()> {
+        self.client()
+            .update_item()
+            .table_name(self.name(Table::Control)?)
+            .set_key(Some(key(format!("PRACTICE#{practicepass}"), "PRACTICE")))
+            .update_expression("SET #zone = :zone REMOVE tzdata")
+            .condition_expression("attribute_exists(pk)")
+            .expression_attribute_names("#zone", "timeZone")
+            .expression_attribute_values(":zone", AttributeValue::S(time_zone.to_owned()))
             .send()
             .await
             .map_err(|error| Error::from_sdk(SERVICE, &error))?;

@@ -23,7 +23,7 @@ pub(super) type Item = HashMap<String, AttributeValue>;
 /// The tables, by what they are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Table {
-    /// Partners, API keys, practices, subscriptions, dispatch states, id counters, the audit log. Key `pk`, `sk`; index `gsi1`.
+    /// Partners, API keys, practices, subscriptions, dispatch states, id counters, the audit log. Key `pk`, `sk`; indexes `gsi1`, `gsi2`.
     Control,
     /// Webhook deliveries. Key `pk`; indexes `byId`, `bySubscription`, `byPractice`, `feed`, `due`.
     Deliveries,

@@ -1,5 +1,6 @@
 //! Webhook subscriptions: at most one for each partner and practice.
 
+mod administration;
 mod health;
 
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
@@ -13,14 +14,15 @@ use super::{
     store::{Item, SERVICE, from_items, key, to_item},
 };
 use crate::{
-    auth::webhook_signature::SigningSecret,
+    auth::{DeliveryGrant, PartnerAccess, webhook_signature::SigningSecret},
     domain::{
         EventScope, PracticePass,
+        delivery::WithheldReason,
         ids::{LogId, PartnerId, SubscriptionId},
     },
     egress::HookUrl,
 };
-pub use health::{Breaker, BreakerState, Failed};
+pub use health::{Breaker, BreakerState, Failed, LastError, LastOutcomes};
 
 /// A secret that was replaced signs beside the new one for so long.
 pub const OLD_SECRET_VALID: SignedDuration = SignedDuration::from_hours(24);
@@ -33,6 +35,19 @@ pub enum SubscriptionStatus {
     Active,
     /// Nothing is sent until the partner signs up again.
     Disabled,
+}
+
+/// How a subscription stands, for partners and administrators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SubscriptionState {
+    Active,
+    /// Nothing is sent until the partner signs up again.
+    Disabled,
+    /// An administrator paused it; nothing is sent until an administrator resumes it.
+    Paused,
+    /// No live key of the partner grants any of its scopes; nothing is sent until one does.
+    Suspended,
 }
 
 /// Why the platform disabled a subscription.
@@ -52,7 +67,8 @@ pub struct OldSecret {
     pub valid_until: Timestamp,
 }
 
-/// Table Control, `PRACTICE#<PPass>` / `SUB#<partnerId>`; `gsi1`: `ACTIVE_SUBSCRIPTIONS` or `DISABLED_SUBSCRIPTIONS` / `PPass`, id.
+/// Table Control, `PRACTICE#<PPass>` / `SUB#<partnerId>`; `gsi1`: `ACTIVE_SUBSCRIPTIONS` or `DISABLED_SUBSCRIPTIONS` / `PPass`, id;
+/// `gsi2`: `SUBSCRIPTIONS` / id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Subscription {
@@ -68,6 +84,9 @@ pub struct Subscription {
     pub disabled_reason: Option<DisabledReason>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disabled_at: Option<Timestamp>,
+    /// When an administrator paused it. Events go on to become deliveries, which wait for the end of the pause.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused_at: Option<Timestamp>,
     pub secret: SigningSecret,
     /// Those that were replaced, the newest first, each with an end of its own.
     #[serde(default)]
@@ -80,11 +99,16 @@ pub struct Subscription {
     /// When both were read.
     #[serde(default)]
     pub started_at: Timestamp,
+    /// How often the log had begun anew by then, as far as the poller knew.
+    #[serde(default)]
+    pub start_epoch: u32,
     /// When the first of the failures began that no success has ended yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failing_since: Option<Timestamp>,
     #[serde(flatten)]
     pub breaker: Breaker,
+    #[serde(flatten)]
+    pub last: LastOutcomes,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     /// Raised by every change; 1 when new.
@@ -96,7 +120,39 @@ impl Subscription {
         self.status == SubscriptionStatus::Active
     }
 
-    /// Whether it is told of an event with this id, for all that the id says.
+    /// Permission to send it an event of this scope, or a test (`None`).
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn permit(
+        &self,
+        access: &PartnerAccess,
+        event: Option<EventScope>,
+        now: Timestamp,
+    ) -> Result<DeliveryGrant, WithheldReason> {
+        let grant = access.permit(event, now)?;
+        if self.paused_at.is_some() { Err(WithheldReason::SubscriptionPaused) } else { Ok(grant) }
+    }
+
+    /// Those of its scopes that no live key of the partner grants.
+    pub fn suspended_scopes(&self, access: &PartnerAccess, now: Timestamp) -> Vec<EventScope> {
+        self.scopes.iter().copied().filter(|scope| access.permit(Some(*scope), now).is_err()).collect()
+    }
+
+    /// How it stands, given those of its scopes that are suspended.
+    pub fn shown_status(&self, suspended: &[EventScope]) -> SubscriptionState {
+        if !self.is_active() {
+            SubscriptionState::Disabled
+        } else if self.paused_at.is_some() {
+            SubscriptionState::Paused
+        } else if suspended.len() == self.scopes.len() {
+            SubscriptionState::Suspended
+        } else {
+            SubscriptionState::Active
+        }
+    }
+
+    /// Whether it is told of an event with this id of the epoch in which it began, for all that the id says.
     pub fn begins_before(&self, id: LogId) -> bool {
         self.start_after_log_id < id || self.in_flight.iter().any(|(from, to)| (*from..=*to).contains(&id))
     }
@@ -129,6 +185,8 @@ impl Subscription {
             ("sk", sk(&self.partner_id)),
             ("gsi1pk", list.to_owned()),
             ("gsi1sk", format!("{}#{}", self.practicepass, self.id)),
+            ("gsi2pk", ALL.to_owned()),
+            ("gsi2sk", by_id(self.id)),
         ];
         to_item(self, &place)
     }
@@ -136,6 +194,13 @@ impl Subscription {
 
 const ACTIVE: &str = "ACTIVE_SUBSCRIPTIONS";
 const DISABLED: &str = "DISABLED_SUBSCRIPTIONS";
+/// The partition of `gsi2`.
+const ALL: &str = "SUBSCRIPTIONS";
+
+/// The sort key of `gsi2`; filled up with zeros, so that text is ordered as numbers are.
+fn by_id(id: SubscriptionId) -> String {
+    format!("{:016}", id.0)
+}
 
 fn pk(practicepass: &PracticePass) -> String {
     format!("PRACTICE#{practicepass}")

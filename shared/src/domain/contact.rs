@@ -1,16 +1,59 @@
 //! Normal forms of e-mail addresses, phone numbers and names, for comparing and searching.
 
-use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
+use icu_properties::{CodePointSetData, props::Dash};
+use unicode_normalization::UnicodeNormalization;
 
-/// Lower case without accents: "José" → "jose".
-pub fn fold(text: &str) -> String {
-    text.nfkd().filter(|c| !is_combining_mark(*c)).flat_map(char::to_lowercase).collect()
+pub use super::fold::fold;
+use super::fold::is_ignorable;
+
+/// Fewest and most digits of a phone number (ITU-T E.164).
+const PHONE_DIGITS: std::ops::RangeInclusive<usize> = 7..=15;
+/// Most digits of an extension.
+const EXTENSION_DIGITS: usize = 11;
+
+/// A phone number as it is stored: without invisible marks, which come with what is pasted, and without spaces around it.
+pub fn visible(text: &str) -> String {
+    let visible: String = text.chars().filter(|c| !is_ignorable(*c) && *c != '\u{200b}').collect();
+    visible.trim().to_owned()
+}
+
+/// The number as it would be typed: ASCII digits, spaces and hyphens, lower case, without `tel:`.
+fn typed_number(text: &str) -> String {
+    let dashes = CodePointSetData::new::<Dash>();
+    let typed: String = visible(text)
+        .nfkc()
+        .map(|c| match c {
+            c if c.is_whitespace() && !c.is_control() => ' ',
+            c if dashes.contains(c) => '-',
+            '·' | '•' | '‧' | '∙' => '.',
+            c => c,
+        })
+        .collect();
+    let typed = fold(&typed);
+    typed.strip_prefix("tel:").map_or(typed.trim(), str::trim).to_owned()
 }
 
 /// The digits of a phone number, without extension: "+1 (555) 010-0199 x12" → "15550100199".
 pub fn phone_digits(text: &str) -> String {
-    let number = text.split(['x', 'X', '#', ';', ',']).next().unwrap_or_default();
+    let typed = typed_number(text);
+    let number = typed.split(['x', '#', ';', ',']).next().unwrap_or_default();
     number.chars().filter(char::is_ascii_digit).collect()
+}
+
+/// Whether a text is a whole phone number that only its `tel:` or its extension tells from a few numbers.
+pub fn is_marked_phone(text: &str) -> bool {
+    let typed = typed_number(text);
+    let marked =
+        visible(text).to_ascii_lowercase().starts_with("tel:") || typed.contains(['x', '#', ';', ',']);
+    marked && check_phone(text).is_ok()
+}
+
+/// A part of a phone number in ASCII, if the text is one: digits among `+().-/`.
+pub fn phone_part(text: &str) -> Option<String> {
+    let typed = typed_number(text);
+    let is_part = typed.contains(|c: char| c.is_ascii_digit())
+        && typed.chars().all(|c| c.is_ascii_digit() || "+().-/".contains(c));
+    is_part.then_some(typed)
 }
 
 /// A phone number's last ten digits: equal for equal numbers with and without a country code.
@@ -45,10 +88,46 @@ pub fn is_email(text: &str) -> bool {
     text.len() <= 254 && local_ok && labels.len() >= 2 && labels.iter().all(label_ok)
 }
 
-/// Whether the text can be a phone number: 7 to 15 digits (ITU-T E.164) among spaces and `+().-/`, then perhaps an extension.
-pub fn is_phone(text: &str) -> bool {
-    let allowed = |c: char| c.is_ascii_digit() || " +().-/xX#".contains(c) || c == 't' || c == 'e';
-    (7..=15).contains(&phone_digits(text).len()) && text.chars().all(allowed)
+/// Why the text can be no phone number: it must be 7 to 15 digits (ITU-T E.164) among spaces, dashes and `+().-/`, perhaps
+/// after `tel:`, then perhaps an extension: `ext`, `ext.`, `extension`, `x`, `#` or `;ext=` and up to 11 digits.
+pub fn check_phone(text: &str) -> Result<(), &'static str> {
+    let typed = typed_number(text);
+    let (number, extension) = split_extension(&typed);
+    let known = |c: char| c.is_ascii_digit() || " +().-/".contains(c);
+    if number.chars().any(char::is_alphabetic) {
+        return Err("must hold letters only in an extension, such as 'ext. 12'");
+    }
+    if !number.chars().all(known) {
+        return Err(
+            "must hold only digits, spaces, dashes and +()./, and perhaps an extension such as 'ext. 12'",
+        );
+    }
+    if !PHONE_DIGITS.contains(&number.chars().filter(char::is_ascii_digit).count()) {
+        return Err("must have 7 to 15 digits");
+    }
+    match extension.map(str::trim) {
+        Some(digits)
+            if !(1..=EXTENSION_DIGITS).contains(&digits.len())
+                || !digits.bytes().all(|it| it.is_ascii_digit()) =>
+        {
+            Err("must have 1 to 11 digits, and nothing else, after the sign of an extension")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A number as it is typed, and what stands behind the sign of an extension.
+fn split_extension(typed: &str) -> (&str, Option<&str>) {
+    let separators = [' ', ',', ';', '-'];
+    for sign in ["extension", "ext", "x", "#"] {
+        if let Some((number, extension)) = typed.split_once(sign) {
+            return (
+                number.trim_end_matches(separators),
+                Some(extension.trim_start_matches(['.', ':', '=', ' '])),
+            );
+        }
+    }
+    (typed, None)
 }
 
 #[cfg(test)]
@@ -59,13 +138,54 @@ mod tests {
     fn the_same_number_has_one_key_however_it_is_written() {
         for text in ["(212) 555-0123", "+1 212 555 0123", "212.555.0123", "1-212-555-0123 x9"] {
             assert_eq!(phone_key(text), "2125550123", "{text}");
-            assert!(is_phone(text), "{text}");
+            assert_eq!(check_phone(text), Ok(()), "{text}");
         }
     }
 
     #[test]
-    fn accents_and_case_do_not_tell_names_apart() {
-        assert_eq!(fold("José ÅNGSTRÖM"), "jose angstrom");
+    fn a_number_is_accepted_however_it_was_pasted() {
+        for text in [
+            "212\u{a0}555\u{a0}0123",
+            "212–555–0123",
+            "212—555―0123",
+            "212‐555‑0123",
+            "212\u{2212}555\u{2212}0123",
+            "212\u{2009}555\u{202f}0123",
+            "２１２\u{3000}５５５－０１２３",
+            "＋1 212 555 0123",
+            "\u{202a}+1 (212) 555-0123\u{202c}",
+            "\u{200e}(212) 555-0123\u{200f}",
+            "\u{feff}212.555.0123",
+            "tel:+1-212-555-0123",
+            "TEL: 212 555 0123",
+            "tel:+12125550123;ext=12",
+            "212 555 0123 Ext 12",
+            "212 555 0123 ext. 12",
+            "212-555-0123, EXT: 12",
+            "212-555-0123 Extension 12",
+            "212-555-0123X12",
+            "212-555-0123 #12",
+            "٢١٢٥٥٥٠١٢٣",
+        ] {
+            assert_eq!(check_phone(text), Ok(()), "{text}");
+            assert_eq!(phone_key(text), "2125550123", "{text}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_what_is_wrong_with_the_number() {
+        for (text, said) in [
+            ("212 CALL NOW", "letters only in an extension"),
+            ("Büro 212 555 0123", "letters only in an extension"),
+            ("212*555*0123", "only digits, spaces"),
+            ("555012", "7 to 15 digits"),
+            ("1234567890123456", "7 to 15 digits"),
+            ("2125550123 x", "1 to 11 digits"),
+            ("2125550123 ext twelve", "1 to 11 digits"),
+            ("2125550123 x123456789012", "1 to 11 digits"),
+        ] {
+            assert!(check_phone(text).unwrap_err().contains(said), "{text}: {:?}", check_phone(text));
+        }
     }
 
     #[test]

@@ -4,7 +4,12 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{PracticePass, ids::LogId, scope::text_enum, webhook_event::WebhookEvent};
+use super::{
+    PracticePass,
+    ids::{LogId, MAX_SAFE_INTEGER},
+    scope::text_enum,
+    webhook_event::{WebhookEvent, is_first},
+};
 
 text_enum! {
     /// Where a delivery stands.
@@ -18,8 +23,34 @@ text_enum! {
         Exhausted = "exhausted",
         /// A test or a retry by hand failed; those are attempted once.
         Failed = "failed",
-        /// The subscription was deleted or disabled before the next attempt.
+        /// The subscription was deleted or disabled before the next attempt, or `cancelReason` says why it was withheld.
         Cancelled = "cancelled",
+    }
+}
+
+text_enum! {
+    /// Why a delivery was withheld. Nothing was sent.
+    WithheldReason {
+        /// The partner is suspended.
+        PartnerSuspended = "PARTNER_SUSPENDED",
+        /// Every key of the partner in the practice is revoked or expired.
+        NoLiveKey = "NO_LIVE_KEY",
+        /// No live key of the partner in the practice grants the event's scope.
+        ScopeNotGranted = "SCOPE_NOT_GRANTED",
+        /// An administrator paused the subscription.
+        SubscriptionPaused = "SUBSCRIPTION_PAUSED",
+    }
+}
+
+impl WithheldReason {
+    /// The reason in words, for partners and administrators.
+    pub const fn explain(self) -> &'static str {
+        match self {
+            Self::PartnerSuspended => "not sent: the partner is suspended",
+            Self::NoLiveKey => "not sent: the partner has no live key for the practice",
+            Self::ScopeNotGranted => "not sent: no live key of the partner grants the event's scope",
+            Self::SubscriptionPaused => "not sent: an administrator paused the subscription",
+        }
     }
 }
 
@@ -53,11 +84,25 @@ pub fn wait_after(
     Some(wait.saturating_add(jitter.unwrap_or_default()))
 }
 
+/// A withheld delivery is checked again after this long at the earliest, and at the latest.
+const FIRST_RECHECK: SignedDuration = SignedDuration::from_mins(5);
+const LONGEST_RECHECK: SignedDuration = SignedDuration::from_hours(10);
+
+/// The wait until a withheld delivery of this age is checked again; `None` when its schedule would be over by then.
+///
+/// The wait equals the age, so access that returns is noticed before it has been away twice as long, and a delivery costs
+/// about nine checks at most.
+pub fn recheck_after(schedule: &[i64], age: SignedDuration) -> Option<SignedDuration> {
+    let whole = SignedDuration::from_secs(schedule.iter().sum());
+    let wait = age.clamp(FIRST_RECHECK, LONGEST_RECHECK);
+    (age.saturating_add(wait) <= whole).then_some(wait)
+}
+
 /// The body of a delivery: ids, never patient data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Payload {
-    /// `{PPass}-{log_id}`, the same on every attempt and retry.
+    /// `{PPass}-{log_id}`, the same on every attempt and retry; `{PPass}-{logEpoch}.{log_id}` after the practice's log began anew.
     pub event_id: String,
     /// The scope, e.g. `Patients`; `Test` for a test.
     pub event: String,
@@ -65,7 +110,13 @@ pub struct Payload {
     pub action: String,
     pub practicepass: PracticePass,
     pub log_id: i64,
+    /// How often the practice's log had begun anew, after a restore for one; left out when it never had.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub log_epoch: u32,
     pub record_id: i64,
+    /// `recordId` as text, where JSON readers may not keep the number exact: beyond 2^53 - 1 on either side of 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record_id_string: Option<String>,
     pub occurred_at: Timestamp,
 }
 
@@ -77,7 +128,10 @@ impl From<&WebhookEvent> for Payload {
             action: event.action.to_string(),
             practicepass: event.practicepass.clone(),
             log_id: event.log_id.0,
+            log_epoch: event.epoch,
             record_id: event.record_id,
+            record_id_string: (event.record_id.unsigned_abs() > MAX_SAFE_INTEGER.unsigned_abs())
+                .then(|| event.record_id.to_string()),
             occurred_at: event.occurred_at,
         }
     }
@@ -92,7 +146,9 @@ impl Payload {
             action: "test".to_owned(),
             practicepass: practicepass.clone(),
             log_id: 0,
+            log_epoch: 0,
             record_id: 0,
+            record_id_string: None,
             occurred_at: now,
         }
     }
@@ -102,6 +158,7 @@ impl Payload {
         Some(WebhookEvent {
             practicepass: self.practicepass.clone(),
             log_id: LogId(self.log_id),
+            epoch: self.log_epoch,
             event: self.event.parse().ok()?,
             action: self.action.parse().ok()?,
             record_id: self.record_id,
@@ -116,10 +173,40 @@ impl Payload {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::domain::{EventScope, webhook_event::Action};
 
     fn wait_after(attempt: u32, retry_after: Option<SignedDuration>, random: f64) -> Option<SignedDuration> {
         super::wait_after(&SCHEDULE, attempt, retry_after, random)
+    }
+
+    #[test]
+    fn a_record_id_that_readers_may_not_keep_exact_is_text_too() {
+        let payload = |record_id: i64| {
+            let event = WebhookEvent {
+                practicepass: PracticePass::try_from("DemoOffice".to_owned()).unwrap(),
+                log_id: LogId(7),
+                epoch: 0,
+                event: EventScope::Claims,
+                action: Action::Created,
+                record_id,
+                occurred_at: Timestamp::UNIX_EPOCH,
+            };
+            let payload = Payload::from(&event);
+            assert_eq!(payload.event().as_ref(), Some(&event));
+            serde_json::to_value(payload).unwrap()
+        };
+        for exact in [0, 1, (1 << 53) - 1, 1 - (1 << 53)] {
+            assert_eq!(payload(exact).get("recordIdString"), None, "{exact}");
+        }
+        for large in [1 << 53, (1 << 53) + 1, -(1 << 53), i64::MAX, i64::MIN] {
+            assert_eq!(
+                (&payload(large)["recordId"], &payload(large)["recordIdString"]),
+                (&json!(large), &json!(large.to_string()))
+            );
+        }
     }
 
     #[test]
@@ -134,6 +221,17 @@ mod tests {
     fn jitter_only_lengthens_a_wait_and_by_a_tenth_at_most() {
         assert_eq!(wait_after(2, None, 1.0), Some(SignedDuration::from_secs(330)));
         assert_eq!(wait_after(2, None, 0.5), Some(SignedDuration::from_secs(315)));
+    }
+
+    #[test]
+    fn a_withheld_delivery_is_checked_at_growing_waits_until_its_schedule_is_over() {
+        let (mut age, mut checks) = (SignedDuration::ZERO, Vec::new());
+        while let Some(wait) = recheck_after(&SCHEDULE, age) {
+            age += wait;
+            checks.push(age.as_secs() / 60);
+        }
+        assert_eq!(checks, [5, 10, 20, 40, 80, 160, 320, 640, 1_240]);
+        assert_eq!(recheck_after(&[1, 2], SignedDuration::ZERO), None);
     }
 
     #[test]

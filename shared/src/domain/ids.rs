@@ -6,18 +6,22 @@ use utoipa::ToSchema;
 /// The largest integer every JSON reader keeps exact (RFC 8259 §6): 2^53 - 1.
 pub const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;
 
-/// An integer id: 1 to [`MAX_SAFE_INTEGER`].
+/// An integer id.
 pub trait IntegerId: From<i64> + Copy {
+    /// The smallest and the largest. The EMR chooses the ids of its rows; those that we choose are kept exact by every reader
+    /// of JSON.
+    const RANGE: (i64, i64);
+
     fn get(self) -> i64;
 }
 
 macro_rules! integer_ids {
-    ($($(#[$doc:meta])* $name:ident)+) => {$(
+    ($min:expr, $max:expr, $schema:tt; $($(#[$doc:meta])* $name:ident)+) => {$(
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, sqlx::Type, ToSchema)]
         #[serde(transparent)]
         #[sqlx(transparent)]
-        #[schema(value_type = i64, minimum = 1, maximum = 9_007_199_254_740_991_i64)]
+        #[schema $schema]
         pub struct $name(pub i64);
 
         impl From<i64> for $name {
@@ -27,6 +31,8 @@ macro_rules! integer_ids {
         }
 
         impl IntegerId for $name {
+            const RANGE: (i64, i64) = ($min, $max);
+
             fn get(self) -> i64 {
                 self.0
             }
@@ -40,7 +46,7 @@ macro_rules! integer_ids {
     )+};
 }
 
-integer_ids! {
+integer_ids! { i64::MIN, i64::MAX, (value_type = i64, minimum = -9_223_372_036_854_775_808_i64, maximum = 9_223_372_036_854_775_807_i64);
     /// A row of a practice's `patients`, prospects included.
     PatientId
     /// A row of a practice's `providers`.
@@ -59,12 +65,23 @@ integer_ids! {
     TicketId
     /// A row of a practice's `ticket_comments`.
     CommentId
+}
+
+integer_ids! { 1, MAX_SAFE_INTEGER, (value_type = i64, minimum = 1, maximum = 9_007_199_254_740_991_i64);
     /// A row of a practice's `log`.
     LogId
     /// A webhook subscription, unique over all practices.
     SubscriptionId
     /// A webhook delivery, unique over all practices.
     DeliveryId
+}
+
+/// Before the first row of a log.
+#[allow(clippy::derivable_impls)] // only of a log's rows is there one before the first
+impl Default for LogId {
+    fn default() -> Self {
+        Self(0)
+    }
 }
 
 macro_rules! text_ids {

@@ -1,177 +1,285 @@
-//! How far a practice's log has been read.
+//! How far a practice's log has been read: a cursor with gaps.
 //!
-//! A sequence hands out id 7 before the transaction with id 6 commits, so the highest id seen is not the end of what has
-//! been read: ids that were skipped are remembered and asked for again, until no transaction can still bring them.
+//! A sequence hands out id 7 before the transaction with id 6 commits, so the highest id read is not the end of what has been read.
+//! Skipped ids are *gaps*, which are read again. A sequence can do no more than that. A log can:
+//!
+//! - A row with an id far above all others (a typing error, a row of another system) opens a *wide* gap. Rows at the old position fill
+//!   it from below, so both are read; the rows above it are an *island* until they are clearly where the log goes on.
+//! - Ids with a cache or an increment leave many gaps. Old gaps between which few rows lie become one, which counts those rows: it is
+//!   read again, as a whole, only when the count differs.
+//! - A log can be restored from a backup or begin anew. [`Anchors`] tell; a new *epoch* begins, so that no event id is used twice.
+
+mod anchors;
+mod gap;
+mod misfits;
+#[cfg(test)]
+mod model;
+mod notation;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+pub use anchors::{Anchors, Sighting};
+pub use gap::Gap;
+pub use misfits::{Misfits, UnknownPair};
+
 use super::ids::LogId;
 
-/// Longer than any transaction of the EMR: an id that is missing after this time was rolled back.
+/// Longer than nearly all transactions of the EMR. A gap this old is read once a minute instead of at each poll.
 pub const GRACE: SignedDuration = SignedDuration::from_mins(10);
-/// Reading waits rather than remember more ranges than fit into one item of the store.
-const MOST_GAPS: usize = 2_000;
-/// Ids that come late split the ranges they lie in; room for that.
-const MOST_SPLIT_GAPS: usize = 2 * MOST_GAPS;
+/// A sequence's cache belongs to a session, which may use the ids of its block hours later.
+const KEPT_FOR: SignedDuration = SignedDuration::from_hours(24);
+/// A gap is dropped only after so many rows with higher ids: until then the higher ids may be strays.
+const PASSED_BY: u64 = 1_000;
+/// A gap of so many ids is wide; no sequence skips as many.
+pub const WIDE: i64 = 10_000;
+/// Rows above a wide gap, without one below it meanwhile, that make their place the position of the log.
+const SETTLED_ROWS: u64 = 20;
+/// Most gaps of one log; they must fit into one item of the store.
+const MOST_GAPS: usize = 500;
+/// The newest gaps stay exact when gaps are joined: most late rows fill these.
+const EXACT: usize = 200;
+/// Most places, beside the highest id, at which the log is compared with what was read.
+const MOST_ENDS: usize = 40;
+/// Most rows in a joined gap, all of which are sent again when one more appears; if that is too few, up to so many times as many.
+const MOST_SEEN: u64 = 200;
+const MOST_GROWTH: u64 = 64;
 
-/// Ids from `from` to `to`, both included, that were not there when a higher one was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Gap {
-    pub from: LogId,
-    pub to: LogId,
-    pub first_seen: Timestamp,
-}
-
-/// Every id up to `last_log_id` is done with, but for the gaps.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Every id up to `top` is done with, but for the gaps.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LogProgress {
-    pub last_log_id: LogId,
+    /// The highest id that has been read, that of an island if there is one.
+    pub top: LogId,
     /// Ascending, without overlap.
-    #[serde(default)]
+    #[serde(with = "gap::notation")]
     pub gaps: Vec<Gap>,
-    /// Rows that were passed because they could not be understood.
+    /// Rows that came at the top, ever.
+    pub rows: u64,
+    /// No gap up to here was kept to its end: ids between gaps need not be rows.
+    pub incomplete_to: LogId,
+    #[serde(with = "anchors::notation")]
+    pub anchors: Anchors,
+    /// How often the log began anew.
     #[serde(default)]
-    pub unreadable: u64,
+    pub epoch: u32,
+    /// The highest id that was there when the epoch began; 0 in the first.
+    #[serde(default)]
+    pub epoch_floor: LogId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch_since: Option<Timestamp>,
+    /// Gaps that were dropped too early, for want of room.
+    #[serde(default)]
+    pub dropped_gaps: u64,
+    #[serde(flatten)]
+    pub misfits: Misfits,
 }
 
 impl LogProgress {
     /// Nothing has been read yet of what lies above `id`.
     pub fn after(id: LogId) -> Self {
-        Self { last_log_id: id, gaps: Vec::new(), unreadable: 0 }
+        Self { top: id, incomplete_to: id, ..Self::default() }
     }
 
-    /// Waits also for ids of these ranges (both ends included) that are not above `last_log_id`.
+    /// Goes on after `id`, with what is known of the log.
+    #[must_use]
+    pub fn moved_to(self, id: LogId) -> Self {
+        Self { top: id, incomplete_to: id, gaps: Vec::new(), ..self }
+    }
+
+    /// Begins the next epoch after `id`. `floor`: the highest id there is. What is missing below `id` may still be missing.
+    #[must_use]
+    pub fn restarted(mut self, id: LogId, floor: LogId, now: Timestamp) -> Self {
+        self.anchors.keep_up_to(id);
+        self.gaps.retain(|gap| gap.from < id);
+        if let Some(last) = self.gaps.last_mut().filter(|gap| id <= gap.to) {
+            last.to = LogId(id.0 - 1);
+            last.seen = 0;
+        }
+        self.epoch += 1;
+        self.epoch_floor = floor;
+        self.epoch_since = Some(whole_second(now));
+        self.top = id;
+        self
+    }
+
+    /// Waits also for ids of these ranges (both ends included) that are not above `top`.
     pub fn wait_for(&mut self, ranges: &[(LogId, LogId)], first_seen: Timestamp) {
-        let last = self.last_log_id;
-        let below = ranges.iter().filter(|(from, _)| *from <= last);
-        self.gaps.extend(below.map(|(from, to)| Gap { from: *from, to: last.min(*to), first_seen }));
+        let below = ranges.iter().filter(|(from, _)| *from <= self.top);
+        let new: Vec<Gap> =
+            below.map(|(from, to)| Gap::new(*from, self.top.min(*to), first_seen, self.rows)).collect();
+        self.gaps.extend(new);
         self.gaps.sort_unstable_by_key(|gap| gap.from);
         for gap in std::mem::take(&mut self.gaps) {
             match self.gaps.last_mut() {
                 Some(before) if gap.from <= before.to => {
                     before.to = before.to.max(gap.to);
                     before.first_seen = before.first_seen.max(gap.first_seen);
+                    before.seen = 0;
                 }
                 _ => self.gaps.push(gap),
             }
         }
     }
 
-    /// An id of a gap has been dealt with.
-    ///
-    /// `false`, and nothing changes, when that would split the gaps into too many.
-    #[must_use]
-    pub fn fill(&mut self, id: LogId) -> bool {
-        let Some(at) = self.gaps.iter().position(|gap| (gap.from..=gap.to).contains(&id)) else {
-            return true;
+    /// An id of a gap has been dealt with. What is left of the gap is as good as new: its ids are in use.
+    pub fn fill(&mut self, id: LogId, now: Timestamp) {
+        let at = self.gaps.partition_point(|gap| gap.to < id);
+        let Some(gap) = self.gaps.get_mut(at).filter(|gap| gap.from <= id) else { return };
+        if gap.seen > 0 {
+            gap.seen += 1;
+            return;
+        }
+        let (from, to) = (gap.from, gap.to);
+        let left = (from < id).then(|| Gap::new(from, LogId(id.0 - 1), now, self.rows));
+        let right = (id < to).then(|| Gap::new(LogId(id.0 + 1), to, now, self.rows));
+        self.gaps.splice(at..=at, left.into_iter().chain(right));
+    }
+
+    /// The next id above `top` that is there has been dealt with; those between are missing.
+    pub fn advance(&mut self, id: LogId, now: Timestamp) {
+        if id <= self.top {
+            return;
+        }
+        if id.0 - 1 > self.top.0 {
+            self.gaps.push(Gap::new(LogId(self.top.0 + 1), LogId(id.0 - 1), now, self.rows));
+        }
+        self.top = id;
+        self.rows += 1;
+    }
+
+    /// Everything in the joined gap that begins here is read again.
+    pub fn reopen(&mut self, from: LogId, now: Timestamp) {
+        if let Some(gap) = self.gaps.iter_mut().find(|gap| gap.from == from) {
+            *gap = Gap::new(gap.from, gap.to, now, self.rows);
+        }
+    }
+
+    /// The gaps that are to be read now: all, or only those that are likely to be filled.
+    pub fn gaps_to_read(&self, all: bool, now: Timestamp) -> impl Iterator<Item = &Gap> {
+        self.gaps
+            .iter()
+            .filter(move |gap| all || gap.is_wide() || now.duration_since(gap.first_seen) <= GRACE)
+    }
+
+    /// Drops gaps that nothing can fill any more, after all gaps have been read: those below `below`, or all.
+    pub fn drop_old_gaps(&mut self, now: Timestamp, below: Option<LogId>) {
+        let rows = self.rows;
+        let old = |gap: &Gap| {
+            let read = below.is_none_or(|below| gap.to < below);
+            let age = now.duration_since(gap.first_seen);
+            read && !gap.is_wide() && age > KEPT_FOR && rows.saturating_sub(gap.rows_before) >= PASSED_BY
         };
-        let splits = self.gaps[at].from < id && id < self.gaps[at].to;
-        if splits && self.gaps.len() >= MOST_SPLIT_GAPS {
-            return false;
-        }
-        let gap = self.gaps.remove(at);
-        let left = Gap { to: LogId(id.0 - 1), ..gap };
-        let right = Gap { from: LogId(id.0 + 1), ..gap };
-        let parts = [left, right].into_iter().filter(|part| part.from <= part.to);
-        self.gaps.splice(at..at, parts);
-        true
+        let highest = self.gaps.iter().filter(|gap| old(gap)).map(|gap| gap.to).max();
+        self.incomplete_to = self.incomplete_to.max(highest.unwrap_or_default());
+        self.gaps.retain(|gap| !old(gap));
     }
 
-    /// The next id above `last_log_id` that is there has been dealt with; those between are missing.
-    ///
-    /// `false`, and nothing changes, while too many gaps are open.
-    #[must_use]
-    pub fn advance(&mut self, id: LogId, now: Timestamp) -> bool {
-        if id.0 > self.last_log_id.0 + 1 {
-            if self.gaps.len() >= MOST_GAPS {
-                return false;
+    /// Makes the gaps fit into the store again. Only those below `below` are joined if rows of higher ones wait to be dealt with:
+    /// a joined gap knows all of its rows.
+    pub fn compact(&mut self, below: Option<LogId>) {
+        if self.gaps.len() <= MOST_GAPS {
+            return;
+        }
+        let mut most = MOST_SEEN;
+        while self.gaps.len() > MOST_GAPS && most <= MOST_SEEN * MOST_GROWTH {
+            self.join_gaps(below, most);
+            most *= 4;
+        }
+        while below.is_none() && self.gaps.len() > MOST_GAPS {
+            // Ids that follow no order: more than anybody can wait for.
+            let oldest = |gap: &Gap| (gap.is_wide(), gap.first_seen, gap.from);
+            let Some((at, _)) = self.gaps.iter().enumerate().min_by_key(|(_, gap)| oldest(gap)) else {
+                break;
+            };
+            let gap = self.gaps.remove(at);
+            self.incomplete_to = self.incomplete_to.max(gap.to);
+            self.dropped_gaps += 1;
+        }
+    }
+
+    /// Joins older gaps with `most` rows at most.
+    fn join_gaps(&mut self, below: Option<LogId>, most: u64) {
+        let exact_from = self.gaps.len().saturating_sub(EXACT);
+        for (index, gap) in std::mem::take(&mut self.gaps).into_iter().enumerate() {
+            let joinable = index < exact_from && below.is_none_or(|below| gap.to < below);
+            let joined = self.gaps.last().filter(|before| joinable && before.to > self.incomplete_to);
+            match joined.and_then(|before| before.join(&gap)).filter(|joined| joined.seen <= most) {
+                Some(joined) => {
+                    self.gaps.pop();
+                    self.gaps.push(joined);
+                }
+                None => self.gaps.push(gap),
             }
-            let (from, to) = (LogId(self.last_log_id.0 + 1), LogId(id.0 - 1));
-            self.gaps.push(Gap { from, to, first_seen: now });
         }
-        self.last_log_id = self.last_log_id.max(id);
+    }
+
+    /// Takes up what a row says that has just been dealt with.
+    pub fn remember(&mut self, id: LogId, print: u64, now: Timestamp) {
+        let ends = self.ends();
+        self.anchors.add(id, print, now, &ends);
+    }
+
+    /// Ids after which the log may go on: those below a wide gap, and the highest.
+    pub fn ends(&self) -> Vec<LogId> {
+        let below = self.gaps.iter().filter(|gap| gap.is_wide()).map(|gap| LogId(gap.from.0 - 1));
+        below.take(MOST_ENDS).chain([self.top]).filter(|id| id.0 > 0).collect()
+    }
+
+    /// Whether the rows at the ends are those that were read, as far as is known; `prints` of those that are there. An island that
+    /// is gone was a mistake, and is forgotten.
+    pub fn is_same_log(&mut self, prints: &HashMap<LogId, u64>, now: Timestamp) -> bool {
+        let position = self.position();
+        for end in self.ends() {
+            match prints.get(&end) {
+                Some(print) => match self.anchors.agrees(end, *print) {
+                    Some(true) => (),
+                    Some(false) => return false,
+                    None => self.remember(end, *print, now),
+                },
+                None if end == position => return false,
+                None if position < end => self.forget_island(end),
+                None => (),
+            }
+        }
         true
     }
 
-    /// Lets go of gaps that no transaction can fill any more, if all that has come of them by `now` has been dealt with: of
-    /// those that lie below `below`, or of all.
-    pub fn forget_old_gaps(&mut self, now: Timestamp, below: Option<LogId>) {
-        self.gaps.retain(|gap| {
-            now.duration_since(gap.first_seen) <= GRACE || below.is_some_and(|below| below <= gap.to)
-        });
+    /// The ids of the island that ends here are missing again.
+    fn forget_island(&mut self, end: LogId) {
+        let Some(below) = self.gaps.iter().rposition(|gap| gap.is_wide() && gap.to < end) else { return };
+        let above = self.gaps.iter().position(|gap| gap.from > end);
+        if let Some(above) = above {
+            self.gaps[below].to = self.gaps[above].to;
+            self.gaps.drain(below + 1..=above);
+        } else {
+            self.top = LogId(self.gaps[below].from.0 - 1);
+            self.gaps.truncate(below);
+        }
+    }
+
+    /// Where the log goes on: its highest id, leaving out islands.
+    pub fn position(&self) -> LogId {
+        self.unsettled().next().map_or(self.top, |gap| LogId(gap.from.0 - 1))
+    }
+
+    /// Rows far above the position: ranges, both ends included.
+    pub fn islands(&self) -> Vec<(LogId, LogId)> {
+        let from = self.unsettled().map(|gap| LogId(gap.to.0 + 1));
+        let to = self.unsettled().skip(1).map(|gap| LogId(gap.from.0 - 1));
+        from.zip(to.chain([self.top])).collect()
+    }
+
+    fn unsettled(&self) -> impl Iterator<Item = &Gap> {
+        self.gaps.iter().filter(|gap| gap.is_wide() && self.rows - gap.rows_before < SETTLED_ROWS)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_second(seconds).unwrap()
-    }
-
-    fn ranges(progress: &LogProgress) -> Vec<(i64, i64)> {
-        progress.gaps.iter().map(|gap| (gap.from.0, gap.to.0)).collect()
-    }
-
-    #[test]
-    fn skipped_ids_are_remembered_until_they_come() {
-        let mut progress = LogProgress::after(LogId(5));
-        for id in [6, 9, 10, 14] {
-            assert!(progress.advance(LogId(id), at(0)));
-        }
-        assert_eq!(ranges(&progress), [(7, 8), (11, 13)]);
-        assert!([12, 7, 99].into_iter().all(|id| progress.fill(LogId(id))));
-        assert_eq!(ranges(&progress), [(8, 8), (11, 11), (13, 13)]);
-        assert!(progress.fill(LogId(8)));
-        assert_eq!(ranges(&progress), [(11, 11), (13, 13)]);
-    }
-
-    #[test]
-    fn a_gap_is_forgotten_only_after_the_longest_transaction() {
-        let mut progress = LogProgress::after(LogId(0));
-        assert!(progress.advance(LogId(2), at(0)) && progress.advance(LogId(4), at(60)));
-        progress.forget_old_gaps(at(600), None);
-        assert_eq!(ranges(&progress), [(1, 1), (3, 3)]);
-        progress.forget_old_gaps(at(601), Some(LogId(1)));
-        assert_eq!(ranges(&progress), [(1, 1), (3, 3)], "what came of it has not been dealt with yet");
-        progress.forget_old_gaps(at(601), Some(LogId(2)));
-        assert_eq!(ranges(&progress), [(3, 3)]);
-        progress.forget_old_gaps(at(661), None);
-        assert_eq!(ranges(&progress), []);
-    }
-
-    #[test]
-    fn ids_that_come_late_split_gaps_only_as_far_as_there_is_room() {
-        let mut progress = LogProgress::after(LogId(0));
-        assert!(progress.advance(LogId(20_001), at(0)));
-        let filled = (1..10_000).take_while(|n| progress.fill(LogId(2 * n))).count();
-        assert_eq!((filled, progress.gaps.len()), (MOST_SPLIT_GAPS - 1, MOST_SPLIT_GAPS));
-        assert!(progress.fill(LogId(1)), "what splits nothing still counts");
-    }
-
-    #[test]
-    fn reading_waits_when_too_many_gaps_are_open() {
-        let mut progress = LogProgress::after(LogId(0));
-        let read = (1..10_000).take_while(|n| progress.advance(LogId(2 * n), at(0))).count();
-        assert_eq!(read, MOST_GAPS);
-        assert!(
-            progress.advance(LogId(progress.last_log_id.0 + 1), at(0)),
-            "an id without a gap still counts"
-        );
-        progress.forget_old_gaps(at(601), None);
-        assert!(progress.advance(LogId(progress.last_log_id.0 + 2), at(601)));
-    }
-
-    #[test]
-    fn ranges_to_wait_for_are_cut_at_the_last_id_and_merged() {
-        let mut progress = LogProgress::after(LogId(20));
-        progress.wait_for(&[(LogId(15), LogId(16)), (LogId(18), LogId(25)), (LogId(21), LogId(21))], at(0));
-        progress.wait_for(&[(LogId(5), LogId(5)), (LogId(16), LogId(18))], at(60));
-        assert_eq!(ranges(&progress), [(5, 5), (15, 20)]);
-        assert_eq!(progress.gaps[1].first_seen, at(60), "as long as the last of them");
-    }
+/// The store keeps seconds.
+fn whole_second(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
 }

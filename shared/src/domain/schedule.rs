@@ -11,7 +11,7 @@ mod place;
 mod search;
 mod visit_type;
 
-pub use calendar::{Calendar, Facts, Practice, Refusal, Refused};
+pub use calendar::{Calendar, Facts, Practice, ProviderVisit, Refusal, Refused};
 pub use hours::{ScheduleException, WorkingHours};
 pub use interval::{Interval, merge, subtract};
 pub use local::{instant, instant_of_midnight, instants, local};
@@ -26,6 +26,7 @@ pub struct Minutes(i64);
 
 impl Minutes {
     pub const MAX: i64 = 1440;
+    pub const DAY: Self = Self(Self::MAX);
 
     /// `None` unless 1 to [`Self::MAX`].
     pub fn new(minutes: i64) -> Option<Self> {

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::contact::{fold, phone_digits};
+use super::{
+    contact::{is_marked_phone, phone_digits, phone_part},
+    fold::{fold, is_word_char},
+};
 
 /// Longest word that is kept or asked for, in bytes.
 const MAX_WORD: usize = 256;
@@ -62,11 +65,14 @@ pub fn longest_name_word(name: &str) -> Option<String> {
 /// What a search asks for; a patient is found when it has every term. Neighbouring parts of one phone number
 /// ("(555) 010-0199") are one term. Empty when there is no letter or digit in the search.
 pub fn terms_of(search: &str) -> Vec<Term> {
+    if is_marked_phone(search) {
+        return vec![number_term(&phone_digits(search))];
+    }
     let mut terms = BTreeSet::new();
     let mut number = String::new();
     for token in search.split_whitespace() {
-        if is_phone_part(token) {
-            let digits: String = token.chars().filter(char::is_ascii_digit).collect();
+        if let Some(part) = phone_part(token) {
+            let digits: String = part.chars().filter(char::is_ascii_digit).collect();
             if number.len() >= WHOLE_NUMBER && digits.len() >= WHOLE_NUMBER {
                 terms.insert(number_term(&std::mem::take(&mut number)));
             }
@@ -115,7 +121,7 @@ fn text_term(token: &str) -> Option<Term> {
     if token.contains('@') {
         return Some(Term::one(clip(token.trim_matches([',', ';', '<', '>', '"']))));
     }
-    let token = token.trim_matches(|c: char| !c.is_alphanumeric());
+    let token = token.trim_matches(|c: char| !is_word_char(c));
     let punctuated = parts.len() > 1;
     let mut alternatives = vec![parts];
     if punctuated {
@@ -127,12 +133,7 @@ fn text_term(token: &str) -> Option<Term> {
 
 fn name_words(name: &str) -> Vec<String> {
     let folded = fold(name);
-    folded.split(|c: char| !c.is_alphanumeric()).filter(|part| !part.is_empty()).map(clip).collect()
-}
-
-fn is_phone_part(token: &str) -> bool {
-    token.contains(|c: char| c.is_ascii_digit())
-        && token.chars().all(|c| c.is_ascii_digit() || "+().-/".contains(c))
+    folded.split(|c: char| !is_word_char(c)).filter(|part| !part.is_empty()).map(clip).collect()
 }
 
 fn clip(word: &str) -> String {
@@ -170,6 +171,10 @@ mod tests {
             "0123",
             "hara 555-0123",
             "2125550123 5550123",
+            "212\u{a0}555–0123",
+            "tel:+12125550123;ext=12",
+            "(212) 555-0123 Ext 12",
+            "２１２５５５０１２３",
         ] {
             assert!(finds(search), "{search}");
         }

@@ -1,8 +1,12 @@
-//! Events a partner can be told of, and how a row of the EMR's log becomes one.
+//! Events a partner can be told of.
+
+mod classify;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+pub use classify::classify;
 
 use super::{
     EventScope, PracticePass, RequestId,
@@ -19,12 +23,44 @@ text_enum! {
     }
 }
 
+/// Which row of a practice's log an event is, for all time: a log that began anew uses its ids again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventNumber {
+    /// How often the log had begun anew.
+    pub epoch: u32,
+    pub log_id: LogId,
+}
+
+impl From<LogId> for EventNumber {
+    fn from(log_id: LogId) -> Self {
+        Self { epoch: 0, log_id }
+    }
+}
+
+/// The log id; of a log that began anew, with the epoch: `1.7`.
+impl std::fmt::Display for EventNumber {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.epoch {
+            0 => write!(f, "{}", self.log_id),
+            epoch => write!(f, "{epoch}.{}", self.log_id),
+        }
+    }
+}
+
+/// Whether it is the first epoch, which messages and bodies don't mention.
+#[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
+pub(super) fn is_first(epoch: &u32) -> bool {
+    *epoch == 0
+}
+
 /// One event of one practice: ids only, never patient data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WebhookEvent {
     pub practicepass: PracticePass,
     pub log_id: LogId,
+    /// How often the log had begun anew.
+    pub epoch: u32,
     pub event: EventScope,
     pub action: Action,
     pub record_id: i64,
@@ -32,9 +68,13 @@ pub struct WebhookEvent {
 }
 
 impl WebhookEvent {
-    /// `{PPass}-{log_id}`, the same on every attempt and retry.
+    pub fn number(&self) -> EventNumber {
+        EventNumber { epoch: self.epoch, log_id: self.log_id }
+    }
+
+    /// `{PPass}-{log_id}`, the same on every attempt and retry; `{PPass}-{epoch}.{log_id}` after the log began anew.
     pub fn event_id(&self) -> String {
-        format!("{}-{}", self.practicepass, self.log_id)
+        format!("{}-{}", self.practicepass, self.number())
     }
 }
 
@@ -50,6 +90,8 @@ pub struct EventMessage {
     pub generation: i64,
     pub partner: PartnerId,
     log_id: LogId,
+    #[serde(default, skip_serializing_if = "is_first")]
+    epoch: u32,
     event: EventScope,
     action: Action,
     record_id: i64,
@@ -91,7 +133,7 @@ impl EventMessage {
         partner: PartnerId,
         attempt: u32,
     ) -> Self {
-        let WebhookEvent { practicepass, log_id, event, action, record_id, occurred_at } = event;
+        let WebhookEvent { practicepass, log_id, epoch, event, action, record_id, occurred_at } = event;
         let version = Version;
         Self {
             version,
@@ -100,6 +142,7 @@ impl EventMessage {
             generation,
             partner,
             log_id,
+            epoch,
             event,
             action,
             record_id,
@@ -124,6 +167,7 @@ impl EventMessage {
         WebhookEvent {
             practicepass: self.ppass.clone(),
             log_id: self.log_id,
+            epoch: self.epoch,
             event: self.event,
             action: self.action,
             record_id: self.record_id,
@@ -132,38 +176,9 @@ impl EventMessage {
     }
 }
 
-/// The kind of event a log row stands for; `None` for tables and actions that partners don't hear of.
-///
-/// The EMR's programs don't agree on case, plural or verb ("Insert", "ADD", "create"); the words of all of them are known.
-pub fn classify(table_name: &str, action: &str) -> Option<(EventScope, Action)> {
-    let scope = match table_name.trim().to_ascii_lowercase().as_str() {
-        "patient" | "patients" | "prospect" | "prospects" => EventScope::Patients,
-        "encounter" | "encounters" | "visit" | "visits" => EventScope::Encounters,
-        "claim" | "claims" => EventScope::Claims,
-        "payment" | "payments" => EventScope::Payments,
-        "document" | "documents" => EventScope::Documents,
-        _ => return None,
-    };
-    let action = match action.trim().to_ascii_lowercase().as_str() {
-        "insert" | "inserted" | "create" | "created" | "add" => Action::Created,
-        "update" | "updated" | "edit" | "change" => Action::Updated,
-        "delete" | "deleted" | "remove" => Action::Deleted,
-        _ => return None,
-    };
-    Some((scope, action))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_log_row_is_understood_whatever_its_case_and_number() {
-        assert_eq!(classify("visits", "insert"), Some((EventScope::Encounters, Action::Created)));
-        assert_eq!(classify(" Patient ", "UPDATE"), Some((EventScope::Patients, Action::Updated)));
-        assert_eq!(classify("sessions", "insert"), None);
-        assert_eq!(classify("claims", "printed"), None);
-    }
 
     #[test]
     fn a_message_of_another_version_is_not_read() {
@@ -172,6 +187,15 @@ mod tests {
         assert_eq!(message.event().event_id(), "DemoOffice-101");
         assert_eq!(serde_json::to_string(&message).unwrap(), text);
         assert!(serde_json::from_str::<EventMessage>(&text.replace("\"v\":1", "\"v\":2")).is_err());
+    }
+
+    #[test]
+    fn a_log_that_began_anew_gives_other_event_ids_and_says_so() {
+        let old = r#"{"v":1,"ppass":"DemoOffice","subscription":1,"generation":1,"partner":"prt_A","logId":101,"event":"Patients","action":"created","recordId":1001,"occurredAt":"2026-03-09T14:00:00Z","attempt":1}"#;
+        let text = old.replace(r#""logId":101,"#, r#""logId":101,"epoch":2,"#);
+        let message: EventMessage = serde_json::from_str(&text).unwrap();
+        assert_eq!(message.event().event_id(), "DemoOffice-2.101");
+        assert_eq!(serde_json::to_string(&message).unwrap(), text);
     }
 
     #[test]

@@ -12,6 +12,10 @@ pub const CALLS: &str = "metrics::calls";
 pub const COLD_STARTS: &str = "metrics::cold_starts";
 /// An attempt of a delivery; `Lane`: `fast` or `slow`.
 pub const DELIVERIES: &str = "metrics::deliveries";
+/// A row of the EMR's that could not be read, once a day and process.
+pub const DATA_PROBLEMS: &str = "metrics::data_problems";
+/// A credential that was refused: a wrong API key, admin secret or claim token, or an attempt over its limit.
+pub const REFUSALS: &str = "metrics::refusals";
 /// A run of the log poller.
 pub const POLLS: &str = "metrics::polls";
 
@@ -22,7 +26,7 @@ struct Set {
     metrics: &'static [(&'static str, &'static str)],
 }
 
-const SETS: [Set; 4] = [
+const SETS: [Set; 6] = [
     Set {
         target: CALLS,
         dimension: Some("Route"),
@@ -39,6 +43,8 @@ const SETS: [Set; 4] = [
             ("DeliveryLag", "Milliseconds"),
         ],
     },
+    Set { target: DATA_PROBLEMS, dimension: None, metrics: &[("UnreadableRows", "Count")] },
+    Set { target: REFUSALS, dimension: None, metrics: &[("RefusedCredentials", "Count")] },
     Set {
         target: POLLS,
         dimension: None,
@@ -48,6 +54,8 @@ const SETS: [Set; 4] = [
             ("PracticesFailed", "Count"),
             ("DueRetries", "Count"),
             ("OldestDueSeconds", "Seconds"),
+            // Of practices' logs: see the line's message.
+            ("LogFaults", "Count"),
         ],
     },
 ];

@@ -1,13 +1,18 @@
 //! What the schedule's rules need to know, read with one query a table for the whole range of dates.
 
-use jiff::{Span, Timestamp, civil::Date, tz::TimeZone};
+use jiff::{Span, Timestamp, ToSpan, civil::Date, tz::TimeZone};
 use jiff_sqlx::ToSqlx;
 
-use super::{Conn, Result, on, visit_types};
+use super::{
+    Conn, Error, Result,
+    foreign::{Columns, Day, Foreign, ForeignRow, FromColumns, Read, TimeOfDay, accept_all},
+    on, visit_types,
+};
 use crate::domain::{
     ids::{ProviderId, RoomId, VisitId},
     schedule::{
-        Calendar, Facts, Interval, Practice, RoomVisit, ScheduleException, WorkingHours, instant_of_midnight,
+        Calendar, Facts, Interval, Practice, ProviderVisit, RoomVisit, ScheduleException, WorkingHours,
+        instant_of_midnight, local,
     },
 };
 
@@ -34,9 +39,14 @@ pub enum Found {
 
 /// Reads the calendar that answers the question.
 pub async fn read(conn: &mut Conn, zone: &TimeZone, question: &Question<'_>) -> Result<Found> {
-    let Some((grid_minutes, horizon_days)) = practice(conn, question.provider).await? else {
+    let Some((grid_minutes, horizon_days, time_zone)) = practice(conn, question.provider).await? else {
         return Ok(Found::NoProvider);
     };
+    // The instants of visits are of the zone that the database has now.
+    if time_zone.is_some_and(|name| zone.iana_name() != Some(name.as_str())) {
+        conn.set_outdated();
+        return Err(Error::TimeZoneChanged);
+    }
     let rules = match question.visit_type {
         None => None,
         Some(name) => match visit_types::rules(conn, name, question.provider).await? {
@@ -56,46 +66,71 @@ pub async fn read(conn: &mut Conn, zone: &TimeZone, question: &Question<'_>) -> 
     Ok(Found::Calendar(Box::new(Calendar::new(practice, question.now, question.dates, facts))))
 }
 
-/// The practice's grid and horizon, if the provider is active.
-async fn practice(conn: &mut Conn, provider: ProviderId) -> Result<Option<(i64, i64)>> {
-    Ok(on!(conn, c => sqlx::query_as(
-        "select t.grid_minutes, t.horizon_days from tenant_identity t cross join providers p
-         where p.provider_id = $1 and p.active",
-    ).bind(provider).fetch_optional(c).await)?)
+/// The practice's grid, horizon and time zone, if the provider is active.
+async fn practice(conn: &mut Conn, provider: ProviderId) -> Result<Option<(i64, i64, Option<String>)>> {
+    let row: Option<Read<ActiveProvider>> = on!(&mut *conn, c => sqlx::query_as(
+        "select p.provider_id, p.active, t.grid_minutes, t.horizon_days, t.time_zone
+         from tenant_identity t cross join providers p where p.provider_id = $1",
+    ).bind(provider).fetch_optional(c).await)?;
+    Ok(row.and_then(|row| row.accept(conn)).map(|it| (it.grid_minutes, it.horizon_days, it.time_zone)))
 }
 
-#[derive(sqlx::FromRow)]
-struct HoursRow {
-    weekday: i64,
-    start_time: jiff_sqlx::Time,
-    end_time: jiff_sqlx::Time,
-    valid_from: Option<jiff_sqlx::Date>,
-    valid_to: Option<jiff_sqlx::Date>,
+struct ActiveProvider {
+    grid_minutes: i64,
+    horizon_days: i64,
+    time_zone: Option<String>,
+}
+
+impl FromColumns for ActiveProvider {
+    const TABLE: &'static str = "providers";
+    const KEY: &'static str = "provider_id";
+
+    fn from_columns<R: ForeignRow>(columns: &mut Columns<'_, R>) -> sqlx::Result<Option<Self>> {
+        let (grid_minutes, horizon_days) =
+            (columns.required("grid_minutes")?, columns.required("horizon_days")?);
+        let practice = grid_minutes.zip(horizon_days).filter(|(grid, _)| *grid > 0);
+        let (active, time_zone) = (columns.or("active", false)?, columns.optional("time_zone")?);
+        Ok(practice.filter(|_| active).map(|(grid_minutes, horizon_days)| Self {
+            grid_minutes,
+            horizon_days,
+            time_zone,
+        }))
+    }
 }
 
 async fn hours(conn: &mut Conn, provider: ProviderId) -> Result<Vec<WorkingHours>> {
-    let rows: Vec<HoursRow> = on!(conn, c => sqlx::query_as(
-        "select weekday, start_time, end_time, valid_from, valid_to from working_hours where provider_id = $1",
+    let rows: Vec<Read<WorkingHours>> = on!(&mut *conn, c => sqlx::query_as(
+        "select working_hours_id, weekday, start_time, end_time, valid_from, valid_to
+         from working_hours where provider_id = $1",
     ).bind(provider).fetch_all(c).await)?;
-    Ok(rows
-        .into_iter()
-        .map(|row| WorkingHours {
-            weekday: row.weekday,
-            start: row.start_time.to_jiff(),
-            end: row.end_time.to_jiff(),
-            valid_from: row.valid_from.map(jiff_sqlx::Date::to_jiff),
-            valid_to: row.valid_to.map(jiff_sqlx::Date::to_jiff),
-        })
-        .collect())
+    Ok(accept_all(conn, rows))
 }
 
-#[derive(sqlx::FromRow)]
-struct ExceptionRow {
-    provider_id: Option<ProviderId>,
-    exception_date: jiff_sqlx::Date,
-    kind: String,
-    start_time: Option<jiff_sqlx::Time>,
-    end_time: Option<jiff_sqlx::Time>,
+impl FromColumns for WorkingHours {
+    const TABLE: &'static str = "working_hours";
+    const KEY: &'static str = "working_hours_id";
+
+    fn from_columns<R: ForeignRow>(columns: &mut Columns<'_, R>) -> sqlx::Result<Option<Self>> {
+        let weekday: Option<i64> = columns.required("weekday")?;
+        let (start, end) = (columns.required("start_time")?, columns.required("end_time")?);
+        let valid_from: Foreign<Day> = columns.get("valid_from")?;
+        let valid_to: Foreign<Day> = columns.get("valid_to")?;
+        let (Some(weekday), Some(start), Some(end)) = (weekday, start, end) else { return Ok(None) };
+        if valid_from.is_problem() || valid_to.is_problem() {
+            return Ok(None);
+        }
+        let (start, end): (TimeOfDay, TimeOfDay) = (start, end);
+        // What begins at the end of a day begins at the next one's midnight.
+        let late = start == TimeOfDay::EndOfDay;
+        let bound = |day: Day| if late { day.clamped().saturating_add(1.day()) } else { day.clamped() };
+        Ok(Some(Self {
+            weekday: if late { weekday % 7 + 1 } else { weekday },
+            start: start.on_clock(),
+            end: end.on_clock(),
+            valid_from: valid_from.value().filter(|day| *day != Day::Past).map(bound),
+            valid_to: valid_to.value().filter(|day| *day != Day::Future).map(bound),
+        }))
+    }
 }
 
 async fn exceptions(
@@ -103,70 +138,107 @@ async fn exceptions(
     provider: ProviderId,
     (first, last): (Date, Date),
 ) -> Result<Vec<ScheduleException>> {
-    let rows: Vec<ExceptionRow> = on!(conn, c => sqlx::query_as(
-        "select provider_id, exception_date, kind, start_time, end_time from schedule_exceptions
-         where exception_date between $1 and $2 and (provider_id = $3 or provider_id is null)",
-    ).bind(first.to_sqlx()).bind(last.to_sqlx()).bind(provider).fetch_all(c).await)?;
-    Ok(rows
-        .into_iter()
-        .map(|row| {
-            let date = row.exception_date.to_jiff();
-            let times = row.start_time.zip(row.end_time).map(|(start, end)| (start.to_jiff(), end.to_jiff()));
-            match times {
-                Some((start, end)) if row.kind == "custom" => {
-                    ScheduleException::Custom { date, start, end, own: row.provider_id.is_some() }
-                }
-                Some((start, end)) => ScheduleException::Off { date, start, end },
-                None => ScheduleException::DayOff { date },
+    let statement = match conn {
+        Conn::Postgres(_) => {
+            "select exception_id, provider_id, exception_date, kind, start_time, end_time from schedule_exceptions
+             where exception_date >= $1 and exception_date < $2 and (provider_id = $3 or provider_id is null)"
+        }
+        // Dates are texts, which compare as dates only if they are written so.
+        Conn::Sqlite(_) => {
+            "select exception_id, provider_id, exception_date, kind, start_time, end_time from schedule_exceptions
+             where exception_date >= $1 and exception_date < $2 and (provider_id = $3 or provider_id is null)
+             union all
+             select exception_id, provider_id, exception_date, kind, start_time, end_time from schedule_exceptions
+             where (typeof(exception_date) <> 'text'
+                    or exception_date not glob '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*')
+               and (provider_id = $3 or provider_id is null)"
+        }
+    };
+    // What begins at the end of a day matters to the next one.
+    let (from, to) = (first.saturating_sub(1.day()), last.saturating_add(1.day()));
+    let rows: Vec<Read<ScheduleException>> = on!(&mut *conn, c => sqlx::query_as(statement)
+        .bind(from.to_sqlx()).bind(to.to_sqlx()).bind(provider).fetch_all(c).await)?;
+    Ok(accept_all(conn, rows))
+}
+
+impl FromColumns for ScheduleException {
+    const TABLE: &'static str = "schedule_exceptions";
+    const KEY: &'static str = "exception_id";
+
+    /// One that can't be read closes its day, if at least that can be read.
+    fn from_columns<R: ForeignRow>(columns: &mut Columns<'_, R>) -> sqlx::Result<Option<Self>> {
+        let date: Option<Day> = columns.required("exception_date")?;
+        let own = columns.get::<i64>("provider_id")? != Foreign::Null;
+        let kind = columns.text("kind")?;
+        let start: Foreign<TimeOfDay> = columns.get("start_time")?;
+        let end: Foreign<TimeOfDay> = columns.get("end_time")?;
+        let Some(date) = date.and_then(Day::date) else { return Ok(None) };
+        let times = start.value().zip(end.value());
+        Ok(Some(match (kind.as_str(), times) {
+            ("custom", Some((start, end))) => {
+                let (date, start) = start.on(date);
+                Self::Custom { date, start, end: end.on_clock(), own }
             }
-        })
-        .collect())
+            ("off", Some((start, end))) => {
+                let (date, start) = start.on(date);
+                Self::Off { date, start, end: end.on_clock() }
+            }
+            _ => Self::DayOff { date },
+        }))
+    }
 }
 
 #[derive(sqlx::FromRow)]
 struct BlockingRow {
     /// The room's part of a visit; else the provider's.
     room_id: Option<RoomId>,
-    visit_date: jiff_sqlx::Date,
     starts_at: i64,
     ends_at: i64,
+    buffer_before: i64,
+    buffer_after: i64,
 }
 
-/// The provider's blocking visits, and those in the rooms of the visit type, of whichever provider.
+/// The provider's blocking visits, and those in the rooms of the visit type, of whichever provider. One whose time can't be
+/// read takes its day.
 async fn blocking(
     conn: &mut Conn,
     zone: &TimeZone,
     question: &Question<'_>,
     (first, last): (Date, Date),
-) -> Result<(Vec<Interval>, Vec<RoomVisit>)> {
+) -> Result<(Vec<ProviderVisit>, Vec<RoomVisit>)> {
     let from = instant_of_midnight(zone, first);
     let to = instant_of_midnight(zone, last.saturating_add(Span::new().days(1)));
     let rows: Vec<BlockingRow> = on!(conn, c => sqlx::query_as(
-        "select cast(null as bigint) as room_id, visit_date,
-                provider_starts_at as starts_at, provider_ends_at as ends_at
-         from visits
-         where provider_id = $1 and provider_starts_at >= $2 and provider_starts_at < $3
-           and status not in ('Cancelled', 'NoShow', 'Deleted') and visit_id <> $4
+        "select cast(null as bigint) as room_id, v.provider_starts_at as starts_at, v.provider_ends_at as ends_at,
+                cast(coalesce(t.buffer_before, 0) as bigint) as buffer_before,
+                cast(coalesce(t.buffer_after, 0) as bigint) as buffer_after
+         from visits v left join visit_types t on t.visit_type = v.visit_type
+         where v.provider_id = $1 and v.provider_starts_at >= $2 and v.provider_starts_at < $3
+           and v.status not in ('Cancelled', 'NoShow', 'Deleted') and v.visit_id is distinct from $4
          union all
-         select room_id, visit_date, starts_at, ends_at
+         select room_id, starts_at, ends_at, cast(0 as bigint), cast(0 as bigint)
          from visits
          where room_id in (select resource_id from visit_type_resources where visit_type = $5)
            and starts_at >= $2 and starts_at < $3
-           and status not in ('Cancelled', 'NoShow', 'Deleted') and visit_id <> $4",
+           and status not in ('Cancelled', 'NoShow', 'Deleted') and visit_id is distinct from $4",
     )
     .bind(question.provider)
     .bind(from)
     .bind(to)
-    .bind(question.except.map_or(0, |visit| visit.0))
+    .bind(question.except)
     .bind(question.visit_type)
     .fetch_all(c).await)?;
     let mut busy = Vec::new();
     let mut in_rooms = Vec::new();
     for row in rows {
-        let visit = Interval { from: row.starts_at, to: row.ends_at };
+        let time = Interval { from: row.starts_at, to: row.ends_at };
         match row.room_id {
-            None => busy.push(visit),
-            Some(room) => in_rooms.push(RoomVisit { room, date: row.visit_date.to_jiff(), visit }),
+            None => busy.push(ProviderVisit {
+                time,
+                buffer_before: row.buffer_before,
+                buffer_after: row.buffer_after,
+            }),
+            Some(room) => in_rooms.push(RoomVisit { room, date: local(zone, time.from).date(), visit: time }),
         }
     }
     Ok((busy, in_rooms))

@@ -9,7 +9,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use super::{Error, Health, Result, Timeouts, Watched};
+use super::{Error, Health, Reporter, Result, Timeouts, Watched};
 use crate::domain::PracticePass;
 
 #[derive(Clone, Debug)]
@@ -31,6 +31,7 @@ pub struct Database {
     health: Arc<Health>,
     timeouts: Timeouts,
     opened: Instant,
+    reporter: Arc<Reporter>,
 }
 
 /// The database of the one practice that the caller may enter. Cheap to clone.
@@ -48,6 +49,7 @@ impl Database {
         connections: u32,
         timeouts: Timeouts,
         health: Arc<Health>,
+        reporter: Arc<Reporter>,
     ) -> Result<Self> {
         let opened = Instant::now();
         let unusable = |_| Error::Registry("the DSN can't be read".into());
@@ -67,11 +69,13 @@ impl Database {
                 health,
                 timeouts,
                 opened,
+                reporter,
             });
         }
         let options = PgConnectOptions::from_str(dsn).map_err(unusable)?;
         // Without a word in the DSN the server's certificate and name are verified.
         let options = if says_sslmode(dsn) { options } else { options.ssl_mode(PgSslMode::VerifyFull) };
+        refuse_weak_tls(&options)?;
         let mut pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(timeouts.round_trip);
         if let Some(server) = timeouts.server {
             // Not by startup options, which poolers refuse.
@@ -86,7 +90,7 @@ impl Database {
                 Box::pin(async move { sqlx::raw_sql(limits).execute(connection).await.map(|_| ()) })
             });
         }
-        Ok(Self { pool: Pool::Postgres(pool.connect_lazy_with(options)), health, timeouts, opened })
+        Ok(Self { pool: Pool::Postgres(pool.connect_lazy_with(options)), health, timeouts, opened, reporter })
     }
 
     /// As [`Self::connect`]; an `SQLite` file is made when there is none, and migrated by one connection so that two first
@@ -101,7 +105,7 @@ impl Database {
                 .await
                 .map_err(|error| Error::Unavailable(sqlx::Error::Io(error)))?;
         }
-        Self::connect(dsn, 1, Timeouts::OF_MIGRATIONS, Arc::default())
+        Self::connect(dsn, 1, Timeouts::OF_MIGRATIONS, Arc::default(), Arc::default())
     }
 
     /// Makes the first connection: a connection string that is no good any more is found out before anything is begun. Costs
@@ -126,6 +130,11 @@ impl Database {
         }
     }
 
+    /// Whether a text column can hold this: `PostgreSQL`'s hold no zero character, so what has one is not there.
+    pub fn can_hold(&self, text: &str) -> bool {
+        matches!(self.pool, Pool::Sqlite(_)) || !text.contains('\0')
+    }
+
     /// A connection for statements that stand alone.
     ///
     /// # Errors
@@ -134,13 +143,13 @@ impl Database {
         if self.health.has_failed_since(self.opened, Instant::now()) {
             return Err(Error::LetBe);
         }
-        let (health, timeouts) = (self.health.clone(), self.timeouts);
+        let (health, timeouts, reporter) = (self.health.clone(), self.timeouts, self.reporter.clone());
         let conn = match &self.pool {
             Pool::Sqlite(pool) => {
-                pool.acquire().await.map(|it| Conn::Sqlite(Watched::new(it, health, timeouts)))
+                pool.acquire().await.map(|it| Conn::Sqlite(Watched::new(it, health, timeouts, reporter)))
             }
             Pool::Postgres(pool) => {
-                pool.acquire().await.map(|it| Conn::Postgres(Watched::new(it, health, timeouts)))
+                pool.acquire().await.map(|it| Conn::Postgres(Watched::new(it, health, timeouts, reporter)))
             }
         };
         conn.map_err(|error| {
@@ -154,11 +163,32 @@ impl Database {
 }
 
 impl Conn {
+    /// Reports a row that could not be read, by its primary key: it is logged once, counted, and shown to administrators.
+    pub fn report_unreadable(&self, table: &'static str, id: &str) {
+        match self {
+            Self::Sqlite(connection) => connection.reporter().report(table, id),
+            Self::Postgres(connection) => connection.reporter().report(table, id),
+        }
+    }
+
+    /// As [`Database::can_hold`].
+    pub(crate) fn can_hold(&self, text: &str) -> bool {
+        matches!(self, Self::Sqlite(_)) || !text.contains('\0')
+    }
+
     /// Nothing more can be asked of it.
     pub(crate) fn is_lost(&self) -> bool {
         match self {
             Self::Sqlite(connection) => connection.is_lost(),
             Self::Postgres(connection) => connection.is_lost(),
+        }
+    }
+
+    /// The next call opens the database anew: what was read when it was opened has changed.
+    pub(super) fn set_outdated(&self) {
+        match self {
+            Self::Sqlite(connection) => connection.set_outdated(),
+            Self::Postgres(connection) => connection.set_outdated(),
         }
     }
 
@@ -173,6 +203,10 @@ impl Conn {
 impl TenantDb {
     pub(super) fn new(database: Database, practicepass: PracticePass, time_zone: TimeZone) -> Self {
         Self { database, practicepass, time_zone }
+    }
+
+    pub(super) fn with_time_zone(self, time_zone: TimeZone) -> Self {
+        Self { time_zone, ..self }
     }
 
     pub fn practicepass(&self) -> &PracticePass {
@@ -193,6 +227,24 @@ impl Deref for TenantDb {
     }
 }
 
+/// Only the local stack may speak to its database without encryption that is enforced.
+fn refuse_weak_tls(options: &PgConnectOptions) -> Result<()> {
+    let weak = matches!(options.get_ssl_mode(), PgSslMode::Disable | PgSslMode::Allow | PgSslMode::Prefer);
+    if weak && options.get_socket().is_none() && !is_this_machine(options.get_host()) {
+        return Err(Error::Registry(
+            "the DSN's sslmode lets patient data travel unencrypted: use verify-full, verify-ca or require"
+                .into(),
+        ));
+    }
+    Ok(())
+}
+
+/// Whether a connection to the host never leaves the machine: a local stack's database.
+fn is_this_machine(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    host == "localhost" || host.starts_with('/') || address.is_ok_and(|it| it.to_canonical().is_loopback())
+}
+
 /// Whether the DSN's query, and not a password that looks like it, chooses how the server is verified.
 fn says_sslmode(dsn: &str) -> bool {
     url::Url::parse(dsn)
@@ -201,7 +253,21 @@ fn says_sslmode(dsn: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::says_sslmode;
+    use super::{PgConnectOptions, refuse_weak_tls, says_sslmode};
+
+    #[test]
+    fn a_server_elsewhere_is_spoken_to_encrypted() {
+        let allowed = |dsn: &str| refuse_weak_tls(&dsn.parse::<PgConnectOptions>().unwrap()).is_ok();
+        for mode in ["disable", "allow", "prefer"] {
+            assert!(!allowed(&format!("postgres://a:b@db.example/c?sslmode={mode}")), "{mode}");
+            assert!(!allowed(&format!("postgres://a:b@10.0.0.5/c?sslmode={mode}")), "{mode}");
+            assert!(allowed(&format!("postgres://a:b@127.0.0.1/c?sslmode={mode}")), "{mode}");
+            assert!(allowed(&format!("postgres://a:b@[::1]/c?sslmode={mode}")), "{mode}");
+        }
+        for mode in ["require", "verify-ca", "verify-full"] {
+            assert!(allowed(&format!("postgres://a:b@db.example/c?sslmode={mode}")), "{mode}");
+        }
+    }
 
     #[test]
     fn only_the_query_chooses_how_a_server_is_verified() {

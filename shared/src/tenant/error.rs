@@ -25,6 +25,9 @@ pub enum Error {
     Contended(#[source] sqlx::Error),
     #[error("the database refused: {0:?}")]
     Refused(Constraint),
+    /// The practice's time zone has changed since the database was opened; the next call opens it anew.
+    #[error("the practice's time zone has just changed")]
+    TimeZoneChanged,
     /// The database is not the one the registry says it is.
     #[error("the database at this address belongs to another practice")]
     WrongDatabase,
@@ -70,6 +73,17 @@ impl From<sqlx::Error> for Error {
     }
 }
 
+/// Primary keys of the tables in which rows of ours have ids of their own.
+const OWN_IDS: [&str; 7] = [
+    "visits_pkey",
+    "patients_pkey",
+    "tickets_pkey",
+    "ticket_comments_pkey",
+    "ticket_history_pkey",
+    "log_pkey",
+    "products_pkey",
+];
+
 enum Class {
     Contended,
     Unavailable,
@@ -83,6 +97,8 @@ fn classify(code: &str, message: &str, constraint: Option<&str>) -> Class {
     match code {
         // serialization_failure, deadlock_detected; SQLITE_BUSY and SQLITE_LOCKED with their kinds
         "40001" | "40P01" | "5" | "6" | "261" | "262" | "517" | "773" => Class::Contended,
+        // unique_violation: somebody chose the id for another row and committed it meanwhile.
+        "23505" if constraint.is_some_and(|it| OWN_IDS.contains(&it)) => Class::Contended,
         // admin_shutdown, crash_shutdown, cannot_connect_now, too_many_connections, query_canceled, lock_not_available (which
         // has been waited for long enough); disk full, I/O errors
         "57P01" | "57P02" | "57P03" | "53300" | "57014" | "55P03" | "13" | "10" => Class::Unavailable,

@@ -7,12 +7,17 @@
 use std::{
     io,
     ops::{Deref, DerefMut},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use sqlx::pool::PoolConnection;
 use tokio::time::timeout;
+
+use super::Reporter;
 
 /// How long a database may take.
 #[derive(Clone, Copy, Debug)]
@@ -100,7 +105,11 @@ const MOST_COOLDOWNS: u32 = 3;
 
 /// How one database answered last.
 #[derive(Debug, Default)]
-pub(crate) struct Health(Mutex<State>);
+pub(crate) struct Health {
+    state: Mutex<State>,
+    /// What was read when the database was opened has changed.
+    outdated: AtomicBool,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -120,7 +129,12 @@ pub(crate) enum Admission {
 
 impl Health {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the database has to be opened anew.
+    pub(crate) fn is_outdated(&self) -> bool {
+        self.outdated.load(Ordering::Relaxed)
     }
 
     /// One call is let through as a probe; the others are refused until it is known how that went, or it takes too long.
@@ -168,6 +182,7 @@ pub(crate) fn silence() -> sqlx::Error {
 pub struct Watched<DB: sqlx::Database> {
     connection: PoolConnection<DB>,
     watch: Watch,
+    reporter: Arc<Reporter>,
 }
 
 /// The watch over one connection.
@@ -179,12 +194,25 @@ pub(crate) struct Watch {
 }
 
 impl<DB: sqlx::Database> Watched<DB> {
-    pub(crate) fn new(connection: PoolConnection<DB>, health: Arc<Health>, timeouts: Timeouts) -> Self {
-        Self { connection, watch: Watch { health, timeouts, unanswered: false } }
+    pub(crate) fn new(
+        connection: PoolConnection<DB>,
+        health: Arc<Health>,
+        timeouts: Timeouts,
+        reporter: Arc<Reporter>,
+    ) -> Self {
+        Self { connection, watch: Watch { health, timeouts, unanswered: false }, reporter }
+    }
+
+    pub(crate) fn reporter(&self) -> &Reporter {
+        &self.reporter
     }
 
     pub(crate) fn parts(&mut self) -> (&mut Watch, &mut DB::Connection) {
         (&mut self.watch, &mut self.connection)
+    }
+
+    pub(crate) fn set_outdated(&self) {
+        self.watch.health.outdated.store(true, Ordering::Relaxed);
     }
 
     /// Nothing more can be asked of it, not even a ROLLBACK.

@@ -1,10 +1,18 @@
 //! The `log` table: what happened in the EMR, the source of webhook events.
 
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use jiff_sqlx::ToSqlx;
+use sqlx::AssertSqlSafe;
 
-use super::{Conn, Result, on};
-use crate::domain::{RequestId, ids::LogId};
+use super::{Conn, Result, free_ids::free_id, on};
+use crate::domain::{RequestId, ids::LogId, log_progress::WIDE};
+
+/// What a row is read from.
+macro_rules! columns {
+    () => {
+        "log_id, table_name, action, record_id, logged_at, cast(logged_at as text) as logged_text, request_id"
+    };
+}
 
 /// One row, as the EMR's programs write it.
 #[derive(Clone, Debug)]
@@ -17,12 +25,22 @@ pub struct LogRow {
 }
 
 /// What a row says.
-#[derive(Clone, Debug, sqlx::FromRow)]
+#[derive(Clone, Debug)]
 pub struct Entry {
     pub table_name: String,
     pub action: String,
     pub record_id: i64,
-    logged_at: jiff_sqlx::Timestamp,
+    /// `None` when it is no instant, such as `infinity`.
+    pub logged_at: Option<Timestamp>,
+}
+
+impl LogRow {
+    /// A number that another row with the same id doesn't have.
+    pub fn print(&self) -> u64 {
+        let Some(Entry { table_name, action, record_id, logged_at }) = &self.entry else { return 0 };
+        let time = logged_at.map(Timestamp::as_microsecond);
+        u64::from(crc32fast::hash(format!("{table_name}\n{action}\n{record_id}\n{time:?}").as_bytes()))
+    }
 }
 
 impl<'r, R: sqlx::Row> sqlx::FromRow<'r, R> for LogRow
@@ -30,7 +48,9 @@ where
     &'static str: sqlx::ColumnIndex<R>,
     LogId: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
     Option<String>: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
-    Entry: sqlx::FromRow<'r, R>,
+    String: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+    i64: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+    jiff_sqlx::Timestamp: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
 {
     fn from_row(row: &'r R) -> sqlx::Result<Self> {
         let entry = match Entry::from_row(row) {
@@ -44,10 +64,39 @@ where
     }
 }
 
-impl Entry {
-    pub fn logged_at(&self) -> Timestamp {
-        self.logged_at.to_jiff()
+impl<'r, R: sqlx::Row> sqlx::FromRow<'r, R> for Entry
+where
+    &'static str: sqlx::ColumnIndex<R>,
+    Option<String>: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+    String: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+    i64: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+    jiff_sqlx::Timestamp: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+{
+    fn from_row(row: &'r R) -> sqlx::Result<Self> {
+        let logged_at =
+            row.try_get::<jiff_sqlx::Timestamp, _>("logged_at").map(jiff_sqlx::Timestamp::to_jiff);
+        let text: Option<String> = row.try_get("logged_text").unwrap_or_default();
+        Ok(Self {
+            table_name: row.try_get("table_name")?,
+            action: row.try_get("action")?,
+            record_id: row.try_get("record_id")?,
+            logged_at: logged_at.ok().or_else(|| instant(text?.trim())),
+        })
     }
+}
+
+/// What programs write into a column of text: an instant, or a date and time in UTC, or seconds or milliseconds since 1970.
+fn instant(text: &str) -> Option<Timestamp> {
+    if let Ok(instant) = text.parse::<Timestamp>() {
+        return Some(instant);
+    }
+    if let Ok(number) = text.parse::<i64>() {
+        let milliseconds = text.len() > "9999999999".len();
+        let instant = if milliseconds { Timestamp::from_millisecond } else { Timestamp::from_second };
+        return instant(number).ok();
+    }
+    let local: DateTime = text.parse().or_else(|_| text.replace('/', "-").parse()).ok()?;
+    local.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
 }
 
 /// Writes one row; belongs in the transaction of the change it tells of. `request_id`: of the call that makes the change.
@@ -59,10 +108,14 @@ pub async fn append(
     at: Timestamp,
     request_id: Option<&str>,
 ) -> Result<LogId> {
-    Ok(on!(conn, c => sqlx::query_scalar(
-        "insert into log (table_name, action, record_id, logged_at, request_id) values ($1, $2, $3, $4, $5)
+    let statement = format!(
+        "insert into log (log_id, table_name, action, record_id, logged_at, request_id) values ({}, $1, $2, $3, $4, $5)
          returning log_id",
-    ).bind(table_name).bind(action).bind(record_id).bind(at.to_sqlx()).bind(request_id).fetch_one(c).await)?)
+        free_id(conn, "log", "log_id"),
+    );
+    Ok(
+        on!(conn, c => sqlx::query_scalar(AssertSqlSafe(statement)).bind(table_name).bind(action).bind(record_id).bind(at.to_sqlx()).bind(request_id).fetch_one(c).await)?,
+    )
 }
 
 /// The highest id that is visible; 0 in an empty table.
@@ -70,11 +123,18 @@ pub async fn highest(conn: &mut Conn) -> Result<LogId> {
     Ok(on!(conn, c => sqlx::query_scalar("select coalesce(max(log_id), 0) from log").fetch_one(c).await)?)
 }
 
-/// Ids below `newest` that transactions may yet bring, for they are missing though not for long: as ranges, both ends
-/// included. Should there be more than `limit`, the lowest covers all that lie further below.
+/// Whether there is a row with this id or a lower one.
+pub async fn any_up_to(conn: &mut Conn, id: LogId) -> Result<bool> {
+    Ok(on!(conn, c => sqlx::query_scalar("select exists (select 1 from log where log_id <= $1)")
+        .bind(id).fetch_one(c).await)?)
+}
+
+/// Ids below `newest` that transactions may yet bring, for they are missing though not for long, and those that are left out by a
+/// jump of the ids: as ranges, both ends included. Should there be more than `limit`, only missing ids that are younger than
+/// `since` count, and the lowest range covers all of these that lie further below.
 ///
 /// Ids are given out in order, so what is missing below a row of before `since` was given out before it. Because programs
-/// may date rows back, the last `window` ids are looked at in any case.
+/// may date rows back, what is missing among the last `window` rows counts in any case.
 pub async fn missing_below(
     conn: &mut Conn,
     newest: LogId,
@@ -85,28 +145,48 @@ pub async fn missing_below(
     let old: Option<LogId> = on!(&mut *conn, c => sqlx::query_scalar(
         "select log_id from log where log_id <= $1 and logged_at <= $2 order by log_id desc limit 1",
     ).bind(newest).bind(since.to_sqlx()).fetch_optional(c).await)?;
-    let after = LogId(old.map_or(0, |old| old.0).min(newest.0 - window).max(0));
-    let rows = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut ranges: Vec<(LogId, LogId)> = on!(conn, c => sqlx::query_as(
-        "select previous + 1, log_id - 1 from (
-             select log_id, coalesce(lag(log_id) over (order by log_id), $1) as previous
-             from log where log_id > $1 and log_id <= $2
-         ) as seen where log_id > previous + 1 order by log_id desc limit $3",
-    ).bind(after).bind(newest).bind(rows).fetch_all(c).await)?;
-    if ranges.len() == limit
-        && let Some(lowest) = ranges.last_mut()
-    {
-        lowest.0 = LogId(after.0 + 1);
+    let edge: Option<LogId> = on!(&mut *conn, c => sqlx::query_scalar(
+        "select min(log_id) from (
+             select log_id from log where log_id <= $1 order by log_id desc limit $2
+         ) as newest",
+    ).bind(newest).bind(window).fetch_one(c).await)?;
+    let old = LogId(old.map_or(0, |old| old.0.max(0)));
+    let after = LogId((edge.unwrap_or_default().0 - window).min(old.0).max(0));
+    let mut ranges = gaps_between(conn, after, newest, after, limit).await?;
+    if ranges.len() >= limit {
+        ranges = gaps_between(conn, after, newest, old, limit).await?;
+        if ranges.len() >= limit
+            && let Some(lowest) = ranges.last_mut()
+        {
+            lowest.0 = lowest.0.min(LogId(old.0 + 1));
+        }
     }
     ranges.reverse();
     Ok(ranges)
 }
 
+/// Ids missing above `after` and up to `newest`, the highest first: those above `since`, and any that are a jump.
+async fn gaps_between(
+    conn: &mut Conn,
+    after: LogId,
+    newest: LogId,
+    since: LogId,
+    limit: usize,
+) -> Result<Vec<(LogId, LogId)>> {
+    let rows = i64::try_from(limit).unwrap_or(i64::MAX);
+    Ok(on!(conn, c => sqlx::query_as(
+        "select previous + 1, log_id - 1 from (
+             select log_id, coalesce(lag(log_id) over (order by log_id), $1) as previous
+             from log where log_id > $1 and log_id <= $2
+         ) as seen where log_id > previous + 1 and (log_id > $3 or log_id - previous > $4)
+         order by log_id desc limit $5",
+    ).bind(after).bind(newest).bind(since).bind(WIDE).bind(rows).fetch_all(c).await)?)
+}
+
 /// Up to `limit` rows above `after`, lowest id first.
 pub async fn above(conn: &mut Conn, after: LogId, limit: i64) -> Result<Vec<LogRow>> {
     Ok(on!(conn, c => sqlx::query_as(
-        "select log_id, table_name, action, record_id, logged_at, request_id from log
-         where log_id > $1 order by log_id limit $2",
+        concat!("select ", columns!(), " from log where log_id > $1 order by log_id limit $2"),
     ).bind(after).bind(limit).fetch_all(c).await)?)
 }
 
@@ -119,8 +199,7 @@ pub async fn within(conn: &mut Conn, ranges: &[(LogId, LogId)], limit: i64) -> R
         .map(|index| format!("log_id between ${} and ${}", 2 * index + 1, 2 * index + 2))
         .collect();
     let text = format!(
-        "select log_id, table_name, action, record_id, logged_at, request_id from log
-         where {} order by log_id limit ${}",
+        concat!("select ", columns!(), " from log where {} order by log_id limit ${}"),
         conditions.join(" or "),
         2 * ranges.len() + 1
     );
@@ -132,4 +211,63 @@ pub async fn within(conn: &mut Conn, ranges: &[(LogId, LogId)], limit: i64) -> R
         }
         query.bind(limit).fetch_all(c).await
     })?)
+}
+
+/// How many rows there are in each of the ranges (both ends included). At most a hundred ranges.
+pub async fn count_within(conn: &mut Conn, ranges: &[(LogId, LogId)]) -> Result<Vec<u64>> {
+    if ranges.is_empty() {
+        return Ok(Vec::new());
+    }
+    let count = |index: usize| {
+        let (from, to) = (2 * index + 1, 2 * index + 2);
+        format!("select cast({index} as bigint), count(*) from log where log_id between ${from} and ${to}")
+    };
+    let text = (0..ranges.len()).map(count).collect::<Vec<_>>().join(" union all ");
+    // Only numbers were put into the text.
+    let rows: Vec<(i64, i64)> = on!(conn, c => {
+        let mut query = sqlx::query_as(sqlx::AssertSqlSafe(text));
+        for (first, last) in ranges {
+            query = query.bind(first).bind(last);
+        }
+        query.fetch_all(c).await
+    })?;
+    let mut counts = vec![0; ranges.len()];
+    for (index, rows) in rows {
+        if let Some(count) = usize::try_from(index).ok().and_then(|index| counts.get_mut(index)) {
+            *count = rows.unsigned_abs();
+        }
+    }
+    Ok(counts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_programs_write_them() {
+        for text in [
+            "2026-11-28T10:00:00Z",
+            "2026-11-28 10:00:00",
+            "2026-11-28T10:00:00",
+            "2026-11-28 10:00",
+            "2026-11-28 10:00:00.000",
+            "2026-11-28 12:00:00+02:00",
+            "2026-11-28 10:00:00+00",
+            "2026/11/28 10:00:00",
+            "1795860000",
+            "1795860000000",
+        ] {
+            assert_eq!(
+                instant(text).map(|it| it.to_string()).as_deref(),
+                Some("2026-11-28T10:00:00Z"),
+                "{text}"
+            );
+        }
+        assert_eq!(instant("2026-11-28").unwrap().to_string(), "2026-11-28T00:00:00Z");
+        for text in ["infinity", "-infinity", "yesterday", "", "20000-01-01 00:00:00+00", "99999999999999999"]
+        {
+            assert_eq!(instant(text), None, "{text}");
+        }
+    }
 }

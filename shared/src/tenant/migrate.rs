@@ -2,10 +2,17 @@
 
 use std::time::Duration;
 
+use jiff::{Timestamp, tz::TimeZone};
 use sqlx::migrate::Migrator;
 
-use super::{Database, Error, Pool, Result, TenantDb, on, unindexed_patients};
-use crate::{auth::PracticeGrant, domain::PracticePass};
+use super::{
+    Collision, Database, Error, Pool, Result, TenantDb, on, search_texts, tickets, time_zone,
+    unindexed_patients,
+};
+use crate::{
+    auth::PracticeGrant,
+    domain::{PracticePass, zones},
+};
 
 /// The newest migration; both engines have the same numbers, which a test holds.
 pub fn newest() -> i64 {
@@ -18,13 +25,23 @@ pub(crate) fn lenient(mut migrator: Migrator) -> Migrator {
     migrator
 }
 
-/// Brings the database at `dsn` to the newest schema, makes the patients that are there searchable, and makes it `grant`'s practice's own. Run again, it changes nothing.
+/// A practice's database with the newest schema.
+#[derive(Debug)]
+pub struct Migrated {
+    pub db: TenantDb,
+    /// Visits that new time-zone rules put on others.
+    pub collisions: Vec<Collision>,
+}
+
+/// Brings the database at `dsn` to the newest schema, makes it `grant`'s practice's own, makes the patients that are there
+/// searchable, and lets visits follow the compiled rules of `time_zone` (an IANA name). Run again, it changes nothing.
 ///
 /// # Errors
-/// [`Error::WrongDatabase`] when it belongs to another practice already; [`Error::Migrate`]; [`Error::Unavailable`].
-pub async fn migrate(grant: &PracticeGrant, dsn: &str, time_zone: jiff::tz::TimeZone) -> Result<TenantDb> {
-    let db =
-        TenantDb::new(Database::connect_for_creation(dsn).await?, grant.practicepass().clone(), time_zone);
+/// [`Error::WrongDatabase`] when it belongs to another practice already; [`Error::Migrate`]; [`Error::Unavailable`];
+/// [`Error::Registry`] when there is no such time zone.
+pub async fn migrate(grant: &PracticeGrant, dsn: &str, time_zone: &str, now: Timestamp) -> Result<Migrated> {
+    let zone = zones::get(time_zone).unwrap_or(TimeZone::UTC);
+    let db = TenantDb::new(Database::connect_for_creation(dsn).await?, grant.practicepass().clone(), zone);
     match &db.pool {
         Pool::Sqlite(pool) => lenient(sqlx::migrate!("migrations/sqlite")).run(pool).await?,
         Pool::Postgres(pool) => lenient(sqlx::migrate!("migrations/postgres")).run(pool).await?,
@@ -41,8 +58,12 @@ pub async fn migrate(grant: &PracticeGrant, dsn: &str, time_zone: jiff::tz::Time
             .then_some(())
             .ok_or(Error::WrongDatabase)
     })?;
+    let collisions = time_zone::apply(&db, time_zone, now).await?;
     unindexed_patients::index(&db, Duration::MAX).await?;
-    Ok(db)
+    for source in tickets::SEARCHED {
+        search_texts::index(&db, source, Duration::MAX).await?;
+    }
+    Ok(Migrated { db, collisions })
 }
 
 #[cfg(test)]

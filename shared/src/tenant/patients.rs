@@ -4,7 +4,13 @@ use jiff::{Timestamp, civil::Date};
 use jiff_sqlx::ToSqlx;
 use sqlx::AssertSqlSafe;
 
-use super::{Conn, Result, on, patient_words, round_trip};
+use super::{
+    Conn, Result,
+    bounded::short,
+    foreign::{Columns, ForeignRow, FromColumns, Read, accept_all},
+    free_ids::free_id,
+    on, patient_words, round_trip,
+};
 use crate::domain::{
     contact::{email_key, fold, phone_key},
     ids::{PatientId, ProviderId},
@@ -12,7 +18,7 @@ use crate::domain::{
 };
 
 /// Everything about a person that partners read and write; texts as the practice wrote them.
-#[derive(Clone, Debug, Default, PartialEq, sqlx::FromRow)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Details {
     pub first_name: String,
     pub mi: Option<String>,
@@ -26,7 +32,6 @@ pub struct Details {
     pub pronouns: Option<String>,
     pub sexual_identity: Option<String>,
     pub primary_language: Option<String>,
-    #[sqlx(rename = "type")]
     pub kind: Option<String>,
     pub phone: Option<String>,
     pub cell_phone: Option<String>,
@@ -52,13 +57,12 @@ pub struct Details {
 }
 
 /// One row.
-#[derive(Clone, Debug, sqlx::FromRow)]
+#[derive(Clone, Debug)]
 pub struct Patient {
     pub patient_id: PatientId,
-    #[sqlx(flatten)]
     pub details: Details,
-    created_at: jiff_sqlx::Timestamp,
-    updated_at: jiff_sqlx::Timestamp,
+    created_at: Timestamp,
+    updated_at: Timestamp,
 }
 
 /// What a list is narrowed by.
@@ -76,6 +80,97 @@ macro_rules! columns {
         "first_name, mi, last_name, full_name, nick_name, gender, dob, life_stage, pronouns, sexual_identity, \
          primary_language, type, phone, cell_phone, sms_phone, email, address, unit, city, state, zip, country, \
          provider_id, prospect, sh_name, sh_address, sh_unit, sh_city, sh_state, sh_zip, sh_country, pt_img, notes"
+    };
+}
+
+/// The columns of [`Details`] as they are read. Of what the EMR wrote longer only the beginning is; a picture that is larger than any
+/// of ours can't be cut, and is none.
+macro_rules! read_columns {
+    ($image:literal, $notes:literal) => {
+        concat!(
+            short!("first_name", 255),
+            ", ",
+            short!("mi", 255),
+            ", ",
+            short!("last_name", 255),
+            ", ",
+            short!("full_name", 255),
+            ", ",
+            short!("nick_name", 255),
+            ", ",
+            short!("gender", 255),
+            ", ",
+            "dob",
+            ", ",
+            short!("life_stage", 255),
+            ", ",
+            short!("pronouns", 255),
+            ", ",
+            short!("sexual_identity", 255),
+            ", ",
+            short!("primary_language", 255),
+            ", ",
+            short!("type", 255),
+            ", ",
+            short!("phone", 255),
+            ", ",
+            short!("cell_phone", 255),
+            ", ",
+            short!("sms_phone", 255),
+            ", ",
+            short!("email", 255),
+            ", ",
+            short!("address", 255),
+            ", ",
+            short!("unit", 255),
+            ", ",
+            short!("city", 255),
+            ", ",
+            short!("state", 255),
+            ", ",
+            short!("zip", 255),
+            ", ",
+            short!("country", 255),
+            ", ",
+            "provider_id",
+            ", ",
+            "prospect",
+            ", ",
+            short!("sh_name", 255),
+            ", ",
+            short!("sh_address", 255),
+            ", ",
+            short!("sh_unit", 255),
+            ", ",
+            short!("sh_city", 255),
+            ", ",
+            short!("sh_state", 255),
+            ", ",
+            short!("sh_zip", 255),
+            ", ",
+            short!("sh_country", 255),
+            ", ",
+            $image,
+            ", ",
+            short!("notes", $notes)
+        )
+    };
+}
+
+/// For a single patient.
+macro_rules! whole_columns {
+    () => {
+        read_columns!("case when octet_length(pt_img) <= 400000 then pt_img end as pt_img", 20000)
+    };
+}
+
+/// For a page. An image that is part of the record is only told of.
+macro_rules! listed_columns {
+    () => {
+        read_columns!(
+            "case when pt_img like 'data:%' or octet_length(pt_img) > 10000 then 'data:' else pt_img end as pt_img",
+            10000
+        )
     };
 }
 
@@ -135,6 +230,17 @@ impl Details {
         self.dob = dob.map(ToSqlx::to_sqlx);
     }
 
+    /// A bit for each column that is different, the lowest for the first one of [`columns`].
+    fn changed_columns(&self, after: &Self) -> i64 {
+        macro_rules! differ {
+            ($($field:ident)+) => { [$(self.$field != after.$field),+] };
+        }
+        let differ = differ!(
+            first_name mi last_name full_name nick_name gender dob life_stage pronouns sexual_identity primary_language kind phone cell_phone sms_phone email address unit city state zip country provider_id prospect sh_name sh_address sh_unit sh_city sh_state sh_zip sh_country pt_img notes
+        );
+        differ.iter().enumerate().map(|(index, differs)| i64::from(*differs) << index).sum()
+    }
+
     /// First name, middle initial and last name.
     pub fn name_of_parts(&self) -> String {
         let parts = [Some(&self.first_name), self.mi.as_ref(), Some(&self.last_name)];
@@ -155,33 +261,73 @@ impl Details {
         ];
         words_of(names.into_iter().flatten().map(String::as_str), self.email.as_deref(), self.phones())
     }
-
-    /// Whether both may be the same person: an e-mail address or phone number in common, or name and date of birth.
-    fn resembles(&self, other: &Self) -> bool {
-        let key = |email: &Option<String>| email.as_deref().map(email_key);
-        let same_email = self.email.is_some() && key(&self.email) == key(&other.email);
-        let same_phone = self.phones().any(|one| other.phones().any(|two| phone_key(one) == phone_key(two)));
-        let name = |it: &Self| (fold(it.first_name.trim()), fold(it.last_name.trim()));
-        let same_birth = self.dob.is_some() && self.dob() == other.dob();
-        same_email || same_phone || (same_birth && name(self) == name(other))
-    }
 }
 
 impl Patient {
     pub fn created_at(&self) -> Timestamp {
-        self.created_at.to_jiff()
+        self.created_at
     }
 
     pub fn updated_at(&self) -> Timestamp {
-        self.updated_at.to_jiff()
+        self.updated_at
+    }
+}
+
+impl FromColumns for Patient {
+    const TABLE: &'static str = "patients";
+    const KEY: &'static str = "patient_id";
+
+    fn from_columns<R: ForeignRow>(columns: &mut Columns<'_, R>) -> sqlx::Result<Option<Self>> {
+        let id = columns.required("patient_id")?;
+        // Nobody is born at an infinite date.
+        let dob = columns.date("dob")?;
+        let mut details = Details {
+            first_name: columns.text("first_name")?,
+            mi: columns.optional("mi")?,
+            last_name: columns.text("last_name")?,
+            full_name: columns.text("full_name")?,
+            nick_name: columns.optional("nick_name")?,
+            gender: columns.optional("gender")?,
+            life_stage: columns.optional("life_stage")?,
+            pronouns: columns.optional("pronouns")?,
+            sexual_identity: columns.optional("sexual_identity")?,
+            primary_language: columns.optional("primary_language")?,
+            kind: columns.optional("type")?,
+            phone: columns.optional("phone")?,
+            cell_phone: columns.optional("cell_phone")?,
+            sms_phone: columns.optional("sms_phone")?,
+            email: columns.optional("email")?,
+            address: columns.optional("address")?,
+            unit: columns.optional("unit")?,
+            city: columns.optional("city")?,
+            state: columns.optional("state")?,
+            zip: columns.optional("zip")?,
+            country: columns.optional("country")?,
+            provider_id: columns.optional("provider_id")?,
+            prospect: columns.or("prospect", false)?,
+            sh_name: columns.optional("sh_name")?,
+            sh_address: columns.optional("sh_address")?,
+            sh_unit: columns.optional("sh_unit")?,
+            sh_city: columns.optional("sh_city")?,
+            sh_state: columns.optional("sh_state")?,
+            sh_zip: columns.optional("sh_zip")?,
+            sh_country: columns.optional("sh_country")?,
+            pt_img: columns.optional("pt_img")?,
+            notes: columns.optional("notes")?,
+            ..Details::default()
+        };
+        details.set_dob(dob);
+        let (created_at, updated_at) = (columns.instant("created_at")?, columns.instant("updated_at")?);
+        Ok(id.map(|patient_id| Self { patient_id, details, created_at, updated_at }))
     }
 }
 
 /// The patient, prospect or not.
 pub async fn find(conn: &mut Conn, id: PatientId) -> Result<Option<Patient>> {
-    Ok(on!(conn, c => sqlx::query_as(concat!(
-        "select patient_id, ", columns!(), ", created_at, updated_at from patients where patient_id = $1",
-    )).bind(id).fetch_optional(c).await)?)
+    let row: Option<Read<Patient>> = on!(&mut *conn, c => sqlx::query_as(concat!(
+        "select patient_id, ", whole_columns!(), ", created_at, updated_at from patients where patient_id = $1",
+    )).bind(id).fetch_optional(c).await)?;
+    Ok(row.and_then(|row| row.accept(conn)))
 }
 
 /// As [`find`], and nobody else changes the row until the transaction ends.
@@ -196,21 +342,46 @@ pub async fn lock(conn: &mut Conn, id: PatientId) -> Result<Option<Patient>> {
 
 /// Adds a patient with its search words.
 pub async fn insert(conn: &mut Conn, details: &Details, now: Timestamp) -> Result<PatientId> {
-    let id = on!(&mut *conn, c => bind_details!(sqlx::query_scalar(concat!(
-        "insert into patients (", columns!(), ", created_at, updated_at) values (", placeholders!(), ", $34, $34)
-         returning patient_id",
-    )), details).bind(now.to_sqlx()).fetch_one(c).await)?;
+    let statement = format!(
+        concat!(
+            "insert into patients (patient_id, ",
+            columns!(),
+            ", created_at, updated_at) values ({}, ",
+            placeholders!(),
+            ", $34, $34) returning patient_id"
+        ),
+        free_id(conn, "patients", "patient_id"),
+    );
+    let id = on!(&mut *conn, c => bind_details!(sqlx::query_scalar(AssertSqlSafe(statement)), details).bind(now.to_sqlx()).fetch_one(c).await)?;
     patient_words::replace(conn, &[(id, details.words())]).await?;
     Ok(id)
 }
 
-/// Replaces all details and the search words.
-pub async fn update(conn: &mut Conn, id: PatientId, details: &Details, now: Timestamp) -> Result<()> {
-    on!(&mut *conn, c => bind_details!(sqlx::query(concat!(
-        "update patients set (", columns!(), ", updated_at, version) = (", placeholders!(), ", $34, version + 1)
-         where patient_id = $35",
-    )), details).bind(now.to_sqlx()).bind(id).execute(c).await.map(|_| ()))?;
-    patient_words::replace(conn, &[(id, details.words())]).await
+/// Writes the details that are not as they were, and the search words. The other columns stay as the EMR wrote them, also
+/// those that could not be read.
+pub async fn update(
+    conn: &mut Conn,
+    id: PatientId,
+    (before, after): (&Details, &Details),
+    now: Timestamp,
+) -> Result<()> {
+    let assignments: Vec<String> = columns!()
+        .split(", ")
+        .enumerate()
+        .map(|(index, column)| {
+            let (bit, number) = (1_i64 << index, index + 1);
+            format!(
+                "{column} = case when (cast($36 as bigint) & {bit}) <> 0 then ${number} else {column} end"
+            )
+        })
+        .collect();
+    let statement = format!(
+        "update patients set {}, updated_at = $34, version = version + 1 where patient_id = $35",
+        assignments.join(", "),
+    );
+    on!(&mut *conn, c => bind_details!(sqlx::query(AssertSqlSafe(statement)), after)
+        .bind(now.to_sqlx()).bind(id).bind(before.changed_columns(after)).execute(c).await.map(|_| ()))?;
+    patient_words::replace(conn, &[(id, after.words())]).await
 }
 
 /// Notes that something that belongs to the patient has changed, e.g. its tags.
@@ -232,8 +403,7 @@ pub struct Statements {
 impl Filter {
     pub fn statements(&self) -> Statements {
         let (ids, values) = filtered(self);
-        let columns = columns!()
-            .replace("pt_img", "case when pt_img like 'data:%' then 'data:' else pt_img end as pt_img");
+        let columns = listed_columns!();
         let (limit_at, offset_at) = (values.len() + 1, values.len() + 2);
         Statements {
             count: format!("select count(*) from ({ids}) filtered"),
@@ -260,11 +430,12 @@ pub async fn count(conn: &mut Conn, filter: &Filter) -> Result<i64> {
 /// of: `pt_img` is then `data:`, so that a page can't outgrow what Lambda may answer.
 pub async fn page(conn: &mut Conn, filter: &Filter, limit: i64, offset: i64) -> Result<Vec<Patient>> {
     let Statements { page, values, .. } = filter.statements();
-    Ok(on!(conn, c => {
+    let rows: Vec<Read<Patient>> = on!(&mut *conn, c => {
         let query = sqlx::query_as(AssertSqlSafe(page));
         let query = values.iter().fold(query, sqlx::query::QueryAs::bind);
         query.bind(limit).bind(offset).fetch_all(c).await
-    })?)
+    })?;
+    Ok(accept_all(conn, rows))
 }
 
 /// A select of the ids that the filter leaves, with its values. Constants and placeholders only.
@@ -289,28 +460,127 @@ fn filtered(filter: &Filter) -> (String, Vec<String>) {
 
 /// At most so many are named.
 const MAX_DUPLICATES: usize = 50;
+/// So many are compared for each way to be found, the lowest ids: nearly all that have an e-mail address or phone number in common
+/// with somebody do resemble them, so these are enough, even when thousands share a number that stands for none.
+const MAX_COMPARED: usize = 100;
 
-/// Patients that may be the person described, lowest id first; at most 50.
+/// A patient and what it is compared by.
+struct Compared {
+    patient_id: PatientId,
+    likeness: Likeness,
+}
+
+struct Likeness {
+    first_name: String,
+    last_name: String,
+    dob: Option<Date>,
+    phones: [Option<String>; 3],
+    email: Option<String>,
+}
+
+impl FromColumns for Compared {
+    const TABLE: &'static str = Patient::TABLE;
+    const KEY: &'static str = Patient::KEY;
+
+    fn from_columns<R: ForeignRow>(columns: &mut Columns<'_, R>) -> sqlx::Result<Option<Self>> {
+        let id = columns.required("patient_id")?;
+        let likeness = Likeness {
+            first_name: columns.text("first_name")?,
+            last_name: columns.text("last_name")?,
+            dob: columns.date("dob")?,
+            phones: [
+                columns.optional("phone")?,
+                columns.optional("cell_phone")?,
+                columns.optional("sms_phone")?,
+            ],
+            email: columns.optional("email")?,
+        };
+        Ok(id.map(|patient_id| Self { patient_id, likeness }))
+    }
+}
+
+impl Likeness {
+    fn of(details: &Details) -> Self {
+        Self {
+            first_name: details.first_name.clone(),
+            last_name: details.last_name.clone(),
+            dob: details.dob(),
+            phones: [details.phone.clone(), details.cell_phone.clone(), details.sms_phone.clone()],
+            email: details.email.clone(),
+        }
+    }
+
+    fn phones(&self) -> impl Iterator<Item = &str> {
+        self.phones.iter().flatten().map(String::as_str)
+    }
+
+    /// Whether both may be the same person: an e-mail address or phone number in common, or name and date of birth.
+    fn resembles(&self, other: &Self) -> bool {
+        let key = |email: &Option<String>| email.as_deref().map(email_key);
+        let same_email = self.email.is_some() && key(&self.email) == key(&other.email);
+        let same_phone = self.phones().any(|one| other.phones().any(|two| phone_key(one) == phone_key(two)));
+        let name = |it: &Self| (fold(it.first_name.trim()), fold(it.last_name.trim()));
+        let same_birth = self.dob.is_some() && self.dob == other.dob;
+        same_email || same_phone || (same_birth && name(self) == name(other))
+    }
+}
+
+/// Patients that may be the person described, lowest id first; at most 50. One statement, of short rows.
 pub async fn possible_duplicates(conn: &mut Conn, details: &Details) -> Result<Vec<PatientId>> {
     let mut words: Vec<String> = details.phones().map(phone_key).collect();
     words.extend(details.email.as_deref().map(email_word));
-    let mut candidates: Vec<Patient> = Vec::new();
-    for word in words {
-        candidates.extend::<Vec<Patient>>(on!(&mut *conn, c => sqlx::query_as(concat!(
-            "select patient_id, ", columns!(), ", created_at, updated_at from patients
-             where patient_id in (select patient_id from patient_words where word = $1) order by patient_id limit 500",
-        )).bind(word).fetch_all(c).await)?);
+    words.sort_unstable();
+    words.dedup();
+    let mut found: Vec<String> = (1..=words.len())
+        .map(|number| {
+            format!(
+                "select patient_id from (select patient_id from patient_words where word = ${number}
+                 order by patient_id limit {MAX_COMPARED}) of_word{number}"
+            )
+        })
+        .collect();
+    let born = details.dob.zip(longest_name_word(&details.last_name));
+    if born.is_some() {
+        let word = words.len() + 1;
+        found.push(format!(
+            "select patient_id from (select patient_id from patients
+             where dob = ${} and patient_id in (select patient_id from patient_words where word = ${word})
+             order by patient_id limit {MAX_COMPARED}) born",
+            word + 1,
+        ));
     }
-    if let (Some(dob), Some(word)) = (details.dob, longest_name_word(&details.last_name)) {
-        candidates.extend::<Vec<Patient>>(on!(conn, c => sqlx::query_as(concat!(
-            "select patient_id, ", columns!(), ", created_at, updated_at from patients
-             where patient_id in (select patient_id from patient_words where word = $1) and dob = $2 order by patient_id limit 500",
-        )).bind(word).bind(dob).fetch_all(c).await)?);
+    if found.is_empty() {
+        return Ok(Vec::new());
     }
-    let mut ids: Vec<PatientId> =
-        candidates.iter().filter(|it| details.resembles(&it.details)).map(|it| it.patient_id).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    ids.truncate(MAX_DUPLICATES);
-    Ok(ids)
+    let columns = concat!(
+        short!("first_name", 255),
+        ", ",
+        short!("last_name", 255),
+        ", dob, ",
+        short!("phone", 255),
+        ", ",
+        short!("cell_phone", 255),
+        ", ",
+        short!("sms_phone", 255),
+        ", ",
+        short!("email", 255)
+    );
+    let statement = format!(
+        "select patient_id, {columns} from patients where patient_id in ({}) order by patient_id",
+        found.join(" union "),
+    );
+    let candidates: Vec<Read<Compared>> = on!(&mut *conn, c => {
+        let mut query = sqlx::query_as(AssertSqlSafe(statement));
+        for word in &words {
+            query = query.bind(word);
+        }
+        if let Some((dob, word)) = &born {
+            query = query.bind(word).bind(*dob);
+        }
+        query.fetch_all(c).await
+    })?;
+    let likeness = Likeness::of(details);
+    let candidates = accept_all(conn, candidates);
+    let alike = candidates.iter().filter(|it| likeness.resembles(&it.likeness)).map(|it| it.patient_id);
+    Ok(alike.take(MAX_DUPLICATES).collect())
 }

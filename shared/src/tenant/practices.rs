@@ -6,11 +6,16 @@ use std::{
     time::Instant,
 };
 
-use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp};
 use tokio::{sync::OnceCell, time::timeout};
 
-use super::{Admission, Database, Error, Health, Result, TenantDb, Timeouts, silence};
-use crate::{auth::PracticeGrant, domain::PracticePass};
+use super::{
+    Admission, DataProblems, Database, Error, Health, Reporter, Result, TenantDb, Timeouts, silence,
+};
+use crate::{
+    auth::PracticeGrant,
+    domain::{PracticePass, zones},
+};
 
 /// Where a practice's database is; from the practice registry alone.
 #[derive(Clone)]
@@ -43,6 +48,7 @@ pub struct Practices {
     max_open: usize,
     connections: u32,
     timeouts: Timeouts,
+    problems: Arc<DataProblems>,
 }
 
 impl Default for Practices {
@@ -53,6 +59,7 @@ impl Default for Practices {
             max_open: MAX_OPEN,
             connections: CONNECTIONS,
             timeouts: Timeouts::OF_CALLERS,
+            problems: Arc::default(),
         }
     }
 }
@@ -65,6 +72,7 @@ impl Practices {
             max_open: MAX_OPEN_IN_BACKGROUND,
             connections,
             timeouts: Timeouts::OF_BACKGROUND,
+            problems: Arc::default(),
         }
     }
 
@@ -96,7 +104,7 @@ impl Practices {
                 if !is_probe && health.is_ill(Instant::now()) {
                     return Err(Error::LetBe.into());
                 }
-                let opening = open(practicepass, &location, self.connections, self.timeouts, &health);
+                let opening = open(practicepass, &location, self, &health);
                 let opened = timeout(limit, opening).await;
                 let opened = opened.unwrap_or_else(|_| Err(Error::Unavailable(silence())));
                 match &opened {
@@ -108,6 +116,11 @@ impl Practices {
             })
             .await?;
         Ok(opened.clone())
+    }
+
+    /// The rows that could not be read.
+    pub fn data_problems(&self) -> &DataProblems {
+        &self.problems
     }
 
     /// Lets go of a practice's database, so that the next call asks where it is.
@@ -122,7 +135,7 @@ impl Practices {
         now: Timestamp,
     ) -> Result<(Arc<OnceCell<TenantDb>>, Arc<Health>, Admission)> {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.retain(|_, entry| now.duration_since(entry.opened) < MAX_AGE);
+        entries.retain(|_, it| now.duration_since(it.opened) < MAX_AGE && !it.health.is_outdated());
         if !entries.contains_key(practicepass) && entries.len() >= self.max_open {
             let oldest = entries.iter().min_by_key(|(_, entry)| entry.used).map(|(pass, _)| pass.clone());
             oldest.and_then(|pass| entries.remove(&pass));
@@ -148,29 +161,49 @@ impl Practices {
 async fn open(
     practicepass: &PracticePass,
     location: &Location,
-    connections: u32,
-    timeouts: Timeouts,
+    of: &Practices,
     health: &Arc<Health>,
 ) -> Result<TenantDb> {
-    let time_zone = TimeZone::get(&location.time_zone)
-        .map_err(|_| Error::Registry(format!("unknown time zone {:?}", location.time_zone)))?;
-    let database = Database::connect(&location.dsn, connections, timeouts, health.clone())?;
-    let db = TenantDb::new(database, practicepass.clone(), time_zone);
-    db.check_identity().await?;
-    Ok(db)
+    let registered = zones::get(&location.time_zone)
+        .ok_or_else(|| Error::Registry(format!("unknown time zone {:?}", location.time_zone)))?;
+    let reporter = Arc::new(Reporter::of_practice(&of.problems, practicepass));
+    let database = Database::connect(&location.dsn, of.connections, of.timeouts, health.clone(), reporter)?;
+    let db = TenantDb::new(database, practicepass.clone(), registered);
+    let Some(time_zone) = db.check_identity().await? else { return Ok(db) };
+    if time_zone == location.time_zone {
+        return Ok(db);
+    }
+    // Its triggers convert by its own zone, so the calendar must, too.
+    tracing::error!(
+        practice = practicepass.as_str(),
+        database = time_zone,
+        registry = location.time_zone,
+        "the practice's database and the registry name different time zones; `set-time-zone` repairs it"
+    );
+    let own = zones::get(&time_zone)
+        .ok_or_else(|| Error::Registry(format!("the database has the unknown time zone {time_zone:?}")))?;
+    Ok(db.with_time_zone(own))
 }
 
 impl TenantDb {
+    /// The time zone that the database converts by; `None` until it is migrated.
+    ///
     /// Refuses a database whose `tenant_identity` names another practice: a swapped DSN opens nothing.
-    async fn check_identity(&self) -> Result<()> {
+    async fn check_identity(&self) -> Result<Option<String>> {
         let mut conn = self.connection().await?;
-        let owner: Option<String> = super::on!(&mut conn, c => sqlx::query_scalar(
-            "select ppass from tenant_identity where singleton = 1",
-        ).fetch_optional(c).await)?;
-        if owner.as_deref() == Some(self.practicepass().as_str()) {
-            Ok(())
-        } else {
-            Err(Error::WrongDatabase)
+        let identity = super::on!(&mut conn, c => sqlx::query_as::<_, (String, Option<String>)>(
+            "select ppass, time_zone from tenant_identity where singleton = 1",
+        ).fetch_optional(c).await);
+        let identity = match identity.map_err(Error::from) {
+            // An older schema, e.g. of a backup, is to be migrated first.
+            Err(Error::Statement(_)) => super::on!(&mut conn, c => sqlx::query_as(
+                "select ppass, cast(null as text) from tenant_identity where singleton = 1",
+            ).fetch_optional(c).await)?,
+            identity => identity?,
+        };
+        match identity {
+            Some((owner, time_zone)) if owner == self.practicepass().as_str() => Ok(time_zone),
+            _ => Err(Error::WrongDatabase),
         }
     }
 }

@@ -1,9 +1,14 @@
 //! The `tags` and `patient_tags` tables.
 
-use super::{Conn, Result, on};
+use super::{
+    Conn, Result,
+    bounded::short,
+    foreign::{Columns, ForeignRow, FromColumns, Read, accept_all},
+    on,
+};
 use crate::domain::ids::{PatientId, TagId};
 
-#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tag {
     pub tag_id: TagId,
     pub name: String,
@@ -12,56 +17,103 @@ pub struct Tag {
 }
 
 /// A tag with the number of patients that have it.
-#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CountedTag {
-    #[sqlx(flatten)]
     pub tag: Tag,
     pub patients: i64,
 }
 
 /// A tag of one of several patients.
-#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PatientTag {
     pub patient_id: PatientId,
-    #[sqlx(flatten)]
     pub tag: Tag,
 }
 
-/// Every tag of the practice, by name.
-pub async fn list(conn: &mut Conn) -> Result<Vec<CountedTag>> {
-    Ok(on!(conn, c => sqlx::query_as(
-        "select tag_id, name, colour,
-                (select count(*) from patient_tags where patient_tags.tag_id = tags.tag_id) as patients
-         from tags order by name, tag_id",
-    ).fetch_all(c).await)?)
+impl FromColumns for Tag {
+    const TABLE: &'static str = "tags";
+    const KEY: &'static str = "tag_id";
+
+    fn from_columns<R: ForeignRow>(columns: &mut Columns<'_, R>) -> sqlx::Result<Option<Self>> {
+        let (id, name, colour) =
+            (columns.required("tag_id")?, columns.text("name")?, columns.optional("colour")?);
+        Ok(id.map(|tag_id| Self { tag_id, name, colour }))
+    }
 }
 
-/// The patient's tags, by name.
-pub async fn of_patient(conn: &mut Conn, id: PatientId) -> Result<Vec<CountedTag>> {
-    Ok(on!(conn, c => sqlx::query_as(
-        "select tags.tag_id, name, colour,
+impl FromColumns for CountedTag {
+    const TABLE: &'static str = Tag::TABLE;
+    const KEY: &'static str = Tag::KEY;
+
+    fn from_columns<R: ForeignRow>(columns: &mut Columns<'_, R>) -> sqlx::Result<Option<Self>> {
+        let patients = columns.or("patients", 0)?;
+        Ok(Tag::from_columns(columns)?.map(|tag| Self { tag, patients }))
+    }
+}
+
+impl FromColumns for PatientTag {
+    const TABLE: &'static str = Tag::TABLE;
+    const KEY: &'static str = Tag::KEY;
+
+    fn from_columns<R: ForeignRow>(columns: &mut Columns<'_, R>) -> sqlx::Result<Option<Self>> {
+        let patient: Option<PatientId> = columns.required("patient_id")?;
+        Ok(patient.zip(Tag::from_columns(columns)?).map(|(patient_id, tag)| Self { patient_id, tag }))
+    }
+}
+
+/// A tag's own columns, of bounded size.
+macro_rules! columns {
+    () => {
+        concat!(short!("name", 255), ", ", short!("colour", 255))
+    };
+}
+
+/// Up to `limit` tags of the practice after the first `offset`, by name.
+pub async fn list(conn: &mut Conn, limit: i64, offset: i64) -> Result<Vec<CountedTag>> {
+    let rows: Vec<Read<CountedTag>> = on!(&mut *conn, c => sqlx::query_as(concat!(
+        "select tag_id, ", columns!(), ",
+                (select count(*) from patient_tags where patient_tags.tag_id = tags.tag_id) as patients
+         from tags order by tags.name, tag_id limit $1 offset $2",
+    )).bind(limit).bind(offset).fetch_all(c).await)?;
+    Ok(accept_all(conn, rows))
+}
+
+/// Up to `limit` tags of the patient after the first `offset`, by name.
+pub async fn of_patient(conn: &mut Conn, id: PatientId, limit: i64, offset: i64) -> Result<Vec<CountedTag>> {
+    let rows: Vec<Read<CountedTag>> = on!(&mut *conn, c => sqlx::query_as(concat!(
+        "select tags.tag_id, ", columns!(), ",
                 (select count(*) from patient_tags others where others.tag_id = tags.tag_id) as patients
          from patient_tags join tags on tags.tag_id = patient_tags.tag_id
-         where patient_tags.patient_id = $1 order by name, tags.tag_id",
-    ).bind(id).fetch_all(c).await)?)
+         where patient_tags.patient_id = $1 order by tags.name, tags.tag_id limit $2 offset $3",
+    )).bind(id).bind(limit).bind(offset).fetch_all(c).await)?;
+    Ok(accept_all(conn, rows))
 }
 
-/// The tags of a page of patients, by patient and name.
+/// So many tags of a patient are told with its record.
+pub const MOST_TOLD: usize = 50;
+
+/// The first [`MOST_TOLD`] tags of each of some patients, by patient and name.
 pub async fn of_patients(conn: &mut Conn, ids: &[PatientId]) -> Result<Vec<PatientTag>> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }
     let places: Vec<String> = (1..=ids.len()).map(|number| format!("${number}")).collect();
     let statement = format!(
-        "select patient_tags.patient_id, tags.tag_id, name, colour
-         from patient_tags join tags on tags.tag_id = patient_tags.tag_id
-         where patient_tags.patient_id in ({}) order by patient_tags.patient_id, name, tags.tag_id",
+        "select patient_id, tag_id, {} from (
+             select patient_tags.patient_id, tags.tag_id, name, colour, row_number() over (
+                 partition by patient_tags.patient_id order by name, tags.tag_id
+             ) as place
+             from patient_tags join tags on tags.tag_id = patient_tags.tag_id
+             where patient_tags.patient_id in ({})
+         ) numbered where place <= {MOST_TOLD} order by patient_id, place",
+        columns!(),
         places.join(", "),
     );
-    Ok(on!(conn, c => {
+    let rows: Vec<Read<PatientTag>> = on!(&mut *conn, c => {
         let select = sqlx::query_as(sqlx::AssertSqlSafe(statement));
         ids.iter().fold(select, |select, id| select.bind(*id)).fetch_all(c).await
-    })?)
+    })?;
+    Ok(accept_all(conn, rows))
 }
 
 pub async fn exists(conn: &mut Conn, id: TagId) -> Result<bool> {
@@ -86,9 +138,7 @@ pub async fn remove(conn: &mut Conn, patient: PatientId, tag: TagId) -> Result<b
 }
 
 /// Takes all tags from the patient; how many it had.
-pub async fn remove_all(conn: &mut Conn, patient: PatientId) -> Result<usize> {
-    let removed: Vec<i64> = on!(conn, c => sqlx::query_scalar(
-        "delete from patient_tags where patient_id = $1 returning tag_id",
-    ).bind(patient).fetch_all(c).await)?;
-    Ok(removed.len())
+pub async fn remove_all(conn: &mut Conn, patient: PatientId) -> Result<u64> {
+    Ok(on!(conn, c => sqlx::query("delete from patient_tags where patient_id = $1")
+        .bind(patient).execute(c).await.map(|done| done.rows_affected()))?)
 }

@@ -4,7 +4,14 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use sqlx::AssertSqlSafe;
 
-use super::{Conn, Error, Result, on, round_trip};
+use super::{
+    Conn, Result,
+    bounded::short,
+    foreign::{Columns, ForeignRow, FromColumns, Read, accept_all, instant_order},
+    free_ids::free_id,
+    on, round_trip,
+    search_texts::{SearchText, pattern},
+};
 use crate::domain::{
     ids::{CommentId, TicketId},
     ticket::{TicketPriority, TicketStatus},
@@ -28,33 +35,21 @@ pub struct Ticket {
     pub updated_at: Timestamp,
 }
 
-#[derive(Clone, Debug, sqlx::FromRow)]
-struct Row {
-    ticket_id: TicketId,
-    subject: String,
-    description: Option<String>,
-    status: String,
-    priority: String,
-    assignee: Option<String>,
-    created_at: jiff_sqlx::Timestamp,
-    updated_at: jiff_sqlx::Timestamp,
-}
-
-#[derive(Clone, Debug, sqlx::FromRow)]
+#[derive(Clone, Debug)]
 pub struct Comment {
     pub comment_id: CommentId,
     pub comment: String,
     pub author: String,
-    created_at: jiff_sqlx::Timestamp,
+    created_at: Timestamp,
 }
 
 /// A change of state.
-#[derive(Clone, Debug, sqlx::FromRow)]
+#[derive(Clone, Debug)]
 pub struct Change {
     pub old_status: String,
     pub new_status: String,
     pub author: String,
-    changed_at: jiff_sqlx::Timestamp,
+    changed_at: Timestamp,
 }
 
 /// What a list is narrowed by.
@@ -65,47 +60,93 @@ pub struct Filter {
     pub words: Vec<String>,
 }
 
-impl TryFrom<Row> for Ticket {
-    type Error = Error;
+impl FromColumns for Ticket {
+    const TABLE: &'static str = "tickets";
+    const KEY: &'static str = "ticket_id";
 
-    fn try_from(row: Row) -> Result<Self> {
-        let unreadable = |column: &str| {
-            let source = format!("unknown {column}").into();
-            Error::Statement(sqlx::Error::ColumnDecode { index: column.to_owned(), source })
+    fn from_columns<R: ForeignRow>(columns: &mut Columns<'_, R>) -> sqlx::Result<Option<Self>> {
+        let id = columns.required("ticket_id")?;
+        let details = Details {
+            subject: columns.text("subject")?,
+            description: columns.optional("description")?,
+            status: columns.parsed("status")?.unwrap_or(TicketStatus::Open),
+            priority: columns.parsed("priority")?.unwrap_or(TicketPriority::Normal),
+            assignee: columns.optional("assignee")?,
         };
-        Ok(Self {
-            id: row.ticket_id,
-            details: Details {
-                subject: row.subject,
-                description: row.description,
-                status: row.status.parse().map_err(|()| unreadable("status"))?,
-                priority: row.priority.parse().map_err(|()| unreadable("priority"))?,
-                assignee: row.assignee,
-            },
-            created_at: row.created_at.to_jiff(),
-            updated_at: row.updated_at.to_jiff(),
-        })
+        let (created_at, updated_at) = (columns.instant("created_at")?, columns.instant("updated_at")?);
+        Ok(id.map(|id| Self { id, details, created_at, updated_at }))
+    }
+}
+
+impl FromColumns for Comment {
+    const TABLE: &'static str = "ticket_comments";
+    const KEY: &'static str = "comment_id";
+
+    fn from_columns<R: ForeignRow>(columns: &mut Columns<'_, R>) -> sqlx::Result<Option<Self>> {
+        let id = columns.required("comment_id")?;
+        let (comment, author) = (columns.text("comment")?, columns.text("author")?);
+        let created_at = columns.instant("created_at")?;
+        Ok(id.map(|comment_id| Self { comment_id, comment, author, created_at }))
+    }
+}
+
+impl FromColumns for Change {
+    const TABLE: &'static str = "ticket_history";
+    const KEY: &'static str = "history_id";
+
+    fn from_columns<R: ForeignRow>(columns: &mut Columns<'_, R>) -> sqlx::Result<Option<Self>> {
+        Ok(Some(Self {
+            old_status: columns.text("old_status")?,
+            new_status: columns.text("new_status")?,
+            author: columns.text("author")?,
+            changed_at: columns.instant("changed_at")?,
+        }))
     }
 }
 
 impl Comment {
     pub fn created_at(&self) -> Timestamp {
-        self.created_at.to_jiff()
+        self.created_at
     }
 }
 
 impl Change {
     pub fn changed_at(&self) -> Timestamp {
-        self.changed_at.to_jiff()
+        self.changed_at
     }
 }
 
+/// What searches look through.
+pub const SEARCHED: [SearchText; 2] = [
+    SearchText {
+        table: "tickets",
+        id: "ticket_id",
+        text: "subject || ' ' || coalesce(description, '')",
+        longest: 20_300,
+    },
+    SearchText { table: "ticket_comments", id: "comment_id", text: "comment || ''", longest: 10_000 },
+];
+
+/// A ticket's columns, of bounded size.
+macro_rules! columns {
+    ($description:literal) => {
+        concat!(
+            "ticket_id, ",
+            short!("subject", 255),
+            ", ",
+            short!("description", $description),
+            ", status, priority, ",
+            short!("assignee", 255),
+            ", created_at, updated_at"
+        )
+    };
+}
+
 pub async fn find(conn: &mut Conn, id: TicketId) -> Result<Option<Ticket>> {
-    let row: Option<Row> = on!(conn, c => sqlx::query_as(
-        "select ticket_id, subject, description, status, priority, assignee, created_at, updated_at
-         from tickets where ticket_id = $1",
-    ).bind(id).fetch_optional(c).await)?;
-    row.map(Ticket::try_from).transpose()
+    let row: Option<Read<Ticket>> = on!(&mut *conn, c => sqlx::query_as(concat!(
+        "select ", columns!(20000), " from tickets where ticket_id = $1",
+    )).bind(id).fetch_optional(c).await)?;
+    Ok(row.and_then(|row| row.accept(conn)))
 }
 
 /// As [`find`], and nobody else changes the row until the transaction ends.
@@ -119,10 +160,12 @@ pub async fn lock(conn: &mut Conn, id: TicketId) -> Result<Option<Ticket>> {
 }
 
 pub async fn insert(conn: &mut Conn, details: &Details, now: Timestamp) -> Result<TicketId> {
-    Ok(on!(conn, c => sqlx::query_scalar(
-        "insert into tickets (subject, description, status, priority, assignee, created_at, updated_at)
-         values ($1, $2, $3, $4, $5, $6, $6) returning ticket_id",
-    )
+    let statement = format!(
+        "insert into tickets (ticket_id, subject, description, status, priority, assignee, created_at, updated_at)
+         values ({}, $1, $2, $3, $4, $5, $6, $6) returning ticket_id",
+        free_id(conn, "tickets", "ticket_id"),
+    );
+    Ok(on!(conn, c => sqlx::query_scalar(AssertSqlSafe(statement))
     .bind(&details.subject)
     .bind(&details.description)
     .bind(details.status.as_str())
@@ -140,14 +183,26 @@ pub async fn update(
     author: &str,
     now: Timestamp,
 ) -> Result<()> {
+    // Columns that did not change stay as the EMR wrote them, also those that could not be read.
+    let stored = &before.details;
     on!(&mut *conn, c => sqlx::query(
-        "update tickets set (subject, description, status, priority, assignee, updated_at) = ($1, $2, $3, $4, $5, $6)
-         where ticket_id = $7",
+        "update tickets set subject = case when $1 then $2 else subject end,
+                description = case when $3 then $4 else description end,
+                status = case when $5 then $6 else status end,
+                priority = case when $7 then $8 else priority end,
+                assignee = case when $9 then $10 else assignee end,
+                updated_at = $11
+         where ticket_id = $12",
     )
+    .bind(details.subject != stored.subject)
     .bind(&details.subject)
+    .bind(details.description != stored.description)
     .bind(&details.description)
+    .bind(details.status != stored.status)
     .bind(details.status.as_str())
+    .bind(details.priority != stored.priority)
     .bind(details.priority.as_str())
+    .bind(details.assignee != stored.assignee)
     .bind(&details.assignee)
     .bind(now.to_sqlx())
     .bind(before.id)
@@ -155,9 +210,12 @@ pub async fn update(
     if details.status == before.details.status {
         return Ok(());
     }
-    on!(conn, c => sqlx::query(
-        "insert into ticket_history (ticket_id, old_status, new_status, author, changed_at) values ($1, $2, $3, $4, $5)",
-    )
+    let statement = format!(
+        "insert into ticket_history (history_id, ticket_id, old_status, new_status, author, changed_at)
+         values ({}, $1, $2, $3, $4, $5)",
+        free_id(conn, "ticket_history", "history_id"),
+    );
+    on!(conn, c => sqlx::query(AssertSqlSafe(statement))
     .bind(before.id)
     .bind(before.details.status.as_str())
     .bind(details.status.as_str())
@@ -177,23 +235,38 @@ pub async fn comment(
 ) -> Result<CommentId> {
     on!(&mut *conn, c => sqlx::query("update tickets set updated_at = $1 where ticket_id = $2")
         .bind(now.to_sqlx()).bind(id).execute(c).await.map(|_| ()))?;
-    Ok(on!(conn, c => sqlx::query_scalar(
-        "insert into ticket_comments (ticket_id, comment, author, created_at) values ($1, $2, $3, $4) returning comment_id",
-    ).bind(id).bind(text).bind(author).bind(now.to_sqlx()).fetch_one(c).await)?)
+    let statement = format!(
+        "insert into ticket_comments (comment_id, ticket_id, comment, author, created_at)
+         values ({}, $1, $2, $3, $4) returning comment_id",
+        free_id(conn, "ticket_comments", "comment_id"),
+    );
+    Ok(
+        on!(conn, c => sqlx::query_scalar(AssertSqlSafe(statement)).bind(id).bind(text).bind(author).bind(now.to_sqlx()).fetch_one(c).await)?,
+    )
 }
 
-/// The ticket's comments, oldest first.
-pub async fn comments(conn: &mut Conn, id: TicketId) -> Result<Vec<Comment>> {
-    Ok(on!(conn, c => sqlx::query_as(
-        "select comment_id, comment, author, created_at from ticket_comments where ticket_id = $1 order by comment_id",
-    ).bind(id).fetch_all(c).await)?)
+/// Up to `limit` of the ticket's comments, of those before the one with the id `before` if it is given; the newest first.
+pub async fn newest_comments(
+    conn: &mut Conn,
+    id: TicketId,
+    before: Option<CommentId>,
+    limit: i64,
+) -> Result<Vec<Comment>> {
+    let before = before.map_or(i64::MAX, |it| it.0);
+    let rows: Vec<Read<Comment>> = on!(&mut *conn, c => sqlx::query_as(concat!(
+        "select comment_id, ", short!("comment", 10000), ", ", short!("author", 255), ", created_at
+         from ticket_comments where ticket_id = $1 and comment_id < $2 order by comment_id desc limit $3",
+    )).bind(id).bind(before).bind(limit).fetch_all(c).await)?;
+    Ok(accept_all(conn, rows))
 }
 
-/// The ticket's changes of state, oldest first.
-pub async fn history(conn: &mut Conn, id: TicketId) -> Result<Vec<Change>> {
-    Ok(on!(conn, c => sqlx::query_as(
-        "select old_status, new_status, author, changed_at from ticket_history where ticket_id = $1 order by history_id",
-    ).bind(id).fetch_all(c).await)?)
+/// Up to `limit` of the ticket's changes of state, the newest first.
+pub async fn newest_changes(conn: &mut Conn, id: TicketId, limit: i64) -> Result<Vec<Change>> {
+    let rows: Vec<Read<Change>> = on!(&mut *conn, c => sqlx::query_as(concat!(
+        "select history_id, ", short!("old_status", 50), ", ", short!("new_status", 50), ", ", short!("author", 255), ", changed_at
+         from ticket_history where ticket_id = $1 order by history_id desc limit $2",
+    )).bind(id).bind(limit).fetch_all(c).await)?;
+    Ok(accept_all(conn, rows))
 }
 
 /// How many tickets the filter leaves.
@@ -210,17 +283,18 @@ pub async fn count(conn: &mut Conn, filter: &Filter) -> Result<i64> {
 pub async fn page(conn: &mut Conn, filter: &Filter, limit: i64, offset: i64) -> Result<Vec<Ticket>> {
     let (clause, values) = filtered(filter);
     let statement = format!(
-        "select ticket_id, subject, description, status, priority, assignee, created_at, updated_at
-         from tickets {clause} order by created_at desc, ticket_id desc limit ${} offset ${}",
+        "select {} from tickets {clause} order by {} desc, ticket_id desc limit ${} offset ${}",
+        columns!(10000),
+        instant_order(conn, "tickets.created_at"),
         values.len() + 1,
         values.len() + 2,
     );
-    let rows: Vec<Row> = on!(conn, c => {
+    let rows: Vec<Read<Ticket>> = on!(&mut *conn, c => {
         let query = sqlx::query_as(AssertSqlSafe(statement));
         let query = values.iter().fold(query, sqlx::query::QueryAs::bind);
         query.bind(limit).bind(offset).fetch_all(c).await
     })?;
-    rows.into_iter().map(Ticket::try_from).collect()
+    Ok(accept_all(conn, rows))
 }
 
 /// The condition of the filter, of constants and placeholders only, and the placeholders' values.
@@ -228,21 +302,15 @@ fn filtered(filter: &Filter) -> (String, Vec<String>) {
     let mut values: Vec<String> = filter.status.iter().map(ToString::to_string).collect();
     let mut conditions: Vec<String> = values.iter().map(|_| "status = $1".to_owned()).collect();
     for word in &filter.words {
-        let literal: String = word.to_lowercase().chars().flat_map(escaped).collect();
-        values.push(format!("%{literal}%"));
+        values.push(pattern(word));
         let number = values.len();
         conditions.push(format!(
-            "(lower(subject || ' ' || coalesce(description, '')) like ${number} escape '!' or exists (
+            "(tickets.search_text like ${number} escape '!' or exists (
                 select 1 from ticket_comments where ticket_comments.ticket_id = tickets.ticket_id
-                and lower(comment) like ${number} escape '!'))"
+                and ticket_comments.search_text like ${number} escape '!'))"
         ));
     }
     let clause =
         if conditions.is_empty() { String::new() } else { format!("where {}", conditions.join(" and ")) };
     (clause, values)
-}
-
-/// The character as it stands for itself in a pattern.
-fn escaped(c: char) -> impl Iterator<Item = char> {
-    matches!(c, '%' | '_' | '!').then_some('!').into_iter().chain([c])
 }

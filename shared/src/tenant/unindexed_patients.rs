@@ -8,7 +8,12 @@ use std::{
 
 use sqlx::AssertSqlSafe;
 
-use super::{Conn, Database, Error, Result, on, patient_words};
+use super::{
+    Conn, Database, Error, Result,
+    bounded::short,
+    foreign::{Columns, ForeignRow, FromColumns, Read, accept_all},
+    on, patient_words,
+};
 use crate::domain::{ids::PatientId, search::words_of};
 
 /// Patients of one transaction: it holds them, so it has to be short.
@@ -60,63 +65,61 @@ async fn index_some(db: &Database) -> Result<usize> {
 async fn lock_some(conn: &mut Conn) -> Result<Vec<Unindexed>> {
     let lock = if matches!(conn, Conn::Postgres(_)) { "for no key update skip locked" } else { "" };
     let statement = format!(
-        "select patient_id, first_name, mi, last_name, full_name, nick_name, email, phone, cell_phone, sms_phone
-         from patients where patient_id in (select patient_id from unindexed_patients)
+        "select patient_id, {NAMED} from patients where patient_id in (select patient_id from unindexed_patients)
          order by patient_id limit $1 {lock}"
     );
-    Ok(on!(conn, c => sqlx::query_as(AssertSqlSafe(statement)).bind(AT_ONCE).fetch_all(c).await)?)
+    let rows: Vec<Read<Unindexed>> =
+        on!(&mut *conn, c => sqlx::query_as(AssertSqlSafe(statement)).bind(AT_ONCE).fetch_all(c).await)?;
+    Ok(accept_all(conn, rows))
 }
+
+/// Whatever is longer is found by its beginning.
+const NAMED: &str = concat!(
+    short!("first_name", 1000),
+    ", ",
+    short!("mi", 1000),
+    ", ",
+    short!("last_name", 1000),
+    ", ",
+    short!("full_name", 1000),
+    ", ",
+    short!("nick_name", 1000),
+    ", ",
+    short!("email", 1000),
+    ", ",
+    short!("phone", 1000),
+    ", ",
+    short!("cell_phone", 1000),
+    ", ",
+    short!("sms_phone", 1000)
+);
 
 struct Unindexed {
     patient_id: PatientId,
-    /// `None` when a column holds what no text is: that must not hold up the others.
-    named: Option<Named>,
-}
-
-#[derive(sqlx::FromRow)]
-struct Named {
-    first_name: String,
-    mi: Option<String>,
-    last_name: String,
-    full_name: String,
-    nick_name: Option<String>,
+    /// First name, middle initial, last name, full name, nick name.
+    names: [Option<String>; 5],
     email: Option<String>,
-    phone: Option<String>,
-    cell_phone: Option<String>,
-    sms_phone: Option<String>,
+    phones: [Option<String>; 3],
 }
 
-impl<'r, R: sqlx::Row> sqlx::FromRow<'r, R> for Unindexed
-where
-    &'static str: sqlx::ColumnIndex<R>,
-    PatientId: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
-    Named: sqlx::FromRow<'r, R>,
-{
-    fn from_row(row: &'r R) -> sqlx::Result<Self> {
-        let named = match Named::from_row(row) {
-            Ok(named) => Some(named),
-            Err(sqlx::Error::ColumnDecode { .. }) => None,
-            Err(error) => return Err(error),
-        };
-        Ok(Self { patient_id: row.try_get("patient_id")?, named })
+impl FromColumns for Unindexed {
+    const TABLE: &'static str = "patients";
+    const KEY: &'static str = "patient_id";
+
+    /// A column that can't be read adds no words; it must hold up neither the others nor other patients.
+    fn from_columns<R: ForeignRow>(columns: &mut Columns<'_, R>) -> sqlx::Result<Option<Self>> {
+        let id = columns.required("patient_id")?;
+        let mut text = |column| columns.optional(column);
+        let names =
+            [text("first_name")?, text("mi")?, text("last_name")?, text("full_name")?, text("nick_name")?];
+        let (email, phones) = (text("email")?, [text("phone")?, text("cell_phone")?, text("sms_phone")?]);
+        Ok(id.map(|patient_id| Self { patient_id, names, email, phones }))
     }
 }
 
 impl Unindexed {
     fn words(&self) -> BTreeSet<String> {
-        if self.named.is_none() {
-            tracing::warn!(patient = %self.patient_id, "the name can't be read; no search finds the patient");
-        }
-        self.named.as_ref().map(Named::words).unwrap_or_default()
-    }
-}
-
-impl Named {
-    fn words(&self) -> BTreeSet<String> {
-        let names = [Some(&self.first_name), self.mi.as_ref(), Some(&self.last_name), Some(&self.full_name)];
-        let names = names.into_iter().chain([self.nick_name.as_ref()]).flatten().map(String::as_str);
-        let phones =
-            [&self.phone, &self.cell_phone, &self.sms_phone].into_iter().flatten().map(String::as_str);
-        words_of(names, self.email.as_deref(), phones)
+        let names = self.names.iter().flatten().map(String::as_str);
+        words_of(names, self.email.as_deref(), self.phones.iter().flatten().map(String::as_str))
     }
 }

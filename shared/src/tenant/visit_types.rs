@@ -1,6 +1,12 @@
 //! The `visit_types` table, who takes visits of a type and in which rooms.
 
-use super::{Conn, Result, on};
+use sqlx::AssertSqlSafe;
+
+use super::{
+    Conn, Database, Result,
+    foreign::{Columns, ForeignRow, FromColumns, Key, Read, accept_all, is_true},
+    on,
+};
 use crate::domain::{
     ids::{ProviderId, RoomId},
     schedule::{Room, RoomVisit, VisitTypeRules},
@@ -11,48 +17,137 @@ use crate::domain::{
 pub struct VisitType {
     pub visit_type: String,
     pub active: bool,
+    /// Whether there is a provider and, if it needs one, a room for it.
+    pub bookable: bool,
     pub providers: Vec<ProviderId>,
     pub resources: Vec<RoomId>,
 }
 
-/// The practice's visit types by name; the active ones, or all.
-pub async fn list(conn: &mut Conn, include_inactive: bool) -> Result<Vec<VisitType>> {
-    let types: Vec<(String, bool)> = on!(&mut *conn, c => sqlx::query_as(
-        "select visit_type, active from visit_types order by visit_type",
-    ).fetch_all(c).await)?;
-    let providers: Vec<(String, ProviderId)> = on!(&mut *conn, c => sqlx::query_as(
-        "select t.visit_type, t.provider_id from visit_type_providers t
-         join providers p on p.provider_id = t.provider_id
-         where p.active order by t.provider_id",
-    ).fetch_all(c).await)?;
-    let resources: Vec<(String, RoomId)> = on!(conn, c => sqlx::query_as(
-        "select t.visit_type, t.resource_id from visit_type_resources t
-         join resources r on r.resource_id = t.resource_id
-         where r.active order by t.resource_id",
-    ).fetch_all(c).await)?;
-    let listed = types.into_iter().filter(|(_, active)| *active || include_inactive);
-    Ok(listed
-        .map(|(visit_type, active)| VisitType {
-            providers: of_type(&providers, &visit_type),
-            resources: of_type(&resources, &visit_type),
-            visit_type,
-            active,
+/// Providers, and resources, of all types of one list. Of each type a thousand are listed.
+const MOST_PAIRS: usize = 20_000;
+
+/// What a visit type allows: the place of the type in the list, and an id.
+type Pair<T> = (i64, T);
+
+/// Up to `limit` of the practice's visit types after the first `offset`, by name; the active ones, or all. Fewer when what they
+/// allow is very much. Types that can't be read come last, so that leaving them out moves no other one.
+pub async fn list(
+    conn: &mut Conn,
+    include_inactive: bool,
+    limit: i64,
+    offset: i64,
+) -> Result<Vec<VisitType>> {
+    let readable = match conn {
+        Conn::Postgres(_) => "length(visit_type) between 1 and 2000",
+        Conn::Sqlite(_) => "typeof(visit_type) = 'text' and length(visit_type) between 1 and 2000",
+    };
+    let listed = format!(
+        "select visit_type, active, buffer_before, buffer_after,
+                row_number() over (order by case when {readable} then 0 else 1 end, visit_type) as place
+         from visit_types where {} or $1 order by place limit $2 offset $3",
+        is_true(conn, "active"),
+    );
+    let statement = format!(
+        "select substr(visit_type, 1, 2001) as visit_type, active, buffer_before, buffer_after, place,
+                exists (select 1 from visit_type_resources r where r.visit_type = listed.visit_type) as needs_room
+         from ({listed}) listed order by place",
+    );
+    let types: Vec<Read<ListedType>> = on!(&mut *conn, c => sqlx::query_as(AssertSqlSafe(statement))
+        .bind(include_inactive).bind(limit).bind(offset).fetch_all(c).await)?;
+    let allowed = |table: &str, id: &str, of: &str| {
+        format!(
+            "select place, {id} from (
+                 select listed.place, t.{id}, row_number() over (partition by listed.place order by t.{id}) as number
+                 from ({listed}) listed join {table} t on t.visit_type = listed.visit_type join {of} o on o.{id} = t.{id}
+                 where {}
+             ) numbered where number <= 1000 order by place, {id} limit {}",
+            is_true(conn, "o.active"),
+            MOST_PAIRS + 1,
+        )
+    };
+    let of_providers = allowed("visit_type_providers", "provider_id", "providers");
+    let of_resources = allowed("visit_type_resources", "resource_id", "resources");
+    let providers: Vec<Pair<ProviderId>> = on!(&mut *conn, c => sqlx::query_as(AssertSqlSafe(of_providers))
+        .bind(include_inactive).bind(limit).bind(offset).fetch_all(c).await)?;
+    let resources: Vec<Pair<RoomId>> = on!(&mut *conn, c => sqlx::query_as(AssertSqlSafe(of_resources))
+        .bind(include_inactive).bind(limit).bind(offset).fetch_all(c).await)?;
+    let mut types = accept_all(conn, types);
+    // What was read in part only is the next list's.
+    if let Some(end) = cut_off(&providers).into_iter().chain(cut_off(&resources)).min() {
+        let whole = types.iter().take_while(|it| it.place < end).count();
+        types.truncate(whole.max(1));
+    }
+    Ok(types
+        .into_iter()
+        .map(|ListedType { of: Type { name: visit_type, active, .. }, place, needs_room }| {
+            let (providers, resources) = (of_place(&providers, place), of_place(&resources, place));
+            let bookable = active && !providers.is_empty() && (!needs_room || !resources.is_empty());
+            VisitType { visit_type, active, bookable, providers, resources }
         })
         .collect())
 }
 
-fn of_type<T: Copy>(pairs: &[(String, T)], visit_type: &str) -> Vec<T> {
-    pairs.iter().filter(|(name, _)| name == visit_type).map(|(_, id)| *id).collect()
+/// The place of the type of the last pair, when there are more pairs than are read.
+fn cut_off<T>(pairs: &[Pair<T>]) -> Option<i64> {
+    pairs.get(MOST_PAIRS).map(|(place, _)| *place)
 }
 
-#[derive(sqlx::FromRow)]
-struct RuleRow {
+fn of_place<T: Copy>(pairs: &[Pair<T>], place: i64) -> Vec<T> {
+    pairs.iter().filter(|(it, _)| *it == place).map(|(_, id)| *id).collect()
+}
+
+/// The name that the practice's visit type has: as it was sent, or else without the spaces around it.
+pub async fn stored_name(db: &Database, sent: &str) -> Result<String> {
+    if sent == sent.trim() || !db.can_hold(sent) {
+        return Ok(sent.to_owned());
+    }
+    let mut conn = db.connection().await?;
+    let exists = "select exists (select 1 from visit_types where visit_type = $1)";
+    let is_exact = on!(&mut conn, c => sqlx::query_scalar(exists).bind(sent).fetch_one(c).await)?;
+    Ok(if is_exact { sent } else { sent.trim() }.to_owned())
+}
+
+struct Type {
+    name: String,
     active: bool,
     buffer_before: i64,
     buffer_after: i64,
-    provider_allowed: bool,
-    resource_id: Option<RoomId>,
-    resource_active: Option<bool>,
+}
+
+impl FromColumns for Type {
+    const TABLE: &'static str = "visit_types";
+    const KEY: &'static str = "visit_type";
+
+    fn from_columns<R: ForeignRow>(columns: &mut Columns<'_, R>) -> sqlx::Result<Option<Self>> {
+        let name: Option<Key> = columns.required("visit_type")?;
+        let active = columns.or("active", false)?;
+        // Without its buffers nobody knows when such a visit fits.
+        let buffers = columns.required("buffer_before")?.zip(columns.required("buffer_after")?);
+        Ok(name.zip(buffers).map(|(Key(name), (buffer_before, buffer_after))| Self {
+            name,
+            active,
+            buffer_before,
+            buffer_after,
+        }))
+    }
+}
+
+/// A type in its place of the list.
+struct ListedType {
+    of: Type,
+    place: i64,
+    needs_room: bool,
+}
+
+impl FromColumns for ListedType {
+    const TABLE: &'static str = Type::TABLE;
+    const KEY: &'static str = Type::KEY;
+
+    fn from_columns<R: ForeignRow>(columns: &mut Columns<'_, R>) -> sqlx::Result<Option<Self>> {
+        let of = Type::from_columns(columns)?;
+        let (place, needs_room) = (columns.or("place", 0)?, columns.or("needs_room", true)?);
+        Ok(of.map(|of| Self { of, place, needs_room }))
+    }
 }
 
 /// A visit type's rules as they are stored, before the visits in its rooms are known.
@@ -69,14 +164,40 @@ impl StoredRules {
     }
 }
 
+struct Rule {
+    of: Type,
+    provider_allowed: bool,
+    needs_room: bool,
+    /// An active one.
+    room: Option<RoomId>,
+}
+
+impl FromColumns for Rule {
+    const TABLE: &'static str = Type::TABLE;
+    const KEY: &'static str = Type::KEY;
+
+    fn from_columns<R: ForeignRow>(columns: &mut Columns<'_, R>) -> sqlx::Result<Option<Self>> {
+        let of = Type::from_columns(columns)?;
+        let provider_allowed = columns.or("provider_allowed", false)?;
+        let needs_room = columns.or("needs_room", true)?;
+        let room = columns.optional("resource_id")?;
+        let room_active = columns.optional("resource_active")?.unwrap_or(false);
+        Ok(of.map(|of| Self { of, provider_allowed, needs_room, room: room.filter(|_| room_active) }))
+    }
+}
+
 /// The rules of a type for one provider; `None` when there is no such type.
 pub(super) async fn rules(
     conn: &mut Conn,
     visit_type: &str,
     provider: ProviderId,
 ) -> Result<Option<StoredRules>> {
-    let rows: Vec<RuleRow> = on!(conn, c => sqlx::query_as(
-        "select t.active, t.buffer_before, t.buffer_after, r.resource_id, r.active as resource_active,
+    if !conn.can_hold(visit_type) {
+        return Ok(None);
+    }
+    let rows: Vec<Read<Rule>> = on!(&mut *conn, c => sqlx::query_as(
+        "select t.visit_type, t.active, t.buffer_before, t.buffer_after, r.resource_id, r.active as resource_active,
+                tr.visit_type is not null as needs_room,
                 exists (select 1 from visit_type_providers p
                         where p.visit_type = t.visit_type and p.provider_id = $2) as provider_allowed
          from visit_types t
@@ -84,16 +205,15 @@ pub(super) async fn rules(
          left join resources r on r.resource_id = tr.resource_id
          where t.visit_type = $1",
     ).bind(visit_type).bind(provider).fetch_all(c).await)?;
+    let rows = accept_all(conn, rows);
     let Some(first) = rows.first() else { return Ok(None) };
     let rules = VisitTypeRules {
-        active: first.active,
+        active: first.of.active,
         provider_allowed: first.provider_allowed,
-        buffer_before: first.buffer_before,
-        buffer_after: first.buffer_after,
+        buffer_before: first.of.buffer_before,
+        buffer_after: first.of.buffer_after,
         rooms: None,
     };
-    let needs_room = first.resource_id.is_some();
-    let active = rows.iter().filter(|row| row.resource_active == Some(true));
-    let rooms = needs_room.then(|| active.filter_map(|row| row.resource_id).collect());
+    let rooms = first.needs_room.then(|| rows.iter().filter_map(|row| row.room).collect());
     Ok(Some(StoredRules { rules, rooms }))
 }

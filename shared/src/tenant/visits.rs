@@ -1,23 +1,31 @@
 //! The `visits` table.
 
-mod hold;
+mod lock;
 mod write;
 
 use jiff::{
-    Timestamp,
-    civil::{Date, Time},
+    Span, Timestamp,
+    civil::{Date, DateTime, Time},
+    tz::TimeZone,
 };
-use jiff_sqlx::ToSqlx;
 
-use super::{Conn, Error, Result, on};
+use super::{
+    Conn, Result,
+    bounded::short,
+    foreign::{Foreign, RowReader},
+    on,
+};
 use crate::domain::{
     ids::{PatientId, ProviderId, RoomId, VisitId},
-    schedule::{Interval, Minutes, Place},
+    schedule::{self, Interval, Minutes, Place},
     visit_status::VisitStatus,
 };
 
-pub use hold::{hold_days, hold_visit};
+pub use lock::{lock_provider_and_patient, lock_room, lock_visit};
 pub use write::{cancel, insert, reschedule};
+
+/// A visit lasts up to a day, and one without a time takes its day, which may have more than 24 hours.
+const LONGEST: i64 = 2 * 86_400;
 
 /// When and where a visit is, in local times and in instants.
 #[derive(Clone, Copy, Debug)]
@@ -42,107 +50,128 @@ pub struct NewVisit<'a> {
     pub at: Timestamp,
 }
 
-/// A stored visit.
+/// A stored visit, whoever wrote it.
 #[derive(Clone, Debug)]
 pub struct Visit {
     pub id: VisitId,
     pub patient: PatientId,
+    pub provider: ProviderId,
+    pub room: Option<RoomId>,
     pub visit_type: String,
     pub complaint: Option<String>,
     pub notes: Option<String>,
     pub status: VisitStatus,
-    pub appointment: Appointment,
-    pub created_at: Timestamp,
-    pub updated_at: Timestamp,
+    pub duration: Minutes,
+    pub provider_duration: Minutes,
+    /// The local date it begins on, if that can be read; …
+    pub date: Option<Date>,
+    /// … and the local times.
+    pub time: Option<Time>,
+    pub provider_time: Option<Time>,
+    /// The whole visit and the provider's part; without a time the whole day, without a date `None`.
+    pub instants: Option<(Interval, Interval)>,
+    pub created_at: Option<Timestamp>,
+    pub updated_at: Option<Timestamp>,
 }
 
 /// A provider's visit, without the patient.
-#[derive(Clone, Debug, sqlx::FromRow)]
+#[derive(Clone, Debug)]
 pub struct Booked {
     pub visit_id: VisitId,
-    visit_date: jiff_sqlx::Date,
-    visit_time: jiff_sqlx::Time,
-    pub visit_duration: i64,
+    pub date: Date,
+    /// Midnight when it can't be read: such a visit takes the whole day.
+    pub time: Time,
+    pub duration: Minutes,
     pub visit_type: String,
-}
-
-impl Booked {
-    pub fn date(&self) -> Date {
-        self.visit_date.to_jiff()
-    }
-
-    pub fn time(&self) -> Time {
-        self.visit_time.to_jiff()
-    }
 }
 
 #[derive(sqlx::FromRow)]
 struct Row {
     visit_id: VisitId,
-    patient_id: PatientId,
-    provider_id: ProviderId,
-    room_id: Option<RoomId>,
-    visit_type: String,
-    visit_date: jiff_sqlx::Date,
-    visit_time: jiff_sqlx::Time,
+    patient_id: Foreign<PatientId>,
+    provider_id: Foreign<ProviderId>,
+    room_id: Foreign<RoomId>,
+    visit_type: Foreign<String>,
     visit_duration: i64,
-    provider_time: jiff_sqlx::Time,
     provider_duration: i64,
-    visit_complaint: Option<String>,
-    visit_notes: Option<String>,
+    visit_complaint: Foreign<String>,
+    visit_notes: Foreign<String>,
     status: String,
-    starts_at: i64,
-    ends_at: i64,
-    provider_starts_at: i64,
-    provider_ends_at: i64,
-    created_at: jiff_sqlx::Timestamp,
-    updated_at: jiff_sqlx::Timestamp,
+    local_day: Option<i64>,
+    local_start: Option<i64>,
+    local_provider_start: Option<i64>,
+    starts_at: Option<i64>,
+    ends_at: Option<i64>,
+    provider_starts_at: Option<i64>,
+    provider_ends_at: Option<i64>,
+    created_at: Foreign<Timestamp>,
+    updated_at: Foreign<Timestamp>,
 }
 
-impl TryFrom<Row> for Visit {
-    type Error = Error;
-
-    fn try_from(row: Row) -> Result<Self> {
-        let unreadable =
-            |what: &str| Error::from(sqlx::Error::Decode(format!("visit {}: {what}", row.visit_id).into()));
-        let minutes = |count| Minutes::new(count).ok_or_else(|| unreadable("its duration"));
-        let place = Place {
-            date: row.visit_date.to_jiff(),
-            visit: Interval { from: row.starts_at, to: row.ends_at },
-            provider: Interval { from: row.provider_starts_at, to: row.provider_ends_at },
-            skipped: false,
+impl Row {
+    /// `None` when nobody knows whose visit it is.
+    fn read(self, conn: &Conn) -> Result<Option<Visit>> {
+        let mut reader = RowReader::new(conn, "visits", self.visit_id);
+        let people = reader.required(self.patient_id).zip(reader.required(self.provider_id));
+        let Some((patient, provider_id)) = people else { return Ok(None) };
+        let time = self.local_start.and_then(on_clock);
+        if time.is_none() {
+            reader.report();
+        }
+        let visit = self.starts_at.zip(self.ends_at).map(|(from, to)| Interval { from, to });
+        let provider =
+            self.provider_starts_at.zip(self.provider_ends_at).map(|(from, to)| Interval { from, to });
+        // Where `provider_time` names no part of the visit, the provider attends all of it.
+        let (provider_time, provider_duration) = if provider == visit {
+            (time, self.visit_duration)
+        } else {
+            (self.local_provider_start.and_then(on_clock), self.provider_duration)
         };
-        Ok(Self {
-            id: row.visit_id,
-            patient: row.patient_id,
-            status: row.status.parse().map_err(|()| unreadable("its status"))?,
-            appointment: Appointment {
-                provider: row.provider_id,
-                room: row.room_id,
-                time: row.visit_time.to_jiff(),
-                duration: minutes(row.visit_duration)?,
-                provider_time: row.provider_time.to_jiff(),
-                provider_duration: minutes(row.provider_duration)?,
-                place,
-            },
-            visit_type: row.visit_type,
-            complaint: row.visit_complaint,
-            notes: row.visit_notes,
-            created_at: row.created_at.to_jiff(),
-            updated_at: row.updated_at.to_jiff(),
-        })
+        let status = self.status.parse();
+        Ok(Some(Visit {
+            id: self.visit_id,
+            patient,
+            provider: provider_id,
+            room: reader.optional(self.room_id),
+            visit_type: reader.or(self.visit_type, String::new()),
+            complaint: reader.optional(self.visit_complaint),
+            notes: reader.optional(self.visit_notes),
+            status: status.map_err(|()| sqlx::Error::Decode("the status of a visit".into()))?,
+            duration: minutes(self.visit_duration),
+            provider_duration: minutes(provider_duration),
+            date: self.local_start.or(self.local_day).and_then(on_clock).map(DateTime::date),
+            time: time.map(DateTime::time),
+            provider_time: provider_time.map(DateTime::time),
+            instants: visit.zip(provider),
+            created_at: reader.optional(self.created_at),
+            updated_at: reader.optional(self.updated_at),
+        }))
     }
+}
+
+/// What a wall clock shows this many seconds after 1970-01-01 00:00, if a calendar of ours reaches it.
+fn on_clock(second: i64) -> Option<DateTime> {
+    let at = Timestamp::from_second(second).ok()?;
+    Some(TimeZone::UTC.to_datetime(at)).filter(|it| (1..=9999).contains(&it.year()))
+}
+
+/// The schema lets no other durations in; SQLite's may have a fraction, which is cut off.
+fn minutes(count: i64) -> Minutes {
+    Minutes::new(count.clamp(1, Minutes::MAX)).unwrap_or(Minutes::DAY)
 }
 
 /// The visit, unless deleted.
 pub async fn find(conn: &mut Conn, id: VisitId) -> Result<Option<Visit>> {
-    let row: Option<Row> = on!(conn, c => sqlx::query_as(
-        "select visit_id, patient_id, provider_id, room_id, visit_type, visit_date, visit_time, visit_duration,
-                provider_time, provider_duration, visit_complaint, visit_notes, status,
+    let row: Option<Row> = on!(&mut *conn, c => sqlx::query_as(concat!(
+        "select visit_id, patient_id, provider_id, room_id, ", short!("visit_type", 2000), ", ",
+        short!("visit_complaint", 20000), ", ", short!("visit_notes", 20000), ", status,
+                cast(visit_duration as bigint) as visit_duration,
+                cast(provider_duration as bigint) as provider_duration,
+                local_day, local_start, local_provider_start,
                 starts_at, ends_at, provider_starts_at, provider_ends_at, created_at, updated_at
          from visits where visit_id = $1 and status <> 'Deleted'",
-    ).bind(id).fetch_optional(c).await)?;
-    row.map(Visit::try_from).transpose()
+    )).bind(id).fetch_optional(c).await)?;
+    row.map_or(Ok(None), |row| row.read(conn))
 }
 
 /// Whether the practice has this patient.
@@ -161,32 +190,68 @@ pub async fn of_patient(
     let rows: Vec<(i64, i64)> = on!(conn, c => sqlx::query_as(
         "select starts_at, ends_at from visits
          where patient_id = $1 and starts_at < $2 and starts_at > $3 and ends_at > $4
-           and status not in ('Cancelled', 'NoShow', 'Deleted') and visit_id <> $5
+           and status not in ('Cancelled', 'NoShow', 'Deleted') and visit_id is distinct from $5
          order by starts_at",
     )
     .bind(patient)
     .bind(time.to)
-    .bind(time.from - Minutes::MAX * 60)
+    .bind(time.from - LONGEST)
     .bind(time.from)
-    .bind(except.map_or(0, |visit| visit.0))
+    .bind(except)
     .fetch_all(c).await)?;
     Ok(rows.into_iter().map(|(from, to)| Interval { from, to }).collect())
 }
 
-/// A provider's blocking visits that begin on the dates from `first` to `last`, by time and id.
+#[derive(sqlx::FromRow)]
+struct BookedRow {
+    visit_id: VisitId,
+    local_day: i64,
+    local_start: Option<i64>,
+    visit_duration: i64,
+    visit_type: Foreign<String>,
+}
+
+/// Up to `limit` of a provider's blocking visits that begin on the dates from `first` to `last`, by time and id.
 pub async fn of_provider(
     conn: &mut Conn,
     provider: ProviderId,
     (first, last): (Date, Date),
     visit_type: Option<&str>,
+    limit: usize,
 ) -> Result<Vec<Booked>> {
-    Ok(on!(conn, c => sqlx::query_as(
-        "select visit_id, visit_date, visit_time, visit_duration, visit_type from visits
-         where provider_id = $1 and visit_date between $2 and $3
-           and (visit_type = $4 or cast($4 as text) is null)
+    // The offset of a wall clock is at most a day; the index is by instants.
+    let (from, to) = (midnight(first), midnight(last.saturating_add(Span::new().days(1))));
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows: Vec<BookedRow> = on!(&mut *conn, c => sqlx::query_as(concat!(
+        "select visit_id, local_day, local_start, cast(visit_duration as bigint) as visit_duration, ", short!("visit_type", 100), "
+         from visits
+         where provider_id = $1 and provider_starts_at >= $2 - 86400 and provider_starts_at < $3 + 172800
+           and coalesce(local_start, local_day) >= $2 and coalesce(local_start, local_day) < $3
+           and (visits.visit_type = $4 or cast($4 as text) is null)
            and status not in ('Cancelled', 'NoShow', 'Deleted')
-         order by visit_date, visit_time, visit_id",
-    )
-    .bind(provider).bind(first.to_sqlx()).bind(last.to_sqlx()).bind(visit_type)
-    .fetch_all(c).await)?)
+         order by coalesce(local_start, local_day), visit_id limit $5",
+    ))
+    .bind(provider).bind(from).bind(to).bind(visit_type).bind(limit)
+    .fetch_all(c).await)?;
+    let conn = &*conn;
+    let read = |row: BookedRow| {
+        let mut reader = RowReader::new(conn, "visits", row.visit_id);
+        if row.local_start.is_none() {
+            reader.report();
+        }
+        let at = on_clock(row.local_start.unwrap_or(row.local_day))?;
+        Some(Booked {
+            visit_id: row.visit_id,
+            date: at.date(),
+            time: at.time(),
+            duration: minutes(row.visit_duration),
+            visit_type: reader.or(row.visit_type, String::new()),
+        })
+    };
+    Ok(rows.into_iter().filter_map(read).collect())
+}
+
+/// A date's midnight in seconds of the wall clock.
+fn midnight(date: Date) -> i64 {
+    schedule::instant_of_midnight(&TimeZone::UTC, date)
 }

@@ -5,14 +5,14 @@ use std::{sync::Arc, time::Duration};
 use aws_lambda_events::event::sqs::{SqsEvent, SqsMessage};
 use log_poller::Poll;
 use shared::{
-    app::{App, CallLog, Clock, Guesses, KeyCache, Parts, Random, RateLimits},
+    app::{App, BruteForce, CallLog, Clock, KeyCache, Parts, Random, RateLimits},
     auth::{secret_ref::SecretRef, webhook_signature::SigningSecret},
     catalog::Catalogs,
     config::Config,
     control::{
         Secrets, Store, TableNames,
         practices::Practice,
-        subscriptions::{Breaker, Subscription, SubscriptionStatus},
+        subscriptions::{Breaker, LastOutcomes, Subscription, SubscriptionStatus},
     },
     domain::{
         EventScope,
@@ -67,7 +67,7 @@ impl World {
             catalogs: Catalogs::patient(1),
             keys: KeyCache::default(),
             rates: RateLimits::default(),
-            guesses: Guesses::default(),
+            brute_force: BruteForce::default(),
             calls: CallLog::default(),
         });
         let practice = Practice {
@@ -77,6 +77,7 @@ impl World {
             dsn_secret: SecretRef::from("env:DSN_DEMOOFFICE".to_owned()),
             sandbox: false,
             schema_version: None,
+            tzdata: None,
         };
         app.control.put_practice(&practice).await.unwrap();
         Self { app, db: created.db, queue, _files: files }
@@ -95,13 +96,16 @@ impl World {
             status: SubscriptionStatus::Active,
             disabled_reason: None,
             disabled_at: None,
+            paused_at: None,
             secret: SigningSecret::from_random(&[7; 32]),
             old_secrets: Vec::new(),
             start_after_log_id: LogId(0),
             in_flight: Vec::new(),
+            start_epoch: 0,
             started_at: now,
             failing_since: None,
             breaker: Breaker::default(),
+            last: LastOutcomes::default(),
             created_at: now,
             updated_at: now,
             version: 1,
@@ -136,7 +140,7 @@ impl World {
     /// Whether the log has not been read to its end.
     pub(crate) async fn left(&self, rows: usize) -> bool {
         let states = self.app.control.dispatch_states(None).await.unwrap();
-        let last = states.first().map_or(0, |state| state.last_log_id.0);
+        let last = states.first().map_or(0, |state| state.progress.top.0);
         last < i64::try_from(rows).unwrap()
     }
 

@@ -44,6 +44,7 @@ export function access(world) {
     await admin.page.getByRole('link', { name: 'API Access Requests' }).click();
     await admin.page.getByRole('button', { name: 'Approve Walk Medical' }).click();
     await admin.page.getByLabel('Tickets').uncheck();
+    await admin.page.getByLabel('Partner').selectOption('new');
     await admin.page.getByRole('button', { name: 'Approve', exact: true }).click();
     const link = await admin.page.locator('[data-secret]').textContent();
     await admin.page.getByLabel('I have sent or stored it').check();

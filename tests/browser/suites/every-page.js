@@ -42,7 +42,7 @@ export function everyPage(world) {
     const it = await openPage(world.browser, world.stack, { width: 320 });
     const { page } = it;
     await asAdmin(page, world.stack);
-    for (const [path, button] of [['/admin/keys', 'New key'], ['/admin/keys', /^Rotate/], ['/admin/keys', /^Revoke/], ['/admin/partners', 'New partner'], ['/admin/access-requests', /^Approve/], ['/admin/access-requests', /^Deny/], ['/admin/access-requests', /^Details/], ['/admin/activity', /^Details/], ['/admin/webhooks', /^Details/]]) {
+    for (const [path, button] of [['/admin/keys', 'New key'], ['/admin/keys', /^Rotate/], ['/admin/keys', /^Revoke/], ['/admin/partners', 'New partner'], ['/admin/access-requests', /^Approve/], ['/admin/access-requests', /^Deny/], ['/admin/access-requests', /^Details/], ['/admin/activity', /^Details/], ['/admin/webhooks', /^Details/], ['/admin/webhooks', /^Pause/], ['/admin/webhooks', /^Delete/]]) {
       await page.goto(`/#${path}`);
       await settled(page);
       await page.getByRole('button', { name: button }).first().click();

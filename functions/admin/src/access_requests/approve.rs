@@ -1,6 +1,8 @@
 //! `POST /v1/admin/access-requests/{id}/approve`
 
 use axum::http::{HeaderMap, StatusCode};
+use ipnet::IpNet;
+use jiff::Timestamp;
 use serde::Serialize;
 use shared::{
     api::{
@@ -13,7 +15,7 @@ use shared::{
         partners::{Partner, PartnerStatus},
     },
     domain::{
-        PracticePass, Scope, contact,
+        PracticePass, Scope,
         ids::{AccessRequestId, PartnerId},
     },
     text_field,
@@ -21,7 +23,10 @@ use shared::{
 use utoipa::ToSchema;
 
 use super::{already_decided, load_pending};
-use crate::fields;
+use crate::{
+    fields,
+    keys::terms::{Network, RateLimit, expiry, networks},
+};
 
 text_field! {
     /// A registered practice's pass.
@@ -40,9 +45,16 @@ body! {
         "scopes" => scopes: Option<Vec<Scope>>,
         /// The practice the key will open; needed when the request doesn't name a registered one.
         "practicepass" => practicepass: Option<ApprovedPractice>,
-        /// The partner the key will belong to. Unless given it is the one of the request's company and e-mail address, and
-        /// a new one when there is none.
+        /// The existing partner the key will belong to; null or absent = a new partner. The applicant's company and e-mail are
+        /// never matched with an existing partner's: see what the partner already has with `GET /v1/admin/partners/{id}`.
         "partnerId" => partner_id: Option<ApprovedPartner>,
+        /// When the key expires, RFC 3339; null = it doesn't.
+        #[schema(value_type = Option<String>, format = "date-time")]
+        "expiresAt" => expires_at: Option<Timestamp>,
+        /// Where the key may be used from, at most 50; none = anywhere.
+        "allowedCidrs" => allowed_cidrs: Option<Vec<Network>>,
+        /// The key's calls a minute, 600 unless given.
+        "rateLimit" => rate_limit: Option<RateLimit>,
     }
 }
 
@@ -111,28 +123,22 @@ async fn approve(
         Ok(request) => request,
     };
     let grant = judge(admin, &request, wish).await?;
-    let no_host = || ApiError::new(Code::InvalidHeader, "The 'Host' header is missing.");
-    let origin = portal_origin(&admin.app, headers).ok_or_else(no_host)?;
     let token = ClaimToken::from_random(&request.id, admin.app.random.bytes());
-    let claim_until = admin.now() + CLAIM_VALID;
-    let approved = Approved {
-        claim_url: format!("{origin}/#claim={}", token.reveal()),
-        claim_until: claim_until.to_string(),
-        partner_id: grant.partner.id.clone(),
-        practicepass: grant.practicepass.clone(),
-        scopes: grant.scopes.clone(),
-    };
-    request.status = AccessStatus::Approved;
-    request.decided_at = Some(admin.now());
-    request.version += 1;
-    request.approval = Some(Approval {
+    let url = claim_url(admin, headers, &token)?;
+    let approval = Approval {
         partner_id: grant.partner.id.clone(),
         practicepass: grant.practicepass,
         scopes: grant.scopes,
         claim_hash: token.hash(),
-        claim_until,
+        claim_until: admin.now() + CLAIM_VALID,
+        expires_at: grant.expires_at,
+        allowed_cidrs: grant.allowed_cidrs,
+        rate_limit: grant.rate_limit,
         key_id: None,
-    });
+    };
+    let approved = Approved::new(&approval, url);
+    request.approval = Some(approval);
+    request.decide(AccessStatus::Approved, admin.now());
     let mut writes = vec![admin.app.control.save_access_request(&request)?];
     if grant.new_partner {
         writes.push(admin.app.control.save_partner(&grant.partner)?);
@@ -147,6 +153,9 @@ struct Grant {
     new_partner: bool,
     practicepass: PracticePass,
     scopes: Vec<Scope>,
+    expires_at: Option<Timestamp>,
+    allowed_cidrs: Vec<IpNet>,
+    rate_limit: u32,
 }
 
 /// What is to be granted; otherwise everything that is wrong with the wish.
@@ -170,33 +179,31 @@ async fn judge(admin: &Admin, request: &AccessRequest, wish: Reading<ApproveAcce
     }
     let partner = match wish.peek::<ApprovedPartner>("partnerId") {
         Some(id) => admin.app.control.partner(&PartnerId(id.0)).await?.map(|partner| (partner, false)),
-        None => Some(partner_of(admin, request).await?),
+        None => Some((new_partner(admin, request), true)),
     };
     if partner.is_none() {
         errors.push(fields::unknown("partnerId", "partner"));
     }
+    let expires_at = wish.peek("expiresAt");
+    errors.extend(expires_at.and_then(|it| expiry(it, admin.now()).err()));
+    let allowed_cidrs = networks(wish.peek("allowedCidrs").unwrap_or_default());
+    let allowed_cidrs = allowed_cidrs.map_err(|error| errors.push(error)).unwrap_or_default();
+    let rate_limit = wish.peek::<RateLimit>("rateLimit").unwrap_or_default().0;
     wish.judge(errors)?;
     let (Some(practice), Some((partner, new_partner))) = (practice, partner) else {
         return Err(ApiError::not_found());
     };
     if partner.status == PartnerStatus::Suspended {
-        return Err(ApiError::new(Code::PartnerSuspended, "Let the partner in again first."));
+        return Err(suspended());
     }
-    Ok(Grant { partner, new_partner, practicepass: practice.practicepass, scopes })
+    let practicepass = practice.practicepass;
+    Ok(Grant { partner, new_partner, practicepass, scopes, expires_at, allowed_cidrs, rate_limit })
 }
 
-/// The partner of the request's company and e-mail address, or a new one. The company's name alone proves nothing: anybody
-/// can write it into the form.
-async fn partner_of(admin: &Admin, request: &AccessRequest) -> ApiResult<(Partner, bool)> {
-    let same = |partner: &Partner| {
-        let email = partner.email.as_deref().unwrap_or_default();
-        contact::email_key(email) == contact::email_key(&request.email)
-    };
-    let known = admin.app.control.partners_named(&request.company).await?.into_iter().find(same);
-    if let Some(partner) = known {
-        return Ok((partner, false));
-    }
-    let partner = Partner {
+/// A new partner with what the applicant wrote. It is never matched with an existing one: anybody can write any company and
+/// e-mail into the form, and partners change their own.
+fn new_partner(admin: &Admin, request: &AccessRequest) -> Partner {
+    Partner {
         id: PartnerId::from_random(admin.app.random.bytes()),
         company: request.company.clone(),
         contact_name: Some(request.contact.clone()),
@@ -205,9 +212,33 @@ async fn partner_of(admin: &Admin, request: &AccessRequest) -> ApiResult<(Partne
         website: None,
         notification_email: None,
         status: PartnerStatus::Active,
+        suspended_at: None,
+        identity_changes: Vec::new(),
         created_at: admin.now(),
         updated_at: admin.now(),
         version: 1,
-    };
-    Ok((partner, true))
+    }
+}
+
+/// The claim link, to be shown once.
+pub(super) fn claim_url(admin: &Admin, headers: &HeaderMap, token: &ClaimToken) -> ApiResult<String> {
+    let no_host = || ApiError::new(Code::InvalidHeader, "The 'Host' header is missing.");
+    let origin = portal_origin(&admin.app, headers).ok_or_else(no_host)?;
+    Ok(format!("{origin}/#claim={}", token.reveal()))
+}
+
+pub(super) fn suspended() -> ApiError {
+    ApiError::new(Code::PartnerSuspended, "This partner is suspended. Reactivate the partner first.")
+}
+
+impl Approved {
+    pub(super) fn new(approval: &Approval, claim_url: String) -> Self {
+        Self {
+            claim_url,
+            claim_until: approval.claim_until.to_string(),
+            partner_id: approval.partner_id.clone(),
+            practicepass: approval.practicepass.clone(),
+            scopes: approval.scopes.clone(),
+        }
+    }
 }

@@ -43,10 +43,8 @@ pub(crate) async fn deny_access_request(
     Body(body): Body<DenyAccess>,
 ) -> ApiResult<Data<AccessRequestRow>> {
     let mut request = load_pending(&admin, id).await?;
-    request.status = AccessStatus::Denied;
     request.reason = body.reason.map(String::from);
-    request.decided_at = Some(admin.now());
-    request.version += 1;
+    request.decide(AccessStatus::Denied, admin.now());
     let write = admin.app.control.save_access_request(&request)?;
     let change = Change::new("access-requests.deny", request.id.as_str());
     admin.commit(change, vec![write]).await.map_err(|error| match error {

@@ -5,16 +5,26 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
+use shared::api::fit;
+
 use super::ActivityRow;
 
-const COLUMNS: &str = "time,method,endpoint,status,durationMs,partner,keyName,practicepass,ip,requestId\r\n";
+const COLUMNS: &str =
+    "time,method,endpoint,status,durationMs,partner,keyName,practicepass,ip,requestId,attemptedKeyId\r\n";
+
+/// Bytes of one file.
+const MOST_BYTES: usize = 1_000_000;
+
+/// The lines of the first rows, as many as one file holds, and how many they are.
+pub(super) fn lines(rows: &[ActivityRow]) -> (String, usize) {
+    let lines: Vec<String> = rows.iter().map(line).collect();
+    let fitting = fit::fill(MOST_BYTES, lines.iter().map(String::len)).min(lines.len());
+    (lines[..fitting].concat(), fitting)
+}
 
 /// The file; `next_cursor` asks for the one that follows.
-pub(super) fn file(rows: &[ActivityRow], next_cursor: Option<String>) -> Response {
-    let mut text = COLUMNS.to_owned();
-    for row in rows {
-        text.push_str(&line(row));
-    }
+pub(super) fn file(lines: &str, next_cursor: Option<String>) -> Response {
+    let text = format!("{COLUMNS}{lines}");
     let headers = [
         (header::CONTENT_TYPE, "text/csv; charset=utf-8; header=present"),
         (header::CONTENT_DISPOSITION, "attachment; filename=\"activity.csv\""),
@@ -40,6 +50,7 @@ fn line(row: &ActivityRow) -> String {
         optional(&row.practicepass),
         optional(&row.ip),
         cell(&row.request_id),
+        optional(&row.attempted_key_id),
     ];
     cells.join(",") + "\r\n"
 }

@@ -40,7 +40,10 @@ pub(crate) async fn change(
         let write = admin.app.control.change_api_key(&key)?;
         let change = Change { fields: act.fields, ..Change::new(act.action, id.as_str()) };
         match admin.commit(change, vec![write]).await {
-            Ok(()) => return Ok(key),
+            Ok(()) => {
+                admin.app.keys.forget_partner(&key.partner_id);
+                return Ok(key);
+            }
             Err(control::Error::ConditionFailed) => step_back(&admin.app, attempt).await,
             Err(error) => return Err(error.into()),
         }
@@ -57,5 +60,7 @@ pub(crate) async fn change_once(
     answer: Answer,
 ) -> ApiResult<Answer> {
     let write = admin.app.control.change_api_key(key)?;
-    admin.commit_once(once, Change::new(action, key.id.as_str()), vec![write], answer).await
+    let answer = admin.commit_once(once, Change::new(action, key.id.as_str()), vec![write], answer).await?;
+    admin.app.keys.forget_partner(&key.partner_id);
+    Ok(answer)
 }

@@ -2,7 +2,7 @@
 
 use shared::{
     api::{Admin, ApiResult, Data, NoBody, PathText, Problem},
-    auth::KeyStatus,
+    auth::{KeyRecord, KeyStatus},
     domain::ids::KeyId,
 };
 
@@ -13,7 +13,8 @@ use super::{
 
 /// Revoke a key, for good.
 ///
-/// It gets no more tokens at once, and the tokens it has die within a minute. Revoking it again changes nothing.
+/// It gets no more tokens at once. Its tokens and portal sessions die within a minute, and webhooks whose scopes no other live key of
+/// the partner grants stop. Revoking it again changes nothing.
 #[utoipa::path(
     post,
     path = "/v1/admin/keys/{id}/revoke",
@@ -30,11 +31,7 @@ pub(crate) async fn revoke_key(admin: Admin, PathText(id): PathText, _: NoBody) 
     let mut key = load(&admin, &id).await?;
     if key.status == KeyStatus::Active {
         let act = Act { action: "keys.revoke", fields: &[] };
-        key = change(&admin, &id, act, |key| {
-            key.status = KeyStatus::Revoked;
-            key.previous = None;
-        })
-        .await?;
+        key = change(&admin, &id, act, KeyRecord::revoke).await?;
     }
     Ok(Data { data: KeyRow::new(key, admin.now()) })
 }

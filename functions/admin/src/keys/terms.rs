@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use shared::{
     api::{FieldError, FieldProblem, FieldValue, Source, check_text, integer_between},
+    auth::canonical_network,
     text_field,
 };
 use utoipa::ToSchema;
@@ -47,7 +48,7 @@ impl FieldValue for Network {
         let network: Option<IpNet> =
             text.parse().ok().or_else(|| text.parse::<IpAddr>().map(IpNet::from).ok());
         let invalid = || FieldProblem::invalid("must be a network like 203.0.113.0/24");
-        network.map(|network| Self(network.trunc())).ok_or_else(invalid)
+        network.map(|network| Self(canonical_network(network.trunc()))).ok_or_else(invalid)
     }
 }
 

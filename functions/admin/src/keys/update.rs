@@ -2,7 +2,10 @@
 
 use jiff::Timestamp;
 use shared::{
-    api::{Admin, ApiError, ApiResult, Body, Data, FieldError, Patch, PathText, Problem, Reading, Replace},
+    api::{
+        Admin, ApiError, ApiResult, Body, Data, FieldError, FieldErrors, Patch, PathText, Problem, Replace,
+        Update, UpdateOf,
+    },
     body,
     domain::{Scope, ids::KeyId},
 };
@@ -30,6 +33,12 @@ body! {
     }
 }
 
+impl UpdateOf for UpdateKey {
+    const READ_ONLY: &'static [&'static str] =
+        &["id", "partnerId", "partner", "practicepass", "prefix", "status", "createdAt"];
+    const MOVING: &'static [&'static str] = &["lastUsedAt", "previousSecretUntil"];
+}
+
 /// Change a key's name, scopes, expiry, networks or rate limit.
 ///
 /// Tokens that were given out lose what the key loses within a minute.
@@ -49,15 +58,17 @@ body! {
 pub(crate) async fn update_key(
     admin: Admin,
     PathText(id): PathText,
-    Body(wish): Body<Reading<UpdateKey>>,
+    Body(update): Body<Update<UpdateKey>>,
 ) -> ApiResult<Data<KeyRow>> {
     let id = KeyId(id);
-    let mut errors: Vec<FieldError> = Vec::new();
+    let stored = admin.app.control.api_key(&id).await?.ok_or_else(|| update.of_nothing())?;
+    let wish = update.reading(&KeyRow::new(stored, admin.now()))?;
+    let mut errors = FieldErrors::default();
     errors.extend(wish.peek("scopes").and_then(|it| fields::scopes(it).err()));
     errors.extend(wish.peek("expiresAt").and_then(|it| expiry(it, admin.now()).err()));
     errors.extend(wish.peek("allowedCidrs").and_then(|it| networks(it).err()));
     let body = wish.judged(errors)?;
-    let refused = |error: FieldError| ApiError::fields(vec![error]);
+    let refused = |error: FieldError| ApiError::fields(FieldErrors::from(error));
     let mut wanted = load_active(&admin, &id).await?;
     let mut changed = Vec::new();
     if let Some(name) = body.name.0 {

@@ -56,6 +56,8 @@ pub(crate) async fn create_partner(
         website: body.website.map(String::from),
         notification_email: body.notification_email.map(String::from),
         status: PartnerStatus::Active,
+        suspended_at: None,
+        identity_changes: Vec::new(),
         created_at: now,
         updated_at: now,
         version: 1,

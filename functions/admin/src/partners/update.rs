@@ -1,9 +1,10 @@
 //! `PATCH /v1/admin/partners/{id}`: JSON merge patch (RFC 7396).
 
+use jiff::Timestamp;
 use shared::{
     api::{
         Admin, ApiError, ApiResult, Body, Change, Code, Data, Email, FieldProblem, FieldValue, Patch,
-        PathText, Phone, Problem, Replace, Source, TRIES, Website, step_back,
+        PathText, Phone, Problem, Replace, Source, TRIES, Update, UpdateOf, Website, step_back,
     },
     body,
     control::{
@@ -15,9 +16,8 @@ use shared::{
 use utoipa::ToSchema;
 
 use super::{
-    PartnerRow,
+    PartnerDetail, PartnerRow,
     create::{PartnerCompany, PartnerContact},
-    load,
 };
 
 /// Whether the partner's keys are accepted.
@@ -56,6 +56,19 @@ body! {
     }
 }
 
+impl UpdateOf for UpdatePartner {
+    const READ_ONLY: &'static [&'static str] = &[
+        "id",
+        "createdAt",
+        "updatedAt",
+        "identityChangedAt",
+        "identityChanges",
+        "keys",
+        "practices",
+        "subscriptions",
+    ];
+}
+
 impl UpdatePartner {
     /// The names of the fields that are given.
     fn fields(&self) -> Vec<&'static str> {
@@ -71,12 +84,12 @@ impl UpdatePartner {
         given.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).collect()
     }
 
-    fn apply(self, partner: &mut Partner) {
+    fn apply(self, partner: &mut Partner, now: Timestamp) {
         if let Some(company) = self.company.0 {
             partner.company = company.into();
         }
         if let Some(NewStatus(status)) = self.status.0 {
-            partner.status = status;
+            partner.set_status(status, now);
         }
         self.contact_name.apply(&mut partner.contact_name);
         self.email.apply(&mut partner.email);
@@ -88,7 +101,8 @@ impl UpdatePartner {
 
 /// Change a partner, suspend it or let it in again.
 ///
-/// A suspended partner's keys get no more tokens at once, and the tokens they have die within a minute.
+/// A suspended partner's keys get no more tokens at once. Its tokens and portal sessions die and its webhooks stop within a minute, and
+/// its open claim links end. Reinstating the partner brings keys, tokens and webhooks back, but no session and no claim link.
 #[utoipa::path(
     patch,
     path = "/v1/admin/partners/{id}",
@@ -105,21 +119,26 @@ impl UpdatePartner {
 pub(crate) async fn update_partner(
     admin: Admin,
     PathText(id): PathText,
-    Body(change): Body<UpdatePartner>,
+    Body(update): Body<Update<UpdatePartner>>,
 ) -> ApiResult<Data<PartnerRow>> {
-    let fields = change.fields();
     for attempt in 1..=TRIES {
-        let mut partner = load(&admin, id.clone()).await?;
+        let partner = admin.app.control.partner(&PartnerId(id.clone())).await?;
+        let mut partner = partner.ok_or_else(|| update.of_nothing())?;
+        let change = update.against(&PartnerDetail::of(&admin, partner.clone()).await?)?;
+        let fields = change.fields();
         if fields.is_empty() {
             return Ok(Data { data: partner.into() });
         }
-        change.clone().apply(&mut partner);
+        change.apply(&mut partner, admin.now());
         partner.updated_at = admin.now();
         partner.version += 1;
         let write = admin.app.control.save_partner(&partner)?;
         let act = Change { fields: &fields, ..Change::new("partners.update", &id) };
         match admin.commit(act, vec![write]).await {
-            Ok(()) => return Ok(Data { data: partner.into() }),
+            Ok(()) => {
+                admin.app.keys.forget_partner(&partner.id);
+                return Ok(Data { data: partner.into() });
+            }
             Err(control::Error::ConditionFailed) => step_back(&admin.app, attempt).await,
             Err(error) => return Err(error.into()),
         }

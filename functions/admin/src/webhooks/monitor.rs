@@ -8,24 +8,26 @@ use jiff::Timestamp;
 use serde::Serialize;
 use shared::{
     api::{
-        Admin, ApiResult, DeliveryBody, FieldProblem, FieldValue, Limit, Problem, Query, Source,
-        integer_between,
+        Admin, ApiResult, DeliveryBody, FieldProblem, FieldValue, Limit, Offset, OffsetPagination, Problem,
+        Query, Source,
     },
     app::App,
     control::{
         self, Store,
+        data_problems::DataProblems,
         deliveries::Delivery,
-        dispatch::DispatchState,
         subscriptions::{BreakerState, DisabledReason, Subscription},
     },
     domain::{
         PracticePass,
-        ids::{DeliveryId, LogId, PartnerId, SubscriptionId},
+        ids::{DeliveryId, PartnerId, SubscriptionId},
     },
     params,
 };
 use tokio::try_join;
 use utoipa::ToSchema;
+
+use super::dispatch::DispatchStateBody;
 
 /// So many disabled subscriptions are named, and so many that are held back.
 const MOST_NAMED: usize = 100;
@@ -38,17 +40,6 @@ impl FieldValue for PracticeParam {
     fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
         let practicepass = PracticePass::try_from(source.text()?);
         practicepass.map(Self).map_err(|reason| FieldProblem::invalid(reason.to_owned()))
-    }
-}
-
-/// How many are left out.
-#[derive(Clone, Copy, Debug, ToSchema)]
-#[schema(value_type = i64, minimum = 0, maximum = 10_000, default = 0)]
-pub(crate) struct Offset(i64);
-
-impl FieldValue for Offset {
-    fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
-        integer_between(source, 0, 10_000).map(Self)
     }
 }
 
@@ -73,7 +64,7 @@ params! {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Monitor {
     summary: Summary,
-    /// Practices whose log has been read, ordered by practice.
+    /// Practices whose log has been read, at most 1,000, ordered by practice.
     dispatch_states: Vec<DispatchStateBody>,
     /// The newest first; kept for 30 days.
     recent_deliveries: Vec<DeliveryBody>,
@@ -83,12 +74,16 @@ pub(crate) struct Monitor {
     /// Active subscriptions whose deliveries are held back, at most 100, ordered by practice. Each goes on by itself when its
     /// endpoint answers again.
     breakers: Vec<BreakerBody>,
+    /// Tables of the EMR with rows that could not be read yesterday or today, at most 100, the catalog's first, then ordered by
+    /// practice. Each such row is left out, or read without what is unreadable.
+    data_problems: Vec<DataProblemBody>,
     pagination: OffsetPagination,
 }
 
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Summary {
+    /// 10,000 active and as many disabled ones stand for as many or more.
     #[schema(example = 3)]
     total_subscriptions: i64,
     #[schema(example = 2)]
@@ -102,16 +97,6 @@ struct Summary {
     /// Per cent of the deliveries that succeeded, to two decimals; 0 without deliveries.
     #[schema(example = 97.33)]
     success_rate: f64,
-}
-
-/// How far a practice's log has been turned into events.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-struct DispatchStateBody {
-    #[schema(example = "DemoOffice")]
-    practicepass: PracticePass,
-    #[schema(example = 14_656_636)]
-    last_log_id: LogId,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -166,17 +151,28 @@ struct BreakerBody {
     parked_until: Option<String>,
 }
 
+/// Rows of one table that could not be read.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct OffsetPagination {
-    limit: i64,
-    offset: i64,
-    has_more: bool,
+struct DataProblemBody {
+    /// Null for the catalog, which all practices share.
+    practicepass: Option<PracticePass>,
+    #[schema(example = "schedule_exceptions")]
+    table: String,
+    /// Distinct rows; 500 stands for as many or more.
+    #[schema(example = 1)]
+    count: usize,
+    /// The primary key of the row that was met last.
+    #[schema(example = "8812")]
+    last_id: String,
+    /// RFC 3339.
+    last_seen_at: String,
 }
 
-impl From<DispatchState> for DispatchStateBody {
-    fn from(state: DispatchState) -> Self {
-        Self { practicepass: state.practicepass, last_log_id: state.last_log_id }
+impl From<DataProblems> for DataProblemBody {
+    fn from(problems: DataProblems) -> Self {
+        let DataProblems { practicepass, table, count, last_id, last_seen_at } = problems;
+        Self { practicepass, table, count, last_id, last_seen_at: last_seen_at.to_string() }
     }
 }
 
@@ -251,13 +247,14 @@ pub(crate) async fn monitor_webhooks(
     let offset = query.offset.map_or(0, |it| it.0);
     let skipped = usize::try_from(offset).unwrap_or_default();
     let store = &admin.app.control;
-    let (summary, states, recent, queue, disabled, held_back) = try_join!(
+    let (summary, states, recent, queue, disabled, held_back, data_problems) = try_join!(
         summary(store, practicepass),
         store.dispatch_states(practicepass),
         store.recent_deliveries(practicepass, query.success, skipped, limit.items()),
         queue(&admin.app),
         store.disabled_subscriptions(practicepass, MOST_NAMED),
         store.held_back_subscriptions(practicepass, MOST_NAMED),
+        store.data_problems(practicepass, MOST_NAMED, admin.now()),
     )?;
     Ok(Monitor {
         summary,
@@ -266,6 +263,7 @@ pub(crate) async fn monitor_webhooks(
         queue,
         disabled_subscriptions: disabled.into_iter().map(DisabledSubscription::from).collect(),
         breakers: held_back.into_iter().map(|it| BreakerBody::new(it, admin.now())).collect(),
+        data_problems: data_problems.into_iter().map(DataProblemBody::from).collect(),
         pagination: OffsetPagination { limit: limit.0, offset, has_more: recent.more },
     })
 }

@@ -33,7 +33,7 @@ use shared::{
          })),
         (status = 401, body = Problem, description = "`INVALID_ADMIN_SECRET`"),
         (status = 404, body = Problem, description = "`NOT_FOUND`: no such delivery"),
-        (status = 409, body = Problem, description = "`SUBSCRIPTION_DISABLED`, `SUBSCRIPTION_DELETED`, `IDEMPOTENCY_IN_PROGRESS`"),
+        (status = 409, body = Problem, description = "`SUBSCRIPTION_DISABLED`, `SUBSCRIPTION_DELETED`, `SUBSCRIPTION_PAUSED`, `SUBSCRIPTION_SUSPENDED`: the partner has no access to the event, `IDEMPOTENCY_IN_PROGRESS`"),
     ),
 )]
 pub(crate) async fn retry_webhook_delivery(
@@ -46,7 +46,7 @@ pub(crate) async fn retry_webhook_delivery(
 
 async fn send(admin: &Admin, source_id: DeliveryId) -> ApiResult<Done> {
     let source = admin.app.control.delivery_by_id(source_id).await?.ok_or_else(ApiError::not_found)?;
-    let subscription = subscription_of(&admin.app, &source).await?;
+    let (subscription, grant) = subscription_of(&admin.app, &source).await?;
     admin.record(Change::new("webhooks.retry", &source_id.to_string())).await?;
-    resend(&admin.app, &subscription, source).await
+    resend(&admin.app, grant, &subscription, source).await
 }

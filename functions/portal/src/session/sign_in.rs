@@ -10,7 +10,7 @@ use shared::{
         ApiError, ApiResult, Body, Call, Change, Code, Data, Problem, SessionId, audit_change, credential_of,
         give_cookie, offered_session, recognise_admin,
     },
-    app::{App, Guarded},
+    app::{App, Protected},
     auth::{KeyRecord, api_key::ApiKey},
     body,
     control::sessions::{Session, SessionOwner},
@@ -59,8 +59,15 @@ pub(crate) async fn sign_in(
     let before = offered_session(&app, &headers);
     let begin = Begin { id: &id, before: before.as_ref().map(SessionId::as_str) };
     let offered = ApiKey::parse(&body.access_key.0);
+    call.note_attempted_key(&body.access_key.0);
     let signed_in = match &offered {
         Some(key) => as_partner(&app, &call, begin, key).await?,
+        // A key that was typed wrongly is no attempt at the admin secret.
+        None if body.access_key.0.starts_with("op_") => {
+            let attempt = app.attempt(Protected::ApiKey(None), call.address(), call.now()).await?;
+            attempt.failed().await;
+            None
+        }
         None => as_admin(&app, &call, begin, &body.access_key.0).await?,
     };
     let data = signed_in.ok_or_else(|| ApiError::new(Code::InvalidAccessKey, "Invalid access key"))?;
@@ -97,12 +104,14 @@ async fn as_partner(
     }))
 }
 
-/// The usable key that was shown; guesses are limited.
+/// The usable key that was shown; attempts are limited.
 async fn find(app: &App, call: &Call, offered: &ApiKey) -> ApiResult<Option<KeyRecord>> {
-    let guess = app.guess(Guarded::ApiKey(Some(&offered.id)), call.address(), call.now()).await?;
+    let attempt = app.attempt(Protected::ApiKey(Some(&offered.id)), call.address(), call.now()).await?;
     let found = app.find_key(Some(offered), call.now(), call.address()).await?;
     if found.is_some() {
-        guess.right().await;
+        attempt.succeeded().await;
+    } else {
+        attempt.failed().await;
     }
     Ok(found)
 }

@@ -53,9 +53,12 @@ pub(super) async fn requests(
         match days {
             1 => {}
             2 => {
-                request.status = AccessStatus::Approved;
-                request.decided_at = Some(decided);
+                request.decide(AccessStatus::Approved, decided);
+                request.version = 1;
                 request.approval = Some(Approval {
+                    expires_at: None,
+                    allowed_cidrs: Vec::new(),
+                    rate_limit: 600,
                     partner_id: partner.clone(),
                     practicepass: practice.clone(),
                     scopes: vec![Scope::Prospects],
@@ -66,8 +69,8 @@ pub(super) async fn requests(
                 });
             }
             _ => {
-                request.status = AccessStatus::Denied;
-                request.decided_at = Some(decided);
+                request.decide(AccessStatus::Denied, decided);
+                request.version = 1;
                 request.reason = Some("No practice has heard of them.".to_owned());
             }
         }
@@ -86,6 +89,7 @@ fn pending(
     asked: Timestamp,
 ) -> AccessRequest {
     AccessRequest {
+        expires_at: AccessRequest::undecided_until(asked),
         id: AccessRequestId(id.to_owned()),
         company: company.to_owned(),
         practice: practice.to_owned(),

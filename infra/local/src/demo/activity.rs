@@ -83,6 +83,7 @@ fn record(
         key_name: Some(key.name.clone()),
         practicepass: (endpoint != "/v1/me").then(|| key.practicepass.to_string()),
         // Of the addresses for documentation (RFC 5737).
+        attempted_key_id: None,
         ip: Some(if key.partner.starts_with('N') { "198.51.100.24" } else { "203.0.113.8" }.to_owned()),
         request_id: format!("req_demo{number:06}"),
     }

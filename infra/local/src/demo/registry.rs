@@ -1,7 +1,6 @@
 //! The demo's part of the control plane: partners, practices and keys.
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use shared::auth::api_key::{ApiKey, Mode};
 use shared::auth::secret_ref::SecretRef;
 use shared::auth::{KeyRecord, KeyStatus};
@@ -10,7 +9,7 @@ use shared::control::partners::{Partner, PartnerStatus};
 use shared::control::practices::Practice;
 use shared::control::{self, Store};
 use shared::domain::ids::PartnerId;
-use shared::domain::{PracticePass, Scope};
+use shared::domain::{PracticePass, Scope, zones};
 
 use super::document::DemoKey;
 use super::practice::PRACTICES;
@@ -44,6 +43,7 @@ pub(super) async fn practices(store: &Store) -> Result<()> {
             dsn_secret: SecretRef::SecretsManager(dsn_secret(it.practicepass)),
             sandbox: false,
             schema_version: None,
+            tzdata: None,
         };
         store.put_practice(&practice).await.map_err(|error| Error::store("practices", error))?;
     }
@@ -62,6 +62,8 @@ pub(super) async fn partners_and_keys(store: &Store, now: Timestamp) -> Result<V
             website: Some(website.to_owned()),
             notification_email: None,
             status: PartnerStatus::Active,
+            suspended_at: None,
+            identity_changes: Vec::new(),
             created_at: now,
             updated_at: now,
             version: 1,
@@ -85,7 +87,8 @@ pub(super) async fn partners_and_keys(store: &Store, now: Timestamp) -> Result<V
             api_key: key.reveal(),
             scopes: scopes.to_vec(),
         });
-        let zone = TimeZone::get(practice.time_zone).map_err(|error| Error::store("time zones", error))?;
+        let zone = zones::get(practice.time_zone)
+            .ok_or_else(|| Error::Store(format!("{} is no time zone", practice.time_zone)))?;
         records.push((record, zone));
     }
     let calls = activity::calls(&records, now);
@@ -123,6 +126,7 @@ fn key(
         rate_limit: RATE_LIMIT,
         created_at: now,
         last_used_at: None,
+        partner_suspended_at: None,
     };
     Ok((key, record))
 }

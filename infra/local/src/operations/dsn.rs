@@ -65,10 +65,26 @@ impl Operator {
             &["postgres://", "postgresql://"][..]
         };
         if schemes.iter().any(|scheme| dsn.starts_with(scheme)) {
+            if self.data_dir.is_none()
+                && let Some(mode) = weak_sslmode(dsn)
+            {
+                return Err(Error::Refused(format!(
+                    "sslmode={mode} lets patient data travel unencrypted; leave it out (verify-full) or use verify-ca or require"
+                )));
+            }
             return Ok(());
         }
         Err(Error::Refused("a connection string is postgres://user:password@host:port/database".to_owned()))
     }
+}
+
+/// The mode of a connection string that doesn't insist on encryption.
+fn weak_sslmode(dsn: &str) -> Option<String> {
+    let url = url::Url::parse(dsn).ok()?;
+    let modes = url.query_pairs().filter(|(name, _)| name == "sslmode" || name == "ssl-mode");
+    modes
+        .map(|(_, mode)| mode.to_ascii_lowercase())
+        .find(|mode| matches!(mode.as_str(), "disable" | "allow" | "prefer"))
 }
 
 fn say_next(database: &str) {
@@ -76,4 +92,24 @@ fn say_next(database: &str) {
         "New connections of {database} are made with the new connection string within 15 minutes, or at once when the"
     );
     println!("database refuses the one before. Let that one be good for 15 minutes; then take it away.");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::weak_sslmode;
+
+    #[test]
+    fn a_mode_that_does_not_insist_on_encryption_is_seen() {
+        for mode in ["disable", "allow", "prefer", "Disable"] {
+            assert!(weak_sslmode(&format!("postgres://a:b@db.example/c?sslmode={mode}")).is_some(), "{mode}");
+            assert!(
+                weak_sslmode(&format!("postgres://a:b@db.example/c?x=1&ssl-mode={mode}")).is_some(),
+                "{mode}"
+            );
+        }
+        for mode in ["require", "verify-ca", "verify-full"] {
+            assert!(weak_sslmode(&format!("postgres://a:b@db.example/c?sslmode={mode}")).is_none(), "{mode}");
+        }
+        assert!(weak_sslmode("postgres://a:sslmode=disable@db.example/c").is_none());
+    }
 }

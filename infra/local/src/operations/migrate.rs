@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 use shared::control::practices::Practice;
-use shared::tenant;
+use shared::domain::zones;
+use shared::tenant::{self, Collision};
 use tokio::task::JoinSet;
 
 use super::{Operator, refused};
@@ -34,13 +35,16 @@ impl Operator {
     /// When the catalog or more practices failed than are tolerated, after all had their turn.
     pub async fn migrate(&self, all: bool, tolerated: usize) -> Result<()> {
         let practices = self.control.practices().await.map_err(|error| refused(&error))?;
-        let newest = tenant::migrate::newest();
-        let waits = |it: &&Practice| all || it.schema_version < Some(newest);
+        let (newest, tzdata) = (tenant::migrate::newest(), zones::version());
+        let waits = |it: &&Practice| all || !it.is_current(newest, tzdata);
         let names: Vec<String> =
             practices.iter().filter(waits).map(|it| it.practicepass.to_string()).collect();
         let skipped = practices.len() - names.len();
         if skipped > 0 {
-            println!("{skipped} practices are at version {newest} or newer already (--all asks them too).");
+            println!(
+                "{skipped} practices are at version {newest} and time-zone rules {tzdata}, or newer, already (--all asks them \
+                 too)."
+            );
         }
         let mut progress = Progress { total: names.len() + 1, tolerated, ..Progress::default() };
         let catalog = (vec![CATALOG.to_owned()], json!({ "catalog": true }));
@@ -105,6 +109,9 @@ impl Progress {
                 _ => String::new(),
             }
         );
+        let collisions: Vec<Collision> =
+            serde_json::from_value(outcome["collisions"].clone()).unwrap_or_default();
+        print_collisions(database, &collisions);
         if !matches!(status, "migrated" | "current") {
             let cause = outcome["error"].as_str().unwrap_or("no cause given");
             self.failed.push((database.to_owned(), cause.to_owned()));
@@ -129,6 +136,17 @@ impl Progress {
             return Ok(());
         }
         Err(Error::Refused(report))
+    }
+}
+
+/// Lists the visits that new time-zone rules, or a corrected time zone, put on others.
+pub(crate) fn print_collisions(database: &str, collisions: &[Collision]) {
+    for Collision { visit, with } in collisions {
+        let with: Vec<String> = with.iter().map(ToString::to_string).collect();
+        println!(
+            "  {database}: visit {visit} now overlaps {}; the practice has to move one",
+            with.join(", ")
+        );
     }
 }
 

@@ -1,10 +1,9 @@
 //! A new practice: its secret, its entry in the registry, its schema.
 
-use jiff::tz::TimeZone;
 use shared::auth::secret_ref::SecretRef;
 use shared::control;
 use shared::control::practices::Practice;
-use shared::domain::PracticePass;
+use shared::domain::{PracticePass, zones};
 
 use super::{Operator, refused};
 use crate::demo;
@@ -28,12 +27,7 @@ impl Operator {
     pub async fn add_practice(&self, new: NewPractice) -> Result<()> {
         let refuse = |reason: &str| Error::Refused(format!("{}: {reason}", new.practicepass));
         let practicepass = PracticePass::try_from(new.practicepass.as_str()).map_err(refuse)?;
-        if TimeZone::get(&new.time_zone).ok().and_then(|it| it.iana_name().map(str::to_owned)).is_none() {
-            return Err(Error::Refused(format!(
-                "{} is no IANA time zone, such as America/New_York",
-                new.time_zone
-            )));
-        }
+        let time_zone = iana_name(&new.time_zone)?;
         let dsn = match new.dsn {
             Some(dsn) => dsn,
             None => self.file_of(&practicepass)?,
@@ -48,10 +42,11 @@ impl Operator {
         let entry = Practice {
             practicepass,
             name: new.name,
-            time_zone: new.time_zone,
+            time_zone,
             dsn_secret: SecretRef::SecretsManager(secret.clone()),
             sandbox: new.sandbox,
             schema_version: None,
+            tzdata: None,
         };
         let is_begun = self.is_begun(&entry).await?;
         self.keep_dsn(&secret, &dsn, is_begun).await?;
@@ -69,6 +64,28 @@ impl Operator {
         Ok(())
     }
 
+    /// Corrects the time zone of a practice: its visits keep their local times, and their instants follow.
+    ///
+    /// # Errors
+    /// When the practice isn't registered, or its database couldn't follow yet; then it is to be run again.
+    pub async fn set_time_zone(&self, practice: &str, time_zone: &str) -> Result<()> {
+        let refuse = |reason: &str| Error::Refused(format!("{practice}: {reason}"));
+        let practicepass = PracticePass::try_from(practice).map_err(refuse)?;
+        let time_zone = iana_name(time_zone)?;
+        match self.control.set_time_zone(&practicepass, &time_zone).await {
+            Ok(()) => println!("{practice} is in {time_zone} by the registry."),
+            Err(control::Error::ConditionFailed) => {
+                return Err(refuse("isn't registered; `add-practice` does it"));
+            }
+            Err(error) => return Err(refused(&error)),
+        }
+        self.migrate_one(practice).await.map_err(|error| {
+            Error::Refused(format!("{error}\nits database still has the time zone before; run it again"))
+        })?;
+        println!("{practice} is in {time_zone}; its visits keep their local times.");
+        Ok(())
+    }
+
     /// The SQLite file of a practice of the stack that runs here.
     fn file_of(&self, practicepass: &PracticePass) -> Result<String> {
         let missing =
@@ -83,7 +100,7 @@ impl Operator {
     async fn is_begun(&self, entry: &Practice) -> Result<bool> {
         let found = self.control.practice(&entry.practicepass).await.map_err(|error| refused(&error))?;
         let Some(found) = found else { return Ok(false) };
-        if (Practice { schema_version: None, ..found.clone() }) == *entry {
+        if (Practice { schema_version: None, tzdata: None, ..found.clone() }) == *entry {
             return Ok(found.schema_version.is_none());
         }
         Err(Error::Refused(format!(
@@ -103,4 +120,11 @@ impl Operator {
             ))),
         }
     }
+}
+
+/// The name of a time zone as the compiled database spells it.
+fn iana_name(time_zone: &str) -> Result<String> {
+    let zone = zones::get(time_zone);
+    let name = zone.as_ref().and_then(|it| it.iana_name()).map(str::to_owned);
+    name.ok_or_else(|| Error::Refused(format!("{time_zone} is no IANA time zone, such as America/New_York")))
 }

@@ -1,7 +1,10 @@
 //! Webhooks: dead letters once more, events of the past once more.
 
 use jiff::Timestamp;
+use shared::auth::PartnerAccess;
+use shared::control::subscriptions::Subscription;
 use shared::domain::PracticePass;
+use shared::domain::delivery::WithheldReason;
 
 use super::{Operator, refused};
 use crate::error::{Error, Result};
@@ -9,6 +12,28 @@ use crate::error::{Error, Result};
 /// A name for a replay: the second it was asked for.
 pub fn new_name() -> String {
     Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string()
+}
+
+/// Whether any event may be sent to the subscription; otherwise why not, with the API's code.
+pub fn replayable(
+    subscription: &Subscription,
+    access: &PartnerAccess,
+    now: Timestamp,
+) -> std::result::Result<(), String> {
+    let mut reason = None;
+    for scope in &subscription.scopes {
+        match subscription.permit(access, Some(*scope), now) {
+            Ok(_) => return Ok(()),
+            Err(why) => reason = Some(why),
+        }
+    }
+    let reason = reason.unwrap_or(WithheldReason::ScopeNotGranted);
+    let code = if reason == WithheldReason::SubscriptionPaused {
+        "SUBSCRIPTION_PAUSED"
+    } else {
+        "SUBSCRIPTION_SUSPENDED"
+    };
+    Err(format!("{code}, {reason}"))
 }
 
 impl Operator {
@@ -35,8 +60,25 @@ impl Operator {
             let which = subscription.map_or_else(String::new, |id| format!(" {id}"));
             return Err(Error::Refused(format!("{practice} has no active subscription{which}")));
         }
+        let now = Timestamp::now();
+        let mut refusals = Vec::new();
+        let mut permitted = Vec::new();
+        for found in subscriptions {
+            let access = self.control.partner_access(&practicepass, &found.partner_id).await;
+            let access = access.map_err(|error| refused(&error))?;
+            match replayable(&found, &access, now) {
+                Ok(()) => permitted.push(found),
+                Err(reason) => refusals.push(format!("subscription {}: {reason}", found.id)),
+            }
+        }
+        if permitted.is_empty() {
+            return Err(Error::Refused(format!("nothing was sent\n{}", refusals.join("\n"))));
+        }
+        for refusal in refusals {
+            println!("{refusal}; left out");
+        }
         let mut sent = 0;
-        for found in &subscriptions {
+        for found in &permitted {
             let replayed = self.control.replay(&self.queue, found, time, all, name).await;
             sent += replayed.map_err(|error| refused(&error))?;
         }

@@ -106,7 +106,7 @@ async fn a_function_can_do_what_its_role_allows_and_nothing_else() {
          identity-based policy allows the dynamodb:GetItem action"
     );
     assert_eq!(fanout.read("PRACTICE#Demo").await, "done");
-    assert!(fanout.read("KEY#1").await.starts_with("AccessDeniedException "), "another's keys");
+    assert!(fanout.read("AUDIT").await.starts_with("AccessDeniedException "), "the audit log");
     assert!(auth.dynamodb.scan().table_name("ControlTable").send().await.is_err());
 
     assert_eq!(fanout.send("SlowEventsQueue").await, "done");

@@ -12,6 +12,7 @@ import { Failure } from '../../parts/state.js';
 import { PagedTable } from '../../parts/table.js';
 import { say } from '../../parts/toasts.js';
 import { REQUEST_COLUMNS } from './columns.js';
+import { instant, lines } from './key-forms.js';
 
 /** @typedef {import('../../lib/types').AccessRequest} AccessRequest */
 
@@ -19,7 +20,7 @@ import { REQUEST_COLUMNS } from './columns.js';
 export function AccessRequests({ query }) {
   const status = query.get('status') ?? '';
   const pages = usePages((cursor, signal) => get('/v1/admin/access-requests', { limit: 25, cursor, status }, signal), `requests ${status}`);
-  const [act, setAct] = useState(/** @type {{kind: 'approve' | 'deny' | 'details', request: AccessRequest} | null} */ (null));
+  const [act, setAct] = useState(/** @type {{kind: 'approve' | 'deny' | 'details' | 'reissue' | 'withdraw', request: AccessRequest} | null} */ (null));
   const close = () => setAct(null);
   const columns = [...REQUEST_COLUMNS, {
     label: 'Action',
@@ -27,19 +28,24 @@ export function AccessRequests({ query }) {
       ${request.status === 'pending' && html`
         <button type="button" class="button small primary" aria-label=${`Approve ${request.company}`} onClick=${() => setAct({ kind: 'approve', request })}>Approve</button>
         <button type="button" class="button small" aria-label=${`Deny ${request.company}`} onClick=${() => setAct({ kind: 'deny', request })}>Deny</button>`}
+      ${request.status === 'approved' && !request.keyId && html`
+        <button type="button" class="button small" aria-label=${`New link for ${request.company}`} onClick=${() => setAct({ kind: 'reissue', request })}>New link</button>
+        <button type="button" class="button small danger" aria-label=${`Withdraw ${request.company}`} onClick=${() => setAct({ kind: 'withdraw', request })}>Withdraw</button>`}
       <button type="button" class="button small quiet" aria-label=${`Details of ${request.company}`} onClick=${() => setAct({ kind: 'details', request })}>Details</button></div>`,
   }];
   return html`
-    <${PageHead} title="API Access Requests" lead="Approving makes no key: it gives a link, good once and for 72 hours, through which the applicant makes it." />
+    <${PageHead} title="API Access Requests" lead="Approving creates a single-use link, valid for 72 hours. The applicant opens it to create the key." />
     <section class="card">
       <div class="filters"><${Field} label="Status" name="status" value=${status}
-        options=${[['', 'All'], ['pending', 'Pending'], ['approved', 'Approved'], ['denied', 'Denied']]}
+        options=${[['', 'All'], ['pending', 'Pending'], ['approved', 'Approved'], ['denied', 'Denied'], ['withdrawn', 'Withdrawn']]}
         onInput=${(/** @type {string} */ value) => changeQuery({ status: value })} /></div>
       <${PagedTable} pages=${pages} what="requests" caption="API Access Requests" columns=${columns} id=${(/** @type {AccessRequest} */ it) => it.id}
         empty=${status ? `No request is ${status}.` : 'Nobody has asked for access yet.'} />
     </section>
     ${act?.kind === 'approve' && html`<${ApproveDialog} request=${act.request} onClose=${() => { close(); pages.reload(); }} />`}
     ${act?.kind === 'deny' && html`<${DenyDialog} request=${act.request} onClose=${close} onDone=${() => { close(); pages.reload(); }} />`}
+    ${act?.kind === 'reissue' && html`<${ReissueDialog} request=${act.request} onClose=${() => { close(); pages.reload(); }} />`}
+    ${act?.kind === 'withdraw' && html`<${WithdrawDialog} request=${act.request} onClose=${close} onDone=${() => { close(); pages.reload(); }} />`}
     ${act?.kind === 'details' && html`<${Details} request=${act.request} onClose=${close} />`}`;
 }
 
@@ -48,28 +54,92 @@ function ApproveDialog({ request, onClose }) {
   const [scopes, setScopes] = useState(request.requestedScopes);
   const [approved, setApproved] = useState(/** @type {import('../../lib/types').Approved | null} */ (null));
   const partners = useLoad((signal) => get('/v1/admin/partners', { limit: 100 }, signal), 'partners');
-  const { busy, error, onSubmit } = useForm(async ({ practicepass, partnerId }, once) => {
-    const body = { scopes, practicepass: practicepass.trim() || null, partnerId: partnerId || null };
+  const [partnerId, setPartnerId] = useState('');
+  const { busy, error, onSubmit } = useForm(async (values, once) => {
+    const body = {
+      scopes, practicepass: values.practicepass.trim() || null, partnerId: partnerId === 'new' ? null : partnerId,
+      expiresAt: instant(values.expiresAt), allowedCidrs: lines(values.allowedCidrs), rateLimit: Number(values.rateLimit),
+    };
     setApproved((await postOnce(`/v1/admin/access-requests/${encodeURIComponent(request.id)}/approve`, body, once)).data);
   });
   if (approved) {
-    return html`<${Dialog} title="Approved" onClose=${onClose} locked>
-      <p>Send this link to ${request.contact} (${request.email}). It works once, until <${Time} at=${approved.claimUntil} />, and is not shown again.</p>
-      <${StoredSecret} text=${approved.claimUrl} name="Claim link" stored="I have sent or stored it" done="Close" onDone=${onClose} />
-    <//>`;
+    return html`<${ClaimLink} title="Approved" request=${request} approved=${approved} onClose=${onClose} />`;
   }
-  const choices = (partners.data?.data ?? []).map((/** @type {any} */ it) => [it.id, it.company]);
+  const choices = (partners.data?.data ?? []).map((/** @type {any} */ it) => [it.id, `${it.company} (${it.email ?? 'no e-mail'}, ${it.id})`]);
   return html`<${Dialog} title=${`Approve ${request.company}`} onClose=${onClose}>
     <form class="form" onSubmit=${onSubmit}>
       ${request.message && html`<p class="notice">${request.message}</p>`}
-      <${Checks} legend="Granted scopes" name="scopes" options=${request.requestedScopes} chosen=${scopes} onChange=${setScopes} error=${error} hint="Untick what the key shall not do" />
+      <${Checks} legend="Granted scopes" name="scopes" options=${request.requestedScopes} chosen=${scopes} onChange=${setScopes} error=${error} hint="Clear the scopes this key should not have" />
       <div class="pair">
         <${Field} label="Practice pass" name="practicepass" required value=${request.practice} error=${error} hint="The practice the key will open" />
-        <${Field} label="Partner" name="partnerId" value="" options=${[['', 'That of this company and e-mail, or a new one'], ...choices]} error=${error} />
+        <${Field} label="Partner" name="partnerId" required value=${partnerId} onInput=${setPartnerId}
+          options=${[['', 'Choose …'], ['new', 'New partner'], ...choices]} error=${error} hint="The key will belong to this partner" />
+        <${Field} label="Expires" name="expiresAt" type="datetime-local" error=${error} hint="In your time zone; empty = never" />
+        <${Field} label="Rate limit" name="rateLimit" type="number" min="1" max="100000" required value="600" error=${error} hint="Calls a minute" />
       </div>
+      ${partnerId && partnerId !== 'new' && html`<${WhatPartnerHas} key=${partnerId} id=${partnerId} />`}
+      <${Field} label="Allowed networks" name="allowedCidrs" rows="2" error=${error} hint="One to a line, e.g. 203.0.113.0/24; empty = anywhere" />
       <${Failure} error=${error} />
       <div class="button-row"><button type="button" class="button" onClick=${onClose}>Cancel</button>
         <button class="button primary" disabled=${busy || !scopes.length}>${busy ? 'Approving …' : 'Approve'}</button></div>
+    </form>
+  <//>`;
+}
+
+/** @param {{title: string, request: AccessRequest, approved: import('../../lib/types').Approved, onClose: () => void}} props */
+function ClaimLink({ title, request, approved, onClose }) {
+  return html`<${Dialog} title=${title} onClose=${onClose} locked>
+    <p>Send this link to ${request.contact} (${request.email}). It works once, until <${Time} at=${approved.claimUntil} />, and is not shown again.</p>
+    <${StoredSecret} text=${approved.claimUrl} name="Claim link" stored="I have sent or stored it" done="Close" onDone=${onClose} />
+  <//>`;
+}
+
+/** What the chosen partner already has, and what it changed of its own name. @param {{id: string}} props */
+function WhatPartnerHas({ id }) {
+  const found = useLoad((signal) => get(`/v1/admin/partners/${encodeURIComponent(id)}`, {}, signal), `partner ${id}`);
+  if (found.error) return html`<${Failure} error=${found.error} />`;
+  /** @type {import('../../lib/types').PartnerDetail | undefined} */
+  const partner = found.data?.data;
+  if (!partner) return html`<p class="notice">Loading what this partner has …</p>`;
+  const changes = partner.identityChanges.flatMap((it) => it.changes.map((change) => ({ ...change, time: it.time })));
+  return html`<div class="notice"><p>This partner has:</p><dl class="facts">
+    <dt>Keys</dt><dd>${partner.keys.map((key) => `${key.name} (${key.practicepass})`).join(', ') || 'None'}</dd>
+    <dt>Practices</dt><dd>${partner.practices.join(', ') || 'None'}</dd>
+    <dt>Webhooks</dt><dd>${partner.subscriptions.map((it) => `${it.practicepass}: ${it.hookUrl}`).join(', ') || 'None'}</dd>
+    <dt>Own changes</dt><dd>${changes.length ? changes.map((it) => html`<div>${it.field}: ${it.from ?? 'none'} → ${it.to ?? 'none'}, <${Time} at=${it.time} /></div>`) : 'None of company or e-mail'}</dd>
+  </dl></div>`;
+}
+
+/** @param {{request: AccessRequest, onClose: () => void}} props */
+function ReissueDialog({ request, onClose }) {
+  const [approved, setApproved] = useState(/** @type {import('../../lib/types').Approved | null} */ (null));
+  const { busy, error, onSubmit } = useForm(async (_, once) => {
+    setApproved((await postOnce(`/v1/admin/access-requests/${encodeURIComponent(request.id)}/reissue`, {}, once)).data);
+  });
+  if (approved) return html`<${ClaimLink} title="New link" request=${request} approved=${approved} onClose=${onClose} />`;
+  return html`<${Dialog} title=${`New link for ${request.company}?`} onClose=${onClose}>
+    <form class="form" onSubmit=${onSubmit}>
+      <p>The old link stops working at once. The terms stay as approved.</p>
+      <${Failure} error=${error} />
+      <div class="button-row"><button type="button" class="button" onClick=${onClose}>Cancel</button>
+        <button class="button primary" disabled=${busy}>${busy ? 'Creating …' : 'Create link'}</button></div>
+    </form>
+  <//>`;
+}
+
+/** @param {{request: AccessRequest, onClose: () => void, onDone: () => void}} props */
+function WithdrawDialog({ request, onClose, onDone }) {
+  const { busy, error, onSubmit } = useForm(async () => {
+    await call('POST', `/v1/admin/access-requests/${encodeURIComponent(request.id)}/withdraw`);
+    say('Approval withdrawn');
+    onDone();
+  });
+  return html`<${Dialog} title=${`Withdraw the approval of ${request.company}?`} onClose=${onClose}>
+    <form class="form" onSubmit=${onSubmit}>
+      <p>The claim link stops working at once, and no key is created.</p>
+      <${Failure} error=${error} />
+      <div class="button-row"><button type="button" class="button" onClick=${onClose}>Cancel</button>
+        <button class="button danger" disabled=${busy}>${busy ? 'Withdrawing …' : 'Withdraw'}</button></div>
     </form>
   <//>`;
 }
@@ -99,6 +169,9 @@ function Details({ request, onClose }) {
     ['Message', request.message], ['Requested scopes', html`<${Scopes} scopes=${request.requestedScopes} />`],
     ['Decided', request.decidedAt && html`<${Time} at=${request.decidedAt} />`], ['Reason', request.reason],
     ['Granted scopes', request.scopes && html`<${Scopes} scopes=${request.scopes} />`], ['Practice pass', request.practicepass],
+    ['Key expires', request.keyExpiresAt && html`<${Time} at=${request.keyExpiresAt} />`],
+    ['Allowed networks', request.allowedCidrs?.join(', ')], ['Rate limit', request.rateLimit && `${request.rateLimit} calls a minute`],
+    ['Deleted', html`<${Time} at=${request.expiresAt} />`],
     ['Claim link until', request.claimUntil && html`<${Time} at=${request.claimUntil} />`],
     ['Claimed', request.status === 'approved' ? (request.keyId ? `Yes, key ${request.keyId}` : 'Not yet') : null],
   ];

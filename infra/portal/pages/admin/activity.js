@@ -69,7 +69,7 @@ function CallDetails({ call, onClose }) {
   /** @type {[string, any][]} */
   const facts = [
     ['Time', `${formatTime(call.time)} (${call.time})`], ['Call', `${call.method} ${call.endpoint}`], ['Status', call.status],
-    ['Duration', formatDuration(call.durationMs)], ['Partner', call.partner], ['Key', call.keyName], ['Practice pass', call.practicepass],
+    ['Duration', formatDuration(call.durationMs)], ['Partner', call.partner], ['Key', call.keyName], ['Key id that was tried', call.attemptedKeyId], ['Practice pass', call.practicepass],
     ['IP', call.ip],
   ];
   return html`<${Dialog} title="Call" onClose=${onClose}>

@@ -12,7 +12,7 @@ import { PagedTable } from '../../parts/table.js';
 const COLUMNS = [
   { label: 'Time', class: 'nowrap', cell: (it) => html`<${Time} at=${it.time} />` },
   { label: 'Action', class: 'wide', cell: (it) => html`<code>${it.action}</code>` },
-  { label: 'Target', class: 'wide', cell: (it) => html`<span>${it.target ?? '–'}${it.fields.length > 0 && html`<span class="sub">${it.fields.join(', ')}</span>`}</span>` },
+  { label: 'Target', class: 'wide', cell: (it) => html`<span>${it.target ?? '–'}${it.fields.length > 0 && html`<span class="sub">${it.fields.join(', ')}</span>`}${it.changes.map((change) => html`<span class="sub" key=${change.field}>${change.field}: ${change.from ?? '–'} → ${change.to ?? '–'}</span>`)}</span>` },
   { label: 'Result', cell: (it) => (it.status === null ? html`<span class="badge good">Changed</span>` : html`<${StatusCode} code=${it.status} />`) },
   { label: 'Credential', cell: (it) => it.credential },
   { label: 'IP', class: 'mono', cell: (it) => it.ip ?? '–' },

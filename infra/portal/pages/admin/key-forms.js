@@ -11,7 +11,7 @@ import { say } from '../../parts/toasts.js';
 /** @typedef {import('../../lib/types').NewKey} NewKey */
 
 /** RFC 3339 of what `datetime-local` gives, which is local time without a zone. @param {string} text */
-const instant = (text) => (text ? new Date(text).toISOString() : null);
+export const instant = (text) => (text ? new Date(text).toISOString() : null);
 
 /** @param {string | null} at */
 function localInput(at) {
@@ -21,7 +21,7 @@ function localInput(at) {
 }
 
 /** @param {string} text */
-const lines = (text) => text.split(/[\s,]+/).filter(Boolean);
+export const lines = (text) => text.split(/[\s,]+/).filter(Boolean);
 
 /**
  * @param {{keyRow: Key | null, partner: string, partners: [string, string][], practices: string[], onClose: () => void, onDone: (key: NewKey | null) => void}} props

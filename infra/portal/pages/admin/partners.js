@@ -18,7 +18,7 @@ export function Partners() {
   const [edited, setEdited] = useState(/** @type {Partner | 'new' | null} */ (null));
   /** @type {import('../../parts/table.js').Column<Partner>[]} */
   const columns = [
-    { label: 'Company', class: 'wide', cell: (it) => html`<span>${it.company}${it.website && html`<span class="sub">${it.website}</span>`}</span>` },
+    { label: 'Company', class: 'wide', cell: (it) => html`<span>${it.company}${it.website && html`<span class="sub">${it.website}</span>`}${it.identityChangedAt && html`<span class="sub">changed by the partner <${Time} at=${it.identityChangedAt} ago /></span>`}</span>` },
     { label: 'Contact', class: 'wide', cell: (it) => html`<span>${it.contactName ?? '–'}<span class="sub">${it.email}</span></span>` },
     { label: 'Phone', cell: (it) => it.phone ?? '–' },
     { label: 'Status', cell: (it) => html`<${Status} status=${it.status} />` },
@@ -65,7 +65,7 @@ function PartnerDialog({ partner, onClose, onSaved }) {
         <${Field} label="Website" name="website" value=${partner?.website} error=${error} hint="https://…" />
         <${Field} label="Notification e-mail" name="notificationEmail" type="email" value=${partner?.notificationEmail} error=${error} />
         ${partner && html`<${Field} label="Status" name="status" value=${partner.status} options=${[['active', 'Active'], ['suspended', 'Suspended']]} error=${error}
-          hint="While suspended, none of its keys is accepted" />`}
+          hint="A suspension ends keys, sessions, webhooks and open claim links within a minute" />`}
       </div>
       <${Failure} error=${error} />
       <div class="button-row"><button type="button" class="button" onClick=${onClose}>Cancel</button>

@@ -11,6 +11,8 @@ import { Card, PageHead } from '../../parts/page.js';
 import { Awaited, Empty } from '../../parts/state.js';
 import { Table } from '../../parts/table.js';
 import { Tile } from '../../parts/tiles.js';
+import { DispatchStates } from './dispatch.js';
+import { Subscriptions } from './subscriptions.js';
 
 const PAGE = 25;
 
@@ -42,7 +44,9 @@ export function WebhookMonitor({ query }) {
           <button type="button" class="button small" disabled=${!data.pagination.hasMore} onClick=${() => changeQuery({ offset: String(offset + PAGE) })}>Older</button>
         </div>`}
       </section>
+      <${Subscriptions} onChanged=${monitor.reload} />
       <${HeldBack} data=${data} />
+      <${DataProblems} data=${data} />
       <div class="columns"><${DispatchStates} data=${data} /><${Disabled} data=${data} /></div>
     </div>`}<//>`;
 }
@@ -65,16 +69,6 @@ function Figures({ data: { summary, queue } }) {
   </div>`;
 }
 
-/** @param {{data: import('../../lib/types').Monitor}} props */
-function DispatchStates({ data }) {
-  return html`<${Card} title="Log read up to">${data.dispatchStates.length
-    ? html`<${Table} caption="Dispatch states" rows=${data.dispatchStates} id=${(/** @type {any} */ it) => it.practicepass} columns=${[
-        { label: 'PPass', cell: (/** @type {any} */ it) => html`<code>${it.practicepass}</code>` },
-        { label: 'Last log id', class: 'number', cell: (/** @type {any} */ it) => it.lastLogId },
-      ]} />`
-    : html`<${Empty}>No practice's log has been read yet.<//>`}<//>`;
-}
-
 /** Endpoints that hang, fail or are slow, so that they hold up nobody else. @param {{data: import('../../lib/types').Monitor}} props */
 function HeldBack({ data }) {
   return html`<${Card} title="Endpoints held back">${data.breakers.length
@@ -87,6 +81,19 @@ function HeldBack({ data }) {
         { label: 'Tried again', class: 'nowrap', cell: (/** @type {any} */ it) => html`<${Time} at=${it.parkedUntil} />` },
       ]} />`
     : html`<${Empty}>Every endpoint is served at once.<//>`}<//>`;
+}
+
+/** Rows that the EMR wrote and the API can't read. @param {{data: import('../../lib/types').Monitor}} props */
+function DataProblems({ data }) {
+  return html`<${Card} title="Unreadable rows">${data.dataProblems.length
+    ? html`<${Table} caption="Unreadable rows" rows=${data.dataProblems} id=${(/** @type {any} */ it) => `${it.practicepass} ${it.table}`} columns=${[
+        { label: 'PPass', cell: (/** @type {any} */ it) => (it.practicepass ? html`<code>${it.practicepass}</code>` : 'Catalog') },
+        { label: 'Table', class: 'wide', cell: (/** @type {any} */ it) => html`<code>${it.table}</code>` },
+        { label: 'Rows', class: 'number', cell: (/** @type {any} */ it) => `${formatNumber(it.count)}${it.count >= 500 ? ' or more' : ''}` },
+        { label: 'Last id', cell: (/** @type {any} */ it) => html`<code>${it.lastId}</code>` },
+        { label: 'Last seen', class: 'nowrap', cell: (/** @type {any} */ it) => html`<${Time} at=${it.lastSeenAt} ago />` },
+      ]} />`
+    : html`<${Empty}>Every row that was asked for could be read.<//>`}<//>`;
 }
 
 /** @param {{data: import('../../lib/types').Monitor}} props */

@@ -70,6 +70,9 @@ function SubscriptionCard({ subscription: it, act }) {
   return html`<${Card} title="Subscription" end=${html`<${Status} status=${it.status} />`}><div class="body stack">
     ${it.status === 'disabled' && html`<div class="notice bad"><strong>Nothing is sent any more.</strong>
       ${REASONS[it.disabledReason ?? ''] ?? it.disabledReason} Change and save the subscription to go on.</div>`}
+    ${it.status === 'paused' && html`<div class="notice warn"><strong>Nothing is sent.</strong> An administrator paused the subscription.</div>`}
+    ${it.status === 'suspended' && html`<div class="notice warn"><strong>Nothing is sent.</strong> No live key of yours grants these events. Deliveries continue by themselves when one does.</div>`}
+    ${it.status === 'active' && it.suspendedScopes.length > 0 && html`<div class="notice warn"><strong>Some events are not sent.</strong> No live key of yours grants ${it.suspendedScopes.join(', ')}.</div>`}
     ${it.failingSince && it.status === 'active' && html`<div class="notice warn"><strong>Your endpoint is failing.</strong> Since <${Time} at=${it.failingSince} /> every attempt has failed; after 5 days nothing more is sent.</div>`}
     <dl class="facts"><dt>Endpoint</dt><dd><code>${it.hookUrl}</code></dd><dt>Events</dt><dd><${Scopes} scopes=${it.scopes} /></dd>
       <dt>Since</dt><dd><${Time} at=${it.createdAt} /></dd></dl>

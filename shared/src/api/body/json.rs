@@ -1,14 +1,15 @@
 //! JSON objects, and the names they may not hold twice.
 
-use std::{collections::BTreeSet, fmt};
+use std::{collections::HashMap, fmt};
 
 use serde::{
-    Deserialize, Deserializer,
+    Deserializer,
     de::{IgnoredAny, MapAccess, Visitor},
 };
 use serde_json::Value;
 
-use super::{ApiError, Code, FieldError, Fields, FromFields, RawObject};
+use super::{ApiError, Code, Fields, FromFields, RawObject};
+use crate::api::{FieldError, FieldErrors, field_errors::shown};
 
 pub(super) fn parse<T: FromFields>(bytes: &[u8]) -> Result<T, ApiError> {
     let value: Value = serde_json::from_slice(bytes).map_err(|error| malformed(&error))?;
@@ -26,42 +27,44 @@ pub fn raw_object(bytes: &[u8]) -> Result<RawObject<'_>, ApiError> {
 }
 
 /// What is wrong with an object at `place` that names a field twice: readers would differ in which value they take.
-pub fn repeated(bytes: &[u8], place: &str) -> Vec<FieldError> {
-    let Ok(Repeated(names)) = serde_json::from_slice(bytes) else { return Vec::new() };
-    let error = |name: String| FieldError {
-        location: format!("{place}.{}", name.chars().take(100).collect::<String>()),
-        code: "DUPLICATE_FIELD",
-        message: "is given more than once".to_owned(),
-    };
-    names.into_iter().map(error).collect()
+pub fn repeated(bytes: &[u8], place: &str) -> FieldErrors {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    reader.deserialize_map(Names { place }).unwrap_or_default()
 }
 
-/// The names that an object holds more than once.
-struct Repeated(BTreeSet<String>);
-
-impl<'de> Deserialize<'de> for Repeated {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Names)
-    }
+/// Looks for the names that an object holds more than once.
+struct Names<'a> {
+    place: &'a str,
 }
 
-struct Names;
-
-impl<'de> Visitor<'de> for Names {
-    type Value = Repeated;
+impl<'de> Visitor<'de> for Names<'_> {
+    type Value = FieldErrors;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Repeated, A::Error> {
-        let (mut seen, mut repeated) = (BTreeSet::new(), BTreeSet::new());
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<FieldErrors, A::Error> {
+        let mut seen: HashMap<String, bool> = HashMap::new();
+        let mut errors = FieldErrors::default();
         while let Some((name, IgnoredAny)) = map.next_entry::<String, _>()? {
-            if !seen.insert(name.clone()) {
-                repeated.insert(name);
+            match seen.get_mut(&name) {
+                // Told once, however often it comes.
+                Some(told) if !*told => {
+                    *told = true;
+                    errors.push_with(|| FieldError {
+                        location: format!("{}.{}", self.place, shown(&name)),
+                        code: "DUPLICATE_FIELD",
+                        message: "is given more than once".to_owned(),
+                    });
+                }
+                Some(_) => (),
+                None => {
+                    seen.insert(name, false);
+                }
             }
         }
-        Ok(Repeated(repeated))
+        Ok(errors)
     }
 }
 

@@ -1,15 +1,15 @@
 //! The parameters of a query, decoded strictly: a byte that is guessed at would search for something else.
 
-use super::FieldError;
+use crate::api::{FieldError, FieldErrors, field_errors::shown};
 
-pub(super) fn pairs(query: &str) -> Result<Vec<(String, String)>, Vec<FieldError>> {
-    let (mut pairs, mut errors) = (Vec::new(), Vec::new());
+pub(super) fn pairs(query: &str) -> Result<Vec<(String, String)>, FieldErrors> {
+    let (mut pairs, mut errors) = (Vec::new(), FieldErrors::default());
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         match (decode(name), decode(value)) {
             (Some(name), Some(value)) => pairs.push((name, value)),
             (name, _) => errors.push(FieldError {
-                location: name.map_or_else(|| "query".to_owned(), |name| format!("query.{name}")),
+                location: name.map_or_else(|| "query".to_owned(), |name| format!("query.{}", shown(&name))),
                 code: "INVALID_VALUE",
                 message: "must be UTF-8, percent-encoded".to_owned(),
             }),
@@ -51,7 +51,7 @@ mod tests {
             ("%ff=1", "query"),
             ("s=%+1", "query.s"),
         ] {
-            assert_eq!(pairs(query).unwrap_err()[0].location, location, "{query}");
+            assert_eq!(pairs(query).unwrap_err().into_parts().0[0].location, location, "{query}");
         }
     }
 }

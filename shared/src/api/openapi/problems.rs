@@ -75,7 +75,7 @@ fn codes_of(operation: &Operation, scoped: bool, safe: bool) -> Vec<(&'static st
         ("422", vec![when(body, Code::InvalidFields), when(idempotent, Code::IdempotencyKeyReused)]),
         ("429", vec![when(credential, Code::RateLimited)]),
         ("431", vec![Some(Code::HeadersTooLarge)]),
-        ("500", vec![Some(Code::Internal)]),
+        ("500", vec![Some(Code::Internal), Some(Code::ResponseTooLarge)]),
         ("503", vec![when(credential || in_path || body, Code::Unavailable)]),
     ];
     rows.into_iter()

@@ -5,11 +5,14 @@ use std::collections::BTreeSet;
 use utoipa::openapi::{
     Components, KnownFormat, Object, ObjectBuilder, OpenApi, RefOr, Schema, SchemaFormat, Type,
     path::{Operation, Parameter},
-    schema::{AdditionalProperties, ArrayItems},
+    schema::{AdditionalProperties, ArrayItems, OneOfBuilder},
 };
 
 /// The years that a date in a request may have.
 const DATE: &str = "^(19|2[0-9])[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$";
+
+/// Ids that bodies hold as integers or as strings of digits.
+const INTEGER_IDS: [&str; 4] = ["PatientId", "ProviderId", "TagId", "VisitId"];
 
 /// What arrays may hold unless their schemas say so.
 const MOST_ITEMS: usize = 100;
@@ -18,7 +21,7 @@ const LONGEST_INSTANT: usize = 40;
 
 /// Describes what all bodies and parameters have in common: no unknown fields, dates of a range, headers that are text.
 pub(super) fn tighten(openapi: &mut OpenApi) {
-    let mut named = Vec::new();
+    let (mut named, mut bodies) = (Vec::new(), Vec::new());
     for item in openapi.paths.paths.values_mut() {
         let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
         for operation in operations.into_iter().filter_map(Option::as_mut) {
@@ -28,13 +31,42 @@ pub(super) fn tighten(openapi: &mut OpenApi) {
                     RefOr::T(content) => content.schema.as_mut(),
                     RefOr::Ref(_) => None,
                 });
-                schemas.for_each(|schema| visit(schema, &mut named));
+                schemas.for_each(|schema| visit(schema, &mut bodies));
             }
         }
     }
     if let Some(components) = &mut openapi.components {
         visit_all(components, named);
+        for name in visit_all(components, bodies) {
+            if let Some(RefOr::T(Schema::Object(object))) = components.schemas.get_mut(&name) {
+                object.properties.values_mut().for_each(accept_digits);
+            }
+        }
     }
+}
+
+/// What one endpoint returns as a string of digits, another accepts in a body.
+fn accept_digits(property: &mut RefOr<Schema>) {
+    if let RefOr::T(Schema::OneOf(parts)) = property {
+        let has_id = parts.items.iter().any(is_id);
+        if has_id {
+            parts.items.push(digits());
+        }
+    } else if is_id(property) {
+        let id = property.clone();
+        *property = RefOr::T(OneOfBuilder::new().item(id).item(digits()).build().into());
+    }
+}
+
+fn is_id(schema: &RefOr<Schema>) -> bool {
+    let RefOr::Ref(reference) = schema else { return false };
+    let name = reference.ref_location.rsplit('/').next().unwrap_or_default();
+    INTEGER_IDS.contains(&name)
+}
+
+fn digits() -> RefOr<Schema> {
+    let digits = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[1-9][0-9]{0,14}$"));
+    digits.build().into()
 }
 
 fn parameters(operation: &mut Operation, named: &mut Vec<String>) {
@@ -63,7 +95,7 @@ fn text(pattern: &str, max_length: usize) -> RefOr<Schema> {
 }
 
 /// Every component that the named ones are made of.
-fn visit_all(components: &mut Components, mut named: Vec<String>) {
+fn visit_all(components: &mut Components, mut named: Vec<String>) -> BTreeSet<String> {
     let mut seen = BTreeSet::new();
     while let Some(name) = named.pop() {
         if seen.insert(name.clone())
@@ -72,6 +104,7 @@ fn visit_all(components: &mut Components, mut named: Vec<String>) {
             visit(schema, &mut named);
         }
     }
+    seen
 }
 
 /// Tightens a schema in place and notes the components it refers to.

@@ -31,6 +31,11 @@ const FILTERED_AT_ONCE: usize = 500;
 pub struct Cursor(String);
 
 impl Cursor {
+    /// After this call.
+    pub fn after(record: &CallRecord) -> Self {
+        Self(record.position())
+    }
+
     /// As text that a URL may hold.
     pub fn to_text(&self) -> String {
         URL_SAFE_NO_PAD.encode(&self.0)

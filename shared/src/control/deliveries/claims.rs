@@ -43,7 +43,7 @@ impl Store {
     /// Claims attempt number `attempt` of a delivery that exists.
     pub async fn claim_again(&self, key: &str, attempt: u32, now: Timestamp) -> Result<Claimed> {
         let Some(mut delivery) = self.delivery(key).await? else { return Ok(Claimed::Done(None)) };
-        if !delivery.status.is_open() || delivery.attempts + 1 != attempt {
+        if !delivery.awaits_attempt() || delivery.attempts + 1 != attempt {
             return Ok(Claimed::Done(Some(Box::new(delivery))));
         }
         let before = delivery.claimed_until;

@@ -49,9 +49,10 @@ struct Part {
     failed: i64,
 }
 
-fn list(shard: u8) -> String {
-    format!("DELIVERY_COUNTS#{shard}")
-}
+/// The counts of all practices together: every outcome meets the others there, so there are many items.
+const ALL: &str = "*";
+const COUNT_SHARDS_OF_ALL: u8 = 128;
+const LIST_OF_ALL: &str = "DELIVERY_COUNTS";
 
 /// What an outcome adds to the practice's counts of deliveries and of those that have not succeeded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,8 +64,8 @@ pub struct CountChange {
 impl Store {
     /// Writes the delivery as its claimer leaves it. `random` spreads the counts.
     ///
-    /// Table Control, `COUNTS#<PPass>#<shard>` / `COUNTS`: `total` and `failed`; `gsi1`: `DELIVERY_COUNTS#<shard>` /
-    /// PPass.
+    /// Table Control, `COUNTS#<PPass>#<shard>` / `COUNTS`: `total` and `failed`. Likewise of all practices, `COUNTS#*#<shard>`;
+    /// `gsi1`: `DELIVERY_COUNTS` / shard.
     ///
     /// # Errors
     /// [`Error::ConditionFailed`] when the claim had ended and another process claimed it.
@@ -79,10 +80,12 @@ impl Store {
             .map_err(|error| Error::Malformed(error.to_string()))?;
         let outcome = TransactWriteItem::builder().put(put).build();
         for attempt in 0.. {
-            let shard = random.wrapping_add(attempt * 7) % COUNT_SHARDS;
+            let shard = random.wrapping_add(attempt * 7);
             let mut writes = vec![outcome.clone()];
             if count != CountChange::default() {
-                writes.push(self.count(&delivery, count, shard)?);
+                let of_practice = delivery.practicepass.as_str();
+                writes.push(self.count(of_practice, count, shard % COUNT_SHARDS)?);
+                writes.push(self.count(ALL, count, shard % COUNT_SHARDS_OF_ALL)?);
             }
             match self.transact(writes).await {
                 Err(Error::Unavailable { .. }) if attempt + 1 < TRIES => {
@@ -107,25 +110,30 @@ impl Store {
 
     /// The counts of all practices; what was just counted may be seen a moment later.
     pub async fn all_delivery_counts(&self) -> Result<DeliveryCounts> {
-        let lists: Vec<String> = (0..COUNT_SHARDS).map(list).collect();
-        let parts = lists.iter().map(|list| self.list_all::<Part>(Listing::of_index(list)));
+        let shards = usize::from(COUNT_SHARDS_OF_ALL);
+        let parts = self.list::<Part>(Listing::of_index(LIST_OF_ALL), shards, None, |_| true).await?;
         let mut counts = DeliveryCounts::default();
-        try_join_all(parts).await?.into_iter().flatten().for_each(|part| counts.add(part));
+        parts.items.into_iter().for_each(|part| counts.add(part));
         Ok(counts)
     }
 
-    fn count(&self, delivery: &Delivery, count: CountChange, shard: u8) -> Result<TransactWriteItem> {
-        let update = Update::builder()
+    /// `whose`: a practice's, or [`ALL`].
+    fn count(&self, whose: &str, count: CountChange, shard: u8) -> Result<TransactWriteItem> {
+        let mut update = Update::builder()
             .table_name(self.name(Table::Control)?)
-            .set_key(Some(key(format!("COUNTS#{}#{shard}", delivery.practicepass), "COUNTS")))
-            .update_expression("ADD #total :total, failed :failed SET gsi1pk = :list, gsi1sk = :practice")
+            .set_key(Some(key(format!("COUNTS#{whose}#{shard}"), "COUNTS")))
             .expression_attribute_names("#total", "total")
             .expression_attribute_values(":total", AttributeValue::N(count.total.to_string()))
-            .expression_attribute_values(":failed", AttributeValue::N(count.failed.to_string()))
-            .expression_attribute_values(":list", AttributeValue::S(list(shard)))
-            .expression_attribute_values(":practice", AttributeValue::S(delivery.practicepass.to_string()))
-            .build()
-            .map_err(|error| Error::Malformed(error.to_string()))?;
+            .expression_attribute_values(":failed", AttributeValue::N(count.failed.to_string()));
+        let mut change = String::from("ADD #total :total, failed :failed");
+        if whose == ALL {
+            change.push_str(" SET gsi1pk = :list, gsi1sk = :shard");
+            update = update
+                .expression_attribute_values(":list", AttributeValue::S(LIST_OF_ALL.to_owned()))
+                .expression_attribute_values(":shard", AttributeValue::S(shard.to_string()));
+        }
+        let update = update.update_expression(change).build();
+        let update = update.map_err(|error| Error::Malformed(error.to_string()))?;
         Ok(TransactWriteItem::builder().update(update).build())
     }
 
@@ -151,7 +159,8 @@ impl Store {
                 "SET #status = :given_up, outcomeAt = :outcome_at REMOVE duePk, nextAttemptAt, claimedUntil",
             )
             .condition_expression(
-                "#status IN (:pending, :retrying) AND (attribute_not_exists(claimedUntil) OR claimedUntil <= :now)",
+                "(#status IN (:pending, :retrying) OR attribute_exists(duePk)) AND \
+                 (attribute_not_exists(claimedUntil) OR claimedUntil <= :now)",
             )
             .expression_attribute_names("#status", "status")
             .expression_attribute_values(":given_up", text(status))
@@ -165,7 +174,7 @@ impl Store {
         match given_up {
             Ok(_) => Ok(true),
             Err(Error::ConditionFailed) => {
-                Ok(self.delivery(delivery_key).await?.is_none_or(|delivery| !delivery.status.is_open()))
+                Ok(self.delivery(delivery_key).await?.is_none_or(|delivery| !delivery.awaits_attempt()))
             }
             Err(error) => Err(error),
         }

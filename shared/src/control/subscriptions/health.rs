@@ -20,6 +20,39 @@ const FIRST_PARKED: i64 = 15;
 const LONGEST_PARKED: i64 = 600;
 /// A probe that has not ended by then died with its process; longer than an attempt takes.
 const PROBE_LIMIT: SignedDuration = SignedDuration::from_secs(20);
+/// That an endpoint does well is written at most so often.
+const SUCCESS_STEP: SignedDuration = SignedDuration::from_mins(1);
+
+/// What the newest attempts came to, for administrators.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LastOutcomes {
+    /// Up to a minute behind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_success_at: Option<Timestamp>,
+    /// Up to some seconds behind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<LastError>,
+}
+
+impl LastOutcomes {
+    /// Whether a success at `now` should be written.
+    pub fn is_success_due(&self, now: Timestamp) -> bool {
+        self.last_success_at.is_none_or(|last| now.duration_since(last) >= SUCCESS_STEP)
+    }
+}
+
+/// Why an attempt failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LastError {
+    /// RFC 3339.
+    #[schema(value_type = String)]
+    pub at: Timestamp,
+    /// Null when there was no answer.
+    pub status_code: Option<u16>,
+    pub message: Option<String>,
+}
 
 /// What is held back of an endpoint's deliveries; nothing by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,12 +147,15 @@ impl Store {
         &self,
         subscription: &mut Subscription,
         failed: Failed,
-        now: Timestamp,
+        error: LastError,
     ) -> Result<()> {
-        let before = subscription.clone();
+        let (before, now) = (subscription.clone(), error.at);
         let since = *subscription.failing_since.get_or_insert(now);
-        let mut values = vec![(":since", text(since))];
-        let mut change = "SET failingSince = :since".to_owned();
+        let seen =
+            serde_dynamo::to_attribute_value(&error).map_err(|error| Error::Malformed(error.to_string()))?;
+        subscription.last.last_error = Some(error);
+        let mut values = vec![(":since", text(since)), (":error", seen)];
+        let mut change = "SET failingSince = :since, lastError = :error".to_owned();
         let mut condition = match before.failing_since {
             Some(_) => "failingSince = :since",
             None => "attribute_not_exists(failingSince)",
@@ -142,16 +178,45 @@ impl Store {
     }
 
     /// Notes a success after failures, or after slowness if it was quick: nothing is held back any more.
-    pub async fn note_success(&self, subscription: &mut Subscription, quick: bool) -> Result<()> {
+    pub async fn note_success(
+        &self,
+        subscription: &mut Subscription,
+        quick: bool,
+        now: Timestamp,
+    ) -> Result<()> {
         let slow = if quick { ", slowSince" } else { "" };
-        let change = format!("REMOVE failingSince, parkedUntil, parkedSeconds, probeUntil{slow}");
+        let change = format!(
+            "SET lastSuccessAt = :now REMOVE failingSince, parkedUntil, parkedSeconds, probeUntil{slow}"
+        );
         let condition = "(attribute_exists(failingSince) OR attribute_exists(parkedUntil) OR \
                          attribute_exists(slowSince))";
-        self.change_subscription(subscription, &change, condition, []).await?;
+        self.change_subscription(subscription, &change, condition, [(":now", text(now))]).await?;
+        subscription.last.last_success_at = Some(now);
         let slow_since = subscription.breaker.slow_since.filter(|_| !quick);
         subscription.failing_since = None;
         subscription.breaker = Breaker { slow_since, ..Breaker::default() };
         Ok(())
+    }
+
+    /// Notes that the endpoint still does well. No version: whatever else changes the record may write over it.
+    pub async fn touch_success(&self, subscription: &mut Subscription, now: Timestamp) -> Result<()> {
+        subscription.last.last_success_at = Some(now);
+        let touched = self
+            .client()
+            .update_item()
+            .table_name(self.name(Table::Control)?)
+            .set_key(Some(key(pk(&subscription.practicepass), sk(&subscription.partner_id))))
+            .update_expression("SET lastSuccessAt = :now")
+            .condition_expression("generation = :generation")
+            .expression_attribute_values(":now", text(now))
+            .expression_attribute_values(":generation", number(subscription.generation))
+            .send()
+            .await
+            .map_err(|error| Error::from_sdk(SERVICE, &error));
+        match touched {
+            Ok(_) | Err(Error::ConditionFailed) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Notes that the endpoint didn't answer in the time of the fast lane. A probe of it has not ended by that.

@@ -21,13 +21,27 @@ pub struct Practice {
     pub horizon_days: i64,
 }
 
+/// The provider's part of a blocking visit, with the buffers of its visit type in minutes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProviderVisit {
+    pub time: Interval,
+    pub buffer_before: i64,
+    pub buffer_after: i64,
+}
+
+impl ProviderVisit {
+    fn with_buffers(&self) -> Interval {
+        let Interval { from, to } = self.time;
+        Interval { from: from - self.buffer_before * 60, to: to + self.buffer_after * 60 }
+    }
+}
+
 /// What is stored about one provider around a range of dates.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
     pub hours: Vec<WorkingHours>,
     pub exceptions: Vec<ScheduleException>,
-    /// The provider's part of the blocking visits.
-    pub busy: Vec<Interval>,
+    pub busy: Vec<ProviderVisit>,
     /// The rules of the visit type, when the question names one.
     pub visit_type: Option<VisitTypeRules>,
 }
@@ -66,7 +80,10 @@ pub struct Calendar {
     pub(super) dates: (Date, Date),
     pub(super) windows: Windows,
     last_date: Date,
+    /// The provider's blocking visits …
     busy: Vec<Interval>,
+    /// … and the same with their own buffers.
+    busy_with_buffers: Vec<Interval>,
     visit_type: Option<VisitTypeRules>,
 }
 
@@ -89,7 +106,8 @@ impl Calendar {
             now,
             dates: (first, last),
             windows,
-            busy: merge(facts.busy),
+            busy: merge(facts.busy.iter().map(|visit| visit.time).collect()),
+            busy_with_buffers: merge(facts.busy.iter().map(ProviderVisit::with_buffers).collect()),
             visit_type: facts.visit_type,
             practice,
         }
@@ -127,9 +145,9 @@ impl Calendar {
         } else if !covers(&self.windows.open, needed) {
             refuse(Refusal::TimeOff, &[]);
         }
-        let booked = overlapping(&self.busy, needed);
+        let booked = self.booked(place.provider);
         if !booked.is_empty() {
-            refuse(Refusal::Booked, booked);
+            refuse(Refusal::Booked, &booked);
         }
         let rooms = self.visit_type.as_ref().and_then(|it| it.rooms.as_ref());
         let room = match rooms.map(|rooms| choose(rooms, place.date, place.visit)).transpose() {
@@ -142,10 +160,20 @@ impl Calendar {
         if refused.is_empty() { Ok(room) } else { Err(refused) }
     }
 
+    /// The provider's visits that are in the way. Between two visits the larger of the two buffers stays free.
+    fn booked(&self, provider: Interval) -> Vec<Interval> {
+        let by_its_buffers = overlapping(&self.busy, self.needed(provider));
+        let by_theirs = overlapping(&self.busy_with_buffers, provider);
+        merge([by_its_buffers, by_theirs].concat())
+    }
+
     /// When a visit could begin at the earliest, seen from the provider's visits alone; `None` when now.
     pub(super) fn busy_until(&self, visit: Interval) -> Option<i64> {
         let needed = self.needed(visit);
-        overlapping(&self.busy, needed).last().map(|it| it.to + visit.from - needed.from)
+        let by_its_buffers =
+            overlapping(&self.busy, needed).last().map(|it| it.to + visit.from - needed.from);
+        let by_theirs = overlapping(&self.busy_with_buffers, visit).last().map(|it| it.to);
+        by_its_buffers.max(by_theirs)
     }
 
     /// The provider's time with the buffers of the visit type.

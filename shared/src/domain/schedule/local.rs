@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn a_skipped_time_does_not_exist_and_a_repeated_one_means_its_first_occurrence() {
-        let new_york = TimeZone::get("America/New_York").unwrap();
+        let new_york = crate::domain::zones::get("America/New_York").unwrap();
         assert_eq!(instant(&new_york, date(2026, 3, 8), time(2, 30, 0, 0)), None);
         let jump = "2026-03-08T07:00:00Z".parse::<Timestamp>().unwrap().as_second();
         for minute in [0, 30, 59] {

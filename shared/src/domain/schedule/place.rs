@@ -41,12 +41,14 @@ impl Place {
         Some(Self { provider, ..self })
     }
 
-    /// The same visit, attended by the provider as another of the same length is.
+    /// The same visit, attended by the provider as another `visit` of the same length is.
     #[must_use]
-    pub fn attended_like(self, other: &Self) -> Self {
-        let shift = self.visit.from - other.visit.from;
-        let provider = Interval { from: other.provider.from + shift, to: other.provider.to + shift };
-        Self { provider, ..self }
+    pub fn attended_like(self, visit: Interval, provider: Interval) -> Self {
+        if provider == visit {
+            return self;
+        }
+        let shift = self.visit.from - visit.from;
+        Self { provider: Interval { from: provider.from + shift, to: provider.to + shift }, ..self }
     }
 
     /// The local dates that the visit touches, with up to `buffer` minutes on both sides, ascending.
@@ -69,7 +71,7 @@ mod tests {
     use super::*;
 
     fn berlin() -> TimeZone {
-        TimeZone::get("Europe/Berlin").unwrap()
+        crate::domain::zones::get("Europe/Berlin").unwrap()
     }
 
     fn minutes(count: i64) -> Minutes {

@@ -2,26 +2,28 @@
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
+use sqlx::AssertSqlSafe;
 
 use super::{Appointment, NewVisit};
 use crate::{
     domain::ids::VisitId,
-    tenant::{Conn, Result, on},
+    tenant::{Conn, Result, free_ids::free_id, on},
 };
 
-/// Books a visit.
+/// Books a visit. The database derives the instants from the local columns.
 ///
 /// # Errors
 /// [`crate::tenant::Error::Refused`] when the provider, the room or the patient isn't free.
 pub async fn insert(conn: &mut Conn, visit: &NewVisit<'_>) -> Result<VisitId> {
     let it = &visit.appointment;
-    Ok(on!(conn, c => sqlx::query_scalar(
-        "insert into visits (patient_id, provider_id, room_id, visit_type, visit_date, visit_time, visit_duration,
-                             provider_time, provider_duration, visit_complaint, visit_notes,
-                             starts_at, ends_at, provider_starts_at, provider_ends_at, created_at, updated_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $16)
+    let statement = format!(
+        "insert into visits (visit_id, patient_id, provider_id, room_id, visit_type, visit_date, visit_time, visit_duration,
+                             provider_time, provider_duration, visit_complaint, visit_notes, created_at, updated_at)
+         values ({}, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)
          returning visit_id",
-    )
+        free_id(conn, "visits", "visit_id"),
+    );
+    Ok(on!(conn, c => sqlx::query_scalar(AssertSqlSafe(statement))
     .bind(visit.patient)
     .bind(it.provider)
     .bind(it.room)
@@ -33,15 +35,13 @@ pub async fn insert(conn: &mut Conn, visit: &NewVisit<'_>) -> Result<VisitId> {
     .bind(it.provider_duration.get())
     .bind(visit.complaint)
     .bind(visit.notes)
-    .bind(it.place.visit.from)
-    .bind(it.place.visit.to)
-    .bind(it.place.provider.from)
-    .bind(it.place.provider.to)
     .bind(visit.at.to_sqlx())
     .fetch_one(c).await)?)
 }
 
 /// Moves an open visit; `false` when it isn't open any more.
+///
+/// It says the instants, too: a writer that knows only local times would have the provider moved with the visit.
 ///
 /// # Errors
 /// As [`insert`].

@@ -1,0 +1,39 @@
+//! `POST /v1/admin/access-requests/{id}/withdraw`
+
+use shared::{
+    api::{Admin, ApiResult, Change, Data, NoBody, PathText, Problem},
+    control::{self, access_requests::AccessStatus},
+    domain::ids::AccessRequestId,
+};
+
+use super::{AccessRequestRow, load_unclaimed, not_approved};
+
+/// Withdraw an approval that was not claimed yet.
+///
+/// The claim link ends at once. A key that was claimed already is revoked through its own endpoint.
+#[utoipa::path(
+    post,
+    path = "/v1/admin/access-requests/{id}/withdraw",
+    tag = "Administration",
+    params(("id" = AccessRequestId, Path, description = "The request's id")),
+    responses(
+        (status = 200, body = Data<AccessRequestRow>),
+        (status = 404, body = Problem, description = "`NOT_FOUND`"),
+        (status = 409, body = Problem, description = "`NOT_APPROVED`; `CLAIM_USED`"),
+    ),
+)]
+pub(crate) async fn withdraw_access_request(
+    admin: Admin,
+    PathText(id): PathText,
+    _: NoBody,
+) -> ApiResult<Data<AccessRequestRow>> {
+    let (mut request, _) = load_unclaimed(&admin, id).await?;
+    request.decide(AccessStatus::Withdrawn, admin.now());
+    let write = admin.app.control.save_access_request(&request)?;
+    let change = Change::new("access-requests.withdraw", request.id.as_str());
+    admin.commit(change, vec![write]).await.map_err(|error| match error {
+        control::Error::ConditionFailed => not_approved(),
+        error => error.into(),
+    })?;
+    Ok(Data { data: request.into() })
+}

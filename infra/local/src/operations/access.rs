@@ -1,0 +1,98 @@
+//! Ending and restoring access, directly in the control plane: strangers can neither lock nor slow down this way.
+
+use jiff::Timestamp;
+use shared::auth::{KeyRecord, KeyStatus};
+use shared::control::audit::AuditRecord;
+use shared::control::partners::{Partner, PartnerStatus};
+use shared::control::{self, Store};
+use shared::domain::ids::{KeyId, PartnerId};
+
+use super::{Operator, refused};
+use crate::error::{Error, Result};
+use crate::random;
+
+/// Others may change the same item at the same time.
+const MAX_CONFLICT_RETRIES: usize = 5;
+
+impl Operator {
+    /// Suspends a partner, or reinstates it. Doing it again changes nothing.
+    pub async fn set_partner_status(&self, id: &str, status: PartnerStatus) -> Result<Partner> {
+        set_partner_status(&self.control, id, status, Timestamp::now()).await
+    }
+
+    /// Revokes a key, for good. Doing it again changes nothing.
+    pub async fn revoke_key(&self, id: &str) -> Result<KeyRecord> {
+        revoke_key(&self.control, id, Timestamp::now()).await
+    }
+}
+
+/// As [`Operator::set_partner_status`], at `now`.
+pub async fn set_partner_status(
+    control: &Store,
+    id: &str,
+    status: PartnerStatus,
+    now: Timestamp,
+) -> Result<Partner> {
+    let action = match status {
+        PartnerStatus::Suspended => "partners.suspend",
+        PartnerStatus::Active => "partners.reinstate",
+    };
+    for _ in 0..MAX_CONFLICT_RETRIES {
+        let found = control.partner(&PartnerId(id.to_owned())).await.map_err(|error| refused(&error))?;
+        let mut partner = found.ok_or_else(|| Error::Refused(format!("there is no partner {id}")))?;
+        if partner.status == status {
+            return Ok(partner);
+        }
+        partner.set_status(status, now);
+        partner.updated_at = now;
+        partner.version += 1;
+        let write = control.save_partner(&partner);
+        let audit = control.audit(&record(action, id, now)?);
+        let writes = [write, audit].into_iter().collect::<control::Result<_>>();
+        match control.transact(writes.map_err(|error| refused(&error))?).await {
+            Ok(()) => return Ok(partner),
+            Err(control::Error::ConditionFailed) => {}
+            Err(error) => return Err(refused(&error)),
+        }
+    }
+    Err(Error::Refused(format!("the partner {id} keeps changing; run the command again")))
+}
+
+/// As [`Operator::revoke_key`], at `now`.
+pub async fn revoke_key(control: &Store, id: &str, now: Timestamp) -> Result<KeyRecord> {
+    for _ in 0..MAX_CONFLICT_RETRIES {
+        let found = control.api_key(&KeyId(id.to_owned())).await.map_err(|error| refused(&error))?;
+        let mut key = found.ok_or_else(|| Error::Refused(format!("there is no key {id}")))?;
+        if key.status == KeyStatus::Revoked {
+            return Ok(key);
+        }
+        key.revoke();
+        key.revision += 1;
+        let write = control.change_api_key(&key);
+        let audit = control.audit(&record("keys.revoke", id, now)?);
+        let writes = [write, audit].into_iter().collect::<control::Result<_>>();
+        match control.transact(writes.map_err(|error| refused(&error))?).await {
+            Ok(()) => return Ok(key),
+            Err(control::Error::ConditionFailed) => {}
+            Err(error) => return Err(refused(&error)),
+        }
+    }
+    Err(Error::Refused(format!("the key {id} keeps changing; run the command again")))
+}
+
+/// What the operator did, for the audit log.
+fn record(action: &str, target: &str, now: Timestamp) -> Result<AuditRecord> {
+    let id = random::hex(&random::bytes(16)?);
+    Ok(AuditRecord {
+        changes: Vec::new(),
+        request_id: format!("operator-{id}"),
+        id: format!("aud_{id}"),
+        time: now,
+        action: action.to_owned(),
+        target: Some(target.to_owned()),
+        fields: Vec::new(),
+        credential: "operator".to_owned(),
+        status: None,
+        ip: None,
+    })
+}

@@ -1,0 +1,86 @@
+//! What a partner's live keys in a practice grant, and the proof that an event may be sent.
+
+use jiff::Timestamp;
+
+use super::{KeyRecord, KeyStatus};
+use crate::domain::{EventScope, PracticePass, delivery::WithheldReason, ids::PartnerId};
+
+/// Permission to send one delivery to a partner. Only this module can make one, and each attempt uses one up.
+#[derive(Debug)]
+pub struct DeliveryGrant {
+    practicepass: PracticePass,
+    partner: PartnerId,
+    /// `None` for a test event.
+    event: Option<EventScope>,
+}
+
+impl DeliveryGrant {
+    /// Whether the permission is for this delivery.
+    pub fn covers(
+        &self,
+        practicepass: &PracticePass,
+        partner: &PartnerId,
+        event: Option<EventScope>,
+    ) -> bool {
+        self.practicepass == *practicepass && self.partner == *partner && self.event == event
+    }
+}
+
+/// What one key grants, and until when.
+#[derive(Clone, Debug)]
+struct KeyAccess {
+    events: Vec<EventScope>,
+    expires_at: Option<Timestamp>,
+}
+
+impl KeyAccess {
+    fn is_live(&self, now: Timestamp) -> bool {
+        self.expires_at.is_none_or(|expiry| now < expiry)
+    }
+}
+
+/// What a partner may receive from a practice.
+#[derive(Clone, Debug)]
+pub struct PartnerAccess {
+    practicepass: PracticePass,
+    partner: PartnerId,
+    is_active: bool,
+    /// Keys that are not revoked.
+    keys: Vec<KeyAccess>,
+}
+
+impl PartnerAccess {
+    /// `is_active`: whether the partner exists and is not suspended. Revoked keys and keys of others count for nothing.
+    pub fn new(practicepass: PracticePass, partner: PartnerId, is_active: bool, keys: &[KeyRecord]) -> Self {
+        let counts = |key: &&KeyRecord| {
+            key.status == KeyStatus::Active && key.partner_id == partner && key.practicepass == practicepass
+        };
+        let events = |key: &KeyRecord| {
+            let granted = EventScope::ALL.iter().copied().filter(|it| key.scopes.contains(&it.required()));
+            granted.collect()
+        };
+        let keys = keys.iter().filter(counts);
+        let keys = keys.map(|key| KeyAccess { events: events(key), expires_at: key.expires_at }).collect();
+        Self { practicepass, partner, is_active, keys }
+    }
+
+    /// Permission to send an event of this scope, or a test event (`None`), which any event scope allows.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn permit(&self, event: Option<EventScope>, now: Timestamp) -> Result<DeliveryGrant, WithheldReason> {
+        if !self.is_active {
+            return Err(WithheldReason::PartnerSuspended);
+        }
+        let mut live = self.keys.iter().filter(|key| key.is_live(now)).peekable();
+        if live.peek().is_none() {
+            return Err(WithheldReason::NoLiveKey);
+        }
+        let grants =
+            |key: &KeyAccess| event.map_or(!key.events.is_empty(), |event| key.events.contains(&event));
+        if !live.any(grants) {
+            return Err(WithheldReason::ScopeNotGranted);
+        }
+        Ok(DeliveryGrant { practicepass: self.practicepass.clone(), partner: self.partner.clone(), event })
+    }
+}

@@ -1,0 +1,69 @@
+//! What administrators see of subscriptions, and change.
+
+use aws_sdk_dynamodb::types::{AttributeValue, Delete, TransactWriteItem, Update};
+use jiff::Timestamp;
+
+use super::{
+    super::{Cursor, Error, Result, Slice, Store, Table, listing::Listing, store::key},
+    ALL, Subscription, by_id, pk, sk,
+};
+use crate::domain::ids::SubscriptionId;
+
+impl Store {
+    /// Up to `limit` subscriptions of all practices and partners, the newest first.
+    pub async fn subscriptions(&self, limit: usize, after: Option<&Cursor>) -> Result<Slice<Subscription>> {
+        self.list(Listing::of_second_index(ALL).newest_first(), limit, after, |_| true).await
+    }
+
+    /// The subscription with this id, read strongly; one that was just made may be seen a moment later.
+    pub async fn subscription_by_id(&self, id: SubscriptionId) -> Result<Option<Subscription>> {
+        let sort_key = by_id(id);
+        let listing = Listing::of_second_index(ALL).beginning_with(&sort_key);
+        let found = self.list::<Subscription>(listing, 1, None, |_| true).await?.items.pop();
+        let Some(found) = found else { return Ok(None) };
+        let current = self.subscription(&found.practicepass, &found.partner_id).await?;
+        Ok(current.filter(|current| current.id == id))
+    }
+
+    /// The write that pauses this incarnation of a subscription, or resumes it (`None`).
+    pub fn pause_subscription(
+        &self,
+        subscription: &Subscription,
+        paused_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<TransactWriteItem> {
+        let change = match paused_at {
+            Some(_) => "SET pausedAt = :paused, updatedAt = :now ADD version :one",
+            None => "SET updatedAt = :now REMOVE pausedAt ADD version :one",
+        };
+        let mut update = Update::builder()
+            .table_name(self.name(Table::Control)?)
+            .set_key(Some(key(pk(&subscription.practicepass), sk(&subscription.partner_id))))
+            .update_expression(change)
+            .condition_expression("generation = :generation")
+            .expression_attribute_values(":generation", number(subscription.generation))
+            .expression_attribute_values(":one", number(1))
+            .expression_attribute_values(":now", AttributeValue::S(now.to_string()));
+        if let Some(at) = paused_at {
+            update = update.expression_attribute_values(":paused", AttributeValue::S(at.to_string()));
+        }
+        let update = update.build().map_err(|error| Error::Malformed(error.to_string()))?;
+        Ok(TransactWriteItem::builder().update(update).build())
+    }
+
+    /// The write that deletes this incarnation of a subscription.
+    pub fn remove_subscription(&self, subscription: &Subscription) -> Result<TransactWriteItem> {
+        let delete = Delete::builder()
+            .table_name(self.name(Table::Control)?)
+            .set_key(Some(key(pk(&subscription.practicepass), sk(&subscription.partner_id))))
+            .condition_expression("generation = :generation")
+            .expression_attribute_values(":generation", number(subscription.generation))
+            .build()
+            .map_err(|error| Error::Malformed(error.to_string()))?;
+        Ok(TransactWriteItem::builder().delete(delete).build())
+    }
+}
+
+fn number(value: i64) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}

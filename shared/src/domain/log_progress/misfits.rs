@@ -1,0 +1,79 @@
+//! Rows of the log that are no events, or not quite.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::ids::LogId;
+
+/// So many pairs are told apart.
+const MOST_PAIRS: usize = 20;
+/// Characters of a name that are kept.
+const NAME: usize = 40;
+
+/// A table and a verb that no event scope has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnknownPair {
+    pub table: String,
+    pub action: String,
+    pub rows: u64,
+    /// The last of these rows.
+    pub last_log_id: LogId,
+}
+
+/// What was counted of a practice's log.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Misfits {
+    /// Rows that were passed because they could not be read.
+    pub unreadable_rows: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_unreadable: Option<LogId>,
+    /// Rows whose time could not be read; the time of the poll stands for it.
+    pub unreadable_times: u64,
+    /// The most recent first.
+    pub unknown: Vec<UnknownPair>,
+    /// Rows of further pairs.
+    pub other_unknown: u64,
+}
+
+impl Misfits {
+    pub fn add_unreadable(&mut self, log_id: LogId) {
+        self.unreadable_rows += 1;
+        self.last_unreadable = Some(log_id);
+    }
+
+    pub fn add_unknown(&mut self, table: &str, action: &str, log_id: LogId) {
+        let [table, action] = [table, action].map(|name| name.trim().chars().take(NAME).collect::<String>());
+        let known = self.unknown.iter().position(|pair| pair.table == table && pair.action == action);
+        let mut pair = match known {
+            Some(at) => self.unknown.remove(at),
+            None => UnknownPair { table, action, rows: 0, last_log_id: log_id },
+        };
+        pair.rows += 1;
+        pair.last_log_id = log_id;
+        self.unknown.insert(0, pair);
+        if self.unknown.len() > MOST_PAIRS {
+            self.other_unknown += self.unknown.pop().map_or(0, |pair| pair.rows);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_row_is_left_out_of_the_counts_however_many_pairs_there_are() {
+        let mut misfits = Misfits::default();
+        for number in 0..100 {
+            misfits.add_unknown(&format!("{number}{}", "ü".repeat(100)), "x", LogId(number));
+            misfits.add_unknown("sessions ", "login", LogId(number));
+        }
+        assert_eq!(misfits.unknown.len(), MOST_PAIRS);
+        let sessions = misfits.unknown.iter().find(|pair| pair.table == "sessions").unwrap();
+        assert_eq!((sessions.rows, sessions.last_log_id), (100, LogId(99)));
+        assert!(misfits.unknown.iter().all(|pair| pair.table.chars().count() <= NAME));
+        let counted: u64 = misfits.unknown.iter().map(|pair| pair.rows).sum();
+        assert_eq!(counted + misfits.other_unknown, 200);
+    }
+}

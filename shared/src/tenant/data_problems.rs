@@ -1,0 +1,177 @@
+//! Rows of the EMR's that could not be read: logged once, counted, and remembered until they are written to the control plane.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use jiff::civil::Date;
+
+use crate::{domain::PracticePass, telemetry::metrics};
+
+/// Distinct rows of one table that are remembered; more are not told apart.
+const MAX_ROWS: usize = 500;
+/// Tables, of all practices, whose rows are remembered.
+const MAX_TABLES: usize = 2_000;
+/// Longest id, in characters.
+const MAX_ID: usize = 100;
+
+/// Rows of one table that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataProblem {
+    /// `None`: the catalog.
+    pub practicepass: Option<PracticePass>,
+    pub table: &'static str,
+    /// Their primary keys, in the order they were met; at most 500.
+    pub ids: Vec<String>,
+}
+
+/// The unreadable rows that this process has met.
+#[derive(Debug, Default)]
+pub struct DataProblems(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// The day whose rows are known: on the next one they are reported anew, if they are still unreadable.
+    day: Option<Date>,
+    tables: BTreeMap<(Option<PracticePass>, &'static str), Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    known: BTreeSet<String>,
+    /// Those of them that are not in the control plane yet.
+    unwritten: Vec<String>,
+}
+
+impl DataProblems {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn report(&self, practicepass: Option<&PracticePass>, table: &'static str, id: &str) {
+        let id: String = id.chars().take(MAX_ID).collect();
+        if !self.is_new(practicepass, table, &id) {
+            return;
+        }
+        tracing::warn!(
+            target: metrics::DATA_PROBLEMS,
+            UnreadableRows = 1,
+            practice = practicepass.map(PracticePass::as_str),
+            table,
+            record = id,
+            "a row of the EMR could not be read"
+        );
+    }
+
+    fn is_new(&self, practicepass: Option<&PracticePass>, table: &'static str, id: &str) -> bool {
+        let mut state = self.state();
+        let tables = state.tables.len();
+        let rows = match state.tables.entry((practicepass.cloned(), table)) {
+            Entry::Vacant(_) if tables >= MAX_TABLES => return false,
+            entry => entry.or_default(),
+        };
+        if rows.known.len() >= MAX_ROWS || !rows.known.insert(id.to_owned()) {
+            return false;
+        }
+        rows.unwritten.push(id.to_owned());
+        true
+    }
+
+    /// Takes the rows that are not written yet; [`Self::put_back`] undoes it.
+    pub fn take_unwritten(&self, today: Date) -> Vec<DataProblem> {
+        let mut state = self.state();
+        let taken = state
+            .tables
+            .iter_mut()
+            .filter(|(_, rows)| !rows.unwritten.is_empty())
+            .map(|((practicepass, table), rows)| DataProblem {
+                practicepass: practicepass.clone(),
+                table,
+                ids: std::mem::take(&mut rows.unwritten),
+            })
+            .collect();
+        if state.day.replace(today).is_some_and(|day| day != today) {
+            state.tables.clear();
+        }
+        taken
+    }
+
+    /// Remembers rows that could not be written.
+    pub fn put_back(&self, problem: DataProblem) {
+        let mut state = self.state();
+        let rows = state.tables.entry((problem.practicepass, problem.table)).or_default();
+        rows.known.extend(problem.ids.iter().cloned());
+        rows.unwritten.splice(..0, problem.ids);
+        rows.unwritten.truncate(MAX_ROWS);
+    }
+}
+
+/// Where the connections of one database report unreadable rows.
+#[derive(Debug, Default)]
+pub(crate) struct Reporter {
+    problems: Arc<DataProblems>,
+    practicepass: Option<PracticePass>,
+}
+
+impl Reporter {
+    pub(crate) fn of_practice(problems: &Arc<DataProblems>, practicepass: &PracticePass) -> Self {
+        Self { problems: problems.clone(), practicepass: Some(practicepass.clone()) }
+    }
+
+    pub(crate) fn of_catalog(problems: &Arc<DataProblems>) -> Self {
+        Self { problems: problems.clone(), practicepass: None }
+    }
+
+    pub(super) fn report(&self, table: &'static str, id: &str) {
+        self.problems.report(self.practicepass.as_ref(), table, id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+
+    use super::*;
+
+    fn ids(problems: &[DataProblem]) -> Vec<&str> {
+        problems.iter().flat_map(|it| &it.ids).map(String::as_str).collect()
+    }
+
+    #[test]
+    fn a_row_is_reported_once_a_day() {
+        let (problems, today) = (DataProblems::default(), date(2026, 11, 29));
+        problems.report(None, "products", "7");
+        problems.report(None, "products", "7");
+        problems.report(None, "products", "3");
+        assert_eq!(ids(&problems.take_unwritten(today)), ["7", "3"]);
+        let tomorrow = date(2026, 11, 30);
+        for day in [today, tomorrow] {
+            problems.report(None, "products", "7");
+            assert!(problems.take_unwritten(day).is_empty() || day == today, "{day}");
+        }
+        problems.report(None, "products", "7");
+        assert_eq!(ids(&problems.take_unwritten(tomorrow)), ["7"], "the next day");
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_written_the_next_time() {
+        let (problems, today) = (DataProblems::default(), date(2026, 11, 29));
+        problems.report(None, "products", "7");
+        let taken = problems.take_unwritten(today);
+        problems.report(None, "products", "8");
+        for problem in taken {
+            problems.put_back(problem);
+        }
+        assert_eq!(ids(&problems.take_unwritten(today)), ["7", "8"]);
+    }
+
+    #[test]
+    fn a_table_full_of_unreadable_rows_takes_up_a_bounded_memory() {
+        let problems = DataProblems::default();
+        for row in 0..10 * MAX_ROWS {
+            problems.report(None, "products", &row.to_string());
+        }
+        assert_eq!(ids(&problems.take_unwritten(date(2026, 11, 29))).len(), MAX_ROWS);
+    }
+}

@@ -1,0 +1,31 @@
+//! Comparing foreign values in SQL as they are read.
+
+use crate::tenant::Conn;
+
+/// An expression that orders instants as they are read: `SQLite` compares texts as texts, however they are written. Migration
+/// `0006` has indexes on it.
+pub(crate) fn instant_order(conn: &Conn, column: &str) -> String {
+    match conn {
+        Conn::Postgres(_) => column.to_owned(),
+        Conn::Sqlite(_) => INSTANT.replace("created_at", column),
+    }
+}
+
+/// As a Julian day; null for what is no instant. `julianday` is never asked about `now`, which no index could hold.
+const INSTANT: &str = "case \
+    when created_at glob '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*' then julianday(created_at) \
+    when lower(created_at) in ('infinity', '+infinity', 'inf') then 9e99 \
+    when created_at not glob '[0-9]*' or created_at glob '*[^0-9.]*' then null \
+    when cast(created_at as real) < 5373484.5 then cast(created_at as real) \
+    when cast(created_at as real) <= 253402300799 then cast(created_at as real) / 86400.0 + 2440587.5 \
+    else cast(created_at as real) / 86400000.0 + 2440587.5 end";
+
+/// A condition on a column of truth values: in `SQLite`, programs also write the words that mean them.
+pub(crate) fn is_true(conn: &Conn, column: &str) -> String {
+    match conn {
+        Conn::Postgres(_) => column.to_owned(),
+        Conn::Sqlite(_) => {
+            format!("({column} or trim(lower(cast({column} as text))) in ('true', 't', 'yes', 'y', 'on'))")
+        }
+    }
+}

@@ -1,0 +1,399 @@
+//! What raw values mean.
+
+use jiff::{
+    SignedDuration, Span, Timestamp, ToSpan,
+    civil::{Date, Time, date},
+    tz::{Offset, TimeZone},
+};
+
+use super::{Foreign, FromRaw, Raw};
+use crate::domain::ids::IntegerId;
+
+/// A local time, or the end of the day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeOfDay {
+    /// Whole seconds; parts of one are cut off.
+    At(Time),
+    /// `24:00`
+    EndOfDay,
+}
+
+impl TimeOfDay {
+    /// The date and time it is on a date: the end of a day is the next one's midnight.
+    pub fn on(self, date: Date) -> (Date, Time) {
+        match self {
+            Self::At(time) => (date, time),
+            Self::EndOfDay => (date.saturating_add(1.day()), Time::midnight()),
+        }
+    }
+
+    /// The time on a clock: `00:00` at the end of the day.
+    pub fn on_clock(self) -> Time {
+        match self {
+            Self::At(time) => time,
+            Self::EndOfDay => Time::midnight(),
+        }
+    }
+}
+
+/// A date, or one that no calendar of ours reaches: `infinity`, `-infinity`, and years before 1 or after 9999.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Day {
+    Past,
+    On(Date),
+    Future,
+}
+
+/// A name that rows are looked up by: a text as the database holds it, so that what is listed can be asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Key(pub(crate) String);
+
+/// Longest name that partners can ask for, in characters.
+const MAX_KEY: usize = 2000;
+
+/// RFC 3339 has no year before 0.
+const FIRST_DATE: Date = date(1, 1, 1);
+/// 2000-01-01, where `PostgreSQL` counts from.
+const POSTGRES_EPOCH: Date = date(2000, 1, 1);
+const POSTGRES_EPOCH_SECOND: i64 = 946_684_800;
+/// 0001-01-01T00:00:00Z
+const FIRST_SECOND: i64 = -62_135_596_800;
+/// The Unix epoch as a Julian day.
+const UNIX_EPOCH_JULIAN: f64 = 2_440_587.5;
+/// Numbers below are Julian days, others Unix seconds, as for `SQLite`'s modifier `auto`.
+const LAST_JULIAN: f64 = 5_373_484.5;
+/// Above, a number of seconds would be after the year 9999; it is one of milliseconds.
+const LAST_SECOND: f64 = 253_402_300_799.0;
+
+impl Day {
+    /// The date; the first or last one for what lies beyond.
+    pub fn clamped(self) -> Date {
+        match self {
+            Self::Past => FIRST_DATE,
+            Self::On(date) => date,
+            Self::Future => Date::MAX,
+        }
+    }
+
+    /// The date, if it is one.
+    pub fn date(self) -> Option<Date> {
+        match self {
+            Self::On(date) => Some(date),
+            Self::Past | Self::Future => None,
+        }
+    }
+
+    fn of_days(days: i32) -> Self {
+        match days {
+            i32::MIN => Self::Past,
+            i32::MAX => Self::Future,
+            days => match Span::new().try_days(days).and_then(|span| POSTGRES_EPOCH.checked_add(span)) {
+                Ok(date) if date >= FIRST_DATE => Self::On(date),
+                _ if days < 0 => Self::Past,
+                _ => Self::Future,
+            },
+        }
+    }
+}
+
+impl FromRaw for String {
+    fn from_raw(raw: Raw<'_>) -> Foreign<Self> {
+        match raw {
+            Raw::Text(bytes) => match str::from_utf8(bytes) {
+                Ok(text) => Foreign::Value(text.to_owned()),
+                Err(_) => Foreign::Damaged(String::from_utf8_lossy(bytes).into_owned()),
+            },
+            Raw::Blob(bytes) => {
+                str::from_utf8(bytes).map_or(Foreign::Unreadable, |text| Foreign::Value(text.to_owned()))
+            }
+            Raw::Integer(number) => Foreign::Value(number.to_string()),
+            Raw::Real(number) => Foreign::Value(number.to_string()),
+            Raw::Boolean(value) => Foreign::Value(value.to_string()),
+            Raw::Days(_) | Raw::Microseconds(_) | Raw::Instant(_) | Raw::Other => Foreign::Unreadable,
+        }
+    }
+}
+
+impl FromRaw for Key {
+    fn from_raw(raw: Raw<'_>) -> Foreign<Self> {
+        let Raw::Text(bytes) = raw else { return Foreign::Unreadable };
+        let text = str::from_utf8(bytes).ok().filter(|it| (1..=MAX_KEY).contains(&it.chars().count()));
+        text.map_or(Foreign::Unreadable, |text| Foreign::Value(Self(text.to_owned())))
+    }
+}
+
+impl FromRaw for i64 {
+    fn from_raw(raw: Raw<'_>) -> Foreign<Self> {
+        let number = match raw {
+            Raw::Integer(number) => Some(number),
+            Raw::Real(number) => whole(number),
+            Raw::Boolean(value) => Some(value.into()),
+            Raw::Text(bytes) | Raw::Blob(bytes) => {
+                text(bytes).and_then(|it| it.parse().ok().or_else(|| it.parse().ok().and_then(whole)))
+            }
+            _ => None,
+        };
+        number.map_or(Foreign::Unreadable, Foreign::Value)
+    }
+}
+
+impl<T: IntegerId> FromRaw for T {
+    fn from_raw(raw: Raw<'_>) -> Foreign<Self> {
+        i64::from_raw(raw).map(T::from)
+    }
+}
+
+impl FromRaw for bool {
+    fn from_raw(raw: Raw<'_>) -> Foreign<Self> {
+        let value = match raw {
+            Raw::Boolean(value) => Some(value),
+            Raw::Integer(number) => Some(number != 0),
+            Raw::Real(number) => Some(number != 0.0),
+            Raw::Text(bytes) | Raw::Blob(bytes) => {
+                text(bytes).and_then(|it| match it.to_ascii_lowercase().as_str() {
+                    "true" | "t" | "yes" | "y" | "on" => Some(true),
+                    "false" | "f" | "no" | "n" | "off" => Some(false),
+                    other => other.parse::<f64>().ok().map(|number| number != 0.0),
+                })
+            }
+            _ => None,
+        };
+        value.map_or(Foreign::Unreadable, Foreign::Value)
+    }
+}
+
+impl FromRaw for TimeOfDay {
+    fn from_raw(raw: Raw<'_>) -> Foreign<Self> {
+        let time = match raw {
+            Raw::Microseconds(count) => time_of_second(count.div_euclid(1_000_000)),
+            // The date of a time alone: the day 0 of whatever calendar the program has.
+            Raw::Text(bytes) | Raw::Blob(bytes) => text(bytes).and_then(|it| match split_date(it) {
+                Some((date, Some(time))) if parse_date(date).is_some() => parse_time(time),
+                _ => parse_time(it),
+            }),
+            _ => None,
+        };
+        time.map_or(Foreign::Unreadable, Foreign::Value)
+    }
+}
+
+impl FromRaw for Day {
+    fn from_raw(raw: Raw<'_>) -> Foreign<Self> {
+        let day = match raw {
+            Raw::Days(days) => Some(Self::of_days(days)),
+            Raw::Instant(i64::MIN) => Some(Self::Past),
+            Raw::Instant(i64::MAX) => Some(Self::Future),
+            Raw::Instant(count) => Some(Self::On(utc_date(of_postgres(count)))),
+            Raw::Integer(_) | Raw::Real(_) => {
+                Timestamp::from_raw(raw).value().map(|at| Self::On(utc_date(at)))
+            }
+            Raw::Text(bytes) | Raw::Blob(bytes) => text(bytes).and_then(parse_day),
+            _ => None,
+        };
+        day.map_or(Foreign::Unreadable, Foreign::Value)
+    }
+}
+
+impl FromRaw for Timestamp {
+    /// `infinity` and years beyond 1 to 9999 are the first or last instant that RFC 3339 can tell.
+    fn from_raw(raw: Raw<'_>) -> Foreign<Self> {
+        let at = match raw {
+            Raw::Instant(count) => Some(of_postgres(count)),
+            Raw::Days(days) => Some(midnight(Day::of_days(days))),
+            #[allow(clippy::cast_precision_loss, reason = "integers beyond 2^53 are no instants")]
+            Raw::Integer(number) => of_number(number as f64),
+            Raw::Real(number) => of_number(number),
+            Raw::Text(bytes) | Raw::Blob(bytes) => text(bytes).and_then(parse_timestamp),
+            _ => None,
+        };
+        at.map_or(Foreign::Unreadable, Foreign::Value)
+    }
+}
+
+/// The trimmed text of a value, if it is one.
+fn text(bytes: &[u8]) -> Option<&str> {
+    str::from_utf8(bytes).ok().map(|it| it.trim_matches(|c: char| c.is_whitespace() || c == '\0'))
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "checked to be within")]
+fn whole(number: f64) -> Option<i64> {
+    // 2^63 as a double is no i64 any more.
+    let range = -9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0;
+    (number.fract() == 0.0 && range.contains(&number)).then_some(number as i64)
+}
+
+/// A second of the day, up to and including 24:00.
+fn time_of_second(second: i64) -> Option<TimeOfDay> {
+    if second == 86_400 {
+        return Some(TimeOfDay::EndOfDay);
+    }
+    let part = |value: i64| i8::try_from(value).ok();
+    let (hour, minute) = (part(second.div_euclid(3600))?, part(second / 60 % 60)?);
+    Time::new(hour, minute, part(second % 60)?, 0).ok().map(TimeOfDay::At)
+}
+
+/// `H:MM[:SS[.fff]]`, with or without AM and PM; the 60th second is the 59th.
+fn parse_time(text: &str) -> Option<TimeOfDay> {
+    let upper = text.trim().to_ascii_uppercase();
+    let half = [("AM", 0), ("PM", 12)]
+        .iter()
+        .find_map(|(name, hours)| upper.strip_suffix(name).map(|rest| (rest.trim_end().to_owned(), *hours)));
+    let (clock, half) = half.map_or((upper, None), |(rest, hours)| (rest, Some(hours)));
+    let mut parts = clock.split(':');
+    let hour: i64 = digits(parts.next()?, 2)?;
+    let minute: i64 = match parts.next() {
+        Some(minute) => digits(minute, 2)?,
+        // "9 AM", but not "9".
+        None => half.map(|_| 0)?,
+    };
+    let second = parts.next().map_or(Some(0), |part| {
+        let (second, fraction) = part.split_once('.').unwrap_or((part, "0"));
+        digits(fraction, usize::MAX)?;
+        digits(second, 2)
+    })?;
+    if parts.next().is_some() || minute > 59 || second > 60 {
+        return None;
+    }
+    let hour = match half {
+        None => hour,
+        Some(hours) if (1..=12).contains(&hour) => hour % 12 + hours,
+        Some(_) => return None,
+    };
+    time_of_second(hour * 3600 + minute * 60 + second.min(59))
+}
+
+/// Up to `most` ASCII digits and nothing else; what is too large for an integer is its largest.
+fn digits(text: &str, most: usize) -> Option<i64> {
+    let plain = (1..=most).contains(&text.len()) && text.bytes().all(|it| it.is_ascii_digit());
+    plain.then(|| text.parse().unwrap_or(i64::MAX))
+}
+
+/// `Y-M-D`, `Y/M/D` or `YYYYMMDD`, with a year of four digits.
+fn parse_date(text: &str) -> Option<Date> {
+    let number = |part: &str, most| digits(part, most);
+    let (year, month, day) = if text.len() == 8 && text.bytes().all(|it| it.is_ascii_digit()) {
+        (number(&text[..4], 4)?, number(&text[4..6], 2)?, number(&text[6..], 2)?)
+    } else {
+        let separator = ['-', '/'].into_iter().find(|it| text.contains(*it))?;
+        let mut parts = text.split(separator);
+        let year = parts.next().filter(|it| it.len() == 4)?;
+        let date = (number(year, 4)?, number(parts.next()?, 2)?, number(parts.next()?, 2)?);
+        if parts.next().is_some() {
+            return None;
+        }
+        date
+    };
+    let date = Date::new(year.try_into().ok()?, month.try_into().ok()?, day.try_into().ok()?).ok()?;
+    (date >= FIRST_DATE).then_some(date)
+}
+
+/// A date and what follows it.
+fn split_date(text: &str) -> Option<(&str, Option<&str>)> {
+    let date = text.split(['T', 't', ' ']).next()?;
+    let rest = text[date.len()..].get(1..).map(str::trim);
+    Some((date, rest.filter(|it| !it.is_empty())))
+}
+
+fn infinite(text: &str) -> Option<Day> {
+    match text.to_ascii_lowercase().as_str() {
+        "infinity" | "+infinity" | "inf" => Some(Day::Future),
+        "-infinity" | "-inf" => Some(Day::Past),
+        _ => None,
+    }
+}
+
+/// A date, or the date of a local date and time.
+fn parse_day(text: &str) -> Option<Day> {
+    if let Some(day) = infinite(text) {
+        return Some(day);
+    }
+    let (date, time) = split_date(text)?;
+    match parse_date(date) {
+        Some(date) => match time {
+            None => Some(Day::On(date)),
+            Some(time) => split_offset(time).and_then(|(time, _)| parse_time(time)).map(|_| Day::On(date)),
+        },
+        None => text.parse().ok().and_then(of_number).map(|at| Day::On(utc_date(at))),
+    }
+}
+
+/// As `SQLite` itself: without an offset it is UTC.
+fn parse_timestamp(text: &str) -> Option<Timestamp> {
+    if let Some(day) = infinite(text) {
+        return Some(midnight(day));
+    }
+    let (date, rest) = split_date(text)?;
+    let Some(date) = parse_date(date) else {
+        return text.parse().ok().and_then(of_number);
+    };
+    let Some(rest) = rest else { return Some(midnight(Day::On(date))) };
+    let (time, offset) = split_offset(rest)?;
+    let fraction: String = time.split_once('.').map_or("", |(_, it)| it).chars().take(9).collect();
+    let nanosecond: i64 = if fraction.is_empty() { 0 } else { digits(&format!("{fraction:0<9}"), 9)? };
+    let (date, time) = parse_time(time)?.on(date);
+    let at = offset.to_timestamp(date.to_datetime(time)).ok()?;
+    Some(clamp(at.checked_add(SignedDuration::from_nanos(nanosecond)).unwrap_or(Timestamp::MAX)))
+}
+
+/// A time and its offset from UTC: `Z`, `UTC`, `+hh`, `+hhmm` or `+hh:mm`.
+fn split_offset(text: &str) -> Option<(&str, Offset)> {
+    for utc in ["Z", "z", "UTC", "GMT"] {
+        if let Some(time) = text.strip_suffix(utc) {
+            return Some((time.trim_end(), Offset::UTC));
+        }
+    }
+    let Some(at) = text.rfind(['+', '-']) else { return Some((text, Offset::UTC)) };
+    let (time, offset) = text.split_at(at);
+    let sign = if offset.starts_with('-') { -1 } else { 1 };
+    let offset = offset[1..].replace(':', "");
+    let (hours, minutes) = match offset.len() {
+        2 => (digits(&offset, 2)?, 0),
+        4 if offset.is_char_boundary(2) => (digits(&offset[..2], 2)?, digits(&offset[2..], 2)?),
+        _ => return None,
+    };
+    let seconds = i32::try_from(sign * (hours * 3600 + minutes * 60)).ok()?;
+    (hours < 24 && minutes < 60).then_some(())?;
+    Some((time.trim_end(), Offset::from_seconds(seconds).ok()?))
+}
+
+/// A Julian day, Unix seconds or Unix milliseconds.
+fn of_number(number: f64) -> Option<Timestamp> {
+    if !number.is_finite() {
+        return (!number.is_nan()).then(|| midnight(if number > 0.0 { Day::Future } else { Day::Past }));
+    }
+    let seconds = if (0.0..LAST_JULIAN).contains(&number) {
+        (number - UNIX_EPOCH_JULIAN) * 86_400.0
+    } else if number.abs() > LAST_SECOND {
+        number / 1000.0
+    } else {
+        number
+    };
+    // A double has no more than microseconds of an instant.
+    let micros = SignedDuration::try_from_secs_f64(seconds).ok()?.as_micros();
+    let at = Timestamp::from_microsecond(i64::try_from(micros).ok()?).ok()?;
+    Some(clamp(at))
+}
+
+fn of_postgres(count: i64) -> Timestamp {
+    let (second, rest) = (count.div_euclid(1_000_000), count.rem_euclid(1_000_000));
+    let second = second.saturating_add(POSTGRES_EPOCH_SECOND);
+    let nanosecond = i32::try_from(rest * 1000).unwrap_or(0);
+    let bound = if count < 0 { Timestamp::MIN } else { Timestamp::MAX };
+    clamp(Timestamp::new(second, nanosecond).unwrap_or(bound))
+}
+
+fn midnight(day: Day) -> Timestamp {
+    let of_date = |date: Date| Offset::UTC.to_timestamp(date.to_datetime(Time::midnight()));
+    of_date(day.clamped()).map_or(Timestamp::MAX, clamp)
+}
+
+fn clamp(at: Timestamp) -> Timestamp {
+    at.max(Timestamp::from_second(FIRST_SECOND).unwrap_or(Timestamp::UNIX_EPOCH))
+}
+
+fn utc_date(at: Timestamp) -> Date {
+    TimeZone::UTC.to_datetime(at).date()
+}
+
+#[cfg(test)]
+mod tests;

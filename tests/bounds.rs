@@ -1,0 +1,55 @@
+//! However much is sent and however much is stored: answers, and what is read for them, are bounded. Every operation of the
+//! description is tried, so a new one is covered when it is described.
+
+pub(crate) mod inputs;
+mod lists;
+mod stored;
+
+use axum::routing::get;
+
+use crate::{
+    access_matrix::{Door, Operation},
+    office::{ADMIN_SECRET, Engine, Office, Reply},
+};
+
+/// Bytes of the largest answer.
+const LARGEST: usize = 1 << 20;
+
+/// A call by who may make it.
+async fn call(office: &Office, token: &str, operation: &Operation, path: &str, body: Option<&str>) -> Reply {
+    let bearer = format!("Bearer {token}");
+    let mut headers = vec![("content-type", "application/json")];
+    match operation.door {
+        Door::Partner(_) => headers.push(("authorization", &bearer)),
+        Door::Admin => headers.push(("x-admin-secret", ADMIN_SECRET)),
+        Door::Open | Door::Session => (),
+    }
+    office.call(&operation.method, path, &headers, body).await
+}
+
+/// What is wrong with an answer, if it is too large or a fault of ours.
+fn fault(reply: &Reply) -> Option<String> {
+    let listed = reply.body["errors"].as_array().map_or(0, Vec::len);
+    let omitted = reply.body["errorsOmitted"].as_u64();
+    let status = reply.status.as_u16();
+    let told = format!("{status}, {} bytes, {listed} errors", reply.bytes);
+    let wrong = reply.bytes > LARGEST
+        || status >= 500
+        || listed > 20
+        || omitted.is_some_and(|omitted| omitted == 0 || listed < 20);
+    wrong.then_some(told)
+}
+
+#[tokio::test]
+async fn an_answer_that_passes_every_bound_becomes_a_problem() {
+    let mut office = Office::open(Engine::Sqlite).await;
+    let huge = |bytes: usize| async move { "x".repeat(bytes) };
+    office.answer_at(
+        axum::Router::new()
+            .route("/v1/huge", get(move || huge(LARGEST + 1)))
+            .route("/v1/large", get(move || huge(LARGEST))),
+    );
+    assert_eq!(office.call("GET", "/v1/large", &[], None).await.bytes, LARGEST);
+    let reply = office.call("GET", "/v1/huge", &[], None).await;
+    reply.expect_problem(500, "RESPONSE_TOO_LARGE");
+}

@@ -1,0 +1,178 @@
+//! Administrators' lists of ten thousand items: bounded answers, of a bounded number of questions to the store.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
+use serde_json::json;
+
+use super::{call, fault};
+use crate::{
+    access_matrix::{Door, operations},
+    office::{Engine, Office, Receiver, template},
+    reference::examples,
+};
+
+const MANY: usize = 10_000;
+
+type Item = std::collections::HashMap<String, AttributeValue>;
+
+/// Ten thousand copies of an item, each in its own place.
+async fn multiply(
+    office: &Office,
+    table: &str,
+    begins: &str,
+    place: impl Fn(usize) -> Vec<(&'static str, String)>,
+) {
+    let at = template().tables.iter().position(|it| it.id == table).unwrap();
+    let name = &office.tables[at];
+    let of = |item: &Item| item["pk"].as_s().is_ok_and(|pk| pk.starts_with(begins));
+    let mut start = None;
+    let original = loop {
+        let scan = office.dynamodb.scan().table_name(name).set_exclusive_start_key(start);
+        let scanned = scan.send().await.unwrap();
+        start = scanned.last_evaluated_key;
+        if let Some(found) = scanned.items.unwrap_or_default().into_iter().find(of) {
+            break found;
+        }
+        assert!(start.is_some(), "nothing begins with {begins}");
+    };
+    let numbers: Vec<usize> = (0..MANY).collect();
+    for numbers in numbers.chunks(25) {
+        let writes = numbers.iter().map(|number| {
+            let mut item = original.clone();
+            item.extend(
+                place(*number).into_iter().map(|(name, value)| (name.to_owned(), AttributeValue::S(value))),
+            );
+            WriteRequest::builder()
+                .put_request(PutRequest::builder().set_item(Some(item)).build().unwrap())
+                .build()
+        });
+        office.dynamodb.batch_write_item().request_items(name, writes.collect()).send().await.unwrap();
+    }
+}
+
+async fn filled() -> (Office, Receiver) {
+    let office = Office::open(Engine::Sqlite).await;
+    let hook = Receiver::start().await;
+    let signup = json!({ "hookUrl": hook.url, "scopes": ["Patients"] });
+    office.post("/v1/webhooks/signup", &signup).await.expect(201);
+    let wish =
+        json!({ "company": "Nova", "practice": "DemoOffice", "contact": "Nia", "email": "nia@nova.example" });
+    let content = [("content-type", "application/json")];
+    office.call("POST", "/v1/access-requests", &content, Some(&wish.to_string())).await.expect(202);
+    office.admin("GET", "/v1/admin/audit", None).await.expect(200);
+    multiply(&office, "ControlTable", "PARTNER#", |n| {
+        vec![
+            ("pk", format!("PARTNER#prt_{n:05}")),
+            ("id", format!("prt_{n:05}")),
+            ("gsi1sk", format!("{}#prt_{n:05}", "😀".repeat(200))),
+            ("company", "😀".repeat(200)),
+        ]
+    })
+    .await;
+    multiply(&office, "ControlTable", "KEY#", |n| {
+        vec![
+            ("pk", format!("KEY#{n:012}")),
+            ("id", format!("{n:012}")),
+            ("partnerId", "prt_00001".to_owned()),
+            ("gsi1sk", format!("2026-03-09T11:00:00.000000000Z#{n:012}")),
+            ("name", "😀".repeat(100)),
+        ]
+    })
+    .await;
+    multiply(&office, "ControlTable", "ACCESS#", |n| {
+        vec![
+            ("pk", format!("ACCESS#arq_{n:05}")),
+            ("id", format!("arq_{n:05}")),
+            ("gsi1sk", format!("2026-03-09T11:00:00.000000000Z#arq_{n:05}")),
+            ("message", "😀".repeat(2_000)),
+        ]
+    })
+    .await;
+    multiply(&office, "ControlTable", "AUDIT", |n| {
+        vec![("sk", format!("2026-03-09T11:00:00.000000000Z#aud_{n:05}")), ("id", format!("aud_{n:05}"))]
+    })
+    .await;
+    multiply(&office, "ControlTable", "PRACTICE#DemoOffice", |n| {
+        let practice = format!("Practice{n:05}");
+        vec![
+            ("pk", format!("PRACTICE#{practice}")),
+            ("practicepass", practice.clone()),
+            ("gsi1sk", format!("{practice}#{n}")),
+        ]
+    })
+    .await;
+    (office, hook)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_administrators_answer_is_bounded_at_any_size_and_so_is_what_is_read_for_it() {
+    let (office, _hook) = filled().await;
+    let mut faults = Vec::new();
+    let mut asked = 0;
+    for operation in operations().iter().filter(|it| it.door == Door::Admin && it.method == "GET") {
+        let example = examples().into_iter().find(|it| it.operation == operation.name());
+        let example = example.unwrap_or_else(|| panic!("{} has no example to begin with", operation.name()));
+        let (bare, _) = example.path.split_once('?').unwrap_or((&example.path, ""));
+        for path in [
+            example.path.clone(),
+            bare.to_owned(),
+            format!("{bare}?limit=100"),
+            format!("{bare}?partnerId=prt_acme"),
+        ] {
+            office.store_calls.take();
+            let reply = call(&office, "", operation, &path, None).await;
+            let calls = office.store_calls.take().len();
+            faults.extend(fault(&reply).map(|it| format!("{path}: {it}")));
+            // The activity and the usage of a range of days are spread over partitions, whatever they hold.
+            let days = path.contains("activity") || path.contains("overview");
+            // A subscription's state needs what its partner may receive: two reads and one for each key.
+            let rights = operation.path == "/v1/admin/webhooks";
+            if calls
+                > if days {
+                    2_000
+                } else if rights {
+                    410
+                } else {
+                    80
+                }
+            {
+                faults.push(format!("{path}: {calls} questions to the store"));
+            }
+            asked += 1;
+        }
+    }
+    assert!(asked >= 4 * 8, "{asked}");
+    assert_eq!(faults, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_of_ten_thousand_is_walked_by_cursor_without_a_gap() {
+    let (office, _hook) = filled().await;
+    for (list, least) in [
+        ("/v1/admin/partners?limit=100", MANY + 2),
+        ("/v1/admin/keys?limit=100", MANY + 3),
+        ("/v1/admin/keys?partnerId=prt_acme&limit=100", 2),
+        ("/v1/admin/access-requests?limit=100", MANY + 1),
+        ("/v1/admin/audit?limit=100", MANY),
+    ] {
+        let (mut seen, mut cursor, mut most) = (BTreeSet::new(), String::new(), 0);
+        loop {
+            office.store_calls.take();
+            let reply = office.admin("GET", &format!("{list}{cursor}"), None).await;
+            most = most.max(office.store_calls.take().len());
+            let body = reply.expect(200);
+            for row in body["data"].as_array().unwrap() {
+                assert!(seen.insert(row["id"].to_string()), "{list} repeats {}", row["id"]);
+            }
+            assert_eq!(body["pagination"]["hasMore"], body["pagination"]["nextCursor"].is_string());
+            match body["pagination"]["nextCursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => break,
+            }
+        }
+        assert!(seen.len() >= least, "{list}: {}", seen.len());
+        // One query of the page, its audit record, and for a rare condition a few more.
+        assert!(most <= 9, "{list}: {most}");
+    }
+}

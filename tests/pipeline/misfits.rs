@@ -1,0 +1,114 @@
+//! Rows as the EMR's many programs write them: every one is an event, or counted.
+
+use serde_json::{Value, json};
+
+use super::{deliver, fanout::office_with, odd_ids::dispatch_state, poll, take_log_ids, write};
+use crate::{
+    office::{Engine, Office, ReceivedCall, Receiver, on_both_databases},
+    webhooks::sign_up,
+};
+
+const URL: &str = "https://partner.example.com/hook";
+
+async fn insert(office: &Office, id: i64, table: &str, action: &str, at: &str) {
+    let text = format!(
+        "insert into log (log_id, table_name, action, record_id, logged_at) values ({id}, '{table}', '{action}', {id}, '{at}')"
+    );
+    office.sql(&text).await;
+}
+
+on_both_databases! {
+    async fn what_no_scope_has_is_counted_by_table_and_verb(office) {
+        sign_up(&office, URL, &["Claims", "Patients"]).await;
+        let rows = [
+            ("tblPatients", "merge"), ("dbo.Patients", "cancel"), ("sessions", "login"), ("[dbo].[Claim]", "UPSERT"),
+            ("sessions", "login"), ("claims", "printed"), ("CLAIMS", "I"), ("sessions", "login"),
+        ];
+        for (id, (table, action)) in (1..).zip(rows) {
+            insert(&office, id, table, action, "2026-03-09T12:00:00Z").await;
+        }
+        poll(&office).await;
+        assert_eq!(take_log_ids(&office).await, [1, 2, 4, 7]);
+        let state = dispatch_state(&office).await;
+        assert_eq!(state["unknown"], json!([
+            { "table": "sessions", "action": "login", "rows": 3, "lastLogId": 8 },
+            { "table": "claims", "action": "printed", "rows": 1, "lastLogId": 6 },
+        ]));
+        for id in 9..40 {
+            insert(&office, id, &format!("table {id}"), "x", "2026-03-09T12:00:00Z").await;
+        }
+        poll(&office).await;
+        let state = dispatch_state(&office).await;
+        assert_eq!(state["unknown"].as_array().unwrap().len(), 20);
+        assert_eq!(state["otherUnknownRows"], json!(3 + 1 + 11));
+    }
+}
+
+/// `occurredAt` of each event in the queue, by log id.
+async fn times(office: &Office) -> Vec<Value> {
+    let mut bodies: Vec<Value> =
+        super::queued(office).await.iter().map(|it| serde_json::from_str(it).unwrap()).collect();
+    bodies.sort_by_key(|it: &Value| it["logId"].as_i64());
+    bodies.into_iter().map(|it| it["occurredAt"].clone()).collect()
+}
+
+async fn every_time_is_an_event(office: &Office, unreadable: &[&str], readable: &[&str]) {
+    sign_up(office, URL, &["Claims"]).await;
+    office.set_time("2026-03-09T12:34:56Z");
+    for (id, at) in (1..).zip(readable.iter().chain(unreadable)) {
+        insert(office, id, "claims", "insert", at).await;
+    }
+    poll(office).await;
+    let times = times(office).await;
+    let (read, replaced) = times.split_at(readable.len());
+    assert!(read.iter().all(|it| it == "2026-11-28T10:00:00Z"), "{read:?}");
+    assert_eq!(replaced, vec![json!("2026-03-09T12:34:56Z"); unreadable.len()]);
+    let state = dispatch_state(office).await;
+    assert_eq!(state["unreadableTimes"], json!(unreadable.len()));
+    assert_eq!(state.get("unreadableRows"), None);
+}
+
+#[tokio::test]
+async fn every_time_that_a_text_can_hold_is_an_event() {
+    let office = Office::open(Engine::Sqlite).await;
+    let readable =
+        ["2026-11-28 10:00:00", "2026-11-28T10:00:00.000", "2026-11-28 12:00:00+02:00", "1795860000"];
+    every_time_is_an_event(&office, &["infinity", "yesterday", "", "28.11.2026"], &readable).await;
+}
+
+#[tokio::test]
+async fn every_time_that_a_timestamp_can_hold_is_an_event() {
+    let office = Office::open(Engine::Postgres).await;
+    let unreadable = ["infinity", "-infinity", "294276-12-31 23:59:59+00"];
+    every_time_is_an_event(&office, &unreadable, &["2026-11-28 10:00:00+00"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_id_beyond_what_json_readers_keep_is_sent_as_text_too() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    let large = 9_007_199_254_740_993_i64;
+    office
+        .sql(&format!(
+            "insert into log (log_id, table_name, action, record_id, logged_at) \
+        values (1, 'claims', 'insert', {large}, '2026-03-09T12:00:00Z')"
+        ))
+        .await;
+    write(&office, 2, "claims").await;
+    poll(&office).await;
+    assert_eq!(deliver(&office).await, 0);
+    let mut bodies: Vec<Value> = receiver.received().iter().map(ReceivedCall::json).collect();
+    bodies.sort_by_key(|it| it["logId"].as_i64());
+    assert_eq!(
+        (&bodies[0]["recordId"], &bodies[0]["recordIdString"]),
+        (&json!(large), &json!(large.to_string()))
+    );
+    assert_eq!((&bodies[1]["recordId"], bodies[1].get("recordIdString")), (&json!(20), None));
+    let from_to = ["2026-03-09T00:00:00Z", "2026-03-10T00:00:00Z"].map(|it| it.parse().unwrap());
+    let subscription = super::fanout::subscription(&office).await;
+    let (control, queue) = (&office.app.control, &office.app.queue);
+    assert_eq!(control.replay(queue, &subscription, from_to.into(), true, "r1").await.unwrap(), 2);
+    assert_eq!(deliver(&office).await, 0);
+    let again = receiver.received()[2..].iter().map(ReceivedCall::json).filter(|it| *it == bodies[0]).count();
+    assert_eq!(again, 1, "the same in a replay");
+}
