@@ -54,7 +54,7 @@ pub use reading::Reading;
 pub use reply::{CursorPage, Data, List, MOST_LISTED, Message, Page};
 pub use sealed::SealedAnswer;
 pub use session::{SessionId, give_cookie, offered_session, portal_origin, take_cookie};
-pub use text::{SearchWords, check_listed, check_text, check_text_lines};
+pub use text::{SearchWords, check_listed, check_name, check_text, check_text_lines};
 pub use update::{Update, UpdateOf};
 pub use usage::{DayUsage, Days, UsageSummary};
 pub use values::{LocalTime, integer_between};

@@ -2,6 +2,7 @@
 
 use jiff::{Span, Timestamp, ToSpan, civil::Date, tz::TimeZone};
 use jiff_sqlx::ToSqlx;
+use sqlx::AssertSqlSafe;
 
 use super::{
     Conn, Error, Result,
@@ -15,6 +16,19 @@ use crate::domain::{
         instant_of_midnight, local,
     },
 };
+
+/// Rows of one statement's answer: for the longest range of dates hundreds a day. Beyond, nothing is free.
+const MOST_ROWS: usize = 20_000;
+
+/// A column of a date, time or word, as it is read: `SQLite` holds texts of any length there.
+fn written(conn: &Conn, column: &str) -> String {
+    match conn {
+        Conn::Postgres(_) => column.to_owned(),
+        Conn::Sqlite(_) => format!(
+            "case when typeof({column}) in ('text', 'blob') then substr({column}, 1, 50) else {column} end as {column}"
+        ),
+    }
+}
 
 /// Whose time is asked for, and when.
 #[derive(Clone, Copy, Debug)]
@@ -99,10 +113,18 @@ impl FromColumns for ActiveProvider {
 }
 
 async fn hours(conn: &mut Conn, provider: ProviderId) -> Result<Vec<WorkingHours>> {
-    let rows: Vec<Read<WorkingHours>> = on!(&mut *conn, c => sqlx::query_as(
-        "select working_hours_id, weekday, start_time, end_time, valid_from, valid_to
-         from working_hours where provider_id = $1",
-    ).bind(provider).fetch_all(c).await)?;
+    // Hours that are not read are not offered.
+    let statement = format!(
+        "select working_hours_id, weekday, {}, {}, {}, {} from working_hours where provider_id = $1
+         order by working_hours_id limit {MOST_ROWS}",
+        written(conn, "start_time"),
+        written(conn, "end_time"),
+        written(conn, "valid_from"),
+        written(conn, "valid_to"),
+    );
+    let rows: Vec<Read<WorkingHours>> = on!(&mut *conn, c => {
+        sqlx::query_as(AssertSqlSafe(statement)).bind(provider).fetch_all(c).await
+    })?;
     Ok(accept_all(conn, rows))
 }
 
@@ -138,26 +160,38 @@ async fn exceptions(
     provider: ProviderId,
     (first, last): (Date, Date),
 ) -> Result<Vec<ScheduleException>> {
-    let statement = match conn {
-        Conn::Postgres(_) => {
-            "select exception_id, provider_id, exception_date, kind, start_time, end_time from schedule_exceptions
-             where exception_date >= $1 and exception_date < $2 and (provider_id = $3 or provider_id is null)"
-        }
+    let select = format!(
+        "select exception_id, provider_id, {}, {}, {}, {} from schedule_exceptions",
+        written(conn, "exception_date"),
+        written(conn, "kind"),
+        written(conn, "start_time"),
+        written(conn, "end_time"),
+    );
+    let of_dates = format!(
+        "{select} where schedule_exceptions.exception_date >= $1 and schedule_exceptions.exception_date < $2
+           and (provider_id = $3 or provider_id is null)"
+    );
+    let all = match conn {
+        Conn::Postgres(_) => of_dates,
         // Dates are texts, which compare as dates only if they are written so.
-        Conn::Sqlite(_) => {
-            "select exception_id, provider_id, exception_date, kind, start_time, end_time from schedule_exceptions
-             where exception_date >= $1 and exception_date < $2 and (provider_id = $3 or provider_id is null)
-             union all
-             select exception_id, provider_id, exception_date, kind, start_time, end_time from schedule_exceptions
-             where (typeof(exception_date) <> 'text'
-                    or exception_date not glob '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*')
+        Conn::Sqlite(_) => format!(
+            "{of_dates} union all {select}
+             where (typeof(schedule_exceptions.exception_date) <> 'text'
+                    or schedule_exceptions.exception_date not glob '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*')
                and (provider_id = $3 or provider_id is null)"
-        }
+        ),
     };
+    let statement = format!("{all} limit {}", MOST_ROWS + 1);
     // What begins at the end of a day matters to the next one.
     let (from, to) = (first.saturating_sub(1.day()), last.saturating_add(1.day()));
-    let rows: Vec<Read<ScheduleException>> = on!(&mut *conn, c => sqlx::query_as(statement)
+    let rows: Vec<Read<ScheduleException>> = on!(&mut *conn, c => sqlx::query_as(AssertSqlSafe(statement))
         .bind(from.to_sqlx()).bind(to.to_sqlx()).bind(provider).fetch_all(c).await)?;
+    if rows.len() > MOST_ROWS {
+        // Nobody knows what the others close.
+        tracing::warn!(%provider, "more exceptions than are read; the days are closed");
+        let days = from.series(1.day()).take_while(|date| *date < to);
+        return Ok(days.map(|date| ScheduleException::DayOff { date }).collect());
+    }
     Ok(accept_all(conn, rows))
 }
 
@@ -208,7 +242,7 @@ async fn blocking(
 ) -> Result<(Vec<ProviderVisit>, Vec<RoomVisit>)> {
     let from = instant_of_midnight(zone, first);
     let to = instant_of_midnight(zone, last.saturating_add(Span::new().days(1)));
-    let rows: Vec<BlockingRow> = on!(conn, c => sqlx::query_as(
+    let rows: Vec<BlockingRow> = on!(conn, c => sqlx::query_as(AssertSqlSafe(format!(
         "select cast(null as bigint) as room_id, v.provider_starts_at as starts_at, v.provider_ends_at as ends_at,
                 cast(coalesce(t.buffer_before, 0) as bigint) as buffer_before,
                 cast(coalesce(t.buffer_after, 0) as bigint) as buffer_after
@@ -220,8 +254,10 @@ async fn blocking(
          from visits
          where room_id in (select resource_id from visit_type_resources where visit_type = $5)
            and starts_at >= $2 and starts_at < $3
-           and status not in ('Cancelled', 'NoShow', 'Deleted') and visit_id is distinct from $4",
-    )
+           and status not in ('Cancelled', 'NoShow', 'Deleted') and visit_id is distinct from $4
+         limit {}",
+        MOST_ROWS + 1,
+    )))
     .bind(question.provider)
     .bind(from)
     .bind(to)
@@ -230,6 +266,11 @@ async fn blocking(
     .fetch_all(c).await)?;
     let mut busy = Vec::new();
     let mut in_rooms = Vec::new();
+    if rows.len() > MOST_ROWS {
+        // Nobody knows what the others take.
+        tracing::warn!(provider = %question.provider, "more visits than are read; the time is taken");
+        busy.push(ProviderVisit { time: Interval { from, to }, buffer_before: 0, buffer_after: 0 });
+    }
     for row in rows {
         let time = Interval { from: row.starts_at, to: row.ends_at };
         match row.room_id {

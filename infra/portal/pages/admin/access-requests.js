@@ -53,7 +53,7 @@ export function AccessRequests({ query }) {
 function ApproveDialog({ request, onClose }) {
   const [scopes, setScopes] = useState(request.requestedScopes);
   const [approved, setApproved] = useState(/** @type {import('../../lib/types').Approved | null} */ (null));
-  const partners = useLoad((signal) => get('/v1/admin/partners', { limit: 100 }, signal), 'partners');
+  const partners = useLoad(partnersToChoose, 'partners');
   const [partnerId, setPartnerId] = useState('');
   const { busy, error, onSubmit } = useForm(async (values, once) => {
     const body = {
@@ -65,7 +65,7 @@ function ApproveDialog({ request, onClose }) {
   if (approved) {
     return html`<${ClaimLink} title="Approved" request=${request} approved=${approved} onClose=${onClose} />`;
   }
-  const choices = (partners.data?.data ?? []).map((/** @type {any} */ it) => [it.id, `${it.company} (${it.email ?? 'no e-mail'}, ${it.id})`]);
+  const choices = (partners.data ?? []).map((it) => [it.id, labelOf(it)]);
   return html`<${Dialog} title=${`Approve ${request.company}`} onClose=${onClose}>
     <form class="form" onSubmit=${onSubmit}>
       ${request.message && html`<p class="notice">${request.message}</p>`}
