@@ -108,7 +108,8 @@ pub fn check_listed(text: &str) -> Result<String, FieldProblem> {
 
 /// As [`check_text`], for a name by which people tell one from another: characters that nobody sees are refused.
 pub fn check_name(text: &str, min: usize, max: usize) -> Result<String, FieldProblem> {
-    let hides = |c: char| matches!(c, '\u{ad}' | '\u{180e}' | '\u{200b}' | '\u{2060}'..='\u{2064}' | '\u{feff}');
+    let hides =
+        |c: char| matches!(c, '\u{ad}' | '\u{180e}' | '\u{200b}' | '\u{2060}'..='\u{2064}' | '\u{feff}');
     if text.contains(hides) {
         return Err(FieldProblem::invalid("has characters that nobody sees"));
     }

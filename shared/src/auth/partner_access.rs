@@ -76,7 +76,11 @@ impl PartnerAccess {
     ///
     /// # Errors
     /// Why there is none.
-    pub fn permit_test(&self, scopes: &[EventScope], now: Timestamp) -> Result<DeliveryGrant, WithheldReason> {
+    pub fn permit_test(
+        &self,
+        scopes: &[EventScope],
+        now: Timestamp,
+    ) -> Result<DeliveryGrant, WithheldReason> {
         self.grant(None, scopes, now)
     }
 

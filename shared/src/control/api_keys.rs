@@ -163,10 +163,7 @@ impl Store {
                 .expression_attribute_values(format!(":v{at}"), value);
         }
         let mut change = format!("SET {}", set.join(", "));
-        let absent = [
-            ("expiresAt", record.expires_at.is_none()),
-            ("previous", record.previous.is_none()),
-        ];
+        let absent = [("expiresAt", record.expires_at.is_none()), ("previous", record.previous.is_none())];
         let gone: Vec<&str> = absent.iter().filter(|(_, absent)| *absent).map(|(name, _)| *name).collect();
         if !gone.is_empty() {
             change.push_str(" REMOVE ");

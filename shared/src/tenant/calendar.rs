@@ -6,7 +6,7 @@ use sqlx::AssertSqlSafe;
 
 use super::{
     Conn, Error, Result,
-    foreign::{Columns, Day, Foreign, ForeignRow, FromColumns, Read, TimeOfDay, accept_all},
+    foreign::{Columns, Day, Foreign, ForeignRow, FromColumns, Read, RowReader, TimeOfDay, accept_all},
     on, visit_types,
 };
 use crate::domain::{
@@ -74,6 +74,7 @@ pub async fn read(conn: &mut Conn, zone: &TimeZone, question: &Question<'_>) -> 
     let hours = hours(conn, question.provider).await?;
     let exceptions = exceptions(conn, question.provider, around).await?;
     let (busy, in_rooms) = blocking(conn, zone, question, around).await?;
+    report_undated(conn, question.provider).await?;
     let facts =
         Facts { hours, exceptions, busy, visit_type: rules.map(|rules| rules.with_visits(&in_rooms)) };
     let practice = Practice { time_zone: zone.clone(), grid_minutes, horizon_days };
@@ -222,10 +223,23 @@ impl FromColumns for ScheduleException {
     }
 }
 
+/// Tells of visits of the provider whose date can't be read: nobody knows which day they take.
+async fn report_undated(conn: &mut Conn, provider: ProviderId) -> Result<()> {
+    let ids: Vec<VisitId> = on!(&mut *conn, c => sqlx::query_scalar(
+        "select visit_id from visits where overlap_allowed and local_day is null and provider_id = $1
+           and status not in ('Cancelled', 'NoShow', 'Deleted') order by visit_id desc limit 20",
+    ).bind(provider).fetch_all(c).await)?;
+    for id in ids {
+        RowReader::new(conn, "visits", id).report();
+    }
+    Ok(())
+}
+
 #[derive(sqlx::FromRow)]
 struct BlockingRow {
-    /// The room's part of a visit; else the provider's.
-    room_id: Option<RoomId>,
+    /// The room's part of a visit, 1; the provider's, 0.
+    of_room: i64,
+    room_id: Foreign<RoomId>,
     starts_at: i64,
     ends_at: i64,
     buffer_before: i64,
@@ -243,14 +257,14 @@ async fn blocking(
     let from = instant_of_midnight(zone, first);
     let to = instant_of_midnight(zone, last.saturating_add(Span::new().days(1)));
     let rows: Vec<BlockingRow> = on!(conn, c => sqlx::query_as(AssertSqlSafe(format!(
-        "select cast(null as bigint) as room_id, v.provider_starts_at as starts_at, v.provider_ends_at as ends_at,
+        "select cast(0 as bigint) as of_room, cast(null as bigint) as room_id, v.provider_starts_at as starts_at, v.provider_ends_at as ends_at,
                 cast(coalesce(t.buffer_before, 0) as bigint) as buffer_before,
                 cast(coalesce(t.buffer_after, 0) as bigint) as buffer_after
          from visits v left join visit_types t on t.visit_type = v.visit_type
          where v.provider_id = $1 and v.provider_starts_at >= $2 and v.provider_starts_at < $3
            and v.status not in ('Cancelled', 'NoShow', 'Deleted') and v.visit_id is distinct from $4
          union all
-         select room_id, starts_at, ends_at, cast(0 as bigint), cast(0 as bigint)
+         select cast(1 as bigint), room_id, starts_at, ends_at, cast(0 as bigint), cast(0 as bigint)
          from visits
          where room_id in (select resource_id from visit_type_resources where visit_type = $5)
            and starts_at >= $2 and starts_at < $3
@@ -273,13 +287,12 @@ async fn blocking(
     }
     for row in rows {
         let time = Interval { from: row.starts_at, to: row.ends_at };
-        match row.room_id {
-            None => busy.push(ProviderVisit {
-                time,
-                buffer_before: row.buffer_before,
-                buffer_after: row.buffer_after,
-            }),
-            Some(room) => in_rooms.push(RoomVisit { room, date: local(zone, time.from).date(), visit: time }),
+        if row.of_room == 0 {
+            let (buffer_before, buffer_after) = (row.buffer_before, row.buffer_after);
+            busy.push(ProviderVisit { time, buffer_before, buffer_after });
+        } else if let Some(room) = row.room_id.value() {
+            // What is no id is no room of ours.
+            in_rooms.push(RoomVisit { room, date: local(zone, time.from).date(), visit: time });
         }
     }
     Ok((busy, in_rooms))

@@ -73,8 +73,9 @@ pub(super) async fn of(admin: &Admin, partner: &PartnerId) -> ApiResult<PartnerA
     practices.dedup();
     let revoked = control.keys_revoked_of(partner, MOST_KEYS).await?;
     let all = found.iter().chain(&revoked).map(|key| (key.practicepass.as_str(), &key.practicepass));
+    let all: BTreeMap<&str, &PracticePass> = all.collect();
     let mut subscriptions = Vec::new();
-    for practicepass in BTreeMap::from_iter(all).into_values() {
+    for practicepass in all.into_values() {
         if let Some(it) = control.subscription(practicepass, partner).await? {
             let access = admin.app.partner_access(practicepass, partner).await?;
             let status = it.shown_status(&it.suspended_scopes(&access, admin.now()));

@@ -2,6 +2,7 @@
 import { html, useState } from '../../vendor/preact.js';
 import { call, get } from '../../lib/api.js';
 import { useLoad, usePages } from '../../lib/load.js';
+import { labelOf, partnersToChoose } from '../../lib/partners.js';
 import { changeQuery } from '../../lib/router.js';
 import { Confirm } from '../../parts/dialog.js';
 import { Field } from '../../parts/field.js';
