@@ -170,6 +170,7 @@ async fn what_refers_to_nothing_keeps_nobody_from_a_change() {
 
 on_both_databases! {
     async fn a_patient_is_found_by_every_number_that_the_emr_wrote(office) {
+        let office: Office = office;
         office.sql("insert into patients (patient_id, first_name, last_name, full_name, phone, created_at, updated_at) values
             (5001, 'Fay', 'X', 'Fay X', 'Fax: 212-555-7788, home 212 555 0101', '2026-03-01T10:00:00Z', '2026-03-01T10:00:00Z')").await;
         for search in ["2125557788", "555-0101"] {
