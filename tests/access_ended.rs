@@ -544,7 +544,10 @@ async fn administrators_list_pause_resume_and_delete_subscriptions() {
     let retry = format!("/v1/admin/webhooks/retry/{}", scene.source);
     scene.office.admin("POST", &retry, None).await.expect_problem(409, "SUBSCRIPTION_PAUSED");
     scene.office.post("/v1/webhooks/test", &json!({})).await.expect_problem(409, "SUBSCRIPTION_PAUSED");
-    // Signing up again does not undo what an administrator did.
+    // Neither signing up again nor deleting before it undoes what an administrator did.
+    let token = scene.office.token("all").await;
+    let deleted = scene.office.send(&token, "DELETE", "/v1/webhooks", None).await;
+    deleted.expect_problem(409, "SUBSCRIPTION_PAUSED");
     let again = sign_up(&scene.office, &scene.receiver.url, &["Claims"]).await;
     assert_eq!(again["status"], "paused");
     assert!(!scene.works(Channel::FirstDelivery).await);

@@ -459,3 +459,25 @@ async fn all_that_is_wrong_with_an_approval_is_said_at_once() {
     fields.sort_unstable();
     assert_eq!(fields, ["body.partnerId", "body.practicepass", "body.scopes[0]", "body.scopes[2]", "body.x"]);
 }
+
+#[tokio::test]
+async fn a_partners_first_name_stays_visible_however_often_it_renames_itself() {
+    let office = Office::open(Engine::Sqlite).await;
+    let token = office.token("all").await;
+    for number in 0..12 {
+        let change = json!({ "company": format!("Name {number}") });
+        office.send(&token, "PATCH", "/v1/me", Some(&change)).await.expect(200);
+    }
+    let detail = office.admin("GET", "/v1/admin/partners/prt_acme", None).await;
+    let changes = detail.expect(200)["data"]["identityChanges"].as_array().unwrap().clone();
+    assert_eq!(changes.len(), 10);
+    assert_eq!(
+        (&changes[0]["changes"][0]["to"], &changes[9]["changes"][0]["from"]),
+        (&json!("Name 11"), &json!("Acme Health"))
+    );
+    for hidden in ["Victim\u{200b} GmbH", "Vic\u{ad}tim", "Victim\u{feff}", "\u{2060}Victim"] {
+        let reply = office.send(&token, "PATCH", "/v1/me", Some(&json!({ "company": hidden }))).await;
+        reply.expect_problem(422, "INVALID_FIELDS");
+        assert_eq!(reply.wrong_fields(), ["body.company"], "{hidden:?}");
+    }
+}

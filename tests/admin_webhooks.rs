@@ -328,3 +328,37 @@ async fn a_delivery_is_read_with_each_of_its_attempts_by_its_partner_and_adminis
     office.get("/v1/webhooks/deliveries/99999").await.expect_problem(404, "NOT_FOUND");
     office.admin("GET", "/v1/admin/webhooks/deliveries/99999", None).await.expect_problem(404, "NOT_FOUND");
 }
+
+#[tokio::test]
+async fn a_partner_without_a_key_is_shown_with_the_webhooks_that_a_key_would_revive() {
+    let receiver = Receiver::start().await;
+    let office = Office::open(Engine::Sqlite).await;
+    sign_up(&office, &receiver.url, &["Claims"]).await;
+    let keys = office.admin("GET", "/v1/admin/keys?partnerId=prt_acme&limit=100", None).await;
+    for key in keys.expect(200)["data"].as_array().unwrap() {
+        if key["status"] == "active" {
+            let path = format!("/v1/admin/keys/{}/revoke", key["id"].as_str().unwrap());
+            office.admin("POST", &path, Some(&json!({}))).await.expect(200);
+        }
+    }
+    let detail = office.admin("GET", "/v1/admin/partners/prt_acme", None).await;
+    let data = &detail.expect(200)["data"];
+    assert_eq!((&data["keys"], &data["practices"]), (&json!([]), &json!([])));
+    let webhook = &data["subscriptions"][0];
+    assert_eq!((&webhook["hookUrl"], &webhook["status"]), (&json!(receiver.url), &json!("suspended")));
+}
+
+#[tokio::test]
+async fn a_test_needs_a_key_for_one_of_the_subscriptions_own_scopes() {
+    let receiver = Receiver::start().await;
+    let office = Office::open(Engine::Sqlite).await;
+    sign_up(&office, &receiver.url, &["Claims"]).await;
+    let keys = office.admin("GET", "/v1/admin/keys?partnerId=prt_acme&limit=100", None).await;
+    let rows = keys.expect(200)["data"].as_array().unwrap().clone();
+    for key in rows.iter().filter(|it| it["scopes"].as_array().unwrap().contains(&json!("Claims"))) {
+        let path = format!("/v1/admin/keys/{}", key["id"].as_str().unwrap());
+        office.admin("PATCH", &path, Some(&json!({ "scopes": ["Patients"] }))).await.expect(200);
+    }
+    office.post("/v1/webhooks/test", &json!({})).await.expect_problem(409, "SUBSCRIPTION_SUSPENDED");
+    assert!(receiver.received().is_empty());
+}

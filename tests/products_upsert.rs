@@ -237,3 +237,26 @@ async fn products_need_their_scope() {
     let token = office.token_with(&[Scope::Products]).await;
     office.send(&token, "GET", PRODUCTS, None).await.expect(200);
 }
+
+on_both_databases! {
+    async fn a_product_may_be_sent_back_as_it_was_listed(office) {
+        crate::office::run_sql(&office.catalog, "insert into products (vendor_code, product_code, product, retail_price_cents,
+                category, upc, created_at, updated_at) values
+            ('EMR', ' lead', 'Gel', 1050, '', 'a', '2026-03-01T10:00:00.123456Z', '2026-03-01T10:00:00Z'),
+            ('EMR', 'dear', 'Laser', 99999999999, 'c', null, '2026-03-01T10:00:00Z', '2026-03-01T10:00:00Z')").await;
+        let listed = office.get("/v1/products?vendorCode=EMR&includeInactive=true").await;
+        let mut rows = listed.expect(200)["data"].as_array().unwrap().clone();
+        assert_eq!(rows.len(), 2);
+        assert_eq!(statuses(&upsert(&office, Value::from(rows.clone())).await), ["unchanged", "unchanged"]);
+        for row in &mut rows {
+            row["Product"] = json!("Other");
+        }
+        assert_eq!(statuses(&upsert(&office, Value::from(rows.clone())).await), ["updated", "updated"]);
+        let kept = "select count(*) from products where vendor_code = 'EMR' and product = 'Other' and (category = '' or category = 'c')";
+        assert_eq!(office.catalog_integer(kept).await, 2);
+        rows[0]["UpdatedAt"] = json!("2020-01-01T00:00:00Z");
+        let reply = upsert(&office, json!([rows[0]])).await;
+        let errors = &reply.expect(200)["data"]["results"][0]["errors"];
+        assert_eq!((&errors[0]["location"], &errors[0]["code"]), (&json!("body.products[0].UpdatedAt"), &json!("READ_ONLY_FIELD")));
+    }
+}

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     access_matrix::{Door, operations},
-    office::{Office, on_both_databases},
+    office::{Engine, Office, on_both_databases},
 };
 
 /// A row of the EMR's own with nulls and odd but legal texts.
@@ -145,5 +145,37 @@ on_both_databases! {
         let comment = office.post("/v1/DemoOffice/tickets/77/comment", &json!({ "Comment": "now" })).await;
         let read = office.get("/v1/DemoOffice/ticket/77").await;
         assert_eq!(comment.expect(201)["data"], read.expect(200)["data"]["Comments"][0]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_refers_to_nothing_keeps_nobody_from_a_change() {
+    let office = Office::open(Engine::Sqlite).await;
+    office
+        .sql(
+            "pragma foreign_keys = off;
+             update patients set provider_id = 9999 where patient_id = 1001;
+             insert into visit_type_resources (visit_type, resource_id) values ('Consult', 1.5);
+             insert into visits (patient_id, provider_id, room_id, visit_type, visit_date, visit_time, visit_duration)
+                 values (1002, 1, 1.5, 'Consult', '2026-03-12', '15:00', 30);
+             pragma foreign_keys = on",
+        )
+        .await;
+    let path = "/v1/DemoOffice/prospects/1001";
+    let changed = office.put(path, &json!({ "City": "Springfield" })).await;
+    assert_eq!(changed.expect(200)["data"]["City"], "Springfield");
+    let next = "/v1/DemoOffice/availability/providers/2/next-slot?visitType=Consult&duration=30";
+    office.get(next).await.expect(200);
+}
+
+on_both_databases! {
+    async fn a_patient_is_found_by_every_number_that_the_emr_wrote(office) {
+        let office: Office = office;
+        office.sql("insert into patients (patient_id, first_name, last_name, full_name, phone, created_at, updated_at) values
+            (5001, 'Fay', 'X', 'Fay X', 'Fax: 212-555-7788, home 212 555 0101', '2026-03-01T10:00:00Z', '2026-03-01T10:00:00Z')").await;
+        for search in ["2125557788", "555-0101"] {
+            let reply = office.get(&format!("/v1/DemoOffice/prospects?search={search}")).await;
+            assert_eq!(reply.expect(200)["data"][0]["PatientID"], 5001, "{search}");
+        }
     }
 }

@@ -169,6 +169,13 @@ const OF_POSTGRES: &[TimeCase] = &[
     ("'4713-01-01 BC'", "'10:00'", None),
 ];
 const OF_SQLITE: &[TimeCase] = &[
+    ("'2026-03-10' || char(9)", "'09:00' || char(10)", Some((540, 570))),
+    ("char(13) || char(10) || '2026-03-10'", "'09:00'", Some((540, 570))),
+    ("'2026-03-10' || char(160)", "'09:00'", Some((540, 570))),
+    ("'2026-03-10 (moved)'", "'09:00'", Some((540, 570))),
+    ("1773100800", "'09:00'", Some((540, 570))),
+    ("'1773100800000'", "'09:00'", Some((540, 570))),
+    ("2461109.5", "'09:00'", Some((540, 570))),
     ("'2026-03-10'", "'9:00'", Some((540, 570))),
     ("'2026-3-10'", "'9:00 pm'", Some((1260, 1290))),
     ("'2026/03/10'", "'12:00AM'", Some((0, 30))),
@@ -187,7 +194,8 @@ const OF_SQLITE: &[TimeCase] = &[
     ("'infinity'", "'10:00'", None),
     ("'2026-02-30'", "'10:00'", None),
     ("'now'", "'10:00'", None),
-    ("2461110", "'10:00'", None),
+    // A Julian day begins at noon.
+    ("2461110", "'10:00'", Some((600, 630))),
     ("''", "''", None),
     ("x'ff00'", "x'ff'", None),
 ];
@@ -338,4 +346,16 @@ async fn a_role_that_may_only_write_visits_can_do_so() {
         ))
         .await;
     assert_eq!(starts(&office, 1).await, [39_600, 41_400, 39_600, 41_400]);
+}
+
+on_both_databases! {
+    async fn a_visit_whose_date_cannot_be_read_is_told_to_administrators(office) {
+        let date = if office.is_postgres().await { "'infinity'" } else { "'12/21/2026'" };
+        let id = insert(&office, 1001, date, "'10:00'", 30).await;
+        reason(&office, "2026-03-10", "09:00").await;
+        office.app.flush().await;
+        let monitor = office.admin("GET", "/v1/admin/webhooks/monitor", None).await;
+        let told = &monitor.expect(200)["dataProblems"][0];
+        assert_eq!((&told["table"], &told["lastId"]), (&json!("visits"), &json!(id.to_string())));
+    }
 }

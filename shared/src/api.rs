@@ -54,8 +54,8 @@ pub use reading::Reading;
 pub use reply::{CursorPage, Data, List, MOST_LISTED, Message, Page};
 pub use sealed::SealedAnswer;
 pub use session::{SessionId, give_cookie, offered_session, portal_origin, take_cookie};
-pub use text::{SearchWords, check_listed, check_text, check_text_lines};
-pub use update::{Update, UpdateOf};
+pub use text::{SearchWords, check_listed, check_name, check_text, check_text_lines};
+pub use update::{Update, UpdateOf, read_only, says_the_same};
 pub use usage::{DayUsage, Days, UsageSummary};
 pub use values::{LocalTime, integer_between};
 pub use webhooks::{

@@ -367,3 +367,17 @@ async fn the_worst_cases_reach_every_operation_of_partners() {
     let office = Office::open(Engine::Sqlite).await;
     assert_eq!(office.integer("select count(*) from patients").await, 3);
 }
+
+on_both_databases! {
+    async fn more_exceptions_than_are_read_close_their_days(office) {
+        let at = |kind: &str| format!("{} select 1, '2026-03-10', '{kind}', '09:00:00', '17:00:00' from n", numbers(20_001));
+        let insert = "insert into schedule_exceptions (provider_id, exception_date, kind, start_time, end_time)";
+        office.sql(&format!("{insert} {}", at("custom"))).await;
+        let mut office = office;
+        let meter = office.meter().await;
+        let reply = office.get("/v1/DemoOffice/availability/providers/1/slots?date=2026-03-10&duration=30").await;
+        assert_eq!(reply.expect(200)["data"]["Slots"], json!([]));
+        let most = meter.take();
+        assert!(most.rows <= MOST_ROWS, "{most:?}");
+    }
+}

@@ -83,6 +83,15 @@ async fn an_unreadable_exception_closes_its_day_and_unreadable_hours_are_no_hour
     )
     .await;
     assert_eq!(ends(&slots(&office, "2026-03-10").await), ("09:00", "11:00"));
+    for date in ["2026-03-10 (holiday)", "2026-03-10Z", "2026-03-10x"] {
+        office
+            .sql(&format!(
+                "delete from schedule_exceptions;
+                 insert into schedule_exceptions (provider_id, exception_date, kind) values (1, '{date}', 'off')"
+            ))
+            .await;
+        assert_eq!(slots(&office, "2026-03-10").await.len(), 0, "{date}");
+    }
     for times in ["'custom', 'noon', '17:00'", "'off', '09:00', x'ff'", "'custom', '10:00', '99:00'"] {
         office
             .sql(&format!(

@@ -79,7 +79,7 @@ async fn every_time_that_a_text_can_hold_is_an_event() {
 #[tokio::test]
 async fn every_time_that_a_timestamp_can_hold_is_an_event() {
     let office = Office::open(Engine::Postgres).await;
-    let unreadable = ["infinity", "-infinity", "294276-12-31 23:59:59+00"];
+    let unreadable = ["infinity", "-infinity", "294276-12-31 23:59:59+00", "4713-01-01 00:00:00+00 BC"];
     every_time_is_an_event(&office, &unreadable, &["2026-11-28 10:00:00+00"]).await;
 }
 

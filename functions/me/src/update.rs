@@ -12,7 +12,7 @@ use shared::{
 
 use crate::profile::{Me, load};
 
-text_field! { Company, 1, 200 }
+text_field! { name Company, 1, 200 }
 text_field! { ContactName, 1, 200 }
 
 body! {

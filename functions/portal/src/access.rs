@@ -12,7 +12,7 @@ use shared::{
 };
 use utoipa::ToSchema;
 
-text_field! { ApplicantCompany, 1, 200 }
+text_field! { name ApplicantCompany, 1, 200 }
 text_field! { ApplicantPractice, 1, 200 }
 text_field! { ApplicantContact, 1, 200 }
 text_field! { lines ApplicantMessage, 1, 2000 }

@@ -1,9 +1,13 @@
 //! The body of a bulk request: what is wrong with one item is the item's own affair.
 
+use std::collections::BTreeSet;
+
 use serde_json::value::RawValue;
-use shared::api::{
-    ApiError, FieldError, FieldErrors, FieldProblem, Fields, FromBody, FromFields, RawObject, raw_object,
-    repeated,
+use shared::{
+    api::{
+        ApiError, FieldError, FieldErrors, FieldProblem, Fields, FromBody, RawObject, raw_object, repeated,
+    },
+    catalog::products::Key,
 };
 use utoipa::ToSchema;
 
@@ -11,8 +15,16 @@ use crate::item::ProductItem;
 
 const MAX_ITEMS: usize = 1000;
 
-/// The items in order, each with its product or with everything that is wrong with it.
-pub(crate) struct Bulk(pub(crate) Vec<Result<ProductItem, FieldErrors>>);
+/// The items in order, each to be read beside the product that is stored.
+pub(crate) struct Bulk(pub(crate) Vec<Box<RawValue>>);
+
+impl Bulk {
+    /// What the products may be stored under.
+    pub(crate) fn keys(&self) -> BTreeSet<Key> {
+        let objects = self.0.iter().filter_map(|item| object(item, "").ok());
+        objects.filter_map(|object| codes(&object)).flat_map(|key| [trimmed(&key), key]).collect()
+    }
+}
 
 /// Products to create or update.
 #[derive(ToSchema)]
@@ -36,7 +48,7 @@ impl FromBody for Bulk {
         if !errors.is_empty() {
             return Err(ApiError::fields(errors));
         }
-        Ok(Self(items.into_iter().enumerate().map(|(index, item)| read(index, item)).collect()))
+        Ok(Self(items.into_iter().map(ToOwned::to_owned).collect()))
     }
 }
 
@@ -51,13 +63,21 @@ fn items<'a>(object: &RawObject<'a>) -> Result<Vec<&'a RawValue>, FieldProblem> 
     }
 }
 
-fn read(index: usize, item: &RawValue) -> Result<ProductItem, FieldErrors> {
-    let location = format!("body.products[{index}]");
-    let Ok(object) = serde_json::from_str::<RawObject<'_>>(item.get()) else {
+/// The item as an object, if it is one.
+pub(crate) fn object<'a>(item: &'a RawValue, location: &str) -> Result<RawObject<'a>, FieldErrors> {
+    serde_json::from_str(item.get()).map_err(|_| {
         let message = "must be an object".to_owned();
-        return Err(FieldError { location, code: "INVALID_TYPE", message }.into());
-    };
-    let mut errors = repeated(item.get().as_bytes(), &location);
-    let read = ProductItem::read(Fields::of_raw(&object, location)).map_err(|more| errors.append(more));
-    read.ok().filter(|_| errors.is_empty()).ok_or(errors)
+        FieldError { location: location.to_owned(), code: "INVALID_TYPE", message }.into()
+    })
+}
+
+/// The codes as they were sent, if both are texts.
+pub(crate) fn codes(object: &RawObject<'_>) -> Option<Key> {
+    let code = |name: &str| serde_json::from_str(object.get(name)?.get()).ok();
+    code("VendorCode").zip(code("ProductCode"))
+}
+
+/// The codes without the spaces around them, as a new product has them.
+pub(crate) fn trimmed((vendor, product): &Key) -> Key {
+    (vendor.trim().to_owned(), product.trim().to_owned())
 }

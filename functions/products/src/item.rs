@@ -3,7 +3,7 @@
 use shared::{
     api::{FieldError, FieldErrors, FieldProblem, FieldValue, Patch, Replace, Source, check_text},
     body,
-    catalog::products::{Key, Product},
+    catalog::products::Product,
     domain::money::Cents,
     listed_text, text_field,
 };
@@ -42,7 +42,8 @@ impl From<Upc> for String {
 
 body! {
     /// A product to create or update, known by `VendorCode` and `ProductCode`. A field that is absent keeps its value, null
-    /// clears it. A new product needs `Product`, and is active unless told otherwise.
+    /// clears it. A new product needs `Product`, and is active unless told otherwise. One that is stored may be sent as it was read,
+    /// with its `UpdatedAt`: what equals the stored value is no change.
     #[derive(Clone)]
     pub struct ProductItem {
         #[schema(example = "V001")]
@@ -71,16 +72,6 @@ body! {
 }
 
 impl ProductItem {
-    /// The codes as they were sent.
-    pub(crate) fn key(&self) -> Key {
-        (self.vendor_code.0.clone(), self.product_code.0.clone())
-    }
-
-    /// The codes of a new product, without the spaces around them.
-    pub(crate) fn trimmed_key(&self) -> Key {
-        (self.vendor_code.0.trim().to_owned(), self.product_code.0.trim().to_owned())
-    }
-
     /// Everything that is wrong with the codes of a new product.
     pub(crate) fn check_new(&self, location: &str) -> FieldErrors {
         let wrong = [("VendorCode", &self.vendor_code.0), ("ProductCode", &self.product_code.0)]
@@ -97,7 +88,8 @@ impl ProductItem {
     /// The product as it is after this item; `None` when it is new and has no name.
     pub(crate) fn applied_to(&self, before: Option<&Product>) -> Option<Product> {
         let item = self.clone();
-        let (vendor_code, product_code) = self.trimmed_key();
+        let (vendor_code, product_code) =
+            (self.vendor_code.0.trim().to_owned(), self.product_code.0.trim().to_owned());
         let mut after = match (before, &item.name.0) {
             (Some(before), _) => before.clone(),
             (None, None) => return None,

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::{Value, value::RawValue};
 use shared::{
-    api::{FieldError, FieldErrors},
-    catalog::products::{Key, Product},
+    api::{FieldError, FieldErrors, Fields, FromFields, RawObject, read_only, repeated, says_the_same},
+    catalog::products::{Key, Listed, Product},
 };
 
 use crate::{
-    bulk::Bulk,
-    reply::{BulkResult, ItemStatus},
+    bulk::{self, Bulk},
+    item::ProductItem,
+    reply::{BulkResult, ItemStatus, ProductBody},
 };
 
 /// What is to be written, by key, and what is answered.
@@ -21,48 +23,61 @@ pub(crate) struct Merged {
 struct State {
     product: Product,
     /// As it is in the database.
-    stored: Option<Product>,
+    stored: Option<Listed>,
 }
 
 impl Merged {
-    pub(crate) fn new(bulk: &Bulk, stored: BTreeMap<Key, Product>) -> Self {
-        let known = |(key, product): (Key, Product)| (key, State { stored: Some(product.clone()), product });
-        let mut products: BTreeMap<Key, State> = stored.into_iter().map(known).collect();
-        let mut result = BulkResult::default();
+    pub(crate) fn new(bulk: &Bulk, stored: BTreeMap<Key, Listed>) -> Self {
+        let known = |(key, listed): (Key, Listed)| {
+            (key, State { product: listed.product.clone(), stored: Some(listed) })
+        };
+        let mut merged =
+            Self { products: stored.into_iter().map(known).collect(), result: BulkResult::default() };
         for (index, item) in bulk.0.iter().enumerate() {
-            let (status, errors) = match item {
-                Err(errors) => (ItemStatus::Failed, errors.clone()),
-                Ok(item) => {
-                    // One that the EMR wrote is known by its codes as they are.
-                    let exact = item.key();
-                    let key = if products.contains_key(&exact) { exact } else { item.trimmed_key() };
-                    let before = products.get_mut(&key);
-                    let location = format!("body.products[{index}]");
-                    let wrong =
-                        if before.is_none() { item.check_new(&location) } else { FieldErrors::default() };
-                    if !wrong.is_empty() {
-                        result.push(index, ItemStatus::Failed, wrong);
-                        continue;
-                    }
-                    match (item.applied_to(before.as_deref().map(|it| &it.product)), before) {
-                        (None, _) => (ItemStatus::Failed, nameless(index).into()),
-                        (Some(after), Some(before)) if after == before.product => {
-                            (ItemStatus::Unchanged, FieldErrors::default())
-                        }
-                        (Some(after), Some(before)) => {
-                            before.product = after;
-                            (ItemStatus::Updated, FieldErrors::default())
-                        }
-                        (Some(product), None) => {
-                            products.insert(key, State { product, stored: None });
-                            (ItemStatus::Created, FieldErrors::default())
-                        }
-                    }
-                }
+            let location = format!("body.products[{index}]");
+            let (status, errors) = match merged.add(item, &location) {
+                Ok(status) => (status, FieldErrors::default()),
+                Err(errors) => (ItemStatus::Failed, errors),
             };
-            result.push(index, status, errors);
+            merged.result.push(index, status, errors);
         }
-        Self { products, result }
+        merged
+    }
+
+    fn add(&mut self, item: &RawValue, location: &str) -> Result<ItemStatus, FieldErrors> {
+        let mut object = bulk::object(item, location)?;
+        let mut errors = repeated(item.get().as_bytes(), location);
+        // One that the EMR wrote is known by its codes as they are.
+        let keys = bulk::codes(&object).map(|exact| [bulk::trimmed(&exact), exact]);
+        let found =
+            keys.as_ref().and_then(|keys| keys.iter().rev().find(|key| self.products.contains_key(key)));
+        let before = found.and_then(|key| self.products.get_mut(key));
+        if let Some(State { product, stored: Some(stored) }) = before.as_deref() {
+            errors.extend(leave_changes(&mut object, product, stored, location));
+        }
+        let fields = Fields::of_raw(&object, location.to_owned());
+        let read = ProductItem::read(fields).map_err(|more| errors.append(more)).ok();
+        let item = read.filter(|_| errors.is_empty()).ok_or(errors)?;
+        if before.is_none() {
+            let wrong = item.check_new(location);
+            if !wrong.is_empty() {
+                return Err(wrong);
+            }
+        }
+        let Some(after) = item.applied_to(before.as_deref().map(|it| &it.product)) else {
+            return Err(nameless(location).into());
+        };
+        match before {
+            Some(before) if after == before.product => Ok(ItemStatus::Unchanged),
+            Some(before) => {
+                before.product = after;
+                Ok(ItemStatus::Updated)
+            }
+            None => {
+                self.products.insert(after.key(), State { product: after, stored: None });
+                Ok(ItemStatus::Created)
+            }
+        }
     }
 
     /// Products that aren't stored yet, in the order of their keys.
@@ -72,14 +87,39 @@ impl Merged {
 
     /// Stored products that are different now, as they were and as they are, in the order of their keys.
     pub(crate) fn changed_products(&self) -> Vec<(&Product, &Product)> {
-        let stored = self.products.values().filter_map(|it| Some((it.stored.as_ref()?, &it.product)));
+        let stored =
+            self.products.values().filter_map(|it| Some((&it.stored.as_ref()?.product, &it.product)));
         stored.filter(|(before, after)| before != after).collect()
     }
 }
 
-fn nameless(index: usize) -> FieldError {
+/// Takes out what says the same as the product that is stored, whatever rules it breaks: it is no change. An error where a
+/// read-only field says something else.
+fn leave_changes(
+    object: &mut RawObject<'_>,
+    product: &Product,
+    stored: &Listed,
+    location: &str,
+) -> Option<FieldError> {
+    let mut current = stored.clone();
+    current.product = product.clone();
+    let current = serde_json::to_value(ProductBody::from(current)).unwrap_or_default();
+    let sent = |raw: &RawValue| serde_json::from_str::<Value>(raw.get()).unwrap_or_default();
+    let is_other =
+        object.remove(READ_ONLY).is_some_and(|raw| !says_the_same(&current[READ_ONLY], &sent(raw)));
+    object.retain(|name, raw| {
+        ["VendorCode", "ProductCode"].contains(&name.as_str())
+            || current.get(name).is_none_or(|stored| !says_the_same(stored, &sent(raw)))
+    });
+    is_other.then(|| read_only(location, READ_ONLY))
+}
+
+/// What a list tells of a product and nobody can send another value of.
+const READ_ONLY: &str = "UpdatedAt";
+
+fn nameless(location: &str) -> FieldError {
     FieldError {
-        location: format!("body.products[{index}].Product"),
+        location: format!("{location}.Product"),
         code: "REQUIRED",
         message: "is required for a new product".to_owned(),
     }

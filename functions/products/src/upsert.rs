@@ -44,7 +44,7 @@ pub(crate) async fn upsert_products(
     catalog: Catalog<scope::Products>,
     Once { body: bulk, key }: Once<Bulk>,
 ) -> ApiResult<Answer> {
-    let keys = bulk.0.iter().flatten().flat_map(|item| [item.key(), item.trimmed_key()]).collect();
+    let keys = bulk.keys();
     create_once!(catalog, key, conn => {
         products::hold(conn).await?;
         let merged = Merged::new(&bulk, products::lock(conn, &keys).await?);

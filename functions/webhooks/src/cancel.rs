@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use shared::{
-    api::{ApiError, ApiResult, Message, Problem, drain_in_flight},
+    api::{ApiError, ApiResult, Code, Message, Problem, drain_in_flight},
     domain::ids::SubscriptionId,
 };
 use utoipa::ToSchema;
@@ -27,10 +27,16 @@ pub(crate) struct Deleted {
         (status = 200, body = Message<Deleted>),
         (status = 403, body = Problem, description = "`INSUFFICIENT_SCOPE`: your key has no webhook event scope"),
         (status = 404, body = Problem, description = "`NOT_FOUND`: you have none"),
+        (status = 409, body = Problem, description = "`SUBSCRIPTION_PAUSED`: an administrator paused it"),
     ),
 )]
 pub(crate) async fn delete_subscription(Subscriber(partner): Subscriber) -> ApiResult<Message<Deleted>> {
     let subscription = load(&partner).await?;
+    // Whoever could delete it and sign up again would end the pause.
+    if subscription.paused_at.is_some() {
+        let detail = "An administrator paused the subscription: nothing is sent. It can be deleted when it was resumed.";
+        return Err(ApiError::new(Code::SubscriptionPaused, detail));
+    }
     if !partner.app.control.delete_subscription(&subscription).await? {
         return Err(ApiError::not_found());
     }

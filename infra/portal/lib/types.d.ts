@@ -17,7 +17,8 @@ export interface Partner {
 export interface FieldChange { field: string; from: string | null; to: string | null }
 export interface PartnerDetail extends Partner {
   identityChanges: { time: string; changes: FieldChange[] }[]; practices: string[];
-  keys: { id: string; name: string; practicepass: string; scopes: string[] }[]; subscriptions: { id: number; practicepass: string; hookUrl: string }[];
+  keys: { id: string; name: string; practicepass: string; scopes: string[]; expiresAt: string | null }[];
+  subscriptions: { id: number; practicepass: string; hookUrl: string; status: SubscriptionStatus }[];
 }
 export interface Key {
   id: string; name: string; partnerId: string; partner: string; practicepass: string; scopes: string[]; prefix: string;
@@ -70,7 +71,7 @@ export interface DispatchState {
 }
 export interface Monitor {
   summary: { totalSubscriptions: number; activeSubscriptions: number; totalDeliveries: number; failedDeliveries: number; successRate: number };
-  dispatchStates: DispatchState[];
+  dispatchStates: DispatchState[]; dispatchStatesOmitted?: number;
   recentDeliveries: Delivery[];
   queue: { dueRetries: number; oldestUndeliveredEvent: { eventId: string; practicepass: string; createdAt: string } | null; deadLetters: number | null };
   breakers: { id: number; partnerId: string; practicepass: string; state: 'slow' | 'parked' | 'due' | 'probing'; failingSince: string | null; slowSince: string | null; parkedUntil: string | null }[];

@@ -35,6 +35,14 @@ pub(super) fn as_many_as_fit<T: Serialize>(rows: &[T]) -> usize {
     fill(MAX_ROWS, sizes)
 }
 
+/// Leaves as many of the first rows as have so many bytes, at least one; how many are left out.
+pub fn leave<T: Serialize>(rows: &mut Vec<T>, most: usize) -> usize {
+    let all = rows.len();
+    let sizes = rows.iter().map(|row| serde_json::to_vec(row).map_or(0, |bytes| bytes.len() + 1));
+    rows.truncate(fill(most, sizes));
+    all - rows.len()
+}
+
 /// How many of the first parts, given their bytes, fit into so many; at least one.
 pub fn fill(most: usize, sizes: impl IntoIterator<Item = usize>) -> usize {
     let mut whole = 0;

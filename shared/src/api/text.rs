@@ -106,13 +106,27 @@ pub fn check_listed(text: &str) -> Result<String, FieldProblem> {
     }
 }
 
-/// A string type of bounded length: `text_field! { /// doc  Name, 1, 100 }`; `lines` before the name allows line breaks.
+/// As [`check_text`], for a name by which people tell one from another: characters that nobody sees are refused.
+pub fn check_name(text: &str, min: usize, max: usize) -> Result<String, FieldProblem> {
+    let hides =
+        |c: char| matches!(c, '\u{ad}' | '\u{180e}' | '\u{200b}' | '\u{2060}'..='\u{2064}' | '\u{feff}');
+    if text.contains(hides) {
+        return Err(FieldProblem::invalid("has characters that nobody sees"));
+    }
+    check_text(text, min, max)
+}
+
+/// A string type of bounded length: `text_field! { /// doc  Name, 1, 100 }`; `lines` before the name allows line breaks, `name`
+/// refuses characters that nobody sees.
 #[macro_export]
 macro_rules! text_field {
     ($(#[$doc:meta])* lines $name:ident, $min:tt, $max:tt) => {
         $crate::text_field!(
             @ $crate::api::check_text_lines, "^(?![\\s\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180e\\u200b-\\u200f\\u202a-\\u202e\\u2060-\\u206f\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\u0300-\\u036f\\u20d0-\\u20ff]*$)[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f]+$", $(#[$doc])* $name, $min, $max
         );
+    };
+    ($(#[$doc:meta])* name $name:ident, $min:tt, $max:tt) => {
+        $crate::text_field!(@ $crate::api::check_name, "^(?![\\s\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180d\\u200c-\\u200f\\u202a-\\u202e\\u2065-\\u206f\\u3164\\ufe00-\\ufe0f\\uffa0\\u0300-\\u036f\\u20d0-\\u20ff]*$)[^\\x00-\\x1f\\x7f-\\x9f\\u00ad\\u180e\\u200b\\u202a-\\u202e\\u2060-\\u2064\\u2066-\\u2069\\ufeff]+$", $(#[$doc])* $name, $min, $max);
     };
     ($(#[$doc:meta])* $name:ident, $min:tt, $max:tt) => {
         $crate::text_field!(@ $crate::api::check_text, "^(?![\\s\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180e\\u200b-\\u200f\\u202a-\\u202e\\u2060-\\u206f\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\u0300-\\u036f\\u20d0-\\u20ff]*$)[^\\x00-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069]+$", $(#[$doc])* $name, $min, $max);

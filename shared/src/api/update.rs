@@ -71,12 +71,8 @@ impl<T: UpdateOf> Update<T> {
         changes.retain(|name, sent| match stored.get(name) {
             _ if T::MOVING.contains(&name.as_str()) => false,
             Some(stored) if T::READ_ONLY.contains(&name.as_str()) => {
-                if !same(stored, sent) {
-                    errors.push(FieldError {
-                        location: format!("body.{name}"),
-                        code: "READ_ONLY_FIELD",
-                        message: "can't be changed; leave it out or send the value that was read".to_owned(),
-                    });
+                if !says_the_same(stored, sent) {
+                    errors.push(read_only("body", name));
                 }
                 false
             }
@@ -95,15 +91,27 @@ impl<T: UpdateOf> Update<T> {
     }
 }
 
-/// Whether a caller's copy of a read-only value says the same: programs write numbers and times in their own ways.
-fn same(stored: &Value, sent: &Value) -> bool {
+/// The error of a read-only field that says something else.
+pub fn read_only(place: &str, name: &str) -> FieldError {
+    FieldError {
+        location: format!("{place}.{name}"),
+        code: "READ_ONLY_FIELD",
+        message: "can't be changed; leave it out or send the value that was read".to_owned(),
+    }
+}
+
+/// Whether a caller's copy of a value says the same: programs write numbers and times in their own ways.
+pub fn says_the_same(stored: &Value, sent: &Value) -> bool {
     match (stored, sent) {
         (Value::Object(stored), Value::Object(sent)) => {
             stored.len() == sent.len()
-                && stored.iter().all(|(name, value)| sent.get(name).is_some_and(|sent| same(value, sent)))
+                && stored
+                    .iter()
+                    .all(|(name, value)| sent.get(name).is_some_and(|sent| says_the_same(value, sent)))
         }
         (Value::Array(stored), Value::Array(sent)) => {
-            stored.len() == sent.len() && stored.iter().zip(sent).all(|(stored, sent)| same(stored, sent))
+            stored.len() == sent.len()
+                && stored.iter().zip(sent).all(|(stored, sent)| says_the_same(stored, sent))
         }
         (Value::String(one), Value::String(two)) => {
             let instant = |text: &str| text.parse::<Timestamp>().ok();
@@ -138,7 +146,7 @@ mod tests {
             (json!([{ "id": 1, "name": "VIP" }]), json!([{ "name": "VIP", "id": "1" }])),
             (json!(null), json!(null)),
         ] {
-            assert!(same(&stored, &sent), "{stored} {sent}");
+            assert!(says_the_same(&stored, &sent), "{stored} {sent}");
         }
         for (stored, sent) in [
             (json!(5), json!("6")),
@@ -148,7 +156,7 @@ mod tests {
             (json!([{ "id": 1 }]), json!([{ "id": 2 }])),
             (json!({ "id": 1 }), json!({ "id": 1, "name": "VIP" })),
         ] {
-            assert!(!same(&stored, &sent), "{stored} {sent}");
+            assert!(!says_the_same(&stored, &sent), "{stored} {sent}");
         }
     }
 }

@@ -64,11 +64,32 @@ impl PartnerAccess {
         Self { practicepass, partner, is_active, keys }
     }
 
-    /// Permission to send an event of this scope, or a test event (`None`), which any event scope allows.
+    /// Permission to send an event of this scope.
     ///
     /// # Errors
     /// Why there is none.
-    pub fn permit(&self, event: Option<EventScope>, now: Timestamp) -> Result<DeliveryGrant, WithheldReason> {
+    pub fn permit(&self, event: EventScope, now: Timestamp) -> Result<DeliveryGrant, WithheldReason> {
+        self.grant(Some(event), &[event], now)
+    }
+
+    /// Permission to send a test event to a subscription of these scopes, one of which must be granted.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn permit_test(
+        &self,
+        scopes: &[EventScope],
+        now: Timestamp,
+    ) -> Result<DeliveryGrant, WithheldReason> {
+        self.grant(None, scopes, now)
+    }
+
+    fn grant(
+        &self,
+        event: Option<EventScope>,
+        any: &[EventScope],
+        now: Timestamp,
+    ) -> Result<DeliveryGrant, WithheldReason> {
         if !self.is_active {
             return Err(WithheldReason::PartnerSuspended);
         }
@@ -76,9 +97,7 @@ impl PartnerAccess {
         if live.peek().is_none() {
             return Err(WithheldReason::NoLiveKey);
         }
-        let grants =
-            |key: &KeyAccess| event.map_or(!key.events.is_empty(), |event| key.events.contains(&event));
-        if !live.any(grants) {
+        if !live.any(|key| any.iter().any(|event| key.events.contains(event))) {
             return Err(WithheldReason::ScopeNotGranted);
         }
         Ok(DeliveryGrant { practicepass: self.practicepass.clone(), partner: self.partner.clone(), event })

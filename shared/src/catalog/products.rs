@@ -184,17 +184,17 @@ pub async fn hold(conn: &mut Conn) -> Result<()> {
 const READ_AT_ONCE: usize = 200;
 
 /// The products with these keys, which nobody else changes until the transaction ends.
-pub async fn lock(conn: &mut Conn, keys: &BTreeSet<Key>) -> Result<BTreeMap<Key, Product>> {
+pub async fn lock(conn: &mut Conn, keys: &BTreeSet<Key>) -> Result<BTreeMap<Key, Listed>> {
     let mut keys: Vec<&Key> = keys.iter().collect();
     keys.retain(|(vendor, product)| conn.can_hold(vendor) && conn.can_hold(product));
     let mut found = BTreeMap::new();
     for keys in keys.chunks(READ_AT_ONCE) {
-        found.extend(lock_some(conn, keys).await?.into_iter().map(|product| (product.key(), product)));
+        found.extend(lock_some(conn, keys).await?.into_iter().map(|listed| (listed.product.key(), listed)));
     }
     Ok(found)
 }
 
-async fn lock_some(conn: &mut Conn, keys: &[&Key]) -> Result<Vec<Product>> {
+async fn lock_some(conn: &mut Conn, keys: &[&Key]) -> Result<Vec<Listed>> {
     let places: Vec<String> =
         (0..keys.len()).map(|index| format!("(${}, ${})", 2 * index + 1, 2 * index + 2)).collect();
     // Locked in the order of the keys, for programs that take row locks without `hold`.
@@ -203,13 +203,13 @@ async fn lock_some(conn: &mut Conn, keys: &[&Key]) -> Result<Vec<Product>> {
         concat!(
             "select product_id, ",
             read_columns!(),
-            " from products where (vendor_code, product_code) in (values {}) \
+            ", updated_at from products where (vendor_code, product_code) in (values {}) \
              order by products.vendor_code, products.product_code {}"
         ),
         places.join(", "),
         lock,
     );
-    let products: Vec<Read<Product>> = on!(&mut *conn, c => {
+    let products: Vec<Read<Listed>> = on!(&mut *conn, c => {
         let select = sqlx::query_as(AssertSqlSafe(statement)).persistent(false);
         keys.iter().fold(select, |select, (vendor, product)| select.bind(vendor).bind(product)).fetch_all(c).await
     })?;

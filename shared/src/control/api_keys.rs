@@ -29,8 +29,20 @@ fn keys_of(partner: &PartnerId) -> String {
     format!("KEYS#{partner}")
 }
 
-/// Table Control, `KEY#<keyId>` / `KEY`; `gsi1`: `KEYS` / creation time, id; `gsi2`, unless revoked: `KEYS#<partner>` / `PPass`,
-/// creation time, id.
+/// The partition of its revoked keys.
+fn revoked_keys_of(partner: &PartnerId) -> String {
+    format!("REVOKED_KEYS#{partner}")
+}
+
+fn list_of(record: &KeyRecord) -> String {
+    match record.status {
+        KeyStatus::Active => keys_of(&record.partner_id),
+        KeyStatus::Revoked => revoked_keys_of(&record.partner_id),
+    }
+}
+
+/// Table Control, `KEY#<keyId>` / `KEY`; `gsi1`: `KEYS` / creation time, id; `gsi2`: `KEYS#<partner>`, or `REVOKED_KEYS#<partner>`, /
+/// `PPass`, creation time, id.
 fn place(record: &KeyRecord) -> Vec<(&'static str, String)> {
     let created = instant::text(record.created_at);
     let mut place = vec![
@@ -39,10 +51,8 @@ fn place(record: &KeyRecord) -> Vec<(&'static str, String)> {
         ("gsi1pk", "KEYS".to_owned()),
         ("gsi1sk", format!("{created}#{}", record.id)),
     ];
-    if record.status == KeyStatus::Active {
-        place.push(("gsi2pk", keys_of(&record.partner_id)));
-        place.push(("gsi2sk", format!("{}#{created}#{}", record.practicepass, record.id)));
-    }
+    place.push(("gsi2pk", list_of(record)));
+    place.push(("gsi2sk", format!("{}#{created}#{}", record.practicepass, record.id)));
     place
 }
 
@@ -84,6 +94,13 @@ impl Store {
     /// Up to `limit` keys of the partner that are not known to be revoked.
     pub async fn keys_held_by(&self, partner: &PartnerId, limit: usize) -> Result<Vec<KeyRecord>> {
         let partition = keys_of(partner);
+        let listing = Listing::of_second_index(&partition).newest_first();
+        Ok(self.list(listing, limit, None, |_| true).await?.items)
+    }
+
+    /// Up to `limit` revoked keys of the partner.
+    pub async fn keys_revoked_of(&self, partner: &PartnerId, limit: usize) -> Result<Vec<KeyRecord>> {
+        let partition = revoked_keys_of(partner);
         let listing = Listing::of_second_index(&partition).newest_first();
         Ok(self.list(listing, limit, None, |_| true).await?.items)
     }
@@ -137,6 +154,7 @@ impl Store {
             .expression_attribute_values(":before", AttributeValue::N((record.revision - 1).to_string()));
         let mut item = to_item(record, &[])?;
         item.remove("lastUsedAt");
+        item.insert("gsi2pk".to_owned(), AttributeValue::S(list_of(record)));
         let mut set = Vec::new();
         for (at, (name, value)) in item.into_iter().enumerate() {
             set.push(format!("#n{at} = :v{at}"));
@@ -145,13 +163,7 @@ impl Store {
                 .expression_attribute_values(format!(":v{at}"), value);
         }
         let mut change = format!("SET {}", set.join(", "));
-        let revoked = record.status == KeyStatus::Revoked;
-        let absent = [
-            ("expiresAt", record.expires_at.is_none()),
-            ("previous", record.previous.is_none()),
-            ("gsi2pk", revoked),
-            ("gsi2sk", revoked),
-        ];
+        let absent = [("expiresAt", record.expires_at.is_none()), ("previous", record.previous.is_none())];
         let gone: Vec<&str> = absent.iter().filter(|(_, absent)| *absent).map(|(name, _)| *name).collect();
         if !gone.is_empty() {
             change.push_str(" REMOVE ");

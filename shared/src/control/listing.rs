@@ -129,6 +129,31 @@ impl Store {
         Ok(Slice { items: found.into_iter().map(|(entity, _)| entity).collect(), next })
     }
 
+    /// Up to `limit` items that `wanted` keeps, of the first [`MOST_COUNTED`]: for conditions that few items meet.
+    pub(super) async fn find<T: DeserializeOwned>(
+        &self,
+        listing: Listing<'_>,
+        limit: usize,
+        wanted: impl Fn(&T) -> bool,
+    ) -> Result<Vec<T>> {
+        let (mut found, mut examined, mut start) = (Vec::new(), 0, None);
+        loop {
+            let (items, end) = self.page(&listing, None, 1_000, start).await?;
+            examined += i64::try_from(items.len()).unwrap_or(MOST_COUNTED);
+            for item in items {
+                let entity: T = from_item(item)?;
+                if wanted(&entity) {
+                    found.push(entity);
+                }
+            }
+            start = end;
+            if found.len() >= limit || start.is_none() || examined >= MOST_COUNTED {
+                found.truncate(limit);
+                return Ok(found);
+            }
+        }
+    }
+
     /// All items of a list, for work on every one of them; never for an answer. Page by page, at any size.
     pub(super) async fn list_all<T: DeserializeOwned>(&self, listing: Listing<'_>) -> Result<Vec<T>> {
         let mut all = Vec::new();

@@ -50,7 +50,8 @@ pub struct Partner {
     /// When the partner was last suspended; kept after it was reinstated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspended_at: Option<Timestamp>,
-    /// The partner's own changes of its company and e-mail, the newest first, [`MOST_IDENTITY_CHANGES`] at most.
+    /// The partner's own changes of its company and e-mail, the newest first: the last ones and the first, [`MOST_IDENTITY_CHANGES`]
+    /// at most.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub identity_changes: Vec<IdentityChange>,
     pub created_at: Timestamp,
@@ -89,7 +90,10 @@ impl Partner {
         let changes: Vec<FieldChange> = differing.map(change).collect();
         if !changes.is_empty() {
             self.identity_changes.insert(0, IdentityChange { time: now, changes: changes.clone() });
-            self.identity_changes.truncate(MOST_IDENTITY_CHANGES);
+            // The first one stays: it tells what an administrator called the partner.
+            if self.identity_changes.len() > MOST_IDENTITY_CHANGES {
+                self.identity_changes.remove(MOST_IDENTITY_CHANGES - 1);
+            }
         }
         changes
     }

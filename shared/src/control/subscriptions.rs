@@ -130,13 +130,16 @@ impl Subscription {
         event: Option<EventScope>,
         now: Timestamp,
     ) -> Result<DeliveryGrant, WithheldReason> {
-        let grant = access.permit(event, now)?;
+        let grant = match event {
+            Some(event) => access.permit(event, now)?,
+            None => access.permit_test(&self.scopes, now)?,
+        };
         if self.paused_at.is_some() { Err(WithheldReason::SubscriptionPaused) } else { Ok(grant) }
     }
 
     /// Those of its scopes that no live key of the partner grants.
     pub fn suspended_scopes(&self, access: &PartnerAccess, now: Timestamp) -> Vec<EventScope> {
-        self.scopes.iter().copied().filter(|scope| access.permit(Some(*scope), now).is_err()).collect()
+        self.scopes.iter().copied().filter(|scope| access.permit(*scope, now).is_err()).collect()
     }
 
     /// How it stands, given those of its scopes that are suspended.
@@ -245,7 +248,8 @@ impl Store {
         Ok(self.list(listing, limit, None, |_| true).await?.items)
     }
 
-    /// Up to `limit` active subscriptions whose endpoints are held back, of all practices or one, ordered by `PPass` and id.
+    /// Up to `limit` active subscriptions whose endpoints are held back, of all practices or one, ordered by `PPass` and id; of the
+    /// first 10,000 active ones.
     pub async fn held_back_subscriptions(
         &self,
         practicepass: Option<&PracticePass>,
@@ -254,7 +258,7 @@ impl Store {
         let prefix = of_practice(practicepass);
         let listing = Listing::of_index(ACTIVE).beginning_with(&prefix);
         let held_back = |it: &Subscription| it.breaker != Breaker::default();
-        Ok(self.list(listing, limit, None, held_back).await?.items)
+        self.find(listing, limit, held_back).await
     }
 
     /// Read strongly: a deletion that was answered is seen.

@@ -35,9 +35,35 @@ fn typed_number(text: &str) -> String {
 
 /// The digits of a phone number, without extension: "+1 (555) 010-0199 x12" → "15550100199".
 pub fn phone_digits(text: &str) -> String {
+    phone_numbers(text).into_iter().next().unwrap_or_default()
+}
+
+/// The digits of each phone number of a text, without extensions: programs of the EMR write words and several numbers into one
+/// column. "Fax: 555-0100, home 555-0101 x12" → "5550100", "5550101".
+pub fn phone_numbers(text: &str) -> Vec<String> {
     let typed = typed_number(text);
-    let number = typed.split(['x', '#', ';', ',']).next().unwrap_or_default();
-    number.chars().filter(char::is_ascii_digit).collect()
+    let mut numbers: Vec<String> = Vec::new();
+    for part in typed.split([';', ',']) {
+        let digits: String = without_extension(part).chars().filter(char::is_ascii_digit).collect();
+        // What follows a number and is too short for one is its extension.
+        if numbers.is_empty() || digits.len() >= *PHONE_DIGITS.start() {
+            numbers.push(digits);
+        }
+    }
+    if numbers.len() > 1 {
+        numbers.retain(|digits| !digits.is_empty());
+    }
+    numbers
+}
+
+/// What stands before `#`, or before an `x` or `ext` that comes after a digit: other words have an `x`, too.
+fn without_extension(part: &str) -> &str {
+    let is_mark = |(at, c): &(usize, char)| {
+        let before = part[..*at].trim_end();
+        let before = before.strip_suffix('e').unwrap_or(before).trim_end();
+        *c == '#' || (*c == 'x' && before.ends_with(|c: char| c.is_ascii_digit() || c == ')' || c == '.'))
+    };
+    part.char_indices().find(is_mark).map_or(part, |(at, _)| &part[..at])
 }
 
 /// Whether a text is a whole phone number that only its `tel:` or its extension tells from a few numbers.
@@ -139,6 +165,20 @@ mod tests {
         for text in ["(212) 555-0123", "+1 212 555 0123", "212.555.0123", "1-212-555-0123 x9"] {
             assert_eq!(phone_key(text), "2125550123", "{text}");
             assert_eq!(check_phone(text), Ok(()), "{text}");
+        }
+    }
+
+    #[test]
+    fn each_number_of_a_text_counts_and_no_word_or_extension() {
+        for (text, numbers) in [
+            ("Fax: 212-555-7788", vec!["2125557788"]),
+            ("Max (son) 212-555-7788 ext 4", vec!["2125557788"]),
+            ("Exchange 212-555-7788x4", vec!["2125557788"]),
+            ("212-555-7788, home 212 555 0101 x12", vec!["2125557788", "2125550101"]),
+            ("212-555-7788; ext=12", vec!["2125557788"]),
+            ("none", vec![""]),
+        ] {
+            assert_eq!(phone_numbers(text), numbers, "{text}");
         }
     }
 

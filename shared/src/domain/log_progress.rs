@@ -100,6 +100,8 @@ impl LogProgress {
             last.to = LogId(id.0 - 1);
             last.seen = 0;
         }
+        // What lies above is of the epoch before.
+        self.incomplete_to = self.incomplete_to.min(id);
         self.epoch += 1;
         self.epoch_floor = floor;
         self.epoch_since = Some(whole_second(now));

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    contact::{is_marked_phone, phone_digits, phone_part},
+    contact::{is_marked_phone, phone_digits, phone_numbers, phone_part},
     fold::{fold, is_word_char},
 };
 
@@ -39,8 +39,7 @@ pub fn words_of<'a>(
         words.extend(name_words(name));
     }
     words.extend(email.map(email_word));
-    for phone in phones {
-        let digits = phone_digits(phone);
+    for digits in phones.into_iter().flat_map(phone_numbers) {
         for tail in PHONE_TAILS {
             if digits.len() > tail {
                 words.insert(digits[digits.len() - tail..].to_owned());

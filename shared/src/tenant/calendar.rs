@@ -2,10 +2,11 @@
 
 use jiff::{Span, Timestamp, ToSpan, civil::Date, tz::TimeZone};
 use jiff_sqlx::ToSqlx;
+use sqlx::AssertSqlSafe;
 
 use super::{
     Conn, Error, Result,
-    foreign::{Columns, Day, Foreign, ForeignRow, FromColumns, Read, TimeOfDay, accept_all},
+    foreign::{Columns, Day, Foreign, ForeignRow, FromColumns, Read, RowReader, TimeOfDay, accept_all},
     on, visit_types,
 };
 use crate::domain::{
@@ -15,6 +16,19 @@ use crate::domain::{
         instant_of_midnight, local,
     },
 };
+
+/// Rows of one statement's answer: for the longest range of dates hundreds a day. Beyond, nothing is free.
+const MOST_ROWS: usize = 20_000;
+
+/// A column of a date, time or word, as it is read: `SQLite` holds texts of any length there.
+fn written(conn: &Conn, column: &str) -> String {
+    match conn {
+        Conn::Postgres(_) => column.to_owned(),
+        Conn::Sqlite(_) => format!(
+            "case when typeof({column}) in ('text', 'blob') then substr({column}, 1, 50) else {column} end as {column}"
+        ),
+    }
+}
 
 /// Whose time is asked for, and when.
 #[derive(Clone, Copy, Debug)]
@@ -99,10 +113,18 @@ impl FromColumns for ActiveProvider {
 }
 
 async fn hours(conn: &mut Conn, provider: ProviderId) -> Result<Vec<WorkingHours>> {
-    let rows: Vec<Read<WorkingHours>> = on!(&mut *conn, c => sqlx::query_as(
-        "select working_hours_id, weekday, start_time, end_time, valid_from, valid_to
-         from working_hours where provider_id = $1",
-    ).bind(provider).fetch_all(c).await)?;
+    // Hours that are not read are not offered.
+    let statement = format!(
+        "select working_hours_id, weekday, {}, {}, {}, {} from working_hours where provider_id = $1
+         order by working_hours_id limit {MOST_ROWS}",
+        written(conn, "start_time"),
+        written(conn, "end_time"),
+        written(conn, "valid_from"),
+        written(conn, "valid_to"),
+    );
+    let rows: Vec<Read<WorkingHours>> = on!(&mut *conn, c => {
+        sqlx::query_as(AssertSqlSafe(statement)).bind(provider).fetch_all(c).await
+    })?;
     Ok(accept_all(conn, rows))
 }
 
@@ -138,26 +160,38 @@ async fn exceptions(
     provider: ProviderId,
     (first, last): (Date, Date),
 ) -> Result<Vec<ScheduleException>> {
-    let statement = match conn {
-        Conn::Postgres(_) => {
-            "select exception_id, provider_id, exception_date, kind, start_time, end_time from schedule_exceptions
-             where exception_date >= $1 and exception_date < $2 and (provider_id = $3 or provider_id is null)"
-        }
+    let select = format!(
+        "select exception_id, provider_id, {}, {}, {}, {} from schedule_exceptions",
+        written(conn, "exception_date"),
+        written(conn, "kind"),
+        written(conn, "start_time"),
+        written(conn, "end_time"),
+    );
+    let of_dates = format!(
+        "{select} where schedule_exceptions.exception_date >= $1 and schedule_exceptions.exception_date < $2
+           and (provider_id = $3 or provider_id is null)"
+    );
+    let all = match conn {
+        Conn::Postgres(_) => of_dates,
         // Dates are texts, which compare as dates only if they are written so.
-        Conn::Sqlite(_) => {
-            "select exception_id, provider_id, exception_date, kind, start_time, end_time from schedule_exceptions
-             where exception_date >= $1 and exception_date < $2 and (provider_id = $3 or provider_id is null)
-             union all
-             select exception_id, provider_id, exception_date, kind, start_time, end_time from schedule_exceptions
-             where (typeof(exception_date) <> 'text'
-                    or exception_date not glob '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*')
+        Conn::Sqlite(_) => format!(
+            "{of_dates} union all {select}
+             where (typeof(schedule_exceptions.exception_date) <> 'text'
+                    or schedule_exceptions.exception_date not glob '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*')
                and (provider_id = $3 or provider_id is null)"
-        }
+        ),
     };
+    let statement = format!("{all} limit {}", MOST_ROWS + 1);
     // What begins at the end of a day matters to the next one.
     let (from, to) = (first.saturating_sub(1.day()), last.saturating_add(1.day()));
-    let rows: Vec<Read<ScheduleException>> = on!(&mut *conn, c => sqlx::query_as(statement)
+    let rows: Vec<Read<ScheduleException>> = on!(&mut *conn, c => sqlx::query_as(AssertSqlSafe(statement))
         .bind(from.to_sqlx()).bind(to.to_sqlx()).bind(provider).fetch_all(c).await)?;
+    if rows.len() > MOST_ROWS {
+        // Nobody knows what the others close.
+        tracing::warn!(%provider, "more exceptions than are read; the days are closed");
+        let days = from.series(1.day()).take_while(|date| *date < to);
+        return Ok(days.map(|date| ScheduleException::DayOff { date }).collect());
+    }
     Ok(accept_all(conn, rows))
 }
 
@@ -188,10 +222,22 @@ impl FromColumns for ScheduleException {
     }
 }
 
+/// What a row of [`blocking`] tells of a visit.
+struct Part;
+
+impl Part {
+    const PROVIDERS: i64 = 0;
+    const ROOMS: i64 = 1;
+    /// Its date can't be read: nobody knows which day it takes.
+    const UNDATED: i64 = 2;
+}
+
 #[derive(sqlx::FromRow)]
 struct BlockingRow {
-    /// The room's part of a visit; else the provider's.
-    room_id: Option<RoomId>,
+    /// See [`Part`].
+    part: i64,
+    /// The room; of a visit without a date the visit itself.
+    id: Foreign<i64>,
     starts_at: i64,
     ends_at: i64,
     buffer_before: i64,
@@ -208,20 +254,33 @@ async fn blocking(
 ) -> Result<(Vec<ProviderVisit>, Vec<RoomVisit>)> {
     let from = instant_of_midnight(zone, first);
     let to = instant_of_midnight(zone, last.saturating_add(Span::new().days(1)));
-    let rows: Vec<BlockingRow> = on!(conn, c => sqlx::query_as(
-        "select cast(null as bigint) as room_id, v.provider_starts_at as starts_at, v.provider_ends_at as ends_at,
+    let rows: Vec<BlockingRow> = on!(&mut *conn, c => sqlx::query_as(AssertSqlSafe(format!(
+        "select cast({} as bigint) as part, cast(null as bigint) as id, v.provider_starts_at as starts_at, v.provider_ends_at as ends_at,
                 cast(coalesce(t.buffer_before, 0) as bigint) as buffer_before,
                 cast(coalesce(t.buffer_after, 0) as bigint) as buffer_after
          from visits v left join visit_types t on t.visit_type = v.visit_type
          where v.provider_id = $1 and v.provider_starts_at >= $2 and v.provider_starts_at < $3
            and v.status not in ('Cancelled', 'NoShow', 'Deleted') and v.visit_id is distinct from $4
          union all
-         select room_id, starts_at, ends_at, cast(0 as bigint), cast(0 as bigint)
+         select cast({} as bigint), room_id, starts_at, ends_at, cast(0 as bigint), cast(0 as bigint)
          from visits
          where room_id in (select resource_id from visit_type_resources where visit_type = $5)
            and starts_at >= $2 and starts_at < $3
-           and status not in ('Cancelled', 'NoShow', 'Deleted') and visit_id is distinct from $4",
-    )
+           and status not in ('Cancelled', 'NoShow', 'Deleted') and visit_id is distinct from $4
+         union all
+         select * from (
+             select cast({} as bigint), visit_id, cast(0 as bigint), cast(0 as bigint), cast(0 as bigint), cast(0 as bigint)
+             from visits
+             where overlap_allowed and local_day is null and provider_id = $1
+               and status not in ('Cancelled', 'NoShow', 'Deleted')
+             order by visit_id desc limit 20
+         ) undated
+         limit {}",
+        Part::PROVIDERS,
+        Part::ROOMS,
+        Part::UNDATED,
+        MOST_ROWS + 1,
+    )))
     .bind(question.provider)
     .bind(from)
     .bind(to)
@@ -230,15 +289,25 @@ async fn blocking(
     .fetch_all(c).await)?;
     let mut busy = Vec::new();
     let mut in_rooms = Vec::new();
+    if rows.len() > MOST_ROWS {
+        // Nobody knows what the others take.
+        tracing::warn!(provider = %question.provider, "more visits than are read; the time is taken");
+        busy.push(ProviderVisit { time: Interval { from, to }, buffer_before: 0, buffer_after: 0 });
+    }
     for row in rows {
         let time = Interval { from: row.starts_at, to: row.ends_at };
-        match row.room_id {
-            None => busy.push(ProviderVisit {
-                time,
-                buffer_before: row.buffer_before,
-                buffer_after: row.buffer_after,
-            }),
-            Some(room) => in_rooms.push(RoomVisit { room, date: local(zone, time.from).date(), visit: time }),
+        match (row.part, row.id.value()) {
+            (Part::PROVIDERS, _) => {
+                let (buffer_before, buffer_after) = (row.buffer_before, row.buffer_after);
+                busy.push(ProviderVisit { time, buffer_before, buffer_after });
+            }
+            (Part::ROOMS, Some(room)) => {
+                let (room, date) = (RoomId(room), local(zone, time.from).date());
+                in_rooms.push(RoomVisit { room, date, visit: time });
+            }
+            (Part::UNDATED, Some(visit)) => RowReader::new(conn, "visits", VisitId(visit)).report(),
+            // What is no id is no room of ours.
+            _ => (),
         }
     }
     Ok((busy, in_rooms))

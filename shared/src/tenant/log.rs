@@ -80,9 +80,14 @@ where
             table_name: row.try_get("table_name")?,
             action: row.try_get("action")?,
             record_id: row.try_get("record_id")?,
-            logged_at: logged_at.ok().or_else(|| instant(text?.trim())),
+            logged_at: logged_at.ok().or_else(|| instant(text?.trim())).filter(is_of_rfc_3339),
         })
     }
+}
+
+/// Whether its year has the four digits of RFC 3339.
+fn is_of_rfc_3339(at: &Timestamp) -> bool {
+    (-62_135_596_800..=253_402_300_799).contains(&at.as_second())
 }
 
 /// What programs write into a column of text: an instant, or a date and time in UTC, or seconds or milliseconds since 1970.

@@ -365,9 +365,12 @@ pub async fn update(
     (before, after): (&Details, &Details),
     now: Timestamp,
 ) -> Result<()> {
+    let changed = before.changed_columns(after);
     let assignments: Vec<String> = columns!()
         .split(", ")
         .enumerate()
+        // SQLite looks again at a reference that a statement names, also at one that leads nowhere and stays.
+        .filter(|(index, column)| *column != "provider_id" || changed & (1_i64 << index) != 0)
         .map(|(index, column)| {
             let (bit, number) = (1_i64 << index, index + 1);
             format!(
@@ -380,7 +383,7 @@ pub async fn update(
         assignments.join(", "),
     );
     on!(&mut *conn, c => bind_details!(sqlx::query(AssertSqlSafe(statement)), after)
-        .bind(now.to_sqlx()).bind(id).bind(before.changed_columns(after)).execute(c).await.map(|_| ()))?;
+        .bind(now.to_sqlx()).bind(id).bind(changed).execute(c).await.map(|_| ()))?;
     patient_words::replace(conn, &[(id, after.words())]).await
 }
 

@@ -11,8 +11,8 @@ use super::{Conn, Database, Error, Result, on};
 use crate::domain::fold::fold;
 
 /// Characters of one statement's rows, and rows of one transaction, which holds them.
-const CHARACTERS: usize = 2_000_000;
-const AT_ONCE: usize = 500;
+const CHARACTERS: usize = 200_000;
+const AT_ONCE: usize = 50;
 
 /// A table whose rows are searched. All members are constants.
 #[derive(Clone, Copy, Debug)]

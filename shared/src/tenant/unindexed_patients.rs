@@ -17,7 +17,7 @@ use super::{
 use crate::domain::{ids::PatientId, search::words_of};
 
 /// Patients of one transaction: it holds them, so it has to be short.
-const AT_ONCE: i64 = 200;
+const AT_ONCE: i64 = 50;
 
 /// Renews the words of all patients that need it, or of as many as `limit` has time for; how many. Those that somebody
 /// else is just changing stay for the next time.

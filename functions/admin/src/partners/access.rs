@@ -1,10 +1,12 @@
 //! What a partner already has, for whoever is about to give it more.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use shared::{
     api::{Admin, ApiResult},
     auth::KeyStatus,
-    control::{audit::FieldChange, partners},
+    control::{audit::FieldChange, partners, subscriptions::SubscriptionState},
     domain::{
         PracticePass, Scope,
         ids::{KeyId, PartnerId, SubscriptionId},
@@ -31,11 +33,14 @@ impl From<partners::IdentityChange> for IdentityChangeRow {
 
 /// A key that is not revoked.
 #[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct HeldKey {
     id: KeyId,
     name: String,
     practicepass: PracticePass,
     scopes: Vec<Scope>,
+    /// RFC 3339; it may be in the past. Null for none.
+    expires_at: Option<String>,
 }
 
 /// A webhook subscription.
@@ -45,6 +50,8 @@ pub(crate) struct HeldSubscription {
     id: SubscriptionId,
     practicepass: PracticePass,
     hook_url: String,
+    /// A suspended one goes on when the partner gets a key for its practice.
+    status: SubscriptionState,
 }
 
 /// Keys, practices and webhooks of a partner.
@@ -54,7 +61,7 @@ pub(crate) struct PartnerAccess {
     keys: Vec<HeldKey>,
     /// Practices that these keys open.
     practices: Vec<PracticePass>,
-    /// Webhook subscriptions in these practices.
+    /// Webhook subscriptions in these practices, and in those that revoked keys opened.
     subscriptions: Vec<HeldSubscription>,
 }
 
@@ -64,14 +71,19 @@ pub(super) async fn of(admin: &Admin, partner: &PartnerId) -> ApiResult<PartnerA
     let mut practices: Vec<PracticePass> = found.iter().map(|key| key.practicepass.clone()).collect();
     practices.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
     practices.dedup();
+    let revoked = control.keys_revoked_of(partner, MOST_KEYS).await?;
+    let all = found.iter().chain(&revoked).map(|key| (key.practicepass.as_str(), &key.practicepass));
+    let all: BTreeMap<&str, &PracticePass> = all.collect();
     let mut subscriptions = Vec::new();
-    for practicepass in &practices {
+    for practicepass in all.into_values() {
         if let Some(it) = control.subscription(practicepass, partner).await? {
-            let practicepass = practicepass.clone();
+            let access = admin.app.partner_access(practicepass, partner).await?;
+            let status = it.shown_status(&it.suspended_scopes(&access, admin.now()));
             subscriptions.push(HeldSubscription {
                 id: it.id,
-                practicepass,
+                practicepass: practicepass.clone(),
                 hook_url: it.hook_url.as_str().to_owned(),
+                status,
             });
         }
     }
@@ -81,6 +93,7 @@ pub(super) async fn of(admin: &Admin, partner: &PartnerId) -> ApiResult<PartnerA
         name: key.name,
         practicepass: key.practicepass,
         scopes: key.scopes,
+        expires_at: key.expires_at.map(|at| at.to_string()),
     });
     let mut keys: Vec<HeldKey> = keys.collect();
     keys.sort_by(|one, other| {

@@ -11,7 +11,7 @@ use shared::{
 
 use super::PartnerRow;
 
-text_field! { PartnerCompany, 1, 200 }
+text_field! { name PartnerCompany, 1, 200 }
 text_field! { PartnerContact, 1, 200 }
 
 body! {

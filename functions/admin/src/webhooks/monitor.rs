@@ -9,7 +9,7 @@ use serde::Serialize;
 use shared::{
     api::{
         Admin, ApiResult, DeliveryBody, FieldProblem, FieldValue, Limit, Offset, OffsetPagination, Problem,
-        Query, Source,
+        Query, Source, fit,
     },
     app::App,
     control::{
@@ -29,6 +29,8 @@ use utoipa::ToSchema;
 
 use super::dispatch::DispatchStateBody;
 
+/// Bytes of all dispatch states of an answer.
+const STATES_BYTES: usize = 300_000;
 /// So many disabled subscriptions are named, and so many that are held back.
 const MOST_NAMED: usize = 100;
 
@@ -66,13 +68,19 @@ pub(crate) struct Monitor {
     summary: Summary,
     /// Practices whose log has been read, at most 1,000, ordered by practice.
     dispatch_states: Vec<DispatchStateBody>,
+    /// How many more there are of these 1,000, when what is to be said of all is too much for one answer: ask by `practicepass`.
+    /// Absent when all are there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    dispatch_states_omitted: Option<usize>,
     /// The newest first; kept for 30 days.
+    #[serde(serialize_with = "fit::rows")]
     recent_deliveries: Vec<DeliveryBody>,
     queue: QueueFigures,
     /// Those that the platform disabled, at most 100, ordered by practice. Nothing is sent until the partner signs up again.
     disabled_subscriptions: Vec<DisabledSubscription>,
-    /// Active subscriptions whose deliveries are held back, at most 100, ordered by practice. Each goes on by itself when its
-    /// endpoint answers again.
+    /// Active subscriptions whose deliveries are held back, at most 100 of the first 10,000 active ones, ordered by practice. Each
+    /// goes on by itself when its endpoint answers again.
     breakers: Vec<BreakerBody>,
     /// Tables of the EMR with rows that could not be read yesterday or today, at most 100, the catalog's first, then ordered by
     /// practice. Each such row is left out, or read without what is unreadable.
@@ -256,9 +264,12 @@ pub(crate) async fn monitor_webhooks(
         store.held_back_subscriptions(practicepass, MOST_NAMED),
         store.data_problems(practicepass, MOST_NAMED, admin.now()),
     )?;
+    let mut states: Vec<DispatchStateBody> = states.into_iter().map(DispatchStateBody::from).collect();
+    let omitted = fit::leave(&mut states, STATES_BYTES);
     Ok(Monitor {
         summary,
-        dispatch_states: states.into_iter().map(DispatchStateBody::from).collect(),
+        dispatch_states: states,
+        dispatch_states_omitted: Some(omitted).filter(|omitted| *omitted > 0),
         recent_deliveries: recent.deliveries.into_iter().map(DeliveryBody::from).collect(),
         queue,
         disabled_subscriptions: disabled.into_iter().map(DisabledSubscription::from).collect(),

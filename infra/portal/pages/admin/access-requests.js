@@ -11,8 +11,10 @@ import { StoredSecret } from '../../parts/secret.js';
 import { Failure } from '../../parts/state.js';
 import { PagedTable } from '../../parts/table.js';
 import { say } from '../../parts/toasts.js';
+import { labelOf, partnersToChoose } from '../../lib/partners.js';
 import { REQUEST_COLUMNS } from './columns.js';
 import { instant, lines } from './key-forms.js';
+import { WhatPartnerHas } from './what-partner-has.js';
 
 /** @typedef {import('../../lib/types').AccessRequest} AccessRequest */
 
@@ -53,7 +55,7 @@ export function AccessRequests({ query }) {
 function ApproveDialog({ request, onClose }) {
   const [scopes, setScopes] = useState(request.requestedScopes);
   const [approved, setApproved] = useState(/** @type {import('../../lib/types').Approved | null} */ (null));
-  const partners = useLoad((signal) => get('/v1/admin/partners', { limit: 100 }, signal), 'partners');
+  const partners = useLoad(partnersToChoose, 'partners');
   const [partnerId, setPartnerId] = useState('');
   const { busy, error, onSubmit } = useForm(async (values, once) => {
     const body = {
@@ -65,7 +67,7 @@ function ApproveDialog({ request, onClose }) {
   if (approved) {
     return html`<${ClaimLink} title="Approved" request=${request} approved=${approved} onClose=${onClose} />`;
   }
-  const choices = (partners.data?.data ?? []).map((/** @type {any} */ it) => [it.id, `${it.company} (${it.email ?? 'no e-mail'}, ${it.id})`]);
+  const choices = (partners.data ?? []).map((it) => [it.id, labelOf(it)]);
   return html`<${Dialog} title=${`Approve ${request.company}`} onClose=${onClose}>
     <form class="form" onSubmit=${onSubmit}>
       ${request.message && html`<p class="notice">${request.message}</p>`}
@@ -92,22 +94,6 @@ function ClaimLink({ title, request, approved, onClose }) {
     <p>Send this link to ${request.contact} (${request.email}). It works once, until <${Time} at=${approved.claimUntil} />, and is not shown again.</p>
     <${StoredSecret} text=${approved.claimUrl} name="Claim link" stored="I have sent or stored it" done="Close" onDone=${onClose} />
   <//>`;
-}
-
-/** What the chosen partner already has, and what it changed of its own name. @param {{id: string}} props */
-function WhatPartnerHas({ id }) {
-  const found = useLoad((signal) => get(`/v1/admin/partners/${encodeURIComponent(id)}`, {}, signal), `partner ${id}`);
-  if (found.error) return html`<${Failure} error=${found.error} />`;
-  /** @type {import('../../lib/types').PartnerDetail | undefined} */
-  const partner = found.data?.data;
-  if (!partner) return html`<p class="notice">Loading what this partner has …</p>`;
-  const changes = partner.identityChanges.flatMap((it) => it.changes.map((change) => ({ ...change, time: it.time })));
-  return html`<div class="notice"><p>This partner has:</p><dl class="facts">
-    <dt>Keys</dt><dd>${partner.keys.map((key) => `${key.name} (${key.practicepass})`).join(', ') || 'None'}</dd>
-    <dt>Practices</dt><dd>${partner.practices.join(', ') || 'None'}</dd>
-    <dt>Webhooks</dt><dd>${partner.subscriptions.map((it) => `${it.practicepass}: ${it.hookUrl}`).join(', ') || 'None'}</dd>
-    <dt>Own changes</dt><dd>${changes.length ? changes.map((it) => html`<div>${it.field}: ${it.from ?? 'none'} → ${it.to ?? 'none'}, <${Time} at=${it.time} /></div>`) : 'None of company or e-mail'}</dd>
-  </dl></div>`;
 }
 
 /** @param {{request: AccessRequest, onClose: () => void}} props */

@@ -13,7 +13,7 @@ export function DispatchStates({ data }) {
         { label: 'PPass', cell: (/** @type {any} */ it) => html`<code>${it.practicepass}</code>` },
         { label: 'Last log id', class: 'number', cell: (/** @type {any} */ it) => it.lastLogId },
         { label: 'Notes', class: 'wide', cell: (/** @type {import('../../lib/types').DispatchState} */ it) => html`<${Notes} state=${it} />` },
-      ]} />`
+      ]} />${data.dispatchStatesOmitted && html`<p class="more">And ${formatNumber(data.dispatchStatesOmitted)} more practices.</p>`}`
     : html`<${Empty}>No practice's log has been read yet.<//>`}<//>`;
 }
 

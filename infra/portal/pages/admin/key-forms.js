@@ -6,6 +6,7 @@ import { Dialog } from '../../parts/dialog.js';
 import { Checks, Field, useForm } from '../../parts/field.js';
 import { Failure } from '../../parts/state.js';
 import { say } from '../../parts/toasts.js';
+import { WhatPartnerHas } from './what-partner-has.js';
 
 /** @typedef {import('../../lib/types').Key} Key */
 /** @typedef {import('../../lib/types').NewKey} NewKey */
@@ -28,6 +29,7 @@ export const lines = (text) => text.split(/[\s,]+/).filter(Boolean);
  */
 export function KeyDialog({ keyRow, partner, partners, practices, onClose, onDone }) {
   const [scopes, setScopes] = useState(keyRow?.scopes ?? ['Prospects']);
+  const [partnerId, setPartnerId] = useState(partner);
   const { busy, error, onSubmit } = useForm(async (values, once) => {
     const terms = {
       name: values.name,
@@ -52,8 +54,9 @@ export function KeyDialog({ keyRow, partner, partners, practices, onClose, onDon
     <form class="form" onSubmit=${onSubmit}>
       <${Field} label="Name" name="name" required maxlength="100" value=${keyRow?.name} error=${error} />
       ${!keyRow && html`<div class="pair">
-        <${Field} label="Partner" name="partnerId" required value=${partner} options=${[['', 'Choose …'], ...partners]} error=${error} />
+        <${Field} label="Partner" name="partnerId" required value=${partnerId} onInput=${setPartnerId} options=${[['', 'Choose …'], ...partners]} error=${error} />
         <${Field} label="Practice pass" name="practicepass" required list=${practices} error=${error} hint="The practice the key opens" /></div>`}
+      ${!keyRow && partnerId && html`<${WhatPartnerHas} key=${partnerId} id=${partnerId} />`}
       <${Checks} legend="Scopes" name="scopes" options=${ALL_SCOPES} chosen=${scopes} onChange=${setScopes} error=${error} />
       <div class="pair">
         <${Field} label="Expires" name="expiresAt" type="datetime-local" value=${localInput(keyRow?.expiresAt ?? null)} error=${error} hint="In your time zone; empty = never" />

@@ -2,6 +2,7 @@
 import { html, useState } from '../../vendor/preact.js';
 import { call, get } from '../../lib/api.js';
 import { useLoad, usePages } from '../../lib/load.js';
+import { labelOf, partnersToChoose } from '../../lib/partners.js';
 import { changeQuery } from '../../lib/router.js';
 import { Confirm } from '../../parts/dialog.js';
 import { Field } from '../../parts/field.js';
@@ -19,7 +20,7 @@ import { KeyDialog, RotateDialog } from './key-forms.js';
 export function Keys({ query }) {
   const partner = query.get('partner') ?? '';
   const pages = usePages((cursor, signal) => get('/v1/admin/keys', { limit: 25, cursor, partnerId: partner }, signal), `keys ${partner}`);
-  const partners = useLoad((signal) => get('/v1/admin/partners', { limit: 100 }, signal), 'partners');
+  const partners = useLoad(partnersToChoose, 'partners');
   const [act, setAct] = useState(/** @type {{kind: 'create' | 'edit' | 'rotate' | 'revoke', key?: Key} | null} */ (null));
   const [shown, setShown] = useState(/** @type {NewKey | null} */ (null));
   const close = () => setAct(null);
@@ -37,7 +38,7 @@ export function Keys({ query }) {
       <button type="button" class="button small" aria-label=${`Revoke ${key.name}`} onClick=${() => setAct({ kind: 'revoke', key })}>Revoke</button></div>`,
   }];
   /** @type {[string, string][]} */
-  const choices = (partners.data?.data ?? []).map((/** @type {any} */ it) => [it.id, it.company]);
+  const choices = (partners.data ?? []).map((it) => [it.id, labelOf(it)]);
   return html`
     <${PageHead} title="API Keys" lead="A key opens one practice for one partner. Its secret is shown once, when it is made or rotated."
       actions=${html`<button type="button" class="button primary" onClick=${() => setAct({ kind: 'create' })}>New key</button>`} />

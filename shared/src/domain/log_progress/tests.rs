@@ -231,3 +231,17 @@ fn ranges_to_wait_for_are_cut_at_the_last_id_and_merged() {
     assert_eq!(ranges(&progress), [(5, 5), (15, 20)]);
     assert_eq!(progress.gaps[1].first_seen, at(60), "as long as the last of them");
 }
+
+#[test]
+fn after_a_restart_gaps_are_joined_as_before() {
+    let before = LogProgress::after(LogId(14_000_000));
+    let mut progress = before.restarted(LogId(0), LogId(14_000_000), at(0));
+    for first in [7, 10, 12] {
+        for number in 0..900 {
+            let id = LogId(first + 7 * number);
+            if id > progress.top { progress.advance(id, at(0)) } else { progress.fill(id, at(0)) }
+        }
+        progress.compact(None);
+    }
+    assert_eq!(progress.dropped_gaps, 0);
+}

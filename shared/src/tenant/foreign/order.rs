@@ -3,7 +3,7 @@
 use crate::tenant::Conn;
 
 /// An expression that orders instants as they are read: `SQLite` compares texts as texts, however they are written. Migration
-/// `0006` has indexes on it.
+/// `0010` has indexes on it. Builds of `SQLite` differ in whether a blob can match a pattern.
 pub(crate) fn instant_order(conn: &Conn, column: &str) -> String {
     match conn {
         Conn::Postgres(_) => column.to_owned(),
@@ -13,6 +13,7 @@ pub(crate) fn instant_order(conn: &Conn, column: &str) -> String {
 
 /// As a Julian day; null for what is no instant. `julianday` is never asked about `now`, which no index could hold.
 const INSTANT: &str = "case \
+    when typeof(created_at) = 'blob' then null \
     when created_at glob '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*' then julianday(created_at) \
     when lower(created_at) in ('infinity', '+infinity', 'inf') then 9e99 \
     when created_at not glob '[0-9]*' or created_at glob '*[^0-9.]*' then null \

@@ -117,7 +117,8 @@ impl FromRaw for String {
 impl FromRaw for Key {
     fn from_raw(raw: Raw<'_>) -> Foreign<Self> {
         let Raw::Text(bytes) = raw else { return Foreign::Unreadable };
-        let text = str::from_utf8(bytes).ok().filter(|it| (1..=MAX_KEY).contains(&it.chars().count()));
+        let is_name = |it: &&str| (1..=MAX_KEY).contains(&it.chars().count()) && !it.contains('\0');
+        let text = str::from_utf8(bytes).ok().filter(is_name);
         text.map_or(Foreign::Unreadable, |text| Foreign::Value(Self(text.to_owned())))
     }
 }
@@ -187,7 +188,15 @@ impl FromRaw for Day {
             Raw::Integer(_) | Raw::Real(_) => {
                 Timestamp::from_raw(raw).value().map(|at| Self::On(utc_date(at)))
             }
-            Raw::Text(bytes) | Raw::Blob(bytes) => text(bytes).and_then(parse_day),
+            Raw::Text(bytes) | Raw::Blob(bytes) => {
+                let text = text(bytes);
+                // A date with something else behind it is that date.
+                let began = || text?.get(..10).and_then(parse_date).map(Self::On);
+                match text.and_then(parse_day) {
+                    None => return began().map_or(Foreign::Unreadable, Foreign::Damaged),
+                    day => day,
+                }
+            }
             _ => None,
         };
         day.map_or(Foreign::Unreadable, Foreign::Value)
