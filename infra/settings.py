@@ -164,10 +164,14 @@ def sam_arguments(stack, values, own, kept, file, is_terminal):
 
 def kept_in(file):
     """What the stack's file has for sam deploy, None without a file."""
+    if not file.exists():
+        return None
     try:
-        return tomllib.loads(file.read_text())["default"]["deploy"]["parameters"] if file.exists() else None
-    except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
-        raise Refused(f"{file} is not what sam deploy reads: it needs [default.deploy.parameters] ({error})") from error
+        kept = tomllib.loads(file.read_text())
+        float(kept["version"])
+        return kept["default"]["deploy"]["parameters"]
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
+        raise Refused(f"{file} is not what sam deploy reads: it needs version = 0.1 and [default.deploy.parameters] ({error})") from error
 
 
 def main():

@@ -56,5 +56,5 @@ def numbers_in_place_of_parameters(template, _):
 
 def addresses_that_lead_to_it(template, endpoint):
     """Its API is at a path of its own address, not at a host of AWS's."""
-    template["Outputs"]["ApiUrl"]["Value"] = {"Fn::Sub": f"{endpoint}/_aws/execute-api/${{Api}}/$default"}
-    yield "ApiUrl"
+    template["Outputs"]["ApiEndpointUrl"]["Value"] = {"Fn::Sub": f"{endpoint}/_aws/execute-api/${{Api}}/$default"}
+    yield "ApiEndpointUrl"

@@ -9,6 +9,8 @@ import urllib.request
 
 from gate.template import PROJECT
 
+from .workshop import addresses
+
 READY_WITHIN, GONE_WITHIN = 120, 30
 
 
@@ -19,7 +21,7 @@ class Ministack:
             self.port = free.getsockname()[1]
         self.endpoint, self.log = f"http://127.0.0.1:{self.port}", PROJECT / "target/rehearsal.log"
         self.environment = os.environ | {
-            "BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(self.port), "MINISTACK_HOST": "127.0.0.1", "AWS_ENDPOINT_URL": self.endpoint,
+            "BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(self.port), "MINISTACK_HOST": "127.0.0.1", **addresses(self.endpoint),
             "LOG_LEVEL": "INFO", "TMPDIR": str(folder), "S3_DATA_DIR": str(folder / "s3"),
         }
 

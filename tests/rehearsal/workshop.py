@@ -15,8 +15,15 @@ from .emulator import as_the_emulator_takes_it
 SCRIPTS = ("deploy", "operate", "portal-upload", "stack.sh", "settings.py")
 # Artifacts go there: the bucket that SAM would make comes of a template with a transform, which the emulator doesn't have.
 BUCKET = "artifacts"
-# The first version of the AWS CLI says so and can't print credentials; all other commands are those of the second.
-AWS = """case "$*" in
+# The first version of the AWS CLI says so, can't print credentials, and pages and encodes nothing by itself; all else is as in the second.
+AWS = """for word; do
+  shift
+  case $word in
+    --no-cli-pager | --cli-binary-format | raw-in-base64-out) ;;
+    *) set -- "$@" "$word" ;;
+  esac
+done
+case "$*" in
   --version) echo aws-cli/2.0.0 ;;
   "configure export-credentials"*) for name in AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY; do eval "echo export $name=\\$$name"; done ;;
   *) exec "{tools}-aws/bin/aws" "$@" ;;
@@ -29,6 +36,11 @@ esac"""
 CARGO = """while [ "$1" != -- ]; do shift; done
 shift
 exec "{program}" "$@" """
+
+
+def addresses(endpoint):
+    """The variables by which the SAM CLI, the AWS CLI and our own programs find the emulator."""
+    return {f"AWS_ENDPOINT_URL{service}": endpoint for service in ("", "_DYNAMODB", "_SQS", "_SECRETS_MANAGER")}
 
 
 class Workshop:
@@ -49,7 +61,7 @@ class Workshop:
         for name, lines in (("aws", AWS), ("sam", SAM), ("cargo", CARGO), ("cargo-lambda", ""), ("python3", f'exec "{sys.executable}" "$@"')):
             self.executable(self.bin / name, "#!/bin/sh\n" + lines.replace("{tools}", str(tools)).replace("{program}", str(program)))
         self.environment = {
-            "PATH": f"{self.bin}:/usr/bin:/bin", "HOME": str(folder), "WORKSHOP": str(folder), "AWS_ENDPOINT_URL": endpoint,
+            "PATH": f"{self.bin}:/usr/bin:/bin", "HOME": str(folder), "WORKSHOP": str(folder), **addresses(endpoint),
             "AWS_ACCESS_KEY_ID": "000000000000", "AWS_SECRET_ACCESS_KEY": "none", "AWS_EC2_METADATA_DISABLED": "true", "SAM_CLI_TELEMETRY": "0",
             "PYTHONDONTWRITEBYTECODE": "1", "PYTHONWARNINGS": "ignore", "LC_ALL": "C.UTF-8",
         }
@@ -76,7 +88,7 @@ class Workshop:
         return told
 
     def name_bucket(self, stack):
-        (self.project / f"infra/stacks/{stack}.toml").write_text(f'[default.deploy.parameters]\ns3_bucket = "{BUCKET}"\n')
+        (self.project / f"infra/stacks/{stack}.toml").write_text(f'version = 0.1\n[default.deploy.parameters]\ns3_bucket = "{BUCKET}"\n')
 
     def run(self, *command, given="", fails=False, region="us-east-1"):
         """What a command says; its last lines are the reason when it fails, or when it succeeds and should not."""

@@ -34,7 +34,7 @@ for words, answers in json.load(open("answers")):
 """
 OUTPUTS = {name: f"the-{name}" for name in [
     "ControlTableName", "DeliveriesTableName", "EventsQueueUrl", "EventsDeadLetterQueueUrl", "TokenKeysSecretArn", "AdminSecretsSecretArn",
-    "CatalogDsnSecretArn", "PracticeSecretsPrefix", "DataKeyArn", "MigrateFunctionName", "ApiUrl", "PortalBucketName", "PortalDistributionId", "PortalUrl"]}
+    "CatalogDsnSecretArn", "PracticeSecretsPrefix", "DataKeyArn", "MigrateFunctionName", "ApiEndpointUrl", "PortalBucketName", "PortalDistributionId", "PortalUrl"]}
 STATE, CHANGE_SETS, CREDENTIALS, MIGRATE = ["StackStatus"], ["list-change-sets"], ["get-caller-identity"], ["cargo run", "-- migrate"]
 PARAMETERS, LOG_GROUPS, LIMITS = ["Stacks[0].Parameters"], ["describe-log-groups"], ["get-account-settings"]
 UNASKED = "--no-confirm-changeset"
@@ -336,18 +336,19 @@ class Parameters(Scripts):
     def test_a_file_of_the_stack_gives_values_too_but_never_resets_or_hides_one(self):
         file = self.project / "infra/stacks/prod.toml"
         file.parent.mkdir()
-        file.write_text('[default.deploy.parameters]\nregion = "us-east-1"\ntags = "team=emr"\nparameter_overrides = ["LogLevel=debug"]\n')
+        file.write_text('version = 0.1\n[default.deploy.parameters]\nregion = "us-east-1"\ntags = "team=emr"\nparameter_overrides = ["LogLevel=debug"]\n')
         self.assertEqual(self.deploy(answers=[running(**self.GIVEN)]), 0, self.said)
         self.assertEqual(list(self.deployed()), [DEFAULTS | self.GIVEN | {"LogLevel": "debug"}])
         self.assertTrue(self.called("sam deploy", f"--config-file {self.project.resolve()}/infra/stacks/prod.toml"))
         self.assertEqual(self.deploy("--parameter-overrides", "LogLevel=warn", answers=[running(**self.GIVEN)]), 0, self.said)
         self.assertEqual(list(self.deployed()), [DEFAULTS | self.GIVEN | {"LogLevel": "warn"}])
-        file.write_text('[default.deploy.parameters]\nparameter_overrides = "LogLevel=debug PortalOrigin= AlarmTopicArn="\n')
+        file.write_text('version = 0.1\n[default.deploy.parameters]\nparameter_overrides = "LogLevel=debug PortalOrigin= AlarmTopicArn="\n')
         self.assertEqual(self.deploy(answers=[running(**self.GIVEN)]), 1)
         self.assert_nothing_changed()
-        file.write_text("[other]\n")
-        self.assertEqual(self.deploy(), 1)
-        self.assert_nothing_changed()
+        for unreadable in ["version = 0.1\n[other]\n", "[default.deploy.parameters]\n", "version = 0.1\n["]:
+            file.write_text(unreadable)
+            self.assertEqual(self.deploy(), 1)
+            self.assert_nothing_changed()
 
     def test_a_second_stack_inherits_nothing_of_the_first(self):
         given = ("--parameter-overrides", "AlarmTopicArn=arn:first", "PortalOrigin=https://first.example.com")
@@ -452,7 +453,7 @@ class Parameters(Scripts):
 class OfADeployedStack(Scripts):
     def test_an_output_that_is_missing_is_named_and_nothing_is_done(self):
         for script, outputs in [(("portal-upload", "prod"), ["PortalBucketName", "PortalDistributionId", "PortalUrl"]),
-                                (("operate", "prod", "migrate"), ["ControlTableName", "MigrateFunctionName", "ApiUrl"])]:
+                                (("operate", "prod", "migrate"), ["ControlTableName", "MigrateFunctionName", "ApiEndpointUrl"])]:
             for name in outputs:
                 for left in [OUTPUTS | {name: "None"}, {key: value for key, value in OUTPUTS.items() if key != name}]:
                     with self.subTest(script=script, name=name):
