@@ -196,6 +196,7 @@ impl Office {
             edge_secret: Some(SecretRef::from("env:OFFICE_EDGE_SECRET".to_owned())),
             catalog_dsn: Some(SecretRef::from("env:CATALOG_DSN".to_owned())),
             portal_origin: None,
+            api_domain_name: None,
             portal_allow_loopback: false,
             webhook_allow_loopback: true,
             poll_interval: std::time::Duration::from_millis(50),

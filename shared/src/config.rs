@@ -68,6 +68,8 @@ pub struct Config {
     pub catalog_dsn: Option<SecretRef>,
     /// `PORTAL_ORIGIN`: where the portal is, e.g. `https://portal.example.com`; default: where each call is sent.
     pub portal_origin: Option<String>,
+    /// `API_DOMAIN_NAME`: host that partners' programs call, e.g. `api.example.com`; default: the one that API Gateway made up.
+    pub api_domain_name: Option<String>,
     /// `PORTAL_ALLOW_LOOPBACK`, default false: whether the portal may be http on loopback, its cookie not `Secure`.
     pub portal_allow_loopback: bool,
     /// `WEBHOOK_ALLOW_LOOPBACK`, default false: whether hook URLs may be http and on loopback.
@@ -102,6 +104,7 @@ impl Config {
             admin_secrets: variable("ADMIN_SECRETS_SECRET").map(SecretRef::from),
             edge_secret: variable("EDGE_SECRET").map(SecretRef::from),
             portal_origin: variable("PORTAL_ORIGIN").map(|it| it.trim_end_matches('/').to_owned()),
+            api_domain_name: variable("API_DOMAIN_NAME"),
             portal_allow_loopback: variable("PORTAL_ALLOW_LOOPBACK").as_deref() == Some("true"),
             token_issuer: variable("TOKEN_ISSUER").unwrap_or_else(|| "officepro-partner-api".to_owned()),
             catalog_dsn: variable("CATALOG_DSN_SECRET").map(SecretRef::from),

@@ -11,6 +11,8 @@ pub enum Status {
     Current,
     /// The connection string to be tried opens the right database, which has the newest schema now.
     Usable,
+    /// A new stack's catalog, whose secret holds no connection string yet.
+    Unset,
     Failed,
 }
 
