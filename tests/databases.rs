@@ -14,7 +14,7 @@ use shared::{
         self, Conn, Practices, ServerTimeouts, TenantDb, Timeouts, migrate::give_limits, practices::Location,
     },
 };
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, postgres::PgConnectOptions};
 
 use crate::office::{Engine, NOW, Office, ends, eventually, new_database, pooled, run_sql, timeouts};
 
@@ -111,7 +111,8 @@ async fn a_server_that_refuses_is_named_at_once_and_the_others_are_migrated() {
 
 /// A connection past the product, in a database.
 async fn session(dsn: &str) -> PgConnection {
-    PgConnection::connect(&dsn.replace("&pooler=transaction", "")).await.unwrap()
+    let options: PgConnectOptions = dsn.replace("&pooler=transaction", "").parse().unwrap();
+    PgConnection::connect_with(&options.extra_float_digits(None)).await.unwrap()
 }
 
 async fn count(session: &mut PgConnection, query: &str) -> i64 {
