@@ -25,6 +25,7 @@ mod catalog_race;
 mod conventions;
 mod conventions_everywhere;
 mod conventions_of_fields;
+mod databases;
 mod description;
 mod foreign_values;
 #[path = "fuzz/bodies.rs"]

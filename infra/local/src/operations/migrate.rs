@@ -46,6 +46,7 @@ impl Operator {
                  too)."
             );
         }
+        println!("Migrating the catalog and {} practices …", names.len());
         let mut progress = Progress { total: names.len() + 1, tolerated, ..Progress::default() };
         let catalog = (vec![CATALOG.to_owned()], json!({ "catalog": true }));
         let batches = names.chunks(BATCH).map(|batch| (batch.to_vec(), json!({ "practices": batch })));
@@ -68,8 +69,21 @@ impl Operator {
         progress.end()
     }
 
+    /// Makes the schema of a practice that isn't registered yet.
+    pub(super) async fn make_schema(&self, practice: &str, time_zone: &str, secret: &str) -> Result<()> {
+        println!("Making the schema of {practice} …");
+        let event = json!({ "make": { "practice": practice, "timeZone": time_zone, "secret": secret } });
+        let outcome = outcome_of(&self.invoker.invoke(&event).await?, practice);
+        if outcome["status"] == "migrated" {
+            return Ok(());
+        }
+        let cause = outcome["error"].as_str().unwrap_or("no cause given");
+        Err(Error::Refused(format!("{practice}: {cause}")))
+    }
+
     /// Migrates one practice's database.
     pub(super) async fn migrate_one(&self, practice: &str) -> Result<()> {
+        println!("Migrating {practice} …");
         let answer = self.invoker.invoke(&json!({ "practices": [practice] })).await?;
         let mut progress = Progress { total: 1, ..Progress::default() };
         progress.note(practice, &outcome_of(&answer, practice));
