@@ -74,7 +74,6 @@ pub async fn read(conn: &mut Conn, zone: &TimeZone, question: &Question<'_>) -> 
     let hours = hours(conn, question.provider).await?;
     let exceptions = exceptions(conn, question.provider, around).await?;
     let (busy, in_rooms) = blocking(conn, zone, question, around).await?;
-    report_undated(conn, question.provider).await?;
     let facts =
         Facts { hours, exceptions, busy, visit_type: rules.map(|rules| rules.with_visits(&in_rooms)) };
     let practice = Practice { time_zone: zone.clone(), grid_minutes, horizon_days };
@@ -223,23 +222,22 @@ impl FromColumns for ScheduleException {
     }
 }
 
-/// Tells of visits of the provider whose date can't be read: nobody knows which day they take.
-async fn report_undated(conn: &mut Conn, provider: ProviderId) -> Result<()> {
-    let ids: Vec<VisitId> = on!(&mut *conn, c => sqlx::query_scalar(
-        "select visit_id from visits where overlap_allowed and local_day is null and provider_id = $1
-           and status not in ('Cancelled', 'NoShow', 'Deleted') order by visit_id desc limit 20",
-    ).bind(provider).fetch_all(c).await)?;
-    for id in ids {
-        RowReader::new(conn, "visits", id).report();
-    }
-    Ok(())
+/// What a row of [`blocking`] tells of a visit.
+struct Part;
+
+impl Part {
+    const PROVIDERS: i64 = 0;
+    const ROOMS: i64 = 1;
+    /// Its date can't be read: nobody knows which day it takes.
+    const UNDATED: i64 = 2;
 }
 
 #[derive(sqlx::FromRow)]
 struct BlockingRow {
-    /// The room's part of a visit, 1; the provider's, 0.
-    of_room: i64,
-    room_id: Foreign<RoomId>,
+    /// See [`Part`].
+    part: i64,
+    /// The room; of a visit without a date the visit itself.
+    id: Foreign<i64>,
     starts_at: i64,
     ends_at: i64,
     buffer_before: i64,
@@ -256,20 +254,31 @@ async fn blocking(
 ) -> Result<(Vec<ProviderVisit>, Vec<RoomVisit>)> {
     let from = instant_of_midnight(zone, first);
     let to = instant_of_midnight(zone, last.saturating_add(Span::new().days(1)));
-    let rows: Vec<BlockingRow> = on!(conn, c => sqlx::query_as(AssertSqlSafe(format!(
-        "select cast(0 as bigint) as of_room, cast(null as bigint) as room_id, v.provider_starts_at as starts_at, v.provider_ends_at as ends_at,
+    let rows: Vec<BlockingRow> = on!(&mut *conn, c => sqlx::query_as(AssertSqlSafe(format!(
+        "select cast({} as bigint) as part, cast(null as bigint) as id, v.provider_starts_at as starts_at, v.provider_ends_at as ends_at,
                 cast(coalesce(t.buffer_before, 0) as bigint) as buffer_before,
                 cast(coalesce(t.buffer_after, 0) as bigint) as buffer_after
          from visits v left join visit_types t on t.visit_type = v.visit_type
          where v.provider_id = $1 and v.provider_starts_at >= $2 and v.provider_starts_at < $3
            and v.status not in ('Cancelled', 'NoShow', 'Deleted') and v.visit_id is distinct from $4
          union all
-         select cast(1 as bigint), room_id, starts_at, ends_at, cast(0 as bigint), cast(0 as bigint)
+         select cast({} as bigint), room_id, starts_at, ends_at, cast(0 as bigint), cast(0 as bigint)
          from visits
          where room_id in (select resource_id from visit_type_resources where visit_type = $5)
            and starts_at >= $2 and starts_at < $3
            and status not in ('Cancelled', 'NoShow', 'Deleted') and visit_id is distinct from $4
+         union all
+         select * from (
+             select cast({} as bigint), visit_id, cast(0 as bigint), cast(0 as bigint), cast(0 as bigint), cast(0 as bigint)
+             from visits
+             where overlap_allowed and local_day is null and provider_id = $1
+               and status not in ('Cancelled', 'NoShow', 'Deleted')
+             order by visit_id desc limit 20
+         ) undated
          limit {}",
+        Part::PROVIDERS,
+        Part::ROOMS,
+        Part::UNDATED,
         MOST_ROWS + 1,
     )))
     .bind(question.provider)
@@ -287,12 +296,18 @@ async fn blocking(
     }
     for row in rows {
         let time = Interval { from: row.starts_at, to: row.ends_at };
-        if row.of_room == 0 {
-            let (buffer_before, buffer_after) = (row.buffer_before, row.buffer_after);
-            busy.push(ProviderVisit { time, buffer_before, buffer_after });
-        } else if let Some(room) = row.room_id.value() {
+        match (row.part, row.id.value()) {
+            (Part::PROVIDERS, _) => {
+                let (buffer_before, buffer_after) = (row.buffer_before, row.buffer_after);
+                busy.push(ProviderVisit { time, buffer_before, buffer_after });
+            }
+            (Part::ROOMS, Some(room)) => {
+                let (room, date) = (RoomId(room), local(zone, time.from).date());
+                in_rooms.push(RoomVisit { room, date, visit: time });
+            }
+            (Part::UNDATED, Some(visit)) => RowReader::new(conn, "visits", VisitId(visit)).report(),
             // What is no id is no room of ours.
-            in_rooms.push(RoomVisit { room, date: local(zone, time.from).date(), visit: time });
+            _ => (),
         }
     }
     Ok((busy, in_rooms))

@@ -70,7 +70,7 @@ export function administration(world) {
     await page.getByRole('button', { name: 'New key' }).click();
     const dialog = page.getByRole('dialog');
     await dialog.getByLabel('Name').fill('Browser key');
-    await dialog.getByLabel('Partner').selectOption({ label: 'Northwind Health' });
+    await dialog.getByLabel('Partner').selectOption('prt_northwind');
     await dialog.getByLabel('Practice pass').fill('DemoOffice');
     await dialog.getByLabel('KB').check();
     await dialog.getByRole('button', { name: 'Create key' }).click();

@@ -42,10 +42,12 @@ fn a_date_is_read_in_every_usual_spelling_and_may_be_infinite() {
     }
     assert_eq!(of("infinity"), Some(Day::Future));
     assert_eq!(of("-Infinity"), Some(Day::Past));
-    for text in
-        ["", "03/09/2026", "26-03-09", "2026-13-01", "2026-02-30", "0000-01-01", "soon", "2026-03-09 noon"]
-    {
+    for text in ["", "03/09/2026", "26-03-09", "2026-13-01", "2026-02-30", "0000-01-01", "soon"] {
         assert_eq!(of::<Day>(text), None, "{text}");
+    }
+    for text in ["2026-03-09 noon", "2026-03-09Z", "2026-03-09 (holiday)"] {
+        let read = Day::from_raw(Raw::Text(text.as_bytes()));
+        assert_eq!(read, Foreign::Damaged(Day::On(date(2026, 3, 9))), "{text}");
     }
     let days = |days| Day::from_raw(Raw::Days(days));
     assert_eq!(days(i32::MAX), Foreign::Value(Day::Future));
