@@ -1,5 +1,6 @@
 """Operates what was deployed: every operator's command, the API through its gateway, and each function with its event files."""
 
+import base64
 import json
 import os
 import re
@@ -21,7 +22,7 @@ class Operation:
         self.workshop, self.rehearsed, self.calls = workshop, set(), 0
 
     def steps(self):
-        return [self.health, self.practices, self.api, self.functions, self.access, self.secrets, self.edge, self.events, self.all_commands]
+        return [self.health, self.encrypt, self.practices, self.api, self.functions, self.access, self.secrets, self.edge, self.events, self.all_commands]
 
     def health(self):
         """the API answers through its gateway"""
@@ -128,10 +129,24 @@ class Operation:
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read())
 
-    @staticmethod
-    def database(name, make=True):
-        """The connection string of a database; its server has no certificate."""
+    def database(self, name, make=True):
+        """The connection string of a database."""
         server = os.environ["TEST_POSTGRES_URL"]
         if make:
-            subprocess.run(["psql", "--quiet", server, "--command", f"create database {name}"], check=True)
-        return f"{server.removesuffix(urlsplit(server).path)}/{name}?sslmode=disable"
+            sql(server, f"create database {name}")
+        return f"{server.removesuffix(urlsplit(server).path)}/{name}?sslmode=require"
+
+    def encrypt(self):
+        """the databases' server has a certificate, for a connection string without encryption is refused"""
+        server, key, certificate = os.environ["TEST_POSTGRES_URL"], self.workshop.project / "key", self.workshop.project / "certificate"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1", "-keyout", key,
+                        "-out", certificate], check=True, capture_output=True)
+        for file, name in ((key, "server.key"), (certificate, "server.crt")):
+            text = base64.b64encode(file.read_bytes()).decode()
+            sql(server, f"copy (select '{text}') to program 'umask 077 && base64 -d > {name}'")
+        sql(server, "alter system set ssl = on")
+        sql(server, "select pg_reload_conf()")
+
+
+def sql(server, statement):
+    subprocess.run(["psql", "--quiet", "--output=/dev/null", server, "--command", statement], check=True)
