@@ -4,10 +4,12 @@ The values of the running stack are the default of every parameter; a new stack 
 infra/stacks/STACK.toml (sam deploy's own format, not tracked, optional), then in `--parameter-overrides`, then by `--guided`, which
 asks for each. A parameter goes back to the template's default, and a value becomes empty, only by `--reset NAME`.
 
-    settings.py STACK --running FILE --unreserved N --template FILE --file FILE --into FOLDER -- ARGUMENT…
+    settings.py STACK --release NAME --running FILE --unreserved N --template FILE --file FILE --into FOLDER -- ARGUMENT…
+    settings.py --at-once TEMPLATE
 
 Writes into the folder: `arguments`, those of sam deploy, one a line; `Architecture` and `PortalOrigin`, the values to deploy. Exits with 1
-and a reason when something is wrong.
+and a reason when something is wrong. The second form takes gradual traffic shifting, and the alarms that would stop it, out of a packaged
+template, for a roll-back.
 """
 
 import argparse
@@ -20,6 +22,8 @@ from pathlib import Path
 
 # Further pages of answers to one question are not asked for.
 ASKED_AT_MOST = 5
+# Said by infra/deploy itself, each time anew.
+OWN = "Release"
 # AWS leaves so many of an account's processes unreserved, whatever is asked for.
 LEFT_UNRESERVED = 100
 
@@ -107,8 +111,8 @@ def ask_for(name, declared, value):
 def decide(declared, running, given, reset, ask, unreserved=None):
     """Name → the value to deploy. `running` is None for a new stack."""
     for name in [*given, *reset]:
-        if name not in declared:
-            raise Refused(f"the template has no parameter {name}")
+        if name not in declared or name == OWN:
+            raise Refused(f"there is no parameter {name} to give")
     values = {name: one["Default"] for name, one in declared.items()}
     if running is None and unreserved is not None and unreserved - int(values["PollerReservedConcurrency"]) < LEFT_UNRESERVED:
         print(f"The account has {unreserved} processes of Lambda to reserve from, fewer than AWS keeps back: PollerReservedConcurrency is 0."
@@ -123,7 +127,7 @@ def decide(declared, running, given, reset, ask, unreserved=None):
     if emptied and running is not None:
         raise Refused(f"{emptied[0]} is {before[emptied[0]]} and would become empty: say --reset {emptied[0]} if that is meant")
     if ask:
-        values = {name: ask_for(name, one, values[name]) for name, one in declared.items()}
+        values |= {name: ask_for(name, one, values[name]) for name, one in declared.items() if name != OWN}
     for name, value in values.items():
         if problem := problem_of(value, declared[name]):
             raise Refused(f"{name}: {value!r} {problem}")
@@ -133,7 +137,7 @@ def decide(declared, running, given, reset, ask, unreserved=None):
 def changes(values, running):
     """One line for each parameter that changes."""
     for name, value in values.items():
-        if running is None or running.get(name) != value:
+        if name != OWN and (running is None or running.get(name) != value):
             before = "" if running is None else f"{running[name] or '(empty)'} → " if name in running else "new → "
             yield f"  {name}: {before}{value or '(empty)'}"
     for name in sorted(set(running or {}) - set(values)):
@@ -174,9 +178,27 @@ def kept_in(file):
         raise Refused(f"{file} is not what sam deploy reads: it needs version = 0.1 and [default.deploy.parameters] ({error})") from error
 
 
+def at_once(packaged):
+    """A packaged template (YAML) without its DeploymentPreference: the aliases then move with the stack's update, and nothing stops it."""
+    kept, below = [], None
+    for line in packaged.splitlines(keepends=True):
+        depth = len(line) - len(line.lstrip())
+        if below is not None and depth > below:
+            continue
+        below = depth if line.lstrip().startswith("DeploymentPreference:") else None
+        if below is None:
+            kept.append(line)
+    return "".join(kept)
+
+
 def main():
+    if sys.argv[1] == "--at-once":
+        path = Path(sys.argv[2])
+        path.write_text(at_once(path.read_text()))
+        return
     parser = argparse.ArgumentParser()
     parser.add_argument("stack")
+    parser.add_argument("--release", required=True)
     for name in ("--running", "--template", "--file", "--into"):
         parser.add_argument(name, type=Path, required=True)
     parser.add_argument("--unreserved", type=int)
@@ -191,7 +213,7 @@ def main():
     listed = json.loads(told.running.read_text() or "null")
     running = None if listed is None else {one["ParameterKey"]: one["ParameterValue"] for one in listed}
     declared = parameters_of(told.template.read_text())
-    values = decide(declared, running, given, reset, ask, told.unreserved)
+    values = decide(declared, running, given, reset, ask, told.unreserved) | {OWN: told.release}
     arguments = sam_arguments(told.stack, values, own, kept, told.file, sys.stdin.isatty())
     print(f"Parameters of the new stack {told.stack}:" if running is None else f"Parameters of {told.stack} that change:")
     print("\n".join(changes(values, running)) or "  none")

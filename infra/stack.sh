@@ -54,3 +54,13 @@ output() {
   [ -n "$value" ] || fail "the stack $stack in $AWS_REGION has no output $1. Nothing was done."
   printf '%s\n' "$value"
 }
+
+# The release that runs, its template as it was packaged, and the bucket in which that has its artifacts.
+read_release() {
+  release=$(aws cloudformation describe-stacks --stack-name "$stack" --output text \
+    --query "Stacks[0].Parameters[?ParameterKey=='Release'].ParameterValue | [0]") || fail "the stack $stack can't be read in $AWS_REGION."
+  aws cloudformation get-template --stack-name "$stack" --template-stage Original --output text --query TemplateBody >"$folder/packaged" ||
+    fail "the template of $stack can't be read in $AWS_REGION."
+  bucket=$(sed -n -e 's|^ *CodeUri: s3://\([^/]*\)/.*|\1|p' -e 's|^ *S3Bucket: \(.*\)|\1|p' "$folder/packaged" | head -n 1)
+  [ -n "$bucket" ] || fail "the template of $stack names no bucket with its artifacts."
+}

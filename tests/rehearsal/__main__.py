@@ -22,8 +22,8 @@ def main(program):
             began = time.monotonic()
             try:
                 told = step()
-            except AssertionError as error:
-                print(f"FAILED {step.__doc__}\n{error}\nlogs: {emulator.log}")
+            except Exception as error:  # noqa: BLE001 whatever an answer lacks is a failure of the step
+                print(f"FAILED {step.__doc__}\n{type(error).__name__} {error}\nlogs: {emulator.log}")
                 return 1
             print(f"ok     {step.__doc__} ({time.monotonic() - began:.0f} s)", *(told or []), sep="\n         ", flush=True)
     return 0

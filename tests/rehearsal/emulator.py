@@ -7,7 +7,8 @@ import re
 def as_the_emulator_takes_it(expanded, endpoint):
     """(a copy of the template, reason → logical ids)."""
     template, told = copy.deepcopy(expanded), {}
-    for change in (alarms_on_one_metric, routes_in_place_of_a_description, numbers_in_place_of_parameters, addresses_that_lead_to_it):
+    for change in (alarms_on_one_metric, routes_in_place_of_a_description, numbers_in_place_of_parameters, aliases_that_move_at_once,
+                   addresses_that_lead_to_it):
         told[" ".join(change.__doc__.split())] = sorted(change(template, endpoint))
     return template, told
 
@@ -52,6 +53,16 @@ def numbers_in_place_of_parameters(template, _):
         if scaling:
             scaling["MaximumConcurrency"] = template["Parameters"][scaling["MaximumConcurrency"]["Ref"]]["Default"]
             yield name
+
+
+def aliases_that_move_at_once(template, _):
+    """It has no CodeDeploy: aliases move at once, whatever TrafficShifting says."""
+    resources = template["Resources"]
+    for name, resource in list(resources.items()):
+        if resource["Type"].startswith("AWS::CodeDeploy::") or name == "CodeDeployServiceRole":
+            del resources[name]
+            yield name
+        resource.pop("UpdatePolicy", None)
 
 
 def addresses_that_lead_to_it(template, endpoint):

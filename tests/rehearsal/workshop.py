@@ -12,7 +12,7 @@ from gate.template import PROJECT, Template
 
 from .emulator import as_the_emulator_takes_it
 
-SCRIPTS = ("deploy", "operate", "portal-upload", "stack.sh", "settings.py")
+SCRIPTS = ("deploy", "operate", "portal-upload", "roll-back", "stack.sh", "settings.py")
 # Artifacts go there: the bucket that SAM would make comes of a template with a transform, which the emulator doesn't have.
 BUCKET = "artifacts"
 # The first version of the AWS CLI says so, can't print credentials, and pages and encodes nothing by itself; all else is as in the second.
@@ -28,10 +28,16 @@ case "$*" in
   "configure export-credentials"*) for name in AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY; do eval "echo export $name=\\$$name"; done ;;
   *) exec "{tools}-aws/bin/aws" "$@" ;;
 esac"""
-# `sam build` would compile; what is deployed is what the tests have compiled.
+# `sam build` would compile; what is deployed is what the tests have compiled. The transform, which AWS runs when it knows the parameters,
+# was run before: the release takes its place in the functions' descriptions and in the names of their versions here.
 SAM = """case $1 in
   build) cp -r "$WORKSHOP/built/." .aws-sam/build ;;
-  *) exec "{tools}/bin/sam" "$@" ;;
+  *)
+    release=$(printf '%s\\n' "$@" | sed -n 's/^Release="\\(.*\\)"$/\\1/p')
+    sed -e "s/FunctionVersionnone/FunctionVersion${release%%-*}/g" -e "s/\\"Description\\": \\"none\\"/\\"Description\\": \\"$release\\"/g" \\
+      "$WORKSHOP/built/template.yaml" >.aws-sam/build/template.yaml
+    exec "{tools}/bin/sam" "$@"
+    ;;
 esac"""
 CARGO = """while [ "$1" != -- ]; do shift; done
 shift

@@ -37,14 +37,16 @@ OUTPUTS = {name: f"the-{name}" for name in [
     "CatalogDsnSecretArn", "PracticeSecretsPrefix", "DataKeyArn", "MigrateFunctionName", "ApiEndpointUrl", "PortalBucketName", "PortalDistributionId", "PortalUrl"]}
 STATE, CHANGE_SETS, CREDENTIALS, MIGRATE = ["StackStatus"], ["list-change-sets"], ["get-caller-identity"], ["cargo run", "-- migrate"]
 PARAMETERS, LOG_GROUPS, LIMITS = ["Stacks[0].Parameters"], ["describe-log-groups"], ["get-account-settings"]
+RELEASE, PACKAGED = ["ParameterKey=='Release'"], "Resources:\n  AuthFunction:\n    Properties:\n      CodeUri: s3://artifacts/0a1b\n"
 UNASKED = "--no-confirm-changeset"
 NO_STACK = (254, "", "An error occurred (ValidationError) when calling the DescribeStacks operation: Stack with id prod does not exist")
 sys.path.insert(0, str(INFRA))
 import settings  # noqa: E402 it lies beside the scripts
 
-DEFAULTS = {name: one["Default"] for name, one in settings.parameters_of((INFRA.parent / "template.yaml").read_text()).items()}
+DEFAULTS = {name: one["Default"] for name, one in settings.parameters_of((INFRA.parent / "template.yaml").read_text()).items()
+            if name != settings.OWN}
 # What changes something in the account.
-CHANGES = ["update-function-code", "migrate", "sam deploy", "s3 sync", "s3 cp", "create-invalidation"]
+CHANGES = ["update-function-code", "migrate", "sam deploy", "cloudformation deploy", "s3 sync", "s3 cp", "create-invalidation"]
 
 
 def answer(output="", code=0, error=""):
@@ -76,7 +78,7 @@ class Scripts(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.project = Path(folder.name) / "a project"
         (self.project / "infra").mkdir(parents=True)
-        for script in ["deploy", "operate", "portal-upload", "stack.sh", "settings.py"]:
+        for script in ["deploy", "operate", "portal-upload", "roll-back", "stack.sh", "settings.py"]:
             shutil.copy(INFRA / script, self.project / "infra")
         shutil.copy(INFRA.parent / "template.yaml", self.project)
         (self.project / ".aws-sam/build/MigrateFunction").mkdir(parents=True)
@@ -101,12 +103,15 @@ class Scripts(unittest.TestCase):
         """The parameters of each `sam deploy`."""
         for call in self.called("sam deploy"):
             words = call[:call.rindex(" --region ")].split(" --parameter-overrides ")[1]
-            yield {name: value.strip('"') for name, _, value in (word.partition("=") for word in words.split())}
+            values = {name: value.strip('"') for name, _, value in (word.partition("=") for word in words.split())}
+            self.releases = [*getattr(self, "releases", []), values.pop(settings.OWN)]
+            yield values
 
     def run_script(self, *arguments, answers=(), typed=None, **environment):
         """The first of `answers` that fits a call is given; a call that none fits succeeds without output. `typed` is what somebody
         types at a terminal; without it, there is none."""
-        usual = [(STATE, [stack()]), running(), (["OutputKey,OutputValue"], [listed(OUTPUTS)]),
+        usual = [(STATE, [stack()]), (RELEASE, [answer("1790000003-v3\n")]), running(), (["get-template"], [answer(PACKAGED)]),
+                 (["s3 ls s3://artifacts/releases/prod/"], [answer("".join(f"      PRE 179000000{n}-v{n}/\n" for n in (1, 2, 3, 4)))]), (["OutputKey,OutputValue"], [listed(OUTPUTS)]),
                  (["aws --version"], [answer("aws-cli/2.27.0 Python/3.13\n")]), (LIMITS, [answer("900\n")]),
                  (["export-credentials"], [answer("export AWS_ACCESS_KEY_ID=exported\n")]), (["configure get region"], [answer(code=1)])]
         (self.stubs / "answers").write_text(json.dumps([*answers, *usual]))
@@ -190,7 +195,7 @@ class Deploy(Scripts):
         configured = [(["configure get region"], [answer("ca-central-1\n")])]
         for environment, region in [({"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "us-west-2"}, "eu-west-1"),
                                     ({"AWS_REGION": None, "AWS_DEFAULT_REGION": "us-west-2"}, "us-west-2"), ({"AWS_REGION": None}, "ca-central-1")]:
-            for script in [("deploy", "prod", UNASKED), ("operate", "prod", "migrate"), ("portal-upload", "prod")]:
+            for script in [("deploy", "prod", UNASKED), ("operate", "prod", "migrate"), ("portal-upload", "prod"), ("roll-back", "prod")]:
                 with self.subTest(script=script, region=region):
                     self.assertEqual(self.run_script(*script, answers=configured, **environment), 0, self.said)
                     used = {call["environment"]["AWS_REGION"] for call in self.calls[1:] if "AWS_REGION" in call["environment"]}
@@ -218,7 +223,7 @@ class Deploy(Scripts):
 
     def test_the_first_version_of_the_aws_cli_is_refused(self):
         old = [(["aws --version"], [answer(error="aws-cli/1.45.11 Python/3.11\n")])]
-        for script in [("deploy", "prod", UNASKED), ("operate", "prod", "migrate"), ("portal-upload", "prod")]:
+        for script in [("deploy", "prod", UNASKED), ("operate", "prod", "migrate"), ("portal-upload", "prod"), ("roll-back", "prod")]:
             with self.subTest(script):
                 self.assertEqual(self.run_script(*script, answers=old), 1)
                 self.assertIn("AWS CLI v2 needed", self.said)
@@ -402,7 +407,7 @@ class Parameters(Scripts):
         self.assertFalse(self.called("sam deploy", "--resolve-s3") + self.called("sam deploy", " --confirm-changeset"))
 
     def test_guided_asks_for_each_and_enter_keeps_it(self):
-        order = list(DEFAULTS)
+        order = [name for name in DEFAULTS if name != settings.OWN]
         typed = {"LogLevel": "debug", "LogRetentionDays": "8\n30", "AlarmTopicArn": "reset"}
         lines = "".join(f"{typed.get(name, '')}\n" for name in order)
         self.assertEqual(self.run_script("deploy", "prod", "--guided", typed=lines, answers=[running(**self.GIVEN)]), 0, self.said)
@@ -444,10 +449,43 @@ class Parameters(Scripts):
                     wanted = [str(choice) for choice in value] if isinstance(value, list) else " ".join(str(value).split())
                     self.assertEqual(read[name][key], wanted, f"{name} {key}")
             self.assertEqual(read[name].get("AllowedPattern"), one.get("AllowedPattern"))
-        values = DEFAULTS | self.GIVEN | {"LogLevel": "info,visits=debug it's a=b"}
+        values = DEFAULTS | self.GIVEN | {settings.OWN: "1790000003-v3", "LogLevel": "info,visits=debug it's a=b"}
         arguments = settings.sam_arguments("prod", values, [UNASKED], None, Path("prod.toml"), False)
         written = arguments[arguments.index("--parameter-overrides") + 1:]
         self.assertEqual(CfnParameterOverridesType().convert(tuple(written), None, None), values)
+
+
+class Releases(Scripts):
+    def test_every_deployment_has_a_name_of_its_own_and_is_kept(self):
+        self.assertEqual(self.deploy(), 0, self.said)
+        list(self.deployed())
+        self.assertRegex(self.releases[0], r"^[0-9]{10}-[A-Za-z0-9._-]+$")
+        self.assert_order("sam deploy", "create-invalidation", "/packaged s3://artifacts/releases/prod/1790000003-v3/template",
+                          "infra/portal s3://artifacts/releases/prod/1790000003-v3/portal")
+        self.assertEqual(self.deploy("--parameter-overrides", "Release=mine"), 1)
+        self.assert_nothing_changed()
+
+    def test_the_release_before_comes_back_without_a_build(self):
+        self.assertEqual(self.run_script("roll-back", "prod"), 0, self.said)
+        self.assertEqual(self.called("sam ") + self.called("cargo"), [])
+        self.assertTrue(self.called("aws cloudformation deploy", "--parameter-overrides Release=1790000002-v2"))
+        self.assert_order("s3 cp --only-show-errors s3://artifacts/releases/prod/1790000002-v2/template", "cloudformation deploy",
+                          "s3 sync --only-show-errors --delete s3://artifacts/releases/prod/1790000002-v2/portal s3://the-PortalBucketName",
+                          "create-invalidation --distribution-id the-PortalDistributionId")
+
+    def test_a_release_can_be_named_and_one_that_is_not_kept_is_refused(self):
+        self.assertEqual(self.run_script("roll-back", "prod", "1790000004-v4"), 0, self.said)
+        self.assertTrue(self.called("aws cloudformation deploy", "Release=1790000004-v4"))
+        for named, answers in [(["1790000009-v9"], []), (["v2"], []), ([], [(RELEASE, [answer("1790000001-v1\n")])]), ([], [(["s3 ls"], [answer(code=1)])])]:
+            self.assertEqual(self.run_script("roll-back", "prod", *named, answers=answers), 1)
+            self.assert_nothing_changed()
+        self.assertEqual(self.run_script("roll-back", "prod", "--list"), 0, self.said)
+        self.assertIn("1790000003-v3 (runs now)\n1790000004-v4\n", self.said)
+
+    def test_a_roll_back_moves_at_once_and_no_alarm_stops_it(self):
+        packaged = ("Globals:\n  Function:\n    AutoPublishAlias: live\n    DeploymentPreference:\n      Type:\n        Ref: TrafficShifting\n"
+                    "      Alarms:\n        Fn::If:\n        - ShiftsGradually\n    Timeout: 10\nResources: {}\n")
+        self.assertEqual(settings.at_once(packaged), "Globals:\n  Function:\n    AutoPublishAlias: live\n    Timeout: 10\nResources: {}\n")
 
 
 class OfADeployedStack(Scripts):
