@@ -59,7 +59,7 @@ async fn a_server_is_believed_by_the_root_below_its_connection_string_and_by_its
     let db = opened("Tls", &secret, timeouts::DATABASE).await.unwrap();
     let encrypted = "select count(*) from pg_stat_ssl where ssl and pid = pg_backend_pid()";
     let Conn::Postgres(mut connection) = db.connection().await.unwrap() else { panic!() };
-    let encrypted: i64 = sqlx::query_scalar(encrypted).fetch_one(&mut **&mut connection).await.unwrap();
+    let encrypted: i64 = sqlx::query_scalar(encrypted).fetch_one(&mut *connection).await.unwrap();
     assert_eq!(encrypted, 1);
 
     // Any other authority's.
@@ -125,7 +125,8 @@ const OTHERS: &str =
 async fn broken_off(dsn: String, secret: String) {
     let db = migrated("Broken", &dsn).await.unwrap();
     // What the newest migration made is unmade, and then it has to wait for somebody's lock.
-    run_sql(&db, "delete from _sqlx_migrations where version = 9; drop function free_id(regclass, text)").await;
+    run_sql(&db, "delete from _sqlx_migrations where version = 9; drop function free_id(regclass, text)")
+        .await;
     db.close().await;
     let mut blocker = session(&dsn).await;
     blocker.execute("begin; lock table _sqlx_migrations").await.unwrap();

@@ -201,6 +201,7 @@ impl Office {
             webhook_allow_loopback: true,
             poll_interval: std::time::Duration::from_millis(50),
             poll_lease: shared::config::POLL_LEASE,
+            event_log_days: shared::config::EVENT_LOG_DAYS,
             webhook_retries: shared::domain::delivery::SCHEDULE.to_vec(),
             timeouts: timeouts::of_work(),
         };

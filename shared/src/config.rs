@@ -45,6 +45,9 @@ impl Default for Timeouts {
     }
 }
 
+/// Unless the deployment says otherwise.
+pub const EVENT_LOG_DAYS: u16 = 400;
+
 /// What template.yaml sets for a function; one that doesn't need a thing isn't told of it.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
@@ -78,6 +81,8 @@ pub struct Config {
     pub poll_interval: Duration,
     /// `POLL_LEASE_SECONDS`, default 30: how long a practice is held without a word from the poller that holds it.
     pub poll_lease: SignedDuration,
+    /// `EVENT_LOG_DAYS`, default 400: rows of practices' logs are deleted when they are older. 0: never.
+    pub event_log_days: u16,
     /// `WEBHOOK_RETRY_SECONDS`, e.g. `1,2,3`: the waits before retries instead of the documented ones.
     pub webhook_retries: Vec<i64>,
     /// The same in every deployment; tests have others.
@@ -114,6 +119,9 @@ impl Config {
             poll_lease: variable("POLL_LEASE_SECONDS")
                 .and_then(|text| text.parse().ok())
                 .map_or(POLL_LEASE, SignedDuration::from_secs),
+            event_log_days: variable("EVENT_LOG_DAYS")
+                .and_then(|text| text.parse().ok())
+                .unwrap_or(EVENT_LOG_DAYS),
             webhook_retries: variable("WEBHOOK_RETRY_SECONDS")
                 .and_then(|text| text.split(',').map(|wait| wait.trim().parse().ok()).collect())
                 .unwrap_or_else(|| SCHEDULE.to_vec()),

@@ -120,9 +120,11 @@ async fn a_practice_that_cant_be_right_is_not_added() {
     let nowhere = "postgres://nobody:hunter22@127.0.0.1:9/x";
     let add_east = add("EastClinic", "America/Chicago", &["--dsn-stdin"]);
     let is_kept = || !file(&stack, "secrets.json")["secrets"]["local/practices/EastClinic"].is_null();
-    for (wrong, cause) in
-        [(&other[..], "belongs to another practice"), (&emr, "log already exists"), (nowhere, "127.0.0.1:9: Connection refused")]
-    {
+    for (wrong, cause) in [
+        (&other[..], "belongs to another practice"),
+        (&emr, "log already exists"),
+        (nowhere, "127.0.0.1:9: Connection refused"),
+    ] {
         for command in [&add_east[..], &["check-dsn", "EastClinic", "--dsn-stdin"]] {
             let said = stack.operate_with(command, wrong).await.expect_failure();
             assert!(said.contains(cause) && said.contains("nothing was changed"), "{command:?}: {said}");
@@ -373,7 +375,12 @@ async fn events_of_a_time_are_sent_once_more_to_all_subscriptions() {
         ("replay", "2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z", "must be later than --from"),
         ("replay", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "eventfulclinic isn't registered"),
         ("export-activity", "2026-02-01T00:00:00Z", "2026-01-01T00:00:00Z", "must be later than --from"),
-        ("export-activity", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "eventfulclinic isn't registered"),
+        (
+            "export-activity",
+            "2026-01-01T00:00:00Z",
+            "2026-02-01T00:00:00Z",
+            "eventfulclinic isn't registered",
+        ),
     ] {
         let practice: &[&str] =
             if command == "replay" { &["eventfulclinic"] } else { &["--practice", "eventfulclinic"] };
@@ -421,7 +428,52 @@ async fn a_practice_is_removed_when_no_key_opens_it_and_its_database_stays() {
     // What was kept can be taken up again, with what was in it.
     let said = stack.operate(&add("LeavingClinic", "America/Chicago", &[])).await.expect();
     assert!(said.contains("this practice's, with records"), "{said}");
-    stack.expect(&token, "GET", "/v1/LeavingClinic/tags", None, 401).await;
+    until("the end of the revoked key's token", async || {
+        let reply = stack.send(&token, "GET", "/v1/LeavingClinic/tags", None).await.unwrap();
+        if reply.status == 401 { Ok(()) } else { Err(reply.status.to_string()) }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ctrl_c_ends_the_stack_without_a_word_of_failure() {
+    use std::{
+        io::{BufRead, BufReader, Read},
+        os::unix::process::CommandExt,
+        process::Stdio,
+    };
+    let folder = tempfile::tempdir().unwrap();
+    // Before it serves, and in the middle of a schedule's work. A terminal tells all processes of the group.
+    for word in ["Preparing", "Ctrl-C"] {
+        let mut run = Command::new(program());
+        run.args(["--port", "0", "--binaries"]).arg(program().parent().unwrap());
+        run.arg("--data-dir").arg(folder.path().join("data")).process_group(0);
+        let mut run = run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(run.stdout.take().unwrap());
+        let mut line = String::new();
+        while !line.contains(word) {
+            line.clear();
+            assert!(lines.read_line(&mut line).unwrap() > 0, "it ended before it said {word}");
+        }
+        if word == "Ctrl-C" {
+            let log = folder.path().join("data/logs");
+            until("the poller's first invocation", async || {
+                let began = std::fs::read_dir(&log).is_ok_and(|it| {
+                    it.flatten().any(|it| it.file_name().to_string_lossy().contains("LogPoller"))
+                });
+                if began { Ok(()) } else { Err("no log of it".to_owned()) }
+            })
+            .await;
+        }
+        let group = format!("-{}", run.id());
+        assert!(Command::new("kill").args(["-s", "INT", "--", &group]).status().unwrap().success());
+        let mut said = (String::new(), String::new());
+        lines.read_to_string(&mut said.0).unwrap();
+        run.stderr.take().unwrap().read_to_string(&mut said.1).unwrap();
+        let status = run.wait().unwrap();
+        assert!(status.success(), "{word}: {status} {said:?}");
+        assert!(said.1.is_empty() && !said.0.contains("failed"), "{word}: {said:?}");
+    }
 }
 
 #[tokio::test]

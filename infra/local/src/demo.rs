@@ -37,6 +37,8 @@ pub use document::{Demo, DemoKey};
 
 const ADMIN_SECRETS: &str = "AdminSecretsSecret";
 
+const LEFT_OUT: &str = "\n  it is left out; `migrate` takes it up once that is mended";
+
 /// After ids that were given, new ones of `PostgreSQL` must begin above them; `SQLite` sees to it by itself.
 const SEQUENCES: &str = "
     select setval(pg_get_serial_sequence('providers', 'provider_id'), (select max(provider_id) from providers));
@@ -72,7 +74,7 @@ pub async fn prepare(stores: &Stores, base_url: &str, server: Option<&str>) -> R
             Ok(db) => db,
             // Its calls are answered 503 until it is back; the first time there is nothing to serve without it.
             Err(error) if known.is_some() => {
-                println!("{error}\n  it is left out; `migrate` takes it up once that is mended");
+                println!("{error}{LEFT_OUT}");
                 continue;
             }
             Err(error) => return Err(error),
@@ -99,7 +101,7 @@ pub async fn prepare(stores: &Stores, base_url: &str, server: Option<&str>) -> R
             catalog.close().await;
         }
         Err(error) if known.is_some() => {
-            println!("{error}\n  it is left out; `migrate` takes it up once that is mended")
+            println!("{error}{LEFT_OUT}");
         }
         Err(error) => return Err(error),
     }

@@ -215,11 +215,11 @@ pub struct OfWorld {
 #[derive(Debug, Args)]
 pub struct Dsn {
     /// Take the connection string from standard input
-    #[arg(long)]
-    dsn_stdin: bool,
+    #[arg(long = "dsn-stdin")]
+    stdin: bool,
     /// Take the connection string from this file
-    #[arg(long, value_name = "FILE", conflicts_with = "dsn_stdin")]
-    dsn_file: Option<PathBuf>,
+    #[arg(long = "dsn-file", value_name = "FILE", conflicts_with = "stdin")]
+    file: Option<PathBuf>,
     /// The certificate (PEM) of who signs the server's, unless everybody trusts it or the server is Amazon's
     #[arg(long, value_name = "FILE")]
     root_certificate: Option<PathBuf>,
@@ -227,9 +227,9 @@ pub struct Dsn {
 
 impl Dsn {
     fn read(&self) -> Result<Option<String>> {
-        if self.dsn_stdin || self.dsn_file.is_some() {
+        if self.stdin || self.file.is_some() {
             let certificate = self.root_certificate.as_deref();
-            return read_connection_string(self.dsn_file.as_deref(), certificate).map(Some);
+            return read_connection_string(self.file.as_deref(), certificate).map(Some);
         }
         if self.root_certificate.is_some() {
             return Err(Error::Refused(

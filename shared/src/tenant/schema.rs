@@ -48,7 +48,8 @@ impl Schema {
                 // A pooler hands the connection to somebody who knows none of what it was told.
                 transaction.execute("deallocate all").await?;
                 transaction.commit().await?;
-                Ok(close(connection).await)
+                close(connection).await;
+                Ok(())
             }
         }
     }
@@ -71,7 +72,8 @@ impl Schema {
         lenient(self.postgres).run_direct(None, &mut *transaction, false).await?;
         transaction.execute("deallocate all").await?;
         transaction.rollback().await?;
-        Ok(close(connection).await)
+        close(connection).await;
+        Ok(())
     }
 }
 
