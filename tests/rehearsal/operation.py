@@ -22,7 +22,7 @@ class Operation:
         self.workshop, self.rehearsed, self.calls = workshop, set(), 0
 
     def steps(self):
-        return [self.health, self.encrypt, self.practices, self.api, self.functions, self.access, self.secrets, self.edge, self.events, self.all_commands]
+        return [self.health, self.encrypt, self.practices, self.api, self.functions, self.access, self.secrets, self.edge, self.events, self.removal, self.all_commands]
 
     def health(self):
         """the API answers through its gateway"""
@@ -36,6 +36,8 @@ class Operation:
         """catalog and practice get their databases, and a partner its key"""
         self.operate("set-catalog-dsn", "--dsn-stdin", given=self.database("catalog"))
         self.operate("add-practice", PRACTICE, "--name", "North Clinic", "--time-zone", "America/Chicago", "--dsn-stdin", given=self.database("north"))
+        self.operate("check-dsn", PRACTICE)
+        self.operate("check-dsn", "catalog")
         self.operate("migrate")
         self.operate("migrate", "--all")
         self.operate("set-time-zone", PRACTICE, "America/Denver")
@@ -107,6 +109,10 @@ class Operation:
         self.workshop.run("aws", "sqs", "send-message", "--endpoint-url", self.workshop.endpoint, "--queue-url", self.outputs["EventsDeadLetterQueueUrl"], "--message-body", "{}")
         assert "1 dead letters" in self.operate("redrive")
         assert "no active subscription" in self.operate("replay", PRACTICE, *PERIOD, fails=True)
+
+    def removal(self):
+        """a practice that no key opens is removed"""
+        self.operate("remove-practice", PRACTICE)
 
     def all_commands(self):
         """no operator's command is left out"""
