@@ -459,7 +459,7 @@ async fn ctrl_c_ends_the_stack_without_a_word_of_failure() {
             let log = folder.path().join("data/logs");
             until("the poller's first invocation", async || {
                 let began = std::fs::read_dir(&log).is_ok_and(|it| {
-                    it.flatten().any(|it| it.file_name().to_string_lossy().contains("LogPoller"))
+                    it.flatten().any(|it| it.file_name().to_string_lossy().contains("log-poller"))
                 });
                 if began { Ok(()) } else { Err("no log of it".to_owned()) }
             })
