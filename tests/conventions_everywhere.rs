@@ -179,7 +179,7 @@ async fn health_tells_the_version_and_nothing_else() {
     let reply = office.call("GET", "/v1/health", &[], None).await;
     assert_eq!(
         reply.expect(200),
-        &json!({ "status": "ok", "tzdata": shared::domain::zones::version(),
+        &json!({ "status": "ok", "tzdata": shared::domain::zones::version(), "revision": "unknown",
         "version": env!("CARGO_PKG_VERSION") })
     );
 }
@@ -191,6 +191,18 @@ async fn the_description_is_served_as_it_is_committed() {
     let reply = office.call("GET", "/v1/openapi.json", &[], None).await;
     assert_eq!(reply.expect(200), &serde_json::from_str::<Value>(committed).unwrap());
     assert_eq!(reply.body["openapi"], "3.1.0");
+}
+
+#[tokio::test]
+async fn the_description_names_the_host_that_partners_call_where_the_deployment_has_one() {
+    let mut office = Office::open(Engine::Sqlite).await;
+    let app = office.another_app(|parts| parts.config.api_domain_name = Some("api.example.com".to_owned()));
+    office.answer_with(app);
+    let reply = office.call("GET", "/v1/openapi.json", &[], None).await;
+    let mut described = reply.expect(200).clone();
+    let servers = described.as_object_mut().unwrap().remove("servers");
+    assert_eq!(servers, Some(json!([{ "url": "https://api.example.com" }])));
+    assert_eq!(described, serde_json::from_str::<Value>(include_str!("../infra/openapi.json")).unwrap());
 }
 
 #[tokio::test]

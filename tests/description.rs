@@ -106,7 +106,7 @@ fn every_success_has_an_envelope_of_the_reference() {
         ),
         ("POST /v1/access-requests", "message"),
         ("DELETE /v1/portal/session", "message"),
-        ("GET /v1/health", "status tzdata version"),
+        ("GET /v1/health", "revision status tzdata version"),
         ("GET /v1/openapi.json", ""),
     ];
     let description = Description::read();

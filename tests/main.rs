@@ -25,6 +25,7 @@ mod catalog_race;
 mod conventions;
 mod conventions_everywhere;
 mod conventions_of_fields;
+mod databases;
 mod description;
 mod foreign_values;
 #[path = "fuzz/bodies.rs"]
@@ -47,6 +48,7 @@ mod prospects_list;
 mod prospects_of_the_emr;
 mod prospects_search_plan;
 mod reference;
+mod retention;
 mod rotation;
 mod round_trips;
 mod rules;

@@ -41,7 +41,7 @@ use utoipa_axum::router::OpenApiRouter;
 pub(crate) use calls::records;
 use control::StoreCalls;
 pub(crate) use control::template;
-pub(crate) use database::{Engine, execute as run_sql, try_execute as try_sql};
+pub(crate) use database::{Engine, execute as run_sql, new_database, pooled, try_execute as try_sql};
 pub(crate) use logs::Logs;
 pub(crate) use meter::Meter;
 pub(crate) use queue::Message;
@@ -196,10 +196,12 @@ impl Office {
             edge_secret: Some(SecretRef::from("env:OFFICE_EDGE_SECRET".to_owned())),
             catalog_dsn: Some(SecretRef::from("env:CATALOG_DSN".to_owned())),
             portal_origin: None,
+            api_domain_name: None,
             portal_allow_loopback: false,
             webhook_allow_loopback: true,
             poll_interval: std::time::Duration::from_millis(50),
             poll_lease: shared::config::POLL_LEASE,
+            event_log_days: shared::config::EVENT_LOG_DAYS,
             webhook_retries: shared::domain::delivery::SCHEDULE.to_vec(),
             timeouts: timeouts::of_work(),
         };
@@ -271,6 +273,24 @@ impl Office {
         self.answer_with(app.clone());
         self.app = app;
         meter
+    }
+
+    /// From now on the databases are asked by way of a pooler that gives each transaction another connection, and has two of them
+    /// for a database.
+    pub(crate) fn pool(&mut self) {
+        let secrets: Vec<_> =
+            self.stores.secrets.iter().map(|(name, value)| (*name, database::pooled(value))).collect();
+        let app = self.another_app(|parts| {
+            parts.secrets = Secrets::fixed(secrets.iter().map(|(name, value)| (*name, value.as_str())));
+        });
+        self.answer_with(app.clone());
+        self.app = app;
+    }
+
+    /// The connection string of `DemoOffice`'s database.
+    pub(crate) fn dsn(&self) -> &str {
+        let secret = self.stores.secrets.iter().find(|(name, _)| *name == "DSN_DEMOOFFICE");
+        &secret.unwrap().1
     }
 
     /// From now on this app answers.

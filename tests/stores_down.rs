@@ -59,6 +59,7 @@ fn impatient_for_locks(office: &Office) -> App {
 
 /// A database is given up after a moment, and then let be for longer than any test takes.
 const MOMENTARY: Timeouts = Timeouts {
+    connect: Duration::from_millis(300),
     round_trip: Duration::from_millis(300),
     cooldown: Duration::from_hours(1),
     ..timeouts::DATABASE

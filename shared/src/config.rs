@@ -45,6 +45,9 @@ impl Default for Timeouts {
     }
 }
 
+/// Unless the deployment says otherwise.
+pub const EVENT_LOG_DAYS: u16 = 400;
+
 /// What template.yaml sets for a function; one that doesn't need a thing isn't told of it.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
@@ -68,6 +71,8 @@ pub struct Config {
     pub catalog_dsn: Option<SecretRef>,
     /// `PORTAL_ORIGIN`: where the portal is, e.g. `https://portal.example.com`; default: where each call is sent.
     pub portal_origin: Option<String>,
+    /// `API_DOMAIN_NAME`: host that partners' programs call, e.g. `api.example.com`; default: the one that API Gateway made up.
+    pub api_domain_name: Option<String>,
     /// `PORTAL_ALLOW_LOOPBACK`, default false: whether the portal may be http on loopback, its cookie not `Secure`.
     pub portal_allow_loopback: bool,
     /// `WEBHOOK_ALLOW_LOOPBACK`, default false: whether hook URLs may be http and on loopback.
@@ -76,6 +81,8 @@ pub struct Config {
     pub poll_interval: Duration,
     /// `POLL_LEASE_SECONDS`, default 30: how long a practice is held without a word from the poller that holds it.
     pub poll_lease: SignedDuration,
+    /// `EVENT_LOG_DAYS`, default 400: rows of practices' logs are deleted when they are older. 0: never.
+    pub event_log_days: u16,
     /// `WEBHOOK_RETRY_SECONDS`, e.g. `1,2,3`: the waits before retries instead of the documented ones.
     pub webhook_retries: Vec<i64>,
     /// The same in every deployment; tests have others.
@@ -102,6 +109,7 @@ impl Config {
             admin_secrets: variable("ADMIN_SECRETS_SECRET").map(SecretRef::from),
             edge_secret: variable("EDGE_SECRET").map(SecretRef::from),
             portal_origin: variable("PORTAL_ORIGIN").map(|it| it.trim_end_matches('/').to_owned()),
+            api_domain_name: variable("API_DOMAIN_NAME"),
             portal_allow_loopback: variable("PORTAL_ALLOW_LOOPBACK").as_deref() == Some("true"),
             token_issuer: variable("TOKEN_ISSUER").unwrap_or_else(|| "officepro-partner-api".to_owned()),
             catalog_dsn: variable("CATALOG_DSN_SECRET").map(SecretRef::from),
@@ -111,6 +119,9 @@ impl Config {
             poll_lease: variable("POLL_LEASE_SECONDS")
                 .and_then(|text| text.parse().ok())
                 .map_or(POLL_LEASE, SignedDuration::from_secs),
+            event_log_days: variable("EVENT_LOG_DAYS")
+                .and_then(|text| text.parse().ok())
+                .unwrap_or(EVENT_LOG_DAYS),
             webhook_retries: variable("WEBHOOK_RETRY_SECONDS")
                 .and_then(|text| text.split(',').map(|wait| wait.trim().parse().ok()).collect())
                 .unwrap_or_else(|| SCHEDULE.to_vec()),

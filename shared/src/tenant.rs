@@ -5,6 +5,8 @@
 pub mod audit;
 pub(crate) mod bounded;
 pub mod calendar;
+pub mod check;
+mod connection_string;
 mod contents;
 mod data_problems;
 pub mod database;
@@ -19,7 +21,10 @@ pub mod patient_words;
 pub mod patients;
 pub mod practices;
 pub mod providers;
+pub mod retention;
+pub(crate) mod schema;
 pub mod search_texts;
+mod session;
 pub mod tags;
 pub mod tickets;
 mod time_zone;
@@ -28,6 +33,7 @@ pub mod unindexed_patients;
 pub mod visit_types;
 pub mod visits;
 
+pub use connection_string::ConnectionString;
 pub(crate) use data_problems::Reporter;
 pub use data_problems::{DataProblem, DataProblems};
 pub(crate) use database::Pool;
@@ -56,8 +62,17 @@ pub(crate) use on;
 /// As [`on!`], on a connection whose engine is known.
 macro_rules! round_trip {
     ($connection:expr, $c:ident => $code:expr) => {{
-        let (watch, $c) = $connection.parts();
-        watch.over(async { $code }).await
+        let (watch, mut session) = $connection.parts();
+        watch
+            .over(async {
+                session.enter().await?;
+                let result = {
+                    let $c = session.executor();
+                    async { $code }.await
+                };
+                session.leave(result).await
+            })
+            .await
     }};
 }
 pub(crate) use round_trip;

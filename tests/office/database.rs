@@ -57,6 +57,24 @@ pub(super) async fn dsn(engine: Engine, folder: &Path, name: &str) -> String {
     }
 }
 
+/// The connection string of a new, empty database of the server's.
+#[allow(dead_code, reason = "only some use it")]
+pub(crate) async fn new_database(name: &str) -> String {
+    dsn(Engine::Postgres, Path::new(""), name).await
+}
+
+/// The same database by way of the pooler before the server.
+#[allow(dead_code, reason = "only some use it")]
+pub(crate) fn pooled(dsn: &str) -> String {
+    let pooler =
+        std::env::var("TEST_POOLER_URL").expect("TEST_POOLER_URL names a PgBouncer; tests/postgres sets it");
+    let base = |url: &str| url.rsplit_once('/').unwrap().0.to_owned();
+    if !dsn.starts_with("postgres:") {
+        return dsn.to_owned();
+    }
+    format!("{}&pooler=transaction", dsn.replace(&base(&server()), &base(&pooler)))
+}
+
 /// A name that no other database has.
 pub(super) fn new_name(name: &str) -> String {
     static NUMBER: AtomicU32 = AtomicU32::new(0);

@@ -11,6 +11,7 @@ const LONGER: Duration = SLOWEST.saturating_mul(5);
 
 /// Those of a practice's database and of the catalog.
 pub(crate) const DATABASE: tenant::Timeouts = tenant::Timeouts {
+    connect: LONGER,
     round_trip: LONGER,
     probe: LONGER,
     file_lock: LONGER,

@@ -109,20 +109,47 @@ async fn a_practice_that_cant_be_right_is_not_added() {
     refused(&add("EastClinic", "America/Chicago", &["--dsn-stdin"]), "", "no secret to read").await;
     refused(&add("EastClinic", "America/Chicago", &["--dsn-stdin"]), "mysql://x", "postgres://").await;
     refused(&add("DemoOffice", "America/Chicago", &[]), "", "registered already").await;
-    // Somebody else's database: the entry stays, the database isn't touched.
+    // Somebody else's database, one of another program's, and none: nothing is registered, kept or changed.
     let other = format!("sqlite://{}", stack.folder.join("data/practices/DemoOffice.sqlite").display());
-    let add_other = add("EastClinic", "America/Chicago", &["--dsn-stdin"]);
-    refused(&add_other, &other, "belongs to another practice").await;
+    let foreign = stack.folder.join("emr.sqlite");
+    let emr = format!("sqlite://{}", foreign.display());
+    std::fs::write(&foreign, "").unwrap();
+    let mut connection = sqlx::SqliteConnection::connect(&emr).await.unwrap();
+    connection.execute("create table log (entry text)").await.unwrap();
+    connection.close().await.unwrap();
+    let nowhere = "postgres://nobody:hunter22@127.0.0.1:9/x";
+    let add_east = add("EastClinic", "America/Chicago", &["--dsn-stdin"]);
+    let is_kept = || !file(&stack, "secrets.json")["secrets"]["local/practices/EastClinic"].is_null();
+    for (wrong, cause) in [
+        (&other[..], "belongs to another practice"),
+        (&emr, "log already exists"),
+        (nowhere, "127.0.0.1:9: Connection refused"),
+    ] {
+        for command in [&add_east[..], &["check-dsn", "EastClinic", "--dsn-stdin"]] {
+            let said = stack.operate_with(command, wrong).await.expect_failure();
+            assert!(said.contains(cause) && said.contains("nothing was changed"), "{command:?}: {said}");
+            assert!(!said.contains("hunter22") && !is_kept(), "{said}");
+        }
+        refused(&["check-dsn", "EastClinic"], "", "isn't in the registry").await;
+        refused(&["remove-practice", "EastClinic"], "", "isn't registered").await;
+    }
+    assert_eq!(tables_in(&emr).await, 1);
+    let said = stack.operate(&["migrate"]).await.expect();
+    assert!(!said.contains("EastClinic"), "a failed one is in nobody's way: {said}");
     let elsewhere = format!("sqlite://{}", stack.folder.join("data/practices/East.sqlite").display());
-    let said = stack.operate_with(&add_other, &elsewhere).await.expect();
+    let check = ["check-dsn", "EastClinic", "--dsn-stdin"];
+    let said = stack.operate_with(&check, &elsewhere).await.expect();
+    assert!(said.contains("no such file yet"), "{said}");
+    assert!(!stack.folder.join("data/practices/East.sqlite").exists(), "trying makes no database");
+    let said = stack.operate_with(&add_east, &elsewhere).await.expect();
     assert!(said.contains("EastClinic: migrated"), "the mistake was mended: {said}");
-    refused(&add_other, &other, "set-practice-dsn").await;
-    refused(&add("WestClinic", "America/Chicago", &["--dsn-stdin"]), &other, "run it again").await;
-    let dsn = ["set-practice-dsn", "WestClinic", "--dsn-stdin"];
-    refused(&dsn, &other, "is the one before").await;
-    let empty = format!("sqlite://{}", stack.folder.join("data/practices/West.sqlite").display());
-    let said = stack.operate_with(&dsn, &empty).await.expect();
-    assert!(said.contains("WestClinic: migrated"), "it never had a schema: {said}");
+    refused(&add_east, &other, "set-practice-dsn").await;
+    let said = stack.operate(&["check-dsn", "EastClinic"]).await.expect();
+    assert!(said.contains("this practice's, without records") && said.contains("It is good."), "{said}");
+    let said = stack.operate(&["check-dsn", "catalog"]).await.expect();
+    assert!(said.contains("its schema has version"), "{said}");
+    refused(&["check-dsn", "catalog", "--dsn-stdin"], &other, "a practice's").await;
+    refused(&["set-practice-dsn", "WestClinic", "--dsn-stdin"], &other, "isn't registered").await;
     let dsn = ["set-practice-dsn", "DemoOffice", "--dsn-stdin"];
     refused(&dsn, "postgres://nobody:hunter22@127.0.0.1:9/x", "is the one before").await;
     let said = stack.operate_with(&dsn, "postgres://nobody:hunter22@127.0.0.1:9/x").await.err;
@@ -343,6 +370,126 @@ async fn events_of_a_time_are_sent_once_more_to_all_subscriptions() {
     assert!(stack.operate(&["redrive"]).await.expect().starts_with("0 dead letters"));
     let none = stack.operate(&[&["replay", "LakesideClinic"], &time[..]].concat()).await.expect_failure();
     assert!(none.contains("no active subscription"), "{none}");
+    for (command, from, to, reason) in [
+        ("replay", "2026-02-01T00:00:00Z", "2026-01-01T00:00:00Z", "must be later than --from"),
+        ("replay", "2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z", "must be later than --from"),
+        ("replay", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "eventfulclinic isn't registered"),
+        ("export-activity", "2026-02-01T00:00:00Z", "2026-01-01T00:00:00Z", "must be later than --from"),
+        (
+            "export-activity",
+            "2026-01-01T00:00:00Z",
+            "2026-02-01T00:00:00Z",
+            "eventfulclinic isn't registered",
+        ),
+    ] {
+        let practice: &[&str] =
+            if command == "replay" { &["eventfulclinic"] } else { &["--practice", "eventfulclinic"] };
+        let said = stack.operate(&[&[command], practice, &["--from", from, "--to", to]].concat()).await;
+        assert!(!said.out.contains('…'), "nothing is begun: {said:?}");
+        let said = said.expect_failure();
+        assert!(said.contains(reason), "{command}: {said}");
+    }
+    let unnamed = [&["replay", "EventfulClinic", "--name", " "], &time[..]].concat();
+    assert!(stack.operate(&unnamed).await.expect_failure().contains("it is empty"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_practice_is_removed_when_no_key_opens_it_and_its_database_stays() {
+    let stack = EVERYDAY.stack().await;
+    let endpoint = Endpoint::open().await;
+    let token = own_practice(&stack, "LeavingClinic", "Prospects,Patients").await;
+    let body = json!({ "hookUrl": endpoint.url, "scopes": ["Patients"] });
+    stack.expect(&token, "POST", "/v1/webhooks/signup", Some(&body), 201).await;
+    let patient = json!({ "FirstName": "Ann", "LastName": "Leaving", "EMail": "ann@example.com" });
+    stack.expect(&token, "POST", "/v1/LeavingClinic/prospects", Some(&patient), 201).await;
+    endpoint.hears(1, |_| true).await;
+    let remove = ["remove-practice", "LeavingClinic"];
+    let said = stack.operate(&remove).await.expect_failure();
+    let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
+    let key = serde_json::from_slice::<Value>(&claims).unwrap()["sub"].as_str().unwrap().to_owned();
+    assert!(said.contains("opened by 1 keys") && said.contains(&key), "{said}");
+    stack.expect(&token, "GET", "/v1/LeavingClinic/tags", None, 200).await;
+
+    stack.operate(&["revoke-key", &key]).await.expect();
+    let said = stack.operate(&remove).await.expect();
+    assert!(said.contains("1 subscriptions") && said.contains("local/practices/LeavingClinic"), "{said}");
+    let addresses = file(&stack, "stack.json");
+    let [url, access] = ["dynamodbUrl", "accessKey"].map(|name| addresses[name].as_str().unwrap());
+    let control = control_plane(url, access);
+    let practice = PracticePass::try_from("LeavingClinic").unwrap();
+    assert!(control.practice(&practice).await.unwrap().is_none());
+    assert!(control.subscriptions_of(&practice).await.unwrap().is_empty());
+    assert!(control.dispatch_states(Some(&practice)).await.unwrap().is_empty());
+    let said = stack.operate(&remove).await.expect_failure();
+    assert!(said.contains("isn't registered"), "{said}");
+    let said = stack.operate(&["migrate", "--all"]).await.expect();
+    assert!(!said.contains("LeavingClinic"), "{said}");
+
+    // What was kept can be taken up again, with what was in it.
+    let said = stack.operate(&add("LeavingClinic", "America/Chicago", &[])).await.expect();
+    assert!(said.contains("this practice's, with records"), "{said}");
+    until("the end of the revoked key's token", async || {
+        let reply = stack.send(&token, "GET", "/v1/LeavingClinic/tags", None).await.unwrap();
+        if reply.status == 401 { Ok(()) } else { Err(reply.status.to_string()) }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ctrl_c_ends_the_stack_without_a_word_of_failure() {
+    use std::{
+        io::{BufRead, BufReader, Read},
+        os::unix::process::CommandExt,
+        process::Stdio,
+    };
+    let folder = tempfile::tempdir().unwrap();
+    // Before it serves, and in the middle of a schedule's work. A terminal tells all processes of the group.
+    for word in ["Preparing", "Ctrl-C"] {
+        let mut run = Command::new(program());
+        run.args(["--port", "0", "--binaries"]).arg(program().parent().unwrap());
+        run.arg("--data-dir").arg(folder.path().join("data")).process_group(0);
+        let mut run = run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(run.stdout.take().unwrap());
+        let mut line = String::new();
+        while !line.contains(word) {
+            line.clear();
+            assert!(lines.read_line(&mut line).unwrap() > 0, "it ended before it said {word}");
+        }
+        if word == "Ctrl-C" {
+            let log = folder.path().join("data/logs");
+            until("the poller's first invocation", async || {
+                let began = std::fs::read_dir(&log).is_ok_and(|it| {
+                    it.flatten().any(|it| it.file_name().to_string_lossy().contains("log-poller"))
+                });
+                if began { Ok(()) } else { Err("no log of it".to_owned()) }
+            })
+            .await;
+        }
+        let group = format!("-{}", run.id());
+        assert!(Command::new("kill").args(["-s", "INT", "--", &group]).status().unwrap().success());
+        let mut said = (String::new(), String::new());
+        lines.read_to_string(&mut said.0).unwrap();
+        run.stderr.take().unwrap().read_to_string(&mut said.1).unwrap();
+        let status = run.wait().unwrap();
+        assert!(status.success(), "{word}: {status} {said:?}");
+        assert!(said.1.is_empty() && !said.0.contains("failed"), "{word}: {said:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_migration_of_a_folder_that_is_missing_says_so_and_makes_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |path: std::path::PathBuf| {
+        let done = Command::new(program()).arg("migrate").arg("--data-dir").arg(path).output().unwrap();
+        assert!(!done.status.success());
+        String::from_utf8(done.stderr).unwrap()
+    };
+    let missing = folder.path().join("mistyped");
+    let said = run(missing.clone());
+    assert!(said.contains("there is no such folder") && !missing.exists(), "{said}");
+    let said = run(folder.path().to_owned());
+    assert!(said.contains("no stack has run in it yet"), "{said}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

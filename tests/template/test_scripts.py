@@ -2,10 +2,13 @@
 
 import json
 import os
+import pty
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 import unittest
 from pathlib import Path
 
@@ -31,19 +34,38 @@ for words, answers in json.load(open("answers")):
 """
 OUTPUTS = {name: f"the-{name}" for name in [
     "ControlTableName", "DeliveriesTableName", "EventsQueueUrl", "EventsDeadLetterQueueUrl", "TokenKeysSecretArn", "AdminSecretsSecretArn",
-    "CatalogDsnSecretArn", "PracticeSecretsPrefix", "DataKeyArn", "MigrateFunctionName", "ApiUrl", "PortalBucketName", "PortalDistributionId", "PortalUrl"]}
+    "CatalogDsnSecretArn", "PracticeSecretsPrefix", "DataKeyArn", "MigrateFunctionName", "ApiEndpointUrl", "PortalBucketName", "PortalDistributionId", "PortalUrl"]}
 STATE, CHANGE_SETS, CREDENTIALS, MIGRATE = ["StackStatus"], ["list-change-sets"], ["get-caller-identity"], ["cargo run", "-- migrate"]
+PARAMETERS, LOG_GROUPS, LIMITS = ["Stacks[0].Parameters"], ["describe-log-groups"], ["get-account-settings"]
+RELEASE, PACKAGED = ["ParameterKey=='Release'"], "Resources:\n  AuthFunction:\n    Properties:\n      CodeUri: s3://artifacts/0a1b\n"
+UNASKED = "--no-confirm-changeset"
 NO_STACK = (254, "", "An error occurred (ValidationError) when calling the DescribeStacks operation: Stack with id prod does not exist")
+sys.path.insert(0, str(INFRA))
+import settings  # noqa: E402 it lies beside the scripts
+
+DEFAULTS = {name: one["Default"] for name, one in settings.parameters_of((INFRA.parent / "template.yaml").read_text()).items()
+            if name != settings.OWN}
 # What changes something in the account.
-CHANGES = ["update-function-code", "migrate", "sam deploy", "s3 sync", "s3 cp", "create-invalidation"]
+CHANGES = ["update-function-code", "migrate", "sam deploy", "cloudformation deploy", "s3 sync", "s3 cp", "create-invalidation"]
 
 
 def answer(output="", code=0, error=""):
     return code, output, error
 
 
-def stack(status="UPDATE_COMPLETE", architecture="arm64", migrate="the-MigrateFunctionName"):
-    return answer(f"{status}\t{architecture}\t{migrate}\n")
+def stack(status="UPDATE_COMPLETE", migrate="the-MigrateFunctionName"):
+    return answer(f"{status}\t{migrate}\n")
+
+
+def running(**values):
+    """The answer to what the parameters of the running stack are; those that aren't named have the template's defaults."""
+    values = DEFAULTS | {"PortalOrigin": "https://portal.example.com"} | values
+    return (PARAMETERS, [answer(json.dumps([{"ParameterKey": name, "ParameterValue": value} for name, value in values.items()]))])
+
+
+def new(*after):
+    """The answers of an account without the stack, which `sam deploy` then makes."""
+    return (STATE, [NO_STACK, *after, stack()])
 
 
 def listed(outputs):
@@ -56,8 +78,9 @@ class Scripts(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.project = Path(folder.name) / "a project"
         (self.project / "infra").mkdir(parents=True)
-        for script in ["deploy", "operate", "portal-upload", "stack.sh"]:
+        for script in ["deploy", "operate", "portal-upload", "roll-back", "stack.sh", "settings.py"]:
             shutil.copy(INFRA / script, self.project / "infra")
+        shutil.copy(INFRA.parent / "template.yaml", self.project)
         (self.project / ".aws-sam/build/MigrateFunction").mkdir(parents=True)
         (self.project / ".aws-sam/build/MigrateFunction/bootstrap").write_text("binary")
         self.stubs = Path(folder.name) / "stubs"
@@ -72,15 +95,34 @@ class Scripts(unittest.TestCase):
         path.write_text(f"#!/bin/sh\n{line}\n")
         path.chmod(0o755)
 
-    def run_script(self, *arguments, answers=(), **environment):
-        """The first of `answers` that fits a call is given; a call that none fits succeeds without output."""
-        usual = [(STATE, [stack()]), (["OutputKey,OutputValue"], [listed(OUTPUTS)]),
+    def deploy(self, *arguments, **others):
+        """infra/deploy, where nobody is there to be asked."""
+        return self.run_script("deploy", "prod", UNASKED, *arguments, **others)
+
+    def deployed(self):
+        """The parameters of each `sam deploy`."""
+        for call in self.called("sam deploy"):
+            words = call[:call.rindex(" --region ")].split(" --parameter-overrides ")[1]
+            values = {name: value.strip('"') for name, _, value in (word.partition("=") for word in words.split())}
+            self.releases = [*getattr(self, "releases", []), values.pop(settings.OWN)]
+            yield values
+
+    def run_script(self, *arguments, answers=(), typed=None, **environment):
+        """The first of `answers` that fits a call is given; a call that none fits succeeds without output. `typed` is what somebody
+        types at a terminal; without it, there is none."""
+        usual = [(STATE, [stack()]), (RELEASE, [answer("1790000003-v3\n")]), running(), (["get-template"], [answer(PACKAGED)]),
+                 (["s3 ls s3://artifacts/releases/prod/"], [answer("".join(f"      PRE 179000000{n}-v{n}/\n" for n in (1, 2, 3, 4)))]), (["OutputKey,OutputValue"], [listed(OUTPUTS)]),
+                 (["aws --version"], [answer("aws-cli/2.27.0 Python/3.13\n")]), (LIMITS, [answer("900\n")]),
                  (["export-credentials"], [answer("export AWS_ACCESS_KEY_ID=exported\n")]), (["configure get region"], [answer(code=1)])]
         (self.stubs / "answers").write_text(json.dumps([*answers, *usual]))
         (self.stubs / "calls").unlink(missing_ok=True)
         environment = {"PATH": f"{self.stubs}:/usr/bin:/bin", "AWS_REGION": "us-east-1"} | environment
+        stdin = subprocess.DEVNULL
+        if typed is not None:
+            terminal, stdin = pty.openpty()
+            os.write(terminal, typed.encode())
         done = subprocess.run([self.project / "infra" / arguments[0], *arguments[1:]], capture_output=True, text=True, timeout=60,
-                              check=False, env={key: value for key, value in environment.items() if value is not None})
+                              check=False, stdin=stdin, env={key: value for key, value in environment.items() if value is not None})
         self.said = done.stdout + done.stderr
         path = self.stubs / "calls"
         self.calls = [json.loads(call) for call in path.read_text().splitlines()] if path.exists() else []
@@ -102,18 +144,18 @@ class Scripts(unittest.TestCase):
 
 class Deploy(Scripts):
     def test_a_stack_that_runs_gets_the_schemas_first_then_the_functions_then_the_portal(self):
-        self.assertEqual(self.run_script("deploy", "prod"), 0, self.said)
+        self.assertEqual(self.deploy(), 0, self.said)
         self.assert_order("sts get-caller-identity", "sam build", "update-function-code --function-name the-MigrateFunctionName",
                           "wait function-updated", "cargo run", "sam deploy", "s3 sync", "s3 cp", "--delete", "create-invalidation")
         self.assertIn("The portal is at the-PortalUrl.", self.said)
 
     def test_a_new_stack_has_nothing_to_migrate(self):
-        self.assertEqual(self.run_script("deploy", "prod", "--guided", answers=[(STATE, [NO_STACK, stack()])]), 0, self.said)
+        self.assertEqual(self.deploy(answers=[new()]), 0, self.said)
         self.assertEqual(self.called("update-function-code") + self.called("migrate"), [])
-        self.assert_order("sam deploy --no-fail-on-empty-changeset --guided --stack-name prod", "create-invalidation")
+        self.assert_order("sam deploy --no-fail-on-empty-changeset", "create-invalidation")
 
     def test_a_first_change_set_that_was_declined_leaves_a_new_stack(self):
-        self.assertEqual(self.run_script("deploy", "prod", answers=[
+        self.assertEqual(self.deploy(answers=[
             (STATE, [stack("REVIEW_IN_PROGRESS", migrate="None"), stack()]), (CHANGE_SETS, [answer("first\n"), answer()])]), 0, self.said)
         self.assertEqual(self.called("update-function-code"), [])
         self.assert_order("sam deploy", "s3 sync")
@@ -124,27 +166,28 @@ class Deploy(Scripts):
                       "An error occurred (ValidationError) when calling the DescribeStacks operation: 1 validation error detected",
                       "The config profile (prod) does not exist"]:
             with self.subTest(error):
-                self.assertEqual(self.run_script("deploy", "prod", answers=[(STATE, [answer(code=254, error=error)])]), 1)
+                self.assertEqual(self.deploy(answers=[(STATE, [answer(code=254, error=error)])]), 1)
                 self.assertIn(error, self.said)
                 self.assertEqual(self.called("sam build"), [])
                 self.assert_nothing_changed()
 
     def test_a_stack_that_is_no_good_now_is_refused(self):
-        for state, why in [(stack("UPDATE_IN_PROGRESS"), "wait for its end"), (stack("ROLLBACK_COMPLETE", migrate="None"), "delete it first"),
+        for state, why in [(stack("UPDATE_IN_PROGRESS"), "wait for its end"), (stack("ROLLBACK_COMPLETE", migrate="None"), "delete-stack"),
                            (stack(migrate="None"), "no output MigrateFunctionName")]:
             with self.subTest(why):
-                self.assertEqual(self.run_script("deploy", "prod", answers=[(STATE, [state])]), 1)
+                self.assertEqual(self.deploy(answers=[(STATE, [state])]), 1)
                 self.assertIn(why, self.said)
                 self.assert_nothing_changed()
 
     def test_region_and_profile_hold_for_every_step(self):
         for arguments in [("--region", "eu-west-1", "--profile", "other"), ("--region=eu-west-1", "--profile=other")]:
             with self.subTest(arguments):
-                self.assertEqual(self.run_script("deploy", "prod", *arguments, AWS_ACCESS_KEY_ID="another account's"), 0, self.said)
+                self.assertEqual(self.deploy(*arguments, AWS_ACCESS_KEY_ID="another account's"), 0, self.said)
                 self.assertGreater(len(self.calls), 15)
                 for call in self.calls:
                     used = call["environment"]
-                    self.assertEqual((used["AWS_REGION"], used["AWS_DEFAULT_REGION"], used["AWS_PROFILE"]), ("eu-west-1", "eu-west-1", "other"))
+                    if call["line"] != "aws --version":
+                        self.assertEqual((used["AWS_REGION"], used["AWS_DEFAULT_REGION"], used["AWS_PROFILE"]), ("eu-west-1", "eu-west-1", "other"))
                     self.assertNotEqual(used.get("AWS_ACCESS_KEY_ID"), "another account's")
                 self.assertTrue(self.called("sam deploy")[0].endswith("--region eu-west-1"))
 
@@ -152,86 +195,303 @@ class Deploy(Scripts):
         configured = [(["configure get region"], [answer("ca-central-1\n")])]
         for environment, region in [({"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "us-west-2"}, "eu-west-1"),
                                     ({"AWS_REGION": None, "AWS_DEFAULT_REGION": "us-west-2"}, "us-west-2"), ({"AWS_REGION": None}, "ca-central-1")]:
-            for script in [("deploy", "prod"), ("operate", "prod", "migrate"), ("portal-upload", "prod")]:
+            for script in [("deploy", "prod", UNASKED), ("operate", "prod", "migrate"), ("portal-upload", "prod"), ("roll-back", "prod")]:
                 with self.subTest(script=script, region=region):
                     self.assertEqual(self.run_script(*script, answers=configured, **environment), 0, self.said)
-                    self.assertEqual({call["environment"]["AWS_REGION"] for call in self.calls if "AWS_REGION" in call["environment"]}, {region})
+                    used = {call["environment"]["AWS_REGION"] for call in self.calls[1:] if "AWS_REGION" in call["environment"]}
+                    self.assertEqual(used, {region})
 
     def test_without_region_credentials_or_a_program_nothing_begins(self):
-        self.assertEqual(self.run_script("deploy", "prod", AWS_REGION=None), 1)
-        self.assert_nothing_changed()
-        self.assertEqual(self.run_script("deploy", "prod", "--region"), 1)
-        self.assert_nothing_changed()
-        self.assertEqual(self.run_script("deploy", "prod", answers=[(CREDENTIALS, [answer(code=255)])]), 1)
-        self.assert_nothing_changed()
-        self.assertEqual(self.run_script("deploy", "prod", MIGRATE_TOLERATE="all"), 1)
-        self.assert_nothing_changed()
+        for arguments, others in [((), {"AWS_REGION": None}), (("--region",), {}), ((), {"answers": [(CREDENTIALS, [answer(code=255)])]}),
+                                  ((), {"MIGRATE_TOLERATE": "all"}), ((), {"answers": [new(), (LIMITS, [answer(code=255)])]}),
+                                  ((), {"answers": [new(), (LOG_GROUPS, [answer(code=255)])]}), ((), {"answers": [(PARAMETERS, [answer(code=255)])]})]:
+            with self.subTest(arguments=arguments, others=others):
+                self.assertEqual(self.deploy(*arguments, **others), 1)
+                self.assert_nothing_changed()
         (self.stubs / "cargo-lambda").unlink()
-        self.assertEqual(self.run_script("deploy", "prod"), 1)
+        self.assertEqual(self.deploy(), 1)
         self.assertIn("missing: cargo-lambda", self.said)
         self.assert_nothing_changed()
 
+    def test_the_tools_that_the_project_installs_are_found(self):
+        folder = self.project / "target/tools/bin"
+        folder.mkdir(parents=True)
+        for tool in ["sam", "cargo-lambda"]:
+            (self.stubs / tool).rename(folder / tool)
+        self.assertEqual(self.deploy(), 0, self.said)
+        self.assertEqual(len(self.called("sam deploy")), 1)
+
+    def test_the_first_version_of_the_aws_cli_is_refused(self):
+        old = [(["aws --version"], [answer(error="aws-cli/1.45.11 Python/3.11\n")])]
+        for script in [("deploy", "prod", UNASKED), ("operate", "prod", "migrate"), ("portal-upload", "prod"), ("roll-back", "prod")]:
+            with self.subTest(script):
+                self.assertEqual(self.run_script(*script, answers=old), 1)
+                self.assertIn("AWS CLI v2 needed", self.said)
+                self.assertIn("aws-cli/1.45.11", self.said)
+                self.assert_nothing_changed()
+
+    def test_a_name_that_does_not_fit_into_others_is_refused(self):
+        for name in ["a" * 33, "1st", "under_score", "-"]:
+            with self.subTest(name):
+                self.assertEqual(self.run_script("deploy", name, UNASKED), 1)
+                self.assert_nothing_changed()
+        self.assertEqual(self.run_script("deploy", "a" * 32, UNASKED), 0, self.said)
+
     def test_what_is_built_is_for_the_processor_of_the_functions(self):
         overrides = "--parameter-overrides"
-        for arguments in [(overrides, "LogLevel=debug", "Architecture=x86_64", "--guided"), (overrides, "LogLevel=debug Architecture=x86_64"),
+        for arguments in [(overrides, "LogLevel=debug", "Architecture=x86_64"), (overrides, "LogLevel=debug Architecture=x86_64"),
                           (overrides + "=Architecture=x86_64",), (overrides, 'Architecture="x86_64"'),
                           (overrides, "ParameterKey=Architecture,ParameterValue=x86_64")]:
             with self.subTest(arguments):
-                answers = [(STATE, [stack(), stack(architecture="x86_64")])]
-                self.assertEqual(self.run_script("deploy", "prod", *arguments, answers=answers), 0, self.said)
+                self.assertEqual(self.deploy(*arguments), 0, self.said)
                 self.assertEqual(self.called("sam build"), ["sam build --parameter-overrides Architecture=x86_64"])
                 self.assertTrue(self.called("update-function-code", "--architectures x86_64"))
-        self.assertEqual(self.run_script("deploy", "prod", answers=[(STATE, [stack(architecture="x86_64")])]), 0, self.said)
+        self.assertEqual(self.deploy(answers=[running(Architecture="x86_64")]), 0, self.said)
         self.assertEqual(self.called("sam build"), ["sam build --parameter-overrides Architecture=x86_64"])
-        self.assertEqual(self.run_script("deploy", "prod", "--guided", answers=[(STATE, [NO_STACK, stack()])]), 0, self.said)
+        self.assertEqual(self.deploy(answers=[new()]), 0, self.said)
         self.assertEqual(self.called("sam build"), ["sam build --parameter-overrides Architecture=arm64"])
-        self.assertEqual(self.run_script("deploy", "prod", overrides, "Architecture=sparc"), 1)
+        self.assertEqual(self.deploy(overrides, "Architecture=sparc"), 1)
         self.assert_nothing_changed()
 
-    def test_a_new_version_of_the_edge_secret_is_deployed(self):
-        version = "EdgeSecretVersion=01234567-89ab-cdef-0123-456789abcdef"
-        self.assertEqual(self.run_script("deploy", "prod", "--parameter-overrides", version), 0, self.said)
-        self.assertTrue(self.called("sam deploy", f"--parameter-overrides {version}"))
-        self.assertEqual(self.called("sam build"), ["sam build --parameter-overrides Architecture=arm64"])
-
-    def test_functions_that_were_made_for_another_processor_are_told_of(self):
-        self.assertEqual(self.run_script("deploy", "prod", "--guided", answers=[(STATE, [NO_STACK, stack(architecture="x86_64")])]), 1)
-        self.assertIn("--parameter-overrides Architecture=x86_64", self.said)
-        self.assertEqual(self.called("aws s3 "), [])
-
     def test_a_migration_that_fails_stops_the_deployment(self):
-        self.assertEqual(self.run_script("deploy", "prod", answers=[(MIGRATE, [answer(code=1)])]), 1)
+        self.assertEqual(self.deploy(answers=[(MIGRATE, [answer(code=1)])]), 1)
         self.assertIn("MIGRATE_TOLERATE=N", self.said)
         self.assertEqual(self.called("sam deploy") + self.called("aws s3 "), [])
 
     def test_practices_that_may_fail_are_counted_by_the_migration(self):
-        self.assertEqual(self.run_script("deploy", "prod", MIGRATE_TOLERATE="1"), 0, self.said)
+        self.assertEqual(self.deploy(MIGRATE_TOLERATE="1"), 0, self.said)
         self.assertTrue(self.called("cargo run", "-- migrate --tolerate 1 --aws"))
-        self.assertEqual(self.run_script("deploy", "prod"), 0, self.said)
+        self.assertEqual(self.deploy(), 0, self.said)
         self.assertTrue(self.called("cargo run", "-- migrate --aws"))
 
     def test_a_declined_change_set_leaves_the_portal_as_it_is(self):
         for before, after in [(answer(), answer("new\n")), (answer("old\n"), answer("new\told\n")), (answer("None\n"), answer("new\n"))]:
             with self.subTest(before=before, after=after):
-                self.assertEqual(self.run_script("deploy", "prod", answers=[(CHANGE_SETS, [before, after])]), 1)
+                self.assertEqual(self.deploy(answers=[(CHANGE_SETS, [before, after])]), 1)
                 self.assertIn("the change set was not executed", self.said)
                 self.assertEqual(self.called("aws s3 ") + self.called("create-invalidation"), [])
 
     def test_the_portal_is_uploaded_too_when_nothing_else_changed(self):
         for left in ["old\n", "None\n", ""]:
             with self.subTest(left):
-                self.assertEqual(self.run_script("deploy", "prod", answers=[(CHANGE_SETS, [answer(left)])]), 0, self.said)
+                self.assertEqual(self.deploy(answers=[(CHANGE_SETS, [answer(left)])]), 0, self.said)
                 self.assert_order("sam deploy", "s3 sync")
 
     def test_a_deployment_that_fails_leaves_the_portal_as_it_is(self):
-        self.assertEqual(self.run_script("deploy", "prod", answers=[(["sam deploy"], [answer(code=1)])]), 1)
+        self.assertEqual(self.deploy(answers=[(["sam deploy"], [answer(code=1)])]), 1)
         self.assertEqual(self.called("aws s3 "), [])
+
+    def test_a_first_deployment_that_fails_says_what_it_left(self):
+        left = [(["DELETE_SKIPPED"], [answer("AWS::KMS::Key\tprod-key-1\n")]), (["sam deploy"], [answer(code=1)])]
+        self.assertEqual(self.deploy(answers=[new(), *left]), 1)
+        self.assertIn("What this attempt left, see README.md:\nAWS::KMS::Key\tprod-key-1", self.said)
+        self.assertFalse((self.project / "infra/stacks/prod.toml").exists())
+        self.assertEqual(self.deploy(answers=left), 1)
+        self.assertNotIn("prod-key-1", self.said)
+
+    def test_the_readme_names_all_that_a_first_deployment_that_fails_leaves(self):
+        section = (INFRA.parent / "README.md").read_text().split("## Deploying")[1].split("\n## ")[0]
+        text = (INFRA.parent / "template.yaml").read_text()
+        kept = re.findall(r"(?m)^  (\w+):\n    Type: .*\n    DeletionPolicy: Retain$", text)
+        self.assertGreater(len(kept), 10)
+        self.assertEqual([name for name in kept if f"`{name}`" not in section], [])
+
+    def test_a_new_stack_does_not_meet_what_one_of_its_name_left(self):
+        self.assertEqual(self.deploy(answers=[new(), (LOG_GROUPS, [answer("/prod/functions\n")])]), 1)
+        self.assertIn("delete-log-group --log-group-name /prod/functions", self.said)
+        self.assert_nothing_changed()
+        self.assertEqual(self.deploy(answers=[new(), (LOG_GROUPS, [answer("None\n")])]), 0, self.said)
+
+    def test_a_portal_without_a_domain_has_its_own_address_at_once(self):
+        self.assertEqual(self.deploy(answers=[new()]), 0, self.said)
+        first, second = self.deployed()
+        self.assertEqual((first["PortalOrigin"], second["PortalOrigin"]), ("", "the-PortalUrl"))
+        self.assertEqual(first | {"PortalOrigin": "the-PortalUrl"}, second)
+        self.assertEqual(self.deploy(answers=[new()]), 0, self.said)
+        self.assertEqual(self.deploy("--parameter-overrides", "PortalOrigin=https://portal.example.com", answers=[new()]), 0, self.said)
+        self.assertEqual(len(self.called("sam deploy")), 1)
+
+
+class Parameters(Scripts):
+    """What was given once holds until something else is given, or a reset is said in words."""
+
+    GIVEN = {"AlarmTopicArn": "arn:aws:sns:us-east-1:1:ops", "PortalOrigin": "https://here.example.com", "VpcSubnetIds": "subnet-1,subnet-2",
+             "VpcSecurityGroupIds": "sg-1", "EdgeSecretVersion": "0a1b", "LogRetentionDays": "365", "Architecture": "x86_64"}
+
+    def test_a_later_deployment_without_arguments_changes_none(self):
+        self.assertEqual(self.deploy(answers=[running(**self.GIVEN)]), 0, self.said)
+        self.assertEqual(list(self.deployed()), [DEFAULTS | self.GIVEN])
+        self.assertIn("Parameters of prod that change:\n  none", self.said)
+
+    def test_what_is_given_changes_and_is_shown_and_the_rest_stays(self):
+        self.assertEqual(self.deploy("--parameter-overrides", "AlarmTopicArn=arn:other", "LogLevel=debug", answers=[running(**self.GIVEN)]), 0, self.said)
+        self.assertEqual(list(self.deployed()), [DEFAULTS | self.GIVEN | {"AlarmTopicArn": "arn:other", "LogLevel": "debug"}])
+        self.assertIn("  LogLevel: info → debug\n  AlarmTopicArn: arn:aws:sns:us-east-1:1:ops → arn:other\n", self.said)
+
+    def test_a_value_becomes_empty_only_by_the_word_reset(self):
+        answers = [running(**self.GIVEN)]
+        self.assertEqual(self.deploy("--parameter-overrides", "AlarmTopicArn=", answers=answers), 1)
+        self.assertIn("say --reset AlarmTopicArn", self.said)
+        self.assert_nothing_changed()
+        for reset in [("--reset", "AlarmTopicArn", "LogRetentionDays"), ("--reset=AlarmTopicArn,LogRetentionDays",)]:
+            self.assertEqual(self.deploy(*reset, answers=answers), 0, self.said)
+            self.assertEqual(list(self.deployed()), [DEFAULTS | self.GIVEN | {"AlarmTopicArn": "", "LogRetentionDays": "90"}])
+            self.assertIn("  AlarmTopicArn: arn:aws:sns:us-east-1:1:ops → (empty)", self.said)
+
+    def test_a_file_of_the_stack_gives_values_too_but_never_resets_or_hides_one(self):
+        file = self.project / "infra/stacks/prod.toml"
+        file.parent.mkdir()
+        file.write_text('version = 0.1\n[default.deploy.parameters]\nregion = "us-east-1"\ntags = "team=emr"\nparameter_overrides = ["LogLevel=debug"]\n')
+        self.assertEqual(self.deploy(answers=[running(**self.GIVEN)]), 0, self.said)
+        self.assertEqual(list(self.deployed()), [DEFAULTS | self.GIVEN | {"LogLevel": "debug"}])
+        self.assertTrue(self.called("sam deploy", f"--config-file {self.project.resolve()}/infra/stacks/prod.toml"))
+        self.assertEqual(self.deploy("--parameter-overrides", "LogLevel=warn", answers=[running(**self.GIVEN)]), 0, self.said)
+        self.assertEqual(list(self.deployed()), [DEFAULTS | self.GIVEN | {"LogLevel": "warn"}])
+        file.write_text('version = 0.1\n[default.deploy.parameters]\nparameter_overrides = "LogLevel=debug PortalOrigin= AlarmTopicArn="\n')
+        self.assertEqual(self.deploy(answers=[running(**self.GIVEN)]), 1)
+        self.assert_nothing_changed()
+        for unreadable in ["version = 0.1\n[other]\n", "[default.deploy.parameters]\n", "version = 0.1\n["]:
+            file.write_text(unreadable)
+            self.assertEqual(self.deploy(), 1)
+            self.assert_nothing_changed()
+
+    def test_a_second_stack_inherits_nothing_of_the_first(self):
+        given = ("--parameter-overrides", "AlarmTopicArn=arn:first", "PortalOrigin=https://first.example.com")
+        self.assertEqual(self.deploy(*given, "--region", "eu-west-1", answers=[new()]), 0, self.said)
+        self.assertEqual(self.run_script("deploy", "second", UNASKED, answers=[new()]), 0, self.said)
+        self.assertEqual(next(self.deployed()), DEFAULTS)
+        self.assertIn("Parameters of the new stack second:", self.said)
+        self.assertTrue(self.called("sam deploy")[0].endswith("--region us-east-1"))
+
+    def test_the_file_of_a_new_stack_holds_its_region_and_no_parameter(self):
+        self.assertEqual(self.deploy("--region", "eu-west-1", "--parameter-overrides", "LogLevel=debug", answers=[new()]), 0, self.said)
+        file = self.project / "infra/stacks/prod.toml"
+        self.assertEqual(tomllib.loads(file.read_text()), {"version": 0.1, "default": {"deploy": {"parameters": {"region": "eu-west-1"}}}})
+        for script in [("deploy", "prod", UNASKED), ("operate", "prod", "migrate"), ("portal-upload", "prod")]:
+            self.assertEqual(self.run_script(*script, AWS_REGION=None), 0, self.said)
+            self.assertEqual({call["environment"].get("AWS_REGION") for call in self.calls[1:]}, {"eu-west-1"})
+            self.assertEqual(self.run_script(*script), 1)
+            self.assertIn("says eu-west-1, AWS_REGION says us-east-1", self.said)
+            self.assert_nothing_changed()
+
+    def test_a_value_that_cloudformation_would_refuse_is_refused_before_anything_is_built(self):
+        for given in ["LogRetentionDays=8", "ApiRateLimit=0", "ApiRateLimit=many", "FanoutMaximumConcurrency=1001", "PortalOrigin=http://a",
+                      "NoSuchParameter=1", "LogLevel", "LogLevel=a\nb"]:
+            with self.subTest(given):
+                self.assertEqual(self.deploy("--parameter-overrides", given), 1)
+                self.assertEqual(self.called("sam build"), [])
+                self.assert_nothing_changed()
+        self.assertEqual(self.deploy("--reset", "NoSuchParameter"), 1)
+        self.assert_nothing_changed()
+
+    def test_a_parameter_that_the_template_gained_has_its_default_and_one_that_it_lost_is_told_of(self):
+        before = {name: value for name, value in DEFAULTS.items() if name != "LogLevel"} | {"OldOne": "x", "PortalOrigin": "https://a"}
+        answers = [(PARAMETERS, [answer(json.dumps([{"ParameterKey": name, "ParameterValue": value} for name, value in before.items()]))])]
+        self.assertEqual(self.deploy(answers=answers), 0, self.said)
+        self.assertEqual(list(self.deployed()), [DEFAULTS | {"PortalOrigin": "https://a"}])
+        self.assertIn("  LogLevel: new → info\n  OldOne: x → the template has it no longer", self.said)
+
+    def test_without_a_terminal_the_missing_flag_is_named_before_anything_is_done(self):
+        for arguments, flag in [((), "--no-confirm-changeset"), (("--confirm-changeset",), "--no-confirm-changeset"),
+                                (("--guided", UNASKED), "--parameter-overrides")]:
+            with self.subTest(arguments):
+                self.assertEqual(self.run_script("deploy", "prod", *arguments), 1)
+                self.assertIn(f"say {flag}", self.said)
+                self.assertEqual(self.called("sam build"), [])
+                self.assert_nothing_changed()
+
+    def test_at_a_terminal_the_change_set_is_confirmed(self):
+        self.assertEqual(self.run_script("deploy", "prod", typed=""), 0, self.said)
+        self.assertTrue(self.called("sam deploy", "--confirm-changeset", "--resolve-s3", "--capabilities CAPABILITY_IAM"))
+        self.assertEqual(self.deploy("--s3-bucket", "ours", "--capabilities=CAPABILITY_IAM"), 0, self.said)
+        self.assertFalse(self.called("sam deploy", "--resolve-s3") + self.called("sam deploy", " --confirm-changeset"))
+
+    def test_guided_asks_for_each_and_enter_keeps_it(self):
+        order = [name for name in DEFAULTS if name != settings.OWN]
+        typed = {"LogLevel": "debug", "LogRetentionDays": "8\n30", "AlarmTopicArn": "reset"}
+        lines = "".join(f"{typed.get(name, '')}\n" for name in order)
+        self.assertEqual(self.run_script("deploy", "prod", "--guided", typed=lines, answers=[running(**self.GIVEN)]), 0, self.said)
+        wanted = self.GIVEN | {"LogLevel": "debug", "LogRetentionDays": "30", "AlarmTopicArn": ""}
+        self.assertEqual(list(self.deployed()), [DEFAULTS | wanted])
+        self.assertIn("'8' is none of", self.said)
+
+    def test_an_account_of_few_processes_reserves_none(self):
+        answers = [new(), (LIMITS, [answer("10\n")])]
+        self.assertEqual(self.deploy(answers=answers), 0, self.said)
+        self.assertEqual(next(self.deployed())["PollerReservedConcurrency"], "0")
+        self.assertIn("PollerReservedConcurrency is 0", self.said)
+        self.assertEqual(self.deploy("--parameter-overrides", "PollerReservedConcurrency=2", answers=answers), 0, self.said)
+        self.assertEqual(next(self.deployed())["PollerReservedConcurrency"], "2")
+        self.assertEqual(self.deploy(answers=[running(PollerReservedConcurrency="4"), (LIMITS, [answer("10\n")])]), 0, self.said)
+        self.assertEqual(next(self.deployed())["PollerReservedConcurrency"], "4")
+
+    def test_a_new_version_of_the_edge_secret_is_deployed(self):
+        version = "01234567-89ab-cdef-0123-456789abcdef"
+        self.assertEqual(self.deploy("--parameter-overrides", f"EdgeSecretVersion={version}"), 0, self.said)
+        self.assertEqual(next(self.deployed())["EdgeSecretVersion"], version)
+
+    def test_the_tracked_file_holds_no_deployments_values(self):
+        kept = tomllib.loads((INFRA.parent / "samconfig.toml").read_text())
+        self.assertEqual(set(kept["default"]), {"deploy"})
+        self.assertEqual(set(kept["default"]["deploy"]["parameters"]), {"capabilities", "resolve_s3", "confirm_changeset", "fail_on_empty_changeset"})
+        self.assertIn("/infra/stacks/", (INFRA.parent / ".gitignore").read_text().splitlines())
+
+    def test_the_parameters_are_read_as_sam_reads_them_and_sam_reads_them_as_they_are_written(self):
+        from samcli.cli.types import CfnParameterOverridesType  # noqa: PLC0415 only this test needs SAM
+        from samcli.yamlhelper import yaml_parse  # noqa: PLC0415
+        text = (INFRA.parent / "template.yaml").read_text()
+        declared = yaml_parse(text)["Parameters"]
+        read = settings.parameters_of(text)
+        self.assertEqual(list(read), list(declared))
+        for name, one in declared.items():
+            for key, value in one.items():
+                if key != "AllowedPattern":
+                    wanted = [str(choice) for choice in value] if isinstance(value, list) else " ".join(str(value).split())
+                    self.assertEqual(read[name][key], wanted, f"{name} {key}")
+            self.assertEqual(read[name].get("AllowedPattern"), one.get("AllowedPattern"))
+        values = DEFAULTS | self.GIVEN | {settings.OWN: "1790000003-v3", "LogLevel": "info,visits=debug it's a=b"}
+        arguments = settings.sam_arguments("prod", values, [UNASKED], None, Path("prod.toml"), False)
+        written = arguments[arguments.index("--parameter-overrides") + 1:]
+        self.assertEqual(CfnParameterOverridesType().convert(tuple(written), None, None), values)
+
+
+class Releases(Scripts):
+    def test_every_deployment_has_a_name_of_its_own_and_is_kept(self):
+        self.assertEqual(self.deploy(), 0, self.said)
+        list(self.deployed())
+        self.assertRegex(self.releases[0], r"^[0-9]{10}-[A-Za-z0-9._-]+$")
+        self.assert_order("sam deploy", "create-invalidation", "/packaged s3://artifacts/releases/prod/1790000003-v3/template",
+                          "infra/portal s3://artifacts/releases/prod/1790000003-v3/portal")
+        self.assertEqual(self.deploy("--parameter-overrides", "Release=mine"), 1)
+        self.assert_nothing_changed()
+
+    def test_the_release_before_comes_back_without_a_build(self):
+        self.assertEqual(self.run_script("roll-back", "prod"), 0, self.said)
+        self.assertEqual(self.called("sam ") + self.called("cargo"), [])
+        self.assertTrue(self.called("aws cloudformation deploy", "--parameter-overrides Release=1790000002-v2"))
+        self.assert_order("s3 cp --only-show-errors s3://artifacts/releases/prod/1790000002-v2/template", "cloudformation deploy",
+                          "s3 sync --only-show-errors --delete s3://artifacts/releases/prod/1790000002-v2/portal s3://the-PortalBucketName",
+                          "create-invalidation --distribution-id the-PortalDistributionId")
+
+    def test_a_release_can_be_named_and_one_that_is_not_kept_is_refused(self):
+        self.assertEqual(self.run_script("roll-back", "prod", "1790000004-v4"), 0, self.said)
+        self.assertTrue(self.called("aws cloudformation deploy", "Release=1790000004-v4"))
+        for named, answers in [(["1790000009-v9"], []), (["v2"], []), ([], [(RELEASE, [answer("1790000001-v1\n")])]), ([], [(["s3 ls"], [answer(code=1)])])]:
+            self.assertEqual(self.run_script("roll-back", "prod", *named, answers=answers), 1)
+            self.assert_nothing_changed()
+        self.assertEqual(self.run_script("roll-back", "prod", "--list"), 0, self.said)
+        self.assertIn("1790000003-v3 (runs now)\n1790000004-v4\n", self.said)
+
+    def test_a_roll_back_moves_at_once_and_no_alarm_stops_it(self):
+        packaged = ("Globals:\n  Function:\n    AutoPublishAlias: live\n    DeploymentPreference:\n      Type:\n        Ref: TrafficShifting\n"
+                    "      Alarms:\n        Fn::If:\n        - ShiftsGradually\n    Timeout: 10\nResources: {}\n")
+        self.assertEqual(settings.at_once(packaged), "Globals:\n  Function:\n    AutoPublishAlias: live\n    Timeout: 10\nResources: {}\n")
 
 
 class OfADeployedStack(Scripts):
     def test_an_output_that_is_missing_is_named_and_nothing_is_done(self):
         for script, outputs in [(("portal-upload", "prod"), ["PortalBucketName", "PortalDistributionId", "PortalUrl"]),
-                                (("operate", "prod", "migrate"), ["ControlTableName", "MigrateFunctionName", "ApiUrl"])]:
+                                (("operate", "prod", "migrate"), ["ControlTableName", "MigrateFunctionName", "ApiEndpointUrl"])]:
             for name in outputs:
                 for left in [OUTPUTS | {name: "None"}, {key: value for key, value in OUTPUTS.items() if key != name}]:
                     with self.subTest(script=script, name=name):

@@ -1,4 +1,5 @@
-//! Turns new rows of practices' logs into events in the queue, and brings back deliveries whose next attempt is due.
+//! Turns new rows of practices' logs into events in the queue, brings back deliveries whose next attempt is due, and deletes what
+//! practices' databases have kept for long enough.
 
 mod due;
 mod events;
@@ -6,6 +7,7 @@ mod faults;
 mod leases;
 mod practice;
 mod restart;
+mod retention;
 mod rounds;
 mod slice;
 
@@ -19,6 +21,7 @@ use shared::{
 };
 
 pub use practice::PracticeError;
+pub use retention::{Pruned, prune};
 
 /// The schedule's input: practices are spread over `of` schedules by a hash of their names.
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -56,8 +59,17 @@ pub async fn run(
     request_id: Option<&RequestId>,
 ) -> control::Result<()> {
     let leases = Leases::new(app, request_id);
-    let (polled, ()) =
-        tokio::join!(rounds::run(app, &leases, poll, deadline), due_retries(app, poll, deadline));
+    let pruning = async {
+        if !poll.once {
+            retention::run(app, poll, deadline).await;
+        }
+    };
+    // Boxed: whoever waits for a run would hold all of it.
+    let (polled, (), ()) = tokio::join!(
+        Box::pin(rounds::run(app, &leases, poll, deadline)),
+        Box::pin(due_retries(app, poll, deadline)),
+        Box::pin(pruning)
+    );
     leases.release_all(app).await;
     app.write_data_problems().await;
     polled

@@ -2,11 +2,15 @@
 
 mod unrouted;
 
+use std::borrow::Cow;
+
 use axum::{
+    extract::State,
     http::header::CONTENT_TYPE,
     response::{IntoResponse, Json},
 };
 use serde::Serialize;
+use serde_json::json;
 use shared::{app::App, domain::zones};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -24,6 +28,9 @@ pub struct Health {
     status: &'static str,
     #[schema(value_type = String, example = "0.1.0")]
     version: &'static str,
+    /// The git revision that it was built from, `unknown` where the build was not told of one.
+    #[schema(value_type = String, example = "v0.1.0")]
+    revision: &'static str,
     /// The version of the time-zone database that local times are converted by.
     #[schema(value_type = String, example = "2026f")]
     tzdata: &'static str,
@@ -34,12 +41,18 @@ pub struct Health {
 /// For monitors and load balancers: asks no store and needs no credential.
 #[utoipa::path(get, path = "/v1/health", tag = "Meta", security(()), responses((status = 200, body = Health)))]
 async fn health() -> Json<Health> {
-    Json(Health { status: "ok", version: env!("CARGO_PKG_VERSION"), tzdata: zones::version() })
+    Json(Health {
+        status: "ok",
+        version: env!("CARGO_PKG_VERSION"),
+        revision: option_env!("OFFICEPRO_REVISION").unwrap_or("unknown"),
+        tzdata: zones::version(),
+    })
 }
 
 /// Get this description (OpenAPI 3.1).
 ///
-/// Generated from the code that answers; the version is that of `GET /v1/health`.
+/// Generated from the code that answers; the version is that of `GET /v1/health`. `servers` names the address to call where
+/// there is one that stays; without it, paths are relative to where this description was fetched.
 #[utoipa::path(
     get,
     path = "/v1/openapi.json",
@@ -47,6 +60,17 @@ async fn health() -> Json<Health> {
     security(()),
     responses((status = 200, body = Object, content_type = "application/json")),
 )]
-async fn description() -> impl IntoResponse {
-    ([(CONTENT_TYPE, "application/json")], DESCRIPTION)
+async fn description(State(app): State<App>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, "application/json")], described_for(app.config.api_domain_name.as_deref()))
+}
+
+/// The description, with the address at which partners call this deployment.
+fn described_for(host: Option<&str>) -> Cow<'static, str> {
+    match host.zip(DESCRIPTION.strip_prefix('{')) {
+        Some((host, rest)) => {
+            let servers = json!([{ "url": format!("https://{host}") }]);
+            Cow::Owned(format!("{{\"servers\":{servers},{rest}"))
+        }
+        None => Cow::Borrowed(DESCRIPTION),
+    }
 }

@@ -6,7 +6,7 @@ use shared::{
     catalog,
     control::{self, practices::Practice},
     domain::{PracticePass, zones},
-    tenant,
+    tenant::{self, Collision, ConnectionString, Timeouts},
 };
 use url::Url;
 
@@ -18,21 +18,40 @@ pub(crate) async fn practice(app: &App, practice: &str) -> Result<Done, String> 
     let practicepass = entry.practicepass.clone();
     let grant = PracticeGrant::for_operations(practicepass.clone());
     let dsn = app.secrets.get(&entry.dsn_secret, app.clock.now()).await.map_err(|error| error.to_string())?;
-    let migrated = tenant::migrate::migrate(&grant, &dsn, &entry.time_zone, app.clock.now()).await;
-    let collisions = migrated.map_err(|error| in_words(&error, &dsn))?.collisions;
+    let collisions = prepare(app, &grant, &dsn, &entry.time_zone).await?;
     let newest = tenant::migrate::newest();
     // A newer schema is good, too: after a roll-back this program is the older one.
     if entry.is_current(newest, zones::version()) {
-        return Ok(Done { status: Status::Current, collisions });
+        return Ok(Done { collisions, ..Status::Current.into() });
     }
     let version = entry.schema_version.unwrap_or(newest).max(newest);
     match app.control.note_schema_version(&practicepass, version, zones::version()).await {
-        Ok(()) => Ok(Done { status: Status::Migrated, collisions }),
+        Ok(()) => Ok(Done { collisions, ..Status::Migrated.into() }),
         Err(control::Error::ConditionFailed) => {
             Err("the registry knows of a newer schema, or no longer of the practice".into())
         }
         Err(error) => Err(error.to_string()),
     }
+}
+
+/// Brings a practice's database to the newest schema, and gives its role the limits of calls.
+pub(crate) async fn prepare(
+    app: &App,
+    grant: &PracticeGrant,
+    dsn: &str,
+    time_zone: &str,
+) -> Result<Vec<Collision>, String> {
+    let migrated = tenant::migrate::migrate(grant, dsn, time_zone, app.clock.now()).await;
+    let migrated = migrated.map_err(|error| in_words(&error, dsn))?;
+    let timeouts = Timeouts::OF_CALLERS.times(app.config.database_timeout_factor.max(1));
+    let limits = timeouts.server.unwrap_or_default();
+    // Without them each session, or transaction, sets its own.
+    if let Err(error) = tenant::migrate::give_limits(&migrated.db, limits).await {
+        let (practice, error) = (grant.practicepass().as_str(), in_words(&error, dsn));
+        tracing::warn!(practice, %error, "the database's role may not be given its limits");
+    }
+    migrated.db.close().await;
+    Ok(migrated.collisions)
 }
 
 /// The practice's entry in the registry.
@@ -48,7 +67,7 @@ pub(crate) async fn catalog(app: &App) -> Result<Done, String> {
     let grant = CatalogGrant::for_operations();
     let dsn = app.secrets.get(secret, app.clock.now()).await.map_err(|error| error.to_string())?;
     if !dsn.contains("://") {
-        return Err("its secret holds no connection string yet; set-catalog-dsn puts one in".into());
+        return Ok(Status::Unset.into());
     }
     catalog::migrate::migrate(&grant, &dsn).await.map_err(|error| of_catalog(&error, &dsn))?;
     Ok(Status::Migrated.into())
@@ -69,7 +88,14 @@ pub(crate) fn of_catalog(error: &tenant::Error, dsn: &str) -> String {
 /// The error with its cause, and without what the connection string keeps secret.
 pub(crate) fn in_words(error: &tenant::Error, dsn: &str) -> String {
     let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
-    let text = format!("{error}{}", cause.unwrap_or_default()).replace(dsn, "…");
+    let text = format!("{error}{}", cause.unwrap_or_default());
+    let hint = if text.contains("UnknownIssuer") {
+        "; its certificate is signed by none that everybody trusts: hand over that one's certificate (--root-certificate)"
+    } else {
+        ""
+    };
+    let dsn = ConnectionString::of(dsn).dsn();
+    let text = format!("{text}{hint}").replace(dsn, "…");
     match Url::parse(dsn).ok().and_then(|url| url.password().map(str::to_owned)) {
         Some(password) if !password.is_empty() => text.replace(&password, "…"),
         _ => text,

@@ -2,10 +2,11 @@
 //! invoke it, for it is where the databases can be reached from.
 
 mod database;
+mod newcomer;
 mod outcome;
 mod pending;
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use futures::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
@@ -32,6 +33,42 @@ pub struct Task {
     pub pending: bool,
     /// What is tried may be an empty database in the place of one that isn't.
     pub new: bool,
+    /// Try a connection string, and change nothing.
+    pub check: Option<Check>,
+    /// Make the schema of a practice that isn't registered yet.
+    pub make: Option<New>,
+}
+
+/// A connection string to be tried.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Check {
+    /// The practice whose database it is to open; without one, the catalog is meant.
+    pub practice: Option<String>,
+    /// `None`: the one of now.
+    pub dsn: Option<Secret>,
+}
+
+/// A practice that isn't registered yet.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct New {
+    pub practice: String,
+    /// IANA name.
+    pub time_zone: String,
+    /// Name of the secret that holds its connection string.
+    pub secret: String,
+}
+
+/// A text that is never printed.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(pub(crate) String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("…")
+    }
 }
 
 /// What became of it.
@@ -78,7 +115,23 @@ pub async fn run(app: &App, task: Task, deadline: Timestamp) -> Answer {
         })
         .buffered(AT_ONCE)
         .collect();
-    let (results, catalog) = tokio::join!(practices, catalog);
+    let (mut results, mut catalog): (Vec<PracticeOutcome>, _) = tokio::join!(practices, catalog);
+    if let Some(new) = &task.make {
+        let done = in_time(app, deadline, Box::pin(newcomer::make(app, new))).await;
+        let (practice, outcome) = (new.practice.clone(), Outcome::of(done, tenant::migrate::newest()));
+        log(&practice, &outcome);
+        results.push(PracticeOutcome { practice, outcome });
+    }
+    if let Some(check) = &task.check {
+        let done = in_time(app, deadline, Box::pin(newcomer::check(app, check))).await;
+        match &check.practice {
+            Some(practice) => {
+                let outcome = Outcome::of(done, tenant::migrate::newest());
+                results.push(PracticeOutcome { practice: practice.clone(), outcome });
+            }
+            None => catalog = Some(Outcome::of(done, catalog::migrate::newest())),
+        }
+    }
     if let Some(outcome) = &catalog {
         log("catalog", outcome);
     }

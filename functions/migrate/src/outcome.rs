@@ -9,8 +9,10 @@ pub enum Status {
     Migrated,
     /// It was known to be at the newest version, or a newer one than the function knows; the migrations ran all the same and had nothing to do.
     Current,
-    /// The connection string to be tried opens the right database, which has the newest schema now.
+    /// The connection string to be tried is good; one that is pending opens the right database, which has the newest schema now.
     Usable,
+    /// A new stack's catalog, whose secret holds no connection string yet.
+    Unset,
     Failed,
 }
 
@@ -24,27 +26,37 @@ pub struct Outcome {
     /// Visits that new time-zone rules put on others; the practice has to move them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub collisions: Vec<Collision>,
+    /// What was seen at the address of a connection string that was tried.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub found: Vec<String>,
 }
 
 /// What was done.
 pub(crate) struct Done {
     pub(crate) status: Status,
     pub(crate) collisions: Vec<Collision>,
+    pub(crate) found: Vec<String>,
 }
 
 impl From<Status> for Done {
     fn from(status: Status) -> Self {
-        Self { status, collisions: Vec::new() }
+        Self { status, collisions: Vec::new(), found: Vec::new() }
     }
 }
 
 impl Outcome {
     pub(crate) fn of(done: Result<Done, String>, version: i64) -> Self {
         match done {
-            Ok(Done { status, collisions }) => Self { status, version, error: None, collisions },
-            Err(error) => {
-                Self { status: Status::Failed, version, error: Some(error), collisions: Vec::new() }
+            Ok(Done { status, collisions, found }) => {
+                Self { status, version, error: None, collisions, found }
             }
+            Err(error) => Self {
+                status: Status::Failed,
+                version,
+                error: Some(error),
+                collisions: Vec::new(),
+                found: Vec::new(),
+            },
         }
     }
 }

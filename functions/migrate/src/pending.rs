@@ -38,7 +38,7 @@ pub(crate) async fn practice(app: &App, practice: &str, empty: bool) -> Result<D
     // Also whether its role may do what migrations do.
     let tried = tenant::migrate::migrate(&grant, &dsn, &entry.time_zone, app.clock.now()).await;
     let migrated = tried.map_err(|error| in_words(&error, &dsn))?;
-    Ok(Done { status: Status::Usable, collisions: migrated.collisions })
+    Ok(Done { collisions: migrated.collisions, ..Status::Usable.into() })
 }
 
 /// As [`practice`], the catalog's.

@@ -25,6 +25,15 @@ impl DataDir {
         Ok(Self { path, _lock: lock })
     }
 
+    /// As [`Self::open`], a folder that a stack has run in.
+    pub fn existing(path: &Path) -> Result<Self> {
+        if path.join("secrets.json").is_file() {
+            return Self::open(path);
+        }
+        let what = if path.exists() { "no stack has run in it yet" } else { "there is no such folder" };
+        Err(Error::Refused(format!("{}: {what}; `cargo run` makes a data folder", path.display())))
+    }
+
     /// Deletes what is kept, but not the lock.
     pub fn clear(&self) -> Result<()> {
         for entry in fs::read_dir(&self.path).map_err(Error::file(&self.path))? {

@@ -14,7 +14,7 @@ use officepro_local::runtime::guard;
 use officepro_local::stack::{FrontDoor, Options, Stack, Stores};
 use officepro_local::template::{Template, World};
 use officepro_local::{emit, project};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -39,7 +39,18 @@ async fn perform(cli: Cli) -> Result<()> {
     let root = project::root()?;
     let data_dir = cli.data_dir.unwrap_or_else(|| root.join(".local"));
     match cli.command {
-        None => run(&root, &data_dir, cli.run).await,
+        None => {
+            let mut signals = Signals::catch()?;
+            // Before it serves, there is nothing to end in order.
+            let stack = tokio::select! {
+                started = start(&root, &data_dir, cli.run) => started?,
+                () = signals.end() => {
+                    println!("\nStopped before it served.");
+                    return Ok(());
+                }
+            };
+            serve(stack, &mut signals).await
+        }
         Some(Command::Reset) => {
             data_dir::reset(&data_dir)?;
             println!("{} is gone.", data_dir.display());
@@ -57,7 +68,7 @@ async fn perform(cli: Cli) -> Result<()> {
     }
 }
 
-async fn run(root: &Path, data_dir: &Path, options: Run) -> Result<()> {
+async fn start(root: &Path, data_dir: &Path, options: Run) -> Result<Stack> {
     let data_dir = DataDir::open(data_dir)?;
     let door = FrontDoor::open(options.port).await?;
     if options.fresh {
@@ -82,12 +93,9 @@ async fn run(root: &Path, data_dir: &Path, options: Run) -> Result<()> {
         every: options.every,
         variables: options.variables,
     };
-    let mut stack = Stack::start(stores, door, serve).await?;
+    let stack = Stack::start(stores, door, serve).await?;
     print_banner(&stack, demo.as_ref());
-    let stopped = serve_until_signal(&mut stack).await;
-    println!("\nStopping …");
-    stack.stop().await;
-    stopped
+    Ok(stack)
 }
 
 /// Builds the functions and has the stack that runs on this data folder take them.
@@ -128,20 +136,45 @@ fn print_banner(stack: &Stack, demo: Option<&Demo>) {
     println!("Ctrl-C stops it.");
 }
 
-/// Waits for Ctrl-C or a request to end; SIGHUP deploys the functions' new binaries.
-async fn serve_until_signal(stack: &mut Stack) -> Result<()> {
-    let failed = |error| Error::Io("a signal handler".to_owned(), error);
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
+/// What ends the stack, or changes it.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn catch() -> Result<Self> {
+        let of = |kind| signal(kind).map_err(|error| Error::Io("a signal handler".to_owned(), error));
+        Ok(Self {
+            terminate: of(SignalKind::terminate())?,
+            interrupt: of(SignalKind::interrupt())?,
+            hangup: of(SignalKind::hangup())?,
+        })
+    }
+
+    /// Ctrl-C or a request to end.
+    async fn end(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Serves until Ctrl-C or a request to end; SIGHUP deploys the functions' new binaries.
+async fn serve(mut stack: Stack, signals: &mut Signals) -> Result<()> {
     loop {
         tokio::select! {
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
-            _ = hangup.recv() => match stack.redeploy() {
+            _ = signals.terminate.recv() => break,
+            _ = signals.interrupt.recv() => break,
+            _ = signals.hangup.recv() => match stack.redeploy() {
                 Ok(()) => println!("New invocations run the binaries of now."),
                 Err(error) => eprintln!("not deployed, the old binaries stay: {error}"),
             },
         }
     }
+    println!("\nStopping …");
+    stack.stop().await;
+    Ok(())
 }

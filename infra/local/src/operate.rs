@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use shared::control::partners::PartnerStatus;
 
 use crate::error::{Error, Result};
-use crate::operations::{FirstPartner, NewPractice, Operator, new_name, read_secret, read_stdin};
+use crate::operations::{FirstPartner, NewPractice, Operator, new_name, read_connection_string, read_stdin};
 use crate::practices;
 
 /// What operators do; `infra/runbook.md` says when.
@@ -29,7 +29,7 @@ pub enum Operation {
         /// Its name in paths
         practice: String,
         /// What people call it
-        #[arg(long)]
+        #[arg(long, value_parser = text)]
         name: String,
         /// IANA name, e.g. `America/New_York`
         #[arg(long)]
@@ -39,6 +39,22 @@ pub enum Operation {
         sandbox: bool,
         #[command(flatten)]
         dsn: Dsn,
+        #[command(flatten)]
+        world: OfWorld,
+    },
+    /// Tries a connection string where functions would use it, within seconds; changes nothing
+    CheckDsn {
+        /// The practice whose database it is to open, or `catalog`
+        database: String,
+        /// Without one, the string of now is tried
+        #[command(flatten)]
+        dsn: Dsn,
+        #[command(flatten)]
+        world: OfWorld,
+    },
+    /// Removes a practice that no key opens any more: its subscriptions and the poller's state; its database stays as it is
+    RemovePractice {
+        practice: String,
         #[command(flatten)]
         world: OfWorld,
     },
@@ -52,16 +68,16 @@ pub enum Operation {
     },
     /// Makes a partner and its first key, and shows the key once
     FirstPartner {
-        #[arg(long)]
+        #[arg(long, value_parser = text)]
         company: String,
-        #[arg(long)]
+        #[arg(long, value_parser = text)]
         contact: String,
-        #[arg(long)]
+        #[arg(long, value_parser = text)]
         email: String,
         /// The practice that the key opens
         #[arg(long)]
         practice: String,
-        #[arg(long)]
+        #[arg(long, value_parser = text)]
         key_name: String,
         /// Separated by commas, as in the API
         #[arg(long, value_delimiter = ',', required = true)]
@@ -166,7 +182,7 @@ pub enum Operation {
         #[arg(long)]
         all: bool,
         /// Finishes a replay that was cut off, by the name that it printed
-        #[arg(long)]
+        #[arg(long, value_parser = text)]
         name: Option<String>,
         #[command(flatten)]
         world: OfWorld,
@@ -199,17 +215,27 @@ pub struct OfWorld {
 #[derive(Debug, Args)]
 pub struct Dsn {
     /// Take the connection string from standard input
-    #[arg(long)]
-    dsn_stdin: bool,
+    #[arg(long = "dsn-stdin")]
+    stdin: bool,
     /// Take the connection string from this file
-    #[arg(long, value_name = "FILE", conflicts_with = "dsn_stdin")]
-    dsn_file: Option<PathBuf>,
+    #[arg(long = "dsn-file", value_name = "FILE", conflicts_with = "stdin")]
+    file: Option<PathBuf>,
+    /// The certificate (PEM) of who signs the server's, unless everybody trusts it or the server is Amazon's
+    #[arg(long, value_name = "FILE")]
+    root_certificate: Option<PathBuf>,
 }
 
 impl Dsn {
     fn read(&self) -> Result<Option<String>> {
-        if self.dsn_stdin || self.dsn_file.is_some() {
-            return read_secret(self.dsn_file.as_deref()).map(Some);
+        if self.stdin || self.file.is_some() {
+            let certificate = self.root_certificate.as_deref();
+            return read_connection_string(self.file.as_deref(), certificate).map(Some);
+        }
+        if self.root_certificate.is_some() {
+            return Err(Error::Refused(
+                "a certificate belongs to a connection string: give --dsn-stdin or --dsn-file FILE"
+                    .to_owned(),
+            ));
         }
         Ok(None)
     }
@@ -234,6 +260,11 @@ impl Operation {
                 let new = NewPractice { practicepass: practice, name, time_zone, sandbox, dsn };
                 on(&world)?.add_practice(new).await
             }
+            Self::CheckDsn { database, dsn, world } => {
+                let dsn = dsn.read()?;
+                on(&world)?.check_dsn(&database, dsn.as_deref()).await
+            }
+            Self::RemovePractice { practice, world } => on(&world)?.remove_practice(&practice).await,
             Self::SetTimeZone { practice, time_zone, world } => {
                 on(&world)?.set_time_zone(&practice, &time_zone).await
             }
@@ -284,7 +315,9 @@ impl Operation {
                 Ok(())
             }
             Self::Replay { practice, subscription, from, to, all, name, world } => {
+                in_order(from, to)?;
                 let operator = on(&world)?;
+                operator.registered(&practice).await?;
                 let name = name.unwrap_or_else(new_name);
                 let which =
                     subscription.map_or("all subscriptions".to_owned(), |id| format!("subscription {id}"));
@@ -294,10 +327,28 @@ impl Operation {
                 Ok(())
             }
             Self::ExportActivity { from, to, practice, world } => {
-                let rows = on(&world)?.export_activity((from, to), practice.as_deref()).await?;
+                in_order(from, to)?;
+                let operator = on(&world)?;
+                if let Some(practice) = &practice {
+                    operator.registered(practice).await?;
+                }
+                let rows = operator.export_activity((from, to), practice.as_deref()).await?;
                 eprintln!("{rows} calls were written.");
                 Ok(())
             }
         }
     }
+}
+
+/// A name that people can read.
+fn text(text: &str) -> std::result::Result<String, String> {
+    let text = text.trim();
+    if text.is_empty() { Err("it is empty".to_owned()) } else { Ok(text.to_owned()) }
+}
+
+fn in_order(from: Timestamp, to: Timestamp) -> Result<()> {
+    if from < to {
+        return Ok(());
+    }
+    Err(Error::Refused(format!("--to ({to}) must be later than --from ({from})")))
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+use futures::stream::{self, BoxStream, StreamExt as _};
 use jiff::Timestamp;
 use shared::auth::secret_ref::SecretRef;
 use shared::auth::{CatalogGrant, PracticeGrant};
@@ -21,6 +22,8 @@ use crate::template::{REGION, Template, World};
 
 /// The template's table of the practice registry, partners and keys.
 pub(crate) const CONTROL_TABLE: &str = "ControlTable";
+/// Databases that are migrated at once.
+const AT_ONCE: usize = 5;
 /// The template's table of call records.
 pub(crate) const ACTIVITY_TABLE: &str = "ActivityTable";
 
@@ -29,21 +32,23 @@ pub(crate) const ACTIVITY_TABLE: &str = "ActivityTable";
 /// # Errors
 /// When a stack runs in the folder, and when the catalog or more practices than are tolerated couldn't be migrated.
 pub async fn migrate_all(template: &Path, data_dir: &Path, tolerated: usize) -> Result<()> {
-    let data_dir = DataDir::open(data_dir)?;
+    let data_dir = DataDir::existing(data_dir)?;
     let template = Template::read(template, &World::default())?;
     let secrets = Secrets::open(&data_dir.path().join("secrets.json"), &template.secrets)?;
     let dynamodb = DynamoDb::start(&data_dir.path().join("dynamodb.sqlite"), &template.tables).await?;
     let listed = control_plane(&dynamodb.endpoint, "local").practices().await;
     dynamodb.stop().await;
     let practices = listed.map_err(|error| Error::store("practices", error))?;
+    println!("Migrating the catalog and {} practices …", practices.len());
     let catalog = migrate_catalog(&secrets).await;
     match &catalog {
         Ok(_) => println!("catalog: up to date"),
         Err(error) => println!("{error}"),
     }
     let mut failed = usize::from(catalog.is_err());
-    for practice in &practices {
-        match migrate(practice, &secrets).await {
+    let mut migrations = several(practices.clone(), &secrets);
+    while let Some((practice, migrated)) = migrations.next().await {
+        match migrated {
             Ok(_) => println!("{}: up to date", practice.practicepass),
             Err(error) => {
                 failed += 1;
@@ -51,6 +56,7 @@ pub async fn migrate_all(template: &Path, data_dir: &Path, tolerated: usize) -> 
             }
         }
     }
+    drop(migrations);
     if failed == 0 {
         println!("The catalog and {} practices migrated.", practices.len());
         return Ok(());
@@ -131,6 +137,18 @@ pub(crate) async fn migrate(practice: &Practice, secrets: &Secrets) -> Result<Te
     let migrated = migrated.map_err(failed(name))?;
     print_collisions(name, &migrated.collisions);
     Ok(migrated.db)
+}
+
+/// Migrates these practices, some at a time so that one whose server is silent holds up no other; in whichever order they end.
+pub(crate) fn several(
+    practices: Vec<Practice>,
+    secrets: &Secrets,
+) -> BoxStream<'_, (Practice, Result<TenantDb>)> {
+    let migrated = async |practice: Practice| {
+        let done = migrate(&practice, secrets).await;
+        (practice, done)
+    };
+    stream::iter(practices).map(migrated).buffer_unordered(AT_ONCE).boxed()
 }
 
 /// Notes in the registry that the practice's database has the newest schema, if it didn't know.

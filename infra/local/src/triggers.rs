@@ -77,7 +77,8 @@ impl Triggers {
 }
 
 /// Invokes a function once one of its environments is free, as event source mappings and the scheduler do; they aren't callers
-/// who could be told to come back. [`InvokeError::Throttled`] when it has been busy for as long as `patience`.
+/// who could be told to come back. [`InvokeError::Throttled`] when it has been busy for as long as `patience`; [`InvokeError::Stopping`] also
+/// for an invocation that the stack's end cut off.
 async fn when_free(
     runtime: &RuntimeHost,
     function: &str,
@@ -88,6 +89,7 @@ async fn when_free(
     loop {
         match runtime.invoke(function, event.clone()).await {
             Err(InvokeError::Throttled) if began.elapsed() < patience => sleep(BETWEEN_TRIES).await,
+            Ok(outcome) if outcome.is_cut_off() => return Err(InvokeError::Stopping),
             other => return other,
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{CatalogDb, articles, products};
 use crate::{
     auth::CatalogGrant,
-    tenant::{Database, Error, Pool, Result, migrate::lenient, search_texts},
+    tenant::{self, Database, Error, Result, schema::Schema, search_texts},
 };
 
 /// The newest migration of the catalog.
@@ -13,21 +13,33 @@ pub fn newest() -> i64 {
     sqlx::migrate!("migrations/catalog/postgres").iter().map(|it| it.version).max().unwrap_or(0)
 }
 
-/// Brings the database at `dsn` to the newest schema, and makes what is there searchable. Run again, it changes nothing.
+fn schema() -> Schema {
+    Schema {
+        sqlite: sqlx::migrate!("migrations/catalog/sqlite"),
+        postgres: sqlx::migrate!("migrations/catalog/postgres"),
+    }
+}
+
+/// Brings the database of this connection string to the newest schema, and makes what is there searchable. Run again, it changes nothing.
 ///
 /// # Errors
-/// [`Error::WrongDatabase`] when the database is a practice's; [`Error::Migrate`]; [`Error::Unavailable`].
+/// [`Error::WrongDatabase`] when the database is a practice's; [`Error::Migrate`]; [`Error::Migrating`]; [`Error::Unavailable`].
 pub async fn migrate(_: &CatalogGrant, dsn: &str) -> Result<CatalogDb> {
     let db = CatalogDb::new(Database::connect_for_creation(dsn).await?);
     db.check_identity().await?;
-    match &db.pool {
-        Pool::Sqlite(pool) => lenient(sqlx::migrate!("migrations/catalog/sqlite")).run(pool).await?,
-        Pool::Postgres(pool) => lenient(sqlx::migrate!("migrations/catalog/postgres")).run(pool).await?,
-    }
+    schema().bring_up(&db, dsn).await?;
     for source in [products::SEARCHED, articles::SEARCHED] {
         search_texts::index(&db, source, Duration::MAX).await?;
     }
     Ok(db)
+}
+
+/// Tries a connection string that is to open the catalog, or to become it: what is there, in words.
+///
+/// # Errors
+/// As [`migrate`].
+pub async fn check(_: &CatalogGrant, secret: &str) -> Result<Vec<String>> {
+    tenant::check::catalog(secret, schema(), newest()).await
 }
 
 impl CatalogDb {

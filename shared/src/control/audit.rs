@@ -1,7 +1,7 @@
-//! What administrators did, kept for good: items are only ever added.
+//! What administrators did, kept for six years: items are only ever added, and end by themselves.
 
-use aws_sdk_dynamodb::types::TransactWriteItem;
-use jiff::Timestamp;
+use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -52,11 +52,17 @@ pub struct AuditRecord {
     pub request_id: String,
 }
 
+/// What HIPAA asks of the records of who did what (45 CFR 164.316), and its leap days.
+const KEPT: SignedDuration = SignedDuration::from_hours(24 * (6 * 365 + 2));
+
 impl AuditRecord {
     fn item(&self) -> Result<Item> {
         let place =
             [("pk", PARTITION.to_owned()), ("sk", format!("{}#{}", instant::text(self.time), self.id))];
-        to_item(self, &place)
+        let mut item = to_item(self, &place)?;
+        let end = (self.time + KEPT).as_second();
+        item.insert("expiresAt".to_owned(), AttributeValue::N(end.to_string()));
+        Ok(item)
     }
 }
 

@@ -164,6 +164,20 @@ impl Store {
         Ok(())
     }
 
+    /// Forgets how far a practice's log was read, whoever holds it. `false`: it was never read.
+    pub async fn forget_dispatch(&self, practicepass: &PracticePass) -> Result<bool> {
+        let deleted = self
+            .client()
+            .delete_item()
+            .table_name(self.name(Table::Control)?)
+            .set_key(Some(place(practicepass)))
+            .return_values(ReturnValue::AllOld)
+            .send()
+            .await
+            .map_err(|error| Error::from_sdk(SERVICE, &error))?;
+        Ok(deleted.attributes.is_some())
+    }
+
     /// Gives the practice back, so that the next process needn't wait for the lease to end.
     pub async fn release(&self, lease: &Lease) -> Result<()> {
         let released = self

@@ -1,6 +1,6 @@
 //! The practice registry: which practices there are and where their databases lie.
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, Delete, TransactWriteItem};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -54,6 +54,17 @@ impl Store {
     /// [`super::Error::ConditionFailed`] when the practice has one.
     pub async fn create_practice(&self, practice: &Practice) -> Result<()> {
         self.put_new(Table::Control, item(practice)?).await
+    }
+
+    /// The write that takes a practice out of the registry; its condition is that it is there.
+    pub fn remove_practice(&self, practicepass: &PracticePass) -> Result<TransactWriteItem> {
+        let delete = Delete::builder()
+            .table_name(self.name(Table::Control)?)
+            .set_key(Some(key(format!("PRACTICE#{practicepass}"), "PRACTICE")))
+            .condition_expression("attribute_exists(pk)")
+            .build()
+            .map_err(|error| Error::Malformed(error.to_string()))?;
+        Ok(TransactWriteItem::builder().delete(delete).build())
     }
 
     /// Notes that a practice's database has this migration, and its visits these time-zone rules.

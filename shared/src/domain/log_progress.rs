@@ -269,6 +269,11 @@ impl LogProgress {
         self.unsettled().next().map_or(self.top, |gap| LogId(gap.from.0 - 1))
     }
 
+    /// Every id below this one is done with.
+    pub fn done_below(&self) -> LogId {
+        self.gaps.first().map_or(self.top, |gap| gap.from)
+    }
+
     /// Rows far above the position: ranges, both ends included.
     pub fn islands(&self) -> Vec<(LogId, LogId)> {
         let from = self.unsettled().map(|gap| LogId(gap.to.0 + 1));

@@ -1,15 +1,18 @@
 //! A database of either engine, and the one of a practice.
 
-use std::{ops::Deref, str::FromStr, sync::Arc, time::Instant};
+use std::{borrow::Cow, ops::Deref, str::FromStr, sync::Arc, time::Instant};
 
 use jiff::tz::TimeZone;
 use sqlx::{
-    AssertSqlSafe, PgPool, Postgres, Sqlite, SqlitePool,
-    postgres::{PgConnectOptions, PgPoolOptions, PgSslMode},
+    PgPool, Postgres, Sqlite, SqlitePool,
+    postgres::PgPoolOptions,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use super::{Error, Health, Reporter, Result, Timeouts, Watched};
+use super::{
+    Error, Health, Reporter, Result, Timeouts, Watched, connection_string::ConnectionString, schema,
+    session::Sessions,
+};
 use crate::domain::PracticePass;
 
 #[derive(Clone, Debug)]
@@ -28,6 +31,7 @@ pub enum Conn {
 #[derive(Clone, Debug)]
 pub struct Database {
     pub(crate) pool: Pool,
+    sessions: Arc<Sessions>,
     health: Arc<Health>,
     timeouts: Timeouts,
     opened: Instant,
@@ -43,19 +47,20 @@ pub struct TenantDb {
 }
 
 impl Database {
-    /// Connects on first use. `dsn` is `postgres://…` or `sqlite://<path>`.
+    /// Connects on first use; `secret` is a [`ConnectionString`].
     pub(crate) fn connect(
-        dsn: &str,
+        secret: &str,
         connections: u32,
         timeouts: Timeouts,
         health: Arc<Health>,
         reporter: Arc<Reporter>,
     ) -> Result<Self> {
         let opened = Instant::now();
-        let unusable = |_| Error::Registry("the DSN can't be read".into());
-        if dsn.starts_with("sqlite:") {
-            let options = SqliteConnectOptions::from_str(dsn)
-                .map_err(unusable)?
+        let string = ConnectionString::of(secret);
+        let limits = timeouts.server.unwrap_or_default();
+        if string.is_sqlite() {
+            let options = SqliteConnectOptions::from_str(string.dsn())
+                .map_err(|_| Error::Registry("the DSN can't be read".into()))?
                 .create_if_missing(false)
                 .foreign_keys(true)
                 .journal_mode(SqliteJournalMode::Wal)
@@ -63,40 +68,28 @@ impl Database {
                 .synchronous(SqliteSynchronous::Full)
                 .busy_timeout(timeouts.file_lock);
             let pool =
-                SqlitePoolOptions::new().max_connections(connections).acquire_timeout(timeouts.round_trip);
-            return Ok(Self {
-                pool: Pool::Sqlite(pool.connect_lazy_with(options)),
-                health,
-                timeouts,
-                opened,
-                reporter,
-            });
+                SqlitePoolOptions::new().max_connections(connections).acquire_timeout(timeouts.connect);
+            let pool = Pool::Sqlite(pool.connect_lazy_with(options));
+            let sessions = Arc::new(Sessions::new(false, limits));
+            return Ok(Self { pool, sessions, health, timeouts, opened, reporter });
         }
-        let options = PgConnectOptions::from_str(dsn).map_err(unusable)?;
-        // Without a word in the DSN the server's certificate and name are verified.
-        let options = if says_sslmode(dsn) { options } else { options.ssl_mode(PgSslMode::VerifyFull) };
-        refuse_weak_tls(&options)?;
-        let mut pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(timeouts.round_trip);
-        if let Some(server) = timeouts.server {
-            // Not by startup options, which poolers refuse.
-            let limits = format!(
-                "set lock_timeout = {}; set statement_timeout = {}; set idle_in_transaction_session_timeout = {}",
-                server.lock.as_millis(),
-                server.statement.as_millis(),
-                server.idle.as_millis()
-            );
-            pool = pool.after_connect(move |connection, _| {
-                let limits = AssertSqlSafe(limits.clone());
-                Box::pin(async move { sqlx::raw_sql(limits).execute(connection).await.map(|_| ()) })
-            });
-        }
-        Ok(Self { pool: Pool::Postgres(pool.connect_lazy_with(options)), health, timeouts, opened, reporter })
+        let server = string.server()?;
+        let sessions = Arc::new(Sessions::new(server.is_pooled, limits));
+        let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(timeouts.connect);
+        let of_pool = sessions.clone();
+        let pool = pool.after_connect(move |connection, _| {
+            let sessions = of_pool.clone();
+            Box::pin(async move { sessions.settle(connection).await })
+        });
+        let pool = Pool::Postgres(pool.connect_lazy_with(server.options));
+        Ok(Self { pool, sessions, health, timeouts, opened, reporter })
     }
 
-    /// As [`Self::connect`]; an `SQLite` file is made when there is none, and migrated by one connection so that two first
-    /// migrators wait for each other at the file's lock.
-    pub(crate) async fn connect_for_creation(dsn: &str) -> Result<Self> {
-        if let Some(path) = dsn.strip_prefix("sqlite://") {
+    /// As [`Self::connect`], for migrations. An `SQLite` file is made when there is none, and migrated by one connection so that two
+    /// first migrators wait for each other at the file's lock. A server that refuses connections is known at once.
+    pub(crate) async fn connect_for_creation(secret: &str) -> Result<Self> {
+        let string = ConnectionString::of(secret);
+        if let Some(path) = string.dsn().strip_prefix("sqlite://") {
             let path = path.split('?').next().unwrap_or(path).to_owned();
             tokio::fs::OpenOptions::new()
                 .create(true)
@@ -104,8 +97,10 @@ impl Database {
                 .open(&path)
                 .await
                 .map_err(|error| Error::Unavailable(sqlx::Error::Io(error)))?;
+        } else {
+            schema::close(schema::reach(&string.options()?).await?).await;
         }
-        Self::connect(dsn, 1, Timeouts::OF_MIGRATIONS, Arc::default(), Arc::default())
+        Self::connect(secret, 1, Timeouts::OF_MIGRATIONS, Arc::default(), Arc::default())
     }
 
     /// Makes the first connection: a connection string that is no good any more is found out before anything is begun. Costs
@@ -144,13 +139,16 @@ impl Database {
             return Err(Error::LetBe);
         }
         let (health, timeouts, reporter) = (self.health.clone(), self.timeouts, self.reporter.clone());
+        let sessions = self.sessions.clone();
         let conn = match &self.pool {
-            Pool::Sqlite(pool) => {
-                pool.acquire().await.map(|it| Conn::Sqlite(Watched::new(it, health, timeouts, reporter)))
-            }
-            Pool::Postgres(pool) => {
-                pool.acquire().await.map(|it| Conn::Postgres(Watched::new(it, health, timeouts, reporter)))
-            }
+            Pool::Sqlite(pool) => pool
+                .acquire()
+                .await
+                .map(|it| Conn::Sqlite(Watched::new(it, sessions, health, timeouts, reporter))),
+            Pool::Postgres(pool) => pool
+                .acquire()
+                .await
+                .map(|it| Conn::Postgres(Watched::new(it, sessions, health, timeouts, reporter))),
         };
         conn.map_err(|error| {
             let error = Error::from(error);
@@ -192,6 +190,14 @@ impl Conn {
         }
     }
 
+    /// From now on it is in a transaction, which this text begins.
+    pub(super) fn begin(&mut self) -> Cow<'static, str> {
+        match self {
+            Self::Sqlite(_) => "BEGIN IMMEDIATE".into(),
+            Self::Postgres(connection) => connection.begin(),
+        }
+    }
+
     pub(super) fn close_on_drop(&mut self) {
         match self {
             Self::Sqlite(connection) => connection.close_on_drop(),
@@ -224,63 +230,5 @@ impl Deref for TenantDb {
 
     fn deref(&self) -> &Database {
         &self.database
-    }
-}
-
-/// Only the local stack may speak to its database without encryption that is enforced.
-fn refuse_weak_tls(options: &PgConnectOptions) -> Result<()> {
-    let weak = matches!(options.get_ssl_mode(), PgSslMode::Disable | PgSslMode::Allow | PgSslMode::Prefer);
-    if weak && options.get_socket().is_none() && !is_this_machine(options.get_host()) {
-        return Err(Error::Registry(
-            "the DSN's sslmode lets patient data travel unencrypted: use verify-full, verify-ca or require"
-                .into(),
-        ));
-    }
-    Ok(())
-}
-
-/// Whether a connection to the host never leaves the machine: a local stack's database.
-fn is_this_machine(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
-    host == "localhost" || host.starts_with('/') || address.is_ok_and(|it| it.to_canonical().is_loopback())
-}
-
-/// Whether the DSN's query, and not a password that looks like it, chooses how the server is verified.
-fn says_sslmode(dsn: &str) -> bool {
-    url::Url::parse(dsn)
-        .is_ok_and(|url| url.query_pairs().any(|(name, _)| name == "sslmode" || name == "ssl-mode"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{PgConnectOptions, refuse_weak_tls, says_sslmode};
-
-    #[test]
-    fn a_server_elsewhere_is_spoken_to_encrypted() {
-        let allowed = |dsn: &str| refuse_weak_tls(&dsn.parse::<PgConnectOptions>().unwrap()).is_ok();
-        for mode in ["disable", "allow", "prefer"] {
-            assert!(!allowed(&format!("postgres://a:b@db.example/c?sslmode={mode}")), "{mode}");
-            assert!(!allowed(&format!("postgres://a:b@10.0.0.5/c?sslmode={mode}")), "{mode}");
-            assert!(allowed(&format!("postgres://a:b@127.0.0.1/c?sslmode={mode}")), "{mode}");
-            assert!(allowed(&format!("postgres://a:b@[::1]/c?sslmode={mode}")), "{mode}");
-        }
-        for mode in ["require", "verify-ca", "verify-full"] {
-            assert!(allowed(&format!("postgres://a:b@db.example/c?sslmode={mode}")), "{mode}");
-        }
-    }
-
-    #[test]
-    fn only_the_query_chooses_how_a_server_is_verified() {
-        for chosen in ["postgres://a:b@c/d?sslmode=disable", "postgres://a:b@c/d?x=1&ssl-mode=require"] {
-            assert!(says_sslmode(chosen), "{chosen}");
-        }
-        for silent in [
-            "postgres://a:sslmode=disable@c/d",
-            "postgres://a:b@c/sslmode=disable",
-            "postgres://a:b@c/d?application_name=sslmode=disable",
-            "postgres://a:b@c/d#sslmode=disable",
-        ] {
-            assert!(!says_sslmode(silent), "{silent}");
-        }
     }
 }

@@ -33,6 +33,9 @@ pub enum Error {
     WrongDatabase,
     #[error("the practice registry's entry is unusable: {0}")]
     Registry(String),
+    /// The same work may succeed once the other has ended.
+    #[error("another migration of this database is under way")]
+    Migrating,
     #[error("the schema could not be brought up to date")]
     Migrate(#[from] sqlx::migrate::MigrateError),
     #[error("a statement failed")]

@@ -5,6 +5,7 @@
 //! and after one that was not answered the database is let be for a moment: calls fail at once but for one that tries.
 
 use std::{
+    borrow::Cow,
     io,
     ops::{Deref, DerefMut},
     sync::{
@@ -14,15 +15,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sqlx::pool::PoolConnection;
+use sqlx::{Postgres, Sqlite, pool::PoolConnection};
 use tokio::time::timeout;
 
-use super::Reporter;
+use super::{
+    Reporter,
+    session::{PgSession, Sessions, SqliteSession},
+};
 
 /// How long a database may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
-    /// For a connection, and for one statement, a COMMIT included.
+    /// For a connection.
+    pub connect: Duration,
+    /// For one statement, a COMMIT included.
     pub round_trip: Duration,
     /// For being opened by the call that tries whether it answers again: meanwhile that call holds up others.
     pub probe: Duration,
@@ -34,9 +40,9 @@ pub struct Timeouts {
     pub server: Option<ServerTimeouts>,
 }
 
-/// After how long a `PostgreSQL` server ends what it is asked. Shorter than a round trip may take: a statement that waits for
+/// After how long a `PostgreSQL` server ends what it is asked; zero is never. Shorter than a round trip may take: a statement that waits for
 /// somebody else's lock is told so by a server that is well, and isn't taken for silence.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ServerTimeouts {
     /// `lock_timeout`: the wait for another's lock.
     pub lock: Duration,
@@ -50,6 +56,7 @@ impl Timeouts {
     /// For calls: an ill database is told of within two seconds. No transaction of ours stays open for longer than a call: one
     /// whose environment was frozen or lost would go on holding its locks.
     pub const OF_CALLERS: Self = Self {
+        connect: Duration::from_millis(1_400),
         round_trip: Duration::from_millis(1_400),
         probe: Duration::from_millis(500),
         file_lock: Duration::from_millis(800),
@@ -62,6 +69,7 @@ impl Timeouts {
     };
     /// For work that nobody waits for.
     pub const OF_BACKGROUND: Self = Self {
+        connect: Duration::from_secs(5),
         round_trip: Duration::from_secs(5),
         probe: Duration::from_secs(3),
         file_lock: Duration::from_secs(4),
@@ -74,18 +82,24 @@ impl Timeouts {
     };
     /// For migrations, which may rewrite whole tables.
     pub const OF_MIGRATIONS: Self = Self {
+        connect: Duration::from_secs(10),
         round_trip: Duration::from_hours(1),
         probe: Duration::from_secs(30),
         file_lock: Duration::from_secs(30),
         cooldown: COOLDOWN,
-        server: None,
+        server: Some(ServerTimeouts {
+            lock: Duration::from_secs(30),
+            statement: Duration::ZERO,
+            idle: Duration::from_mins(1),
+        }),
     };
 
     /// So many times as long, but for the cooldown.
     #[must_use]
     pub fn times(self, factor: u32) -> Self {
-        let Self { round_trip, probe, file_lock, cooldown, server } = self;
+        let Self { connect, round_trip, probe, file_lock, cooldown, server } = self;
         Self {
+            connect: connect * factor,
             round_trip: round_trip * factor,
             probe: probe * factor,
             file_lock: file_lock * factor,
@@ -181,6 +195,8 @@ pub(crate) fn silence() -> sqlx::Error {
 /// A connection whose round trips are watched. One that is lost, or let go in the middle of a statement, is closed.
 pub struct Watched<DB: sqlx::Database> {
     connection: PoolConnection<DB>,
+    sessions: Arc<Sessions>,
+    in_transaction: bool,
     watch: Watch,
     reporter: Arc<Reporter>,
 }
@@ -196,19 +212,17 @@ pub(crate) struct Watch {
 impl<DB: sqlx::Database> Watched<DB> {
     pub(crate) fn new(
         connection: PoolConnection<DB>,
+        sessions: Arc<Sessions>,
         health: Arc<Health>,
         timeouts: Timeouts,
         reporter: Arc<Reporter>,
     ) -> Self {
-        Self { connection, watch: Watch { health, timeouts, unanswered: false }, reporter }
+        let watch = Watch { health, timeouts, unanswered: false };
+        Self { connection, sessions, in_transaction: false, watch, reporter }
     }
 
     pub(crate) fn reporter(&self) -> &Reporter {
         &self.reporter
-    }
-
-    pub(crate) fn parts(&mut self) -> (&mut Watch, &mut DB::Connection) {
-        (&mut self.watch, &mut self.connection)
     }
 
     pub(crate) fn set_outdated(&self) {
@@ -222,6 +236,31 @@ impl<DB: sqlx::Database> Watched<DB> {
 
     pub(crate) fn close_on_drop(&mut self) {
         self.watch.unanswered = true;
+    }
+}
+
+impl Watched<Sqlite> {
+    /// What a round trip needs.
+    pub(crate) fn parts(&mut self) -> (&mut Watch, SqliteSession<'_>) {
+        (&mut self.watch, SqliteSession(&mut self.connection))
+    }
+}
+
+impl Watched<Postgres> {
+    /// What a round trip needs.
+    pub(crate) fn parts(&mut self) -> (&mut Watch, PgSession<'_>) {
+        let session = PgSession {
+            connection: &mut self.connection,
+            sessions: &self.sessions,
+            in_transaction: self.in_transaction,
+        };
+        (&mut self.watch, session)
+    }
+
+    /// From now on it is in a transaction, which this text begins.
+    pub(crate) fn begin(&mut self) -> Cow<'static, str> {
+        self.in_transaction = true;
+        self.sessions.begin()
     }
 }
 

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use jiff::{Timestamp, tz::TimeZone};
-use sqlx::migrate::Migrator;
+
+use sqlx::AssertSqlSafe;
 
 use super::{
-    Collision, Database, Error, Pool, Result, TenantDb, on, search_texts, tickets, time_zone,
-    unindexed_patients,
+    Collision, Database, Error, Pool, Result, ServerTimeouts, TenantDb, on, schema::Schema, search_texts,
+    tickets, time_zone, unindexed_patients,
 };
 use crate::{
     auth::PracticeGrant,
@@ -19,10 +20,8 @@ pub fn newest() -> i64 {
     sqlx::migrate!("migrations/postgres").iter().map(|it| it.version).max().unwrap_or(0)
 }
 
-/// Lets a database have migrations that this program doesn't know yet: after a roll-back it works with the newer schema.
-pub(crate) fn lenient(mut migrator: Migrator) -> Migrator {
-    migrator.set_ignore_missing(true);
-    migrator
+pub(super) fn schema() -> Schema {
+    Schema { sqlite: sqlx::migrate!("migrations/sqlite"), postgres: sqlx::migrate!("migrations/postgres") }
 }
 
 /// A practice's database with the newest schema.
@@ -33,19 +32,16 @@ pub struct Migrated {
     pub collisions: Vec<Collision>,
 }
 
-/// Brings the database at `dsn` to the newest schema, makes it `grant`'s practice's own, makes the patients that are there
+/// Brings the database of this connection string to the newest schema, makes it `grant`'s practice's own, makes the patients that are there
 /// searchable, and lets visits follow the compiled rules of `time_zone` (an IANA name). Run again, it changes nothing.
 ///
 /// # Errors
-/// [`Error::WrongDatabase`] when it belongs to another practice already; [`Error::Migrate`]; [`Error::Unavailable`];
-/// [`Error::Registry`] when there is no such time zone.
+/// [`Error::WrongDatabase`] when it belongs to another practice already; [`Error::Migrate`]; [`Error::Migrating`];
+/// [`Error::Unavailable`]; [`Error::Registry`] when there is no such time zone.
 pub async fn migrate(grant: &PracticeGrant, dsn: &str, time_zone: &str, now: Timestamp) -> Result<Migrated> {
     let zone = zones::get(time_zone).unwrap_or(TimeZone::UTC);
     let db = TenantDb::new(Database::connect_for_creation(dsn).await?, grant.practicepass().clone(), zone);
-    match &db.pool {
-        Pool::Sqlite(pool) => lenient(sqlx::migrate!("migrations/sqlite")).run(pool).await?,
-        Pool::Postgres(pool) => lenient(sqlx::migrate!("migrations/postgres")).run(pool).await?,
-    }
+    schema().bring_up(&db, dsn).await?;
     crate::in_transaction!(db, Error, conn => {
         on!(&mut *conn, c => sqlx::query(
             "insert into tenant_identity (singleton, ppass) values (1, $1) on conflict (singleton) do nothing",
@@ -64,6 +60,37 @@ pub async fn migrate(grant: &PracticeGrant, dsn: &str, time_zone: &str, now: Tim
         search_texts::index(&db, source, Duration::MAX).await?;
     }
     Ok(Migrated { db, collisions })
+}
+
+/// Has the server begin each session of this database's role with `limits`: nothing then is set after connecting, which poolers
+/// forget, and for which an RDS Proxy gives a connection to nobody else any more. `false`: it does so already, or is no server.
+///
+/// # Errors
+/// [`Error::Statement`] when the role may not change itself; [`Error::Unavailable`].
+pub async fn give_limits(db: &Database, limits: ServerTimeouts) -> Result<bool> {
+    let Pool::Postgres(_) = &db.pool else { return Ok(false) };
+    let wanted = [
+        ("idle_in_transaction_session_timeout", limits.idle),
+        ("lock_timeout", limits.lock),
+        ("statement_timeout", limits.statement),
+    ];
+    let mut conn = db.connection().await?;
+    let (database, found): (String, String) = on!(&mut conn, c => sqlx::query_as(
+        "select current_database()::text, coalesce((select array_to_string(setconfig, ',') from pg_db_role_setting
+             where setdatabase = (select oid from pg_database where datname = current_database())
+             and setrole = (select oid from pg_roles where rolname = current_user)), '')",
+    ).fetch_one(c).await)?;
+    let missing: Vec<_> = wanted
+        .iter()
+        .map(|(name, limit)| (name, limit.as_millis()))
+        .filter(|(name, limit)| !found.split(',').any(|it| it == format!("{name}={limit}")))
+        .collect();
+    let database = database.replace('"', "\"\"");
+    for (name, limit) in &missing {
+        let statement = format!("alter role current_user in database \"{database}\" set {name} = {limit}");
+        on!(&mut conn, c => sqlx::raw_sql(AssertSqlSafe(statement)).execute(c).await.map(|_| ()))?;
+    }
+    Ok(!missing.is_empty())
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use sqlx::{AssertSqlSafe, SqlSafeStr};
+
 use super::{Conn, Database, Error, Result, on};
 
 /// Whether the same work may succeed when it is simply done again.
@@ -68,11 +70,8 @@ impl Database {
     #[doc(hidden)]
     pub async fn begin(&self) -> Result<Transaction> {
         let mut transaction = Transaction { conn: self.connection().await?, ended: false };
-        let begin = match &transaction.conn {
-            Conn::Sqlite(_) => "BEGIN IMMEDIATE",
-            Conn::Postgres(_) => "BEGIN",
-        };
-        transaction.execute(begin).await?;
+        let begin = transaction.conn.begin();
+        transaction.execute(AssertSqlSafe(begin.into_owned())).await?;
         Ok(transaction)
     }
 }
@@ -92,7 +91,8 @@ impl Transaction {
         result
     }
 
-    async fn execute(&mut self, statement: &'static str) -> Result<()> {
+    async fn execute(&mut self, statement: impl SqlSafeStr) -> Result<()> {
+        let statement = statement.into_sql_str();
         on!(&mut self.conn, c => sqlx::raw_sql(statement).execute(c).await.map(|_| ()))?;
         Ok(())
     }

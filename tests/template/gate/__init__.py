@@ -1,4 +1,5 @@
-"""Rules for template.yaml about what cfn-lint and checkov can't know: permissions, exposure, wiring, encryption, visibility and secrets.
+"""Rules for template.yaml about what cfn-lint and checkov can't know: permissions, exposure, wiring, encryption, visibility, secrets,
+and what CloudFormation and the services refuse although no linter does.
 
 A rule is a function that takes a Template and yields findings. planted.py has faults that each rule must find.
 """
@@ -16,4 +17,4 @@ def findings(template):
     return {check.__name__.replace("_", "-"): list(check(template)) for check in RULES}
 
 
-from . import encryption, exposure, permissions, portal, secrets, visibility, wiring  # noqa: E402, F401 they add their rules to RULES
+from . import encryption, exposure, language, limits, permissions, portal, secrets, visibility, wiring  # noqa: E402, F401 they add their rules to RULES

@@ -10,7 +10,10 @@ TYPES = {
     FUNCTION, HTTP_API, TABLE, QUEUE, SECRET, LOG_GROUP, "AWS::SQS::QueuePolicy", "AWS::IAM::Role", "AWS::IAM::ManagedPolicy", "AWS::KMS::Key",
     "AWS::S3::Bucket", "AWS::S3::BucketPolicy", "AWS::CloudFront::Distribution", "AWS::CloudFront::Function",
     "AWS::CloudFront::OriginAccessControl", "AWS::CloudFront::ResponseHeadersPolicy", "AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard",
+    "AWS::ApiGatewayV2::DomainName", "AWS::ApiGatewayV2::ApiMapping",
 }
+# Resources that a parameter can leave out.
+OPTIONAL = {"NetworkPolicy", "ApiDomain", "ApiDomainMapping"}
 EVENTS = {"HttpApi", "SQS", "Schedule"}
 # Properties that open a way in or copy data out, and intrinsics that bring in what is not in the template.
 FORBIDDEN = {
@@ -32,7 +35,7 @@ def only_known_types_and_no_other_way_in(template):
         if resource["Type"] not in TYPES:
             yield f"{name} is of the type {resource['Type']}, which no rule knows"
         # A condition on an alarm or a policy would take it away without a word.
-        if resource.get("Condition") and name != "NetworkPolicy":
+        if resource.get("Condition") and name not in OPTIONAL:
             yield f"{name} is made only under the condition {resource['Condition']}"
     for name, function in template.functions().items():
         for event in function.get("Events", {}).values():
@@ -54,8 +57,15 @@ def the_api_has_one_stage_and_limits_calls(template):
         if api.get("StageName") != "$default" or api.get("FailOnWarnings") is not True:
             yield f"{name} has a named stage, or is deployed despite API Gateway's warnings"
         settings = api.get("DefaultRouteSettings", {})
+        for other, mapping in template.of_type("AWS::ApiGatewayV2::ApiMapping").items():
+            if (mapping.get("ApiId"), mapping.get("Stage"), mapping.get("ApiMappingKey")) != ({"Ref": name}, {"Ref": f"{name}.Stage"}, None):
+                yield f"{other} leads elsewhere than to the API's stage, at the root"
         if not settings.get("ThrottlingRateLimit") or not settings.get("ThrottlingBurstLimit"):
             yield f"{name} has no throttling of its own"
+    for name, domain in template.of_type("AWS::ApiGatewayV2::DomainName").items():
+        (one,) = domain["DomainNameConfigurations"]
+        if one != {"CertificateArn": {"Ref": "ApiCertificateArn"}, "EndpointType": "REGIONAL", "SecurityPolicy": "TLS_1_2"}:
+            yield f"{name} is not regional with the given certificate and TLS 1.2"
 
 
 @rule
@@ -77,10 +87,11 @@ def the_access_log_names_no_patients(template):
 
 @rule
 def parameters_admit_no_foreign_origins(template):
-    """Sessions are bound to PortalOrigin, and EdgeSecretVersion becomes part of a dynamic reference."""
+    """Sessions are bound to PortalOrigin, partners are told of ApiDomainName, and EdgeSecretVersion becomes part of a dynamic reference."""
     for name, good, bad in [
         ("PortalOrigin", ["", "https://portal.example.com", "https://localhost:8443"],
          ["http://portal.example.com", "https://portal.example.com/", "https://a,https://b", "*", "https://*.example.com"]),
+        ("ApiDomainName", ["", "api.example.com"], ["https://api.example.com", "api", "api.example.com/v1", "api.example.com:443", "*.example.com"]),
         ("EdgeSecretVersion", ["", "0a1b2c3d-1111-2222-3333-444455556666"], ["x::y", "${Other}", "}}{{resolve:ssm:x"]),
     ]:
         pattern = template.body["Parameters"][name].get("AllowedPattern", ".*")

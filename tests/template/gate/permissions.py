@@ -22,7 +22,7 @@ OTHER_SERVICES = ("logs:", "xray:", "ec2:", "kms:", "s3:")
 # These roles may use every item of the shared tables: administrators, and the portal, which mints keys.
 WHOLE_TABLES = {"AdminRole", "PortalRole"}
 # The kinds of items in the control table, and the usage that partners may read.
-KEY_FAMILIES = {"KEY#*", "KEYS#*", "PARTNER#*", "PRACTICE#*", "COUNTER#*", "COUNTS#*", "USAGE#prt_*", "ACTIVE_SUBSCRIPTIONS", "AUDIT", "DATA_PROBLEMS"}
+KEY_FAMILIES = {"KEY#*", "KEYS#*", "PARTNER#*", "PRACTICE#*", "COUNTER#*", "COUNTS#*", "USAGE#prt_*", "ACTIVE_SUBSCRIPTIONS", "PRACTICES", "AUDIT", "DATA_PROBLEMS"}
 LAST_USE = {"dynamodb:Attributes": ["pk", "sk", "lastUsedAt"]}
 TRUSTS_LAMBDA = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
 NOT_BY_CODE = {"Sid": "NotByCode", "Effect": "Deny", "Action": "ec2:*", "Resource": "*", "Condition": {"Null": {"lambda:SourceFunctionArn": "false"}}}

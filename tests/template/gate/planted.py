@@ -41,7 +41,12 @@ def plant(fault, body, project):
             path.unlink()
         return
     container, key = place(body, fault["at"])
-    if "with" in fault:
+    if "long" in fault:
+        container[key] = "x" * fault["long"]
+    elif "many" in fault:
+        for number in range(fault["many"]):
+            plant({"at": fault["at"], "with": numbered(fault["with"], number)}, body, project)
+    elif "with" in fault:
         (container[key].update if isinstance(container[key], dict) else container[key].extend)(fault["with"])
     elif "swap" in fault:
         old, new = fault["swap"]
@@ -51,6 +56,15 @@ def plant(fault, body, project):
         container[key] = fault["to"]
     else:
         del container[key]
+
+
+def numbered(node, number):
+    """A copy of a node with a number in place of each # in its names and texts."""
+    if isinstance(node, dict):
+        return {key.replace("#", str(number)): numbered(value, number) for key, value in node.items()}
+    if isinstance(node, list):
+        return [numbered(one, number) for one in node]
+    return node.replace("#", str(number)) if isinstance(node, str) else node
 
 
 def copy_project(folder):

@@ -11,7 +11,7 @@ CERTIFICATE = {"AcmCertificateArn": {"Ref": "PortalCertificateArn"}, "MinimumPro
 GUARDED = {
     "Enabled": True, "DefaultRootObject": "index.html", "WebACLId": {"Fn::If": ["HasPortalWebAcl", {"Ref": "PortalWebAclArn"}, NO_VALUE]},
     "ViewerCertificate": {"Fn::If": ["HasPortalCertificate", CERTIFICATE, {"CloudFrontDefaultCertificate": True}]},
-    "Aliases": {"Fn::If": ["HasPortalCertificate", [{"Fn::Select": [1, {"Fn::Split": ["//", {"Ref": "PortalOrigin"}]}]}], NO_VALUE]},
+    "Aliases": {"Fn::If": ["HasPortalCertificate", [{"Fn::Select": [1, {"Fn::Split": ["//", {"Fn::Sub": "${PortalOrigin}//"}]}]}], NO_VALUE]},
 }
 PORTAL_FILES = {"PathPattern": None, "TargetOriginId": "portal", "AllowedMethods": ["GET", "HEAD"], "ResponseHeadersPolicyId": {"Ref": "PortalHeaders"},
                 "FunctionAssociations": None}

@@ -16,8 +16,9 @@ FUNCTION, HTTP_API = "AWS::Serverless::Function", "AWS::Serverless::HttpApi"
 TABLE, QUEUE, SECRET, LOG_GROUP = "AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::SecretsManager::Secret", "AWS::Logs::LogGroup"
 NO_VALUE = {"Ref": "AWS::NoValue"}
 
-# The translator warns that nobody collects its own metrics.
-logging.getLogger("samtranslator.metrics").setLevel(logging.ERROR)
+# The translator warns that nobody collects its own metrics and that AWS's switches of its features aren't here.
+for logger in ("samtranslator.metrics", "samtranslator.feature_toggle"):
+    logging.getLogger(logger).setLevel(logging.CRITICAL)
 
 
 class Template:

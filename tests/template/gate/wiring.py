@@ -35,7 +35,7 @@ def variables_refer_to_what_they_say(template):
 def conditions_ask_whether_a_parameter_is_given(template):
     conditions = template.body.get("Conditions", {})
     for name, condition in conditions.items():
-        if not (re.match(r'\{"Fn::Not": \[\{"Fn::Equals": \[', json.dumps(condition)) and condition["Fn::Not"][0]["Fn::Equals"][1] in ("", "0")):
+        if not (re.match(r'\{"Fn::Not": \[\{"Fn::Equals": \[', json.dumps(condition)) and condition["Fn::Not"][0]["Fn::Equals"][1] in ("", "0", "AllAtOnce")):
             yield f"{name} does not ask whether its parameter is given"
     for node in nodes(template.body):
         if isinstance(node, dict) and "Fn::If" in node and node["Fn::If"][1] == NO_VALUE:
@@ -60,6 +60,18 @@ def functions_are_reached_and_bounded(template):
         # API Gateway gives up after 30 s.
         if "HttpApi" in kinds and function["Timeout"] >= 30:
             yield f"{name} runs longer than API Gateway waits"
+
+
+@rule
+def releases_are_published_and_watched(template):
+    """Each deployment publishes a version of every function, for a parameter that changes reaches the alias only by a new one."""
+    errors = [{"Ref": f"{one}ErrorsAlarm"} for one in ("PracticeApi", "PartnerApi", "LogPoller", "WebhookFanout", "SlowFanout")]
+    gradual = {"Type": {"Ref": "TrafficShifting"}, "Alarms": {"Fn::If": ["ShiftsGradually", errors, [NO_VALUE]]}}
+    for name, function in template.functions().items():
+        if (function.get("AutoPublishAlias"), function.get("AutoPublishCodeSha256")) != ("live", {"Ref": "Release"}):
+            yield f"{name} is not published with every release"
+        if function.get("DeploymentPreference") != gradual:
+            yield f"{name} does not move as TrafficShifting says, or no alarm stops it"
 
 
 @rule

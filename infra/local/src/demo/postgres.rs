@@ -1,5 +1,6 @@
 //! A `PostgreSQL` database for each practice.
 
+use shared::tenant::ConnectionString;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use url::{Host, Url};
 
@@ -12,7 +13,9 @@ use crate::random;
 pub(super) async fn create(server: &str, practicepass: &str) -> Result<String> {
     let failed = |error: sqlx::Error| Error::store("--practice-db", error);
     let mut dsn = parse(server)?;
-    let mut admin = PgConnection::connect(dsn.as_str()).await.map_err(failed)?;
+    let options = ConnectionString::of(dsn.as_str()).options();
+    let options = options.map_err(|error| Error::store("--practice-db", error))?;
+    let mut admin = PgConnection::connect_with(&options).await.map_err(failed)?;
     // Letters, digits and underscores only, so that no quoting is needed.
     let name = format!("officepro_{}_{}", practicepass.to_lowercase(), random::hex(&random::bytes(4)?));
     let superuser: bool = sqlx::query_scalar("select rolsuper from pg_roles where rolname = current_user")

@@ -81,7 +81,7 @@ pub async fn revoke_key(control: &Store, id: &str, now: Timestamp) -> Result<Key
 }
 
 /// What the operator did, for the audit log.
-fn record(action: &str, target: &str, now: Timestamp) -> Result<AuditRecord> {
+pub(super) fn record(action: &str, target: &str, now: Timestamp) -> Result<AuditRecord> {
     let id = random::hex(&random::bytes(16)?);
     Ok(AuditRecord {
         changes: Vec::new(),

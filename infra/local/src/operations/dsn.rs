@@ -2,12 +2,11 @@
 
 use serde_json::{Value, json};
 use shared::auth::secret_ref::SecretRef;
-use shared::domain::PracticePass;
+use shared::tenant::ConnectionString;
 
 use super::{
     Operator,
     migrate::{CATALOG, outcome_of},
-    refused,
 };
 use crate::error::{Error, Result};
 
@@ -15,11 +14,7 @@ impl Operator {
     /// Puts a practice's new connection string into its secret, once it was seen to open that practice's database. `empty`: it may
     /// be one that holds nothing, in the place of one that does.
     pub async fn set_practice_dsn(&self, practice: &str, dsn: &str, empty: bool) -> Result<()> {
-        let practicepass = PracticePass::try_from(practice)
-            .map_err(|reason| Error::Refused(format!("{practice}: {reason}")))?;
-        let entry = self.control.practice(&practicepass).await.map_err(|error| refused(&error))?;
-        let entry = entry
-            .ok_or_else(|| Error::Refused(format!("{practice} isn't registered; `add-practice` does it")))?;
+        let entry = self.registered(practice).await?;
         let SecretRef::SecretsManager(secret) = entry.dsn_secret else {
             return Err(Error::Refused(format!("the connection string of {practice} is no secret")));
         };
@@ -37,6 +32,27 @@ impl Operator {
         let event = json!({ "catalog": true, "pending": true, "new": empty });
         self.replace(CATALOG, &self.names.catalog, dsn, event).await?;
         say_next("the catalog");
+        Ok(())
+    }
+
+    /// Tries a connection string of a practice's, or of the catalog's, where functions would use it: the one that is handed over, or
+    /// the one of now. Nothing is changed.
+    pub async fn check_dsn(&self, database: &str, dsn: Option<&str>) -> Result<()> {
+        if let Some(dsn) = dsn {
+            self.judge(dsn)?;
+        }
+        let practice = (database != CATALOG).then_some(database);
+        let event = json!({ "check": { "practice": practice, "dsn": dsn } });
+        println!("Trying the connection string of {database} …");
+        let outcome = outcome_of(&self.invoker.invoke(&event).await?, database);
+        if outcome["status"] != "usable" {
+            let cause = outcome["error"].as_str().unwrap_or("no cause given");
+            return Err(Error::Refused(format!("{database}: {cause}; nothing was changed")));
+        }
+        for found in outcome["found"].as_array().into_iter().flatten() {
+            println!("  {}", found.as_str().unwrap_or_default());
+        }
+        println!("It is good.");
         Ok(())
     }
 
@@ -72,7 +88,8 @@ impl Operator {
                     "sslmode={mode} lets patient data travel unencrypted; leave it out (verify-full) or use verify-ca or require"
                 )));
             }
-            return Ok(());
+            let checked = ConnectionString::of(dsn).check();
+            return checked.map_err(|error| Error::Refused(error.to_string()));
         }
         Err(Error::Refused("a connection string is postgres://user:password@host:port/database".to_owned()))
     }
@@ -80,7 +97,7 @@ impl Operator {
 
 /// The mode of a connection string that doesn't insist on encryption.
 fn weak_sslmode(dsn: &str) -> Option<String> {
-    let url = url::Url::parse(dsn).ok()?;
+    let url = url::Url::parse(ConnectionString::of(dsn).dsn()).ok()?;
     let modes = url.query_pairs().filter(|(name, _)| name == "sslmode" || name == "ssl-mode");
     modes
         .map(|(_, mode)| mode.to_ascii_lowercase())

@@ -5,19 +5,29 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// The first line of a file, or of standard input.
-pub fn read_secret(file: Option<&Path>) -> Result<String> {
-    match file {
-        Some(file) => line(&std::fs::read_to_string(file).map_err(Error::file(file))?),
-        None => read_stdin(),
+/// A connection string: the first line of a file or of standard input and, below it, certificates in PEM form.
+pub fn read_connection_string(file: Option<&Path>, certificate: Option<&Path>) -> Result<String> {
+    let read = |file: &Path| std::fs::read_to_string(file).map_err(Error::file(file));
+    let mut text = match file {
+        Some(file) => read(file)?,
+        None => whole_stdin()?,
+    };
+    line(&text)?;
+    if let Some(file) = certificate {
+        text = format!("{}\n{}", text.trim_end(), read(file)?);
     }
+    Ok(text.trim().to_owned())
+}
+
+fn whole_stdin() -> Result<String> {
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text).map_err(Error::io("standard input"))?;
+    Ok(text)
 }
 
 /// The first line of standard input.
 pub fn read_stdin() -> Result<String> {
-    let mut text = String::new();
-    std::io::stdin().read_to_string(&mut text).map_err(Error::io("standard input"))?;
-    line(&text)
+    line(&whole_stdin()?)
 }
 
 fn line(text: &str) -> Result<String> {

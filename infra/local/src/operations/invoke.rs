@@ -4,6 +4,7 @@ use std::process::Stdio;
 
 use http::{Request, StatusCode};
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
 
 use super::admin_api::{client, exchange};
 use crate::error::{Error, Result};
@@ -38,17 +39,25 @@ async fn locally(url: &str, access_key: &str, event: &Value) -> Result<Value> {
 }
 
 async fn by_cli(function: &str, event: &Value) -> Result<Value> {
-    let output = tokio::process::Command::new("aws")
+    let failed = || Error::io("aws (the AWS CLI, version 2)");
+    let mut aws = tokio::process::Command::new("aws")
         .args(["lambda", "invoke", "--function-name", function, "--no-cli-pager", "--output", "json"])
         // A migration may take minutes, and asking again while it runs helps nobody.
         .args(["--cli-read-timeout", "900", "--cli-binary-format", "raw-in-base64-out"])
-        .args(["--payload", &event.to_string(), "/dev/stdout"])
+        // Not as an argument, which others on the machine could read: there may be a connection string in it.
+        .args(["--payload", "file:///dev/stdin", "/dev/stdout"])
         .env("AWS_MAX_ATTEMPTS", "1")
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
         .stderr(Stdio::inherit())
-        .output()
-        .await
-        .map_err(Error::io("aws (the AWS CLI, version 2)"))?;
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(failed())?;
+    if let Some(mut stdin) = aws.stdin.take() {
+        // One that has ended already says so itself.
+        let _ = stdin.write_all(event.to_string().as_bytes()).await;
+    }
+    let output = aws.wait_with_output().await.map_err(failed())?;
     if !output.status.success() {
         return Err(Error::Refused("the migrate function could not be invoked".to_owned()));
     }

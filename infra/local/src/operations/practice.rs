@@ -20,10 +20,11 @@ pub struct NewPractice {
 }
 
 impl Operator {
-    /// Adds a practice, or finishes adding it; what is there and the same is left as it is.
+    /// Adds a practice, or finishes adding it; what is there and the same is left as it is. It is registered when its database is
+    /// known to be good and has the schema: until then nobody else's commands meet it.
     ///
     /// # Errors
-    /// Also when the practice, or a secret of its name, is there and isn't the same.
+    /// Also when the practice is there and isn't the same.
     pub async fn add_practice(&self, new: NewPractice) -> Result<()> {
         let refuse = |reason: &str| Error::Refused(format!("{}: {reason}", new.practicepass));
         let practicepass = PracticePass::try_from(new.practicepass.as_str()).map_err(refuse)?;
@@ -33,12 +34,7 @@ impl Operator {
             None => self.file_of(&practicepass)?,
         };
         self.judge(&dsn)?;
-        let prefix = self.names.practices.as_deref().ok_or_else(|| {
-            Error::Refused(
-                "the stack doesn't say how its practices' secrets are named; deploy it first".to_owned(),
-            )
-        })?;
-        let secret = format!("{prefix}{practicepass}");
+        let secret = self.secret_of(&practicepass)?;
         let entry = Practice {
             practicepass,
             name: new.name,
@@ -48,20 +44,53 @@ impl Operator {
             schema_version: None,
             tzdata: None,
         };
-        let is_begun = self.is_begun(&entry).await?;
-        self.keep_dsn(&secret, &dsn, is_begun).await?;
-        match self.control.create_practice(&entry).await {
-            Ok(()) => println!("{} is in the registry.", entry.practicepass),
-            Err(control::Error::ConditionFailed) => println!("{} was in the registry.", entry.practicepass),
-            Err(error) => return Err(refused(&error)),
+        let practice = entry.practicepass.as_str();
+        if self.is_registered(&entry).await? {
+            if self.secrets.get(&secret).await?.as_deref() != Some(dsn.as_str()) {
+                return Err(Error::Refused(format!(
+                    "the secret {secret} holds another connection string; `set-practice-dsn` replaces it"
+                )));
+            }
+            println!("{practice} was in the registry.");
+        } else {
+            self.check_dsn(practice, Some(&dsn)).await?;
+            self.keep_dsn(&secret, &dsn).await?;
+            self.make_schema(practice, &entry.time_zone, &secret).await.map_err(|error| {
+                Error::Refused(format!(
+                    "{error}\n{practice} is not registered; its connection string is kept as {secret}. Run it again"
+                ))
+            })?;
+            match self.control.create_practice(&entry).await {
+                Ok(()) => println!("{practice} is in the registry."),
+                Err(error) => return Err(refused(&error)),
+            }
         }
-        let made = self.migrate_one(entry.practicepass.as_str()).await;
-        made.map_err(|error| {
-            let next = "run it again, with another connection string if this one is wrong";
-            Error::Refused(format!("{error}\n{next}"))
-        })?;
-        println!("{} is ready; `first-partner` makes a key for it.", entry.practicepass);
+        self.migrate_one(practice).await?;
+        println!("{practice} is ready; `first-partner` makes a key for it.");
         Ok(())
+    }
+
+    /// The registry's entry of a practice.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn registered(&self, practice: &str) -> Result<Practice> {
+        let refuse = |reason: &str| Error::Refused(format!("{practice}: {reason}"));
+        let practicepass = PracticePass::try_from(practice).map_err(refuse)?;
+        let entry = self.control.practice(&practicepass).await.map_err(|error| refused(&error))?;
+        entry.ok_or_else(|| {
+            Error::Refused(format!("{practice} isn't registered; `add-practice` does it (case matters)"))
+        })
+    }
+
+    /// The name of the secret that holds a practice's connection string.
+    pub(super) fn secret_of(&self, practicepass: &PracticePass) -> Result<String> {
+        let prefix = self.names.practices.as_deref().ok_or_else(|| {
+            Error::Refused(
+                "the stack doesn't say how its practices' secrets are named; deploy it first".to_owned(),
+            )
+        })?;
+        Ok(format!("{prefix}{practicepass}"))
     }
 
     /// Corrects the time zone of a practice: its visits keep their local times, and their instants follow.
@@ -96,12 +125,12 @@ impl Operator {
         demo::sqlite_dsn(&folder, practicepass.as_str())
     }
 
-    /// Whether the practice is registered and never had a schema; refused when its entry is another one.
-    async fn is_begun(&self, entry: &Practice) -> Result<bool> {
+    /// Whether the practice is registered; refused when its entry is another one.
+    async fn is_registered(&self, entry: &Practice) -> Result<bool> {
         let found = self.control.practice(&entry.practicepass).await.map_err(|error| refused(&error))?;
         let Some(found) = found else { return Ok(false) };
         if (Practice { schema_version: None, tzdata: None, ..found.clone() }) == *entry {
-            return Ok(found.schema_version.is_none());
+            return Ok(true);
         }
         Err(Error::Refused(format!(
             "{} is registered already, as {:?} in {}; nothing was changed",
@@ -109,15 +138,12 @@ impl Operator {
         )))
     }
 
-    /// The connection string can only be tried where functions find it; until it was good once, another may take its place.
-    async fn keep_dsn(&self, secret: &str, dsn: &str, is_begun: bool) -> Result<()> {
+    /// The secret of a practice that isn't registered: nobody reads one that an earlier attempt, or a removal, has left.
+    async fn keep_dsn(&self, secret: &str, dsn: &str) -> Result<()> {
         match self.secrets.get(secret).await? {
             None => self.secrets.create(secret, dsn).await,
             Some(kept) if kept == dsn => Ok(()),
-            Some(_) if is_begun => self.secrets.put(secret, dsn).await,
-            Some(_) => Err(Error::Refused(format!(
-                "the secret {secret} holds another connection string; `set-practice-dsn` replaces it"
-            ))),
+            Some(_) => self.secrets.put(secret, dsn).await,
         }
     }
 }

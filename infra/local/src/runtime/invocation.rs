@@ -23,6 +23,19 @@ pub enum Outcome {
     Failure(Value),
 }
 
+impl Outcome {
+    /// The stack's end cut the invocation off: no fault of the function's.
+    pub(super) fn cut_off() -> Self {
+        failure("Sandbox.Failure", STOPPING)
+    }
+
+    pub(crate) fn is_cut_off(&self) -> bool {
+        matches!(self, Self::Failure(error) if error["errorMessage"] == STOPPING)
+    }
+}
+
+const STOPPING: &str = "The local stack is stopping";
+
 /// Why a function was not invoked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvokeError {

@@ -186,7 +186,7 @@ impl Running {
                 failure("Sandbox.Timedout", &format!("RequestId: {id} Error: Task timed out after {seconds:.2} seconds"))
             }
             () = stopped => {
-                self.environment.abandon(failure("Sandbox.Failure", "The local stack is stopping"));
+                self.environment.abandon(Outcome::cut_off());
                 return After::Reusable;
             }
         };

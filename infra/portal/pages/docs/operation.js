@@ -26,7 +26,7 @@ export function Operation({ operation, description, user, link }) {
         ${operation.access === 'admin' && html`<p class="small muted">For administrators, with <code>X-Admin-Secret</code>.</p>`}</div>
       <${Parameters} operation=${operation} description=${description} />
       ${operation.body && html`<${BodyFields} schema=${operation.body} description=${description} />`}
-      <${Samples} operation=${operation} body=${body} user=${user} />
+      <${Samples} operation=${operation} description=${description} body=${body} user=${user} />
       ${entry?.request && html`<${Block} title="Example Request" text=${entry.request} />`}
       ${(entry?.examples ?? []).map((it) => html`<${Block} key=${it.title} title=${it.title} text=${typeof it.example === 'string' ? it.example : JSON.stringify(it.example, null, 2)} />`)}
       ${!hasResponse(operation) && html`<${GeneratedResponse} operation=${operation} description=${description} />`}
@@ -62,8 +62,8 @@ function BodyFields({ schema, description }) {
     <dt><code>${it.name}</code> <span class="muted small">${it.type}${it.required ? ', required' : ''}</span></dt><dd>${inline(it.description)}</dd>`)}</dl></details>`;
 }
 
-/** @param {{operation: OperationInfo, body: string | null, user: import('../../lib/session.js').User}} props */
-function Samples({ operation, body, user }) {
+/** @param {{operation: OperationInfo, description: any, body: string | null, user: import('../../lib/session.js').User}} props */
+function Samples({ operation, description, body, user }) {
   const [language, setLanguage] = useState('curl');
   const path = operation.path.replace('{PPass}', user.practicepass ?? 'DemoOffice').replace(/\{(\w+)\}/g, '1');
   const required = operation.parameters.filter((it) => it.in === 'query' && it.required);
@@ -71,7 +71,9 @@ function Samples({ operation, body, user }) {
   /** @type {Record<string, string>} */
   const headers = operation.access === 'partner' ? { Authorization: 'Bearer YOUR_TOKEN' } : operation.access === 'admin' ? { 'X-Admin-Secret': 'YOUR_ADMIN_SECRET' } : {};
   if (body !== null) headers['Content-Type'] = 'application/json';
-  const all = samples({ method: operation.method, url: `${location.origin}${path}${query ? `?${query}` : ''}`, headers, body });
+  // Partners' programs call the address that stays, where the deployment has one.
+  const base = description.servers?.[0]?.url ?? location.origin;
+  const all = samples({ method: operation.method, url: `${base}${path}${query ? `?${query}` : ''}`, headers, body });
   const text = all.find(([name]) => name === language)?.[1] ?? '';
   return html`<div class="block"><div class="block-head">
       <div class="tabs" role="group" aria-label="Language">${all.map(([name]) => html`<button type="button" key=${name} aria-pressed=${name === language} onClick=${() => setLanguage(name)}>${name}</button>`)}</div>

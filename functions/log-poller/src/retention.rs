@@ -1,0 +1,90 @@
+//! Once a day each practice's database is relieved of what has been kept for long enough. Each has a minute of its own, so that
+//! neither a schedule more is needed nor all databases work at once.
+
+use futures::{StreamExt, stream};
+use jiff::{SignedDuration, Timestamp};
+use shared::{
+    app::App,
+    auth::PracticeGrant,
+    domain::{PracticePass, ids::LogId},
+    tenant::{log, retention},
+};
+
+use crate::{Poll, practice::PracticeError};
+
+/// Practices at the same time; they share the databases with calls.
+const AT_ONCE: usize = 4;
+/// Rows of the log that are deleted in one day, of each practice.
+const MOST: u64 = 50_000;
+const MINUTES: u32 = 24 * 60;
+
+/// What was deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    pub log: u64,
+    pub answers: u64,
+}
+
+/// Prunes the practices of this schedule whose minute it is. What fails for one is logged, and tried again the next day.
+pub(crate) async fn run(app: &App, schedule: Poll, deadline: Timestamp) {
+    let now = app.clock.now();
+    let practices = match app.control.practices().await {
+        Ok(practices) => practices,
+        Err(error) => return tracing::error!(%error, "the practices can't be listed; nothing is pruned"),
+    };
+    let due =
+        practices.into_iter().map(|it| it.practicepass).filter(|it| schedule.takes(it) && is_due(it, now));
+    let pruning = stream::iter(due).for_each_concurrent(AT_ONCE, async |practicepass| {
+        if app.clock.now() >= deadline {
+            return;
+        }
+        match prune(app, &practicepass).await {
+            Ok(Pruned { log, answers }) => tracing::info!(%practicepass, log, answers, "pruned"),
+            Err(error) => tracing::error!(%practicepass, %error, "a practice was not pruned"),
+        }
+    });
+    pruning.await;
+}
+
+/// Whether it is the practice's minute of the day.
+fn is_due(practice: &PracticePass, now: Timestamp) -> bool {
+    let minute = now.as_second().div_euclid(60).rem_euclid(i64::from(MINUTES));
+    i64::from(crc32fast::hash(practice.as_str().as_bytes()) % MINUTES) == minute
+}
+
+/// Deletes rows of the log that are old and behind what has been read, and answers that have expired.
+///
+/// # Errors
+/// When the practice's database or the control plane can't be asked.
+pub async fn prune(app: &App, practicepass: &PracticePass) -> Result<Pruned, PracticeError> {
+    let now = app.clock.now();
+    let db = app.open(&PracticeGrant::for_operations(practicepass.clone())).await?;
+    let answers = retention::prune_answers(&db, now).await?;
+    if app.config.event_log_days == 0 {
+        return Ok(Pruned { log: 0, answers });
+    }
+    let before = now - SignedDuration::from_hours(24 * i64::from(app.config.event_log_days));
+    let state = app.control.dispatch_states(Some(practicepass)).await?.pop();
+    let (below, kept): (LogId, Vec<LogId>) = match state {
+        // By the rows that it remembers the poller knows the log again.
+        Some(state) => (state.progress.done_below(), state.progress.anchors.ids().collect()),
+        // Nobody reads it. Whoever will begins above the highest.
+        None => (log::highest(&mut db.connection().await?).await?, Vec::new()),
+    };
+    let log = retention::prune_log(&db, before, below, &kept, MOST).await?;
+    Ok(Pruned { log, answers })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_practice_has_one_minute_of_a_day() {
+        let practice = PracticePass::try_from("DemoOffice").unwrap();
+        let day: Timestamp = "2026-03-09T00:00:00Z".parse().unwrap();
+        let due = (0..i64::from(MINUTES))
+            .filter(|minute| is_due(&practice, day + SignedDuration::from_mins(*minute)));
+        assert_eq!(due.count(), 1);
+    }
+}

@@ -1,0 +1,113 @@
+//! The end of a practice.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use shared::auth::{KeyRecord, KeyStatus};
+use shared::control::{self, Store};
+use shared::domain::PracticePass;
+
+use super::access::{record, revoke_key};
+use super::{Operator, refused};
+use crate::error::{Error, Result};
+
+/// Keys of one read.
+const PAGE: usize = 500;
+/// The poller asks every few seconds who has subscriptions, and ends the turn that it is in.
+const UNTIL_UNPOLLED: Duration = Duration::from_secs(15);
+
+/// What ended with a practice.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Removed {
+    pub keys: usize,
+    pub subscriptions: usize,
+}
+
+impl Operator {
+    /// Removes a practice that no key opens any more. Its database stays as it is, and so does what was recorded of it.
+    ///
+    /// # Errors
+    /// While a key is live; when there is nothing of such a practice. Cut off, it is finished by the next run.
+    pub async fn remove_practice(&self, practice: &str) -> Result<()> {
+        let refuse = |reason: &str| Error::Refused(format!("{practice}: {reason}"));
+        let practicepass = PracticePass::try_from(practice).map_err(refuse)?;
+        let entry = self.control.practice(&practicepass).await.map_err(|error| refused(&error))?;
+        let removed = remove_practice(&self.control, &practicepass, UNTIL_UNPOLLED, Timestamp::now()).await?;
+        println!(
+            "{practice} is removed: {} subscriptions and the poller's state are deleted, {} expired keys revoked.",
+            removed.subscriptions, removed.keys
+        );
+        let secret = match entry.map(|it| String::from(it.dsn_secret)) {
+            Some(secret) => secret,
+            None => self.secret_of(&practicepass)?,
+        };
+        println!(
+            "Kept: its database; its connection string, in the secret {secret}; its keys as revoked ones; the"
+        );
+        println!("records of calls, deliveries and the audit log. `add-practice` takes it up again.");
+        Ok(())
+    }
+}
+
+/// As [`Operator::remove_practice`], at `now`; the poller is waited for so long after its subscriptions are gone.
+pub async fn remove_practice(
+    control: &Store,
+    practicepass: &PracticePass,
+    until_unpolled: Duration,
+    now: Timestamp,
+) -> Result<Removed> {
+    let keys = active_keys(control, practicepass).await?;
+    let live: Vec<&KeyRecord> = keys.iter().filter(|it| it.expires_at.is_none_or(|end| end > now)).collect();
+    if !live.is_empty() {
+        let lines = live.iter().map(|it| format!("\n  {} {:?} of {}", it.id, it.name, it.partner));
+        let list: String = lines.collect();
+        return Err(Error::Refused(format!(
+            "{practicepass} is opened by {} keys; `revoke-key` each of them first:{list}",
+            live.len()
+        )));
+    }
+    let audit = control.audit(&record("practices.remove", practicepass.as_str(), now)?);
+    let is_registered = control.practice(practicepass).await.map_err(|error| refused(&error))?.is_some();
+    if is_registered {
+        let writes =
+            [control.remove_practice(practicepass), audit].into_iter().collect::<control::Result<_>>();
+        match control.transact(writes.map_err(|error| refused(&error))?).await {
+            // Another had removed it meanwhile.
+            Ok(()) | Err(control::Error::ConditionFailed) => {}
+            Err(error) => return Err(refused(&error)),
+        }
+    }
+    // No key can be made for it any more; those that were made meanwhile end, too.
+    let mut removed = Removed::default();
+    for key in active_keys(control, practicepass).await? {
+        revoke_key(control, &key.id.0, now).await?;
+        removed.keys += 1;
+    }
+    for subscription in control.subscriptions_of(practicepass).await.map_err(|error| refused(&error))? {
+        let deleted = control.delete_subscription(&subscription).await.map_err(|error| refused(&error))?;
+        removed.subscriptions += usize::from(deleted);
+    }
+    if removed.subscriptions > 0 {
+        println!("Waiting {} s until the poller has let go …", until_unpolled.as_secs());
+        tokio::time::sleep(until_unpolled).await;
+    }
+    let was_polled = control.forget_dispatch(practicepass).await.map_err(|error| refused(&error))?;
+    if !is_registered && !was_polled && removed == Removed::default() {
+        return Err(Error::Refused(format!("{practicepass} isn't registered")));
+    }
+    Ok(removed)
+}
+
+/// The practice's keys that aren't revoked.
+async fn active_keys(control: &Store, practicepass: &PracticePass) -> Result<Vec<KeyRecord>> {
+    let (mut keys, mut after) = (Vec::new(), None);
+    loop {
+        let page = control.api_keys(None, PAGE, after.as_ref()).await.map_err(|error| refused(&error))?;
+        let of_practice = |it: &KeyRecord| it.practicepass == *practicepass && it.status == KeyStatus::Active;
+        keys.extend(page.items.into_iter().filter(of_practice));
+        after = page.next;
+        if after.is_none() {
+            return Ok(keys);
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! What is at a connection string's address, found out within seconds and without changing anything.
+
+use std::{path::Path, sync::Arc};
+
+use super::{
+    ConnectionString, Database, Error, Pool, Result, Timeouts,
+    migrate::{newest, schema},
+    on,
+    schema::{Schema, close, reach},
+};
+use crate::auth::PracticeGrant;
+
+/// Tries a connection string that is to open this practice's database, or to become it: what is there, in words.
+///
+/// # Errors
+/// [`Error::WrongDatabase`] for another practice's; [`Error::Migrate`] when the schema can't be made there; [`Error::Unavailable`];
+/// [`Error::Registry`] for a string that can't be right.
+pub async fn practice(grant: &PracticeGrant, secret: &str) -> Result<Vec<String>> {
+    let Some(db) = Database::at(secret).await? else { return Ok(vec![NO_FILE.to_owned()]) };
+    let checked = async {
+        let mut found = vec![db.server_in_words().await?];
+        let tables = db.tables().await?;
+        if !tables.iter().any(|table| table == "tenant_identity") {
+            schema().rehearse(secret).await?;
+            found.push("a practice can be made in it".to_owned());
+            return Ok(found);
+        }
+        let mut conn = db.connection().await?;
+        let owner: Option<String> = on!(&mut conn, c => sqlx::query_scalar(
+            "select ppass from tenant_identity where singleton = 1",
+        ).fetch_optional(c).await)?;
+        if owner.is_some_and(|owner| owner != grant.practicepass().as_str()) {
+            return Err(Error::WrongDatabase);
+        }
+        drop(conn);
+        let has_records = db.has_rows(&["patients", "log"]).await?;
+        found.push(format!("it is this practice's, with{} records", if has_records { "" } else { "out" }));
+        found.push(db.version_in_words(newest()).await?);
+        Ok(found)
+    };
+    let checked = checked.await;
+    db.close().await;
+    checked
+}
+
+/// As [`practice`], for the catalog.
+pub(crate) async fn catalog(secret: &str, schema: Schema, newest: i64) -> Result<Vec<String>> {
+    let Some(db) = Database::at(secret).await? else { return Ok(vec![NO_FILE.to_owned()]) };
+    let checked = async {
+        let mut found = vec![db.server_in_words().await?];
+        let tables = db.tables().await?;
+        let is_there = |name: &str| tables.iter().any(|table| table == name);
+        if is_there("tenant_identity") || is_there("patients") {
+            return Err(Error::WrongDatabase);
+        }
+        if is_there("kb_articles") {
+            found.push(db.version_in_words(newest).await?);
+        } else {
+            schema.rehearse(secret).await?;
+            found.push("a catalog can be made in it".to_owned());
+        }
+        Ok(found)
+    };
+    let checked = checked.await;
+    db.close().await;
+    checked
+}
+
+/// A file that isn't there yet.
+const NO_FILE: &str = "there is no such file yet; it can be made";
+
+impl Database {
+    /// The database at this address; `None` for a file that could be made.
+    async fn at(secret: &str) -> Result<Option<Self>> {
+        let string = ConnectionString::of(secret);
+        string.check()?;
+        if let Some(path) = string.dsn().strip_prefix("sqlite://") {
+            let path = Path::new(path.split('?').next().unwrap_or(path));
+            let folder = path.parent().is_some_and(Path::is_dir);
+            if !path.exists() && folder {
+                return Ok(None);
+            }
+        } else {
+            close(reach(&string.options()?).await?).await;
+        }
+        Self::connect(secret, 1, Timeouts::OF_MIGRATIONS, Arc::default(), Arc::default()).map(Some)
+    }
+
+    async fn server_in_words(&self) -> Result<String> {
+        if matches!(self.pool, Pool::Sqlite(_)) {
+            return Ok("an SQLite file".to_owned());
+        }
+        let mut conn = self.connection().await?;
+        Ok(on!(&mut conn, c => sqlx::query_scalar(
+            "select 'PostgreSQL ' || current_setting('server_version') || ', database ' || current_database() || ', role '
+                 || current_user || ', ' || coalesce((select version from pg_stat_ssl where pid = pg_backend_pid()), 'no TLS')",
+        ).fetch_one(c).await)?)
+    }
+
+    async fn version_in_words(&self, newest: i64) -> Result<String> {
+        let mut conn = self.connection().await?;
+        let version: i64 = on!(&mut conn, c => sqlx::query_scalar(
+            "select coalesce(max(version), 0) from _sqlx_migrations",
+        ).fetch_one(c).await)?;
+        let is_newest = if version >= newest { "" } else { "; `migrate` brings it to the newest one" };
+        Ok(format!("its schema has version {version}{is_newest}"))
+    }
+}

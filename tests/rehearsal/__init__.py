@@ -1,0 +1,1 @@
+"""A rehearsal of deployments against an emulator of AWS; `run` starts it."""

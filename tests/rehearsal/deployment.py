@@ -1,0 +1,137 @@
+"""Deploys a stack, changes a parameter, deploys again without arguments, and compares."""
+
+import json
+
+from .workshop import BUCKET
+
+STACK, OTHER_REGION = "prod", "eu-west-1"
+UNASKED, OVERRIDES = "--no-confirm-changeset", "--parameter-overrides"
+# What is given once, each in a place where an empty value would do harm.
+GIVEN = {"AlarmTopicArn": "arn:aws:sns:us-east-1:000000000000:ops", "VpcSubnetIds": "subnet-1,subnet-2", "VpcSecurityGroupIds": "sg-1",
+         "LogRetentionDays": "365"}
+
+
+class Deployment:
+    def __init__(self, workshop, template):
+        self.workshop, self.template = workshop, template
+        self.defaults = {name: str(one["Default"]) for name, one in template.body["Parameters"].items() if name != "Release"}
+
+    def steps(self):
+        return [self.prepare, self.refuse_rules, self.refuse_values, self.first, self.change, self.again, self.reset, self.roll_back, self.elsewhere]
+
+    def prepare(self):
+        """the template is expanded, and what the emulator lacks is changed"""
+        told = self.workshop.build()
+        self.workshop.aws("s3api", "create-bucket", "--bucket", BUCKET)
+        self.workshop.name_bucket(STACK)
+        return [f"{reason} ({len(changed)})" for reason, changed in told.items()]
+
+    def refuse_rules(self):
+        """rules that CloudFormation doesn't evaluate are refused, so that ours are not by chance accepted"""
+        def join_in_rules(body):
+            body["Rules"]["VpcIsWhole"]["Assertions"][0]["Assert"] = {"Fn::Not": [{"Fn::Equals": [{"Fn::Join": ["", {"Ref": "VpcSubnetIds"}]}, ""]}]}
+
+        self.workshop.build(join_in_rules)
+        said = self.deploy(fails=True)
+        assert "not supported in the Rules block of the template: [Fn::Join]" in said, said
+        self.workshop.build()
+        self.workshop.run("aws", "cloudformation", "delete-stack", "--stack-name", STACK)
+
+    def refuse_values(self):
+        """our rules refuse subnets without security groups, the reverse, and a certificate without its host"""
+        certificate = "arn:aws:acm:us-east-1:000000000000:certificate/0a1b"
+        for values, why in [(["VpcSubnetIds=subnet-1"], "Give both"), (["VpcSecurityGroupIds=sg-1"], "Give both"),
+                            ([f"PortalCertificateArn={certificate}"], "give that too")]:
+            said = self.deploy(OVERRIDES, *values, fails=True)
+            assert why in said, said
+            self.workshop.run("aws", "cloudformation", "delete-stack", "--stack-name", STACK)
+
+    def first(self):
+        """a new stack is deployed and has an address for its portal at once"""
+        self.deploy(OVERRIDES, *(f"{name}={value}" for name, value in GIVEN.items()))
+        self.expected = self.defaults | GIVEN | {"PortalOrigin": self.outputs()["PortalUrl"]}
+        self.compare_parameters()
+        self.made = self.resources()
+        alarms = self.workshop.aws("cloudwatch", "describe-alarms", "--query", "MetricAlarms[].AlarmActions")
+        assert alarms and all(actions == [GIVEN["AlarmTopicArn"]] for actions in alarms), alarms
+        return [f"{len(self.made)} resources"]
+
+    def change(self):
+        """one parameter is changed, and the others stay"""
+        said = self.deploy(OVERRIDES, "LogLevel=debug")
+        self.expected["LogLevel"] = "debug"
+        self.compare_parameters()
+        self.compare_resources()
+        assert "LogLevel: info → debug" in said, said
+
+    def again(self):
+        """a deployment without arguments keeps every parameter and every resource"""
+        said = self.deploy()
+        self.compare_parameters()
+        self.compare_resources()
+        assert f"Parameters of {STACK} that change:\n  none" in said, said
+
+    def reset(self):
+        """an empty value is refused, and the word reset empties it"""
+        self.deploy(OVERRIDES, "AlarmTopicArn=", fails=True)
+        self.compare_parameters()
+        self.deploy("--reset", "AlarmTopicArn", "VpcSubnetIds", "VpcSecurityGroupIds")
+        self.expected |= {"AlarmTopicArn": "", "VpcSubnetIds": "", "VpcSecurityGroupIds": ""}
+        self.compare_parameters()
+
+    def roll_back(self):
+        """the release before comes back without a build, with the parameters of now"""
+        now, before = [line.split()[0] for line in self.workshop.run("roll-back", STACK, "--list").splitlines()][:-3:-1]
+        versions = self.versions()
+        self.workshop.run("roll-back", STACK)
+        self.compare_parameters()
+        self.compare_resources()
+        assert self.parameters()["Release"] == before != now, self.parameters()["Release"]
+        assert all(version != versions[name] for name, version in self.versions().items()), "an alias stayed where it was"
+        return [f"from {now} to {before}"]
+
+    def elsewhere(self):
+        """a stack of the same name in a second region meets nothing of the first, and inherits nothing"""
+        self.workshop.aws("s3api", "create-bucket", "--bucket", f"{BUCKET}-2", "--create-bucket-configuration",
+                          f"LocationConstraint={OTHER_REGION}", region=OTHER_REGION)
+        before = self.resources()
+        self.workshop.run("deploy", STACK, UNASKED, "--s3-bucket", f"{BUCKET}-2", region=OTHER_REGION)
+        parameters = self.parameters(region=OTHER_REGION)
+        assert {name: parameters[name] for name in self.defaults} | {"PortalOrigin": ""} == self.defaults, parameters
+        assert self.resources() == before, "the stack in the first region changed"
+        # The emulator makes up one name for both where AWS makes up two. These are named by the template.
+        there = self.resources(region=OTHER_REGION)
+        for name in ("PortalOriginAccess", "PortalHeaders", "ViewerAddress", "Dashboard"):
+            assert before[name] != there[name], f"both have {name} {before[name]}"
+
+    def deploy(self, *arguments, **others):
+        return self.workshop.run("deploy", STACK, UNASKED, *arguments, **others)
+
+    def describe(self, what, **others):
+        return self.workshop.aws("cloudformation", "describe-stacks", "--stack-name", STACK, "--query", f"Stacks[0].{what}", **others)
+
+    def outputs(self):
+        return {one["OutputKey"]: one["OutputValue"] for one in self.describe("Outputs")}
+
+    def parameters(self, **others):
+        return {one["ParameterKey"]: one["ParameterValue"] for one in self.describe("Parameters", **others)}
+
+    def versions(self):
+        """Function → the version that its alias leads to."""
+        functions = [value for name, value in self.resources().items() if name.endswith("Function") and value.startswith(f"{STACK}-")]
+        return {name: self.workshop.aws("lambda", "get-alias", "--function-name", name, "--name", "live")["FunctionVersion"] for name in functions}
+
+    def resources(self, **others):
+        """Logical id → what it is in the account, but for the versions of functions, of which each release has its own."""
+        listed = self.workshop.aws("cloudformation", "list-stack-resources", "--stack-name", STACK, **others)["StackResourceSummaries"]
+        return {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in listed if one["ResourceType"] != "AWS::Lambda::Version"}
+
+    def compare_parameters(self):
+        found = self.parameters()
+        wrong = {name: (value, found.get(name)) for name, value in self.expected.items() if found.get(name) != value}
+        assert not wrong and set(found) == {*self.expected, "Release"}, f"parameters (expected, found): {json.dumps(wrong, indent=1)}"
+
+    def compare_resources(self):
+        found = self.resources()
+        wrong = {name: (self.made.get(name), found.get(name)) for name in {*self.made, *found} if self.made.get(name) != found.get(name)}
+        assert not wrong, f"resources (before, after): {json.dumps(wrong, indent=1)}"

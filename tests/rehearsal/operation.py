@@ -1,0 +1,158 @@
+"""Operates what was deployed: every operator's command, the API through its gateway, and each function with its event files."""
+
+import base64
+import json
+import os
+import re
+import subprocess
+import urllib.error
+import urllib.request
+from urllib.parse import urlsplit
+
+from gate.template import Template
+
+from .deployment import OVERRIDES, STACK, UNASKED
+
+PRACTICE, PERIOD = "NorthClinic", ("--from", "2026-01-01T00:00:00Z", "--to", "2026-01-01T01:00:00Z")
+ALL_SCOPES = "Prospects,Providers,Scheduling,ProductPro.Products,KB,Tickets,Patients,Encounters"
+
+
+class Operation:
+    def __init__(self, workshop):
+        self.workshop, self.rehearsed, self.calls = workshop, set(), 0
+
+    def steps(self):
+        return [self.health, self.encrypt, self.practices, self.api, self.functions, self.access, self.secrets, self.edge, self.events, self.removal, self.all_commands]
+
+    def health(self):
+        """the API answers through its gateway"""
+        self.outputs = {one["OutputKey"]: one["OutputValue"] for one in self.workshop.aws(
+            "cloudformation", "describe-stacks", "--stack-name", STACK, "--query", "Stacks[0].Outputs")}
+        status, body = self.call("GET", "/v1/health")
+        assert (status, body["status"]) == (200, "ok"), (status, body)
+        assert self.call("GET", "/v1/nothing")[1]["code"] == "NOT_FOUND"
+
+    def practices(self):
+        """catalog and practice get their databases, and a partner its key"""
+        self.operate("set-catalog-dsn", "--dsn-stdin", given=self.database("catalog"))
+        self.operate("add-practice", PRACTICE, "--name", "North Clinic", "--time-zone", "America/Chicago", "--dsn-stdin", given=self.database("north"))
+        self.operate("check-dsn", PRACTICE)
+        self.operate("check-dsn", "catalog")
+        self.operate("migrate")
+        self.operate("migrate", "--all")
+        self.operate("set-time-zone", PRACTICE, "America/Denver")
+        self.operate("set-practice-dsn", PRACTICE, "--dsn-stdin", given=self.database("north", make=False) + "&application_name=another")
+        said = self.operate("first-partner", "--company", "Acme", "--contact", "Kim Lee", "--email", "kim@acme.example", "--practice", PRACTICE,
+                            "--key-name", "Acme", "--scopes", ALL_SCOPES)
+        self.partner, self.key = re.search(r"prt_\w+", said)[0], re.search(r"op_live_\w+", said)[0]
+
+    def api(self):
+        """a partner's calls reach its practice's database and the catalog"""
+        status, body = self.call("POST", f"/v1/{PRACTICE}/auth/token", {"apiKey": self.key})
+        assert status == 200, (status, body)
+        self.token = body["accessToken"]
+        person = {"FirstName": "John", "LastName": "Doe", "EMail": "john@example.com"}
+        status, made = self.call("POST", f"/v1/{PRACTICE}/prospects", person, self.token)
+        assert status == 201, (status, made)
+        for path, count in [(f"/v1/{PRACTICE}/prospects?search=doe", 1), (f"/v1/{PRACTICE}/availability/providers", 0), ("/v1/products", 0),
+                            (f"/v1/{PRACTICE}/tickets", 0), ("/v1/kb", 0)]:
+            status, body = self.call("GET", path, token=self.token)
+            assert status == 200 and len(body["data"]) == count, (path, status, body)
+        assert self.call("GET", "/v1/me", token=self.token)[1]["data"]["company"] == "Acme"
+
+    def functions(self):
+        """every function answers its event files with its stores at hand, without a fault"""
+        template, made, count = Template.load(), {}, 0
+        for one in self.workshop.aws("cloudformation", "list-stack-resources", "--stack-name", STACK)["StackResourceSummaries"]:
+            made[one["LogicalResourceId"]] = one["PhysicalResourceId"]
+        for path, group in template.event_files():
+            answer = self.workshop.project / "answer.json"
+            told = self.workshop.aws("lambda", "invoke", "--function-name", made[template.groups()[group]], "--payload", path.read_text(), answer)
+            body = json.loads(answer.read_text())
+            assert "FunctionError" not in told and (body or {}).get("statusCode", 200) < 500, f"{path.stem}: {told} {body}"
+            count += 1
+        return [f"{count} events"]
+
+    def access(self):
+        """a partner's access is ended and given back, a key revoked, and the calls exported"""
+        self.operate("suspend-partner", self.partner)
+        status, _ = self.call("POST", f"/v1/{PRACTICE}/auth/token", {"apiKey": self.key})
+        assert status in (401, 403), status
+        self.operate("reinstate-partner", self.partner)
+        status, body = self.call("POST", f"/v1/{PRACTICE}/auth/token", {"apiKey": self.key})
+        assert status == 200, (status, body)
+        rows = self.operate("export-activity", "--from", "2026-01-01T00:00:00Z", "--to", "2999-01-01T00:00:00Z", "--practice", PRACTICE)
+        assert f"/v1/{{PPass}}/prospects" in rows, rows
+        self.operate("revoke-key", self.key.split("_")[2])
+        assert self.call("POST", f"/v1/{PRACTICE}/auth/token", {"apiKey": self.key})[0] == 401
+
+    def secrets(self):
+        """token keys and the admin secret are rotated"""
+        self.operate("rotate-token-key")
+        self.operate("rotate-token-key", "--finish")
+        self.operate("rotate-admin-secret")
+        self.operate("rotate-admin-secret", "--abort")
+        given = "s" * 40
+        self.operate("rotate-admin-secret", "--stdin", given=given)
+        self.operate("rotate-admin-secret", "--finish", "--stdin", given=given)
+        self.operate("rotate-token-key", "--revoke", "k1")
+
+    def edge(self):
+        """the edge's secret is rotated by a deployment, which migrates the practices first and keeps all else"""
+        version = re.search(r"EdgeSecretVersion=(\S+)", self.operate("rotate-edge-secret"))[1]
+        said = self.workshop.run("deploy", STACK, UNASKED, OVERRIDES, f"EdgeSecretVersion={version}")
+        assert "databases are up to date" in said, said
+        self.operate("rotate-edge-secret", "--finish")
+
+    def events(self):
+        """what was given up is sent again; a replay finds nobody to send to, for no endpoint can be signed up where only loopback is"""
+        self.workshop.run("aws", "sqs", "send-message", "--endpoint-url", self.workshop.endpoint, "--queue-url", self.outputs["EventsDeadLetterQueueUrl"], "--message-body", "{}")
+        assert "1 dead letters" in self.operate("redrive")
+        assert "no active subscription" in self.operate("replay", PRACTICE, *PERIOD, fails=True)
+
+    def removal(self):
+        """a practice that no key opens is removed"""
+        self.operate("remove-practice", PRACTICE)
+
+    def all_commands(self):
+        """no operator's command is left out"""
+        told = subprocess.run([self.workshop.program, "--help"], capture_output=True, text=True, check=True).stdout
+        for command in re.findall(r"(?m)^  ([a-z][a-z-]+)  ", told.split("Commands:")[1]):
+            about = subprocess.run([self.workshop.program, command, "--help"], capture_output=True, text=True, check=False).stdout
+            assert "--aws" not in about or command in self.rehearsed, f"{command} is not rehearsed"
+        return [", ".join(sorted(self.rehearsed))]
+
+    def operate(self, *arguments, **others):
+        self.rehearsed.add(arguments[0])
+        return self.workshop.run("operate", STACK, *arguments, **others)
+
+    def call(self, method, path, body=None, token=None):
+        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+        request = urllib.request.Request(self.outputs["ApiEndpointUrl"] + path, json.dumps(body).encode() if body else None, headers, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=120) as answer:
+                return answer.status, json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read())
+
+    def database(self, name, make=True):
+        """The connection string of a database."""
+        server = os.environ["TEST_POSTGRES_URL"]
+        if make:
+            sql(server, f"create database {name}")
+        return f"{server.removesuffix(urlsplit(server).path)}/{name}?sslmode=require"
+
+    def encrypt(self):
+        """the databases' server has a certificate, for a connection string without encryption is refused"""
+        server, key, certificate = os.environ["TEST_POSTGRES_URL"], self.workshop.project / "key", self.workshop.project / "certificate"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1", "-keyout", key,
+                        "-out", certificate], check=True, capture_output=True)
+        for file, name in ((key, "server.key"), (certificate, "server.crt")):
+            text = base64.b64encode(file.read_bytes()).decode()
+            sql(server, f"copy (select '{text}') to program 'umask 077 && base64 -d > {name}'")
+        sql(server, "alter system set ssl = on")
+        sql(server, "select pg_reload_conf()")
+
+
+def sql(server, statement):
+    subprocess.run(["psql", "--quiet", "--output=/dev/null", server, "--command", statement], check=True)

@@ -1,0 +1,110 @@
+"""A copy of the project's scripts, with the programs that they call as they are where the emulator stands in for AWS."""
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+from gate.template import PROJECT, Template
+
+from .emulator import as_the_emulator_takes_it
+
+SCRIPTS = ("deploy", "operate", "portal-upload", "roll-back", "stack.sh", "settings.py")
+# Artifacts go there: the bucket that SAM would make comes of a template with a transform, which the emulator doesn't have.
+BUCKET = "artifacts"
+# The first version of the AWS CLI says so, can't print credentials, and pages and encodes nothing by itself; all else is as in the second.
+AWS = """for word; do
+  shift
+  case $word in
+    --no-cli-pager | --cli-binary-format | raw-in-base64-out) ;;
+    *) set -- "$@" "$word" ;;
+  esac
+done
+case "$*" in
+  --version) echo aws-cli/2.0.0 ;;
+  "configure export-credentials"*) for name in AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY; do eval "echo export $name=\\$$name"; done ;;
+  *) exec "{tools}-aws/bin/aws" "$@" ;;
+esac"""
+# `sam build` would compile; what is deployed is what the tests have compiled. The transform, which AWS runs when it knows the parameters,
+# was run before: the release takes its place in the functions' descriptions and in the names of their versions here.
+SAM = """case $1 in
+  build) cp -r "$WORKSHOP/built/." .aws-sam/build ;;
+  *)
+    release=$(printf '%s\\n' "$@" | sed -n 's/^Release="\\(.*\\)"$/\\1/p')
+    sed -e "s/FunctionVersionnone/FunctionVersion${release%%-*}/g" -e "s/\\"Description\\": \\"none\\"/\\"Description\\": \\"$release\\"/g" \\
+      "$WORKSHOP/built/template.yaml" >.aws-sam/build/template.yaml
+    exec "{tools}/bin/sam" "$@"
+    ;;
+esac"""
+CARGO = """while [ "$1" != -- ]; do shift; done
+shift
+exec "{program}" "$@" """
+
+
+def addresses(endpoint):
+    """The variables by which the SAM CLI, the AWS CLI and our own programs find the emulator."""
+    return {f"AWS_ENDPOINT_URL{service}": endpoint for service in ("", "_DYNAMODB", "_SQS", "_SECRETS_MANAGER")}
+
+
+class Workshop:
+    """Commands run in it have only its programs, the emulator's address and the emulator's credentials."""
+
+    def __init__(self, folder, endpoint, program):
+        self.project, self.built, self.bin = folder / "project", folder / "built", folder / "bin"
+        self.endpoint, self.program = endpoint, Path(program)
+        (self.project / "infra/stacks").mkdir(parents=True)
+        (self.project / ".aws-sam/build").mkdir(parents=True)
+        self.bin.mkdir()
+        for script in SCRIPTS:
+            shutil.copy(PROJECT / "infra" / script, self.project / "infra")
+        shutil.copytree(PROJECT / "infra/portal", self.project / "infra/portal")
+        for file in ("template.yaml", "samconfig.toml"):
+            shutil.copy(PROJECT / file, self.project)
+        tools = PROJECT / "target/tools"
+        for name, lines in (("aws", AWS), ("sam", SAM), ("cargo", CARGO), ("cargo-lambda", ""), ("python3", f'exec "{sys.executable}" "$@"')):
+            self.executable(self.bin / name, "#!/bin/sh\n" + lines.replace("{tools}", str(tools)).replace("{program}", str(program)))
+        self.environment = {
+            "PATH": f"{self.bin}:/usr/bin:/bin", "HOME": str(folder), "WORKSHOP": str(folder), **addresses(endpoint),
+            "AWS_ACCESS_KEY_ID": "000000000000", "AWS_SECRET_ACCESS_KEY": "none", "AWS_EC2_METADATA_DISABLED": "true", "SAM_CLI_TELEMETRY": "0",
+            "PYTHONDONTWRITEBYTECODE": "1", "PYTHONWARNINGS": "ignore", "LC_ALL": "C.UTF-8",
+        }
+
+    @staticmethod
+    def executable(path, text):
+        path.write_text(text)
+        path.chmod(path.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
+
+    def build(self, change=lambda body: None):
+        """What `sam build` will yield of the template, after a change to it. Reason → what was changed for the emulator."""
+        template = Template.load()
+        change(template.body)
+        expanded, told = as_the_emulator_takes_it(template.expanded(), self.endpoint)
+        shim = (Path(__file__).parent / "bootstrap.py").read_text()
+        for name, function in template.functions().items():
+            binary = self.program.parent / function["CodeUri"].removeprefix("functions/")
+            if not binary.exists():
+                raise FileNotFoundError(f"{binary} is not built")
+            (self.built / name).mkdir(parents=True, exist_ok=True)
+            self.executable(self.built / name / "bootstrap", f"#!{sys.executable}\n" + shim.replace("@PROGRAM@", str(binary)))
+            expanded["Resources"][name]["Properties"]["Code"] = name
+        (self.built / "template.yaml").write_text(json.dumps(expanded))
+        return told
+
+    def name_bucket(self, stack):
+        (self.project / f"infra/stacks/{stack}.toml").write_text(f'version = 0.1\n[default.deploy.parameters]\ns3_bucket = "{BUCKET}"\n')
+
+    def run(self, *command, given="", fails=False, region="us-east-1"):
+        """What a command says; its last lines are the reason when it fails, or when it succeeds and should not."""
+        path = self.project / "infra" / command[0]
+        done = subprocess.run([path if path.exists() else command[0], *command[1:]], input=given, capture_output=True, text=True, timeout=900,
+                              check=False, cwd=self.project, env=os.environ | self.environment | {"AWS_REGION": region, "AWS_DEFAULT_REGION": region})
+        said = done.stdout + done.stderr
+        if (done.returncode != 0) != fails:
+            raise AssertionError(f"{' '.join(map(str, command))} ended with {done.returncode}:\n{said[-6000:]}")
+        return said
+
+    def aws(self, *command, **others):
+        return json.loads(self.run("aws", *command, "--output", "json", **others) or "null")

@@ -1,0 +1,82 @@
+//! What is deleted because it has been kept for long enough, and what is not.
+
+use log_poller::{Poll, Pruned, prune};
+use serde_json::json;
+use shared::domain::PracticePass;
+
+use crate::office::{NOW, Office, on_both_databases};
+
+/// Rows 1 to 40 of more than 400 days ago, 41 to 60 of less.
+fn rows() -> String {
+    let row = |id: i64| {
+        let day = if id <= 40 { "2025-01-15" } else { "2025-03-15" };
+        format!("({id}, 'patients', 'insert', {id}, '{day}T10:00:00Z')")
+    };
+    let rows: Vec<String> = (1..=60).map(row).collect();
+    format!("insert into log (log_id, table_name, action, record_id, logged_at) values {}", rows.join(", "))
+}
+
+const OLD: &str = "select count(*) from log where log_id <= 40";
+const YOUNG: &str = "select count(*) from log where log_id between 41 and 60";
+
+async fn poll(office: &Office) {
+    let once = Poll { shard: 0, of: 1, once: true };
+    log_poller::run(&office.app, once, jiff::Timestamp::MAX, None).await.unwrap();
+}
+
+fn practice() -> PracticePass {
+    PracticePass::try_from("DemoOffice").unwrap()
+}
+
+on_both_databases! {
+    async fn old_rows_of_a_log_that_nobody_reads_go_and_young_ones_stay(office) {
+        office.sql(&rows()).await;
+        // Whose time can't be read stays, and so does the newest row of all.
+        if !office.is_postgres().await {
+            office.sql("update log set logged_at = 'yesterday' where log_id = 7").await;
+            office.sql("update log set logged_at = '1795860000' where log_id = 8").await;
+        }
+        let pruned = prune(&office.app, &practice()).await.unwrap();
+        let expected = if office.is_postgres().await { 40 } else { 7 - 1 };
+        assert_eq!(pruned, Pruned { log: expected, answers: 0 });
+        assert_eq!(office.integer(YOUNG).await, 20);
+        assert_eq!(prune(&office.app, &practice()).await.unwrap().log, 0);
+    }
+}
+
+on_both_databases! {
+    async fn only_what_was_read_goes_and_the_poller_knows_the_log_again(office) {
+        let hook = json!({ "hookUrl": "http://127.0.0.1:9/hook", "scopes": ["Patients"] });
+        office.post("/v1/webhooks/signup", &hook).await.expect(201);
+        poll(&office).await;
+        office.sql(&rows()).await;
+        // The rows are there, but nobody has read them: none goes, however old.
+        assert_eq!(prune(&office.app, &practice()).await.unwrap().log, 0);
+        poll(&office).await;
+        let sent = office.queue.left().await;
+        let pruned = prune(&office.app, &practice()).await.unwrap().log;
+        let left = office.integer(OLD).await;
+        assert!(pruned > 0 && pruned.cast_signed() + left == 40, "{pruned} went, {left} stayed");
+        assert_eq!(office.integer(YOUNG).await, 20);
+        // The log isn't taken for another one, and nothing is sent again.
+        poll(&office).await;
+        assert_eq!(office.app.control.log_epoch(&practice()).await.unwrap(), 0);
+        assert_eq!(office.queue.left().await, sent);
+    }
+}
+
+on_both_databases! {
+    async fn answers_are_kept_until_they_expire(office) {
+        let keep = |key: &str, expires_at: i64| {
+            format!(
+                "insert into idempotency_keys (key_id, method, path, idempotency_key, body_hash, status, response, expires_at)
+                 values ('k', 'POST', '/', '{key}', 'h', 201, '{{}}', {expires_at})"
+            )
+        };
+        let now = NOW.parse::<jiff::Timestamp>().unwrap().as_second();
+        office.sql(&keep("over", now)).await;
+        office.sql(&keep("good", now + 1)).await;
+        assert_eq!(prune(&office.app, &practice()).await.unwrap(), Pruned { log: 0, answers: 1 });
+        assert_eq!(office.integer("select count(*) from idempotency_keys").await, 1);
+    }
+}
