@@ -11,7 +11,7 @@ use shared::{
     tenant::log::LogRow,
 };
 
-/// What rows become messages with.
+/// The practice, its subscriptions and the poll that turn log rows into messages.
 pub(crate) struct Source<'a> {
     pub(crate) practicepass: &'a PracticePass,
     pub(crate) subscriptions: &'a [Subscription],

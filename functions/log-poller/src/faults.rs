@@ -1,4 +1,4 @@
-//! What a log does that no sequence can do: each is an error in the poller's log, and counted for an alarm.
+//! Faults of a log that no sequence causes. The poller logs each one as an error and counts it for an alarm.
 
 use shared::{
     domain::{PracticePass, ids::LogId, log_progress::LogProgress},

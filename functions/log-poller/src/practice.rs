@@ -114,7 +114,7 @@ async fn read_on(
         leases.save(app, lease, after).await?;
         turn.more = moved && !sent.refused && (late_left || new_left || sent.cut);
         if !turn.more || app.clock.now() >= until {
-            // What is left of the gaps is read in the next turn.
+            // The next turn reads the remaining gaps.
             lease.is_new = all && late_left;
             return Ok(turn);
         }

@@ -18,7 +18,7 @@ const AT_ONCE: usize = 4;
 const MOST: u64 = 50_000;
 const MINUTES: u32 = 24 * 60;
 
-/// What was deleted.
+/// How many rows a pruning deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pruned {
     pub log: u64,
@@ -68,7 +68,7 @@ pub async fn prune(app: &App, practicepass: &PracticePass) -> Result<Pruned, Pra
     let (below, kept): (LogId, Vec<LogId>) = match state {
         // By the rows that it remembers the poller knows the log again.
         Some(state) => (state.progress.done_below(), state.progress.anchors.ids().collect()),
-        // Nobody reads it. Whoever will begins above the highest.
+        // No subscription reads this log. A later one starts above the highest id, so every row may go.
         None => (log::highest(&mut db.connection().await?).await?, Vec::new()),
     };
     let log = retention::prune_log(&db, before, below, &kept, MOST).await?;

@@ -45,7 +45,7 @@ pub struct Task {
 pub struct Check {
     /// The practice whose database it is to open; without one, the catalog is meant.
     pub practice: Option<String>,
-    /// `None`: the one of now.
+    /// `None` tests the stored connection string.
     pub dsn: Option<Secret>,
 }
 
