@@ -41,8 +41,8 @@ on_both_databases! {
                 let filter = Filter { prospect, terms: Some(terms) };
                 let mut conn = office.db.connection().await.unwrap();
                 assert_eq!(patients::count(&mut conn, &filter).await.unwrap(), hits, "{search}");
+                let statements = filter.statements(&conn);
                 drop(conn);
-                let statements = filter.statements();
                 for statement in [statements.count, statements.page] {
                     let plan = plan(&office.db, &statement, &statements.values).await;
                     assert_eq!(fault_of(&plan, ranges), None, "{search}: {plan:#?}");

@@ -156,6 +156,9 @@ on_both_databases! {
 /// Legal values of an engine's columns: date, time, what it means (minutes from the midnight of 2026-03-10 on, to, or nothing).
 type TimeCase = (&'static str, &'static str, Option<(i64, i64)>);
 
+/// A day is named, but not so that we could tell which.
+const EVERY_DAY: Option<(i64, i64)> = Some((-100_000, 100_000));
+
 const OF_BOTH: &[TimeCase] = &[
     ("'2026-03-10'", "'09:00'", Some((540, 570))),
     ("'2026-03-10'", "'24:00:00'", Some((1440, 1470))),
@@ -190,9 +193,16 @@ const OF_SQLITE: &[TimeCase] = &[
     ("'2026-03-10'", "'24:01'", Some((0, 1440))),
     ("'2026-03-10'", "9.5", Some((0, 1440))),
     ("'2026-03-10'", "'13:00 PM'", Some((0, 1440))),
+    ("'3/10/2026'", "'09:00'", Some((540, 570))),
+    ("'03/10/2026 00:00:00'", "'09:00'", Some((540, 570))),
+    ("'3-10-2026 (moved)'", "'09:00'", Some((540, 570))),
+    ("'2026-02-30'", "'10:00'", EVERY_DAY),
+    ("'30/3/2026'", "'10:00'", EVERY_DAY),
+    ("'10.03.2026'", "'10:00'", EVERY_DAY),
+    ("'Mar 10, 2026'", "'10:00'", EVERY_DAY),
     // No date: nothing can be.
     ("'infinity'", "'10:00'", None),
-    ("'2026-02-30'", "'10:00'", None),
+    ("'0000-00-00'", "'10:00'", None),
     ("'now'", "'10:00'", None),
     // A Julian day begins at noon.
     ("2461110", "'10:00'", Some((600, 630))),
@@ -220,7 +230,12 @@ on_both_databases! {
                 assert_eq!(found == "BOOKED", taken, "{what} at minute {minute}: {found}");
             }
             office.get(&format!("{PROVIDER}/schedule?startDate=2026-03-09")).await.expect(200);
-            if blocks.is_some() {
+            if blocks == &EVERY_DAY {
+                assert_eq!(book(&office, 1002, "2026-03-10", "09:10").await, 409, "{what}");
+                office.sql("update visits set status = 'Completed'").await;
+                assert_ne!(reason(&office, "2026-03-10", "09:00").await, "BOOKED", "{what}");
+                office.sql("update visits set status = 'Scheduled'").await;
+            } else if blocks.is_some() {
                 let schedule = office.get(&format!("{PROVIDER}/schedule?startDate=2026-03-09")).await;
                 assert_eq!(schedule.expect(200)["data"]["totalVisits"], 1, "{what}");
                 assert_eq!(book(&office, 1002, "2026-03-10", if *time == "'24:00:00'" { "23:45" } else { "09:10" }).await,
@@ -228,7 +243,7 @@ on_both_databases! {
                 office.sql("delete from visits where patient_id = 1002").await;
             }
             // The EMR's own programs go on with the day.
-            if blocks == &Some((0, 1440)) || blocks.is_none() {
+            if [Some((0, 1440)), EVERY_DAY, None].contains(blocks) {
                 assert_eq!(data["VisitTime"], Value::Null, "{what}");
                 // A year that no calendar of ours reaches is one all the same.
                 if !date.contains("5874897") && !date.contains("BC") {
@@ -350,7 +365,7 @@ async fn a_role_that_may_only_write_visits_can_do_so() {
 
 on_both_databases! {
     async fn a_visit_whose_date_cannot_be_read_is_told_to_administrators(office) {
-        let date = if office.is_postgres().await { "'infinity'" } else { "'12/21/2026'" };
+        let date = if office.is_postgres().await { "'infinity'" } else { "'Mar 10, 2026'" };
         let id = insert(&office, 1001, date, "'10:00'", 30).await;
         reason(&office, "2026-03-10", "09:00").await;
         office.app.flush().await;

@@ -2,7 +2,8 @@
 //! for all bookings of a practice's day.
 //!
 //! `tests/postgres cargo bench --workspace --bench booking -- 100000` makes that many attempts on each engine and with each
-//! lock, by eight at once, for one practice, four at a time on each of its days' quarter hours. It ends by itself.
+//! lock, by eight at once, for one practice, four at a time on each of its days' quarter hours. It ends by itself. With
+//! `-- 1000000 alone` the lock of before is left out.
 
 #[allow(dead_code, reason = "the tests use the rest")]
 #[path = "../office"]
@@ -246,8 +247,9 @@ async fn main() {
     } else {
         vec![Engine::Sqlite]
     };
+    let alone = std::env::args().any(|it| it == "alone");
     for engine in engines {
-        for lock in [Lock::Day, Lock::ThoseAtStake] {
+        for lock in [Lock::Day, Lock::ThoseAtStake].into_iter().skip(usize::from(alone)) {
             measure(engine, lock, attempts).await;
         }
     }

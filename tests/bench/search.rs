@@ -112,10 +112,10 @@ async fn measure(engine: Engine) {
         println!("{search:<28} {hits:>8} {:>12} {ratio:>8.4}", format!("{taken:.2?}"));
     }
 
-    drop(conn);
     println!("the plan of a page of \"chloe weberlan1\":");
     let filter = Filter { prospect: None, terms: Some(terms_of("chloe weberlan1")) };
-    let statements = filter.statements();
+    let statements = filter.statements(&conn);
+    drop(conn);
     for step in plan(&db, &statements.page, &statements.values).await {
         println!("    {step}");
     }

@@ -4,7 +4,10 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use crate::office::{Office, on_both_databases, run_sql};
+use shared::tenant::Database;
+
+use super::CATALOG_ROWS;
+use crate::office::{Engine, Office, on_both_databases, run_sql};
 
 /// As a part of a query, every byte encoded.
 fn encoded(text: &str) -> String {
@@ -174,5 +177,30 @@ on_both_databases! {
             let assigned = office.post(&format!("/v1/DemoOffice/tags/prospects/{id}"), &tag).await;
             assert_eq!(assigned.expect(201)["data"]["Tags"][0]["id"].as_i64(), Some(id));
         }
+    }
+}
+
+/// `SQLite` takes the words that mean true, and lists go by them as records do.
+#[tokio::test]
+async fn a_record_is_listed_by_the_word_that_makes_it_true() {
+    let office = Office::open(Engine::Sqlite).await;
+    run_sql(&office.catalog, CATALOG_ROWS).await;
+    let lists = [
+        ("patients", "prospect", "/v1/DemoOffice/prospects?prospect=true&limit=100"),
+        ("providers", "active", "/v1/DemoOffice/availability/providers"),
+        ("visit_types", "active", "/v1/DemoOffice/visit-types"),
+        ("products", "active", "/v1/products?limit=100"),
+        ("kb_articles", "active", "/v1/kb?limit=100"),
+    ];
+    for (table, column, path) in lists {
+        let database: &Database = if path.contains("DemoOffice") { &office.db } else { &office.catalog };
+        let mut counts = Vec::new();
+        for value in ["1", "'true'", "'Yes'", "' t '", "'on'", "2", "'1'", "0", "'false'", "'no'", "''"] {
+            run_sql(database, &format!("update {table} set {column} = {value}")).await;
+            counts.push(office.get(path).await.expect(200)["data"].as_array().unwrap().len());
+        }
+        let all = counts[0];
+        assert!(all > 0, "{path}");
+        assert_eq!(counts, [[all; 7].as_slice(), &[0; 4]].concat(), "{path}");
     }
 }

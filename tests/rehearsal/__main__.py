@@ -23,7 +23,8 @@ def main(program):
             try:
                 told = step()
             except Exception as error:  # noqa: BLE001 whatever an answer lacks is a failure of the step
-                print(f"FAILED {step.__doc__}\n{type(error).__name__} {error}\nlogs: {emulator.log}")
+                print(f"FAILED {step.__doc__} ({time.monotonic() - began:.0f} s)", "the emulator's log ends:",
+                      *emulator.log.read_text(errors="replace").splitlines()[-15:], f"{type(error).__name__} {error}", sep="\n")
                 return 1
             print(f"ok     {step.__doc__} ({time.monotonic() - began:.0f} s)", *(told or []), sep="\n         ", flush=True)
     return 0

@@ -8,7 +8,7 @@ def as_the_emulator_takes_it(expanded, endpoint):
     """(a copy of the template, reason → logical ids)."""
     template, told = copy.deepcopy(expanded), {}
     for change in (alarms_on_one_metric, routes_in_place_of_a_description, numbers_in_place_of_parameters, aliases_that_move_at_once,
-                   addresses_that_lead_to_it):
+                   time_for_unoptimized_programs, addresses_that_lead_to_it):
         told[" ".join(change.__doc__.split())] = sorted(change(template, endpoint))
     return template, told
 
@@ -63,6 +63,14 @@ def aliases_that_move_at_once(template, _):
             del resources[name]
             yield name
         resource.pop("UpdatePolicy", None)
+
+
+def time_for_unoptimized_programs(template, _):
+    """Its functions are programs of a test build that start anew for each call, beside other tests: each has two minutes at least."""
+    for name, resource in template["Resources"].items():
+        if resource["Type"] == "AWS::Lambda::Function":
+            resource["Properties"]["Timeout"] = max(resource["Properties"].get("Timeout", 3), 120)
+            yield name
 
 
 def addresses_that_lead_to_it(template, endpoint):

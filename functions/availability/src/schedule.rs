@@ -54,6 +54,7 @@ pub(crate) struct ScheduleBody {
     /// Of the dates that are listed.
     total_visits: usize,
     /// Where to go on when there are more visits than an answer holds: the first date that is not listed. Absent when all are.
+    /// Dates are listed whole, unless one alone has more than that.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
     next_start_date: Option<Date>,
@@ -103,8 +104,7 @@ pub(crate) async fn get_schedule(
         Some(name) if !tenant.db.can_hold(name) => Vec::new(),
         name => visits::of_provider(&mut conn, id, dates, name, MOST_VISITS + 1).await?,
     };
-    let next_start_date = first_left_out(&booked);
-    booked.retain(|visit| next_start_date.is_none_or(|next| visit.date < next));
+    let next_start_date = cut_to_fit(&mut booked, dates.1);
     let total_visits = booked.len();
     let mut schedule: BTreeMap<String, Vec<ScheduledVisit>> = BTreeMap::new();
     for visit in booked {
@@ -129,14 +129,19 @@ pub(crate) async fn get_schedule(
     })
 }
 
-/// The first date whose visits no longer fit: dates are listed whole. The first date always is: a day has no more than 1,440 minutes
-/// for visits that do not overlap.
-fn first_left_out(booked: &[Booked]) -> Option<Date> {
-    let first = booked.first()?.date;
-    let sizes = booked.iter().map(|visit| 6 * visit.visit_type.len() + VISIT_BYTES);
+/// Leaves what fits: whole dates, and the first that was left out. The EMR can put more visits on one date than an answer holds,
+/// at times that can't be read; that date is cut.
+fn cut_to_fit(booked: &mut Vec<Booked>, last: Date) -> Option<Date> {
+    let sizes = booked.iter().map(|visit| fit::text_bytes(&visit.visit_type) + VISIT_BYTES);
     let fit = fit::fill(MOST_BYTES, sizes).min(MOST_VISITS);
-    let next = booked.get(fit)?.date;
-    Some(next).filter(|next| *next > first).or_else(|| booked.iter().map(|it| it.date).find(|it| *it > first))
+    let (first, next) = (booked.first()?.date, booked.get(fit)?.date);
+    if first < next {
+        booked.retain(|visit| visit.date < next);
+        return Some(next);
+    }
+    tracing::warn!(date = %first, listed = fit, "more visits on a date than a schedule holds");
+    booked.truncate(fit);
+    first.tomorrow().ok().filter(|next| *next <= last)
 }
 
 /// The first and last date asked for.
@@ -163,6 +168,7 @@ fn range(today: Date, start: Option<Date>, end: Option<Date>) -> ApiResult<(Date
 #[cfg(test)]
 mod tests {
     use jiff::civil::date;
+    use shared::domain::schedule::Minutes;
 
     use super::*;
 
@@ -173,5 +179,32 @@ mod tests {
         assert_eq!(range(today, Some(today), Some(date(2026, 6, 8))).unwrap().1, date(2026, 6, 8));
         assert_eq!(range(today, Some(today), Some(date(2026, 6, 9))).unwrap_err().code(), Code::InvalidQuery);
         assert_eq!(range(today, None, Some(date(2026, 3, 8))).unwrap_err().code(), Code::InvalidQuery);
+    }
+
+    #[test]
+    fn whole_dates_are_left_and_a_date_that_is_too_long_is_cut() {
+        let visit = |day, name: &str| Booked {
+            visit_id: VisitId(1),
+            date: date(2026, 3, day),
+            time: Time::midnight(),
+            duration: Minutes::new(30).unwrap(),
+            visit_type: name.to_owned(),
+        };
+        let left = |mut booked: Vec<Booked>| {
+            let next = cut_to_fit(&mut booked, date(2026, 3, 10));
+            (booked.len(), next)
+        };
+        let days = |counts: &[usize], name: &str| {
+            let of_day = |(day, count): (i8, &usize)| vec![visit(day, name); *count];
+            (9..).zip(counts).flat_map(of_day).collect::<Vec<_>>()
+        };
+        assert_eq!(left(Vec::new()), (0, None));
+        assert_eq!(left(days(&[10, MOST_VISITS - 10], "")), (MOST_VISITS, None));
+        assert_eq!(left(days(&[10, MOST_VISITS - 9], "")), (10, Some(date(2026, 3, 10))));
+        assert_eq!(left(days(&[MOST_VISITS + 1], "")), (MOST_VISITS, Some(date(2026, 3, 10))));
+        assert_eq!(left(days(&[0, MOST_VISITS + 1], "")), (MOST_VISITS, None));
+        let (most, next) = left(days(&[1000], &"x".repeat(2000)));
+        assert!(most * 2_100 < MOST_BYTES && most > 400, "{most}");
+        assert_eq!(next, Some(date(2026, 3, 10)));
     }
 }

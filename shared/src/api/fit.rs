@@ -43,6 +43,11 @@ pub fn leave<T: Serialize>(rows: &mut Vec<T>, most: usize) -> usize {
     all - rows.len()
 }
 
+/// Bytes of a text in an answer.
+pub fn text_bytes(text: &str) -> usize {
+    serde_json::to_string(text).map_or(0, |it| it.len())
+}
+
 /// How many of the first parts, given their bytes, fit into so many; at least one.
 pub fn fill(most: usize, sizes: impl IntoIterator<Item = usize>) -> usize {
     let mut whole = 0;

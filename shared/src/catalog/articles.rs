@@ -9,7 +9,7 @@ use crate::{
     tenant::{
         Conn, Result,
         bounded::short,
-        foreign::{Columns, ForeignRow, FromColumns, Read, accept_all},
+        foreign::{Columns, ForeignRow, FromColumns, Read, accept_all, is_true},
         on, round_trip,
         search_texts::{SearchText, having_words},
     },
@@ -161,7 +161,7 @@ pub async fn page(conn: &mut Conn, filter: &Filter, limit: i64, offset: i64) -> 
 fn filtered(conn: &Conn, filter: &Filter) -> (String, Vec<String>) {
     let (mut conditions, mut values) = having_words(&filter.words);
     if !filter.inactive_too {
-        conditions.push("active".to_owned());
+        conditions.push(is_true(conn, "active"));
     }
     for (column, value) in [("category", &filter.category), ("type", &filter.kind)] {
         if let Some(value) = value {

@@ -11,7 +11,7 @@ use crate::{
     tenant::{
         Conn, Error, Result,
         bounded::short,
-        foreign::{Columns, ForeignRow, FromColumns, Key as StoredKey, Read, accept_all},
+        foreign::{Columns, ForeignRow, FromColumns, Key as StoredKey, Read, accept_all, is_true},
         free_ids::free_id,
         on, round_trip,
         search_texts::{SearchText, having_words},
@@ -335,7 +335,7 @@ pub async fn page(conn: &mut Conn, filter: &Filter, limit: i64, offset: i64) -> 
 fn filtered(conn: &Conn, filter: &Filter) -> (String, Vec<String>) {
     let (mut conditions, mut values) = having_words(&filter.words);
     if !filter.inactive_too {
-        conditions.push("active".to_owned());
+        conditions.push(is_true(conn, "active"));
     }
     if let Some(vendor_code) = &filter.vendor_code {
         if conn.can_hold(vendor_code) {

@@ -228,7 +228,7 @@ struct Part;
 impl Part {
     const PROVIDERS: i64 = 0;
     const ROOMS: i64 = 1;
-    /// Its date can't be read: nobody knows which day it takes.
+    /// Its date can't be read.
     const UNDATED: i64 = 2;
 }
 
@@ -244,8 +244,19 @@ struct BlockingRow {
     buffer_after: i64,
 }
 
+/// On `SQLite`, the visits to come whose date is a text that names a day, but not one that we can read: nobody knows which.
+fn on_unknown_days(conn: &Conn) -> &'static str {
+    match conn {
+        Conn::Postgres(_) => "false",
+        Conn::Sqlite(_) => {
+            "overlap_allowed and local_day is null and status in ('Scheduled', 'Confirmed')
+             and cast(visit_date as text) glob '*[1-9]*'"
+        }
+    }
+}
+
 /// The provider's blocking visits, and those in the rooms of the visit type, of whichever provider. One whose time can't be
-/// read takes its day.
+/// read takes its day, one whose day can't be read takes all days.
 async fn blocking(
     conn: &mut Conn,
     zone: &TimeZone,
@@ -254,6 +265,7 @@ async fn blocking(
 ) -> Result<(Vec<ProviderVisit>, Vec<RoomVisit>)> {
     let from = instant_of_midnight(zone, first);
     let to = instant_of_midnight(zone, last.saturating_add(Span::new().days(1)));
+    let on_unknown_days = on_unknown_days(conn);
     let rows: Vec<BlockingRow> = on!(&mut *conn, c => sqlx::query_as(AssertSqlSafe(format!(
         "select cast({} as bigint) as part, cast(null as bigint) as id, v.provider_starts_at as starts_at, v.provider_ends_at as ends_at,
                 cast(coalesce(t.buffer_before, 0) as bigint) as buffer_before,
@@ -275,10 +287,21 @@ async fn blocking(
                and status not in ('Cancelled', 'NoShow', 'Deleted')
              order by visit_id desc limit 20
          ) undated
+         union all
+         select distinct cast({} as bigint), cast(null as bigint), cast($2 as bigint), cast($3 as bigint), cast(0 as bigint), cast(0 as bigint)
+         from visits
+         where {on_unknown_days} and provider_id = $1 and visit_id is distinct from $4
+         union all
+         select distinct cast({} as bigint), room_id, cast($2 as bigint), cast($3 as bigint), cast(0 as bigint), cast(0 as bigint)
+         from visits
+         where {on_unknown_days} and room_id in (select resource_id from visit_type_resources where visit_type = $5)
+           and visit_id is distinct from $4
          limit {}",
         Part::PROVIDERS,
         Part::ROOMS,
         Part::UNDATED,
+        Part::PROVIDERS,
+        Part::ROOMS,
         MOST_ROWS + 1,
     )))
     .bind(question.provider)

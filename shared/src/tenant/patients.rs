@@ -7,7 +7,7 @@ use sqlx::AssertSqlSafe;
 use super::{
     Conn, Result,
     bounded::short,
-    foreign::{Columns, ForeignRow, FromColumns, Read, accept_all},
+    foreign::{Columns, ForeignRow, FromColumns, Read, accept_all, is_true},
     free_ids::free_id,
     on, patient_words, round_trip,
 };
@@ -404,8 +404,8 @@ pub struct Statements {
 }
 
 impl Filter {
-    pub fn statements(&self) -> Statements {
-        let (ids, values) = filtered(self);
+    pub fn statements(&self, conn: &Conn) -> Statements {
+        let (ids, values) = filtered(conn, self);
         let columns = listed_columns!();
         let (limit_at, offset_at) = (values.len() + 1, values.len() + 2);
         Statements {
@@ -422,7 +422,7 @@ impl Filter {
 
 /// How many patients the filter leaves.
 pub async fn count(conn: &mut Conn, filter: &Filter) -> Result<i64> {
-    let Statements { count, values, .. } = filter.statements();
+    let Statements { count, values, .. } = filter.statements(conn);
     Ok(on!(conn, c => {
         let query = sqlx::query_scalar(AssertSqlSafe(count));
         values.iter().fold(query, sqlx::query::QueryScalar::bind).fetch_one(c).await
@@ -432,7 +432,7 @@ pub async fn count(conn: &mut Conn, filter: &Filter) -> Result<i64> {
 /// Up to `limit` patients after the first `offset`, lowest id first. An image that is part of the record is only told
 /// of: `pt_img` is then `data:`, so that a page can't outgrow what Lambda may answer.
 pub async fn page(conn: &mut Conn, filter: &Filter, limit: i64, offset: i64) -> Result<Vec<Patient>> {
-    let Statements { page, values, .. } = filter.statements();
+    let Statements { page, values, .. } = filter.statements(conn);
     let rows: Vec<Read<Patient>> = on!(&mut *conn, c => {
         let query = sqlx::query_as(AssertSqlSafe(page));
         let query = values.iter().fold(query, sqlx::query::QueryAs::bind);
@@ -442,8 +442,10 @@ pub async fn page(conn: &mut Conn, filter: &Filter, limit: i64, offset: i64) -> 
 }
 
 /// A select of the ids that the filter leaves, with its values. Constants and placeholders only.
-fn filtered(filter: &Filter) -> (String, Vec<String>) {
-    let prospect = filter.prospect.map(|prospect| if prospect { "prospect" } else { "not prospect" });
+fn filtered(conn: &Conn, filter: &Filter) -> (String, Vec<String>) {
+    let is_prospect = is_true(conn, "prospect");
+    let prospect =
+        filter.prospect.map(|prospect| if prospect { is_prospect } else { format!("not {is_prospect}") });
     let (found, values) = match filter.terms.as_deref() {
         None => (None, Vec::new()),
         Some([]) => (Some("1 = 0".to_owned()), Vec::new()),
@@ -455,7 +457,7 @@ fn filtered(filter: &Filter) -> (String, Vec<String>) {
             (Some(format!("patient_id in ({found})")), values)
         }
     };
-    let conditions: Vec<&str> = prospect.into_iter().chain(found.as_deref()).collect();
+    let conditions: Vec<&str> = prospect.iter().chain(&found).map(String::as_str).collect();
     let clause =
         if conditions.is_empty() { String::new() } else { format!(" where {}", conditions.join(" and ")) };
     (format!("select patient_id from patients{clause}"), values)

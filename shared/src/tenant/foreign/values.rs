@@ -191,9 +191,12 @@ impl FromRaw for Day {
             Raw::Text(bytes) | Raw::Blob(bytes) => {
                 let text = text(bytes);
                 // A date with something else behind it is that date.
-                let began = || text?.get(..10).and_then(parse_date).map(Self::On);
+                let began = || text?.split(|c: char| !c.is_ascii_digit() && !"-/".contains(c)).next();
+                let began = || began().and_then(parse_date).or_else(|| text?.get(..10).and_then(parse_date));
                 match text.and_then(parse_day) {
-                    None => return began().map_or(Foreign::Unreadable, Foreign::Damaged),
+                    None => {
+                        return began().map_or(Foreign::Unreadable, |date| Foreign::Damaged(Self::On(date)));
+                    }
                     day => day,
                 }
             }
@@ -277,22 +280,23 @@ fn digits(text: &str, most: usize) -> Option<i64> {
     plain.then(|| text.parse().unwrap_or(i64::MAX))
 }
 
-/// `Y-M-D`, `Y/M/D` or `YYYYMMDD`, with a year of four digits.
+/// `Y-M-D`, `Y/M/D` or `YYYYMMDD`, with a year of four digits; also `M/D/Y` and `M-D-Y`, as people in the United States write it.
 fn parse_date(text: &str) -> Option<Date> {
-    let number = |part: &str, most| digits(part, most);
     let (year, month, day) = if text.len() == 8 && text.bytes().all(|it| it.is_ascii_digit()) {
-        (number(&text[..4], 4)?, number(&text[4..6], 2)?, number(&text[6..], 2)?)
+        (&text[..4], &text[4..6], &text[6..])
     } else {
         let separator = ['-', '/'].into_iter().find(|it| text.contains(*it))?;
         let mut parts = text.split(separator);
-        let year = parts.next().filter(|it| it.len() == 4)?;
-        let date = (number(year, 4)?, number(parts.next()?, 2)?, number(parts.next()?, 2)?);
-        if parts.next().is_some() {
-            return None;
+        let (first, second, third) = (parts.next()?, parts.next()?, parts.next()?);
+        match (first.len(), third.len(), parts.next()) {
+            (4, _, None) => (first, second, third),
+            (_, 4, None) => (third, first, second),
+            _ => return None,
         }
-        date
     };
-    let date = Date::new(year.try_into().ok()?, month.try_into().ok()?, day.try_into().ok()?).ok()?;
+    let part = |text| digits(text, 2).and_then(|it| i8::try_from(it).ok());
+    let year = digits(year, 4)?.try_into().ok()?;
+    let date = Date::new(year, part(month)?, part(day)?).ok()?;
     (date >= FIRST_DATE).then_some(date)
 }
 
