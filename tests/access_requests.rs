@@ -1,6 +1,7 @@
 //! From the public form to a key: asking, deciding, claiming.
 
 use serde_json::{Value, json};
+use shared::domain::PracticePass;
 
 use crate::office::{Engine, Office, Reply};
 
@@ -138,6 +139,20 @@ async fn a_claim_link_is_good_for_72_hours_and_a_wrong_one_never() {
     claim(&office, &token).await.expect_problem(404, "NOT_FOUND");
     office.set_time("2026-03-12T11:59:59Z");
     claim(&office, &token).await.expect(201);
+}
+
+#[tokio::test]
+async fn a_claim_link_ends_with_the_practice_also_when_one_of_its_name_is_added_again() {
+    let office = Office::open(Engine::Sqlite).await;
+    let id = pending(&office).await;
+    let token = token(&decide(&office, &id, "approve", &json!({})).await);
+    let practice = PracticePass::try_from("DemoOffice").unwrap();
+    let mut entry = office.app.control.practice(&practice).await.unwrap().unwrap();
+    for (registered_at, status) in [("2026-03-09T12:00:01Z", 404), ("2026-03-09T12:00:00Z", 201)] {
+        entry.registered_at = Some(registered_at.parse().unwrap());
+        office.app.control.put_practice(&entry).await.unwrap();
+        claim(&office, &token).await.expect(status);
+    }
 }
 
 #[tokio::test]
@@ -475,7 +490,17 @@ async fn a_partners_first_name_stays_visible_however_often_it_renames_itself() {
         (&changes[0]["changes"][0]["to"], &changes[9]["changes"][0]["from"]),
         (&json!("Name 11"), &json!("Acme Health"))
     );
-    for hidden in ["Victim\u{200b} GmbH", "Vic\u{ad}tim", "Victim\u{feff}", "\u{2060}Victim"] {
+    for hidden in [
+        "Victim\u{200b} GmbH",
+        "Vic\u{ad}tim",
+        "Victim\u{feff}",
+        "\u{2060}Victim",
+        "Vic\u{34f}tim",
+        "Victim\u{fe0f}",
+        "Vic\u{3164}tim",
+        "Victim\u{e0041}",
+        "\u{2800}",
+    ] {
         let reply = office.send(&token, "PATCH", "/v1/me", Some(&json!({ "company": hidden }))).await;
         reply.expect_problem(422, "INVALID_FIELDS");
         assert_eq!(reply.wrong_fields(), ["body.company"], "{hidden:?}");

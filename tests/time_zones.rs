@@ -39,6 +39,29 @@ async fn start(office: &Office, id: i64) -> i64 {
     office.integer(&format!("select (starts_at - {TEN}) / 60 from visits where visit_id = {id}")).await
 }
 
+/// Databases of before `0011` read fewer dates.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn visits_whose_dates_are_newly_read_are_placed_and_those_that_collide_are_reported() {
+    let office = Office::open(Engine::Sqlite).await;
+    let view = include_str!("../shared/migrations/sqlite/0010_dates_with_rests.sql");
+    let view = &view[view.find("drop view").unwrap()..view.find("-- Visits whose date").unwrap()];
+    office.sql(view).await;
+    let american = |id, patient, time| visit(id, 1, patient, time, 60).replace("2026-12-01", "12/1/2026");
+    let number = visit(4, 1, 1001, "17:00", 60).replace("2026-12-01", "46357");
+    let rows =
+        [visit(1, 1, 1001, "10:00", 60), american(2, 1002, "10:30"), american(3, 1003, "15:00"), number];
+    office.sql(&rows.concat()).await;
+    let undated = "select count(*) from visits where local_day is null";
+    assert_eq!(office.integer(undated).await, 2, "the number is a day before the year 1");
+    office.sql("delete from _sqlx_migrations where version = 11").await;
+    let outcome = &migrate(&office).await.results[0].outcome;
+    let reported: Vec<_> = outcome.collisions.iter().map(|it| (it.visit, it.with.clone())).collect();
+    assert_eq!(reported, [(VisitId(2), vec![VisitId(1)])]);
+    assert_eq!((start(&office, 2).await, start(&office, 3).await), (30, 300));
+    assert_eq!(office.integer(undated).await, 1, "now it is none");
+    office.try_sql(&visit(5, 1, 1001, "15:30", 60)).await.expect_err("under the constraints again");
+}
+
 on_both_databases! {
     async fn when_rules_change_instants_follow_and_visits_that_collide_are_reported(office) {
         let office: Office = office;

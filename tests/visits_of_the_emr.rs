@@ -200,6 +200,15 @@ const OF_SQLITE: &[TimeCase] = &[
     ("'30/3/2026'", "'10:00'", EVERY_DAY),
     ("'10.03.2026'", "'10:00'", EVERY_DAY),
     ("'Mar 10, 2026'", "'10:00'", EVERY_DAY),
+    ("'46091'", "'10:00'", EVERY_DAY),
+    ("'260310'", "'10:00'", EVERY_DAY),
+    ("'0000-03-10'", "'10:00'", EVERY_DAY),
+    ("'-2026-03-10'", "'10:00'", EVERY_DAY),
+    ("char(0) || '2026-03-10'", "'10:00'", EVERY_DAY),
+    ("'٢٠٢٦-٠٣-١٠'", "'10:00'", EVERY_DAY),
+    ("x'ff00'", "x'ff'", EVERY_DAY),
+    ("20260310.0", "'09:00'", Some((540, 570))),
+    ("'20260310 10:00'", "'09:00'", Some((540, 570))),
     // No date: nothing can be.
     ("'infinity'", "'10:00'", None),
     ("'0000-00-00'", "'10:00'", None),
@@ -207,7 +216,7 @@ const OF_SQLITE: &[TimeCase] = &[
     // A Julian day begins at noon.
     ("2461110", "'10:00'", Some((600, 630))),
     ("''", "''", None),
-    ("x'ff00'", "x'ff'", None),
+    ("'soon'", "''", None),
 ];
 
 on_both_databases! {

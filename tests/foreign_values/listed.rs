@@ -195,12 +195,27 @@ async fn a_record_is_listed_by_the_word_that_makes_it_true() {
     for (table, column, path) in lists {
         let database: &Database = if path.contains("DemoOffice") { &office.db } else { &office.catalog };
         let mut counts = Vec::new();
-        for value in ["1", "'true'", "'Yes'", "' t '", "'on'", "2", "'1'", "0", "'false'", "'no'", "''"] {
+        for value in [
+            "1",
+            "'true'",
+            "'Yes'",
+            "' t '",
+            "'on'",
+            "2",
+            "'1'",
+            "0",
+            "'false'",
+            "'no'",
+            "''",
+            "'1abc'",
+            "'inf'",
+            "'t' || char(0)",
+        ] {
             run_sql(database, &format!("update {table} set {column} = {value}")).await;
             counts.push(office.get(path).await.expect(200)["data"].as_array().unwrap().len());
         }
         let all = counts[0];
         assert!(all > 0, "{path}");
-        assert_eq!(counts, [[all; 7].as_slice(), &[0; 4]].concat(), "{path}");
+        assert_eq!(counts, [[all; 7].as_slice(), &[0; 7]].concat(), "{path}");
     }
 }

@@ -85,6 +85,7 @@ pub(crate) async fn register(app: &App) -> Vec<(&'static str, String)> {
             time_zone: time_zone.to_owned(),
             dsn_secret: SecretRef::from(format!("env:DSN_{}", practicepass.to_uppercase())),
             sandbox: false,
+            registered_at: None,
             schema_version: None,
             tzdata: None,
         };

@@ -42,6 +42,7 @@ async fn put(office: &Office, practicepass: &PracticePass, secret: &str) {
         time_zone: "America/New_York".into(),
         dsn_secret: SecretRef::from(secret.to_owned()),
         sandbox: false,
+        registered_at: None,
         schema_version: None,
         tzdata: None,
     };

@@ -189,3 +189,21 @@ async fn a_new_beginning_a_jump_and_an_unreadable_row_ring_an_alarm_once_each() 
     write_others(&office, 1..=1).await;
     faults("the log was restored or began anew; event ids have a new epoch").await;
 }
+
+on_both_databases! {
+    async fn a_practice_that_was_removed_and_comes_back_has_new_event_ids(office) {
+        let practice = shared::domain::PracticePass::try_from("DemoOffice").unwrap();
+        for epoch in 0..3 {
+            sign_up(&office, URL, &["Claims"]).await;
+            write(&office, 10 + epoch, "claims").await;
+            poll(&office).await;
+            let number = if epoch == 0 { "10".to_owned() } else { format!("{epoch}.{}", 10 + epoch) };
+            assert_eq!(take_event_ids(&office).await, [format!("DemoOffice-{number}")]);
+            for subscription in office.app.control.subscriptions_of(&practice).await.unwrap() {
+                office.app.control.delete_subscription(&subscription).await.unwrap();
+            }
+            assert!(office.app.control.forget_dispatch(&practice).await.unwrap());
+            assert!(!office.app.control.forget_dispatch(&practice).await.unwrap(), "there is nothing left");
+        }
+    }
+}

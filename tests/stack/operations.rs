@@ -425,6 +425,12 @@ async fn a_practice_is_removed_when_no_key_opens_it_and_its_database_stays() {
     let said = stack.operate(&["migrate", "--all"]).await.expect();
     assert!(!said.contains("LeavingClinic"), "{said}");
 
+    // Calls could still reach the database that it had: another one has to wait.
+    let elsewhere = format!("sqlite://{}", stack.folder.join("data/practices/Elsewhere.sqlite").display());
+    let said =
+        stack.operate_with(&add("LeavingClinic", "America/Chicago", &["--dsn-stdin"]), &elsewhere).await;
+    let said = said.expect_failure();
+    assert!(said.contains("was removed a moment ago") && said.contains("nothing was changed"), "{said}");
     // What was kept can be taken up again, with what was in it.
     let said = stack.operate(&add("LeavingClinic", "America/Chicago", &[])).await.expect();
     assert!(said.contains("this practice's, with records"), "{said}");
@@ -433,6 +439,14 @@ async fn a_practice_is_removed_when_no_key_opens_it_and_its_database_stays() {
         if reply.status == 401 { Ok(()) } else { Err(reply.status.to_string()) }
     })
     .await;
+
+    // The same words as the first time make a key that works, and no event has an id that was used.
+    let token = own_practice(&stack, "LeavingClinic", "Prospects,Patients").await;
+    stack.expect(&token, "POST", "/v1/webhooks/signup", Some(&body), 201).await;
+    stack.expect(&token, "POST", "/v1/LeavingClinic/prospects", Some(&patient), 201).await;
+    let arrivals = endpoint.hears(2, |_| true).await;
+    let id = arrivals.last().unwrap().header("x-officepro-event-id").to_owned();
+    assert!(id.starts_with("LeavingClinic-1."), "{id}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

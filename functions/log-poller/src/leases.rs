@@ -1,7 +1,7 @@
 //! The practices that this run holds.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Mutex, PoisonError},
 };
 
@@ -65,10 +65,16 @@ impl Leases {
         app.control.save_progress(lease, progress, now + app.config.poll_lease).await
     }
 
-    /// Gives everything back, so that the next run needn't wait.
-    pub(crate) async fn release_all(&self, app: &App) {
-        let held = std::mem::take(&mut *self.held.lock().unwrap_or_else(PoisonError::into_inner));
-        for lease in held.into_values() {
+    /// Gives back all but these: one that isn't polled any more may have been removed, and what is known of it is void.
+    pub(crate) async fn release_others(&self, app: &App, polled: &[PracticePass]) {
+        let others: Vec<Lease> = {
+            let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+            let polled: HashSet<&PracticePass> = polled.iter().collect();
+            held.extract_if(|practicepass, _| !polled.contains(practicepass))
+                .map(|(_, lease)| lease)
+                .collect()
+        };
+        for lease in others {
             if let Err(error) = app.control.release(&lease).await {
                 tracing::warn!(%error, "a practice was not given back; its lease ends by itself");
             }

@@ -70,7 +70,7 @@ pub async fn run(
         Box::pin(due_retries(app, poll, deadline)),
         Box::pin(pruning)
     );
-    leases.release_all(app).await;
+    leases.release_others(app, &[]).await;
     app.write_data_problems().await;
     polled
 }

@@ -63,6 +63,7 @@ pub(crate) async fn run(
             match app.control.practices_with_subscriptions().await {
                 Ok(listed) => {
                     practices = listed.into_iter().filter(|practice| schedule.takes(practice)).collect();
+                    leases.release_others(app, &practices).await;
                     list_again = Instant::now() + LIST_EVERY;
                 }
                 // Those that were listed before are polled all the same.

@@ -152,9 +152,14 @@ async fn mint(app: &App, call: &Call, request: &AccessRequest) -> ApiResult<(Key
         return Err(used());
     }
     let practice = app.control.practice(&approval.practicepass).await?.ok_or_else(ApiError::not_found)?;
+    let approved_at = approval.claim_until - CLAIM_VALID;
+    // A practice that was removed and added again under the same name may be another one.
+    if practice.registered_at.is_some_and(|at| approved_at < at) {
+        return Err(ApiError::not_found());
+    }
     let partner = app.control.partner(&approval.partner_id).await?.ok_or_else(ApiError::not_found)?;
     // A suspension ends the links that there were, also for after the partner is reinstated.
-    if partner.status == PartnerStatus::Active && partner.has_ended(approval.claim_until - CLAIM_VALID) {
+    if partner.status == PartnerStatus::Active && partner.has_ended(approved_at) {
         return Err(ApiError::not_found());
     }
     if partner.status == PartnerStatus::Suspended {

@@ -1,5 +1,5 @@
--- A visit's date is read as all dates are: without any white space around it, whatever follows it, as `12/21/2026`, and as a
--- number of Unix seconds, Unix milliseconds or as a Julian day.
+-- A visit's date is read as all dates are: without any white space around it, whatever follows it, and as a number of Unix
+-- seconds, Unix milliseconds or as a Julian day.
 drop view visit_clocks;
 create view visit_clocks as
 select visit_id, local_day, local_day + clock as local_start,
@@ -13,18 +13,12 @@ from (
                from (select case when t glob '????-[0-9]-*' then substr(t, 1, 5) || '0' || substr(t, 6)
                          when t glob '[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]'
                          then substr(t, 1, 4) || '-' || substr(t, 5, 2) || '-' || substr(t, 7) else t end as t
-                     from (select case when t glob '[0-9][0-9]-[0-9][0-9]-[0-9][0-9][0-9][0-9]'
-                                     or t glob '[0-9][0-9]-[0-9][0-9]-[0-9][0-9][0-9][0-9][^0-9]*'
-                                 then substr(t, 7, 4) || '-' || substr(t, 1, 5) else t end as t
-                           from (select case when t glob '[0-9][0-9]-[0-9]-*' then substr(t, 1, 3) || '0' || substr(t, 4)
-                                       else t end as t
-                                 from (select case when t glob '[0-9]-*' then '0' || t
-                                             when t not glob '[0-9]*' or t glob '*[^0-9.]*' or t glob '*.*.*' or length(t) = 8 then t
-                                             when cast(t as real) < 5373484.5 then date(cast(t as real))
-                                             when cast(t as real) <= 253402300799 then date(cast(t as real), 'unixepoch')
-                                             else date(cast(t as real) / 1000, 'unixepoch') end as t
-                                       from (select upper(replace(trim(cast(v.visit_date as text), char(9, 10, 11, 12, 13, 32, 160)), '/', '-')) as t limit 1)
-                                       limit 1) limit 1) limit 1)
+                     from (select case when t not glob '[0-9]*' or t glob '*[^0-9.]*' or length(t) = 8 then t
+                                 when cast(t as real) < 5373484.5 then date(cast(t as real))
+                                 when cast(t as real) <= 253402300799 then date(cast(t as real), 'unixepoch')
+                                 else date(cast(t as real) / 1000, 'unixepoch') end as t
+                           from (select upper(replace(trim(cast(v.visit_date as text), char(9, 10, 11, 12, 13, 32, 160)), '/', '-')) as t limit 1)
+                           limit 1)
                      limit 1) limit 1)) as local_day,
         (select case when second <= 86400 then second end
          from (select case half when 'AM' then hour % 12 when 'PM' then hour % 12 + 12 else hour end * 3600

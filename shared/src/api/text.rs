@@ -3,6 +3,7 @@
 use utoipa::ToSchema;
 
 use super::{FieldProblem, FieldValue, Source};
+use crate::domain::fold::is_ignorable;
 
 /// At most so many words of one search, so that nobody can ask for endless work.
 const MAX_WORDS: usize = 8;
@@ -108,8 +109,10 @@ pub fn check_listed(text: &str) -> Result<String, FieldProblem> {
 
 /// As [`check_text`], for a name by which people tell one from another: characters that nobody sees are refused.
 pub fn check_name(text: &str, min: usize, max: usize) -> Result<String, FieldProblem> {
-    let hides =
-        |c: char| matches!(c, '\u{ad}' | '\u{180e}' | '\u{200b}' | '\u{2060}'..='\u{2064}' | '\u{feff}');
+    // The joiners, without which some scripts can't be written, stay.
+    let hides = |c: char| {
+        is_ignorable(c) && !matches!(c, '\u{200c}' | '\u{200d}') || matches!(c, '\u{200b}' | '\u{2800}')
+    };
     if text.contains(hides) {
         return Err(FieldProblem::invalid("has characters that nobody sees"));
     }
@@ -126,7 +129,7 @@ macro_rules! text_field {
         );
     };
     ($(#[$doc:meta])* name $name:ident, $min:tt, $max:tt) => {
-        $crate::text_field!(@ $crate::api::check_name, "^(?![\\s\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180d\\u200c-\\u200f\\u202a-\\u202e\\u2065-\\u206f\\u3164\\ufe00-\\ufe0f\\uffa0\\u0300-\\u036f\\u20d0-\\u20ff]*$)[^\\x00-\\x1f\\x7f-\\x9f\\u00ad\\u180e\\u200b\\u202a-\\u202e\\u2060-\\u2064\\u2066-\\u2069\\ufeff]+$", $(#[$doc])* $name, $min, $max);
+        $crate::text_field!(@ $crate::api::check_name, "^(?![\\s\\u200c\\u200d\\u0300-\\u036f\\u20d0-\\u20ff]*$)[^\\x00-\\x1f\\x7f-\\x9f\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u200b\\u200e\\u200f\\u202a-\\u202e\\u2060-\\u206f\\u2800\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\ufff8]+$", $(#[$doc])* $name, $min, $max);
     };
     ($(#[$doc:meta])* $name:ident, $min:tt, $max:tt) => {
         $crate::text_field!(@ $crate::api::check_text, "^(?![\\s\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180e\\u200b-\\u200f\\u202a-\\u202e\\u2060-\\u206f\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\u0300-\\u036f\\u20d0-\\u20ff]*$)[^\\x00-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069]+$", $(#[$doc])* $name, $min, $max);

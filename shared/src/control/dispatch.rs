@@ -39,6 +39,18 @@ struct State {
     fence: i64,
     #[serde(default)]
     progress: Option<LogProgress>,
+    /// The first epoch of its next progress. A practice that was removed may come back with its log, and no event id is used twice.
+    #[serde(default)]
+    next_epoch: u32,
+    /// Absent: forgotten.
+    #[serde(default, rename = "gsi1sk")]
+    listed_as: Option<String>,
+}
+
+impl State {
+    fn epoch(&self) -> u32 {
+        self.progress.as_ref().map_or(self.next_epoch, |progress| progress.epoch)
+    }
 }
 
 fn place(practicepass: &PracticePass) -> Item {
@@ -86,10 +98,10 @@ impl Store {
         Ok(rows.into_iter().filter_map(StateRow::state).collect())
     }
 
-    /// How often a practice's log had begun anew, as far as the poller knows.
+    /// How often a practice's log had begun anew, or the practice was removed, as far as the poller knows.
     pub async fn log_epoch(&self, practicepass: &PracticePass) -> Result<u32> {
-        let row: Option<StateRow> = self.get(Table::Control, place(practicepass), true).await?;
-        Ok(row.and_then(|row| row.progress).map_or(0, |progress| progress.epoch))
+        let state: Option<State> = self.get(Table::Control, place(practicepass), true).await?;
+        Ok(state.map_or(0, |state| state.epoch()))
     }
 
     /// Takes the practice for `owner` until `until`; `None` while another holds it.
@@ -127,7 +139,7 @@ impl Store {
             Err(Error::ConditionFailed) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let State { fence, progress } = from_item(attributes)?;
+        let State { fence, progress, .. } = from_item(attributes)?;
         let saved = progress.clone();
         Ok(Some(Lease { practicepass: practicepass.clone(), fence, progress, saved, until, is_new: true }))
     }
@@ -164,18 +176,28 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets how far a practice's log was read, whoever holds it. `false`: it was never read.
+    /// Forgets how far a practice's log was read, whoever holds it: its next event is of a new epoch. `false`: it was never read.
+    ///
+    /// # Errors
+    /// [`Error::ConditionFailed`] when the poller moved it meanwhile.
     pub async fn forget_dispatch(&self, practicepass: &PracticePass) -> Result<bool> {
-        let deleted = self
-            .client()
-            .delete_item()
+        let found: Option<State> = self.get(Table::Control, place(practicepass), true).await?;
+        let Some(state) = found.filter(|it| it.listed_as.is_some()) else { return Ok(false) };
+        self.client()
+            .update_item()
             .table_name(self.name(Table::Control)?)
             .set_key(Some(place(practicepass)))
-            .return_values(ReturnValue::AllOld)
+            .update_expression(
+                "SET nextEpoch = :epoch, fence = :next REMOVE progress, lastLogId, leaseOwner, leaseUntil, gsi1pk, gsi1sk",
+            )
+            .condition_expression("fence = :fence")
+            .expression_attribute_values(":epoch", number(i64::from(state.epoch()) + 1))
+            .expression_attribute_values(":next", number(state.fence + 1))
+            .expression_attribute_values(":fence", number(state.fence))
             .send()
             .await
             .map_err(|error| Error::from_sdk(SERVICE, &error))?;
-        Ok(deleted.attributes.is_some())
+        Ok(true)
     }
 
     /// Gives the practice back, so that the next process needn't wait for the lease to end.

@@ -1,6 +1,7 @@
 //! The practice registry: which practices there are and where their databases lie.
 
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, TransactWriteItem};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -23,6 +24,9 @@ pub struct Practice {
     /// A sandbox: its keys begin with `op_test_`.
     #[serde(default)]
     pub sandbox: bool,
+    /// What was promised before, e.g. by a claim link, was promised of another practice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registered_at: Option<Timestamp>,
     /// The newest migration its database is known to have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema_version: Option<i64>,
@@ -36,6 +40,17 @@ impl Practice {
     pub fn is_current(&self, schema: i64, tzdata: &str) -> bool {
         self.schema_version >= Some(schema) && self.tzdata.as_deref() >= Some(tzdata)
     }
+}
+
+/// Table Control, `PRACTICE#<PPass>` / `REMOVED`: kept for good.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Removal {
+    removed_at: Timestamp,
+}
+
+fn removal(practicepass: &PracticePass) -> Item {
+    key(format!("PRACTICE#{practicepass}"), "REMOVED")
 }
 
 impl Store {
@@ -54,6 +69,19 @@ impl Store {
     /// [`super::Error::ConditionFailed`] when the practice has one.
     pub async fn create_practice(&self, practice: &Practice) -> Result<()> {
         self.put_new(Table::Control, item(practice)?).await
+    }
+
+    /// Notes that the practice is being removed.
+    pub async fn note_removal(&self, practicepass: &PracticePass, now: Timestamp) -> Result<()> {
+        let mut item = to_item(&Removal { removed_at: now }, &[])?;
+        item.extend(removal(practicepass));
+        self.put(Table::Control, item).await
+    }
+
+    /// When a practice of this name was removed last.
+    pub async fn removed_at(&self, practicepass: &PracticePass) -> Result<Option<Timestamp>> {
+        let found: Option<Removal> = self.get(Table::Control, removal(practicepass), true).await?;
+        Ok(found.map(|it| it.removed_at))
     }
 
     /// The write that takes a practice out of the registry; its condition is that it is there.

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// First path segments of the API's own resources; no practice may be named so.
-pub const RESERVED: [&str; 10] = [
+/// First path segments of the API's own resources, and what operators' commands call the catalog; no practice may be named so.
+pub const RESERVED: [&str; 11] = [
     "admin",
     "auth",
     "products",
@@ -15,6 +15,7 @@ pub const RESERVED: [&str; 10] = [
     "access-requests",
     "openapi.json",
     "health",
+    "catalog",
 ];
 
 /// 2 to 64 characters of `[A-Za-z0-9_-]`, the first a letter or digit, none of [`RESERVED`]; case-sensitive.

@@ -6,7 +6,9 @@ use sqlx::AssertSqlSafe;
 
 use super::{
     Conn, Error, Result,
-    foreign::{Columns, Day, Foreign, ForeignRow, FromColumns, Read, RowReader, TimeOfDay, accept_all},
+    foreign::{
+        Columns, Day, Foreign, ForeignRow, FromColumns, Read, RowReader, TimeOfDay, accept_all, names_a_day,
+    },
     on, visit_types,
 };
 use crate::domain::{
@@ -184,41 +186,55 @@ async fn exceptions(
     let statement = format!("{all} limit {}", MOST_ROWS + 1);
     // What begins at the end of a day matters to the next one.
     let (from, to) = (first.saturating_sub(1.day()), last.saturating_add(1.day()));
-    let rows: Vec<Read<ScheduleException>> = on!(&mut *conn, c => sqlx::query_as(AssertSqlSafe(statement))
+    let rows: Vec<Read<Exception>> = on!(&mut *conn, c => sqlx::query_as(AssertSqlSafe(statement))
         .bind(from.to_sqlx()).bind(to.to_sqlx()).bind(provider).fetch_all(c).await)?;
-    if rows.len() > MOST_ROWS {
+    let (count, exceptions) = (rows.len(), accept_all(conn, rows));
+    if count > MOST_ROWS || exceptions.iter().any(|it| matches!(it, Exception::AnyDay)) {
         // Nobody knows what the others close.
-        tracing::warn!(%provider, "more exceptions than are read; the days are closed");
+        tracing::warn!(%provider, count, "more exceptions than are read, or of days that nobody can tell; all are closed");
         let days = from.series(1.day()).take_while(|date| *date < to);
         return Ok(days.map(|date| ScheduleException::DayOff { date }).collect());
     }
-    Ok(accept_all(conn, rows))
+    let known = |it| if let Exception::Known(exception) = it { Some(exception) } else { None };
+    Ok(exceptions.into_iter().filter_map(known).collect())
 }
 
-impl FromColumns for ScheduleException {
+enum Exception {
+    Known(ScheduleException),
+    /// Time off on a day that is named, but not so that we could tell which.
+    AnyDay,
+}
+
+impl FromColumns for Exception {
     const TABLE: &'static str = "schedule_exceptions";
     const KEY: &'static str = "exception_id";
 
-    /// One that can't be read closes its day, if at least that can be read.
+    /// One that can't be read closes its day, or every day when not even that can be read.
     fn from_columns<R: ForeignRow>(columns: &mut Columns<'_, R>) -> sqlx::Result<Option<Self>> {
         let date: Option<Day> = columns.required("exception_date")?;
         let own = columns.get::<i64>("provider_id")? != Foreign::Null;
         let kind = columns.text("kind")?;
         let start: Foreign<TimeOfDay> = columns.get("start_time")?;
         let end: Foreign<TimeOfDay> = columns.get("end_time")?;
-        let Some(date) = date.and_then(Day::date) else { return Ok(None) };
+        let Some(date) = date.and_then(Day::date) else {
+            if date.is_some() || kind == "custom" {
+                return Ok(None);
+            }
+            let written: Foreign<String> = columns.get("exception_date")?;
+            return Ok(written.value().is_none_or(|it| names_a_day(&it)).then_some(Self::AnyDay));
+        };
         let times = start.value().zip(end.value());
-        Ok(Some(match (kind.as_str(), times) {
+        Ok(Some(Self::Known(match (kind.as_str(), times) {
             ("custom", Some((start, end))) => {
                 let (date, start) = start.on(date);
-                Self::Custom { date, start, end: end.on_clock(), own }
+                ScheduleException::Custom { date, start, end: end.on_clock(), own }
             }
             ("off", Some((start, end))) => {
                 let (date, start) = start.on(date);
-                Self::Off { date, start, end: end.on_clock() }
+                ScheduleException::Off { date, start, end: end.on_clock() }
             }
-            _ => Self::DayOff { date },
-        }))
+            _ => ScheduleException::DayOff { date },
+        })))
     }
 }
 
@@ -244,13 +260,15 @@ struct BlockingRow {
     buffer_after: i64,
 }
 
-/// On `SQLite`, the visits to come whose date is a text that names a day, but not one that we can read: nobody knows which.
+/// On `SQLite`, the visits to come whose date is a text that names a day, but not one that we can read: nobody knows which. As
+/// [`names_a_day`], where a text ends at NUL.
 fn on_unknown_days(conn: &Conn) -> &'static str {
     match conn {
         Conn::Postgres(_) => "false",
         Conn::Sqlite(_) => {
             "overlap_allowed and local_day is null and status in ('Scheduled', 'Confirmed')
-             and cast(visit_date as text) glob '*[1-9]*'"
+             and (cast(visit_date as text) glob '*[1-9]*' or cast(visit_date as text) glob '*[^ -~]*'
+                  or instr(cast(visit_date as text), char(0)) > 0)"
         }
     }
 }

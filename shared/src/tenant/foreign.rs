@@ -14,8 +14,8 @@ mod values;
 pub(crate) use columns::{Columns, ForeignRow, FromColumns, Read, accept_all};
 pub(crate) use order::{instant_order, is_true};
 pub use reader::RowReader;
-pub(crate) use values::Key;
 pub use values::{Day, TimeOfDay};
+pub(crate) use values::{Key, names_a_day};
 
 /// One value of a column that the EMR may write. Decodes from any value of either engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

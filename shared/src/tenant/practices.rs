@@ -32,7 +32,7 @@ const MAX_OPEN: usize = 32;
 const MAX_OPEN_IN_BACKGROUND: usize = 512;
 /// A pool older than this by the wall clock is opened anew (Lambda freezes timers, so idle time-outs can't do it), which
 /// also takes up a changed DSN.
-const MAX_AGE: SignedDuration = SignedDuration::from_mins(10);
+pub const MAX_AGE: SignedDuration = SignedDuration::from_mins(10);
 const CONNECTIONS: u32 = 2;
 
 struct Entry {

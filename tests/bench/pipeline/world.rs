@@ -76,6 +76,7 @@ impl World {
             time_zone: "America/New_York".into(),
             dsn_secret: SecretRef::from("env:DSN_DEMOOFFICE".to_owned()),
             sandbox: false,
+            registered_at: None,
             schema_version: None,
             tzdata: None,
         };

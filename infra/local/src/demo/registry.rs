@@ -42,6 +42,7 @@ pub(super) async fn practices(store: &Store) -> Result<()> {
             time_zone: it.time_zone.to_owned(),
             dsn_secret: SecretRef::SecretsManager(dsn_secret(it.practicepass)),
             sandbox: false,
+            registered_at: None,
             schema_version: None,
             tzdata: None,
         };

@@ -3,8 +3,11 @@
 use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
-use super::Operator;
-use crate::error::Result;
+use shared::auth::KeyStatus;
+use shared::domain::ids::KeyId;
+
+use super::{Operator, refused};
+use crate::error::{Error, Result};
 use crate::random::hex;
 
 pub struct FirstPartner {
@@ -27,13 +30,28 @@ impl Operator {
         let key = json!({
             "partnerId": id, "name": new.key_name, "practicepass": new.practice, "scopes": new.scopes,
         });
-        let key = api.post("/v1/admin/keys", &once(&key), &key).await?;
+        // The answer of a repetition is that of the first time, whose key may have been revoked since.
+        let mut revoked = None;
+        let key = loop {
+            let key = api.post("/v1/admin/keys", &once(&json!([key, revoked])), &key).await?;
+            if self.is_active(&key).await? {
+                break key;
+            }
+            revoked = Some(key["id"].clone());
+        };
         println!(
             "Its key for {}, shown this once: {}",
             new.practice,
             key["apiKey"].as_str().unwrap_or_default()
         );
         Ok(())
+    }
+
+    async fn is_active(&self, key: &Value) -> Result<bool> {
+        let id: KeyId =
+            serde_json::from_value(key["id"].clone()).map_err(|error| Error::store("a key", error))?;
+        let found = self.control.api_key(&id).await.map_err(|error| refused(&error))?;
+        Ok(found.is_none_or(|it| it.status == KeyStatus::Active))
     }
 }
 

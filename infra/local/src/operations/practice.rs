@@ -1,13 +1,21 @@
 //! A new practice: its secret, its entry in the registry, its schema.
 
+use jiff::{SignedDuration, Timestamp};
 use shared::auth::secret_ref::SecretRef;
 use shared::control;
 use shared::control::practices::Practice;
+use shared::control::secrets;
 use shared::domain::{PracticePass, zones};
+use shared::tenant::practices;
 
 use super::{Operator, refused};
 use crate::demo;
 use crate::error::{Error, Result};
+
+/// Processes may hold the database of a practice that was removed so long: a secret is used beyond its age in an outage, and a pool
+/// that was opened by it after that; a minute for calls that were under way.
+const HELD: SignedDuration =
+    SignedDuration::from_secs(secrets::MAX_AGE_IN_AN_OUTAGE.as_secs() + practices::MAX_AGE.as_secs() + 60);
 
 pub struct NewPractice {
     pub practicepass: String,
@@ -41,6 +49,7 @@ impl Operator {
             time_zone,
             dsn_secret: SecretRef::SecretsManager(secret.clone()),
             sandbox: new.sandbox,
+            registered_at: None,
             schema_version: None,
             tzdata: None,
         };
@@ -53,6 +62,7 @@ impl Operator {
             }
             println!("{practice} was in the registry.");
         } else {
+            self.require_let_go(&entry.practicepass, &secret, &dsn).await?;
             self.check_dsn(practice, Some(&dsn)).await?;
             self.keep_dsn(&secret, &dsn).await?;
             self.make_schema(practice, &entry.time_zone, &secret).await.map_err(|error| {
@@ -60,6 +70,7 @@ impl Operator {
                     "{error}\n{practice} is not registered; its connection string is kept as {secret}. Run it again"
                 ))
             })?;
+            let entry = Practice { registered_at: Some(Timestamp::now()), ..entry.clone() };
             match self.control.create_practice(&entry).await {
                 Ok(()) => println!("{practice} is in the registry."),
                 Err(error) => return Err(refused(&error)),
@@ -129,12 +140,28 @@ impl Operator {
     async fn is_registered(&self, entry: &Practice) -> Result<bool> {
         let found = self.control.practice(&entry.practicepass).await.map_err(|error| refused(&error))?;
         let Some(found) = found else { return Ok(false) };
-        if (Practice { schema_version: None, tzdata: None, ..found.clone() }) == *entry {
+        let terms = Practice { registered_at: None, schema_version: None, tzdata: None, ..found.clone() };
+        if terms == *entry {
             return Ok(true);
         }
         Err(Error::Refused(format!(
             "{} is registered already, as {:?} in {}; nothing was changed",
             found.practicepass, found.name, found.time_zone
+        )))
+    }
+
+    /// Refuses another database than a practice of this name had a moment ago: calls would still reach that one.
+    async fn require_let_go(&self, practicepass: &PracticePass, secret: &str, dsn: &str) -> Result<()> {
+        let removed_at = self.control.removed_at(practicepass).await.map_err(|error| refused(&error))?;
+        let Some(until) = removed_at.map(|it| it + HELD).filter(|until| Timestamp::now() < *until) else {
+            return Ok(());
+        };
+        if self.secrets.get(secret).await?.as_deref() == Some(dsn) {
+            return Ok(());
+        }
+        Err(Error::Refused(format!(
+            "{practicepass} was removed a moment ago, and calls could reach the database that it had until {until:.0}. \
+             Add it then, or now with that database or another practice pass; nothing was changed"
         )))
     }
 

@@ -69,6 +69,7 @@ pub async fn remove_practice(
     let audit = control.audit(&record("practices.remove", practicepass.as_str(), now)?);
     let is_registered = control.practice(practicepass).await.map_err(|error| refused(&error))?.is_some();
     if is_registered {
+        control.note_removal(practicepass, now).await.map_err(|error| refused(&error))?;
         let writes =
             [control.remove_practice(practicepass), audit].into_iter().collect::<control::Result<_>>();
         match control.transact(writes.map_err(|error| refused(&error))?).await {

@@ -21,12 +21,15 @@ const INSTANT: &str = "case \
     when cast(created_at as real) <= 253402300799 then cast(created_at as real) / 86400.0 + 2440587.5 \
     else cast(created_at as real) / 86400000.0 + 2440587.5 end";
 
-/// A condition on a column of truth values: in `SQLite`, programs also write the words that mean them.
+/// A condition on a column of truth values, as they are read: in `SQLite`, programs also write the words that mean them.
 pub(crate) fn is_true(conn: &Conn, column: &str) -> String {
     match conn {
         Conn::Postgres(_) => column.to_owned(),
         Conn::Sqlite(_) => {
-            format!("({column} or trim(lower(cast({column} as text))) in ('true', 't', 'yes', 'y', 'on'))")
+            format!(
+                "(case when typeof({column}) in ('integer', 'real') then {column} <> 0
+                       else trim(lower(cast({column} as text)), char(9, 10, 11, 12, 13, 32, 160)) in ('true', 't', 'yes', 'y', 'on') end)"
+            )
         }
     }
 }

@@ -138,9 +138,15 @@ impl FromRaw for i64 {
     }
 }
 
+/// An id is what SQL takes for equal to it: of a text, `2` and nothing around it, and no blob.
 impl<T: IntegerId> FromRaw for T {
     fn from_raw(raw: Raw<'_>) -> Foreign<Self> {
-        i64::from_raw(raw).map(T::from)
+        let id = match raw {
+            Raw::Text(bytes) => str::from_utf8(bytes).ok().and_then(|it| it.parse().ok()),
+            Raw::Blob(_) => None,
+            raw => i64::from_raw(raw).value(),
+        };
+        id.map_or(Foreign::Unreadable, |id: i64| Foreign::Value(T::from(id)))
     }
 }
 
@@ -151,10 +157,11 @@ impl FromRaw for bool {
             Raw::Integer(number) => Some(number != 0),
             Raw::Real(number) => Some(number != 0.0),
             Raw::Text(bytes) | Raw::Blob(bytes) => {
-                text(bytes).and_then(|it| match it.to_ascii_lowercase().as_str() {
+                let word = str::from_utf8(bytes).ok().map(|it| it.trim_matches(SPACES).to_ascii_lowercase());
+                word.and_then(|it| match it.as_str() {
                     "true" | "t" | "yes" | "y" | "on" => Some(true),
                     "false" | "f" | "no" | "n" | "off" => Some(false),
-                    other => other.parse::<f64>().ok().map(|number| number != 0.0),
+                    other => other.parse().ok().filter(|it: &f64| it.is_finite()).map(|number| number != 0.0),
                 })
             }
             _ => None,
@@ -185,9 +192,9 @@ impl FromRaw for Day {
             Raw::Instant(i64::MIN) => Some(Self::Past),
             Raw::Instant(i64::MAX) => Some(Self::Future),
             Raw::Instant(count) => Some(Self::On(utc_date(of_postgres(count)))),
-            Raw::Integer(_) | Raw::Real(_) => {
-                Timestamp::from_raw(raw).value().map(|at| Self::On(utc_date(at)))
-            }
+            #[allow(clippy::cast_precision_loss, reason = "integers beyond 2^53 are no dates")]
+            Raw::Integer(number) => day_of_number(number as f64),
+            Raw::Real(number) => day_of_number(number),
             Raw::Text(bytes) | Raw::Blob(bytes) => {
                 let text = text(bytes);
                 // A date with something else behind it is that date.
@@ -221,6 +228,9 @@ impl FromRaw for Timestamp {
         at.map_or(Foreign::Unreadable, Foreign::Value)
     }
 }
+
+/// What SQL trims from the words that mean true.
+pub(super) const SPACES: [char; 7] = ['\t', '\n', '\u{b}', '\u{c}', '\r', ' ', '\u{a0}'];
 
 /// The trimmed text of a value, if it is one.
 fn text(bytes: &[u8]) -> Option<&str> {
@@ -326,8 +336,26 @@ fn parse_day(text: &str) -> Option<Day> {
             None => Some(Day::On(date)),
             Some(time) => split_offset(time).and_then(|(time, _)| parse_time(time)).map(|_| Day::On(date)),
         },
-        None => text.parse().ok().and_then(of_number).map(|at| Day::On(utc_date(at))),
+        // `20261221.0`
+        None if date.get(8..).is_some_and(|rest| rest.starts_with('.')) => {
+            parse_date(&date[..8]).map(Day::On)
+        }
+        None => text.parse().ok().and_then(day_of_number),
     }
+}
+
+/// The day of a number of [`of_number`], if it is one of our calendar.
+fn day_of_number(number: f64) -> Option<Day> {
+    if number.is_infinite() {
+        return Some(if number > 0.0 { Day::Future } else { Day::Past });
+    }
+    of_number(number).map(utc_date).filter(|date| *date > FIRST_DATE).map(Day::On)
+}
+
+/// Whether a text that is no date may still name a day: it has a digit but zero, or characters that may be one elsewhere. The
+/// calendar's query of visits has the same rule.
+pub(crate) fn names_a_day(text: &str) -> bool {
+    text.contains(|c: char| matches!(c, '1'..='9') || !matches!(c, ' '..='~'))
 }
 
 /// As `SQLite` itself: without an offset it is UTC.

@@ -43,6 +43,7 @@ fn a_date_is_read_in_every_usual_spelling_and_may_be_infinite() {
         "2026-03-09 00:00:00",
         "2026-03-09T23:00:00Z",
         "3/9/2026",
+        "20260309.0",
         "03-09-2026 10:00",
     ] {
         assert_eq!(of(text), Some(Day::On(date(2026, 3, 9))), "{text}");
@@ -53,6 +54,10 @@ fn a_date_is_read_in_every_usual_spelling_and_may_be_infinite() {
         "",
         "19/03/2026",
         "3/9/26",
+        "46401",
+        "2026",
+        "20261399.5",
+        "-2026-03-09",
         "03.09.2026",
         "3/9/20261",
         "26-03-09",
