@@ -4,8 +4,7 @@ use shared::{
     app::App,
     auth::PracticeGrant,
     tenant::{
-        self,
-        Practices,
+        self, Practices,
         practices::Location,
         reconciliation::{Facts, Question, examine},
     },

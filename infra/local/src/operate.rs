@@ -395,7 +395,7 @@ impl Operation {
 ///
 /// # Errors
 /// When a guarantee is broken.
-pub(crate) fn show(report: &Report, file: Option<&Path>) -> Result<()> {
+pub fn show(report: &Report, file: Option<&Path>) -> Result<()> {
     match file {
         Some(file) => {
             for written in report.write(file)? {

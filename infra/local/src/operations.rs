@@ -2,7 +2,7 @@
 
 pub mod access;
 mod activity;
-mod admin_api;
+pub(crate) mod admin_api;
 mod admin_secret;
 mod dsn;
 mod edge_secret;

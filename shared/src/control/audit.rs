@@ -74,7 +74,8 @@ impl AuditRecord {
 
     /// The copy. Table Activity, `AUDIT#<day>` / time, id; kept as long as records of calls, which is longer than backups go back.
     fn copy(&self) -> Result<Item> {
-        let place = [("pk", copies_of(self.time)), ("sk", format!("{}#{}", instant::text(self.time), self.id))];
+        let place =
+            [("pk", copies_of(self.time)), ("sk", format!("{}#{}", instant::text(self.time), self.id))];
         let mut item = to_item(self, &place)?;
         let end = (self.time + activity::KEPT).as_second();
         item.insert("expiresAt".to_owned(), AttributeValue::N(end.to_string()));

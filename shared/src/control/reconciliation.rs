@@ -144,7 +144,9 @@ impl Store {
                 .client()
                 .scan()
                 .table_name(self.name(Table::Ledger)?)
-                .filter_expression("begins_with(pk, :answer) AND expiresAt >= :end AND attribute_exists(#response)")
+                .filter_expression(
+                    "begins_with(pk, :answer) AND expiresAt >= :end AND attribute_exists(#response)",
+                )
                 .expression_attribute_names("#response", "response")
                 .expression_attribute_values(":answer", AttributeValue::S("ANSWER#".to_owned()))
                 .expression_attribute_values(
@@ -234,5 +236,8 @@ impl Store {
 }
 
 fn key_of(item: &Item) -> Item {
-    item.iter().filter(|(name, _)| matches!(name.as_str(), "pk" | "sk")).map(|(name, value)| (name.clone(), value.clone())).collect()
+    item.iter()
+        .filter(|(name, _)| matches!(name.as_str(), "pk" | "sk"))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }

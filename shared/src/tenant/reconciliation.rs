@@ -231,16 +231,23 @@ async fn stray_answers(conn: &mut Conn, now: Timestamp) -> Result<Vec<StrayAnswe
     for answer in kept {
         let body: Value = serde_json::from_str(&answer.response).unwrap_or_default();
         // A comment's answer names its ticket, too.
-        let named = RECORDS.iter().rev().find_map(|(table, column, member)| {
-            Some((table, column, body["data"][*member].as_i64()?))
-        });
+        let named = RECORDS
+            .iter()
+            .rev()
+            .find_map(|(table, column, member)| Some((table, column, body["data"][*member].as_i64()?)));
         let Some((table, column, id)) = named else { continue };
         // Only names of ours were put into the text.
         let exists = AssertSqlSafe(format!("select exists (select 1 from {table} where {column} = $1)"));
         let exists: bool = on!(&mut *conn, c => sqlx::query_scalar(exists).bind(id).fetch_one(c).await)?;
         if !exists {
             let KeptAnswer { key_id, method, path, idempotency_key, .. } = answer;
-            strays.push(StrayAnswer { key_id, method, path, idempotency_key, record: format!("{table} {id}") });
+            strays.push(StrayAnswer {
+                key_id,
+                method,
+                path,
+                idempotency_key,
+                record: format!("{table} {id}"),
+            });
         }
     }
     Ok(strays)

@@ -151,10 +151,12 @@ pub(crate) async fn update_partner(
 
 /// A suspension's values: after a restore the audit log must tell it from a reinstatement.
 fn status_change(before: PartnerStatus, after: PartnerStatus) -> Vec<FieldChange> {
-    let text = |status| Some(match status {
-        PartnerStatus::Active => "active".to_owned(),
-        PartnerStatus::Suspended => "suspended".to_owned(),
-    });
+    let text = |status| {
+        Some(match status {
+            PartnerStatus::Active => "active".to_owned(),
+            PartnerStatus::Suspended => "suspended".to_owned(),
+        })
+    };
     let change = FieldChange { field: "status".to_owned(), from: text(before), to: text(after) };
     Vec::from_iter((before != after).then_some(change))
 }

@@ -63,7 +63,8 @@ impl Plan {
             }
         }
         if moments.database.is_none() && moments.control.is_none() {
-            let which = "say what was restored and to which moment: --database-at TIME, --control-at TIME, or both";
+            let which =
+                "say what was restored and to which moment: --database-at TIME, --control-at TIME, or both";
             return Err(Error::Refused(which.to_owned()));
         }
         Ok(Self { moments, apply, now })
@@ -120,10 +121,13 @@ pub async fn reconcile(
         }
         changes.push((check.id.clone(), done));
     }
-    let target = if practices.len() == 1 { practices[0].practicepass.as_str() } else { "control" };
-    repair::note(control, target, plan.now).await?;
-    if plan.moments.control.is_some() && target != "control" {
+    if plan.moments.control.is_some() {
         repair::note(control, "control", plan.now).await?;
+    }
+    if plan.moments.database.is_some() {
+        for practice in practices {
+            repair::note(control, practice.practicepass.as_str(), plan.now).await?;
+        }
     }
     let mut after = survey(control, ask, practices, plan).await?;
     for ((before, _), (id, done)) in before.into_iter().zip(changes) {
@@ -249,12 +253,7 @@ async fn answered(ask: &impl Ask, whole: Question) -> Result<Facts> {
 }
 
 /// Has a practice's database mended.
-async fn mend(
-    ask: &impl Ask,
-    practicepass: &PracticePass,
-    now: Timestamp,
-    mend: Mend,
-) -> Result<()> {
+async fn mend(ask: &impl Ask, practicepass: &PracticePass, now: Timestamp, mend: Mend) -> Result<()> {
     let question = Question { mend: Some(mend), ..empty_question(practicepass, now, now) };
     ask.ask(&question).await.map(|_| ())
 }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use shared::auth::KeyStatus;
 use shared::control::access_requests::{AccessRequest, AccessStatus};
-use shared::control::partners::PartnerStatus;
 use shared::control::audit::AuditRecord;
+use shared::control::partners::PartnerStatus;
 use shared::control::{self, Store};
 use shared::domain::ids::{KeyId, PartnerId};
 
@@ -43,14 +43,23 @@ async fn keys(control: &Store, lost: &Lost) -> control::Result<Vec<(Check, Vec<R
         let lives = key.filter(|key| key.status == KeyStatus::Active);
         match (act.action.as_str(), lives) {
             ("keys.revoke", Some(key)) => {
-                living.push(format!("{} of {} for {}: {}", id, key.partner, key.practicepass, described(act)));
+                living.push(format!(
+                    "{} of {} for {}: {}",
+                    id,
+                    key.partner,
+                    key.practicepass,
+                    described(act)
+                ));
                 repairs.push(Repair::RevokeKey(key.id));
             }
             // The secret that it replaced is good again, and nobody knows the new one.
             ("keys.rotate", Some(key)) if !lost.is_settled(act, &["keys.rotate"]) => {
                 living.push(format!(
                     "{} of {} for {} with the secret before: {}; the partner needs a new key",
-                    id, key.partner, key.practicepass, described(act)
+                    id,
+                    key.partner,
+                    key.practicepass,
+                    described(act)
                 ));
                 repairs.push(Repair::RevokeKey(key.id));
             }
@@ -61,7 +70,10 @@ async fn keys(control: &Store, lost: &Lost) -> control::Result<Vec<(Check, Vec<R
                 described(act)
             )),
             ("keys.create" | "keys.claim", None) if !ended_later(lost, &id) => {
-                by_hand.push(format!("{id} is lost, and refused: its partner needs a new one: {}", described(act)));
+                by_hand.push(format!(
+                    "{id} is lost, and refused: its partner needs a new one: {}",
+                    described(act)
+                ));
             }
             _ => {}
         }
@@ -124,7 +136,8 @@ async fn partners(control: &Store, lost: &Lost) -> control::Result<Vec<(Check, V
     let found = format!("{} of {} with a changed status", living.len(), last.len());
     let ended = Check::new("control/partners", "No partner is active that was suspended", "none", found);
     let found = format!("{} lost", by_hand.len());
-    let there = Check::new("control/partners-lost", "Partners are there, and active if they were", "all", found);
+    let there =
+        Check::new("control/partners-lost", "Partners are there, and active if they were", "all", found);
     Ok(vec![
         (ended.of_rows(Verdict::Open, true, living), repairs),
         (there.of_rows(Verdict::ByHand, false, by_hand), Vec::new()),

@@ -30,7 +30,8 @@ impl Lost {
         let copies = control.audit_copies(from, now).await?;
         let records = control.audit_since(from).await?;
         let known: HashMap<&str, &AuditRecord> = records.iter().map(|it| (it.id.as_str(), it)).collect();
-        let is_lost = |it: &&AuditRecord| known.get(it.id.as_str()).is_none_or(|it| it.recovered_at.is_some());
+        let is_lost =
+            |it: &&AuditRecord| known.get(it.id.as_str()).is_none_or(|it| it.recovered_at.is_some());
         let acts: Vec<AuditRecord> = copies.iter().filter(is_lost).cloned().collect();
         let missing = acts.iter().filter(|it| !known.contains_key(it.id.as_str())).cloned().collect();
         let count = records.len();
@@ -40,9 +41,9 @@ impl Lost {
 
     /// Whether a later act of the same kind, after the restore, has dealt with a lost one.
     pub(super) fn is_settled(&self, act: &AuditRecord, actions: &[&str]) -> bool {
-        self.since.iter().any(|it| {
-            it.time > act.time && it.target == act.target && actions.contains(&it.action.as_str())
-        })
+        self.since
+            .iter()
+            .any(|it| it.time > act.time && it.target == act.target && actions.contains(&it.action.as_str()))
     }
 
     /// Whether the control plane was reconciled after the restored moment.

@@ -198,7 +198,10 @@ impl Operator {
         let period = (at, Timestamp::now());
         let copied = restore_control(&self.control, &copy, period, (overwrite, apply)).await;
         let copied = copied.map_err(|error| refused(&error))?;
-        println!("{:22} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}", "", "same", "kept", "missing", "over", "ended", "deleted");
+        println!(
+            "{:22} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}",
+            "", "same", "kept", "missing", "over", "ended", "deleted"
+        );
         for (kind, it) in &copied {
             println!(
                 "{kind:22} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}",
@@ -206,7 +209,10 @@ impl Operator {
             );
         }
         if apply {
-            println!("What was missing is written{}.", if overwrite { ", and what differed is written over" } else { "" });
+            println!(
+                "What was missing is written{}.",
+                if overwrite { ", and what differed is written over" } else { "" }
+            );
             println!("Next: `reconcile --all --control-at {at}`.");
         } else {
             println!("Nothing was changed; --apply writes what is missing.");

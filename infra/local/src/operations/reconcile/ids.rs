@@ -31,7 +31,12 @@ pub(super) async fn checks(
         }
     }
     let found = if rows.is_empty() { "above all that are in use" } else { "they may be given again" };
-    let ids = Check::new("control/ids", "No id of a delivery or subscription is given twice", "above all that are in use", found);
+    let ids = Check::new(
+        "control/ids",
+        "No id of a delivery or subscription is given twice",
+        "above all that are in use",
+        found,
+    );
     let answers = if lost.is_reconciled() { 0 } else { control.answers_since(at, false).await? };
     let stale = Check::new(
         "control/answers",

@@ -28,7 +28,9 @@ fn events(deliveries: &[Delivery]) -> impl Iterator<Item = &Delivery> {
 fn is_same(row: &SeenRow, event: &Delivery) -> bool {
     let payload = &event.payload;
     row.event.is_some_and(|(scope, action, record)| {
-        scope.to_string() == payload.event && action.to_string() == payload.action && record == payload.record_id
+        scope.to_string() == payload.event
+            && action.to_string() == payload.action
+            && record == payload.record_id
     }) && row.logged_at.is_none_or(|at| at == payload.occurred_at)
 }
 
@@ -53,14 +55,21 @@ pub(super) fn check(
     let rows: HashMap<LogId, &SeenRow> = facts.log_rows.iter().map(|it| (it.log_id, it)).collect();
     let epoch = progress.as_ref().map(|it| it.epoch);
     let used = events(deliveries).map(|it| it.payload.log_epoch);
-    let used = used.chain(subscriptions.iter().map(|it| it.start_epoch)).chain(epoch).max().unwrap_or_default();
+    let used =
+        used.chain(subscriptions.iter().map(|it| it.start_epoch)).chain(epoch).max().unwrap_or_default();
     let of_epoch = events(deliveries).filter(|it| it.payload.log_epoch == used);
-    let contradicted =
-        of_epoch.filter(|it| is_gone(it, &rows, plan.moments.database)).map(|it| LogId(it.payload.log_id)).min();
+    let contradicted = of_epoch
+        .filter(|it| is_gone(it, &rows, plan.moments.database))
+        .map(|it| LogId(it.payload.log_id))
+        .min();
     let restart = progress.clone().and_then(|progress| restart(progress, &rows, facts, plan.now));
     let position = progress.as_ref().map(LogProgress::position);
     let state = match position {
-        Some(position) => format!("read up to {position} in epoch {}; the log ends at {}", epoch.unwrap_or_default(), facts.highest_log_id),
+        Some(position) => format!(
+            "read up to {position} in epoch {}; the log ends at {}",
+            epoch.unwrap_or_default(),
+            facts.highest_log_id
+        ),
         None => format!("never read; the log ends at {}", facts.highest_log_id),
     };
     let found = format!("{state}; {} rows are yet to be read", facts.rows_above);
@@ -70,7 +79,9 @@ pub(super) fn check(
         format!("the log that was read, in epoch {used} or later"),
         found,
     );
-    let behind = epoch.unwrap_or_else(|| subscriptions.iter().map(|it| it.start_epoch).max().unwrap_or_default()) < used;
+    let behind = epoch
+        .unwrap_or_else(|| subscriptions.iter().map(|it| it.start_epoch).max().unwrap_or_default())
+        < used;
     if contradicted.is_none() && restart.is_none() && !behind {
         return (check, Vec::new());
     }
@@ -127,7 +138,8 @@ fn next(
             rows.get(id).is_some_and(|row| progress.anchors.agrees(*id, row.print) == Some(true))
         };
         let by_anchor = progress.anchors.ids().filter(same);
-        let by_event = events(deliveries).filter(|it| rows.get(&LogId(it.payload.log_id)).is_some_and(|row| is_same(row, it)));
+        let by_event = events(deliveries)
+            .filter(|it| rows.get(&LogId(it.payload.log_id)).is_some_and(|row| is_same(row, it)));
         let by_event = by_event.map(|it| LogId(it.payload.log_id));
         after = by_anchor.chain(by_event).filter(|id| *id < limit).max().unwrap_or_default();
     }
@@ -148,7 +160,12 @@ pub(super) fn told(
             let request = it.request_id.as_ref().map_or("-", |it| it.as_str());
             format!(
                 "{}: {} {} {}, {} to {}, request {request}",
-                it.payload.event_id, it.payload.event, it.payload.action, it.payload.record_id, it.status, it.partner_id
+                it.payload.event_id,
+                it.payload.event,
+                it.payload.action,
+                it.payload.record_id,
+                it.status,
+                it.partner_id
             )
         })
         .collect();

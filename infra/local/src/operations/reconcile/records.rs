@@ -48,7 +48,8 @@ pub(super) fn check(
     now: Timestamp,
 ) -> (Check, Vec<Repair>) {
     let told = |call: &&CallRecord| {
-        let of_call = |it: &&Delivery| it.request_id.as_ref().is_some_and(|it| it.as_str() == call.request_id);
+        let of_call =
+            |it: &&Delivery| it.request_id.as_ref().is_some_and(|it| it.as_str() == call.request_id);
         let mut records: Vec<String> = deliveries
             .iter()
             .filter(of_call)
@@ -116,7 +117,10 @@ pub(super) fn answers(practicepass: &PracticePass, facts: &Facts) -> (Check, Vec
 }
 
 pub(super) fn overlaps(practicepass: &PracticePass, facts: &Facts) -> (Check, Vec<Repair>) {
-    let rows = Vec::from_iter((facts.overlaps > 0).then(|| format!("{} pairs; the practice has to move one of each", facts.overlaps)));
+    let rows = Vec::from_iter(
+        (facts.overlaps > 0)
+            .then(|| format!("{} pairs; the practice has to move one of each", facts.overlaps)),
+    );
     let check = Check::new(
         format!("{practicepass}/overlaps"),
         "No two visits of one provider, room or patient overlap",

@@ -52,7 +52,9 @@ impl Repair {
                 for record in records {
                     recovered += usize::from(control.recover_audit(record, now).await.map_err(failed)?);
                 }
-                Ok(format!("{recovered} audit records were written anew from their copies, marked as recovered"))
+                Ok(format!(
+                    "{recovered} audit records were written anew from their copies, marked as recovered"
+                ))
             }
             Self::RevokeKey(id) => {
                 let key = revoke_key(control, id.as_str(), now).await?;
@@ -115,7 +117,9 @@ async fn read_on(
     let owner = format!("operator-{now}");
     let lease = control.take_lease(practicepass, &owner, now, now + shared::config::POLL_LEASE).await;
     let Some(mut lease) = lease.map_err(failed)? else {
-        return Err(Error::Refused(format!("the poller holds {practicepass}; stop it, wait a minute and run this again")));
+        return Err(Error::Refused(format!(
+            "the poller holds {practicepass}; stop it, wait a minute and run this again"
+        )));
     };
     let until = lease.until;
     control.save_progress(&mut lease, progress.clone(), until).await.map_err(failed)?;

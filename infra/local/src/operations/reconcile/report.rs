@@ -163,9 +163,9 @@ impl Report {
 
     /// Guarantees that don't hold: `Open` ones, and critical ones that people must see to.
     pub fn failures(&self) -> impl Iterator<Item = &Check> {
-        self.checks.iter().filter(|it| {
-            it.verdict == Verdict::Open || (it.critical && it.verdict == Verdict::ByHand)
-        })
+        self.checks
+            .iter()
+            .filter(|it| it.verdict == Verdict::Open || (it.critical && it.verdict == Verdict::ByHand))
     }
 
     /// Writes the report as `file` (Markdown) and, beside it, as `.json`; readable by its owner only. Both paths.
@@ -202,7 +202,9 @@ impl Report {
             }
             for Step { name, told, .. } in self.steps.iter().filter(|it| !it.told.is_empty()) {
                 let _ = writeln!(text, "\n{name}:\n");
-                told.iter().for_each(|line| { let _ = writeln!(text, "- {line}"); });
+                told.iter().for_each(|line| {
+                    let _ = writeln!(text, "- {line}");
+                });
             }
         }
         text.push_str("\n## Checks\n\n| Check | Guarantee | Expected | Found | Verdict |\n| --- | --- | --- | --- | --- |\n");
@@ -213,14 +215,20 @@ impl Report {
         }
         for it in self.checks.iter().filter(|it| !it.rows.is_empty() || !it.changed.is_empty()) {
             let _ = writeln!(text, "\n### {}: {}\n", it.id, it.verdict.in_words());
-            it.rows.iter().for_each(|row| { let _ = writeln!(text, "- {row}"); });
+            it.rows.iter().for_each(|row| {
+                let _ = writeln!(text, "- {row}");
+            });
             if !it.changed.is_empty() {
                 text.push_str("\nChanged:\n\n");
-                it.changed.iter().for_each(|row| { let _ = writeln!(text, "- {row}"); });
+                it.changed.iter().for_each(|row| {
+                    let _ = writeln!(text, "- {row}");
+                });
             }
         }
         text.push_str("\n## What this report cannot say\n\n");
-        self.limits.iter().for_each(|it| { let _ = writeln!(text, "- {it}"); });
+        self.limits.iter().for_each(|it| {
+            let _ = writeln!(text, "- {it}");
+        });
         let _ = writeln!(text, "\n## Result\n\n{}", self.result());
         text.push_str(
             "\n## Signed off\n\n| | Name | Date | Signature |\n| --- | --- | --- | --- |\n| Operator | | | |\n| Practice | | | |\n| Security \
@@ -239,7 +247,11 @@ impl Report {
             count(Verdict::Mended),
             count(Verdict::Open),
             count(Verdict::ByHand),
-            if self.failures().next().is_none() { "No guarantee is broken." } else { "Guarantees are broken." }
+            if self.failures().next().is_none() {
+                "No guarantee is broken."
+            } else {
+                "Guarantees are broken."
+            }
         )
     }
 }

@@ -103,7 +103,10 @@ async fn by_partners(control: &Store, calls: &[CallRecord], found: &mut Found) -
         let subscription = control.subscription(&practicepass, &partner).await?;
         let told = |call: &CallRecord| {
             let company = call.partner.as_deref().unwrap_or("?");
-            format!("{company} ({partner}) in {practice}, {} {} at {} ({})", call.method, call.endpoint, call.time, call.request_id)
+            format!(
+                "{company} ({partner}) in {practice}, {} {} at {} ({})",
+                call.method, call.endpoint, call.time, call.request_id
+            )
         };
         match (calls.last, &subscription) {
             (Some(call), Some(subscription)) if call.method == "DELETE" => {
@@ -138,5 +141,8 @@ async fn by_partners(control: &Store, calls: &[CallRecord], found: &mut Found) -
 }
 
 fn named(subscription: &Subscription) -> String {
-    format!("subscription {} of {} in {}", subscription.id, subscription.partner_id, subscription.practicepass)
+    format!(
+        "subscription {} of {} in {}",
+        subscription.id, subscription.partner_id, subscription.practicepass
+    )
 }
