@@ -38,15 +38,15 @@ impl Ask for Asking<'_> {
 
 impl Office {
     /// Time goes on.
-    fn pass(&self, time: SignedDuration) -> Timestamp {
+    fn later(&self, time: SignedDuration) -> Timestamp {
         let now = self.app.clock.now() + time;
         self.set_time(&now.to_string());
         now
     }
 
     /// A minute passes: nobody keeps anything of before.
-    fn pass_a_minute(&self) -> Timestamp {
-        self.pass(SignedDuration::from_secs(61))
+    fn a_minute_later(&self) -> Timestamp {
+        self.later(SignedDuration::from_secs(61))
     }
 
     /// The control plane as it is.

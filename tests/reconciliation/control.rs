@@ -22,13 +22,13 @@ use crate::{
 async fn back_up(office: &Office) -> (Vec<Item>, Timestamp) {
     let at = office.app.clock.now();
     let backup = office.back_up_control().await;
-    office.pass_a_minute();
+    office.a_minute_later();
     (backup, at)
 }
 
 /// The control plane is restored to the backup and reconciled.
 async fn restored(office: &Office, (backup, at): &(Vec<Item>, Timestamp), apply: bool) -> Report {
-    office.pass_a_minute();
+    office.a_minute_later();
     office.app.calls.flush(&office.app.control, std::time::Duration::from_mins(1)).await;
     office.restore_control(backup).await;
     office.reconcile(None, Some(*at), apply).await
@@ -67,7 +67,7 @@ async fn a_key_that_was_revoked_after_the_backup_does_not_live_again() {
     let report = office.reconcile(None, Some(backup.1), true).await;
     expect(&report, "control/keys", Verdict::Mended);
     assert_eq!(report.failures().count(), 0, "{}", report.markdown());
-    office.pass_a_minute();
+    office.a_minute_later();
     assert!(!office.lets_in(&first).await && !office.lets_in(&second).await);
     assert!(office.lets_in(&untouched).await);
     // The records of both acts are back, and once more there is nothing to do.
@@ -93,7 +93,7 @@ async fn a_secret_that_was_replaced_after_the_backup_ends_its_key() {
     let report = restored(&office, &backup, true).await;
     let rows = expect(&report, "control/keys", Verdict::Mended);
     assert!(rows[0].contains("the partner needs a new key"), "{rows:?}");
-    office.pass_a_minute();
+    office.a_minute_later();
     assert!(!office.lets_in(&old).await);
 }
 
@@ -109,7 +109,7 @@ async fn a_partner_that_was_suspended_after_the_backup_is_suspended_again_unless
             .await
             .unwrap();
         if !suspended {
-            office.pass(SignedDuration::from_secs(1));
+            office.later(SignedDuration::from_secs(1));
             let now = office.app.clock.now();
             admin(&office, "PATCH", "/v1/admin/partners/prt_acme", &json!({ "status": "active" })).await;
             access::set_partner_status(&office.app.control, "prt_other", PartnerStatus::Active, now)
@@ -120,7 +120,7 @@ async fn a_partner_that_was_suspended_after_the_backup_is_suspended_again_unless
         let verdict = if suspended { Verdict::Mended } else { Verdict::Good };
         let rows = expect(&report, "control/partners", verdict);
         assert_eq!(rows.len(), if suspended { 2 } else { 0 }, "{rows:?}");
-        office.pass_a_minute();
+        office.a_minute_later();
         assert_eq!(office.lets_in(&key).await, !suspended);
     }
 }
@@ -146,7 +146,7 @@ async fn keys_that_were_made_or_changed_after_the_backup_are_named() {
     let failed: Vec<&str> = report.failures().map(|it| it.id.as_str()).collect();
     assert_eq!(failed, ["control/key-terms"], "terms may have been narrowed");
     // An administrator decides.
-    office.pass_a_minute();
+    office.a_minute_later();
     admin(
         &office,
         "PATCH",
@@ -219,7 +219,7 @@ async fn subscriptions_are_deleted_and_paused_again_and_lost_ones_are_named() {
     // Deleted by an administrator; by its partner.
     for by_partner in [false, true] {
         office.restore_control(&backup.0).await;
-        office.pass_a_minute();
+        office.a_minute_later();
         let reply = if by_partner {
             office.delete("/v1/webhooks").await
         } else {
@@ -231,12 +231,12 @@ async fn subscriptions_are_deleted_and_paused_again_and_lost_ones_are_named() {
         assert!(subscription().await.is_none(), "by its partner: {by_partner}");
     }
     // Signed up, and its secret replaced.
-    office.pass_a_minute();
+    office.a_minute_later();
     sign_up(&office, "https://partner.example.com/new", &["Claims"]).await;
     let report = restored(&office, &backup, false).await;
     let rows = expect(&report, "control/subscriptions-lost", Verdict::ByHand);
     assert!(rows[0].contains("sign up again"), "{rows:?}");
-    office.pass_a_minute();
+    office.a_minute_later();
     office.post("/v1/webhooks/rotate-secret", &json!({})).await.expect(200);
     let report = restored(&office, &backup, false).await;
     let rows = expect(&report, "control/subscriptions-lost", Verdict::ByHand);

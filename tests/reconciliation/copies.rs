@@ -47,7 +47,7 @@ async fn what_is_missing_comes_back_from_a_restored_table_and_what_was_ended_sta
     sign_up(&office, "https://partner.example.com/hook", &["Claims"]).await;
     let at = office.app.clock.now();
     let backup = office.back_up_control().await;
-    let now = office.pass_a_minute();
+    let now = office.a_minute_later();
     let (revoked, lives) = (office.api_key("prospects").to_owned(), office.api_key("all").to_owned());
     let id = |key: &str| shared::auth::api_key::ApiKey::parse(key).unwrap().id.0;
     access::revoke_key(&office.app.control, &id(&revoked), now).await.unwrap();
@@ -58,7 +58,7 @@ async fn what_is_missing_comes_back_from_a_restored_table_and_what_was_ended_sta
     office.app.calls.flush(&office.app.control, std::time::Duration::from_mins(1)).await;
     // All is lost.
     office.restore_control(&[]).await;
-    office.pass_a_minute();
+    office.a_minute_later();
     assert!(!office.lets_in(&lives).await);
     let copy = table_of(&office, &backup).await;
     let period = (at, office.app.clock.now());
@@ -91,7 +91,7 @@ async fn what_is_there_stays_unless_it_is_to_be_written_over_and_nothing_ended_i
     let office = Office::open(Engine::Sqlite).await;
     let at = office.app.clock.now();
     let backup = office.back_up_control().await;
-    office.pass_a_minute();
+    office.a_minute_later();
     let id = |key: &str| shared::auth::api_key::ApiKey::parse(key).unwrap().id.0;
     let (ended, changed) = (id(office.api_key("prospects")), id(office.api_key("all")));
     office

@@ -62,15 +62,15 @@ on_both_databases! {
         poll(&office).await;
         deliver(&office).await;
         let log = end_of(&office, "log", "log_id").await;
-        let at = office.pass(SignedDuration::from_secs(90));
-        office.pass(SignedDuration::from_secs(90));
+        let at = office.later(SignedDuration::from_secs(90));
+        office.later(SignedDuration::from_secs(90));
         let lost = book(&office, "11:00:00", "lost-booking-1").await;
         let unsent = book(&office, "13:30:00", "lost-booking-2").await;
         poll(&office).await;
         deliver(&office).await;
         office.delete("/v1/DemoOffice/prospects/1001/tags/1").await;
         restore(&office, log, kept).await;
-        office.pass_a_minute();
+        office.a_minute_later();
 
         let before = everything(&office).await;
         let report = office.reconcile(Some(at), None, false).await;
@@ -109,7 +109,7 @@ on_both_databases! {
         assert!(ids.last().unwrap().starts_with("DemoOffice-1."), "{ids:?}");
 
         // Once more it finds everything done, and begins no epoch.
-        office.pass_a_minute();
+        office.a_minute_later();
         let report = office.reconcile(Some(at), None, true).await;
         expect(&report, "DemoOffice/log", Verdict::Good);
         expect(&report, "DemoOffice/record-ids", Verdict::Good);
@@ -127,8 +127,8 @@ on_both_databases! {
         poll(&office).await;
         deliver(&office).await;
         let (log, visits) = (end_of(&office, "log", "log_id").await, end_of(&office, "visits", "visit_id").await);
-        let at = office.pass(SignedDuration::from_secs(90));
-        office.pass(SignedDuration::from_secs(90));
+        let at = office.later(SignedDuration::from_secs(90));
+        office.later(SignedDuration::from_secs(90));
         book(&office, "13:00:00", "lost-booking").await;
         poll(&office).await;
         deliver(&office).await;
@@ -162,10 +162,10 @@ on_both_databases! {
     async fn a_kept_answer_about_a_record_that_a_partial_restore_lost_is_forgotten(office) {
         let id = book(&office, "10:00:00", "kept-answer-1").await;
         let stays = book(&office, "11:00:00", "kept-answer-2").await;
-        let at = office.pass(SignedDuration::from_secs(90));
+        let at = office.later(SignedDuration::from_secs(90));
         // One table only was restored.
         office.sql(&format!("delete from visits where visit_id = {id}")).await;
-        office.pass_a_minute();
+        office.a_minute_later();
         assert_eq!(book(&office, "10:00:00", "kept-answer-1").await, id, "a replay answers about nothing");
         let rows = expect(&office.reconcile(Some(at), None, false).await, "DemoOffice/answers", Verdict::Open);
         assert!(rows.len() == 1 && rows[0].contains(&format!("visits {id}")), "{rows:?}");
@@ -184,12 +184,12 @@ on_both_databases! {
             let body = json!({ "NickName": name }).to_string();
             office.call("PUT", "/v1/DemoOffice/prospects/1001", &headers, Some(&body)).await.expect(200);
         };
-        let at = office.pass(SignedDuration::from_secs(90));
-        office.pass(SignedDuration::from_secs(1));
+        let at = office.later(SignedDuration::from_secs(90));
+        office.later(SignedDuration::from_secs(1));
         update("One").await;
-        office.pass(SignedDuration::from_secs(1));
+        office.later(SignedDuration::from_secs(1));
         update("Two").await;
-        office.pass(SignedDuration::from_secs(1));
+        office.later(SignedDuration::from_secs(1));
         assert!(expect(&office.reconcile(Some(at), None, false).await, "DemoOffice/writes", Verdict::Good).is_empty());
         office.sql("delete from audit_log where audit_id = (select max(audit_id) from audit_log)").await;
         let rows = expect(&office.reconcile(Some(at), None, false).await, "DemoOffice/writes", Verdict::ByHand);
@@ -201,10 +201,10 @@ on_both_databases! {
 #[tokio::test]
 async fn visits_on_one_another_are_seen() {
     let office = Office::open(Engine::Sqlite).await;
-    let at = office.pass(SignedDuration::from_secs(90));
+    let at = office.later(SignedDuration::from_secs(90));
     book(&office, "10:00:00", "booking-1").await;
     book(&office, "14:00:00", "booking-2").await;
-    office.pass_a_minute();
+    office.a_minute_later();
     expect(&office.reconcile(Some(at), None, false).await, "DemoOffice/overlaps", Verdict::Good);
     // Past the constraint, as a broken restore may be.
     office.sql("drop trigger visits_placed_on_update").await;
@@ -218,8 +218,8 @@ async fn visits_on_one_another_are_seen() {
 #[tokio::test]
 async fn a_database_that_doesnt_answer_is_in_the_report() {
     let office = Office::open(Engine::Sqlite).await;
-    let at = office.pass(SignedDuration::from_secs(90));
-    office.pass_a_minute();
+    let at = office.later(SignedDuration::from_secs(90));
+    office.a_minute_later();
     let entry = office.app.control.practice(office.db.practicepass()).await.unwrap().unwrap();
     let nowhere = shared::auth::secret_ref::SecretRef::from("env:NOTHING".to_owned());
     office
