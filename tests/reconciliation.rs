@@ -4,9 +4,8 @@ mod control;
 mod copies;
 mod practice;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
 use officepro_local::{
     error::{Error, Result},
@@ -104,20 +103,14 @@ fn expect(report: &Report, id: &str, verdict: Verdict) -> Vec<String> {
 }
 
 /// What a dry run must leave as it is.
-async fn everything(office: &Office) -> (Vec<String>, Vec<i64>) {
-    let mut items: Vec<String> = office.back_up_control().await.iter().map(in_order).collect();
-    items.sort();
+async fn everything(office: &Office) -> (BTreeMap<String, Item>, Vec<i64>) {
+    let items = office.back_up_control().await.into_iter();
+    let items = items.map(|item| (format!("{:?} {:?}", item["pk"], item["sk"]), item)).collect();
     let mut counts = Vec::new();
     for table in ["log", "audit_log", "visits", "idempotency_keys"] {
         counts.push(office.integer(&format!("select count(*) from {table}")).await);
     }
     (items, counts)
-}
-
-fn in_order(item: &Item) -> String {
-    let mut parts: Vec<(&String, &AttributeValue)> = item.iter().collect();
-    parts.sort_by_key(|(name, _)| (*name).clone());
-    format!("{parts:?}")
 }
 
 fn id_of(body: &Value) -> String {

@@ -18,12 +18,13 @@ use crate::in_transaction;
 
 /// Ids or calls of one statement.
 const AT_ONCE: usize = 100;
-/// Tables in which calls make records, with their ids and with the member of an answer that holds the id.
+/// Tables in which calls make records, with their ids and with the member of an answer that holds the id. An answer names other
+/// records, too: a visit's its patient, a comment's its ticket. The first that it names is the one that it is about.
 const RECORDS: [(&str, &str, &str); 4] = [
     ("visits", "visit_id", "VisitID"),
-    ("patients", "patient_id", "PatientID"),
-    ("tickets", "ticket_id", "TicketID"),
     ("ticket_comments", "comment_id", "CommentID"),
+    ("tickets", "ticket_id", "TicketID"),
+    ("patients", "patient_id", "PatientID"),
 ];
 /// So the entry of the audit log is called that a reconciliation writes.
 pub const AUDIT_ACTION: &str = "restore.reconcile";
@@ -230,10 +231,8 @@ async fn stray_answers(conn: &mut Conn, now: Timestamp) -> Result<Vec<StrayAnswe
     let mut strays = Vec::new();
     for answer in kept {
         let body: Value = serde_json::from_str(&answer.response).unwrap_or_default();
-        // A comment's answer names its ticket, too.
         let named = RECORDS
             .iter()
-            .rev()
             .find_map(|(table, column, member)| Some((table, column, body["data"][*member].as_i64()?)));
         let Some((table, column, id)) = named else { continue };
         // Only names of ours were put into the text.
@@ -279,11 +278,11 @@ async fn skip_ids(conn: &mut Conn, table: &str, column: &str, count: i64) -> Res
     match conn {
         Conn::Postgres(_) => {
             let text = format!(
-                "select setval(sequence, (select last_value from pg_sequences
-                     where format('%I.%I', schemaname, sequencename)::regclass = sequence::regclass) + {count})
+                "select setval(sequence, {count} + (
+                     select coalesce(last_value, 0) from pg_sequences
+                     where format('%I.%I', schemaname, sequencename)::regclass = sequence::regclass))
                  from (select pg_get_serial_sequence('{table}', '{column}') as sequence) named"
             );
-            let text = text.replace("(select last_value", "(select coalesce(last_value, 0)");
             on!(conn, c => sqlx::raw_sql(AssertSqlSafe(text)).execute(c).await.map(|_| ()))?;
         }
         Conn::Sqlite(_) => {

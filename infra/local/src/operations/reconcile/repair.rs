@@ -69,20 +69,20 @@ impl Repair {
                 request.decide(AccessStatus::Withdrawn, now);
                 let audit = record("access-requests.withdraw", request.id.as_str(), now)?;
                 let write = control.save_access_request(&request);
-                commit(control, write, &audit).await.map_err(failed)?;
-                Ok(format!("the claim link of {} is withdrawn", request.id))
+                let done = format!("the claim link of {} is withdrawn", request.id);
+                changed(commit(control, write, &audit).await, done)
             }
             Self::DeleteSubscription(subscription) => {
                 let audit = record("webhooks.delete", &subscription.id.to_string(), now)?;
                 let write = control.remove_subscription(subscription);
-                commit(control, write, &audit).await.map_err(failed)?;
-                Ok(format!("subscription {} is deleted", subscription.id))
+                let done = format!("subscription {} is deleted", subscription.id);
+                changed(commit(control, write, &audit).await, done)
             }
             Self::PauseSubscription(subscription) => {
                 let audit = record("webhooks.pause", &subscription.id.to_string(), now)?;
                 let write = control.pause_subscription(subscription, Some(now), now);
-                commit(control, write, &audit).await.map_err(failed)?;
-                Ok(format!("subscription {} is paused", subscription.id))
+                let done = format!("subscription {} is paused", subscription.id);
+                changed(commit(control, write, &audit).await, done)
             }
             Self::LeaseAbove(counter, to) => {
                 control.lease_above(*counter, *to).await.map_err(failed)?;
@@ -104,6 +104,15 @@ impl Repair {
                 Ok(format!("{count} ids of visits, patients, tickets and comments are passed over"))
             }
         }
+    }
+}
+
+/// Another act may have changed the same item; the next survey tells whether it is as it should be.
+fn changed(committed: control::Result<()>, done: String) -> Result<String> {
+    match committed {
+        Ok(()) => Ok(done),
+        Err(control::Error::ConditionFailed) => Ok(format!("not: {done}; it had changed meanwhile")),
+        Err(error) => Err(refused(&error)),
     }
 }
 
