@@ -104,6 +104,12 @@ impl Ended {
                     || self.by_partners.get(&owner).is_some_and(|at| created < *at);
                 (!deleted).then_some((item, false))
             }
+            "positions of the poller" => {
+                // Whoever held the practice then doesn't hold it now.
+                item.remove("leaseUntil");
+                item.remove("leaseOwner");
+                Some((item, false))
+            }
             _ => Some((item, false)),
         }
     }
