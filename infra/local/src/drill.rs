@@ -172,7 +172,9 @@ async fn round(scene: &mut Scene<'_>, endpoint: &Endpoint, older: Older, report:
     before.reported = mended;
     verify::all_told(endpoint, &story).await?;
     checks.extend(Box::pin(verify::verify(scene, endpoint, &mut story, &before)).await?);
-    checks.iter_mut().for_each(|it| it.id = format!("{}/{}", older.name(), it.id));
+    for it in &mut checks {
+        it.id = format!("{}/{}", older.name(), it.id);
+    }
     report.checks.extend(checks);
     let seconds = |from: Timestamp, to: Timestamp| format!("{:.1} s", to.duration_since(from).as_secs_f64());
     for (name, value) in [

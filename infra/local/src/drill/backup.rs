@@ -13,6 +13,7 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use url::Url;
 
 use super::scene::{PRACTICE, Scene};
+use crate::demo::server_url;
 use crate::error::{Error, Result};
 use crate::practices::{CONTROL_TABLE, control_plane, dsn_secret};
 use crate::template::REGION;
@@ -107,7 +108,7 @@ pub(super) async fn clean_server(scene: &Scene<'_>, dsn: &str) -> Result<()> {
 impl ControlBackup {
     pub(super) async fn take(scene: &Scene<'_>) -> Result<Self> {
         let at = Timestamp::now();
-        let items = control(scene)?.control_items().await.map_err(failed)?;
+        let items = control(scene)?.control_items().await.map_err(|error| refused(&error))?;
         Ok(Self { at, items })
     }
 
@@ -131,7 +132,7 @@ impl ControlBackup {
             .map_err(|error| Error::store(RESTORED_TABLE, error.into_service_error()))?;
         let copy = control(scene)?.with_control_table(RESTORED_TABLE);
         for item in &self.items {
-            copy.put_control_item(item.clone()).await.map_err(failed)?;
+            copy.put_control_item(item.clone()).await.map_err(|error| refused(&error))?;
         }
         Ok(())
     }
@@ -139,7 +140,8 @@ impl ControlBackup {
 
 /// The control table's items are gone; how many.
 pub(super) async fn lose_control(scene: &Scene<'_>) -> Result<usize> {
-    let (client, items) = (client(scene)?, control(scene)?.control_items().await.map_err(failed)?);
+    let (client, items) =
+        (client(scene)?, control(scene)?.control_items().await.map_err(|error| refused(&error))?);
     for item in &items {
         let key = ["pk", "sk"].map(|name| (name.to_owned(), item[name].clone()));
         let delete = client.delete_item().table_name(CONTROL_TABLE).set_key(Some(key.into()));
@@ -176,8 +178,8 @@ async fn copy_database(scene: &Scene<'_>, source: &str, copy: &str, dsn: &Url) -
 
 async fn on_server(scene: &Scene<'_>, statements: &[String]) -> Result<()> {
     let failed = |error: sqlx::Error| Error::store("--practice-db", error);
-    let server = scene.server().unwrap_or_default();
-    let options = ConnectionString::of(server).options();
+    let server = server_url(scene.server().unwrap_or_default())?;
+    let options = ConnectionString::of(server.as_str()).options();
     let options = options.map_err(|error| Error::store("--practice-db", error))?;
     let mut admin = PgConnection::connect_with(&options).await.map_err(failed)?;
     for statement in statements {
@@ -203,6 +205,6 @@ fn client(scene: &Scene<'_>) -> Result<aws_sdk_dynamodb::Client> {
     Ok(aws_sdk_dynamodb::Client::from_conf(config))
 }
 
-fn failed(error: shared::control::Error) -> Error {
+fn refused(error: &shared::control::Error) -> Error {
     Error::Refused(error.to_string())
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use shared::domain::ids::LogId;
 use shared::tenant::log;
 
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, Received};
 use super::scene::{PRACTICE, Scene, until};
 use super::story::{BOOKER, Booking, SILENT, Story, book_once, told, work_in_the_emr};
 use crate::emit;
@@ -175,7 +175,7 @@ async fn twice(scene: &Scene<'_>, api_key: &str, booking: &Booking) -> Result<St
 async fn events(scene: &Scene<'_>, endpoint: &Endpoint, before: &Before) -> Result<Vec<Check>> {
     let missing = async || -> Result<Vec<String>> {
         let told: BTreeSet<(i64, i64, String)> =
-            endpoint.received().iter().filter(|it| it.path.ends_with(BOOKER)).map(|it| it.says()).collect();
+            endpoint.received().iter().filter(|it| it.path.ends_with(BOOKER)).map(Received::says).collect();
         let db = emit::open(&scene.folder, PRACTICE).await?;
         let rows = async { log::above(&mut db.connection().await?, before.log_began_after, ROWS).await };
         let rows = rows.await.map_err(failed(PRACTICE));

@@ -17,6 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use shared::control::practices::Practice;
 use shared::control::{self, Store};
 use shared::domain::PracticePass;
+use shared::domain::ids::LogId;
 use shared::tenant::reconciliation::{Facts, Mend, Question};
 
 use super::{Operator, refused};
@@ -222,7 +223,7 @@ fn empty_question(practicepass: &PracticePass, since: Timestamp, now: Timestamp)
         since,
         now,
         log_ids: Vec::new(),
-        position: Default::default(),
+        position: LogId::default(),
         calls: BTreeSet::new(),
         mend: None,
     }

@@ -104,7 +104,7 @@ fn ended_later(lost: &Lost, id: &str) -> bool {
 
 async fn partners(control: &Store, lost: &Lost) -> control::Result<Vec<(Check, Vec<Repair>)>> {
     const STATES: [&str; 3] = ["partners.suspend", "partners.reinstate", "partners.update"];
-    let mut last: BTreeMap<String, (PartnerStatus, &AuditRecord)> = BTreeMap::new();
+    let mut newest: BTreeMap<String, (PartnerStatus, &AuditRecord)> = BTreeMap::new();
     for (act, id) in acts(lost, &STATES) {
         let changed = act.changes.iter().find(|it| it.field == "status").and_then(|it| it.to.as_deref());
         let status = match (act.action.as_str(), changed) {
@@ -112,10 +112,10 @@ async fn partners(control: &Store, lost: &Lost) -> control::Result<Vec<(Check, V
             ("partners.reinstate", _) | (_, Some("active")) => PartnerStatus::Active,
             _ => continue,
         };
-        last.insert(id, (status, act));
+        newest.insert(id, (status, act));
     }
     let (mut living, mut repairs, mut by_hand) = (Vec::new(), Vec::new(), Vec::new());
-    for (id, (status, act)) in &last {
+    for (id, (status, act)) in &newest {
         let Some(partner) = control.partner(&PartnerId(id.clone())).await? else { continue };
         match (status, partner.status) {
             (PartnerStatus::Suspended, PartnerStatus::Active) if !lost.is_settled(act, &STATES) => {
@@ -133,7 +133,7 @@ async fn partners(control: &Store, lost: &Lost) -> control::Result<Vec<(Check, V
             by_hand.push(format!("{id} is lost: make it again: {}", described(act)));
         }
     }
-    let found = format!("{} of {} with a changed status", living.len(), last.len());
+    let found = format!("{} of {} with a changed status", living.len(), newest.len());
     let ended = Check::new("control/partners", "No partner is active that was suspended", "none", found);
     let found = format!("{} lost", by_hand.len());
     let there =

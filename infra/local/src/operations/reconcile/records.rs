@@ -28,8 +28,8 @@ pub(super) fn lost<'a>(calls: &'a [CallRecord], facts: &Facts) -> Vec<&'a CallRe
     // Several calls may have one request id: the first ones left the traces.
     of_practice
         .filter(|it| {
-            let traced = traces.get_mut(&(it.request_id.as_str(), it.key_id.as_deref().unwrap_or_default()));
-            match traced.filter(|left| **left > 0) {
+            let left = traces.get_mut(&(it.request_id.as_str(), it.key_id.as_deref().unwrap_or_default()));
+            match left.filter(|left| **left > 0) {
                 Some(left) => {
                     *left -= 1;
                     false
@@ -73,7 +73,7 @@ pub(super) fn check(
     };
     let rows: Vec<String> = lost.iter().map(told).collect();
     let span = match (lost.first(), lost.last()) {
-        (Some(first), Some(last)) => format!("{} lost, from {} to {}", lost.len(), first.time, last.time),
+        (Some(first), Some(end)) => format!("{} lost, from {} to {}", lost.len(), first.time, end.time),
         _ => "none lost".to_owned(),
     };
     let check = Check::new(

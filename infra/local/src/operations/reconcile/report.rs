@@ -122,7 +122,7 @@ const LIMITS: [&str; 4] = [
     "What the EMR's own programs wrote after the restored moment is unknown here: they leave no trace outside of the database.",
     "A call that was answered in the last seconds before a loss may lack its record, and then isn't listed.",
     "What was ended in the control plane is known from the copies of audit records in the table of calls. If both tables were restored to \
-     the same moment, nothing here knows of it: compare with an export of the audit log or the log group.",
+     the same moment, nothing here knows of it: compare with an export of the audit log.",
     "Secrets that were made after the restored moment (keys, webhook secrets) can't be restored: they were stored nowhere else.",
 ];
 
@@ -186,11 +186,19 @@ impl Report {
             ("Ended", self.ended_at.to_string()),
             ("Program", format!("{} ({}), time-zone rules {}", self.version, self.revision, self.tzdata)),
             ("Practices", self.practices.join(", ")),
-            ("Practice's database restored to", moment(self.database_restored_to)),
-            ("Control plane restored to", moment(self.control_restored_to)),
-            ("Mode", if self.applied { "applied" } else { "dry run, nothing was changed" }.to_owned()),
         ] {
             let _ = writeln!(text, "- {name}: {value}");
+        }
+        // A drill's rounds have moments of their own, which its steps name.
+        if self.steps.is_empty() {
+            let mode = if self.applied { "applied" } else { "dry run, nothing was changed" };
+            for (name, value) in [
+                ("Practice's database restored to", moment(self.database_restored_to)),
+                ("Control plane restored to", moment(self.control_restored_to)),
+                ("Mode", mode.to_owned()),
+            ] {
+                let _ = writeln!(text, "- {name}: {value}");
+            }
         }
         for (name, value) in &self.measured {
             let _ = writeln!(text, "- {name}: {value}");
@@ -202,9 +210,9 @@ impl Report {
             }
             for Step { name, told, .. } in self.steps.iter().filter(|it| !it.told.is_empty()) {
                 let _ = writeln!(text, "\n{name}:\n");
-                told.iter().for_each(|line| {
+                for line in told {
                     let _ = writeln!(text, "- {line}");
-                });
+                }
             }
         }
         text.push_str("\n## Checks\n\n| Check | Guarantee | Expected | Found | Verdict |\n| --- | --- | --- | --- | --- |\n");
@@ -215,20 +223,20 @@ impl Report {
         }
         for it in self.checks.iter().filter(|it| !it.rows.is_empty() || !it.changed.is_empty()) {
             let _ = writeln!(text, "\n### {}: {}\n", it.id, it.verdict.in_words());
-            it.rows.iter().for_each(|row| {
+            for row in &it.rows {
                 let _ = writeln!(text, "- {row}");
-            });
+            }
             if !it.changed.is_empty() {
                 text.push_str("\nChanged:\n\n");
-                it.changed.iter().for_each(|row| {
+                for row in &it.changed {
                     let _ = writeln!(text, "- {row}");
-                });
+                }
             }
         }
         text.push_str("\n## What this report cannot say\n\n");
-        self.limits.iter().for_each(|it| {
+        for it in &self.limits {
             let _ = writeln!(text, "- {it}");
-        });
+        }
         let _ = writeln!(text, "\n## Result\n\n{}", self.result());
         text.push_str(
             "\n## Signed off\n\n| | Name | Date | Signature |\n| --- | --- | --- | --- |\n| Operator | | | |\n| Practice | | | |\n| Security \

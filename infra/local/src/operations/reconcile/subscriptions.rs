@@ -49,13 +49,13 @@ pub(super) async fn checks(
 
 async fn by_administrators(control: &Store, lost: &Lost, found: &mut Found) -> control::Result<()> {
     const ACTS: [&str; 3] = ["webhooks.delete", "webhooks.pause", "webhooks.resume"];
-    let mut last = BTreeMap::new();
+    let mut newest = BTreeMap::new();
     for act in lost.acts.iter().filter(|it| ACTS.contains(&it.action.as_str())) {
         if let Some(id) = act.target.as_ref().and_then(|it| it.parse().ok()) {
-            last.insert(id, act);
+            newest.insert(id, act);
         }
     }
-    for (id, act) in last {
+    for (id, act) in newest {
         let Some(subscription) = control.subscription_by_id(SubscriptionId(id)).await? else { continue };
         let paused = subscription.paused_at.is_some();
         let settled = lost.is_settled(act, &ACTS);
@@ -109,16 +109,18 @@ async fn by_partners(control: &Store, calls: &[CallRecord], found: &mut Found) -
             )
         };
         match (calls.last, &subscription) {
-            (Some(call), Some(subscription)) if call.method == "DELETE" => {
-                if subscription.created_at < call.time {
-                    found.back.push(format!("{}: {}", named(subscription), told(call)));
-                    found.repairs.push(Repair::DeleteSubscription(Box::new(subscription.clone())));
-                }
+            (Some(call), Some(subscription))
+                if call.method == "DELETE" && subscription.created_at < call.time =>
+            {
+                found.back.push(format!("{}: {}", named(subscription), told(call)));
+                found.repairs.push(Repair::DeleteSubscription(Box::new(subscription.clone())));
             }
             (Some(call), None) if call.method == "POST" => {
                 found.by_hand.push(format!("lost, the partner has to sign up again: {}", told(call)));
             }
-            (Some(call), Some(subscription)) if subscription.updated_at < call.time => {
+            (Some(call), Some(subscription))
+                if call.method == "POST" && subscription.updated_at < call.time =>
+            {
                 found.by_hand.push(format!(
                     "{} has its URL and scopes of before, the partner has to sign up again: {}",
                     named(subscription),
