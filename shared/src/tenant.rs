@@ -21,6 +21,7 @@ pub mod patient_words;
 pub mod patients;
 pub mod practices;
 pub mod providers;
+pub mod reconciliation;
 pub mod retention;
 pub(crate) mod schema;
 pub mod search_texts;

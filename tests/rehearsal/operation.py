@@ -24,7 +24,7 @@ class Operation:
         self.workshop, self.rehearsed, self.calls = workshop, set(), 0
 
     def steps(self):
-        return [self.health, self.practices, self.api, self.functions, self.access, self.secrets, self.edge, self.events, self.removal, self.all_commands]
+        return [self.health, self.practices, self.api, self.functions, self.access, self.secrets, self.edge, self.events, self.restore, self.removal, self.all_commands]
 
     def health(self):
         """the API answers through its gateway"""
@@ -114,6 +114,27 @@ class Operation:
         self.workshop.run("aws", "sqs", "send-message", "--endpoint-url", self.workshop.endpoint, "--queue-url", self.outputs["EventsDeadLetterQueueUrl"], "--message-body", "{}")
         assert "1 dead letters" in self.operate("redrive")
         assert "no active subscription" in self.operate("replay", PRACTICE, "--from", at(hours=-2), "--to", at(hours=-1), fails=True)
+
+    def restore(self):
+        """a restored control table is copied back, and what contradicts is found and mended"""
+        moment = at(hours=-1)
+        control, restored = self.outputs["ControlTableName"], f"{STACK}-restored"
+        keys = ["AttributeName=pk,AttributeType=S", "AttributeName=sk,AttributeType=S"]
+        self.workshop.aws("dynamodb", "create-table", "--table-name", restored, "--billing-mode", "PAY_PER_REQUEST", "--attribute-definitions", *keys,
+                          "--key-schema", "AttributeName=pk,KeyType=HASH", "AttributeName=sk,KeyType=RANGE")
+        lost = {"pk": {"S": "COUNTER#rehearsal"}, "sk": {"S": "COUNTER"}, "leased": {"N": "7"}}
+        self.workshop.run("aws", "dynamodb", "put-item", "--table-name", restored, "--item", json.dumps(lost))
+        self.operate("restore-control", "--from", restored, "--control-at", moment)
+        self.operate("restore-control", "--from", restored, "--control-at", moment, "--apply")
+        key = {name: lost[name] for name in ("pk", "sk")}
+        assert self.workshop.aws("dynamodb", "get-item", "--table-name", control, "--key", json.dumps(key))["Item"] == lost
+        said = self.operate("reconcile", PRACTICE, "--database-at", moment, "--control-at", moment, fails=True)
+        assert "--apply mends those that are open" in said, said
+        report = self.workshop.project / "restore.md"
+        said = self.operate("reconcile", "--all", "--database-at", moment, "--control-at", moment, "--apply", "--report", report)
+        checks = {one["id"]: one for one in json.loads(report.with_suffix(".json").read_text())["checks"]}
+        assert checks[f"{PRACTICE}/record-ids"]["verdict"] == "mended" and checks[f"{PRACTICE}/writes"]["verdict"] == "good", said
+        return [said.strip().splitlines()[-1]]
 
     def removal(self):
         """a practice that no key opens is removed"""

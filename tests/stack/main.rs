@@ -20,6 +20,7 @@ mod permissions;
 mod privacy;
 mod rotation;
 mod redeploy;
+mod restore;
 mod running;
 mod stalled_database;
 mod store_faults;

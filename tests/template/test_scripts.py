@@ -33,8 +33,9 @@ for words, answers in json.load(open("answers")):
         sys.exit(code)
 """
 OUTPUTS = {name: f"the-{name}" for name in [
-    "ControlTableName", "DeliveriesTableName", "EventsQueueUrl", "EventsDeadLetterQueueUrl", "TokenKeysSecretArn", "AdminSecretsSecretArn",
-    "CatalogDsnSecretArn", "PracticeSecretsPrefix", "DataKeyArn", "MigrateFunctionName", "ApiEndpointUrl", "PortalBucketName", "PortalDistributionId", "PortalUrl"]}
+    "ControlTableName", "DeliveriesTableName", "ActivityTableName", "LedgerTableName", "EventsQueueUrl", "EventsDeadLetterQueueUrl",
+    "TokenKeysSecretArn", "AdminSecretsSecretArn", "CatalogDsnSecretArn", "PracticeSecretsPrefix", "DataKeyArn", "MigrateFunctionName",
+    "ApiEndpointUrl", "PortalBucketName", "PortalDistributionId", "PortalUrl"]}
 STATE, CHANGE_SETS, CREDENTIALS, MIGRATE = ["StackStatus"], ["list-change-sets"], ["get-caller-identity"], ["cargo run", "-- migrate"]
 PARAMETERS, LOG_GROUPS, LIMITS = ["Stacks[0].Parameters"], ["describe-log-groups"], ["get-account-settings"]
 RELEASE, PACKAGED = ["ParameterKey=='Release'"], "Resources:\n  AuthFunction:\n    Properties:\n      CodeUri: s3://artifacts/0a1b\n"

@@ -2,6 +2,7 @@
 //! invoke it, for it is where the databases can be reached from.
 
 mod database;
+mod examine;
 mod newcomer;
 mod outcome;
 mod pending;
@@ -11,7 +12,15 @@ use std::{fmt, time::Duration};
 use futures::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use shared::{app::App, catalog, domain::PracticePass, tenant};
+use shared::{
+    app::App,
+    catalog,
+    domain::PracticePass,
+    tenant::{
+        self,
+        reconciliation::{Facts, Question},
+    },
+};
 
 use outcome::Done;
 pub use outcome::{Outcome, Status};
@@ -37,6 +46,8 @@ pub struct Task {
     pub check: Option<Check>,
     /// Make the schema of a practice that isn't registered yet.
     pub make: Option<New>,
+    /// Ask a practice's database what it knows, after a restore.
+    pub examine: Option<Question>,
 }
 
 /// A connection string to be tried.
@@ -77,6 +88,9 @@ pub struct Answer {
     pub results: Vec<PracticeOutcome>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub catalog: Option<Outcome>,
+    /// What a practice's database said of itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub examined: Option<Facts>,
 }
 
 /// What became of a practice's database.
@@ -135,7 +149,17 @@ pub async fn run(app: &App, task: Task, deadline: Timestamp) -> Answer {
     if let Some(outcome) = &catalog {
         log("catalog", outcome);
     }
-    Answer { results, catalog }
+    let mut examined = None;
+    if let Some(question) = &task.examine {
+        let work = async {
+            examined = Some(examine::answer(app, question).await?);
+            Ok(Status::Usable.into())
+        };
+        let done = in_time(app, deadline, Box::pin(work)).await;
+        let practice = question.practicepass.to_string();
+        results.push(PracticeOutcome { practice, outcome: Outcome::of(done, tenant::migrate::newest()) });
+    }
+    Answer { results, catalog, examined }
 }
 
 fn log(database: &str, outcome: &Outcome) {

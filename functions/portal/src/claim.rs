@@ -94,11 +94,9 @@ pub(crate) async fn claim_key(
     let (minted, answer) = mint(&app, &call, &request).await?;
     let control = &app.control;
     let change = Change::created("keys.claim", minted.id.as_str());
-    let mut writes = vec![
-        control.save_access_request(&claimed(request, &minted))?,
-        control.mint_api_key(&minted)?,
-        control.audit(&audit_change(&app, &call, "claim", change))?,
-    ];
+    let mut writes =
+        vec![control.save_access_request(&claimed(request, &minted))?, control.mint_api_key(&minted)?];
+    writes.extend(control.audit(&audit_change(&app, &call, "claim", change))?);
     writes.extend(once.keep(&answer).await?);
     match control.transact(writes).await {
         Ok(()) => {

@@ -108,7 +108,7 @@ pub(crate) async fn sign_out(user: PortalUser, headers: HeaderMap) -> ApiResult<
     let mut writes = vec![control.end_session(user.id.as_str())?];
     if user.partner.is_none() {
         let change = Change::new("portal.sign-out", "admin");
-        writes.push(control.audit(&audit_change(&user.app, &user.call, "session", change))?);
+        writes.extend(control.audit(&audit_change(&user.app, &user.call, "session", change))?);
     }
     control.transact(writes).await?;
     let cookie = take_cookie(&user.app, &headers);

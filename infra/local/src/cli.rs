@@ -75,11 +75,30 @@ pub enum Command {
     /// What operators do; infra/runbook.md says when
     #[command(flatten)]
     Operate(Operation),
+    /// Exercises a restore on a stack of its own: backups at two moments, loss, restore, reconciliation, and whether all holds
+    RestoreDrill(Drill),
     /// Deletes the data folder; refuses while a stack runs in it
     Reset,
     /// Becomes a function's binary that ends when the stack does
     #[command(hide = true)]
     Guard { parent: u32, program: PathBuf },
+}
+
+/// Options of the drill.
+#[derive(Debug, clap::Args)]
+pub struct Drill {
+    /// Write the report to this file (Markdown) and beside it as .json, instead of to standard output
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Keep the drill's data in this folder, which must not exist, instead of in one that is removed
+    #[arg(long, value_name = "FOLDER")]
+    pub keep: Option<PathBuf>,
+    /// Create the practices' databases on a server instead of in files (postgres://…)
+    #[arg(long, value_name = "URL")]
+    pub practice_db: Option<String>,
+    /// Run the functions' binaries in this folder instead of building them
+    #[arg(long, value_name = "FOLDER")]
+    pub binaries: Option<PathBuf>,
 }
 
 fn event_scope(text: &str) -> Result<EventScope, String> {

@@ -34,6 +34,7 @@ use rows::Script;
 use visits::Today;
 
 pub use document::{Demo, DemoKey};
+pub(crate) use postgres::parse as server_url;
 
 const ADMIN_SECRETS: &str = "AdminSecretsSecret";
 

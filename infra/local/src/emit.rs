@@ -35,7 +35,8 @@ pub async fn emit(data_dir: &Path, practicepass: &str, scope: EventScope, count:
     Ok(())
 }
 
-async fn open(data_dir: &Path, practicepass: &str) -> Result<TenantDb> {
+/// The database of a practice of a data folder.
+pub(crate) async fn open(data_dir: &Path, practicepass: &str) -> Result<TenantDb> {
     let unknown = || Error::Refused(format!("{} has no practice {practicepass}", data_dir.display()));
     let file = data_dir.join("secrets.json");
     if !file.is_file() {

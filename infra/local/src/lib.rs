@@ -8,6 +8,7 @@ pub mod cli;
 pub mod data_dir;
 pub mod demo;
 pub mod deployment;
+pub mod drill;
 pub mod dynamodb;
 pub mod emit;
 pub mod error;

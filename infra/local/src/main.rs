@@ -1,19 +1,21 @@
 //! `cargo run`: builds the functions and serves the whole API on this machine.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
 use officepro_local::binaries;
-use officepro_local::cli::{Cli, Command, Run};
+use officepro_local::cli::{Cli, Command, Drill, Run};
 use officepro_local::data_dir::{self, DataDir};
 use officepro_local::demo::{self, Demo};
 use officepro_local::error::{Error, Result};
+use officepro_local::operate::show;
 use officepro_local::operations::RunningStack;
 use officepro_local::runtime::guard;
 use officepro_local::stack::{FrontDoor, Options, Stack, Stores};
 use officepro_local::template::{Template, World};
-use officepro_local::{emit, project};
+use officepro_local::{drill, emit, project};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 fn main() -> ExitCode {
@@ -62,6 +64,7 @@ async fn perform(cli: Cli) -> Result<()> {
             Ok(())
         }
         Some(Command::Redeploy { release }) => redeploy(&root, &data_dir, release).await,
+        Some(Command::RestoreDrill(options)) => restore_drill(&root, options).await,
         Some(Command::Operate(operation)) => operation.perform(&root.join("template.yaml"), &data_dir).await,
         // It was carried out before the async runtime began.
         Some(Command::Guard { .. }) => Ok(()),
@@ -75,14 +78,7 @@ async fn start(root: &Path, data_dir: &Path, options: Run) -> Result<Stack> {
         data_dir.clear()?;
     }
     let template = root.join("template.yaml");
-    let packages = packages(&template)?;
-    let binaries = if let Some(folder) = &options.binaries {
-        binaries::find(folder, &packages)?
-    } else {
-        println!("Building {} functions …", packages.len());
-        binaries::build(root, &with_own_features(&packages, options.release), options.release).await?
-    };
-
+    let binaries = functions(root, options.binaries.as_deref(), options.release).await?;
     let stores = Stores::start(&template, data_dir).await?;
     let demo = demo::prepare(&stores, &door.base_url, options.practice_db.as_deref()).await?;
     let serve = Options {
@@ -91,11 +87,45 @@ async fn start(root: &Path, data_dir: &Path, options: Run) -> Result<Stack> {
         guard: Some(own_program()?),
         environments: options.environments.into(),
         every: options.every,
+        events: true,
         variables: options.variables,
     };
     let stack = Stack::start(stores, door, serve).await?;
     print_banner(&stack, demo.as_ref());
     Ok(stack)
+}
+
+/// The functions' binaries by package name: those of a folder, or built.
+async fn functions(root: &Path, folder: Option<&Path>, release: bool) -> Result<BTreeMap<String, PathBuf>> {
+    let packages = packages(&root.join("template.yaml"))?;
+    if let Some(folder) = folder {
+        return binaries::find(folder, &packages);
+    }
+    println!("Building {} functions …", packages.len());
+    binaries::build(root, &with_own_features(&packages, release), release).await
+}
+
+/// Runs the drill in a folder that is removed afterwards, unless it is to be kept.
+async fn restore_drill(root: &Path, options: Drill) -> Result<()> {
+    let binaries = functions(root, options.binaries.as_deref(), false).await?;
+    let setting = drill::Setting {
+        root: root.to_owned(),
+        binaries,
+        guard: Some(own_program()?),
+        server: options.practice_db,
+    };
+    let folder = match &options.keep {
+        Some(folder) if folder.exists() => {
+            return Err(Error::Refused(format!("{} is there already", folder.display())));
+        }
+        Some(folder) => folder.clone(),
+        None => std::env::temp_dir().join(format!("officepro-restore-drill-{}", std::process::id())),
+    };
+    let done = Box::pin(drill::run(&setting, &folder)).await;
+    if options.keep.is_none() && folder.exists() {
+        std::fs::remove_dir_all(&folder).map_err(|error| Error::Io(folder.display().to_string(), error))?;
+    }
+    show(&done?, options.report.as_deref())
 }
 
 /// Builds the functions and has the stack that runs on this data folder take them.

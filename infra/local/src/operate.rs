@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use shared::control::partners::PartnerStatus;
 
 use crate::error::{Error, Result};
+use crate::operations::reconcile::report::Report;
+use crate::operations::reconcile::{Moments, Plan};
 use crate::operations::{FirstPartner, NewPractice, Operator, new_name, read_connection_string, read_stdin};
 use crate::practices;
 
@@ -187,6 +189,46 @@ pub enum Operation {
         #[command(flatten)]
         world: OfWorld,
     },
+    /// After a restore: compares practices' databases with the control plane and reports; with --apply it mends what can be mended
+    Reconcile {
+        /// The practice, as it is named in paths; needed unless --all is given
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        practice: Option<String>,
+        /// All practices
+        #[arg(long)]
+        all: bool,
+        /// The moment that the database was restored to (RFC 3339); leave it out if it was not restored
+        #[arg(long, value_name = "TIME")]
+        database_at: Option<Timestamp>,
+        /// The moment that the control plane was restored to (RFC 3339); leave it out if it was not restored
+        #[arg(long, value_name = "TIME")]
+        control_at: Option<Timestamp>,
+        /// Mend what can be mended; without it nothing is changed
+        #[arg(long)]
+        apply: bool,
+        /// Write the report to this file (Markdown) and beside it as .json, instead of to standard output
+        #[arg(long, value_name = "FILE")]
+        report: Option<PathBuf>,
+        #[command(flatten)]
+        world: OfWorld,
+    },
+    /// Copies a control table that was restored under another name back into the stack's own; what was ended since stays ended
+    RestoreControl {
+        /// The restored table's name
+        #[arg(long, value_name = "TABLE")]
+        from: String,
+        /// The moment that it was restored to (RFC 3339)
+        #[arg(long, value_name = "TIME")]
+        control_at: Timestamp,
+        /// Also write over items that differ, but nothing that is ended
+        #[arg(long)]
+        overwrite: bool,
+        /// Write; without it items are only counted
+        #[arg(long)]
+        apply: bool,
+        #[command(flatten)]
+        world: OfWorld,
+    },
     /// Writes the record of calls to standard output (CSV, the newest first)
     ExportActivity {
         /// Calls at this instant or later (RFC 3339)
@@ -326,6 +368,15 @@ impl Operation {
                 println!("{sent} events are in the queue.");
                 Ok(())
             }
+            Self::Reconcile { practice, all: _, database_at, control_at, apply, report, world } => {
+                let moments = Moments { database: database_at, control: control_at };
+                let plan = Plan::new(moments, apply, Timestamp::now())?;
+                let done = on(&world)?.reconcile(practice.as_deref(), plan).await?;
+                show(&done, report.as_deref())
+            }
+            Self::RestoreControl { from, control_at, overwrite, apply, world } => {
+                on(&world)?.restore_control(&from, control_at, (overwrite, apply)).await
+            }
             Self::ExportActivity { from, to, practice, world } => {
                 in_order(from, to)?;
                 let operator = on(&world)?;
@@ -338,6 +389,28 @@ impl Operation {
             }
         }
     }
+}
+
+/// Prints or writes a report.
+///
+/// # Errors
+/// When a guarantee is broken.
+pub fn show(report: &Report, file: Option<&Path>) -> Result<()> {
+    match file {
+        Some(file) => {
+            for written in report.write(file)? {
+                println!("{}", written.display());
+            }
+        }
+        None => println!("{}", report.markdown()),
+    }
+    eprintln!("{}", report.result());
+    let failures: Vec<String> = report.failures().map(|it| format!("\n  {}: {}", it.id, it.found)).collect();
+    if failures.is_empty() {
+        return Ok(());
+    }
+    let hint = if report.applied { "" } else { "; --apply mends those that are open" };
+    Err(Error::Refused(format!("{} guarantees are broken{hint}:{}", failures.len(), failures.join(""))))
 }
 
 /// A name that people can read.

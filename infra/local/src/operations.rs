@@ -2,7 +2,7 @@
 
 pub mod access;
 mod activity;
-mod admin_api;
+pub(crate) mod admin_api;
 mod admin_secret;
 mod dsn;
 mod edge_secret;
@@ -11,6 +11,7 @@ mod input;
 mod invoke;
 pub(crate) mod migrate;
 mod practice;
+pub mod reconcile;
 pub mod removal;
 mod secret_pair;
 mod secret_values;
@@ -170,7 +171,8 @@ impl Operator {
         let tables = TableNames {
             control: table("ControlTable"),
             deliveries: table("DeliveriesTable"),
-            ..TableNames::default()
+            activity: table("ActivityTable"),
+            ledger: table("LedgerTable"),
         };
         let url = |id: &str| format!("{}/000000000000/{id}", addresses.sqs_url);
         let (events, slow, dead_letters) =

@@ -165,6 +165,8 @@ pub struct Options {
     pub environments: usize,
     /// Interval of all schedules instead of the template's.
     pub every: Option<Duration>,
+    /// Whether schedules and queues invoke functions; without it, only callers do.
+    pub events: bool,
     /// Variables of every function's environment, above the template's.
     pub variables: Vec<(String, String)>,
 }
@@ -219,8 +221,9 @@ impl Stack {
         let gateway =
             Gateway::start(door.listener, functions, Arc::clone(&runtime), options.portal, throttling);
         let invoke = InvokeApi::start(Arc::clone(&runtime), Arc::clone(&stores.permissions)).await?;
+        let invoked = if options.events { functions.as_slice() } else { &[] };
         let triggers =
-            Triggers::start(functions, &runtime, &stores.sqs.service, options.every, options.environments);
+            Triggers::start(invoked, &runtime, &stores.sqs.service, options.every, options.environments);
         let queues = Arc::clone(&stores.sqs.service);
         let expiry = tokio::spawn(async move {
             loop {

@@ -44,7 +44,7 @@ pub struct Change<'a> {
     pub target: &'a str,
     /// The names of the fields that change.
     pub fields: &'a [&'static str],
-    /// Old and new values where the audit log shows them: of a partner's company and e-mail only.
+    /// Old and new values where the audit log shows them: of a partner's company, e-mail and status only.
     pub values: &'a [FieldChange],
     /// What is answered when it is made.
     pub status: StatusCode,
@@ -113,7 +113,7 @@ impl Admin {
         change: Change<'_>,
         mut writes: Vec<TransactWriteItem>,
     ) -> Result<(), control::Error> {
-        writes.push(self.app.control.audit(&self.record_of(change))?);
+        writes.extend(self.app.control.audit(&self.record_of(change))?);
         self.app.control.transact(writes).await?;
         self.mark_audited();
         Ok(())
@@ -300,5 +300,6 @@ fn audit_record(app: &App, call: &Call, credential: &str) -> AuditRecord {
         status: None,
         ip: call.address().map(|it| it.to_string()),
         request_id: call.request_id().to_owned(),
+        recovered_at: None,
     }
 }

@@ -1,4 +1,5 @@
-//! What administrators did, kept for six years: items are only ever added, and end by themselves.
+//! What administrators did, kept for six years: items are only ever added, and end by themselves. Each has a copy beside the records of
+//! calls, which a restore of the control plane leaves as it is: whatever was ended stays known to be ended.
 
 use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
 use jiff::{SignedDuration, Timestamp};
@@ -6,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Cursor, Result, Slice, Store, Table, instant,
+    Cursor, Error, Result, Slice, Store, Table, activity, instant,
     listing::Listing,
     store::{Item, to_item},
 };
@@ -39,7 +40,7 @@ pub struct AuditRecord {
     /// The names of the fields that were changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<String>,
-    /// Old and new values of a partner's company and e-mail. No other value is ever kept here.
+    /// Old and new values of a partner's company, e-mail and status. No other value is ever kept here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<FieldChange>,
     /// What was shown: `current`, `previous` (admin secrets), `session`, `claim` (a claim link), `partner` (a partner's own token or session) `operator` (a command) or `wrong`.
@@ -50,7 +51,13 @@ pub struct AuditRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ip: Option<String>,
     pub request_id: String,
+    /// When it was brought back from its copy, after a restore had lost it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovered_at: Option<Timestamp>,
 }
+
+/// Records of one read.
+const PAGE: usize = 500;
 
 /// What HIPAA asks of the records of who did what (45 CFR 164.316), and its leap days.
 const KEPT: SignedDuration = SignedDuration::from_hours(24 * (6 * 365 + 2));
@@ -64,17 +71,70 @@ impl AuditRecord {
         item.insert("expiresAt".to_owned(), AttributeValue::N(end.to_string()));
         Ok(item)
     }
+
+    /// The copy. Table Activity, `AUDIT#<day>` / time, id; kept as long as records of calls, which is longer than backups go back.
+    fn copy(&self) -> Result<Item> {
+        let place =
+            [("pk", copies_of(self.time)), ("sk", format!("{}#{}", instant::text(self.time), self.id))];
+        let mut item = to_item(self, &place)?;
+        let end = (self.time + activity::KEPT).as_second();
+        item.insert("expiresAt".to_owned(), AttributeValue::N(end.to_string()));
+        Ok(item)
+    }
+}
+
+/// The partition of a day's copies.
+fn copies_of(time: Timestamp) -> String {
+    format!("{PARTITION}#{}", time.strftime("%Y-%m-%d"))
 }
 
 impl Store {
-    /// The write that adds a record, for the transaction of what it tells of.
-    pub fn audit(&self, record: &AuditRecord) -> Result<TransactWriteItem> {
-        self.new_item(Table::Control, record.item()?)
+    /// The writes that add a record and its copy, for the transaction of what it tells of.
+    pub fn audit(&self, record: &AuditRecord) -> Result<[TransactWriteItem; 2]> {
+        let copy = self.new_item(Table::Activity, record.copy()?)?;
+        Ok([self.new_item(Table::Control, record.item()?)?, copy])
     }
 
     /// Adds a record of what changed nothing.
     pub async fn record_audit(&self, record: &AuditRecord) -> Result<()> {
-        self.put_new(Table::Control, record.item()?).await
+        self.transact(self.audit(record)?.into()).await
+    }
+
+    /// The records since `from`, the oldest first.
+    pub async fn audit_since(&self, from: Timestamp) -> Result<Vec<AuditRecord>> {
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = self.audit_log(PAGE, after.as_ref()).await?;
+            let reached = page.items.iter().any(|it| it.time < from);
+            found.extend(page.items.into_iter().filter(|it| from <= it.time));
+            after = page.next;
+            if reached || after.is_none() {
+                found.reverse();
+                return Ok(found);
+            }
+        }
+    }
+
+    /// The copies of records since `from` and until `to`, the oldest first.
+    pub async fn audit_copies(&self, from: Timestamp, to: Timestamp) -> Result<Vec<AuditRecord>> {
+        let mut found: Vec<AuditRecord> = Vec::new();
+        let mut day = from;
+        while copies_of(day) <= copies_of(to) {
+            found.extend(self.list_all(Listing::of_partition(Table::Activity, &copies_of(day))).await?);
+            day += SignedDuration::from_hours(24);
+        }
+        found.retain(|it| from <= it.time && it.time <= to);
+        Ok(found)
+    }
+
+    /// Writes a record that a restore lost anew. `false`: it is there.
+    pub async fn recover_audit(&self, record: &AuditRecord, now: Timestamp) -> Result<bool> {
+        let record = AuditRecord { recovered_at: Some(now), ..record.clone() };
+        match self.put_new(Table::Control, record.item()?).await {
+            Ok(()) => Ok(true),
+            Err(Error::ConditionFailed) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// The records, the newest first.

@@ -18,7 +18,7 @@ pub(super) const SERVICE: &str = "DynamoDB";
 /// A start waits no longer for a store that doesn't answer.
 const WARM_UP_LIMIT: Duration = Duration::from_secs(1);
 
-pub(super) type Item = HashMap<String, AttributeValue>;
+pub type Item = HashMap<String, AttributeValue>;
 
 /// The tables, by what they are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +62,10 @@ impl Store {
     /// With a client of the caller's, as tests and the local stack have.
     pub fn with_client(client: Client, names: TableNames) -> Self {
         Self { client: client.into(), names, ids: Ids::default() }
+    }
+
+    pub(super) fn table_names(&self) -> &TableNames {
+        &self.names
     }
 
     pub(super) fn client(&self) -> &Client {

@@ -9,6 +9,7 @@ use shared::{
     body,
     control::{
         self,
+        audit::FieldChange,
         partners::{Partner, PartnerStatus},
     },
     domain::ids::PartnerId,
@@ -129,11 +130,13 @@ pub(crate) async fn update_partner(
         if fields.is_empty() {
             return Ok(Data { data: partner.into() });
         }
+        let before = partner.status;
         change.apply(&mut partner, admin.now());
         partner.updated_at = admin.now();
         partner.version += 1;
         let write = admin.app.control.save_partner(&partner)?;
-        let act = Change { fields: &fields, ..Change::new("partners.update", &id) };
+        let values = status_change(before, partner.status);
+        let act = Change { fields: &fields, values: &values, ..Change::new("partners.update", &id) };
         match admin.commit(act, vec![write]).await {
             Ok(()) => {
                 admin.app.keys.forget_partner(&partner.id);
@@ -144,4 +147,16 @@ pub(crate) async fn update_partner(
         }
     }
     Err(ApiError::new(Code::ConcurrentChange, "Many change the partner at this moment; try again."))
+}
+
+/// A suspension's values: after a restore the audit log must tell it from a reinstatement.
+fn status_change(before: PartnerStatus, after: PartnerStatus) -> Vec<FieldChange> {
+    let text = |status| {
+        Some(match status {
+            PartnerStatus::Active => "active".to_owned(),
+            PartnerStatus::Suspended => "suspended".to_owned(),
+        })
+    };
+    let change = FieldChange { field: "status".to_owned(), from: text(before), to: text(after) };
+    Vec::from_iter((before != after).then_some(change))
 }

@@ -123,7 +123,7 @@ async fn as_admin(app: &App, call: &Call, begin: Begin<'_>, offered: &str) -> Ap
     let change = Change::created("portal.sign-in", "admin");
     let record = audit_change(app, call, credential_of(secret), change);
     let mut writes = app.control.begin_session(begin.id.as_str(), &session, begin.before)?;
-    writes.push(app.control.audit(&record)?);
+    writes.extend(app.control.audit(&record)?);
     app.control.transact(writes).await?;
     Ok(Some(SignedIn::admin(session.ends_at())))
 }

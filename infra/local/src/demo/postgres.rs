@@ -41,7 +41,7 @@ pub(super) async fn create(server: &str, practicepass: &str) -> Result<String> {
 }
 
 /// The server's URL, with a word on TLS: without one of the person's own, it is asked for everywhere but here.
-fn parse(server: &str) -> Result<Url> {
+pub(crate) fn parse(server: &str) -> Result<Url> {
     let mut url = Url::parse(server).map_err(|_| unusable())?;
     let loopback = match url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name == "127.0.0.1",

@@ -1,5 +1,6 @@
 //! Ending and restoring access, directly in the control plane: strangers can neither lock nor slow down this way.
 
+use aws_sdk_dynamodb::types::TransactWriteItem;
 use jiff::Timestamp;
 use shared::auth::{KeyRecord, KeyStatus};
 use shared::control::audit::AuditRecord;
@@ -47,9 +48,7 @@ pub async fn set_partner_status(
         partner.updated_at = now;
         partner.version += 1;
         let write = control.save_partner(&partner);
-        let audit = control.audit(&record(action, id, now)?);
-        let writes = [write, audit].into_iter().collect::<control::Result<_>>();
-        match control.transact(writes.map_err(|error| refused(&error))?).await {
+        match commit(control, write, &record(action, id, now)?).await {
             Ok(()) => return Ok(partner),
             Err(control::Error::ConditionFailed) => {}
             Err(error) => return Err(refused(&error)),
@@ -69,15 +68,27 @@ pub async fn revoke_key(control: &Store, id: &str, now: Timestamp) -> Result<Key
         key.revoke();
         key.revision += 1;
         let write = control.change_api_key(&key);
-        let audit = control.audit(&record("keys.revoke", id, now)?);
-        let writes = [write, audit].into_iter().collect::<control::Result<_>>();
-        match control.transact(writes.map_err(|error| refused(&error))?).await {
+        match commit(control, write, &record("keys.revoke", id, now)?).await {
             Ok(()) => return Ok(key),
             Err(control::Error::ConditionFailed) => {}
             Err(error) => return Err(refused(&error)),
         }
     }
     Err(Error::Refused(format!("the key {id} keeps changing; run the command again")))
+}
+
+/// Makes a change in the control plane with its audit record, all or nothing.
+///
+/// # Errors
+/// [`control::Error::ConditionFailed`] when a condition of the write fails.
+pub(super) async fn commit(
+    control: &Store,
+    write: control::Result<TransactWriteItem>,
+    record: &AuditRecord,
+) -> control::Result<()> {
+    let mut writes = vec![write?];
+    writes.extend(control.audit(record)?);
+    control.transact(writes).await
 }
 
 /// What the operator did, for the audit log.
@@ -94,5 +105,6 @@ pub(super) fn record(action: &str, target: &str, now: Timestamp) -> Result<Audit
         credential: "operator".to_owned(),
         status: None,
         ip: None,
+        recovered_at: None,
     })
 }

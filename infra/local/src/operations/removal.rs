@@ -7,7 +7,7 @@ use shared::auth::{KeyRecord, KeyStatus};
 use shared::control::{self, Store};
 use shared::domain::PracticePass;
 
-use super::access::{record, revoke_key};
+use super::access::{commit, record, revoke_key};
 use super::{Operator, refused};
 use crate::error::{Error, Result};
 
@@ -66,13 +66,11 @@ pub async fn remove_practice(
             live.len()
         )));
     }
-    let audit = control.audit(&record("practices.remove", practicepass.as_str(), now)?);
     let is_registered = control.practice(practicepass).await.map_err(|error| refused(&error))?.is_some();
     if is_registered {
         control.note_removal(practicepass, now).await.map_err(|error| refused(&error))?;
-        let writes =
-            [control.remove_practice(practicepass), audit].into_iter().collect::<control::Result<_>>();
-        match control.transact(writes.map_err(|error| refused(&error))?).await {
+        let audit = record("practices.remove", practicepass.as_str(), now)?;
+        match commit(control, control.remove_practice(practicepass), &audit).await {
             // Another had removed it meanwhile.
             Ok(()) | Err(control::Error::ConditionFailed) => {}
             Err(error) => return Err(refused(&error)),

@@ -1,0 +1,31 @@
+//! Asking a practice's database what it knows, after a restore.
+
+use shared::{
+    app::App,
+    auth::PracticeGrant,
+    tenant::{
+        self, Practices,
+        practices::Location,
+        reconciliation::{Facts, Question, examine},
+    },
+};
+
+use crate::database::{in_words, registered};
+
+/// What the database answers, after it was mended as far as the question says.
+pub(crate) async fn answer(app: &App, question: &Question) -> Result<Facts, String> {
+    let entry = registered(app, question.practicepass.as_str()).await?;
+    let secret = app.secrets.get(&entry.dsn_secret, app.clock.now()).await;
+    let dsn = secret.map_err(|error| error.to_string())?;
+    let location = Location { dsn: dsn.to_string(), time_zone: entry.time_zone };
+    let grant = PracticeGrant::for_operations(entry.practicepass);
+    // Rare and larger than a call's: with the limits of background work.
+    let practices = Practices::patient(1);
+    let facts = async {
+        let db = practices.open(&grant, app.clock.now(), async || Ok::<_, tenant::Error>(location)).await?;
+        let facts = examine(&db, question).await;
+        db.close().await;
+        facts
+    };
+    facts.await.map_err(|error| in_words(&error, &dsn))
+}

@@ -1,0 +1,252 @@
+//! Whether what was promised holds after the restore, seen from outside.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use shared::domain::ids::LogId;
+use shared::tenant::log;
+
+use super::endpoint::{Endpoint, Received};
+use super::scene::{PRACTICE, Scene, until};
+use super::story::{BOOKER, Booking, SILENT, Story, book_once, told, work_in_the_emr};
+use crate::emit;
+use crate::error::{Error, Result};
+use crate::operations::reconcile::report::{Check, Report, Verdict};
+use crate::practices::failed;
+
+/// Rows of one read, and of the whole log of a drill.
+const ROWS: i64 = 100_000;
+
+/// What is known from before the loss.
+pub(super) struct Before {
+    /// Where the log ended when the first of the drill's events was written.
+    pub(super) log_began_after: LogId,
+    /// Bookings that the restored database can't hold.
+    pub(super) lost: Vec<&'static str>,
+    /// Events that each endpoint had received when access was ended.
+    pub(super) silent_events: usize,
+    /// What the reconciliation reported.
+    pub(super) reported: Report,
+}
+
+/// Looks at each guarantee. Each is asked of the running API, of partners' endpoints or of the database itself.
+pub(super) async fn verify(
+    scene: &Scene<'_>,
+    endpoint: &Endpoint,
+    story: &mut Story,
+    before: &Before,
+) -> Result<Vec<Check>> {
+    let mut checks = access(scene, story).await?;
+    checks.push(listed(story, before));
+    checks.extend(bookings(scene, story, before).await?);
+    // The practice goes on.
+    story.book(scene, endpoint, "after").await?;
+    work_in_the_emr(scene, endpoint, 2).await?;
+    checks.extend(events(scene, endpoint, before).await?);
+    checks.push(audited(scene).await?);
+    Ok(checks)
+}
+
+/// A check of the drill: it holds or it doesn't.
+fn check(id: &str, guarantee: &str, expected: &str, found: impl Into<String>, holds: bool) -> Check {
+    let check = Check::new(id, guarantee, expected, found);
+    if holds { check } else { check.with(Verdict::Open, true) }
+}
+
+async fn access(scene: &Scene<'_>, story: &Story) -> Result<Vec<Check>> {
+    let lets_in = async |api_key: &str| Ok::<_, Error>(scene.token(api_key).await?.is_some());
+    let word = |let_in: bool| if let_in { "let in" } else { "refused" };
+    let revoked = lets_in(&story.revoked.api_key).await?;
+    let suspended = lets_in(&story.suspended.api_key).await?;
+    let booker = lets_in(&story.booker.api_key).await?;
+    let hooks = scene.reply(&story.silent.api_key, "GET", "/v1/webhooks", None).await?;
+    let is_gone = hooks.status == http::StatusCode::NOT_FOUND
+        || hooks.body["data"].as_array().is_some_and(Vec::is_empty);
+    Ok(vec![
+        check(
+            "verify/revoked-key",
+            "The key that was revoked is refused",
+            "refused",
+            word(revoked),
+            !revoked,
+        ),
+        check(
+            "verify/suspended-partner",
+            "The partner that was suspended is refused",
+            "refused",
+            word(suspended),
+            !suspended,
+        ),
+        check("verify/live-key", "A key that nobody ended works", "let in", word(booker), booker),
+        check(
+            "verify/deleted-subscription",
+            "The subscription that was deleted is gone",
+            "none",
+            format!("{} {}", hooks.status.as_u16(), hooks.body["data"]),
+            is_gone,
+        ),
+    ])
+}
+
+/// Whether the report names exactly the bookings that are lost, so that the practice can be told.
+fn listed(story: &Story, before: &Before) -> Check {
+    let rows = before.reported.checks.iter().filter(|it| it.id.ends_with("/writes")).flat_map(|it| &it.rows);
+    let rows: Vec<&String> = rows.filter(|it| it.contains("/visits/book")).collect();
+    let named: Vec<&str> = story
+        .bookings
+        .iter()
+        .filter(|it| rows.iter().any(|row| row.contains(&it.request_id)))
+        .map(|it| it.name)
+        .collect();
+    check(
+        "verify/lost-bookings",
+        "Exactly the bookings that the restore lost are named",
+        &before.lost.join(", "),
+        named.join(", "),
+        named == before.lost,
+    )
+}
+
+/// Repeats every booking with its `Idempotency-Key`: what is lost is booked anew, what is there is answered as before.
+async fn bookings(scene: &Scene<'_>, story: &Story, before: &Before) -> Result<Vec<Check>> {
+    let key = &story.booker.api_key;
+    let (mut about_nothing, mut wrong, mut reused) = (Vec::new(), Vec::new(), Vec::new());
+    let known: BTreeSet<i64> = story.bookings.iter().map(|it| it.visit).collect();
+    for booking in &story.bookings {
+        let reply = book_once(scene, key, booking).await?;
+        let visit = reply.body["data"]["VisitID"].as_i64();
+        let was_lost = before.lost.contains(&booking.name);
+        let path = format!("/v1/{PRACTICE}/visits/{}", visit.unwrap_or_default());
+        if scene.reply(key, "GET", &path, None).await?.status != http::StatusCode::OK {
+            about_nothing.push(format!("{}: {} {}", booking.name, reply.status, reply.body));
+        }
+        if reply.is_replay == was_lost || (!was_lost && visit != Some(booking.visit)) {
+            wrong.push(format!(
+                "{}: replay {}, visit {visit:?} for {}",
+                booking.name, reply.is_replay, booking.visit
+            ));
+        }
+        if was_lost && visit.is_some_and(|it| known.contains(&it)) {
+            reused.push(format!("{}: {visit:?}", booking.name));
+        }
+    }
+    let twice = twice(scene, key, story.booking(story.bookings[0].name)?).await?;
+    let all = story.bookings.len();
+    let rest = |rows: &[String]| if rows.is_empty() { format!("none of {all}") } else { rows.join("; ") };
+    Ok(vec![
+        check(
+            "verify/replays",
+            "No replay answers about a visit that doesn't exist",
+            "none",
+            rest(&about_nothing),
+            about_nothing.is_empty(),
+        ),
+        check(
+            "verify/repetitions",
+            "A repeated request finds its visit if that is there, and books it anew if it is lost",
+            "as it should be",
+            rest(&wrong),
+            wrong.is_empty(),
+        ),
+        check(
+            "verify/visit-ids",
+            "No lost visit's id is given to another one",
+            "none",
+            rest(&reused),
+            reused.is_empty(),
+        ),
+        check(
+            "verify/double-booking",
+            "A time that is taken can't be booked again",
+            "409 for each",
+            twice.clone(),
+            twice == "409",
+        ),
+    ])
+}
+
+/// Books the time of a visit without its key.
+async fn twice(scene: &Scene<'_>, api_key: &str, booking: &Booking) -> Result<String> {
+    let path = format!("/v1/{PRACTICE}/visits/book");
+    let reply = scene.reply(api_key, "POST", &path, Some(&booking.body)).await?;
+    Ok(reply.status.as_u16().to_string())
+}
+
+async fn events(scene: &Scene<'_>, endpoint: &Endpoint, before: &Before) -> Result<Vec<Check>> {
+    let missing = async || -> Result<Vec<String>> {
+        let told: BTreeSet<(i64, i64, String)> =
+            endpoint.received().iter().filter(|it| it.path.ends_with(BOOKER)).map(Received::says).collect();
+        let db = emit::open(&scene.folder, PRACTICE).await?;
+        let rows = async { log::above(&mut db.connection().await?, before.log_began_after, ROWS).await };
+        let rows = rows.await.map_err(failed(PRACTICE));
+        db.close().await;
+        let rows = rows?.into_iter().filter_map(|row| {
+            let entry = row.entry?;
+            let at = Value::String(entry.logged_at?.to_string()).to_string();
+            let is_event = matches!(entry.table_name.as_str(), "patients" | "visits");
+            let says = (row.log_id.0, entry.record_id, at);
+            (is_event && !told.contains(&says))
+                .then(|| format!("row {} of {} {}", says.0, entry.table_name, says.1))
+        });
+        Ok(rows.collect())
+    };
+    // The newest are on their way.
+    let mut left = missing().await?;
+    let waited = until("every event", async || {
+        left = missing().await?;
+        Ok(left.is_empty())
+    });
+    let lost = if waited.await.is_ok() { Vec::new() } else { left };
+    let mut by_id: BTreeMap<String, BTreeSet<(i64, i64, String)>> = BTreeMap::new();
+    let received = endpoint.received();
+    for one in &received {
+        by_id.entry(one.event_id().to_owned()).or_default().insert(one.says());
+    }
+    let two_faced: Vec<&String> = by_id.iter().filter(|(_, says)| says.len() > 1).map(|(id, _)| id).collect();
+    let silent = received.iter().filter(|it| it.path.ends_with(SILENT)).count();
+    Ok(vec![
+        check(
+            "verify/events",
+            "Every row of the restored log was told to who subscribes to it",
+            "none missing",
+            if lost.is_empty() { "none missing".to_owned() } else { lost.join("; ") },
+            lost.is_empty(),
+        ),
+        check(
+            "verify/event-ids",
+            "No event id stands for two events",
+            "one meaning for each",
+            format!("{} ids, {} with two meanings {two_faced:?}", by_id.len(), two_faced.len()),
+            two_faced.is_empty(),
+        ),
+        check(
+            "verify/silence",
+            "Nothing is sent for the subscription that was deleted",
+            &format!("{} events, as before", before.silent_events),
+            format!("{silent} events"),
+            silent == before.silent_events,
+        ),
+    ])
+}
+
+async fn audited(scene: &Scene<'_>) -> Result<Check> {
+    let page = scene.admin("GET", "/v1/admin/audit?limit=100", None).await?;
+    let has =
+        |action: &str| page["data"].as_array().is_some_and(|it| it.iter().any(|it| it["action"] == action));
+    let (restored, revoked) = (has("restore.reconcile"), has("keys.revoke"));
+    Ok(check(
+        "verify/audit",
+        "The audit log tells of the restore, and of what was ended before it",
+        "both",
+        format!("restore: {restored}, revocation: {revoked}"),
+        restored && revoked,
+    ))
+}
+
+/// Waits until the booker was told of every booking that it made.
+pub(super) async fn all_told(endpoint: &Endpoint, story: &Story) -> Result<()> {
+    for booking in &story.bookings {
+        told(endpoint, booking.visit).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,152 @@
+//! What partners did and believe, against what a practice's database holds.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use shared::control::activity::CallRecord;
+use shared::control::deliveries::Delivery;
+use shared::control::{self, Store};
+use shared::domain::PracticePass;
+use shared::domain::ids::KeyId;
+use shared::tenant::reconciliation::{Facts, StrayAnswer};
+
+use super::repair::Repair;
+use super::report::{Check, Verdict};
+
+/// Rows that the EMR and calls made between the restored moment and the loss are fewer.
+const PASSED_OVER: i64 = 10_000;
+/// Answer of a call that made a record.
+const CREATED: u16 = 201;
+
+/// Calls that succeeded and left no trace in the practice's audit log, which each writes to with its change.
+pub(super) fn lost<'a>(calls: &'a [CallRecord], facts: &Facts) -> Vec<&'a CallRecord> {
+    let mut traces: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for call in &facts.calls {
+        *traces.entry((call.request_id.as_str(), call.key_id.as_str())).or_default() += 1;
+    }
+    let of_practice = calls.iter().filter(|it| it.endpoint.starts_with("/v1/{PPass}/"));
+    // Several calls may have one request id: the first ones left the traces.
+    of_practice
+        .filter(|it| {
+            let left = traces.get_mut(&(it.request_id.as_str(), it.key_id.as_deref().unwrap_or_default()));
+            match left.filter(|left| **left > 0) {
+                Some(left) => {
+                    *left -= 1;
+                    false
+                }
+                None => true,
+            }
+        })
+        .collect()
+}
+
+pub(super) fn check(
+    practicepass: &PracticePass,
+    lost: &[&CallRecord],
+    deliveries: &[Delivery],
+    at: Timestamp,
+    now: Timestamp,
+) -> (Check, Vec<Repair>) {
+    let told = |call: &&CallRecord| {
+        let of_call =
+            |it: &&Delivery| it.request_id.as_ref().is_some_and(|it| it.as_str() == call.request_id);
+        let mut records: Vec<String> = deliveries
+            .iter()
+            .filter(of_call)
+            .map(|it| format!("{} {}", it.payload.event, it.payload.record_id))
+            .collect();
+        records.sort();
+        records.dedup();
+        let records = if records.is_empty() { "record unknown".to_owned() } else { records.join(", ") };
+        format!(
+            "{} {} {} → {}: {records}; {} ({}), key {} ({}), request {}",
+            call.time,
+            call.method,
+            call.endpoint,
+            call.status,
+            call.partner.as_deref().unwrap_or("?"),
+            call.partner_id.as_deref().unwrap_or("?"),
+            call.key_name.as_deref().unwrap_or("?"),
+            call.key_id.as_deref().unwrap_or("?"),
+            call.request_id
+        )
+    };
+    let rows: Vec<String> = lost.iter().map(told).collect();
+    let span = match (lost.first(), lost.last()) {
+        (Some(first), Some(end)) => format!("{} lost, from {} to {}", lost.len(), first.time, end.time),
+        _ => "none lost".to_owned(),
+    };
+    let check = Check::new(
+        format!("{practicepass}/writes"),
+        "What partners were answered is in the database",
+        format!("every successful change from {at} to {now}"),
+        span,
+    );
+    (check.of_rows(Verdict::ByHand, false, rows), Vec::new())
+}
+
+/// A lost record's id must not name another one: whoever knows it could read or cancel what isn't its own.
+pub(super) fn ids(practicepass: &PracticePass, lost: &[&CallRecord], facts: &Facts) -> (Check, Vec<Repair>) {
+    let made = lost.iter().filter(|it| it.status == CREATED).count();
+    let found = facts.ids_passed_at.map_or("not done".to_owned(), |at| format!("passed over at {at}"));
+    let check = Check::new(
+        format!("{practicepass}/record-ids"),
+        "No id of a lost record is given to another one",
+        "ids of lost records are passed over",
+        found,
+    );
+    if facts.ids_passed_at.is_some() {
+        return (check, Vec::new());
+    }
+    let row = format!("{made} records that calls made are known to be lost, and any that the EMR made");
+    let count = PASSED_OVER + i64::try_from(made).unwrap_or_default();
+    (check.of_rows(Verdict::Open, true, vec![row]), vec![Repair::PassOver(practicepass.clone(), count)])
+}
+
+pub(super) fn answers(practicepass: &PracticePass, facts: &Facts) -> (Check, Vec<Repair>) {
+    let told = |it: &StrayAnswer| format!("{} {} by key {}: {}", it.method, it.path, it.key_id, it.record);
+    let rows: Vec<String> = facts.stray_answers.iter().map(told).collect();
+    let check = Check::new(
+        format!("{practicepass}/answers"),
+        "No kept answer is about a record that doesn't exist",
+        "none",
+        format!("{}", rows.len()),
+    );
+    let forget = Vec::from_iter((!rows.is_empty()).then(|| Repair::ForgetStrays(practicepass.clone())));
+    (check.of_rows(Verdict::Open, false, rows), forget)
+}
+
+pub(super) fn overlaps(practicepass: &PracticePass, facts: &Facts) -> (Check, Vec<Repair>) {
+    let rows = Vec::from_iter(
+        (facts.overlaps > 0)
+            .then(|| format!("{} pairs; the practice has to move one of each", facts.overlaps)),
+    );
+    let check = Check::new(
+        format!("{practicepass}/overlaps"),
+        "No two visits of one provider, room or patient overlap",
+        "0 pairs",
+        format!("{} pairs", facts.overlaps),
+    );
+    (check.of_rows(Verdict::ByHand, true, rows), Vec::new())
+}
+
+/// Keys that the practice's database has seen and the control plane doesn't know: it was restored to before they were made.
+pub(super) async fn keys(
+    control: &Store,
+    practicepass: &PracticePass,
+    facts: &Facts,
+) -> control::Result<(Check, Vec<Repair>)> {
+    let mut rows = Vec::new();
+    for key in &facts.keys {
+        if control.api_key(&KeyId(key.key_id.clone())).await?.is_none() {
+            rows.push(format!("{} of {}: refused; the partner needs a new one", key.key_id, key.partner_id));
+        }
+    }
+    let check = Check::new(
+        format!("{practicepass}/keys-seen"),
+        "The control plane knows every key that the database has seen",
+        "all",
+        format!("{} of {} unknown", rows.len(), facts.keys.len()),
+    );
+    Ok((check.of_rows(Verdict::ByHand, false, rows), Vec::new()))
+}

@@ -1,0 +1,143 @@
+//! What mends the control plane and practices' databases.
+
+use jiff::Timestamp;
+use shared::control::access_requests::{AccessRequest, AccessStatus};
+use shared::control::audit::AuditRecord;
+use shared::control::partners::PartnerStatus;
+use shared::control::reconciliation::Counter;
+use shared::control::subscriptions::Subscription;
+use shared::control::{self, Store};
+use shared::domain::PracticePass;
+use shared::domain::ids::{KeyId, PartnerId};
+use shared::domain::log_progress::LogProgress;
+use shared::tenant::reconciliation::{AUDIT_ACTION, Mend};
+
+use super::super::access::{commit, record, revoke_key, set_partner_status};
+use super::{Ask, mend, refused};
+use crate::error::{Error, Result};
+
+/// One change.
+pub(super) enum Repair {
+    RecoverAudit(Vec<AuditRecord>),
+    RevokeKey(KeyId),
+    SuspendPartner(PartnerId),
+    /// The link of an approval.
+    WithdrawLink(Box<AccessRequest>),
+    DeleteSubscription(Box<Subscription>),
+    PauseSubscription(Box<Subscription>),
+    LeaseAbove(Counter, i64),
+    /// Those of the control plane that were kept since then.
+    ForgetAnswers(Timestamp),
+    /// How a practice's log is read on.
+    ReadOn(PracticePass, Box<LogProgress>),
+    /// A practice's kept answers about records that don't exist.
+    ForgetStrays(PracticePass),
+    /// So many ids of a practice's new records.
+    PassOver(PracticePass, i64),
+}
+
+impl Repair {
+    /// Does it; what was done. Doing it again changes nothing more.
+    pub(super) async fn perform(
+        &self,
+        control: &Store,
+        ask: &impl Ask,
+        now: Timestamp,
+        request_id: &str,
+    ) -> Result<String> {
+        let failed = |error: control::Error| refused(&error);
+        match self {
+            Self::RecoverAudit(records) => {
+                let mut recovered = 0;
+                for record in records {
+                    recovered += usize::from(control.recover_audit(record, now).await.map_err(failed)?);
+                }
+                Ok(format!(
+                    "{recovered} audit records were written anew from their copies, marked as recovered"
+                ))
+            }
+            Self::RevokeKey(id) => {
+                let key = revoke_key(control, id.as_str(), now).await?;
+                Ok(format!("key {id} of {} for {} is revoked", key.partner, key.practicepass))
+            }
+            Self::SuspendPartner(id) => {
+                let partner = set_partner_status(control, id.as_str(), PartnerStatus::Suspended, now).await?;
+                Ok(format!("partner {id} ({}) is suspended", partner.company))
+            }
+            Self::WithdrawLink(request) => {
+                let mut request = AccessRequest::clone(request);
+                request.decide(AccessStatus::Withdrawn, now);
+                let audit = record("access-requests.withdraw", request.id.as_str(), now)?;
+                let write = control.save_access_request(&request);
+                let done = format!("the claim link of {} is withdrawn", request.id);
+                changed(commit(control, write, &audit).await, done)
+            }
+            Self::DeleteSubscription(subscription) => {
+                let audit = record("webhooks.delete", &subscription.id.to_string(), now)?;
+                let write = control.remove_subscription(subscription);
+                let done = format!("subscription {} is deleted", subscription.id);
+                changed(commit(control, write, &audit).await, done)
+            }
+            Self::PauseSubscription(subscription) => {
+                let audit = record("webhooks.pause", &subscription.id.to_string(), now)?;
+                let write = control.pause_subscription(subscription, Some(now), now);
+                let done = format!("subscription {} is paused", subscription.id);
+                changed(commit(control, write, &audit).await, done)
+            }
+            Self::LeaseAbove(counter, to) => {
+                control.lease_above(*counter, *to).await.map_err(failed)?;
+                Ok(format!("new ids of {counter:?} begin above {to}"))
+            }
+            Self::ForgetAnswers(since) => {
+                let forgotten = control.answers_since(*since, true).await.map_err(failed)?;
+                Ok(format!("{forgotten} kept answers of the control plane are forgotten"))
+            }
+            Self::ReadOn(practicepass, progress) => read_on(control, practicepass, progress, now).await,
+            Self::ForgetStrays(practicepass) => {
+                let wanted = Mend { answers: true, skip_ids: 0, request_id: request_id.to_owned() };
+                mend(ask, practicepass, now, wanted).await?;
+                Ok("kept answers about records that don't exist are forgotten".to_owned())
+            }
+            Self::PassOver(practicepass, count) => {
+                let wanted = Mend { answers: false, skip_ids: *count, request_id: request_id.to_owned() };
+                mend(ask, practicepass, now, wanted).await?;
+                Ok(format!("{count} ids of visits, patients, tickets and comments are passed over"))
+            }
+        }
+    }
+}
+
+/// Another act may have changed the same item; the next survey tells whether it is as it should be.
+fn changed(committed: control::Result<()>, done: String) -> Result<String> {
+    match committed {
+        Ok(()) => Ok(done),
+        Err(control::Error::ConditionFailed) => Ok(format!("not: {done}; it had changed meanwhile")),
+        Err(error) => Err(refused(&error)),
+    }
+}
+
+async fn read_on(
+    control: &Store,
+    practicepass: &PracticePass,
+    progress: &LogProgress,
+    now: Timestamp,
+) -> Result<String> {
+    let failed = |error: control::Error| refused(&error);
+    let owner = format!("operator-{now}");
+    let lease = control.take_lease(practicepass, &owner, now, now + shared::config::POLL_LEASE).await;
+    let Some(mut lease) = lease.map_err(failed)? else {
+        return Err(Error::Refused(format!(
+            "the poller holds {practicepass}; stop it, wait a minute and run this again"
+        )));
+    };
+    let until = lease.until;
+    control.save_progress(&mut lease, progress.clone(), until).await.map_err(failed)?;
+    control.release(&lease).await.map_err(failed)?;
+    Ok(format!("the log is read on after {} in epoch {}", progress.top, progress.epoch))
+}
+
+/// Writes that a reconciliation took place into the audit log.
+pub(super) async fn note(control: &Store, target: &str, now: Timestamp) -> Result<()> {
+    let record = record(AUDIT_ACTION, target, now)?;
+    control.record_audit(&record).await.map_err(|error| refused(&error))
+}

@@ -1,0 +1,269 @@
+//! What a reconciliation or a drill found, as an auditor reads it: Markdown for people, JSON for programs.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::Serialize;
+use shared::domain::zones;
+
+use super::Plan;
+use crate::error::{Error, Result};
+
+/// How a check came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// As it should be.
+    Good,
+    /// It was not as it should be, was changed, and was checked again.
+    Mended,
+    /// It isn't as it should be; `--apply` mends it.
+    Open,
+    /// No program can mend it: people must be told, or must decide.
+    ByHand,
+}
+
+impl Verdict {
+    fn in_words(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Mended => "mended",
+            Self::Open => "OPEN",
+            Self::ByHand => "BY HAND",
+        }
+    }
+}
+
+/// One guarantee that was looked at.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Check {
+    /// Of this report: the part and the guarantee, e.g. `control/keys`.
+    pub id: String,
+    pub guarantee: String,
+    pub expected: String,
+    pub found: String,
+    pub verdict: Verdict,
+    /// Safety hangs on it.
+    pub critical: bool,
+    /// What was found, one by one.
+    pub rows: Vec<String>,
+    pub changed: Vec<String>,
+}
+
+impl Check {
+    /// One that is good.
+    pub fn new(
+        id: impl Into<String>,
+        guarantee: impl Into<String>,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+    ) -> Self {
+        Self {
+            id: id.into(),
+            guarantee: guarantee.into(),
+            expected: expected.into(),
+            found: found.into(),
+            verdict: Verdict::Good,
+            critical: false,
+            rows: Vec::new(),
+            changed: Vec::new(),
+        }
+    }
+
+    #[must_use]
+    pub(crate) fn with(self, verdict: Verdict, critical: bool) -> Self {
+        Self { verdict, critical, ..self }
+    }
+
+    /// Good without rows, otherwise `verdict`.
+    #[must_use]
+    pub(super) fn of_rows(self, verdict: Verdict, critical: bool, rows: Vec<String>) -> Self {
+        let verdict = if rows.is_empty() { Verdict::Good } else { verdict };
+        Self { verdict, critical, rows, ..self }
+    }
+}
+
+/// A step of the procedure, as the runbook names it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Step {
+    pub name: String,
+    pub at: Timestamp,
+    pub seconds: f64,
+    pub told: Vec<String>,
+}
+
+/// The whole.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    pub title: String,
+    pub operator: String,
+    pub version: String,
+    pub revision: String,
+    pub tzdata: String,
+    pub began_at: Timestamp,
+    pub ended_at: Timestamp,
+    pub applied: bool,
+    pub database_restored_to: Option<Timestamp>,
+    pub control_restored_to: Option<Timestamp>,
+    pub practices: Vec<String>,
+    /// Named values: recovery point, recovery time.
+    pub measured: Vec<(String, String)>,
+    pub steps: Vec<Step>,
+    pub checks: Vec<Check>,
+    /// What this report can't say.
+    pub limits: Vec<String>,
+}
+
+const LIMITS: [&str; 4] = [
+    "What the EMR's own programs wrote after the restored moment is unknown here: they leave no trace outside of the database.",
+    "A call that was answered in the last seconds before a loss may lack its record, and then isn't listed.",
+    "What was ended in the control plane is known from the copies of audit records in the table of calls. If both tables were restored to \
+     the same moment, nothing here knows of it: compare with an export of the audit log.",
+    "Secrets that were made after the restored moment (keys, webhook secrets) can't be restored: they were stored nowhere else.",
+];
+
+impl Report {
+    /// An empty one.
+    pub fn new(plan: Plan) -> Self {
+        let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
+        let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_default();
+        Self {
+            title: "Reconciliation after a restore".to_owned(),
+            operator: format!("{}@{}", or_unknown(&user), or_unknown(host.trim())),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            revision: option_env!("OFFICEPRO_REVISION").unwrap_or("unknown").to_owned(),
+            tzdata: zones::version().to_owned(),
+            began_at: plan.now,
+            ended_at: plan.now,
+            applied: plan.apply,
+            database_restored_to: plan.moments.database,
+            control_restored_to: plan.moments.control,
+            practices: Vec::new(),
+            measured: Vec::new(),
+            steps: Vec::new(),
+            checks: Vec::new(),
+            limits: LIMITS.map(str::to_owned).into(),
+        }
+    }
+
+    pub(super) fn end(&mut self, now: Timestamp) {
+        self.ended_at = self.began_at.max(now);
+        let lost = |at: Timestamp| format!("{} s", self.began_at.duration_since(at).as_secs());
+        let moments = [
+            ("Since the database's restored moment", self.database_restored_to),
+            ("Since the control plane's restored moment", self.control_restored_to),
+        ];
+        self.measured =
+            moments.into_iter().filter_map(|(name, at)| Some((name.to_owned(), lost(at?)))).collect();
+    }
+
+    /// Guarantees that don't hold: `Open` ones, and critical ones that people must see to.
+    pub fn failures(&self) -> impl Iterator<Item = &Check> {
+        self.checks
+            .iter()
+            .filter(|it| it.verdict == Verdict::Open || (it.critical && it.verdict == Verdict::ByHand))
+    }
+
+    /// Writes the report as `file` (Markdown) and, beside it, as `.json`; readable by its owner only. Both paths.
+    pub fn write(&self, file: &Path) -> Result<[PathBuf; 2]> {
+        let json = file.with_extension("json");
+        let text = serde_json::to_string_pretty(self).map_err(|error| Error::store("report", error))?;
+        crate::private_file::write(file, self.markdown().as_bytes())?;
+        crate::private_file::write(&json, text.as_bytes())?;
+        Ok([file.to_owned(), json])
+    }
+
+    pub fn markdown(&self) -> String {
+        let mut text = format!("# {}\n\n", self.title);
+        let moment = |at: Option<Timestamp>| at.map_or("not restored".to_owned(), |at| at.to_string());
+        for (name, value) in [
+            ("Who", self.operator.clone()),
+            ("Began", self.began_at.to_string()),
+            ("Ended", self.ended_at.to_string()),
+            ("Program", format!("{} ({}), time-zone rules {}", self.version, self.revision, self.tzdata)),
+            ("Practices", self.practices.join(", ")),
+        ] {
+            let _ = writeln!(text, "- {name}: {value}");
+        }
+        // A drill's rounds have moments of their own, which its steps name.
+        if self.steps.is_empty() {
+            let mode = if self.applied { "applied" } else { "dry run, nothing was changed" };
+            for (name, value) in [
+                ("Practice's database restored to", moment(self.database_restored_to)),
+                ("Control plane restored to", moment(self.control_restored_to)),
+                ("Mode", mode.to_owned()),
+            ] {
+                let _ = writeln!(text, "- {name}: {value}");
+            }
+        }
+        for (name, value) in &self.measured {
+            let _ = writeln!(text, "- {name}: {value}");
+        }
+        if !self.steps.is_empty() {
+            text.push_str("\n## Steps\n\n| Step | Began | Seconds |\n| --- | --- | --- |\n");
+            for Step { name, at, seconds, .. } in &self.steps {
+                let _ = writeln!(text, "| {name} | {at:.0} | {seconds:.1} |");
+            }
+            for Step { name, told, .. } in self.steps.iter().filter(|it| !it.told.is_empty()) {
+                let _ = writeln!(text, "\n{name}:\n");
+                for line in told {
+                    let _ = writeln!(text, "- {line}");
+                }
+            }
+        }
+        text.push_str("\n## Checks\n\n| Check | Guarantee | Expected | Found | Verdict |\n| --- | --- | --- | --- | --- |\n");
+        for it in &self.checks {
+            let mark = if it.critical && it.verdict != Verdict::Good { " (critical)" } else { "" };
+            let cells = [&it.id, &it.guarantee, &it.expected, &it.found].map(|cell| cell.replace('|', "/"));
+            let _ = writeln!(text, "| {} | {}{mark} |", cells.join(" | "), it.verdict.in_words());
+        }
+        for it in self.checks.iter().filter(|it| !it.rows.is_empty() || !it.changed.is_empty()) {
+            let _ = writeln!(text, "\n### {}: {}\n", it.id, it.verdict.in_words());
+            for row in &it.rows {
+                let _ = writeln!(text, "- {row}");
+            }
+            if !it.changed.is_empty() {
+                text.push_str("\nChanged:\n\n");
+                for row in &it.changed {
+                    let _ = writeln!(text, "- {row}");
+                }
+            }
+        }
+        text.push_str("\n## What this report cannot say\n\n");
+        for it in &self.limits {
+            let _ = writeln!(text, "- {it}");
+        }
+        let _ = writeln!(text, "\n## Result\n\n{}", self.result());
+        text.push_str(
+            "\n## Signed off\n\n| | Name | Date | Signature |\n| --- | --- | --- | --- |\n| Operator | | | |\n| Practice | | | |\n| Security \
+             officer | | | |\n",
+        );
+        text
+    }
+
+    /// One line.
+    pub fn result(&self) -> String {
+        let count = |verdict| self.checks.iter().filter(|it| it.verdict == verdict).count();
+        format!(
+            "{} checks: {} good, {} mended, {} open, {} by hand. {}",
+            self.checks.len(),
+            count(Verdict::Good),
+            count(Verdict::Mended),
+            count(Verdict::Open),
+            count(Verdict::ByHand),
+            if self.failures().next().is_none() {
+                "No guarantee is broken."
+            } else {
+                "Guarantees are broken."
+            }
+        )
+    }
+}
+
+fn or_unknown(text: &str) -> &str {
+    if text.is_empty() { "unknown" } else { text }
+}

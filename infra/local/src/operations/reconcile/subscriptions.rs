@@ -1,0 +1,150 @@
+//! Webhook subscriptions: deleted ones that came back, ones that are lost, and paused ones that are active again.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use shared::control::activity::CallRecord;
+use shared::control::subscriptions::Subscription;
+use shared::control::{self, Store};
+use shared::domain::PracticePass;
+use shared::domain::ids::{PartnerId, SubscriptionId};
+
+use super::audit::{Lost, described};
+use super::repair::Repair;
+use super::report::{Check, Verdict};
+
+#[derive(Default)]
+struct Found {
+    back: Vec<String>,
+    repairs: Vec<Repair>,
+    by_hand: Vec<String>,
+}
+
+pub(super) async fn checks(
+    control: &Store,
+    lost: &Lost,
+    period: (Timestamp, Timestamp),
+) -> control::Result<Vec<(Check, Vec<Repair>)>> {
+    let mut found = Found::default();
+    by_administrators(control, lost, &mut found).await?;
+    let calls = control.writes_of(None, period).await?;
+    by_partners(control, &calls, &mut found).await?;
+    let back = Check::new(
+        "control/subscriptions",
+        "No subscription is active that was deleted or paused",
+        "none",
+        format!("{} came back", found.back.len()),
+    );
+    let there = Check::new(
+        "control/subscriptions-lost",
+        "Subscriptions are there, with the URL, scopes and secret that partners know",
+        "all",
+        format!("{} lost or as they were before", found.by_hand.len()),
+    );
+    Ok(vec![
+        (back.of_rows(Verdict::Open, true, found.back), found.repairs),
+        (there.of_rows(Verdict::ByHand, false, found.by_hand), Vec::new()),
+    ])
+}
+
+async fn by_administrators(control: &Store, lost: &Lost, found: &mut Found) -> control::Result<()> {
+    const ACTS: [&str; 3] = ["webhooks.delete", "webhooks.pause", "webhooks.resume"];
+    let mut newest = BTreeMap::new();
+    for act in lost.acts.iter().filter(|it| ACTS.contains(&it.action.as_str())) {
+        if let Some(id) = act.target.as_ref().and_then(|it| it.parse().ok()) {
+            newest.insert(id, act);
+        }
+    }
+    for (id, act) in newest {
+        let Some(subscription) = control.subscription_by_id(SubscriptionId(id)).await? else { continue };
+        let paused = subscription.paused_at.is_some();
+        let settled = lost.is_settled(act, &ACTS);
+        match act.action.as_str() {
+            "webhooks.delete" => {
+                found.back.push(format!("{}: {}", named(&subscription), described(act)));
+                found.repairs.push(Repair::DeleteSubscription(Box::new(subscription)));
+            }
+            "webhooks.pause" if !paused && !settled => {
+                found.back.push(format!("{}: {}", named(&subscription), described(act)));
+                found.repairs.push(Repair::PauseSubscription(Box::new(subscription)));
+            }
+            "webhooks.resume" if paused && !settled => {
+                found.by_hand.push(format!("{} is paused again: {}", named(&subscription), described(act)));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The last of a partner's calls in a practice.
+#[derive(Default)]
+struct Calls<'a> {
+    /// Of sign-ups and deletions.
+    last: Option<&'a CallRecord>,
+    rotation: Option<&'a CallRecord>,
+}
+
+async fn by_partners(control: &Store, calls: &[CallRecord], found: &mut Found) -> control::Result<()> {
+    let mut last: BTreeMap<(&str, &str), Calls<'_>> = BTreeMap::new();
+    for call in calls {
+        let Some(owner) = call.practicepass.as_deref().zip(call.partner_id.as_deref()) else { continue };
+        match (call.method.as_str(), call.endpoint.as_str()) {
+            ("DELETE", "/v1/webhooks") | ("POST", "/v1/webhooks/signup") => {
+                last.entry(owner).or_default().last = Some(call);
+            }
+            ("POST", "/v1/webhooks/rotate-secret") => last.entry(owner).or_default().rotation = Some(call),
+            _ => {}
+        }
+    }
+    for ((practice, partner), calls) in last {
+        let Ok(practicepass) = PracticePass::try_from(practice) else { continue };
+        let partner = PartnerId(partner.to_owned());
+        let subscription = control.subscription(&practicepass, &partner).await?;
+        let told = |call: &CallRecord| {
+            let company = call.partner.as_deref().unwrap_or("?");
+            format!(
+                "{company} ({partner}) in {practice}, {} {} at {} ({})",
+                call.method, call.endpoint, call.time, call.request_id
+            )
+        };
+        match (calls.last, &subscription) {
+            (Some(call), Some(subscription))
+                if call.method == "DELETE" && subscription.created_at < call.time =>
+            {
+                found.back.push(format!("{}: {}", named(subscription), told(call)));
+                found.repairs.push(Repair::DeleteSubscription(Box::new(subscription.clone())));
+            }
+            (Some(call), None) if call.method == "POST" => {
+                found.by_hand.push(format!("lost, the partner has to sign up again: {}", told(call)));
+            }
+            (Some(call), Some(subscription))
+                if call.method == "POST" && subscription.updated_at < call.time =>
+            {
+                found.by_hand.push(format!(
+                    "{} has its URL and scopes of before, the partner has to sign up again: {}",
+                    named(subscription),
+                    told(call)
+                ));
+            }
+            _ => {}
+        }
+        if let (Some(call), Some(subscription)) = (calls.rotation, &subscription)
+            && subscription.updated_at < call.time
+        {
+            found.by_hand.push(format!(
+                "{} signs with the secret before, the partner has to rotate it again: {}",
+                named(subscription),
+                told(call)
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn named(subscription: &Subscription) -> String {
+    format!(
+        "subscription {} of {} in {}",
+        subscription.id, subscription.partner_id, subscription.practicepass
+    )
+}

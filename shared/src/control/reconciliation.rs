@@ -1,0 +1,243 @@
+//! What the control plane's tables remember of a time, to be compared after a restore, and how they are mended; for operators' commands.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+
+use super::{
+    Error, Result, Store, Table,
+    activity::{ActivityFilter, CallRecord, StatusFilter},
+    deliveries::{Delivery, SHARDS},
+    instant,
+    store::{Item, SERVICE, from_items, key, pk},
+};
+use crate::domain::PracticePass;
+
+/// Calls of one read.
+const PAGE: usize = 500;
+/// An answer that is kept for an `Idempotency-Key` ends so long after it was given.
+const ANSWER_KEPT: SignedDuration = SignedDuration::from_hours(24);
+
+/// A counter that ids are leased from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counter {
+    Deliveries,
+    Subscriptions,
+}
+
+impl Counter {
+    fn key(self) -> Item {
+        let name = match self {
+            Self::Deliveries => "delivery",
+            Self::Subscriptions => "subscription",
+        };
+        key(format!("COUNTER#{name}"), "COUNTER")
+    }
+}
+
+impl Store {
+    /// Deliveries that began at `since` or later, of a practice or of all; tests and retries by hand among them.
+    pub async fn deliveries_since(
+        &self,
+        practicepass: Option<&PracticePass>,
+        since: Timestamp,
+    ) -> Result<Vec<Delivery>> {
+        let partitions: Vec<(&str, &str, String)> = match practicepass {
+            Some(practicepass) => vec![("byPractice", "practicepass", practicepass.to_string())],
+            None => (0..SHARDS).map(|shard| ("feed", "feedPk", format!("FEED#{shard}"))).collect(),
+        };
+        let mut found = Vec::new();
+        for (index, name, value) in &partitions {
+            for outcome in ["open", "failed", "delivered"] {
+                let mut start = None;
+                loop {
+                    let page = self
+                        .client()
+                        .query()
+                        .table_name(self.name(Table::Deliveries)?)
+                        .index_name(*index)
+                        .key_condition_expression("#pk = :pk AND outcomeAt BETWEEN :from AND :to")
+                        .expression_attribute_names("#pk", *name)
+                        .expression_attribute_values(":pk", AttributeValue::S(value.clone()))
+                        .expression_attribute_values(
+                            ":from",
+                            AttributeValue::S(format!("{outcome}#{}", instant::text(since))),
+                        )
+                        .expression_attribute_values(":to", AttributeValue::S(format!("{outcome}#~")))
+                        .set_exclusive_start_key(start)
+                        .send()
+                        .await
+                        .map_err(|error| Error::from_sdk(SERVICE, &error))?;
+                    found.extend(from_items::<Delivery>(page.items)?);
+                    start = page.last_evaluated_key;
+                    if start.is_none() {
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Calls that succeeded and may have changed something, from `from` until before `to`, the oldest first; of a practice or of all.
+    pub async fn writes_of(
+        &self,
+        practicepass: Option<&PracticePass>,
+        period: (Timestamp, Timestamp),
+    ) -> Result<Vec<CallRecord>> {
+        let filter = ActivityFilter {
+            practicepass: practicepass.map(ToString::to_string),
+            status: Some(StatusFilter::Class(2)),
+            ..ActivityFilter::default()
+        };
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = self.search_calls(&filter, period, PAGE, after.as_ref()).await?;
+            let writes = page.records.into_iter().filter(|it| !matches!(it.method.as_str(), "GET" | "HEAD"));
+            found.extend(writes.filter(|it| !it.endpoint.ends_with("/auth/token")));
+            after = page.next;
+            if after.is_none() {
+                found.reverse();
+                return Ok(found);
+            }
+        }
+    }
+
+    /// The highest id that was leased from a counter; 0 for none.
+    pub async fn leased_up_to(&self, counter: Counter) -> Result<i64> {
+        #[derive(Deserialize)]
+        struct Row {
+            leased: i64,
+        }
+        let row: Option<Row> = self.get(Table::Control, counter.key(), true).await?;
+        Ok(row.map_or(0, |row| row.leased))
+    }
+
+    /// Has a counter give out ids above `to`; it never goes back.
+    pub async fn lease_above(&self, counter: Counter, to: i64) -> Result<()> {
+        let raised = self
+            .client()
+            .update_item()
+            .table_name(self.name(Table::Control)?)
+            .set_key(Some(counter.key()))
+            .update_expression("SET leased = :to")
+            .condition_expression("attribute_not_exists(leased) OR leased < :to")
+            .expression_attribute_values(":to", AttributeValue::N(to.to_string()))
+            .send()
+            .await
+            .map_err(|error| Error::from_sdk(SERVICE, &error));
+        match raised {
+            Ok(_) | Err(Error::ConditionFailed) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Answers of the control plane that were kept for an `Idempotency-Key` at `since` or later: how many, and without them if `forget`.
+    pub async fn answers_since(&self, since: Timestamp, forget: bool) -> Result<usize> {
+        #[derive(Deserialize)]
+        struct Row {
+            pk: String,
+        }
+        let (mut count, mut start) = (0, None);
+        loop {
+            let page = self
+                .client()
+                .scan()
+                .table_name(self.name(Table::Ledger)?)
+                .filter_expression(
+                    "begins_with(pk, :answer) AND expiresAt >= :end AND attribute_exists(#response)",
+                )
+                .expression_attribute_names("#response", "response")
+                .expression_attribute_values(":answer", AttributeValue::S("ANSWER#".to_owned()))
+                .expression_attribute_values(
+                    ":end",
+                    AttributeValue::N((since + ANSWER_KEPT).as_second().to_string()),
+                )
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .map_err(|error| Error::from_sdk(SERVICE, &error))?;
+            for row in from_items::<Row>(page.items)? {
+                count += 1;
+                if forget {
+                    self.delete(Table::Ledger, pk(row.pk)).await?;
+                }
+            }
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                return Ok(count);
+            }
+        }
+    }
+
+    /// Every item of the control table, as it is.
+    pub async fn control_items(&self) -> Result<Vec<Item>> {
+        let (mut items, mut start) = (Vec::new(), None);
+        loop {
+            let page = self
+                .client()
+                .scan()
+                .table_name(self.name(Table::Control)?)
+                .consistent_read(true)
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .map_err(|error| Error::from_sdk(SERVICE, &error))?;
+            items.extend(page.items.unwrap_or_default());
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                return Ok(items);
+            }
+        }
+    }
+
+    /// The item of the control table with the key of `like`.
+    pub async fn control_item(&self, like: &Item) -> Result<Option<Item>> {
+        let output = self
+            .client()
+            .get_item()
+            .table_name(self.name(Table::Control)?)
+            .set_key(Some(key_of(like)))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| Error::from_sdk(SERVICE, &error))?;
+        Ok(output.item)
+    }
+
+    /// Writes an item of the control table as it is, over one that is there.
+    pub async fn put_control_item(&self, item: Item) -> Result<()> {
+        self.put(Table::Control, item).await
+    }
+
+    /// A store whose control table is another one, with the same client: a copy that was restored under another name.
+    #[must_use]
+    pub fn with_control_table(&self, name: &str) -> Self {
+        let mut names = self.table_names().clone();
+        names.control = Some(name.to_owned());
+        Self::with_client(self.client().clone(), names)
+    }
+
+    /// Whether this is the name of the control table.
+    pub fn has_control_table(&self, name: &str) -> bool {
+        self.table_names().control.as_deref() == Some(name)
+    }
+
+    async fn delete(&self, table: Table, key: Item) -> Result<()> {
+        self.client()
+            .delete_item()
+            .table_name(self.name(table)?)
+            .set_key(Some(key))
+            .send()
+            .await
+            .map_err(|error| Error::from_sdk(SERVICE, &error))?;
+        Ok(())
+    }
+}
+
+fn key_of(item: &Item) -> Item {
+    item.iter()
+        .filter(|(name, _)| matches!(name.as_str(), "pk" | "sk"))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}

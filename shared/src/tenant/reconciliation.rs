@@ -1,0 +1,307 @@
+//! What a practice's database knows of a time, to be compared with the control plane after a restore, and what is mended in it.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sqlx::AssertSqlSafe;
+
+use super::{Conn, Database, Result, log, on};
+use crate::domain::{
+    EventScope, PracticePass,
+    ids::LogId,
+    webhook_event::{Action, classify},
+};
+use crate::in_transaction;
+
+/// Ids or calls of one statement.
+const AT_ONCE: usize = 100;
+/// Tables in which calls make records, with their ids and with the member of an answer that holds the id. An answer names other
+/// records, too: a visit's its patient, a comment's its ticket. The first that it names is the one that it is about.
+const RECORDS: [(&str, &str, &str); 4] = [
+    ("visits", "visit_id", "VisitID"),
+    ("ticket_comments", "comment_id", "CommentID"),
+    ("tickets", "ticket_id", "TicketID"),
+    ("patients", "patient_id", "PatientID"),
+];
+/// So the entry of the audit log is called that a reconciliation writes.
+pub const AUDIT_ACTION: &str = "restore.reconcile";
+
+/// What is asked of a practice's database.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Question {
+    pub practicepass: PracticePass,
+    /// The audit log is searched from here.
+    pub since: Timestamp,
+    pub now: Timestamp,
+    /// Rows of the log to be shown.
+    pub log_ids: Vec<LogId>,
+    /// Up to where the poller has read.
+    pub position: LogId,
+    /// Request ids of calls that must have left a trace.
+    pub calls: BTreeSet<String>,
+    /// What is to be mended first.
+    #[serde(default)]
+    pub mend: Option<Mend>,
+}
+
+/// What is mended in a practice's database.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Mend {
+    /// Forget kept answers about records that don't exist.
+    pub answers: bool,
+    /// Pass over so many ids of new records, because lost ones may be known to partners; 0: none.
+    pub skip_ids: i64,
+    /// For the audit log.
+    pub request_id: String,
+}
+
+/// A row of the log that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SeenRow {
+    pub log_id: LogId,
+    pub print: u64,
+    /// `None` for what is no event.
+    pub event: Option<(EventScope, Action, i64)>,
+    pub logged_at: Option<Timestamp>,
+}
+
+/// A call's entry in the audit log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditedCall {
+    pub request_id: String,
+    pub key_id: String,
+}
+
+/// A key that the audit log names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
+#[serde(rename_all = "camelCase")]
+pub struct SeenKey {
+    pub key_id: String,
+    pub partner_id: String,
+}
+
+/// A kept answer about a record that doesn't exist.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StrayAnswer {
+    pub key_id: String,
+    pub method: String,
+    pub path: String,
+    pub idempotency_key: String,
+    /// E.g. `visits 7`.
+    pub record: String,
+}
+
+/// What a practice's database answers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Facts {
+    pub highest_log_id: LogId,
+    /// Those that were asked for and are there.
+    pub log_rows: Vec<SeenRow>,
+    /// Whether there are rows up to the poller's position.
+    pub any_up_to_position: bool,
+    /// Rows above the poller's position.
+    pub rows_above: u64,
+    /// Of the calls that were asked for.
+    pub calls: Vec<AuditedCall>,
+    /// Keys of calls since then.
+    pub keys: Vec<SeenKey>,
+    pub stray_answers: Vec<StrayAnswer>,
+    /// Pairs of visits of the future that are on one another though neither may be.
+    pub overlaps: i64,
+    /// When a reconciliation passed over ids last, since then.
+    pub ids_passed_at: Option<Timestamp>,
+    pub schema_version: i64,
+}
+
+/// Mends what is to be mended, and answers.
+pub async fn examine(db: &Database, question: &Question) -> Result<Facts> {
+    if let Some(mend) = &question.mend {
+        apply(db, question, mend).await?;
+    }
+    let conn = &mut db.connection().await?;
+    let mut log_rows = Vec::new();
+    let ranges: Vec<(LogId, LogId)> = question.log_ids.iter().map(|id| (*id, *id)).collect();
+    for ranges in ranges.chunks(AT_ONCE) {
+        log_rows.extend(log::within(conn, ranges, i64::MAX).await?.iter().map(seen));
+    }
+    let rows_above: i64 = on!(&mut *conn, c => sqlx::query_scalar("select count(*) from log where log_id > $1")
+        .bind(question.position).fetch_one(c).await)?;
+    Ok(Facts {
+        highest_log_id: log::highest(conn).await?,
+        log_rows,
+        any_up_to_position: log::any_up_to(conn, question.position).await?,
+        rows_above: rows_above.unsigned_abs(),
+        calls: calls(conn, question).await?,
+        keys: keys(conn, question.since).await?,
+        stray_answers: stray_answers(conn, question.now).await?,
+        overlaps: overlaps(conn, question.now).await?,
+        ids_passed_at: ids_passed_at(conn, question.since).await?,
+        schema_version: on!(&mut *conn, c => sqlx::query_scalar("select coalesce(max(version), 0) from _sqlx_migrations")
+            .fetch_one(c).await)?,
+    })
+}
+
+fn seen(row: &log::LogRow) -> SeenRow {
+    let entry = row.entry.as_ref();
+    let event = entry.and_then(|it| {
+        let (scope, action) = classify(&it.table_name, &it.action)?;
+        Some((scope, action, it.record_id))
+    });
+    SeenRow { log_id: row.log_id, print: row.print(), event, logged_at: entry.and_then(|it| it.logged_at) }
+}
+
+async fn calls(conn: &mut Conn, question: &Question) -> Result<Vec<AuditedCall>> {
+    let asked: Vec<&String> = question.calls.iter().collect();
+    let mut found = Vec::new();
+    for asked in asked.chunks(AT_ONCE) {
+        let places: Vec<String> = (2..asked.len() + 2).map(|place| format!("${place}")).collect();
+        let text = format!(
+            "select request_id, key_id from audit_log where at >= $1 and request_id in ({})",
+            places.join(", ")
+        );
+        // Only numbers of placeholders were put into the text.
+        let rows: Vec<AuditedCall> = on!(&mut *conn, c => {
+            let mut query = sqlx::query_as(AssertSqlSafe(text)).bind(question.since.to_sqlx());
+            for request_id in asked {
+                query = query.bind(*request_id);
+            }
+            query.fetch_all(c).await
+        })?;
+        found.extend(rows);
+    }
+    Ok(found)
+}
+
+async fn keys(conn: &mut Conn, since: Timestamp) -> Result<Vec<SeenKey>> {
+    Ok(on!(conn, c => sqlx::query_as(
+        "select distinct key_id, partner_id from audit_log where at >= $1 and key_id <> 'operator' order by key_id",
+    ).bind(since.to_sqlx()).fetch_all(c).await)?)
+}
+
+async fn ids_passed_at(conn: &mut Conn, since: Timestamp) -> Result<Option<Timestamp>> {
+    let found: Option<jiff_sqlx::Timestamp> = on!(conn, c => sqlx::query_scalar(
+        "select at from audit_log where at >= $1 and action = $2 and entity = 'ids' order by at desc limit 1",
+    ).bind(since.to_sqlx()).bind(AUDIT_ACTION).fetch_optional(c).await)?;
+    Ok(found.map(jiff_sqlx::Timestamp::to_jiff))
+}
+
+/// Blocking visits on one another: never, unless a change of time-zone rules or of the zone put them there.
+async fn overlaps(conn: &mut Conn, now: Timestamp) -> Result<i64> {
+    const FREE: &str = "('Cancelled', 'NoShow', 'Deleted')";
+    let mut pairs = 0;
+    for (owner, start, end) in [
+        ("provider_id", "provider_starts_at", "provider_ends_at"),
+        ("room_id", "starts_at", "ends_at"),
+        ("patient_id", "starts_at", "ends_at"),
+    ] {
+        let text = format!(
+            "select count(*) from visits a join visits b on b.{owner} = a.{owner} and b.{start} >= a.{start} and b.{start} < a.{end}
+             where a.ends_at > $1 and (b.{start} > a.{start} or b.visit_id > a.visit_id)
+               and a.status not in {FREE} and b.status not in {FREE} and not a.overlap_allowed and not b.overlap_allowed"
+        );
+        // Only names of columns were put into the text.
+        let found: i64 = on!(&mut *conn, c => sqlx::query_scalar(AssertSqlSafe(text)).bind(now.as_second()).fetch_one(c).await)?;
+        pairs += found;
+    }
+    Ok(pairs)
+}
+
+#[derive(sqlx::FromRow)]
+struct KeptAnswer {
+    key_id: String,
+    method: String,
+    path: String,
+    idempotency_key: String,
+    response: String,
+}
+
+async fn stray_answers(conn: &mut Conn, now: Timestamp) -> Result<Vec<StrayAnswer>> {
+    let kept: Vec<KeptAnswer> = on!(&mut *conn, c => sqlx::query_as(
+        "select key_id, method, path, idempotency_key, response from idempotency_keys where expires_at > $1",
+    ).bind(now.as_second()).fetch_all(c).await)?;
+    let mut strays = Vec::new();
+    for answer in kept {
+        let body: Value = serde_json::from_str(&answer.response).unwrap_or_default();
+        let named = RECORDS
+            .iter()
+            .find_map(|(table, column, member)| Some((table, column, body["data"][*member].as_i64()?)));
+        let Some((table, column, id)) = named else { continue };
+        // Only names of ours were put into the text.
+        let exists = AssertSqlSafe(format!("select exists (select 1 from {table} where {column} = $1)"));
+        let exists: bool = on!(&mut *conn, c => sqlx::query_scalar(exists).bind(id).fetch_one(c).await)?;
+        if !exists {
+            let KeptAnswer { key_id, method, path, idempotency_key, .. } = answer;
+            strays.push(StrayAnswer {
+                key_id,
+                method,
+                path,
+                idempotency_key,
+                record: format!("{table} {id}"),
+            });
+        }
+    }
+    Ok(strays)
+}
+
+async fn apply(db: &Database, question: &Question, mend: &Mend) -> Result<()> {
+    in_transaction!(db, super::Error, conn => {
+        if mend.answers {
+            for stray in stray_answers(conn, question.now).await? {
+                on!(&mut *conn, c => sqlx::query(
+                    "delete from idempotency_keys where key_id = $1 and method = $2 and path = $3 and idempotency_key = $4",
+                ).bind(&stray.key_id).bind(&stray.method).bind(&stray.path).bind(&stray.idempotency_key)
+                    .execute(c).await.map(|_| ()))?;
+            }
+        }
+        if mend.skip_ids > 0 {
+            for (table, column, _) in RECORDS {
+                skip_ids(conn, table, column, mend.skip_ids).await?;
+            }
+            record(conn, question, mend, "ids").await?;
+        }
+        record(conn, question, mend, "practice").await
+    })
+}
+
+/// New rows get ids from so many above the highest that was ever given out here.
+async fn skip_ids(conn: &mut Conn, table: &str, column: &str, count: i64) -> Result<()> {
+    // Only names and numbers of ours are put into the texts.
+    match conn {
+        Conn::Postgres(_) => {
+            let text = format!(
+                "select setval(sequence, {count} + (
+                     select coalesce(last_value, 0) from pg_sequences
+                     where format('%I.%I', schemaname, sequencename)::regclass = sequence::regclass))
+                 from (select pg_get_serial_sequence('{table}', '{column}') as sequence) named"
+            );
+            on!(conn, c => sqlx::raw_sql(AssertSqlSafe(text)).execute(c).await.map(|_| ()))?;
+        }
+        Conn::Sqlite(_) => {
+            let text = format!(
+                "insert into sqlite_sequence (name, seq) select '{table}', 0
+                     where not exists (select 1 from sqlite_sequence where name = '{table}');
+                 update sqlite_sequence set seq = seq + {count} where name = '{table}'"
+            );
+            on!(conn, c => sqlx::raw_sql(AssertSqlSafe(text)).execute(c).await.map(|_| ()))?;
+        }
+    }
+    Ok(())
+}
+
+async fn record(conn: &mut Conn, question: &Question, mend: &Mend, entity: &str) -> Result<()> {
+    on!(conn, c => sqlx::query(
+        "insert into audit_log (at, request_id, key_id, partner_id, action, entity, entity_ids)
+         values ($1, $2, 'operator', 'operator', $3, $4, '')",
+    ).bind(question.now.to_sqlx()).bind(&mend.request_id).bind(AUDIT_ACTION).bind(entity)
+        .execute(c).await.map(|_| ()))?;
+    Ok(())
+}

@@ -1,0 +1,153 @@
+//! A control table that was restored under another name, and the copies of audit records.
+
+use officepro_local::operations::{
+    access,
+    reconcile::control_copy::{Counts, restore_control},
+};
+use serde_json::json;
+use shared::control::{Item, Store, partners::PartnerStatus};
+
+use crate::{
+    office::{Engine, Office},
+    webhooks::sign_up,
+};
+
+/// A table that holds these items.
+async fn table_of(office: &Office, items: &[Item]) -> Store {
+    use aws_sdk_dynamodb::types::{
+        AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
+    };
+    let name = format!("{}-restored", office.app.config.tables.control.clone().unwrap());
+    let mut create =
+        office.dynamodb.create_table().table_name(&name).billing_mode(BillingMode::PayPerRequest);
+    for (attribute, kind) in [("pk", KeyType::Hash), ("sk", KeyType::Range)] {
+        create = create
+            .attribute_definitions(
+                AttributeDefinition::builder()
+                    .attribute_name(attribute)
+                    .attribute_type(ScalarAttributeType::S)
+                    .build()
+                    .unwrap(),
+            )
+            .key_schema(
+                KeySchemaElement::builder().attribute_name(attribute).key_type(kind).build().unwrap(),
+            );
+    }
+    create.send().await.unwrap();
+    let copy = office.app.control.with_control_table(&name);
+    for item in items {
+        copy.put_control_item(item.clone()).await.unwrap();
+    }
+    copy
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_missing_comes_back_from_a_restored_table_and_what_was_ended_stays_ended() {
+    let office = Office::open(Engine::Sqlite).await;
+    sign_up(&office, "https://partner.example.com/hook", &["Claims"]).await;
+    let at = office.app.clock.now();
+    let backup = office.back_up_control().await;
+    let now = office.a_minute_later();
+    let (revoked, lives) = (office.api_key("prospects").to_owned(), office.api_key("all").to_owned());
+    let id = |key: &str| shared::auth::api_key::ApiKey::parse(key).unwrap().id.0;
+    access::revoke_key(&office.app.control, &id(&revoked), now).await.unwrap();
+    access::set_partner_status(&office.app.control, "prt_other", PartnerStatus::Suspended, now)
+        .await
+        .unwrap();
+    office.delete("/v1/webhooks").await.expect(200);
+    office.app.calls.flush(&office.app.control, std::time::Duration::from_mins(1)).await;
+    // All is lost.
+    office.restore_control(&[]).await;
+    office.a_minute_later();
+    assert!(!office.lets_in(&lives).await);
+    let copy = table_of(&office, &backup).await;
+    let period = (at, office.app.clock.now());
+    let counted = restore_control(&office.app.control, &copy, period, (false, false)).await.unwrap();
+    assert!(office.back_up_control().await.is_empty(), "only counted");
+    assert_eq!(counted["keys"], Counts { missing: 3, ended: 1, ..Counts::default() });
+    assert_eq!(counted["partners"], Counts { missing: 2, ended: 1, ..Counts::default() });
+    assert_eq!(counted["subscriptions"], Counts { missing: 1, deleted: 1, ..Counts::default() });
+    let copied = restore_control(&office.app.control, &copy, period, (false, true)).await.unwrap();
+    assert_eq!(copied, counted);
+    assert!(office.lets_in(&lives).await);
+    assert!(!office.lets_in(&revoked).await, "not even for a moment");
+    let partner = shared::domain::ids::PartnerId("prt_other".into());
+    assert_eq!(office.app.control.partner(&partner).await.unwrap().unwrap().status, PartnerStatus::Suspended);
+    assert!(office.app.control.subscriptions_of(office.db.practicepass()).await.unwrap().is_empty());
+    assert!(
+        office
+            .app
+            .control
+            .keys_revoked_of(&shared::domain::ids::PartnerId("prt_acme".into()), 10)
+            .await
+            .unwrap()
+            .len()
+            == 1
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_there_stays_unless_it_is_to_be_written_over_and_nothing_ended_is() {
+    let office = Office::open(Engine::Sqlite).await;
+    let at = office.app.clock.now();
+    let backup = office.back_up_control().await;
+    office.a_minute_later();
+    let id = |key: &str| shared::auth::api_key::ApiKey::parse(key).unwrap().id.0;
+    let (ended, changed) = (id(office.api_key("prospects")), id(office.api_key("all")));
+    office
+        .admin("PATCH", &format!("/v1/admin/keys/{changed}"), Some(&json!({ "name": "Renamed" })))
+        .await
+        .expect(200);
+    access::revoke_key(&office.app.control, &ended, office.app.clock.now()).await.unwrap();
+    let copy = table_of(&office, &backup).await;
+    let name = async || {
+        office.admin("GET", "/v1/admin/keys", None).await.expect(200).to_string().contains("Renamed")
+    };
+    for overwrite in [false, true] {
+        let period = (at, office.app.clock.now());
+        let copied = restore_control(&office.app.control, &copy, period, (overwrite, true)).await.unwrap();
+        let expected = Counts {
+            same: 1,
+            kept: 2 - usize::from(overwrite),
+            overwritten: overwrite.into(),
+            ..Counts::default()
+        };
+        assert_eq!(copied["keys"], expected);
+        assert_eq!(name().await, !overwrite);
+        let key =
+            office.app.control.api_key(&shared::domain::ids::KeyId(ended.clone())).await.unwrap().unwrap();
+        assert_eq!(key.status, shared::auth::KeyStatus::Revoked);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_audit_record_has_a_copy_in_another_table() {
+    let office = Office::open(Engine::Sqlite).await;
+    let from = office.app.clock.now();
+    office.admin("GET", "/v1/admin/keys", None).await.expect(200);
+    office
+        .admin("PATCH", "/v1/admin/partners/prt_acme", Some(&json!({ "status": "suspended" })))
+        .await
+        .expect(200);
+    office
+        .call("GET", "/v1/admin/keys", &[("x-admin-secret", "wrong-secret-of-the-tests-0123456789")], None)
+        .await
+        .expect(401);
+    access::set_partner_status(
+        &office.app.control,
+        "prt_acme",
+        PartnerStatus::Active,
+        office.app.clock.now(),
+    )
+    .await
+    .unwrap();
+    let records = office.app.control.audit_since(from).await.unwrap();
+    assert_eq!(records.len(), 4, "{records:?}");
+    let mut copies = office.app.control.audit_copies(from, office.app.clock.now()).await.unwrap();
+    copies.sort_by_key(|it| it.id.clone());
+    let mut sorted = records.clone();
+    sorted.sort_by_key(|it| it.id.clone());
+    assert_eq!(copies, sorted);
+    let suspension = records.iter().find(|it| it.action == "partners.update").unwrap();
+    assert_eq!(suspension.changes[0].to.as_deref(), Some("suspended"));
+}
