@@ -47,6 +47,7 @@ mod prospects_create;
 mod prospects_list;
 mod prospects_of_the_emr;
 mod prospects_search_plan;
+mod readiness;
 mod reference;
 mod retention;
 mod rotation;
