@@ -2,7 +2,7 @@
 
 mod hanging;
 
-use std::{collections::BTreeSet, fs};
+use std::{collections::BTreeSet, fs, time::Duration};
 
 use ::admin::readiness::thresholds;
 use jiff::{SignedDuration, Timestamp};
@@ -10,17 +10,19 @@ use serde_json::{Value, json};
 use shared::{
     app::App,
     auth::secret_ref::SecretRef,
+    catalog::Catalogs,
     control::{
         Secrets, Store,
         pollers::{BegunRun, CatalogState, EndedRun, Schedule},
         practices::Practice,
     },
     domain::{EventScope, PracticePass},
+    tenant::{Practices, Timeouts},
 };
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
 use crate::{
-    office::{ADMIN_SECRET, Engine, NOW, Office, on_both_databases, run_sql},
+    office::{ADMIN_SECRET, Engine, NOW, Office, on_both_databases, run_sql, timeouts},
     pipeline::{poll, subscribe},
     rotation::Rotating,
 };
@@ -40,6 +42,13 @@ const CHECKS: [&str; 12] = [
     "adminSecret",
     "edgeSecret",
 ];
+
+/// A database that refuses connections is given up after a moment.
+const IMPATIENT: Timeouts = Timeouts {
+    connect: Duration::from_millis(300),
+    round_trip: Duration::from_millis(300),
+    ..timeouts::DATABASE
+};
 
 /// Sees to it that everything is in order.
 async fn arrange(office: &Office) {
@@ -196,6 +205,8 @@ async fn what_is_down_is_told_without_where_it_is_and_what_opens_it() {
             ("DSN_DEMOOFFICE", dsn),
             ("CATALOG_DSN", dsn),
         ]);
+        parts.practices = Practices::default().with_timeouts(IMPATIENT);
+        parts.catalogs = Catalogs::default().with_timeouts(IMPATIENT);
     });
     office.answer_with(app.clone());
     office.app = app;

@@ -383,6 +383,9 @@ class Parameters(Scripts):
                 self.assert_nothing_changed()
         self.assertEqual(self.deploy("--reset", "NoSuchParameter"), 1)
         self.assert_nothing_changed()
+        self.assertEqual(self.deploy("--parameter-overrides", "LogLevel=debug", "--reset", "LogLevel", answers=[running(**self.GIVEN)]), 1)
+        self.assertIn("LogLevel is both given and reset", self.said)
+        self.assert_nothing_changed()
 
     def test_a_parameter_that_the_template_gained_has_its_default_and_one_that_it_lost_is_told_of(self):
         before = {name: value for name, value in DEFAULTS.items() if name != "LogLevel"} | {"OldOne": "x", "PortalOrigin": "https://a"}

@@ -23,7 +23,7 @@ pub(super) async fn depth(app: &App, name: CheckName, lane: Lane) -> control::Re
         (true, Lane::DeadLetters) => (CheckStatus::Degraded, "Events were given up."),
         (false, Lane::DeadLetters) => (CheckStatus::Ok, "No event was given up."),
         (true, _) => (CheckStatus::Degraded, "More events wait than can be delivered in 15 minutes."),
-        (false, _) => (CheckStatus::Ok, "The queue takes its course."),
+        (false, _) => (CheckStatus::Ok, "The queue is short enough to be delivered in 15 minutes."),
     };
     let check = Check::new(name, status, detail).at_most("waiting", depth.waiting, most);
     Ok(vec![check.figure("inFlight", depth.in_flight).figure("delayed", depth.delayed)])
