@@ -60,6 +60,10 @@ on_both_databases! {
         let pruned = prune(&office.app, &practice()).await.unwrap().log;
         let left = office.integer(OLD).await;
         assert!(pruned > 0 && pruned.cast_signed() + left == 40, "{pruned} went, {left} stayed");
+        // By these the poller finds its place again when the newest rows are lost.
+        let state = office.app.control.dispatch_states(Some(&practice())).await.unwrap().remove(0);
+        let remembered = state.progress.anchors.ids().filter(|id| id.0 <= 40).count();
+        assert!(remembered > 0 && i64::try_from(remembered).unwrap() == left, "{remembered} of {left}");
         assert_eq!(office.integer(YOUNG).await, 20);
         // The log isn't taken for another one, and nothing is sent again.
         poll(&office).await;

@@ -376,7 +376,7 @@ class Parameters(Scripts):
 
     def test_a_value_that_cloudformation_would_refuse_is_refused_before_anything_is_built(self):
         for given in ["LogRetentionDays=8", "ApiRateLimit=0", "ApiRateLimit=many", "FanoutMaximumConcurrency=1001", "PortalOrigin=http://a",
-                      "NoSuchParameter=1", "LogLevel", "LogLevel=a\nb"]:
+                      "NoSuchParameter=1", "LogLevel", "LogLevel=a\nb", "LogLevel='a\nb'", "LogLevel='a\"b'", "LogLevel='a\\b'"]:
             with self.subTest(given):
                 self.assertEqual(self.deploy("--parameter-overrides", given), 1)
                 self.assertEqual(self.called("sam build"), [])
@@ -400,6 +400,14 @@ class Parameters(Scripts):
             with self.subTest(arguments):
                 self.assertEqual(self.run_script("deploy", "prod", *arguments), 1)
                 self.assertIn(f"say {flag}", self.said)
+                self.assertEqual(self.called("sam build"), [])
+                self.assert_nothing_changed()
+
+    def test_the_stack_and_its_file_are_named_in_one_way_only(self):
+        for arguments in [("--config-file", "other.toml"), ("--config-env=other",), ("--stack-name", "other")]:
+            with self.subTest(arguments):
+                self.assertEqual(self.deploy(*arguments), 1)
+                self.assertIn("is not taken here", self.said)
                 self.assertEqual(self.called("sam build"), [])
                 self.assert_nothing_changed()
 
