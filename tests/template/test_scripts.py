@@ -479,7 +479,9 @@ class Releases(Scripts):
     def test_the_release_before_comes_back_without_a_build(self):
         self.assertEqual(self.run_script("roll-back", "prod"), 0, self.said)
         self.assertEqual(self.called("sam ") + self.called("cargo"), [])
-        self.assertTrue(self.called("aws cloudformation deploy", "--parameter-overrides Release=1790000002-v2"))
+        # All others keep the values of now.
+        (deployed,) = self.called("aws cloudformation deploy")
+        self.assertTrue(deployed.endswith(" --parameter-overrides Release=1790000002-v2"), deployed)
         self.assert_order("s3 cp --only-show-errors s3://artifacts/releases/prod/1790000002-v2/template", "cloudformation deploy",
                           "s3 sync --only-show-errors --delete s3://artifacts/releases/prod/1790000002-v2/portal s3://the-PortalBucketName",
                           "create-invalidation --distribution-id the-PortalDistributionId")
@@ -496,7 +498,12 @@ class Releases(Scripts):
     def test_a_roll_back_moves_at_once_and_no_alarm_stops_it(self):
         packaged = ("Globals:\n  Function:\n    AutoPublishAlias: live\n    DeploymentPreference:\n      Type:\n        Ref: TrafficShifting\n"
                     "      Alarms:\n        Fn::If:\n        - ShiftsGradually\n    Timeout: 10\nResources: {}\n")
-        self.assertEqual(settings.at_once(packaged), "Globals:\n  Function:\n    AutoPublishAlias: live\n    Timeout: 10\nResources: {}\n")
+        at_once = "Globals:\n  Function:\n    AutoPublishAlias: live\n    Timeout: 10\nResources: {}\n"
+        self.assertEqual(settings.at_once(packaged), at_once)
+        keep = f'for word; do [ "$before" != --template-file ] || cp "$word" "{self.stubs}/deployed"; before=$word; done'
+        self.program("aws", f'{keep}\nexec "{sys.executable}" -IS "{self.stubs}/stub.py" "$0" "$@"')
+        self.assertEqual(self.run_script("roll-back", "prod", answers=[(["/template -"], [answer(packaged)])]), 0, self.said)
+        self.assertEqual((self.stubs / "deployed").read_text(), at_once)
 
 
 class OfADeployedStack(Scripts):
