@@ -467,6 +467,13 @@ class Parameters(Scripts):
 
 
 class Releases(Scripts):
+    def test_a_release_is_named_by_its_second_and_so_is_each_pass_of_a_first_deployment(self):
+        seconds = self.stubs / "seconds"
+        self.program("date", f'echo . >> "{seconds}"; echo $((1790000000 + $(grep -c . "{seconds}")))')
+        self.assertEqual(self.deploy(answers=[new()]), 0, self.said)
+        self.assertEqual([values["PortalOrigin"] for values in self.deployed()], ["", "the-PortalUrl"])
+        self.assertEqual([release.split("-")[0] for release in self.releases], ["1790000001", "1790000002"])
+
     def test_every_deployment_has_a_name_of_its_own_and_is_kept(self):
         self.assertEqual(self.deploy(), 0, self.said)
         list(self.deployed())
