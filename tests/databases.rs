@@ -164,7 +164,15 @@ async fn a_migration_that_is_broken_off_is_in_nobodys_way() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_migration_by_way_of_a_pooler_that_is_broken_off_is_in_nobodys_way() {
     let dsn = new_database("broken").await;
-    broken_off(dsn.clone(), pooled(&dsn)).await;
+    let by_pooler = pooled(&dsn);
+    broken_off(dsn, by_pooler.clone()).await;
+    // Names of statements are the session's, and this one is somebody else's by now.
+    let mut raw = session(&by_pooler).await;
+    for _ in 0..4 {
+        let left = "select count(*) from pg_prepared_statements";
+        let row = sqlx::raw_sql(left).fetch_one(&mut raw).await.unwrap();
+        assert_eq!(sqlx::Row::get_unchecked::<String, _>(&row, 0), "0");
+    }
 }
 
 #[tokio::test]

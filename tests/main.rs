@@ -48,6 +48,7 @@ mod prospects_list;
 mod prospects_of_the_emr;
 mod prospects_search_plan;
 mod reconciliation;
+mod readiness;
 mod reference;
 mod retention;
 mod rotation;

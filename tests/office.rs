@@ -82,6 +82,8 @@ pub(crate) struct Office {
     pub(crate) dynamodb: aws_sdk_dynamodb::Client,
     /// What it was asked for.
     pub(crate) store_calls: StoreCalls,
+    /// Where it is.
+    pub(crate) store_endpoint: String,
     pub(crate) tables: Vec<String>,
     /// The queue's messages, for tests that have too many to receive.
     pub(crate) queue_file: std::path::PathBuf,
@@ -165,6 +167,7 @@ impl Office {
     }
 
     async fn start(engine: Engine, refusing: bool) -> Self {
+        statements::listen();
         let files = tempfile::tempdir().unwrap();
         let number = OFFICES.fetch_add(1, Ordering::Relaxed);
         let name = format!("{}-{number}", std::process::id());
@@ -177,7 +180,7 @@ impl Office {
         };
         let clock = Arc::new(Mutex::new(NOW.parse::<Timestamp>().unwrap()));
         let reading = clock.clone();
-        let (dynamodb, store_calls) =
+        let (dynamodb, store_calls, store_endpoint) =
             Box::pin(control::start(&files.path().join("dynamodb.sqlite"), &name)).await;
         let tables = template().tables.iter().map(|it| control::table_name(&it.id, &name)).collect();
         let db = copies::practice(engine, files.path(), "DemoOffice", "America/New_York").await;
@@ -240,6 +243,7 @@ impl Office {
             queue,
             dynamodb,
             store_calls,
+            store_endpoint,
             tables,
             queue_file: files.path().join("sqs.sqlite"),
             stores,
@@ -301,6 +305,12 @@ impl Office {
     /// Moves the clock.
     pub(crate) fn set_time(&self, now: &str) {
         *self.clock.lock().unwrap() = now.parse().unwrap();
+    }
+
+    /// Notes in the registry that the practice's database is migrated.
+    pub(crate) async fn migrated(&self, practicepass: &PracticePass) {
+        let (schema, tzdata) = (shared::tenant::migrate::newest(), shared::domain::zones::version());
+        self.app.control.note_schema_version(practicepass, schema, tzdata).await.unwrap();
     }
 
     /// The API key of this name: `all`, `prospects` (only that scope), `other` (all scopes of `OtherOffice`).

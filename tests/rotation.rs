@@ -61,17 +61,17 @@ impl Intercept for Fetches {
 }
 
 /// An office whose secrets lie in a Secrets Manager.
-struct Rotating {
-    office: Office,
+pub(crate) struct Rotating {
+    pub(crate) office: Office,
     app: App,
-    vault: Vault,
+    pub(crate) vault: Vault,
     server: SecretsServer,
     fetches: Fetches,
     _files: tempfile::TempDir,
 }
 
 impl Rotating {
-    async fn open(engine: Engine) -> Self {
+    pub(crate) async fn open(engine: Engine) -> Self {
         let mut office = Office::open(engine).await;
         let files = tempfile::tempdir().unwrap();
         let vault = Vault::open(&files.path().join("secrets.json"), &[]).unwrap();

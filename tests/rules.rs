@@ -135,6 +135,14 @@ const RULES: &[(&str, &[&str])] = &[
     ("reserved words", &["a_path_that_begins_with_a_word_of_the_apis_own_is_no_practice"]),
     ("health", &["health_tells_the_version_and_nothing_else"]),
     (
+        "readiness",
+        &[
+            "a_platform_in_order_is_ready_and_every_check_says_what_it_found",
+            "readiness_and_alarms_agree_on_what_is_in_order",
+            "a_queue_that_never_answers_is_given_up_and_holds_up_no_other_check",
+        ],
+    ),
+    (
         "API keys",
         &[
             "a_key_is_shown_once_and_works_with_exactly_its_scopes",
@@ -338,7 +346,7 @@ const RULES: &[(&str, &[&str])] = &[
 #[test]
 fn every_rule_of_the_contract_has_tests_that_exist() {
     let mut sources = String::new();
-    for folder in [".", "bounds", "stack", "pipeline", "reference", "description"] {
+    for folder in [".", "bounds", "stack", "pipeline", "readiness", "reference", "description"] {
         for file in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap() {
             let path = file.unwrap().path();
             if path.extension().is_some_and(|it| it == "rs") {

@@ -18,7 +18,7 @@ use crate::{
     catalog::Catalogs,
     config::Config,
     control::{self, Queue, Secrets, Store, subscriptions::Subscription},
-    domain::{EventScope, PracticePass, delivery::WithheldReason, ids::PartnerId},
+    domain::{EventScope, PracticeFault, PracticePass, delivery::WithheldReason, ids::PartnerId},
     egress::{self, Guard, Reach, SystemResolver},
     tenant::{self, Practices},
 };
@@ -99,6 +99,20 @@ pub enum Error {
     TokenKeys(#[from] crate::auth::token::RingError),
     #[error("too many attempts; {retry_after} s to wait")]
     TooManyAttempts { retry_after: i64 },
+}
+
+impl Error {
+    /// What administrators are told when it kept a database from being opened.
+    pub fn fault(&self) -> PracticeFault {
+        match self {
+            Self::Tenant(error) => error.fault(),
+            Self::Control(control::Error::Unavailable { .. }) | Self::TooManyAttempts { .. } => {
+                PracticeFault::StoreFailed
+            }
+            // A secret that is missing, may not be read or can't be.
+            Self::Control(_) | Self::SecretPair(_) | Self::TokenKeys(_) => PracticeFault::NoConnectionString,
+        }
+    }
 }
 
 impl App {

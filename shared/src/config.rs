@@ -28,6 +28,8 @@ pub struct Timeouts {
     pub polled_turn: Duration,
     /// A turn makes patients of an import searchable for so long.
     pub polled_patients: Duration,
+    /// Each check of readiness is given up after so long.
+    pub readiness_check: Duration,
 }
 
 impl Default for Timeouts {
@@ -41,6 +43,7 @@ impl Default for Timeouts {
             polled_database: Duration::from_secs(5),
             polled_turn: Duration::from_secs(25),
             polled_patients: Duration::from_secs(2),
+            readiness_check: Duration::from_secs(2),
         }
     }
 }
@@ -151,6 +154,7 @@ mod tests {
             timeouts;
         assert_eq!((quick_answer, hanging_answer), (Duration::from_secs(1), Duration::from_secs(2)));
         assert_eq!((call_records, polled_database), (Duration::from_secs(2), Duration::from_secs(5)));
+        assert_eq!(timeouts.readiness_check, Duration::from_secs(2));
         assert!(polled_database < polled_turn && polled_turn.as_secs() < POLL_LEASE.as_secs().unsigned_abs());
     }
 }

@@ -15,6 +15,7 @@ mod instant;
 pub mod ledger;
 mod listing;
 pub mod partners;
+pub mod pollers;
 pub mod practices;
 pub mod queue;
 pub mod reconciliation;

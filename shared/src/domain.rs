@@ -7,6 +7,7 @@ pub mod fold;
 pub mod ids;
 pub mod log_progress;
 pub mod money;
+pub mod practice_fault;
 pub mod practice_pass;
 pub mod request_id;
 pub mod schedule;
@@ -18,6 +19,7 @@ pub mod visit_status;
 pub mod webhook_event;
 pub mod zones;
 
+pub use practice_fault::PracticeFault;
 pub use practice_pass::PracticePass;
 pub use request_id::RequestId;
 pub use scope::{EventScope, Scope};

@@ -78,7 +78,8 @@ impl Intercept for StoreCalls {
     }
 }
 
-pub(crate) async fn start(file: &Path, office: &str) -> (Client, StoreCalls) {
+/// A client, what it is asked for, and the server's address.
+pub(crate) async fn start(file: &Path, office: &str) -> (Client, StoreCalls, String) {
     let own = external();
     let calls = StoreCalls::default();
     let endpoint = match own.clone() {
@@ -87,7 +88,7 @@ pub(crate) async fn start(file: &Path, office: &str) -> (Client, StoreCalls) {
     };
     let config = aws_sdk_dynamodb::Config::builder()
         .behavior_version(BehaviorVersion::latest())
-        .endpoint_url(endpoint)
+        .endpoint_url(&endpoint)
         .region(Region::from_static("us-east-1"))
         .credentials_provider(Credentials::new("local", "local", None, None, "tests"))
         .timeout_config(timeouts::of_stores())
@@ -100,7 +101,7 @@ pub(crate) async fn start(file: &Path, office: &str) -> (Client, StoreCalls) {
             create(&client, table, office).await;
         }
     }
-    (client, calls)
+    (client, calls, endpoint)
 }
 
 /// The template's tables, from which nothing expires: the sweep goes by the machine's clock, for which everything written at

@@ -20,6 +20,7 @@ impl Logs {
         filter: &str,
         namespace: Option<&str>,
     ) -> impl tracing::Subscriber + Send + Sync + use<> {
+        super::statements::listen();
         let kept = self.0.clone();
         let sink = Arc::new(move |line: &[u8]| kept.lock().unwrap().extend(line));
         telemetry::subscriber("tests", namespace.map(str::to_owned), EnvFilter::new(filter), sink)

@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex, Once};
 
-use tracing::{Event, Subscriber, field::Field};
-use tracing_subscriber::{Layer, filter::filter_fn, layer::Context, prelude::*};
+use tracing::{Event, Subscriber, field::Field, level_filters::LevelFilter};
+use tracing_subscriber::{Layer, filter::dynamic_filter_fn, layer::Context, prelude::*};
 
 type Statements = Arc<Mutex<Vec<String>>>;
 
@@ -13,9 +13,6 @@ tokio::task_local! {
 }
 
 /// Notes the SQL statements of tasks that ask for it.
-///
-/// One subscriber for the whole process: whether an event is wanted is remembered by `tracing` for all threads, so one
-/// that is there for a moment only may be passed over.
 struct Noting;
 
 impl<S: Subscriber> Layer<S> for Noting {
@@ -35,13 +32,21 @@ impl<S: Subscriber> Layer<S> for Noting {
     }
 }
 
-/// What comes of `work`, and the statements that it ran, in their order.
-pub(crate) async fn noted<T>(work: impl Future<Output = T>) -> (T, Vec<String>) {
+/// Subscribes for the whole process, before anything is done that a test may listen to. While no subscriber or one only is there,
+/// `tracing` asks just the thread that first comes to a line of code whether anybody wants it, and remembers a no for all threads:
+/// another test's thread would silence that line. This one never says no in advance.
+pub(super) fn listen() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
-        let noting = Noting.with_filter(filter_fn(|it| it.target() == "sqlx::query"));
+        let wanted = dynamic_filter_fn(|it, _| it.target() == "sqlx::query");
+        let noting = Noting.with_filter(wanted.with_max_level_hint(LevelFilter::DEBUG));
         tracing::subscriber::set_global_default(tracing_subscriber::registry().with(noting)).unwrap();
     });
+}
+
+/// What comes of `work`, and the statements that it ran, in their order.
+pub(crate) async fn noted<T>(work: impl Future<Output = T>) -> (T, Vec<String>) {
+    listen();
     let seen = Statements::default();
     let result = STATEMENTS.scope(seen.clone(), work).await;
     let seen = std::mem::take(&mut *seen.lock().unwrap());

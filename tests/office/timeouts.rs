@@ -32,6 +32,7 @@ pub(crate) fn of_work() -> config::Timeouts {
         polled_database: LONGER,
         polled_turn: LONGER,
         polled_patients: LONGER,
+        readiness_check: LONGER,
         ..config::Timeouts::default()
     }
 }

@@ -197,6 +197,12 @@ impl Stage {
             "POST /v1/webhooks/test" => {
                 sign_up(office, &self.hook.url, &["Claims"]).await;
             }
+            "GET /v1/admin/readiness" => {
+                pipeline::poll(office).await;
+                for db in [&office.db, &office.other_db] {
+                    office.migrated(db.practicepass()).await;
+                }
+            }
             "GET /v1/admin/webhooks/monitor" => self.one_hundred_and_fifty_deliveries().await,
             "GET /v1/admin/webhooks"
             | "POST /v1/admin/webhooks/{id}/pause"

@@ -10,11 +10,12 @@ use crate::{
 };
 
 /// What the run must have needed, one for each way to be granted and each kind of caller.
-const NEEDED: [(&str, &str, &str); 19] = [
+const NEEDED: [(&str, &str, &str); 22] = [
     ("AuthFunction", "CallerPolicy/KeysPartnersAndPractices", "dynamodb:GetItem"),
     ("AuthFunction", "CallerPolicy/LastUseOfKeys", "dynamodb:UpdateItem"),
     ("AdminFunction", "Admin/Secrets", "secretsmanager:GetSecretValue"),
-    ("AdminFunction", "Admin/CountDeadLetters", "sqs:GetQueueAttributes"),
+    ("AdminFunction", "Admin/CountMessages", "sqs:GetQueueAttributes"),
+    ("AdminFunction", "Admin/AgeOfSecrets", "secretsmanager:ListSecretVersionIds"),
     ("AdminFunction", "Admin/ControlLists", "dynamodb:Query"),
     ("AdminFunction", "Admin/Control", "dynamodb:Query"),
     ("AdminFunction", "Admin/RetriesByHand", "dynamodb:PutItem"),
@@ -28,6 +29,8 @@ const NEEDED: [(&str, &str, &str); 19] = [
     ("WebhooksFunction", "IdempotencyPolicy/IdempotencyRecords", "dynamodb:PutItem"),
     ("WebhooksFunction", "Webhooks/Subscriptions", "dynamodb:DeleteItem"),
     ("LogPollerFunction", "LogPoller/Send", "sqs:SendMessage"),
+    ("LogPollerFunction", "LogPoller/RunRecord", "dynamodb:UpdateItem"),
+    ("LogPollerFunction", "CatalogPolicy/CatalogSecret", "secretsmanager:GetSecretValue"),
     ("WebhookFanoutFunction", "DeliverPolicy/Deliveries", "dynamodb:PutItem"),
     ("MigrateFunction", "Migrate/Practices", "dynamodb:GetItem"),
 ];
@@ -65,6 +68,11 @@ async fn tour(stack: &Stack, endpoint: &Endpoint) {
     stack.expect(&token, "DELETE", "/v1/webhooks", None, 200).await;
     stack.overview().await;
     stack.monitor().await;
+    until("a stack that is ready", async || {
+        let readiness = stack.admin_get("/v1/admin/readiness").await;
+        (readiness["data"]["status"] == "ready").then_some(()).ok_or_else(|| readiness.to_string())
+    })
+    .await;
     stack.operate(&["migrate", "--all"]).await.expect();
 }
 

@@ -377,12 +377,15 @@ class Parameters(Scripts):
 
     def test_a_value_that_cloudformation_would_refuse_is_refused_before_anything_is_built(self):
         for given in ["LogRetentionDays=8", "ApiRateLimit=0", "ApiRateLimit=many", "FanoutMaximumConcurrency=1001", "PortalOrigin=http://a",
-                      "NoSuchParameter=1", "LogLevel", "LogLevel=a\nb"]:
+                      "NoSuchParameter=1", "LogLevel", "LogLevel=a\nb", "LogLevel='a\nb'", "LogLevel='a\"b'", "LogLevel='a\\b'"]:
             with self.subTest(given):
                 self.assertEqual(self.deploy("--parameter-overrides", given), 1)
                 self.assertEqual(self.called("sam build"), [])
                 self.assert_nothing_changed()
         self.assertEqual(self.deploy("--reset", "NoSuchParameter"), 1)
+        self.assert_nothing_changed()
+        self.assertEqual(self.deploy("--parameter-overrides", "LogLevel=debug", "--reset", "LogLevel", answers=[running(**self.GIVEN)]), 1)
+        self.assertIn("LogLevel is both given and reset", self.said)
         self.assert_nothing_changed()
 
     def test_a_parameter_that_the_template_gained_has_its_default_and_one_that_it_lost_is_told_of(self):
@@ -398,6 +401,14 @@ class Parameters(Scripts):
             with self.subTest(arguments):
                 self.assertEqual(self.run_script("deploy", "prod", *arguments), 1)
                 self.assertIn(f"say {flag}", self.said)
+                self.assertEqual(self.called("sam build"), [])
+                self.assert_nothing_changed()
+
+    def test_the_stack_and_its_file_are_named_in_one_way_only(self):
+        for arguments in [("--config-file", "other.toml"), ("--config-env=other",), ("--stack-name", "other")]:
+            with self.subTest(arguments):
+                self.assertEqual(self.deploy(*arguments), 1)
+                self.assertIn("is not taken here", self.said)
                 self.assertEqual(self.called("sam build"), [])
                 self.assert_nothing_changed()
 
@@ -457,6 +468,13 @@ class Parameters(Scripts):
 
 
 class Releases(Scripts):
+    def test_a_release_is_named_by_its_second_and_so_is_each_pass_of_a_first_deployment(self):
+        seconds = self.stubs / "seconds"
+        self.program("date", f'echo . >> "{seconds}"; echo $((1790000000 + $(grep -c . "{seconds}")))')
+        self.assertEqual(self.deploy(answers=[new()]), 0, self.said)
+        self.assertEqual([values["PortalOrigin"] for values in self.deployed()], ["", "the-PortalUrl"])
+        self.assertEqual([release.split("-")[0] for release in self.releases], ["1790000001", "1790000002"])
+
     def test_every_deployment_has_a_name_of_its_own_and_is_kept(self):
         self.assertEqual(self.deploy(), 0, self.said)
         list(self.deployed())
@@ -469,7 +487,9 @@ class Releases(Scripts):
     def test_the_release_before_comes_back_without_a_build(self):
         self.assertEqual(self.run_script("roll-back", "prod"), 0, self.said)
         self.assertEqual(self.called("sam ") + self.called("cargo"), [])
-        self.assertTrue(self.called("aws cloudformation deploy", "--parameter-overrides Release=1790000002-v2"))
+        # All others keep the values of now.
+        (deployed,) = self.called("aws cloudformation deploy")
+        self.assertTrue(deployed.endswith(" --parameter-overrides Release=1790000002-v2"), deployed)
         self.assert_order("s3 cp --only-show-errors s3://artifacts/releases/prod/1790000002-v2/template", "cloudformation deploy",
                           "s3 sync --only-show-errors --delete s3://artifacts/releases/prod/1790000002-v2/portal s3://the-PortalBucketName",
                           "create-invalidation --distribution-id the-PortalDistributionId")
@@ -486,7 +506,12 @@ class Releases(Scripts):
     def test_a_roll_back_moves_at_once_and_no_alarm_stops_it(self):
         packaged = ("Globals:\n  Function:\n    AutoPublishAlias: live\n    DeploymentPreference:\n      Type:\n        Ref: TrafficShifting\n"
                     "      Alarms:\n        Fn::If:\n        - ShiftsGradually\n    Timeout: 10\nResources: {}\n")
-        self.assertEqual(settings.at_once(packaged), "Globals:\n  Function:\n    AutoPublishAlias: live\n    Timeout: 10\nResources: {}\n")
+        at_once = "Globals:\n  Function:\n    AutoPublishAlias: live\n    Timeout: 10\nResources: {}\n"
+        self.assertEqual(settings.at_once(packaged), at_once)
+        keep = f'for word; do [ "$before" != --template-file ] || cp "$word" "{self.stubs}/deployed"; before=$word; done'
+        self.program("aws", f'{keep}\nexec "{sys.executable}" -IS "{self.stubs}/stub.py" "$0" "$@"')
+        self.assertEqual(self.run_script("roll-back", "prod", answers=[(["/template -"], [answer(packaged)])]), 0, self.said)
+        self.assertEqual((self.stubs / "deployed").read_text(), at_once)
 
 
 class OfADeployedStack(Scripts):

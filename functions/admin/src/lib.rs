@@ -1,4 +1,4 @@
-//! What administrators see and do: usage, activity, webhooks, partners, keys, access requests, the audit log.
+//! What administrators see and do: readiness, usage, activity, webhooks, partners, keys, access requests, the audit log.
 
 mod access_requests;
 mod audit;
@@ -7,6 +7,7 @@ mod keys;
 mod partners;
 mod activity;
 mod overview;
+pub mod readiness;
 mod webhooks;
 
 use shared::app::App;
@@ -27,6 +28,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(access_requests::reissue::reissue_claim_link))
         .routes(routes!(audit::list_audit))
         .routes(routes!(overview::show_overview))
+        .routes(routes!(readiness::show_readiness))
         .routes(routes!(activity::list_activity))
         .routes(routes!(webhooks::subscriptions::list_webhook_subscriptions))
         .routes(routes!(webhooks::change::pause_webhook))

@@ -6,6 +6,7 @@ mod events;
 mod faults;
 mod leases;
 mod practice;
+mod record;
 mod restart;
 mod retention;
 mod rounds;
@@ -65,14 +66,16 @@ pub async fn run(
         }
     };
     // Boxed: whoever waits for a run would hold all of it.
-    let (polled, (), ()) = tokio::join!(
+    let (before, polled, (), ()) = tokio::join!(
+        Box::pin(record::begin(app, poll)),
         Box::pin(rounds::run(app, &leases, poll, deadline)),
         Box::pin(due_retries(app, poll, deadline)),
         Box::pin(pruning)
     );
     leases.release_others(app, &[]).await;
     app.write_data_problems().await;
-    polled
+    record::end(app, poll, polled?, before).await;
+    Ok(())
 }
 
 /// Deliveries know no shard of practices: the first schedule brings them back for all.

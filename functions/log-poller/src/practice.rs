@@ -5,7 +5,7 @@ use shared::{
     app::{self, App},
     auth::PracticeGrant,
     control::{self, dispatch::Lease, subscriptions::Subscription},
-    domain::{PracticePass, ids::LogId, log_progress::LogProgress},
+    domain::{PracticeFault, PracticePass, ids::LogId, log_progress::LogProgress},
     tenant::{self, TenantDb, unindexed_patients},
 };
 
@@ -27,6 +27,18 @@ pub enum PracticeError {
     Control(#[from] control::Error),
     #[error("the practice's database doesn't answer")]
     Silent,
+}
+
+impl PracticeError {
+    /// What administrators are told of it.
+    pub(crate) fn fault(&self) -> PracticeFault {
+        match self {
+            Self::App(error) => error.fault(),
+            Self::Tenant(error) => error.fault(),
+            Self::Control(_) => PracticeFault::StoreFailed,
+            Self::Silent => PracticeFault::Unreachable,
+        }
+    }
 }
 
 /// What a turn came to.

@@ -7,7 +7,12 @@ use std::{
 
 use futures::{StreamExt, stream::FuturesUnordered};
 use jiff::{SignedDuration, Timestamp};
-use shared::{app::App, control, domain::PracticePass, telemetry::metrics};
+use shared::{
+    app::App,
+    control::{self, pollers::FailingPractice},
+    domain::{PracticeFault, PracticePass},
+    telemetry::metrics,
+};
 use tokio::{
     sync::Semaphore,
     time::{Instant, sleep_until, timeout},
@@ -32,12 +37,29 @@ const LIST_EVERY: Duration = Duration::from_secs(5);
 /// What is under way at the deadline may end for so long.
 const LAST_WAIT: Duration = Duration::from_secs(3);
 
+/// What a run came to.
+pub(crate) struct Polled {
+    pub(crate) practices: usize,
+    /// Those whose last turn failed.
+    pub(crate) failing: Vec<FailingPractice>,
+}
+
 /// How a run goes.
 #[derive(Default)]
 struct Tally {
-    /// Practices whose last turn failed: failures in a row, and when the next turn may begin.
-    ailing: HashMap<PracticePass, (u32, Instant)>,
+    /// Practices whose last turn failed.
+    ailing: HashMap<PracticePass, Ailing>,
     events: usize,
+}
+
+/// A practice whose last turn failed.
+struct Ailing {
+    /// In a row.
+    failures: u32,
+    /// When the next turn may begin.
+    again: Instant,
+    fault: PracticeFault,
+    since: Timestamp,
 }
 
 /// Gives turns until `deadline`, or one to each practice.
@@ -49,7 +71,7 @@ pub(crate) async fn run(
     leases: &Leases,
     schedule: Poll,
     deadline: Timestamp,
-) -> control::Result<()> {
+) -> control::Result<Polled> {
     let interval = app.config.poll_interval;
     let (healthy, ailing_lane) = (Semaphore::new(HEALTHY), Semaphore::new(AILING));
     let mut under_way = FuturesUnordered::new();
@@ -76,7 +98,7 @@ pub(crate) async fn run(
         let begun = Instant::now();
         for practice in &practices {
             let health = tally.ailing.get(practice);
-            if busy.contains(practice) || health.is_some_and(|(_, again)| begun < *again) {
+            if busy.contains(practice) || health.is_some_and(|it| begun < it.again) {
                 continue;
             }
             let lane = if health.is_some() { &ailing_lane } else { &healthy };
@@ -97,7 +119,7 @@ pub(crate) async fn run(
                 break;
             };
             busy.remove(&practice);
-            let more = tally.note(&practice, &result);
+            let more = tally.note(&practice, &result, app.clock.now());
             if more && !schedule.once && app.clock.now() < deadline {
                 busy.insert(practice.clone());
                 under_way.push(turn(app, leases, practice, deadline, &healthy));
@@ -110,7 +132,7 @@ pub(crate) async fn run(
     let rest = async {
         while let Some((practice, result)) = under_way.next().await {
             busy.remove(&practice);
-            tally.note(&practice, &result);
+            tally.note(&practice, &result, app.clock.now());
         }
     };
     if timeout(LAST_WAIT, rest).await.is_err() {
@@ -122,7 +144,10 @@ pub(crate) async fn run(
         PracticesFailed = tally.ailing.len(),
         "polled"
     );
-    failed.map_or(Ok(()), Err)
+    match failed {
+        Some(error) => Err(error),
+        None => Ok(Polled { practices: practices.len(), failing: tally.failing() }),
+    }
 }
 
 async fn turn(
@@ -141,7 +166,12 @@ async fn turn(
 
 impl Tally {
     /// Takes down how a turn went; whether the practice has more to read.
-    fn note(&mut self, practice: &PracticePass, result: &Result<Turn, PracticeError>) -> bool {
+    fn note(
+        &mut self,
+        practice: &PracticePass,
+        result: &Result<Turn, PracticeError>,
+        now: Timestamp,
+    ) -> bool {
         match result {
             Ok(turn) => {
                 self.ailing.remove(practice);
@@ -152,12 +182,22 @@ impl Tally {
                 turn.more
             }
             Err(error) => {
-                let failures = self.ailing.get(practice).map_or(0, |(failures, _)| *failures);
+                let before = self.ailing.get(practice);
+                let failures = before.map_or(0, |it| it.failures);
                 let wait = Duration::from_secs(1 << failures.min(5)).min(LONGEST_WAIT);
-                self.ailing.insert(practice.clone(), (failures + 1, Instant::now() + wait));
-                tracing::error!(%practice, %error, failures = failures + 1, "a practice was not polled");
+                let since = before.map_or(now, |it| it.since);
+                let (failures, again) = (failures + 1, Instant::now() + wait);
+                let ailing = Ailing { failures, again, fault: error.fault(), since };
+                self.ailing.insert(practice.clone(), ailing);
+                tracing::error!(%practice, %error, failures, "a practice was not polled");
                 false
             }
         }
+    }
+
+    fn failing(self) -> Vec<FailingPractice> {
+        let failing =
+            |(practicepass, Ailing { fault, since, .. })| FailingPractice { practicepass, fault, since };
+        self.ailing.into_iter().map(failing).collect()
     }
 }

@@ -11,6 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -32,13 +33,22 @@ struct Kept {
     secrets: BTreeMap<String, Stages>,
 }
 
-/// The versions of a secret by their stage: `AWSCURRENT`, `AWSPREVIOUS`, `AWSPENDING`.
+/// The versions of a secret by their stage: `AWSCURRENT`, `AWSPREVIOUS`, `AWSPENDING`, `ROTATING`.
 type Stages = BTreeMap<String, Version>;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Version {
     id: String,
     value: String,
+    /// `None` in files of before it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    created_at: Option<Timestamp>,
+}
+
+impl Version {
+    fn new(id: String, value: String) -> Self {
+        Self { id, value, created_at: Some(Timestamp::now()) }
+    }
 }
 
 /// The file.
@@ -59,7 +69,7 @@ impl Secrets {
         let mut made = false;
         for secret in secrets {
             if let Entry::Vacant(vacant) = opened.secrets.entry(secret.id.clone()) {
-                let version = Version { id: random::uuid()?, value: make(&secret.value)? };
+                let version = Version::new(random::uuid()?, make(&secret.value)?);
                 vacant.insert(BTreeMap::from([(CURRENT.to_owned(), version)]));
                 made = true;
             }
@@ -106,10 +116,30 @@ impl Secrets {
     fn put(&self, name: &str, stage: &str, id: &str, value: &str) -> Result<()> {
         let mut kept = self.kept();
         let stages = kept.secrets.entry(name.to_owned()).or_default();
-        let version = Version { id: id.to_owned(), value: value.to_owned() };
+        let version = Version::new(id.to_owned(), value.to_owned());
         let before = stages.insert(stage.to_owned(), version);
         if let Some(before) = before.filter(|it| stage == CURRENT && it.id != id) {
             stages.insert(PREVIOUS.to_owned(), before);
+        }
+        kept.save()
+    }
+
+    /// Puts one more label on a secret's current version.
+    pub fn label(&self, name: &str, stage: &str) -> Result<()> {
+        let mut kept = self.kept();
+        if let Some(stages) = kept.secrets.get_mut(name)
+            && let Some(version) = stages.get(CURRENT).cloned()
+        {
+            stages.insert(stage.to_owned(), version);
+        }
+        kept.save()
+    }
+
+    /// Says of a secret's current version that it was made then, which tests of its age need.
+    pub fn backdate(&self, name: &str, created_at: Timestamp) -> Result<()> {
+        let mut kept = self.kept();
+        if let Some(version) = kept.secrets.get_mut(name).and_then(|stages| stages.get_mut(CURRENT)) {
+            version.created_at = Some(created_at);
         }
         kept.save()
     }

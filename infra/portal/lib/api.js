@@ -16,6 +16,8 @@ export class ApiError extends Error {
     this.title = problem.title ?? '';
     this.requestId = problem.requestId ?? '';
     this.errors = problem.errors ?? [];
+    /** What the problem tells beside its own members. */
+    this.data = problem.data;
     /** Seconds until it is worth trying again, if the API said so. */
     this.retryAfter = 0;
   }

@@ -1,12 +1,19 @@
 // Shapes of the API's answers, as far as the portal uses them.
 export interface FieldError { location: string; code: string; message: string }
-export interface Problem { title: string; status: number; detail: string; code: string; requestId: string; errors: FieldError[] }
+export interface Problem { title: string; status: number; detail: string; code: string; requestId: string; errors: FieldError[]; data?: unknown }
 export interface Pagination { limit: number; hasMore: boolean; nextCursor: string | null }
 export interface Paged<Row> { data: Row[]; count: number; pagination: Pagination }
 export interface DayUsage { date: string; calls: number; errors: number }
 export interface UsageSummary {
   totalCalls: number; successRate: number; avgDurationMs: number; p95DurationMs: number; errorCount: number; days: DayUsage[];
 }
+export interface Figure { name: string; value: number; atMost: number | null; atLeast: number | null }
+export interface Check {
+  name: string; status: 'ok' | 'degraded' | 'failed'; detail: string; meaning: string; runbook: string; since: string | null; ageSeconds: number | null;
+  figures: Figure[]; practices: { count: number; reasons: { reason: string; count: number }[]; listed: { practicepass: string; reason: string; since: string | null }[] } | null;
+  durationMs: number;
+}
+export interface Readiness { status: 'ready' | 'degraded' | 'notReady'; checkedAt: string; tzdata: string; checks: Check[] }
 export interface EndpointUsage { method: string; endpoint: string; calls: number; errors: number; avgDurationMs: number }
 export interface Overview extends UsageSummary { topEndpoints: EndpointUsage[]; multiTenant: boolean }
 export interface Partner {

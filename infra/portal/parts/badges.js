@@ -4,13 +4,17 @@ import { formatAgo, formatTime } from '../lib/format.js';
 
 /** @type {Record<string, string>} */
 const KINDS = {
+  ready: 'good', ok: 'good', degraded: 'warn', notReady: 'bad',
   active: 'good', granted: 'good', approved: 'good', succeeded: 'good', delivered: 'good', success: 'good',
   pending: 'warn', retrying: 'warn', slow: 'warn', due: 'warn', probing: 'warn', parked: 'bad', paused: 'warn', expired: 'warn', suspended: 'warn',
   revoked: 'bad', denied: 'bad', failed: 'bad', exhausted: 'bad', disabled: 'bad',
 };
 
-/** @param {{status: string}} props */
-export const Status = ({ status }) => html`<span class=${`badge ${KINDS[status] ?? ''}`}>${status.charAt(0).toUpperCase() + status.slice(1)}</span>`;
+/** `notReady` reads "Not ready". @param {{status: string}} props */
+export const Status = ({ status }) => html`<span class=${`badge ${KINDS[status] ?? ''}`}>${words(status)}</span>`;
+
+/** Several words in one, as people read them. @param {string} name */
+export const words = (name) => name.charAt(0).toUpperCase() + name.slice(1).replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
 
 /** @param {{code: number | null}} props */
 export function StatusCode({ code }) {

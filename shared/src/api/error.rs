@@ -95,6 +95,7 @@ codes! {
     Internal "INTERNAL" INTERNAL_SERVER_ERROR "Something went wrong on our side";
     ResponseTooLarge "RESPONSE_TOO_LARGE" INTERNAL_SERVER_ERROR "The answer is too large";
     Unavailable "UNAVAILABLE" SERVICE_UNAVAILABLE "Temporarily unavailable";
+    NotReady "NOT_READY" SERVICE_UNAVAILABLE "A part of the platform fails";
 }
 
 /// The body of an error (RFC 9457), `application/problem+json`.

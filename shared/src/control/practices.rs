@@ -140,6 +140,12 @@ impl Store {
         Ok(())
     }
 
+    /// Practices whose databases aren't known to be current, of the first 10,000, ordered by `PPass`.
+    pub async fn outdated_practices(&self, schema: i64, tzdata: &str) -> Result<Vec<Practice>> {
+        let outdated = |practice: &Practice| !practice.is_current(schema, tzdata);
+        self.find(Listing::of_index("PRACTICES"), usize::MAX, outdated).await
+    }
+
     /// All practices, ordered by PPass.
     pub async fn practices(&self) -> Result<Vec<Practice>> {
         self.list_all(Listing::of_index("PRACTICES")).await

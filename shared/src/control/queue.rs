@@ -47,6 +47,25 @@ impl Message {
     }
 }
 
+/// One of the queues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    Events,
+    SlowEvents,
+    DeadLetters,
+}
+
+/// About how many messages a queue holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Depth {
+    /// They can be received now.
+    pub waiting: i64,
+    /// They were received, and are neither deleted nor back.
+    pub in_flight: i64,
+    /// Their time hasn't come.
+    pub delayed: i64,
+}
+
 /// The queues `EVENTS_QUEUE_URL`, `SLOW_EVENTS_QUEUE_URL` and that of their dead letters, `DEAD_LETTER_QUEUE_URL`; the client
 /// is built on first use.
 #[derive(Debug, Default)]
@@ -67,23 +86,39 @@ impl Queue {
         Self { client: client.into(), url, slow_url, dead_letters_url }
     }
 
-    /// About how many dead letters can be received.
+    /// About how many messages a queue holds.
     ///
     /// # Errors
     /// Also when no URL is configured.
-    pub async fn dead_letters(&self) -> Result<i64> {
-        let url = self.dead_letters_url.as_deref().ok_or(Error::NotConfigured("DEAD_LETTER_QUEUE_URL"))?;
-        let wanted = QueueAttributeName::ApproximateNumberOfMessages;
+    pub async fn depth(&self, lane: Lane) -> Result<Depth> {
+        let url = match lane {
+            Lane::Events => self.url.as_deref().ok_or(Error::NotConfigured("EVENTS_QUEUE_URL"))?,
+            Lane::SlowEvents => {
+                self.slow_url.as_deref().ok_or(Error::NotConfigured("SLOW_EVENTS_QUEUE_URL"))?
+            }
+            Lane::DeadLetters => {
+                self.dead_letters_url.as_deref().ok_or(Error::NotConfigured("DEAD_LETTER_QUEUE_URL"))?
+            }
+        };
+        let counts = [
+            QueueAttributeName::ApproximateNumberOfMessages,
+            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+            QueueAttributeName::ApproximateNumberOfMessagesDelayed,
+        ];
         let output = self
             .client()
             .get_queue_attributes()
             .queue_url(url)
-            .attribute_names(wanted.clone())
+            .set_attribute_names(Some(counts.to_vec()))
             .send()
             .await
             .map_err(|error| Error::from_sdk("SQS", &error))?;
-        let count = output.attributes().and_then(|it| it.get(&wanted)?.parse().ok());
-        count.ok_or_else(|| Error::Malformed("a queue without a number of messages".into()))
+        let counted = |wanted| {
+            let count = output.attributes().and_then(|it| it.get(wanted)?.parse().ok());
+            count.ok_or_else(|| Error::Malformed("a queue without a number of messages".into()))
+        };
+        let [waiting, in_flight, delayed] = &counts;
+        Ok(Depth { waiting: counted(waiting)?, in_flight: counted(in_flight)?, delayed: counted(delayed)? })
     }
 
     /// Moves the dead letters that are there back to the queue of events, where each is received as new; how many. One that is

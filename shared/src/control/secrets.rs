@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
-use aws_sdk_secretsmanager::Client;
+use aws_sdk_secretsmanager::{Client, types::SecretVersionsListEntry};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Error, Result, aws};
@@ -22,6 +22,18 @@ pub const MAX_AGE_IN_AN_OUTAGE: SignedDuration = SignedDuration::from_hours(1);
 /// Whoever is refused with a value may ask for a newer one so often, in each process: strangers with made-up key ids can't
 /// turn it into a flood of calls. A change is known everywhere by then, when it is needed.
 pub const PAUSE: SignedDuration = SignedDuration::from_secs(10);
+
+/// The staging label of a version that began a rotation, or went on with one. The next one without it ends the rotation.
+pub const ROTATING: &str = "ROTATING";
+
+/// What can be known of a secret's current version without its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CurrentVersion {
+    /// `None` when that isn't on record.
+    pub created_at: Option<Timestamp>,
+    /// A rotation was begun and not finished.
+    pub rotating: bool,
+}
 
 #[derive(Default)]
 pub struct Secrets {
@@ -78,6 +90,23 @@ impl Secrets {
             SecretRef::Environment(_) => Err(Error::NotConfigured("a value to be tried")),
             SecretRef::SecretsManager(id) => self.fetch(id, "AWSPENDING").await,
         }
+    }
+
+    /// The secret's current version; `None` for one of the environment. It is asked for each time.
+    ///
+    /// # Errors
+    /// As Secrets Manager fails.
+    pub async fn current_version(&self, secret: &SecretRef) -> Result<Option<CurrentVersion>> {
+        let SecretRef::SecretsManager(id) = secret else { return Ok(None) };
+        let listed = self.client().list_secret_version_ids().secret_id(id).send().await;
+        let listed = listed.map_err(|error| Error::from_sdk("Secrets Manager", &error))?;
+        let has = |version: &SecretVersionsListEntry, stage: &str| {
+            version.version_stages().iter().any(|it| it == stage)
+        };
+        let current = listed.versions().iter().find(|version| has(version, "AWSCURRENT"));
+        let current = current.ok_or_else(|| Error::Malformed("a secret without a current version".into()))?;
+        let created_at = current.created_date().and_then(|at| Timestamp::from_second(at.secs()).ok());
+        Ok(Some(CurrentVersion { created_at, rotating: has(current, ROTATING) }))
     }
 
     fn of_environment(&self, name: &str) -> Result<Arc<str>> {

@@ -11,12 +11,15 @@ use serde::{
     de::{DeserializeOwned, IgnoredAny},
 };
 
-use super::{Error, Result, aws, ids::Ids};
+use super::{Error, Result, Slice, aws, ids::Ids, listing::Listing};
 
 pub(super) const SERVICE: &str = "DynamoDB";
 
 /// A start waits no longer for a store that doesn't answer.
 const WARM_UP_LIMIT: Duration = Duration::from_secs(1);
+
+/// No item has this key.
+const PROBE: &str = "PROBE";
 
 pub type Item = HashMap<String, AttributeValue>;
 
@@ -31,6 +34,20 @@ pub enum Table {
     Activity,
     /// What is soon forgotten: idempotency records, rate windows. Key `pk`.
     Ledger,
+}
+
+impl Table {
+    pub const ALL: [Self; 4] = [Self::Control, Self::Deliveries, Self::Activity, Self::Ledger];
+
+    /// As the template has it.
+    pub const fn logical_id(self) -> &'static str {
+        match self {
+            Self::Control => "ControlTable",
+            Self::Deliveries => "DeliveriesTable",
+            Self::Activity => "ActivityTable",
+            Self::Ledger => "LedgerTable",
+        }
+    }
 }
 
 /// The tables' names; a function that doesn't use a table isn't told its name.
@@ -92,6 +109,27 @@ impl Store {
             let read = self.get::<IgnoredAny>(Table::Control, key("PRACTICE#", "WARM_UP"), false);
             let _ = tokio::time::timeout(WARM_UP_LIMIT, read).await;
         }
+    }
+
+    /// Reads what isn't there, to see that the table answers.
+    ///
+    /// # Errors
+    /// Whatever a read fails with.
+    pub async fn probe(&self, table: Table) -> Result<()> {
+        match table {
+            Table::Control => {
+                let _: Option<IgnoredAny> = self.get(table, key(PROBE, PROBE), true).await?;
+            }
+            Table::Deliveries | Table::Ledger => {
+                let _: Option<IgnoredAny> = self.get(table, pk(PROBE), true).await?;
+            }
+            // Administrators read calls and usage by the day only.
+            Table::Activity => {
+                let _: Slice<IgnoredAny> =
+                    self.list(Listing::of_partition(table, PROBE), 1, None, |_| true).await?;
+            }
+        }
+        Ok(())
     }
 
     /// The item with this key, read strongly when `consistent`.

@@ -97,11 +97,19 @@ impl Database {
         ).fetch_one(c).await)?)
     }
 
-    async fn version_in_words(&self, newest: i64) -> Result<String> {
+    /// The newest migration that the database has.
+    ///
+    /// # Errors
+    /// [`Error::Statement`] when it was never migrated; [`Error::Unavailable`].
+    pub async fn schema_version(&self) -> Result<i64> {
         let mut conn = self.connection().await?;
-        let version: i64 = on!(&mut conn, c => sqlx::query_scalar(
+        Ok(on!(&mut conn, c => sqlx::query_scalar(
             "select coalesce(max(version), 0) from _sqlx_migrations",
-        ).fetch_one(c).await)?;
+        ).fetch_one(c).await)?)
+    }
+
+    async fn version_in_words(&self, newest: i64) -> Result<String> {
+        let version = self.schema_version().await?;
         let is_newest = if version >= newest { "" } else { "; `migrate` brings it to the newest one" };
         Ok(format!("its schema has version {version}{is_newest}"))
     }

@@ -1,5 +1,7 @@
 //! What can go wrong with a practice database.
 
+use crate::domain::PracticeFault;
+
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// A rule the database itself holds and a statement broke.
@@ -51,6 +53,21 @@ impl Error {
     pub fn is_refused_login(&self) -> bool {
         let Self::Unavailable(sqlx::Error::Database(error)) = self else { return false };
         error.code().is_some_and(|code| LOGIN_REFUSED.contains(&&*code))
+    }
+
+    /// What administrators are told of it.
+    pub fn fault(&self) -> PracticeFault {
+        match self {
+            Self::Unavailable(_) if self.is_refused_login() => PracticeFault::RefusedLogin,
+            Self::Unavailable(_) | Self::LetBe | Self::Contended(_) => PracticeFault::Unreachable,
+            Self::WrongDatabase => PracticeFault::WrongDatabase,
+            Self::Registry(_) => PracticeFault::NotRegistered,
+            Self::Refused(_)
+            | Self::TimeZoneChanged
+            | Self::Migrating
+            | Self::Migrate(_)
+            | Self::Statement(_) => PracticeFault::StatementFailed,
+        }
     }
 }
 

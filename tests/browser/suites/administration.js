@@ -22,7 +22,8 @@ export function administration(world) {
     assert.equal(await table.count(), 7);
     const bars = page.locator('.chart a');
     assert.equal(await bars.count(), 7);
-    for (const title of ['Partners', 'API Keys', 'API Access Requests', 'Recent Activity']) await page.getByRole('heading', { name: title, exact: true }).waitFor();
+    await page.getByText(/checks are ok/).waitFor();
+    for (const title of ['Readiness', 'Partners', 'API Keys', 'API Access Requests', 'Recent Activity']) await page.getByRole('heading', { name: title, exact: true }).waitFor();
     await bars.nth(5).focus();
     await page.keyboard.press('Enter');
     await page.getByRole('heading', { level: 1, name: 'Recent Activity' }).waitFor();

@@ -30,6 +30,26 @@ export function states(world) {
     await it.close();
   });
 
+  test('what is not ready is shown with its reason, the worst first, although the answer is a problem', async () => {
+    const it = await openPage(world.browser, world.stack);
+    const { page } = it;
+    it.allowed.push(status(503));
+    const check = (name, state, detail) => ({ name, status: state, detail, meaning: '', runbook: 'Dead letters', since: null, ageSeconds: null, figures: [{ name: 'waiting', value: 7, atMost: 0, atLeast: null }], practices: null, durationMs: 1 });
+    const checks = [check('deadLetters', 'degraded', 'Events were given up.'), check('controlPlane', 'failed', 'These tables cannot be read.'), check('events', 'ok', 'The queue is short.')];
+    const data = { status: 'notReady', checkedAt: new Date().toISOString(), tzdata: '2026f', checks };
+    const problem = { title: 'A part of the platform fails', status: 503, detail: 'These checks failed: controlPlane.', code: 'NOT_READY', requestId: 'req-from-the-test', data };
+    await page.route('**/v1/admin/readiness', (route) => route.fulfill({ status: 503, contentType: 'application/problem+json', json: problem }));
+    await asAdmin(page, world.stack);
+    await page.getByText('Not ready').waitFor();
+    const shown = page.getByRole('table', { name: 'Checks that are not ok' }).locator('tbody tr');
+    assert.match(await shown.nth(0).textContent(), /Control plane.*Failed.*These tables cannot be read\./s);
+    assert.match(await shown.nth(1).textContent(), /Dead letters.*Degraded.*Waiting 7 \(at most 0\).*Runbook: Dead letters/s);
+    assert.equal(await shown.count(), 2);
+    await page.getByText('1 of 3 checks are ok').waitFor();
+    it.check('not ready');
+    await it.close();
+  });
+
   test('an API that can’t be reached is said, not hidden', async () => {
     const it = await openPage(world.browser, world.stack);
     it.allowed.push(/ERR_FAILED/);

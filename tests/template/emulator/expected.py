@@ -51,6 +51,7 @@ EXPECTED = {
     "admin-monitor": problem(401, 503),
     "admin-webhooks": problem(401, 503),
     "admin-overview": problem(401, 503),
+    "admin-readiness": problem(401, 503),
     # The limit of failed exchanges is kept in a store, which comes before the key.
     "auth-token": problem(401, 503),
     "availability-slots": problem(401),

@@ -17,12 +17,14 @@ JUSTIFIED = {
 }
 # What roles may do with stores: items, messages and values. A Scan or a batch has no keys that a condition could look at.
 STORE_ACTIONS = {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:Query", "sqs:SendMessage",
-                 "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "secretsmanager:GetSecretValue"}
+                 "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "secretsmanager:GetSecretValue",
+                 "secretsmanager:ListSecretVersionIds"}
 OTHER_SERVICES = ("logs:", "xray:", "ec2:", "kms:", "s3:")
 # These roles may use every item of the shared tables: administrators, and the portal, which mints keys.
 WHOLE_TABLES = {"AdminRole", "PortalRole"}
 # The kinds of items in the control table, and the usage that partners may read.
-KEY_FAMILIES = {"KEY#*", "KEYS#*", "PARTNER#*", "PRACTICE#*", "COUNTER#*", "COUNTS#*", "USAGE#prt_*", "ACTIVE_SUBSCRIPTIONS", "PRACTICES", "AUDIT", "DATA_PROBLEMS"}
+KEY_FAMILIES = {"KEY#*", "KEYS#*", "PARTNER#*", "PRACTICE#*", "COUNTER#*", "COUNTS#*", "USAGE#prt_*", "ACTIVE_SUBSCRIPTIONS", "PRACTICES", "AUDIT", "DATA_PROBLEMS",
+                "POLLERS"}
 LAST_USE = {"dynamodb:Attributes": ["pk", "sk", "lastUsedAt"]}
 TRUSTS_LAMBDA = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
 NOT_BY_CODE = {"Sid": "NotByCode", "Effect": "Deny", "Action": "ec2:*", "Resource": "*", "Condition": {"Null": {"lambda:SourceFunctionArn": "false"}}}
@@ -123,6 +125,15 @@ def roles_allow_what_the_environment_names(template):
             yield f"{name} may use {store} but is not told of it" if store in may else f"{name} is told of {store} but may not use it"
         for queue in sorted(sends - variables):
             yield f"{name} may send to {queue} but has no variable with its URL"
+
+
+@rule
+def token_keys_are_for_callers(template):
+    """Whoever reads the keys can make tokens. Functions that know no partners may ask how old the keys are, and no more."""
+    for holder, place, statement in statements(template):
+        if "TokenKeysSecret" in references(statement.get("Resource")) and holder != "CallerPolicy":
+            if actions(statement) != {"secretsmanager:ListSecretVersionIds"}:
+                yield f"{place} can read the keys that sign tokens"
 
 
 @rule

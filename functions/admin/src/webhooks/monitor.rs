@@ -16,6 +16,7 @@ use shared::{
         self, Store,
         data_problems::DataProblems,
         deliveries::Delivery,
+        queue::Lane,
         subscriptions::{BreakerState, DisabledReason, Subscription},
     },
     domain::{
@@ -297,7 +298,7 @@ async fn summary(store: &Store, practicepass: Option<&PracticePass>) -> control:
 }
 
 async fn queue(app: &App) -> control::Result<QueueFigures> {
-    let dead_letters = async { Ok(app.queue.dead_letters().await) };
+    let dead_letters = async { Ok(app.queue.depth(Lane::DeadLetters).await) };
     let (due_retries, oldest, dead_letters) =
         try_join!(app.control.count_due(app.clock.now()), app.control.oldest_open_delivery(), dead_letters)?;
     // The rest is worth seeing most when the queue fails.
@@ -306,6 +307,6 @@ async fn queue(app: &App) -> control::Result<QueueFigures> {
     Ok(QueueFigures {
         due_retries,
         oldest_undelivered_event: oldest.map(UndeliveredEvent::from),
-        dead_letters,
+        dead_letters: dead_letters.map(|depth| depth.waiting),
     })
 }

@@ -32,11 +32,53 @@ pub(super) async fn read_version(secrets: &SecretValues, id: &str) -> Result<(St
 pub(super) async fn write(secrets: &SecretValues, id: &str, stored: &Stored) -> Result<()> {
     pair_of(stored)?;
     let text = serde_json::to_string(stored).map_err(|error| Error::store(id, error))?;
-    secrets.put(id, &text).await
+    secrets.put_rotating(id, &text, stored.previous.is_some()).await
 }
 
 /// As the functions read it.
 pub(super) fn pair_of(stored: &Stored) -> Result<SecretPair> {
     let text = serde_json::to_string(stored).map_err(|error| Error::store("a secret", error))?;
     SecretPair::from_secret(&text).map_err(|error| Error::Refused(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region};
+    use jiff::Timestamp;
+    use shared::auth::secret_ref::SecretRef;
+    use shared::control::Secrets;
+
+    use super::*;
+    use crate::permissions::Permissions;
+    use crate::secrets::{Secrets as Vault, SecretsServer};
+
+    #[tokio::test]
+    async fn a_rotation_can_be_seen_without_the_value_until_it_is_finished() {
+        let files = tempfile::tempdir().unwrap();
+        let vault = Vault::open(&files.path().join("secrets.json"), &[]).unwrap();
+        vault.set("pair", "{}").unwrap();
+        let server = SecretsServer::start(vault, Permissions::of_operator("tests").into()).await.unwrap();
+        let client = || {
+            let config = aws_sdk_secretsmanager::Config::builder()
+                .behavior_version(BehaviorVersion::latest())
+                .endpoint_url(&server.endpoint)
+                .region(Region::from_static("us-east-1"))
+                .credentials_provider(Credentials::new("tests", "tests", None, None, "tests"));
+            aws_sdk_secretsmanager::Client::from_conf(config.build())
+        };
+        let (operator, function) = (SecretValues::with_client(client()), Secrets::with_client(client()));
+        let began = Timestamp::now().as_second();
+        let secret = |name: &str| name.repeat(32);
+        for (current, previous) in
+            [("a", None), ("b", Some("a")), ("b", None), ("c", Some("b")), ("d", Some("c")), ("d", None)]
+        {
+            let stored = Stored { current: secret(current), previous: previous.map(secret) };
+            write(&operator, "pair", &stored).await.unwrap();
+            let version =
+                function.current_version(&SecretRef::from("pair".to_owned())).await.unwrap().unwrap();
+            assert_eq!(version.rotating, previous.is_some(), "{current}");
+            assert!(version.created_at.unwrap().as_second() >= began);
+        }
+        server.stop().await;
+    }
 }

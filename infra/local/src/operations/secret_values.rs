@@ -3,6 +3,7 @@
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_secretsmanager::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use shared::control::secrets::ROTATING;
 
 use crate::error::{Error, Result};
 
@@ -53,6 +54,16 @@ impl SecretValues {
     pub(super) async fn put(&self, id: &str, text: &str) -> Result<()> {
         let put = self.client.put_secret_value().secret_id(id).secret_string(text);
         put.send().await.map(|_| ()).map_err(|error| failed(id, &error))
+    }
+
+    /// As [`Self::put`]; `rotating`: something is left to be finished, which readiness shows until the next text without it.
+    pub(super) async fn put_rotating(&self, id: &str, text: &str, rotating: bool) -> Result<()> {
+        if !rotating {
+            return self.put(id, text).await;
+        }
+        let put = self.client.put_secret_value().secret_id(id).secret_string(text);
+        let put = put.version_stages("AWSCURRENT").version_stages(ROTATING).send().await;
+        put.map(|_| ()).map_err(|error| failed(id, &error))
     }
 
     /// Puts a text beside the secret's own, to be tried.

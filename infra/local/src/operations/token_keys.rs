@@ -99,7 +99,7 @@ impl Operator {
     }
 
     async fn put_token_keys(&self, ring: &Ring) -> Result<()> {
-        self.secrets.put(&self.names.token_keys, &ring.text()?).await
+        self.secrets.put_rotating(&self.names.token_keys, &ring.text()?, ring.is_rotating()).await
     }
 }
 
@@ -136,6 +136,11 @@ impl Ring {
     fn retired(&self) -> BTreeMap<String, Timestamp> {
         let retired = self.0.get("retired").cloned().unwrap_or_default();
         serde_json::from_value(retired).unwrap_or_default()
+    }
+
+    /// Whether a key waits to sign, or one that signs no more waits for its end.
+    fn is_rotating(&self) -> bool {
+        self.next().is_some() || !self.retired().is_empty()
     }
 
     fn retire(&mut self, kid: &str, now: Timestamp) {
@@ -228,13 +233,17 @@ mod tests {
     #[test]
     fn a_new_key_is_told_before_it_signs_and_the_old_one_verifies_for_25_hours() {
         let mut ring = ring();
+        assert!(!ring.is_rotating());
         let next = ring.add(&"b".repeat(64));
         assert_eq!((ring.active().unwrap().as_str(), next.as_str()), ("k1", "k2"));
+        assert!(ring.is_rotating());
         ring.activate(&next, at(0)).unwrap();
         assert_eq!(ring.active().unwrap(), "k2");
         assert!(ring.remove_ended(at(24)).is_empty(), "a process may have signed with it for another hour");
+        assert!(ring.is_rotating());
         assert_eq!(ring.remove_ended(at(26)), ["k1"]);
         assert_eq!(ring.kids(), ["k2"]);
+        assert!(!ring.is_rotating());
         ring.text().unwrap();
     }
 

@@ -7,7 +7,7 @@ use hyper::body::Incoming;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{CURRENT, Secrets};
+use super::{CURRENT, Secrets, Stages, Version};
 use crate::error::Error;
 use crate::http::{Answer, answer, read_body};
 use crate::permissions::{Call, Permissions, Refusal};
@@ -103,8 +103,14 @@ fn perform(secrets: &Secrets, operation: &str, question: &Question) -> Result<Va
         }
         "DescribeSecret" => {
             let stages = secrets.stages(name).ok_or_else(missing)?;
-            let versions: BTreeMap<_, _> = stages.iter().map(|(stage, it)| (&it.id, [stage])).collect();
+            let versions: BTreeMap<_, _> =
+                versions(&stages).into_iter().map(|(version, stages)| (&version.id, stages)).collect();
             Ok(json!({ "ARN": arn(name), "Name": name, "VersionIdsToStages": versions }))
+        }
+        "ListSecretVersionIds" => {
+            let stages = secrets.stages(name).ok_or_else(missing)?;
+            let versions: Vec<Value> = versions(&stages).into_iter().map(listed).collect();
+            Ok(json!({ "ARN": arn(name), "Name": name, "Versions": versions }))
         }
         "PutSecretValue" if !secrets.exists(name) => Err(missing()),
         "CreateSecret" if secrets.exists(name) => {
@@ -123,6 +129,23 @@ fn perform(secrets: &Secrets, operation: &str, question: &Question) -> Result<Va
         }
         _ => Err(("InvalidRequestException", format!("the local stack doesn't know {operation}"))),
     }
+}
+
+/// Each version with all of its stages.
+fn versions(stages: &Stages) -> Vec<(&Version, Vec<&str>)> {
+    let mut versions: BTreeMap<&str, (&Version, Vec<&str>)> = BTreeMap::new();
+    for (stage, version) in stages {
+        versions.entry(&version.id).or_insert((version, Vec::new())).1.push(stage);
+    }
+    versions.into_values().collect()
+}
+
+fn listed((version, stages): (&Version, Vec<&str>)) -> Value {
+    let mut listed = json!({ "VersionId": version.id, "VersionStages": stages });
+    if let Some(created_at) = version.created_at {
+        listed["CreatedDate"] = created_at.as_second().into();
+    }
+    listed
 }
 
 /// A secret's ARN; AWS adds six letters by chance.

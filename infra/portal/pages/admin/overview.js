@@ -12,6 +12,7 @@ import { Awaited, Empty } from '../../parts/state.js';
 import { Table } from '../../parts/table.js';
 import { UsageTiles } from '../../parts/tiles.js';
 import { CALL_COLUMNS, KEY_COLUMNS, REQUEST_COLUMNS, callId } from './columns.js';
+import { ReadinessPanel } from './readiness.js';
 
 /** How often the figures are read again while somebody looks at them. */
 const REFRESH = 15_000;
@@ -29,6 +30,7 @@ export function Overview() {
   return html`
     <${PageHead} title="Dashboard Overview" badge=${overview.data?.data.multiTenant && html`<span class="badge info">Multi-Tenant Enabled</span>`} />
     <div class="stack">
+      <${ReadinessPanel} />
       <${Awaited} load=${overview} what="usage">${(/** @type {any} */ body) => html`<${Usage} overview=${body.data} />`}<//>
       <div class="columns">
         <${Card} title="Partners" end=${html`<a href="#/admin/partners">All partners</a>`}>

@@ -1,0 +1,137 @@
+//! What administrators are told of the runs: that there are any, what they found of the catalog, and which practices fail.
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::Timestamp;
+use shared::{
+    app::{self, App},
+    auth::CatalogGrant,
+    control::pollers::{BegunRun, CatalogState, EndedRun, FailingPractice, FaultCount, MOST_NAMED, Schedule},
+    domain::{PracticeFault, PracticePass},
+};
+use tokio::time::timeout;
+
+use crate::{Poll, rounds::Polled};
+
+impl Poll {
+    fn schedule(self) -> Schedule {
+        let of = self.of.max(1);
+        Schedule { shard: self.shard % of, of }
+    }
+}
+
+/// Puts the beginning of a run on record, with what the catalog is like; what the run before came to. A record that can't be written
+/// holds up no event.
+pub(crate) async fn begin(app: &App, poll: Poll) -> EndedRun {
+    let schedule = poll.schedule();
+    let at = app.clock.now();
+    let begun = BegunRun { schedule, at, catalog: catalog(app, schedule).await };
+    match app.control.begin_poll(&begun).await {
+        Ok(poller) => poller.last_ended.unwrap_or_default(),
+        Err(error) => {
+            tracing::error!(%error, "the run's beginning is not on record");
+            EndedRun::default()
+        }
+    }
+}
+
+/// Puts the end of a run on record. `before`: what the run before came to.
+pub(crate) async fn end(app: &App, poll: Poll, polled: Polled, before: EndedRun) {
+    let run = ended(app.clock.now(), polled, before);
+    if let Err(error) = app.control.end_poll(poll.schedule(), &run).await {
+        tracing::error!(%error, "the run's end is not on record");
+    }
+}
+
+fn ended(at: Timestamp, polled: Polled, before: EndedRun) -> EndedRun {
+    let known: HashMap<PracticePass, Timestamp> =
+        before.failing.into_iter().map(|it| (it.practicepass, it.since)).collect();
+    let mut counts: BTreeMap<PracticeFault, u64> = BTreeMap::new();
+    let mut failing = polled.failing;
+    for practice in &mut failing {
+        *counts.entry(practice.fault).or_default() += 1;
+        let since = known.get(&practice.practicepass);
+        practice.since = since.map_or(practice.since, |since| *since.min(&practice.since));
+    }
+    let order = |it: &FailingPractice| (it.since, it.practicepass.to_string());
+    failing.sort_by_key(order);
+    failing.truncate(MOST_NAMED);
+    EndedRun {
+        at,
+        practices: u64::try_from(polled.practices).unwrap_or(u64::MAX),
+        faults: counts.into_iter().map(|(fault, practices)| FaultCount { fault, practices }).collect(),
+        failing,
+    }
+}
+
+/// The first schedule looks at the catalog for all: only functions with databases can reach it.
+async fn catalog(app: &App, schedule: Schedule) -> Option<CatalogState> {
+    if schedule.shard != 0 || app.config.catalog_dsn.is_none() {
+        return None;
+    }
+    let opening = async {
+        let db = app.open_catalog(&CatalogGrant::for_operations()).await?;
+        Ok::<_, app::Error>(db.schema_version().await?)
+    };
+    Some(match timeout(app.config.timeouts.polled_database, opening).await {
+        Ok(Ok(version)) => CatalogState::Version(version),
+        Ok(Err(error)) => {
+            tracing::error!(%error, "the catalog can't be opened");
+            CatalogState::Fault(error.fault())
+        }
+        Err(_) => {
+            tracing::error!("the catalog doesn't answer");
+            CatalogState::Fault(PracticeFault::Unreachable)
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::control::pollers::FailingPractice;
+
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn failing(name: &str, fault: PracticeFault, since: i64) -> FailingPractice {
+        FailingPractice { practicepass: PracticePass::try_from(name).unwrap(), fault, since: at(since) }
+    }
+
+    #[test]
+    fn a_practice_that_goes_on_failing_has_failed_since_the_run_in_which_it_began() {
+        let before = EndedRun {
+            failing: vec![
+                failing("Old", PracticeFault::Unreachable, 10),
+                failing("Well", PracticeFault::Unreachable, 5),
+            ],
+            ..EndedRun::default()
+        };
+        let new = vec![
+            failing("New", PracticeFault::RefusedLogin, 60),
+            failing("Old", PracticeFault::RefusedLogin, 61),
+        ];
+        let run = ended(at(120), Polled { practices: 7, failing: new }, before);
+        assert_eq!(
+            run.failing,
+            [
+                failing("Old", PracticeFault::RefusedLogin, 10),
+                failing("New", PracticeFault::RefusedLogin, 60)
+            ]
+        );
+        assert_eq!(run.faults, [FaultCount { fault: PracticeFault::RefusedLogin, practices: 2 }]);
+        assert_eq!((run.at, run.practices), (at(120), 7));
+    }
+
+    #[test]
+    fn of_very_many_failing_practices_all_are_counted_and_those_that_failed_for_longest_are_named() {
+        let many = (0..10_000).rev().map(|n| failing(&format!("P{n}"), PracticeFault::Unreachable, n));
+        let polled = Polled { practices: 10_000, failing: many.collect() };
+        let run = ended(at(20_000), polled, EndedRun::default());
+        assert_eq!(run.faults, [FaultCount { fault: PracticeFault::Unreachable, practices: 10_000 }]);
+        assert_eq!(run.failing.len(), MOST_NAMED);
+        assert_eq!(run.failing[0].practicepass.as_str(), "P0");
+    }
+}

@@ -1,0 +1,116 @@
+//! Stores that take connections and never answer.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::config::{
+    BehaviorVersion, Credentials, Region, StalledStreamProtectionConfig, timeout::TimeoutConfig,
+};
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::State,
+    http::{HeaderMap, Request, StatusCode},
+    response::{IntoResponse, Response},
+};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use shared::control::{Queue, Store};
+
+use super::{arrange, check, read, wrong};
+use crate::office::{Engine, Office, ends};
+
+/// A configuration whose client waits for ever.
+macro_rules! patient {
+    ($builder:expr, $endpoint:expr) => {
+        $builder
+            .behavior_version(BehaviorVersion::latest())
+            .endpoint_url($endpoint)
+            .region(Region::from_static("us-east-1"))
+            .credentials_provider(Credentials::new("local", "local", None, None, "tests"))
+            .timeout_config(TimeoutConfig::disabled())
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .build()
+    };
+}
+
+/// A server that takes connections and says nothing; its address.
+async fn silent_server() -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let mut connections = Vec::new();
+        while let Ok((connection, _)) = listener.accept().await {
+            connections.push(connection);
+        }
+    });
+    address
+}
+
+fn patient_queue(endpoint: &str) -> Queue {
+    let client = aws_sdk_sqs::Client::from_conf(patient!(aws_sdk_sqs::Config::builder(), endpoint));
+    let url = |name| format!("{endpoint}/000000000000/{name}");
+    Queue::with_client(client, url("EventsQueue"), url("SlowEventsQueue"), url("EventsDeadLetterQueue"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_that_never_answers_is_given_up_and_holds_up_no_other_check() {
+    let mut office = Office::open(Engine::Sqlite).await;
+    arrange(&office).await;
+    let endpoint = silent_server().await;
+    let app = office.another_app(|parts| {
+        parts.queue = patient_queue(&endpoint);
+        parts.config.timeouts.readiness_check = Duration::from_millis(500);
+    });
+    office.answer_with(app);
+    let data = ends("the answer", read(&office)).await;
+    assert_eq!(wrong(&data), ["events failed", "slowEvents failed", "deadLetters failed"], "{data}");
+    assert_eq!(check(&data, "events")["detail"], "There was no answer within 500 ms.");
+}
+
+#[derive(Clone)]
+struct Way {
+    endpoint: String,
+    client: Client<HttpConnector, Body>,
+}
+
+/// A way to DynamoDB on which whatever asks for the table of deliveries hangs for ever; its address.
+async fn hanging_deliveries(office: &Office) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    let way = Way { endpoint: office.store_endpoint.clone(), client };
+    let routes = Router::new().fallback(pass).with_state(way);
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    address
+}
+
+async fn pass(State(way): State<Way>, headers: HeaderMap, body: Bytes) -> Response {
+    if String::from_utf8_lossy(&body).contains("Deliveries") {
+        std::future::pending::<()>().await;
+    }
+    let mut request = Request::post(&way.endpoint).body(Body::from(body)).unwrap();
+    *request.headers_mut() = headers;
+    match way.client.request(request).await {
+        Ok(response) => response.map(Body::new),
+        Err(error) => (StatusCode::BAD_GATEWAY, error.to_string()).into_response(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_that_never_answers_is_named_and_holds_up_no_other_check() {
+    let mut office = Office::open(Engine::Sqlite).await;
+    arrange(&office).await;
+    let endpoint = hanging_deliveries(&office).await;
+    let config = patient!(aws_sdk_dynamodb::Config::builder(), endpoint);
+    let app = office.another_app(|parts| {
+        let client = aws_sdk_dynamodb::Client::from_conf(config);
+        parts.control = Store::with_client(client, parts.config.tables.clone());
+        parts.config.timeouts.readiness_check = Duration::from_secs(2);
+    });
+    office.answer_with(app);
+    let data = ends("the answer", read(&office)).await;
+    assert_eq!(wrong(&data), ["controlPlane failed", "dueRetries failed"], "{data}");
+    assert_eq!(check(&data, "controlPlane")["detail"], "These tables cannot be read: DeliveriesTable.");
+}
