@@ -28,14 +28,14 @@ command -v python3 >/dev/null || fail "missing: python3. Nothing was done."
 # `settings`, `region`, `profile` and the other arguments.
 told=$(python3 "$here/settings.py" where "$here/stacks" "$stack" "$@") || exit 1
 eval "$told"
+if [ -n "$profile" ]; then
+  # Programs prefer keys in the environment to AWS_PROFILE, but a profile that was asked for to both.
+  unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN
+  export AWS_PROFILE="$profile"
+fi
 
-# Every program that is called then works in the same region, whichever of the two variables it reads, and in the same account.
+# Every program that is called then works in the same region, whichever of the two variables it reads.
 resolve_region() {
-  if [ -n "$profile" ]; then
-    # Programs prefer keys in the environment to AWS_PROFILE, but a profile that was asked for to both.
-    unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN
-    export AWS_PROFILE="$profile"
-  fi
   AWS_REGION=${region:-$(aws configure get region || true)}
   [ -n "$AWS_REGION" ] || fail "which region? Say --region, or set AWS_REGION. Nothing was done."
   AWS_DEFAULT_REGION=$AWS_REGION
