@@ -1,231 +1,239 @@
-"""What `infra/deploy` deploys a stack with: decided, checked and shown before anything is done.
+"""Where a stack is and what it is deployed with. Nothing else reads infra/stacks.
 
-The values of the running stack are the default of every parameter; a new stack has the template's. What is given comes on top: in
-infra/stacks/STACK.toml (sam deploy's own format, not tracked, optional), then in `--parameter-overrides`, then by `--guided`, which
-asks for each. A parameter goes back to the template's default, and a value becomes empty, only by `--reset NAME`.
+A stack's file, infra/stacks/STACK.toml (sam deploy's own format, not tracked, optional), is for the region that it names. A region that isn't
+the first has a file of its own, infra/stacks/STACK.REGION.toml. The values of the running stack are the default of every parameter and tag; a
+new stack has the template's. What is given comes on top: in the file, then in `--parameter-overrides` and `--tags`, then by `--guided`, which
+asks for each parameter. A parameter goes back to the template's default, and a value becomes empty, only by `--reset NAME`.
 
-    settings.py STACK --release NAME --running FILE --unreserved N --template FILE --file FILE --into FOLDER -- ARGUMENT…
-    settings.py --at-once TEMPLATE
+    settings.py where STACKS STACK ARGUMENT…
+    settings.py decide STACK --release NAME --running FILE --tags FILE --runs FOLDER --unreserved N --template FILE --file FILE --into FOLDER -- ARGUMENT…
+    settings.py keep STACKS STACK REGION [PROFILE]
 
-Writes into the folder: `arguments`, those of sam deploy, one a line; `Architecture` and `PortalOrigin`, the values to deploy. Exits with 1
-and a reason when something is wrong. The second form takes gradual traffic shifting, and the alarms that would stop it, out of a packaged
-template, for a roll-back.
+`where` prints shell: `settings`, `region` and `profile`, empty where nothing names them, and the arguments without those two. `decide` writes
+into the folder: `arguments`, those of sam deploy, one a line; `samconfig.toml`, in which sam finds nothing; `Architecture` and `PortalOrigin`,
+the values to deploy. `keep` writes the file of a new stack. Exits with 1 and a reason when something is wrong.
 """
 
 import argparse
 import json
+import os
 import re
 import shlex
 import sys
 import tomllib
 from pathlib import Path
 
-# Further pages of answers to one question are not asked for.
-ASKED_AT_MOST = 5
-# Said by infra/deploy itself, each time anew.
-OWN = "Release"
-# AWS leaves so many of an account's processes unreserved, whatever is asked for.
-LEFT_UNRESERVED = 100
+import releases
+from parameters import OWN, Refused, changes, decide, pairs_in, pairs_of, parameters_of
 
-
-class Refused(Exception):
-    pass
-
-
-def parameters_of(template):
-    """Name → its declaration, in the template's order. The section is YAML's simplest, which a test holds it to."""
-    section = re.search(r"(?ms)^Parameters:\n(.*?)^(?=\S)", template)[1]
-    found = {}
-    for name, body in re.findall(r"(?m)^  (\w+):\n((?:    .*\n|\n)+)", section):
-        declared = dict(re.findall(r"(?m)^    (\w+): *(.*)$", body))
-        if declared.get("Description", "").startswith(">"):
-            declared["Description"] = " ".join(re.search(r"Description: >-?\n((?:      .*\n)+)", body)[1].split())
-        if "AllowedValues" in declared:
-            declared["AllowedValues"] = [one.strip() for one in declared["AllowedValues"].strip("[]").split(",")]
-        found[name] = declared | {"Default": declared.get("Default", "").strip("'\"")}
-    return found
-
-
-def given_in(words):
-    """The values in the words after --parameter-overrides, in either of sam's notations."""
-    values = {}
-    for word in (part for text in words for part in shlex.split(text)):
-        name, equals, value = word.partition("=")
-        if name == "ParameterKey":
-            name, _, value = value.partition(",ParameterValue=")
-        if not equals or not re.fullmatch(r"\w+", name):
-            raise Refused(f"--parameter-overrides takes NAME=VALUE, not {word!r}")
-        values[name] = value
-    return values
-
-
-def sorted_out(arguments):
-    """(values given, names to reset, whether to ask, the other arguments) of sam deploy's arguments and our own."""
-    values, reset, ask, others, taking = {}, [], False, [], None
-    for argument in arguments:
-        option, equals, value = argument.partition("=") if argument.startswith("--") else (argument, "", "")
-        if option in ("--parameter-overrides", "--reset"):
-            taking = option
-            argument = value if equals else None
-        elif option in ("--guided", "-g"):
-            ask, taking, argument = True, None, None
-        elif option.startswith("-"):
-            taking = None
-        if argument is None:
-            continue
-        if taking == "--reset":
-            reset += argument.replace(",", " ").split()
-        elif taking:
-            values |= given_in([argument])
-        else:
-            others.append(argument)
-    return values, reset, ask, others
-
-
-def problem_of(value, declared):
-    """What CloudFormation would refuse about a value, or nothing."""
-    if declared["Type"] == "Number":
-        if not re.fullmatch(r"\d+", value):
-            return "is not a whole number"
-        if not int(declared.get("MinValue", 0)) <= int(value) <= int(declared.get("MaxValue", 10**9)):
-            return f"is not between {declared.get('MinValue', 0)} and {declared.get('MaxValue', 10**9)}"
-    if "AllowedValues" in declared and value not in declared["AllowedValues"]:
-        return f"is none of {', '.join(declared['AllowedValues'])}"
-    if not re.fullmatch(declared.get("AllowedPattern", "(?s).*"), value):
-        return f"does not match {declared['AllowedPattern']}"
-    return "has a line break, a quote or a backslash" if re.search(r"[\n\r\"\\]", value) else None
-
-
-def ask_for(name, declared, value):
-    """The answer to a question: Enter keeps the value, the word `reset` takes the template's default."""
-    print(f"\n{name}: {declared.get('Description', '')}")
-    for _ in range(ASKED_AT_MOST):
-        answer = input(f"  [{value}]: ").strip()
-        chosen = declared["Default"] if answer == "reset" else answer or value
-        if not (problem := problem_of(chosen, declared)):
-            return chosen
-        print(f"  {chosen!r} {problem}; Enter keeps {value!r}, the word reset takes {declared['Default']!r}")
-    raise Refused(f"no good answer for {name}")
-
-
-def decide(declared, running, given, reset, ask, unreserved=None):
-    """Name → the value to deploy. `running` is None for a new stack."""
-    for name in [*given, *reset]:
-        if name not in declared or name == OWN:
-            raise Refused(f"there is no parameter {name} to give")
-    values = {name: one["Default"] for name, one in declared.items()}
-    if running is None and unreserved is not None and unreserved - int(values["PollerReservedConcurrency"]) < LEFT_UNRESERVED:
-        print(f"The account has {unreserved} processes of Lambda to reserve from, fewer than AWS keeps back: PollerReservedConcurrency is 0."
-              " Give 2 when its limit is raised.")
-        values["PollerReservedConcurrency"] = "0"
-    values |= {name: value for name, value in (running or {}).items() if name in declared}
-    before = dict(values)
-    values |= {name: declared[name]["Default"] for name in reset} | given
-    if both := sorted(set(given) & set(reset)):
-        raise Refused(f"{both[0]} is both given and reset")
-    emptied = [name for name, value in given.items() if value == "" and before[name] != ""]
-    if emptied and running is not None:
-        raise Refused(f"{emptied[0]} is {before[emptied[0]]} and would become empty: say --reset {emptied[0]} if that is meant")
-    if ask:
-        values |= {name: ask_for(name, one, values[name]) for name, one in declared.items() if name != OWN}
-    for name, value in values.items():
-        if problem := problem_of(value, declared[name]):
-            raise Refused(f"{name}: {value!r} {problem}")
-    return values
-
-
-def changes(values, running):
-    """One line for each parameter that changes."""
-    for name, value in values.items():
-        if name != OWN and (running is None or running.get(name) != value):
-            before = "" if running is None else f"{running[name] or '(empty)'} → " if name in running else "new → "
-            yield f"  {name}: {before}{value or '(empty)'}"
-    for name in sorted(set(running or {}) - set(values)):
-        yield f"  {name}: {running[name] or '(empty)'} → the template has it no longer"
-
-
-def sam_arguments(stack, values, own, kept, file, is_terminal):
-    """Everything is said on the command line: what a file says of parameters never reaches SAM."""
-    arguments = ["--no-fail-on-empty-changeset"]
-    if kept is not None:
-        arguments += ["--config-file", str(file)]
-    kept = kept or {}
-    for refused in ("--config-env", "--config-file", "--stack-name"):
-        if any(one.split("=")[0] == refused for one in own):
-            raise Refused(f"{refused} is not taken here: the stack is named first, and its file is {file}")
-    has = {one.split("=")[0] for one in own} | {"--" + name.replace("_", "-") for name in kept}
-    if "--capabilities" not in has:
-        arguments += ["--capabilities", "CAPABILITY_IAM"]
-    if not has & {"--s3-bucket", "--resolve-s3", "--no-resolve-s3"}:
-        arguments.append("--resolve-s3")
-    confirms = kept.get("confirm_changeset", True) and "--no-confirm-changeset" not in own
-    if confirms and not is_terminal:
-        raise Refused("there is no terminal to confirm the change set at: say --no-confirm-changeset")
-    if confirms and "--confirm-changeset" not in own:
-        arguments.append("--confirm-changeset")
-    return [*arguments, *own, "--stack-name", stack, "--parameter-overrides", *(f'{name}="{value}"' for name, value in values.items())]
+# CloudFront's names have 64 characters for this one and the region, see tests/template/gate/limits.py.
+STACK = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,31}")
+WHERE = ("--region", "--profile")
+# Arguments of sam deploy that change neither which stack it is nor what of it is deployed: the other steps don't have to know them.
+FLAGS = {"resolve_s3", "confirm_changeset", "force_upload", "fail_on_empty_changeset", "no_progressbar"}
+LISTS = {"capabilities", "notification_arns", "signing_profiles"}
+OTHERS = FLAGS | LISTS | {"s3_bucket", "s3_prefix", "kms_key_id", "role_arn"}
+# Those that a command line has beside them.
+TAKEN = {*OTHERS, "parameter_overrides", "tags", "reset", "guided", "g", "debug", "no_confirm_changeset", "no_resolve_s3", "no_fail_on_empty_changeset"}
+# Such tags are AWS's own.
+RESERVED_TAG = "aws:"
+TAG = r"[^\s=\"']+"
 
 
 def kept_in(file):
-    """What the stack's file has for sam deploy, None without a file."""
+    """What a stack's file has for sam deploy, None without a file."""
     if not file.exists():
         return None
     try:
         kept = tomllib.loads(file.read_text())
         float(kept["version"])
-        return kept["default"]["deploy"]["parameters"]
-    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
+        kept = kept["default"]["deploy"]["parameters"]
+        unknown = sorted(set(kept) - OTHERS - {"region", "profile", "tags", "parameter_overrides"})
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise Refused(f"{file} is not what sam deploy reads: it needs version = 0.1 and [default.deploy.parameters] ({error})") from error
+    if unknown:
+        raise Refused(f"{file} says {unknown[0]}, which only sam would know of; what can be there is in infra/settings.py")
+    for name in ("region", "profile"):
+        if not isinstance(kept.get(name, ""), str):
+            raise Refused(f"{file}: {name} is no text")
+    return kept
 
 
-def at_once(packaged):
-    """A packaged template (YAML) without its DeploymentPreference: the aliases then move with the stack's update, and nothing stops it."""
-    kept, below = [], None
-    for line in packaged.splitlines(keepends=True):
-        depth = len(line) - len(line.lstrip())
-        if below is not None and depth > below:
-            continue
-        below = depth if line.lstrip().startswith("DeploymentPreference:") else None
-        if below is None:
-            kept.append(line)
-    return "".join(kept)
+def files_of(stacks, stack):
+    """Region → the file of the stack in it; the empty region's is for all that have none."""
+    found = {}
+    for path in [stacks / f"{stack}.toml", *sorted(stacks.glob(f"{stack}.*.toml"))]:
+        if (kept := kept_in(path)) is not None:
+            named, said = path.name.removeprefix(stack).removesuffix(".toml").removeprefix("."), kept.get("region", "")
+            if named and said not in ("", named):
+                raise Refused(f"{path} says region {said}")
+            if (named or said) in found:
+                raise Refused(f"{path} and {found[named or said]} are both for {said or named}")
+            found[named or said] = path
+    return found
 
 
-def main():
-    if sys.argv[1] == "--at-once":
-        path = Path(sys.argv[2])
-        path.write_text(at_once(path.read_text()))
+def where(stacks, stack, arguments, environment):
+    """(file, region, profile, the other arguments): where every step of a command works."""
+    if not STACK.fullmatch(stack):
+        raise Refused("the name of a stack is a letter and at most 31 letters, digits and hyphens more")
+    asked, others, option = dict.fromkeys(WHERE, ""), [], None
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if option or (name in WHERE and equals):
+            option, value = (option, argument) if option else (name, value)
+            if not value or value.startswith("-"):
+                break
+            asked[option], option = value, None
+        elif argument in WHERE:
+            option = argument
+        else:
+            others.append(argument)
+    if option:
+        raise Refused(f"{option} needs a value")
+    files, region = files_of(stacks, stack), asked["--region"]
+    named, usual = [one for one in files if one], environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or ""
+    if not region and usual and named and usual not in files and "" not in files:
+        raise Refused(f"{files[named[0]]} says {named[0]}, AWS_REGION says {usual}: which one? Say --region {named[0]} or --region {usual}")
+    region = region or usual or (named[0] if named else "")
+    file = files.get(region) or files.get("") or stacks / (f"{stack}.{region}.toml" if files else f"{stack}.toml")
+    return file, region, asked["--profile"] or (kept_in(file) or {}).get("profile", ""), others
+
+
+def keep(stacks, stack, region, profile=""):
+    """Writes the file of a new stack, if it has none: so that later commands find it."""
+    files = files_of(stacks, stack)
+    if region in files or "" in files:
         return
+    stacks.mkdir(exist_ok=True)
+    (stacks / (f"{stack}.{region}.toml" if files else f"{stack}.toml")).write_text(
+        f"# Arguments of sam deploy for the stack {stack} in {region}, in its own format. Parameters and tags keep the running stack's values;\n"
+        "# those that are written here as parameter_overrides and tags are given anew with every deployment.\n"
+        f"version = 0.1\n\n[default.deploy.parameters]\nregion = {json.dumps(region)}\n" + (f"profile = {json.dumps(profile)}\n" if profile else ""))
+
+
+def options_of(arguments):
+    """Each option with its words, in order."""
+    found = []
+    for argument in arguments:
+        if argument.startswith("-"):
+            option, equals, value = argument.partition("=")
+            found.append((option, [value] if equals else []))
+        elif not found:
+            raise Refused(f"{argument!r} belongs to no option")
+        else:
+            found[-1][1].append(argument)
+    for option, _ in found:
+        if option.lstrip("-").replace("-", "_") not in TAKEN:
+            raise Refused(f"{option} is not taken here: the other steps would not know of it")
+    return found
+
+
+def sorted_out(arguments):
+    """(parameters given, tags given, names to reset, whether to ask, the other arguments) of infra/deploy's arguments."""
+    values, tags, reset, ask, others = {}, {}, [], False, []
+    for option, words in options_of(arguments):
+        if option == "--parameter-overrides":
+            values |= pairs_in(words, option)
+        elif option == "--tags":
+            tags |= pairs_in(words, option, TAG)
+        elif option == "--reset":
+            reset += " ".join(words).replace(",", " ").split()
+        elif option in ("--guided", "-g"):
+            ask = True
+        else:
+            others += [option, *words]
+    return values, tags, reset, ask, others
+
+
+def arguments_of(kept):
+    """The arguments that a file's entries stand for."""
+    for name, value in kept.items():
+        option = "--" + name.replace("_", "-")
+        if name in FLAGS:
+            yield from [option] if value else []
+        elif name in OTHERS:
+            yield option
+            yield from map(str, value if isinstance(value, list) else str(value).split() if name in LISTS else [value])
+
+
+def sam_arguments(stack, values, tags, own, kept, is_terminal):
+    """Everything is said on the command line: no file of its own reaches SAM."""
+    has = {one.lstrip("-").replace("-", "_") for one in own if one.startswith("-")}
+    kept = {name: value for name, value in kept.items() if name not in has}
+    if "s3_bucket" in has or "s3_bucket" in kept:
+        if "resolve_s3" in has or (kept.get("resolve_s3") and "s3_bucket" in kept):
+            raise Refused("a bucket is named, and SAM is asked for its own: which one?")
+        kept.pop("resolve_s3", None)
+    elif not kept.get("resolve_s3", "no_resolve_s3" not in has):
+        raise Refused("without a bucket of its own SAM needs --s3-bucket")
+    else:
+        kept["resolve_s3"] = True
+    confirms = kept.pop("confirm_changeset", True) and "no_confirm_changeset" not in has
+    if confirms and not is_terminal:
+        raise Refused("there is no terminal to confirm the change set at: say --no-confirm-changeset")
+    if "capabilities" not in has:
+        kept.setdefault("capabilities", "CAPABILITY_IAM")
+    arguments = [*([] if kept.get("fail_on_empty_changeset") else ["--no-fail-on-empty-changeset"]), *arguments_of(kept), *own]
+    if confirms and "confirm_changeset" not in has:
+        arguments.append("--confirm-changeset")
+    quoted = (f'"{name}"="{value}"' if "=" in name + value else f"{name}={value}" for name, value in tags.items())
+    arguments += ["--tags", *quoted] if tags else []
+    return [*arguments, "--stack-name", stack, "--parameter-overrides", *(f'{name}="{value}"' for name, value in values.items())]
+
+
+def values_in(path, key, value):
+    """Name → value of a list that the AWS CLI printed; None for a stack that isn't there."""
+    listed = json.loads(path.read_text() or "null")
+    return None if listed is None else {one[key]: one[value] for one in listed}
+
+
+def main_decide(arguments):
     parser = argparse.ArgumentParser()
     parser.add_argument("stack")
     parser.add_argument("--release", required=True)
-    for name in ("--running", "--template", "--file", "--into"):
+    for name in ("--running", "--tags", "--runs", "--template", "--file", "--into"):
         parser.add_argument(name, type=Path, required=True)
     parser.add_argument("--unreserved", type=int)
-    at = sys.argv.index("--")
-    told = parser.parse_args(sys.argv[1:at])
-    given, reset, ask, own = sorted_out(sys.argv[at + 1:])
+    at = arguments.index("--")
+    told = parser.parse_args(arguments[:at])
+    given, tags, reset, ask, own = sorted_out(arguments[at + 1:])
     if ask and not sys.stdin.isatty():
         raise Refused("there is no terminal for --guided to ask at: say --parameter-overrides NAME=VALUE … and --no-confirm-changeset")
-    kept = kept_in(told.file)
-    written = (kept or {}).get("parameter_overrides", [])
-    given = given_in([written] if isinstance(written, str) else written) | given
-    listed = json.loads(told.running.read_text() or "null")
-    running = None if listed is None else {one["ParameterKey"]: one["ParameterValue"] for one in listed}
+    kept = kept_in(told.file) or {}
+    given = pairs_of(kept.get("parameter_overrides", []), "parameter_overrides") | given
+    running = values_in(told.running, "ParameterKey", "ParameterValue")
+    # A stack without tags is told to have none, for what is not said is taken away.
+    stays = {} if "tags" in reset else {name: value for name, value in (values_in(told.tags, "Key", "Value") or {}).items() if not name.startswith(RESERVED_TAG)}
+    tags = stays | pairs_of(kept.get("tags", []), "tags", TAG) | tags
     declared = parameters_of(told.template.read_text())
-    values = decide(declared, running, given, reset, ask, told.unreserved) | {OWN: told.release}
-    arguments = sam_arguments(told.stack, values, own, kept, told.file, sys.stdin.isatty())
+    lost = releases.last_given(releases.read(told.runs))
+    values = decide(declared, running, given, [name for name in reset if name != "tags"], ask, told.unreserved, lost) | {OWN: told.release}
+    arguments = sam_arguments(told.stack, values, tags, own, kept, sys.stdin.isatty())
     print(f"Parameters of the new stack {told.stack}:" if running is None else f"Parameters of {told.stack} that change:")
     print("\n".join(changes(values, running)) or "  none")
-    (told.into / "arguments").write_text("".join(f"{one}\n" for one in arguments))
+    config = told.into / "samconfig.toml"
+    config.write_text("version = 0.1\n[default.deploy.parameters]\n")
+    (told.into / "arguments").write_text("".join(f"{one}\n" for one in ["--config-file", str(config), *arguments]))
     for name in ("Architecture", "PortalOrigin"):
         (told.into / name).write_text(values[name])
 
 
+def main(action, *arguments):
+    if action == "where":
+        file, region, profile, others = where(Path(arguments[0]), arguments[1], arguments[2:], os.environ)
+        print(f"settings={shlex.quote(str(file))} region={shlex.quote(region)} profile={shlex.quote(profile)}")
+        print(shlex.join(["set", "--", *others]))
+    elif action == "keep":
+        keep(Path(arguments[0]), *arguments[1:])
+    else:
+        main_decide([*arguments])
+
+
 if __name__ == "__main__":
     try:
-        main()
+        main(*sys.argv[1:])
     except Refused as error:
-        sys.exit(f"infra/deploy: {error}. Nothing was done.")
+        sys.exit(f"infra: {error}. Nothing was done.")
     except (EOFError, KeyboardInterrupt):
-        sys.exit("\ninfra/deploy: no answer. Nothing was done.")
+        sys.exit("\ninfra: no answer. Nothing was done.")

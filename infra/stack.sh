@@ -1,7 +1,6 @@
-# What deploy, operate and portal-upload share; they set `stack` and read this file.
+# What deploy, roll-back, operate and portal-upload share. They set `here` and read this file, which takes `STACK [--region R] [--profile P]`
+# from their arguments and leaves the others.
 
-# Arguments of sam deploy for this stack, its region among them; git ignores the folder.
-settings="$here/stacks/$stack.toml"
 # What tests/tools/setup installed, with the compiler's helpers that cargo-lambda looks for beside Python.
 PATH="$here/../target/tools/bin:$PATH"
 
@@ -23,19 +22,31 @@ need() {
   esac
 }
 
-# Every program that is called then works in the same region, whichever of the two variables it reads: the one that is given, or
-# the stack's own in infra/stacks, or the environment's.
+stack=${1:?the name of the stack is needed}
+shift
+command -v python3 >/dev/null || fail "missing: python3. Nothing was done."
+# `settings`, `region`, `profile` and the other arguments.
+told=$(python3 "$here/settings.py" where "$here/stacks" "$stack" "$@") || exit 1
+eval "$told"
+if [ -n "$profile" ]; then
+  # Programs prefer keys in the environment to AWS_PROFILE, but a profile that was asked for to both.
+  unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN
+  export AWS_PROFILE="$profile"
+fi
+
+# Every program that is called then works in the same region, whichever of the two variables it reads.
 resolve_region() {
-  own=
-  [ ! -e "$settings" ] || own=$(sed -n 's/^region *= *"\(.*\)" *$/\1/p' "$settings")
-  asked=${AWS_REGION:-${AWS_DEFAULT_REGION:-}}
-  if [ -z "${1:-}" ] && [ -n "$own" ] && [ -n "$asked" ] && [ "$own" != "$asked" ]; then
-    fail "$settings says $own, AWS_REGION says $asked: which one? Nothing was done."
-  fi
-  AWS_REGION=${1:-${own:-${asked:-$(aws configure get region || true)}}}
-  [ -n "$AWS_REGION" ] || fail "which region? Set AWS_REGION. Nothing was done."
+  AWS_REGION=${region:-$(aws configure get region || true)}
+  [ -n "$AWS_REGION" ] || fail "which region? Say --region, or set AWS_REGION. Nothing was done."
   AWS_DEFAULT_REGION=$AWS_REGION
   export AWS_REGION AWS_DEFAULT_REGION
+}
+
+# Runs another script for the same stack, where this one works: `script NAME ARGUMENT…`.
+script() {
+  other=$1
+  shift
+  "$here/$other" "$stack" --region "$AWS_REGION" ${profile:+--profile "$profile"} "$@"
 }
 
 read_outputs() {
@@ -55,12 +66,60 @@ output() {
   printf '%s\n' "$value"
 }
 
-# The release that runs, its template as it was packaged, and the bucket in which that has its artifacts.
-read_release() {
-  release=$(aws cloudformation describe-stacks --stack-name "$stack" --output text \
-    --query "Stacks[0].Parameters[?ParameterKey=='Release'].ParameterValue | [0]") || fail "the stack $stack can't be read in $AWS_REGION."
-  aws cloudformation get-template --stack-name "$stack" --template-stage Original --output text --query TemplateBody >"$folder/packaged" ||
-    fail "the template of $stack can't be read in $AWS_REGION."
-  bucket=$(sed -n -e 's|^ *CodeUri: s3://\([^/]*\)/.*|\1|p' -e 's|^ *S3Bucket: \(.*\)|\1|p' "$folder/packaged" | head -n 1)
-  [ -n "$bucket" ] || fail "the template of $stack names no bucket with its artifacts."
+# Refuses a stack that can't be updated now: `check_status STATUS`.
+check_status() {
+  case $1 in
+    CREATE_COMPLETE | UPDATE_COMPLETE | UPDATE_ROLLBACK_COMPLETE | IMPORT_COMPLETE | IMPORT_ROLLBACK_COMPLETE) ;;
+    *_IN_PROGRESS) fail "the stack $stack is $1; wait for its end. Nothing was done." ;;
+    CREATE_FAILED | ROLLBACK_COMPLETE | ROLLBACK_FAILED)
+      fail "the stack $stack was never made ($1); README.md says what it left. First" \
+        "aws cloudformation delete-stack --stack-name $stack. Nothing was done."
+      ;;
+    UPDATE_ROLLBACK_FAILED) fail "the stack $stack is $1: first aws cloudformation continue-update-rollback --stack-name $stack. Nothing was done." ;;
+    UPDATE_FAILED) fail "the stack $stack is $1: first aws cloudformation rollback-stack --stack-name $stack. Nothing was done." ;;
+    DELETE_FAILED) fail "the stack $stack is $1: first aws cloudformation delete-stack --stack-name $stack again. Nothing was done." ;;
+    *) fail "the stack $stack is $1, in which no deployment is known to work. Nothing was done." ;;
+  esac
+}
+
+# The parameters of the running stack into $folder/running, and its release.
+read_parameters() {
+  aws cloudformation describe-stacks --stack-name "$stack" --output json --query 'Stacks[0].Parameters || `[]`' >"$folder/running" ||
+    fail "the parameters of $stack can't be read in $AWS_REGION. Nothing was done."
+  release=$(python3 -c 'import json, sys
+print(*[one["ParameterValue"] for one in json.load(sys.stdin) if one["ParameterKey"] == "Release"])' <"$folder/running")
+}
+
+# The records of the stack's releases, `read_runs BUCKET`, into $folder/runs.
+read_runs() {
+  mkdir -p "$folder/runs"
+  aws s3 cp --recursive --only-show-errors "s3://$1/runs" "$folder/runs" || fail "the records of $stack's releases can't be read from $1."
+}
+
+# Records what runs now, after all that belongs to it: `record BUCKET PORTAL [FROM]`.
+record() {
+  bucket=$1
+  shift
+  read_parameters
+  named=$(python3 "$here/releases.py" record "$folder/runs" "$folder/running" "$@")
+  aws s3 cp --only-show-errors "$folder/runs/$named" "s3://$bucket/runs/$named"
+}
+
+# Copies a portal from a folder: `put_portal FOLDER TO`. What pages load goes first, the page that names it next, and what no page loads any
+# more last. All is copied: a sync would leave files of the same size, or of a younger date, as they are.
+put_portal() {
+  aws s3 cp --recursive --only-show-errors "$1" "$2" --exclude '*.d.ts' --exclude index.html
+  aws s3 cp --only-show-errors "$1/index.html" "$2/index.html" --content-type 'text/html; charset=utf-8'
+  aws s3 sync --only-show-errors "$1" "$2" --exclude '*.d.ts' --delete
+}
+
+# Puts a portal into the stack's bucket, and lets its distribution forget the files before. Needs read_outputs.
+serve_portal() {
+  url=$(output PortalUrl)
+  distribution=$(output PortalDistributionId)
+  site=$(output PortalBucketName)
+  put_portal "$1" "s3://$site"
+  invalidation=$(aws cloudfront create-invalidation --distribution-id "$distribution" --paths '/*' --query Invalidation.Id --output text)
+  aws cloudfront wait invalidation-completed --distribution-id "$distribution" --id "$invalidation"
+  echo "The portal is at $url."
 }

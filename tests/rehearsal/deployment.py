@@ -1,11 +1,16 @@
 """Deploys a stack, changes a parameter, deploys again without arguments, and compares."""
 
 import json
+import re
+import shutil
 
 from .workshop import BUCKET
 
 STACK, OTHER_REGION = "prod", "eu-west-1"
-UNASKED, OVERRIDES = "--no-confirm-changeset", "--parameter-overrides"
+UNASKED, OVERRIDES = ("--no-confirm-changeset", "--s3-bucket", BUCKET), "--parameter-overrides"
+# A deployment from another machine puts its artifacts elsewhere.
+OTHER_BUCKET = f"{BUCKET}-other"
+TAGS = {"team": "e m r", "stage": "live"}
 # What is given once, each in a place where an empty value would do harm.
 GIVEN = {"AlarmTopicArn": "arn:aws:sns:us-east-1:000000000000:ops", "VpcSubnetIds": "subnet-1,subnet-2", "VpcSecurityGroupIds": "sg-1",
          "LogRetentionDays": "365"}
@@ -17,13 +22,14 @@ class Deployment:
         self.defaults = {name: str(one["Default"]) for name, one in template.body["Parameters"].items() if name != "Release"}
 
     def steps(self):
-        return [self.prepare, self.refuse_rules, self.refuse_values, self.first, self.change, self.again, self.reset, self.roll_back, self.elsewhere]
+        return [self.prepare, self.refuse_rules, self.refuse_values, self.first, self.change, self.again, self.reset, self.roll_back,
+                self.refuse_half, self.elsewhere]
 
     def prepare(self):
         """the template is expanded, and what the emulator lacks is changed"""
         told = self.workshop.build()
-        self.workshop.aws("s3api", "create-bucket", "--bucket", BUCKET)
-        self.workshop.name_bucket(STACK)
+        for bucket in (BUCKET, OTHER_BUCKET):
+            self.workshop.aws("s3api", "create-bucket", "--bucket", bucket)
         return [f"{reason} ({len(changed)})" for reason, changed in told.items()]
 
     def refuse_rules(self):
@@ -48,7 +54,7 @@ class Deployment:
 
     def first(self):
         """a new stack is deployed and has an address for its portal at once"""
-        self.deploy(OVERRIDES, *(f"{name}={value}" for name, value in GIVEN.items()))
+        self.deploy(OVERRIDES, *(f"{name}={value}" for name, value in GIVEN.items()), "--tags", *(f"{name}={value}" for name, value in TAGS.items()))
         self.expected = self.defaults | GIVEN | {"PortalOrigin": self.outputs()["PortalUrl"]}
         self.compare_parameters()
         self.made = self.resources()
@@ -69,6 +75,7 @@ class Deployment:
         said = self.deploy()
         self.compare_parameters()
         self.compare_resources()
+        self.compare_tags()
         assert f"Parameters of {STACK} that change:\n  none" in said, said
 
     def reset(self):
@@ -80,32 +87,74 @@ class Deployment:
         self.compare_parameters()
 
     def roll_back(self):
-        """the release before comes back without a build, with the parameters of now"""
-        now, before = [line.split()[0] for line in self.workshop.run("roll-back", STACK, "--list").splitlines()][:-3:-1]
+        """the release that ran before comes back without a build, wherever its artifacts are: portal and functions whole, parameters and tags of now"""
+        good = self.release("//v2")
+        bad = self.release("//v3", "--s3-bucket", OTHER_BUCKET)
         versions = self.versions()
         self.workshop.run("roll-back", STACK)
         self.compare_parameters()
         self.compare_resources()
-        assert self.parameters()["Release"] == before != now, self.parameters()["Release"]
+        self.compare_tags()
+        assert self.runs() == good, self.runs()
         assert all(version != versions[name] for name, version in self.versions().items()), "an alias stayed where it was"
-        return [f"from {now} to {before}"]
+        assert self.portal() == self.portals[good], "the portal is not that of then"
+        self.release("//v4")
+        self.workshop.run("roll-back", STACK)
+        assert self.runs() == good, f"{self.runs()}, which is not what ran before"
+        assert self.portal() == self.portals[good], "the portal is not that of then"
+        told = self.workshop.run("roll-back", STACK, "--list")
+        assert f"{bad} (left by a roll-back)" in told and told.endswith(f"{good} (runs now)\n"), told
+        return [f"twice to {good}"]
+
+    def refuse_half(self):
+        """a release whose portal isn't kept whole is refused, and what runs stays"""
+        before, now, portal = self.release("//v5"), self.release("//v6"), self.portal()
+        self.workshop.run("aws", "s3", "rm", "--recursive", f"s3://{self.outputs()['ReleasesBucketName']}/releases/{before}/portal")
+        self.workshop.run("roll-back", STACK, fails=True)
+        assert (self.runs(), self.portal()) == (now, portal), "something changed"
 
     def elsewhere(self):
-        """a stack of the same name in a second region meets nothing of the first, and inherits nothing"""
+        """a stack of the same name in a second region is deployed, again and operated, meets nothing of the first and inherits nothing"""
         self.workshop.aws("s3api", "create-bucket", "--bucket", f"{BUCKET}-2", "--create-bucket-configuration",
                           f"LocationConstraint={OTHER_REGION}", region=OTHER_REGION)
-        before = self.resources()
-        self.workshop.run("deploy", STACK, UNASKED, "--s3-bucket", f"{BUCKET}-2", region=OTHER_REGION)
+        before, there = self.resources(), ("--region", OTHER_REGION)
+        self.workshop.run("deploy", STACK, *there, *UNASKED, "--s3-bucket", f"{BUCKET}-2")
         parameters = self.parameters(region=OTHER_REGION)
         assert {name: parameters[name] for name in self.defaults} | {"PortalOrigin": ""} == self.defaults, parameters
+        said = self.workshop.run("deploy", STACK, *there, *UNASKED, "--s3-bucket", f"{BUCKET}-2")
+        assert f"Parameters of {STACK} that change:\n  none" in said, said
+        assert "databases are up to date" in said, said
+        self.workshop.run("portal-upload", STACK, region=OTHER_REGION)
+        assert len(self.workshop.run("roll-back", STACK, "--list", *there).splitlines()) == 2
+        self.workshop.run("roll-back", STACK, *there)
         assert self.resources() == before, "the stack in the first region changed"
         # The emulator makes up one name for both where AWS makes up two. These are named by the template.
-        there = self.resources(region=OTHER_REGION)
+        others = self.resources(region=OTHER_REGION)
         for name in ("PortalOriginAccess", "PortalHeaders", "ViewerAddress", "Dashboard"):
-            assert before[name] != there[name], f"both have {name} {before[name]}"
+            assert before[name] != others[name], f"both have {name} {before[name]}"
+
+    def release(self, version, *arguments):
+        """A deployment of a portal whose files have the sizes of those before. Its name."""
+        main = self.workshop.project / "infra/portal/main.js"
+        main.write_text(re.sub(r"(//v[0-9])?\Z", version, main.read_text(), count=1))
+        self.deploy(*arguments)
+        self.portals = getattr(self, "portals", {}) | {self.runs(): self.portal()}
+        return self.runs()
+
+    def runs(self):
+        return self.parameters()["Release"]
+
+    def portal(self):
+        """Name → what is in the file, of all files of the bucket that is served."""
+        folder = self.workshop.project / "served"
+        shutil.rmtree(folder, ignore_errors=True)
+        self.workshop.run("aws", "s3", "cp", "--recursive", "--only-show-errors", f"s3://{self.outputs()['PortalBucketName']}", folder)
+        found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        assert len(found) > 20, f"the portal has {len(found)} files"
+        return found
 
     def deploy(self, *arguments, **others):
-        return self.workshop.run("deploy", STACK, UNASKED, *arguments, **others)
+        return self.workshop.run("deploy", STACK, *UNASKED, *arguments, **others)
 
     def describe(self, what, **others):
         return self.workshop.aws("cloudformation", "describe-stacks", "--stack-name", STACK, "--query", f"Stacks[0].{what}", **others)
@@ -130,6 +179,10 @@ class Deployment:
         found = self.parameters()
         wrong = {name: (value, found.get(name)) for name, value in self.expected.items() if found.get(name) != value}
         assert not wrong and set(found) == {*self.expected, "Release"}, f"parameters (expected, found): {json.dumps(wrong, indent=1)}"
+
+    def compare_tags(self):
+        found = {one["Key"]: one["Value"] for one in self.describe("Tags")}
+        assert found == TAGS, f"tags: {found}"
 
     def compare_resources(self):
         found = self.resources()

@@ -105,7 +105,7 @@ class Operation:
     def edge(self):
         """the edge's secret is rotated by a deployment, which migrates the practices first and keeps all else"""
         version = re.search(r"EdgeSecretVersion=(\S+)", self.operate("rotate-edge-secret"))[1]
-        said = self.workshop.run("deploy", STACK, UNASKED, OVERRIDES, f"EdgeSecretVersion={version}")
+        said = self.workshop.run("deploy", STACK, *UNASKED, OVERRIDES, f"EdgeSecretVersion={version}")
         assert "databases are up to date" in said, said
         self.operate("rotate-edge-secret", "--finish")
 

@@ -12,7 +12,7 @@ from gate.template import PROJECT, Template
 
 from .emulator import as_the_emulator_takes_it
 
-SCRIPTS = ("deploy", "operate", "portal-upload", "roll-back", "stack.sh", "settings.py")
+SCRIPTS = ("deploy", "operate", "portal-upload", "roll-back", "stack.sh", "settings.py", "parameters.py", "releases.py")
 # Artifacts go there: the bucket that SAM would make comes of a template with a transform, which the emulator doesn't have.
 BUCKET = "artifacts"
 # The first version of the AWS CLI says so, can't print credentials, and pages and encodes nothing by itself; all else is as in the second.
@@ -92,9 +92,6 @@ class Workshop:
             expanded["Resources"][name]["Properties"]["Code"] = name
         (self.built / "template.yaml").write_text(json.dumps(expanded))
         return told
-
-    def name_bucket(self, stack):
-        (self.project / f"infra/stacks/{stack}.toml").write_text(f'version = 0.1\n[default.deploy.parameters]\ns3_bucket = "{BUCKET}"\n')
 
     def run(self, *command, given="", fails=False, region="us-east-1"):
         """What a command says; its last lines are the reason when it fails, or when it succeeds and should not."""

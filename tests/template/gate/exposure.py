@@ -5,15 +5,16 @@ import re
 
 from . import rule
 from .template import FUNCTION, HTTP_API, LOG_GROUP, QUEUE, SECRET, TABLE, nodes
+from .wiring import OF_DEPLOYMENTS
 
 TYPES = {
     FUNCTION, HTTP_API, TABLE, QUEUE, SECRET, LOG_GROUP, "AWS::SQS::QueuePolicy", "AWS::IAM::Role", "AWS::IAM::ManagedPolicy", "AWS::KMS::Key",
     "AWS::S3::Bucket", "AWS::S3::BucketPolicy", "AWS::CloudFront::Distribution", "AWS::CloudFront::Function",
     "AWS::CloudFront::OriginAccessControl", "AWS::CloudFront::ResponseHeadersPolicy", "AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard",
-    "AWS::ApiGatewayV2::DomainName", "AWS::ApiGatewayV2::ApiMapping",
+    "AWS::ApiGatewayV2::DomainName", "AWS::ApiGatewayV2::ApiMapping", "AWS::Logs::MetricFilter",
 }
 # Resources that a parameter can leave out.
-OPTIONAL = {"NetworkPolicy", "ApiDomain", "ApiDomainMapping"}
+OPTIONAL = {"NetworkPolicy", "ApiDomain", "ApiDomainMapping", *OF_DEPLOYMENTS}
 EVENTS = {"HttpApi", "SQS", "Schedule"}
 # Properties that open a way in or copy data out, and intrinsics that bring in what is not in the template.
 FORBIDDEN = {

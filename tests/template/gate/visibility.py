@@ -5,14 +5,16 @@ import re
 
 from . import rule
 from .template import FUNCTION, HTTP_API, LOG_GROUP, NO_VALUE, QUEUE, SECRET, TABLE, references, text
-from .wiring import INVOKED_BY_OPERATORS
+from .wiring import ACCESS, INVOKED_BY_OPERATORS, OF_DEPLOYMENTS
 
 ALARM, DASHBOARD = "AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard"
 OURS = "${AWS::StackName}"
 # namespace → metric → its dimensions, separated by "|" where there is a choice. The functions write the metrics of OURS themselves.
 METRICS = {
     "AWS/ApiGateway": dict.fromkeys(("Count", "4xx", "5xx", "Latency"), "ApiId"),
-    "AWS/Lambda": dict.fromkeys(("Invocations", "Errors", "Throttles", "Duration", "ConcurrentExecutions"), "FunctionName"),
+    "AWS/Lambda": {**dict.fromkeys(("Invocations", "Throttles", "Duration", "ConcurrentExecutions"), "FunctionName"),
+                   "Errors": "FunctionName|FunctionName Resource ExecutedVersion"},
+    f"{OURS}/access": dict.fromkeys(ACCESS, ""),
     "AWS/SQS": dict.fromkeys(("ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage"), "QueueName"),
     "AWS/DynamoDB": {"SystemErrors": "TableName Operation", **dict.fromkeys(("ConsumedReadCapacityUnits", "ConsumedWriteCapacityUnits"), "TableName"),
                      **dict.fromkeys(("ReadThrottleEvents", "WriteThrottleEvents"), "TableName|TableName GlobalSecondaryIndexName")},
@@ -84,7 +86,8 @@ def metrics_exist(template):
 
 @rule
 def everything_is_alarmed(template):
-    alarmed = {(metric, value) for _, _, (_, metric, dimensions) in read_by_alarms(template) for value in [*dimensions.values(), None]}
+    alarmed = {(metric, value) for name, _, (_, metric, dimensions) in read_by_alarms(template) if name not in OF_DEPLOYMENTS
+               for value in [*dimensions.values(), None]}
     wanted = {(metric, f"${{{name}}}") for name in set(template.functions()) - INVOKED_BY_OPERATORS for metric in ("Errors", "Throttles")}
     for name, queue in template.of_type(QUEUE).items():
         wanted.add(("ApproximateAgeOfOldestMessage" if "RedrivePolicy" in queue else "ApproximateNumberOfMessagesVisible", f"${{{name}.QueueName}}"))
@@ -113,7 +116,7 @@ def nearing_the_time_out_is_alarmed(template):
 def alarms_ring_in_time_and_reach_somebody(template):
     sections = re.findall(r"(?m)^#+ (.+)$", (template.project / "infra/runbook.md").read_text())
     for name, alarm in template.of_type(ALARM).items():
-        if (alarm.get("AlarmActions"), alarm.get("OKActions")) != (NOTIFIES, NOTIFIES):
+        if name not in OF_DEPLOYMENTS and (alarm.get("AlarmActions"), alarm.get("OKActions")) != (NOTIFIES, NOTIFIES):
             yield f"{name} notifies nobody of its beginning or end"
         pointer = POINTER.search(alarm.get("AlarmDescription", "").strip())
         if not pointer or pointer[1] not in sections:
@@ -158,7 +161,7 @@ def the_dashboard_shows_everything(template):
     for metric, value in sorted(wanted - shown):
         yield f"the dashboard does not show {metric} of {value}"
     listed = {arn for widget in widgets(template) for arn in widget["properties"].get("alarms", [])}
-    for arn in sorted(listed ^ {f"${{{name}.Arn}}" for name in template.of_type(ALARM)}):
+    for arn in sorted(listed ^ {f"${{{name}.Arn}}" for name in set(template.of_type(ALARM)) - set(OF_DEPLOYMENTS)}):
         yield f"{arn} is only on the dashboard or only in the template"
     # Other widgets run code or load what is not ours.
     if not {widget["type"] for widget in widgets(template)} <= {"metric", "alarm"}:

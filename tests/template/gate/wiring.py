@@ -10,6 +10,10 @@ from .template import NO_VALUE, QUEUE, TABLE, as_list, nodes, references
 # Functions without an event, which operators invoke.
 INVOKED_BY_OPERATORS = {"MigrateFunction"}
 DAY = 86_400
+# The alarms that take a gradual deployment back, and that tell nobody else.
+OF_DEPLOYMENTS = ("DeploymentFaultsAlarm", "NewPracticeApiErrorsAlarm", "NewPartnerApiErrorsAlarm", "NewPipelineErrorsAlarm")
+# What the access log's filters count.
+ACCESS = {"Calls": '{ $.status = "*" }', "Faults": '{ $.status = "5*" }'}
 # Variables that are not named after what they refer to.
 OTHER_NAMES = {"DEAD_LETTER_QUEUE_URL": "EventsDeadLetterQueue", "RUST_LOG": "LogLevel", "METRICS_NAMESPACE": "AWS::StackName"}
 EVERYWHERE = {"RUST_LOG", "METRICS_NAMESPACE", "PORTAL_ORIGIN"}
@@ -68,13 +72,47 @@ def functions_are_reached_and_bounded(template):
 @rule
 def releases_are_published_and_watched(template):
     """Each deployment publishes a version of every function, for a parameter that changes reaches the alias only by a new one."""
-    errors = [{"Ref": f"{one}ErrorsAlarm"} for one in ("PracticeApi", "PartnerApi", "LogPoller", "WebhookFanout", "SlowFanout")]
-    gradual = {"Type": {"Ref": "TrafficShifting"}, "Alarms": {"Fn::If": ["ShiftsGradually", errors, [NO_VALUE]]}}
+    gradual = {"Type": {"Ref": "TrafficShifting"}, "Alarms": {"Fn::If": ["ShiftsGradually", [{"Ref": one} for one in OF_DEPLOYMENTS], [NO_VALUE]]}}
+    # CodeDeploy takes ten.
+    if len(OF_DEPLOYMENTS) > 10:
+        yield "CodeDeploy watches no more than 10 alarms"
     for name, function in template.functions().items():
         if (function.get("AutoPublishAlias"), function.get("AutoPublishCodeSha256")) != ("live", {"Ref": "Release"}):
             yield f"{name} is not published with every release"
         if function.get("DeploymentPreference") != gradual:
             yield f"{name} does not move as TrafficShifting says, or no alarm stops it"
+
+
+@rule
+def a_bad_release_is_seen_within_a_minute(template):
+    """A canary of five minutes sends a share of the calls: an alarm of several minutes, or on what the version before does, would see nothing."""
+    read, watched = set(), [template.resources.get(one, {}) for one in OF_DEPLOYMENTS]
+    for name, resource in zip(OF_DEPLOYMENTS, watched, strict=True):
+        alarm = resource.get("Properties", {})
+        metrics = [one["MetricStat"] for one in alarm.get("Metrics", []) if "MetricStat" in one]
+        if {one["Period"] for one in metrics} != {60} or alarm.get("EvaluationPeriods") != 1 or "DatapointsToAlarm" in alarm:
+            yield f"{name} does not ring for one minute"
+        if resource.get("Condition") != "ShiftsGradually" or alarm.get("ActionsEnabled") is not False:
+            yield f"{name} is made for others than deployments that shift gradually"
+        for metric in [one["Metric"] for one in metrics]:
+            dimensions = {one["Name"]: one["Value"] for one in metric.get("Dimensions", [])}
+            if metric["Namespace"] == "AWS/Lambda":
+                function = next(iter(references(dimensions.get("FunctionName"))), None)
+                of_the_new_version = {"FunctionName": {"Ref": function}, "Resource": {"Fn::Sub": f"${{{function}}}:live"},
+                                      "ExecutedVersion": {"Fn::GetAtt": [function, "Version.Version"]}}
+                if dimensions != of_the_new_version:
+                    yield f"{name} reads of {function} what is not the new version's"
+                read.add((metric["MetricName"], function))
+            else:
+                read.add((metric["MetricName"], None))
+    wanted = {("Errors", name) for name in set(template.functions()) - INVOKED_BY_OPERATORS} | {("Faults", None), ("Calls", None)}
+    for metric, function in sorted(wanted - read, key=str):
+        yield f"no alarm of a deployment reads {metric} of {function or 'the API'}"
+    filters = {one["MetricTransformations"][0]["MetricName"]: one for one in template.of_type("AWS::Logs::MetricFilter").values()}
+    for metric, pattern in ACCESS.items():
+        one = filters.get(metric, {})
+        if (one.get("FilterPattern"), one.get("LogGroupName")) != (pattern, {"Ref": "ApiAccessLogs"}):
+            yield f"{metric} are not counted in the access log"
 
 
 @rule
