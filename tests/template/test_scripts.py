@@ -255,7 +255,7 @@ class Deploy(Scripts):
         configured = [(["configure get region"], [answer("ca-central-1\n")])]
         for environment, region in [({"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "us-west-2"}, "eu-west-1"),
                                     ({"AWS_REGION": None, "AWS_DEFAULT_REGION": "us-west-2"}, "us-west-2"), ({"AWS_REGION": None}, "ca-central-1")]:
-            for script in [("deploy", "prod", UNASKED), ("operate", "prod", "migrate"), ("portal-upload", "prod"), ("roll-back", "prod")]:
+            for script in [("deploy", "prod", UNASKED), ("operate", "prod", "migrate"), ("portal-upload", "prod"), ("roll-back", "prod", "--list")]:
                 with self.subTest(script=script, region=region):
                     self.assertEqual(self.run_script(*script, answers=configured, **environment), 0, self.said)
                     used = {call["environment"]["AWS_REGION"] for call in self.calls[1:] if "AWS_REGION" in call["environment"]}
@@ -655,16 +655,6 @@ class Where(Scripts):
 
 
 class Releases(Scripts):
-<<<<<<< HEAD
-    def test_a_release_is_named_by_its_second_and_so_is_each_pass_of_a_first_deployment(self):
-        seconds = self.stubs / "seconds"
-        self.program("date", f'echo . >> "{seconds}"; echo $((1790000000 + $(grep -c . "{seconds}")))')
-        self.assertEqual(self.deploy(answers=[new()]), 0, self.said)
-        self.assertEqual([values["PortalOrigin"] for values in self.deployed()], ["", "the-PortalUrl"])
-        self.assertEqual([release.split("-")[0] for release in self.releases], ["1790000001", "1790000002"])
-
-    def test_every_deployment_has_a_name_of_its_own_and_is_kept(self):
-=======
     """What ran, in its order, is kept; and what is kept comes back whole."""
 
     def release(self, version, name=None, **others):
@@ -701,8 +691,14 @@ class Releases(Scripts):
     def served(self):
         return self.stored("the-PortalBucketName")
 
+    def test_a_release_is_named_by_its_second_and_so_is_each_pass_of_a_first_deployment(self):
+        seconds = self.stubs / "seconds"
+        self.program("date", f'echo . >> "{seconds}"; echo $((1790000000 + $(grep -c . "{seconds}")))')
+        self.assertEqual(self.deploy(answers=[new()]), 0, self.said)
+        self.assertEqual([values["PortalOrigin"] for values in self.deployed()], ["", "the-PortalUrl"])
+        self.assertEqual([release.split("-")[0] for release in self.releases], ["1790000001", "1790000002"])
+
     def test_every_deployment_has_a_name_of_its_own_and_is_kept_in_the_stacks_own_bucket(self):
->>>>>>> fixs
         self.assertEqual(self.deploy(), 0, self.said)
         list(self.deployed())
         self.assertRegex(self.releases[0], r"^[0-9]{10}-[A-Za-z0-9._-]+$")
@@ -714,17 +710,6 @@ class Releases(Scripts):
         self.assertEqual(self.deploy("--parameter-overrides", "Release=mine"), 1)
         self.assert_nothing_changed()
 
-<<<<<<< HEAD
-    def test_the_release_before_comes_back_without_a_build(self):
-        self.assertEqual(self.run_script("roll-back", "prod"), 0, self.said)
-        self.assertEqual(self.called("sam ") + self.called("cargo"), [])
-        # All others keep the values of now.
-        (deployed,) = self.called("aws cloudformation deploy")
-        self.assertTrue(deployed.endswith(" --parameter-overrides Release=1790000002-v2"), deployed)
-        self.assert_order("s3 cp --only-show-errors s3://artifacts/releases/prod/1790000002-v2/template", "cloudformation deploy",
-                          "s3 sync --only-show-errors --delete s3://artifacts/releases/prod/1790000002-v2/portal s3://the-PortalBucketName",
-                          "create-invalidation --distribution-id the-PortalDistributionId")
-=======
     def test_a_release_that_was_not_kept_whole_is_none(self):
         """Portal, template, record: whichever of them is the last to be written, nothing is offered that can't be brought back."""
         first = self.release("1")
@@ -740,7 +725,6 @@ class Releases(Scripts):
                 self.assertEqual(self.now, first)
                 for record in sorted((self.stubs / "s3/the-ReleasesBucketName/runs").iterdir())[1:]:
                     record.unlink()
->>>>>>> fixs
 
     def test_the_release_before_comes_back_without_a_build(self):
         first, second = self.release("1"), self.release("2")
@@ -882,16 +866,7 @@ class Releases(Scripts):
     def test_a_roll_back_moves_at_once_and_no_alarm_stops_it(self):
         packaged = ("Globals:\n  Function:\n    AutoPublishAlias: live\n    DeploymentPreference:\n      Type:\n        Ref: TrafficShifting\n"
                     "      Alarms:\n        Fn::If:\n        - ShiftsGradually\n    Timeout: 10\nResources: {}\n")
-<<<<<<< HEAD
-        at_once = "Globals:\n  Function:\n    AutoPublishAlias: live\n    Timeout: 10\nResources: {}\n"
-        self.assertEqual(settings.at_once(packaged), at_once)
-        keep = f'for word; do [ "$before" != --template-file ] || cp "$word" "{self.stubs}/deployed"; before=$word; done'
-        self.program("aws", f'{keep}\nexec "{sys.executable}" -IS "{self.stubs}/stub.py" "$0" "$@"')
-        self.assertEqual(self.run_script("roll-back", "prod", answers=[(["/template -"], [answer(packaged)])]), 0, self.said)
-        self.assertEqual((self.stubs / "deployed").read_text(), at_once)
-=======
         self.assertEqual(releases.at_once(packaged), "Globals:\n  Function:\n    AutoPublishAlias: live\n    Timeout: 10\nResources: {}\n")
->>>>>>> fixs
 
 
 class OfADeployedStack(Scripts):

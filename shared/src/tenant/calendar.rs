@@ -179,7 +179,9 @@ async fn exceptions(
         Conn::Sqlite(_) => format!(
             "{of_dates} union all {select}
              where (typeof(schedule_exceptions.exception_date) <> 'text'
-                    or schedule_exceptions.exception_date not glob '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*')
+                    or schedule_exceptions.exception_date not glob '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'
+                    or date(substr(schedule_exceptions.exception_date, 1, 10), '+0 days')
+                       is not substr(schedule_exceptions.exception_date, 1, 10))
                and (provider_id = $3 or provider_id is null)"
         ),
     };
