@@ -247,6 +247,11 @@ impl Watched<Sqlite> {
 }
 
 impl Watched<Postgres> {
+    /// For how long the server lets a statement wait for a lock; zero is for ever.
+    pub(crate) fn lock_limit(&self) -> Duration {
+        self.watch.timeouts.server.unwrap_or_default().lock
+    }
+
     /// What a round trip needs.
     pub(crate) fn parts(&mut self) -> (&mut Watch, PgSession<'_>) {
         let session = PgSession {
