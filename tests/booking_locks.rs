@@ -128,7 +128,8 @@ async fn a_room_that_the_emr_has_not_committed_is_left_for_another_one() {
     let reply = ends("a move", office.send(&token, "POST", &path, Some(&to))).await;
     assert_eq!(reply.expect(200)["data"]["RoomID"], 101);
     emr.end::<(), shared::tenant::Error>(Ok(())).await.unwrap();
-    let twice = "select count(*) from visits a join visits b on a.room_id = b.room_id and a.visit_id < b.visit_id
+    let twice =
+        "select count(*) from visits a join visits b on a.room_id = b.room_id and a.visit_id < b.visit_id
         where a.starts_at < b.ends_at and b.starts_at < a.ends_at";
     assert_eq!(office.integer(twice).await, 0);
     assert_eq!(office.integer("select count(*) from visits").await, 4);

@@ -85,8 +85,15 @@ async fn every_time_that_a_text_can_hold_is_an_event() {
         "1795860000",
         "1795860000000",
     ];
-    let unreadable =
-        ["infinity", "-infinity", "yesterday", "", "28.11.2026", "20000-01-01 00:00:00+00", "99999999999999999"];
+    let unreadable = [
+        "infinity",
+        "-infinity",
+        "yesterday",
+        "",
+        "28.11.2026",
+        "20000-01-01 00:00:00+00",
+        "99999999999999999",
+    ];
     every_time_is_an_event(&office, &unreadable, &readable).await;
 }
 
@@ -206,5 +213,24 @@ on_both_databases! {
         write(&office, 1, "claims").await;
         assert_eq!(alarms(&office).await, 0);
         assert_eq!(take_log_ids(&office).await, [1]);
+    }
+}
+
+/// What is in flight at a sign-up is older than no row that was logged a moment ago, however its time is written.
+#[tokio::test]
+async fn a_row_in_flight_at_a_sign_up_comes_however_times_are_written() {
+    for at in ["2026-03-09T12:00:00Z", "03/09/2026 12:00 PM", "2026-03-09 12:00:00", "infinity"] {
+        let office = Office::open(Engine::Sqlite).await;
+        let rows = |ids: std::ops::RangeInclusive<i64>| format!(
+            "with recursive ids (id) as (select {} union all select id + 1 from ids where id < {})
+             insert into log (log_id, table_name, action, record_id, logged_at) select id, 'claims', 'insert', id, '{at}' from ids",
+            ids.start(), ids.end(),
+        );
+        office.sql(&rows(1..=4)).await;
+        office.sql(&rows(6..=5_000)).await;
+        sign_up(&office, URL, &["Claims"]).await;
+        office.sql(&rows(5..=5)).await;
+        poll(&office).await;
+        assert_eq!(take_log_ids(&office).await, [5], "{at}");
     }
 }

@@ -112,7 +112,9 @@ fn classify(code: &str, message: &str, constraint: Option<&str>) -> Class {
         "23505" if constraint.is_some_and(|it| OWN_IDS.contains(&it)) => Class::Contended,
         // admin_shutdown, crash_shutdown, cannot_connect_now, too_many_connections, query_canceled, lock_not_available (which
         // has been waited for long enough); disk full, I/O errors
-        "57P01" | "57P02" | "57P03" | "53300" | "57014" | LOCK_NOT_AVAILABLE | "13" | "10" => Class::Unavailable,
+        "57P01" | "57P02" | "57P03" | "53300" | "57014" | LOCK_NOT_AVAILABLE | "13" | "10" => {
+            Class::Unavailable
+        }
         // exclusion_violation; SQLITE_CONSTRAINT_TRIGGER
         "23P01" | "1811" if named("visits_provider_free") => Class::Refused(Constraint::ProviderFree),
         "23P01" | "1811" if named("visits_room_free") => Class::Refused(Constraint::RoomFree),

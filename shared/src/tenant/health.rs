@@ -247,9 +247,10 @@ impl Watched<Sqlite> {
 }
 
 impl Watched<Postgres> {
-    /// For how long the server lets a statement wait for a lock; zero is for ever.
+    /// For how long the server lets a statement wait for a lock; a day is as good as for ever.
     pub(crate) fn lock_limit(&self) -> Duration {
-        self.watch.timeouts.server.unwrap_or_default().lock
+        let limit = self.watch.timeouts.server.unwrap_or_default().lock;
+        if limit.is_zero() { Duration::from_hours(24) } else { limit }
     }
 
     /// What a round trip needs.
