@@ -323,7 +323,7 @@ fn compare(world: &World, zone: &TimeZone, change: Date, seen: &mut Seen) -> Res
         let mut offered = Vec::new();
         for minute in 0..1440 {
             let time = Time::midnight().saturating_add(Span::new().minutes(minute));
-            let decision = calendar.decide(&Place::at(zone, date, time, duration));
+            let decision = calendar.decide(&Place::at(zone, date, time, duration), &[]);
             let at = oracle.minute(date.to_datetime(time));
             let expected = at.and_then(|minute| oracle.free(minute));
             let room = decision.as_ref().ok().map(|room| room.map_or(0, |room| room.0));

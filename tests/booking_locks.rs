@@ -1,11 +1,12 @@
 //! A booking waits for nobody but those who want the same provider, patient or room.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
-use shared::tenant::Conn;
+use shared::tenant::{Conn, Practices, ServerTimeouts, Timeouts, Transaction};
+use sqlx::AssertSqlSafe;
 
-use crate::office::{Engine, Office, ends, eventually};
+use crate::office::{Engine, Office, ends, eventually, timeouts};
 
 const BOOK: &str = "/v1/DemoOffice/visits/book";
 
@@ -83,4 +84,92 @@ async fn a_room_that_somebody_takes_meanwhile_is_replaced_by_another_one() {
         ends("a booking", booking).await.unwrap().expect(201);
     }
     assert_eq!(office.integer("select count(distinct room_id) from visits").await, 2);
+}
+
+/// An office that waits for a lock for so long.
+async fn with_lock_limit(lock: Duration) -> Office {
+    let mut office = Office::open(Engine::Postgres).await;
+    let server = ServerTimeouts { lock, ..timeouts::DATABASE.server.unwrap() };
+    let limits = Timeouts { server: Some(server), ..timeouts::DATABASE };
+    let app = office.another_app(|parts| parts.practices = Practices::patient(8).with_timeouts(limits));
+    office.answer_with(app);
+    office
+}
+
+/// The EMR's transaction with visits of provider 1 and patient 1001 at these times, each in a room.
+async fn uncommitted(office: &Office, visits: &[(&str, i64)]) -> Transaction {
+    let mut emr = office.db.begin().await.unwrap();
+    let Conn::Postgres(connection) = &mut emr.conn else { panic!("not PostgreSQL") };
+    for (time, room) in visits {
+        let row = format!(
+            "insert into visits (patient_id, provider_id, room_id, visit_type, visit_date, visit_time, visit_duration)
+             values (1001, 1, {room}, 'Consult', '2026-03-10', '{time}', 30)"
+        );
+        sqlx::raw_sql(AssertSqlSafe(row)).execute(&mut **connection).await.unwrap();
+    }
+    emr
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_room_that_the_emr_has_not_committed_is_left_for_another_one() {
+    let office = with_lock_limit(Duration::from_secs(4)).await;
+    let token = office.token("all").await;
+    let book = async |provider, patient, time: &str| {
+        let mut body = visit(provider, patient, "Consult");
+        body["VisitTime"] = time.into();
+        ends("a booking", office.send(&token, "POST", BOOK, Some(&body))).await
+    };
+    let moved = book(2, 1002, "16:00").await.expect(201)["data"]["VisitID"].clone();
+    // The room with fewer visits.
+    let emr = uncommitted(&office, &[("10:00", 102), ("14:00", 102)]).await;
+    assert_eq!(book(2, 1003, "10:00").await.expect(201)["data"]["RoomID"], 101);
+    let path = format!("/v1/DemoOffice/visits/{moved}/reschedule");
+    let to = json!({ "VisitDate": "2026-03-10", "VisitTime": "14:00" });
+    let reply = ends("a move", office.send(&token, "POST", &path, Some(&to))).await;
+    assert_eq!(reply.expect(200)["data"]["RoomID"], 101);
+    emr.end::<(), shared::tenant::Error>(Ok(())).await.unwrap();
+    let twice =
+        "select count(*) from visits a join visits b on a.room_id = b.room_id and a.visit_id < b.visit_id
+        where a.starts_at < b.ends_at and b.starts_at < a.ends_at";
+    assert_eq!(office.integer(twice).await, 0);
+    assert_eq!(office.integer("select count(*) from visits").await, 4);
+}
+
+/// Nobody knows yet whether it is taken.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_only_room_that_the_emr_has_not_committed_is_no_conflict() {
+    let office = with_lock_limit(Duration::from_millis(400)).await;
+    office.sql("delete from visit_type_resources where resource_id = 102").await;
+    let token = office.token("all").await;
+    let emr = uncommitted(&office, &[("10:00", 101)]).await;
+    let body = visit(2, 1003, "Consult");
+    let book = async || ends("a booking", office.send(&token, "POST", BOOK, Some(&body))).await;
+    book().await.expect_problem(503, "UNAVAILABLE");
+    emr.end::<(), shared::tenant::Error>(Ok(())).await.unwrap();
+    let told = book().await;
+    told.expect_problem(409, "RESOURCE_CONFLICT");
+    assert_eq!(told.body["conflicts"][0]["blocking"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_room_that_the_emr_commits_meanwhile_is_replaced_by_another_one() {
+    let office = Arc::new(Office::open(Engine::Postgres).await);
+    let token: Arc<str> = office.token("all").await.into();
+    let moved = office.send(&token, "POST", BOOK, Some(&visit(2, 1002, "Consult"))).await;
+    let moved = moved.expect(201)["data"]["VisitID"].clone();
+    let meanwhile = async |time: &str, path: &str, body: Value| {
+        let emr = uncommitted(&office, &[(time, 102)]).await;
+        let (of_task, token, path) = (office.clone(), token.clone(), path.to_owned());
+        let call = tokio::spawn(async move { of_task.send(&token, "POST", &path, Some(&body)).await });
+        eventually("the call to wait", async || (waiting(&office).await == 1).then_some(())).await;
+        emr.end::<(), shared::tenant::Error>(Ok(())).await.unwrap();
+        ends("the call", call).await.unwrap()
+    };
+    let mut body = visit(2, 1003, "Consult");
+    body["VisitTime"] = "11:00".into();
+    assert_eq!(meanwhile("11:00", BOOK, body).await.expect(201)["data"]["RoomID"], 101);
+    office.sql("delete from visits where room_id = 102").await;
+    let to = json!({ "VisitDate": "2026-03-10", "VisitTime": "14:00" });
+    let moved = meanwhile("14:00", &format!("/v1/DemoOffice/visits/{moved}/reschedule"), to).await;
+    assert_eq!(moved.expect(200)["data"]["RoomID"], 101);
 }

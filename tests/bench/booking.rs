@@ -111,6 +111,7 @@ async fn attempt(db: &TenantDb, lock: Lock, number: i64) -> bool {
                 visits::lock_provider_and_patient(conn, (provider, &wide), (patient, &days)).await?;
             }
         }
+        let mut rooms = visits::RoomSearch::default();
         loop {
             let question = Question {
                 provider,
@@ -120,12 +121,12 @@ async fn attempt(db: &TenantDb, lock: Lock, number: i64) -> bool {
                 except: None,
             };
             let Found::Calendar(calendar) = calendar::read(conn, &zone, &question).await? else { panic!("no calendar") };
-            let Ok(room) = calendar.decide(&place) else { return Ok(false) };
+            let Ok(room) = calendar.decide(&place, rooms.held()) else { return Ok(false) };
             if !visits::of_patient(conn, patient, place.visit, None).await?.is_empty() {
                 return Ok(false);
             }
             if let (Some(room), Lock::ThoseAtStake) = (room, lock)
-                && !visits::lock_room(conn, room, &days, place.visit, None).await?
+                && !rooms.lock(conn, room, &days, place.visit, None).await?
             {
                 continue;
             }

@@ -1,10 +1,11 @@
 //! Rows as the EMR's many programs write them: every one is an event, or counted.
 
 use serde_json::{Value, json};
+use tracing::instrument::WithSubscriber;
 
-use super::{deliver, fanout::office_with, odd_ids::dispatch_state, poll, take_log_ids, write};
+use super::{deliver, fanout::office_with, odd_ids::dispatch_state, poll, row, take_log_ids, write};
 use crate::{
-    office::{Engine, Office, ReceivedCall, Receiver, on_both_databases},
+    office::{Engine, Logs, Office, ReceivedCall, Receiver, on_both_databases},
     webhooks::sign_up,
 };
 
@@ -71,9 +72,29 @@ async fn every_time_is_an_event(office: &Office, unreadable: &[&str], readable: 
 #[tokio::test]
 async fn every_time_that_a_text_can_hold_is_an_event() {
     let office = Office::open(Engine::Sqlite).await;
-    let readable =
-        ["2026-11-28 10:00:00", "2026-11-28T10:00:00.000", "2026-11-28 12:00:00+02:00", "1795860000"];
-    every_time_is_an_event(&office, &["infinity", "yesterday", "", "28.11.2026"], &readable).await;
+    let readable = [
+        "2026-11-28T10:00:00Z",
+        "2026-11-28 10:00:00",
+        "2026-11-28T10:00:00.000",
+        "2026-11-28 10:00",
+        "2026-11-28 12:00:00+02:00",
+        "2026-11-28 10:00:00+00",
+        "2026/11/28 10:00:00",
+        "11/28/2026 10:00 AM",
+        "11-28-2026 10:00:00",
+        "1795860000",
+        "1795860000000",
+    ];
+    let unreadable = [
+        "infinity",
+        "-infinity",
+        "yesterday",
+        "",
+        "28.11.2026",
+        "20000-01-01 00:00:00+00",
+        "99999999999999999",
+    ];
+    every_time_is_an_event(&office, &unreadable, &readable).await;
 }
 
 #[tokio::test]
@@ -111,4 +132,105 @@ async fn a_record_id_beyond_what_json_readers_keep_is_sent_as_text_too() {
     assert_eq!(deliver(&office).await, 0);
     let again = receiver.received()[2..].iter().map(ReceivedCall::json).filter(|it| *it == bodies[0]).count();
     assert_eq!(again, 1, "the same in a replay");
+}
+
+/// `SQLite` keeps whatever a program writes.
+#[tokio::test]
+async fn a_row_is_read_whatever_its_columns_hold() {
+    let office = Office::open(Engine::Sqlite).await;
+    sign_up(&office, URL, &["Claims"]).await;
+    let blob = |text: &str| format!("cast('{text}' as blob)");
+    let time = "2026-11-28T10:00:00Z";
+    let rows = [
+        [blob("claims"), blob("insert"), blob("9030"), blob(time), blob("r-1")],
+        [blob("CLAIMS"), "'I'".into(), "' 9030 '".into(), "1795860000".into(), "7".into()],
+        ["'claims'".into(), "'insert'".into(), "9030.0".into(), "1795860000000.0".into(), "null".into()],
+        ["'claims'".into(), blob("create"), "'9030'".into(), blob("11/28/2026 10:00 AM"), "x'ff'".into()],
+    ];
+    for (id, row) in (1..).zip(&rows) {
+        let columns = "log_id, table_name, action, record_id, logged_at, request_id";
+        office.sql(&format!("insert into log ({columns}) values ({id}, {})", row.join(", "))).await;
+    }
+    poll(&office).await;
+    let bodies = super::queued(&office).await;
+    assert_eq!(bodies.len(), rows.len());
+    for body in bodies {
+        let body: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!((&body["recordId"], &body["occurredAt"]), (&json!(9030), &json!(time)), "{body}");
+    }
+    let state = dispatch_state(&office).await;
+    assert_eq!((state.get("unreadableRows"), state.get("unreadableTimes")), (None, None));
+}
+
+/// Polls; how many alarms it raised because of rows without ids above 0.
+async fn alarms(office: &Office) -> usize {
+    let logs = Logs::default();
+    Box::pin(poll(office)).with_subscriber(logs.subscriber()).await;
+    let lines = logs.of("rows of the log have ids below 1; they are no events");
+    assert!(lines.iter().all(|it| it["LogFaults"] == 1 && it["practice"] == "DemoOffice"), "{lines:?}");
+    lines.len()
+}
+
+on_both_databases! {
+    async fn rows_with_ids_below_1_are_counted_and_raise_an_alarm_once(office) {
+        sign_up(&office, URL, &["Claims"]).await;
+        for id in [-7, 0] {
+            write(&office, id, "claims").await;
+        }
+        assert_eq!(alarms(&office).await, 1, "before any other row");
+        write(&office, 1, "claims").await;
+        assert_eq!(alarms(&office).await, 0, "they are known");
+        assert_eq!(take_log_ids(&office).await, [1]);
+        let state = dispatch_state(&office).await;
+        assert_eq!((&state["unreadableRows"], &state["lastUnreadableLogId"]), (&json!(2), &json!(0)));
+        assert_eq!((&state["lastLogId"], state.get("islands")), (&json!(1), None));
+        write(&office, -900_000_000_000, "claims").await;
+        assert_eq!(alarms(&office).await, 1, "one more");
+        assert_eq!(dispatch_state(&office).await["unreadableRows"], 3);
+        office.sql("delete from log").await;
+        assert_eq!(alarms(&office).await, 0, "none is left");
+        assert_eq!(dispatch_state(&office).await["unreadableRows"], 3, "they were lost all the same");
+        write(&office, -8, "claims").await;
+        assert_eq!(alarms(&office).await, 1, "and new ones");
+        let state = dispatch_state(&office).await;
+        assert_eq!((&state["unreadableRows"], state.get("epoch")), (&json!(4), None));
+    }
+}
+
+on_both_databases! {
+    async fn a_log_whose_ids_begin_below_0_is_known_to_the_monitor(office) {
+        for id in -2_147_483_648..-2_147_483_645 {
+            write(&office, id, "claims").await;
+        }
+        sign_up(&office, URL, &["Claims"]).await;
+        // More than are counted.
+        let rows: Vec<String> = (-2_147_483_645..-2_147_482_000).map(|id| row(id, "claims")).collect();
+        office.sql(&rows.join(";")).await;
+        assert_eq!(alarms(&office).await, 1);
+        assert_eq!(take_log_ids(&office).await, Vec::<i64>::new());
+        let state = dispatch_state(&office).await;
+        assert_eq!((&state["unreadableRows"], &state["lastUnreadableLogId"]), (&json!(1_000), &json!(-2_147_482_001)));
+        write(&office, 1, "claims").await;
+        assert_eq!(alarms(&office).await, 0);
+        assert_eq!(take_log_ids(&office).await, [1]);
+    }
+}
+
+/// What is in flight at a sign-up is older than no row that was logged a moment ago, however its time is written.
+#[tokio::test]
+async fn a_row_in_flight_at_a_sign_up_comes_however_times_are_written() {
+    for at in ["2026-03-09T12:00:00Z", "03/09/2026 12:00 PM", "2026-03-09 12:00:00", "infinity"] {
+        let office = Office::open(Engine::Sqlite).await;
+        let rows = |ids: std::ops::RangeInclusive<i64>| format!(
+            "with recursive ids (id) as (select {} union all select id + 1 from ids where id < {})
+             insert into log (log_id, table_name, action, record_id, logged_at) select id, 'claims', 'insert', id, '{at}' from ids",
+            ids.start(), ids.end(),
+        );
+        office.sql(&rows(1..=4)).await;
+        office.sql(&rows(6..=5_000)).await;
+        sign_up(&office, URL, &["Claims"]).await;
+        office.sql(&rows(5..=5)).await;
+        poll(&office).await;
+        assert_eq!(take_log_ids(&office).await, [5], "{at}");
+    }
 }

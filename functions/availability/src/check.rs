@@ -99,7 +99,7 @@ pub(crate) async fn check_slot(
 ) -> ApiResult<Data<CheckBody>> {
     let CheckQuery { date, time, duration, visit_type } = query;
     let calendar = calendar::read(&tenant, id, visit_type.as_ref(), (date, date)).await?;
-    let decision = calendar.decide(&Place::at(tenant.db.time_zone(), date, time, duration));
+    let decision = calendar.decide(&Place::at(tenant.db.time_zone(), date, time, duration), &[]);
     let reason = decision.err().and_then(|refused| refused.first().map(|it| it.refusal.into()));
     let available = reason.is_none();
     Ok(Data { data: CheckBody { provider_id: id, date, time, duration, available, reason } })

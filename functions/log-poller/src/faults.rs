@@ -15,6 +15,17 @@ pub(crate) fn unreadable_row(practicepass: &PracticePass, log_id: LogId) {
     );
 }
 
+pub(crate) fn rows_without_ids(practicepass: &PracticePass, rows: u64, last: Option<LogId>) {
+    tracing::error!(
+        target: metrics::POLLS,
+        LogFaults = 1,
+        practice = %practicepass,
+        rows,
+        logId = last.unwrap_or_default().0,
+        "rows of the log have ids below 1; they are no events"
+    );
+}
+
 pub(crate) fn restarted(practicepass: &PracticePass, before: LogId, after: &LogProgress) {
     tracing::error!(
         target: metrics::POLLS,

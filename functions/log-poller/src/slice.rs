@@ -16,10 +16,15 @@ use shared::{
     },
 };
 
-use crate::events::{Source, count_misfits, messages_of};
+use crate::{
+    events::{Source, count_misfits, messages_of},
+    faults,
+};
 
 /// Rows read at once of those that come late, and of new ones.
 const ROWS: usize = 250;
+/// Rows without an id above 0 that are counted; more are as bad.
+const MOST_WITHOUT_IDS: i64 = 1_000;
 /// Messages of one slice; a row that has more is a slice of its own.
 const MESSAGES: usize = 2_500;
 /// Ranges of missing ids asked for at once.
@@ -83,6 +88,12 @@ pub(crate) async fn read(
     now: Timestamp,
 ) -> tenant::Result<Rows> {
     let mut conn = db.connection().await?;
+    if gaps == Gaps::All {
+        let (rows, last) = log::without_ids(&mut conn, MOST_WITHOUT_IDS).await?;
+        if progress.misfits.count_without_ids(rows, last) {
+            faults::rows_without_ids(db.practicepass(), rows, last);
+        }
+    }
     let (open, joined): (Vec<Gap>, Vec<Gap>) = match gaps {
         Gaps::None => Default::default(),
         _ => progress.gaps_to_read(gaps == Gaps::All, now).partition(|gap| gap.seen == 0),

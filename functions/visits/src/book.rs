@@ -112,20 +112,27 @@ pub(crate) async fn book_visit(
     let wanted = wanted(&tenant, &body, &visit_type)?;
     // Whoever comes too late learns it without waiting for the lock; a request sent again must find its first answer.
     if key.of(&tenant.caller).is_none() {
-        settle(&mut tenant.db.connection().await?, &tenant, &wanted).await?;
+        settle(&mut tenant.db.connection().await?, &tenant, &wanted, &[]).await?;
     }
     let answer = create_once!(tenant, key, ("visits.replay", "visit", |answer| answer.id("VisitID")), conn => {
-        let room = settle_locked(conn, &tenant, &wanted).await?;
-        let appointment = wanted.times.with(wanted.provider, room);
-        let visit = visits::NewVisit {
-            patient: body.patient_id,
-            visit_type: wanted.visit_type,
-            complaint: body.complaint.as_ref().map(|it| it.0.as_str()),
-            notes: body.notes.as_ref().map(|it| it.0.as_str()),
-            appointment,
-            at: tenant.now,
+        let mut rooms = visits::RoomSearch::default();
+        let (id, appointment) = loop {
+            let room = settle_locked(conn, &tenant, &wanted, &mut rooms).await?;
+            let appointment = wanted.times.with(wanted.provider, room);
+            let visit = visits::NewVisit {
+                patient: body.patient_id,
+                visit_type: wanted.visit_type,
+                complaint: body.complaint.as_ref().map(|it| it.0.as_str()),
+                notes: body.notes.as_ref().map(|it| it.0.as_str()),
+                appointment,
+                at: tenant.now,
+            };
+            match visits::insert(conn, &visit).await {
+                Ok(id) => break (id, appointment),
+                Err(error) if rooms.leave(conn, room, &error).await? => (),
+                Err(error) => return Err(refused_by_database(error)),
+            }
         };
-        let id = visits::insert(conn, &visit).await.map_err(refused_by_database)?;
         log::append(conn, "visits", "insert", id.0, tenant.now, Some(&tenant.request_id)).await?;
         audit::record(conn, &tenant.audit("visits.book", "visit", &[id.0])).await?;
         let data = BookedVisit::new(id, body.patient_id, visit_type.clone(), &appointment);

@@ -76,9 +76,16 @@ pub(crate) async fn reschedule_visit(
             return Err(not_open(&visit));
         }
         let wanted = wanted(&tenant, &visit, &body)?;
-        let room = settle_locked(conn, &tenant, &wanted).await?;
-        let appointment = wanted.times.with(wanted.provider, room);
-        let moved = visits::reschedule(conn, id, &appointment, tenant.now).await.map_err(refused_by_database)?;
+        let mut rooms = visits::RoomSearch::default();
+        let moved = loop {
+            let room = settle_locked(conn, &tenant, &wanted, &mut rooms).await?;
+            let appointment = wanted.times.with(wanted.provider, room);
+            match visits::reschedule(conn, id, &appointment, tenant.now).await {
+                Ok(moved) => break moved,
+                Err(error) if rooms.leave(conn, room, &error).await? => (),
+                Err(error) => return Err(refused_by_database(error)),
+            }
+        };
         let visit = visits::find(conn, id).await?.ok_or_else(ApiError::not_found)?;
         if !moved {
             return Err(not_open(&visit));

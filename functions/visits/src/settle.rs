@@ -9,7 +9,7 @@ use shared::{
     tenant::{
         Conn,
         calendar::{self, Found, Question},
-        visits::{lock_provider_and_patient, lock_room, of_patient, patient_exists},
+        visits::{RoomSearch, lock_provider_and_patient, of_patient, patient_exists},
     },
 };
 
@@ -18,26 +18,28 @@ use crate::{conflict::conflict, wanted::Wanted};
 /// Others that take free rooms one after the other while a room is chosen: more than any practice has rooms.
 const MOST_ROOMS: usize = 100;
 
-/// As [`settle`], with locks until the transaction ends: what was found free stays free.
+/// As [`settle`], with locks until the transaction ends: what was found free stays free. When the visit can't be written because of
+/// its room, the search goes on.
 pub(crate) async fn settle_locked(
     conn: &mut Conn,
     tenant: &Tenant<Scheduling>,
     wanted: &Wanted<'_>,
+    rooms: &mut RoomSearch,
 ) -> ApiResult<Option<RoomId>> {
     let (zone, place) = (tenant.db.time_zone(), &wanted.times.place);
     let days = place.dates(zone, 0);
     let with_buffers = place.dates(zone, VisitTypeRules::MAX_BUFFER);
     lock_provider_and_patient(conn, (wanted.provider, &with_buffers), (wanted.patient, &days)).await?;
     for _ in 0..MOST_ROOMS {
-        let Some(room) = settle(conn, tenant, wanted).await? else { return Ok(None) };
-        if lock_room(conn, room, &days, place.visit, wanted.except).await? {
+        let Some(room) = settle(conn, tenant, wanted, rooms.held()).await? else { return Ok(None) };
+        if rooms.lock(conn, room, &days, place.visit, wanted.except).await? {
             return Ok(Some(room));
         }
     }
     Err(ApiError::new(Code::ConcurrentChange, "Others took one room after the other; try again."))
 }
 
-/// The room of the visit, if it needs one.
+/// The room of the visit, if it needs one; an `avoided` one only if no other is free.
 ///
 /// # Errors
 /// In this order: 404 for the patient, 404 for the provider, 422 for the visit type and the time, 409 with every
@@ -46,6 +48,7 @@ pub(crate) async fn settle(
     conn: &mut Conn,
     tenant: &Tenant<Scheduling>,
     wanted: &Wanted<'_>,
+    avoided: &[RoomId],
 ) -> ApiResult<Option<RoomId>> {
     let place = &wanted.times.place;
     if !patient_exists(conn, wanted.patient).await? {
@@ -71,7 +74,7 @@ pub(crate) async fn settle(
             ));
         }
     };
-    let decision = calendar.decide(place);
+    let decision = calendar.decide(place, avoided);
     if let Some(error) = decision.as_ref().err().and_then(|refused| impossible(refused)) {
         return Err(error);
     }

@@ -48,6 +48,8 @@ pub enum Error {
 /// told.
 const LOGIN_REFUSED: [&str; 3] = ["28P01", "28000", "3D000"];
 
+const LOCK_NOT_AVAILABLE: &str = "55P03";
+
 impl Error {
     /// Whether the database exists, but let nobody in with this connection string.
     pub fn is_refused_login(&self) -> bool {
@@ -68,6 +70,12 @@ impl Error {
             | Self::Migrate(_)
             | Self::Statement(_) => PracticeFault::StatementFailed,
         }
+    }
+
+    /// Whether another transaction held a lock for longer than the wait for it was allowed to last.
+    pub(crate) fn is_lock_timeout(&self) -> bool {
+        let Self::Unavailable(sqlx::Error::Database(error)) = self else { return false };
+        error.code().is_some_and(|code| code == LOCK_NOT_AVAILABLE)
     }
 }
 
@@ -121,7 +129,9 @@ fn classify(code: &str, message: &str, constraint: Option<&str>) -> Class {
         "23505" if constraint.is_some_and(|it| OWN_IDS.contains(&it)) => Class::Contended,
         // admin_shutdown, crash_shutdown, cannot_connect_now, too_many_connections, query_canceled, lock_not_available (which
         // has been waited for long enough); disk full, I/O errors
-        "57P01" | "57P02" | "57P03" | "53300" | "57014" | "55P03" | "13" | "10" => Class::Unavailable,
+        "57P01" | "57P02" | "57P03" | "53300" | "57014" | LOCK_NOT_AVAILABLE | "13" | "10" => {
+            Class::Unavailable
+        }
         // exclusion_violation; SQLITE_CONSTRAINT_TRIGGER
         "23P01" | "1811" if named("visits_provider_free") => Class::Refused(Constraint::ProviderFree),
         "23P01" | "1811" if named("visits_room_free") => Class::Refused(Constraint::RoomFree),

@@ -247,6 +247,12 @@ impl Watched<Sqlite> {
 }
 
 impl Watched<Postgres> {
+    /// For how long the server lets a statement wait for a lock; a day is as good as for ever.
+    pub(crate) fn lock_limit(&self) -> Duration {
+        let limit = self.watch.timeouts.server.unwrap_or_default().lock;
+        if limit.is_zero() { Duration::from_hours(24) } else { limit }
+    }
+
     /// What a round trip needs.
     pub(crate) fn parts(&mut self) -> (&mut Watch, PgSession<'_>) {
         let session = PgSession {

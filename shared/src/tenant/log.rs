@@ -1,16 +1,24 @@
 //! The `log` table: what happened in the EMR, the source of webhook events.
 
-use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
+use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use sqlx::AssertSqlSafe;
 
-use super::{Conn, Result, free_ids::free_id, on};
+use super::{
+    Conn, Result,
+    foreign::{Foreign, ForeignRow, instant_order},
+    free_ids::free_id,
+    on,
+};
 use crate::domain::{RequestId, ids::LogId, log_progress::WIDE};
+
+/// 0001-01-01T00:00:00Z
+const FIRST_SECOND: i64 = -62_135_596_800;
 
 /// What a row is read from.
 macro_rules! columns {
     () => {
-        "log_id, table_name, action, record_id, logged_at, cast(logged_at as text) as logged_text, request_id"
+        "log_id, table_name, action, record_id, logged_at, request_id"
     };
 }
 
@@ -43,65 +51,32 @@ impl LogRow {
     }
 }
 
-impl<'r, R: sqlx::Row> sqlx::FromRow<'r, R> for LogRow
-where
-    &'static str: sqlx::ColumnIndex<R>,
-    LogId: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
-    Option<String>: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
-    String: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
-    i64: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
-    jiff_sqlx::Timestamp: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
-{
+impl<'r, R: ForeignRow> sqlx::FromRow<'r, R> for LogRow {
     fn from_row(row: &'r R) -> sqlx::Result<Self> {
-        let entry = match Entry::from_row(row) {
-            Ok(entry) => Some(entry),
-            Err(sqlx::Error::ColumnDecode { .. }) => None,
-            Err(error) => return Err(error),
-        };
-        let request_id: Option<String> = row.try_get("request_id").unwrap_or_default();
-        let request_id = request_id.as_deref().and_then(RequestId::parse);
-        Ok(Self { log_id: row.try_get("log_id")?, entry, request_id })
-    }
-}
-
-impl<'r, R: sqlx::Row> sqlx::FromRow<'r, R> for Entry
-where
-    &'static str: sqlx::ColumnIndex<R>,
-    Option<String>: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
-    String: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
-    i64: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
-    jiff_sqlx::Timestamp: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
-{
-    fn from_row(row: &'r R) -> sqlx::Result<Self> {
-        let logged_at =
-            row.try_get::<jiff_sqlx::Timestamp, _>("logged_at").map(jiff_sqlx::Timestamp::to_jiff);
-        let text: Option<String> = row.try_get("logged_text").unwrap_or_default();
+        let log_id = row.foreign("log_id")?.value();
+        let request_id: Foreign<String> = row.foreign("request_id")?;
         Ok(Self {
-            table_name: row.try_get("table_name")?,
-            action: row.try_get("action")?,
-            record_id: row.try_get("record_id")?,
-            logged_at: logged_at.ok().or_else(|| instant(text?.trim())).filter(is_of_rfc_3339),
+            log_id: log_id.ok_or_else(|| sqlx::Error::Decode("the id of a row of the log".into()))?,
+            entry: Entry::read(row)?,
+            request_id: request_id.value().as_deref().and_then(RequestId::parse),
         })
     }
 }
 
-/// Whether its year has the four digits of RFC 3339.
-fn is_of_rfc_3339(at: &Timestamp) -> bool {
-    (-62_135_596_800..=253_402_300_799).contains(&at.as_second())
+impl Entry {
+    fn read<R: ForeignRow>(row: &R) -> sqlx::Result<Option<Self>> {
+        let (table_name, action) = (row.foreign("table_name")?.value(), row.foreign("action")?.value());
+        let (record_id, logged_at) = (row.foreign("record_id")?.value(), row.foreign("logged_at")?.value());
+        let Some(((table_name, action), record_id)) = table_name.zip(action).zip(record_id) else {
+            return Ok(None);
+        };
+        Ok(Some(Self { table_name, action, record_id, logged_at: logged_at.filter(is_instant) }))
+    }
 }
 
-/// What programs write into a column of text: an instant, or a date and time in UTC, or seconds or milliseconds since 1970.
-fn instant(text: &str) -> Option<Timestamp> {
-    if let Ok(instant) = text.parse::<Timestamp>() {
-        return Some(instant);
-    }
-    if let Ok(number) = text.parse::<i64>() {
-        let milliseconds = text.len() > "9999999999".len();
-        let instant = if milliseconds { Timestamp::from_millisecond } else { Timestamp::from_second };
-        return instant(number).ok();
-    }
-    let local: DateTime = text.parse().or_else(|_| text.replace('/', "-").parse()).ok()?;
-    local.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
+/// Whether it is more than a bound that stands for what lies beyond, such as `infinity`.
+fn is_instant(at: &Timestamp) -> bool {
+    FIRST_SECOND < at.as_second() && *at < Timestamp::MAX
 }
 
 /// Writes one row; belongs in the transaction of the change it tells of. `request_id`: of the call that makes the change.
@@ -123,15 +98,27 @@ pub async fn append(
     )
 }
 
-/// The highest id that is visible; 0 in an empty table.
+/// The highest id that is visible; 0 when there is none above.
 pub async fn highest(conn: &mut Conn) -> Result<LogId> {
-    Ok(on!(conn, c => sqlx::query_scalar("select coalesce(max(log_id), 0) from log").fetch_one(c).await)?)
+    let statement = "select coalesce(max(log_id), 0) from log where log_id > 0";
+    Ok(on!(conn, c => sqlx::query_scalar(statement).fetch_one(c).await)?)
 }
 
-/// Whether there is a row with this id or a lower one.
+/// Whether there is a row with this id or a lower one, above 0.
 pub async fn any_up_to(conn: &mut Conn, id: LogId) -> Result<bool> {
-    Ok(on!(conn, c => sqlx::query_scalar("select exists (select 1 from log where log_id <= $1)")
+    Ok(on!(conn, c => sqlx::query_scalar("select exists (select 1 from log where log_id between 1 and $1)")
         .bind(id).fetch_one(c).await)?)
+}
+
+/// How many rows have no id above 0, but no more than `most`, and the highest of their ids. No sequence begins there: such rows are not
+/// read.
+pub async fn without_ids(conn: &mut Conn, most: i64) -> Result<(u64, Option<LogId>)> {
+    let (rows, highest): (i64, Option<LogId>) = on!(conn, c => sqlx::query_as(
+        "select count(*), max(log_id) from (
+             select log_id from log where log_id <= 0 order by log_id desc limit $1
+         ) as few",
+    ).bind(most).fetch_one(c).await)?;
+    Ok((rows.unsigned_abs(), highest))
 }
 
 /// Ids below `newest` that transactions may yet bring, for they are missing though not for long, and those that are left out by a
@@ -147,9 +134,12 @@ pub async fn missing_below(
     window: i64,
     limit: usize,
 ) -> Result<Vec<(LogId, LogId)>> {
-    let old: Option<LogId> = on!(&mut *conn, c => sqlx::query_scalar(
-        "select log_id from log where log_id <= $1 and logged_at <= $2 order by log_id desc limit 1",
-    ).bind(newest).bind(since.to_sqlx()).fetch_optional(c).await)?;
+    let (logged_at, at) = (instant_order(conn, "logged_at"), instant_order(conn, "$2"));
+    let old = format!(
+        "select log_id from log where log_id <= $1 and {logged_at} <= {at} order by log_id desc limit 1"
+    );
+    let old: Option<LogId> = on!(&mut *conn, c => sqlx::query_scalar(AssertSqlSafe(old))
+        .bind(newest).bind(since.to_sqlx()).fetch_optional(c).await)?;
     let edge: Option<LogId> = on!(&mut *conn, c => sqlx::query_scalar(
         "select min(log_id) from (
              select log_id from log where log_id <= $1 order by log_id desc limit $2
@@ -243,36 +233,4 @@ pub async fn count_within(conn: &mut Conn, ranges: &[(LogId, LogId)]) -> Result<
         }
     }
     Ok(counts)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_read_as_programs_write_them() {
-        for text in [
-            "2026-11-28T10:00:00Z",
-            "2026-11-28 10:00:00",
-            "2026-11-28T10:00:00",
-            "2026-11-28 10:00",
-            "2026-11-28 10:00:00.000",
-            "2026-11-28 12:00:00+02:00",
-            "2026-11-28 10:00:00+00",
-            "2026/11/28 10:00:00",
-            "1795860000",
-            "1795860000000",
-        ] {
-            assert_eq!(
-                instant(text).map(|it| it.to_string()).as_deref(),
-                Some("2026-11-28T10:00:00Z"),
-                "{text}"
-            );
-        }
-        assert_eq!(instant("2026-11-28").unwrap().to_string(), "2026-11-28T00:00:00Z");
-        for text in ["infinity", "-infinity", "yesterday", "", "20000-01-01 00:00:00+00", "99999999999999999"]
-        {
-            assert_eq!(instant(text), None, "{text}");
-        }
-    }
 }

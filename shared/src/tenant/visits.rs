@@ -21,7 +21,7 @@ use crate::domain::{
     visit_status::VisitStatus,
 };
 
-pub use lock::{lock_provider_and_patient, lock_room, lock_visit};
+pub use lock::{RoomSearch, lock_provider_and_patient, lock_visit};
 pub use write::{cancel, insert, reschedule};
 
 /// A visit lasts up to a day, and one without a time takes its day, which may have more than 24 hours.

@@ -35,7 +35,7 @@ pub(crate) struct DispatchStateBody {
     /// Ranges of ids that were given up too early, because the ids follow no order: rows that came late may be missed.
     #[serde(skip_serializing_if = "is_zero")]
     dropped_gaps: u64,
-    /// Rows that could not be read and are no event, and the last of them.
+    /// Rows that could not be read or have ids below 1, and are no event, and the last of them.
     #[serde(skip_serializing_if = "is_zero")]
     unreadable_rows: u64,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -28,6 +28,8 @@ pub struct Misfits {
     pub unreadable_rows: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_unreadable: Option<LogId>,
+    /// Rows without an id above 0 when they were counted last. They are among the unreadable ones.
+    pub without_ids: u64,
     /// Rows whose time could not be read; the time of the poll stands for it.
     pub unreadable_times: u64,
     /// The most recent first.
@@ -40,6 +42,17 @@ impl Misfits {
     pub fn add_unreadable(&mut self, log_id: LogId) {
         self.unreadable_rows += 1;
         self.last_unreadable = Some(log_id);
+    }
+
+    /// `rows` have no id above 0, `last` is the highest of theirs. Whether these are more than before.
+    pub fn count_without_ids(&mut self, rows: u64, last: Option<LogId>) -> bool {
+        let new = rows.saturating_sub(self.without_ids);
+        self.without_ids = rows;
+        self.unreadable_rows += new;
+        if new > 0 {
+            self.last_unreadable = last;
+        }
+        new > 0
     }
 
     pub fn add_unknown(&mut self, table: &str, action: &str, log_id: LogId) {

@@ -118,8 +118,8 @@ impl Calendar {
     }
 
     /// The room the visit would be in, if it needs one; or every reason why it may not take place, in the order of
-    /// [`Refusal`].
-    pub fn decide(&self, place: &Place) -> Result<Option<RoomId>, Vec<Refused>> {
+    /// [`Refusal`]. An `avoided` room is taken only if no other is free.
+    pub fn decide(&self, place: &Place, avoided: &[RoomId]) -> Result<Option<RoomId>, Vec<Refused>> {
         let mut refused = Vec::new();
         let mut refuse = |refusal, blocking: &[Interval]| {
             refused.push(Refused { refusal, blocking: blocking.to_vec() });
@@ -150,7 +150,7 @@ impl Calendar {
             refuse(Refusal::Booked, &booked);
         }
         let rooms = self.visit_type.as_ref().and_then(|it| it.rooms.as_ref());
-        let room = match rooms.map(|rooms| choose(rooms, place.date, place.visit)).transpose() {
+        let room = match rooms.map(|rooms| choose(rooms, place.date, place.visit, avoided)).transpose() {
             Ok(room) => room,
             Err(taken) => {
                 refuse(Refusal::NoResource, &taken);

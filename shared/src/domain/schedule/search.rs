@@ -74,6 +74,6 @@ impl Calendar {
             return Err(start + 1);
         }
         let place = Place { date: begins.date(), visit, provider: visit, skipped: false };
-        self.decide(&place).map(|_| ()).map_err(|_| start + 1)
+        self.decide(&place, &[]).map(|_| ()).map_err(|_| start + 1)
     }
 }

@@ -55,10 +55,16 @@ impl Room {
     }
 }
 
-/// The free room with the fewest visits that day, of those the one with the lowest id; or when the rooms are taken.
-pub(super) fn choose(rooms: &[Room], date: Date, visit: Interval) -> Result<RoomId, Vec<Interval>> {
+/// The free room with the fewest visits that day, of those the one with the lowest id; or when the rooms are taken. One of the
+/// `avoided` only if no other is free.
+pub(super) fn choose(
+    rooms: &[Room],
+    date: Date,
+    visit: Interval,
+    avoided: &[RoomId],
+) -> Result<RoomId, Vec<Interval>> {
     let free = rooms.iter().filter(|room| overlapping(&room.busy, visit).is_empty());
-    free.min_by_key(|room| (room.visits_on(date), room.id))
+    free.min_by_key(|room| (avoided.contains(&room.id), room.visits_on(date), room.id))
         .map(|room| room.id)
         .ok_or_else(|| merge(rooms.iter().flat_map(|room| overlapping(&room.busy, visit)).copied().collect()))
 }

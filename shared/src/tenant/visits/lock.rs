@@ -4,7 +4,10 @@
 //! also while this one waits for a row that the EMR has not committed. The order is fixed (the visit that is moved, the
 //! provider, the patient, one room; within a kind ascending), so that nobody waits in a circle.
 
-use std::fmt::Write;
+use std::{
+    fmt::Write,
+    time::{Duration, Instant},
+};
 
 use jiff::civil::Date;
 use sqlx::AssertSqlSafe;
@@ -14,8 +17,11 @@ use crate::{
         ids::{PatientId, ProviderId, RoomId, VisitId},
         schedule::Interval,
     },
-    tenant::{Conn, Result, on, round_trip},
+    tenant::{Conn, Constraint, Error, Result, on, round_trip},
 };
+
+/// A room is waited for during this part of the time that is left, for there may be another one.
+const SHARE: u32 = 4;
 
 /// The first half of an advisory lock's name.
 #[derive(Clone, Copy)]
@@ -38,24 +44,72 @@ pub async fn lock_provider_and_patient(
     lock(conn, "", &locks.concat()).await
 }
 
-/// Locks the days of the room that is to be taken. `false`: somebody else has just taken it, and it is not locked.
-pub async fn lock_room(
-    conn: &mut Conn,
-    room: RoomId,
-    dates: &[Date],
-    time: Interval,
-    except: Option<VisitId>,
-) -> Result<bool> {
-    if matches!(conn, Conn::Sqlite(_)) {
-        return Ok(true);
+/// A search for a room. Others may hold one without having committed, and nobody can see for whom: while another room is free, each
+/// is waited for shortly, and the whole search takes no longer than one lock may be waited for.
+#[derive(Debug, Default)]
+pub struct RoomSearch {
+    begun: Option<Instant>,
+    held: Vec<RoomId>,
+}
+
+impl RoomSearch {
+    /// Rooms that were waited for in vain. One of them is the right one only if no other is free.
+    pub fn held(&self) -> &[RoomId] {
+        &self.held
     }
-    lock(conn, "savepoint room; ", &names(Kind::Room, room.0, dates)).await?;
-    if is_free(conn, room, time, except).await? {
-        return Ok(true);
+
+    fn left(&self, limit: Duration) -> Duration {
+        limit.saturating_sub(self.begun.map_or(Duration::ZERO, |begun| begun.elapsed()))
     }
-    // Another room may be chosen next; to wait for that with this one locked would break the order.
-    lock(conn, "rollback to savepoint room; ", &[]).await?;
-    Ok(false)
+
+    /// Locks the days of the room that is to be taken. `false`: somebody else has it, and it is not locked.
+    ///
+    /// What the transaction does next waits for no lock any longer than this does.
+    pub async fn lock(
+        &mut self,
+        conn: &mut Conn,
+        room: RoomId,
+        dates: &[Date],
+        time: Interval,
+        except: Option<VisitId>,
+    ) -> Result<bool> {
+        let Conn::Postgres(connection) = &*conn else { return Ok(true) };
+        self.begun.get_or_insert_with(Instant::now);
+        let left = self.left(connection.lock_limit());
+        let wait = if self.held.contains(&room) { left } else { left / SHARE };
+        // Zero would be for ever.
+        let wait = wait.as_millis().max(1);
+        let before = format!("savepoint room; set local lock_timeout = {wait}; ");
+        let locked = lock(conn, &before, &names(Kind::Room, room.0, dates)).await;
+        match locked {
+            Ok(()) if is_free(conn, room, time, except).await? => return Ok(true),
+            // Another room may be chosen next; to wait for that with this one locked would break the order.
+            Ok(()) => give_up_room(conn).await?,
+            Err(error) if self.leave(conn, Some(room), &error).await? => (),
+            Err(error) => return Err(error),
+        }
+        Ok(false)
+    }
+
+    /// Leaves the room and takes back what was written since it was locked, if it was in the way and another one is worth a try.
+    pub async fn leave(&mut self, conn: &mut Conn, room: Option<RoomId>, error: &Error) -> Result<bool> {
+        let (Conn::Postgres(connection), Some(room)) = (&*conn, room) else { return Ok(false) };
+        let is_held = error.is_lock_timeout() && !self.held.contains(&room);
+        let is_taken = matches!(error, Error::Refused(Constraint::RoomFree));
+        if !(is_held || is_taken) || self.left(connection.lock_limit()).is_zero() {
+            return Ok(false);
+        }
+        give_up_room(conn).await?;
+        // A visit that was committed meanwhile is seen from now on.
+        if is_held {
+            self.held.push(room);
+        }
+        Ok(true)
+    }
+}
+
+async fn give_up_room(conn: &mut Conn) -> Result<()> {
+    lock(conn, "rollback to savepoint room; ", &[]).await
 }
 
 /// Locks one visit.
