@@ -14,7 +14,12 @@ pub fn read_connection_string(file: Option<&Path>, certificate: Option<&Path>) -
     };
     line(&text)?;
     if let Some(file) = certificate {
-        text = format!("{}\n{}", text.trim_end(), read(file)?);
+        let certificate = read(file)?;
+        if !certificate.contains("-----BEGIN CERTIFICATE-----") {
+            let reason = "there is no certificate in PEM form in it";
+            return Err(Error::Refused(format!("{}: {reason}", file.display())));
+        }
+        text = format!("{}\n{certificate}", text.trim_end());
     }
     Ok(text.trim().to_owned())
 }
