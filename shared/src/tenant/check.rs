@@ -86,11 +86,7 @@ fn of_others(tables: &[String]) -> Option<String> {
     }
     let named: Vec<&str> = tables.iter().take(MOST_NAMED).map(String::as_str).collect();
     let more = if named.len() < tables.len() { ", …" } else { "" };
-    let count = tables.len();
-    Some(format!(
-        "it holds {count} tables of other programs, which stay as they are: {}{more}",
-        named.join(", ")
-    ))
+    Some(format!("there are tables of other programs, which stay as they are: {}{more}", named.join(", ")))
 }
 
 impl Database {

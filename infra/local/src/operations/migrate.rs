@@ -250,7 +250,9 @@ mod tests {
         });
         let (mut slow, mut done) = (Vec::new(), Vec::new());
         while done.len() < 51 {
-            match words.recv().await.unwrap() {
+            let word =
+                timeout(Duration::from_mins(1), words.recv()).await.expect("a word on each that answers");
+            match word.unwrap() {
                 (database, Word::Slow) => slow.push(database),
                 (database, Word::Outcome(outcome)) => {
                     assert_eq!(outcome["status"], "migrated");
