@@ -1,6 +1,8 @@
 //! How databases are reached: whom is believed to be the server, a server that refuses, a pooler before it, migrations that were
 //! broken off.
 
+mod silent;
+
 use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
@@ -248,6 +250,42 @@ async fn limits_are_the_roles_or_the_transactions_and_never_left_in_a_poolers_se
         let db = opened("Limits", secret, other).await.unwrap();
         assert_eq!(limits(&db).await, "73001 session, 5000 session, 72001 session", "{secret}");
     }
+}
+
+#[tokio::test]
+async fn limits_hold_for_the_role_that_logs_in_and_for_the_one_that_it_acts_as() {
+    let dsn = new_database("roles").await;
+    let (server, _) = dsn.split_once('?').unwrap();
+    let (_, name) = server.rsplit_once('/').unwrap();
+    let mut admin = session(&dsn).await;
+    let roles = format!(
+        "create role {name}_a; create role \"{name}_B\" login in role {name}_a; alter role \"{name}_B\" set role {name}_a;
+         alter database {name} owner to {name}_a"
+    );
+    admin.execute(AssertSqlSafe(roles)).await.unwrap();
+    let dsn = dsn.replace("postgres@", &format!("{name}_B@"));
+    migrated("Roles", &dsn).await.unwrap().close().await;
+    let server = ServerTimeouts {
+        lock: Duration::from_millis(71_001),
+        statement: Duration::from_millis(72_001),
+        idle: Duration::from_millis(73_001),
+    };
+    let timeouts = Timeouts { server: Some(server), ..timeouts::DATABASE };
+    let db = opened("Roles", &dsn, timeouts).await.unwrap();
+    assert_eq!(limits(&db).await, "73001 session, 71001 session, 72001 session");
+    assert!(give_limits(&db, server).await.unwrap(), "the roles have none");
+    assert!(!give_limits(&db, server).await.unwrap(), "they have them");
+    db.close().await;
+    let db = opened("Roles", &dsn, timeouts).await.unwrap();
+    assert_eq!(limits(&db).await, "73001 database user, 71001 database user, 72001 database user");
+    let with_all = "select count(*) from pg_db_role_setting where cardinality(setconfig) = 3
+        and setdatabase = (select oid from pg_database where datname = current_database())";
+    assert_eq!(count(&mut admin, with_all).await, 2);
+    // What was given back by hand is given again, to the one that lacks it.
+    let reset = format!("alter role \"{name}_B\" in database {name} reset statement_timeout");
+    admin.execute(AssertSqlSafe(reset)).await.unwrap();
+    assert!(give_limits(&db, server).await.unwrap());
+    assert_eq!(count(&mut admin, with_all).await, 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,8 +3,10 @@
 use log_poller::{Poll, Pruned, prune};
 use serde_json::json;
 use shared::{
+    auth::PracticeGrant,
+    control::subscriptions::SubscriptionStatus,
     domain::{PracticePass, ids::LogId},
-    tenant::retention::prune_log,
+    tenant::retention::{Prunable, prune_log},
 };
 
 use crate::office::{Engine, NOW, Office, on_both_databases};
@@ -34,14 +36,18 @@ fn practice() -> PracticePass {
 on_both_databases! {
     async fn old_rows_of_a_log_that_nobody_reads_go_and_young_ones_stay(office) {
         office.sql(&rows()).await;
-        // Whose time can't be read stays, and so does the newest row of all.
+        // Whose time can't be read, or is in the future, stays and ends nothing.
+        office.sql("update log set logged_at = 'infinity' where log_id = 1").await;
+        office.sql("update log set logged_at = '2099-01-01T00:00:00Z' where log_id = 7").await;
+        let mut expected = 38;
         if !office.is_postgres().await {
-            office.sql("update log set logged_at = 'yesterday' where log_id = 7").await;
-            office.sql("update log set logged_at = '1795860000' where log_id = 8").await;
+            office.sql("update log set logged_at = 'yesterday' where log_id = 8").await;
+            office.sql("update log set logged_at = '1795860000' where log_id = 9").await;
+            expected = 36;
         }
         let pruned = prune(&office.app, &practice()).await.unwrap();
-        let expected = if office.is_postgres().await { 40 } else { 7 - 1 };
         assert_eq!(pruned, Pruned { log: expected, answers: 0 });
+        assert_eq!(office.integer("select count(*) from log where log_id in (1, 7)").await, 2);
         assert_eq!(office.integer(YOUNG).await, 20);
         assert_eq!(prune(&office.app, &practice()).await.unwrap().log, 0);
     }
@@ -69,6 +75,110 @@ on_both_databases! {
         poll(&office).await;
         assert_eq!(office.app.control.log_epoch(&practice()).await.unwrap(), 0);
         assert_eq!(office.queue.left().await, sent);
+    }
+}
+
+fn insert(from: i64, to: i64, at: &str) -> String {
+    format!(
+        "insert into log (log_id, table_name, action, record_id, logged_at)
+         with recursive n(i) as (select {from} union all select i + 1 from n where i < {to})
+         select i, 'patients', 'insert', i, '{at}' from n"
+    )
+}
+
+const LONG_AGO: &str = "2024-05-01T10:00:00Z";
+const LATELY: &str = "2026-03-01T10:00:00Z";
+const FAR_AHEAD: &str = "2099-01-01T00:00:00Z";
+
+on_both_databases! {
+    async fn rows_with_wrong_dates_stop_no_pruning_and_are_not_taken_for_old_ones(office) {
+        for (from, to, at) in [
+            (1, 1, FAR_AHEAD),
+            (2, 2, LATELY),
+            (3, 100, LONG_AGO),
+            // A clock was wrong for a while.
+            (101, 2_300, FAR_AHEAD),
+            (2_301, 6_000, LONG_AGO),
+            (6_001, 6_100, LATELY),
+            // Written after them, and dated back: not old.
+            (6_101, 6_120, LONG_AGO),
+            (6_121, 6_121, LATELY),
+        ] {
+            office.sql(&insert(from, to, at)).await;
+        }
+        assert_eq!(prune(&office.app, &practice()).await.unwrap().log, 98 + 3_700);
+        let left = "select count(*) from log where log_id between 3 and 100 or log_id between 2301 and 6000";
+        assert_eq!(office.integer(left).await, 0);
+        assert_eq!(office.integer("select count(*) from log").await, 2 + 2_200 + 121);
+        assert_eq!(prune(&office.app, &practice()).await.unwrap().log, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_long_stretch_of_rows_that_stay_is_crossed_with_few_reads() {
+    let mut office = Office::open(Engine::Postgres).await;
+    for (from, to, at) in [(1, 60_000, "infinity"), (60_001, 130_000, LONG_AGO), (130_001, 130_100, LATELY)] {
+        office.sql(&insert(from, to, at)).await;
+    }
+    let meter = office.meter().await;
+    let db = office.app.open(&PracticeGrant::for_operations(practice())).await.unwrap();
+    let now: jiff::Timestamp = NOW.parse().unwrap();
+    let before = now - jiff::SignedDuration::from_hours(400 * 24);
+    let rows = Prunable { now, before, below: LogId(130_100), kept: &[] };
+    meter.take();
+    assert_eq!(prune_log(&db, &rows, 1_000).await.unwrap() / 1_000, 1);
+    let statements = meter.take().statements;
+    assert!(statements < 60, "one after the other there would be 120 reads: {statements}");
+    let lowest = "select min(log_id) from log where logged_at < 'infinity'";
+    let lowest = office.integer(lowest).await;
+    assert!((61_000..63_000).contains(&lowest), "from its beginning on: {lowest}");
+}
+
+on_both_databases! {
+    async fn what_was_read_for_a_subscription_that_is_gone_holds_up_nothing(office) {
+        let hook = json!({ "hookUrl": "http://127.0.0.1:9/hook", "scopes": ["Patients"] });
+        office.post("/v1/webhooks/signup", &hook).await.expect(201);
+        poll(&office).await;
+        office.sql(&insert(1_001, 1_030, LONG_AGO)).await;
+        poll(&office).await;
+        let token = office.token("all").await;
+        let unread = "select count(*) from log where log_id between 2001 and 2029";
+        office.sql(&insert(2_001, 2_030, LONG_AGO)).await;
+        prune(&office.app, &practice()).await.unwrap();
+        assert_eq!(office.integer(unread).await, 29, "somebody will read them");
+        office.send(&token, "DELETE", "/v1/webhooks", None).await.expect(200);
+        prune(&office.app, &practice()).await.unwrap();
+        assert_eq!(office.integer(unread).await, 0);
+        // Who signs up anew is sent what comes then, of the same log.
+        office.post("/v1/webhooks/signup", &hook).await.expect(201);
+        let sent = office.queue.left().await;
+        office.sql(&insert(3_001, 3_001, LATELY)).await;
+        poll(&office).await;
+        assert_eq!(office.queue.left().await, sent + 1);
+        assert_eq!(office.app.control.log_epoch(&practice()).await.unwrap(), 0);
+    }
+}
+
+on_both_databases! {
+    async fn a_subscription_reads_on_unless_the_platform_disabled_it(office) {
+        let hook = json!({ "hookUrl": "http://127.0.0.1:9/hook", "scopes": ["Patients"] });
+        office.post("/v1/webhooks/signup", &hook).await.expect(201);
+        // The poller has not begun yet.
+        office.sql(&insert(2_001, 2_030, LONG_AGO)).await;
+        let unread = "select count(*) from log where log_id between 2001 and 2029";
+        let left = async |why: &str, rows: i64| {
+            prune(&office.app, &practice()).await.unwrap();
+            assert_eq!(office.integer(unread).await, rows, "{why}");
+        };
+        left("never polled", 29).await;
+        let id = office.app.control.subscriptions_of(&practice()).await.unwrap()[0].id;
+        office.admin("POST", &format!("/v1/admin/webhooks/{id}/pause"), None).await.expect(200);
+        left("paused", 29).await;
+        let mut subscription = office.app.control.subscriptions_of(&practice()).await.unwrap().remove(0);
+        subscription.status = SubscriptionStatus::Disabled;
+        subscription.version += 1;
+        office.app.control.save_subscription(&subscription, None).await.unwrap();
+        left("disabled: who signs up again begins anew", 0).await;
     }
 }
 
@@ -103,8 +213,9 @@ on_both_databases! {
             with recursive n(i) as (select 1 union all select i + 1 from n where i < 1200)
             select i, 'patients', 'insert', i, '2025-01-15T10:00:00Z' from n";
         office.sql(insert).await;
-        let before = NOW.parse().unwrap();
-        let prune = async |most| prune_log(&office.db, before, LogId(1_200), &[LogId(3)], most).await.unwrap();
+        let now = NOW.parse().unwrap();
+        let rows = Prunable { now, before: now, below: LogId(1_200), kept: &[LogId(3)] };
+        let prune = async |most| prune_log(&office.db, &rows, most).await.unwrap();
         // Two batches of 500, but for the row that is kept.
         assert_eq!(prune(501).await, 999);
         assert_eq!(prune(501).await, 199);

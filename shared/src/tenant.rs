@@ -26,6 +26,7 @@ pub mod retention;
 pub(crate) mod schema;
 pub mod search_texts;
 mod session;
+pub mod step;
 pub mod tags;
 pub mod tickets;
 mod time_zone;

@@ -6,8 +6,12 @@ use jiff::{SignedDuration, Timestamp};
 use shared::{
     app::App,
     auth::PracticeGrant,
-    domain::{PracticePass, ids::LogId},
-    tenant::{log, retention},
+    control::subscriptions::Subscription,
+    domain::{PracticePass, ids::LogId, log_progress::LogProgress},
+    tenant::{
+        log,
+        retention::{self, Prunable},
+    },
 };
 
 use crate::{Poll, practice::PracticeError};
@@ -64,15 +68,35 @@ pub async fn prune(app: &App, practicepass: &PracticePass) -> Result<Pruned, Pra
         return Ok(Pruned { log: 0, answers });
     }
     let before = now - SignedDuration::from_hours(24 * i64::from(app.config.event_log_days));
-    let state = app.control.dispatch_states(Some(practicepass)).await?.pop();
-    let (below, kept): (LogId, Vec<LogId>) = match state {
-        // By the rows that it remembers the poller knows the log again.
-        Some(state) => (state.progress.done_below(), state.progress.anchors.ids().collect()),
-        // No subscription reads this log. A later one starts above the highest id, so every row may go.
-        None => (log::highest(&mut db.connection().await?).await?, Vec::new()),
-    };
-    let log = retention::prune_log(&db, before, below, &kept, MOST).await?;
+    // Before the subscriptions: who signs up after they were read starts at this row or a later one.
+    let highest = log::highest(&mut db.connection().await?).await?;
+    let progress = app.control.dispatch_states(Some(practicepass)).await?.pop().map(|it| it.progress);
+    // By the rows that it remembers the poller knows the log again, also when the next subscription comes after years.
+    let kept: Vec<LogId> = progress.iter().flat_map(|it| it.anchors.ids()).collect();
+    let below = unread_from(app, practicepass, progress).await?.unwrap_or(highest);
+    let log = retention::prune_log(&db, &Prunable { now, before, below, kept: &kept }, MOST).await?;
     Ok(Pruned { log, answers })
+}
+
+/// The lowest row that some subscription may not have been sent yet, or the one with which its reading begins. `None`: nobody reads this
+/// log. How far it was read for subscriptions that were deleted, or that the platform disabled, holds up nothing: who signs up anew starts at
+/// the newest row. One that is paused, or suspended for want of a key, goes on where it was.
+async fn unread_from(
+    app: &App,
+    practicepass: &PracticePass,
+    progress: Option<LogProgress>,
+) -> Result<Option<LogId>, PracticeError> {
+    let mut subscriptions = app.control.subscriptions_of(practicepass).await?;
+    subscriptions.retain(Subscription::is_active);
+    let start = |it: &Subscription| {
+        let in_flight = it.in_flight.iter().map(|(from, _)| *from).min();
+        in_flight.map_or(it.start_after_log_id, |from| from.min(it.start_after_log_id))
+    };
+    let first_start = subscriptions.iter().map(start).min();
+    // As the poller itself, which may not have begun with the newest of them, and then goes on where it was.
+    let epoch = subscriptions.iter().map(|it| it.start_epoch).max().unwrap_or_default();
+    let progress = progress.filter(|it| epoch <= it.epoch);
+    Ok(first_start.map(|start| progress.map_or(start, |progress| progress.done_below())))
 }
 
 #[cfg(test)]

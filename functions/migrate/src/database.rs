@@ -6,9 +6,11 @@ use shared::{
     catalog,
     control::{self, practices::Practice},
     domain::{PracticePass, zones},
-    tenant::{self, Collision, ConnectionString, Timeouts},
+    tenant::{
+        self, Collision, ConnectionString, Timeouts,
+        step::{self, step},
+    },
 };
-use url::Url;
 
 use crate::{Done, Status};
 
@@ -46,6 +48,7 @@ pub(crate) async fn prepare(
     let timeouts = Timeouts::OF_CALLERS.times(app.config.database_timeout_factor.max(1));
     let limits = timeouts.server.unwrap_or_default();
     // Without them each session, or transaction, sets its own.
+    step("giving the database's role its limits");
     if let Err(error) = tenant::migrate::give_limits(&migrated.db, limits).await {
         let (practice, error) = (grant.practicepass().as_str(), in_words(&error, dsn));
         tracing::warn!(practice, %error, "the database's role may not be given its limits");
@@ -57,6 +60,7 @@ pub(crate) async fn prepare(
 /// The practice's entry in the registry.
 pub(crate) async fn registered(app: &App, practice: &str) -> Result<Practice, String> {
     let practicepass = PracticePass::try_from(practice).map_err(str::to_owned)?;
+    step("reading the registry");
     let entry = app.control.practice(&practicepass).await.map_err(|error| error.to_string())?;
     entry.ok_or_else(|| "the practice isn't in the registry".to_owned())
 }
@@ -85,21 +89,18 @@ pub(crate) fn of_catalog(error: &tenant::Error, dsn: &str) -> String {
     }
 }
 
-/// The error with its cause, and without what the connection string keeps secret.
+/// The error with its cause and, for a server that couldn't be asked, what it was to be asked; without what the connection string
+/// keeps secret.
 pub(crate) fn in_words(error: &tenant::Error, dsn: &str) -> String {
     let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
-    let text = format!("{error}{}", cause.unwrap_or_default());
-    let hint = if text.contains("UnknownIssuer") {
-        "; its certificate is signed by none that everybody trusts: hand over that one's certificate (--root-certificate)"
-    } else {
-        ""
-    };
-    let dsn = ConnectionString::of(dsn).dsn();
-    let text = format!("{text}{hint}").replace(dsn, "…");
-    match Url::parse(dsn).ok().and_then(|url| url.password().map(str::to_owned)) {
-        Some(password) if !password.is_empty() => text.replace(&password, "…"),
-        _ => text,
+    let mut text = format!("{error}{}", cause.unwrap_or_default());
+    if text.contains("UnknownIssuer") {
+        text += "; its certificate is signed by none that everybody trusts: hand over that one's certificate (--root-certificate)";
     }
+    if let (tenant::Error::Unavailable(_), Some(step)) = (error, step::current()) {
+        text = format!("{text} (while {step})");
+    }
+    ConnectionString::of(dsn).mask(&text)
 }
 
 #[cfg(test)]
@@ -107,11 +108,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_tells_no_password() {
+    fn an_error_tells_no_password_and_is_told_whole_whatever_the_password_is() {
+        let words = |dsn: &str, told: &str| in_words(&tenant::Error::Registry(told.into()), dsn);
         let dsn = "postgres://role:hunter22@db.example/practice";
-        for told in [dsn, "password hunter22 is wrong"] {
-            let text = in_words(&tenant::Error::Registry(told.into()), dsn);
-            assert!(!text.contains("hunter22"), "{text}");
+        for told in [dsn, "no such host: postgres://role:hunter22@db.example"] {
+            assert!(!words(dsn, told).contains("hunter22"), "{}", words(dsn, told));
+        }
+        for password in ["b", "bl", "practice", "database"] {
+            let dsn = format!("postgres://role:{password}@db.example/practice");
+            let told = "the practice database was unavailable a moment ago";
+            assert_eq!(in_words(&tenant::Error::LetBe, &dsn), told);
         }
     }
 }

@@ -29,6 +29,8 @@ pub use outcome::{Outcome, Status};
 const AT_ONCE: usize = 5;
 /// Longest time for one database.
 const LIMIT: SignedDuration = SignedDuration::from_mins(10);
+/// Longest time for trying a connection string, whatever its server does: somebody waits for the word.
+const CHECK_LIMIT: SignedDuration = SignedDuration::from_secs(10);
 /// The answer must be given before Lambda ends the process.
 const BEFORE_TIMEOUT: SignedDuration = SignedDuration::from_secs(5);
 
@@ -137,7 +139,7 @@ pub async fn run(app: &App, task: Task, deadline: Timestamp) -> Answer {
         results.push(PracticeOutcome { practice, outcome });
     }
     if let Some(check) = &task.check {
-        let done = in_time(app, deadline, Box::pin(newcomer::check(app, check))).await;
+        let done = limited(app, deadline, CHECK_LIMIT, Box::pin(newcomer::check(app, check))).await;
         match &check.practice {
             Some(practice) => {
                 let outcome = Outcome::of(done, tenant::migrate::newest());
@@ -183,8 +185,20 @@ async fn in_time(
     deadline: Timestamp,
     work: impl Future<Output = Result<Done, String>>,
 ) -> Result<Done, String> {
+    limited(app, deadline, LIMIT, work).await
+}
+
+async fn limited(
+    app: &App,
+    deadline: Timestamp,
+    limit: SignedDuration,
+    work: impl Future<Output = Result<Done, String>>,
+) -> Result<Done, String> {
     let left = deadline.duration_since(app.clock.now()) - BEFORE_TIMEOUT;
-    let limit = Duration::try_from(left.min(LIMIT)).unwrap_or_default();
-    let slow = || format!("not done within {} s; what was begun was rolled back", limit.as_secs());
-    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(slow()))
+    let limit = Duration::try_from(left.min(limit)).unwrap_or_default();
+    let done = tenant::step::within(limit, work).await;
+    done.unwrap_or_else(|step| {
+        let seconds = limit.as_secs();
+        Err(format!("not done within {seconds} s, it hung while {step}; what was begun is rolled back"))
+    })
 }

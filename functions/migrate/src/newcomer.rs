@@ -5,7 +5,7 @@ use shared::{
     auth::{CatalogGrant, PracticeGrant, secret_ref::SecretRef},
     catalog,
     domain::PracticePass,
-    tenant,
+    tenant::{self, step::step},
 };
 
 use crate::{
@@ -37,6 +37,7 @@ async fn check_catalog(app: &App, check: &Check) -> Result<Done, String> {
 }
 
 async fn of_now(app: &App, secret: &SecretRef) -> Result<std::sync::Arc<str>, String> {
+    step("reading the secret");
     app.secrets.get(secret, app.clock.now()).await.map_err(|error| error.to_string())
 }
 

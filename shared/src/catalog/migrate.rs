@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{CatalogDb, articles, products};
 use crate::{
     auth::CatalogGrant,
-    tenant::{self, Database, Error, Result, schema::Schema, search_texts},
+    tenant::{self, Database, Error, Result, schema::Schema, search_texts, step::step},
 };
 
 /// The newest migration of the catalog.
@@ -26,8 +26,10 @@ fn schema() -> Schema {
 /// [`Error::WrongDatabase`] when the database is a practice's; [`Error::Migrate`]; [`Error::Migrating`]; [`Error::Unavailable`].
 pub async fn migrate(_: &CatalogGrant, dsn: &str) -> Result<CatalogDb> {
     let db = CatalogDb::new(Database::connect_for_creation(dsn).await?);
+    step("looking whose database it is");
     db.check_identity().await?;
     schema().bring_up(&db, dsn).await?;
+    step("making products and articles searchable");
     for source in [products::SEARCHED, articles::SEARCHED] {
         search_texts::index(&db, source, Duration::MAX).await?;
     }

@@ -1,4 +1,6 @@
 //! What is at a connection string's address, found out within seconds and without changing anything.
+//!
+//! Whoever asks sets a limit over all of it (see [`super::step::within`]): a server may fall silent at any byte.
 
 use std::{path::Path, sync::Arc};
 
@@ -7,6 +9,8 @@ use super::{
     migrate::{newest, schema},
     on,
     schema::{Schema, close, reach},
+    silence,
+    step::step,
 };
 use crate::auth::PracticeGrant;
 
@@ -14,7 +18,7 @@ use crate::auth::PracticeGrant;
 ///
 /// # Errors
 /// [`Error::WrongDatabase`] for another practice's; [`Error::Migrate`] when the schema can't be made there; [`Error::Unavailable`];
-/// [`Error::Registry`] for a string that can't be right.
+/// [`Error::ConnectionString`] for a string that can't be right.
 pub async fn practice(grant: &PracticeGrant, secret: &str) -> Result<Vec<String>> {
     let Some(db) = Database::at(secret).await? else { return Ok(vec![NO_FILE.to_owned()]) };
     let checked = async {
@@ -23,8 +27,10 @@ pub async fn practice(grant: &PracticeGrant, secret: &str) -> Result<Vec<String>
         if !tables.iter().any(|table| table == "tenant_identity") {
             schema().rehearse(secret).await?;
             found.push("a practice can be made in it".to_owned());
+            found.extend(of_others(&tables));
             return Ok(found);
         }
+        step("asking the database whose it is");
         let mut conn = db.connection().await?;
         let owner: Option<String> = on!(&mut conn, c => sqlx::query_scalar(
             "select ppass from tenant_identity where singleton = 1",
@@ -33,6 +39,7 @@ pub async fn practice(grant: &PracticeGrant, secret: &str) -> Result<Vec<String>
             return Err(Error::WrongDatabase);
         }
         drop(conn);
+        step("looking whether the database has records");
         let has_records = db.has_rows(&["patients", "log"]).await?;
         found.push(format!("it is this practice's, with{} records", if has_records { "" } else { "out" }));
         found.push(db.version_in_words(newest()).await?);
@@ -58,6 +65,7 @@ pub(crate) async fn catalog(secret: &str, schema: Schema, newest: i64) -> Result
         } else {
             schema.rehearse(secret).await?;
             found.push("a catalog can be made in it".to_owned());
+            found.extend(of_others(&tables));
         }
         Ok(found)
     };
@@ -68,6 +76,18 @@ pub(crate) async fn catalog(secret: &str, schema: Schema, newest: i64) -> Result
 
 /// A file that isn't there yet.
 const NO_FILE: &str = "there is no such file yet; it can be made";
+/// So many tables of other programs are named.
+const MOST_NAMED: usize = 5;
+
+/// The tables of a database that isn't ours yet: whoever meant an empty one sees that it isn't.
+fn of_others(tables: &[String]) -> Option<String> {
+    if tables.is_empty() {
+        return None;
+    }
+    let named: Vec<&str> = tables.iter().take(MOST_NAMED).map(String::as_str).collect();
+    let more = if named.len() < tables.len() { ", …" } else { "" };
+    Some(format!("there are tables of other programs, which stay as they are: {}{more}", named.join(", ")))
+}
 
 impl Database {
     /// The database at this address; `None` for a file that could be made.
@@ -83,14 +103,19 @@ impl Database {
         } else {
             close(reach(&string.options()?).await?).await;
         }
-        Self::connect(secret, 1, Timeouts::OF_MIGRATIONS, Arc::default(), Arc::default()).map(Some)
+        Self::connect(secret, 1, Timeouts::OF_BACKGROUND, Arc::default(), Arc::default()).map(Some)
     }
 
     async fn server_in_words(&self) -> Result<String> {
+        step("asking the server what it is");
         if matches!(self.pool, Pool::Sqlite(_)) {
             return Ok("an SQLite file".to_owned());
         }
-        let mut conn = self.connection().await?;
+        // The pool has this one connection: it isn't others that are waited for.
+        let mut conn = self.connection().await.map_err(|error| match error {
+            Error::Unavailable(sqlx::Error::PoolTimedOut) => Error::Unavailable(silence()),
+            error => error,
+        })?;
         Ok(on!(&mut conn, c => sqlx::query_scalar(
             "select 'PostgreSQL ' || current_setting('server_version') || ', database ' || current_database() || ', role '
                  || current_user || ', ' || coalesce((select version from pg_stat_ssl where pid = pg_backend_pid()), 'no TLS')",
@@ -109,6 +134,7 @@ impl Database {
     }
 
     async fn version_in_words(&self, newest: i64) -> Result<String> {
+        step("reading the schema's version");
         let version = self.schema_version().await?;
         let is_newest = if version >= newest { "" } else { "; `migrate` brings it to the newest one" };
         Ok(format!("its schema has version {version}{is_newest}"))

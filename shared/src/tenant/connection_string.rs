@@ -51,10 +51,28 @@ impl<'a> ConnectionString<'a> {
         self.dsn.starts_with("sqlite:")
     }
 
+    /// A text without what the connection string keeps secret, wherever the text repeats the string or its beginning. A password that
+    /// stands elsewhere is not looked for: a short one is part of many words, and who sees which are missing knows it.
+    pub fn mask(&self, text: &str) -> String {
+        if self.dsn.is_empty() {
+            return text.to_owned();
+        }
+        let mut text = text.replace(self.dsn, "…");
+        let login =
+            self.dsn.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@')).map(|(login, _)| login);
+        if let Some(login) = login {
+            text = text.replace(&format!("//{login}@"), "//…@");
+        }
+        if let (_, Some(password)) = take_parameter(self.dsn, "password") {
+            text = text.replace(&format!("password={password}"), "password=…");
+        }
+        text
+    }
+
     /// Whether it can be right, as far as that is known without connecting.
     ///
     /// # Errors
-    /// [`Error::Registry`] with the reason.
+    /// [`Error::ConnectionString`] with the reason.
     pub fn check(&self) -> Result<()> {
         if !self.is_sqlite() {
             return self.server().map(|_| ());
@@ -72,8 +90,13 @@ impl<'a> ConnectionString<'a> {
 
     pub(crate) fn server(&self) -> Result<Server> {
         let (dsn, pooler) = take_parameter(self.dsn, POOLER);
-        let options = PgConnectOptions::from_str(&dsn).map_err(|_| refused("the DSN can't be read"))?;
-        // Without a word in the DSN the server's certificate and name are verified.
+        if has_stray_at(&dsn) {
+            return Err(refused(
+                "an @ stands where none can; in a user name or password write %2F for /, %3F for ?, %23 for # and %40 for @",
+            ));
+        }
+        let options = PgConnectOptions::from_str(&dsn).map_err(|error| unreadable(&error))?;
+        // Without a word in the string the server's certificate and name are verified.
         let options = if says(&dsn, &["sslmode", "ssl-mode"]) {
             options
         } else {
@@ -83,7 +106,7 @@ impl<'a> ConnectionString<'a> {
         let is_pooled = match pooler {
             None => is_rds_proxy(options.get_host()),
             Some("transaction") => true,
-            Some(_) => return Err(refused("the DSN's pooler can only be transaction")),
+            Some(_) => return Err(refused("its pooler can only be transaction")),
         };
         // Poolers refuse what they don't know when a connection begins, and servers print floats exactly without it.
         let mut options = options.extra_float_digits(None);
@@ -118,7 +141,24 @@ impl<'a> ConnectionString<'a> {
 }
 
 fn refused(reason: &str) -> Error {
-    Error::Registry(reason.to_owned())
+    Error::ConnectionString(reason.to_owned())
+}
+
+/// Why the options can't be read. The causes name no part of the string but the value of a parameter.
+pub(super) fn unreadable(error: &sqlx::Error) -> Error {
+    let cause = std::error::Error::source(error).map(ToString::to_string);
+    refused(&format!("it can't be read: {}", cause.unwrap_or_else(|| error.to_string())))
+}
+
+/// Whether the string was cut into its parts in the middle of a user name or password: by a `/`, `?` or `#` that isn't encoded. A part
+/// of the password would be taken for the host, and named as such.
+fn has_stray_at(dsn: &str) -> bool {
+    let Some((_, rest)) = dsn.split_once("://") else { return false };
+    let (authority, rest) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (query, fragment) = query.split_once('#').unwrap_or((query, ""));
+    let is_stray = |pair: &str| pair.contains('@') && (!authority.contains('@') || !pair.contains('='));
+    path.contains('@') || fragment.contains('@') || query.split('&').any(is_stray)
 }
 
 /// Only the local stack may speak to its database without encryption that is enforced.
@@ -126,7 +166,7 @@ fn refuse_weak_tls(options: &PgConnectOptions) -> Result<()> {
     let weak = matches!(options.get_ssl_mode(), PgSslMode::Disable | PgSslMode::Allow | PgSslMode::Prefer);
     if weak && options.get_socket().is_none() && !is_this_machine(options.get_host()) {
         return Err(refused(
-            "the DSN's sslmode lets patient data travel unencrypted: use verify-full, verify-ca or require",
+            "its sslmode lets patient data travel unencrypted: use verify-full, verify-ca or require",
         ));
     }
     Ok(())
@@ -212,6 +252,55 @@ mod tests {
         ] {
             assert_eq!(mode(silent), "VerifyFull", "{silent}");
         }
+    }
+
+    #[test]
+    fn a_string_that_cant_be_right_is_refused_with_what_is_wrong_with_it_and_without_its_password() {
+        for (dsn, reason) in [
+            ("postgres://role:hunter22@db.example:port/c", "invalid port number"),
+            ("postgres://role:hunter22@db.example:70000/c", "invalid port number"),
+            ("postgres://role:hunter22@[::1/c", "invalid IPv6 address"),
+            ("postgres://role:hunter22@db.example/c?sslmode=full", "\"full\""),
+            ("postgres://role:hun/ter22@db.example/c", "%2F for /"),
+            ("postgres://role:22/hunter@db.example/c", "%2F for /"),
+            ("postgres://role:22?hunter@db.example/c", "%3F for ?"),
+            ("postgres://role:22#hunter@db.example/c", "%23 for #"),
+            ("postgres://role:22#hun?ter@db.example/c", "%23 for #"),
+            ("postgres://role:22@hun/ter@db.example/c", "%40 for @"),
+            ("postgres://role:22@hun?ter@db.example/c", "%40 for @"),
+            ("postgres://role:hunter22@db.example/c?pooler=session", "can only be transaction"),
+            ("postgres://role:hunter22@db.example/c?sslmode=prefer", "unencrypted"),
+        ] {
+            let said = ConnectionString::of(dsn).check().unwrap_err().to_string();
+            assert!(
+                said.starts_with("the connection string is unusable: ") && said.contains(reason),
+                "{said}"
+            );
+            assert!(!said.contains("hun") && !said.contains("registry"), "{said}");
+        }
+        for good in
+            ["role:a%2Fb%3Fc%23d%40e@db.example/c", "role:a@b@db.example/c", "role@db.example/c?user=a@b"]
+        {
+            ConnectionString::of(&format!("postgres://{good}")).check().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_password_is_masked_where_the_string_is_repeated_and_nowhere_else() {
+        let dsn = "postgres://role:b@db.example/practice?sslmode=require";
+        let secret = format!("{dsn}\ncertificates");
+        let mask = |text: &str| ConnectionString::of(&secret).mask(text);
+        for text in ["the practice database is unavailable: db.example:5432: no answer", "b", ""] {
+            assert_eq!(mask(text), text);
+        }
+        assert_eq!(mask(&format!("can't use {dsn}!")), "can't use …!");
+        assert_eq!(mask("at postgres://role:b@db.example"), "at postgres://…@db.example");
+        let mask = |dsn: &str, text: &str| ConnectionString::of(dsn).mask(text);
+        let cut = "postgres://role:hun/ter@db.example/c";
+        assert_eq!(mask(cut, "//role:hun/ter@db.example"), "//…@db.example");
+        let parameter = "postgres://role@db.example/c?password=b&x=1";
+        assert_eq!(mask(parameter, "unable: password=b&x=1"), "unable: password=…&x=1");
+        assert_eq!(mask("", "unable"), "unable");
     }
 
     #[test]

@@ -8,7 +8,9 @@ impl Database {
     /// The names of its tables.
     pub(crate) async fn tables(&self) -> Result<Vec<String>> {
         let tables = match &self.pool {
-            Pool::Sqlite(_) => "select name from sqlite_master where type = 'table'",
+            Pool::Sqlite(_) => {
+                "select name from sqlite_master where type = 'table' and name not like 'sqlite\\_%' escape '\\'"
+            }
             Pool::Postgres(_) => "select tablename::text from pg_tables where schemaname = current_schema()",
         };
         let mut conn = self.connection().await?;

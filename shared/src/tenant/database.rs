@@ -10,7 +10,9 @@ use sqlx::{
 };
 
 use super::{
-    Error, Health, Reporter, Result, Timeouts, Watched, connection_string::ConnectionString, schema,
+    Error, Health, Reporter, Result, Timeouts, Watched,
+    connection_string::{self, ConnectionString},
+    schema,
     session::Sessions,
 };
 use crate::domain::PracticePass;
@@ -60,7 +62,7 @@ impl Database {
         let limits = timeouts.server.unwrap_or_default();
         if string.is_sqlite() {
             let options = SqliteConnectOptions::from_str(string.dsn())
-                .map_err(|_| Error::Registry("the DSN can't be read".into()))?
+                .map_err(|error| connection_string::unreadable(&error))?
                 .create_if_missing(false)
                 .foreign_keys(true)
                 .journal_mode(SqliteJournalMode::Wal)

@@ -35,6 +35,9 @@ pub enum Error {
     WrongDatabase,
     #[error("the practice registry's entry is unusable: {0}")]
     Registry(String),
+    /// Nobody can connect with it, whatever the server does.
+    #[error("the connection string is unusable: {0}")]
+    ConnectionString(String),
     /// The same work may succeed once the other has ended.
     #[error("another migration of this database is under way")]
     Migrating,

@@ -8,7 +8,7 @@ use sqlx::AssertSqlSafe;
 
 use super::{
     Collision, Database, Error, Pool, Result, ServerTimeouts, TenantDb, on, schema::Schema, search_texts,
-    tickets, time_zone, unindexed_patients,
+    step::step, tickets, time_zone, unindexed_patients,
 };
 use crate::{
     auth::PracticeGrant,
@@ -42,6 +42,7 @@ pub async fn migrate(grant: &PracticeGrant, dsn: &str, time_zone: &str, now: Tim
     let zone = zones::get(time_zone).unwrap_or(TimeZone::UTC);
     let db = TenantDb::new(Database::connect_for_creation(dsn).await?, grant.practicepass().clone(), zone);
     schema().bring_up(&db, dsn).await?;
+    step("asking the database whose it is");
     crate::in_transaction!(db, Error, conn => {
         on!(&mut *conn, c => sqlx::query(
             "insert into tenant_identity (singleton, ppass) values (1, $1) on conflict (singleton) do nothing",
@@ -54,7 +55,9 @@ pub async fn migrate(grant: &PracticeGrant, dsn: &str, time_zone: &str, now: Tim
             .then_some(())
             .ok_or(Error::WrongDatabase)
     })?;
+    step("letting the visits follow the time zone's rules");
     let collisions = time_zone::apply(&db, time_zone, now).await?;
+    step("making patients and tickets searchable");
     unindexed_patients::index(&db, Duration::MAX).await?;
     for source in tickets::SEARCHED {
         search_texts::index(&db, source, Duration::MAX).await?;
@@ -62,11 +65,13 @@ pub async fn migrate(grant: &PracticeGrant, dsn: &str, time_zone: &str, now: Tim
     Ok(Migrated { db, collisions })
 }
 
-/// Has the server begin each session of this database's role with `limits`: nothing then is set after connecting, which poolers
-/// forget, and for which an RDS Proxy gives a connection to nobody else any more. `false`: it does so already, or is no server.
+/// Has the server begin each session of this database's roles with `limits`: nothing then is set after connecting, which poolers
+/// forget, and for which an RDS Proxy gives a connection to nobody else any more. The roles are the one that logs in, whose limits a
+/// session begins with, and the one that it acts as, in which another may log in tomorrow. `false`: they have them already, or it is
+/// no server.
 ///
 /// # Errors
-/// [`Error::Statement`] when the role may not change itself; [`Error::Unavailable`].
+/// [`Error::Statement`] when a role may not change itself; [`Error::Unavailable`].
 pub async fn give_limits(db: &Database, limits: ServerTimeouts) -> Result<bool> {
     let Pool::Postgres(_) = &db.pool else { return Ok(false) };
     let wanted = [
@@ -74,23 +79,40 @@ pub async fn give_limits(db: &Database, limits: ServerTimeouts) -> Result<bool> 
         ("lock_timeout", limits.lock),
         ("statement_timeout", limits.statement),
     ];
-    let mut conn = db.connection().await?;
-    let (database, found): (String, String) = on!(&mut conn, c => sqlx::query_as(
-        "select current_database()::text, coalesce((select array_to_string(setconfig, ',') from pg_db_role_setting
-             where setdatabase = (select oid from pg_database where datname = current_database())
-             and setrole = (select oid from pg_roles where rolname = current_user)), '')",
-    ).fetch_one(c).await)?;
-    let missing: Vec<_> = wanted
-        .iter()
-        .map(|(name, limit)| (name, limit.as_millis()))
-        .filter(|(name, limit)| !found.split(',').any(|it| it == format!("{name}={limit}")))
-        .collect();
-    let database = database.replace('"', "\"\"");
-    for (name, limit) in &missing {
-        let statement = format!("alter role current_user in database \"{database}\" set {name} = {limit}");
-        on!(&mut conn, c => sqlx::raw_sql(AssertSqlSafe(statement)).execute(c).await.map(|_| ()))?;
+    let (database, roles): (String, Vec<(String, String)>) = {
+        let mut conn = db.connection().await?;
+        let database: String = on!(&mut conn, c => sqlx::query_scalar("select current_database()::text")
+            .fetch_one(c).await)?;
+        let roles = on!(&mut conn, c => sqlx::query_as(
+            "select role, coalesce((select array_to_string(setconfig, ',') from pg_db_role_setting
+                 where setdatabase = (select oid from pg_database where datname = current_database())
+                 and setrole = (select oid from pg_roles where rolname = role)), '')
+             from (select session_user::text as role union select current_user::text) as roles",
+        ).fetch_all(c).await)?;
+        (database.replace('"', "\"\""), roles)
+    };
+    let mut statements = Vec::new();
+    for (role, found) in roles {
+        let role = role.replace('"', "\"\"");
+        let missing = wanted.iter().map(|(name, limit)| (name, limit.as_millis()));
+        let missing =
+            missing.filter(|(name, limit)| !found.split(',').any(|it| it == format!("{name}={limit}")));
+        statements.extend(missing.map(|(name, limit)| {
+            // Only the role itself may change what it begins with, and not the other one that it acts as.
+            format!("set local role \"{role}\"; alter role \"{role}\" in database \"{database}\" set {name} = {limit}")
+        }));
     }
-    Ok(!missing.is_empty())
+    let mut given = Ok(!statements.is_empty());
+    for statement in statements {
+        let changed = crate::in_transaction!(*db, Error, conn => {
+            let statement = AssertSqlSafe(statement.clone());
+            on!(conn, c => sqlx::raw_sql(statement).execute(c).await.map(|_| ()))?;
+            Ok(())
+        });
+        // What the one role may not change, the other may.
+        given = changed.and(given);
+    }
+    given
 }
 
 #[cfg(test)]

@@ -8,10 +8,12 @@ use sqlx::{
 };
 use tokio::time::timeout;
 
-use super::{Database, Error, Pool, Result, connection_string::ConnectionString, silence};
+use super::{Database, Error, Pool, Result, connection_string::ConnectionString, silence, step::step};
 
 /// For a connection. A server that refuses it is known at once.
 const CONNECT: Duration = Duration::from_secs(10);
+/// For what a server answers without work, even if it has to wait for the lock of [`ONE_AT_A_TIME`] first.
+const PROMPT: Duration = Duration::from_secs(15);
 
 /// What a program began and can't end any more, because it is frozen or gone, is ended by the server: after 2 seconds, or after a
 /// minute when it is the program's turn. Servers before 14 find out when a statement ends.
@@ -44,9 +46,11 @@ impl Schema {
             Pool::Postgres(_) => {
                 let mut connection = reach(&ConnectionString::of(secret).options()?).await?;
                 let mut transaction = begin(&mut connection).await?;
+                step("doing the migrations");
                 lenient(self.postgres).run_direct(None, &mut *transaction, false).await?;
                 // A pooler hands the connection to somebody who knows none of what it was told.
                 transaction.execute("deallocate all").await?;
+                step("committing the migrations");
                 transaction.commit().await?;
                 close(connection).await;
                 Ok(())
@@ -63,14 +67,17 @@ impl Schema {
         if string.is_sqlite() {
             let mut connection = SqliteConnection::connect(string.dsn()).await?;
             let mut transaction = connection.begin_with("begin immediate").await?;
+            step("making the schema, to be taken back");
             lenient(self.sqlite).run_direct(None, &mut *transaction, false).await?;
             transaction.rollback().await?;
             return Ok(connection.close().await?);
         }
         let mut connection = reach(&string.options()?).await?;
         let mut transaction = begin(&mut connection).await?;
+        step("making the schema, to be taken back");
         lenient(self.postgres).run_direct(None, &mut *transaction, false).await?;
         transaction.execute("deallocate all").await?;
+        step("taking the schema back");
         transaction.rollback().await?;
         close(connection).await;
         Ok(())
@@ -82,6 +89,7 @@ impl Schema {
 /// # Errors
 /// [`Error::Unavailable`], at once when the server refuses it, else after ten seconds.
 pub(super) async fn reach(options: &PgConnectOptions) -> Result<PgConnection> {
+    step(format!("connecting to {}:{}", options.get_host(), options.get_port()));
     let connected = timeout(CONNECT, PgConnection::connect_with(options)).await;
     connected.unwrap_or_else(|_| Err(silence())).map_err(|error| {
         let (host, port) = (options.get_host(), options.get_port());
@@ -100,14 +108,20 @@ pub(super) async fn close(connection: PgConnection) {
 }
 
 async fn begin(connection: &mut PgConnection) -> Result<Transaction<'_, Postgres>> {
-    let mut transaction = connection.begin().await?;
-    transaction.execute(BEGIN).await?;
-    transaction.execute(ONE_AT_A_TIME).await.map_err(|error| match error.as_database_error() {
-        Some(refused) if refused.code().as_deref() == Some("55P03") => Error::Migrating,
-        _ => error.into(),
-    })?;
-    transaction.execute(THEN).await?;
-    Ok(transaction)
+    let begun = async move {
+        step("beginning a transaction");
+        let mut transaction = connection.begin().await?;
+        transaction.execute(BEGIN).await?;
+        step("waiting for another migration of this database");
+        transaction.execute(ONE_AT_A_TIME).await.map_err(|error| match error.as_database_error() {
+            Some(refused) if refused.code().as_deref() == Some("55P03") => Error::Migrating,
+            _ => error.into(),
+        })?;
+        step("beginning the migrations");
+        transaction.execute(THEN).await?;
+        Ok(transaction)
+    };
+    timeout(PROMPT, begun).await.unwrap_or_else(|_| Err(Error::Unavailable(silence())))
 }
 
 /// Takes its lock no more: ours ends with the transaction, whatever becomes of the program and whatever stands between it and the

@@ -14,7 +14,12 @@ pub fn read_connection_string(file: Option<&Path>, certificate: Option<&Path>) -
     };
     line(&text)?;
     if let Some(file) = certificate {
-        text = format!("{}\n{}", text.trim_end(), read(file)?);
+        let certificate = read(file)?;
+        if !certificate.contains("-----BEGIN CERTIFICATE-----") {
+            let reason = "there is no certificate in PEM form in it";
+            return Err(Error::Refused(format!("{}: {reason}", file.display())));
+        }
+        text = format!("{}\n{certificate}", text.trim_end());
     }
     Ok(text.trim().to_owned())
 }
@@ -36,4 +41,28 @@ fn line(text: &str) -> Result<String> {
         return Err(Error::Refused("there is no secret to read".to_owned()));
     }
     Ok(line.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read_connection_string;
+
+    #[test]
+    fn a_certificate_file_that_holds_none_is_named_and_not_ignored() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let file = folder.path().join(name);
+            std::fs::write(&file, text).unwrap();
+            file
+        };
+        let dsn = write("dsn", "postgres://role:b@db.example/c\n");
+        for text in ["", " \n\n", "-----BEGIN PRIVATE KEY-----\n"] {
+            let said =
+                read_connection_string(Some(&dsn), Some(&write("root.pem", text))).unwrap_err().to_string();
+            assert!(said.contains("root.pem: there is no certificate"), "{said}");
+        }
+        let root = write("root.pem", "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n");
+        let read = read_connection_string(Some(&dsn), Some(&root)).unwrap();
+        assert!(read.starts_with("postgres://role:b@db.example/c\n-----BEGIN CERTIFICATE-----"), "{read}");
+    }
 }

@@ -1,21 +1,36 @@
 //! Bringing all databases to the newest schema, by the migrate function.
 
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use shared::control::practices::Practice;
 use shared::domain::zones;
 use shared::tenant::{self, Collision};
-use tokio::task::JoinSet;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::timeout;
 
 use super::{Operator, refused};
 use crate::error::{Error, Result};
 
-/// Practices of one invocation, which answers when the last of them is done.
-const BATCH: usize = 5;
-/// Invocations at once.
-const AT_ONCE: usize = 4;
+/// Databases at once, each with an invocation of its own: that of several would answer when the last of them is done.
+const AT_ONCE: usize = 10;
+/// One that takes longer is named, and others have their turns meanwhile.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// Databases at once, those that take longer too.
+const MOST_AT_ONCE: usize = 100;
 
 /// Its name among the databases.
 pub(super) const CATALOG: &str = "catalog";
+
+/// What is told of a database.
+#[derive(Debug, PartialEq)]
+enum Word {
+    /// It takes longer than most.
+    Slow,
+    Outcome(Value),
+}
 
 /// What is done and what failed so far.
 #[derive(Default)]
@@ -48,22 +63,15 @@ impl Operator {
         }
         println!("Migrating the catalog and {} practices …", names.len());
         let mut progress = Progress { total: names.len() + 1, tolerated, ..Progress::default() };
-        let catalog = (vec![CATALOG.to_owned()], json!({ "catalog": true }));
-        let batches = names.chunks(BATCH).map(|batch| (batch.to_vec(), json!({ "practices": batch })));
-        let mut running = JoinSet::new();
-        for (batch, event) in std::iter::once(catalog).chain(batches) {
-            if running.len() == AT_ONCE
-                && let Some(Ok(ended)) = running.join_next().await
-            {
-                progress.take(ended);
-            }
-            let invoker = self.invoker.clone();
-            running.spawn(async move { (batch, invoker.invoke(&event).await) });
-        }
-        while let Some(ended) = running.join_next().await {
-            // An invocation that panicked leaves its databases without a turn, which the end tells.
-            if let Ok(ended) = ended {
-                progress.take(ended);
+        let invoker = self.invoker.clone();
+        let mut words = migrate_each(names, PATIENCE, move |event| {
+            let invoker = invoker.clone();
+            async move { invoker.invoke(&event).await }
+        });
+        while let Some((database, word)) = words.recv().await {
+            match word {
+                Word::Slow => println!("{database}: still under way after {} s …", PATIENCE.as_secs()),
+                Word::Outcome(outcome) => progress.note(&database, &outcome),
             }
         }
         progress.end()
@@ -91,6 +99,56 @@ impl Operator {
     }
 }
 
+/// Migrates the catalog and these practices, some at a time. A word on each comes when it is done, and none waits for that of another;
+/// one that takes longer than `patience` is named.
+fn migrate_each<I, F>(
+    practices: Vec<String>,
+    patience: Duration,
+    invoke: I,
+) -> mpsc::UnboundedReceiver<(String, Word)>
+where
+    I: Fn(Value) -> F + Send + 'static,
+    F: Future<Output = Result<Value>> + Send + 'static,
+{
+    let (words, told) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        let (turns, all) = (Arc::new(Semaphore::new(AT_ONCE)), Arc::new(Semaphore::new(MOST_AT_ONCE)));
+        let catalog = std::iter::once((CATALOG.to_owned(), json!({ "catalog": true })));
+        let practices = practices.into_iter().map(|practice| {
+            let event = json!({ "practices": [practice] });
+            (practice, event)
+        });
+        for (database, event) in catalog.chain(practices) {
+            // They are never closed.
+            let (Ok(place), Ok(turn)) =
+                (all.clone().acquire_owned().await, turns.clone().acquire_owned().await)
+            else {
+                return;
+            };
+            let (answer, words) = (invoke(event), words.clone());
+            tokio::spawn(async move {
+                let mut answer = pin!(answer);
+                let answer = match timeout(patience, &mut answer).await {
+                    Ok(answer) => answer,
+                    Err(_) => {
+                        // Whoever listened may be gone.
+                        let _ = words.send((database.clone(), Word::Slow));
+                        drop(turn);
+                        answer.await
+                    }
+                };
+                let outcome = match answer {
+                    Ok(answer) => outcome_of(&answer, &database),
+                    Err(error) => json!({ "status": "failed", "error": error.to_string() }),
+                };
+                let _ = words.send((database, Word::Outcome(outcome)));
+                drop(place);
+            });
+        }
+    });
+    told
+}
+
 /// What the function answered for one database.
 pub(super) fn outcome_of(answer: &Value, database: &str) -> Value {
     let results = answer["results"].as_array().into_iter().flatten();
@@ -100,17 +158,6 @@ pub(super) fn outcome_of(answer: &Value, database: &str) -> Value {
 }
 
 impl Progress {
-    /// Takes what an invocation for a batch of databases answered.
-    fn take(&mut self, (batch, answer): (Vec<String>, Result<Value>)) {
-        for database in batch {
-            let outcome = match &answer {
-                Ok(answer) => outcome_of(answer, &database),
-                Err(error) => json!({ "status": "failed", "error": error.to_string() }),
-            };
-            self.note(&database, &outcome);
-        }
-    }
-
     fn note(&mut self, database: &str, outcome: &Value) {
         self.done += 1;
         let status = outcome["status"].as_str().unwrap_or("failed");
@@ -175,6 +222,71 @@ pub(crate) fn print_collisions(database: &str, collisions: &[Collision]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Databases whose names begin so hang until the end of the test.
+    const HANGS: &str = "Hangs";
+
+    #[tokio::test]
+    async fn a_database_that_hangs_is_named_and_holds_back_no_other_however_many_there_are() {
+        let (end, ended) = tokio::sync::watch::channel(());
+        let hanging = (0..3 * AT_ONCE).map(|it| format!("{HANGS}{it}"));
+        let names: Vec<String> = hanging.chain((0..50).map(|it| format!("North{it}"))).collect();
+        let mut words = migrate_each(names, Duration::from_millis(20), move |event| {
+            let mut ended = ended.clone();
+            async move {
+                let Some(name) = event["practices"][0].as_str().map(str::to_owned) else {
+                    return Ok(json!({ "results": [], "catalog": { "status": "migrated" } }));
+                };
+                assert_eq!(
+                    event["practices"].as_array().map(Vec::len),
+                    Some(1),
+                    "nobody waits for another's answer"
+                );
+                if name.starts_with(HANGS) {
+                    let _ = ended.changed().await;
+                }
+                Ok(json!({ "results": [{ "practice": name, "status": "migrated" }] }))
+            }
+        });
+        let (mut slow, mut done) = (Vec::new(), Vec::new());
+        while done.len() < 51 {
+            let word =
+                timeout(Duration::from_mins(1), words.recv()).await.expect("a word on each that answers");
+            match word.unwrap() {
+                (database, Word::Slow) => slow.push(database),
+                (database, Word::Outcome(outcome)) => {
+                    assert_eq!(outcome["status"], "migrated");
+                    done.push(database);
+                }
+            }
+        }
+        assert!(!done.iter().any(|it| it.starts_with(HANGS)), "{done:?}");
+        // Those that wait behind them are asked for only when these are known to be slow.
+        assert_eq!(slow.iter().filter(|it| it.starts_with(HANGS)).count(), 3 * AT_ONCE, "{slow:?}");
+        end.send_replace(());
+        let mut rest = 0;
+        while words.recv().await.is_some() {
+            rest += 1;
+        }
+        assert_eq!(rest, 3 * AT_ONCE);
+    }
+
+    #[tokio::test]
+    async fn a_database_whose_invocation_fails_is_told_as_failed() {
+        let mut words = migrate_each(vec!["North".to_owned()], PATIENCE, |event| async move {
+            if event["practices"].is_array() {
+                return Err(Error::Refused("out of time".to_owned()));
+            }
+            Ok(json!({ "results": [] }))
+        });
+        let mut told = std::collections::BTreeMap::new();
+        while let Some((database, word)) = words.recv().await {
+            let Word::Outcome(outcome) = word else { panic!() };
+            told.insert(database, outcome["error"].as_str().unwrap().to_owned());
+        }
+        assert_eq!(told["North"], "out of time");
+        assert_eq!(told[CATALOG], "the function said nothing of it");
+    }
 
     #[test]
     fn as_many_practices_as_are_tolerated_may_fail_but_never_the_catalog() {

@@ -1,0 +1,208 @@
+//! A server that falls silent: whoever asked it is told within seconds at what it hung, and nothing is left behind.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use futures::future::join_all;
+use jiff::SignedDuration;
+use migrate::{Outcome, Status, Task};
+use serde_json::{Value, json};
+use sqlx::Executor;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+use super::{OTHERS, count, migrated, session};
+use crate::office::{Engine, Office, ends, eventually, new_database};
+
+/// What a server says passes up to a byte of each connection, and then nothing, while the connection stays open.
+struct Silencing {
+    /// The connection string of the same database by way of it.
+    dsn: String,
+    /// The most that the server said on one connection.
+    most_said: Arc<AtomicUsize>,
+}
+
+impl Silencing {
+    /// After so many bytes of the server's.
+    async fn before(dsn: &str, after: usize) -> Self {
+        let (user, rest) = dsn.split_once('@').unwrap();
+        let (server, path) = rest.split_once('/').unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let dsn = format!("{user}@{}/{path}", listener.local_addr().unwrap());
+        let most_said = Arc::<AtomicUsize>::default();
+        let (server, most) = (server.to_owned(), most_said.clone());
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(pass(client, server.clone(), after, most.clone()));
+            }
+        });
+        Self { dsn, most_said }
+    }
+
+    fn most_said(&self) -> usize {
+        self.most_said.load(Ordering::Relaxed)
+    }
+}
+
+async fn pass(client: TcpStream, server: String, after: usize, most_said: Arc<AtomicUsize>) {
+    let Ok(server) = TcpStream::connect(server).await else { return };
+    let _ = (client.set_nodelay(true), server.set_nodelay(true));
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    let asked = async {
+        let _ = tokio::io::copy(&mut from_client, &mut to_server).await;
+    };
+    let answered = async {
+        let (mut buffer, mut said) = ([0; 4096], 0);
+        while let Ok(read @ 1..) = from_server.read(&mut buffer).await {
+            let passed = read.min(after - said.min(after));
+            said += read;
+            most_said.fetch_max(said, Ordering::Relaxed);
+            if passed > 0 && to_client.write_all(&buffer[..passed]).await.is_err() {
+                return;
+            }
+            if said > after {
+                break;
+            }
+        }
+        if said > after {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        () = asked => {}
+        () = answered => {}
+    }
+}
+
+/// What becomes of a task of one practice's when a database may take so long.
+async fn outcome(office: &Office, task: Value, seconds: i64) -> Outcome {
+    let app = office.another_app(|_| ());
+    // The function keeps five seconds for its answer.
+    let deadline = app.clock.now() + SignedDuration::from_secs(seconds + 5);
+    let task: Task = serde_json::from_value(task).unwrap();
+    let mut answer = ends("the function's answer", migrate::run(&app, task, deadline)).await;
+    assert_eq!(answer.results.len(), 1);
+    answer.results.remove(0).outcome
+}
+
+fn check(dsn: &str) -> Value {
+    json!({ "check": { "practice": "Silent", "dsn": dsn } })
+}
+
+async fn leaves_nothing_behind(dsn: &str, tables: i64) {
+    let mut looker = session(dsn).await;
+    eventually("the end of its sessions", async || (count(&mut looker, OTHERS).await == 0).then_some(()))
+        .await;
+    let here = "select count(*) from pg_tables where schemaname = 'public'";
+    assert_eq!(count(&mut looker, here).await, tables);
+}
+
+/// Bytes of which the server's silence is tried, those of its first words all.
+fn bytes(most: usize) -> impl Iterator<Item = usize> {
+    (0..24).map(move |at| at * most / 24)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_string_whose_server_falls_silent_is_told_with_where_it_hung() {
+    let office = Office::open(Engine::Sqlite).await;
+    let (empty, filled) = (new_database("silent").await, new_database("silent").await);
+    migrated("Silent", &filled).await.unwrap().close().await;
+    let mut looker = session(&filled).await;
+    let of_ours = count(&mut looker, "select count(*) from pg_tables where schemaname = 'public'").await;
+    drop(looker);
+    for (dsn, tables, steps) in [
+        (&empty, 0, ["connecting to", "asking the server what it is", "making the schema"]),
+        (&filled, of_ours, ["connecting to", "asking the server what it is", "reading the schema's version"]),
+    ] {
+        let whole = Silencing::before(dsn, usize::MAX).await;
+        let good = outcome(&office, check(&whole.dsn), 600).await;
+        assert_eq!(good.status, Status::Usable, "{good:?}");
+        let said = join_all(bytes(whole.most_said()).map(async |after| {
+            let silent = Silencing::before(dsn, after).await;
+            let outcome = outcome(&office, check(&silent.dsn), 1).await;
+            (after, outcome.error.unwrap_or_default())
+        }))
+        .await;
+        for (after, error) in &said {
+            assert!(error.contains("while "), "{after}: {error}");
+        }
+        for step in steps {
+            assert!(said.iter().any(|(_, error)| error.contains(step)), "{step}: {said:#?}");
+        }
+        leaves_nothing_behind(dsn, tables).await;
+    }
+}
+
+#[tokio::test]
+async fn tables_of_other_programs_are_named_and_only_one_with_a_name_of_ours_is_in_the_way() {
+    let office = Office::open(Engine::Sqlite).await;
+    let dsn = new_database("silent").await;
+    let mut emr = session(&dsn).await;
+    emr.execute("create table users (name text)").await.unwrap();
+    let found = outcome(&office, check(&dsn), 600).await.found.join("; ");
+    assert!(found.contains("tables of other programs, which stay as they are: users"), "{found}");
+    emr.execute("create table tags (name text)").await.unwrap();
+    let said = outcome(&office, check(&dsn), 600).await.error.unwrap();
+    assert!(said.contains("\"tags\" already exists"), "{said}");
+}
+
+#[tokio::test]
+async fn trying_a_connection_string_takes_ten_seconds_at_most_whatever_the_server_does() {
+    let office = Office::open(Engine::Sqlite).await;
+    let dsn = new_database("silent").await;
+    let whole = Silencing::before(&dsn, usize::MAX).await;
+    assert_eq!(outcome(&office, check(&whole.dsn), 600).await.status, Status::Usable);
+    let silent = Silencing::before(&dsn, whole.most_said() - 1).await;
+    let said = outcome(&office, check(&silent.dsn), 600).await.error.unwrap();
+    assert!(said.contains("not done within 10 s, it hung while taking the schema back"), "{said}");
+    leaves_nothing_behind(&dsn, 0).await;
+}
+
+#[tokio::test]
+async fn a_database_in_which_somebody_keeps_a_lock_is_told_with_what_waits_for_it() {
+    let office = Office::open(Engine::Sqlite).await;
+    let dsn = new_database("silent").await;
+    migrated("Silent", &dsn).await.unwrap().close().await;
+    let mut blocker = session(&dsn).await;
+    blocker.execute("begin; lock table tenant_identity").await.unwrap();
+    let said = outcome(&office, check(&dsn), 600).await.error.unwrap();
+    let whole = said.contains("lock timeout") && said.contains("(while asking the database whose it is)");
+    assert!(whole, "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_migration_whose_server_falls_silent_is_told_with_where_it_hung_and_leaves_nothing_behind() {
+    let whole = new_database("silent").await;
+    let by_way = Silencing::before(&whole, usize::MAX).await;
+    migrated("DemoOffice", &by_way.dsn).await.unwrap().close().await;
+    let said = join_all(bytes(by_way.most_said()).skip(1).step_by(2).map(async |after| {
+        let dsn = new_database("silent").await;
+        let silent = Silencing::before(&dsn, after).await;
+        let office = Office::open(Engine::Sqlite).await;
+        let app = office.another_app(|parts| {
+            parts.secrets = shared::control::Secrets::fixed([("DSN_DEMOOFFICE", silent.dsn.as_str())]);
+        });
+        let deadline = app.clock.now() + SignedDuration::from_secs(2 + 5);
+        let task = Task { practices: vec!["DemoOffice".to_owned()], ..Task::default() };
+        let answer = ends("a migration", migrate::run(&app, task, deadline)).await;
+        let mut looker = session(&dsn).await;
+        eventually("the end of its sessions", async || (count(&mut looker, OTHERS).await == 0).then_some(()))
+            .await;
+        let tables = "select count(*) from pg_tables where schemaname = 'public'";
+        let (left, error) = (count(&mut looker, tables).await, answer.results[0].outcome.error.clone());
+        ends("the next migration", migrated("DemoOffice", &dsn)).await.unwrap().close().await;
+        let of_ours = count(&mut looker, tables).await;
+        assert!(left == 0 || left == of_ours, "{after}: {left} of {of_ours}");
+        (after, error.unwrap_or_default())
+    }))
+    .await;
+    for (after, error) in &said {
+        assert!(error.contains("while "), "{after}: {error}");
+    }
+    assert!(said.iter().any(|(_, error)| error.contains("doing the migrations")), "{said:#?}");
+}
