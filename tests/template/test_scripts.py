@@ -254,7 +254,7 @@ class Deploy(Scripts):
         configured = [(["configure get region"], [answer("ca-central-1\n")])]
         for environment, region in [({"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "us-west-2"}, "eu-west-1"),
                                     ({"AWS_REGION": None, "AWS_DEFAULT_REGION": "us-west-2"}, "us-west-2"), ({"AWS_REGION": None}, "ca-central-1")]:
-            for script in [("deploy", "prod", UNASKED), ("operate", "prod", "migrate"), ("portal-upload", "prod"), ("roll-back", "prod")]:
+            for script in [("deploy", "prod", UNASKED), ("operate", "prod", "migrate"), ("portal-upload", "prod"), ("roll-back", "prod", "--list")]:
                 with self.subTest(script=script, region=region):
                     self.assertEqual(self.run_script(*script, answers=configured, **environment), 0, self.said)
                     used = {call["environment"]["AWS_REGION"] for call in self.calls[1:] if "AWS_REGION" in call["environment"]}
