@@ -6,7 +6,8 @@ new stack has the template's. What is given comes on top: in the file, then in `
 asks for each parameter. A parameter goes back to the template's default, and a value becomes empty, only by `--reset NAME`.
 
     settings.py where STACKS STACK ARGUMENT…
-    settings.py decide STACK --release NAME --running FILE --tags FILE --runs FOLDER --unreserved N --template FILE --file FILE --into FOLDER -- ARGUMENT…
+    settings.py decide STACK --release NAME --running FILE --tags FILE --runs FOLDER --unreserved N --template FILE --file FILE --into FOLDER
+                       -- ARGUMENT…
     settings.py keep STACKS STACK REGION [PROFILE]
 
 `where` prints shell: `settings`, `region` and `profile`, empty where nothing names them, and the arguments without those two. `decide` writes
@@ -203,8 +204,9 @@ def main_decide(arguments):
     kept = kept_in(told.file) or {}
     given = pairs_of(kept.get("parameter_overrides", []), "parameter_overrides") | given
     running = values_in(told.running, "ParameterKey", "ParameterValue")
-    # A stack without tags is told to have none, for what is not said is taken away.
-    stays = {} if "tags" in reset else {name: value for name, value in (values_in(told.tags, "Key", "Value") or {}).items() if not name.startswith(RESERVED_TAG)}
+    # SAM takes away those that it is not told.
+    tagged = {} if "tags" in reset else values_in(told.tags, "Key", "Value") or {}
+    stays = {name: value for name, value in tagged.items() if not name.startswith(RESERVED_TAG)}
     tags = stays | pairs_of(kept.get("tags", []), "tags", TAG) | tags
     declared = parameters_of(told.template.read_text())
     lost = releases.last_given(releases.read(told.runs))

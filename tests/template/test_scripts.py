@@ -451,16 +451,16 @@ class Parameters(Scripts):
         self.assert_nothing_changed()
 
     def test_values_are_taken_as_they_are_typed(self):
-        for words, wanted in [(["LogLevel=it's"], {"LogLevel": "it's"}), (["LogLevel=a b"], {"LogLevel": "a b"}), (['LogLevel="a b=c" ApiRateLimit=7'], {"LogLevel": "a b=c", "ApiRateLimit": "7"}),
-                              (["LogLevel='a  b'", "ApiRateLimit=7"], {"LogLevel": "a  b", "ApiRateLimit": "7"}), (["LogLevel=info,visits=debug ApiRateLimit=7"], {"LogLevel": "info,visits=debug", "ApiRateLimit": "7"}),
-                              ([" ApiRateLimit=7  LogLevel= a "], {"ApiRateLimit": "7", "LogLevel": " a"})]:
+        for words, level in [(["LogLevel=it's", "ApiRateLimit=7"], "it's"), (["LogLevel=a b", "ApiRateLimit=7"], "a b"), (['LogLevel="a b=c" ApiRateLimit=7'], "a b=c"),
+                             (["LogLevel='a  b'", "ApiRateLimit=7"], "a  b"), (["LogLevel=info,visits=debug ApiRateLimit=7"], "info,visits=debug"),
+                             ([" ApiRateLimit=7  LogLevel= a "], " a")]:
             with self.subTest(words):
-                self.assertEqual(parameters.pairs_in(words, "--parameter-overrides") | {"": ""}, wanted | {"": ""})
+                self.assertEqual(parameters.pairs_in(words, "--parameter-overrides"), {"LogLevel": level, "ApiRateLimit": "7"})
         self.assertEqual(self.deploy("--parameter-overrides", "LogLevel=it's"), 0, self.said)
         file = self.project / "infra/stacks/prod.toml"
         file.parent.mkdir(exist_ok=True)
-        file.write_text('version = 0.1\n[default.deploy.parameters]\n[default.deploy.parameters.parameter_overrides]\nLogLevel = "a b"\nApiRateLimit = 7\nVpcSubnetIds = ["a", "b"]\n'
-                        '[default.deploy.parameters.tags]\nteam = "e m r"\n')
+        file.write_text('version = 0.1\n[default.deploy.parameters]\n[default.deploy.parameters.tags]\nteam = "e m r"\n'
+                        '[default.deploy.parameters.parameter_overrides]\nLogLevel = "a b"\nApiRateLimit = 7\nVpcSubnetIds = ["a", "b"]\n')
         self.assertEqual(self.deploy(), 0, self.said)
         self.assertTrue(self.called("sam deploy", '--tags team=e m r --stack-name', 'LogLevel="a b"', 'ApiRateLimit="7"', 'VpcSubnetIds="a,b"'))
         for given in ["=x", "Log Level=x", "x"]:
@@ -572,8 +572,8 @@ class Where(Scripts):
                 self.assertEqual(self.used("AWS_PROFILE"), {"third"})
 
     def test_what_only_sam_would_know_of_is_refused(self):
-        for key, value in [("stack_name", '"dev"'), ("template_file", '"other.yaml"'), ("config_env", '"dev"'), ("no_execute_changeset", "true"), ("regoin", '"a"'),
-                           ("profile", "1")]:
+        for key, value in [("stack_name", '"dev"'), ("template_file", '"other.yaml"'), ("config_env", '"dev"'), ("no_execute_changeset", "true"),
+                           ("regoin", '"a"'), ("profile", "1")]:
             self.file("prod.toml", **{key: value})
             for script, *arguments in self.SCRIPTS:
                 with self.subTest(key=key, script=script):
@@ -581,7 +581,8 @@ class Where(Scripts):
                     self.assertIn(key, self.said)
                     self.assert_nothing_changed()
         (self.project / "infra/stacks/prod.toml").unlink()
-        for arguments in [("--template-file", "other.yaml"), ("-t", "other.yaml"), ("--stack-name=dev",), ("--config-env", "dev"), ("--no-execute-changeset",), ("dev",)]:
+        for arguments in [("--template-file", "other.yaml"), ("-t", "other.yaml"), ("--stack-name=dev",), ("--config-env", "dev"),
+                          ("--no-execute-changeset",), ("dev",)]:
             with self.subTest(arguments):
                 self.assertEqual(self.run_script("deploy", "prod", *arguments, UNASKED), 1)
                 self.assert_nothing_changed()
@@ -630,7 +631,8 @@ class Where(Scripts):
                     self.assertEqual(self.calls, [])
 
     def test_a_bucket_is_used_instead_of_sams_own(self):
-        for arguments, kept in [(("--s3-bucket", "ours"), {}), ((), {"s3_bucket": '"ours"'}), (("--s3-bucket=ours",), {"s3_bucket": '"theirs"', "resolve_s3": "false"})]:
+        for arguments, kept in [(("--s3-bucket", "ours"), {}), ((), {"s3_bucket": '"ours"'}),
+                                (("--s3-bucket=ours",), {"s3_bucket": '"theirs"', "resolve_s3": "false"})]:
             self.file("prod.toml", **kept)
             with self.subTest(arguments=arguments, kept=kept):
                 self.assertEqual(self.deploy(*arguments), 0, self.said)
@@ -648,8 +650,8 @@ class Where(Scripts):
         self.file("prod.toml", role_arn='"arn:role"', notification_arns='["arn:a", "arn:b"]', capabilities='"CAPABILITY_IAM CAPABILITY_NAMED_IAM"',
                   confirm_changeset="false", force_upload="true", s3_prefix='"x"', kms_key_id='"k"')
         self.assertEqual(self.run_script("deploy", "prod"), 0, self.said)
-        for words in ["--role-arn arn:role", "--notification-arns arn:a arn:b", "--capabilities CAPABILITY_IAM CAPABILITY_NAMED_IAM", "--force-upload", "--s3-prefix x",
-                      "--kms-key-id k"]:
+        for words in ["--role-arn arn:role", "--notification-arns arn:a arn:b", "--capabilities CAPABILITY_IAM CAPABILITY_NAMED_IAM", "--force-upload",
+                      "--s3-prefix x", "--kms-key-id k"]:
             self.assertTrue(self.called("sam deploy", words), words)
         self.assertFalse(self.called("sam deploy", "confirm"))
 
@@ -712,15 +714,14 @@ class Releases(Scripts):
 
     def test_a_release_that_was_not_kept_whole_is_none(self):
         """Portal, template, record: whichever of them is the last to be written, nothing is offered that can't be brought back."""
-        first = self.release("1")
-        for cut in ["releases/1790000002-v/portal/main.js", "--recursive", "index.html", "releases/1790000002-v/template", "runs/000002"]:
+        first, ours = self.release("1"), "s3://the-ReleasesBucketName"
+        for cut in [["cp --recursive", f"{ours}/releases/"], ["cp", f"portal/index.html {ours}"], ["sync", ours], ["cp", f"{ours}/releases/1790000002-v/template"],
+                    ["cp", f"{ours}/runs/000002"]]:
             with self.subTest(cut):
                 self.write(self.portal, "2")
                 self.now = "1790000002-v"
-                fails = [(["s3 cp", "s3://the-ReleasesBucketName/", cut], [answer(), answer(code=1)] if cut == "--recursive" else [answer(code=1)])]
-                if cut.endswith("main.js"):
-                    continue
-                self.assertEqual(self.deploy(answers=[*fails, listed_parameters(self.values | {"Release": self.now})]), 1)
+                running_then = listed_parameters(self.values | {"Release": self.now})
+                self.assertEqual(self.deploy(answers=[(["aws s3", *cut], [answer(code=1)]), running_then]), 1)
                 self.roll_back()
                 self.assertEqual(self.now, first)
                 for record in sorted((self.stubs / "s3/the-ReleasesBucketName/runs").iterdir())[1:]:
@@ -749,17 +750,20 @@ class Releases(Scripts):
         self.assertEqual(self.served()["main.js"], "1")
 
     def test_a_portals_page_never_names_what_is_not_there(self):
+        def order():
+            calls = self.called("s3://the-PortalBucketName")
+            self.assertIn("--exclude index.html", calls[0])
+            return ["page" if "portal/index.html " in line else "delete" if "--delete" in line else "rest" for line in calls]
+
         self.write(self.portal, "1", **{"old.js": "old"})
         self.release("1")
+        self.release("2")
         (self.portal / "old.js").unlink()
-        self.write(self.portal, "2", **{"new.js": "new", "index.html": "<script src=new.js>"})
-        for script in [("portal-upload", "prod"), ("roll-back", "prod")]:
-            self.assertEqual(self.run_script("portal-upload", "prod"), 0, self.said)
-            calls = [line for line in self.called("s3://the-PortalBucketName")]
-            kinds = ["page" if "portal/index.html " in line else "delete" if "--delete" in line else "rest" for line in calls]
-            self.assertEqual(kinds, ["rest", "page", "delete"], script)
-            self.assertIn("--exclude index.html", calls[0])
-        self.assertEqual(set(self.served()), {"index.html", "main.js", "new.js"})
+        self.write(self.portal, "3", **{"new.js": "new", "index.html": "<script src=new.js>"})
+        self.assertEqual(self.run_script("portal-upload", "prod"), 0, self.said)
+        self.assertEqual((order(), set(self.served())), (["rest", "page", "delete"], {"index.html", "main.js", "new.js"}))
+        self.roll_back()
+        self.assertEqual((order(), set(self.served())), (["rest", "page", "delete"], {"index.html", "main.js", "old.js"}))
 
     def test_a_portal_that_is_not_whole_is_refused_before_anything_changes(self):
         first = self.release("1")
@@ -802,13 +806,12 @@ class Releases(Scripts):
         self.roll_back()
         self.assertEqual(self.called("update-stack"), [])
         self.assertEqual(self.served()["main.js"], "1")
-        self.assertEqual(self.run_script("roll-back", "prod", answers=[listed_parameters(self.values | {"Release": second}), (["--query Stacks[0].StackStatus"], [answer("UPDATE_IN_PROGRESS\n")])]), 1)
+        self.now = second
+        self.roll_back(code=1, answers=[(["--query Stacks[0].StackStatus"], [answer("UPDATE_IN_PROGRESS\n")])])
         self.assertIn("wait for its end", self.said)
-        self.assert_nothing_changed()
 
     def test_a_release_that_is_not_kept_is_refused(self):
-        self.roll_back_of_nothing = self.values = DEFAULTS | {"Release": "1790000001-v"}
-        self.now = "1790000001-v"
+        self.values, self.now = DEFAULTS, "1790000001-v"
         self.roll_back(code=1)
         self.release("1")
         for named in ["1790000009-v9", "v", "1790000001"]:
@@ -845,7 +848,8 @@ class Releases(Scripts):
         self.assertIn("  LogLevel: new → debug", self.said)
 
     def test_tags_stay(self):
-        tags = (TAGS, [answer(json.dumps([{"Key": "team", "Value": "e m r"}, {"Key": "a=b", "Value": "c=d"}, {"Key": "aws:x", "Value": "y"}]))])
+        listed_tags = [{"Key": "team", "Value": "e m r"}, {"Key": "a=b", "Value": "c=d"}, {"Key": "aws:x", "Value": "y"}]
+        tags = (TAGS, [answer(json.dumps(listed_tags))])
         self.assertEqual(self.deploy("--tags", "cost center=7", "stage=x", answers=[tags]), 1)
         self.assertEqual(self.deploy("--tags", "center=7", "team=b", answers=[tags]), 0, self.said)
         self.assertTrue(self.called("sam deploy", '--tags team=b "a=b"="c=d" center=7 '))
@@ -867,6 +871,21 @@ class Releases(Scripts):
         packaged = ("Globals:\n  Function:\n    AutoPublishAlias: live\n    DeploymentPreference:\n      Type:\n        Ref: TrafficShifting\n"
                     "      Alarms:\n        Fn::If:\n        - ShiftsGradually\n    Timeout: 10\nResources: {}\n")
         self.assertEqual(releases.at_once(packaged), "Globals:\n  Function:\n    AutoPublishAlias: live\n    Timeout: 10\nResources: {}\n")
+
+
+class ReleaseNotes(unittest.TestCase):
+    def test_a_tag_has_its_own_section_and_is_the_version(self):
+        changelog = "# Changelog\n## Unreleased\n- next\n## 1.0.10 · 2026-12-02\n- ten\n## 1.0.1\n- one\n## 1.0.2\n\n"
+        for version, tag, notes in [("1.0.1", "v1.0.1", "- one\n"), ("1.0.10", "v1.0.10", "- ten\n"), ("1.0.1", "v1.0.10", None), ("1.0.10", "v1.0.1", None),
+                                    ("1.0.0", "v1.0.0", None), ("1.0.2", "v1.0.2", None), ("1.0.1", "1.0.1", None), ("1.0", "v1.0", None)]:
+            with self.subTest(version=version, tag=tag), tempfile.TemporaryDirectory(prefix="notes-") as folder:
+                project = Path(folder)
+                (project / "infra").mkdir()
+                shutil.copy(INFRA / "release-notes", project / "infra")
+                (project / "CHANGELOG.md").write_text(changelog)
+                (project / "Cargo.toml").write_text(f'[workspace]\nversion = "9"\n[workspace.package]\nversion = "{version}"\n[x]\nversion = "8"\n')
+                done = subprocess.run([project / "infra/release-notes", tag], capture_output=True, text=True, check=False)
+                self.assertEqual((done.returncode, done.stdout if notes else None), (0, notes) if notes else (1, None), done.stderr)
 
 
 class OfADeployedStack(Scripts):
