@@ -46,7 +46,7 @@ impl World {
             activity: table("ActivityTable"),
             ledger: table("LedgerTable"),
         };
-        let (dynamodb, _) = Box::pin(start_control(&files.path().join("dynamodb.sqlite"), "bench")).await;
+        let (dynamodb, _, _) = Box::pin(start_control(&files.path().join("dynamodb.sqlite"), "bench")).await;
         let created = database::create(Engine::Sqlite, files.path(), "DemoOffice", "America/New_York").await;
         let (events, queue) = queue::start(&files.path().join("sqs.sqlite"), "bench", false).await;
         let app = App::new(Parts {
