@@ -66,7 +66,7 @@ impl Error {
             Self::Unavailable(_) if self.is_refused_login() => PracticeFault::RefusedLogin,
             Self::Unavailable(_) | Self::LetBe | Self::Contended(_) => PracticeFault::Unreachable,
             Self::WrongDatabase => PracticeFault::WrongDatabase,
-            Self::Registry(_) => PracticeFault::NotRegistered,
+            Self::Registry(_) | Self::ConnectionString(_) => PracticeFault::NotRegistered,
             Self::Refused(_)
             | Self::TimeZoneChanged
             | Self::Migrating
