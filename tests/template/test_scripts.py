@@ -710,6 +710,7 @@ class Releases(Scripts):
                 self.now = "1790000002-v"
                 running_then = listed_parameters(self.values | {"Release": self.now})
                 self.assertEqual(self.deploy(answers=[(["aws s3", *cut], [answer(code=1)]), running_then]), 1)
+                self.assertEqual([name for name in self.stored("the-ReleasesBucketName", "runs") if self.now in name], [])
                 self.roll_back()
                 self.assertEqual(self.now, first)
                 for record in sorted((self.stubs / "s3/the-ReleasesBucketName/runs").iterdir())[1:]:
