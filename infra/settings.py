@@ -96,6 +96,8 @@ def where(stacks, stack, arguments, environment):
     named, usual = [one for one in files if one], environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or ""
     if not region and usual and named and usual not in files and "" not in files:
         raise Refused(f"{files[named[0]]} says {named[0]}, AWS_REGION says {usual}: which one? Say --region {named[0]} or --region {usual}")
+    if not region and not usual and len(named) > 1 and files[named[0]].name != f"{stack}.toml":
+        raise Refused(f"{stack} is in {' and in '.join(named)}: which one? Say --region")
     region = region or usual or (named[0] if named else "")
     file = files.get(region) or files.get("") or stacks / (f"{stack}.{region}.toml" if files else f"{stack}.toml")
     return file, region, asked["--profile"] or (kept_in(file) or {}).get("profile", ""), others

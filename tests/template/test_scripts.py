@@ -613,6 +613,14 @@ class Where(Scripts):
             self.assertIn("AWS_REGION says ca-central-1: which one?", self.said)
             self.assert_nothing_changed()
 
+    def test_of_two_regions_none_is_guessed(self):
+        self.file("prod.eu-west-1.toml")
+        self.file("prod.us-east-1.toml")
+        for script, *arguments in self.SCRIPTS:
+            self.assertEqual(self.run_script(script, "prod", *arguments, AWS_REGION=None), 1)
+            self.assertIn("prod is in eu-west-1 and in us-east-1: which one?", self.said)
+            self.assert_nothing_changed()
+
     def test_a_file_that_names_another_region_is_refused(self):
         self.file("prod.eu-west-1.toml", region='"us-east-1"')
         self.assertEqual(self.run_script("operate", "prod", "migrate"), 1)
@@ -722,6 +730,7 @@ class Releases(Scripts):
                 self.now = "1790000002-v"
                 running_then = listed_parameters(self.values | {"Release": self.now})
                 self.assertEqual(self.deploy(answers=[(["aws s3", *cut], [answer(code=1)]), running_then]), 1)
+                self.assertEqual([name for name in self.stored("the-ReleasesBucketName", "runs") if self.now in name], [])
                 self.roll_back()
                 self.assertEqual(self.now, first)
                 for record in sorted((self.stubs / "s3/the-ReleasesBucketName/runs").iterdir())[1:]:
