@@ -221,11 +221,13 @@ on_both_databases! {
 async fn a_row_in_flight_at_a_sign_up_comes_however_times_are_written() {
     for at in ["2026-03-09T12:00:00Z", "03/09/2026 12:00 PM", "2026-03-09 12:00:00", "infinity"] {
         let office = Office::open(Engine::Sqlite).await;
-        let rows = |ids: std::ops::RangeInclusive<i64>| format!(
+        let rows = |ids: std::ops::RangeInclusive<i64>| {
+            format!(
             "with recursive ids (id) as (select {} union all select id + 1 from ids where id < {})
              insert into log (log_id, table_name, action, record_id, logged_at) select id, 'claims', 'insert', id, '{at}' from ids",
             ids.start(), ids.end(),
-        );
+        )
+        };
         office.sql(&rows(1..=4)).await;
         office.sql(&rows(6..=5_000)).await;
         sign_up(&office, URL, &["Claims"]).await;
