@@ -241,6 +241,7 @@ on_both_databases! {
             time_zone: "America/New_York".to_owned(),
             dsn_secret: SecretRef::from(secret.to_owned()),
             sandbox: false,
+            registered_at: None,
             schema_version: None,
             tzdata: None,
         };

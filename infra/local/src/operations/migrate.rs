@@ -128,14 +128,13 @@ where
             let (answer, words) = (invoke(event), words.clone());
             tokio::spawn(async move {
                 let mut answer = pin!(answer);
-                let answer = match timeout(patience, &mut answer).await {
-                    Ok(answer) => answer,
-                    Err(_) => {
-                        // Whoever listened may be gone.
-                        let _ = words.send((database.clone(), Word::Slow));
-                        drop(turn);
-                        answer.await
-                    }
+                let answer = if let Ok(answer) = timeout(patience, &mut answer).await {
+                    answer
+                } else {
+                    // Whoever listened may be gone.
+                    let _ = words.send((database.clone(), Word::Slow));
+                    drop(turn);
+                    answer.await
                 };
                 let outcome = match answer {
                     Ok(answer) => outcome_of(&answer, &database),
