@@ -179,21 +179,19 @@ async fn lock_days(conn: &mut Conn, dates: &[Date]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Overlaps of one provider (with buffers), patient or room, of visits that begin at most a day apart.
+/// Visits of one provider (with buffers), patient or room that begin before the one before them has ended.
 async fn doubles(db: &TenantDb) -> i64 {
-    let pairs = |column: &str, gap: &str| {
-        format!(
-            "select count(*) from visits a join visits b on b.{column} = a.{column} and b.visit_id <> a.visit_id
-               and b.starts_at >= a.starts_at and b.starts_at < a.starts_at + 86400
-             join visit_types k on k.visit_type = a.visit_type join visit_types l on l.visit_type = b.visit_type
-             where b.starts_at < a.ends_at + {gap}"
-        )
-    };
-    let larger =
-        "60 * (case when k.buffer_after > l.buffer_before then k.buffer_after else l.buffer_before end)";
+    let larger = "60 * (case when after_it > buffer_before then after_it else buffer_before end)";
     let mut found = 0;
     for (column, gap) in [("provider_id", larger), ("patient_id", "0"), ("room_id", "0")] {
-        found += database::integer(db, &pairs(column, gap)).await;
+        let query = format!(
+            "select count(*) from (
+                 select v.*, t.buffer_before, lag(v.ends_at) over w as before_it, lag(t.buffer_after) over w as after_it
+                 from visits v join visit_types t on t.visit_type = v.visit_type
+                 window w as (partition by v.{column} order by v.starts_at, v.visit_id)
+             ) placed where {column} is not null and starts_at < before_it + {gap}"
+        );
+        found += database::integer(db, &query).await;
     }
     found
 }
