@@ -96,7 +96,8 @@ async fn an_unreadable_exception_closes_its_day_and_unreadable_hours_are_no_hour
         for (kind, left) in [("off", 0), ("custom", 9)] {
             let row = format!(
                 "delete from schedule_exceptions;
-                 insert into schedule_exceptions (provider_id, exception_date, kind) values (1, '{date}', '{kind}')"
+                 insert into schedule_exceptions (provider_id, exception_date, kind, start_time, end_time)
+                 values (1, '{date}', '{kind}', '10:00', '11:00')"
             );
             office.sql(&row).await;
             assert_eq!(

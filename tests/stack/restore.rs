@@ -70,7 +70,7 @@ async fn a_reconciliation_needs_a_moment_and_a_practice_that_there_is() {
     };
     let at = (jiff::Timestamp::now() - jiff::SignedDuration::from_mins(30)).to_string();
     refused(&["reconcile", "DemoOffice"], "--database-at TIME").await;
-    refused(&["reconcile", "--database-at", &at], "<PRACTICE|--all>").await;
+    refused(&["reconcile", "--database-at", &at], "<PRACTICE>").await;
     refused(&["reconcile", "NoClinic", "--database-at", &at], "isn't registered").await;
     refused(
         &["reconcile", "DemoOffice", "--control-at", "2099-01-01T00:00:00Z"],

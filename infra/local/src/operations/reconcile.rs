@@ -209,7 +209,7 @@ async fn survey_practice(
         checks.push(log::told(practicepass, &deliveries, &facts, at));
         let lost = records::lost(&calls, &facts);
         checks.push(records::check(practicepass, &lost, &deliveries, at, plan.now));
-        checks.push(records::ids(practicepass, &lost, &facts));
+        checks.push(records::ids(practicepass, &lost, &facts, at));
     }
     checks.push(records::answers(practicepass, &facts));
     checks.push(records::overlaps(practicepass, &facts));

@@ -85,17 +85,24 @@ pub(super) fn check(
     (check.of_rows(Verdict::ByHand, false, rows), Vec::new())
 }
 
-/// A lost record's id must not name another one: whoever knows it could read or cancel what isn't its own.
-pub(super) fn ids(practicepass: &PracticePass, lost: &[&CallRecord], facts: &Facts) -> (Check, Vec<Repair>) {
+/// A lost record's id must not name another one: whoever knows it could read or cancel what isn't its own. What was passed over before
+/// the restored moment `at` was so for an earlier restore.
+pub(super) fn ids(
+    practicepass: &PracticePass,
+    lost: &[&CallRecord],
+    facts: &Facts,
+    at: Timestamp,
+) -> (Check, Vec<Repair>) {
     let made = lost.iter().filter(|it| it.status == CREATED).count();
-    let found = facts.ids_passed_at.map_or("not done".to_owned(), |at| format!("passed over at {at}"));
+    let passed_at = facts.ids_passed_at.filter(|passed_at| at <= *passed_at);
+    let found = passed_at.map_or("not done".to_owned(), |at| format!("passed over at {at}"));
     let check = Check::new(
         format!("{practicepass}/record-ids"),
         "No id of a lost record is given to another one",
         "ids of lost records are passed over",
         found,
     );
-    if facts.ids_passed_at.is_some() {
+    if passed_at.is_some() {
         return (check, Vec::new());
     }
     let row = format!("{made} records that calls made are known to be lost, and any that the EMR made");

@@ -118,11 +118,13 @@ pub struct Report {
     pub limits: Vec<String>,
 }
 
-const LIMITS: [&str; 4] = [
+const LIMITS: [&str; 5] = [
     "What the EMR's own programs wrote after the restored moment is unknown here: they leave no trace outside of the database.",
     "A call that was answered in the last seconds before a loss may lack its record, and then isn't listed.",
     "What was ended in the control plane is known from the copies of audit records in the table of calls. If both tables were restored to \
      the same moment, nothing here knows of it: compare with an export of the audit log.",
+    "What was ended is compared only where the audit log has lost the act. If items were lost and the audit log was not, compare terms of \
+     keys, pauses of webhooks, claim links and removed practices with the audit log since the restored moment by hand.",
     "Secrets that were made after the restored moment (keys, webhook secrets) can't be restored: they were stored nowhere else.",
 ];
 
