@@ -79,7 +79,14 @@ async fn a_reconciliation_needs_a_moment_and_a_practice_that_there_is() {
     .await;
     refused(&["restore-control", "--from", "ControlTable", "--control-at", &at], "the stack's own table")
         .await;
-    refused(&["restore-control", "--from", "Nothing", "--control-at", &at], "Nothing").await;
+    refused(&["restore-control", "--from", "Nothing", "--control-at", &at], "error: Nothing: ").await;
+    for wrong in ["2099-01-01T00:00:00Z", "0001-01-01T00:00:00Z"] {
+        refused(
+            &["restore-control", "--from", "Nothing", "--control-at", wrong],
+            "no moment of the last 35 days",
+        )
+        .await;
+    }
     // Nothing was restored: ids are all that it would pass over, and a dry run passes over none.
     let said = stack.operate(&["reconcile", "DemoOffice", "--database-at", &at]).await.expect_failure();
     assert!(

@@ -9,7 +9,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use shared::control::{self, Item, Store};
 
-use super::super::{Operator, refused};
+use super::super::Operator;
+use super::{Moments, Plan};
 use crate::error::{Error, Result};
 
 /// What the items of one kind came to.
@@ -190,7 +191,7 @@ impl Operator {
     /// Copies a control table that was restored as `from` back into the stack's.
     ///
     /// # Errors
-    /// Also when there is no such table, or it is the stack's own.
+    /// Also when there is no such table, it is the stack's own, or the moment can't be right.
     pub async fn restore_control(
         &self,
         from: &str,
@@ -201,9 +202,9 @@ impl Operator {
         if self.control.has_control_table(from) {
             return Err(Error::Refused(format!("{from} is the stack's own table; name the copy")));
         }
-        let period = (at, Timestamp::now());
-        let copied = restore_control(&self.control, &copy, period, (overwrite, apply)).await;
-        let copied = copied.map_err(|error| refused(&error))?;
+        let plan = Plan::new(Moments { control: Some(at), database: None }, apply, Timestamp::now())?;
+        let copied = restore_control(&self.control, &copy, (at, plan.now), (overwrite, apply)).await;
+        let copied = copied.map_err(|error| Error::Refused(format!("{from}: {error}")))?;
         println!(
             "{:22} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}",
             "", "same", "kept", "missing", "over", "ended", "deleted"
