@@ -46,7 +46,7 @@ class Operation:
         self.operate("set-practice-dsn", PRACTICE, "--dsn-stdin", given=self.database("north", make=False) + "&application_name=another")
         said = self.operate("first-partner", "--company", "Acme", "--contact", "Kim Lee", "--email", "kim@acme.example", "--practice", PRACTICE,
                             "--key-name", "Acme", "--scopes", ALL_SCOPES)
-        self.partner, self.key = re.search(r"prt_\w+", said)[0], re.search(r"op_live_\w+", said)[0]
+        self.partner, self.key = re.search(r"prt_[\w-]+", said)[0], re.search(r"op_live_[\w-]+", said)[0]
 
     def api(self):
         """a partner's calls reach its practice's database and the catalog"""
