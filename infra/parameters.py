@@ -53,7 +53,7 @@ def pairs_of(kept, option, name=r"\w+"):
 
 
 def problem_of(value, declared):
-    """What CloudFormation would refuse about a value, or nothing."""
+    """The reason why CloudFormation would refuse a value, or nothing."""
     if declared["Type"] == "Number":
         # 00 would be a number that no condition of the template knows as 0.
         if not re.fullmatch(r"0|[1-9][0-9]{0,9}", value):

@@ -42,7 +42,7 @@ TAG = r"[^\s=\"']+"
 
 
 def kept_in(file):
-    """What a stack's file has for sam deploy, None without a file."""
+    """The arguments of sam deploy in a stack's file, None without a file."""
     if not file.exists():
         return None
     try:

@@ -281,7 +281,7 @@ async fn limits_hold_for_the_role_that_logs_in_and_for_the_one_that_it_acts_as()
     let with_all = "select count(*) from pg_db_role_setting where cardinality(setconfig) = 3
         and setdatabase = (select oid from pg_database where datname = current_database())";
     assert_eq!(count(&mut admin, with_all).await, 2);
-    // What was given back by hand is given again, to the one that lacks it.
+    // A limit that was reset by hand is set again, for the role that lacks it.
     let reset = format!("alter role \"{name}_B\" in database {name} reset statement_timeout");
     admin.execute(AssertSqlSafe(reset)).await.unwrap();
     assert!(give_limits(&db, server).await.unwrap());

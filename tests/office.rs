@@ -8,6 +8,7 @@ mod fixture;
 mod logs;
 mod meter;
 pub(crate) mod plan;
+pub(crate) mod proxy;
 mod queue;
 mod refusing;
 mod receiver;

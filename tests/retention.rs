@@ -36,7 +36,7 @@ fn practice() -> PracticePass {
 on_both_databases! {
     async fn old_rows_of_a_log_that_nobody_reads_go_and_young_ones_stay(office) {
         office.sql(&rows()).await;
-        // Whose time can't be read, or is in the future, stays and ends nothing.
+        // Rows whose time can't be read, or is in the future, stay and end nothing.
         office.sql("update log set logged_at = 'infinity' where log_id = 1").await;
         office.sql("update log set logged_at = '2099-01-01T00:00:00Z' where log_id = 7").await;
         let mut expected = 38;

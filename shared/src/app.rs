@@ -102,7 +102,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// What administrators are told when it kept a database from being opened.
+    /// The reason that administrators see when it kept a database from being opened.
     pub fn fault(&self) -> PracticeFault {
         match self {
             Self::Tenant(error) => error.fault(),

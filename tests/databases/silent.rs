@@ -12,13 +12,13 @@ use serde_json::{Value, json};
 use sqlx::Executor;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::tcp::{OwnedReadHalf, OwnedWriteHalf},
 };
 
 use super::{OTHERS, count, migrated, session};
-use crate::office::{Engine, Office, ends, eventually, new_database};
+use crate::office::{Engine, Office, ends, eventually, new_database, proxy};
 
-/// What a server says passes up to a byte of each connection, and then nothing, while the connection stays open.
+/// A server's answers pass up to a byte of each connection, and then nothing, while the connection stays open.
 struct Silencing {
     /// The connection string of the same database by way of it.
     dsn: String,
@@ -29,17 +29,9 @@ struct Silencing {
 impl Silencing {
     /// After so many bytes of the server's.
     async fn before(dsn: &str, after: usize) -> Self {
-        let (user, rest) = dsn.split_once('@').unwrap();
-        let (server, path) = rest.split_once('/').unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let dsn = format!("{user}@{}/{path}", listener.local_addr().unwrap());
         let most_said = Arc::<AtomicUsize>::default();
-        let (server, most) = (server.to_owned(), most_said.clone());
-        tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(pass(client, server.clone(), after, most.clone()));
-            }
-        });
+        let most = most_said.clone();
+        let dsn = proxy::before(dsn, move |server, client| pass(server, client, after, most.clone())).await;
         Self { dsn, most_said }
     }
 
@@ -48,38 +40,27 @@ impl Silencing {
     }
 }
 
-async fn pass(client: TcpStream, server: String, after: usize, most_said: Arc<AtomicUsize>) {
-    let Ok(server) = TcpStream::connect(server).await else { return };
-    let _ = (client.set_nodelay(true), server.set_nodelay(true));
-    let (mut from_client, mut to_client) = client.into_split();
-    let (mut from_server, mut to_server) = server.into_split();
-    let asked = async {
-        let _ = tokio::io::copy(&mut from_client, &mut to_server).await;
-    };
-    let answered = async {
-        let (mut buffer, mut said) = ([0; 4096], 0);
-        while let Ok(read @ 1..) = from_server.read(&mut buffer).await {
-            let passed = read.min(after - said.min(after));
-            said += read;
-            most_said.fetch_max(said, Ordering::Relaxed);
-            if passed > 0 && to_client.write_all(&buffer[..passed]).await.is_err() {
-                return;
-            }
-            if said > after {
-                break;
-            }
+async fn pass(
+    mut server: OwnedReadHalf,
+    mut client: OwnedWriteHalf,
+    after: usize,
+    most_said: Arc<AtomicUsize>,
+) {
+    let (mut buffer, mut said) = ([0; 4096], 0);
+    while let Ok(read @ 1..) = server.read(&mut buffer).await {
+        let passed = read.min(after - said.min(after));
+        said += read;
+        most_said.fetch_max(said, Ordering::Relaxed);
+        if passed > 0 && client.write_all(&buffer[..passed]).await.is_err() {
+            return;
         }
         if said > after {
             std::future::pending::<()>().await;
         }
-    };
-    tokio::select! {
-        () = asked => {}
-        () = answered => {}
     }
 }
 
-/// What becomes of a task of one practice's when a database may take so long.
+/// The outcome of a task of one practice's when a database may take so long.
 async fn outcome(office: &Office, task: Value, seconds: i64) -> Outcome {
     let app = office.another_app(|_| ());
     // The function keeps five seconds for its answer.

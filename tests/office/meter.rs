@@ -4,8 +4,10 @@ use std::sync::{Arc, Mutex};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::tcp::{OwnedReadHalf, OwnedWriteHalf},
 };
+
+use super::proxy;
 
 /// The most that one statement was answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,55 +28,33 @@ impl Meter {
 
     /// The DSN of the same database by way of the meter.
     pub(crate) async fn before(&self, dsn: &str) -> String {
-        let (user, rest) = dsn.split_once('@').unwrap();
-        let (server, path) = rest.split_once('/').unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (server, most) = (server.to_owned(), self.0.clone());
-        tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(pass(client, server.clone(), most.clone()));
-            }
-        });
-        format!("{user}@{address}/{path}")
+        let most = self.0.clone();
+        proxy::before(dsn, move |server, client| pass(server, client, most.clone())).await
     }
 }
 
-async fn pass(client: TcpStream, server: String, most: Arc<Mutex<Most>>) {
-    let Ok(server) = TcpStream::connect(server).await else { return };
-    let _ = (client.set_nodelay(true), server.set_nodelay(true));
-    let (mut from_client, mut to_client) = client.into_split();
-    let (mut from_server, mut to_server) = server.into_split();
-    let asked = async {
-        let _ = tokio::io::copy(&mut from_client, &mut to_server).await;
-    };
-    let answered = async {
-        let (mut rows, mut bytes) = (0, 0);
-        // Every message is a letter, its length (which counts itself) and its content.
-        let mut head = [0; 5];
-        while from_server.read_exact(&mut head).await.is_ok() {
-            let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
-            let mut content = vec![0; length - 4];
-            if from_server.read_exact(&mut content).await.is_err() {
-                return;
-            }
-            bytes += 1 + length;
-            rows += usize::from(head[0] == b'D');
-            // The end of a statement, whatever came of it.
-            if [b'C', b'E'].contains(&head[0]) {
-                let mut most = most.lock().unwrap();
-                most.rows = most.rows.max(rows);
-                most.bytes = most.bytes.max(bytes);
-                most.statements += 1;
-                (rows, bytes) = (0, 0);
-            }
-            if to_client.write_all(&[&head[..], &content].concat()).await.is_err() {
-                return;
-            }
+async fn pass(mut server: OwnedReadHalf, mut client: OwnedWriteHalf, most: Arc<Mutex<Most>>) {
+    let (mut rows, mut bytes) = (0, 0);
+    // Every message is a letter, its length (which counts itself) and its content.
+    let mut head = [0; 5];
+    while server.read_exact(&mut head).await.is_ok() {
+        let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
+        let mut content = vec![0; length - 4];
+        if server.read_exact(&mut content).await.is_err() {
+            return;
         }
-    };
-    tokio::select! {
-        () = asked => {}
-        () = answered => {}
+        bytes += 1 + length;
+        rows += usize::from(head[0] == b'D');
+        // The end of a statement, whatever came of it.
+        if [b'C', b'E'].contains(&head[0]) {
+            let mut most = most.lock().unwrap();
+            most.rows = most.rows.max(rows);
+            most.bytes = most.bytes.max(bytes);
+            most.statements += 1;
+            (rows, bytes) = (0, 0);
+        }
+        if client.write_all(&[&head[..], &content].concat()).await.is_err() {
+            return;
+        }
     }
 }

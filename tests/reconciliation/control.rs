@@ -132,13 +132,9 @@ async fn keys_that_were_made_or_changed_after_the_backup_are_named() {
     let (changed, _) = new_key(&office, "changed").await;
     let backup = back_up(&office).await;
     let (made, api_key) = new_key(&office, "made").await;
-    admin(
-        &office,
-        "PATCH",
-        &format!("/v1/admin/keys/{changed}"),
-        &json!({ "allowedCidrs": ["203.0.113.0/24"] }),
-    )
-    .await;
+    let (path, narrower) =
+        (format!("/v1/admin/keys/{changed}"), json!({ "allowedCidrs": ["203.0.113.0/24"] }));
+    admin(&office, "PATCH", &path, &narrower).await;
     let report = restored(&office, &backup, true).await;
     let rows = expect(&report, "control/key-terms", Verdict::ByHand);
     assert!(rows.iter().any(|it| it.contains(&made) && it.contains("is lost")), "{rows:?}");
@@ -148,13 +144,7 @@ async fn keys_that_were_made_or_changed_after_the_backup_are_named() {
     assert_eq!(failed, ["control/key-terms"], "terms may have been narrowed");
     // An administrator decides.
     office.a_minute_later();
-    admin(
-        &office,
-        "PATCH",
-        &format!("/v1/admin/keys/{changed}"),
-        &json!({ "allowedCidrs": ["203.0.113.0/24"] }),
-    )
-    .await;
+    admin(&office, "PATCH", &path, &narrower).await;
     assert_eq!(office.reconcile(None, Some(backup.1), false).await.failures().count(), 0);
 }
 

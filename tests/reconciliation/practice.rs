@@ -117,7 +117,7 @@ on_both_databases! {
         let state = office.app.control.dispatch_states(Some(office.db.practicepass())).await.unwrap();
         assert_eq!(state[0].progress.epoch, 1);
 
-        // What was passed over for one restore is in the backup of the next.
+        // Ids that were passed over for one restore are in the backup of the next.
         let later = office.later(SignedDuration::from_secs(90));
         office.a_minute_later();
         let report = office.reconcile(Some(later), None, false).await;

@@ -144,7 +144,7 @@ class Scripts(unittest.TestCase):
             (folder / name).write_text(text)
 
     def stored(self, bucket, under=""):
-        """What a bucket has: name → text."""
+        """The objects of a bucket: name → text."""
         root = self.stubs / "s3" / bucket / under
         return {path.relative_to(root).as_posix(): path.read_text() for path in root.rglob("*") if path.is_file()}
 
@@ -665,7 +665,7 @@ class Where(Scripts):
 
 
 class Releases(Scripts):
-    """What ran, in its order, is kept; and what is kept comes back whole."""
+    """Releases are kept in the order in which they ran, and come back whole."""
 
     def release(self, version, name=None, **others):
         """A deployment of a portal of that version. The release that CloudFormation then says runs is of that name."""

@@ -1,4 +1,4 @@
-//! What administrators see and do: readiness, usage, activity, webhooks, partners, keys, access requests, the audit log.
+//! The administrators' endpoints: readiness, usage, activity, webhooks, partners, keys, access requests, the audit log.
 
 mod access_requests;
 mod audit;

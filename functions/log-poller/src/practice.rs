@@ -30,7 +30,7 @@ pub enum PracticeError {
 }
 
 impl PracticeError {
-    /// What administrators are told of it.
+    /// The reason as administrators see it.
     pub(crate) fn fault(&self) -> PracticeFault {
         match self {
             Self::App(error) => error.fault(),

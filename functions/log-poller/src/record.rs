@@ -1,4 +1,4 @@
-//! What administrators are told of the runs: that there are any, what they found of the catalog, and which practices fail.
+//! The record of each run, for administrators: its times, the state of the catalog, and the practices that fail.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -37,7 +37,7 @@ const LIST_EVERY: Duration = Duration::from_secs(5);
 /// What is under way at the deadline may end for so long.
 const LAST_WAIT: Duration = Duration::from_secs(3);
 
-/// What a run came to.
+/// The result of a run.
 pub(crate) struct Polled {
     pub(crate) practices: usize,
     /// Those whose last turn failed.

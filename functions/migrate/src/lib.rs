@@ -90,7 +90,7 @@ pub struct Answer {
     pub results: Vec<PracticeOutcome>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub catalog: Option<Outcome>,
-    /// What a practice's database said of itself.
+    /// The facts that a practice's database reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub examined: Option<Facts>,
 }

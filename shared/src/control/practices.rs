@@ -24,7 +24,7 @@ pub struct Practice {
     /// A sandbox: its keys begin with `op_test_`.
     #[serde(default)]
     pub sandbox: bool,
-    /// What was promised before, e.g. by a claim link, was promised of another practice.
+    /// A promise from before, e.g. a claim link, was about another practice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registered_at: Option<Timestamp>,
     /// The newest migration its database is known to have.

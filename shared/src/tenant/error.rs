@@ -60,7 +60,7 @@ impl Error {
         error.code().is_some_and(|code| LOGIN_REFUSED.contains(&&*code))
     }
 
-    /// What administrators are told of it.
+    /// The reason as administrators see it.
     pub fn fault(&self) -> PracticeFault {
         match self {
             Self::Unavailable(_) if self.is_refused_login() => PracticeFault::RefusedLogin,

@@ -109,7 +109,7 @@ pub async fn give_limits(db: &Database, limits: ServerTimeouts) -> Result<bool> 
             on!(conn, c => sqlx::raw_sql(statement).execute(c).await.map(|_| ()))?;
             Ok(())
         });
-        // What the one role may not change, the other may.
+        // One of the two roles may change what the other may not.
         given = changed.and(given);
     }
     given

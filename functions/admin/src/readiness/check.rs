@@ -1,4 +1,4 @@
-//! What every check says, and the time that it has for it.
+//! The result of one check, and its time limit.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ macro_rules! names {
                 match self { $(Self::$name => $text,)+ }
             }
 
-            /// What depends on it.
+            /// The parts of the platform that depend on it.
             const fn meaning(self) -> &'static str {
                 match self { $(Self::$name => $meaning,)+ }
             }
@@ -65,10 +65,10 @@ pub(crate) enum CheckStatus {
 pub(crate) struct Check {
     pub(super) name: CheckName,
     pub(super) status: CheckStatus,
-    /// What the check found, in a sentence.
+    /// The finding, in a sentence.
     #[schema(example = "No event was given up.")]
     detail: String,
-    /// What depends on it.
+    /// The parts of the platform that depend on it.
     #[schema(value_type = String)]
     meaning: &'static str,
     /// The section of the operators' runbook (`infra/runbook.md`) that says what to do.

@@ -27,7 +27,7 @@ impl Received {
         self.body["eventId"].as_str().unwrap_or_default()
     }
 
-    /// What it says, whatever its id: a row of the log.
+    /// Its content without its id: a row of the log.
     pub(super) fn says(&self) -> (i64, i64, String) {
         let number = |name: &str| self.body[name].as_i64().unwrap_or_default();
         (number("logId"), number("recordId"), self.body["occurredAt"].to_string())

@@ -64,7 +64,7 @@ impl RoomSearch {
 
     /// Locks the days of the room that is to be taken. `false`: somebody else has it, and it is not locked.
     ///
-    /// What the transaction does next waits for no lock any longer than this does.
+    /// Later statements of the transaction wait for a lock no longer than this one.
     pub async fn lock(
         &mut self,
         conn: &mut Conn,

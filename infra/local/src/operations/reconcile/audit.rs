@@ -1,4 +1,4 @@
-//! What the control plane's audit log lacks of what its copies hold: acts of administrators that a restore lost.
+//! Acts of administrators that a restore lost: the audit log lacks them, and their copies are there.
 
 use std::collections::HashMap;
 
@@ -18,7 +18,7 @@ pub(super) struct Lost {
     pub(super) acts: Vec<AuditRecord>,
     /// Those of them whose records are still missing.
     missing: Vec<AuditRecord>,
-    /// What was done since, as the control plane itself recorded it.
+    /// Later acts, as the control plane itself recorded them.
     since: Vec<AuditRecord>,
     known: usize,
     from: Timestamp,

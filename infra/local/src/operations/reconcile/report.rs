@@ -1,4 +1,4 @@
-//! What a reconciliation or a drill found, as an auditor reads it: Markdown for people, JSON for programs.
+//! The report of a reconciliation or a drill, for an auditor: Markdown for people, JSON for programs.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
