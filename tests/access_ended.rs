@@ -148,7 +148,7 @@ impl Scene {
             End::Rotated | End::RotatedWithOverlap => {
                 let new = ApiKey::renewed(&key.prefix, &self.office.app.random.bytes()).unwrap();
                 let overlap = end == End::RotatedWithOverlap;
-                key.rotate(&new, overlap.then_some(now + SignedDuration::from_hours(1)));
+                key.rotate(&new, overlap.then_some(now + SignedDuration::from_hours(1)), now);
             }
             End::Expired => key.expires_at = Some(now + SignedDuration::from_secs(1)),
             End::ScopeRemoved => key.scopes = vec![Scope::Kb],

@@ -2,6 +2,7 @@
 
 mod control;
 mod copies;
+mod moments;
 mod practice;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -35,6 +36,16 @@ impl Ask for Asking<'_> {
     }
 }
 
+/// What a loss and a restore take back to the moment of the backup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Loss {
+    Everything,
+    /// Items were lost or damaged, and the audit log wasn't.
+    AllButTheAuditLog,
+}
+
+const LOSSES: [Loss; 2] = [Loss::Everything, Loss::AllButTheAuditLog];
+
 impl Office {
     /// Time goes on.
     fn later(&self, time: SignedDuration) -> Timestamp {
@@ -54,17 +65,19 @@ impl Office {
     }
 
     /// The control plane as it was.
-    async fn restore_control(&self, backup: &[Item]) {
+    async fn restore_control(&self, backup: &[Item], loss: Loss) {
         let table = self.app.config.tables.control.clone().unwrap();
-        for item in self.app.control.control_items().await.unwrap() {
+        let of_audit = |item: &Item| item["pk"].as_s().unwrap() == "AUDIT";
+        let is_lost = |item: &&Item| loss == Loss::Everything || !of_audit(item);
+        for item in self.app.control.control_items().await.unwrap().iter().filter(is_lost) {
             let mut key = Item::new();
             for name in ["pk", "sk"] {
                 key.insert(name.to_owned(), item[name].clone());
             }
             self.dynamodb.delete_item().table_name(&table).set_key(Some(key)).send().await.unwrap();
         }
-        for item in backup {
-            self.app.control.put_control_item(item.clone()).await.unwrap();
+        for item in backup.iter().filter(is_lost) {
+            self.app.control.put_control_item(item.clone(), None).await.unwrap();
         }
     }
 

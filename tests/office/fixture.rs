@@ -159,6 +159,8 @@ fn key(app: &App, name: &str, partner: &str, practicepass: &str, scopes: &[Scope
         version: 1,
         previous: None,
         revision: 1,
+        terms_changed_at: None,
+        rotated_at: None,
         expires_at: None,
         allowed_cidrs: Vec::new(),
         rate_limit: 100_000,

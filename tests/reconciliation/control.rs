@@ -11,9 +11,9 @@ use shared::{
     control::{Item, partners::PartnerStatus},
 };
 
-use super::{expect, id_of};
+use super::{LOSSES, Loss, expect, id_of};
 use crate::{
-    office::{Engine, Office, Receiver, on_both_databases},
+    office::{Engine, Office, Receiver, Reply, on_both_databases},
     pipeline::{deliver, poll},
     webhooks::sign_up,
 };
@@ -27,10 +27,10 @@ async fn back_up(office: &Office) -> (Vec<Item>, Timestamp) {
 }
 
 /// The control plane is restored to the backup and reconciled.
-async fn restored(office: &Office, (backup, at): &(Vec<Item>, Timestamp), apply: bool) -> Report {
+async fn restored(office: &Office, (backup, at): &(Vec<Item>, Timestamp), loss: Loss, apply: bool) -> Report {
     office.a_minute_later();
     office.app.calls.flush(&office.app.control, std::time::Duration::from_mins(1)).await;
-    office.restore_control(backup).await;
+    office.restore_control(backup, loss).await;
     office.reconcile(None, Some(*at), apply).await
 }
 
@@ -48,190 +48,208 @@ async fn new_key(office: &Office, name: &str) -> (String, String) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_that_was_revoked_after_the_backup_does_not_live_again() {
-    let office = Office::open(Engine::Sqlite).await;
-    let (by_portal, first) = new_key(&office, "first").await;
-    let (by_operator, second) = new_key(&office, "second").await;
-    let (_, untouched) = new_key(&office, "third").await;
-    let backup = back_up(&office).await;
-    admin(&office, "POST", &format!("/v1/admin/keys/{by_portal}/revoke"), &json!({})).await;
-    access::revoke_key(&office.app.control, &by_operator, office.app.clock.now()).await.unwrap();
-    assert!(!office.lets_in(&first).await && !office.lets_in(&second).await);
+    for loss in LOSSES {
+        let office = Office::open(Engine::Sqlite).await;
+        let (by_portal, first) = new_key(&office, "first").await;
+        let (by_operator, second) = new_key(&office, "second").await;
+        let (_, untouched) = new_key(&office, "third").await;
+        let backup = back_up(&office).await;
+        admin(&office, "POST", &format!("/v1/admin/keys/{by_portal}/revoke"), &json!({})).await;
+        access::revoke_key(&office.app.control, &by_operator, office.app.clock.now()).await.unwrap();
+        assert!(!office.lets_in(&first).await && !office.lets_in(&second).await);
 
-    let report = restored(&office, &backup, false).await;
-    let rows = expect(&report, "control/keys", Verdict::Open);
-    let named = |id: &String| rows.iter().any(|row| row.contains(id));
-    assert!(rows.len() == 2 && named(&by_portal) && named(&by_operator), "{rows:?}");
-    assert!(
-        office.lets_in(&first).await && office.lets_in(&second).await,
-        "restored, they live, and a dry run changes nothing"
-    );
-    let report = office.reconcile(None, Some(backup.1), true).await;
-    expect(&report, "control/keys", Verdict::Mended);
-    assert_eq!(report.failures().count(), 0, "{}", report.markdown());
-    office.a_minute_later();
-    assert!(!office.lets_in(&first).await && !office.lets_in(&second).await);
-    assert!(office.lets_in(&untouched).await);
-    // The records of both acts are back, and once more there is nothing to do.
-    let report = office.reconcile(None, Some(backup.1), true).await;
-    expect(&report, "control/audit", Verdict::Good);
-    expect(&report, "control/keys", Verdict::Good);
-    let audit = office.admin("GET", "/v1/admin/audit?limit=100", None).await;
-    let revoked = audit.expect(200)["data"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter(|it| it["action"] == "keys.revoke")
-        .count();
-    assert_eq!(revoked, 4, "both acts, and both repetitions");
+        let report = restored(&office, &backup, loss, false).await;
+        let rows = expect(&report, "control/keys", Verdict::Open);
+        let named = |id: &String| rows.iter().any(|row| row.contains(id));
+        assert!(rows.len() == 2 && named(&by_portal) && named(&by_operator), "{rows:?}");
+        assert!(
+            office.lets_in(&first).await && office.lets_in(&second).await,
+            "restored, they live, and a dry run changes nothing"
+        );
+        let report = office.reconcile(None, Some(backup.1), true).await;
+        expect(&report, "control/keys", Verdict::Mended);
+        assert_eq!(report.failures().count(), 0, "{}", report.markdown());
+        office.a_minute_later();
+        assert!(!office.lets_in(&first).await && !office.lets_in(&second).await);
+        assert!(office.lets_in(&untouched).await);
+        // The records of both acts are back, and once more there is nothing to do.
+        let report = office.reconcile(None, Some(backup.1), true).await;
+        expect(&report, "control/audit", Verdict::Good);
+        expect(&report, "control/keys", Verdict::Good);
+        let audit = office.admin("GET", "/v1/admin/audit?limit=100", None).await;
+        let revoked = audit.expect(200)["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|it| it["action"] == "keys.revoke")
+            .count();
+        assert_eq!(revoked, 4, "both acts, and both repetitions");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_secret_that_was_replaced_after_the_backup_ends_its_key() {
-    let office = Office::open(Engine::Sqlite).await;
-    let (id, old) = new_key(&office, "rotated").await;
-    let backup = back_up(&office).await;
-    admin(&office, "POST", &format!("/v1/admin/keys/{id}/rotate"), &json!({ "overlap": "0" })).await;
-    let report = restored(&office, &backup, true).await;
-    let rows = expect(&report, "control/keys", Verdict::Mended);
-    assert!(rows[0].contains("the partner needs a new key"), "{rows:?}");
-    office.a_minute_later();
-    assert!(!office.lets_in(&old).await);
+    for loss in LOSSES {
+        let office = Office::open(Engine::Sqlite).await;
+        let (id, old) = new_key(&office, "rotated").await;
+        let backup = back_up(&office).await;
+        admin(&office, "POST", &format!("/v1/admin/keys/{id}/rotate"), &json!({ "overlap": "0" })).await;
+        let report = restored(&office, &backup, loss, true).await;
+        let rows = expect(&report, "control/keys", Verdict::Mended);
+        assert!(rows[0].contains("the partner needs a new key"), "{rows:?}");
+        office.a_minute_later();
+        assert!(!office.lets_in(&old).await);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_partner_that_was_suspended_after_the_backup_is_suspended_again_unless_it_was_reinstated() {
-    let office = Office::open(Engine::Sqlite).await;
-    let backup = back_up(&office).await;
-    let key = office.api_key("all").to_owned();
-    for suspended in [true, false] {
-        let now = office.app.clock.now();
-        admin(&office, "PATCH", "/v1/admin/partners/prt_acme", &json!({ "status": "suspended" })).await;
-        access::set_partner_status(&office.app.control, "prt_other", PartnerStatus::Suspended, now)
-            .await
-            .unwrap();
-        if !suspended {
-            office.later(SignedDuration::from_secs(1));
+    for loss in LOSSES {
+        let office = Office::open(Engine::Sqlite).await;
+        let backup = back_up(&office).await;
+        let key = office.api_key("all").to_owned();
+        for suspended in [true, false] {
             let now = office.app.clock.now();
-            admin(&office, "PATCH", "/v1/admin/partners/prt_acme", &json!({ "status": "active" })).await;
-            access::set_partner_status(&office.app.control, "prt_other", PartnerStatus::Active, now)
+            admin(&office, "PATCH", "/v1/admin/partners/prt_acme", &json!({ "status": "suspended" })).await;
+            access::set_partner_status(&office.app.control, "prt_other", PartnerStatus::Suspended, now)
                 .await
                 .unwrap();
+            if !suspended {
+                office.later(SignedDuration::from_secs(1));
+                let now = office.app.clock.now();
+                admin(&office, "PATCH", "/v1/admin/partners/prt_acme", &json!({ "status": "active" })).await;
+                access::set_partner_status(&office.app.control, "prt_other", PartnerStatus::Active, now)
+                    .await
+                    .unwrap();
+            }
+            let report = restored(&office, &backup, loss, true).await;
+            let verdict = if suspended { Verdict::Mended } else { Verdict::Good };
+            let rows = expect(&report, "control/partners", verdict);
+            assert_eq!(rows.len(), if suspended { 2 } else { 0 }, "{rows:?}");
+            office.a_minute_later();
+            assert_eq!(office.lets_in(&key).await, !suspended);
         }
-        let report = restored(&office, &backup, true).await;
-        let verdict = if suspended { Verdict::Mended } else { Verdict::Good };
-        let rows = expect(&report, "control/partners", verdict);
-        assert_eq!(rows.len(), if suspended { 2 } else { 0 }, "{rows:?}");
-        office.a_minute_later();
-        assert_eq!(office.lets_in(&key).await, !suspended);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_that_were_made_or_changed_after_the_backup_are_named() {
-    let office = Office::open(Engine::Sqlite).await;
-    let (changed, _) = new_key(&office, "changed").await;
-    let backup = back_up(&office).await;
-    let (made, api_key) = new_key(&office, "made").await;
-    let (path, narrower) =
-        (format!("/v1/admin/keys/{changed}"), json!({ "allowedCidrs": ["203.0.113.0/24"] }));
-    admin(&office, "PATCH", &path, &narrower).await;
-    let report = restored(&office, &backup, true).await;
-    let rows = expect(&report, "control/key-terms", Verdict::ByHand);
-    assert!(rows.iter().any(|it| it.contains(&made) && it.contains("is lost")), "{rows:?}");
-    assert!(rows.iter().any(|it| it.contains(&changed) && it.contains("allowedCidrs")), "{rows:?}");
-    assert!(!office.lets_in(&api_key).await);
-    let failed: Vec<&str> = report.failures().map(|it| it.id.as_str()).collect();
-    assert_eq!(failed, ["control/key-terms"], "terms may have been narrowed");
-    // An administrator decides.
-    office.a_minute_later();
-    admin(&office, "PATCH", &path, &narrower).await;
-    assert_eq!(office.reconcile(None, Some(backup.1), false).await.failures().count(), 0);
+    for loss in LOSSES {
+        let office = Office::open(Engine::Sqlite).await;
+        let (changed, _) = new_key(&office, "changed").await;
+        let backup = back_up(&office).await;
+        let (made, api_key) = new_key(&office, "made").await;
+        let (path, narrower) =
+            (format!("/v1/admin/keys/{changed}"), json!({ "allowedCidrs": ["203.0.113.0/24"] }));
+        admin(&office, "PATCH", &path, &narrower).await;
+        let report = restored(&office, &backup, loss, true).await;
+        let rows = expect(&report, "control/key-terms", Verdict::ByHand);
+        assert!(rows.iter().any(|it| it.contains(&made) && it.contains("is lost")), "{rows:?}");
+        assert!(rows.iter().any(|it| it.contains(&changed) && it.contains("allowedCidrs")), "{rows:?}");
+        assert!(!office.lets_in(&api_key).await);
+        let failed: Vec<&str> = report.failures().map(|it| it.id.as_str()).collect();
+        assert_eq!(failed, ["control/key-terms"], "terms may have been narrowed");
+        // An administrator decides.
+        office.a_minute_later();
+        admin(&office, "PATCH", &path, &narrower).await;
+        assert_eq!(office.reconcile(None, Some(backup.1), false).await.failures().count(), 0);
+    }
+}
+
+/// An approved request of this company and the token of its claim link.
+pub(super) async fn claim_link(office: &Office, company: &str) -> (String, String) {
+    let wish = json!({ "company": company, "practice": "DemoOffice", "contact": "Nia Bell", "email": "nia@nova.example",
+        "requestedScopes": ["Prospects"], "message": "We sync." });
+    let headers = [("content-type", "application/json")];
+    office.call("POST", "/v1/access-requests", &headers, Some(&wish.to_string())).await.expect(202);
+    let pending = office.admin("GET", "/v1/admin/access-requests?status=pending", None).await;
+    let id = pending.expect(200)["data"][0]["id"].as_str().unwrap().to_owned();
+    let headers = [
+        ("x-admin-secret", crate::office::ADMIN_SECRET),
+        ("content-type", "application/json"),
+        ("host", "portal.example.com"),
+    ];
+    let approve = format!("/v1/admin/access-requests/{id}/approve");
+    let approved = office.call("POST", &approve, &headers, Some("{}")).await;
+    let url = approved.expect(200)["data"]["claimUrl"].as_str().unwrap();
+    (id, url.split_once("claim=").unwrap().1.to_owned())
+}
+
+pub(super) async fn claim(office: &Office, token: &str) -> Reply {
+    let headers = [("content-type", "application/json")];
+    let body = json!({ "token": token }).to_string();
+    office.call("POST", "/v1/access-requests/claim", &headers, Some(&body)).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_claim_link_that_was_used_or_withdrawn_after_the_backup_is_good_for_nothing() {
-    let office = Office::open(Engine::Sqlite).await;
-    let mut links = Vec::new();
-    for company in ["Nova Care", "Vela Care", "Luna Care"] {
-        let wish = json!({ "company": company, "practice": "DemoOffice", "contact": "Nia Bell", "email": "nia@nova.example",
-            "requestedScopes": ["Prospects"], "message": "We sync." });
-        let headers = [("content-type", "application/json")];
-        office.call("POST", "/v1/access-requests", &headers, Some(&wish.to_string())).await.expect(202);
-        let pending = office.admin("GET", "/v1/admin/access-requests?status=pending", None).await;
-        let id = pending.expect(200)["data"][0]["id"].as_str().unwrap().to_owned();
-        let headers = [
-            ("x-admin-secret", crate::office::ADMIN_SECRET),
-            ("content-type", "application/json"),
-            ("host", "portal.example.com"),
-        ];
-        let approved = office
-            .call("POST", &format!("/v1/admin/access-requests/{id}/approve"), &headers, Some("{}"))
+    for loss in LOSSES {
+        let office = Office::open(Engine::Sqlite).await;
+        let mut links = Vec::new();
+        for company in ["Nova Care", "Vela Care", "Luna Care"] {
+            links.push(claim_link(&office, company).await);
+        }
+        let backup = back_up(&office).await;
+        admin(&office, "POST", &format!("/v1/admin/access-requests/{}/withdraw", links[0].0), &json!({}))
             .await;
-        let url = approved.expect(200)["data"]["claimUrl"].as_str().unwrap();
-        links.push((id, url.split_once("claim=").unwrap().1.to_owned()));
-    }
-    let claim = async |token: &str| {
-        let headers = [("content-type", "application/json")];
-        let body = json!({ "token": token }).to_string();
-        office.call("POST", "/v1/access-requests/claim", &headers, Some(&body)).await
-    };
-    let backup = back_up(&office).await;
-    admin(&office, "POST", &format!("/v1/admin/access-requests/{}/withdraw", links[0].0), &json!({})).await;
-    let report = restored(&office, &backup, true).await;
-    let rows = expect(&report, "control/claim-links", Verdict::Mended);
-    assert!(rows.len() == 1 && rows[0].contains(&links[0].0), "{rows:?}");
-    claim(&links[0].1).await.expect(404);
-    let backup = back_up(&office).await;
-    claim(&links[1].1).await.expect(201);
-    let report = restored(&office, &backup, true).await;
-    expect(&report, "control/claim-links", Verdict::Mended);
-    for (_, token) in &links[1..] {
-        assert!(
-            !claim(token).await.status.is_success(),
-            "whose link was used isn't recorded, so none is good"
-        );
+        let report = restored(&office, &backup, loss, true).await;
+        let rows = expect(&report, "control/claim-links", Verdict::Mended);
+        assert!(rows.len() == 1 && rows[0].contains(&links[0].0), "{rows:?}");
+        claim(&office, &links[0].1).await.expect(404);
+        let backup = back_up(&office).await;
+        claim(&office, &links[1].1).await.expect(201);
+        let report = restored(&office, &backup, loss, true).await;
+        expect(&report, "control/claim-links", Verdict::Mended);
+        for (_, token) in &links[1..] {
+            assert!(
+                !claim(&office, token).await.status.is_success(),
+                "whose link was used isn't recorded, so none is good"
+            );
+        }
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn subscriptions_are_deleted_and_paused_again_and_lost_ones_are_named() {
-    let office = Office::open(Engine::Sqlite).await;
-    sign_up(&office, "https://partner.example.com/hook", &["Claims"]).await;
-    let subscription = async || {
-        let partner = shared::domain::ids::PartnerId("prt_acme".into());
-        office.app.control.subscription(office.db.practicepass(), &partner).await.unwrap()
-    };
-    let backup = back_up(&office).await;
-    // Paused by an administrator.
-    admin(&office, "POST", "/v1/admin/webhooks/1/pause", &json!({})).await;
-    let report = restored(&office, &backup, true).await;
-    expect(&report, "control/subscriptions", Verdict::Mended);
-    assert!(subscription().await.unwrap().paused_at.is_some());
-    // Deleted by an administrator; by its partner.
-    for by_partner in [false, true] {
-        office.restore_control(&backup.0).await;
-        office.a_minute_later();
-        let reply = if by_partner {
-            office.delete("/v1/webhooks").await
-        } else {
-            office.admin("DELETE", "/v1/admin/webhooks/1", None).await
+    for loss in LOSSES {
+        let office = Office::open(Engine::Sqlite).await;
+        sign_up(&office, "https://partner.example.com/hook", &["Claims"]).await;
+        let subscription = async || {
+            let partner = shared::domain::ids::PartnerId("prt_acme".into());
+            office.app.control.subscription(office.db.practicepass(), &partner).await.unwrap()
         };
-        reply.expect(200);
-        let report = restored(&office, &backup, true).await;
+        let backup = back_up(&office).await;
+        // Paused by an administrator.
+        admin(&office, "POST", "/v1/admin/webhooks/1/pause", &json!({})).await;
+        let report = restored(&office, &backup, loss, true).await;
         expect(&report, "control/subscriptions", Verdict::Mended);
-        assert!(subscription().await.is_none(), "by its partner: {by_partner}");
+        assert!(subscription().await.unwrap().paused_at.is_some());
+        // Deleted by an administrator; by its partner.
+        for by_partner in [false, true] {
+            office.restore_control(&backup.0, loss).await;
+            office.a_minute_later();
+            let reply = if by_partner {
+                office.delete("/v1/webhooks").await
+            } else {
+                office.admin("DELETE", "/v1/admin/webhooks/1", None).await
+            };
+            reply.expect(200);
+            let report = restored(&office, &backup, loss, true).await;
+            expect(&report, "control/subscriptions", Verdict::Mended);
+            assert!(subscription().await.is_none(), "by its partner: {by_partner}");
+        }
+        // Signed up, and its secret replaced.
+        office.a_minute_later();
+        sign_up(&office, "https://partner.example.com/new", &["Claims"]).await;
+        let report = restored(&office, &backup, loss, false).await;
+        let rows = expect(&report, "control/subscriptions-lost", Verdict::ByHand);
+        assert!(rows[0].contains("sign up again"), "{rows:?}");
+        office.a_minute_later();
+        office.post("/v1/webhooks/rotate-secret", &json!({})).await.expect(200);
+        let report = restored(&office, &backup, loss, false).await;
+        let rows = expect(&report, "control/subscriptions-lost", Verdict::ByHand);
+        assert!(rows.iter().any(|it| it.contains("signs with the secret before")), "{rows:?}");
     }
-    // Signed up, and its secret replaced.
-    office.a_minute_later();
-    sign_up(&office, "https://partner.example.com/new", &["Claims"]).await;
-    let report = restored(&office, &backup, false).await;
-    let rows = expect(&report, "control/subscriptions-lost", Verdict::ByHand);
-    assert!(rows[0].contains("sign up again"), "{rows:?}");
-    office.a_minute_later();
-    office.post("/v1/webhooks/rotate-secret", &json!({})).await.expect(200);
-    let report = restored(&office, &backup, false).await;
-    let rows = expect(&report, "control/subscriptions-lost", Verdict::ByHand);
-    assert!(rows.iter().any(|it| it.contains("signs with the secret before")), "{rows:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -256,7 +274,7 @@ async fn no_answer_of_the_control_plane_is_about_what_was_lost_and_no_id_is_give
     deliver(&office).await;
     let delivered = office.app.control.deliveries_since(None, backup.1).await.unwrap();
     assert_eq!(delivered.len(), 1);
-    let report = restored(&office, &backup, true).await;
+    let report = restored(&office, &backup, Loss::Everything, true).await;
     expect(&report, "control/answers", Verdict::Mended);
     expect(&report, "control/ids", Verdict::Mended);
     office
@@ -294,7 +312,7 @@ on_both_databases! {
         for id in 1..=2 {
             office.sql(&row(id, 90 + id)).await;
         }
-        let report = restored(&office, &backup, true).await;
+        let report = restored(&office, &backup, Loss::Everything, true).await;
         let rows = expect(&report, "DemoOffice/log", Verdict::Mended);
         assert!(rows.iter().any(|it| it.contains("in epoch 1, which the control plane doesn't know of")), "{rows:?}");
         poll(&office).await;
@@ -321,7 +339,7 @@ async fn a_key_that_only_the_practices_database_remembers_is_named() {
         .await;
     let token = token.expect(200)["accessToken"].as_str().unwrap().to_owned();
     office.send(&token, "GET", "/v1/DemoOffice/prospects", None).await.expect(200);
-    let report = restored(&office, &backup, false).await;
+    let report = restored(&office, &backup, Loss::Everything, false).await;
     let rows = expect(&report, "DemoOffice/keys-seen", Verdict::ByHand);
     assert!(rows[0].contains(&id) && ApiKey::parse(&api_key).unwrap().id.0 == id, "{rows:?}");
 }

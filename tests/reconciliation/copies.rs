@@ -3,17 +3,19 @@
 use officepro_local::operations::{
     access,
     reconcile::control_copy::{Counts, restore_control},
+    removal,
 };
 use serde_json::json;
-use shared::control::{Item, Store, partners::PartnerStatus};
+use shared::control::{Item, Store, partners::PartnerStatus, practices::Practice};
 
+use super::Loss;
 use crate::{
     office::{Engine, Office},
     webhooks::sign_up,
 };
 
 /// A table that holds these items.
-async fn table_of(office: &Office, items: &[Item]) -> Store {
+pub(super) async fn table_of(office: &Office, items: &[Item]) -> Store {
     use aws_sdk_dynamodb::types::{
         AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
     };
@@ -36,7 +38,7 @@ async fn table_of(office: &Office, items: &[Item]) -> Store {
     create.send().await.unwrap();
     let copy = office.app.control.with_control_table(&name);
     for item in items {
-        copy.put_control_item(item.clone()).await.unwrap();
+        copy.put_control_item(item.clone(), None).await.unwrap();
     }
     copy
 }
@@ -57,7 +59,7 @@ async fn what_is_missing_comes_back_from_a_restored_table_and_what_was_ended_sta
     office.delete("/v1/webhooks").await.expect(200);
     office.app.calls.flush(&office.app.control, std::time::Duration::from_mins(1)).await;
     // All is lost.
-    office.restore_control(&[]).await;
+    office.restore_control(&[], Loss::Everything).await;
     office.a_minute_later();
     assert!(!office.lets_in(&lives).await);
     let copy = table_of(&office, &backup).await;
@@ -94,6 +96,8 @@ async fn what_is_there_stays_unless_it_is_to_be_written_over_and_nothing_ended_i
     office.a_minute_later();
     let id = |key: &str| shared::auth::api_key::ApiKey::parse(key).unwrap().id.0;
     let (ended, changed) = (id(office.api_key("prospects")), id(office.api_key("all")));
+    let untouched = backup.iter().filter_map(|it| it["pk"].as_s().unwrap().strip_prefix("KEY#"));
+    let untouched = untouched.map(str::to_owned).find(|it| *it != ended && *it != changed).unwrap();
     office
         .admin("PATCH", &format!("/v1/admin/keys/{changed}"), Some(&json!({ "name": "Renamed" })))
         .await
@@ -103,21 +107,84 @@ async fn what_is_there_stays_unless_it_is_to_be_written_over_and_nothing_ended_i
     let name = async || {
         office.admin("GET", "/v1/admin/keys", None).await.expect(200).to_string().contains("Renamed")
     };
+    let period = (at, office.app.clock.now());
     for overwrite in [false, true] {
-        let period = (at, office.app.clock.now());
         let copied = restore_control(&office.app.control, &copy, period, (overwrite, true)).await.unwrap();
-        let expected = Counts {
-            same: 1,
-            kept: 2 - usize::from(overwrite),
-            overwritten: overwrite.into(),
-            ..Counts::default()
-        };
-        assert_eq!(copied["keys"], expected);
-        assert_eq!(name().await, !overwrite);
+        let expected = Counts { same: 1, kept: 2, ..Counts::default() };
+        assert_eq!(copied["keys"], expected, "both were changed by people");
+        assert!(name().await);
         let key =
             office.app.control.api_key(&shared::domain::ids::KeyId(ended.clone())).await.unwrap().unwrap();
         assert_eq!(key.status, shared::auth::KeyStatus::Revoked);
     }
+    // Damaged: nobody changed it, and it differs.
+    let damaged = office.app.control.api_key(&shared::domain::ids::KeyId(untouched)).await.unwrap().unwrap();
+    let damaged = shared::auth::KeyRecord { name: "?".to_owned(), revision: damaged.revision + 1, ..damaged };
+    let write = office.app.control.change_api_key(&damaged).unwrap();
+    office.app.control.transact(vec![write]).await.unwrap();
+    for (overwrite, kept) in [(false, 3), (true, 2)] {
+        let copied = restore_control(&office.app.control, &copy, period, (overwrite, true)).await.unwrap();
+        let expected = Counts { kept, overwritten: 3 - kept, ..Counts::default() };
+        assert_eq!(copied["keys"], expected);
+        let is_damaged = office.app.control.api_key(&damaged.id).await.unwrap().unwrap().name == "?";
+        assert_eq!(is_damaged, !overwrite);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pauses_claim_links_and_removed_practices_outlive_a_copy_of_before_them() {
+    for (lost, overwrite) in [(true, false), (false, true)] {
+        let office = Office::open(Engine::Sqlite).await;
+        let control = &office.app.control;
+        sign_up(&office, "https://partner.example.com/hook", &["Claims"]).await;
+        let (request, token) = super::control::claim_link(&office, "Nova Care").await;
+        let old = shared::domain::PracticePass::try_from("OldClinic").unwrap();
+        let entry = control.practice(office.db.practicepass()).await.unwrap().unwrap();
+        control.put_practice(&Practice { practicepass: old.clone(), ..entry }).await.unwrap();
+        let at = office.app.clock.now();
+        let backup = office.back_up_control().await;
+        let now = office.a_minute_later();
+        office.admin("POST", "/v1/admin/webhooks/1/pause", Some(&json!({}))).await.expect(200);
+        let withdraw = format!("/v1/admin/access-requests/{request}/withdraw");
+        office.admin("POST", &withdraw, Some(&json!({}))).await.expect(200);
+        removal::remove_practice(control, &old, std::time::Duration::ZERO, now).await.unwrap();
+        if lost {
+            office.restore_control(&[], Loss::AllButTheAuditLog).await;
+        }
+        office.a_minute_later();
+        let copy = table_of(&office, &backup).await;
+        let period = (at, office.app.clock.now());
+        let copied = restore_control(control, &copy, period, (overwrite, true)).await.unwrap();
+        let written = usize::from(lost);
+        assert_eq!(
+            copied["subscriptions"],
+            Counts { missing: written, ended: written, kept: 1 - written, ..Counts::default() }
+        );
+        assert_eq!(copied["requests for access"], copied["subscriptions"]);
+        assert_eq!(copied["practices"].deleted, 1);
+        assert!(control.practice(&old).await.unwrap().is_none());
+        let subscription = &control.subscriptions_of(office.db.practicepass()).await.unwrap()[0];
+        assert!(subscription.paused_at.is_some());
+        super::control::claim(&office, &token).await.expect(404);
+        let report = office.reconcile(None, Some(at), false).await;
+        for id in ["control/subscriptions", "control/claim-links", "control/practices", "control/keys"] {
+            super::expect(&report, id, officepro_local::operations::reconcile::report::Verdict::Good);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_item_that_changes_meanwhile_is_not_written_over() {
+    let office = Office::open(Engine::Sqlite).await;
+    let control = &office.app.control;
+    let id =
+        shared::domain::ids::KeyId(shared::auth::api_key::ApiKey::parse(office.api_key("all")).unwrap().id.0);
+    let items = office.back_up_control().await;
+    let seen = items.iter().find(|it| it["pk"].as_s().unwrap() == &format!("KEY#{id}")).unwrap();
+    access::revoke_key(control, &id.0, office.app.clock.now()).await.unwrap();
+    assert!(control.put_control_item(seen.clone(), Some(seen)).await.is_err());
+    assert!(control.put_control_item(seen.clone(), None).await.is_err());
+    assert_eq!(control.api_key(&id).await.unwrap().unwrap().status, shared::auth::KeyStatus::Revoked);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -135,9 +135,9 @@ async fn round(scene: &mut Scene<'_>, endpoint: &Endpoint, older: Older, report:
 
     let switch = async {
         let operator = scene.operator()?;
-        operator.restore_control(RESTORED_TABLE, control.at, (false, true)).await?;
+        let (restored, _) = operator.restore_control(RESTORED_TABLE, Some(control.at), (false, true)).await?;
         operator.set_practice_dsn(PRACTICE, &dsn, false).await?;
-        Ok(((), Vec::new()))
+        Ok(((), restored.steps.into_iter().flat_map(|it| it.told).collect()))
     };
     steps.take("3 Switch", Box::pin(switch)).await?;
 

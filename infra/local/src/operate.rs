@@ -217,15 +217,18 @@ pub enum Operation {
         /// The restored table's name
         #[arg(long, value_name = "TABLE")]
         from: String,
-        /// The moment that it was restored to (RFC 3339)
+        /// The moment that it was restored to (RFC 3339); the table in AWS says it itself
         #[arg(long, value_name = "TIME")]
-        control_at: Timestamp,
-        /// Also write over items that differ, but nothing that is ended
+        control_at: Option<Timestamp>,
+        /// Also write over items that differ, but nothing that anybody changed since
         #[arg(long)]
         overwrite: bool,
         /// Write; without it items are only counted
         #[arg(long)]
         apply: bool,
+        /// Write the report to this file (Markdown) and beside it as .json, instead of to standard output
+        #[arg(long, value_name = "FILE")]
+        report: Option<PathBuf>,
         #[command(flatten)]
         world: OfWorld,
     },
@@ -374,8 +377,16 @@ impl Operation {
                 let done = on(&world)?.reconcile(practice.as_deref(), plan).await?;
                 show(&done, report.as_deref())
             }
-            Self::RestoreControl { from, control_at, overwrite, apply, world } => {
-                on(&world)?.restore_control(&from, control_at, (overwrite, apply)).await
+            Self::RestoreControl { from, control_at, overwrite, apply, report, world } => {
+                let (done, at) = on(&world)?.restore_control(&from, control_at, (overwrite, apply)).await?;
+                show(&done, report.as_deref())?;
+                let next = if apply {
+                    format!("Next: `reconcile --all --control-at {at}`.")
+                } else {
+                    "Nothing was changed; --apply writes.".to_owned()
+                };
+                eprintln!("{next}");
+                Ok(())
             }
             Self::ExportActivity { from, to, practice, world } => {
                 in_order(from, to)?;

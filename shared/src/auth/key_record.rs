@@ -64,6 +64,12 @@ pub struct KeyRecord {
     /// Raised by every change of an administrator's.
     #[serde(default)]
     pub revision: i64,
+    /// When its terms were last changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms_changed_at: Option<Timestamp>,
+    /// When its secret was last replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotated_at: Option<Timestamp>,
     /// When its partner was last suspended. Stored with the partner. Portal sessions begun until then have ended.
     #[serde(skip)]
     pub partner_suspended_at: Option<Timestamp>,
@@ -114,6 +120,8 @@ impl KeyRecord {
             created_at: now,
             last_used_at: None,
             revision: 1,
+            terms_changed_at: None,
+            rotated_at: None,
             partner_suspended_at: None,
         }
     }
@@ -131,7 +139,8 @@ impl KeyRecord {
 
     /// Gives the key a new secret; the old one stays good until `old_until`. One that an earlier rotation had left is dead
     /// at once: two secrets are good at most.
-    pub fn rotate(&mut self, new: &ApiKey, old_until: Option<Timestamp>) {
+    pub fn rotate(&mut self, new: &ApiKey, old_until: Option<Timestamp>, now: Timestamp) {
+        self.rotated_at = Some(now);
         let secret_hash = std::mem::replace(&mut self.secret_hash, new.secret_hash());
         let version = self.version;
         self.previous = old_until.map(|until| PreviousSecret { secret_hash, version, until });

@@ -63,12 +63,9 @@ impl Store {
         self.put(Table::Control, item(practice)?).await
     }
 
-    /// Writes a new entry of the registry.
-    ///
-    /// # Errors
-    /// [`super::Error::ConditionFailed`] when the practice has one.
-    pub async fn create_practice(&self, practice: &Practice) -> Result<()> {
-        self.put_new(Table::Control, item(practice)?).await
+    /// The write of a new entry of the registry; its condition is that the practice has none.
+    pub fn new_practice(&self, practice: &Practice) -> Result<TransactWriteItem> {
+        self.new_item(Table::Control, item(practice)?)
     }
 
     /// Notes that the practice is being removed.

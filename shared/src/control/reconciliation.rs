@@ -205,9 +205,43 @@ impl Store {
         Ok(output.item)
     }
 
-    /// Writes an item of the control table as it is, over one that is there.
-    pub async fn put_control_item(&self, item: Item) -> Result<()> {
-        self.put(Table::Control, item).await
+    /// Writes an item of the control table as it is: in the place of `seen`, or where none is.
+    ///
+    /// # Errors
+    /// [`Error::ConditionFailed`] when there is another one by now.
+    pub async fn put_control_item(&self, item: Item, seen: Option<&Item>) -> Result<()> {
+        let mut put = self.client().put_item().table_name(self.name(Table::Control)?).set_item(Some(item));
+        let Some(seen) = seen else {
+            put = put.condition_expression("attribute_not_exists(pk)");
+            return put.send().await.map(|_| ()).map_err(|error| Error::from_sdk(SERVICE, &error));
+        };
+        // Each change raises one of these; what has none changes through operators only.
+        let mut conditions = vec!["attribute_exists(pk)".to_owned()];
+        for name in ["version", "revision", "generation", "updatedAt"] {
+            put = put.expression_attribute_names(format!("#{name}"), name);
+            if let Some(value) = seen.get(name) {
+                put = put.expression_attribute_values(format!(":{name}"), value.clone());
+                conditions.push(format!("#{name} = :{name}"));
+            } else {
+                conditions.push(format!("attribute_not_exists(#{name})"));
+            }
+        }
+        let put = put.condition_expression(conditions.join(" AND "));
+        put.send().await.map(|_| ()).map_err(|error| Error::from_sdk(SERVICE, &error))
+    }
+
+    /// The moment that the control table was restored to, if it came to be by a restore.
+    pub async fn restored_to(&self) -> Result<Option<Timestamp>> {
+        let output = self
+            .client()
+            .describe_table()
+            .table_name(self.name(Table::Control)?)
+            .send()
+            .await
+            .map_err(|error| Error::from_sdk(SERVICE, &error))?;
+        let summary = output.table.and_then(|it| it.restore_summary);
+        let at = summary.map(|it| Timestamp::from_second(it.restore_date_time.secs()));
+        at.transpose().map_err(|error| Error::Malformed(format!("a moment of a restore: {error}")))
     }
 
     /// A store whose control table is another one, with the same client: a copy that was restored under another name.
@@ -218,9 +252,9 @@ impl Store {
         Self::with_client(self.client().clone(), names)
     }
 
-    /// Whether this is the name of the control table.
-    pub fn has_control_table(&self, name: &str) -> bool {
-        self.table_names().control.as_deref() == Some(name)
+    /// The name of the control table; empty when none is configured.
+    pub fn control_table(&self) -> &str {
+        self.table_names().control.as_deref().unwrap_or_default()
     }
 
     async fn delete(&self, table: Table, key: Item) -> Result<()> {

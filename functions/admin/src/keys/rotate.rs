@@ -73,7 +73,7 @@ pub(crate) async fn rotate_key(
     let mut key = load_active(&admin, &KeyId(id)).await?;
     let malformed = || ApiError::internal(&std::io::Error::other("a stored key has no prefix"));
     let new = ApiKey::renewed(&key.prefix, &admin.app.random.bytes()).ok_or_else(malformed)?;
-    key.rotate(&new, body.overlap.0.map(|overlap| admin.now() + overlap));
+    key.rotate(&new, body.overlap.0.map(|overlap| admin.now() + overlap), admin.now());
     key.revision += 1;
     let data = NewKey { api_key: new.reveal(), key: KeyRow::new(key.clone(), admin.now()) };
     let answer = Answer::new(StatusCode::OK, &Data { data })?;

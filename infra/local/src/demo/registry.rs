@@ -122,6 +122,8 @@ fn key(
         version: 1,
         previous: None,
         revision: 1,
+        terms_changed_at: None,
+        rotated_at: None,
         expires_at: None,
         allowed_cidrs: vec![],
         rate_limit: RATE_LIMIT,

@@ -132,7 +132,7 @@ impl ControlBackup {
             .map_err(|error| Error::store(RESTORED_TABLE, error.into_service_error()))?;
         let copy = control(scene)?.with_control_table(RESTORED_TABLE);
         for item in &self.items {
-            copy.put_control_item(item.clone()).await.map_err(|error| refused(&error))?;
+            copy.put_control_item(item.clone(), None).await.map_err(|error| refused(&error))?;
         }
         Ok(())
     }

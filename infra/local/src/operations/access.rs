@@ -81,7 +81,7 @@ pub async fn revoke_key(control: &Store, id: &str, now: Timestamp) -> Result<Key
 ///
 /// # Errors
 /// [`control::Error::ConditionFailed`] when a condition of the write fails.
-pub(super) async fn commit(
+pub async fn commit(
     control: &Store,
     write: control::Result<TransactWriteItem>,
     record: &AuditRecord,
@@ -92,7 +92,9 @@ pub(super) async fn commit(
 }
 
 /// What the operator did, for the audit log.
-pub(super) fn record(action: &str, target: &str, now: Timestamp) -> Result<AuditRecord> {
+/// # Errors
+/// When the system has no random bytes.
+pub fn record(action: &str, target: &str, now: Timestamp) -> Result<AuditRecord> {
     let id = random::hex(&random::bytes(16)?);
     Ok(AuditRecord {
         changes: Vec::new(),

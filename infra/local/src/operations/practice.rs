@@ -8,6 +8,7 @@ use shared::control::secrets;
 use shared::domain::{PracticePass, zones};
 use shared::tenant::practices;
 
+use super::access::{commit, record};
 use super::{Operator, refused};
 use crate::demo;
 use crate::error::{Error, Result};
@@ -70,11 +71,12 @@ impl Operator {
                     "{error}\n{practice} is not registered; its connection string is kept as {secret}. Run it again"
                 ))
             })?;
-            let entry = Practice { registered_at: Some(Timestamp::now()), ..entry.clone() };
-            match self.control.create_practice(&entry).await {
-                Ok(()) => println!("{practice} is in the registry."),
-                Err(error) => return Err(refused(&error)),
-            }
+            let now = Timestamp::now();
+            let entry = Practice { registered_at: Some(now), ..entry.clone() };
+            let write = self.control.new_practice(&entry);
+            let added = commit(&self.control, write, &record("practices.add", practice, now)?).await;
+            added.map_err(|error| refused(&error))?;
+            println!("{practice} is in the registry.");
         }
         self.migrate_one(practice).await?;
         println!("{practice} is ready; `first-partner` makes a key for it.");

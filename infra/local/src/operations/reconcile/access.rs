@@ -1,16 +1,16 @@
-//! Keys, partners and claim links that were ended and must not live again.
+//! Keys, partners, claim links and practices that were ended and must not live again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use shared::auth::KeyStatus;
 use shared::control::access_requests::{AccessRequest, AccessStatus};
-use shared::control::audit::AuditRecord;
 use shared::control::partners::PartnerStatus;
 use shared::control::{self, Store};
+use shared::domain::PracticePass;
 use shared::domain::ids::{KeyId, PartnerId};
 
-use super::audit::{Lost, described};
+use super::audit::{Acts, described};
 use super::repair::Repair;
 use super::report::{Check, Verdict};
 
@@ -19,63 +19,50 @@ const PAGE: usize = 500;
 
 pub(super) async fn checks(
     control: &Store,
-    lost: &Lost,
+    acts: &Acts,
     now: Timestamp,
 ) -> control::Result<Vec<(Check, Vec<Repair>)>> {
-    let mut checks = keys(control, lost).await?;
-    checks.extend(partners(control, lost).await?);
-    checks.push(claim_links(control, lost, now).await?);
+    let mut checks = keys(control, acts).await?;
+    checks.extend(partners(control, acts).await?);
+    checks.push(claim_links(control, acts, now).await?);
+    checks.push(practices(control, acts).await?);
     Ok(checks)
 }
 
-fn acts<'a>(lost: &'a Lost, actions: &'a [&str]) -> impl Iterator<Item = (&'a AuditRecord, String)> {
-    lost.acts.iter().filter_map(move |act| {
-        let target = act.target.clone().filter(|_| actions.contains(&act.action.as_str()))?;
-        Some((act, target))
-    })
-}
-
-async fn keys(control: &Store, lost: &Lost) -> control::Result<Vec<(Check, Vec<Repair>)>> {
-    let (mut living, mut repairs, mut by_hand) = (Vec::new(), Vec::new(), Vec::new());
-    let made: BTreeSet<String> = acts(lost, &["keys.create", "keys.claim"]).map(|(_, id)| id).collect();
-    for (act, id) in acts(lost, &["keys.revoke", "keys.rotate", "keys.update", "keys.create", "keys.claim"]) {
-        let key = control.api_key(&KeyId(id.clone())).await?;
-        let lives = key.filter(|key| key.status == KeyStatus::Active);
-        match (act.action.as_str(), lives) {
-            ("keys.revoke", Some(key)) => {
-                living.push(format!(
-                    "{} of {} for {}: {}",
-                    id,
-                    key.partner,
-                    key.practicepass,
-                    described(act)
-                ));
-                repairs.push(Repair::RevokeKey(key.id));
-            }
-            // The secret that it replaced is good again, and nobody knows the new one.
-            ("keys.rotate", Some(key)) if !lost.is_settled(act, &["keys.rotate"]) => {
-                living.push(format!(
-                    "{} of {} for {} with the secret before: {}; the partner needs a new key",
-                    id,
-                    key.partner,
-                    key.practicepass,
-                    described(act)
-                ));
-                repairs.push(Repair::RevokeKey(key.id));
-            }
-            ("keys.update", Some(key)) if !lost.is_settled(act, &["keys.update"]) => by_hand.push(format!(
-                "{id} of {} has its terms of before ({}): set them again, or revoke it: {}",
-                key.partner,
-                act.fields.join(", "),
-                described(act)
-            )),
-            ("keys.create" | "keys.claim", None) if !ended_later(lost, &id) => {
-                by_hand.push(format!(
+async fn keys(control: &Store, acts: &Acts) -> control::Result<Vec<(Check, Vec<Repair>)>> {
+    const KINDS: [&str; 5] = ["keys.create", "keys.claim", "keys.update", "keys.rotate", "keys.revoke"];
+    let (mut living, mut repairs, mut lost, mut earlier) = (vec![], vec![], vec![], vec![]);
+    let changed: BTreeSet<&str> = acts.of(&KINDS).map(|(_, id)| id).collect();
+    for id in &changed {
+        let Some(key) = control.api_key(&KeyId((*id).to_owned())).await? else {
+            // A revoked one was needed by nobody.
+            let made = acts.of(&["keys.create", "keys.claim"]).find(|(_, made)| made == id);
+            if let Some((act, _)) = made.filter(|_| acts.end_of_key(id, Some(Timestamp::MAX)).is_none()) {
+                lost.push(format!(
                     "{id} is lost, and refused: its partner needs a new one: {}",
                     described(act)
                 ));
             }
-            _ => {}
+            continue;
+        };
+        if key.status != KeyStatus::Active {
+            continue;
+        }
+        let named = format!("{id} of {} for {}", key.partner, key.practicepass);
+        if let Some(act) = acts.end_of_key(id, key.rotated_at) {
+            let secret = if act.action == "keys.rotate" {
+                " with the secret before; the partner needs a new key"
+            } else {
+                ""
+            };
+            living.push(format!("{named}{secret}: {}", described(act)));
+            repairs.push(Repair::RevokeKey(key.id));
+        } else if let Some(act) = acts.lost_terms(id, key.terms_changed_at) {
+            let fields = act.fields.join(", ");
+            earlier.push(format!(
+                "{named} has its terms of before ({fields}): set them again, or revoke it: {}",
+                described(act)
+            ));
         }
     }
     let count = living.len();
@@ -83,59 +70,47 @@ async fn keys(control: &Store, lost: &Lost) -> control::Result<Vec<(Check, Vec<R
         "control/keys",
         "No key lives that was revoked, and no secret that was replaced",
         "none",
-        format!("{count} of {} ended", acts(lost, &["keys.revoke", "keys.rotate"]).count()),
+        format!("{count} of {} ended", acts.newest_of(&["keys.revoke", "keys.rotate"]).len()),
     );
-    let narrowed = by_hand.iter().any(|it| it.contains("terms of before"));
+    let (critical, found) =
+        (!earlier.is_empty(), format!("{} lost, {} with earlier terms", lost.len(), earlier.len()));
     let terms = Check::new(
         "control/key-terms",
         "Keys are there, with the terms that administrators gave them",
         "all",
-        format!("{} lost or with earlier terms; {} were made", by_hand.len(), made.len()),
+        found,
     );
+    lost.extend(earlier);
     Ok(vec![
         (ended.of_rows(Verdict::Open, true, living), repairs),
-        (terms.of_rows(Verdict::ByHand, narrowed, by_hand), Vec::new()),
+        (terms.of_rows(Verdict::ByHand, critical, lost), Vec::new()),
     ])
 }
 
-fn ended_later(lost: &Lost, id: &str) -> bool {
-    acts(lost, &["keys.revoke"]).any(|(_, revoked)| revoked == id)
-}
-
-async fn partners(control: &Store, lost: &Lost) -> control::Result<Vec<(Check, Vec<Repair>)>> {
-    const STATES: [&str; 3] = ["partners.suspend", "partners.reinstate", "partners.update"];
-    let mut newest: BTreeMap<String, (PartnerStatus, &AuditRecord)> = BTreeMap::new();
-    for (act, id) in acts(lost, &STATES) {
-        let changed = act.changes.iter().find(|it| it.field == "status").and_then(|it| it.to.as_deref());
-        let status = match (act.action.as_str(), changed) {
-            ("partners.suspend", _) | (_, Some("suspended")) => PartnerStatus::Suspended,
-            ("partners.reinstate", _) | (_, Some("active")) => PartnerStatus::Active,
-            _ => continue,
-        };
-        newest.insert(id, (status, act));
-    }
+async fn partners(control: &Store, acts: &Acts) -> control::Result<Vec<(Check, Vec<Repair>)>> {
     let (mut living, mut repairs, mut by_hand) = (Vec::new(), Vec::new(), Vec::new());
+    let newest = acts.partners();
     for (id, (status, act)) in &newest {
-        let Some(partner) = control.partner(&PartnerId(id.clone())).await? else { continue };
+        let Some(partner) = control.partner(&PartnerId((*id).to_owned())).await? else { continue };
         match (status, partner.status) {
-            (PartnerStatus::Suspended, PartnerStatus::Active) if !lost.is_settled(act, &STATES) => {
+            (PartnerStatus::Suspended, PartnerStatus::Active) => {
                 living.push(format!("{id} ({}): {}", partner.company, described(act)));
                 repairs.push(Repair::SuspendPartner(partner.id));
             }
-            (PartnerStatus::Active, PartnerStatus::Suspended) if !lost.is_settled(act, &STATES) => {
+            (PartnerStatus::Active, PartnerStatus::Suspended) => {
                 by_hand.push(format!("{id} ({}) was reinstated: {}", partner.company, described(act)));
             }
             _ => {}
         }
     }
-    for (act, id) in acts(lost, &["partners.create"]) {
-        if control.partner(&PartnerId(id.clone())).await?.is_none() {
+    for (act, id) in acts.of(&["partners.create"]) {
+        if control.partner(&PartnerId(id.to_owned())).await?.is_none() {
             by_hand.push(format!("{id} is lost: make it again: {}", described(act)));
         }
     }
     let found = format!("{} of {} with a changed status", living.len(), newest.len());
     let ended = Check::new("control/partners", "No partner is active that was suspended", "none", found);
-    let found = format!("{} lost", by_hand.len());
+    let found = format!("{} lost or suspended", by_hand.len());
     let there =
         Check::new("control/partners-lost", "Partners are there, and active if they were", "all", found);
     Ok(vec![
@@ -145,35 +120,56 @@ async fn partners(control: &Store, lost: &Lost) -> control::Result<Vec<(Check, V
 }
 
 /// A link that was used or withdrawn is good again, and its holder could make a second key.
-async fn claim_links(control: &Store, lost: &Lost, now: Timestamp) -> control::Result<(Check, Vec<Repair>)> {
-    const ENDS: [&str; 4] =
-        ["access-requests.withdraw", "access-requests.reissue", "access-requests.deny", "keys.claim"];
-    let ended: Vec<(&AuditRecord, String)> = acts(lost, &ENDS).collect();
-    let (mut living, mut repairs, mut after) = (Vec::new(), Vec::new(), None);
+async fn claim_links(control: &Store, acts: &Acts, now: Timestamp) -> control::Result<(Check, Vec<Repair>)> {
+    let (mut approved, mut after) = (Vec::new(), None);
     loop {
         let page = control.access_requests(Some(AccessStatus::Approved), PAGE, after.as_ref(), now).await?;
-        for request in page.items.into_iter().filter(|it| is_open(it, now)) {
-            let decided = request.decided_at.unwrap_or(request.created_at);
-            // The record of a claim names the key, not the request: any link that was open then may be the one.
-            let end = ended.iter().find(|(act, target)| {
-                decided <= act.time && (act.action == "keys.claim" || *target == request.id.as_str())
-            });
-            if let Some((act, _)) = end {
-                living.push(format!("{} ({}): {}", request.id, request.company, described(act)));
-                repairs.push(Repair::WithdrawLink(Box::new(request)));
-            }
-        }
+        approved.extend(page.items);
         after = page.next;
         if after.is_none() {
             break;
         }
     }
-    let found = format!("{} open, after {} ends", living.len(), ended.len());
+    let claimed = claimed_keys(&approved);
+    let (mut living, mut repairs) = (Vec::new(), Vec::new());
+    for request in approved.into_iter().filter(|it| is_open(it, now)) {
+        let decided = request.decided_at.unwrap_or(request.created_at);
+        if let Some(act) = acts.end_of_link(request.id.as_str(), decided, &claimed) {
+            living.push(format!("{} ({}): {}", request.id, request.company, described(act)));
+            repairs.push(Repair::WithdrawLink(Box::new(request)));
+        }
+    }
+    let found = format!("{} open", living.len());
     let guarantee = "No claim link is good that was used or ended";
     let check = Check::new("control/claim-links", guarantee, "none", found);
     Ok((check.of_rows(Verdict::Open, true, living), repairs))
 }
 
+/// Keys that were made through the links of these requests.
+pub(super) fn claimed_keys(requests: &[AccessRequest]) -> BTreeSet<String> {
+    requests.iter().filter_map(|it| Some(it.approval.as_ref()?.key_id.as_ref()?.0.clone())).collect()
+}
+
 fn is_open(request: &AccessRequest, now: Timestamp) -> bool {
     request.approval.as_ref().is_some_and(|it| it.key_id.is_none() && now < it.claim_until)
+}
+
+async fn practices(control: &Store, acts: &Acts) -> control::Result<(Check, Vec<Repair>)> {
+    let mut rows = Vec::new();
+    for (id, act) in acts.newest_of(&["practices.add", "practices.remove"]) {
+        let Ok(practicepass) = PracticePass::try_from(id) else { continue };
+        match control.practice(&practicepass).await? {
+            Some(practice) if acts.removal_of(id, practice.registered_at).is_some() => {
+                rows.push(format!("{id} is registered again, `remove-practice` ends it: {}", described(act)));
+            }
+            None if act.action == "practices.add" => {
+                rows.push(format!("{id} is lost, `add-practice` registers it again: {}", described(act)));
+            }
+            _ => {}
+        }
+    }
+    let found = format!("{} aren't as operators left them", rows.len());
+    let guarantee = "No practice is registered that was removed, and none is missing";
+    let check = Check::new("control/practices", guarantee, "as operators left them", found);
+    Ok((check.of_rows(Verdict::ByHand, true, rows), Vec::new()))
 }

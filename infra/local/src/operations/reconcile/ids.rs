@@ -1,31 +1,37 @@
 //! Ids and answers of the control plane that would be given a second time.
 
-use jiff::Timestamp;
 use shared::control::reconciliation::Counter;
 use shared::control::{self, Store};
 
-use super::audit::Lost;
+use super::audit::Acts;
 use super::repair::Repair;
 use super::report::{Check, Verdict};
 
 /// Environments lease ids in blocks and may hold some that no delivery shows yet.
 const ABOVE: i64 = 100_000;
 
+/// `is_other`: what partners did since isn't as they left it.
 pub(super) async fn checks(
     control: &Store,
-    lost: &Lost,
-    at: Timestamp,
+    acts: &Acts,
+    is_other: bool,
 ) -> control::Result<Vec<(Check, Vec<Repair>)>> {
-    let deliveries = control.deliveries_since(None, at).await?;
+    let deliveries = control.deliveries_since(None, acts.since).await?;
     let highest = [
         (Counter::Deliveries, deliveries.iter().map(|it| it.id.0).max()),
         (Counter::Subscriptions, deliveries.iter().map(|it| it.subscription_id.0).max()),
     ];
-    let (mut rows, mut repairs) = (Vec::new(), Vec::new());
+    let mut counters = Vec::new();
     for (counter, highest) in highest {
         let leased = control.leased_up_to(counter).await?;
-        let highest = highest.unwrap_or_default().max(leased);
-        if leased < highest || !lost.is_reconciled() {
+        counters.push((counter, leased, highest.unwrap_or_default().max(leased)));
+    }
+    let is_behind = counters.iter().any(|(_, leased, highest)| leased < highest);
+    // What wasn't restored, or was reconciled, has lost nothing.
+    let is_unknown = (acts.is_restored || is_other || is_behind) && !acts.is_reconciled;
+    let (mut rows, mut repairs) = (Vec::new(), Vec::new());
+    for (counter, leased, highest) in counters {
+        if leased < highest || is_unknown {
             rows.push(format!("{counter:?}: ids up to {highest} are in use, new ones begin above {leased}"));
             repairs.push(Repair::LeaseAbove(counter, highest + ABOVE));
         }
@@ -37,15 +43,16 @@ pub(super) async fn checks(
         "above all that are in use",
         found,
     );
-    let answers = if lost.is_reconciled() { 0 } else { control.answers_since(at, false).await? };
+    let answers = if is_unknown { control.answers_since(acts.since, false).await? } else { 0 };
     let stale = Check::new(
         "control/answers",
         "No kept answer of the control plane is about what a restore lost",
         "none of after the restored moment",
         format!("{answers}"),
     );
-    let rows_of_answers = Vec::from_iter((answers > 0).then(|| format!("{answers} answers kept since {at}")));
-    let forget = Vec::from_iter((answers > 0).then_some(Repair::ForgetAnswers(at)));
+    let rows_of_answers =
+        Vec::from_iter((answers > 0).then(|| format!("{answers} answers kept since {}", acts.since)));
+    let forget = Vec::from_iter((answers > 0).then_some(Repair::ForgetAnswers(acts.since)));
     Ok(vec![
         (ids.of_rows(Verdict::Open, false, rows), repairs),
         (stale.of_rows(Verdict::Open, false, rows_of_answers), forget),

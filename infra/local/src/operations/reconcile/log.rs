@@ -10,9 +10,10 @@ use shared::domain::ids::LogId;
 use shared::domain::log_progress::{LogProgress, Sighting};
 use shared::tenant::reconciliation::{Facts, SeenRow};
 
+use super::Plan;
+use super::practice::MARGIN;
 use super::repair::Repair;
 use super::report::{Check, Verdict};
-use super::{MARGIN, Plan};
 
 /// Ids of the log's rows whose events were sent.
 pub(super) fn ids(deliveries: &[Delivery]) -> impl Iterator<Item = LogId> {

@@ -13,7 +13,8 @@ use shared::domain::log_progress::LogProgress;
 use shared::tenant::reconciliation::{AUDIT_ACTION, Mend};
 
 use super::super::access::{commit, record, revoke_key, set_partner_status};
-use super::{Ask, mend, refused};
+use super::practice::mend;
+use super::{Ask, refused};
 use crate::error::{Error, Result};
 
 /// One change.

@@ -101,6 +101,8 @@ pub struct Step {
 pub struct Report {
     pub title: String,
     pub operator: String,
+    /// Account, region, stack and control table, or that it was this machine.
+    pub place: String,
     pub version: String,
     pub revision: String,
     pub tzdata: String,
@@ -118,24 +120,23 @@ pub struct Report {
     pub limits: Vec<String>,
 }
 
-const LIMITS: [&str; 5] = [
+const LIMITS: [&str; 6] = [
     "What the EMR's own programs wrote after the restored moment is unknown here: they leave no trace outside of the database.",
     "A call that was answered in the last seconds before a loss may lack its record, and then isn't listed.",
     "What was ended in the control plane is known from the copies of audit records in the table of calls. If both tables were restored to \
      the same moment, nothing here knows of it: compare with an export of the audit log.",
-    "What was ended is compared only where the audit log has lost the act. If items were lost and the audit log was not, compare terms of \
-     keys, pauses of webhooks, claim links and removed practices with the audit log since the restored moment by hand.",
+    "The audit log keeps which terms of a key were changed, not their values: whoever set them knows.",
+    "Deliveries are kept for 30 days: which events were sent before that is unknown here.",
     "Secrets that were made after the restored moment (keys, webhook secrets) can't be restored: they were stored nowhere else.",
 ];
 
 impl Report {
     /// An empty one.
     pub fn new(plan: Plan) -> Self {
-        let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
-        let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_default();
         Self {
             title: "Reconciliation after a restore".to_owned(),
-            operator: format!("{}@{}", or_unknown(&user), or_unknown(host.trim())),
+            operator: operator(),
+            place: "this machine".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             revision: option_env!("OFFICEPRO_REVISION").unwrap_or("unknown").to_owned(),
             tzdata: zones::version().to_owned(),
@@ -184,6 +185,7 @@ impl Report {
         let moment = |at: Option<Timestamp>| at.map_or("not restored".to_owned(), |at| at.to_string());
         for (name, value) in [
             ("Who", self.operator.clone()),
+            ("Where", self.place.clone()),
             ("Began", self.began_at.to_string()),
             ("Ended", self.ended_at.to_string()),
             ("Program", format!("{} ({}), time-zone rules {}", self.version, self.revision, self.tzdata)),
@@ -264,6 +266,26 @@ impl Report {
             }
         )
     }
+}
+
+/// Who is at work: the caller's ARN that infra/operate asked AWS for, and the user of the machine.
+fn operator() -> String {
+    let variable = |name| std::env::var(name).ok().filter(|it| !it.is_empty());
+    let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
+    let user = variable("USER").or_else(|| variable("LOGNAME")).unwrap_or_default();
+    let person = format!("{}@{}", or_unknown(&user), or_unknown(host.trim()));
+    variable("OPERATOR_ARN").map_or(person.clone(), |arn| format!("{arn} ({person})"))
+}
+
+/// Where the work is done, as infra/operate says it.
+pub(super) fn place(control_table: &str) -> String {
+    let variable = |name| std::env::var(name).unwrap_or_default();
+    let (arn, stack, region) = (variable("OPERATOR_ARN"), variable("STACK_NAME"), variable("AWS_REGION"));
+    let account = arn.split(':').nth(4).unwrap_or_default();
+    if stack.is_empty() {
+        return format!("this machine, control table {control_table}");
+    }
+    format!("stack {stack} in {region}, account {}, control table {control_table}", or_unknown(account))
 }
 
 fn or_unknown(text: &str) -> &str {

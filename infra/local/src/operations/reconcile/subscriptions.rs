@@ -9,7 +9,7 @@ use shared::control::{self, Store};
 use shared::domain::PracticePass;
 use shared::domain::ids::{PartnerId, SubscriptionId};
 
-use super::audit::{Lost, described};
+use super::audit::{Acts, described};
 use super::repair::Repair;
 use super::report::{Check, Verdict};
 
@@ -22,12 +22,12 @@ struct Found {
 
 pub(super) async fn checks(
     control: &Store,
-    lost: &Lost,
-    period: (Timestamp, Timestamp),
+    acts: &Acts,
+    now: Timestamp,
 ) -> control::Result<Vec<(Check, Vec<Repair>)>> {
     let mut found = Found::default();
-    by_administrators(control, lost, &mut found).await?;
-    let calls = control.writes_of(None, period).await?;
+    by_administrators(control, acts, &mut found).await?;
+    let calls = control.writes_of(None, (acts.since, now)).await?;
     by_partners(control, &calls, &mut found).await?;
     let back = Check::new(
         "control/subscriptions",
@@ -47,28 +47,21 @@ pub(super) async fn checks(
     ])
 }
 
-async fn by_administrators(control: &Store, lost: &Lost, found: &mut Found) -> control::Result<()> {
-    const ACTS: [&str; 3] = ["webhooks.delete", "webhooks.pause", "webhooks.resume"];
-    let mut newest = BTreeMap::new();
-    for act in lost.acts.iter().filter(|it| ACTS.contains(&it.action.as_str())) {
-        if let Some(id) = act.target.as_ref().and_then(|it| it.parse().ok()) {
-            newest.insert(id, act);
-        }
-    }
-    for (id, act) in newest {
+async fn by_administrators(control: &Store, acts: &Acts, found: &mut Found) -> control::Result<()> {
+    for target in acts.newest_of(&["webhooks.delete", "webhooks.pause", "webhooks.resume"]).into_keys() {
+        let Ok(id) = target.parse() else { continue };
         let Some(subscription) = control.subscription_by_id(SubscriptionId(id)).await? else { continue };
-        let paused = subscription.paused_at.is_some();
-        let settled = lost.is_settled(act, &ACTS);
-        match act.action.as_str() {
-            "webhooks.delete" => {
-                found.back.push(format!("{}: {}", named(&subscription), described(act)));
-                found.repairs.push(Repair::DeleteSubscription(Box::new(subscription)));
-            }
-            "webhooks.pause" if !paused && !settled => {
+        if let Some(act) = acts.deletion_of(target) {
+            found.back.push(format!("{}: {}", named(&subscription), described(act)));
+            found.repairs.push(Repair::DeleteSubscription(Box::new(subscription)));
+            continue;
+        }
+        match (acts.pause_of(target), subscription.paused_at) {
+            (Some((true, act)), None) => {
                 found.back.push(format!("{}: {}", named(&subscription), described(act)));
                 found.repairs.push(Repair::PauseSubscription(Box::new(subscription)));
             }
-            "webhooks.resume" if paused && !settled => {
+            (Some((false, act)), Some(_)) => {
                 found.by_hand.push(format!("{} is paused again: {}", named(&subscription), described(act)));
             }
             _ => {}

@@ -1,0 +1,108 @@
+//! One practice's database against what the control plane's tables remember of it.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+use shared::control::practices::Practice;
+use shared::control::{self, Store};
+use shared::domain::PracticePass;
+use shared::domain::ids::LogId;
+use shared::tenant::reconciliation::{Facts, Mend, Question};
+
+use super::repair::Repair;
+use super::report::Check;
+use super::{Ask, Plan, log, records, refused};
+use crate::error::{Error, Result};
+
+/// Ids and calls of one question: its answer must fit into what a function may answer.
+const AT_ONCE: usize = 4_000;
+/// What was written so shortly before the restored moment is compared, too: clocks differ, and commits come late.
+pub(super) const MARGIN: SignedDuration = SignedDuration::from_hours(1);
+/// What is compared of one practice.
+pub(super) async fn checks(
+    control: &Store,
+    ask: &impl Ask,
+    practice: &Practice,
+    plan: Plan,
+) -> Result<Vec<(Check, Vec<Repair>)>> {
+    let failed = |error: control::Error| refused(&error);
+    let practicepass = &practice.practicepass;
+    let earliest = [plan.moments.database, plan.moments.control].into_iter().flatten().min();
+    let since = earliest.unwrap_or(plan.now) - MARGIN;
+    let deliveries = control.deliveries_since(Some(practicepass), since).await.map_err(failed)?;
+    let state = control.dispatch_states(Some(practicepass)).await.map_err(failed)?.pop();
+    let subscriptions = control.subscriptions_of(practicepass).await.map_err(failed)?;
+    let calls = match plan.moments.database {
+        Some(at) => control.writes_of(Some(practicepass), (at - MARGIN, plan.now)).await.map_err(failed)?,
+        None => Vec::new(),
+    };
+    let progress = state.map(|it| it.progress);
+    let mut question = empty_question(practicepass, since, plan.now);
+    if let Some(progress) = &progress {
+        question.position = progress.position();
+        question.log_ids = progress.anchors.ids().chain(progress.ends()).collect();
+    }
+    question.log_ids.extend(log::ids(&deliveries));
+    question.log_ids.sort_unstable();
+    question.log_ids.dedup();
+    question.calls = calls.iter().map(|it| it.request_id.clone()).collect();
+    let facts = answered(ask, question).await?;
+    let mut checks = vec![log::check(practicepass, progress, &subscriptions, &deliveries, &facts, plan)];
+    if let Some(at) = plan.moments.database {
+        checks.push(log::told(practicepass, &deliveries, &facts, at));
+        let lost = records::lost(&calls, &facts);
+        checks.push(records::check(practicepass, &lost, &deliveries, at, plan.now));
+        checks.push(records::ids(practicepass, &lost, &facts, at));
+    }
+    checks.push(records::answers(practicepass, &facts));
+    checks.push(records::overlaps(practicepass, &facts));
+    checks.push(records::keys(control, practicepass, &facts).await.map_err(failed)?);
+    Ok(checks)
+}
+
+fn empty_question(practicepass: &PracticePass, since: Timestamp, now: Timestamp) -> Question {
+    Question {
+        practicepass: practicepass.clone(),
+        since,
+        now,
+        log_ids: Vec::new(),
+        position: LogId::default(),
+        calls: BTreeSet::new(),
+        mend: None,
+    }
+}
+
+/// Asks in parts.
+async fn answered(ask: &impl Ask, whole: Question) -> Result<Facts> {
+    let calls: Vec<String> = whole.calls.iter().cloned().collect();
+    let parts = whole.log_ids.len().max(calls.len()).div_ceil(AT_ONCE).max(1);
+    let mut facts: Option<Facts> = None;
+    for part in 0..parts {
+        let from = part * AT_ONCE;
+        let question = Question {
+            log_ids: whole.log_ids.iter().copied().skip(from).take(AT_ONCE).collect(),
+            calls: calls.iter().skip(from).take(AT_ONCE).cloned().collect(),
+            ..whole.clone()
+        };
+        let answer = ask.ask(&question).await?;
+        match &mut facts {
+            Some(facts) => {
+                facts.log_rows.extend(answer.log_rows);
+                facts.calls.extend(answer.calls);
+            }
+            None => facts = Some(answer),
+        }
+    }
+    facts.ok_or_else(|| Error::Refused("nothing was asked".to_owned()))
+}
+
+/// Has a practice's database mended.
+pub(super) async fn mend(
+    ask: &impl Ask,
+    practicepass: &PracticePass,
+    now: Timestamp,
+    mend: Mend,
+) -> Result<()> {
+    let question = Question { mend: Some(mend), ..empty_question(practicepass, now, now) };
+    ask.ask(&question).await.map(|_| ())
+}
