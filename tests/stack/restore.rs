@@ -31,21 +31,22 @@ fn assert_holds(report: &Value) {
         found["verdict"].as_str().unwrap().to_owned()
     };
     for round in ["database-older", "control-older"] {
-        for check in [
-            "revoked-key",
-            "suspended-partner",
-            "events",
-            "event-ids",
-            "replays",
-            "double-booking",
-            "lost-bookings",
-        ] {
-            assert_eq!(verdict(&format!("{round}/verify/{check}")), "good");
+        let checks = report["checks"].as_array().unwrap().iter();
+        let of_round = checks.filter_map(|it| it["id"].as_str()?.strip_prefix(&format!("{round}/verify/")));
+        let verified: Vec<&str> = of_round.collect();
+        assert!(verified.len() >= 18, "{verified:?}");
+        for check in verified {
+            assert_eq!(verdict(&format!("{round}/verify/{check}")), "good", "{check}");
         }
-        for mended in ["control/audit", "control/ids", "DemoOffice/log", "DemoOffice/record-ids"] {
+        for mended in ["control/ids", "control/answers", "DemoOffice/log", "DemoOffice/record-ids"] {
             assert_eq!(verdict(&format!("{round}/{mended}")), "mended", "{mended}");
         }
         assert_eq!(verdict(&format!("{round}/DemoOffice/writes")), "by-hand");
+        assert_eq!(verdict(&format!("{round}/control/key-terms")), "by-hand");
+    }
+    // There the copy took the table's place, so that everything ended lived again.
+    for mended in ["audit", "keys", "partners", "claim-links", "subscriptions", "practices"] {
+        assert_eq!(verdict(&format!("control-older/control/{mended}")), "mended", "{mended}");
     }
 }
 

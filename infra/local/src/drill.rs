@@ -115,29 +115,46 @@ async fn round(scene: &mut Scene<'_>, endpoint: &Endpoint, older: Older, report:
         scene.close().await;
         scene.open(false).await?;
         backup::lose_database(scene, &dsn).await?;
-        let items = backup::lose_control(scene).await?;
-        Ok(((), vec![format!("the practice's database and all {items} items of the control table are gone")]))
+        let items = backup::lose_control(scene, older == Older::Database).await?;
+        let what = match older {
+            Older::Database => "items of the control table, all but the audit log's,",
+            Older::Control => "items of the control table",
+        };
+        Ok(((), vec![format!("the practice's database and {items} {what} are gone")]))
     };
     steps.take("1 Stop calls, deliveries and the poller", Box::pin(lose)).await?;
 
     let beside = async {
-        control.restore(scene).await?;
+        let as_what = match older {
+            Older::Database => {
+                control.restore(scene).await?;
+                format!("as {RESTORED_TABLE}")
+            }
+            // As a backup of a table that was deleted.
+            Older::Control => {
+                control.take_its_place(scene).await?;
+                "in the place of the lost one".to_owned()
+            }
+        };
         let dsn = database.restore(scene).await?;
-        Ok((
-            dsn,
-            vec![
-                format!("database of {}", database.at),
-                format!("control table of {}, as {RESTORED_TABLE}", control.at),
-            ],
-        ))
+        let told = vec![
+            format!("database of {}", database.at),
+            format!("control table of {}, {as_what}", control.at),
+        ];
+        Ok((dsn, told))
     };
     let dsn = steps.take("2 Restore under another name", Box::pin(beside)).await?;
 
     let switch = async {
         let operator = scene.operator()?;
-        let (restored, _) = operator.restore_control(RESTORED_TABLE, Some(control.at), (false, true)).await?;
+        let mut told = Vec::new();
+        if older == Older::Database {
+            let (restored, _) =
+                operator.restore_control(RESTORED_TABLE, Some(control.at), (false, true)).await?;
+            told.extend(restored.steps.into_iter().flat_map(|it| it.told));
+        }
         operator.set_practice_dsn(PRACTICE, &dsn, false).await?;
-        Ok(((), restored.steps.into_iter().flat_map(|it| it.told).collect()))
+        Ok(((), told))
     };
     steps.take("3 Switch", Box::pin(switch)).await?;
 
@@ -147,12 +164,14 @@ async fn round(scene: &mut Scene<'_>, endpoint: &Endpoint, older: Older, report:
         let plan = |apply| Plan::new(moments, apply, Timestamp::now());
         let found = operator.reconcile(Some(PRACTICE), plan(false)?).await?;
         let mended = operator.reconcile(Some(PRACTICE), plan(true)?).await?;
+        story.by_hand(scene, &mended).await?;
         let again = operator.reconcile(Some(PRACTICE), plan(false)?).await?;
         let told = [("dry run", &found), ("applied", &mended), ("dry run again", &again)];
         let told = told.map(|(name, it)| format!("{name}: {}", it.result())).into();
         Ok(((found, mended, again), told))
     };
-    let (found, mended, again) = steps.take("4 Reconcile", Box::pin(reconcile)).await?;
+    let (found, mut mended, again) = steps.take("4 Reconcile", Box::pin(reconcile)).await?;
+    people_saw_to(&mut mended, &again);
 
     let reopen = async {
         scene.close().await;
@@ -185,6 +204,18 @@ async fn round(scene: &mut Scene<'_>, endpoint: &Endpoint, older: Older, report:
         report.measured.push((format!("{}: {name}", older.name()), value));
     }
     Ok(())
+}
+
+/// What was left to people is as it was found after they had seen to it.
+fn people_saw_to(mended: &mut Report, again: &Report) {
+    for check in mended.checks.iter_mut().filter(|it| it.verdict == Verdict::ByHand && it.critical) {
+        let Some(after) = again.checks.iter().find(|it| it.id == check.id) else { continue };
+        check.found = format!("{}; after what was left to people: {}", check.found, after.found);
+        check.critical = after.critical;
+        if after.verdict == Verdict::Good {
+            check.verdict = Verdict::Mended;
+        }
+    }
 }
 
 /// A drill that found nothing to mend would prove nothing.
@@ -234,7 +265,9 @@ async fn work(scene: &mut Scene<'_>, endpoint: &Endpoint, older: Older) -> Resul
                 .join(", ")
         ),
         format!("database backed up at {}, control plane at {}", database.at, control.at),
-        "then a key was revoked, a partner suspended, a subscription deleted".to_owned(),
+        "then a key was revoked, one rotated and one narrowed, a partner suspended, a subscription deleted and one paused, a claim link \
+         withdrawn, a practice removed, a key made"
+            .to_owned(),
     ];
     let plan = Plan { moments: Moments::default(), apply: false, now: Timestamp::now() };
     let before = Before { log_began_after, lost, silent_events, reported: Report::new(plan) };

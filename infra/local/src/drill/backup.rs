@@ -112,6 +112,16 @@ impl ControlBackup {
         Ok(Self { at, items })
     }
 
+    /// Puts it where the lost table was, as a backup of a deleted table can be.
+    pub(super) async fn take_its_place(&self, scene: &Scene<'_>) -> Result<()> {
+        let mut items = self.items.clone();
+        for item in &mut items {
+            // The poller's holds last a minute: outside of a drill, they are over.
+            item.remove("leaseUntil");
+        }
+        fill(&control(scene)?, &items).await
+    }
+
     /// Restores it to a table of another name.
     pub(super) async fn restore(&self, scene: &Scene<'_>) -> Result<()> {
         let attribute = |name: &str| {
@@ -130,18 +140,22 @@ impl ControlBackup {
             .send()
             .await
             .map_err(|error| Error::store(RESTORED_TABLE, error.into_service_error()))?;
-        let copy = control(scene)?.with_control_table(RESTORED_TABLE);
-        for item in &self.items {
-            copy.put_control_item(item.clone(), None).await.map_err(|error| refused(&error))?;
-        }
-        Ok(())
+        fill(&control(scene)?.with_control_table(RESTORED_TABLE), &self.items).await
     }
 }
 
-/// The control table's items are gone; how many.
-pub(super) async fn lose_control(scene: &Scene<'_>) -> Result<usize> {
-    let (client, items) =
-        (client(scene)?, control(scene)?.control_items().await.map_err(|error| refused(&error))?);
+async fn fill(store: &Store, items: &[Item]) -> Result<()> {
+    for item in items {
+        store.put_control_item(item.clone(), None).await.map_err(|error| refused(&error))?;
+    }
+    Ok(())
+}
+
+/// The control table's items are gone, but for the audit log if it is kept; how many.
+pub(super) async fn lose_control(scene: &Scene<'_>, keep_audit: bool) -> Result<usize> {
+    let client = client(scene)?;
+    let mut items = control(scene)?.control_items().await.map_err(|error| refused(&error))?;
+    items.retain(|it| !(keep_audit && it["pk"].as_s().is_ok_and(|pk| pk == "AUDIT")));
     for item in &items {
         let key = ["pk", "sk"].map(|name| (name.to_owned(), item[name].clone()));
         let delete = client.delete_item().table_name(CONTROL_TABLE).set_key(Some(key.into()));

@@ -124,9 +124,24 @@ impl<'a> Scene<'a> {
 
     /// As an administrator; it must succeed. The body.
     pub(super) async fn admin(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value> {
-        let secret = self.demo.as_ref().map(|it| it.admin_secret.as_str()).unwrap_or_default();
-        let reply = self.call(&[("x-admin-secret", secret)], method, path, body).await?;
+        let reply = self.call(&[("x-admin-secret", self.admin_secret())], method, path, body).await?;
         reply.good(path)
+    }
+
+    /// As an administrator with an `Idempotency-Key`; it must succeed. The body.
+    pub(super) async fn admin_once(
+        &self,
+        method: &str,
+        path: &str,
+        body: &Value,
+        once: &str,
+    ) -> Result<Value> {
+        let headers = [("x-admin-secret", self.admin_secret()), ("idempotency-key", once)];
+        self.call(&headers, method, path, Some(body)).await?.good(path)
+    }
+
+    fn admin_secret(&self) -> &str {
+        self.demo.as_ref().map(|it| it.admin_secret.as_str()).unwrap_or_default()
     }
 
     /// A token for an API key; `None` when it is refused.

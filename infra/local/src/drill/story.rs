@@ -10,6 +10,8 @@ use super::endpoint::Endpoint;
 use super::scene::{PRACTICE, Scene, until};
 use crate::emit::emit;
 use crate::error::{Error, Result};
+use crate::operations::NewPractice;
+use crate::operations::reconcile::report::{Report, Verdict};
 
 /// A partner with its key.
 pub(super) struct Partner {
@@ -43,12 +45,25 @@ pub(super) struct Story {
     pub(super) suspended: Partner,
     /// Deletes its subscription.
     pub(super) silent: Partner,
+    /// An administrator pauses its subscription.
+    pub(super) paused: Partner,
+    /// Its key gets another secret.
+    pub(super) rotated: Partner,
+    /// Its key loses scopes.
+    pub(super) narrowed: Partner,
+    /// An approved request and the token of its claim link, which is withdrawn.
+    pub(super) link: (String, String),
     pub(super) bookings: Vec<Booking>,
 }
 
 /// The paths of the endpoints of those who receive events.
 pub(super) const BOOKER: &str = "booker";
 pub(super) const SILENT: &str = "silent";
+pub(super) const PAUSED: &str = "paused";
+/// A practice that is removed.
+pub(super) const CLOSED: &str = "DrillClosed";
+/// The `Idempotency-Key` of a key that is made after the backups.
+const LATE: &str = "drill-late-key";
 
 impl Story {
     pub(super) async fn begin(scene: &Scene<'_>, endpoint: &Endpoint) -> Result<Self> {
@@ -57,9 +72,22 @@ impl Story {
             revoked: partner(scene, "Drill Revoked").await?,
             suspended: partner(scene, "Drill Suspended").await?,
             silent: partner(scene, "Drill Silent").await?,
+            paused: partner(scene, "Drill Paused").await?,
+            rotated: partner(scene, "Drill Rotated").await?,
+            narrowed: partner(scene, "Drill Narrowed").await?,
+            link: claim_link(scene).await?,
             bookings: Vec::new(),
         };
-        for (partner, path) in [(&story.booker, BOOKER), (&story.silent, SILENT)] {
+        let closed = NewPractice {
+            practicepass: CLOSED.to_owned(),
+            name: "Drill Closed".to_owned(),
+            time_zone: "America/New_York".to_owned(),
+            sandbox: true,
+            dsn: None,
+        };
+        scene.operator()?.add_practice(closed).await?;
+        let hooks = [(&story.booker, BOOKER), (&story.silent, SILENT), (&story.paused, PAUSED)];
+        for (partner, path) in hooks {
             let body = json!({ "hookUrl": endpoint.url(path), "scopes": ["Patients", "Encounters"] });
             scene.partner(&partner.api_key, "POST", "/v1/webhooks/signup", Some(&body)).await?;
         }
@@ -91,16 +119,68 @@ impl Story {
         Ok(())
     }
 
-    /// Everything that must not be undone by a restore: a revocation, a suspension, a deletion.
+    /// Everything that must not be undone by a restore.
     pub(super) async fn end_access(&self, scene: &Scene<'_>) -> Result<()> {
         let revoke = format!("/v1/admin/keys/{}/revoke", self.revoked.key_id);
         scene.admin("POST", &revoke, Some(&json!({}))).await?;
+        let rotate = format!("/v1/admin/keys/{}/rotate", self.rotated.key_id);
+        scene.admin("POST", &rotate, Some(&json!({ "overlap": "0" }))).await?;
+        self.narrow(scene).await?;
         let suspend = format!("/v1/admin/partners/{}", self.suspended.id);
         scene.admin("PATCH", &suspend, Some(&json!({ "status": "suspended" }))).await?;
+        let pause = format!("/v1/admin/webhooks/{}/pause", self.subscription(scene, &self.paused).await?.0);
+        scene.admin("POST", &pause, Some(&json!({}))).await?;
+        let withdraw = format!("/v1/admin/access-requests/{}/withdraw", self.link.0);
+        scene.admin("POST", &withdraw, Some(&json!({}))).await?;
+        scene.operator()?.remove_practice(CLOSED).await?;
+        self.late_key(scene).await?;
         let deleted = scene.reply(&self.silent.api_key, "DELETE", "/v1/webhooks", None).await?;
         let request_id = deleted.request_id.clone();
         deleted.good("/v1/webhooks")?;
         scene.recorded(&request_id).await
+    }
+
+    /// An administrator takes scopes from a key.
+    pub(super) async fn narrow(&self, scene: &Scene<'_>) -> Result<()> {
+        let path = format!("/v1/admin/keys/{}", self.narrowed.key_id);
+        scene.admin("PATCH", &path, Some(&json!({ "scopes": ["Prospects"] }))).await?;
+        Ok(())
+    }
+
+    /// What the report leaves to people.
+    pub(super) async fn by_hand(&self, scene: &Scene<'_>, report: &Report) -> Result<()> {
+        let mut rows =
+            report.checks.iter().filter(|it| it.verdict == Verdict::ByHand).flat_map(|it| &it.rows);
+        let (mut narrow, mut remove) = (false, false);
+        for row in rows.by_ref() {
+            narrow |= row.contains(&self.narrowed.key_id) && row.contains("terms of before (scopes)");
+            remove |= row.starts_with(CLOSED) && row.contains("remove-practice");
+        }
+        if narrow {
+            self.narrow(scene).await?;
+        }
+        if remove {
+            scene.operator()?.remove_practice(CLOSED).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes a key under the same `Idempotency-Key` each time.
+    pub(super) async fn late_key(&self, scene: &Scene<'_>) -> Result<String> {
+        let key = json!({ "partnerId": self.booker.id, "name": "late", "practicepass": PRACTICE, "scopes": ["Prospects"] });
+        let made = scene.admin_once("POST", "/v1/admin/keys", &key, LATE).await?;
+        Ok(made["data"]["apiKey"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// The id and the shown status of a partner's subscription.
+    pub(super) async fn subscription(&self, scene: &Scene<'_>, partner: &Partner) -> Result<(i64, String)> {
+        let page = scene.admin("GET", "/v1/admin/webhooks?limit=100", None).await?;
+        let mut rows = page["data"].as_array().into_iter().flatten();
+        let row = rows.find(|it| it["partnerId"] == partner.id.as_str());
+        let missing = || Error::Refused(format!("{} has no subscription", partner.id));
+        let row = row.ok_or_else(missing)?;
+        let status = row["status"].as_str().unwrap_or_default();
+        Ok((row["id"].as_i64().unwrap_or_default(), status.to_owned()))
     }
 
     pub(super) fn booking(&self, name: &str) -> Result<&Booking> {
@@ -143,6 +223,24 @@ pub(super) async fn work_in_the_emr(scene: &Scene<'_>, endpoint: &Endpoint, coun
     // A second later than any backup: their moments are told by seconds.
     tokio::time::sleep(Duration::from_secs(1)).await;
     Ok(())
+}
+
+/// An approved request for access; its id and the token of its claim link.
+async fn claim_link(scene: &Scene<'_>) -> Result<(String, String)> {
+    let wish = json!({
+        "company": "Drill Applicant", "practice": PRACTICE, "contact": "Nia Bell", "email": "nia@drill.example",
+        "requestedScopes": ["Prospects"],
+    });
+    scene.call(&[], "POST", "/v1/access-requests", Some(&wish)).await?.good("a request for access")?;
+    let pending = scene.admin("GET", "/v1/admin/access-requests?status=pending", None).await?;
+    let mut rows = pending["data"].as_array().into_iter().flatten();
+    let id = rows.find(|it| it["company"] == "Drill Applicant").and_then(|it| it["id"].as_str());
+    let id = id.unwrap_or_default().to_owned();
+    let approve = format!("/v1/admin/access-requests/{id}/approve");
+    let approved = scene.admin("POST", &approve, Some(&json!({}))).await?;
+    let url = approved["data"]["claimUrl"].as_str().unwrap_or_default();
+    let token = url.split_once("claim=").map(|(_, token)| token.to_owned()).unwrap_or_default();
+    Ok((id, token))
 }
 
 async fn partner(scene: &Scene<'_>, company: &str) -> Result<Partner> {

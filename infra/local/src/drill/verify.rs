@@ -2,15 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use shared::domain::ids::LogId;
 use shared::tenant::log;
 
 use super::endpoint::{Endpoint, Received};
 use super::scene::{PRACTICE, Scene, until};
-use super::story::{BOOKER, Booking, SILENT, Story, book_once, told, work_in_the_emr};
+use super::story::{BOOKER, Booking, CLOSED, SILENT, Story, book_once, told, work_in_the_emr};
 use crate::emit;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::operations::reconcile::report::{Check, Report, Verdict};
 use crate::practices::failed;
 
@@ -53,39 +53,59 @@ fn check(id: &str, guarantee: &str, expected: &str, found: impl Into<String>, ho
     if holds { check } else { check.with(Verdict::Open, true) }
 }
 
+/// Whether what was ended is ended, and what wasn't goes on.
 async fn access(scene: &Scene<'_>, story: &Story) -> Result<Vec<Check>> {
-    let lets_in = async |api_key: &str| Ok::<_, Error>(scene.token(api_key).await?.is_some());
-    let word = |let_in: bool| if let_in { "let in" } else { "refused" };
-    let revoked = lets_in(&story.revoked.api_key).await?;
-    let suspended = lets_in(&story.suspended.api_key).await?;
-    let booker = lets_in(&story.booker.api_key).await?;
+    let mut checks = Vec::new();
+    for (id, guarantee, partner, expected) in [
+        ("verify/revoked-key", "The key that was revoked is refused", &story.revoked, false),
+        ("verify/rotated-key", "The secret that was replaced is refused", &story.rotated, false),
+        ("verify/suspended-partner", "The partner that was suspended is refused", &story.suspended, false),
+        ("verify/live-key", "A key that nobody ended works", &story.booker, true),
+    ] {
+        let word = |let_in: bool| if let_in { "let in" } else { "refused" };
+        let let_in = scene.token(&partner.api_key).await?.is_some();
+        checks.push(check(id, guarantee, word(expected), word(let_in), let_in == expected));
+    }
+    let slots = format!("/v1/{PRACTICE}/availability/providers/1/next-slot?duration=30");
+    let narrowed = scene.reply(&story.narrowed.api_key, "GET", &slots, None).await?.status.as_u16();
+    let guarantee = "The key that lost a scope doesn't reach what it lost";
+    checks.push(check("verify/narrowed-key", guarantee, "403", narrowed.to_string(), narrowed == 403));
     let hooks = scene.reply(&story.silent.api_key, "GET", "/v1/webhooks", None).await?;
     let is_gone = hooks.status == http::StatusCode::NOT_FOUND
         || hooks.body["data"].as_array().is_some_and(Vec::is_empty);
-    Ok(vec![
-        check(
-            "verify/revoked-key",
-            "The key that was revoked is refused",
-            "refused",
-            word(revoked),
-            !revoked,
-        ),
-        check(
-            "verify/suspended-partner",
-            "The partner that was suspended is refused",
-            "refused",
-            word(suspended),
-            !suspended,
-        ),
-        check("verify/live-key", "A key that nobody ended works", "let in", word(booker), booker),
-        check(
-            "verify/deleted-subscription",
-            "The subscription that was deleted is gone",
-            "none",
-            format!("{} {}", hooks.status.as_u16(), hooks.body["data"]),
-            is_gone,
-        ),
-    ])
+    checks.push(check(
+        "verify/deleted-subscription",
+        "The subscription that was deleted is gone",
+        "none",
+        format!("{} {}", hooks.status.as_u16(), hooks.body["data"]),
+        is_gone,
+    ));
+    let (_, status) = story.subscription(scene, &story.paused).await?;
+    let guarantee = "The subscription that was paused is paused";
+    checks.push(check("verify/paused-subscription", guarantee, "paused", status.clone(), status == "paused"));
+    let token = json!({ "token": story.link.1 });
+    let claimed = scene.call(&[], "POST", "/v1/access-requests/claim", Some(&token)).await?.status.as_u16();
+    let guarantee = "The claim link that was withdrawn makes no key";
+    checks.push(check("verify/claim-link", guarantee, "404", claimed.to_string(), claimed == 404));
+    let path = format!("/v1/{CLOSED}/auth/token");
+    let body = json!({ "apiKey": story.booker.api_key });
+    let closed = scene.call(&[], "POST", &path, Some(&body)).await?.status.as_u16();
+    let registered = scene.operator()?.registered(CLOSED).await.is_ok();
+    let guarantee = "The practice that was removed is gone";
+    let found = format!("registered: {registered}, {closed}");
+    checks.push(check(
+        "verify/removed-practice",
+        guarantee,
+        "registered: false, 404",
+        found,
+        !registered && closed == 404,
+    ));
+    let late = story.late_key(scene).await?;
+    let let_in = scene.token(&late).await?.is_some();
+    let guarantee = "A repeated request for a key that is lost gives one that works";
+    let found = if let_in { "let in" } else { "refused" };
+    checks.push(check("verify/late-key", guarantee, "let in", found, let_in));
+    Ok(checks)
 }
 
 /// Whether the report names exactly the bookings that are lost, so that the practice can be told.

@@ -5,6 +5,7 @@ mod access;
 mod audit;
 pub mod control_copy;
 mod ids;
+mod items;
 mod log;
 mod practice;
 mod records;
