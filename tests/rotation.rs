@@ -365,7 +365,7 @@ async fn a_database_that_lets_the_login_before_in_no_more_is_opened_with_the_new
     let entry: Practice = it.app.control.practice(&practicepass).await.unwrap().unwrap();
     let entry = Practice { dsn_secret: SecretRef::from("dsn".to_owned()), ..entry };
     it.app.control.put_practice(&entry).await.unwrap();
-    let name = database_name(&it).await;
+    let name = database_name(&it.office).await;
     let dsn = |role: &str| dsn_with(&name, role);
     it.vault.set("dsn", &dsn(&roles[0])).unwrap();
     let read = async || it.office.send(&token, "GET", "/v1/DemoOffice/tags", None).await.status.as_u16();
@@ -386,8 +386,46 @@ async fn a_database_that_lets_the_login_before_in_no_more_is_opened_with_the_new
     assert_eq!(it.fetches.take(), 0, "it was asked a second ago");
 }
 
-async fn database_name(it: &Rotating) -> String {
-    let shared::tenant::Conn::Postgres(connection) = &mut it.office.db.connection().await.unwrap() else {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_was_closed_after_a_restore_is_left_for_the_new_one() {
+    let it = Rotating::open(Engine::Postgres).await;
+    let token = it.token_of(&only_k1()).await;
+    let restored = crate::office::Office::open(Engine::Postgres).await;
+    let practicepass = PracticePass::try_from("DemoOffice").unwrap();
+    let entry: Practice = it.app.control.practice(&practicepass).await.unwrap().unwrap();
+    let entry = Practice { dsn_secret: SecretRef::from("dsn".to_owned()), ..entry };
+    it.app.control.put_practice(&entry).await.unwrap();
+    let damaged = database_name(&it.office).await;
+    let dsn = |database: &str| {
+        let server = std::env::var("TEST_POSTGRES_URL").unwrap();
+        let (login, host) = server.rsplit_once('@').unwrap();
+        let host = host.split(['/', '?']).next().unwrap();
+        format!("{login}@{host}/{database}?sslmode=disable")
+    };
+    it.vault.set("dsn", &dsn(&damaged)).unwrap();
+    let read = async || it.office.send(&token, "GET", "/v1/DemoOffice/tags", None).await.status.as_u16();
+    assert_eq!(read().await, 200);
+    // As the runbook says, from another database of the server.
+    let close = format!(
+        "alter database {damaged} with allow_connections false;
+         select pg_terminate_backend(pid) from pg_stat_activity where datname = '{damaged}'"
+    );
+    run_sql(&restored.db, &close).await;
+    it.vault.set("dsn", &dsn(&database_name(&restored).await)).unwrap();
+    it.office.set_time("2026-03-09T12:00:11Z");
+    // A call finds the connection that was ended, and the database is let be for a second or a few.
+    for _ in 0..300 {
+        match read().await {
+            200 => return,
+            status => assert_eq!(status, 503),
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    panic!("the new database was not opened");
+}
+
+async fn database_name(office: &crate::office::Office) -> String {
+    let shared::tenant::Conn::Postgres(connection) = &mut office.db.connection().await.unwrap() else {
         panic!("this is a test of PostgreSQL")
     };
     sqlx::query_scalar("select current_database()::text").fetch_one(&mut **connection).await.unwrap()

@@ -935,6 +935,13 @@ class OfADeployedStack(Scripts):
             self.assertEqual(self.run_script("operate", "prod", "rotate-edge-secret", answers=answers), 0, self.said)
             self.assertEqual((self.stubs / "words").read_text().strip(), words)
 
+    def test_reports_of_restores_name_who_made_them_and_where(self):
+        self.program("cargo", f'echo "$OPERATOR_ARN $STACK_NAME $AWS_REGION" > "{self.stubs}/words"')
+        arn = "arn:aws:sts::123456789012:assumed-role/Operators/nia"
+        for command, said in [("reconcile", f"{arn} prod us-east-1"), ("restore-control", f"{arn} prod us-east-1"), ("migrate", " prod us-east-1")]:
+            self.assertEqual(self.run_script("operate", "prod", command, answers=[(["sts get-caller-identity"], [answer(arn + "\n")])]), 0, self.said)
+            self.assertEqual((self.stubs / "words").read_text(), said + "\n")
+
     def test_without_credentials_an_operator_does_nothing(self):
         self.assertEqual(self.run_script("operate", "prod", "migrate", answers=[(["export-credentials"], [answer(code=255)])]), 1)
         self.assert_nothing_changed()

@@ -47,9 +47,9 @@ pub enum Error {
     Statement(#[source] sqlx::Error),
 }
 
-/// `invalid_password`, `invalid_authorization_specification`, `invalid_catalog_name`: what a connection string that was replaced is
-/// told.
-const LOGIN_REFUSED: [&str; 3] = ["28P01", "28000", "3D000"];
+/// `invalid_password`, `invalid_authorization_specification`, `invalid_catalog_name`, `object_not_in_prerequisite_state` (the database was
+/// closed: `allow_connections false`): what a connection string that was replaced is told.
+const LOGIN_REFUSED: [&str; 4] = ["28P01", "28000", "3D000", "55000"];
 
 const LOCK_NOT_AVAILABLE: &str = "55P03";
 
