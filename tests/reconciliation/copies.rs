@@ -1,14 +1,18 @@
 //! A control table that was restored under another name, and the copies of audit records.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use officepro_local::operations::{
     access,
-    reconcile::control_copy::{Counts, restore_control},
+    reconcile::{
+        control_copy::{Counts, restore_control},
+        report::Verdict,
+    },
     removal,
 };
 use serde_json::json;
 use shared::control::{Item, Store, partners::PartnerStatus, practices::Practice};
 
-use super::Loss;
+use super::{Loss, expect};
 use crate::{
     office::{Engine, Office},
     webhooks::sign_up,
@@ -148,6 +152,14 @@ async fn pauses_claim_links_and_removed_practices_outlive_a_copy_of_before_them(
         let withdraw = format!("/v1/admin/access-requests/{request}/withdraw");
         office.admin("POST", &withdraw, Some(&json!({}))).await.expect(200);
         removal::remove_practice(control, &old, std::time::Duration::ZERO, now).await.unwrap();
+        let key = json!({ "partnerId": "prt_acme", "name": "late", "practicepass": "DemoOffice", "scopes": ["Prospects"] });
+        let headers = [
+            ("x-admin-secret", crate::office::ADMIN_SECRET),
+            ("content-type", "application/json"),
+            ("idempotency-key", "late-key"),
+        ];
+        let made = async || office.call("POST", "/v1/admin/keys", &headers, Some(&key.to_string())).await;
+        made().await.expect(201);
         if lost {
             office.restore_control(&[], Loss::AllButTheAuditLog).await;
         }
@@ -166,11 +178,43 @@ async fn pauses_claim_links_and_removed_practices_outlive_a_copy_of_before_them(
         let subscription = &control.subscriptions_of(office.db.practicepass()).await.unwrap()[0];
         assert!(subscription.paused_at.is_some());
         super::control::claim(&office, &token).await.expect(404);
-        let report = office.reconcile(None, Some(at), false).await;
+        let acts = control.audit_since(at).await.unwrap();
+        assert!(acts.iter().any(|it| it.action == "restore.control"), "{acts:?}");
+        office.a_minute_later();
+        let report = office.reconcile(None, Some(at), true).await;
         for id in ["control/subscriptions", "control/claim-links", "control/practices", "control/keys"] {
-            super::expect(&report, id, officepro_local::operations::reconcile::report::Verdict::Good);
+            expect(&report, id, Verdict::Good);
         }
+        // By the restore that the audit log tells of: nothing else says that the key is lost.
+        expect(&report, "control/answers", Verdict::Mended);
+        let again = made().await;
+        assert_eq!(again.header("idempotent-replayed"), "");
+        again.expect(201);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_pollers_hold_and_its_last_runs_are_not_brought_back() {
+    let office = Office::open(Engine::Sqlite).await;
+    let item = |fields: &[(&str, &str)]| -> Item {
+        fields
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), AttributeValue::S((*value).to_owned())))
+            .collect()
+    };
+    let position = item(&[
+        ("pk", "PRACTICE#DemoOffice"),
+        ("sk", "DISPATCH"),
+        ("leaseOwner", "somebody"),
+        ("leaseUntil", "2099-01-01T00:00:00Z"),
+    ]);
+    let copy = table_of(&office, &[position.clone(), item(&[("pk", "POLLERS"), ("sk", "1/0")])]).await;
+    let at = office.app.clock.now();
+    let period = (at, office.a_minute_later());
+    let copied = restore_control(&office.app.control, &copy, period, (false, true)).await.unwrap();
+    assert_eq!(copied["runs of pollers"], Counts { missing: 1, deleted: 1, ..Counts::default() });
+    let restored = office.app.control.control_item(&position).await.unwrap().unwrap();
+    assert!(!restored.contains_key("leaseUntil") && !restored.contains_key("leaseOwner"), "{restored:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -73,12 +73,18 @@ async fn where_nothing_was_restored_nothing_is_forgotten_or_passed_over() {
     let make = async || office.call("POST", "/v1/admin/keys", &headers, Some(&key.to_string())).await;
     let made = make().await.expect(201)["data"]["id"].clone();
     revoke(&office, "prospects").await;
+    // One link is open, and another was used meanwhile: its request knows the key.
+    let (_, open) = super::control::claim_link(&office, "Nova Care").await;
+    let (_, used) = super::control::claim_link(&office, "Vela Care").await;
+    office.a_minute_later();
+    super::control::claim(&office, &used).await.expect(201);
     office.a_minute_later();
     let (before, _) = everything(&office).await;
     let report = office.reconcile(None, Some(at), true).await;
     assert_eq!(report.failures().count(), 0, "{}", report.markdown());
     expect(&report, "control/ids", Verdict::Good);
     expect(&report, "control/answers", Verdict::Good);
+    expect(&report, "control/claim-links", Verdict::Good);
     assert!(report.markdown().contains("no sign of a restore"));
     let (mut after, _) = everything(&office).await;
     // The record of the reconciliation.
@@ -87,6 +93,7 @@ async fn where_nothing_was_restored_nothing_is_forgotten_or_passed_over() {
     let again = make().await;
     assert_eq!(again.header("idempotent-replayed"), "true");
     assert_eq!(again.expect(201)["data"]["id"], made);
+    super::control::claim(&office, &open).await.expect(201);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

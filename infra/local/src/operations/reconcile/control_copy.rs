@@ -40,25 +40,26 @@ pub type Copied = BTreeMap<&'static str, Counts>;
 /// it only counts.
 ///
 /// # Errors
-/// [`control::Error::ConditionFailed`] when an item is changed meanwhile; run it again.
+/// Also when an item is changed meanwhile; run it again.
 pub async fn restore_control(
     target: &Store,
     copy: &Store,
     (at, now): (Timestamp, Timestamp),
     (overwrite, apply): (bool, bool),
-) -> control::Result<Copied> {
-    let mut since = Since::of(target, at, now).await?;
-    let items = copy.control_items().await?;
+) -> Result<Copied> {
+    let failed = |error: control::Error| Error::Refused(format!("{}: {error}", copy.control_table()));
+    let mut since = Since::of(target, at, now).await.map_err(failed)?;
+    let items = copy.control_items().await.map_err(failed)?;
     for item in items.iter().filter(|it| kind(it) == "requests for access") {
         since.claimed.extend(claimed_key(item).cloned());
-        let live = target.control_item(item).await?;
+        let live = target.control_item(item).await.map_err(failed)?;
         since.claimed.extend(live.as_ref().and_then(claimed_key).cloned());
     }
     let mut copied = Copied::new();
     for item in items {
         let kind = kind(&item);
         let counts = copied.entry(kind).or_default();
-        let live = target.control_item(&item).await?;
+        let live = target.control_item(&item).await.map_err(failed)?;
         match &live {
             Some(live) if *live == item => {
                 counts.same += 1;
@@ -77,8 +78,11 @@ pub async fn restore_control(
         };
         counts.ended += usize::from(is_ended);
         if apply {
-            target.put_control_item(item, live.as_ref()).await?;
+            target.put_control_item(item, live.as_ref()).await.map_err(failed)?;
         }
+    }
+    if apply {
+        target.record_audit(&record(RESTORED, copy.control_table(), now)?).await.map_err(failed)?;
     }
     Ok(copied)
 }
@@ -130,7 +134,6 @@ impl Operator {
         at: Option<Timestamp>,
         (overwrite, apply): (bool, bool),
     ) -> Result<(Report, Timestamp)> {
-        let failed = |error: control::Error| Error::Refused(format!("{from}: {error}"));
         let copy = self.control.with_control_table(from);
         if self.control.control_table() == from {
             return Err(Error::Refused(format!("{from} is the stack's own table; name the copy")));
@@ -138,13 +141,7 @@ impl Operator {
         let now = Timestamp::now();
         let at = moment_of(&self.control, &copy, at, now).await?;
         let plan = Plan::new(Moments { control: Some(at), database: None }, apply, now)?;
-        let copied = restore_control(&self.control, &copy, (at, now), (overwrite, apply)).await;
-        let copied = copied.map_err(failed)?;
-        if apply {
-            // What a cut-off run had written is what this one finds the same.
-            let record = record(RESTORED, from, Timestamp::now())?;
-            self.control.record_audit(&record).await.map_err(failed)?;
-        }
+        let copied = restore_control(&self.control, &copy, (at, now), (overwrite, apply)).await?;
         let mut report = Report::new(plan);
         "Restore of the control plane".clone_into(&mut report.title);
         report.place = super::report::place(self.control.control_table());
