@@ -71,7 +71,7 @@ async fn where_nothing_was_restored_nothing_is_forgotten_or_passed_over() {
         ("idempotency-key", "make-one"),
     ];
     let make = async || office.call("POST", "/v1/admin/keys", &headers, Some(&key.to_string())).await;
-    let made = make().await.expect(201)["data"]["id"].clone();
+    let first = make().await.expect(201)["data"]["id"].clone();
     revoke(&office, "prospects").await;
     // One link is open, and another was used meanwhile: its request knows the key.
     let (_, open) = super::control::claim_link(&office, "Nova Care").await;
@@ -92,7 +92,7 @@ async fn where_nothing_was_restored_nothing_is_forgotten_or_passed_over() {
     assert_eq!(after, before);
     let again = make().await;
     assert_eq!(again.header("idempotent-replayed"), "true");
-    assert_eq!(again.expect(201)["data"]["id"], made);
+    assert_eq!(again.expect(201)["data"]["id"], first);
     super::control::claim(&office, &open).await.expect(201);
 }
 

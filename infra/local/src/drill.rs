@@ -149,8 +149,7 @@ async fn round(scene: &mut Scene<'_>, endpoint: &Endpoint, older: Older, report:
         let operator = scene.operator()?;
         let mut told = Vec::new();
         if older == Older::Database {
-            let (restored, _) =
-                operator.restore_control(RESTORED_TABLE, Some(control.at), (false, true)).await?;
+            let restored = operator.restore_control(RESTORED_TABLE, Some(control.at), (false, true)).await?;
             told.extend(restored.steps.into_iter().flat_map(|it| it.told));
         }
         operator.set_practice_dsn(PRACTICE, &dsn, false).await?;

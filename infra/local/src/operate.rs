@@ -364,9 +364,7 @@ impl Operation {
                 let operator = on(&world)?;
                 operator.registered(&practice).await?;
                 let name = name.unwrap_or_else(new_name);
-                let which =
-                    subscription.map_or("all subscriptions".to_owned(), |id| format!("subscription {id}"));
-                println!("Replay {name} of {practice}, {which} …");
+                println!("Replay {name} of {practice} …");
                 let sent = operator.replay(&practice, subscription, (from, to), all, &name).await?;
                 println!("{sent} events are in the queue.");
                 Ok(())
@@ -378,15 +376,8 @@ impl Operation {
                 show(&done, report.as_deref())
             }
             Self::RestoreControl { from, control_at, overwrite, apply, report, world } => {
-                let (done, at) = on(&world)?.restore_control(&from, control_at, (overwrite, apply)).await?;
-                show(&done, report.as_deref())?;
-                let next = if apply {
-                    format!("Next: `reconcile --all --control-at {at}`.")
-                } else {
-                    "Nothing was changed; --apply writes.".to_owned()
-                };
-                eprintln!("{next}");
-                Ok(())
+                let done = on(&world)?.restore_control(&from, control_at, (overwrite, apply)).await?;
+                show(&done, report.as_deref())
             }
             Self::ExportActivity { from, to, practice, world } => {
                 in_order(from, to)?;

@@ -55,16 +55,16 @@ impl Acts {
             copies.iter().filter(|it| !known.contains_key(it.id.as_str())).cloned().collect();
         let restores: Vec<&AuditRecord> =
             records.iter().filter(|it| it.action == RESTORED && is_of_period(it)).collect();
-        let restored = restores.iter().map(|it| it.time).max();
+        let newest_restore = restores.iter().map(|it| it.time).max();
         let restores: Vec<String> = restores.into_iter().map(described).collect();
         let is_restored = first_lost.is_some()
-            || restored.is_some()
+            || newest_restore.is_some()
             || control.restored_to().await?.is_some_and(|to| at - PRECISION <= to);
         let of_control = |it: &&AuditRecord| {
             it.action == AUDIT_ACTION && it.target.as_deref() == Some("control") && it.recovered_at.is_none()
         };
         let is_reconciled =
-            records.iter().filter(of_control).any(|it| is_of_period(it) && Some(it.time) > restored);
+            records.iter().filter(of_control).any(|it| is_of_period(it) && Some(it.time) > newest_restore);
         let count = records.iter().filter(|it| is_of_period(it)).count();
         let mut all: Vec<AuditRecord> =
             records.iter().chain(&missing).filter(|it| is_of_period(it)).cloned().collect();
@@ -161,10 +161,11 @@ impl Acts {
         let found = if self.since < self.given {
             format!("{}: an act of then is lost; everything is compared since then", self.since)
         } else if self.is_restored {
-            Vec::from_iter(
-                ["nothing contradicts it"].into_iter().chain(self.restores.iter().map(String::as_str)),
-            )
-            .join("; ")
+            let told: Vec<&str> = ["nothing contradicts it"]
+                .into_iter()
+                .chain(self.restores.iter().map(String::as_str))
+                .collect();
+            told.join("; ")
         } else {
             "no sign of a restore: kept answers and counters of ids are left as they are".to_owned()
         };

@@ -97,7 +97,7 @@ pub async fn moment_of(
     given: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<Timestamp> {
-    let failed = |error: control::Error| Error::Refused(error.to_string());
+    let failed = |error: control::Error| Error::Refused(format!("{}: {error}", copy.control_table()));
     let at = agreed(given, copy.restored_to().await.map_err(failed)?)?;
     let records = copy.audit_since(now - LONGEST).await.map_err(failed)?;
     let known: BTreeSet<&str> = records.iter().map(|it| it.id.as_str()).collect();
@@ -124,7 +124,7 @@ fn agreed(given: Option<Timestamp>, told: Option<Timestamp>) -> Result<Timestamp
 }
 
 impl Operator {
-    /// Copies a control table that was restored as `from` back into the stack's; the report, with the moment that it was restored to.
+    /// Copies a control table that was restored as `from` back into the stack's; the report.
     ///
     /// # Errors
     /// Also when there is no such table, it is the stack's own, or the moment can't be right.
@@ -133,21 +133,20 @@ impl Operator {
         from: &str,
         at: Option<Timestamp>,
         (overwrite, apply): (bool, bool),
-    ) -> Result<(Report, Timestamp)> {
+    ) -> Result<Report> {
         let copy = self.control.with_control_table(from);
         if self.control.control_table() == from {
             return Err(Error::Refused(format!("{from} is the stack's own table; name the copy")));
         }
         let now = Timestamp::now();
+        let plan = |at| Plan::new(Moments { control: Some(at), database: None }, apply, now);
+        at.map(plan).transpose()?;
         let at = moment_of(&self.control, &copy, at, now).await?;
-        let plan = Plan::new(Moments { control: Some(at), database: None }, apply, now)?;
+        let plan = plan(at)?;
         let copied = restore_control(&self.control, &copy, (at, now), (overwrite, apply)).await?;
         let mut report = Report::new(plan);
         "Restore of the control plane".clone_into(&mut report.title);
         report.place = super::report::place(self.control.control_table());
-        report.measured.push(("Copied from".to_owned(), from.to_owned()));
-        let mode = if overwrite { "what is missing and what differs" } else { "what is missing" };
-        report.measured.push(("Written".to_owned(), mode.to_owned()));
         report.steps.push(Step {
             name: "Items by kind".to_owned(),
             at: now,
@@ -155,7 +154,16 @@ impl Operator {
             told: copied.iter().map(|(kind, it)| it.in_words(kind)).collect(),
         });
         report.end(Timestamp::now());
-        Ok((report, at))
+        report.measured.push(("Copied from".to_owned(), from.to_owned()));
+        let mode = if overwrite { "what is missing and what differs" } else { "what is missing" };
+        report.measured.push(("Written".to_owned(), mode.to_owned()));
+        let next = if apply {
+            format!("`reconcile --all --control-at {at}`")
+        } else {
+            "`--apply` writes".to_owned()
+        };
+        report.measured.push(("Next".to_owned(), next));
+        Ok(report)
     }
 }
 
