@@ -13,7 +13,6 @@ import importlib
 import os
 import runpy
 import select
-import signal
 import socket
 import subprocess
 import sys
@@ -103,8 +102,8 @@ def run(arguments):
     return 0
 
 
-def run_for(caller):
-    """In a process of its own, which ends."""
+def run_for(caller, own):
+    """In a process of its own, which ends. `own` are the variables that its modules have set."""
     words, environment = caller.words()[1:], caller.environment()
     os.chdir(caller.process / "cwd")
     for number in range(3):
@@ -112,7 +111,7 @@ def run_for(caller):
         os.dup2(file, number)
         os.close(file)
     os.environ.clear()
-    os.environ.update(environment)
+    os.environ.update(own | environment)
     code = run([caller.program, *words] if caller.program else words)
     with contextlib.suppress(OSError):
         sys.stdout.flush()
@@ -122,8 +121,10 @@ def run_for(caller):
 
 
 def serve(modules):
+    before = dict(os.environ)
     for name in modules:
         importlib.import_module(name)
+    own = {name: value for name, value in os.environ.items() if before.get(name) != value}
     # What is loaded is shared by all: a collection of garbage would copy it.
     gc.freeze()
     with socket.create_server(LISTEN) as server:
@@ -133,12 +134,13 @@ def serve(modules):
             if sys.stdin in ready:
                 return
             connection, _ = server.accept()
-            # Nobody waits for the children.
-            signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+            # The processor time of those that have ended is then this process's children's.
+            with contextlib.suppress(ChildProcessError):
+                while os.waitpid(-1, os.WNOHANG) != (0, 0):
+                    pass
             if os.fork() == 0:
-                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 server.close()
-                run_for(Caller(connection))
+                run_for(Caller(connection), own)
             connection.close()
 
 
