@@ -125,8 +125,8 @@ def serve(modules):
     for name in modules:
         importlib.import_module(name)
     own = {name: value for name, value in os.environ.items() if before.get(name) != value}
-    # What is loaded is shared by all: a collection of garbage would copy it.
-    gc.freeze()
+    # What is loaded is shared by all, which end soon: a collection of garbage would copy it.
+    gc.disable()
     with socket.create_server(LISTEN) as server:
         print(server.getsockname()[1], flush=True)
         while True:
