@@ -45,8 +45,8 @@ shift
 exec "{program}" "$@" """
 
 
-# Each runs dozens of times: Tool → the folder of its interpreter, and what it loads. What is empty is an interpreter of no tool.
 TOOLS = PROJECT / "target"
+# Each runs dozens of times: program → the folder of its interpreter, and what it loads. Without a name it is the interpreter itself.
 WARM = {
     "aws": ("tools-aws", ["awscli.clidriver", "awscli.handlers", "awscli.customizations.s3.subcommands", "botocore.endpoint", "botocore.parsers"]),
     "sam": ("tools", ["samcli.cli.main", "samcli.commands.deploy.command"]),
