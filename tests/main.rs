@@ -54,6 +54,7 @@ mod retention;
 mod rotation;
 mod round_trips;
 mod rules;
+mod search_of_new_rows;
 mod store_calls;
 mod stores_down;
 mod tags;

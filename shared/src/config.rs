@@ -30,6 +30,8 @@ pub struct Timeouts {
     pub polled_patients: Duration,
     /// Each check of readiness is given up after so long.
     pub readiness_check: Duration,
+    /// The audit record of a call that has failed for want of a store is given up after so long.
+    pub audit_of_a_failure: Duration,
 }
 
 impl Default for Timeouts {
@@ -44,6 +46,7 @@ impl Default for Timeouts {
             polled_turn: Duration::from_secs(25),
             polled_patients: Duration::from_secs(2),
             readiness_check: Duration::from_secs(2),
+            audit_of_a_failure: Duration::from_millis(500),
         }
     }
 }

@@ -15,6 +15,7 @@ pub(crate) const DATABASE: tenant::Timeouts = tenant::Timeouts {
     round_trip: LONGER,
     probe: LONGER,
     file_lock: LONGER,
+    before_search: LONGER,
     cooldown: Duration::from_secs(1),
     server: Some(tenant::ServerTimeouts { lock: LONGER, statement: LONGER, idle: LONGER }),
 };
@@ -33,6 +34,7 @@ pub(crate) fn of_work() -> config::Timeouts {
         polled_turn: LONGER,
         polled_patients: LONGER,
         readiness_check: LONGER,
+        audit_of_a_failure: LONGER,
         ..config::Timeouts::default()
     }
 }

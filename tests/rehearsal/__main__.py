@@ -14,8 +14,8 @@ from .workshop import Workshop
 
 
 def main(program):
-    with tempfile.TemporaryDirectory(prefix="rehearsal-") as folder, Ministack(Path(folder)) as emulator:
-        workshop = Workshop(Path(folder), emulator.endpoint, program)
+    with (tempfile.TemporaryDirectory(prefix="rehearsal-") as folder, Ministack(Path(folder)) as emulator,
+          Workshop(Path(folder), emulator.endpoint, program) as workshop):
         deployment = Deployment(workshop, Template.load())
         operation = Operation(workshop)
         for step in [*deployment.steps(), *operation.steps()]:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import warm
 from gate.template import PROJECT, Template
 
 from .emulator import as_the_emulator_takes_it
@@ -26,7 +27,7 @@ done
 case "$*" in
   --version) echo aws-cli/2.0.0 ;;
   "configure export-credentials"*) for name in AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY; do eval "echo export $name=\\$$name"; done ;;
-  *) exec "{tools}-aws/bin/aws" "$@" ;;
+  *) exec "{warm}/aws" "$@" ;;
 esac"""
 # `sam build` would compile; what is deployed is what the tests have compiled. The transform, which AWS runs when it knows the parameters,
 # was run before: the release takes its place in the functions' descriptions and in the names of their versions here.
@@ -36,12 +37,21 @@ SAM = """case $1 in
     release=$(printf '%s\\n' "$@" | sed -n 's/^Release="\\(.*\\)"$/\\1/p')
     sed -e "s/FunctionVersionnone/FunctionVersion${release%%-*}/g" -e "s/\\"Description\\": \\"none\\"/\\"Description\\": \\"$release\\"/g" \\
       "$WORKSHOP/built/template.yaml" >.aws-sam/build/template.yaml
-    exec "{tools}/bin/sam" "$@"
+    exec "{warm}/sam" "$@"
     ;;
 esac"""
 CARGO = """while [ "$1" != -- ]; do shift; done
 shift
 exec "{program}" "$@" """
+
+
+TOOLS = PROJECT / "target"
+# Each runs dozens of times: program → the folder of its interpreter, and what it loads. Without a name it is the interpreter itself.
+WARM = {
+    "aws": ("tools-aws", ["awscli.clidriver", "awscli.handlers", "awscli.customizations.s3.subcommands", "botocore.endpoint", "botocore.parsers"]),
+    "sam": ("tools", ["samcli.cli.main", "samcli.commands.deploy.command"]),
+    "": ("tools", ["argparse", "json", "pathlib", "re", "shlex", "tomllib", "zipfile"]),
+}
 
 
 def addresses(endpoint):
@@ -53,24 +63,36 @@ class Workshop:
     """Commands run in it have only its programs, the emulator's address and the emulator's credentials."""
 
     def __init__(self, folder, endpoint, program):
-        self.project, self.built, self.bin = folder / "project", folder / "built", folder / "bin"
+        self.project, self.built, self.bin, self.warm = folder / "project", folder / "built", folder / "bin", folder / "warm"
         self.endpoint, self.program = endpoint, Path(program)
         (self.project / "infra/stacks").mkdir(parents=True)
         (self.project / ".aws-sam/build").mkdir(parents=True)
         self.bin.mkdir()
+        self.warm.mkdir()
         for script in SCRIPTS:
             shutil.copy(PROJECT / "infra" / script, self.project / "infra")
         shutil.copytree(PROJECT / "infra/portal", self.project / "infra/portal")
         for file in ("template.yaml", "samconfig.toml"):
             shutil.copy(PROJECT / file, self.project)
-        tools = PROJECT / "target/tools"
-        for name, lines in (("aws", AWS), ("sam", SAM), ("cargo", CARGO), ("cargo-lambda", ""), ("python3", f'exec "{sys.executable}" "$@"')):
-            self.executable(self.bin / name, "#!/bin/sh\n" + lines.replace("{tools}", str(tools)).replace("{program}", str(program)))
+        for name, lines in (("aws", AWS), ("sam", SAM), ("cargo", CARGO), ("cargo-lambda", ""), ("python3", 'exec "{warm}/python3" "$@"')):
+            self.executable(self.bin / name, "#!/bin/sh\n" + lines.replace("{warm}", str(self.warm)).replace("{program}", str(program)))
         self.environment = {
             "PATH": f"{self.bin}:/usr/bin:/bin", "HOME": str(folder), "WORKSHOP": str(folder), **addresses(endpoint),
             "AWS_ACCESS_KEY_ID": "000000000000", "AWS_SECRET_ACCESS_KEY": "none", "AWS_EC2_METADATA_DISABLED": "true", "SAM_CLI_TELEMETRY": "0",
             "PYTHONDONTWRITEBYTECODE": "1", "PYTHONWARNINGS": "ignore", "LC_ALL": "C.UTF-8",
         }
+
+    def __enter__(self):
+        self.servers = []
+        for name, (folder, modules) in WARM.items():
+            tools = TOOLS / folder / "bin"
+            self.servers.append(warm.Warm(*modules, interpreter=tools / "python", environment=os.environ | self.environment))
+            self.executable(self.warm / (name or "python3"), warm.stand_in(self.servers[-1].port, tools / name if name else ""))
+        return self
+
+    def __exit__(self, *_):
+        for server in self.servers:
+            server.close()
 
     @staticmethod
     def executable(path, text):

@@ -1,4 +1,4 @@
-"""infra/deploy, operate and portal-upload, run with stubs of the programs that they call, which record the calls."""
+"""infra/deploy, roll-back, operate and portal-upload, run with stand-ins of the programs that they call, which record the calls."""
 
 import json
 import os
@@ -14,62 +14,6 @@ from pathlib import Path
 
 INFRA = Path(__file__).resolve().parents[2] / "infra"
 PROGRAMS = ["aws", "sam", "cargo", "cargo-lambda"]
-# Writes down each call and gives the first answer whose words are all in it; of several answers the next each time.
-STUB = """
-import json, os, sys
-os.chdir(os.path.dirname(__file__))
-line = " ".join([os.path.basename(sys.argv[1]), *sys.argv[2:]])
-with open("calls", "a+") as calls:
-    calls.seek(0)
-    before = [json.loads(call)["line"] for call in calls]
-    environment = {key: value for key, value in os.environ.items() if key.startswith("AWS_")}
-    calls.write(json.dumps({"line": line, "environment": environment}) + "\\n")
-def bucket(name):
-    return name.removeprefix("s3://") if name.startswith("s3://") else name
-def below(name):
-    root = S3 / bucket(name) if name.startswith("s3://") else Path(name)
-    return root, sorted(path for path in root.rglob("*") if path.is_file())
-def s3(action, *words):
-    # As much of the AWS CLI as is called: what `sync` takes for unchanged it leaves.
-    excluded = [words[at + 1] for at, word in enumerate(words) if word == "--exclude"]
-    source, target = [word for at, word in enumerate(words) if not word.startswith("--") and words[at - 1] not in ("--exclude", "--content-type")]
-    root, files = below(source)
-    to = below(target)[0]
-    if action == "cp" and "--recursive" not in words:
-        if not root.is_file():
-            print(f"fatal error: {source} does not exist", file=sys.stderr)
-            return 1
-        files, only = [root], to
-    else:
-        only = None
-    for path in files:
-        name = path.relative_to(root).as_posix()
-        if any(fnmatch.fnmatch(name, one) for one in excluded):
-            continue
-        copy = only or to / name
-        if action == "sync" and copy.exists() and copy.stat().st_size == path.stat().st_size and copy.stat().st_mtime >= path.stat().st_mtime:
-            continue
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.write_bytes(path.read_bytes())
-    if "--delete" in words:
-        for path in below(target)[1]:
-            name = path.relative_to(to).as_posix()
-            if not (root / name).exists() and not any(fnmatch.fnmatch(name, one) for one in excluded):
-                path.unlink()
-    return 0
-for words, answers in json.load(open("answers")):
-    matches = lambda call: all(word in call for word in words)
-    if matches(line):
-        code, output, error = answers[min(sum(map(matches, before)), len(answers) - 1)]
-        print(output, end="")
-        print(error, end="", file=sys.stderr)
-        sys.exit(code)
-if line.startswith("aws s3 "):
-    import fnmatch
-    from pathlib import Path
-    S3 = Path("s3").absolute()
-    sys.exit(s3(*sys.argv[3:]))
-"""
 OUTPUTS = {name: f"the-{name}" for name in [
     "ControlTableName", "DeliveriesTableName", "ActivityTableName", "LedgerTableName", "EventsQueueUrl", "EventsDeadLetterQueueUrl",
     "TokenKeysSecretArn", "AdminSecretsSecretArn", "CatalogDsnSecretArn", "PracticeSecretsPrefix", "DataKeyArn", "MigrateFunctionName",
@@ -83,6 +27,8 @@ sys.path.insert(0, str(INFRA))
 import parameters  # noqa: E402 they lie beside the scripts
 import releases  # noqa: E402
 import settings  # noqa: E402
+import warm  # noqa: E402
+from stand_ins import StandIns  # noqa: E402
 
 DEFAULTS = {name: one["Default"] for name, one in parameters.parameters_of((INFRA.parent / "template.yaml").read_text()).items()
             if name != parameters.OWN}
@@ -117,6 +63,14 @@ def listed(outputs):
 
 
 class Scripts(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.stand_ins = StandIns()
+        cls.addClassCleanup(cls.stand_ins.close)
+        # What the scripts' Python loads; they themselves are read anew each time.
+        cls.python = warm.Warm("argparse", "json", "pathlib", "re", "shlex", "tomllib", "zipfile", environment={"PYTHONDONTWRITEBYTECODE": "1"})
+        cls.addClassCleanup(cls.python.close)
+
     def setUp(self):
         folder = tempfile.TemporaryDirectory(prefix="scripts-")
         self.addCleanup(folder.cleanup)
@@ -131,10 +85,10 @@ class Scripts(unittest.TestCase):
         (self.project / ".aws-sam/build/MigrateFunction/bootstrap").write_text("binary")
         self.stubs = Path(folder.name) / "stubs"
         self.stubs.mkdir()
-        (self.stubs / "stub.py").write_text(STUB)
+        self.stand_ins.s3, self.stand_ins.seen = self.stubs / "s3", lambda words: None
         for program in PROGRAMS:
-            self.program(program, f'exec "{sys.executable}" -IS "{self.stubs}/stub.py" "$0" "$@"')
-        self.program("python3", f'exec "{sys.executable}" "$@"')
+            self.executable(program, warm.stand_in(self.stand_ins.port))
+        self.executable("python3", warm.stand_in(self.python.port))
 
     @staticmethod
     def write(folder, version, **more):
@@ -149,8 +103,11 @@ class Scripts(unittest.TestCase):
         return {path.relative_to(root).as_posix(): path.read_text() for path in root.rglob("*") if path.is_file()}
 
     def program(self, name, line):
+        self.executable(name, f"#!/bin/sh\n{line}\n")
+
+    def executable(self, name, text):
         path = self.stubs / name
-        path.write_text(f"#!/bin/sh\n{line}\n")
+        path.write_text(text)
         path.chmod(0o755)
 
     def deploy(self, *arguments, **others):
@@ -172,8 +129,7 @@ class Scripts(unittest.TestCase):
                  (["OutputKey,OutputValue"], [listed(OUTPUTS)]),
                  (["aws --version"], [answer("aws-cli/2.27.0 Python/3.13\n")]), (LIMITS, [answer("900\n")]),
                  (["export-credentials"], [answer("export AWS_ACCESS_KEY_ID=exported\n")]), (["configure get region"], [answer(code=1)])]
-        (self.stubs / "answers").write_text(json.dumps([*answers, *usual]))
-        (self.stubs / "calls").unlink(missing_ok=True)
+        self.stand_ins.begin([*answers, *usual])
         environment = {"PATH": f"{self.stubs}:/usr/bin:/bin", "AWS_REGION": "us-east-1", "PYTHONDONTWRITEBYTECODE": "1"} | environment
         stdin = subprocess.DEVNULL
         if typed is not None:
@@ -182,8 +138,7 @@ class Scripts(unittest.TestCase):
         done = subprocess.run([self.project / "infra" / arguments[0], *arguments[1:]], capture_output=True, text=True, timeout=60,
                               check=False, stdin=stdin, env={key: value for key, value in environment.items() if value is not None})
         self.said = done.stdout + done.stderr
-        path = self.stubs / "calls"
-        self.calls = [json.loads(call) for call in path.read_text().splitlines()] if path.exists() else []
+        self.calls = self.stand_ins.calls
         return done.returncode
 
     def called(self, *words):
@@ -678,8 +633,6 @@ class Releases(Scripts):
     def roll_back(self, *named, code=0, answers=(), **values):
         answers = [*answers, listed_parameters(self.values | {"Release": self.now} | values)]
         self.assertEqual(self.run_script("roll-back", "prod", *named, answers=answers), code, self.said)
-        asked = self.stubs / "parameters"
-        self.sent = json.loads(asked.read_text()) if asked.exists() else None
         if code:
             self.assert_nothing_changed()
         elif self.called("update-stack"):
@@ -694,9 +647,13 @@ class Releases(Scripts):
 
     def setUp(self):
         super().setUp()
-        # The parameters of an update are in a file that is gone afterwards.
-        self.program("aws", f'for word; do case $word in file://*/parameters) cp "${{word#file://}}" "{self.stubs}/parameters" ;; esac; done\n'
-                            f'exec "{sys.executable}" -IS "{self.stubs}/stub.py" "$0" "$@"')
+        self.stand_ins.seen = self.keep_parameters
+
+    def keep_parameters(self, words):
+        """Those of an update are in a file that is gone afterwards."""
+        for word in words:
+            if word.startswith("file://") and word.endswith("/parameters"):
+                self.sent = json.loads(Path(word.removeprefix("file://")).read_text())
 
     def served(self):
         return self.stored("the-PortalBucketName")

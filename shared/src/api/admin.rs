@@ -1,11 +1,8 @@
 //! Administrators, and the audit of all they do.
 
-use std::{
-    sync::{
-        OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicBool, Ordering},
 };
 
 use aws_sdk_dynamodb::types::TransactWriteItem;
@@ -63,9 +60,6 @@ impl<'a> Change<'a> {
 }
 
 /// How this call's administrator was known, and whether its audit record is written.
-/// How long the audit record of a call may take that has failed for want of a store.
-const AUDIT_OF_A_FAILURE: Duration = Duration::from_millis(500);
-
 pub(super) struct AdminUse {
     credential: &'static str,
     /// The id that the call is about, as far as one is known.
@@ -269,7 +263,7 @@ pub(super) async fn audit_answer(
         return written.await.err().map(ApiError::from);
     }
     // It came to nothing, and most likely for the very store that is asked now: nobody waits as long once more.
-    match tokio::time::timeout(AUDIT_OF_A_FAILURE, written).await {
+    match tokio::time::timeout(app.config.timeouts.audit_of_a_failure, written).await {
         Ok(result) => result.err().map(ApiError::from),
         Err(elapsed) => Some(ApiError::unavailable(&elapsed)),
     }

@@ -127,6 +127,10 @@ impl Database {
         }
     }
 
+    pub(super) fn timeouts(&self) -> Timeouts {
+        self.timeouts
+    }
+
     /// Whether a text column can hold this: `PostgreSQL`'s hold no zero character, so what has one is not there.
     pub fn can_hold(&self, text: &str) -> bool {
         matches!(self.pool, Pool::Sqlite(_)) || !text.contains('\0')

@@ -34,6 +34,8 @@ pub struct Timeouts {
     pub probe: Duration,
     /// For another writer of an `SQLite` file. A call that searches may wait for it twice, as it indexes first.
     pub file_lock: Duration,
+    /// For making rows searchable before a search, which then goes on without the others: it is better to miss a row than not to answer.
+    pub before_search: Duration,
     /// After its first failure in a row a database is let be for so long, after the next ones twice and then three times as long.
     pub cooldown: Duration,
     /// What the server itself ends. `None`: nothing.
@@ -60,6 +62,7 @@ impl Timeouts {
         round_trip: Duration::from_millis(1_400),
         probe: Duration::from_millis(500),
         file_lock: Duration::from_millis(800),
+        before_search: Duration::from_secs(1),
         cooldown: COOLDOWN,
         server: Some(ServerTimeouts {
             lock: Duration::from_millis(900),
@@ -73,6 +76,7 @@ impl Timeouts {
         round_trip: Duration::from_secs(5),
         probe: Duration::from_secs(3),
         file_lock: Duration::from_secs(4),
+        before_search: Duration::from_secs(1),
         cooldown: COOLDOWN,
         server: Some(ServerTimeouts {
             lock: Duration::from_secs(4),
@@ -86,6 +90,7 @@ impl Timeouts {
         round_trip: Duration::from_hours(1),
         probe: Duration::from_secs(30),
         file_lock: Duration::from_secs(30),
+        before_search: Duration::from_secs(1),
         cooldown: COOLDOWN,
         server: Some(ServerTimeouts {
             lock: Duration::from_secs(30),
@@ -97,12 +102,13 @@ impl Timeouts {
     /// So many times as long, but for the cooldown.
     #[must_use]
     pub fn times(self, factor: u32) -> Self {
-        let Self { connect, round_trip, probe, file_lock, cooldown, server } = self;
+        let Self { connect, round_trip, probe, file_lock, before_search, cooldown, server } = self;
         Self {
             connect: connect * factor,
             round_trip: round_trip * factor,
             probe: probe * factor,
             file_lock: file_lock * factor,
+            before_search: before_search * factor,
             cooldown,
             server: server.map(|it| ServerTimeouts {
                 lock: it.lock * factor,

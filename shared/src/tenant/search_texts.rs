@@ -44,12 +44,13 @@ pub(crate) fn having_words(words: &[String]) -> (Vec<String>, Vec<String>) {
     (conditions.collect(), words.iter().map(|word| pattern(word)).collect())
 }
 
-/// Renews the texts that are missing, for whoever is about to search, for at most a second: it is better to miss a row than
-/// not to answer.
+/// Renews the texts that are missing, for whoever is about to search, for no longer than [`Timeouts::before_search`].
+///
+/// [`Timeouts::before_search`]: super::Timeouts::before_search
 pub async fn index_before_search(db: &Database, sources: &[SearchText]) {
     let begun = Instant::now();
     for source in sources {
-        let left = Duration::from_secs(1).saturating_sub(begun.elapsed());
+        let left = db.timeouts().before_search.saturating_sub(begun.elapsed());
         if let Err(error) = index(db, *source, left).await {
             tracing::warn!(%error, table = source.table, "rows could not be made searchable");
         }

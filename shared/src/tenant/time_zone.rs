@@ -19,7 +19,7 @@ pub struct Collision {
 }
 
 /// The zone and the version of the rules that a database converts by.
-#[derive(sqlx::FromRow)]
+#[derive(sqlx_macros::FromRow)]
 struct Stored {
     time_zone: Option<String>,
     tzdata: Option<String>,

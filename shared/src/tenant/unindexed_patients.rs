@@ -38,9 +38,11 @@ pub async fn index(db: &Database, limit: Duration) -> Result<usize> {
     Ok(all)
 }
 
-/// As [`index`] for at most a second, for whoever is about to search: it is better to miss a patient than not to answer.
+/// As [`index`] for no longer than [`Timeouts::before_search`], for whoever is about to search.
+///
+/// [`Timeouts::before_search`]: super::Timeouts::before_search
 pub async fn index_before_search(db: &Database) {
-    if let Err(error) = index(db, Duration::from_secs(1)).await {
+    if let Err(error) = index(db, db.timeouts().before_search).await {
         tracing::warn!(%error, "patients could not be made searchable");
     }
 }
