@@ -2,6 +2,7 @@
 
 mod control;
 mod copies;
+mod innocents;
 mod moments;
 mod practice;
 

@@ -62,6 +62,11 @@ async fn visits_whose_dates_are_newly_read_are_placed_and_those_that_collide_are
     office.try_sql(&visit(5, 1, 1001, "15:30", 60)).await.expect_err("under the constraints again");
 }
 
+async fn set_time_zone(office: &Office, practice: &PracticePass, time_zone: &str) {
+    let write = office.app.control.new_time_zone(practice, time_zone).unwrap();
+    office.app.control.transact(vec![write]).await.unwrap();
+}
+
 on_both_databases! {
     async fn when_rules_change_instants_follow_and_visits_that_collide_are_reported(office) {
         let office: Office = office;
@@ -117,7 +122,7 @@ on_both_databases! {
         let instant = format!("select starts_at - 1773115200 from visits where visit_id = {id}");
         assert_eq!(office.integer(&instant).await, 36_000);
         let practice = PracticePass::try_from("DemoOffice").unwrap();
-        office.app.control.set_time_zone(&practice, "America/Chicago").await.unwrap();
+        set_time_zone(&office, &practice, "America/Chicago").await;
         // The registry and the database disagree: in a process that starts now, too, the database's own zone holds.
         office.answer_with(office.another_app(|_| ()));
         let check = format!("{PROVIDER}/check?date=2026-03-10&time=10:00&duration=30");
@@ -137,7 +142,7 @@ on_both_databases! {
 async fn an_unknown_time_zone_is_refused_and_changes_nothing() {
     let office = Office::open(Engine::Sqlite).await;
     let practice = PracticePass::try_from("DemoOffice").unwrap();
-    office.app.control.set_time_zone(&practice, "Nowhere/At_All").await.unwrap();
+    set_time_zone(&office, &practice, "Nowhere/At_All").await;
     let task = Task { practices: vec!["DemoOffice".into()], ..Task::default() };
     let deadline = office.app.clock.now() + SignedDuration::from_mins(15);
     let answer = migrate::run(&office.app, task, deadline).await;

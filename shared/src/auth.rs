@@ -11,7 +11,7 @@ pub mod token;
 pub mod webhook_signature;
 
 pub use grant::{Caller, CatalogGrant, Denied, PracticeGrant};
-pub use key_record::{KeyRecord, KeyStatus, KeyTerms, PreviousSecret, canonical_network};
+pub use key_record::{KeyRecord, KeyStatus, KeyTerms, MOST_ROTATIONS, PreviousSecret, canonical_network};
 pub use partner_access::{DeliveryGrant, PartnerAccess};
 pub use secret_pair::{SecretPair, SecretPairError, WhichSecret};
 

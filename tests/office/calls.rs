@@ -21,6 +21,7 @@ pub(crate) fn records(count: u32, first: &str) -> Vec<CallRecord> {
         attempted_key_id: None,
         ip: Some("203.0.113.8".into()),
         request_id: format!("request-{number:05}"),
+        replayed: false,
     };
     (0..count).map(record).collect()
 }

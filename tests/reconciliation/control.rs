@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// A backup, and its moment; whatever follows comes later.
-async fn back_up(office: &Office) -> (Vec<Item>, Timestamp) {
+pub(super) async fn back_up(office: &Office) -> (Vec<Item>, Timestamp) {
     let at = office.app.clock.now();
     let backup = office.back_up_control().await;
     office.a_minute_later();
@@ -27,20 +27,25 @@ async fn back_up(office: &Office) -> (Vec<Item>, Timestamp) {
 }
 
 /// The control plane is restored to the backup and reconciled.
-async fn restored(office: &Office, (backup, at): &(Vec<Item>, Timestamp), loss: Loss, apply: bool) -> Report {
+pub(super) async fn restored(
+    office: &Office,
+    (backup, at): &(Vec<Item>, Timestamp),
+    loss: Loss,
+    apply: bool,
+) -> Report {
     office.a_minute_later();
     office.app.calls.flush(&office.app.control, std::time::Duration::from_mins(1)).await;
     office.restore_control(backup, loss).await;
     office.reconcile(None, Some(*at), apply).await
 }
 
-async fn admin(office: &Office, method: &str, path: &str, body: &Value) -> Value {
+pub(super) async fn admin(office: &Office, method: &str, path: &str, body: &Value) -> Value {
     let reply = office.admin(method, path, Some(body)).await;
     assert!(reply.status.is_success(), "{path}: {}", reply.body);
     reply.body
 }
 
-async fn new_key(office: &Office, name: &str) -> (String, String) {
+pub(super) async fn new_key(office: &Office, name: &str) -> (String, String) {
     let key = json!({ "partnerId": "prt_acme", "name": name, "practicepass": "DemoOffice", "scopes": ["Prospects"] });
     let made = admin(office, "POST", "/v1/admin/keys", &key).await;
     (id_of(&made), made["data"]["apiKey"].as_str().unwrap().to_owned())
@@ -200,12 +205,8 @@ async fn a_claim_link_that_was_used_or_withdrawn_after_the_backup_is_good_for_no
         claim(&office, &links[1].1).await.expect(201);
         let report = restored(&office, &backup, loss, true).await;
         expect(&report, "control/claim-links", Verdict::Mended);
-        for (_, token) in &links[1..] {
-            assert!(
-                !claim(&office, token).await.status.is_success(),
-                "whose link was used isn't recorded, so none is good"
-            );
-        }
+        assert!(!claim(&office, &links[1].1).await.status.is_success());
+        claim(&office, &links[2].1).await.expect(201);
     }
 }
 
@@ -277,12 +278,6 @@ async fn no_answer_of_the_control_plane_is_about_what_was_lost_and_no_id_is_give
     let report = restored(&office, &backup, Loss::Everything, true).await;
     expect(&report, "control/answers", Verdict::Mended);
     expect(&report, "control/ids", Verdict::Mended);
-    office
-        .app
-        .control
-        .delete_subscription(&office.app.control.subscriptions_of(office.db.practicepass()).await.unwrap()[0])
-        .await
-        .ok();
     let again = sign_up().await;
     assert_eq!(again.header("idempotent-replayed"), "");
     assert!(again.expect(201)["data"]["id"].as_i64().unwrap() > 2, "{}", again.body);

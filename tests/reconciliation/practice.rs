@@ -42,8 +42,10 @@ async fn restore(office: &Office, log: i64, visit: i64) {
         .sql(&format!("delete from log where log_id > {log}; delete from visits where visit_id > {visit}"))
         .await;
     if office.is_postgres().await {
-        office.sql(&format!("select setval(pg_get_serial_sequence('log', 'log_id'), {log})")).await;
-        office.sql(&format!("select setval(pg_get_serial_sequence('visits', 'visit_id'), {visit})")).await;
+        for (table, column, end) in [("log", "log_id", log), ("visits", "visit_id", visit)] {
+            let sequence = format!("pg_get_serial_sequence('{table}', '{column}')");
+            office.sql(&format!("select setval({sequence}, greatest({end}, 1), {end} > 0)")).await;
+        }
     } else {
         office.sql(&format!("update sqlite_sequence set seq = {log} where name = 'log'")).await;
         office.sql(&format!("update sqlite_sequence set seq = {visit} where name = 'visits'")).await;
@@ -238,4 +240,93 @@ async fn a_database_that_doesnt_answer_is_in_the_report() {
     let report = office.reconcile(Some(at), None, true).await;
     expect(&report, "DemoOffice/database", Verdict::Open);
     assert_eq!(report.failures().count(), 1);
+}
+
+on_both_databases! {
+    async fn a_second_restore_of_the_same_backup_gives_no_id_a_third_meaning(office) {
+        let (log, visit) = (end_of(&office, "log", "log_id").await, end_of(&office, "visits", "visit_id").await);
+        let at = office.later(SignedDuration::from_secs(90));
+        office.a_minute_later();
+        book(&office, "09:00:00", "before-1").await;
+        restore(&office, log, visit).await;
+        office.a_minute_later();
+        expect(&office.reconcile(Some(at), None, true).await, "DemoOffice/record-ids", Verdict::Mended);
+        office.a_minute_later();
+        let mut given = Vec::new();
+        for (number, time) in ["10:00:00", "11:00:00", "14:00:00"].into_iter().enumerate() {
+            given.push(book(&office, time, &format!("between-{number}")).await);
+        }
+        // The programs of the EMR made some, too, which nothing here knows of.
+        let used = end_of(&office, "visits", "visit_id").await + 20;
+        restore(&office, log, visit).await;
+        office.a_minute_later();
+        // As a restored database has no record of the first reconciliation.
+        office.sql("delete from audit_log where action = 'restore.reconcile'").await;
+        expect(&office.reconcile(Some(at), None, true).await, "DemoOffice/record-ids", Verdict::Mended);
+        office.a_minute_later();
+        let again = book(&office, "10:00:00", "after-1").await;
+        assert!(again > used, "{again} was given before: {given:?}, up to {used}");
+    }
+}
+
+on_both_databases! {
+    async fn a_lost_visit_whose_id_was_given_again_before_the_reconciliation_is_named(office) {
+        let receiver = Receiver::start().await;
+        sign_up(&office, &receiver.url, &["Encounters"]).await;
+        let (log, visit) = (end_of(&office, "log", "log_id").await, end_of(&office, "visits", "visit_id").await);
+        let at = office.later(SignedDuration::from_secs(90));
+        office.a_minute_later();
+        let lost = book(&office, "09:00:00", "lost-1").await;
+        poll(&office).await;
+        deliver(&office).await;
+        restore(&office, log, visit).await;
+        office.a_minute_later();
+        assert_eq!(book(&office, "13:00:00", "stranger").await, lost, "nobody had passed over it");
+        let report = office.reconcile(Some(at), None, true).await;
+        let rows = expect(&report, "DemoOffice/ids-given-again", Verdict::ByHand);
+        assert!(rows.len() == 1 && rows[0].contains(&format!("visits {lost}")), "{rows:?}");
+        assert!(report.failures().any(|it| it.id == "DemoOffice/ids-given-again"));
+    }
+}
+
+on_both_databases! {
+    async fn a_moment_that_is_later_than_the_databases_hides_no_lost_booking(office) {
+        let (log, visit) = (end_of(&office, "log", "log_id").await, end_of(&office, "visits", "visit_id").await);
+        office.later(SignedDuration::from_hours(3));
+        book(&office, "09:00:00", "early-1").await;
+        office.later(SignedDuration::from_hours(2));
+        let too_late = office.later(SignedDuration::from_secs(90));
+        restore(&office, log, visit).await;
+        office.a_minute_later();
+        let report = office.reconcile(Some(too_late), None, false).await;
+        let rows = expect(&report, "DemoOffice/moment", Verdict::ByHand);
+        assert!(rows[0].contains("calls are lost since"), "{rows:?}");
+        let rows = expect(&report, "DemoOffice/writes", Verdict::ByHand);
+        assert_eq!(rows.len(), 1, "{rows:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cant_be_mended_now_is_in_the_report_and_holds_up_nothing() {
+    let receiver = Receiver::start().await;
+    let office = Office::open(Engine::Sqlite).await;
+    sign_up(&office, &receiver.url, &["Encounters"]).await;
+    let (log, visit) = (end_of(&office, "log", "log_id").await, end_of(&office, "visits", "visit_id").await);
+    let at = office.later(SignedDuration::from_secs(90));
+    office.a_minute_later();
+    book(&office, "09:00:00", "lost-1").await;
+    poll(&office).await;
+    deliver(&office).await;
+    restore(&office, log, visit).await;
+    let now = office.a_minute_later();
+    let control = &office.app.control;
+    let until = now + SignedDuration::from_mins(5);
+    let lease = control.take_lease(office.db.practicepass(), "a poller", now, until).await.unwrap().unwrap();
+    let report = office.reconcile(Some(at), None, true).await;
+    expect(&report, "DemoOffice/log", Verdict::Open);
+    let failed = super::check(&report, "DemoOffice/log").changed.join("\n");
+    assert!(failed.contains("FAILED") && failed.contains("the poller holds DemoOffice"), "{failed}");
+    expect(&report, "DemoOffice/record-ids", Verdict::Mended);
+    control.release(&lease).await.unwrap();
+    expect(&office.reconcile(Some(at), None, true).await, "DemoOffice/log", Verdict::Mended);
 }

@@ -30,7 +30,8 @@ pub(crate) struct AuditRow {
     target: Option<String>,
     /// The fields that were changed.
     fields: Vec<String>,
-    /// Old and new values of a partner's company and e-mail; empty for other changes.
+    /// Old and new values of a partner's company, e-mail and status, and of a practice's time zone; the request for access (`accessRequest`)
+    /// that a key was claimed for; the ids that a reconciliation passed over; empty for other changes.
     changes: Vec<FieldChange>,
     /// `current` or `previous` admin secret, `session`, `wrong` for a secret that is none, `claim` for a key minted through its claim link, `partner` for a change of a partner's own profile, or `operator` for a command.
     credential: String,

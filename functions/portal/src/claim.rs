@@ -12,6 +12,7 @@ use shared::{
     body, control,
     control::{
         access_requests::{AccessRequest, CLAIM_VALID, ClaimToken},
+        audit::FieldChange,
         partners::PartnerStatus,
     },
     domain::{
@@ -93,7 +94,13 @@ pub(crate) async fn claim_key(
     }
     let (minted, answer) = mint(&app, &call, &request).await?;
     let control = &app.control;
-    let change = Change::created("keys.claim", minted.id.as_str());
+    let of_request = FieldChange {
+        field: "accessRequest".to_owned(),
+        from: None,
+        to: Some(request.id.as_str().to_owned()),
+    };
+    let values = [of_request];
+    let change = Change { values: &values, ..Change::created("keys.claim", minted.id.as_str()) };
     let mut writes =
         vec![control.save_access_request(&claimed(request, &minted))?, control.mint_api_key(&minted)?];
     writes.extend(control.audit(&audit_change(&app, &call, "claim", change))?);

@@ -150,7 +150,12 @@ async fn round(scene: &mut Scene<'_>, endpoint: &Endpoint, older: Older, report:
         let mut told = Vec::new();
         if older == Older::Database {
             let restored = operator.restore_control(RESTORED_TABLE, Some(control.at), (false, true)).await?;
-            told.extend(restored.steps.into_iter().flat_map(|it| it.told));
+            told.extend(
+                restored
+                    .checks
+                    .into_iter()
+                    .flat_map(|it| [vec![format!("{}: {}", it.id, it.found)], it.rows].concat()),
+            );
         }
         operator.set_practice_dsn(PRACTICE, &dsn, false).await?;
         Ok(((), told))

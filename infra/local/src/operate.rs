@@ -370,12 +370,14 @@ impl Operation {
                 Ok(())
             }
             Self::Reconcile { practice, all: _, database_at, control_at, apply, report, world } => {
+                report.as_deref().map(Report::require_new).transpose()?;
                 let moments = Moments { database: database_at, control: control_at };
                 let plan = Plan::new(moments, apply, Timestamp::now())?;
                 let done = on(&world)?.reconcile(practice.as_deref(), plan).await?;
                 show(&done, report.as_deref())
             }
             Self::RestoreControl { from, control_at, overwrite, apply, report, world } => {
+                report.as_deref().map(Report::require_new).transpose()?;
                 let done = on(&world)?.restore_control(&from, control_at, (overwrite, apply)).await?;
                 show(&done, report.as_deref())
             }

@@ -41,7 +41,8 @@ pub struct Change<'a> {
     pub target: &'a str,
     /// The names of the fields that change.
     pub fields: &'a [&'static str],
-    /// Old and new values where the audit log shows them: of a partner's company, e-mail and status only.
+    /// Old and new values where the audit log shows them: of a partner's company, e-mail and status, a practice's time zone, and the
+    /// request for access that a key was claimed for.
     pub values: &'a [FieldChange],
     /// What is answered when it is made.
     pub status: StatusCode,

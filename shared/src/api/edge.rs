@@ -100,7 +100,8 @@ async fn answer(
         problem(&mut response, details, &call, offered);
     }
     finish_headers(response.headers_mut(), &call);
-    record(&app, &call, method, route, response.status().as_u16(), started);
+    let replayed = response.headers().contains_key("idempotent-replayed");
+    record(&app, &call, (method, route), (response.status().as_u16(), replayed), started);
     response
 }
 
@@ -189,7 +190,13 @@ fn finish_headers(headers: &mut HeaderMap, call: &Call) {
     }
 }
 
-fn record(app: &App, call: &Call, method: &str, endpoint: String, status: u16, started: Instant) {
+fn record(
+    app: &App,
+    call: &Call,
+    (method, endpoint): (&str, String),
+    (status, replayed): (u16, bool),
+    started: Instant,
+) {
     let caller = call.0.caller.get();
     let elapsed = started.elapsed();
     let record = CallRecord {
@@ -209,6 +216,7 @@ fn record(app: &App, call: &Call, method: &str, endpoint: String, status: u16, s
         attempted_key_id: call.0.attempted_key.get().filter(|_| caller.is_none()).map(ToString::to_string),
         ip: call.address().map(|it| it.to_string()),
         request_id: call.request_id().to_owned(),
+        replayed,
     };
     // A wrong method is of the caller's making: it is counted under no name of its own.
     let wrong_method = status == StatusCode::METHOD_NOT_ALLOWED.as_u16();

@@ -1,6 +1,6 @@
 //! API keys as stored: never the key itself.
 
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use ipnet::{IpNet, Ipv4Net};
 use jiff::Timestamp;
@@ -29,6 +29,9 @@ pub struct PreviousSecret {
     /// The secret and the tokens it was exchanged for are dead from here on.
     pub until: Timestamp,
 }
+
+/// Rotations of a key that are kept.
+pub const MOST_ROTATIONS: usize = 20;
 
 /// What is stored of an API key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,12 +67,12 @@ pub struct KeyRecord {
     /// Raised by every change of an administrator's.
     #[serde(default)]
     pub revision: i64,
-    /// When its terms were last changed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub terms_changed_at: Option<Timestamp>,
-    /// When its secret was last replaced.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rotated_at: Option<Timestamp>,
+    /// When each of its terms was last changed, by the names that the audit log uses.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub changed_at: BTreeMap<String, Timestamp>,
+    /// When its secret was replaced, the newest first, [`MOST_ROTATIONS`] at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rotations: Vec<Timestamp>,
     /// When its partner was last suspended. Stored with the partner. Portal sessions begun until then have ended.
     #[serde(skip)]
     pub partner_suspended_at: Option<Timestamp>,
@@ -120,8 +123,8 @@ impl KeyRecord {
             created_at: now,
             last_used_at: None,
             revision: 1,
-            terms_changed_at: None,
-            rotated_at: None,
+            changed_at: BTreeMap::new(),
+            rotations: Vec::new(),
             partner_suspended_at: None,
         }
     }
@@ -140,7 +143,8 @@ impl KeyRecord {
     /// Gives the key a new secret; the old one stays good until `old_until`. One that an earlier rotation had left is dead
     /// at once: two secrets are good at most.
     pub fn rotate(&mut self, new: &ApiKey, old_until: Option<Timestamp>, now: Timestamp) {
-        self.rotated_at = Some(now);
+        self.rotations.insert(0, now);
+        self.rotations.truncate(MOST_ROTATIONS);
         let secret_hash = std::mem::replace(&mut self.secret_hash, new.secret_hash());
         let version = self.version;
         self.previous = old_until.map(|until| PreviousSecret { secret_hash, version, until });

@@ -10,13 +10,13 @@ use crate::{
 
 /// The newest migration of the catalog.
 pub fn newest() -> i64 {
-    sqlx_macros::migrate!("migrations/catalog/postgres").iter().map(|it| it.version).max().unwrap_or(0)
+    sqlx::migrate!("migrations/catalog/postgres").iter().map(|it| it.version).max().unwrap_or(0)
 }
 
 fn schema() -> Schema {
     Schema {
-        sqlite: sqlx_macros::migrate!("migrations/catalog/sqlite"),
-        postgres: sqlx_macros::migrate!("migrations/catalog/postgres"),
+        sqlite: sqlx::migrate!("migrations/catalog/sqlite"),
+        postgres: sqlx::migrate!("migrations/catalog/postgres"),
     }
 }
 

@@ -53,6 +53,9 @@ pub struct CallRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ip: Option<String>,
     pub request_id: String,
+    /// Whether the answer was one that is kept for an `Idempotency-Key`: the call changed nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replayed: bool,
 }
 
 impl CallRecord {

@@ -40,7 +40,8 @@ pub struct AuditRecord {
     /// The names of the fields that were changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<String>,
-    /// Old and new values of a partner's company, e-mail and status. No other value is ever kept here.
+    /// Old and new values of a partner's company, e-mail and status, and of a practice's time zone; the request for access that a key was
+    /// claimed for; up to which ids a reconciliation passed over. No other value is ever kept here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<FieldChange>,
     /// What was shown: `current`, `previous` (admin secrets), `session`, `claim` (a claim link), `partner` (a partner's own token or session) `operator` (a command) or `wrong`.

@@ -1,6 +1,6 @@
 //! The practice registry: which practices there are and where their databases lie.
 
-use aws_sdk_dynamodb::types::{AttributeValue, Delete, TransactWriteItem};
+use aws_sdk_dynamodb::types::{AttributeValue, Delete, TransactWriteItem, Update};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -118,23 +118,18 @@ impl Store {
         Ok(())
     }
 
-    /// Corrects a practice's time zone; its database has yet to follow.
-    ///
-    /// # Errors
-    /// [`super::Error::ConditionFailed`] when the practice isn't in the registry.
-    pub async fn set_time_zone(&self, practicepass: &PracticePass, time_zone: &str) -> Result<()> {
-        self.client()
-            .update_item()
+    /// The write that corrects a practice's time zone, on the condition that it is in the registry; its database has yet to follow.
+    pub fn new_time_zone(&self, practicepass: &PracticePass, time_zone: &str) -> Result<TransactWriteItem> {
+        let update = Update::builder()
             .table_name(self.name(Table::Control)?)
             .set_key(Some(key(format!("PRACTICE#{practicepass}"), "PRACTICE")))
             .update_expression("SET #zone = :zone REMOVE tzdata")
             .condition_expression("attribute_exists(pk)")
             .expression_attribute_names("#zone", "timeZone")
             .expression_attribute_values(":zone", AttributeValue::S(time_zone.to_owned()))
-            .send()
-            .await
-            .map_err(|error| Error::from_sdk(SERVICE, &error))?;
-        Ok(())
+            .build()
+            .map_err(|error| Error::Malformed(error.to_string()))?;
+        Ok(TransactWriteItem::builder().update(update).build())
     }
 
     /// Practices whose databases aren't known to be current, of the first 10,000, ordered by `PPass`.

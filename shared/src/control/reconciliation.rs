@@ -2,14 +2,14 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
     Error, Result, Store, Table,
     activity::{ActivityFilter, CallRecord, StatusFilter},
     deliveries::{Delivery, SHARDS},
     instant,
-    store::{Item, SERVICE, from_items, key, pk},
+    store::{Item, SERVICE, from_item, from_items, key, pk},
 };
 use crate::domain::PracticePass;
 
@@ -93,7 +93,8 @@ impl Store {
         let (mut found, mut after) = (Vec::new(), None);
         loop {
             let page = self.search_calls(&filter, period, PAGE, after.as_ref()).await?;
-            let writes = page.records.into_iter().filter(|it| !matches!(it.method.as_str(), "GET" | "HEAD"));
+            let is_write = |it: &CallRecord| !matches!(it.method.as_str(), "GET" | "HEAD") && !it.replayed;
+            let writes = page.records.into_iter().filter(is_write);
             found.extend(writes.filter(|it| !it.endpoint.ends_with("/auth/token")));
             after = page.next;
             if after.is_none() {
@@ -267,6 +268,11 @@ impl Store {
             .map_err(|error| Error::from_sdk(SERVICE, &error))?;
         Ok(())
     }
+}
+
+/// What an item holds; `None` when it isn't that.
+pub fn decoded<T: DeserializeOwned>(item: &Item) -> Option<T> {
+    from_item(item.clone()).ok()
 }
 
 fn key_of(item: &Item) -> Item {

@@ -250,7 +250,7 @@ impl Part {
     const UNDATED: i64 = 2;
 }
 
-#[derive(sqlx_macros::FromRow)]
+#[derive(sqlx::FromRow)]
 struct BlockingRow {
     /// See [`Part`].
     part: i64,

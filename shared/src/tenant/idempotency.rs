@@ -26,7 +26,7 @@ impl RequestKey {
 }
 
 /// An answer that was kept.
-#[derive(Clone, Debug, sqlx_macros::FromRow)]
+#[derive(Clone, Debug, sqlx::FromRow)]
 pub struct Kept {
     pub body_hash: String,
     pub status: i64,

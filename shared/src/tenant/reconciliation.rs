@@ -1,6 +1,6 @@
 //! What a practice's database knows of a time, to be compared with the control plane after a restore, and what is mended in it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
@@ -43,6 +43,9 @@ pub struct Question {
     pub position: LogId,
     /// Request ids of calls that must have left a trace.
     pub calls: BTreeSet<String>,
+    /// Ids of patients and visits whose making is lost: which of them are there.
+    #[serde(default)]
+    pub records: BTreeSet<(String, i64)>,
     /// What is to be mended first.
     #[serde(default)]
     pub mend: Option<Mend>,
@@ -56,6 +59,9 @@ pub struct Mend {
     pub answers: bool,
     /// Pass over so many ids of new records, because lost ones may be known to partners; 0: none.
     pub skip_ids: i64,
+    /// By table, up to where ids were passed over before: they are skipped from there, if the database has gone back to before it.
+    #[serde(default)]
+    pub floors: BTreeMap<String, i64>,
     /// For the audit log.
     pub request_id: String,
 }
@@ -72,7 +78,7 @@ pub struct SeenRow {
 }
 
 /// A call's entry in the audit log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx_macros::FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
 #[serde(rename_all = "camelCase")]
 pub struct AuditedCall {
     pub request_id: String,
@@ -80,7 +86,7 @@ pub struct AuditedCall {
 }
 
 /// A key that the audit log names.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx_macros::FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
 #[serde(rename_all = "camelCase")]
 pub struct SeenKey {
     pub key_id: String,
@@ -119,6 +125,10 @@ pub struct Facts {
     pub overlaps: i64,
     /// When a reconciliation passed over ids last, since then.
     pub ids_passed_at: Option<Timestamp>,
+    /// The highest id that was ever given out, by table.
+    pub ends: BTreeMap<String, i64>,
+    /// Of the records that were asked for.
+    pub records: BTreeSet<(String, i64)>,
     pub schema_version: i64,
 }
 
@@ -145,6 +155,8 @@ pub async fn examine(db: &Database, question: &Question) -> Result<Facts> {
         stray_answers: stray_answers(conn, question.now).await?,
         overlaps: overlaps(conn, question.now).await?,
         ids_passed_at: ids_passed_at(conn, question.since).await?,
+        ends: ends(conn).await?,
+        records: records(conn, &question.records).await?,
         schema_version: on!(&mut *conn, c => sqlx::query_scalar("select coalesce(max(version), 0) from _sqlx_migrations")
             .fetch_one(c).await)?,
     })
@@ -215,7 +227,7 @@ async fn overlaps(conn: &mut Conn, now: Timestamp) -> Result<i64> {
     Ok(pairs)
 }
 
-#[derive(sqlx_macros::FromRow)]
+#[derive(sqlx::FromRow)]
 struct KeptAnswer {
     key_id: String,
     method: String,
@@ -264,7 +276,8 @@ async fn apply(db: &Database, question: &Question, mend: &Mend) -> Result<()> {
         }
         if mend.skip_ids > 0 {
             for (table, column, _) in RECORDS {
-                skip_ids(conn, table, column, mend.skip_ids).await?;
+                let end = end(conn, table, column).await?.max(mend.floors.get(table).copied().unwrap_or(0));
+                begin_above(conn, table, column, end + mend.skip_ids).await?;
             }
             record(conn, question, mend, "ids").await?;
         }
@@ -272,29 +285,57 @@ async fn apply(db: &Database, question: &Question, mend: &Mend) -> Result<()> {
     })
 }
 
-/// New rows get ids from so many above the highest that was ever given out here.
-async fn skip_ids(conn: &mut Conn, table: &str, column: &str, count: i64) -> Result<()> {
-    // Only names and numbers of ours are put into the texts.
-    match conn {
+async fn ends(conn: &mut Conn) -> Result<BTreeMap<String, i64>> {
+    let mut ends = BTreeMap::new();
+    for (table, column, _) in RECORDS {
+        ends.insert(table.to_owned(), end(conn, table, column).await?);
+    }
+    Ok(ends)
+}
+
+/// The highest id that was ever given out in a table.
+async fn end(conn: &mut Conn, table: &str, column: &str) -> Result<i64> {
+    // Only names of ours are put into the texts.
+    let text = match conn {
         Conn::Postgres(_) => {
-            let text = format!(
-                "select setval(sequence, {count} + (
-                     select coalesce(last_value, 0) from pg_sequences
-                     where format('%I.%I', schemaname, sequencename)::regclass = sequence::regclass))
-                 from (select pg_get_serial_sequence('{table}', '{column}') as sequence) named"
-            );
-            on!(conn, c => sqlx::raw_sql(AssertSqlSafe(text)).execute(c).await.map(|_| ()))?;
+            format!(
+                "select coalesce(pg_sequence_last_value(pg_get_serial_sequence('{table}', '{column}')::regclass), 0)"
+            )
         }
         Conn::Sqlite(_) => {
-            let text = format!(
-                "insert into sqlite_sequence (name, seq) select '{table}', 0
-                     where not exists (select 1 from sqlite_sequence where name = '{table}');
-                 update sqlite_sequence set seq = seq + {count} where name = '{table}'"
-            );
-            on!(conn, c => sqlx::raw_sql(AssertSqlSafe(text)).execute(c).await.map(|_| ()))?;
+            format!("select coalesce((select seq from sqlite_sequence where name = '{table}'), 0)")
+        }
+    };
+    Ok(on!(conn, c => sqlx::query_scalar(AssertSqlSafe(text)).fetch_one(c).await)?)
+}
+
+/// Has new rows get ids above `end`.
+async fn begin_above(conn: &mut Conn, table: &str, column: &str, end: i64) -> Result<()> {
+    // Only names and numbers of ours are put into the texts.
+    let text = match conn {
+        Conn::Postgres(_) => format!("select setval(pg_get_serial_sequence('{table}', '{column}'), {end})"),
+        Conn::Sqlite(_) => format!(
+            "insert into sqlite_sequence (name, seq) select '{table}', 0
+                 where not exists (select 1 from sqlite_sequence where name = '{table}');
+             update sqlite_sequence set seq = {end} where name = '{table}'"
+        ),
+    };
+    on!(conn, c => sqlx::raw_sql(AssertSqlSafe(text)).execute(c).await.map(|_| ()))?;
+    Ok(())
+}
+
+/// Those of the records that are there.
+async fn records(conn: &mut Conn, asked: &BTreeSet<(String, i64)>) -> Result<BTreeSet<(String, i64)>> {
+    let mut found = BTreeSet::new();
+    for (table, column, _) in RECORDS {
+        for (_, id) in asked.iter().filter(|(name, _)| name == table) {
+            let text = AssertSqlSafe(format!("select exists (select 1 from {table} where {column} = $1)"));
+            if on!(&mut *conn, c => sqlx::query_scalar(text).bind(id).fetch_one(c).await)? {
+                found.insert((table.to_owned(), *id));
+            }
         }
     }
-    Ok(())
+    Ok(found)
 }
 
 async fn record(conn: &mut Conn, question: &Question, mend: &Mend, entity: &str) -> Result<()> {

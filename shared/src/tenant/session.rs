@@ -8,7 +8,7 @@ use std::{
 
 use futures::{future::BoxFuture, stream::BoxStream};
 use sqlx::{
-    AssertSqlSafe, Either, Execute, Executor, PgConnection, Postgres, SqlStr, SqliteConnection,
+    AssertSqlSafe, Describe, Either, Execute, Executor, PgConnection, Postgres, SqlStr, SqliteConnection,
     error::BoxDynError,
     postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo},
 };
@@ -180,5 +180,12 @@ impl<'c> Executor<'c> for &'c mut PgSession<'_> {
         'c: 'e,
     {
         (&mut *self.connection).prepare_with(sql, parameters)
+    }
+
+    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, sqlx::Result<Describe<Postgres>>>
+    where
+        'c: 'e,
+    {
+        (&mut *self.connection).describe(sql)
     }
 }

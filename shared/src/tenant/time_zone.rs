@@ -19,7 +19,7 @@ pub struct Collision {
 }
 
 /// The zone and the version of the rules that a database converts by.
-#[derive(sqlx_macros::FromRow)]
+#[derive(sqlx::FromRow)]
 struct Stored {
     time_zone: Option<String>,
     tzdata: Option<String>,

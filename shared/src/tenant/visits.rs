@@ -85,7 +85,7 @@ pub struct Booked {
     pub visit_type: String,
 }
 
-#[derive(sqlx_macros::FromRow)]
+#[derive(sqlx::FromRow)]
 struct Row {
     visit_id: VisitId,
     patient_id: Foreign<PatientId>,
@@ -202,7 +202,7 @@ pub async fn of_patient(
     Ok(rows.into_iter().map(|(from, to)| Interval { from, to }).collect())
 }
 
-#[derive(sqlx_macros::FromRow)]
+#[derive(sqlx::FromRow)]
 struct BookedRow {
     visit_id: VisitId,
     local_day: i64,

@@ -110,7 +110,7 @@ pub(crate) async fn update_key(
                 _ => key.rate_limit = wanted.rate_limit,
             }
         }
-        key.terms_changed_at = Some(admin.now());
+        key.changed_at.extend(changed.iter().map(|field| ((*field).to_owned(), admin.now())));
     })
     .await?;
     Ok(Data { data: KeyRow::new(key, admin.now()) })

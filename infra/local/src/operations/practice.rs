@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use shared::auth::secret_ref::SecretRef;
 use shared::control;
+use shared::control::audit::FieldChange;
 use shared::control::practices::Practice;
 use shared::control::secrets;
 use shared::domain::{PracticePass, zones};
@@ -114,7 +115,14 @@ impl Operator {
         let refuse = |reason: &str| Error::Refused(format!("{practice}: {reason}"));
         let practicepass = PracticePass::try_from(practice).map_err(refuse)?;
         let time_zone = iana_name(time_zone)?;
-        match self.control.set_time_zone(&practicepass, &time_zone).await {
+        let before = self.registered(practice).await?.time_zone;
+        let change =
+            FieldChange { field: "timeZone".to_owned(), from: Some(before), to: Some(time_zone.clone()) };
+        let mut audit = record("practices.update", practice, Timestamp::now())?;
+        audit.fields = vec![change.field.clone()];
+        audit.changes = vec![change];
+        let write = self.control.new_time_zone(&practicepass, &time_zone);
+        match commit(&self.control, write, &audit).await {
             Ok(()) => println!("{practice} is in {time_zone} by the registry."),
             Err(control::Error::ConditionFailed) => {
                 return Err(refuse("isn't registered; `add-practice` does it"));

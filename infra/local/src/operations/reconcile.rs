@@ -13,6 +13,8 @@ mod repair;
 pub mod report;
 mod subscriptions;
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 use shared::control::practices::Practice;
 use shared::control::{self, Store};
@@ -114,21 +116,34 @@ pub async fn reconcile(
     for (check, repairs) in &before {
         let mut done = Vec::new();
         for repair in repairs {
-            done.push(repair.perform(control, ask, plan.now, &request_id).await?);
+            // What can't be mended stays open, and the others go on.
+            let outcome = repair.perform(control, ask, plan.now, &request_id).await;
+            done.push(outcome.unwrap_or_else(|error| format!("FAILED: {error}")));
         }
         changes.push((check.id.clone(), done));
     }
     if plan.moments.control.is_some() {
-        repair::note(control, "control", plan.now).await?;
+        repair::note(control, "control", plan.now, Vec::new()).await?;
     }
     if plan.moments.database.is_some() {
-        for practice in practices {
-            repair::note(control, practice.practicepass.as_str(), plan.now).await?;
+        for practice in practices.iter().map(|it| it.practicepass.as_str()) {
+            // Its ids were passed over with a record of its own, or it never answered.
+            let is_noted = |(check, repairs): &(Check, Vec<Repair>)| {
+                check.id == format!("{practice}/database")
+                    || check.id == format!("{practice}/record-ids") && !repairs.is_empty()
+            };
+            if !before.iter().any(is_noted) {
+                repair::note(control, practice, plan.now, Vec::new()).await?;
+            }
         }
     }
     let mut after = survey(control, ask, practices, plan).await?;
     for ((before, _), (id, done)) in before.into_iter().zip(changes) {
-        let Some((check, _)) = after.iter_mut().find(|(check, _)| check.id == id) else { continue };
+        let Some((check, _)) = after.iter_mut().find(|(check, _)| check.id == id) else {
+            // Its database doesn't answer any more.
+            after.push((Check { changed: done, ..before }, Vec::new()));
+            continue;
+        };
         if before.verdict == Verdict::Open {
             if check.verdict == Verdict::Good {
                 check.verdict = Verdict::Mended;
@@ -153,18 +168,21 @@ async fn survey(
     let failed = |error: control::Error| refused(&error);
     let mut checks = Vec::new();
     let mut plan = plan;
+    let mut earlier = match plan.moments.database {
+        Some(_) => audit::earlier(control, plan.now).await.map_err(failed)?,
+        None => BTreeMap::new(),
+    };
     if let Some(at) = plan.moments.control {
         let acts = Acts::since(control, at, plan.now).await.map_err(failed)?;
         plan.moments.control = Some(acts.since);
         checks.extend(acts.checks());
         checks.extend(access::checks(control, &acts, plan.now).await.map_err(failed)?);
-        let of_partners = subscriptions::checks(control, &acts, plan.now).await.map_err(failed)?;
-        let is_other = of_partners.iter().any(|(check, _)| check.verdict != Verdict::Good);
-        checks.extend(of_partners);
-        checks.extend(ids::checks(control, &acts, is_other).await.map_err(failed)?);
+        checks.extend(subscriptions::checks(control, &acts, plan.now).await.map_err(failed)?);
+        checks.extend(ids::checks(control, &acts).await.map_err(failed)?);
     }
     for practice in practices {
-        match practice::checks(control, ask, practice, plan).await {
+        let earlier = earlier.remove(practice.practicepass.as_str()).unwrap_or_default();
+        match practice::checks(control, ask, (practice, earlier), plan).await {
             Ok(of_practice) => checks.extend(of_practice),
             Err(error) => {
                 let id = format!("{}/database", practice.practicepass);

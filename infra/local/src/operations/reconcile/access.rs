@@ -22,14 +22,14 @@ pub(super) async fn checks(
     acts: &Acts,
     now: Timestamp,
 ) -> control::Result<Vec<(Check, Vec<Repair>)>> {
-    let mut checks = keys(control, acts).await?;
+    let mut checks = keys(control, acts, now).await?;
     checks.extend(partners(control, acts).await?);
     checks.push(claim_links(control, acts, now).await?);
     checks.push(practices(control, acts).await?);
     Ok(checks)
 }
 
-async fn keys(control: &Store, acts: &Acts) -> control::Result<Vec<(Check, Vec<Repair>)>> {
+async fn keys(control: &Store, acts: &Acts, now: Timestamp) -> control::Result<Vec<(Check, Vec<Repair>)>> {
     const KINDS: [&str; 5] = ["keys.create", "keys.claim", "keys.update", "keys.rotate", "keys.revoke"];
     let (mut living, mut repairs, mut lost, mut earlier) = (vec![], vec![], vec![], vec![]);
     let changed: BTreeSet<&str> = acts.of(&KINDS).map(|(_, id)| id).collect();
@@ -37,7 +37,8 @@ async fn keys(control: &Store, acts: &Acts) -> control::Result<Vec<(Check, Vec<R
         let Some(key) = control.api_key(&KeyId((*id).to_owned())).await? else {
             // A revoked one was needed by nobody.
             let made = acts.of(&["keys.create", "keys.claim"]).find(|(_, made)| made == id);
-            if let Some((act, _)) = made.filter(|_| acts.end_of_key(id, Some(Timestamp::MAX)).is_none()) {
+            let is_revoked = acts.of(&["keys.revoke"]).any(|(_, revoked)| revoked == *id);
+            if let Some((act, _)) = made.filter(|_| !is_revoked) {
                 lost.push(format!(
                     "{id} is lost, and refused: its partner needs a new one: {}",
                     described(act)
@@ -49,7 +50,7 @@ async fn keys(control: &Store, acts: &Acts) -> control::Result<Vec<(Check, Vec<R
             continue;
         }
         let named = format!("{id} of {} for {}", key.partner, key.practicepass);
-        if let Some(act) = acts.end_of_key(id, key.rotated_at) {
+        if let Some(act) = acts.end_of_key(&key, now) {
             let secret = if act.action == "keys.rotate" {
                 " with the secret before; the partner needs a new key"
             } else {
@@ -57,8 +58,8 @@ async fn keys(control: &Store, acts: &Acts) -> control::Result<Vec<(Check, Vec<R
             };
             living.push(format!("{named}{secret}: {}", described(act)));
             repairs.push(Repair::RevokeKey(key.id));
-        } else if let Some(act) = acts.lost_terms(id, key.terms_changed_at) {
-            let fields = act.fields.join(", ");
+        } else if let Some((act, fields)) = acts.lost_terms(&key) {
+            let fields = fields.join(", ");
             earlier.push(format!(
                 "{named} has its terms of before ({fields}): set them again, or revoke it: {}",
                 described(act)
@@ -130,11 +131,10 @@ async fn claim_links(control: &Store, acts: &Acts, now: Timestamp) -> control::R
             break;
         }
     }
-    let claimed = claimed_keys(&approved);
     let (mut living, mut repairs) = (Vec::new(), Vec::new());
     for request in approved.into_iter().filter(|it| is_open(it, now)) {
         let decided = request.decided_at.unwrap_or(request.created_at);
-        if let Some(act) = acts.end_of_link(request.id.as_str(), decided, &claimed) {
+        if let Some(act) = acts.end_of_link(request.id.as_str(), decided) {
             living.push(format!("{} ({}): {}", request.id, request.company, described(act)));
             repairs.push(Repair::WithdrawLink(Box::new(request)));
         }
@@ -145,24 +145,29 @@ async fn claim_links(control: &Store, acts: &Acts, now: Timestamp) -> control::R
     Ok((check.of_rows(Verdict::Open, true, living), repairs))
 }
 
-/// Keys that were made through the links of these requests.
-pub(super) fn claimed_keys(requests: &[AccessRequest]) -> BTreeSet<String> {
-    requests.iter().filter_map(|it| Some(it.approval.as_ref()?.key_id.as_ref()?.0.clone())).collect()
-}
-
 fn is_open(request: &AccessRequest, now: Timestamp) -> bool {
     request.approval.as_ref().is_some_and(|it| it.key_id.is_none() && now < it.claim_until)
 }
 
 async fn practices(control: &Store, acts: &Acts) -> control::Result<(Check, Vec<Repair>)> {
     let mut rows = Vec::new();
-    for (id, act) in acts.newest_of(&["practices.add", "practices.remove"]) {
+    for (id, act) in acts.newest_of(&["practices.add", "practices.remove", "practices.update"]) {
         let Ok(practicepass) = PracticePass::try_from(id) else { continue };
         match control.practice(&practicepass).await? {
             Some(practice) if acts.removal_of(id, practice.registered_at).is_some() => {
                 rows.push(format!("{id} is registered again, `remove-practice` ends it: {}", described(act)));
             }
-            None if act.action == "practices.add" => {
+            Some(practice) => {
+                let zone = acts.time_zone_of(id).filter(|(zone, _)| *zone != practice.time_zone);
+                rows.extend(zone.map(|(zone, act)| {
+                    format!(
+                        "{id} is in {} again, `set-time-zone {id} {zone}`: {}",
+                        practice.time_zone,
+                        described(act)
+                    )
+                }));
+            }
+            None if act.action != "practices.remove" => {
                 rows.push(format!("{id} is lost, `add-practice` registers it again: {}", described(act)));
             }
             _ => {}

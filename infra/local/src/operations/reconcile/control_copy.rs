@@ -5,14 +5,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use shared::control::{self, Store};
 
 use super::super::Operator;
 use super::super::access::record;
-use super::audit::{PRECISION, RESTORED, described};
-use super::items::{Since, claimed_key, kind};
-use super::report::{Report, Step};
+use super::audit::{RESTORED, SLACK, described};
+use super::items::{Since, Written, kind};
+use super::report::{Check, Report, Verdict};
 use super::{LONGEST, Moments, Plan};
 use crate::error::{Error, Result};
 
@@ -33,8 +33,14 @@ pub struct Counts {
     pub deleted: usize,
 }
 
-/// Counts by kind of item.
-pub type Copied = BTreeMap<&'static str, Counts>;
+/// What a restore from a copy did, or would do.
+#[derive(Debug, Default)]
+pub struct Copied {
+    /// By kind of item.
+    pub counts: BTreeMap<&'static str, Counts>,
+    /// By kind of item: what was written as ended, or not written because it was deleted since, and why.
+    pub ended: BTreeMap<&'static str, Vec<String>>,
+}
 
 /// Copies what `target` lacks from `copy`, which was restored to `at`; with `overwrite` also what differs. Without `apply`
 /// it only counts.
@@ -48,17 +54,11 @@ pub async fn restore_control(
     (overwrite, apply): (bool, bool),
 ) -> Result<Copied> {
     let failed = |error: control::Error| Error::Refused(format!("{}: {error}", copy.control_table()));
-    let mut since = Since::of(target, at, now).await.map_err(failed)?;
-    let items = copy.control_items().await.map_err(failed)?;
-    for item in items.iter().filter(|it| kind(it) == "requests for access") {
-        since.claimed.extend(claimed_key(item).cloned());
-        let live = target.control_item(item).await.map_err(failed)?;
-        since.claimed.extend(live.as_ref().and_then(claimed_key).cloned());
-    }
-    let mut copied = Copied::new();
-    for item in items {
+    let since = Since::of(target, at, now).await.map_err(failed)?;
+    let (mut copied, mut wrote) = (Copied::default(), false);
+    for item in copy.control_items().await.map_err(failed)? {
         let kind = kind(&item);
-        let counts = copied.entry(kind).or_default();
+        let counts = copied.counts.entry(kind).or_default();
         let live = target.control_item(&item).await.map_err(failed)?;
         match &live {
             Some(live) if *live == item => {
@@ -72,16 +72,30 @@ pub async fn restore_control(
             Some(_) => counts.overwritten += 1,
             None => counts.missing += 1,
         }
-        let Some((item, is_ended)) = since.applied(kind, item) else {
-            counts.deleted += 1;
-            continue;
+        let mut act = None;
+        let item = match since.applied(kind, item) {
+            Written::AsItIs(item) => item,
+            Written::Ended(item, action, why) => {
+                counts.ended += 1;
+                act = why.split_once(": ").map(|(id, _)| (action, id.to_owned()));
+                copied.ended.entry(kind).or_default().push(format!("as ended: {why}"));
+                item
+            }
+            Written::Not(why) => {
+                counts.deleted += 1;
+                copied.ended.entry(kind).or_default().push(format!("not written: {why}"));
+                continue;
+            }
         };
-        counts.ended += usize::from(is_ended);
         if apply {
             target.put_control_item(item, live.as_ref()).await.map_err(failed)?;
+            if let Some((action, id)) = act {
+                target.record_audit(&record(action, &id, now)?).await.map_err(failed)?;
+            }
+            wrote = true;
         }
     }
-    if apply {
+    if wrote {
         target.record_audit(&record(RESTORED, copy.control_table(), now)?).await.map_err(failed)?;
     }
     Ok(copied)
@@ -101,7 +115,7 @@ pub async fn moment_of(
     let at = agreed(given, copy.restored_to().await.map_err(failed)?)?;
     let records = copy.audit_since(now - LONGEST).await.map_err(failed)?;
     let known: BTreeSet<&str> = records.iter().map(|it| it.id.as_str()).collect();
-    let before = control.audit_copies(now - LONGEST, at - PRECISION).await.map_err(failed)?;
+    let before = control.audit_copies(now - LONGEST, at - SLACK).await.map_err(failed)?;
     if let Some(act) = before.iter().find(|it| !known.contains(it.id.as_str())) {
         return Err(Error::Refused(format!(
             "the copy is of an earlier moment than {at}: it lacks {}. Give the moment that it was restored to",
@@ -113,7 +127,8 @@ pub async fn moment_of(
 
 fn agreed(given: Option<Timestamp>, told: Option<Timestamp>) -> Result<Timestamp> {
     match (given, told) {
-        (Some(given), Some(told)) if given.duration_since(told).abs() > PRECISION => Err(Error::Refused(
+        // An earlier one only compares more.
+        (Some(given), Some(told)) if given > told + SignedDuration::from_secs(1) => Err(Error::Refused(
             format!("the copy was restored to {told}, not to {given}; leave --control-at out"),
         )),
         (Some(at), _) | (None, Some(at)) => Ok(at),
@@ -147,33 +162,32 @@ impl Operator {
         let mut report = Report::new(plan);
         "Restore of the control plane".clone_into(&mut report.title);
         report.place = super::report::place(self.control.control_table());
-        report.steps.push(Step {
-            name: "Items by kind".to_owned(),
-            at: now,
-            seconds: Timestamp::now().duration_since(now).as_secs_f64(),
-            told: copied.iter().map(|(kind, it)| it.in_words(kind)).collect(),
-        });
-        report.end(Timestamp::now());
-        report.measured.push(("Copied from".to_owned(), from.to_owned()));
         let mode = if overwrite { "what is missing and what differs" } else { "what is missing" };
-        report.measured.push(("Written".to_owned(), mode.to_owned()));
-        let next = if apply {
-            format!("`reconcile --all --control-at {at}`")
-        } else {
-            "`--apply` writes".to_owned()
-        };
-        report.measured.push(("Next".to_owned(), next));
+        report.facts = vec![
+            ("Copied from".to_owned(), from.to_owned()),
+            ("To be written".to_owned(), mode.to_owned()),
+            ("Next".to_owned(), format!("`reconcile --all --control-at {at}`")),
+        ];
+        report.checks = copied.counts.iter().map(|(kind, it)| it.check(kind, &copied.ended, apply)).collect();
+        report.end(Timestamp::now());
         Ok(report)
     }
 }
 
 impl Counts {
-    fn in_words(&self, kind: &str) -> String {
-        let Self { same, kept, missing, overwritten, ended, deleted } = self;
-        format!(
-            "{kind}: {same} the same, {kept} other and kept, {missing} missing, {overwritten} written over; of these {ended} as ended, {deleted} \
-             not, because they were deleted since"
-        )
+    fn check(&self, kind: &str, ended: &BTreeMap<&str, Vec<String>>, applied: bool) -> Check {
+        let Self { same, kept, missing, overwritten, ended: as_ended, deleted } = self;
+        let found = format!(
+            "{same} are the same, {kept} differ and stay, {missing} were missing, {overwritten} are written over; of these {as_ended} as \
+             ended, and {deleted} not at all"
+        );
+        let guarantee = "What the copy holds is there, and what was ended since is ended";
+        let mut check = Check::new(format!("copy/{}", kind.replace(' ', "-")), guarantee, "all", found);
+        check.rows = ended.get(kind).cloned().unwrap_or_default();
+        if missing + overwritten > *deleted {
+            check.verdict = if applied { Verdict::Mended } else { Verdict::Open };
+        }
+        check
     }
 }
 

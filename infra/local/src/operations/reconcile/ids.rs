@@ -10,12 +10,7 @@ use super::report::{Check, Verdict};
 /// Environments lease ids in blocks and may hold some that no delivery shows yet.
 const ABOVE: i64 = 100_000;
 
-/// `is_other`: what partners did since isn't as they left it.
-pub(super) async fn checks(
-    control: &Store,
-    acts: &Acts,
-    is_other: bool,
-) -> control::Result<Vec<(Check, Vec<Repair>)>> {
+pub(super) async fn checks(control: &Store, acts: &Acts) -> control::Result<Vec<(Check, Vec<Repair>)>> {
     let deliveries = control.deliveries_since(None, acts.since).await?;
     let highest = [
         (Counter::Deliveries, deliveries.iter().map(|it| it.id.0).max()),
@@ -28,7 +23,7 @@ pub(super) async fn checks(
     }
     let is_behind = counters.iter().any(|(_, leased, highest)| leased < highest);
     // What wasn't restored, or was reconciled, has lost nothing.
-    let is_unknown = (acts.is_restored || is_other || is_behind) && !acts.is_reconciled;
+    let is_unknown = (acts.is_restored || is_behind) && !acts.is_reconciled;
     let (mut rows, mut repairs) = (Vec::new(), Vec::new());
     for (counter, leased, highest) in counters {
         if leased < highest || is_unknown {

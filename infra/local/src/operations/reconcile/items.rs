@@ -1,140 +1,137 @@
 //! Items of a copy of the control table: of which kind they are, and how they may be written after what was done since.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
-use shared::control::partners::PartnerStatus;
+use shared::auth::{KeyRecord, KeyStatus};
+use shared::control::access_requests::{AccessRequest, AccessStatus};
+use shared::control::partners::{Partner, PartnerStatus};
+use shared::control::reconciliation::decoded;
+use shared::control::subscriptions::Subscription;
 use shared::control::{self, Item, Store};
 
-use super::audit::Acts;
+use super::audit::{Acts, described};
 
 /// What was ended or changed after the restored moment.
 pub(super) struct Since {
-    acts: Acts,
-    /// Practice and partner, and when the partner deleted its subscription.
+    pub(super) acts: Acts,
+    /// Practice and partner, and when the partner deleted its subscription last.
     deleted: BTreeMap<(String, String), Timestamp>,
-    /// Practice and partner of the subscriptions that partners changed in any way.
-    changed: BTreeSet<(String, String)>,
-    /// Keys that were made through claim links that the copy, or the table, knows.
-    pub(super) claimed: BTreeSet<String>,
     now: Timestamp,
+}
+
+/// How an item of a copy may be written.
+pub(super) enum Written {
+    AsItIs(Item),
+    /// Changed so that it is ended; the act that the operator's record tells of, its target, and why.
+    Ended(Item, &'static str, String),
+    /// It isn't; why.
+    Not(String),
 }
 
 impl Since {
     pub(super) async fn of(control: &Store, at: Timestamp, now: Timestamp) -> control::Result<Self> {
         let acts = Acts::since(control, at, now).await?;
-        let (mut deleted, mut changed) = (BTreeMap::new(), BTreeSet::new());
+        let mut deleted = BTreeMap::new();
         for call in control.writes_of(None, (acts.since, now)).await? {
             let Some(owner) = call.practicepass.zip(call.partner_id) else { continue };
-            match (call.method.as_str(), call.endpoint.as_str()) {
-                ("DELETE", "/v1/webhooks") => {
-                    deleted.insert(owner.clone(), call.time);
-                }
-                ("POST", "/v1/webhooks/signup") => {
-                    deleted.remove(&owner);
-                }
-                (_, endpoint) if endpoint.starts_with("/v1/webhooks") => {}
-                _ => continue,
+            if (call.method.as_str(), call.endpoint.as_str()) == ("DELETE", "/v1/webhooks") {
+                deleted.insert(owner, call.time);
             }
-            changed.insert(owner);
         }
-        Ok(Self { acts, deleted, changed, claimed: BTreeSet::new(), now })
+        Ok(Self { acts, deleted, now })
     }
 
-    fn practice_ended(&self, practice: &str, since: Option<Timestamp>) -> bool {
-        self.acts.removal_of(practice, since).is_some()
-    }
-
-    /// The item as it may be written, and whether it was changed for it; `None` when it was deleted.
-    pub(super) fn applied(&self, kind: &str, mut item: Item) -> Option<(Item, bool)> {
-        let id = text(&item, "id").to_owned();
+    pub(super) fn applied(&self, kind: &str, mut item: Item) -> Written {
+        let now = self.now.to_string();
         let ended = match kind {
-            "keys" => {
-                let ended = text(&item, "status") != "revoked"
-                    && self.acts.end_of_key(&id, moment(&item, "rotatedAt")).is_some();
-                if ended {
-                    let list = format!("REVOKED_KEYS#{}", text(&item, "partnerId"));
-                    set(&mut item, "status", "revoked");
-                    set(&mut item, "gsi2pk", &list);
-                    item.remove("previous");
+            "keys" => decoded::<KeyRecord>(&item).and_then(|key| {
+                let act =
+                    (key.status == KeyStatus::Active).then(|| self.acts.end_of_key(&key, self.now))??;
+                set(&mut item, "status", "revoked");
+                set(&mut item, "gsi2pk", &format!("REVOKED_KEYS#{}", key.partner_id));
+                item.remove("previous");
+                Some(("keys.revoke", key.id.0, described(act)))
+            }),
+            "partners" => decoded::<Partner>(&item).and_then(|partner| {
+                let (status, act) = *self.acts.partners().get(partner.id.0.as_str())?;
+                (status == PartnerStatus::Suspended && partner.status != status).then_some(())?;
+                set(&mut item, "status", "suspended");
+                set(&mut item, "suspendedAt", &now);
+                Some(("partners.suspend", partner.id.0, described(act)))
+            }),
+            "subscriptions" => match decoded::<Subscription>(&item) {
+                Some(subscription) => {
+                    let owner = (subscription.practicepass.to_string(), subscription.partner_id.to_string());
+                    let (id, created) = (subscription.id.to_string(), subscription.created_at);
+                    let by_partner = self.deleted.get(&owner).filter(|at| created < **at);
+                    let removal = self.acts.removal_of(&owner.0, Some(created));
+                    let deletion = self.acts.deletion_of(&id, created).or(removal).map(described);
+                    let deletion =
+                        deletion.or_else(|| by_partner.map(|at| format!("by its partner at {at}")));
+                    if let Some(why) = deletion {
+                        return Written::Not(format!("subscription {id}: {why}"));
+                    }
+                    let pause = self.acts.pause_of(&id, created);
+                    let pause = pause.filter(|(paused, _)| *paused && subscription.paused_at.is_none());
+                    pause.map(|(_, act)| {
+                        set(&mut item, "pausedAt", &now);
+                        ("webhooks.pause", id, described(act))
+                    })
                 }
-                ended
-            }
-            "partners" => {
-                let status = self.acts.partners().get(id.as_str()).map(|(status, _)| *status);
-                let ended = text(&item, "status") != "suspended" && status == Some(PartnerStatus::Suspended);
-                if ended {
-                    set(&mut item, "status", "suspended");
-                    set(&mut item, "suspendedAt", &self.now.to_string());
-                }
-                ended
-            }
-            "subscriptions" => {
-                let number = item.get("id").and_then(|it| it.as_n().ok()).cloned().unwrap_or_default();
-                let created = moment(&item, "createdAt").unwrap_or_default();
-                let of_partner = self.deleted.get(&owner(&item)).is_some_and(|at| created < *at);
-                if self.acts.deletion_of(&number).is_some()
-                    || of_partner
-                    || self.practice_ended(text(&item, "practicepass"), Some(created))
-                {
-                    return None;
-                }
-                let is_paused = self.acts.pause_of(&number).is_some_and(|(is_paused, _)| is_paused);
-                let ended = is_paused && !item.contains_key("pausedAt");
-                if ended {
-                    set(&mut item, "pausedAt", &self.now.to_string());
-                }
-                ended
-            }
-            "requests for access" => {
-                let ended = text(&item, "status") == "approved" && !has_key(&item) && {
-                    let decided = moment(&item, "decidedAt").unwrap_or_default();
-                    self.acts.end_of_link(&id, decided, &self.claimed).is_some()
-                };
-                if ended {
-                    set(&mut item, "status", "withdrawn");
-                    set(&mut item, "gsi2pk", "ACCESS_REQUESTS#withdrawn");
-                    set(&mut item, "decidedAt", &self.now.to_string());
-                }
-                ended
-            }
+                None => None,
+            },
+            "requests for access" => decoded::<AccessRequest>(&item).and_then(|request| {
+                request.approval.as_ref().filter(|it| it.key_id.is_none())?;
+                (request.status == AccessStatus::Approved).then_some(())?;
+                let decided = request.decided_at.unwrap_or(request.created_at);
+                let act = self.acts.end_of_link(request.id.as_str(), decided)?;
+                set(&mut item, "status", "withdrawn");
+                set(&mut item, "gsi2pk", "ACCESS_REQUESTS#withdrawn");
+                set(&mut item, "decidedAt", &now);
+                Some(("access-requests.withdraw", request.id.as_str().to_owned(), described(act)))
+            }),
             "practices" => {
-                let registered = moment(&item, "registeredAt");
-                if self.practice_ended(text(&item, "practicepass"), registered) {
-                    return None;
+                let practice = text(&item, "practicepass");
+                if let Some(act) = self.acts.removal_of(practice, moment(&item, "registeredAt")) {
+                    return Written::Not(format!("practice {practice}: {}", described(act)));
                 }
-                false
+                None
             }
             "positions of the poller" => {
                 let practice = text(&item, "pk").trim_start_matches("PRACTICE#").to_owned();
-                if self.practice_ended(&practice, None) {
-                    return None;
+                if let Some(act) = self.acts.removal_of(&practice, None) {
+                    return Written::Not(format!("position in {practice}: {}", described(act)));
                 }
                 // Whoever held the practice then doesn't hold it now.
                 item.remove("leaseUntil");
                 item.remove("leaseOwner");
-                false
+                None
             }
             // The last runs of then would say that pollers stand still.
-            "runs of pollers" => return None,
-            _ => false,
+            "runs of pollers" => return Written::Not("runs of then".to_owned()),
+            _ => None,
         };
-        Some((item, ended))
+        match ended {
+            Some((action, id, why)) => Written::Ended(item, action, format!("{id}: {why}")),
+            None => Written::AsItIs(item),
+        }
     }
 
     /// Whether an item that is there may be written over: not what only grows or moves on, and nothing that anybody changed since.
     pub(super) fn may_be_overwritten(&self, kind: &str, live: &Item) -> bool {
-        match kind {
-            "keys" | "partners" => !self.acts.touched(text(live, "id")),
-            "requests for access" => !self.acts.touched(text(live, "id")) && !has_key(live),
-            "practices" => !self.acts.touched(text(live, "practicepass")),
-            "subscriptions" => {
-                let number = live.get("id").and_then(|it| it.as_n().ok()).cloned().unwrap_or_default();
-                !self.acts.touched(&number) && !self.changed.contains(&owner(live))
-            }
-            _ => false,
-        }
+        let id = match kind {
+            "keys" | "partners" | "requests for access" => text(live, "id"),
+            "practices" => text(live, "practicepass"),
+            "subscriptions" => live.get("id").and_then(|it| it.as_n().ok()).map_or("", String::as_str),
+            _ => return false,
+        };
+        let marks = ["updatedAt", "decidedAt", "registeredAt", "suspendedAt", "createdAt"];
+        let is_newer = marks.iter().any(|name| moment(live, name).is_some_and(|it| self.acts.since < it));
+        let has_key =
+            live.get("approval").and_then(|it| it.as_m().ok()).is_some_and(|it| it.contains_key("keyId"));
+        !(is_newer || has_key || self.acts.touched(id))
     }
 }
 
@@ -148,20 +145,6 @@ fn moment(item: &Item, name: &str) -> Option<Timestamp> {
 
 fn set(item: &mut Item, name: &str, value: &str) {
     item.insert(name.to_owned(), AttributeValue::S(value.to_owned()));
-}
-
-/// Practice and partner of a subscription.
-fn owner(item: &Item) -> (String, String) {
-    (text(item, "practicepass").to_owned(), text(item, "partnerId").to_owned())
-}
-
-/// The key that was made through the claim link of a request.
-pub(super) fn claimed_key(item: &Item) -> Option<&String> {
-    item.get("approval")?.as_m().ok()?.get("keyId")?.as_s().ok()
-}
-
-fn has_key(item: &Item) -> bool {
-    claimed_key(item).is_some()
 }
 
 pub(super) fn kind(item: &Item) -> &'static str {

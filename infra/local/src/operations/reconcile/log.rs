@@ -1,6 +1,6 @@
 //! How far a practice's log was read, against the log that is there.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use shared::control::deliveries::Delivery;
@@ -145,6 +145,24 @@ fn next(
         after = by_anchor.chain(by_event).filter(|id| *id < limit).max().unwrap_or_default();
     }
     LogProgress { epoch: used + 1, ..progress.restarted(after, facts.highest_log_id, now) }
+}
+
+/// Patients and visits that partners were told were made, by events that the restored log doesn't hold.
+pub(super) fn lost_records(
+    deliveries: &[Delivery],
+    facts: &Facts,
+    restored_to: Timestamp,
+) -> BTreeSet<(String, i64)> {
+    let rows: HashMap<LogId, &SeenRow> = facts.log_rows.iter().map(|it| (it.log_id, it)).collect();
+    let made = events(deliveries)
+        .filter(|it| it.created_at >= restored_to - MARGIN && it.payload.action == "created")
+        .filter(|it| is_gone(it, &rows, Some(restored_to)));
+    let table = |event: &str| match event {
+        "Patients" => Some("patients"),
+        "Encounters" => Some("visits"),
+        _ => None,
+    };
+    made.filter_map(|it| Some((table(&it.payload.event)?.to_owned(), it.payload.record_id))).collect()
 }
 
 /// Events that partners were told of and that the restored log doesn't hold.

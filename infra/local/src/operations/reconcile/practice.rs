@@ -3,39 +3,48 @@
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
+use shared::control::activity::CallRecord;
 use shared::control::practices::Practice;
 use shared::control::{self, Store};
 use shared::domain::PracticePass;
 use shared::domain::ids::LogId;
 use shared::tenant::reconciliation::{Facts, Mend, Question};
 
+use super::audit::{Earlier, SLACK};
 use super::repair::Repair;
 use super::report::Check;
-use super::{Ask, Plan, log, records, refused};
+use super::{Ask, LONGEST, Plan, log, records, refused};
 use crate::error::{Error, Result};
 
 /// Ids and calls of one question: its answer must fit into what a function may answer.
 const AT_ONCE: usize = 4_000;
+/// So long before the moment lost calls are looked for, in case that it is an earlier one.
+const LOOK_BACK: SignedDuration = SignedDuration::from_hours(24);
 /// What was written so shortly before the restored moment is compared, too: clocks differ, and commits come late.
 pub(super) const MARGIN: SignedDuration = SignedDuration::from_hours(1);
-/// What is compared of one practice.
+/// What is compared of one practice; `earlier`: how it was reconciled before.
 pub(super) async fn checks(
     control: &Store,
     ask: &impl Ask,
-    practice: &Practice,
+    (practice, earlier): (&Practice, Earlier),
     plan: Plan,
 ) -> Result<Vec<(Check, Vec<Repair>)>> {
     let failed = |error: control::Error| refused(&error);
     let practicepass = &practice.practicepass;
+    let mut checks = Vec::new();
+    let (mut plan, mut calls) = (plan, Vec::new());
+    if let Some(given) = plan.moments.database {
+        // What is lost since before then, an earlier restore lost.
+        let floor = earlier.at.iter().filter(|it| **it <= given).max().copied().unwrap_or_default();
+        let (at, since_then) = lost_since(control, ask, practicepass, (floor, given, plan.now)).await?;
+        checks.push(records::moment(practicepass, (given, at)));
+        (plan.moments.database, calls) = (Some(at), since_then);
+    }
     let earliest = [plan.moments.database, plan.moments.control].into_iter().flatten().min();
     let since = earliest.unwrap_or(plan.now) - MARGIN;
     let deliveries = control.deliveries_since(Some(practicepass), since).await.map_err(failed)?;
     let state = control.dispatch_states(Some(practicepass)).await.map_err(failed)?.pop();
     let subscriptions = control.subscriptions_of(practicepass).await.map_err(failed)?;
-    let calls = match plan.moments.database {
-        Some(at) => control.writes_of(Some(practicepass), (at - MARGIN, plan.now)).await.map_err(failed)?,
-        None => Vec::new(),
-    };
     let progress = state.map(|it| it.progress);
     let mut question = empty_question(practicepass, since, plan.now);
     if let Some(progress) = &progress {
@@ -47,17 +56,47 @@ pub(super) async fn checks(
     question.log_ids.dedup();
     question.calls = calls.iter().map(|it| it.request_id.clone()).collect();
     let facts = answered(ask, question).await?;
-    let mut checks = vec![log::check(practicepass, progress, &subscriptions, &deliveries, &facts, plan)];
+    checks.push(log::check(practicepass, progress, &subscriptions, &deliveries, &facts, plan));
     if let Some(at) = plan.moments.database {
         checks.push(log::told(practicepass, &deliveries, &facts, at));
         let lost = records::lost(&calls, &facts);
         checks.push(records::check(practicepass, &lost, &deliveries, at, plan.now));
-        checks.push(records::ids(practicepass, &lost, &facts, at));
+        checks.push(records::ids(practicepass, &lost, &facts, (at, earlier.floors)));
+        let mut question = empty_question(practicepass, since, plan.now);
+        question.records = log::lost_records(&deliveries, &facts, at);
+        let there = answered(ask, question).await?.records;
+        checks.push(records::given_again(practicepass, &there));
     }
     checks.push(records::answers(practicepass, &facts));
     checks.push(records::overlaps(practicepass, &facts));
     checks.push(records::keys(control, practicepass, &facts).await.map_err(failed)?);
     Ok(checks)
+}
+
+/// The moment from which on calls are lost, which is the given one or an earlier one, and the calls of shortly before it and later.
+async fn lost_since(
+    control: &Store,
+    ask: &impl Ask,
+    practicepass: &PracticePass,
+    (floor, given, now): (Timestamp, Timestamp, Timestamp),
+) -> Result<(Timestamp, Vec<CallRecord>)> {
+    let (mut at, mut from) = (given, given - LOOK_BACK);
+    loop {
+        let calls = control.writes_of(Some(practicepass), (from, now)).await;
+        let mut calls = calls.map_err(|error| refused(&error))?;
+        let mut question = empty_question(practicepass, from, now);
+        question.calls = calls.iter().map(|it| it.request_id.clone()).collect();
+        let facts = answered(ask, question).await?;
+        let lost = records::lost(&calls, &facts);
+        let first = lost.into_iter().map(|it| it.time).find(|it| floor < *it);
+        // A call that was under way at the moment has the time of its beginning.
+        at = first.filter(|first| *first < at - SLACK).unwrap_or(at);
+        if at - MARGIN >= from || now.duration_since(from) > LONGEST {
+            calls.retain(|it| it.time >= at - MARGIN);
+            return Ok((at, calls));
+        }
+        from = at - LOOK_BACK;
+    }
 }
 
 fn empty_question(practicepass: &PracticePass, since: Timestamp, now: Timestamp) -> Question {
@@ -68,6 +107,7 @@ fn empty_question(practicepass: &PracticePass, since: Timestamp, now: Timestamp)
         log_ids: Vec::new(),
         position: LogId::default(),
         calls: BTreeSet::new(),
+        records: BTreeSet::new(),
         mend: None,
     }
 }
@@ -75,13 +115,15 @@ fn empty_question(practicepass: &PracticePass, since: Timestamp, now: Timestamp)
 /// Asks in parts.
 async fn answered(ask: &impl Ask, whole: Question) -> Result<Facts> {
     let calls: Vec<String> = whole.calls.iter().cloned().collect();
-    let parts = whole.log_ids.len().max(calls.len()).div_ceil(AT_ONCE).max(1);
+    let records: Vec<(String, i64)> = whole.records.iter().cloned().collect();
+    let parts = whole.log_ids.len().max(calls.len()).max(records.len()).div_ceil(AT_ONCE).max(1);
     let mut facts: Option<Facts> = None;
     for part in 0..parts {
         let from = part * AT_ONCE;
         let question = Question {
             log_ids: whole.log_ids.iter().copied().skip(from).take(AT_ONCE).collect(),
             calls: calls.iter().skip(from).take(AT_ONCE).cloned().collect(),
+            records: records.iter().skip(from).take(AT_ONCE).cloned().collect(),
             ..whole.clone()
         };
         let answer = ask.ask(&question).await?;
@@ -89,6 +131,7 @@ async fn answered(ask: &impl Ask, whole: Question) -> Result<Facts> {
             Some(facts) => {
                 facts.log_rows.extend(answer.log_rows);
                 facts.calls.extend(answer.calls);
+                facts.records.extend(answer.records);
             }
             None => facts = Some(answer),
         }
@@ -102,7 +145,7 @@ pub(super) async fn mend(
     practicepass: &PracticePass,
     now: Timestamp,
     mend: Mend,
-) -> Result<()> {
+) -> Result<Facts> {
     let question = Question { mend: Some(mend), ..empty_question(practicepass, now, now) };
-    ask.ask(&question).await.map(|_| ())
+    ask.ask(&question).await
 }

@@ -1,6 +1,6 @@
 //! What partners did and believe, against what a practice's database holds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use shared::control::activity::CallRecord;
@@ -92,7 +92,7 @@ pub(super) fn ids(
     practicepass: &PracticePass,
     lost: &[&CallRecord],
     facts: &Facts,
-    at: Timestamp,
+    (at, floors): (Timestamp, BTreeMap<String, i64>),
 ) -> (Check, Vec<Repair>) {
     let made = lost.iter().filter(|it| it.status == CREATED).count();
     let passed_at = facts.ids_passed_at.filter(|passed_at| at <= *passed_at);
@@ -108,7 +108,48 @@ pub(super) fn ids(
     }
     let row = format!("{made} records that calls made are known to be lost, and any that the EMR made");
     let count = PASSED_OVER + i64::try_from(made).unwrap_or_default();
-    (check.of_rows(Verdict::Open, true, vec![row]), vec![Repair::PassOver(practicepass.clone(), count)])
+    (
+        check.of_rows(Verdict::Open, true, vec![row]),
+        vec![Repair::PassOver(practicepass.clone(), count, floors)],
+    )
+}
+
+/// Lost records whose ids name records of now: whoever was told of the lost one sees another.
+pub(super) fn given_again(
+    practicepass: &PracticePass,
+    there: &BTreeSet<(String, i64)>,
+) -> (Check, Vec<Repair>) {
+    let named = |(table, id): &(String, i64)| {
+        format!("{table} {id}: partners were told of one that is lost; look whether it is the same")
+    };
+    let rows: Vec<String> = there.iter().map(named).collect();
+    let check = Check::new(
+        format!("{practicepass}/ids-given-again"),
+        "No id of a lost patient or visit names another one",
+        "none",
+        format!("{}", rows.len()),
+    );
+    (check.of_rows(Verdict::ByHand, true, rows), Vec::new())
+}
+
+/// Whether the database is of the moment that was given, or of an earlier one.
+pub(super) fn moment(
+    practicepass: &PracticePass,
+    (given, at): (Timestamp, Timestamp),
+) -> (Check, Vec<Repair>) {
+    let found = if at < given {
+        format!("calls are lost since {at}; everything is compared since then")
+    } else {
+        "nothing contradicts it".to_owned()
+    };
+    let rows = Vec::from_iter((at < given).then(|| found.clone()));
+    let check = Check::new(
+        format!("{practicepass}/moment"),
+        "The restored moment is the one that was given",
+        format!("the database is of {given}"),
+        found,
+    );
+    (check.of_rows(Verdict::ByHand, false, rows), Vec::new())
 }
 
 pub(super) fn answers(practicepass: &PracticePass, facts: &Facts) -> (Check, Vec<Repair>) {

@@ -1,8 +1,10 @@
 //! What mends the control plane and practices' databases.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use shared::control::access_requests::{AccessRequest, AccessStatus};
-use shared::control::audit::AuditRecord;
+use shared::control::audit::{AuditRecord, FieldChange};
 use shared::control::partners::PartnerStatus;
 use shared::control::reconciliation::Counter;
 use shared::control::subscriptions::Subscription;
@@ -33,8 +35,8 @@ pub(super) enum Repair {
     ReadOn(PracticePass, Box<LogProgress>),
     /// A practice's kept answers about records that don't exist.
     ForgetStrays(PracticePass),
-    /// So many ids of a practice's new records.
-    PassOver(PracticePass, i64),
+    /// So many ids of a practice's new records, above what was passed over before, by table.
+    PassOver(PracticePass, i64, BTreeMap<String, i64>),
 }
 
 impl Repair {
@@ -95,14 +97,32 @@ impl Repair {
             }
             Self::ReadOn(practicepass, progress) => read_on(control, practicepass, progress, now).await,
             Self::ForgetStrays(practicepass) => {
-                let wanted = Mend { answers: true, skip_ids: 0, request_id: request_id.to_owned() };
+                let wanted = Mend {
+                    answers: true,
+                    skip_ids: 0,
+                    floors: BTreeMap::new(),
+                    request_id: request_id.to_owned(),
+                };
                 mend(ask, practicepass, now, wanted).await?;
                 Ok("kept answers about records that don't exist are forgotten".to_owned())
             }
-            Self::PassOver(practicepass, count) => {
-                let wanted = Mend { answers: false, skip_ids: *count, request_id: request_id.to_owned() };
-                mend(ask, practicepass, now, wanted).await?;
-                Ok(format!("{count} ids of visits, patients, tickets and comments are passed over"))
+            Self::PassOver(practicepass, count, floors) => {
+                let wanted = Mend {
+                    answers: false,
+                    skip_ids: *count,
+                    floors: floors.clone(),
+                    request_id: request_id.to_owned(),
+                };
+                let ends = mend(ask, practicepass, now, wanted).await?.ends;
+                let told: Vec<String> = ends.iter().map(|(table, end)| format!("{table} {end}")).collect();
+                let passed = |(table, end): (String, i64)| FieldChange {
+                    field: table,
+                    from: None,
+                    to: Some(end.to_string()),
+                };
+                let changes = ends.into_iter().map(passed).collect();
+                note(control, practicepass.as_str(), now, changes).await?;
+                Ok(format!("ids are passed over; new ones begin above {}", told.join(", ")))
             }
         }
     }
@@ -138,7 +158,12 @@ async fn read_on(
 }
 
 /// Writes that a reconciliation took place into the audit log.
-pub(super) async fn note(control: &Store, target: &str, now: Timestamp) -> Result<()> {
-    let record = record(AUDIT_ACTION, target, now)?;
+pub(super) async fn note(
+    control: &Store,
+    target: &str,
+    now: Timestamp,
+    changes: Vec<FieldChange>,
+) -> Result<()> {
+    let record = AuditRecord { changes, ..record(AUDIT_ACTION, target, now)? };
     control.record_audit(&record).await.map_err(|error| refused(&error))
 }

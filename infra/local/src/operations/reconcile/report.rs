@@ -112,6 +112,8 @@ pub struct Report {
     pub database_restored_to: Option<Timestamp>,
     pub control_restored_to: Option<Timestamp>,
     pub practices: Vec<String>,
+    /// What else tells what was done.
+    pub facts: Vec<(String, String)>,
     /// Named values: recovery point, recovery time.
     pub measured: Vec<(String, String)>,
     pub steps: Vec<Step>,
@@ -146,6 +148,7 @@ impl Report {
             database_restored_to: plan.moments.database,
             control_restored_to: plan.moments.control,
             practices: Vec::new(),
+            facts: Vec::new(),
             measured: Vec::new(),
             steps: Vec::new(),
             checks: Vec::new(),
@@ -171,6 +174,17 @@ impl Report {
             .filter(|it| it.verdict == Verdict::Open || (it.critical && it.verdict == Verdict::ByHand))
     }
 
+    /// Refuses a file that is there: an earlier report is evidence, too.
+    ///
+    /// # Errors
+    /// When it, or its `.json`, is there.
+    pub fn require_new(file: &Path) -> Result<()> {
+        match [file.to_owned(), file.with_extension("json")].into_iter().find(|it| it.exists()) {
+            Some(there) => Err(Error::Refused(format!("{} is there; name another report", there.display()))),
+            None => Ok(()),
+        }
+    }
+
     /// Writes the report as `file` (Markdown) and, beside it, as `.json`; readable by its owner only. Both paths.
     pub fn write(&self, file: &Path) -> Result<[PathBuf; 2]> {
         let json = file.with_extension("json");
@@ -194,7 +208,7 @@ impl Report {
             let _ = writeln!(text, "- {name}: {value}");
         }
         // A drill's rounds have moments of their own, which its steps name.
-        if self.steps.is_empty() {
+        if self.database_restored_to.is_some() || self.control_restored_to.is_some() {
             let mode = if self.applied { "applied" } else { "dry run, nothing was changed" };
             for (name, value) in [
                 ("Practice's database restored to", moment(self.database_restored_to)),
@@ -204,7 +218,7 @@ impl Report {
                 let _ = writeln!(text, "- {name}: {value}");
             }
         }
-        for (name, value) in &self.measured {
+        for (name, value) in self.facts.iter().chain(&self.measured) {
             let _ = writeln!(text, "- {name}: {value}");
         }
         if !self.steps.is_empty() {
@@ -215,25 +229,25 @@ impl Report {
             for Step { name, told, .. } in self.steps.iter().filter(|it| !it.told.is_empty()) {
                 let _ = writeln!(text, "\n{name}:\n");
                 for line in told {
-                    let _ = writeln!(text, "- {line}");
+                    let _ = writeln!(text, "- {}", plain(line));
                 }
             }
         }
         text.push_str("\n## Checks\n\n| Check | Guarantee | Expected | Found | Verdict |\n| --- | --- | --- | --- | --- |\n");
         for it in &self.checks {
             let mark = if it.critical && it.verdict != Verdict::Good { " (critical)" } else { "" };
-            let cells = [&it.id, &it.guarantee, &it.expected, &it.found].map(|cell| cell.replace('|', "/"));
+            let cells = [&it.id, &it.guarantee, &it.expected, &it.found].map(|cell| plain(cell));
             let _ = writeln!(text, "| {} | {}{mark} |", cells.join(" | "), it.verdict.in_words());
         }
         for it in self.checks.iter().filter(|it| !it.rows.is_empty() || !it.changed.is_empty()) {
             let _ = writeln!(text, "\n### {}: {}\n", it.id, it.verdict.in_words());
             for row in &it.rows {
-                let _ = writeln!(text, "- {row}");
+                let _ = writeln!(text, "- {}", plain(row));
             }
             if !it.changed.is_empty() {
                 text.push_str("\nChanged:\n\n");
                 for row in &it.changed {
-                    let _ = writeln!(text, "- {row}");
+                    let _ = writeln!(text, "- {}", plain(row));
                 }
             }
         }
@@ -272,8 +286,9 @@ impl Report {
 fn operator() -> String {
     let variable = |name| std::env::var(name).ok().filter(|it| !it.is_empty());
     let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
-    let user = variable("USER").or_else(|| variable("LOGNAME")).unwrap_or_default();
-    let person = format!("{}@{}", or_unknown(&user), or_unknown(host.trim()));
+    let user = variable("USER").or_else(|| variable("LOGNAME"));
+    let user = user.unwrap_or_else(|| format!("user {}", rustix::process::getuid().as_raw()));
+    let person = format!("{}@{}", user, or_unknown(host.trim()));
     variable("OPERATOR_ARN").map_or(person.clone(), |arn| format!("{arn} ({person})"))
 }
 
@@ -286,6 +301,20 @@ pub(super) fn place(control_table: &str) -> String {
         return format!("this machine, control table {control_table}");
     }
     format!("stack {stack} in {region}, account {}, control table {control_table}", or_unknown(account))
+}
+
+/// Text that strangers had a part in, as Markdown that shows it as it is.
+fn plain(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\\' | '`' | '*' | '[' | ']' | '<' | '>' | '|' | '#' | '!' => shown.extend(['\\', character]),
+            '\u{2028}' | '\u{2029}' => shown.push(' '),
+            _ if character.is_control() => shown.push(' '),
+            _ => shown.push(character),
+        }
+    }
+    shown
 }
 
 fn or_unknown(text: &str) -> &str {

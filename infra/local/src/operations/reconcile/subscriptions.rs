@@ -51,12 +51,12 @@ async fn by_administrators(control: &Store, acts: &Acts, found: &mut Found) -> c
     for target in acts.newest_of(&["webhooks.delete", "webhooks.pause", "webhooks.resume"]).into_keys() {
         let Ok(id) = target.parse() else { continue };
         let Some(subscription) = control.subscription_by_id(SubscriptionId(id)).await? else { continue };
-        if let Some(act) = acts.deletion_of(target) {
+        if let Some(act) = acts.deletion_of(target, subscription.created_at) {
             found.back.push(format!("{}: {}", named(&subscription), described(act)));
             found.repairs.push(Repair::DeleteSubscription(Box::new(subscription)));
             continue;
         }
-        match (acts.pause_of(target), subscription.paused_at) {
+        match (acts.pause_of(target, subscription.created_at), subscription.paused_at) {
             (Some((true, act)), None) => {
                 found.back.push(format!("{}: {}", named(&subscription), described(act)));
                 found.repairs.push(Repair::PauseSubscription(Box::new(subscription)));
@@ -75,6 +75,7 @@ async fn by_administrators(control: &Store, acts: &Acts, found: &mut Found) -> c
 struct Calls<'a> {
     /// Of sign-ups and deletions.
     last: Option<&'a CallRecord>,
+    deletion: Option<&'a CallRecord>,
     rotation: Option<&'a CallRecord>,
 }
 
@@ -83,9 +84,11 @@ async fn by_partners(control: &Store, calls: &[CallRecord], found: &mut Found) -
     for call in calls {
         let Some(owner) = call.practicepass.as_deref().zip(call.partner_id.as_deref()) else { continue };
         match (call.method.as_str(), call.endpoint.as_str()) {
-            ("DELETE", "/v1/webhooks") | ("POST", "/v1/webhooks/signup") => {
-                last.entry(owner).or_default().last = Some(call);
+            ("DELETE", "/v1/webhooks") => {
+                let calls = last.entry(owner).or_default();
+                (calls.last, calls.deletion) = (Some(call), Some(call));
             }
+            ("POST", "/v1/webhooks/signup") => last.entry(owner).or_default().last = Some(call),
             ("POST", "/v1/webhooks/rotate-secret") => last.entry(owner).or_default().rotation = Some(call),
             _ => {}
         }
@@ -101,13 +104,13 @@ async fn by_partners(control: &Store, calls: &[CallRecord], found: &mut Found) -
                 call.method, call.endpoint, call.time, call.request_id
             )
         };
+        let deletion = calls.deletion.zip(subscription.clone());
+        let deletion = deletion.filter(|(call, subscription)| subscription.created_at < call.time);
+        if let Some((call, subscription)) = deletion {
+            found.back.push(format!("{}: {}", named(&subscription), told(call)));
+            found.repairs.push(Repair::DeleteSubscription(Box::new(subscription)));
+        }
         match (calls.last, &subscription) {
-            (Some(call), Some(subscription))
-                if call.method == "DELETE" && subscription.created_at < call.time =>
-            {
-                found.back.push(format!("{}: {}", named(subscription), told(call)));
-                found.repairs.push(Repair::DeleteSubscription(Box::new(subscription.clone())));
-            }
             (Some(call), None) if call.method == "POST" => {
                 found.by_hand.push(format!("lost, the partner has to sign up again: {}", told(call)));
             }
