@@ -424,6 +424,23 @@ async fn a_database_that_was_closed_after_a_restore_is_left_for_the_new_one() {
     panic!("the new database was not opened");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_is_gone_is_unavailable_and_is_not_made_anew() {
+    let it = Rotating::open(Engine::Sqlite).await;
+    let token = it.token_of(&only_k1()).await;
+    let practicepass = PracticePass::try_from("DemoOffice").unwrap();
+    let entry: Practice = it.app.control.practice(&practicepass).await.unwrap().unwrap();
+    let entry = Practice { dsn_secret: SecretRef::from("dsn".to_owned()), ..entry };
+    it.app.control.put_practice(&entry).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gone.sqlite");
+    it.vault.set("dsn", &format!("sqlite://{}", file.display())).unwrap();
+    let reply = it.office.send(&token, "GET", "/v1/DemoOffice/tags", None).await;
+    reply.expect(503);
+    assert_ne!(reply.header("retry-after"), "");
+    assert!(!file.exists());
+}
+
 async fn database_name(office: &crate::office::Office) -> String {
     let shared::tenant::Conn::Postgres(connection) = &mut office.db.connection().await.unwrap() else {
         panic!("this is a test of PostgreSQL")

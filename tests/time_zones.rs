@@ -157,3 +157,21 @@ async fn health_tells_the_version_of_the_compiled_time_zones() {
     let reply = office.call("GET", "/v1/health", &[], None).await;
     assert_eq!(reply.expect(200)["tzdata"], zones::version());
 }
+
+on_both_databases! {
+    async fn a_database_that_lost_its_practice_is_not_made_anew(office) {
+        migrate(&office).await;
+        office.sql("alter table tenant_identity rename to lost_identity").await;
+        let task = Task { practices: vec!["DemoOffice".into()], ..Task::default() };
+        let deadline = office.app.clock.now() + SignedDuration::from_mins(15);
+        let answer = migrate::run(&office.app, task, deadline).await;
+        let error = answer.results[0].outcome.error.clone().unwrap();
+        assert!(error.contains("restore it there first"), "{error}");
+        let task = json!({ "check": { "practice": "DemoOffice" } });
+        let answer = migrate::run(&office.app, serde_json::from_value(task).unwrap(), deadline).await;
+        let error = answer.results[0].outcome.error.clone().unwrap();
+        assert!(error.contains("restore it there first"), "{error}");
+        office.sql("alter table lost_identity rename to tenant_identity").await;
+        migrate(&office).await;
+    }
+}

@@ -7,7 +7,8 @@ use shared::{
     control::{self, practices::Practice},
     domain::{PracticePass, zones},
     tenant::{
-        self, Collision, ConnectionString, Timeouts,
+        self, Collision, ConnectionString, Practices, TenantDb, Timeouts,
+        practices::Location,
         step::{self, step},
     },
 };
@@ -20,6 +21,7 @@ pub(crate) async fn practice(app: &App, practice: &str) -> Result<Done, String> 
     let practicepass = entry.practicepass.clone();
     let grant = PracticeGrant::for_operations(practicepass.clone());
     let dsn = app.secrets.get(&entry.dsn_secret, app.clock.now()).await.map_err(|error| error.to_string())?;
+    require_schema(app, &entry, &dsn).await?;
     let collisions = prepare(app, &grant, &dsn, &entry.time_zone).await?;
     let newest = tenant::migrate::newest();
     // A newer schema is good, too: after a roll-back this program is the older one.
@@ -55,6 +57,30 @@ pub(crate) async fn prepare(
     }
     migrated.db.close().await;
     Ok(migrated.collisions)
+}
+
+/// Refuses a database that a practice with records isn't in: made anew, it would look like a healthy one that has none.
+pub(crate) async fn require_schema(app: &App, entry: &Practice, dsn: &str) -> Result<(), String> {
+    if entry.schema_version.is_none() {
+        return Ok(());
+    }
+    let grant = PracticeGrant::for_operations(entry.practicepass.clone());
+    let found = open(app, &grant, dsn, &entry.time_zone).await;
+    let db = found.map_err(|error| format!("{}; {RESTORE}", in_words(&error, dsn)))?;
+    db.close().await;
+    Ok(())
+}
+
+const RESTORE: &str = "where its database is gone, restore it there first";
+
+pub(crate) async fn open(
+    app: &App,
+    grant: &PracticeGrant,
+    dsn: &str,
+    time_zone: &str,
+) -> tenant::Result<TenantDb> {
+    let location = Location { dsn: dsn.to_owned(), time_zone: time_zone.to_owned() };
+    Practices::patient(1).open(grant, app.clock.now(), async || Ok(location)).await
 }
 
 /// The practice's entry in the registry.

@@ -7,12 +7,12 @@ use shared::{
     app::App,
     auth::{CatalogGrant, PracticeGrant},
     catalog::{self, CatalogDb, Catalogs},
-    tenant::{self, Practices, TenantDb, practices::Location},
+    tenant,
 };
 
 use crate::{
     Done, Status,
-    database::{catalog_secret, in_words, of_catalog, registered},
+    database::{catalog_secret, in_words, of_catalog, open, registered},
 };
 
 /// Tries a practice's. An `empty` database may take the place of one that isn't only when that is wanted.
@@ -22,7 +22,7 @@ pub(crate) async fn practice(app: &App, practice: &str, empty: bool) -> Result<D
     let dsn = app.secrets.pending(&entry.dsn_secret).await.map_err(|error| error.to_string())?;
     // A practice that never had a schema may begin in any database that is nobody's.
     if entry.schema_version.is_some() && !empty {
-        let new = open_practice(app, &grant, &dsn, &entry.time_zone).await.map_err(|error| match error {
+        let new = open(app, &grant, &dsn, &entry.time_zone).await.map_err(|error| match error {
             tenant::Error::Statement(cause) => {
                 format!("the database at this address holds no practice, restore it there first: {cause}")
             }
@@ -31,7 +31,7 @@ pub(crate) async fn practice(app: &App, practice: &str, empty: bool) -> Result<D
         if new.is_empty().await.map_err(|error| in_words(&error, &dsn))? {
             let now = app.secrets.get(&entry.dsn_secret, app.clock.now()).await;
             let now = now.map_err(|error| error.to_string())?;
-            let found = async { open_practice(app, &grant, &now, &entry.time_zone).await?.is_empty().await };
+            let found = async { open(app, &grant, &now, &entry.time_zone).await?.is_empty().await };
             stays_empty(found.await, &now)?;
         }
     }
@@ -62,16 +62,6 @@ pub(crate) async fn catalog(app: &App, empty: bool) -> Result<Done, String> {
     }
     let tried = catalog::migrate::migrate(&grant, &dsn).await;
     tried.map(|_| Status::Usable.into()).map_err(|error| of_catalog(&error, &dsn))
-}
-
-async fn open_practice(
-    app: &App,
-    grant: &PracticeGrant,
-    dsn: &str,
-    time_zone: &str,
-) -> tenant::Result<TenantDb> {
-    let location = Location { dsn: dsn.to_owned(), time_zone: time_zone.to_owned() };
-    Practices::default().open(grant, app.clock.now(), async || Ok(location)).await
 }
 
 async fn open_catalog(app: &App, grant: &CatalogGrant, dsn: &Arc<str>) -> tenant::Result<CatalogDb> {

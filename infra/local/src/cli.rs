@@ -34,11 +34,14 @@ pub struct Run {
     #[arg(long)]
     pub release: bool,
     /// Run the functions' binaries in this folder instead of building them
-    #[arg(long, value_name = "FOLDER", conflicts_with = "release")]
+    #[arg(long, global = true, value_name = "FOLDER", conflicts_with = "release")]
     pub binaries: Option<PathBuf>,
     /// Run all schedules every so many seconds instead of as the template says
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub every: Option<Duration>,
+    /// Neither run schedules nor read queues: for a restore
+    #[arg(long, conflicts_with = "every")]
+    pub without_events: bool,
     /// Create the practices' databases and the catalog on a server instead of in files: a database
     /// and, where the user may do so, a role for each (postgres://…)
     #[arg(long, value_name = "URL")]
@@ -96,9 +99,6 @@ pub struct Drill {
     /// Create the practices' databases on a server instead of in files (postgres://…)
     #[arg(long, value_name = "URL")]
     pub practice_db: Option<String>,
-    /// Run the functions' binaries in this folder instead of building them
-    #[arg(long, value_name = "FOLDER")]
-    pub binaries: Option<PathBuf>,
 }
 
 fn event_scope(text: &str) -> Result<EventScope, String> {

@@ -12,6 +12,7 @@ use officepro_local::demo::{self, Demo};
 use officepro_local::error::{Error, Result};
 use officepro_local::operate::show;
 use officepro_local::operations::RunningStack;
+use officepro_local::operations::reconcile::report::Report;
 use officepro_local::runtime::guard;
 use officepro_local::stack::{FrontDoor, Options, Stack, Stores};
 use officepro_local::template::{Template, World};
@@ -64,7 +65,9 @@ async fn perform(cli: Cli) -> Result<()> {
             Ok(())
         }
         Some(Command::Redeploy { release }) => redeploy(&root, &data_dir, release).await,
-        Some(Command::RestoreDrill(options)) => restore_drill(&root, options).await,
+        Some(Command::RestoreDrill(options)) => {
+            restore_drill(&root, options, cli.run.binaries.as_deref()).await
+        }
         Some(Command::Operate(operation)) => operation.perform(&root.join("template.yaml"), &data_dir).await,
         // It was carried out before the async runtime began.
         Some(Command::Guard { .. }) => Ok(()),
@@ -87,7 +90,7 @@ async fn start(root: &Path, data_dir: &Path, options: Run) -> Result<Stack> {
         guard: Some(own_program()?),
         environments: options.environments.into(),
         every: options.every,
-        events: true,
+        events: !options.without_events,
         variables: options.variables,
     };
     let stack = Stack::start(stores, door, serve).await?;
@@ -106,8 +109,9 @@ async fn functions(root: &Path, folder: Option<&Path>, release: bool) -> Result<
 }
 
 /// Runs the drill in a folder that is removed afterwards, unless it is to be kept.
-async fn restore_drill(root: &Path, options: Drill) -> Result<()> {
-    let binaries = functions(root, options.binaries.as_deref(), false).await?;
+async fn restore_drill(root: &Path, options: Drill, binaries: Option<&Path>) -> Result<()> {
+    options.report.as_deref().map(Report::require_new).transpose()?;
+    let binaries = functions(root, binaries, false).await?;
     let setting = drill::Setting {
         root: root.to_owned(),
         binaries,

@@ -414,7 +414,7 @@ pub fn show(report: &Report, file: Option<&Path>) -> Result<()> {
         return Ok(());
     }
     let hint = if report.applied { "" } else { "; --apply mends those that are open" };
-    Err(Error::Refused(format!("{} guarantees are broken{hint}:{}", failures.len(), failures.join(""))))
+    Err(Error::Refused(format!("guarantees are broken{hint}:{}", failures.join(""))))
 }
 
 /// A name that people can read.

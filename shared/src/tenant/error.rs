@@ -131,8 +131,8 @@ fn classify(code: &str, message: &str, constraint: Option<&str>) -> Class {
         // unique_violation: somebody chose the id for another row and committed it meanwhile.
         "23505" if constraint.is_some_and(|it| OWN_IDS.contains(&it)) => Class::Contended,
         // admin_shutdown, crash_shutdown, cannot_connect_now, too_many_connections, query_canceled, lock_not_available (which
-        // has been waited for long enough); disk full, I/O errors
-        "57P01" | "57P02" | "57P03" | "53300" | "57014" | LOCK_NOT_AVAILABLE | "13" | "10" => {
+        // has been waited for long enough); disk full, I/O errors, a file that can't be opened
+        "57P01" | "57P02" | "57P03" | "53300" | "57014" | LOCK_NOT_AVAILABLE | "13" | "10" | "14" => {
             Class::Unavailable
         }
         // exclusion_violation; SQLITE_CONSTRAINT_TRIGGER

@@ -91,7 +91,10 @@ impl Operator {
             let checked = ConnectionString::of(dsn).check();
             return checked.map_err(|error| Error::Refused(error.to_string()));
         }
-        Err(Error::Refused("a connection string is postgres://user:password@host:port/database".to_owned()))
+        let or_file = if self.data_dir.is_some() { ", or sqlite:///path/of/a/file" } else { "" };
+        Err(Error::Refused(format!(
+            "a connection string is postgres://user:password@host:port/database{or_file}"
+        )))
     }
 }
 

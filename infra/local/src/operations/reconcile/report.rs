@@ -179,6 +179,9 @@ impl Report {
     /// # Errors
     /// When it, or its `.json`, is there.
     pub fn require_new(file: &Path) -> Result<()> {
+        if let Some(folder) = file.parent().filter(|it| !it.as_os_str().is_empty() && !it.is_dir()) {
+            return Err(Error::Refused(format!("there is no folder {}", folder.display())));
+        }
         match [file.to_owned(), file.with_extension("json")].into_iter().find(|it| it.exists()) {
             Some(there) => Err(Error::Refused(format!("{} is there; name another report", there.display()))),
             None => Ok(()),
@@ -198,6 +201,7 @@ impl Report {
         let mut text = format!("# {}\n\n", self.title);
         let moment = |at: Option<Timestamp>| at.map_or("not restored".to_owned(), |at| at.to_string());
         for (name, value) in [
+            ("Result", self.result()),
             ("Who", self.operator.clone()),
             ("Where", self.place.clone()),
             ("Began", self.began_at.to_string()),
