@@ -16,14 +16,13 @@ use crate::{
 /// Tries a connection string, the one that is handed over or the one of now, and changes nothing.
 pub(crate) async fn check(app: &App, check: &Check) -> Result<Done, String> {
     let Some(practice) = &check.practice else { return check_catalog(app, check).await };
-    let secret = match &check.dsn {
-        Some(secret) => secret.0.as_str().into(),
-        None => {
-            let entry = registered(app, practice).await?;
-            let secret = of_now(app, &entry.dsn_secret).await?;
-            require_schema(app, &entry, &secret).await?;
-            secret
-        }
+    let secret = if let Some(secret) = &check.dsn {
+        secret.0.as_str().into()
+    } else {
+        let entry = registered(app, practice).await?;
+        let secret = of_now(app, &entry.dsn_secret).await?;
+        require_schema(app, &entry, &secret).await?;
+        secret
     };
     let practicepass = PracticePass::try_from(practice.as_str()).map_err(str::to_owned)?;
     let found = tenant::check::practice(&PracticeGrant::for_operations(practicepass), &secret).await;

@@ -31,10 +31,10 @@ pub struct Run {
     #[arg(long)]
     pub fresh: bool,
     /// Build and run the functions as they are deployed: optimised
-    #[arg(long)]
+    #[arg(long, conflicts_with = "binaries")]
     pub release: bool,
     /// Run the functions' binaries in this folder instead of building them
-    #[arg(long, global = true, value_name = "FOLDER", conflicts_with = "release")]
+    #[arg(long, global = true, value_name = "FOLDER")]
     pub binaries: Option<PathBuf>,
     /// Run all schedules every so many seconds instead of as the template says
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
