@@ -36,7 +36,7 @@ pub(crate) async fn practice(app: &App, practice: &str) -> Result<Done, String> 
     }
 }
 
-/// Brings a practice's database to the newest schema, and gives its role the limits of calls.
+/// Brings a practice's database to the newest schema, and gives its role what its sessions begin with.
 pub(crate) async fn prepare(
     app: &App,
     grant: &PracticeGrant,
@@ -48,10 +48,10 @@ pub(crate) async fn prepare(
     let timeouts = Timeouts::OF_CALLERS.times(app.config.database_timeout_factor.max(1));
     let limits = timeouts.server.unwrap_or_default();
     // Without them each session, or transaction, sets its own.
-    step("giving the database's role its limits");
-    if let Err(error) = tenant::migrate::give_limits(&migrated.db, limits).await {
+    step("giving the database's role its defaults");
+    if let Err(error) = tenant::migrate::give_defaults(&migrated.db, limits).await {
         let (practice, error) = (grant.practicepass().as_str(), in_words(&error, dsn));
-        tracing::warn!(practice, %error, "the database's role may not be given its limits");
+        tracing::warn!(practice, %error, "the database's role may not be given its defaults");
     }
     migrated.db.close().await;
     Ok(migrated.collisions)

@@ -278,9 +278,7 @@ async fn skip_ids(conn: &mut Conn, table: &str, column: &str, count: i64) -> Res
     match conn {
         Conn::Postgres(_) => {
             let text = format!(
-                "select setval(sequence, {count} + (
-                     select coalesce(last_value, 0) from pg_sequences
-                     where format('%I.%I', schemaname, sequencename)::regclass = sequence::regclass))
+                "select setval(sequence, {count} + coalesce(pg_sequence_last_value(sequence::regclass), 0))
                  from (select pg_get_serial_sequence('{table}', '{column}') as sequence) named"
             );
             on!(conn, c => sqlx::raw_sql(AssertSqlSafe(text)).execute(c).await.map(|_| ()))?;
