@@ -41,6 +41,7 @@ mod openapi;
 mod pipeline;
 mod products_list;
 mod products_upsert;
+mod overbooking;
 mod portal_session;
 mod prospects_change;
 mod prospects_create;
