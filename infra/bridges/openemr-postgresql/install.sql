@@ -1,0 +1,363 @@
+-- The machinery between the EMR's tables and a practice's, whatever the EMR calls them (`map.sql` knows). Run as the practice's role, in
+-- its schema, after `map.sql`; run again, it renews functions and triggers and leaves what the tables hold.
+set search_path = partner_api;
+
+-- Each of these makes our rows what the EMR's row of this key is now. They can be called at any time and any number of times.
+-- `partner_api.writing` says whose change is being followed: 'emr', also by the functions below, 'ours', or nobody's.
+create or replace function bridge_log(of_table text, kind text, id bigint) returns void
+language sql as $$
+    -- What was there before the practice was attached is no news.
+    insert into log (table_name, action, record_id, logged_at)
+    select of_table, kind, id, now() where coalesce(current_setting('partner_api.loading', true), '') <> 'on'
+$$;
+
+create or replace function bridge_apply_provider(id bigint) returns void
+language plpgsql as $$
+begin
+    insert into providers as p (provider_id, name, title, specialty, active)
+    select provider_id, name, title, specialty, active from emr_providers where provider_id = id
+    on conflict (provider_id) do update
+        set name = excluded.name, title = excluded.title, specialty = excluded.specialty, active = excluded.active
+        where (p.name, p.title, p.specialty, p.active)
+            is distinct from (excluded.name, excluded.title, excluded.specialty, excluded.active);
+    if not found then
+        update providers set active = false
+        where provider_id = id and active and not exists (select 1 from emr_providers where provider_id = id);
+    end if;
+end $$;
+
+create or replace function bridge_apply_visit_type(id bigint) returns void
+language plpgsql as $$
+begin
+    insert into visit_types as t (visit_type, active)
+    select visit_type, bool_or(active) from emr_visit_types
+    where visit_type = (select visit_type from emr_visit_types where type_id = id) group by visit_type
+    on conflict (visit_type) do update set active = excluded.active where t.active <> excluded.active;
+    -- One that was renamed or is no more is offered no longer; visits keep its name until the EMR changes them.
+    update visit_types set active = false
+    where active and visit_type not in (select visit_type from emr_visit_types);
+end $$;
+
+create or replace function bridge_apply_rooms() returns void
+language plpgsql as $$
+declare
+    it record;
+    id bigint;
+begin
+    for it in select e.* from emr_rooms e left join bridge_rooms b on b.room = e.room where b.room is null loop
+        insert into resources (name, active) values (it.name, it.active) returning resource_id into id;
+        insert into bridge_rooms (room, resource_id) values (it.room, id);
+    end loop;
+    update resources r set name = coalesce(e.name, r.name), active = coalesce(e.active, false)
+    from bridge_rooms b left join emr_rooms e on e.room = b.room
+    where b.resource_id = r.resource_id
+      and (r.name, r.active) is distinct from (coalesce(e.name, r.name), coalesce(e.active, false));
+end $$;
+
+create or replace function bridge_apply_patient(id bigint) returns void
+language plpgsql as $$
+declare
+    is_new boolean;
+begin
+    insert into patients as p (patient_id, first_name, mi, last_name, full_name, gender, dob, primary_language, phone, cell_phone,
+        email, address, city, state, zip, country, provider_id, created_at, updated_at)
+    select patient_id, first_name, mi, last_name, full_name, gender, dob, primary_language, phone, cell_phone, email, address, city,
+        state, zip, country, (select provider_id from providers where provider_id = e.provider_id), now(), now()
+    from emr_patients e where patient_id = id
+    on conflict (patient_id) do update set first_name = excluded.first_name, mi = excluded.mi, last_name = excluded.last_name,
+        -- A name that a partner gave stays while the parts do.
+        full_name = case when (p.first_name, p.mi, p.last_name) is distinct from (excluded.first_name, excluded.mi, excluded.last_name)
+            then excluded.full_name else p.full_name end,
+        gender = excluded.gender, dob = excluded.dob, primary_language = excluded.primary_language, phone = excluded.phone,
+        cell_phone = excluded.cell_phone, email = excluded.email, address = excluded.address, city = excluded.city,
+        state = excluded.state, zip = excluded.zip, country = excluded.country, provider_id = excluded.provider_id,
+        updated_at = now(), version = p.version + 1
+        where (p.first_name, p.mi, p.last_name, p.gender, p.dob, p.primary_language, p.phone, p.cell_phone, p.email, p.address, p.city,
+                p.state, p.zip, p.country, p.provider_id)
+            is distinct from
+            (excluded.first_name, excluded.mi, excluded.last_name, excluded.gender, excluded.dob, excluded.primary_language,
+                excluded.phone, excluded.cell_phone, excluded.email, excluded.address, excluded.city, excluded.state, excluded.zip,
+                excluded.country, excluded.provider_id)
+    returning p.version = 1 into is_new;
+    if found then
+        perform bridge_log('patients', case when is_new then 'insert' else 'update' end, id);
+    elsif not exists (select 1 from emr_patients where patient_id = id) then
+        delete from visits where patient_id = id;
+        delete from patients where patient_id = id;
+        if found then perform bridge_log('patients', 'delete', id); end if;
+    end if;
+end $$;
+
+create or replace function bridge_apply_event(id bigint) returns void
+language plpgsql as $$
+declare
+    e emr_visits;
+    v visits;
+    until timestamptz := clock_timestamp() + current_setting('lock_timeout')::interval;
+    is_moved boolean;
+    can_bind boolean := true;
+begin
+    select * into e from emr_visits where visit_id = id;
+    select * into v from visits where visit_id = id;
+
+    delete from schedule_exceptions x using bridge_time_off b where b.event_id = id and x.exception_id = b.exception_id;
+    if e.visit_id is null then
+        with off as materialized (
+            select nextval(pg_get_serial_sequence('partner_api.schedule_exceptions', 'exception_id')) as exception_id, o.*
+            from emr_time_off o where event_id = id),
+        made as (
+            insert into schedule_exceptions (exception_id, provider_id, exception_date, kind, start_time, end_time)
+            select exception_id, provider_id, exception_date, 'off', start_time, end_time from off)
+        insert into bridge_time_off (event_id, exception_id) select event_id, exception_id from off;
+        update visits set status = 'Deleted', updated_at = now() where visit_id = id and status <> 'Deleted';
+        if found then perform bridge_log('visits', 'delete', id); end if;
+        return;
+    end if;
+
+    is_moved := v.visit_id is null
+        or (e.patient_id, e.provider_id, e.room_id, e.visit_date, e.visit_time, e.visit_duration)
+            is distinct from (v.patient_id, v.provider_id, v.room_id, v.visit_date, v.visit_time, v.visit_duration)
+        or v.status in ('Cancelled', 'NoShow', 'Deleted') and e.status not in ('Cancelled', 'NoShow', 'Deleted');
+    if not is_moved then
+        update visits set visit_type = e.visit_type, visit_complaint = e.visit_complaint, status = e.status, updated_at = now()
+        where visit_id = id and (visit_type, visit_complaint, status) is distinct from (e.visit_type, e.visit_complaint, e.status);
+        if found then perform bridge_log('visits', 'update', id); end if;
+        return;
+    end if;
+    -- First as one that binds the API's callers; on another visit, or on one that is just being booked, as one that binds nobody.
+    loop
+        begin
+            perform set_config('lock_timeout', case when can_bind then '100ms'
+                else greatest(extract(milliseconds from until - clock_timestamp())::integer, 1)::text end, true);
+            if v.visit_id is null then
+                insert into visits (visit_id, patient_id, provider_id, room_id, visit_type, visit_date, visit_time, visit_duration,
+                    visit_complaint, status, bound)
+                values (id, e.patient_id, e.provider_id, e.room_id, e.visit_type, e.visit_date, e.visit_time, e.visit_duration,
+                    e.visit_complaint, e.status, can_bind);
+            else
+                update visits set patient_id = e.patient_id, provider_id = e.provider_id, room_id = e.room_id, visit_type = e.visit_type,
+                    visit_date = e.visit_date, visit_time = e.visit_time, visit_duration = e.visit_duration,
+                    visit_complaint = e.visit_complaint, status = e.status, updated_at = now(), bound = can_bind
+                where visit_id = id;
+            end if;
+            exit;
+        exception when exclusion_violation or lock_not_available then
+            if not can_bind then raise; end if;
+            can_bind := false;
+        end;
+    end loop;
+    perform bridge_log('visits', case when v.visit_id is null then 'insert' else 'update' end, id);
+end $$;
+
+-- Follows what could not be followed before; what still can't stays.
+create or replace function bridge_catch_up() returns bigint
+language plpgsql as $$
+declare
+    it bridge_failures;
+    before text := coalesce(current_setting('partner_api.writing', true), '');
+    done bigint := 0;
+begin
+    perform set_config('partner_api.writing', 'emr', true);
+    for it in select * from bridge_failures order by failed_at limit 100 for update skip locked loop
+        begin
+            execute format('select partner_api.%I($1)', it.apply) using it.key;
+            delete from bridge_failures where apply = it.apply and key = it.key;
+            done := done + 1;
+        exception when others then
+            update bridge_failures set attempts = attempts + 1, message = sqlerrm where apply = it.apply and key = it.key;
+        end;
+    end loop;
+    perform set_config('partner_api.writing', before, true);
+    return done;
+end $$;
+
+-- All that the EMR's write runs into. Whatever goes wrong inside, also what can't be compiled, is noted, and the write goes on. A
+-- transaction of the EMR's waits for us no longer than 300 ms in all, however many rows it writes.
+create or replace function bridge_hook() returns trigger
+language plpgsql security definer set search_path = partner_api, pg_temp set lock_timeout = '300ms' as $$
+declare
+    began timestamptz := clock_timestamp();
+    spent integer;
+    failed text;
+    keys bigint[];
+    it bigint;
+begin
+    if current_setting('partner_api.writing', true) = 'ours' then return null; end if;
+    begin
+        spent := coalesce(nullif(current_setting('partner_api.spent', true), ''), '0')::integer;
+        if tg_op <> 'INSERT' then keys := array[(to_jsonb(old) ->> tg_argv[1])::bigint]; end if;
+        if tg_op <> 'DELETE' then keys := keys || (to_jsonb(new) ->> tg_argv[1])::bigint; end if;
+        perform set_config('lock_timeout', greatest(300 - spent, 1)::text, true);
+        perform set_config('partner_api.writing', 'emr', true);
+        foreach it in array (select array_agg(distinct key) from unnest(keys) key where key is not null) loop
+            execute format('select partner_api.%I($1)', tg_argv[0]) using it;
+        end loop;
+        perform set_config('partner_api.writing', '', true);
+    exception when others then
+        failed := sqlerrm;
+    end;
+    if failed is not null then
+        perform set_config('partner_api.spent',
+            (coalesce(spent, 0) + ceil(extract(epoch from clock_timestamp() - began) * 1000)::integer)::text, true);
+        begin
+            perform set_config('lock_timeout', '5ms', true);
+            insert into bridge_failures as f (apply, key, message)
+            select distinct tg_argv[0], key, failed from unnest(keys) key where key is not null
+            on conflict (apply, key) do update set failed_at = now(), attempts = f.attempts + 1, message = excluded.message;
+        exception when others then
+            raise warning 'partner_api: % of % could not be noted: %', tg_op, tg_relid::regclass, failed;
+        end;
+    end if;
+    return null;
+end $$;
+
+-- Ours to the EMR's: in the same transaction, before our row, whose id is the EMR's.
+create or replace function bridge_patient_changes() returns trigger
+language plpgsql set search_path = partner_api, pg_temp as $$
+begin
+    if current_setting('partner_api.writing', true) = 'emr' then return new; end if;
+    perform set_config('partner_api.writing', 'ours', true);
+    new.patient_id := emr_write_patient(case when tg_op = 'UPDATE' then old end, new);
+    perform set_config('partner_api.writing', '', true);
+    return new;
+end $$;
+
+create or replace function bridge_visit_changes() returns trigger
+language plpgsql set search_path = partner_api, pg_temp as $$
+begin
+    if current_setting('partner_api.writing', true) = 'emr' then return new; end if;
+    perform set_config('partner_api.writing', 'ours', true);
+    new.visit_id := emr_write_visit(case when tg_op = 'UPDATE' then old end, new);
+    perform set_config('partner_api.writing', '', true);
+    return new;
+end $$;
+
+-- Before anybody else's trigger: what the EMR has committed and we could not follow is in the way of a booking, too.
+create or replace function bridge_visit_begins() returns trigger
+language plpgsql set search_path = partner_api, pg_temp as $$
+begin
+    if current_setting('partner_api.writing', true) is distinct from 'emr' and exists (select 1 from bridge_failures) then
+        perform bridge_catch_up();
+    end if;
+    return new;
+end $$;
+
+create or replace trigger a_bridge_visit_begins before insert or update of provider_id, room_id, visit_date, visit_time, visit_duration on visits
+for each row execute function bridge_visit_begins();
+create or replace trigger write_through before insert or update on patients
+for each row execute function bridge_patient_changes();
+create or replace trigger write_through before insert or update on visits
+for each row execute function bridge_visit_changes();
+
+-- The triggers on the EMR's tables. Made anew they are enabled, whatever they were.
+create or replace function bridge_watch() returns void
+language plpgsql as $$
+declare
+    it bridge_watched;
+begin
+    for it in select * from bridge_watched loop
+        execute format('create or replace trigger partner_api_watches after insert or update or delete on %s
+            for each row execute function partner_api.bridge_hook(%L, %L)', it.emr_table, it.apply, it.key);
+    end loop;
+end $$;
+select bridge_watch();
+
+-- What the EMR has and we don't have as it is, and the other way round. Without a difference there is no row.
+create or replace view bridge_drift (apply, key, kind) as
+select 'bridge_apply_provider', coalesce(e.provider_id, o.provider_id),
+    case when o.provider_id is null then 'missing' when e.provider_id is null then 'surplus' else 'different' end
+from emr_providers e full join providers o on o.provider_id = e.provider_id
+where o.provider_id is null or e.provider_id is null and o.active
+   or (e.name, e.title, e.specialty, e.active) is distinct from (o.name, o.title, o.specialty, o.active) and e.provider_id is not null
+union all
+select 'bridge_apply_visit_type', min(e.type_id), case when o.visit_type is null then 'missing' else 'different' end
+from emr_visit_types e left join visit_types o on o.visit_type = e.visit_type
+group by o.visit_type, o.active, e.visit_type having o.visit_type is null or bool_or(e.active) <> o.active
+union all
+select 'bridge_apply_patient', coalesce(e.patient_id, o.patient_id),
+    case when o.patient_id is null then 'missing' when e.patient_id is null then 'surplus' else 'different' end
+from emr_patients e full join patients o on o.patient_id = e.patient_id
+where (e.patient_id, e.first_name, e.mi, e.last_name, e.gender, e.dob, e.primary_language, e.phone, e.cell_phone, e.email, e.address, e.city,
+        e.state, e.zip, e.country, e.provider_id)
+    is distinct from
+    (o.patient_id, o.first_name, o.mi, o.last_name, o.gender, o.dob, o.primary_language, o.phone, o.cell_phone, o.email, o.address, o.city,
+        o.state, o.zip, o.country, o.provider_id)
+union all
+select 'bridge_apply_event', coalesce(e.visit_id, o.visit_id),
+    case when o.visit_id is null then 'missing' when e.visit_id is null then 'surplus' else 'different' end
+from emr_visits e full join visits o on o.visit_id = e.visit_id
+where e.visit_id is null and o.status <> 'Deleted' or e.visit_id is not null
+  and (e.patient_id, e.provider_id, e.room_id, e.visit_type, e.visit_date, e.visit_time, e.visit_duration, e.visit_complaint, e.status)
+    is distinct from
+    (o.patient_id, o.provider_id, o.room_id, o.visit_type, o.visit_date, o.visit_time, o.visit_duration, o.visit_complaint, o.status)
+union all
+select distinct 'bridge_apply_event', coalesce(e.event_id, o.event_id), 'time off'
+from emr_time_off e full join (
+    select b.event_id, x.provider_id, x.exception_date, x.start_time, x.end_time
+    from bridge_time_off b join schedule_exceptions x on x.exception_id = b.exception_id) o
+  on (o.event_id, o.exception_date) = (e.event_id, e.exception_date)
+where (o.event_id, o.provider_id, o.start_time, o.end_time) is distinct from (e.event_id, e.provider_id, e.start_time, e.end_time)
+  and coalesce(e.exception_date, o.exception_date) >= current_date;
+
+-- All that is to be looked at, in words; nothing when all is well.
+create or replace function bridge_check() returns table (finding text, count bigint, example text)
+language plpgsql as $$
+begin
+    return query
+    select 'the EMR''s table is not watched', count(*), min(w.emr_table)
+    from bridge_watched w where not exists (
+        select 1 from pg_trigger t join pg_proc p on p.oid = t.tgfoid
+        where t.tgrelid = to_regclass(w.emr_table) and t.tgname = 'partner_api_watches' and t.tgenabled in ('O', 'A')
+          and p.oid = to_regprocedure('partner_api.bridge_hook()') and p.prosecdef)
+    having count(*) > 0;
+    return query
+    select 'a right is missing', count(*), min(g.privilege || ' on ' || g.emr_table)
+    from bridge_grants g
+    where to_regclass(g.emr_table) is null or not coalesce(has_table_privilege(to_regclass(g.emr_table), g.privilege), false) having count(*) > 0;
+    return query
+    select 'a trigger of ours is missing', count(*), min(it) from unnest(array['a_bridge_visit_begins on visits', 'write_through on visits',
+        'write_through on patients']) it
+    where not exists (select 1 from pg_trigger t where t.tgname || ' on ' || t.tgrelid::regclass = it and t.tgenabled in ('O', 'A'))
+    having count(*) > 0;
+    return query
+    select 'changes of the EMR''s were not followed', count(*), min(apply || ' ' || key || ': ' || message) from bridge_failures having count(*) > 0;
+    return query
+    select 'rooms without a resource', count(*), min(e.room) from emr_rooms e left join bridge_rooms b on b.room = e.room
+    where b.room is null having count(*) > 0;
+    return query
+    select 'not understood: ' || what, count(*), min(n.key) from emr_not_understood n group by 1;
+    return query
+    select d.kind || ' (' || d.apply || ')', count(*), min(d.key)::text from bridge_drift d group by 1;
+end $$;
+
+-- Brings up to `most` rows of ours to what the EMR has; gives how many there were to do. With `loading` nothing is told to partners.
+create or replace function bridge_repair(most bigint, loading boolean) returns bigint
+language plpgsql as $$
+declare
+    it record;
+    done bigint := 0;
+begin
+    perform bridge_watch();
+    perform set_config('partner_api.writing', 'emr', true);
+    perform set_config('partner_api.loading', case when loading then 'on' else '' end, true);
+    perform bridge_apply_rooms();
+    -- Visits need their patients, types and providers.
+    for it in
+        select distinct on (turn, key) apply, key,
+            case apply when 'bridge_apply_provider' then 1 when 'bridge_apply_visit_type' then 2 when 'bridge_apply_patient' then 3 else 4 end as turn
+        from bridge_drift order by turn, key limit most
+    loop
+        begin
+            execute format('select partner_api.%I($1)', it.apply) using it.key;
+            delete from bridge_failures where apply = it.apply and key = it.key;
+            done := done + 1;
+        exception when others then
+            insert into bridge_failures as f (apply, key, message) values (it.apply, it.key, sqlerrm)
+            on conflict (apply, key) do update set failed_at = now(), attempts = f.attempts + 1, message = excluded.message;
+        end;
+    end loop;
+    perform bridge_catch_up();
+    perform set_config('partner_api.writing', '', true);
+    perform set_config('partner_api.loading', '', true);
+    return done;
+end $$;

@@ -1,0 +1,23 @@
+-- What the bridge remembers. Run first, as the practice's role, in its schema.
+set search_path = partner_api;
+
+-- Rooms are texts in the EMR.
+create table if not exists bridge_rooms (
+    room text primary key,
+    resource_id bigint not null unique references resources (resource_id)
+);
+-- The time off that an event of the EMR's stands for.
+create table if not exists bridge_time_off (
+    event_id bigint not null,
+    exception_id bigint primary key references schedule_exceptions (exception_id) on delete cascade
+);
+create index if not exists bridge_time_off_by_event on bridge_time_off (event_id);
+-- What a change of the EMR's could not be followed by. Whatever is here is tried again before the API books anything.
+create table if not exists bridge_failures (
+    apply text not null,
+    key bigint not null,
+    failed_at timestamptz not null default now(),
+    attempts bigint not null default 1,
+    message text not null,
+    primary key (apply, key)
+);
