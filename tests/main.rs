@@ -18,6 +18,7 @@ mod booking;
 mod booking_buffers;
 mod booking_locks;
 mod booking_race;
+mod bridges;
 mod brute_force;
 mod canary;
 mod bounds;

@@ -77,7 +77,7 @@ create trigger patient_data_noted after insert or update on patient_data for eac
 
 insert into users (id, username, fname, lname, title, specialty, active, authorized) values
     (1, 'jsmith', 'Jane', 'Smith', 'PA-C', 'Aesthetics', 1, 1), (2, 'ohaddad', 'Omar', 'Haddad', 'MD', 'Dermatology', 1, 1),
-    (3, 'lfischer', 'Lena', 'Fischer', 'NP', null, 0, 1), (4, 'desk', 'Dana', 'Reed', null, null, 1, 0);
+    (3, 'lfischer', 'Lena', 'Fischer', 'NP', null, 0, 1);
 select setval(pg_get_serial_sequence('users', 'id'), 100);
 insert into patient_data (pid, fname, lname, sex, "DOB", email, "providerID") values
     (1001, 'Ada', 'Jones', 'Female', '1980-02-29', 'ada@example.com', 1), (1002, 'Ben', 'Okafor', 'Male', null, '', null),

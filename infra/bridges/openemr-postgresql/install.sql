@@ -1,6 +1,6 @@
 -- The machinery between the EMR's tables and a practice's, whatever the EMR calls them (`map.sql` knows). Run as the practice's role, in
 -- its schema, after `map.sql`; run again, it renews functions and triggers and leaves what the tables hold.
-set search_path = partner_api;
+set local search_path = partner_api;
 
 -- Each of these makes our rows what the EMR's row of this key is now. They can be called at any time and any number of times.
 -- `partner_api.writing` says whose change is being followed: 'emr', also by the functions below, 'ours', or nobody's.
@@ -58,6 +58,7 @@ create or replace function bridge_apply_patient(id bigint) returns void
 language plpgsql as $$
 declare
     is_new boolean;
+    events bigint[];
 begin
     insert into patients as p (patient_id, first_name, mi, last_name, full_name, gender, dob, primary_language, phone, cell_phone,
         email, address, city, state, zip, country, provider_id, created_at, updated_at)
@@ -82,9 +83,11 @@ begin
     if found then
         perform bridge_log('patients', case when is_new then 'insert' else 'update' end, id);
     elsif not exists (select 1 from emr_patients where patient_id = id) then
-        delete from visits where patient_id = id;
+        -- What the EMR still has of the patient's visits is time off from now on.
+        with gone as (delete from visits where patient_id = id returning visit_id) select array_agg(visit_id) into events from gone;
         delete from patients where patient_id = id;
         if found then perform bridge_log('patients', 'delete', id); end if;
+        perform bridge_apply_event(event) from unnest(events) event;
     end if;
 end $$;
 
@@ -93,7 +96,8 @@ language plpgsql as $$
 declare
     e emr_visits;
     v visits;
-    until timestamptz := clock_timestamp() + current_setting('lock_timeout')::interval;
+    limit_before text := current_setting('lock_timeout');
+    until timestamptz := clock_timestamp() + limit_before::interval;
     is_moved boolean;
     can_bind boolean := true;
 begin
@@ -146,6 +150,7 @@ begin
             can_bind := false;
         end;
     end loop;
+    perform set_config('lock_timeout', limit_before, true);
     perform bridge_log('visits', case when v.visit_id is null then 'insert' else 'update' end, id);
 end $$;
 
@@ -360,4 +365,36 @@ begin
     perform set_config('partner_api.writing', '', true);
     perform set_config('partner_api.loading', '', true);
     return done;
+end $$;
+
+-- Writes as the EMR and as the API would, sees that each arrives on the other side, and gives what didn't. Whoever calls it rolls back.
+create or replace function bridge_trial() returns setof text
+language plpgsql as $$
+declare
+    a visits;
+    b visits;
+    own bigint;
+begin
+    select * into a from visits where status not in ('Cancelled', 'NoShow', 'Deleted') order by visit_id desc limit 1;
+    if a.visit_id is null then
+        return next 'there is no visit to try it with';
+        return;
+    end if;
+    begin
+        insert into visits (patient_id, provider_id, visit_type, visit_date, visit_time, visit_duration)
+        values (a.patient_id, a.provider_id, a.visit_type, a.visit_date + 3653, a.visit_time, a.visit_duration) returning visit_id into own;
+        if not exists (select 1 from emr_visits where visit_id = own) then
+            return next 'a visit of the API''s does not arrive in the EMR';
+        end if;
+        update visits set status = 'Cancelled' where visit_id = own;
+        if (select status from emr_visits where visit_id = own) is distinct from 'Cancelled' then
+            return next 'a cancellation of the API''s does not arrive in the EMR';
+        end if;
+        update patients set phone = '+1 555 0100', version = version + 1 where patient_id = a.patient_id;
+        if (select phone from emr_patients where patient_id = a.patient_id) is distinct from '+1 555 0100' then
+            return next 'a change of the API''s to a patient does not arrive in the EMR';
+        end if;
+    exception when others then
+        return next 'the API''s writes fail: ' || sqlerrm;
+    end;
 end $$;

@@ -1,6 +1,6 @@
 -- What is what: OpenEMR's tables on PostgreSQL, as a practice's tables have them. Everything that names a table or a value of the
 -- EMR's is here; `install.sql` knows these views and functions only. Run as the practice's role, in its schema.
-set search_path = partner_api;
+set local search_path = partner_api;
 
 create or replace function emr_number(written text) returns bigint
 language sql immutable parallel safe as $$ select case when written ~ '^[0-9]{1,15}$' then written::bigint end $$;
@@ -126,7 +126,7 @@ cross join lateral generate_series(0, case when whole then greatest((coalesce(e.
 where e."pc_eventDate" is not null and coalesce(e.pc_eventstatus, 1) >= 0 and emr_status(e.pc_apptstatus) not in ('Cancelled', 'NoShow')
   and e.pc_catid <> 2 and (e.pc_duration > 0 or e.pc_alldayevent = 1)
   and (coalesce(e.pc_aid, '') in ('', '0') or exists (select 1 from public.users where id = emr_number(e.pc_aid)))
-  and d > current_date - 366
+  and (d > current_date - 366 or coalesce(e.pc_recurrtype, 0) = 0)
   and not exists (select 1 from emr_visits v where v.visit_id = e.pc_eid);
 
 -- The row of one of our patients, in the EMR. Gives the EMR's id. Nothing is written when nothing that the EMR has was changed.
@@ -237,6 +237,9 @@ where "pc_eventDate" >= current_date
 union all
 select 'room that is none', pc_eid::text from public.openemr_postcalendar_events
 where "pc_eventDate" >= current_date and pc_room <> '' and not exists (select 1 from emr_rooms where room = pc_room);
+
+create or replace view emr_size (patients, events) as
+select (select count(*) from public.patient_data), (select count(*) from public.openemr_postcalendar_events);
 
 -- What the practice's role needs of the EMR's owner.
 create or replace view bridge_grants (emr_table, privilege) as values

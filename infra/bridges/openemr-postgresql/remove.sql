@@ -1,13 +1,13 @@
 -- Takes the bridge away. The EMR's rows stay, and so do ours, as copies that nothing follows any more. Run as the practice's role. The triggers on
 -- the EMR's tables go with their function, which needs no right to the tables.
-set search_path = partner_api;
+set local search_path = partner_api;
 drop function if exists bridge_hook() cascade;
 drop function if exists bridge_visit_begins(), bridge_visit_changes(), bridge_patient_changes() cascade;
-drop function if exists bridge_repair(bigint, boolean), bridge_check(), bridge_watch(), bridge_catch_up(), bridge_apply_event(bigint),
+drop function if exists bridge_trial(), bridge_repair(bigint, boolean), bridge_check(), bridge_watch(), bridge_catch_up(), bridge_apply_event(bigint),
     bridge_apply_patient(bigint), bridge_apply_rooms(), bridge_apply_visit_type(bigint), bridge_apply_provider(bigint),
     bridge_log(text, text, bigint);
-drop view if exists bridge_drift, bridge_grants, bridge_watched, emr_not_understood;
+drop view if exists bridge_drift, bridge_grants, bridge_watched, emr_not_understood, emr_size;
 drop function if exists emr_write_visit(visits, visits), emr_write_patient(patients, patients);
 drop view if exists emr_time_off, emr_visits, emr_rooms, emr_visit_types, emr_patients, emr_providers;
 drop function if exists emr_dates(integer, text, date, date, date), emr_rule(text, text), emr_status(text), emr_number(text);
-drop table if exists bridge_failures, bridge_time_off, bridge_rooms;
+drop table if exists bridge_failures, bridge_time_off, bridge_rooms, bridge;

@@ -1,5 +1,11 @@
 -- What the bridge remembers. Run first, as the practice's role, in its schema.
-set search_path = partner_api;
+set local search_path = partner_api;
+
+create table if not exists bridge (
+    singleton bigint primary key default 1 check (singleton = 1),
+    name text not null,
+    attached_at timestamptz not null default now()
+);
 
 -- Rooms are texts in the EMR.
 create table if not exists bridge_rooms (
