@@ -1,6 +1,7 @@
 //! Practices that are attached to the database of their EMR.
 
 mod survival;
+mod work;
 
 use serde_json::{Value, json};
 use shared::tenant::{

@@ -123,7 +123,7 @@ on_both_databases! {
         for (time, is_free) in [("09:30", true), ("10:30", false), ("10:45", true), ("13:00", false), ("13:30", true)] {
             assert_eq!(slots.contains(time), is_free, "{time}: {slots}");
         }
-        let schedule = office.get("/v1/DemoOffice/availability/providers/1/schedule?from=2026-03-10&to=2026-03-10").await;
+        let schedule = office.get("/v1/DemoOffice/availability/providers/1/schedule?startDate=2026-03-10&endDate=2026-03-10").await;
         let schedule = schedule.expect(200)["data"].to_string();
         assert_eq!(schedule.matches("\"VisitID\"").count(), 3, "{schedule}");
 

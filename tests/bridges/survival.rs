@@ -79,8 +79,8 @@ async fn drift_of_every_kind_is_found_and_repaired() {
         ("delete from visits", "missing (bridge_apply_event)"),
         ("update visits set visit_time = '11:00'", "different (bridge_apply_event)"),
         (
-            "insert into visits (patient_id, provider_id, visit_type, visit_date, visit_time, visit_duration)
-            values (1002, 1, 'Consult', '2031-03-11', '10:00', 30)",
+            "insert into visits (visit_id, patient_id, provider_id, visit_type, visit_date, visit_time, visit_duration)
+            values (7001, 1002, 1, 'Consult', '2031-03-11', '10:00', 30)",
             "surplus (bridge_apply_event)",
         ),
         ("delete from schedule_exceptions", "time off (bridge_apply_event)"),

@@ -7,7 +7,7 @@ use shared::{
     control::{self, practices::Practice},
     domain::{PracticePass, zones},
     tenant::{
-        self, Collision, ConnectionString, Timeouts,
+        self, Bridge, Collision, ConnectionString, TenantDb, Timeouts,
         step::{self, step},
     },
 };
@@ -47,6 +47,7 @@ pub(crate) async fn prepare(
     let migrated = migrated.map_err(|error| in_words(&error, dsn))?;
     let timeouts = Timeouts::OF_CALLERS.times(app.config.database_timeout_factor.max(1));
     let limits = timeouts.server.unwrap_or_default();
+    renew_bridge(&migrated.db).await.map_err(|error| in_words(&error, dsn))?;
     // Without them each session, or transaction, sets its own.
     step("giving the database's role its defaults");
     if let Err(error) = tenant::migrate::give_defaults(&migrated.db, limits).await {
@@ -55,6 +56,15 @@ pub(crate) async fn prepare(
     }
     migrated.db.close().await;
     Ok(migrated.collisions)
+}
+
+/// A bridge of this version in the place of an older one's, if the practice has any.
+async fn renew_bridge(db: &TenantDb) -> tenant::Result<()> {
+    step("renewing the bridge to the EMR");
+    match Bridge::of(db).await? {
+        Some(bridge) => bridge.install(db).await,
+        None => Ok(()),
+    }
 }
 
 /// The practice's entry in the registry.

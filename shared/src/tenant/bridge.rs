@@ -7,6 +7,8 @@ use super::{Conn, Error, Pool, Result, TenantDb, on};
 
 /// Rows of one transaction of a load or a repair.
 const BATCH: i64 = 1_000;
+/// What a repair can't make equal is different again afterwards: so many more looks, and it is left to [`check`].
+const MOST_RESTS: i32 = 3;
 /// Making triggers takes locks on the EMR's tables: its programs wait no longer than this.
 const PATIENCE: &str = "set local lock_timeout = '2s'; ";
 
@@ -152,14 +154,15 @@ async fn read_plan(conn: &mut Conn) -> Result<Plan> {
 /// # Errors
 /// [`Error::Unavailable`]; [`Error::Statement`] when the bridge isn't whole.
 pub async fn load(db: &TenantDb, is_first: bool, mut goes_on: impl FnMut(i64) -> bool) -> Result<i64> {
-    let mut done = 0;
+    let (mut done, mut rests) = (0, 0);
     loop {
         let batch: i64 = crate::in_transaction!(db, Error, conn => {
             Ok(on!(conn, c => sqlx::query_scalar("select bridge_repair($1, $2)")
                 .bind(BATCH).bind(is_first).fetch_one(c).await)?)
         })?;
         done += batch;
-        if batch < 1 || !goes_on(done) {
+        rests += i32::from(batch < BATCH);
+        if batch < 1 || rests > MOST_RESTS || !goes_on(done) {
             return Ok(done);
         }
     }
