@@ -361,7 +361,7 @@ async fn staff_and_callers_who_race_never_hinder_staff_and_no_caller_is_put_on_w
     }
     ends("the race", async {
         while let Some(done) = all.join_next().await {
-            done.unwrap()
+            done.unwrap();
         }
     })
     .await;

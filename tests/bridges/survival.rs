@@ -96,6 +96,7 @@ async fn drift_of_every_kind_is_found_and_repaired() {
             "surplus (bridge_apply_patient)",
         ),
         ("update providers set name = 'Drift' where provider_id = 1", "different (bridge_apply_provider)"),
+        ("insert into visit_types (visit_type) values ('Unknown')", "surplus (bridge_apply_visit_type)"),
         (
             "update visit_types set active = false where visit_type = 'Consult'",
             "different (bridge_apply_visit_type)",

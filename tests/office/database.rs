@@ -124,11 +124,25 @@ pub(crate) async fn execute(db: &Database, statements: &str) {
     try_execute(db, statements).await.unwrap();
 }
 
+/// Visit types that a test makes are the EMR's, too, or nothing of them could be booked.
+const CATEGORIES: &str = "
+    do $$ begin
+        if to_regclass('public.openemr_postcalendar_categories') is not null and to_regclass('partner_api.visit_types') is not null then
+            insert into public.openemr_postcalendar_categories (pc_catid, pc_catname, pc_cattype, pc_active)
+            select (select max(pc_catid) from public.openemr_postcalendar_categories) + row_number() over (), visit_type, 0, active::int
+            from partner_api.visit_types where visit_type not in (select pc_catname from public.openemr_postcalendar_categories);
+        end if;
+    end $$";
+
 pub(crate) async fn try_execute(db: &Database, statements: &str) -> shared::tenant::Result<()> {
     // Of an attached practice the tests write what is ours alone, as the bridge does.
-    let alone = if is_attached() { "set partner_api.writing = 'emr';" } else { "" };
+    let alone = "set partner_api.writing = 'emr';";
     let is_postgres = matches!(db.connection().await?, Conn::Postgres(_));
-    let statements = if is_postgres { format!("{alone}{statements}") } else { statements.to_owned() };
+    let statements = if is_postgres && is_attached() {
+        format!("{alone}{statements};{CATEGORIES}")
+    } else {
+        statements.to_owned()
+    };
     let statements = AssertSqlSafe(statements);
     match &mut db.connection().await? {
         Conn::Sqlite(connection) => sqlx::raw_sql(statements).execute(&mut **connection).await.map(|_| ())?,

@@ -275,9 +275,11 @@ from emr_providers e full join providers o on o.provider_id = e.provider_id
 where o.provider_id is null or e.provider_id is null and o.active
    or (e.name, e.title, e.specialty, e.active) is distinct from (o.name, o.title, o.specialty, o.active) and e.provider_id is not null
 union all
-select 'bridge_apply_visit_type', min(e.type_id), case when o.visit_type is null then 'missing' else 'different' end
-from emr_visit_types e left join visit_types o on o.visit_type = e.visit_type
-group by o.visit_type, o.active, e.visit_type having o.visit_type is null or bool_or(e.active) <> o.active
+select 'bridge_apply_visit_type', coalesce(min(e.type_id), 0),
+    case when o.visit_type is null then 'missing' when e.visit_type is null then 'surplus' else 'different' end
+from emr_visit_types e full join visit_types o on o.visit_type = e.visit_type
+group by o.visit_type, o.active, e.visit_type
+having o.visit_type is null or e.visit_type is null and o.active or bool_or(e.active) <> o.active
 union all
 select 'bridge_apply_patient', coalesce(e.patient_id, o.patient_id),
     case when o.patient_id is null then 'missing' when e.patient_id is null then 'surplus' else 'different' end

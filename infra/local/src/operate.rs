@@ -319,6 +319,7 @@ impl Dsn {
 
 impl Operation {
     /// Does it; `template` and `data_dir` are those of the local stack.
+    #[allow(clippy::too_many_lines, reason = "a line or two for each command")]
     pub async fn perform(self, template: &Path, data_dir: &Path) -> Result<()> {
         let on = |world: &OfWorld| Operator::of(world.aws, data_dir);
         match self {
