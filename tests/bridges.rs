@@ -1,5 +1,6 @@
 //! Practices that are attached to the database of their EMR.
 
+mod care;
 mod survival;
 mod work;
 

@@ -6,16 +6,21 @@ use jiff::{SignedDuration, Timestamp};
 use shared::{
     app::App,
     auth::PracticeGrant,
-    tenant::{self, Bridge, Practices, TenantDb, Timeouts, bridge, practices::Location, step::step},
+    tenant::{
+        self, Bridge, Practices, TenantDb, Timeouts,
+        bridge::{self, Progress},
+        practices::Location,
+        step::step,
+    },
 };
 
 use crate::{
-    BridgeTask, Done, LIMIT, Status, Work,
+    BridgeTask, Done, Status, Work,
     database::{in_words, registered},
 };
 
-/// A load that isn't finished so long before the end goes on with the next invocation.
-const BEFORE_DEADLINE: SignedDuration = SignedDuration::from_secs(60);
+/// A load that isn't finished after so long goes on with the next invocation: so whoever waits sees how far it is.
+const SLICE: SignedDuration = SignedDuration::from_secs(60);
 
 /// Does the task; `found` says in words what there is.
 pub(crate) async fn run(app: &App, task: &BridgeTask, deadline: Timestamp) -> Result<Done, String> {
@@ -45,8 +50,8 @@ async fn work(
 ) -> tenant::Result<Result<Done, String>> {
     step("looking by what the practice is attached");
     let current = Bridge::of(db).await?;
-    let until = deadline.min(app.clock.now() + LIMIT) - BEFORE_DEADLINE;
-    let goes_on = |_| app.clock.now() < until;
+    let until = (deadline - SLICE).min(app.clock.now() + SLICE);
+    let goes_on = |_: Progress| app.clock.now() < until;
     let named = match (&task.bridge, current) {
         (Some(name), _) => Bridge::named(name),
         (None, current) => current,
@@ -80,14 +85,12 @@ async fn work(
             step("making the bridge");
             bridge.install(db).await?;
             step("taking over what the EMR has");
-            let mut is_whole = true;
-            let rows = bridge::load(db, true, |rows| {
-                is_whole = goes_on(rows);
-                is_whole
-            })
-            .await?;
-            found.push(format!("{rows} rows were taken over"));
-            if !is_whole {
+            let progress = bridge::load(db, true, goes_on).await?;
+            found.push(format!(
+                "{} rows were taken over, of {} that were looked at",
+                progress.repaired, progress.compared
+            ));
+            if !progress.is_whole {
                 return Ok(Ok(Done { found, ..Status::Unfinished.into() }));
             }
             findings(db, &mut found).await?;
@@ -101,14 +104,12 @@ async fn work(
             step("making the bridge anew");
             bridge.install(db).await?;
             step("repairing");
-            let mut is_whole = true;
-            let rows = bridge::load(db, false, |rows| {
-                is_whole = goes_on(rows);
-                is_whole
-            })
-            .await?;
-            found.push(format!("{rows} rows were repaired"));
-            if !is_whole {
+            let progress = bridge::load(db, false, goes_on).await?;
+            found.push(format!(
+                "{} rows were repaired, of {} that were looked at",
+                progress.repaired, progress.compared
+            ));
+            if !progress.is_whole {
                 return Ok(Ok(Done { found, ..Status::Unfinished.into() }));
             }
             if findings(db, &mut found).await? {
@@ -121,7 +122,8 @@ async fn work(
             if !missing.is_empty() {
                 return Ok(Err(missing.join("\n  ")));
             }
-            found.push("a visit of the API's arrives in the EMR, and so do its cancellation and a patient's change; all was taken back".to_owned());
+            found.push("a visit arrives on the other side, from the API and from the EMR, and so do its cancellation and a patient's change; all was taken \
+                back".to_owned());
         }
         Work::Detach => {
             step("taking the bridge away");

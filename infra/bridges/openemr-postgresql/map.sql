@@ -17,12 +17,12 @@ language sql immutable parallel safe as $$
 $$;
 
 create or replace view emr_providers as
-select id::bigint as provider_id, concat_ws(' ', nullif(fname, ''), nullif(lname, '')) as name, nullif(title, '') as title,
+select id as provider_id, concat_ws(' ', nullif(fname, ''), nullif(lname, '')) as name, nullif(title, '') as title,
     nullif(specialty, '') as specialty, coalesce(active = 1 and authorized = 1, false) as active
 from public.users;
 
 create or replace view emr_patients as
-select pid::bigint as patient_id, coalesce(fname, '') as first_name, nullif(mname, '') as mi, coalesce(lname, '') as last_name,
+select pid as patient_id, coalesce(fname, '') as first_name, nullif(mname, '') as mi, coalesce(lname, '') as last_name,
     concat_ws(' ', nullif(fname, ''), nullif(mname, ''), nullif(lname, '')) as full_name, nullif(sex, '') as gender, "DOB" as dob,
     nullif(language, '') as primary_language, nullif(phone_home, '') as phone, nullif(phone_cell, '') as cell_phone,
     nullif(email, '') as email, nullif(street, '') as address, nullif(city, '') as city, nullif(state, '') as state,
@@ -32,16 +32,16 @@ from public.patient_data d;
 
 -- Categories of kind 0 are visits; the others are what happens without a patient.
 create or replace view emr_visit_types as
-select pc_catid::bigint as type_id, pc_catname as visit_type, coalesce(pc_active = 1, false) as active
-from public.openemr_postcalendar_categories where pc_cattype = 0;
+select pc_catid as type_id, pc_catname as visit_type, coalesce(pc_active = 1, false) as active
+from public.openemr_postcalendar_categories where pc_cattype = 0 and pc_catname <> '';
 
 create or replace view emr_rooms as
-select option_id as room, title as name, coalesce(activity = 1, false) as active
+select option_id as room, coalesce(nullif(title, ''), option_id) as name, coalesce(activity = 1, false) as active
 from public.list_options where list_id = 'patient_flow_board_rooms';
 
 -- Events that are one patient's visit to one provider.
 create or replace view emr_visits as
-select e.pc_eid::bigint as visit_id, p.patient_id, u.id::bigint as provider_id, r.resource_id as room_id, t.visit_type,
+select e.pc_eid as visit_id, p.patient_id, u.id::bigint as provider_id, r.resource_id as room_id, t.visit_type,
     e."pc_eventDate" as visit_date, coalesce(e."pc_startTime", '00:00') as visit_time, ((e.pc_duration + 59) / 60)::bigint as visit_duration,
     nullif(e.pc_hometext, '') as visit_complaint,
     case when e.pc_eventstatus < 0 then 'Deleted' else emr_status(e.pc_apptstatus) end as status
@@ -115,12 +115,13 @@ end $$;
 -- Time off by events that are nobody's visit: blocks, whole days, series. `end_time` is the next day's unless it is after `start_time`.
 -- Without a provider the practice is closed. Category 2 says that somebody is there. Series reach as far as visits can be booked.
 create or replace view emr_time_off as
-select e.pc_eid::bigint as event_id, emr_number(nullif(nullif(e.pc_aid, ''), '0')) as provider_id, d + n::integer as exception_date,
+select e.pc_eid as event_id, emr_number(nullif(nullif(e.pc_aid, ''), '0')) as provider_id, d + n::integer as exception_date,
     case when not whole then e."pc_startTime" end as start_time,
-    case when not whole then e."pc_startTime" + e.pc_duration * interval '1 s' end as end_time
+    case when not whole then e."pc_startTime" + e.pc_duration * interval '1 s' end as end_time,
+    coalesce(e.pc_recurrtype, 0) <> 0 as in_series
 from public.openemr_postcalendar_events e
-cross join (select coalesce(max(horizon_days), 365)::integer as days from tenant_identity) h
-cross join lateral emr_dates(coalesce(e.pc_recurrtype, 0), e.pc_recurrspec, e."pc_eventDate", e."pc_endDate", current_date + h.days + 31) d
+cross join bridge_reach() reach
+cross join lateral emr_dates(coalesce(e.pc_recurrtype, 0), e.pc_recurrspec, e."pc_eventDate", e."pc_endDate", reach) d
 cross join lateral (select coalesce(e.pc_alldayevent, 0) = 1 or e."pc_startTime" is null or e.pc_duration >= 86400 as whole) w
 cross join lateral generate_series(0, case when whole then greatest((coalesce(e.pc_duration, 0) - 1) / 86400, 0) else 0 end) n
 where e."pc_eventDate" is not null and coalesce(e.pc_eventstatus, 1) >= 0 and emr_status(e.pc_apptstatus) not in ('Cancelled', 'NoShow')
@@ -179,7 +180,8 @@ declare
     type bigint;
 begin
     if before.visit_id is null then
-        select type_id into strict type from emr_visit_types where visit_type = after.visit_type order by active desc, type_id limit 1;
+        select type_id into type from emr_visit_types where visit_type = after.visit_type order by active desc, type_id limit 1;
+        if type is null then raise check_violation using message = 'emr_visit_type'; end if;
         -- Whoever gave an event a number of his own is passed over.
         for attempt in 1..20 loop
             begin
@@ -207,12 +209,14 @@ begin
     return own;
 end $$;
 
--- Which tables of the EMR's are watched: by which function of `install.sql`, and which column is the key it is given.
+-- Which tables of the EMR's are watched: by which function of `install.sql`, and which column is the key it is given; none: the table is
+-- followed as a whole.
 create or replace view bridge_watched (emr_table, apply, key) as values
     ('public.users', 'bridge_apply_provider', 'id'),
     ('public.patient_data', 'bridge_apply_patient', 'pid'),
     ('public.openemr_postcalendar_categories', 'bridge_apply_visit_type', 'pc_catid'),
-    ('public.openemr_postcalendar_events', 'bridge_apply_event', 'pc_eid');
+    ('public.openemr_postcalendar_events', 'bridge_apply_event', 'pc_eid'),
+    ('public.list_options', 'bridge_apply_rooms', '');
 
 -- What is in the EMR and isn't understood; the practice or its integrator decides what it means.
 create or replace view emr_not_understood (what, key) as
@@ -231,6 +235,8 @@ select 'patient that is none', pc_eid::text from public.openemr_postcalendar_eve
 where "pc_eventDate" >= current_date and coalesce(pc_pid, '') not in ('', '0')
   and not exists (select 1 from public.patient_data where pid = emr_number(pc_pid))
 union all
+select 'category without a name', pc_catid::text from public.openemr_postcalendar_categories where pc_cattype = 0 and coalesce(pc_catname, '') = ''
+union all
 select 'category that is none', pc_eid::text from public.openemr_postcalendar_events e
 where "pc_eventDate" >= current_date
   and not exists (select 1 from public.openemr_postcalendar_categories c where c.pc_catid = e.pc_catid)
@@ -248,4 +254,4 @@ create or replace view bridge_grants (emr_table, privilege) as values
     ('public.openemr_postcalendar_categories', 'SELECT'), ('public.openemr_postcalendar_categories', 'TRIGGER'),
     ('public.openemr_postcalendar_events', 'SELECT'), ('public.openemr_postcalendar_events', 'INSERT'),
     ('public.openemr_postcalendar_events', 'UPDATE'), ('public.openemr_postcalendar_events', 'TRIGGER'),
-    ('public.list_options', 'SELECT');
+    ('public.list_options', 'SELECT'), ('public.list_options', 'TRIGGER');

@@ -4,8 +4,17 @@ set local search_path = partner_api;
 create table if not exists bridge (
     singleton bigint primary key default 1 check (singleton = 1),
     name text not null,
-    attached_at timestamptz not null default now()
+    attached_at timestamptz not null default now(),
+    -- Where a load or a repair goes on, if it was broken off, and since when.
+    turn integer not null default 1,
+    after bigint not null default -1,
+    went_on_at timestamptz,
+    -- How far series of the EMR's are followed as time off.
+    renewed_until date
 );
+-- As far as can be booked today, and a month more.
+create or replace function bridge_reach() returns date
+language sql stable as $$ select current_date + coalesce(max(horizon_days), 365)::integer + 31 from tenant_identity $$;
 
 -- Rooms are texts in the EMR.
 create table if not exists bridge_rooms (
@@ -23,6 +32,8 @@ create table if not exists bridge_failures (
     apply text not null,
     key bigint not null,
     failed_at timestamptz not null default now(),
+    -- When it was tried again, and failed again.
+    tried_at timestamptz,
     attempts bigint not null default 1,
     message text not null,
     primary key (apply, key)

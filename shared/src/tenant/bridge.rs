@@ -1,14 +1,16 @@
 //! Bridges: a practice's tables tied to those that its EMR has in the same `PostgreSQL` database. Each is SQL in `infra/bridges`, which
 //! runs as the practice's role; here it is installed, looked after and taken away.
 
+use std::collections::BTreeMap;
+
 use sqlx::AssertSqlSafe;
 
 use super::{Conn, Error, Pool, Result, TenantDb, on};
 
 /// Rows of one transaction of a load or a repair.
 const BATCH: i64 = 1_000;
-/// What a repair can't make equal is different again afterwards: so many more looks, and it is left to [`check`].
-const MOST_RESTS: i32 = 3;
+/// Rows of one look, which changes nothing.
+const LOOK: i64 = 5_000;
 /// Making triggers takes locks on the EMR's tables: its programs wait no longer than this.
 const PATIENCE: &str = "set local lock_timeout = '2s'; ";
 
@@ -148,35 +150,82 @@ async fn read_plan(conn: &mut Conn) -> Result<Plan> {
     Ok(Plan { grants, patients, events })
 }
 
-/// Brings rows of ours to what the EMR has, a batch in each transaction, until there is nothing to do or `goes_on` says no; gives how
-/// many it did. Broken off, it goes on where it was. `is_first`: what was there before the practice was attached is no news to partners.
+/// How far a load or a repair came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Rows of both sides that were looked at, by this call.
+    pub compared: i64,
+    /// Those of them that were not the same, and are now. What could not be made the same is one of the [`check`]'s findings.
+    pub repaired: i64,
+    pub is_whole: bool,
+}
+
+/// Compares all rows of both sides, a batch in each transaction, and makes ours what the EMR has, until each has had its turn or `goes_on`
+/// says no. Broken off, it goes on where it was, within an hour. `is_first`: what was there before the practice was attached is no news to
+/// partners.
 ///
 /// # Errors
 /// [`Error::Unavailable`]; [`Error::Statement`] when the bridge isn't whole.
-pub async fn load(db: &TenantDb, is_first: bool, mut goes_on: impl FnMut(i64) -> bool) -> Result<i64> {
-    let (mut done, mut rests) = (0, 0);
+pub async fn load(
+    db: &TenantDb,
+    is_first: bool,
+    mut goes_on: impl FnMut(Progress) -> bool,
+) -> Result<Progress> {
+    let mut progress = Progress::default();
     loop {
-        let batch: i64 = crate::in_transaction!(db, Error, conn => {
-            Ok(on!(conn, c => sqlx::query_scalar("select bridge_repair($1, $2)")
+        let (compared, repaired, is_whole): (i64, i64, bool) = crate::in_transaction!(db, Error, conn => {
+            Ok(on!(conn, c => sqlx::query_as("select compared, repaired, is_whole from bridge_go_on($1, $2)")
                 .bind(BATCH).bind(is_first).fetch_one(c).await)?)
         })?;
-        done += batch;
-        rests += i32::from(batch < BATCH);
-        if batch < 1 || rests > MOST_RESTS || !goes_on(done) {
-            return Ok(done);
+        progress.compared += compared;
+        progress.repaired += repaired;
+        progress.is_whole = is_whole;
+        if is_whole || !goes_on(progress) {
+            return Ok(progress);
         }
     }
 }
 
-/// All that is to be looked at; nothing when all is well.
+/// All that is to be looked at; nothing when all is well. No statement lasts long, whatever the practice's size.
 ///
 /// # Errors
 /// As [`load`].
 pub async fn check(db: &TenantDb) -> Result<Vec<Finding>> {
     let mut conn = db.connection().await?;
-    Ok(
-        on!(&mut conn, c => sqlx::query_as("select finding, count, example from bridge_check()").fetch_all(c).await)?,
-    )
+    let mut findings: Vec<Finding> = on!(&mut conn, c => sqlx::query_as("select finding, count, example from bridge_check()").fetch_all(c).await)?;
+    let turns: Vec<String> =
+        on!(&mut conn, c => sqlx::query_scalar("select unnest(bridge_turns())").fetch_all(c).await)?;
+    for turn in turns {
+        let (mut kinds, mut after): (BTreeMap<String, (i64, i64)>, i64) = (BTreeMap::new(), -1);
+        loop {
+            let page: Vec<(i64, Option<String>, i64, Option<i64>)> = on!(&mut conn, c => sqlx::query_as(
+                "select last, kind, count, example from bridge_compare($1, $2, $3)",
+            ).bind(&turn).bind(after).bind(LOOK).fetch_all(c).await)?;
+            let Some((last, ..)) = page.first() else { break };
+            after = *last;
+            for (_, kind, count, example) in page {
+                if let (Some(kind), Some(example)) = (kind, example) {
+                    kinds.entry(kind).or_insert((0, example)).0 += count;
+                }
+            }
+        }
+        findings.extend(kinds.into_iter().map(|(kind, (count, first))| Finding {
+            finding: format!("{kind} ({turn})"),
+            count,
+            example: Some(first.to_string()),
+        }));
+    }
+    Ok(findings)
+}
+
+/// Follows series of the EMR's as far as can be booked today; gives how many had more days.
+///
+/// # Errors
+/// As [`load`].
+pub async fn renew(db: &TenantDb) -> Result<i64> {
+    crate::in_transaction!(db, Error, conn => {
+        Ok(on!(conn, c => sqlx::query_scalar("select bridge_renew()").fetch_one(c).await)?)
+    })
 }
 
 /// Writes on both sides, sees what arrives, and takes it back; gives what didn't arrive.
