@@ -1,6 +1,7 @@
 //! How databases are reached: whom is believed to be the server, a server that refuses, a pooler before it, migrations that were
 //! broken off.
 
+mod neighbors;
 mod silent;
 
 use std::{sync::Arc, time::Duration};
@@ -13,7 +14,8 @@ use shared::{
     domain::PracticePass,
     in_transaction,
     tenant::{
-        self, Conn, Practices, ServerTimeouts, TenantDb, Timeouts, migrate::give_limits, practices::Location,
+        self, Conn, Practices, ServerTimeouts, TenantDb, Timeouts, migrate::give_defaults,
+        practices::Location,
     },
 };
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, postgres::PgConnectOptions};
@@ -117,6 +119,13 @@ async fn session(dsn: &str) -> PgConnection {
     PgConnection::connect_with(&options.extra_float_digits(None)).await.unwrap()
 }
 
+/// As [`session`], and it sees what is ours.
+async fn inside(dsn: &str) -> PgConnection {
+    let mut session = session(dsn).await;
+    session.execute("set search_path = partner_api").await.unwrap();
+    session
+}
+
 async fn count(session: &mut PgConnection, query: &str) -> i64 {
     sqlx::query_scalar(AssertSqlSafe(query.to_owned())).fetch_one(session).await.unwrap()
 }
@@ -130,13 +139,13 @@ async fn broken_off(dsn: String, secret: String) {
     run_sql(&db, "delete from _sqlx_migrations where version = 9; drop function free_id(regclass, text)")
         .await;
     db.close().await;
-    let mut blocker = session(&dsn).await;
+    let mut blocker = inside(&dsn).await;
     blocker.execute("begin; lock table _sqlx_migrations").await.unwrap();
     let first = tokio::spawn({
         let secret = secret.clone();
         async move { migrated("Broken", &secret).await.map(|_| ()) }
     });
-    let mut looker = session(&dsn).await;
+    let mut looker = inside(&dsn).await;
     let waiting = "select count(*) from pg_locks where not granted and locktype = 'relation'
         and relation = '_sqlx_migrations'::regclass";
     eventually("a migration that waits", async || (count(&mut looker, waiting).await == 1).then_some(()))
@@ -180,15 +189,17 @@ async fn a_migration_by_way_of_a_pooler_that_is_broken_off_is_in_nobodys_way() {
 #[tokio::test]
 async fn a_migration_that_fails_leaves_the_database_as_it_was() {
     let dsn = new_database("foreign").await;
-    let mut emr = session(&dsn).await;
-    // Another program's: the schema has one of this name, but not in its first table.
-    emr.execute("create table log (entry text)").await.unwrap();
+    let mut admin = session(&dsn).await;
+    // Half of what a migration makes, in the place where it makes it, but not its first table.
+    admin.execute("create schema partner_api; create table partner_api.log (entry text)").await.unwrap();
     let error = migrated("Foreign", &dsn).await.unwrap_err();
     assert!(in_words(&error).contains("\"log\" already exists"), "{}", in_words(&error));
-    let tables = "select count(*) from pg_tables where schemaname = 'public'";
-    assert_eq!(count(&mut emr, tables).await, 1);
-    eventually("the end of its session", async || (count(&mut emr, OTHERS).await == 0).then_some(())).await;
+    assert_eq!(count(&mut admin, OURS).await, 1);
+    eventually("the end of its session", async || (count(&mut admin, OTHERS).await == 0).then_some(())).await;
 }
+
+/// Tables of ours.
+const OURS: &str = "select count(*) from pg_tables where schemaname = 'partner_api'";
 
 /// What the server knows of a session's limits, and where from.
 async fn limits(db: &TenantDb) -> String {
@@ -225,8 +236,8 @@ async fn limits_are_the_roles_or_the_transactions_and_never_left_in_a_poolers_se
         let row = sqlx::raw_sql(left).fetch_one(&mut raw).await.unwrap();
         assert_eq!(sqlx::Row::get_unchecked::<String, _>(&row, 0), "0");
     }
-    assert!(give_limits(&direct, server).await.unwrap(), "the role has none");
-    assert!(!give_limits(&direct, server).await.unwrap(), "it has them");
+    assert!(give_defaults(&direct, server).await.unwrap(), "the role has none");
+    assert!(!give_defaults(&direct, server).await.unwrap(), "it has them");
     direct.close().await;
     let direct = opened("Limits", &dsn, timeouts).await.unwrap();
     let of_role = "73001 database user, 71001 database user, 72001 database user";
@@ -273,18 +284,18 @@ async fn limits_hold_for_the_role_that_logs_in_and_for_the_one_that_it_acts_as()
     let timeouts = Timeouts { server: Some(server), ..timeouts::DATABASE };
     let db = opened("Roles", &dsn, timeouts).await.unwrap();
     assert_eq!(limits(&db).await, "73001 session, 71001 session, 72001 session");
-    assert!(give_limits(&db, server).await.unwrap(), "the roles have none");
-    assert!(!give_limits(&db, server).await.unwrap(), "they have them");
+    assert!(give_defaults(&db, server).await.unwrap(), "the roles have none");
+    assert!(!give_defaults(&db, server).await.unwrap(), "they have them");
     db.close().await;
     let db = opened("Roles", &dsn, timeouts).await.unwrap();
     assert_eq!(limits(&db).await, "73001 database user, 71001 database user, 72001 database user");
-    let with_all = "select count(*) from pg_db_role_setting where cardinality(setconfig) = 3
+    let with_all = "select count(*) from pg_db_role_setting where cardinality(setconfig) = 4
         and setdatabase = (select oid from pg_database where datname = current_database())";
     assert_eq!(count(&mut admin, with_all).await, 2);
     // A limit that was reset by hand is set again, for the role that lacks it.
     let reset = format!("alter role \"{name}_B\" in database {name} reset statement_timeout");
     admin.execute(AssertSqlSafe(reset)).await.unwrap();
-    assert!(give_limits(&db, server).await.unwrap());
+    assert!(give_defaults(&db, server).await.unwrap());
     assert_eq!(count(&mut admin, with_all).await, 2);
 }
 

@@ -356,8 +356,9 @@ async fn a_database_that_lets_the_login_before_in_no_more_is_opened_with_the_new
     for role in &roles {
         let statements = format!(
             "create role {role} login password 'secret-of-{role}';
-             grant all on all tables in schema public to {role};
-             grant all on all sequences in schema public to {role}"
+             grant usage on schema partner_api to {role};
+             grant all on all tables in schema partner_api to {role};
+             grant all on all sequences in schema partner_api to {role}"
         );
         run_sql(db, &statements).await;
     }

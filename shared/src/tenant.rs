@@ -4,6 +4,7 @@
 
 pub mod audit;
 pub(crate) mod bounded;
+pub mod bridge;
 pub mod calendar;
 pub mod check;
 mod connection_string;
@@ -35,6 +36,7 @@ pub mod unindexed_patients;
 pub mod visit_types;
 pub mod visits;
 
+pub use bridge::Bridge;
 pub use connection_string::ConnectionString;
 pub(crate) use data_problems::Reporter;
 pub use data_problems::{DataProblem, DataProblems};

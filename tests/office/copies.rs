@@ -77,6 +77,9 @@ async fn make(engine: Engine, name: &str, time_zone: &str) -> Original {
         let now = super::NOW.parse().unwrap();
         let db = migrate(&database::grant(name), &dsn, time_zone, now).await.unwrap().db;
         fixture::fill(&db).await;
+        if engine == Engine::Postgres && database::is_attached() {
+            database::attach(&db).await;
+        }
         close(engine, folder.path(), &db, &dsn).await
     }
 }

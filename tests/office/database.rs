@@ -8,7 +8,7 @@ use std::{
 use shared::{
     auth::PracticeGrant,
     domain::PracticePass,
-    tenant::{Conn, Database, migrate::migrate},
+    tenant::{Bridge, Conn, Database, bridge, migrate::migrate},
 };
 use sqlx::{AssertSqlSafe, Connection, Executor};
 
@@ -100,12 +100,50 @@ pub(super) async fn on_server(statement: &str) {
     admin.close().await.unwrap();
 }
 
+/// Whether `PostgreSQL`'s practices have an EMR beside them, to whose tables a bridge ties theirs: `TEST_ATTACHED`.
+pub(crate) fn is_attached() -> bool {
+    std::env::var_os("TEST_ATTACHED").is_some()
+}
+
+/// Makes an EMR with the rows of the fixture beside a practice's tables, and attaches the practice to it.
+pub(crate) async fn attach(db: &shared::tenant::TenantDb) {
+    let emr = concat!("set search_path = public;", include_str!("../bridges/openemr.sql"));
+    let same = "update patient_data set sex = '', \"DOB\" = null, email = '', \"providerID\" = null;
+        set search_path = partner_api;";
+    execute(db, &format!("{emr};{same}")).await;
+    let bridge = Bridge::named("openemr-postgresql").unwrap();
+    bridge.install(db).await.unwrap();
+    // The fixture's rooms are the EMR's.
+    execute(db, "insert into bridge_rooms (room, resource_id) values ('r1', 101), ('r2', 102)").await;
+    bridge::load(db, true, |_| true).await.unwrap();
+    let findings = bridge::check(db).await.unwrap();
+    assert!(findings.is_empty(), "{findings:?}");
+}
+
 pub(crate) async fn execute(db: &Database, statements: &str) {
     try_execute(db, statements).await.unwrap();
 }
 
+/// Visit types that a test makes are the EMR's, too, or nothing of them could be booked.
+const CATEGORIES: &str = "
+    do $$ begin
+        if to_regclass('public.openemr_postcalendar_categories') is not null and to_regclass('partner_api.visit_types') is not null then
+            insert into public.openemr_postcalendar_categories (pc_catid, pc_catname, pc_cattype, pc_active)
+            select (select max(pc_catid) from public.openemr_postcalendar_categories) + row_number() over (), visit_type, 0, active::int
+            from partner_api.visit_types where visit_type not in (select pc_catname from public.openemr_postcalendar_categories);
+        end if;
+    end $$";
+
 pub(crate) async fn try_execute(db: &Database, statements: &str) -> shared::tenant::Result<()> {
-    let statements = AssertSqlSafe(statements.to_owned());
+    // Of an attached practice the tests write what is ours alone, as the bridge does.
+    let alone = "set partner_api.writing = 'emr';";
+    let is_postgres = matches!(db.connection().await?, Conn::Postgres(_));
+    let statements = if is_postgres && is_attached() {
+        format!("{alone}{statements};{CATEGORIES}")
+    } else {
+        statements.to_owned()
+    };
+    let statements = AssertSqlSafe(statements);
     match &mut db.connection().await? {
         Conn::Sqlite(connection) => sqlx::raw_sql(statements).execute(&mut **connection).await.map(|_| ())?,
         Conn::Postgres(connection) => {

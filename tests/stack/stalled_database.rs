@@ -201,8 +201,8 @@ async fn what_somebody_keeps_locked_stops_the_calls_that_need_it_and_no_others()
     assert_all_good(&stack, &warm);
 
     let locks = [
-        "select 1 from patients where patient_id = 1001 for update",
-        "lock table tickets in access exclusive mode",
+        "select 1 from partner_api.patients where patient_id = 1001 for update",
+        "lock table partner_api.tickets in access exclusive mode",
     ];
     for (lock, row) in locks.into_iter().zip([true, false]) {
         emr.execute("begin").await.unwrap();

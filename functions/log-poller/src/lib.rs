@@ -1,6 +1,7 @@
-//! Turns new rows of practices' logs into events in the queue, brings back deliveries whose next attempt is due, and deletes what
-//! practices' databases have kept for long enough.
+//! Turns new rows of practices' logs into events in the queue, brings back deliveries whose next attempt is due, deletes what
+//! practices' databases have kept for long enough, and compares attached practices with their EMRs.
 
+mod bridges;
 mod due;
 mod events;
 mod faults;
@@ -21,6 +22,7 @@ use shared::{
     domain::{PracticePass, RequestId},
 };
 
+pub use bridges::look_after;
 pub use practice::PracticeError;
 pub use retention::{Pruned, prune};
 

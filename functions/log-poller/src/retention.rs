@@ -1,4 +1,4 @@
-//! Once a day each practice's database is relieved of what has been kept for long enough. Each has a minute of its own, so that
+//! Once a day each practice's database is relieved of what has been kept for long enough, and compared with its EMR. Each has a minute of its own, so that
 //! neither a schedule more is needed nor all databases work at once.
 
 use futures::{StreamExt, stream};
@@ -14,7 +14,7 @@ use shared::{
     },
 };
 
-use crate::{Poll, practice::PracticeError};
+use crate::{Poll, bridges::look_after, practice::PracticeError};
 
 /// Practices at the same time; they share the databases with calls.
 const AT_ONCE: usize = 4;
@@ -45,6 +45,9 @@ pub(crate) async fn run(app: &App, schedule: Poll, deadline: Timestamp) {
         match prune(app, &practicepass).await {
             Ok(Pruned { log, answers }) => tracing::info!(%practicepass, log, answers, "pruned"),
             Err(error) => tracing::error!(%practicepass, %error, "a practice was not pruned"),
+        }
+        if let Err(error) = look_after(app, &practicepass, deadline).await {
+            tracing::error!(%practicepass, %error, "a practice was not compared with its EMR");
         }
     });
     pruning.await;

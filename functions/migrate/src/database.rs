@@ -7,7 +7,7 @@ use shared::{
     control::{self, practices::Practice},
     domain::{PracticePass, zones},
     tenant::{
-        self, Collision, ConnectionString, Practices, TenantDb, Timeouts,
+        self, Bridge, Collision, ConnectionString, Practices, TenantDb, Timeouts,
         practices::Location,
         step::{self, step},
     },
@@ -38,7 +38,7 @@ pub(crate) async fn practice(app: &App, practice: &str) -> Result<Done, String> 
     }
 }
 
-/// Brings a practice's database to the newest schema, and gives its role the limits of calls.
+/// Brings a practice's database to the newest schema, and gives its role what its sessions begin with.
 pub(crate) async fn prepare(
     app: &App,
     grant: &PracticeGrant,
@@ -49,11 +49,12 @@ pub(crate) async fn prepare(
     let migrated = migrated.map_err(|error| in_words(&error, dsn))?;
     let timeouts = Timeouts::OF_CALLERS.times(app.config.database_timeout_factor.max(1));
     let limits = timeouts.server.unwrap_or_default();
+    renew_bridge(&migrated.db).await.map_err(|error| in_words(&error, dsn))?;
     // Without them each session, or transaction, sets its own.
-    step("giving the database's role its limits");
-    if let Err(error) = tenant::migrate::give_limits(&migrated.db, limits).await {
+    step("giving the database's role its defaults");
+    if let Err(error) = tenant::migrate::give_defaults(&migrated.db, limits).await {
         let (practice, error) = (grant.practicepass().as_str(), in_words(&error, dsn));
-        tracing::warn!(practice, %error, "the database's role may not be given its limits");
+        tracing::warn!(practice, %error, "the database's role may not be given its defaults");
     }
     migrated.db.close().await;
     Ok(migrated.collisions)
@@ -81,6 +82,15 @@ pub(crate) async fn open(
 ) -> tenant::Result<TenantDb> {
     let location = Location { dsn: dsn.to_owned(), time_zone: time_zone.to_owned() };
     Practices::patient(1).open(grant, app.clock.now(), async || Ok(location)).await
+}
+
+/// A bridge of this version in the place of an older one's, if the practice has any.
+async fn renew_bridge(db: &TenantDb) -> tenant::Result<()> {
+    step("renewing the bridge to the EMR");
+    match Bridge::of(db).await? {
+        Some(bridge) => bridge.install(db).await,
+        None => Ok(()),
+    }
 }
 
 /// The practice's entry in the registry.

@@ -1,6 +1,7 @@
 //! Brings databases to the newest schema: those of the practices that it is told, and the catalog. Operators' commands
 //! invoke it, for it is where the databases can be reached from.
 
+mod bridge;
 mod database;
 mod examine;
 mod newcomer;
@@ -50,6 +51,33 @@ pub struct Task {
     pub make: Option<New>,
     /// Ask a practice's database what it knows, after a restore.
     pub examine: Option<Question>,
+    /// Tie a practice's tables to those of its EMR, or look after that.
+    pub bridge: Option<BridgeTask>,
+}
+
+/// Work on what ties a practice to its EMR.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BridgeTask {
+    pub practice: String,
+    pub work: Work,
+    /// The bridge's name; `None`: the one by which the practice is attached.
+    pub bridge: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Work {
+    /// Say what attaching would need and do.
+    Plan,
+    Attach,
+    /// Say what differs from the EMR.
+    Check,
+    /// Make the bridge and the rows that differ anew.
+    Repair,
+    /// Write in both directions, and take it back.
+    Trial,
+    Detach,
 }
 
 /// A connection string to be tried.
@@ -150,6 +178,12 @@ pub async fn run(app: &App, task: Task, deadline: Timestamp) -> Answer {
     }
     if let Some(outcome) = &catalog {
         log("catalog", outcome);
+    }
+    if let Some(task) = &task.bridge {
+        let done = in_time(app, deadline, Box::pin(bridge::run(app, task, deadline))).await;
+        let (practice, outcome) = (task.practice.clone(), Outcome::of(done, tenant::migrate::newest()));
+        log(&practice, &outcome);
+        results.push(PracticeOutcome { practice, outcome });
     }
     let mut examined = None;
     if let Some(question) = &task.examine {

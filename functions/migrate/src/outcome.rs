@@ -11,6 +11,8 @@ pub enum Status {
     Current,
     /// The connection string to be tried is good; one that is pending opens the right database, which has the newest schema now.
     Usable,
+    /// There was more to do than time; the next invocation goes on.
+    Unfinished,
     /// A new stack's catalog, whose secret holds no connection string yet.
     Unset,
     Failed,

@@ -35,7 +35,7 @@ use crate::{
         (status = 200, body = Message<Prospect>, headers(("ETag" = String, description = "The new state."))),
         (status = 404, body = Problem, description = "`NOT_FOUND`"),
         (status = 412, body = Problem, description = "`PRECONDITION_FAILED`"),
-        (status = 422, body = Problem, description = "`INVALID_FIELDS`"),
+        (status = 422, body = Problem, description = "`INVALID_FIELDS`, `REFUSED_BY_EMR`"),
     ),
 )]
 pub(crate) async fn update_prospect(

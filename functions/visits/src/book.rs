@@ -100,7 +100,7 @@ body! {
             status = 422,
             body = Problem,
             description = "`INVALID_FIELDS`, `VISIT_TYPE_UNKNOWN`, `VISIT_TYPE_INACTIVE`, `PROVIDER_NOT_ALLOWED`, \
-                `NONEXISTENT_LOCAL_TIME`, `IN_PAST`, `BEYOND_HORIZON`, `IDEMPOTENCY_KEY_REUSED`"
+                `REFUSED_BY_EMR`, `NONEXISTENT_LOCAL_TIME`, `IN_PAST`, `BEYOND_HORIZON`, `IDEMPOTENCY_KEY_REUSED`"
         ),
     ),
 )]

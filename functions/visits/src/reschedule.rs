@@ -60,7 +60,7 @@ body! {
         (status = 404, body = Problem, description = "`NOT_FOUND`, `PROVIDER_NOT_FOUND`"),
         (status = 409, body = Problem, description = "`VISIT_NOT_OPEN`, or as for booking with `conflicts`"),
         (status = 422, body = Problem,
-            description = "`INVALID_FIELDS`, `PROVIDER_NOT_ALLOWED`, `VISIT_TYPE_INACTIVE`, `NONEXISTENT_LOCAL_TIME`, `IN_PAST`, \
+            description = "`INVALID_FIELDS`, `PROVIDER_NOT_ALLOWED`, `VISIT_TYPE_INACTIVE`, `REFUSED_BY_EMR`, `NONEXISTENT_LOCAL_TIME`, `IN_PAST`, \
                 `BEYOND_HORIZON`"),
     ),
 )]

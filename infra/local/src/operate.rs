@@ -60,6 +60,35 @@ pub enum Operation {
         #[command(flatten)]
         world: OfWorld,
     },
+    /// Says what attaching a practice to the tables of its EMR needs and would do; with --apply it does it, and goes on where it was broken off
+    AttachPractice {
+        practice: String,
+        /// The bridge for this EMR: a folder of `infra/bridges`
+        #[arg(long)]
+        bridge: String,
+        #[arg(long)]
+        apply: bool,
+        #[command(flatten)]
+        world: OfWorld,
+    },
+    /// Compares an attached practice with its EMR; fails when there is anything to be looked at
+    CheckPractice {
+        practice: String,
+        /// Make the bridge and the rows that differ anew first
+        #[arg(long)]
+        repair: bool,
+        /// Write in both directions, too, and take it back
+        #[arg(long)]
+        trial: bool,
+        #[command(flatten)]
+        world: OfWorld,
+    },
+    /// Takes away what ties a practice to the tables of its EMR, which are then as they were
+    DetachPractice {
+        practice: String,
+        #[command(flatten)]
+        world: OfWorld,
+    },
     /// Corrects a practice's time zone: visits keep their local times, and those that collide now are listed
     SetTimeZone {
         practice: String,
@@ -293,6 +322,7 @@ impl Dsn {
 
 impl Operation {
     /// Does it; `template` and `data_dir` are those of the local stack.
+    #[allow(clippy::too_many_lines, reason = "a line or two for each command")]
     pub async fn perform(self, template: &Path, data_dir: &Path) -> Result<()> {
         let on = |world: &OfWorld| Operator::of(world.aws, data_dir);
         match self {
@@ -310,6 +340,13 @@ impl Operation {
                 on(&world)?.check_dsn(&database, dsn.as_deref()).await
             }
             Self::RemovePractice { practice, world } => on(&world)?.remove_practice(&practice).await,
+            Self::AttachPractice { practice, bridge, apply, world } => {
+                on(&world)?.attach_practice(&practice, &bridge, apply).await
+            }
+            Self::CheckPractice { practice, repair, trial, world } => {
+                on(&world)?.check_practice(&practice, repair, trial).await
+            }
+            Self::DetachPractice { practice, world } => on(&world)?.detach_practice(&practice).await,
             Self::SetTimeZone { practice, time_zone, world } => {
                 on(&world)?.set_time_zone(&practice, &time_zone).await
             }

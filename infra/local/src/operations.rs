@@ -4,6 +4,7 @@ pub mod access;
 mod activity;
 pub(crate) mod admin_api;
 mod admin_secret;
+mod bridge;
 mod dsn;
 mod edge_secret;
 mod first_partner;

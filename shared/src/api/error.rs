@@ -16,7 +16,7 @@ use crate::{
     auth::Denied,
     control,
     domain::Scope,
-    tenant::{self, Transient},
+    tenant::{self, Constraint, Transient},
 };
 
 // `tt`, not `literal`: utoipa reads the names of serde from bare tokens only.
@@ -86,6 +86,7 @@ codes! {
     VisitTypeUnknown "VISIT_TYPE_UNKNOWN" UNPROCESSABLE_ENTITY "Unknown visit type";
     VisitTypeInactive "VISIT_TYPE_INACTIVE" UNPROCESSABLE_ENTITY "Inactive visit type";
     ProviderNotAllowed "PROVIDER_NOT_ALLOWED" UNPROCESSABLE_ENTITY "The provider doesn't take this visit type";
+    RefusedByEmr "REFUSED_BY_EMR" UNPROCESSABLE_ENTITY "The practice's EMR doesn't take it";
     NonexistentLocalTime "NONEXISTENT_LOCAL_TIME" UNPROCESSABLE_ENTITY "Clocks skip this time";
     InPast "IN_PAST" UNPROCESSABLE_ENTITY "In the past";
     BeyondHorizon "BEYOND_HORIZON" UNPROCESSABLE_ENTITY "Too far ahead";
@@ -278,6 +279,13 @@ impl From<tenant::Error> for ApiError {
                 let mut reply = Self::unavailable(&error);
                 reply.0.transient = true;
                 reply
+            }
+            tenant::Error::Refused(Constraint::EmrVisitType) => {
+                Self::new(Code::VisitTypeInactive, "Visits of this type are not booked any more.")
+            }
+            tenant::Error::Refused(Constraint::Emr) => {
+                let detail = "A value is too long or of a kind that the EMR of this practice can't hold; try another one.";
+                Self::new(Code::RefusedByEmr, detail)
             }
             _ => Self::internal(&error),
         }

@@ -81,7 +81,8 @@ impl Catalogs {
         }
         let dsn = locate().await?;
         let reporter = Arc::new(Reporter::of_catalog(&self.problems));
-        let db = Database::connect(&dsn, self.connections, self.timeouts, self.health.clone(), reporter)?;
+        let db =
+            Database::connect(&dsn, None, self.connections, self.timeouts, self.health.clone(), reporter)?;
         if admission == Admission::Probe {
             self.probe(&db).await?;
         }

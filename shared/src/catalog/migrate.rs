@@ -17,6 +17,7 @@ fn schema() -> Schema {
     Schema {
         sqlite: sqlx::migrate!("migrations/catalog/sqlite"),
         postgres: sqlx::migrate!("migrations/catalog/postgres"),
+        of_practice: false,
     }
 }
 
@@ -25,7 +26,7 @@ fn schema() -> Schema {
 /// # Errors
 /// [`Error::WrongDatabase`] when the database is a practice's; [`Error::Migrate`]; [`Error::Migrating`]; [`Error::Unavailable`].
 pub async fn migrate(_: &CatalogGrant, dsn: &str) -> Result<CatalogDb> {
-    let db = CatalogDb::new(Database::connect_for_creation(dsn).await?);
+    let db = CatalogDb::new(Database::connect_for_creation(dsn, None).await?);
     step("looking whose database it is");
     db.check_identity().await?;
     schema().bring_up(&db, dsn).await?;
@@ -50,7 +51,7 @@ impl CatalogDb {
     /// # Errors
     /// [`Error::WrongDatabase`]; [`Error::Unavailable`].
     pub async fn check_identity(&self) -> Result<()> {
-        let tables = self.tables().await?;
+        let tables = self.connection().await?.tables().await?;
         if tables.iter().any(|table| ["tenant_identity", "patients"].contains(&table.as_str())) {
             return Err(Error::WrongDatabase);
         }
@@ -59,6 +60,6 @@ impl CatalogDb {
 
     /// Whether there is neither a product nor an article.
     pub async fn is_empty(&self) -> Result<bool> {
-        Ok(!self.has_rows(&["products", "kb_articles"]).await?)
+        Ok(!self.connection().await?.has_rows(&["products", "kb_articles"]).await?)
     }
 }

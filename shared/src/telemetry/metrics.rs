@@ -56,6 +56,8 @@ const SETS: [Set; 6] = [
             ("OldestDueSeconds", "Seconds"),
             // Of practices' logs: see the line's message.
             ("LogFaults", "Count"),
+            // Of a practice and its EMR, once a day.
+            ("BridgeFindings", "Count"),
         ],
     },
 ];

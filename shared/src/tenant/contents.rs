@@ -2,38 +2,84 @@
 
 use sqlx::AssertSqlSafe;
 
-use super::{Database, Pool, Result, TenantDb, on};
+use super::{Conn, Database, Error, Result, TenantDb, on, schema::SCHEMA};
 
-impl Database {
-    /// The names of its tables.
-    pub(crate) async fn tables(&self) -> Result<Vec<String>> {
-        let tables = match &self.pool {
-            Pool::Sqlite(_) => {
+impl Conn {
+    /// The names of its tables, and of those of a practice that is beside them.
+    pub(crate) async fn tables(&mut self) -> Result<Vec<String>> {
+        let tables = match self {
+            Self::Sqlite(_) => {
                 "select name from sqlite_master where type = 'table' and name not like 'sqlite\\_%' escape '\\'"
             }
-            Pool::Postgres(_) => "select tablename::text from pg_tables where schemaname = current_schema()",
+            Self::Postgres(_) => {
+                "select tablename::text from pg_tables where schemaname in (current_schema(), 'partner_api')"
+            }
         };
-        let mut conn = self.connection().await?;
-        Ok(on!(&mut conn, c => sqlx::query_scalar(tables).fetch_all(c).await)?)
+        Ok(on!(self, c => sqlx::query_scalar(tables).fetch_all(c).await)?)
+    }
+
+    /// The names of all tables that aren't in a practice's schema, but those that extensions brought. They are in no practice's way,
+    /// unless they are the product's own.
+    ///
+    /// # Errors
+    /// [`Error::ConnectionString`] for the catalog, and for a practice that is somewhere else than in its schema.
+    pub(super) async fn tables_of_others(&mut self) -> Result<Vec<String>> {
+        let tables = match self {
+            Self::Sqlite(_) => "select name from sqlite_master where type = 'table'",
+            Self::Postgres(_) => {
+                "select relname::text from pg_class c join pg_namespace n on n.oid = relnamespace
+                 where relkind in ('r', 'p', 'f') and nspname not in ('partner_api', 'information_schema')
+                   and nspname !~ '^pg_'
+                   and not exists (select 1 from pg_depend where objid = c.oid and deptype = 'e')
+                 order by relname"
+            }
+        };
+        let tables: Vec<String> = on!(self, c => sqlx::query_scalar(tables).fetch_all(c).await)?;
+        let is_there = |name: &str| tables.iter().any(|table| table == name);
+        if is_there("products") && is_there("kb_articles") {
+            return Err(Error::ConnectionString("its database is the catalog's".to_owned()));
+        }
+        if is_there("tenant_identity") {
+            return Err(Error::ConnectionString(format!(
+                "its database has a practice that is not in the schema {SCHEMA}"
+            )));
+        }
+        Ok(tables)
     }
 
     /// Whether one of these tables is there and has a row.
-    pub(crate) async fn has_rows(&self, tables: &[&'static str]) -> Result<bool> {
+    pub(crate) async fn has_rows(&mut self, tables: &[&'static str]) -> Result<bool> {
         let there = self.tables().await?;
-        let mut conn = self.connection().await?;
         for table in tables.iter().filter(|table| there.iter().any(|it| it == *table)) {
             let question = AssertSqlSafe(format!("select exists (select 1 from {table})"));
-            if on!(&mut conn, c => sqlx::query_scalar(question).fetch_one(c).await)? {
+            if on!(&mut *self, c => sqlx::query_scalar(question).fetch_one(c).await)? {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// The newest migration that the database has.
+    pub(super) async fn schema_version(&mut self) -> Result<i64> {
+        Ok(on!(self, c => sqlx::query_scalar(
+            "select coalesce(max(version), 0) from _sqlx_migrations",
+        ).fetch_one(c).await)?)
+    }
+}
+
+impl Database {
+    /// The newest migration that it has.
+    ///
+    /// # Errors
+    /// [`Error::Statement`] when it was never migrated; [`Error::Unavailable`].
+    pub async fn schema_version(&self) -> Result<i64> {
+        self.connection().await?.schema_version().await
     }
 }
 
 impl TenantDb {
     /// Whether there is neither a patient nor a row of the log.
     pub async fn is_empty(&self) -> Result<bool> {
-        Ok(!self.has_rows(&["patients", "log"]).await?)
+        Ok(!self.connection().await?.has_rows(&["patients", "log"]).await?)
     }
 }

@@ -49,9 +49,11 @@ pub struct TenantDb {
 }
 
 impl Database {
-    /// Connects on first use; `secret` is a [`ConnectionString`].
+    /// Connects on first use; `secret` is a [`ConnectionString`]. On a server nothing but what is in `schema` is seen; without one the
+    /// role's own search path holds.
     pub(crate) fn connect(
         secret: &str,
+        schema: Option<&'static str>,
         connections: u32,
         timeouts: Timeouts,
         health: Arc<Health>,
@@ -72,11 +74,11 @@ impl Database {
             let pool =
                 SqlitePoolOptions::new().max_connections(connections).acquire_timeout(timeouts.connect);
             let pool = Pool::Sqlite(pool.connect_lazy_with(options));
-            let sessions = Arc::new(Sessions::new(false, limits));
+            let sessions = Arc::new(Sessions::new(false, limits, None));
             return Ok(Self { pool, sessions, health, timeouts, opened, reporter });
         }
         let server = string.server()?;
-        let sessions = Arc::new(Sessions::new(server.is_pooled, limits));
+        let sessions = Arc::new(Sessions::new(server.is_pooled, limits, schema));
         let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(timeouts.connect);
         let of_pool = sessions.clone();
         let pool = pool.after_connect(move |connection, _| {
@@ -89,7 +91,7 @@ impl Database {
 
     /// As [`Self::connect`], for migrations. An `SQLite` file is made when there is none, and migrated by one connection so that two
     /// first migrators wait for each other at the file's lock. A server that refuses connections is known at once.
-    pub(crate) async fn connect_for_creation(secret: &str) -> Result<Self> {
+    pub(crate) async fn connect_for_creation(secret: &str, schema: Option<&'static str>) -> Result<Self> {
         let string = ConnectionString::of(secret);
         if let Some(path) = string.dsn().strip_prefix("sqlite://") {
             let path = path.split('?').next().unwrap_or(path).to_owned();
@@ -102,7 +104,7 @@ impl Database {
         } else {
             schema::close(schema::reach(&string.options()?).await?).await;
         }
-        Self::connect(secret, 1, Timeouts::OF_MIGRATIONS, Arc::default(), Arc::default())
+        Self::connect(secret, schema, 1, Timeouts::OF_MIGRATIONS, Arc::default(), Arc::default())
     }
 
     /// Makes the first connection: a connection string that is no good any more is found out before anything is begun. Costs

@@ -11,6 +11,10 @@ pub enum Constraint {
     RoomFree,
     PatientFree,
     ForeignKey,
+    /// The practice's EMR has no visits of this type.
+    EmrVisitType,
+    /// A column or a rule of the EMR's tables doesn't take it.
+    Emr,
     Other,
 }
 
@@ -139,6 +143,9 @@ fn classify(code: &str, message: &str, constraint: Option<&str>) -> Class {
         "23P01" | "1811" if named("visits_provider_free") => Class::Refused(Constraint::ProviderFree),
         "23P01" | "1811" if named("visits_room_free") => Class::Refused(Constraint::RoomFree),
         "23P01" | "1811" if named("visits_patient_free") => Class::Refused(Constraint::PatientFree),
+        // check_violation, by a bridge
+        "23514" if constraint == Some("emr_visit_type") => Class::Refused(Constraint::EmrVisitType),
+        "23514" if constraint == Some("emr_refuses") => Class::Refused(Constraint::Emr),
         // foreign_key_violation
         "23503" | "787" => Class::Refused(Constraint::ForeignKey),
         _ if code.starts_with("08") || LOGIN_REFUSED.contains(&code) => Class::Unavailable,

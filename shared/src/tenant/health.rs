@@ -241,7 +241,7 @@ impl<DB: sqlx::Database> Watched<DB> {
     }
 
     pub(crate) fn close_on_drop(&mut self) {
-        self.watch.unanswered = true;
+        self.connection.close_on_drop();
     }
 }
 

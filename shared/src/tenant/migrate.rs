@@ -7,8 +7,11 @@ use jiff::{Timestamp, tz::TimeZone};
 use sqlx::AssertSqlSafe;
 
 use super::{
-    Collision, Database, Error, Pool, Result, ServerTimeouts, TenantDb, on, schema::Schema, search_texts,
-    step::step, tickets, time_zone, unindexed_patients,
+    Collision, Database, Error, Pool, Result, ServerTimeouts, TenantDb, on,
+    schema::{SCHEMA, Schema},
+    search_texts,
+    step::step,
+    tickets, time_zone, unindexed_patients,
 };
 use crate::{
     auth::PracticeGrant,
@@ -21,7 +24,11 @@ pub fn newest() -> i64 {
 }
 
 pub(super) fn schema() -> Schema {
-    Schema { sqlite: sqlx::migrate!("migrations/sqlite"), postgres: sqlx::migrate!("migrations/postgres") }
+    Schema {
+        sqlite: sqlx::migrate!("migrations/sqlite"),
+        postgres: sqlx::migrate!("migrations/postgres"),
+        of_practice: true,
+    }
 }
 
 /// A practice's database with the newest schema.
@@ -40,7 +47,15 @@ pub struct Migrated {
 /// [`Error::Unavailable`]; [`Error::Registry`] when there is no such time zone.
 pub async fn migrate(grant: &PracticeGrant, dsn: &str, time_zone: &str, now: Timestamp) -> Result<Migrated> {
     let zone = zones::get(time_zone).unwrap_or(TimeZone::UTC);
-    let db = TenantDb::new(Database::connect_for_creation(dsn).await?, grant.practicepass().clone(), zone);
+    let database = Database::connect_for_creation(dsn, Some(SCHEMA)).await?;
+    let db = TenantDb::new(database, grant.practicepass().clone(), zone);
+    step("looking whose database it is");
+    {
+        let mut conn = db.connection().await?;
+        if !conn.tables().await?.iter().any(|table| table == "tenant_identity") {
+            conn.tables_of_others().await?;
+        }
+    }
     schema().bring_up(&db, dsn).await?;
     step("asking the database whose it is");
     crate::in_transaction!(db, Error, conn => {
@@ -65,41 +80,46 @@ pub async fn migrate(grant: &PracticeGrant, dsn: &str, time_zone: &str, now: Tim
     Ok(Migrated { db, collisions })
 }
 
-/// Has the server begin each session of this database's roles with `limits`: nothing then is set after connecting, which poolers
-/// forget, and for which an RDS Proxy gives a connection to nobody else any more. The roles are the one that logs in, whose limits a
-/// session begins with, and the one that it acts as, in which another may log in tomorrow. `false`: they have them already, or it is
-/// no server.
+/// Has the server begin each session of this database's roles with `limits` and in the practice's schema: nothing then is set after
+/// connecting, which poolers forget, and for which an RDS Proxy gives a connection to nobody else any more. The roles are the one
+/// that logs in, whose defaults a session begins with, and the one that it acts as, in which another may log in tomorrow. A role that
+/// owns other programs' tables is left alone: it is also theirs. `false`: they have them already, or it is no server.
 ///
 /// # Errors
 /// [`Error::Statement`] when a role may not change itself; [`Error::Unavailable`].
-pub async fn give_limits(db: &Database, limits: ServerTimeouts) -> Result<bool> {
+pub async fn give_defaults(db: &TenantDb, limits: ServerTimeouts) -> Result<bool> {
     let Pool::Postgres(_) = &db.pool else { return Ok(false) };
     let wanted = [
-        ("idle_in_transaction_session_timeout", limits.idle),
-        ("lock_timeout", limits.lock),
-        ("statement_timeout", limits.statement),
+        ("idle_in_transaction_session_timeout", limits.idle.as_millis().to_string()),
+        ("lock_timeout", limits.lock.as_millis().to_string()),
+        ("statement_timeout", limits.statement.as_millis().to_string()),
+        ("search_path", SCHEMA.to_owned()),
     ];
     let (database, roles): (String, Vec<(String, String)>) = {
         let mut conn = db.connection().await?;
         let database: String = on!(&mut conn, c => sqlx::query_scalar("select current_database()::text")
             .fetch_one(c).await)?;
         let roles = on!(&mut conn, c => sqlx::query_as(
-            "select role, coalesce((select array_to_string(setconfig, ',') from pg_db_role_setting
+            "select rolname::text, coalesce((select array_to_string(setconfig, ',') from pg_db_role_setting
                  where setdatabase = (select oid from pg_database where datname = current_database())
-                 and setrole = (select oid from pg_roles where rolname = role)), '')
-             from (select session_user::text as role union select current_user::text) as roles",
+                 and setrole = r.oid), '')
+             from pg_roles r
+             where rolname in (session_user, current_user) and not exists (
+                 select 1 from pg_class c join pg_namespace n on n.oid = relnamespace
+                 where relowner = r.oid and relkind in ('r', 'p', 'f')
+                   and nspname not in ('partner_api', 'information_schema') and nspname !~ '^pg_'
+                   and not exists (select 1 from pg_depend where objid = c.oid and deptype = 'e'))",
         ).fetch_all(c).await)?;
         (database.replace('"', "\"\""), roles)
     };
     let mut statements = Vec::new();
     for (role, found) in roles {
         let role = role.replace('"', "\"\"");
-        let missing = wanted.iter().map(|(name, limit)| (name, limit.as_millis()));
-        let missing =
-            missing.filter(|(name, limit)| !found.split(',').any(|it| it == format!("{name}={limit}")));
-        statements.extend(missing.map(|(name, limit)| {
+        let is_missing =
+            |(name, value): &&(&str, String)| !found.split(',').any(|it| it == format!("{name}={value}"));
+        statements.extend(wanted.iter().filter(is_missing).map(|(name, value)| {
             // Only the role itself may change what it begins with, and not the other one that it acts as.
-            format!("set local role \"{role}\"; alter role \"{role}\" in database \"{database}\" set {name} = {limit}")
+            format!("set local role \"{role}\"; alter role \"{role}\" in database \"{database}\" set {name} = {value}")
         }));
     }
     let mut given = Ok(!statements.is_empty());

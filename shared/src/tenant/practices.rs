@@ -10,7 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::{sync::OnceCell, time::timeout};
 
 use super::{
-    Admission, DataProblems, Database, Error, Health, Reporter, Result, TenantDb, Timeouts, silence,
+    Admission, DataProblems, Database, Error, Health, Reporter, Result, TenantDb, Timeouts, schema::SCHEMA,
+    silence,
 };
 use crate::{
     auth::PracticeGrant,
@@ -167,7 +168,14 @@ async fn open(
     let registered = zones::get(&location.time_zone)
         .ok_or_else(|| Error::Registry(format!("unknown time zone {:?}", location.time_zone)))?;
     let reporter = Arc::new(Reporter::of_practice(&of.problems, practicepass));
-    let database = Database::connect(&location.dsn, of.connections, of.timeouts, health.clone(), reporter)?;
+    let database = Database::connect(
+        &location.dsn,
+        Some(SCHEMA),
+        of.connections,
+        of.timeouts,
+        health.clone(),
+        reporter,
+    )?;
     let db = TenantDb::new(database, practicepass.clone(), registered);
     let Some(time_zone) = db.check_identity().await? else { return Ok(db) };
     if time_zone == location.time_zone {

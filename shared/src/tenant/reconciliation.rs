@@ -206,7 +206,7 @@ async fn ids_passed_at(conn: &mut Conn, since: Timestamp) -> Result<Option<Times
     Ok(found.map(jiff_sqlx::Timestamp::to_jiff))
 }
 
-/// Blocking visits on one another: never, unless a change of time-zone rules or of the zone put them there.
+/// Blocking visits on one another: never, unless the practice or a change of time-zone rules or of the zone put them there.
 async fn overlaps(conn: &mut Conn, now: Timestamp) -> Result<i64> {
     const FREE: &str = "('Cancelled', 'NoShow', 'Deleted')";
     let mut pairs = 0;
@@ -218,7 +218,7 @@ async fn overlaps(conn: &mut Conn, now: Timestamp) -> Result<i64> {
         let text = format!(
             "select count(*) from visits a join visits b on b.{owner} = a.{owner} and b.{start} >= a.{start} and b.{start} < a.{end}
              where a.ends_at > $1 and (b.{start} > a.{start} or b.visit_id > a.visit_id)
-               and a.status not in {FREE} and b.status not in {FREE} and not a.overlap_allowed and not b.overlap_allowed"
+               and a.status not in {FREE} and b.status not in {FREE} and not a.overlap_allowed and not b.overlap_allowed and a.bound and b.bound"
         );
         // Only names of columns were put into the text.
         let found: i64 = on!(&mut *conn, c => sqlx::query_scalar(AssertSqlSafe(text)).bind(now.as_second()).fetch_one(c).await)?;

@@ -29,10 +29,23 @@ const ONE_AT_A_TIME: &str = "select pg_advisory_xact_lock(4137905226013)";
 /// For locks of tables: whoever waits for one holds up all that come later.
 const THEN: &str = "set local lock_timeout = '30s'";
 
+/// The schema of `PostgreSQL` that holds all that a practice's database has of ours. What is beside it is the EMR's and never seen.
+pub(crate) const SCHEMA: &str = "partner_api";
+
+/// A role that may make no schema may find it made by whoever may. `bring_up` makes what is missing in it, and nothing elsewhere.
+const ENTER_SCHEMA: &str = "
+    do $$ begin
+        if to_regnamespace('partner_api') is null then create schema partner_api; end if;
+    end $$;
+    set local search_path = partner_api;
+";
+
 /// The migrations of one kind of database, for each engine.
 pub(crate) struct Schema {
     pub(crate) sqlite: Migrator,
     pub(crate) postgres: Migrator,
+    /// Whether they are a practice's, which are in [`SCHEMA`].
+    pub(crate) of_practice: bool,
 }
 
 impl Schema {
@@ -47,6 +60,7 @@ impl Schema {
                 let mut connection = reach(&ConnectionString::of(secret).options()?).await?;
                 let mut transaction = begin(&mut connection).await?;
                 step("doing the migrations");
+                self.enter(&mut transaction).await?;
                 lenient(self.postgres).run_direct(None, &mut *transaction, false).await?;
                 // A pooler hands the connection to somebody who knows none of what it was told.
                 transaction.execute("deallocate all").await?;
@@ -75,11 +89,20 @@ impl Schema {
         let mut connection = reach(&string.options()?).await?;
         let mut transaction = begin(&mut connection).await?;
         step("making the schema, to be taken back");
+        self.enter(&mut transaction).await?;
         lenient(self.postgres).run_direct(None, &mut *transaction, false).await?;
         transaction.execute("deallocate all").await?;
         step("taking the schema back");
         transaction.rollback().await?;
         close(connection).await;
+        Ok(())
+    }
+
+    /// Makes the practice's schema if there is none, and has the transaction see nothing else.
+    async fn enter(&self, transaction: &mut Transaction<'_, Postgres>) -> Result<()> {
+        if self.of_practice {
+            transaction.execute(ENTER_SCHEMA).await?;
+        }
         Ok(())
     }
 }

@@ -8,48 +8,66 @@ use std::{
 
 use futures::{future::BoxFuture, stream::BoxStream};
 use sqlx::{
-    AssertSqlSafe, Describe, Either, Execute, Executor, PgConnection, Postgres, SqlStr, SqliteConnection,
+    AssertSqlSafe, Describe, Either, Execute, Executor, PgConnection, Postgres, Row as _, SqlStr,
+    SqliteConnection,
     error::BoxDynError,
     postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo},
 };
 
 use super::ServerTimeouts;
 
-/// In the order of their names: `idle_in_transaction_session_timeout`, `lock_timeout`, `statement_timeout`.
-const READ_LIMITS: &str = "select string_agg(setting, ',' order by name) from pg_settings
-    where name in ('idle_in_transaction_session_timeout', 'lock_timeout', 'statement_timeout')";
+/// The limits in the order of their names (`idle_in_transaction_session_timeout`, `lock_timeout`, `statement_timeout`), the search
+/// path, and whether [`ENTER`] is there.
+const READ_SETTINGS: &str = "select string_agg(setting, ',' order by name), current_setting('search_path'),
+        exists (select 1 from pg_proc where pronamespace = to_regnamespace('partner_api') and proname = 'enter')::text
+    from pg_settings where name in ('idle_in_transaction_session_timeout', 'lock_timeout', 'statement_timeout')";
+
+/// Gives the transaction the search path if the pooler's connection has another one. Its text sets nothing, so an RDS Proxy goes on
+/// giving the connection to others.
+const ENTER: &str = "select partner_api.enter()";
 
 /// The sessions of one database, as this process wants them.
 #[derive(Debug)]
 pub(crate) struct Sessions {
     is_pooled: bool,
     limits: ServerTimeouts,
+    /// Where all tables are; `None`: where the role looks.
+    schema: Option<&'static str>,
     /// Connections begin with these limits, as their role has them. Only a pooled connection looks here.
     has_limits: AtomicBool,
+    /// Whether [`ENTER`] is there.
+    can_enter: AtomicBool,
 }
 
 impl Sessions {
-    pub(crate) fn new(is_pooled: bool, limits: ServerTimeouts) -> Self {
-        Self { is_pooled, limits, has_limits: AtomicBool::new(false) }
+    pub(crate) fn new(is_pooled: bool, limits: ServerTimeouts, schema: Option<&'static str>) -> Self {
+        let (has_limits, can_enter) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { is_pooled, limits, schema, has_limits, can_enter }
     }
 
-    /// Reads a new connection's limits and sets those that are wanted, if others hold.
+    /// Reads a new connection's limits and search path and sets those that are wanted, if others hold.
     ///
     /// Startup options would save a round trip, but poolers refuse them, and an RDS Proxy gives a connection that has set something
     /// to nobody else any more.
     pub(crate) async fn settle(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
-        let found: String = sqlx::raw_sql(READ_LIMITS).fetch_one(&mut *connection).await.and_then(|row| {
-            use sqlx::Row as _;
-            row.try_get(0)
-        })?;
+        let row = sqlx::raw_sql(READ_SETTINGS).fetch_one(&mut *connection).await?;
+        let [found, path, can_enter]: [String; 3] = [row.try_get(0)?, row.try_get(1)?, row.try_get(2)?];
         let ServerTimeouts { lock, statement, idle } = self.limits;
         let has_limits =
             found == format!("{},{},{}", idle.as_millis(), lock.as_millis(), statement.as_millis());
         self.has_limits.store(has_limits, Ordering::Relaxed);
-        if has_limits || self.is_pooled {
+        self.can_enter.store(can_enter == "true", Ordering::Relaxed);
+        if self.is_pooled {
             return Ok(());
         }
-        connection.execute(AssertSqlSafe(self.set("set"))).await.map(|_| ())
+        let path = self.schema.filter(|schema| path != *schema);
+        let path = path.map(|schema| format!("set search_path = {schema}"));
+        let limits = (!has_limits).then(|| self.set("set"));
+        let missing: Vec<String> = path.into_iter().chain(limits).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        connection.execute(AssertSqlSafe(missing.join("; "))).await.map(|_| ())
     }
 
     fn set(&self, set: &str) -> String {
@@ -62,13 +80,22 @@ impl Sessions {
         )
     }
 
-    /// What begins a transaction.
+    /// What begins a transaction. A pooler's connections are of different ages: the one that was looked at says of the others' limits
+    /// what is good enough, but a wrong search path would find another program's tables, so each transaction sees to its own.
     pub(crate) fn begin(&self) -> Cow<'static, str> {
-        if self.is_pooled && !self.has_limits.load(Ordering::Relaxed) {
-            format!("BEGIN; {}", self.set("set local")).into()
-        } else {
-            "BEGIN".into()
+        if !self.is_pooled {
+            return "BEGIN".into();
         }
+        let mut begin = "BEGIN".to_owned();
+        if !self.has_limits.load(Ordering::Relaxed) {
+            begin = format!("{begin}; {}", self.set("set local"));
+        }
+        match self.schema {
+            None => (),
+            Some(_) if self.can_enter.load(Ordering::Relaxed) => begin = format!("{begin}; {ENTER}"),
+            Some(schema) => begin = format!("{begin}; set local search_path = {schema}"),
+        }
+        begin.into()
     }
 }
 

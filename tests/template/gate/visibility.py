@@ -19,7 +19,7 @@ METRICS = {
     "AWS/DynamoDB": {"SystemErrors": "TableName Operation", **dict.fromkeys(("ConsumedReadCapacityUnits", "ConsumedWriteCapacityUnits"), "TableName"),
                      **dict.fromkeys(("ReadThrottleEvents", "WriteThrottleEvents"), "TableName|TableName GlobalSecondaryIndexName")},
     OURS: {"Duration": "Route", "Faults": "Route", "ColdStarts": "Function", "Delivered": "Lane", "DeliveryFailures": "Lane", "DeliveryLag": "Lane",
-           "EventsRead": "", "PracticesFailed": "", "DueRetries": "", "OldestDueSeconds": "", "RefusedCredentials": "", "LogFaults": "", "UnreadableRows": ""},
+           "EventsRead": "", "PracticesFailed": "", "DueRetries": "", "OldestDueSeconds": "", "RefusedCredentials": "", "LogFaults": "", "BridgeFindings": "", "UnreadableRows": ""},
 }
 SEARCH = re.compile(r"""SEARCH\('\{"([^"]+)",(\w+)\} MetricName="(\w+)"', '[\w.]+', \d+\)""")
 POINTER = re.compile(r' First .*infra/runbook\.md, "([^"]+)"\.$', re.DOTALL)
@@ -94,7 +94,7 @@ def everything_is_alarmed(template):
     for name, table in template.of_type(TABLE).items():
         wanted |= {(metric, f"${{{name}}}") for metric in ("ReadThrottleEvents", "WriteThrottleEvents", "SystemErrors")}
         wanted |= {("WriteThrottleEvents", index["IndexName"]) for index in table.get("GlobalSecondaryIndexes", [])}
-    wanted |= {(metric, None) for metric in ("OldestDueSeconds", "PracticesFailed", "LogFaults", "5xx", "Invocations")}
+    wanted |= {(metric, None) for metric in ("OldestDueSeconds", "PracticesFailed", "LogFaults", "BridgeFindings", "5xx", "Invocations")}
     for metric, value in sorted(wanted - alarmed, key=str):
         yield f"no alarm reads {metric} of {value or 'the stack'}"
 

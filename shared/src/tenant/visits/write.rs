@@ -41,7 +41,8 @@ pub async fn insert(conn: &mut Conn, visit: &NewVisit<'_>) -> Result<VisitId> {
 
 /// Moves an open visit; `false` when it isn't open any more.
 ///
-/// It says the instants, too: a writer that knows only local times would have the provider moved with the visit.
+/// It says the instants, too: a writer that knows only local times would have the provider moved with the visit. Wherever the practice
+/// had put the visit, at its new time it is on no other.
 ///
 /// # Errors
 /// As [`insert`].
@@ -49,7 +50,7 @@ pub async fn reschedule(conn: &mut Conn, id: VisitId, to: &Appointment, at: Time
     let done = on!(conn, c => sqlx::query(
         "update visits set provider_id = $2, room_id = $3, visit_date = $4, visit_time = $5, visit_duration = $6,
                 provider_time = $7, provider_duration = $8, starts_at = $9, ends_at = $10,
-                provider_starts_at = $11, provider_ends_at = $12, updated_at = $13
+                provider_starts_at = $11, provider_ends_at = $12, updated_at = $13, bound = true
          where visit_id = $1 and status in ('Scheduled', 'Confirmed')",
     )
     .bind(id)

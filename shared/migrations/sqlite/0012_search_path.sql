@@ -1,0 +1,2 @@
+-- A file holds nothing but what is ours.
+select 1;

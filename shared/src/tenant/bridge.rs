@@ -1,0 +1,254 @@
+//! Bridges: a practice's tables tied to those that its EMR has in the same `PostgreSQL` database. Each is SQL in `infra/bridges`, which
+//! runs as the practice's role; here it is installed, looked after and taken away.
+
+use std::collections::BTreeMap;
+
+use sqlx::AssertSqlSafe;
+
+use super::{Conn, Error, Pool, Result, TenantDb, on};
+
+/// Rows of one transaction of a load or a repair.
+const BATCH: i64 = 1_000;
+/// Rows of one look, which changes nothing.
+const LOOK: i64 = 5_000;
+/// Making triggers takes locks on the EMR's tables: its programs wait no longer than this.
+const PATIENCE: &str = "set local lock_timeout = '2s'; ";
+
+/// The SQL of one bridge.
+#[derive(Debug)]
+pub struct Bridge {
+    pub name: &'static str,
+    tables: &'static str,
+    map: &'static str,
+    install: &'static str,
+    remove: &'static str,
+}
+
+macro_rules! bridge {
+    ($name:literal) => {
+        Bridge {
+            name: $name,
+            tables: include_str!(concat!("../../../infra/bridges/", $name, "/tables.sql")),
+            map: include_str!(concat!("../../../infra/bridges/", $name, "/map.sql")),
+            install: include_str!(concat!("../../../infra/bridges/", $name, "/install.sql")),
+            remove: include_str!(concat!("../../../infra/bridges/", $name, "/remove.sql")),
+        }
+    };
+}
+
+/// All that the product brings.
+pub const BRIDGES: [Bridge; 1] = [bridge!("openemr-postgresql")];
+
+/// What attaching would begin with.
+#[derive(Debug)]
+pub struct Plan {
+    /// Statements that the EMR's owner has to run first.
+    pub grants: Vec<String>,
+    /// Rows of the EMR's that ours would be made of; zero while it can't be read.
+    pub patients: i64,
+    pub events: i64,
+}
+
+/// Something that is to be looked at.
+#[derive(Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct Finding {
+    pub finding: String,
+    pub count: i64,
+    pub example: Option<String>,
+}
+
+impl Bridge {
+    pub fn named(name: &str) -> Option<&'static Self> {
+        BRIDGES.iter().find(|bridge| bridge.name == name)
+    }
+
+    /// The bridge by which a practice is attached; `None`: by none.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]; [`Error::Registry`] for one that this program doesn't know.
+    pub async fn of(db: &TenantDb) -> Result<Option<&'static Self>> {
+        if matches!(db.pool, Pool::Sqlite(_)) {
+            return Ok(None);
+        }
+        let mut conn = db.connection().await?;
+        if !conn.tables().await?.iter().any(|table| table == "bridge") {
+            return Ok(None);
+        }
+        let name: Option<String> =
+            on!(&mut conn, c => sqlx::query_scalar("select name from bridge").fetch_optional(c).await)?;
+        let Some(name) = name else { return Ok(None) };
+        let unknown = || Error::Registry(format!("it is attached by an unknown bridge, {name:?}"));
+        Self::named(&name).map(Some).ok_or_else(unknown)
+    }
+
+    /// What is missing and how much there is to be done; nothing is changed.
+    ///
+    /// # Errors
+    /// [`Error::Registry`] for a practice of `SQLite`; [`Error::Statement`] when the database has no such EMR; [`Error::Unavailable`].
+    pub async fn plan(&self, db: &TenantDb) -> Result<Plan> {
+        self.require_server(db)?;
+        undone(db, async |conn| {
+            self.run(conn, &[self.tables, self.map]).await?;
+            read_plan(conn).await
+        })
+        .await
+    }
+
+    /// Installs the bridge, or renews it. From then on neither side misses what the other one writes; what was there before follows with
+    /// [`load`].
+    ///
+    /// # Errors
+    /// As [`Self::plan`], also while another program holds one of the EMR's tables.
+    pub async fn install(&self, db: &TenantDb) -> Result<()> {
+        self.require_server(db)?;
+        crate::in_transaction!(db, Error, conn => {
+            self.run(conn, &[PATIENCE, self.tables, self.map, self.install]).await?;
+            on!(conn, c => sqlx::query("insert into bridge (name) values ($1) on conflict (singleton) do update set name = excluded.name")
+                .bind(self.name).execute(c).await.map(|_| ()))?;
+            Ok(())
+        })
+    }
+
+    /// Takes the bridge away: all that it has in the database but rows. The EMR's tables are as they were before.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], also while another program holds one of the EMR's tables.
+    pub async fn remove(&self, db: &TenantDb) -> Result<()> {
+        crate::in_transaction!(db, Error, conn => {
+            self.run(conn, &[PATIENCE, self.remove]).await
+        })
+    }
+
+    async fn run(&self, conn: &mut Conn, scripts: &[&'static str]) -> Result<()> {
+        let script = AssertSqlSafe(scripts.concat());
+        on!(conn, c => sqlx::raw_sql(script).execute(c).await.map(|_| ()))?;
+        Ok(())
+    }
+
+    fn require_server(&self, db: &TenantDb) -> Result<()> {
+        match db.pool {
+            Pool::Postgres(_) => Ok(()),
+            Pool::Sqlite(_) => Err(Error::Registry(format!(
+                "its database is an SQLite file; the bridge {} is for a PostgreSQL database that holds the EMR",
+                self.name
+            ))),
+        }
+    }
+}
+
+async fn read_plan(conn: &mut Conn) -> Result<Plan> {
+    let grants: Vec<String> = on!(&mut *conn, c => sqlx::query_scalar(
+        "select format('grant %s on %s to %I', string_agg(lower(privilege), ', '), emr_table, current_user)
+         from bridge_grants where not coalesce(has_table_privilege(to_regclass(emr_table), privilege), false)
+         group by emr_table order by emr_table",
+    ).fetch_all(c).await)?;
+    if !grants.is_empty() {
+        return Ok(Plan { grants, patients: 0, events: 0 });
+    }
+    let (patients, events) =
+        on!(conn, c => sqlx::query_as("select patients, events from emr_size").fetch_one(c).await)?;
+    Ok(Plan { grants, patients, events })
+}
+
+/// How far a load or a repair came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Rows of both sides that were looked at, by this call.
+    pub compared: i64,
+    /// Those of them that were not the same, and are now. What could not be made the same is one of the [`check`]'s findings.
+    pub repaired: i64,
+    pub is_whole: bool,
+}
+
+/// Compares all rows of both sides, a batch in each transaction, and makes ours what the EMR has, until each has had its turn or `goes_on`
+/// says no. Broken off, it goes on where it was, within an hour. `is_first`: what was there before the practice was attached is no news to
+/// partners.
+///
+/// # Errors
+/// [`Error::Unavailable`]; [`Error::Statement`] when the bridge isn't whole.
+pub async fn load(
+    db: &TenantDb,
+    is_first: bool,
+    mut goes_on: impl FnMut(Progress) -> bool,
+) -> Result<Progress> {
+    let mut progress = Progress::default();
+    loop {
+        let (compared, repaired, is_whole): (i64, i64, bool) = crate::in_transaction!(db, Error, conn => {
+            Ok(on!(conn, c => sqlx::query_as("select compared, repaired, is_whole from bridge_go_on($1, $2)")
+                .bind(BATCH).bind(is_first).fetch_one(c).await)?)
+        })?;
+        progress.compared += compared;
+        progress.repaired += repaired;
+        progress.is_whole = is_whole;
+        if is_whole || !goes_on(progress) {
+            return Ok(progress);
+        }
+    }
+}
+
+/// All that is to be looked at; nothing when all is well. No statement lasts long, whatever the practice's size.
+///
+/// # Errors
+/// As [`load`].
+pub async fn check(db: &TenantDb) -> Result<Vec<Finding>> {
+    let mut conn = db.connection().await?;
+    let mut findings: Vec<Finding> = on!(&mut conn, c => sqlx::query_as("select finding, count, example from bridge_check()").fetch_all(c).await)?;
+    let turns: Vec<String> =
+        on!(&mut conn, c => sqlx::query_scalar("select unnest(bridge_turns())").fetch_all(c).await)?;
+    for turn in turns {
+        let (mut kinds, mut after): (BTreeMap<String, (i64, i64)>, i64) = (BTreeMap::new(), -1);
+        loop {
+            let page: Vec<(i64, Option<String>, i64, Option<i64>)> = on!(&mut conn, c => sqlx::query_as(
+                "select last, kind, count, example from bridge_compare($1, $2, $3)",
+            ).bind(&turn).bind(after).bind(LOOK).fetch_all(c).await)?;
+            let Some((last, ..)) = page.first() else { break };
+            after = *last;
+            for (_, kind, count, example) in page {
+                if let (Some(kind), Some(example)) = (kind, example) {
+                    kinds.entry(kind).or_insert((0, example)).0 += count;
+                }
+            }
+        }
+        findings.extend(kinds.into_iter().map(|(kind, (count, first))| Finding {
+            finding: format!("{kind} ({turn})"),
+            count,
+            example: Some(first.to_string()),
+        }));
+    }
+    Ok(findings)
+}
+
+/// Follows series of the EMR's as far as can be booked today; gives how many had more days.
+///
+/// # Errors
+/// As [`load`].
+pub async fn renew(db: &TenantDb) -> Result<i64> {
+    crate::in_transaction!(db, Error, conn => {
+        Ok(on!(conn, c => sqlx::query_scalar("select bridge_renew()").fetch_one(c).await)?)
+    })
+}
+
+/// Writes on both sides, sees what arrives, and takes it back; gives what didn't arrive.
+///
+/// # Errors
+/// As [`load`].
+pub async fn try_out(db: &TenantDb) -> Result<Vec<String>> {
+    undone(db, async |conn| {
+        Ok(on!(conn, c => sqlx::query_scalar("select bridge_trial()").fetch_all(c).await)?)
+    })
+    .await
+}
+
+/// What comes of work that is taken back.
+async fn undone<T>(db: &TenantDb, work: impl AsyncFnOnce(&mut Conn) -> Result<T>) -> Result<T> {
+    let mut transaction = db.begin().await?;
+    let result = match work(&mut transaction.conn).await {
+        // The transaction that ends is an empty one.
+        Ok(found) => {
+            let back = on!(&mut transaction.conn, c => sqlx::raw_sql("rollback; begin").execute(c).await.map(|_| ()));
+            back.map(|()| found).map_err(Error::from)
+        }
+        Err(error) => Err(error),
+    };
+    transaction.end(result).await
+}

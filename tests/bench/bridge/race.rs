@@ -1,0 +1,160 @@
+//! Staff in the EMR and the API's callers, all after the same times.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use jiff::{
+    Span,
+    civil::{date, time},
+};
+use sqlx::{AssertSqlSafe, Row};
+
+use super::{Practice, Size, Wish, book, database, event};
+
+const WRITERS: i64 = 4;
+const CALLERS: i64 = 4;
+const PROVIDERS: i64 = 4;
+const PATIENTS: i64 = 400;
+/// Of each side for one day; then they go on with the next.
+const A_DAY: i64 = 120;
+
+/// A number as good as random, the same in every run.
+fn spread(number: i64, of: i64, salt: i64) -> i64 {
+    let mixed = (number + 1).wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(salt * 0x1405_7B7E_F767_814F);
+    ((mixed ^ (mixed >> 29)) >> 17).rem_euclid(of)
+}
+
+fn wish(number: i64, salt: i64) -> Wish {
+    let quarter = i8::try_from(spread(number, 94, salt)).unwrap();
+    Wish {
+        day: date(2026, 3, 10).saturating_add(Span::new().days(number / A_DAY)),
+        at: time(quarter / 4, quarter % 4 * 15, 0, 0),
+        minutes: 20 + spread(number, 3, salt + 1) * 5,
+        provider: 1 + spread(number, PROVIDERS, salt + 2),
+        patient: 1 + spread(number, PATIENTS, salt + 3),
+    }
+}
+
+/// What was written: of staff when it was committed, of callers when they asked.
+struct Written {
+    wish: Wish,
+    at: Instant,
+}
+
+fn minute(wish: Wish) -> i64 {
+    i64::from(wish.at.hour()) * 60 + i64::from(wish.at.minute())
+}
+
+fn overlaps(one: Wish, other: Wish) -> bool {
+    (one.provider == other.provider || one.patient == other.patient)
+        && minute(one) < minute(other) + other.minutes
+        && minute(other) < minute(one) + one.minutes
+}
+
+pub(crate) async fn run(most: i64, seconds: i64) {
+    let practice = Practice::attached(Size { providers: PROVIDERS, patients: PATIENTS, visits: 1 }).await;
+    let practice = Arc::new(practice);
+    let end = Instant::now() + Duration::from_secs(seconds.unsigned_abs());
+    let begun = Instant::now();
+    let written = Arc::new(AtomicI64::new(0));
+    let asked = Arc::new(AtomicI64::new(0));
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|_| {
+            let (practice, written) = (practice.clone(), written.clone());
+            tokio::spawn(async move {
+                let mut session = practice.session().await;
+                let (mut done, mut longest, mut failed) = (Vec::new(), Duration::ZERO, 0_u64);
+                while Instant::now() < end {
+                    let number = written.fetch_add(1, Ordering::Relaxed);
+                    if number >= most {
+                        break;
+                    }
+                    let wish = wish(number, 11);
+                    let started = Instant::now();
+                    let result = sqlx::query(AssertSqlSafe(event(wish))).fetch_one(&mut session).await;
+                    longest = longest.max(started.elapsed());
+                    match result {
+                        Ok(row) => {
+                            assert!(row.get::<i32, _>(0) > 0);
+                            done.push(Written { wish, at: Instant::now() });
+                        }
+                        Err(_) => failed += 1,
+                    }
+                }
+                (done, longest, failed)
+            })
+        })
+        .collect();
+    let callers: Vec<_> = (0..CALLERS)
+        .map(|_| {
+            let (practice, asked) = (practice.clone(), asked.clone());
+            tokio::spawn(async move {
+                let (mut done, mut attempts) = (Vec::new(), 0_u64);
+                while Instant::now() < end {
+                    let number = asked.fetch_add(1, Ordering::Relaxed);
+                    if number >= most {
+                        break;
+                    }
+                    let (wish, at) = (wish(number, 51), Instant::now());
+                    attempts += 1;
+                    if book(&practice.db, wish).await.is_some() {
+                        done.push(Written { wish, at });
+                    }
+                }
+                (done, attempts)
+            })
+        })
+        .collect();
+    let (mut staff, mut longest, mut failed) = (Vec::new(), Duration::ZERO, 0);
+    for writer in writers {
+        let (done, its_longest, its_failed) = writer.await.unwrap();
+        staff.extend(done);
+        longest = longest.max(its_longest);
+        failed += its_failed;
+    }
+    let (mut booked, mut attempts) = (Vec::new(), 0);
+    for caller in callers {
+        let (done, its_attempts) = caller.await.unwrap();
+        booked.extend(done);
+        attempts += its_attempts;
+    }
+    println!(
+        "{} writes of the EMR's ({failed} failed, the longest took {longest:.1?}), {attempts} attempts of callers, {} booked, in {:.0?}",
+        staff.len(),
+        booked.len(),
+        begun.elapsed()
+    );
+    judge(&staff, &booked);
+    let unbound = database::integer(&practice.db, "select count(*) from visits where not bound").await;
+    let noted = database::integer(&practice.db, "select count(*) from bridge_failures").await;
+    println!("{unbound} visits of the staff's lie on others; {noted} were not followed at once");
+    database::execute(&practice.db, "set partner_api.writing = ''; select bridge_catch_up()").await;
+    println!("differences afterwards: {:?}", shared::tenant::bridge::check(&practice.db).await.unwrap());
+}
+
+fn judge(staff: &[Written], booked: &[Written]) {
+    let mut days: HashMap<_, (Vec<&Written>, Vec<&Written>)> = HashMap::new();
+    for it in staff {
+        days.entry(it.wish.day).or_default().0.push(it);
+    }
+    for it in booked {
+        days.entry(it.wish.day).or_default().1.push(it);
+    }
+    let (mut over_committed, mut over_each_other) = (0, 0);
+    for (staff, booked) in days.values() {
+        for (number, one) in booked.iter().enumerate() {
+            over_committed += staff.iter().filter(|it| it.at < one.at && overlaps(it.wish, one.wish)).count();
+            over_each_other += booked[number + 1..].iter().filter(|it| overlaps(it.wish, one.wish)).count();
+        }
+    }
+    println!(
+        "{over_committed} bookings over what the EMR had committed before they asked, {over_each_other} over each other"
+    );
+    assert_eq!((over_committed, over_each_other), (0, 0));
+}

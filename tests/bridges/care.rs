@@ -1,0 +1,256 @@
+//! What the EMR doesn't take, rows that can't be followed, rooms, and the daily comparison.
+
+use jiff::Timestamp;
+use log_poller::look_after;
+use serde_json::{Value, json};
+use shared::{
+    domain::PracticePass,
+    tenant::bridge::{self, Finding, Progress},
+};
+
+use super::{attached, clean, event, run, sabotage, text};
+use crate::office::{Office, run_sql};
+
+fn visit(kind: &str, time: &str) -> Value {
+    json!({ "PatientID": 1001, "ProviderID": 1, "VisitType": kind, "VisitDate": "2026-03-10", "VisitTime": time, "VisitDuration": 30 })
+}
+
+async fn code(office: &Office, path: &str, body: &Value) -> (u16, Value) {
+    let reply = office.post(path, body).await;
+    let status = reply.status.as_u16();
+    (status, reply.expect(status)["code"].clone())
+}
+
+const BOOK: &str = "/v1/DemoOffice/visits/book";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn visit_types_that_the_emr_has_not_are_offered_to_nobody() {
+    let (office, mut emr) = attached().await;
+    // However it comes into our table: not by a program that writes there, …
+    run_sql(&office.db, "insert into visit_types (visit_type) values ('Ours'); update visit_types set active = true where visit_type = 'Ours';
+        insert into visit_type_providers values ('Ours', 1)").await;
+    assert_eq!(code(&office, BOOK, &visit("Ours", "10:00")).await, (422, json!("VISIT_TYPE_INACTIVE")));
+    clean(&office).await;
+    // … nor past the bridge, …
+    sabotage(
+        &office.db,
+        "set partner_api.writing = 'emr'; update visit_types set active = true where visit_type = 'Ours'; reset partner_api.writing",
+    )
+    .await;
+    assert_eq!(code(&office, BOOK, &visit("Ours", "10:00")).await, (422, json!("VISIT_TYPE_INACTIVE")));
+    // … nor when the EMR's is gone and that could not be followed.
+    run_sql(
+        &office.db,
+        "alter table public.openemr_postcalendar_categories disable trigger partner_api_watches",
+    )
+    .await;
+    run(&mut emr, "delete from openemr_postcalendar_categories where pc_catname = 'Consult'").await;
+    assert_eq!(code(&office, BOOK, &visit("Consult", "10:00")).await, (422, json!("VISIT_TYPE_INACTIVE")));
+    bridge::load(&office.db, false, |_| true).await.unwrap();
+    assert_eq!(code(&office, BOOK, &visit("Consult", "10:00")).await, (422, json!("VISIT_TYPE_INACTIVE")));
+    // One without a name is told, and hinders nothing.
+    run_sql(
+        &office.db,
+        "alter table public.openemr_postcalendar_categories enable trigger partner_api_watches",
+    )
+    .await;
+    run(
+        &mut emr,
+        "insert into openemr_postcalendar_categories (pc_catid, pc_catname, pc_cattype) values (77, null, 0)",
+    )
+    .await;
+    run(&mut emr, &event(77, "1", "1001", "2026-03-10", "11:00", 30)).await;
+    assert_eq!(
+        code(&office, BOOK, &visit("FOLLOWUP", "11:00")).await,
+        (409, json!("OUTSIDE_HOURS")),
+        "it is time off"
+    );
+    let found = bridge::check(&office.db).await.unwrap();
+    assert_eq!(found[0].finding, "not understood: category without a name");
+    assert_eq!(found.len(), 1, "{found:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_emrs_tables_refuse_is_told_and_nothing_is_left_of_it() {
+    let (office, mut emr) = attached().await;
+    run(
+        &mut emr,
+        "alter table patient_data add check (1 / (30 / length(lname || ' ')) >= 0), add check (city <> 'Atlantis');
+        create function not_then() returns trigger language plpgsql as $$ begin
+            if new.\"pc_startTime\" = '13:30' then raise exception 'not then'; end if;
+            return new;
+        end $$;
+        create trigger not_then before insert or update on openemr_postcalendar_events for each row execute function not_then()",
+    )
+    .await;
+    let new = |name: &str, city: &str| json!({ "FirstName": "Zoe", "LastName": name, "EMail": "zoe@example.com", "City": city });
+    let refused = (422, json!("REFUSED_BY_EMR"));
+    let prospects = "/v1/DemoOffice/prospects";
+    assert_eq!(
+        code(&office, prospects, &new("A name that is far too long for this EMR", "Rome")).await,
+        refused
+    );
+    assert_eq!(code(&office, prospects, &new("Quist", "Atlantis")).await, refused);
+    assert_eq!(code(&office, BOOK, &visit("FOLLOWUP", "13:30")).await, refused);
+    assert_eq!(code(&office, BOOK, &visit("FOLLOWUP", "13:00")).await.0, 201);
+    let id = office.integer("select max(visit_id) from visits").await;
+    let to = json!({ "VisitTime": "13:30", "VisitDate": "2026-03-10" });
+    assert_eq!(code(&office, &format!("/v1/DemoOffice/visits/{id}/reschedule"), &to).await, refused);
+    let changed = office.put("/v1/DemoOffice/prospects/1002", &json!({ "City": "Atlantis" })).await;
+    assert_eq!(changed.expect(422)["code"], "REFUSED_BY_EMR");
+    assert_eq!(office.integer("select count(*) from patients").await, 3);
+    clean(&office).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_load_goes_on_where_it_was_and_has_each_row_once_however_many_fail() {
+    let (office, mut emr) = attached().await;
+    let db = &office.db;
+    // Not followed, so that there is much to do; a tenth of it fails for good.
+    run_sql(db, "alter table public.patient_data disable trigger partner_api_watches").await;
+    run(&mut emr, "insert into patient_data (pid, fname, lname) select 2000 + n, 'P', case when n % 4 = 0 then 'Bad' else 'Good' end
+        from generate_series(1, 4400) n").await;
+    run_sql(db, "alter table patients add constraint bad check (last_name <> 'Bad')").await;
+    let mut told: Vec<Progress> = Vec::new();
+    let first = bridge::load(db, false, |progress| {
+        told.push(progress);
+        progress.compared < 2_000
+    })
+    .await
+    .unwrap();
+    assert!(!first.is_whole && first.repaired > 1_000, "{first:?}");
+    assert!(told.is_sorted_by_key(|it| it.compared) && told.len() > 2, "{told:?}");
+    let second = bridge::load(db, false, |_| true).await.unwrap();
+    assert!(second.is_whole, "{second:?}");
+    assert_eq!(first.repaired + second.repaired, 3_300, "{first:?} {second:?}");
+    assert!(first.compared + second.compared < 4_500, "no row has two turns: {first:?} {second:?}");
+    assert_eq!(office.integer("select count(*) from bridge_failures where attempts = 1").await, 1_100);
+    let again = bridge::load(db, false, |_| true).await.unwrap();
+    assert_eq!((again.repaired, again.is_whole), (0, true));
+    // Those that go on failing let the next one be followed all the same, before anything is booked.
+    run_sql(db, "alter table public.patient_data enable trigger partner_api_watches; alter table visits rename to gone").await;
+    run(&mut emr, &event(5, "1", "1002", "2026-03-10", "10:00", 30)).await;
+    run_sql(db, "alter table gone rename to visits").await;
+    assert_eq!(code(&office, BOOK, &visit("FOLLOWUP", "10:00")).await, (409, json!("PROVIDER_CONFLICT")));
+    // They have turns, too, and none of them the same again before the others.
+    for _ in 0..11 {
+        run_sql(db, "select bridge_catch_up()").await;
+    }
+    assert_eq!(office.integer("select count(*) from bridge_failures where attempts < 3").await, 0);
+    run_sql(db, "alter table patients drop constraint bad").await;
+    assert_eq!(bridge::load(db, false, |_| true).await.unwrap().repaired, 1_100);
+    clean(&office).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rooms_follow_the_emrs() {
+    let (office, mut emr) = attached().await;
+    run(&mut emr, "insert into list_options (list_id, option_id, title) values ('patient_flow_board_rooms', 'r3', 'Room 3'), ('language', 'fr', 'French')").await;
+    run(&mut emr, "update list_options set activity = 0, title = 'Old room' where option_id = 'r1'; delete from list_options where option_id = 'r2'").await;
+    let rooms = "select string_agg(b.room || ' ' || r.name || ' ' || r.active, ', ' order by b.room)
+        from partner_api.resources r join partner_api.bridge_rooms b on b.resource_id = r.resource_id";
+    let names = text(&mut emr, rooms).await;
+    assert!(
+        names.starts_with("r1 Old room false, r2 ") && names.ends_with(" false, r3 Room 3 true"),
+        "{names}"
+    );
+    // Visits in a room that is made afterwards are in it.
+    run(&mut emr, &event(5, "1", "1001", "2031-03-10", "10:00", 30)).await;
+    run(&mut emr, "update openemr_postcalendar_events set pc_room = 'r4'").await;
+    assert_eq!(bridge::check(&office.db).await.unwrap()[0].finding, "not understood: room that is none");
+    run(&mut emr, "insert into list_options (list_id, option_id) values ('patient_flow_board_rooms', 'r4')")
+        .await;
+    let there =
+        "select count(*) from visits v join bridge_rooms b on b.resource_id = v.room_id where b.room = 'r4'";
+    assert_eq!(office.integer(there).await, 1);
+    clean(&office).await;
+}
+
+async fn daily(office: &Office) -> usize {
+    look_after(&office.app, &PracticePass::try_from("DemoOffice").unwrap(), Timestamp::MAX).await.unwrap()
+}
+
+async fn problems(office: &Office) -> Vec<(String, usize)> {
+    let practice = PracticePass::try_from("DemoOffice").unwrap();
+    let found = office.app.control.data_problems(Some(&practice), 10, office.app.clock.now()).await.unwrap();
+    found.into_iter().map(|it| (it.table, it.count)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_daily_comparison_reports_what_differs_and_follows_series_further() {
+    let (office, mut emr) = attached().await;
+    assert_eq!(daily(&office).await, 0);
+    assert_eq!(problems(&office).await, []);
+    let rule = "a:6:{s:17:\"event_repeat_freq\";s:1:\"1\";s:22:\"event_repeat_freq_type\";s:1:\"0\";s:6:\"exdate\";s:0:\"\";}";
+    run(&mut emr, &format!(
+        "insert into openemr_postcalendar_events (pc_catid, pc_aid, pc_pid, \"pc_eventDate\", pc_duration, \"pc_startTime\", pc_recurrtype,
+            pc_recurrspec) values (8, '2', '', current_date - 3, 3600, '12:00', 1, '{rule}')"
+    )).await;
+    let days = "select count(*) from schedule_exceptions x join bridge_time_off b on b.exception_id = x.exception_id";
+    let whole = office.integer(days).await;
+    // As it is when a week has passed.
+    run_sql(
+        &office.db,
+        "update bridge set renewed_until = bridge_reach() - 7;
+        delete from schedule_exceptions where exception_date > bridge_reach() - 7",
+    )
+    .await;
+    assert_eq!(office.integer(days).await, whole - 7);
+    assert_eq!(bridge::check(&office.db).await.unwrap(), Vec::<Finding>::new(), "it is no difference");
+    assert_eq!(daily(&office).await, 0);
+    assert_eq!(office.integer(days).await, whole);
+    assert_eq!(office.integer("select count(*) from bridge where renewed_until = bridge_reach()").await, 1);
+
+    // It changes nothing of what differs.
+    run_sql(&office.db, "delete from schedule_exceptions where exception_date = current_date + 5").await;
+    run_sql(&office.db, "alter table public.patient_data disable trigger partner_api_watches").await;
+    run(&mut emr, "update patient_data set lname = 'Secret' where pid = 1001").await;
+    assert_eq!(daily(&office).await, 3);
+    assert_eq!(office.integer(days).await, whole - 1);
+    assert_eq!(problems(&office).await, [("bridge".to_owned(), 3)]);
+    run_sql(&office.db, "alter table public.patient_data enable trigger partner_api_watches").await;
+    bridge::load(&office.db, false, |_| true).await.unwrap();
+    assert_eq!(daily(&office).await, 0);
+    // A bridge that isn't whole is a finding, too.
+    run_sql(&office.db, "drop function bridge_check()").await;
+    assert_eq!(daily(&office).await, 1);
+    assert_eq!(problems(&office).await, [("bridge".to_owned(), 4)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trial_finds_what_does_not_arrive_in_either_direction() {
+    let (office, mut emr) = attached().await;
+    let db = &office.db;
+    assert_eq!(bridge::try_out(db).await.unwrap(), Vec::<String>::new());
+    for (fault, said) in [
+        (
+            "alter table public.openemr_postcalendar_events disable trigger partner_api_watches",
+            "a visit of the EMR's does not arrive here",
+        ),
+        (
+            "alter table public.patient_data disable trigger partner_api_watches",
+            "a change of the EMR's to a patient does not arrive here",
+        ),
+        (
+            "alter table visits disable trigger write_through",
+            "a visit of the API's does not arrive in the EMR",
+        ),
+        (
+            "alter table patients disable trigger write_through",
+            "a change of the API's to a patient does not arrive in the EMR",
+        ),
+        (
+            "create or replace function bridge_apply_event(id bigint) returns void language plpgsql as 'begin raise division_by_zero; end'",
+            "it was not followed: division_by_zero",
+        ),
+    ] {
+        run_sql(db, fault).await;
+        let told = bridge::try_out(db).await.unwrap();
+        assert!(told.iter().any(|it| it == said), "{fault}: {told:?}");
+        run_sql(db, "alter table visits enable trigger write_through; alter table patients enable trigger write_through").await;
+        shared::tenant::Bridge::of(db).await.unwrap().unwrap().install(db).await.unwrap();
+    }
+    assert_eq!(bridge::try_out(db).await.unwrap(), Vec::<String>::new());
+    assert_eq!(text(&mut emr, "select count(*) from openemr_postcalendar_events").await, "0");
+    assert_eq!(office.integer("select count(*) from bridge_failures").await, 0);
+}

@@ -1,0 +1,151 @@
+//! The EMR's program goes on whatever becomes of us, what it wrote meanwhile is known, and it is repaired.
+
+use shared::tenant::{Bridge, bridge};
+use sqlx::Executor;
+
+use super::{attached, emr, event, run, sabotage, text};
+use crate::office::ends;
+
+/// How our side is broken, and mended: by hand or, where nothing stands here, by the bridge's renewal alone.
+const FAULTS: [(&str, &str); 9] = [
+    ("alter table visits rename to gone", "alter table gone rename to visits"),
+    ("alter table patients rename to gone", "alter table gone rename to patients"),
+    ("alter table log rename to gone", "alter table gone rename to log"),
+    ("drop view emr_visits cascade", ""),
+    (
+        "create or replace function bridge_apply_event(id bigint) returns void language plpgsql as 'begin perform nonsense(); end'",
+        "",
+    ),
+    (
+        "create or replace function bridge_apply_patient(id bigint) returns void language plpgsql as 'begin raise division_by_zero; end'",
+        "",
+    ),
+    (
+        "alter table patients add constraint full_disk check (patient_id < 0) not valid",
+        "alter table patients drop constraint full_disk",
+    ),
+    ("drop function bridge_hook() cascade", ""),
+    (
+        "drop trigger partner_api_watches on public.patient_data; alter table public.openemr_postcalendar_events disable trigger partner_api_watches",
+        "",
+    ),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_write_of_the_emrs_succeeds_and_is_followed_when_we_are_mended() {
+    let (office, mut emr) = attached().await;
+    let db = &office.db;
+    for (number, (fault, mending)) in (0..).zip(FAULTS) {
+        sabotage(db, fault).await;
+        let pid = 3000 + number;
+        run(
+            &mut emr,
+            &format!("insert into patient_data (pid, fname, lname) values ({pid}, 'While', 'Broken')"),
+        )
+        .await;
+        run(&mut emr, &format!("update users set specialty = 'after {number}' where id = 2")).await;
+        run(&mut emr, &event(5, "2", "1002", &format!("2031-03-{}", 10 + number), "10:00", 30)).await;
+        run(&mut emr, &event(5, "2", &pid.to_string(), &format!("2031-04-{}", 10 + number), "10:00", 30))
+            .await;
+        assert_eq!(
+            text(&mut emr, &format!("select count(*) from patient_data where pid = {pid}")).await,
+            "1"
+        );
+        assert_eq!(
+            text(&mut emr, "select count(*) from openemr_postcalendar_events").await,
+            (2 * (number + 1)).to_string(),
+            "{fault}"
+        );
+        if !mending.is_empty() {
+            sabotage(db, mending).await;
+        }
+        Bridge::of(db).await.unwrap().unwrap().install(db).await.unwrap();
+        let known = bridge::check(db).await.unwrap();
+        assert!(!known.is_empty(), "{fault}");
+        bridge::load(db, false, |_| true).await.unwrap();
+        assert_eq!(bridge::check(db).await.unwrap(), Vec::new(), "{fault}");
+        let followed = format!("select count(*) from partner_api.visits where patient_id = {pid}");
+        assert_eq!(text(&mut emr, &followed).await, "1", "{fault}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn drift_of_every_kind_is_found_and_repaired() {
+    let (office, mut emr) = attached().await;
+    let db = &office.db;
+    run(&mut emr, &event(5, "1", "1001", "2031-03-10", "10:00", 30)).await;
+    run(&mut emr, &event(8, "1", "", "2031-03-10", "12:00", 60)).await;
+    for (planted, finding) in [
+        ("delete from visits", "missing (bridge_apply_event)"),
+        ("update visits set visit_time = '11:00'", "different (bridge_apply_event)"),
+        (
+            "insert into visits (visit_id, patient_id, provider_id, visit_type, visit_date, visit_time, visit_duration)
+            values (7001, 1002, 1, 'Consult', '2031-03-11', '10:00', 30)",
+            "surplus (bridge_apply_event)",
+        ),
+        ("delete from schedule_exceptions", "time off (bridge_apply_event)"),
+        ("update schedule_exceptions set start_time = '12:30'", "time off (bridge_apply_event)"),
+        (
+            "update patients set last_name = 'Drift' where patient_id = 1002",
+            "different (bridge_apply_patient)",
+        ),
+        ("delete from patients where patient_id = 1003", "missing (bridge_apply_patient)"),
+        (
+            "insert into patients (patient_id, first_name, last_name, full_name, created_at, updated_at)
+            values (5001, 'No', 'Body', 'No Body', now(), now())",
+            "surplus (bridge_apply_patient)",
+        ),
+        ("update providers set name = 'Drift' where provider_id = 1", "different (bridge_apply_provider)"),
+        ("insert into visit_types (visit_type) values ('Unknown')", "surplus (bridge_apply_visit_type)"),
+        (
+            "update visit_types set active = false where visit_type = 'Consult'",
+            "different (bridge_apply_visit_type)",
+        ),
+    ] {
+        sabotage(db, &format!("set partner_api.writing = 'emr'; {planted}; reset partner_api.writing")).await;
+        let found = bridge::check(db).await.unwrap();
+        let found: Vec<_> = found.iter().map(|it| it.finding.as_str()).collect();
+        assert_eq!(found, [finding], "{planted}");
+        bridge::load(db, false, |_| true).await.unwrap();
+        assert_eq!(bridge::check(db).await.unwrap(), Vec::new(), "{planted}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_keeps_our_tables_locked_keeps_no_write_of_the_emrs() {
+    let (office, mut program) = attached().await;
+    for day in 1..=20 {
+        run(&mut program, &event(5, "2", "1002", &format!("2031-03-{day}"), "10:00", 30)).await;
+    }
+    let mut locker = emr(office.dsn()).await;
+    locker
+        .execute("begin; lock table partner_api.visits, partner_api.patients, partner_api.providers")
+        .await
+        .unwrap();
+    // They end while the lock is held; so many rows together wait no longer than one.
+    ends("the EMR's writes", async {
+        run(
+            &mut program,
+            "begin; update openemr_postcalendar_events set \"pc_startTime\" = '11:00';
+            update patient_data set lname = lname || 's'; update users set title = 'Dr'; commit",
+        )
+        .await;
+        run(&mut program, &event(5, "2", "1001", "2031-04-10", "10:00", 30)).await;
+    })
+    .await;
+    let waited = "select current_setting('lock_timeout')";
+    assert_eq!(text(&mut program, waited).await, "0", "the EMR's own limits are as they were");
+    locker.execute("rollback").await.unwrap();
+    // Whoever books next has them followed first, and isn't put on any of them.
+    let body = serde_json::json!({ "PatientID": 1003, "ProviderID": 2, "VisitType": "FOLLOWUP", "VisitDate": "2026-03-10",
+        "VisitTime": "10:00", "VisitDuration": 30 });
+    office.post("/v1/DemoOffice/visits/book", &body).await.expect(201);
+    assert_eq!(office.integer("select count(*) from bridge_failures").await, 0);
+    assert_eq!(
+        office
+            .integer("select count(*) from visits where visit_time = '11:00' and visit_date >= '2031-01-01'")
+            .await,
+        20
+    );
+    assert_eq!(bridge::check(&office.db).await.unwrap(), Vec::new());
+}

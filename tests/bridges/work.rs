@@ -1,0 +1,86 @@
+//! What operators' commands have the migrate function do.
+
+use jiff::SignedDuration;
+use migrate::{Outcome, Status, Task};
+use serde_json::json;
+use shared::tenant::{Bridge, bridge};
+
+use super::{emr, event, run, text};
+use crate::office::{Engine, Office, run_sql};
+
+async fn work(office: &Office, work: &str, bridge: Option<&str>) -> Outcome {
+    let app = office.another_app(|_| ());
+    let deadline = app.clock.now() + SignedDuration::from_mins(15);
+    let task = json!({ "bridge": { "practice": "DemoOffice", "work": work, "bridge": bridge } });
+    let task: Task = serde_json::from_value(task).unwrap();
+    migrate::run(&app, task, deadline).await.results.remove(0).outcome
+}
+
+/// What it found, or why it failed.
+async fn told(office: &Office, what: &str, bridge: Option<&str>) -> (Status, String) {
+    let outcome = work(office, what, bridge).await;
+    (outcome.status, outcome.error.unwrap_or_else(|| outcome.found.join("; ")))
+}
+
+const NAME: Option<&str> = Some("openemr-postgresql");
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_practice_is_attached_looked_after_and_detached_by_the_migrate_function() {
+    let office = Office::open(Engine::Postgres).await;
+    let mut program = emr(office.dsn()).await;
+    if std::env::var_os("TEST_ATTACHED").is_some() {
+        Bridge::named("openemr-postgresql").unwrap().remove(&office.db).await.unwrap();
+    } else {
+        let (status, said) = told(&office, "plan", NAME).await;
+        assert!(status == Status::Failed && said.contains("does not exist"), "{said}");
+        run(&mut program, include_str!("openemr.sql")).await;
+    }
+    for task in ["check", "repair", "trial", "detach"] {
+        let (status, said) = told(&office, task, None).await;
+        assert!(status == Status::Failed && said.contains("isn't attached to an EMR"), "{task}: {said}");
+    }
+    let (status, said) = told(&office, "attach", Some("nothing")).await;
+    assert!(
+        status == Status::Failed && said.contains("there is no bridge nothing; there are openemr-postgresql"),
+        "{said}"
+    );
+    run(&mut program, &event(5, "1", "1001", "2031-03-10", "10:00", 30)).await;
+    let (status, said) = told(&office, "plan", NAME).await;
+    assert!(status == Status::Usable && said.contains("3 patients and 1 events"), "{said}");
+    assert!(Bridge::of(&office.db).await.unwrap().is_none());
+
+    let (status, said) = told(&office, "attach", NAME).await;
+    assert!(status == Status::Usable && said.contains("rows were taken over"), "{said}");
+    assert_eq!(office.integer("select count(*) from visits where visit_date = '2031-03-10'").await, 1);
+    assert_eq!(office.integer("select count(*) from log").await, 0, "it is no news");
+    assert_eq!(told(&office, "attach", NAME).await.0, Status::Usable, "once more");
+    assert_eq!(told(&office, "check", None).await, (Status::Usable, "both sides are the same".to_owned()));
+    assert_eq!(told(&office, "trial", None).await.0, Status::Usable);
+    assert_eq!(told(&office, "check", None).await.0, Status::Usable, "the trial left nothing");
+
+    run_sql(&office.db, "drop function bridge_hook() cascade").await;
+    run(&mut program, &event(5, "2", "1002", "2031-03-10", "10:00", 30)).await;
+    let (status, said) = told(&office, "check", None).await;
+    assert!(
+        status == Status::Failed
+            && said.contains("not watched: 5")
+            && said.contains("missing (bridge_apply_event): 1"),
+        "{said}"
+    );
+    let (status, said) = told(&office, "repair", None).await;
+    assert!(status == Status::Usable && said.contains("1 rows were repaired, of "), "{said}");
+
+    // Each deployment's migration renews the bridge.
+    run_sql(&office.db, "drop function bridge_trial()").await;
+    let app = office.another_app(|_| ());
+    let deadline = app.clock.now() + SignedDuration::from_mins(15);
+    let task = Task { practices: vec!["DemoOffice".to_owned()], ..Task::default() };
+    let migrated = migrate::run(&app, task, deadline).await.results.remove(0).outcome;
+    assert_eq!(migrated.error, None);
+    assert_eq!(bridge::try_out(&office.db).await.unwrap(), Vec::<String>::new());
+
+    assert_eq!(told(&office, "detach", None).await.0, Status::Usable);
+    let triggers =
+        "select count(*) from pg_trigger where tgname like 'partner_api%' or tgname like '%write_through%'";
+    assert_eq!(text(&mut program, triggers).await, "0");
+}
