@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
+use shared::control::activity::CallRecord;
 use shared::control::deliveries::Delivery;
 use shared::control::subscriptions::Subscription;
 use shared::domain::PracticePass;
@@ -147,16 +148,20 @@ fn next(
     LogProgress { epoch: used + 1, ..progress.restarted(after, facts.highest_log_id, now) }
 }
 
-/// Patients and visits that partners were told were made, by events that the restored log doesn't hold.
+/// Patients and visits that partners were told were made by calls that are lost, by events that the restored log doesn't hold. What the
+/// EMR's programs told of may have been there before.
 pub(super) fn lost_records(
     deliveries: &[Delivery],
     facts: &Facts,
-    restored_to: Timestamp,
+    (restored_to, lost): (Timestamp, &[&CallRecord]),
 ) -> BTreeSet<(String, i64)> {
+    let calls: BTreeSet<&str> = lost.iter().map(|it| it.request_id.as_str()).collect();
+    let is_of_call = |it: &&Delivery| it.request_id.as_ref().is_some_and(|it| calls.contains(it.as_str()));
     let rows: HashMap<LogId, &SeenRow> = facts.log_rows.iter().map(|it| (it.log_id, it)).collect();
     let made = events(deliveries)
         .filter(|it| it.created_at >= restored_to - MARGIN && it.payload.action == "created")
-        .filter(|it| is_gone(it, &rows, Some(restored_to)));
+        .filter(|it| is_gone(it, &rows, Some(restored_to)))
+        .filter(is_of_call);
     let table = |event: &str| match event {
         "Patients" => Some("patients"),
         "Encounters" => Some("visits"),

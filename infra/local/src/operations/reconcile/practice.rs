@@ -63,7 +63,7 @@ pub(super) async fn checks(
         checks.push(records::check(practicepass, &lost, &deliveries, at, plan.now));
         checks.push(records::ids(practicepass, &lost, &facts, (at, earlier.floors)));
         let mut question = empty_question(practicepass, since, plan.now);
-        question.records = log::lost_records(&deliveries, &facts, at);
+        question.records = log::lost_records(&deliveries, &facts, (at, &lost));
         let there = answered(ask, question).await?.records;
         checks.push(records::given_again(practicepass, &there));
     }
