@@ -97,7 +97,9 @@ impl Practice {
 
     pub(crate) async fn native(size: Size) -> Self {
         let created = database::create(Engine::Postgres, "".as_ref(), "DemoOffice", "America/New_York").await;
+        let begun = Instant::now();
         database::execute(&created.db, &of_ours(size)).await;
+        println!("the same rows written where no EMR is: {:.1?}", begun.elapsed());
         database::execute(&created.db, RULES).await;
         Self { db: created.db, dsn: created.dsn }
     }
