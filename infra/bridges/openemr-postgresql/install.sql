@@ -471,6 +471,34 @@ language sql as $$
     on conflict (apply, key) do update set tried_at = excluded.tried_at, attempts = f.attempts + 1, message = excluded.message
 $$;
 
+-- Takes over what the EMR has of these keys and we haven't, all at once; where that fails, one half after the other. What is left is for
+-- the functions that follow one row. Gives how many it were.
+create or replace function bridge_take_over(of text, keys bigint[]) returns bigint
+language plpgsql as $$
+declare
+    taken bigint := 0;
+    half integer := cardinality(keys) / 2;
+begin
+    if of = 'bridge_apply_patient' then
+        insert into patients (patient_id, first_name, mi, last_name, full_name, gender, dob, primary_language, phone, cell_phone, email,
+            address, city, state, zip, country, provider_id, created_at, updated_at)
+        select patient_id, first_name, mi, last_name, full_name, gender, dob, primary_language, phone, cell_phone, email, address, city,
+            state, zip, country, (select provider_id from providers where provider_id = e.provider_id), now(), now()
+        from emr_patients e where patient_id = any (keys) and not exists (select 1 from patients p where p.patient_id = e.patient_id);
+        get diagnostics taken = row_count;
+    elsif of = 'bridge_apply_event' then
+        insert into visits (visit_id, patient_id, provider_id, room_id, visit_type, visit_date, visit_time, visit_duration, visit_complaint,
+            status)
+        select visit_id, patient_id, provider_id, room_id, visit_type, visit_date, visit_time, visit_duration, visit_complaint, status
+        from emr_visits e where visit_id = any (keys) and not exists (select 1 from visits v where v.visit_id = e.visit_id);
+        get diagnostics taken = row_count;
+    end if;
+    return taken;
+exception when others then
+    if half < 4 then return 0; end if;
+    return bridge_take_over(of, keys[:half]) + bridge_take_over(of, keys[half + 1:]);
+end $$;
+
 -- Compares the next rows, at most `most`, and makes ours what the EMR has. It goes on where the call before ended, unless that is an hour
 -- ago, and each row has one turn: what can't be followed is noted and hinders nothing. With `loading` nothing is told to partners.
 create or replace function bridge_go_on(most bigint, loading boolean, out compared bigint, out repaired bigint, out is_whole boolean)
@@ -492,7 +520,7 @@ begin
     perform set_config('partner_api.loading', case when loading then 'on' else '' end, true);
     keys := coalesce(bridge_page(of, here.after, most), '{}');
     compared := cardinality(keys);
-    repaired := 0;
+    repaired := case when loading then bridge_take_over(of, keys) else 0 end;
     for it in select distinct d.key from bridge_differences(of, keys) d order by d.key loop
         begin
             execute format('select partner_api.%I($1)', of) using it;

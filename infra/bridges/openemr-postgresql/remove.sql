@@ -3,7 +3,7 @@
 set local search_path = partner_api;
 drop function if exists bridge_hook() cascade;
 drop function if exists bridge_visit_begins(), bridge_visit_changes(), bridge_patient_changes(), bridge_visit_type_changes() cascade;
-drop function if exists bridge_trial(), bridge_go_on(bigint, boolean), bridge_note(text, bigint, text), bridge_renew(), bridge_check(), bridge_compare(text, bigint, bigint), bridge_differences(text, bigint[]),
+drop function if exists bridge_trial(), bridge_go_on(bigint, boolean), bridge_take_over(text, bigint[]), bridge_note(text, bigint, text), bridge_renew(), bridge_check(), bridge_compare(text, bigint, bigint), bridge_differences(text, bigint[]),
     bridge_page(text, bigint, bigint), bridge_turns(), bridge_watch(), bridge_refuse(text, text), bridge_catch_up(), bridge_apply_event(bigint),
     bridge_apply_patient(bigint), bridge_apply_rooms(bigint), bridge_apply_visit_type(bigint), bridge_apply_provider(bigint),
     bridge_log(text, text, bigint);

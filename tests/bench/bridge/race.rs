@@ -26,7 +26,8 @@ const A_DAY: i64 = 120;
 
 /// A number as good as random, the same in every run.
 fn spread(number: i64, of: i64, salt: i64) -> i64 {
-    let mixed = (number + 1).wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(salt * 0x1405_7B7E_F767_814F);
+    let salt = salt.wrapping_mul(0x1405_7B7E_F767_814F);
+    let mixed = (number + 1).wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(salt);
     ((mixed ^ (mixed >> 29)) >> 17).rem_euclid(of)
 }
 
