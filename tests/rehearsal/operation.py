@@ -124,7 +124,8 @@ class Operation:
                           "--key-schema", "AttributeName=pk,KeyType=HASH", "AttributeName=sk,KeyType=RANGE")
         lost = {"pk": {"S": "COUNTER#rehearsal"}, "sk": {"S": "COUNTER"}, "leased": {"N": "7"}}
         self.workshop.run("aws", "dynamodb", "put-item", "--table-name", restored, "--item", json.dumps(lost))
-        self.operate("restore-control", "--from", restored, "--control-at", moment)
+        said = self.operate("restore-control", "--from", restored, "--control-at", moment, fails=True)
+        assert "1 were missing" in said, said
         self.operate("restore-control", "--from", restored, "--control-at", moment, "--apply")
         key = {name: lost[name] for name in ("pk", "sk")}
         assert self.workshop.aws("dynamodb", "get-item", "--table-name", control, "--key", json.dumps(key))["Item"] == lost
