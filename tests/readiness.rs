@@ -448,3 +448,34 @@ async fn a_secret_that_is_too_old_and_a_rotation_that_nobody_finished_are_told()
         assert_eq!(check(&read(&rotating.office).await, name)["status"], "ok");
     }
 }
+
+on_both_databases! {
+    async fn a_practice_without_subscriptions_that_does_not_answer_is_named_until_it_does(office) {
+        arrange(&office).await;
+        let control = &office.app.control;
+        let practice = office.db.practicepass();
+        let entry = control.practice(practice).await.unwrap().unwrap();
+        let nowhere = SecretRef::from("env:NOTHING".to_owned());
+        let quarter = async |office: &Office| {
+            let mut named = Vec::new();
+            for _ in 0..15 {
+                let now = office.app.clock.now();
+                let poll = log_poller::Poll { shard: 0, of: 1, once: false };
+                log_poller::run(&office.app, poll, now + SignedDuration::from_secs(1), None).await.unwrap();
+                let data = read(office).await;
+                named.push(check(&data, "practices").to_string().contains(practice.as_str()));
+                office.set_time(&(now + SignedDuration::from_mins(1)).to_string());
+            }
+            named
+        };
+        assert!(!quarter(&office).await.contains(&true));
+        control.put_practice(&Practice { dsn_secret: nowhere, ..entry.clone() }).await.unwrap();
+        office.app.practices.forget(practice);
+        let named = quarter(&office).await;
+        let first = named.iter().position(|it| *it).expect("it is asked in one of the minutes");
+        assert!(named[first..].iter().all(|it| *it), "what was found holds: {named:?}");
+        control.put_practice(&entry).await.unwrap();
+        let named = quarter(&office).await;
+        assert!(!named.last().unwrap(), "it answers again: {named:?}");
+    }
+}

@@ -7,11 +7,14 @@ mod events;
 mod faults;
 mod leases;
 mod practice;
+mod quiet;
 mod record;
 mod restart;
 mod retention;
 mod rounds;
 mod slice;
+
+use std::collections::HashSet;
 
 use jiff::Timestamp;
 use leases::Leases;
@@ -62,22 +65,35 @@ pub async fn run(
     request_id: Option<&RequestId>,
 ) -> control::Result<()> {
     let leases = Leases::new(app, request_id);
-    let pruning = async {
-        if !poll.once {
-            retention::run(app, poll, deadline).await;
-        }
-    };
+    let looking_after =
+        async { if poll.once { quiet::Asked::nobody() } else { look_after_all(app, poll, deadline).await } };
     // Boxed: whoever waits for a run would hold all of it.
-    let (before, polled, (), ()) = tokio::join!(
+    let (before, polled, (), asked) = tokio::join!(
         Box::pin(record::begin(app, poll)),
         Box::pin(rounds::run(app, &leases, poll, deadline)),
         Box::pin(due_retries(app, poll, deadline)),
-        Box::pin(pruning)
+        Box::pin(looking_after)
     );
     leases.release_others(app, &[]).await;
     app.write_data_problems().await;
-    record::end(app, poll, polled?, before).await;
+    record::end(app, poll, (polled?, asked), before).await;
     Ok(())
+}
+
+/// What is done for practices whether or not they have subscriptions, each in a minute of its own.
+async fn look_after_all(app: &App, poll: Poll, deadline: Timestamp) -> quiet::Asked {
+    let practices = match app.control.practices().await {
+        Ok(practices) => practices,
+        Err(error) => {
+            tracing::error!(%error, "the practices can't be listed; none is pruned, and none without subscriptions is asked");
+            return quiet::Asked::default();
+        }
+    };
+    let practices: HashSet<PracticePass> =
+        practices.into_iter().map(|it| it.practicepass).filter(|it| poll.takes(it)).collect();
+    let asking = Box::pin(quiet::ask(app, &practices, deadline));
+    let (asked, ()) = tokio::join!(asking, Box::pin(retention::run(app, &practices, deadline)));
+    quiet::Asked { registered: Some(practices), ..asked }
 }
 
 /// Deliveries know no shard of practices: the first schedule brings them back for all.

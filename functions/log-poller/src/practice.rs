@@ -133,7 +133,7 @@ async fn read_on(
     }
 }
 
-async fn in_time<T, E: Into<PracticeError>>(
+pub(crate) async fn in_time<T, E: Into<PracticeError>>(
     app: &App,
     work: impl Future<Output = Result<T, E>>,
 ) -> Result<T, PracticeError> {

@@ -11,7 +11,7 @@ use shared::{
 };
 use tokio::time::timeout;
 
-use crate::{Poll, rounds::Polled};
+use crate::{Poll, quiet::Asked, rounds::Polled};
 
 impl Poll {
     fn schedule(self) -> Schedule {
@@ -36,18 +36,28 @@ pub(crate) async fn begin(app: &App, poll: Poll) -> EndedRun {
 }
 
 /// Puts the end of a run on record. `before`: what the run before came to.
-pub(crate) async fn end(app: &App, poll: Poll, polled: Polled, before: EndedRun) {
-    let run = ended(app.clock.now(), polled, before);
+pub(crate) async fn end(app: &App, poll: Poll, found: (Polled, Asked), before: EndedRun) {
+    let run = ended(app.clock.now(), found, before);
     if let Err(error) = app.control.end_poll(poll.schedule(), &run).await {
         tracing::error!(%error, "the run's end is not on record");
     }
 }
 
-fn ended(at: Timestamp, polled: Polled, before: EndedRun) -> EndedRun {
+fn ended(at: Timestamp, (polled, asked): (Polled, Asked), before: EndedRun) -> EndedRun {
     let known: HashMap<PracticePass, Timestamp> =
-        before.failing.into_iter().map(|it| (it.practicepass, it.since)).collect();
+        before.failing.iter().map(|it| (it.practicepass.clone(), it.since)).collect();
     let mut counts: BTreeMap<PracticeFault, u64> = BTreeMap::new();
+    let is_polled = |it: &FailingPractice| polled.practices.contains(&it.practicepass);
+    // Without subscriptions a practice is asked now and then; until it is asked again, what was found holds.
+    let is_left = |it: &FailingPractice| {
+        !asked.practices.contains(&it.practicepass)
+            && asked.registered.as_ref().is_none_or(|registered| registered.contains(&it.practicepass))
+    };
+    let left = before.failing.into_iter().filter(is_left);
+    let quiet: Vec<FailingPractice> =
+        asked.failing.iter().cloned().chain(left).filter(|it| !is_polled(it)).collect();
     let mut failing = polled.failing;
+    failing.extend(quiet);
     for practice in &mut failing {
         *counts.entry(practice.fault).or_default() += 1;
         let since = known.get(&practice.practicepass);
@@ -58,7 +68,7 @@ fn ended(at: Timestamp, polled: Polled, before: EndedRun) -> EndedRun {
     failing.truncate(MOST_NAMED);
     EndedRun {
         at,
-        practices: u64::try_from(polled.practices).unwrap_or(u64::MAX),
+        practices: u64::try_from(polled.practices.len()).unwrap_or(u64::MAX),
         faults: counts.into_iter().map(|(fault, practices)| FaultCount { fault, practices }).collect(),
         failing,
     }
@@ -96,6 +106,10 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
+    fn named(names: &[&str]) -> std::collections::HashSet<PracticePass> {
+        names.iter().map(|it| PracticePass::try_from(*it).unwrap()).collect()
+    }
+
     fn failing(name: &str, fault: PracticeFault, since: i64) -> FailingPractice {
         FailingPractice { practicepass: PracticePass::try_from(name).unwrap(), fault, since: at(since) }
     }
@@ -106,6 +120,9 @@ mod tests {
             failing: vec![
                 failing("Old", PracticeFault::Unreachable, 10),
                 failing("Well", PracticeFault::Unreachable, 5),
+                failing("Quiet", PracticeFault::Unreachable, 20),
+                failing("Mended", PracticeFault::Unreachable, 6),
+                failing("Removed", PracticeFault::Unreachable, 7),
             ],
             ..EndedRun::default()
         };
@@ -113,23 +130,38 @@ mod tests {
             failing("New", PracticeFault::RefusedLogin, 60),
             failing("Old", PracticeFault::RefusedLogin, 61),
         ];
-        let run = ended(at(120), Polled { practices: 7, failing: new }, before);
+        let polled = Polled { practices: named(&["Old", "New", "Well"]), failing: new };
+        let asked = Asked {
+            registered: Some(named(&["Old", "New", "Well", "Quiet", "Mended"])),
+            practices: named(&["Mended"]),
+            failing: Vec::new(),
+        };
+        let run = ended(at(120), (polled, asked), before);
         assert_eq!(
             run.failing,
             [
                 failing("Old", PracticeFault::RefusedLogin, 10),
+                failing("Quiet", PracticeFault::Unreachable, 20),
                 failing("New", PracticeFault::RefusedLogin, 60)
             ]
         );
-        assert_eq!(run.faults, [FaultCount { fault: PracticeFault::RefusedLogin, practices: 2 }]);
-        assert_eq!((run.at, run.practices), (at(120), 7));
+        assert_eq!(
+            run.faults,
+            [
+                FaultCount { fault: PracticeFault::Unreachable, practices: 1 },
+                FaultCount { fault: PracticeFault::RefusedLogin, practices: 2 },
+            ]
+        );
+        assert_eq!((run.at, run.practices), (at(120), 3));
     }
 
     #[test]
     fn of_very_many_failing_practices_all_are_counted_and_those_that_failed_for_longest_are_named() {
         let many = (0..10_000).rev().map(|n| failing(&format!("P{n}"), PracticeFault::Unreachable, n));
-        let polled = Polled { practices: 10_000, failing: many.collect() };
-        let run = ended(at(20_000), polled, EndedRun::default());
+        let many: Vec<FailingPractice> = many.collect();
+        let practices = many.iter().map(|it| it.practicepass.clone()).collect();
+        let polled = Polled { practices, failing: many };
+        let run = ended(at(20_000), (polled, Asked::default()), EndedRun::default());
         assert_eq!(run.faults, [FaultCount { fault: PracticeFault::Unreachable, practices: 10_000 }]);
         assert_eq!(run.failing.len(), MOST_NAMED);
         assert_eq!(run.failing[0].practicepass.as_str(), "P0");

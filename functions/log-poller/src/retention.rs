@@ -1,6 +1,8 @@
 //! Once a day each practice's database is relieved of what has been kept for long enough, and compared with its EMR. Each has a minute of its own, so that
 //! neither a schedule more is needed nor all databases work at once.
 
+use std::collections::HashSet;
+
 use futures::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use shared::{
@@ -14,7 +16,7 @@ use shared::{
     },
 };
 
-use crate::{Poll, bridges::look_after, practice::PracticeError};
+use crate::{bridges::look_after, practice::PracticeError};
 
 /// Practices at the same time; they share the databases with calls.
 const AT_ONCE: usize = 4;
@@ -29,24 +31,19 @@ pub struct Pruned {
     pub answers: u64,
 }
 
-/// Prunes the practices of this schedule whose minute it is. What fails for one is logged, and tried again the next day.
-pub(crate) async fn run(app: &App, schedule: Poll, deadline: Timestamp) {
+/// Prunes those of the practices whose minute it is. What fails for one is logged, and tried again the next day.
+pub(crate) async fn run(app: &App, practices: &HashSet<PracticePass>, deadline: Timestamp) {
     let now = app.clock.now();
-    let practices = match app.control.practices().await {
-        Ok(practices) => practices,
-        Err(error) => return tracing::error!(%error, "the practices can't be listed; nothing is pruned"),
-    };
-    let due =
-        practices.into_iter().map(|it| it.practicepass).filter(|it| schedule.takes(it) && is_due(it, now));
+    let due = practices.iter().filter(|it| is_due(it, now));
     let pruning = stream::iter(due).for_each_concurrent(AT_ONCE, async |practicepass| {
         if app.clock.now() >= deadline {
             return;
         }
-        match prune(app, &practicepass).await {
+        match prune(app, practicepass).await {
             Ok(Pruned { log, answers }) => tracing::info!(%practicepass, log, answers, "pruned"),
             Err(error) => tracing::error!(%practicepass, %error, "a practice was not pruned"),
         }
-        if let Err(error) = look_after(app, &practicepass, deadline).await {
+        if let Err(error) = look_after(app, practicepass, deadline).await {
             tracing::error!(%practicepass, %error, "a practice was not compared with its EMR");
         }
     });

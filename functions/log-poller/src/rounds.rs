@@ -39,7 +39,7 @@ const LAST_WAIT: Duration = Duration::from_secs(3);
 
 /// The result of a run.
 pub(crate) struct Polled {
-    pub(crate) practices: usize,
+    pub(crate) practices: HashSet<PracticePass>,
     /// Those whose last turn failed.
     pub(crate) failing: Vec<FailingPractice>,
 }
@@ -146,7 +146,7 @@ pub(crate) async fn run(
     );
     match failed {
         Some(error) => Err(error),
-        None => Ok(Polled { practices: practices.len(), failing: tally.failing() }),
+        None => Ok(Polled { practices: practices.into_iter().collect(), failing: tally.failing() }),
     }
 }
 

@@ -40,7 +40,7 @@ names! {
     ControlPlane "controlPlane" "DynamoDB's tables hold partners, keys, sessions, limits, deliveries and the audit log. Without them no call is served." "DynamoDB refuses";
     Catalog "catalog" "The catalog's database holds the products and the knowledge base." "The catalog fails";
     Poller "poller" "The log poller finds new events in the practices' databases and brings back retries that are due." "The poller is silent";
-    Practices "practices" "The poller reads the logs of the practices that have subscriptions. The events of a practice that fails wait in its database, and calls for it most likely fail, too." "A practice's database is down";
+    Practices "practices" "The poller reads the logs of the practices that have subscriptions, and asks each of the others every quarter of an hour. The events of a practice that fails wait in its database, and calls for it most likely fail, too." "A practice's database is down";
     Events "events" "Webhook events wait in this queue for their delivery." "Events wait";
     SlowEvents "slowEvents" "Webhook events for endpoints that take more than a second wait in this queue." "Events wait";
     DeadLetters "deadLetters" "Webhook events that were given up after 5 receives, by a fault of the platform, are kept in this queue for 14 days." "Dead letters";

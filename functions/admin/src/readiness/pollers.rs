@@ -74,9 +74,9 @@ fn practices(pollers: &[Poller], now: Timestamp) -> Check {
     let polled: u64 = ended().map(|run| run.practices).sum();
     let count = reasons.iter().map(|it| it.count).sum();
     let (status, detail) = if count > FAILING_PRACTICES {
-        (CheckStatus::Degraded, "The logs of some practices cannot be read.")
+        (CheckStatus::Degraded, "Some practices' databases do not answer, or cannot be read.")
     } else {
-        (CheckStatus::Ok, "The log of every practice with a subscription can be read.")
+        (CheckStatus::Ok, "Every practice's database answers.")
     };
     let mut check = Check::new(name, status, detail);
     if let Some(oldest) = failing.first() {
