@@ -7,13 +7,16 @@ import subprocess
 import urllib.error
 import urllib.request
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from gate.template import Template
 
 from .deployment import OVERRIDES, STACK, UNASKED
 
-PRACTICE = "NorthClinic"
+PRACTICE, ATTACHED = "NorthClinic", "SouthClinic"
+# The tables that an EMR has in the same database.
+EMR = Path(__file__).resolve().parents[1] / "bridges/openemr.sql"
 # A store that is slow to answer is met with a repetition, as callers do.
 ATTEMPTS = 4
 ALL_SCOPES = "Prospects,Providers,Scheduling,ProductPro.Products,KB,Tickets,Patients,Encounters"
@@ -24,7 +27,7 @@ class Operation:
         self.workshop, self.rehearsed, self.calls = workshop, set(), 0
 
     def steps(self):
-        return [self.health, self.practices, self.api, self.functions, self.access, self.secrets, self.edge, self.events, self.restore, self.removal, self.all_commands]
+        return [self.health, self.practices, self.api, self.functions, self.access, self.secrets, self.edge, self.events, self.restore, self.bridge, self.removal, self.all_commands]
 
     def health(self):
         """the API answers through its gateway"""
@@ -136,6 +139,19 @@ class Operation:
         checks = {one["id"]: one for one in json.loads(report.with_suffix(".json").read_text())["checks"]}
         assert checks[f"{PRACTICE}/record-ids"]["verdict"] == "mended" and checks[f"{PRACTICE}/writes"]["verdict"] == "good", said
         return [said.strip().splitlines()[-1]]
+
+    def bridge(self):
+        """a practice is attached to the tables of its EMR, looked after, and let go"""
+        given = self.database("south")
+        subprocess.run(["psql", "--quiet", "--output=/dev/null", given, "--set=ON_ERROR_STOP=1", "--file", EMR], check=True)
+        self.operate("add-practice", ATTACHED, "--name", "South Clinic", "--time-zone", "America/Chicago", "--dsn-stdin", given=given)
+        bridge = ["--bridge", "openemr-postgresql"]
+        assert "Nothing was changed" in self.operate("attach-practice", ATTACHED, *bridge)
+        assert "both sides are the same" in self.operate("attach-practice", ATTACHED, *bridge, "--apply")
+        for option in [[], ["--trial"], ["--repair"]]:
+            assert "both sides are the same" in self.operate("check-practice", ATTACHED, *option)
+        assert "as they were" in self.operate("detach-practice", ATTACHED)
+        self.operate("remove-practice", ATTACHED)
 
     def removal(self):
         """a practice that no key opens is removed"""

@@ -74,7 +74,7 @@ async fn work(
                     plan.patients, plan.events
                 ));
             }
-            found.push("made would be: tables, views, functions and triggers in the schema partner_api, and a trigger partner_api_watches on each \
+            found.push("it would make tables, views, functions and triggers in the schema partner_api, and a trigger partner_api_watches on each \
                 table of the EMR's that is watched".to_owned());
         }
         Work::Attach => {
