@@ -461,7 +461,7 @@ on_both_databases! {
             for _ in 0..15 {
                 let now = office.app.clock.now();
                 let poll = log_poller::Poll { shard: 0, of: 1, once: false };
-                log_poller::run(&office.app, poll, now + SignedDuration::from_secs(1), None).await.unwrap();
+                log_poller::run(&office.app, poll, now + SignedDuration::from_nanos(1), None).await.unwrap();
                 let data = read(office).await;
                 named.push(check(&data, "practices").to_string().contains(practice.as_str()));
                 office.set_time(&(now + SignedDuration::from_mins(1)).to_string());
