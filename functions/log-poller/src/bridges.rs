@@ -15,11 +15,11 @@ use tokio::time::timeout;
 
 use crate::practice::PracticeError;
 
-/// What stands for a table where administrators see data problems.
+/// The name that administrators see in place of a table's in the list of data problems.
 const TABLE: &str = "bridge";
 
 /// Compares the practice with its EMR, if it is attached, and reports what is to be looked at, also that it could not be compared.
-/// Gives the number of findings. A database that doesn't answer is told by the polling itself, and is compared the next day.
+/// Returns the number of findings. The poller itself reports a database that doesn't answer; it is compared the next day.
 ///
 /// # Errors
 /// When the database or the control plane doesn't answer.

@@ -80,7 +80,7 @@ pub async fn run(
     Ok(())
 }
 
-/// What is done for practices whether or not they have subscriptions, each in a minute of its own.
+/// Looks after all practices, with or without subscriptions, each in its own minute.
 async fn look_after_all(app: &App, poll: Poll, deadline: Timestamp) -> quiet::Asked {
     let practices = match app.control.practices().await {
         Ok(practices) => practices,

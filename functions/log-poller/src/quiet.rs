@@ -14,12 +14,12 @@ use shared::{
 
 use crate::practice::{PracticeError, in_time};
 
-/// Each practice is asked in one of so many minutes.
+/// Minutes among which the practices are spread: each is asked once in this period.
 const MINUTES: u32 = 15;
 /// Practices at the same time; they share the databases with calls.
 const AT_ONCE: usize = 4;
 
-/// What came of asking.
+/// The result of asking.
 #[derive(Default)]
 pub(crate) struct Asked {
     /// All practices of the schedule; `None` when they couldn't be listed.
