@@ -1,4 +1,4 @@
-//! What the business knows. No clock, no database, no HTTP.
+//! Business rules and value types. Nothing here reads a clock, queries a database or speaks HTTP.
 
 pub mod address;
 pub mod contact;

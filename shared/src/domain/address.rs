@@ -1,9 +1,9 @@
-//! Postal addresses: what a state, a postal code and a country look like.
+//! Validation of states, postal codes and countries in postal addresses.
 
 const US_STATES: &str = "AL AK AZ AR CA CO CT DE DC FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ NM \
      NY NC ND OH OK OR PA RI SC SD TN TX UT VT VA WA WV WI WY AS GU MP PR VI UM AA AE AP FM MH PW";
 const CANADIAN_PROVINCES: &str = "AB BC MB NB NL NS NT NU ON PE QC SK YT";
-/// ISO 3166-1 alpha-2.
+/// The ISO 3166-1 alpha-2 codes.
 const COUNTRY_CODES: &str = "AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS \
      BT BV BW BY BZ CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI \
      FJ FK FM FO FR GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR \
@@ -12,12 +12,12 @@ const COUNTRY_CODES: &str = "AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA 
      PW PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM \
      TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW";
 
-/// What the country of an address says about its state and postal code.
+/// The country of an address, as far as it decides the form of the state and postal code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Region {
     UnitedStates,
     Canada,
-    /// No country: the United States or Canada.
+    /// No country is given: the address must be in the United States or Canada.
     NorthAmerica,
     Elsewhere,
 }
@@ -35,7 +35,7 @@ impl Region {
     }
 }
 
-/// Whether the text is a country: an ISO 3166-1 alpha-2 code, or a name of 3 to 60 letters.
+/// Whether the text is an ISO 3166-1 alpha-2 code or a country name of 3 to 60 characters.
 pub fn is_country(text: &str) -> bool {
     let length = text.chars().count();
     match length {
@@ -48,37 +48,48 @@ pub fn is_country(text: &str) -> bool {
     }
 }
 
-/// Why a state can't be one of the country; a country that is absent means the United States or Canada.
+/// Checks that a state belongs to the country.
+///
+/// Without a country, it must belong to the United States or Canada. In any other country, every
+/// state is accepted.
+///
+/// # Errors
+/// What the state must be.
 pub fn check_state(state: &str, country: Option<&str>) -> Result<(), &'static str> {
     let (us, canada) = (listed(US_STATES, state), listed(CANADIAN_PROVINCES, state));
     match Region::of(country) {
         Region::UnitedStates if !us => Err("must be the two-letter code of a US state"),
         Region::Canada if !canada => Err("must be the two-letter code of a Canadian province"),
-        Region::NorthAmerica if !us && !canada => Err(
-            "must be the two-letter code of a US state or Canadian province, unless Country says otherwise",
-        ),
+        Region::NorthAmerica if !us && !canada => {
+            Err("must be a two-letter US state or Canadian province code unless Country is another country")
+        }
         _ => Ok(()),
     }
 }
 
-/// Why a postal code can't be one of the country; a country that is absent means the United States or Canada.
+/// Checks that a postal code has the form of the country's.
+///
+/// Without a country, it must have the form of the United States or Canada.
+///
+/// # Errors
+/// What the postal code must be.
 pub fn check_postal_code(code: &str, country: Option<&str>) -> Result<(), &'static str> {
     let (us, canada) = (is_us_zip(code), is_canadian_postal_code(code));
     let plausible = (2..=10).contains(&code.len())
         && code.bytes().any(|byte| byte.is_ascii_alphanumeric())
         && code.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b' ' || byte == b'-');
     match Region::of(country) {
-        Region::UnitedStates if !us => Err("must be a ZIP code: 12345 or 12345-6789"),
-        Region::Canada if !canada => Err("must be a Canadian postal code: K1A 0B1"),
+        Region::UnitedStates if !us => Err("must be a ZIP code, such as 12345 or 12345-6789"),
+        Region::Canada if !canada => Err("must be a Canadian postal code, such as K1A 0B1"),
         Region::NorthAmerica if !us && !canada => {
-            Err("must be a US ZIP code or Canadian postal code, unless Country says otherwise")
+            Err("must be a US ZIP code or Canadian postal code unless Country is another country")
         }
         Region::Elsewhere if !plausible => Err("must be 2 to 10 letters, digits, spaces or hyphens"),
         _ => Ok(()),
     }
 }
 
-/// `12345` or `12345-6789`
+/// Whether the code has the form `12345` or `12345-6789`.
 fn is_us_zip(code: &str) -> bool {
     let digits =
         |text: &str, count: usize| text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -88,7 +99,9 @@ fn is_us_zip(code: &str) -> bool {
     }
 }
 
-/// `K1A 0B1`, the space may be missing or a hyphen; no `D F I O Q U` anywhere, no `W Z` in front.
+/// Whether the code has the form `K1A 0B1`; a hyphen may replace the space, or nothing.
+///
+/// The letters D, F, I, O, Q and U never occur, and W and Z never come first.
 fn is_canadian_postal_code(code: &str) -> bool {
     let compact: Vec<u8> = match code.as_bytes() {
         [first @ .., separator, a, b, c] if first.len() == 3 && matches!(separator, b' ' | b'-') => {

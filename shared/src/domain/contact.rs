@@ -1,4 +1,4 @@
-//! Normal forms of e-mail addresses, phone numbers and names, for comparing and searching.
+//! Validation and normal forms of e-mail addresses and phone numbers, for comparison and search.
 
 use icu_properties::{CodePointSetData, props::Dash};
 use unicode_normalization::UnicodeNormalization;
@@ -6,18 +6,22 @@ use unicode_normalization::UnicodeNormalization;
 pub use super::fold::fold;
 use super::fold::is_ignorable;
 
-/// Fewest and most digits of a phone number (ITU-T E.164).
+/// The number of digits in a phone number; 15 is the limit of ITU-T E.164.
 const PHONE_DIGITS: std::ops::RangeInclusive<usize> = 7..=15;
-/// Most digits of an extension.
+/// The maximum number of digits in an extension.
 const EXTENSION_DIGITS: usize = 11;
 
-/// A phone number as it is stored: without invisible marks, which come with what is pasted, and without spaces around it.
+/// Returns a phone number as it is stored: trimmed and without invisible characters.
+///
+/// Pasted text often contains invisible characters, such as directional marks.
 pub fn visible(text: &str) -> String {
     let visible: String = text.chars().filter(|c| !is_ignorable(*c) && *c != '\u{200b}').collect();
     visible.trim().to_owned()
 }
 
-/// The number as it would be typed: ASCII digits, spaces and hyphens, lower case, without `tel:`.
+/// Converts a number to what a person would type.
+///
+/// The result has ASCII digits, spaces and hyphens, lower-case letters and no `tel:` prefix.
 fn typed_number(text: &str) -> String {
     let dashes = CodePointSetData::new::<Dash>();
     let typed: String = visible(text)
@@ -33,19 +37,23 @@ fn typed_number(text: &str) -> String {
     typed.strip_prefix("tel:").map_or(typed.trim(), str::trim).to_owned()
 }
 
-/// The digits of a phone number, without extension: "+1 (555) 010-0199 x12" → "15550100199".
+/// Returns the digits of a phone number, without its extension.
+///
+/// "+1 (555) 010-0199 x12" gives "15550100199". Only the first number of a text counts.
 pub fn phone_digits(text: &str) -> String {
     phone_numbers(text).into_iter().next().unwrap_or_default()
 }
 
-/// The digits of each phone number of a text, without extensions: programs of the EMR write words and several numbers into one
-/// column. "Fax: 555-0100, home 555-0101 x12" → "5550100", "5550101".
+/// Returns the digits of each phone number in a text, without extensions.
+///
+/// The EMR's programs write words and several numbers into one column:
+/// "Fax: 555-0100, home 555-0101 x12" gives "5550100" and "5550101".
 pub fn phone_numbers(text: &str) -> Vec<String> {
     let typed = typed_number(text);
     let mut numbers: Vec<String> = Vec::new();
     for part in typed.split([';', ',']) {
         let digits: String = without_extension(part).chars().filter(char::is_ascii_digit).collect();
-        // What follows a number and is too short for one is its extension.
+        // Digits that follow a number and are too few for another one are its extension.
         if numbers.is_empty() || digits.len() >= *PHONE_DIGITS.start() {
             numbers.push(digits);
         }
@@ -56,7 +64,9 @@ pub fn phone_numbers(text: &str) -> Vec<String> {
     numbers
 }
 
-/// What stands before `#`, or before an `x` or `ext` that comes after a digit: other words have an `x`, too.
+/// Returns the text before the extension sign: `#`, or an `x` or `ext` after a number.
+///
+/// Any other `x` belongs to a word.
 fn without_extension(part: &str) -> &str {
     let is_mark = |(at, c): &(usize, char)| {
         let before = part[..*at].trim_end();
@@ -66,7 +76,9 @@ fn without_extension(part: &str) -> &str {
     part.char_indices().find(is_mark).map_or(part, |(at, _)| &part[..at])
 }
 
-/// Whether a text is a whole phone number that only its `tel:` or its extension tells from a few numbers.
+/// Whether a text is one phone number, recognizable by its `tel:` prefix or its extension.
+///
+/// Without these, a search text may also consist of several numbers.
 pub fn is_marked_phone(text: &str) -> bool {
     let typed = typed_number(text);
     let marked =
@@ -74,7 +86,7 @@ pub fn is_marked_phone(text: &str) -> bool {
     marked && check_phone(text).is_ok()
 }
 
-/// A part of a phone number in ASCII, if the text is one: digits among `+().-/`.
+/// Returns the text in ASCII if it can be part of a phone number: digits and any of `+().-/`.
 pub fn phone_part(text: &str) -> Option<String> {
     let typed = typed_number(text);
     let is_part = typed.contains(|c: char| c.is_ascii_digit())
@@ -82,19 +94,21 @@ pub fn phone_part(text: &str) -> Option<String> {
     is_part.then_some(typed)
 }
 
-/// A phone number's last ten digits: equal for equal numbers with and without a country code.
+/// Returns a phone number's last ten digits, which are the same with and without a country code.
 pub fn phone_key(text: &str) -> String {
     let digits = phone_digits(text);
     digits[digits.len().saturating_sub(10)..].to_owned()
 }
 
-/// Trimmed and in lower case: what two equal addresses share.
+/// Returns the address trimmed and in lower case, so that equal addresses compare as equal.
 pub fn email_key(text: &str) -> String {
     text.trim().to_lowercase()
 }
 
-/// Whether the text has the shape of an address (RFC 5321 §4.1.2, without quoted forms): 3 to 254 characters,
-/// one `@`, a local part of at most 64, a domain of dot-separated labels.
+/// Whether the text has the form of an e-mail address (RFC 5321, section 4.1.2).
+///
+/// Quoted forms are not accepted. The address has at most 254 bytes: a local part of at most 64,
+/// one `@`, and a domain of two or more labels separated by dots.
 pub fn is_email(text: &str) -> bool {
     let Some((local, domain)) = text.rsplit_once('@') else { return false };
     let local_ok = (1..=64).contains(&local.len())
@@ -114,35 +128,41 @@ pub fn is_email(text: &str) -> bool {
     text.len() <= 254 && local_ok && labels.len() >= 2 && labels.iter().all(label_ok)
 }
 
-/// Why the text can be no phone number: it must be 7 to 15 digits (ITU-T E.164) among spaces, dashes and `+().-/`, perhaps
-/// after `tel:`, then perhaps an extension: `ext`, `ext.`, `extension`, `x`, `#` or `;ext=` and up to 11 digits.
+/// Checks that the text is a phone number.
+///
+/// It must have 7 to 15 digits (ITU-T E.164) among spaces, dashes and `+().-/`. It may start with
+/// `tel:` and end with an extension: `ext`, `ext.`, `extension`, `x`, `#` or `;ext=`, and 1 to 11
+/// digits.
+///
+/// # Errors
+/// What the text must be.
 pub fn check_phone(text: &str) -> Result<(), &'static str> {
     let typed = typed_number(text);
     let (number, extension) = split_extension(&typed);
     let known = |c: char| c.is_ascii_digit() || " +().-/".contains(c);
     if number.chars().any(char::is_alphabetic) {
-        return Err("must hold letters only in an extension, such as 'ext. 12'");
+        return Err("may contain letters only in an extension, such as 'ext. 12'");
     }
     if !number.chars().all(known) {
         return Err(
-            "must hold only digits, spaces, dashes and +()./, and perhaps an extension such as 'ext. 12'",
+            "must contain only digits, spaces, dashes and +()./, and optionally an extension such as 'ext. 12'",
         );
     }
     if !PHONE_DIGITS.contains(&number.chars().filter(char::is_ascii_digit).count()) {
-        return Err("must have 7 to 15 digits");
+        return Err("must contain 7 to 15 digits");
     }
     match extension.map(str::trim) {
         Some(digits)
             if !(1..=EXTENSION_DIGITS).contains(&digits.len())
                 || !digits.bytes().all(|it| it.is_ascii_digit()) =>
         {
-            Err("must have 1 to 11 digits, and nothing else, after the sign of an extension")
+            Err("must have an extension of 1 to 11 digits, and nothing after it")
         }
         _ => Ok(()),
     }
 }
 
-/// A number as it is typed, and what stands behind the sign of an extension.
+/// Splits a typed number at the extension sign, if it has one.
 fn split_extension(typed: &str) -> (&str, Option<&str>) {
     let separators = [' ', ',', ';', '-'];
     for sign in ["extension", "ext", "x", "#"] {

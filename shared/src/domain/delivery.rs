@@ -1,4 +1,4 @@
-//! A webhook delivery: one event on its way to one subscription.
+//! Webhook deliveries: one event sent to one subscription.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -12,30 +12,31 @@ use super::{
 };
 
 text_enum! {
-    /// Where a delivery stands.
+    /// The status of a delivery.
     DeliveryStatus {
-        /// The first attempt is under way, or waits for the endpoint to answer again.
+        /// The first attempt is in progress, or waits until the endpoint responds again.
         Pending = "pending",
         Delivered = "delivered",
-        /// The last attempt failed; another one follows at `nextAttemptAt`.
+        /// The last attempt failed; the next one follows at `nextAttemptAt`.
         Retrying = "retrying",
-        /// Every attempt of the schedule failed.
+        /// Every scheduled attempt failed.
         Exhausted = "exhausted",
-        /// A test or a retry by hand failed; those are attempted once.
+        /// A test or a manual retry failed. These are attempted only once.
         Failed = "failed",
-        /// The subscription was deleted or disabled before the next attempt, or `cancelReason` says why it was withheld.
+        /// The subscription was deleted or disabled before the next attempt, or the delivery was
+        /// withheld for the reason in `cancelReason`.
         Cancelled = "cancelled",
     }
 }
 
 text_enum! {
-    /// Why a delivery was withheld. Nothing was sent.
+    /// Why a delivery was withheld. A withheld delivery sends nothing.
     WithheldReason {
         /// The partner is suspended.
         PartnerSuspended = "PARTNER_SUSPENDED",
-        /// Every key of the partner in the practice is revoked or expired.
+        /// The partner's keys for the practice are all revoked or expired.
         NoLiveKey = "NO_LIVE_KEY",
-        /// No live key of the partner in the practice grants the event's scope.
+        /// None of the partner's valid keys for the practice grants the event's scope.
         ScopeNotGranted = "SCOPE_NOT_GRANTED",
         /// An administrator paused the subscription.
         SubscriptionPaused = "SUBSCRIPTION_PAUSED",
@@ -43,34 +44,39 @@ text_enum! {
 }
 
 impl WithheldReason {
-    /// The reason in words, for partners and administrators.
+    /// Returns the reason in words, for partners and administrators.
     pub const fn explain(self) -> &'static str {
         match self {
             Self::PartnerSuspended => "not sent: the partner is suspended",
-            Self::NoLiveKey => "not sent: the partner has no live key for the practice",
-            Self::ScopeNotGranted => "not sent: no live key of the partner grants the event's scope",
+            Self::NoLiveKey => "not sent: the partner has no valid key for the practice",
+            Self::ScopeNotGranted => "not sent: none of the partner's valid keys grants the event's scope",
             Self::SubscriptionPaused => "not sent: an administrator paused the subscription",
         }
     }
 }
 
 impl DeliveryStatus {
-    /// Whether an attempt may still follow.
+    /// Whether another attempt can follow.
     pub fn is_open(self) -> bool {
         matches!(self, Self::Pending | Self::Retrying)
     }
 }
 
-/// Waits before the second and every later attempt, in seconds: 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 10 h.
+/// The waits before the second and each later attempt, in seconds.
+///
+/// 5 s, 5 min, 30 min, 2 h, 5 h, 10 h and 10 h.
 pub const SCHEDULE: [i64; 7] = [5, 300, 1_800, 7_200, 18_000, 36_000, 36_000];
-/// An endpoint can't put us off for longer than this.
+/// The longest wait that an endpoint can request with `Retry-After`.
 const LONGEST_RETRY_AFTER: SignedDuration = SignedDuration::from_hours(12);
-/// A wait grows by up to this share, so that what failed together doesn't come back together.
+/// The share by which a wait is randomly lengthened at most.
+///
+/// It spreads the retries of deliveries that failed together.
 const JITTER: f64 = 0.1;
 
-/// The wait after the failed attempt number `attempt` (the first is 1) on a schedule of waits; `None` when it was the last.
+/// Returns the wait after failed attempt number `attempt` (the first is 1); `None` after the last.
 ///
-/// `retry_after` is what the endpoint asked for; a longer wait than the schedule's is granted. `random` lies in 0..1.
+/// `retry_after` is the wait that the endpoint requested. It applies if it is longer than the
+/// schedule's, up to 12 hours. `random` is in 0..1.
 pub fn wait_after(
     schedule: &[i64],
     attempt: u32,
@@ -84,37 +90,42 @@ pub fn wait_after(
     Some(wait.saturating_add(jitter.unwrap_or_default()))
 }
 
-/// A withheld delivery is checked again after this long at the earliest, and at the latest.
+/// The shortest wait until a withheld delivery is checked again.
 const FIRST_RECHECK: SignedDuration = SignedDuration::from_mins(5);
+/// The longest wait until a withheld delivery is checked again.
 const LONGEST_RECHECK: SignedDuration = SignedDuration::from_hours(10);
 
-/// The wait until a withheld delivery of this age is checked again; `None` when its schedule would be over by then.
+/// Returns the wait until a withheld delivery of this age is checked again.
 ///
-/// The wait equals the age, so access that returns is noticed before it has been away twice as long, and a delivery costs
-/// about nine checks at most.
+/// `None` if the delivery's schedule would be over by then. The wait equals the age. So restored
+/// access is noticed before the interruption has doubled in length, and a delivery costs about nine
+/// checks at most.
 pub fn recheck_after(schedule: &[i64], age: SignedDuration) -> Option<SignedDuration> {
     let whole = SignedDuration::from_secs(schedule.iter().sum());
     let wait = age.clamp(FIRST_RECHECK, LONGEST_RECHECK);
     (age.saturating_add(wait) <= whole).then_some(wait)
 }
 
-/// The body of a delivery: ids, never patient data.
+/// The body of a delivery, which contains ids and never patient data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Payload {
-    /// `{PPass}-{log_id}`, the same on every attempt and retry; `{PPass}-{logEpoch}.{log_id}` after the practice's log began anew.
+    /// `{PPass}-{log_id}`, the same on every attempt and retry.
+    ///
+    /// After the practice's log has started over, it is `{PPass}-{logEpoch}.{log_id}`.
     pub event_id: String,
-    /// The scope, e.g. `Patients`; `Test` for a test.
+    /// The scope, such as `Patients`; `Test` for a test event.
     pub event: String,
-    /// `created`, `updated`, `deleted`; `test` for a test.
+    /// `created`, `updated` or `deleted`; `test` for a test event.
     pub action: String,
     pub practicepass: PracticePass,
     pub log_id: i64,
-    /// How often the practice's log had begun anew, after a restore for one; left out when it never had.
+    /// How often the practice's log had started over, such as after a restore. Omitted if never.
     #[serde(default, skip_serializing_if = "is_first")]
     pub log_epoch: u32,
     pub record_id: i64,
-    /// `recordId` as text, where JSON readers may not keep the number exact: beyond 2^53 - 1 on either side of 0.
+    /// `recordId` as text. Omitted unless its absolute value exceeds 2^53 - 1, so that JSON readers
+    /// may round the number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record_id_string: Option<String>,
     pub occurred_at: Timestamp,
@@ -138,7 +149,7 @@ impl From<&WebhookEvent> for Payload {
 }
 
 impl Payload {
-    /// What a partner gets who asks for a test.
+    /// Creates the body of a test event.
     pub fn test(practicepass: &PracticePass, id: i64, now: Timestamp) -> Self {
         Self {
             event_id: format!("{practicepass}-test-{id}"),
@@ -153,7 +164,7 @@ impl Payload {
         }
     }
 
-    /// The event that this tells of; `None` for a test.
+    /// Returns the event in the body; `None` for a test.
     pub fn event(&self) -> Option<WebhookEvent> {
         Some(WebhookEvent {
             practicepass: self.practicepass.clone(),

@@ -1,4 +1,4 @@
-//! One folding for every search and every comparison of names: case, accents and spelling variants of Unicode.
+//! Folding of case, accents and Unicode variants, shared by all searches and comparisons of names.
 
 use deunicode::deunicode_char;
 use icu_casemap::CaseMapper;
@@ -8,11 +8,15 @@ use icu_properties::{
 };
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
-/// Full case folding (Unicode), compatibility forms made plain, accents stripped where they only decorate a letter, and
-/// Latin letters that do not decompose as people type them: "José" → "jose", "Łukasz" → "lukasz", "WEISS" and "Weiß" →
-/// "weiss". Marks stay in scripts where they are vowels or voicing: "राम", "がく".
+/// Folds a text so that different spellings of a name compare as equal.
+///
+/// Applies full Unicode case folding, resolves compatibility forms, strips accents that only
+/// decorate a letter, and replaces Latin letters that do not decompose with what people type:
+/// "José" → "jose", "Łukasz" → "lukasz", "WEISS" and "Weiß" → "weiss". Marks remain in scripts
+/// where they are vowels or voicing: "राम", "がく".
 pub fn fold(text: &str) -> String {
-    // Marks go first: case folding makes a letter of the Greek iota subscript, and two characters of "İ".
+    // Strip marks before case folding, which turns the Greek iota subscript into a letter and "İ"
+    // into two characters.
     let folded = CaseMapper::new().fold_string(&strip(text.nfkd())).into_owned();
     let plain = strip(folded.nfkd());
     let mut typed = String::with_capacity(plain.len());
@@ -25,18 +29,18 @@ pub fn fold(text: &str) -> String {
     typed.nfc().collect()
 }
 
-/// Whether a character belongs to a word: letters, digits and the marks that [`fold`] keeps.
+/// Whether a character belongs to a word: a letter, a digit or a mark that [`fold`] keeps.
 pub fn is_word_char(c: char) -> bool {
     c.is_alphanumeric() || is_combining_mark(c)
 }
 
-/// Whether a character shows nothing by itself and separates nothing: joiners, directional marks, soft hyphens.
+/// Whether a character is invisible and separates nothing: a joiner, directional mark, soft hyphen.
 pub fn is_ignorable(c: char) -> bool {
-    // U+200B ends a word in scripts that write no spaces.
+    // U+200B separates words in scripts that do not use spaces.
     c != '\u{200b}' && CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
 }
 
-/// The text without ignorable characters, and without marks on letters of scripts that can do without them.
+/// Removes ignorable characters, and marks from letters of scripts in which marks are optional.
 fn strip(text: impl Iterator<Item = char>) -> String {
     let scripts = CodePointMapData::<Script>::new();
     let mut decorated = false;
@@ -56,8 +60,10 @@ fn strip(text: impl Iterator<Item = char>) -> String {
     .collect()
 }
 
-/// What people type for a Latin letter beyond ASCII, for an apostrophe that is a letter ("Kaʻiulani"), and for a decimal
-/// digit of another script.
+/// Returns what people type for a non-ASCII character, if they type something else.
+///
+/// Covers Latin letters, apostrophes that are letters ("Kaʻiulani"), and decimal digits of other
+/// scripts.
 fn typed_as(c: char) -> Option<&'static str> {
     if c.is_ascii() {
         return None;
@@ -65,7 +71,7 @@ fn typed_as(c: char) -> Option<&'static str> {
     let latin = CodePointMapData::<Script>::new().get(c) == Script::Latin;
     let digit = CodePointMapData::<GeneralCategory>::new().get(c) == GeneralCategory::DecimalNumber;
     match c {
-        // Azerbaijani; the table has the phonetic sign.
+        // The Azerbaijani letter; `deunicode` takes it for the phonetic symbol.
         'ə' => Some("e"),
         '\u{2b0}'..='\u{2ff}' => deunicode_char(c),
         _ if latin || digit => {

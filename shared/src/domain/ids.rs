@@ -1,15 +1,17 @@
-//! Identifiers of the EMR's rows and of the control plane's items.
+//! Ids of EMR records and of control plane items.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// The largest integer every JSON reader keeps exact (RFC 8259 §6): 2^53 - 1.
+/// The largest integer that every JSON reader keeps exact: 2^53 - 1 (RFC 8259, section 6).
 pub const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;
 
 /// An integer id.
 pub trait IntegerId: From<i64> + Copy {
-    /// The smallest and the largest. The EMR chooses the ids of its rows; those that we choose are kept exact by every reader
-    /// of JSON.
+    /// The smallest and the largest id.
+    ///
+    /// The EMR chooses the ids of its records freely. Ids that this API chooses stay within what
+    /// every JSON reader keeps exact.
     const RANGE: (i64, i64);
 
     fn get(self) -> i64;
@@ -46,38 +48,39 @@ macro_rules! integer_ids {
     )+};
 }
 
+// Ids of rows in the EMR's tables; a room is a row of `resources`.
 integer_ids! { i64::MIN, i64::MAX, (value_type = i64, minimum = -9_223_372_036_854_775_808_i64, maximum = 9_223_372_036_854_775_807_i64);
-    /// A row of a practice's `patients`, prospects included.
+    /// The id of a patient or prospect.
     PatientId
-    /// A row of a practice's `providers`.
+    /// The id of a provider.
     ProviderId
-    /// A row of a practice's `resources`; rooms are resources.
+    /// The id of a room.
     RoomId
-    /// A row of a practice's `visits`.
+    /// The id of a visit.
     VisitId
-    /// A row of a practice's `tags`.
+    /// The id of a tag.
     TagId
-    /// A row of the catalog's `products`.
+    /// The id of a product.
     ProductId
-    /// A row of the catalog's `kb_articles`.
+    /// The id of a knowledge base article.
     ArticleId
-    /// A row of a practice's `tickets`.
+    /// The id of a ticket.
     TicketId
-    /// A row of a practice's `ticket_comments`.
+    /// The id of a comment on a ticket.
     CommentId
 }
 
 integer_ids! { 1, MAX_SAFE_INTEGER, (value_type = i64, minimum = 1, maximum = 9_007_199_254_740_991_i64);
-    /// A row of a practice's `log`.
+    /// The id of an entry in a practice's event log.
     LogId
-    /// A webhook subscription, unique over all practices.
+    /// The id of a webhook subscription, unique across all practices.
     SubscriptionId
-    /// A webhook delivery, unique over all practices.
+    /// The id of a webhook delivery, unique across all practices.
     DeliveryId
 }
 
-/// Before the first row of a log.
-#[allow(clippy::derivable_impls)] // only of a log's rows is there one before the first
+/// The position before the first row of a log.
+#[allow(clippy::derivable_impls)] // no other id has such a position
 impl Default for LogId {
     fn default() -> Self {
         Self(0)
@@ -93,7 +96,7 @@ macro_rules! text_ids {
         pub struct $name(pub String);
 
         impl $name {
-            /// An id made of 16 random bytes.
+            /// Creates an id from 16 random bytes.
             pub fn from_random(bytes: [u8; 16]) -> Self {
                 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
                 Self(format!(concat!($prefix, "{}"), URL_SAFE_NO_PAD.encode(bytes)))
@@ -113,13 +116,13 @@ macro_rules! text_ids {
 }
 
 text_ids! {
-    /// A partner company.
+    /// The id of a partner company.
     PartnerId "prt_"
-    /// A request for access to the API.
+    /// The id of an access request.
     AccessRequestId "arq_"
 }
 
-/// The public part of an API key: 12 characters of `[0-9A-Za-z]`.
+/// The id of an API key, which is the key's public part: 12 letters or digits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
 #[schema(value_type = String, pattern = "^[A-Za-z0-9]{12}$")]

@@ -1,29 +1,31 @@
-//! Amounts of money as exact decimals; no binary fraction ever stands for one.
+//! Amounts of money as exact decimals, never as binary floating-point numbers.
 
 use std::fmt;
 
 use serde::{Serialize, Serializer, ser::Error};
 use serde_json::value::RawValue;
 
-/// An amount in cents, 0 or more. In JSON it is a number with at most two decimals.
+/// A nonnegative amount in cents. In JSON, it is a number with at most two decimal places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, sqlx::Type)]
 #[sqlx(transparent)]
 pub struct Cents(pub i64);
 
-/// Why a number is no amount of money.
+/// Why a number is not a valid amount of money.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoAmount {
-    /// It has parts of a cent.
+    /// It has fractions of a cent.
     TooExact,
-    /// It is negative or more than [`Cents::MAX`].
+    /// It is negative or greater than [`Cents::MAX`].
     OutOfRange,
 }
 
 impl Cents {
-    /// 99,999,999.99
+    /// The largest amount: 99,999,999.99.
     pub const MAX: Self = Self(9_999_999_999);
 
-    /// The amount that a JSON number names, by its text: `99.99`, `1e2` and `5.500` are amounts, `0.001` is none.
+    /// Parses the text of a JSON number without rounding.
+    ///
+    /// `99.99`, `1e2` and `5.500` are amounts; `0.001` is not.
     pub fn from_json_number(text: &str) -> Result<Self, NoAmount> {
         let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
         let negative = mantissa.starts_with('-');
@@ -36,7 +38,8 @@ impl Cents {
         if negative {
             return Err(NoAmount::OutOfRange);
         }
-        // The value is 0.significant × 10^magnitude; an exponent too long to be read is far out on its own side.
+        // The value is 0.significant × 10^magnitude. An exponent that does not fit counts as the
+        // smallest or largest one, depending on its sign.
         let leading = digits.len() - digits.trim_start_matches('0').len();
         let read = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         let exponent =
@@ -45,7 +48,7 @@ impl Cents {
         if read(significant.len()).saturating_sub(magnitude) > 2 {
             return Err(NoAmount::TooExact);
         }
-        // Ten digits of cents at most: eight before the point.
+        // An amount has at most ten digits in cents, so at most eight before the decimal point.
         if magnitude > 8 {
             return Err(NoAmount::OutOfRange);
         }
@@ -56,7 +59,7 @@ impl Cents {
 }
 
 impl fmt::Display for Cents {
-    /// The shortest decimal: `99.99`, `5.5`, `100`.
+    /// Writes the shortest decimal: `99.99`, `5.5`, `100`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.0 / 100, self.0 % 100) {
             (whole, 0) => write!(f, "{whole}"),

@@ -1,28 +1,28 @@
-//! What keeps a database from being used, for administrators.
+//! Faults of a practice's database, as administrators see them.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Why a practice, or the catalog, is not served as it should be.
+/// Why a practice, or the catalog, is unavailable or degraded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum PracticeFault {
-    /// The database does not answer, or refuses connections.
+    /// The database does not respond, or refuses connections.
     Unreachable,
-    /// The database refuses the role or the password.
+    /// The database rejects the user name or the password.
     RefusedLogin,
     /// The database belongs to another practice.
     WrongDatabase,
-    /// The database refuses a statement, most often because it is not migrated.
+    /// The database rejects a statement, usually because it has not been migrated.
     StatementFailed,
-    /// The practice registry has no entry for the practice, or one that cannot be used.
+    /// The practice registry has no entry for the practice, or an unusable one.
     NotRegistered,
     /// The connection string cannot be read.
     NoConnectionString,
-    /// The control plane or the queue failed meanwhile.
+    /// The control plane or the queue failed.
     StoreFailed,
-    /// The database is not known to have the newest schema.
+    /// The database may not have the newest schema.
     OldSchema,
-    /// The visits are not known to follow the newest time-zone rules.
+    /// The visits may not follow the newest time-zone rules.
     OldTimeZoneRules,
 }

@@ -1,9 +1,12 @@
-//! The practice pass: a practice's name in URLs.
+//! The practice pass (`PPass`), which identifies a practice in URLs.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// First path segments of the API's own resources, and what operators' commands call the catalog; no practice may be named so.
+/// Names that no practice can have.
+///
+/// They are the first path segments of the API's own resources, and the name of the catalog in the
+/// operators' commands.
 pub const RESERVED: [&str; 11] = [
     "admin",
     "auth",
@@ -18,7 +21,10 @@ pub const RESERVED: [&str; 11] = [
     "catalog",
 ];
 
-/// 2 to 64 characters of `[A-Za-z0-9_-]`, the first a letter or digit, none of [`RESERVED`]; case-sensitive.
+// Excludes the names in `RESERVED`.
+/// A practice pass: 2 to 64 letters, digits, `_` or `-`, starting with a letter or digit.
+///
+/// It is case-sensitive. Names of the API's own resources, such as `admin`, are reserved.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
 #[schema(value_type = String, pattern = "^[A-Za-z0-9][A-Za-z0-9_-]{1,63}$", example = "DemoOffice")]
@@ -39,7 +45,9 @@ impl TryFrom<String> for PracticePass {
             || !text.chars().all(allowed)
             || !text.starts_with(|c: char| c.is_ascii_alphanumeric())
         {
-            return Err("a practice pass has 2 to 64 letters, digits, _ or -");
+            return Err(
+                "a practice pass must be 2 to 64 letters, digits, _ or -, starting with a letter or digit",
+            );
         }
         if RESERVED.iter().any(|word| word.eq_ignore_ascii_case(&text)) {
             return Err("this practice pass is reserved");

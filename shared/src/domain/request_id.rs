@@ -1,4 +1,4 @@
-//! Ids of calls.
+//! Request ids.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
@@ -8,13 +8,13 @@ const PREFIX: &str = "req_";
 const TIME_BYTES: usize = 6;
 const RANDOM_BYTES: usize = 12;
 
-/// The id of a call, as it goes with an event from the call's log row to the partner's endpoint.
+/// A request id, which accompanies an event from the log row of the call to the partner's endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RequestId(String);
 
 impl RequestId {
-    /// `None` for what no caller may choose.
+    /// Parses an id; `None` if callers may not choose it.
     pub fn parse(text: &str) -> Option<Self> {
         is_acceptable(text).then(|| Self(text.to_owned()))
     }
@@ -28,7 +28,7 @@ impl TryFrom<String> for RequestId {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        Self::parse(&text).ok_or("not the form of a request id")
+        Self::parse(&text).ok_or("not a valid request id")
     }
 }
 
@@ -38,7 +38,9 @@ impl From<RequestId> for String {
     }
 }
 
-/// An id for a call that began at `now`. It tells when, so that the call's record is found without an index.
+/// Creates an id for a call that began at `now`.
+///
+/// The id contains this time, so that the call's record can be found without an index.
 pub fn new(now: Timestamp, random: [u8; RANDOM_BYTES]) -> String {
     let mut bytes = [0; TIME_BYTES + RANDOM_BYTES];
     bytes[..TIME_BYTES].copy_from_slice(&now.as_millisecond().to_be_bytes()[8 - TIME_BYTES..]);
@@ -46,7 +48,9 @@ pub fn new(now: Timestamp, random: [u8; RANDOM_BYTES]) -> String {
     format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// When the call of an id that [`new`] made began, to the millisecond. Callers choose ids too: it may be no call's.
+/// Returns when a call began, to the millisecond, if [`new`] could have created its id.
+///
+/// Callers can choose ids, too, so there may be no such call.
 pub fn time_of(id: &str) -> Option<Timestamp> {
     let bytes = URL_SAFE_NO_PAD.decode(id.strip_prefix(PREFIX)?).ok()?;
     let bytes: [u8; TIME_BYTES + RANDOM_BYTES] = bytes.try_into().ok()?;
@@ -55,7 +59,7 @@ pub fn time_of(id: &str) -> Option<Timestamp> {
     Timestamp::from_millisecond(i64::from_be_bytes(milliseconds)).ok()
 }
 
-/// Whether a caller may give its call this id.
+/// Whether a caller may choose this id: 8 to 64 letters, digits, `_` or `-`.
 pub fn is_acceptable(id: &str) -> bool {
     (8..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }

@@ -1,7 +1,9 @@
-//! When a provider can see a patient: the one set of rules behind check, slots, next-slot, booking and rescheduling.
+//! When a provider can see a patient.
 //!
-//! Dates and times are the practice's local ones; what decides about overlaps are Unix seconds, so that a change of
-//! daylight saving time can neither hide an overlap nor invent one. Intervals are half open.
+//! These rules are the only ones behind check, slots, next-slot, booking and rescheduling.
+//!
+//! Dates and times are local to the practice. Overlaps are computed in Unix seconds, so that a
+//! daylight saving time change can neither hide nor create one. Intervals are half-open.
 
 mod calendar;
 mod hours;
@@ -18,7 +20,7 @@ pub use local::{instant, instant_of_midnight, instants, local};
 pub use place::Place;
 pub use visit_type::{Room, RoomVisit, VisitTypeRules};
 
-/// How long something takes: 1 to 1,440 minutes.
+/// A duration in minutes, 1 to 1,440.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, utoipa::ToSchema)]
 #[serde(transparent)]
 #[schema(value_type = i64, minimum = 1, maximum = 1440, example = 30)]
@@ -28,7 +30,7 @@ impl Minutes {
     pub const MAX: i64 = 1440;
     pub const DAY: Self = Self(Self::MAX);
 
-    /// `None` unless 1 to [`Self::MAX`].
+    /// Creates a duration; `None` unless it is 1 to [`Self::MAX`].
     pub fn new(minutes: i64) -> Option<Self> {
         (1..=Self::MAX).contains(&minutes).then_some(Self(minutes))
     }

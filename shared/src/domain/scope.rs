@@ -1,9 +1,9 @@
-//! What a key may do and which events it may receive.
+//! Scopes: what an API key permits, and which events it permits to receive.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-// `tt`, not `literal`: utoipa reads the names of serde from bare tokens only.
+// `tt`, not `literal`: utoipa reads serde's names only from bare tokens.
 macro_rules! text_enum {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:tt,)+ }) => {
         $(#[$doc])*
@@ -40,7 +40,7 @@ macro_rules! text_enum {
 pub(crate) use text_enum;
 
 text_enum! {
-    /// What an API key may do, spelled as in the API documentation.
+    /// What an API key permits, spelled as in the API documentation.
     Scope {
         /// Prospects and tags; granted by default.
         Prospects = "Prospects",
@@ -49,7 +49,7 @@ text_enum! {
         Products = "ProductPro.Products",
         Kb = "KB",
         Tickets = "Tickets",
-        /// The key may receive events of this kind; likewise the four below.
+        /// Receiving events of this kind; so do the four below.
         Patients = "Patients",
         Encounters = "Encounters",
         Claims = "Claims",
@@ -70,7 +70,7 @@ text_enum! {
 }
 
 impl EventScope {
-    /// The scope a key needs to receive these events.
+    /// Returns the scope that a key needs to receive these events.
     pub fn required(self) -> Scope {
         match self {
             Self::Patients => Scope::Patients,

@@ -1,4 +1,4 @@
-//! The words a patient is found by, and the words a search asks for.
+//! The words under which patients are indexed, and the words of a search.
 
 use std::collections::BTreeSet;
 
@@ -7,14 +7,18 @@ use super::{
     fold::{fold, is_word_char},
 };
 
-/// Longest word that is kept or asked for, in bytes.
+/// The maximum length of an indexed or searched word, in bytes. Longer words are cut.
 const MAX_WORD: usize = 256;
-/// A phone number is also found by its last digits: local number with and without area code, and the last four.
+/// How many last digits of a phone number are also indexed.
+///
+/// They are the local number with and without area code, and the last four digits.
 const PHONE_TAILS: [usize; 3] = [10, 7, 4];
-/// From so many digits on, a part of a search is a phone number of its own.
+/// The number of digits from which a part of a search counts as a complete phone number.
 const WHOLE_NUMBER: usize = 7;
 
-/// One word of a search: a patient has it when every prefix of at least one alternative begins one of its words.
+/// One word of a search.
+///
+/// A patient matches if there is an alternative of which each prefix starts a word of the patient.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Term {
     pub alternatives: Vec<Vec<String>>,
@@ -26,7 +30,9 @@ impl Term {
     }
 }
 
-/// The words of a patient: parts of names, e-mail address, digits of phones and their ends.
+/// Returns the words under which a patient is indexed.
+///
+/// They are the parts of names, the e-mail address, and the digits of phone numbers and their ends.
 pub fn words_of<'a>(
     names: impl IntoIterator<Item = &'a str>,
     email: Option<&str>,
@@ -34,7 +40,7 @@ pub fn words_of<'a>(
 ) -> BTreeSet<String> {
     let mut words = BTreeSet::new();
     for name in names.into_iter().flat_map(str::split_whitespace) {
-        // "Muñoz-O'Hara" is found by "ohara" and "munozohara" too.
+        // "Muñoz-O'Hara" is also found by "ohara" and "munozohara".
         words.extend([name].into_iter().chain(name.split('-')).map(|part| clip(&name_words(part).concat())));
         words.extend(name_words(name));
     }
@@ -51,18 +57,20 @@ pub fn words_of<'a>(
     words
 }
 
-/// The word an e-mail address is found by.
+/// Returns the word under which an e-mail address is indexed.
 pub fn email_word(email: &str) -> String {
     clip(&fold(email.trim()))
 }
 
-/// The longest word a name is found by; `None` when it has no letter or digit.
+/// Returns the longest indexed word of a name; `None` if it has no letter or digit.
 pub fn longest_name_word(name: &str) -> Option<String> {
     name_words(name).into_iter().max_by_key(String::len)
 }
 
-/// What a search asks for; a patient is found when it has every term. Neighbouring parts of one phone number
-/// ("(555) 010-0199") are one term. Empty when there is no letter or digit in the search.
+/// Returns the terms of a search; a patient must match all of them.
+///
+/// Adjacent parts of one phone number ("(555) 010-0199") form one term. The result is empty if the
+/// search has no letter or digit.
 pub fn terms_of(search: &str) -> Vec<Term> {
     if is_marked_phone(search) {
         return vec![number_term(&phone_digits(search))];
@@ -89,7 +97,7 @@ pub fn terms_of(search: &str) -> Vec<Term> {
     terms.into_iter().collect()
 }
 
-/// The first text greater than every text that begins with `prefix`; `None` when there is none.
+/// Returns the first text greater than all texts that start with `prefix`; `None` if there is none.
 pub fn end_of_prefix(prefix: &str) -> Option<String> {
     let mut chars: Vec<char> = prefix.chars().collect();
     while let Some(last) = chars.pop() {
@@ -102,7 +110,9 @@ pub fn end_of_prefix(prefix: &str) -> Option<String> {
     None
 }
 
-/// A number that was stored without its country code is found with it: by its last ten digits.
+/// Returns the term of a phone number.
+///
+/// Its alternative, the last ten digits, finds numbers that were stored without a country code.
 fn number_term(digits: &str) -> Term {
     let mut term = Term::one(clip(digits));
     if digits.len() > 10 {

@@ -1,4 +1,4 @@
-//! What a ticket's state and urgency can be.
+//! The status and priority of a ticket.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -6,11 +6,11 @@ use utoipa::ToSchema;
 use super::scope::text_enum;
 
 text_enum! {
-    /// Where the work on a ticket stands.
+    /// The status of a ticket.
     TicketStatus {
         Open = "Open",
         InProgress = "InProgress",
-        /// For an answer of somebody else.
+        /// Waiting for somebody else to respond.
         Waiting = "Waiting",
         Resolved = "Resolved",
         Closed = "Closed",
@@ -18,7 +18,7 @@ text_enum! {
 }
 
 text_enum! {
-    /// How urgent a ticket is.
+    /// The priority of a ticket.
     TicketPriority {
         Low = "Low",
         Normal = "Normal",

@@ -1,21 +1,21 @@
-//! What calls add up to.
+//! Usage figures: totals of calls.
 
 use std::collections::BTreeMap;
 
-/// Calls longer than this are counted as so long, in milliseconds; no function runs longer.
+/// The longest duration in the latency buckets, in milliseconds; no function runs longer.
 const LONGEST_MS: u64 = 65_535;
 
-/// Sums over calls. Sums of disjoint sets of calls can be added.
+/// Totals of a set of calls. The totals of disjoint sets can be added.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     pub calls: u64,
-    /// Answered with 400 to 499.
+    /// Calls with a response status of 400 to 499.
     pub client_errors: u64,
-    /// Answered with 500 and above.
+    /// Calls with a response status of 500 or higher.
     pub server_errors: u64,
-    /// All calls together.
+    /// The duration of all calls together.
     pub duration_ms: u64,
-    /// Calls by the upper bound of the [bucket](bucket) that their duration fell in.
+    /// The number of calls in each [bucket](bucket) of durations, by the bucket's upper bound.
     pub latency: BTreeMap<u64, u64>,
 }
 
@@ -39,22 +39,24 @@ impl Usage {
         }
     }
 
-    /// Answered with 400 and above; every other call is a success.
+    /// Returns the number of calls with status 400 or higher; all other calls are successes.
     pub fn errors(&self) -> u64 {
         self.client_errors + self.server_errors
     }
 
-    /// Per cent of the calls, to two decimals; 0 without calls.
+    /// Returns the percentage of successful calls, to two decimal places; 0 without calls.
     pub fn success_rate(&self) -> f64 {
         percent(self.calls.saturating_sub(self.errors()), self.calls)
     }
 
-    /// To one decimal; 0 without calls.
+    /// Returns the average duration in milliseconds, to one decimal place; 0 without calls.
     pub fn average_ms(&self) -> f64 {
         ratio(self.duration_ms * 10, self.calls).round() / 10.0
     }
 
-    /// 95 of 100 calls took at most so long: the upper bound of a bucket, less than a quarter above the exact figure.
+    /// Returns the 95th percentile of the durations in milliseconds; 0 without calls.
+    ///
+    /// It is the upper bound of a bucket, less than 25% above the exact figure.
     pub fn p95_ms(&self) -> u64 {
         let wanted = (self.calls * 95).div_ceil(100);
         let mut calls = 0;
@@ -66,7 +68,7 @@ impl Usage {
     }
 }
 
-/// `part` of `whole` in per cent, to two decimals; 0 of nothing.
+/// Returns `part` as a percentage of `whole`, to two decimal places; 0 if `whole` is 0.
 pub fn percent(part: u64, whole: u64) -> f64 {
     ratio(part * 10_000, whole).round() / 100.0
 }
@@ -77,7 +79,9 @@ fn ratio(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
-/// The upper bound of the bucket of a duration: each millisecond has its own below 8, then four share each doubling.
+/// Returns the upper bound of the bucket that contains a duration.
+///
+/// Below 8 ms, each millisecond is a bucket. Above, there are four buckets per doubling.
 pub fn bucket(duration_ms: u64) -> u64 {
     let duration_ms = duration_ms.min(LONGEST_MS);
     if duration_ms < 8 {

@@ -1,4 +1,4 @@
-//! What has become of a visit.
+//! The status of a visit.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -6,28 +6,28 @@ use utoipa::ToSchema;
 use super::scope::text_enum;
 
 text_enum! {
-    /// What has become of a visit.
+    /// The status of a visit.
     VisitStatus {
         Scheduled = "Scheduled",
         Confirmed = "Confirmed",
-        /// The patient is there.
+        /// The patient has arrived.
         Arrived = "Arrived",
         Completed = "Completed",
         Cancelled = "Cancelled",
-        /// The patient didn't come.
+        /// The patient did not come.
         NoShow = "NoShow",
-        /// Taken out of the records; partners don't see it.
+        /// Removed from the records; partners do not see it.
         Deleted = "Deleted",
     }
 }
 
 impl VisitStatus {
-    /// Whether it takes up its provider's, room's and patient's time.
+    /// Whether the visit blocks the time of its provider, room and patient.
     pub fn blocks(self) -> bool {
         !matches!(self, Self::Cancelled | Self::NoShow | Self::Deleted)
     }
 
-    /// Whether it can still be cancelled or moved.
+    /// Whether the visit can still be canceled or rescheduled.
     pub fn open(self) -> bool {
         matches!(self, Self::Scheduled | Self::Confirmed)
     }

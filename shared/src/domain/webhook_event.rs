@@ -1,4 +1,4 @@
-//! Events a partner can be told of.
+//! Events that partners can receive.
 
 mod classify;
 
@@ -23,10 +23,12 @@ text_enum! {
     }
 }
 
-/// Which row of a practice's log an event is, for all time: a log that began anew uses its ids again.
+/// The permanent number of an event in a practice's log.
+///
+/// A log that has started over uses the same ids again, so the id alone is not enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventNumber {
-    /// How often the log had begun anew.
+    /// How often the log had started over.
     pub epoch: u32,
     pub log_id: LogId,
 }
@@ -37,7 +39,7 @@ impl From<LogId> for EventNumber {
     }
 }
 
-/// The log id; of a log that began anew, with the epoch: `1.7`.
+/// Writes the log id, preceded by the epoch if the log has started over: `1.7`.
 impl std::fmt::Display for EventNumber {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.epoch {
@@ -47,19 +49,19 @@ impl std::fmt::Display for EventNumber {
     }
 }
 
-/// Whether it is the first epoch, which messages and bodies don't mention.
-#[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
+/// Whether this is the first epoch, which messages and bodies omit.
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde passes a reference
 pub(super) fn is_first(epoch: &u32) -> bool {
     *epoch == 0
 }
 
-/// One event of one practice: ids only, never patient data.
+/// An event of a practice, which contains ids and never patient data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WebhookEvent {
     pub practicepass: PracticePass,
     pub log_id: LogId,
-    /// How often the log had begun anew.
+    /// How often the log had started over.
     pub epoch: u32,
     pub event: EventScope,
     pub action: Action,
@@ -72,13 +74,17 @@ impl WebhookEvent {
         EventNumber { epoch: self.epoch, log_id: self.log_id }
     }
 
-    /// `{PPass}-{log_id}`, the same on every attempt and retry; `{PPass}-{epoch}.{log_id}` after the log began anew.
+    /// Returns `{PPass}-{log_id}`, the same on every attempt and retry.
+    ///
+    /// After the log has started over, it is `{PPass}-{epoch}.{log_id}`.
     pub fn event_id(&self) -> String {
         format!("{}-{}", self.practicepass, self.number())
     }
 }
 
-/// One event for one subscription, as it lies in the queue: ids only. A version this code doesn't know is not read.
+/// A queue message: one event for one subscription, with ids only.
+///
+/// Messages of an unknown version are not read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EventMessage {
@@ -86,7 +92,7 @@ pub struct EventMessage {
     version: Version,
     ppass: PracticePass,
     pub subscription: SubscriptionId,
-    /// The incarnation of the subscription that the event is for.
+    /// The generation of the subscription that the event is for.
     pub generation: i64,
     pub partner: PartnerId,
     log_id: LogId,
@@ -96,17 +102,17 @@ pub struct EventMessage {
     action: Action,
     record_id: i64,
     occurred_at: Timestamp,
-    /// Number of the attempt that this message asks for; the first is 1.
+    /// The number of the attempt that this message requests; the first is 1.
     pub attempt: u32,
-    /// Which replay it belongs to: a delivery of its own for the same event.
+    /// The replay that it belongs to, if any, which delivers the same event separately.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay: Option<String>,
-    /// Of the call that the event comes from, or of the poll that found it in the log.
+    /// The request id of the call that caused the event, or of the poll that found it in the log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<RequestId>,
 }
 
-/// The only version of [`EventMessage`] there is.
+/// The only version of [`EventMessage`] so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "u32", into = "u32")]
 struct Version;
@@ -115,7 +121,7 @@ impl TryFrom<u32> for Version {
     type Error = &'static str;
 
     fn try_from(number: u32) -> Result<Self, Self::Error> {
-        if number == 1 { Ok(Self) } else { Err("an unknown version of a message") }
+        if number == 1 { Ok(Self) } else { Err("unknown message version") }
     }
 }
 
@@ -153,7 +159,7 @@ impl EventMessage {
         }
     }
 
-    /// The message of another attempt.
+    /// Returns the message for another attempt.
     #[must_use]
     pub fn again(&self, attempt: u32) -> Self {
         Self { attempt, ..self.clone() }

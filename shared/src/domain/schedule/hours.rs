@@ -7,26 +7,34 @@ use jiff::{
 
 use super::{Interval, local::boundary, merge, subtract};
 
-/// A weekly working window. One whose end is not after its start ends on the next day and belongs to the day it starts.
+/// A weekly working window.
+///
+/// If its end is not after its start, it ends on the next day. It belongs to the day on which it
+/// starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WorkingHours {
-    /// ISO 8601: 1 = Monday … 7 = Sunday.
+    /// The weekday in ISO 8601: 1 = Monday … 7 = Sunday.
     pub weekday: i64,
     pub start: Time,
     pub end: Time,
-    /// First and last date it holds on; no bound when absent.
+    /// The first date on which it applies; `None` for no bound.
     pub valid_from: Option<Date>,
+    /// The last date on which it applies; `None` for no bound.
     pub valid_to: Option<Date>,
 }
 
-/// What is different on one date.
+/// An exception to the weekly working hours on one date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScheduleException {
-    /// Nobody works in the windows that belong to the date.
+    /// The windows that belong to the date are canceled.
     DayOff { date: Date },
-    /// Nobody works from `start` to `end` (of the next day when not after `start`), whichever window that is in.
+    /// Time off from `start` to `end`, in any window.
+    ///
+    /// If `end` is not after `start`, it is on the next day.
     Off { date: Date, start: Time, end: Time },
-    /// The date's windows are these instead of the weekly ones. The provider's `own` replace the practice's.
+    /// A window that replaces the weekly ones of the date.
+    ///
+    /// Windows of the provider's `own` replace those of the practice.
     Custom { date: Date, start: Time, end: Time, own: bool },
 }
 
@@ -38,19 +46,19 @@ impl WorkingHours {
     }
 }
 
-/// The windows of a range of dates.
+/// The working windows of a range of dates.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Windows {
-    /// Each date's windows without time off, merged within the date, ascending by start.
+    /// Each date's windows without time off, merged within the date, in order of their start.
     pub(super) starts: Vec<Interval>,
-    /// The same, merged over all dates.
+    /// The same windows, merged across all dates.
     pub(super) open: Vec<Interval>,
-    /// What would be open if nothing were off.
+    /// The windows before days off and time off are removed, merged across all dates.
     pub(super) worked: Vec<Interval>,
 }
 
 impl Windows {
-    /// The windows that belong to the dates from `first` to `last`.
+    /// Computes the windows that belong to the dates from `first` to `last`.
     pub(super) fn of(
         zone: &TimeZone,
         (first, last): (Date, Date),
@@ -88,7 +96,7 @@ impl Windows {
     }
 }
 
-/// The custom windows of a date and whether it is off as a whole.
+/// Returns the custom windows of a date, and whether the date is a day off.
 fn exceptions_of(exceptions: &[ScheduleException], on: Date) -> (Vec<(Time, Time)>, bool) {
     let mut day_off = false;
     let (mut own_windows, mut practice_windows) = (Vec::new(), Vec::new());

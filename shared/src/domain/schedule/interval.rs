@@ -1,6 +1,6 @@
-//! Arithmetic of intervals.
+//! Operations on time intervals.
 
-/// From `from` up to but not including `to`, in Unix seconds.
+/// The time from `from` up to, but not including, `to`, in Unix seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Interval {
     pub from: i64,
@@ -17,7 +17,7 @@ impl Interval {
     }
 }
 
-/// The same time as ascending intervals that neither overlap nor touch.
+/// Joins intervals into ascending ones that neither overlap nor touch.
 pub fn merge(mut intervals: Vec<Interval>) -> Vec<Interval> {
     intervals.retain(|it| it.from < it.to);
     intervals.sort_unstable();
@@ -31,7 +31,7 @@ pub fn merge(mut intervals: Vec<Interval>) -> Vec<Interval> {
     merged
 }
 
-/// What of `from` is not in `taken`; both merged, and so is the result.
+/// Returns the parts of `from` that are not in `taken`. Both must be merged; the result is, too.
 pub fn subtract(from: &[Interval], taken: &[Interval]) -> Vec<Interval> {
     let mut left = Vec::with_capacity(from.len());
     for &whole in from {
@@ -49,7 +49,7 @@ pub fn subtract(from: &[Interval], taken: &[Interval]) -> Vec<Interval> {
     left
 }
 
-/// Those of the merged intervals that overlap `it`.
+/// Returns the merged intervals that overlap `it`.
 pub(super) fn overlapping(merged: &[Interval], it: Interval) -> &[Interval] {
     let first = merged.partition_point(|other| other.to <= it.from);
     let rest = &merged[first..];

@@ -1,4 +1,4 @@
-//! Local time and instants.
+//! Conversion between local times and instants.
 
 use jiff::{
     Timestamp,
@@ -6,12 +6,12 @@ use jiff::{
     tz::{AmbiguousOffset, Offset, TimeZone},
 };
 
-/// When the clock first shows this local time, in Unix seconds; `None` when clocks skip it.
+/// Returns the first instant of a local time, in Unix seconds; `None` if the clocks skip it.
 pub fn instant(zone: &TimeZone, date: Date, time: Time) -> Option<i64> {
     instants(zone, date, time).next()
 }
 
-/// Every instant at which the clock shows this local time: none in a gap, two when clocks are put back.
+/// Returns every instant of a local time: none in a gap, two when the clocks are set back.
 pub fn instants(zone: &TimeZone, date: Date, time: Time) -> impl Iterator<Item = i64> + use<> {
     let local = date.to_datetime(time);
     let (first, second) = match zone.to_ambiguous_timestamp(local).offset() {
@@ -22,15 +22,17 @@ pub fn instants(zone: &TimeZone, date: Date, time: Time) -> impl Iterator<Item =
     first.into_iter().chain(second).map(move |offset| seconds(offset, local))
 }
 
-/// Where a working window or time off begins or ends: the first instant of that local time, or, when clocks skip it,
-/// the instant at which they jump.
+/// Returns the instant at which a working window or time off begins or ends.
+///
+/// It is the first instant of the local time or, if the clocks skip that time, the instant of the
+/// jump.
 pub(super) fn boundary(zone: &TimeZone, date: Date, time: Time) -> i64 {
     let local = date.to_datetime(time);
     match zone.to_ambiguous_timestamp(local).offset() {
         AmbiguousOffset::Unambiguous { offset } | AmbiguousOffset::Fold { before: offset, .. } => {
             seconds(offset, local)
         }
-        // Read with the later offset the skipped time lies before the jump.
+        // With the offset after the jump, the skipped time is an instant before the jump.
         AmbiguousOffset::Gap { after, .. } => {
             let before_jump = seconds(after, local);
             Timestamp::from_second(before_jump)
@@ -41,17 +43,17 @@ pub(super) fn boundary(zone: &TimeZone, date: Date, time: Time) -> i64 {
     }
 }
 
-/// When a local date begins, in Unix seconds.
+/// Returns the instant at which a local date begins, in Unix seconds.
 pub fn instant_of_midnight(zone: &TimeZone, date: Date) -> i64 {
     boundary(zone, date, Time::midnight())
 }
 
-/// The local date and time of an instant.
+/// Returns the local date and time of an instant in Unix seconds.
 pub fn local(zone: &TimeZone, second: i64) -> DateTime {
     zone.to_datetime(timestamp(second))
 }
 
-/// The instant, held within what a calendar can show.
+/// Converts Unix seconds, clamped to the range of [`Timestamp`].
 pub(super) fn timestamp(second: i64) -> Timestamp {
     let end = if second < 0 { Timestamp::MIN } else { Timestamp::MAX };
     Timestamp::from_second(second).unwrap_or(end)

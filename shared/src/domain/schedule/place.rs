@@ -1,4 +1,4 @@
-//! Where in time a visit would be.
+//! The time of a visit that is planned.
 
 use jiff::{
     civil::{Date, Time},
@@ -7,21 +7,21 @@ use jiff::{
 
 use super::{Interval, Minutes, instant, instants, local, local::boundary};
 
-/// A visit's place in time.
+/// The time of a visit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The local date the visit begins on.
+    /// The local date on which the visit begins.
     pub date: Date,
-    /// The patient and the room.
+    /// The time of the patient and the room.
     pub visit: Interval,
-    /// The provider: the whole visit or a part of it.
+    /// The time of the provider: the whole visit or a part of it.
     pub provider: Interval,
-    /// Clocks skip the local time that was asked for, so there is no such place.
+    /// Whether the clocks skip the requested local time, so that it does not exist.
     pub skipped: bool,
 }
 
 impl Place {
-    /// A visit that the provider attends as a whole, at a local time.
+    /// Creates the time of a visit that begins at a local time. The provider attends all of it.
     pub fn at(zone: &TimeZone, date: Date, time: Time, duration: Minutes) -> Self {
         let found = instant(zone, date, time);
         let from = found.unwrap_or_else(|| boundary(zone, date, time));
@@ -29,7 +29,9 @@ impl Place {
         Self { date, visit, provider: visit, skipped: found.is_none() }
     }
 
-    /// The same visit, attended by the provider from a local time on; `None` when that isn't inside of the visit.
+    /// Limits the provider's time to `duration` from a local time.
+    ///
+    /// `None` if that is not within the visit.
     pub fn attended(self, zone: &TimeZone, time: Time, duration: Minutes) -> Option<Self> {
         let dates = [Some(self.date), self.date.tomorrow().ok()];
         let provider = dates
@@ -41,7 +43,9 @@ impl Place {
         Some(Self { provider, ..self })
     }
 
-    /// The same visit, attended by the provider as another `visit` of the same length is.
+    /// Gives the provider the same part of the visit that `provider` is of another `visit`.
+    ///
+    /// Both visits must have the same length.
     #[must_use]
     pub fn attended_like(self, visit: Interval, provider: Interval) -> Self {
         if provider == visit {
@@ -51,7 +55,7 @@ impl Place {
         Self { provider: Interval { from: provider.from + shift, to: provider.to + shift }, ..self }
     }
 
-    /// The local dates that the visit touches, with up to `buffer` minutes on both sides, ascending.
+    /// Returns the local dates of the visit with `buffer` minutes on both sides, ascending.
     pub fn dates(&self, zone: &TimeZone, buffer: i64) -> Vec<Date> {
         let (from, to) = (self.visit.from - buffer * 60, self.visit.to + buffer * 60);
         let last = local(zone, to - 1).date();
@@ -92,7 +96,7 @@ mod tests {
         let visit = Place::at(&berlin(), date(2026, 10, 25), time(1, 30, 0, 0), minutes(120));
         assert_eq!(visit.visit.to - visit.visit.from, 7200);
         assert_eq!(local(&berlin(), visit.visit.to), date(2026, 10, 25).at(2, 30, 0, 0));
-        // 02:15 comes twice; the first lies inside of the visit.
+        // 02:15 occurs twice; the first occurrence is within the visit.
         let attended = visit.attended(&berlin(), time(2, 15, 0, 0), minutes(30)).unwrap();
         assert_eq!(attended.provider.from, visit.visit.from + 45 * 60);
         assert!(Place::at(&berlin(), date(2026, 3, 29), time(2, 0, 0, 0), minutes(5)).skipped);

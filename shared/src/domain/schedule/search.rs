@@ -1,11 +1,13 @@
-//! Looking for free starts.
+//! Search for available start times.
 
 use jiff::civil::{Date, Time};
 
 use super::{Calendar, Interval, Minutes, Place, instant, instant_of_midnight, local};
 
 impl Calendar {
-    /// The starts on the practice's grid at which a visit may begin on `date`, ascending; `date` is of the range.
+    /// Returns the available start times on the practice's grid on `date`, ascending.
+    ///
+    /// `date` must be within the calendar's range.
     pub fn slots(&self, date: Date, duration: Minutes) -> Vec<Time> {
         let day = Interval {
             from: instant_of_midnight(self.time_zone(), date),
@@ -18,7 +20,7 @@ impl Calendar {
         slots.into_iter().map(|start| local(self.time_zone(), start).time()).collect()
     }
 
-    /// The earliest free start of the whole range.
+    /// Returns the earliest available start in the calendar's range.
     pub fn next_slot(&self, duration: Minutes) -> Option<(Date, Time)> {
         let (first, last) = self.dates;
         let range = Interval {
@@ -36,7 +38,9 @@ impl Calendar {
         earliest.map(|start| local(self.time_zone(), start)).map(|start| (start.date(), start.time()))
     }
 
-    /// The free starts of one window within `range`, ascending: the window's start, then every grid step.
+    /// Returns the available starts of one window within `range`, ascending.
+    ///
+    /// The grid begins at the start of the window.
     fn free_starts(&self, window: Interval, range: Interval, duration: Minutes) -> impl Iterator<Item = i64> {
         let step = self.practice.grid_minutes * 60;
         let begin = range.from.max(self.now).max(window.from);
@@ -51,7 +55,7 @@ impl Calendar {
                         next += step;
                         return Some(start);
                     }
-                    // Nothing between here and the end of the visit in the way can be free.
+                    // No start before the end of the conflicting visit is available.
                     Err(not_before) => {
                         let behind = (not_before - start).max(1);
                         next += (behind + step - 1) / step * step;
@@ -62,14 +66,17 @@ impl Calendar {
         })
     }
 
-    /// Whether a visit may begin at this instant; if not, the first instant at which it might.
+    /// Checks whether a visit can begin at this instant.
+    ///
+    /// # Errors
+    /// The next instant at which a visit might begin.
     fn try_start(&self, start: i64, duration: Minutes) -> Result<(), i64> {
         let visit = Interval { from: start, to: start + duration.seconds() };
         if let Some(until) = self.busy_until(visit) {
             return Err(until);
         }
         let begins = local(self.time_zone(), start);
-        // The second occurrence of a repeated local time can't be named, so it can't be offered.
+        // Do not offer the second occurrence of a repeated local time: callers cannot express it.
         if instant(self.time_zone(), begins.date(), begins.time()) != Some(start) {
             return Err(start + 1);
         }

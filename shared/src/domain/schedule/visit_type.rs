@@ -1,20 +1,21 @@
-//! What a visit type asks for.
+//! The requirements of a visit type.
 
 use jiff::civil::Date;
 
 use super::{Interval, interval::overlapping, merge};
 use crate::domain::ids::RoomId;
 
-/// The rules of one visit type, as they apply to one provider.
+/// The rules of a visit type, as they apply to one provider.
 #[derive(Clone, Debug, Default)]
 pub struct VisitTypeRules {
     pub active: bool,
-    /// Whether the provider takes visits of this type.
+    /// Whether the provider is allowed for this visit type.
     pub provider_allowed: bool,
-    /// Minutes the provider needs before and after.
+    /// Minutes that the provider needs before the visit.
     pub buffer_before: i64,
+    /// Minutes that the provider needs after the visit.
     pub buffer_after: i64,
-    /// The active rooms, one of which it needs; `None` when it needs none.
+    /// The active rooms, of which the visit needs one; `None` if it needs no room.
     pub rooms: Option<Vec<Room>>,
 }
 
@@ -36,13 +37,13 @@ pub struct Room {
 #[derive(Clone, Copy, Debug)]
 pub struct RoomVisit {
     pub room: RoomId,
-    /// The local date it begins on.
+    /// The local date on which it begins.
     pub date: Date,
     pub visit: Interval,
 }
 
 impl Room {
-    /// A room with those of the visits that are in it.
+    /// Creates a room; of `visits`, those in other rooms are ignored.
     pub fn new(id: RoomId, visits: &[RoomVisit]) -> Self {
         let own = || visits.iter().filter(|visit| visit.room == id);
         let mut dates: Vec<Date> = own().map(|visit| visit.date).collect();
@@ -55,8 +56,12 @@ impl Room {
     }
 }
 
-/// The free room with the fewest visits that day, of those the one with the lowest id; or when the rooms are taken. One of the
-/// `avoided` only if no other is free.
+/// Chooses the free room with the fewest visits on the date; among equals, the lowest id.
+///
+/// An `avoided` room is chosen only if no other is free.
+///
+/// # Errors
+/// The intervals at which the rooms are occupied.
 pub(super) fn choose(
     rooms: &[Room],
     date: Date,

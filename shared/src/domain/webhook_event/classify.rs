@@ -1,18 +1,19 @@
-//! How a row of the EMR's log becomes an event.
+//! Classification of the EMR's log rows as events.
 
 use super::Action;
 use crate::domain::EventScope;
 
-/// The kind of event a log row stands for; `None` for tables and actions that partners don't hear of.
+/// Returns the event for a log row; `None` for tables and actions that partners do not receive.
 ///
-/// The EMR's programs don't agree on case, plural, prefix or verb (`Insert`, `ADD`, `dbo.tblPatients`, `"Claim"`); the words of all of
-/// them are known. A verb that may both create and change, such as `upsert`, is a change.
+/// The EMR's programs differ in case, plural, prefix and verb (`Insert`, `ADD`, `dbo.tblPatients`,
+/// `"Claim"`); all their spellings are recognized. A verb that can both create and change, such as
+/// `upsert`, counts as a change.
 pub fn classify(table_name: &str, action: &str) -> Option<(EventScope, Action)> {
     Some((scope_of(table_name)?, action_of(action)?))
 }
 
 fn scope_of(table_name: &str) -> Option<EventScope> {
-    // The last name of `server.database.schema.table`.
+    // The last part of `server.database.schema.table`.
     let name = letters(table_name.rsplit('.').next()?);
     let name = ["table", "tbl", "tb"].iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(&name);
     let name = ["table", "tbl"].iter().find_map(|suffix| name.strip_suffix(suffix)).unwrap_or(name);
@@ -41,7 +42,7 @@ fn action_of(action: &str) -> Option<Action> {
     })
 }
 
-/// Without quotes, brackets, spaces, hyphens and underscores, in lower case.
+/// Returns the letters and digits of the text, in lower case.
 fn letters(text: &str) -> String {
     text.chars().filter(|it| it.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
