@@ -1,4 +1,4 @@
-//! What every handler can reach.
+//! The application state that all handlers share.
 
 mod brute_force;
 mod call_log;
@@ -28,11 +28,11 @@ pub use clock::{Clock, Random};
 pub use key_cache::KeyCache;
 pub use rate_limit::{Rate, RateLimits};
 
-/// One for each process; cheap to clone.
+/// The application state, one per process. Cheap to clone.
 #[derive(Clone)]
 pub struct App(Arc<Parts>);
 
-/// The parts of an [`App`]; tests put them together by hand.
+/// The parts of an [`App`]; tests assemble them one by one.
 pub struct Parts {
     pub config: Config,
     pub clock: Clock,
@@ -40,7 +40,7 @@ pub struct Parts {
     pub control: Store,
     pub queue: Queue,
     pub secrets: Secrets,
-    /// Calls to partners' endpoints.
+    /// The client for calls to partners' endpoints.
     pub hooks: egress::Client,
     pub practices: Practices,
     pub catalogs: Catalogs,
@@ -51,7 +51,7 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// Everything from a function's environment, every client built on first use.
+    /// Creates the parts from a function's environment. Every client is built on first use.
     pub fn from_env() -> Self {
         let config = Config::from_env();
         let reach = Reach::new(config.webhook_allow_loopback);
@@ -86,7 +86,7 @@ impl Deref for App {
     }
 }
 
-/// Why something an [`App`] was asked for isn't to be had.
+/// Why [`App`] could not provide a dependency.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(transparent)]
@@ -97,19 +97,19 @@ pub enum Error {
     SecretPair(#[from] SecretPairError),
     #[error("the token keys are unusable")]
     TokenKeys(#[from] crate::auth::token::RingError),
-    #[error("too many attempts; {retry_after} s to wait")]
+    #[error("too many attempts; retry after {retry_after} s")]
     TooManyAttempts { retry_after: i64 },
 }
 
 impl Error {
-    /// The reason that administrators see when it kept a database from being opened.
+    /// Returns the fault that administrators see if a database could not be opened for this reason.
     pub fn fault(&self) -> PracticeFault {
         match self {
             Self::Tenant(error) => error.fault(),
             Self::Control(control::Error::Unavailable { .. }) | Self::TooManyAttempts { .. } => {
                 PracticeFault::StoreFailed
             }
-            // A secret that is missing, may not be read or can't be.
+            // The secret is missing, inaccessible or malformed.
             Self::Control(_) | Self::SecretPair(_) | Self::TokenKeys(_) => PracticeFault::NoConnectionString,
         }
     }
@@ -120,12 +120,14 @@ impl App {
         Self(Arc::new(parts))
     }
 
-    /// The app of a function that callers wait for.
+    /// Creates the app of a function that callers wait for.
     pub fn from_env() -> Self {
         Self::new(Parts::from_env())
     }
 
-    /// The stored key that the offered one is, with the version of its secret, if it may be used from `address`.
+    /// Returns the stored key of the offered one, if that is valid and can be used from `address`.
+    ///
+    /// The result has the version of the offered secret.
     pub async fn find_key(
         &self,
         offered: Option<&ApiKey>,
@@ -137,10 +139,12 @@ impl App {
         Ok(stored.and_then(|key| key.unlocked_by(offered, now)).filter(|key| key.usable(now, address)))
     }
 
-    /// What the partner may receive from the practice, as it was at most 30 s ago. A warm process reads nothing.
+    /// Returns what the partner may receive from the practice, at most 30 s old.
+    ///
+    /// A warm process reads nothing from the store.
     ///
     /// # Errors
-    /// When the store can't be read; then nothing may be sent.
+    /// If the store cannot be read; then nothing may be sent.
     pub async fn partner_access(
         &self,
         practicepass: &PracticePass,
@@ -150,8 +154,10 @@ impl App {
         self.keys.access(&self.control, &receiver, self.clock.now()).await
     }
 
-    /// Permission to send an event, or a test (`None`), to the subscription now, for somebody who waits for the answer: access
-    /// that has just returned is seen.
+    /// Grants permission to send an event, or a test (`None`), to the subscription now.
+    ///
+    /// It is for a caller who waits for the response: access that was just restored takes effect at
+    /// once.
     pub async fn permit_now(
         &self,
         subscription: &Subscription,
@@ -168,8 +174,10 @@ impl App {
         Ok(subscription.permit(&access, event, now))
     }
 
-    /// Writes what the calls answered so far left behind: call records with their counts, rate windows, when keys were used.
-    /// What can't be written now is kept for the next time.
+    /// Writes what earlier calls left to be written.
+    ///
+    /// This is call records with their counts, rate windows, unreadable rows, and the last use of
+    /// keys. Anything that cannot be written now is kept for the next flush.
     pub async fn flush(&self) {
         self.calls.flush(&self.control, self.config.timeouts.call_records).await;
         self.rates.exchange(&self.control).await;

@@ -1,4 +1,4 @@
-//! API keys, tokens and what they permit. No I/O: the records it judges are handed in.
+//! API keys, tokens and what they permit. No I/O: callers pass in the records to check.
 
 pub mod api_key;
 pub mod grant;
@@ -15,13 +15,13 @@ pub use key_record::{KeyRecord, KeyStatus, KeyTerms, MOST_ROTATIONS, PreviousSec
 pub use partner_access::{DeliveryGrant, PartnerAccess};
 pub use secret_pair::{SecretPair, SecretPairError, WhichSecret};
 
-/// Compares without telling by its time where two secrets differ.
+/// Compares two secrets in a time that does not reveal where they differ.
 pub fn equal_in_constant_time(one: &[u8], other: &[u8]) -> bool {
     let digest = |bytes| aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
     aws_lc_rs::constant_time::verify_slices_are_equal(digest(one).as_ref(), digest(other).as_ref()).is_ok()
 }
 
-/// SHA-256 in lower-case hexadecimal.
+/// Returns the SHA-256 digest in lower-case hexadecimal.
 pub fn sha256_hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);

@@ -1,4 +1,4 @@
-//! The environment of a function, read once.
+//! The configuration of a function, read once from its environment.
 
 use std::time::Duration;
 
@@ -6,31 +6,35 @@ use jiff::SignedDuration;
 
 use crate::{auth::secret_ref::SecretRef, control::TableNames, domain::delivery::SCHEDULE};
 
-/// Longer than one poll of a practice may take.
+/// The default of `POLL_LEASE_SECONDS`, longer than one poll of a practice may take.
 pub const POLL_LEASE: SignedDuration = SignedDuration::from_secs(30);
 
-/// How long functions wait, and by when they have to be through.
+/// The timeouts of the functions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// An endpoint that takes no longer is quick; the fast lane waits no longer for any.
+    /// The time within which an endpoint counts as fast. The fast lane does not wait longer.
     pub quick_answer: Duration,
-    /// An endpoint that fails after so long hangs: it is parked at once.
+    /// The time after which a failing endpoint counts as hanging. Its circuit opens at once.
     pub hanging_answer: Duration,
-    /// What was read of a subscription is read again before a delivery that begins later.
+    /// The age up to which a subscription that was read is used for another delivery.
     pub subscription_read: Duration,
-    /// The answer to a change of a subscription waits so long: what was begun before the change is under way by then.
+    /// How long the response to a change of a subscription waits.
+    ///
+    /// No delivery that has not seen the change begins afterward.
     pub subscription_change: Duration,
-    /// A flush of call records ends after so long.
+    /// The limit for one flush of call records.
     pub call_records: Duration,
-    /// A polled database that gives neither a connection nor an answer for so long is given up for the turn.
+    /// The limit for a connection to, or an operation on, a practice's database during a poll.
     pub polled_database: Duration,
-    /// Everything in a turn of the poller has a timeout of its own; this one is for what has not, before the lease ends.
+    /// The limit for one poll of a practice, before its lease ends.
+    ///
+    /// It catches whatever has no timeout of its own.
     pub polled_turn: Duration,
-    /// A turn makes patients of an import searchable for so long.
+    /// How long one poll indexes imported patients for search.
     pub polled_patients: Duration,
-    /// Each check of readiness is given up after so long.
+    /// The limit for each readiness check.
     pub readiness_check: Duration,
-    /// The audit record of a call that has failed for want of a store is given up after so long.
+    /// The limit for the audit record of a call that failed because a store is unavailable.
     pub audit_of_a_failure: Duration,
 }
 
@@ -51,18 +55,20 @@ impl Default for Timeouts {
     }
 }
 
-/// Unless the deployment says otherwise.
+/// The default of `EVENT_LOG_DAYS`.
 pub const EVENT_LOG_DAYS: u16 = 400;
 
-/// What template.yaml sets for a function; one that doesn't need a thing isn't told of it.
+/// The configuration that template.yaml sets for a function.
+///
+/// A function has only the variables that it needs.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
     pub tables: TableNames,
     /// `EVENTS_QUEUE_URL`: the SQS queue of webhook events.
     pub events_queue_url: Option<String>,
-    /// `SLOW_EVENTS_QUEUE_URL`: the SQS queue of events for endpoints that take their time.
+    /// `SLOW_EVENTS_QUEUE_URL`: the SQS queue of webhook events for slow endpoints.
     pub slow_events_queue_url: Option<String>,
-    /// `DEAD_LETTER_QUEUE_URL`: the SQS queue of webhook events that were given up.
+    /// `DEAD_LETTER_QUEUE_URL`: the SQS dead-letter queue of webhook events.
     pub dead_letter_queue_url: Option<String>,
     /// `TOKEN_KEYS_SECRET`: secret reference of the token signing keys.
     pub token_keys: Option<SecretRef>,
@@ -70,31 +76,37 @@ pub struct Config {
     pub token_issuer: String,
     /// `ADMIN_SECRETS_SECRET`: secret reference of the administrators' secrets.
     pub admin_secrets: Option<SecretRef>,
-    /// `EDGE_SECRET`: secret reference of the word by which the portal's distribution proves itself; without it, the
-    /// distribution's word on a caller's address is not taken.
+    /// `EDGE_SECRET`: secret reference of the secret by which the portal's CloudFront distribution
+    /// authenticates itself. Without it, the caller's address that the distribution sends is
+    /// ignored.
     pub edge_secret: Option<SecretRef>,
     /// `CATALOG_DSN_SECRET`: secret reference of the catalog's connection string.
     pub catalog_dsn: Option<SecretRef>,
-    /// `PORTAL_ORIGIN`: where the portal is, e.g. `https://portal.example.com`; default: where each call is sent.
+    /// `PORTAL_ORIGIN`: the portal's origin, such as `https://portal.example.com`; default: the
+    /// host to which a call was sent.
     pub portal_origin: Option<String>,
-    /// `API_DOMAIN_NAME`: host that partners' programs call, e.g. `api.example.com`; default: the one that API Gateway made up.
+    /// `API_DOMAIN_NAME`: the host that partners call, such as `api.example.com`; default: the host
+    /// that API Gateway generated.
     pub api_domain_name: Option<String>,
-    /// `PORTAL_ALLOW_LOOPBACK`, default false: whether the portal may be http on loopback, its cookie not `Secure`.
+    /// `PORTAL_ALLOW_LOOPBACK`, default false: whether the portal may use http on loopback, with a
+    /// cookie that is not `Secure`.
     pub portal_allow_loopback: bool,
-    /// `WEBHOOK_ALLOW_LOOPBACK`, default false: whether hook URLs may be http and on loopback.
+    /// `WEBHOOK_ALLOW_LOOPBACK`, default false: whether hook URLs may use http and loopback.
     pub webhook_allow_loopback: bool,
     /// `POLL_INTERVAL_MS`, default 2000: milliseconds between two polls of a practice's log.
     pub poll_interval: Duration,
-    /// `POLL_LEASE_SECONDS`, default 30: how long a practice is held without a word from the poller that holds it.
+    /// `POLL_LEASE_SECONDS`, default 30: seconds until a poller loses a practice unless it renews
+    /// its lease.
     pub poll_lease: SignedDuration,
-    /// `EVENT_LOG_DAYS`, default 400: rows of practices' logs are deleted when they are older. 0: never.
+    /// `EVENT_LOG_DAYS`, default 400: days to keep rows of practices' logs; 0 for unlimited.
     pub event_log_days: u16,
-    /// `WEBHOOK_RETRY_SECONDS`, e.g. `1,2,3`: the waits before retries instead of the documented ones.
+    /// `WEBHOOK_RETRY_SECONDS`, such as `1,2,3`: seconds to wait before each retry; default: the
+    /// documented schedule.
     pub webhook_retries: Vec<i64>,
-    /// The same in every deployment; tests have others.
+    /// The same in every deployment; tests use others.
     pub timeouts: Timeouts,
-    /// `DATABASE_TIMEOUT_FACTOR`: calls wait so many times as long for a database as in Lambda, where a function has its processor
-    /// for itself. 0 is 1.
+    /// `DATABASE_TIMEOUT_FACTOR`, default 1: multiplies the database timeouts of calls, for hosts
+    /// where functions share a processor, unlike in Lambda. 0 counts as 1.
     pub database_timeout_factor: u32,
 }
 

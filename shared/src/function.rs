@@ -1,4 +1,4 @@
-//! Wiring: what every function's `main` calls.
+//! The entry points that each function's `main` calls.
 
 mod flush;
 mod path;
@@ -20,20 +20,21 @@ use crate::{
 };
 use process::{Process, Ready};
 
-/// Serves `routes` behind API Gateway until Lambda ends the process; any other path is 404. `function` is the group's name.
+/// Serves `routes` behind API Gateway until Lambda ends the process; any other path returns 404.
 ///
-/// A function is sent paths of no route of its own when a path parameter holds an encoded slash.
+/// `function` is the function's name, such as `visits`. A function receives paths that match none
+/// of its routes if a path parameter contains an encoded slash.
 ///
 /// # Errors
-/// When the Runtime API can't be reached.
+/// If the Runtime API cannot be reached.
 pub async fn serve(function: &'static str, routes: impl Into<Router<App>>) -> Result<(), Error> {
     serve_with_fallback(function, routes.into().fallback(|| async { ApiError::not_found() })).await
 }
 
-/// As [`serve`], for routes that answer every other path themselves.
+/// The same as [`serve`], for routes that handle every other path themselves.
 ///
 /// # Errors
-/// When the Runtime API can't be reached.
+/// If the Runtime API cannot be reached.
 pub async fn serve_with_fallback(
     function: &'static str,
     routes: impl Into<Router<App>>,
@@ -56,10 +57,10 @@ async fn in_context(State(process): State<Ready>, request: Request, next: Next) 
     }
 }
 
-/// Handles the invocations of a function that no route leads to until Lambda ends the process.
+/// Handles the invocations of a function without routes until Lambda ends the process.
 ///
 /// # Errors
-/// When the Runtime API can't be reached.
+/// If the Runtime API cannot be reached.
 pub async fn run<E, R>(
     function: &'static str,
     app: App,
@@ -74,7 +75,7 @@ where
     let process = process.ready();
     lambda_runtime::run(service_fn(async |event: LambdaEvent<E>| {
         let context = process.context(&event.context);
-        // The compiler can't see through futures as deep as the poller's.
+        // Without the box, the compiler cannot resolve futures nested as deeply as the poller's.
         Box::pin(handler(&app, event)).instrument(context).await
     }))
     .await

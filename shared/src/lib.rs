@@ -1,4 +1,4 @@
-//! What every function shares, lowest layer first: a module uses only the modules above it in this list.
+//! Code that all functions share, lowest layer first: a module uses only modules listed above it.
 
 pub mod domain;
 pub mod telemetry;

@@ -1,6 +1,6 @@
-//! What a function tells of itself: one JSON object a line, some of them with metrics in CloudWatch's embedded metric format.
+//! Structured logs: one JSON object per line, some with metrics in CloudWatch's embedded format.
 //!
-//! Never in a line: path ids, query values, bodies, tokens, keys, patient data.
+//! Path ids, query values, bodies, tokens, keys and patient data are never logged.
 
 mod line;
 pub mod metrics;
@@ -17,14 +17,18 @@ use tracing_subscriber::{
 
 use line::Lines;
 
-/// Target of spans whose fields are in every line written inside of them, whatever its level and wherever its code.
+/// The target of spans whose fields are part of every line that is logged within them.
+///
+/// The line's level and module do not matter.
 pub const CONTEXT: &str = "context";
 
-/// Where the lines go.
+/// Receives the lines.
 pub type Sink = Arc<dyn Fn(&[u8]) + Send + Sync>;
 
-/// What is `filter`ed goes to the sink. Without a `namespace` no line has metrics; with one, the lines that have are
-/// written whatever the filter says, or a quieter log would silence the alarms.
+/// Creates a subscriber that writes the lines that pass `filter` to the sink.
+///
+/// Without a `namespace`, no line has metrics. With one, lines with metrics are written regardless
+/// of the filter; otherwise, a quieter log would silence the alarms.
 pub fn subscriber(
     function: &'static str,
     namespace: Option<String>,

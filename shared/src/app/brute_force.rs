@@ -1,18 +1,23 @@
 //! Limits on attempts to guess a secret.
 //!
-//! **Near limits refuse.** They count attempts from one address, one IPv6 /64, and the networks around it (/56, /48; /24 for IPv4).
-//! An attempt is counted before its secret is looked at, and the count is taken back when the secret was right. So a burst of
-//! concurrent attempts learns the outcome of no more secrets than the limits allow, whatever order they arrive in. An address that
-//! has proved in the last days that it knows the secret is exempt up to [`PROVEN`] attempts a window.
+//! **Limits on nearby networks reject attempts.** They count attempts from one address (in IPv6,
+//! one /64) and from the networks around it (/24; in IPv6, /56 and /48). An attempt is counted
+//! before its secret is checked, and the count is reversed if the secret is correct. So a burst of
+//! concurrent attempts learns the outcome of no more secrets than the limits allow, in whatever
+//! order they arrive. An address that has recently proved that it knows the secret is exempt, up to
+//! [`PROVEN`] attempts per window.
 //!
-//! **No limit counts attempts of all addresses.** Against secrets of 256 bits it would protect nothing, and strangers could use it to
-//! lock everybody else out. Instead there is a *slow-down*: the secret is checked first, and only a wrong one is added to the count of
-//! all addresses. When that count is high, the reply to a wrong secret is delayed. A right secret is neither refused nor delayed,
-//! and it costs no count. That a wrong reply takes longer tells nothing: the reply itself says that the secret was wrong, and the
-//! delay depends on the count only. Secrets are compared in constant time where they are stored.
+//! **No limit applies to the attempts of all addresses together.** It would add nothing to secrets
+//! of 256 bits, and strangers could use it to lock out everybody else. Instead, there is a
+//! *slow-down*: the secret is checked first, and only a wrong one is added to the count of all
+//! addresses. If that count is high, the reply to a wrong secret is delayed. A correct secret is
+//! neither rejected nor delayed, and is not counted. The delay reveals nothing: the reply itself
+//! says that the secret was wrong, and the delay depends only on the count. Secrets are compared in
+//! constant time where they are stored.
 //!
-//! **The slow-down is bounded.** A delay keeps a Lambda environment busy, so an attacker must not be able to ask for many. In each
-//! window at most [`DELAYED`] replies are delayed, each by at most [`LONGEST_DELAY`]; that is less than one environment on average.
+//! **The slow-down is bounded.** A delay keeps a Lambda environment busy, so an attacker must not
+//! be able to cause many. In each window, at most [`DELAYED`] replies are delayed, each by at most
+//! [`LONGEST_DELAY`]; on average, that occupies less than one environment.
 
 use std::{
     collections::HashMap,
@@ -27,7 +32,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{App, Error};
 use crate::{control::ledger::window_start, domain::ids::KeyId, telemetry::metrics};
 
-/// What strangers may try only so often.
+/// A secret that is protected by limits on attempts.
 #[derive(Clone, Copy, Debug)]
 pub enum Protected<'a> {
     /// An API key, wherever one is accepted; `None` for a text that is not a well-formed key.
@@ -37,38 +42,42 @@ pub enum Protected<'a> {
     ClaimToken,
 }
 
-/// Attempts of an address that has proved to know the secret, in one window.
+/// Attempts per window of an address that has proved that it knows the secret.
 const PROVEN: u64 = 600;
-/// How long such a proof holds.
+/// How long such a proof is valid.
 const PROOF_HOLDS: SignedDuration = SignedDuration::from_hours(7 * 24);
-/// How long an environment does not count an address's attempts after a right one, if no wrong one follows.
+/// How long an environment does not count an address's attempts after a correct one.
+///
+/// A wrong one ends this time.
 const TRUSTED: SignedDuration = SignedDuration::from_mins(10);
 const MAX_TRUSTED: usize = 10_000;
 
 /// The window of all counts of attempts, in seconds.
 const WINDOW: i64 = 60;
-/// Wrong secrets of one kind in a window, from all addresses, whose replies are not delayed.
+/// Wrong secrets of one kind per window, from all addresses, before replies are delayed.
 const UNDELAYED: u64 = 100;
-/// Replies that are delayed after that; later ones are not.
+/// The number of replies per window that are delayed after that; later ones are not.
 const DELAYED: u32 = 50;
 const LONGEST_DELAY: Duration = Duration::from_secs(1);
-/// Networks whose wrong secret is audited in a window.
+/// The number of networks per window whose wrong secret is audited.
 const AUDITED: u64 = 100;
 
-/// Requests for access: the window in seconds, and how many one address may send in it.
+/// The window for access requests from one address, in seconds.
 const REQUESTS_WINDOW: i64 = 600;
+/// Access requests per window from one address.
 const REQUESTS: u64 = 10;
-/// Requests for access from everywhere: the window in seconds, and how many are stored in it.
+/// The window for access requests from all addresses, in seconds.
 const ALL_REQUESTS_WINDOW: i64 = 3600;
+/// Access requests per window from all addresses.
 const ALL_REQUESTS: u64 = 100;
 
-/// A network around an address, with its multiple of the limit for one address.
+/// A network around an address, and how many times the limit for one address applies to it.
 struct Network {
     name: String,
     share: u64,
 }
 
-/// One count with the highest value that is admitted.
+/// A count and its maximum.
 #[derive(Debug)]
 struct Limit {
     name: String,
@@ -86,10 +95,12 @@ impl Limit {
     }
 }
 
-/// The counts that an attempt is part of, from the narrowest to the widest. What one group refuses is not part of the next.
+/// The counts of an attempt, in groups from the narrowest to the widest.
+///
+/// An attempt that one group rejects is not counted in the next.
 #[derive(Debug)]
 struct Plan {
-    /// The count of the secret and the address, which can be proved or trusted.
+    /// The count for this secret and address, which can be proved or trusted.
     pair: Option<String>,
     groups: Vec<Vec<Limit>>,
 }
@@ -123,8 +134,9 @@ impl Protected<'_> {
     }
 }
 
-/// The address and the networks around it, the narrowest first. Of IPv6 the narrowest has 64 bits: nobody has less, and
-/// providers give their customers 56 or 48.
+/// Returns the address and the networks around it, narrowest first.
+///
+/// The narrowest IPv6 network is a /64: nobody has less, and providers assign a /56 or /48.
 fn networks(address: Option<IpAddr>) -> Vec<Network> {
     let network = |name: String, share| Network { name, share };
     match address.map(|it| it.to_canonical()) {
@@ -141,20 +153,22 @@ fn networks(address: Option<IpAddr>) -> Vec<Network> {
     }
 }
 
-/// How long the reply to a wrong secret is delayed when it is the `count`th of its window.
+/// Returns the delay of the reply to the `count`th wrong secret in a window.
 fn delay(count: u64) -> Duration {
     let excess = count.checked_sub(UNDELAYED).and_then(|it| u32::try_from(it).ok());
     excess.filter(|it| *it <= DELAYED).map_or(Duration::ZERO, |it| LONGEST_DELAY * it / DELAYED)
 }
 
-/// The addresses that this environment trusts for now.
+/// The addresses that this environment currently trusts.
 #[derive(Default)]
 pub struct BruteForce {
     trusted: Mutex<HashMap<String, Timestamp>>,
 }
 
-/// An attempt that may go on. It was wrong unless [`succeeded`](Self::succeeded) is called; when the secret was looked at and was
-/// wrong, [`failed`](Self::failed) is.
+/// An attempt that is within the limits.
+///
+/// Call [`succeeded`](Self::succeeded) if the secret is correct, [`failed`](Self::failed) if it is
+/// wrong. Without either call, the attempt counts as wrong.
 #[must_use = "an attempt that is dropped counts as wrong"]
 pub struct Attempt<'a> {
     app: &'a App,
@@ -169,10 +183,10 @@ pub struct Attempt<'a> {
 }
 
 impl App {
-    /// Counts an attempt; to be called before the secret is looked at.
+    /// Counts an attempt. Call it before checking the secret.
     ///
     /// # Errors
-    /// [`Error::TooManyAttempts`]; [`Error::Control`] when it cannot be counted.
+    /// [`Error::TooManyAttempts`]; [`Error::Control`] if the attempt cannot be counted.
     pub async fn attempt(
         &self,
         protected: Protected<'_>,
@@ -193,7 +207,8 @@ impl App {
             let (over, last) = attempt.count(limits).await?;
             let of_pair = *of_pair.get_or_insert(last);
             if over && !attempt.is_proven(of_pair).await? {
-                // Nobody looked at the secret, so the attempt must not use up what others have.
+                // The secret was not checked, so the attempt must not use up the allowance of
+                // others.
                 attempt.take_back().await;
                 refused(kind);
                 return Err(Error::TooManyAttempts { retry_after: window + WINDOW - now.as_second() });
@@ -202,10 +217,12 @@ impl App {
         Ok(attempt)
     }
 
-    /// Counts a request for access, which needs no secret: each one is stored for administrators to read.
+    /// Counts a request for access.
+    ///
+    /// It needs no secret, but each one is stored for administrators to read.
     ///
     /// # Errors
-    /// As [`Self::attempt`], when its network or all callers together have sent too many.
+    /// As [`Self::attempt`], if its network or all callers together have sent too many.
     pub async fn admit_access_request(&self, address: Option<IpAddr>, now: Timestamp) -> Result<(), Error> {
         let kind = "access-request";
         let mut near = Limit::of_networks(kind, &networks(address), REQUESTS);
@@ -223,7 +240,7 @@ impl App {
                 let back =
                     counted.iter().map(|(name, window)| self.control.take_from_window(name, *window, 1));
                 for error in join_all(back).await.into_iter().filter_map(Result::err) {
-                    tracing::warn!(%error, "a request that was refused stays counted");
+                    tracing::warn!(%error, "the count of a rejected request could not be reversed");
                 }
                 return Err(Error::TooManyAttempts { retry_after: window + seconds - now.as_second() });
             }
@@ -232,13 +249,13 @@ impl App {
     }
 }
 
-/// Counts a refused credential for the operators.
+/// Counts a rejected credential in the metrics.
 fn refused(kind: &str) {
-    tracing::warn!(target: metrics::REFUSALS, RefusedCredentials = 1, credential = kind, "a credential was refused");
+    tracing::warn!(target: metrics::REFUSALS, RefusedCredentials = 1, credential = kind, "a credential was rejected");
 }
 
 impl Attempt<'_> {
-    /// The secret was right: the attempt does not count against its owner.
+    /// Records that the secret was correct: the attempt no longer counts.
     pub async fn succeeded(mut self) {
         self.right = true;
         if self.counted.is_empty() {
@@ -253,8 +270,10 @@ impl Attempt<'_> {
         }
     }
 
-    /// The secret was wrong: counts it, and waits when there were many. Returns whether this is to be audited: the first of its
-    /// network in this minute is, as long as there are few of all networks.
+    /// Records that the secret was wrong, and waits if there were many wrong ones.
+    ///
+    /// Returns whether to audit the attempt. The first wrong secret of a network in a window is
+    /// audited, for up to [`AUDITED`] networks.
     pub async fn failed(self) -> bool {
         refused(self.kind);
         let name = |what: &str| format!("wrong#{}#{what}", self.kind);
@@ -264,7 +283,7 @@ impl Attempt<'_> {
         let (all, own) = match futures::join!(all, own) {
             (Ok(all), Ok(own)) => (all, own),
             (Err(error), _) | (_, Err(error)) => {
-                // The attempt itself is counted already. What is not known is audited.
+                // The attempt itself is already counted. Audit it, since it may be the first.
                 tracing::warn!(%error, "a wrong secret was not counted");
                 return true;
             }
@@ -280,7 +299,7 @@ impl Attempt<'_> {
         audited.is_ok_and(|count| count <= AUDITED)
     }
 
-    /// Adds the attempt to the counts: whether it is over one of them, and the last count.
+    /// Counts the attempt; returns whether it exceeds a limit, and the last count.
     async fn count(&mut self, limits: Vec<Limit>) -> Result<(bool, u64), Error> {
         let counts = limits.iter().map(|it| self.app.control.add_to_window(&it.name, self.window, 1));
         let counts = try_join_all(counts).await?;
@@ -297,7 +316,7 @@ impl Attempt<'_> {
     async fn take_back(&self) {
         let given_back = self.counted.iter().map(|it| self.app.control.take_from_window(it, self.window, 1));
         for error in join_all(given_back).await.into_iter().filter_map(Result::err) {
-            tracing::warn!(%error, "an attempt stays counted");
+            tracing::warn!(%error, "the count of an attempt could not be reversed");
         }
     }
 }

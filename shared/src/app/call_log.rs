@@ -1,4 +1,4 @@
-//! Call records that are yet to be written.
+//! The buffer of call records that are waiting to be written.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -10,15 +10,15 @@ use crate::control::{
     activity::{CallBatch, CallRecord},
 };
 
-/// Past so many, while the store is down, the oldest are given up.
+/// The maximum number of records to keep while the store is down. The oldest are discarded.
 const MAX_RECORDS: usize = 10_000;
 
 #[derive(Default)]
 pub struct CallLog {
     records: Mutex<Vec<CallRecord>>,
-    /// Batches that may or may not be in the store already.
+    /// Batches that the store may already have.
     open: Mutex<Vec<CallBatch>>,
-    /// One at a time: whoever flushes before the process ends also waits for what is under way.
+    /// Serializes flushes: the one before the process ends also waits for one that is in progress.
     flushing: tokio::sync::Mutex<()>,
 }
 
@@ -32,15 +32,18 @@ impl CallLog {
         records.push(record);
     }
 
-    /// Writes every record once. What can't be written now, or not before the timeout, is kept for the next time: the
-    /// environment is held meanwhile, and past the function's own timeout it would be thrown away with all it keeps.
+    /// Writes every record once.
+    ///
+    /// Records that cannot be written before the timeout are kept for the next flush. The flush
+    /// keeps the environment running; past the function's own timeout, Lambda would discard the
+    /// environment and its records.
     pub async fn flush(&self, store: &Store, timeout: Duration) {
         if tokio::time::timeout(timeout, self.write_out(store)).await.is_err() {
-            tracing::warn!("call records are not written yet: the store is slow");
+            tracing::warn!("writing call records timed out; they are kept");
         }
     }
 
-    /// May be dropped at any time: a batch stays until the store has it.
+    /// Writes the batches. It can be canceled at any time: a batch is kept until the store has it.
     async fn write_out(&self, store: &Store) {
         let _one_at_a_time = self.flushing.lock().await;
         self.seal();
@@ -52,7 +55,7 @@ impl CallLog {
                     lock(&self.open).remove(position);
                 }
                 Err(error) => {
-                    tracing::warn!(%error, calls = batch.len(), "call records are not written yet");
+                    tracing::warn!(%error, calls = batch.len(), "call records could not be written; they are kept");
                     if matches!(error, Error::Unavailable { .. }) {
                         return;
                     }

@@ -1,4 +1,4 @@
-//! Time and chance, handed in so that tests can hold them still.
+//! Time and randomness, injected so that tests can fix them.
 
 use std::sync::Arc;
 
@@ -16,27 +16,29 @@ impl Clock {
         Self(Arc::new(now))
     }
 
-    /// The instant, to the microsecond: what is answered must equal what every database gives back later.
+    /// Returns the current instant, to the microsecond.
+    ///
+    /// Every database stores microseconds, so a response equals what is read later.
     pub fn now(&self) -> Timestamp {
         let now = (self.0)();
         Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
     }
 }
 
-/// Random bytes for ids and secrets.
+/// A source of random bytes for ids and secrets.
 #[derive(Clone)]
 pub struct Random(Arc<Fill>);
 
 type Fill = dyn Fn(&mut [u8]) + Send + Sync;
 
 impl Random {
-    /// The cryptographic generator of the operating system.
+    /// Returns the operating system's cryptographic generator.
     pub fn system() -> Self {
         Self::from_fn(|bytes| {
             use aws_lc_rs::rand::{SecureRandom, SystemRandom};
             let filled = SystemRandom::new().fill(bytes);
-            // Going on without randomness would make secrets that can be guessed.
-            assert!(filled.is_ok(), "the operating system has no random bytes");
+            // Without randomness, secrets could be guessed.
+            assert!(filled.is_ok(), "the operating system must provide random bytes");
         })
     }
 

@@ -1,11 +1,13 @@
-//! Writing down which rows of the EMR's could not be read.
+//! Records of EMR rows that could not be read.
 
 use jiff::tz::TimeZone;
 
 use super::App;
 
 impl App {
-    /// Writes the unreadable rows that were met since the last time. What can't be written now is kept for the next time.
+    /// Records the unreadable rows that were found since the last call.
+    ///
+    /// Rows that cannot be recorded now are kept for the next call.
     pub async fn write_data_problems(&self) {
         let now = self.clock.now();
         let today = TimeZone::UTC.to_datetime(now).date();
@@ -15,7 +17,7 @@ impl App {
                 let written =
                     self.control.record_data_problems(practicepass, problem.table, &problem.ids, now).await;
                 if let Err(error) = written {
-                    tracing::warn!(%error, "unreadable rows are not written down yet");
+                    tracing::warn!(%error, "unreadable rows could not be recorded; they are kept");
                     problems.put_back(problem);
                 }
             }

@@ -1,4 +1,4 @@
-//! The ways to the databases, and round a connection string that was replaced.
+//! Opening of databases, with retries if a connection string was replaced.
 
 use super::{App, Error};
 use crate::{
@@ -8,17 +8,19 @@ use crate::{
     tenant::{self, TenantDb, practices::Location},
 };
 
-/// A pool may be older than the kept connection string, and that one than the secret: so many are tried.
+/// The number of attempts to open a database.
+///
+/// The pool may be older than the cached connection string, and that older than the secret.
 const ATTEMPTS: usize = 3;
 
 impl App {
-    /// The database of the practice that `grant` opens.
+    /// Opens the database of the practice that `grant` is for.
     ///
-    /// When the database lets nobody in, the connection string may have been replaced: it is read anew, and nothing has been
-    /// begun yet.
+    /// If the database rejects the login, the connection string may have been replaced. It is then
+    /// read again, and opening is retried; no work has begun by then.
     ///
     /// # Errors
-    /// Also when the practice has left the registry.
+    /// Also if the practice is no longer registered.
     pub async fn open(&self, grant: &PracticeGrant) -> Result<TenantDb, Error> {
         let mut attempt = 1;
         loop {
@@ -38,7 +40,9 @@ impl App {
         }
     }
 
-    /// `used`: the secret and its text that the database was opened with, if it wasn't open.
+    /// Opens the database once.
+    ///
+    /// `used` receives the secret and the connection string, if the database was not open before.
     async fn open_once(
         &self,
         grant: &PracticeGrant,
@@ -62,7 +66,7 @@ impl App {
         Ok(db)
     }
 
-    /// The database of products and knowledge base, as [`Self::open`].
+    /// Opens the database of products and the knowledge base, in the same way as [`Self::open`].
     pub async fn open_catalog(&self, grant: &CatalogGrant) -> Result<CatalogDb, Error> {
         let missing = control::Error::NotConfigured("CATALOG_DSN_SECRET");
         let secret = self.config.catalog_dsn.as_ref().ok_or(missing)?;

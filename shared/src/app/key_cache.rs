@@ -1,4 +1,4 @@
-//! The status of API keys and what partners may receive, remembered for a short time.
+//! A short-lived cache of API keys and of what partners may receive.
 
 use std::{
     collections::HashMap,
@@ -16,10 +16,13 @@ use crate::{
     },
 };
 
-/// A revoked key's tokens are dead and its webhooks silent after so long, everywhere; the promise is 60 s.
+/// The maximum age of a cached entry.
+///
+/// Within this time, a revoked key's tokens and webhooks stop everywhere. Partners are promised 60
+/// s.
 const MAX_AGE: SignedDuration = SignedDuration::from_secs(30);
 const MAX_ENTRIES: usize = 10_000;
-/// The time of a key's last use is written at most so often.
+/// The minimum interval between writes of a key's last use.
 const LAST_USE_STEP: SignedDuration = SignedDuration::from_secs(60);
 
 #[derive(Default)]
@@ -38,7 +41,9 @@ struct LastUse {
 }
 
 impl KeyCache {
-    /// The key as it was at most 30 s ago, and not older than the `version` of its secret that somebody has proved.
+    /// Returns the key, at most 30 s old and not older than `version`.
+    ///
+    /// A caller has proved that this version of the secret exists.
     pub async fn get(
         &self,
         store: &Store,
@@ -60,7 +65,7 @@ impl KeyCache {
         Ok(record)
     }
 
-    /// What the partner may receive from the practice, as it was at most 30 s ago.
+    /// Returns what the partner may receive from the practice, at most 30 s old.
     pub(super) async fn access(
         &self,
         store: &Store,
@@ -85,7 +90,7 @@ impl KeyCache {
         lock(&self.access).remove(receiver);
     }
 
-    /// Forgets the partner's keys and what it may receive: this process sees a change at once.
+    /// Removes the partner's keys and access from the cache: this process sees a change at once.
     pub fn forget_partner(&self, partner: &PartnerId) {
         lock(&self.access).retain(|(_, known), _| known != partner);
         lock(&self.entries).retain(|_, (key, _)| key.as_ref().is_some_and(|key| key.partner_id != *partner));

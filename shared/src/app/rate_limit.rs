@@ -1,7 +1,8 @@
-//! Calls a minute for each API key, without a store call in the way.
+//! Limits on calls per minute for each API key, without a store call before the response.
 //!
-//! An environment counts for itself and, after its replies, exchanges counts with all others; one that knows its key to be
-//! over the limit refuses at once. Overshoot is bounded by the number of environments.
+//! Each environment counts its own calls and exchanges counts with the others after its responses.
+//! It rejects calls as soon as it knows that the key is over its limit. How far a key can exceed
+//! the limit is bounded by the number of environments.
 
 use std::{
     collections::HashMap,
@@ -17,7 +18,7 @@ use crate::{
 
 const WINDOW_SECONDS: i64 = 60;
 
-/// What a caller has left, as the `RateLimit` header tells it.
+/// How many calls a caller has left, for the `RateLimit` header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
     pub limit: u32,
@@ -30,9 +31,9 @@ pub struct Rate {
 #[derive(Default)]
 struct Window {
     start: i64,
-    /// The count of all environments when it was last exchanged.
+    /// The count of all environments at the last exchange.
     global: u64,
-    /// Calls since then.
+    /// This environment's calls since then.
     pending: u64,
 }
 
@@ -42,7 +43,7 @@ pub struct RateLimits {
 }
 
 impl RateLimits {
-    /// Counts a call of `key` that may make `limit` calls a minute.
+    /// Counts a call of `key`, which may make `limit` calls per minute.
     pub fn admit(&self, key: &KeyId, limit: u32, now: Timestamp) -> Rate {
         let start = window_start(now, WINDOW_SECONDS);
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
@@ -63,7 +64,7 @@ impl RateLimits {
         }
     }
 
-    /// Adds this environment's calls to the common counts and learns those of the others.
+    /// Adds this environment's calls to the shared counts, and reads the totals.
     pub(super) async fn exchange(&self, store: &Store) {
         let pending: Vec<(KeyId, i64, u64)> = {
             let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
@@ -79,7 +80,7 @@ impl RateLimits {
             let global = match store.add_to_window(&format!("calls#{key}"), start, calls).await {
                 Ok(global) => global,
                 Err(error) => {
-                    tracing::warn!(%error, "a rate window was not exchanged");
+                    tracing::warn!(%error, "a rate window could not be exchanged");
                     continue;
                 }
             };

@@ -1,4 +1,7 @@
-//! Token keys and secrets of administrators and of the edge: whoever shows what these don't know may be ahead of them.
+//! Token keys, and the secrets of the administrators and the edge.
+//!
+//! A caller may present a key or secret that is newer than the cached ones. So before an unknown
+//! one is rejected, the newest are read.
 
 use jiff::Timestamp;
 
@@ -13,16 +16,18 @@ use crate::{
 };
 
 impl App {
-    /// The keys that sign and verify tokens.
+    /// Returns the keys that sign and verify tokens.
     pub async fn token_ring(&self) -> Result<TokenRing, Error> {
         let text = self.secrets.get(self.token_keys()?, self.clock.now()).await?;
         Ok(TokenRing::from_secret(&text, &self.config.token_issuer)?)
     }
 
-    /// The claims of a token that is ours and valid at `now`. A key that isn't known is looked for in the newest keys.
+    /// Returns the claims of a token that we issued and that is valid at `now`.
+    ///
+    /// If its key is unknown, the newest keys are read.
     ///
     /// # Errors
-    /// When the keys are unusable, or it can't be known whether there are newer ones.
+    /// If the keys are unusable, or the newest keys cannot be read.
     pub async fn verify_token(&self, token: &str, now: Timestamp) -> Result<Option<Claims>, Error> {
         let secret = self.token_keys()?;
         let held = self.secrets.get(secret, now).await?;
@@ -34,24 +39,24 @@ impl App {
         Ok(TokenRing::from_secret(&newer, &self.config.token_issuer)?.verify(token, now))
     }
 
-    /// What `X-Admin-Secret` may be.
+    /// Returns the accepted values of `X-Admin-Secret`.
     ///
     /// # Errors
-    /// Also when no secret is configured or one is too short: then nobody is an administrator.
+    /// Also if no secret is configured or one is too short; then nobody is an administrator.
     pub async fn admin_secrets(&self) -> Result<SecretPair, Error> {
         let text = self.secrets.get(self.admin_secrets_ref()?, self.clock.now()).await?;
         Ok(SecretPair::from_secret(&text)?)
     }
 
-    /// Which of the accepted secrets this is, if any.
+    /// Returns which accepted admin secret was offered, if any.
     ///
     /// # Errors
-    /// As [`Self::admin_secrets`], and when it can't be known whether there are newer ones.
+    /// As [`Self::admin_secrets`], and if the newest secrets cannot be read.
     pub async fn recognise_admin(&self, offered: &str) -> Result<Option<WhichSecret>, Error> {
         self.ask(self.admin_secrets_ref()?, |secrets| secrets.recognise(offered)).await
     }
 
-    /// Whether a session was tied to a secret that is still accepted.
+    /// Whether a session is bound to an admin secret that is still accepted.
     ///
     /// # Errors
     /// As [`Self::recognise_admin`].
@@ -61,7 +66,7 @@ impl App {
         Ok(bound.is_some())
     }
 
-    /// What was sealed for this place, if its secret is still known.
+    /// Decrypts a text that was encrypted for this `context`, if its secret is still accepted.
     ///
     /// # Errors
     /// As [`Self::recognise_admin`].
@@ -69,20 +74,21 @@ impl App {
         self.ask(self.admin_secrets_ref()?, |secrets| secrets.unseal(sealed, context)).await
     }
 
-    /// Whether this is the secret that only the portal's distribution knows. What can't be known is no: a call is never refused
-    /// for it.
+    /// Whether this is the secret that only the portal's CloudFront distribution knows.
+    ///
+    /// `false` if the secret cannot be read: no call is rejected for that reason.
     pub async fn is_from_the_edge(&self, offered: &str) -> bool {
         let Some(secret) = &self.config.edge_secret else { return false };
         match self.ask(secret, |secrets| secrets.recognise(offered)).await {
             Ok(found) => found.is_some(),
             Err(error) => {
-                tracing::warn!(%error, "the edge's secret can't be read; its word on the caller's address is not taken");
+                tracing::warn!(%error, "the edge secret cannot be read; the caller's address that the edge sent is ignored");
                 false
             }
         }
     }
 
-    /// What the secrets say, or, when that is nothing, what newer ones say.
+    /// Asks the cached secrets and, if they give no answer, the newest ones.
     async fn ask<T>(
         &self,
         secret: &SecretRef,

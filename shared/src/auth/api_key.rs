@@ -1,17 +1,17 @@
 //! API keys: `op_live_<keyId>_<256-bit secret>_<checksum>`, `op_test_…` for sandbox practices.
 //!
-//! The checksum lets a secret scanner and the API refuse a mistyped key without a look-up.
+//! With the checksum, secret scanners and the API can reject a mistyped key without a lookup.
 
 use crate::domain::ids::KeyId;
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const KEY_ID_LENGTH: usize = 12;
-/// 43 characters of 62 hold 256 bits.
+/// 43 base-62 digits hold 256 bits.
 const SECRET_LENGTH: usize = 43;
-/// 6 characters of 62 hold 32 bits.
+/// 6 base-62 digits hold 32 bits.
 const CHECKSUM_LENGTH: usize = 6;
 
-/// Whether a key opens a real practice or a sandbox.
+/// Whether a key is for a real practice or a sandbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     Live,
@@ -19,7 +19,7 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// The mode of a practice's keys.
+    /// Returns the mode of a practice's keys.
     pub fn of(sandbox: bool) -> Self {
         if sandbox { Self::Test } else { Self::Live }
     }
@@ -32,7 +32,7 @@ impl Mode {
     }
 }
 
-/// A key as its holder knows it. `Debug` doesn't show the secret.
+/// A complete API key, including its secret. `Debug` does not show the secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApiKey {
     mode: Mode,
@@ -47,7 +47,7 @@ impl std::fmt::Debug for ApiKey {
 }
 
 impl ApiKey {
-    /// A new key from 48 random bytes.
+    /// Creates a key from 48 random bytes.
     pub fn from_random(mode: Mode, random: &[u8; 48]) -> Self {
         Self {
             mode,
@@ -56,7 +56,7 @@ impl ApiKey {
         }
     }
 
-    /// A new secret, from 32 random bytes, for the key with this visible prefix.
+    /// Creates a new secret from 32 random bytes for the key with this visible prefix.
     pub fn renewed(visible_prefix: &str, random: &[u8; 32]) -> Option<Self> {
         let mode =
             [Mode::Live, Mode::Test].into_iter().find(|mode| visible_prefix.starts_with(mode.prefix()))?;
@@ -64,7 +64,7 @@ impl ApiKey {
         Some(Self { mode, id, secret: base62(random, SECRET_LENGTH) })
     }
 
-    /// The key of a text, if its form and checksum hold.
+    /// Parses a key; `None` if its form or checksum is wrong.
     pub fn parse(text: &str) -> Option<Self> {
         let mode = [Mode::Live, Mode::Test].into_iter().find(|mode| text.starts_with(mode.prefix()))?;
         let mut parts = text[mode.prefix().len()..].split('_');
@@ -80,7 +80,9 @@ impl ApiKey {
         (key.checksum() == checksum).then_some(key)
     }
 
-    /// The id in a text that begins like a key, whether or not the rest is right. Nothing of the secret is in it.
+    /// Returns the id in a text that begins like a key, even if the rest is wrong.
+    ///
+    /// The id contains nothing of the secret.
     pub fn id_in(text: &str) -> Option<KeyId> {
         let mode = [Mode::Live, Mode::Test].into_iter().find(|mode| text.starts_with(mode.prefix()))?;
         let (id, _) = text[mode.prefix().len()..].split_once('_')?;
@@ -88,17 +90,19 @@ impl ApiKey {
         is_id.then(|| KeyId(id.to_owned()))
     }
 
-    /// The whole key, to be shown once.
+    /// Returns the complete key, to be shown once.
     pub fn reveal(&self) -> String {
         format!("{}{}_{}_{}", self.mode.prefix(), self.id, self.secret, self.checksum())
     }
 
-    /// What may be shown for good: `op_live_<keyId>`.
+    /// Returns the part that can always be shown: `op_live_<keyId>`.
     pub fn visible_prefix(&self) -> String {
         format!("{}{}", self.mode.prefix(), self.id)
     }
 
-    /// What is stored: SHA-256 of the secret, hexadecimal. 256 random bits need no slow hash.
+    /// Returns the hash to store: the SHA-256 of the secret in hexadecimal.
+    ///
+    /// A secret of 256 random bits needs no slow hash.
     pub fn secret_hash(&self) -> String {
         super::sha256_hex(self.secret.as_bytes())
     }
@@ -109,7 +113,7 @@ impl ApiKey {
     }
 }
 
-/// The number `bytes` in base 62, the last `length` digits.
+/// Returns the last `length` base-62 digits of the big-endian number in `bytes`.
 fn base62(bytes: &[u8], length: usize) -> String {
     let mut number = bytes.to_vec();
     let mut digits = vec![0_u8; length];

@@ -1,4 +1,4 @@
-//! The decision whether a caller may do something, and its proof.
+//! Authorization decisions, and the grants that prove them.
 
 use jiff::Timestamp;
 
@@ -7,12 +7,12 @@ use crate::domain::{
     ids::{KeyId, PartnerId},
 };
 
-/// Why a caller is turned away.
+/// Why a request is denied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Denied {
-    /// No, wrong or dead credential.
+    /// The credential is missing, wrong, expired or revoked.
     Unauthenticated,
-    /// The credential is for another practice: answered as if there were none.
+    /// The credential is for another practice; the response is as if the practice did not exist.
     OtherPractice,
     /// The key was not granted this scope.
     MissingScope(Scope),
@@ -27,23 +27,25 @@ pub struct Caller {
     pub partner: String,
     pub practicepass: PracticePass,
     pub scopes: Vec<Scope>,
-    /// Calls a minute.
+    /// Calls per minute.
     pub rate_limit: u32,
     pub key_expires_at: Option<Timestamp>,
 }
 
-/// Permission to open one practice's database. Only this module can make one.
+/// Permission to open one practice's database. Only this module can create one.
 #[derive(Clone, Debug)]
 pub struct PracticeGrant {
     practicepass: PracticePass,
 }
 
-/// Permission to open the catalog: products and knowledge base, the same for all practices. Only this module can make one.
+/// Permission to open the catalog, the products and knowledge base of all practices.
+///
+/// Only this module can create one.
 #[derive(Clone, Debug)]
 pub struct CatalogGrant(());
 
 impl CatalogGrant {
-    /// The permission of migrations and of the local stack.
+    /// Grants access to the platform's own work: the log poller, migrations and the local stack.
     pub fn for_operations() -> Self {
         Self(())
     }
@@ -54,7 +56,7 @@ impl PracticeGrant {
         &self.practicepass
     }
 
-    /// The permission of the bundle's own work that serves every practice: the log poller and migrations.
+    /// Grants access to the platform's own work: the log poller, migrations and the local stack.
     pub fn for_operations(practicepass: PracticePass) -> Self {
         Self { practicepass }
     }
@@ -65,7 +67,7 @@ impl Caller {
         if self.scopes.contains(&scope) { Ok(()) } else { Err(Denied::MissingScope(scope)) }
     }
 
-    /// Permission to the practice of the path, for a scope.
+    /// Grants access to the practice in the path, for a scope.
     pub fn enter(&self, practicepass: &str, scope: Scope) -> Result<PracticeGrant, Denied> {
         if self.practicepass.as_str() != practicepass {
             return Err(Denied::OtherPractice);
@@ -74,13 +76,13 @@ impl Caller {
         Ok(self.own_practice())
     }
 
-    /// Permission to the catalog, for a scope.
+    /// Grants access to the catalog, for a scope.
     pub fn enter_catalog(&self, scope: Scope) -> Result<CatalogGrant, Denied> {
         self.require(scope)?;
         Ok(CatalogGrant(()))
     }
 
-    /// Permission to the key's own practice, for what needs no scope of its own.
+    /// Grants access to the key's own practice, for operations that need no scope.
     pub fn own_practice(&self) -> PracticeGrant {
         PracticeGrant { practicepass: self.practicepass.clone() }
     }

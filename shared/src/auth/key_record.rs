@@ -1,4 +1,4 @@
-//! API keys as stored: never the key itself.
+//! API keys as they are stored, without the key itself.
 
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -19,66 +19,70 @@ pub enum KeyStatus {
     Revoked,
 }
 
-/// The secret that a rotation replaced, for as long as it is still good.
+/// A secret that a rotation replaced, for as long as it remains valid.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PreviousSecret {
-    /// SHA-256 of the secret part, hexadecimal.
+    /// The SHA-256 of the secret in hexadecimal.
     pub secret_hash: String,
     pub version: i64,
-    /// The secret and the tokens it was exchanged for are dead from here on.
+    /// When the secret, and the tokens for which it was exchanged, become invalid.
     pub until: Timestamp,
 }
 
-/// Rotations of a key that are kept.
+/// The maximum number of a key's rotations that are recorded.
 pub const MOST_ROTATIONS: usize = 20;
 
-/// What is stored of an API key.
+/// The stored record of an API key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct KeyRecord {
     pub id: KeyId,
     pub name: String,
     pub partner_id: PartnerId,
-    /// The partner's company, kept here so that a call needs no second look-up.
+    /// The partner's company, stored here so that a call needs no second lookup.
     pub partner: String,
     pub practicepass: PracticePass,
     pub scopes: Vec<Scope>,
-    /// What may be shown of the key: `op_live_<keyId>`.
+    /// The part of the key that can be shown: `op_live_<keyId>`.
     pub prefix: String,
-    /// SHA-256 of the secret part, hexadecimal.
+    /// The SHA-256 of the secret in hexadecimal.
     pub secret_hash: String,
     pub status: KeyStatus,
-    /// Raised by every rotation; tokens of an older version are dead.
+    /// Raised by every rotation.
+    ///
+    /// Tokens of older versions are invalid, except those of `previous` until it expires.
     pub version: i64,
-    /// What the last rotation replaced, if it was to live on for a while.
+    /// The secret that the last rotation replaced, if it was to remain valid for a while.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<PreviousSecret>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
-    /// Networks the key may be used from; empty = any.
+    /// The networks from which the key can be used; empty for any.
     #[serde(default)]
     pub allowed_cidrs: Vec<IpNet>,
-    /// Calls a minute.
+    /// Calls per minute.
     pub rate_limit: u32,
     pub created_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_used_at: Option<Timestamp>,
-    /// Raised by every change of an administrator's.
+    /// Raised by every change that an administrator makes.
     #[serde(default)]
     pub revision: i64,
-    /// When each of its terms was last changed, by the names that the audit log uses.
+    /// When each of the key's terms was last changed, by the name that the audit log uses.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub changed_at: BTreeMap<String, Timestamp>,
-    /// When its secret was replaced, the newest first, [`MOST_ROTATIONS`] at most.
+    /// When the secret was replaced, newest first; at most [`MOST_ROTATIONS`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rotations: Vec<Timestamp>,
-    /// When its partner was last suspended. Stored with the partner. Portal sessions begun until then have ended.
+    /// When the partner was last suspended; stored with the partner.
+    ///
+    /// Portal sessions that began at or before this time have ended.
     #[serde(skip)]
     pub partner_suspended_at: Option<Timestamp>,
 }
 
-/// What a key is made for.
+/// The terms for which a key is created.
 #[derive(Clone, Debug)]
 pub struct KeyTerms {
     pub name: String,
@@ -91,8 +95,10 @@ pub struct KeyTerms {
     pub rate_limit: u32,
 }
 
-/// The network as its addresses are seen: an IPv6 network of IPv4-mapped addresses (`::ffff:10.0.0.0/104`) is the IPv4
-/// network inside.
+/// Converts an IPv6 network of IPv4-mapped addresses to the IPv4 network that it contains.
+///
+/// `::ffff:10.0.0.0/104` becomes `10.0.0.0/8`. Callers' addresses are compared in the same form.
+/// Any other network is returned as it is.
 pub fn canonical_network(network: IpNet) -> IpNet {
     let mapped = match network {
         IpNet::V6(network) if network.prefix_len() >= 96 => {
@@ -129,19 +135,23 @@ impl KeyRecord {
         }
     }
 
-    /// Ends the key for good, with the secret that an overlap had left.
+    /// Revokes the key permanently, including a previous secret that is still valid.
     pub fn revoke(&mut self) {
         self.status = KeyStatus::Revoked;
         self.previous = None;
     }
 
-    /// Whether a suspension of the partner ended the portal session begun at `at`. Reinstating the partner does not revive it.
+    /// Whether a suspension of the partner ended the portal session that began at `at`.
+    ///
+    /// Reactivating the partner does not restore the session.
     pub fn is_ended_by_suspension(&self, at: Timestamp) -> bool {
         self.partner_suspended_at.is_some_and(|suspended| at <= suspended)
     }
 
-    /// Gives the key a new secret; the old one stays good until `old_until`. One that an earlier rotation had left is dead
-    /// at once: two secrets are good at most.
+    /// Replaces the key's secret; the old one remains valid until `old_until`.
+    ///
+    /// A secret that an earlier rotation left becomes invalid at once: at most two secrets are
+    /// valid.
     pub fn rotate(&mut self, new: &ApiKey, old_until: Option<Timestamp>, now: Timestamp) {
         self.rotations.insert(0, now);
         self.rotations.truncate(MOST_ROTATIONS);
@@ -151,7 +161,7 @@ impl KeyRecord {
         self.version += 1;
     }
 
-    /// Whether the key may be used at `now` from `address`.
+    /// Whether the key can be used at `now` from `address`.
     pub fn usable(&self, now: Timestamp, address: Option<IpAddr>) -> bool {
         let network_ok = self.allowed_cidrs.is_empty()
             || address.is_some_and(|address| {
@@ -161,8 +171,10 @@ impl KeyRecord {
         self.status == KeyStatus::Active && self.expires_at.is_none_or(|expiry| now < expiry) && network_ok
     }
 
-    /// The key as the holder of `offered` has it: with the version of that secret. `None` when the secret is neither the
-    /// current one nor the one before it in the time it was left; how long that takes tells nothing.
+    /// Returns the key with the version of the offered secret; `None` if the secret is not valid.
+    ///
+    /// The current secret is valid, and so is the previous one until it expires. The comparison
+    /// takes constant time.
     pub fn unlocked_by(&self, offered: &ApiKey, now: Timestamp) -> Option<Self> {
         let hash = offered.secret_hash();
         let same = |stored: &str| equal_in_constant_time(hash.as_bytes(), stored.as_bytes());
@@ -175,15 +187,16 @@ impl KeyRecord {
         }
     }
 
-    /// Whether what was given out for this version of the secret is still good.
+    /// Whether tokens and sessions of this version of the secret are still valid.
     fn honours(&self, version: i64, now: Timestamp) -> bool {
         let left = |it: &PreviousSecret| it.version == version && now < it.until;
         self.version == version || self.previous.as_ref().is_some_and(left)
     }
 
-    /// The caller behind a token's claims, if its key still stands for them.
+    /// Returns the caller of a token with these claims, if the key still permits them.
     ///
-    /// Scopes are those both the token and the key carry, so that a trimmed key takes effect at once.
+    /// The scopes are those that both the token and the key have, so that removing one from the key
+    /// takes effect at once.
     pub fn admit(&self, claims: &Claims, now: Timestamp, address: Option<IpAddr>) -> Result<Caller, Denied> {
         let same =
             self.id == claims.sub && self.partner_id == claims.partner && self.practicepass == claims.ppass;
@@ -195,7 +208,7 @@ impl KeyRecord {
         Ok(caller)
     }
 
-    /// The caller who showed the secret of this version, with all that the key may do now.
+    /// Returns the caller who presented this version of the secret, with the key's current scopes.
     pub fn admit_version(
         &self,
         version: i64,

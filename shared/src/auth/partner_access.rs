@@ -1,11 +1,13 @@
-//! What a partner's live keys in a practice grant, and the proof that an event may be sent.
+//! What a partner's valid keys in a practice grant, and the permission to send an event.
 
 use jiff::Timestamp;
 
 use super::{KeyRecord, KeyStatus};
 use crate::domain::{EventScope, PracticePass, delivery::WithheldReason, ids::PartnerId};
 
-/// Permission to send one delivery to a partner. Only this module can make one, and each attempt uses one up.
+/// Permission to send one delivery to a partner.
+///
+/// Only this module can create one, and each attempt consumes one.
 #[derive(Debug)]
 pub struct DeliveryGrant {
     practicepass: PracticePass,
@@ -39,7 +41,7 @@ impl KeyAccess {
     }
 }
 
-/// What a partner may receive from a practice.
+/// The events that a partner may receive from a practice.
 #[derive(Clone, Debug)]
 pub struct PartnerAccess {
     practicepass: PracticePass,
@@ -50,7 +52,10 @@ pub struct PartnerAccess {
 }
 
 impl PartnerAccess {
-    /// `is_active`: whether the partner exists and is not suspended. Revoked keys and keys of others count for nothing.
+    /// Creates the access from a partner's keys.
+    ///
+    /// `is_active` says whether the partner exists and is not suspended. Revoked keys, and keys of
+    /// other partners or practices, are ignored.
     pub fn new(practicepass: PracticePass, partner: PartnerId, is_active: bool, keys: &[KeyRecord]) -> Self {
         let counts = |key: &&KeyRecord| {
             key.status == KeyStatus::Active && key.partner_id == partner && key.practicepass == practicepass
@@ -64,18 +69,20 @@ impl PartnerAccess {
         Self { practicepass, partner, is_active, keys }
     }
 
-    /// Permission to send an event of this scope.
+    /// Grants permission to send an event of this scope.
     ///
     /// # Errors
-    /// Why there is none.
+    /// Why the event must not be sent.
     pub fn permit(&self, event: EventScope, now: Timestamp) -> Result<DeliveryGrant, WithheldReason> {
         self.grant(Some(event), &[event], now)
     }
 
-    /// Permission to send a test event to a subscription of these scopes, one of which must be granted.
+    /// Grants permission to send a test event to a subscription with these scopes.
+    ///
+    /// At least one of the scopes must be granted.
     ///
     /// # Errors
-    /// Why there is none.
+    /// Why the event must not be sent.
     pub fn permit_test(
         &self,
         scopes: &[EventScope],

@@ -1,5 +1,7 @@
-//! Sealing what must be kept for a while and shown again, but lie nowhere in clear: AES-256-GCM under a key made from the
-//! administrators' secret, which most functions aren't told.
+//! Encryption of texts that must be stored for a while and shown again, but never stored in clear.
+//!
+//! Uses AES-256-GCM with a key derived from the administrators' secret, which most functions do not
+//! have.
 
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
@@ -9,11 +11,13 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::SecretPair;
 
-/// Keeps this use of the secret apart from any other.
+/// Separates this use of the secret from any other.
 const PURPOSE: &[u8] = b"officepro kept answers 1";
 
 impl SecretPair {
-    /// Seals a text for one place, `context`; `nonce` is random. `None` only if the cipher fails.
+    /// Encrypts a text, which can be decrypted only with the same `context`.
+    ///
+    /// `nonce` must be random. Returns `None` only if the cipher fails.
     pub fn seal(&self, text: &str, context: &str, nonce: [u8; NONCE_LEN]) -> Option<String> {
         let mut sealed = text.as_bytes().to_vec();
         cipher(&self.current)?
@@ -22,7 +26,7 @@ impl SecretPair {
         Some(STANDARD.encode([&nonce[..], &sealed].concat()))
     }
 
-    /// What was sealed for this place under either secret.
+    /// Decrypts a text that was encrypted for this `context` with either secret.
     pub fn unseal(&self, sealed: &str, context: &str) -> Option<String> {
         let bytes = STANDARD.decode(sealed).ok()?;
         let (nonce, sealed) = bytes.split_first_chunk::<NONCE_LEN>()?;

@@ -1,24 +1,25 @@
-//! A secret that is changed without a gap, the administrators' or the edge's: the current one and, while a change is rolled
-//! out, the one before it.
+//! A secret that can be rotated without an interruption: the administrators' or the edge's.
+//!
+//! During a rotation, both the current and the previous secret are accepted.
 
 use serde::{Deserialize, Serialize};
 
 use super::{equal_in_constant_time, sha256_hex};
 
-/// As Secrets Manager generates it for the template: anything much shorter could be guessed.
+/// The length that the template has Secrets Manager generate. Much shorter secrets can be guessed.
 const MIN_LENGTH: usize = 32;
 const MAX_LENGTH: usize = 512;
 
-/// Which of the accepted secrets was shown.
+/// Which of the accepted secrets was presented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WhichSecret {
     Current,
-    /// Still accepted; when nobody shows it any more, it can go.
+    /// Still accepted. It can be removed once nobody presents it.
     Previous,
 }
 
-/// What may be shown.
+/// The accepted secrets: the current one and, during a rotation, the previous one.
 pub struct SecretPair {
     pub(super) current: String,
     pub(super) previous: Option<String>,
@@ -34,13 +35,14 @@ impl std::fmt::Debug for SecretPair {
 pub enum SecretPairError {
     #[error("the secret is not JSON of the form {{\"current\":\"<secret>\",\"previous\":\"<secret>\"}}")]
     Malformed,
-    #[error("a secret has less than 32 or more than 512 characters")]
+    #[error("a secret must have 32 to 512 characters")]
     Weak,
 }
 
 impl SecretPair {
-    /// Reads `{"current":"<secret>","previous":"<secret>"}`, the second optional. Fails closed: one secret that is weak
-    /// spoils both.
+    /// Parses `{"current":"<secret>","previous":"<secret>"}`; `previous` is optional.
+    ///
+    /// Fails closed: if one secret is weak, neither is accepted.
     pub fn from_secret(text: &str) -> Result<Self, SecretPairError> {
         #[derive(Deserialize)]
         struct Stored {
@@ -55,7 +57,9 @@ impl SecretPair {
         Ok(Self { current: stored.current, previous: stored.previous })
     }
 
-    /// Ties a session to the secret that began it, in a form the secret can't be guessed from without the session's id.
+    /// Returns a proof that binds a session to the secret that began it.
+    ///
+    /// Without the session's id, the proof does not help to guess the secret.
     pub fn bind(&self, session: &str, secret: WhichSecret) -> Option<String> {
         let secret = match secret {
             WhichSecret::Current => Some(self.current.as_str()),
@@ -64,13 +68,13 @@ impl SecretPair {
         secret.map(|secret| proof(session, secret))
     }
 
-    /// Whether a session was tied to a secret that is still accepted.
+    /// Whether a session is bound to a secret that is still accepted.
     pub fn is_bound(&self, session: &str, bound: &str) -> bool {
         let same = |secret: &str| equal_in_constant_time(proof(session, secret).as_bytes(), bound.as_bytes());
         same(&self.current) || self.previous.as_deref().is_some_and(same)
     }
 
-    /// Which secret this is, if any; the time it takes tells nothing.
+    /// Returns which secret was offered, if any. Takes constant time.
     pub fn recognise(&self, offered: &str) -> Option<WhichSecret> {
         let same = |secret: &str| equal_in_constant_time(offered.as_bytes(), secret.as_bytes());
         let current = same(&self.current);

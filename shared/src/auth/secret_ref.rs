@@ -1,8 +1,11 @@
-//! Where a secret lies.
+//! References to secrets.
 
 use serde::{Deserialize, Serialize};
 
-/// `env:NAME`: the environment variable of that name holds it; anything else is a Secrets Manager name or ARN.
+/// A reference to a secret.
+///
+/// `env:NAME` is the environment variable of that name; anything else is a name or an ARN in
+/// Secrets Manager.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum SecretRef {

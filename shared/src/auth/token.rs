@@ -1,4 +1,4 @@
-//! Access tokens: JWTs (RFC 7519), HS256, valid for 24 hours, signing keys chosen by `kid`.
+//! Access tokens: HS256 JWTs (RFC 7519), valid for 24 hours, with signing keys selected by `kid`.
 
 use std::collections::BTreeMap;
 
@@ -13,9 +13,9 @@ use crate::domain::{
 };
 
 pub const LIFETIME: SignedDuration = SignedDuration::from_hours(24);
-/// The clocks of our own machines differ by no more.
+/// The tolerated clock difference between our own machines.
 const LEEWAY_SECONDS: i64 = 5;
-/// HS256 needs a key of at least its digest's length (RFC 7518 §3.2).
+/// HS256 requires a key at least as long as its digest (RFC 7518, section 3.2).
 const MIN_KEY_BYTES: usize = 32;
 const MAX_TOKEN_BYTES: usize = 4096;
 
@@ -23,22 +23,22 @@ const MAX_TOKEN_BYTES: usize = 4096;
 pub struct Claims {
     pub iss: String,
     pub aud: String,
-    /// The API key the token was exchanged for.
+    /// The API key that was exchanged for the token.
     pub sub: KeyId,
     pub partner: PartnerId,
-    /// The practice this token opens, the `{PPass}` of the path.
+    /// The practice to which the token gives access: the `{PPass}` in the path.
     pub ppass: PracticePass,
     pub scopes: Vec<Scope>,
-    /// The key's version when the token was issued; a rotation raises it.
+    /// The key's version when the token was issued; every rotation raises it.
     #[serde(rename = "keyVersion")]
     pub key_version: i64,
-    /// Unix seconds, like the two below.
+    /// Unix seconds, like the next two fields.
     pub iat: i64,
     pub nbf: i64,
     pub exp: i64,
 }
 
-/// The signing keys: one signs, all verify, so that a rotation breaks no live token.
+/// The signing keys: one signs and all verify, so that a rotation invalidates no token.
 pub struct TokenRing {
     issuer: String,
     active: String,
@@ -66,9 +66,11 @@ pub enum RingError {
 }
 
 impl TokenRing {
-    /// Reads `{"active":"<kid>","keys":{"<kid>":"<base64 of 32 or more bytes>"}}`; keys may also stand beside `active`
-    /// as plain text of at least 32 characters, the form Secrets Manager can generate. What operators note of a rotation,
-    /// `"next":"<kid>"` and `"retired":{"<kid>":"<time>"}`, is no key.
+    /// Parses `{"active":"<kid>","keys":{"<kid>":"<base64 of 32 or more bytes>"}}`.
+    ///
+    /// Keys can also be members beside `active`, as plain text of at least 32 characters, which
+    /// Secrets Manager can generate. The members `"next":"<kid>"` and
+    /// `"retired":{"<kid>":"<time>"}`, which operators use during a rotation, are not keys.
     pub fn from_secret(secret: &str, issuer: &str) -> Result<Self, RingError> {
         #[derive(Deserialize)]
         struct Stored {
@@ -101,7 +103,7 @@ impl TokenRing {
         Ok(Self { issuer: issuer.to_owned(), active: stored.active, keys })
     }
 
-    /// A token for `key`, valid from `now` for [`LIFETIME`].
+    /// Issues a token for `key`, valid from `now` for [`LIFETIME`].
     pub fn issue(&self, key: &super::KeyRecord, now: Timestamp) -> Result<String, RingError> {
         let iat = now.as_second();
         let claims = Claims {
@@ -128,7 +130,9 @@ impl TokenRing {
             .map_err(|_| RingError::Signing)
     }
 
-    /// Whether this looks like a token of ours whose key isn't among these: one of a newer ring, or a stranger's.
+    /// Whether the token looks like ours, but its key is not in this ring.
+    ///
+    /// It may be signed with a newer key or forged.
     pub fn lacks_key_of(&self, token: &str) -> bool {
         token.len() <= MAX_TOKEN_BYTES
             && jsonwebtoken::decode_header(token).is_ok_and(|header| {
@@ -136,8 +140,10 @@ impl TokenRing {
             })
     }
 
-    /// The claims of a token that is ours and valid at `now`. Fails closed: every claim must be there and right, and no
-    /// token is believed for longer than [`LIFETIME`].
+    /// Returns the claims of a token that we issued and that is valid at `now`.
+    ///
+    /// Fails closed: every claim must be present and correct, and no token is accepted for longer
+    /// than [`LIFETIME`].
     pub fn verify(&self, token: &str, now: Timestamp) -> Option<Claims> {
         if token.len() > MAX_TOKEN_BYTES {
             return None;
@@ -148,7 +154,7 @@ impl TokenRing {
         validation.set_required_spec_claims(&["exp", "nbf", "iss", "aud", "sub"]);
         validation.set_issuer(&[&self.issuer]);
         validation.set_audience(&[&self.issuer]);
-        // The times are checked below, against the clock that was handed in.
+        // The times are checked below, against `now`.
         validation.validate_exp = false;
         validation.validate_nbf = false;
         let claims = jsonwebtoken::decode::<Claims>(token, &DecodingKey::from_secret(secret), &validation)

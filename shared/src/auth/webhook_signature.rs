@@ -1,4 +1,4 @@
-//! Signatures of webhook deliveries, as Standard Webhooks has them (<https://www.standardwebhooks.com>).
+//! Webhook signatures as Standard Webhooks defines them (<https://www.standardwebhooks.com>).
 
 use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -6,10 +6,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 const PREFIX: &str = "whsec_";
-/// Random bytes of a new secret; the standard allows 24 to 64.
+/// The number of random bytes in a new secret; the standard allows 24 to 64.
 pub const SECRET_BYTES: usize = 32;
 
-/// A signing secret: `whsec_` and base64. `Debug` doesn't show it.
+/// A signing secret: `whsec_` and base64. `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SigningSecret(String);
@@ -25,12 +25,14 @@ impl SigningSecret {
         Self(format!("{PREFIX}{}", STANDARD.encode(bytes)))
     }
 
-    /// The whole secret, to be shown once.
+    /// Returns the complete secret, to be shown once.
     pub fn reveal(&self) -> &str {
         &self.0
     }
 
-    /// `v1,<base64 of HMAC-SHA256 over "<id>.<Unix seconds>.<body>">`; `None` when the stored secret is not base64.
+    /// Returns `v1,<base64 of HMAC-SHA256 over "<id>.<Unix seconds>.<body>">`.
+    ///
+    /// `None` if the stored secret is not base64.
     fn sign(&self, id: &str, at: Timestamp, body: &[u8]) -> Option<String> {
         let bytes = STANDARD.decode(self.0.strip_prefix(PREFIX).unwrap_or(&self.0)).ok()?;
         let key = hmac::Key::new(hmac::HMAC_SHA256, &bytes);
@@ -41,9 +43,9 @@ impl SigningSecret {
     }
 }
 
-/// The value of `webhook-signature`: one signature for each secret that is valid, the newest first.
+/// Returns the value of `webhook-signature`: one signature per valid secret, newest first.
 ///
-/// `None` when no secret is usable.
+/// `None` if no secret is usable.
 pub fn signatures<'a>(
     secrets: impl IntoIterator<Item = &'a SigningSecret>,
     id: &str,
@@ -58,7 +60,7 @@ pub fn signatures<'a>(
 mod tests {
     use super::*;
 
-    /// Made with the standard's own libraries: secret, id, Unix seconds, body, signature.
+    /// Created with the standard's own libraries: secret, id, Unix seconds, body, signature.
     const KNOWN: [(&str, &str, i64, &str, &str); 2] = [
         (
             "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD",

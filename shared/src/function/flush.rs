@@ -1,8 +1,8 @@
-//! Writing what calls leave behind after their replies are sent, so that no caller waits for it.
+//! Flushes call records and counts after the response is sent, so that no caller waits for them.
 //!
-//! An internal Lambda extension holds the environment until the flush is done: without it Lambda may freeze the process
-//! as soon as the reply is out (AWS Lambda Developer Guide, "Extensions API"; the runtime project's
-//! `extension-internal-flush` example).
+//! An internal Lambda extension keeps the environment running until the flush is done. Without it,
+//! Lambda may freeze the process as soon as the response is sent (AWS Lambda Developer Guide,
+//! "Extensions API"; the runtime project's `extension-internal-flush` example).
 
 use std::{
     future::Future,
@@ -26,7 +26,9 @@ pub(super) fn channel() -> (mpsc::UnboundedSender<()>, mpsc::UnboundedReceiver<(
     mpsc::unbounded_channel()
 }
 
-/// Registers the extension, which must happen before the first event is asked for; the future runs it.
+/// Registers the extension, and returns the future that runs it.
+///
+/// Must be called before the first event is requested.
 pub(super) async fn register(
     app: App,
     answered: mpsc::UnboundedReceiver<()>,
@@ -53,7 +55,7 @@ pub(super) async fn register(
     Ok(extension.run())
 }
 
-/// Lambda sends SIGTERM before it ends an environment with an extension.
+/// Flushes on SIGTERM, which Lambda sends before it ends an environment with an extension.
 fn flush_on_termination(app: App) -> Result<(), Error> {
     let mut terminated = signal(SignalKind::terminate())?;
     tokio::spawn(async move {
@@ -64,7 +66,7 @@ fn flush_on_termination(app: App) -> Result<(), Error> {
     Ok(())
 }
 
-/// A service that tells when each answer is ready, once for each call, also for one that is given up.
+/// A service that signals when a response is ready: once per call, even if the call is canceled.
 #[derive(Clone)]
 pub(super) struct Notify<S> {
     inner: S,
@@ -81,7 +83,7 @@ struct Answered(mpsc::UnboundedSender<()>);
 
 impl Drop for Answered {
     fn drop(&mut self) {
-        // The receiver only ends with the process.
+        // The receiver lives as long as the process.
         let _ = self.0.send(());
     }
 }

@@ -1,22 +1,24 @@
-//! The path of a request as API Gateway matched it.
+//! Restores the path of a request as API Gateway matched it.
 
 use axum::http::{Uri, uri::PathAndQuery};
 use lambda_http::{Request, RequestExt, aws_lambda_events::query_map::QueryMap, request::RequestContext};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::form_urlencoded::Serializer;
 
-/// What a segment of a path may hold as it is.
+/// The characters to percent-encode in a path segment.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-/// What a path may hold as it is.
+/// The characters to percent-encode in a path: the same, except for `/`.
 const PATH: &AsciiSet = &SEGMENT.remove(b'/');
 
-/// Encodes the path again, which API Gateway decodes: otherwise a `#`, a `?` or `..` in an id would end or climb up the
-/// path, and another route than API Gateway's would take the request.
+/// Encodes the path again, because API Gateway decodes it.
+///
+/// Otherwise, a `#` or `?` in an id would end the path, and `..` would climb up in it, so that the
+/// request would match a route other than API Gateway's.
 pub(super) fn keep(mut request: Request) -> Request {
     let path =
         matched(&request).unwrap_or_else(|| utf8_percent_encode(request.raw_http_path(), PATH).to_string());
     if path.starts_with('/') && path != request.uri().path() {
-        // A `#` in the path has cut the query off, too.
+        // A `#` in the path has also cut off the query.
         let parameters = request.query_string_parameters();
         let query = Serializer::new(String::new()).extend_pairs(parameters.iter()).finish();
         let target = if query.is_empty() { path } else { format!("{path}?{query}") };
@@ -27,7 +29,7 @@ pub(super) fn keep(mut request: Request) -> Request {
     request
 }
 
-/// The path of the route API Gateway chose, its parameters filled in; `None` for the default route.
+/// Fills the parameters into the route that API Gateway chose; `None` for the default route.
 fn matched(request: &Request) -> Option<String> {
     let RequestContext::ApiGatewayV2(context) = request.request_context_ref()? else { return None };
     let (_, template) = context.route_key.as_deref()?.split_once(' ')?;
@@ -79,7 +81,7 @@ mod tests {
 
     #[test]
     fn the_route_api_gateway_chose_takes_the_request() {
-        // Its path ends at a decoded question mark; the parameter doesn't.
+        // The raw path ends at a decoded question mark; the parameter does not.
         let id = json!({ "id": "a?b/c" });
         let path = routed("POST /v1/admin/keys/{id}/revoke", "/v1/admin/keys/a", &id);
         assert_eq!(path, "/v1/admin/keys/a%3Fb%2Fc/revoke?a=1");

@@ -1,4 +1,4 @@
-//! This process: what it is called, and the context of its invocations.
+//! The process of a function, and the log context of its invocations.
 
 use std::{
     io::Write,
@@ -24,30 +24,32 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Begins to write lines to standard output: what `RUST_LOG` lets pass, default `info`, and, when
-    /// `METRICS_NAMESPACE` names theirs, metrics. `function` is its group, e.g. `visits`.
+    /// Starts logging to standard output.
+    ///
+    /// `RUST_LOG` filters the lines; its default is `info`. Metrics are logged if
+    /// `METRICS_NAMESPACE` is set. `function` is the function's name, such as `visits`.
     pub(super) fn begin(function: &'static str) -> Self {
         let began = Instant::now();
         let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
         let namespace = std::env::var("METRICS_NAMESPACE").ok().filter(|it| !it.is_empty());
         let sink = Arc::new(|line: &[u8]| {
-            // Where else could it be said?
+            // There is no other place to report that a line could not be written.
             let _ = std::io::stdout().write_all(line);
         });
         let subscriber = telemetry::subscriber(function, namespace, filter, sink);
-        // A second call finds the first one's subscriber in place.
+        // On a second call, the subscriber of the first one remains.
         let _ = tracing::subscriber::set_global_default(subscriber);
         Self { function, began, used: Arc::default() }
     }
 
-    /// Called when the process asks for its first invocation: what its start took is known then.
+    /// Records how long the start took. Call it when the process requests its first invocation.
     pub(super) fn ready(self) -> Ready {
         let init_ms = milliseconds(self.began);
         Ready { process: self, init_ms }
     }
 }
 
-/// A process that has begun to take invocations. Cheap to clone.
+/// A process that is ready for invocations. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Ready {
     process: Process,
@@ -55,7 +57,7 @@ pub(super) struct Ready {
 }
 
 impl Ready {
-    /// The context of an invocation; the first one is counted as a cold start.
+    /// Creates the log context of an invocation, and counts the first one as a cold start.
     pub(super) fn context(&self, invocation: &Context) -> Span {
         let span = context_of(&invocation.request_id, invocation.xray_trace_id.as_deref());
         if !self.process.used.swap(true, Ordering::Relaxed) {
@@ -74,7 +76,9 @@ impl Ready {
     }
 }
 
-/// The context of an invocation of Lambda, with X-Ray's header, e.g. `Root=1-6a…;Parent=53…;Sampled=1`.
+/// Creates the log context of a Lambda invocation.
+///
+/// `trace` is X-Ray's header, such as `Root=1-6a…;Parent=53…;Sampled=1`.
 pub(super) fn context_of(request_id: &str, trace: Option<&str>) -> Span {
     let trace_id = trace.and_then(|it| it.split(';').find_map(|part| part.strip_prefix("Root=")));
     tracing::error_span!(

@@ -1,4 +1,4 @@
-//! A line: the fields of its event and of the context it was written in, side by side.
+//! Log lines: the fields of an event, merged with those of the context spans around it.
 
 use std::fmt::Debug;
 

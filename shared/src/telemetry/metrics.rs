@@ -1,20 +1,20 @@
-//! Metrics in CloudWatch's embedded metric format: a line names which of its own numbers are metrics.
+//! Metrics in CloudWatch's embedded metric format: a line says which of its numbers are metrics.
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 //!
-//! An event of one of these targets has fields with the metrics' names. What is no dimension can be searched and costs
-//! nothing; each value of a dimension is paid for with each of its metrics.
+//! An event with one of these targets has fields with the names of the metrics. Fields that are not
+//! dimensions can be searched at no cost. Each value of a dimension is billed once per metric.
 
 use serde_json::{Map, Value, json};
 
-/// A call of the API; `Route`: method and template, `unmatched` for whatever no route takes.
+/// An API call. `Route` is the method and path template, or `unmatched` if no route matches.
 pub const CALLS: &str = "metrics::calls";
-/// The first invocation of a process; `Function`: its group.
+/// The first invocation of a process. `Function` is the function's name, such as `visits`.
 pub const COLD_STARTS: &str = "metrics::cold_starts";
-/// An attempt of a delivery; `Lane`: `fast` or `slow`.
+/// A delivery attempt. `Lane` is `fast` or `slow`.
 pub const DELIVERIES: &str = "metrics::deliveries";
-/// A row of the EMR's that could not be read, once a day and process.
+/// An EMR row that could not be read; reported once per day and process.
 pub const DATA_PROBLEMS: &str = "metrics::data_problems";
-/// A credential that was refused: a wrong API key, admin secret or claim token, or an attempt over its limit.
+/// A rejected credential: a wrong API key, admin secret or claim token, or too many attempts.
 pub const REFUSALS: &str = "metrics::refusals";
 /// A run of the log poller.
 pub const POLLS: &str = "metrics::polls";
@@ -22,7 +22,7 @@ pub const POLLS: &str = "metrics::polls";
 struct Set {
     target: &'static str,
     dimension: Option<&'static str>,
-    /// Name and unit. A line need not have all of them.
+    /// The names and units. A line may lack some of them.
     metrics: &'static [(&'static str, &'static str)],
 }
 
@@ -39,7 +39,7 @@ const SETS: [Set; 6] = [
         metrics: &[
             ("Delivered", "Count"),
             ("DeliveryFailures", "Count"),
-            // From the event's occurrence to its first success.
+            // From the event's occurrence to its first successful delivery.
             ("DeliveryLag", "Milliseconds"),
         ],
     },
@@ -49,14 +49,14 @@ const SETS: [Set; 6] = [
         target: POLLS,
         dimension: None,
         metrics: &[
-            // One for each subscription that gets it.
+            // An event counts once for each subscription that receives it.
             ("EventsRead", "Count"),
             ("PracticesFailed", "Count"),
             ("DueRetries", "Count"),
             ("OldestDueSeconds", "Seconds"),
-            // Of practices' logs: see the line's message.
+            // Faults in practices' logs: see the line's message.
             ("LogFaults", "Count"),
-            // Of a practice and its EMR, once a day.
+            // Findings about a practice and the EMR it is attached to, once a day.
             ("BridgeFindings", "Count"),
         ],
     },
@@ -66,8 +66,9 @@ pub(super) fn is_measured(target: &str) -> bool {
     SETS.iter().any(|set| set.target == target)
 }
 
-/// What CloudWatch is to take from the line; nothing from one that lacks the dimension, such as a delivery by hand, which
-/// goes through no lane.
+/// Returns the metric directive of a line.
+///
+/// `None` if the line lacks the dimension, as that of a manual delivery does, which uses no lane.
 pub(super) fn directive(target: &str, namespace: &str, line: &Map<String, Value>) -> Option<Value> {
     let set = SETS.iter().find(|set| set.target == target)?;
     let dimensions: Vec<&str> = set.dimension.into_iter().collect();
