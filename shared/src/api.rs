@@ -1,4 +1,4 @@
-//! The HTTP edge: what handlers take in and give back.
+//! The HTTP layer: what handlers receive and return, and the middleware around them.
 
 mod admin;
 mod body;

@@ -1,4 +1,4 @@
-//! Administrators, and the audit of all they do.
+//! Administrators, and the audit of their actions.
 
 use std::sync::{
     OnceLock,
@@ -25,50 +25,54 @@ use crate::{
 
 const HEADER: &str = "x-admin-secret";
 
-/// An authenticated administrator. Every use is audited before it is answered: a change by [`Admin::commit`] or
-/// [`Admin::record`], anything else by the edge.
+/// An authenticated administrator.
+///
+/// Every use is audited before the response is sent: changes by [`Admin::commit`] or
+/// [`Admin::record`], anything else by the middleware.
 pub struct Admin {
     pub app: App,
     pub call: Call,
 }
 
-/// What an administrator changes, for the audit log.
+/// A change by an administrator, for the audit log.
 #[derive(Clone, Copy, Debug)]
 pub struct Change<'a> {
-    /// E.g. `keys.rotate`.
+    /// The action, such as `keys.rotate`.
     pub action: &'static str,
-    /// The id of what is changed.
+    /// The id of the changed item.
     pub target: &'a str,
     /// The names of the fields that change.
     pub fields: &'a [&'static str],
-    /// Old and new values where the audit log shows them: of a partner's company, e-mail and status, a practice's time zone, and the
-    /// request for access that a key was claimed for.
+    /// The old and new values that the audit log shows.
+    ///
+    /// It shows a partner's company, e-mail and status, a practice's time zone, and the access
+    /// request that a key was claimed for.
     pub values: &'a [FieldChange],
-    /// What is answered when it is made.
+    /// The response status if the change succeeds.
     pub status: StatusCode,
 }
 
 impl<'a> Change<'a> {
-    /// A change of a whole, not of named fields.
+    /// Creates a change of an item as a whole, not of single fields.
     pub fn new(action: &'static str, target: &'a str) -> Self {
         Self { action, target, fields: &[], values: &[], status: StatusCode::OK }
     }
 
-    /// A change that makes something new.
+    /// Creates a change that adds an item.
     pub fn created(action: &'static str, target: &'a str) -> Self {
         Self { status: StatusCode::CREATED, ..Self::new(action, target) }
     }
 }
 
-/// How this call's administrator was known, and whether its audit record is written.
+/// How the administrator of a call authenticated, and whether its audit record is written.
 pub(super) struct AdminUse {
     credential: &'static str,
-    /// The id that the call is about, as far as one is known.
+    /// The id of the item that the call is about, if it is known.
     target: OnceLock<String>,
     audited: AtomicBool,
 }
 
-/// Marks a call as an administrator's: it is not answered without an audit record.
+/// Marks a call as an administrator's: its response is not sent without an audit record.
 pub(super) fn note_use(call: &Call, credential: &'static str) {
     let used = AdminUse { credential, target: OnceLock::new(), audited: AtomicBool::new(false) };
     let _ = call.0.admin.set(used);
@@ -80,8 +84,9 @@ fn note_target(call: &Call, id: &str) {
     }
 }
 
-/// Whether a text has the form of a key's, a partner's, a request's or a delivery's id. Anything else in its place may be
-/// whatever somebody had at hand, and is not kept.
+/// Whether a text has the form of the id of a key, partner, access request or delivery.
+///
+/// Callers can send anything in place of an id, so no other text is stored.
 fn is_an_id(text: &str) -> bool {
     let plain = |part: &str| part.bytes().all(|byte| byte.is_ascii_alphanumeric());
     match text.split_once('_') {
@@ -99,10 +104,10 @@ impl Admin {
         self.call.now()
     }
 
-    /// Makes a change in the control plane with its audit record, all or nothing.
+    /// Writes a change of the control plane and its audit record in one transaction.
     ///
     /// # Errors
-    /// [`control::Error::ConditionFailed`] when a condition of one of the writes fails.
+    /// [`control::Error::ConditionFailed`] if the condition of a write fails.
     pub async fn commit(
         &self,
         change: Change<'_>,
@@ -114,17 +119,19 @@ impl Admin {
         Ok(())
     }
 
-    /// Writes the audit record of a change that no transaction of the control plane can hold, before it is made.
+    /// Writes the audit record of a change before the change is made.
+    ///
+    /// It is for changes that cannot be part of a control plane transaction.
     pub async fn record(&self, change: Change<'_>) -> Result<(), control::Error> {
         self.app.control.record_audit(&self.record_of(change)).await?;
         self.mark_audited();
         Ok(())
     }
 
-    /// The answer that was given to the same request before; what it is about is audited.
+    /// Returns the stored response to the same request, and notes its item for the audit.
     ///
     /// # Errors
-    /// 422 when the request's `Idempotency-Key` was used for another body.
+    /// 422 if the request's `Idempotency-Key` was used with another body.
     pub async fn kept(&self, key: &IdempotencyKey) -> ApiResult<Option<Answer>> {
         let kept = self.once(key).kept().await?;
         if let Some(id) = kept.as_ref().and_then(|it| it.data()["id"].as_str().map(str::to_owned)) {
@@ -133,15 +140,17 @@ impl Admin {
         Ok(kept)
     }
 
-    /// What is kept for the request's `Idempotency-Key`. All administrators are one.
+    /// Returns the handle of the stored response. All administrators share their idempotency keys.
     fn once(&self, key: &IdempotencyKey) -> SealedAnswer<'_> {
         SealedAnswer::new(&self.app, key.of_owner("admin"), self.now())
     }
 
-    /// As [`Admin::commit`], keeping `answer` for the request's `Idempotency-Key`; gives what is to be answered.
+    /// The same as [`Admin::commit`], and stores `answer` for the request's `Idempotency-Key`.
+    ///
+    /// Returns the response to send.
     ///
     /// # Errors
-    /// 409 when a condition of one of the writes fails.
+    /// 409 if the condition of a write fails.
     pub async fn commit_once(
         &self,
         key: &IdempotencyKey,
@@ -153,7 +162,7 @@ impl Admin {
         writes.extend(once.keep(&answer).await?);
         match self.commit(change, writes).await {
             Ok(()) => Ok(answer),
-            // The same request, sent at the same time, was faster.
+            // The same request, sent concurrently, may have been faster.
             Err(error @ control::Error::ConditionFailed) => self.kept(key).await?.ok_or_else(|| error.into()),
             Err(error) => Err(error.into()),
         }
@@ -181,7 +190,8 @@ impl FromRequestParts<App> for Admin {
                 let offered = offered.to_str().map_err(|_| refused())?;
                 credential_of(recognise_admin(app, &call, offered).await?.ok_or_else(refused)?)
             }
-            // An Authorization header beats the cookie, and is no administrator's.
+            // An Authorization header takes precedence over the cookie, and is never an
+            // administrator's.
             None if parts.headers.contains_key(AUTHORIZATION) => return Err(refused()),
             None if session::is_admin(parts, app, &call).await? => "session",
             None => return Err(refused()),
@@ -200,7 +210,7 @@ fn refused() -> ApiError {
     ApiError::new(Code::InvalidAdminSecret, "Send the admin secret as 'X-Admin-Secret: …'.")
 }
 
-/// The word for a secret in the audit log.
+/// Returns the name of a secret in the audit log.
 pub fn credential_of(secret: WhichSecret) -> &'static str {
     match secret {
         WhichSecret::Current => "current",
@@ -208,7 +218,9 @@ pub fn credential_of(secret: WhichSecret) -> &'static str {
     }
 }
 
-/// Which of the accepted secrets `offered` is; attempts are limited. Without a usable secret nobody is an administrator.
+/// Returns which accepted admin secret was offered, if any. Attempts are limited.
+///
+/// Without a usable secret, nobody is an administrator.
 pub async fn recognise_admin(app: &App, call: &Call, offered: &str) -> ApiResult<Option<WhichSecret>> {
     usable(app.admin_secrets().await)?;
     let attempt = app.attempt(Protected::AdminSecret, call.address(), call.now()).await?;
@@ -231,20 +243,24 @@ pub(super) async fn still_bound(app: &App, session: &str, proof: &str) -> ApiRes
     Ok(usable(app.is_bound(session, proof).await)?.unwrap_or(false))
 }
 
-/// What was asked of the admin secrets; `None`, and so nobody, when they are unusable.
+/// Returns the result; `None` if the admin secrets are unusable, so nobody is an administrator.
+///
+/// # Errors
+/// 503 if the secrets cannot be read at the moment.
 fn usable<T>(asked: Result<T, app::Error>) -> ApiResult<Option<T>> {
     match asked {
         Ok(answer) => Ok(Some(answer)),
         Err(error @ app::Error::Control(control::Error::Unavailable { .. })) => Err(error.into()),
         Err(error) => {
-            tracing::error!(%error, "no admin secret can be accepted");
+            tracing::error!(%error, "the admin secrets are unusable; every admin secret is rejected");
             Ok(None)
         }
     }
 }
 
-/// Audits an administrator's call that made no audited change: reads and refused changes. An answer whose record can't be
-/// written is not given.
+/// Audits an administrator's call without an audited change: a read or a rejected change.
+///
+/// If the record cannot be written, returns the error to send instead of the response.
 pub(super) async fn audit_answer(
     app: &App,
     call: &Call,
@@ -263,14 +279,14 @@ pub(super) async fn audit_answer(
     if status != StatusCode::SERVICE_UNAVAILABLE.as_u16() {
         return written.await.err().map(ApiError::from);
     }
-    // It came to nothing, and most likely for the very store that is asked now: nobody waits as long once more.
+    // The call probably failed because this store is down; do not make the caller wait twice.
     match tokio::time::timeout(app.config.timeouts.audit_of_a_failure, written).await {
         Ok(result) => result.err().map(ApiError::from),
         Err(elapsed) => Some(ApiError::unavailable(&elapsed)),
     }
 }
 
-/// The record of a change that somebody with this credential makes by this call.
+/// Creates the audit record of a change that this call makes with this credential.
 pub fn audit_change(app: &App, call: &Call, credential: &str, change: Change<'_>) -> AuditRecord {
     AuditRecord {
         action: change.action.to_owned(),
@@ -282,7 +298,7 @@ pub fn audit_change(app: &App, call: &Call, credential: &str, change: Change<'_>
     }
 }
 
-/// What every record of this call holds.
+/// Creates an audit record with the values that all records of this call share.
 fn audit_record(app: &App, call: &Call, credential: &str) -> AuditRecord {
     AuditRecord {
         id: format!("aud_{}", URL_SAFE_NO_PAD.encode(app.random.bytes::<16>())),

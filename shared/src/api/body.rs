@@ -1,4 +1,4 @@
-//! Bodies and queries.
+//! Extractors for bodies and queries.
 
 mod json;
 mod media_type;
@@ -15,20 +15,20 @@ use super::{ApiError, Code, FieldErrors, Fields, FromFields, RawObject};
 use crate::app::App;
 pub use json::{raw_object, repeated};
 
-/// The largest body of most requests, in bytes.
+/// The maximum size of most bodies, in bytes.
 const MAX_BODY: usize = 1 << 20;
 
-/// A JSON object whose every field is what its type says.
+/// A JSON body whose fields are all valid.
 pub struct Body<T>(pub T);
 
-/// Query parameters that are what their types say.
+/// Query parameters that are all valid.
 pub struct Query<T>(pub T);
 
-/// A body as a whole: how large it may be and how it is read.
+/// A type that is read from a body, and the body's maximum size.
 pub trait FromBody: Sized {
-    /// A multiple of 1 MiB.
+    /// The maximum size of the body, a multiple of 1 MiB.
     const MAX_BYTES: usize;
-    /// Whether no body at all means the same as an empty object.
+    /// Whether a missing body means the same as an empty object.
     const MAY_BE_EMPTY: bool = false;
 
     fn from_body(bytes: &[u8]) -> Result<Self, ApiError>;
@@ -46,7 +46,7 @@ impl<T: FromFields> FromBody for T {
     }
 }
 
-/// The body as it came, and what it says.
+/// Returns the raw body and its content.
 pub(super) async fn read<T: FromBody>(request: Request) -> Result<(Bytes, T), ApiError> {
     let is_json = match media_type::require_json(request.headers()) {
         Err(error) if !T::MAY_BE_EMPTY => return Err(error),
@@ -66,11 +66,11 @@ fn is_blank(bytes: &[u8]) -> bool {
 
 async fn read_body(request: Request, max: usize) -> Result<Bytes, ApiError> {
     let too_large =
-        |_| ApiError::new(Code::PayloadTooLarge, format!("A body may have {} MiB here.", max >> 20));
+        |_| ApiError::new(Code::PayloadTooLarge, format!("The body must not exceed {} MiB.", max >> 20));
     axum::body::to_bytes(request.into_body(), max).await.map_err(too_large)
 }
 
-/// No body, or an empty JSON object: for a POST that takes nothing.
+/// No body, or an empty JSON object, for a POST without fields.
 pub struct NoBody;
 
 impl FromFields for NoBody {
@@ -102,8 +102,7 @@ impl<T: FromFields> FromRequestParts<App> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, ApiError> {
         let invalid = |errors: FieldErrors| {
-            ApiError::new(Code::InvalidQuery, "See 'errors' for every parameter that needs a change.")
-                .with_errors(errors)
+            ApiError::new(Code::InvalidQuery, "See 'errors' for every invalid parameter.").with_errors(errors)
         };
         let pairs = query::pairs(parts.uri.query().unwrap_or_default()).map_err(invalid)?;
         T::read(Fields::of_query(&pairs)).map(Self).map_err(invalid)

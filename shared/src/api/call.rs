@@ -1,4 +1,4 @@
-//! What is known of the call under way.
+//! The current call.
 
 use std::{
     net::IpAddr,
@@ -15,7 +15,9 @@ use crate::{
     domain::ids::KeyId,
 };
 
-/// Set by the edge, filled by the extractors, read by the edge when the reply is there. Cheap to clone.
+/// What is known about the current call. Cheap to clone.
+///
+/// The middleware creates it, extractors add to it, and the middleware reads it after the response.
 #[derive(Clone)]
 pub struct Call(pub(super) Arc<Inner>);
 
@@ -26,34 +28,34 @@ pub(super) struct Inner {
     pub(super) caller: OnceLock<Caller>,
     pub(super) rate: OnceLock<Rate>,
     pub(super) admin: OnceLock<AdminUse>,
-    /// The id in the API key that was offered, right or wrong.
+    /// The id in the API key that was offered, whether correct or wrong.
     pub(super) attempted_key: OnceLock<KeyId>,
 }
 
 impl Call {
-    /// The id that the caller sent or that was made for it.
+    /// Returns the id that the caller sent, or a generated one.
     pub fn request_id(&self) -> &str {
         &self.0.request_id
     }
 
-    /// The instant the call began: the only time a handler knows.
+    /// Returns when the call began: the only clock of a handler.
     pub fn now(&self) -> Timestamp {
         self.0.now
     }
 
-    /// Where the call came from.
+    /// Returns the caller's IP address.
     pub fn address(&self) -> Option<IpAddr> {
         self.0.address
     }
 
-    /// Keeps the id of the API key that was offered for the call's record; never its secret.
+    /// Sets the id of the offered API key for the call record; its secret is not stored.
     pub fn note_attempted_key(&self, offered: &str) {
         if let Some(id) = ApiKey::id_in(offered) {
             let _ = self.0.attempted_key.set(id);
         }
     }
 
-    /// Names the caller in the call's record.
+    /// Sets the caller for the call record.
     pub fn identify(&self, caller: &Caller) {
         let _ = self.0.caller.set(caller.clone());
     }
@@ -63,7 +65,7 @@ impl FromRequestParts<App> for Call {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, ApiError> {
-        let missing = || ApiError::internal(&std::io::Error::other("a route outside of the edge"));
+        let missing = || ApiError::internal(&std::io::Error::other("the route lacks the middleware"));
         parts.extensions.get::<Self>().cloned().ok_or_else(missing)
     }
 }

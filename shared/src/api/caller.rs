@@ -1,4 +1,4 @@
-//! Who calls and what they may: permission is a parameter of the handler.
+//! Authentication and authorization: a handler's parameters state the permission it needs.
 
 use std::marker::PhantomData;
 
@@ -38,28 +38,30 @@ pub mod scope {
     scopes! { Prospects Providers Scheduling Products Kb Tickets }
 }
 
-/// An authenticated partner, for endpoints outside of a practice. Further scopes are the handler's to ask for.
+/// An authenticated partner, for endpoints outside a practice.
+///
+/// If the endpoint needs a scope, the handler checks it.
 pub struct Partner {
     pub caller: Caller,
     pub app: App,
     pub call: Call,
 }
 
-/// A partner whose token opens the practice of the path and carries scope `S`.
+/// A partner with access to the practice in the path and with scope `S`.
 ///
-/// It is the only way to a practice's database: no scope, no rows.
+/// It is the only way to a practice's database: without the scope, no row can be read.
 pub struct Tenant<S> {
     pub caller: Caller,
     pub db: TenantDb,
     pub app: App,
     pub request_id: String,
-    /// The instant the call began; the only clock of a handler.
+    /// When the call began: the only clock of a handler.
     pub now: Timestamp,
     scope: PhantomData<S>,
 }
 
 impl Partner {
-    /// The database of the key's own practice, for what every key may cause there.
+    /// Opens the database of the key's own practice, for operations that every key permits.
     pub async fn open_own_practice(&self) -> Result<TenantDb, ApiError> {
         Ok(self.app.open(&self.caller.own_practice()).await?)
     }
@@ -74,7 +76,7 @@ impl FromRequestParts<App> for Partner {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let call = Call::from_request_parts(parts, app).await?;
-        // An Authorization header beats the cookie, even one that is no good.
+        // An Authorization header takes precedence over the cookie, even if it is invalid.
         let caller = match parts.headers.get(AUTHORIZATION) {
             Some(value) => bearer(value, app, &call).await?,
             None => session::partner_of(parts, app, &call).await?,
@@ -90,7 +92,7 @@ impl FromRequestParts<App> for Partner {
     }
 }
 
-/// The caller behind a token.
+/// Authenticates a bearer token.
 async fn bearer(value: &HeaderValue, app: &App, call: &Call) -> Result<Caller, ApiError> {
     let token = value
         .to_str()
@@ -125,7 +127,7 @@ impl<S: RequiredScope> FromRequestParts<App> for Tenant<S> {
 }
 
 impl<S> Tenant<S> {
-    /// The audit row of this call, for [`audit::record`].
+    /// Returns the audit row of this call, for [`audit::record`].
     pub fn audit<'a>(
         &'a self,
         action: &'static str,

@@ -1,4 +1,4 @@
-//! The way to the catalog.
+//! Access to the catalog.
 
 use std::marker::PhantomData;
 
@@ -8,20 +8,20 @@ use jiff::Timestamp;
 use super::{ApiError, Partner, RequiredScope, scope};
 use crate::{app::App, auth::Caller, catalog::CatalogDb, tenant::audit};
 
-/// A scope whose endpoints are about the catalog.
+/// A scope whose endpoints use the catalog.
 pub trait CatalogScope: RequiredScope {}
 
 impl CatalogScope for scope::Products {}
 impl CatalogScope for scope::Kb {}
 
-/// A partner whose token carries scope `S`, with the catalog's database.
+/// A partner with scope `S`, and the catalog's database.
 ///
-/// It is the only way there: no scope, no rows.
+/// It is the only way to the catalog: without the scope, no row can be read.
 pub struct Catalog<S> {
     pub caller: Caller,
     pub db: CatalogDb,
     request_id: String,
-    /// The instant the call began; the only clock of a handler.
+    /// When the call began: the only clock of a handler.
     pub now: Timestamp,
     scope: PhantomData<S>,
 }
@@ -39,7 +39,7 @@ impl<S: CatalogScope> FromRequestParts<App> for Catalog<S> {
 }
 
 impl<S> Catalog<S> {
-    /// The audit row of this call, for [`audit::record`].
+    /// Returns the audit row of this call, for [`audit::record`].
     pub fn audit<'a>(
         &'a self,
         action: &'static str,

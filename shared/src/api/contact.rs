@@ -1,4 +1,4 @@
-//! How a company is reached.
+//! Contact fields: e-mail address, phone number and website.
 
 use axum::http::Uri;
 use utoipa::ToSchema;
@@ -11,8 +11,10 @@ use crate::domain::contact;
 #[schema(value_type = String, format = "email", max_length = 254)]
 pub struct Email(pub String);
 
-/// A phone number of 7 to 15 digits, with any dashes and spaces between them, perhaps after `tel:`, perhaps with an extension:
-/// `ext. 12`, `x12`, `#12` or `;ext=12`. Invisible marks are removed.
+/// A phone number with 7 to 15 digits.
+///
+/// Dashes, spaces and other usual separators are allowed, as are the prefix `tel:` and an
+/// extension: `ext. 12`, `x12`, `#12` or `;ext=12`. Invisible characters are removed.
 #[derive(Clone, Debug, ToSchema)]
 #[schema(
     value_type = String, max_length = 40, example = "(212) 555-0123",

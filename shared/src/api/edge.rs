@@ -1,4 +1,4 @@
-//! What every call passes on its way in and out.
+//! The middleware of every call.
 
 use std::{
     borrow::Cow,
@@ -29,21 +29,23 @@ use crate::{
     telemetry::{CONTEXT, metrics},
 };
 
-/// Below API Gateway's 10,240, beyond which it is not us who answer.
+/// The maximum size of path, query and headers together, in bytes.
+///
+/// It is below API Gateway's limit of 10,240, beyond which API Gateway responds by itself.
 const MAX_HEAD: usize = 8 << 10;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The template of a call that no route takes, and its whole name in metrics.
+/// The template of a call that matches no route, which is also its name in metrics.
 const UNMATCHED: &str = "unmatched";
 
-/// The routes with request ids, problem details, the common headers and call records.
+/// Adds request ids, problem details, the common headers and call records to routes.
 ///
-/// What no route takes is the business of the `meta` function, which API Gateway sends it to.
+/// API Gateway sends a call that matches no route to the `meta` function.
 pub fn edge(routes: Router<App>, app: App) -> Router {
     routes
         .method_not_allowed_fallback(|| async {
-            ApiError::new(Code::MethodNotAllowed, "See the 'Allow' header for the methods of this path.")
+            ApiError::new(Code::MethodNotAllowed, "The 'Allow' header lists the methods of this path.")
         })
         .layer(from_fn_with_state(app.clone(), pass))
         .with_state(app)
@@ -83,7 +85,7 @@ async fn answer(
     request.extensions_mut().insert(call.clone());
 
     let mut response = if head_length(&request) > MAX_HEAD {
-        let detail = format!("Path, query and headers may have {MAX_HEAD} bytes together.");
+        let detail = format!("Path, query and headers together must not exceed {MAX_HEAD} bytes.");
         ApiError::new(Code::HeadersTooLarge, detail).into_response()
     } else {
         AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_| {
@@ -105,14 +107,16 @@ async fn answer(
     response
 }
 
-/// The last guard: what is answered is bounded where it is put together, so nothing should ever be stopped here.
+/// Returns the error for a response that is too large.
+///
+/// Responses are bounded where they are built, so this last check should never apply.
 fn too_large(response: &Response) -> Option<ApiError> {
     let bytes = response.body().size_hint().exact();
     let small = bytes.is_some_and(|bytes| usize::try_from(bytes).is_ok_and(|bytes| bytes <= MAX_ANSWER));
     (!small).then(|| ApiError::response_too_large(bytes))
 }
 
-/// The bytes that API Gateway counts against its own limit.
+/// Returns the size that API Gateway compares with its own limit, in bytes.
 fn head_length(request: &Request) -> usize {
     let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
     target + request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>()
@@ -126,18 +130,22 @@ fn request_id(headers: &HeaderMap, app: &App, now: Timestamp) -> String {
     }
 }
 
-/// What a route is called in the log and in metrics, e.g. `GET /v1/{PPass}/tags`.
+/// Returns a route's name in logs and metrics, such as `GET /v1/{PPass}/tags`.
 fn route_name<'a>(method: &str, template: &'a str) -> Cow<'a, str> {
     if template == UNMATCHED { template.into() } else { format!("{method} {template}").into() }
 }
 
-/// A method of the API's own; callers may send any word, which would be counted apart.
+/// Returns a known method, or `OTHER`.
+///
+/// Callers can send any word as a method, and each one would become a metric of its own.
 fn known(method: &Method) -> &'static str {
     const KNOWN: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
     KNOWN.into_iter().find(|it| *it == method.as_str()).unwrap_or("OTHER")
 }
 
-/// `offered`: whether the request had an `Authorization` header.
+/// Writes the problem details into the response.
+///
+/// `offered` says whether the request had an `Authorization` header.
 fn problem(response: &mut Response, details: Details, call: &Call, offered: bool) {
     let code = details.code;
     if let Some(cause) = &details.cause {
@@ -159,7 +167,7 @@ fn problem(response: &mut Response, details: Details, call: &Call, offered: bool
     }
     let challenge = match details.scope {
         Some(scope) => Some(format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\"")),
-        // RFC 6750, section 3.1: a request without any credential is told no error.
+        // RFC 6750, section 3.1: without a credential in the request, return no error code.
         None if code == Code::Unauthenticated && !offered => Some("Bearer".to_owned()),
         None if code == Code::Unauthenticated => Some("Bearer error=\"invalid_token\"".to_owned()),
         None if code == Code::InvalidAdminSecret => Some("AdminSecret".to_owned()),
@@ -218,7 +226,7 @@ fn record(
         request_id: call.request_id().to_owned(),
         replayed,
     };
-    // A wrong method is of the caller's making: it is counted under no name of its own.
+    // Callers can send any method to any path: do not create a metric for each combination.
     let wrong_method = status == StatusCode::METHOD_NOT_ALLOWED.as_u16();
     let template = if wrong_method { UNMATCHED } else { &record.endpoint };
     tracing::info!(

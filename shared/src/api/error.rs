@@ -19,10 +19,10 @@ use crate::{
     tenant::{self, Constraint, Transient},
 };
 
-// `tt`, not `literal`: utoipa reads the names of serde from bare tokens only.
+// `tt`, not `literal`: utoipa reads serde's names only from bare tokens.
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident $text:tt $status:ident $title:literal;)+) => {
-        /// Every way a call can fail, with a stable name.
+        /// A stable code for each way in which a call can fail.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
         pub enum Code {
             $($(#[$doc])* #[serde(rename = $text)] $name,)+
@@ -47,7 +47,7 @@ macro_rules! codes {
 }
 
 codes! {
-    MalformedJson "MALFORMED_JSON" BAD_REQUEST "The body is not JSON";
+    MalformedJson "MALFORMED_JSON" BAD_REQUEST "The body is not valid JSON";
     InvalidPath "INVALID_PATH" BAD_REQUEST "The path is malformed";
     InvalidQuery "INVALID_QUERY" BAD_REQUEST "The query is malformed";
     InvalidHeader "INVALID_HEADER" BAD_REQUEST "A header is malformed";
@@ -55,8 +55,8 @@ codes! {
     InvalidAccessKey "INVALID_ACCESS_KEY" UNAUTHORIZED "Invalid access key";
     InvalidAdminSecret "INVALID_ADMIN_SECRET" UNAUTHORIZED "A valid admin secret is required";
     InvalidApiKey "INVALID_API_KEY" UNAUTHORIZED "The API key is not valid";
-    InsufficientScope "INSUFFICIENT_SCOPE" FORBIDDEN "The key lacks a scope";
-    CrossSiteRefused "CROSS_SITE_REFUSED" FORBIDDEN "The call doesn't come from the portal";
+    InsufficientScope "INSUFFICIENT_SCOPE" FORBIDDEN "The key lacks a required scope";
+    CrossSiteRefused "CROSS_SITE_REFUSED" FORBIDDEN "The call does not come from the portal";
     NotFound "NOT_FOUND" NOT_FOUND "Not found";
     PatientNotFound "PATIENT_NOT_FOUND" NOT_FOUND "Patient not found";
     ProviderNotFound "PROVIDER_NOT_FOUND" NOT_FOUND "Provider not found";
@@ -65,62 +65,62 @@ codes! {
     ProviderConflict "PROVIDER_CONFLICT" CONFLICT "The provider is booked";
     ResourceConflict "RESOURCE_CONFLICT" CONFLICT "No room is free";
     PatientConflict "PATIENT_CONFLICT" CONFLICT "The patient has another visit";
-    VisitNotOpen "VISIT_NOT_OPEN" CONFLICT "The visit can't be changed any more";
+    VisitNotOpen "VISIT_NOT_OPEN" CONFLICT "The visit can no longer be changed";
     SubscriptionDisabled "SUBSCRIPTION_DISABLED" CONFLICT "The subscription is not active";
     SubscriptionSuspended "SUBSCRIPTION_SUSPENDED" CONFLICT "The partner has no access to these events";
     SubscriptionPaused "SUBSCRIPTION_PAUSED" CONFLICT "The subscription is paused";
     SubscriptionDeleted "SUBSCRIPTION_DELETED" CONFLICT "The subscription was deleted";
-    AlreadyDecided "ALREADY_DECIDED" CONFLICT "The access request was decided before";
+    AlreadyDecided "ALREADY_DECIDED" CONFLICT "The access request was already decided";
     NotApproved "NOT_APPROVED" CONFLICT "The access request is not approved";
-    ClaimUsed "CLAIM_USED" CONFLICT "The claim link was used before";
+    ClaimUsed "CLAIM_USED" CONFLICT "The claim link was already used";
     KeyRevoked "KEY_REVOKED" CONFLICT "The key is revoked";
     PartnerSuspended "PARTNER_SUSPENDED" CONFLICT "The partner is suspended";
     RotatedTooOften "ROTATED_TOO_OFTEN" CONFLICT "Too many replaced secrets are still valid";
     IdempotencyInProgress "IDEMPOTENCY_IN_PROGRESS" CONFLICT "The first request is still in progress";
-    ConcurrentChange "CONCURRENT_CHANGE" CONFLICT "Changed by another at the same time";
-    PreconditionFailed "PRECONDITION_FAILED" PRECONDITION_FAILED "Changed since it was read";
+    ConcurrentChange "CONCURRENT_CHANGE" CONFLICT "Changed by another request at the same time";
+    PreconditionFailed "PRECONDITION_FAILED" PRECONDITION_FAILED "Changed since you read it";
     HeadersTooLarge "HEADERS_TOO_LARGE" REQUEST_HEADER_FIELDS_TOO_LARGE "The path, query and headers are too large";
     PayloadTooLarge "PAYLOAD_TOO_LARGE" PAYLOAD_TOO_LARGE "The body is too large";
     UnsupportedMediaType "UNSUPPORTED_MEDIA_TYPE" UNSUPPORTED_MEDIA_TYPE "The body must be application/json";
     InvalidFields "INVALID_FIELDS" UNPROCESSABLE_ENTITY "Some fields are invalid";
     VisitTypeUnknown "VISIT_TYPE_UNKNOWN" UNPROCESSABLE_ENTITY "Unknown visit type";
     VisitTypeInactive "VISIT_TYPE_INACTIVE" UNPROCESSABLE_ENTITY "Inactive visit type";
-    ProviderNotAllowed "PROVIDER_NOT_ALLOWED" UNPROCESSABLE_ENTITY "The provider doesn't take this visit type";
-    RefusedByEmr "REFUSED_BY_EMR" UNPROCESSABLE_ENTITY "The practice's EMR doesn't take it";
-    NonexistentLocalTime "NONEXISTENT_LOCAL_TIME" UNPROCESSABLE_ENTITY "Clocks skip this time";
-    InPast "IN_PAST" UNPROCESSABLE_ENTITY "In the past";
-    BeyondHorizon "BEYOND_HORIZON" UNPROCESSABLE_ENTITY "Too far ahead";
+    ProviderNotAllowed "PROVIDER_NOT_ALLOWED" UNPROCESSABLE_ENTITY "The provider is not allowed for this visit type";
+    RefusedByEmr "REFUSED_BY_EMR" UNPROCESSABLE_ENTITY "The practice's EMR rejected a value";
+    NonexistentLocalTime "NONEXISTENT_LOCAL_TIME" UNPROCESSABLE_ENTITY "This local time does not exist";
+    InPast "IN_PAST" UNPROCESSABLE_ENTITY "The time is in the past";
+    BeyondHorizon "BEYOND_HORIZON" UNPROCESSABLE_ENTITY "The date is too far in the future";
     HookUrlRefused "HOOK_URL_REFUSED" UNPROCESSABLE_ENTITY "The hook URL is not allowed";
-    IdempotencyKeyReused "IDEMPOTENCY_KEY_REUSED" UNPROCESSABLE_ENTITY "The idempotency key was used for another body";
+    IdempotencyKeyReused "IDEMPOTENCY_KEY_REUSED" UNPROCESSABLE_ENTITY "The idempotency key was used with another body";
     RateLimited "RATE_LIMITED" TOO_MANY_REQUESTS "Too many requests";
     Internal "INTERNAL" INTERNAL_SERVER_ERROR "Something went wrong on our side";
-    ResponseTooLarge "RESPONSE_TOO_LARGE" INTERNAL_SERVER_ERROR "The answer is too large";
+    ResponseTooLarge "RESPONSE_TOO_LARGE" INTERNAL_SERVER_ERROR "The response is too large";
     Unavailable "UNAVAILABLE" SERVICE_UNAVAILABLE "Temporarily unavailable";
-    NotReady "NOT_READY" SERVICE_UNAVAILABLE "A part of the platform fails";
+    NotReady "NOT_READY" SERVICE_UNAVAILABLE "A part of the platform is failing";
 }
 
 /// The body of an error (RFC 9457), `application/problem+json`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Problem {
-    /// A URI that names the kind of problem.
+    /// A URI that identifies the type of problem.
     #[serde(rename = "type")]
     pub kind: String,
     pub title: &'static str,
     pub status: u16,
     pub detail: String,
-    /// A URI that names this very occurrence.
+    /// A URI that identifies this occurrence of the problem.
     pub instance: String,
     pub code: Code,
     #[serde(rename = "requestId")]
     pub request_id: String,
-    /// At most 20.
+    /// The invalid fields, parameters or headers; at most 20.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
-    /// How many more errors there are; absent when all are listed.
+    /// The number of errors that are not listed. Omitted if all are.
     #[serde(rename = "errorsOmitted", skip_serializing_if = "is_zero")]
     #[schema(required = false)]
     pub errors_omitted: usize,
-    /// Members of single problems, e.g. `conflicts`.
+    /// Additional members of particular problems, such as `conflicts`.
     #[serde(flatten)]
     #[schema(ignore)]
     pub members: Map<String, Value>,
@@ -148,7 +148,7 @@ pub(super) fn is_zero(count: &usize) -> bool {
     *count == 0
 }
 
-/// What a handler fails with.
+/// The error of a handler.
 #[derive(Debug)]
 pub struct ApiError(Box<Details>);
 
@@ -162,7 +162,7 @@ pub(super) struct Details {
     pub(super) retry_after: Option<i64>,
     pub(super) scope: Option<Scope>,
     transient: bool,
-    /// What to log; never shown.
+    /// The cause, which is logged and never sent to the caller.
     pub(super) cause: Option<String>,
 }
 
@@ -180,22 +180,21 @@ impl ApiError {
         }))
     }
 
-    /// The one answer to everything the caller may not know of.
+    /// Returns the error for everything that the caller may not know about.
     pub fn not_found() -> Self {
-        Self::new(Code::NotFound, "There is nothing here that your key may see.")
+        Self::new(Code::NotFound, "Nothing was found that your key can access.")
     }
 
     pub fn unauthenticated() -> Self {
         Self::new(Code::Unauthenticated, "Send a valid access token as 'Authorization: Bearer …'.")
     }
 
-    /// 422 with the bad fields.
+    /// Returns a 422 with the invalid fields.
     pub fn fields(errors: impl Into<FieldErrors>) -> Self {
-        Self::new(Code::InvalidFields, "See 'errors' for every field that needs a change.")
-            .with_errors(errors)
+        Self::new(Code::InvalidFields, "See 'errors' for every invalid field.").with_errors(errors)
     }
 
-    /// 422 for one bad field of the body.
+    /// Returns a 422 for one invalid field of the body.
     pub fn field(name: &str, code: &'static str, message: impl Into<String>) -> Self {
         Self::fields(FieldError { location: format!("body.{name}"), code, message: message.into() })
     }
@@ -208,22 +207,23 @@ impl ApiError {
     }
 
     pub fn rate_limited(retry_after: i64) -> Self {
-        Self::new(Code::RateLimited, "Wait before the next request.").retry_after(retry_after)
+        Self::new(Code::RateLimited, "Wait as long as 'Retry-After' says before the next request.")
+            .retry_after(retry_after)
     }
 
     pub fn unavailable(cause: &dyn std::error::Error) -> Self {
         Self::new(Code::Unavailable, "Try again in a moment.").retry_after(2).caused_by(cause)
     }
 
-    /// What an answer that passes every bound of ours is replaced by.
+    /// Returns the error that replaces a response over the size limit.
     pub(super) fn response_too_large(bytes: Option<u64>) -> Self {
-        let cause = std::io::Error::other(format!("an answer of {} bytes", bytes.unwrap_or(u64::MAX)));
-        Self::new(Code::ResponseTooLarge, "It has been logged. Ask for less, e.g. with a smaller 'limit'.")
+        let cause = std::io::Error::other(format!("a response of {} bytes", bytes.unwrap_or(u64::MAX)));
+        Self::new(Code::ResponseTooLarge, "The error was logged. Request less, e.g. with a lower 'limit'.")
             .caused_by(&cause)
     }
 
     pub fn internal(cause: &dyn std::error::Error) -> Self {
-        Self::new(Code::Internal, "It has been logged; quote the request id when you ask about it.")
+        Self::new(Code::Internal, "The error was logged; quote the request id when you ask about it.")
             .caused_by(cause)
     }
 
@@ -233,7 +233,7 @@ impl ApiError {
         self
     }
 
-    /// Adds a member of its own to the problem.
+    /// Adds an additional member to the problem.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.0.members.insert(name.to_owned(), value.into());
@@ -281,10 +281,10 @@ impl From<tenant::Error> for ApiError {
                 reply
             }
             tenant::Error::Refused(Constraint::EmrVisitType) => {
-                Self::new(Code::VisitTypeInactive, "Visits of this type are not booked any more.")
+                Self::new(Code::VisitTypeInactive, "Visits of this type can no longer be booked.")
             }
             tenant::Error::Refused(Constraint::Emr) => {
-                let detail = "A value is too long or of a kind that the EMR of this practice can't hold; try another one.";
+                let detail = "A value is too long or of a kind that the practice's EMR cannot store; send another one.";
                 Self::new(Code::RefusedByEmr, detail)
             }
             _ => Self::internal(&error),
@@ -295,10 +295,10 @@ impl From<tenant::Error> for ApiError {
 impl From<control::Error> for ApiError {
     fn from(error: control::Error) -> Self {
         match &error {
-            // What a store refuses (a permission, a table) is ours to mend, and the same call will succeed then.
+            // We must fix why a store rejects (a permission, a table); the same call then succeeds.
             control::Error::Unavailable { .. } | control::Error::Refused { .. } => Self::unavailable(&error),
             control::Error::ConditionFailed => {
-                Self::new(Code::ConcurrentChange, "Read it again, then try once more.")
+                Self::new(Code::ConcurrentChange, "Read it again, then try again.")
             }
             _ => Self::internal(&error),
         }
@@ -328,7 +328,7 @@ impl From<Denied> for ApiError {
 }
 
 impl IntoResponse for ApiError {
-    /// The body is written at the edge, which knows the request's id.
+    /// Leaves the body to the middleware, which knows the request id.
     fn into_response(self) -> Response {
         let mut response = self.0.code.status().into_response();
         response.extensions_mut().insert(*self.0);

@@ -1,26 +1,29 @@
-//! What is wrong with a request: a short list, however much is wrong.
+//! The errors of a request, as a list of limited length.
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// Longer names are cut: what was sent as a field's name may be as long as a body.
+/// The length to which field names are cut. A name can be as long as the body.
 const LONGEST_NAME: usize = 100;
-/// In characters; more than any of our own.
+/// The length to which locations are cut, in characters. All of our own are shorter.
 const LONGEST_LOCATION: usize = 200;
+/// The length to which messages are cut, in characters. All of our own are shorter.
 const LONGEST_MESSAGE: usize = 500;
 
-/// One thing that is wrong with a request.
+/// One error in a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
-    /// Where: `body.FirstName`, `body.scopes[2]`, `query.date`, `path.id`, `header.If-Match`. Long names are cut.
+    /// Where the error is: `body.FirstName`, `body.scopes[2]`, `query.date`, `path.id`,
+    /// `header.If-Match`. Long names are cut.
     pub location: String,
-    /// `REQUIRED`, `INVALID_TYPE`, `INVALID_VALUE`, `TOO_LONG`, `UNKNOWN_FIELD`, `DUPLICATE_FIELD`, …
+    /// What kind of error it is: `REQUIRED`, `INVALID_TYPE`, `INVALID_VALUE`, `TOO_LONG`,
+    /// `UNKNOWN_FIELD`, `DUPLICATE_FIELD`, …
     #[schema(value_type = String)]
     pub code: &'static str,
     pub message: String,
 }
 
-/// The first things that are wrong with a request, and how many more there are.
+/// The first errors of a request, and the number of the others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FieldErrors {
     listed: Vec<FieldError>,
@@ -28,7 +31,7 @@ pub struct FieldErrors {
 }
 
 impl FieldErrors {
-    /// So many are listed.
+    /// The maximum number of listed errors.
     pub const MOST: usize = 20;
 
     pub fn is_empty(&self) -> bool {
@@ -39,7 +42,7 @@ impl FieldErrors {
         self.push_with(|| error);
     }
 
-    /// As [`Self::push`]; the error is made only if it will be listed.
+    /// The same as [`Self::push`], but creates the error only if it will be listed.
     pub fn push_with(&mut self, error: impl FnOnce() -> FieldError) {
         if self.listed.len() >= Self::MOST {
             self.omitted += 1;
@@ -50,23 +53,23 @@ impl FieldErrors {
         self.listed.push(FieldError { location, code, message });
     }
 
-    /// Counts errors that nobody has kept.
+    /// Counts errors without listing them.
     pub fn omit(&mut self, count: usize) {
         self.omitted += count;
     }
 
-    /// Adds all that another list tells of.
+    /// Adds the errors of another list, including those that it only counts.
     pub fn append(&mut self, other: Self) {
         self.extend(other.listed);
         self.omitted += other.omitted;
     }
 
-    /// The list, without those that are counted only.
+    /// Returns the listed errors, without those that are only counted.
     pub fn listed(&self) -> &[FieldError] {
         &self.listed
     }
 
-    /// The list, and how many more there are.
+    /// Returns the listed errors and the number of the others.
     pub fn into_parts(self) -> (Vec<FieldError>, usize) {
         (self.listed, self.omitted)
     }
@@ -92,7 +95,7 @@ impl From<FieldError> for FieldErrors {
     }
 }
 
-/// A name of the caller's as an error shows it.
+/// Returns a caller's name as an error shows it: shortened and without control characters.
 pub(super) fn shown(name: &str) -> String {
     name.chars()
         .take(LONGEST_NAME)

@@ -1,4 +1,4 @@
-//! Reading the fields of a body or query so that every error is found at once.
+//! Reads the fields of a body or query so that all errors are reported at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,11 +11,11 @@ use super::{FieldError, FieldErrors, field_errors::shown, text::is_blank};
 pub struct FieldProblem {
     pub code: &'static str,
     pub message: String,
-    /// Which item of a list it is about.
+    /// The index of the list item that has the problem.
     item: Option<usize>,
-    /// The other bad items of the list, as far as they are told.
+    /// The problems of other items of the list, as far as they are reported.
     others: Vec<FieldProblem>,
-    /// How many more there are.
+    /// The number of further problems.
     more: usize,
 }
 
@@ -24,7 +24,7 @@ impl FieldProblem {
         Self { code, message: message.into(), item: None, others: Vec::new(), more: 0 }
     }
 
-    /// What is wrong with a list, if any of its items has a problem.
+    /// Combines the problems of a list's items; `None` if there are none.
     pub fn of_items(problems: impl IntoIterator<Item = (usize, Self)>) -> Option<Self> {
         let mut problems = problems.into_iter().map(|(index, it)| Self { item: Some(index), ..it });
         let mut first = problems.next()?;
@@ -42,20 +42,20 @@ impl FieldProblem {
     }
 }
 
-/// An object whose values are read from their text, for numbers that must stay exact.
+/// An object with values as raw JSON, for numbers that must stay exact.
 pub type RawObject<'a> = BTreeMap<String, &'a RawValue>;
 
-/// Where a value comes from: JSON knows types, a query only text.
+/// A value's source: JSON has types, a query only text.
 #[derive(Clone, Copy, Debug)]
 pub enum Source<'a> {
     Json(&'a Value),
-    /// A JSON number of a [`RawObject`], as it is written.
+    /// A JSON number of a [`RawObject`], as raw text.
     Number(&'a str),
     Text(&'a str),
 }
 
 impl<'a> Source<'a> {
-    /// The text of a JSON string or of a query parameter.
+    /// Returns the text of a JSON string or of a query parameter.
     pub fn text(self) -> Result<&'a str, FieldProblem> {
         match self {
             Self::Json(Value::String(text)) => Ok(text),
@@ -65,12 +65,12 @@ impl<'a> Source<'a> {
     }
 }
 
-/// One value of a rule of its own.
+/// A value with its own validation rule.
 pub trait FieldValue: Sized {
     fn read(source: Source<'_>) -> Result<Self, FieldProblem>;
 }
 
-/// A field: a value that must be there, an `Option` that may be absent or null, or a [`Patch`].
+/// A field: a required value, an `Option` that may be absent or null, a [`Patch`] or a [`Replace`].
 pub trait FromField: Sized {
     fn absent() -> Result<Self, FieldProblem>;
     fn present(source: Source<'_>) -> Result<Self, FieldProblem>;
@@ -99,7 +99,7 @@ impl<T: FieldValue> FromField for Option<T> {
     }
 }
 
-/// A field of a partial update: absent keeps, null clears, a value replaces.
+/// A field of a partial update: absent keeps the value, null clears it, a value replaces it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Patch<T> {
     #[default]
@@ -123,7 +123,7 @@ impl<T: FieldValue> FromField for Patch<T> {
     }
 }
 
-/// A field of a partial update that can't be cleared: absent keeps, a value replaces, null is refused.
+/// A field of a partial update that cannot be cleared: null is rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replace<T>(pub Option<T>);
 
@@ -134,7 +134,7 @@ impl<T: FieldValue> FromField for Replace<T> {
 
     fn present(source: Source<'_>) -> Result<Self, FieldProblem> {
         match source {
-            Source::Json(Value::Null) => Err(FieldProblem::new("REQUIRED", "can't be cleared")),
+            Source::Json(Value::Null) => Err(FieldProblem::new("REQUIRED", "cannot be cleared")),
             source => {
                 not_blank(source, "leave the field out").and_then(T::read).map(|value| Self(Some(value)))
             }
@@ -142,7 +142,9 @@ impl<T: FieldValue> FromField for Replace<T> {
     }
 }
 
-/// The source, unless it is a JSON string that holds nothing although its field may simply be left out.
+/// Rejects a blank JSON string in a field that may be absent.
+///
+/// `instead` tells the caller what to do instead.
 fn not_blank<'a>(source: Source<'a>, instead: &str) -> Result<Source<'a>, FieldProblem> {
     match source {
         Source::Json(Value::String(text)) if is_blank(text) => {
@@ -172,7 +174,7 @@ pub struct Fields<'a> {
     source: Values<'a>,
     place: String,
     errors: FieldErrors,
-    /// What is told after the errors of known fields.
+    /// Errors that are reported after those of known fields.
     later: FieldErrors,
 }
 
@@ -197,7 +199,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// As [`Self::of_object`]; numbers come as they are written.
+    /// The same as [`Self::of_object`], with numbers as raw text.
     pub fn of_raw(object: &'a RawObject<'a>, place: String) -> Self {
         Self {
             source: Values::Raw(object),
@@ -216,20 +218,20 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The same fields, with these errors found before.
+    /// Adds errors that were found before.
     pub(super) fn noting(mut self, errors: FieldErrors) -> Self {
         self.later.append(errors);
         self
     }
 
-    /// What is wrong as far as it was found.
+    /// Returns the errors that have been found so far.
     pub(super) fn errors(&self) -> FieldErrors {
         let mut all = self.errors.clone();
         all.append(self.later.clone());
         all
     }
 
-    /// The JSON object; empty when the fields come from elsewhere.
+    /// Returns the JSON object; empty if the fields have another source.
     pub(super) fn object(&self) -> Map<String, Value> {
         match self.source {
             Values::Json(object) => object.clone(),
@@ -237,7 +239,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The field of this name; `None` when it is wrong, which is noted.
+    /// Reads the field with this name; if it is invalid, records the errors and returns `None`.
     pub fn take<T: FromField>(&mut self, name: &str) -> Option<T> {
         let read = match &self.source {
             Values::Json(object) => object.get(name).map(|value| T::present(Source::Json(value))),
@@ -246,7 +248,7 @@ impl<'a> Fields<'a> {
                 let mut values = pairs.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str());
                 let first = values.next();
                 if values.next().is_some() {
-                    self.note(name, FieldProblem::invalid("is given more than once"));
+                    self.note(name, FieldProblem::invalid("must be sent only once"));
                     return None;
                 }
                 first.map(|text| T::present(Source::Text(text)))
@@ -255,7 +257,7 @@ impl<'a> Fields<'a> {
         read.unwrap_or_else(T::absent).map_err(|problem| self.note(name, problem)).ok()
     }
 
-    /// Notes an error of a rule between fields.
+    /// Records the errors of a field, such as those of a rule that spans fields.
     pub fn note(&mut self, name: &str, mut problem: FieldProblem) {
         let (others, more) = (std::mem::take(&mut problem.others), problem.more);
         for problem in std::iter::once(problem).chain(others) {
@@ -267,7 +269,7 @@ impl<'a> Fields<'a> {
         self.errors.omit(more);
     }
 
-    /// What was read, or everything that is wrong, names that the request doesn't have included.
+    /// Returns the value, or all errors, including those of unknown names.
     pub fn finish<T>(mut self, read: Option<T>, known: &[&str]) -> Result<T, FieldErrors> {
         let field = ("UNKNOWN_FIELD", "is not a field of this request");
         let parameter = ("UNKNOWN_PARAMETER", "is not a parameter of this request");
@@ -275,7 +277,7 @@ impl<'a> Fields<'a> {
             Values::Json(object) => (Box::new(object.keys()), field),
             Values::Raw(object) => (Box::new(object.keys()), field),
             Values::Query(pairs) => {
-                // Bounded as the head of a request is.
+                // Bounded by the size limit of path, query and headers.
                 let names: BTreeSet<&String> = pairs.iter().map(|(name, _)| name).collect();
                 (Box::new(names.into_iter()), parameter)
             }
@@ -297,17 +299,17 @@ fn present_raw<T: FromField>(raw: &RawValue) -> Result<T, FieldProblem> {
     if text.starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
         return T::present(Source::Number(text));
     }
-    let value: Value =
-        serde_json::from_str(text).map_err(|_| FieldProblem::invalid("is nested too deeply or not text"))?;
+    let value: Value = serde_json::from_str(text)
+        .map_err(|_| FieldProblem::invalid("is nested too deeply or is not valid text"))?;
     T::present(Source::Json(&value))
 }
 
-/// An object whose fields are known; [`crate::body!`] and [`crate::params!`] implement it.
+/// A type that is read from known fields; [`crate::body!`] and [`crate::params!`] implement it.
 pub trait FromFields: Sized {
     const NAMES: &'static [&'static str];
     fn from_fields(fields: &mut Fields<'_>) -> Option<Self>;
 
-    /// A rule between fields; notes what is wrong.
+    /// Reads the value. Override it to check rules that span fields.
     fn read(mut fields: Fields<'_>) -> Result<Self, FieldErrors> {
         let read = Self::from_fields(&mut fields);
         fields.finish(read, Self::NAMES)
@@ -329,7 +331,7 @@ macro_rules! from_fields {
     };
 }
 
-/// A JSON body: the struct, its schema and its reader from one list of fields.
+/// Defines a JSON body: the struct, its schema and its reader, from one list of fields.
 #[macro_export]
 macro_rules! body {
     ($(#[$meta:meta])* $vis:vis struct $name:ident {
@@ -342,7 +344,9 @@ macro_rules! body {
     };
 }
 
-/// Query parameters: the struct, their documentation and their reader from one list. Unknown ones are refused.
+/// Defines query parameters: the struct, its documentation and its reader, from one list.
+///
+/// Unknown parameters are rejected.
 #[macro_export]
 macro_rules! params {
     ($(#[$meta:meta])* $vis:vis struct $name:ident {

@@ -1,4 +1,4 @@
-//! Answers that are bounded by how they are put together, whatever is stored.
+//! Limits the size of responses while they are built, whatever is stored.
 
 use serde::{
     Serialize, Serializer,
@@ -6,16 +6,18 @@ use serde::{
 };
 use serde_json::{Value, value::RawValue};
 
-/// Bytes of the largest answer.
+/// The maximum size of a response, in bytes.
 pub(super) const MAX_ANSWER: usize = 1 << 20;
-/// Bytes of one row of a page: a hundred are less than an answer may have.
+/// The maximum size of one row of a page, in bytes. A hundred rows fit into a response.
 const MAX_ROW: usize = 10_000;
-/// Bytes of all rows of a list that ends where it is full.
+/// The maximum size of all rows of a list, in bytes. The list ends with the last that fits.
 const MAX_ROWS: usize = 1_000_000;
-/// Of a row that is too large, texts and lists of more bytes are left out, the longest first.
+/// The size of texts and lists, in bytes, above which a row that is too large omits them.
+///
+/// The longest are omitted first.
 const LONG: usize = 1_024;
 
-/// The rows of a page, each with at most [`MAX_ROW`] bytes: for `serialize_with`.
+/// Serializes the rows of a page, each with at most [`MAX_ROW`] bytes; for `serialize_with`.
 pub fn rows<T: Serialize, S: Serializer>(rows: &[T], serializer: S) -> Result<S::Ok, S::Error> {
     let mut list = serializer.serialize_seq(Some(rows.len()))?;
     for row in rows {
@@ -24,18 +26,18 @@ pub fn rows<T: Serialize, S: Serializer>(rows: &[T], serializer: S) -> Result<S:
     list.end()
 }
 
-/// What an answer is about, with at most [`MAX_ROWS`] bytes: for `serialize_with`.
+/// Serializes the data of a response with at most [`MAX_ROWS`] bytes; for `serialize_with`.
 pub fn whole<T: Serialize, S: Serializer>(data: &T, serializer: S) -> Result<S::Ok, S::Error> {
     fitted(data, MAX_ROWS).map_err(S::Error::custom)?.serialize(serializer)
 }
 
-/// How many of the first rows fit into one answer; at least one.
+/// Returns how many of the first rows fit into one response; at least one.
 pub(super) fn as_many_as_fit<T: Serialize>(rows: &[T]) -> usize {
     let sizes = rows.iter().map(|row| fitted(row, MAX_ROW).map_or(0, |it| it.get().len() + 1));
     fill(MAX_ROWS, sizes)
 }
 
-/// Leaves as many of the first rows as have so many bytes, at least one; how many are left out.
+/// Truncates the rows to `most` bytes, but keeps at least one; returns how many were removed.
 pub fn leave<T: Serialize>(rows: &mut Vec<T>, most: usize) -> usize {
     let all = rows.len();
     let sizes = rows.iter().map(|row| serde_json::to_vec(row).map_or(0, |bytes| bytes.len() + 1));
@@ -43,12 +45,12 @@ pub fn leave<T: Serialize>(rows: &mut Vec<T>, most: usize) -> usize {
     all - rows.len()
 }
 
-/// Bytes of a text in an answer.
+/// Returns the size of a text in a response, in bytes.
 pub fn text_bytes(text: &str) -> usize {
     serde_json::to_string(text).map_or(0, |it| it.len())
 }
 
-/// How many of the first parts, given their bytes, fit into so many; at least one.
+/// Returns how many of the first parts fit into `most` bytes, given their sizes; at least one.
 pub fn fill(most: usize, sizes: impl IntoIterator<Item = usize>) -> usize {
     let mut whole = 0;
     let fits = |size: &usize| {
@@ -85,7 +87,7 @@ fn shrink(row: &mut Value, bytes: usize) {
     }
 }
 
-/// No text in it has more than so many characters.
+/// Cuts all texts to `most` characters, and all lists to `most` items.
 fn cut_texts(value: &mut Value, most: usize) {
     match value {
         Value::String(text) => {

@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: a POST that is sent again has one effect and one answer.
+//! `Idempotency-Key`: a retried POST has one effect and one response.
 
 use axum::{
     extract::{FromRequest, Request},
@@ -16,18 +16,20 @@ use crate::{
     tenant::idempotency::{Kept, RequestKey},
 };
 
-/// How long the first answer is kept.
+/// How long the first response is stored.
 pub const KEPT: SignedDuration = SignedDuration::from_hours(24);
-/// Longer than any function runs: whoever died at the first request holds its key for so long.
+/// How long a key is claimed if the process of the first request dies.
+///
+/// It is longer than any function runs.
 const CLAIMED_FOR: SignedDuration = SignedDuration::from_secs(60);
 
-/// A body with what identifies the request it came in.
+/// A body, and the idempotency key of its request.
 pub struct Once<T> {
     pub body: T,
     pub key: IdempotencyKey,
 }
 
-/// The request's `Idempotency-Key`, if it has one, with what it is scoped to.
+/// The request's `Idempotency-Key`, if it has one, and the request to which it applies.
 #[derive(Clone, Debug)]
 pub struct IdempotencyKey {
     value: Option<String>,
@@ -36,7 +38,7 @@ pub struct IdempotencyKey {
     body_hash: String,
 }
 
-/// An answer, new or kept from the first time.
+/// A response, either new or stored.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -44,22 +46,22 @@ pub struct Answer {
     pub replayed: bool,
 }
 
-/// What came of work that can go wrong though it was done.
+/// The outcome of work that was done, but may not have succeeded.
 #[derive(Debug)]
 pub enum Done {
-    /// Kept: the same request is answered so again.
+    /// Stored: the same request gets this response again.
     Succeeded(Answer),
-    /// Not kept: the same request does the work again.
+    /// Not stored: the same request does the work again.
     Failed(Answer),
 }
 
 impl IdempotencyKey {
-    /// The key of `caller`'s request; `None` when the header is absent.
+    /// Returns the key of `caller`'s request; `None` without the header.
     pub fn of(&self, caller: &Caller) -> Option<RequestKey> {
         self.of_owner(caller.key_id.as_str())
     }
 
-    /// The key of a request by someone without an API key.
+    /// Returns the key of a request whose owner has no API key; `None` without the header.
     pub fn of_owner(&self, owner: &str) -> Option<RequestKey> {
         Some(RequestKey {
             key_id: owner.to_owned(),
@@ -77,21 +79,21 @@ impl Answer {
         Ok(Self { status: status.as_u16(), body, replayed: false })
     }
 
-    /// What the body holds as `data`, as it is kept; null when there is none.
+    /// Returns the `data` of the body; null if there is none.
     pub fn data(&self) -> serde_json::Value {
         serde_json::from_str::<serde_json::Value>(&self.body)
             .map_or(serde_json::Value::Null, |mut body| body["data"].take())
     }
 
-    /// The id that `data` has under this name.
+    /// Returns the id with this name in `data`.
     pub fn id(&self, name: &str) -> Option<i64> {
         self.data()[name].as_i64()
     }
 
-    /// The kept answer to the same request.
+    /// Returns the stored response to the same request.
     ///
     /// # Errors
-    /// 422 when the key was used for another body.
+    /// 422 if the key was used with another body.
     pub fn replay(key: &RequestKey, kept: Kept) -> Result<Self, ApiError> {
         if kept.body_hash != key.body_hash {
             return Err(ApiError::new(Code::IdempotencyKeyReused, "Use a new key for a new request."));
@@ -99,9 +101,10 @@ impl Answer {
         Ok(Self { status: u16::try_from(kept.status).unwrap_or(200), body: kept.response, replayed: true })
     }
 
-    /// The first request with this key has not been answered yet.
+    /// Returns the error for a request while the first one with this key is in progress.
     pub fn in_progress() -> ApiError {
-        ApiError::new(Code::IdempotencyInProgress, "Wait for the first request with this key.").retry_after(1)
+        ApiError::new(Code::IdempotencyInProgress, "Retry when the first request with this key is done.")
+            .retry_after(1)
     }
 }
 
@@ -127,7 +130,7 @@ impl<T: FromBody> FromRequest<App> for Once<T> {
     }
 }
 
-/// 1 to 255 visible ASCII characters.
+/// Reads the header: 1 to 255 visible ASCII characters.
 fn header(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
     let text = value.to_str().unwrap_or_default();
@@ -141,10 +144,13 @@ fn header(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     }]))
 }
 
-/// Does `work` whose effect is in no transaction of ours, such as a call to a partner's endpoint, once for each key.
+/// Does `work` once per key, if its effect is outside our transactions.
+///
+/// An example is a call to a partner's endpoint.
 ///
 /// # Errors
-/// 409 while the first request with the key is under way; what `work` fails with, which leaves the key free.
+/// 409 while the first request with the key is in progress; the error of `work`, which releases the
+/// key.
 pub async fn once(
     app: &App,
     key: Option<RequestKey>,
@@ -161,7 +167,7 @@ pub async fn once(
         AnswerClaim::Busy => return Err(Answer::in_progress()),
     }
     let done = work.await;
-    // What was done is answered though its record can't be written: the claim ends by itself.
+    // Return the outcome even if it cannot be recorded: the claim expires by itself.
     let recorded = match &done {
         Ok(Done::Succeeded(answer)) => {
             app.control.finish_answer(&key, answer.status, &answer.body, now + KEPT).await
@@ -175,13 +181,15 @@ pub async fn once(
     Ok(answer)
 }
 
-/// Runs code in one transaction of the practice's database together with the request's idempotency record.
+/// Runs code and stores the idempotency record in one transaction of the practice's database.
 ///
-/// `create_once!(tenant, key, conn => { …; Answer::new(StatusCode::CREATED, &body) })` is an `ApiResult<Answer>`. Only
-/// successes are kept. Work that would fail because the first request succeeded must stand inside, not before.
+/// `create_once!(tenant, key, conn => { …; Answer::new(StatusCode::CREATED, &body) })` is an
+/// `ApiResult<Answer>`. Only successes are stored. Work that would fail because the first request
+/// succeeded must be inside the block, not before it.
 ///
-/// An answer that holds patients' data is audited when it is given again, too: before `conn` stands what the access is
-/// called, the kind of record, and where the answer has its id, as `("prospects.replay", "patient", |it| it.id("PatientID"))`.
+/// If the response contains patient data, its replay must be audited: pass the action, the kind of
+/// record and the id in the response before `conn`, as in
+/// `("prospects.replay", "patient", |it| it.id("PatientID"))`.
 #[macro_export]
 macro_rules! create_once {
     ($tenant:expr, $key:expr, $conn:ident => $work:expr) => {

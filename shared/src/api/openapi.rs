@@ -1,4 +1,4 @@
-//! What every operation's description shares.
+//! The parts of the OpenAPI description that all operations share.
 
 mod examples;
 mod problems;
@@ -21,19 +21,23 @@ const ADMIN_SECRET: &str = "adminSecret";
 const SESSION: &str = "portalSession";
 const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 
-/// Completes the description of the routes: title, security, the problems that any operation may answer, and what is true
-/// of every request.
+/// Completes the description of the routes.
+///
+/// Adds the title, security, examples, the problems that any operation can return, and the limits
+/// of all requests.
 pub fn describe(mut openapi: OpenApi) -> OpenApi {
     openapi.openapi = OpenApiVersion::Version31;
     openapi.info = Info::new("OfficePro Partner API", env!("CARGO_PKG_VERSION"));
     openapi.info.license = Some(License::new("Apache-2.0"));
     openapi.info.description = Some(
-        "Integrate with the electronic medical record of a practice: prospects, tags, availability, bookings, webhooks.\n\n\
-         Calls are limited per API key and minute; `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers) tell \
-         the limit and what is left of it, and a 429 says in `Retry-After` how long to wait. What is left is reckoned in several \
-         places that compare their counts every few seconds: the figure can jump from call to call, and a burst can exceed the \
-         limit for that moment. Don't reckon with more than the limit.\n\n\
-         Fields and query parameters that a request doesn't have are refused by name, and so is a field that is given twice."
+        "Integrate with the electronic medical record of a practice: prospects, tags, availability, \
+         bookings, webhooks.\n\n\
+         Calls are limited per API key and minute. `RateLimit-Policy` and `RateLimit` \
+         (draft-ietf-httpapi-ratelimit-headers) contain the limit and the number of calls left; \
+         `Retry-After` of a 429 says how long to wait. Several servers count calls and synchronize every \
+         few seconds, so the number can jump between calls, and a burst can briefly exceed the limit. \
+         Do not rely on more calls than the limit.\n\n\
+         Unknown fields and query parameters are rejected by name, and so is a field that is sent twice."
             .to_owned(),
     );
     let components = openapi.components.get_or_insert_with(Components::default);
@@ -94,7 +98,9 @@ fn complete(operation: &mut Operation, credential: &str, safe: bool) {
     problems::complete(operation, !scopes.is_empty(), safe);
 }
 
-/// The scopes of which every operation of a tag needs one; a test calls each operation with each single scope.
+/// Returns the scopes of which every operation with this tag needs one.
+///
+/// A test calls each operation with each single scope.
 fn scopes_of(tag: &str) -> Vec<Scope> {
     match tag {
         "Prospects" | "Tags" => vec![Scope::Prospects],

@@ -1,13 +1,13 @@
-//! Changes that others make at the same time.
+//! Retries after conflicts with concurrent changes.
 
 use std::time::Duration;
 
 use crate::app::App;
 
-/// How often a change without `If-Match` is made anew upon what another has just written.
+/// How often a change without `If-Match` is attempted when concurrent changes conflict with it.
 pub const TRIES: u32 = 16;
 
-/// Waits a moment, longer after each attempt and never as long as the others do.
+/// Waits before the next attempt: longer after each one, with jitter, and at most 128 ms.
 pub async fn step_back(app: &App, attempt: u32) {
     let [random] = app.random.bytes::<1>();
     let longest = 4_u64 << attempt.min(5);

@@ -1,4 +1,4 @@
-//! Pages of a list.
+//! Paging of lists.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -6,18 +6,18 @@ use utoipa::ToSchema;
 use super::{FieldProblem, FieldValue, Source, values::integer_between};
 use crate::control::Cursor;
 
-/// Which page, the first is 1.
+/// The page number; the first is 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ToSchema)]
 #[schema(value_type = i64, minimum = 1, maximum = 1_000_000, default = 1)]
 pub struct PageNumber(pub i64);
 
-/// How many on a page.
+/// The maximum number of items on a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ToSchema)]
 #[schema(value_type = i64, minimum = 1, maximum = 100, default = 25)]
 pub struct Limit(pub i64);
 
 impl Limit {
-    /// How many items were asked for.
+    /// Returns the requested limit, or 25.
     pub fn or_default(limit: Option<Self>) -> Self {
         limit.unwrap_or(Self(25))
     }
@@ -39,7 +39,7 @@ impl FieldValue for Limit {
     }
 }
 
-/// The page that was asked for.
+/// The page that a caller requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Paging {
     pub page: i64,
@@ -51,7 +51,7 @@ impl Paging {
         Self { page: page.map_or(1, |it| it.0), limit: Limit::or_default(limit).0 }
     }
 
-    /// Rows before the page.
+    /// Returns the number of rows before the page.
     pub fn offset(self) -> i64 {
         (self.page - 1) * self.limit
     }
@@ -61,18 +61,18 @@ impl Paging {
     }
 }
 
-/// Where a page stands in its list.
+/// The position of a page in its list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Pagination {
     pub page: i64,
     pub limit: i64,
-    /// Items on all pages.
+    /// The number of items on all pages.
     pub total: i64,
     pub has_more: bool,
 }
 
-/// `nextCursor` of the page before.
+/// The `nextCursor` of the previous page.
 #[derive(Clone, Debug, ToSchema)]
 #[schema(value_type = String, max_length = 2000, pattern = "^[A-Za-z0-9_-]+$")]
 pub struct CursorParam(pub Cursor);
@@ -80,21 +80,23 @@ pub struct CursorParam(pub Cursor);
 impl FieldValue for CursorParam {
     fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
         let cursor = Cursor::parse(source.text()?);
-        cursor.map(Self).ok_or_else(|| FieldProblem::invalid("must be a 'nextCursor' of this list"))
+        cursor
+            .map(Self)
+            .ok_or_else(|| FieldProblem::invalid("must be a 'nextCursor' that this list returned"))
     }
 }
 
-/// Where a page of a growing list stands.
+/// The position of a page in a list that grows while it is read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CursorPagination {
     pub limit: i64,
     pub has_more: bool,
-    /// Asks for the next page; null on the last one.
+    /// The `cursor` of the next page; null on the last page.
     pub next_cursor: Option<String>,
 }
 
-/// How many are left out.
+/// The number of items to skip.
 #[derive(Clone, Copy, Debug, Default, ToSchema)]
 #[schema(value_type = i64, minimum = 0, maximum = 10_000, default = 0)]
 pub struct Offset(pub i64);
@@ -105,7 +107,7 @@ impl FieldValue for Offset {
     }
 }
 
-/// Where a part stands in a list whose first `offset` items are left out.
+/// The position of a part of a list that skips the first `offset` items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OffsetPagination {

@@ -1,4 +1,4 @@
-//! Ids in the path.
+//! Path parameters.
 
 use axum::{
     extract::{FromRequestParts, RawPathParams},
@@ -9,11 +9,11 @@ use utoipa::IntoParams;
 use super::{ApiError, Code, FieldError, Source, values::integer_between};
 use crate::{app::App, domain::ids::IntegerId};
 
-/// The practice of the path, for the documentation; [`super::Tenant`] is what opens it.
+/// The practice in the path, for the documentation; [`super::Tenant`] gives access to it.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]
 pub struct PracticePath {
-    /// The practice pass.
+    /// The practice pass, which identifies the practice.
     #[param(rename = "PPass", example = "DemoOffice", pattern = "^[A-Za-z0-9][A-Za-z0-9_-]{1,63}$")]
     pub ppass: String,
 }
@@ -26,19 +26,19 @@ impl FromRequestParts<App> for PracticePath {
     }
 }
 
-/// `{id}`
+/// The integer `{id}` in the path.
 pub struct PathId<T>(pub T);
 
-/// `{id}` and `{tagId}`
+/// The integers `{id}` and `{tagId}` in the path.
 pub struct PathPair<A, B>(pub A, pub B);
 
-/// `{id}` of an entity whose ids are words.
+/// The text `{id}` in the path.
 pub struct PathText(pub String);
 
 impl FromRequestParts<App> for PathText {
     type Rejection = ApiError;
 
-    /// What can be no id is an id that doesn't exist.
+    /// Returns 404 for a text that cannot be an id, as for an unknown id.
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, ApiError> {
         let word = |text: &String| {
             (1..=64).contains(&text.len())
@@ -72,10 +72,8 @@ pub(super) async fn segment(parts: &mut Parts, name: &str) -> Option<String> {
 async fn id<T: IntegerId>(parts: &mut Parts, name: &str) -> Result<T, ApiError> {
     let text = segment(parts, name).await.unwrap_or_default();
     integer_between(Source::Text(&text), T::RANGE.0, T::RANGE.1).map(T::from).map_err(|problem| {
-        ApiError::new(Code::InvalidPath, "An id in the path is an integer.").with_errors(vec![FieldError {
-            location: format!("path.{name}"),
-            code: problem.code,
-            message: problem.message,
-        }])
+        ApiError::new(Code::InvalidPath, "An id in the path must be an integer.").with_errors(vec![
+            FieldError { location: format!("path.{name}"), code: problem.code, message: problem.message },
+        ])
     })
 }

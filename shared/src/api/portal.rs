@@ -1,4 +1,4 @@
-//! Whoever is signed in at the portal, in either role.
+//! The user who is signed in to the portal, in either role.
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 
@@ -9,11 +9,11 @@ use crate::{
     control::sessions::{Session, SessionOwner},
 };
 
-/// The session of the call's cookie, its owner still entitled to it.
+/// The session of the call's cookie, whose owner still has access.
 pub struct PortalUser {
     pub id: SessionId,
     pub session: Session,
-    /// The partner; `None` = an administrator.
+    /// The partner; `None` for an administrator.
     pub partner: Option<Caller>,
     pub app: App,
     pub call: Call,

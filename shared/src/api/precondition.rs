@@ -1,4 +1,4 @@
-//! Entity tags and `If-Match` (RFC 9110 §8.8.3, §13.1.1).
+//! Entity tags and `If-Match` (RFC 9110, sections 8.8.3 and 13.1.1).
 
 use axum::{
     extract::FromRequestParts,
@@ -9,12 +9,14 @@ use serde_json::Value;
 use super::{ApiError, ApiResult, Code};
 use crate::{app::App, auth::sha256_hex};
 
-/// A strong validator made of all that partners read of a record, so that a change by the EMR's own programs shows too.
+/// Returns a strong validator of a record as partners read it.
+///
+/// Since it is computed from all fields, a change by the EMR's own programs changes it, too.
 pub fn etag(record: &Value) -> String {
     format!("\"{}\"", &sha256_hex(record.to_string().as_bytes())[..32])
 }
 
-/// The entity tags of which a record must have one; `None`: any state will do.
+/// The entity tags of which a record must match one; `None` allows any state.
 pub struct IfMatch(Option<Vec<String>>);
 
 impl FromRequestParts<App> for IfMatch {
@@ -28,8 +30,10 @@ impl FromRequestParts<App> for IfMatch {
 }
 
 impl IfMatch {
+    /// Checks that a record is in a state that the caller allows.
+    ///
     /// # Errors
-    /// 412 when `etag` is not among those that were sent.
+    /// 412 if `etag` is not among the tags that were sent.
     pub fn check(&self, etag: &str) -> ApiResult<()> {
         match &self.0 {
             Some(tags) if !tags.iter().any(|tag| tag == "*" || tag == etag) => {

@@ -1,11 +1,13 @@
-//! Bodies that are judged by more than their own text, too.
+//! Bodies whose validation also needs data from the stores.
 
 use serde_json::{Map, Value};
 
 use super::{ApiError, ApiResult, FieldErrors, FieldValue, Fields, FromFields, Source};
 
-/// A body as far as it could be read. What is wrong with it is told only when the stores have been asked too, so that
-/// every bad field is named at once.
+/// A body, or its errors.
+///
+/// The errors are reported only after the stores have been queried, so that one response names
+/// every invalid field.
 #[derive(Clone, Debug)]
 pub struct Reading<T> {
     read: Result<T, FieldErrors>,
@@ -26,31 +28,33 @@ impl<T: FromFields> FromFields for Reading<T> {
 }
 
 impl<T> Reading<T> {
-    /// The value of one field, if it is there and right; what is wrong with it is known already.
+    /// Returns the value of one field, if it is present and valid. Its errors are already recorded.
     pub fn peek<F: FieldValue>(&self, name: &str) -> Option<F> {
         self.object.get(name).and_then(|value| F::read(Source::Json(value)).ok())
     }
 
-    /// Whether anything is wrong with the body's own text.
+    /// Whether the body by itself is valid.
     pub fn is_readable(&self) -> bool {
         self.read.is_ok()
     }
 
-    /// Whether something is wrong with this field.
+    /// Whether this field is invalid.
     pub fn is_wrong(&self, name: &str) -> bool {
         let location = format!("body.{name}");
         self.read.as_ref().is_err_and(|errors| errors.listed().iter().any(|error| error.location == location))
     }
 
+    /// Checks that neither the body nor `more` has errors.
+    ///
     /// # Errors
-    /// 422 with every bad field, `more` included.
+    /// 422 with every invalid field.
     pub fn judge(&self, more: impl Into<FieldErrors>) -> ApiResult<()> {
         let mut all = self.read.as_ref().err().cloned().unwrap_or_default();
         all.append(more.into());
         if all.is_empty() { Ok(()) } else { Err(ApiError::fields(all)) }
     }
 
-    /// The body, if nothing is wrong with it.
+    /// Returns the body if it is valid.
     ///
     /// # Errors
     /// As [`Self::judge`].

@@ -1,4 +1,4 @@
-//! The reference's envelopes.
+//! The envelopes of responses, as the reference defines them.
 
 use axum::{
     Json,
@@ -10,31 +10,33 @@ use utoipa::ToSchema;
 use super::{CursorPagination, Limit, Offset, OffsetPagination, Pagination, fit};
 use crate::control::Slice;
 
-/// `{"data": …}`
+/// A single item: `{"data": …}`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Data<T: Serialize> {
     #[serde(serialize_with = "fit::whole")]
     pub data: T,
 }
 
-/// `{"data": […], "count": n}`: a whole list, as long as it is of an office's size.
+/// A list that is usually complete: `{"data": […], "count": n}`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct List<T: Serialize> {
     #[serde(serialize_with = "fit::rows")]
     pub data: Vec<T>,
     pub count: usize,
-    /// Absent when this is the whole list. An answer has at most 1,000 items and 1 MB; the next `offset` is this one and
-    /// `count`.
+    /// Omitted if the list is complete. A response has at most 1,000 items and 1 MB; the next
+    /// `offset` is this one plus `count`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
     pub pagination: Option<OffsetPagination>,
 }
 
-/// Items of the largest list.
+/// The maximum number of items in a list.
 pub const MOST_LISTED: i64 = 1_000;
 
 impl<T: Serialize> List<T> {
-    /// Of the items that come after `offset`, of which there may be one more than [`MOST_LISTED`], as many as fit.
+    /// Creates a list of as many of the items after `offset` as fit.
+    ///
+    /// `items` may contain one more than [`MOST_LISTED`], to show that there are more.
     pub fn after(offset: Offset, mut items: Vec<T>) -> Self {
         let found = items.len();
         items.truncate(usize::try_from(MOST_LISTED).unwrap_or_default());
@@ -46,17 +48,20 @@ impl<T: Serialize> List<T> {
     }
 }
 
-/// `{"data": […], "count": n, "pagination": {…}}`; `count` is the page's.
+/// A page of a list: `{"data": […], "count": n, "pagination": {…}}`. `count` is that of the page.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Page<T: Serialize> {
-    /// Each of at most 10,000 bytes: of a larger one the longest texts are left out. Read the item itself for them.
+    /// Each item has at most 10,000 bytes: a larger one omits its longest texts. Read the single
+    /// item to get them.
     #[serde(serialize_with = "fit::rows")]
     pub data: Vec<T>,
     pub count: usize,
     pub pagination: Pagination,
 }
 
-/// `{"data": […], "count": n, "pagination": {…}}` of a list that grows while it is read; `count` is the page's.
+/// A page of a list that grows while it is read: `{"data": […], "count": n, "pagination": {…}}`.
+///
+/// `count` is that of the page.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CursorPage<T: Serialize> {
     #[serde(serialize_with = "fit::rows")]
@@ -66,7 +71,7 @@ pub struct CursorPage<T: Serialize> {
 }
 
 impl<T: Serialize> CursorPage<T> {
-    /// The part of a list, each item as it is shown.
+    /// Creates a page from a part of a list, with each item converted.
     pub fn new<U: Into<T>>(slice: Slice<U>, limit: Limit) -> Self {
         Self {
             count: slice.items.len(),
@@ -80,7 +85,7 @@ impl<T: Serialize> CursorPage<T> {
     }
 }
 
-/// `{"message": "…", "data": {…}}`
+/// The result of a change: `{"message": "…", "data": {…}}`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Message<T: Serialize> {
     #[schema(value_type = String)]

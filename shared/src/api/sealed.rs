@@ -1,4 +1,4 @@
-//! Kept answers that hold an API key: whoever can read the store can't read them.
+//! Stored responses that contain an API key, encrypted so that the store does not reveal it.
 
 use aws_sdk_dynamodb::types::TransactWriteItem;
 use jiff::Timestamp;
@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use super::{Answer, ApiError, ApiResult, Code, KEPT};
 use crate::{app::App, tenant::idempotency::RequestKey};
 
-/// The answer of one request with an `Idempotency-Key`; without the header nothing is kept.
+/// The stored response of a request with an `Idempotency-Key`.
+///
+/// Without the header, nothing is stored.
 pub struct SealedAnswer<'a> {
     app: &'a App,
     key: Option<RequestKey>,
@@ -18,26 +20,26 @@ impl<'a> SealedAnswer<'a> {
         Self { app, key, now }
     }
 
-    /// The answer that was given to the same request before.
+    /// Returns the stored response to the same request.
     ///
     /// # Errors
-    /// 422 when the key was used for another body, or its answer was sealed with a secret that is gone.
+    /// 422 if the key was used with another body, or the response was encrypted with a secret that
+    /// is no longer accepted.
     pub async fn kept(&self) -> ApiResult<Option<Answer>> {
         let Some(key) = &self.key else { return Ok(None) };
         let Some(mut kept) = self.app.control.kept_answer(key, self.now).await? else { return Ok(None) };
         let opened = self.app.unseal(&kept.response, &key.digest()).await?;
-        let gone = || {
-            ApiError::new(Code::IdempotencyKeyReused, "The first answer can't be shown again; use a new key.")
-        };
+        let gone =
+            || ApiError::new(Code::IdempotencyKeyReused, "The first response is unavailable; use a new key.");
         kept.response = opened.ok_or_else(gone)?;
         Answer::replay(key, kept).map(Some)
     }
 
-    /// The write that keeps an answer, for the transaction of its effect.
+    /// Builds the write that stores a response, for the transaction of its effect.
     pub async fn keep(&self, answer: &Answer) -> ApiResult<Option<TransactWriteItem>> {
         let Some(key) = &self.key else { return Ok(None) };
         let secrets = self.app.admin_secrets().await?;
-        let failed = || ApiError::internal(&std::io::Error::other("an answer could not be sealed"));
+        let failed = || ApiError::internal(&std::io::Error::other("a response could not be encrypted"));
         let sealed = secrets.seal(&answer.body, &key.digest(), self.app.random.bytes()).ok_or_else(failed)?;
         Ok(Some(self.app.control.keep_answer(key, answer.status, &sealed, self.now, self.now + KEPT)?))
     }

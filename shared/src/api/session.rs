@@ -12,12 +12,15 @@ use crate::{
     domain::ids::KeyId,
 };
 
-/// A browser takes a cookie of this name only with `Secure`, for the whole host and from no other (RFC 6265bis §4.1.3.2).
+/// The name of the session cookie.
+///
+/// Browsers accept a cookie of this name only with `Secure`, for the whole host and from that host
+/// (RFC 6265bis, section 4.1.3.2).
 const COOKIE: &str = "__Host-portal-session";
-/// The local stack has no TLS.
+/// The name of the session cookie in the local stack, which has no TLS.
 const LOCAL_COOKIE: &str = "portal-session";
 
-/// What a browser shows: an id of 32 random bytes.
+/// The id in a browser's session cookie: 32 random bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionId(String);
 
@@ -37,14 +40,16 @@ pub(super) struct Found {
     pub(super) session: Session,
 }
 
-/// Whether the call came to the local stack, by http on loopback.
+/// Whether the call was made to the local stack, with http on loopback.
 fn is_local(app: &App, headers: &HeaderMap) -> bool {
     let host = headers.get(header::HOST).and_then(|it| it.to_str().ok()).unwrap_or_default();
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
     app.config.portal_allow_loopback && matches!(name, "127.0.0.1" | "localhost" | "[::1]")
 }
 
-/// Where the portal is, e.g. `https://portal.example.com`: as configured, else where the call was sent.
+/// Returns the portal's origin, such as `https://portal.example.com`.
+///
+/// Unless it is configured, it is the host to which the call was sent.
 pub fn portal_origin(app: &App, headers: &HeaderMap) -> Option<String> {
     if let Some(origin) = &app.config.portal_origin {
         return Some(origin.clone());
@@ -54,12 +59,12 @@ pub fn portal_origin(app: &App, headers: &HeaderMap) -> Option<String> {
     Some(format!("{scheme}://{host}"))
 }
 
-/// The `Set-Cookie` that gives a browser its session.
+/// Returns the `Set-Cookie` that sets a browser's session.
 pub fn give_cookie(app: &App, headers: &HeaderMap, id: &SessionId) -> String {
     cookie(app, headers, id.as_str(), crate::control::sessions::LONGEST.as_secs())
 }
 
-/// The `Set-Cookie` that takes it back.
+/// Returns the `Set-Cookie` that deletes the session cookie.
 pub fn take_cookie(app: &App, headers: &HeaderMap) -> String {
     cookie(app, headers, "", 0)
 }
@@ -69,10 +74,10 @@ fn cookie(app: &App, headers: &HeaderMap, value: &str, seconds: i64) -> String {
     format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}")
 }
 
-/// The live session of the call's cookie; `None` without one.
+/// Returns the session of the call's cookie; `None` if there is none or it has ended.
 ///
 /// # Errors
-/// 403 for a call that changes something and doesn't come from the portal.
+/// 403 for a call that changes something and does not come from the portal.
 pub(super) async fn find(parts: &Parts, app: &App, call: &Call) -> Result<Option<Found>, ApiError> {
     let Some(id) = offered_session(app, &parts.headers) else { return Ok(None) };
     require_portal(parts, app)?;
@@ -81,19 +86,21 @@ pub(super) async fn find(parts: &Parts, app: &App, call: &Call) -> Result<Option
     Ok(Some(Found { id, session }))
 }
 
-/// What the cookie names, live or not.
+/// Returns the session id in the cookie, even if the session has ended.
 pub fn offered_session(app: &App, headers: &HeaderMap) -> Option<SessionId> {
     let name = if is_local(app, headers) { LOCAL_COOKIE } else { COOKIE };
     let cookies = headers.get_all(header::COOKIE).into_iter().filter_map(|it| it.to_str().ok());
     let pairs = cookies.flat_map(|it| it.split(';')).filter_map(|pair| pair.trim().split_once('='));
     let mut values = pairs.filter(|(key, _)| *key == name).map(|(_, value)| value);
-    // Two sessions are none: one of them was slipped in.
+    // Ignore two session cookies: one of them was injected.
     let (Some(value), None) = (values.next(), values.next()) else { return None };
     let is_id = URL_SAFE_NO_PAD.decode(value).is_ok_and(|bytes| bytes.len() == 32);
     is_id.then(|| SessionId(value.to_owned()))
 }
 
-/// Browsers add cookies to calls that other sites make them send; those can set neither the header nor our origin.
+/// Rejects changes that another site makes the browser request.
+///
+/// Browsers add cookies to such calls, but other sites can set neither the header nor our origin.
 fn require_portal(parts: &Parts, app: &App) -> Result<(), ApiError> {
     if matches!(parts.method, Method::GET | Method::HEAD) {
         return Ok(());
@@ -105,11 +112,11 @@ fn require_portal(parts: &Parts, app: &App) -> Result<(), ApiError> {
         return Ok(());
     }
     let detail =
-        "A change with the session cookie needs 'X-Requested-With: portal' and the portal's own 'Origin'.";
+        "A change with the session cookie requires 'X-Requested-With: portal' and the portal's own 'Origin'.";
     Err(ApiError::new(Code::CrossSiteRefused, detail))
 }
 
-/// The partner who signed in with this key when the session begun, as far as the key still stands for it.
+/// Returns the partner who signed in with this key when the session began, if the key permits it.
 pub(super) async fn partner(
     app: &App,
     call: &Call,
@@ -121,7 +128,7 @@ pub(super) async fn partner(
     Ok(key.admit_version(version, call.now(), call.address())?)
 }
 
-/// The partner of the call's cookie.
+/// Returns the partner of the call's session.
 pub(super) async fn partner_of(parts: &Parts, app: &App, call: &Call) -> Result<Caller, ApiError> {
     let found = find(parts, app, call).await?.ok_or(Denied::Unauthenticated)?;
     match &found.session.owner {
@@ -132,7 +139,7 @@ pub(super) async fn partner_of(parts: &Parts, app: &App, call: &Call) -> Result<
     }
 }
 
-/// Whether the call's cookie is an administrator's.
+/// Whether the call's session is an administrator's.
 pub(super) async fn is_admin(parts: &Parts, app: &App, call: &Call) -> Result<bool, ApiError> {
     let Some(found) = find(parts, app, call).await? else { return Ok(false) };
     match &found.session.owner {

@@ -1,14 +1,14 @@
-//! Bounded strings.
+//! Strings of limited length.
 
 use utoipa::ToSchema;
 
 use super::{FieldProblem, FieldValue, Source};
 use crate::domain::fold::is_ignorable;
 
-/// At most so many words of one search, so that nobody can ask for endless work.
+/// The maximum number of words in one search, which bounds the cost of a query.
 const MAX_WORDS: usize = 8;
 
-/// What to search for: 1 to 8 words. Blank is no search.
+/// The search text: 1 to 8 words. A blank text returns everything.
 #[derive(Clone, Debug, ToSchema)]
 #[schema(value_type = String, max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]*$")]
 pub struct SearchWords(pub Vec<String>);
@@ -18,18 +18,18 @@ impl FieldValue for SearchWords {
         let text = check_text(source.text()?, 0, 200)?;
         let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
         if words.len() > MAX_WORDS {
-            return Err(FieldProblem::new("TOO_LONG", format!("has more than {MAX_WORDS} words")));
+            return Err(FieldProblem::new("TOO_LONG", format!("must have at most {MAX_WORDS} words")));
         }
         Ok(Self(words))
     }
 }
 
-/// The trimmed text, if it is one line of `min` to `max` characters.
+/// Returns the trimmed text if it is one line of `min` to `max` characters.
 pub fn check_text(text: &str, min: usize, max: usize) -> Result<String, FieldProblem> {
     check(text, min, max, |c| !c.is_control() && !reorders(c))
 }
 
-/// As [`check_text`], over several lines.
+/// The same as [`check_text`], for several lines.
 pub fn check_text_lines(text: &str, min: usize, max: usize) -> Result<String, FieldProblem> {
     check(text, min, max, |c| !c.is_control() || matches!(c, '\n' | '\r' | '\t'))
 }
@@ -40,30 +40,38 @@ fn check(text: &str, min: usize, max: usize, allowed: impl Fn(char) -> bool) -> 
     if length < min || (min > 0 && is_blank(trimmed)) {
         return Err(FieldProblem::new(
             "TOO_SHORT",
-            if min == 1 { "must not be empty".to_owned() } else { format!("needs {min} characters") },
+            if min == 1 {
+                "must not be empty".to_owned()
+            } else {
+                format!("must have at least {min} characters")
+            },
         ));
     }
     if length > max {
-        return Err(FieldProblem::new("TOO_LONG", format!("has more than {max} characters")));
+        return Err(FieldProblem::new("TOO_LONG", format!("must have at most {max} characters")));
     }
     if !trimmed.chars().all(allowed) {
-        return Err(FieldProblem::invalid("holds a control character"));
+        return Err(FieldProblem::invalid("must not contain control characters"));
     }
     Ok(trimmed.to_owned())
 }
 
-/// Whether a text shows nothing.
+/// Whether a text has no visible character.
 pub(super) fn is_blank(text: &str) -> bool {
     text.chars().all(is_invisible)
 }
 
-/// Whether a character makes those after it show in another order than they stand: one line could pass for another.
-/// Marks and joiners (U+200C to U+200F), which some scripts need, don't.
+/// Whether a character changes the order in which the characters after it are displayed.
+///
+/// With it, one line could pass for another. Marks and joiners (U+200C to U+200F), which some
+/// scripts need, do not count.
 fn reorders(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Whether a character shows nothing when no visible one stands before it; the patterns of [`crate::text_field!`] name the same.
+/// Whether a character is invisible without a visible one before it.
+///
+/// The patterns of [`crate::text_field!`] name the same characters.
 fn is_invisible(c: char) -> bool {
     c.is_whitespace()
         || matches!(
@@ -74,8 +82,9 @@ fn is_invisible(c: char) -> bool {
         )
 }
 
-/// A name that a list of ours may have returned, as it is: the EMR's programs know other rules than ours.
-/// `listed_text! { /// doc  Name }`
+/// Defines a type for a name exactly as a list returns it: `listed_text! { /// doc  Name }`.
+///
+/// The EMR's programs have other rules for names than this API.
 #[macro_export]
 macro_rules! listed_text {
     ($(#[$doc:meta])* $name:ident) => {
@@ -98,29 +107,32 @@ macro_rules! listed_text {
     };
 }
 
-/// The text as it is, if it has 1 to 2000 characters.
+/// Returns the text unchanged if it has 1 to 2000 characters.
 pub fn check_listed(text: &str) -> Result<String, FieldProblem> {
     match text.chars().count() {
         0 => Err(FieldProblem::new("TOO_SHORT", "must not be empty")),
         1..=2000 => Ok(text.to_owned()),
-        _ => Err(FieldProblem::new("TOO_LONG", "has more than 2000 characters")),
+        _ => Err(FieldProblem::new("TOO_LONG", "must have at most 2000 characters")),
     }
 }
 
-/// As [`check_text`], for a name by which people tell one from another: characters that nobody sees are refused.
+/// The same as [`check_text`], for names by which people are told apart.
+///
+/// Invisible characters are rejected.
 pub fn check_name(text: &str, min: usize, max: usize) -> Result<String, FieldProblem> {
-    // The joiners, without which some scripts can't be written, stay.
+    // Allow joiners, which some scripts need.
     let hides = |c: char| {
         is_ignorable(c) && !matches!(c, '\u{200c}' | '\u{200d}') || matches!(c, '\u{200b}' | '\u{2800}')
     };
     if text.contains(hides) {
-        return Err(FieldProblem::invalid("has characters that nobody sees"));
+        return Err(FieldProblem::invalid("must not contain invisible characters"));
     }
     check_text(text, min, max)
 }
 
-/// A string type of bounded length: `text_field! { /// doc  Name, 1, 100 }`; `lines` before the name allows line breaks, `name`
-/// refuses characters that nobody sees.
+/// Defines a string type of limited length: `text_field! { /// doc  Name, 1, 100 }`.
+///
+/// `lines` before the name allows line breaks; `name` rejects invisible characters.
 #[macro_export]
 macro_rules! text_field {
     ($(#[$doc:meta])* lines $name:ident, $min:tt, $max:tt) => {

@@ -1,4 +1,4 @@
-//! Partial updates by callers who send back what they have read: GET, change, PUT.
+//! Partial updates by callers who send back what they read: GET, change, PUT.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -6,18 +6,18 @@ use serde_json::{Map, Value};
 
 use super::{ApiError, ApiResult, FieldError, FieldErrors, FieldValue, Fields, FromFields, Reading, Source};
 
-/// A body that changes a record which we also return.
+/// A body that changes a record that the API also returns.
 pub trait UpdateOf: FromFields {
-    /// The record's fields that callers read and cannot change.
+    /// The fields of the record that callers can read but not change.
     const READ_ONLY: &'static [&'static str];
-    /// Those of them that change by themselves, so that a caller's copy may be old.
+    /// Fields that change by themselves, so that a caller's copy may be outdated; they are ignored.
     const MOVING: &'static [&'static str] = &[];
 }
 
-/// The body of a partial update, to be read beside the record that is stored.
+/// The body of a partial update, which is read in comparison with the stored record.
 ///
-/// A field that says what is stored already is no change, whatever rules it breaks: the EMR may have written it. The rules
-/// apply to the fields that differ, and a read-only field must not.
+/// A field that equals the stored value is not a change, even if it breaks a rule: the EMR may have
+/// written it. The rules apply to fields that differ. A read-only field must not differ.
 #[derive(Clone, Debug)]
 pub struct Update<T> {
     object: Map<String, Value>,
@@ -39,32 +39,32 @@ impl<T: UpdateOf> FromFields for Update<T> {
 }
 
 impl<T: UpdateOf> Update<T> {
-    /// The value of one field, if it is there and right.
+    /// Returns the value of one field, if it is present and valid.
     pub fn peek<F: FieldValue>(&self, name: &str) -> Option<F> {
         self.object.get(name).and_then(|value| F::read(Source::Json(value)).ok())
     }
 
-    /// One field as it was sent.
+    /// Returns one field as it was sent.
     pub fn sent(&self, name: &str) -> Option<&Value> {
         self.object.get(name)
     }
 
-    /// The changes of the record, which callers read as `stored`.
+    /// Returns the changes of the record, which callers read as `stored`.
     ///
     /// # Errors
-    /// 422 with every bad field.
+    /// 422 with every invalid field.
     pub fn against(&self, stored: &impl Serialize) -> ApiResult<T> {
         let (changes, errors) = self.changes(stored)?;
         T::read(Fields::of_body(&changes).noting(errors)).map_err(ApiError::fields)
     }
 
-    /// As [`Self::against`], for changes that the stores judge, too.
+    /// The same as [`Self::against`], for changes whose validation also needs data from the stores.
     pub fn reading(&self, stored: &impl Serialize) -> ApiResult<Reading<T>> {
         let (changes, errors) = self.changes(stored)?;
         Reading::read(Fields::of_body(&changes).noting(errors)).map_err(ApiError::fields)
     }
 
-    /// The fields that differ from what is stored, and what is wrong with the others.
+    /// Returns the fields that differ from the stored record, and the errors of the others.
     fn changes(&self, stored: &impl Serialize) -> ApiResult<(Map<String, Value>, FieldErrors)> {
         let stored = serde_json::to_value(stored).map_err(|error| ApiError::internal(&error))?;
         let (mut changes, mut errors) = (self.object.clone(), self.errors.clone());
@@ -82,7 +82,9 @@ impl<T: UpdateOf> Update<T> {
         Ok((changes, errors))
     }
 
-    /// The error of an update of a record that is not there: 404, or 422 when the body is no update of any record.
+    /// Returns the error of an update of a record that does not exist.
+    ///
+    /// 404, or 422 if the body would be invalid for any record.
     pub fn of_nothing(&self) -> ApiError {
         let mut changes = self.object.clone();
         changes.retain(|name, _| !T::READ_ONLY.iter().chain(T::MOVING).any(|it| it == name));
@@ -91,16 +93,16 @@ impl<T: UpdateOf> Update<T> {
     }
 }
 
-/// The error of a read-only field that says something else.
+/// Returns the error of a read-only field with another value.
 pub fn read_only(place: &str, name: &str) -> FieldError {
     FieldError {
         location: format!("{place}.{name}"),
         code: "READ_ONLY_FIELD",
-        message: "can't be changed; leave it out or send the value that was read".to_owned(),
+        message: "cannot be changed; leave it out or send the value that you read".to_owned(),
     }
 }
 
-/// Whether a caller's copy of a value says the same: programs write numbers and times in their own ways.
+/// Whether a caller's copy of a value is equal: programs write numbers and times differently.
 pub fn says_the_same(stored: &Value, sent: &Value) -> bool {
     match (stored, sent) {
         (Value::Object(stored), Value::Object(sent)) => {
@@ -122,7 +124,7 @@ pub fn says_the_same(stored: &Value, sent: &Value) -> bool {
     }
 }
 
-/// Whether both are one integer, of which one may be written as digits in a string, or as `5.0`.
+/// Whether both are the same integer; the caller may write it as `5.0` or as a string of digits.
 fn same_integer(stored: &Value, sent: &Value) -> bool {
     match (stored, sent) {
         (Value::Number(stored), Value::String(sent)) => stored.is_i64() && stored.to_string() == *sent,

@@ -1,4 +1,4 @@
-//! Usage as the API tells it.
+//! The JSON representation of usage figures.
 
 use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 use serde::Serialize;
@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::{FieldProblem, FieldValue, Source, values::integer_between};
 use crate::domain::usage::Usage;
 
-/// How many days, today included.
+/// The number of days, today included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ToSchema)]
 #[schema(value_type = i64, minimum = 1, maximum = 90, default = 7)]
 pub struct Days(pub i64);
@@ -19,7 +19,7 @@ impl FieldValue for Days {
 }
 
 impl Days {
-    /// The days (UTC) that end with today, the oldest first.
+    /// Returns the days (UTC) up to today, oldest first.
     pub fn until(days: Option<Self>, now: Timestamp) -> Vec<Date> {
         let Self(count) = days.unwrap_or(Self(7));
         let ago = |days: i64| TimeZone::UTC.to_datetime(now - SignedDuration::from_hours(24 * days)).date();
@@ -27,29 +27,31 @@ impl Days {
     }
 }
 
-/// What calls of several days add up to.
+/// The usage figures of several days.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UsageSummary {
     pub total_calls: u64,
-    /// Per cent of the calls that were answered with a status below 400, to two decimals; 0 without calls.
+    /// The percentage of calls with a response status below 400, to two decimal places; 0 without
+    /// calls.
     #[schema(example = 98.75)]
     pub success_rate: f64,
-    /// From the call's arrival at the function to its answer; to one decimal.
+    /// The average time from the arrival of a call to its response, to one decimal place.
     #[schema(example = 12.4)]
     pub avg_duration_ms: f64,
-    /// 95 of 100 calls took at most so long. Less than a quarter above the exact figure: durations are kept in buckets.
+    /// The 95th percentile of the durations. It is less than 25% above the exact figure, because
+    /// durations are counted in buckets.
     #[schema(example = 27)]
     pub p95_duration_ms: u64,
-    /// Calls that were answered with 400 and above.
+    /// The number of calls with a response status of 400 or higher.
     pub error_count: u64,
-    /// Every day, also those without a call, the oldest first.
+    /// Every day, including those without calls, oldest first.
     pub days: Vec<DayUsage>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DayUsage {
-    /// A day of UTC.
+    /// The day in UTC.
     #[schema(value_type = String, format = Date, example = "2026-03-09")]
     pub date: Date,
     pub calls: u64,

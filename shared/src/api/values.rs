@@ -1,4 +1,4 @@
-//! Values that many requests share.
+//! Values that many requests have in common.
 
 use jiff::{
     Timestamp,
@@ -18,7 +18,7 @@ use crate::domain::{
     ticket::{TicketPriority, TicketStatus},
 };
 
-/// An integer: a JSON number whose fraction is zero (`5`, `5.0`, `5e0`), or its digits in a query.
+/// Reads an integer: a JSON number without a fraction (`5`, `5.0`, `5e0`), or digits in a query.
 pub(super) fn integer(source: Source<'_>) -> Result<i64, FieldProblem> {
     let wrong_type = || FieldProblem::wrong_type("an integer");
     match source {
@@ -37,8 +37,11 @@ pub(super) fn integer(source: Source<'_>) -> Result<i64, FieldProblem> {
     }
 }
 
-/// `5.0` and `5e0` are the integer 5: JSON has one kind of number, and JSON Schema calls any with a fraction of zero an
-/// integer (JSON Schema core, 2020-12, section 4.2.3). Above `MAX_SAFE_INTEGER` a double no longer tells neighbours apart.
+/// Returns a number without a fraction as an integer: `5.0` and `5e0` are 5.
+///
+/// JSON has one kind of number, and in JSON Schema any number with a fraction of zero is an integer
+/// (JSON Schema core, 2020-12, section 4.2.3). Above `MAX_SAFE_INTEGER`, a double does not
+/// represent every integer.
 #[allow(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
@@ -48,7 +51,7 @@ fn whole(number: f64) -> Option<i64> {
     (number.fract() == 0.0 && number.abs() <= MAX_SAFE_INTEGER as f64).then_some(number as i64)
 }
 
-/// An integer from `low` to `high`.
+/// Reads an integer from `low` to `high`.
 pub fn integer_between(source: Source<'_>, low: i64, high: i64) -> Result<i64, FieldProblem> {
     match integer(source)? {
         value if (low..=high).contains(&value) => Ok(value),
@@ -56,13 +59,15 @@ pub fn integer_between(source: Source<'_>, low: i64, high: i64) -> Result<i64, F
     }
 }
 
-/// An id: what one endpoint returns as a string of digits, another accepts.
+/// Reads an id. A string of digits is accepted, because some endpoints return ids in this form.
 fn id(source: Source<'_>, (low, high): (i64, i64)) -> Result<i64, FieldProblem> {
     let digits = match source {
         Source::Json(Value::String(text)) if text.bytes().all(|it| it.is_ascii_digit() || it == b'-') => {
             Source::Text(text)
         }
-        Source::Json(Value::String(_)) => return Err(FieldProblem::wrong_type("an integer or its digits")),
+        Source::Json(Value::String(_)) => {
+            return Err(FieldProblem::wrong_type("an integer or a string of digits"));
+        }
         source => source,
     };
     integer_between(digits, low, high)
@@ -83,16 +88,16 @@ id_values! { ArticleId ProductId PatientId ProviderId RoomId VisitId TagId Ticke
 impl FieldValue for Minutes {
     fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
         let minutes = integer_between(source, 1, Self::MAX)?;
-        Self::new(minutes).ok_or_else(|| FieldProblem::invalid("is no duration"))
+        Self::new(minutes).ok_or_else(|| FieldProblem::invalid("must be a duration in minutes"))
     }
 }
 
 impl FieldValue for Cents {
-    /// A JSON number of a [`super::RawObject`]; from any other source it would have passed through a binary fraction.
+    /// Reads a JSON number of a [`super::RawObject`], since other sources use binary fractions.
     fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
         let Source::Number(text) = source else { return Err(FieldProblem::wrong_type("a number")) };
         Self::from_json_number(text).map_err(|no| match no {
-            NoAmount::TooExact => FieldProblem::invalid("must have at most two decimals"),
+            NoAmount::TooExact => FieldProblem::invalid("must have at most two decimal places"),
             NoAmount::OutOfRange => FieldProblem::invalid(format!("must be 0 to {}", Self::MAX)),
         })
     }
@@ -110,17 +115,17 @@ impl FieldValue for bool {
 }
 
 impl FieldValue for Timestamp {
-    /// RFC 3339, with its offset.
+    /// Reads a timestamp in RFC 3339, with its offset.
     fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
         let text = source.text()?;
         let shaped = (20..=40).contains(&text.len()) && text.as_bytes()[10] == b'T';
         let instant = shaped.then(|| text.parse().ok()).flatten();
-        instant.ok_or_else(|| FieldProblem::invalid("must be a time as in RFC 3339, 2026-03-09T12:00:00Z"))
+        instant.ok_or_else(|| FieldProblem::invalid("must be an RFC 3339 time, such as 2026-03-09T12:00:00Z"))
     }
 }
 
 impl FieldValue for Date {
-    /// `YYYY-MM-DD`
+    /// Reads a date: `YYYY-MM-DD`.
     fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
         let text = source.text()?;
         let shaped = text.len() == 10
@@ -130,17 +135,18 @@ impl FieldValue for Date {
                 .all(|(i, b)| if i == 4 || i == 7 { b == b'-' } else { b.is_ascii_digit() });
         let date = shaped.then(|| text.parse().ok()).flatten();
         date.filter(|date: &Date| (1900..=2999).contains(&date.year()))
-            .ok_or_else(|| FieldProblem::invalid("must be a date YYYY-MM-DD from 1900 to 2999"))
+            .ok_or_else(|| FieldProblem::invalid("must be a date, YYYY-MM-DD, from 1900 to 2999"))
     }
 }
 
-/// A local time: `HH:MM` or `HH:MM:SS`. Only the schema of [`Time`], which has none of its own.
+// Only the schema of `Time`, which has none of its own.
+/// A local time: `HH:MM` or `HH:MM:SS`.
 #[derive(utoipa::ToSchema)]
 #[schema(value_type = String, pattern = "^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$", example = "10:00:00")]
 pub struct LocalTime(pub Time);
 
 impl FieldValue for Time {
-    /// `HH:MM` or `HH:MM:SS`
+    /// Reads a local time: `HH:MM` or `HH:MM:SS`.
     fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
         let text = source.text()?;
         let shaped = matches!(text.len(), 5 | 8)
@@ -148,9 +154,9 @@ impl FieldValue for Time {
                 .bytes()
                 .enumerate()
                 .all(|(i, b)| if i == 2 || i == 5 { b == b':' } else { b.is_ascii_digit() });
-        // A 60th second is a leap second, which local times of visits don't have.
+        // Second 60 is a leap second, which local times of visits do not have.
         let time = (shaped && !text.ends_with(":60")).then(|| text.parse().ok()).flatten();
-        time.ok_or_else(|| FieldProblem::invalid("must be a time HH:MM or HH:MM:SS"))
+        time.ok_or_else(|| FieldProblem::invalid("must be a time, HH:MM or HH:MM:SS"))
     }
 }
 
@@ -170,7 +176,7 @@ macro_rules! enum_values {
 enum_values! { Scope EventScope TicketStatus TicketPriority }
 
 impl<T: FieldValue> FieldValue for Vec<T> {
-    /// A JSON array of at most 100, or a comma-separated query parameter.
+    /// Reads a JSON array or a comma-separated query parameter of at most 100 items.
     fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
         let items: Vec<Result<T, FieldProblem>> = match source {
             Source::Json(Value::Array(items)) => {
@@ -180,7 +186,7 @@ impl<T: FieldValue> FieldValue for Vec<T> {
             Source::Text(text) => text.split(',').map(|item| T::read(Source::Text(item.trim()))).collect(),
         };
         if items.len() > 100 {
-            return Err(FieldProblem::new("TOO_LONG", "has more than 100 items"));
+            return Err(FieldProblem::new("TOO_LONG", "must have at most 100 items"));
         }
         let (mut values, mut problems) = (Vec::with_capacity(items.len()), Vec::new());
         for (index, item) in items.into_iter().enumerate() {

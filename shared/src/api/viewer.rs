@@ -1,4 +1,4 @@
-//! Where a call comes from: as API Gateway saw it or, when it came by the portal's distribution, as that did.
+//! The caller's IP address, as API Gateway or the portal's CloudFront distribution saw it.
 
 use std::net::IpAddr;
 
@@ -10,12 +10,14 @@ use lambda_http::request::RequestContext;
 
 use crate::app::App;
 
-/// The address of who called the distribution, which sets it whatever was sent to it.
+/// The viewer's address. The distribution sets it, whatever the viewer sent.
 const VIEWER_ADDRESS: HeaderName = HeaderName::from_static("x-officepro-viewer-address");
-/// What only the distribution knows. Without it the address is anybody's word.
+/// A secret that only the distribution knows. Without it, anybody may have sent the address.
 const EDGE_SECRET: HeaderName = HeaderName::from_static("x-officepro-edge-secret");
 
-/// The caller's address. Both headers are taken off the request: nothing behind this can pass them on or write them down.
+/// Returns the caller's address, and removes both headers from the request.
+///
+/// Later code can neither forward nor log them.
 pub(super) async fn address(app: &App, request: &mut Request) -> Option<IpAddr> {
     let viewer = take_the_only(request.headers_mut(), VIEWER_ADDRESS).and_then(|it| it.parse().ok());
     let secret = take_the_only(request.headers_mut(), EDGE_SECRET);
@@ -30,8 +32,9 @@ pub(super) async fn address(app: &App, request: &mut Request) -> Option<IpAddr> 
     }
 }
 
-/// The header's value, if it came once only. API Gateway joins several by commas, so that neither an address nor the secret
-/// is left of them.
+/// Removes a header, and returns its value if it occurred only once.
+///
+/// API Gateway joins repeated headers with commas, which leaves neither an address nor the secret.
 fn take_the_only(headers: &mut HeaderMap, name: HeaderName) -> Option<String> {
     let Entry::Occupied(found) = headers.entry(name) else { return None };
     let (_, mut values) = found.remove_entry_mult();

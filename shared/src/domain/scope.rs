@@ -49,7 +49,7 @@ text_enum! {
         Products = "ProductPro.Products",
         Kb = "KB",
         Tickets = "Tickets",
-        /// Receiving events of this kind; so do the four below.
+        /// Permits receiving events of this kind; so do the four below.
         Patients = "Patients",
         Encounters = "Encounters",
         Claims = "Claims",

@@ -1,4 +1,4 @@
-//! JSON objects, and the names they may not hold twice.
+//! Parsing of JSON objects, including the detection of duplicate fields.
 
 use std::{collections::HashMap, fmt};
 
@@ -17,22 +17,24 @@ pub(super) fn parse<T: FromFields>(bytes: &[u8]) -> Result<T, ApiError> {
     T::read(Fields::of_body(object).noting(repeated(bytes, "body"))).map_err(ApiError::fields)
 }
 
-/// The fields of the body, each as it is written.
+/// Parses a body into its fields, each as raw JSON.
 ///
 /// # Errors
-/// 400 when it is not a JSON object.
+/// 400 if the body is not a JSON object.
 pub fn raw_object(bytes: &[u8]) -> Result<RawObject<'_>, ApiError> {
     serde_json::from_slice(bytes)
         .map_err(|error| if error.is_data() { no_object() } else { malformed(&error) })
 }
 
-/// What is wrong with an object at `place` that names a field twice: readers would differ in which value they take.
+/// Returns an error for each duplicate field of the object at `place`.
+///
+/// JSON readers differ in which of the values they use.
 pub fn repeated(bytes: &[u8], place: &str) -> FieldErrors {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     reader.deserialize_map(Names { place }).unwrap_or_default()
 }
 
-/// Looks for the names that an object holds more than once.
+/// Finds the duplicate names of an object.
 struct Names<'a> {
     place: &'a str,
 }
@@ -49,13 +51,13 @@ impl<'de> Visitor<'de> for Names<'_> {
         let mut errors = FieldErrors::default();
         while let Some((name, IgnoredAny)) = map.next_entry::<String, _>()? {
             match seen.get_mut(&name) {
-                // Told once, however often it comes.
+                // Report a name only once.
                 Some(told) if !*told => {
                     *told = true;
                     errors.push_with(|| FieldError {
                         location: format!("{}.{}", self.place, shown(&name)),
                         code: "DUPLICATE_FIELD",
-                        message: "is given more than once".to_owned(),
+                        message: "must be sent only once".to_owned(),
                     });
                 }
                 Some(_) => (),
@@ -69,7 +71,7 @@ impl<'de> Visitor<'de> for Names<'_> {
 }
 
 fn malformed(error: &serde_json::Error) -> ApiError {
-    let place = format!("The body is not JSON: line {}, column {}.", error.line(), error.column());
+    let place = format!("The body is not valid JSON: see line {}, column {}.", error.line(), error.column());
     ApiError::new(Code::MalformedJson, place)
 }
 

@@ -1,4 +1,4 @@
-//! What a body must say of itself: JSON, in UTF-8, not compressed.
+//! Checks the headers of a body: it must be JSON in UTF-8 and not compressed.
 
 use axum::http::{
     HeaderMap,
@@ -18,7 +18,7 @@ pub(super) fn require_json(headers: &HeaderMap) -> Result<(), ApiError> {
     }
     let charset = parts.find_map(|parameter| parameter.strip_prefix("charset="));
     if charset.is_some_and(|name| !matches!(name.trim_matches('"'), "utf-8" | "utf8")) {
-        return refused("JSON is sent in UTF-8 (RFC 8259, section 8.1).");
+        return refused("Send JSON in UTF-8 (RFC 8259, section 8.1).");
     }
     if headers.contains_key(CONTENT_ENCODING) && !text(CONTENT_ENCODING).eq_ignore_ascii_case("identity") {
         return refused("Send the body without 'Content-Encoding'.");

@@ -1,4 +1,4 @@
-//! The parameters of a query, decoded strictly: a byte that is guessed at would search for something else.
+//! Strict decoding of query parameters: guessing a byte would search for something else.
 
 use crate::api::{FieldError, FieldErrors, field_errors::shown};
 
@@ -11,14 +11,14 @@ pub(super) fn pairs(query: &str) -> Result<Vec<(String, String)>, FieldErrors> {
             (name, _) => errors.push(FieldError {
                 location: name.map_or_else(|| "query".to_owned(), |name| format!("query.{}", shown(&name))),
                 code: "INVALID_VALUE",
-                message: "must be UTF-8, percent-encoded".to_owned(),
+                message: "must be percent-encoded UTF-8".to_owned(),
             }),
         }
     }
     if errors.is_empty() { Ok(pairs) } else { Err(errors) }
 }
 
-/// `None` where a `%` begins no byte, or the bytes are no UTF-8.
+/// Decodes a text; `None` if a percent-encoding or the UTF-8 is invalid.
 fn decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();

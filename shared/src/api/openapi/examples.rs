@@ -1,6 +1,6 @@
-//! One example of every operation: a request and what it is answered, the reference's own where it has one.
+//! One example of each operation: a request and its response, from the reference if it has one.
 //!
-//! A test sends each request and compares what comes.
+//! A test sends each request and compares the response.
 
 use std::collections::BTreeMap;
 
@@ -11,24 +11,24 @@ use utoipa::openapi::{
     path::{Operation, ParameterBuilder, ParameterIn},
 };
 
-/// By the operation's name, e.g. `GET /v1/me`.
+/// The examples by operation, such as `GET /v1/me`.
 const EXAMPLES: &str = include_str!("examples.json");
 
 #[derive(Deserialize)]
 pub(super) struct Example {
-    /// With its query, e.g. `/v1/DemoOffice/tickets?status=Open`.
+    /// The path with its query, such as `/v1/DemoOffice/tickets?status=Open`.
     path: String,
     request: Option<Value>,
-    /// By status.
+    /// The responses by status.
     answers: BTreeMap<String, Value>,
 }
 
 pub(super) fn all() -> BTreeMap<String, Example> {
-    // A test finds an operation without its example.
+    // A test fails if an operation has no example.
     serde_json::from_str(EXAMPLES).unwrap_or_default()
 }
 
-/// Shows the example wherever the operation has a place for it.
+/// Adds the example to the operation's parameters, request body and responses.
 pub(super) fn show(operation: &mut Operation, template: &str, example: Example) {
     let (path, query) = example.path.split_once('?').unwrap_or((&example.path, ""));
     let in_path: BTreeMap<&str, &str> = template.split('/').zip(path.split('/')).collect();
@@ -63,7 +63,7 @@ fn set(content: &mut RefOr<Content>, example: &Value) {
     }
 }
 
-/// Numbers and booleans as such.
+/// Converts numbers and booleans; leaves everything else as text.
 fn typed(text: &str) -> Value {
     let plain = text.replace("%20", " ");
     match serde_json::from_str(&plain) {

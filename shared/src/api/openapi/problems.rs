@@ -1,4 +1,6 @@
-//! The problems that an operation answers whatever its handler does: those of the edge and of the extractors.
+//! The problems that an operation can return whatever its handler does.
+//!
+//! They come from the middleware and the extractors.
 
 use utoipa::{
     ToSchema,
@@ -13,7 +15,9 @@ use crate::api::{Code, Problem};
 
 const MEDIA_TYPE: &str = "application/problem+json";
 
-/// Adds what the operation's own description doesn't name; what it does gets the media type of a problem.
+/// Adds the problems that the operation's own description does not list.
+///
+/// Those that it lists get the media type of a problem.
 pub(super) fn complete(operation: &mut Operation, scoped: bool, safe: bool) {
     for (status, response) in &mut operation.responses.responses {
         if let (true, RefOr::T(response)) = (status.starts_with(['4', '5']), response)
@@ -94,8 +98,10 @@ fn problem(status: &str, codes: &[Code]) -> Response {
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(Problem::name()))).build();
     let problem = ResponseBuilder::new().description(names.join(", ")).content(MEDIA_TYPE, content);
     match status {
-        "401" | "403" => problem.header("WWW-Authenticate", header("What is needed instead.", Type::String)),
-        "429" | "503" => problem.header("Retry-After", header("Seconds to wait.", Type::Integer)),
+        "401" | "403" => {
+            problem.header("WWW-Authenticate", header("The credential or scope needed.", Type::String))
+        }
+        "429" | "503" => problem.header("Retry-After", header("How many seconds to wait.", Type::Integer)),
         _ => problem,
     }
     .build()

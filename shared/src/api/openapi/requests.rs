@@ -1,4 +1,4 @@
-//! What holds for the values of every request, said once.
+//! Limits that apply to the values of every request, described in one place.
 
 use std::collections::BTreeSet;
 
@@ -8,18 +8,18 @@ use utoipa::openapi::{
     schema::{AdditionalProperties, ArrayItems, OneOfBuilder},
 };
 
-/// The years that a date in a request may have.
+/// The pattern of dates in requests: years 1900 to 2999.
 const DATE: &str = "^(19|2[0-9])[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$";
 
-/// Ids that bodies hold as integers or as strings of digits.
+/// Ids that bodies may contain as integers or as strings of digits.
 const INTEGER_IDS: [&str; 4] = ["PatientId", "ProviderId", "TagId", "VisitId"];
 
-/// What arrays may hold unless their schemas say so.
+/// The maximum number of items in an array whose schema does not set one.
 const MOST_ITEMS: usize = 100;
-/// No instant is written with more characters.
+/// The maximum length of an instant, in characters.
 const LONGEST_INSTANT: usize = 40;
 
-/// Describes what all bodies and parameters have in common: no unknown fields, dates of a range, headers that are text.
+/// Describes what all requests have in common: no unknown fields, limits of dates, text headers.
 pub(super) fn tighten(openapi: &mut OpenApi) {
     let (mut named, mut bodies) = (Vec::new(), Vec::new());
     for item in openapi.paths.paths.values_mut() {
@@ -45,7 +45,7 @@ pub(super) fn tighten(openapi: &mut OpenApi) {
     }
 }
 
-/// What one endpoint returns as a string of digits, another accepts in a body.
+/// Allows an id as a string of digits, since some endpoints return ids in this form.
 fn accept_digits(property: &mut RefOr<Schema>) {
     if let RefOr::T(Schema::OneOf(parts)) = property {
         let has_id = parts.items.iter().any(is_id);
@@ -73,8 +73,8 @@ fn parameters(operation: &mut Operation, named: &mut Vec<String>) {
     for parameter in operation.parameters.iter_mut().flatten() {
         let RefOr::T(Parameter { name, schema: Some(schema), description, .. }) = parameter else { continue };
         match name.as_str() {
-            "page" => _ = description.get_or_insert_with(|| "Which page; the first is 1.".to_owned()),
-            "limit" => _ = description.get_or_insert_with(|| "How many at most.".to_owned()),
+            "page" => _ = description.get_or_insert_with(|| "The page number; the first is 1.".to_owned()),
+            "limit" => _ = description.get_or_insert_with(|| "The maximum number of items.".to_owned()),
             _ => (),
         }
         match name.as_str() {
@@ -94,7 +94,7 @@ fn text(pattern: &str, max_length: usize) -> RefOr<Schema> {
     text.build().into()
 }
 
-/// Every component that the named ones are made of.
+/// Tightens the named components and all components they refer to; returns their names.
 fn visit_all(components: &mut Components, mut named: Vec<String>) -> BTreeSet<String> {
     let mut seen = BTreeSet::new();
     while let Some(name) = named.pop() {

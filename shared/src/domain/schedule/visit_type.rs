@@ -20,7 +20,7 @@ pub struct VisitTypeRules {
 }
 
 impl VisitTypeRules {
-    /// The longest buffer the schema allows, in minutes.
+    /// The longest buffer that the schema allows, in minutes.
     pub const MAX_BUFFER: i64 = 240;
 }
 
