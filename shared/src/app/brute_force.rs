@@ -273,7 +273,7 @@ impl Attempt<'_> {
     /// Records that the secret was wrong, and waits if there were many wrong ones.
     ///
     /// Returns whether to audit the attempt. The first wrong secret of a network in a window is
-    /// audited, for up to [`AUDITED`] networks.
+    /// audited, for up to 100 networks.
     pub async fn failed(self) -> bool {
         refused(self.kind);
         let name = |what: &str| format!("wrong#{}#{what}", self.kind);
