@@ -45,7 +45,7 @@ const UNMATCHED: &str = "unmatched";
 pub fn edge(routes: Router<App>, app: App) -> Router {
     routes
         .method_not_allowed_fallback(|| async {
-            ApiError::new(Code::MethodNotAllowed, "The 'Allow' header lists the methods of this path.")
+            ApiError::new(Code::MethodNotAllowed, "See the 'Allow' header for the methods of this path.")
         })
         .layer(from_fn_with_state(app.clone(), pass))
         .with_state(app)

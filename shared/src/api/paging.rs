@@ -80,9 +80,7 @@ pub struct CursorParam(pub Cursor);
 impl FieldValue for CursorParam {
     fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
         let cursor = Cursor::parse(source.text()?);
-        cursor
-            .map(Self)
-            .ok_or_else(|| FieldProblem::invalid("must be a 'nextCursor' that this list returned"))
+        cursor.map(Self).ok_or_else(|| FieldProblem::invalid("must be a 'nextCursor' of this list"))
     }
 }
 
