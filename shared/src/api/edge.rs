@@ -85,7 +85,7 @@ async fn answer(
     request.extensions_mut().insert(call.clone());
 
     let mut response = if head_length(&request) > MAX_HEAD {
-        let detail = format!("Path, query and headers together must not exceed {MAX_HEAD} bytes.");
+        let detail = format!("Path, query and headers must not exceed {MAX_HEAD} bytes in total.");
         ApiError::new(Code::HeadersTooLarge, detail).into_response()
     } else {
         AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_| {
