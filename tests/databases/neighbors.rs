@@ -45,7 +45,7 @@ async fn tables_of_an_emr_with_names_of_ours_stay_as_they_are() {
     let before = text(&mut emr, PUBLIC).await;
     for secret in [dsn.clone(), pooled(&dsn)] {
         let checked = tenant::check::practice(&practice("Neighbors"), &secret).await.unwrap().join("; ");
-        assert!(checked.contains("a practice can be made in it"), "{checked}");
+        assert!(checked.contains("a practice can be created in it"), "{checked}");
         assert_eq!(text(&mut emr, PUBLIC).await, before);
         assert_eq!(
             count(&mut emr, "select count(*) from pg_namespace where nspname = 'partner_api'").await,

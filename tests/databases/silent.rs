@@ -96,8 +96,8 @@ async fn a_connection_string_whose_server_falls_silent_is_told_with_where_it_hun
     let of_ours = count(&mut looker, OURS).await;
     drop(looker);
     for (dsn, tables, steps) in [
-        (&empty, 0, ["connecting to", "asking the server what it is", "making the schema"]),
-        (&filled, of_ours, ["connecting to", "asking the server what it is", "reading the schema's version"]),
+        (&empty, 0, ["connecting to", "identifying the server", "creating the schema"]),
+        (&filled, of_ours, ["connecting to", "identifying the server", "reading the schema version"]),
     ] {
         let whole = Silencing::before(dsn, usize::MAX).await;
         let good = outcome(&office, check(&whole.dsn), 600).await;
@@ -127,7 +127,7 @@ async fn tables_of_other_programs_are_named_and_in_nobodys_way() {
     let outcome = outcome(&office, check(&dsn), 600).await;
     assert_eq!(outcome.status, Status::Usable, "{outcome:?}");
     let found = outcome.found.join("; ");
-    assert!(found.contains("tables of other programs, which stay as they are: tags, users"), "{found}");
+    assert!(found.contains("other programs' tables, which stay unchanged: tags, users"), "{found}");
     drop(emr);
     leaves_nothing_behind(&dsn, 0).await;
 }
@@ -140,7 +140,7 @@ async fn trying_a_connection_string_takes_ten_seconds_at_most_whatever_the_serve
     assert_eq!(outcome(&office, check(&whole.dsn), 600).await.status, Status::Usable);
     let silent = Silencing::before(&dsn, whole.most_said() - 1).await;
     let said = outcome(&office, check(&silent.dsn), 600).await.error.unwrap();
-    assert!(said.contains("not done within 10 s, it hung while taking the schema back"), "{said}");
+    assert!(said.contains("not done within 10 s, it hung while rolling the schema back"), "{said}");
     leaves_nothing_behind(&dsn, 0).await;
 }
 
@@ -152,7 +152,8 @@ async fn a_database_in_which_somebody_keeps_a_lock_is_told_with_what_waits_for_i
     let mut blocker = inside(&dsn).await;
     blocker.execute("begin; lock table tenant_identity").await.unwrap();
     let said = outcome(&office, check(&dsn), 600).await.error.unwrap();
-    let whole = said.contains("lock timeout") && said.contains("(while asking the database whose it is)");
+    let whole =
+        said.contains("lock timeout") && said.contains("(while checking which practice owns the database)");
     assert!(whole, "{said}");
 }
 
@@ -184,5 +185,5 @@ async fn a_migration_whose_server_falls_silent_is_told_with_where_it_hung_and_le
     for (after, error) in &said {
         assert!(error.contains("while "), "{after}: {error}");
     }
-    assert!(said.iter().any(|(_, error)| error.contains("doing the migrations")), "{said:#?}");
+    assert!(said.iter().any(|(_, error)| error.contains("running the migrations")), "{said:#?}");
 }
