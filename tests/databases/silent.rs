@@ -1,4 +1,6 @@
-//! A server that falls silent: whoever asked it is told within seconds at what it hung, and nothing is left behind.
+//! Servers that stop responding.
+//!
+//! The caller learns within seconds in which step it hung, and nothing is left behind.
 
 use std::sync::{
     Arc,
@@ -18,16 +20,18 @@ use tokio::{
 use super::{OTHERS, OURS, count, inside, migrated, session};
 use crate::office::{Engine, Office, ends, eventually, new_database, proxy};
 
-/// A server's answers pass up to a byte of each connection, and then nothing, while the connection stays open.
+/// A proxy that forwards a number of bytes of each connection, and then nothing.
+///
+/// The connection stays open.
 struct Silencing {
-    /// The connection string of the same database by way of it.
+    /// The connection string of the same database, through the proxy.
     dsn: String,
-    /// The most that the server said on one connection.
+    /// The most bytes that the server sent on one connection.
     most_said: Arc<AtomicUsize>,
 }
 
 impl Silencing {
-    /// After so many bytes of the server's.
+    /// Forwards this many bytes of the server's.
     async fn before(dsn: &str, after: usize) -> Self {
         let most_said = Arc::<AtomicUsize>::default();
         let most = most_said.clone();
@@ -60,10 +64,10 @@ async fn pass(
     }
 }
 
-/// The outcome of a task of one practice's when a database may take so long.
+/// Returns the outcome of a task for one practice, with this time limit.
 async fn outcome(office: &Office, task: Value, seconds: i64) -> Outcome {
     let app = office.another_app(|_| ());
-    // The function keeps five seconds for its answer.
+    // The function reserves five seconds for its response.
     let deadline = app.clock.now() + SignedDuration::from_secs(seconds + 5);
     let task: Task = serde_json::from_value(task).unwrap();
     let mut answer = ends("the function's answer", migrate::run(&app, task, deadline)).await;
@@ -82,7 +86,7 @@ async fn leaves_nothing_behind(dsn: &str, tables: i64) {
     assert_eq!(count(&mut looker, OURS).await, tables);
 }
 
-/// Bytes of which the server's silence is tried, those of its first words all.
+/// Returns 24 byte counts, evenly spread, after which the server stops responding.
 fn bytes(most: usize) -> impl Iterator<Item = usize> {
     (0..24).map(move |at| at * most / 24)
 }
