@@ -107,7 +107,7 @@ fn requests() -> Vec<Request> {
             continue;
         }
         let path = operation.path.replace("{PPass}", "DemoOffice").replace("{id}", id_in(&operation.path));
-        assert!(!path.contains('{'), "which row does {path} name?");
+        assert!(!path.contains('{'), "no row for {path}");
         let described = &description["paths"][&operation.path]["get"]["parameters"];
         let parameters = described.as_array().into_iter().flatten().filter(|it| it["in"] == "query");
         let (mut required, mut all) = (Vec::new(), Vec::new());
@@ -115,7 +115,7 @@ fn requests() -> Vec<Request> {
             let name = it["name"].as_str().unwrap();
             let value = parameter(name).map(|value| format!("{name}={value}"));
             if it["required"] == true {
-                required.push(value.clone().unwrap_or_else(|| panic!("a value for {name} of {path}")));
+                required.push(value.clone().unwrap_or_else(|| panic!("no value for {name} of {path}")));
             }
             all.extend(value);
         }

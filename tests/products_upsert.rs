@@ -218,7 +218,7 @@ on_both_databases! {
         upsert(&office, item).await.expect(200);
         let written = "select count(*) from audit_log where action = 'products.upsert' and entity = 'product' and partner_id = 'prt_acme'
                        and entity_ids = (select min(product_id) || ',' || max(product_id) from products)";
-        assert_eq!(office.catalog_integer(written).await, 1, "what changes nothing is not noted");
+        assert_eq!(office.catalog_integer(written).await, 1, "a call without changes is not audited");
         crate::office::run_sql(&office.catalog, "drop table audit_log").await;
         let reply = upsert(&office, json!([{ "VendorCode": "V", "ProductCode": "R", "Product": "Gel" }])).await;
         assert_eq!(reply.status, 500);

@@ -82,7 +82,7 @@ async fn whatever_is_sent_is_answered_with_at_most_a_mebibyte_and_never_with_a_f
     for operation in operations().iter().filter(|it| it.body) {
         let example = examples.iter().find(|it| it.operation == operation.name());
         let example = example.and_then(|it| it.request.clone());
-        let example = example.unwrap_or_else(|| panic!("{} has no example to begin with", operation.name()));
+        let example = example.unwrap_or_else(|| panic!("{} has no example", operation.name()));
         let (legal, wrong) = longest(&schema(&description, operation), &example);
         let worst = [
             ("unknown fields", many(80_000, |number| format!("x{number:05}"))),

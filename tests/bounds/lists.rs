@@ -36,7 +36,7 @@ async fn multiply(
         if let Some(found) = scanned.items.unwrap_or_default().into_iter().find(of) {
             break found;
         }
-        assert!(start.is_some(), "nothing begins with {begins}");
+        assert!(start.is_some(), "no item starts with {begins}");
     };
     let numbers: Vec<usize> = (0..MANY).collect();
     for numbers in numbers.chunks(25) {
@@ -129,7 +129,7 @@ async fn every_administrators_answer_is_bounded_at_any_size_and_so_is_what_is_re
     let mut asked = 0;
     for operation in operations().iter().filter(|it| it.door == Door::Admin && it.method == "GET") {
         let example = examples().into_iter().find(|it| it.operation == operation.name());
-        let example = example.unwrap_or_else(|| panic!("{} has no example to begin with", operation.name()));
+        let example = example.unwrap_or_else(|| panic!("{} has no example", operation.name()));
         let (bare, _) = example.path.split_once('?').unwrap_or((&example.path, ""));
         for path in [
             example.path.clone(),
@@ -156,7 +156,7 @@ async fn every_administrators_answer_is_bounded_at_any_size_and_so_is_what_is_re
                     80
                 }
             {
-                faults.push(format!("{path}: {calls} questions to the store"));
+                faults.push(format!("{path}: {calls} store calls"));
             }
             asked += 1;
         }

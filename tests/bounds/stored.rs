@@ -193,7 +193,7 @@ fn worst_path(path: &str) -> String {
 /// Returns the operation's example for the worst records, with each list at its maximum.
 fn worst_calls(operation: &Operation) -> Vec<(String, Option<String>)> {
     let example = examples().into_iter().find(|it| it.operation == operation.name());
-    let example = example.unwrap_or_else(|| panic!("{} has no example to begin with", operation.name()));
+    let example = example.unwrap_or_else(|| panic!("{} has no example", operation.name()));
     let path = worst_path(&example.path);
     let body = example.request.map(|it| it.to_string());
     let (bare, _) = path.split_once('?').unwrap_or((&path, ""));

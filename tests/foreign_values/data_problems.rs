@@ -46,7 +46,7 @@ async fn what_another_process_met_is_not_counted_twice_and_what_was_mended_is_fo
     assert_eq!(problems(&office, "").await, [json!(["DemoOffice", "patients", 1, "1001"])]);
     office.sql("update patients set dob = null where patient_id = 1001").await;
     office.set_time("2026-03-10T12:00:00Z");
-    assert_eq!(problems(&office, "").await.len(), 1, "what was met yesterday");
+    assert_eq!(problems(&office, "").await.len(), 1, "rows found yesterday");
     office.set_time("2026-03-11T12:00:00Z");
     assert_eq!(problems(&office, "").await, [json!(null); 0]);
 }
@@ -74,7 +74,7 @@ async fn a_table_full_of_unreadable_rows_costs_a_bounded_item() {
     assert_eq!(
         problems(&office, "").await,
         [json!([null, "products", 500, "700"])],
-        "the last one is still told"
+        "the last row is still reported"
     );
 }
 

@@ -95,7 +95,7 @@ fn postgres(data_type: &str) -> &'static [&'static str] {
             "'294276-12-31'",
             "'2026-03-09 10:00:00.123456+02'",
         ],
-        other => panic!("which values has the type {other}?"),
+        other => panic!("no test values for the type {other}"),
     }
 }
 

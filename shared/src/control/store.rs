@@ -26,12 +26,10 @@ pub type Item = HashMap<String, AttributeValue>;
 /// The tables, by purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Table {
-    /// Configuration and state, from partners to the audit log.
+    /// Long-lived state. Key `pk`, `sk`; indexes `gsi1`, `gsi2`.
     ///
     /// Partners, API keys, access requests, practices, subscriptions, dispatch states, runs of the
     /// log poller, data problems, id counters, the audit log.
-    ///
-    /// Key `pk`, `sk`; indexes `gsi1`, `gsi2`.
     Control,
     /// Webhook deliveries. Key `pk`; indexes `byId`, `bySubscription`, `byPractice`, `feed`, `due`.
     Deliveries,

@@ -69,9 +69,9 @@ pub struct LogProgress {
     pub gaps: Vec<Gap>,
     /// The total number of rows that were read at the top.
     pub rows: u64,
-    /// The highest id up to which a gap was dropped.
+    /// Up to here, ids between gaps are not necessarily rows.
     ///
-    /// Below it, ids between gaps are not necessarily rows.
+    /// Gaps up to this id may have been dropped or never recorded.
     pub incomplete_to: LogId,
     #[serde(with = "anchors::notation")]
     pub anchors: Anchors,
