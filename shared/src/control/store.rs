@@ -56,13 +56,13 @@ impl Table {
 /// The names of the tables; a function gets only those that it uses.
 #[derive(Clone, Debug, Default)]
 pub struct TableNames {
-    /// `CONTROL_TABLE`
+    /// From `CONTROL_TABLE`.
     pub control: Option<String>,
-    /// `DELIVERIES_TABLE`
+    /// From `DELIVERIES_TABLE`.
     pub deliveries: Option<String>,
-    /// `ACTIVITY_TABLE`
+    /// From `ACTIVITY_TABLE`.
     pub activity: Option<String>,
-    /// `LEDGER_TABLE`
+    /// From `LEDGER_TABLE`.
     pub ledger: Option<String>,
 }
 

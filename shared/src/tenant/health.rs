@@ -56,9 +56,9 @@ pub struct Timeouts {
 pub struct ServerTimeouts {
     /// `lock_timeout`: the longest wait for a lock of another transaction.
     pub lock: Duration,
-    /// `statement_timeout`
+    /// `statement_timeout`: the longest run of a statement.
     pub statement: Duration,
-    /// `idle_in_transaction_session_timeout`
+    /// `idle_in_transaction_session_timeout`: the longest idle time inside a transaction.
     pub idle: Duration,
 }
 

@@ -113,7 +113,7 @@ impl Sessions {
 /// A round trip on `SQLite`.
 pub(crate) struct SqliteSession<'c>(pub(super) &'c mut SqliteConnection);
 
-#[allow(clippy::unused_async, reason = "as PostgreSQL's")]
+#[allow(clippy::unused_async, reason = "the same interface as for PostgreSQL")]
 impl SqliteSession<'_> {
     pub(crate) async fn enter(&mut self) -> sqlx::Result<()> {
         Ok(())

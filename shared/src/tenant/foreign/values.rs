@@ -14,7 +14,7 @@ use crate::domain::ids::IntegerId;
 pub enum TimeOfDay {
     /// Whole seconds; fractions are truncated.
     At(Time),
-    /// `24:00`
+    /// The end of the day, `24:00`.
     EndOfDay,
 }
 
@@ -58,7 +58,7 @@ const FIRST_DATE: Date = date(1, 1, 1);
 /// 2000-01-01, the epoch of `PostgreSQL`.
 const POSTGRES_EPOCH: Date = date(2000, 1, 1);
 const POSTGRES_EPOCH_SECOND: i64 = 946_684_800;
-/// 0001-01-01T00:00:00Z
+/// 0001-01-01T00:00:00Z in Unix seconds.
 const FIRST_SECOND: i64 = -62_135_596_800;
 /// The Unix epoch as a Julian day.
 const UNIX_EPOCH_JULIAN: f64 = 2_440_587.5;
@@ -196,7 +196,7 @@ impl FromRaw for Day {
             Raw::Instant(i64::MIN) => Some(Self::Past),
             Raw::Instant(i64::MAX) => Some(Self::Future),
             Raw::Instant(count) => Some(Self::On(utc_date(of_postgres(count)))),
-            #[allow(clippy::cast_precision_loss, reason = "integers beyond 2^53 are no dates")]
+            #[allow(clippy::cast_precision_loss, reason = "integers beyond 2^53 are not dates")]
             Raw::Integer(number) => day_of_number(number as f64),
             Raw::Real(number) => day_of_number(number),
             Raw::Text(bytes) | Raw::Blob(bytes) => {
@@ -226,7 +226,7 @@ impl FromRaw for Timestamp {
         let at = match raw {
             Raw::Instant(count) => Some(of_postgres(count)),
             Raw::Days(days) => Some(midnight(Day::of_days(days))),
-            #[allow(clippy::cast_precision_loss, reason = "integers beyond 2^53 are no instants")]
+            #[allow(clippy::cast_precision_loss, reason = "integers beyond 2^53 are not instants")]
             Raw::Integer(number) => of_number(number as f64),
             Raw::Real(number) => of_number(number),
             Raw::Text(bytes) | Raw::Blob(bytes) => text(bytes).and_then(parse_timestamp),
@@ -244,7 +244,7 @@ fn text(bytes: &[u8]) -> Option<&str> {
     str::from_utf8(bytes).ok().map(|it| it.trim_matches(|c: char| c.is_whitespace() || c == '\0'))
 }
 
-#[allow(clippy::cast_possible_truncation, reason = "checked to be within")]
+#[allow(clippy::cast_possible_truncation, reason = "the range was checked")]
 fn whole(number: f64) -> Option<i64> {
     // 2^63 as a double is out of range for an i64.
     let range = -9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0;

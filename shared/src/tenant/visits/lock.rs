@@ -51,8 +51,8 @@ pub async fn lock_provider_and_patient(
 /// A search for a free room.
 ///
 /// Other transactions may hold rooms for visits that are not committed and so not visible. As long
-/// as other rooms remain, the wait for each is short. The whole search takes no longer than one lock
-/// wait.
+/// as other rooms remain, the wait for each is short. The whole search takes no longer than a
+/// wait for one lock.
 #[derive(Debug, Default)]
 pub struct RoomSearch {
     begun: Option<Instant>,
