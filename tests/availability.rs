@@ -1,4 +1,4 @@
-//! Providers and their free time.
+//! Tests of providers and their availability.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! check, slots, next-slot and book give one answer.
+//! check, slots, next-slot and book agree.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use crate::office::{Office, on_both_databases};
 
 const PROVIDER: &str = "/v1/DemoOffice/availability/providers/1";
 
-/// Buffers, one room less, an overnight window, time off, custom hours, and visits of two providers in the room.
+/// Buffers, one room less, an overnight window, time off, custom hours, and visits in the room.
 const ROWS: &str = "
 update visit_types set buffer_before = 5, buffer_after = 10 where visit_type = 'Consult';
 delete from visit_type_resources where resource_id = 101;
@@ -49,7 +49,8 @@ on_both_databases! {
                 let reply = office.get(&format!("{PROVIDER}/check?date={date}&time={time}&duration=25&visitType=Consult")).await;
                 let available = reply.expect(200)["data"]["Available"] == true;
                 assert_eq!(offered, available, "{date} {time}: {}", reply.body);
-                // Every other free start is taken, so that neighbours are free and taken in turn.
+                // Book every other free start, so that some starts have booked neighbors and some
+                // free ones.
                 if offered && quarter % 2 == 1 {
                     let reply = office.get(&format!("{PROVIDER}/next-slot?duration=25&visitType=Consult")).await;
                     let next = &reply.expect(200)["data"]["TheNextSlot"];

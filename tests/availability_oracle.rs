@@ -1,5 +1,6 @@
-//! The schedule's rules against a brute-force oracle that looks at every single minute around both changes of daylight
-//! saving time of two zones.
+//! Compares the scheduling rules with a brute-force oracle.
+//!
+//! The oracle looks at every single minute around both daylight-saving changes of two zones.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -17,18 +18,18 @@ use shared::domain::{
     },
 };
 
-/// Days before and after the change that are in the minute table.
+/// The days before and after the change in the minute table.
 const AROUND: i64 = 4;
-/// Days before and after the change that are compared.
+/// The days before and after the change that are compared.
 const COMPARED: i64 = 1;
 
 type Hours = (i64, u16, u16, Option<i64>, Option<i64>);
 
 #[derive(Clone, Debug)]
 struct World {
-    /// (weekday, start, end, bounds): times in steps of five minutes of the day, bounds in days from the change.
+    /// (weekday, start, end, from, to): times in 5-minute steps, bounds in days from the change.
     hours: Vec<Hours>,
-    /// (day, kind, start, end, own)
+    /// (day, kind, start, end, own): `own` is false for an exception of the whole practice.
     exceptions: Vec<(i64, u8, u16, u16, bool)>,
     /// (minute from the table's start, minutes, buffer before, buffer after)
     busy: Vec<(i64, i64, i64, i64)>,
@@ -85,22 +86,22 @@ fn plus(date: Date, days: i64) -> Date {
     date.saturating_add(Span::new().days(days))
 }
 
-/// The table of minutes: what the clock on the wall shows in each.
+/// The minute table: the wall-clock time of each minute.
 struct Oracle<'a> {
     world: &'a World,
     change: Date,
     /// The first minute, in Unix seconds.
     first: i64,
     wall: Vec<DateTime>,
-    /// The first minute of each of these.
+    /// The first minute that shows each wall-clock time.
     first_shown: HashMap<DateTime, usize>,
-    /// Whether a minute lies in a working window that isn't off.
+    /// Whether each minute is in a working window and not off.
     open: Vec<bool>,
     busy: Vec<bool>,
-    /// The same with the visits' own buffers.
+    /// The same, including the visits' own buffers.
     buffered: Vec<bool>,
     rooms: Vec<Vec<bool>>,
-    /// The minutes that are on the grid of a window.
+    /// The minutes on the grid of a window.
     grid: BTreeSet<usize>,
 }
 
@@ -165,7 +166,7 @@ impl<'a> Oracle<'a> {
         }
     }
 
-    /// The minutes of the windows that belong to a date.
+    /// Returns the minutes of the windows that belong to a date.
     fn minutes_of(&self, date: Date, day: i64, off: &[bool]) -> Vec<bool> {
         let mut works = vec![false; self.wall.len()];
         let exceptions = || self.world.exceptions.iter().filter(|it| it.0 == day);
@@ -188,7 +189,7 @@ impl<'a> Oracle<'a> {
         works.iter().zip(off).map(|(works, off)| *works && !*off).collect()
     }
 
-    /// The minutes from when the clock first shows `start` or later to when it first shows `end` or later.
+    /// Returns the minutes from the first at or after `start` to the first at or after `end`.
     fn window(&self, date: Date, start: u16, end: u16) -> std::ops::Range<usize> {
         let first = |at: DateTime| self.wall.iter().position(|wall| *wall >= at).unwrap_or(self.wall.len());
         let end_date = if end <= start { plus(date, 1) } else { date };
@@ -196,12 +197,14 @@ impl<'a> Oracle<'a> {
         from..to.max(from)
     }
 
-    /// The minute at which the clock first shows this time.
+    /// Returns the first minute at which the clock shows this time.
     fn minute(&self, at: DateTime) -> Option<usize> {
         self.first_shown.get(&at).copied()
     }
 
-    /// The room (0 = none needed) of a visit that begins in this minute; `None` when it can't.
+    /// Returns the room of a visit that starts in this minute; `None` if it cannot.
+    ///
+    /// The room is 0 if none is needed.
     fn free(&self, minute: usize) -> Option<i64> {
         let world = self.world;
         let today = self.wall[usize::try_from(world.now).unwrap()].date();
@@ -303,7 +306,7 @@ fn mark(minutes: &mut [bool], from: i64, length: i64) {
     minutes[from..to].fill(true);
 }
 
-/// How much was compared, so that a test of nothing is noticed.
+/// Counts the comparisons, so that a test that compares nothing fails.
 #[derive(Default)]
 struct Seen {
     free: usize,

@@ -1,4 +1,4 @@
-//! What an answer costs on a practice with 20,000 visits and a provider who is booked for a whole year.
+//! The cost of availability calls in a practice with 20,000 visits and fully booked providers.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use crate::office::{Engine, Office, statements::noted};
 const PROVIDERS: [i64; 4] = [1, 2, 4, 5];
 const NEXT_SLOT: &str = "/v1/DemoOffice/availability/providers/1/next-slot?duration=30";
 
-/// Every provider of [`PROVIDERS`] works every day and is booked in every half hour of 365 days: 20,440 visits.
+/// Books every half hour of 365 days for every provider of [`PROVIDERS`]: 20,440 visits.
 async fn fill_a_year(office: &Office) {
     office
         .sql(
@@ -71,12 +71,12 @@ async fn statements(office: &Office, path: &str) -> Vec<String> {
     let token = office.token("all").await;
     let (reply, mut seen) = noted(office.send(&token, "GET", path, None)).await;
     reply.expect(200);
-    // A pooled connection may be pinged first; that has no text of its own.
+    // A pooled connection may be pinged first. A ping has no statement text.
     seen.retain(|statement| statement.contains("from"));
     seen
 }
 
-/// A full year has no free slot, and with one free slot at its end exactly that.
+/// A full year has no free slot. With one free slot at its end, the search finds that one.
 async fn search(engine: Engine) -> Office {
     let office = Office::open(engine).await;
     fill_a_year(&office).await;
@@ -113,7 +113,7 @@ async fn a_full_year_is_searched_on_postgres_and_each_table_is_read_once() {
     assert_eq!(year.len(), 5, "{year:#?}");
 }
 
-/// A calendar that is full on so many days, searched to its end: the shortest time of many.
+/// Returns the shortest of several times to search a calendar that is full for this many days.
 fn time_of(days: i64) -> Duration {
     let zone = shared::domain::zones::get("America/New_York").unwrap();
     let first = date(2026, 3, 9);
@@ -151,7 +151,7 @@ fn time_of(days: i64) -> Duration {
     (0..15).map(|_| search()).min().unwrap()
 }
 
-/// Twelve times the days are twelve times the work; were each compared with each, they would be 144 times.
+/// Twelve times the days mean twelve times the work; comparing every pair would mean 144 times.
 #[test]
 fn the_rules_search_a_year_in_proportion_to_a_month() {
     let (month, year) = (time_of(30), time_of(360));

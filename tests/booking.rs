@@ -1,4 +1,4 @@
-//! Booking, cancelling and moving visits.
+//! Tests of booking, canceling and rescheduling visits.
 
 use serde_json::{Value, json};
 
@@ -232,7 +232,7 @@ async fn a_type_without_rooms_is_booked_without_one_and_the_provider_may_attend_
     let reply = book(&office, &json!({ "VisitType": "FOLLOWUP", "VisitDuration": 60, "ProviderTime": "10:30", "ProviderDuration": 15 })).await;
     let data = &reply.expect(201)["data"];
     assert_eq!((&data["RoomID"], &data["ProviderTime"]), (&Value::Null, &json!("10:30:00")));
-    // The provider is free before and after their part; the patient isn't.
+    // The provider is free before and after their part of the visit; the patient is not.
     book(&office, &json!({ "VisitType": "FOLLOWUP", "PatientID": 1002 })).await.expect(201);
     book(&office, &json!({ "VisitType": "FOLLOWUP", "PatientID": 1003, "VisitTime": "10:45" }))
         .await

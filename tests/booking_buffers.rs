@@ -1,4 +1,4 @@
-//! Between two visits of a provider the larger of the two buffers stays free, whichever was booked first.
+//! Between two visits of a provider the larger buffer stays free, whichever was booked first.
 
 use std::{fmt::Write as _, sync::Arc};
 
@@ -8,7 +8,9 @@ use crate::office::{Office, on_both_databases};
 
 const PROVIDER: &str = "/v1/DemoOffice/availability/providers/1";
 
-/// Provider 1 works around the clock from Monday to Wednesday; `Long` needs 20 minutes before and 30 after, `Short` none.
+/// Provider 1 works around the clock from Monday to Wednesday.
+///
+/// `Long` needs 20 minutes before and 30 after, `Short` none.
 async fn prepare(office: &Office) {
     let mut sql = String::from(
         "insert into visit_types (visit_type, buffer_before, buffer_after) values ('Long', 20, 30), ('Short', 0, 0), ('Before', 45, 0);
@@ -37,7 +39,7 @@ on_both_databases! {
     async fn the_larger_buffer_of_two_neighbors_stays_free_on_both_sides(office) {
         let office: Office = office;
         prepare(&office).await;
-        // 10:00 to 10:30; with its buffers 09:40 to 11:00.
+        // 10:00 to 10:30; including its buffers, 09:40 to 11:00.
         assert_eq!(book(&office, 5000, "Long", "2026-03-10", "10:00").await, 201);
         for (kind, time, free) in [
             ("Short", "09:11", false), ("Short", "09:10", true), ("Short", "10:59", false), ("Short", "11:00", true),
@@ -53,10 +55,10 @@ on_both_databases! {
             assert!(!slots.contains(&json!("10:45:00")), "{kind}");
             office.sql("delete from visits where patient_id = 5001").await;
         }
-        // Without a visit type the existing visit's buffers count all the same.
+        // Without a visit type, the existing visit's buffers still count.
         let reply = office.get(&format!("{PROVIDER}/check?date=2026-03-10&time=10:45&duration=15")).await;
         assert_eq!(reply.expect(200)["data"]["Reason"], "BOOKED");
-        // Moving keeps them, too.
+        // Rescheduling respects buffers, too.
         assert_eq!(book(&office, 5002, "Short", "2026-03-10", "14:00").await, 201);
         let id = office.integer("select visit_id from visits where patient_id = 5002").await;
         for (time, status) in [("10:59", 409), ("11:00", 200)] {
@@ -71,7 +73,7 @@ on_both_databases! {
     async fn of_many_bookings_at_once_none_lies_within_anothers_buffers(office) {
         let office = Arc::new(office);
         prepare(&office).await;
-        // Around midnight, so that neighbors are of different days.
+        // Around midnight, so that neighbors are on different days.
         let starts: Vec<i64> = (0..48).map(|number| (number * 29 % 48) * 5 - 120).collect();
         let bookings: Vec<_> = starts
             .iter()
@@ -98,7 +100,7 @@ on_both_databases! {
             join visit_types k on k.visit_type = a.visit_type join visit_types l on l.visit_type = b.visit_type
             where b.starts_at - a.ends_at < 60 * (case when k.buffer_after > l.buffer_before then k.buffer_after else l.buffer_before end)";
         assert_eq!(office.integer(too_close).await, 0, "within each other's buffers");
-        // Nothing that could still be booked was refused.
+        // Every rejected start is still unavailable.
         for (number, minute) in starts.iter().enumerate() {
             let (date, clock) = if *minute < 0 { ("2026-03-09", 1440 + minute) } else { ("2026-03-10", *minute) };
             let kind = ["Long", "Short", "Before"][number % 3];

@@ -1,4 +1,4 @@
-//! A booking waits for nobody but those who want the same provider, patient or room.
+//! A booking waits only for others that need the same provider, patient or room.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ fn visit(provider: i64, patient: i64, kind: &str) -> Value {
         "VisitTime": "10:00", "VisitDuration": 30 })
 }
 
-/// Sessions of the database that wait for a lock.
+/// Returns the number of database sessions that wait for a lock.
 async fn waiting(office: &Office) -> i64 {
     let sessions = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
     office.integer(sessions).await
@@ -33,13 +33,13 @@ async fn other_providers_are_booked_while_a_booking_waits_for_the_emrs_uncommitt
             values (1001, 1, 101, 'Consult', '2026-03-10', '10:00', 30)";
         sqlx::raw_sql(row).execute(&mut **connection).await.unwrap();
     }
-    // It wants the same provider and so holds its locks and waits.
+    // It needs the same provider, so it waits while holding its own locks.
     let first = tokio::spawn({
         let (office, token) = (office.clone(), token.clone());
         async move { office.send(&token, "POST", BOOK, Some(&visit(1, 1002, "FOLLOWUP"))).await }
     });
     eventually("the first booking to wait", async || (waiting(&office).await == 1).then_some(())).await;
-    // Another one of this provider waits for the first.
+    // Another booking for this provider waits for the first one.
     let second = tokio::spawn({
         let (office, token) = (office.clone(), token.clone());
         let mut body = visit(1, 1002, "FOLLOWUP");
@@ -58,7 +58,9 @@ async fn other_providers_are_booked_while_a_booking_waits_for_the_emrs_uncommitt
     ends("the second booking", second).await.unwrap().expect(201);
 }
 
-/// The first booking has its room and waits for the EMR, the second waits for that room: it is looked at anew.
+/// The first booking has its room and waits for the EMR.
+///
+/// The second waits for that room and has to choose again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_room_that_somebody_takes_meanwhile_is_replaced_by_another_one() {
     let office = Arc::new(Office::open(Engine::Postgres).await);
@@ -86,7 +88,7 @@ async fn a_room_that_somebody_takes_meanwhile_is_replaced_by_another_one() {
     assert_eq!(office.integer("select count(distinct room_id) from visits").await, 2);
 }
 
-/// An office that waits for a lock for so long.
+/// Opens an office that waits for locks up to this limit.
 async fn with_lock_limit(lock: Duration) -> Office {
     let mut office = Office::open(Engine::Postgres).await;
     let server = ServerTimeouts { lock, ..timeouts::DATABASE.server.unwrap() };
@@ -96,7 +98,7 @@ async fn with_lock_limit(lock: Duration) -> Office {
     office
 }
 
-/// The EMR's transaction with visits of provider 1 and patient 1001 at these times, each in a room.
+/// Starts an EMR transaction with visits of provider 1 and patient 1001 at these times and rooms.
 async fn uncommitted(office: &Office, visits: &[(&str, i64)]) -> Transaction {
     let mut emr = office.db.begin().await.unwrap();
     let Conn::Postgres(connection) = &mut emr.conn else { panic!("not PostgreSQL") };
@@ -120,7 +122,7 @@ async fn a_room_that_the_emr_has_not_committed_is_left_for_another_one() {
         ends("a booking", office.send(&token, "POST", BOOK, Some(&body))).await
     };
     let moved = book(2, 1002, "16:00").await.expect(201)["data"]["VisitID"].clone();
-    // The room with fewer visits.
+    // This is the room with fewer visits.
     let emr = uncommitted(&office, &[("10:00", 102), ("14:00", 102)]).await;
     assert_eq!(book(2, 1003, "10:00").await.expect(201)["data"]["RoomID"], 101);
     let path = format!("/v1/DemoOffice/visits/{moved}/reschedule");
@@ -135,7 +137,7 @@ async fn a_room_that_the_emr_has_not_committed_is_left_for_another_one() {
     assert_eq!(office.integer("select count(*) from visits").await, 4);
 }
 
-/// Nobody knows yet whether it is taken.
+/// Until the EMR commits, it is unknown whether the room is taken.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_only_room_that_the_emr_has_not_committed_is_no_conflict() {
     let office = with_lock_limit(Duration::from_millis(400)).await;

@@ -1,4 +1,4 @@
-//! Many at once: double booking is impossible.
+//! Double booking is impossible under concurrency.
 
 use std::sync::Arc;
 
@@ -10,13 +10,15 @@ const REQUESTS: i64 = 64;
 /// Tuesday, 09:00 in New York.
 const NINE: i64 = 1_773_147_600;
 
-/// 64 visits of 30 minutes, each 5 minutes later than the one before, from 09:00 on; sent all at once, in an order of
-/// their own. Gives the statuses.
+/// Books 64 overlapping visits concurrently; returns the statuses.
+///
+/// They last 30 minutes and start 5 minutes apart from 09:00 on, in a shuffled order.
 async fn book_staggered(office: &Arc<Office>, with: impl Fn(i64) -> Value) -> Vec<u16> {
     let token: Arc<str> = office.token("all").await.into();
     let mut tasks = Vec::new();
     for number in 0..REQUESTS {
-        // A step that is prime to 64 visits every start once and puts neighbours far apart.
+        // The step has no common factor with 64, so it covers every start once and separates
+        // neighbors.
         let start = number * 29 % REQUESTS;
         let mut body = json!({
             "PatientID": 5000 + start, "ProviderID": 1, "VisitType": "Open", "VisitDate": "2026-03-10",
@@ -41,7 +43,9 @@ async fn book_staggered(office: &Arc<Office>, with: impl Fn(i64) -> Value) -> Ve
     statuses
 }
 
-/// Providers 1001 to 1064 and patients 5000 to 5063; type `Open` for all providers, `OneRoom` in room 103.
+/// Adds providers 1001 to 1064 and patients 5000 to 5063.
+///
+/// Type `Open` is for all of them; type `OneRoom` needs room 103.
 async fn prepare(office: &Office) {
     let mut sql = vec![String::from(
         "insert into visit_types (visit_type) values ('Open'), ('OneRoom');
@@ -63,8 +67,10 @@ async fn prepare(office: &Office) {
     office.sql(&sql.join(" ")).await;
 }
 
-/// Exactly the possible ones: every start was either booked or overlaps one that was, nobody overlaps, everyone else
-/// was told 409, and what is stored is what was answered.
+/// Asserts that exactly the possible visits were booked.
+///
+/// Every start was booked or overlaps one that was; no visits overlap; all other calls returned
+/// 409; and the stored visits are the ones that were confirmed.
 async fn assert_exact(office: &Office, statuses: &[u16]) {
     let booked = statuses.iter().filter(|status| **status == 201).count();
     let refused = statuses.iter().filter(|status| **status == 409).count();

@@ -1,5 +1,6 @@
-//! However much is sent and however much is stored: answers, and what is read for them, are bounded. Every operation of the
-//! description is tried, so a new one is covered when it is described.
+//! Responses, and the data read for them, are bounded for any input and any stored data.
+//!
+//! Every operation in the OpenAPI description is tested, so a new one is covered automatically.
 
 pub(crate) mod inputs;
 mod lists;
@@ -12,10 +13,10 @@ use crate::{
     office::{ADMIN_SECRET, Engine, Office, Reply},
 };
 
-/// Bytes of the largest answer.
+/// Bytes of the largest response.
 const LARGEST: usize = 1 << 20;
 
-/// A call by who may make it.
+/// Calls the operation with a credential that it accepts.
 async fn call(office: &Office, token: &str, operation: &Operation, path: &str, body: Option<&str>) -> Reply {
     let bearer = format!("Bearer {token}");
     let mut headers = vec![("content-type", "application/json")];
@@ -27,7 +28,7 @@ async fn call(office: &Office, token: &str, operation: &Operation, path: &str, b
     office.call(&operation.method, path, &headers, body).await
 }
 
-/// What is wrong with an answer, if it is too large or a fault of ours.
+/// Describes a response that is too large or a server error.
 fn fault(reply: &Reply) -> Option<String> {
     let listed = reply.body["errors"].as_array().map_or(0, Vec::len);
     let omitted = reply.body["errorsOmitted"].as_u64();

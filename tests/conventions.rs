@@ -1,4 +1,4 @@
-//! What holds for every endpoint.
+//! Conventions that apply to every endpoint.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! What holds for every endpoint, tried on every one of the description.
+//! Conventions that apply to every endpoint, tested on every operation in the OpenAPI description.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::{
     office::{ADMIN_SECRET, Engine, Office, Reply},
 };
 
-/// Who may call anything: a partner of all scopes, or an administrator.
+/// Credentials for every operation: a partner with all scopes, and an administrator.
 struct Callers {
     office: Office,
     token: String,
@@ -20,7 +20,7 @@ impl Callers {
         Self { office, token }
     }
 
-    /// A call of the operation by who may make it.
+    /// Calls the operation with a credential that it accepts.
     async fn call(
         &self,
         method: &str,
@@ -34,7 +34,7 @@ impl Callers {
             Door::Admin => headers.push(("x-admin-secret", ADMIN_SECRET)),
             Door::Open | Door::Session => (),
         }
-        // Changes of a prospect are judged together with what is stored of it.
+        // Changes of a prospect are validated together with its stored data, so it must exist.
         let path = operation.filled().replace("/prospects/1", "/prospects/1001");
         self.office.call(method, &path, &headers, body).await
     }
@@ -214,7 +214,7 @@ async fn a_path_that_begins_with_a_word_of_the_apis_own_is_no_practice() {
     office.get("/v1/openapi.json/availability/providers").await.expect_problem(404, "NOT_FOUND");
 }
 
-/// The parameters that a query of this operation may have.
+/// Returns the query parameters of this operation.
 fn parameters(operation: &Operation) -> Vec<String> {
     let description: Value = serde_json::from_str(include_str!("../infra/openapi.json")).unwrap();
     let documented = &description["paths"][&operation.path][operation.method.to_lowercase()]["parameters"];
@@ -272,7 +272,7 @@ async fn a_post_that_takes_nothing_takes_an_empty_object_and_refuses_anything_el
     for operation in posts {
         let reply = callers.json(&operation, r#"{"x":1,"other":null}"#).await;
         let what = operation.name();
-        // An id that nothing has is told first by those who look it up before the body.
+        // Fields are validated before the id, which does not exist, is looked up.
         reply.expect_problem(422, "INVALID_FIELDS");
         assert_eq!(reply.wrong_fields(), ["body.other", "body.x"], "{what}");
         callers.json(&operation, "{").await.expect_problem(400, "MALFORMED_JSON");
@@ -336,7 +336,7 @@ async fn a_method_that_is_allowed_is_not_refused_as_one_that_is_not() {
     let request = |method: &str, uri: &str| {
         axum::http::Request::builder().method(method).uri(uri).body(axum::body::Body::empty()).unwrap()
     };
-    // What the `meta` function alone is asked: the gateway had no route for what the client sent.
+    // Only the `meta` function is called: it gets the requests for which the gateway has no route.
     let meta = shared::api::edge(::meta::routes().into(), office.app.clone());
     let status = async |method: &str, uri: &str| {
         tower::ServiceExt::oneshot(meta.clone(), request(method, uri)).await.unwrap().status().as_u16()

@@ -1,4 +1,4 @@
-//! What holds for every field of every body, tried on every one of the description.
+//! Conventions for every body field, tested on every operation in the OpenAPI description.
 
 use serde_json::{Map, Value, json};
 
@@ -16,12 +16,12 @@ async fn send(office: &Office, token: &str, operation: &Operation, body: &Value)
         Door::Admin => headers.push(("x-admin-secret", ADMIN_SECRET)),
         Door::Open | Door::Session => (),
     }
-    // Changes are judged beside what is stored.
+    // Changes are validated together with the stored data, so the record must exist.
     let path = operation.filled().replace("/prospects/1", "/prospects/1001").replace("/kb/1", "/kb/12");
     office.call(&operation.method, &path, &headers, Some(&body.to_string())).await
 }
 
-/// The fields of an operation's body, with whether each is required: of products, those of an item.
+/// Returns the fields of a body, or of a product item, and the names of the required ones.
 fn fields(description: &Value, operation: &Operation) -> (Map<String, Value>, Vec<String>) {
     let mut schema = schema(description, operation);
     if operation.path == "/v1/products" {
@@ -32,7 +32,7 @@ fn fields(description: &Value, operation: &Operation) -> (Map<String, Value>, Ve
     (schema["properties"].as_object().cloned().unwrap_or_default(), required)
 }
 
-/// The errors of one field of a body that holds only it.
+/// Returns the errors of one field, from a body that contains only this field.
 async fn errors(
     office: &Office,
     token: &str,

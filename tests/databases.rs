@@ -1,5 +1,7 @@
-//! How databases are reached: whom is believed to be the server, a server that refuses, a pooler before it, migrations that were
-//! broken off.
+//! Tests of connecting to databases.
+//!
+//! They cover server verification, servers that refuse connections, poolers, and interrupted
+//! migrations.
 
 mod neighbors;
 mod silent;
@@ -40,7 +42,7 @@ async fn opened(name: &str, secret: &str, timeouts: Timeouts) -> tenant::Result<
     practices.open(&practice(name), now(), async || Ok(location)).await
 }
 
-/// An error with its causes.
+/// Returns an error with its causes.
 fn in_words(error: &tenant::Error) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
@@ -66,7 +68,7 @@ async fn a_server_is_believed_by_the_root_below_its_connection_string_and_by_its
     let encrypted: i64 = sqlx::query_scalar(encrypted).fetch_one(&mut *connection).await.unwrap();
     assert_eq!(encrypted, 1);
 
-    // Any other authority's.
+    // Certificates of other authorities.
     let roots = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/src/tenant/rds-roots.pem");
     let others = format!("{localhost}\n{}", std::fs::read_to_string(roots).unwrap());
     let other_name = format!("{dsn}\n{root}");
@@ -81,7 +83,7 @@ async fn a_server_is_believed_by_the_root_below_its_connection_string_and_by_its
             assert!(in_words(&error).contains(reason), "{}", in_words(&error));
         }
     }
-    // Without the name the authority still counts.
+    // Without host name verification, the authority is still verified.
     let verify_ca = format!("{dsn}?sslmode=verify-ca\n{root}");
     opened("Tls", &verify_ca, timeouts::DATABASE).await.unwrap();
     opened("Tls", &format!("{dsn}?sslmode=verify-ca"), timeouts::DATABASE).await.unwrap_err();
@@ -98,7 +100,8 @@ async fn a_server_that_refuses_is_named_at_once_and_the_others_are_migrated() {
         let secrets = [("DSN_DEMOOFFICE", refusing), ("DSN_OTHEROFFICE", &dsn), ("CATALOG_DSN", refusing)];
         parts.secrets = shared::control::Secrets::fixed(secrets);
     });
-    // `OtherOffice` is at the database of `DemoOffice`: its turn comes, and ends otherwise.
+    // `OtherOffice` points to the database of `DemoOffice`, so it is processed but fails
+    // differently.
     let practices = ["DemoOffice", "OtherOffice"].map(str::to_owned).to_vec();
     let task = Task { practices, catalog: true, ..Task::default() };
     let deadline = office.app.clock.now() + SignedDuration::from_mins(15);
@@ -113,13 +116,13 @@ async fn a_server_that_refuses_is_named_at_once_and_the_others_are_migrated() {
     );
 }
 
-/// A connection past the product, in a database.
+/// Opens a connection that bypasses the product.
 async fn session(dsn: &str) -> PgConnection {
     let options: PgConnectOptions = dsn.replace("&pooler=transaction", "").parse().unwrap();
     PgConnection::connect_with(&options.extra_float_digits(None)).await.unwrap()
 }
 
-/// As [`session`], and it sees what is ours.
+/// The same as [`session`], with the product's tables in its search path.
 async fn inside(dsn: &str) -> PgConnection {
     let mut session = session(dsn).await;
     session.execute("set search_path = partner_api").await.unwrap();
@@ -135,7 +138,7 @@ const OTHERS: &str =
 
 async fn broken_off(dsn: String, secret: String) {
     let db = migrated("Broken", &dsn).await.unwrap();
-    // What the newest migration made is unmade, and then it has to wait for somebody's lock.
+    // Undo the newest migration and block it with another session's lock.
     run_sql(&db, "delete from _sqlx_migrations where version = 9; drop function free_id(regclass, text)")
         .await;
     db.close().await;
@@ -150,12 +153,12 @@ async fn broken_off(dsn: String, secret: String) {
         and relation = '_sqlx_migrations'::regclass";
     eventually("a migration that waits", async || (count(&mut looker, waiting).await == 1).then_some(()))
         .await;
-    // The second is told, and doesn't wait for ever.
+    // The second migration returns an error instead of waiting forever.
     let second = ends("the second migration", migrated("Broken", &secret)).await.unwrap_err();
     assert!(matches!(second, tenant::Error::Migrating), "{second:?}");
     first.abort();
     assert!(first.await.unwrap_err().is_cancelled());
-    // The lock that it waited for is still held: the server itself has to find out that nobody waits any more.
+    // The awaited lock is still held: the server itself must detect that the client is gone.
     eventually("the end of what it began", async || (count(&mut looker, waiting).await == 0).then_some(()))
         .await;
     let locks = "select count(*) from pg_locks where locktype = 'advisory'
@@ -177,7 +180,7 @@ async fn a_migration_by_way_of_a_pooler_that_is_broken_off_is_in_nobodys_way() {
     let dsn = new_database("broken").await;
     let by_pooler = pooled(&dsn);
     broken_off(dsn, by_pooler.clone()).await;
-    // Names of statements are the session's, and this one is somebody else's by now.
+    // Statement names belong to a session, and by now this session serves another client.
     let mut raw = session(&by_pooler).await;
     for _ in 0..4 {
         let left = "select count(*) from pg_prepared_statements";
@@ -190,7 +193,7 @@ async fn a_migration_by_way_of_a_pooler_that_is_broken_off_is_in_nobodys_way() {
 async fn a_migration_that_fails_leaves_the_database_as_it_was() {
     let dsn = new_database("foreign").await;
     let mut admin = session(&dsn).await;
-    // Half of what a migration makes, in the place where it makes it, but not its first table.
+    // Create part of a migration's result in its schema, but not its first table.
     admin.execute("create schema partner_api; create table partner_api.log (entry text)").await.unwrap();
     let error = migrated("Foreign", &dsn).await.unwrap_err();
     assert!(in_words(&error).contains("\"log\" already exists"), "{}", in_words(&error));
@@ -198,10 +201,10 @@ async fn a_migration_that_fails_leaves_the_database_as_it_was() {
     eventually("the end of its session", async || (count(&mut admin, OTHERS).await == 0).then_some(())).await;
 }
 
-/// Tables of ours.
+/// Counts the product's tables.
 const OURS: &str = "select count(*) from pg_tables where schemaname = 'partner_api'";
 
-/// What the server knows of a session's limits, and where from.
+/// Returns a session's limits and their sources, as the server reports them.
 async fn limits(db: &TenantDb) -> String {
     let of = "select string_agg(setting || ' ' || source, ', ' order by name) from pg_settings
         where name in ('lock_timeout', 'statement_timeout', 'idle_in_transaction_session_timeout')";
@@ -224,7 +227,7 @@ async fn limits_are_the_roles_or_the_transactions_and_never_left_in_a_poolers_se
         idle: Duration::from_millis(73_001),
     };
     let timeouts = Timeouts { server: Some(server), ..timeouts::DATABASE };
-    // Nobody has given the role any: a session, or a transaction, has to.
+    // The role has no defaults yet, so each session or transaction sets its own.
     let direct = opened("Limits", &dsn, timeouts).await.unwrap();
     let pooled_db = opened("Limits", &by_pooler, timeouts).await.unwrap();
     for db in [&direct, &pooled_db] {
@@ -242,7 +245,7 @@ async fn limits_are_the_roles_or_the_transactions_and_never_left_in_a_poolers_se
     let direct = opened("Limits", &dsn, timeouts).await.unwrap();
     let of_role = "73001 database user, 71001 database user, 72001 database user";
     assert_eq!(limits(&direct).await, of_role);
-    // The pooler's own connections begin anew, as they do after an hour.
+    // Terminate the pooler's server connections, as happens after an hour.
     let end = "select count(pg_terminate_backend(pid)) from pg_stat_activity
         where datname = current_database() and pid <> pg_backend_pid() and application_name = ''";
     pooled_db.close().await;
@@ -254,7 +257,7 @@ async fn limits_are_the_roles_or_the_transactions_and_never_left_in_a_poolers_se
     })
     .await;
     assert_eq!(limits(&db).await, of_role);
-    // Whoever wants others has them all the same.
+    // A client that needs other limits still gets them.
     let other =
         Timeouts { server: Some(ServerTimeouts { lock: Duration::from_secs(5), ..server }), ..timeouts };
     for secret in [&dsn, &by_pooler] {
@@ -292,7 +295,7 @@ async fn limits_hold_for_the_role_that_logs_in_and_for_the_one_that_it_acts_as()
     let with_all = "select count(*) from pg_db_role_setting where cardinality(setconfig) = 4
         and setdatabase = (select oid from pg_database where datname = current_database())";
     assert_eq!(count(&mut admin, with_all).await, 2);
-    // A limit that was reset by hand is set again, for the role that lacks it.
+    // A limit that was reset manually is set again, for the role that lacks it.
     let reset = format!("alter role \"{name}_B\" in database {name} reset statement_timeout");
     admin.execute(AssertSqlSafe(reset)).await.unwrap();
     assert!(give_defaults(&db, server).await.unwrap());

@@ -1,7 +1,9 @@
-//! The EMR owns its tables: whatever a column's type allows is written into every column, and every endpoint that reads answers.
+//! Endpoints respond whatever values the EMR writes into its tables.
 //!
-//! Columns, values and endpoints come from the schema and from the description, so a new one is covered without anybody
-//! remembering it.
+//! Every value that a column's type allows is written into every column.
+//!
+//! Columns, values and endpoints come from the schema and from the OpenAPI description, so a new
+//! one is covered automatically.
 
 mod calendar;
 mod data_problems;
@@ -20,7 +22,7 @@ use crate::{
 };
 use values::{Column, columns};
 
-/// Tables that only our own programs write.
+/// Tables that only this product writes.
 const OUR_OWN: [&str; 7] = [
     "tenant_identity",
     "audit_log",
@@ -31,7 +33,7 @@ const OUR_OWN: [&str; 7] = [
     "_sqlx_migrations",
 ];
 
-/// A row in every table of the EMR's that the fixture leaves empty.
+/// A row for every EMR table that the fixture leaves empty.
 const ROWS: &str = "
 insert into schedule_exceptions (exception_id, exception_date, kind, start_time, end_time, provider_id) values
     (1, '2026-03-11', 'custom', '10:00:00', '12:00:00', 1);
@@ -55,7 +57,7 @@ insert into products (product_id, vendor_code, product_code, product, retail_pri
     (1, 'V001', 'P001', 'Gel', 999, 500, '2026-03-01T10:00:00Z', '2026-03-01T10:00:00Z');
 ";
 
-/// A request of an operation, by the row that is changed.
+/// A request that reads the changed row.
 #[derive(Clone, Debug)]
 struct Request {
     method: String,
@@ -63,7 +65,7 @@ struct Request {
     body: Option<Value>,
 }
 
-/// What the fixture's rows are called in paths.
+/// Returns the id of the fixture's row in a path.
 fn id_in(path: &str) -> &'static str {
     match path {
         _ if path.contains("/prospects/") => "1001",
@@ -72,7 +74,7 @@ fn id_in(path: &str) -> &'static str {
     }
 }
 
-/// What a parameter of this name may be; unknown ones must be optional.
+/// Returns a value for the parameter; a parameter without one must be optional.
 fn parameter(name: &str) -> Option<&'static str> {
     let known = [
         ("date", "2026-03-09"),
@@ -93,7 +95,9 @@ fn parameter(name: &str) -> Option<&'static str> {
     known.into_iter().find(|(it, _)| *it == name).map(|(_, value)| value)
 }
 
-/// Every request that reads what partners may read, without its optional parameters and with them; and changes, which read too.
+/// Returns every read request of partners, and requests that change data, which also read.
+///
+/// The reads are with and without their optional parameters.
 fn requests() -> Vec<Request> {
     let (_, openapi) = all_routes().split_for_parts();
     let description = serde_json::to_value(shared::api::describe(openapi)).unwrap();
@@ -103,7 +107,7 @@ fn requests() -> Vec<Request> {
             continue;
         }
         let path = operation.path.replace("{PPass}", "DemoOffice").replace("{id}", id_in(&operation.path));
-        assert!(!path.contains('{'), "which row does {path} name?");
+        assert!(!path.contains('{'), "no row for {path}");
         let described = &description["paths"][&operation.path]["get"]["parameters"];
         let parameters = described.as_array().into_iter().flatten().filter(|it| it["in"] == "query");
         let (mut required, mut all) = (Vec::new(), Vec::new());
@@ -111,7 +115,7 @@ fn requests() -> Vec<Request> {
             let name = it["name"].as_str().unwrap();
             let value = parameter(name).map(|value| format!("{name}={value}"));
             if it["required"] == true {
-                required.push(value.clone().unwrap_or_else(|| panic!("a value for {name} of {path}")));
+                required.push(value.clone().unwrap_or_else(|| panic!("no value for {name} of {path}")));
             }
             all.extend(value);
         }
@@ -162,7 +166,7 @@ impl Sweep {
         join_all(requests.iter().map(answer)).await
     }
 
-    /// The requests that fail without the table, and so read it.
+    /// Returns the requests that fail without the table, and therefore read it.
     async fn readers(&self, db: &Database, table: &str) -> Vec<Request> {
         run_sql(db, &format!("alter table {table} rename to elsewhere")).await;
         let answers = self.answers(&self.requests).await;
@@ -170,7 +174,7 @@ impl Sweep {
         answers.into_iter().filter(|(_, status)| *status >= 500).map(|(it, _)| it.clone()).collect()
     }
 
-    /// Writes each value into each column, one after the other, and asks everything that reads the table.
+    /// Writes each value into each column in turn, and sends all requests that read the table.
     async fn write_everything(&self, db: &Database) {
         let mut unread = Vec::new();
         let mut failed: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -201,7 +205,7 @@ impl Sweep {
             }
             assert!(accepted > 0 || column.is_generated, "{table}.{name} takes no value at all");
         }
-        // The poller reads the log.
+        // Only the poller reads the log.
         unread.retain(|table| table != "log");
         assert!(unread.is_empty(), "no request reads {unread:?}");
         assert!(failed.is_empty(), "{failed:#?}");

@@ -1,4 +1,4 @@
-//! The knowledge base.
+//! Tests of the knowledge base.
 
 use serde_json::{Value, json};
 use shared::domain::Scope;
@@ -81,7 +81,7 @@ on_both_databases! {
         assert_eq!(found(&office, "category=bill").await, [0i64; 0]);
         assert_eq!(found(&office, "category=Front+Desk").await, [0i64; 0]);
         assert_eq!(found(&office, "category=Front+Desk&includeInactive=true").await, [14]);
-        // Wildcards are letters like others.
+        // Wildcards are matched literally.
         assert_eq!(found(&office, "search=%25").await, [11]);
         assert_eq!(found(&office, "search=_").await, [0i64; 0]);
         assert_eq!(found(&office, "category=%25").await, [0i64; 0]);

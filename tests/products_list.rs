@@ -1,4 +1,4 @@
-//! Listing and searching products.
+//! Tests of listing and searching products.
 
 use serde_json::json;
 
@@ -59,7 +59,7 @@ on_both_databases! {
             ("e%CC%81ve%CC%82que", vec!["A_1"]),
             ("eveque", vec!["A_1"]),
             ("%20", vec!["SER-1", "B-10", "B-2", "A_1"]),
-            // Wildcards are letters like others.
+            // Wildcards are matched literally.
             ("%25", vec!["B-2"]),
             ("_", vec!["A_1"]),
             ("!", vec![]),

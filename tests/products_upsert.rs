@@ -1,4 +1,4 @@
-//! Creating and updating products in bulk.
+//! Tests of creating and updating products in bulk.
 
 use serde_json::{Value, json};
 use shared::domain::Scope;
@@ -11,7 +11,7 @@ async fn upsert(office: &Office, products: Value) -> Reply {
     office.post(PRODUCTS, &json!({ "products": products })).await
 }
 
-/// The body as it is written here, number for number.
+/// Sends the body exactly as written, so that numbers keep their form.
 async fn upsert_text(office: &Office, body: &str, more: &[(&str, &str)]) -> Reply {
     let authorization = format!("Bearer {}", office.token("all").await);
     let mut headers = vec![("authorization", authorization.as_str()), ("content-type", "application/json")];
@@ -28,7 +28,7 @@ fn statuses(reply: &Reply) -> Vec<&str> {
     results.iter().map(|it| it["status"].as_str().unwrap()).collect()
 }
 
-/// The only product.
+/// Returns the only product.
 async fn product(office: &Office) -> Value {
     let reply = office.get("/v1/products?includeInactive=true").await;
     assert_eq!(reply.expect(200)["count"], 1);
@@ -156,7 +156,8 @@ on_both_databases! {
             let (one, few) = noted(upsert(&office, products("S", 1, price))).await;
             let (thousand, many) = noted(upsert(&office, products("P", 1000, price))).await;
             assert_eq!((&one.expect(200)["data"][counted], &thousand.expect(200)["data"][counted]), (&json!(1), &json!(1000)));
-            // What is stored is read by two hundred at a time, so that a statement's answer is bounded in bytes.
+            // Stored products are read 200 at a time, so that a statement's result is bounded in
+            // bytes.
             assert!(many.len() <= few.len() + 4, "{counted}: {many:#?}");
             assert_eq!(office.is_postgres().await, !few.is_empty());
         }
@@ -200,7 +201,7 @@ on_both_databases! {
         assert_eq!((first.header("idempotent-replayed"), second.header("idempotent-replayed")), ("", "true"));
         assert_eq!(product(&office).await["RetailPrice"], 2);
         upsert_text(&office, &body(3), &key).await.expect_problem(422, "IDEMPOTENCY_KEY_REUSED");
-        // A refused request leaves its key free.
+        // A rejected request leaves its key unused.
         let key = [("idempotency-key", "k-2")];
         upsert_text(&office, r#"{"products":[]}"#, &key).await.expect_problem(422, "INVALID_FIELDS");
         upsert_text(&office, &body(4), &key).await.expect(200);
@@ -217,7 +218,7 @@ on_both_databases! {
         upsert(&office, item).await.expect(200);
         let written = "select count(*) from audit_log where action = 'products.upsert' and entity = 'product' and partner_id = 'prt_acme'
                        and entity_ids = (select min(product_id) || ',' || max(product_id) from products)";
-        assert_eq!(office.catalog_integer(written).await, 1, "what changes nothing is not noted");
+        assert_eq!(office.catalog_integer(written).await, 1, "a call without changes is not audited");
         crate::office::run_sql(&office.catalog, "drop table audit_log").await;
         let reply = upsert(&office, json!([{ "VendorCode": "V", "ProductCode": "R", "Product": "Gel" }])).await;
         assert_eq!(reply.status, 500);

@@ -1,4 +1,4 @@
-//! Reading and updating prospects.
+//! Tests of reading and updating prospects.
 
 use serde_json::{Value, json};
 
@@ -77,7 +77,7 @@ on_both_databases! {
         assert_eq!(office.get(ADA).await.expect(200)["data"]["NickName"], "One");
         put_if(&office, &format!("\"other\", {newer}"), &json!({ "NickName": "Three" })).await.expect(200);
         put_if(&office, "*", &json!({ "NickName": "Four" })).await.expect(200);
-        // The EMR's own programs know nothing of versions.
+        // The EMR's own programs do not update the version.
         let etag = office.get(ADA).await.header("etag").to_owned();
         office.sql("update patients set city = 'Boston' where patient_id = 1001").await;
         put_if(&office, &etag, &json!({ "NickName": "Five" })).await.expect_problem(412, "PRECONDITION_FAILED");

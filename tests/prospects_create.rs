@@ -1,4 +1,4 @@
-//! Creating prospects.
+//! Tests of creating prospects.
 
 use serde_json::{Value, json};
 
@@ -124,7 +124,7 @@ on_both_databases! {
 #[tokio::test]
 async fn nobody_is_born_tomorrow_by_the_practices_own_clock() {
     let office = Office::open(Engine::Sqlite).await;
-    // Still the 9th in New York, the 10th already in Berlin.
+    // It is still the 9th in New York, but already the 10th in Berlin.
     office.set_time("2026-03-10T01:00:00Z");
     let born = json!({ "FirstName": "A", "LastName": "B", "Phone": "2125550101", "DOB": "2026-03-10" });
     let reply = office.post(PROSPECTS, &born).await;
@@ -142,7 +142,7 @@ async fn a_picture_is_a_real_one_and_not_too_large() {
         office.post(PROSPECTS, &body).await
     };
     let png = |bytes: usize| {
-        // "iVBORw0KGgoA" is the beginning of every PNG file.
+        // Every PNG file starts with "iVBORw0KGgoA".
         format!("data:image/png;base64,iVBORw0KGgoA{}", "AAAA".repeat((bytes - 9) / 3))
     };
     let reply = with(&png(250_002)).await;
@@ -181,7 +181,7 @@ on_both_databases! {
         assert_eq!(office.integer("select count(*) from patients").await, 4);
         let other = office.call("POST", PROSPECTS, &headers, Some(&body.replace("John", "Jon"))).await;
         other.expect_problem(422, "IDEMPOTENCY_KEY_REUSED");
-        // A refused request leaves its key free.
+        // A rejected request leaves its key unused.
         let headers = [headers[0], headers[1], ("idempotency-key", "k-2")];
         office.call("POST", PROSPECTS, &headers, Some("{}")).await.expect_problem(422, "INVALID_FIELDS");
         office.call("POST", PROSPECTS, &headers, Some(&body)).await.expect(201);
@@ -203,7 +203,7 @@ on_both_databases! {
             assert_eq!(reply.wrong_fields(), ["body.FirstName"]);
             assert_eq!(reply.body["errors"][0]["code"], code, "{name:?}");
         }
-        // Scripts that need joiners, marks and their own direction.
+        // Some scripts need joiners, combining marks or direction marks.
         for name in ["\u{646}\u{6cc}\u{200c}\u{645}\u{627}", "\u{915}\u{94d}\u{200d}\u{937}", "e\u{301}va", "\u{5d3}\u{5e0}\u{200f}"] {
             assert_eq!(post(name).await.expect(201)["data"]["FirstName"], name);
         }

@@ -1,4 +1,4 @@
-//! Listing and searching prospects.
+//! Tests of listing and searching prospects.
 
 use serde_json::{Value, json};
 

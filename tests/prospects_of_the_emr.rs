@@ -1,4 +1,4 @@
-//! Patients that the EMR's own programs write, which know nothing of search words, are found all the same.
+//! Searches find patients that the EMR's own programs wrote without search words.
 
 use serde_json::json;
 use shared::{in_transaction, tenant};
@@ -133,7 +133,7 @@ async fn one_that_cannot_be_read_holds_up_nobody() {
     assert_eq!(office.integer("select count(*) from unindexed_patients").await, 0);
 }
 
-/// The EMR writes with a role of its own, which has no right to the table of marks and doesn't look where it lies.
+/// The EMR's role has no rights to the `unindexed_patients` table, and another search path.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_role_that_may_only_write_patients_can_go_on_doing_so() {
     let office = Office::open(Engine::Postgres).await;
@@ -158,7 +158,7 @@ async fn a_role_that_may_only_write_patients_can_go_on_doing_so() {
     assert_eq!(found(&office, "quist").await, [5001]);
 }
 
-/// The EMR's transaction holds the patient: nobody waits for it, and its change isn't overlooked.
+/// The EMR's transaction locks the patient: a search does not wait, and finds the change later.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_that_is_just_being_changed_is_left_for_the_next_search() {
     let office = Office::open(Engine::Postgres).await;
@@ -169,7 +169,7 @@ async fn one_that_is_just_being_changed_is_left_for_the_next_search() {
                 .execute(&mut **connection)
                 .await?;
         }
-        // While the EMR's transaction is open.
+        // The EMR's transaction is still open.
         assert_eq!(ends("a search beside the EMR", found(&office, "xavier")).await, [0i64; 0]);
         Ok(())
     });

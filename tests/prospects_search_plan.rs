@@ -1,4 +1,4 @@
-//! A search is answered by ranges of an index, not by reading the practice.
+//! A search reads ranges of an index, not the whole practice.
 
 use shared::{
     domain::search::terms_of,
@@ -10,7 +10,7 @@ use crate::office::{
     plan::{fault_of, plan},
 };
 
-/// 20,000 patients with three words each, and notes, for real patients' rows are wide.
+/// 20,000 patients with three words each, and notes, since real patients' rows are wide.
 async fn fill(office: &Office) {
     for first in (0..20_000).step_by(1000) {
         let numbers: Vec<String> = (first..first + 1000).map(|number| format!("({number})")).collect();

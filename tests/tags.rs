@@ -1,4 +1,4 @@
-//! Tags of prospects.
+//! Tests of prospects' tags.
 
 use serde_json::{Value, json};
 
@@ -75,7 +75,7 @@ on_both_databases! {
         assert_eq!(ids(&reply.expect(200)["data"]["Tags"]), [0i64; 0]);
         office.delete(ADA).await.expect(200);
         assert_eq!(office.integer("select count(*) from patient_tags").await, 1);
-        // Two assignments, two removals; what changed nothing is no event.
+        // Two assignments, two removals. Calls that change nothing create no event.
         assert_eq!(office.integer("select count(*) from log where record_id = 1001").await, 4);
         assert_eq!(office.integer("select count(*) from audit_log where action = 'tags.remove' and entity_ids = '1001'").await, 2);
         assert_eq!(office.integer("select count(*) from audit_log where action = 'tags.remove-all' and entity_ids = '1001'").await, 2);
@@ -111,7 +111,7 @@ async fn an_assignment_needs_the_id_of_a_tag() {
         reply.expect_problem(422, "INVALID_FIELDS");
         assert_eq!(reply.wrong_fields(), ["body.tagId"]);
     }
-    // as JSON Schema has it, a fraction of zero is none: an unknown tag, not a wrong type
+    // In JSON Schema a number without a fractional part is an integer, so this is an unknown tag.
     office.post(ADA, &json!({ "tagId": 99.0 })).await.expect_problem(404, "NOT_FOUND");
     office.get("/v1/DemoOffice/tags?prospectId=1.0").await.expect_problem(400, "INVALID_QUERY");
     office.get("/v1/DemoOffice/tags?prospectId=x").await.expect_problem(400, "INVALID_QUERY");

@@ -1,4 +1,4 @@
-//! Tickets and their comments.
+//! Tests of tickets and their comments.
 
 use serde_json::{Value, json};
 

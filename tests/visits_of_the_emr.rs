@@ -1,4 +1,4 @@
-//! Visits that the EMR's own programs write: they take place where their local columns say, whatever these hold.
+//! Visits that the EMR's own programs write take place at the time in their local columns.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ use crate::office::{Office, on_both_databases};
 
 const PROVIDER: &str = "/v1/DemoOffice/availability/providers/1";
 
-/// A visit of provider 1 as an EMR writes it: nothing but what an EMR knows. Gives its id.
+/// Inserts a visit of provider 1 with only the columns that an EMR knows; returns its id.
 async fn insert(office: &Office, patient: i64, date: &str, time: &str, minutes: i64) -> i64 {
     office
         .sql(&format!(
@@ -21,7 +21,7 @@ async fn insert(office: &Office, patient: i64, date: &str, time: &str, minutes: 
     office.integer("select max(visit_id) from visits").await
 }
 
-/// The same with an id of the EMR's own.
+/// The same, with an id that the EMR chose.
 fn visit(id: i64, patient: i64, date: &str, time: &str, minutes: i64) -> String {
     format!(
         "insert into visits (visit_id, patient_id, provider_id, visit_type, visit_date, visit_time, visit_duration)
@@ -40,7 +40,7 @@ async fn book(office: &Office, patient: i64, date: &str, time: &str) -> u16 {
     office.post("/v1/DemoOffice/visits/book", &body).await.status.as_u16()
 }
 
-/// Seconds since midnight in New York, 2026-03-10.
+/// Returns seconds since midnight in New York, 2026-03-10.
 async fn starts(office: &Office, id: i64) -> Vec<i64> {
     let mut seconds = Vec::new();
     for column in ["starts_at", "ends_at", "provider_starts_at", "provider_ends_at"] {
@@ -89,7 +89,7 @@ on_both_databases! {
         assert_eq!(reason(&office, "2026-03-10", "14:00").await, Value::Null);
         update("starts_at = 7, ends_at = 9, provider_starts_at = 7, provider_ends_at = 9").await.unwrap();
         assert_eq!(starts(&office, id).await[0], 50_400 + 86_400, "the database corrects it");
-        // Cancelled visits are moved anywhere, and are in the way when they come back.
+        // Canceled visits can be moved anywhere, but block again when they are reactivated.
         update("status = 'Cancelled', visit_date = '2026-03-10', visit_time = '10:00:00'").await.unwrap();
         update("status = 'Scheduled'").await.expect_err("the time is taken");
         update("provider_id = 2, status = 'Scheduled'").await.unwrap();
@@ -115,7 +115,7 @@ on_both_databases! {
             &json!({ "VisitDate": "2026-03-11", "VisitTime": "10:00", "ProviderTime": "10:10", "ProviderDuration": 10 })).await;
         let data = &reply.expect(200)["data"];
         assert_eq!((&data["ProviderTime"], &data["ProviderDuration"]), (&json!("10:10:00"), &json!(10)));
-        // What a partner says holds although the part looks like the whole visit of before.
+        // Explicit provider times count even if they equal those of the previous visit.
         let body = json!({ "VisitDate": "2026-03-11", "VisitTime": "14:00", "VisitDuration": 30 });
         office.post(&format!("/v1/DemoOffice/visits/{id}/reschedule"), &body).await.expect(200);
         let body = json!({ "VisitDate": "2026-03-11", "VisitTime": "13:45", "VisitDuration": 60, "ProviderTime": "14:00",
@@ -153,10 +153,12 @@ on_both_databases! {
     }
 }
 
-/// Legal values of an engine's columns: date, time, what it means (minutes from the midnight of 2026-03-10 on, to, or nothing).
+/// Legal column values of an engine, and their meaning.
+///
+/// Date, time, and the minutes from midnight of 2026-03-10 that the visit takes, if any.
 type TimeCase = (&'static str, &'static str, Option<(i64, i64)>);
 
-/// A day is named, but not so that we could tell which.
+/// The date names a day, but it is unclear which.
 const EVERY_DAY: Option<(i64, i64)> = Some((-100_000, 100_000));
 
 const OF_BOTH: &[TimeCase] = &[
@@ -186,7 +188,7 @@ const OF_SQLITE: &[TimeCase] = &[
     ("'2026-03-10 00:00:00'", "'1899-12-30 09:00:00'", Some((540, 570))),
     ("'2026-03-10T08:00'", "'09:00:00'", Some((540, 570))),
     ("x'323032362d30332d3130'", "x'30393a3030'", Some((540, 570))),
-    // No time: the day is taken.
+    // Without a time the visit takes its day.
     ("'2026-03-10'", "'soon'", Some((0, 1440))),
     ("'2026-03-10'", "''", Some((0, 1440))),
     ("'2026-03-10'", "'25:00'", Some((0, 1440))),
@@ -209,7 +211,7 @@ const OF_SQLITE: &[TimeCase] = &[
     ("x'ff00'", "x'ff'", EVERY_DAY),
     ("20260310.0", "'09:00'", Some((540, 570))),
     ("'20260310 10:00'", "'09:00'", Some((540, 570))),
-    // No date: nothing can be.
+    // Without a date the visit takes no time.
     ("'infinity'", "'10:00'", None),
     ("'0000-00-00'", "'10:00'", None),
     ("'now'", "'10:00'", None),
@@ -251,10 +253,10 @@ on_both_databases! {
                     if blocks.is_some_and(|(from, to)| (from < 580 && to > 550) || from == 1440) { 409 } else { 201 }, "{what}");
                 office.sql("delete from visits where patient_id = 1002").await;
             }
-            // The EMR's own programs go on with the day.
+            // The EMR's own programs can still use the day.
             if [Some((0, 1440)), EVERY_DAY, None].contains(blocks) {
                 assert_eq!(data["VisitTime"], Value::Null, "{what}");
-                // A year that no calendar of ours reaches is one all the same.
+                // A year outside the API's calendar is still a valid date to the database.
                 if !date.contains("5874897") && !date.contains("BC") {
                     office.sql(&visit(9001, 1002, date, time, 30)).await;
                 }
@@ -275,7 +277,7 @@ on_both_databases! {
 }
 
 on_both_databases! {
-    /// Every column as the schema lists it, so that the next one is covered, too.
+    /// Covers every column in the schema, including future ones.
     async fn no_value_that_a_column_of_visits_takes_makes_an_endpoint_fail(office) {
         let office: Office = office;
         let is_postgres = office.is_postgres().await;
@@ -312,7 +314,7 @@ on_both_databases! {
     }
 }
 
-/// The names of the columns of `visits`.
+/// Returns the names of the columns of `visits`.
 async fn columns(office: &Office) -> Vec<String> {
     let mut conn = office.db.connection().await.unwrap();
     let names = match &mut conn {
@@ -345,7 +347,7 @@ async fn an_emr_with_recursive_triggers_writes_visits_as_others_do() {
     assert_eq!(starts(&office, 1).await[0], 43_200);
 }
 
-/// The EMR writes with a role of its own, which has no right to the table of offsets and doesn't look where it lies.
+/// The EMR's role has no rights to the `zone_offsets` table, and another search path.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_role_that_may_only_write_visits_can_do_so() {
     let office = Office::open(crate::office::Engine::Postgres).await;

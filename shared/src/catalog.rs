@@ -1,6 +1,7 @@
-//! The catalog: products and knowledge base, one database for all practices, of either engine.
+//! The catalog: products and knowledge base, in one database of either engine for all practices.
 //!
-//! Outside this module there are functions, not pools; a [`CatalogDb`] is had only for a [`crate::auth::CatalogGrant`].
+//! Outside this module there are functions, not pools: only a [`crate::auth::CatalogGrant`] opens a
+//! [`CatalogDb`].
 
 pub mod articles;
 mod database;

@@ -1,4 +1,4 @@
-//! The control plane in DynamoDB: partners, keys, practices and what the functions remember between calls.
+//! The control plane in DynamoDB: partners, keys, practices, and state between calls.
 
 pub mod access_requests;
 pub mod activity;

@@ -1,6 +1,7 @@
 //! Practice databases: one SQL text for `SQLite` (embedded) and `PostgreSQL` (production).
 //!
-//! Outside this module there are functions, not pools; a [`TenantDb`] is had only for a [`crate::auth::PracticeGrant`].
+//! Outside this module there are functions, not pools: only a [`crate::auth::PracticeGrant`] opens
+//! a [`TenantDb`].
 
 pub mod audit;
 pub(crate) mod bounded;
@@ -51,8 +52,8 @@ pub use transaction::{Transaction, Transient, again};
 
 /// Runs one piece of code on the typed connection of either engine.
 ///
-/// `on!(conn, c => sqlx::query("…").execute(c).await)`: the code is compiled once for each engine. It is one round trip, which has
-/// a limit.
+/// `on!(conn, c => sqlx::query("…").execute(c).await)`: the code is compiled once for each engine.
+/// It counts as one round trip and is subject to the round-trip timeout.
 macro_rules! on {
     ($conn:expr, $c:ident => $code:expr) => {
         match $conn {
@@ -63,7 +64,7 @@ macro_rules! on {
 }
 pub(crate) use on;
 
-/// As [`on!`], on a connection whose engine is known.
+/// The same as [`on!`], for a connection whose engine is known.
 macro_rules! round_trip {
     ($connection:expr, $c:ident => $code:expr) => {{
         let (watch, mut session) = $connection.parts();

@@ -1,4 +1,4 @@
-//! The worst that can be sent.
+//! Tests the worst inputs.
 
 use serde_json::{Map, Value, json};
 
@@ -9,7 +9,7 @@ use crate::{
     reference::examples,
 };
 
-/// A body's schema, what it refers to put in its place.
+/// Returns a body's schema with its references resolved.
 pub(crate) fn schema(description: &Value, operation: &Operation) -> Value {
     let documented = &description["paths"][&operation.path][operation.method.to_lowercase()];
     resolved(description, &documented["requestBody"]["content"]["application/json"]["schema"], 6)
@@ -47,7 +47,7 @@ fn many(count: usize, name: impl Fn(usize) -> String) -> String {
     format!("{{{}}}", fields.join(","))
 }
 
-/// Every field as long as it may be, and every list as full of the worst items.
+/// Returns a body with every field at its maximum length, and every list full of the worst items.
 fn longest(schema: &Value, example: &Value) -> (Value, Value) {
     let properties = schema["properties"].as_object().cloned().unwrap_or_default();
     let (mut legal, mut wrong) = (example.as_object().cloned().unwrap_or_default(), Map::new());
@@ -82,7 +82,7 @@ async fn whatever_is_sent_is_answered_with_at_most_a_mebibyte_and_never_with_a_f
     for operation in operations().iter().filter(|it| it.body) {
         let example = examples.iter().find(|it| it.operation == operation.name());
         let example = example.and_then(|it| it.request.clone());
-        let example = example.unwrap_or_else(|| panic!("{} has no example to begin with", operation.name()));
+        let example = example.unwrap_or_else(|| panic!("{} has no example", operation.name()));
         let (legal, wrong) = longest(&schema(&description, operation), &example);
         let worst = [
             ("unknown fields", many(80_000, |number| format!("x{number:05}"))),
@@ -151,7 +151,7 @@ async fn a_bulk_of_products_with_everything_wrong_is_answered_item_by_item() {
     let results = reply.expect(200)["data"]["results"].as_array().unwrap().clone();
     assert!(reply.bytes <= LARGEST, "{}", reply.bytes);
     assert_eq!((results.len(), &reply.body["data"]["failed"]), (1_000, &json!(1_000)));
-    // VendorCode, ProductCode and 150 unknown ones.
+    // VendorCode, ProductCode and 150 unknown fields.
     assert_eq!(results[0]["errors"].as_array().unwrap().len(), 20);
     assert_eq!((&results[0]["errorsOmitted"], &results[999]["errorsOmitted"]), (&json!(132), &json!(152)));
     assert_eq!(results[999]["errors"], json!([]));

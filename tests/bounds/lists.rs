@@ -1,4 +1,4 @@
-//! Administrators' lists of ten thousand items: bounded answers, of a bounded number of questions to the store.
+//! Administrators' lists of ten thousand items: bounded responses from bounded store calls.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ const MANY: usize = 10_000;
 
 type Item = std::collections::HashMap<String, AttributeValue>;
 
-/// Ten thousand copies of an item, each in its own place.
+/// Writes ten thousand copies of an item, each with its own key.
 async fn multiply(
     office: &Office,
     table: &str,
@@ -36,7 +36,7 @@ async fn multiply(
         if let Some(found) = scanned.items.unwrap_or_default().into_iter().find(of) {
             break found;
         }
-        assert!(start.is_some(), "nothing begins with {begins}");
+        assert!(start.is_some(), "no item starts with {begins}");
     };
     let numbers: Vec<usize> = (0..MANY).collect();
     for numbers in numbers.chunks(25) {
@@ -129,7 +129,7 @@ async fn every_administrators_answer_is_bounded_at_any_size_and_so_is_what_is_re
     let mut asked = 0;
     for operation in operations().iter().filter(|it| it.door == Door::Admin && it.method == "GET") {
         let example = examples().into_iter().find(|it| it.operation == operation.name());
-        let example = example.unwrap_or_else(|| panic!("{} has no example to begin with", operation.name()));
+        let example = example.unwrap_or_else(|| panic!("{} has no example", operation.name()));
         let (bare, _) = example.path.split_once('?').unwrap_or((&example.path, ""));
         for path in [
             example.path.clone(),
@@ -141,9 +141,11 @@ async fn every_administrators_answer_is_bounded_at_any_size_and_so_is_what_is_re
             let reply = call(&office, "", operation, &path, None).await;
             let calls = office.store_calls.take().len();
             faults.extend(fault(&reply).map(|it| format!("{path}: {it}")));
-            // The activity and the usage of a range of days are spread over partitions, whatever they hold.
+            // Activity and usage of a range of days are spread over partitions, whatever they
+            // contain.
             let days = path.contains("activity") || path.contains("overview");
-            // A subscription's state needs what its partner may receive: two reads and one for each key.
+            // A subscription's state depends on what its partner may receive: two reads, and one
+            // per key.
             let rights = ["/v1/admin/webhooks", "/v1/admin/partners/{id}"].contains(&operation.path.as_str());
             if calls
                 > if days {
@@ -154,7 +156,7 @@ async fn every_administrators_answer_is_bounded_at_any_size_and_so_is_what_is_re
                     80
                 }
             {
-                faults.push(format!("{path}: {calls} questions to the store"));
+                faults.push(format!("{path}: {calls} store calls"));
             }
             asked += 1;
         }
@@ -189,7 +191,7 @@ async fn a_list_of_ten_thousand_is_walked_by_cursor_without_a_gap() {
             }
         }
         assert!(seen.len() >= least, "{list}: {}", seen.len());
-        // One query of the page, its audit record, and for a rare condition a few more.
+        // One query of the page, its audit record, and a few more for a rare condition.
         assert!(most <= 9, "{list}: {most}");
     }
 }

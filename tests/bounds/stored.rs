@@ -1,4 +1,4 @@
-//! The worst that can be stored: many rows, texts as long as partners may make them, and such of the EMR's as no partner could.
+//! Tests the worst stored data: many rows, and texts of the EMR that exceed partners' limits.
 
 use serde_json::{Value, json};
 
@@ -9,11 +9,11 @@ use crate::{
     reference::examples,
 };
 
-/// Rows of one statement's answer, and its bytes.
+/// Limits for one statement's result: rows and bytes.
 const MOST_ROWS: usize = 20_001;
 const MOST_BYTES: usize = 8 << 20;
 
-/// So many numbers, from 1.
+/// Returns the numbers from 1 to `count`.
 fn numbers(count: usize) -> String {
     format!("with recursive n(i) as (select 1 union all select i + 1 from n where i < {count})")
 }
@@ -24,7 +24,7 @@ fn wide(length: usize) -> String {
 
 /// Sets each text column of one row to a million characters.
 async fn overfill(office: &Office, table: &str, columns: &str, row: &str) {
-    // PostgreSQL's index of tags' names refuses longer ones itself.
+    // PostgreSQL's index of tag names rejects longer ones.
     let length = if table == "tags" { 100_000 } else { 1_000_000 };
     let huge = format!("'{}'", "e".repeat(length));
     for column in columns.split_whitespace() {
@@ -53,7 +53,7 @@ async fn fill_people(office: &Office) {
              insert into patient_tags (patient_id, tag_id) {n} select 1, 100000 + i from n where 1 = 0;"
         ))
         .await;
-    // The lowest ids are the first page.
+    // The lowest ids are on the first page.
     let widest: Vec<String> = (1..=100)
         .map(|id| {
             format!(
@@ -127,7 +127,7 @@ async fn fill_schedule(office: &Office) {
     }
 }
 
-/// A visit type with a long name.
+/// Creates a visit type with a long name.
 async fn longest_type(office: &Office) -> String {
     let name = "😀".repeat(100);
     let found =
@@ -177,7 +177,7 @@ async fn fill_catalog(office: &Office) {
     overfill(office, "kb_articles", "title article category type tags", "kb_id = 11").await;
 }
 
-/// The path, its ids those of the worst records.
+/// Returns the path with the ids of the worst records.
 fn worst_path(path: &str) -> String {
     let ids = [
         ("/prospects/1001", "/prospects/1"),
@@ -190,10 +190,10 @@ fn worst_path(path: &str) -> String {
     ids.iter().fold(path.to_owned(), |path, (example, worst)| path.replace(example, worst))
 }
 
-/// The operation's example with the worst records in its place, each list at its largest.
+/// Returns the operation's example for the worst records, with each list at its maximum.
 fn worst_calls(operation: &Operation) -> Vec<(String, Option<String>)> {
     let example = examples().into_iter().find(|it| it.operation == operation.name());
-    let example = example.unwrap_or_else(|| panic!("{} has no example to begin with", operation.name()));
+    let example = example.unwrap_or_else(|| panic!("{} has no example", operation.name()));
     let path = worst_path(&example.path);
     let body = example.request.map(|it| it.to_string());
     let (bare, _) = path.split_once('?').unwrap_or((&path, ""));
@@ -218,7 +218,7 @@ on_both_databases! {
         let token = office.token("all").await;
         let mut faults = Vec::new();
         let mut read = 0;
-        // Reads first: they see what is worst.
+        // Reads come first, while the worst data is unchanged.
         let mut all = operations();
         all.retain(|it| matches!(it.door, Door::Partner(_)) && !it.path.starts_with("/v1/webhooks"));
         all.sort_by_key(|it| it.method != "GET");
@@ -237,7 +237,7 @@ on_both_databases! {
                     read += most.statements;
                 }
             }
-            // A read that finds nothing tries nothing.
+            // A read that finds nothing tests nothing.
             if !succeeded && operation.method == "GET" {
                 faults.push(format!("{} finds no worst case", operation.name()));
             }
@@ -303,7 +303,7 @@ on_both_databases! {
             }
             assert!(i64::try_from(seen.len()).unwrap() == expected || offset > 10_000, "{path}: {} of {expected}", seen.len());
         }
-        // The schedule goes on at a date.
+        // The schedule continues at a date.
         let path = "/v1/DemoOffice/availability/providers/1/schedule";
         let (mut visits, mut start) = (0, "2026-03-09".to_owned());
         loop {
@@ -330,7 +330,7 @@ on_both_databases! {
         meter.take();
         let reply = office.post("/v1/DemoOffice/prospects", &person).await;
         let ids: Vec<i64> = serde_json::from_value(reply.expect(201)["possibleDuplicates"].clone()).unwrap();
-        // PostgreSQL counts on from its own ids, SQLite from the highest.
+        // PostgreSQL continues its own sequence, SQLite the highest id.
         let alike: std::collections::BTreeSet<i64> = (100_001..=100_050).chain([first]).collect();
         assert_eq!(ids, alike.into_iter().take(50).collect::<Vec<i64>>());
         let most = meter.take();
@@ -360,7 +360,7 @@ on_both_databases! {
 
 #[tokio::test]
 async fn the_worst_cases_reach_every_operation_of_partners() {
-    // Those of webhooks are about the control plane, which `lists` fills.
+    // Webhook operations use the control plane, which `lists` fills.
     let all = operations();
     let reached = all.iter().filter(|it| matches!(it.door, Door::Partner(_))).map(worst_calls);
     assert!(reached.map(|calls| calls.len()).sum::<usize>() >= 60);

@@ -1,4 +1,7 @@
-//! A practice's tables beside those of its EMR: in a schema of their own, whatever the EMR's are called, and whoever's connection it is.
+//! A practice's tables beside those of its EMR.
+//!
+//! They are in a schema of their own, whatever the EMR's tables are called and whoever uses the
+//! connection.
 
 use std::time::Duration;
 
@@ -12,7 +15,7 @@ use sqlx::{AssertSqlSafe, Executor, PgConnection};
 use super::{count, in_words, migrated, opened, practice, session};
 use crate::office::{Engine, Office, new_database, pooled, run_sql, timeouts};
 
-/// Tables of an EMR that have names of ours, with other columns, and one that is of no use to us.
+/// Tables of an EMR with the same names but other columns, and one of no relevance.
 const OF_AN_EMR: &str = "
     create table log (entry text); insert into log values ('theirs');
     create table patients (pid int primary key, name text); insert into patients values (1001, 'Theirs');
@@ -23,7 +26,7 @@ const OF_AN_EMR: &str = "
     create function enter() returns int language sql as 'select 1';
     create type tickets as enum ('theirs');
 ";
-/// All that is in the schema `public`, with the rows of its tables.
+/// Lists everything in the schema `public`, with the rows of its tables.
 const PUBLIC: &str = "select string_agg(it, ', ' order by it) from (
         select relkind::text || ' ' || relname from pg_class where relnamespace = 'public'::regnamespace
         union all select proname from pg_proc where pronamespace = 'public'::regnamespace
@@ -45,7 +48,7 @@ async fn tables_of_an_emr_with_names_of_ours_stay_as_they_are() {
     let before = text(&mut emr, PUBLIC).await;
     for secret in [dsn.clone(), pooled(&dsn)] {
         let checked = tenant::check::practice(&practice("Neighbors"), &secret).await.unwrap().join("; ");
-        assert!(checked.contains("a practice can be made in it"), "{checked}");
+        assert!(checked.contains("a practice can be created in it"), "{checked}");
         assert_eq!(text(&mut emr, PUBLIC).await, before);
         assert_eq!(
             count(&mut emr, "select count(*) from pg_namespace where nspname = 'partner_api'").await,
@@ -61,12 +64,12 @@ async fn tables_of_an_emr_with_names_of_ours_stay_as_they_are() {
         assert!(!db.is_empty().await.unwrap());
         db.close().await;
         assert_eq!(text(&mut emr, PUBLIC).await, before);
-        // Nothing of ours is elsewhere, the extension that we brought included.
+        // Nothing of the product is outside its schema, including the extension that it created.
         let extension = "select count(*) from pg_extension where extname = 'btree_gist' and extnamespace = 'partner_api'::regnamespace";
         assert_eq!(count(&mut emr, extension).await, 1);
         emr.execute("drop schema partner_api cascade").await.unwrap();
     }
-    // Rights to what the schema holds are given, not inherited.
+    // Rights to the schema's contents are granted explicitly, not inherited.
     migrated("Neighbors", &dsn).await.unwrap().close().await;
     let open = "select count(*) from pg_namespace where nspname = 'partner_api' and has_schema_privilege('pg_monitor', oid, 'usage')";
     assert_eq!(count(&mut emr, open).await, 0);
@@ -83,7 +86,7 @@ async fn a_poolers_connection_that_looks_elsewhere_finds_what_is_ours() {
     let name =
         "select current_setting('search_path') || ' ' || first_name from patients where patient_id = 1001";
     for round in 0..4 {
-        // Somebody leaves the pooler's connections, which are two at most, with a path of his own.
+        // Another client leaves the pooler's connections, at most two, with its own search path.
         let (mut one, mut other) = (session(&by_pooler).await, session(&by_pooler).await);
         for session in [&mut one, &mut other] {
             session.execute("begin").await.unwrap();
@@ -108,7 +111,7 @@ async fn a_poolers_connection_that_looks_elsewhere_finds_what_is_ours() {
     assert_eq!(count(&mut emr, "select count(*) from public.patients").await, 1);
 }
 
-/// Roles of a database: the practice's own and the EMR's.
+/// Creates two roles of a database: the practice's own and the EMR's.
 async fn roles(dsn: &str, rights: &str) -> (PgConnection, String, String) {
     let (server, _) = dsn.split_once('?').unwrap();
     let (_, name) = server.rsplit_once('/').unwrap();
@@ -147,7 +150,7 @@ async fn a_role_of_the_practices_own_begins_in_its_schema_and_one_that_is_the_em
     assert_eq!(text(&mut session(&ours).await, begun).await, "partner_api 71001ms");
     assert_eq!(text(&mut session(&theirs).await, begun).await, "\"$user\", public 0");
     assert_eq!(text(&mut admin, PUBLIC).await, before);
-    // One that was changed by hand is set again.
+    // A default that was changed manually is set again.
     let reset = AssertSqlSafe(format!(
         "alter role {0} in database {1} set search_path = public",
         name(&ours).1,
@@ -159,7 +162,7 @@ async fn a_role_of_the_practices_own_begins_in_its_schema_and_one_that_is_the_em
     assert!(give_defaults(&db, LIMITS).await.unwrap());
     assert_eq!(text(&mut session(&ours).await, "show search_path").await, "partner_api");
 
-    // Whoever registers the EMR's own login changes nothing for the EMR's program.
+    // Registering the EMR's own login changes nothing for the EMR's program.
     admin.execute("drop schema partner_api cascade").await.unwrap();
     let db = migrated("Neighbors", &theirs).await.unwrap();
     assert!(!give_defaults(&db, LIMITS).await.unwrap());
@@ -168,7 +171,7 @@ async fn a_role_of_the_practices_own_begins_in_its_schema_and_one_that_is_the_em
     assert_eq!(text(&mut admin, PUBLIC).await, before);
 }
 
-/// The database and the role of a connection string.
+/// Returns the database and the role of a connection string.
 fn name(dsn: &str) -> (&str, &str) {
     let (server, _) = dsn.split_once('?').unwrap();
     let (_, name) = server.rsplit_once('/').unwrap();
@@ -191,7 +194,7 @@ async fn a_role_that_may_make_no_schema_uses_the_one_that_was_made_for_it() {
         name(&ours).1
     );
     assert_eq!(count(&mut admin, &not_ours).await, 0);
-    // Without it, the reason is told.
+    // Without the schema, the error names the reason.
     db.close().await;
     admin.execute("drop schema partner_api cascade").await.unwrap();
     let error = migrated("Neighbors", &ours).await.unwrap_err();

@@ -1,4 +1,6 @@
-//! A server that falls silent: whoever asked it is told within seconds at what it hung, and nothing is left behind.
+//! Servers that stop responding.
+//!
+//! The caller learns within seconds in which step it hung, and nothing is left behind.
 
 use std::sync::{
     Arc,
@@ -18,16 +20,18 @@ use tokio::{
 use super::{OTHERS, OURS, count, inside, migrated, session};
 use crate::office::{Engine, Office, ends, eventually, new_database, proxy};
 
-/// A server's answers pass up to a byte of each connection, and then nothing, while the connection stays open.
+/// A proxy that forwards a number of bytes of each connection, and then nothing.
+///
+/// The connection stays open.
 struct Silencing {
-    /// The connection string of the same database by way of it.
+    /// The connection string of the same database, through the proxy.
     dsn: String,
-    /// The most that the server said on one connection.
+    /// The most bytes that the server sent on one connection.
     most_said: Arc<AtomicUsize>,
 }
 
 impl Silencing {
-    /// After so many bytes of the server's.
+    /// Forwards this many bytes of the server's.
     async fn before(dsn: &str, after: usize) -> Self {
         let most_said = Arc::<AtomicUsize>::default();
         let most = most_said.clone();
@@ -60,10 +64,10 @@ async fn pass(
     }
 }
 
-/// The outcome of a task of one practice's when a database may take so long.
+/// Returns the outcome of a task for one practice, with this time limit.
 async fn outcome(office: &Office, task: Value, seconds: i64) -> Outcome {
     let app = office.another_app(|_| ());
-    // The function keeps five seconds for its answer.
+    // The function reserves five seconds for its response.
     let deadline = app.clock.now() + SignedDuration::from_secs(seconds + 5);
     let task: Task = serde_json::from_value(task).unwrap();
     let mut answer = ends("the function's answer", migrate::run(&app, task, deadline)).await;
@@ -82,7 +86,7 @@ async fn leaves_nothing_behind(dsn: &str, tables: i64) {
     assert_eq!(count(&mut looker, OURS).await, tables);
 }
 
-/// Bytes of which the server's silence is tried, those of its first words all.
+/// Returns 24 byte counts, evenly spread, after which the server stops responding.
 fn bytes(most: usize) -> impl Iterator<Item = usize> {
     (0..24).map(move |at| at * most / 24)
 }
@@ -96,8 +100,8 @@ async fn a_connection_string_whose_server_falls_silent_is_told_with_where_it_hun
     let of_ours = count(&mut looker, OURS).await;
     drop(looker);
     for (dsn, tables, steps) in [
-        (&empty, 0, ["connecting to", "asking the server what it is", "making the schema"]),
-        (&filled, of_ours, ["connecting to", "asking the server what it is", "reading the schema's version"]),
+        (&empty, 0, ["connecting to", "identifying the server", "creating the schema"]),
+        (&filled, of_ours, ["connecting to", "identifying the server", "reading the schema version"]),
     ] {
         let whole = Silencing::before(dsn, usize::MAX).await;
         let good = outcome(&office, check(&whole.dsn), 600).await;
@@ -127,7 +131,7 @@ async fn tables_of_other_programs_are_named_and_in_nobodys_way() {
     let outcome = outcome(&office, check(&dsn), 600).await;
     assert_eq!(outcome.status, Status::Usable, "{outcome:?}");
     let found = outcome.found.join("; ");
-    assert!(found.contains("tables of other programs, which stay as they are: tags, users"), "{found}");
+    assert!(found.contains("other programs' tables, which stay unchanged: tags, users"), "{found}");
     drop(emr);
     leaves_nothing_behind(&dsn, 0).await;
 }
@@ -140,7 +144,7 @@ async fn trying_a_connection_string_takes_ten_seconds_at_most_whatever_the_serve
     assert_eq!(outcome(&office, check(&whole.dsn), 600).await.status, Status::Usable);
     let silent = Silencing::before(&dsn, whole.most_said() - 1).await;
     let said = outcome(&office, check(&silent.dsn), 600).await.error.unwrap();
-    assert!(said.contains("not done within 10 s, it hung while taking the schema back"), "{said}");
+    assert!(said.contains("not done within 10 s, it hung while rolling the schema back"), "{said}");
     leaves_nothing_behind(&dsn, 0).await;
 }
 
@@ -152,7 +156,8 @@ async fn a_database_in_which_somebody_keeps_a_lock_is_told_with_what_waits_for_i
     let mut blocker = inside(&dsn).await;
     blocker.execute("begin; lock table tenant_identity").await.unwrap();
     let said = outcome(&office, check(&dsn), 600).await.error.unwrap();
-    let whole = said.contains("lock timeout") && said.contains("(while asking the database whose it is)");
+    let whole =
+        said.contains("lock timeout") && said.contains("(while checking which practice owns the database)");
     assert!(whole, "{said}");
 }
 
@@ -184,5 +189,5 @@ async fn a_migration_whose_server_falls_silent_is_told_with_where_it_hung_and_le
     for (after, error) in &said {
         assert!(error.contains("while "), "{after}: {error}");
     }
-    assert!(said.iter().any(|(_, error)| error.contains("doing the migrations")), "{said:#?}");
+    assert!(said.iter().any(|(_, error)| error.contains("running the migrations")), "{said:#?}");
 }

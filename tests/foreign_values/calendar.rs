@@ -1,10 +1,10 @@
-//! Hours and exceptions as the EMR writes them.
+//! Working hours and exceptions as the EMR writes them.
 
 use serde_json::Value;
 
 use crate::office::{Engine, Office, on_both_databases};
 
-/// The starts of visits of an hour on a date.
+/// Returns the starts of one-hour visits on a date.
 async fn slots(office: &Office, date: &str) -> Vec<String> {
     let path = format!("/v1/DemoOffice/availability/providers/1/slots?date={date}&duration=60");
     let reply = office.get(&path).await;
@@ -16,7 +16,7 @@ fn ends(slots: &[String]) -> (&str, &str) {
     (slots.first().map_or("", String::as_str), slots.last().map_or("", String::as_str))
 }
 
-/// Only these hours of provider 1. 2026-03-10 is a Tuesday.
+/// Replaces the hours of provider 1. 2026-03-10 is a Tuesday.
 async fn work(office: &Office, hours: &str) {
     office.sql(&format!(
         "delete from working_hours; delete from schedule_exceptions;
@@ -31,7 +31,7 @@ on_both_databases! {
         work(&office, "(1, 2, '00:00', '24:00', null, null)").await;
         assert_eq!(ends(&slots(&office, "2026-03-10").await), ("00:00", "23:00"));
         assert_eq!(slots(&office, "2026-03-11").await.len(), 0);
-        // The end of Monday is the beginning of Tuesday.
+        // The end of Monday is the start of Tuesday.
         work(&office, "(1, 1, '24:00', '02:00', '2026-03-09', '2026-03-09')").await;
         assert_eq!(ends(&slots(&office, "2026-03-10").await), ("00:00", "01:00"));
         assert_eq!(slots(&office, "2026-03-17").await.len(), 0);

@@ -1,4 +1,4 @@
-//! Rows that could not be read are shown to administrators.
+//! Administrators see unreadable rows.
 
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ async fn problems(office: &Office, query: &str) -> Vec<Value> {
 on_both_databases! {
     async fn a_row_that_can_not_be_read_is_shown_with_its_practice_and_table_and_counted_once(office) {
         assert_eq!(problems(&office, "").await, [json!(null); 0]);
-        // Nobody is born at an infinite date, and each engine has a value of its own that is none for its column.
+        // An infinite date of birth is unreadable, and each engine allows another unreadable value.
         office.sql("update patients set dob = 'infinity' where patient_id in (1001, 1002)").await;
         let prospect = office.get("/v1/DemoOffice/prospects/1002").await;
         assert_eq!(prospect.expect(200)["data"]["DOB"], Value::Null);
@@ -46,7 +46,7 @@ async fn what_another_process_met_is_not_counted_twice_and_what_was_mended_is_fo
     assert_eq!(problems(&office, "").await, [json!(["DemoOffice", "patients", 1, "1001"])]);
     office.sql("update patients set dob = null where patient_id = 1001").await;
     office.set_time("2026-03-10T12:00:00Z");
-    assert_eq!(problems(&office, "").await.len(), 1, "what was met yesterday");
+    assert_eq!(problems(&office, "").await.len(), 1, "rows found yesterday");
     office.set_time("2026-03-11T12:00:00Z");
     assert_eq!(problems(&office, "").await, [json!(null); 0]);
 }
@@ -74,7 +74,7 @@ async fn a_table_full_of_unreadable_rows_costs_a_bounded_item() {
     assert_eq!(
         problems(&office, "").await,
         [json!([null, "products", 500, "700"])],
-        "the last one is still told"
+        "the last row is still reported"
     );
 }
 

@@ -1,4 +1,4 @@
-//! What a list of ours names can be asked for by that name.
+//! Every name in a list can be used in requests.
 
 use std::fmt::Write;
 
@@ -9,7 +9,7 @@ use shared::tenant::Database;
 use super::CATALOG_ROWS;
 use crate::office::{Engine, Office, on_both_databases, run_sql};
 
-/// As a part of a query, every byte encoded.
+/// Encodes every byte for a query.
 fn encoded(text: &str) -> String {
     text.bytes().fold(String::new(), |mut encoded, byte| {
         write!(encoded, "%{byte:02X}").unwrap();
@@ -21,7 +21,7 @@ fn texts<'a>(reply: &'a Value, field: &str) -> Vec<&'a str> {
     reply["data"].as_array().unwrap().iter().map(|it| it[field].as_str().unwrap()).collect()
 }
 
-/// A visit type of every strange name, each for provider 1 and without a room.
+/// Creates a visit type for every name, for provider 1 and without a room.
 async fn name_types(office: &Office, names: &[&str]) {
     for name in names {
         let name = name.replace('\'', "''");
@@ -48,7 +48,7 @@ on_both_databases! {
             let base = "/v1/DemoOffice/availability/providers/1";
             let time = format!("{:02}:{:02}", 13 + index / 4, index % 4 * 15);
             let check = format!("{base}/check?date=2026-03-12&time={time}&duration=15&visitType={query}");
-            // A query of a name of the greatest length is longer than API Gateway takes.
+            // A query with the longest name exceeds API Gateway's limit.
             if name.len() < 1000 {
                 assert_eq!(office.get(&check).await.expect(200)["data"]["Available"], true, "{name:?}");
             }
@@ -180,7 +180,7 @@ on_both_databases! {
     }
 }
 
-/// `SQLite` takes the words that mean true, and lists go by them as records do.
+/// `SQLite` stores words for true, and lists interpret them as records do.
 #[tokio::test]
 async fn a_record_is_listed_by_the_word_that_makes_it_true() {
     let office = Office::open(Engine::Sqlite).await;

@@ -5,7 +5,7 @@ use sqlx::AssertSqlSafe;
 
 use crate::office::Engine;
 
-/// A column of a table, with the row of its table that is changed.
+/// A column of a table, and the row that is changed.
 pub(crate) struct Column {
     pub(crate) table: String,
     pub(crate) name: String,
@@ -16,7 +16,7 @@ pub(crate) struct Column {
     key: Vec<(String, String)>,
 }
 
-/// `SQLite`'s columns take values of every storage class; the type decides only which ones are converted.
+/// `SQLite` columns accept any storage class; the type decides only what is converted.
 const SQLITE: [&str; 40] = [
     "null",
     "''",
@@ -95,7 +95,7 @@ fn postgres(data_type: &str) -> &'static [&'static str] {
             "'294276-12-31'",
             "'2026-03-09 10:00:00.123456+02'",
         ],
-        other => panic!("which values has the type {other}?"),
+        other => panic!("no test values for the type {other}"),
     }
 }
 
@@ -118,13 +118,13 @@ impl Column {
         )
     }
 
-    /// Undoes [`Self::update`].
+    /// Returns the statement that reverses [`Self::update`].
     pub(crate) fn restore(&self, value: &str, before: &str) -> String {
         let (table, name) = (&self.table, &self.name);
         format!("{}update {table} set {name} = {before} where {}", self.prelude(), self.row(Some(value)))
     }
 
-    /// Foreign keys are off in many a program that opens a file.
+    /// Many programs that open a file leave foreign keys off.
     fn prelude(&self) -> &'static str {
         match self.engine {
             Engine::Sqlite => "pragma foreign_keys = off; ",
@@ -132,13 +132,13 @@ impl Column {
         }
     }
 
-    /// The value as a literal.
+    /// Returns the stored value as a literal.
     pub(crate) async fn stored(&self, db: &Database) -> String {
         let quoted = quoted(self.engine, &self.name);
         text(db, &format!("select {quoted} from {} where {}", self.table, self.row(None))).await
     }
 
-    /// The condition that the row meets, also when this value is in the column.
+    /// Returns the condition that selects the row, even if `written` is in a key column.
     fn row(&self, written: Option<&str>) -> String {
         let equal = match self.engine {
             Engine::Sqlite => "is",
@@ -167,7 +167,7 @@ async fn text(db: &Database, query: &str) -> String {
     }
 }
 
-/// All columns of the tables but these.
+/// Returns all columns, except those of the tables `but`.
 pub(crate) async fn columns(db: &Database, engine: Engine, but: &[&str]) -> Vec<Column> {
     let query = match engine {
         Engine::Sqlite => {

@@ -15,12 +15,12 @@ use crate::{
     },
 };
 
-/// One row.
+/// An article of the knowledge base.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Article {
     pub kb_id: ArticleId,
     pub title: String,
-    /// The text; in a [`page`], `None` when it is longer than [`LONGEST_LISTED`].
+    /// The text. In a [`page`], `None` if it is longer than [`LONGEST_LISTED`].
     pub article: Option<String>,
     pub category: Option<String>,
     pub kind: Option<String>,
@@ -28,22 +28,24 @@ pub struct Article {
     pub active: bool,
 }
 
-/// What a list is narrowed by.
+/// The filter of a list.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// Each must be somewhere in title, text or tags.
+    /// Each word must occur in the title, the text or the tags.
     pub words: Vec<String>,
-    /// In whatever case, with or without the spaces around it.
+    /// Matches in any case, with or without surrounding spaces.
     pub category: Option<String>,
-    /// As the category.
+    /// Matches like the category.
     pub kind: Option<String>,
     pub inactive_too: bool,
 }
 
-/// Characters of the longest text that is given in a list, so that a page can't outgrow what Lambda may answer.
+/// The longest text that a list includes, in characters.
+///
+/// It keeps a page below Lambda's response limit.
 pub const LONGEST_LISTED: usize = 2000;
 
-/// What searches look through.
+/// The text that searches scan.
 pub const SEARCHED: SearchText = SearchText {
     table: "kb_articles",
     id: "kb_id",
@@ -65,7 +67,7 @@ impl FromColumns for Article {
     }
 }
 
-/// All columns but the text, of bounded size.
+/// All columns except the text, at a bounded size.
 macro_rules! short_columns {
     () => {
         concat!(
@@ -88,7 +90,7 @@ pub async fn find(conn: &mut Conn, id: ArticleId) -> Result<Option<Article>> {
     Ok(row.and_then(|row| row.accept(conn)))
 }
 
-/// As [`find`], and nobody else changes the row until the transaction ends.
+/// The same as [`find`], and locks the row until the transaction ends.
 pub async fn lock(conn: &mut Conn, id: ArticleId) -> Result<Option<Article>> {
     if let Conn::Postgres(connection) = conn {
         round_trip!(connection, c => {
@@ -98,7 +100,7 @@ pub async fn lock(conn: &mut Conn, id: ArticleId) -> Result<Option<Article>> {
     find(conn, id).await
 }
 
-/// Writes what is not as it was. The other columns stay as the EMR wrote them, also those that could not be read.
+/// Writes the columns that changed. Others stay as the EMR wrote them, including unreadable ones.
 pub async fn update(conn: &mut Conn, (before, article): (&Article, &Article), now: Timestamp) -> Result<()> {
     on!(conn, c => sqlx::query(
         "update kb_articles set title = case when $9 then $1 else title end,
@@ -128,7 +130,7 @@ pub async fn update(conn: &mut Conn, (before, article): (&Article, &Article), no
     Ok(())
 }
 
-/// How many articles the filter leaves.
+/// Counts the articles that match the filter.
 pub async fn count(conn: &mut Conn, filter: &Filter) -> Result<i64> {
     let (clause, values) = filtered(conn, filter);
     let statement = format!("select count(*) from kb_articles {clause}");
@@ -138,7 +140,7 @@ pub async fn count(conn: &mut Conn, filter: &Filter) -> Result<i64> {
     })?)
 }
 
-/// Up to `limit` articles after the first `offset`, lowest id first.
+/// Returns up to `limit` articles after the first `offset`, lowest id first.
 pub async fn page(conn: &mut Conn, filter: &Filter, limit: i64, offset: i64) -> Result<Vec<Article>> {
     let (clause, values) = filtered(conn, filter);
     let statement = format!(
@@ -157,7 +159,7 @@ pub async fn page(conn: &mut Conn, filter: &Filter, limit: i64, offset: i64) -> 
     Ok(accept_all(conn, rows))
 }
 
-/// The condition of the filter, of constants and placeholders only, and the placeholders' values.
+/// Returns the filter's condition, of constants and placeholders only, and its values.
 fn filtered(conn: &Conn, filter: &Filter) -> (String, Vec<String>) {
     let (mut conditions, mut values) = having_words(&filter.words);
     if !filter.inactive_too {

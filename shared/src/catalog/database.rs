@@ -14,7 +14,7 @@ use crate::{
     tenant::{Admission, DataProblems, Database, Error, Health, Reporter, Result, Timeouts, silence},
 };
 
-/// A pool older than this by the wall clock is opened anew, as those of practices are.
+/// The age by wall clock after which the pool is reopened, as for practices.
 const MAX_AGE: SignedDuration = SignedDuration::from_mins(10);
 const CONNECTIONS: u32 = 2;
 
@@ -32,7 +32,7 @@ pub struct Catalogs {
 }
 
 impl Default for Catalogs {
-    /// For calls: as many connections as one request at a time needs, and timeouts that a caller can wait for.
+    /// For API calls: connections for one request at a time, and timeouts that suit a caller.
     fn default() -> Self {
         Self {
             open: Mutex::default(),
@@ -45,22 +45,22 @@ impl Default for Catalogs {
 }
 
 impl Catalogs {
-    /// For many calls at a time.
+    /// Creates a pool for many concurrent calls.
     pub fn patient(connections: u32) -> Self {
         Self { connections, timeouts: Timeouts::OF_BACKGROUND, ..Self::default() }
     }
 
-    /// With other timeouts than the usual ones.
+    /// Replaces the default timeouts.
     #[must_use]
     pub fn with_timeouts(self, timeouts: Timeouts) -> Self {
         Self { timeouts, ..self }
     }
 
-    /// The catalog; `locate` is asked for its DSN when it isn't open. Connections are made on first use.
+    /// Returns the catalog; calls `locate` for its DSN if it is not open. Connects on first use.
     ///
     /// # Errors
-    /// [`Error::LetBe`] soon after it was unavailable; [`Error::Registry`] for a DSN that can't be read; whatever `locate` fails
-    /// with.
+    /// [`Error::LetBe`] soon after the catalog was unavailable; [`Error::ConnectionString`] for a
+    /// DSN that is not valid; errors of `locate`.
     pub async fn open<E: From<Error>>(
         &self,
         _: &CatalogGrant,
@@ -72,7 +72,7 @@ impl Catalogs {
             return Err(Error::LetBe.into());
         }
         let kept = self.open.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        // The connections from before a failure may be dead without knowing it.
+        // Connections from before a failure may be dead without showing it.
         let kept = kept.filter(|_| admission == Admission::Open);
         if let Some((db, opened)) = kept
             && now.duration_since(opened) < MAX_AGE
@@ -103,15 +103,15 @@ impl Catalogs {
         Ok(())
     }
 
-    /// The rows that could not be read.
+    /// Returns the unreadable rows of the catalog.
     pub fn data_problems(&self) -> &DataProblems {
         &self.problems
     }
 
-    /// Lets go of the catalog, so that the next call asks where it is.
+    /// Closes the catalog, so that the next call locates it again.
     pub fn forget(&self) {
         *self.open.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        // What failed was another place.
+        // The failures concerned the previous location.
         self.health.answered();
     }
 }

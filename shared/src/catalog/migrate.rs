@@ -1,4 +1,6 @@
-//! Creating and upgrading the catalog's schema. Requests never do; deployments and the local stack do.
+//! Creates and upgrades the catalog's schema.
+//!
+//! Deployments and the local stack run this; requests never do.
 
 use std::time::Duration;
 
@@ -8,7 +10,7 @@ use crate::{
     tenant::{self, Database, Error, Result, schema::Schema, search_texts, step::step},
 };
 
-/// The newest migration of the catalog.
+/// Returns the catalog's newest migration.
 pub fn newest() -> i64 {
     sqlx::migrate!("migrations/catalog/postgres").iter().map(|it| it.version).max().unwrap_or(0)
 }
@@ -21,32 +23,35 @@ fn schema() -> Schema {
     }
 }
 
-/// Brings the database of this connection string to the newest schema, and makes what is there searchable. Run again, it changes nothing.
+/// Migrates the catalog's database to the newest schema, and indexes its rows for search.
+///
+/// Idempotent.
 ///
 /// # Errors
-/// [`Error::WrongDatabase`] when the database is a practice's; [`Error::Migrate`]; [`Error::Migrating`]; [`Error::Unavailable`].
+/// [`Error::WrongDatabase`] if the database is a practice's; [`Error::Migrate`];
+/// [`Error::Migrating`]; [`Error::Unavailable`].
 pub async fn migrate(_: &CatalogGrant, dsn: &str) -> Result<CatalogDb> {
     let db = CatalogDb::new(Database::connect_for_creation(dsn, None).await?);
-    step("looking whose database it is");
+    step("listing the existing tables");
     db.check_identity().await?;
     schema().bring_up(&db, dsn).await?;
-    step("making products and articles searchable");
+    step("indexing products and articles for search");
     for source in [products::SEARCHED, articles::SEARCHED] {
         search_texts::index(&db, source, Duration::MAX).await?;
     }
     Ok(db)
 }
 
-/// Tries a connection string that is to open the catalog, or to become it: what is there, in words.
+/// Checks a connection string for the current or a new catalog; returns the findings.
 ///
 /// # Errors
-/// As [`migrate`].
+/// The same as for [`migrate`].
 pub async fn check(_: &CatalogGrant, secret: &str) -> Result<Vec<String>> {
     tenant::check::catalog(secret, schema(), newest()).await
 }
 
 impl CatalogDb {
-    /// Refuses a practice's database, the EMR's tables alone too.
+    /// Rejects a practice's database, even if it has only the EMR's tables.
     ///
     /// # Errors
     /// [`Error::WrongDatabase`]; [`Error::Unavailable`].
@@ -58,7 +63,7 @@ impl CatalogDb {
         Ok(())
     }
 
-    /// Whether there is neither a product nor an article.
+    /// Whether there are neither products nor articles.
     pub async fn is_empty(&self) -> Result<bool> {
         Ok(!self.connection().await?.has_rows(&["products", "kb_articles"]).await?)
     }

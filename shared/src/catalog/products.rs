@@ -1,4 +1,4 @@
-//! The `products` table. A product is known by its vendor's code and its own.
+//! The `products` table. A product is identified by its vendor code and product code.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +21,7 @@ use crate::{
 /// Vendor code and product code.
 pub type Key = (String, String);
 
-/// Everything about a product that partners write.
+/// The fields of a product that partners write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Product {
     pub vendor_code: String,
@@ -35,19 +35,19 @@ pub struct Product {
     pub active: bool,
 }
 
-/// One row.
+/// A product with the time of its last change.
 #[derive(Clone, Debug)]
 pub struct Listed {
     pub product: Product,
     updated_at: Timestamp,
 }
 
-/// What a list is narrowed by.
+/// The filter of a list.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// Each must be somewhere in vendor code, product code or name.
+    /// Each word must occur in the vendor code, the product code or the name.
     pub words: Vec<String>,
-    /// With or without the spaces around it.
+    /// Matches as sent, or without surrounding spaces.
     pub vendor_code: Option<String>,
     pub inactive_too: bool,
 }
@@ -59,7 +59,7 @@ macro_rules! columns {
     };
 }
 
-/// [`columns`] as they are read: of what another program wrote longer only the beginning is.
+/// [`columns`] as they are selected: longer texts of other programs are truncated.
 macro_rules! read_columns {
     () => {
         concat!(
@@ -79,7 +79,7 @@ macro_rules! read_columns {
     };
 }
 
-/// What searches look through.
+/// The text that searches scan.
 pub const SEARCHED: SearchText = SearchText {
     table: "products",
     id: "product_id",
@@ -87,7 +87,7 @@ pub const SEARCHED: SearchText = SearchText {
     longest: 4_300,
 };
 
-/// As many as [`columns`].
+/// The number of columns in [`columns`].
 const COLUMNS: usize = 9;
 
 macro_rules! bind_product {
@@ -106,7 +106,7 @@ macro_rules! bind_product {
 }
 
 impl Product {
-    /// A bit for each column that is different, the lowest for the first one of [`columns`].
+    /// Returns a bit for each column that differs; the lowest is the first one of [`columns`].
     fn changed_columns(&self, after: &Self) -> i64 {
         let differ = [
             self.vendor_code != after.vendor_code,
@@ -131,7 +131,7 @@ impl FromColumns for Product {
     const TABLE: &'static str = "products";
     const KEY: &'static str = "product_id";
 
-    /// One whose codes can't be read can't be asked for.
+    /// Decodes a product; `None` if its codes are unreadable, since it could not be looked up.
     fn from_columns<R: ForeignRow>(columns: &mut Columns<'_, R>) -> sqlx::Result<Option<Self>> {
         let vendor_code: Option<StoredKey> = columns.required("vendor_code")?;
         let product_code: Option<StoredKey> = columns.required("product_code")?;
@@ -169,8 +169,10 @@ impl Listed {
     }
 }
 
-/// Lets one transaction at a time change many products, until it ends: two that create the same ones neither wait for
-/// each other in a circle nor overwrite what the other has just written. `SQLite` has one writer at a time already.
+/// Serializes transactions that change many products, until this one ends.
+///
+/// Two that create the same products then neither deadlock nor overwrite each other. `SQLite`
+/// allows only one writer anyway.
 pub async fn hold(conn: &mut Conn) -> Result<()> {
     if let Conn::Postgres(connection) = conn {
         round_trip!(connection, c => {
@@ -180,10 +182,10 @@ pub async fn hold(conn: &mut Conn) -> Result<()> {
     Ok(())
 }
 
-/// Products of one statement that reads them.
+/// Products per SELECT.
 const READ_AT_ONCE: usize = 200;
 
-/// The products with these keys, which nobody else changes until the transaction ends.
+/// Returns the products with these keys, and locks them until the transaction ends.
 pub async fn lock(conn: &mut Conn, keys: &BTreeSet<Key>) -> Result<BTreeMap<Key, Listed>> {
     let mut keys: Vec<&Key> = keys.iter().collect();
     keys.retain(|(vendor, product)| conn.can_hold(vendor) && conn.can_hold(product));
@@ -197,7 +199,7 @@ pub async fn lock(conn: &mut Conn, keys: &BTreeSet<Key>) -> Result<BTreeMap<Key,
 async fn lock_some(conn: &mut Conn, keys: &[&Key]) -> Result<Vec<Listed>> {
     let places: Vec<String> =
         (0..keys.len()).map(|index| format!("(${}, ${})", 2 * index + 1, 2 * index + 2)).collect();
-    // Locked in the order of the keys, for programs that take row locks without `hold`.
+    // Locks rows in key order, for programs that lock rows without calling `hold`.
     let lock = if matches!(conn, Conn::Postgres(_)) { "for update" } else { "" };
     let statement = format!(
         concat!(
@@ -216,15 +218,16 @@ async fn lock_some(conn: &mut Conn, keys: &[&Key]) -> Result<Vec<Listed>> {
     Ok(accept_all(conn, products))
 }
 
-/// Adds products that weren't there when they were looked up.
+/// Inserts products that did not exist when they were looked up.
 ///
 /// # Errors
-/// [`Error::Contended`] when another program has added one of them since.
+/// [`Error::Contended`] if another program has inserted one of them since.
 pub async fn insert(conn: &mut Conn, products: &[&Product], now: Timestamp) -> Result<Vec<ProductId>> {
     if products.is_empty() {
         return Ok(Vec::new());
     }
-    // One statement's rows don't see each other, and SQLite looks at what is there.
+    // The rows of one statement do not see each other, and SQLite's id expression reads existing
+    // rows.
     let at_once = if matches!(conn, Conn::Sqlite(_)) { 1 } else { products.len() };
     let mut ids = Vec::with_capacity(products.len());
     for products in products.chunks(at_once) {
@@ -252,8 +255,9 @@ async fn insert_some(conn: &mut Conn, products: &[&Product], now: Timestamp) -> 
     })?)
 }
 
-/// Replaces what is different of products that are there, each given as it was and as it is to be. The other columns stay as the
-/// EMR wrote them, also those that could not be read.
+/// Updates the columns that differ in existing products, each given before and after the change.
+///
+/// Other columns stay as the EMR wrote them, including unreadable ones.
 pub async fn update(
     conn: &mut Conn,
     products: &[(&Product, &Product)],
@@ -262,7 +266,8 @@ pub async fn update(
     if products.is_empty() {
         return Ok(Vec::new());
     }
-    // The values' columns have these names in both engines; the last one has a bit for each that is different.
+    // Both engines give the columns of VALUES these names. The last column has a bit for each one
+    // that differs.
     let assignments: Vec<String> = columns!()
         .split(", ")
         .enumerate()
@@ -290,7 +295,7 @@ pub async fn update(
     })?)
 }
 
-/// Rows of `columns` placeholders, numbered from `$2`, each with something more.
+/// Returns rows of `columns` placeholders, numbered from `$2`, each followed by `more`.
 fn places(rows: usize, columns: usize, more: &str) -> String {
     let row = |index| {
         let first = 2 + index * columns;
@@ -300,7 +305,7 @@ fn places(rows: usize, columns: usize, more: &str) -> String {
     (0..rows).map(row).collect::<Vec<_>>().join(", ")
 }
 
-/// How many products the filter leaves.
+/// Counts the products that match the filter.
 pub async fn count(conn: &mut Conn, filter: &Filter) -> Result<i64> {
     let (clause, values) = filtered(conn, filter);
     let statement = format!("select count(*) from products {clause}");
@@ -310,7 +315,7 @@ pub async fn count(conn: &mut Conn, filter: &Filter) -> Result<i64> {
     })?)
 }
 
-/// Up to `limit` products after the first `offset`, by vendor code and product code.
+/// Returns up to `limit` products after the first `offset`, by vendor code and product code.
 pub async fn page(conn: &mut Conn, filter: &Filter, limit: i64, offset: i64) -> Result<Vec<Listed>> {
     let (clause, values) = filtered(conn, filter);
     let statement = format!(
@@ -331,7 +336,7 @@ pub async fn page(conn: &mut Conn, filter: &Filter, limit: i64, offset: i64) -> 
     Ok(accept_all(conn, rows))
 }
 
-/// The condition of the filter, of constants and placeholders only, and the placeholders' values.
+/// Returns the filter's condition, of constants and placeholders only, and its values.
 fn filtered(conn: &Conn, filter: &Filter) -> (String, Vec<String>) {
     let (mut conditions, mut values) = having_words(&filter.words);
     if !filter.inactive_too {

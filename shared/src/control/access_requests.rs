@@ -19,11 +19,11 @@ use crate::{
     },
 };
 
-/// An undecided request is kept for so long.
+/// How long an undecided request is kept.
 const UNDECIDED_KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
-/// A request is kept for so long after it was decided.
+/// How long a decided request is kept.
 const DECIDED_KEPT: SignedDuration = SignedDuration::from_hours(365 * 24);
-/// A claim link is good for so long.
+/// How long a claim link is valid.
 pub const CLAIM_VALID: SignedDuration = SignedDuration::from_hours(72);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -32,11 +32,11 @@ pub enum AccessStatus {
     Pending,
     Approved,
     Denied,
-    /// It was approved, and its link was ended before it was used.
+    /// Approved, but withdrawn before the link was used.
     Withdrawn,
 }
 
-/// What an approval granted, and its claim link.
+/// The grants of an approval, and its claim link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Approval {
@@ -49,24 +49,26 @@ pub struct Approval {
     /// When the key will expire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
-    /// Where the key may be used from; empty = anywhere.
+    /// The networks from which the key may be used; empty for all.
     #[serde(default)]
     pub allowed_cidrs: Vec<IpNet>,
-    /// The key's calls a minute.
+    /// The key's calls per minute.
     pub rate_limit: u32,
-    /// The key that was minted through the link.
+    /// The key that was created through the link.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_id: Option<KeyId>,
 }
 
-/// Table Control, `ACCESS#<id>` / `ACCESS`; `gsi1`: `ACCESS_REQUESTS` / creation time, id; `gsi2`: `ACCESS_REQUESTS#<status>` /
-/// the same. Kept until `expiresAt`, also when the store has not deleted it yet.
+/// A request for access. Table Control, `ACCESS#<id>` / `ACCESS`.
+///
+/// `gsi1`: `ACCESS_REQUESTS` / creation time, id; `gsi2`: `ACCESS_REQUESTS#<status>` / the same.
+/// Expired items are ignored until the store deletes them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AccessRequest {
     pub id: AccessRequestId,
     pub company: String,
-    /// As the applicant wrote it; it may be no `PPass`.
+    /// The practice as the applicant wrote it; not necessarily a `PPass`.
     pub practice: String,
     pub contact: String,
     pub email: String,
@@ -78,14 +80,14 @@ pub struct AccessRequest {
     pub created_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decided_at: Option<Timestamp>,
-    /// Why it was denied.
+    /// The reason for a denial.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Approval>,
     /// Unix seconds.
     pub expires_at: i64,
-    /// Raised by every change; 1 when new.
+    /// Raised by every change; 1 for a new request.
     pub version: i64,
 }
 
@@ -96,7 +98,7 @@ pub struct ClaimToken {
 }
 
 impl ClaimToken {
-    /// A new token from 32 random bytes.
+    /// Creates a token from 32 random bytes.
     pub fn from_random(request: &AccessRequestId, random: [u8; 32]) -> Self {
         use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
         Self { request: request.clone(), text: format!("{request}.{}", URL_SAFE_NO_PAD.encode(random)) }
@@ -122,16 +124,16 @@ impl ClaimToken {
 }
 
 impl AccessRequest {
-    /// The approval that this token claims, used or not, if its link is still good.
+    /// Returns the approval that this token claims, used or not, if its link is still valid.
     pub fn claimed_by(&self, token: &ClaimToken, now: Timestamp) -> Option<&Approval> {
         let same = |it: &&Approval| equal_in_constant_time(it.claim_hash.as_bytes(), token.hash().as_bytes());
         let approval = self.approval.as_ref().filter(|_| self.status == AccessStatus::Approved);
-        // A key that has expired before it exists is good for nothing.
+        // A link is invalid if the key would already have expired.
         let is_open = |it: &&Approval| now < it.claim_until && it.expires_at.is_none_or(|at| now < at);
         approval.filter(same).filter(is_open)
     }
 
-    /// Until when a request that is made at `now` waits for a decision, in Unix seconds.
+    /// Returns until when a request made at `now` waits for a decision, in Unix seconds.
     pub fn undecided_until(now: Timestamp) -> i64 {
         (now + UNDECIDED_KEPT).as_second()
     }
@@ -165,7 +167,7 @@ impl AccessRequest {
 const SK: &str = "ACCESS";
 const LIST: &str = "ACCESS_REQUESTS";
 
-/// The partition of `gsi2` with the requests of one status.
+/// Returns the partition of `gsi2` with the requests of one status.
 fn list_of(status: AccessStatus) -> String {
     let status = match status {
         AccessStatus::Pending => "pending",
@@ -181,7 +183,7 @@ fn pk(id: &AccessRequestId) -> String {
 }
 
 impl Store {
-    /// Read strongly: a decision that was answered is seen. `None` also when the request has expired.
+    /// Returns a request, with a strongly consistent read; `None` if it has expired.
     pub async fn access_request(
         &self,
         id: &AccessRequestId,
@@ -191,12 +193,12 @@ impl Store {
         Ok(found.filter(|it| it.is_kept(now)))
     }
 
-    /// The write of a new request (version 1) or of one over the version before.
+    /// Builds the write of a new request (version 1) or of one over its previous version.
     pub fn save_access_request(&self, request: &AccessRequest) -> Result<TransactWriteItem> {
         self.next_version(Table::Control, request.item()?, request.version)
     }
 
-    /// Up to `limit` requests that have not expired, the newest first; of one status only if it is given. One query.
+    /// Returns up to `limit` unexpired requests, newest first; optionally of one status. One query.
     pub async fn access_requests(
         &self,
         status: Option<AccessStatus>,

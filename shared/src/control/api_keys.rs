@@ -1,4 +1,4 @@
-//! API keys as stored: never the key itself.
+//! API keys as stored, without the key itself.
 
 use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
 use futures::{StreamExt, TryStreamExt, stream, try_join};
@@ -19,17 +19,19 @@ use crate::{
     },
 };
 
-/// So many keys of a partner in a practice are looked at, the newest first.
+/// The most keys of a partner in a practice to read, newest first.
 const MOST_KEYS: i32 = 100;
-/// Strong reads of keys under way at the same time.
+/// Concurrent strongly consistent reads of keys.
 const CONCURRENCY: usize = 16;
 
-/// The key's partition in `gsi2`. Revoked keys leave it: only keys that may be live are read for each delivery.
+/// Returns a partner's partition in `gsi2`, without revoked keys.
+///
+/// A delivery reads only these keys, which may be live.
 fn keys_of(partner: &PartnerId) -> String {
     format!("KEYS#{partner}")
 }
 
-/// The partition of its revoked keys.
+/// Returns the partition of a partner's revoked keys.
 fn revoked_keys_of(partner: &PartnerId) -> String {
     format!("REVOKED_KEYS#{partner}")
 }
@@ -41,8 +43,10 @@ fn list_of(record: &KeyRecord) -> String {
     }
 }
 
-/// Table Control, `KEY#<keyId>` / `KEY`; `gsi1`: `KEYS` / creation time, id; `gsi2`: `KEYS#<partner>`, or `REVOKED_KEYS#<partner>`, /
-/// `PPass`, creation time, id.
+/// Returns the key attributes of a key's item.
+///
+/// Table Control, `KEY#<keyId>` / `KEY`; `gsi1`: `KEYS` / creation time, id; `gsi2`:
+/// `KEYS#<partner>`, or `REVOKED_KEYS#<partner>`, / `PPass`, creation time, id.
 fn place(record: &KeyRecord) -> Vec<(&'static str, String)> {
     let created = instant::text(record.created_at);
     let mut place = vec![
@@ -57,12 +61,14 @@ fn place(record: &KeyRecord) -> Vec<(&'static str, String)> {
 }
 
 impl Store {
-    /// Read strongly: a revocation that was answered is seen.
+    /// Returns a key, with a strongly consistent read: an acknowledged revocation is visible.
     pub async fn api_key(&self, id: &KeyId) -> Result<Option<KeyRecord>> {
         self.get(Table::Control, key(format!("KEY#{id}"), "KEY"), true).await
     }
 
-    /// As [`Self::api_key`], under its partner's present name; `None` also when the partner is suspended or gone.
+    /// The same as [`Self::api_key`], with the partner's current name.
+    ///
+    /// `None` also if the partner is suspended or does not exist.
     pub async fn live_api_key(&self, id: &KeyId) -> Result<Option<KeyRecord>> {
         let Some(record) = self.api_key(id).await? else { return Ok(None) };
         let partner = self.partner(&record.partner_id).await?;
@@ -74,10 +80,11 @@ impl Store {
         }))
     }
 
-    /// What the partner may receive from the practice.
+    /// Returns what the partner may receive from the practice.
     ///
-    /// The index says which keys there are and may lag behind; each of them and the partner are then read strongly, so that
-    /// a revocation, an expiry, a lost scope or a suspension that was answered is seen.
+    /// The index lists the keys and may lag behind. Each key and the partner are then read with
+    /// strong consistency, so that an acknowledged revocation, expiry, lost scope or suspension is
+    /// visible.
     pub async fn partner_access(
         &self,
         practicepass: &PracticePass,
@@ -91,21 +98,21 @@ impl Store {
         Ok(PartnerAccess::new(practicepass.clone(), partner.clone(), is_active, &keys))
     }
 
-    /// Up to `limit` keys of the partner that are not known to be revoked.
+    /// Returns up to `limit` keys of the partner that are not known to be revoked.
     pub async fn keys_held_by(&self, partner: &PartnerId, limit: usize) -> Result<Vec<KeyRecord>> {
         let partition = keys_of(partner);
         let listing = Listing::of_second_index(&partition).newest_first();
         Ok(self.list(listing, limit, None, |_| true).await?.items)
     }
 
-    /// Up to `limit` revoked keys of the partner.
+    /// Returns up to `limit` revoked keys of the partner.
     pub async fn keys_revoked_of(&self, partner: &PartnerId, limit: usize) -> Result<Vec<KeyRecord>> {
         let partition = revoked_keys_of(partner);
         let listing = Listing::of_second_index(&partition).newest_first();
         Ok(self.list(listing, limit, None, |_| true).await?.items)
     }
 
-    /// Keys of the partner in the practice that are not known to be revoked, the newest first.
+    /// Returns the partner's keys in the practice that are not known to be revoked, newest first.
     async fn key_ids_of(&self, practicepass: &PracticePass, partner: &PartnerId) -> Result<Vec<KeyId>> {
         #[derive(Deserialize)]
         struct Row {
@@ -127,7 +134,9 @@ impl Store {
         Ok(from_items::<Row>(page.items)?.into_iter().map(|row| row.id).collect())
     }
 
-    /// Keys, the newest first; of one partner only if it is given, and then a part can be short and yet have a next one.
+    /// Returns keys, newest first; optionally of one partner.
+    ///
+    /// For one partner a page can be short although more follow.
     pub async fn api_keys(
         &self,
         partner: Option<&PartnerId>,
@@ -138,12 +147,14 @@ impl Store {
         self.list(Listing::of_index("KEYS").newest_first(), limit, after, wanted).await
     }
 
-    /// The write of a new key.
+    /// Builds the write of a new key.
     pub fn mint_api_key(&self, record: &KeyRecord) -> Result<TransactWriteItem> {
         self.new_item(Table::Control, to_item(record, &place(record))?)
     }
 
-    /// The write of a key over the revision before. When it was last used is left alone: that is noted at any time.
+    /// Builds the write of a key over its previous revision.
+    ///
+    /// It leaves the time of the last use alone, which may be updated at any moment.
     pub fn change_api_key(&self, record: &KeyRecord) -> Result<TransactWriteItem> {
         let mut update = Update::builder()
             .table_name(self.name(Table::Control)?)
@@ -174,18 +185,20 @@ impl Store {
         Ok(TransactWriteItem::builder().update(update).build())
     }
 
+    /// Creates a key.
+    ///
     /// # Errors
-    /// [`Error::ConditionFailed`] when there is a key with this id.
+    /// [`Error::ConditionFailed`] if a key with this id exists.
     pub async fn create_api_key(&self, record: &KeyRecord) -> Result<()> {
         self.put_new(Table::Control, to_item(record, &place(record))?).await
     }
 
-    /// Writes a key over the one that is there.
+    /// Replaces an existing key.
     pub async fn replace_api_key(&self, record: &KeyRecord) -> Result<()> {
         self.put(Table::Control, to_item(record, &place(record))?).await
     }
 
-    /// Notes when a key was last used. Does nothing for a key that is gone.
+    /// Records when a key was last used. Does nothing if the key no longer exists.
     pub async fn touch_api_key(&self, id: &KeyId, at: Timestamp) -> Result<()> {
         let update = self
             .client()

@@ -1,5 +1,8 @@
-//! What administrators did, kept for six years: items are only ever added, and end by themselves. Each has a copy beside the records of
-//! calls, which a restore of the control plane leaves as it is: whatever was ended stays known to be ended.
+//! The audit log of administrators, kept for six years.
+//!
+//! Records are only added and expire by themselves. Each has a copy beside the call records, which
+//! a restore of the control plane does not touch: anything that was ended is still known to be
+//! ended.
 
 use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
 use jiff::{SignedDuration, Timestamp};
@@ -12,10 +15,12 @@ use super::{
     store::{Item, to_item},
 };
 
-/// All lie in one partition: administrators are people, and their pages are read newest first across all time.
+/// The partition of all records.
+///
+/// Administrators are few, and read the log newest first across all time.
 const PARTITION: &str = "AUDIT";
 
-/// What a field held before a change and holds after it.
+/// A field's values before and after a change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FieldChange {
@@ -24,43 +29,54 @@ pub struct FieldChange {
     pub to: Option<String>,
 }
 
-/// One act of an administrator, or a partner's change of what it is called. Table Control, `AUDIT` / time, id.
+/// An action of an administrator, or a partner's change of its own name or e-mail.
+///
+/// Table Control, `AUDIT` / time, id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AuditRecord {
-    /// Made by chance, so that no caller can choose which record its own would meet.
+    /// Random, so that no caller can choose a record to collide with.
     pub id: String,
     #[serde(with = "instant")]
     pub time: Timestamp,
-    /// A change, e.g. `keys.rotate`; `admin-secret.refused`; otherwise the method and route template that were called.
+    /// A change, e.g.
+    ///
+    /// `keys.rotate`; `admin-secret.refused`; otherwise the method and route template of the call.
     pub action: String,
-    /// The id of what was changed, read or tried to change.
+    /// The id of the record that was changed or read, or that the call tried to change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
-    /// The names of the fields that were changed.
+    /// The names of the changed fields.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<String>,
-    /// Old and new values of a partner's company, e-mail and status, and of a practice's time zone; the request for access that a key was
-    /// claimed for; up to which ids a reconciliation passed over. No other value is ever kept here.
+    /// Old and new values of selected fields; other values are never stored here.
+    ///
+    /// These are a partner's company, e-mail and status, a practice's time zone, the access request
+    /// that a key was claimed for, and the last ids that a reconciliation skipped.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<FieldChange>,
-    /// What was shown: `current`, `previous` (admin secrets), `session`, `claim` (a claim link), `partner` (a partner's own token or session) `operator` (a command) or `wrong`.
+    /// The credential that was presented.
+    ///
+    /// One of `current` and `previous` (admin secrets), `session`, `claim` (a claim link),
+    /// `partner` (a partner's own token or session), `operator` (a command) and `wrong`.
     pub credential: String,
-    /// The answer's status. A retry of a delivery is recorded before it is sent, with the status of one that was.
+    /// The response status.
+    ///
+    /// The retry of a delivery is recorded before it is sent, with the status of success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ip: Option<String>,
     pub request_id: String,
-    /// When it was brought back from its copy, after a restore had lost it.
+    /// When the record was recovered from its copy after a restore had lost it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovered_at: Option<Timestamp>,
 }
 
-/// Records of one read.
+/// Records per read.
 const PAGE: usize = 500;
 
-/// What HIPAA asks of the records of who did what (45 CFR 164.316), and its leap days.
+/// The retention that HIPAA requires (45 CFR 164.316): six years, with leap days.
 const KEPT: SignedDuration = SignedDuration::from_hours(24 * (6 * 365 + 2));
 
 impl AuditRecord {
@@ -73,7 +89,9 @@ impl AuditRecord {
         Ok(item)
     }
 
-    /// The copy. Table Activity, `AUDIT#<day>` / time, id; kept as long as records of calls, which is longer than backups go back.
+    /// Returns the copy. Table Activity, `AUDIT#<day>` / time, id.
+    ///
+    /// It is kept as long as call records, which is longer than backups reach back.
     fn copy(&self) -> Result<Item> {
         let place =
             [("pk", copies_of(self.time)), ("sk", format!("{}#{}", instant::text(self.time), self.id))];
@@ -84,19 +102,19 @@ impl AuditRecord {
     }
 }
 
-/// The partition of a day's copies.
+/// Returns the partition of a day's copies.
 fn copies_of(time: Timestamp) -> String {
     format!("{PARTITION}#{}", time.strftime("%Y-%m-%d"))
 }
 
 impl Store {
-    /// The writes that add a record and its copy, for the transaction of what it tells of.
+    /// Builds the writes of a record and its copy, for the transaction that it describes.
     pub fn audit(&self, record: &AuditRecord) -> Result<[TransactWriteItem; 2]> {
         let copy = self.new_item(Table::Activity, record.copy()?)?;
         Ok([self.new_item(Table::Control, record.item()?)?, copy])
     }
 
-    /// Adds a record of what changed nothing; without its copy where the table of calls refuses that.
+    /// Adds a record of an action that changed nothing; without its copy if the table rejects that.
     pub async fn record_audit(&self, record: &AuditRecord) -> Result<()> {
         match self.transact(self.audit(record)?.into()).await {
             Err(error @ Error::Refused { .. }) => {
@@ -108,7 +126,7 @@ impl Store {
         }
     }
 
-    /// The records since `from`, the oldest first.
+    /// Returns the records since `from`, oldest first.
     pub async fn audit_since(&self, from: Timestamp) -> Result<Vec<AuditRecord>> {
         let (mut found, mut after) = (Vec::new(), None);
         loop {
@@ -123,7 +141,7 @@ impl Store {
         }
     }
 
-    /// The copies of records since `from` and until `to`, the oldest first.
+    /// Returns the copies of records from `from` to `to`, oldest first.
     pub async fn audit_copies(&self, from: Timestamp, to: Timestamp) -> Result<Vec<AuditRecord>> {
         let mut found: Vec<AuditRecord> = Vec::new();
         let mut day = from;
@@ -135,7 +153,7 @@ impl Store {
         Ok(found)
     }
 
-    /// Writes a record that a restore lost anew. `false`: it is there.
+    /// Restores a record that a restore lost; `false` if it exists.
     pub async fn recover_audit(&self, record: &AuditRecord, now: Timestamp) -> Result<bool> {
         let record = AuditRecord { recovered_at: Some(now), ..record.clone() };
         match self.put_new(Table::Control, record.item()?).await {
@@ -145,7 +163,7 @@ impl Store {
         }
     }
 
-    /// The records, the newest first.
+    /// Returns the records, newest first.
     pub async fn audit_log(&self, limit: usize, after: Option<&Cursor>) -> Result<Slice<AuditRecord>> {
         self.list(Listing::of_partition(Table::Control, PARTITION).newest_first(), limit, after, |_| true)
             .await

@@ -1,11 +1,13 @@
-//! How the AWS clients are configured.
+//! The configuration of the AWS clients.
 
-/// Region and credentials as Lambda gives them (`AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
-/// `AWS_SESSION_TOKEN`), read without the SDK's default chain, which a cold start would wait for.
+/// Builds a client configuration; the three SDK crates share these types.
 ///
-/// Four attempts with short waits, as AWS's SDKs have it for DynamoDB: what is throttled or fails is most often done a moment
-/// later. One attempt takes at most 1.5 s and all of them 3 s, so that a caller is told of a store that is silent well before
-/// the function's time is up. The three SDK crates share these types.
+/// Region and credentials come from Lambda's variables (`AWS_REGION`, `AWS_ACCESS_KEY_ID`,
+/// `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`). The SDK's default chain would delay a cold start.
+///
+/// There are four attempts with short backoffs, the AWS SDKs' setting for DynamoDB: most throttled
+/// or failed requests succeed a moment later. One attempt takes at most 1.5 s and all of them 3 s,
+/// so that the caller gets an error well before the function times out.
 macro_rules! config {
     ($builder:expr, $endpoint_variable:literal) => {{
         use aws_sdk_dynamodb::config::{

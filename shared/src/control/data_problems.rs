@@ -1,4 +1,4 @@
-//! Rows of the EMR's that could not be read, as administrators see them.
+//! Unreadable rows of the EMR, as administrators see them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,26 +13,26 @@ use super::{
 };
 use crate::domain::PracticePass;
 
-/// The partition of all.
+/// The partition of all items.
 const PARTITION: &str = "DATA_PROBLEMS";
-/// Stands where a practice would for the catalog, whose name no practice can have.
+/// Takes the place of the practice for the catalog. No practice can have this name.
 const CATALOG: &str = "-";
-/// What was met yesterday still counts; what was mended since the day before doesn't.
+/// Yesterday's rows still count; rows of the day before may have been repaired.
 const COUNTED: SignedDuration = SignedDuration::from_hours(24);
-/// Items that one look reads at most: one for each table and day.
+/// The most items to read at once: one for each table and day.
 const MOST_READ: usize = 1_000;
-/// Distinct rows of an item; an item must stay small.
+/// The most distinct rows in an item, which must stay small.
 const MOST_ROWS: usize = 500;
 
-/// Rows of one table that could not be read yesterday or today.
+/// Rows of one table that were unreadable yesterday or today.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DataProblems {
-    /// `None`: the catalog.
+    /// `None` for the catalog.
     pub practicepass: Option<PracticePass>,
     pub table: String,
-    /// Distinct rows; 500 stands for as many or more.
+    /// The number of distinct rows; 500 means 500 or more.
     pub count: usize,
-    /// The primary key of the row that was met last.
+    /// The primary key of the last unreadable row.
     pub last_id: String,
     pub last_seen_at: Timestamp,
 }
@@ -50,7 +50,7 @@ struct Item {
 }
 
 impl Store {
-    /// Adds rows that could not be read. A table with too many keeps only the last one.
+    /// Records unreadable rows. For a table with too many of them only the last one is updated.
     pub async fn record_data_problems(
         &self,
         practicepass: Option<&PracticePass>,
@@ -106,7 +106,9 @@ impl Store {
         }
     }
 
-    /// Up to `limit` tables with unreadable rows, of all practices and the catalog ordered by practice, or of one practice.
+    /// Returns up to `limit` tables with unreadable rows, of all practices or of one.
+    ///
+    /// They are ordered by practice; the catalog comes first.
     pub async fn data_problems(
         &self,
         practicepass: Option<&PracticePass>,

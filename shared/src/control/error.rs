@@ -1,4 +1,4 @@
-//! What can go wrong with a store of the control plane.
+//! Errors of the control plane's stores.
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
@@ -6,22 +6,22 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
-    /// Not reachable, throttled or failing on its side; the caller may try again.
+    /// Unreachable, throttled or failing on the server side. The caller may retry.
     #[error("{service} is unavailable: {reason}")]
     Unavailable { service: &'static str, reason: String },
-    /// A conditional write found another state than it was made for.
-    #[error("the state had changed")]
+    /// The condition of a write was not met, because the state had changed.
+    #[error("the state has changed in the meantime")]
     ConditionFailed,
-    #[error("{service} refused: {reason}")]
+    #[error("{service} rejected the request: {reason}")]
     Refused { service: &'static str, reason: String },
-    /// An item that can't be read or written in its documented form.
+    /// An item that cannot be decoded or encoded in its documented form.
     #[error("an item is malformed: {0}")]
     Malformed(String),
     #[error("{0} is not configured")]
     NotConfigured(&'static str),
 }
 
-/// Error codes after which the same call may succeed (AWS SDK reference, "Retry behavior").
+/// Error codes after which a retry may succeed (AWS SDK reference, "Retry behavior").
 const TRANSIENT: [&str; 11] = [
     "ThrottlingException",
     "ProvisionedThroughputExceededException",
@@ -60,7 +60,7 @@ impl Error {
     }
 }
 
-/// Whether one of the reasons of a cancelled transaction may be gone the next time.
+/// Whether one of the reasons of a canceled transaction is transient.
 fn is_transient(reasons: &str) -> bool {
     ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"]
         .iter()

@@ -1,4 +1,6 @@
-//! Answers to requests with an idempotency key whose effect is in the control plane. Table Ledger, `ANSWER#<hash>`.
+//! Stored responses to idempotent requests that change the control plane.
+//!
+//! Table Ledger, `ANSWER#<hash>`.
 
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 use jiff::Timestamp;
@@ -15,10 +17,10 @@ use crate::tenant::idempotency::{Kept, RequestKey};
 struct Answer {
     body_hash: String,
     status: i64,
-    /// `None` while the first request is under way.
+    /// `None` while the first request is in progress.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     response: Option<String>,
-    /// Unix seconds; DynamoDB deletes it some time later.
+    /// Unix seconds; DynamoDB deletes the item some time later.
     expires_at: i64,
 }
 
@@ -37,13 +39,13 @@ impl Answer {
     }
 }
 
-/// Whose a request with an idempotency key is.
+/// The result of claiming an idempotency key.
 #[derive(Clone, Debug)]
 pub enum AnswerClaim {
-    /// The caller's, to do and to answer.
+    /// The caller owns the key, and must do the work and store the response.
     Ours,
     Kept(Kept),
-    /// The first request with the key is under way.
+    /// The first request with the key is in progress.
     Busy,
 }
 
@@ -52,13 +54,13 @@ fn place(key: &RequestKey) -> String {
 }
 
 impl Store {
-    /// The answer that is kept for this key, if it hasn't expired.
+    /// Returns the stored response for this key, unless it has expired.
     pub async fn kept_answer(&self, key: &RequestKey, now: Timestamp) -> Result<Option<Kept>> {
         let found: Option<Answer> = self.get(Table::Ledger, pk(place(key)), true).await?;
         Ok(found.filter(|answer| now.as_second() < answer.expires_at).and_then(Answer::kept))
     }
 
-    /// Takes the right to work on this key until `until`, for work whose effect is in no transaction of ours.
+    /// Claims this key until `until`, for work whose effect is outside our transactions.
     pub async fn claim_answer(
         &self,
         key: &RequestKey,
@@ -85,7 +87,7 @@ impl Store {
         }
     }
 
-    /// Keeps the answer of who claimed the key.
+    /// Stores the response of the request that claimed the key.
     pub async fn finish_answer(
         &self,
         key: &RequestKey,
@@ -97,7 +99,7 @@ impl Store {
         self.put(Table::Ledger, to_item(&answer, &[("pk", place(key))])?).await
     }
 
-    /// Gives a claimed key back: the next request with it is a new one.
+    /// Releases a claimed key: the next request with it counts as new.
     pub async fn release_answer(&self, key: &RequestKey) -> Result<()> {
         self.client()
             .delete_item()
@@ -109,8 +111,9 @@ impl Store {
         Ok(())
     }
 
-    /// The write that keeps an answer until `expires_at`, for the transaction of its effect; it fails when another
-    /// answer is kept.
+    /// Builds the write that stores a response until `expires_at`, for its effect's transaction.
+    ///
+    /// The write fails if another response is stored.
     pub fn keep_answer(
         &self,
         key: &RequestKey,

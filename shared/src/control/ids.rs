@@ -1,4 +1,4 @@
-//! Integer ids from blocks leased off a counter, so that no call waits at a hot item.
+//! Integer ids, leased from a counter in blocks so that calls do not contend for one hot item.
 
 use std::{ops::Range, sync::Arc};
 
@@ -11,8 +11,9 @@ use super::{
 };
 use crate::domain::ids::{DeliveryId, MAX_SAFE_INTEGER, SubscriptionId};
 
-/// Ids of one kind, unique over all environments, rising within one. Those of a block that an environment leased and
-/// never used are skipped.
+/// Ids of one kind, unique across all environments and ascending within each.
+///
+/// The unused ids of a leased block are skipped when the environment ends.
 #[derive(Clone, Debug)]
 pub struct IdBlocks {
     counter: &'static str,
@@ -21,15 +22,15 @@ pub struct IdBlocks {
 }
 
 impl IdBlocks {
-    /// Ids of the counter of this name, leased `size` at a time.
+    /// Creates a source of ids from the named counter, leased `size` at a time.
     pub fn new(counter: &'static str, size: i64) -> Self {
         Self { counter, size, leased: Arc::default() }
     }
 
-    /// The next id.
+    /// Returns the next id.
     ///
     /// # Errors
-    /// When a new block is needed and the counter can't be raised.
+    /// If a new block is needed and the counter cannot be raised.
     pub async fn next(&self, store: &Store) -> Result<i64> {
         let mut leased = self.leased.lock().await;
         if leased.is_empty() {
@@ -41,7 +42,7 @@ impl IdBlocks {
     }
 }
 
-/// The ids that the control plane gives out.
+/// The ids that the control plane assigns.
 #[derive(Debug)]
 pub(super) struct Ids {
     subscriptions: IdBlocks,
@@ -51,7 +52,8 @@ pub(super) struct Ids {
 impl Default for Ids {
     fn default() -> Self {
         Self {
-            // So few are made that none need be skipped: a practice's first partners read 1, 2, 3.
+            // There are few subscriptions, so lease single ids and skip none: a practice's first
+            // partners get 1, 2, 3.
             subscriptions: IdBlocks::new("subscription", 1),
             deliveries: IdBlocks::new("delivery", 100),
         }

@@ -1,4 +1,6 @@
-//! Instants in attributes that are compared as text: UTC with exactly three decimals, so that their order is time's.
+//! Instants in attributes that are compared as text.
+//!
+//! They are UTC with exactly three decimals, so that text order is time order.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serializer, de::Error};
@@ -15,11 +17,11 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
     String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
 }
 
-/// The same for an instant that may be absent.
+/// The same for an optional instant.
 pub(super) mod optional {
     use super::{Deserialize, Deserializer, Error, Serializer, Timestamp};
 
-    // Serde hands over what the field is.
+    // Serde passes a reference to the field's type.
     #[allow(clippy::ref_option)]
     pub(in super::super) fn serialize<S: Serializer>(
         at: &Option<Timestamp>,

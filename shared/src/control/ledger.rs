@@ -1,4 +1,4 @@
-//! What is soon forgotten: rate windows and counts of failed log-ins.
+//! Short-lived items: rate windows and counts of failed logins.
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use jiff::Timestamp;
@@ -9,16 +9,18 @@ use super::{
     store::{SERVICE, pk},
 };
 
-/// How long a count is kept from its window's start, in seconds: longer than any window.
+/// How long a count is kept from the start of its window, in seconds: longer than any window.
 const KEPT_SECONDS: i64 = 2 * 3600;
 
 impl Store {
-    /// Adds to the count of `name` in the window that begins at `window` (Unix seconds); the count afterwards.
+    /// Adds to a window's count of `name`; returns the new count.
+    ///
+    /// `window` is its start in Unix seconds.
     pub async fn add_to_window(&self, name: &str, window: i64, count: u64) -> Result<u64> {
         self.change_window(name, window, count.to_string()).await
     }
 
-    /// Takes back what was added.
+    /// Reverses an addition; returns the new count.
     pub async fn take_from_window(&self, name: &str, window: i64, count: u64) -> Result<u64> {
         self.change_window(name, window, format!("-{count}")).await
     }
@@ -42,7 +44,7 @@ impl Store {
             .ok_or_else(|| Error::Malformed("a rate window".into()))
     }
 
-    /// Keeps until `expires_at` that `pair`, an address and a secret, has proved itself.
+    /// Records until `expires_at` that `pair`, an address and a secret, has authenticated.
     pub async fn prove(&self, pair: &str, expires_at: Timestamp) -> Result<()> {
         self.client()
             .update_item()
@@ -56,7 +58,7 @@ impl Store {
         Ok(())
     }
 
-    /// Whether `pair` has proved itself and the proof still holds.
+    /// Whether `pair` has authenticated and the record has not expired.
     pub async fn is_proven(&self, pair: &str, now: Timestamp) -> Result<bool> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
@@ -68,7 +70,7 @@ impl Store {
     }
 }
 
-/// The start of the window of `seconds` that `now` lies in, in Unix seconds.
+/// Returns the start of the window of `seconds` that contains `now`, in Unix seconds.
 pub fn window_start(now: Timestamp, seconds: i64) -> i64 {
     now.as_second() - now.as_second().rem_euclid(seconds)
 }

@@ -1,4 +1,4 @@
-//! Lists: always a query of one partition, of a table or of an index.
+//! Lists: each is a query of one partition of a table or index.
 
 use aws_sdk_dynamodb::{
     operation::query::builders::QueryFluentBuilder,
@@ -12,12 +12,12 @@ use super::{
     store::{Item, SERVICE, from_item},
 };
 
-/// Where a list goes on: after the item with this sort key.
+/// The sort key after which a list continues.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor(String);
 
 impl Cursor {
-    /// As text that a URL may hold.
+    /// Encodes the cursor for URLs.
     pub fn to_text(&self) -> String {
         URL_SAFE_NO_PAD.encode(&self.0)
     }
@@ -28,7 +28,7 @@ impl Cursor {
     }
 }
 
-/// A part of a list.
+/// A page of a list.
 #[derive(Clone, Debug)]
 pub struct Slice<T> {
     pub items: Vec<T>,
@@ -37,46 +37,47 @@ pub struct Slice<T> {
 }
 
 impl<T> Slice<T> {
-    /// The same part, each item made into something else.
+    /// Returns the same page with each item converted.
     pub fn map<U>(self, shown: impl FnMut(T) -> U) -> Slice<U> {
         Slice { items: self.items.into_iter().map(shown).collect(), next: self.next }
     }
 }
 
-/// A part of a list looks at about so many items: with a condition that few of them meet it can be short, even empty, and yet
-/// have a next one.
+/// About how many items a page examines.
+///
+/// If few items meet a condition, a page can be short, even empty, although more pages follow.
 const MOST_EXAMINED: usize = 1_000;
-/// Items of one query that looks for those that meet a condition.
+/// Items per query when there is a condition.
 const EXAMINED_AT_ONCE: usize = 250;
-/// Items are counted up to here, by so many at a time.
+/// The limit up to which items are counted.
 const MOST_COUNTED: i64 = 10_000;
 const COUNTED_AT_ONCE: i32 = 1_000;
 
-/// Which list, and from which end.
+/// A list and its direction.
 pub(super) struct Listing<'a> {
     table: Table,
     index: Option<&'static str>,
     /// The names of the partition key and of the sort key.
     keys: (&'static str, &'static str),
     partition: &'a str,
-    /// What the sort keys begin with.
+    /// The prefix of the sort keys.
     prefix: &'a str,
     ascending: bool,
 }
 
 impl<'a> Listing<'a> {
-    /// A partition of the table itself, read strongly.
+    /// A partition of the table itself, read with strong consistency.
     pub(super) fn of_partition(table: Table, partition: &'a str) -> Self {
         Self { table, index: None, keys: ("pk", "sk"), partition, prefix: "", ascending: true }
     }
 
-    /// A partition of the control table's index; what was just written may be seen a moment later.
+    /// A partition of the control table's first index. Recent writes may appear a moment later.
     pub(super) fn of_index(partition: &'a str) -> Self {
         let keys = ("gsi1pk", "gsi1sk");
         Self { table: Table::Control, index: Some("gsi1"), keys, partition, prefix: "", ascending: true }
     }
 
-    /// A partition of the control table's second index, likewise.
+    /// A partition of the control table's second index. Recent writes may appear a moment later.
     pub(super) fn of_second_index(partition: &'a str) -> Self {
         let keys = ("gsi2pk", "gsi2sk");
         Self { table: Table::Control, index: Some("gsi2"), keys, partition, prefix: "", ascending: true }
@@ -86,14 +87,14 @@ impl<'a> Listing<'a> {
         Self { ascending: false, ..self }
     }
 
-    /// Only a part of the partition.
+    /// Limits the list to sort keys with a prefix.
     pub(super) fn beginning_with(self, prefix: &'a str) -> Self {
         Self { prefix, ..self }
     }
 }
 
 impl Store {
-    /// Up to `limit` items that `wanted` keeps; bounded at any size of the list, see [`MOST_EXAMINED`].
+    /// Returns up to `limit` items that meet `wanted`; bounded for any list, see [`MOST_EXAMINED`].
     pub(super) async fn list<T: DeserializeOwned>(
         &self,
         listing: Listing<'_>,
@@ -129,7 +130,9 @@ impl Store {
         Ok(Slice { items: found.into_iter().map(|(entity, _)| entity).collect(), next })
     }
 
-    /// Up to `limit` items that `wanted` keeps, of the first [`MOST_COUNTED`]: for conditions that few items meet.
+    /// Returns up to `limit` items that meet `wanted`, of the first [`MOST_COUNTED`].
+    ///
+    /// It is for conditions that few items meet.
     pub(super) async fn find<T: DeserializeOwned>(
         &self,
         listing: Listing<'_>,
@@ -154,7 +157,9 @@ impl Store {
         }
     }
 
-    /// All items of a list, for work on every one of them; never for an answer. Page by page, at any size.
+    /// Returns all items of a list of any size, page by page.
+    ///
+    /// For work on every item, never for a response.
     pub(super) async fn list_all<T: DeserializeOwned>(&self, listing: Listing<'_>) -> Result<Vec<T>> {
         let mut all = Vec::new();
         let mut start = None;
@@ -168,7 +173,7 @@ impl Store {
         }
     }
 
-    /// How many items a list has; [`MOST_COUNTED`] stands for as many or more.
+    /// Counts the items of a list; [`MOST_COUNTED`] means that many or more.
     pub(super) async fn count_items(&self, listing: Listing<'_>) -> Result<i64> {
         let mut count = 0;
         let mut start = None;
@@ -184,7 +189,7 @@ impl Store {
         }
     }
 
-    /// What one query answers, and where the next one goes on.
+    /// Returns the items of one query, and the key where the next one continues.
     async fn page(
         &self,
         listing: &Listing<'_>,
@@ -200,7 +205,7 @@ impl Store {
 
     fn query(&self, listing: &Listing<'_>, after: Option<&Cursor>) -> Result<QueryFluentBuilder> {
         let after = after.map(|Cursor(after)| after.as_str());
-        // Both ends are included: what was given out last is left out when it is read again.
+        // BETWEEN includes both ends, so the caller skips the item at the cursor.
         let last = format!("{}{}", listing.prefix, char::MAX);
         let (condition, bounds) = match after {
             None if listing.prefix.is_empty() => ("#pk = :pk", vec![]),
@@ -238,7 +243,7 @@ impl Store {
     }
 }
 
-/// An item with its place in the list.
+/// Decodes an item, with its position in the list.
 fn entry<T: DeserializeOwned>(listing: &Listing<'_>, item: Item) -> Result<(T, Cursor)> {
     let key = item.get(listing.keys.1).and_then(|it| it.as_s().ok()).cloned();
     let cursor = Cursor(key.ok_or_else(|| Error::Malformed("an item without a sort key".into()))?);

@@ -20,16 +20,18 @@ pub enum PartnerStatus {
     Suspended,
 }
 
-/// So many changes are kept with the partner; the audit log keeps all.
+/// The most changes stored with a partner; the audit log keeps all of them.
 const MOST_IDENTITY_CHANGES: usize = 10;
 
-/// A change that a partner made to its company or e-mail. Nobody has verified it.
+/// A change of a partner's own company name or e-mail, which nobody has verified.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct IdentityChange {
     pub time: Timestamp,
     pub changes: Vec<FieldChange>,
 }
 
+/// A partner.
+///
 /// Table Control, `PARTNER#<id>` / `PARTNER`; `gsi1`: `PARTNERS` / company in lower case, id.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -47,11 +49,12 @@ pub struct Partner {
     #[serde(default)]
     pub notification_email: Option<String>,
     pub status: PartnerStatus,
-    /// When the partner was last suspended; kept after it was reinstated.
+    /// When the partner was last suspended; kept after a reactivation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspended_at: Option<Timestamp>,
-    /// The partner's own changes of its company and e-mail, the newest first: the last ones and the first, [`MOST_IDENTITY_CHANGES`]
-    /// at most.
+    /// The partner's own changes of its company name and e-mail, newest first.
+    ///
+    /// At most [`MOST_IDENTITY_CHANGES`]: the latest ones and the first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub identity_changes: Vec<IdentityChange>,
     pub created_at: Timestamp,
@@ -61,8 +64,10 @@ pub struct Partner {
 }
 
 impl Partner {
-    /// Suspends or reinstates the partner. A suspension ends the portal sessions and claim links that exist at `now` for good;
-    /// keys and subscriptions come back with a reinstatement.
+    /// Suspends or reactivates the partner.
+    ///
+    /// A suspension permanently ends the portal sessions and claim links that exist at `now`. Keys
+    /// and subscriptions work again after a reactivation.
     pub fn set_status(&mut self, status: PartnerStatus, now: Timestamp) {
         if status == PartnerStatus::Suspended && self.status == PartnerStatus::Active {
             self.suspended_at = Some(now);
@@ -70,12 +75,12 @@ impl Partner {
         self.status = status;
     }
 
-    /// Whether a suspension ended the session or claim link that was given out at `at`.
+    /// Whether a suspension ended the session or claim link that was created at `at`.
     pub fn has_ended(&self, at: Timestamp) -> bool {
         self.suspended_at.is_some_and(|suspended| at <= suspended)
     }
 
-    /// Remembers what the partner itself changed of its company and e-mail, compared with `before`; empty when nothing.
+    /// Records and returns the partner's own changes of company name and e-mail since `before`.
     pub fn note_identity_change(&mut self, before: &Self, now: Timestamp) -> Vec<FieldChange> {
         let values = [
             ("company", Some(&before.company), Some(&self.company)),
@@ -90,7 +95,7 @@ impl Partner {
         let changes: Vec<FieldChange> = differing.map(change).collect();
         if !changes.is_empty() {
             self.identity_changes.insert(0, IdentityChange { time: now, changes: changes.clone() });
-            // The first one stays: it tells what an administrator called the partner.
+            // Keep the first change: it shows the name that an administrator gave the partner.
             if self.identity_changes.len() > MOST_IDENTITY_CHANGES {
                 self.identity_changes.remove(MOST_IDENTITY_CHANGES - 1);
             }
@@ -113,26 +118,29 @@ impl Store {
         self.get(Table::Control, key(format!("PARTNER#{id}"), "PARTNER"), true).await
     }
 
+    /// Creates a partner.
+    ///
     /// # Errors
-    /// [`Error::ConditionFailed`](super::Error::ConditionFailed) when there is a partner with this id.
+    /// [`Error::ConditionFailed`](super::Error::ConditionFailed) if a partner with this id exists.
     pub async fn create_partner(&self, partner: &Partner) -> Result<()> {
         self.put_new(Table::Control, to_item(partner, &partner.place())?).await
     }
 
-    /// Replaces the partner of the version before `partner.version`.
+    /// Replaces the partner's previous version, `partner.version` - 1.
     ///
     /// # Errors
-    /// [`Error::ConditionFailed`](super::Error::ConditionFailed) when it had been changed by another.
+    /// [`Error::ConditionFailed`](super::Error::ConditionFailed) if the partner was changed in the
+    /// meantime.
     pub async fn replace_partner(&self, partner: &Partner) -> Result<()> {
         self.transact(vec![self.save_partner(partner)?]).await
     }
 
-    /// The write of a new partner (version 1) or of one over the version before.
+    /// Builds the write of a new partner (version 1) or of one over its previous version.
     pub fn save_partner(&self, partner: &Partner) -> Result<TransactWriteItem> {
         self.next_version(Table::Control, to_item(partner, &partner.place())?, partner.version)
     }
 
-    /// Partners in the order of their companies' names.
+    /// Returns partners ordered by company name.
     pub async fn partners(&self, limit: usize, after: Option<&Cursor>) -> Result<Slice<Partner>> {
         self.list(Listing::of_index("PARTNERS"), limit, after, |_| true).await
     }

@@ -1,4 +1,4 @@
-//! What each schedule of the log poller last did, for those who ask whether events are still found.
+//! The last runs of each schedule of the log poller, for monitoring.
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use jiff::Timestamp;
@@ -11,14 +11,14 @@ use super::{
 };
 use crate::domain::{PracticeFault, PracticePass};
 
-/// All schedules are here, also those that are gone; their sort keys are `<of>/<shard>`.
+/// The partition of all schedules, including removed ones; sort keys are `<of>/<shard>`.
 const PARTITION: &str = "POLLERS";
-/// Schedules that are read; nobody has as many.
+/// The most schedules to read; no deployment has as many.
 const MOST_SCHEDULES: usize = 100;
-/// Failing practices that a run names.
+/// The most failing practices that a run lists.
 pub const MOST_NAMED: usize = 50;
 
-/// One of the `of` schedules among which the practices are divided.
+/// One of `of` schedules that share the practices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schedule {
     pub shard: u32,
@@ -29,48 +29,48 @@ pub struct Schedule {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Poller {
-    /// When its first run began.
+    /// When the schedule's first run started.
     pub known_since: Timestamp,
     pub last_begun: BegunRun,
-    /// `None` before its first run has ended.
+    /// `None` until its first run has ended.
     #[serde(default)]
     pub last_ended: Option<EndedRun>,
 }
 
-/// How a run began.
+/// The start of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BegunRun {
     pub schedule: Schedule,
     pub at: Timestamp,
-    /// The catalog as this run found it; `None` when it didn't look.
+    /// The state of the catalog; `None` if this run did not check it.
     #[serde(default)]
     pub catalog: Option<CatalogState>,
 }
 
-/// What came of opening the catalog.
+/// The result of opening the catalog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum CatalogState {
-    /// It was opened and has this migration.
+    /// The catalog was opened and has this migration.
     Version(i64),
     Fault(PracticeFault),
 }
 
-/// What a run that came to its end did.
+/// The results of a run that ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EndedRun {
     pub at: Timestamp,
-    /// Practices that it polled.
+    /// The number of practices that it polled.
     pub practices: u64,
-    /// Those of them whose last turn failed, by the reason.
+    /// Those of them whose last poll failed, by reason.
     pub faults: Vec<FaultCount>,
-    /// At most [`MOST_NAMED`] of them, those that have failed for longest first.
+    /// Up to [`MOST_NAMED`] of them, longest failing first.
     pub failing: Vec<FailingPractice>,
 }
 
-/// How many practices fail for one reason.
+/// The number of practices that fail for one reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FaultCount {
@@ -78,18 +78,18 @@ pub struct FaultCount {
     pub practices: u64,
 }
 
-/// A practice whose log can't be read.
+/// A practice whose log cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FailingPractice {
     pub practicepass: PracticePass,
     pub fault: PracticeFault,
-    /// Every turn has failed since.
+    /// The time since which every poll has failed.
     pub since: Timestamp,
 }
 
 impl Store {
-    /// Notes that a run has begun; the schedule with what its run before came to.
+    /// Records that a run has started; returns the schedule with the results of its previous run.
     pub async fn begin_poll(&self, run: &BegunRun) -> Result<Poller> {
         let Schedule { shard, of } = run.schedule;
         let output = self
@@ -107,7 +107,7 @@ impl Store {
         from_item(output.attributes.unwrap_or_default())
     }
 
-    /// Notes that a run has ended, and what it did.
+    /// Records the results of a run that has ended.
     pub async fn end_poll(&self, schedule: Schedule, run: &EndedRun) -> Result<()> {
         let Schedule { shard, of } = schedule;
         self.client()
@@ -115,7 +115,7 @@ impl Store {
             .table_name(self.name(Table::Control)?)
             .set_key(Some(key(PARTITION, format!("{of}/{shard}"))))
             .update_expression("SET lastEnded = :run")
-            // Its beginning is on record.
+            // The start of the run was recorded before.
             .condition_expression("attribute_exists(pk)")
             .expression_attribute_values(":run", attribute(run)?)
             .send()
@@ -124,7 +124,7 @@ impl Store {
         Ok(())
     }
 
-    /// Every schedule that ever ran.
+    /// Returns every schedule that ever ran.
     pub async fn pollers(&self) -> Result<Vec<Poller>> {
         let listing = Listing::of_partition(Table::Control, PARTITION);
         Ok(self.list(listing, MOST_SCHEDULES, None, |_| true).await?.items)

@@ -1,4 +1,4 @@
-//! The practice registry: which practices there are and where their databases lie.
+//! The practice registry: the practices and the locations of their databases.
 
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, TransactWriteItem, Update};
 use jiff::Timestamp;
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{auth::secret_ref::SecretRef, domain::PracticePass};
 
-/// Table Control, `PRACTICE#<PPass>` / `PRACTICE`; `gsi1`: `PRACTICES` / PPass.
+/// A practice. Table Control, `PRACTICE#<PPass>` / `PRACTICE`; `gsi1`: `PRACTICES` / PPass.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Practice {
@@ -21,28 +21,32 @@ pub struct Practice {
     pub time_zone: String,
     /// The secret that holds the DSN of the practice's database.
     pub dsn_secret: SecretRef,
-    /// A sandbox: its keys begin with `op_test_`.
+    /// Whether this is a sandbox. Its keys start with `op_test_`.
     #[serde(default)]
     pub sandbox: bool,
-    /// A promise from before, e.g. a claim link, was about another practice.
+    /// When the practice was registered.
+    ///
+    /// Anything issued before, e.g. a claim link, was for another practice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registered_at: Option<Timestamp>,
-    /// The newest migration its database is known to have.
+    /// The newest migration that the database is known to have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema_version: Option<i64>,
-    /// The version of the time-zone rules that its visits are known to follow.
+    /// The version of the time-zone rules that the visits are known to follow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tzdata: Option<String>,
 }
 
 impl Practice {
-    /// Whether its database is known to have this schema and these time-zone rules, or newer ones.
+    /// Whether the database is known to have this schema and these time-zone rules, or newer ones.
     pub fn is_current(&self, schema: i64, tzdata: &str) -> bool {
         self.schema_version >= Some(schema) && self.tzdata.as_deref() >= Some(tzdata)
     }
 }
 
-/// Table Control, `PRACTICE#<PPass>` / `REMOVED`: kept for good.
+/// The record of a removed practice, kept permanently.
+///
+/// Table Control, `PRACTICE#<PPass>` / `REMOVED`.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Removal {
@@ -58,30 +62,30 @@ impl Store {
         self.get(Table::Control, key(format!("PRACTICE#{practicepass}"), "PRACTICE"), false).await
     }
 
-    /// Writes the registry's entry, over one that is there.
+    /// Writes a practice's entry, replacing an existing one.
     pub async fn put_practice(&self, practice: &Practice) -> Result<()> {
         self.put(Table::Control, item(practice)?).await
     }
 
-    /// The write of a new entry of the registry; its condition is that the practice has none.
+    /// Builds the write of a new entry, on the condition that the practice has none.
     pub fn new_practice(&self, practice: &Practice) -> Result<TransactWriteItem> {
         self.new_item(Table::Control, item(practice)?)
     }
 
-    /// Notes that the practice is being removed.
+    /// Records that the practice is being removed.
     pub async fn note_removal(&self, practicepass: &PracticePass, now: Timestamp) -> Result<()> {
         let mut item = to_item(&Removal { removed_at: now }, &[])?;
         item.extend(removal(practicepass));
         self.put(Table::Control, item).await
     }
 
-    /// When a practice of this name was removed last.
+    /// Returns when a practice of this name was last removed.
     pub async fn removed_at(&self, practicepass: &PracticePass) -> Result<Option<Timestamp>> {
         let found: Option<Removal> = self.get(Table::Control, removal(practicepass), true).await?;
         Ok(found.map(|it| it.removed_at))
     }
 
-    /// The write that takes a practice out of the registry; its condition is that it is there.
+    /// Builds the write that removes a practice, on the condition that it exists.
     pub fn remove_practice(&self, practicepass: &PracticePass) -> Result<TransactWriteItem> {
         let delete = Delete::builder()
             .table_name(self.name(Table::Control)?)
@@ -92,10 +96,11 @@ impl Store {
         Ok(TransactWriteItem::builder().delete(delete).build())
     }
 
-    /// Notes that a practice's database has this migration, and its visits these time-zone rules.
+    /// Records the schema version and time-zone rules of a practice's database.
     ///
     /// # Errors
-    /// [`super::Error::ConditionFailed`] when the practice has left the registry, or has a newer migration.
+    /// [`super::Error::ConditionFailed`] if the practice is no longer registered, or has a newer
+    /// version.
     pub async fn note_schema_version(
         &self,
         practicepass: &PracticePass,
@@ -118,7 +123,9 @@ impl Store {
         Ok(())
     }
 
-    /// The write that corrects a practice's time zone, on the condition that it is in the registry; its database has yet to follow.
+    /// Builds the write that corrects the time zone of a practice that must be registered.
+    ///
+    /// The database has to be migrated afterwards.
     pub fn new_time_zone(&self, practicepass: &PracticePass, time_zone: &str) -> Result<TransactWriteItem> {
         let update = Update::builder()
             .table_name(self.name(Table::Control)?)
@@ -132,13 +139,13 @@ impl Store {
         Ok(TransactWriteItem::builder().update(update).build())
     }
 
-    /// Practices whose databases aren't known to be current, of the first 10,000, ordered by `PPass`.
+    /// Returns practices not known to be current, of the first 10,000 by `PPass`.
     pub async fn outdated_practices(&self, schema: i64, tzdata: &str) -> Result<Vec<Practice>> {
         let outdated = |practice: &Practice| !practice.is_current(schema, tzdata);
         self.find(Listing::of_index("PRACTICES"), usize::MAX, outdated).await
     }
 
-    /// All practices, ordered by PPass.
+    /// Returns all practices, ordered by PPass.
     pub async fn practices(&self) -> Result<Vec<Practice>> {
         self.list_all(Listing::of_index("PRACTICES")).await
     }

@@ -1,4 +1,4 @@
-//! The SQS queue of webhook events.
+//! The SQS queues of webhook events.
 
 use std::{sync::OnceLock, time::Duration};
 
@@ -12,31 +12,33 @@ use tokio::time::Instant;
 use super::{Error, Result, aws};
 use crate::domain::webhook_event::EventMessage;
 
-/// SQS takes at most so many messages in one call.
+/// The most messages that SQS accepts in one call.
 const BATCH: usize = 10;
-/// Batches under way at the same time.
+/// Concurrent batches.
 const CONCURRENCY: usize = 16;
-/// No call is begun any more when sending has taken so long: what is left is not accepted.
+/// The time after which no new call starts; unsent messages then count as not accepted.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// One message to send.
+/// A message to send.
 #[derive(Clone, Debug)]
 pub struct Message {
     pub body: String,
-    /// For fair queues: a group that sends much doesn't hold up the others. No order is asked for.
+    /// The message group of a fair queue: a busy group does not delay the others.
+    ///
+    /// Order is not guaranteed.
     pub group: String,
-    /// Seconds until it may be received, at most 900.
+    /// Seconds until the message can be received; at most 900.
     pub delay_seconds: i32,
 }
 
 impl Message {
-    /// The message of an event, to be received in `delay_seconds` at the earliest.
+    /// Creates the message of an event, which can be received after `delay_seconds`.
     pub fn of_event(event: &EventMessage, delay_seconds: i32) -> Result<Self> {
         let body = serde_json::to_string(event).map_err(|error| Error::Malformed(error.to_string()))?;
         Ok(Self { body, group: event.subscription.to_string(), delay_seconds })
     }
 
-    /// What was received, to be sent as it is.
+    /// Copies a received message, to be sent again unchanged.
     fn received(message: &types::Message) -> Self {
         let group = message.attributes().and_then(|it| it.get(&MessageSystemAttributeName::MessageGroupId));
         Self {
@@ -55,19 +57,20 @@ pub enum Lane {
     DeadLetters,
 }
 
-/// About how many messages a queue holds.
+/// The approximate number of messages in a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Depth {
-    /// They can be received now.
+    /// Messages that can be received now.
     pub waiting: i64,
-    /// They were received, and are neither deleted nor back.
+    /// Messages that were received but neither deleted nor returned.
     pub in_flight: i64,
-    /// Their time hasn't come.
+    /// Messages whose delay has not passed.
     pub delayed: i64,
 }
 
-/// The queues `EVENTS_QUEUE_URL`, `SLOW_EVENTS_QUEUE_URL` and that of their dead letters, `DEAD_LETTER_QUEUE_URL`; the client
-/// is built on first use.
+/// The queues `EVENTS_QUEUE_URL`, `SLOW_EVENTS_QUEUE_URL` and `DEAD_LETTER_QUEUE_URL`.
+///
+/// The last one holds the dead letters of the others. The client is built on first use.
 #[derive(Debug, Default)]
 pub struct Queue {
     client: OnceLock<Client>,
@@ -86,10 +89,10 @@ impl Queue {
         Self { client: client.into(), url, slow_url, dead_letters_url }
     }
 
-    /// About how many messages a queue holds.
+    /// Returns the approximate number of messages in a queue.
     ///
     /// # Errors
-    /// Also when no URL is configured.
+    /// Errors of SQS, and [`Error::NotConfigured`] without a URL.
     pub async fn depth(&self, lane: Lane) -> Result<Depth> {
         let url = match lane {
             Lane::Events => self.url.as_deref().ok_or(Error::NotConfigured("EVENTS_QUEUE_URL"))?,
@@ -121,11 +124,13 @@ impl Queue {
         Ok(Depth { waiting: counted(waiting)?, in_flight: counted(in_flight)?, delayed: counted(delayed)? })
     }
 
-    /// Moves the dead letters that are there back to the queue of events, where each is received as new; how many. One that is
-    /// cut off sends a message twice at most, which is one attempt.
+    /// Moves all dead letters back to the events queue, as new messages; returns their number.
+    ///
+    /// An interrupted run sends a message at most twice, which counts as one attempt.
     ///
     /// # Errors
-    /// Also when no URL is configured, or a message isn't accepted: it stays where it is.
+    /// Errors of SQS, [`Error::NotConfigured`] without a URL, or if a message is not accepted: it
+    /// stays in the queue.
     pub async fn redrive(&self) -> Result<usize> {
         let url = self.dead_letters_url.as_deref().ok_or(Error::NotConfigured("DEAD_LETTER_QUEUE_URL"))?;
         let mut moved = 0;
@@ -152,17 +157,18 @@ impl Queue {
         }
     }
 
-    /// Sends the messages in batches of ten, several at the same time, and tells of each, in order, whether SQS accepted it.
-    /// Those that were not are tried three times, as long as there is time.
+    /// Sends messages in concurrent batches of ten; returns, in order, whether SQS accepted each.
+    ///
+    /// Rejected messages are tried three times in total, as time permits.
     ///
     /// # Errors
-    /// Only when no URL is configured.
+    /// Only [`Error::NotConfigured`] without a URL.
     pub async fn send(&self, messages: &[Message]) -> Result<Vec<bool>> {
         let url = self.url.as_deref().ok_or(Error::NotConfigured("EVENTS_QUEUE_URL"))?;
         Ok(self.send_to(url, messages).await)
     }
 
-    /// As [`Self::send`], a single message to the slow lane.
+    /// The same as [`Self::send`], for a single message to the slow lane.
     pub async fn send_slowly(&self, message: Message) -> Result<bool> {
         let url = self.slow_url.as_deref().ok_or(Error::NotConfigured("SLOW_EVENTS_QUEUE_URL"))?;
         Ok(self.send_to(url, &[message]).await == [true])
@@ -171,7 +177,8 @@ impl Queue {
     async fn send_to(&self, url: &str, messages: &[Message]) -> Vec<bool> {
         let began = Instant::now();
         let firsts = (0..messages.len()).step_by(BATCH);
-        // In order: what is accepted when time runs out is a beginning of the messages, as far as possible.
+        // In order, so that as far as possible a prefix of the messages is accepted when time runs
+        // out.
         let mut batches = stream::iter(firsts.map(|first| self.send_ten(url, messages, first, began)))
             .buffered(CONCURRENCY);
         let mut accepted = Vec::with_capacity(messages.len());
@@ -181,7 +188,7 @@ impl Queue {
         accepted
     }
 
-    /// Which messages of one batch were accepted.
+    /// Returns which messages of one batch were accepted.
     async fn send_ten(&self, url: &str, messages: &[Message], first: usize, began: Instant) -> Vec<bool> {
         let last = messages.len().min(first + BATCH);
         let mut accepted = vec![false; last - first];
@@ -199,7 +206,7 @@ impl Queue {
         accepted
     }
 
-    /// The indexes that were accepted.
+    /// Returns the indexes of the accepted messages.
     async fn send_batch(&self, url: &str, messages: &[Message], open: &[usize]) -> Vec<usize> {
         let mut request = self.client().send_message_batch().queue_url(url);
         for &index in open {
@@ -218,7 +225,7 @@ impl Queue {
         match request.send().await {
             Ok(output) => {
                 for failed in output.failed() {
-                    tracing::warn!(code = failed.code(), "the queue refused a message");
+                    tracing::warn!(code = failed.code(), "the queue rejected a message");
                 }
                 output
                     .successful()

@@ -1,4 +1,4 @@
-//! What the control plane's tables remember of a time, to be compared after a restore, and how they are mended; for operators' commands.
+//! Compares and repairs the control plane's tables after a restore, for operators' commands.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
@@ -13,9 +13,9 @@ use super::{
 };
 use crate::domain::PracticePass;
 
-/// Calls of one read.
+/// Calls per read.
 const PAGE: usize = 500;
-/// An answer that is kept for an `Idempotency-Key` ends so long after it was given.
+/// How long a response is stored for an `Idempotency-Key`.
 const ANSWER_KEPT: SignedDuration = SignedDuration::from_hours(24);
 
 /// A counter that ids are leased from.
@@ -36,7 +36,9 @@ impl Counter {
 }
 
 impl Store {
-    /// Deliveries that began at `since` or later, of a practice or of all; tests and retries by hand among them.
+    /// Returns deliveries created at `since` or later, of one practice or of all.
+    ///
+    /// Test deliveries and manual retries are included.
     pub async fn deliveries_since(
         &self,
         practicepass: Option<&PracticePass>,
@@ -79,7 +81,9 @@ impl Store {
         Ok(found)
     }
 
-    /// Calls that succeeded and may have changed something, from `from` until before `to`, the oldest first; of a practice or of all.
+    /// Returns successful calls that may have changed something, oldest first.
+    ///
+    /// The period excludes its end. The calls are those of one practice or of all.
     pub async fn writes_of(
         &self,
         practicepass: Option<&PracticePass>,
@@ -104,7 +108,7 @@ impl Store {
         }
     }
 
-    /// The highest id that was leased from a counter; 0 for none.
+    /// Returns the highest id leased from a counter; 0 if there is none.
     pub async fn leased_up_to(&self, counter: Counter) -> Result<i64> {
         #[derive(Deserialize)]
         struct Row {
@@ -114,7 +118,7 @@ impl Store {
         Ok(row.map_or(0, |row| row.leased))
     }
 
-    /// Has a counter give out ids above `to`; it never goes back.
+    /// Raises a counter so that new ids are above `to`; never lowers it.
     pub async fn lease_above(&self, counter: Counter, to: i64) -> Result<()> {
         let raised = self
             .client()
@@ -133,7 +137,7 @@ impl Store {
         }
     }
 
-    /// Answers of the control plane that were kept for an `Idempotency-Key` at `since` or later: how many, and without them if `forget`.
+    /// Counts the stored responses of idempotent requests since `since`; deletes them if `forget`.
     pub async fn answers_since(&self, since: Timestamp, forget: bool) -> Result<usize> {
         #[derive(Deserialize)]
         struct Row {
@@ -171,7 +175,7 @@ impl Store {
         }
     }
 
-    /// Every item of the control table, as it is.
+    /// Returns every item of the control table, undecoded.
     pub async fn control_items(&self) -> Result<Vec<Item>> {
         let (mut items, mut start) = (Vec::new(), None);
         loop {
@@ -192,7 +196,7 @@ impl Store {
         }
     }
 
-    /// The item of the control table with the key of `like`.
+    /// Returns the item of the control table with the same key as `like`.
     pub async fn control_item(&self, like: &Item) -> Result<Option<Item>> {
         let output = self
             .client()
@@ -206,17 +210,18 @@ impl Store {
         Ok(output.item)
     }
 
-    /// Writes an item of the control table as it is: in the place of `seen`, or where none is.
+    /// Writes an undecoded item of the control table: in place of `seen`, or as a new one.
     ///
     /// # Errors
-    /// [`Error::ConditionFailed`] when there is another one by now.
+    /// [`Error::ConditionFailed`] if the stored item has changed.
     pub async fn put_control_item(&self, item: Item, seen: Option<&Item>) -> Result<()> {
         let mut put = self.client().put_item().table_name(self.name(Table::Control)?).set_item(Some(item));
         let Some(seen) = seen else {
             put = put.condition_expression("attribute_not_exists(pk)");
             return put.send().await.map(|_| ()).map_err(|error| Error::from_sdk(SERVICE, &error));
         };
-        // Each change raises one of these; what has none changes through operators only.
+        // Every change raises one of these. Items without any of them are changed only by
+        // operators.
         let mut conditions = vec!["attribute_exists(pk)".to_owned()];
         for name in ["version", "revision", "generation", "updatedAt"] {
             put = put.expression_attribute_names(format!("#{name}"), name);
@@ -231,7 +236,7 @@ impl Store {
         put.send().await.map(|_| ()).map_err(|error| Error::from_sdk(SERVICE, &error))
     }
 
-    /// The moment that the control table was restored to, if it came to be by a restore.
+    /// Returns the time that the control table was restored to, if a restore created it.
     pub async fn restored_to(&self) -> Result<Option<Timestamp>> {
         let output = self
             .client()
@@ -245,7 +250,7 @@ impl Store {
         at.transpose().map_err(|error| Error::Malformed(format!("a moment of a restore: {error}")))
     }
 
-    /// A store whose control table is another one, with the same client: a copy that was restored under another name.
+    /// Returns a store for another control table, such as a restored copy, with the same client.
     #[must_use]
     pub fn with_control_table(&self, name: &str) -> Self {
         let mut names = self.table_names().clone();
@@ -253,7 +258,7 @@ impl Store {
         Self::with_client(self.client().clone(), names)
     }
 
-    /// The name of the control table; empty when none is configured.
+    /// Returns the name of the control table; empty if none is configured.
     pub fn control_table(&self) -> &str {
         self.table_names().control.as_deref().unwrap_or_default()
     }
@@ -270,7 +275,7 @@ impl Store {
     }
 }
 
-/// What an item holds; `None` when it isn't that.
+/// Decodes an item; `None` if it has another form.
 pub fn decoded<T: DeserializeOwned>(item: &Item) -> Option<T> {
     from_item(item.clone()).ok()
 }

@@ -1,4 +1,4 @@
-//! Secrets, from the environment or from Secrets Manager, kept for a few minutes.
+//! Secrets from the environment or from Secrets Manager, cached for a few minutes.
 
 mod kept;
 
@@ -14,51 +14,58 @@ use super::{Error, Result, aws};
 use crate::auth::secret_ref::SecretRef;
 use kept::Kept;
 
-/// A rotated secret is seen after so long, also by a holder that finds nothing wrong with the value before.
+/// The time after which a rotated secret is picked up, even if the old value still works.
 pub const MAX_AGE: SignedDuration = SignedDuration::from_mins(5);
-/// While Secrets Manager can't be reached, a value is used for so long rather than that all calls fail. It is also how long
-/// a value that was taken out may still be believed then.
+/// How long a cached value is used while Secrets Manager is unreachable, so that calls do not fail.
+///
+/// During an outage a withdrawn value may remain valid for as long.
 pub const MAX_AGE_IN_AN_OUTAGE: SignedDuration = SignedDuration::from_hours(1);
-/// Whoever is refused with a value may ask for a newer one so often, in each process: strangers with made-up key ids can't
-/// turn it into a flood of calls. A change is known everywhere by then, when it is needed.
+/// How often a process may fetch a newer value after a rejection.
+///
+/// Strangers with made-up key ids cannot turn this into a flood of calls. A needed change is known
+/// everywhere after this time.
 pub const PAUSE: SignedDuration = SignedDuration::from_secs(10);
 
-/// The staging label of a version that began a rotation, or went on with one. The next one without it ends the rotation.
+/// The staging label of a version that started or continued a rotation.
+///
+/// The next version without it ends the rotation.
 pub const ROTATING: &str = "ROTATING";
 
-/// What can be known of a secret's current version without its value.
+/// Facts about a secret's current version other than its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CurrentVersion {
-    /// `None` when that isn't on record.
+    /// `None` if the date is not recorded.
     pub created_at: Option<Timestamp>,
-    /// A rotation was begun and not finished.
+    /// Whether a rotation was started and not finished.
     pub rotating: bool,
 }
 
 #[derive(Default)]
 pub struct Secrets {
-    /// Values of `env:` references that are not taken from the environment.
+    /// Values of `env:` references that replace environment variables.
     fixed: HashMap<String, Arc<str>>,
     client: OnceLock<Client>,
     kept: Mutex<HashMap<String, Arc<Kept>>>,
 }
 
 impl Secrets {
-    /// With the values of `env:` references given, as tests have them.
+    /// Creates a source with fixed values for `env:` references, for tests.
     pub fn fixed<'a>(values: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let fixed = values.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
         Self { fixed, ..Self::default() }
     }
 
-    /// With a client of the caller's, as tests and operators' commands have.
+    /// Creates a source with a given client, for tests and operators' commands.
     pub fn with_client(client: Client) -> Self {
         Self { client: client.into(), ..Self::default() }
     }
 
-    /// The secret's text, as it was at most [`MAX_AGE`] ago, or [`MAX_AGE_IN_AN_OUTAGE`] while nobody tells a newer one.
+    /// Returns the secret's text.
+    ///
+    /// It is at most [`MAX_AGE`] old, or [`MAX_AGE_IN_AN_OUTAGE`] during an outage.
     ///
     /// # Errors
-    /// [`Error::NotConfigured`] when its environment variable is not set; as Secrets Manager fails.
+    /// [`Error::NotConfigured`] if its environment variable is not set; errors of Secrets Manager.
     pub async fn get(&self, secret: &SecretRef, now: Timestamp) -> Result<Arc<str>> {
         match secret {
             SecretRef::Environment(name) => self.of_environment(name),
@@ -66,11 +73,12 @@ impl Secrets {
         }
     }
 
-    /// The secret's text when it isn't `held`, the one that somebody was just refused with. `None`: there is no newer one, or
-    /// it was asked for within the last [`PAUSE`].
+    /// Returns the secret's text if it differs from `held`, the value that led to a rejection.
+    ///
+    /// `None` if there is no newer value, or if it was fetched within the last [`PAUSE`].
     ///
     /// # Errors
-    /// When it can't be known whether there is a newer one.
+    /// If it is unknown whether there is a newer value.
     pub async fn newer(&self, secret: &SecretRef, held: &str, now: Timestamp) -> Result<Option<Arc<str>>> {
         let value = match secret {
             SecretRef::Environment(name) => self.of_environment(name)?,
@@ -81,10 +89,10 @@ impl Secrets {
         Ok((*value != *held).then_some(value))
     }
 
-    /// The value that was put beside the secret's own to be tried (`AWSPENDING`).
+    /// Returns the secret's pending value, which is to be tried (`AWSPENDING`).
     ///
     /// # Errors
-    /// Also when there is none.
+    /// Errors of Secrets Manager, or if there is no pending value.
     pub async fn pending(&self, secret: &SecretRef) -> Result<Arc<str>> {
         match secret {
             SecretRef::Environment(_) => Err(Error::NotConfigured("a value to be tried")),
@@ -92,10 +100,10 @@ impl Secrets {
         }
     }
 
-    /// The secret's current version; `None` for one of the environment. It is asked for each time.
+    /// Returns the secret's current version, uncached; `None` for an environment variable.
     ///
     /// # Errors
-    /// As Secrets Manager fails.
+    /// Errors of Secrets Manager.
     pub async fn current_version(&self, secret: &SecretRef) -> Result<Option<CurrentVersion>> {
         let SecretRef::SecretsManager(id) = secret else { return Ok(None) };
         let listed = self.client().list_secret_version_ids().secret_id(id).send().await;

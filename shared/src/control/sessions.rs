@@ -1,4 +1,4 @@
-//! Sessions of the portal. The id that opens one is in no store: only its hash.
+//! Portal sessions. Only a hash of the session id is stored.
 
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, TransactWriteItem};
 use jiff::{SignedDuration, Timestamp};
@@ -10,26 +10,28 @@ use super::{
 };
 use crate::{auth::sha256_hex, domain::ids::KeyId};
 
-/// Without a call for so long a session ends.
+/// A session ends after this time without a call.
 pub const IDLE: SignedDuration = SignedDuration::from_mins(15);
-/// A session ends after so long in any case.
+/// A session ends after this time in any case.
 pub const LONGEST: SignedDuration = SignedDuration::from_hours(8);
-/// That a session was used is written at most so often.
+/// The use of a session is recorded at most this often.
 const SEEN_STEP: SignedDuration = SignedDuration::from_mins(1);
 
 /// Who signed in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", rename_all_fields = "camelCase", tag = "role")]
 pub enum SessionOwner {
-    /// With an API key.
+    /// Signed in with an API key.
     Partner {
         key_id: KeyId,
-        /// The version of the key's secret that was shown.
+        /// The version of the key's secret that was presented.
         key_version: i64,
     },
-    /// With the admin secret.
+    /// Signed in with the admin secret.
     Admin {
-        /// SHA-256 of session id and secret: the session ends when the secret does, and the secret can't be guessed from it.
+        /// SHA-256 of session id and secret.
+        ///
+        /// The session ends with the secret, and the secret cannot be guessed from it.
         proof: String,
     },
 }
@@ -41,9 +43,9 @@ pub struct Session {
     #[serde(flatten)]
     pub owner: SessionOwner,
     pub created_at: Timestamp,
-    /// Up to a minute behind the session's last call.
+    /// At most a minute older than the session's last call.
     pub seen_at: Timestamp,
-    /// Unix seconds; DynamoDB deletes it some time later.
+    /// Unix seconds; DynamoDB deletes the item some time later.
     expires_at: i64,
 }
 
@@ -52,7 +54,7 @@ impl Session {
         Self { owner, created_at: now, seen_at: now, expires_at: (now + LONGEST).as_second() }
     }
 
-    /// When the session ends unless it is used before.
+    /// Returns when the session ends unless it is used before.
     pub fn ends_at(&self) -> Timestamp {
         (self.seen_at + IDLE).min(self.created_at + LONGEST)
     }
@@ -63,13 +65,13 @@ fn place(id: &str) -> String {
 }
 
 impl Store {
-    /// The session with this id, if it hasn't ended.
+    /// Returns the session with this id, unless it has ended.
     pub async fn session(&self, id: &str, now: Timestamp) -> Result<Option<Session>> {
         let found: Option<Session> = self.get(Table::Ledger, pk(place(id)), true).await?;
         Ok(found.filter(|session| now < session.ends_at()))
     }
 
-    /// The writes that begin a session and end the one that the same browser had `before`.
+    /// Builds the writes that start a session and end the browser's previous one, `before`.
     pub fn begin_session(
         &self,
         id: &str,
@@ -81,7 +83,7 @@ impl Store {
         Ok(std::iter::once(begin).chain(end).collect())
     }
 
-    /// Puts off the session's end, at most once a minute. One that was ended meanwhile stays so.
+    /// Extends the session, at most once a minute. A session that was ended meanwhile stays ended.
     pub async fn see_session(&self, id: &str, session: &mut Session, now: Timestamp) -> Result<()> {
         if now.duration_since(session.seen_at) < SEEN_STEP {
             return Ok(());
@@ -105,7 +107,7 @@ impl Store {
         Ok(())
     }
 
-    /// The write that ends a session.
+    /// Builds the write that ends a session.
     pub fn end_session(&self, id: &str) -> Result<TransactWriteItem> {
         let delete = Delete::builder()
             .table_name(self.name(Table::Ledger)?)

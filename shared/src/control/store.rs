@@ -1,4 +1,4 @@
-//! Reading and writing items; every entity's own module says what they hold.
+//! Reads and writes DynamoDB items. Each entity's module defines their contents.
 
 use std::{collections::HashMap, sync::OnceLock, time::Duration};
 
@@ -15,31 +15,34 @@ use super::{Error, Result, Slice, aws, ids::Ids, listing::Listing};
 
 pub(super) const SERVICE: &str = "DynamoDB";
 
-/// A start waits no longer for a store that doesn't answer.
+/// How long a cold start waits for a store that does not respond.
 const WARM_UP_LIMIT: Duration = Duration::from_secs(1);
 
-/// No item has this key.
+/// A key that no item has.
 const PROBE: &str = "PROBE";
 
 pub type Item = HashMap<String, AttributeValue>;
 
-/// The tables, by what they are for.
+/// The tables, by purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Table {
-    /// Partners, API keys, practices, subscriptions, dispatch states, id counters, the audit log. Key `pk`, `sk`; indexes `gsi1`, `gsi2`.
+    /// Long-lived state. Key `pk`, `sk`; indexes `gsi1`, `gsi2`.
+    ///
+    /// Partners, API keys, access requests, practices, subscriptions, dispatch states, runs of the
+    /// log poller, data problems, id counters, the audit log.
     Control,
     /// Webhook deliveries. Key `pk`; indexes `byId`, `bySubscription`, `byPractice`, `feed`, `due`.
     Deliveries,
-    /// Call records. Key `pk`, `sk`.
+    /// Call records, usage counters, copies of audit records. Key `pk`, `sk`.
     Activity,
-    /// What is soon forgotten: idempotency records, rate windows. Key `pk`.
+    /// Short-lived items: idempotency records, rate windows, portal sessions. Key `pk`.
     Ledger,
 }
 
 impl Table {
     pub const ALL: [Self; 4] = [Self::Control, Self::Deliveries, Self::Activity, Self::Ledger];
 
-    /// As the template has it.
+    /// Returns the logical id in the template.
     pub const fn logical_id(self) -> &'static str {
         match self {
             Self::Control => "ControlTable",
@@ -50,16 +53,16 @@ impl Table {
     }
 }
 
-/// The tables' names; a function that doesn't use a table isn't told its name.
+/// The names of the tables; a function gets only those that it uses.
 #[derive(Clone, Debug, Default)]
 pub struct TableNames {
-    /// `CONTROL_TABLE`
+    /// From `CONTROL_TABLE`.
     pub control: Option<String>,
-    /// `DELIVERIES_TABLE`
+    /// From `DELIVERIES_TABLE`.
     pub deliveries: Option<String>,
-    /// `ACTIVITY_TABLE`
+    /// From `ACTIVITY_TABLE`.
     pub activity: Option<String>,
-    /// `LEDGER_TABLE`
+    /// From `LEDGER_TABLE`.
     pub ledger: Option<String>,
 }
 
@@ -76,7 +79,7 @@ impl Store {
         Self { names, ..Self::default() }
     }
 
-    /// With a client of the caller's, as tests and the local stack have.
+    /// Creates a store with a given client, for tests and the local stack.
     pub fn with_client(client: Client, names: TableNames) -> Self {
         Self { client: client.into(), names, ids: Ids::default() }
     }
@@ -101,20 +104,21 @@ impl Store {
         name.as_deref().ok_or(Error::NotConfigured(variable))
     }
 
-    /// Opens the connection that the first call needs, while Lambda starts the process with more of a processor than a call
-    /// has. Whether it succeeds is the first call's business.
+    /// Opens the first call's connection during the cold start, when Lambda provides more CPU.
+    ///
+    /// Errors are ignored; the first call will report them.
     pub async fn warm_up(&self) {
         if self.names.control.is_some() {
-            // What begins like a practice every role that has the table may read.
+            // Every role with access to the table may read keys that start like a practice's.
             let read = self.get::<IgnoredAny>(Table::Control, key("PRACTICE#", "WARM_UP"), false);
             let _ = tokio::time::timeout(WARM_UP_LIMIT, read).await;
         }
     }
 
-    /// Reads what isn't there, to see that the table answers.
+    /// Reads an item that does not exist, to check that the table responds.
     ///
     /// # Errors
-    /// Whatever a read fails with.
+    /// Errors of the read.
     pub async fn probe(&self, table: Table) -> Result<()> {
         match table {
             Table::Control => {
@@ -123,7 +127,7 @@ impl Store {
             Table::Deliveries | Table::Ledger => {
                 let _: Option<IgnoredAny> = self.get(table, pk(PROBE), true).await?;
             }
-            // Administrators read calls and usage by the day only.
+            // The administrators' role may only query calls and usage by day.
             Table::Activity => {
                 let _: Slice<IgnoredAny> =
                     self.list(Listing::of_partition(table, PROBE), 1, None, |_| true).await?;
@@ -132,7 +136,7 @@ impl Store {
         Ok(())
     }
 
-    /// The item with this key, read strongly when `consistent`.
+    /// Returns the item with this key; `consistent` selects a strongly consistent read.
     pub(super) async fn get<T: DeserializeOwned>(
         &self,
         table: Table,
@@ -154,7 +158,7 @@ impl Store {
     /// Writes an item that must not exist yet.
     ///
     /// # Errors
-    /// [`Error::ConditionFailed`] when it does.
+    /// [`Error::ConditionFailed`] if it exists.
     pub(super) async fn put_new(&self, table: Table, item: Item) -> Result<()> {
         self.client()
             .put_item()
@@ -167,7 +171,7 @@ impl Store {
         Ok(())
     }
 
-    /// Writes an item whether or not it exists.
+    /// Writes an item, whether or not it exists.
     pub(super) async fn put(&self, table: Table, item: Item) -> Result<()> {
         self.client()
             .put_item()
@@ -179,12 +183,12 @@ impl Store {
         Ok(())
     }
 
-    /// The write of an item that must not exist yet, for a transaction.
+    /// Builds the write of an item that must not exist yet, for a transaction.
     pub(super) fn new_item(&self, table: Table, item: Item) -> Result<TransactWriteItem> {
         self.put_if(table, Put::builder().condition_expression("attribute_not_exists(pk)"), item)
     }
 
-    /// The write of a new item (version 1) or of one over the version before, for a transaction.
+    /// Builds the write of a new item (version 1) or of one over its previous version.
     pub(super) fn next_version(&self, table: Table, item: Item, version: i64) -> Result<TransactWriteItem> {
         if version == 1 {
             return self.new_item(table, item);
@@ -202,10 +206,10 @@ impl Store {
         Ok(TransactWriteItem::builder().put(put).build())
     }
 
-    /// All or none of the writes.
+    /// Performs all of the writes or none.
     ///
     /// # Errors
-    /// [`Error::ConditionFailed`] when a condition of one of them fails.
+    /// [`Error::ConditionFailed`] if the condition of one of them fails.
     pub async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<()> {
         self.client()
             .transact_write_items()
@@ -217,7 +221,7 @@ impl Store {
     }
 }
 
-/// An entity with the attributes that place it in a table.
+/// Encodes an entity, with the attributes that place it in a table.
 pub(super) fn to_item(entity: &impl Serialize, place: &[(&str, String)]) -> Result<Item> {
     let mut item: Item =
         serde_dynamo::to_item(entity).map_err(|error| Error::Malformed(error.to_string()))?;
@@ -233,7 +237,7 @@ pub(super) fn from_items<T: DeserializeOwned>(items: Option<Vec<Item>>) -> Resul
     items.unwrap_or_default().into_iter().map(from_item).collect()
 }
 
-/// `{pk, sk}`
+/// Builds the key `{pk, sk}`.
 pub(super) fn key(pk: impl Into<String>, sk: impl Into<String>) -> Item {
     HashMap::from([
         ("pk".to_owned(), AttributeValue::S(pk.into())),
@@ -241,7 +245,7 @@ pub(super) fn key(pk: impl Into<String>, sk: impl Into<String>) -> Item {
     ])
 }
 
-/// `{pk}`
+/// Builds the key `{pk}`.
 pub(super) fn pk(pk: impl Into<String>) -> Item {
     HashMap::from([("pk".to_owned(), AttributeValue::S(pk.into()))])
 }

@@ -1,4 +1,4 @@
-//! Usage counters by day (UTC): of every route, and of every partner's keys.
+//! Usage counters per day (UTC): by route, and by partner and key.
 
 use std::collections::BTreeMap;
 
@@ -16,18 +16,18 @@ use crate::domain::{
     usage::Usage,
 };
 
-/// Counters are kept for 400 days.
+/// How long counters are kept: 400 days.
 const KEPT: SignedDuration = SignedDuration::from_hours(400 * 24);
-/// A day's routes are spread over so many partitions, so that none is hot and transactions seldom meet.
+/// Partitions for a day's routes, to avoid hot partitions and transaction conflicts.
 const SHARDS: u32 = 16;
-/// Likewise a key's day, which sees fewer calls.
+/// Shards for a key's day, which has fewer calls.
 const KEY_SHARDS: u32 = 4;
-/// Days that are read at the same time.
+/// Days to read concurrently.
 const DAYS_AT_ONCE: usize = 4;
-/// Attributes that hold a bucket of the latency histogram: `upTo<milliseconds>`.
+/// The prefix of attributes with a bucket of the latency histogram: `upTo<milliseconds>`.
 const BUCKET: &str = "upTo";
 
-/// A route's usage of a day.
+/// A route's usage on one day.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteUsage {
     pub method: String,
@@ -36,7 +36,7 @@ pub struct RouteUsage {
     pub usage: Usage,
 }
 
-/// A key's usage of a day.
+/// A key's usage on one day.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyUsage {
     pub day: Date,
@@ -44,7 +44,10 @@ pub struct KeyUsage {
     pub usage: Usage,
 }
 
-/// Table Activity. A route's: `USAGE#<day>#<shard>` / method, endpoint. A key's: `USAGE#<partner>` / day, key, shard.
+/// A counter in table Activity.
+///
+/// A route's counter is at `USAGE#<day>#<shard>` / method, endpoint; a key's at `USAGE#<partner>` /
+/// day, key, shard.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Counter<'a> {
     Route { day: Date, method: &'a str, endpoint: &'a str },
@@ -77,7 +80,7 @@ fn partner_partition(partner: &str) -> String {
     format!("USAGE#{partner}")
 }
 
-/// What calls add to the counters.
+/// The amounts that calls add to the counters.
 pub(super) struct Additions<'a>(BTreeMap<Counter<'a>, Usage>);
 
 impl<'a> Additions<'a> {
@@ -161,7 +164,7 @@ fn sort_key(item: &Item) -> Result<&str> {
 }
 
 impl Store {
-    /// The usage of a day by route, in no order.
+    /// Returns the usage of a day by route, in no particular order.
     async fn usage_of_day(&self, day: Date) -> Result<Vec<RouteUsage>> {
         let shards = try_join_all((0..SHARDS).map(|shard| self.counters(day_partition(day, shard), None)));
         let mut routes: BTreeMap<(String, String), Usage> = BTreeMap::new();
@@ -175,13 +178,13 @@ impl Store {
         Ok(usage.collect())
     }
 
-    /// The usage of each day by route.
+    /// Returns the usage of each day by route.
     pub async fn usage_of_days(&self, days: Vec<Date>) -> Result<Vec<(Date, Vec<RouteUsage>)>> {
         let usage = |day| async move { Ok((day, self.usage_of_day(day).await?)) };
         stream::iter(days).map(usage).buffered(DAYS_AT_ONCE).try_collect().await
     }
 
-    /// The usage of a partner's keys from day to day, both included.
+    /// Returns the daily usage of a partner's keys from `first` to `last`, inclusive.
     pub async fn usage_of_partner(
         &self,
         partner: &PartnerId,
@@ -200,7 +203,7 @@ impl Store {
         Ok(keys.into_iter().map(|((day, key), usage)| KeyUsage { day, key, usage }).collect())
     }
 
-    /// All counters of a partition, or those whose sort key lies between two.
+    /// Returns all counters of a partition, or those whose sort key is between two values.
     async fn counters(&self, partition: String, between: Option<(String, String)>) -> Result<Vec<Item>> {
         let mut query = self
             .client()

@@ -1,13 +1,17 @@
 //! How far a practice's log has been read: a cursor with gaps.
 //!
-//! A sequence hands out id 7 before the transaction with id 6 commits, so the highest id read is not the end of what has been read.
-//! Skipped ids are *gaps*, which are read again. A sequence can do no more than that. A log can:
+//! A sequence may assign id 7 before the transaction with id 6 commits, so having read the highest
+//! id does not mean having read all ids. Skipped ids are *gaps*, which are read again. A real log
+//! does more than a sequence:
 //!
-//! - A row with an id far above all others (a typing error, a row of another system) opens a *wide* gap. Rows at the old position fill
-//!   it from below, so both are read; the rows above it are an *island* until they are clearly where the log goes on.
-//! - Ids with a cache or an increment leave many gaps. Old gaps between which few rows lie become one, which counts those rows: it is
-//!   read again, as a whole, only when the count differs.
-//! - A log can be restored from a backup or begin anew. [`Anchors`] tell; a new *epoch* begins, so that no event id is used twice.
+//! - A row with an id far above all others (a typing error, a row from another system) opens a
+//!   *wide* gap. Rows at the old position fill it from below, so both are read. The rows above it
+//!   are an *island* until it is clear that the log continues there.
+//! - Ids with a cache or an increment leave many gaps. Old gaps with few rows between them are
+//!   joined into one, which counts those rows: it is read again, as a whole, only if the count
+//!   differs.
+//! - A log can be restored from a backup or start over. [`Anchors`] detect this; then a new *epoch*
+//!   starts, so that no event id is used twice.
 
 mod anchors;
 mod gap;
@@ -29,50 +33,57 @@ pub use misfits::{Misfits, UnknownPair};
 
 use super::ids::LogId;
 
-/// Longer than nearly all transactions of the EMR. A gap this old is read once a minute instead of at each poll.
+/// The age up to which a gap is read at every poll; older gaps are read once a minute.
+///
+/// It exceeds the duration of nearly all transactions of the EMR.
 pub const GRACE: SignedDuration = SignedDuration::from_mins(10);
+/// The age up to which a gap is kept.
+///
 /// A sequence's cache belongs to a session, which may use the ids of its block hours later.
 const KEPT_FOR: SignedDuration = SignedDuration::from_hours(24);
-/// A gap is dropped only after so many rows with higher ids: until then the higher ids may be strays.
+/// The number of rows above a gap before it may be dropped: until then those rows may be an island.
 const PASSED_BY: u64 = 1_000;
-/// A gap of so many ids is wide; no sequence skips as many.
+/// The number of ids from which a gap is wide; no sequence skips as many.
 pub const WIDE: i64 = 10_000;
-/// Rows above a wide gap, without one below it meanwhile, that make their place the position of the log.
+/// How many rows above a wide gap, with none below it meanwhile, move the position there.
 const SETTLED_ROWS: u64 = 20;
-/// Most gaps of one log; they must fit into one item of the store.
+/// The most gaps of one log; they must fit into one item of the store.
 const MOST_GAPS: usize = 500;
-/// The newest gaps stay exact when gaps are joined: most late rows fill these.
+/// The number of newest gaps that are never joined: most late rows fill these.
 const EXACT: usize = 200;
-/// Most places, beside the highest id, at which the log is compared with what was read.
+/// The most ids, besides the highest, at which the log is compared with the rows that were read.
 const MOST_ENDS: usize = 40;
-/// Most rows in a joined gap, all of which are sent again when one more appears; if that is too few, up to so many times as many.
+/// The most rows in a joined gap; all are sent again if one more appears.
+/// If that is too few, the limit grows up to this factor.
 const MOST_SEEN: u64 = 200;
 const MOST_GROWTH: u64 = 64;
 
-/// Every id up to `top` is done with, but for the gaps.
+/// The progress of reading a log: every id up to `top` is done, except those in gaps.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LogProgress {
-    /// The highest id that has been read, that of an island if there is one.
+    /// The highest id that has been read; if there is an island, its highest id.
     pub top: LogId,
-    /// Ascending, without overlap.
+    /// In ascending order, without overlaps.
     #[serde(with = "gap::notation")]
     pub gaps: Vec<Gap>,
-    /// Rows that came at the top, ever.
+    /// The total number of rows that were read at the top.
     pub rows: u64,
-    /// No gap up to here was kept to its end: ids between gaps need not be rows.
+    /// Up to here, ids between gaps are not necessarily rows.
+    ///
+    /// Gaps up to this id may have been dropped or never recorded.
     pub incomplete_to: LogId,
     #[serde(with = "anchors::notation")]
     pub anchors: Anchors,
-    /// How often the log began anew.
+    /// How often the log has started over.
     #[serde(default)]
     pub epoch: u32,
-    /// The highest id that was there when the epoch began; 0 in the first.
+    /// The highest id in the log when the epoch started; 0 in the first epoch.
     #[serde(default)]
     pub epoch_floor: LogId,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch_since: Option<Timestamp>,
-    /// Gaps that were dropped too early, for want of room.
+    /// Gaps that were dropped too early, for lack of space.
     #[serde(default)]
     pub dropped_gaps: u64,
     #[serde(flatten)]
@@ -80,18 +91,20 @@ pub struct LogProgress {
 }
 
 impl LogProgress {
-    /// Nothing has been read yet of what lies above `id`.
+    /// Starts after `id`, with nothing read yet.
     pub fn after(id: LogId) -> Self {
         Self { top: id, incomplete_to: id, ..Self::default() }
     }
 
-    /// Goes on after `id`, with what is known of the log.
+    /// Continues after `id`, keeping what is known about the log.
     #[must_use]
     pub fn moved_to(self, id: LogId) -> Self {
         Self { top: id, incomplete_to: id, gaps: Vec::new(), ..self }
     }
 
-    /// Begins the next epoch after `id`. `floor`: the highest id there is. What is missing below `id` may still be missing.
+    /// Starts the next epoch after `id`; `floor` is the highest id in the log.
+    ///
+    /// Ids missing below `id` are still awaited.
     #[must_use]
     pub fn restarted(mut self, id: LogId, floor: LogId, now: Timestamp) -> Self {
         self.anchors.keep_up_to(id);
@@ -100,7 +113,7 @@ impl LogProgress {
             last.to = LogId(id.0 - 1);
             last.seen = 0;
         }
-        // What lies above is of the epoch before.
+        // Ids above belong to the previous epoch.
         self.incomplete_to = self.incomplete_to.min(id);
         self.epoch += 1;
         self.epoch_floor = floor;
@@ -109,7 +122,7 @@ impl LogProgress {
         self
     }
 
-    /// Waits also for ids of these ranges (both ends included) that are not above `top`.
+    /// Adds gaps for the ids of these ranges (inclusive) that are not above `top`.
     pub fn wait_for(&mut self, ranges: &[(LogId, LogId)], first_seen: Timestamp) {
         let below = ranges.iter().filter(|(from, _)| *from <= self.top);
         let new: Vec<Gap> =
@@ -128,7 +141,7 @@ impl LogProgress {
         }
     }
 
-    /// An id of a gap has been dealt with. What is left of the gap is as good as new: its ids are in use.
+    /// Marks an id in a gap as done. The rest of the gap counts as new, since its ids are in use.
     pub fn fill(&mut self, id: LogId, now: Timestamp) {
         let at = self.gaps.partition_point(|gap| gap.to < id);
         let Some(gap) = self.gaps.get_mut(at).filter(|gap| gap.from <= id) else { return };
@@ -142,7 +155,7 @@ impl LogProgress {
         self.gaps.splice(at..=at, left.into_iter().chain(right));
     }
 
-    /// The next id above `top` that is there has been dealt with; those between are missing.
+    /// Marks the next existing id above `top` as done; the ids in between become a gap.
     pub fn advance(&mut self, id: LogId, now: Timestamp) {
         if id <= self.top {
             return;
@@ -154,21 +167,23 @@ impl LogProgress {
         self.rows += 1;
     }
 
-    /// Everything in the joined gap that begins here is read again.
+    /// Marks everything in the joined gap that starts here to be read again.
     pub fn reopen(&mut self, from: LogId, now: Timestamp) {
         if let Some(gap) = self.gaps.iter_mut().find(|gap| gap.from == from) {
             *gap = Gap::new(gap.from, gap.to, now, self.rows);
         }
     }
 
-    /// The gaps that are to be read now: all, or only those that are likely to be filled.
+    /// Returns the gaps to read now: all, or only those that are likely to be filled.
     pub fn gaps_to_read(&self, all: bool, now: Timestamp) -> impl Iterator<Item = &Gap> {
         self.gaps
             .iter()
             .filter(move |gap| all || gap.is_wide() || now.duration_since(gap.first_seen) <= GRACE)
     }
 
-    /// Drops gaps that nothing can fill any more, after all gaps have been read: those below `below`, or all.
+    /// Drops gaps that can no longer be filled: those below `below`, or all.
+    ///
+    /// All of these must have been read before.
     pub fn drop_old_gaps(&mut self, now: Timestamp, below: Option<LogId>) {
         let rows = self.rows;
         let old = |gap: &Gap| {
@@ -181,8 +196,10 @@ impl LogProgress {
         self.gaps.retain(|gap| !old(gap));
     }
 
-    /// Makes the gaps fit into the store again. Only those below `below` are joined if rows of higher ones wait to be dealt with:
-    /// a joined gap knows all of its rows.
+    /// Reduces the gaps so that they fit into the store.
+    ///
+    /// If rows of higher gaps are pending, only gaps below `below` are joined, because a joined gap
+    /// must know all of its rows.
     pub fn compact(&mut self, below: Option<LogId>) {
         if self.gaps.len() <= MOST_GAPS {
             return;
@@ -193,7 +210,7 @@ impl LogProgress {
             most *= 4;
         }
         while below.is_none() && self.gaps.len() > MOST_GAPS {
-            // Ids that follow no order: more than anybody can wait for.
+            // The ids follow no order: there are too many gaps to wait for.
             let oldest = |gap: &Gap| (gap.is_wide(), gap.first_seen, gap.from);
             let Some((at, _)) = self.gaps.iter().enumerate().min_by_key(|(_, gap)| oldest(gap)) else {
                 break;
@@ -204,7 +221,7 @@ impl LogProgress {
         }
     }
 
-    /// Joins older gaps with `most` rows at most.
+    /// Joins older gaps into ones with at most `most` rows.
     fn join_gaps(&mut self, below: Option<LogId>, most: u64) {
         let exact_from = self.gaps.len().saturating_sub(EXACT);
         for (index, gap) in std::mem::take(&mut self.gaps).into_iter().enumerate() {
@@ -220,20 +237,22 @@ impl LogProgress {
         }
     }
 
-    /// Takes up what a row says that has just been dealt with.
+    /// Stores the fingerprint of a row that was just read.
     pub fn remember(&mut self, id: LogId, print: u64, now: Timestamp) {
         let ends = self.ends();
         self.anchors.add(id, print, now, &ends);
     }
 
-    /// Ids after which the log may go on: those below a wide gap, and the highest.
+    /// Returns the ids after which the log may continue: those below wide gaps, and the highest.
     pub fn ends(&self) -> Vec<LogId> {
         let below = self.gaps.iter().filter(|gap| gap.is_wide()).map(|gap| LogId(gap.from.0 - 1));
         below.take(MOST_ENDS).chain([self.top]).filter(|id| id.0 > 0).collect()
     }
 
-    /// Whether the rows at the ends are those that were read, as far as is known; `prints` of those that are there. An island that
-    /// is gone was a mistake, and is forgotten.
+    /// Whether the rows at the ends are the ones that were read, as far as known.
+    ///
+    /// `prints` has the fingerprints of the existing rows. An island that no longer exists was a
+    /// mistake and is forgotten.
     pub fn is_same_log(&mut self, prints: &HashMap<LogId, u64>, now: Timestamp) -> bool {
         let position = self.position();
         for end in self.ends() {
@@ -251,7 +270,7 @@ impl LogProgress {
         true
     }
 
-    /// The ids of the island that ends here are missing again.
+    /// Makes the ids of the island that ends here missing again.
     fn forget_island(&mut self, end: LogId) {
         let Some(below) = self.gaps.iter().rposition(|gap| gap.is_wide() && gap.to < end) else { return };
         let above = self.gaps.iter().position(|gap| gap.from > end);
@@ -264,17 +283,17 @@ impl LogProgress {
         }
     }
 
-    /// Where the log goes on: its highest id, leaving out islands.
+    /// Returns where the log continues: its highest id, not counting islands.
     pub fn position(&self) -> LogId {
         self.unsettled().next().map_or(self.top, |gap| LogId(gap.from.0 - 1))
     }
 
-    /// Every id below this one is done with.
+    /// Returns the id below which every id is done.
     pub fn done_below(&self) -> LogId {
         self.gaps.first().map_or(self.top, |gap| gap.from)
     }
 
-    /// Rows far above the position: ranges, both ends included.
+    /// Returns the ranges (inclusive) of rows far above the position.
     pub fn islands(&self) -> Vec<(LogId, LogId)> {
         let from = self.unsettled().map(|gap| LogId(gap.to.0 + 1));
         let to = self.unsettled().skip(1).map(|gap| LogId(gap.from.0 - 1));
@@ -286,7 +305,7 @@ impl LogProgress {
     }
 }
 
-/// The store keeps seconds.
+/// Truncates to whole seconds, as the store does.
 fn whole_second(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second()).unwrap_or(at)
 }

@@ -1,4 +1,6 @@
-//! The `audit_log` table: who saw or changed which records. Written before the answer is sent.
+//! The `audit_log` table: who saw or changed which records.
+//!
+//! Rows are written before the response is sent.
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
@@ -6,20 +8,20 @@ use jiff_sqlx::ToSqlx;
 use super::{Conn, Result, on};
 use crate::auth::Caller;
 
-/// One access of one caller.
+/// One access by one caller.
 pub struct Entry<'a> {
     pub caller: &'a Caller,
     pub request_id: &'a str,
     pub at: Timestamp,
-    /// What was done, e.g. `prospects.read`.
+    /// The operation, e.g. `prospects.read`.
     pub action: &'static str,
-    /// The kind of record, e.g. `patient`.
+    /// The record type, e.g. `patient`.
     pub entity: &'static str,
-    /// The records' ids.
+    /// The ids of the records.
     pub ids: &'a [i64],
 }
 
-/// Inserts one row, however many records the access touched.
+/// Inserts one row, regardless of how many records the access touched.
 pub async fn record(conn: &mut Conn, entry: &Entry<'_>) -> Result<()> {
     let ids: Vec<String> = entry.ids.iter().map(i64::to_string).collect();
     on!(conn, c => sqlx::query(

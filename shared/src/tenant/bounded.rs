@@ -1,7 +1,8 @@
-//! Selected columns whose size is bounded, whatever the EMR's programs wrote into them: SQL as literals, for `concat!`.
+//! SQL literals, for `concat!`, that select columns at a bounded size, whatever the EMR stored.
 
-/// A condition: the text has more than so many characters. Bytes are counted too, because `SQLite` counts characters up to the first
-/// NUL only.
+/// A condition: the text is longer than this number of characters.
+///
+/// Bytes are counted too, because `SQLite` counts characters only up to the first NUL.
 macro_rules! is_long {
     ($column:literal, $most:literal) => {
         concat!("(length(", $column, ") > ", $most, " or octet_length(", $column, ") > 4 * ", $most, ")")
@@ -9,7 +10,7 @@ macro_rules! is_long {
 }
 pub(crate) use is_long;
 
-/// The text as it is, or the beginning of a longer one with an ellipsis.
+/// The text, truncated with an ellipsis if it is longer than the limit.
 macro_rules! short_value {
     ($column:literal, $most:literal) => {
         concat!(

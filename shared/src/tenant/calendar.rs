@@ -1,4 +1,4 @@
-//! What the schedule's rules need to know, read with one query a table for the whole range of dates.
+//! Reads the data for the scheduling rules: one query per table for the whole date range.
 
 use jiff::{Span, Timestamp, ToSpan, civil::Date, tz::TimeZone};
 use jiff_sqlx::ToSqlx;
@@ -19,10 +19,13 @@ use crate::domain::{
     },
 };
 
-/// Rows of one statement's answer: for the longest range of dates hundreds a day. Beyond, nothing is free.
+/// The most rows to read from one statement: hundreds a day for the longest date range.
+/// If a statement returns more, nothing is free.
 const MOST_ROWS: usize = 20_000;
 
-/// A column of a date, time or word, as it is read: `SQLite` holds texts of any length there.
+/// Selects a date, time or keyword column.
+///
+/// On `SQLite` it is truncated, because its columns hold texts of any length.
 fn written(conn: &Conn, column: &str) -> String {
     match conn {
         Conn::Postgres(_) => column.to_owned(),
@@ -32,33 +35,33 @@ fn written(conn: &Conn, column: &str) -> String {
     }
 }
 
-/// Whose time is asked for, and when.
+/// Whose availability is requested, and when.
 #[derive(Clone, Copy, Debug)]
 pub struct Question<'a> {
     pub provider: ProviderId,
     pub visit_type: Option<&'a str>,
-    /// The first and the last date a visit may begin on.
+    /// The first and last date on which a visit may start.
     pub dates: (Date, Date),
     pub now: Timestamp,
-    /// A visit that is to be moved and so doesn't count.
+    /// The visit that is being rescheduled, which therefore does not count.
     pub except: Option<VisitId>,
 }
 
-/// A calendar, or what there is none for.
+/// A calendar, or why there is none.
 #[derive(Debug)]
 pub enum Found {
     Calendar(Box<Calendar>),
-    /// Unknown or inactive.
+    /// The provider is unknown or inactive.
     NoProvider,
     NoVisitType,
 }
 
-/// Reads the calendar that answers the question.
+/// Reads the calendar for the query.
 pub async fn read(conn: &mut Conn, zone: &TimeZone, question: &Question<'_>) -> Result<Found> {
     let Some((grid_minutes, horizon_days, time_zone)) = practice(conn, question.provider).await? else {
         return Ok(Found::NoProvider);
     };
-    // The instants of visits are of the zone that the database has now.
+    // The stored instants of visits are based on the database's current time zone.
     if time_zone.is_some_and(|name| zone.iana_name() != Some(name.as_str())) {
         conn.set_outdated();
         return Err(Error::TimeZoneChanged);
@@ -82,7 +85,7 @@ pub async fn read(conn: &mut Conn, zone: &TimeZone, question: &Question<'_>) -> 
     Ok(Found::Calendar(Box::new(Calendar::new(practice, question.now, question.dates, facts))))
 }
 
-/// The practice's grid, horizon and time zone, if the provider is active.
+/// Returns the practice's grid, horizon and time zone, if the provider is active.
 async fn practice(conn: &mut Conn, provider: ProviderId) -> Result<Option<(i64, i64, Option<String>)>> {
     let row: Option<Read<ActiveProvider>> = on!(&mut *conn, c => sqlx::query_as(
         "select p.provider_id, p.active, t.grid_minutes, t.horizon_days, t.time_zone
@@ -115,7 +118,7 @@ impl FromColumns for ActiveProvider {
 }
 
 async fn hours(conn: &mut Conn, provider: ProviderId) -> Result<Vec<WorkingHours>> {
-    // Hours that are not read are not offered.
+    // Working hours beyond the limit are not offered.
     let statement = format!(
         "select working_hours_id, weekday, {}, {}, {}, {} from working_hours where provider_id = $1
          order by working_hours_id limit {MOST_ROWS}",
@@ -144,7 +147,7 @@ impl FromColumns for WorkingHours {
             return Ok(None);
         }
         let (start, end): (TimeOfDay, TimeOfDay) = (start, end);
-        // What begins at the end of a day begins at the next one's midnight.
+        // Hours that start at the end of a day start at midnight of the next day.
         let late = start == TimeOfDay::EndOfDay;
         let bound = |day: Day| if late { day.clamped().saturating_add(1.day()) } else { day.clamped() };
         Ok(Some(Self {
@@ -175,7 +178,7 @@ async fn exceptions(
     );
     let all = match conn {
         Conn::Postgres(_) => of_dates,
-        // Dates are texts, which compare as dates only if they are written so.
+        // Dates are texts here, which compare as dates only in this format.
         Conn::Sqlite(_) => format!(
             "{of_dates} union all {select}
              where (typeof(schedule_exceptions.exception_date) <> 'text'
@@ -186,14 +189,14 @@ async fn exceptions(
         ),
     };
     let statement = format!("{all} limit {}", MOST_ROWS + 1);
-    // What begins at the end of a day matters to the next one.
+    // An exception that starts at the end of a day affects the next day.
     let (from, to) = (first.saturating_sub(1.day()), last.saturating_add(1.day()));
     let rows: Vec<Read<Exception>> = on!(&mut *conn, c => sqlx::query_as(AssertSqlSafe(statement))
         .bind(from.to_sqlx()).bind(to.to_sqlx()).bind(provider).fetch_all(c).await)?;
     let (count, exceptions) = (rows.len(), accept_all(conn, rows));
     if count > MOST_ROWS || exceptions.iter().any(|it| matches!(it, Exception::AnyDay)) {
-        // Nobody knows what the others close.
-        tracing::warn!(%provider, count, "more exceptions than are read, or of days that nobody can tell; all are closed");
+        // The exceptions that were not read may close any day.
+        tracing::warn!(%provider, count, "too many schedule exceptions, or one whose date is unreadable; all days are closed");
         let days = from.series(1.day()).take_while(|date| *date < to);
         return Ok(days.map(|date| ScheduleException::DayOff { date }).collect());
     }
@@ -203,7 +206,7 @@ async fn exceptions(
 
 enum Exception {
     Known(ScheduleException),
-    /// Time off on a day that is named, but not so that we could tell which.
+    /// Time off on a day that the row names in a form that cannot be read.
     AnyDay,
 }
 
@@ -211,7 +214,7 @@ impl FromColumns for Exception {
     const TABLE: &'static str = "schedule_exceptions";
     const KEY: &'static str = "exception_id";
 
-    /// One that can't be read closes its day, or every day when not even that can be read.
+    /// An unreadable exception closes its day, or every day if its date is unreadable too.
     fn from_columns<R: ForeignRow>(columns: &mut Columns<'_, R>) -> sqlx::Result<Option<Self>> {
         let date: Option<Day> = columns.required("exception_date")?;
         let own = columns.get::<i64>("provider_id")? != Foreign::Null;
@@ -240,13 +243,13 @@ impl FromColumns for Exception {
     }
 }
 
-/// What a row of [`blocking`] tells of a visit.
+/// What a row of [`blocking`] describes.
 struct Part;
 
 impl Part {
     const PROVIDERS: i64 = 0;
     const ROOMS: i64 = 1;
-    /// Its date can't be read.
+    /// A visit whose date is unreadable.
     const UNDATED: i64 = 2;
 }
 
@@ -254,7 +257,7 @@ impl Part {
 struct BlockingRow {
     /// See [`Part`].
     part: i64,
-    /// The room; of a visit without a date the visit itself.
+    /// The room, or the visit if it has no date.
     id: Foreign<i64>,
     starts_at: i64,
     ends_at: i64,
@@ -262,8 +265,10 @@ struct BlockingRow {
     buffer_after: i64,
 }
 
-/// On `SQLite`, the visits to come whose date is a text that names a day, but not one that we can read: nobody knows which. As
-/// [`names_a_day`], where a text ends at NUL.
+/// Returns the condition for upcoming visits whose date names a day in an unreadable form.
+///
+/// Only on `SQLite`. Any day could be meant. The rule is that of [`names_a_day`], for a text that
+/// ends at NUL.
 fn on_unknown_days(conn: &Conn) -> &'static str {
     match conn {
         Conn::Postgres(_) => "false",
@@ -275,8 +280,9 @@ fn on_unknown_days(conn: &Conn) -> &'static str {
     }
 }
 
-/// The provider's blocking visits, and those in the rooms of the visit type, of whichever provider. One whose time can't be
-/// read takes its day, one whose day can't be read takes all days.
+/// Reads the provider's blocking visits, and all providers' visits in the visit type's rooms.
+///
+/// A visit whose time is unreadable blocks its day; one whose date is unreadable blocks every day.
 async fn blocking(
     conn: &mut Conn,
     zone: &TimeZone,
@@ -333,8 +339,8 @@ async fn blocking(
     let mut busy = Vec::new();
     let mut in_rooms = Vec::new();
     if rows.len() > MOST_ROWS {
-        // Nobody knows what the others take.
-        tracing::warn!(provider = %question.provider, "more visits than are read; the time is taken");
+        // The visits that were not read may take any time.
+        tracing::warn!(provider = %question.provider, "too many visits to read; the whole date range counts as booked");
         busy.push(ProviderVisit { time: Interval { from, to }, buffer_before: 0, buffer_after: 0 });
     }
     for row in rows {
@@ -349,7 +355,7 @@ async fn blocking(
                 in_rooms.push(RoomVisit { room, date, visit: time });
             }
             (Part::UNDATED, Some(visit)) => RowReader::new(conn, "visits", VisitId(visit)).report(),
-            // What is no id is no room of ours.
+            // A value that is not an id cannot be one of these rooms.
             _ => (),
         }
     }

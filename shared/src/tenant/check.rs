@@ -1,6 +1,7 @@
-//! What is at a connection string's address, found out within seconds and without changing anything.
+//! Inspects the database at a connection string within seconds, without changing anything.
 //!
-//! Whoever asks sets a limit over all of it (see [`super::step::within`]): a server may fall silent at any byte.
+//! The caller sets a limit for the whole inspection (see [`super::step::within`]), because a server
+//! may stop responding at any byte.
 
 use std::{path::Path, sync::Arc};
 
@@ -14,11 +15,12 @@ use super::{
 };
 use crate::auth::PracticeGrant;
 
-/// Tries a connection string that is to open this practice's database, or to become it: what is there, in words.
+/// Checks a connection string for this practice's current or new database; returns the findings.
 ///
 /// # Errors
-/// [`Error::WrongDatabase`] for another practice's; [`Error::Migrate`] when the schema can't be made there; [`Error::Unavailable`];
-/// [`Error::ConnectionString`] for a string that can't be right.
+/// [`Error::WrongDatabase`] if it belongs to another practice; [`Error::Migrate`] if the schema
+/// cannot be created there; [`Error::Unavailable`]; [`Error::ConnectionString`] if the string is
+/// not valid.
 pub async fn practice(grant: &PracticeGrant, secret: &str) -> Result<Vec<String>> {
     let Some(db) = Database::at(secret, Some(SCHEMA)).await? else { return Ok(vec![NO_FILE.to_owned()]) };
     let checked = async {
@@ -28,20 +30,23 @@ pub async fn practice(grant: &PracticeGrant, secret: &str) -> Result<Vec<String>
         if !tables.iter().any(|table| table == "tenant_identity") {
             let others = conn.tables_of_others().await?;
             schema().rehearse(secret).await?;
-            found.push("a practice can be made in it".to_owned());
+            found.push("a practice can be created in it".to_owned());
             found.extend(of_others(&others));
             return Ok(found);
         }
-        step("asking the database whose it is");
+        step("checking which practice owns the database");
         let owner: Option<String> = on!(&mut conn, c => sqlx::query_scalar(
             "select ppass from tenant_identity where singleton = 1",
         ).fetch_optional(c).await)?;
         if owner.is_some_and(|owner| owner != grant.practicepass().as_str()) {
             return Err(Error::WrongDatabase);
         }
-        step("looking whether the database has records");
+        step("checking whether the database has records");
         let has_records = conn.has_rows(&["patients", "log"]).await?;
-        found.push(format!("it is this practice's, with{} records", if has_records { "" } else { "out" }));
+        found.push(format!(
+            "it is this practice's database, with{} records",
+            if has_records { "" } else { "out" }
+        ));
         found.push(conn.version_in_words(newest()).await?);
         Ok(found)
     };
@@ -50,7 +55,7 @@ pub async fn practice(grant: &PracticeGrant, secret: &str) -> Result<Vec<String>
     checked
 }
 
-/// As [`practice`], for the catalog.
+/// The same as [`practice`], for the catalog.
 pub(crate) async fn catalog(secret: &str, schema: Schema, newest: i64) -> Result<Vec<String>> {
     let Some(db) = Database::at(secret, None).await? else { return Ok(vec![NO_FILE.to_owned()]) };
     let checked = async {
@@ -65,7 +70,7 @@ pub(crate) async fn catalog(secret: &str, schema: Schema, newest: i64) -> Result
             found.push(conn.version_in_words(newest).await?);
         } else {
             schema.rehearse(secret).await?;
-            found.push("a catalog can be made in it".to_owned());
+            found.push("a catalog can be created in it".to_owned());
             found.extend(of_others(&tables));
         }
         Ok(found)
@@ -75,23 +80,23 @@ pub(crate) async fn catalog(secret: &str, schema: Schema, newest: i64) -> Result
     checked
 }
 
-/// A file that isn't there yet.
-const NO_FILE: &str = "there is no such file yet; it can be made";
-/// So many tables of other programs are named.
+/// The finding for an `SQLite` file that does not exist.
+const NO_FILE: &str = "there is no such file yet; it can be created";
+/// The most tables of other programs to name.
 const MOST_NAMED: usize = 5;
 
-/// The tables of a database that isn't ours yet: whoever meant an empty one sees that it isn't.
+/// Names the other tables in a new database, in case the operator meant to use an empty one.
 fn of_others(tables: &[String]) -> Option<String> {
     if tables.is_empty() {
         return None;
     }
     let named: Vec<&str> = tables.iter().take(MOST_NAMED).map(String::as_str).collect();
     let more = if named.len() < tables.len() { ", …" } else { "" };
-    Some(format!("there are tables of other programs, which stay as they are: {}{more}", named.join(", ")))
+    Some(format!("it also holds other programs' tables, which stay unchanged: {}{more}", named.join(", ")))
 }
 
 impl Database {
-    /// The database at this address; `None` for a file that could be made.
+    /// Returns the database at this address, or `None` for a file that could be created.
     async fn at(secret: &str, schema: Option<&'static str>) -> Result<Option<Self>> {
         let string = ConnectionString::of(secret);
         string.check()?;
@@ -107,10 +112,13 @@ impl Database {
         Self::connect(secret, schema, 1, Timeouts::OF_BACKGROUND, Arc::default(), Arc::default()).map(Some)
     }
 
-    /// The one connection by which it is looked at. It goes back to no pool, which would try it without a limit.
+    /// Returns the only connection.
+    ///
+    /// It is closed after use: the pool would test it without a time limit.
     async fn lookout(&self) -> Result<Conn> {
-        step("asking the server what it is");
-        // The pool has this one connection: it isn't others that are waited for.
+        step("identifying the server");
+        // The pool has only this connection, so a pool timeout means that the server did not
+        // respond.
         let mut conn = self.connection().await.map_err(|error| match error {
             Error::Unavailable(sqlx::Error::PoolTimedOut) => Error::Unavailable(silence()),
             error => error,
@@ -132,9 +140,9 @@ impl Conn {
     }
 
     async fn version_in_words(&mut self, newest: i64) -> Result<String> {
-        step("reading the schema's version");
+        step("reading the schema version");
         let version = self.schema_version().await?;
-        let is_newest = if version >= newest { "" } else { "; `migrate` brings it to the newest one" };
-        Ok(format!("its schema has version {version}{is_newest}"))
+        let is_newest = if version >= newest { "" } else { "; run `migrate` to upgrade it" };
+        Ok(format!("its schema is at version {version}{is_newest}"))
     }
 }

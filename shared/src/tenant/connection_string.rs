@@ -1,4 +1,4 @@
-//! What a secret holds of a database: its connection string and, below it, the certificates that the server is verified with.
+//! The contents of a database secret: a connection string and, below it, CA certificates.
 
 use std::str::FromStr;
 
@@ -10,38 +10,41 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use super::{Error, Result};
 
-/// Amazon's certificates for RDS and Aurora, each below a line that names its region. They are public and in no list of roots that
-/// programs come with; `infra/rds-roots` renews the file.
+/// Amazon's CA certificates for RDS and Aurora, each below a line that names its region.
+///
+/// They are public but in no common trust store. `infra/rds-roots` updates the file.
 const RDS_ROOTS: &str = include_str!("rds-roots.pem");
 const CERTIFICATE_END: &str = "-----END CERTIFICATE-----\n";
 
-/// The parameter of a connection string that names what stands between the program and the server. It is ours alone.
+/// A connection parameter of this product only: names the pooler in front of the server.
 const POOLER: &str = "pooler";
 
-/// `postgres://…` or `sqlite://<path>` in the first line; PEM certificates in those below it, if the server's certificate is signed
-/// by none that everybody trusts.
+/// A connection string and its CA certificates.
+///
+/// The first line is `postgres://…` or `sqlite://<path>`. The lines below it hold PEM certificates,
+/// if no commonly trusted CA signed the server's certificate.
 #[derive(Clone, Copy)]
 pub struct ConnectionString<'a> {
     dsn: &'a str,
     roots: &'a str,
 }
 
-/// How a `PostgreSQL` server is connected to.
+/// How to connect to a `PostgreSQL` server.
 pub(crate) struct Server {
     pub(crate) options: PgConnectOptions,
-    /// A pooler gives each transaction another connection of the server.
+    /// Whether a pooler may assign each transaction to a different server connection.
     pub(crate) is_pooled: bool,
 }
 
 impl<'a> ConnectionString<'a> {
-    /// Of a secret's text.
+    /// Parses the text of a secret.
     pub fn of(secret: &'a str) -> Self {
         let secret = secret.trim();
         let (dsn, roots) = secret.split_once('\n').unwrap_or((secret, ""));
         Self { dsn: dsn.trim(), roots: roots.trim() }
     }
 
-    /// Without the certificates. Secret: it may hold a password.
+    /// Returns the connection string without the certificates. Secret: it may hold a password.
     pub fn dsn(&self) -> &'a str {
         self.dsn
     }
@@ -51,8 +54,10 @@ impl<'a> ConnectionString<'a> {
         self.dsn.starts_with("sqlite:")
     }
 
-    /// A text without what the connection string keeps secret, wherever the text repeats the string or its beginning. A password that
-    /// stands elsewhere is not looked for: a short one is part of many words, and who sees which are missing knows it.
+    /// Masks the connection string, or the start of it with the login, wherever a text repeats it.
+    ///
+    /// A password that occurs elsewhere is not masked: a short one is part of many words, and the
+    /// gaps would reveal it.
     pub fn mask(&self, text: &str) -> String {
         if self.dsn.is_empty() {
             return text.to_owned();
@@ -69,7 +74,7 @@ impl<'a> ConnectionString<'a> {
         text
     }
 
-    /// Whether it can be right, as far as that is known without connecting.
+    /// Checks whether the string is valid, as far as possible without connecting.
     ///
     /// # Errors
     /// [`Error::ConnectionString`] with the reason.
@@ -77,10 +82,10 @@ impl<'a> ConnectionString<'a> {
         if !self.is_sqlite() {
             return self.server().map(|_| ());
         }
-        if self.roots.is_empty() { Ok(()) } else { Err(refused("a file needs no certificate")) }
+        if self.roots.is_empty() { Ok(()) } else { Err(refused("an SQLite file needs no certificate")) }
     }
 
-    /// Options of a connection to a `PostgreSQL` server.
+    /// Returns the options for connecting to a `PostgreSQL` server.
     ///
     /// # Errors
     /// As [`Self::check`].
@@ -92,11 +97,11 @@ impl<'a> ConnectionString<'a> {
         let (dsn, pooler) = take_parameter(self.dsn, POOLER);
         if has_stray_at(&dsn) {
             return Err(refused(
-                "an @ stands where none can; in a user name or password write %2F for /, %3F for ?, %23 for # and %40 for @",
+                "it contains an @ in the wrong place; in a user name or password, write %2F for /, %3F for ?, %23 for # and %40 for @",
             ));
         }
         let options = PgConnectOptions::from_str(&dsn).map_err(|error| unreadable(&error))?;
-        // Without a word in the string the server's certificate and name are verified.
+        // By default, verify the server's certificate and host name.
         let options = if says(&dsn, &["sslmode", "ssl-mode"]) {
             options
         } else {
@@ -106,9 +111,9 @@ impl<'a> ConnectionString<'a> {
         let is_pooled = match pooler {
             None => is_rds_proxy(options.get_host()),
             Some("transaction") => true,
-            Some(_) => return Err(refused("its pooler can only be transaction")),
+            Some(_) => return Err(refused("the only value of the parameter pooler is transaction")),
         };
-        // Poolers refuse what they don't know when a connection begins, and servers print floats exactly without it.
+        // Poolers reject unknown startup parameters. Servers print floats exactly without this one.
         let mut options = options.extra_float_digits(None);
         if is_pooled {
             options = options.statement_cache_capacity(0);
@@ -129,9 +134,9 @@ impl<'a> ConnectionString<'a> {
             return Ok(None);
         }
         if !matches!(options.get_ssl_mode(), PgSslMode::VerifyFull | PgSslMode::VerifyCa) {
-            return Err(refused("a certificate is used with sslmode verify-full or verify-ca only"));
+            return Err(refused("certificates require sslmode verify-full or verify-ca"));
         }
-        let unusable = || refused("below the connection string there is no certificate in PEM form");
+        let unusable = || refused("the text below the connection string is not a certificate in PEM format");
         let mut store = RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(self.roots.as_bytes()) {
             store.add(certificate.map_err(|_| unusable())?).map_err(|_| unusable())?;
@@ -144,14 +149,17 @@ fn refused(reason: &str) -> Error {
     Error::ConnectionString(reason.to_owned())
 }
 
-/// Why the options can't be read. The causes name no part of the string but the value of a parameter.
+/// Explains why the options cannot be parsed.
+///
+/// The causes quote at most a parameter's value from the string.
 pub(super) fn unreadable(error: &sqlx::Error) -> Error {
     let cause = std::error::Error::source(error).map(ToString::to_string);
-    refused(&format!("it can't be read: {}", cause.unwrap_or_else(|| error.to_string())))
+    refused(&format!("it cannot be parsed: {}", cause.unwrap_or_else(|| error.to_string())))
 }
 
-/// Whether the string was cut into its parts in the middle of a user name or password: by a `/`, `?` or `#` that isn't encoded. A part
-/// of the password would be taken for the host, and named as such.
+/// Whether an unencoded `/`, `?` or `#` in the user name or password splits the string.
+///
+/// Part of the password would be taken for the host name, and be shown in error messages.
 fn has_stray_at(dsn: &str) -> bool {
     let Some((_, rest)) = dsn.split_once("://") else { return false };
     let (authority, rest) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
@@ -161,29 +169,31 @@ fn has_stray_at(dsn: &str) -> bool {
     path.contains('@') || fragment.contains('@') || query.split('&').any(is_stray)
 }
 
-/// Only the local stack may speak to its database without encryption that is enforced.
+/// Rejects connections without enforced encryption, except to a database on this machine.
 fn refuse_weak_tls(options: &PgConnectOptions) -> Result<()> {
     let weak = matches!(options.get_ssl_mode(), PgSslMode::Disable | PgSslMode::Allow | PgSslMode::Prefer);
     if weak && options.get_socket().is_none() && !is_this_machine(options.get_host()) {
         return Err(refused(
-            "its sslmode lets patient data travel unencrypted: use verify-full, verify-ca or require",
+            "its sslmode allows patient data to travel unencrypted; use verify-full, verify-ca or require",
         ));
     }
     Ok(())
 }
 
-/// Whether a connection to the host never leaves the machine: a local stack's database.
+/// Whether connections to the host never leave the machine, as with a local stack's database.
 fn is_this_machine(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
     host == "localhost" || host.starts_with('/') || address.is_ok_and(|it| it.to_canonical().is_loopback())
 }
 
-/// Whether the DSN's query, and not a password that looks like it, has one of these parameters.
+/// Whether the query of the DSN has one of these parameters.
+///
+/// A password that looks like one does not count.
 fn says(dsn: &str, names: &[&str]) -> bool {
     url::Url::parse(dsn).is_ok_and(|url| url.query_pairs().any(|(name, _)| names.contains(&&*name)))
 }
 
-/// The DSN without a parameter, and that parameter's value.
+/// Splits a parameter off the DSN; returns the rest and the parameter's value.
 fn take_parameter<'a>(dsn: &'a str, name: &str) -> (String, Option<&'a str>) {
     let Some((address, query)) = dsn.split_once('?') else { return (dsn.to_owned(), None) };
     let value_of = |pair: &'a str| pair.split_once('=').filter(|(it, _)| *it == name).map(|(_, value)| value);
@@ -192,7 +202,7 @@ fn take_parameter<'a>(dsn: &'a str, name: &str) -> (String, Option<&'a str>) {
     (format!("{address}?{}", rest.join("&")), value)
 }
 
-/// The names below a host of RDS: in China they end otherwise.
+/// Returns the DNS labels of an RDS host. RDS hosts in China have another suffix.
 fn rds_labels(host: &str) -> Option<Vec<String>> {
     let host = host.trim_end_matches('.').to_ascii_lowercase();
     let labels: Vec<String> = host.split('.').map(str::to_owned).collect();
@@ -201,7 +211,7 @@ fn rds_labels(host: &str) -> Option<Vec<String>> {
     is_rds.then_some(labels)
 }
 
-/// The certificates that may sign for this host, if it is one of RDS: its region's, or all when the name tells none that is known.
+/// Returns the CA certificates for an RDS host: its region's, or all if the region is unknown.
 fn roots_of_rds(host: &str) -> Option<String> {
     let labels = rds_labels(host)?;
     let is_of_region = |certificate: &&str| {
@@ -268,12 +278,12 @@ mod tests {
             ("postgres://role:22#hun?ter@db.example/c", "%23 for #"),
             ("postgres://role:22@hun/ter@db.example/c", "%40 for @"),
             ("postgres://role:22@hun?ter@db.example/c", "%40 for @"),
-            ("postgres://role:hunter22@db.example/c?pooler=session", "can only be transaction"),
+            ("postgres://role:hunter22@db.example/c?pooler=session", "the only value"),
             ("postgres://role:hunter22@db.example/c?sslmode=prefer", "unencrypted"),
         ] {
             let said = ConnectionString::of(dsn).check().unwrap_err().to_string();
             assert!(
-                said.starts_with("the connection string is unusable: ") && said.contains(reason),
+                said.starts_with("the connection string is not valid: ") && said.contains(reason),
                 "{said}"
             );
             assert!(!said.contains("hun") && !said.contains("registry"), "{said}");
@@ -343,9 +353,11 @@ mod tests {
         server(&secret).unwrap();
         let refusal = |secret: &str| ConnectionString::of(secret).check().unwrap_err().to_string();
         let unchecked = format!("postgres://a:b@db.example/c?sslmode=require\n{root}");
-        assert!(refusal(&unchecked).contains("verify-full or verify-ca only"));
+        assert!(refusal(&unchecked).contains("certificates require sslmode"));
         for garbage in ["x", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"] {
-            assert!(refusal(&format!("postgres://a:b@db.example/c\n{garbage}")).contains("no certificate"));
+            assert!(
+                refusal(&format!("postgres://a:b@db.example/c\n{garbage}")).contains("not a certificate")
+            );
         }
         assert!(refusal(&format!("sqlite:///a\n{root}")).contains("needs no certificate"));
     }

@@ -1,11 +1,11 @@
-//! What a database holds, whoever made it.
+//! What a database contains, whoever created it.
 
 use sqlx::AssertSqlSafe;
 
 use super::{Conn, Database, Error, Result, TenantDb, on, schema::SCHEMA};
 
 impl Conn {
-    /// The names of its tables, and of those of a practice that is beside them.
+    /// Returns the names of the database's tables, including those in the practice's schema.
     pub(crate) async fn tables(&mut self) -> Result<Vec<String>> {
         let tables = match self {
             Self::Sqlite(_) => {
@@ -18,11 +18,13 @@ impl Conn {
         Ok(on!(self, c => sqlx::query_scalar(tables).fetch_all(c).await)?)
     }
 
-    /// The names of all tables that aren't in a practice's schema, but those that extensions brought. They are in no practice's way,
-    /// unless they are the product's own.
+    /// Returns the names of all tables outside the practice's schema, except those of extensions.
+    ///
+    /// They are allowed beside a practice, unless they belong to this product.
     ///
     /// # Errors
-    /// [`Error::ConnectionString`] for the catalog, and for a practice that is somewhere else than in its schema.
+    /// [`Error::ConnectionString`] for the catalog's database, and for a practice outside its
+    /// schema.
     pub(super) async fn tables_of_others(&mut self) -> Result<Vec<String>> {
         let tables = match self {
             Self::Sqlite(_) => "select name from sqlite_master where type = 'table'",
@@ -47,7 +49,7 @@ impl Conn {
         Ok(tables)
     }
 
-    /// Whether one of these tables is there and has a row.
+    /// Whether one of these tables exists and has a row.
     pub(crate) async fn has_rows(&mut self, tables: &[&'static str]) -> Result<bool> {
         let there = self.tables().await?;
         for table in tables.iter().filter(|table| there.iter().any(|it| it == *table)) {
@@ -59,7 +61,7 @@ impl Conn {
         Ok(false)
     }
 
-    /// The newest migration that the database has.
+    /// Returns the newest migration that was applied.
     pub(super) async fn schema_version(&mut self) -> Result<i64> {
         Ok(on!(self, c => sqlx::query_scalar(
             "select coalesce(max(version), 0) from _sqlx_migrations",
@@ -68,17 +70,17 @@ impl Conn {
 }
 
 impl Database {
-    /// The newest migration that it has.
+    /// Returns the newest migration that was applied.
     ///
     /// # Errors
-    /// [`Error::Statement`] when it was never migrated; [`Error::Unavailable`].
+    /// [`Error::Statement`] if the database was never migrated; [`Error::Unavailable`].
     pub async fn schema_version(&self) -> Result<i64> {
         self.connection().await?.schema_version().await
     }
 }
 
 impl TenantDb {
-    /// Whether there is neither a patient nor a row of the log.
+    /// Whether there are neither patients nor rows in the log.
     pub async fn is_empty(&self) -> Result<bool> {
         Ok(!self.connection().await?.has_rows(&["patients", "log"]).await?)
     }

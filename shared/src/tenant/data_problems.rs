@@ -1,4 +1,4 @@
-//! Rows of the EMR's that could not be read: logged once, counted, and remembered until they are written to the control plane.
+//! Unreadable rows of the EMR: logged once, counted, and kept for the control plane.
 
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
@@ -9,30 +9,32 @@ use jiff::civil::Date;
 
 use crate::{domain::PracticePass, telemetry::metrics};
 
-/// Distinct rows of one table that are remembered; more are not told apart.
+/// The most rows to remember for one table; further rows are not reported.
 const MAX_ROWS: usize = 500;
-/// Tables, of all practices, whose rows are remembered.
+/// The most tables to remember, over all practices.
 const MAX_TABLES: usize = 2_000;
 /// Longest id, in characters.
 const MAX_ID: usize = 100;
 
-/// Rows of one table that could not be read.
+/// Unreadable rows of one table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DataProblem {
-    /// `None`: the catalog.
+    /// `None` for the catalog.
     pub practicepass: Option<PracticePass>,
     pub table: &'static str,
-    /// Their primary keys, in the order they were met; at most 500.
+    /// The primary keys of the rows, in the order they were read; at most 500.
     pub ids: Vec<String>,
 }
 
-/// The unreadable rows that this process has met.
+/// The unreadable rows that this process has read.
 #[derive(Debug, Default)]
 pub struct DataProblems(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// The day whose rows are known: on the next one they are reported anew, if they are still unreadable.
+    /// The day for which the rows are known.
+    ///
+    /// Rows that are still unreadable the next day are reported again.
     day: Option<Date>,
     tables: BTreeMap<(Option<PracticePass>, &'static str), Table>,
 }
@@ -40,7 +42,7 @@ struct State {
 #[derive(Debug, Default)]
 struct Table {
     known: BTreeSet<String>,
-    /// Those of them that are not in the control plane yet.
+    /// The known rows that are not in the control plane yet.
     unwritten: Vec<String>,
 }
 
@@ -78,7 +80,7 @@ impl DataProblems {
         true
     }
 
-    /// Takes the rows that are not written yet; [`Self::put_back`] undoes it.
+    /// Takes the rows that are not written yet. [`Self::put_back`] reverses this.
     pub fn take_unwritten(&self, today: Date) -> Vec<DataProblem> {
         let mut state = self.state();
         let taken = state
@@ -97,7 +99,7 @@ impl DataProblems {
         taken
     }
 
-    /// Remembers rows that could not be written.
+    /// Puts back rows that could not be written.
     pub fn put_back(&self, problem: DataProblem) {
         let mut state = self.state();
         let rows = state.tables.entry((problem.practicepass, problem.table)).or_default();
@@ -107,7 +109,7 @@ impl DataProblems {
     }
 }
 
-/// Where the connections of one database report unreadable rows.
+/// Receives the unreadable rows of one database's connections.
 #[derive(Debug, Default)]
 pub(crate) struct Reporter {
     problems: Arc<DataProblems>,

@@ -1,4 +1,4 @@
-//! A database of either engine, and the one of a practice.
+//! A database of either engine, and a practice's database.
 
 use std::{borrow::Cow, ops::Deref, str::FromStr, sync::Arc, time::Instant};
 
@@ -23,7 +23,7 @@ pub(crate) enum Pool {
     Postgres(PgPool),
 }
 
-/// One connection, of whichever engine the database has.
+/// A connection to a database of either engine.
 pub enum Conn {
     Sqlite(Watched<Sqlite>),
     Postgres(Watched<Postgres>),
@@ -40,7 +40,7 @@ pub struct Database {
     reporter: Arc<Reporter>,
 }
 
-/// The database of the one practice that the caller may enter. Cheap to clone.
+/// The database of the one practice that the caller has access to. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct TenantDb {
     database: Database,
@@ -49,8 +49,9 @@ pub struct TenantDb {
 }
 
 impl Database {
-    /// Connects on first use; `secret` is a [`ConnectionString`]. On a server nothing but what is in `schema` is seen; without one the
-    /// role's own search path holds.
+    /// Creates a pool that connects on first use. `secret` is a [`ConnectionString`].
+    ///
+    /// On a server, only `schema` is visible; with `None`, the role's own search path applies.
     pub(crate) fn connect(
         secret: &str,
         schema: Option<&'static str>,
@@ -68,7 +69,7 @@ impl Database {
                 .create_if_missing(false)
                 .foreign_keys(true)
                 .journal_mode(SqliteJournalMode::Wal)
-                // A commit that was acknowledged must outlive a loss of power.
+                // An acknowledged commit must survive a power failure.
                 .synchronous(SqliteSynchronous::Full)
                 .busy_timeout(timeouts.file_lock);
             let pool =
@@ -89,8 +90,11 @@ impl Database {
         Ok(Self { pool, sessions, health, timeouts, opened, reporter })
     }
 
-    /// As [`Self::connect`], for migrations. An `SQLite` file is made when there is none, and migrated by one connection so that two
-    /// first migrators wait for each other at the file's lock. A server that refuses connections is known at once.
+    /// The same as [`Self::connect`], for migrations.
+    ///
+    /// Creates an `SQLite` file that does not exist. There is one connection, so that two processes
+    /// that migrate a new file wait for each other's file lock. Fails at once if a server refuses
+    /// connections.
     pub(crate) async fn connect_for_creation(secret: &str, schema: Option<&'static str>) -> Result<Self> {
         let string = ConnectionString::of(secret);
         if let Some(path) = string.dsn().strip_prefix("sqlite://") {
@@ -107,8 +111,9 @@ impl Database {
         Self::connect(secret, schema, 1, Timeouts::OF_MIGRATIONS, Arc::default(), Arc::default())
     }
 
-    /// Makes the first connection: a connection string that is no good any more is found out before anything is begun. Costs
-    /// nothing once there is one.
+    /// Opens the first connection, so that an outdated connection string fails before any work.
+    ///
+    /// Does nothing if a connection exists.
     pub(crate) async fn prepare(&self) -> Result<()> {
         let connections = match &self.pool {
             Pool::Sqlite(pool) => pool.size(),
@@ -120,8 +125,10 @@ impl Database {
         Ok(())
     }
 
-    /// Closes all connections and waits until they are closed. The last connection of an `SQLite` file locks the file exclusively while
-    /// it closes, so a process that opens it meanwhile can find it locked.
+    /// Closes all connections and waits until they are closed.
+    ///
+    /// The last connection to an `SQLite` file locks the file exclusively while it closes, so
+    /// another process that opens the file at that moment can find it locked.
     pub async fn close(&self) {
         match &self.pool {
             Pool::Sqlite(pool) => pool.close().await,
@@ -133,15 +140,18 @@ impl Database {
         self.timeouts
     }
 
-    /// Whether a text column can hold this: `PostgreSQL`'s hold no zero character, so what has one is not there.
+    /// Whether a text column can hold this text.
+    ///
+    /// `PostgreSQL` stores no NUL, so a text with NUL matches no row.
     pub fn can_hold(&self, text: &str) -> bool {
         matches!(self.pool, Pool::Sqlite(_)) || !text.contains('\0')
     }
 
-    /// A connection for statements that stand alone.
+    /// Returns a connection for statements outside a transaction.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when none can be had within the pool's time, and [`Error::LetBe`] right after that.
+    /// [`Error::Unavailable`] if the pool provides no connection in time, and [`Error::LetBe`]
+    /// right after that.
     pub async fn connection(&self) -> Result<Conn> {
         if self.health.has_failed_since(self.opened, Instant::now()) {
             return Err(Error::LetBe);
@@ -169,7 +179,9 @@ impl Database {
 }
 
 impl Conn {
-    /// Reports a row that could not be read, by its primary key: it is logged once, counted, and shown to administrators.
+    /// Reports an unreadable row by its primary key.
+    ///
+    /// It is logged once, counted, and shown to administrators.
     pub fn report_unreadable(&self, table: &'static str, id: &str) {
         match self {
             Self::Sqlite(connection) => connection.reporter().report(table, id),
@@ -177,12 +189,12 @@ impl Conn {
         }
     }
 
-    /// As [`Database::can_hold`].
+    /// The same as [`Database::can_hold`].
     pub(crate) fn can_hold(&self, text: &str) -> bool {
         matches!(self, Self::Sqlite(_)) || !text.contains('\0')
     }
 
-    /// Nothing more can be asked of it.
+    /// Whether the connection is lost: it can run no more statements.
     pub(crate) fn is_lost(&self) -> bool {
         match self {
             Self::Sqlite(connection) => connection.is_lost(),
@@ -190,7 +202,9 @@ impl Conn {
         }
     }
 
-    /// The next call opens the database anew: what was read when it was opened has changed.
+    /// Marks the database to be reopened by the next call.
+    ///
+    /// Data that was read when it was opened has changed.
     pub(super) fn set_outdated(&self) {
         match self {
             Self::Sqlite(connection) => connection.set_outdated(),
@@ -198,7 +212,7 @@ impl Conn {
         }
     }
 
-    /// From now on it is in a transaction, which this text begins.
+    /// Marks the connection as in a transaction, and returns the statement that starts it.
     pub(super) fn begin(&mut self) -> Cow<'static, str> {
         match self {
             Self::Sqlite(_) => "BEGIN IMMEDIATE".into(),
@@ -227,7 +241,7 @@ impl TenantDb {
         &self.practicepass
     }
 
-    /// The practice's IANA time zone; dates and times of its visits are local to it.
+    /// The practice's IANA time zone. Dates and times of its visits are local to it.
     pub fn time_zone(&self) -> &TimeZone {
         &self.time_zone
     }

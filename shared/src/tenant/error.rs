@@ -1,70 +1,74 @@
-//! What can go wrong with a practice database.
+//! Errors of a practice database.
 
 use crate::domain::PracticeFault;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// A rule the database itself holds and a statement broke.
+/// A rule that the database itself enforces and that a statement violated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Constraint {
     ProviderFree,
     RoomFree,
     PatientFree,
     ForeignKey,
-    /// The practice's EMR has no visits of this type.
+    /// The practice's EMR has no such visit type.
     EmrVisitType,
-    /// A column or a rule of the EMR's tables doesn't take it.
+    /// A column or rule of the EMR's tables rejected the value.
     Emr,
     Other,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The database can't be reached, is overloaded or doesn't answer; the caller may try again.
+    /// The database is unreachable, overloaded or not responding. The caller may retry.
     #[error("the practice database is unavailable")]
     Unavailable(#[source] sqlx::Error),
-    /// It was unavailable a moment ago and isn't asked again yet; the caller may try again.
+    /// The circuit breaker is open, because the database was unavailable a moment ago.
+    ///
+    /// The caller may retry.
     #[error("the practice database was unavailable a moment ago")]
     LetBe,
-    /// Another transaction was in the way; the same work may succeed at once when tried again.
-    #[error("another transaction was in the way")]
+    /// The transaction conflicted with another one. A retry may succeed at once.
+    #[error("the transaction conflicted with another one")]
     Contended(#[source] sqlx::Error),
-    #[error("the database refused: {0:?}")]
+    #[error("the database rejected the statement: {0:?}")]
     Refused(Constraint),
-    /// The practice's time zone has changed since the database was opened; the next call opens it anew.
+    /// The practice's time zone changed after the database was opened. The next call reopens it.
     #[error("the practice's time zone has just changed")]
     TimeZoneChanged,
-    /// The database is not the one the registry says it is.
+    /// The database does not belong to the practice that the registry names.
     #[error("the database at this address belongs to another practice")]
     WrongDatabase,
-    #[error("the practice registry's entry is unusable: {0}")]
+    #[error("the practice's entry in the registry is not valid: {0}")]
     Registry(String),
-    /// Nobody can connect with it, whatever the server does.
-    #[error("the connection string is unusable: {0}")]
+    /// Connecting is impossible, whatever the server does.
+    #[error("the connection string is not valid: {0}")]
     ConnectionString(String),
-    /// The same work may succeed once the other has ended.
+    /// Another migration holds the lock. A retry may succeed after it has finished.
     #[error("another migration of this database is under way")]
     Migrating,
-    #[error("the schema could not be brought up to date")]
+    #[error("the schema could not be upgraded")]
     Migrate(#[from] sqlx::migrate::MigrateError),
     #[error("a statement failed")]
     Statement(#[source] sqlx::Error),
 }
 
-/// `invalid_password`, `invalid_authorization_specification`, `invalid_catalog_name`, `object_not_in_prerequisite_state` (the database was
-/// closed: `allow_connections false`): what a connection string that was replaced is told.
+/// Codes that a server returns for a connection string that was replaced.
+///
+/// `invalid_password`, `invalid_authorization_specification`, `invalid_catalog_name`,
+/// `object_not_in_prerequisite_state` (the database was closed with `allow_connections false`).
 const LOGIN_REFUSED: [&str; 4] = ["28P01", "28000", "3D000", "55000"];
 
 const LOCK_NOT_AVAILABLE: &str = "55P03";
 
 impl Error {
-    /// Whether the database exists, but let nobody in with this connection string.
+    /// Whether the database exists but rejects the login of this connection string.
     pub fn is_refused_login(&self) -> bool {
         let Self::Unavailable(sqlx::Error::Database(error)) = self else { return false };
         error.code().is_some_and(|code| LOGIN_REFUSED.contains(&&*code))
     }
 
-    /// The reason as administrators see it.
+    /// Returns the reason as administrators see it.
     pub fn fault(&self) -> PracticeFault {
         match self {
             Self::Unavailable(_) if self.is_refused_login() => PracticeFault::RefusedLogin,
@@ -79,7 +83,7 @@ impl Error {
         }
     }
 
-    /// Whether another transaction held a lock for longer than the wait for it was allowed to last.
+    /// Whether waiting for another transaction's lock exceeded `lock_timeout`.
     pub(crate) fn is_lock_timeout(&self) -> bool {
         let Self::Unavailable(sqlx::Error::Database(error)) = self else { return false };
         error.code().is_some_and(|code| code == LOCK_NOT_AVAILABLE)
@@ -108,7 +112,7 @@ impl From<sqlx::Error> for Error {
     }
 }
 
-/// Primary keys of the tables in which rows of ours have ids of their own.
+/// Primary keys of the tables in which the API chooses its own ids.
 const OWN_IDS: [&str; 7] = [
     "visits_pkey",
     "patients_pkey",
@@ -126,16 +130,21 @@ enum Class {
     Other,
 }
 
-/// By SQLSTATE (`PostgreSQL`, appendix A) or extended result code (`SQLite`, rescode.html).
+/// Classifies an error by its code.
+///
+/// That is the SQLSTATE (`PostgreSQL`, appendix A) or the extended result code (`SQLite`,
+/// rescode.html).
 fn classify(code: &str, message: &str, constraint: Option<&str>) -> Class {
     let named = |name: &str| constraint == Some(name) || message.contains(name);
     match code {
-        // serialization_failure, deadlock_detected; SQLITE_BUSY and SQLITE_LOCKED with their kinds
+        // serialization_failure, deadlock_detected; SQLITE_BUSY and SQLITE_LOCKED and their
+        // variants
         "40001" | "40P01" | "5" | "6" | "261" | "262" | "517" | "773" => Class::Contended,
-        // unique_violation: somebody chose the id for another row and committed it meanwhile.
+        // unique_violation: another transaction chose the same id and committed first.
         "23505" if constraint.is_some_and(|it| OWN_IDS.contains(&it)) => Class::Contended,
-        // admin_shutdown, crash_shutdown, cannot_connect_now, too_many_connections, query_canceled, lock_not_available (which
-        // has been waited for long enough); disk full, I/O errors, a file that can't be opened
+        // admin_shutdown, crash_shutdown, cannot_connect_now, too_many_connections, query_canceled,
+        // lock_not_available (after the full wait); disk full, I/O errors, a file that cannot be
+        // opened
         "57P01" | "57P02" | "57P03" | "53300" | "57014" | LOCK_NOT_AVAILABLE | "13" | "10" | "14" => {
             Class::Unavailable
         }
@@ -143,7 +152,7 @@ fn classify(code: &str, message: &str, constraint: Option<&str>) -> Class {
         "23P01" | "1811" if named("visits_provider_free") => Class::Refused(Constraint::ProviderFree),
         "23P01" | "1811" if named("visits_room_free") => Class::Refused(Constraint::RoomFree),
         "23P01" | "1811" if named("visits_patient_free") => Class::Refused(Constraint::PatientFree),
-        // check_violation, by a bridge
+        // check_violation, raised by a bridge
         "23514" if constraint == Some("emr_visit_type") => Class::Refused(Constraint::EmrVisitType),
         "23514" if constraint == Some("emr_refuses") => Class::Refused(Constraint::Emr),
         // foreign_key_violation

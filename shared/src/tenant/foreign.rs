@@ -1,9 +1,11 @@
-//! Values that the EMR's own programs wrote: the one place that decodes them.
+//! Decodes values that the EMR's own programs wrote.
 //!
-//! The EMR owns its tables, so every value that a column's type allows is read: `24:00`, `infinity`, `9:00`,
-//! `2026-11-01 10:00:00`, and on `SQLite`, whose columns take any type, numbers as texts and texts as blobs. Decoding never
-//! fails: a value that has no meaning is [`Foreign::Unreadable`], so that one row can't turn another one's request into an
-//! error. A table's module says by [`FromColumns`] what its rows are of use for; [`accept_all`] reports the others.
+//! The EMR owns its tables, so every value that a column's type allows is read: `24:00`,
+//! `infinity`, `9:00`, `2026-11-01 10:00:00`, and on `SQLite`, whose columns take any type, numbers
+//! stored as text and text stored as blobs. Decoding never fails: a value without a meaning becomes
+//! [`Foreign::Unreadable`], so that one row cannot turn a request for another row into an error.
+//! Each table's module implements [`FromColumns`] to decide which rows are usable; [`accept_all`]
+//! reports the others.
 
 mod columns;
 mod engines;
@@ -22,19 +24,19 @@ pub(crate) use values::{Key, names_a_day};
 pub enum Foreign<T> {
     Null,
     Value(T),
-    /// Read with a loss, e.g. bytes that are not UTF-8 as U+FFFD. Worth a report.
+    /// Decoded with a loss, e.g. bytes that are not UTF-8 became U+FFFD. Worth reporting.
     Damaged(T),
-    /// It has no meaning for this type.
+    /// The value has no meaning for this type.
     Unreadable,
 }
 
-/// A value as the database holds it.
+/// A value as the database stores it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Raw<'r> {
     Integer(i64),
     Real(f64),
     Boolean(bool),
-    /// UTF-8, unless the EMR wrote other bytes.
+    /// UTF-8, unless the EMR stored other bytes.
     Text(&'r [u8]),
     Blob(&'r [u8]),
     /// Days since 2000-01-01; the extremes are `PostgreSQL`'s infinities.
@@ -43,17 +45,17 @@ pub(crate) enum Raw<'r> {
     Microseconds(i64),
     /// Microseconds since 2000-01-01 00:00 UTC; the extremes are `PostgreSQL`'s infinities.
     Instant(i64),
-    /// Of a type that no column of ours has.
+    /// A value of a type that no column in the schema has.
     Other,
 }
 
-/// A type that foreign values are decoded as.
+/// A type that foreign values are decoded to.
 pub(crate) trait FromRaw: Sized {
     fn from_raw(raw: Raw<'_>) -> Foreign<Self>;
 }
 
 impl<T> Foreign<T> {
-    /// The value, if there is one that can be read.
+    /// Returns the value, if it is readable.
     pub fn value(self) -> Option<T> {
         match self {
             Self::Value(value) | Self::Damaged(value) => Some(value),
@@ -61,7 +63,7 @@ impl<T> Foreign<T> {
         }
     }
 
-    /// Whether the row deserves a report: null isn't a problem of a column that allows it.
+    /// Whether the row should be reported. Null is not a problem: the column may allow it.
     pub fn is_problem(&self) -> bool {
         matches!(self, Self::Damaged(_) | Self::Unreadable)
     }
@@ -75,7 +77,7 @@ impl<T> Foreign<T> {
         }
     }
 
-    /// The value as another type, unreadable where it is none.
+    /// Converts the value; it becomes unreadable where the conversion fails.
     pub fn and_then<U>(self, parse: impl FnOnce(T) -> Option<U>) -> Foreign<U> {
         match self {
             Self::Null => Foreign::Null,

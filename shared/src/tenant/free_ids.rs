@@ -1,12 +1,15 @@
-//! Ids for rows of ours: the EMR's programs may choose ids too, any that a column holds.
+//! Ids for the rows that the API inserts.
+//!
+//! The EMR's programs may choose ids too: any that the column holds.
 
 use super::Conn;
 use crate::domain::ids::MAX_SAFE_INTEGER;
 
-/// An expression, one of an `insert`'s values, for the id of a new row: one that no row has, and that every reader of JSON keeps exact.
+/// Returns the SQL expression, for an `insert`, of an unused id that every JSON reader keeps exact.
 ///
-/// `PostgreSQL` goes on with the column's sequence, past ids that are taken (migration `0009`). `SQLite` counts on from the highest id
-/// by itself, which null asks for, unless that is one of the last.
+/// `PostgreSQL` continues the column's sequence and skips ids that are taken (migration `0009`).
+/// For null, `SQLite` itself counts on from the highest id; only near the largest safe integer does
+/// the expression search for a free id below.
 pub(crate) fn free_id(conn: &Conn, table: &str, column: &str) -> String {
     match conn {
         Conn::Postgres(_) => format!("free_id('{table}', '{column}')"),

@@ -1,8 +1,9 @@
-//! Whether a database answers, and how long anyone waits to find out.
+//! Circuit breaker and timeouts of one database.
 //!
-//! A database that accepts connections and then says nothing, or stops in the middle of a statement, would hold a call until
-//! Lambda ends it, and with the call an environment that could have served another practice. So every round trip has a limit,
-//! and after one that was not answered the database is let be for a moment: calls fail at once but for one that tries.
+//! A database that accepts connections and then stops responding, perhaps in the middle of a
+//! statement, would hold a call until Lambda ends it, and with the call an environment that could
+//! serve another practice. Therefore every round trip has a timeout. After a timeout the circuit
+//! opens for a moment: calls fail at once, except one probe.
 
 use std::{
     borrow::Cow,
@@ -23,40 +24,49 @@ use super::{
     session::{PgSession, Sessions, SqliteSession},
 };
 
-/// How long a database may take.
+/// Time limits for the operations on a database.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
-    /// For a connection.
+    /// Limit for obtaining a connection.
     pub connect: Duration,
-    /// For one statement, a COMMIT included.
+    /// Limit for one statement, including COMMIT.
     pub round_trip: Duration,
-    /// For being opened by the call that tries whether it answers again: meanwhile that call holds up others.
+    /// Limit for opening the database as a probe; other calls wait for it meanwhile.
     pub probe: Duration,
-    /// For another writer of an `SQLite` file. A call that searches may wait for it twice, as it indexes first.
+    /// Limit for waiting for another writer of an `SQLite` file.
+    ///
+    /// A search may wait twice, since it indexes first.
     pub file_lock: Duration,
-    /// For making rows searchable before a search, which then goes on without the others: it is better to miss a row than not to answer.
+    /// Limit for indexing new rows before a search.
+    ///
+    /// Then the search runs without the rest: missing a row is better than not responding.
     pub before_search: Duration,
-    /// After its first failure in a row a database is let be for so long, after the next ones twice and then three times as long.
+    /// How long the circuit stays open after a failure.
+    /// Twice and then three times as long after the next failures in a row.
     pub cooldown: Duration,
-    /// What the server itself ends. `None`: nothing.
+    /// Limits that the server itself enforces; `None` for no limits.
     pub server: Option<ServerTimeouts>,
 }
 
-/// After how long a `PostgreSQL` server ends what it is asked; zero is never. Shorter than a round trip may take: a statement that waits for
-/// somebody else's lock is told so by a server that is well, and isn't taken for silence.
+/// Timeouts that a `PostgreSQL` server enforces; zero disables one.
+///
+/// They are shorter than a round trip may take, so that a healthy server reports a lock wait itself
+/// instead of being taken for unresponsive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ServerTimeouts {
-    /// `lock_timeout`: the wait for another's lock.
+    /// `lock_timeout`: the longest wait for a lock of another transaction.
     pub lock: Duration,
-    /// `statement_timeout`
+    /// `statement_timeout`: the longest run of a statement.
     pub statement: Duration,
-    /// `idle_in_transaction_session_timeout`
+    /// `idle_in_transaction_session_timeout`: the longest idle time inside a transaction.
     pub idle: Duration,
 }
 
 impl Timeouts {
-    /// For calls: an ill database is told of within two seconds. No transaction of ours stays open for longer than a call: one
-    /// whose environment was frozen or lost would go on holding its locks.
+    /// For API calls: an unavailable database is reported within two seconds.
+    ///
+    /// No transaction stays open longer than a call. Otherwise a frozen or lost environment would
+    /// go on holding its locks.
     pub const OF_CALLERS: Self = Self {
         connect: Duration::from_millis(1_400),
         round_trip: Duration::from_millis(1_400),
@@ -70,7 +80,7 @@ impl Timeouts {
             idle: Duration::from_secs(10),
         }),
     };
-    /// For work that nobody waits for.
+    /// For background work, where no caller waits.
     pub const OF_BACKGROUND: Self = Self {
         connect: Duration::from_secs(5),
         round_trip: Duration::from_secs(5),
@@ -99,7 +109,7 @@ impl Timeouts {
         }),
     };
 
-    /// So many times as long, but for the cooldown.
+    /// Multiplies all limits, except the cooldown.
     #[must_use]
     pub fn times(self, factor: u32) -> Self {
         let Self { connect, round_trip, probe, file_lock, before_search, cooldown, server } = self;
@@ -120,14 +130,14 @@ impl Timeouts {
 }
 
 const COOLDOWN: Duration = Duration::from_secs(1);
-/// A database is let be for at most so many cooldowns.
+/// The circuit stays open for at most this many cooldowns.
 const MOST_COOLDOWNS: u32 = 3;
 
-/// How one database answered last.
+/// The circuit breaker's state for one database.
 #[derive(Debug, Default)]
 pub(crate) struct Health {
     state: Mutex<State>,
-    /// What was read when the database was opened has changed.
+    /// Whether data that was read when the database was opened has changed.
     outdated: AtomicBool,
 }
 
@@ -142,7 +152,7 @@ struct State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Admission {
     Open,
-    /// It failed before: connect anew, and see.
+    /// The circuit is half-open: reconnect and probe.
     Probe,
     LetBe,
 }
@@ -152,12 +162,15 @@ impl Health {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the database has to be opened anew.
+    /// Whether the database has to be reopened.
     pub(crate) fn is_outdated(&self) -> bool {
         self.outdated.load(Ordering::Relaxed)
     }
 
-    /// One call is let through as a probe; the others are refused until it is known how that went, or it takes too long.
+    /// Admits a call.
+    ///
+    /// After a cooldown one call is admitted as a probe; others are rejected until it finishes or
+    /// times out.
     pub(crate) fn admit(&self, timeouts: Timeouts, now: Instant) -> Admission {
         let mut state = self.state();
         match state.let_be_until {
@@ -170,17 +183,19 @@ impl Health {
         }
     }
 
-    /// Whether it failed a moment ago.
+    /// Whether the circuit is open: the database failed a moment ago.
     pub(crate) fn is_ill(&self, now: Instant) -> bool {
         self.state().let_be_until.is_some_and(|until| now < until)
     }
 
-    /// Whether those who opened it at an instant have seen it fail since, a moment ago: whatever else they ask would wait as long.
+    /// Whether the database failed after `opened` and a moment ago.
+    ///
+    /// Then another operation would time out as well.
     pub(crate) fn has_failed_since(&self, opened: Instant, now: Instant) -> bool {
         self.state().failed_at.is_some_and(|failed| failed > opened) && self.is_ill(now)
     }
 
-    /// It answered a probe.
+    /// Closes the circuit after a successful probe.
     pub(crate) fn answered(&self) {
         *self.state() = State::default();
     }
@@ -193,12 +208,14 @@ impl Health {
     }
 }
 
-/// The answer that didn't come.
+/// The error of an operation that timed out.
 pub(crate) fn silence() -> sqlx::Error {
     sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "no answer"))
 }
 
-/// A connection whose round trips are watched. One that is lost, or let go in the middle of a statement, is closed.
+/// A connection with a timeout on every round trip.
+///
+/// A connection that is lost, or dropped during a statement, is closed.
 pub struct Watched<DB: sqlx::Database> {
     connection: PoolConnection<DB>,
     sessions: Arc<Sessions>,
@@ -207,11 +224,11 @@ pub struct Watched<DB: sqlx::Database> {
     reporter: Arc<Reporter>,
 }
 
-/// The watch over one connection.
+/// The timeouts and circuit breaker of one connection.
 pub(crate) struct Watch {
     health: Arc<Health>,
     timeouts: Timeouts,
-    /// A statement is under way, or was never answered.
+    /// Whether a statement is running or never completed.
     unanswered: bool,
 }
 
@@ -235,7 +252,7 @@ impl<DB: sqlx::Database> Watched<DB> {
         self.watch.health.outdated.store(true, Ordering::Relaxed);
     }
 
-    /// Nothing more can be asked of it, not even a ROLLBACK.
+    /// Whether the connection is lost: it can run no more statements, not even a ROLLBACK.
     pub(crate) fn is_lost(&self) -> bool {
         self.watch.unanswered
     }
@@ -246,20 +263,20 @@ impl<DB: sqlx::Database> Watched<DB> {
 }
 
 impl Watched<Sqlite> {
-    /// What a round trip needs.
+    /// Returns what a round trip needs.
     pub(crate) fn parts(&mut self) -> (&mut Watch, SqliteSession<'_>) {
         (&mut self.watch, SqliteSession(&mut self.connection))
     }
 }
 
 impl Watched<Postgres> {
-    /// For how long the server lets a statement wait for a lock; a day is as good as for ever.
+    /// Returns how long the server lets a statement wait for a lock; a day stands for no limit.
     pub(crate) fn lock_limit(&self) -> Duration {
         let limit = self.watch.timeouts.server.unwrap_or_default().lock;
         if limit.is_zero() { Duration::from_hours(24) } else { limit }
     }
 
-    /// What a round trip needs.
+    /// Returns what a round trip needs.
     pub(crate) fn parts(&mut self) -> (&mut Watch, PgSession<'_>) {
         let session = PgSession {
             connection: &mut self.connection,
@@ -269,7 +286,7 @@ impl Watched<Postgres> {
         (&mut self.watch, session)
     }
 
-    /// From now on it is in a transaction, which this text begins.
+    /// Marks the connection as in a transaction, and returns the statement that starts it.
     pub(crate) fn begin(&mut self) -> Cow<'static, str> {
         self.in_transaction = true;
         self.sessions.begin()
@@ -277,7 +294,7 @@ impl Watched<Postgres> {
 }
 
 impl Watch {
-    /// Waits for an answer as long as the database may take.
+    /// Waits for the result of a round trip, up to the timeout.
     pub(crate) async fn over<T>(
         &mut self,
         round_trip: impl Future<Output = sqlx::Result<T>>,
@@ -292,7 +309,7 @@ impl Watch {
     }
 }
 
-/// Whether the connection is of no use any more.
+/// Whether the connection is unusable after this error.
 fn is_loss(error: &sqlx::Error) -> bool {
     matches!(
         error,
@@ -337,8 +354,8 @@ mod tests {
         assert_eq!(health.admit(timeouts, later), Admission::Probe);
         assert_eq!(health.admit(timeouts, later), Admission::LetBe);
         let before = now.checked_sub(COOLDOWN).unwrap();
-        assert!(health.has_failed_since(before, later), "the old connections are of no use");
-        assert!(!health.has_failed_since(later, later), "the probe's are");
+        assert!(health.has_failed_since(before, later), "the old connections are unusable");
+        assert!(!health.has_failed_since(later, later), "the probe's connections are usable");
         health.answered();
         assert_eq!(health.admit(timeouts, later), Admission::Open);
     }
@@ -356,7 +373,7 @@ mod tests {
         let Timeouts { round_trip, file_lock, server, .. } = Timeouts::OF_CALLERS;
         let (told, server) = (Duration::from_secs(2), server.unwrap());
         assert!(round_trip < told && 2 * file_lock < told);
-        assert!(server.lock < server.statement && server.statement < round_trip, "the server speaks first");
+        assert!(server.lock < server.statement && server.statement < round_trip, "the server is first");
     }
 
     #[test]

@@ -1,16 +1,16 @@
-//! The `idempotency_keys` table: the first answer to a POST, kept with its effect in one transaction.
+//! The `idempotency_keys` table: responses to POSTs, each stored in the transaction of its effect.
 
 use jiff::Timestamp;
 
 use super::{Conn, Result, on, round_trip};
 use crate::auth::sha256_hex;
 
-/// What makes two requests the same.
+/// What identifies a repeated request.
 #[derive(Clone, Debug)]
 pub struct RequestKey {
     pub key_id: String,
     pub method: String,
-    /// The path as sent: it names the practice and the record.
+    /// The path as sent; it includes the practice and the record.
     pub path: String,
     pub idempotency_key: String,
     /// SHA-256 of the body, hexadecimal.
@@ -18,14 +18,14 @@ pub struct RequestKey {
 }
 
 impl RequestKey {
-    /// A short name for everything but the body.
+    /// Returns a short hash of everything except the body.
     pub fn digest(&self) -> String {
         let Self { key_id, method, path, idempotency_key, .. } = self;
         sha256_hex(format!("{key_id}\n{method}\n{path}\n{idempotency_key}").as_bytes())
     }
 }
 
-/// An answer that was kept.
+/// A stored response.
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub struct Kept {
     pub body_hash: String,
@@ -34,7 +34,7 @@ pub struct Kept {
     pub response: String,
 }
 
-/// The answer that is kept for this key, if it hasn't expired.
+/// Returns the stored response for this key, unless it has expired.
 pub async fn find(conn: &mut Conn, key: &RequestKey, now: Timestamp) -> Result<Option<Kept>> {
     Ok(on!(conn, c => sqlx::query_as(
         "select body_hash, status, response from idempotency_keys
@@ -44,9 +44,9 @@ pub async fn find(conn: &mut Conn, key: &RequestKey, now: Timestamp) -> Result<O
     .fetch_optional(c).await)?)
 }
 
-/// Takes the right to work on this key until the transaction ends. `false`: another request holds it.
+/// Locks this key until the transaction ends; `false` if another request holds it.
 ///
-/// `SQLite` has one writer at a time already.
+/// `SQLite` allows only one writer anyway.
 pub async fn claim(conn: &mut Conn, key: &RequestKey) -> Result<bool> {
     match conn {
         Conn::Sqlite(_) => Ok(true),
@@ -62,7 +62,7 @@ pub async fn claim(conn: &mut Conn, key: &RequestKey) -> Result<bool> {
     }
 }
 
-/// Keeps an answer until `expires_at`, and forgets some that have expired.
+/// Stores a response until `expires_at`, and deletes all that have expired.
 pub async fn keep(
     conn: &mut Conn,
     key: &RequestKey,

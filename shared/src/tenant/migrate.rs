@@ -1,4 +1,6 @@
-//! Creating and upgrading a practice's schema. Requests never do; deployments and the local stack do.
+//! Creates and upgrades practice schemas.
+//!
+//! Deployments and the local stack run this; requests never do.
 
 use std::time::Duration;
 
@@ -18,7 +20,7 @@ use crate::{
     domain::{PracticePass, zones},
 };
 
-/// The newest migration; both engines have the same numbers, which a test holds.
+/// Returns the newest migration. Both engines have the same numbers, which a test enforces.
 pub fn newest() -> i64 {
     sqlx::migrate!("migrations/postgres").iter().map(|it| it.version).max().unwrap_or(0)
 }
@@ -31,25 +33,27 @@ pub(super) fn schema() -> Schema {
     }
 }
 
-/// A practice's database with the newest schema.
+/// A practice's database after its migration.
 #[derive(Debug)]
 pub struct Migrated {
     pub db: TenantDb,
-    /// Visits that new time-zone rules put on others.
+    /// Visits that overlap others since the time-zone rules changed.
     pub collisions: Vec<Collision>,
 }
 
-/// Brings the database of this connection string to the newest schema, makes it `grant`'s practice's own, makes the patients that are there
-/// searchable, and lets visits follow the compiled rules of `time_zone` (an IANA name). Run again, it changes nothing.
+/// Migrates a practice's database to the newest schema.
+///
+/// It assigns the database to `grant`'s practice, indexes its patients and tickets for search, and
+/// moves visits to the compiled rules of `time_zone` (an IANA name). Idempotent.
 ///
 /// # Errors
-/// [`Error::WrongDatabase`] when it belongs to another practice already; [`Error::Migrate`]; [`Error::Migrating`];
-/// [`Error::Unavailable`]; [`Error::Registry`] when there is no such time zone.
+/// [`Error::WrongDatabase`] if it already belongs to another practice; [`Error::Migrate`];
+/// [`Error::Migrating`]; [`Error::Unavailable`]; [`Error::Registry`] if the time zone is unknown.
 pub async fn migrate(grant: &PracticeGrant, dsn: &str, time_zone: &str, now: Timestamp) -> Result<Migrated> {
     let zone = zones::get(time_zone).unwrap_or(TimeZone::UTC);
     let database = Database::connect_for_creation(dsn, Some(SCHEMA)).await?;
     let db = TenantDb::new(database, grant.practicepass().clone(), zone);
-    step("looking whose database it is");
+    step("listing the existing tables");
     {
         let mut conn = db.connection().await?;
         if !conn.tables().await?.iter().any(|table| table == "tenant_identity") {
@@ -57,7 +61,7 @@ pub async fn migrate(grant: &PracticeGrant, dsn: &str, time_zone: &str, now: Tim
         }
     }
     schema().bring_up(&db, dsn).await?;
-    step("asking the database whose it is");
+    step("checking which practice owns the database");
     crate::in_transaction!(db, Error, conn => {
         on!(&mut *conn, c => sqlx::query(
             "insert into tenant_identity (singleton, ppass) values (1, $1) on conflict (singleton) do nothing",
@@ -70,9 +74,9 @@ pub async fn migrate(grant: &PracticeGrant, dsn: &str, time_zone: &str, now: Tim
             .then_some(())
             .ok_or(Error::WrongDatabase)
     })?;
-    step("letting the visits follow the time zone's rules");
+    step("applying the time-zone rules to visits");
     let collisions = time_zone::apply(&db, time_zone, now).await?;
-    step("making patients and tickets searchable");
+    step("indexing patients and tickets for search");
     unindexed_patients::index(&db, Duration::MAX).await?;
     for source in tickets::SEARCHED {
         search_texts::index(&db, source, Duration::MAX).await?;
@@ -80,13 +84,16 @@ pub async fn migrate(grant: &PracticeGrant, dsn: &str, time_zone: &str, now: Tim
     Ok(Migrated { db, collisions })
 }
 
-/// Has the server begin each session of this database's roles with `limits` and in the practice's schema: nothing then is set after
-/// connecting, which poolers forget, and for which an RDS Proxy gives a connection to nobody else any more. The roles are the one
-/// that logs in, whose defaults a session begins with, and the one that it acts as, in which another may log in tomorrow. A role that
-/// owns other programs' tables is left alone: it is also theirs. `false`: they have them already, or it is no server.
+/// Makes `limits` and the practice's schema the defaults of new sessions in this database.
+///
+/// Then nothing has to be set after connecting: poolers forget such settings, and an RDS Proxy pins
+/// the connection to its client. The defaults go to the role that logs in, whose defaults a session
+/// starts with, and to the role that it acts as, since another user may log in as a member of that
+/// one. A role that owns other programs' tables is left unchanged, because those programs use it
+/// too. Returns `false` if the defaults exist already, or on `SQLite`.
 ///
 /// # Errors
-/// [`Error::Statement`] when a role may not change itself; [`Error::Unavailable`].
+/// [`Error::Statement`] if a role may not alter itself; [`Error::Unavailable`].
 pub async fn give_defaults(db: &TenantDb, limits: ServerTimeouts) -> Result<bool> {
     let Pool::Postgres(_) = &db.pool else { return Ok(false) };
     let wanted = [
@@ -118,7 +125,7 @@ pub async fn give_defaults(db: &TenantDb, limits: ServerTimeouts) -> Result<bool
         let is_missing =
             |(name, value): &&(&str, String)| !found.split(',').any(|it| it == format!("{name}={value}"));
         statements.extend(wanted.iter().filter(is_missing).map(|(name, value)| {
-            // Only the role itself may change what it begins with, and not the other one that it acts as.
+            // Only the role itself may change its defaults, so switch to it first.
             format!("set local role \"{role}\"; alter role \"{role}\" in database \"{database}\" set {name} = {value}")
         }));
     }
@@ -129,7 +136,7 @@ pub async fn give_defaults(db: &TenantDb, limits: ServerTimeouts) -> Result<bool
             on!(conn, c => sqlx::raw_sql(statement).execute(c).await.map(|_| ()))?;
             Ok(())
         });
-        // One of the two roles may change what the other may not.
+        // One of the two roles may be allowed to change its defaults when the other is not.
         given = changed.and(given);
     }
     given

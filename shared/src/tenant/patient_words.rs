@@ -1,4 +1,4 @@
-//! The `patient_words` table: patients by the words they are found by. A prefix is a range of its primary key.
+//! The `patient_words` table: the search index of patients. A prefix is a range of its primary key.
 
 use std::collections::BTreeSet;
 
@@ -10,11 +10,12 @@ use crate::domain::{
     search::{Term, end_of_prefix},
 };
 
-/// Rows of one statement: each has two placeholders, and `SQLite` allows 32,766.
+/// Rows per statement: each has two placeholders, and `SQLite` allows 32,766.
 const ROWS: usize = 5_000;
 
-/// Makes the words the patients' words, now up to date; belongs in the transaction that writes the patients or holds them.
-/// At most a few hundred patients.
+/// Replaces the search words of up to a few hundred patients.
+///
+/// Must run in the transaction that writes or locks the patients.
 pub async fn replace(conn: &mut Conn, patients: &[(PatientId, BTreeSet<String>)]) -> Result<()> {
     if patients.is_empty() {
         return Ok(());
@@ -40,9 +41,9 @@ pub async fn replace(conn: &mut Conn, patients: &[(PatientId, BTreeSet<String>)]
     Ok(())
 }
 
-/// A select of the ids that have every term, with the values of its placeholders, which are numbered from `$1`.
+/// Returns a SELECT of the ids that match every term, and its placeholders' values from `$1` on.
 ///
-/// The text is made of constants and placeholder numbers only; what was searched for stands in the values.
+/// The SQL consists of constants and placeholder numbers only; search input is in the values.
 pub(super) fn matching(terms: &[Term]) -> (String, Vec<String>) {
     let mut values = Vec::new();
     let selects: Vec<String> = terms
@@ -57,7 +58,7 @@ pub(super) fn matching(terms: &[Term]) -> (String, Vec<String>) {
                     format!("select patient_id from ({}) all_of", ranges.join(" intersect "))
                 })
                 .collect();
-            // A patient may have the prefix in several words.
+            // Several words of a patient may start with the prefix.
             format!("select distinct patient_id from ({}) any_of", alternatives.join(" union "))
         })
         .collect();

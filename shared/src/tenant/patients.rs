@@ -17,7 +17,7 @@ use crate::domain::{
     search::{Term, email_word, longest_name_word, words_of},
 };
 
-/// Everything about a person that partners read and write; texts as the practice wrote them.
+/// The personal data that partners read and write; texts are stored as they were entered.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Details {
     pub first_name: String,
@@ -65,12 +65,12 @@ pub struct Patient {
     updated_at: Timestamp,
 }
 
-/// What a list is narrowed by.
+/// The filter of a list.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     /// `true`: prospects only, `false`: patients only.
     pub prospect: Option<bool>,
-    /// A patient must have every one; `None`: no search, an empty list finds nobody.
+    /// A patient must match every term. `None` is no search; an empty list matches nobody.
     pub terms: Option<Vec<Term>>,
 }
 
@@ -83,8 +83,10 @@ macro_rules! columns {
     };
 }
 
-/// The columns of [`Details`] as they are read. Of what the EMR wrote longer only the beginning is; a picture that is larger than any
-/// of ours can't be cut, and is none.
+/// The columns of [`Details`] as they are selected, at a bounded size.
+///
+/// Longer texts of the EMR are truncated. A picture above the limit cannot be truncated, so it
+/// reads as null.
 macro_rules! read_columns {
     ($image:literal, $notes:literal) => {
         concat!(
@@ -157,14 +159,14 @@ macro_rules! read_columns {
     };
 }
 
-/// For a single patient.
+/// The columns for a single patient.
 macro_rules! whole_columns {
     () => {
         read_columns!("case when octet_length(pt_img) <= 400000 then pt_img end as pt_img", 20000)
     };
 }
 
-/// For a page. An image that is part of the record is only told of.
+/// The columns for a page. An embedded image is reduced to a marker.
 macro_rules! listed_columns {
     () => {
         read_columns!(
@@ -174,7 +176,7 @@ macro_rules! listed_columns {
     };
 }
 
-/// As many placeholders as [`columns`].
+/// One placeholder for each column in [`columns`].
 macro_rules! placeholders {
     () => {
         "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, \
@@ -230,7 +232,7 @@ impl Details {
         self.dob = dob.map(ToSqlx::to_sqlx);
     }
 
-    /// A bit for each column that is different, the lowest for the first one of [`columns`].
+    /// Returns a bit for each column that differs; the lowest is the first one of [`columns`].
     fn changed_columns(&self, after: &Self) -> i64 {
         macro_rules! differ {
             ($($field:ident)+) => { [$(self.$field != after.$field),+] };
@@ -241,7 +243,7 @@ impl Details {
         differ.iter().enumerate().map(|(index, differs)| i64::from(*differs) << index).sum()
     }
 
-    /// First name, middle initial and last name.
+    /// Joins first name, middle initial and last name.
     pub fn name_of_parts(&self) -> String {
         let parts = [Some(&self.first_name), self.mi.as_ref(), Some(&self.last_name)];
         parts.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" ")
@@ -279,7 +281,7 @@ impl FromColumns for Patient {
 
     fn from_columns<R: ForeignRow>(columns: &mut Columns<'_, R>) -> sqlx::Result<Option<Self>> {
         let id = columns.required("patient_id")?;
-        // Nobody is born at an infinite date.
+        // An infinite date of birth is unreadable.
         let dob = columns.date("dob")?;
         let mut details = Details {
             first_name: columns.text("first_name")?,
@@ -322,7 +324,7 @@ impl FromColumns for Patient {
     }
 }
 
-/// The patient, prospect or not.
+/// Returns the patient, prospect or not.
 pub async fn find(conn: &mut Conn, id: PatientId) -> Result<Option<Patient>> {
     let row: Option<Read<Patient>> = on!(&mut *conn, c => sqlx::query_as(concat!(
         "select patient_id, ", whole_columns!(), ", created_at, updated_at from patients where patient_id = $1",
@@ -330,7 +332,7 @@ pub async fn find(conn: &mut Conn, id: PatientId) -> Result<Option<Patient>> {
     Ok(row.and_then(|row| row.accept(conn)))
 }
 
-/// As [`find`], and nobody else changes the row until the transaction ends.
+/// The same as [`find`], and locks the row until the transaction ends.
 pub async fn lock(conn: &mut Conn, id: PatientId) -> Result<Option<Patient>> {
     if let Conn::Postgres(connection) = conn {
         round_trip!(connection, c => {
@@ -340,7 +342,7 @@ pub async fn lock(conn: &mut Conn, id: PatientId) -> Result<Option<Patient>> {
     find(conn, id).await
 }
 
-/// Adds a patient with its search words.
+/// Inserts a patient and its search words.
 pub async fn insert(conn: &mut Conn, details: &Details, now: Timestamp) -> Result<PatientId> {
     let statement = format!(
         concat!(
@@ -357,8 +359,9 @@ pub async fn insert(conn: &mut Conn, details: &Details, now: Timestamp) -> Resul
     Ok(id)
 }
 
-/// Writes the details that are not as they were, and the search words. The other columns stay as the EMR wrote them, also
-/// those that could not be read.
+/// Writes the details that changed, and the search words.
+///
+/// Other columns stay as the EMR wrote them, including unreadable ones.
 pub async fn update(
     conn: &mut Conn,
     id: PatientId,
@@ -369,7 +372,8 @@ pub async fn update(
     let assignments: Vec<String> = columns!()
         .split(", ")
         .enumerate()
-        // SQLite looks again at a reference that a statement names, also at one that leads nowhere and stays.
+        // SQLite checks a foreign key again if a statement assigns it, even an invalid one that
+        // does not change.
         .filter(|(index, column)| *column != "provider_id" || changed & (1_i64 << index) != 0)
         .map(|(index, column)| {
             let (bit, number) = (1_i64 << index, index + 1);
@@ -387,19 +391,19 @@ pub async fn update(
     patient_words::replace(conn, &[(id, after.words())]).await
 }
 
-/// Notes that something that belongs to the patient has changed, e.g. its tags.
+/// Marks the patient as changed after a change to related data, e.g. its tags.
 pub async fn touch(conn: &mut Conn, id: PatientId, now: Timestamp) -> Result<()> {
     on!(conn, c => sqlx::query("update patients set updated_at = $1, version = version + 1 where patient_id = $2")
         .bind(now.to_sqlx()).bind(id).execute(c).await.map(|_| ()))?;
     Ok(())
 }
 
-/// What [`count`] and [`page`] ask the database. The texts are constants and placeholders only.
+/// The statements of [`count`] and [`page`]. The SQL consists of constants and placeholders only.
 pub struct Statements {
     pub count: String,
-    /// Its last two placeholders are limit and offset.
+    /// The last two placeholders are limit and offset.
     pub page: String,
-    /// Of the first placeholders of both.
+    /// The values of the first placeholders of both.
     pub values: Vec<String>,
 }
 
@@ -420,7 +424,7 @@ impl Filter {
     }
 }
 
-/// How many patients the filter leaves.
+/// Counts the patients that match the filter.
 pub async fn count(conn: &mut Conn, filter: &Filter) -> Result<i64> {
     let Statements { count, values, .. } = filter.statements(conn);
     Ok(on!(conn, c => {
@@ -429,8 +433,10 @@ pub async fn count(conn: &mut Conn, filter: &Filter) -> Result<i64> {
     })?)
 }
 
-/// Up to `limit` patients after the first `offset`, lowest id first. An image that is part of the record is only told
-/// of: `pt_img` is then `data:`, so that a page can't outgrow what Lambda may answer.
+/// Returns up to `limit` patients after the first `offset`, lowest id first.
+///
+/// An embedded image is reduced to `data:` in `pt_img`, so that a page cannot exceed Lambda's
+/// response limit.
 pub async fn page(conn: &mut Conn, filter: &Filter, limit: i64, offset: i64) -> Result<Vec<Patient>> {
     let Statements { page, values, .. } = filter.statements(conn);
     let rows: Vec<Read<Patient>> = on!(&mut *conn, c => {
@@ -441,7 +447,9 @@ pub async fn page(conn: &mut Conn, filter: &Filter, limit: i64, offset: i64) -> 
     Ok(accept_all(conn, rows))
 }
 
-/// A select of the ids that the filter leaves, with its values. Constants and placeholders only.
+/// Returns a SELECT of the matching ids, and its values.
+///
+/// The SQL has constants and placeholders only.
 fn filtered(conn: &Conn, filter: &Filter) -> (String, Vec<String>) {
     let is_prospect = is_true(conn, "prospect");
     let prospect =
@@ -463,13 +471,15 @@ fn filtered(conn: &Conn, filter: &Filter) -> (String, Vec<String>) {
     (format!("select patient_id from patients{clause}"), values)
 }
 
-/// At most so many are named.
+/// The most duplicates to return.
 const MAX_DUPLICATES: usize = 50;
-/// So many are compared for each way to be found, the lowest ids: nearly all that have an e-mail address or phone number in common
-/// with somebody do resemble them, so these are enough, even when thousands share a number that stands for none.
+/// The most patients to compare for each criterion, lowest ids first.
+///
+/// Nearly all patients who share an e-mail address or phone number resemble each other, so these
+/// suffice even if thousands share a placeholder number.
 const MAX_COMPARED: usize = 100;
 
-/// A patient and what it is compared by.
+/// A patient and the data that it is compared by.
 struct Compared {
     patient_id: PatientId,
     likeness: Likeness,
@@ -519,7 +529,9 @@ impl Likeness {
         self.phones.iter().flatten().map(String::as_str)
     }
 
-    /// Whether both may be the same person: an e-mail address or phone number in common, or name and date of birth.
+    /// Whether both may be the same person.
+    ///
+    /// They share an e-mail address or phone number, or have the same name and date of birth.
     fn resembles(&self, other: &Self) -> bool {
         let key = |email: &Option<String>| email.as_deref().map(email_key);
         let same_email = self.email.is_some() && key(&self.email) == key(&other.email);
@@ -530,7 +542,9 @@ impl Likeness {
     }
 }
 
-/// Patients that may be the person described, lowest id first; at most 50. One statement, of short rows.
+/// Returns patients that may be the same person, lowest id first; at most 50.
+///
+/// One statement, with short rows.
 pub async fn possible_duplicates(conn: &mut Conn, details: &Details) -> Result<Vec<PatientId>> {
     let mut words: Vec<String> = details.phones().map(phone_key).collect();
     words.extend(details.email.as_deref().map(email_word));

@@ -18,7 +18,7 @@ use crate::{
     domain::{PracticePass, zones},
 };
 
-/// Where a practice's database is; from the practice registry alone.
+/// Where a practice's database is. Comes only from the practice registry.
 #[derive(Clone)]
 pub struct Location {
     /// `postgres://…` or `sqlite://<path>`. Secret: it may hold a password.
@@ -27,12 +27,13 @@ pub struct Location {
     pub time_zone: String,
 }
 
-/// At most so many practices are kept open; the least recently used is closed for another.
+/// The most practice databases to keep open; the least recently used is closed to open another.
 const MAX_OPEN: usize = 32;
-/// Likewise in background work, which comes back to each of its practices every few seconds.
+/// The same for background work, which uses each of its practices every few seconds.
 const MAX_OPEN_IN_BACKGROUND: usize = 512;
-/// A pool older than this by the wall clock is opened anew (Lambda freezes timers, so idle time-outs can't do it), which
-/// also takes up a changed DSN.
+/// The age by wall clock after which a pool is reopened, which also picks up a changed DSN.
+///
+/// Idle timeouts cannot do this, because Lambda freezes timers.
 pub const MAX_AGE: SignedDuration = SignedDuration::from_mins(10);
 const CONNECTIONS: u32 = 2;
 
@@ -43,7 +44,9 @@ struct Entry {
     used: Timestamp,
 }
 
-/// The open practice databases, opened on first use, each behind a cell of its own so that a slow one holds up no other.
+/// The open practice databases.
+///
+/// Each is opened on first use, behind its own cell, so that a slow one delays no other.
 pub struct Practices {
     entries: Mutex<HashMap<PracticePass, Entry>>,
     max_open: usize,
@@ -53,7 +56,7 @@ pub struct Practices {
 }
 
 impl Default for Practices {
-    /// For calls: as many connections as one request at a time needs, and timeouts that a caller can wait for.
+    /// For API calls: connections for one request at a time, and timeouts that suit a caller.
     fn default() -> Self {
         Self {
             entries: Mutex::default(),
@@ -66,7 +69,7 @@ impl Default for Practices {
 }
 
 impl Practices {
-    /// For background work, and for many calls at a time.
+    /// Creates a pool for background work, or for many concurrent calls.
     pub fn patient(connections: u32) -> Self {
         Self {
             entries: Mutex::default(),
@@ -77,17 +80,17 @@ impl Practices {
         }
     }
 
-    /// With other timeouts than the usual ones.
+    /// Replaces the default timeouts.
     #[must_use]
     pub fn with_timeouts(self, timeouts: Timeouts) -> Self {
         Self { timeouts, ..self }
     }
 
-    /// The database of the practice that `grant` opens; `locate` is asked where it is when it isn't open.
+    /// Returns the database of `grant`'s practice; calls `locate` if it is not open.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] and, soon after it, [`Error::LetBe`]; [`Error::WrongDatabase`], [`Error::Registry`]; whatever
-    /// `locate` fails with.
+    /// [`Error::Unavailable`] and, soon after it, [`Error::LetBe`]; [`Error::WrongDatabase`];
+    /// [`Error::Registry`]; errors of `locate`.
     pub async fn open<E: From<Error>>(
         &self,
         grant: &PracticeGrant,
@@ -101,7 +104,7 @@ impl Practices {
         let opened = cell
             .get_or_try_init(async || {
                 let location = locate().await?;
-                // Whoever waited here for another's attempt to fail has waited long enough.
+                // A caller that waited here for another's failed attempt must not wait again.
                 if !is_probe && health.is_ill(Instant::now()) {
                     return Err(Error::LetBe.into());
                 }
@@ -119,17 +122,17 @@ impl Practices {
         Ok(opened.clone())
     }
 
-    /// The rows that could not be read.
+    /// Returns the unreadable rows of all practices.
     pub fn data_problems(&self) -> &DataProblems {
         &self.problems
     }
 
-    /// Lets go of a practice's database, so that the next call asks where it is.
+    /// Closes a practice's database, so that the next call locates it again.
     pub fn forget(&self, practicepass: &PracticePass) {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner).remove(practicepass);
     }
 
-    /// The practice's cell, if a call may have it.
+    /// Returns the practice's cell, if the circuit breaker admits the call.
     fn admit(
         &self,
         practicepass: &PracticePass,
@@ -152,7 +155,7 @@ impl Practices {
         match admission {
             Admission::Open => (),
             Admission::LetBe => return Err(Error::LetBe),
-            // The old connections may be dead without knowing it.
+            // The old connections may be dead without showing it.
             Admission::Probe => entry.cell = Arc::default(),
         }
         Ok((entry.cell.clone(), entry.health.clone(), admission))
@@ -181,29 +184,30 @@ async fn open(
     if time_zone == location.time_zone {
         return Ok(db);
     }
-    // Its triggers convert by its own zone, so the calendar must, too.
+    // The database's triggers convert with its own zone, so the calendar must use it too.
     tracing::error!(
         practice = practicepass.as_str(),
         database = time_zone,
         registry = location.time_zone,
-        "the practice's database and the registry name different time zones; `set-time-zone` repairs it"
+        "the practice's database and the registry name different time zones; run `set-time-zone` to repair this"
     );
     let own = zones::get(&time_zone)
-        .ok_or_else(|| Error::Registry(format!("the database has the unknown time zone {time_zone:?}")))?;
+        .ok_or_else(|| Error::Registry(format!("the database names the unknown time zone {time_zone:?}")))?;
     Ok(db.with_time_zone(own))
 }
 
 impl TenantDb {
-    /// The time zone that the database converts by; `None` until it is migrated.
+    /// Returns the time zone that the database converts with; `None` until it is migrated.
     ///
-    /// Refuses a database whose `tenant_identity` names another practice: a swapped DSN opens nothing.
+    /// Rejects a database whose `tenant_identity` names another practice, so that a swapped DSN
+    /// opens nothing.
     async fn check_identity(&self) -> Result<Option<String>> {
         let mut conn = self.connection().await?;
         let identity = super::on!(&mut conn, c => sqlx::query_as::<_, (String, Option<String>)>(
             "select ppass, time_zone from tenant_identity where singleton = 1",
         ).fetch_optional(c).await);
         let identity = match identity.map_err(Error::from) {
-            // An older schema, e.g. of a backup, is to be migrated first.
+            // An older schema, e.g. from a backup, has no such column until it is migrated.
             Err(Error::Statement(_)) => super::on!(&mut conn, c => sqlx::query_as(
                 "select ppass, cast(null as text) from tenant_identity where singleton = 1",
             ).fetch_optional(c).await)?,

@@ -32,7 +32,7 @@ impl FromColumns for Provider {
     }
 }
 
-/// A provider's columns, of bounded size.
+/// A provider's columns, at a bounded size.
 macro_rules! columns {
     () => {
         concat!(
@@ -46,7 +46,7 @@ macro_rules! columns {
     };
 }
 
-/// Up to `limit` active providers after the first `offset`, lowest id first.
+/// Returns up to `limit` active providers after the first `offset`, lowest id first.
 pub async fn list(conn: &mut Conn, limit: i64, offset: i64) -> Result<Vec<Provider>> {
     let statement = format!(
         "select {} from providers where {} order by provider_id limit $1 offset $2",
@@ -59,7 +59,7 @@ pub async fn list(conn: &mut Conn, limit: i64, offset: i64) -> Result<Vec<Provid
     Ok(accept_all(conn, rows))
 }
 
-/// The provider, if active.
+/// Returns the provider, if active.
 pub async fn find(conn: &mut Conn, id: ProviderId) -> Result<Option<Provider>> {
     let row: Option<Read<Provider>> = on!(&mut *conn, c => sqlx::query_as(concat!(
         "select ", columns!(), " from providers where provider_id = $1",

@@ -1,4 +1,6 @@
-//! What a practice's database knows of a time, to be compared with the control plane after a restore, and what is mended in it.
+//! Compares a practice's database with the control plane after a restore, and repairs it.
+//!
+//! This module reads the facts about a period and makes the repairs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,63 +18,66 @@ use crate::domain::{
 };
 use crate::in_transaction;
 
-/// Ids or calls of one statement.
+/// Ids or calls per statement.
 const AT_ONCE: usize = 100;
-/// Tables in which calls make records, with their ids and with the member of an answer that holds the id. An answer names other
-/// records, too: a visit's its patient, a comment's its ticket. The first that it names is the one that it is about.
+/// Tables in which calls create records: table, id column, and the response's member with the id.
+///
+/// A response also names other records: a visit names its patient, a comment its ticket. The first
+/// match in this order is the record that the response is about.
 const RECORDS: [(&str, &str, &str); 4] = [
     ("visits", "visit_id", "VisitID"),
     ("ticket_comments", "comment_id", "CommentID"),
     ("tickets", "ticket_id", "TicketID"),
     ("patients", "patient_id", "PatientID"),
 ];
-/// So the entry of the audit log is called that a reconciliation writes.
+/// The action of the audit entry that a reconciliation writes.
 pub const AUDIT_ACTION: &str = "restore.reconcile";
 
-/// What is asked of a practice's database.
+/// The query to a practice's database.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Question {
     pub practicepass: PracticePass,
-    /// The audit log is searched from here.
+    /// The start of the audit log's period.
     pub since: Timestamp,
     pub now: Timestamp,
-    /// Rows of the log to be shown.
+    /// Rows of the log to return.
     pub log_ids: Vec<LogId>,
-    /// Up to where the poller has read.
+    /// The position up to which the poller has read.
     pub position: LogId,
     /// Request ids of calls that must have left a trace.
     pub calls: BTreeSet<String>,
-    /// Ids of patients and visits whose making is lost: which of them are there.
+    /// Ids of patients and visits whose creation was lost: return those that exist.
     #[serde(default)]
     pub records: BTreeSet<(String, i64)>,
-    /// What is to be mended first.
+    /// Repairs to make first.
     #[serde(default)]
     pub mend: Option<Mend>,
 }
 
-/// What is mended in a practice's database.
+/// Repairs to a practice's database.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Mend {
-    /// Forget kept answers about records that don't exist.
+    /// Delete stored responses about records that do not exist.
     pub answers: bool,
-    /// Pass over so many ids of new records, because lost ones may be known to partners; 0: none.
+    /// How many ids of new records to skip, because partners may know lost ones; 0 for none.
     pub skip_ids: i64,
-    /// By table, up to where ids were passed over before: they are skipped from there, if the database has gone back to before it.
+    /// By table, the last id that was skipped before.
+    /// Ids are skipped from there if the restored database is behind it.
     #[serde(default)]
     pub floors: BTreeMap<String, i64>,
-    /// For the audit log.
+    /// The request id for the audit log.
     pub request_id: String,
 }
 
-/// A row of the log that was asked for.
+/// A requested row of the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SeenRow {
     pub log_id: LogId,
     pub print: u64,
-    /// `None` for what is no event.
+    /// `None` if the row is not an event.
     pub event: Option<(EventScope, Action, i64)>,
     pub logged_at: Option<Timestamp>,
 }
@@ -85,7 +90,7 @@ pub struct AuditedCall {
     pub key_id: String,
 }
 
-/// A key that the audit log names.
+/// An API key that the audit log names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
 #[serde(rename_all = "camelCase")]
 pub struct SeenKey {
@@ -93,7 +98,7 @@ pub struct SeenKey {
     pub partner_id: String,
 }
 
-/// A kept answer about a record that doesn't exist.
+/// A stored response about a record that does not exist.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StrayAnswer {
@@ -105,34 +110,34 @@ pub struct StrayAnswer {
     pub record: String,
 }
 
-/// What a practice's database answers.
+/// The answer of a practice's database.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Facts {
     pub highest_log_id: LogId,
-    /// Those that were asked for and are there.
+    /// The requested rows that exist.
     pub log_rows: Vec<SeenRow>,
     /// Whether there are rows up to the poller's position.
     pub any_up_to_position: bool,
-    /// Rows above the poller's position.
+    /// The number of rows above the poller's position.
     pub rows_above: u64,
-    /// Of the calls that were asked for.
+    /// The requested calls that the audit log has.
     pub calls: Vec<AuditedCall>,
-    /// Keys of calls since then.
+    /// The keys of the calls since then.
     pub keys: Vec<SeenKey>,
     pub stray_answers: Vec<StrayAnswer>,
-    /// Pairs of visits of the future that are on one another though neither may be.
+    /// Pairs of future visits that overlap although neither may.
     pub overlaps: i64,
-    /// When a reconciliation passed over ids last, since then.
+    /// When a reconciliation last skipped ids in the period.
     pub ids_passed_at: Option<Timestamp>,
-    /// The highest id that was ever given out, by table.
+    /// The highest id ever assigned, by table.
     pub ends: BTreeMap<String, i64>,
-    /// Of the records that were asked for.
+    /// The requested records that exist.
     pub records: BTreeSet<(String, i64)>,
     pub schema_version: i64,
 }
 
-/// Mends what is to be mended, and answers.
+/// Makes the repairs, then reads the facts.
 pub async fn examine(db: &Database, question: &Question) -> Result<Facts> {
     if let Some(mend) = &question.mend {
         apply(db, question, mend).await?;
@@ -180,7 +185,7 @@ async fn calls(conn: &mut Conn, question: &Question) -> Result<Vec<AuditedCall>>
             "select request_id, key_id from audit_log where at >= $1 and request_id in ({})",
             places.join(", ")
         );
-        // Only numbers of placeholders were put into the text.
+        // Only placeholder numbers are formatted into the SQL.
         let rows: Vec<AuditedCall> = on!(&mut *conn, c => {
             let mut query = sqlx::query_as(AssertSqlSafe(text)).bind(question.since.to_sqlx());
             for request_id in asked {
@@ -206,7 +211,9 @@ async fn ids_passed_at(conn: &mut Conn, since: Timestamp) -> Result<Option<Times
     Ok(found.map(jiff_sqlx::Timestamp::to_jiff))
 }
 
-/// Blocking visits on one another: never, unless the practice or a change of time-zone rules or of the zone put them there.
+/// Counts overlapping pairs of blocking visits.
+///
+/// There are none, unless the practice or a change of the time zone or its rules created them.
 async fn overlaps(conn: &mut Conn, now: Timestamp) -> Result<i64> {
     const FREE: &str = "('Cancelled', 'NoShow', 'Deleted')";
     let mut pairs = 0;
@@ -220,7 +227,7 @@ async fn overlaps(conn: &mut Conn, now: Timestamp) -> Result<i64> {
              where a.ends_at > $1 and (b.{start} > a.{start} or b.visit_id > a.visit_id)
                and a.status not in {FREE} and b.status not in {FREE} and not a.overlap_allowed and not b.overlap_allowed and a.bound and b.bound"
         );
-        // Only names of columns were put into the text.
+        // Only column names are formatted into the SQL.
         let found: i64 = on!(&mut *conn, c => sqlx::query_scalar(AssertSqlSafe(text)).bind(now.as_second()).fetch_one(c).await)?;
         pairs += found;
     }
@@ -247,7 +254,7 @@ async fn stray_answers(conn: &mut Conn, now: Timestamp) -> Result<Vec<StrayAnswe
             .iter()
             .find_map(|(table, column, member)| Some((table, column, body["data"][*member].as_i64()?)));
         let Some((table, column, id)) = named else { continue };
-        // Only names of ours were put into the text.
+        // Only our own names are formatted into the SQL.
         let exists = AssertSqlSafe(format!("select exists (select 1 from {table} where {column} = $1)"));
         let exists: bool = on!(&mut *conn, c => sqlx::query_scalar(exists).bind(id).fetch_one(c).await)?;
         if !exists {
@@ -293,9 +300,9 @@ async fn ends(conn: &mut Conn) -> Result<BTreeMap<String, i64>> {
     Ok(ends)
 }
 
-/// The highest id that was ever given out in a table.
+/// Returns the highest id ever assigned in a table.
 async fn end(conn: &mut Conn, table: &str, column: &str) -> Result<i64> {
-    // Only names of ours are put into the texts.
+    // Only our own names are formatted into the SQL.
     let text = match conn {
         Conn::Postgres(_) => {
             format!(
@@ -309,9 +316,9 @@ async fn end(conn: &mut Conn, table: &str, column: &str) -> Result<i64> {
     Ok(on!(conn, c => sqlx::query_scalar(AssertSqlSafe(text)).fetch_one(c).await)?)
 }
 
-/// Has new rows get ids above `end`.
+/// Makes the ids of new rows start above `end`.
 async fn begin_above(conn: &mut Conn, table: &str, column: &str, end: i64) -> Result<()> {
-    // Only names and numbers of ours are put into the texts.
+    // Only our own names and numbers are formatted into the SQL.
     let text = match conn {
         Conn::Postgres(_) => format!("select setval(pg_get_serial_sequence('{table}', '{column}'), {end})"),
         Conn::Sqlite(_) => format!(
@@ -324,7 +331,7 @@ async fn begin_above(conn: &mut Conn, table: &str, column: &str, end: i64) -> Re
     Ok(())
 }
 
-/// Those of the records that are there.
+/// Returns those of the records that exist.
 async fn records(conn: &mut Conn, asked: &BTreeSet<(String, i64)>) -> Result<BTreeSet<(String, i64)>> {
     let mut found = BTreeSet::new();
     for (table, column, _) in RECORDS {

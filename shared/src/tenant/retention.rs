@@ -1,4 +1,4 @@
-//! What is deleted of a practice's database because it has been kept for long enough.
+//! Deletes data of a practice's database after its retention period.
 
 use jiff::{SignedDuration, Timestamp};
 use sqlx::AssertSqlSafe;
@@ -10,34 +10,38 @@ use super::{
 };
 use crate::domain::ids::LogId;
 
-/// Rows of the log of one round trip.
+/// Log rows per round trip.
 const BATCH: i64 = 500;
-/// Round trips of one pruning.
+/// The most round trips of one run.
 const MOST_READS: u32 = 400;
-/// A date so far ahead can be a clock's that is wrong by a time zone; one further ahead says nothing of when the row was written.
+/// How far a timestamp may lie in the future, as by a clock in the wrong time zone.
+/// Beyond that it says nothing about when the row was written.
 const AHEAD: SignedDuration = SignedDuration::from_hours(24);
-/// Ids are given out in order: what follows so many younger rows was written after them, whatever its date says. Fewer may be dated
-/// wrongly, or come from a block of ids that a session used later.
+/// How many younger rows may precede an old one.
+///
+/// Ids are assigned in order: a row after more than this many younger rows was written after them,
+/// whatever its date. Fewer may have wrong dates, or come from a block of ids that a session used
+/// late.
 const MOST_YOUNGER: usize = 20;
 
-/// Which rows of a log may go.
+/// Which rows of a log may be deleted.
 #[derive(Clone, Copy, Debug)]
 pub struct Prunable<'a> {
     pub now: Timestamp,
-    /// Those that were logged before.
+    /// Rows logged before this instant may be deleted.
     pub before: Timestamp,
-    /// Those with lower ids.
+    /// Rows with lower ids may be deleted.
     pub below: LogId,
-    /// These stay all the same.
+    /// Exceptions, which are kept.
     pub kept: &'a [LogId],
 }
 
-/// What a row's time says of when it was written.
+/// What a row's timestamp says about its age.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Age {
     Old,
     Younger,
-    /// It can't be read, or lies in the future.
+    /// The timestamp is unreadable or in the future.
     Unknown,
 }
 
@@ -51,21 +55,24 @@ impl Prunable<'_> {
     }
 }
 
-/// What was found in a batch of rows.
+/// What a batch of rows contains.
 #[derive(Default)]
 struct Batch {
     old: Vec<LogId>,
     younger: usize,
-    /// Nothing that comes later may go.
+    /// No later row may be deleted.
     is_end: bool,
     last: Option<LogId>,
 }
 
-/// Deletes rows of the log from the lowest id on, `most` or a batch more, and how many. Rows whose time can't be read or lies in the
-/// future stay, and end nothing: so do some younger rows, but not many.
+/// Deletes log rows from the lowest id on: `most`, or up to a batch more. Returns their number.
 ///
-/// A day's work is bounded whatever stays: a stretch of rows of which none may go is crossed in leaps of doubled length, and old rows
-/// beyond it are found at the latest when they are as many as it is long.
+/// Rows whose timestamp is unreadable or in the future are kept and do not end the run. Neither do
+/// some younger rows, up to the limit.
+///
+/// The work per day is bounded, however many rows are kept: a stretch of rows of which none may be
+/// deleted is crossed in leaps of doubling length. Old rows beyond it are found at the latest when
+/// they are as many as the stretch is long.
 pub async fn prune_log(db: &Database, rows: &Prunable<'_>, most: u64) -> Result<u64> {
     let (mut after, mut leap, mut growing) = (LogId(i64::MIN), 0, true);
     let (mut younger, mut deleted) = (0, 0);
@@ -76,14 +83,14 @@ pub async fn prune_log(db: &Database, rows: &Prunable<'_>, most: u64) -> Result<
         let mut conn = db.connection().await?;
         let batch = read(&mut conn, LogId(after.0.saturating_add(leap)), rows, younger).await?;
         if leap > 0 && (batch.is_end || !batch.old.is_empty()) {
-            // The rows that were leapt over may be such, too.
+            // Some of the skipped rows may be deletable.
             leap = if leap < 2 * BATCH { 0 } else { leap / 2 };
             growing = false;
             continue;
         }
         if !batch.old.is_empty() {
             let ids: Vec<String> = batch.old.iter().map(|id| id.0.to_string()).collect();
-            // Only numbers were put into the text.
+            // Only numbers are formatted into the SQL.
             let delete = AssertSqlSafe(format!("delete from log where log_id in ({})", ids.join(", ")));
             on!(&mut conn, c => sqlx::raw_sql(delete).execute(c).await.map(|_| ()))?;
             deleted += ids.len() as u64;
@@ -101,7 +108,7 @@ pub async fn prune_log(db: &Database, rows: &Prunable<'_>, most: u64) -> Result<
     Ok(deleted)
 }
 
-/// The rows above `after`, of which `younger` were seen before.
+/// Reads rows above `after`; `younger` were counted before.
 async fn read(conn: &mut super::Conn, after: LogId, rows: &Prunable<'_>, younger: usize) -> Result<Batch> {
     let found = log::above(conn, after, BATCH).await?;
     let mut batch =
@@ -120,7 +127,7 @@ async fn read(conn: &mut super::Conn, after: LogId, rows: &Prunable<'_>, younger
     Ok(batch)
 }
 
-/// Deletes kept answers that have expired. How many.
+/// Deletes expired stored responses. Returns their number.
 pub async fn prune_answers(db: &Database, now: Timestamp) -> Result<u64> {
     let mut conn = db.connection().await?;
     let now = now.as_second();

@@ -1,4 +1,6 @@
-//! Brings a database to its newest schema: all of it or nothing, and nothing is left behind by a program that was ended meanwhile.
+//! Upgrades a database to its newest schema.
+//!
+//! An upgrade is atomic and leaves nothing behind if the program is killed.
 
 use std::{io, time::Duration};
 
@@ -10,13 +12,15 @@ use tokio::time::timeout;
 
 use super::{Database, Error, Pool, Result, connection_string::ConnectionString, silence, step::step};
 
-/// For a connection. A server that refuses it is known at once.
+/// Timeout for connecting. A refused connection fails at once.
 const CONNECT: Duration = Duration::from_secs(10);
-/// For what a server answers without work, even if it has to wait for the lock of [`ONE_AT_A_TIME`] first.
+/// Timeout for statements without real work, including the wait for the lock of [`ONE_AT_A_TIME`].
 const PROMPT: Duration = Duration::from_secs(15);
 
-/// What a program began and can't end any more, because it is frozen or gone, is ended by the server: after 2 seconds, or after a
-/// minute when it is the program's turn. Servers before 14 find out when a statement ends.
+/// Has the server end the transaction of a client that is frozen or gone.
+///
+/// It does so after 2 seconds, or after a minute if the client's next statement is due. Servers
+/// before version 14 notice only when a statement ends.
 const BEGIN: &str = "
     set local statement_timeout = 0;
     set local lock_timeout = '10s';
@@ -24,15 +28,20 @@ const BEGIN: &str = "
     select set_config(name, '2s', true) from pg_settings where name = 'client_connection_check_interval';
     deallocate all;
 ";
-/// Two migrations of one database follow each other. The number means nothing.
+/// Serializes the migrations of one database. The number is arbitrary.
 const ONE_AT_A_TIME: &str = "select pg_advisory_xact_lock(4137905226013)";
-/// For locks of tables: whoever waits for one holds up all that come later.
+/// Limits the wait for table locks: a waiting lock request blocks all later ones.
 const THEN: &str = "set local lock_timeout = '30s'";
 
-/// The schema of `PostgreSQL` that holds all that a practice's database has of ours. What is beside it is the EMR's and never seen.
+/// The `PostgreSQL` schema that holds all of our tables in a practice's database.
+///
+/// Everything outside it belongs to the EMR and stays invisible.
 pub(crate) const SCHEMA: &str = "partner_api";
 
-/// A role that may make no schema may find it made by whoever may. `bring_up` makes what is missing in it, and nothing elsewhere.
+/// Creates the schema if it is missing, and enters it.
+///
+/// A role without that privilege can use a schema that another role created. `bring_up` creates
+/// what is missing in it, and nothing elsewhere.
 const ENTER_SCHEMA: &str = "
     do $$ begin
         if to_regnamespace('partner_api') is null then create schema partner_api; end if;
@@ -44,25 +53,29 @@ const ENTER_SCHEMA: &str = "
 pub(crate) struct Schema {
     pub(crate) sqlite: Migrator,
     pub(crate) postgres: Migrator,
-    /// Whether they are a practice's, which are in [`SCHEMA`].
+    /// Whether they are a practice's migrations, which apply to [`SCHEMA`].
     pub(crate) of_practice: bool,
 }
 
 impl Schema {
-    /// Does the migrations that are missing. Those of a newer program may be there: after a roll-back this one works with them.
+    /// Runs the missing migrations.
+    ///
+    /// Newer ones may exist already: after a rollback this program works with them.
     ///
     /// # Errors
-    /// [`Error::Migrating`] while another does so; [`Error::Unavailable`] within seconds; [`Error::Migrate`].
+    /// [`Error::Migrating`] while another migration runs; [`Error::Unavailable`] within seconds;
+    /// [`Error::Migrate`].
     pub(crate) async fn bring_up(self, db: &Database, secret: &str) -> Result<()> {
         match &db.pool {
             Pool::Sqlite(pool) => Ok(lenient(self.sqlite).run(pool).await?),
             Pool::Postgres(_) => {
                 let mut connection = reach(&ConnectionString::of(secret).options()?).await?;
                 let mut transaction = begin(&mut connection).await?;
-                step("doing the migrations");
+                step("running the migrations");
                 self.enter(&mut transaction).await?;
                 lenient(self.postgres).run_direct(None, &mut *transaction, false).await?;
-                // A pooler hands the connection to somebody who knows none of what it was told.
+                // A pooler hands this connection to clients that do not know its prepared
+                // statements.
                 transaction.execute("deallocate all").await?;
                 step("committing the migrations");
                 transaction.commit().await?;
@@ -72,33 +85,33 @@ impl Schema {
         }
     }
 
-    /// Does the migrations that are missing, and takes them back.
+    /// Runs the missing migrations and rolls them back.
     ///
     /// # Errors
-    /// As [`Self::bring_up`].
+    /// The same as for [`Self::bring_up`].
     pub(crate) async fn rehearse(self, secret: &str) -> Result<()> {
         let string = ConnectionString::of(secret);
         if string.is_sqlite() {
             let mut connection = SqliteConnection::connect(string.dsn()).await?;
             let mut transaction = connection.begin_with("begin immediate").await?;
-            step("making the schema, to be taken back");
+            step("creating the schema as a trial");
             lenient(self.sqlite).run_direct(None, &mut *transaction, false).await?;
             transaction.rollback().await?;
             return Ok(connection.close().await?);
         }
         let mut connection = reach(&string.options()?).await?;
         let mut transaction = begin(&mut connection).await?;
-        step("making the schema, to be taken back");
+        step("creating the schema as a trial");
         self.enter(&mut transaction).await?;
         lenient(self.postgres).run_direct(None, &mut *transaction, false).await?;
         transaction.execute("deallocate all").await?;
-        step("taking the schema back");
+        step("rolling the schema back");
         transaction.rollback().await?;
         close(connection).await;
         Ok(())
     }
 
-    /// Makes the practice's schema if there is none, and has the transaction see nothing else.
+    /// Creates the practice's schema if there is none, and makes it the transaction's search path.
     async fn enter(&self, transaction: &mut Transaction<'_, Postgres>) -> Result<()> {
         if self.of_practice {
             transaction.execute(ENTER_SCHEMA).await?;
@@ -107,10 +120,11 @@ impl Schema {
     }
 }
 
-/// A connection to a server, or why there is none.
+/// Connects to a server.
 ///
 /// # Errors
-/// [`Error::Unavailable`], at once when the server refuses it, else after ten seconds.
+/// [`Error::Unavailable`]: at once if the server refuses the connection, otherwise after ten
+/// seconds.
 pub(super) async fn reach(options: &PgConnectOptions) -> Result<PgConnection> {
     step(format!("connecting to {}:{}", options.get_host(), options.get_port()));
     let connected = timeout(CONNECT, PgConnection::connect_with(options)).await;
@@ -126,13 +140,13 @@ pub(super) async fn reach(options: &PgConnectOptions) -> Result<PgConnection> {
 }
 
 pub(super) async fn close(connection: PgConnection) {
-    // Nobody cares whether the server heard the farewell.
+    // It does not matter whether the server receives the goodbye.
     let _ = timeout(CONNECT, connection.close()).await;
 }
 
 async fn begin(connection: &mut PgConnection) -> Result<Transaction<'_, Postgres>> {
     let begun = async move {
-        step("beginning a transaction");
+        step("starting a transaction");
         let mut transaction = connection.begin().await?;
         transaction.execute(BEGIN).await?;
         step("waiting for another migration of this database");
@@ -140,15 +154,16 @@ async fn begin(connection: &mut PgConnection) -> Result<Transaction<'_, Postgres
             Some(refused) if refused.code().as_deref() == Some("55P03") => Error::Migrating,
             _ => error.into(),
         })?;
-        step("beginning the migrations");
+        step("preparing the migrations");
         transaction.execute(THEN).await?;
         Ok(transaction)
     };
     timeout(PROMPT, begun).await.unwrap_or_else(|_| Err(Error::Unavailable(silence())))
 }
 
-/// Takes its lock no more: ours ends with the transaction, whatever becomes of the program and whatever stands between it and the
-/// server.
+/// Disables the migrator's own lock.
+///
+/// [`ONE_AT_A_TIME`] ends with the transaction, whatever happens to the program or a pooler.
 fn lenient(mut migrator: Migrator) -> Migrator {
     migrator.set_ignore_missing(true).set_locking(false);
     migrator

@@ -1,7 +1,8 @@
-//! The folded texts that searches look through, in the column `search_text` beside what they were made of.
+//! The case-folded texts that searches scan, in the column `search_text` beside their sources.
 //!
-//! Databases fold nothing beyond ASCII alike, so that this program does. The column is null until then: a new row has none,
-//! and triggers take it away when a row's texts change, whoever writes. Of a text of the EMR's own length the beginning is searched.
+//! Databases fold letters outside ASCII differently, so this program does it. The column is null
+//! until then: a new row has none, and triggers clear it when a row's texts change, whoever writes.
+//! Only the start of very long EMR texts is searched.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use sqlx::AssertSqlSafe;
 use super::{Conn, Database, Error, Result, on};
 use crate::domain::fold::fold;
 
-/// Characters of one statement's rows, and rows of one transaction, which holds them.
+/// Characters per statement, and rows per transaction, which locks them.
 const CHARACTERS: usize = 200_000;
 const AT_ONCE: usize = 50;
 
@@ -19,13 +20,13 @@ const AT_ONCE: usize = 50;
 pub struct SearchText {
     pub table: &'static str,
     pub id: &'static str,
-    /// What is searched, as an SQL expression.
+    /// The searched text, as an SQL expression.
     pub text: &'static str,
-    /// Characters of a row that are searched: as many as a partner may write.
+    /// How many characters of a row are searched: as many as a partner may write.
     pub longest: usize,
 }
 
-/// What finds the word's folded form anywhere in a text, for `like … escape '!'`.
+/// Returns the `like … escape '!'` pattern that finds a word's folded form anywhere in a text.
 pub(crate) fn pattern(word: &str) -> String {
     let mut pattern = String::from("%");
     for c in fold(word).chars() {
@@ -38,13 +39,13 @@ pub(crate) fn pattern(word: &str) -> String {
     pattern
 }
 
-/// Conditions, of constants and placeholders from `$1` on, that a row's text has every word, with the placeholders' values.
+/// Returns conditions that a row's text has every word, and the values for `$1` and so on.
 pub(crate) fn having_words(words: &[String]) -> (Vec<String>, Vec<String>) {
     let conditions = (1..=words.len()).map(|number| format!("search_text like ${number} escape '!'"));
     (conditions.collect(), words.iter().map(|word| pattern(word)).collect())
 }
 
-/// Renews the texts that are missing, for whoever is about to search, for no longer than [`Timeouts::before_search`].
+/// Fills in missing texts before a search, for no longer than [`Timeouts::before_search`].
 ///
 /// [`Timeouts::before_search`]: super::Timeouts::before_search
 pub async fn index_before_search(db: &Database, sources: &[SearchText]) {
@@ -52,15 +53,15 @@ pub async fn index_before_search(db: &Database, sources: &[SearchText]) {
     for source in sources {
         let left = db.timeouts().before_search.saturating_sub(begun.elapsed());
         if let Err(error) = index(db, *source, left).await {
-            tracing::warn!(%error, table = source.table, "rows could not be made searchable");
+            tracing::warn!(%error, table = source.table, "rows could not be indexed for search");
         }
     }
 }
 
-/// Renews the texts that are missing, or as many as `limit` has time for; how many.
+/// Fills in missing texts, as many as `limit` allows. Returns their number.
 ///
 /// # Errors
-/// Those of the database.
+/// Errors of the database.
 pub async fn index(db: &Database, source: SearchText, limit: Duration) -> Result<usize> {
     let begun = Instant::now();
     let mut all = 0;
@@ -118,7 +119,7 @@ async fn store(conn: &mut Conn, SearchText { table, id, .. }: SearchText, rows: 
 
 struct Row {
     id: i64,
-    /// Empty when the columns hold what no text is: that must not hold up the others.
+    /// Empty if the columns hold something other than text, which must not block other rows.
     text: String,
 }
 
@@ -131,7 +132,7 @@ where
     fn from_row(row: &'r R) -> sqlx::Result<Self> {
         let id = row.try_get("id")?;
         let text = row.try_get("text").unwrap_or_else(|_| {
-            tracing::warn!(id, "a text can't be read; no search finds it");
+            tracing::warn!(id, "a text is unreadable; searches do not find it");
             String::new()
         });
         Ok(Self { id, text })

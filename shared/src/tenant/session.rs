@@ -1,5 +1,8 @@
-//! What a connection of `PostgreSQL` is told, and what may be left in it: nothing when a pooler gives each transaction another
-//! connection of the server. Such a connection has each statement in a transaction, with its limits, and prepares none by name.
+//! Settings of `PostgreSQL` connections.
+//!
+//! A transaction pooler assigns each transaction to a different server connection, so nothing may
+//! be left behind in one. On such a connection every statement runs in a transaction, which sets
+//! its own limits, and no statement is prepared by name.
 
 use std::{
     borrow::Cow,
@@ -16,26 +19,31 @@ use sqlx::{
 
 use super::ServerTimeouts;
 
-/// The limits in the order of their names (`idle_in_transaction_session_timeout`, `lock_timeout`, `statement_timeout`), the search
-/// path, and whether [`ENTER`] is there.
+/// Reads the session's settings.
+///
+/// These are the limits in the order of their names (`idle_in_transaction_session_timeout`,
+/// `lock_timeout`, `statement_timeout`), the search path, and whether [`ENTER`] exists.
 const READ_SETTINGS: &str = "select string_agg(setting, ',' order by name), current_setting('search_path'),
         exists (select 1 from pg_proc where pronamespace = to_regnamespace('partner_api') and proname = 'enter')::text
     from pg_settings where name in ('idle_in_transaction_session_timeout', 'lock_timeout', 'statement_timeout')";
 
-/// Gives the transaction the search path if the pooler's connection has another one. Its text sets nothing, so an RDS Proxy goes on
-/// giving the connection to others.
+/// Sets the transaction's search path if the pooler's connection has a different one.
+///
+/// The statement text contains no SET, so an RDS Proxy does not pin the connection.
 const ENTER: &str = "select partner_api.enter()";
 
-/// The sessions of one database, as this process wants them.
+/// The session settings that this process needs for one database.
 #[derive(Debug)]
 pub(crate) struct Sessions {
     is_pooled: bool,
     limits: ServerTimeouts,
-    /// Where all tables are; `None`: where the role looks.
+    /// The schema of all tables; `None` for the role's own search path.
     schema: Option<&'static str>,
-    /// Connections begin with these limits, as their role has them. Only a pooled connection looks here.
+    /// Whether connections start with these limits as role defaults.
+    ///
+    /// Used only for pooled connections.
     has_limits: AtomicBool,
-    /// Whether [`ENTER`] is there.
+    /// Whether [`ENTER`] exists.
     can_enter: AtomicBool,
 }
 
@@ -45,10 +53,10 @@ impl Sessions {
         Self { is_pooled, limits, schema, has_limits, can_enter }
     }
 
-    /// Reads a new connection's limits and search path and sets those that are wanted, if others hold.
+    /// Reads a new connection's limits and search path, and sets those that differ.
     ///
-    /// Startup options would save a round trip, but poolers refuse them, and an RDS Proxy gives a connection that has set something
-    /// to nobody else any more.
+    /// Startup options would save a round trip, but poolers reject them, and an RDS Proxy pins a
+    /// connection that has set something.
     pub(crate) async fn settle(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
         let row = sqlx::raw_sql(READ_SETTINGS).fetch_one(&mut *connection).await?;
         let [found, path, can_enter]: [String; 3] = [row.try_get(0)?, row.try_get(1)?, row.try_get(2)?];
@@ -80,8 +88,11 @@ impl Sessions {
         )
     }
 
-    /// What begins a transaction. A pooler's connections are of different ages: the one that was looked at says of the others' limits
-    /// what is good enough, but a wrong search path would find another program's tables, so each transaction sees to its own.
+    /// Returns the statements that start a transaction.
+    ///
+    /// A pooler's connections are of different ages. For the limits, the one that was read is
+    /// representative enough. A wrong search path would find another program's tables, so each
+    /// transaction sets it.
     pub(crate) fn begin(&self) -> Cow<'static, str> {
         if !self.is_pooled {
             return "BEGIN".into();
@@ -102,7 +113,7 @@ impl Sessions {
 /// A round trip on `SQLite`.
 pub(crate) struct SqliteSession<'c>(pub(super) &'c mut SqliteConnection);
 
-#[allow(clippy::unused_async, reason = "as PostgreSQL's")]
+#[allow(clippy::unused_async, reason = "the same interface as for PostgreSQL")]
 impl SqliteSession<'_> {
     pub(crate) async fn enter(&mut self) -> sqlx::Result<()> {
         Ok(())
@@ -117,7 +128,7 @@ impl SqliteSession<'_> {
     }
 }
 
-/// A round trip on `PostgreSQL`, in a transaction of its own where there must be one.
+/// A round trip on `PostgreSQL`, in a transaction of its own if there must be one.
 #[derive(Debug)]
 pub(crate) struct PgSession<'c> {
     pub(super) connection: &'c mut PgConnection,
@@ -150,7 +161,7 @@ impl PgSession<'_> {
     }
 }
 
-/// A query that isn't prepared under a name, which the next connection of the server wouldn't know.
+/// A query that is not prepared by name: the next server connection would not know the name.
 struct Unnamed<E>(E);
 
 impl<'q, E: Execute<'q, Postgres>> Execute<'q, Postgres> for Unnamed<E> {

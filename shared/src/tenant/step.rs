@@ -1,4 +1,4 @@
-//! What work at a database is busy with, so that whoever gives it up can say where it hung.
+//! Tracks the current step of database work, so that a timeout can say where the work hung.
 
 use std::{borrow::Cow, cell::RefCell, time::Duration};
 
@@ -8,10 +8,10 @@ tokio::task_local! {
     static STEP: RefCell<Cow<'static, str>>;
 }
 
-/// Does the work, which tells its [`step`]s.
+/// Runs work that reports its [`step`]s, with a time limit.
 ///
 /// # Errors
-/// When it takes longer than `limit`, with what it was busy with.
+/// If the work takes longer than `limit`: the step that it was in.
 pub async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T, String> {
     let watched = async {
         let done = timeout(limit, work).await;
@@ -20,13 +20,13 @@ pub async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Result
     STEP.scope(RefCell::new("beginning".into()), watched).await
 }
 
-/// From here on the work is busy with this: "connecting to …". Nobody is told when nobody asked, by [`within`].
+/// Sets the current step, e.g. "connecting to …". Without [`within`] it has no effect.
 pub fn step(doing: impl Into<Cow<'static, str>>) {
-    // Outside of `within` there is nothing to be noted.
+    // Outside `within` there is nothing to set.
     let _ = STEP.try_with(|step| *step.borrow_mut() = doing.into());
 }
 
-/// What the work is busy with; `None` outside of [`within`].
+/// Returns the current step; `None` outside [`within`].
 pub fn current() -> Option<String> {
     STEP.try_with(|step| step.borrow().to_string()).ok()
 }

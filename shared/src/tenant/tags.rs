@@ -12,11 +12,11 @@ use crate::domain::ids::{PatientId, TagId};
 pub struct Tag {
     pub tag_id: TagId,
     pub name: String,
-    /// As the EMR shows it, e.g. `#4a7`.
+    /// The color in the EMR's notation, e.g. `#4a7`.
     pub colour: Option<String>,
 }
 
-/// A tag with the number of patients that have it.
+/// A tag and the number of patients that have it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CountedTag {
     pub tag: Tag,
@@ -61,14 +61,14 @@ impl FromColumns for PatientTag {
     }
 }
 
-/// A tag's own columns, of bounded size.
+/// A tag's own columns, at a bounded size.
 macro_rules! columns {
     () => {
         concat!(short!("name", 255), ", ", short!("colour", 255))
     };
 }
 
-/// Up to `limit` tags of the practice after the first `offset`, by name.
+/// Returns up to `limit` tags of the practice after the first `offset`, by name.
 pub async fn list(conn: &mut Conn, limit: i64, offset: i64) -> Result<Vec<CountedTag>> {
     let rows: Vec<Read<CountedTag>> = on!(&mut *conn, c => sqlx::query_as(concat!(
         "select tag_id, ", columns!(), ",
@@ -78,7 +78,7 @@ pub async fn list(conn: &mut Conn, limit: i64, offset: i64) -> Result<Vec<Counte
     Ok(accept_all(conn, rows))
 }
 
-/// Up to `limit` tags of the patient after the first `offset`, by name.
+/// Returns up to `limit` tags of the patient after the first `offset`, by name.
 pub async fn of_patient(conn: &mut Conn, id: PatientId, limit: i64, offset: i64) -> Result<Vec<CountedTag>> {
     let rows: Vec<Read<CountedTag>> = on!(&mut *conn, c => sqlx::query_as(concat!(
         "select tags.tag_id, ", columns!(), ",
@@ -89,10 +89,10 @@ pub async fn of_patient(conn: &mut Conn, id: PatientId, limit: i64, offset: i64)
     Ok(accept_all(conn, rows))
 }
 
-/// So many tags of a patient are told with its record.
+/// The most tags to include in a patient's record.
 pub const MOST_TOLD: usize = 50;
 
-/// The first [`MOST_TOLD`] tags of each of some patients, by patient and name.
+/// Returns the first [`MOST_TOLD`] tags of each of the given patients, by patient and name.
 pub async fn of_patients(conn: &mut Conn, ids: &[PatientId]) -> Result<Vec<PatientTag>> {
     if ids.is_empty() {
         return Ok(Vec::new());
@@ -121,7 +121,7 @@ pub async fn exists(conn: &mut Conn, id: TagId) -> Result<bool> {
         .bind(id).fetch_one(c).await)?)
 }
 
-/// Gives the patient the tag; `false` when it had it already.
+/// Assigns the tag to the patient; `false` if the patient already had it.
 pub async fn assign(conn: &mut Conn, patient: PatientId, tag: TagId) -> Result<bool> {
     let inserted: Option<i64> = on!(conn, c => sqlx::query_scalar(
         "insert into patient_tags (patient_id, tag_id) values ($1, $2) on conflict do nothing returning tag_id",
@@ -129,7 +129,7 @@ pub async fn assign(conn: &mut Conn, patient: PatientId, tag: TagId) -> Result<b
     Ok(inserted.is_some())
 }
 
-/// Takes the tag from the patient; `false` when it didn't have it.
+/// Removes the tag from the patient; `false` if the patient did not have it.
 pub async fn remove(conn: &mut Conn, patient: PatientId, tag: TagId) -> Result<bool> {
     let removed: Option<i64> = on!(conn, c => sqlx::query_scalar(
         "delete from patient_tags where patient_id = $1 and tag_id = $2 returning tag_id",
@@ -137,7 +137,7 @@ pub async fn remove(conn: &mut Conn, patient: PatientId, tag: TagId) -> Result<b
     Ok(removed.is_some())
 }
 
-/// Takes all tags from the patient; how many it had.
+/// Removes all tags from the patient; returns their number.
 pub async fn remove_all(conn: &mut Conn, patient: PatientId) -> Result<u64> {
     Ok(on!(conn, c => sqlx::query("delete from patient_tags where patient_id = $1")
         .bind(patient).execute(c).await.map(|done| done.rows_affected()))?)

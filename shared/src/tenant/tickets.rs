@@ -17,7 +17,7 @@ use crate::domain::{
     ticket::{TicketPriority, TicketStatus},
 };
 
-/// What partners write of a ticket.
+/// The fields of a ticket that partners write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Details {
     pub subject: String,
@@ -43,7 +43,7 @@ pub struct Comment {
     created_at: Timestamp,
 }
 
-/// A change of state.
+/// A change of status.
 #[derive(Clone, Debug)]
 pub struct Change {
     pub old_status: String,
@@ -52,11 +52,11 @@ pub struct Change {
     changed_at: Timestamp,
 }
 
-/// What a list is narrowed by.
+/// The filter of a list.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     pub status: Option<TicketStatus>,
-    /// Each must be somewhere in subject, description or a comment.
+    /// Each word must occur in the subject, the description or a comment.
     pub words: Vec<String>,
 }
 
@@ -116,7 +116,7 @@ impl Change {
     }
 }
 
-/// What searches look through.
+/// The texts that searches scan.
 pub const SEARCHED: [SearchText; 2] = [
     SearchText {
         table: "tickets",
@@ -127,7 +127,7 @@ pub const SEARCHED: [SearchText; 2] = [
     SearchText { table: "ticket_comments", id: "comment_id", text: "comment || ''", longest: 10_000 },
 ];
 
-/// A ticket's columns, of bounded size.
+/// A ticket's columns, at a bounded size.
 macro_rules! columns {
     ($description:literal) => {
         concat!(
@@ -149,7 +149,7 @@ pub async fn find(conn: &mut Conn, id: TicketId) -> Result<Option<Ticket>> {
     Ok(row.and_then(|row| row.accept(conn)))
 }
 
-/// As [`find`], and nobody else changes the row until the transaction ends.
+/// The same as [`find`], and locks the row until the transaction ends.
 pub async fn lock(conn: &mut Conn, id: TicketId) -> Result<Option<Ticket>> {
     if let Conn::Postgres(connection) = conn {
         round_trip!(connection, c => {
@@ -175,7 +175,7 @@ pub async fn insert(conn: &mut Conn, details: &Details, now: Timestamp) -> Resul
     .fetch_one(c).await)?)
 }
 
-/// Writes the details; a new state is kept in the history as `author`'s.
+/// Writes the details; records a new status in the history, with its author.
 pub async fn update(
     conn: &mut Conn,
     before: &Ticket,
@@ -183,7 +183,7 @@ pub async fn update(
     author: &str,
     now: Timestamp,
 ) -> Result<()> {
-    // Columns that did not change stay as the EMR wrote them, also those that could not be read.
+    // Unchanged columns stay as the EMR wrote them, including unreadable ones.
     let stored = &before.details;
     on!(&mut *conn, c => sqlx::query(
         "update tickets set subject = case when $1 then $2 else subject end,
@@ -225,7 +225,7 @@ pub async fn update(
     Ok(())
 }
 
-/// Adds a comment, which is a change of the ticket.
+/// Adds a comment, which also updates the ticket's `updated_at`.
 pub async fn comment(
     conn: &mut Conn,
     id: TicketId,
@@ -245,7 +245,9 @@ pub async fn comment(
     )
 }
 
-/// Up to `limit` of the ticket's comments, of those before the one with the id `before` if it is given; the newest first.
+/// Returns up to `limit` of the ticket's comments, newest first.
+///
+/// With `before`, only those before that comment.
 pub async fn newest_comments(
     conn: &mut Conn,
     id: TicketId,
@@ -260,7 +262,7 @@ pub async fn newest_comments(
     Ok(accept_all(conn, rows))
 }
 
-/// Up to `limit` of the ticket's changes of state, the newest first.
+/// Returns up to `limit` of the ticket's status changes, newest first.
 pub async fn newest_changes(conn: &mut Conn, id: TicketId, limit: i64) -> Result<Vec<Change>> {
     let rows: Vec<Read<Change>> = on!(&mut *conn, c => sqlx::query_as(concat!(
         "select history_id, ", short!("old_status", 50), ", ", short!("new_status", 50), ", ", short!("author", 255), ", changed_at
@@ -269,7 +271,7 @@ pub async fn newest_changes(conn: &mut Conn, id: TicketId, limit: i64) -> Result
     Ok(accept_all(conn, rows))
 }
 
-/// How many tickets the filter leaves.
+/// Counts the tickets that match the filter.
 pub async fn count(conn: &mut Conn, filter: &Filter) -> Result<i64> {
     let (clause, values) = filtered(filter);
     let statement = format!("select count(*) from tickets {clause}");
@@ -279,7 +281,7 @@ pub async fn count(conn: &mut Conn, filter: &Filter) -> Result<i64> {
     })?)
 }
 
-/// Up to `limit` tickets after the first `offset`, newest first.
+/// Returns up to `limit` tickets after the first `offset`, newest first.
 pub async fn page(conn: &mut Conn, filter: &Filter, limit: i64, offset: i64) -> Result<Vec<Ticket>> {
     let (clause, values) = filtered(filter);
     let statement = format!(
@@ -297,7 +299,7 @@ pub async fn page(conn: &mut Conn, filter: &Filter, limit: i64, offset: i64) -> 
     Ok(accept_all(conn, rows))
 }
 
-/// The condition of the filter, of constants and placeholders only, and the placeholders' values.
+/// Returns the filter's condition, of constants and placeholders only, and its values.
 fn filtered(filter: &Filter) -> (String, Vec<String>) {
     let mut values: Vec<String> = filter.status.iter().map(ToString::to_string).collect();
     let mut conditions: Vec<String> = values.iter().map(|_| "status = $1".to_owned()).collect();

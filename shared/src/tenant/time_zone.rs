@@ -1,5 +1,7 @@
-//! The practice's time zone, as its database knows it: the triggers on `visits` convert by a table of ours, so that instants
-//! and the API's own calendar come from the same compiled rules.
+//! The practice's time zone in its database.
+//!
+//! The triggers on `visits` convert with a table of ours, so that stored instants and the API's
+//! calendar follow the same compiled rules.
 
 use std::fmt::Write;
 
@@ -10,7 +12,9 @@ use sqlx::AssertSqlSafe;
 use super::{Conn, Error, Result, TenantDb, on, round_trip};
 use crate::domain::{ids::VisitId, zones};
 
-/// A visit that new time-zone rules put on others: it keeps its local time, and the practice has to move one of them.
+/// A visit that overlaps others since the time-zone rules changed.
+///
+/// It keeps its local time; the practice has to move one of the visits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Collision {
     pub visit: VisitId,
@@ -18,18 +22,20 @@ pub struct Collision {
     pub with: Vec<VisitId>,
 }
 
-/// The zone and the version of the rules that a database converts by.
+/// The zone, and the version of its rules, that a database converts with.
 #[derive(sqlx::FromRow)]
 struct Stored {
     time_zone: Option<String>,
     tzdata: Option<String>,
 }
 
-/// Makes `time_zone`, with the compiled rules, the one by which the database converts. Local times stay and instants follow;
-/// of visits that are over only when the zone itself changes. Rules that are newer than the compiled ones stay: after a
-/// roll-back this program is the older one.
+/// Makes the database convert with the compiled rules of `time_zone`, and returns the collisions.
 ///
-/// Gives every visit that still collides with another one since its instant followed.
+/// Local times stay and instants follow; visits in the past are converted only if the zone itself
+/// changes. Rules newer than the compiled ones stay: after a rollback this program is the older
+/// one.
+///
+/// The result lists every visit that still overlaps another one since its instant changed.
 pub(super) async fn apply(db: &TenantDb, time_zone: &str, now: Timestamp) -> Result<Vec<Collision>> {
     let zone =
         zones::get(time_zone).ok_or_else(|| Error::Registry(format!("unknown time zone {time_zone:?}")))?;
@@ -51,7 +57,7 @@ pub(super) async fn apply(db: &TenantDb, time_zone: &str, now: Timestamp) -> Res
     })
 }
 
-/// Nobody writes visits while their instants change. `SQLite` has one writer at a time already.
+/// Blocks other writers of visits while instants change. `SQLite` allows only one writer anyway.
 async fn lock_visits(conn: &mut Conn) -> Result<()> {
     if let Conn::Postgres(connection) = conn {
         round_trip!(connection, c => {
@@ -66,7 +72,7 @@ async fn replace_offsets(conn: &mut Conn, offsets: &[zones::ZoneOffset]) -> Resu
     for it in offsets {
         let comma = if rows.is_empty() { "" } else { ", " };
         let repeats_from = it.repeats_from.map_or("null".to_owned(), |second| second.to_string());
-        // Writing to a string can't fail.
+        // Writing to a string cannot fail.
         let _ = write!(rows, "{comma}({}, {}, {repeats_from})", it.local_from, it.utc_offset);
     }
     let statement = AssertSqlSafe(format!(
@@ -76,8 +82,9 @@ async fn replace_offsets(conn: &mut Conn, offsets: &[zones::ZoneOffset]) -> Resu
     Ok(())
 }
 
-/// Gives visits the instants of the rules that hold now. They may overlap meanwhile: the visit before which one moves may
-/// be about to move itself.
+/// Sets visits to the instants of the current rules.
+///
+/// They may overlap temporarily: a visit that one moves onto may be about to move itself.
 async fn follow(conn: &mut Conn, since: i64) -> Result<()> {
     on!(conn, c => sqlx::query(
         "update visits set overlap_allowed = true where visit_id in (
@@ -90,9 +97,9 @@ async fn follow(conn: &mut Conn, since: i64) -> Result<()> {
     Ok(())
 }
 
-/// Puts the visits that may overlap under the constraints again, and gives those that can't be: they really overlap.
+/// Enforces the constraints again for visits that may overlap; returns those that really do.
 async fn collisions(conn: &mut Conn) -> Result<Vec<Collision>> {
-    // What has no date or time may always overlap.
+    // A visit without a date or time may always overlap.
     let visits: Vec<VisitId> = on!(&mut *conn, c => sqlx::query_scalar(
         "select visit_id from visits where overlap_allowed and local_start is not null order by visit_id",
     ).fetch_all(c).await)?;

@@ -1,4 +1,4 @@
-//! One place that begins, commits, rolls back and tries again.
+//! Starts, commits, rolls back and retries transactions.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, SqlSafeStr};
 
 use super::{Conn, Database, Error, Result, on};
 
-/// Whether the same work may succeed when it is simply done again.
+/// Whether a retry of the same work may succeed.
 pub trait Transient {
     fn is_transient(&self) -> bool;
 }
@@ -19,14 +19,19 @@ impl Transient for Error {
 
 const ATTEMPTS: u32 = 5;
 
-/// Runs code in a transaction that holds the write lock of the database (`SQLite`) or runs READ COMMITTED
-/// (`PostgreSQL`): committed when the code succeeds, else rolled back before this returns, for a transaction that is
-/// merely dropped holds its locks for as long as Lambda keeps the environment frozen. Contention is tried again, up to
-/// five times, with all of the code.
+/// Runs code in a transaction, with retries.
 ///
-/// `in_transaction!(db, Error, conn => { …; Ok(value) })` is a `Result<_, Error>`; `conn` is a `&mut Conn`.
+/// The transaction holds the database's write lock (`SQLite`) or runs READ COMMITTED
+/// (`PostgreSQL`). It is committed if the code succeeds; otherwise it is rolled back before this
+/// returns, because a transaction that is merely dropped holds its locks for as long as Lambda
+/// keeps the environment frozen. After a conflict all of the code runs again, up to five times in
+/// total.
 ///
-/// A macro because a function over async closures gives futures that the compiler can't show to be `Send`.
+/// `in_transaction!(db, Error, conn => { …; Ok(value) })` is a `Result<_, Error>`; `conn` is a
+/// `&mut Conn`.
+///
+/// This is a macro, because the compiler cannot prove that the futures of a function over async
+/// closures are `Send`.
 #[macro_export]
 macro_rules! in_transaction {
     ($db:expr, $error:ty, $conn:ident => $work:expr) => {{
@@ -49,7 +54,7 @@ macro_rules! in_transaction {
     }};
 }
 
-/// A transaction under way; [`in_transaction!`] makes and ends it.
+/// An open transaction. [`in_transaction!`] starts and ends it.
 pub struct Transaction {
     #[doc(hidden)]
     pub conn: Conn,
@@ -57,8 +62,9 @@ pub struct Transaction {
 }
 
 impl Drop for Transaction {
-    /// One that has no known end (a request that was given up, a commit that failed) takes its connection with it:
-    /// a connection in an unknown state must not go back to the pool.
+    /// Closes the connection if the outcome is unknown, e.g. after a canceled request.
+    ///
+    /// A connection in an unknown state must not return to the pool.
     fn drop(&mut self) {
         if !self.ended {
             self.conn.close_on_drop();
@@ -80,7 +86,7 @@ impl Transaction {
     #[doc(hidden)]
     pub async fn end<T, E: From<Error>>(mut self, result: Result<T, E>) -> Result<T, E> {
         if result.is_err() && self.conn.is_lost() {
-            // A ROLLBACK would wait as long as the statement that wasn't answered.
+            // A ROLLBACK would wait as long as the statement that timed out.
             return result;
         }
         let end = if result.is_ok() { "COMMIT" } else { "ROLLBACK" };
@@ -98,7 +104,7 @@ impl Transaction {
     }
 }
 
-/// Waits and says yes when the work should be done again.
+/// Whether to retry; waits before the next attempt.
 #[doc(hidden)]
 pub async fn again<T, E: Transient>(result: &Result<T, E>, attempt: &mut u32) -> bool {
     let again = result.as_ref().is_err_and(Transient::is_transient) && *attempt < ATTEMPTS;

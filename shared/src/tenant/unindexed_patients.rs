@@ -1,5 +1,6 @@
-//! The `unindexed_patients` table: patients that the EMR's own programs wrote, whose search words are missing or old.
-//! Triggers put a patient on it; [`patient_words`] takes it off.
+//! The `unindexed_patients` table: patients whose search words are missing or outdated.
+//!
+//! Triggers add a patient after the EMR's own programs wrote it; [`patient_words`] removes it.
 
 use std::{
     collections::BTreeSet,
@@ -16,18 +17,21 @@ use super::{
 };
 use crate::domain::{ids::PatientId, search::words_of};
 
-/// Patients of one transaction: it holds them, so it has to be short.
+/// Patients per transaction, which locks them, so it has to be short.
 const AT_ONCE: i64 = 50;
 
-/// Renews the words of all patients that need it, or of as many as `limit` has time for; how many. Those that somebody
-/// else is just changing stay for the next time.
+/// Updates the search words of the listed patients, as many as `limit` allows.
+///
+/// Returns their number.
+///
+/// Patients that another transaction is changing wait for the next run.
 ///
 /// # Errors
-/// Those of the database.
+/// Errors of the database.
 pub async fn index(db: &Database, limit: Duration) -> Result<usize> {
     let begun = Instant::now();
     let mut all = 0;
-    // Most often there is nobody, and then nothing is locked.
+    // Most often the list is empty, and nothing is locked.
     while has_any(db).await? {
         let renewed = index_some(db).await?;
         all += renewed;
@@ -38,12 +42,12 @@ pub async fn index(db: &Database, limit: Duration) -> Result<usize> {
     Ok(all)
 }
 
-/// As [`index`] for no longer than [`Timeouts::before_search`], for whoever is about to search.
+/// The same as [`index`], before a search and for no longer than [`Timeouts::before_search`].
 ///
 /// [`Timeouts::before_search`]: super::Timeouts::before_search
 pub async fn index_before_search(db: &Database) {
     if let Err(error) = index(db, db.timeouts().before_search).await {
-        tracing::warn!(%error, "patients could not be made searchable");
+        tracing::warn!(%error, "patients could not be indexed for search");
     }
 }
 
@@ -63,7 +67,10 @@ async fn index_some(db: &Database) -> Result<usize> {
     })
 }
 
-/// On `SQLite` the transaction holds the write lock of all; `PostgreSQL`'s lock lets visits refer to the patients.
+/// Locks some of the listed patients.
+///
+/// On `SQLite` the transaction holds the only write lock. On `PostgreSQL` the row locks still allow
+/// visits to reference the patients.
 async fn lock_some(conn: &mut Conn) -> Result<Vec<Unindexed>> {
     let lock = if matches!(conn, Conn::Postgres(_)) { "for no key update skip locked" } else { "" };
     let statement = format!(
@@ -75,7 +82,7 @@ async fn lock_some(conn: &mut Conn) -> Result<Vec<Unindexed>> {
     Ok(accept_all(conn, rows))
 }
 
-/// Whatever is longer is found by its beginning.
+/// Longer texts are found by their start.
 const NAMED: &str = concat!(
     short!("first_name", 1000),
     ", ",
@@ -98,7 +105,7 @@ const NAMED: &str = concat!(
 
 struct Unindexed {
     patient_id: PatientId,
-    /// First name, middle initial, last name, full name, nick name.
+    /// First name, middle initial, last name, full name, nickname.
     names: [Option<String>; 5],
     email: Option<String>,
     phones: [Option<String>; 3],
@@ -108,7 +115,7 @@ impl FromColumns for Unindexed {
     const TABLE: &'static str = "patients";
     const KEY: &'static str = "patient_id";
 
-    /// A column that can't be read adds no words; it must hold up neither the others nor other patients.
+    /// An unreadable column adds no words; it must block neither other columns nor other patients.
     fn from_columns<R: ForeignRow>(columns: &mut Columns<'_, R>) -> sqlx::Result<Option<Self>> {
         let id = columns.required("patient_id")?;
         let mut text = |column| columns.optional(column);

@@ -1,4 +1,4 @@
-//! The `visit_types` table, who takes visits of a type and in which rooms.
+//! The `visit_types` table, with the providers and rooms of each type.
 
 use sqlx::AssertSqlSafe;
 
@@ -12,25 +12,27 @@ use crate::domain::{
     schedule::{Room, RoomVisit, VisitTypeRules},
 };
 
-/// A visit type with the active providers and resources that it allows, each ascending.
+/// A visit type with its active providers and resources, each in ascending order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VisitType {
     pub visit_type: String,
     pub active: bool,
-    /// Whether there is a provider and, if it needs one, a room for it.
+    /// Whether a provider is available and, if the type needs one, a room.
     pub bookable: bool,
     pub providers: Vec<ProviderId>,
     pub resources: Vec<RoomId>,
 }
 
-/// Providers, and resources, of all types of one list. Of each type a thousand are listed.
+/// The most providers, and resources, over all types of one list. Each type lists up to a thousand.
 const MOST_PAIRS: usize = 20_000;
 
-/// What a visit type allows: the place of the type in the list, and an id.
+/// A provider or resource of a visit type: the type's position in the list, and the id.
 type Pair<T> = (i64, T);
 
-/// Up to `limit` of the practice's visit types after the first `offset`, by name; the active ones, or all. Fewer when what they
-/// allow is very much. Types that can't be read come last, so that leaving them out moves no other one.
+/// Returns up to `limit` visit types of the practice after the first `offset`, by name.
+///
+/// Inactive types are included on request. The list is shorter if the types have very many
+/// providers or resources. Unreadable types come last, so that omitting them shifts no other type.
 pub async fn list(
     conn: &mut Conn,
     include_inactive: bool,
@@ -72,7 +74,7 @@ pub async fn list(
     let resources: Vec<Pair<RoomId>> = on!(&mut *conn, c => sqlx::query_as(AssertSqlSafe(of_resources))
         .bind(include_inactive).bind(limit).bind(offset).fetch_all(c).await)?;
     let mut types = accept_all(conn, types);
-    // What was read in part only is the next list's.
+    // A type that was only partly read belongs to the next page.
     if let Some(end) = cut_off(&providers).into_iter().chain(cut_off(&resources)).min() {
         let whole = types.iter().take_while(|it| it.place < end).count();
         types.truncate(whole.max(1));
@@ -87,7 +89,7 @@ pub async fn list(
         .collect())
 }
 
-/// The place of the type of the last pair, when there are more pairs than are read.
+/// Returns the position of the last pair's type if there are more pairs than are read.
 fn cut_off<T>(pairs: &[Pair<T>]) -> Option<i64> {
     pairs.get(MOST_PAIRS).map(|(place, _)| *place)
 }
@@ -96,7 +98,7 @@ fn of_place<T: Copy>(pairs: &[Pair<T>], place: i64) -> Vec<T> {
     pairs.iter().filter(|(it, _)| *it == place).map(|(_, id)| *id).collect()
 }
 
-/// The name that the practice's visit type has: as it was sent, or else without the spaces around it.
+/// Returns the stored name of a visit type: as sent, or else without surrounding spaces.
 pub async fn stored_name(db: &Database, sent: &str) -> Result<String> {
     if sent == sent.trim() || !db.can_hold(sent) {
         return Ok(sent.to_owned());
@@ -121,7 +123,7 @@ impl FromColumns for Type {
     fn from_columns<R: ForeignRow>(columns: &mut Columns<'_, R>) -> sqlx::Result<Option<Self>> {
         let name: Option<Key> = columns.required("visit_type")?;
         let active = columns.or("active", false)?;
-        // Without its buffers nobody knows when such a visit fits.
+        // Without its buffers there is no way to tell when such a visit fits.
         let buffers = columns.required("buffer_before")?.zip(columns.required("buffer_after")?);
         Ok(name.zip(buffers).map(|(Key(name), (buffer_before, buffer_after))| Self {
             name,
@@ -132,7 +134,7 @@ impl FromColumns for Type {
     }
 }
 
-/// A type in its place of the list.
+/// A visit type and its position in the list.
 struct ListedType {
     of: Type,
     place: i64,
@@ -150,10 +152,10 @@ impl FromColumns for ListedType {
     }
 }
 
-/// A visit type's rules as they are stored, before the visits in its rooms are known.
+/// A visit type's stored rules, before the visits in its rooms are known.
 pub(super) struct StoredRules {
     rules: VisitTypeRules,
-    /// The active rooms; `None` when the type needs none.
+    /// The active rooms; `None` if the type needs no room.
     rooms: Option<Vec<RoomId>>,
 }
 
@@ -168,7 +170,7 @@ struct Rule {
     of: Type,
     provider_allowed: bool,
     needs_room: bool,
-    /// An active one.
+    /// The room, if it is active.
     room: Option<RoomId>,
 }
 
@@ -186,7 +188,7 @@ impl FromColumns for Rule {
     }
 }
 
-/// The rules of a type for one provider; `None` when there is no such type.
+/// Returns the rules of a type for one provider; `None` if there is no such type.
 pub(super) async fn rules(
     conn: &mut Conn,
     visit_type: &str,

@@ -24,10 +24,12 @@ use crate::domain::{
 pub use lock::{RoomSearch, lock_provider_and_patient, lock_visit};
 pub use write::{cancel, insert, reschedule};
 
-/// A visit lasts up to a day, and one without a time takes its day, which may have more than 24 hours.
+/// The longest time that a visit takes, in seconds.
+///
+/// A visit lasts up to a day. One without a time takes its whole day, which may exceed 24 hours.
 const LONGEST: i64 = 2 * 86_400;
 
-/// When and where a visit is, in local times and in instants.
+/// When and where a visit takes place, in local times and in instants.
 #[derive(Clone, Copy, Debug)]
 pub struct Appointment {
     pub provider: ProviderId,
@@ -39,7 +41,7 @@ pub struct Appointment {
     pub place: Place,
 }
 
-/// A visit to be.
+/// A visit to be booked.
 #[derive(Clone, Copy, Debug)]
 pub struct NewVisit<'a> {
     pub patient: PatientId,
@@ -50,7 +52,7 @@ pub struct NewVisit<'a> {
     pub at: Timestamp,
 }
 
-/// A stored visit, whoever wrote it.
+/// A stored visit of the API or the EMR.
 #[derive(Clone, Debug)]
 pub struct Visit {
     pub id: VisitId,
@@ -63,12 +65,14 @@ pub struct Visit {
     pub status: VisitStatus,
     pub duration: Minutes,
     pub provider_duration: Minutes,
-    /// The local date it begins on, if that can be read; …
+    /// The local start date, if it is readable.
     pub date: Option<Date>,
-    /// … and the local times.
+    /// The local start time, if it is readable.
     pub time: Option<Time>,
     pub provider_time: Option<Time>,
-    /// The whole visit and the provider's part; without a time the whole day, without a date `None`.
+    /// The times of the visit and of the provider's part.
+    ///
+    /// Without a time the whole day; `None` without a date.
     pub instants: Option<(Interval, Interval)>,
     pub created_at: Option<Timestamp>,
     pub updated_at: Option<Timestamp>,
@@ -79,7 +83,7 @@ pub struct Visit {
 pub struct Booked {
     pub visit_id: VisitId,
     pub date: Date,
-    /// Midnight when it can't be read: such a visit takes the whole day.
+    /// Midnight if it is unreadable: such a visit takes the whole day.
     pub time: Time,
     pub duration: Minutes,
     pub visit_type: String,
@@ -109,7 +113,7 @@ struct Row {
 }
 
 impl Row {
-    /// `None` when nobody knows whose visit it is.
+    /// Decodes the row; `None` if the patient or provider is unreadable.
     fn read(self, conn: &Conn) -> Result<Option<Visit>> {
         let mut reader = RowReader::new(conn, "visits", self.visit_id);
         let people = reader.required(self.patient_id).zip(reader.required(self.provider_id));
@@ -121,7 +125,7 @@ impl Row {
         let visit = self.starts_at.zip(self.ends_at).map(|(from, to)| Interval { from, to });
         let provider =
             self.provider_starts_at.zip(self.provider_ends_at).map(|(from, to)| Interval { from, to });
-        // Where `provider_time` names no part of the visit, the provider attends all of it.
+        // If `provider_time` is not within the visit, the provider attends all of it.
         let (provider_time, provider_duration) = if provider == visit {
             (time, self.visit_duration)
         } else {
@@ -149,18 +153,18 @@ impl Row {
     }
 }
 
-/// What a wall clock shows this many seconds after 1970-01-01 00:00, if a calendar of ours reaches it.
+/// Returns the wall-clock time for seconds after 1970-01-01 00:00, if it is within the calendar.
 fn on_clock(second: i64) -> Option<DateTime> {
     let at = Timestamp::from_second(second).ok()?;
     Some(TimeZone::UTC.to_datetime(at)).filter(|it| (1..=9999).contains(&it.year()))
 }
 
-/// The schema lets no other durations in; SQLite's may have a fraction, which is cut off.
+/// The schema allows no other durations. SQLite's may have a fraction, which is truncated.
 fn minutes(count: i64) -> Minutes {
     Minutes::new(count.clamp(1, Minutes::MAX)).unwrap_or(Minutes::DAY)
 }
 
-/// The visit, unless deleted.
+/// Returns the visit, unless deleted.
 pub async fn find(conn: &mut Conn, id: VisitId) -> Result<Option<Visit>> {
     let row: Option<Row> = on!(&mut *conn, c => sqlx::query_as(concat!(
         "select visit_id, patient_id, provider_id, room_id, ", short!("visit_type", 2000), ", ",
@@ -180,7 +184,7 @@ pub async fn patient_exists(conn: &mut Conn, patient: PatientId) -> Result<bool>
         .bind(patient).fetch_one(c).await)?)
 }
 
-/// The blocking visits of a patient that overlap a time, ascending.
+/// Returns the patient's blocking visits that overlap a time, in ascending order.
 pub async fn of_patient(
     conn: &mut Conn,
     patient: PatientId,
@@ -211,7 +215,7 @@ struct BookedRow {
     visit_type: Foreign<String>,
 }
 
-/// Up to `limit` of a provider's blocking visits that begin on the dates from `first` to `last`, by time and id.
+/// Returns up to `limit` of a provider's blocking visits from `first` to `last`, by time and id.
 pub async fn of_provider(
     conn: &mut Conn,
     provider: ProviderId,
@@ -219,7 +223,7 @@ pub async fn of_provider(
     visit_type: Option<&str>,
     limit: usize,
 ) -> Result<Vec<Booked>> {
-    // The offset of a wall clock is at most a day; the index is by instants.
+    // Local times and UTC differ by at most a day, and the index is on instants.
     let (from, to) = (midnight(first), midnight(last.saturating_add(Span::new().days(1))));
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let rows: Vec<BookedRow> = on!(&mut *conn, c => sqlx::query_as(concat!(
@@ -251,7 +255,7 @@ pub async fn of_provider(
     Ok(rows.into_iter().filter_map(read).collect())
 }
 
-/// A date's midnight in seconds of the wall clock.
+/// Returns a date's midnight in wall-clock seconds.
 fn midnight(date: Date) -> i64 {
     schedule::instant_of_midnight(&TimeZone::UTC, date)
 }

@@ -1,4 +1,4 @@
-//! Finding call records, the newest first.
+//! Searches call records, newest first.
 
 use aws_sdk_dynamodb::{
     operation::query::builders::QueryFluentBuilder,
@@ -18,25 +18,26 @@ use super::{
 use crate::domain::request_id;
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
-/// A page looks at about so many records before it is given back as it is, with a cursor to go on. Days without calls cost
-/// a query for each shard, and no more are searched than are kept.
+/// About how many records to examine before a page is returned as it is, with a cursor.
+///
+/// Days without calls cost one query per shard; the retention period limits their number.
 const MAX_EXAMINED: usize = 10_000;
-/// Days that are looked into at once when those before were empty.
+/// The most days to query at once when the days before had no records.
 const MAX_DAYS_AT_ONCE: usize = 8;
-/// A filter is given so many records of a partition at once.
+/// Records per query and partition when there is a filter.
 const FILTERED_AT_ONCE: usize = 500;
 
-/// Where a list goes on: after the call at this position.
+/// The position after which a list continues.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor(String);
 
 impl Cursor {
-    /// After this call.
+    /// The position after this call.
     pub fn after(record: &CallRecord) -> Self {
         Self(record.position())
     }
 
-    /// As text that a URL may hold.
+    /// Encodes the position for URLs.
     pub fn to_text(&self) -> String {
         URL_SAFE_NO_PAD.encode(&self.0)
     }
@@ -54,17 +55,17 @@ impl Cursor {
     }
 }
 
-/// A status, all of a hundred, e.g. `4xx`, or all errors.
+/// A status, a class of statuses such as `4xx`, or all errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StatusFilter {
     Exactly(u16),
     /// The first digit.
     Class(u16),
-    /// 400 and above, what the usage figures count as errors.
+    /// 400 and above, which the usage figures count as errors.
     Errors,
 }
 
-/// What calls to look for; all that is given must hold.
+/// Criteria for calls; all that are set must match.
 #[derive(Clone, Debug, Default)]
 pub struct ActivityFilter {
     pub method: Option<String>,
@@ -80,7 +81,7 @@ pub struct ActivityFilter {
     pub request_id: Option<String>,
 }
 
-/// A part of a list, the newest first. It may be short, even empty, and yet have a next one.
+/// A page of calls, newest first. It may be short, even empty, although more pages follow.
 #[derive(Clone, Debug, Default)]
 pub struct ActivityPage {
     pub records: Vec<CallRecord>,
@@ -88,13 +89,13 @@ pub struct ActivityPage {
     pub next: Option<Cursor>,
 }
 
-/// Where a search stands: everything at and after `before` has been given out.
+/// The state of a search: everything at and after `before` has been returned.
 struct Search<'a> {
     filter: &'a ActivityFilter,
     from: Timestamp,
-    /// A position, or the beginning of one.
+    /// A position, or a prefix of one.
     before: String,
-    /// The day that `before` lies in.
+    /// The day that contains `before`.
     day: Timestamp,
     limit: usize,
     examined: usize,
@@ -103,13 +104,13 @@ struct Search<'a> {
 /// A partition's newest records before a position.
 struct Part {
     records: Vec<CallRecord>,
-    /// The last position looked at, when there are more below.
+    /// The last position that was examined, if there are more records below it.
     reached: Option<String>,
     examined: usize,
 }
 
 impl Store {
-    /// Up to `limit` calls from `from` until before `to`, after the cursor.
+    /// Returns up to `limit` calls from `from` to before `to`, after the cursor.
     pub async fn search_calls(
         &self,
         filter: &ActivityFilter,
@@ -121,7 +122,7 @@ impl Store {
         if let Some(time) = time.filter(|time| after.is_none() && from <= *time && *time < to) {
             let next = time.saturating_add(SignedDuration::from_millis(1)).unwrap_or(to);
             let page = self.search(Search::new(filter, time, next, None, limit)).await?;
-            // A caller may have chosen an id of the form of ours.
+            // A caller may have sent an id that looks like a generated one.
             if !page.records.is_empty() {
                 return Ok(page);
             }
@@ -129,7 +130,7 @@ impl Store {
         self.search(Search::new(filter, from, to, after, limit)).await
     }
 
-    /// The calls of an hour (`YYYY-MM-DDTHH`, UTC), the newest first.
+    /// Returns the calls of an hour (`YYYY-MM-DDTHH`, UTC), newest first.
     pub async fn calls_of_hour(&self, hour: &str) -> Result<Vec<CallRecord>> {
         let from: Timestamp =
             format!("{hour}:00:00Z").parse().map_err(|_| Error::Malformed(format!("the hour {hour}")))?;
@@ -147,7 +148,8 @@ impl Store {
             let found = records.len();
             for (day, parts) in days.iter().zip(parts) {
                 search.examined += parts.iter().map(|part| part.examined).sum::<usize>();
-                // Below it a partition may hold records that lie between those of the others.
+                // Below this position, one partition may hold records that lie between those of the
+                // others.
                 let reached = parts.iter().filter_map(|part| part.reached.clone()).max();
                 let known = parts.into_iter().flat_map(|part| part.records);
                 let mut known: Vec<CallRecord> = known
@@ -178,7 +180,7 @@ impl Store {
         Ok(ActivityPage { records, next: None })
     }
 
-    /// What the partitions of a day hold next.
+    /// Reads the next records from a day's partitions.
     async fn calls_of(&self, search: &Search<'_>, day: Timestamp) -> Result<Vec<Part>> {
         let shards = match &search.filter.request_id {
             Some(id) => shard_of(id)..shard_of(id) + 1,
@@ -198,7 +200,7 @@ impl Store {
             .expression_attribute_values(":before", AttributeValue::S(search.before.clone()))
             .scan_index_forward(false)
             .select(Select::AllAttributes);
-        // One more than wanted tells whether there is a next page, another one is the position itself.
+        // One extra record shows whether there is a next page; another one is the position itself.
         let at_once = if search.filter.is_empty() { search.limit + 2 } else { FILTERED_AT_ONCE };
         let query = search.filter.apply(query.limit(i32::try_from(at_once).unwrap_or(i32::MAX)));
         let page = query.send().await.map_err(|error| Error::from_sdk(SERVICE, &error))?;
@@ -225,7 +227,7 @@ impl<'a> Search<'a> {
         Self { filter, from, before, day, limit, examined: 0 }
     }
 
-    /// The next days, the newest first, down to that of `from`.
+    /// Returns the next days, newest first, down to that of `from`.
     fn next_days(&self, at_once: usize) -> Vec<Timestamp> {
         let oldest = floor(self.from);
         let days = std::iter::successors(Some(self.day), |day| day.checked_sub(DAY).ok());
@@ -237,7 +239,7 @@ impl<'a> Search<'a> {
     }
 
     fn cursor(&self) -> Cursor {
-        // An instant alone stands before all calls that began at it.
+        // An instant alone sorts before all calls that started at it.
         let suffix = if self.before.contains('#') { "" } else { "#" };
         Cursor(format!("{}{suffix}", self.before))
     }
@@ -252,7 +254,7 @@ impl ActivityFilter {
         self.conditions().is_empty()
     }
 
-    /// Each condition with the values it names; a condition with two values holds for all between them.
+    /// Returns each condition with its values; one with two values matches everything between.
     fn conditions(&self) -> Vec<(&'static str, Vec<AttributeValue>)> {
         let text = |value: &String| AttributeValue::S(value.clone());
         let number = |value: u16| AttributeValue::N(value.to_string());
@@ -304,7 +306,7 @@ impl ActivityFilter {
     }
 }
 
-/// The beginning of the day.
+/// Returns the start of the day.
 fn floor(at: Timestamp) -> Timestamp {
     at - SignedDuration::from_secs(at.as_second().rem_euclid(DAY.as_secs()))
         - SignedDuration::from_nanos(i64::from(at.subsec_nanosecond()))

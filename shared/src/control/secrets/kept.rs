@@ -1,4 +1,4 @@
-//! One secret of this process: its value, when it was fetched, and one fetch at a time.
+//! One cached secret: its value, when it was fetched, and a lock for fetching.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -10,27 +10,27 @@ use jiff::Timestamp;
 use super::{MAX_AGE, MAX_AGE_IN_AN_OUTAGE, PAUSE};
 use crate::control::{Error, Result};
 
-/// With a value at hand, nobody waits longer for a newer one.
+/// The longest wait for a newer value while an old one is available.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Default)]
 pub(super) struct Kept {
     state: Mutex<State>,
-    /// Held by who fetches; the others share the outcome.
+    /// Held during a fetch; concurrent callers share the result.
     fetching: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
 struct State {
-    /// With the time of its fetch.
+    /// The value and the time when it was fetched.
     value: Option<(Arc<str>, Timestamp)>,
-    /// How the last fetch ended, and when it began.
+    /// The result of the last fetch, and when it started.
     last: Option<(Result<Arc<str>>, Timestamp)>,
     fetches: u64,
 }
 
 impl State {
-    /// The last fetch's outcome, when it began within the pause before `now`.
+    /// Returns the last fetch's result, if the fetch started within the pause before `now`.
     fn recent(&self, now: Timestamp) -> Option<Result<Arc<str>>> {
         let (outcome, at) = self.last.as_ref()?;
         (now.duration_since(*at) < PAUSE).then(|| outcome.clone())
@@ -43,7 +43,7 @@ impl State {
 }
 
 impl Kept {
-    /// The value that is kept, or a fetched one when it is too old.
+    /// Returns the cached value, or fetches it if it is too old.
     pub(super) async fn get<F: Future<Output = Result<Arc<str>>>>(
         &self,
         now: Timestamp,
@@ -59,7 +59,8 @@ impl Kept {
             return Ok(fresh);
         }
         let Some(old) = old else { return self.shared(fetches, now, fetch).await };
-        // One caller asks every now and then; the others needn't wait for what may be an outage.
+        // One caller fetches every now and then. The others do not wait, since this may be an
+        // outage.
         if asked_before || self.fetching.try_lock().is_err() {
             return Ok(old);
         }
@@ -68,12 +69,14 @@ impl Kept {
                 tracing::warn!(%error, "a secret is used beyond its age");
                 Ok(old)
             }
-            // It was deleted or its use forbidden: somebody means it.
+            // The secret was deleted or access to it was revoked, presumably on purpose.
             outcome => outcome,
         }
     }
 
-    /// The newest value: a kept one that isn't `held`, or a fetched one, if none was within the pause.
+    /// Returns the newest value: a cached one other than `held`, or a fetched one.
+    ///
+    /// Within the pause, the last fetch's result is reused.
     pub(super) async fn newest<F: Future<Output = Result<Arc<str>>>>(
         &self,
         held: &str,
@@ -100,13 +103,14 @@ impl Kept {
         now: Timestamp,
         fetch: impl FnOnce() -> F,
     ) -> Result<Arc<str>> {
-        let slow = || Error::Unavailable { service: "Secrets Manager", reason: "no answer in time".into() };
+        let slow = || Error::Unavailable { service: "Secrets Manager", reason: "timed out".into() };
         let bounded = async || tokio::time::timeout(limit, fetch()).await.unwrap_or_else(|_| Err(slow()));
         self.shared(fetches, now, bounded).await
     }
 
-    /// Fetches, or waits for the fetch that is under way and takes its outcome. `fetches` is how many there had been when the
-    /// caller found its value wanting.
+    /// Fetches the value, or waits for a fetch in progress and shares its result.
+    ///
+    /// `fetches` is the number of fetches when the caller last looked at the cached value.
     async fn shared<F: Future<Output = Result<Arc<str>>>>(
         &self,
         fetches: u64,

@@ -1,4 +1,4 @@
-//! Rows that were read, remembered to find out whether the log is still the one they were read from.
+//! Fingerprints of rows that were read, to detect that the log has been replaced.
 
 use std::collections::HashMap;
 
@@ -7,27 +7,29 @@ use jiff::Timestamp;
 use super::whole_second;
 use crate::domain::ids::LogId;
 
-/// So many of the rows read last are anchors. Of older rows two are for each power of two of their age.
+/// The number of latest rows that are anchors.
+///
+/// Of older rows there are two for each power of two of their age.
 const NEWEST: usize = 8;
-/// The last so many rows are never missing all at once by chance.
+/// This many of the latest rows are never all missing by chance.
 const MISSING: usize = 3;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Anchor {
     log_id: LogId,
-    /// Of what the row says.
+    /// A fingerprint of the row's contents.
     print: u64,
     read_at: Timestamp,
 }
 
-/// In the order in which they were read.
+/// Rows that were read, in reading order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Anchors(Vec<Anchor>);
 
-/// What is in the log now.
+/// The current state of the log.
 #[derive(Clone, Debug, Default)]
 pub struct Sighting {
-    /// Of the anchors' rows, by id.
+    /// The fingerprints of the anchors' rows that exist, by id.
     pub prints: HashMap<LogId, u64>,
     /// Whether there are rows up to the position.
     pub any_below: bool,
@@ -36,7 +38,7 @@ pub struct Sighting {
 }
 
 impl Anchors {
-    /// Takes up a row that has just been read. Rows at `ends` are kept.
+    /// Adds a row that was just read. Rows at `ends` are kept.
     pub(super) fn add(&mut self, log_id: LogId, print: u64, now: Timestamp, ends: &[LogId]) {
         let now = whole_second(now);
         self.0.retain(|anchor| anchor.log_id != log_id);
@@ -50,7 +52,8 @@ impl Anchors {
             if index > old || ends.contains(&anchor.log_id) {
                 return true;
             }
-            // The oldest of each half of a power of two: a younger one would never grow old.
+            // Keep the oldest of each half of a power of two: if the youngest were kept, none would
+            // grow old.
             let half = (age.ilog2(), age >> (age.ilog2() - 1));
             last.replace(half) != Some(half)
         });
@@ -60,7 +63,7 @@ impl Anchors {
         self.0.iter().map(|anchor| anchor.log_id)
     }
 
-    /// Whether the row at `log_id` is the one that was read; `None` when it wasn't remembered.
+    /// Whether the row at `log_id` is the one that was read; `None` if it is not an anchor.
     pub fn agrees(&self, log_id: LogId, print: u64) -> Option<bool> {
         self.0.iter().find(|anchor| anchor.log_id == log_id).map(|anchor| anchor.print == print)
     }
@@ -69,9 +72,11 @@ impl Anchors {
         self.0.retain(|anchor| anchor.log_id <= id);
     }
 
-    /// After which id the log began anew, if it did; asked when a row at an end is another one or that at `position` is gone.
+    /// Returns the id after which the log started over, if it did.
     ///
-    /// An empty log says nothing: programs clear logs. Nor do one or two rows that are gone, if others have come after them.
+    /// Called if a row at an end has changed or the row at `position` is missing. An empty log
+    /// proves nothing, since programs clear logs. Neither do one or two missing rows, if others
+    /// were added after them.
     pub fn restart(&self, position: LogId, seen: &Sighting) -> Option<LogId> {
         let found = |anchor: &Anchor| seen.prints.get(&anchor.log_id).map(|print| *print == anchor.print);
         let others = self.0.iter().filter(|anchor| found(anchor) == Some(false));
@@ -89,7 +94,7 @@ impl Anchors {
     }
 }
 
-/// Each is three numbers: id, print, and when it was read.
+/// Anchors as text: each is three numbers: id, fingerprint, and when the row was read.
 pub(super) mod notation {
     use jiff::Timestamp;
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
@@ -121,14 +126,14 @@ mod tests {
         Timestamp::from_second(seconds).unwrap()
     }
 
-    /// Anchors of rows 1 to `rows`, one read each second; each row's print is its id.
+    /// Anchors of rows 1 to `rows`, read one per second; each row's fingerprint is its id.
     fn anchors(rows: i64) -> Anchors {
         let mut anchors = Anchors::default();
         (1..=rows).for_each(|id| anchors.add(LogId(id), id.cast_unsigned(), at(id), &[]));
         anchors
     }
 
-    /// A log in which the ids of `ids` are what `print` makes of them.
+    /// A log that has the rows `ids`, with the fingerprints that `print` returns.
     fn seen(
         anchors: &Anchors,
         ids: std::ops::RangeInclusive<i64>,

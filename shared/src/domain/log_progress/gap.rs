@@ -1,20 +1,22 @@
-//! Ids that were not there when a higher one was.
+//! Ranges of ids that were missing when a higher id was read.
 
 use jiff::Timestamp;
 
 use super::{WIDE, whole_second};
 use crate::domain::ids::LogId;
 
-/// Ids from `from` to `to`, both included.
+/// The missing ids from `from` to `to`, inclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gap {
     pub from: LogId,
     pub to: LogId,
-    /// When it was found, or last filled in part.
+    /// When the gap was found or last partly filled.
     pub first_seen: Timestamp,
-    /// Rows that had come at the top by then.
+    /// The number of rows that had been read at the top by then.
     pub rows_before: u64,
-    /// 0: none of the ids has been dealt with. Else the gap is joined of several, and so many rows in it have been dealt with.
+    /// 0 if none of the ids is done.
+    ///
+    /// Otherwise the gap was joined from several and has this many done rows.
     pub seen: u64,
 }
 
@@ -23,12 +25,12 @@ impl Gap {
         Self { from, to, first_seen: whole_second(first_seen), rows_before, seen: 0 }
     }
 
-    /// Whether the ids above it may be strays, however long ago they came.
+    /// Whether the ids above the gap may be an island, however long ago they were read.
     pub fn is_wide(&self) -> bool {
         self.seen == 0 && self.to.0 - self.from.0 >= WIDE - 1
     }
 
-    /// This gap and the next one above it as one; all ids between them are rows that have been dealt with.
+    /// Joins this gap with the next one above it. All ids between them must be rows that are done.
     pub(super) fn join(&self, above: &Self) -> Option<Self> {
         let between = u64::try_from(above.from.0 - self.to.0 - 1).ok()?;
         (!self.is_wide() && !above.is_wide()).then(|| Self {
@@ -41,7 +43,9 @@ impl Gap {
     }
 }
 
-/// Gaps as a short text: each is up to five numbers, the differences to the gap before it. Zeros at the end are left out.
+/// Gaps as a short text: up to five numbers each, as differences from the gap before.
+///
+/// Trailing zeros are omitted.
 pub(super) mod notation {
     use jiff::Timestamp;
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};

@@ -1,38 +1,38 @@
-//! Rows of the log that are no events, or not quite.
+//! Counts of log rows that are not events, or only with a substitute value.
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::LogId;
 
-/// So many pairs are told apart.
+/// The most pairs to distinguish.
 const MOST_PAIRS: usize = 20;
-/// Characters of a name that are kept.
+/// The length to which names are truncated, in characters.
 const NAME: usize = 40;
 
-/// A table and a verb that no event scope has.
+/// A table and an action that belong to no event scope.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UnknownPair {
     pub table: String,
     pub action: String,
     pub rows: u64,
-    /// The last of these rows.
+    /// The latest of these rows.
     pub last_log_id: LogId,
 }
 
-/// What was counted of a practice's log.
+/// Counts for a practice's log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Misfits {
-    /// Rows that were passed because they could not be read.
+    /// Rows that were skipped because they are unreadable.
     pub unreadable_rows: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_unreadable: Option<LogId>,
-    /// Rows without an id above 0 when they were counted last. They are among the unreadable ones.
+    /// Rows without an id above 0 at the last count. They are included in the unreadable rows.
     pub without_ids: u64,
-    /// Rows whose time could not be read; the time of the poll stands for it.
+    /// Rows with an unreadable time, which is replaced by the time of the poll.
     pub unreadable_times: u64,
-    /// The most recent first.
+    /// The most recent pair comes first.
     pub unknown: Vec<UnknownPair>,
     /// Rows of further pairs.
     pub other_unknown: u64,
@@ -44,7 +44,9 @@ impl Misfits {
         self.last_unreadable = Some(log_id);
     }
 
-    /// `rows` have no id above 0, `last` is the highest of theirs. Whether these are more than before.
+    /// Records that `rows` have no id above 0, and `last`, the highest of these ids.
+    ///
+    /// Returns whether the number has grown.
     pub fn count_without_ids(&mut self, rows: u64, last: Option<LogId>) -> bool {
         let new = rows.saturating_sub(self.without_ids);
         self.without_ids = rows;

@@ -1,10 +1,12 @@
-//! A log that does everything a log can do, read as the poller reads it, against a list of what was committed.
+//! Simulates a log that does everything a log can do.
+//!
+//! It is read as the poller reads it, and compared with the rows that were committed.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::*;
 
-/// Numbers that are the same in every run of a seed.
+/// A generator of numbers that are the same in every run with the same seed.
 struct Random(u64);
 
 impl Random {
@@ -26,7 +28,7 @@ struct Sequence {
     next: i64,
     increment: i64,
     cache: i64,
-    /// Each session's next id and how many it has left.
+    /// Each session's next id and its number of ids left.
     sessions: [(i64, i64); 3],
 }
 
@@ -44,7 +46,7 @@ impl Sequence {
     }
 }
 
-/// Rows by id. What a row says is a number that no other row ever has.
+/// Rows by id. Each row's content is a number that no other row has.
 type Table = BTreeMap<i64, u64>;
 
 struct World {
@@ -64,7 +66,7 @@ struct World {
     late_left: bool,
 }
 
-/// Late rows of one poll.
+/// Late rows per poll.
 const LATE_ROWS: usize = 25;
 
 impl World {
@@ -121,11 +123,11 @@ impl World {
     }
 
     fn commit(&mut self, (id, row): (i64, u64)) {
-        // A stray id may have been where the sequence comes later.
+        // A stray id may take an id that the sequence assigns later.
         self.table.entry(id).or_insert(row);
     }
 
-    /// What no sequence does.
+    /// Does what no sequence does.
     fn break_off(&mut self) {
         self.open.clear();
         match self.random.below(3) {
@@ -135,7 +137,7 @@ impl World {
                 self.sequence.next = 1;
                 self.backup = (Table::new(), self.sequence.clone());
             }
-            // Only cleared: ids go on.
+            // Only cleared: ids continue.
             _ => {
                 self.poll(true);
                 self.table.clear();
@@ -144,7 +146,7 @@ impl World {
         self.sequence.sessions = [(0, 0); 3];
     }
 
-    /// As `log-poller` does it.
+    /// Polls as `log-poller` does.
     fn poll(&mut self, all: bool) {
         let now = Timestamp::from_second(self.now).unwrap();
         if let Some(anew) = self.restart(now) {
@@ -226,7 +228,7 @@ impl World {
         self.messages += 1;
     }
 
-    /// Every row that is there has been sent.
+    /// Checks that every existing row has been sent.
     fn check(&mut self, seed: u64) {
         for round in 0.. {
             self.poll(true);
@@ -251,7 +253,7 @@ fn whatever_is_committed_is_sent_and_no_event_id_twice() {
             }
             world.check(seed);
             world.break_off();
-            // Found out before the log has grown past its old end.
+            // Detected before the log has grown past its old end.
             world.check(seed);
         }
         for row in std::mem::take(&mut world.open) {

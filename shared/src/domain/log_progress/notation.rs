@@ -1,6 +1,6 @@
 //! Rows of a few small numbers as text: `9,9 1,9,0,1`.
 
-/// Leaves out zeros at a row's end.
+/// Writes the rows, omitting trailing zeros.
 pub(super) fn write<const N: usize>(rows: impl Iterator<Item = [i64; N]>) -> String {
     let rows = rows.map(|row| {
         let end = row.iter().rposition(|number| *number != 0).unwrap_or(0);

@@ -1,4 +1,4 @@
-//! The cursor's algebra; `model.rs` has the whole.
+//! Tests of the cursor's operations; `model.rs` tests the whole.
 
 use super::*;
 
@@ -143,7 +143,7 @@ fn a_new_epoch_keeps_what_is_missing_below_its_beginning() {
     assert_eq!(anew.anchors.ids().collect::<Vec<_>>(), [LogId(2), LogId(5)]);
 }
 
-/// Reads ids one after the other, and makes them fit after every hundredth.
+/// Reads ids one by one, and compacts the gaps after every hundredth.
 fn read(ids: impl Iterator<Item = i64>) -> (LogProgress, usize) {
     let (mut progress, mut largest) = (LogProgress::after(LogId(0)), 0);
     for (number, id) in ids.enumerate() {

@@ -1,4 +1,4 @@
-//! Rows of the EMR's tables.
+//! Decodes rows of the EMR's tables.
 
 use jiff::civil::Date;
 use sqlx::{FromRow, Row, postgres::PgRow, sqlite::SqliteRow};
@@ -23,56 +23,58 @@ impl ForeignRow for PgRow {
     }
 }
 
-/// The columns of one row; it remembers whether one of them had no meaning.
+/// The columns of one row; records whether one of them was unreadable.
 pub(crate) struct Columns<'r, R> {
     row: &'r R,
     damaged: bool,
 }
 
-/// What a row of one of the EMR's tables is read as.
+/// A type that rows of one of the EMR's tables are decoded to.
 pub(crate) trait FromColumns: Sized {
     const TABLE: &'static str;
-    /// The primary key, or the column of it that names a row to administrators. Never patient data.
+    /// The primary key, or the part of it that identifies a row to administrators.
+    ///
+    /// Never patient data.
     const KEY: &'static str;
 
-    /// `None` when the row is of no use.
+    /// Decodes a row; `None` if the row is unusable.
     fn from_columns<R: ForeignRow>(columns: &mut Columns<'_, R>) -> sqlx::Result<Option<Self>>;
 }
 
-/// A row with what could be read of it.
+/// A row, as far as it could be decoded.
 #[derive(Clone, Debug)]
 pub(crate) struct Read<T> {
     value: Option<T>,
-    /// Its key, if it is to be reported.
+    /// The row's key, if the row is to be reported.
     problem: Option<String>,
 }
 
 impl<R: ForeignRow> Columns<'_, R> {
-    /// Any value; what has no meaning is noted.
+    /// Returns any value; records an unreadable one.
     pub(crate) fn get<T: FromRaw>(&mut self, column: &str) -> sqlx::Result<Foreign<T>> {
         let value = self.row.foreign(column)?;
         self.damaged |= Foreign::is_problem(&value);
         Ok(value)
     }
 
-    /// A value that may be absent; an unreadable one is absent too.
+    /// Returns an optional value; `None` if it is null or unreadable.
     pub(crate) fn optional<T: FromRaw>(&mut self, column: &str) -> sqlx::Result<Option<T>> {
         self.get(column).map(Foreign::value)
     }
 
-    /// A value that the row is of no use without.
+    /// Returns a value that the row needs to be usable.
     pub(crate) fn required<T: FromRaw>(&mut self, column: &str) -> sqlx::Result<Option<T>> {
         let value = self.optional(column)?;
         self.damaged |= value.is_none();
         Ok(value)
     }
 
-    /// A value that has a substitute.
+    /// Returns a value, or the substitute if it is missing.
     pub(crate) fn or<T: FromRaw>(&mut self, column: &str, substitute: T) -> sqlx::Result<T> {
         Ok(self.required(column)?.unwrap_or(substitute))
     }
 
-    /// A word of a fixed list.
+    /// Returns a keyword of a fixed list.
     pub(crate) fn parsed<T: std::str::FromStr>(&mut self, column: &str) -> sqlx::Result<Option<T>> {
         let word: Foreign<String> = self.get(column)?;
         let parsed = word.value().and_then(|word| word.parse().ok());
@@ -80,12 +82,12 @@ impl<R: ForeignRow> Columns<'_, R> {
         Ok(parsed)
     }
 
-    /// A text; empty when it can't be read.
+    /// Returns a text; empty if it is unreadable.
     pub(crate) fn text(&mut self, column: &str) -> sqlx::Result<String> {
         self.or(column, String::new())
     }
 
-    /// A date; one that no calendar of ours reaches is none.
+    /// Returns a date; `None` for one outside the calendar.
     pub(crate) fn date(&mut self, column: &str) -> sqlx::Result<Option<Date>> {
         let day: Option<Day> = self.optional(column)?;
         let date = day.and_then(Day::date);
@@ -93,7 +95,7 @@ impl<R: ForeignRow> Columns<'_, R> {
         Ok(date)
     }
 
-    /// An instant; 1970 when it can't be read.
+    /// Returns an instant; 1970-01-01 if it is unreadable.
     pub(crate) fn instant(&mut self, column: &str) -> sqlx::Result<jiff::Timestamp> {
         self.or(column, jiff::Timestamp::UNIX_EPOCH)
     }
@@ -114,7 +116,7 @@ impl<'r, R: ForeignRow, T: FromColumns> FromRow<'r, R> for Read<T> {
 }
 
 impl<T: FromColumns> Read<T> {
-    /// The row, if it is of use; what was wrong with it is reported.
+    /// Returns the row if it is usable; reports problems with it.
     pub(crate) fn accept(self, conn: &Conn) -> Option<T> {
         if let Some(key) = &self.problem {
             conn.report_unreadable(T::TABLE, key);
@@ -123,7 +125,7 @@ impl<T: FromColumns> Read<T> {
     }
 }
 
-/// The rows that are of use; what was wrong with any is reported.
+/// Returns the usable rows; reports problems with any of them.
 pub(crate) fn accept_all<T: FromColumns>(conn: &Conn, rows: Vec<Read<T>>) -> Vec<T> {
     rows.into_iter().filter_map(|row| row.accept(conn)).collect()
 }

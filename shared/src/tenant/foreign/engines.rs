@@ -1,4 +1,4 @@
-//! Values of either engine, whatever their type.
+//! Decodes values of either engine, regardless of their type.
 
 use sqlx::{
     Decode, Postgres, Sqlite, Type, TypeInfo, ValueRef,
@@ -34,7 +34,7 @@ impl<'r, T: FromRaw> Decode<'r, Sqlite> for Foreign<T> {
         if value.is_null() {
             return Ok(Self::Null);
         }
-        // A value of SQLite can be read once, as one type.
+        // An SQLite value can be read only once, as one type.
         let class = value.type_info().name().to_owned();
         let raw = match class.as_str() {
             "INTEGER" => Raw::Integer(<i64 as Decode<Sqlite>>::decode(value)?),
@@ -55,14 +55,14 @@ impl<'r, T: FromRaw> Decode<'r, Postgres> for Foreign<T> {
         let bytes = value.as_bytes()?;
         let raw = match value.format() {
             PgValueFormat::Binary => binary(value.type_info().name(), bytes),
-            // Only statements without parameters that are not prepared are answered in texts.
+            // Only unprepared statements without parameters return texts.
             PgValueFormat::Text => Raw::Text(bytes),
         };
         Ok(T::from_raw(raw))
     }
 }
 
-/// A value in `PostgreSQL`'s binary format.
+/// Decodes a value in `PostgreSQL`'s binary format.
 fn binary<'r>(name: &str, bytes: &'r [u8]) -> Raw<'r> {
     let known = match name {
         "BOOL" => bytes.first().map(|byte| Raw::Boolean(*byte != 0)),

@@ -1,9 +1,12 @@
-//! Comparing foreign values in SQL as they are read.
+//! SQL expressions that compare foreign values by their meaning.
 
 use crate::tenant::Conn;
 
-/// An expression that orders instants as they are read: `SQLite` compares texts as texts, however they are written. Migration
-/// `0010` has indexes on it. Builds of `SQLite` differ in whether a blob can match a pattern.
+/// Returns an expression that orders instants by their meaning.
+///
+/// `SQLite` would compare texts as texts, whatever their format. Migration `0010` has indexes on
+/// the expression. `SQLite` builds differ in whether a blob can match a pattern, so blobs are
+/// excluded.
 pub(crate) fn instant_order(conn: &Conn, column: &str) -> String {
     match conn {
         Conn::Postgres(_) => column.to_owned(),
@@ -11,7 +14,9 @@ pub(crate) fn instant_order(conn: &Conn, column: &str) -> String {
     }
 }
 
-/// As a Julian day; null for what is no instant. `julianday` is never asked about `now`, which no index could hold.
+/// The Julian day, or null for a value that is not an instant.
+///
+/// `julianday` never sees `now`, which no index could hold.
 const INSTANT: &str = "case \
     when typeof(created_at) = 'blob' then null \
     when created_at glob '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*' then julianday(created_at) \
@@ -21,7 +26,7 @@ const INSTANT: &str = "case \
     when cast(created_at as real) <= 253402300799 then cast(created_at as real) / 86400.0 + 2440587.5 \
     else cast(created_at as real) / 86400000.0 + 2440587.5 end";
 
-/// A condition on a column of truth values, as they are read: in `SQLite`, programs also write the words that mean them.
+/// Returns a condition on a boolean column. In `SQLite`, programs also write words for true.
 pub(crate) fn is_true(conn: &Conn, column: &str) -> String {
     match conn {
         Conn::Postgres(_) => column.to_owned(),

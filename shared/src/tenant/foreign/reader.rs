@@ -1,9 +1,9 @@
-//! Deciding about one row.
+//! Reads the values of one row.
 
 use super::Foreign;
 use crate::{domain::ids::IntegerId, tenant::Conn};
 
-/// Reads the values of one row and reports the row once if one of them has no meaning.
+/// Reads the values of one row and reports the row once if one of them is unreadable.
 pub struct RowReader<'c> {
     conn: &'c Conn,
     table: &'static str,
@@ -12,7 +12,10 @@ pub struct RowReader<'c> {
 }
 
 impl<'c> RowReader<'c> {
-    /// `id` is the row's primary key. It is logged and shown to administrators, so it is never patient data.
+    /// Creates a reader.
+    ///
+    /// `id` is the row's primary key. It is logged and shown to administrators, so it must never be
+    /// patient data.
     pub fn new(conn: &'c Conn, table: &'static str, id: impl IntegerId) -> Self {
         Self { conn, table, id: id.get().to_string(), reported: false }
     }
@@ -25,7 +28,7 @@ impl<'c> RowReader<'c> {
         }
     }
 
-    /// A value that may be absent; an unreadable one is absent too.
+    /// Returns an optional value; `None` if it is null or unreadable.
     pub fn optional<T>(&mut self, value: Foreign<T>) -> Option<T> {
         if value.is_problem() {
             self.report();
@@ -33,7 +36,7 @@ impl<'c> RowReader<'c> {
         value.value()
     }
 
-    /// A value that the row is of no use without.
+    /// Returns a value that the row needs to be usable; reports the row if it is missing.
     pub fn required<T>(&mut self, value: Foreign<T>) -> Option<T> {
         let value = self.optional(value);
         if value.is_none() {
@@ -42,7 +45,7 @@ impl<'c> RowReader<'c> {
         value
     }
 
-    /// A value that has a substitute.
+    /// Returns a value, or the substitute if it is missing.
     pub fn or<T>(&mut self, value: Foreign<T>, substitute: T) -> T {
         self.required(value).unwrap_or(substitute)
     }

@@ -1,4 +1,4 @@
-//! What raw values mean.
+//! Decodes raw values of the EMR.
 
 use jiff::{
     SignedDuration, Span, Timestamp, ToSpan,
@@ -12,14 +12,14 @@ use crate::domain::ids::IntegerId;
 /// A local time, or the end of the day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimeOfDay {
-    /// Whole seconds; parts of one are cut off.
+    /// Whole seconds; fractions are truncated.
     At(Time),
-    /// `24:00`
+    /// The end of the day, `24:00`.
     EndOfDay,
 }
 
 impl TimeOfDay {
-    /// The date and time it is on a date: the end of a day is the next one's midnight.
+    /// Returns the date and time for a given date: the end of a day is midnight of the next day.
     pub fn on(self, date: Date) -> (Date, Time) {
         match self {
             Self::At(time) => (date, time),
@@ -27,7 +27,7 @@ impl TimeOfDay {
         }
     }
 
-    /// The time on a clock: `00:00` at the end of the day.
+    /// Returns the time on a clock: `00:00` for the end of the day.
     pub fn on_clock(self) -> Time {
         match self {
             Self::At(time) => time,
@@ -36,7 +36,7 @@ impl TimeOfDay {
     }
 }
 
-/// A date, or one that no calendar of ours reaches: `infinity`, `-infinity`, and years before 1 or after 9999.
+/// A date, or one outside the calendar: `infinity`, `-infinity`, and years before 1 or after 9999.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Day {
     Past,
@@ -44,29 +44,31 @@ pub enum Day {
     Future,
 }
 
-/// A name that rows are looked up by: a text as the database holds it, so that what is listed can be asked for.
+/// A name that rows are looked up by.
+///
+/// It is the exact stored text, so that every listed name can be looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Key(pub(crate) String);
 
-/// Longest name that partners can ask for, in characters.
+/// The longest name that partners can look up, in characters.
 const MAX_KEY: usize = 2000;
 
 /// RFC 3339 has no year before 0.
 const FIRST_DATE: Date = date(1, 1, 1);
-/// 2000-01-01, where `PostgreSQL` counts from.
+/// 2000-01-01, the epoch of `PostgreSQL`.
 const POSTGRES_EPOCH: Date = date(2000, 1, 1);
 const POSTGRES_EPOCH_SECOND: i64 = 946_684_800;
-/// 0001-01-01T00:00:00Z
+/// 0001-01-01T00:00:00Z in Unix seconds.
 const FIRST_SECOND: i64 = -62_135_596_800;
 /// The Unix epoch as a Julian day.
 const UNIX_EPOCH_JULIAN: f64 = 2_440_587.5;
-/// Numbers below are Julian days, others Unix seconds, as for `SQLite`'s modifier `auto`.
+/// Smaller numbers are Julian days, others Unix seconds, as for `SQLite`'s modifier `auto`.
 const LAST_JULIAN: f64 = 5_373_484.5;
-/// Above, a number of seconds would be after the year 9999; it is one of milliseconds.
+/// Larger numbers are milliseconds: as seconds they would be after the year 9999.
 const LAST_SECOND: f64 = 253_402_300_799.0;
 
 impl Day {
-    /// The date; the first or last one for what lies beyond.
+    /// Returns the date, or the first or last one for a date outside the calendar.
     pub fn clamped(self) -> Date {
         match self {
             Self::Past => FIRST_DATE,
@@ -75,7 +77,7 @@ impl Day {
         }
     }
 
-    /// The date, if it is one.
+    /// Returns the date, if it is within the calendar.
     pub fn date(self) -> Option<Date> {
         match self {
             Self::On(date) => Some(date),
@@ -138,7 +140,9 @@ impl FromRaw for i64 {
     }
 }
 
-/// An id is what SQL takes for equal to it: of a text, `2` and nothing around it, and no blob.
+/// An id decodes only from values that SQL treats as equal to it.
+///
+/// A text must be exactly `2`, and a blob never matches.
 impl<T: IntegerId> FromRaw for T {
     fn from_raw(raw: Raw<'_>) -> Foreign<Self> {
         let id = match raw {
@@ -174,7 +178,7 @@ impl FromRaw for TimeOfDay {
     fn from_raw(raw: Raw<'_>) -> Foreign<Self> {
         let time = match raw {
             Raw::Microseconds(count) => time_of_second(count.div_euclid(1_000_000)),
-            // The date of a time alone: the day 0 of whatever calendar the program has.
+            // The date part of a time is the program's day zero; it is ignored.
             Raw::Text(bytes) | Raw::Blob(bytes) => text(bytes).and_then(|it| match split_date(it) {
                 Some((date, Some(time))) if parse_date(date).is_some() => parse_time(time),
                 _ => parse_time(it),
@@ -192,12 +196,12 @@ impl FromRaw for Day {
             Raw::Instant(i64::MIN) => Some(Self::Past),
             Raw::Instant(i64::MAX) => Some(Self::Future),
             Raw::Instant(count) => Some(Self::On(utc_date(of_postgres(count)))),
-            #[allow(clippy::cast_precision_loss, reason = "integers beyond 2^53 are no dates")]
+            #[allow(clippy::cast_precision_loss, reason = "integers beyond 2^53 are not dates")]
             Raw::Integer(number) => day_of_number(number as f64),
             Raw::Real(number) => day_of_number(number),
             Raw::Text(bytes) | Raw::Blob(bytes) => {
                 let text = text(bytes);
-                // A date with something else behind it is that date.
+                // A date followed by other text is that date.
                 let began = || text?.split(|c: char| !c.is_ascii_digit() && !"-/".contains(c)).next();
                 let began = || began().and_then(parse_date).or_else(|| text?.get(..10).and_then(parse_date));
                 match text.and_then(parse_day) {
@@ -214,12 +218,15 @@ impl FromRaw for Day {
 }
 
 impl FromRaw for Timestamp {
-    /// `infinity` and years beyond 1 to 9999 are the first or last instant that RFC 3339 can tell.
+    /// Decodes an instant.
+    ///
+    /// `infinity` and years outside 1 to 9999 become the first or last instant that RFC 3339 can
+    /// express.
     fn from_raw(raw: Raw<'_>) -> Foreign<Self> {
         let at = match raw {
             Raw::Instant(count) => Some(of_postgres(count)),
             Raw::Days(days) => Some(midnight(Day::of_days(days))),
-            #[allow(clippy::cast_precision_loss, reason = "integers beyond 2^53 are no instants")]
+            #[allow(clippy::cast_precision_loss, reason = "integers beyond 2^53 are not instants")]
             Raw::Integer(number) => of_number(number as f64),
             Raw::Real(number) => of_number(number),
             Raw::Text(bytes) | Raw::Blob(bytes) => text(bytes).and_then(parse_timestamp),
@@ -229,22 +236,22 @@ impl FromRaw for Timestamp {
     }
 }
 
-/// What SQL trims from the words that mean true.
+/// The characters that SQL trims from the words for true.
 pub(super) const SPACES: [char; 7] = ['\t', '\n', '\u{b}', '\u{c}', '\r', ' ', '\u{a0}'];
 
-/// The trimmed text of a value, if it is one.
+/// Returns the value as trimmed text, if it is UTF-8.
 fn text(bytes: &[u8]) -> Option<&str> {
     str::from_utf8(bytes).ok().map(|it| it.trim_matches(|c: char| c.is_whitespace() || c == '\0'))
 }
 
-#[allow(clippy::cast_possible_truncation, reason = "checked to be within")]
+#[allow(clippy::cast_possible_truncation, reason = "the range was checked")]
 fn whole(number: f64) -> Option<i64> {
-    // 2^63 as a double is no i64 any more.
+    // 2^63 as a double is out of range for an i64.
     let range = -9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0;
     (number.fract() == 0.0 && range.contains(&number)).then_some(number as i64)
 }
 
-/// A second of the day, up to and including 24:00.
+/// Converts a second of the day, up to and including 24:00.
 fn time_of_second(second: i64) -> Option<TimeOfDay> {
     if second == 86_400 {
         return Some(TimeOfDay::EndOfDay);
@@ -254,7 +261,7 @@ fn time_of_second(second: i64) -> Option<TimeOfDay> {
     Time::new(hour, minute, part(second % 60)?, 0).ok().map(TimeOfDay::At)
 }
 
-/// `H:MM[:SS[.fff]]`, with or without AM and PM; the 60th second is the 59th.
+/// Parses `H:MM[:SS[.fff]]`, with or without AM and PM. Second 60 becomes 59.
 fn parse_time(text: &str) -> Option<TimeOfDay> {
     let upper = text.trim().to_ascii_uppercase();
     let half = [("AM", 0), ("PM", 12)]
@@ -284,13 +291,13 @@ fn parse_time(text: &str) -> Option<TimeOfDay> {
     time_of_second(hour * 3600 + minute * 60 + second.min(59))
 }
 
-/// Up to `most` ASCII digits and nothing else; what is too large for an integer is its largest.
+/// Parses up to `most` ASCII digits and nothing else; too large numbers become the largest integer.
 fn digits(text: &str, most: usize) -> Option<i64> {
     let plain = (1..=most).contains(&text.len()) && text.bytes().all(|it| it.is_ascii_digit());
     plain.then(|| text.parse().unwrap_or(i64::MAX))
 }
 
-/// `Y-M-D`, `Y/M/D` or `YYYYMMDD`, with a year of four digits; also `M/D/Y` and `M-D-Y`, as people in the United States write it.
+/// Parses `Y-M-D`, `Y/M/D` or `YYYYMMDD` (four-digit year), or in US order `M/D/Y` or `M-D-Y`.
 fn parse_date(text: &str) -> Option<Date> {
     let (year, month, day) = if text.len() == 8 && text.bytes().all(|it| it.is_ascii_digit()) {
         (&text[..4], &text[4..6], &text[6..])
@@ -310,7 +317,7 @@ fn parse_date(text: &str) -> Option<Date> {
     (date >= FIRST_DATE).then_some(date)
 }
 
-/// A date and what follows it.
+/// Splits a text into its date and the rest.
 fn split_date(text: &str) -> Option<(&str, Option<&str>)> {
     let date = text.split(['T', 't', ' ']).next()?;
     let rest = text[date.len()..].get(1..).map(str::trim);
@@ -325,7 +332,7 @@ fn infinite(text: &str) -> Option<Day> {
     }
 }
 
-/// A date, or the date of a local date and time.
+/// Parses a date, or the date part of a local date and time.
 fn parse_day(text: &str) -> Option<Day> {
     if let Some(day) = infinite(text) {
         return Some(day);
@@ -344,7 +351,7 @@ fn parse_day(text: &str) -> Option<Day> {
     }
 }
 
-/// The day of a number of [`of_number`], if it is one of our calendar.
+/// Returns the day of a number that [`of_number`] accepts, if it is within the calendar.
 fn day_of_number(number: f64) -> Option<Day> {
     if number.is_infinite() {
         return Some(if number > 0.0 { Day::Future } else { Day::Past });
@@ -352,13 +359,15 @@ fn day_of_number(number: f64) -> Option<Day> {
     of_number(number).map(utc_date).filter(|date| *date > FIRST_DATE).map(Day::On)
 }
 
-/// Whether a text that is no date may still name a day: it has a digit but zero, or characters that may be one elsewhere. The
-/// calendar's query of visits has the same rule.
+/// Whether a text that is not a date may still name a day.
+///
+/// It does if it has a digit other than zero, or a character outside printable ASCII, which may be
+/// a digit elsewhere. The calendar's query of visits applies the same rule.
 pub(crate) fn names_a_day(text: &str) -> bool {
     text.contains(|c: char| matches!(c, '1'..='9') || !matches!(c, ' '..='~'))
 }
 
-/// As `SQLite` itself: without an offset it is UTC.
+/// Parses an instant as `SQLite` does: without an offset it is UTC.
 fn parse_timestamp(text: &str) -> Option<Timestamp> {
     if let Some(day) = infinite(text) {
         return Some(midnight(day));
@@ -376,7 +385,7 @@ fn parse_timestamp(text: &str) -> Option<Timestamp> {
     Some(clamp(at.checked_add(SignedDuration::from_nanos(nanosecond)).unwrap_or(Timestamp::MAX)))
 }
 
-/// A time and its offset from UTC: `Z`, `UTC`, `+hh`, `+hhmm` or `+hh:mm`.
+/// Splits a time from its UTC offset: `Z`, `UTC`, `GMT`, `+hh`, `+hhmm` or `+hh:mm`.
 fn split_offset(text: &str) -> Option<(&str, Offset)> {
     for utc in ["Z", "z", "UTC", "GMT"] {
         if let Some(time) = text.strip_suffix(utc) {
@@ -397,7 +406,7 @@ fn split_offset(text: &str) -> Option<(&str, Offset)> {
     Some((time.trim_end(), Offset::from_seconds(seconds).ok()?))
 }
 
-/// A Julian day, Unix seconds or Unix milliseconds.
+/// Converts a Julian day, Unix seconds or Unix milliseconds.
 fn of_number(number: f64) -> Option<Timestamp> {
     if !number.is_finite() {
         return (!number.is_nan()).then(|| midnight(if number > 0.0 { Day::Future } else { Day::Past }));
@@ -409,7 +418,7 @@ fn of_number(number: f64) -> Option<Timestamp> {
     } else {
         number
     };
-    // A double has no more than microseconds of an instant.
+    // A double holds an instant to the microsecond at best.
     let micros = SignedDuration::try_from_secs_f64(seconds).ok()?.as_micros();
     let at = Timestamp::from_microsecond(i64::try_from(micros).ok()?).ok()?;
     Some(clamp(at))

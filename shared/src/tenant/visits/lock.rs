@@ -1,8 +1,11 @@
-//! Locks of what is about to change, held until the transaction ends. `SQLite` has one writer at a time already.
+//! Advisory locks for bookings, held until the transaction ends.
 //!
-//! A booking locks its provider's and its patient's days and then one room's, no more: visits of others go on meanwhile,
-//! also while this one waits for a row that the EMR has not committed. The order is fixed (the visit that is moved, the
-//! provider, the patient, one room; within a kind ascending), so that nobody waits in a circle.
+//! `SQLite` allows only one writer anyway.
+//!
+//! A booking locks the days of its provider and of its patient and then those of one room. Other
+//! bookings go on meanwhile, even while this one waits for a row that the EMR has not committed.
+//! The lock order is fixed to avoid deadlocks: the visit that is rescheduled, the provider, the
+//! patient, one room; within a kind in ascending order.
 
 use std::{
     fmt::Write,
@@ -20,10 +23,10 @@ use crate::{
     tenant::{Conn, Constraint, Error, Result, on, round_trip},
 };
 
-/// A room is waited for during this part of the time that is left, for there may be another one.
+/// The wait for one room is this fraction of the remaining time, since another room may be free.
 const SHARE: u32 = 4;
 
-/// The first half of an advisory lock's name.
+/// The first key of an advisory lock.
 #[derive(Clone, Copy)]
 enum Kind {
     Provider = 1,
@@ -32,8 +35,9 @@ enum Kind {
     Visit = 4,
 }
 
-/// Locks the days of a provider and of a patient: what is seen free stays free. The provider's visits on these days are also
-/// those whose buffers reach into them.
+/// Locks the days of a provider and of a patient, so that free times stay free.
+///
+/// The dates must include neighboring days whose visits' buffers reach into them.
 pub async fn lock_provider_and_patient(
     conn: &mut Conn,
     (provider, provider_dates): (ProviderId, &[Date]),
@@ -44,8 +48,11 @@ pub async fn lock_provider_and_patient(
     lock(conn, "", &locks.concat()).await
 }
 
-/// A search for a room. Others may hold one without having committed, and nobody can see for whom: while another room is free, each
-/// is waited for shortly, and the whole search takes no longer than one lock may be waited for.
+/// A search for a free room.
+///
+/// Other transactions may hold rooms for visits that are not committed and so not visible. As long
+/// as other rooms remain, the wait for each is short. The whole search takes no longer than a
+/// wait for one lock.
 #[derive(Debug, Default)]
 pub struct RoomSearch {
     begun: Option<Instant>,
@@ -53,7 +60,7 @@ pub struct RoomSearch {
 }
 
 impl RoomSearch {
-    /// Rooms that were waited for in vain. One of them is the right one only if no other is free.
+    /// The rooms whose lock timed out. Choose one only if no other room is free.
     pub fn held(&self) -> &[RoomId] {
         &self.held
     }
@@ -62,9 +69,9 @@ impl RoomSearch {
         limit.saturating_sub(self.begun.map_or(Duration::ZERO, |begun| begun.elapsed()))
     }
 
-    /// Locks the days of the room that is to be taken. `false`: somebody else has it, and it is not locked.
+    /// Locks the room's days; `false` if the room is taken, in which case it is not locked.
     ///
-    /// Later statements of the transaction wait for a lock no longer than this one.
+    /// Later statements of the transaction wait for locks no longer than this one did.
     pub async fn lock(
         &mut self,
         conn: &mut Conn,
@@ -77,13 +84,14 @@ impl RoomSearch {
         self.begun.get_or_insert_with(Instant::now);
         let left = self.left(connection.lock_limit());
         let wait = if self.held.contains(&room) { left } else { left / SHARE };
-        // Zero would be for ever.
+        // Zero would mean no limit.
         let wait = wait.as_millis().max(1);
         let before = format!("savepoint room; set local lock_timeout = {wait}; ");
         let locked = lock(conn, &before, &names(Kind::Room, room.0, dates)).await;
         match locked {
             Ok(()) if is_free(conn, room, time, except).await? => return Ok(true),
-            // Another room may be chosen next; to wait for that with this one locked would break the order.
+            // Another room may be chosen next. Waiting for it with this one locked would violate
+            // the lock order.
             Ok(()) => give_up_room(conn).await?,
             Err(error) if self.leave(conn, Some(room), &error).await? => (),
             Err(error) => return Err(error),
@@ -91,7 +99,9 @@ impl RoomSearch {
         Ok(false)
     }
 
-    /// Leaves the room and takes back what was written since it was locked, if it was in the way and another one is worth a try.
+    /// Releases the room if it caused the error and time is left to try another.
+    ///
+    /// Rolls back to before the room's lock.
     pub async fn leave(&mut self, conn: &mut Conn, room: Option<RoomId>, error: &Error) -> Result<bool> {
         let (Conn::Postgres(connection), Some(room)) = (&*conn, room) else { return Ok(false) };
         let is_held = error.is_lock_timeout() && !self.held.contains(&room);
@@ -100,7 +110,7 @@ impl RoomSearch {
             return Ok(false);
         }
         give_up_room(conn).await?;
-        // A visit that was committed meanwhile is seen from now on.
+        // From here on, visits committed in the meantime are visible.
         if is_held {
             self.held.push(room);
         }
@@ -132,7 +142,7 @@ async fn is_free(conn: &mut Conn, room: RoomId, time: Interval, except: Option<V
     .fetch_one(c).await)?)
 }
 
-/// The names of the locks of some days, ascending.
+/// Returns the lock keys of the given days, in ascending order.
 fn names(kind: Kind, id: i64, dates: &[Date]) -> Vec<(i32, i32)> {
     let day = |date: &Date| i64::from(date.year()) * 366 + i64::from(date.day_of_year());
     let mut names: Vec<_> = dates
@@ -143,17 +153,17 @@ fn names(kind: Kind, id: i64, dates: &[Date]) -> Vec<(i32, i32)> {
     names
 }
 
-/// Numbers far apart may share a lock; that costs a wait, never a conflict.
+/// Maps an id to a lock key. Distant ids may share a lock; that costs a wait, never a conflict.
 fn number(of: i64) -> i32 {
     i32::try_from(of.rem_euclid(1 << 31)).unwrap_or(i32::MAX)
 }
 
-/// Waits for these locks, one after the other, in one round trip.
+/// Acquires these locks in order, in one round trip.
 async fn lock(conn: &mut Conn, before: &str, names: &[(i32, i32)]) -> Result<()> {
     if let Conn::Postgres(connection) = conn {
         let mut statements = before.to_owned();
         for (kind, number) in names {
-            // Writing to a string can't fail.
+            // Writing to a string cannot fail.
             let _ = write!(statements, "select pg_advisory_xact_lock({kind}, {number}); ");
         }
         let statements = AssertSqlSafe(statements);

@@ -1,4 +1,4 @@
-//! Changes of visits. Each belongs in a transaction with its `log` and audit rows.
+//! Writes visits. Each change belongs in one transaction with its `log` and audit rows.
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
@@ -13,7 +13,7 @@ use crate::{
 /// Books a visit. The database derives the instants from the local columns.
 ///
 /// # Errors
-/// [`crate::tenant::Error::Refused`] when the provider, the room or the patient isn't free.
+/// [`crate::tenant::Error::Refused`] if the provider, the room or the patient is not free.
 pub async fn insert(conn: &mut Conn, visit: &NewVisit<'_>) -> Result<VisitId> {
     let it = &visit.appointment;
     let statement = format!(
@@ -39,13 +39,13 @@ pub async fn insert(conn: &mut Conn, visit: &NewVisit<'_>) -> Result<VisitId> {
     .fetch_one(c).await)?)
 }
 
-/// Moves an open visit; `false` when it isn't open any more.
+/// Reschedules an open visit; `false` if it is no longer open.
 ///
-/// It says the instants, too: a writer that knows only local times would have the provider moved with the visit. Wherever the practice
-/// had put the visit, at its new time it is on no other.
+/// The instants are written too: to a writer of local times only, the provider's time would follow
+/// the visit's. Wherever the practice had placed the visit, it overlaps no other at its new time.
 ///
 /// # Errors
-/// As [`insert`].
+/// The same as for [`insert`].
 pub async fn reschedule(conn: &mut Conn, id: VisitId, to: &Appointment, at: Timestamp) -> Result<bool> {
     let done = on!(conn, c => sqlx::query(
         "update visits set provider_id = $2, room_id = $3, visit_date = $4, visit_time = $5, visit_duration = $6,
@@ -70,7 +70,7 @@ pub async fn reschedule(conn: &mut Conn, id: VisitId, to: &Appointment, at: Time
     Ok(done == 1)
 }
 
-/// Cancels an open visit; `false` when it isn't open any more.
+/// Cancels an open visit; `false` if it is no longer open.
 pub async fn cancel(conn: &mut Conn, id: VisitId, at: Timestamp) -> Result<bool> {
     let done = on!(conn, c => sqlx::query(
         "update visits set status = 'Cancelled', updated_at = $2

@@ -77,7 +77,7 @@ fn a_date_is_read_in_every_usual_spelling_and_may_be_infinite() {
     let days = |days| Day::from_raw(Raw::Days(days));
     assert_eq!(days(i32::MAX), Foreign::Value(Day::Future));
     assert_eq!(days(i32::MIN), Foreign::Value(Day::Past));
-    // 5874897-12-31 and 4713-01-01 BC, the ends of what PostgreSQL stores.
+    // 5874897-12-31 and 4713-01-01 BC, the limits of PostgreSQL's dates.
     assert_eq!(days(2_145_031_948), Foreign::Value(Day::Future));
     assert_eq!(days(-2_451_545), Foreign::Value(Day::Past));
     assert_eq!(days(0), Foreign::Value(Day::On(date(2000, 1, 1))));
