@@ -89,14 +89,14 @@ export function administration(world) {
     await dialog.waitFor({ state: 'detached' });
 
     await page.getByRole('button', { name: 'Rotate Browser key' }).first().click();
-    await page.getByLabel('The old secret stays good for').selectOption('0');
+    await page.getByLabel('The old secret stays valid for').selectOption('0');
     await dialog.getByRole('button', { name: 'Rotate' }).click();
     const second = await stored(page);
     assert.notEqual(first, second);
     assert.equal((await token(second)).status, 200);
 
     await page.getByRole('button', { name: 'Revoke Browser key' }).first().click();
-    await page.getByRole('button', { name: 'Revoke for good' }).click();
+    await page.getByRole('button', { name: 'Revoke permanently' }).click();
     await row.getByText('Revoked').waitFor();
     assert.equal((await token(second)).status, 401);
     it.check('keys');

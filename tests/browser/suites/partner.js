@@ -83,7 +83,7 @@ export function partner(world) {
     await page.locator('dl.facts', { hasText: '0188' }).waitFor();
 
     await page.goto('/#/key');
-    await page.getByText('100,000 calls a minute').waitFor();
+    await page.getByText('100,000 calls per minute').waitFor();
     await page.locator('dl.facts').getByText('DemoOffice').waitFor();
     await page.goto('/#/usage');
     await settled(page);
@@ -98,7 +98,7 @@ export function partner(world) {
     const it = await openPage(world.browser, world.stack);
     await asPartner(it.page, world.stack);
     await it.page.goto('/#/admin/keys');
-    await it.page.getByRole('heading', { name: 'No such page' }).waitFor();
+    await it.page.getByRole('heading', { name: 'Page not found' }).waitFor();
     it.check('partner as administrator');
     await it.close();
   });

@@ -65,7 +65,7 @@ export function states(world) {
     const it = await openPage(world.browser, world.stack);
     await asAdmin(it.page, world.stack);
     await it.page.goto('/#/admin/activity?partner=Nobody');
-    await it.page.getByText('No call passes the filters.').or(it.page.getByText('No call among the newest ones')).waitFor();
+    await it.page.getByText('No call matches the filters.').or(it.page.getByText('None of the newest calls matches')).waitFor();
     it.check('empty');
     await it.close();
   });
@@ -112,7 +112,7 @@ export function states(world) {
     await page.reload();
     await settled(page);
     await page.keyboard.press('Tab');
-    assert.equal(await page.evaluate(() => document.activeElement?.textContent), 'Skip to the content');
+    assert.equal(await page.evaluate(() => document.activeElement?.textContent), 'Skip to content');
     await page.keyboard.press('Enter');
     assert.equal(await page.evaluate(() => document.activeElement?.id), 'main');
     await page.keyboard.press('Tab');
