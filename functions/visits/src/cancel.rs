@@ -46,5 +46,8 @@ pub(crate) async fn cancel_visit(
 
 /// Returns the 409 for a visit that can no longer be changed.
 pub(crate) fn not_open(visit: &visits::Visit) -> ApiError {
-    ApiError::new(Code::VisitNotOpen, format!("The status of the visit is {}.", visit.status))
+    ApiError::new(
+        Code::VisitNotOpen,
+        format!("The visit is {}. Only Scheduled and Confirmed visits can be changed.", visit.status),
+    )
 }

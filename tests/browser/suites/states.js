@@ -35,7 +35,7 @@ export function states(world) {
     const { page } = it;
     it.allowed.push(status(503));
     const check = (name, state, detail) => ({ name, status: state, detail, meaning: '', runbook: 'Dead letters', since: null, ageSeconds: null, figures: [{ name: 'waiting', value: 7, atMost: 0, atLeast: null }], practices: null, durationMs: 1 });
-    const checks = [check('deadLetters', 'degraded', 'There are events in the dead-letter queue.'), check('controlPlane', 'failed', 'These tables cannot be read.'), check('events', 'ok', 'The queue is short.')];
+    const checks = [check('deadLetters', 'degraded', 'Events wait in the dead-letter queue.'), check('controlPlane', 'failed', 'These tables cannot be read.'), check('events', 'ok', 'The queue is short.')];
     const data = { status: 'notReady', checkedAt: new Date().toISOString(), tzdata: '2026f', checks };
     const problem = { title: 'A part of the platform fails', status: 503, detail: 'These checks failed: controlPlane.', code: 'NOT_READY', requestId: 'req-from-the-test', data };
     await page.route('**/v1/admin/readiness', (route) => route.fulfill({ status: 503, contentType: 'application/problem+json', json: problem }));

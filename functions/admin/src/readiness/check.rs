@@ -70,7 +70,7 @@ pub(crate) struct Check {
     pub(super) name: CheckName,
     pub(super) status: CheckStatus,
     /// The finding, in one sentence.
-    #[schema(example = "The dead-letter queue is empty.")]
+    #[schema(example = "No event waits in the dead-letter queue.")]
     detail: String,
     /// What the check is about, and what depends on it.
     #[schema(value_type = String)]

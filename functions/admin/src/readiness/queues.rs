@@ -20,8 +20,8 @@ pub(super) async fn depth(app: &App, name: CheckName, lane: Lane) -> control::Re
         Lane::DeadLetters => DEAD_LETTERS,
     };
     let (status, detail) = match (depth.waiting > most, lane) {
-        (true, Lane::DeadLetters) => (CheckStatus::Degraded, "There are events in the dead-letter queue."),
-        (false, Lane::DeadLetters) => (CheckStatus::Ok, "The dead-letter queue is empty."),
+        (true, Lane::DeadLetters) => (CheckStatus::Degraded, "Events wait in the dead-letter queue."),
+        (false, Lane::DeadLetters) => (CheckStatus::Ok, "No event waits in the dead-letter queue."),
         (true, _) => (CheckStatus::Degraded, "More events wait than can be delivered in 15 minutes."),
         (false, _) => (CheckStatus::Ok, "All waiting events can be delivered in 15 minutes."),
     };
