@@ -191,6 +191,9 @@ fn prefers_csv(accept: &str) -> bool {
 }
 
 fn invalid(name: &str, message: String) -> ApiError {
-    ApiError::new(Code::InvalidQuery, "See 'errors' for every parameter that needs a change.")
-        .with_errors(FieldError { location: format!("query.{name}"), code: "INVALID_VALUE", message })
+    ApiError::new(Code::InvalidQuery, "See 'errors' for every invalid parameter.").with_errors(FieldError {
+        location: format!("query.{name}"),
+        code: "INVALID_VALUE",
+        message,
+    })
 }

@@ -74,13 +74,13 @@ pub(crate) struct ScheduledVisit {
     #[serde(rename = "type")]
     #[schema(example = "FOLLOWUP")]
     kind: String,
-    /// Always true: cancelled and missed visits are not listed.
+    /// Always true: canceled and missed visits are not listed.
     booked: bool,
 }
 
 /// Get scheduled visits for a provider within a date range.
 ///
-/// Cancelled, missed and deleted visits are left out. The response contains no patient data.
+/// Canceled, missed and deleted visits are left out. The response contains no patient data.
 #[utoipa::path(
     get,
     path = "/v1/{PPass}/availability/providers/{id}/schedule",

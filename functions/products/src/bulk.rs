@@ -59,7 +59,7 @@ fn items<'a>(object: &RawObject<'a>) -> Result<Vec<&'a RawValue>, FieldProblem> 
     match items.len() {
         0 => Err(FieldProblem::new("TOO_SHORT", "must not be empty")),
         1..=MAX_ITEMS => Ok(items),
-        _ => Err(FieldProblem::new("TOO_LONG", format!("has more than {MAX_ITEMS} items"))),
+        _ => Err(FieldProblem::new("TOO_LONG", format!("must have at most {MAX_ITEMS} items"))),
     }
 }
 

@@ -34,7 +34,7 @@ impl FieldValue for Search {
         let terms = (!text.is_empty()).then(|| terms_of(&text));
         match &terms {
             Some(terms) if terms.len() > MAX_TERMS => {
-                Err(FieldProblem::new("TOO_LONG", "has more than 8 words"))
+                Err(FieldProblem::new("TOO_LONG", "must have at most 8 words"))
             }
             _ => Ok(Self(terms)),
         }

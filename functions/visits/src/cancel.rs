@@ -14,7 +14,7 @@ use crate::reply::VisitBody;
 /// Cancel a visit.
 ///
 /// The visit's time is free again at once. Only a visit that is `Scheduled` or `Confirmed` can be
-/// cancelled.
+/// canceled.
 #[utoipa::path(
     post,
     path = "/v1/{PPass}/visits/{id}/cancel",
@@ -23,7 +23,7 @@ use crate::reply::VisitBody;
     responses(
         (status = 200, body = Message<VisitBody>),
         (status = 404, body = Problem, description = "`NOT_FOUND`"),
-        (status = 409, body = Problem, description = "`VISIT_NOT_OPEN`: already cancelled, arrived, completed or missed"),
+        (status = 409, body = Problem, description = "`VISIT_NOT_OPEN`: already canceled, arrived, completed or missed"),
     ),
 )]
 pub(crate) async fn cancel_visit(

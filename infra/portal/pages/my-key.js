@@ -11,7 +11,7 @@ import { Table } from '../parts/table.js';
 
 /** @type {Record<string, string>} */
 const MEANING = {
-  Prospects: 'Prospects and their tags', Providers: 'Providers and their availability', Scheduling: 'Visit types; booking, rescheduling and cancelling visits',
+  Prospects: 'Prospects and their tags', Providers: 'Providers and their availability', Scheduling: 'Visit types; booking, rescheduling and canceling visits',
   'ProductPro.Products': 'Reading and writing the product catalog', KB: 'The knowledge base', Tickets: 'The practice’s tickets',
   Patients: 'Patient events', Encounters: 'Visit events', Claims: 'Claim events', Payments: 'Payment events', Documents: 'Document events',
 };

@@ -61,7 +61,7 @@ pub(crate) fn networks(networks: Vec<Network>) -> Result<Vec<IpNet>, FieldError>
     networks.sort_unstable();
     networks.dedup();
     if networks.len() > MOST_NETWORKS {
-        let message = format!("has more than {MOST_NETWORKS} networks");
+        let message = format!("must have at most {MOST_NETWORKS} networks");
         return Err(FieldError { location: "body.allowedCidrs".into(), code: "TOO_LONG", message });
     }
     Ok(networks)
