@@ -13,7 +13,7 @@ export function administration(world) {
     await page.getByText('Multi-Tenant Enabled').waitFor();
     await settled(page);
     const { data } = (await api(world.stack, 'GET', '/v1/admin/overview?days=7', { admin: true })).body;
-    // Calls are being made meanwhile: those of the page itself.
+    // The page itself makes calls meanwhile.
     const shown = await tile(page, 'Total Calls');
     assert.ok(shown > 0 && shown <= data.totalCalls, `${shown} of ${data.totalCalls}`);
     for (const name of ['Success Rate', 'Avg Duration', 'Error Count']) await page.locator('.tile').getByText(name, { exact: true }).waitFor();
@@ -158,7 +158,7 @@ export function administration(world) {
   });
 }
 
-/** Takes the secret that is shown once and closes its dialog. */
+/** Returns the secret that is shown once, and closes its dialog. */
 export async function stored(page) {
   const text = await page.locator('[data-secret]').textContent();
   await page.keyboard.press('Escape');

@@ -9,10 +9,10 @@ export function partner(world) {
   test('webhooks: subscription, secret, test event, deliveries, retry, rotation, and the administrator sees it', async () => {
     const it = await openPage(world.browser, world.stack);
     const { page } = it;
-    // The API answers 404 while there is no subscription, which the browser tells on its console.
+    // The API returns 404 while there is no subscription, which the browser logs.
     it.allowed.push(status(404), status(422));
     const { body } = await api(world.stack, 'POST', '/v1/DemoOffice/auth/token', { body: { apiKey: world.stack.keys[0].apiKey } });
-    // Another suite may have left one.
+    // Another suite may have left a subscription.
     await api(world.stack, 'DELETE', '/v1/webhooks', { token: body.accessToken });
     await asPartner(page, world.stack);
     await page.goto('/#/webhooks');

@@ -90,7 +90,7 @@ export function states(world) {
     const { page } = it;
     await page.clock.install();
     await asPartner(page, world.stack);
-    // An answer under way would begin the idle time again.
+    // A pending response would restart the idle time.
     await settled(page);
     await page.clock.fastForward('13:30');
     const dialog = page.getByRole('dialog', { name: 'Are you still there?' });
@@ -108,7 +108,7 @@ export function states(world) {
     await asAdmin(page, world.stack);
     await page.goto('/#/admin/keys');
     await settled(page);
-    // As after opening the address: nothing has the focus yet.
+    // As after opening the URL: nothing has the focus yet.
     await page.reload();
     await settled(page);
     await page.keyboard.press('Tab');
@@ -126,7 +126,7 @@ export function states(world) {
     }
     await page.keyboard.press('Escape');
     await page.getByRole('dialog').waitFor({ state: 'detached' });
-    // The focus returns a moment after the dialog is gone.
+    // The focus returns shortly after the dialog closes.
     await page.waitForFunction(() => document.activeElement?.textContent === 'New key');
     it.check('keyboard');
     await it.close();

@@ -1,4 +1,4 @@
-/** Every page, for whom it is, and its heading. */
+/** Every page with its heading, by audience. */
 export const PUBLIC = [['/', 'Partner Portal Login'], ['/request-access', 'Request access'], ['/claim', 'This link is not valid'], ['claim=arq_x.y', 'Claim your API key']];
 export const ADMIN = [
   ['/admin', 'Dashboard Overview'], ['/admin/partners', 'Partners'], ['/admin/keys', 'API Keys'], ['/admin/access-requests', 'API Access Requests'],
