@@ -12,8 +12,8 @@ const root = new URL('../../..', import.meta.url).pathname;
 /**
  * Builds and starts the stack.
  *
- * While you work on the pages, PORTAL_STACK can name the data folder of a running stack instead. When the
- * stack has stopped, its logs are in the folder PORTAL_LOGS.
+ * While you work on the pages, PORTAL_STACK can name the data folder of a running stack instead.
+ * When the stack has stopped, its logs are in the folder PORTAL_LOGS.
  */
 export async function startStack() {
   const running = process.env.PORTAL_STACK;
