@@ -37,7 +37,7 @@ pub(crate) struct AuditRow {
     /// reconciliation skipped. Empty for other changes.
     changes: Vec<FieldChange>,
     /// `current` or `previous` for the admin secret, `session`, `wrong` for a wrong secret, `claim`
-    /// for a key created through a claim link, `partner` for a change of a partner's own profile,
+    /// for a key created through a claim link, `partner` for a change to a partner's own profile,
     /// or `operator` for a command.
     credential: String,
     /// The status of the response; null in old records of changes, which did not store it.
@@ -66,8 +66,8 @@ impl From<AuditRecord> for AuditRow {
 /// List the actions of administrators, newest first.
 ///
 /// Lists every use of the admin secret or of an administrator's session, including reads and
-/// rejected changes. A wrong admin secret is listed once per address and minute. Changes by
-/// partners of their own company and e-mail are listed with the old and the new value. A change and
+/// rejected changes. A wrong admin secret is listed once per address and minute. Partners'
+/// changes to their own company and e-mail are listed with the old and the new value. A change and
 /// its record are written in one transaction.
 #[utoipa::path(
     get,

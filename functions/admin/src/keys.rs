@@ -69,7 +69,7 @@ pub(crate) struct KeyRow {
     /// Calls per minute.
     rate_limit: u32,
     created_at: String,
-    /// When the secret from before the last rotation expires; null if it has expired.
+    /// When the previous secret expires after a rotation; null if there is none.
     previous_secret_until: Option<String>,
 }
 

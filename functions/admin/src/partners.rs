@@ -39,7 +39,9 @@ pub(crate) struct PartnerRow {
     /// RFC 3339, like the times below.
     created_at: String,
     updated_at: String,
-    /// When the partner last changed its own company or e-mail, unverified; null if never.
+    /// When the partner last changed its own company or e-mail; null if never.
+    ///
+    /// The new values are unverified.
     identity_changed_at: Option<String>,
 }
 
@@ -49,7 +51,7 @@ pub(crate) struct PartnerRow {
 pub(crate) struct PartnerDetail {
     #[serde(flatten)]
     partner: PartnerRow,
-    /// The partner's last ten changes of its own company and e-mail, newest first. The audit log
+    /// The partner's last ten changes to its own company and e-mail, newest first. The audit log
     /// has all of them.
     identity_changes: Vec<IdentityChangeRow>,
     #[serde(flatten)]
@@ -100,7 +102,7 @@ pub(crate) async fn list_partners(
 /// Get a partner.
 ///
 /// Includes the partner's keys that are not revoked, the practices they open, its webhook
-/// subscriptions, and its changes of its own company and e-mail. Check these before you give the
+/// subscriptions, and its changes to its own company and e-mail. Check these before you give the
 /// partner another key.
 #[utoipa::path(
     get,

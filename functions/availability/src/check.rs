@@ -18,8 +18,7 @@ params! {
     pub(crate) struct CheckQuery {
         /// Local date, `YYYY-MM-DD`.
         "date" => date: Date,
-        /// Local time, `HH:MM` or `HH:MM:SS`. If the clocks repeat it, the first occurrence is
-        /// used.
+        /// Local time, `HH:MM` or `HH:MM:SS`. If the clocks repeat it, the first one counts.
         #[param(value_type = LocalTime, example = "10:15:00")]
         "time" => time: Time,
         /// Duration in minutes, 1 to 1440.

@@ -40,7 +40,7 @@ impl From<Provider> for ProviderBody {
 
 /// List all active providers.
 ///
-/// Ordered by id. No endpoint returns inactive providers.
+/// Ordered by id. Inactive providers are left out; other endpoints treat them as unknown.
 #[utoipa::path(
     get,
     path = "/v1/{PPass}/availability/providers",

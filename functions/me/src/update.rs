@@ -39,7 +39,7 @@ body! {
 /// Update your partner profile.
 ///
 /// The body is a JSON merge patch: an absent field keeps its value; null clears it. Only
-/// administrators can change an API key. Changes of `company` and `email` are shown to
+/// administrators can change an API key. Changes to `company` and `email` are shown to
 /// administrators.
 #[utoipa::path(
     patch,

@@ -57,7 +57,7 @@ pub(crate) async fn read_tags(
 
 /// Records the outcome of a tag request and returns the prospect's tags.
 ///
-/// The audit log records every request. Only if `changed`, `UpdatedAt` moves and the practice's
+/// The audit log records every request. If `changed` is true, `UpdatedAt` is set and the practice's
 /// event log gets a row.
 pub(crate) async fn conclude(
     tenant: &Tenant<scope::Prospects>,

@@ -67,7 +67,7 @@ pub(crate) struct CommentBody {
     pub(crate) created_at: Timestamp,
 }
 
-/// A change of a ticket's status.
+/// A status change of a ticket.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 #[schema(as = TicketStatusChange)]

@@ -75,7 +75,7 @@ fn comments_sent(update: &Update<UpdateTicket>) -> (Option<CommentId>, i64) {
 /// value that equals the stored one is not a change, and a read-only field with another value is
 /// rejected as `READ_ONLY_FIELD`. A request that changes nothing keeps `UpdatedAt`. With
 /// `If-Match`, the ticket is changed only if it is still in the state that you read. The history
-/// records every change of status.
+/// records every status change.
 #[utoipa::path(
     put,
     path = "/v1/{PPass}/ticket/{id}",

@@ -53,8 +53,7 @@ body! {
         /// Local date.
         #[schema(example = "2026-03-12")]
         "VisitDate" => date: Date,
-        /// Local time, `HH:MM` or `HH:MM:SS`. If the clocks repeat it, the first occurrence is
-        /// used.
+        /// Local time, `HH:MM` or `HH:MM:SS`. If the clocks repeat it, the first one counts.
         #[schema(value_type = LocalTime, example = "10:00:00")]
         "VisitTime" => time: Time,
         /// Duration in minutes, 1 to 1440.

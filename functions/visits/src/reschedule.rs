@@ -29,8 +29,7 @@ body! {
         /// Local date.
         #[schema(example = "2026-03-13")]
         "VisitDate" => date: Date,
-        /// Local time, `HH:MM` or `HH:MM:SS`. If the clocks repeat it, the first occurrence is
-        /// used.
+        /// Local time, `HH:MM` or `HH:MM:SS`. If the clocks repeat it, the first one counts.
         #[schema(value_type = LocalTime, example = "11:00:00")]
         "VisitTime" => time: Time,
         /// Duration in minutes, 1 to 1440. Defaults to the current one.

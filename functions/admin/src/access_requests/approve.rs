@@ -46,9 +46,10 @@ body! {
         /// The practice that the key opens. Required if the request does not name a registered
         /// practice.
         "practicepass" => practicepass: Option<ApprovedPractice>,
-        /// The existing partner that gets the key; null or absent for a new partner. The
-        /// applicant's company and e-mail are never matched with existing partners. `GET
-        /// /v1/admin/partners/{id}` shows what a partner already has.
+        /// The existing partner that gets the key; null or absent for a new partner.
+        ///
+        /// The applicant's company and e-mail are never matched with existing partners. What a
+        /// partner already has is shown by `GET /v1/admin/partners/{id}`.
         "partnerId" => partner_id: Option<ApprovedPartner>,
         /// When the key expires (RFC 3339); null if never.
         #[schema(value_type = Option<String>, format = "date-time")]
@@ -79,7 +80,7 @@ pub(crate) struct Approved {
 ///
 /// Creates a single-use link, valid for 72 hours. The applicant opens it to create the key, so
 /// nobody else sees the key. The link is only in this response. With an `Idempotency-Key`, the
-/// response is stored for 24 hours, encrypted, and only administrators can repeat it.
+/// response is stored encrypted for 24 hours; only an administrator's retry returns it.
 #[utoipa::path(
     post,
     path = "/v1/admin/access-requests/{id}/approve",

@@ -48,7 +48,7 @@ body! {
 /// Create an API key for a partner.
 ///
 /// `apiKey` is only in this response; the API stores only a hash of it. With an `Idempotency-Key`,
-/// the response is stored for 24 hours, encrypted, and only administrators can repeat it.
+/// the response is stored encrypted for 24 hours; only an administrator's retry returns it.
 #[utoipa::path(
     post,
     path = "/v1/admin/keys",

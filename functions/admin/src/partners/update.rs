@@ -152,7 +152,7 @@ pub(crate) async fn update_partner(
     Err(ApiError::new(Code::ConcurrentChange, "Other requests are changing this partner. Try again."))
 }
 
-/// Returns the change of status, if any.
+/// Returns the status change, if any.
 ///
 /// After a restore from backup, the audit log must distinguish a suspension from a reactivation.
 fn status_change(before: PartnerStatus, after: PartnerStatus) -> Vec<FieldChange> {

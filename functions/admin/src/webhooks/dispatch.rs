@@ -7,7 +7,7 @@ use shared::{
 };
 use utoipa::ToSchema;
 
-/// Gaps that every log has, because transactions are rolled back.
+/// Number of gaps that is normal for a log, because transactions are rolled back.
 const FEW_GAPS: usize = 10;
 
 /// How far a practice's event log has been read.
@@ -18,7 +18,7 @@ const FEW_GAPS: usize = 10;
 pub(crate) struct DispatchStateBody {
     #[schema(example = "DemoOffice")]
     practicepass: PracticePass,
-    /// The newest row that was read, without `islands`.
+    /// The id of the newest row that was read, apart from `islands`.
     #[schema(example = 14_656_636)]
     last_log_id: LogId,
     /// How often the log restarted: it was restored, or its ids began again. Event ids change each
@@ -41,7 +41,7 @@ pub(crate) struct DispatchStateBody {
     /// Number of rows that cannot be read or have ids below 1. They are not events.
     #[serde(skip_serializing_if = "is_zero")]
     unreadable_rows: u64,
-    /// The last unreadable row.
+    /// The id of the last unreadable row.
     #[serde(skip_serializing_if = "Option::is_none")]
     last_unreadable_log_id: Option<LogId>,
     /// Number of rows whose time cannot be read; their events have the time of the poll.

@@ -6,7 +6,7 @@ import { useLoad } from '../../lib/load.js';
 import { Time } from '../../parts/badges.js';
 import { Failure } from '../../parts/state.js';
 
-/** What the chosen partner already has, and its changes of its own company and e-mail. @param {{id: string}} props */
+/** What the chosen partner already has, and its changes to its own company and e-mail. @param {{id: string}} props */
 export function WhatPartnerHas({ id }) {
   const found = useLoad((signal) => get(`/v1/admin/partners/${encodeURIComponent(id)}`, {}, signal), `partner ${id}`);
   if (found.error) return html`<${Failure} error=${found.error} />`;
