@@ -185,12 +185,12 @@ on_both_databases! {
         poll(&office).await;
         let data = read(&office).await;
         assert_eq!(wrong(&data), ["catalog failed"]);
-        assert!(check(&data, "catalog")["detail"].as_str().unwrap().contains("must be migrated"), "{data}");
+        assert!(check(&data, "catalog")["detail"].as_str().unwrap().contains("Migrate the catalog"), "{data}");
         run_sql(&office.catalog, "drop table _sqlx_migrations").await;
         poll(&office).await;
         let data = read(&office).await;
         assert_eq!(wrong(&data), ["catalog failed"]);
-        assert!(check(&data, "catalog")["detail"].as_str().unwrap().contains("refuses a statement"), "{data}");
+        assert!(check(&data, "catalog")["detail"].as_str().unwrap().contains("rejects a statement"), "{data}");
     }
 }
 
@@ -215,7 +215,7 @@ async fn what_is_down_is_told_without_where_it_is_and_what_opens_it() {
     arrange(&office).await;
     let data = read(&office).await;
     assert_eq!(wrong(&data), ["catalog failed", "practices degraded"], "{data}");
-    assert!(check(&data, "catalog")["detail"].as_str().unwrap().contains("does not answer"), "{data}");
+    assert!(check(&data, "catalog")["detail"].as_str().unwrap().contains("does not respond"), "{data}");
     let practices = &check(&data, "practices")["practices"];
     assert_eq!(practices["count"], 2);
     let mut reasons: Vec<String> = practices["listed"]
@@ -440,7 +440,7 @@ async fn a_secret_that_is_too_old_and_a_rotation_that_nobody_finished_are_told()
                 (is_overdue, age),
                 "{found}"
             );
-            assert!(found["detail"].as_str().unwrap().contains("still good"), "{found}");
+            assert!(found["detail"].as_str().unwrap().contains("still valid"), "{found}");
         }
         // Its next version has no label.
         let text = rotating.vault.get(secret).unwrap();

@@ -1,5 +1,5 @@
 // @ts-check
-// Which page is shown to whom. A page's code is fetched when it is first opened.
+// Chooses the page to show. A page's code is loaded when the page is first opened.
 import { html, useEffect, useRef, useState } from './vendor/preact.js';
 import { go, useRoute } from './lib/router.js';
 import { readSession, useSession } from './lib/session.js';
@@ -53,12 +53,12 @@ export function App() {
   return html`${content()}<${Toasts} />`;
 
   function content() {
-    // Another claim link is another page.
+    // A different claim link is a different page.
     if (isPublic && page) return html`<${Loaded} key=${`${path} ${query.get('claim') ?? ''}`} page=${page} path=${path} query=${query} />`;
     if (session.error && session.state === 'unknown') {
       return html`<div class="gate"><main><${Failure} error=${session.error} retry=${readSession} /></main></div>`;
     }
-    if (session.state === 'unknown') return html`<p class="boot" role="status">Loading the portal …</p>`;
+    if (session.state === 'unknown') return html`<p class="boot" role="status">Loading the portal…</p>`;
     if (!signedIn || !session.user) return html`<${Login} expired=${session.state === 'expired'} />`;
     const allowed = page && (page.for === 'both' || page.for === role);
     return html`<${Shell} user=${session.user} path=${path} title=${page?.title ?? ''}>
@@ -81,7 +81,7 @@ function Loaded({ page, path, query, user }) {
     );
   }, [page, round]);
   useEffect(() => () => void (mounted.current = false), []);
-  // A module whose fetch failed stays failed: only loading the whole page again helps where trying again doesn't.
+  // Browsers do not fetch a failed module again, so the second retry reloads the whole page.
   if (loaded.error) return html`<${Failure} error=${loaded.error} retry=${() => (round ? location.reload() : setRound(1))} />`;
   if (!loaded.component) return html`<${Loading} />`;
   return html`<${loaded.component} path=${path} query=${query} user=${user} />`;
@@ -89,5 +89,5 @@ function Loaded({ page, path, query, user }) {
 
 /** @param {{home: string}} props */
 function NotFound({ home }) {
-  return html`<h1>No such page</h1><p><a href=${`#${home}`}>Go to the start page</a></p>`;
+  return html`<h1>Page not found</h1><p><a href=${`#${home}`}>Go to the home page</a></p>`;
 }

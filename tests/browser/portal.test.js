@@ -1,4 +1,4 @@
-// The portal as people use it, on one real stack. The parts are in suites/, in the order in which they build on each other.
+// Tests the portal in a browser, on one real stack. The suites build on each other in this order.
 import { after, before, describe } from 'node:test';
 import { launch } from './support/browser.js';
 import { startHook, startStack } from './support/stack.js';
@@ -14,7 +14,7 @@ import { strangers } from './suites/strangers.js';
 const world = {};
 
 before(async () => {
-  // One after the other: what has started is ended, whatever doesn't start.
+  // One after another, so that everything that has started is stopped even if a later start fails.
   world.stack = await startStack();
   world.browser = await launch();
   world.hook = await startHook();

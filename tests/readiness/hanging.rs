@@ -66,7 +66,7 @@ async fn a_queue_that_never_answers_is_given_up_and_holds_up_no_other_check() {
     office.answer_with(app);
     let data = ends("the answer", read(&office)).await;
     assert_eq!(wrong(&data), ["events failed", "slowEvents failed", "deadLetters failed"], "{data}");
-    assert_eq!(check(&data, "events")["detail"], "There was no answer within 500 ms.");
+    assert_eq!(check(&data, "events")["detail"], "There was no response within 500 ms.");
 }
 
 #[derive(Clone)]

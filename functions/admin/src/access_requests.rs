@@ -1,4 +1,4 @@
-//! `/v1/admin/access-requests`
+//! Handles `/v1/admin/access-requests`.
 
 pub(crate) mod approve;
 pub(crate) mod deny;
@@ -21,7 +21,7 @@ use shared::{
 };
 use utoipa::ToSchema;
 
-/// `pending`, `approved`, `denied` or `withdrawn`.
+/// The status of a request: `pending`, `approved`, `denied` or `withdrawn`.
 #[derive(Clone, Copy, Debug, ToSchema)]
 #[schema(value_type = AccessStatus)]
 pub(crate) struct StatusFilter(AccessStatus);
@@ -40,15 +40,15 @@ impl FieldValue for StatusFilter {
 
 params! {
     pub(crate) struct ListAccessRequests {
-        /// Requests in this state.
+        /// Lists only requests with this status.
         "status" => status: Option<StatusFilter>,
         "limit" => limit: Option<Limit>,
-        /// `nextCursor` of the page before.
+        /// The `nextCursor` of the previous page.
         "cursor" => cursor: Option<CursorParam>,
     }
 }
 
-/// A request for access and what became of it.
+/// An access request and its outcome.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct AccessRequestRow {
@@ -60,26 +60,26 @@ pub(crate) struct AccessRequestRow {
     requested_scopes: Vec<Scope>,
     message: Option<String>,
     status: AccessStatus,
-    /// RFC 3339, as all times.
+    /// RFC 3339, like all times.
     created_at: String,
     decided_at: Option<String>,
-    /// Why it was denied.
+    /// Why the request was denied.
     reason: Option<String>,
     /// RFC 3339: when the request is deleted.
     expires_at: String,
-    /// What was granted, null unless approved; likewise below.
+    /// The granted scopes. Like the fields below, null unless the request was approved.
     scopes: Option<Vec<Scope>>,
     practicepass: Option<PracticePass>,
     partner_id: Option<PartnerId>,
-    /// Until when the claim link is good.
+    /// When the claim link expires.
     claim_until: Option<String>,
-    /// When the key expires; null = never.
+    /// When the key expires; null if never.
     key_expires_at: Option<String>,
-    /// Where the key may be used from; empty = anywhere.
+    /// The networks from which the key can be used; empty for no restriction.
     allowed_cidrs: Option<Vec<String>>,
-    /// The key's calls a minute.
+    /// The key's calls per minute.
     rate_limit: Option<u32>,
-    /// The key that was minted through the claim link; null as long as it is not used.
+    /// The key that was created through the claim link; null until the link is used.
     key_id: Option<KeyId>,
 }
 
@@ -113,10 +113,11 @@ impl From<AccessRequest> for AccessRequestRow {
     }
 }
 
-/// List the requests for access, the newest first.
+/// List access requests, newest first.
 ///
-/// Those that wait for a decision are `pending`; a decided one says who got which key, or why it was denied.
-/// Undecided requests expire after 30 days, decided ones after a year.
+/// A request is `pending` until an administrator decides. A decided request shows the granted
+/// access or the reason for the denial. Undecided requests expire after 30 days, decided ones after
+/// a year.
 #[utoipa::path(
     get,
     path = "/v1/admin/access-requests",
@@ -138,7 +139,10 @@ pub(crate) async fn list_access_requests(
     Ok(CursorPage::new(slice, limit))
 }
 
-/// The request, if nobody has decided it yet.
+/// Loads the request.
+///
+/// # Errors
+/// 404 if the request does not exist, 409 if it is already decided.
 async fn load_pending(admin: &Admin, id: String) -> ApiResult<AccessRequest> {
     let found = admin.app.control.access_request(&AccessRequestId(id), admin.now()).await?;
     let request = found.ok_or_else(ApiError::not_found)?;
@@ -146,10 +150,13 @@ async fn load_pending(admin: &Admin, id: String) -> ApiResult<AccessRequest> {
 }
 
 fn already_decided() -> ApiError {
-    ApiError::new(Code::AlreadyDecided, "Read the request again to see its decision.")
+    ApiError::new(Code::AlreadyDecided, "Read the request again to see the decision.")
 }
 
-/// The approved request whose claim link was not used, and its approval.
+/// Loads the approved request and its approval.
+///
+/// # Errors
+/// 404 if the request does not exist, 409 if it is not approved or its claim link was used.
 async fn load_unclaimed(admin: &Admin, id: String) -> ApiResult<(AccessRequest, Approval)> {
     let found = admin.app.control.access_request(&AccessRequestId(id), admin.now()).await?;
     let request = found.ok_or_else(ApiError::not_found)?;
@@ -158,7 +165,7 @@ async fn load_unclaimed(admin: &Admin, id: String) -> ApiResult<(AccessRequest, 
         _ => return Err(not_approved()),
     };
     if approval.key_id.is_some() {
-        let detail = "The link was used. To end the access, revoke the key.";
+        let detail = "The claim link was used. To end the access, revoke the key.";
         return Err(ApiError::new(Code::ClaimUsed, detail));
     }
     Ok((request, approval))

@@ -1,4 +1,4 @@
-//! `GET /v1/admin/activity`
+//! Handles `GET /v1/admin/activity`.
 
 mod csv;
 mod filters;
@@ -19,50 +19,50 @@ use utoipa::ToSchema;
 
 use filters::{ActivityCursor, ActivityLimit, Format, Instant, Ip, Method, Status};
 
-/// Rows of one JSON page.
+/// Maximum number of rows in a JSON page.
 const MOST_ROWS: i64 = 100;
-/// Rows of a CSV page; it ends earlier when it is full.
+/// Maximum number of rows in a CSV file, which also has a maximum size.
 const MOST_CSV_ROWS: i64 = 5_000;
 
 text_field! {
-    /// What a field of the records must be, exactly.
+    /// The exact value of a field.
     FilterText, 1, 200
 }
 
 params! {
     pub(crate) struct ListActivity {
-        /// Calls with this method.
+        /// Lists only calls with this method.
         "method" => method: Option<Method>,
-        /// A status, all of a hundred, or `errors`: 400 and above.
+        /// A status such as `404`, a class such as `4xx`, or `errors` for 400 and above.
         #[param(example = "4xx")]
         "status" => status: Option<Status>,
-        /// The route template.
+        /// A route template.
         #[param(example = "/v1/{PPass}/prospects")]
         "endpoint" => endpoint: Option<FilterText>,
         /// A partner's id or name.
         "partner" => partner: Option<FilterText>,
         /// A key's id or name.
         "key" => key: Option<FilterText>,
-        /// Calls with keys of this practice.
+        /// Lists only calls with keys of this practice.
         "practicepass" => practicepass: Option<FilterText>,
-        /// Calls from this address.
+        /// Lists only calls from this IP address.
         "ip" => ip: Option<Ip>,
-        /// From this instant (RFC 3339) or day of UTC; 90 days ago by default.
+        /// Lists calls from this instant (RFC 3339) or UTC date on. Defaults to 90 days ago.
         "from" => from: Option<Instant>,
-        /// Before this instant or day of UTC; now by default.
+        /// Lists calls before this instant (RFC 3339) or UTC date. Defaults to now.
         "to" => to: Option<Instant>,
-        /// Of one call; the fastest way to it.
+        /// The request id of a call. This is the fastest way to find a call.
         "requestId" => request_id: Option<FilterText>,
-        /// 1 to 100, 25 by default; for CSV up to 5,000, which is also its default.
+        /// 1 to 100, by default 25. For CSV, 1 to 5,000, by default 5,000.
         "limit" => limit: Option<ActivityLimit>,
-        /// `nextCursor` of the page before.
+        /// The `nextCursor` of the previous page.
         "cursor" => cursor: Option<ActivityCursor>,
-        /// `csv` is the same as `Accept: text/csv`.
+        /// `csv` is equivalent to `Accept: text/csv`.
         "format" => format: Option<Format>,
     }
 }
 
-/// One call.
+/// A call of the API.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ActivityRow {
@@ -71,19 +71,19 @@ pub(crate) struct ActivityRow {
     time: String,
     #[schema(example = "GET")]
     method: String,
-    /// The route template, never the path; `unmatched` for paths that no route takes.
+    /// The route template, never the path; `unmatched` for a path without a route.
     #[schema(example = "/v1/{PPass}/tags")]
     endpoint: String,
     status: u16,
     duration_ms: u64,
     /// Null for a call without a valid token or key.
     partner: Option<String>,
-    /// `admin` for an administrator's.
+    /// The name of the key; `admin` for a call by an administrator.
     key_name: Option<String>,
     practicepass: Option<String>,
     ip: Option<String>,
     request_id: String,
-    /// The id of an API key that was offered and refused; null for other calls. It may belong to nobody.
+    /// The id in a rejected API key, which may not exist; null for other calls.
     attempted_key_id: Option<String>,
 }
 
@@ -105,22 +105,25 @@ impl From<CallRecord> for ActivityRow {
     }
 }
 
-/// Calls, the newest first.
+/// A page of calls, newest first.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Activity {
     #[serde(serialize_with = "fit::rows")]
     data: Vec<ActivityRow>,
-    /// On this page.
+    /// Number of calls on this page.
     count: usize,
     pagination: CursorPagination,
 }
 
-/// List the calls of the last 90 days, the newest first.
+/// List the calls of the last 90 days, newest first.
 ///
-/// All filters that are given must hold. A page looks at a bounded number of calls: with a filter that few calls pass it can
-/// be short, even empty, while `hasMore` is true; `nextCursor` goes on from there. Ask with `Accept: text/csv` (or
-/// `format=csv`) for a file (RFC 4180) of up to 5,000 rows and 1 MB; when there are more, the header `X-Next-Cursor` holds the
-/// `cursor` of the next file. Text that a spreadsheet would take for a formula begins with an apostrophe there.
+/// A call must match every filter. The search for a page is limited to a number of calls: with a
+/// filter that few calls match, a page can be short or even empty although `hasMore` is true.
+/// Continue with `nextCursor`.
+///
+/// `Accept: text/csv` or `format=csv` returns a CSV file (RFC 4180) of up to 5,000 rows and 1 MB.
+/// If there are more rows, the header `X-Next-Cursor` contains the `cursor` of the next file. In
+/// the file, text that a spreadsheet would evaluate as a formula starts with an apostrophe.
 #[utoipa::path(
     get,
     path = "/v1/admin/activity",
@@ -128,7 +131,7 @@ pub(crate) struct Activity {
     params(ListActivity),
     responses(
         (status = 200, content((Activity = "application/json"), (String = "text/csv")),
-         headers(("X-Next-Cursor" = String, description = "CSV only: `cursor` of the next file; absent on the last one"))),
+         headers(("X-Next-Cursor" = String, description = "CSV only: the `cursor` of the next file; absent from the last one"))),
         (status = 400, body = Problem, description = "`INVALID_QUERY`"),
         (status = 401, body = Problem, description = "`INVALID_ADMIN_SECRET`"),
     ),
@@ -181,13 +184,16 @@ pub(crate) async fn list_activity(
     Ok(Json(Activity { count: rows.len(), data: rows, pagination }).into_response())
 }
 
-/// Whether CSV is named before JSON.
+/// Whether the header names CSV before JSON.
 fn prefers_csv(accept: &str) -> bool {
     let types = accept.split(',').filter_map(|it| it.split(';').next()).map(str::trim);
     types.into_iter().find(|it| ["text/csv", "application/json"].contains(it)) == Some("text/csv")
 }
 
 fn invalid(name: &str, message: String) -> ApiError {
-    ApiError::new(Code::InvalidQuery, "See 'errors' for every parameter that needs a change.")
-        .with_errors(FieldError { location: format!("query.{name}"), code: "INVALID_VALUE", message })
+    ApiError::new(Code::InvalidQuery, "See 'errors' for every invalid parameter.").with_errors(FieldError {
+        location: format!("query.{name}"),
+        code: "INVALID_VALUE",
+        message,
+    })
 }

@@ -1,4 +1,4 @@
-//! `GET /v1/admin/audit`
+//! Handles `GET /v1/admin/audit`.
 
 use serde::Serialize;
 use shared::{
@@ -11,31 +11,36 @@ use utoipa::ToSchema;
 params! {
     pub(crate) struct ListAudit {
         "limit" => limit: Option<Limit>,
-        /// `nextCursor` of the page before.
+        /// The `nextCursor` of the previous page.
         "cursor" => cursor: Option<CursorParam>,
     }
 }
 
-/// One act of an administrator.
+/// A recorded action.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct AuditRow {
     id: String,
     /// RFC 3339.
     time: String,
-    /// A change, e.g. `keys.rotate`; `admin-secret.refused` for a wrong secret; otherwise the method and route that were called.
+    /// A change, such as `keys.rotate`; otherwise the method and route of the call.
+    ///
+    /// `admin-secret.refused` for a wrong admin secret.
     #[schema(example = "keys.rotate")]
     action: String,
-    /// The id of what was changed or read, or that somebody tried to change; null for a list.
+    /// The id of what the call changed, tried to change, or read; null for a list.
     target: Option<String>,
-    /// The fields that were changed.
+    /// Names of the changed fields.
     fields: Vec<String>,
-    /// Old and new values of a partner's company, e-mail and status, and of a practice's time zone; the request for access (`accessRequest`)
-    /// that a key was claimed for; the ids that a reconciliation passed over; empty for other changes.
+    /// Old and new values of a partner's company, e-mail and status, and of a practice's time zone;
+    /// the access request (`accessRequest`) that a key was claimed for; the ids that a
+    /// reconciliation skipped. Empty for other changes.
     changes: Vec<FieldChange>,
-    /// `current` or `previous` admin secret, `session`, `wrong` for a secret that is none, `claim` for a key minted through its claim link, `partner` for a change of a partner's own profile, or `operator` for a command.
+    /// `current` or `previous` for the admin secret, `session`, `wrong` for a wrong secret, `claim`
+    /// for a key created through a claim link, `partner` for a change to a partner's own profile,
+    /// or `operator` for a command.
     credential: String,
-    /// The answer's status; null in records made before it was kept for changes.
+    /// The status of the response; null in old records of changes, which did not store it.
     status: Option<u16>,
     ip: Option<String>,
     request_id: String,
@@ -58,10 +63,12 @@ impl From<AuditRecord> for AuditRow {
     }
 }
 
-/// List what administrators did, the newest first.
+/// List the actions of administrators, newest first.
 ///
-/// Every use of the admin secret or of an administrator's session is here, reads and refused changes too. A wrong admin
-/// secret is here once for its address and minute. Partners' changes of their own company and e-mail are here with old and new value. A change and its record are written together or not at all.
+/// Lists every use of the admin secret or of an administrator's session, including reads and
+/// rejected changes. A wrong admin secret is listed once per address and minute. Partners'
+/// changes to their own company and e-mail are listed with the old and the new value. A change and
+/// its record are written in one transaction.
 #[utoipa::path(
     get,
     path = "/v1/admin/audit",

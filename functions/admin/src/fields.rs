@@ -1,4 +1,4 @@
-//! What the bodies of several endpoints hold.
+//! Checks of fields that several request bodies have.
 
 use shared::{
     api::{Admin, ApiResult, FieldError},
@@ -6,12 +6,12 @@ use shared::{
     domain::{PracticePass, Scope},
 };
 
-/// The error of a field that names what doesn't exist.
+/// Returns the error of a field that names something unknown.
 pub(crate) fn unknown(name: &str, what: &str) -> FieldError {
-    FieldError { location: format!("body.{name}"), code: "UNKNOWN", message: format!("is no {what}") }
+    FieldError { location: format!("body.{name}"), code: "UNKNOWN", message: format!("is not a {what}") }
 }
 
-/// The registered practice of a text, if it names one.
+/// Returns the practice with this `PPass`, if it is registered.
 pub(crate) async fn practice(admin: &Admin, text: &str) -> ApiResult<Option<Practice>> {
     match PracticePass::try_from(text) {
         Ok(practicepass) => Ok(admin.app.control.practice(&practicepass).await?),
@@ -19,12 +19,15 @@ pub(crate) async fn practice(admin: &Admin, text: &str) -> ApiResult<Option<Prac
     }
 }
 
-/// Each scope once, in the order of the documentation; an error when there is none.
+/// Returns the scopes without duplicates, in the order of the documentation.
+///
+/// # Errors
+/// `TOO_SHORT` if there is no scope.
 pub(crate) fn scopes(mut scopes: Vec<Scope>) -> Result<Vec<Scope>, FieldError> {
     scopes.sort_unstable();
     scopes.dedup();
     if scopes.is_empty() {
-        let message = "needs at least one scope".into();
+        let message = "must contain at least one scope".into();
         return Err(FieldError { location: "body.scopes".into(), code: "TOO_SHORT", message });
     }
     Ok(scopes)

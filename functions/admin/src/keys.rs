@@ -1,4 +1,4 @@
-//! `/v1/admin/keys`
+//! Handles `/v1/admin/keys`.
 
 mod change;
 pub(crate) mod create;
@@ -21,20 +21,21 @@ use shared::{
 use utoipa::ToSchema;
 
 text_field! {
-    /// A partner's id.
+    /// The id of a partner.
     PartnerIdText, 1, 64
 }
 
 params! {
     pub(crate) struct ListKeys {
-        /// Only this partner's keys.
+        /// Lists only the keys of this partner.
         "partnerId" => partner_id: Option<PartnerIdText>,
         "limit" => limit: Option<Limit>,
-        /// `nextCursor` of the page before.
+        /// The `nextCursor` of the previous page.
         "cursor" => cursor: Option<CursorParam>,
     }
 }
 
+/// The status of an API key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum ShownStatus {
@@ -43,7 +44,7 @@ pub(crate) enum ShownStatus {
     Revoked,
 }
 
-/// An API key, never the key itself.
+/// An API key without its secret.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct KeyRow {
@@ -54,21 +55,21 @@ pub(crate) struct KeyRow {
     partner: String,
     practicepass: PracticePass,
     scopes: Vec<Scope>,
-    /// What the key begins with.
+    /// The first characters of the key, which are not secret.
     #[schema(example = "op_live_4fTq8ZsK1aBc")]
     prefix: String,
-    /// RFC 3339, as all times; null when it was never used.
+    /// RFC 3339, like all times; null if the key was never used.
     last_used_at: Option<String>,
     status: ShownStatus,
-    /// Null = it doesn't expire.
+    /// Null if the key does not expire.
     expires_at: Option<String>,
-    /// The networks the key may be used from; empty = any.
+    /// The networks from which the key can be used; empty for no restriction.
     #[schema(value_type = Vec<String>)]
     allowed_cidrs: Vec<String>,
-    /// Calls a minute.
+    /// Calls per minute.
     rate_limit: u32,
     created_at: String,
-    /// Until when the secret before the last rotation is good, if it still is.
+    /// When the previous secret expires after a rotation; null if there is none.
     previous_secret_until: Option<String>,
 }
 
@@ -98,21 +99,21 @@ impl KeyRow {
     }
 }
 
-/// A key with its secret, shown this once.
+/// An API key with its secret, which is shown only once.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct NewKey {
-    /// The whole key. It is not kept: hand it to the partner now.
+    /// The complete key. It is not stored: give it to the partner now.
     #[schema(example = "op_live_4fTq8ZsK1aBc_…")]
     pub(crate) api_key: String,
     #[serde(flatten)]
     pub(crate) key: KeyRow,
 }
 
-/// List the API keys, the newest first.
+/// List API keys, newest first.
 ///
-/// A key's secret is never shown again; its prefix tells which one a partner means. With `partnerId` a page can be short,
-/// even empty, while `hasMore` is true: `nextCursor` goes on from there.
+/// The secret of a key is never shown again; its prefix identifies the key. With `partnerId`, a
+/// page can be short or even empty although `hasMore` is true. Continue with `nextCursor`.
 #[utoipa::path(
     get,
     path = "/v1/admin/keys",

@@ -1,4 +1,6 @@
-//! The administrators' endpoints: readiness, usage, activity, webhooks, partners, keys, access requests, the audit log.
+//! Endpoints for administrators.
+//!
+//! Readiness, usage, activity, webhooks, partners, keys, access requests, and the audit log.
 
 mod access_requests;
 mod audit;

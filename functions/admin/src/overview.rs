@@ -1,4 +1,4 @@
-//! `GET /v1/admin/overview`
+//! Handles `GET /v1/admin/overview`.
 
 use std::collections::BTreeMap;
 
@@ -11,16 +11,17 @@ use shared::{
 };
 use utoipa::ToSchema;
 
-/// So many endpoints are named.
+/// Maximum number of endpoints in the overview.
 const TOP: usize = 10;
 
 params! {
     pub(crate) struct ShowOverview {
-        /// How many days of UTC, today included.
+        /// Number of days in UTC, today included.
         "days" => days: Option<Days>,
     }
 }
 
+/// The usage of the API.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Overview {
@@ -28,17 +29,18 @@ pub(crate) struct Overview {
     summary: UsageSummary,
     /// The endpoints with the most calls, at most ten.
     top_endpoints: Vec<EndpointUsage>,
-    /// Several practices are served.
+    /// Whether the API serves several practices; always true.
     #[schema(example = true)]
     multi_tenant: bool,
 }
 
+/// The usage of an endpoint.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct EndpointUsage {
     #[schema(example = "GET")]
     method: String,
-    /// The route template; `unmatched` for paths that no route takes.
+    /// The route template; `unmatched` for paths without a route.
     #[schema(example = "/v1/{PPass}/prospects")]
     endpoint: String,
     calls: u64,
@@ -46,10 +48,11 @@ struct EndpointUsage {
     avg_duration_ms: f64,
 }
 
-/// See how the API is used.
+/// Get the usage of the API.
 ///
-/// Every call counts, failed ones and administrators' too, and is seen within seconds of its answer. Days are those of UTC.
-/// A call answered with a status below 400 is a success, every other one an error.
+/// Counts all calls, including failed ones and those of administrators. A call is counted within
+/// seconds of its response. Days are in UTC. A call with a status below 400 is a success, every
+/// other call an error.
 #[utoipa::path(
     get,
     path = "/v1/admin/overview",
@@ -83,7 +86,7 @@ pub(crate) async fn show_overview(
 
 fn top(endpoints: BTreeMap<(String, String), Usage>) -> Vec<EndpointUsage> {
     let mut endpoints: Vec<_> = endpoints.into_iter().collect();
-    // Those with as many calls stay in the order of their names.
+    // The sort is stable: endpoints with equal numbers of calls stay ordered by name.
     endpoints.sort_by_key(|(_, usage)| std::cmp::Reverse(usage.calls));
     endpoints.truncate(TOP);
     endpoints

@@ -1,4 +1,4 @@
-//! `/v1/admin/partners`
+//! Handles `/v1/admin/partners`.
 
 mod access;
 pub(crate) mod create;
@@ -18,7 +18,7 @@ use access::{IdentityChangeRow, PartnerAccess};
 params! {
     pub(crate) struct ListPartners {
         "limit" => limit: Option<Limit>,
-        /// `nextCursor` of the page before.
+        /// The `nextCursor` of the previous page.
         "cursor" => cursor: Option<CursorParam>,
     }
 }
@@ -34,22 +34,25 @@ pub(crate) struct PartnerRow {
     phone: Option<String>,
     website: Option<String>,
     notification_email: Option<String>,
-    /// While `suspended`, none of the partner's keys is accepted.
+    /// While the partner is `suspended`, none of its keys is accepted.
     status: PartnerStatus,
-    /// RFC 3339, likewise below.
+    /// RFC 3339, like the times below.
     created_at: String,
     updated_at: String,
-    /// When the partner last changed its own company or e-mail, which nobody has verified; null = never.
+    /// When the partner last changed its own company or e-mail; null if never.
+    ///
+    /// The new values are unverified.
     identity_changed_at: Option<String>,
 }
 
-/// A partner with what it already has.
+/// A partner with its keys, practices and webhook subscriptions.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PartnerDetail {
     #[serde(flatten)]
     partner: PartnerRow,
-    /// The partner's last ten changes of its company and e-mail, the newest first; the audit log has all.
+    /// The partner's last ten changes to its own company and e-mail, newest first. The audit log
+    /// has all of them.
     identity_changes: Vec<IdentityChangeRow>,
     #[serde(flatten)]
     access: PartnerAccess,
@@ -73,9 +76,9 @@ impl From<Partner> for PartnerRow {
     }
 }
 
-/// List the partners by company name.
+/// List partners by company name.
 ///
-/// Suspended ones too: their keys get no tokens, and are kept.
+/// Lists suspended partners, too. Their keys still exist but cannot get tokens.
 #[utoipa::path(
     get,
     path = "/v1/admin/partners",
@@ -98,8 +101,9 @@ pub(crate) async fn list_partners(
 
 /// Get a partner.
 ///
-/// With its keys that are not revoked, the practices they open, its webhooks, and what it changed of its own identity: what to
-/// look at before it gets another key.
+/// Includes the partner's keys that are not revoked, the practices they open, its webhook
+/// subscriptions, and its changes to its own company and e-mail. Check these before you give the
+/// partner another key.
 #[utoipa::path(
     get,
     path = "/v1/admin/partners/{id}",

@@ -1,4 +1,4 @@
-//! `GET /v1/admin/readiness`
+//! Handles `GET /v1/admin/readiness`.
 
 mod check;
 mod databases;
@@ -19,10 +19,12 @@ use utoipa::ToSchema;
 
 use check::{Check, CheckName, CheckStatus, bounded};
 
-/// Seconds after which a monitor may ask again when the platform is not ready.
+/// Seconds after which a monitor may check again if the platform is not ready.
 const ASK_AGAIN: i64 = 30;
 
-/// The worst of what the checks found: `ready` if all are `ok`, `degraded` if one is, and `notReady` if one has `failed`.
+/// The worst result of all checks.
+///
+/// `ready` if all are `ok`, `degraded` if one is `degraded`, and `notReady` if one has `failed`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 enum ReadinessStatus {
@@ -31,6 +33,7 @@ enum ReadinessStatus {
     NotReady,
 }
 
+/// The results of all checks.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Readiness {
@@ -41,20 +44,22 @@ pub(crate) struct Readiness {
     /// The version of the time-zone database that this function was built with.
     #[schema(value_type = String, example = "2026f")]
     tzdata: &'static str,
-    /// Always all of them, in this order.
+    /// All checks, always in this order.
     checks: Vec<Check>,
 }
 
 /// Check everything that the platform depends on.
 ///
-/// For monitors and operators; `GET /v1/health` is the cheap, public check. The answer is 200 with `status` `ready` or `degraded`.
-/// It is 503 `NOT_READY`, with the same `data` beside the problem's members, if one of the checks has failed. Each check
-/// names the section of the operators' runbook that says what to do.
+/// For monitors and operators; `GET /v1/health` is the cheap, public check. Returns 200 if `status`
+/// is `ready` or `degraded`. Returns 503 `NOT_READY` if a check has failed; the problem then has
+/// the same `data` as an additional member. Each check names the section of the runbook that says
+/// what to do.
 ///
-/// All checks run side by side, each for at most 2 seconds, and what one finds changes nothing about the others. Practices'
-/// databases are not opened for it: the poller reports on the catalog and on the practices with subscriptions once a minute.
-/// The use of the admin secret is audited before the answer is sent, so an answer also shows that the control plane can be written;
-/// if it cannot, the answer is 503 `UNAVAILABLE` without `data`.
+/// The checks run in parallel and independently, each for at most 2 seconds. They do not open the
+/// practices' databases: once a minute, the log poller reports on the catalog and on the practices
+/// with subscriptions. The use of the admin secret is audited before the response is sent, so every
+/// response shows that the control plane can be written. If it cannot, the response is 503
+/// `UNAVAILABLE` without `data`.
 #[utoipa::path(
     get,
     path = "/v1/admin/readiness",
@@ -66,7 +71,7 @@ pub(crate) struct Readiness {
     ),
 )]
 pub(crate) async fn show_readiness(admin: Admin) -> ApiResult<Data<Readiness>> {
-    // Large: all checks at once.
+    // The future of all checks is large.
     let checks = Box::pin(all_checks(&admin)).await;
     let worst = checks.iter().map(|check| check.status).max().unwrap_or(CheckStatus::Ok);
     let failed: Vec<&str> =
@@ -86,11 +91,11 @@ pub(crate) async fn show_readiness(admin: Admin) -> ApiResult<Data<Readiness>> {
         return Ok(Data { data: readiness });
     }
     let data = serde_json::to_value(readiness).map_err(|error| ApiError::internal(&error))?;
-    let detail = format!("These checks failed: {failed}. See 'data' for what each found.");
+    let detail = format!("These checks failed: {failed}. See 'data' for their findings.");
     Err(ApiError::new(Code::NotReady, detail).with("data", data).retry_after(ASK_AGAIN))
 }
 
-/// All checks, side by side.
+/// Runs all checks in parallel.
 async fn all_checks(admin: &Admin) -> Vec<Check> {
     use CheckName::{
         AdminSecret, Catalog, DeadLetters, DueRetries, EdgeSecret, Events, Migrations, Poller, Practices,

@@ -1,4 +1,4 @@
-//! Webhooks as administrators see them: subscriptions, their health, and a delivery sent once more.
+//! Webhooks for administrators: subscriptions, their health, and manual retries of deliveries.
 
 pub(crate) mod change;
 pub(crate) mod delivery;

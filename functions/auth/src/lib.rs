@@ -1,4 +1,4 @@
-//! Exchanging an API key for an access token.
+//! Exchanges an API key for an access token.
 
 use axum::Json;
 use serde::Serialize;
@@ -16,7 +16,7 @@ pub fn routes() -> OpenApiRouter<App> {
 }
 
 text_field! {
-    /// An API key as it was shown when it was made.
+    /// An API key, exactly as it was shown when it was created.
     ApiKeyText, 1, 256
 }
 
@@ -28,12 +28,12 @@ body! {
     }
 }
 
-/// An access token for 24 hours.
+/// An access token that is valid for 24 hours.
 #[expect(clippy::struct_field_names, reason = "the reference's names")]
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AccessToken {
-    /// To be sent as `Authorization: Bearer …` with every other request.
+    /// Send it as `Authorization: Bearer …` with every other request.
     #[schema(example = "eyJhbGciOiJIUzI1NiIs...")]
     access_token: String,
     #[schema(value_type = String, example = "Bearer")]
@@ -44,8 +44,9 @@ pub struct AccessToken {
 
 /// Exchange your API key for an access token.
 ///
-/// The token opens the practice the key was made for and is valid for 24 hours, unless the key is revoked, rotated or
-/// expires before. Failed attempts are limited for each address and each key.
+/// The token gives access to the key's practice and is valid for 24 hours. It ends earlier if the
+/// key expires, is revoked, or loses its old secret in a rotation. Failed attempts are limited per
+/// address and per key.
 #[utoipa::path(
     post,
     path = "/v1/{PPass}/auth/token",
@@ -74,7 +75,7 @@ async fn exchange_key(
         attempt.failed().await;
         return Err(ApiError::new(
             Code::InvalidApiKey,
-            "The API key is wrong, revoked, expired or not for your address.",
+            "The API key is wrong, revoked, expired, or not allowed from your address.",
         ));
     };
     attempt.succeeded().await;

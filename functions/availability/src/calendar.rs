@@ -1,4 +1,4 @@
-//! What the questions about a provider's free time share.
+//! Reads a provider's calendar for the availability endpoints.
 
 use jiff::civil::Date;
 use shared::{
@@ -12,12 +12,12 @@ use shared::{
 };
 
 listed_text! {
-    /// The name of a visit type, as it is listed.
+    /// The name of a visit type, as `GET /v1/{PPass}/visit-types` returns it.
     WantedVisitType
 }
 
 impl WantedVisitType {
-    /// The name that the practice's visit type has.
+    /// Returns the visit type's name as the practice stores it.
     pub(crate) async fn stored(
         wanted: Option<&Self>,
         tenant: &Tenant<Providers>,
@@ -27,7 +27,10 @@ impl WantedVisitType {
     }
 }
 
-/// The provider's time over a range of dates, as a visit type sees it when one is given.
+/// Reads the provider's calendar for a range of dates, with the rules of the visit type, if given.
+///
+/// # Errors
+/// 404 if the provider is unknown or inactive, 422 if the visit type is unknown.
 pub(crate) async fn read(
     tenant: &Tenant<Providers>,
     provider: ProviderId,
@@ -42,7 +45,7 @@ pub(crate) async fn read(
         Found::Calendar(calendar) => Ok(*calendar),
         Found::NoProvider => Err(ApiError::not_found()),
         Found::NoVisitType => {
-            Err(ApiError::new(Code::VisitTypeUnknown, "The practice has no visit type of this name."))
+            Err(ApiError::new(Code::VisitTypeUnknown, "The practice has no visit type with this name."))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `GET …/providers/{id}/check`
+//! Handles `GET …/providers/{id}/check`.
 
 use jiff::civil::{Date, Time};
 use serde::Serialize;
@@ -18,17 +18,17 @@ params! {
     pub(crate) struct CheckQuery {
         /// Local date, `YYYY-MM-DD`.
         "date" => date: Date,
-        /// Local time, `HH:MM` or `HH:MM:SS`; of one that occurs twice, the first is meant.
+        /// Local time, `HH:MM` or `HH:MM:SS`. If the clocks repeat it, the first one counts.
         #[param(value_type = LocalTime, example = "10:15:00")]
         "time" => time: Time,
-        /// Minutes, 1 to 1440.
+        /// Duration in minutes, 1 to 1440.
         "duration" => duration: Minutes,
-        /// Also apply the rules of this visit type: its buffers, its providers, its rooms.
+        /// Also applies the rules of this visit type: its buffers, allowed providers and rooms.
         "visitType" => visit_type: Option<WantedVisitType>,
     }
 }
 
-/// Whether a visit could take place.
+/// Whether a visit can take place at a time.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct CheckBody {
@@ -39,18 +39,18 @@ pub(crate) struct CheckBody {
     time: Time,
     duration: Minutes,
     available: bool,
-    /// Why not; only when not available.
+    /// Why the time is not available. Omitted if it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<Reason>,
 }
 
-/// Why a visit could not take place.
+/// Why a visit cannot take place at a time.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub(crate) enum Reason {
     VisitTypeInactive,
     ProviderNotAllowed,
-    /// Clocks skip this local time.
+    /// The clocks skip this local time.
     DstGap,
     Past,
     BeyondHorizon,
@@ -79,16 +79,16 @@ impl From<Refusal> for Reason {
 
 /// Check whether a specific date/time/duration slot is available.
 ///
-/// Any start is possible, not only those of the grid. When several reasons speak against it, the first in the order of
-/// the documentation is named.
+/// Any start time can be checked, not only those that `slots` offers. If several reasons apply,
+/// `Reason` is the one that this documentation lists first.
 #[utoipa::path(
     get,
     path = "/v1/{PPass}/availability/providers/{id}/check",
     tag = "Providers",
-    params(PracticePath, ("id" = ProviderId, Path, description = "The provider."), CheckQuery),
+    params(PracticePath, ("id" = ProviderId, Path, description = "The provider's id"), CheckQuery),
     responses(
         (status = 200, body = Data<CheckBody>),
-        (status = 404, body = Problem, description = "`NOT_FOUND`: also when the provider is not active"),
+        (status = 404, body = Problem, description = "`NOT_FOUND`: the provider is unknown or inactive"),
         (status = 422, body = Problem, description = "`VISIT_TYPE_UNKNOWN`"),
     ),
 )]

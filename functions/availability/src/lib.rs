@@ -1,4 +1,4 @@
-//! Providers and their free time. Requires the `Providers` scope.
+//! Providers and their availability. Requires the `Providers` scope.
 
 mod calendar;
 mod check;

@@ -1,4 +1,4 @@
-//! `GET …/providers/{id}/next-slot`
+//! Handles `GET …/providers/{id}/next-slot`.
 
 use jiff::{
     Span,
@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 
 use crate::calendar::{self, WantedVisitType};
 
-/// How many local dates to search, today included.
+/// Number of local dates to search, today included.
 #[derive(Clone, Copy, Debug, ToSchema)]
 #[schema(value_type = i64, minimum = 1, maximum = 365, default = 365)]
 pub(crate) struct MaxDays(i64);
@@ -30,16 +30,16 @@ impl FieldValue for MaxDays {
 
 params! {
     pub(crate) struct NextSlotQuery {
-        /// Minutes, 1 to 1440.
+        /// Duration in minutes, 1 to 1440.
         "duration" => duration: Minutes,
-        /// How many local dates to search, today included: 1 to 365, default 365.
+        /// Number of local dates to search, today included: 1 to 365. Defaults to 365.
         "maxDays" => max_days: Option<MaxDays>,
-        /// Also apply the rules of this visit type: its buffers, its providers, its rooms.
+        /// Also applies the rules of this visit type: its buffers, allowed providers and rooms.
         "visitType" => visit_type: Option<WantedVisitType>,
     }
 }
 
-/// The earliest free start.
+/// The result of a search for the next available slot.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct NextSlotBody {
@@ -47,14 +47,15 @@ pub(crate) struct NextSlotBody {
     provider_id: ProviderId,
     duration: Minutes,
     search_window_days: i64,
-    /// Null when nothing is free within the window.
+    /// Null if no slot is available within the search window.
     the_next_slot: Option<NextSlot>,
 }
 
+/// The earliest available start time.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct NextSlot {
-    /// The same id, here a string.
+    /// The provider's id, as a string.
     #[serde(rename = "ProviderID")]
     #[schema(example = "1")]
     provider_id: String,
@@ -66,15 +67,16 @@ pub(crate) struct NextSlot {
 
 /// Get the next available slot for a provider.
 ///
-/// `TheNextSlot` is null when there is none within `maxDays`. Its `ProviderID` is a string, as it has always been.
+/// `TheNextSlot` is null if no slot is available within `maxDays`. For compatibility, its
+/// `ProviderID` is a string.
 #[utoipa::path(
     get,
     path = "/v1/{PPass}/availability/providers/{id}/next-slot",
     tag = "Providers",
-    params(PracticePath, ("id" = ProviderId, Path, description = "The provider."), NextSlotQuery),
+    params(PracticePath, ("id" = ProviderId, Path, description = "The provider's id"), NextSlotQuery),
     responses(
         (status = 200, body = Data<NextSlotBody>),
-        (status = 404, body = Problem, description = "`NOT_FOUND`: also when the provider is not active"),
+        (status = 404, body = Problem, description = "`NOT_FOUND`: the provider is unknown or inactive"),
         (status = 422, body = Problem, description = "`VISIT_TYPE_UNKNOWN`"),
     ),
 )]

@@ -1,4 +1,4 @@
-//! `GET /v1/{PPass}/availability/providers` and `…/{id}`
+//! Handles `GET /v1/{PPass}/availability/providers` and `…/{id}`.
 
 use serde::Serialize;
 use shared::{
@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 params! {
     pub(crate) struct ListProviders {
-        /// How many providers are left out; for an office of more than a thousand.
+        /// Number of providers to skip. A response holds at most 1,000.
         "offset" => offset: Option<Offset>,
     }
 }
@@ -40,7 +40,7 @@ impl From<Provider> for ProviderBody {
 
 /// List all active providers.
 ///
-/// By id. Inactive providers are not found anywhere.
+/// Ordered by id. Inactive providers are left out; other endpoints treat them as unknown.
 #[utoipa::path(
     get,
     path = "/v1/{PPass}/availability/providers",
@@ -63,15 +63,15 @@ pub(crate) async fn list_providers(
 
 /// Get specific provider details.
 ///
-/// An inactive provider is answered like an unknown one: 404.
+/// Returns 404 for an inactive provider, as for an unknown one.
 #[utoipa::path(
     get,
     path = "/v1/{PPass}/availability/providers/{id}",
     tag = "Providers",
-    params(PracticePath, ("id" = ProviderId, Path, description = "The provider.")),
+    params(PracticePath, ("id" = ProviderId, Path, description = "The provider's id")),
     responses(
         (status = 200, body = Data<ProviderBody>),
-        (status = 404, body = Problem, description = "`NOT_FOUND`: also when the provider is not active"),
+        (status = 404, body = Problem, description = "`NOT_FOUND`: the provider is unknown or inactive"),
     ),
 )]
 pub(crate) async fn get_provider(

@@ -1,4 +1,4 @@
-//! `GET …/providers/{id}/schedule`
+//! Handles `GET …/providers/{id}/schedule`.
 
 use std::collections::BTreeMap;
 
@@ -23,21 +23,22 @@ use utoipa::ToSchema;
 
 use crate::{calendar::WantedVisitType, providers::ProviderBody};
 
-/// The longest range, in days.
+/// Maximum length of the range, in days.
 const MAX_DAYS: i32 = 92;
-/// Visits of one answer, and about their bytes.
+/// Maximum number of visits in a response.
 const MOST_VISITS: usize = 5_000;
+/// Maximum size of all visits in a response, approximately.
 const MOST_BYTES: usize = 900_000;
-/// Of a visit, without its type.
+/// Size of a visit without its type, approximately.
 const VISIT_BYTES: usize = 120;
 
 params! {
     pub(crate) struct ScheduleQuery {
-        /// First local date; default: today.
+        /// First local date. Defaults to today.
         "startDate" => start_date: Option<Date>,
-        /// Last local date, at most 92 days in all; default: six days after the first.
+        /// Last local date; the range has at most 92 days. Defaults to six days after the first.
         "endDate" => end_date: Option<Date>,
-        /// Only visits of this type.
+        /// Lists only visits of this type.
         "visitType" => visit_type: Option<WantedVisitType>,
     }
 }
@@ -49,18 +50,18 @@ pub(crate) struct ScheduleBody {
     provider: ProviderBody,
     start_date: Date,
     end_date: Date,
-    /// The visits of each local date that has any, by time and `VisitID`.
+    /// The visits by local date, ordered by time and `VisitID`. Dates without visits are omitted.
     schedule: BTreeMap<String, Vec<ScheduledVisit>>,
-    /// Of the dates that are listed.
+    /// Number of visits on the listed dates.
     total_visits: usize,
-    /// Where to go on when there are more visits than an answer holds: the first date that is not listed. Absent when all are.
-    /// Dates are listed whole, unless one alone has more than that.
+    /// The first date that did not fit in the response; send it as `startDate` to continue. Omitted
+    /// if all visits are listed. A date is listed completely unless it alone exceeds a response.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
     next_start_date: Option<Date>,
 }
 
-/// A visit that takes up the provider's time.
+/// A visit that blocks the provider's time.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ScheduledVisit {
     #[serde(rename = "VisitID")]
@@ -68,26 +69,26 @@ pub(crate) struct ScheduledVisit {
     /// Local time.
     #[schema(value_type = LocalTime, example = "09:00:00")]
     time: Time,
-    /// Minutes.
+    /// Duration in minutes.
     duration: i64,
     #[serde(rename = "type")]
     #[schema(example = "FOLLOWUP")]
     kind: String,
-    /// Always true: visits that were cancelled or missed are not listed.
+    /// Always true: canceled and missed visits are not listed.
     booked: bool,
 }
 
 /// Get scheduled visits for a provider within a date range.
 ///
-/// Visits that were cancelled, missed or deleted are left out. There is no patient data in the answer.
+/// Canceled, missed and deleted visits are left out. The response contains no patient data.
 #[utoipa::path(
     get,
     path = "/v1/{PPass}/availability/providers/{id}/schedule",
     tag = "Providers",
-    params(PracticePath, ("id" = ProviderId, Path, description = "The provider."), ScheduleQuery),
+    params(PracticePath, ("id" = ProviderId, Path, description = "The provider's id"), ScheduleQuery),
     responses(
         (status = 200, body = Data<ScheduleBody>),
-        (status = 404, body = Problem, description = "`NOT_FOUND`: also when the provider is not active"),
+        (status = 404, body = Problem, description = "`NOT_FOUND`: the provider is unknown or inactive"),
     ),
 )]
 pub(crate) async fn get_schedule(
@@ -129,8 +130,10 @@ pub(crate) async fn get_schedule(
     })
 }
 
-/// Leaves what fits: whole dates, and the first that was left out. The EMR can put more visits on one date than an answer holds,
-/// at times that can't be read; that date is cut.
+/// Truncates the visits to what fits in a response and returns the first date left out.
+///
+/// Dates stay whole, with one exception: the EMR can put more visits on a date than a response
+/// holds, at times that cannot be read. Such a date is cut.
 fn cut_to_fit(booked: &mut Vec<Booked>, last: Date) -> Option<Date> {
     let sizes = booked.iter().map(|visit| fit::text_bytes(&visit.visit_type) + VISIT_BYTES);
     let fit = fit::fill(MOST_BYTES, sizes).min(MOST_VISITS);
@@ -139,19 +142,22 @@ fn cut_to_fit(booked: &mut Vec<Booked>, last: Date) -> Option<Date> {
         booked.retain(|visit| visit.date < next);
         return Some(next);
     }
-    tracing::warn!(date = %first, listed = fit, "more visits on a date than a schedule holds");
+    tracing::warn!(date = %first, listed = fit, "a date has more visits than a schedule response holds");
     booked.truncate(fit);
     first.tomorrow().ok().filter(|next| *next <= last)
 }
 
-/// The first and last date asked for.
+/// Returns the first and last requested date.
+///
+/// # Errors
+/// 400 if the range is empty or too long.
 fn range(today: Date, start: Option<Date>, end: Option<Date>) -> ApiResult<(Date, Date)> {
     let start = start.unwrap_or(today);
     let end = end.unwrap_or_else(|| start.saturating_add(Span::new().days(6)));
     let problem = if end < start {
-        Some("is before startDate (default: today)".to_owned())
+        Some("must not be before startDate (default: today)".to_owned())
     } else if (end - start).get_days() >= MAX_DAYS {
-        Some(format!("makes the range longer than {MAX_DAYS} days"))
+        Some(format!("must not make the range longer than {MAX_DAYS} days"))
     } else {
         None
     };
@@ -159,7 +165,7 @@ fn range(today: Date, start: Option<Date>, end: Option<Date>) -> ApiResult<(Date
         None => Ok((start, end)),
         Some(message) => {
             let location = "query.endDate".to_owned();
-            Err(ApiError::new(Code::InvalidQuery, "The range of dates is not possible.")
+            Err(ApiError::new(Code::InvalidQuery, "The date range is not valid.")
                 .with_errors(vec![FieldError { location, code: "INVALID_VALUE", message }]))
         }
     }

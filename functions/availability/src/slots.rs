@@ -1,4 +1,4 @@
-//! `GET …/providers/{id}/slots`
+//! Handles `GET …/providers/{id}/slots`.
 
 use jiff::civil::{Date, Time};
 use serde::Serialize;
@@ -15,14 +15,14 @@ params! {
     pub(crate) struct SlotsQuery {
         /// Local date, `YYYY-MM-DD`.
         "date" => date: Date,
-        /// Minutes, 1 to 1440.
+        /// Duration in minutes, 1 to 1440.
         "duration" => duration: Minutes,
-        /// Also apply the rules of this visit type: its buffers, its providers, its rooms.
+        /// Also applies the rules of this visit type: its buffers, allowed providers and rooms.
         "visitType" => visit_type: Option<WantedVisitType>,
     }
 }
 
-/// The free starts of one day.
+/// The available start times of one date.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct SlotsBody {
@@ -30,7 +30,7 @@ pub(crate) struct SlotsBody {
     provider_id: ProviderId,
     date: Date,
     duration: Minutes,
-    /// Local times, ascending.
+    /// Local times in ascending order.
     #[schema(value_type = Vec<LocalTime>, example = json!(["09:00:00", "11:30:00", "14:00:00"]))]
     slots: Vec<Time>,
     count: usize,
@@ -38,16 +38,16 @@ pub(crate) struct SlotsBody {
 
 /// Get all available slots for a provider on a specific date.
 ///
-/// Starts are offered every 15 minutes (or what the practice has chosen) from the start of each working window. A day
-/// that is past, closed or full has none.
+/// Slots start every 15 minutes, or at the practice's own interval, from the start of each working
+/// window. A date that is past, closed or full has none.
 #[utoipa::path(
     get,
     path = "/v1/{PPass}/availability/providers/{id}/slots",
     tag = "Providers",
-    params(PracticePath, ("id" = ProviderId, Path, description = "The provider."), SlotsQuery),
+    params(PracticePath, ("id" = ProviderId, Path, description = "The provider's id"), SlotsQuery),
     responses(
         (status = 200, body = Data<SlotsBody>),
-        (status = 404, body = Problem, description = "`NOT_FOUND`: also when the provider is not active"),
+        (status = 404, body = Problem, description = "`NOT_FOUND`: the provider is unknown or inactive"),
         (status = 422, body = Problem, description = "`VISIT_TYPE_UNKNOWN`"),
     ),
 )]

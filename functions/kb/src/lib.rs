@@ -1,4 +1,4 @@
-//! The knowledge base, the same for all practices. Requires the `KB` scope.
+//! The knowledge base, which all practices share. Requires the `KB` scope.
 
 mod list;
 mod read;

@@ -1,4 +1,4 @@
-//! `GET /v1/kb`
+//! Handles `GET /v1/kb`.
 
 use shared::{
     api::{ApiResult, Catalog, Limit, Page, PageNumber, Paging, Problem, Query, SearchWords, scope},
@@ -14,13 +14,13 @@ listed_text! { WantedType }
 
 params! {
     pub(crate) struct ListArticles {
-        /// Every word must be somewhere in the title, the text or the tags. Case and accents don't matter.
+        /// Every word must occur in the title, the text or the tags. Case and accents are ignored.
         "search" => search: Option<SearchWords>,
-        /// Only articles of this category, in whatever case.
+        /// Lists only articles of this category. Case is ignored.
         "category" => category: Option<WantedCategory>,
-        /// Only articles of this type, in whatever case.
+        /// Lists only articles of this type. Case is ignored.
         "type" => kind: Option<WantedType>,
-        /// `true`: inactive articles too.
+        /// Also lists inactive articles. Defaults to false.
         "includeInactive" => include_inactive: Option<bool>,
         "page" => page: Option<PageNumber>,
         "limit" => limit: Option<Limit>,
@@ -29,7 +29,8 @@ params! {
 
 /// List KB articles.
 ///
-/// Active ones that pass every filter, in the order of `KBID`.
+/// Lists the articles that match every filter, ordered by `KBID`. Lists only active ones by
+/// default.
 #[utoipa::path(
     get,
     path = "/v1/kb",

@@ -1,4 +1,4 @@
-//! `GET /v1/kb/{id}`
+//! Handles `GET /v1/kb/{id}`.
 
 use axum::{http::header::ETAG, response::IntoResponse};
 use shared::{
@@ -11,14 +11,14 @@ use crate::reply::ArticleBody;
 
 /// Get details for a specific KB article.
 ///
-/// Inactive ones too. The `ETag` can be sent as `If-Match` with an update.
+/// Returns inactive articles, too. Send the `ETag` as `If-Match` when you update the article.
 #[utoipa::path(
     get,
     path = "/v1/kb/{id}",
     tag = "Knowledge Base",
     params(("id" = ArticleId, Path, description = "KBID", example = 12)),
     responses(
-        (status = 200, body = Data<ArticleBody>, headers(("ETag" = String, description = "The state that was read."))),
+        (status = 200, body = Data<ArticleBody>, headers(("ETag" = String, description = "The entity tag."))),
         (status = 404, body = Problem, description = "`NOT_FOUND`"),
     ),
 )]

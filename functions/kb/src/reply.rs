@@ -1,4 +1,4 @@
-//! Articles as partners see them.
+//! The JSON representation of articles.
 
 use serde::Serialize;
 use shared::{
@@ -8,7 +8,7 @@ use shared::{
 };
 use utoipa::ToSchema;
 
-/// An article; fields that are not set are null.
+/// An article. A field without a value is null.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 #[schema(as = Article)]
@@ -18,7 +18,8 @@ pub(crate) struct ArticleBody {
     id: ArticleId,
     #[schema(example = "Insurance Verification Workflow")]
     title: String,
-    /// The text. In a list this field is absent when the text has more than 2000 characters: read the article itself for it.
+    /// The text. Omitted from lists if it has more than 2,000 characters; read the single article
+    /// to get it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false, example = "Step-by-step process...")]
     article: Option<String>,
@@ -27,7 +28,7 @@ pub(crate) struct ArticleBody {
     #[serde(rename = "Type")]
     #[schema(example = "HowTo")]
     kind: Option<String>,
-    /// Separated by commas.
+    /// Comma-separated tags.
     #[schema(example = "insurance, verification")]
     tags: Option<String>,
     active: bool,

@@ -1,4 +1,4 @@
-//! `PUT /v1/kb/{id}`
+//! Handles `PUT /v1/kb/{id}`.
 
 use axum::{http::header::ETAG, response::IntoResponse};
 use shared::{
@@ -20,16 +20,18 @@ text_field! { ArticleTitle, 1, 200 }
 text_field! { lines ArticleText, 1, 100_000 }
 text_field! { ArticleCategory, 1, 100 }
 text_field! {
-    /// Of the practice's own choice, e.g. `HowTo`.
+    /// A type of your choice, such as `HowTo`.
     ArticleType, 1, 50
 }
 text_field! {
-    /// Separated by commas.
+    /// Comma-separated tags.
     ArticleTags, 1, 500
 }
 
 body! {
-    /// Absent keeps, null clears. `Title`, `Article` and `Active` can't be cleared.
+    /// The fields to change. An absent field keeps its value; null clears it.
+    ///
+    /// `Title`, `Article` and `Active` cannot be cleared.
     #[derive(Clone)]
     pub struct UpdateArticle {
         #[schema(value_type = ArticleTitle, required = false)]
@@ -70,20 +72,21 @@ impl UpdateArticle {
 
 /// Update a specific KB article.
 ///
-/// Fields that are absent keep their values, null clears. An article may be sent back as it was read: what equals the stored
-/// value is no change, and a read-only field that differs is `READ_ONLY_FIELD`. With `If-Match` the change is made only to the state that was
-/// read.
+/// An absent field keeps its value; null clears it. You can send an article back as you read it: a
+/// value that equals the stored one is not a change, and a read-only field with another value is
+/// rejected as `READ_ONLY_FIELD`. With `If-Match`, the article is changed only if it is still in
+/// the state that you read.
 #[utoipa::path(
     put,
     path = "/v1/kb/{id}",
     tag = "Knowledge Base",
     params(
         ("id" = ArticleId, Path, description = "KBID", example = 12),
-        ("If-Match" = Option<String>, Header, description = "An `ETag`, several with commas, or `*`."),
+        ("If-Match" = Option<String>, Header, description = "Entity tags, separated by commas, or `*`."),
     ),
     request_body = UpdateArticle,
     responses(
-        (status = 200, body = Message<ArticleBody>, headers(("ETag" = String, description = "The new state."))),
+        (status = 200, body = Message<ArticleBody>, headers(("ETag" = String, description = "The new entity tag."))),
         (status = 404, body = Problem, description = "`NOT_FOUND`"),
         (status = 412, body = Problem, description = "`PRECONDITION_FAILED`"),
         (status = 422, body = Problem, description = "`INVALID_FIELDS`"),

@@ -1,4 +1,4 @@
-//! My information: what a partner sees and changes of itself.
+//! A partner's own profile and usage.
 
 mod profile;
 mod update;

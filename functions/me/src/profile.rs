@@ -1,4 +1,4 @@
-//! `GET /v1/me`
+//! Handles `GET /v1/me`.
 
 use serde::Serialize;
 use shared::{
@@ -9,7 +9,7 @@ use shared::{
 };
 use utoipa::ToSchema;
 
-/// Your company, and the key that your token came from.
+/// Your company and the API key that your token comes from.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Me {
@@ -23,16 +23,16 @@ pub(crate) struct Me {
     key: MyKey,
 }
 
-/// Never the key itself.
+/// What the API key permits; never the key itself.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct MyKey {
     name: String,
     practicepass: PracticePass,
     scopes: Vec<Scope>,
-    /// Calls a minute.
+    /// Calls per minute.
     rate_limit: u32,
-    /// RFC 3339; null = it doesn't expire.
+    /// RFC 3339; null if the key does not expire.
     expires_at: Option<String>,
 }
 
@@ -59,14 +59,17 @@ impl Me {
 
 /// Get your partner profile details.
 ///
-/// With what the key of your token may do and how often; never a secret.
+/// Includes the scopes and limits of the API key that your token comes from, but no secret.
 #[utoipa::path(get, path = "/v1/me", tag = "My Information", responses((status = 200, body = Data<Me>)))]
 pub(crate) async fn get_me(partner: Partner) -> ApiResult<Data<Me>> {
     let profile = load(&partner).await?;
     Ok(Data { data: Me::new(profile, &partner.caller) })
 }
 
-/// The partner's record; a key whose partner is gone is no key.
+/// Loads the partner's record.
+///
+/// # Errors
+/// 401 if the partner no longer exists.
 pub(crate) async fn load(partner: &Partner) -> ApiResult<partners::Partner> {
     let found = partner.app.control.partner(&partner.caller.partner_id).await?;
     found.ok_or_else(shared::api::ApiError::unauthenticated)

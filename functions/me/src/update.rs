@@ -1,4 +1,4 @@
-//! `PATCH /v1/me`: JSON merge patch (RFC 7396).
+//! Handles `PATCH /v1/me`: a JSON merge patch (RFC 7396).
 
 use shared::{
     api::{
@@ -16,7 +16,9 @@ text_field! { name Company, 1, 200 }
 text_field! { ContactName, 1, 200 }
 
 body! {
-    /// Absent keeps, null clears; the company can't be cleared.
+    /// The fields to change. An absent field keeps its value; null clears it.
+    ///
+    /// `company` cannot be cleared.
     #[derive(Clone)]
     pub struct UpdateMe {
         #[schema(value_type = Company, required = false)]
@@ -36,8 +38,9 @@ body! {
 
 /// Update your partner profile.
 ///
-/// A JSON merge patch: what is absent stays, `null` clears. What a key may do is not yours to change.
-/// The administrators see changes of company and e-mail.
+/// The body is a JSON merge patch: an absent field keeps its value; null clears it. Only
+/// administrators can change an API key. Changes to `company` and `email` are shown to
+/// administrators.
 #[utoipa::path(
     patch,
     path = "/v1/me",
@@ -62,7 +65,7 @@ pub(crate) async fn update_me(
         let values = profile.note_identity_change(&before, partner.now());
         let mut writes = vec![partner.app.control.save_partner(&profile)?];
         if !values.is_empty() {
-            // Administrators know partners by these, and nobody has verified the new ones.
+            // Administrators identify partners by these fields, and the new values are unverified.
             let fields: Vec<&'static str> = ["company", "email"]
                 .into_iter()
                 .filter(|name| values.iter().any(|it| it.field == *name))
@@ -81,7 +84,7 @@ pub(crate) async fn update_me(
             Err(error) => return Err(error.into()),
         }
     }
-    Err(ApiError::new(Code::ConcurrentChange, "Many change your profile at this moment; try again."))
+    Err(ApiError::new(Code::ConcurrentChange, "Other requests are changing your profile. Try again."))
 }
 
 impl UpdateOf for UpdateMe {

@@ -1,4 +1,4 @@
-//! `GET /v1/me/usage`
+//! Handles `GET /v1/me/usage`.
 
 use std::collections::BTreeMap;
 
@@ -11,15 +11,16 @@ use shared::{
 
 params! {
     pub(crate) struct ShowUsage {
-        /// How many days of UTC, today included.
+        /// Number of days in UTC, today included.
         "days" => days: Option<Days>,
     }
 }
 
-/// See how much you use the API.
+/// Get your usage of the API.
 ///
-/// All calls with any of your keys or its tokens count, and are seen within seconds of their answers. Days are those of
-/// UTC. A call answered with a status below 400 is a success, every other one an error.
+/// Counts all calls with your keys and their tokens. A call is counted within seconds of its
+/// response. Days are in UTC. A call with a status below 400 is a success, every other call an
+/// error.
 #[utoipa::path(
     get,
     path = "/v1/me/usage",

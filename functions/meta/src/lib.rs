@@ -1,4 +1,4 @@
-//! What belongs to no group: health, the API's description, and the answer to every path that no route takes.
+//! Health, the API's description, and the response for paths without a route.
 
 mod unrouted;
 
@@ -15,30 +15,31 @@ use shared::{app::App, domain::zones};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-/// The description of all endpoints, generated from the code.
+/// The OpenAPI description of all endpoints, generated from the code.
 const DESCRIPTION: &str = include_str!("../../../infra/openapi.json");
 
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(health)).routes(routes!(description)).fallback(unrouted::answer)
 }
 
+/// The version of the API that responds.
 #[derive(Serialize, ToSchema)]
 pub struct Health {
     #[schema(value_type = String, example = "ok")]
     status: &'static str,
     #[schema(value_type = String, example = "0.1.0")]
     version: &'static str,
-    /// The git revision that it was built from, `unknown` where the build was not told of one.
+    /// The git revision of the build, or `unknown` if the build did not set one.
     #[schema(value_type = String, example = "v0.1.0")]
     revision: &'static str,
-    /// The version of the time-zone database that local times are converted by.
+    /// The version of the time-zone database that is used to convert local times.
     #[schema(value_type = String, example = "2026f")]
     tzdata: &'static str,
 }
 
-/// Tell whether the API answers.
+/// Check whether the API responds.
 ///
-/// For monitors and load balancers: asks no store and needs no credential.
+/// For monitors and load balancers. Uses no data store and needs no credential.
 #[utoipa::path(get, path = "/v1/health", tag = "Meta", security(()), responses((status = 200, body = Health)))]
 async fn health() -> Json<Health> {
     Json(Health {
@@ -51,8 +52,9 @@ async fn health() -> Json<Health> {
 
 /// Get this description (OpenAPI 3.1).
 ///
-/// Generated from the code that answers; the version is that of `GET /v1/health`. `servers` names the address to call where
-/// there is one that stays; without it, paths are relative to where this description was fetched.
+/// The description is generated from the code of the version that `GET /v1/health` shows. `servers`
+/// holds the permanent address of the API, if there is one; otherwise, paths are relative to the
+/// address of this description.
 #[utoipa::path(
     get,
     path = "/v1/openapi.json",
@@ -64,7 +66,7 @@ async fn description(State(app): State<App>) -> impl IntoResponse {
     ([(CONTENT_TYPE, "application/json")], described_for(app.config.api_domain_name.as_deref()))
 }
 
-/// The description, with the address at which partners call this deployment.
+/// Returns the description with the address at which partners call this deployment, if any.
 fn described_for(host: Option<&str>) -> Cow<'static, str> {
     match host.zip(DESCRIPTION.strip_prefix('{')) {
         Some((host, rest)) => {

@@ -1,4 +1,4 @@
-//! API Gateway's `$default` route: 404, or 405 with `Allow` when only the method is wrong.
+//! API Gateway's `$default` route: 404, or 405 with `Allow` if only the method is wrong.
 
 use std::sync::LazyLock;
 
@@ -17,12 +17,12 @@ static METHODS: LazyLock<Router<Vec<String>>> = LazyLock::new(|| {
     for (path, operations) in description["paths"].as_object().into_iter().flatten() {
         let mut methods: Vec<String> =
             operations.as_object().into_iter().flatten().map(|(method, _)| method.to_uppercase()).collect();
-        // Whatever can be got can be asked for without its body (RFC 9110, section 9.3.2).
+        // HEAD is supported wherever GET is (RFC 9110, section 9.3.2).
         if methods.iter().any(|method| method == "GET") {
             methods.push("HEAD".to_owned());
         }
         if let Err(error) = router.insert(path.clone(), methods) {
-            tracing::error!(%error, path, "a documented path can't be matched");
+            tracing::error!(%error, path, "a documented path cannot be routed");
         }
     }
     router
@@ -30,7 +30,8 @@ static METHODS: LazyLock<Router<Vec<String>>> = LazyLock::new(|| {
 
 pub(crate) async fn answer(method: Method, uri: Uri) -> Response {
     let Ok(found) = METHODS.at(uri.path()) else { return ApiError::not_found().into_response() };
-    // An encoded slash makes another path of what the gateway looked at: there the method is none too few.
+    // A path with an encoded slash matches here but not at the gateway. Its method is not the
+    // problem.
     if found.value.iter().any(|it| it == method.as_str()) {
         return ApiError::not_found().into_response();
     }

@@ -1,4 +1,4 @@
-//! `POST /v1/access-requests`
+//! Handles `POST /v1/access-requests`.
 
 use axum::{extract::State, http::StatusCode};
 use serde::Serialize;
@@ -20,18 +20,18 @@ text_field! { lines ApplicantMessage, 1, 2000 }
 body! {
     pub struct RequestAccess {
         "company" => company: ApplicantCompany,
-        /// The practice whose data you want to work with: its pass if you know it, otherwise its name.
+        /// The practice whose data you want to use: its `PPass` if you know it, otherwise its name.
         "practice" => practice: ApplicantPractice,
-        /// Who asks.
+        /// The name of the contact person.
         "contact" => contact: ApplicantContact,
         "email" => email: Email,
-        /// What your key should permit; `Prospects` unless given.
+        /// The scopes that your API key should have. Defaults to `Prospects`.
         "requestedScopes" => requested_scopes: Option<Vec<Scope>>,
         "message" => message: Option<ApplicantMessage>,
     }
 }
 
-/// That the request has arrived; it says nothing else about anybody.
+/// Confirms that the request was received. It is the same for every applicant.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Received {
     #[schema(value_type = String)]
@@ -40,20 +40,24 @@ pub(crate) struct Received {
 
 /// Request access to the API.
 ///
-/// An administrator decides, and answers by e-mail with a link to your key. Every well-formed request gets the same
-/// answer. One address can send ten requests in ten minutes; the requests of all callers together are limited, too. An
-/// undecided request expires after 30 days.
+/// An administrator decides and sends you a link to your API key by e-mail. Every valid request
+/// gets the same response. Each address can send ten requests in ten minutes; the requests of all
+/// callers together are also limited. An undecided request expires after 30 days.
 #[utoipa::path(
     post,
     path = "/v1/access-requests",
     tag = "Portal",
-    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless for 24 hours")),
+    params((
+        "Idempotency-Key" = Option<String>, Header,
+        description = "1 to 255 visible ASCII characters. For 24 hours, a retry with the same key \
+            returns the first successful response."
+    )),
     request_body = RequestAccess,
     security(()),
     responses(
         (status = 202, body = Received),
         (status = 422, body = Problem, description = "`INVALID_FIELDS`, `IDEMPOTENCY_KEY_REUSED`"),
-        (status = 429, body = Problem, description = "`RATE_LIMITED`: too many requests from your network, or from everybody; see `Retry-After`"),
+        (status = 429, body = Problem, description = "`RATE_LIMITED`: too many requests from your network or from all callers; see `Retry-After`"),
     ),
 )]
 pub(crate) async fn request_access(
@@ -105,7 +109,7 @@ pub(crate) async fn request_access(
     }
     match app.control.transact(writes).await {
         Ok(()) => Ok(answer),
-        // The same request, sent at the same time, was faster.
+        // The same request, sent concurrently, was stored first.
         Err(error @ control::Error::ConditionFailed) => kept().await?.ok_or_else(|| error.into()),
         Err(error) => Err(error.into()),
     }

@@ -1,4 +1,4 @@
-//! `POST /v1/access-requests/claim`
+//! Handles `POST /v1/access-requests/claim`.
 
 use axum::{extract::State, http::StatusCode};
 use serde::Serialize;
@@ -24,7 +24,7 @@ use shared::{
 use utoipa::ToSchema;
 
 text_field! {
-    /// What stands behind `#claim=` in the claim link.
+    /// The text after `#claim=` in the claim link.
     ClaimText, 1, 200
 }
 
@@ -34,11 +34,11 @@ body! {
     }
 }
 
-/// Your API key, shown this once.
+/// Your API key, which is shown only once.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ClaimedKey {
-    /// Keep it where only your programs can read it.
+    /// The API key. Store it where only your programs can read it.
     #[schema(example = "op_live_4fTq8ZsK1aBc_…")]
     api_key: String,
     id: KeyId,
@@ -47,31 +47,35 @@ pub(crate) struct ClaimedKey {
     partner: String,
     practicepass: PracticePass,
     scopes: Vec<Scope>,
-    /// What may be shown of the key.
+    /// The first characters of the key, which are not secret.
     prefix: String,
-    /// Calls a minute.
+    /// Calls per minute.
     rate_limit: u32,
-    /// RFC 3339; null = it doesn't expire.
+    /// RFC 3339; null if the key does not expire.
     expires_at: Option<String>,
-    /// Where the key may be used from; empty = anywhere.
+    /// The networks from which the key can be used; empty for no restriction.
     allowed_cidrs: Vec<String>,
 }
 
 /// Claim your API key through the link you were sent.
 ///
-/// The link works once, for 72 hours, and makes the key with exactly the terms that were approved. An administrator can
-/// end it before it is used. Send an
-/// `Idempotency-Key` to be able to repeat the call when its answer is lost.
+/// The link works once and is valid for 72 hours. It creates the key exactly as it was approved. An
+/// administrator can end the link before it is used. Send an `Idempotency-Key` so that you can
+/// retry the call if its response is lost.
 #[utoipa::path(
     post,
     path = "/v1/access-requests/claim",
     tag = "Portal",
-    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless for 24 hours")),
+    params((
+        "Idempotency-Key" = Option<String>, Header,
+        description = "1 to 255 visible ASCII characters. For 24 hours, a retry with the same key \
+            returns the first successful response."
+    )),
     request_body = ClaimKey,
     security(()),
     responses(
         (status = 201, body = Data<ClaimedKey>),
-        (status = 404, body = Problem, description = "`NOT_FOUND`: no such link, or it has expired"),
+        (status = 404, body = Problem, description = "`NOT_FOUND`: the link is unknown or has expired"),
         (status = 409, body = Problem, description = "`CLAIM_USED`; `PARTNER_SUSPENDED`"),
         (status = 429, body = Problem, description = "`RATE_LIMITED`: too many failed attempts"),
     ),
@@ -110,13 +114,13 @@ pub(crate) async fn claim_key(
             identify(&call, &minted);
             Ok(answer)
         }
-        // Another call with this token was faster; if it was this one sent twice, both get its answer.
+        // Another call used the token first. If it was the same request, both get its response.
         Err(control::Error::ConditionFailed) => once.kept().await?.ok_or_else(used),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Whose key was claimed is told in the call's record.
+/// Records in the activity log whose key was claimed.
 fn identify(call: &Call, key: &KeyRecord) {
     if let Ok(caller) = key.admit_version(key.version, call.now(), call.address()) {
         call.identify(&caller);
@@ -126,11 +130,14 @@ fn identify(call: &Call, key: &KeyRecord) {
 fn used() -> ApiError {
     ApiError::new(
         Code::ClaimUsed,
-        "If it was not you who used it, tell the administrators: they can revoke the key and make another.",
+        "If you did not use it, tell the administrators. They can revoke the key and create another.",
     )
 }
 
-/// The approved request that the token claims. Attempts are limited; no link and an expired one are the same.
+/// Returns the approved request that the token claims.
+///
+/// # Errors
+/// 404 if the link is unknown or has expired, 429 after too many failed attempts.
 async fn find(app: &App, call: &Call, text: &str) -> ApiResult<(AccessRequest, ClaimToken)> {
     let attempt = app.attempt(Protected::ClaimToken, call.address(), call.now()).await?;
     let token = ClaimToken::parse(text);
@@ -150,7 +157,7 @@ async fn find(app: &App, call: &Call, text: &str) -> ApiResult<(AccessRequest, C
     }
 }
 
-/// A new key on the approval's terms, and the answer that shows it.
+/// Creates a key as approved, and the response that shows it. Stores nothing.
 async fn mint(app: &App, call: &Call, request: &AccessRequest) -> ApiResult<(KeyRecord, Answer)> {
     let approval = request.approval.as_ref().ok_or_else(ApiError::not_found)?;
     if approval.key_id.is_some() {
@@ -158,17 +165,20 @@ async fn mint(app: &App, call: &Call, request: &AccessRequest) -> ApiResult<(Key
     }
     let practice = app.control.practice(&approval.practicepass).await?.ok_or_else(ApiError::not_found)?;
     let approved_at = approval.claim_until - CLAIM_VALID;
-    // A practice that was removed and added again under the same name may be another one.
+    // A practice that was removed and registered again under the same name may be a different one.
     if practice.registered_at.is_some_and(|at| approved_at < at) {
         return Err(ApiError::not_found());
     }
     let partner = app.control.partner(&approval.partner_id).await?.ok_or_else(ApiError::not_found)?;
-    // A suspension ends the links that there were, also for after the partner is reinstated.
+    // A suspension ends all existing links; they stay invalid after the partner is reactivated.
     if partner.status == PartnerStatus::Active && partner.has_ended(approved_at) {
         return Err(ApiError::not_found());
     }
     if partner.status == PartnerStatus::Suspended {
-        return Err(ApiError::new(Code::PartnerSuspended, "Ask the administrators."));
+        return Err(ApiError::new(
+            Code::PartnerSuspended,
+            "Your company is suspended. Contact the administrators.",
+        ));
     }
     let key = ApiKey::from_random(Mode::of(practice.sandbox), &app.random.bytes());
     let terms = KeyTerms {

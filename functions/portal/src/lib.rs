@@ -1,4 +1,4 @@
-//! The portal's doors: signing in and out, asking for access, and claiming the key.
+//! Endpoints of the portal: sign in and out, request access, claim an API key.
 
 mod access;
 mod claim;

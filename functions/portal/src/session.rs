@@ -1,4 +1,4 @@
-//! `/v1/portal/session`
+//! Handles `/v1/portal/session`.
 
 pub(crate) mod sign_in;
 
@@ -21,12 +21,12 @@ pub(crate) enum Role {
     Partner,
 }
 
-/// Who is signed in.
+/// The user who is signed in.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SignedIn {
     role: Role,
-    /// The partner's company; absent for an administrator, likewise the three below.
+    /// The partner's company. Like the next three fields, omitted for an administrator.
     #[serde(skip_serializing_if = "Option::is_none")]
     partner: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,7 +35,7 @@ pub(crate) struct SignedIn {
     practicepass: Option<PracticePass>,
     #[serde(skip_serializing_if = "Option::is_none")]
     scopes: Option<Vec<Scope>>,
-    /// RFC 3339: when the session ends unless it is used before.
+    /// RFC 3339: when the session ends if it is not used before.
     expires_at: String,
 }
 
@@ -53,16 +53,16 @@ impl SignedIn {
     }
 }
 
-/// That the session has ended.
+/// Confirms that the session has ended.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct SignedOut {
     #[schema(value_type = String)]
     message: &'static str,
 }
 
-/// Get who is signed in.
+/// Get the user who is signed in.
 ///
-/// For pages of the portal: every call puts the session's end off, to eight hours after signing in at most.
+/// For the pages of the portal. Every call extends the session, up to eight hours after sign-in.
 #[utoipa::path(
     get,
     path = "/v1/portal/session",
@@ -70,7 +70,7 @@ pub(crate) struct SignedOut {
     security(("portalSession" = [])),
     responses(
         (status = 200, body = Data<SignedIn>),
-        (status = 401, body = Problem, description = "`UNAUTHENTICATED`: no session, or it has ended"),
+        (status = 401, body = Problem, description = "`UNAUTHENTICATED`: no active session"),
     ),
 )]
 pub(crate) async fn get_session(user: PortalUser) -> Data<SignedIn> {
@@ -91,7 +91,7 @@ pub(crate) async fn get_session(user: PortalUser) -> Data<SignedIn> {
 
 /// Sign out.
 ///
-/// The session ends at once and the cookie is taken back.
+/// The session ends at once, and the response deletes its cookie.
 #[utoipa::path(
     delete,
     path = "/v1/portal/session",
@@ -99,7 +99,7 @@ pub(crate) async fn get_session(user: PortalUser) -> Data<SignedIn> {
     security(("portalSession" = [])),
     responses(
         (status = 200, body = SignedOut),
-        (status = 401, body = Problem, description = "`UNAUTHENTICATED`: no session, or it has ended"),
+        (status = 401, body = Problem, description = "`UNAUTHENTICATED`: no active session"),
         (status = 403, body = Problem, description = "`CROSS_SITE_REFUSED`"),
     ),
 )]

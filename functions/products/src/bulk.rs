@@ -1,4 +1,4 @@
-//! The body of a bulk request: what is wrong with one item is the item's own affair.
+//! The body of a bulk request. An invalid item fails alone; the others are processed.
 
 use std::collections::BTreeSet;
 
@@ -15,11 +15,11 @@ use crate::item::ProductItem;
 
 const MAX_ITEMS: usize = 1000;
 
-/// The items in order, each to be read beside the product that is stored.
+/// The items in order, unparsed: each is read in comparison with its stored product.
 pub(crate) struct Bulk(pub(crate) Vec<Box<RawValue>>);
 
 impl Bulk {
-    /// What the products may be stored under.
+    /// Returns the keys under which the products may be stored.
     pub(crate) fn keys(&self) -> BTreeSet<Key> {
         let objects = self.0.iter().filter_map(|item| object(item, "").ok());
         objects.filter_map(|object| codes(&object)).flat_map(|key| [trimmed(&key), key]).collect()
@@ -30,7 +30,7 @@ impl Bulk {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes `Bulk`")]
 pub(crate) struct UpsertProducts {
-    /// 1 to 1000.
+    /// 1 to 1,000 products.
     #[schema(min_items = 1, max_items = 1000)]
     products: Vec<ProductItem>,
 }
@@ -59,11 +59,14 @@ fn items<'a>(object: &RawObject<'a>) -> Result<Vec<&'a RawValue>, FieldProblem> 
     match items.len() {
         0 => Err(FieldProblem::new("TOO_SHORT", "must not be empty")),
         1..=MAX_ITEMS => Ok(items),
-        _ => Err(FieldProblem::new("TOO_LONG", format!("has more than {MAX_ITEMS} items"))),
+        _ => Err(FieldProblem::new("TOO_LONG", format!("must have at most {MAX_ITEMS} items"))),
     }
 }
 
-/// The item as an object, if it is one.
+/// Parses the item as an object.
+///
+/// # Errors
+/// `INVALID_TYPE` if the item is not an object.
 pub(crate) fn object<'a>(item: &'a RawValue, location: &str) -> Result<RawObject<'a>, FieldErrors> {
     serde_json::from_str(item.get()).map_err(|_| {
         let message = "must be an object".to_owned();
@@ -71,13 +74,13 @@ pub(crate) fn object<'a>(item: &'a RawValue, location: &str) -> Result<RawObject
     })
 }
 
-/// The codes as they were sent, if both are texts.
+/// Returns the codes as they were sent, if both are strings.
 pub(crate) fn codes(object: &RawObject<'_>) -> Option<Key> {
     let code = |name: &str| serde_json::from_str(object.get(name)?.get()).ok();
     code("VendorCode").zip(code("ProductCode"))
 }
 
-/// The codes without the spaces around them, as a new product has them.
+/// Returns the codes without surrounding spaces, as a new product stores them.
 pub(crate) fn trimmed((vendor, product): &Key) -> Key {
     (vendor.trim().to_owned(), product.trim().to_owned())
 }

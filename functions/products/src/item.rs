@@ -10,18 +10,22 @@ use shared::{
 use utoipa::ToSchema;
 
 listed_text! {
-    /// As it is listed. A new product's has 1 to 50 characters, none of them a control character.
+    /// A vendor's code, exactly as it is listed.
+    ///
+    /// The code of a new product has 1 to 50 characters and no control characters.
     VendorCode
 }
 listed_text! {
-    /// As it is listed. A new product's has 1 to 50 characters, none of them a control character.
+    /// A product's code, exactly as it is listed.
+    ///
+    /// The code of a new product has 1 to 50 characters and no control characters.
     ProductCode
 }
 text_field! { ProductName, 1, 200 }
 text_field! { ProductCategory, 1, 100 }
 text_field! { lines ProductDescription, 1, 5000 }
 
-/// 8 to 14 digits: UPC, EAN or GTIN.
+/// A UPC, EAN or GTIN of 8 to 14 digits.
 #[derive(Clone, Debug, ToSchema)]
 #[schema(value_type = String, pattern = "^[0-9]{8,14}$", example = "036000291452")]
 pub struct Upc(String);
@@ -41,22 +45,24 @@ impl From<Upc> for String {
 }
 
 body! {
-    /// A product to create or update, known by `VendorCode` and `ProductCode`. A field that is absent keeps its value, null
-    /// clears it. A new product needs `Product`, and is active unless told otherwise. One that is stored may be sent as it was read,
-    /// with its `UpdatedAt`: what equals the stored value is no change.
+    /// A product to create or update, identified by `VendorCode` and `ProductCode`.
+    ///
+    /// An absent field keeps its value; null clears it. A new product needs `Product` and is active
+    /// by default. You can send a stored product as you read it, with its `UpdatedAt`: a value that
+    /// equals the stored one is not a change.
     #[derive(Clone)]
     pub struct ProductItem {
         #[schema(example = "V001")]
         "VendorCode" => vendor_code: VendorCode,
         #[schema(example = "P001")]
         "ProductCode" => product_code: ProductCode,
-        /// The product's name; can't be cleared.
+        /// The product's name. Cannot be cleared.
         #[schema(value_type = ProductName, required = false, example = "Example Product")]
         "Product" => name: Replace<ProductName>,
-        /// With at most two decimals.
+        /// A price with at most two decimals.
         #[schema(value_type = Option<f64>, required = false, minimum = 0, maximum = 99_999_999.99, example = 99.99)]
         "RetailPrice" => retail_price: Patch<Cents>,
-        /// With at most two decimals.
+        /// A price with at most two decimals.
         #[schema(value_type = Option<f64>, required = false, minimum = 0, maximum = 99_999_999.99, example = 42.5)]
         "Cost" => cost: Patch<Cents>,
         #[schema(value_type = Option<ProductCategory>, required = false)]
@@ -65,14 +71,14 @@ body! {
         "Description" => description: Patch<ProductDescription>,
         #[schema(value_type = Option<Upc>, required = false)]
         "UPC" => upc: Patch<Upc>,
-        /// Can't be cleared.
+        /// Cannot be cleared.
         #[schema(value_type = bool, required = false)]
         "Active" => active: Replace<bool>,
     }
 }
 
 impl ProductItem {
-    /// Everything that is wrong with the codes of a new product.
+    /// Returns all errors in the codes of a new product.
     pub(crate) fn check_new(&self, location: &str) -> FieldErrors {
         let wrong = [("VendorCode", &self.vendor_code.0), ("ProductCode", &self.product_code.0)]
             .into_iter()
@@ -85,7 +91,7 @@ impl ProductItem {
         errors
     }
 
-    /// The product as it is after this item; `None` when it is new and has no name.
+    /// Returns the product with the changes of this item, or `None` if it is new and has no name.
     pub(crate) fn applied_to(&self, before: Option<&Product>) -> Option<Product> {
         let item = self.clone();
         let (vendor_code, product_code) =

@@ -1,4 +1,4 @@
-//! Products, the same for all practices. Requires the `ProductPro.Products` scope.
+//! Products, which all practices share. Requires the `ProductPro.Products` scope.
 
 mod bulk;
 mod item;

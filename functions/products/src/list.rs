@@ -1,4 +1,4 @@
-//! `GET /v1/products`
+//! Handles `GET /v1/products`.
 
 use shared::{
     api::{ApiResult, Catalog, Limit, Page, PageNumber, Paging, Problem, Query, SearchWords, scope},
@@ -11,11 +11,11 @@ use crate::{item::VendorCode, reply::ProductBody};
 
 params! {
     pub(crate) struct ListProducts {
-        /// Every word must be somewhere in the name or one of the codes. Case and accents don't matter.
+        /// Every word must occur in the name or one of the codes. Case and accents are ignored.
         "search" => search: Option<SearchWords>,
-        /// Only this vendor's.
+        /// Lists only the products of this vendor.
         "vendorCode" => vendor_code: Option<VendorCode>,
-        /// `true`: inactive products too.
+        /// Also lists inactive products. Defaults to false.
         "includeInactive" => include_inactive: Option<bool>,
         "page" => page: Option<PageNumber>,
         "limit" => limit: Option<Limit>,
@@ -24,7 +24,7 @@ params! {
 
 /// List available products.
 ///
-/// Active ones, by `VendorCode` and `ProductCode`.
+/// Lists only active products by default, ordered by `VendorCode` and `ProductCode`.
 #[utoipa::path(
     get,
     path = "/v1/products",

@@ -1,4 +1,4 @@
-//! What the items of a bulk request make of the products that are stored, one after the other.
+//! Applies the items of a bulk request to the stored products, one after another.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::{
     reply::{BulkResult, ItemStatus, ProductBody},
 };
 
-/// What is to be written, by key, and what is answered.
+/// The products after the request, by key, and the result to return.
 pub(crate) struct Merged {
     products: BTreeMap<Key, State>,
     pub(crate) result: BulkResult,
@@ -22,7 +22,7 @@ pub(crate) struct Merged {
 
 struct State {
     product: Product,
-    /// As it is in the database.
+    /// The product in the database; `None` for a new one.
     stored: Option<Listed>,
 }
 
@@ -47,7 +47,7 @@ impl Merged {
     fn add(&mut self, item: &RawValue, location: &str) -> Result<ItemStatus, FieldErrors> {
         let mut object = bulk::object(item, location)?;
         let mut errors = repeated(item.get().as_bytes(), location);
-        // One that the EMR wrote is known by its codes as they are.
+        // Codes that the EMR wrote may have surrounding spaces: the exact key wins.
         let keys = bulk::codes(&object).map(|exact| [bulk::trimmed(&exact), exact]);
         let found =
             keys.as_ref().and_then(|keys| keys.iter().rev().find(|key| self.products.contains_key(key)));
@@ -80,12 +80,12 @@ impl Merged {
         }
     }
 
-    /// Products that aren't stored yet, in the order of their keys.
+    /// Returns the products that are not stored yet, ordered by key.
     pub(crate) fn new_products(&self) -> Vec<&Product> {
         self.products.values().filter(|it| it.stored.is_none()).map(|it| &it.product).collect()
     }
 
-    /// Stored products that are different now, as they were and as they are, in the order of their keys.
+    /// Returns the changed products, before and after the change, ordered by key.
     pub(crate) fn changed_products(&self) -> Vec<(&Product, &Product)> {
         let stored =
             self.products.values().filter_map(|it| Some((&it.stored.as_ref()?.product, &it.product)));
@@ -93,8 +93,9 @@ impl Merged {
     }
 }
 
-/// Takes out what says the same as the product that is stored, whatever rules it breaks: it is no change. An error where a
-/// read-only field says something else.
+/// Removes the fields that equal the stored product's: even if invalid, they are no change.
+///
+/// Returns an error if a read-only field has another value.
 fn leave_changes(
     object: &mut RawObject<'_>,
     product: &Product,
@@ -114,7 +115,7 @@ fn leave_changes(
     is_other.then(|| read_only(location, READ_ONLY))
 }
 
-/// What a list tells of a product and nobody can send another value of.
+/// The field of a product that requests cannot change.
 const READ_ONLY: &str = "UpdatedAt";
 
 fn nameless(location: &str) -> FieldError {

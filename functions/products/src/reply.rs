@@ -1,4 +1,4 @@
-//! Products as partners see them, and what became of a bulk request.
+//! The JSON representation of products and of the result of a bulk request.
 
 use serde::Serialize;
 use shared::{
@@ -8,7 +8,7 @@ use shared::{
 };
 use utoipa::ToSchema;
 
-/// A product; fields that are not set are null.
+/// A product. A field without a value is null.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 #[schema(as = Product)]
@@ -25,7 +25,7 @@ pub(crate) struct ProductBody {
     #[schema(value_type = Option<f64>, example = 42.5)]
     cost: Option<Cents>,
     category: Option<String>,
-    /// In a list this field is absent when the product has more than 10,000 bytes.
+    /// Omitted from lists if the product exceeds 10,000 bytes.
     #[schema(required = false)]
     description: Option<String>,
     #[serde(rename = "UPC")]
@@ -35,43 +35,45 @@ pub(crate) struct ProductBody {
     updated_at: jiff::Timestamp,
 }
 
-/// What became of a bulk request.
+/// The result of a bulk request.
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub(crate) struct BulkResult {
     created: usize,
     updated: usize,
     unchanged: usize,
     failed: usize,
-    /// One for each product that was sent, in their order.
+    /// One result for each product sent, in the same order.
     results: Vec<ItemResult>,
-    /// Bytes of the errors that are told.
+    /// Size of the errors listed so far, in bytes.
     #[serde(skip)]
     told: usize,
 }
 
-/// What became of one product.
+/// The result of one product.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ItemResult {
-    /// Its place in `products`, from 0.
+    /// Index of the product in `products`, from 0.
     index: usize,
     status: ItemStatus,
-    /// What is wrong with it, at most 20; none unless it failed. When very much is wrong with very many items, the last of them
-    /// are told `errorsOmitted` only: send them again without the others.
+    /// At most 20 errors; empty unless the product failed. If the errors of all products are too
+    /// large for a response, the last products have only `errorsOmitted`: send them again without
+    /// the others.
     errors: Vec<FieldError>,
-    /// How many more errors there are; absent when all are listed.
+    /// Number of errors that are not listed. Omitted if all are.
     #[serde(rename = "errorsOmitted", skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
     errors_omitted: Option<usize>,
 }
 
+/// What a bulk request did with a product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum ItemStatus {
     Created,
     Updated,
-    /// It is stored as it was sent already.
+    /// The stored product already has these values.
     Unchanged,
-    /// It was not stored.
+    /// The product was not stored because it has errors.
     Failed,
 }
 
@@ -94,7 +96,9 @@ impl From<Listed> for ProductBody {
     }
 }
 
-/// Bytes of all errors of an answer; a thousand results without any are far from filling the rest.
+/// Maximum size of all errors in a response, in bytes.
+///
+/// The rest of a response has ample room for a thousand results without errors.
 const MOST_TOLD: usize = 400_000;
 
 impl BulkResult {

@@ -1,4 +1,4 @@
-//! `POST /v1/products`
+//! Handles `POST /v1/products`.
 
 use axum::http::StatusCode;
 use shared::{
@@ -17,16 +17,22 @@ use crate::{
 
 /// Bulk update or create products.
 ///
-/// A product is known by `VendorCode` and `ProductCode`. All products are judged one by one, in their order: what is right
-/// is stored though others fail. Of several with the same codes each begins where the one before it ended.
+/// `VendorCode` and `ProductCode` identify a product. The products are processed one by one, in
+/// order; valid ones are stored even if others fail. If several have the same codes, each one
+/// changes the result of the one before it.
 ///
-/// A body may have 5 MiB. Send an `Idempotency-Key` so that a request that is sent again has one effect and one answer.
+/// The maximum size of the body is 5 MiB. Send an `Idempotency-Key` so that a retried request has
+/// one effect and one response.
 #[utoipa::path(
     post,
     path = "/v1/products",
     tag = "Products",
     params(
-        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters; kept for 24 hours."),
+        (
+            "Idempotency-Key" = Option<String>, Header,
+            description = "1 to 255 visible ASCII characters. For 24 hours, a retry with the same key \
+                returns the first successful response."
+        ),
     ),
     request_body = UpsertProducts,
     responses(
@@ -36,7 +42,7 @@ use crate::{
         (
             status = 422,
             body = Problem,
-            description = "`INVALID_FIELDS`: not 1 to 1000 products; `IDEMPOTENCY_KEY_REUSED`"
+            description = "`INVALID_FIELDS`: there are not 1 to 1,000 products; `IDEMPOTENCY_KEY_REUSED`"
         ),
     ),
 )]

@@ -1,4 +1,4 @@
-//! `POST /v1/{PPass}/prospects`
+//! Handles `POST /v1/{PPass}/prospects`.
 
 use axum::{
     http::{
@@ -25,14 +25,16 @@ use crate::{
     record::Prospect,
 };
 
-/// The new prospect.
+/// The prospect that was created.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct CreatedProspect {
     #[schema(value_type = String)]
     message: &'static str,
     data: Prospect,
-    /// Others that may be the same person: the same e-mail address or phone number, or the same name and date of birth.
-    /// Absent when there is none; at most 50. Nothing is merged.
+    /// Existing records that may be the same person, at most 50. Omitted if there are none.
+    ///
+    /// They have the same e-mail address or phone number, or the same name and date of birth.
+    /// Nothing is merged.
     #[serde(rename = "possibleDuplicates", skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     possible_duplicates: Vec<PatientId>,
@@ -40,14 +42,18 @@ pub(crate) struct CreatedProspect {
 
 /// Create a new prospect.
 ///
-/// A possible duplicate is created all the same, with the ids of the others beside it.
+/// A possible duplicate is still created; `possibleDuplicates` lists the records it resembles.
 #[utoipa::path(
     post,
     path = "/v1/{PPass}/prospects",
     tag = "Prospects",
     params(
         PracticePath,
-        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters; kept for 24 hours."),
+        (
+            "Idempotency-Key" = Option<String>, Header,
+            description = "1 to 255 visible ASCII characters. For 24 hours, a retry with the same key \
+                returns the first successful response."
+        ),
     ),
     request_body = CreateProspect,
     responses(
@@ -55,8 +61,8 @@ pub(crate) struct CreatedProspect {
             status = 201,
             body = CreatedProspect,
             headers(
-                ("ETag" = String, description = "The state of the new prospect."),
-                ("Location" = String, description = "Where to read it."),
+                ("ETag" = String, description = "Entity tag of the new prospect."),
+                ("Location" = String, description = "Path of the new prospect."),
             ),
         ),
         (status = 409, body = Problem, description = "`IDEMPOTENCY_IN_PROGRESS`"),
@@ -84,7 +90,7 @@ pub(crate) async fn create_prospect(
     Ok(located(&tenant, answer))
 }
 
-/// With the address and the state of the prospect in the answer, which may be one that was kept.
+/// Adds the `Location` and `ETag` of the prospect in `answer`, which may be a stored response.
 fn located(tenant: &Tenant<scope::Prospects>, answer: Answer) -> Response {
     let data = answer.data();
     let location = format!("/v1/{}/prospects/{}", tenant.db.practicepass(), data["PatientID"]);

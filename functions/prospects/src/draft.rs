@@ -1,4 +1,4 @@
-//! The bodies of create and update, and the rules that need more than one field or the practice to judge.
+//! Request bodies of create and update, and the rules that span fields or need the database.
 
 use jiff::civil::Date;
 use shared::{
@@ -20,27 +20,31 @@ use crate::{
     image::Image,
 };
 
-/// Makes both bodies from one list of the fields that may be absent and null.
+/// Generates both request bodies from one list of the fields that may be absent or null.
 macro_rules! bodies {
     ($($json:literal => $field:ident : $type:ty),+ $(,)?) => {
         body! {
-            /// `FirstName`, `LastName` and one of `EMail`, `Phone` and `CellPhone` are required.
+            /// A prospect to create. It needs `FirstName`, `LastName`, and `EMail`, `Phone` or
+            /// `CellPhone`.
             #[derive(Clone)]
             pub struct CreateProspect {
                 "FirstName" => first_name: Name,
                 "LastName" => last_name: Name,
-                /// The parts of the name, when absent.
+                /// Defaults to first name, middle initial and last name.
                 "FullName" => full_name: Option<FullName>,
                 "DOB" => dob: Option<Date>,
-                /// 1, when absent.
+                /// Defaults to 1.
                 "Prospect" => prospect: Option<ProspectFlag>,
                 $($json => $field: Option<$type>,)+
             }
         }
 
         body! {
-            /// Absent keeps, null clears. `FirstName`, `LastName` and `Prospect` can't be cleared; `FullName` becomes the
-            /// parts of the name. Whatever else was read of a prospect may be sent back as it is.
+            /// The fields to change. An absent field keeps its value; null clears it.
+            ///
+            /// `FirstName`, `LastName` and `Prospect` cannot be cleared. Clearing `FullName` resets
+            /// it to first name, middle initial and last name. Read-only fields may be sent back
+            /// unchanged.
             #[derive(Clone)]
             pub struct UpdateProspect {
                 #[schema(value_type = Name, required = false)]
@@ -73,7 +77,7 @@ macro_rules! bodies {
         }
 
         impl UpdateProspect {
-            /// Makes the changes. A full name that was made of the parts follows them.
+            /// Applies the changes. A full name that equals the joined parts changes with them.
             pub(crate) fn apply(self, details: &mut Details) {
                 let follows = details.full_name == details.name_of_parts();
                 if let Some(first_name) = self.first_name.0 {
@@ -126,8 +130,9 @@ bodies! {
     "Notes" => notes: PatientNotes,
 }
 
-/// A body as far as it could be read: what is wrong with it is told only when the practice has been asked too, so that
-/// every bad field is named at once.
+/// A request body whose field errors are held back until the database checks are done.
+///
+/// This way one response names every invalid field.
 #[derive(Clone)]
 pub(crate) struct Draft<T> {
     read: Result<T, FieldErrors>,
@@ -137,7 +142,7 @@ pub(crate) struct Draft<T> {
     postal: [Postal; 2],
 }
 
-/// The parts of an address that are judged together.
+/// The fields of one address that are validated together.
 #[derive(Clone)]
 struct Postal {
     names: [&'static str; 3],
@@ -147,11 +152,13 @@ struct Postal {
 }
 
 impl Postal {
-    /// What is wrong with the address as it will be stored, as far as this request changes what its parts are judged by.
+    /// Returns the errors of the address as it will be stored.
+    ///
+    /// A stored part is validated again only if the request changes the country.
     fn faults(self, stored: [Option<&str>; 3]) -> Vec<(&'static str, String)> {
         let [stored_state, stored_zip, stored_country] = stored;
         let country_changes = !matches!(self.country, Given::Absent);
-        // With a wrong country nothing else can be judged.
+        // State and postal code cannot be validated against an invalid country.
         let Some(country) = self.country.after(stored_country) else { return Vec::new() };
         let judged = |given: Given<String>, stored: Option<&str>, check: Check| {
             let unsent = matches!(given, Given::Absent);
@@ -160,7 +167,7 @@ impl Postal {
             }
             let message = check(&given.after(stored)??, country.as_deref()).err()?;
             Some(if unsent {
-                format!("as it is stored {message}; send it too, or null")
+                format!("the stored value does not match the country: it {message}; send a new value or null")
             } else {
                 message.to_owned()
             })
@@ -172,10 +179,10 @@ impl Postal {
     }
 }
 
-/// A rule for one part of an address in a country.
+/// Validates one part of an address for a country.
 type Check = fn(&str, Option<&str>) -> Result<(), &'static str>;
 
-/// A field that is looked at once more; what is wrong with it has been noted already.
+/// A field that is read a second time; its errors have already been recorded.
 #[derive(Clone)]
 enum Given<T> {
     Absent,
@@ -216,8 +223,8 @@ impl<T> Given<T> {
 }
 
 impl<T: Into<String>> Given<T> {
-    /// The text after the request, which may be none; `None` when what was sent is wrong.
-    #[allow(clippy::option_option)] // wrong, null, or a text
+    /// Returns the value after the request (`Some(None)` for null), or `None` if invalid.
+    #[allow(clippy::option_option)] // invalid, null, or a text
     fn after(self, stored: Option<&str>) -> Option<Option<String>> {
         match self {
             Self::Absent => Some(stored.map(str::to_owned)),
@@ -228,7 +235,7 @@ impl<T: Into<String>> Given<T> {
     }
 }
 
-/// A rule between the fields of one kind of body.
+/// The rules that span several fields of one request body.
 pub(crate) trait Rules: FromFields {
     fn judge(fields: &mut Fields<'_>);
 }
@@ -281,16 +288,18 @@ impl<T: Rules> FromFields for Draft<T> {
 }
 
 impl<T> Draft<T> {
-    /// Why the host of its picture may not be called.
+    /// Returns why the host of the image's URL is not allowed, or `None` if it is.
     pub(crate) async fn image_refused(&self, hooks: &Client) -> Option<String> {
         self.image.as_ref()?.refused(hooks).await
     }
 
-    /// The body, if nothing is wrong with it on the practice's day `today`, beside what is `stored` and beside what the host
-    /// of its picture is refused for.
+    /// Returns the body if it is valid.
+    ///
+    /// `today` is the practice's current date, `stored` the record before an update, and
+    /// `image_refused` the result of [`Self::image_refused`].
     ///
     /// # Errors
-    /// 422 with every bad field.
+    /// 422 with every invalid field.
     pub(crate) async fn check(
         self,
         conn: &mut Conn,
@@ -303,7 +312,7 @@ impl<T> Draft<T> {
             errors.push(FieldError { location: format!("body.{name}"), code, message: message.to_owned() });
         };
         if self.dob.is_some_and(|dob| dob > today) {
-            wrong("DOB", "INVALID_VALUE", "is in the future");
+            wrong("DOB", "INVALID_VALUE", "must not be in the future");
         }
         if let Some(refused) = image_refused.filter(|_| self.image.is_some()) {
             wrong("PtImg", "INVALID_VALUE", refused);
@@ -311,7 +320,7 @@ impl<T> Draft<T> {
         if let Some(id) = self.provider_id
             && providers::find(conn, id).await?.is_none()
         {
-            wrong("ProviderID", "UNKNOWN_PROVIDER", "is no active provider of the practice");
+            wrong("ProviderID", "UNKNOWN_PROVIDER", "must be the id of an active provider of the practice");
         }
         let stored = stored.map_or([[None; 3]; 2], |it| {
             [

@@ -1,4 +1,4 @@
-//! The fields of a prospect: one type for each rule.
+//! Field types of a prospect, one for each validation rule.
 
 use serde_json::Value;
 use shared::{
@@ -15,11 +15,11 @@ text_field! { Short, 1, 50 }
 text_field! { Street, 1, 200 }
 text_field! { lines PatientNotes, 1, 10_000 }
 text_field! {
-    /// Checked with the country of the same address.
+    /// Validated against the country of the same address.
     State, 1, 50
 }
 text_field! {
-    /// Checked with the country of the same address.
+    /// Validated against the country of the same address.
     PostalCode, 1, 10
 }
 
@@ -28,8 +28,10 @@ text_field! {
 #[schema(value_type = String, format = "email", max_length = 254)]
 pub struct PatientEmail(String);
 
-/// 7 to 15 digits, with any dashes and spaces between them, perhaps after `tel:`, perhaps with an extension: `ext. 12`, `x12`,
-/// `#12` or `;ext=12`. Invisible marks are removed.
+/// A phone number with 7 to 15 digits.
+///
+/// Dashes, spaces and other usual separators are allowed, as are the prefix `tel:` and an
+/// extension: `ext. 12`, `x12`, `#12` or `;ext=12`. Invisible characters are removed.
 #[derive(Clone, Debug, ToSchema)]
 #[schema(
     value_type = String,
@@ -39,15 +41,19 @@ pub struct PatientEmail(String);
 )]
 pub struct PatientPhone(String);
 
-/// An ISO 3166-1 alpha-2 code or a country's name. Without one an address is in the United States or Canada.
+/// An ISO 3166-1 alpha-2 code or a country name.
+///
+/// An address without a country must be in the United States or Canada.
 #[derive(Clone, Debug, ToSchema)]
 #[schema(value_type = String, max_length = 60, example = "US")]
 pub struct Country(String);
 
-/// Of the text, spaces and all.
+/// Maximum length of a comma-separated text, spaces included.
 const MAX_KINDS_LENGTH: usize = 100;
 
-/// One or several of `Patient`, `Child`, `Cash`, `Insurance`, `Guarantor`: an array, or a string with commas.
+/// One or more of `Patient`, `Child`, `Cash`, `Insurance` and `Guarantor`.
+///
+/// Send an array or a comma-separated string.
 #[derive(Clone, Debug, ToSchema)]
 #[schema(
     value_type = String, example = "Patient,Cash", max_length = 100,
@@ -80,7 +86,7 @@ impl FieldValue for PatientPhone {
 impl FieldValue for Country {
     fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
         let text = check_text(source.text()?, 1, 60)?;
-        let problem = || FieldProblem::invalid("must be a two-letter country code or a country's name");
+        let problem = || FieldProblem::invalid("must be a two-letter country code or a country name");
         address::is_country(&text).then_some(Self(text)).ok_or_else(problem)
     }
 }
@@ -108,7 +114,7 @@ impl FieldValue for Kinds {
             }
         };
         if given.is_empty() || !given.iter().all(|kind| KINDS.contains(kind)) {
-            return Err(FieldProblem::invalid(format!("must be one or several of {}", KINDS.join(", "))));
+            return Err(FieldProblem::invalid(format!("must be one or more of {}", KINDS.join(", "))));
         }
         let kept: Vec<&str> = KINDS.into_iter().filter(|kind| given.contains(kind)).collect();
         Ok(Self(kept.join(",")))

@@ -1,4 +1,4 @@
-//! `PtImg`: a picture of the person.
+//! The `PtImg` field: a picture of the person.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use shared::{
@@ -7,12 +7,14 @@ use shared::{
 };
 use utoipa::ToSchema;
 
-/// Largest picture in a record, in bytes once decoded.
+/// Maximum size of a picture in a data URL, in decoded bytes.
 const MAX_BYTES: usize = 256 * 1024;
 const MAX_URL: usize = 2048;
 
-/// `data:image/png;base64,…` (png, jpeg, gif or webp; at most 256 KiB once decoded), or an https URL of at most 2048
-/// characters whose host has a public address.
+/// A picture as a data URL or an https URL.
+///
+/// A data URL is `data:image/png;base64,…` (png, jpeg, gif or webp) and holds at most 256 KiB of
+/// decoded data. An https URL has at most 2048 characters and a host with a public address.
 #[derive(Clone, Debug, ToSchema)]
 #[schema(value_type = String, format = "uri", pattern = "^(https://[A-Za-z0-9]|data:image/(png|jpeg|gif|webp);base64,)")]
 pub struct Image(String);
@@ -34,14 +36,16 @@ fn check_data(data: &str) -> Result<(), FieldProblem> {
         .and_then(|data| data.split_once(";base64,"))
         .filter(|(kind, _)| matches!(*kind, "png" | "jpeg" | "gif" | "webp"))
         .ok_or_else(|| {
-            FieldProblem::invalid("must be data:image/png, jpeg, gif or webp in base64, or an https URL")
+            FieldProblem::invalid(
+                "must be a base64 data URL of a PNG, JPEG, GIF or WebP image, or an https URL",
+            )
         })?;
     if encoded.len() > MAX_BYTES.div_ceil(3) * 4 {
-        return Err(FieldProblem::new("TOO_LONG", "is a picture of more than 256 KiB"));
+        return Err(FieldProblem::new("TOO_LONG", "must be a picture of at most 256 KiB"));
     }
-    let bytes = STANDARD.decode(encoded).map_err(|_| FieldProblem::invalid("is not base64"))?;
+    let bytes = STANDARD.decode(encoded).map_err(|_| FieldProblem::invalid("must be valid base64"))?;
     if bytes.len() > MAX_BYTES {
-        return Err(FieldProblem::new("TOO_LONG", "is a picture of more than 256 KiB"));
+        return Err(FieldProblem::new("TOO_LONG", "must be a picture of at most 256 KiB"));
     }
     let begins = |magic: &[u8]| bytes.starts_with(magic);
     let genuine = match kind {
@@ -50,7 +54,7 @@ fn check_data(data: &str) -> Result<(), FieldProblem> {
         "gif" => begins(b"GIF87a") || begins(b"GIF89a"),
         _ => begins(b"RIFF") && bytes.get(8..12) == Some(b"WEBP"),
     };
-    genuine.then_some(()).ok_or_else(|| FieldProblem::invalid(format!("is not a {kind} picture")))
+    genuine.then_some(()).ok_or_else(|| FieldProblem::invalid(format!("does not contain a {kind} picture")))
 }
 
 fn check_url(text: &str) -> Result<(), FieldProblem> {
@@ -58,18 +62,18 @@ fn check_url(text: &str) -> Result<(), FieldProblem> {
     if !text.to_ascii_lowercase().starts_with("https:") {
         return Err(FieldProblem::invalid("must be an https URL or a data:image URL"));
     }
-    // Whoever shows the picture must not be sent to a network of its own.
+    // A URL to a private address would make the viewer's browser call its own network.
     HookUrl::parse(&text, Reach::Internet)
         .map(|_| ())
         .map_err(|refused| FieldProblem::invalid(refused.to_string()))
 }
 
 impl Image {
-    /// Why the host of an https URL may not be called: it has no public address.
+    /// Returns why the host of an https URL is not allowed: it has no public address.
     pub(crate) async fn refused(&self, hooks: &Client) -> Option<String> {
         let url = HookUrl::parse(&self.0, Reach::Internet).ok()?;
         match hooks.vet(&url).await {
-            // The local stack may be offline.
+            // The local stack may run offline.
             Err(Refused::NoAddress) if hooks.reach() == Reach::InternetAndLoopback => None,
             vetted => vetted.err().map(|refused| refused.to_string()),
         }

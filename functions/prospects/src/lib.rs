@@ -1,4 +1,4 @@
-//! Prospects, and the patients they become. Requires the `Prospects` scope.
+//! Prospects and the patients they become. Requires the `Prospects` scope.
 
 mod create;
 mod draft;

@@ -1,4 +1,4 @@
-//! `GET /v1/{PPass}/prospects`
+//! Handles `GET /v1/{PPass}/prospects`.
 
 use shared::{
     api::{
@@ -20,10 +20,10 @@ use utoipa::ToSchema;
 
 use crate::record::Prospect;
 
-/// At most so many words of one search, so that nobody can ask for endless work.
+/// Maximum number of words in one search, which bounds the cost of a query.
 const MAX_TERMS: usize = 8;
 
-/// What to search for: 1 to 8 words. Blank is no search.
+/// The search text: 1 to 8 words. A blank text returns everything.
 #[derive(Debug, ToSchema)]
 #[schema(value_type = String, max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
 pub(crate) struct Search(Option<Vec<Term>>);
@@ -34,7 +34,7 @@ impl FieldValue for Search {
         let terms = (!text.is_empty()).then(|| terms_of(&text));
         match &terms {
             Some(terms) if terms.len() > MAX_TERMS => {
-                Err(FieldProblem::new("TOO_LONG", "has more than 8 words"))
+                Err(FieldProblem::new("TOO_LONG", "must have at most 8 words"))
             }
             _ => Ok(Self(terms)),
         }
@@ -43,19 +43,22 @@ impl FieldValue for Search {
 
 params! {
     pub(crate) struct ListProspects {
-        /// Every word must be the start of a part of the name, of the e-mail address, or of the digits of a phone number
-        /// (with or without country and area code; the last four digits will do). Case and accents don't matter.
+        /// The words to search for. Case and accents are ignored.
+        ///
+        /// Every word must match the start of a part of the name, of the e-mail address, or of the
+        /// digits of a phone number. Phone numbers match with and without country code and area
+        /// code, and by their last four digits.
         "search" => search: Option<Search>,
         "page" => page: Option<PageNumber>,
         "limit" => limit: Option<Limit>,
-        /// `true`: prospects only; `false`: patients only; absent: both.
+        /// `true` lists only prospects, `false` only patients. Lists both by default.
         "prospect" => prospect: Option<bool>,
     }
 }
 
 /// List and search prospects.
 ///
-/// In the order of `PatientID`. Every page is noted in the practice's audit log.
+/// Ordered by `PatientID`. Every page is recorded in the practice's audit log.
 #[utoipa::path(
     get,
     path = "/v1/{PPass}/prospects",

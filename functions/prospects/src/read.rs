@@ -1,4 +1,4 @@
-//! `GET /v1/{PPass}/prospects/{id}`
+//! Handles `GET /v1/{PPass}/prospects/{id}`.
 
 use axum::{http::header::ETAG, response::IntoResponse};
 use shared::{
@@ -11,14 +11,15 @@ use crate::record::Prospect;
 
 /// Get one prospect.
 ///
-/// The `ETag` can be sent as `If-Match` with an update. The reading is noted in the practice's audit log.
+/// Send the `ETag` as `If-Match` when you update the prospect. Every read is recorded in the
+/// practice's audit log.
 #[utoipa::path(
     get,
     path = "/v1/{PPass}/prospects/{id}",
     tag = "Prospects",
     params(PracticePath, ("id" = PatientId, Path, description = "PatientID")),
     responses(
-        (status = 200, body = Data<Prospect>, headers(("ETag" = String, description = "The state that was read."))),
+        (status = 200, body = Data<Prospect>, headers(("ETag" = String, description = "The entity tag."))),
         (status = 404, body = Problem, description = "`NOT_FOUND`"),
     ),
 )]

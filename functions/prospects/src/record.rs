@@ -1,4 +1,4 @@
-//! A prospect as partners read it.
+//! The JSON representation of a prospect.
 
 use jiff::civil::Date;
 use serde::Serialize;
@@ -13,7 +13,7 @@ use shared::{
 };
 use utoipa::ToSchema;
 
-/// A prospect or patient; fields that are not set are null.
+/// A prospect or patient. A field without a value is null.
 #[derive(Debug, Serialize, ToSchema)]
 #[expect(clippy::struct_field_names, reason = "the reference's names")]
 pub(crate) struct Prospect {
@@ -84,15 +84,15 @@ pub(crate) struct Prospect {
     sh_zip: Option<String>,
     #[serde(rename = "Sh_Country")]
     sh_country: Option<String>,
-    /// In a list this field is absent when the picture is a data URL: read the prospect itself for it.
+    /// Omitted from lists if the picture is a data URL; read the single prospect to get it.
     #[serde(rename = "PtImg", skip_serializing_if = "is_left_out")]
     pt_img: Option<String>,
-    /// In a list this field is absent when the row has more than 10,000 bytes: read the prospect itself for it.
+    /// Omitted from lists if the record exceeds 10,000 bytes; read the single prospect to get it.
     #[serde(rename = "Notes")]
     #[schema(required = false)]
     notes: Option<String>,
-    /// The first 50 by name; `GET /v1/{PPass}/tags/prospects/{id}` has all. In a list this field, as any other long one, is absent
-    /// when the row has more than 10,000 bytes.
+    /// The first 50 tags by name. `GET /v1/{PPass}/tags/prospects/{id}` returns all of them. Like
+    /// every long field, omitted from lists if the record exceeds 10,000 bytes.
     #[serde(rename = "Tags")]
     #[schema(required = false)]
     tags: Vec<TagName>,
@@ -111,7 +111,7 @@ pub(crate) struct TagName {
     name: String,
 }
 
-/// What a page of the table says in the place of a picture.
+/// Whether the query for a page replaced the picture by the placeholder `data:`.
 #[allow(clippy::ref_option, reason = "serde passes the field")]
 fn is_left_out(image: &Option<String>) -> bool {
     image.as_deref() == Some("data:")
@@ -162,13 +162,13 @@ impl Prospect {
         }
     }
 
-    /// The patient with its tags.
+    /// Reads the patient's tags and returns both as a prospect.
     pub(crate) async fn of(conn: &mut Conn, patient: Patient) -> ApiResult<Self> {
         let tags = tags::of_patients(conn, &[patient.patient_id]).await?;
         Ok(Self::new(patient, tags.into_iter().map(|it| it.tag)))
     }
 
-    /// The [`etag`] of this state.
+    /// Returns the [`etag`] of this state.
     pub(crate) fn etag(&self) -> ApiResult<String> {
         serde_json::to_value(self).map(|value| etag(&value)).map_err(|error| ApiError::internal(&error))
     }

@@ -1,4 +1,4 @@
-//! `PUT /v1/{PPass}/prospects/{id}`
+//! Handles `PUT /v1/{PPass}/prospects/{id}`.
 
 use axum::{http::header::ETAG, response::IntoResponse};
 use shared::{
@@ -18,9 +18,10 @@ use crate::{
 
 /// Update an existing prospect.
 ///
-/// Fields that are absent keep their values, null clears; what changes nothing leaves `UpdatedAt`. A prospect may be sent back
-/// as it was read: what equals the stored value is no change, and a read-only field that differs is `READ_ONLY_FIELD`. With `If-Match` the change is made only to the state that was
-/// read.
+/// An absent field keeps its value; null clears it. You can send a prospect back as you read it: a
+/// value that equals the stored one is not a change, and a read-only field with another value is
+/// rejected as `READ_ONLY_FIELD`. A request that changes nothing keeps `UpdatedAt`. With
+/// `If-Match`, the prospect is changed only if it is still in the state that you read.
 #[utoipa::path(
     put,
     path = "/v1/{PPass}/prospects/{id}",
@@ -28,11 +29,11 @@ use crate::{
     params(
         PracticePath,
         ("id" = PatientId, Path, description = "PatientID"),
-        ("If-Match" = Option<String>, Header, description = "An `ETag`, several with commas, or `*`."),
+        ("If-Match" = Option<String>, Header, description = "Entity tags, separated by commas, or `*`."),
     ),
     request_body = UpdateProspect,
     responses(
-        (status = 200, body = Message<Prospect>, headers(("ETag" = String, description = "The new state."))),
+        (status = 200, body = Message<Prospect>, headers(("ETag" = String, description = "The new entity tag."))),
         (status = 404, body = Problem, description = "`NOT_FOUND`"),
         (status = 412, body = Problem, description = "`PRECONDITION_FAILED`"),
         (status = 422, body = Problem, description = "`INVALID_FIELDS`, `REFUSED_BY_EMR`"),

@@ -1,4 +1,4 @@
-//! `POST /v1/{PPass}/tags/prospects/{id}`
+//! Handles `POST /v1/{PPass}/tags/prospects/{id}`.
 
 use axum::http::StatusCode;
 use shared::{
@@ -18,7 +18,7 @@ body! {
 
 /// Assign a tag to a prospect.
 ///
-/// 201 when the prospect got the tag, 200 when it had it already.
+/// Returns 201 if the tag was assigned, or 200 if the prospect already had it.
 #[utoipa::path(
     post,
     path = "/v1/{PPass}/tags/prospects/{id}",
@@ -26,11 +26,15 @@ body! {
     params(
         PracticePath,
         ("id" = PatientId, Path, description = "PatientID"),
-        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters; kept for 24 hours."),
+        (
+            "Idempotency-Key" = Option<String>, Header,
+            description = "1 to 255 visible ASCII characters. For 24 hours, a retry with the same key \
+                returns the first successful response."
+        ),
     ),
     request_body = AssignTag,
     responses(
-        (status = 200, body = Message<TagsOfProspect>, description = "The prospect had the tag already."),
+        (status = 200, body = Message<TagsOfProspect>, description = "The prospect already had the tag."),
         (status = 201, body = Message<TagsOfProspect>),
         (status = 404, body = Problem, description = "`NOT_FOUND`: no such prospect or tag"),
         (status = 409, body = Problem, description = "`IDEMPOTENCY_IN_PROGRESS`"),

@@ -1,4 +1,4 @@
-//! Tags, and which prospects have them. Requires the `Prospects` scope.
+//! Tags and their assignment to prospects. Requires the `Prospects` scope.
 
 mod assign;
 mod list;

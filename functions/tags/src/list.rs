@@ -1,4 +1,4 @@
-//! `GET /v1/{PPass}/tags`
+//! Handles `GET /v1/{PPass}/tags`.
 
 use shared::{
     api::{ApiResult, List, MOST_LISTED, Offset, PracticePath, Problem, Query, Tenant, scope},
@@ -11,16 +11,16 @@ use crate::reply::{TagBody, read_tags};
 
 params! {
     pub(crate) struct ListTags {
-        /// Only the tags of this prospect.
+        /// Lists only the tags of this prospect.
         "prospectId" => prospect_id: Option<PatientId>,
-        /// How many tags are left out; for an office of more than a thousand.
+        /// Number of tags to skip. A response holds at most 1,000.
         "offset" => offset: Option<Offset>,
     }
 }
 
 /// Get all available tags.
 ///
-/// By name. With `prospectId` only that prospect's.
+/// Ordered by name.
 #[utoipa::path(
     get,
     path = "/v1/{PPass}/tags",

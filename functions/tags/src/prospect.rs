@@ -1,4 +1,4 @@
-//! `GET /v1/{PPass}/tags/prospects/{id}`
+//! Handles `GET /v1/{PPass}/tags/prospects/{id}`.
 
 use shared::{
     api::{ApiResult, List, Offset, PathId, PracticePath, Problem, Query, Tenant, scope},
@@ -10,14 +10,14 @@ use crate::reply::{TagBody, read_tags};
 
 params! {
     pub(crate) struct ListTagsOfProspect {
-        /// How many tags are left out; for a prospect of more than a thousand.
+        /// Number of tags to skip. A response holds at most 1,000.
         "offset" => offset: Option<Offset>,
     }
 }
 
 /// Get the tags of a prospect.
 ///
-/// The same as `GET /v1/{PPass}/tags?prospectId=`.
+/// Ordered by name. Equivalent to `GET /v1/{PPass}/tags?prospectId={id}`.
 #[utoipa::path(
     get,
     path = "/v1/{PPass}/tags/prospects/{id}",

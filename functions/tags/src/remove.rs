@@ -1,4 +1,4 @@
-//! `DELETE /v1/{PPass}/tags/prospects/{id}` and `…/{id}/{tagId}`
+//! Handles `DELETE /v1/{PPass}/tags/prospects/{id}` and `…/{id}/{tagId}`.
 
 use shared::{
     api::{ApiError, ApiResult, Message, PathId, PathPair, PracticePath, Problem, Tenant, scope},
@@ -11,7 +11,7 @@ use crate::reply::{TagsOfProspect, conclude};
 
 /// Remove a specific tag from a prospect.
 ///
-/// 200 also when the prospect didn't have it.
+/// Returns 200 even if the prospect did not have the tag.
 #[utoipa::path(
     delete,
     path = "/v1/{PPass}/tags/prospects/{id}/{tagId}",
@@ -41,7 +41,7 @@ pub(crate) async fn remove_tag(
 
 /// Remove all tags from a prospect.
 ///
-/// Succeeds too when there is none.
+/// Returns 200 even if the prospect has no tags.
 #[utoipa::path(
     delete,
     path = "/v1/{PPass}/tags/prospects/{id}",

@@ -1,4 +1,4 @@
-//! Tags as partners read them.
+//! The JSON representation of tags.
 
 use serde::Serialize;
 use shared::{
@@ -16,10 +16,10 @@ use utoipa::ToSchema;
 pub(crate) struct TagBody {
     id: TagId,
     name: String,
-    /// As the EMR shows it.
+    /// The color in which the EMR shows the tag.
     #[schema(example = "#aa3377")]
     colour: Option<String>,
-    /// How many prospects and patients have it.
+    /// Number of prospects and patients that have the tag.
     count: i64,
 }
 
@@ -28,7 +28,7 @@ pub(crate) struct TagBody {
 pub(crate) struct TagsOfProspect {
     #[serde(rename = "PatientID")]
     id: PatientId,
-    /// At most 1,000.
+    /// At most 1,000 tags, ordered by name.
     #[serde(rename = "Tags")]
     tags: Vec<TagBody>,
 }
@@ -39,10 +39,10 @@ impl From<CountedTag> for TagBody {
     }
 }
 
-/// The prospect's tags, once the reading is noted in the audit log.
+/// Returns the prospect's tags and records the read in the audit log.
 ///
 /// # Errors
-/// 404 when there is no such prospect.
+/// 404 if the prospect does not exist.
 pub(crate) async fn read_tags(
     tenant: &Tenant<scope::Prospects>,
     conn: &mut Conn,
@@ -55,7 +55,10 @@ pub(crate) async fn read_tags(
     Ok(List::after(offset, tags.into_iter().map(TagBody::from).collect()))
 }
 
-/// What a change answers; `changed` ones are noted in the prospect and in the log, all of them in the audit log.
+/// Records the outcome of a tag request and returns the prospect's tags.
+///
+/// The audit log records every request. If `changed` is true, `UpdatedAt` is set and the practice's
+/// event log gets a row.
 pub(crate) async fn conclude(
     tenant: &Tenant<scope::Prospects>,
     conn: &mut Conn,

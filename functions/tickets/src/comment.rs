@@ -1,4 +1,4 @@
-//! `POST /v1/{PPass}/tickets/{id}/comment`
+//! Handles `POST /v1/{PPass}/tickets/{id}/comment`.
 
 use axum::{
     http::{StatusCode, header::LOCATION},
@@ -21,7 +21,7 @@ body! {
     pub struct AddComment {
         #[schema(example = "This is a new comment")]
         "Comment" => comment: CommentText,
-        /// Your company's name, when absent.
+        /// Defaults to your company's name.
         #[schema(example = "Support Agent")]
         "Author" => author: Option<CommentAuthor>,
     }
@@ -29,7 +29,7 @@ body! {
 
 /// Add a comment to a ticket.
 ///
-/// Comments stay in the order in which they came, and can't be changed.
+/// Comments keep the order in which they were added and cannot be changed.
 #[utoipa::path(
     post,
     path = "/v1/{PPass}/tickets/{id}/comment",
@@ -37,14 +37,18 @@ body! {
     params(
         PracticePath,
         ("id" = TicketId, Path, description = "TicketID"),
-        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters; kept for 24 hours."),
+        (
+            "Idempotency-Key" = Option<String>, Header,
+            description = "1 to 255 visible ASCII characters. For 24 hours, a retry with the same key \
+                returns the first successful response."
+        ),
     ),
     request_body = AddComment,
     responses(
         (
             status = 201,
             body = Message<CommentBody>,
-            headers(("Location" = String, description = "Where to read the ticket with its comments.")),
+            headers(("Location" = String, description = "Path of the ticket with its comments.")),
         ),
         (status = 404, body = Problem, description = "`NOT_FOUND`"),
         (status = 409, body = Problem, description = "`IDEMPOTENCY_IN_PROGRESS`"),

@@ -1,4 +1,4 @@
-//! `POST /v1/{PPass}/tickets`
+//! Handles `POST /v1/{PPass}/tickets`.
 
 use axum::{
     http::{
@@ -26,7 +26,7 @@ body! {
     pub struct CreateTicket {
         "Subject" => subject: TicketSubject,
         "Description" => description: Option<TicketDescription>,
-        /// `Normal`, when absent.
+        /// Defaults to `Normal`.
         "Priority" => priority: Option<TicketPriority>,
         "Assignee" => assignee: Option<TicketAssignee>,
     }
@@ -34,14 +34,18 @@ body! {
 
 /// Open a ticket.
 ///
-/// It begins as `Open`, with the priority `Normal` unless given.
+/// The status of a new ticket is `Open`.
 #[utoipa::path(
     post,
     path = "/v1/{PPass}/tickets",
     tag = "Tickets",
     params(
         PracticePath,
-        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters; kept for 24 hours."),
+        (
+            "Idempotency-Key" = Option<String>, Header,
+            description = "1 to 255 visible ASCII characters. For 24 hours, a retry with the same key \
+                returns the first successful response."
+        ),
     ),
     request_body = CreateTicket,
     responses(
@@ -49,8 +53,8 @@ body! {
             status = 201,
             body = Message<TicketBody>,
             headers(
-                ("ETag" = String, description = "The state of the new ticket."),
-                ("Location" = String, description = "Where to read it."),
+                ("ETag" = String, description = "Entity tag of the new ticket."),
+                ("Location" = String, description = "Path of the new ticket."),
             ),
         ),
         (status = 409, body = Problem, description = "`IDEMPOTENCY_IN_PROGRESS`"),

@@ -1,4 +1,4 @@
-//! `GET /v1/{PPass}/tickets`
+//! Handles `GET /v1/{PPass}/tickets`.
 
 use shared::{
     api::{
@@ -16,9 +16,10 @@ use crate::reply::TicketBody;
 
 params! {
     pub(crate) struct ListTickets {
-        /// Tickets in this state.
+        /// Lists only tickets with this status.
         "status" => status: Option<TicketStatus>,
-        /// Every word must be somewhere in the subject, the description or a comment. Case and accents don't matter.
+        /// Every word must occur in the subject, the description or a comment. Case and accents are
+        /// ignored.
         "search" => search: Option<SearchWords>,
         "page" => page: Option<PageNumber>,
         "limit" => limit: Option<Limit>,
@@ -27,7 +28,7 @@ params! {
 
 /// List all tickets for the practice.
 ///
-/// Newest first. Every page is noted in the practice's audit log.
+/// Ordered from newest to oldest. Every page is recorded in the practice's audit log.
 #[utoipa::path(
     get,
     path = "/v1/{PPass}/tickets",

@@ -1,4 +1,4 @@
-//! `GET /v1/{PPass}/ticket/{id}`
+//! Handles `GET /v1/{PPass}/ticket/{id}`.
 
 use axum::{http::header::ETAG, response::IntoResponse};
 use shared::{
@@ -25,7 +25,7 @@ impl FieldValue for CommentParam {
     }
 }
 
-/// How many comments.
+/// Maximum number of comments.
 #[derive(Clone, Copy, Debug, ToSchema)]
 #[schema(value_type = i64, minimum = 1, maximum = 100, default = 100)]
 pub(crate) struct CommentLimit(i64);
@@ -38,25 +38,27 @@ impl FieldValue for CommentLimit {
 
 params! {
     pub(crate) struct ReadTicket {
-        /// At most so many comments.
+        /// Maximum number of comments to return.
         "limit" => limit: Option<CommentLimit>,
-        /// The comments before this one: `before` of `pagination` in an answer that has later ones.
+        /// Returns comments older than this one. Send `pagination.before` of the previous response.
         "before" => before: Option<CommentParam>,
     }
 }
 
 /// Get specific ticket details including comments.
 ///
-/// The newest 100 comments, oldest first, or fewer when they are very long; older ones are asked for with `before`.
+/// Returns the newest 100 comments, or fewer if they are very long, ordered from oldest to newest.
+/// Use `before` to read older ones.
 ///
-/// The `ETag` can be sent as `If-Match` with an update. The reading is noted in the practice's audit log.
+/// Send the `ETag` as `If-Match` when you update the ticket. Every read is recorded in the
+/// practice's audit log.
 #[utoipa::path(
     get,
     path = "/v1/{PPass}/ticket/{id}",
     tag = "Tickets",
     params(PracticePath, ("id" = TicketId, Path, description = "TicketID"), ReadTicket),
     responses(
-        (status = 200, body = TicketWithComments, headers(("ETag" = String, description = "The state that was read."))),
+        (status = 200, body = TicketWithComments, headers(("ETag" = String, description = "The entity tag."))),
         (status = 400, body = Problem, description = "`INVALID_PATH`, `INVALID_QUERY`"),
         (status = 404, body = Problem, description = "`NOT_FOUND`"),
     ),

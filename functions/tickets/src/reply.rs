@@ -1,4 +1,4 @@
-//! Tickets as partners read them.
+//! The JSON representation of tickets.
 
 use axum::{
     Json,
@@ -19,7 +19,7 @@ use shared::{
 };
 use utoipa::ToSchema;
 
-/// A ticket; fields that are not set are null.
+/// A ticket. A field without a value is null.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 #[schema(as = Ticket)]
@@ -27,7 +27,7 @@ pub(crate) struct TicketBody {
     #[serde(rename = "TicketID")]
     id: TicketId,
     subject: String,
-    /// In a list this field is absent when the ticket has more than 10,000 bytes: read the ticket itself for it.
+    /// Omitted from lists if the ticket exceeds 10,000 bytes; read the single ticket to get it.
     #[schema(required = false)]
     description: Option<String>,
     status: TicketStatus,
@@ -39,15 +39,16 @@ pub(crate) struct TicketBody {
     updated_at: Timestamp,
 }
 
-/// A ticket with all that was said of it.
+/// A ticket with its comments and its history.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct TicketDetail {
     #[serde(flatten)]
     pub(crate) ticket: TicketBody,
-    /// Oldest first: the newest ones, or those before the comment that was asked for. `pagination` tells whether there are older ones.
+    /// The newest comments, or those before the requested one, ordered from oldest to newest.
+    /// `pagination` says whether there are older ones.
     comments: Vec<CommentBody>,
-    /// Its changes of state, oldest first; the newest 100.
+    /// The newest 100 status changes, ordered from oldest to newest.
     history: Vec<StatusChange>,
 }
 
@@ -66,14 +67,14 @@ pub(crate) struct CommentBody {
     pub(crate) created_at: Timestamp,
 }
 
-/// A change of a ticket's state.
+/// A status change of a ticket.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 #[schema(as = TicketStatusChange)]
 pub(crate) struct StatusChange {
     from: String,
     to: String,
-    /// The partner that made it, or whom the EMR names.
+    /// The partner that made the change, or the author that the EMR recorded.
     author: String,
     #[schema(value_type = String, format = DateTime)]
     changed_at: Timestamp,
@@ -115,12 +116,12 @@ impl TicketBody {
     }
 }
 
-/// Bytes of the comments of one answer; of a ticket's other parts there are far fewer.
+/// Maximum size of the comments in a response, in bytes. The rest of a ticket is far smaller.
 const COMMENT_BYTES: usize = 700_000;
 const MOST_CHANGES: i64 = 100;
 pub(crate) const MOST_COMMENTS: i64 = 100;
 
-/// A ticket with its newest comments, or the older ones that were asked for.
+/// A ticket with its newest comments, or with the requested older ones.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct TicketWithComments {
     #[serde(serialize_with = "fit::whole")]
@@ -128,14 +129,14 @@ pub(crate) struct TicketWithComments {
     pagination: CommentPagination,
 }
 
-/// Which of a ticket's comments an answer holds.
+/// Which of a ticket's comments a response contains.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct CommentPagination {
     limit: i64,
     /// Whether there are older comments.
     has_more: bool,
-    /// `before` of the answer with the next older comments; null when there is none.
+    /// Send it as `before` to read the next older comments. Null if there are none.
     before: Option<CommentId>,
 }
 

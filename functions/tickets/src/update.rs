@@ -1,4 +1,4 @@
-//! `PUT /v1/{PPass}/ticket/{id}`
+//! Handles `PUT /v1/{PPass}/ticket/{id}`.
 
 use axum::{http::header::ETAG, response::IntoResponse};
 use shared::{
@@ -24,7 +24,9 @@ use crate::{
 };
 
 body! {
-    /// Absent keeps, null clears. `Status`, `Priority` and `Subject` can't be cleared.
+    /// The fields to change. An absent field keeps its value; null clears it.
+    ///
+    /// `Status`, `Priority` and `Subject` cannot be cleared.
     #[derive(Clone)]
     pub struct UpdateTicket {
         #[schema(value_type = TicketStatus, required = false)]
@@ -56,7 +58,7 @@ impl UpdateTicket {
     }
 }
 
-/// Which of the ticket's comments were sent back: those before an id, and how many.
+/// Returns which of the ticket's comments were sent back: those before an id, and how many.
 fn comments_sent(update: &Update<UpdateTicket>) -> (Option<CommentId>, i64) {
     let sent = update.sent("Comments").and_then(|it| it.as_array()).map_or(&[][..], Vec::as_slice);
     let newest = sent.iter().filter_map(|it| it["CommentID"].as_i64()).max();
@@ -69,9 +71,11 @@ fn comments_sent(update: &Update<UpdateTicket>) -> (Option<CommentId>, i64) {
 
 /// Update ticket status or other details.
 ///
-/// Fields that are absent keep their values, null clears; what changes nothing leaves `UpdatedAt`. A ticket may be sent back as
-/// it was read: what equals the stored value is no change, and a read-only field that differs is `READ_ONLY_FIELD`. With `If-Match` the change is made only to the state that was
-/// read. A new status is kept in the ticket's history.
+/// An absent field keeps its value; null clears it. You can send a ticket back as you read it: a
+/// value that equals the stored one is not a change, and a read-only field with another value is
+/// rejected as `READ_ONLY_FIELD`. A request that changes nothing keeps `UpdatedAt`. With
+/// `If-Match`, the ticket is changed only if it is still in the state that you read. The history
+/// records every status change.
 #[utoipa::path(
     put,
     path = "/v1/{PPass}/ticket/{id}",
@@ -79,11 +83,11 @@ fn comments_sent(update: &Update<UpdateTicket>) -> (Option<CommentId>, i64) {
     params(
         PracticePath,
         ("id" = TicketId, Path, description = "TicketID"),
-        ("If-Match" = Option<String>, Header, description = "An `ETag`, several with commas, or `*`."),
+        ("If-Match" = Option<String>, Header, description = "Entity tags, separated by commas, or `*`."),
     ),
     request_body = UpdateTicket,
     responses(
-        (status = 200, body = Message<TicketBody>, headers(("ETag" = String, description = "The new state."))),
+        (status = 200, body = Message<TicketBody>, headers(("ETag" = String, description = "The new entity tag."))),
         (status = 404, body = Problem, description = "`NOT_FOUND`"),
         (status = 412, body = Problem, description = "`PRECONDITION_FAILED`"),
         (status = 422, body = Problem, description = "`INVALID_FIELDS`"),

@@ -1,4 +1,4 @@
-//! `POST /v1/{PPass}/visits/book`
+//! Handles `POST /v1/{PPass}/visits/book`.
 
 use axum::{
     http::{StatusCode, header::LOCATION},
@@ -28,11 +28,11 @@ use crate::{
 };
 
 listed_text! {
-    /// The name of a visit type, as it is listed.
+    /// The name of a visit type, as `GET /v1/{PPass}/visit-types` returns it.
     VisitTypeName
 }
 text_field! {
-    /// Why the patient comes.
+    /// The patient's reason for the visit.
     lines Complaint, 1, 1000
 }
 text_field! {
@@ -47,22 +47,22 @@ body! {
         "PatientID" => patient_id: PatientId,
         #[schema(example = 2)]
         "ProviderID" => provider_id: ProviderId,
-        /// One of `GET visit-types`.
+        /// A visit type that `GET /v1/{PPass}/visit-types` returns.
         #[schema(example = "Consult")]
         "VisitType" => visit_type: VisitTypeName,
         /// Local date.
         #[schema(example = "2026-03-12")]
         "VisitDate" => date: Date,
-        /// Local time, `HH:MM` or `HH:MM:SS`; of one that occurs twice, the first is meant.
+        /// Local time, `HH:MM` or `HH:MM:SS`. If the clocks repeat it, the first one counts.
         #[schema(value_type = LocalTime, example = "10:00:00")]
         "VisitTime" => time: Time,
-        /// Minutes, 1 to 1440.
+        /// Duration in minutes, 1 to 1440.
         "VisitDuration" => duration: Minutes,
         "VisitComplaint" => complaint: Option<Complaint>,
-        /// When the provider is there, local time; default: the visit's.
+        /// Local start of the provider's part. Defaults to `VisitTime`.
         #[schema(value_type = Option<LocalTime>, example = "10:00:00")]
         "ProviderTime" => provider_time: Option<Time>,
-        /// Minutes; default: the visit's.
+        /// Duration of the provider's part in minutes. Defaults to `VisitDuration`.
         "ProviderDuration" => provider_duration: Option<Minutes>,
         "VisitNotes" => notes: Option<Notes>,
     }
@@ -70,31 +70,37 @@ body! {
 
 /// Book a visit in the tenant Visits table with provider and resource availability checks.
 ///
-/// The provider must be free for their part of the visit, the patient and, if the type needs one, a room for the whole
-/// visit. Between two visits of a provider the larger of their visit types' buffers stays free. Of the free rooms the one with the fewest visits that day is taken.
+/// The provider must be free for their part of the visit. The patient and, if the visit type needs
+/// one, a room must be free for the whole visit. The gap between two visits of a provider is at
+/// least the larger of their visit types' buffers. Of the free rooms, the one with the fewest
+/// visits that day is booked.
 ///
-/// Send an `Idempotency-Key` so that a request that is sent again books once.
+/// Send an `Idempotency-Key` so that a retried request books only once.
 #[utoipa::path(
     post,
     path = "/v1/{PPass}/visits/book",
     tag = "Visit Scheduling",
     params(
         PracticePath,
-        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters; kept for 24 hours."),
+        (
+            "Idempotency-Key" = Option<String>, Header,
+            description = "1 to 255 visible ASCII characters. For 24 hours, a retry with the same key \
+                returns the first successful response."
+        ),
     ),
     request_body = BookVisit,
     responses(
         (
             status = 201,
             body = Message<BookedVisit>,
-            headers(("Location" = String, description = "Where to read the visit.")),
+            headers(("Location" = String, description = "Path of the new visit.")),
         ),
         (status = 404, body = Problem, description = "`PATIENT_NOT_FOUND`, `PROVIDER_NOT_FOUND`"),
         (
             status = 409,
             body = Problem,
             description = "`OUTSIDE_HOURS`, `PROVIDER_CONFLICT`, `RESOURCE_CONFLICT`, `PATIENT_CONFLICT`. The member \
-                `conflicts` lists every one that applies: `[{code, blocking: [{from, to}]}]` with the times in the way."
+                `conflicts` lists each one with the blocking times: `[{code, blocking: [{from, to}]}]`."
         ),
         (
             status = 422,
@@ -110,7 +116,8 @@ pub(crate) async fn book_visit(
 ) -> ApiResult<impl IntoResponse> {
     let visit_type = visit_types::stored_name(&tenant.db, &body.visit_type.0).await?;
     let wanted = wanted(&tenant, &body, &visit_type)?;
-    // Whoever comes too late learns it without waiting for the lock; a request sent again must find its first answer.
+    // Reject early, before taking the locks. A request with a key may be a retry: it must find its
+    // response.
     if key.of(&tenant.caller).is_none() {
         settle(&mut tenant.db.connection().await?, &tenant, &wanted, &[]).await?;
     }

@@ -1,4 +1,4 @@
-//! `POST /v1/{PPass}/visits/{id}/cancel`
+//! Handles `POST /v1/{PPass}/visits/{id}/cancel`.
 
 use shared::{
     api::{
@@ -13,16 +13,17 @@ use crate::reply::VisitBody;
 
 /// Cancel a visit.
 ///
-/// Its time is free again at once. Only a visit that is `Scheduled` or `Confirmed` can be cancelled.
+/// The visit's time is free again at once. Only a visit that is `Scheduled` or `Confirmed` can be
+/// canceled.
 #[utoipa::path(
     post,
     path = "/v1/{PPass}/visits/{id}/cancel",
     tag = "Visit Scheduling",
-    params(PracticePath, ("id" = VisitId, Path, description = "The visit.")),
+    params(PracticePath, ("id" = VisitId, Path, description = "The visit's id")),
     responses(
         (status = 200, body = Message<VisitBody>),
         (status = 404, body = Problem, description = "`NOT_FOUND`"),
-        (status = 409, body = Problem, description = "`VISIT_NOT_OPEN`: cancelled already, arrived, completed, missed"),
+        (status = 409, body = Problem, description = "`VISIT_NOT_OPEN`: already canceled, arrived, completed or missed"),
     ),
 )]
 pub(crate) async fn cancel_visit(
@@ -43,7 +44,10 @@ pub(crate) async fn cancel_visit(
     Ok(Message { message: "Visit cancelled successfully", data: visit.into() })
 }
 
-/// 409 for a visit that can't be changed any more.
+/// Returns the 409 for a visit that can no longer be changed.
 pub(crate) fn not_open(visit: &visits::Visit) -> ApiError {
-    ApiError::new(Code::VisitNotOpen, format!("Its status is {}.", visit.status))
+    ApiError::new(
+        Code::VisitNotOpen,
+        format!("The visit is {}. Only Scheduled and Confirmed visits can be changed.", visit.status),
+    )
 }

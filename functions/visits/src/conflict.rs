@@ -1,4 +1,4 @@
-//! 409: something else is at that time.
+//! The 409 for a visit at a time that is not free.
 
 use jiff::{Timestamp, tz::TimeZone};
 use serde_json::{Value, json};
@@ -8,10 +8,11 @@ use shared::{
     tenant::{self, Constraint},
 };
 
-/// So many times in the way are named; for a room there is one for each room of the type.
+/// Maximum number of blocking times per conflict. A room conflict has one for each room of the
+/// type.
 const MOST_BLOCKING: usize = 20;
 
-/// Every conflict with the times in the way; the first one is the problem's own code.
+/// Returns every conflict with its blocking times; the first one is also the problem's code.
 pub(crate) fn conflict(zone: &TimeZone, refused: &[Refused], patient_busy: &[Interval]) -> ApiError {
     let mut conflicts: Vec<(Code, &[Interval])> = refused
         .iter()
@@ -25,7 +26,7 @@ pub(crate) fn conflict(zone: &TimeZone, refused: &[Refused], patient_busy: &[Int
     problem(first, listed.collect())
 }
 
-/// What the database's own rules refused: another program booked without asking for our locks.
+/// Converts a constraint violation: another program booked without taking our locks.
 pub(crate) fn refused_by_database(error: tenant::Error) -> ApiError {
     let code = match &error {
         tenant::Error::Refused(Constraint::ProviderFree) => Code::ProviderConflict,
@@ -37,7 +38,7 @@ pub(crate) fn refused_by_database(error: tenant::Error) -> ApiError {
 }
 
 fn problem(code: Code, conflicts: Vec<Value>) -> ApiError {
-    let detail = "See 'conflicts' for everything in the way and, where visits are, their times.";
+    let detail = "See 'conflicts' for every conflict and the times of the visits that cause it.";
     ApiError::new(code, detail).with("conflicts", conflicts)
 }
 
@@ -50,7 +51,9 @@ fn code_of(refusal: Refusal) -> Option<Code> {
     }
 }
 
-/// `{"code": "…", "blocking": [{"from": "…", "to": "…"}]}`, in RFC 3339 with the practice's offset.
+/// Returns `{"code": "…", "blocking": [{"from": "…", "to": "…"}]}`.
+///
+/// Times are RFC 3339 with the practice's offset.
 fn one(zone: &TimeZone, code: Code, blocking: &[Interval]) -> Value {
     let text = |second: i64| {
         let instant = Timestamp::from_second(second).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! `GET /v1/{PPass}/visits/{id}`
+//! Handles `GET /v1/{PPass}/visits/{id}`.
 
 use shared::{
     api::{ApiError, ApiResult, Data, PathId, PracticePath, Problem, Tenant, scope::Scheduling},
@@ -10,12 +10,13 @@ use crate::reply::VisitBody;
 
 /// Get a visit.
 ///
-/// Whoever booked it. A visit that was deleted is answered like one that never was: 404.
+/// Returns any visit of the practice, whoever booked it. Returns 404 for a deleted visit, as for an
+/// unknown one.
 #[utoipa::path(
     get,
     path = "/v1/{PPass}/visits/{id}",
     tag = "Visit Scheduling",
-    params(PracticePath, ("id" = VisitId, Path, description = "The visit.")),
+    params(PracticePath, ("id" = VisitId, Path, description = "The visit's id")),
     responses(
         (status = 200, body = Data<VisitBody>),
         (status = 404, body = Problem, description = "`NOT_FOUND`"),

@@ -1,4 +1,4 @@
-//! Visits as partners see them.
+//! The JSON representation of visits.
 
 use jiff::civil::{Date, Time};
 use serde::Serialize;
@@ -32,14 +32,14 @@ pub(crate) struct BookedVisit {
     /// Local time.
     #[schema(value_type = LocalTime, example = "10:00:00")]
     visit_time: Time,
-    /// Minutes.
+    /// Duration in minutes.
     visit_duration: Minutes,
-    /// When the provider is there, local time.
+    /// Local start of the provider's part.
     #[schema(value_type = LocalTime, example = "10:00:00")]
     provider_time: Time,
-    /// Minutes.
+    /// Duration of the provider's part in minutes.
     provider_duration: Minutes,
-    /// The room; null when the visit type needs none.
+    /// The room; null if the visit type needs none.
     #[serde(rename = "RoomID")]
     #[schema(example = 102)]
     room_id: Option<RoomId>,
@@ -60,29 +60,29 @@ pub(crate) struct VisitBody {
     provider_id: ProviderId,
     #[schema(example = "Consult")]
     visit_type: String,
-    /// Local date; null when what the practice's own program wrote is no date.
+    /// Local date; null if the EMR stored an invalid one.
     visit_date: Option<Date>,
-    /// Local time; null when what the practice's own program wrote is no time. Such a visit takes the whole day.
+    /// Local time; null if the EMR stored an invalid one. Such a visit blocks the whole day.
     #[schema(value_type = Option<LocalTime>, example = "10:00:00")]
     visit_time: Option<Time>,
-    /// Minutes.
+    /// Duration in minutes.
     visit_duration: Minutes,
-    /// When the provider is there, local time; null like `VisitTime`.
+    /// Local start of the provider's part; null if the EMR stored an invalid time.
     #[schema(value_type = Option<LocalTime>, example = "10:00:00")]
     provider_time: Option<Time>,
-    /// Minutes.
+    /// Duration of the provider's part in minutes.
     provider_duration: Minutes,
-    /// The room; null when the visit type needs none.
+    /// The room; null if the visit type needs none.
     #[serde(rename = "RoomID")]
     #[schema(example = 102)]
     room_id: Option<RoomId>,
     visit_complaint: Option<String>,
     visit_notes: Option<String>,
     status: VisitStatus,
-    /// RFC 3339; null when what the practice's own program wrote is no time.
+    /// RFC 3339; null if the EMR stored an invalid time.
     #[schema(value_type = Option<String>, format = DateTime)]
     created_at: Option<jiff::Timestamp>,
-    /// RFC 3339; null like `CreatedAt`.
+    /// RFC 3339; null if the EMR stored an invalid time.
     #[schema(value_type = Option<String>, format = DateTime)]
     updated_at: Option<jiff::Timestamp>,
 }

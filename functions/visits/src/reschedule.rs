@@ -1,4 +1,4 @@
-//! `POST /v1/{PPass}/visits/{id}/reschedule`
+//! Handles `POST /v1/{PPass}/visits/{id}/reschedule`.
 
 use jiff::civil::{Date, Time};
 use shared::{
@@ -24,41 +24,43 @@ use crate::{
 };
 
 body! {
-    /// Where to move a visit.
+    /// The new time and provider of a visit.
     pub(crate) struct RescheduleVisit {
         /// Local date.
         #[schema(example = "2026-03-13")]
         "VisitDate" => date: Date,
-        /// Local time, `HH:MM` or `HH:MM:SS`; of one that occurs twice, the first is meant.
+        /// Local time, `HH:MM` or `HH:MM:SS`. If the clocks repeat it, the first one counts.
         #[schema(value_type = LocalTime, example = "11:00:00")]
         "VisitTime" => time: Time,
-        /// Minutes, 1 to 1440; default: as before.
+        /// Duration in minutes, 1 to 1440. Defaults to the current one.
         "VisitDuration" => duration: Option<Minutes>,
-        /// Default: as before.
+        /// Defaults to the current provider.
         "ProviderID" => provider_id: Option<ProviderId>,
-        /// When the provider is there, local time. Default: as long after the start as before; the visit's own when
-        /// `VisitDuration` or `ProviderDuration` is given.
+        /// Local start of the provider's part. By default, it keeps its distance from the start of
+        /// the visit; with `VisitDuration` or `ProviderDuration`, it defaults to `VisitTime`.
         #[schema(value_type = Option<LocalTime>, example = "11:00:00")]
         "ProviderTime" => provider_time: Option<Time>,
-        /// Minutes. Default: as before; the visit's own when `VisitDuration` or `ProviderTime` is given.
+        /// Duration of the provider's part in minutes. Defaults to the current one; with
+        /// `VisitDuration` or `ProviderTime`, to the duration of the visit.
         "ProviderDuration" => provider_duration: Option<Minutes>,
     }
 }
 
 /// Move a visit to another time or provider.
 ///
-/// The same checks as for booking; the visit isn't in its own way. The room is chosen anew. Either the visit is moved
-/// or it stays as it was. Only a visit that is `Scheduled` or `Confirmed` can be moved.
+/// The checks are those of booking, except that the visit does not conflict with itself. A room is
+/// chosen again. If a check fails, the visit does not change. Only a visit that is `Scheduled` or
+/// `Confirmed` can be moved.
 #[utoipa::path(
     post,
     path = "/v1/{PPass}/visits/{id}/reschedule",
     tag = "Visit Scheduling",
-    params(PracticePath, ("id" = VisitId, Path, description = "The visit.")),
+    params(PracticePath, ("id" = VisitId, Path, description = "The visit's id")),
     request_body = RescheduleVisit,
     responses(
         (status = 200, body = Message<VisitBody>),
         (status = 404, body = Problem, description = "`NOT_FOUND`, `PROVIDER_NOT_FOUND`"),
-        (status = 409, body = Problem, description = "`VISIT_NOT_OPEN`, or as for booking with `conflicts`"),
+        (status = 409, body = Problem, description = "`VISIT_NOT_OPEN`, or a booking conflict with `conflicts`"),
         (status = 422, body = Problem,
             description = "`INVALID_FIELDS`, `PROVIDER_NOT_ALLOWED`, `VISIT_TYPE_INACTIVE`, `REFUSED_BY_EMR`, `NONEXISTENT_LOCAL_TIME`, `IN_PAST`, \
                 `BEYOND_HORIZON`"),

@@ -1,4 +1,4 @@
-//! Whether a visit may take place, and which problem tells why not.
+//! Checks whether a visit can be booked; the problem says why not.
 
 use shared::{
     api::{ApiError, ApiResult, Code, Tenant, scope::Scheduling},
@@ -15,11 +15,13 @@ use shared::{
 
 use crate::{conflict::conflict, wanted::Wanted};
 
-/// Others that take free rooms one after the other while a room is chosen: more than any practice has rooms.
+/// Maximum number of rooms to try while other bookings take them: more than any practice has.
 const MOST_ROOMS: usize = 100;
 
-/// As [`settle`], with locks until the transaction ends: what was found free stays free. When the visit can't be written because of
-/// its room, the search goes on.
+/// Like [`settle`], but locks what it finds free until the transaction ends.
+///
+/// Call it again with the same `rooms` if the visit cannot be written because of its room: the
+/// search for a room then continues.
 pub(crate) async fn settle_locked(
     conn: &mut Conn,
     tenant: &Tenant<Scheduling>,
@@ -36,14 +38,16 @@ pub(crate) async fn settle_locked(
             return Ok(Some(room));
         }
     }
-    Err(ApiError::new(Code::ConcurrentChange, "Others took one room after the other; try again."))
+    Err(ApiError::new(Code::ConcurrentChange, "Other bookings took all free rooms. Try again."))
 }
 
-/// The room of the visit, if it needs one; an `avoided` one only if no other is free.
+/// Returns the room for the visit, or `None` if it needs no room.
+///
+/// Chooses an `avoided` room only if no other is free.
 ///
 /// # Errors
-/// In this order: 404 for the patient, 404 for the provider, 422 for the visit type and the time, 409 with every
-/// conflict.
+/// In this order: 404 for the patient, 404 for the provider, 422 for the visit type and the time,
+/// 409 with every conflict.
 pub(crate) async fn settle(
     conn: &mut Conn,
     tenant: &Tenant<Scheduling>,
@@ -70,7 +74,7 @@ pub(crate) async fn settle(
         Found::NoVisitType => {
             return Err(ApiError::new(
                 Code::VisitTypeUnknown,
-                "The practice has no visit type of this name.",
+                "The practice has no visit type with this name.",
             ));
         }
     };
@@ -85,22 +89,23 @@ pub(crate) async fn settle(
     }
 }
 
-/// The problem with the request itself, whatever else is booked.
+/// Returns the problem that the request has whatever else is booked, if any.
 fn impossible(refused: &[Refused]) -> Option<ApiError> {
     refused.iter().find_map(|it| {
         let (code, detail) = match it.refusal {
             Refusal::VisitTypeInactive => {
-                (Code::VisitTypeInactive, "Visits of this type are not booked any more.")
+                (Code::VisitTypeInactive, "Visits of this type can no longer be booked.")
             }
-            Refusal::ProviderNotAllowed => {
-                (Code::ProviderNotAllowed, "See GET visit-types for who takes visits of this type.")
-            }
+            Refusal::ProviderNotAllowed => (
+                Code::ProviderNotAllowed,
+                "See GET visit-types for the providers who take visits of this type.",
+            ),
             Refusal::SkippedTime => {
-                (Code::NonexistentLocalTime, "Clocks are put forward over this local time on this date.")
+                (Code::NonexistentLocalTime, "The clocks skip this local time on this date.")
             }
-            Refusal::Past => (Code::InPast, "The visit would begin in the past."),
+            Refusal::Past => (Code::InPast, "The visit would start in the past."),
             Refusal::BeyondHorizon => {
-                (Code::BeyondHorizon, "The date is further ahead than the practice takes bookings.")
+                (Code::BeyondHorizon, "The practice does not take bookings this far ahead.")
             }
             Refusal::OutsideHours | Refusal::TimeOff | Refusal::Booked | Refusal::NoResource => return None,
         };

@@ -1,4 +1,4 @@
-//! `GET /v1/{PPass}/visit-types`
+//! Handles `GET /v1/{PPass}/visit-types`.
 
 use serde::Serialize;
 use shared::{
@@ -11,9 +11,9 @@ use utoipa::ToSchema;
 
 params! {
     pub(crate) struct VisitTypesQuery {
-        /// Also list inactive types; default false.
+        /// Also lists inactive types. Defaults to false.
         "includeInactive" => include_inactive: Option<bool>,
-        /// How many visit types are left out; for an office of very many.
+        /// Number of visit types to skip. A response holds at most 1,000.
         "offset" => offset: Option<Offset>,
     }
 }
@@ -26,11 +26,11 @@ pub(crate) struct VisitTypeBody {
     #[schema(example = "Consult")]
     visit_type: String,
     active: bool,
-    /// Whether it is active, has a provider and, if it needs a room, has an active one.
+    /// Whether the type is active and has an active provider and, if needed, an active room.
     bookable: bool,
     /// The active providers who take such visits, at most 1,000.
     providers: Vec<ProviderId>,
-    /// The active rooms, one of which such a visit needs. A bookable type without any needs none.
+    /// The active rooms; such a visit needs one of them. A bookable type without rooms needs none.
     resources: Vec<RoomId>,
 }
 
@@ -48,8 +48,8 @@ impl From<VisitType> for VisitTypeBody {
 
 /// List visit types configured for the tenant, including allowed providers and resources.
 ///
-/// Active ones only, unless asked for all. A type without resources needs no room if it is `Bookable`; else all of its rooms
-/// are inactive.
+/// Lists only active types by default. A type without `Resources` needs no room if it is
+/// `Bookable`; otherwise it may have only inactive rooms.
 #[utoipa::path(
     get,
     path = "/v1/{PPass}/visit-types",

@@ -1,4 +1,4 @@
-//! The time that is asked for.
+//! A requested visit and its times.
 
 use jiff::{
     civil::{Date, Time},
@@ -13,17 +13,17 @@ use shared::{
     tenant::visits::{Appointment, Visit},
 };
 
-/// Who is to meet whom, and when.
+/// A visit that a request asks for.
 pub(crate) struct Wanted<'a> {
     pub(crate) patient: PatientId,
     pub(crate) provider: ProviderId,
     pub(crate) visit_type: &'a str,
     pub(crate) times: Times,
-    /// The visit that is to be moved, and so isn't in its own way.
+    /// The visit being rescheduled, which does not conflict with itself.
     pub(crate) except: Option<VisitId>,
 }
 
-/// A visit's times, local and as instants.
+/// The times of a visit, local and as instants.
 #[derive(Clone, Copy)]
 pub(crate) struct Times {
     pub(crate) time: Time,
@@ -34,10 +34,10 @@ pub(crate) struct Times {
 }
 
 impl Times {
-    /// A visit whose provider's part, where it isn't given, is the whole visit.
+    /// Returns the times of a visit. The provider's part defaults to the whole visit.
     ///
     /// # Errors
-    /// 422 when the provider's part doesn't lie inside of the visit.
+    /// 422 if the provider's part is not inside the visit.
     pub(crate) fn new(
         zone: &TimeZone,
         date: Date,
@@ -53,14 +53,16 @@ impl Times {
             place.attended(zone, provider_time, provider_duration)
         };
         let place = attended.ok_or_else(|| {
-            let message = "the provider's time and duration must lie inside of the visit's";
+            let message = "must lie, together with ProviderDuration, inside the visit";
             ApiError::field("ProviderTime", "OUTSIDE_VISIT", message)
         })?;
         Ok(Self { time, duration, provider_time, provider_duration, place })
     }
 
-    /// A visit's times at another local time; the provider's part keeps its distance from the start. A visit whose own time
-    /// can't be read is attended as a whole.
+    /// Returns the times of a visit that moves to another local time.
+    ///
+    /// The provider's part keeps its distance from the start. If the visit's own time cannot be
+    /// read, the provider attends the whole visit.
     pub(crate) fn moved(zone: &TimeZone, from: &Visit, date: Date, time: Time) -> Self {
         let whole = Place::at(zone, date, time, from.duration);
         let readable = from.time.and(from.instants);

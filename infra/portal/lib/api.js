@@ -1,8 +1,9 @@
 // @ts-check
-// Calls to /v1 on the portal's own origin. The session is an HttpOnly cookie: no key or token ever passes through here.
+// Calls the API on the portal's own origin. The session is an HttpOnly cookie, so calls need no key or
+// token.
 
 /**
- * What a call failed with, for people: a problem of the API (RFC 9457), or no answer at all (status 0).
+ * The error of a failed call: a problem from the API (RFC 9457), or no response (status 0).
  */
 export class ApiError extends Error {
   /**
@@ -16,9 +17,9 @@ export class ApiError extends Error {
     this.title = problem.title ?? '';
     this.requestId = problem.requestId ?? '';
     this.errors = problem.errors ?? [];
-    /** What the problem tells beside its own members. */
+    /** Additional data of the problem. */
     this.data = problem.data;
-    /** Seconds until it is worth trying again, if the API said so. */
+    /** Seconds to wait before a retry, if the API says so; otherwise 0. */
     this.retryAfter = 0;
   }
 }
@@ -27,7 +28,7 @@ export class ApiError extends Error {
 const listeners = new Set();
 
 /**
- * Tells of the status of every answer to a call with the session, so that its idle time can be counted and its end seen.
+ * Calls `listener` with the status of every response, to track the session's idle time and its end.
  * @param {(status: number) => void} listener
  */
 export function onAnswer(listener) {
@@ -50,14 +51,14 @@ export async function send(method, path, body, options = {}) {
     response = await fetch(path, { method, headers, body: text, credentials: 'same-origin', signal: options.signal });
   } catch (error) {
     if (options.signal?.aborted) throw error;
-    throw new ApiError(0, { title: 'No answer', detail: 'The API could not be reached. Check your connection and try again.' });
+    throw new ApiError(0, { title: 'No response', detail: 'The API could not be reached. Check your connection and try again.' });
   }
   for (const listener of listeners) listener(response.status);
   return response;
 }
 
 /**
- * The body of a successful call; otherwise throws an {@link ApiError}.
+ * Returns the body of a successful call; otherwise throws an {@link ApiError}.
  * @param {string} method
  * @param {string} path
  * @param {unknown} [body]
@@ -80,7 +81,7 @@ export function get(path, query = {}, signal) {
 }
 
 /**
- * A POST that may be sent again without harm when its answer is lost: `once` is the same for all tries of one wish.
+ * Sends a POST that can be retried if its response is lost. All retries use the same key `once`.
  * @param {string} path
  * @param {unknown} body
  * @param {string} once

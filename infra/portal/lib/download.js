@@ -1,15 +1,15 @@
 // @ts-check
 import { problemOf, send, withQuery } from './api.js';
 
-/** Files of 5,000 rows that one download joins at most. */
+/** Maximum number of files of 5,000 rows that one download joins. */
 const MOST_FILES = 20;
 
 /**
- * Saves a list as one CSV file, however many pages the API gives it in.
+ * Saves a list as one CSV file, which joins the pages that the API returns.
  * @param {string} path
  * @param {Record<string, string>} query
  * @param {string} name
- * @returns {Promise<boolean>} Whether it is all there is.
+ * @returns {Promise<boolean>} Whether the file is complete.
  */
 export async function saveCsv(path, query, name) {
   /** @type {string[]} */
@@ -19,7 +19,7 @@ export async function saveCsv(path, query, name) {
     const response = await send('GET', withQuery(path, { ...query, cursor, format: 'csv' }));
     if (!response.ok) throw await problemOf(response);
     const text = await response.text();
-    // The line of column names once.
+    // Keep only the first header line.
     parts.push(file === 0 ? text : text.slice(text.indexOf('\n') + 1));
     cursor = response.headers.get('X-Next-Cursor') ?? '';
     if (!cursor) break;
@@ -34,6 +34,6 @@ function saveFile(content, name) {
   link.href = URL.createObjectURL(content);
   link.download = name;
   link.click();
-  // Later, for the download reads it first.
+  // Revoke the URL only after the download has read it.
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }

@@ -1,5 +1,6 @@
 // @ts-check
-// Times and numbers as people read them. Times are in the reader's own zone, which every page says; days of usage are UTC's.
+// Formats times and numbers. Times are in the user's time zone, which every page shows; usage days
+// are in UTC.
 
 export const ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone || 'UTC';
 
@@ -11,7 +12,7 @@ const relative = new Intl.RelativeTimeFormat('en', { numeric: 'auto' });
 /** @param {string | null | undefined} at */
 export const formatTime = (at) => (at ? time.format(new Date(at)).replace(',', '') : '–');
 
-/** @param {string} date A day of UTC. */
+/** @param {string} date A UTC date. */
 export const formatDay = (date) => day.format(new Date(`${date}T00:00:00Z`)).replace(',', '');
 
 /** @param {number} value */
@@ -34,5 +35,5 @@ export function formatAgo(at) {
   return relative.format(Math.round(distance / length), unit);
 }
 
-/** The day after a day, both of UTC. @param {string} date */
+/** Returns the next UTC date. @param {string} date */
 export const nextDay = (date) => new Date(Date.parse(`${date}T00:00:00Z`) + 86_400_000).toISOString().slice(0, 10);

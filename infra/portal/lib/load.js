@@ -7,7 +7,7 @@ import { useCallback, useEffect, useRef, useState } from '../vendor/preact.js';
  */
 
 /**
- * Loads what `read` reads, again whenever `key` changes; a slow answer to an older question is dropped.
+ * Loads data with `read`, again whenever `key` changes. Drops late responses to earlier requests.
  * @template T
  * @param {(signal: AbortSignal) => Promise<T>} read
  * @param {string} key
@@ -33,7 +33,7 @@ export function useLoad(read, key) {
 }
 
 /**
- * The pages of a list that is asked for by cursor, one after the other.
+ * Loads a list page by page, by cursor.
  * @template Row
  * @param {(cursor: string, signal?: AbortSignal) => Promise<{data: Row[], pagination: {hasMore: boolean, nextCursor: string | null}}>} read
  * @param {string} key
@@ -64,7 +64,7 @@ export function usePages(read, key) {
   };
 }
 
-/** Calls `work` every `milliseconds` as long as `on`. @param {() => void} work @param {number} milliseconds @param {boolean} on */
+/** Calls `work` every `milliseconds` while `on` is true. @param {() => void} work @param {number} milliseconds @param {boolean} on */
 export function useEvery(work, milliseconds, on) {
   const current = useRef(work);
   current.current = work;

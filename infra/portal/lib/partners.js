@@ -3,10 +3,10 @@ import { get } from './api.js';
 
 /** @typedef {import('./types').Partner} Partner */
 
-/** So many pages of 100 are looked through. */
+/** Maximum number of pages of 100 partners to read. */
 const PAGES = 10;
 
-/** The partners to choose from, in the order of their companies' names; of more than 1,000 the first. @param {AbortSignal} signal */
+/** Returns the partners to choose from, ordered by company; at most the first 1,000. @param {AbortSignal} signal */
 export async function partnersToChoose(signal) {
   /** @type {Partner[]} */
   const all = [];
@@ -20,5 +20,5 @@ export async function partnersToChoose(signal) {
   return all;
 }
 
-/** What tells a partner from another of the same name: it may have chosen the name itself. @param {Partner} it */
-export const labelOf = (it) => `${it.company} (${it.email ?? 'no e-mail'}, ${it.id}${it.identityChangedAt ? ', renamed itself' : ''})`;
+/** Distinguishes partners of the same name, because partners can change their own names. @param {Partner} it */
+export const labelOf = (it) => `${it.company} (${it.email ?? 'no e-mail'}, ${it.id}${it.identityChangedAt ? ', changed its own name or e-mail' : ''})`;

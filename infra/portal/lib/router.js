@@ -1,6 +1,6 @@
 // @ts-check
-// Pages are named behind the '#', filters too (#/admin/activity?status=5xx): a static host needs no rule to serve deep
-// links, and nothing of them is sent to it.
+// Pages and filters are in the URL's fragment (#/admin/activity?status=5xx): a static host needs no
+// rules for deep links, and the fragment is not sent to it.
 import { useEffect, useState } from '../vendor/preact.js';
 
 /** @typedef {{path: string, query: URLSearchParams}} Route */
@@ -40,7 +40,7 @@ export function go(path, query) {
 }
 
 /**
- * Changes filters in the URL without a step in the history for each key typed.
+ * Changes filters in the URL without a history entry for every keystroke.
  * @param {Record<string, string | null | undefined>} changes
  */
 export function changeQuery(changes) {
@@ -51,7 +51,7 @@ export function changeQuery(changes) {
   dispatchEvent(new HashChangeEvent('hashchange'));
 }
 
-/** Takes what must not stay in the address bar and the history out of it. */
+/** Removes the fragment from the address bar and the history, where a secret must not stay. */
 export function forgetHash() {
   history.replaceState(null, '', location.pathname);
 }

@@ -1,13 +1,13 @@
 // @ts-check
-// Who is signed in, and for how long yet. The server decides; this only counts along, to warn in time.
+// Who is signed in, and for how long. The server decides; this only keeps count, to warn in time.
 import { useEffect, useState } from '../vendor/preact.js';
 import { call, onAnswer } from './api.js';
 
-/** Idle time of a session at the server. */
+/** Idle timeout of a session on the server, in milliseconds. */
 const IDLE = 15 * 60_000;
-/** So long before the end people are asked whether they are still there. */
+/** How long before its end to warn that the session ends, in milliseconds. */
 const WARNING = 2 * 60_000;
-/** Background calls stop when nobody has touched the page for so long: a forgotten page must not stay signed in. */
+/** Milliseconds of inactivity until background calls stop: a forgotten page must be signed out. */
 const AWAY = 5 * 60_000;
 
 /** @typedef {{role: 'admin' | 'partner', partner?: string, keyName?: string, practicepass?: string, scopes?: string[], expiresAt: string}} User */
@@ -37,15 +37,16 @@ onAnswer((status) => {
 });
 
 /**
- * Whether asking who is signed in can be worth it; a guess, for the cookie itself can't be seen here. Without it each first
- * visit would begin with a refused call.
+ * Remembers whether there may be a session, because scripts cannot see the cookie.
+ *
+ * Without this hint, every first visit would start with a rejected call.
  */
 const hint = {
   get: () => attempt(() => localStorage.getItem('portal-session')) === 'yes',
   set: (/** @type {boolean} */ on) => void attempt(() => (on ? localStorage.setItem('portal-session', 'yes') : localStorage.removeItem('portal-session'))),
 };
 
-/** Browsers that block storage throw. @template T @param {() => T} work */
+/** Returns null if the browser blocks storage. @template T @param {() => T} work */
 function attempt(work) {
   try {
     return work();
@@ -62,7 +63,7 @@ function signedIn(user) {
   set({ state: 'in', user, error: null });
 }
 
-/** Asks the server who is signed in. */
+/** Reads from the server who is signed in. */
 export async function readSession() {
   if (session.state === 'unknown' && !hint.get()) return set({ state: 'out' });
   try {
@@ -71,7 +72,7 @@ export async function readSession() {
     const status = /** @type {{status?: number}} */ (error).status;
     if (status === 401) {
       hint.set(false);
-      // An earlier answer may have told already that it expired.
+      // An earlier response may already have shown that the session expired.
       set({ state: session.state === 'in' || session.state === 'expired' ? 'expired' : 'out', error: null });
     } else set({ error });
   }
@@ -86,7 +87,7 @@ export async function signOut() {
   try {
     await call('DELETE', '/v1/portal/session');
   } finally {
-    // Also when it had ended already, or can't be reached: this page forgets who it was.
+    // Forget the user even if the session had already ended or the API cannot be reached.
     hint.set(false);
     set({ state: 'out', user: null, error: null });
   }
@@ -102,10 +103,10 @@ export function useSession() {
   return session;
 }
 
-/** Milliseconds until the session ends if nothing is done; infinite while nobody is signed in. */
+/** Milliseconds until an unused session ends; infinite if nobody is signed in. */
 export const idleLeft = () => (session.state === 'in' ? idleEnd - Date.now() : Infinity);
 
 export const isWarningTime = () => idleLeft() < WARNING;
 
-/** Whether somebody still uses the page. */
+/** Whether somebody is using the page. */
 export const isAttended = () => document.visibilityState === 'visible' && Date.now() - lastTouch < AWAY;

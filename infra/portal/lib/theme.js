@@ -15,7 +15,7 @@ export function applyTheme(choice) {
   document.documentElement.dataset.theme = choice ?? theme();
 }
 
-// Browsers that block storage throw at the mere mention of it; the choice then lasts until the page is closed.
+// Browsers that block storage throw on access; the choice then lasts until the page is closed.
 function storage() {
   try {
     return window.localStorage;

@@ -1,4 +1,4 @@
-// Shapes of the API's answers, as far as the portal uses them.
+// Types of the API's responses, as far as the portal uses them.
 export interface FieldError { location: string; code: string; message: string }
 export interface Problem { title: string; status: number; detail: string; code: string; requestId: string; errors: FieldError[]; data?: unknown }
 export interface Pagination { limit: number; hasMore: boolean; nextCursor: string | null }

@@ -23,14 +23,14 @@ export function MyInformation() {
       actions=${!editing && me.data && html`<button type="button" class="button primary" onClick=${() => setEditing(true)}>Edit</button>`} />
     <${Card} title="Profile"><${Awaited} load=${me} what="your information">${(/** @type {{data: Me}} */ { data }) => html`<div class="body">${editing
       ? html`<${ProfileForm} me=${data} onClose=${() => setEditing(false)} onSaved=${(/** @type {Me} */ saved) => { me.set({ data: saved }); setEditing(false); }} />`
-      : html`<dl class="facts">${FIELDS.map(([name, label]) => html`<dt>${label}</dt><dd>${data[name] ?? html`<span class="muted">Not given</span>`}</dd>`)}
+      : html`<dl class="facts">${FIELDS.map(([name, label]) => html`<dt>${label}</dt><dd>${data[name] ?? html`<span class="muted">Not set</span>`}</dd>`)}
           <dt>Partner id</dt><dd><code>${data.id}</code></dd></dl>`}</div>`}<//><//>`;
 }
 
 /** @param {{me: Me, onClose: () => void, onSaved: (me: Me) => void}} props */
 function ProfileForm({ me, onClose, onSaved }) {
   const { busy, error, onSubmit } = useForm(async (values) => {
-    // Only what was changed: another page may be changing the rest.
+    // Send only the changed fields: another page may be changing the others.
     const changes = FIELDS.map(([name]) => [name, values[name].trim() || null]).filter(([name, value]) => value !== me[/** @type {keyof Me} */ (name)]);
     onSaved((await call('PATCH', '/v1/me', Object.fromEntries(changes))).data);
     say('Your information was saved');
@@ -39,10 +39,10 @@ function ProfileForm({ me, onClose, onSaved }) {
     <div class="pair">${FIELDS.map(([name, label, type]) => html`<${Field} key=${name} label=${label} name=${name} type=${type} value=${me[name] ?? ''}
       required=${name === 'company'} error=${error} hint=${HINTS[name]} />`)}</div>
     <${Failure} error=${error} />
-    <div class="button-row"><button class="button primary" disabled=${busy}>${busy ? 'Saving …' : 'Save'}</button>
+    <div class="button-row"><button class="button primary" disabled=${busy}>${busy ? 'Saving…' : 'Save'}</button>
       <button type="button" class="button" onClick=${onClose}>Cancel</button></div>
   </form>`;
 }
 
 /** @type {Record<string, string>} */
-const HINTS = { website: 'https://…', notificationEmail: 'Where we write about your key and your webhooks' };
+const HINTS = { website: 'https://…', notificationEmail: 'For notifications about your API key and your webhooks' };

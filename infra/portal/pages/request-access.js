@@ -19,14 +19,14 @@ export function RequestAccess() {
     return html`<div class="gate"><main class="card">
       <${Brand} />
       <h1>Request received</h1>
-      <p class="lead" role="status">It is now <strong>pending</strong>. An administrator will decide and write to ${sentFor}; the message has a link to your API key, good once and for 72 hours.</p>
+      <p class="lead" role="status">It is now <strong>pending</strong>. An administrator will decide and write to ${sentFor}. If the request is approved, the message contains a single-use link to your API key, valid for 72 hours.</p>
       <p><a href="#/">Back to the login</a></p>
     </main></div>`;
   }
   return html`<div class="gate"><main class="card wide">
     <${Brand} />
     <h1>Request access</h1>
-    <p class="lead">Tell us who you are and what you want to build. An administrator answers by e-mail.</p>
+    <p class="lead">Tell us who you are and what you want to build. An administrator replies by e-mail.</p>
     <form class="form" onSubmit=${onSubmit}>
       <div class="pair">
         <${Field} label="Company" name="company" required maxlength="200" autocomplete="organization" error=${error} />
@@ -38,7 +38,7 @@ export function RequestAccess() {
       <${Checks} legend="Webhook events" name="events" options=${EVENT_SCOPES} chosen=${events} onChange=${setEvents} />
       <${Field} label="Message" name="message" rows="4" maxlength="2000" error=${error} hint="Optional: what you will use the data for" />
       <${Failure} error=${error} />
-      <div class="button-row"><button class="button primary" disabled=${busy}>${busy ? 'Sending …' : 'Request access'}</button><a href="#/">Back to the login</a></div>
+      <div class="button-row"><button class="button primary" disabled=${busy}>${busy ? 'Sending…' : 'Request access'}</button><a href="#/">Back to the login</a></div>
     </form>
   </main></div>`;
 }

@@ -14,7 +14,7 @@ export function Usage({ query }) {
   const days = query.get('days') ?? '7';
   const usage = useLoad((signal) => get('/v1/me/usage', { days }, signal), days);
   return html`
-    <${PageHead} title="Usage" lead="The calls with any of your keys, seen within seconds." actions=${html`
+    <${PageHead} title="Usage" lead="Calls with any of your keys. A call appears within seconds." actions=${html`
       <${Field} label="Period" name="days" value=${days} options=${[['7', 'Last 7 days'], ['14', 'Last 14 days'], ['30', 'Last 30 days']]}
         onInput=${(/** @type {string} */ value) => changeQuery({ days: value })} />`} />
     <${Awaited} load=${usage} what="usage">${(/** @type {{data: import('../lib/types').UsageSummary}} */ { data }) => html`<div class="stack">

@@ -10,10 +10,10 @@ const KINDS = {
   revoked: 'bad', denied: 'bad', failed: 'bad', exhausted: 'bad', disabled: 'bad',
 };
 
-/** `notReady` reads "Not ready". @param {{status: string}} props */
+/** A status in words: `notReady` reads "Not ready". @param {{status: string}} props */
 export const Status = ({ status }) => html`<span class=${`badge ${KINDS[status] ?? ''}`}>${words(status)}</span>`;
 
-/** Several words in one, as people read them. @param {string} name */
+/** Splits a camel-case name into words. @param {string} name */
 export const words = (name) => name.charAt(0).toUpperCase() + name.slice(1).replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
 
 /** @param {{code: number | null}} props */
@@ -25,7 +25,7 @@ export function StatusCode({ code }) {
 /** @param {{method: string}} props */
 export const Method = ({ method }) => html`<span class=${`method ${method}`}>${method}</span>`;
 
-/** A route; it may break after a slash and nowhere else. @param {{path: string, title?: string}} props */
+/** A route, which wraps only after a slash. @param {{path: string, title?: string}} props */
 export const Path = ({ path, title }) => html`<code class="path" title=${title}>${path.split(/(?<=\/)/).map((part) => html`${part}<wbr />`)}</code>`;
 
 /** @param {{scopes: string[]}} props */

@@ -1,5 +1,5 @@
 // @ts-check
-// Calls of each day as bars, the failed ones at their foot; the same figures stand in a table beside it.
+// Calls per day as bars, with the failed calls at the bottom, beside a table of the same figures.
 import { html, useEffect, useRef, useState } from '../vendor/preact.js';
 import { formatDay, formatNumber } from '../lib/format.js';
 import { Table } from './table.js';
@@ -8,10 +8,10 @@ const HEIGHT = 220;
 const LEFT = 44;
 const BOTTOM = 24;
 const TOP = 12;
-/** The room that a day's name needs. */
+/** Width of a day's label, in pixels. */
 const NAME = 78;
 
-/** A round number that is at least `most`. @param {number} most */
+/** Returns a round number that is at least `most`. @param {number} most */
 function ceiling(most) {
   const size = 10 ** Math.floor(Math.log10(Math.max(most, 4)));
   return [1, 2, 4, 5, 10].map((step) => step * size).find((step) => step >= most) ?? most;
@@ -27,7 +27,7 @@ export function UsageChart({ title, days, linkTo }) {
   const step = (width - LEFT) / Math.max(days.length, 1);
   /** @param {number} value */
   const height = (value) => (value / top) * plot;
-  // With many days not each has room for its name.
+  // With many days, there is no room for every label.
   const every = Math.ceil(days.length / Math.max(1, Math.floor((width - LEFT) / NAME)));
   const bars = days.map((day, index) => {
     const x = LEFT + index * step;
@@ -42,17 +42,17 @@ export function UsageChart({ title, days, linkTo }) {
     return linkTo ? html`<a href=${linkTo(day.date)} aria-label=${name}>${drawn}</a>` : html`<g>${drawn}</g>`;
   });
   return html`<figure class="chart" ref=${figure} aria-label=${`${title}, chart`}>
-    <svg viewBox=${`0 0 ${width} ${HEIGHT}`} role=${linkTo ? 'group' : 'img'} aria-label=${`${title}: calls and errors of each day`}>
+    <svg viewBox=${`0 0 ${width} ${HEIGHT}`} role=${linkTo ? 'group' : 'img'} aria-label=${`${title}: calls and errors per day`}>
       ${[0, 0.25, 0.5, 0.75, 1].map((part) => html`
         <line class="grid" x1=${LEFT} x2=${width} y1=${TOP + plot * (1 - part)} y2=${TOP + plot * (1 - part)} />
         <text x=${LEFT - 8} y=${TOP + plot * (1 - part) + 4} text-anchor="end" aria-hidden="true">${formatNumber(Math.round(top * part * 10) / 10)}</text>`)}
       ${bars}
     </svg>
-    <div class="legend-row"><span>Calls</span><span class="errors">Errors among them</span></div>
+    <div class="legend-row"><span>Calls</span><span class="errors">Errors (included in calls)</span></div>
   </figure>`;
 }
 
-/** The width that a chart has, so that its text keeps its size. @returns {[number, any]} */
+/** Tracks the width of a chart, so that its text keeps its size. @returns {[number, any]} */
 function useWidth() {
   const [width, setWidth] = useState(640);
   const figure = useRef(/** @type {HTMLElement | null} */ (null));

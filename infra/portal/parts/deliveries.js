@@ -1,5 +1,5 @@
 // @ts-check
-// Webhook deliveries, as partners and administrators see them.
+// The table of webhook deliveries, for partners and administrators.
 import { html, useState } from '../vendor/preact.js';
 import { formatDuration } from '../lib/format.js';
 import { useLoad } from '../lib/load.js';
@@ -23,7 +23,7 @@ export function deliveryColumns({ read, retry, onRetried, practice = false }) {
       label: 'Status', cell: (it) => html`<span><${Status} status=${it.status} />
         ${it.nextAttemptAt && html`<span class="sub">next <${Time} at=${it.nextAttemptAt} ago /></span>`}</span>`,
     },
-    { label: 'Answer', class: 'wide', cell: (it) => html`<span><${StatusCode} code=${it.statusCode} />${it.errorMessage && html`<span class="sub">${it.errorMessage}</span>`}</span>` },
+    { label: 'Response', class: 'wide', cell: (it) => html`<span><${StatusCode} code=${it.statusCode} />${it.errorMessage && html`<span class="sub">${it.errorMessage}</span>`}</span>` },
     { label: 'Attempts', class: 'number', cell: (it) => it.attempts },
     { label: 'Duration', class: 'number', cell: (it) => formatDuration(it.durationMs) },
     { label: '', cell: (it) => html`<div class="button-row"><${Retry} id=${it.id} event=${it.eventId} retry=${retry} onRetried=${onRetried} /><${Details} delivery=${it} read=${read} /></div>` },
@@ -45,12 +45,12 @@ function Retry({ id, event, retry, onRetried }) {
     }
     setBusy(false);
   }
-  return html`<button type="button" class="button small" disabled=${busy} aria-label=${`Retry delivery ${id} of ${event}`} onClick=${run}>${busy ? 'Sending …' : 'Retry'}</button>
+  return html`<button type="button" class="button small" disabled=${busy} aria-label=${`Retry delivery ${id} of ${event}`} onClick=${run}>${busy ? 'Sending…' : 'Retry'}</button>
     ${error && html`<${Dialog} title=${`Delivery ${id} was not retried`} onClose=${() => setError(null)}><${Failure} error=${error} />
       <div class="button-row"><button type="button" class="button" onClick=${() => setError(null)}>Close</button></div><//>`}`;
 }
 
-/** Each attempt and what the endpoint answered. @param {{delivery: Delivery, read: (id: number, signal: AbortSignal) => Promise<any>}} props */
+/** A button that shows each attempt and the endpoint's response. @param {{delivery: Delivery, read: (id: number, signal: AbortSignal) => Promise<any>}} props */
 function Details({ delivery, read }) {
   const [open, setOpen] = useState(false);
   return html`<button type="button" class="button small quiet" aria-label=${`Details of delivery ${delivery.id} of ${delivery.eventId}`} onClick=${() => setOpen(true)}>Details</button>
@@ -64,9 +64,9 @@ function DetailsDialog({ delivery, read, onClose }) {
     <${Awaited} load=${load} what="attempts">${(/** @type {{data: import('../lib/types').DeliveryDetail}} */ { data }) => html`
       <p><${Status} status=${data.status} /> ${data.nextAttemptAt && html`<span class="muted small">next attempt <${Time} at=${data.nextAttemptAt} /></span>`}</p>
       ${data.attemptLog.length ? data.attemptLog.map((it) => html`<section class="stack"><dl class="facts">
-        <dt>Attempt</dt><dd><${Time} at=${it.at} /></dd><dt>Answer</dt><dd><${StatusCode} code=${it.statusCode} /> after ${formatDuration(it.durationMs)}</dd>
-        ${it.errorMessage && html`<dt>Why it failed</dt><dd>${it.errorMessage}</dd>`}</dl>
-        ${it.answer && html`<pre tabindex="0" aria-label="What the endpoint answered">${it.answer}</pre>`}</section>`) : html`<p class="muted">No attempt has ended yet.</p>`}`}<//>
+        <dt>Attempt</dt><dd><${Time} at=${it.at} /></dd><dt>Response</dt><dd><${StatusCode} code=${it.statusCode} /> after ${formatDuration(it.durationMs)}</dd>
+        ${it.errorMessage && html`<dt>Error</dt><dd>${it.errorMessage}</dd>`}</dl>
+        ${it.answer && html`<pre tabindex="0" aria-label="Response of the endpoint">${it.answer}</pre>`}</section>`) : html`<p class="muted">No attempt has been completed yet.</p>`}`}<//>
     <div class="button-row"><button type="button" class="button" onClick=${onClose}>Close</button></div>
   <//>`;
 }

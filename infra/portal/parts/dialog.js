@@ -3,8 +3,8 @@ import { html, useEffect, useId, useRef, useState } from '../vendor/preact.js';
 import { Failure } from './state.js';
 
 /**
- * A modal dialog: the browser's own, which holds the focus and gives it back.
- * @param {{title: string, onClose: () => void, children?: any, locked?: boolean}} props `locked` = only a button closes it.
+ * A modal dialog. The browser's dialog element traps the focus; closing returns it to the opener.
+ * @param {{title: string, onClose: () => void, children?: any, locked?: boolean}} props `locked`: only a button closes it.
  */
 export function Dialog({ title, onClose, children, locked = false }) {
   const dialog = useRef(/** @type {HTMLDialogElement | null} */ (null));
@@ -26,7 +26,7 @@ export function Dialog({ title, onClose, children, locked = false }) {
 }
 
 /**
- * Asks before something is done that can't be undone.
+ * Asks for confirmation before an action.
  * @param {{title: string, action: string, work: () => Promise<void>, onClose: () => void, danger?: boolean, children?: any}} props
  */
 export function Confirm({ title, action, work, onClose, danger = false, children }) {
@@ -48,7 +48,7 @@ export function Confirm({ title, action, work, onClose, danger = false, children
     <${Failure} error=${error} />
     <div class="button-row">
       <button type="button" class="button" onClick=${onClose}>Cancel</button>
-      <button type="button" class=${`button ${danger ? 'danger' : 'primary'}`} disabled=${busy} onClick=${run}>${busy ? 'Working …' : action}</button>
+      <button type="button" class=${`button ${danger ? 'danger' : 'primary'}`} disabled=${busy} onClick=${run}>${busy ? 'Working…' : action}</button>
     </div>
   <//>`;
 }

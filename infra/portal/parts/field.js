@@ -1,9 +1,9 @@
 // @ts-check
-// Form fields with their labels, hints and problems tied to them.
+// Form fields with labels, hints and error messages.
 import { html, useEffect, useId, useRef, useState } from '../vendor/preact.js';
 
 /**
- * The problem that an error names for a field of the body, e.g. for 'email' that of 'body.email'.
+ * Returns the error messages for a field of the body, e.g. those of 'body.email' for 'email'.
  * @param {any} error @param {string} name
  */
 export function problemFor(error, name) {
@@ -15,7 +15,7 @@ export function problemFor(error, name) {
 }
 
 /**
- * Without `onInput` the field keeps its text by itself, beginning with `value`; a form reads it when it is sent.
+ * A form field. Without `onInput`, it manages its own text, starting with `value`.
  * @param {{label: string, name: string, value?: string, hint?: any, error?: any, type?: string, rows?: number, options?: (string | [string, string])[],
  *   list?: string[], onInput?: (value: string) => void, class?: string, [attribute: string]: any}} props
  */
@@ -75,7 +75,7 @@ export function Checks({ legend, name, options, chosen, onChange, error, hint })
 }
 
 /**
- * A form whose submission runs once at a time; its error names the fields, and the first bad one gets the focus.
+ * A form that submits once at a time. After an error, the first invalid field gets the focus.
  * @param {(values: Record<string, string>, once: string) => Promise<void>} work
  */
 export function useForm(work) {
@@ -93,7 +93,7 @@ export function useForm(work) {
     form.current = /** @type {HTMLFormElement} */ (event.currentTarget);
     const values = /** @type {Record<string, string>} */ (Object.fromEntries(new FormData(form.current)));
     const wish = JSON.stringify([...new FormData(form.current)]);
-    // The same wish sent again is the same wish; a changed one is another.
+    // A retry with the same values uses the same idempotency key; changed values get a new one.
     if (once.current.wish !== wish) once.current = { wish, key: crypto.randomUUID() };
     setBusy(true);
     setError(null);

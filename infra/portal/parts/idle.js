@@ -3,12 +3,12 @@ import { html, useEffect, useState } from '../vendor/preact.js';
 import { idleLeft, isWarningTime, readSession, signOut } from '../lib/session.js';
 import { Dialog } from './dialog.js';
 
-/** Asks in time whether somebody is still there; when nobody is, the session ends here as it does at the server. */
+/** Warns before the session ends from inactivity, and shows when it has ended on the server. */
 export function IdleWarning() {
   const [left, setLeft] = useState(Infinity);
   useEffect(() => {
     const timer = setInterval(() => {
-      // The server has the last word: another tab may have used the session meanwhile.
+      // Ask the server whether the session has ended: another tab may have used it.
       if (idleLeft() <= 0) void readSession();
       setLeft(isWarningTime() ? Math.max(0, idleLeft()) : Infinity);
     }, 1000);

@@ -1,7 +1,7 @@
 // @ts-check
 import { html } from '../vendor/preact.js';
 
-/** Paragraphs with `code` in them: what descriptions are written in. @param {{text: string}} props */
+/** Renders paragraphs with `code`, the format of descriptions. @param {{text: string}} props */
 export function Prose({ text }) {
   const paragraphs = text.split(/\n{2,}/).filter((it) => it.trim());
   return html`${paragraphs.map((paragraph) => html`<p>${inline(paragraph)}</p>`)}`;

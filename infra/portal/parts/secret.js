@@ -1,5 +1,5 @@
 // @ts-check
-// What is shown once: a key, a secret, a claim link.
+// Values that are shown only once: keys, secrets and claim links.
 import { html, useId, useState } from '../vendor/preact.js';
 import { CopyButton } from './copy.js';
 import { Dialog } from './dialog.js';
@@ -10,7 +10,7 @@ export function Secret({ text, name }) {
 }
 
 /**
- * A secret with the promise that it was stored, before it goes for good.
+ * A secret that stays visible until the user confirms that it is stored.
  * @param {{text: string, name: string, stored?: string, done: string, onDone: () => void, children?: any}} props
  */
 export function StoredSecret({ text, name, stored = 'I have stored it', done, onDone, children }) {
@@ -26,7 +26,7 @@ export function StoredSecret({ text, name, stored = 'I have stored it', done, on
 /** @param {{title: string, text: string, name: string, onClose: () => void, children?: any}} props */
 export function SecretDialog({ title, text, name, onClose, children }) {
   return html`<${Dialog} title=${title} onClose=${onClose} locked>
-    <div class="notice warn">It is shown this once and can't be read again. Store it now.</div>
+    <div class="notice warn">It is shown only once. Store it now.</div>
     <${StoredSecret} text=${text} name=${name} done="Close" onDone=${onClose}>${children}<//>
   <//>`;
 }

@@ -1,5 +1,5 @@
 // @ts-check
-// The frame of every page behind the login: navigation, who is signed in, sign-out, theme.
+// The layout of every page after sign-in: navigation, current user, sign-out and theme.
 import { html, useEffect, useRef, useState } from '../vendor/preact.js';
 import { signOut } from '../lib/session.js';
 import { go } from '../lib/router.js';
@@ -20,7 +20,7 @@ export function Shell({ user, path, title, children }) {
   const first = useRef(true);
   useEffect(() => {
     setOpen(false);
-    // After a change of page the keyboard and the screen reader begin at its content, as after loading one.
+    // After navigation, keyboard and screen reader start at the content, as after a page load.
     if (first.current) first.current = false;
     else {
       main.current?.focus({ preventScroll: true });
@@ -29,7 +29,7 @@ export function Shell({ user, path, title, children }) {
   }, [title]);
   const links = user.role === 'admin' ? ADMIN : PARTNER;
   return html`
-    <a class="skip" href="#main" onClick=${(/** @type {Event} */ event) => { event.preventDefault(); main.current?.focus(); }}>Skip to the content</a>
+    <a class="skip" href="#main" onClick=${(/** @type {Event} */ event) => { event.preventDefault(); main.current?.focus(); }}>Skip to content</a>
     <header class="topbar"><${Brand} />
       <button type="button" class="button small" aria-expanded=${open} aria-controls="side" onClick=${() => setOpen(!open)}>Menu</button></header>
     <div class="shell">
@@ -41,7 +41,7 @@ export function Shell({ user, path, title, children }) {
         <${Foot} user=${user} />
       </aside>
       <main id="main" ref=${main} tabindex="-1">${children}
-        <p class="zone-note">Times are shown in your time zone (${ZONE}); days of usage are days of UTC.</p></main>
+        <p class="zone-note">Times are shown in your time zone (${ZONE}); usage is counted in UTC days.</p></main>
     </div>`;
 }
 
@@ -58,7 +58,7 @@ function Foot({ user }) {
     try {
       await signOut();
     } catch {
-      say('You are signed out here; the session may last up to 15 minutes at the server.');
+      say('You are signed out in this browser. On the server, the session may last up to 15 more minutes.');
     }
     go('/');
   }

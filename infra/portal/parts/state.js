@@ -1,5 +1,5 @@
 // @ts-check
-// What stands where data will be, or would have been.
+// Placeholders for data: loading, empty or failed.
 import { html } from '../vendor/preact.js';
 import { RequestId } from './copy.js';
 
@@ -26,11 +26,11 @@ export function Failure({ error, retry }) {
   </div>`;
 }
 
-/** Fields that no form shows at their place. @param {any} error @returns {import('../lib/types').FieldError[]} */
+/** Returns the errors that no form shows beside a field. @param {any} error @returns {import('../lib/types').FieldError[]} */
 const unplaced = (error) => (error.errors ?? []).filter((/** @type {any} */ it) => !it.location?.startsWith('body.'));
 
 /**
- * Data once it is there; otherwise why it isn't.
+ * Shows the data when it is loaded; until then, a loading message or the error.
  * @param {{load: import('../lib/load.js').Loaded<any>, what: string, children: (data: any) => any}} props
  */
 export function Awaited({ load, what, children }) {

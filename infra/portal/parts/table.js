@@ -9,7 +9,7 @@ import { Empty, Failure, Loading } from './state.js';
 
 /**
  * @param {{caption: string, columns: Column<any>[], rows: any[], id: (row: any) => string | number, narrow?: boolean}} props
- * `narrow` = few and short columns, which fit a phone as they are.
+ * `narrow`: the columns are few and short enough for a phone.
  */
 export function Table({ caption, columns, rows, id, narrow = false }) {
   // A scrolling region must be reachable by keyboard.
@@ -24,7 +24,7 @@ export function Table({ caption, columns, rows, id, narrow = false }) {
 }
 
 /**
- * A list that is asked for page by page.
+ * A table that loads its rows page by page.
  * @param {{pages: any, what: string, caption: string, columns: Column<any>[], id: (row: any) => string | number, empty: any}} props
  */
 export function PagedTable({ pages, what, caption, columns, id, empty }) {
@@ -35,7 +35,7 @@ export function PagedTable({ pages, what, caption, columns, id, empty }) {
     ${rows.length ? html`<${Table} caption=${caption} columns=${columns} rows=${rows} id=${id} />` : html`<${Empty}>${empty}<//>`}
     ${(pages.hasMore || pages.moreError) && html`<div class="more">
       ${pages.moreError && html`<${Failure} error=${pages.moreError} />`}
-      <button type="button" class="button" disabled=${pages.loadingMore || loading} onClick=${pages.loadMore}>${pages.loadingMore ? 'Loading …' : 'Show more'}</button>
+      <button type="button" class="button" disabled=${pages.loadingMore || loading} onClick=${pages.loadMore}>${pages.loadingMore ? 'Loading…' : 'Show more'}</button>
       <span class="muted small">${rows.length} shown</span>
     </div>`}
   </div>`;

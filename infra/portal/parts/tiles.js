@@ -14,8 +14,8 @@ export function Tile({ name, value, note, to }) {
 export function UsageTiles({ usage, links }) {
   return html`<div class="tiles">
     <${Tile} name="Total Calls" value=${formatNumber(usage.totalCalls)} note=${`Last ${usage.days.length} days`} to=${links?.all} />
-    <${Tile} name="Success Rate" value=${`${usage.successRate}%`} note="Answered below 400" to=${links?.good} />
+    <${Tile} name="Success Rate" value=${`${usage.successRate}%`} note="Status below 400" to=${links?.good} />
     <${Tile} name="Avg Duration" value=${formatDuration(usage.avgDurationMs)} note=${`p95 ${formatDuration(usage.p95DurationMs)}`} to=${links?.all} />
-    <${Tile} name="Error Count" value=${formatNumber(usage.errorCount)} note="Answered 400 and above" to=${links?.errors} />
+    <${Tile} name="Error Count" value=${formatNumber(usage.errorCount)} note="Status 400 and above" to=${links?.errors} />
   </div>`;
 }

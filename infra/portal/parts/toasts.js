@@ -1,5 +1,5 @@
 // @ts-check
-// Short messages of what was done; they are read out and go by themselves.
+// Short status messages. Screen readers announce them, and they disappear by themselves.
 import { html, useEffect, useState } from '../vendor/preact.js';
 
 /** @type {{id: number, text: string}[]} */

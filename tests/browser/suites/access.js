@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { asAdmin, openPage, settled, signIn, status } from '../support/browser.js';
 import { tile } from '../support/figures.js';
 
-/** From the request to a call with the new key that the administrator sees. */
+/** Walks from an access request to a call with the new key, which the administrator sees. */
 export function access(world) {
   test('a wrong key is refused with the words of the reference, and can be pasted', async () => {
     const it = await openPage(world.browser, world.stack);
@@ -72,7 +72,7 @@ export function access(world) {
     assert.equal(answer.data.length, 2);
     const requestId = await operation.locator('.try-it .request-id code').textContent();
 
-    // The call is recorded after its answer; a page that was opened before shows it by itself.
+    // The call is recorded after its response; a page that was opened earlier shows it by itself.
     await admin.page.goto(`/#/admin/activity?requestId=${requestId}&live=1`);
     const row = admin.page.locator('tbody tr', { hasText: '/v1/{PPass}/prospects' });
     await row.waitFor();
@@ -81,7 +81,7 @@ export function access(world) {
     await settled(admin.page);
     assert.ok((await tile(admin.page, 'Total Calls')) > before, 'the tile counts the call');
 
-    // The link is used up, and says so.
+    // The link has been used, and the page says so.
     applicant.allowed.push(status(409));
     await page.goto(link);
     await page.getByRole('button', { name: 'Show my API key' }).click();
@@ -95,7 +95,7 @@ export function access(world) {
   test('signing out ends the session at the server too', async () => {
     const it = await openPage(world.browser, world.stack);
     await asAdmin(it.page, world.stack);
-    // What is still being read would be refused and reported.
+    // Reads that are still pending would be rejected and reported.
     await settled(it.page);
     const [cookie] = await it.context.cookies();
     assert.ok(cookie.httpOnly && cookie.sameSite === 'Strict');

@@ -13,7 +13,7 @@ export function administration(world) {
     await page.getByText('Multi-Tenant Enabled').waitFor();
     await settled(page);
     const { data } = (await api(world.stack, 'GET', '/v1/admin/overview?days=7', { admin: true })).body;
-    // Calls are being made meanwhile: those of the page itself.
+    // The page itself makes calls meanwhile.
     const shown = await tile(page, 'Total Calls');
     assert.ok(shown > 0 && shown <= data.totalCalls, `${shown} of ${data.totalCalls}`);
     for (const name of ['Success Rate', 'Avg Duration', 'Error Count']) await page.locator('.tile').getByText(name, { exact: true }).waitFor();
@@ -89,14 +89,14 @@ export function administration(world) {
     await dialog.waitFor({ state: 'detached' });
 
     await page.getByRole('button', { name: 'Rotate Browser key' }).first().click();
-    await page.getByLabel('The old secret stays good for').selectOption('0');
+    await page.getByLabel('The old secret stays valid for').selectOption('0');
     await dialog.getByRole('button', { name: 'Rotate' }).click();
     const second = await stored(page);
     assert.notEqual(first, second);
     assert.equal((await token(second)).status, 200);
 
     await page.getByRole('button', { name: 'Revoke Browser key' }).first().click();
-    await page.getByRole('button', { name: 'Revoke for good' }).click();
+    await page.getByRole('button', { name: 'Revoke permanently' }).click();
     await row.getByText('Revoked').waitFor();
     assert.equal((await token(second)).status, 401);
     it.check('keys');
@@ -158,7 +158,7 @@ export function administration(world) {
   });
 }
 
-/** Takes the secret that is shown once and closes its dialog. */
+/** Returns the secret that is shown once, and closes its dialog. */
 export async function stored(page) {
   const text = await page.locator('[data-secret]').textContent();
   await page.keyboard.press('Escape');

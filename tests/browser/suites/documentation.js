@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { asPartner, openPage, settled } from '../support/browser.js';
 
-/** The reference's sections and the endpoints it names in each, in its order. */
+/** The reference's sections with their endpoints, in its order. */
 const REFERENCE = [
   ['Introduction', []],
   ['Authentication', ['POST /v1/{PPass}/auth/token']],

@@ -11,7 +11,7 @@ const RULES = { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'
 const WIDTHS = [320, 768, 1440];
 const SCHEMES = ['light', 'dark'];
 
-/** Accessible, within its width, silent and at home, on every page in both appearances at every width. */
+/** Checks every page and dialog: accessible, no overflow, no errors, no calls to other origins. */
 export function everyPage(world) {
   for (const [who, pages, signIn] of [['anybody', PUBLIC, null], ['an administrator', ADMIN, asAdmin], ['a partner', PARTNER, asPartner]]) {
     test(`every page of ${who} is accessible, fits and keeps to itself`, async () => {
@@ -60,20 +60,20 @@ export function everyPage(world) {
   });
 }
 
-/** Two frames later the new colours are those that are computed, everywhere. */
+/** Sets the color scheme. The new colors are computed two frames later. */
 async function show(page, colorScheme) {
   await page.emulateMedia({ colorScheme });
   await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
 }
 
 async function violations(page) {
-  // Through the debugger, which the content security policy doesn't bind.
+  // Use the debugger, to which the content security policy does not apply.
   if (!(await page.evaluate(() => 'axe' in window))) await page.evaluate(AXE);
   const found = await page.evaluate((rules) => window.axe.run(document, rules), RULES);
   return found.violations.map((it) => `${it.id}: ${it.help}: ${it.nodes.slice(0, 3).map((node) => node.target.join(' ')).join(' | ')} ${it.nodes[0].failureSummary}`);
 }
 
-/** What stands out of the page at its right, or can only be seen by scrolling sideways. */
+/** Returns what overflows the page, or can only be seen by scrolling sideways. */
 function overflowing(page) {
   return page.evaluate(() => {
     const wide = document.documentElement.scrollWidth > innerWidth ? ['the page itself'] : [];

@@ -9,10 +9,10 @@ export function partner(world) {
   test('webhooks: subscription, secret, test event, deliveries, retry, rotation, and the administrator sees it', async () => {
     const it = await openPage(world.browser, world.stack);
     const { page } = it;
-    // The API answers 404 while there is no subscription, which the browser tells on its console.
+    // The API returns 404 while there is no subscription, which the browser logs.
     it.allowed.push(status(404), status(422));
     const { body } = await api(world.stack, 'POST', '/v1/DemoOffice/auth/token', { body: { apiKey: world.stack.keys[0].apiKey } });
-    // Another suite may have left one.
+    // Another suite may have left a subscription.
     await api(world.stack, 'DELETE', '/v1/webhooks', { token: body.accessToken });
     await asPartner(page, world.stack);
     await page.goto('/#/webhooks');
@@ -83,7 +83,7 @@ export function partner(world) {
     await page.locator('dl.facts', { hasText: '0188' }).waitFor();
 
     await page.goto('/#/key');
-    await page.getByText('100,000 calls a minute').waitFor();
+    await page.getByText('100,000 calls per minute').waitFor();
     await page.locator('dl.facts').getByText('DemoOffice').waitFor();
     await page.goto('/#/usage');
     await settled(page);
@@ -98,7 +98,7 @@ export function partner(world) {
     const it = await openPage(world.browser, world.stack);
     await asPartner(it.page, world.stack);
     await it.page.goto('/#/admin/keys');
-    await it.page.getByRole('heading', { name: 'No such page' }).waitFor();
+    await it.page.getByRole('heading', { name: 'Page not found' }).waitFor();
     it.check('partner as administrator');
     await it.close();
   });

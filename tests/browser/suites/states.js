@@ -35,7 +35,7 @@ export function states(world) {
     const { page } = it;
     it.allowed.push(status(503));
     const check = (name, state, detail) => ({ name, status: state, detail, meaning: '', runbook: 'Dead letters', since: null, ageSeconds: null, figures: [{ name: 'waiting', value: 7, atMost: 0, atLeast: null }], practices: null, durationMs: 1 });
-    const checks = [check('deadLetters', 'degraded', 'Events were given up.'), check('controlPlane', 'failed', 'These tables cannot be read.'), check('events', 'ok', 'The queue is short.')];
+    const checks = [check('deadLetters', 'degraded', 'Events wait in the dead-letter queue.'), check('controlPlane', 'failed', 'These tables cannot be read.'), check('events', 'ok', 'The queue is short.')];
     const data = { status: 'notReady', checkedAt: new Date().toISOString(), tzdata: '2026f', checks };
     const problem = { title: 'A part of the platform is failing', status: 503, detail: 'These checks failed: controlPlane.', code: 'NOT_READY', requestId: 'req-from-the-test', data };
     await page.route('**/v1/admin/readiness', (route) => route.fulfill({ status: 503, contentType: 'application/problem+json', json: problem }));
@@ -65,7 +65,7 @@ export function states(world) {
     const it = await openPage(world.browser, world.stack);
     await asAdmin(it.page, world.stack);
     await it.page.goto('/#/admin/activity?partner=Nobody');
-    await it.page.getByText('No call passes the filters.').or(it.page.getByText('No call among the newest ones')).waitFor();
+    await it.page.getByText('No call matches the filters.').or(it.page.getByText('None of the newest calls matches')).waitFor();
     it.check('empty');
     await it.close();
   });
@@ -90,7 +90,7 @@ export function states(world) {
     const { page } = it;
     await page.clock.install();
     await asPartner(page, world.stack);
-    // An answer under way would begin the idle time again.
+    // A pending response would restart the idle time.
     await settled(page);
     await page.clock.fastForward('13:30');
     const dialog = page.getByRole('dialog', { name: 'Are you still there?' });
@@ -108,11 +108,11 @@ export function states(world) {
     await asAdmin(page, world.stack);
     await page.goto('/#/admin/keys');
     await settled(page);
-    // As after opening the address: nothing has the focus yet.
+    // As after opening the URL: nothing has the focus yet.
     await page.reload();
     await settled(page);
     await page.keyboard.press('Tab');
-    assert.equal(await page.evaluate(() => document.activeElement?.textContent), 'Skip to the content');
+    assert.equal(await page.evaluate(() => document.activeElement?.textContent), 'Skip to content');
     await page.keyboard.press('Enter');
     assert.equal(await page.evaluate(() => document.activeElement?.id), 'main');
     await page.keyboard.press('Tab');
@@ -126,7 +126,7 @@ export function states(world) {
     }
     await page.keyboard.press('Escape');
     await page.getByRole('dialog').waitFor({ state: 'detached' });
-    // The focus returns a moment after the dialog is gone.
+    // The focus returns shortly after the dialog closes.
     await page.waitForFunction(() => document.activeElement?.textContent === 'New key');
     it.check('keyboard');
     await it.close();

@@ -4,11 +4,11 @@ import { asAdmin, asPartner, openPage, settled } from '../support/browser.js';
 import { PARTNER } from '../support/pages.js';
 import { api } from '../support/stack.js';
 
-/** Runs as a script wherever it would be taken for markup, a URL or an attribute. */
+/** Runs as a script wherever it is interpreted as markup, a URL or an attribute. */
 const MARKUP = `"><img src=x onerror="window.ran('img')"><script>window.ran('script')</script><svg onload="window.ran('svg')">\${window.ran('template')}`;
 const short = '"><img src=x onerror=ran(1)><script>ran(2)</script>';
 
-/** What people outside write into fields is shown as text, in every place that shows it. */
+/** Checks that what outsiders enter is shown as text, wherever it is shown. */
 export function strangers(world) {
   test('script in any displayed field never runs', async () => {
     const { stack, hook } = world;

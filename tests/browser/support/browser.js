@@ -1,4 +1,4 @@
-// Chromium with an ear for everything that must not happen.
+// Chromium, with listeners for everything that must not happen.
 import assert from 'node:assert/strict';
 import { chromium } from 'playwright-core';
 
@@ -7,8 +7,10 @@ const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-ru
 export const launch = () => chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: FLAGS });
 
 /**
- * A page of a browser of its own. `faults` gathers console errors, exceptions, reports of the content security policy,
- * requests to other origins, and scripts of strangers that ran; `allowed` are messages that the test provokes itself.
+ * Opens a page in a separate browser context.
+ *
+ * `faults` collects console errors, exceptions, reports of the content security policy, requests to
+ * other origins, and injected scripts that ran. `allowed` are messages that the test itself causes.
  */
 export async function openPage(browser, stack, { width = 1440, height = 900, scheme = 'light', motion = 'reduce' } = {}) {
   const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme, reducedMotion: motion, baseURL: stack.url, acceptDownloads: true });
@@ -27,7 +29,7 @@ export async function openPage(browser, stack, { width = 1440, height = 900, sch
     const url = new URL(request.url());
     if (!['data:', 'blob:'].includes(url.protocol) && url.origin !== stack.url) faults.push(`foreign origin: ${request.url()}`);
   });
-  // Long, for a machine that builds and tests other things too; nothing waits longer than it must.
+  // Long, for a machine that also builds and tests other things. Nothing waits longer than it must.
   page.setDefaultTimeout(120_000);
   const check = (where) => {
     const bad = faults.filter((fault) => !allowed.some((pattern) => pattern.test(fault)));
@@ -36,7 +38,7 @@ export async function openPage(browser, stack, { width = 1440, height = 900, sch
   return { page, context, faults, allowed, check, close: () => context.close() };
 }
 
-/** An answer of 401 etc. is also told on the console by the browser itself. */
+/** Matches the message that the browser logs for a response with this status. */
 export const status = (code) => new RegExp(`console: Failed to load resource: the server responded with a status of ${code}`);
 
 export async function signIn(page, accessKey, heading) {
@@ -49,7 +51,7 @@ export async function signIn(page, accessKey, heading) {
 export const asAdmin = (page, stack) => signIn(page, stack.adminSecret, 'Dashboard Overview');
 export const asPartner = (page, stack, key = stack.keys[0]) => signIn(page, key.apiKey, 'API Documentation');
 
-/** Whether every panel of the page has what it waited for. */
+/** Waits until every panel of the page has loaded. */
 export async function settled(page) {
   await page.getByRole('heading', { level: 1 }).first().waitFor();
   await page.waitForFunction(() => !document.querySelector('.loading, .boot, [aria-busy="true"]'));

@@ -1,8 +1,8 @@
-/** The number that a tile of the dashboard shows. */
+/** Returns the number that a tile of the dashboard shows. */
 export async function tile(page, name) {
   const text = await page.locator('.tile', { has: page.getByText(name, { exact: true }) }).locator('.value').textContent();
   return Number(text.replace(/[^0-9.]/g, ''));
 }
 
-/** The body rows of the table with this caption. */
+/** Returns the body rows of the table with this caption. */
 export const rows = (page, caption) => page.getByRole('table', { name: caption, exact: true }).locator('tbody tr');

@@ -1,7 +1,7 @@
-/** Every page, for whom it is, and its heading. */
-export const PUBLIC = [['/', 'Partner Portal Login'], ['/request-access', 'Request access'], ['/claim', 'This is no claim link'], ['claim=arq_x.y', 'Claim your API key']];
+/** Every page with its heading, by audience. */
+export const PUBLIC = [['/', 'Partner Portal Login'], ['/request-access', 'Request access'], ['/claim', 'This link is not valid'], ['claim=arq_x.y', 'Claim your API key']];
 export const ADMIN = [
   ['/admin', 'Dashboard Overview'], ['/admin/partners', 'Partners'], ['/admin/keys', 'API Keys'], ['/admin/access-requests', 'API Access Requests'],
   ['/admin/activity', 'Recent Activity'], ['/admin/webhooks', 'Webhook Monitor'], ['/admin/audit', 'Audit Log'], ['/docs', 'API Documentation'],
 ];
-export const PARTNER = [['/docs', 'API Documentation'], ['/usage', 'Usage'], ['/webhooks', 'Webhooks'], ['/key', 'My API Key'], ['/me', 'My Information'], ['/nowhere', 'No such page']];
+export const PARTNER = [['/docs', 'API Documentation'], ['/usage', 'Usage'], ['/webhooks', 'Webhooks'], ['/key', 'My API Key'], ['/me', 'My Information'], ['/nowhere', 'Page not found']];

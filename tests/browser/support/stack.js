@@ -1,4 +1,4 @@
-// The real local stack on a port of its own, with demo data of its own.
+// The real local stack on a separate port, with its own demo data.
 import { execFileSync, spawn } from 'node:child_process';
 import { cp, mkdir, mkdtemp, open, readdir, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -10,8 +10,10 @@ import { fileURLToPath } from 'node:url';
 const root = new URL('../../..', import.meta.url).pathname;
 
 /**
- * Builds and starts the stack, or uses the one that PORTAL_STACK names by its data folder (while pages are being written).
- * What the stack wrote is in the folder PORTAL_LOGS when it has stopped.
+ * Builds and starts the stack.
+ *
+ * While you work on the pages, PORTAL_STACK can name the data folder of a running stack instead.
+ * When the stack has stopped, its logs are in the folder PORTAL_LOGS.
  */
 export async function startStack() {
   const running = process.env.PORTAL_STACK;
@@ -57,7 +59,7 @@ async function demo(folder) {
   return { url: baseUrl, adminSecret, keys };
 }
 
-/** A partner's endpoint; `answer` may be changed while it runs. */
+/** Starts a partner's endpoint. `answer` can be changed while it runs. */
 export async function startHook() {
   const hook = { received: [], answer: { status: 200, body: '' } };
   const server = createServer((request, response) => {
@@ -75,7 +77,7 @@ export async function startHook() {
   return hook;
 }
 
-/** A call to the API as a program makes it. */
+/** Calls the API as a program does. */
 export async function api(stack, method, path, { body, token, admin } = {}) {
   const headers = { ...(body && { 'content-type': 'application/json' }), ...(token && { authorization: `Bearer ${token}` }), ...(admin && { 'x-admin-secret': stack.adminSecret }) };
   const response = await fetch(stack.url + path, { method, headers, body: body && JSON.stringify(body) });

@@ -1,4 +1,4 @@
-//! `POST /v1/admin/access-requests/{id}/approve`
+//! Handles `POST /v1/admin/access-requests/{id}/approve`.
 
 use axum::http::{HeaderMap, StatusCode};
 use ipnet::IpNet;
@@ -29,40 +29,44 @@ use crate::{
 };
 
 text_field! {
-    /// A registered practice's pass.
+    /// The `PPass` of a registered practice.
     ApprovedPractice, 1, 64
 }
 
 text_field! {
-    /// A partner's id.
+    /// The id of a partner.
     ApprovedPartner, 1, 64
 }
 
 body! {
     pub struct ApproveAccess {
-        /// What is granted of the requested scopes; all of them unless given.
+        /// The requested scopes to grant. Defaults to all of them.
         #[schema(min_items = 1)]
         "scopes" => scopes: Option<Vec<Scope>>,
-        /// The practice the key will open; needed when the request doesn't name a registered one.
+        /// The practice that the key opens. Required if the request does not name a registered
+        /// practice.
         "practicepass" => practicepass: Option<ApprovedPractice>,
-        /// The existing partner the key will belong to; null or absent = a new partner. The applicant's company and e-mail are
-        /// never matched with an existing partner's: see what the partner already has with `GET /v1/admin/partners/{id}`.
+        /// The existing partner that gets the key; null or absent for a new partner.
+        ///
+        /// The applicant's company and e-mail are never matched with existing partners. What a
+        /// partner already has is shown by `GET /v1/admin/partners/{id}`.
         "partnerId" => partner_id: Option<ApprovedPartner>,
-        /// When the key expires, RFC 3339; null = it doesn't.
+        /// When the key expires (RFC 3339); null if never.
         #[schema(value_type = Option<String>, format = "date-time")]
         "expiresAt" => expires_at: Option<Timestamp>,
-        /// Where the key may be used from, at most 50; none = anywhere.
+        /// The networks from which the key can be used, at most 50; empty for no restriction.
         "allowedCidrs" => allowed_cidrs: Option<Vec<Network>>,
-        /// The key's calls a minute, 600 unless given.
+        /// The key's calls per minute. Defaults to 600.
         "rateLimit" => rate_limit: Option<RateLimit>,
     }
 }
 
-/// The way to the key, to be sent to the applicant.
+/// The claim link, to be sent to the applicant.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Approved {
-    /// Good once, for 72 hours. The token stands behind the `#`, which browsers don't send to servers.
+    /// The claim link: single-use and valid for 72 hours. Its token follows a `#`, so browsers do
+    /// not send it to servers.
     #[schema(example = "https://portal.example.com/#claim=arq_….…")]
     claim_url: String,
     /// RFC 3339.
@@ -72,24 +76,29 @@ pub(crate) struct Approved {
     scopes: Vec<Scope>,
 }
 
-/// Approve a request for access.
+/// Approve an access request.
 ///
-/// No key is made yet: the applicant makes it through the claim link, so that nobody else ever sees it. The link is in this
-/// answer only; with an `Idempotency-Key` the answer is kept for 24 hours, sealed so that only the administration can repeat it.
+/// Creates a single-use link, valid for 72 hours. The applicant opens it to create the key, so
+/// nobody else sees the key. The link is only in this response. With an `Idempotency-Key`, the
+/// response is stored encrypted for 24 hours; only an administrator's retry returns it.
 #[utoipa::path(
     post,
     path = "/v1/admin/access-requests/{id}/approve",
     tag = "Administration",
     params(
-        ("id" = AccessRequestId, Path, description = "The request's id"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless for 24 hours"),
+        ("id" = AccessRequestId, Path, description = "The id of the access request"),
+        (
+            "Idempotency-Key" = Option<String>, Header,
+            description = "1 to 255 visible ASCII characters. For 24 hours, a retry with the same key \
+                returns the first successful response."
+        ),
     ),
     request_body = ApproveAccess,
     responses(
         (status = 200, body = Data<Approved>),
         (status = 404, body = Problem, description = "`NOT_FOUND`"),
         (status = 409, body = Problem, description = "`ALREADY_DECIDED`, `PARTNER_SUSPENDED`"),
-        (status = 422, body = Problem, description = "`INVALID_FIELDS`: also when the practice isn't registered; `IDEMPOTENCY_KEY_REUSED`"),
+        (status = 422, body = Problem, description = "`INVALID_FIELDS`: also if the practice is not registered; `IDEMPOTENCY_KEY_REUSED`"),
     ),
 )]
 pub(crate) async fn approve_access_request(
@@ -102,7 +111,7 @@ pub(crate) async fn approve_access_request(
         return Ok(answer);
     }
     match approve(&admin, id, &headers, wish, &key).await {
-        // Perhaps by this very request, sent at the same time.
+        // The decision may come from this same request, sent twice.
         Err(error) if matches!(error.code(), Code::AlreadyDecided | Code::ConcurrentChange) => {
             admin.kept(&key).await?.ok_or_else(already_decided)
         }
@@ -118,7 +127,7 @@ async fn approve(
     key: &IdempotencyKey,
 ) -> ApiResult<Answer> {
     let mut request = match load_pending(admin, id).await {
-        // A body that is wrong in itself is so for any request.
+        // Report an invalid body even if the request cannot be approved.
         Err(error) => return Err(wish.judge(Vec::new()).err().unwrap_or(error)),
         Ok(request) => request,
     };
@@ -158,7 +167,10 @@ struct Grant {
     rate_limit: u32,
 }
 
-/// What is to be granted; otherwise everything that is wrong with the wish.
+/// Validates the approval and returns what it grants.
+///
+/// # Errors
+/// 422 with every invalid field, or 409 if the partner is suspended.
 async fn judge(admin: &Admin, request: &AccessRequest, wish: Reading<ApproveAccess>) -> ApiResult<Grant> {
     let mut errors = Vec::new();
     let named = wish.peek::<ApprovedPractice>("practicepass");
@@ -200,8 +212,10 @@ async fn judge(admin: &Admin, request: &AccessRequest, wish: Reading<ApproveAcce
     Ok(Grant { partner, new_partner, practicepass, scopes, expires_at, allowed_cidrs, rate_limit })
 }
 
-/// A new partner with what the applicant wrote. It is never matched with an existing one: anybody can write any company and
-/// e-mail into the form, and partners change their own.
+/// Returns a new partner with the details of the applicant.
+///
+/// It is never matched with an existing one: anybody can enter any company and e-mail in the form,
+/// and partners can change their own.
 fn new_partner(admin: &Admin, request: &AccessRequest) -> Partner {
     Partner {
         id: PartnerId::from_random(admin.app.random.bytes()),
@@ -220,7 +234,7 @@ fn new_partner(admin: &Admin, request: &AccessRequest) -> Partner {
     }
 }
 
-/// The claim link, to be shown once.
+/// Returns the claim link, which is shown only once.
 pub(super) fn claim_url(admin: &Admin, headers: &HeaderMap, token: &ClaimToken) -> ApiResult<String> {
     let no_host = || ApiError::new(Code::InvalidHeader, "The 'Host' header is missing.");
     let origin = portal_origin(&admin.app, headers).ok_or_else(no_host)?;

@@ -1,4 +1,4 @@
-//! `POST /v1/admin/access-requests/{id}/deny`
+//! Handles `POST /v1/admin/access-requests/{id}/deny`.
 
 use shared::{
     api::{Admin, ApiResult, Body, Change, Data, PathText, Problem},
@@ -11,7 +11,7 @@ use shared::{
 use super::{AccessRequestRow, already_decided, load_pending};
 
 text_field! {
-    /// Why, for the administrators.
+    /// Why the request is denied, for administrators.
     lines DenialReason, 1, 1000
 }
 
@@ -21,14 +21,15 @@ body! {
     }
 }
 
-/// Deny a request for access.
+/// Deny an access request.
 ///
-/// The reason is kept for administrators; nothing is sent to the applicant. A request is decided once.
+/// The reason is stored for administrators; the applicant is not notified. A request can be decided
+/// only once.
 #[utoipa::path(
     post,
     path = "/v1/admin/access-requests/{id}/deny",
     tag = "Administration",
-    params(("id" = AccessRequestId, Path, description = "The request's id")),
+    params(("id" = AccessRequestId, Path, description = "The id of the access request")),
     request_body = DenyAccess,
     responses(
         (status = 200, body = Data<AccessRequestRow>),

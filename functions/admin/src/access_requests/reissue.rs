@@ -1,4 +1,4 @@
-//! `POST /v1/admin/access-requests/{id}/reissue`
+//! Handles `POST /v1/admin/access-requests/{id}/reissue`.
 
 use axum::http::{HeaderMap, StatusCode};
 use shared::{
@@ -15,16 +15,21 @@ use super::{
     load_unclaimed,
 };
 
-/// Make a new claim link for an approved request.
+/// Create a new claim link for an approved access request.
 ///
-/// The old link ends at once, whether or not it had expired; the new one is valid for 72 hours. The link is in this answer only.
+/// Works even if the old link has expired; otherwise the old link ends at once. The new link is
+/// valid for 72 hours and is only in this response.
 #[utoipa::path(
     post,
     path = "/v1/admin/access-requests/{id}/reissue",
     tag = "Administration",
     params(
-        ("id" = AccessRequestId, Path, description = "The request's id"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless for 24 hours"),
+        ("id" = AccessRequestId, Path, description = "The id of the access request"),
+        (
+            "Idempotency-Key" = Option<String>, Header,
+            description = "1 to 255 visible ASCII characters. For 24 hours, a retry with the same key \
+                returns the first successful response."
+        ),
     ),
     responses(
         (status = 200, body = Data<Approved>),
@@ -48,7 +53,7 @@ pub(crate) async fn reissue_claim_link(
         return Err(suspended());
     }
     if approval.expires_at.is_some_and(|at| at <= admin.now()) {
-        let detail = "The approved key would have expired. Withdraw the approval.";
+        let detail = "The expiry of the approved key has passed. Withdraw the approval.";
         return Err(ApiError::new(Code::NotApproved, detail));
     }
     let token = ClaimToken::from_random(&request.id, admin.app.random.bytes());

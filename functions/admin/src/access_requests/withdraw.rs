@@ -1,4 +1,4 @@
-//! `POST /v1/admin/access-requests/{id}/withdraw`
+//! Handles `POST /v1/admin/access-requests/{id}/withdraw`.
 
 use shared::{
     api::{Admin, ApiResult, Change, Data, NoBody, PathText, Problem},
@@ -8,14 +8,14 @@ use shared::{
 
 use super::{AccessRequestRow, load_unclaimed, not_approved};
 
-/// Withdraw an approval that was not claimed yet.
+/// Withdraw an approval whose claim link has not been used.
 ///
-/// The claim link ends at once. A key that was claimed already is revoked through its own endpoint.
+/// The claim link ends at once. If the key was already claimed, revoke the key instead.
 #[utoipa::path(
     post,
     path = "/v1/admin/access-requests/{id}/withdraw",
     tag = "Administration",
-    params(("id" = AccessRequestId, Path, description = "The request's id")),
+    params(("id" = AccessRequestId, Path, description = "The id of the access request")),
     responses(
         (status = 200, body = Data<AccessRequestRow>),
         (status = 404, body = Problem, description = "`NOT_FOUND`"),

@@ -1,4 +1,4 @@
-//! Calls as a file for spreadsheets (RFC 4180).
+//! Formats calls as a CSV file (RFC 4180).
 
 use axum::{
     http::{HeaderName, HeaderValue, header},
@@ -12,17 +12,17 @@ use super::ActivityRow;
 const COLUMNS: &str =
     "time,method,endpoint,status,durationMs,partner,keyName,practicepass,ip,requestId,attemptedKeyId\r\n";
 
-/// Bytes of one file.
+/// Maximum size of a file, in bytes.
 const MOST_BYTES: usize = 1_000_000;
 
-/// The lines of the first rows, as many as one file holds, and how many they are.
+/// Returns the lines of the first rows, as many as fit in a file, and their number.
 pub(super) fn lines(rows: &[ActivityRow]) -> (String, usize) {
     let lines: Vec<String> = rows.iter().map(line).collect();
     let fitting = fit::fill(MOST_BYTES, lines.iter().map(String::len)).min(lines.len());
     (lines[..fitting].concat(), fitting)
 }
 
-/// The file; `next_cursor` asks for the one that follows.
+/// Returns the file. `next_cursor` is the cursor of the next one.
 pub(super) fn file(lines: &str, next_cursor: Option<String>) -> Response {
     let text = format!("{COLUMNS}{lines}");
     let headers = [
@@ -55,7 +55,9 @@ fn line(row: &ActivityRow) -> String {
     cells.join(",") + "\r\n"
 }
 
-/// Quoted where RFC 4180 asks for it. A leading character that makes a spreadsheet evaluate the cell follows an apostrophe.
+/// Returns the text of a cell, quoted where RFC 4180 requires it.
+///
+/// An apostrophe precedes a first character that would make a spreadsheet evaluate the cell.
 fn cell(text: &str) -> String {
     let guard = if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) { "'" } else { "" };
     if text.contains([',', '"', '\r', '\n']) {

@@ -1,4 +1,4 @@
-//! What the list of calls can be asked for.
+//! Query parameters of the list of calls.
 
 use std::net::IpAddr;
 
@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 const METHODS: [&str; 8] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "OTHER"];
 
-/// A method; `OTHER` is any that the API doesn't know.
+/// An HTTP method; `OTHER` stands for any method that the API does not know.
 #[derive(Clone, Copy, Debug, ToSchema)]
 #[schema(value_type = String, pattern = "^(GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS|OTHER)$", example = "POST")]
 pub(crate) struct Method(pub(crate) &'static str);
@@ -24,7 +24,7 @@ impl FieldValue for Method {
     }
 }
 
-/// `404`, `4xx` or `errors`.
+/// A filter by status: `404`, `4xx` or `errors`.
 #[derive(Clone, Copy, Debug, ToSchema)]
 #[schema(value_type = String, pattern = "^([1-5](xx|[0-9]{2})|errors)$")]
 pub(crate) struct Status(pub(crate) StatusFilter);
@@ -58,7 +58,7 @@ impl FieldValue for Ip {
     }
 }
 
-/// An instant, or the beginning of a day of UTC.
+/// An instant, or the start of a UTC date.
 #[derive(Clone, Copy, Debug, ToSchema)]
 #[schema(
     value_type = String, example = "2026-03-09T14:00:00Z", max_length = 40,
@@ -71,7 +71,7 @@ impl FieldValue for Instant {
         let text = source.text()?;
         if text.len() == 10 {
             let start = Date::read(source)?.at(0, 0, 0, 0).to_zoned(TimeZone::UTC);
-            return start.map(|it| Self(it.timestamp())).map_err(|_| FieldProblem::invalid("is no day"));
+            return start.map(|it| Self(it.timestamp())).map_err(|_| FieldProblem::invalid("is not a date"));
         }
         let instant = text.parse().ok().filter(|at: &Timestamp| (1900..=2999).contains(&year(*at)));
         instant.map(Self).ok_or_else(|| {
@@ -90,7 +90,7 @@ pub(crate) struct ActivityLimit(pub(crate) i64);
 
 impl FieldValue for ActivityLimit {
     fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
-        // How many there may be depends on the format, which is another parameter.
+        // The maximum depends on the format, which is another parameter.
         integer_between(source, i64::MIN, i64::MAX).map(Self)
     }
 }

@@ -1,4 +1,4 @@
-//! Changing a key that others may change at the same time.
+//! Changes keys that other requests may change concurrently.
 
 use shared::{
     api::{Admin, Answer, ApiError, ApiResult, Change, Code, IdempotencyKey, TRIES, step_back},
@@ -7,7 +7,7 @@ use shared::{
     domain::ids::KeyId,
 };
 
-/// What is done to a key.
+/// An action on a key, for the audit log.
 pub(crate) struct Act<'a> {
     pub(crate) action: &'static str,
     pub(crate) fields: &'a [&'static str],
@@ -17,16 +17,23 @@ pub(crate) async fn load(admin: &Admin, id: &KeyId) -> ApiResult<KeyRecord> {
     admin.app.control.api_key(id).await?.ok_or_else(ApiError::not_found)
 }
 
-/// The key, if it isn't revoked: that is for good.
+/// Loads the key.
+///
+/// # Errors
+/// 404 if the key does not exist, 409 if it is revoked.
 pub(crate) async fn load_active(admin: &Admin, id: &KeyId) -> ApiResult<KeyRecord> {
     let key = load(admin, id).await?;
     match key.status {
         KeyStatus::Active => Ok(key),
-        KeyStatus::Revoked => Err(ApiError::new(Code::KeyRevoked, "A revoked key stays so; make a new one.")),
+        KeyStatus::Revoked => {
+            Err(ApiError::new(Code::KeyRevoked, "A revoked key cannot be changed. Create a new one."))
+        }
     }
 }
 
-/// Applies `edit` to the active key and gives it back as it is written, with its audit record.
+/// Applies `edit` to the active key, stores it with an audit record, and returns it.
+///
+/// Retries if another request changes the key at the same time.
 pub(crate) async fn change(
     admin: &Admin,
     id: &KeyId,
@@ -48,10 +55,10 @@ pub(crate) async fn change(
             Err(error) => return Err(error.into()),
         }
     }
-    Err(ApiError::new(Code::ConcurrentChange, "Read the key again."))
+    Err(ApiError::new(Code::ConcurrentChange, "Other requests are changing this key. Read it again."))
 }
 
-/// Writes a key that was changed once, keeping the answer for its `Idempotency-Key`.
+/// Stores a changed key, together with the response for its `Idempotency-Key`.
 pub(crate) async fn change_once(
     admin: &Admin,
     once: &IdempotencyKey,

@@ -1,4 +1,4 @@
-//! `POST /v1/admin/keys`
+//! Handles `POST /v1/admin/keys`.
 
 use axum::http::StatusCode;
 use jiff::Timestamp;
@@ -21,7 +21,7 @@ use super::{
 use crate::fields;
 
 text_field! {
-    /// A registered practice's pass.
+    /// The `PPass` of a registered practice.
     PracticeText, 1, 64
 }
 
@@ -29,31 +29,35 @@ body! {
     pub struct CreateKey {
         "partnerId" => partner_id: PartnerIdText,
         "name" => name: KeyName,
-        /// The practice the key opens.
+        /// The practice that the key opens.
         #[schema(example = "DemoOffice")]
         "practicepass" => practicepass: PracticeText,
-        /// `Prospects` unless given.
+        /// Defaults to `Prospects`.
         #[schema(min_items = 1)]
         "scopes" => scopes: Option<Vec<Scope>>,
-        /// RFC 3339; null = it doesn't expire.
+        /// RFC 3339; null if the key does not expire.
         #[schema(value_type = Option<String>, format = "date-time")]
         "expiresAt" => expires_at: Option<Timestamp>,
-        /// Where the key may be used from, at most 50; none = anywhere.
+        /// The networks from which the key can be used, at most 50; empty for no restriction.
         "allowedCidrs" => allowed_cidrs: Option<Vec<Network>>,
-        /// Calls a minute, 600 unless given.
+        /// Calls per minute. Defaults to 600.
         "rateLimit" => rate_limit: Option<RateLimit>,
     }
 }
 
-/// Make an API key for a partner.
+/// Create an API key for a partner.
 ///
-/// `apiKey` is in this answer only: what is stored can't be turned back into it. With an `Idempotency-Key` the answer is
-/// kept for 24 hours, sealed so that only the administration can repeat it.
+/// `apiKey` is only in this response; the API stores only a hash of it. With an `Idempotency-Key`,
+/// the response is stored encrypted for 24 hours; only an administrator's retry returns it.
 #[utoipa::path(
     post,
     path = "/v1/admin/keys",
     tag = "Administration",
-    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless for 24 hours")),
+    params((
+        "Idempotency-Key" = Option<String>, Header,
+        description = "1 to 255 visible ASCII characters. For 24 hours, a retry with the same key \
+            returns the first successful response."
+    )),
     request_body = CreateKey,
     responses(
         (status = 201, body = Data<NewKey>),
@@ -77,7 +81,10 @@ pub(crate) async fn create_key(
     admin.commit_once(&once, Change::created("keys.create", key.id.as_str()), vec![write], answer).await
 }
 
-/// The terms of a wish that can be granted; otherwise everything that is wrong with it.
+/// Validates the request and returns the terms of the key.
+///
+/// # Errors
+/// 422 with every invalid field, or 409 if the partner is suspended.
 async fn judge(admin: &Admin, wish: Reading<CreateKey>) -> ApiResult<(Mode, KeyTerms)> {
     let mut errors = Vec::new();
     let partner = match wish.peek::<PartnerIdText>("partnerId") {
@@ -98,10 +105,13 @@ async fn judge(admin: &Admin, wish: Reading<CreateKey>) -> ApiResult<(Mode, KeyT
     errors.extend(wish.peek("expiresAt").and_then(|it| expiry(it, admin.now()).err()));
     errors.extend(wish.peek("allowedCidrs").and_then(|it| networks(it).err()));
     let body = wish.judged(errors)?;
-    // Both names are required, and nothing is wrong with them.
+    // Both fields are required and valid here.
     let (Some(partner), Some(practice)) = (partner, practice) else { return Err(ApiError::not_found()) };
     if partner.status == PartnerStatus::Suspended {
-        return Err(ApiError::new(Code::PartnerSuspended, "Let the partner in again first."));
+        return Err(ApiError::new(
+            Code::PartnerSuspended,
+            "This partner is suspended. Reactivate the partner first.",
+        ));
     }
     let refused = |error: FieldError| ApiError::fields(vec![error]);
     let terms = KeyTerms {

@@ -1,4 +1,4 @@
-//! `POST /v1/admin/keys/{id}/revoke`
+//! Handles `POST /v1/admin/keys/{id}/revoke`.
 
 use shared::{
     api::{Admin, ApiResult, Data, NoBody, PathText, Problem},
@@ -11,10 +11,11 @@ use super::{
     change::{Act, change, load},
 };
 
-/// Revoke a key, for good.
+/// Revoke an API key permanently.
 ///
-/// It gets no more tokens at once. Its tokens and portal sessions die within a minute, and webhooks whose scopes no other live key of
-/// the partner grants stop. Revoking it again changes nothing.
+/// The key can no longer get tokens. Within a minute, its tokens and portal sessions end, and
+/// webhooks stop whose scopes no other valid key of the partner grants. Revoking the key again has
+/// no effect.
 #[utoipa::path(
     post,
     path = "/v1/admin/keys/{id}/revoke",

@@ -1,4 +1,4 @@
-//! `POST /v1/admin/keys/{id}/rotate`
+//! Handles `POST /v1/admin/keys/{id}/rotate`.
 
 use axum::http::StatusCode;
 use jiff::SignedDuration;
@@ -17,7 +17,7 @@ use super::{
     change::{change_once, load_active},
 };
 
-/// How long the old secret stays good beside the new one.
+/// How long the old secret stays valid beside the new one.
 #[derive(Clone, Copy, Debug, ToSchema)]
 #[schema(value_type = String, pattern = "^(0|1h|24h|7d)$")]
 pub(crate) struct Overlap(Option<SignedDuration>);
@@ -36,23 +36,27 @@ impl FieldValue for Overlap {
 
 body! {
     pub struct RotateKey {
-        /// Until then both secrets get tokens. `0` ends the old one at once, so it must be said.
+        /// How long both secrets can get tokens. Required, because `0` ends the old secret at once.
         "overlap" => overlap: Overlap,
     }
 }
 
-/// Give a key a new secret.
+/// Rotate the secret of an API key.
 ///
-/// The key keeps its id, scopes and practice. With an overlap the old secret and its tokens work until it has passed;
-/// without one they die within a minute. Rotating again during an overlap ends it: two secrets are good at most.
-/// `apiKey` is in this answer only.
+/// The key keeps its id, scopes and practice. With an overlap, the old secret and its tokens work
+/// until the overlap ends; without one, they end within a minute. Rotating again ends an overlap,
+/// so at most two secrets are valid. `apiKey` is only in this response.
 #[utoipa::path(
     post,
     path = "/v1/admin/keys/{id}/rotate",
     tag = "Administration",
     params(
         ("id" = KeyId, Path, description = "The key's id"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless for 24 hours"),
+        (
+            "Idempotency-Key" = Option<String>, Header,
+            description = "1 to 255 visible ASCII characters. For 24 hours, a retry with the same key \
+                returns the first successful response."
+        ),
     ),
     request_body = RotateKey,
     responses(

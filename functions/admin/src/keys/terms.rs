@@ -1,4 +1,4 @@
-//! What a key may be.
+//! The terms of an API key.
 
 use std::net::IpAddr;
 
@@ -11,15 +11,15 @@ use shared::{
 };
 use utoipa::ToSchema;
 
-/// So many networks may be named.
+/// Maximum number of networks.
 const MOST_NETWORKS: usize = 50;
 
 text_field! {
-    /// What people call the key.
+    /// The display name of a key.
     KeyName, 1, 100
 }
 
-/// Calls a minute.
+/// Calls per minute.
 #[derive(Clone, Copy, Debug, ToSchema)]
 #[schema(value_type = u32, minimum = 1, maximum = 100_000, default = 600)]
 pub(crate) struct RateLimit(pub u32);
@@ -33,7 +33,7 @@ impl Default for RateLimit {
 impl FieldValue for RateLimit {
     fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
         let calls = integer_between(source, 1, 100_000)?;
-        u32::try_from(calls).map(Self).map_err(|_| FieldProblem::invalid("is no rate limit"))
+        u32::try_from(calls).map(Self).map_err(|_| FieldProblem::invalid("is not a rate limit"))
     }
 }
 
@@ -52,19 +52,22 @@ impl FieldValue for Network {
     }
 }
 
-/// Each network once; an error when there are too many.
+/// Returns the networks without duplicates.
+///
+/// # Errors
+/// `TOO_LONG` if there are too many.
 pub(crate) fn networks(networks: Vec<Network>) -> Result<Vec<IpNet>, FieldError> {
     let mut networks: Vec<IpNet> = networks.into_iter().map(|it| it.0).collect();
     networks.sort_unstable();
     networks.dedup();
     if networks.len() > MOST_NETWORKS {
-        let message = format!("has more than {MOST_NETWORKS} networks");
+        let message = format!("must have at most {MOST_NETWORKS} networks");
         return Err(FieldError { location: "body.allowedCidrs".into(), code: "TOO_LONG", message });
     }
     Ok(networks)
 }
 
-/// The error of an expiry that is not in the future.
+/// Returns the expiry if it is in the future, otherwise an error.
 pub(crate) fn expiry(at: Timestamp, now: Timestamp) -> Result<Timestamp, FieldError> {
     let past = || FieldError {
         location: "body.expiresAt".into(),

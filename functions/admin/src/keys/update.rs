@@ -1,4 +1,4 @@
-//! `PATCH /v1/admin/keys/{id}`: JSON merge patch (RFC 7396).
+//! Handles `PATCH /v1/admin/keys/{id}`: a JSON merge patch (RFC 7396).
 
 use jiff::Timestamp;
 use shared::{
@@ -18,7 +18,9 @@ use super::{
 use crate::fields;
 
 body! {
-    /// Absent keeps; null clears `expiresAt` and `allowedCidrs` and can't clear the others.
+    /// The fields to change. An absent field keeps its value.
+    ///
+    /// Null clears `expiresAt` and `allowedCidrs`; the other fields cannot be cleared.
     pub struct UpdateKey {
         #[schema(value_type = KeyName, required = false)]
         "name" => name: Replace<KeyName>,
@@ -39,9 +41,9 @@ impl UpdateOf for UpdateKey {
     const MOVING: &'static [&'static str] = &["lastUsedAt", "previousSecretUntil"];
 }
 
-/// Change a key's name, scopes, expiry, networks or rate limit.
+/// Change the name, scopes, expiry, networks or rate limit of an API key.
 ///
-/// Tokens that were given out lose what the key loses within a minute.
+/// Issued tokens lose within a minute what the key loses.
 #[utoipa::path(
     patch,
     path = "/v1/admin/keys/{id}",
@@ -99,7 +101,7 @@ pub(crate) async fn update_key(
         return Ok(Data { data: KeyRow::new(wanted, admin.now()) });
     }
     let act = Act { action: "keys.update", fields: &changed };
-    // Only the fields that were given: another may be changing the others.
+    // Write only the given fields: another request may be changing the others.
     let key = change(&admin, &id, act, |key| {
         for field in &changed {
             match *field {

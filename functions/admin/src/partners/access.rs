@@ -1,4 +1,4 @@
-//! What a partner already has, for whoever is about to give it more.
+//! What a partner already has, for an administrator who is about to grant more.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use shared::{
 };
 use utoipa::ToSchema;
 
-/// So many keys are shown; `GET /v1/admin/keys?partnerId=` lists all.
+/// Maximum number of keys to show; `GET /v1/admin/keys?partnerId=` lists all.
 const MOST_KEYS: usize = 50;
 
 /// A change that a partner made to its company or e-mail.
@@ -39,7 +39,7 @@ pub(crate) struct HeldKey {
     name: String,
     practicepass: PracticePass,
     scopes: Vec<Scope>,
-    /// RFC 3339; it may be in the past. Null for none.
+    /// RFC 3339; may be in the past. Null if the key does not expire.
     expires_at: Option<String>,
 }
 
@@ -50,18 +50,18 @@ pub(crate) struct HeldSubscription {
     id: SubscriptionId,
     practicepass: PracticePass,
     hook_url: String,
-    /// A suspended one goes on when the partner gets a key for its practice.
+    /// A suspended subscription resumes when the partner gets a key for its practice.
     status: SubscriptionState,
 }
 
-/// Keys, practices and webhooks of a partner.
+/// The keys, practices and webhook subscriptions of a partner.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct PartnerAccess {
     /// Keys that are not revoked, by practice and name; the newest 50 at most.
     keys: Vec<HeldKey>,
-    /// Practices that these keys open.
+    /// The practices that these keys open.
     practices: Vec<PracticePass>,
-    /// Webhook subscriptions in these practices, and in those that revoked keys opened.
+    /// Webhook subscriptions in these practices and in those that revoked keys opened.
     subscriptions: Vec<HeldSubscription>,
 }
 

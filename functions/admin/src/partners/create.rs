@@ -1,4 +1,4 @@
-//! `POST /v1/admin/partners`
+//! Handles `POST /v1/admin/partners`.
 
 use axum::http::StatusCode;
 use shared::{
@@ -27,12 +27,16 @@ body! {
 
 /// Register a partner.
 ///
-/// It can call nothing before it has a key: `POST /v1/admin/keys`.
+/// The partner cannot use the API before it has a key. Create one with `POST /v1/admin/keys`.
 #[utoipa::path(
     post,
     path = "/v1/admin/partners",
     tag = "Administration",
-    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless for 24 hours")),
+    params((
+        "Idempotency-Key" = Option<String>, Header,
+        description = "1 to 255 visible ASCII characters. For 24 hours, a retry with the same key \
+            returns the first successful response."
+    )),
     request_body = CreatePartner,
     responses(
         (status = 201, body = Data<PartnerRow>),

@@ -1,4 +1,4 @@
-//! `PATCH /v1/admin/partners/{id}`: JSON merge patch (RFC 7396).
+//! Handles `PATCH /v1/admin/partners/{id}`: a JSON merge patch (RFC 7396).
 
 use jiff::Timestamp;
 use shared::{
@@ -37,7 +37,9 @@ impl FieldValue for NewStatus {
 }
 
 body! {
-    /// Absent keeps, null clears. `company` and `status` can't be cleared.
+    /// The fields to change. An absent field keeps its value; null clears it.
+    ///
+    /// `company` and `status` cannot be cleared.
     #[derive(Clone)]
     pub struct UpdatePartner {
         #[schema(value_type = PartnerCompany, required = false)]
@@ -71,7 +73,7 @@ impl UpdateOf for UpdatePartner {
 }
 
 impl UpdatePartner {
-    /// The names of the fields that are given.
+    /// Returns the names of the given fields.
     fn fields(&self) -> Vec<&'static str> {
         let given = [
             ("company", self.company.0.is_some()),
@@ -100,10 +102,11 @@ impl UpdatePartner {
     }
 }
 
-/// Change a partner, suspend it or let it in again.
+/// Change, suspend or reactivate a partner.
 ///
-/// A suspended partner's keys get no more tokens at once. Its tokens and portal sessions die and its webhooks stop within a minute, and
-/// its open claim links end. Reinstating the partner brings keys, tokens and webhooks back, but no session and no claim link.
+/// The keys of a suspended partner can no longer get tokens. Within a minute, its tokens and portal
+/// sessions end and its webhooks stop; its open claim links also end. Reactivating the partner
+/// restores keys, tokens and webhooks, but not sessions and claim links.
 #[utoipa::path(
     patch,
     path = "/v1/admin/partners/{id}",
@@ -146,10 +149,12 @@ pub(crate) async fn update_partner(
             Err(error) => return Err(error.into()),
         }
     }
-    Err(ApiError::new(Code::ConcurrentChange, "Many change the partner at this moment; try again."))
+    Err(ApiError::new(Code::ConcurrentChange, "Other requests are changing this partner. Try again."))
 }
 
-/// A suspension's values: after a restore the audit log must tell it from a reinstatement.
+/// Returns the status change, if any.
+///
+/// After a restore from backup, the audit log must distinguish a suspension from a reactivation.
 fn status_change(before: PartnerStatus, after: PartnerStatus) -> Vec<FieldChange> {
     let text = |status| {
         Some(match status {

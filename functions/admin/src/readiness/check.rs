@@ -23,12 +23,12 @@ macro_rules! names {
                 match self { $(Self::$name => $text,)+ }
             }
 
-            /// The parts of the platform that depend on it.
+            /// Returns what the check is about, and what depends on it.
             const fn meaning(self) -> &'static str {
                 match self { $(Self::$name => $meaning,)+ }
             }
 
-            /// The section of infra/runbook.md.
+            /// Returns the section of infra/runbook.md that says what to do.
             const fn runbook(self) -> &'static str {
                 match self { $(Self::$name => $section,)+ }
             }
@@ -37,21 +37,24 @@ macro_rules! names {
 }
 
 names! {
-    ControlPlane "controlPlane" "DynamoDB's tables hold partners, keys, sessions, limits, deliveries and the audit log. Without them no call is served." "DynamoDB refuses";
-    Catalog "catalog" "The catalog's database holds the products and the knowledge base." "The catalog fails";
-    Poller "poller" "The log poller finds new events in the practices' databases and brings back retries that are due." "The poller is silent";
-    Practices "practices" "The poller reads the logs of the practices that have subscriptions, and asks each of the others every quarter of an hour. The events of a practice that fails wait in its database, and calls for it most likely fail, too." "A practice's database is down";
-    Events "events" "Webhook events wait in this queue for their delivery." "Events wait";
+    ControlPlane "controlPlane" "The DynamoDB tables hold partners, keys, sessions, rate limits, deliveries and the audit log. Without them, no call can be served." "DynamoDB refuses";
+    Catalog "catalog" "The catalog database holds the products and the knowledge base." "The catalog fails";
+    Poller "poller" "The log poller finds new events in the practices' databases and requeues due retries." "The poller is silent";
+    Practices "practices" "The log poller reads the event logs of the practices with subscriptions, and contacts each other practice every 15 minutes. If a practice's database fails, its events wait there, and API calls for the practice probably fail, too." "A practice's database is down";
+    Events "events" "Webhook events wait in this queue for delivery." "Events wait";
     SlowEvents "slowEvents" "Webhook events for endpoints that take more than a second wait in this queue." "Events wait";
-    DeadLetters "deadLetters" "Webhook events that were given up after 5 receives, by a fault of the platform, are kept in this queue for 14 days." "Dead letters";
-    DueRetries "dueRetries" "Deliveries whose next attempt is due are brought back to the queue by the poller." "Due retries pile up";
-    Migrations "migrations" "Each deployment migrates all practices' databases. Calls for a practice whose schema is older can fail; visits that follow older time-zone rules can be an hour off." "Migrate";
+    DeadLetters "deadLetters" "This queue keeps webhook events for 14 days if the platform failed to process them 5 times." "Dead letters";
+    DueRetries "dueRetries" "The log poller requeues deliveries whose next attempt is due." "Due retries pile up";
+    Migrations "migrations" "Each deployment migrates all practices' databases. Calls for a practice with an older schema can fail. Visits with older time-zone rules can be an hour off." "Migrate";
     TokenKeys "tokenKeys" "These keys sign the access tokens of all partners. Rotate them once a quarter." "Rotate the token key";
-    AdminSecret "adminSecret" "This secret has every right of an administrator. Rotate it once a year." "Rotate the admin secret";
-    EdgeSecret "edgeSecret" "By this secret the portal's distribution proves itself to the API. Rotate it once a year." "Rotate the edge's secret";
+    AdminSecret "adminSecret" "This secret grants every right of an administrator. Rotate it once a year." "Rotate the admin secret";
+    EdgeSecret "edgeSecret" "The portal's CloudFront distribution authenticates to the API with this secret. Rotate it once a year." "Rotate the edge's secret";
 }
 
-/// `degraded`: it works, but something waits, is overdue or fails for some. `failed`: it works for nobody, or cannot be checked.
+/// The result of a check.
+///
+/// `degraded`: it works, but something is delayed or overdue, or fails for some. `failed`: it works
+/// for nobody, or cannot be checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum CheckStatus {
@@ -60,32 +63,33 @@ pub(crate) enum CheckStatus {
     Failed,
 }
 
+/// One check and its result.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Check {
     pub(super) name: CheckName,
     pub(super) status: CheckStatus,
-    /// The finding, in a sentence.
-    #[schema(example = "No event was given up.")]
+    /// The finding, in one sentence.
+    #[schema(example = "No event waits in the dead-letter queue.")]
     detail: String,
-    /// The parts of the platform that depend on it.
+    /// What the check is about, and what depends on it.
     #[schema(value_type = String)]
     meaning: &'static str,
-    /// The section of the operators' runbook (`infra/runbook.md`) that says what to do.
+    /// The section of the runbook (`infra/runbook.md`) that says what to do.
     #[schema(value_type = String, example = "Dead letters")]
     runbook: &'static str,
-    /// RFC 3339: since when things are as `detail` says, where that is known.
+    /// RFC 3339: since when the finding has been true, if known.
     since: Option<String>,
     /// Seconds since `since`.
     age_seconds: Option<i64>,
     figures: Vec<Figure>,
-    /// Only where practices are concerned.
+    /// The affected practices; null if the check is not about practices.
     practices: Option<ConcernedPractices>,
     /// How long the check took.
     duration_ms: u64,
 }
 
-/// A number that was measured.
+/// A measured number.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Figure {
@@ -98,13 +102,13 @@ struct Figure {
     at_least: Option<i64>,
 }
 
-/// How many practices are concerned, why, and some of them.
+/// How many practices are affected, why, and some of them.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ConcernedPractices {
     pub(super) count: i64,
     pub(super) reasons: Vec<ReasonCount>,
-    /// At most 50, those that have been concerned for longest first.
+    /// At most 50 affected practices, longest affected first.
     pub(super) listed: Vec<ConcernedPractice>,
 }
 
@@ -175,12 +179,12 @@ impl Check {
     }
 }
 
-/// Of two moments by different clocks; never negative.
+/// Returns the seconds between two instants; never negative, although their clocks may differ.
 pub(super) fn seconds_between(since: Timestamp, now: Timestamp) -> i64 {
     now.duration_since(since).as_secs().max(0)
 }
 
-/// What a check came to within its time. One that fails or takes longer says so in the name of each of `names`.
+/// Runs checks with a time limit. If they fail or time out, each of `names` gets a failed check.
 pub(super) async fn bounded(
     limit: Duration,
     names: &[CheckName],
@@ -195,11 +199,11 @@ pub(super) async fn bounded(
     let checks: Vec<Check> = match checked {
         Ok(Ok(checks)) => checks,
         Ok(Err(error)) => {
-            tracing::warn!(check = names[0].as_str(), %error, "a check of readiness failed");
+            tracing::warn!(check = names[0].as_str(), %error, "a readiness check failed");
             failed(&in_words(&error))
         }
         Err(_) => {
-            tracing::warn!(check = names[0].as_str(), "a check of readiness took too long");
+            tracing::warn!(check = names[0].as_str(), "a readiness check timed out");
             failed(&too_long(limit))
         }
     };
@@ -207,19 +211,19 @@ pub(super) async fn bounded(
 }
 
 pub(super) fn too_long(limit: Duration) -> String {
-    format!("There was no answer within {} ms.", limit.as_millis())
+    format!("There was no response within {} ms.", limit.as_millis())
 }
 
-/// Without what a store says itself, which can hold names and addresses.
+/// Describes the error without the store's own message, which can contain names and addresses.
 fn in_words(error: &Error) -> String {
     match error {
-        Error::Unavailable { service, .. } => format!("{service} does not answer, or is overloaded."),
+        Error::Unavailable { service, .. } => format!("{service} does not respond, or is overloaded."),
         Error::Refused { service, .. } => {
-            format!("{service} refuses the call: a permission, a name or a key is wrong. The log says which.")
+            format!("{service} rejects the call: a permission, a name or a key is wrong. See the log.")
         }
-        Error::NotConfigured(what) => format!("The function's {what} is not set."),
+        Error::NotConfigured(what) => format!("The function has no {what}. Set it."),
         Error::Malformed(_) | Error::ConditionFailed => {
-            "What is stored cannot be read. The log says why.".to_owned()
+            "The stored data cannot be read. See the log.".to_owned()
         }
     }
 }

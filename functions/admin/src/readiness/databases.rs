@@ -1,4 +1,4 @@
-//! Whether all practices' databases are migrated, as the registry knows it.
+//! Checks whether all practices' databases are migrated, according to the registry.
 
 use shared::{
     app::App,

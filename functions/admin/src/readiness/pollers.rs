@@ -1,4 +1,7 @@
-//! Whether the poller runs, and what it found: it alone opens the catalog and the practices' databases.
+//! Checks whether the log poller runs, and what it found in the databases.
+//!
+//! The checks do not open the catalog and the practices' databases themselves; only the poller
+//! does.
 
 use jiff::Timestamp;
 use shared::{
@@ -18,13 +21,13 @@ use super::{
     thresholds::{FAILING_PRACTICES, POLLER_SILENT_SECONDS},
 };
 
-/// The checks of the catalog, the poller and the practices.
+/// Checks the catalog, the poller and the practices.
 pub(super) async fn check(app: &App, now: Timestamp) -> control::Result<Vec<Check>> {
     let pollers = current(app.control.pollers().await?);
     Ok(vec![catalog(&pollers, now), poller(&pollers, now), practices(&pollers, now)])
 }
 
-/// The schedules of the newest division among schedules; those of an older one run no more.
+/// Returns the schedules of the newest sharding; those of older ones no longer run.
 fn current(mut pollers: Vec<Poller>) -> Vec<Poller> {
     let newest = pollers.iter().max_by_key(|it| it.last_begun.at).map(|it| it.last_begun.schedule.of);
     pollers.retain(|it| Some(it.last_begun.schedule.of) == newest);
@@ -37,7 +40,7 @@ fn poller(pollers: &[Poller], now: Timestamp) -> Check {
         return Check::new(name, CheckStatus::Degraded, "The poller has not run yet.");
     };
     let known_since = pollers.iter().map(|it| it.known_since).min().unwrap_or(now);
-    // A schedule that has never run, or a first run that hasn't ended, may have begun when the poller was first seen.
+    // A schedule without a completed run may have started when the poller was first seen.
     let last_end = |shard: u32| {
         let poller = pollers.iter().find(|it| it.last_begun.schedule == Schedule { shard, of });
         let ended = poller.and_then(|it| it.last_ended.as_ref()).map(|run| run.at);
@@ -46,7 +49,10 @@ fn poller(pollers: &[Poller], now: Timestamp) -> Check {
     let oldest = (0..of).map(last_end).min().unwrap_or(known_since);
     let silent = seconds_between(oldest, now);
     let (status, detail) = if silent > POLLER_SILENT_SECONDS {
-        (CheckStatus::Failed, "A schedule of the poller has ended no run for too long. No event is found.")
+        (
+            CheckStatus::Failed,
+            "A schedule of the poller has not completed a run for too long. New events are not found.",
+        )
     } else {
         (CheckStatus::Ok, "Each schedule of the poller runs.")
     };
@@ -74,9 +80,9 @@ fn practices(pollers: &[Poller], now: Timestamp) -> Check {
     let polled: u64 = ended().map(|run| run.practices).sum();
     let count = reasons.iter().map(|it| it.count).sum();
     let (status, detail) = if count > FAILING_PRACTICES {
-        (CheckStatus::Degraded, "Some practices' databases do not answer, or cannot be read.")
+        (CheckStatus::Degraded, "Some practices' databases do not respond, or cannot be read.")
     } else {
-        (CheckStatus::Ok, "Every practice's database answers.")
+        (CheckStatus::Ok, "Every practice's database responds.")
     };
     let mut check = Check::new(name, status, detail);
     if let Some(oldest) = failing.first() {
@@ -105,7 +111,7 @@ fn catalog(pollers: &[Poller], now: Timestamp) -> Check {
             let (status, detail) = if version < newest {
                 (
                     CheckStatus::Failed,
-                    "The catalog's schema is older than the functions. It must be migrated.",
+                    "The catalog's schema is older than the functions. Migrate the catalog.",
                 )
             } else {
                 (CheckStatus::Ok, "The catalog can be opened, and its schema is current.")
@@ -119,14 +125,14 @@ fn catalog(pollers: &[Poller], now: Timestamp) -> Check {
 
 fn in_words(fault: PracticeFault) -> &'static str {
     match fault {
-        PracticeFault::Unreachable => "The catalog's database does not answer, or refuses connections.",
-        PracticeFault::RefusedLogin => "The catalog's database refuses the role or the password.",
+        PracticeFault::Unreachable => "The catalog database does not respond, or refuses connections.",
+        PracticeFault::RefusedLogin => "The catalog database rejects the role or the password.",
         PracticeFault::WrongDatabase => "The catalog's connection string leads to another database.",
-        PracticeFault::NotRegistered => "The catalog's connection string is not of a known form.",
+        PracticeFault::NotRegistered => "The catalog's connection string has an unknown format.",
         PracticeFault::NoConnectionString => "The catalog's connection string cannot be read.",
-        PracticeFault::StoreFailed => "Secrets Manager failed when the catalog was to be opened.",
+        PracticeFault::StoreFailed => "Secrets Manager failed when the poller opened the catalog.",
         PracticeFault::StatementFailed | PracticeFault::OldSchema | PracticeFault::OldTimeZoneRules => {
-            "The catalog's database refuses a statement. Most likely it was never migrated."
+            "The catalog database rejects a statement. Probably it was never migrated."
         }
     }
 }

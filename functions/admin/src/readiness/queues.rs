@@ -1,4 +1,4 @@
-//! How much waits in the queues, and how long retries are overdue.
+//! Checks how many messages wait in the queues, and how long retries are overdue.
 
 use jiff::Timestamp;
 use shared::{
@@ -20,10 +20,10 @@ pub(super) async fn depth(app: &App, name: CheckName, lane: Lane) -> control::Re
         Lane::DeadLetters => DEAD_LETTERS,
     };
     let (status, detail) = match (depth.waiting > most, lane) {
-        (true, Lane::DeadLetters) => (CheckStatus::Degraded, "Events were given up."),
-        (false, Lane::DeadLetters) => (CheckStatus::Ok, "No event was given up."),
+        (true, Lane::DeadLetters) => (CheckStatus::Degraded, "Events wait in the dead-letter queue."),
+        (false, Lane::DeadLetters) => (CheckStatus::Ok, "No event waits in the dead-letter queue."),
         (true, _) => (CheckStatus::Degraded, "More events wait than can be delivered in 15 minutes."),
-        (false, _) => (CheckStatus::Ok, "The queue is short enough to be delivered in 15 minutes."),
+        (false, _) => (CheckStatus::Ok, "All waiting events can be delivered in 15 minutes."),
     };
     let check = Check::new(name, status, detail).at_most("waiting", depth.waiting, most);
     Ok(vec![check.figure("inFlight", depth.in_flight).figure("delayed", depth.delayed)])
@@ -33,14 +33,14 @@ pub(super) async fn due_retries(app: &App, now: Timestamp) -> control::Result<Ve
     let (count, oldest) = try_join!(app.control.count_due(now), app.control.oldest_due(now))?;
     let overdue = oldest.map_or(0, |oldest| seconds_between(oldest, now));
     let (status, detail) = if overdue > OLDEST_DUE_SECONDS {
-        (CheckStatus::Degraded, "Deliveries are overdue for another attempt.")
+        (CheckStatus::Degraded, "Some deliveries are long overdue for their next attempt.")
     } else {
-        (CheckStatus::Ok, "No delivery is long overdue for another attempt.")
+        (CheckStatus::Ok, "No delivery is long overdue for its next attempt.")
     };
     let mut check = Check::new(CheckName::DueRetries, status, detail);
     if let Some(oldest) = oldest {
         check = check.since(oldest, now);
     }
-    // 10,000 stands for as many or more.
+    // The count stops at 10,000.
     Ok(vec![check.at_most("oldestDueSeconds", overdue, OLDEST_DUE_SECONDS).figure("due", count)])
 }

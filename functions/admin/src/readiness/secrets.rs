@@ -1,4 +1,4 @@
-//! How old the secrets are, and whether a rotation was begun and not finished. Their values are not read.
+//! Checks the age of the secrets and whether a rotation is unfinished. Reads no values.
 
 use jiff::Timestamp;
 use shared::{
@@ -31,17 +31,17 @@ pub(super) async fn check(
 
 fn of_version(name: CheckName, version: Option<CurrentVersion>, most: i64, now: Timestamp) -> Check {
     let Some(CurrentVersion { created_at: Some(created_at), rotating }) = version else {
-        return Check::new(name, CheckStatus::Ok, "It is there; its age is not known.");
+        return Check::new(name, CheckStatus::Ok, "The secret exists. Its age is unknown.");
     };
     let days = seconds_between(created_at, now) / DAY;
     let (status, detail) = match (rotating, days) {
         (true, days) if days > ROTATION_DAYS => (
             CheckStatus::Degraded,
-            "A rotation was begun and not finished: the secret before is still good. Finish or abort it.",
+            "A rotation is unfinished: the previous secret is still valid. Finish or abort the rotation.",
         ),
-        (true, _) => (CheckStatus::Ok, "A rotation is under way: the secret before is still good."),
-        (false, days) if days > most => (CheckStatus::Degraded, "It is too old. Rotate it."),
-        (false, _) => (CheckStatus::Ok, "It is not too old."),
+        (true, _) => (CheckStatus::Ok, "A rotation is in progress: the previous secret is still valid."),
+        (false, days) if days > most => (CheckStatus::Degraded, "The secret is too old. Rotate it."),
+        (false, _) => (CheckStatus::Ok, "The secret is not too old."),
     };
     let check = Check::new(name, status, detail).since(created_at, now);
     if rotating {

@@ -1,4 +1,4 @@
-//! Whether the control plane's tables can be read.
+//! Checks whether the control plane's tables can be read.
 
 use std::time::Duration;
 
@@ -8,7 +8,8 @@ use tokio::time::{Instant, timeout};
 
 use super::check::{Check, CheckName, CheckStatus, too_long};
 
-/// Reads from each table. One that hangs doesn't keep the check from naming it.
+/// Reads from each table. Each read has its own time limit, so the check can name a table that
+/// hangs.
 pub(super) async fn check(app: &App, limit: Duration) -> Check {
     let began = Instant::now();
     let probes = Table::ALL.map(async |table| {
@@ -17,7 +18,7 @@ pub(super) async fn check(app: &App, limit: Duration) -> Check {
             Ok(Err(error)) => error.to_string(),
             Err(_) => too_long(limit),
         };
-        tracing::warn!(table = table.logical_id(), error, "a table can't be read");
+        tracing::warn!(table = table.logical_id(), error, "a table cannot be read");
         Some(table.logical_id())
     });
     let unreadable: Vec<&str> = join_all(probes).await.into_iter().flatten().collect();

@@ -1,4 +1,4 @@
-//! `POST /v1/admin/webhooks/{id}/pause`, `POST /v1/admin/webhooks/{id}/resume`, `DELETE /v1/admin/webhooks/{id}`
+//! Handles `POST /v1/admin/webhooks/{id}/pause`, `POST …/{id}/resume` and `DELETE …/{id}`.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -16,10 +16,11 @@ pub(crate) struct DeletedSubscription {
     id: SubscriptionId,
 }
 
-/// Pause a subscription.
+/// Pause a webhook subscription.
 ///
-/// Nothing is sent any more, not even what waits for a retry. Deliveries are cancelled with the reason `SUBSCRIPTION_PAUSED` and go on by
-/// themselves if the subscription is resumed within the time of their schedules. Pausing it again changes nothing.
+/// Nothing more is sent, not even waiting retries. Deliveries are canceled with the reason
+/// `SUBSCRIPTION_PAUSED`; they continue by themselves if the subscription is resumed within the
+/// time of their retry schedules. Pausing a paused subscription has no effect.
 #[utoipa::path(
     post,
     path = "/v1/admin/webhooks/{id}/pause",
@@ -43,9 +44,10 @@ pub(crate) async fn pause_webhook(
     Ok(row)
 }
 
-/// Resume a paused subscription.
+/// Resume a paused webhook subscription.
 ///
-/// Resuming one that is not paused changes nothing. What the pause withheld goes on by itself; the older it is, the later.
+/// Deliveries that the pause canceled continue by themselves, older ones later than newer ones.
+/// Resuming a subscription that is not paused has no effect.
 #[utoipa::path(
     post,
     path = "/v1/admin/webhooks/{id}/resume",
@@ -82,9 +84,9 @@ async fn set_pause(
     Ok(Data { data: row(admin, subscription, company).await? })
 }
 
-/// Delete a partner's subscription.
+/// Delete a partner's webhook subscription.
 ///
-/// Nothing more is sent, not even what waits for a retry. The partner may sign up again if it has access.
+/// Nothing more is sent, not even waiting retries. The partner can sign up again if it has access.
 #[utoipa::path(
     delete,
     path = "/v1/admin/webhooks/{id}",

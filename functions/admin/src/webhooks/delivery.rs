@@ -1,13 +1,13 @@
-//! `GET /v1/admin/webhooks/deliveries/{id}`
+//! Handles `GET /v1/admin/webhooks/deliveries/{id}`.
 
 use shared::{
     api::{Admin, ApiError, ApiResult, Data, DeliveryDetail, PathId, Problem},
     domain::ids::DeliveryId,
 };
 
-/// Read a delivery of any partner with each of its attempts.
+/// Get a webhook delivery of any partner with all of its attempts.
 ///
-/// Each attempt tells when it was made, how long it took and what came of it.
+/// Each attempt shows its time, its duration and its result.
 #[utoipa::path(
     get,
     path = "/v1/admin/webhooks/deliveries/{id}",

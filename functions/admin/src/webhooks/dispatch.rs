@@ -1,4 +1,4 @@
-//! How far practices' logs have been read, as the monitor shows it.
+//! How far the practices' event logs have been read, for the webhook monitor.
 
 use serde::Serialize;
 use shared::{
@@ -7,50 +7,55 @@ use shared::{
 };
 use utoipa::ToSchema;
 
-/// Some ids are missing in every log: transactions are rolled back.
+/// Number of gaps that is normal for a log, because transactions are rolled back.
 const FEW_GAPS: usize = 10;
 
-/// How far a practice's log has been turned into events. What is out of the ordinary is named only where there is something to
-/// name.
+/// How far a practice's event log has been read.
+///
+/// Fields about anomalies are omitted if there are none.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct DispatchStateBody {
     #[schema(example = "DemoOffice")]
     practicepass: PracticePass,
-    /// The newest row that was read, leaving out `islands`.
+    /// The id of the newest row that was read, apart from `islands`.
     #[schema(example = 14_656_636)]
     last_log_id: LogId,
-    /// How often the log began anew: it was restored or its ids restarted. Events have had other ids since.
+    /// How often the log restarted: it was restored, or its ids began again. Event ids change each
+    /// time.
     #[serde(skip_serializing_if = "Option::is_none")]
     epoch: Option<u32>,
-    /// RFC 3339: when that was found out last.
+    /// RFC 3339: when the last restart was detected.
     #[serde(skip_serializing_if = "Option::is_none")]
     epoch_since: Option<String>,
-    /// Rows whose ids are far above the others. They were read; rows below them are read as well.
+    /// Rows with ids far above the others. They were read; rows below them are read as well.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     islands: Vec<IslandBody>,
-    /// Ranges of ids that were skipped and may still come, if they are more than 10.
+    /// Number of skipped ranges of ids that may still appear; omitted up to 10.
     #[serde(skip_serializing_if = "Option::is_none")]
     gaps: Option<usize>,
-    /// Ranges of ids that were given up too early, because the ids follow no order: rows that came late may be missed.
+    /// Number of skipped ranges of ids that were abandoned early because ids are out of order. Late
+    /// rows may be missed.
     #[serde(skip_serializing_if = "is_zero")]
     dropped_gaps: u64,
-    /// Rows that could not be read or have ids below 1, and are no event, and the last of them.
+    /// Number of rows that cannot be read or have ids below 1. They are not events.
     #[serde(skip_serializing_if = "is_zero")]
     unreadable_rows: u64,
+    /// The id of the last unreadable row.
     #[serde(skip_serializing_if = "Option::is_none")]
     last_unreadable_log_id: Option<LogId>,
-    /// Rows whose time could not be read; their events have the time of the poll.
+    /// Number of rows whose time cannot be read; their events have the time of the poll.
     #[serde(skip_serializing_if = "is_zero")]
     unreadable_times: u64,
-    /// Tables and verbs that no event scope has, at most 20, the most recent first.
+    /// At most 20 tables and actions that belong to no event scope, most recent first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unknown: Vec<UnknownPairBody>,
-    /// Rows with further ones.
+    /// Number of rows with other tables and actions that belong to no event scope.
     #[serde(skip_serializing_if = "is_zero")]
     other_unknown_rows: u64,
 }
 
+/// A range of rows.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct IslandBody {
@@ -58,6 +63,7 @@ struct IslandBody {
     to: LogId,
 }
 
+/// A table and an action that belong to no event scope.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct UnknownPairBody {
@@ -69,7 +75,7 @@ struct UnknownPairBody {
     last_log_id: LogId,
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
+#[allow(clippy::trivially_copy_pass_by_ref)] // required by serde
 fn is_zero(number: &u64) -> bool {
     *number == 0
 }

@@ -1,4 +1,4 @@
-//! `GET /v1/admin/webhooks/monitor`
+//! Handles `GET /v1/admin/webhooks/monitor`.
 
 use axum::{
     Json,
@@ -30,11 +30,12 @@ use utoipa::ToSchema;
 
 use super::dispatch::DispatchStateBody;
 
-/// Bytes of all dispatch states of an answer.
+/// Maximum size of the dispatch states in a response, in bytes.
 const STATES_BYTES: usize = 300_000;
-/// So many disabled subscriptions are named, and so many that are held back.
+/// Maximum length of each of the other lists.
 const MOST_NAMED: usize = 100;
 
+/// The `PPass` of a practice.
 #[derive(Clone, Debug, ToSchema)]
 #[schema(value_type = String, pattern = "^[A-Za-z0-9][A-Za-z0-9_-]{1,63}$")]
 pub(crate) struct PracticeParam(PracticePass);
@@ -48,78 +49,88 @@ impl FieldValue for PracticeParam {
 
 params! {
     pub(crate) struct MonitorWebhooks {
-        /// Only what concerns this practice; `queue` is always of all.
+        /// Returns only the data of this practice; `queue` always covers all practices.
         #[param(example = "DemoOffice")]
         "practicepass" => practicepass: Option<PracticeParam>,
-        /// In `recentDeliveries` only those that succeeded, or only those that didn't (or not yet).
+        /// Limits `recentDeliveries` to those that have succeeded, or to those that have not.
         #[param(example = false)]
         "success" => success: Option<bool>,
-        /// How many of `recentDeliveries`.
+        /// Maximum number of `recentDeliveries`.
         #[param(example = 50)]
         "limit" => limit: Option<Limit>,
-        /// How many of the newest deliveries to leave out.
+        /// Number of the newest deliveries to skip.
         #[param(example = 0)]
         "offset" => offset: Option<Offset>,
     }
 }
 
+/// The health of webhooks.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Monitor {
     summary: Summary,
-    /// Practices whose log has been read, at most 1,000, ordered by practice.
+    /// At most 1,000 practices whose event logs have been read, ordered by practice.
     dispatch_states: Vec<DispatchStateBody>,
-    /// How many more there are of these 1,000, when what is to be said of all is too much for one answer: ask by `practicepass`.
-    /// Absent when all are there.
+    /// Number of these practices that do not fit in the response: use `practicepass` to read them.
+    /// Omitted if all of them fit.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
     dispatch_states_omitted: Option<usize>,
-    /// The newest first; kept for 30 days.
+    /// Newest first. Deliveries are kept for 30 days.
     #[serde(serialize_with = "fit::rows")]
     recent_deliveries: Vec<DeliveryBody>,
     queue: QueueFigures,
-    /// Those that the platform disabled, at most 100, ordered by practice. Nothing is sent until the partner signs up again.
+    /// At most 100 subscriptions that the platform disabled, ordered by practice. Nothing is sent
+    /// until the partner signs up again.
     disabled_subscriptions: Vec<DisabledSubscription>,
-    /// Active subscriptions whose deliveries are held back, at most 100 of the first 10,000 active ones, ordered by practice. Each
-    /// goes on by itself when its endpoint answers again.
+    /// At most 100 subscriptions whose circuit breaker is not closed, ordered by practice.
+    ///
+    /// Considers the first 10,000 active subscriptions. Deliveries continue by themselves when the
+    /// endpoint responds again.
     breakers: Vec<BreakerBody>,
-    /// Tables of the EMR with rows that could not be read yesterday or today, at most 100, the catalog's first, then ordered by
-    /// practice. Each such row is left out, or read without what is unreadable.
+    /// At most 100 EMR tables with rows that could not be read yesterday or today.
+    ///
+    /// Tables of the catalog come first, the others are ordered by practice. Such a row is skipped,
+    /// or read without its unreadable values.
     data_problems: Vec<DataProblemBody>,
     pagination: OffsetPagination,
 }
 
+/// The numbers of subscriptions and deliveries.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Summary {
-    /// 10,000 active and as many disabled ones stand for as many or more.
+    /// Active and disabled subscriptions. Each of the two counts stops at 10,000.
     #[schema(example = 3)]
     total_subscriptions: i64,
     #[schema(example = 2)]
     active_subscriptions: i64,
-    /// Deliveries whose first attempt has ended, retries by hand included, tests and their retries not.
+    /// Deliveries whose first attempt has ended. Includes manual retries; excludes tests and their
+    /// retries.
     #[schema(example = 150)]
     total_deliveries: i64,
-    /// Those of them that have not succeeded.
+    /// The part of `totalDeliveries` that has not succeeded.
     #[schema(example = 4)]
     failed_deliveries: i64,
-    /// Per cent of the deliveries that succeeded, to two decimals; 0 without deliveries.
+    /// Percentage of deliveries that succeeded, with two decimals; 0 if there are none.
     #[schema(example = 97.33)]
     success_rate: f64,
 }
 
+/// What waits for delivery, in all practices.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct QueueFigures {
-    /// Retries whose time has come; 10,000 stands for as many or more.
+    /// Number of due retries; the count stops at 10,000.
     due_retries: i64,
-    /// Of the deliveries that may still be attempted the one that waits longest; null when there is none. An event that has
-    /// not been attempted yet is not among them.
+    /// The open delivery that has waited longest; null if there is none. Events that have not been
+    /// attempted yet are not considered.
     oldest_undelivered_event: Option<UndeliveredEvent>,
-    /// About how many events were given up by a fault of our own; null when that can't be told now.
+    /// Approximate number of events that the platform failed to process; null if currently unknown.
     dead_letters: Option<i64>,
 }
 
+/// An event and its open delivery.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct UndeliveredEvent {
@@ -128,10 +139,11 @@ struct UndeliveredEvent {
     practicepass: PracticePass,
     /// RFC 3339: when the event happened.
     occurred_at: String,
-    /// RFC 3339: when its delivery began.
+    /// RFC 3339: when the delivery was created.
     created_at: String,
 }
 
+/// A subscription that the platform disabled.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct DisabledSubscription {
@@ -143,8 +155,11 @@ struct DisabledSubscription {
     since: Option<String>,
 }
 
-/// How a subscription's deliveries are held back: `slow` in a lane of their own, `parked` until a time, `due` for a probe or
-/// `probing`.
+/// The state of a subscription's circuit breaker.
+///
+/// `slow`: deliveries use a separate queue. `parked`: the circuit breaker is open until
+/// `parkedUntil`. `due`: the next delivery is a probe. `probing`: a probe is in progress, and other
+/// deliveries wait.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct BreakerBody {
@@ -154,9 +169,9 @@ struct BreakerBody {
     state: BreakerState,
     /// RFC 3339: since when every attempt has failed.
     failing_since: Option<String>,
-    /// RFC 3339: since when the endpoint is too slow for the others' lane.
+    /// RFC 3339: since when the endpoint has been too slow for the shared queue.
     slow_since: Option<String>,
-    /// RFC 3339: when the endpoint is tried again.
+    /// RFC 3339: when the next delivery probes the endpoint.
     parked_until: Option<String>,
 }
 
@@ -168,10 +183,10 @@ struct DataProblemBody {
     practicepass: Option<PracticePass>,
     #[schema(example = "schedule_exceptions")]
     table: String,
-    /// Distinct rows; 500 stands for as many or more.
+    /// Number of distinct rows; the count stops at 500.
     #[schema(example = 1)]
     count: usize,
-    /// The primary key of the row that was met last.
+    /// The primary key of the row that was found last.
     #[schema(example = "8812")]
     last_id: String,
     /// RFC 3339.
@@ -230,11 +245,11 @@ impl IntoResponse for Monitor {
     }
 }
 
-/// See how webhooks are doing.
+/// Monitor the health of webhooks and their recent deliveries.
 ///
-/// `summary` counts all deliveries there ever were, of the practice if one is given; `success` doesn't change it. Tests and
-/// retries of tests are in `recentDeliveries` but not counted: they say nothing of the events. What has just happened may be
-/// seen a moment later.
+/// `summary` counts all deliveries ever made, or all of the given practice; `success` does not
+/// change it. Tests and retries of tests are in `recentDeliveries` but not counted, because they
+/// say nothing about events. Recent activity can appear with a short delay.
 #[utoipa::path(
     get,
     path = "/v1/admin/webhooks/monitor",
@@ -301,9 +316,9 @@ async fn queue(app: &App) -> control::Result<QueueFigures> {
     let dead_letters = async { Ok(app.queue.depth(Lane::DeadLetters).await) };
     let (due_retries, oldest, dead_letters) =
         try_join!(app.control.count_due(app.clock.now()), app.control.oldest_open_delivery(), dead_letters)?;
-    // The rest is worth seeing most when the queue fails.
+    // The other figures matter most when the queue fails: return them all the same.
     let dead_letters =
-        dead_letters.inspect_err(|error| tracing::warn!(%error, "dead letters were not counted")).ok();
+        dead_letters.inspect_err(|error| tracing::warn!(%error, "cannot count the dead letters")).ok();
     Ok(QueueFigures {
         due_retries,
         oldest_undelivered_event: oldest.map(UndeliveredEvent::from),

@@ -1,4 +1,4 @@
-//! `POST /v1/admin/webhooks/retry/{id}`
+//! Handles `POST /v1/admin/webhooks/retry/{id}`.
 
 use shared::{
     api::{
@@ -8,22 +8,27 @@ use shared::{
     domain::ids::DeliveryId,
 };
 
-/// Send a delivery once more, now.
+/// Retry a webhook delivery now.
 ///
-/// The event keeps its `eventId`; the retry is a delivery with an id of its own, attempted once. Any delivery of the last 30
-/// days can be retried, also one that succeeded and one that is a retry itself. The answer is 200 also when the endpoint
-/// didn't take the event; `success` and `message` tell. A key makes a repetition harmless once the endpoint took the event;
-/// one that failed is sent again.
+/// The event keeps its `eventId`. The retry is a new delivery with its own id and a single attempt.
+/// Any delivery of the last 30 days can be retried, even a successful one or a retry. The status is
+/// 200 even if the endpoint did not accept the event: see `success` and `message`. If you repeat
+/// the request with the same `Idempotency-Key`, an accepted event is not sent again; a failed one
+/// is.
 #[utoipa::path(
     post,
     path = "/v1/admin/webhooks/retry/{id}",
     tag = "Administration",
     params(
         ("id" = DeliveryId, Path, description = "The delivery's id", example = 10),
-        ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless for 24 hours"),
+        (
+            "Idempotency-Key" = Option<String>, Header,
+            description = "1 to 255 visible ASCII characters. For 24 hours, a retry with the same key \
+                returns the first successful response."
+        ),
     ),
     responses(
-        (status = 200, body = Message<Retried>, description = "Sent; `success` tells whether the endpoint took it",
+        (status = 200, body = Message<Retried>, description = "The event was sent; `success` says whether the endpoint accepted it",
          example = json!({
              "message": "Webhook delivery retried successfully",
              "data": {

@@ -1,4 +1,4 @@
-//! `GET /v1/admin/webhooks`
+//! Handles `GET /v1/admin/webhooks`.
 
 use std::collections::{HashMap, HashSet};
 
@@ -18,47 +18,48 @@ use shared::{
 };
 use utoipa::ToSchema;
 
-/// Partners read at the same time.
+/// Number of partners that are read concurrently.
 const CONCURRENCY: usize = 16;
 
 params! {
     pub(crate) struct ListSubscriptions {
         "limit" => limit: Option<Limit>,
-        /// `nextCursor` of the page before.
+        /// The `nextCursor` of the previous page.
         "cursor" => cursor: Option<CursorParam>,
     }
 }
 
-/// A partner's webhook subscription, never its secret.
+/// A partner's webhook subscription, without its secret.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SubscriptionRow {
     id: SubscriptionId,
     partner_id: PartnerId,
-    /// The partner's company; null when the partner is gone.
+    /// The partner's company; null if the partner no longer exists.
     partner: Option<String>,
     practicepass: PracticePass,
     hook_url: String,
     scopes: Vec<EventScope>,
-    /// Those of `scopes` that no live key of the partner grants now.
+    /// The part of `scopes` that no valid key of the partner grants now.
     suspended_scopes: Vec<EventScope>,
-    /// `suspended`: all of its scopes are. It becomes active by itself when access returns.
+    /// `suspended` if all scopes are. The subscription becomes active by itself when access
+    /// returns.
     status: SubscriptionState,
     disabled_reason: Option<DisabledReason>,
-    /// RFC 3339, likewise below: when an administrator paused it.
+    /// RFC 3339, like the times below: when an administrator paused the subscription.
     paused_at: Option<String>,
-    /// Until when its deliveries wait because the endpoint fails or asked for it; null when they don't.
+    /// Until when deliveries wait because the endpoint fails or requested it; null if none do.
     held_until: Option<String>,
     /// Since when every attempt has failed.
     failing_since: Option<String>,
-    /// Up to a minute behind.
+    /// When a delivery last succeeded; updated within a minute.
     last_success_at: Option<String>,
-    /// Up to some seconds behind.
+    /// The last error; updated within seconds.
     last_error: Option<LastError>,
     created_at: String,
 }
 
-/// A subscription as it stands now; `partner` is its company.
+/// Returns the row of a subscription with its current status. `partner` is the partner's company.
 pub(crate) async fn row(
     admin: &Admin,
     subscription: Subscription,
@@ -85,19 +86,22 @@ pub(crate) async fn row(
     })
 }
 
-/// The subscription with this id.
+/// Loads the subscription.
+///
+/// # Errors
+/// 404 if the subscription does not exist.
 pub(crate) async fn load(admin: &Admin, id: SubscriptionId) -> ApiResult<Subscription> {
     admin.app.control.subscription_by_id(id).await?.ok_or_else(ApiError::not_found)
 }
 
-/// The partner's company.
+/// Returns the partner's company, or `None` if the partner does not exist.
 pub(crate) async fn company(admin: &Admin, partner: &PartnerId) -> control::Result<Option<String>> {
     Ok(admin.app.control.partner(partner).await?.map(|it| it.company))
 }
 
-/// List the webhook subscriptions of all partners, the newest first.
+/// List the webhook subscriptions of all partners, newest first.
 ///
-/// Whether a partner still has access is seen within 30 seconds.
+/// A change to a partner's access appears in `status` within 30 seconds.
 #[utoipa::path(
     get,
     path = "/v1/admin/webhooks",

@@ -1,4 +1,4 @@
-//! `POST /v1/portal/session`
+//! Handles `POST /v1/portal/session`.
 
 use axum::{
     extract::State,
@@ -33,10 +33,11 @@ body! {
 
 /// Sign in to the portal.
 ///
-/// The answer sets a cookie that scripts can't read; the key itself need not be kept. Without a call for 15 minutes the
-/// session ends, and after 8 hours in any case; a partner's also ends within a minute when its key dies. Signing in ends the
-/// session whose cookie comes with the call. A call with the
-/// cookie that changes something needs `X-Requested-With: portal` and the portal's own `Origin`.
+/// The response sets a cookie that scripts cannot read, so the browser need not store the key. The
+/// session ends after 15 minutes without a call, and after 8 hours in any case. A partner's session
+/// also ends within a minute after its key becomes invalid. Signing in ends the session whose
+/// cookie comes with the call. A call with the cookie that changes something needs
+/// `X-Requested-With: portal` and the portal's own `Origin`.
 #[utoipa::path(
     post,
     path = "/v1/portal/session",
@@ -62,7 +63,7 @@ pub(crate) async fn sign_in(
     call.note_attempted_key(&body.access_key.0);
     let signed_in = match &offered {
         Some(key) => as_partner(&app, &call, begin, key).await?,
-        // A key that was typed wrongly is no attempt at the admin secret.
+        // A mistyped API key does not count as an attempt at the admin secret.
         None if body.access_key.0.starts_with("op_") => {
             let attempt = app.attempt(Protected::ApiKey(None), call.address(), call.now()).await?;
             attempt.failed().await;
@@ -75,7 +76,7 @@ pub(crate) async fn sign_in(
     Ok((StatusCode::CREATED, AppendHeaders([(SET_COOKIE, cookie)]), Data { data }))
 }
 
-/// The new session, and the one that the browser had and loses with its cookie.
+/// The new session, and the browser's previous one, which ends.
 #[derive(Clone, Copy)]
 struct Begin<'a> {
     id: &'a SessionId,
@@ -104,7 +105,7 @@ async fn as_partner(
     }))
 }
 
-/// The usable key that was shown; attempts are limited.
+/// Returns the offered key if it is valid. Attempts are limited.
 async fn find(app: &App, call: &Call, offered: &ApiKey) -> ApiResult<Option<KeyRecord>> {
     let attempt = app.attempt(Protected::ApiKey(Some(&offered.id)), call.address(), call.now()).await?;
     let found = app.find_key(Some(offered), call.now(), call.address()).await?;

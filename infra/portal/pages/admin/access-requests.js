@@ -42,7 +42,7 @@ export function AccessRequests({ query }) {
         options=${[['', 'All'], ['pending', 'Pending'], ['approved', 'Approved'], ['denied', 'Denied'], ['withdrawn', 'Withdrawn']]}
         onInput=${(/** @type {string} */ value) => changeQuery({ status: value })} /></div>
       <${PagedTable} pages=${pages} what="requests" caption="API Access Requests" columns=${columns} id=${(/** @type {AccessRequest} */ it) => it.id}
-        empty=${status ? `No request is ${status}.` : 'Nobody has asked for access yet.'} />
+        empty=${status ? `No request is ${status}.` : 'There are no access requests yet.'} />
     </section>
     ${act?.kind === 'approve' && html`<${ApproveDialog} request=${act.request} onClose=${() => { close(); pages.reload(); }} />`}
     ${act?.kind === 'deny' && html`<${DenyDialog} request=${act.request} onClose=${close} onDone=${() => { close(); pages.reload(); }} />`}
@@ -73,17 +73,17 @@ function ApproveDialog({ request, onClose }) {
       ${request.message && html`<p class="notice">${request.message}</p>`}
       <${Checks} legend="Granted scopes" name="scopes" options=${request.requestedScopes} chosen=${scopes} onChange=${setScopes} error=${error} hint="Clear the scopes this key should not have" />
       <div class="pair">
-        <${Field} label="Practice pass" name="practicepass" required value=${request.practice} error=${error} hint="The practice the key will open" />
+        <${Field} label="Practice pass" name="practicepass" required value=${request.practice} error=${error} hint="The practice that the key opens" />
         <${Field} label="Partner" name="partnerId" required value=${partnerId} onInput=${setPartnerId}
-          options=${[['', 'Choose …'], ['new', 'New partner'], ...choices]} error=${error} hint="The key will belong to this partner" />
-        <${Field} label="Expires" name="expiresAt" type="datetime-local" error=${error} hint="In your time zone; empty = never" />
-        <${Field} label="Rate limit" name="rateLimit" type="number" min="1" max="100000" required value="600" error=${error} hint="Calls a minute" />
+          options=${[['', 'Choose…'], ['new', 'New partner'], ...choices]} error=${error} hint="The partner that gets the key" />
+        <${Field} label="Expires" name="expiresAt" type="datetime-local" error=${error} hint="In your time zone. Leave empty for no expiry." />
+        <${Field} label="Rate limit" name="rateLimit" type="number" min="1" max="100000" required value="600" error=${error} hint="Calls per minute" />
       </div>
       ${partnerId && partnerId !== 'new' && html`<${WhatPartnerHas} key=${partnerId} id=${partnerId} />`}
-      <${Field} label="Allowed networks" name="allowedCidrs" rows="2" error=${error} hint="One to a line, e.g. 203.0.113.0/24; empty = anywhere" />
+      <${Field} label="Allowed networks" name="allowedCidrs" rows="2" error=${error} hint="One per line, e.g. 203.0.113.0/24. Leave empty to allow any network." />
       <${Failure} error=${error} />
       <div class="button-row"><button type="button" class="button" onClick=${onClose}>Cancel</button>
-        <button class="button primary" disabled=${busy || !scopes.length}>${busy ? 'Approving …' : 'Approve'}</button></div>
+        <button class="button primary" disabled=${busy || !scopes.length}>${busy ? 'Approving…' : 'Approve'}</button></div>
     </form>
   <//>`;
 }
@@ -108,7 +108,7 @@ function ReissueDialog({ request, onClose }) {
       <p>The old link stops working at once. The terms stay as approved.</p>
       <${Failure} error=${error} />
       <div class="button-row"><button type="button" class="button" onClick=${onClose}>Cancel</button>
-        <button class="button primary" disabled=${busy}>${busy ? 'Creating …' : 'Create link'}</button></div>
+        <button class="button primary" disabled=${busy}>${busy ? 'Creating…' : 'Create link'}</button></div>
     </form>
   <//>`;
 }
@@ -125,7 +125,7 @@ function WithdrawDialog({ request, onClose, onDone }) {
       <p>The claim link stops working at once, and no key is created.</p>
       <${Failure} error=${error} />
       <div class="button-row"><button type="button" class="button" onClick=${onClose}>Cancel</button>
-        <button class="button danger" disabled=${busy}>${busy ? 'Withdrawing …' : 'Withdraw'}</button></div>
+        <button class="button danger" disabled=${busy}>${busy ? 'Withdrawing…' : 'Withdraw'}</button></div>
     </form>
   <//>`;
 }
@@ -139,10 +139,10 @@ function DenyDialog({ request, onClose, onDone }) {
   });
   return html`<${Dialog} title=${`Deny ${request.company}?`} onClose=${onClose}>
     <form class="form" onSubmit=${onSubmit}>
-      <${Field} label="Reason" name="reason" rows="3" maxlength="1000" error=${error} hint="Optional, for the administrators" />
+      <${Field} label="Reason" name="reason" rows="3" maxlength="1000" error=${error} hint="Optional. Only administrators see it." />
       <${Failure} error=${error} />
       <div class="button-row"><button type="button" class="button" onClick=${onClose}>Cancel</button>
-        <button class="button danger" disabled=${busy}>${busy ? 'Denying …' : 'Deny'}</button></div>
+        <button class="button danger" disabled=${busy}>${busy ? 'Denying…' : 'Deny'}</button></div>
     </form>
   <//>`;
 }
@@ -156,12 +156,12 @@ function Details({ request, onClose }) {
     ['Decided', request.decidedAt && html`<${Time} at=${request.decidedAt} />`], ['Reason', request.reason],
     ['Granted scopes', request.scopes && html`<${Scopes} scopes=${request.scopes} />`], ['Practice pass', request.practicepass],
     ['Key expires', request.keyExpiresAt && html`<${Time} at=${request.keyExpiresAt} />`],
-    ['Allowed networks', request.allowedCidrs?.join(', ')], ['Rate limit', request.rateLimit && `${request.rateLimit} calls a minute`],
-    ['Deleted', html`<${Time} at=${request.expiresAt} />`],
-    ['Claim link until', request.claimUntil && html`<${Time} at=${request.claimUntil} />`],
+    ['Allowed networks', request.allowedCidrs?.join(', ')], ['Rate limit', request.rateLimit && `${request.rateLimit} calls per minute`],
+    ['Deleted on', html`<${Time} at=${request.expiresAt} />`],
+    ['Claim link expires', request.claimUntil && html`<${Time} at=${request.claimUntil} />`],
     ['Claimed', request.status === 'approved' ? (request.keyId ? `Yes, key ${request.keyId}` : 'Not yet') : null],
   ];
-  return html`<${Dialog} title=${`Request of ${request.company}`} onClose=${onClose}>
+  return html`<${Dialog} title=${`Request from ${request.company}`} onClose=${onClose}>
     <dl class="facts">${facts.filter(([, value]) => value).map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}</dl>
     <div class="button-row"><button type="button" class="button" onClick=${onClose}>Close</button></div>
   <//>`;

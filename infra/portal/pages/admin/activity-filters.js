@@ -5,10 +5,10 @@ import { Field } from '../../parts/field.js';
 
 export const FILTERS = ['method', 'status', 'endpoint', 'partner', 'key', 'practicepass', 'ip', 'from', 'to', 'requestId'];
 
-/** Typing pauses so long before a filter is applied. */
+/** Pause in typing before a filter is applied, in milliseconds. */
 const PAUSE = 500;
 
-const STATUSES = [['', 'Any'], ['2xx', '2xx success'], ['3xx', '3xx'], ['errors', 'Errors (4xx, 5xx)'], ['4xx', '4xx caller'], ['5xx', '5xx ours'],
+const STATUSES = [['', 'Any'], ['2xx', '2xx success'], ['3xx', '3xx'], ['errors', 'Errors (4xx, 5xx)'], ['4xx', '4xx client errors'], ['5xx', '5xx server errors'],
   ['400', '400'], ['401', '401'], ['403', '403'], ['404', '404'], ['409', '409'], ['422', '422'], ['429', '429'], ['500', '500'], ['503', '503']];
 
 /** @param {{filter: Record<string, string>}} props */
@@ -29,7 +29,7 @@ export function ActivityFilters({ filter }) {
   </div>`;
 }
 
-/** A day is picked; an instant that came with a link stays a text. @param {string} value */
+/** A date is picked from a calendar; an instant from a link is shown as text. @param {string} value */
 const moment = (value) => ({ type: value.length > 10 ? 'text' : 'date' });
 
 /** @param {string} name */

@@ -17,7 +17,7 @@ import { formatDuration, formatTime } from '../../lib/format.js';
 
 /** @typedef {import('../../lib/types').Call} Call */
 
-/** How often the live tail looks for new calls. */
+/** How often the live tail checks for new calls, in milliseconds. */
 const TAIL = 3000;
 
 /** @param {{query: URLSearchParams}} props */
@@ -29,14 +29,14 @@ export function Activity({ query }) {
   const [saving, setSaving] = useState(false);
   const [error, setError] = useState(/** @type {any} */ (null));
   const [shown, setShown] = useState(/** @type {Call | null} */ (null));
-  // A slow answer is waited for: asking again would drop it, each time anew.
+  // Wait for a slow response: a reload would drop it, every time.
   useEvery(() => isAttended() && !pages.loading && pages.reload(), TAIL, live);
   async function save() {
     setSaving(true);
     setError(null);
     try {
       const all = await saveCsv('/v1/admin/activity', filter, `activity-${new Date().toISOString().slice(0, 19).replaceAll(':', '')}.csv`);
-      say(all ? 'Saved as CSV' : 'Saved the newest calls as CSV; narrow the filters for the others');
+      say(all ? 'Saved as CSV' : 'Saved the newest calls as CSV. Narrow the filters to save the others.');
     } catch (failed) {
       setError(failed);
     }
@@ -48,17 +48,17 @@ export function Activity({ query }) {
   }];
   const filtered = FILTERS.some((name) => filter[name]);
   return html`
-    <${PageHead} title="Recent Activity" lead="Every call of the last 90 days, failed ones too. Paths and queries are never kept, only the route." actions=${html`
+    <${PageHead} title="Recent Activity" lead="Every call of the last 90 days, including failed ones. Only the route is stored, never the path or the query." actions=${html`
       <button type="button" class="button" aria-pressed=${live} onClick=${() => changeQuery({ live: live ? null : '1' })}>${live ? 'Stop live tail' : 'Live tail'}</button>
-      <button type="button" class="button" disabled=${saving} onClick=${save}>${saving ? 'Saving …' : 'Download CSV'}</button>`} />
+      <button type="button" class="button" disabled=${saving} onClick=${save}>${saving ? 'Saving…' : 'Download CSV'}</button>`} />
     <div class="stack">
       <${Failure} error=${error} />
       <section class="card">
         <${ActivityFilters} filter=${filter} />
         ${filtered && html`<div class="more"><button type="button" class="button small" onClick=${() => go('/admin/activity', { live: live ? '1' : null })}>Clear filters</button>
-          <span class="muted small">Filters are part of this page's address.</span></div>`}
+          <span class="muted small">The filters are part of this page's URL.</span></div>`}
         <${PagedTable} pages=${pages} what="logs" caption="Recent Activity" columns=${columns} id=${callId}
-          empty=${pages.hasMore ? 'No call among the newest ones passes the filters; look further back.' : filtered ? 'No call passes the filters.' : 'No call has been made yet.'} />
+          empty=${pages.hasMore ? 'None of the newest calls matches the filters. Show more to search older calls.' : filtered ? 'No call matches the filters.' : 'There are no calls yet.'} />
       </section>
     </div>
     ${shown && html`<${CallDetails} call=${shown} onClose=${() => setShown(null)} />`}`;
@@ -69,7 +69,7 @@ function CallDetails({ call, onClose }) {
   /** @type {[string, any][]} */
   const facts = [
     ['Time', `${formatTime(call.time)} (${call.time})`], ['Call', `${call.method} ${call.endpoint}`], ['Status', call.status],
-    ['Duration', formatDuration(call.durationMs)], ['Partner', call.partner], ['Key', call.keyName], ['Key id that was tried', call.attemptedKeyId], ['Practice pass', call.practicepass],
+    ['Duration', formatDuration(call.durationMs)], ['Partner', call.partner], ['Key', call.keyName], ['Attempted key id', call.attemptedKeyId], ['Practice pass', call.practicepass],
     ['IP', call.ip],
   ];
   return html`<${Dialog} title="Call" onClose=${onClose}>

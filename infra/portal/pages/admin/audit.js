@@ -22,8 +22,8 @@ const COLUMNS = [
 export function Audit() {
   const pages = usePages((cursor, signal) => get('/v1/admin/audit', { limit: 50, cursor }, signal), 'audit');
   return html`
-    <${PageHead} title="Audit Log" lead="Every use of the admin secret or of an administrator's session, reads and refused changes too."
+    <${PageHead} title="Audit Log" lead="Every use of the admin secret or of an administrator's session, including reads and rejected changes."
       actions=${html`<button type="button" class="button" onClick=${pages.reload}>Refresh</button>`} />
     <section class="card"><${PagedTable} pages=${pages} what="the audit log" caption="Audit Log" columns=${COLUMNS} id=${(/** @type {AuditRecord} */ it) => it.id}
-      empty="Nothing has been done yet." /></section>`;
+      empty="There are no records yet." /></section>`;
 }

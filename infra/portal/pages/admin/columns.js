@@ -1,5 +1,5 @@
 // @ts-check
-// Columns that the dashboard and a page of its own both show, in the order of the published reference.
+// Columns that the dashboard and other pages share, in the order of the published reference.
 import { html } from '../../vendor/preact.js';
 import { formatDuration } from '../../lib/format.js';
 import { href } from '../../lib/router.js';

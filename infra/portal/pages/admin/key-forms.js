@@ -11,7 +11,7 @@ import { WhatPartnerHas } from './what-partner-has.js';
 /** @typedef {import('../../lib/types').Key} Key */
 /** @typedef {import('../../lib/types').NewKey} NewKey */
 
-/** RFC 3339 of what `datetime-local` gives, which is local time without a zone. @param {string} text */
+/** Converts the local time of a `datetime-local` input to RFC 3339. @param {string} text */
 export const instant = (text) => (text ? new Date(text).toISOString() : null);
 
 /** @param {string | null} at */
@@ -39,11 +39,11 @@ export function KeyDialog({ keyRow, partner, partners, practices, onClose, onDon
       rateLimit: Number(values.rateLimit),
     };
     if (keyRow) {
-      // An expiry that stays as it is must not be judged again, nor lose its seconds.
+      // An unchanged expiry must not be validated again, nor lose its seconds.
       const { expiresAt, ...others } = terms;
       const changed = values.expiresAt === localInput(keyRow.expiresAt) ? others : terms;
       await call('PATCH', `/v1/admin/keys/${encodeURIComponent(keyRow.id)}`, changed);
-      say('Key changed');
+      say('Key updated');
       onDone(null);
     } else {
       const body = { ...terms, partnerId: values.partnerId, practicepass: values.practicepass };
@@ -54,18 +54,18 @@ export function KeyDialog({ keyRow, partner, partners, practices, onClose, onDon
     <form class="form" onSubmit=${onSubmit}>
       <${Field} label="Name" name="name" required maxlength="100" value=${keyRow?.name} error=${error} />
       ${!keyRow && html`<div class="pair">
-        <${Field} label="Partner" name="partnerId" required value=${partnerId} onInput=${setPartnerId} options=${[['', 'Choose …'], ...partners]} error=${error} />
-        <${Field} label="Practice pass" name="practicepass" required list=${practices} error=${error} hint="The practice the key opens" /></div>`}
+        <${Field} label="Partner" name="partnerId" required value=${partnerId} onInput=${setPartnerId} options=${[['', 'Choose…'], ...partners]} error=${error} />
+        <${Field} label="Practice pass" name="practicepass" required list=${practices} error=${error} hint="The practice that the key opens" /></div>`}
       ${!keyRow && partnerId && html`<${WhatPartnerHas} key=${partnerId} id=${partnerId} />`}
       <${Checks} legend="Scopes" name="scopes" options=${ALL_SCOPES} chosen=${scopes} onChange=${setScopes} error=${error} />
       <div class="pair">
-        <${Field} label="Expires" name="expiresAt" type="datetime-local" value=${localInput(keyRow?.expiresAt ?? null)} error=${error} hint="In your time zone; empty = never" />
-        <${Field} label="Rate limit" name="rateLimit" type="number" min="1" max="100000" required value=${String(keyRow?.rateLimit ?? 600)} error=${error} hint="Calls a minute" />
+        <${Field} label="Expires" name="expiresAt" type="datetime-local" value=${localInput(keyRow?.expiresAt ?? null)} error=${error} hint="In your time zone. Leave empty for no expiry." />
+        <${Field} label="Rate limit" name="rateLimit" type="number" min="1" max="100000" required value=${String(keyRow?.rateLimit ?? 600)} error=${error} hint="Calls per minute" />
       </div>
-      <${Field} label="Allowed networks" name="allowedCidrs" rows="2" value=${keyRow?.allowedCidrs.join('\n') ?? ''} error=${error} hint="One to a line, e.g. 203.0.113.0/24; empty = anywhere" />
+      <${Field} label="Allowed networks" name="allowedCidrs" rows="2" value=${keyRow?.allowedCidrs.join('\n') ?? ''} error=${error} hint="One per line, e.g. 203.0.113.0/24. Leave empty to allow any network." />
       <${Failure} error=${error} />
       <div class="button-row"><button type="button" class="button" onClick=${onClose}>Cancel</button>
-        <button class="button primary" disabled=${busy}>${busy ? 'Saving …' : keyRow ? 'Save' : 'Create key'}</button></div>
+        <button class="button primary" disabled=${busy}>${busy ? 'Saving…' : keyRow ? 'Save' : 'Create key'}</button></div>
     </form>
   <//>`;
 }
@@ -78,11 +78,11 @@ export function RotateDialog({ keyRow, onClose, onDone }) {
   return html`<${Dialog} title=${`Rotate ${keyRow.name}`} onClose=${onClose}>
     <form class="form" onSubmit=${onSubmit}>
       <p>The key keeps its id, scopes and practice, and gets a new secret.</p>
-      <${Field} label="The old secret stays good for" name="overlap" value="24h" error=${error}
-        options=${[['0', 'No time: it ends within a minute'], ['1h', '1 hour'], ['24h', '24 hours'], ['7d', '7 days']]} />
+      <${Field} label="The old secret stays valid for" name="overlap" value="24h" error=${error}
+        options=${[['0', 'No overlap (it ends within a minute)'], ['1h', '1 hour'], ['24h', '24 hours'], ['7d', '7 days']]} />
       <${Failure} error=${error} />
       <div class="button-row"><button type="button" class="button" onClick=${onClose}>Cancel</button>
-        <button class="button primary" disabled=${busy}>${busy ? 'Rotating …' : 'Rotate'}</button></div>
+        <button class="button primary" disabled=${busy}>${busy ? 'Rotating…' : 'Rotate'}</button></div>
     </form>
   <//>`;
 }

@@ -40,19 +40,19 @@ export function Keys({ query }) {
   /** @type {[string, string][]} */
   const choices = (partners.data ?? []).map((it) => [it.id, labelOf(it)]);
   return html`
-    <${PageHead} title="API Keys" lead="A key opens one practice for one partner. Its secret is shown once, when it is made or rotated."
+    <${PageHead} title="API Keys" lead="A key gives one partner access to one practice. Its secret is shown only once, when the key is created or rotated."
       actions=${html`<button type="button" class="button primary" onClick=${() => setAct({ kind: 'create' })}>New key</button>`} />
     <section class="card">
       <div class="filters"><${Field} label="Partner" name="partner" value=${partner} options=${[['', 'All partners'], ...choices]}
         onInput=${(/** @type {string} */ value) => changeQuery({ partner: value })} /></div>
       <${PagedTable} pages=${pages} what="keys" caption="API Keys" columns=${columns} id=${(/** @type {Key} */ key) => key.id}
-        empty=${partner ? 'This partner has no key.' : 'No key has been made yet.'} />
+        empty=${partner ? 'This partner has no keys.' : 'There are no API keys yet.'} />
     </section>
     ${act?.kind === 'create' && html`<${KeyDialog} keyRow=${null} partner=${partner} partners=${choices} practices=${practicesOf(pages.rows)} onClose=${close} onDone=${done} />`}
     ${act?.kind === 'edit' && html`<${KeyDialog} keyRow=${act.key} partner="" partners=${choices} practices=${[]} onClose=${close} onDone=${done} />`}
     ${act?.kind === 'rotate' && html`<${RotateDialog} keyRow=${act.key} onClose=${close} onDone=${done} />`}
-    ${act?.kind === 'revoke' && act.key && html`<${Confirm} title=${`Revoke ${act.key.name}?`} action="Revoke for good" danger onClose=${close} work=${() => revoke(/** @type {Key} */ (act.key))}>
-      <p>It gets no more tokens at once, and the tokens it has die within a minute. This can't be undone.</p><//>`}
+    ${act?.kind === 'revoke' && act.key && html`<${Confirm} title=${`Revoke ${act.key.name}?`} action="Revoke permanently" danger onClose=${close} work=${() => revoke(/** @type {Key} */ (act.key))}>
+      <p>The key can no longer get tokens, and its existing tokens end within a minute. This cannot be undone.</p><//>`}
     ${shown && html`<${SecretDialog} title="API key" text=${shown.apiKey} name="API key" onClose=${() => setShown(null)}>
       <p class="muted">${shown.name} of ${shown.partner}, for <code>${shown.practicepass}</code>.</p><//>`}`;
 

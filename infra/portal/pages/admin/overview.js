@@ -14,7 +14,7 @@ import { UsageTiles } from '../../parts/tiles.js';
 import { CALL_COLUMNS, KEY_COLUMNS, REQUEST_COLUMNS, callId } from './columns.js';
 import { ReadinessPanel } from './readiness.js';
 
-/** How often the figures are read again while somebody looks at them. */
+/** How often to refresh the figures while the page is in use, in milliseconds. */
 const REFRESH = 15_000;
 
 export function Overview() {
@@ -38,9 +38,9 @@ export function Overview() {
         <${Card} title="Top Endpoints">
           <${Awaited} load=${overview} what="endpoints">${(/** @type {any} */ body) => html`<${TopEndpoints} rows=${body.data.topEndpoints} />`}<//><//>
       </div>
-      <${Panel} title="API Keys" to="/admin/keys" all="All keys" load=${keys} what="keys" columns=${KEY_COLUMNS} id=${(/** @type {any} */ it) => it.id} empty="No key has been made yet." />
-      <${Panel} title="API Access Requests" to="/admin/access-requests" all="Decide requests" load=${requests} what="requests" columns=${REQUEST_COLUMNS} id=${(/** @type {any} */ it) => it.id} empty="Nobody has asked for access yet." />
-      <${Panel} title="Recent Activity" to="/admin/activity" all="All activity" load=${activity} what="logs" columns=${CALL_COLUMNS} id=${callId} empty="No call has been made yet." />
+      <${Panel} title="API Keys" to="/admin/keys" all="All keys" load=${keys} what="keys" columns=${KEY_COLUMNS} id=${(/** @type {any} */ it) => it.id} empty="There are no API keys yet." />
+      <${Panel} title="API Access Requests" to="/admin/access-requests" all="All requests" load=${requests} what="requests" columns=${REQUEST_COLUMNS} id=${(/** @type {any} */ it) => it.id} empty="There are no access requests yet." />
+      <${Panel} title="Recent Activity" to="/admin/activity" all="All activity" load=${activity} what="logs" columns=${CALL_COLUMNS} id=${callId} empty="There are no calls yet." />
     </div>`;
 }
 
@@ -68,7 +68,7 @@ function Usage({ overview }) {
 
 /** @param {{rows: import('../../lib/types').Partner[]}} props */
 function PartnerList({ rows }) {
-  if (!rows.length) return html`<${Empty}>No partner is registered yet.<//>`;
+  if (!rows.length) return html`<${Empty}>There are no partners yet.<//>`;
   return html`<${Table} caption="Partners" rows=${rows} id=${(/** @type {any} */ it) => it.id} columns=${[
     { label: 'Company', class: 'wide', cell: (/** @type {any} */ it) => html`<a href=${href('/admin/keys', { partner: it.id })}>${it.company}</a>` },
     { label: 'Contact', class: 'wide', cell: (/** @type {any} */ it) => it.contactName ?? '–' },
@@ -78,7 +78,7 @@ function PartnerList({ rows }) {
 
 /** @param {{rows: import('../../lib/types').EndpointUsage[]}} props */
 function TopEndpoints({ rows }) {
-  if (!rows.length) return html`<${Empty}>No call has been made yet.<//>`;
+  if (!rows.length) return html`<${Empty}>There are no calls yet.<//>`;
   return html`<${Table} caption="Top endpoints" rows=${rows.slice(0, 6)} id=${(/** @type {any} */ it) => it.method + it.endpoint} columns=${[
     { label: 'Endpoint', class: 'wide', cell: (/** @type {any} */ it) => html`<a href=${href('/admin/activity', { method: it.method, endpoint: it.endpoint })}><${Method} method=${it.method} /> <${Path} path=${it.endpoint} /></a>` },
     { label: 'Calls', class: 'number', cell: (/** @type {any} */ it) => formatNumber(it.calls) },

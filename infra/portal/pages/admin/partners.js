@@ -32,10 +32,10 @@ export function Partners() {
     },
   ];
   return html`
-    <${PageHead} title="Partners" lead="The companies whose programs use the API."
+    <${PageHead} title="Partners" lead="Companies that use the API."
       actions=${html`<button type="button" class="button primary" onClick=${() => setEdited('new')}>New partner</button>`} />
     <section class="card"><${PagedTable} pages=${pages} what="partners" caption="Partners" columns=${columns} id=${(/** @type {Partner} */ it) => it.id}
-      empty="No partner is registered yet." /></section>
+      empty="There are no partners yet." /></section>
     ${edited && html`<${PartnerDialog} partner=${edited === 'new' ? null : edited} onClose=${() => setEdited(null)} onSaved=${() => { setEdited(null); pages.reload(); }} />`}`;
 }
 
@@ -52,7 +52,7 @@ function PartnerDialog({ partner, onClose, onSaved }) {
     } else {
       await postOnce('/v1/admin/partners', given, once);
     }
-    say(partner ? 'Partner changed' : 'Partner registered');
+    say(partner ? 'Partner updated' : 'Partner registered');
     onSaved();
   });
   return html`<${Dialog} title=${partner ? `Edit ${partner.company}` : 'New partner'} onClose=${onClose}>
@@ -65,11 +65,11 @@ function PartnerDialog({ partner, onClose, onSaved }) {
         <${Field} label="Website" name="website" value=${partner?.website} error=${error} hint="https://…" />
         <${Field} label="Notification e-mail" name="notificationEmail" type="email" value=${partner?.notificationEmail} error=${error} />
         ${partner && html`<${Field} label="Status" name="status" value=${partner.status} options=${[['active', 'Active'], ['suspended', 'Suspended']]} error=${error}
-          hint="A suspension ends keys, sessions, webhooks and open claim links within a minute" />`}
+          hint="Suspending ends keys, sessions, webhooks and open claim links within a minute" />`}
       </div>
       <${Failure} error=${error} />
       <div class="button-row"><button type="button" class="button" onClick=${onClose}>Cancel</button>
-        <button class="button primary" disabled=${busy}>${busy ? 'Saving …' : 'Save'}</button></div>
+        <button class="button primary" disabled=${busy}>${busy ? 'Saving…' : 'Save'}</button></div>
     </form>
   <//>`;
 }

@@ -9,12 +9,12 @@ import { Card } from '../../parts/page.js';
 import { Awaited } from '../../parts/state.js';
 import { Table } from '../../parts/table.js';
 
-/** Practices that a check names here; the API names more. */
+/** Maximum number of practices shown for a check; the API returns more. */
 const NAMED = 10;
-/** The checks cost more than the other figures do. */
+/** How often to refresh, in milliseconds. The checks cost more than the other figures. */
 const REFRESH = 60_000;
 
-/** The answer of a platform that isn't ready is a problem, with the same data. @param {AbortSignal} signal */
+/** Reads the checks. If the platform is not ready, a problem contains the same data. @param {AbortSignal} signal */
 async function read(signal) {
   try {
     return await get('/v1/admin/readiness', {}, signal);
@@ -24,7 +24,7 @@ async function read(signal) {
   }
 }
 
-/** What the platform depends on, the worst first. */
+/** The readiness checks, worst first. */
 export function ReadinessPanel() {
   const load = useLoad(read, 'readiness');
   useEvery(() => void (isAttended() && !load.loading && load.reload()), REFRESH, true);
@@ -50,7 +50,7 @@ function CheckTable({ caption, rows }) {
   return html`<${Table} caption=${caption} rows=${rows} id=${(/** @type {any} */ it) => it.name} columns=${[
     { label: 'Check', class: 'wide', cell: (/** @type {any} */ it) => html`<span title=${it.meaning}>${words(it.name)}</span>` },
     { label: 'Status', cell: (/** @type {any} */ it) => html`<${Status} status=${it.status} />` },
-    { label: 'Found', class: 'widest', cell: (/** @type {any} */ it) => html`<${Found} check=${it} />` },
+    { label: 'Finding', class: 'widest', cell: (/** @type {any} */ it) => html`<${Found} check=${it} />` },
     { label: 'Since', class: 'wide', cell: (/** @type {any} */ it) => (it.since ? html`<${Time} at=${it.since} ago />` : '–') },
   ]} />`;
 }

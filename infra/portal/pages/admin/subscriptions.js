@@ -13,7 +13,7 @@ import { say } from '../../parts/toasts.js';
 /** @param {AdminSubscription} it */
 const nameOf = (it) => `${it.partner ?? it.partnerId} in ${it.practicepass}`;
 
-/** Every partner's subscription, with what administrators can do about it. @param {{onChanged: () => void}} props */
+/** The subscriptions of all partners, with the actions of administrators. @param {{onChanged: () => void}} props */
 export function Subscriptions({ onChanged }) {
   const pages = usePages((cursor, signal) => get('/v1/admin/webhooks', { limit: 25, cursor }, signal), 'subscriptions');
   const [act, setAct] = useState(/** @type {Act | null} */ (null));
@@ -60,8 +60,8 @@ function Question({ act: { kind, subscription }, work, onClose }) {
   }
   if (kind === 'resume') {
     return html`<${Confirm} title=${`Resume webhooks of ${of}?`} action="Resume" work=${work} onClose=${onClose}>
-      <p>What the pause withheld is sent within the time that it waited.</p><//>`;
+      <p>Deliveries that the pause held back are sent gradually, each after at most the time that it has waited.</p><//>`;
   }
   return html`<${Confirm} title=${`Delete the subscription of ${of}?`} action="Delete" danger work=${work} onClose=${onClose}>
-    <p>Nothing more is sent, not even what waits for a retry. The partner can sign up again if it has access.</p><//>`;
+    <p>Nothing more is sent, not even waiting retries. The partner can sign up again if it has access.</p><//>`;
 }

@@ -25,7 +25,7 @@ export function WebhookMonitor({ query }) {
   const retry = (/** @type {number} */ id) => call('POST', `/v1/admin/webhooks/retry/${id}`);
   const columns = deliveryColumns({ read: (id, signal) => get(`/v1/admin/webhooks/deliveries/${id}`, {}, signal), retry, onRetried: monitor.reload, practice: true });
   return html`
-    <${PageHead} title="Webhook Monitor" lead="How events reach the partners' endpoints. What has just happened may be seen a moment later."
+    <${PageHead} title="Webhook Monitor" lead="The delivery of events to partners' endpoints. Recent activity can appear with a short delay."
       actions=${html`<button type="button" class="button" onClick=${monitor.reload}>Refresh</button>`} />
     <${Awaited} load=${monitor} what="webhooks">${(/** @type {import('../../lib/types').Monitor} */ data) => html`<div class="stack">
       <${Figures} data=${data} />
@@ -33,12 +33,12 @@ export function WebhookMonitor({ query }) {
         <div class="filters">
           <${Field} label="PPass" name="practicepass" value=${practicepass} options=${practices(data, practicepass)}
             onInput=${(/** @type {string} */ value) => changeQuery({ practicepass: value, offset: null })} />
-          <${Field} label="Outcome" name="success" value=${success} options=${[['', 'All'], ['true', 'Succeeded'], ['false', 'Not (yet) succeeded']]}
+          <${Field} label="Outcome" name="success" value=${success} options=${[['', 'All'], ['true', 'Succeeded'], ['false', 'Failed or pending']]}
             onInput=${(/** @type {string} */ value) => changeQuery({ success: value, offset: null })} />
         </div>
         ${data.recentDeliveries.length
           ? html`<${Table} caption="Recent deliveries" columns=${columns} rows=${data.recentDeliveries} id=${(/** @type {any} */ it) => it.id} />`
-          : html`<${Empty}>No delivery ${practicepass || success || offset ? 'passes the filters' : 'has been made yet'}.<//>`}
+          : html`<${Empty}>No delivery ${practicepass || success || offset ? 'matches the filters' : 'has been made yet'}.<//>`}
         ${(offset > 0 || data.pagination.hasMore) && html`<div class="more">
           <button type="button" class="button small" disabled=${offset === 0} onClick=${() => changeQuery({ offset: offset > PAGE ? String(offset - PAGE) : null })}>Newer</button>
           <button type="button" class="button small" disabled=${!data.pagination.hasMore} onClick=${() => changeQuery({ offset: String(offset + PAGE) })}>Older</button>
@@ -61,29 +61,29 @@ function practices(data, chosen) {
 function Figures({ data: { summary, queue } }) {
   const oldest = queue.oldestUndeliveredEvent;
   return html`<div class="tiles">
-    <${Tile} name="Subscriptions" value=${`${summary.activeSubscriptions} / ${summary.totalSubscriptions}`} note="Active of all" />
+    <${Tile} name="Subscriptions" value=${`${summary.activeSubscriptions} / ${summary.totalSubscriptions}`} note="Active / total" />
     <${Tile} name="Deliveries" value=${formatNumber(summary.totalDeliveries)} note=${`${formatNumber(summary.failedDeliveries)} have not succeeded`} />
     <${Tile} name="Success Rate" value=${summary.totalDeliveries ? `${summary.successRate}%` : '–'} note=${summary.totalDeliveries ? 'Of all deliveries' : 'Nothing delivered yet'} />
-    <${Tile} name="Due Retries" value=${formatNumber(queue.dueRetries)} note=${oldest ? html`Oldest open: ${oldest.eventId}, <${Time} at=${oldest.createdAt} ago />` : 'Nothing waits'} />
-    <${Tile} name="Dead Letters" value=${queue.deadLetters === null ? '?' : formatNumber(queue.deadLetters)} note=${queue.deadLetters === null ? 'The queue can’t be read now' : 'Given up by a fault of ours'} />
+    <${Tile} name="Due Retries" value=${formatNumber(queue.dueRetries)} note=${oldest ? html`Oldest open: ${oldest.eventId}, <${Time} at=${oldest.createdAt} ago />` : 'No delivery is waiting'} />
+    <${Tile} name="Dead Letters" value=${queue.deadLetters === null ? '?' : formatNumber(queue.deadLetters)} note=${queue.deadLetters === null ? 'The queue cannot be read now' : 'The platform failed to process them'} />
   </div>`;
 }
 
-/** Endpoints that hang, fail or are slow, so that they hold up nobody else. @param {{data: import('../../lib/types').Monitor}} props */
+/** Endpoints that hang, fail or are slow, whose circuit breakers protect the others. @param {{data: import('../../lib/types').Monitor}} props */
 function HeldBack({ data }) {
-  return html`<${Card} title="Endpoints held back">${data.breakers.length
-    ? html`<${Table} caption="Endpoints held back" rows=${data.breakers} id=${(/** @type {any} */ it) => it.id} columns=${[
+  return html`<${Card} title="Circuit breakers">${data.breakers.length
+    ? html`<${Table} caption="Circuit breakers" rows=${data.breakers} id=${(/** @type {any} */ it) => it.id} columns=${[
         { label: 'PPass', cell: (/** @type {any} */ it) => html`<code>${it.practicepass}</code>` },
         { label: 'Partner', class: 'wide', cell: (/** @type {any} */ it) => it.partnerId },
         { label: 'State', cell: (/** @type {any} */ it) => html`<${Status} status=${it.state} />` },
         { label: 'Failing since', class: 'nowrap', cell: (/** @type {any} */ it) => (it.failingSince ? html`<${Time} at=${it.failingSince} ago />` : '–') },
         { label: 'Slow since', class: 'nowrap', cell: (/** @type {any} */ it) => (it.slowSince ? html`<${Time} at=${it.slowSince} ago />` : '–') },
-        { label: 'Tried again', class: 'nowrap', cell: (/** @type {any} */ it) => html`<${Time} at=${it.parkedUntil} />` },
+        { label: 'Next probe', class: 'nowrap', cell: (/** @type {any} */ it) => html`<${Time} at=${it.parkedUntil} />` },
       ]} />`
-    : html`<${Empty}>Every endpoint is served at once.<//>`}<//>`;
+    : html`<${Empty}>All circuit breakers are closed.<//>`}<//>`;
 }
 
-/** Rows that the EMR wrote and the API can't read. @param {{data: import('../../lib/types').Monitor}} props */
+/** Rows that the EMR wrote and the API cannot read. @param {{data: import('../../lib/types').Monitor}} props */
 function DataProblems({ data }) {
   return html`<${Card} title="Unreadable rows">${data.dataProblems.length
     ? html`<${Table} caption="Unreadable rows" rows=${data.dataProblems} id=${(/** @type {any} */ it) => `${it.practicepass} ${it.table}`} columns=${[
@@ -93,7 +93,7 @@ function DataProblems({ data }) {
         { label: 'Last id', cell: (/** @type {any} */ it) => html`<code>${it.lastId}</code>` },
         { label: 'Last seen', class: 'nowrap', cell: (/** @type {any} */ it) => html`<${Time} at=${it.lastSeenAt} ago />` },
       ]} />`
-    : html`<${Empty}>Every row that was asked for could be read.<//>`}<//>`;
+    : html`<${Empty}>No unreadable row was found.<//>`}<//>`;
 }
 
 /** @param {{data: import('../../lib/types').Monitor}} props */
@@ -105,5 +105,5 @@ function Disabled({ data }) {
         { label: 'Reason', class: 'wide', cell: (/** @type {any} */ it) => it.reason ?? '–' },
         { label: 'Since', class: 'nowrap', cell: (/** @type {any} */ it) => html`<${Time} at=${it.since} ago />` },
       ]} />`
-    : html`<${Empty}>None was disabled.<//>`}<//>`;
+    : html`<${Empty}>No subscription is disabled.<//>`}<//>`;
 }

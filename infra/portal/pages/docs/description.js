@@ -1,5 +1,5 @@
 // @ts-check
-// Reads the API's description (OpenAPI 3.1) into what the page shows.
+// Converts the API's description (OpenAPI 3.1) to what the page shows.
 import { SECTIONS } from './outline.js';
 
 /**
@@ -9,7 +9,7 @@ import { SECTIONS } from './outline.js';
  * @typedef {{id: string, title: string, intro: string[], operations: Operation[]}} DocSection
  */
 
-/** Sections in the reference's order, each with the reference's endpoints first and then its others. @param {any} description @returns {DocSection[]} */
+/** Returns the sections in the reference's order, each with the reference's endpoints first. @param {any} description @returns {DocSection[]} */
 export function readDescription(description) {
   /** @type {Map<string, {tag: string, operation: Operation}>} */
   const all = new Map();
@@ -49,14 +49,14 @@ function read(method, path, found) {
   };
 }
 
-/** What a reference within the description stands for. @param {any} description @param {any} schema @returns {any} */
+/** Resolves a reference within the description. @param {any} description @param {any} schema @returns {any} */
 export function resolve(description, schema) {
   if (!schema?.$ref) return schema ?? {};
   return description.components.schemas[schema.$ref.split('/').pop()] ?? {};
 }
 
 /**
- * The fields of a schema, those of its parts too.
+ * Returns the fields of a schema, including those of its parts.
  * @param {any} description @param {any} schema
  * @returns {{name: string, type: string, required: boolean, description: string}[]}
  */
@@ -81,7 +81,7 @@ export function typeOf(description, schema) {
   return types.map((/** @type {string} */ type) => (type === 'array' ? `array of ${typeOf(description, it.items)}` : type)).join(' or ');
 }
 
-/** An example of a schema, as far as it has examples of its own. @param {any} description @param {any} schema @param {number} [depth] @returns {any} */
+/** Returns an example of a schema, from its own examples where it has any. @param {any} description @param {any} schema @param {number} [depth] @returns {any} */
 export function exampleOf(description, schema, depth = 0) {
   const it = resolve(description, schema);
   if (schema?.example !== undefined) return schema.example;

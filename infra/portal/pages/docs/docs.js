@@ -46,7 +46,7 @@ function Reference({ description, path, query, user }) {
     </nav>
     <div class="docs-content" ref=${content}>
       ${!words.length && html`<${Introduction} />`}
-      ${shown.length === 0 && html`<${Empty}>No endpoint has all of these words.<//>`}
+      ${shown.length === 0 && html`<${Empty}>No endpoint matches all of these words.<//>`}
       ${shown.map((section) => html`<${Section} key=${section.id} section=${section} description=${description} query=${query} user=${user} />`)}
     </div>
   </div>`;
@@ -73,7 +73,7 @@ const anchorOf = (id, query) => href(`/docs/${id}`, { search: query.get('search'
 /** @param {string} path */
 const shortPath = (path) => path.replace('/v1/{PPass}', '').replace('/v1', '');
 
-/** Sections with the endpoints that have all words somewhere. @param {DocSection[]} sections @param {string[]} words */
+/** Returns the sections with only the endpoints that contain all words. @param {DocSection[]} sections @param {string[]} words */
 function filter(sections, words) {
   if (!words.length) return sections;
   return sections.map((section) => ({

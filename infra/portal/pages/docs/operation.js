@@ -58,7 +58,7 @@ function Parameters({ operation, description }) {
 function BodyFields({ schema, description }) {
   const fields = fieldsOf(description, schema);
   if (!fields.length) return null;
-  return html`<details><summary>Fields of the body (${fields.length})</summary><dl class="fields">${fields.map((it) => html`
+  return html`<details><summary>Body fields (${fields.length})</summary><dl class="fields">${fields.map((it) => html`
     <dt><code>${it.name}</code> <span class="muted small">${it.type}${it.required ? ', required' : ''}</span></dt><dd>${inline(it.description)}</dd>`)}</dl></details>`;
 }
 
@@ -71,7 +71,7 @@ function Samples({ operation, description, body, user }) {
   /** @type {Record<string, string>} */
   const headers = operation.access === 'partner' ? { Authorization: 'Bearer YOUR_TOKEN' } : operation.access === 'admin' ? { 'X-Admin-Secret': 'YOUR_ADMIN_SECRET' } : {};
   if (body !== null) headers['Content-Type'] = 'application/json';
-  // Partners' programs call the address that stays, where the deployment has one.
+  // Partners' programs call the permanent address, if the deployment has one.
   const base = description.servers?.[0]?.url ?? location.origin;
   const all = samples({ method: operation.method, url: `${base}${path}${query ? `?${query}` : ''}`, headers, body });
   const text = all.find(([name]) => name === language)?.[1] ?? '';
@@ -90,11 +90,11 @@ function GeneratedResponse({ operation, description }) {
   const success = operation.responses.find(([status]) => status.startsWith('2'))?.[1]?.content?.['application/json'];
   if (!success) return null;
   const example = success.example ?? exampleOf(description, success.schema);
-  return html`<details><summary>Shape of the response</summary><${Block} title="Response" text=${JSON.stringify(example, null, 2)} /></details>`;
+  return html`<details><summary>Response example</summary><${Block} title="Response" text=${JSON.stringify(example, null, 2)} /></details>`;
 }
 
 /** @param {{operation: OperationInfo}} props */
 function Responses({ operation }) {
-  return html`<details><summary>Statuses</summary><dl class="fields">${operation.responses.map(([status, it]) => html`
+  return html`<details><summary>Status codes</summary><dl class="fields">${operation.responses.map(([status, it]) => html`
     <dt><code>${status}</code></dt><dd>${inline(it.description || (status.startsWith('2') ? 'Success' : ''))}</dd>`)}</dl></details>`;
 }

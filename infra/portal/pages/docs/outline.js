@@ -1,6 +1,6 @@
 // @ts-check
-// The order and the introductions of the published reference. What an endpoint takes and answers comes from the API's
-// description; here is only what a description has no place for, and the reference's own examples.
+// The order, introductions and examples of the published reference. Parameters and responses of an
+// endpoint come from the API's description; this file has only what a description has no place for.
 
 /**
  * @typedef {{title: string, example: unknown}} Example
@@ -200,6 +200,6 @@ export const SECTIONS = [
     entries: [{ operation: 'GET /v1/me' }, { operation: 'PATCH /v1/me' }],
   },
   { id: 'administration', title: 'Administration', tag: 'Administration', intro: ['Requires `X-Admin-Secret`.'], entries: [] },
-  { id: 'portal', title: 'Portal', tag: 'Portal', intro: ['What the portal itself calls.'], entries: [] },
+  { id: 'portal', title: 'Portal', tag: 'Portal', intro: ['Endpoints that the portal itself uses.'], entries: [] },
   { id: 'meta', title: 'Meta', tag: 'Meta', entries: [] },
 ];

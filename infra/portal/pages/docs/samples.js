@@ -1,5 +1,5 @@
 // @ts-check
-// The same call for three languages.
+// Samples of a call in three languages.
 
 /**
  * @typedef {{method: string, url: string, headers: Record<string, string>, body: string | null}} SampleCall
@@ -40,7 +40,7 @@ function python({ method, url, headers, body }) {
   return `import requests\n\nresponse = requests.request(\n${values.join('\n')}\n)\nresponse.raise_for_status()\nprint(response.json())`;
 }
 
-/** JSON as Python writes it; words within texts stay as they are. @param {string} json */
+/** Converts JSON to Python; words inside strings stay unchanged. @param {string} json */
 const pythonic = (json) => json.replace(/"(?:\\.|[^"\\])*"|\b(?:true|false|null)\b/g, (word) => ({ true: 'True', false: 'False', null: 'None' })[word] ?? word);
 
 /** @param {string} text @param {string} by */

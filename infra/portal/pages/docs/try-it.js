@@ -1,5 +1,6 @@
 // @ts-check
-// A real call with the session, from the page. One that changes something asks first: it is the practice's real data.
+// Makes a real call with the session. A call that changes something asks first: the practice's data
+// is real.
 import { html, useState } from '../../vendor/preact.js';
 import { send } from '../../lib/api.js';
 import { formatDuration } from '../../lib/format.js';
@@ -12,7 +13,7 @@ import { Failure } from '../../parts/state.js';
 /** @typedef {import('./description.js').Operation} Operation */
 /** @typedef {{status: number, text: string, ms: number, requestId: string}} Answer */
 
-/** So much of an answer is shown. */
+/** Maximum length of the response that is shown. */
 const MOST_SHOWN = 100_000;
 
 /** @param {{operation: Operation, body: string | null, user: import('../../lib/session.js').User}} props */
@@ -49,10 +50,10 @@ export function TryIt({ operation, body, user }) {
       hint=${it.name === 'PPass' ? 'Your own practice' : it.in === 'header' ? 'Header, optional' : undefined}
       onInput=${(/** @type {string} */ value) => setValues({ ...values, [it.name]: value })} />`)}</div>`}
     ${body !== null && html`<${Field} label="Body" name="body" rows="8" class="mono" value=${text} onInput=${setText} spellcheck=${false} />`}
-    <div class="button-row"><button class="button primary" disabled=${busy}>${busy ? 'Sending …' : `Send ${operation.method}`}</button><code class="small">${target.path}</code></div>
+    <div class="button-row"><button class="button primary" disabled=${busy}>${busy ? 'Sending…' : `Send ${operation.method}`}</button><code class="small">${target.path}</code></div>
     <${Failure} error=${error} />
     <div role="status">${answer && html`<${AnswerView} answer=${answer} />`}</div>
-    ${asking && html`<${Confirm} title=${`Really send ${operation.method}?`} action="Send it" work=${run} onClose=${() => setAsking(false)}>
+    ${asking && html`<${Confirm} title=${`Send ${operation.method}?`} action="Send it" work=${run} onClose=${() => setAsking(false)}>
       <p>This changes real data${user.practicepass ? html` of <code>${user.practicepass}</code>` : ''}: <code>${operation.method} ${target.path}</code></p><//>`}
   </form>`;
 }
@@ -61,15 +62,15 @@ export function TryIt({ operation, body, user }) {
 function AnswerView({ answer }) {
   const shown = answer.text.slice(0, MOST_SHOWN);
   return html`<div class="block"><div class="block-head"><span><${StatusCode} code=${answer.status} /> <span class="small muted">${formatDuration(answer.ms)}</span></span>
-    <${CopyButton} text=${answer.text} label="Copy answer" /></div>
-    <pre class="answer" tabindex="0" aria-label="Answer"><code>${shown}</code></pre>${shown.length < answer.text.length && html`<p class="small muted">The copy has the rest.</p>`}
+    <${CopyButton} text=${answer.text} label="Copy response" /></div>
+    <pre class="answer" tabindex="0" aria-label="Response"><code>${shown}</code></pre>${shown.length < answer.text.length && html`<p class="small muted">The response is truncated here. The copy is complete.</p>`}
     <${RequestId} id=${answer.requestId} /></div>`;
 }
 
 /** @param {Operation} operation @param {import('../../lib/session.js').User} user */
 function initial(operation, user) {
   const asked = new URLSearchParams(operation.entry?.request?.split('?')[1] ?? '');
-  // The reference's dates are of its time; only what is needed to get an answer is filled in.
+  // The reference's dates are in the past. Fill in only what a response requires.
   return Object.fromEntries(operation.parameters.map((it) => {
     if (it.name === 'PPass') return [it.name, user.practicepass ?? 'DemoOffice'];
     if (it.in === 'path') return [it.name, '1'];

@@ -21,11 +21,11 @@ export function SubscriptionForm({ subscription, granted, onClose, onSaved }) {
   return html`<${Dialog} title=${subscription ? 'Change the subscription' : 'Subscribe to events'} onClose=${onClose}>
     <form class="form" onSubmit=${onSubmit}>
       <${Field} label="Endpoint URL" name="hookUrl" type="url" required maxlength="2048" value=${subscription?.hookUrl ?? ''} error=${error}
-        placeholder="https://partner.example.com/officepro/webhooks" hint="https, with a public address. It must answer with a 2xx within 15 seconds." />
-      <${Checks} legend="Events" name="scopes" options=${allowed} chosen=${scopes} onChange=${setScopes} error=${error} hint="Those your key was granted" />
+        placeholder="https://partner.example.com/officepro/webhooks" hint="An https URL with a public address. It must return a 2xx status within 15 seconds." />
+      <${Checks} legend="Events" name="scopes" options=${allowed} chosen=${scopes} onChange=${setScopes} error=${error} hint="The events that your key grants" />
       <${Failure} error=${error} />
       <div class="button-row"><button type="button" class="button" onClick=${onClose}>Cancel</button>
-        <button class="button primary" disabled=${busy || !scopes.length}>${busy ? 'Saving …' : 'Save'}</button></div>
+        <button class="button primary" disabled=${busy || !scopes.length}>${busy ? 'Saving…' : 'Save'}</button></div>
     </form>
   <//>`;
 }

@@ -23,11 +23,11 @@ export function TestEvent({ onSent, disabled }) {
     setBusy(false);
   }
   const data = result?.data;
-  return html`<${Card} title="Test event" end=${html`<button type="button" class="button small" disabled=${busy || disabled} onClick=${send}>${busy ? 'Sending …' : 'Send a test event'}</button>`}>
-    <div class="body stack"><p class="muted">Sent once, at once, signed like every other event. It counts as no failure of your endpoint.</p>
+  return html`<${Card} title="Test event" end=${html`<button type="button" class="button small" disabled=${busy || disabled} onClick=${send}>${busy ? 'Sending…' : 'Send a test event'}</button>`}>
+    <div class="body stack"><p class="muted">The test event is sent at once and only once, signed like every other event. A failure does not count against your endpoint.</p>
       <${Failure} error=${error} />
       <div role="status">${data && html`<div class=${`notice ${data.success ? 'good' : 'bad'}`}><strong>${result.message}</strong>
-        ${data.statusCode !== null && html`<span>Your endpoint answered ${data.statusCode}. </span>`}${data.errorMessage && html`<span>${data.errorMessage} </span>`}
+        ${data.statusCode !== null && html`<span>Your endpoint returned ${data.statusCode}. </span>`}${data.errorMessage && html`<span>${data.errorMessage} </span>`}
         <span class="small">Event <code>${data.eventId}</code>, ${formatDuration(data.durationMs)}</span></div>`}</div>
     </div><//>`;
 }

@@ -40,19 +40,19 @@ export function Webhooks({ query, user }) {
         ? html`<div class="stack"><${SubscriptionCard} subscription=${data} act=${setAct} />
             <${TestEvent} onSent=${() => setSent((count) => count + 1)} disabled=${data.status !== 'active'} />
             <${Deliveries} query=${query} round=${sent} /></div>`
-        : html`<${Card} title="Subscription"><${Empty}>You have no subscription yet: nothing is sent.
+        : html`<${Card} title="Subscription"><${Empty}>You have no subscription yet. Nothing is sent.
             <div class="button-row center"><button type="button" class="button primary" onClick=${() => setAct('edit')}>Subscribe</button></div><//><//>`}<//>
     </div>
     ${act === 'edit' && html`<${SubscriptionForm} subscription=${subscription.data?.data ?? null} granted=${user.scopes ?? []} onClose=${() => setAct(null)} onSaved=${saved} />`}
     ${act === 'rotate' && html`<${Confirm} title="Replace the signing secret?" action="Replace" work=${rotate} onClose=${() => setAct(null)}>
       <p>The old secret stays valid for 24 hours: until then each delivery is signed with both.</p><//>`}
     ${act === 'delete' && html`<${Confirm} title="Delete the subscription?" action="Delete" danger work=${remove} onClose=${() => setAct(null)}>
-      <p>Nothing more is sent, not even what waits for a retry. Signing up again makes a new secret.</p><//>`}
+      <p>Nothing more is sent, not even waiting retries. Signing up again creates a new secret.</p><//>`}
     ${secret && html`<${SecretDialog} title="Signing secret" text=${secret} name="Signing secret" onClose=${() => setSecret('')}>
       <p class="muted">It verifies the <code>webhook-signature</code> of each delivery (Standard Webhooks).</p><//>`}`;
 }
 
-/** No subscription is an answer too. @param {AbortSignal} signal */
+/** Reads the subscription, or null if there is none. @param {AbortSignal} signal */
 async function readSubscription(signal) {
   try {
     return await get('/v1/webhooks', {}, signal);
@@ -63,17 +63,17 @@ async function readSubscription(signal) {
 }
 
 /** @type {Record<string, string>} */
-const REASONS = { ENDPOINT_GONE: 'Your endpoint answered 410 Gone.', ONLY_FAILURES: 'Every attempt failed for 5 days.' };
+const REASONS = { ENDPOINT_GONE: 'Your endpoint returned 410 Gone.', ONLY_FAILURES: 'Every attempt failed for 5 days.' };
 
 /** @param {{subscription: Subscription, act: (act: 'edit' | 'rotate' | 'delete') => void}} props */
 function SubscriptionCard({ subscription: it, act }) {
   return html`<${Card} title="Subscription" end=${html`<${Status} status=${it.status} />`}><div class="body stack">
     ${it.status === 'disabled' && html`<div class="notice bad"><strong>Nothing is sent any more.</strong>
-      ${REASONS[it.disabledReason ?? ''] ?? it.disabledReason} Change and save the subscription to go on.</div>`}
+      ${REASONS[it.disabledReason ?? ''] ?? it.disabledReason} To resume, change and save the subscription.</div>`}
     ${it.status === 'paused' && html`<div class="notice warn"><strong>Nothing is sent.</strong> An administrator paused the subscription.</div>`}
-    ${it.status === 'suspended' && html`<div class="notice warn"><strong>Nothing is sent.</strong> No live key of yours grants these events. Deliveries continue by themselves when one does.</div>`}
-    ${it.status === 'active' && it.suspendedScopes.length > 0 && html`<div class="notice warn"><strong>Some events are not sent.</strong> No live key of yours grants ${it.suspendedScopes.join(', ')}.</div>`}
-    ${it.failingSince && it.status === 'active' && html`<div class="notice warn"><strong>Your endpoint is failing.</strong> Since <${Time} at=${it.failingSince} /> every attempt has failed; after 5 days nothing more is sent.</div>`}
+    ${it.status === 'suspended' && html`<div class="notice warn"><strong>Nothing is sent.</strong> None of your valid keys grants these events. Deliveries continue by themselves when one does.</div>`}
+    ${it.status === 'active' && it.suspendedScopes.length > 0 && html`<div class="notice warn"><strong>Some events are not sent.</strong> None of your valid keys grants ${it.suspendedScopes.join(', ')}.</div>`}
+    ${it.failingSince && it.status === 'active' && html`<div class="notice warn"><strong>Your endpoint is failing.</strong> Every attempt since <${Time} at=${it.failingSince} /> has failed. After 5 days of failures, nothing more is sent.</div>`}
     <dl class="facts"><dt>Endpoint</dt><dd><code>${it.hookUrl}</code></dd><dt>Events</dt><dd><${Scopes} scopes=${it.scopes} /></dd>
       <dt>Since</dt><dd><${Time} at=${it.createdAt} /></dd></dl>
     <div class="button-row">
