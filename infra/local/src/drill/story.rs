@@ -153,7 +153,7 @@ impl Story {
             report.checks.iter().filter(|it| it.verdict == Verdict::ByHand).flat_map(|it| &it.rows);
         let (mut narrow, mut remove) = (false, false);
         for row in rows.by_ref() {
-            narrow |= row.contains(&self.narrowed.key_id) && row.contains("terms of before (scopes)");
+            narrow |= row.contains(&self.narrowed.key_id) && row.contains("earlier settings (scopes)");
             remove |= row.starts_with(CLOSED) && row.contains("remove-practice");
         }
         if narrow {

@@ -1,4 +1,4 @@
-//! Items of a copy of the control table: of which kind they are, and how they may be written after what was done since.
+//! Items of a copied control table: their kinds, and how to write them given what happened since.
 
 use std::collections::BTreeMap;
 
@@ -13,20 +13,20 @@ use shared::control::{self, Item, Store};
 
 use super::audit::{Acts, described};
 
-/// What was ended or changed after the restored moment.
+/// What was ended or changed since the restored moment.
 pub(super) struct Since {
     pub(super) acts: Acts,
-    /// Practice and partner, and when the partner deleted its subscription last.
+    /// By practice and partner, when the partner last deleted its subscription.
     deleted: BTreeMap<(String, String), Timestamp>,
     now: Timestamp,
 }
 
-/// How an item of a copy may be written.
+/// How an item of a copy is written.
 pub(super) enum Written {
     AsItIs(Item),
-    /// Changed so that it is ended; the act that the operator's record tells of, its target, and why.
+    /// Written as ended; the audit action to record, and its target with the reason.
     Ended(Item, &'static str, String),
-    /// It isn't; why.
+    /// Not written; the reason.
     Not(String),
 }
 
@@ -69,7 +69,7 @@ impl Since {
                     let removal = self.acts.removal_of(&owner.0, Some(created));
                     let deletion = self.acts.deletion_of(&id, created).or(removal).map(described);
                     let deletion =
-                        deletion.or_else(|| by_partner.map(|at| format!("by its partner at {at}")));
+                        deletion.or_else(|| by_partner.map(|at| format!("deleted by its partner at {at}")));
                     if let Some(why) = deletion {
                         return Written::Not(format!("subscription {id}: {why}"));
                     }
@@ -104,13 +104,13 @@ impl Since {
                 if let Some(act) = self.acts.removal_of(&practice, None) {
                     return Written::Not(format!("position in {practice}: {}", described(act)));
                 }
-                // Whoever held the practice then doesn't hold it now.
+                // The lease of that time has ended.
                 item.remove("leaseUntil");
                 item.remove("leaseOwner");
                 None
             }
-            // The last runs of then would say that pollers stand still.
-            "runs of pollers" => return Written::Not("runs of then".to_owned()),
+            // Old runs would look as if the pollers had stopped.
+            "runs of pollers" => return Written::Not("runs from that time".to_owned()),
             _ => None,
         };
         match ended {
@@ -119,7 +119,8 @@ impl Since {
         }
     }
 
-    /// Whether an item that is there may be written over: not what only grows or moves on, and nothing that anybody changed since.
+    /// Whether an existing item may be overwritten: not counters, positions or records, and nothing
+    /// that anyone changed since.
     pub(super) fn may_be_overwritten(&self, kind: &str, live: &Item) -> bool {
         let id = match kind {
             "keys" | "partners" | "requests for access" => text(live, "id"),
