@@ -145,7 +145,10 @@ async fn a_practice_that_cant_be_right_is_not_added() {
     assert!(said.contains("EastClinic: migrated"), "the mistake was mended: {said}");
     refused(&add_east, &other, "set-practice-dsn").await;
     let said = stack.operate(&["check-dsn", "EastClinic"]).await.expect();
-    assert!(said.contains("this practice's, without records") && said.contains("The connection string works."), "{said}");
+    assert!(
+        said.contains("this practice's, without records") && said.contains("The connection string works."),
+        "{said}"
+    );
     let said = stack.operate(&["check-dsn", "catalog"]).await.expect();
     assert!(said.contains("its schema has version"), "{said}");
     refused(&["check-dsn", "catalog", "--dsn-stdin"], &other, "a practice's").await;

@@ -90,8 +90,5 @@ async fn a_reconciliation_needs_a_moment_and_a_practice_that_there_is() {
     }
     // Nothing was restored: ids are all that it would pass over, and a dry run passes over none.
     let said = stack.operate(&["reconcile", "DemoOffice", "--database-at", &at]).await.expect_failure();
-    assert!(
-        said.contains("run again with --apply") && said.contains("DemoOffice/record-ids"),
-        "{said}"
-    );
+    assert!(said.contains("run again with --apply") && said.contains("DemoOffice/record-ids"), "{said}");
 }

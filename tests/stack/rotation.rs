@@ -269,10 +269,7 @@ async fn every_secret_is_rotated_under_calls_and_no_call_fails() {
     let guesses = (0..4).map(|_| calls.call(&guess, "GET", "/v1/admin/partners?limit=1", "", 401));
     futures::future::join_all(guesses).await;
     let said = stack.operate(&["rotate-admin-secret"]).await.expect();
-    let new = said
-        .lines()
-        .find_map(|line| line.strip_prefix("New admin secret, shown only once: "))
-        .unwrap();
+    let new = said.lines().find_map(|line| line.strip_prefix("New admin secret, shown only once: ")).unwrap();
     calls.admin_secrets.lock().unwrap().push(new.to_owned());
     calls.go_on().await;
     calls.assert_none_failed("the admin secret");
