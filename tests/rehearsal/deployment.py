@@ -102,14 +102,14 @@ class Deployment:
         assert self.runs() == good, f"{self.runs()}, which is not what ran before"
         assert self.portal() == self.portals[good], "the portal is not that of then"
         told = self.workshop.run("roll-back", STACK, "--list")
-        assert f"{bad} (left by a roll-back)" in told and told.endswith(f"{good} (runs now)\n"), told
+        assert f"{bad} (rolled back)" in told and told.endswith(f"{good} (current)\n"), told
         return [f"twice to {good}"]
 
     def refuse_half(self):
         """a release whose portal isn't kept whole is refused, and what runs stays"""
         oldest, now, portal = next(iter(self.portals)), self.runs(), self.portal()
         self.workshop.run("aws", "s3", "rm", "--recursive", f"s3://{self.outputs()['ReleasesBucketName']}/releases/{oldest}/portal")
-        assert "of which 0 are there" in self.workshop.run("roll-back", STACK, oldest, fails=True)
+        assert "but has 0 files" in self.workshop.run("roll-back", STACK, oldest, fails=True)
         assert (self.runs(), self.portal()) == (now, portal), "something changed"
 
     def elsewhere(self):

@@ -186,7 +186,7 @@ class Deploy(Scripts):
                 self.assert_nothing_changed()
 
     def test_a_stack_that_is_no_good_now_is_refused(self):
-        for state, why in [(stack("UPDATE_IN_PROGRESS"), "wait for its end"), (stack("ROLLBACK_COMPLETE", migrate="None"), "delete-stack"),
+        for state, why in [(stack("UPDATE_IN_PROGRESS"), "wait until that has finished"), (stack("ROLLBACK_COMPLETE", migrate="None"), "delete-stack"),
                            (stack(migrate="None"), "no output MigrateFunctionName"), (stack("UPDATE_ROLLBACK_FAILED"), "continue-update-rollback"),
                            (stack("UPDATE_FAILED"), "rollback-stack"), (stack("DELETE_FAILED"), "delete-stack"), (stack("NEW_STATE"), "NEW_STATE")]:
             with self.subTest(why):
@@ -241,7 +241,7 @@ class Deploy(Scripts):
         for script in [("deploy", "prod", UNASKED), ("operate", "prod", "migrate"), ("portal-upload", "prod"), ("roll-back", "prod")]:
             with self.subTest(script):
                 self.assertEqual(self.run_script(*script, answers=old), 1)
-                self.assertIn("AWS CLI v2 needed", self.said)
+                self.assertIn("AWS CLI v2 is required", self.said)
                 self.assertIn("aws-cli/1.45.11", self.said)
                 self.assert_nothing_changed()
 
@@ -300,7 +300,7 @@ class Deploy(Scripts):
     def test_a_first_deployment_that_fails_says_what_it_left(self):
         left = [(["DELETE_SKIPPED"], [answer("AWS::KMS::Key\tprod-key-1\n")]), (["sam deploy"], [answer(code=1)])]
         self.assertEqual(self.deploy(answers=[new(), *left]), 1)
-        self.assertIn("What this attempt left, see README.md:\nAWS::KMS::Key\tprod-key-1", self.said)
+        self.assertIn("Resources left behind by this attempt, see README.md:\nAWS::KMS::Key\tprod-key-1", self.said)
         self.assertFalse((self.project / "infra/stacks/prod.toml").exists())
         self.assertEqual(self.deploy(answers=left), 1)
         self.assertNotIn("prod-key-1", self.said)
@@ -347,7 +347,7 @@ class Parameters(Scripts):
     def test_a_value_becomes_empty_only_by_the_word_reset(self):
         answers = [running(**self.GIVEN)]
         self.assertEqual(self.deploy("--parameter-overrides", "AlarmTopicArn=", answers=answers), 1)
-        self.assertIn("say --reset AlarmTopicArn", self.said)
+        self.assertIn("use --reset AlarmTopicArn", self.said)
         self.assert_nothing_changed()
         for reset in [("--reset", "AlarmTopicArn", "LogRetentionDays"), ("--reset=AlarmTopicArn,LogRetentionDays",)]:
             self.assertEqual(self.deploy(*reset, answers=answers), 0, self.said)
@@ -388,7 +388,7 @@ class Parameters(Scripts):
             self.assertEqual(self.run_script(*script, AWS_REGION=None), 0, self.said)
             self.assertEqual({call["environment"].get("AWS_REGION") for call in self.calls[1:]}, {"eu-west-1"})
             self.assertEqual(self.run_script(*script), 1)
-            self.assertIn("says eu-west-1, AWS_REGION says us-east-1", self.said)
+            self.assertIn("specifies eu-west-1, but AWS_REGION is us-east-1", self.said)
             self.assert_nothing_changed()
 
     def test_a_value_that_cloudformation_would_refuse_is_refused_before_anything_is_built(self):
@@ -428,14 +428,14 @@ class Parameters(Scripts):
         answers = [(PARAMETERS, [answer(json.dumps([{"ParameterKey": name, "ParameterValue": value} for name, value in before.items()]))])]
         self.assertEqual(self.deploy(answers=answers), 0, self.said)
         self.assertEqual(list(self.deployed()), [DEFAULTS | {"PortalOrigin": "https://a"}])
-        self.assertIn("  LogLevel: new → info\n  OldOne: x → the template has it no longer", self.said)
+        self.assertIn("  LogLevel: new → info\n  OldOne: x → removed from the template", self.said)
 
     def test_without_a_terminal_the_missing_flag_is_named_before_anything_is_done(self):
         for arguments, flag in [((), "--no-confirm-changeset"), (("--confirm-changeset",), "--no-confirm-changeset"),
                                 (("--guided", UNASKED), "--parameter-overrides")]:
             with self.subTest(arguments):
                 self.assertEqual(self.run_script("deploy", "prod", *arguments), 1)
-                self.assertIn(f"say {flag}", self.said)
+                self.assertIn(f"use {flag}", self.said)
                 self.assertEqual(self.called("sam build"), [])
                 self.assert_nothing_changed()
 
@@ -443,7 +443,7 @@ class Parameters(Scripts):
         for arguments in [("--config-file", "other.toml"), ("--config-env=other",), ("--stack-name", "other")]:
             with self.subTest(arguments):
                 self.assertEqual(self.deploy(*arguments), 1)
-                self.assertIn("is not taken here", self.said)
+                self.assertIn("is not supported", self.said)
                 self.assertEqual(self.called("sam build"), [])
                 self.assert_nothing_changed()
 
@@ -460,7 +460,7 @@ class Parameters(Scripts):
         self.assertEqual(self.run_script("deploy", "prod", "--guided", typed=lines, answers=[running(**self.GIVEN)]), 0, self.said)
         wanted = self.GIVEN | {"LogLevel": "debug", "LogRetentionDays": "30", "AlarmTopicArn": ""}
         self.assertEqual(list(self.deployed()), [DEFAULTS | wanted])
-        self.assertIn("'8' is none of", self.said)
+        self.assertIn("'8' is not one of", self.said)
 
     def test_an_account_of_few_processes_reserves_none(self):
         answers = [new(), (LIMITS, [answer("10\n")])]
@@ -565,7 +565,7 @@ class Where(Scripts):
                     self.assertEqual(self.used("AWS_REGION"), {region})
                     self.assertEqual(self.used("AWS_PROFILE"), {"other"} if region == "eu-west-1" else {None})
             self.assertEqual(self.run_script(script, "prod", *arguments, AWS_REGION="ca-central-1"), 1)
-            self.assertIn("AWS_REGION says ca-central-1: which one?", self.said)
+            self.assertIn("but AWS_REGION is ca-central-1", self.said)
             self.assert_nothing_changed()
 
     def test_of_two_regions_none_is_guessed(self):
@@ -573,13 +573,13 @@ class Where(Scripts):
         self.file("prod.us-east-1.toml")
         for script, *arguments in self.SCRIPTS:
             self.assertEqual(self.run_script(script, "prod", *arguments, AWS_REGION=None), 1)
-            self.assertIn("prod is in eu-west-1 and in us-east-1: which one?", self.said)
+            self.assertIn("prod has files for eu-west-1 and us-east-1", self.said)
             self.assert_nothing_changed()
 
     def test_a_file_that_names_another_region_is_refused(self):
         self.file("prod.eu-west-1.toml", region='"us-east-1"')
         self.assertEqual(self.run_script("operate", "prod", "migrate"), 1)
-        self.assertIn("says region us-east-1", self.said)
+        self.assertIn("specifies region us-east-1", self.said)
         self.file("prod.eu-west-1.toml")
         self.file("prod.toml", region='"eu-west-1"')
         self.assertEqual(self.run_script("operate", "prod", "migrate"), 1)
@@ -755,7 +755,7 @@ class Releases(Scripts):
         self.roll_back(code=1)
         self.assertIn("there is no such release", self.said)
         self.roll_back("--list")
-        self.assertEqual(self.said, f"{bad} (left by a roll-back)\n1790000003-v (left by a roll-back)\n{good} (runs now)\n")
+        self.assertEqual(self.said, f"{bad} (rolled back)\n1790000003-v (rolled back)\n{good} (current)\n")
         self.roll_back(bad)
         self.release("4")
         self.roll_back()
@@ -774,7 +774,7 @@ class Releases(Scripts):
         self.assertEqual(self.served()["main.js"], "1")
         self.now = second
         self.roll_back(code=1, answers=[(["--query Stacks[0].StackStatus"], [answer("UPDATE_IN_PROGRESS\n")])])
-        self.assertIn("wait for its end", self.said)
+        self.assertIn("wait until that has finished", self.said)
 
     def test_a_release_that_is_not_kept_is_refused(self):
         self.values, self.now = DEFAULTS, "1790000001-v"
