@@ -1,4 +1,4 @@
-//! Operators' commands, each on a stack that runs.
+//! Operator commands on a running stack.
 
 use std::process::Command;
 
@@ -30,7 +30,7 @@ fn add<'a>(practice: &'a str, zone: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     [&["add-practice", practice, "--name", "North Clinic", "--time-zone", zone], more].concat()
 }
 
-/// A practice of the test's own, with a partner who may do this there; the partner's token.
+/// Creates the test's own practice and a partner with these scopes; returns the partner's token.
 async fn own_practice(stack: &Stack, practice: &str, scopes: &str) -> String {
     stack.operate(&add(practice, "America/Chicago", &[])).await.expect();
     let first = ["--company", practice, "--contact", "Kim Lee", "--email", "kim@acme.example"];
@@ -109,7 +109,8 @@ async fn a_practice_that_cant_be_right_is_not_added() {
     refused(&add("EastClinic", "America/Chicago", &["--dsn-stdin"]), "", "no secret found").await;
     refused(&add("EastClinic", "America/Chicago", &["--dsn-stdin"]), "mysql://x", "postgres://").await;
     refused(&add("DemoOffice", "America/Chicago", &[]), "", "already registered").await;
-    // Somebody else's database, one of another program's, and none: nothing is registered, kept or changed.
+    // With another practice's database, another program's, or none, nothing is registered, stored
+    // or changed.
     let other = format!("sqlite://{}", stack.folder.join("data/practices/DemoOffice.sqlite").display());
     let foreign = stack.folder.join("emr.sqlite");
     let emr = format!("sqlite://{}", foreign.display());
@@ -171,7 +172,7 @@ async fn a_migration_of_all_goes_on_past_a_practice_that_fails_and_is_finished_b
     let database = folder.path().join("data/practices/SouthClinic.sqlite");
     let aside = folder.path().join("aside");
     std::fs::rename(&database, &aside).unwrap();
-    // A folder in the file's place can't be opened as a database.
+    // A folder in place of the file can't be opened as a database.
     std::fs::create_dir(&database).unwrap();
     let failed = stack.operate(&["migrate", "--all"]).await;
     for practice in ["DemoOffice", "LakesideClinic", "NorthClinic", "catalog"] {
@@ -263,7 +264,7 @@ async fn the_catalog_stays_where_it_is_until_another_place_is_known_to_be_good()
     assert!(said.contains("can't be seen"), "it may hold anything: {said}");
     std::fs::rename(folder.path().join("aside"), &catalog).unwrap();
     stack.operate_with(&[&command[..], &["--new"]].concat(), &url(&unmade)).await.expect();
-    // An empty one may take the place of an empty one.
+    // An empty database may replace an empty one.
     stack.operate_with(&command, &url(&empty)).await.expect();
     assert_eq!(current(), url(&empty));
     stack.operate_with(&command, &before).await.expect();
@@ -358,7 +359,7 @@ async fn events_of_a_time_are_sent_once_more_to_all_subscriptions() {
     }
     endpoint.hears(3, |_| true).await;
     let time = ["--from", "2026-01-01T00:00:00Z", "--to", "2099-01-01T00:00:00Z"];
-    // The outcome of the last delivery may be a moment later than its arrival.
+    // The outcome of the last delivery may be recorded a moment after its arrival.
     until("a replay of all three", async || {
         let replay = [&["replay", "EventfulClinic", "--all", "--name", "once"], &time[..]].concat();
         let said = stack.operate(&replay).await.expect();
@@ -428,13 +429,13 @@ async fn a_practice_is_removed_when_no_key_opens_it_and_its_database_stays() {
     let said = stack.operate(&["migrate", "--all"]).await.expect();
     assert!(!said.contains("LeavingClinic"), "{said}");
 
-    // Calls could still reach the database that it had: another one has to wait.
+    // Calls could still reach its previous database, so a different one is rejected for now.
     let elsewhere = format!("sqlite://{}", stack.folder.join("data/practices/Elsewhere.sqlite").display());
     let said =
         stack.operate_with(&add("LeavingClinic", "America/Chicago", &["--dsn-stdin"]), &elsewhere).await;
     let said = said.expect_failure();
     assert!(said.contains("was removed recently") && said.contains("nothing was changed"), "{said}");
-    // What was kept can be taken up again, with what was in it.
+    // The kept database can be added again, with its data.
     let said = stack.operate(&add("LeavingClinic", "America/Chicago", &[])).await.expect();
     assert!(said.contains("this practice's, with records"), "{said}");
     until("the end of the revoked key's token", async || {
@@ -443,7 +444,7 @@ async fn a_practice_is_removed_when_no_key_opens_it_and_its_database_stays() {
     })
     .await;
 
-    // The same words as the first time make a key that works, and no event has an id that was used.
+    // The same input creates a key that works, and no event id is reused.
     let token = own_practice(&stack, "LeavingClinic", "Prospects,Patients").await;
     stack.expect(&token, "POST", "/v1/webhooks/signup", Some(&body), 201).await;
     stack.expect(&token, "POST", "/v1/LeavingClinic/prospects", Some(&patient), 201).await;
@@ -460,7 +461,8 @@ async fn ctrl_c_ends_the_stack_without_a_word_of_failure() {
         process::Stdio,
     };
     let folder = tempfile::tempdir().unwrap();
-    // Before it serves, and in the middle of a schedule's work. A terminal tells all processes of the group.
+    // Before it serves, and during a schedule's work. A terminal signals all processes of the
+    // group.
     for word in ["Preparing", "Ctrl-C"] {
         let mut run = Command::new(program());
         run.args(["--port", "0", "--binaries"]).arg(program().parent().unwrap());

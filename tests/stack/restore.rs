@@ -1,4 +1,4 @@
-//! Restores from backups, as operators do and exercise them.
+//! Restores from backups, as operators perform and rehearse them.
 
 use std::{path::Path, process::Command};
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::running::{EVERYDAY, Stack, program};
 
-/// Runs the drill; its report.
+/// Runs the drill; returns its report.
 async fn drill(more: &[&str]) -> Value {
     Stack::build().await;
     let folder = tempfile::tempdir().unwrap();
@@ -44,7 +44,7 @@ fn assert_holds(report: &Value) {
         assert_eq!(verdict(&format!("{round}/DemoOffice/writes")), "by-hand");
         assert_eq!(verdict(&format!("{round}/control/key-terms")), "by-hand");
     }
-    // There the copy took the table's place, so that everything ended lived again.
+    // In this round the copy replaced the table, so everything that was ended worked again.
     for mended in ["audit", "keys", "partners", "claim-links", "subscriptions", "practices"] {
         assert_eq!(verdict(&format!("control-older/control/{mended}")), "mended", "{mended}");
     }
@@ -88,7 +88,7 @@ async fn a_reconciliation_needs_a_moment_and_a_practice_that_there_is() {
         )
         .await;
     }
-    // Nothing was restored: ids are all that it would pass over, and a dry run passes over none.
+    // Nothing was restored, so it would only skip ids, and a dry run skips none.
     let said = stack.operate(&["reconcile", "DemoOffice", "--database-at", &at]).await.expect_failure();
     assert!(said.contains("run again with --apply") && said.contains("DemoOffice/record-ids"), "{said}");
 }
