@@ -1,4 +1,4 @@
-"""infra/deploy, roll-back, operate and portal-upload, run with stand-ins of the programs that they call, which record the calls."""
+"""Tests of infra/deploy, roll-back, operate and portal-upload with stand-ins for the programs that they call."""
 
 import json
 import os
@@ -32,7 +32,7 @@ from stand_ins import StandIns  # noqa: E402
 
 DEFAULTS = {name: one["Default"] for name, one in parameters.parameters_of((INFRA.parent / "template.yaml").read_text()).items()
             if name != parameters.OWN}
-# What changes something in the account.
+# Calls that change something in the account.
 CHANGES = ["update-function-code", "migrate", "sam deploy", "update-stack", "s3 sync", "s3://the-PortalBucketName", "create-invalidation"]
 
 
@@ -45,7 +45,7 @@ def stack(status="UPDATE_COMPLETE", migrate="the-MigrateFunctionName"):
 
 
 def running(**values):
-    """The answer to what the parameters of the running stack are; those that aren't named have the template's defaults."""
+    """Returns the response with the running stack's parameters; those not given have the template's defaults."""
     return listed_parameters(DEFAULTS | {"PortalOrigin": "https://portal.example.com", "Release": "1790000003-v3"} | values)
 
 
@@ -54,7 +54,7 @@ def listed_parameters(values):
 
 
 def new(*after):
-    """The answers of an account without the stack, which `sam deploy` then makes."""
+    """Returns the responses of an account without the stack, which `sam deploy` then creates."""
     return (STATE, [NO_STACK, *after, stack()])
 
 
@@ -67,7 +67,7 @@ class Scripts(unittest.TestCase):
     def setUpClass(cls):
         cls.stand_ins = StandIns()
         cls.addClassCleanup(cls.stand_ins.close)
-        # What the scripts' Python loads; they themselves are read anew each time.
+        # Preloads what the scripts import; the scripts themselves are read each time.
         cls.python = warm.Warm("argparse", "json", "pathlib", "re", "shlex", "tomllib", "zipfile", environment={"PYTHONDONTWRITEBYTECODE": "1"})
         cls.addClassCleanup(cls.python.close)
 
@@ -92,13 +92,13 @@ class Scripts(unittest.TestCase):
 
     @staticmethod
     def write(folder, version, **more):
-        """A portal. Versions have the same size."""
+        """Writes a portal. All versions have the same size."""
         for name, text in ({"index.html": "<script src=main.js>", "main.js": version, "lib/types.d.ts": "declare"} | more).items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(text)
 
     def stored(self, bucket, under=""):
-        """The objects of a bucket: name → text."""
+        """Returns the objects of a bucket: name → text."""
         root = self.stubs / "s3" / bucket / under
         return {path.relative_to(root).as_posix(): path.read_text() for path in root.rglob("*") if path.is_file()}
 
@@ -111,11 +111,11 @@ class Scripts(unittest.TestCase):
         path.chmod(0o755)
 
     def deploy(self, *arguments, **others):
-        """infra/deploy, where nobody is there to be asked."""
+        """Runs infra/deploy without a terminal."""
         return self.run_script("deploy", "prod", UNASKED, *arguments, **others)
 
     def deployed(self):
-        """The parameters of each `sam deploy`."""
+        """Yields the parameters of each `sam deploy`."""
         for call in self.called("sam deploy"):
             words = call[:call.rindex(" --region ")].split(" --parameter-overrides ")[1]
             values = {name: value.strip('"') for name, _, value in (word.partition("=") for word in words.split())}
@@ -123,8 +123,8 @@ class Scripts(unittest.TestCase):
             yield values
 
     def run_script(self, *arguments, answers=(), typed=None, **environment):
-        """The first of `answers` that fits a call is given; a call that none fits succeeds without output. `typed` is what somebody
-        types at a terminal; without it, there is none."""
+        """Runs a script. A call gets the first matching entry of `answers`, or succeeds without output. `typed` is typed at a
+        terminal; without it, there is none."""
         usual = [(["--query Stacks[0].StackStatus"], [answer("UPDATE_COMPLETE\n")]), (STATE, [stack()]), running(), (TAGS, [answer("[]")]), (["get-template"], [answer(PACKAGED)]),
                  (["OutputKey,OutputValue"], [listed(OUTPUTS)]),
                  (["aws --version"], [answer("aws-cli/2.27.0 Python/3.13\n")]), (LIMITS, [answer("900\n")]),
@@ -329,7 +329,7 @@ class Deploy(Scripts):
 
 
 class Parameters(Scripts):
-    """What was given once holds until something else is given, or a reset is said in words."""
+    """A parameter keeps its value until another one is given or it is reset explicitly."""
 
     GIVEN = {"AlarmTopicArn": "arn:aws:sns:us-east-1:1:ops", "PortalOrigin": "https://here.example.com", "VpcSubnetIds": "subnet-1,subnet-2",
              "VpcSecurityGroupIds": "sg-1", "EdgeSecretVersion": "0a1b", "LogRetentionDays": "365", "Architecture": "x86_64"}
@@ -620,10 +620,10 @@ class Where(Scripts):
 
 
 class Releases(Scripts):
-    """Releases are kept in the order in which they ran, and come back whole."""
+    """Releases are stored in the order in which they ran, and restored completely."""
 
     def release(self, version, name=None, **others):
-        """A deployment of a portal of that version. The release that CloudFormation then says runs is of that name."""
+        """Deploys a portal of that version. CloudFormation then reports `name` as the running release."""
         self.write(self.portal, version)
         self.now = name or f"17900{version.rjust(5, '0')}-v"
         self.values = DEFAULTS | {"PortalOrigin": "https://portal.example.com"} | others | {"Release": self.now}
@@ -637,7 +637,7 @@ class Releases(Scripts):
             self.assert_nothing_changed()
         elif self.called("update-stack"):
             to = next(one["ParameterValue"] for one in self.sent if one["ParameterKey"] == "Release")
-            # CloudFormation says so only after the update: the record was written under the old name.
+            # Here CloudFormation still reported the old release when the record was written.
             self.rename_last_record(to)
             self.now = to
 
@@ -650,7 +650,7 @@ class Releases(Scripts):
         self.stand_ins.seen = self.keep_parameters
 
     def keep_parameters(self, words):
-        """Those of an update are in a file that is gone afterwards."""
+        """Remembers an update's parameters, because their file is deleted afterwards."""
         for word in words:
             if word.startswith("file://") and word.endswith("/parameters"):
                 self.sent = json.loads(Path(word.removeprefix("file://")).read_text())
@@ -678,7 +678,7 @@ class Releases(Scripts):
         self.assert_nothing_changed()
 
     def test_a_release_that_was_not_kept_whole_is_none(self):
-        """Portal, template, record: whichever of them is the last to be written, nothing is offered that can't be brought back."""
+        """If storing the portal, template or record is interrupted, the release is not offered for a roll-back."""
         first, ours = self.release("1"), "s3://the-ReleasesBucketName"
         for cut in [["cp --recursive", f"{ours}/releases/"], ["cp", f"portal/index.html {ours}"], ["sync", ours], ["cp", f"{ours}/releases/1790000002-v/template"],
                     ["cp", f"{ours}/runs/000002"]]:

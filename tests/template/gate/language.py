@@ -1,4 +1,4 @@
-"""Language: what CloudFormation itself evaluates or refuses when a template arrives, and no linter looks at.
+"""Language: what CloudFormation itself evaluates or rejects when it receives a template, and no linter checks.
 
 Sources: the AWS CloudFormation Template Reference Guide ("Rule functions", "Condition functions", "DeletionPolicy attribute",
 "UpdateReplacePolicy attribute", "Using dynamic references"); for Fn::If and Condition in Rules, which the guide lists but CloudFormation refuses,
@@ -11,34 +11,34 @@ from . import rule
 from .template import as_list, nodes
 
 VALUES_IN_RULES = {"Ref", "Fn::RefAll", "Fn::ValueOf", "Fn::ValueOfAll"}
-# Function → how many arguments it takes, at least and at most. A list comes first in those that have one.
+# Function → its minimum and maximum number of arguments. Functions with a list have it first.
 TESTS_IN_RULES = {"Fn::And": (2, 10), "Fn::Or": (2, 10), "Fn::Not": (1, 1), "Fn::Equals": (2, 2), "Fn::Contains": (2, 2),
                   "Fn::EachMemberEquals": (2, 2), "Fn::EachMemberIn": (2, 2)}
 OF_TESTS, OF_LISTS = {"Fn::And", "Fn::Or", "Fn::Not"}, {"Fn::Contains", "Fn::EachMemberEquals", "Fn::EachMemberIn"}
 TESTS_IN_CONDITIONS = {"Fn::And": (2, 10), "Fn::Or": (2, 10), "Fn::Not": (1, 1), "Fn::Equals": (2, 2), "Condition": (1, 1)}
 VALUES_IN_CONDITIONS = {"Ref", "Fn::FindInMap", "Fn::If", "Fn::Join", "Fn::Select", "Fn::Split", "Fn::Sub"}
 PSEUDO = {"AWS::AccountId", "AWS::Partition", "AWS::Region", "AWS::StackId", "AWS::StackName", "AWS::URLSuffix", "AWS::NotificationARNs"}
-# What CloudFormation reads before any function is evaluated.
+# What CloudFormation reads before it evaluates any function.
 LITERAL = ("Type", "Condition", "DependsOn", "DeletionPolicy", "UpdateReplacePolicy")
 DELETION, REPLACEMENT = {"Delete", "Retain", "RetainExceptOnCreate", "Snapshot"}, {"Delete", "Retain", "Snapshot"}
 
 
 def function_of(node):
-    """(name, arguments) of a function; (None, node) of anything else."""
+    """Returns (name, arguments) of a function, (None, node) of anything else."""
     if isinstance(node, dict) and len(node) == 1 and ((name := next(iter(node))).startswith("Fn::") or name in ("Ref", "Condition")):
         return name, node[name]
     return None, node
 
 
 def is_list(template, node):
-    """Whether a node is a list, or refers to a parameter that is one."""
+    """Returns whether a node is a list or refers to a list parameter."""
     name, argument = function_of(node)
     kind = template.body.get("Parameters", {}).get(argument, {}).get("Type", "") if name == "Ref" else ""
     return isinstance(node, list) or name in ("Fn::RefAll", "Fn::ValueOfAll", "Fn::Split") or kind == "CommaDelimitedList" or kind.startswith("List<")
 
 
 def refusals(template, node, tests, values, is_test=True):
-    """What CloudFormation refuses in an expression of Rules or Conditions, with these functions."""
+    """Yields what CloudFormation rejects in an expression of Rules or Conditions, given the supported functions."""
     name, argument = function_of(node)
     parameters = set(template.body.get("Parameters", {}))
     if name is None:
@@ -115,7 +115,7 @@ def what_is_read_before_functions_is_literal(template):
 
 @rule
 def an_index_is_there_whatever_the_parameters_are(template):
-    """Fn::Select of an index that a split text doesn't have stops a deployment, in a branch that no condition takes, too."""
+    """Fn::Select of an index that a split text doesn't have stops a deployment, even in a branch whose condition is false."""
     for node in nodes(template.body):
         name, argument = function_of(node)
         if name != "Fn::Select" or function_of(argument[1])[0] != "Fn::Split":

@@ -1,4 +1,4 @@
-"""Wiring: functions, routes, queues and schedules lead where their names say."""
+"""Wiring: functions, routes, queues and schedules are connected as their names say."""
 
 import json
 import re
@@ -10,14 +10,14 @@ from .template import NO_VALUE, QUEUE, TABLE, as_list, nodes, references
 # Functions without an event, which operators invoke.
 INVOKED_BY_OPERATORS = {"MigrateFunction"}
 DAY = 86_400
-# The alarms that take a gradual deployment back, and that tell nobody else.
+# The alarms that roll back a gradual deployment and notify nobody.
 OF_DEPLOYMENTS = ("DeploymentFaultsAlarm", "NewPracticeApiErrorsAlarm", "NewPartnerApiErrorsAlarm", "NewPipelineErrorsAlarm")
 # What the access log's filters count.
 ACCESS = {"Calls": '{ $.status = "*" }', "Faults": '{ $.status = "5*" }'}
 # Variables that are not named after what they refer to.
 OTHER_NAMES = {"DEAD_LETTER_QUEUE_URL": "EventsDeadLetterQueue", "RUST_LOG": "LogLevel", "METRICS_NAMESPACE": "AWS::StackName"}
 EVERYWHERE = {"RUST_LOG", "METRICS_NAMESPACE", "PORTAL_ORIGIN"}
-# They are told of the keys and may not read them, see token-keys-are-for-callers.
+# They know the keys' ARN but may not read them, see token-keys-are-for-callers.
 ASK_THE_AGE_OF_KEYS = {"AdminFunction"}
 NETWORK = {"Fn::If": ["InVpc", {"SubnetIds": {"Ref": "VpcSubnetIds"}, "SecurityGroupIds": {"Ref": "VpcSecurityGroupIds"}}, NO_VALUE]}
 
@@ -28,10 +28,10 @@ def variables_refer_to_what_they_say(template):
         variables = template.variables(name)
         for variable, value in variables.items():
             wanted = OTHER_NAMES.get(variable, "".join(map(str.capitalize, variable.removesuffix("_URL").split("_"))))
-            # The rules about secrets hold the literal values.
+            # The rules about secrets check the literal values.
             if isinstance(value, dict) and value != {"Ref": wanted}:
                 yield f"{name} {variable} is not {wanted}"
-        # A token is checked by its keys and its issuer.
+        # A token is verified by its keys and its issuer.
         checks_tokens = "TOKEN_KEYS_SECRET" in variables and name not in ASK_THE_AGE_OF_KEYS
         missing = (EVERYWHERE | ({"TOKEN_ISSUER"} if checks_tokens else set())) - set(variables)
         if missing:
@@ -58,7 +58,7 @@ def functions_are_reached_and_bounded(template):
         kinds = {event["Type"] for event in function.get("Events", {}).values()}
         if bool(kinds) == (name in INVOKED_BY_OPERATORS):
             yield f"{name} is invoked by {sorted(kinds) or 'nothing'}"
-        # A queue's event has a maximum of its own.
+        # A queue's event has its own maximum.
         if kinds and "SQS" not in kinds and "ReservedConcurrentExecutions" not in function:
             yield f"{name} can take all of the account's concurrency"
         # 0 would stop the function.
@@ -71,9 +71,9 @@ def functions_are_reached_and_bounded(template):
 
 @rule
 def releases_are_published_and_watched(template):
-    """Each deployment publishes a version of every function, for a parameter that changes reaches the alias only by a new one."""
+    """Each deployment publishes a version of every function, because a changed parameter reaches the alias only through a new version."""
     gradual = {"Type": {"Ref": "TrafficShifting"}, "Alarms": {"Fn::If": ["ShiftsGradually", [{"Ref": one} for one in OF_DEPLOYMENTS], [NO_VALUE]]}}
-    # CodeDeploy takes ten.
+    # CodeDeploy supports ten.
     if len(OF_DEPLOYMENTS) > 10:
         yield "CodeDeploy watches no more than 10 alarms"
     for name, function in template.functions().items():
@@ -85,7 +85,7 @@ def releases_are_published_and_watched(template):
 
 @rule
 def a_bad_release_is_seen_within_a_minute(template):
-    """A canary of five minutes sends a share of the calls: an alarm of several minutes, or on what the version before does, would see nothing."""
+    """A five-minute canary gets only a share of the calls: an alarm over several minutes, or on the previous version, would not detect anything."""
     read, watched = set(), [template.resources.get(one, {}) for one in OF_DEPLOYMENTS]
     for name, resource in zip(OF_DEPLOYMENTS, watched, strict=True):
         alarm = resource.get("Properties", {})
@@ -117,7 +117,7 @@ def a_bad_release_is_seen_within_a_minute(template):
 
 @rule
 def each_route_once_and_each_noun_one_function(template):
-    """`/v1/admin/…` belongs to the admin function alone, `/v1/{PPass}/visits/…` to the visits function."""
+    """`/v1/admin/…` belongs only to the admin function, `/v1/{PPass}/visits/…` only to the visits function."""
     owners, routes = {}, list(template.routes())
     for route, count in Counter(route for route, _ in routes).items():
         if count > 1 or (route != "$default" and not re.fullmatch(r"[A-Z]+ /v1(/[a-z0-9.-]+|/\{[A-Za-z]+\})+", route)):
@@ -174,7 +174,7 @@ def queues_lose_nothing(template):
 
 @rule
 def every_shard_is_polled_and_no_run_overlaps(template):
-    """A shard without a schedule would leave its practices' events in their databases."""
+    """Without a schedule for its shard, a practice's events would never be delivered."""
     inputs = {}
     for name, function, event in template.events("Schedule"):
         inputs.setdefault(name, []).append(event.get("Input", ""))
@@ -189,7 +189,7 @@ def every_shard_is_polled_and_no_run_overlaps(template):
 
 @rule
 def indexes_hold_whole_items(template):
-    """Lists are read from indexes alone. The local stack gives every index whole items, whatever the template says."""
+    """Lists are read only from indexes. In the local stack every index has whole items, whatever the template says."""
     for name, table in template.of_type(TABLE).items():
         for index in table.get("GlobalSecondaryIndexes", []):
             if index.get("Projection") != {"ProjectionType": "ALL"}:
