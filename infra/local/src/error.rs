@@ -7,7 +7,7 @@ use std::path::Path;
 /// Why the local stack can't start or continue.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file, folder, socket or process; the text says which.
+    /// An I/O error; the text names the file, folder, socket or process.
     #[error("{0}: {1}")]
     Io(String, #[source] io::Error),
     /// `template.yaml` contains something that the local stack does not support.

@@ -36,7 +36,7 @@ pub enum Operation {
         /// Display name
         #[arg(long, value_parser = text)]
         name: String,
-        /// IANA name, e.g. `America/New_York`
+        /// IANA time zone, e.g. `America/New_York`
         #[arg(long)]
         time_zone: String,
         /// Make it a sandbox, whose API keys begin with `op_test_`
@@ -98,7 +98,7 @@ pub enum Operation {
     /// listed
     SetTimeZone {
         practice: String,
-        /// IANA name, e.g. `America/New_York`
+        /// IANA time zone, e.g. `America/New_York`
         time_zone: String,
         #[command(flatten)]
         world: OfWorld,
@@ -183,7 +183,7 @@ pub enum Operation {
     /// Replaces the connection string of a practice's database, if the new one works
     SetPracticeDsn {
         practice: String,
-        /// It may be an empty database although the one before isn't, or can't be read any more
+        /// Allow an empty database although the current one has data or can't be read
         #[arg(long)]
         new: bool,
         #[command(flatten)]
@@ -194,7 +194,7 @@ pub enum Operation {
     /// Replaces the connection string of the catalog, if the new one opens a database that belongs
     /// to no practice
     SetCatalogDsn {
-        /// It may be an empty database although the one before isn't, or can't be read any more
+        /// Allow an empty database although the current one has data or can't be read
         #[arg(long)]
         new: bool,
         #[command(flatten)]
@@ -210,7 +210,7 @@ pub enum Operation {
     /// Replays the events of a time range to partners, each as a new delivery with the full retry
     /// schedule
     Replay {
-        /// The practice, as it is named in paths
+        /// The practice's name in API paths
         practice: String,
         /// The subscription's id; without it, all active subscriptions of the practice
         #[arg(long)]
@@ -218,7 +218,7 @@ pub enum Operation {
         /// Deliveries created at or after this time (RFC 3339)
         #[arg(long)]
         from: Timestamp,
-        /// … and before this one
+        /// … and before this time
         #[arg(long)]
         to: Timestamp,
         /// Include deliveries that succeeded
@@ -248,7 +248,8 @@ pub enum Operation {
         /// Repair what can be repaired; without it nothing is changed
         #[arg(long)]
         apply: bool,
-        /// Write the report to this file (Markdown) and beside it as .json, instead of to standard output
+        /// Write the report to this file (Markdown) and to a .json file beside it, not to standard
+        /// output
         #[arg(long, value_name = "FILE")]
         report: Option<PathBuf>,
         #[command(flatten)]
@@ -269,7 +270,8 @@ pub enum Operation {
         /// Write the items; without it they are only counted
         #[arg(long)]
         apply: bool,
-        /// Write the report to this file (Markdown) and beside it as .json, instead of to standard output
+        /// Write the report to this file (Markdown) and to a .json file beside it, not to standard
+        /// output
         #[arg(long, value_name = "FILE")]
         report: Option<PathBuf>,
         #[command(flatten)]
@@ -280,7 +282,7 @@ pub enum Operation {
         /// Calls at or after this time (RFC 3339)
         #[arg(long)]
         from: Timestamp,
-        /// … and before this one
+        /// … and before this time
         #[arg(long)]
         to: Timestamp,
         /// Only calls to this practice
@@ -448,7 +450,7 @@ impl Operation {
     }
 }
 
-/// Prints or writes a report.
+/// Prints a report or writes it to a file.
 ///
 /// # Errors
 /// If a guarantee is broken, or the file can't be written.

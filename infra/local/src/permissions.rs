@@ -29,7 +29,7 @@ pub struct Permissions {
     functions: HashMap<String, Principal>,
 }
 
-/// A function as a caller.
+/// A function as a caller, with its role's statements.
 #[derive(Debug)]
 pub(crate) struct Principal {
     function: String,

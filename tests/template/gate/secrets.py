@@ -10,7 +10,7 @@ from .template import SECRET, nodes
 # Literal values in the environment. All other values are references.
 LITERALS = {"TOKEN_ISSUER": "officepro-partner-api"}
 NAMES = re.compile(r"(?i)secret|token|passw|private|credential|key|dsn|salt")
-# The name of a version of a secret, which reveals nothing about it.
+# The name of a secret's version, which reveals nothing about the secret.
 VERSIONS = {"EdgeSecretVersion"}
 # Words of SAM and CodeDeploy that look random.
 WORDS = {"AutoPublishCodeSha256", "Canary10Percent5Minutes", "Canary10Percent15Minutes", "Linear10PercentEvery1Minute"}

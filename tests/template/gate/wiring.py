@@ -160,14 +160,15 @@ def queues_lose_nothing(template):
             yield f"{name}: one failure would send a whole batch again"
         if not event.get("ScalingConfig", {}).get("MaximumConcurrency"):
             yield f"{name}: nothing bounds its concurrency"
-        # Lambda asks for six times the time-out. Much more would hold up the messages of a process that died.
+        # Lambda recommends six times the time-out. Much more would delay the messages of a process
+        # that died.
         if not 6 * function["Timeout"] <= queues.get(queue, {}).get("VisibilityTimeout", 30) <= 12 * function["Timeout"]:
             yield f"{queue} hides a message for another time than 6 to 12 time-outs of {name}"
     for name, queue in queues.items():
         redrive, kept = queue.get("RedrivePolicy", {}), queue.get("MessageRetentionPeriod", 4 * DAY)
         if name in consumed and (references(redrive.get("deadLetterTargetArn")) != {"EventsDeadLetterQueue"} or redrive.get("maxReceiveCount", 0) < 2):
             yield f"{name} gives up its messages elsewhere, or at their first failure"
-        # A dead letter keeps the age that it had in its queue.
+        # A dead letter keeps the age that it had in the source queue.
         if not 4 * DAY <= kept < 14 * DAY if name in consumed else kept != 14 * DAY:
             yield f"{name} keeps its messages for {kept} s: too short for trouble of some days, or too long for its dead letters"
 

@@ -19,7 +19,7 @@ pub struct Demo {
     pub keys: Vec<DemoKey>,
 }
 
-/// An API key.
+/// An API key of the demo.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DemoKey {

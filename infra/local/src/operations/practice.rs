@@ -25,7 +25,7 @@ pub struct NewPractice {
     pub practicepass: String,
     pub name: String,
     pub time_zone: String,
-    /// Its keys begin with `op_test_`.
+    /// Whether it is a sandbox, whose API keys begin with `op_test_`.
     pub sandbox: bool,
     /// `None` for a SQLite file in the data folder of the local stack.
     pub dsn: Option<String>,

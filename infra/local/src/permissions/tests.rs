@@ -297,7 +297,7 @@ fn the_projects_roles_can_be_evaluated() {
         for principal in permissions.functions.values() {
             let refuses = |action, resource: &str| principal.may(call(action, resource)).is_err();
             assert!(refuses("ec2:CreateNetworkInterface", "*"), "{}", principal.function);
-            // A condition on leading keys lets a Scan pass.
+            // A condition on leading keys does not prevent a Scan.
             for table in &template.tables {
                 let table = format!("arn:aws:dynamodb:us-east-1:000000000000:table/{}", table.id);
                 assert!(refuses("dynamodb:Scan", &table), "{} may scan {table}", principal.function);

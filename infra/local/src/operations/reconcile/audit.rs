@@ -38,7 +38,7 @@ pub(super) struct Acts {
     given: Timestamp,
     /// The restored moment: the given one, or an earlier one if the log lacks earlier records.
     pub(super) since: Timestamp,
-    /// What `restore-control` did since.
+    /// The runs of `restore-control` since.
     restores: Vec<String>,
     /// Whether there is any sign that the control plane was restored.
     pub(super) is_restored: bool,

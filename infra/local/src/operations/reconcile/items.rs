@@ -82,7 +82,7 @@ impl Since {
                 }
                 None => None,
             },
-            "requests for access" => decoded::<AccessRequest>(&item).and_then(|request| {
+            "access requests" => decoded::<AccessRequest>(&item).and_then(|request| {
                 request.approval.as_ref().filter(|it| it.key_id.is_none())?;
                 (request.status == AccessStatus::Approved).then_some(())?;
                 let decided = request.decided_at.unwrap_or(request.created_at);
@@ -99,7 +99,7 @@ impl Since {
                 }
                 None
             }
-            "positions of the poller" => {
+            "poller positions" => {
                 let practice = text(&item, "pk").trim_start_matches("PRACTICE#").to_owned();
                 if let Some(act) = self.acts.removal_of(&practice, None) {
                     return Written::Not(format!("position in {practice}: {}", described(act)));
@@ -110,7 +110,7 @@ impl Since {
                 None
             }
             // Old runs would look as if the pollers had stopped.
-            "runs of pollers" => return Written::Not("runs from that time".to_owned()),
+            "poller runs" => return Written::Not("runs from that time".to_owned()),
             _ => None,
         };
         match ended {
@@ -123,7 +123,7 @@ impl Since {
     /// that anyone changed since.
     pub(super) fn may_be_overwritten(&self, kind: &str, live: &Item) -> bool {
         let id = match kind {
-            "keys" | "partners" | "requests for access" => text(live, "id"),
+            "keys" | "partners" | "access requests" => text(live, "id"),
             "practices" => text(live, "practicepass"),
             "subscriptions" => live.get("id").and_then(|it| it.as_n().ok()).map_or("", String::as_str),
             _ => return false,
@@ -153,13 +153,13 @@ pub(super) fn kind(item: &Item) -> &'static str {
     match (pk.split('#').next().unwrap_or_default(), sk.split('#').next().unwrap_or_default()) {
         ("KEY", _) => "keys",
         ("PARTNER", _) => "partners",
-        ("ACCESS", _) => "requests for access",
+        ("ACCESS", _) => "access requests",
         ("AUDIT", _) => "audit records",
         ("COUNTER", _) => "counters",
-        ("COUNTS", _) => "counts of deliveries",
-        ("POLLERS", _) => "runs of pollers",
+        ("COUNTS", _) => "delivery counts",
+        ("POLLERS", _) => "poller runs",
         ("PRACTICE", "PRACTICE") => "practices",
-        ("PRACTICE", "DISPATCH") => "positions of the poller",
+        ("PRACTICE", "DISPATCH") => "poller positions",
         ("PRACTICE", "SUB") => "subscriptions",
         _ => "others",
     }

@@ -24,7 +24,7 @@ pub(super) enum Repair {
     RecoverAudit(Vec<AuditRecord>),
     RevokeKey(KeyId),
     SuspendPartner(PartnerId),
-    /// The link of an approval.
+    /// Withdraws the claim link of an approval.
     WithdrawLink(Box<AccessRequest>),
     DeleteSubscription(Box<Subscription>),
     PauseSubscription(Box<Subscription>),
