@@ -14,7 +14,7 @@ def problem(*statuses):
         body = json.loads(answer["body"])
         missing = {"type", "title", "status", "detail", "instance", "code", "requestId"} - set(body)
         assert not missing, f"a problem without {sorted(missing)}"
-        assert body["status"] == answer["statusCode"], "the body tells of another status"
+        assert body["status"] == answer["statusCode"], "the body has another status"
     return check
 
 
@@ -31,7 +31,7 @@ def all_messages_back(answer, event):
 
 def own_error(answer, _event):
     """The invocation fails with a reason, so that its alarm rings, and not by a crash or a time-out."""
-    assert answer.get("errorType"), "an unreachable store passed unnoticed"
+    assert answer.get("errorType"), "an unreachable store was not reported"
     crashed = answer["errorType"].startswith(("Runtime.", "Sandbox.", "Extension.")) or "panic" in json.dumps(answer).lower()
     assert not crashed, "it crashed"
 

@@ -58,4 +58,4 @@ def items_expire_as_the_code_says(template):
     for name, table in template.of_type(TABLE).items():
         expiry = table.get("TimeToLiveSpecification", {})
         if {expiry.get("AttributeName")} != written or expiry.get("Enabled") is not True:
-            yield f"{name} expires items by {expiry}, the code writes {sorted(written)}"
+            yield f"{name} expires items by {expiry}, but the code writes {sorted(written)}"

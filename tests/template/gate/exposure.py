@@ -36,21 +36,21 @@ LOGGABLE = {
 def only_known_types_and_no_other_way_in(template):
     for name, resource in template.resources.items():
         if resource["Type"] not in TYPES:
-            yield f"{name} is of the type {resource['Type']}, which no rule knows"
+            yield f"{name} is of the type {resource['Type']}, which no rule covers"
         # A condition on an alarm or a policy would remove it silently.
         if resource.get("Condition") and name not in OPTIONAL:
-            yield f"{name} is made only under the condition {resource['Condition']}"
+            yield f"{name} is created only under the condition {resource['Condition']}"
     for name, function in template.functions().items():
         for event in function.get("Events", {}).values():
             if event["Type"] not in EVENTS or event.get("Properties", {}).get("Enabled", True) is not True:
-                yield f"{name} has an event of the type {event['Type']} that is disabled or that no rule knows"
+                yield f"{name} has an event of the type {event['Type']} that is disabled or that no rule covers"
     for node in nodes(template.body):
         for key in sorted(node) if isinstance(node, dict) else ():
             if key in FORBIDDEN or key.startswith("Fn::ForEach"):
-                yield f"{key} is in the template"
+                yield f"{key} is not allowed in the template"
     # A macro could change the template arbitrarily after it was checked.
     if template.body.get("Transform") != "AWS::Serverless-2016-10-31" or set(template.body.get("Globals", {})) != {"Function"}:
-        yield "the transform is not SAM's alone, or there are Globals that no rule knows"
+        yield "the transform is not SAM's alone, or there are Globals that no rule covers"
 
 
 @rule
@@ -62,7 +62,7 @@ def the_api_has_one_stage_and_limits_calls(template):
         settings = api.get("DefaultRouteSettings", {})
         for other, mapping in template.of_type("AWS::ApiGatewayV2::ApiMapping").items():
             if (mapping.get("ApiId"), mapping.get("Stage"), mapping.get("ApiMappingKey")) != ({"Ref": name}, {"Ref": f"{name}.Stage"}, None):
-                yield f"{other} leads elsewhere than to the API's stage, at the root"
+                yield f"{other} leads elsewhere than to the root of the API's stage"
         if not settings.get("ThrottlingRateLimit") or not settings.get("ThrottlingBurstLimit"):
             yield f"{name} has no throttling of its own"
     for name, domain in template.of_type("AWS::ApiGatewayV2::DomainName").items():
@@ -81,7 +81,7 @@ def the_access_log_names_no_patients(template):
         if unknown := sorted(one for one in variables if one.removeprefix("context.") not in LOGGABLE):
             yield f"{name} logs {unknown}"
         if not {"context.requestId", "context.routeKey", "context.status"} <= variables:
-            yield f"{name} does not log which call had which answer"
+            yield f"{name} does not log which call got which response"
         try:
             json.loads(settings.get("Format", ""))
         except ValueError:
@@ -100,4 +100,4 @@ def parameters_admit_no_foreign_origins(template):
         pattern = template.body["Parameters"][name].get("AllowedPattern", ".*")
         for value in good + bad:
             if bool(re.fullmatch(pattern, value)) != (value in good):
-                yield f"{name} {'admits' if value in bad else 'refuses'} {value!r}"
+                yield f"{name} {'admits' if value in bad else 'rejects'} {value!r}"

@@ -43,15 +43,15 @@ def refusals(template, node, tests, values, is_test=True):
     parameters = set(template.body.get("Parameters", {}))
     if name is None:
         if is_test or isinstance(node, dict):
-            yield f"{node!r} is no condition" if is_test else f"{node!r} is no value"
+            yield f"{node!r} is not a condition" if is_test else f"{node!r} is not a value"
         for inner in node if isinstance(node, list) else ():
             yield from refusals(template, inner, tests, values, is_test=False)
     elif name not in tests and name not in values:
         yield f"{name} is not supported there"
     elif name == "Ref" and argument not in parameters | PSEUDO:
-        yield f"{argument} is no parameter"
+        yield f"{argument} is not a parameter"
     elif is_test and name not in tests:
-        yield f"{name} is no condition"
+        yield f"{name} is not a condition"
     elif name in tests and name != "Condition":
         arguments = as_list(argument)
         least, most = tests[name]
@@ -63,11 +63,11 @@ def refusals(template, node, tests, values, is_test=True):
             yield from refusals(template, one, tests, values, is_test=name in OF_TESTS)
     elif name in ("Fn::ValueOf", "Fn::ValueOfAll"):
         if not all(isinstance(one, str) for one in as_list(argument)):
-            yield f"{name} takes no function"
+            yield f"{name} does not accept functions"
     elif name == "Fn::Sub":
         for one in re.findall(r"\$\{([^!}]+)\}", argument if isinstance(argument, str) else argument[0]):
             if one not in parameters | PSEUDO:
-                yield f"{one} is no parameter"
+                yield f"{one} is not a parameter"
     elif isinstance(argument, list):
         for one in argument:
             yield from refusals(template, one, tests, values, is_test=False)
@@ -77,10 +77,10 @@ def refusals(template, node, tests, values, is_test=True):
 def rules_are_what_cloudformation_evaluates(template):
     for name, one in template.body.get("Rules", {}).items():
         if not one.get("Assertions") or set(one) - {"RuleCondition", "Assertions"}:
-            yield f"{name} has no assertions, or something beside them"
+            yield f"{name} has no assertions, or other entries"
         for assertion in one.get("Assertions", []):
             if set(assertion) != {"Assert", "AssertDescription"} or not isinstance(assertion["AssertDescription"], str):
-                yield f"{name} has an assertion that is not one condition and why it is"
+                yield f"{name} has an assertion without exactly a condition and a description"
         for node in [assertion.get("Assert") for assertion in one.get("Assertions", [])] + [one[key] for key in ("RuleCondition",) if key in one]:
             for refusal in refusals(template, node, TESTS_IN_RULES, VALUES_IN_RULES):
                 yield f"rule {name}: {refusal}"
@@ -101,7 +101,7 @@ def what_is_read_before_functions_is_literal(template):
                 yield f"{name} {key} is not literal"
         for key, allowed in (("DeletionPolicy", DELETION), ("UpdateReplacePolicy", REPLACEMENT)):
             if str(resource.get(key, "Delete")) not in allowed:
-                yield f"{name} {key} is none of {sorted(allowed)}"
+                yield f"{name} {key} is not one of {sorted(allowed)}"
     for section in ("Parameters", "Mappings", "Description"):
         for node in nodes(template.body.get(section, {})):
             if function_of(node)[0]:
@@ -123,4 +123,4 @@ def an_index_is_there_whatever_the_parameters_are(template):
         between, text = function_of(argument[1])[1]
         known = text if isinstance(text, str) else function_of(text)[1] if function_of(text)[0] == "Fn::Sub" else ""
         if not isinstance(known, str) or known.count(between) < int(argument[0]):
-            yield f"{text} may have nothing at index {argument[0]} when it is split at {between!r}"
+            yield f"{text} may have nothing at index {argument[0]} after splitting at {between!r}"

@@ -54,9 +54,9 @@ def names_of_the_account_carry_stack_and_region(template):
             value = value.get(step, {})
         if path and not (value == {} and resource["Type"] in NAMELESS):
             if not {"${AWS::StackName}", "${AWS::Region}"} <= set(re.findall(r"\$\{[\w:]+\}", text(value))):
-                yield f"{name}: a second stack, or one in a second region, would meet its name"
+                yield f"{name}: its name conflicts with a second stack, or with one in a second region"
             if len(longest(value)) > most:
-                yield f"{name}: its name can have {len(longest(value))} characters of {most}"
+                yield f"{name}: its name can have {len(longest(value))} characters; the limit is {most}"
 
 
 @rule
@@ -74,7 +74,7 @@ def policies_fit(template):
             yield f"{name} has {len(statements)} routes: its policy of {taken} bytes is longer than Lambda's 20480"
     for name, policy in template.of_type("AWS::IAM::ManagedPolicy").items():
         if size(policy["PolicyDocument"]) > 6144:
-            yield f"{name} has {size(policy['PolicyDocument'])} characters of 6144"
+            yield f"{name} has {size(policy['PolicyDocument'])} characters; the limit is 6144"
     for name, role in template.of_type("AWS::IAM::Role").items():
         if sum(size(one["PolicyDocument"]) for one in role.get("Policies", [])) > 10_240 or len(role.get("ManagedPolicyArns", [])) > 10:
             yield f"{name} has more than 10240 characters of policies, or more than 10 policies"
@@ -93,11 +93,11 @@ def everything_fits(template):
         if len(one.get("Description", "")) > 4000:
             yield f"{name}: its description has more than 4000 characters"
     if len(list(template.routes())) > 300:
-        yield "an API has 300 routes at most"
+        yield "an API can have at most 300 routes"
     for name, function in template.functions().items():
         taken = sum(len(key) + len(longest(value)) for key, value in template.variables(name).items())
         if taken > 4096:
-            yield f"{name}: its environment has {taken} bytes of 4096"
+            yield f"{name}: its environment has {taken} bytes; the limit is 4096"
 
 
 @rule
@@ -105,6 +105,6 @@ def what_sam_makes_of_it_fits(template):
     """Each function's permissions and versions count, too."""
     made = template.expanded()
     if len(made["Resources"]) > 500:
-        yield f"a stack has 500 resources at most, this one {len(made['Resources'])}"
+        yield f"a stack can have at most 500 resources, but this one has {len(made['Resources'])}"
     if len(json.dumps(made, separators=(",", ":"))) > 1_000_000:
-        yield "a template has a megabyte at most"
+        yield "a template can have at most a megabyte"

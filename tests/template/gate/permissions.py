@@ -60,18 +60,18 @@ def every_function_has_a_role_of_its_own(template):
         own = policies_of(template, function)
         # Without a role, SAM creates one with AWS's policies.
         if name.removesuffix("Function") + "Role" not in own & set(roles):
-            yield f"{name} has no role of its own name"
+            yield f"{name} has no role of its own with the matching name"
         elif "FunctionPolicy" not in own:
             yield f"{name} can't write its logs"
         if "Policies" in function:
             yield f"{name} has policies beside its role, which SAM ignores"
     for name, role in roles.items():
         if f"{name.removesuffix('Role')}Function" not in template.functions():
-            yield f"{name} is no function's role"
+            yield f"{name} is not the role of a function"
         if role["AssumeRolePolicyDocument"]["Statement"] != [TRUSTS_LAMBDA]:
-            yield f"{name} can be assumed by others than Lambda"
+            yield f"{name} can be assumed by principals other than Lambda"
         if outside := [text(policy) for policy in role.get("ManagedPolicyArns", []) if not references(policy) & set(template.resources)]:
-            yield f"{name} has policies that are not the template's: {outside}"
+            yield f"{name} has policies from outside the template: {outside}"
 
 
 @rule
@@ -126,7 +126,7 @@ def roles_allow_what_the_environment_names(template):
         variables = references(template.variables(name)) & stores
         consumed = references([event.get("Queue") for consumer, _, event in template.events("SQS") if consumer == name])
         for store in sorted(may ^ (variables | consumed)):
-            yield f"{name} may use {store} but is not told of it" if store in may else f"{name} is told of {store} but may not use it"
+            yield f"{name} may use {store} but has no variable for it" if store in may else f"{name} has a variable for {store} but may not use it"
         for queue in sorted(sends - variables):
             yield f"{name} may send to {queue} but has no variable with its URL"
 
@@ -176,4 +176,4 @@ def policies_are_of_the_current_language(template):
     """A policy without a version is evaluated by the rules of 2008, which support fewer variables."""
     for name, resource in template.resources.items():
         if any("Statement" in node and node.get("Version") != "2012-10-17" for node in nodes(resource) if isinstance(node, dict)):
-            yield f"{name} has a policy of another version than 2012-10-17"
+            yield f"{name} has a policy with a version other than 2012-10-17"

@@ -47,7 +47,7 @@ def the_distribution_leads_to_our_own_origins(template):
     (config,) = [one["DistributionConfig"] for one in template.of_type("AWS::CloudFront::Distribution").values()]
     behaviors = [config["DefaultCacheBehavior"], *config.get("CacheBehaviors", [])]
     if len(behaviors) != 2:
-        yield f"the distribution has {len(behaviors)} behaviors, not one for /v1/* and one for all else"
+        yield f"the distribution has {len(behaviors)} behaviors, not one for /v1/* and one for everything else"
     for place, actual, wanted in [("the distribution", config, GUARDED), ("for portal", behaviors[0], PORTAL_FILES), ("for api", behaviors[1], API_CALLS)]:
         for key, value in wanted.items():
             if actual.get(key) != value:
@@ -55,7 +55,7 @@ def the_distribution_leads_to_our_own_origins(template):
     # The secret header authenticates the distribution to the API, so no other origin may get it.
     proof = [{"HeaderName": header(template, "EDGE_SECRET"), "HeaderValue": {"Fn::Sub": SHOWN_BY_THE_DISTRIBUTION}}]
     if config["Origins"] != [BUCKET, API | {"OriginCustomHeaders": proof}]:
-        yield "the origins are not our bucket and our API, or are reached in another way or with other headers"
+        yield "the origins are not our bucket and our API, or are configured differently or with other headers"
     for name, access in template.of_type("AWS::CloudFront::OriginAccessControl").items():
         signing = access["OriginAccessControlConfig"]
         if (signing.get("SigningBehavior"), signing.get("SigningProtocol")) != ("always", "sigv4"):
@@ -81,7 +81,7 @@ def portal_files_have_the_listed_headers(template):
     security, items = dict(config["SecurityHeadersConfig"]), config["CustomHeadersConfig"]["Items"]
     hsts = security.pop("StrictTransportSecurity", {})
     if hsts.get("AccessControlMaxAgeSec", 0) < 31_536_000 or not hsts.get("IncludeSubdomains"):
-        yield "browsers are not held to TLS for a year, on subdomains too"
+        yield "HSTS is shorter than a year, or does not include subdomains"
     sent = {one["Header"].lower(): one["Value"] for one in items}
     sent |= {SECURITY_HEADERS[key][0]: SECURITY_HEADERS[key][1](own) for key, own in security.items()}
     # The local stack sends no-cache by itself.

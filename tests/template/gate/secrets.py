@@ -55,7 +55,7 @@ def no_secret_as_a_parameter(template):
         if (NAMES.search(name) and name not in VERSIONS) or "NoEcho" in parameter:
             yield f"the parameter {name} is a secret, which deployments would store"
         if parameter.get("Type") not in ("String", "Number", "CommaDelimitedList"):
-            yield f"the parameter {name} is of the type {parameter.get('Type')}, which brings in values from outside"
+            yield f"the parameter {name} is of the type {parameter.get('Type')}, which imports values from outside"
 
 
 @rule
@@ -68,7 +68,7 @@ def no_secret_in_the_text(template):
             shown += value == SHOWN_BY_THE_DISTRIBUTION
             # Parts of a dynamic reference count too, because Fn::Join can put them together.
             if ("{{" in value or "resolve:" in value) and (value != SHOWN_BY_THE_DISTRIBUTION or shown > 1):
-                yield f"{value[:60]}: a dynamic reference puts the secret itself into a configuration"
+                yield f"{value[:60]}: a dynamic reference puts the secret's value into a configuration"
             if SHAPES.search(value) or (value not in WORDS and looks_random(value)):
                 yield f"{value[:20]}… looks like a secret"
 

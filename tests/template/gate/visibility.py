@@ -108,9 +108,9 @@ def nearing_the_time_out_is_alarmed(template):
     routed = {name for name, *_ in template.events("HttpApi")}
     for name in set(template.functions()) - routed - INVOKED_BY_OPERATORS:
         if not 0.7 <= percentiles.get(("Duration", f"${{{name}}}"), 0) / template.functions()[name]["Timeout"] < 1:
-            yield f"no alarm tells that {name} nears its time-out"
+            yield f"no alarm detects that {name} approaches its time-out"
     if not 0 < percentiles.get(("Latency", "${Api}"), 0) < min(template.functions()[name]["Timeout"] for name in routed):
-        yield "no alarm tells that the API is slow"
+        yield "no alarm detects that the API is slow"
 
 
 @rule
@@ -118,20 +118,20 @@ def alarms_ring_in_time_and_reach_somebody(template):
     sections = re.findall(r"(?m)^#+ (.+)$", (template.project / "infra/runbook.md").read_text())
     for name, alarm in template.of_type(ALARM).items():
         if name not in OF_DEPLOYMENTS and (alarm.get("AlarmActions"), alarm.get("OKActions")) != (NOTIFIES, NOTIFIES):
-            yield f"{name} notifies nobody of its beginning or end"
+            yield f"{name} notifies nobody when it starts or ends"
         pointer = POINTER.search(alarm.get("AlarmDescription", "").strip())
         if not pointer or pointer[1] not in sections:
-            yield f"{name} does not say what to do first and which section of the runbook goes on from there"
+            yield f"{name} does not say what to do first and which section of the runbook continues"
         # Missing data is a fault only where runs are counted.
         wanted = ("breaching", "LessThanThreshold") if alarm.get("MetricName") == "Invocations" else ("notBreaching", "GreaterThanThreshold")
         if (alarm.get("TreatMissingData"), alarm.get("ComparisonOperator")) != wanted:
-            yield f"{name} rings in silence, or is silent in trouble"
+            yield f"{name} treats missing data or the threshold the wrong way"
         metrics = [one["MetricStat"] for one in alarm.get("Metrics", []) if "MetricStat" in one]
         for one in metrics or [alarm]:
             if one["Period"] * alarm["EvaluationPeriods"] > LOOKS_BACK:
                 yield f"{name} looks back for too long"
             if {one.get(key) for key in ("Stat", "Statistic", "ExtendedStatistic")} - {None} not in ({"Sum"}, {"Maximum"}, {"p99"}):
-                yield f"{name} reads a statistic that hides single faults"
+                yield f"{name} uses a statistic that hides single faults"
         # Lambda reports no errors in a minute in which it throttled every call, and CloudWatch does
         # not fill gaps in sums.
         shown = [one.get("Expression", "") for one in alarm.get("Metrics", []) if one.get("ReturnData", True)]
@@ -167,10 +167,10 @@ def the_dashboard_shows_everything(template):
         yield f"{arn} is only on the dashboard or only in the template"
     # Other widgets run code or load external content.
     if not {widget["type"] for widget in widgets(template)} <= {"metric", "alarm"}:
-        yield "the dashboard has another widget than metrics and alarms"
+        yield "the dashboard has widgets other than metrics and alarms"
 
 
 @rule
 def operators_learn_generated_names(template):
     for name in sorted({*template.of_type(*GENERATED_NAMES), *INVOKED_BY_OPERATORS} - references(template.body.get("Outputs", {}))):
-        yield f"no output tells the name of {name}"
+        yield f"no output contains the name of {name}"

@@ -71,7 +71,10 @@ async fn keys(control: &Store, acts: &Acts, now: Timestamp) -> control::Result<V
         "control/keys",
         "No revoked key and no replaced secret works",
         "none",
-        format!("{count} of {} ended", acts.newest_of(&["keys.revoke", "keys.rotate"]).len()),
+        format!(
+            "{count} of {} revoked or rotated keys work again",
+            acts.newest_of(&["keys.revoke", "keys.rotate"]).len()
+        ),
     );
     let (critical, found) =
         (!earlier.is_empty(), format!("{} lost, {} with earlier settings", lost.len(), earlier.len()));
@@ -109,7 +112,8 @@ async fn partners(control: &Store, acts: &Acts) -> control::Result<Vec<(Check, V
             by_hand.push(format!("{id} is lost; create it again: {}", described(act)));
         }
     }
-    let found = format!("{} of {} with a changed status", living.len(), newest.len());
+    let found =
+        format!("{} of {} partners with a changed status are active again", living.len(), newest.len());
     let ended = Check::new("control/partners", "No suspended partner is active", "none", found);
     let found = format!("{} lost or suspended", by_hand.len());
     let there =
@@ -139,7 +143,7 @@ async fn claim_links(control: &Store, acts: &Acts, now: Timestamp) -> control::R
             repairs.push(Repair::WithdrawLink(Box::new(request)));
         }
     }
-    let found = format!("{} open", living.len());
+    let found = format!("{} work again", living.len());
     let guarantee = "No used or withdrawn claim link works";
     let check = Check::new("control/claim-links", guarantee, "none", found);
     Ok((check.of_rows(Verdict::Open, true, living), repairs))
