@@ -1,16 +1,16 @@
-"""The releases of a stack, in the order in which they ran: what infra/deploy keeps of each and infra/roll-back takes.
+"""The releases of a stack, in the order in which they ran: what infra/deploy stores of each for infra/roll-back.
 
-The stack's own bucket (output ReleasesBucketName) has `releases/RELEASE/portal/` and `releases/RELEASE/template`, and, written last, one record
-for each time that a release began to run: `runs/NNNNNN-RELEASE.json` with the stack's parameters and the number of the portal's files.
+The stack's own bucket (output ReleasesBucketName) contains `releases/RELEASE/portal/`, `releases/RELEASE/template` and, written last, one record
+for each time a release started to run: `runs/NNNNNN-RELEASE.json`, with the stack's parameters and the number of the portal's files.
 
-    releases.py list RUNS NOW                     which there are, oldest first
-    releases.py choose RUNS NOW [RELEASE]         the release to go back to
-    releases.py parameters RUNS PARAMETERS RELEASE    those of the stack's update to it, for the AWS CLI
-    releases.py check RUNS RELEASE PORTAL         whether a kept portal is whole
-    releases.py record RUNS PARAMETERS PORTAL [FROM]  writes the record of what runs now, and prints its name; FROM: what a roll-back left
-    releases.py at-once TEMPLATE                  takes gradual shifting out of a packaged template
+    releases.py list RUNS NOW                     lists the releases, oldest first
+    releases.py choose RUNS NOW [RELEASE]         prints the release to restore
+    releases.py parameters RUNS PARAMETERS RELEASE    prints the parameters of the stack's update to it, for the AWS CLI
+    releases.py check RUNS RELEASE PORTAL         fails if a stored portal is incomplete
+    releases.py record RUNS PARAMETERS PORTAL [FROM]  writes the record of the current release and prints its name; FROM: the release rolled back
+    releases.py at-once TEMPLATE                  removes gradual shifting from a packaged template
 
-NOW is the name of the release that runs, PARAMETERS a file with the stack's.
+NOW is the name of the current release, PARAMETERS a file with the stack's parameters.
 """
 
 import json
@@ -19,17 +19,17 @@ from pathlib import Path
 
 from parameters import OWN, Refused
 
-# Belongs to the artifacts of a release, whatever the stack's is now.
+# Belongs to a release's artifacts, whatever the stack's current value is.
 BUILT_FOR = "Architecture"
 
 
 def read(folder):
-    """The records, oldest first."""
+    """Returns the records, oldest first."""
     return [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))] if folder.exists() else []
 
 
 def left_by_a_roll_back(runs):
-    """Releases that an older one took the place of."""
+    """Returns the releases that were rolled back to an older one."""
     first, left = {}, set()
     for at, run in enumerate(runs):
         first.setdefault(run["release"], at)
@@ -41,17 +41,17 @@ def left_by_a_roll_back(runs):
 
 
 def choose(runs, now, named=None):
-    """The release named, else the one that ran before that of now and that no roll-back left."""
+    """Returns the given release, or the one that ran before the current one and was not rolled back."""
     kept = [run["release"] for run in runs]
     if named:
         wanted = named if named in kept else None
     elif kept and kept[-1] != now and now in kept:
-        wanted = now  # A roll-back to it was cut off after the functions moved.
+        wanted = now  # A roll-back to it was interrupted after the functions moved.
     else:
         left, until = left_by_a_roll_back(runs), len(kept) - 1 - kept[::-1].index(now) if now in kept else len(kept)
         wanted = next((one for one in reversed(kept[:until]) if one != now and one not in left), None)
     if wanted is None:
-        raise Refused("there is no such release; --list says which there are")
+        raise Refused("there is no such release; --list shows the available ones")
     return wanted
 
 
@@ -60,7 +60,7 @@ def last_of(runs, release):
 
 
 def last_given(runs):
-    """Parameters of the last deployment, and of the roll-backs since: the running template need not have them all."""
+    """Returns the parameters of the last deployment and of the roll-backs since, which the running template may lack."""
     values = {}
     for run in runs:
         values = (values if "from" in run else {}) | run["parameters"]
@@ -68,22 +68,22 @@ def last_given(runs):
 
 
 def parameters(runs, running, release):
-    """Values of now, for the parameters that the release's template has."""
+    """Yields the current values of the parameters that the release's template has."""
     for name, then in last_of(runs, release)["parameters"].items():
         value = release if name == OWN else then if name == BUILT_FOR or name not in running else None
         yield {"ParameterKey": name} | ({"UsePreviousValue": True} if value is None else {"ParameterValue": value})
 
 
 def check(runs, release, portal):
-    """Refuses a kept portal from which files are missing."""
+    """Fails if files of a stored portal are missing."""
     found = [path for path in portal.rglob("*") if path.is_file()] if portal.exists() else []
     wanted = last_of(runs, release)["portal"]
     if len(found) != wanted or not (portal / "index.html").is_file():
-        raise Refused(f"the portal of {release} was kept as {wanted} files, of which {len(found)} are there")
+        raise Refused(f"the stored portal of {release} should have {wanted} files and an index.html, but has {len(found)} files")
 
 
 def record(folder, running, portal, before):
-    """The name of a new record's file."""
+    """Writes a new record; returns the name of its file."""
     runs = sorted(folder.glob("*.json")) if folder.exists() else []
     name = f"{int(runs[-1].name.split('-')[0]) + 1 if runs else 1:06}-{running[OWN]}.json"
     files = sum(path.is_file() and not path.name.endswith(".d.ts") for path in portal.rglob("*"))
@@ -93,7 +93,7 @@ def record(folder, running, portal, before):
 
 
 def at_once(packaged):
-    """A packaged template (YAML) without its DeploymentPreference: the aliases then move with the stack's update, and nothing stops it."""
+    """Removes DeploymentPreference from a packaged template (YAML): the aliases then move with the stack's update, and no alarm stops them."""
     kept, below = [], None
     for line in packaged.splitlines(keepends=True):
         depth = len(line) - len(line.lstrip())
@@ -118,7 +118,7 @@ def main(action, path, *arguments):
     if action == "list":
         left = left_by_a_roll_back(runs)
         for one in dict.fromkeys(run["release"] for run in reversed(runs)).__reversed__():
-            print(one + (" (runs now)" if one == arguments[0] else " (left by a roll-back)" if one in left else ""))
+            print(one + (" (current)" if one == arguments[0] else " (rolled back)" if one in left else ""))
     elif action == "choose":
         print(choose(runs, *arguments))
     elif action == "check":

@@ -1,18 +1,18 @@
-"""Where a stack is and what it is deployed with. Nothing else reads infra/stacks.
+"""Determines where a stack is and what it is deployed with. Nothing else reads infra/stacks.
 
-A stack's file, infra/stacks/STACK.toml (sam deploy's own format, not tracked, optional), is for the region that it names. A region that isn't
-the first has a file of its own, infra/stacks/STACK.REGION.toml. The values of the running stack are the default of every parameter and tag; a
-new stack has the template's. What is given comes on top: in the file, then in `--parameter-overrides` and `--tags`, then by `--guided`, which
-asks for each parameter. A parameter goes back to the template's default, and a value becomes empty, only by `--reset NAME`.
+A stack's file, infra/stacks/STACK.toml (optional, not tracked, in sam deploy's own format), applies to the region that it names. Every further
+region has its own file, infra/stacks/STACK.REGION.toml. Parameters and tags default to the values of the running stack, or to the template's for
+a new stack. Later sources override them: the file, then `--parameter-overrides` and `--tags`, then `--guided`, which asks for each parameter.
+Only `--reset NAME` resets a parameter to the template's default or empties it.
 
     settings.py where STACKS STACK ARGUMENT…
     settings.py decide STACK --release NAME --running FILE --tags FILE --runs FOLDER --unreserved N --template FILE --file FILE --into FOLDER
                        -- ARGUMENT…
     settings.py keep STACKS STACK REGION [PROFILE]
 
-`where` prints shell: `settings`, `region` and `profile`, empty where nothing names them, and the arguments without those two. `decide` writes
-into the folder: `arguments`, those of sam deploy, one a line; `samconfig.toml`, in which sam finds nothing; `Architecture` and `PortalOrigin`,
-the values to deploy. `keep` writes the file of a new stack. Exits with 1 and a reason when something is wrong.
+`where` prints shell code that sets `settings`, `region` and `profile` (empty if unknown) and the arguments without those two options. `decide`
+writes into the folder: `arguments`, those of sam deploy, one per line; `samconfig.toml`, an empty one for sam; `Architecture` and `PortalOrigin`,
+the values to deploy. `keep` writes the file of a new stack. Exits with 1 and a reason on errors.
 """
 
 import argparse
@@ -27,22 +27,24 @@ from pathlib import Path
 import releases
 from parameters import OWN, Refused, changes, decide, pairs_in, pairs_of, parameters_of
 
-# CloudFront's names have 64 characters for this one and the region, see tests/template/gate/limits.py.
+# Names in CloudFront have 64 characters for the stack name and the region, see
+# tests/template/gate/limits.py.
 STACK = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,31}")
 WHERE = ("--region", "--profile")
-# Arguments of sam deploy that change neither which stack it is nor what of it is deployed: the other steps don't have to know them.
+# Arguments of sam deploy that the other steps need not know: they change neither the stack nor what
+# is deployed.
 FLAGS = {"resolve_s3", "confirm_changeset", "force_upload", "fail_on_empty_changeset", "no_progressbar"}
 LISTS = {"capabilities", "notification_arns", "signing_profiles"}
 OTHERS = FLAGS | LISTS | {"s3_bucket", "s3_prefix", "kms_key_id", "role_arn"}
-# Those that a command line has beside them.
+# Arguments that are also allowed on the command line.
 TAKEN = {*OTHERS, "parameter_overrides", "tags", "reset", "guided", "g", "debug", "no_confirm_changeset", "no_resolve_s3", "no_fail_on_empty_changeset"}
-# Such tags are AWS's own.
+# Tags with this prefix are AWS's own.
 RESERVED_TAG = "aws:"
 TAG = r"[^\s=\"']+"
 
 
 def kept_in(file):
-    """The arguments of sam deploy in a stack's file, None without a file."""
+    """Returns the arguments of sam deploy in a stack's file, None without a file."""
     if not file.exists():
         return None
     try:
@@ -51,23 +53,23 @@ def kept_in(file):
         kept = kept["default"]["deploy"]["parameters"]
         unknown = sorted(set(kept) - OTHERS - {"region", "profile", "tags", "parameter_overrides"})
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise Refused(f"{file} is not what sam deploy reads: it needs version = 0.1 and [default.deploy.parameters] ({error})") from error
+        raise Refused(f"{file} is not a valid sam deploy configuration: it needs version = 0.1 and [default.deploy.parameters] ({error})") from error
     if unknown:
-        raise Refused(f"{file} says {unknown[0]}, which only sam would know of; what can be there is in infra/settings.py")
+        raise Refused(f"{file} has the unsupported entry {unknown[0]}; infra/settings.py lists the supported ones")
     for name in ("region", "profile"):
         if not isinstance(kept.get(name, ""), str):
-            raise Refused(f"{file}: {name} is no text")
+            raise Refused(f"{file}: {name} must be text")
     return kept
 
 
 def files_of(stacks, stack):
-    """Region → the file of the stack in it; the empty region's is for all that have none."""
+    """Returns the stack's files by region; the one for the empty region applies to regions without a file."""
     found = {}
     for path in [stacks / f"{stack}.toml", *sorted(stacks.glob(f"{stack}.*.toml"))]:
         if (kept := kept_in(path)) is not None:
             named, said = path.name.removeprefix(stack).removesuffix(".toml").removeprefix("."), kept.get("region", "")
             if named and said not in ("", named):
-                raise Refused(f"{path} says region {said}")
+                raise Refused(f"{path} specifies region {said}")
             if (named or said) in found:
                 raise Refused(f"{path} and {found[named or said]} are both for {said or named}")
             found[named or said] = path
@@ -75,9 +77,9 @@ def files_of(stacks, stack):
 
 
 def where(stacks, stack, arguments, environment):
-    """(file, region, profile, the other arguments): where every step of a command works."""
+    """Returns (file, region, profile, other arguments) for every step of a command."""
     if not STACK.fullmatch(stack):
-        raise Refused("the name of a stack is a letter and at most 31 letters, digits and hyphens more")
+        raise Refused("a stack name must begin with a letter and have at most 32 letters, digits and hyphens")
     asked, others, option = dict.fromkeys(WHERE, ""), [], None
     for argument in arguments:
         name, equals, value = argument.partition("=")
@@ -95,45 +97,45 @@ def where(stacks, stack, arguments, environment):
     files, region = files_of(stacks, stack), asked["--region"]
     named, usual = [one for one in files if one], environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or ""
     if not region and usual and named and usual not in files and "" not in files:
-        raise Refused(f"{files[named[0]]} says {named[0]}, AWS_REGION says {usual}: which one? Say --region {named[0]} or --region {usual}")
+        raise Refused(f"{files[named[0]]} specifies {named[0]}, but AWS_REGION is {usual}: use --region {named[0]} or --region {usual}")
     if not region and not usual and len(named) > 1 and files[named[0]].name != f"{stack}.toml":
-        raise Refused(f"{stack} is in {' and in '.join(named)}: which one? Say --region")
+        raise Refused(f"{stack} has files for {' and '.join(named)}: choose one with --region")
     region = region or usual or (named[0] if named else "")
     file = files.get(region) or files.get("") or stacks / (f"{stack}.{region}.toml" if files else f"{stack}.toml")
     return file, region, asked["--profile"] or (kept_in(file) or {}).get("profile", ""), others
 
 
 def keep(stacks, stack, region, profile=""):
-    """Writes the file of a new stack, if it has none: so that later commands find it."""
+    """Writes the file of a new stack if it has none, so that later commands find it."""
     files = files_of(stacks, stack)
     if region in files or "" in files:
         return
     stacks.mkdir(exist_ok=True)
     (stacks / (f"{stack}.{region}.toml" if files else f"{stack}.toml")).write_text(
         f"# Arguments of sam deploy for the stack {stack} in {region}, in its own format. Parameters and tags keep the running stack's values;\n"
-        "# those that are written here as parameter_overrides and tags are given anew with every deployment.\n"
+        "# parameter_overrides and tags in this file are set again with every deployment.\n"
         f"version = 0.1\n\n[default.deploy.parameters]\nregion = {json.dumps(region)}\n" + (f"profile = {json.dumps(profile)}\n" if profile else ""))
 
 
 def options_of(arguments):
-    """Each option with its words, in order."""
+    """Returns each option with its words, in order."""
     found = []
     for argument in arguments:
         if argument.startswith("-"):
             option, equals, value = argument.partition("=")
             found.append((option, [value] if equals else []))
         elif not found:
-            raise Refused(f"{argument!r} belongs to no option")
+            raise Refused(f"unexpected argument {argument!r}")
         else:
             found[-1][1].append(argument)
     for option, _ in found:
         if option.lstrip("-").replace("-", "_") not in TAKEN:
-            raise Refused(f"{option} is not taken here: the other steps would not know of it")
+            raise Refused(f"{option} is not supported: the other steps would ignore it")
     return found
 
 
 def sorted_out(arguments):
-    """(parameters given, tags given, names to reset, whether to ask, the other arguments) of infra/deploy's arguments."""
+    """Splits infra/deploy's arguments into (given parameters, given tags, names to reset, whether to ask, other arguments)."""
     values, tags, reset, ask, others = {}, {}, [], False, []
     for option, words in options_of(arguments):
         if option == "--parameter-overrides":
@@ -150,7 +152,7 @@ def sorted_out(arguments):
 
 
 def arguments_of(kept):
-    """The arguments that a file's entries stand for."""
+    """Converts a file's entries to arguments."""
     for name, value in kept.items():
         option = "--" + name.replace("_", "-")
         if name in FLAGS:
@@ -161,20 +163,20 @@ def arguments_of(kept):
 
 
 def sam_arguments(stack, values, tags, own, kept, is_terminal):
-    """Everything is said on the command line: no file of its own reaches SAM."""
+    """Returns the arguments for sam deploy. They contain everything: SAM reads no configuration file of its own."""
     has = {one.lstrip("-").replace("-", "_") for one in own if one.startswith("-")}
     kept = {name: value for name, value in kept.items() if name not in has}
     if "s3_bucket" in has or "s3_bucket" in kept:
         if "resolve_s3" in has or (kept.get("resolve_s3") and "s3_bucket" in kept):
-            raise Refused("a bucket is named, and SAM is asked for its own: which one?")
+            raise Refused("--s3-bucket and --resolve-s3 exclude each other")
         kept.pop("resolve_s3", None)
     elif not kept.get("resolve_s3", "no_resolve_s3" not in has):
-        raise Refused("without a bucket of its own SAM needs --s3-bucket")
+        raise Refused("without --resolve-s3, --s3-bucket is required")
     else:
         kept["resolve_s3"] = True
     confirms = kept.pop("confirm_changeset", True) and "no_confirm_changeset" not in has
     if confirms and not is_terminal:
-        raise Refused("there is no terminal to confirm the change set at: say --no-confirm-changeset")
+        raise Refused("there is no terminal to confirm the change set on: use --no-confirm-changeset")
     if "capabilities" not in has:
         kept.setdefault("capabilities", "CAPABILITY_IAM")
     arguments = [*([] if kept.get("fail_on_empty_changeset") else ["--no-fail-on-empty-changeset"]), *arguments_of(kept), *own]
@@ -186,7 +188,7 @@ def sam_arguments(stack, values, tags, own, kept, is_terminal):
 
 
 def values_in(path, key, value):
-    """Name → value of a list that the AWS CLI printed; None for a stack that isn't there."""
+    """Returns name → value of a list that the AWS CLI printed; None for a stack that doesn't exist."""
     listed = json.loads(path.read_text() or "null")
     return None if listed is None else {one[key]: one[value] for one in listed}
 
@@ -202,11 +204,11 @@ def main_decide(arguments):
     told = parser.parse_args(arguments[:at])
     given, tags, reset, ask, own = sorted_out(arguments[at + 1:])
     if ask and not sys.stdin.isatty():
-        raise Refused("there is no terminal for --guided to ask at: say --parameter-overrides NAME=VALUE … and --no-confirm-changeset")
+        raise Refused("--guided requires a terminal: use --parameter-overrides NAME=VALUE … and --no-confirm-changeset")
     kept = kept_in(told.file) or {}
     given = pairs_of(kept.get("parameter_overrides", []), "parameter_overrides") | given
     running = values_in(told.running, "ParameterKey", "ParameterValue")
-    # SAM takes away those that it is not told.
+    # SAM removes tags that it is not given.
     tagged = {} if "tags" in reset else values_in(told.tags, "Key", "Value") or {}
     stays = {name: value for name, value in tagged.items() if not name.startswith(RESERVED_TAG)}
     tags = stays | pairs_of(kept.get("tags", []), "tags", TAG) | tags
@@ -240,4 +242,4 @@ if __name__ == "__main__":
     except Refused as error:
         sys.exit(f"infra: {error}. Nothing was done.")
     except (EOFError, KeyboardInterrupt):
-        sys.exit("\ninfra: no answer. Nothing was done.")
+        sys.exit("\ninfra: canceled. Nothing was done.")

@@ -249,7 +249,7 @@ async fn subscriptions_are_deleted_and_paused_again_and_lost_ones_are_named() {
         office.post("/v1/webhooks/rotate-secret", &json!({})).await.expect(200);
         let report = restored(&office, &backup, loss, false).await;
         let rows = expect(&report, "control/subscriptions-lost", Verdict::ByHand);
-        assert!(rows.iter().any(|it| it.contains("signs with the secret before")), "{rows:?}");
+        assert!(rows.iter().any(|it| it.contains("signs with its previous secret")), "{rows:?}");
     }
 }
 

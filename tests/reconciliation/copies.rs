@@ -226,7 +226,7 @@ async fn pauses_claim_links_and_removed_practices_outlive_a_copy_of_before_them(
             copied.counts["subscriptions"],
             Counts { missing: written, ended: written, kept: 1 - written, ..Counts::default() }
         );
-        assert_eq!(copied.counts["requests for access"], copied.counts["subscriptions"]);
+        assert_eq!(copied.counts["access requests"], copied.counts["subscriptions"]);
         assert_eq!(copied.counts["practices"].deleted, 1);
         assert!(control.practice(&old).await.unwrap().is_none());
         let subscription = &control.subscriptions_of(office.db.practicepass()).await.unwrap()[0];
@@ -266,7 +266,7 @@ async fn the_pollers_hold_and_its_last_runs_are_not_brought_back() {
     let at = office.app.clock.now();
     let period = (at, office.a_minute_later());
     let copied = restore_control(&office.app.control, &copy, period, (false, true)).await.unwrap();
-    assert_eq!(copied.counts["runs of pollers"], Counts { missing: 1, deleted: 1, ..Counts::default() });
+    assert_eq!(copied.counts["poller runs"], Counts { missing: 1, deleted: 1, ..Counts::default() });
     let restored = office.app.control.control_item(&position).await.unwrap().unwrap();
     assert!(!restored.contains_key("leaseUntil") && !restored.contains_key("leaseOwner"), "{restored:?}");
 }

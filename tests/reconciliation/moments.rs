@@ -37,7 +37,7 @@ async fn a_moment_that_is_later_than_the_copys_hides_nothing() {
     for (apply, verdict) in [(true, Verdict::Mended), (false, Verdict::Good)] {
         let report = office.reconcile(None, Some(too_late), apply).await;
         let rows = expect(&report, "control/moment", Verdict::ByHand);
-        assert!(rows[0].contains("an act of then is lost"), "{rows:?}");
+        assert!(rows[0].contains("an audit record from then is lost"), "{rows:?}");
         expect(&report, "control/keys", verdict);
         office.a_minute_later();
         assert!(!office.lets_in(&key).await);

@@ -325,7 +325,10 @@ async fn what_cant_be_mended_now_is_in_the_report_and_holds_up_nothing() {
     let report = office.reconcile(Some(at), None, true).await;
     expect(&report, "DemoOffice/log", Verdict::Open);
     let failed = super::check(&report, "DemoOffice/log").changed.join("\n");
-    assert!(failed.contains("FAILED") && failed.contains("the poller holds DemoOffice"), "{failed}");
+    assert!(
+        failed.contains("FAILED") && failed.contains("the poller holds the lease of DemoOffice"),
+        "{failed}"
+    );
     expect(&report, "DemoOffice/record-ids", Verdict::Mended);
     control.release(&lease).await.unwrap();
     expect(&office.reconcile(Some(at), None, true).await, "DemoOffice/log", Verdict::Mended);

@@ -1,1 +1,1 @@
-"""A rehearsal of deployments against an emulator of AWS; `run` starts it."""
+"""A rehearsal of deployments with an emulator of AWS; `run` starts it."""

@@ -1,4 +1,4 @@
-"""`python -m rehearsal PROGRAM`: each step is told; the first that is not as it should be ends it with its reason."""
+"""`python -m rehearsal PROGRAM`: prints each step; the first failure ends it with its reason."""
 
 import sys
 import tempfile
@@ -22,8 +22,8 @@ def main(program):
             began = time.monotonic()
             try:
                 told = step()
-            except Exception as error:  # noqa: BLE001 whatever an answer lacks is a failure of the step
-                print(f"FAILED {step.__doc__} ({time.monotonic() - began:.0f} s)", "the emulator's log ends:",
+            except Exception as error:  # noqa: BLE001 any error is a failure of the step
+                print(f"FAILED {step.__doc__} ({time.monotonic() - began:.0f} s)", "End of the emulator's log:",
                       *emulator.log.read_text(errors="replace").splitlines()[-15:], f"{type(error).__name__} {error}", sep="\n")
                 return 1
             print(f"ok     {step.__doc__} ({time.monotonic() - began:.0f} s)", *(told or []), sep="\n         ", flush=True)

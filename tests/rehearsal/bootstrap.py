@@ -1,4 +1,4 @@
-"""Stands between a function and the emulator's Runtime API, which has no Extensions API: answers an extension's calls, passes the others on.
+"""A proxy between a function and the emulator's Runtime API, which lacks the Extensions API: answers an extension's calls, forwards the others.
 
 In the bundle it is `bootstrap`, with `PROGRAM` replaced by the path of the function's binary.
 """
@@ -13,7 +13,7 @@ import threading
 
 PROGRAM = "@PROGRAM@"
 RUNTIME = os.environ["AWS_LAMBDA_RUNTIME_API"]
-# What the runtime is given is an extension's event, too.
+# Each invocation is also an event for the extension.
 INVOCATIONS = queue.Queue()
 
 

@@ -8,10 +8,10 @@ from .workshop import BUCKET
 
 STACK, OTHER_REGION = "prod", "eu-west-1"
 UNASKED, OVERRIDES = ("--no-confirm-changeset", "--s3-bucket", BUCKET), "--parameter-overrides"
-# A deployment from another machine puts its artifacts elsewhere.
+# A deployment from another machine may store its artifacts elsewhere.
 OTHER_BUCKET = f"{BUCKET}-other"
 TAGS = {"team": "e m r", "stage": "live"}
-# What is given once, each in a place where an empty value would do harm.
+# Parameters set once, each of which must not become empty.
 GIVEN = {"AlarmTopicArn": "arn:aws:sns:us-east-1:000000000000:ops", "VpcSubnetIds": "subnet-1,subnet-2", "VpcSecurityGroupIds": "sg-1",
          "LogRetentionDays": "365"}
 
@@ -26,14 +26,14 @@ class Deployment:
                 self.refuse_half, self.elsewhere]
 
     def prepare(self):
-        """the template is expanded, and what the emulator lacks is changed"""
+        """the template is expanded and adapted to the emulator"""
         told = self.workshop.build()
         for bucket in (BUCKET, OTHER_BUCKET):
             self.workshop.aws("s3api", "create-bucket", "--bucket", bucket)
         return [f"{reason} ({len(changed)})" for reason, changed in told.items()]
 
     def refuse_rules(self):
-        """rules that CloudFormation doesn't evaluate are refused, so that ours are not by chance accepted"""
+        """rules that CloudFormation does not support are rejected, which shows that ours are checked"""
         def join_in_rules(body):
             body["Rules"]["VpcIsWhole"]["Assertions"][0]["Assert"] = {"Fn::Not": [{"Fn::Equals": [{"Fn::Join": ["", {"Ref": "VpcSubnetIds"}]}, ""]}]}
 
@@ -44,7 +44,7 @@ class Deployment:
         self.workshop.run("aws", "cloudformation", "delete-stack", "--stack-name", STACK)
 
     def refuse_values(self):
-        """our rules refuse subnets without security groups, the reverse, and a certificate without its host"""
+        """our rules reject subnets without security groups, the reverse, and a certificate without its host"""
         certificate = "arn:aws:acm:us-east-1:000000000000:certificate/0a1b"
         for values, why in [(["VpcSubnetIds=subnet-1"], "Give both"), (["VpcSecurityGroupIds=sg-1"], "Give both"),
                             ([f"PortalCertificateArn={certificate}"], "give that too")]:
@@ -53,7 +53,7 @@ class Deployment:
             self.workshop.run("aws", "cloudformation", "delete-stack", "--stack-name", STACK)
 
     def first(self):
-        """a new stack is deployed and has an address for its portal at once"""
+        """a new stack is deployed and its portal immediately has an address"""
         self.deploy(OVERRIDES, *(f"{name}={value}" for name, value in GIVEN.items()), "--tags", *(f"{name}={value}" for name, value in TAGS.items()))
         self.expected = self.defaults | GIVEN | {"PortalOrigin": self.outputs()["PortalUrl"]}
         self.compare_parameters()
@@ -63,7 +63,7 @@ class Deployment:
         return [f"{len(self.made)} resources"]
 
     def change(self):
-        """one parameter is changed, and the others stay"""
+        """one parameter changes, and the others stay"""
         said = self.release("//v1", OVERRIDES, "LogLevel=debug")
         self.expected["LogLevel"] = "debug"
         self.compare_parameters()
@@ -79,7 +79,7 @@ class Deployment:
         assert f"Parameters of {STACK} that change:\n  none" in said, said
 
     def reset(self):
-        """an empty value is refused, and the word reset empties it"""
+        """an empty value is rejected, and --reset empties it"""
         self.deploy(OVERRIDES, "AlarmTopicArn=", fails=True)
         self.compare_parameters()
         self.release("//v3", "--s3-bucket", OTHER_BUCKET, "--reset", "AlarmTopicArn", "VpcSubnetIds", "VpcSecurityGroupIds")
@@ -87,7 +87,7 @@ class Deployment:
         self.compare_parameters()
 
     def roll_back(self):
-        """the release that ran before comes back without a build, wherever its artifacts are: portal and functions whole, parameters and tags of now"""
+        """the previous release is restored without a build, wherever its artifacts are: portal and functions completely, with the current parameters and tags"""
         *_, good, bad = self.portals
         versions = self.versions()
         self.workshop.run("roll-back", STACK)
@@ -95,25 +95,25 @@ class Deployment:
         self.compare_resources()
         self.compare_tags()
         assert self.runs() == good, self.runs()
-        assert all(version != versions[name] for name, version in self.versions().items()), "an alias stayed where it was"
-        assert self.portal() == self.portals[good], "the portal is not that of then"
+        assert all(version != versions[name] for name, version in self.versions().items()), "an alias did not move"
+        assert self.portal() == self.portals[good], "the portal is not the release's"
         self.release("//v4")
         self.workshop.run("roll-back", STACK)
         assert self.runs() == good, f"{self.runs()}, which is not what ran before"
-        assert self.portal() == self.portals[good], "the portal is not that of then"
+        assert self.portal() == self.portals[good], "the portal is not the release's"
         told = self.workshop.run("roll-back", STACK, "--list")
-        assert f"{bad} (left by a roll-back)" in told and told.endswith(f"{good} (runs now)\n"), told
+        assert f"{bad} (rolled back)" in told and told.endswith(f"{good} (current)\n"), told
         return [f"twice to {good}"]
 
     def refuse_half(self):
-        """a release whose portal isn't kept whole is refused, and what runs stays"""
+        """a release whose stored portal is incomplete is rejected, and the current one stays"""
         oldest, now, portal = next(iter(self.portals)), self.runs(), self.portal()
         self.workshop.run("aws", "s3", "rm", "--recursive", f"s3://{self.outputs()['ReleasesBucketName']}/releases/{oldest}/portal")
-        assert "of which 0 are there" in self.workshop.run("roll-back", STACK, oldest, fails=True)
+        assert "but has 0 files" in self.workshop.run("roll-back", STACK, oldest, fails=True)
         assert (self.runs(), self.portal()) == (now, portal), "something changed"
 
     def elsewhere(self):
-        """a stack of the same name in a second region is deployed, again and operated, meets nothing of the first and inherits nothing"""
+        """a stack of the same name in a second region is deployed twice and operated, without conflicts with the first and without inheriting from it"""
         self.workshop.aws("s3api", "create-bucket", "--bucket", f"{BUCKET}-2", "--create-bucket-configuration",
                           f"LocationConstraint={OTHER_REGION}", region=OTHER_REGION)
         before, there = self.resources(), ("--region", OTHER_REGION)
@@ -126,13 +126,14 @@ class Deployment:
         assert len(self.workshop.run("roll-back", STACK, "--list", *there).splitlines()) == 2
         self.workshop.run("roll-back", STACK, *there)
         assert self.resources() == before, "the stack in the first region changed"
-        # The emulator makes up one name for both where AWS makes up two. These are named by the template.
+        # The emulator generates the same names for both, unlike AWS. These are named by the
+        # template.
         others = self.resources(region=OTHER_REGION)
         for name in ("PortalOriginAccess", "PortalHeaders", "ViewerAddress", "Dashboard"):
             assert before[name] != others[name], f"both have {name} {before[name]}"
 
     def release(self, version, *arguments):
-        """A deployment of a portal whose files have the sizes of those before. What it says; its release is the last of `portals`."""
+        """Deploys a portal whose files have the same sizes as before; returns the output. Its release is the last of `portals`."""
         main = self.workshop.project / "infra/portal/main.js"
         main.write_text(re.sub(r"(//v[0-9])?\Z", version, main.read_text(), count=1))
         said = self.deploy(*arguments)
@@ -143,7 +144,7 @@ class Deployment:
         return self.parameters()["Release"]
 
     def portal(self):
-        """Name → what is in the file, of all files of the bucket that is served."""
+        """Returns name → contents of all files in the portal's bucket."""
         folder = self.workshop.project / "served"
         shutil.rmtree(folder, ignore_errors=True)
         self.workshop.run("aws", "s3", "cp", "--recursive", "--only-show-errors", f"s3://{self.outputs()['PortalBucketName']}", folder)
@@ -164,12 +165,12 @@ class Deployment:
         return {one["ParameterKey"]: one["ParameterValue"] for one in self.describe("Parameters", **others)}
 
     def versions(self):
-        """Function → the version that its alias leads to."""
+        """Returns function → the version that its alias points to."""
         functions = [value for name, value in self.resources().items() if name.endswith("Function") and value.startswith(f"{STACK}-")]
         return {name: self.workshop.aws("lambda", "get-alias", "--function-name", name, "--name", "live")["FunctionVersion"] for name in functions}
 
     def resources(self, **others):
-        """Logical id → what it is in the account, but for the versions of functions, of which each release has its own."""
+        """Returns logical id → physical id, except for function versions, of which each release has its own."""
         listed = self.workshop.aws("cloudformation", "list-stack-resources", "--stack-name", STACK, **others)["StackResourceSummaries"]
         return {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in listed if one["ResourceType"] != "AWS::Lambda::Version"}
 

@@ -1,11 +1,11 @@
-"""What the emulator of AWS lacks. `as_the_emulator_takes_it` changes exactly that in an expanded template, and tells each change."""
+"""Adapts an expanded template to what the emulator of AWS lacks, and lists each change."""
 
 import copy
 import re
 
 
 def as_the_emulator_takes_it(expanded, endpoint):
-    """(a copy of the template, reason → logical ids)."""
+    """Returns (an adapted copy of the template, reason → logical ids)."""
     template, told = copy.deepcopy(expanded), {}
     for change in (alarms_on_one_metric, routes_in_place_of_a_description, numbers_in_place_of_parameters, aliases_that_move_at_once,
                    time_for_unoptimized_programs, addresses_that_lead_to_it):
@@ -14,7 +14,7 @@ def as_the_emulator_takes_it(expanded, endpoint):
 
 
 def alarms_on_one_metric(template, _):
-    """Its alarms read one metric and compute nothing: an alarm on several reads the first."""
+    """Its alarms support only one metric without expressions: an alarm on several reads the first."""
     for name, resource in template["Resources"].items():
         metrics = resource["Properties"].pop("Metrics", None) if resource["Type"] == "AWS::CloudWatch::Alarm" else None
         if metrics:
@@ -24,7 +24,7 @@ def alarms_on_one_metric(template, _):
 
 
 def routes_in_place_of_a_description(template, _):
-    """It makes no routes of an API's description (Body): each becomes a route and an integration of its own."""
+    """It creates no routes from an API's description (Body): each becomes its own route and integration."""
     resources = template["Resources"]
     for name, resource in list(resources.items()):
         if resource["Type"] != "AWS::ApiGatewayV2::Api":
@@ -47,7 +47,7 @@ def routes_in_place_of_a_description(template, _):
 
 
 def numbers_in_place_of_parameters(template, _):
-    """It compares a parameter's text with a number (MaximumConcurrency) and then reads no queue: the number is the parameter's default."""
+    """It compares a parameter's text with a number (MaximumConcurrency) and then reads no queue: the parameter's default is inserted as a number."""
     for name, resource in template["Resources"].items():
         scaling = resource["Properties"].get("ScalingConfig")
         if scaling:
@@ -56,7 +56,7 @@ def numbers_in_place_of_parameters(template, _):
 
 
 def aliases_that_move_at_once(template, _):
-    """It has no CodeDeploy: aliases move at once, whatever TrafficShifting says."""
+    """It has no CodeDeploy: aliases move immediately, whatever TrafficShifting says."""
     resources = template["Resources"]
     for name, resource in list(resources.items()):
         if resource["Type"].startswith("AWS::CodeDeploy::") or name == "CodeDeployServiceRole":
@@ -66,7 +66,7 @@ def aliases_that_move_at_once(template, _):
 
 
 def time_for_unoptimized_programs(template, _):
-    """Its functions are programs of a test build that start anew for each call, beside other tests: each has two minutes at least."""
+    """Its functions are programs of a test build that start again for each call, beside other tests: each has at least two minutes."""
     for name, resource in template["Resources"].items():
         if resource["Type"] == "AWS::Lambda::Function":
             resource["Properties"]["Timeout"] = max(resource["Properties"].get("Timeout", 3), 120)
@@ -74,6 +74,6 @@ def time_for_unoptimized_programs(template, _):
 
 
 def addresses_that_lead_to_it(template, endpoint):
-    """Its API is at a path of its own address, not at a host of AWS's."""
+    """Its API is at a path of its own address, not at a host of AWS."""
     template["Outputs"]["ApiEndpointUrl"]["Value"] = {"Fn::Sub": f"{endpoint}/_aws/execute-api/${{Api}}/$default"}
     yield "ApiEndpointUrl"

@@ -1,4 +1,4 @@
-"""The emulator: ministack, on a free port of the loopback interface, with everything that it starts."""
+"""The emulator ministack, on a free port of the loopback interface, with everything that it starts."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Operates what was deployed: every operator's command, the API through its gateway, and each function with its event files."""
+"""Operates the deployed stack: every operator command, the API through its gateway, and each function with its event files."""
 
 import json
 import os
@@ -15,9 +15,9 @@ from gate.template import Template
 from .deployment import OVERRIDES, STACK, UNASKED
 
 PRACTICE, ATTACHED = "NorthClinic", "SouthClinic"
-# The tables that an EMR has in the same database.
+# The tables of an EMR in the same database.
 EMR = Path(__file__).resolve().parents[1] / "bridges/openemr.sql"
-# A store that is slow to answer is met with a repetition, as callers do.
+# Retries if a store is slow, as callers do.
 ATTEMPTS = 4
 ALL_SCOPES = "Prospects,Providers,Scheduling,ProductPro.Products,KB,Tickets,Patients,Encounters"
 
@@ -38,7 +38,7 @@ class Operation:
         assert self.call("GET", "/v1/nothing")[1]["code"] == "NOT_FOUND"
 
     def practices(self):
-        """catalog and practice get their databases, and a partner its key"""
+        """the catalog and a practice get their databases, and a partner gets its key"""
         self.operate("set-catalog-dsn", "--dsn-stdin", given=self.database("catalog"))
         self.operate("add-practice", PRACTICE, "--name", "North Clinic", "--time-zone", "America/Chicago", "--dsn-stdin", given=self.database("north"))
         self.operate("check-dsn", PRACTICE)
@@ -66,7 +66,7 @@ class Operation:
         assert self.call("GET", "/v1/me", token=self.token)[1]["data"]["company"] == "Acme"
 
     def functions(self):
-        """every function answers its event files with its stores at hand, without a fault"""
+        """every function handles its event files with its stores available, without an error"""
         template, made, count = Template.load(), {}, 0
         for one in self.workshop.aws("cloudformation", "list-stack-resources", "--stack-name", STACK)["StackResourceSummaries"]:
             made[one["LogicalResourceId"]] = one["PhysicalResourceId"]
@@ -82,7 +82,7 @@ class Operation:
         return [f"{count} events"]
 
     def access(self):
-        """a partner's access is ended and given back, a key revoked, and the calls exported"""
+        """a partner is suspended and reactivated, a key is revoked, and the calls are exported"""
         self.operate("suspend-partner", self.partner)
         status, _ = self.call("POST", f"/v1/{PRACTICE}/auth/token", {"apiKey": self.key})
         assert status in (401, 403), status
@@ -106,20 +106,20 @@ class Operation:
         self.operate("rotate-token-key", "--revoke", "k1")
 
     def edge(self):
-        """the edge's secret is rotated by a deployment, which migrates the practices first and keeps all else"""
+        """the edge secret is rotated by a deployment, which first migrates the practices and changes nothing else"""
         version = re.search(r"EdgeSecretVersion=(\S+)", self.operate("rotate-edge-secret"))[1]
         said = self.workshop.run("deploy", STACK, *UNASKED, OVERRIDES, f"EdgeSecretVersion={version}")
         assert "databases are up to date" in said, said
         self.operate("rotate-edge-secret", "--finish")
 
     def events(self):
-        """what was given up is sent again; a replay finds nobody to send to, for no endpoint can be signed up where only loopback is"""
+        """a dead letter is redriven; a replay finds no subscription, because no endpoint on loopback can sign up"""
         self.workshop.run("aws", "sqs", "send-message", "--endpoint-url", self.workshop.endpoint, "--queue-url", self.outputs["EventsDeadLetterQueueUrl"], "--message-body", "{}")
         assert "1 dead letters" in self.operate("redrive")
         assert "no active subscription" in self.operate("replay", PRACTICE, "--from", at(hours=-2), "--to", at(hours=-1), fails=True)
 
     def restore(self):
-        """a restored control table is copied back, and what contradicts is found and mended"""
+        """a restored control table is copied back, and contradictions are found and repaired"""
         moment = at(hours=-1)
         control, restored = self.outputs["ControlTableName"], f"{STACK}-restored"
         keys = ["AttributeName=pk,AttributeType=S", "AttributeName=sk,AttributeType=S"]
@@ -133,7 +133,7 @@ class Operation:
         key = {name: lost[name] for name in ("pk", "sk")}
         assert self.workshop.aws("dynamodb", "get-item", "--table-name", control, "--key", json.dumps(key))["Item"] == lost
         said = self.operate("reconcile", PRACTICE, "--database-at", moment, "--control-at", moment, fails=True)
-        assert "--apply mends those that are open" in said, said
+        assert "run again with --apply" in said, said
         report = self.workshop.project / "restore.md"
         said = self.operate("reconcile", "--all", "--database-at", moment, "--control-at", moment, "--apply", "--report", report)
         checks = {one["id"]: one for one in json.loads(report.with_suffix(".json").read_text())["checks"]}
@@ -141,7 +141,7 @@ class Operation:
         return [said.strip().splitlines()[-1]]
 
     def bridge(self):
-        """a practice is attached to the tables of its EMR, looked after, and let go"""
+        """a practice is attached to the tables of its EMR, checked, and detached"""
         given = self.database("south")
         subprocess.run(["psql", "--quiet", "--output=/dev/null", given, "--set=ON_ERROR_STOP=1", "--file", EMR], check=True)
         self.operate("add-practice", ATTACHED, "--name", "South Clinic", "--time-zone", "America/Chicago", "--dsn-stdin", given=given)
@@ -154,11 +154,11 @@ class Operation:
         self.operate("remove-practice", ATTACHED)
 
     def removal(self):
-        """a practice that no key opens is removed"""
+        """a practice without live keys is removed"""
         self.operate("remove-practice", PRACTICE)
 
     def all_commands(self):
-        """no operator's command is left out"""
+        """every operator command was rehearsed"""
         told = subprocess.run([self.workshop.program, "--help"], capture_output=True, text=True, check=True).stdout
         for command in re.findall(r"(?m)^  ([a-z][a-z-]+)  ", told.split("Commands:")[1]):
             about = subprocess.run([self.workshop.program, command, "--help"], capture_output=True, text=True, check=False).stdout
@@ -183,7 +183,7 @@ class Operation:
         return status, body
 
     def database(self, name, make=True):
-        """The connection string of a database."""
+        """Returns the connection string of a database, creating it if `make`."""
         server = os.environ["TEST_POSTGRES_URL"]
         if make:
             sql(server, f"create database {name}")
@@ -191,7 +191,7 @@ class Operation:
 
 
 def at(**after):
-    """The time so long after now."""
+    """Returns the time this long after now."""
     return (datetime.now(timezone.utc) + timedelta(**after)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

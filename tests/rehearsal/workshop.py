@@ -1,4 +1,4 @@
-"""A copy of the project's scripts, with the programs that they call as they are where the emulator stands in for AWS."""
+"""A copy of the project's scripts, with the programs that they call adapted to the emulator."""
 
 import json
 import os
@@ -14,9 +14,11 @@ from gate.template import PROJECT, Template
 from .emulator import as_the_emulator_takes_it
 
 SCRIPTS = ("deploy", "operate", "portal-upload", "roll-back", "stack.sh", "settings.py", "parameters.py", "releases.py")
-# Artifacts go there: the bucket that SAM would make comes of a template with a transform, which the emulator doesn't have.
+# For artifacts: SAM's own bucket comes from a template with a transform, which the emulator doesn't
+# support.
 BUCKET = "artifacts"
-# The first version of the AWS CLI says so, can't print credentials, and pages and encodes nothing by itself; all else is as in the second.
+# Makes version 1 of the AWS CLI look like version 2: it can't print credentials, and has no pager
+# and no encoding option.
 AWS = """for word; do
   shift
   case $word in
@@ -29,8 +31,9 @@ case "$*" in
   "configure export-credentials"*) for name in AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY; do eval "echo export $name=\\$$name"; done ;;
   *) exec "{warm}/aws" "$@" ;;
 esac"""
-# `sam build` would compile; what is deployed is what the tests have compiled. The transform, which AWS runs when it knows the parameters,
-# was run before: the release takes its place in the functions' descriptions and in the names of their versions here.
+# `sam build` would compile; this deploys what the tests have compiled. AWS runs the transform when
+# it knows the parameters; here it ran before, so this inserts the release into the functions'
+# descriptions and the names of their versions.
 SAM = """case $1 in
   build) cp -r "$WORKSHOP/built/." .aws-sam/build ;;
   *)
@@ -46,7 +49,8 @@ exec "{program}" "$@" """
 
 
 TOOLS = PROJECT / "target"
-# Each runs dozens of times: program → the folder of its interpreter, and what it loads. Without a name it is the interpreter itself.
+# Programs that run dozens of times: program → the folder of its interpreter, and what it loads. The
+# empty name is the interpreter itself.
 WARM = {
     "aws": ("tools-aws", ["awscli.clidriver", "awscli.handlers", "awscli.customizations.s3.subcommands", "botocore.endpoint", "botocore.parsers"]),
     "sam": ("tools", ["samcli.cli.main", "samcli.commands.deploy.command"]),
@@ -55,12 +59,12 @@ WARM = {
 
 
 def addresses(endpoint):
-    """The variables by which the SAM CLI, the AWS CLI and our own programs find the emulator."""
+    """Returns the variables that point the SAM CLI, the AWS CLI and our own programs to the emulator."""
     return {f"AWS_ENDPOINT_URL{service}": endpoint for service in ("", "_DYNAMODB", "_SQS", "_SECRETS_MANAGER")}
 
 
 class Workshop:
-    """Commands run in it have only its programs, the emulator's address and the emulator's credentials."""
+    """Runs commands with only its programs, the emulator's address and the emulator's credentials."""
 
     def __init__(self, folder, endpoint, program):
         self.project, self.built, self.bin, self.warm = folder / "project", folder / "built", folder / "bin", folder / "warm"
@@ -100,7 +104,7 @@ class Workshop:
         path.chmod(path.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
 
     def build(self, change=lambda body: None):
-        """What `sam build` will yield of the template, after a change to it. Reason → what was changed for the emulator."""
+        """Prepares what `sam build` will produce, after a change to the template. Returns reason → what was adapted for the emulator."""
         template = Template.load()
         change(template.body)
         expanded, told = as_the_emulator_takes_it(template.expanded(), self.endpoint)
@@ -116,7 +120,7 @@ class Workshop:
         return told
 
     def run(self, *command, given="", fails=False, region="us-east-1"):
-        """What a command says; its last lines are the reason when it fails, or when it succeeds and should not."""
+        """Runs a command; returns its output. Raises an error with its last lines if it fails, or succeeds unexpectedly."""
         path = self.project / "infra" / command[0]
         done = subprocess.run([path if path.exists() else command[0], *command[1:]], input=given, capture_output=True, text=True, timeout=900,
                               check=False, cwd=self.project, env=os.environ | self.environment | {"AWS_REGION": region, "AWS_DEFAULT_REGION": region})

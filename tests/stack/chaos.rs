@@ -1,4 +1,5 @@
-//! A thousand events while functions are killed, messages come twice and the endpoint fails one time in ten.
+//! A thousand events while functions are killed, messages are duplicated and one in ten requests to
+//! the endpoint fails.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -24,17 +25,17 @@ use crate::{
     wait::{until, until_it_is_so, until_none_is_left},
 };
 
-/// As many as `CHAOS_EVENTS` says, or enough for a test run.
+/// Returns the number of events: `CHAOS_EVENTS`, or enough for a test run.
 fn events() -> usize {
     std::env::var("CHAOS_EVENTS").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000)
 }
 
-/// One for each hundred events.
+/// Returns the number of kills: one per hundred events.
 fn kills() -> usize {
     events() / 100
 }
 
-/// Every tenth message lies in the queue twice, as a standard queue may deliver it twice.
+/// Duplicates every tenth message, because a standard queue may deliver a message twice.
 const DUPLICATES: &str = "
     create trigger duplicates after insert on messages when abs(random()) % 10 = 0
     begin
@@ -43,7 +44,7 @@ const DUPLICATES: &str = "
             new.sent_at, new.visible_at);
     end";
 
-/// Numbers that look random and are the same in every run.
+/// Pseudo-random numbers that are the same in every run.
 struct Dice(AtomicU64);
 
 impl Dice {
@@ -55,12 +56,12 @@ impl Dice {
     }
 }
 
-/// Answers one in ten calls with 500.
+/// An endpoint that returns 500 to one in ten requests.
 struct Moody {
     dice: Dice,
-    /// Of every event id what was answered: 200s and 500s.
+    /// Numbers of 200 and 500 responses by event id.
     answered: Mutex<HashMap<String, (usize, usize)>>,
-    /// The event ids under which each log id came.
+    /// Event ids by log id.
     ids: Mutex<HashMap<i64, HashSet<String>>>,
 }
 
@@ -88,14 +89,14 @@ async fn answer(State(moody): State<Arc<Moody>>, headers: HeaderMap, body: Strin
     if fails { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::OK }
 }
 
-/// Kills functions of the pipeline at random moments, spread over the whole way of the events.
+/// Kills functions of the pipeline at random moments, spread over the whole run.
 async fn kill_at_random(stack: &Stack, moody: &Moody) {
     let (dice, step) = (Dice(AtomicU64::new(11)), events() / (kills() + 2));
     for number in 0..kills() {
         let at = number * step + usize::try_from(dice.below(step as u64)).unwrap();
         let arrived = || moody.ids.lock().unwrap().len();
         until_it_is_so("the next events", async || arrived() >= at).await;
-        // At any moment of what a function does.
+        // Hit any stage of a function's work.
         tokio::time::sleep(Duration::from_millis(dice.below(40))).await;
         let pid = until("a process to kill", async || {
             let functions = ["log-poller", "webhook-fanout", "slow-fanout"].into_iter();

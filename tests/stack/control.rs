@@ -1,4 +1,4 @@
-//! The control plane of a running stack, past the product's own ways.
+//! The control plane of a running stack, read directly instead of through the product's code.
 
 use aws_sdk_dynamodb::{
     Client,
@@ -9,7 +9,7 @@ use crate::running::Stack;
 
 pub(crate) struct Control(Client);
 
-/// A delivery as it is stored.
+/// A stored delivery.
 #[derive(Debug)]
 pub(crate) struct Delivery {
     pub(crate) event_id: String,
@@ -36,7 +36,7 @@ impl Control {
         Self(Client::from_conf(config))
     }
 
-    /// All of them.
+    /// Returns all deliveries.
     pub(crate) async fn deliveries(&self) -> Vec<Delivery> {
         let mut found = Vec::new();
         let mut start = None;

@@ -1,4 +1,4 @@
-/* Counts the calls that wait for the disk: each adds a byte to the file that SYNC_COUNT names. Preloaded into a program. */
+/* Preloaded into a program, counts its sync calls: each appends a byte to the file SYNC_COUNT. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-//! kill -9 of functions and of the whole stack loses nothing that was acknowledged.
+//! `kill -9` of functions and of the whole stack loses nothing that was acknowledged.
 
 use std::collections::HashSet;
 
@@ -11,10 +11,11 @@ use crate::{
     running::{Stack, kill},
 };
 
-/// Functions are killed with each of so many bookings.
+/// Functions are killed once per this many bookings.
 const KILL_WITH: usize = 6;
 
-/// Books slots one after the other; the visits that were acknowledged. `begun` counts the bookings that were begun.
+/// Books slots one after the other; returns the acknowledged visits. `begun` counts the bookings
+/// started.
 async fn book_all(
     stack: &Stack,
     token: &str,
@@ -27,7 +28,7 @@ async fn book_all(
         begun.send_modify(|begun| *begun += 1);
         let reply =
             stack.send(token, "POST", "/v1/DemoOffice/visits/book", Some(&booking(*patient, slot))).await;
-        // No answer, or a 5xx of a killed function: nothing was acknowledged.
+        // No response, or a 5xx from a killed function: not acknowledged.
         if let Some(reply) = reply.filter(|it| it.status == 201) {
             booked.push(reply.body["data"]["VisitID"].as_i64().unwrap());
         }
@@ -35,7 +36,7 @@ async fn book_all(
     booked
 }
 
-/// Kills the processes of these functions; how many there were.
+/// Kills the processes of these functions; returns their number.
 fn kill_all(stack: &Stack, functions: &[&str]) -> usize {
     let running: Vec<u32> = functions.iter().flat_map(|function| stack.processes_of(function)).collect();
     running.iter().copied().for_each(kill);
@@ -45,7 +46,7 @@ fn kill_all(stack: &Stack, functions: &[&str]) -> usize {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killing_functions_and_the_stack_loses_no_booking_and_no_event() {
     let folder = tempfile::tempdir().unwrap();
-    // What a killed poller held may be taken up soon.
+    // With a short lease, the practices of a killed poller are soon polled again.
     let options = ["--every", "1", "--set", "POLL_LEASE_SECONDS=3"];
     let mut stack = Stack::start(folder.path(), &options).await;
     let token = stack.token().await;
@@ -63,7 +64,7 @@ async fn killing_functions_and_the_stack_loses_no_booking_and_no_event() {
     let half = slots.len().min(80) / 2;
     assert!(half >= 20, "the demo practice has too few free slots");
 
-    // Functions are killed while bookings go on.
+    // Kill functions during bookings.
     let begun = watch::Sender::new(0);
     let mut acknowledged = {
         let killer = async {
@@ -79,12 +80,12 @@ async fn killing_functions_and_the_stack_loses_no_booking_and_no_event() {
         assert!(processes >= 3, "only {processes} processes were killed");
         acknowledged
     };
-    // And while deliveries do.
+    // Kill functions during deliveries.
     stack.emit("Payments", 50).await;
     endpoint.hears(1, |it| it["event"] == "Payments").await;
     kill_all(&stack, &["log-poller", "webhook-fanout"]);
 
-    // The whole stack is killed while bookings go on, and started again.
+    // Kill the whole stack during bookings, and restart it.
     stack.emit("Payments", 50).await;
     {
         begun.send_replace(0);

@@ -1,4 +1,4 @@
-//! A gate in front of the `PostgreSQL` server through which one practice's database falls ill.
+//! A proxy in front of the `PostgreSQL` server that makes one practice's database fail.
 
 use std::sync::{
     Arc,
@@ -11,30 +11,30 @@ use tokio::{
     sync::watch,
 };
 
-/// How the ill database behaves.
+/// The behavior of the affected database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mood {
     Well,
-    /// Connections are accepted and kept, and nothing is said on any.
+    /// Connections are accepted and kept open, but nothing is forwarded.
     Silent,
-    /// Connections are cut.
+    /// Connections are closed.
     Refusing,
 }
 
 pub(crate) struct DatabaseGate {
-    /// The server's URL, by way of the gate.
+    /// The server's URL through the gate.
     pub(crate) url: String,
     mood: watch::Sender<Mood>,
     held_back: Arc<AtomicUsize>,
 }
 
 impl DatabaseGate {
-    /// In front of `server`; the moods are those of databases whose names contain `ill`.
+    /// Opens a gate in front of `server`; moods affect the databases whose names contain `ill`.
     pub(crate) async fn open(server: &str, ill: &'static str) -> Self {
         let (scheme_and_user, rest) = server.split_once('@').unwrap();
         let (address, path) = rest.split_once('/').unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        // Without TLS a connection's first message says which database it is for.
+        // Without TLS, the first message of a connection names the database.
         let url = format!("{scheme_and_user}@{}/{path}?sslmode=disable", listener.local_addr().unwrap());
         let (mood, moods) = watch::channel(Mood::Well);
         let held_back = Arc::<AtomicUsize>::default();
@@ -47,7 +47,7 @@ impl DatabaseGate {
         Self { url, mood, held_back }
     }
 
-    /// How often something was said to the silent database since it fell silent.
+    /// Counts the messages sent to the silent database since it became silent.
     pub(crate) fn holds_back(&self) -> usize {
         self.held_back.load(Ordering::Relaxed)
     }
@@ -111,7 +111,8 @@ fn note(moods: &watch::Receiver<Mood>, held_back: &AtomicUsize) {
     held_back.fetch_add(usize::from(*moods.borrow() == Mood::Silent), Ordering::Relaxed);
 }
 
-/// Waits while the database is silent; whether it then speaks. One without moods is always well.
+/// Waits while the database is silent; returns whether it then responds. Without moods it always
+/// does.
 async fn speaks(moods: &mut watch::Receiver<Mood>) -> bool {
     let mood = moods.wait_for(|mood| *mood != Mood::Silent).await.map(|mood| *mood);
     mood.unwrap_or(Mood::Well) == Mood::Well

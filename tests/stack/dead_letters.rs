@@ -1,4 +1,5 @@
-//! Events that a fault of our own stopped: seen by operators, sent once more when it is mended, and delivered once.
+//! Events stopped by a fault of our own: operators see them, redrive them once it is fixed, and
+//! each is delivered once.
 
 use aws_sdk_sqs::{
     Client,
@@ -18,10 +19,10 @@ use crate::{
     wait::until_it_is_so,
 };
 
-/// Only the record of a new delivery has one.
+/// Only the record of a new delivery has a payload.
 const NEW_DELIVERIES: Fault = Fault::Of("\"payload\"");
 
-/// The queues of a stack, past the product's own ways.
+/// The queues of a stack, read directly instead of through the product's code.
 struct Queues {
     client: Client,
     base: String,
@@ -45,7 +46,7 @@ impl Queues {
         format!("{}/000000000000/{queue}", self.base)
     }
 
-    /// What the dead letters say; they can be received again at once.
+    /// Returns the bodies of the dead letters; they can be received again immediately.
     async fn read_dead_letters(&self) -> Vec<String> {
         let request = self.client.receive_message().queue_url(self.url("EventsDeadLetterQueue"));
         let received = request.max_number_of_messages(10).visibility_timeout(0).send().await.unwrap();
@@ -57,7 +58,7 @@ impl Queues {
         request.message_body(event).message_group_id("tests").send().await.unwrap();
     }
 
-    /// Whether no event waits, is under way or is held back.
+    /// Whether no event is waiting, in flight or delayed.
     async fn are_empty(&self) -> bool {
         let states = [
             ApproximateNumberOfMessages,
@@ -94,7 +95,7 @@ async fn dead_letters_are_sent_once_more_when_their_fault_is_mended_but_not_what
     assert_eq!(letters.len(), 2);
 
     gate.set(Fault::None).await;
-    // The message of one of them was in the queue twice.
+    // A duplicate message of one of them.
     queues.send(&letters[0]).await;
     let meanwhile = endpoint.hears(1, |_| true).await[0].header("x-officepro-event-id").to_owned();
     let control = Control::of(&stack);

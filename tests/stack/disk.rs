@@ -1,4 +1,4 @@
-//! A disk that takes long to sync, as one does that others write to, holds up no call.
+//! A disk that syncs slowly because others write to it delays no call.
 
 use std::{
     path::{Path, PathBuf},

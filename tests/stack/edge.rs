@@ -1,4 +1,4 @@
-//! Calls that come by the portal's distribution: here the tests are it.
+//! Calls through the portal's distribution, whose part the tests play.
 
 use std::process::Command;
 
@@ -13,12 +13,12 @@ const VIEWER: &str = "2001:db8:1::7";
 
 type Headers<'a> = Vec<(&'a str, &'a str)>;
 
-/// The headers of a call that came by the distribution.
+/// Returns the headers that the distribution adds to a call.
 pub(crate) fn by_the_edge<'a>(viewer: &'a str, secret: &'a str) -> [(&'static str, &'a str); 2] {
     [("x-officepro-viewer-address", viewer), ("x-officepro-edge-secret", secret)]
 }
 
-/// What the distribution of a deployment of now would show.
+/// Returns the secret that the distribution would send if deployed now.
 pub(crate) fn edge_secret(stack: &Stack) -> String {
     pair(stack)["current"].as_str().unwrap().to_owned()
 }
@@ -27,7 +27,7 @@ fn pair(stack: &Stack) -> Value {
     serde_json::from_str(secret_of(stack, "EdgeSecret")["value"].as_str().unwrap()).unwrap()
 }
 
-/// A key that is good from 203.0.113.* only.
+/// Creates a key that is valid only from 203.0.113.*.
 pub(crate) async fn key_for_viewers(stack: &Stack) -> String {
     let partner = stack.admin("/v1/admin/partners", &json!({ "company": "Viewers" })).await;
     let key = json!({
@@ -96,7 +96,8 @@ async fn the_edges_secret_before_stays_while_a_distribution_may_show_it() {
     assert_eq!(pair(&stack), json!({ "current": both["current"] }));
 }
 
-/// The variables that infra/operate sets, with this stack's Secrets Manager for AWS's.
+/// Returns the variables that infra/operate sets, with this stack's Secrets Manager instead of
+/// AWS's.
 fn as_in_aws(stack: &Stack, shown: &str) -> Vec<(&'static str, String)> {
     let file = std::fs::read(stack.folder.join("data/stack.json")).unwrap();
     let running: Value = serde_json::from_slice(&file).unwrap();

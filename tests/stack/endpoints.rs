@@ -1,4 +1,5 @@
-//! Ten endpoints of which one hangs, one answers 500 and one sends a byte a second: the other seven notice nothing.
+//! Of ten endpoints, one hangs, one returns 500 and one sends a byte per second: the other seven
+//! are not affected.
 
 use std::{
     collections::HashSet,
@@ -20,9 +21,9 @@ use serde_json::{Value, json};
 use crate::{running::Stack, telemetry::lines, wait::until};
 
 const ENDPOINTS: usize = 10;
-/// The first of them fall ill, each in its own way.
+/// How many of them fail, each in its own way.
 const ILL: usize = 3;
-/// Rows of a burst. The next one is written when the last has arrived.
+/// Rows per burst. The next burst is written when the previous one has arrived.
 const BURST: u32 = 5;
 const BURSTS: u32 = 8;
 
@@ -37,9 +38,9 @@ enum Mood {
 struct Endpoint {
     url: String,
     mood: Mutex<Mood>,
-    /// Log ids of events that were answered 200.
+    /// Log ids of events that got 200.
     taken: Mutex<HashSet<i64>>,
-    /// Log ids of events that came while it was ill.
+    /// Log ids of events that arrived while it failed.
     tried: Mutex<HashSet<i64>>,
 }
 
@@ -88,22 +89,22 @@ async fn answer(State(endpoint): State<Arc<Endpoint>>, body: Bytes) -> Response 
     }
 }
 
-/// A partner of its own for each endpoint, so that each has a subscription; its id.
+/// Creates a partner and a subscription for an endpoint; returns the subscription's id.
 async fn sign_up(stack: &Stack, endpoint: &Endpoint, number: usize) -> Value {
     let token = stack.token_of_new_partner(&format!("Partner {number}")).await;
     let signup = json!({ "hookUrl": endpoint.url, "scopes": ["Claims"] });
     stack.expect(&token, "POST", "/v1/webhooks/signup", Some(&signup), 201).await["data"]["id"].take()
 }
 
-/// What is held back, as an administrator sees it; an `Err` when that can't be told at the moment.
+/// Returns the circuit breakers as an administrator sees them; an `Err` if they can't be read now.
 async fn breakers(stack: &Stack) -> Result<Value, String> {
     let (url, secret) = (format!("{}/v1/admin/webhooks/monitor", stack.base), stack.admin_secret());
     let shown = stack.http.send_as_admin(&url, &secret, None).await;
-    let shown = shown.filter(|it| it.status == 200).ok_or("the monitor doesn't tell")?;
+    let shown = shown.filter(|it| it.status == 200).ok_or("the monitor is not available")?;
     Ok(shown.body["breakers"].clone())
 }
 
-/// How often the fast lane waited until an attempt of this subscription had failed.
+/// Counts the failed attempts of this subscription in the fast lane.
 fn failures_in_the_fast_lane(stack: &Stack, subscription: &Value) -> usize {
     let failed = |line: &&Value| {
         line["message"] == "delivery attempted"
@@ -113,7 +114,7 @@ fn failures_in_the_fast_lane(stack: &Stack, subscription: &Value) -> usize {
     lines(stack, "webhook-fanout").iter().filter(failed).count()
 }
 
-/// Writes rows in bursts, each when all endpoints have those before.
+/// Writes rows in bursts, each after all endpoints have received the previous ones.
 async fn write(stack: &Stack, endpoints: &[Arc<Endpoint>]) {
     let rows = usize::try_from(BURST).unwrap();
     for burst in 1..=BURSTS {
@@ -165,7 +166,7 @@ async fn endpoints_that_hang_fail_or_drip_do_not_hold_up_the_others() {
     assert!(waits[1] > 0, "one that fails at once may do so in the fast lane: {waits:?}");
     assert_eq!((waits[0], waits[2]), (0, 0), "what would hold it up is handed over: {waits:?}");
 
-    // One that fails is held back once it has failed for some seconds.
+    // The circuit breaker of a failing endpoint opens after some seconds.
     let held_back = |state: &Value| ["parked", "due", "probing"].contains(&state.as_str().unwrap());
     until("three endpoints that are held back", async || {
         let shown = breakers(&stack).await?;

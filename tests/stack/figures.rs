@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::{running::Stack, wait::until};
 
-/// A call whose answer is known: whose token, which path, which status, how often.
+/// A repeated call with a known status.
 struct Calls<'a> {
     token: Option<&'a str>,
     path: &'a str,
@@ -16,7 +16,7 @@ fn figure(overview: &Value, name: &str) -> u64 {
     overview[name].as_u64().unwrap()
 }
 
-/// The figures once two readings agree that nothing but the reading itself goes on.
+/// Returns the figures once two readings show no calls other than the reading itself.
 async fn settled(stack: &Stack) -> Value {
     let mut before = stack.overview().await;
     until("figures that stand still", async || {
@@ -62,7 +62,7 @@ async fn calls_of_known_statuses_are_all_in_the_overview() {
     }
     assert_eq!(sent, 100);
 
-    // Reading the overview is a call as well, which the next reading shows.
+    // Reading the overview is itself a call, which the next reading includes.
     let mut readings = 0;
     let after = until("all calls in the overview", async || {
         let now = stack.overview().await;

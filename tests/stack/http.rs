@@ -28,7 +28,7 @@ impl Http {
         Self(Client::builder(TokioExecutor::new()).build_http())
     }
 
-    /// `None` when no answer came within 40 s or the connection broke.
+    /// Sends a request; `None` if no response came within 40 s or the connection broke.
     pub(crate) async fn send(
         &self,
         method: &str,
@@ -42,7 +42,7 @@ impl Http {
         self.send_with(method, url, &headers, body.map_or_else(String::new, Value::to_string)).await
     }
 
-    /// As [`Self::send`], with headers and a text of the test's choice.
+    /// Sends a request as [`Self::send`] does, with the given headers and body.
     pub(crate) async fn send_with(
         &self,
         method: &str,
@@ -59,7 +59,7 @@ impl Http {
         self.exchange(request.body(body).unwrap()).await
     }
 
-    /// With the administrator's secret: POST with a body, GET without.
+    /// Sends a request with the admin secret: POST with a body, GET without.
     pub(crate) async fn send_as_admin(&self, url: &str, secret: &str, body: Option<&Value>) -> Option<Reply> {
         let request = Request::builder().uri(url).header("x-admin-secret", secret);
         let request = request.method(if body.is_some() { "POST" } else { "GET" });

@@ -1,14 +1,14 @@
-//! Many calls, and what came of them.
+//! Many concurrent calls and their results.
 
 use futures::{StreamExt, stream};
 use serde_json::Value;
 
 use crate::{http::Reply, running::Stack};
 
-/// One call as its caller saw it.
+/// The result of one call.
 #[derive(Debug)]
 pub(crate) struct Call {
-    /// `None`: the connection broke.
+    /// `None` if the connection broke.
     pub(crate) reply: Option<Reply>,
 }
 
@@ -21,24 +21,25 @@ impl Call {
         (200..300).contains(&self.status())
     }
 
-    /// Whether the answer says that and when the call may come again.
+    /// Whether the response tells the caller to retry, and when.
     pub(crate) fn is_put_off(&self) -> bool {
         [429, 503].contains(&self.status()) && self.retry_after().is_some_and(|seconds| seconds >= 1)
     }
 
-    /// As [`Self::is_put_off`], by the function itself: whoever gave up waiting for the function would say something else.
+    /// Whether the function itself tells the caller to retry. The gateway, after giving up on the
+    /// function, would send a different detail.
     pub(crate) fn is_put_off_by_the_function(&self) -> bool {
         let detail = self.reply.as_ref().map(|it| &it.body["detail"]);
         self.is_put_off() && detail.is_some_and(|it| it == "Try again in a moment.")
     }
 
-    /// Seconds to wait before the next try, if the answer says so.
+    /// Returns the seconds of `Retry-After`, if present.
     fn retry_after(&self) -> Option<u64> {
         self.reply.as_ref()?.headers.get("retry-after")?.to_str().ok()?.parse().ok()
     }
 }
 
-/// What the calls of a load need to know of the stack.
+/// What the calls of a load test need from the stack.
 #[derive(Clone)]
 pub(crate) struct Caller {
     pub(crate) http: crate::http::Http,
@@ -72,7 +73,8 @@ impl Caller {
     }
 }
 
-/// Makes `count` calls, `at_once` of them under way at a time; their results in the order of their answers.
+/// Makes `count` calls, `at_once` of them concurrently; returns their results in order of
+/// completion.
 pub(crate) async fn call_many<Made>(
     count: usize,
     at_once: usize,

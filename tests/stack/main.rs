@@ -1,4 +1,5 @@
-//! The whole system from outside: the real function binaries behind the local stack, over HTTP.
+//! Tests of the whole system from outside: the real function binaries behind the local stack, over
+//! HTTP.
 
 mod chaos;
 mod control;

@@ -1,4 +1,4 @@
-//! What a partner does first: token, patient, slot, booking, event.
+//! A partner's main workflow: token, patient, slot, booking, event.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::{
     wait::until_it_is_so,
 };
 
-/// The first free slot of provider 1 from tomorrow on, as (date, time).
+/// Returns free slots of provider 1 on the days after its next free slot, as (date, time).
 pub(crate) async fn free_slots(stack: &Stack, token: &str) -> Vec<(String, String)> {
     let next = stack
         .expect(

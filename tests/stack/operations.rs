@@ -1,4 +1,4 @@
-//! Operators' commands, each on a stack that runs.
+//! Operator commands on a running stack.
 
 use std::process::Command;
 
@@ -30,7 +30,7 @@ fn add<'a>(practice: &'a str, zone: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     [&["add-practice", practice, "--name", "North Clinic", "--time-zone", zone], more].concat()
 }
 
-/// A practice of the test's own, with a partner who may do this there; the partner's token.
+/// Creates the test's own practice and a partner with these scopes; returns the partner's token.
 async fn own_practice(stack: &Stack, practice: &str, scopes: &str) -> String {
     stack.operate(&add(practice, "America/Chicago", &[])).await.expect();
     let first = ["--company", practice, "--contact", "Kim Lee", "--email", "kim@acme.example"];
@@ -87,7 +87,7 @@ async fn a_practice_is_added_and_its_first_partner_reads_it() {
     let (from, to) = ("2026-01-01T00:00:00Z", "2099-01-01T00:00:00Z");
     let export =
         stack.operate(&["export-activity", "--from", from, "--to", to, "--practice", "NorthClinic"]).await;
-    assert!(export.err.contains("calls were written"), "{export:?}");
+    assert!(export.err.contains("Exported "), "{export:?}");
     let rows = export.expect();
     assert!(rows.starts_with("time,method,endpoint"), "{rows}");
     assert!(rows.lines().skip(1).all(|row| row.contains("NorthClinic")), "{rows}");
@@ -105,11 +105,12 @@ async fn a_practice_that_cant_be_right_is_not_added() {
     };
     refused(&add("webhooks", "America/Chicago", &[]), "", "reserved").await;
     refused(&add("x", "America/Chicago", &[]), "", "2 to 64").await;
-    refused(&add("EastClinic", "Middle/Earth", &[]), "", "no IANA time zone").await;
-    refused(&add("EastClinic", "America/Chicago", &["--dsn-stdin"]), "", "no secret to read").await;
+    refused(&add("EastClinic", "Middle/Earth", &[]), "", "not an IANA time zone").await;
+    refused(&add("EastClinic", "America/Chicago", &["--dsn-stdin"]), "", "no secret found").await;
     refused(&add("EastClinic", "America/Chicago", &["--dsn-stdin"]), "mysql://x", "postgres://").await;
-    refused(&add("DemoOffice", "America/Chicago", &[]), "", "registered already").await;
-    // Somebody else's database, one of another program's, and none: nothing is registered, kept or changed.
+    refused(&add("DemoOffice", "America/Chicago", &[]), "", "already registered").await;
+    // With another practice's database, another program's, or none, nothing is registered, stored
+    // or changed.
     let other = format!("sqlite://{}", stack.folder.join("data/practices/DemoOffice.sqlite").display());
     let foreign = stack.folder.join("emr.sqlite");
     let emr = format!("sqlite://{}", foreign.display());
@@ -146,7 +147,8 @@ async fn a_practice_that_cant_be_right_is_not_added() {
     refused(&add_east, &other, "set-practice-dsn").await;
     let said = stack.operate(&["check-dsn", "EastClinic"]).await.expect();
     assert!(
-        said.contains("this practice's database, without records") && said.contains("It is good."),
+        said.contains("this practice's database, without records")
+            && said.contains("The connection string works."),
         "{said}"
     );
     let said = stack.operate(&["check-dsn", "catalog"]).await.expect();
@@ -154,7 +156,7 @@ async fn a_practice_that_cant_be_right_is_not_added() {
     refused(&["check-dsn", "catalog", "--dsn-stdin"], &other, "a practice's").await;
     refused(&["set-practice-dsn", "WestClinic", "--dsn-stdin"], &other, "isn't registered").await;
     let dsn = ["set-practice-dsn", "DemoOffice", "--dsn-stdin"];
-    refused(&dsn, "postgres://nobody:hunter22@127.0.0.1:9/x", "is the one before").await;
+    refused(&dsn, "postgres://nobody:hunter22@127.0.0.1:9/x", "is unchanged").await;
     let said = stack.operate_with(&dsn, "postgres://nobody:hunter22@127.0.0.1:9/x").await.err;
     assert!(!said.contains("hunter22"), "{said}");
     let token = stack.token().await;
@@ -171,7 +173,7 @@ async fn a_migration_of_all_goes_on_past_a_practice_that_fails_and_is_finished_b
     let database = folder.path().join("data/practices/SouthClinic.sqlite");
     let aside = folder.path().join("aside");
     std::fs::rename(&database, &aside).unwrap();
-    // A folder in the file's place can't be opened as a database.
+    // A folder in place of the file can't be opened as a database.
     std::fs::create_dir(&database).unwrap();
     let failed = stack.operate(&["migrate", "--all"]).await;
     for practice in ["DemoOffice", "LakesideClinic", "NorthClinic", "catalog"] {
@@ -233,7 +235,7 @@ async fn the_catalog_stays_where_it_is_until_another_place_is_known_to_be_good()
     for (wrong, cause) in [(practice, "a practice's"), (mistyped, "unable to open"), (nowhere, "unavailable")]
     {
         let said = stack.operate_with(&command, &wrong).await.expect_failure();
-        assert!(said.contains(cause) && said.contains("is the one before"), "{wrong}: {said}");
+        assert!(said.contains(cause) && said.contains("is unchanged"), "{wrong}: {said}");
         assert_eq!(current(), before, "{wrong}");
     }
     assert!(!missing.exists(), "trying makes no database");
@@ -263,7 +265,7 @@ async fn the_catalog_stays_where_it_is_until_another_place_is_known_to_be_good()
     assert!(said.contains("can't be seen"), "it may hold anything: {said}");
     std::fs::rename(folder.path().join("aside"), &catalog).unwrap();
     stack.operate_with(&[&command[..], &["--new"]].concat(), &url(&unmade)).await.expect();
-    // An empty one may take the place of an empty one.
+    // An empty database may replace an empty one.
     stack.operate_with(&command, &url(&empty)).await.expect();
     assert_eq!(current(), url(&empty));
     stack.operate_with(&command, &before).await.expect();
@@ -288,7 +290,7 @@ async fn a_practice_with_patients_is_not_pointed_to_an_empty_database() {
     shared::tenant::migrate::migrate(&filled, &url(&empty), "UTC", jiff::Timestamp::now()).await.unwrap();
     for (file, cause) in [(&unmade, "holds no practice"), (&empty, "is empty, and the one of now isn't")] {
         let said = stack.operate_with(&command, &url(file)).await.expect_failure();
-        assert!(said.contains(cause) && said.contains("is the one before"), "{said}");
+        assert!(said.contains(cause) && said.contains("is unchanged"), "{said}");
         assert_eq!(current(), before);
     }
     assert_eq!(tables_in(&url(&unmade)).await, 0, "nothing is made in what is refused");
@@ -337,7 +339,7 @@ async fn a_token_key_that_leaked_is_taken_away_at_once_and_another_signs() {
     let said = stack.operate(&["rotate-token-key", "--revoke", "k9"]).await.expect_failure();
     assert!(said.contains("there is no key k9"), "{said}");
     let said = stack.operate(&["rotate-token-key", "--revoke", "k1"]).await.expect();
-    assert!(said.contains("k1 is gone") && said.contains("within 5 minutes"), "{said}");
+    assert!(said.contains("Removed k1") && said.contains("within 5 minutes"), "{said}");
     assert_eq!(ring()["active"], "k2");
     assert!(ring().get("k1").is_none() && ring()["retired"].get("k1").is_none());
     let token = stack.token().await;
@@ -358,11 +360,11 @@ async fn events_of_a_time_are_sent_once_more_to_all_subscriptions() {
     }
     endpoint.hears(3, |_| true).await;
     let time = ["--from", "2026-01-01T00:00:00Z", "--to", "2099-01-01T00:00:00Z"];
-    // The outcome of the last delivery may be a moment later than its arrival.
+    // The outcome of the last delivery may be recorded a moment after its arrival.
     until("a replay of all three", async || {
         let replay = [&["replay", "EventfulClinic", "--all", "--name", "once"], &time[..]].concat();
         let said = stack.operate(&replay).await.expect();
-        if said.contains("3 events are in the queue") { Ok(()) } else { Err(said) }
+        if said.contains("3 events were queued") { Ok(()) } else { Err(said) }
     })
     .await;
     until("each of them once more", async || {
@@ -393,7 +395,7 @@ async fn events_of_a_time_are_sent_once_more_to_all_subscriptions() {
         assert!(said.contains(reason), "{command}: {said}");
     }
     let unnamed = [&["replay", "EventfulClinic", "--name", " "], &time[..]].concat();
-    assert!(stack.operate(&unnamed).await.expect_failure().contains("it is empty"));
+    assert!(stack.operate(&unnamed).await.expect_failure().contains("must not be empty"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -410,7 +412,7 @@ async fn a_practice_is_removed_when_no_key_opens_it_and_its_database_stays() {
     let said = stack.operate(&remove).await.expect_failure();
     let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
     let key = serde_json::from_slice::<Value>(&claims).unwrap()["sub"].as_str().unwrap().to_owned();
-    assert!(said.contains("opened by 1 keys") && said.contains(&key), "{said}");
+    assert!(said.contains("has 1 live keys") && said.contains(&key), "{said}");
     stack.expect(&token, "GET", "/v1/LeavingClinic/tags", None, 200).await;
 
     stack.operate(&["revoke-key", &key]).await.expect();
@@ -428,13 +430,13 @@ async fn a_practice_is_removed_when_no_key_opens_it_and_its_database_stays() {
     let said = stack.operate(&["migrate", "--all"]).await.expect();
     assert!(!said.contains("LeavingClinic"), "{said}");
 
-    // Calls could still reach the database that it had: another one has to wait.
+    // Calls could still reach its previous database, so a different one is rejected for now.
     let elsewhere = format!("sqlite://{}", stack.folder.join("data/practices/Elsewhere.sqlite").display());
     let said =
         stack.operate_with(&add("LeavingClinic", "America/Chicago", &["--dsn-stdin"]), &elsewhere).await;
     let said = said.expect_failure();
-    assert!(said.contains("was removed a moment ago") && said.contains("nothing was changed"), "{said}");
-    // What was kept can be taken up again, with what was in it.
+    assert!(said.contains("was removed recently") && said.contains("nothing was changed"), "{said}");
+    // The kept database can be added again, with its data.
     let said = stack.operate(&add("LeavingClinic", "America/Chicago", &[])).await.expect();
     assert!(said.contains("this practice's, with records"), "{said}");
     until("the end of the revoked key's token", async || {
@@ -443,7 +445,7 @@ async fn a_practice_is_removed_when_no_key_opens_it_and_its_database_stays() {
     })
     .await;
 
-    // The same words as the first time make a key that works, and no event has an id that was used.
+    // The same input creates a key that works, and no event id is reused.
     let token = own_practice(&stack, "LeavingClinic", "Prospects,Patients").await;
     stack.expect(&token, "POST", "/v1/webhooks/signup", Some(&body), 201).await;
     stack.expect(&token, "POST", "/v1/LeavingClinic/prospects", Some(&patient), 201).await;
@@ -460,7 +462,8 @@ async fn ctrl_c_ends_the_stack_without_a_word_of_failure() {
         process::Stdio,
     };
     let folder = tempfile::tempdir().unwrap();
-    // Before it serves, and in the middle of a schedule's work. A terminal tells all processes of the group.
+    // Before it serves, and during a schedule's work. A terminal signals all processes of the
+    // group.
     for word in ["Preparing", "Ctrl-C"] {
         let mut run = Command::new(program());
         run.args(["--port", "0", "--binaries"]).arg(program().parent().unwrap());

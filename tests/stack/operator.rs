@@ -1,4 +1,4 @@
-//! Operators' commands on a running stack.
+//! Runs operator commands on a running stack.
 
 use std::{
     io::Write,
@@ -7,7 +7,7 @@ use std::{
 
 use crate::running::{Stack, program};
 
-/// What a command said and whether it succeeded.
+/// The output of a command, and whether it succeeded.
 #[derive(Debug)]
 pub(crate) struct Done {
     pub(crate) good: bool,
@@ -16,7 +16,7 @@ pub(crate) struct Done {
 }
 
 impl Stack {
-    /// Runs a command of the program on this stack's data, with a secret on its standard input.
+    /// Runs a command on this stack's data, with `input` on its standard input.
     pub(crate) async fn operate_with(&self, arguments: &[&str], input: &str) -> Done {
         let mut command = Command::new(program());
         command.args(arguments).arg("--data-dir").arg(self.folder.join("data"));
@@ -38,13 +38,13 @@ impl Stack {
 }
 
 impl Done {
-    /// What it printed; it must have succeeded.
+    /// Returns standard output; the command must have succeeded.
     pub(crate) fn expect(self) -> String {
         assert!(self.good, "{self:?}");
         self.out
     }
 
-    /// What it complained of; it must have failed.
+    /// Returns standard error; the command must have failed.
     pub(crate) fn expect_failure(self) -> String {
         assert!(!self.good, "{self:?}");
         self.err

@@ -1,4 +1,5 @@
-//! Ten times as many requests as the stack can take: refusals say so and when to come back, and afterwards all is as before.
+//! Ten times as many requests as the stack can handle: rejections say when to retry, and afterwards
+//! everything works as before.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -17,17 +18,18 @@ use crate::{
     wait::{until, until_it_is_so},
 };
 
-/// Of one function: so many calls are served at a time, so many more may wait.
+/// Per function, calls served concurrently; [`WAITING`] more may wait.
 const SERVED: usize = 2;
 const WAITING: usize = 50 * SERVED;
 const OVERLOAD: usize = 10 * (SERVED + WAITING);
-/// More calls than this are not open at once, as many as the client's sockets and the machine allow.
+/// Maximum number of open calls, as many as the client's sockets and the machine allow.
 const OPEN: usize = 2_000;
-/// What an open call may take of the memory of the stack and its functions, in KiB: its connection, its request, its answer.
+/// Memory that an open call may use in the stack and its functions, in KiB: for its connection,
+/// request and response.
 const OF_A_CALL: u64 = 100;
-/// Memory is looked at after each of so many calls.
+/// Memory is measured after every this many calls.
 const LOOKED_AT: usize = 100;
-/// So many good calls one after the other show that the stack is well again.
+/// Number of consecutive successful calls that show that the stack has recovered.
 const WELL_AGAIN: usize = 40;
 
 #[derive(Clone)]
@@ -37,7 +39,7 @@ struct Mix {
 }
 
 impl Mix {
-    /// One in five writes.
+    /// Makes a call; one in five writes.
     async fn call(self, number: usize) -> Call {
         if !number.is_multiple_of(5) {
             return self.caller.get("/v1/DemoOffice/prospects?limit=5").await;
@@ -48,7 +50,7 @@ impl Mix {
     }
 }
 
-/// Memory of the stack with its functions, in KiB.
+/// Returns the memory of the stack and its functions in KiB.
 fn resident(stack: &Stack) -> u64 {
     let of = |pid: &u32| {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
@@ -63,8 +65,10 @@ fn ids(calls: &[Call]) -> impl Iterator<Item = i64> {
     created.map(|it| it.reply.as_ref().unwrap().body["data"]["PatientID"].as_i64().unwrap())
 }
 
-/// What came of the crowd's calls, and the most memory that was seen meanwhile. All environments are held until a call is refused:
-/// on any machine there are more calls than are taken.
+/// Makes the overload's calls; returns them and the maximum memory measured.
+///
+/// All environments are stopped until a call is rejected, so that on any machine there are more
+/// calls than the stack accepts.
 async fn crowd(stack: &Arc<Stack>, mix: &Mix) -> (Vec<Call>, u64) {
     let (refused, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicU64::new(0)));
     let environments = stack.processes_of("prospects");
@@ -100,7 +104,7 @@ async fn ten_times_the_load_is_refused_with_429_and_503_and_afterwards_all_is_as
     let caller = Caller::new(&stack, &stack.token().await);
     let mix = |run| Mix { caller: caller.clone(), run };
     let mut served = Vec::new();
-    // Every environment comes up.
+    // Start every environment.
     while stack.processes_of("prospects").len() < SERVED {
         let (run, from) = (mix("before"), served.len());
         served.extend(call_many(2 * SERVED, SERVED, |number| run.clone().call(from + number)).await);

@@ -28,7 +28,7 @@ impl Arrival {
         self.headers.get(name).and_then(|it| it.to_str().ok()).unwrap_or_default()
     }
 
-    /// Whether the signature is that of Standard Webhooks, reckoned here without the product's code.
+    /// Whether the signature follows Standard Webhooks, computed here without the product's code.
     pub(crate) fn is_signed_with(&self, secret: &str) -> bool {
         let key = STANDARD.decode(secret.strip_prefix("whsec_").unwrap()).unwrap();
         let mut signed =
@@ -60,7 +60,7 @@ impl Endpoint {
         self.arrivals.lock().unwrap().clone()
     }
 
-    /// All arrivals once there are events of `count` ids that `wanted` accepts.
+    /// Waits for events with `count` different ids that `wanted` accepts; returns these arrivals.
     pub(crate) async fn hears(&self, count: usize, wanted: impl Fn(&Value) -> bool) -> Vec<Arrival> {
         until("events", async || {
             let arrivals: Vec<Arrival> =

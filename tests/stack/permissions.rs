@@ -1,4 +1,5 @@
-//! The functions' roles, seen from what they do: nothing they need is refused, and what was needed is told.
+//! The functions' roles in use: nothing that a function needs is denied, and the report lists what
+//! was used.
 
 use serde_json::{Value, json};
 
@@ -9,7 +10,7 @@ use crate::{
     wait::until,
 };
 
-/// What the run must have needed, one for each way to be granted and each kind of caller.
+/// Grants that the run must have used: one for each way of granting and each kind of caller.
 const NEEDED: [(&str, &str, &str); 22] = [
     ("AuthFunction", "CallerPolicy/KeysPartnersAndPractices", "dynamodb:GetItem"),
     ("AuthFunction", "CallerPolicy/LastUseOfKeys", "dynamodb:UpdateItem"),
@@ -35,7 +36,7 @@ const NEEDED: [(&str, &str, &str); 22] = [
     ("MigrateFunction", "Migrate/Practices", "dynamodb:GetItem"),
 ];
 
-/// What every group of endpoints is for.
+/// Uses every group of endpoints.
 async fn tour(stack: &Stack, endpoint: &Endpoint) {
     let token = stack.token().await;
     let get = async |path: &str| stack.expect(&token, "GET", path, None, 200).await;
@@ -76,7 +77,7 @@ async fn tour(stack: &Stack, endpoint: &Endpoint) {
     stack.operate(&["migrate", "--all"]).await.expect();
 }
 
-/// From the public form to a key, and in and out of the portal with it.
+/// Goes from the public form to a key, and signs in to the portal and out with it.
 async fn through_the_portal(stack: &Stack) {
     let call = async |method: &str, path: &str, cookie: &str, body: &Value| {
         let url = format!("{}{path}", stack.base);
@@ -107,7 +108,7 @@ async fn through_the_portal(stack: &Stack) {
     stack.admin_get("/v1/admin/audit").await;
 }
 
-/// Ends the stack in good order; what it wrote of its roles.
+/// Stops the stack gracefully; returns its report on the roles.
 async fn report(stack: &mut Stack) -> Value {
     send_signal(stack.pid(), "TERM");
     let file = stack.folder.join("data/permissions.json");
@@ -125,7 +126,7 @@ async fn no_function_is_refused_what_it_needs_and_what_was_needed_is_told() {
     let endpoint = Endpoint::open().await;
     tour(&stack, &endpoint).await;
     through_the_portal(&stack).await;
-    // What the calls leave behind is written after their answers.
+    // Records of calls are written after their responses.
     stack.all_recorded().await;
     let report = report(&mut stack).await;
     let log = std::fs::read_to_string(folder.path().join("stack.log")).unwrap();

@@ -1,4 +1,5 @@
-//! Patient data stays in the practices' databases: after a tour everything else that the stack wrote is searched for it.
+//! Patient data stays in the practices' databases: after many calls, everything else that the stack
+//! wrote is searched for it.
 
 use std::{
     fs,
@@ -13,11 +14,11 @@ use crate::{
     running::{EVERYDAY, Stack},
 };
 
-/// In every text that a patient could have given; searched for without regard to case.
+/// Included in every text about the patient; searched for case-insensitively.
 const CANARY: &str = "Canary9c4e";
 const TRACES: [&str; 4] = ["canary9c4e", "5550946", "555-0946", "1986-07-08"];
 
-/// A patient from creation to booking, well and badly, and everything that is said of it.
+/// Uses the patient's data in every call that accepts it, both valid and invalid.
 async fn tour(stack: &Stack, token: &str) {
     let name = format!("{CANARY} Ann");
     let patient = json!({
@@ -48,7 +49,7 @@ async fn tour(stack: &Stack, token: &str) {
     stack
         .expect(token, "GET", &format!("/v1/DemoOffice/{CANARY}/{CANARY}?{CANARY}={CANARY}"), None, 404)
         .await;
-    // No function sees it.
+    // No function receives this request.
     let refused = stack.send(token, "GET", &format!("/v1/DemoOffice/{CANARY}%zz"), None).await.unwrap();
     assert_eq!(refused.status, 400);
     let broken = format!("{{\"FirstName\": \"{CANARY}");
@@ -61,7 +62,7 @@ async fn tour(stack: &Stack, token: &str) {
     stack.note(&reply);
 }
 
-/// Every file below the folder.
+/// Returns every file below the folder.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
@@ -86,7 +87,7 @@ async fn the_stack_writes_what_patients_tell_into_the_practices_databases_only()
         .iter()
         .map(|it| String::from_utf8_lossy(&it.body).to_lowercase() + &format!("{:?}", it.headers));
     assert!(sent.into_iter().all(|it| TRACES.iter().all(|trace| !it.contains(trace))));
-    // What the calls leave behind is written after their answers.
+    // Records of calls are written after their responses.
     stack.all_recorded().await;
 
     let practices = stack.folder.join("data/practices");

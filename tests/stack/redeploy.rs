@@ -1,4 +1,4 @@
-//! New binaries are swapped in under load: no write and no event is lost, and no caller notices.
+//! New binaries are deployed under load: no write and no event is lost, and no call fails.
 
 use std::{
     collections::HashSet,
@@ -21,20 +21,20 @@ use crate::{
 };
 
 const ENVIRONMENTS: usize = 4;
-/// More than there are environments: some always wait for one.
+/// More than there are environments, so that some calls always wait for one.
 const CALLERS: usize = 6;
 const REDEPLOYS: u32 = 3;
-/// Good answers after a deployment, before the next one.
+/// Successful calls between two deployments.
 const CALLS: usize = 200;
 const EVENTS: u32 = 10;
-/// The functions that the load uses, and those of the pipeline.
+/// The functions used by the load, and those of the pipeline.
 const USED: [&str; 4] = ["prospects", "tags", "log-poller", "webhook-fanout"];
 
-/// A build's output of the test's own.
+/// The test's own copy of a build's output.
 struct Build(tempfile::TempDir);
 
 impl Build {
-    /// Beside the real one, so that links can be made.
+    /// Creates it beside the real one, so that hard links are possible.
     fn new() -> Self {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let functions = concat!(env!("CARGO_MANIFEST_DIR"), "/../functions");
@@ -53,7 +53,7 @@ impl Build {
         self.0.path().join(name)
     }
 
-    /// Puts new files in the places of the used functions, as cargo does.
+    /// Replaces the files of the used functions, as cargo does.
     fn replace(&self) {
         for name in USED {
             let new = self.binary("new");
@@ -67,13 +67,13 @@ impl Build {
     }
 }
 
-/// What the processes of a function run.
+/// Returns the inodes of the binaries that a function's processes run.
 fn running(stack: &Stack, function: &str) -> HashSet<u64> {
     let programs = stack.processes_of(function).into_iter();
     programs.filter_map(|pid| Some(std::fs::metadata(format!("/proc/{pid}/exe")).ok()?.ino())).collect()
 }
 
-/// One in four writes.
+/// Makes a call; one in four writes.
 async fn call(caller: Caller, number: usize) -> Call {
     match number % 4 {
         0 => {
@@ -86,7 +86,8 @@ async fn call(caller: Caller, number: usize) -> Call {
     }
 }
 
-/// Calls without a pause until it is over; all that failed, and the patients that were created.
+/// Makes calls without a pause until told to stop; returns the failed ones and the created
+/// patients.
 async fn calls(
     caller: Caller,
     first: usize,
@@ -140,7 +141,7 @@ async fn new_binaries_are_swapped_in_under_load_and_nothing_is_lost_and_nobody_n
         stack.emit("Claims", EVENTS).await;
         more_calls().await;
     }
-    // What an old environment has begun it finishes: a run of the poller, too, which may take a minute.
+    // An old environment finishes its work, including a poller run, which may take a minute.
     for function in USED {
         let new = HashSet::from([build.inode(function)]);
         until_it_is_so(&format!("only the new {function} runs"), async || running(&stack, function) == new)

@@ -1,4 +1,4 @@
-//! Restores from backups, as operators do and exercise them.
+//! Restores from backups, as operators perform and rehearse them.
 
 use std::{path::Path, process::Command};
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::running::{EVERYDAY, Stack, program};
 
-/// Runs the drill; its report.
+/// Runs the drill; returns its report.
 async fn drill(more: &[&str]) -> Value {
     Stack::build().await;
     let folder = tempfile::tempdir().unwrap();
@@ -17,7 +17,7 @@ async fn drill(more: &[&str]) -> Value {
     let done = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     let text = std::fs::read_to_string(&report).unwrap_or_default();
     assert!(done.status.success(), "{}\n{text}", String::from_utf8_lossy(&done.stderr));
-    for part in ["# Restore drill", "## Checks", "## Signed off", "recovery time", "4 Reconcile"] {
+    for part in ["# Restore drill", "## Checks", "## Sign-off", "recovery time", "4 Reconcile"] {
         assert!(text.contains(part), "{part}: {text}");
     }
     let read = |file: &Path| serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
@@ -44,7 +44,7 @@ fn assert_holds(report: &Value) {
         assert_eq!(verdict(&format!("{round}/DemoOffice/writes")), "by-hand");
         assert_eq!(verdict(&format!("{round}/control/key-terms")), "by-hand");
     }
-    // There the copy took the table's place, so that everything ended lived again.
+    // In this round the copy replaced the table, so everything that was ended worked again.
     for mended in ["audit", "keys", "partners", "claim-links", "subscriptions", "practices"] {
         assert_eq!(verdict(&format!("control-older/control/{mended}")), "mended", "{mended}");
     }
@@ -75,7 +75,7 @@ async fn a_reconciliation_needs_a_moment_and_a_practice_that_there_is() {
     refused(&["reconcile", "NoClinic", "--database-at", &at], "isn't registered").await;
     refused(
         &["reconcile", "DemoOffice", "--control-at", "2099-01-01T00:00:00Z"],
-        "no moment of the last 35 days",
+        "not within the last 35 days",
     )
     .await;
     refused(&["restore-control", "--from", "ControlTable", "--control-at", &at], "the stack's own table")
@@ -84,14 +84,11 @@ async fn a_reconciliation_needs_a_moment_and_a_practice_that_there_is() {
     for wrong in ["2099-01-01T00:00:00Z", "0001-01-01T00:00:00Z"] {
         refused(
             &["restore-control", "--from", "Nothing", "--control-at", wrong],
-            "no moment of the last 35 days",
+            "not within the last 35 days",
         )
         .await;
     }
-    // Nothing was restored: ids are all that it would pass over, and a dry run passes over none.
+    // Nothing was restored, so it would only skip ids, and a dry run skips none.
     let said = stack.operate(&["reconcile", "DemoOffice", "--database-at", &at]).await.expect_failure();
-    assert!(
-        said.contains("--apply mends those that are open") && said.contains("DemoOffice/record-ids"),
-        "{said}"
-    );
+    assert!(said.contains("run again with --apply") && said.contains("DemoOffice/record-ids"), "{said}");
 }

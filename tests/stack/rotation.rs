@@ -1,5 +1,7 @@
-//! Every secret is rotated by the operators' commands while calls go on: none of them fails. Strangers call too, so that processes
-//! have just asked for the newest secrets when a rotation begins and may not ask again. At the end, what was replaced is refused.
+//! Every secret is rotated by operator commands during calls, none of which fails.
+//!
+//! Outsiders call, too, so that processes have just asked for the newest secrets when a rotation
+//! starts and may not ask again yet. At the end, the replaced secrets are rejected.
 
 use std::{
     path::Path,
@@ -22,28 +24,28 @@ use crate::{
     wait::{until, until_it_is_so},
 };
 
-/// Calls that go on until they are told to stop.
+/// Calls that are repeated until told to stop.
 struct Calls {
     http: Http,
     base: String,
     stop: AtomicBool,
     made: AtomicUsize,
-    /// How often each kind of call was made.
+    /// Number of rounds by kind of call.
     rounds: [AtomicUsize; 5],
     failed: Mutex<Vec<String>>,
     tokens: Mutex<Vec<String>>,
     api_keys: Mutex<Vec<String>>,
     admin_secrets: Mutex<Vec<String>>,
-    /// What the portal's distribution shows, at some edges this and at others that.
+    /// The secrets that the portal's distribution sends; edge locations may differ.
     edge_secrets: Mutex<Vec<String>>,
-    /// Held by whoever calls the function that signs tokens.
+    /// Locked during calls to the function that signs tokens.
     signing: tokio::sync::Mutex<()>,
 }
 
-/// With two environments of each function, so many calls of a kind meet both.
+/// Calls of a kind that reach both environments of a function.
 const ROUNDS: usize = 6;
 
-/// The functions that verify tokens here, by what is asked of them.
+/// Functions that verify tokens, with a path of each.
 const VERIFYING: [(&str, &str); 4] = [
     ("tags", "/v1/DemoOffice/tags"),
     ("products", "/v1/products?limit=1"),
@@ -60,7 +62,7 @@ impl Calls {
         list.lock().unwrap()[0].clone()
     }
 
-    /// One call, which must have this status; its answer.
+    /// Makes one call, which must return this status; returns the body.
     async fn call(
         &self,
         headers: &[(&str, &str)],
@@ -94,7 +96,7 @@ impl Calls {
         assert!(failed.is_empty(), "{when}: {count} of {made} calls failed: {first:?}");
     }
 
-    /// Waits until all kinds of calls have been made often enough since to meet every process.
+    /// Waits until all kinds of calls have been made often enough to reach every process.
     async fn go_on(&self) {
         let before: Vec<usize> = self.rounds.iter().map(|it| it.load(Ordering::Relaxed)).collect();
         until("calls of every kind", async || {
@@ -123,7 +125,7 @@ impl Calls {
         }
     }
 
-    /// Exchanges keys and writes with what it got at once.
+    /// Exchanges keys for tokens and uses them immediately.
     async fn with_new_tokens(self: Arc<Self>) {
         while self.going_on() {
             let body = json!({ "apiKey": Self::last(&self.api_keys) }).to_string();
@@ -141,7 +143,7 @@ impl Calls {
         }
     }
 
-    /// Has every process ask for the newest token keys as often as it may.
+    /// Makes every process ask for the newest token keys as often as it may.
     async fn as_strangers(self: Arc<Self>) {
         let forged = forged(&Self::first(&self.tokens));
         while self.going_on() {
@@ -164,7 +166,8 @@ impl Calls {
         }
     }
 
-    /// With a key that is good in the viewers' network only: whenever the distribution's word isn't taken, the call fails.
+    /// Calls with a key that is valid only in the viewers' network: if the API did not trust the
+    /// distribution, the call would fail.
     async fn by_the_distribution(self: Arc<Self>, api_key: String) {
         let body = json!({ "apiKey": api_key }).to_string();
         let mut authorization = String::new();
@@ -186,29 +189,29 @@ impl Calls {
     }
 }
 
-/// A token of a key that there never was.
+/// Returns a token signed by a key that never existed.
 fn forged(token: &str) -> String {
     let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","kid":"k9"}"#);
     format!("{header}.{}", token.split_once('.').unwrap().1)
 }
 
-/// Which key signed a token.
+/// Returns the id of the key that signed a token.
 fn kid_of(token: &str) -> String {
     let header = URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap();
     let header: Value = serde_json::from_slice(&header).unwrap();
     header["kid"].as_str().unwrap().to_owned()
 }
 
-/// Ends all processes of a function; those that come up next have kept nothing.
+/// Kills all processes of a function, so that new ones have no cached secrets.
 async fn replace(stack: &Stack, function: &str) {
     let old = stack.processes_of(function);
     old.iter().copied().for_each(kill);
-    // Nothing is left of a process once the stack has taken note of its end.
+    // A process disappears once the stack has noticed its end.
     let gone = async || !old.iter().any(|pid| Path::new("/proc").join(pid.to_string()).exists());
     until_it_is_so("the end of the processes", gone).await;
 }
 
-/// The version of a secret that is current: `id` and `value`.
+/// Returns the current version of a secret: `id` and `value`.
 pub(crate) fn secret_of(stack: &Stack, name: &str) -> Value {
     let file = std::fs::read(stack.folder.join("data/secrets.json")).unwrap();
     let document: Value = serde_json::from_slice(&file).unwrap();
@@ -256,7 +259,8 @@ async fn every_secret_is_rotated_under_calls_and_no_call_fails() {
     let said = stack.operate(&["rotate-token-key"]).await.expect();
     assert!(said.contains("k2 signs new tokens"), "{said}");
     assert_ne!(secret_of(&stack, "TokenKeysSecret")["value"], keys_before);
-    // A process that signs is replaced at any time, and the new one signs with the new key at once.
+    // A signing process can be replaced at any time; the new one signs with the new key
+    // immediately.
     let signing = calls.signing.lock().await;
     replace(&stack, "auth").await;
     drop(signing);
@@ -269,15 +273,12 @@ async fn every_secret_is_rotated_under_calls_and_no_call_fails() {
     let guesses = (0..4).map(|_| calls.call(&guess, "GET", "/v1/admin/partners?limit=1", "", 401));
     futures::future::join_all(guesses).await;
     let said = stack.operate(&["rotate-admin-secret"]).await.expect();
-    let new = said
-        .lines()
-        .find_map(|line| line.strip_prefix("The admin secret will be, shown this once: "))
-        .unwrap();
+    let new = said.lines().find_map(|line| line.strip_prefix("New admin secret, shown only once: ")).unwrap();
     calls.admin_secrets.lock().unwrap().push(new.to_owned());
     calls.go_on().await;
     calls.assert_none_failed("the admin secret");
     let said = stack.operate(&["rotate-admin-secret"]).await.expect_failure();
-    assert!(said.contains("a change is under way"), "{said}");
+    assert!(said.contains("a rotation is in progress"), "{said}");
 
     rotate_edge_secret(&stack, &calls).await;
     rotate_databases(&stack).await;
@@ -285,7 +286,7 @@ async fn every_secret_is_rotated_under_calls_and_no_call_fails() {
     let before = text(&hook["data"]["secret"]);
     let rotated = stack.expect(&token, "POST", "/v1/webhooks/rotate-secret", None, 200).await;
     stack.emit("Patients", 2).await;
-    // The events of the writes before the rotation have one signature, those after it two.
+    // Events from before the rotation have one signature, later ones two.
     let new = text(&rotated["data"]["secret"]);
     until("events with both signatures", async || {
         let arrivals = endpoint.arrivals();
@@ -294,7 +295,7 @@ async fn every_secret_is_rotated_under_calls_and_no_call_fails() {
     })
     .await;
     assert!(endpoint.arrivals().iter().all(|it| it.is_signed_with(&before)));
-    // Whatever was rotated last is called with for a while, too.
+    // Also use what was rotated last for a while.
     calls.go_on().await;
     calls.stop.store(true, Ordering::Relaxed);
     while let Some(ended) = tasks.join_next().await {
@@ -323,7 +324,8 @@ async fn the_admin_secret_before_ends(stack: &Stack, calls: &Calls) {
     assert_eq!((status(&old).await, status(&new).await), (401, 200));
 }
 
-/// As a deployment does it: edge after edge shows the new secret, and when all do, the one before ends.
+/// Rotates like a deployment: one edge location after another sends the new secret; once all do,
+/// the previous one is ended.
 async fn rotate_edge_secret(stack: &Stack, calls: &Calls) {
     let before = edge_secret(stack);
     let said = stack.operate(&["rotate-edge-secret"]).await.expect();
@@ -351,11 +353,11 @@ async fn the_token_key_before_ends(stack: &Stack, calls: &Calls) {
     expect((200, 200)).await;
     retire_a_day_ago(stack, "k1").await;
     let said = stack.operate(&["rotate-token-key", "--finish"]).await.expect();
-    assert!(said.contains("k1 is gone"), "{said}");
+    assert!(said.contains("Removed k1"), "{said}");
     expect((401, 200)).await;
 }
 
-/// As if the rotation had been 26 hours ago.
+/// Pretends that the rotation was 26 hours ago.
 async fn retire_a_day_ago(stack: &Stack, kid: &str) {
     use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region};
     let mut keys: Value =
@@ -376,7 +378,8 @@ async fn retire_a_day_ago(stack: &Stack, kid: &str) {
     put.send().await.unwrap();
 }
 
-/// Gives the practice's and the catalog's databases second logins and takes the first ones away; in files, other spellings.
+/// Gives the databases of the practice and the catalog second logins and removes the first ones;
+/// for files, changes the spelling of the URL.
 async fn rotate_databases(stack: &Stack) {
     let secrets = ["local/practices/DemoOffice", "CatalogDsnSecret"];
     for (secret, command) in secrets
@@ -396,7 +399,7 @@ async fn rotate_databases(stack: &Stack) {
         ))
         .await;
         stack.operate_with(&command, &format!("postgres://{new}:second@{rest}")).await.expect();
-        // Sooner than the runbook asks for: what is connected stays, what connects anew must find the new login.
+        // Sooner than the runbook says: existing connections stay, new ones must use the new login.
         admin_sql(&format!("alter role {role} nologin")).await;
     }
 }
@@ -408,7 +411,8 @@ async fn admin_sql(statements: &str) {
     connection.execute(AssertSqlSafe(statements.to_owned())).await.unwrap();
 }
 
-/// As an administrator rotates a partner's key: both secrets are good for a day, tokens of the one before, too.
+/// Rotates a partner's key as an administrator: for a day both secrets are valid, as are tokens of
+/// the previous one.
 async fn rotate_api_key(calls: &Calls) {
     let key = Calls::last(&calls.api_keys);
     let id = key.split('_').nth(2).unwrap().to_owned();

@@ -1,4 +1,4 @@
-//! A local stack of a test's own.
+//! Local stacks for tests.
 
 use std::{
     fs,
@@ -15,58 +15,62 @@ use crate::{
     wait::until,
 };
 
-/// A running stack. One of the test's own runs until it is dropped; then every process of it is gone.
+/// A running stack. A test's own stack runs until it is dropped, which ends all its processes.
 pub(crate) struct Stack {
-    /// `None`: others use it as well.
+    /// `None` for a shared stack.
     own: Option<Process>,
     pid: u32,
     pub(crate) base: String,
     pub(crate) folder: PathBuf,
     pub(crate) http: Http,
     demo: Value,
-    /// Request ids of calls that will be on record.
+    /// Request ids of calls whose records are expected.
     noted: Mutex<Vec<String>>,
 }
 
-/// A stack's process, and another one that ends it should the tests' own process be killed.
+/// A stack's process, and a keeper that ends it if the test process is killed.
 struct Process {
     stack: Child,
     keeper: Child,
 }
 
-/// A stack that tests share which neither end, stall nor reconfigure it; it ends with the tests. Each has a partner, and where
-/// it needs one a practice, of its own there, and counts nothing else.
+/// A stack shared by tests that neither end, stall nor reconfigure it; it ends with the test
+/// process.
+///
+/// Each test uses its own partner, and its own practice where needed, and counts nothing else.
 pub(crate) struct Shared(OnceCell<Stack>);
 
-/// For partners' and operators' work.
+/// For tests of partners' and operators' work.
 pub(crate) static EVERYDAY: Shared = Shared(OnceCell::const_new());
-/// For what changes secrets and schemas, but nothing of what others do so with; nobody calls its API with a token of before.
+/// For tests that change secrets and schemas without disturbing each other; none uses a token from
+/// before such a change.
 pub(crate) static MAINTAINED: Shared = Shared(OnceCell::const_new());
 
-/// A key as the stack shows it when it starts.
+/// A demo key, as the stack prints it at its start.
 pub(crate) struct DemoKey {
     pub(crate) practicepass: String,
     pub(crate) api_key: String,
 }
 
-/// The path of the stack's program, which is built if need be. The functions' binaries are beside it.
+/// Returns the path of the stack's program, building it if needed. The function binaries are beside
+/// it.
 pub(crate) fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tools/stack-program");
         let found = Command::new(script).stderr(Stdio::inherit()).output().unwrap();
-        assert!(found.status.success(), "the binaries don't build");
+        assert!(found.status.success(), "building the binaries failed");
         String::from_utf8(found.stdout).unwrap().trim().into()
     })
 }
 
-/// How a stack is started.
+/// Options for starting a stack.
 #[derive(Default)]
 pub(crate) struct Start<'a> {
     pub(crate) options: &'a [&'a str],
-    /// Folder of the functions' binaries, if they are not cargo's.
+    /// Folder of the function binaries, if not cargo's.
     pub(crate) binaries: Option<&'a Path>,
-    /// Variables of the stack's own environment, which its functions don't see.
+    /// Environment variables of the stack itself, which its functions don't see.
     pub(crate) environment: &'a [(&'a str, &'a Path)],
 }
 
@@ -83,20 +87,20 @@ impl Process {
         Self { stack, keeper }
     }
 
-    /// Its standard input ends when this process does, however that comes about.
+    /// Starts a keeper; its standard input closes when this process ends for any reason.
     fn keeper(stack: &Child, folder: &Path) -> Child {
         use std::os::unix::process::CommandExt;
 
         let mut keeper = Command::new("sh");
         keeper.args(["-c", r#"cat; kill -s KILL "$1"; sleep 1; rm -rf "$2""#, "keeper"]);
         keeper.arg(stack.id().to_string()).arg(folder);
-        // Ctrl-C at the terminal is for the tests.
+        // Ctrl-C must reach only the tests.
         keeper.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         keeper.spawn().unwrap()
     }
 
     fn kill(&mut self) {
-        // The functions end with their parent.
+        // The functions end with the stack.
         let _ = self.stack.kill();
         let _ = self.stack.wait();
     }
@@ -111,12 +115,12 @@ impl Drop for Process {
 }
 
 impl Shared {
-    /// As the test sees the stack, which the first one starts.
+    /// Returns the test's view of the stack, which the first caller starts.
     pub(crate) async fn stack(&self) -> Stack {
         let start = async || {
             let folder = tempfile::tempdir().unwrap();
             let stack = Stack::start(folder.path(), &["--every", "1", "--environments", "16"]).await;
-            // From now on its keeper removes it.
+            // The keeper removes the folder.
             let _ = folder.keep();
             stack
         };
@@ -126,7 +130,7 @@ impl Shared {
             pid: stack.pid,
             base: stack.base.clone(),
             folder: stack.folder.clone(),
-            // Connections belong to the test that made them.
+            // Each test needs its own connections.
             http: Http::new(),
             demo: stack.demo.clone(),
             noted: Mutex::default(),
@@ -135,12 +139,12 @@ impl Shared {
 }
 
 impl Stack {
-    /// Builds what is not built yet.
+    /// Builds the program if needed.
     pub(crate) async fn build() -> &'static Path {
         tokio::task::spawn_blocking(program).await.unwrap()
     }
 
-    /// Starts on a folder that may hold an earlier run's data.
+    /// Starts a stack in a folder that may have an earlier run's data.
     pub(crate) async fn start(folder: &Path, more: &[&str]) -> Self {
         Self::start_as(folder, &Start { options: more, ..Start::default() }).await
     }
@@ -182,7 +186,7 @@ impl Stack {
         std::fs::read_to_string(self.folder.join("stack.log")).unwrap_or_default()
     }
 
-    /// Keeps what the stack and its functions wrote, in the test's name.
+    /// Stores the logs of the stack and its functions under the test's name.
     fn keep_logs(&self) {
         let test = std::thread::current().name().unwrap_or("unnamed").replace("::", ".");
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
@@ -212,7 +216,7 @@ impl Stack {
         self.http.send(method, &format!("{}{path}", self.base), Some(token), body).await
     }
 
-    /// The answer's body, which must come with this status.
+    /// Makes a call, which must return this status; returns the body.
     pub(crate) async fn expect(
         &self,
         token: &str,
@@ -230,23 +234,23 @@ impl Stack {
         reply.body
     }
 
-    /// A token of the first demo key of `DemoOffice`, which has all scopes.
+    /// Returns a token of the first demo key of `DemoOffice`, which has all scopes.
     pub(crate) async fn token(&self) -> String {
         self.token_where(|_| true).await
     }
 
-    /// A token of the first demo key of `DemoOffice` that is as wanted.
+    /// Returns a token of the first demo key of `DemoOffice` that `wanted` accepts.
     pub(crate) async fn token_where(&self, wanted: impl Fn(&Value) -> bool) -> String {
         self.token_from(&self.demo_key(|key| key["practicepass"] == "DemoOffice" && wanted(key))).await
     }
 
-    /// A token of a key for `DemoOffice`.
+    /// Returns a token of a key for `DemoOffice`.
     pub(crate) async fn token_of(&self, api_key: &str) -> String {
         let practicepass = "DemoOffice".to_owned();
         self.token_from(&DemoKey { practicepass, api_key: api_key.to_owned() }).await
     }
 
-    /// The first demo key that is as wanted.
+    /// Returns the first demo key that `wanted` accepts.
     pub(crate) fn demo_key(&self, wanted: impl Fn(&Value) -> bool) -> DemoKey {
         let keys = self.demo["keys"].as_array().unwrap();
         let key = keys.iter().find(|key| wanted(key)).unwrap();
@@ -262,7 +266,7 @@ impl Stack {
         reply.body["accessToken"].as_str().unwrap().to_owned()
     }
 
-    /// A token of a partner of the test's own, for all that there is in `DemoOffice`.
+    /// Returns a token of a new partner with all scopes in `DemoOffice`.
     pub(crate) async fn token_of_new_partner(&self, company: &str) -> String {
         let partner = self.admin("/v1/admin/partners", &json!({ "company": company })).await;
         let key = json!({
@@ -273,12 +277,12 @@ impl Stack {
         self.token_of(key["data"]["apiKey"].as_str().unwrap()).await
     }
 
-    /// Takes down which call was answered.
+    /// Remembers a call whose record is expected.
     pub(crate) fn note(&self, reply: &Reply) {
         self.noted.lock().unwrap().push(reply.headers["x-request-id"].to_str().unwrap().to_owned());
     }
 
-    /// Waits until all calls that were noted are on record.
+    /// Waits for the records of all remembered calls.
     pub(crate) async fn all_recorded(&self) {
         let noted = std::mem::take(&mut *self.noted.lock().unwrap());
         for request_id in noted {
@@ -286,7 +290,7 @@ impl Stack {
         }
     }
 
-    /// Waits until the call with this id is on record: that is written after its answer.
+    /// Waits for the record of the call with this request id, which is written after its response.
     pub(crate) async fn recorded(&self, request_id: &str) -> Value {
         let path = format!("/v1/admin/activity?requestId={request_id}");
         until(&format!("the record of {request_id}"), async || {
@@ -296,27 +300,27 @@ impl Stack {
         .await
     }
 
-    /// What an administrator sees of webhooks.
+    /// Returns the webhook monitor.
     pub(crate) async fn monitor(&self) -> Value {
         self.as_admin("/v1/admin/webhooks/monitor", None, 200).await
     }
 
-    /// The overview of the last two days.
+    /// Returns the overview of the last two days.
     pub(crate) async fn overview(&self) -> Value {
         self.as_admin("/v1/admin/overview?days=2", None, 200).await["data"].take()
     }
 
-    /// What an administrator sees.
+    /// Makes a GET as an administrator.
     pub(crate) async fn admin_get(&self, path: &str) -> Value {
         self.as_admin(path, None, 200).await
     }
 
-    /// What an administrator creates.
+    /// Creates something as an administrator.
     pub(crate) async fn admin(&self, path: &str, body: &Value) -> Value {
         self.as_admin(path, Some(body), 201).await
     }
 
-    /// What an administrator changes.
+    /// Makes a POST as an administrator, which must return this status.
     pub(crate) async fn admin_with_status(&self, path: &str, body: &Value, status: u16) -> Value {
         self.as_admin(path, Some(body), status).await
     }
@@ -332,7 +336,7 @@ impl Stack {
         reply.body
     }
 
-    /// The EMR writes rows into the practice's log.
+    /// Writes rows to the practice's log as the EMR.
     pub(crate) async fn emit(&self, scope: &str, count: u32) {
         let mut command = Command::new(program());
         command.args(["emit", "DemoOffice", scope, "--count", &count.to_string(), "--data-dir"]);
@@ -341,7 +345,7 @@ impl Stack {
         assert!(status.success());
     }
 
-    /// Process ids of the running binaries of a function.
+    /// Returns the process ids of a function.
     pub(crate) fn processes_of(&self, function: &str) -> Vec<u32> {
         let stack = self.pid();
         let all =
@@ -361,16 +365,16 @@ impl Stack {
         self.pid
     }
 
-    /// Makes sure that the whole stack is gone.
+    /// Kills the whole stack.
     pub(crate) fn kill(&mut self) {
-        self.own.as_mut().expect("others share the stack").kill();
+        self.own.as_mut().expect("the stack is not shared").kill();
     }
 }
 
 impl Drop for Stack {
     fn drop(&mut self) {
         drop(self.own.take());
-        // Whatever the test was about: what a function is refused here it is refused in AWS.
+        // In every test: what is denied to a function here would be denied in AWS.
         let refused = self.log().lines().any(|line| line.starts_with("ERROR permissions"));
         if refused || std::thread::panicking() {
             self.keep_logs();
@@ -379,7 +383,7 @@ impl Drop for Stack {
     }
 }
 
-/// kill -9 of one process.
+/// Kills one process with SIGKILL.
 pub(crate) fn kill(pid: u32) {
     send_signal(pid, "KILL");
 }

@@ -1,5 +1,6 @@
-//! A practice whose database stalls or refuses is told so by the function, and the others notice nothing; nor does the practice
-//! itself, but for the calls that need it, of what somebody keeps locked.
+//! If a practice's database stalls or refuses connections, the function itself tells its callers,
+//! and other practices are not affected. If someone keeps rows or tables locked, only the calls
+//! that need them are affected.
 
 use std::sync::{
     Arc, Mutex,
@@ -16,19 +17,20 @@ use crate::{
     wait::{until, until_it_is_so},
 };
 
-/// Lambda has an environment for each call under way, here there are some: more than the callers of both kinds together.
+/// Environments per function: more than the callers of both kinds together, because Lambda has one
+/// for each concurrent call.
 const ENVIRONMENTS: &str = "10";
-/// Of each kind.
+/// Callers of each kind.
 const CALLERS: usize = 4;
 const ILL_CALLS: usize = 32;
 const WELL_CALLS: usize = 80;
 
-/// Every fourth call of the ill practice writes.
+/// Calls to the practice with the failing database; every fourth one writes.
 struct IllPractice {
     caller: Caller,
     path: String,
     writes: AtomicUsize,
-    /// Idempotency keys of writes that were answered 503.
+    /// Idempotency keys of writes that got 503.
     open: Mutex<Vec<String>>,
 }
 
@@ -57,7 +59,8 @@ struct Phase {
     well: Vec<Call>,
 }
 
-/// Calls of the ill practice, and of the others once the first of those waits or is answered.
+/// Makes calls to the failing practice and, once the first one waits or has returned, to another
+/// one.
 async fn phase(ill: &Arc<IllPractice>, well: &Caller, path: &str, gate: &DatabaseGate) -> Phase {
     let path = format!("{path}?limit=5");
     let answered = AtomicUsize::new(0);
@@ -81,7 +84,7 @@ async fn phase(ill: &Arc<IllPractice>, well: &Caller, path: &str, gate: &Databas
     Phase { ill, well }
 }
 
-/// Nobody gives a call up: the function itself answers that it may come again.
+/// Asserts that the function itself tells all callers to retry, instead of timing out.
 fn assert_all_told(calls: &[Call], what: impl std::fmt::Debug) {
     for call in calls {
         assert!(call.is_put_off_by_the_function(), "{what:?}: {call:?}");
@@ -115,7 +118,7 @@ async fn a_practice_whose_database_stalls_or_refuses_is_told_so_meanwhile_and_ot
         writes: AtomicUsize::new(0),
         open: Mutex::default(),
     });
-    // Every environment comes up and knows both practices.
+    // Start every environment and let it connect to both practices.
     for (caller, path) in [(&ill.caller, &ill.path), (&well, &well_path)].repeat(2) {
         call_many(40, 20, |_| {
             let (caller, path) = (caller.clone(), path.clone());
@@ -134,7 +137,7 @@ async fn a_practice_whose_database_stalls_or_refuses_is_told_so_meanwhile_and_ot
         assert_all_good(&stack, &during.well);
         gate.set(Mood::Well);
 
-        // Every environment finds out by itself.
+        // Every environment detects the recovery by itself.
         until("an ill practice that is well again", async || {
             let calls = call_many(ILL_CALLS, CALLERS, |_| {
                 let ill = ill.clone();
@@ -147,7 +150,7 @@ async fn a_practice_whose_database_stalls_or_refuses_is_told_so_meanwhile_and_ot
         .await;
     }
 
-    // A write whose outcome was unknown is made once, however often it is sent.
+    // A write with an unknown outcome takes effect once, however often it is sent.
     let open = std::mem::take(&mut *ill.open.lock().unwrap());
     assert_eq!(open.len(), 2 * ILL_CALLS / 4, "of the writes that met the ill database");
     for key in &open {
@@ -160,7 +163,7 @@ async fn a_practice_whose_database_stalls_or_refuses_is_told_so_meanwhile_and_ot
     }
 }
 
-/// A call that needs what is locked.
+/// Makes a call that needs what is locked.
 async fn needy(caller: Caller, row: bool) -> Call {
     if row {
         caller.put("/v1/DemoOffice/prospects/1001", &json!({ "NickName": "Waits" })).await
@@ -169,7 +172,8 @@ async fn needy(caller: Caller, row: bool) -> Call {
     }
 }
 
-/// Calls of the same practice that don't, most of them of the function whose calls wait for the row.
+/// Makes a call to the same practice that does not need it, mostly in the function whose calls
+/// wait.
 async fn unconcerned(caller: Caller, number: usize) -> Call {
     match number % 4 {
         0 => {
@@ -196,7 +200,7 @@ async fn what_somebody_keeps_locked_stops_the_calls_that_need_it_and_no_others()
     let dsn = secrets["secrets"]["local/practices/DemoOffice"]["AWSCURRENT"]["value"].as_str().unwrap();
     let mut emr = PgConnection::connect(dsn).await.unwrap();
     let mut watch = PgConnection::connect(dsn).await.unwrap();
-    // Environments come up.
+    // Start the environments.
     let warm = call_many(40, CALLERS, |number| unconcerned(caller.clone(), number)).await;
     assert_all_good(&stack, &warm);
 
@@ -220,7 +224,7 @@ async fn what_somebody_keeps_locked_stops_the_calls_that_need_it_and_no_others()
         assert_all_told(&stopped, lock);
         assert_all_good(&stack, &others);
         emr.execute("rollback").await.unwrap();
-        // Nothing is let be: the database itself was well.
+        // No circuit breaker is open: the database itself was fine.
         assert_all_good(&stack, &[needy(caller.clone(), row).await]);
     }
 }

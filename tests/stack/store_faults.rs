@@ -1,4 +1,5 @@
-//! The control plane throttles, fails, refuses connections or falls silent: few retries, then 503, and nobody gets in by it.
+//! The control plane throttles, fails, refuses connections or does not respond: the API retries a
+//! few times, then returns 503, and never grants access.
 
 use serde_json::{Value, json};
 
@@ -17,12 +18,12 @@ const FAULTS: [Fault; 5] = [
     Fault::Refused,
     Fault::Silence,
 ];
-/// Of one function, as the stack has them without a word.
+/// Environments per function, the stack's default.
 const ENVIRONMENTS: usize = 4;
-/// How often a request to the store is tried.
+/// Attempts per request to the store.
 const ATTEMPTS: usize = 4;
 
-/// A key that no environment has seen yet, with its id and a token of it.
+/// A key that no environment has seen yet, with its id and a token.
 struct Newcomer {
     id: String,
     api_key: String,
@@ -41,7 +42,7 @@ async fn newcomer(stack: &Stack) -> Newcomer {
     Newcomer { id, api_key, token }
 }
 
-/// One call that needs the store.
+/// Makes a call that needs the store.
 async fn post(stack: &Stack, path: &str, headers: &[(&str, &str)], body: &Value) -> Call {
     let url = format!("{}{path}", stack.base);
     Call { reply: stack.http.send_with("POST", &url, headers, body.to_string()).await }
@@ -52,12 +53,13 @@ async fn create_partner(stack: &Stack, secret: &str) -> Call {
     post(stack, "/v1/admin/partners", &[("x-admin-secret", secret)], &company).await
 }
 
-/// By the function itself: it gives the store up before anybody gives it up.
+/// Asserts that the function itself tells the caller to retry: it gives up on the store before
+/// others give up on it.
 fn assert_told_to_come_back(call: &Call, what: &str) {
     assert!(call.is_put_off_by_the_function(), "{what}: {call:?}");
 }
 
-/// A token whose signature is of another one.
+/// Returns a token with the signature of another one.
 fn forged(token: &str, other: &str) -> String {
     let (body, _) = token.rsplit_once('.').unwrap();
     format!("{body}.{}", other.rsplit_once('.').unwrap().1)
@@ -91,7 +93,8 @@ async fn nobody_gets_in(stack: &Stack, gate: &mut StoreGate, fault: Fault) {
     let call = post(stack, "/v1/access-requests/claim", &[], &json!({ "token": "a".repeat(43) })).await;
     let refused = [400, 404, 422].contains(&call.status());
     assert!(refused || call.is_put_off_by_the_function(), "{fault:?}: a claim: {call:?}");
-    // An environment that has just seen the right secret from here looks at one wrong secret without counting it.
+    // An environment that has just seen the right secret from this address checks one wrong secret
+    // without counting it.
     let (mut wrong, mut tries) = (create_partner(stack, &"x".repeat(40)).await, 1);
     while wrong.status() == 401 && tries <= ENVIRONMENTS {
         wrong = create_partner(stack, &"x".repeat(40)).await;
@@ -117,14 +120,15 @@ async fn a_store_that_fails_is_retried_a_few_times_and_lets_nobody_in_and_no_eve
     stack.expect(&token, "POST", "/v1/webhooks/signup", Some(&signup), 201).await;
 
     for (round, fault) in FAULTS.into_iter().enumerate() {
-        // In transit when the fault begins.
+        // These events are in transit when the fault begins.
         stack.emit("Claims", 8).await;
         nobody_gets_in(&stack, &mut gate, fault).await;
-        // A message that met several faults in a row would be received too often and end among the dead letters.
+        // A message that met several faults in a row would be received too often and become a dead
+        // letter.
         endpoint.hears(8 * (round + 1), |it| it["event"] == "Claims").await;
     }
 
-    // Events are written while the store fails, and in transit while it begins to.
+    // Write events before and while the store fails.
     stack.emit("Claims", 20).await;
     gate.set(Fault::Error(400, "ThrottlingException")).await;
     gate.forget();
@@ -135,7 +139,7 @@ async fn a_store_that_fails_is_retried_a_few_times_and_lets_nobody_in_and_no_eve
     })
     .await;
 
-    // Three in ten requests fail: retries hide nearly all of it.
+    // Three in ten requests fail, and retries hide nearly all failures.
     gate.set(Fault::Sometimes).await;
     gate.forget();
     let (key, base, http) = (stack.demo_key(|_| true), stack.base.clone(), stack.http.clone());

@@ -1,4 +1,5 @@
-//! A gate between the functions and `DynamoDB` that refuses, fails or falls silent.
+//! A proxy between the functions and `DynamoDB` that refuses connections, fails or does not
+//! respond.
 
 use std::{
     convert::Infallible,
@@ -27,18 +28,18 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
-/// What the store does with requests.
+/// How the store handles requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     None,
-    /// A status and the name of `DynamoDB`'s error.
+    /// Returns this status and `DynamoDB` error.
     Error(u16, &'static str),
-    /// Requests with this text in them fail, the others are served.
+    /// Requests that contain this text fail; others are served.
     Of(&'static str),
-    /// Three in ten fail.
+    /// Three in ten requests fail.
     Sometimes,
     Silence,
-    /// Nobody listens.
+    /// Connections are refused.
     Refused,
 }
 
@@ -49,7 +50,7 @@ pub(crate) struct StoreGate {
 }
 
 struct Shared {
-    /// The stack says here where its `DynamoDB` is.
+    /// The file in which the stack publishes its `DynamoDB` endpoint.
     description: PathBuf,
     client: Client<HttpConnector, Full<Bytes>>,
     fault: Mutex<Fault>,
@@ -60,7 +61,7 @@ struct Shared {
 }
 
 impl StoreGate {
-    /// In front of the store of the stack that `description` is going to describe.
+    /// Opens a gate in front of the store of the stack that is going to write `description`.
     pub(crate) async fn open(description: PathBuf) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -83,7 +84,7 @@ impl StoreGate {
     pub(crate) async fn set(&mut self, fault: Fault) {
         *self.shared.fault.lock().unwrap() = fault;
         if fault == Fault::Refused {
-            // With the listener go the connections.
+            // Aborting the listener also closes the connections.
             if let Some(server) = self.server.take() {
                 server.abort();
                 let _ = server.await;
@@ -94,18 +95,18 @@ impl StoreGate {
         }
     }
 
-    /// Forgets the requests so far.
+    /// Clears the recorded requests.
     pub(crate) fn forget(&self) {
         self.shared.requests.lock().unwrap().clear();
         self.shared.failed.store(0, Ordering::Relaxed);
     }
 
-    /// How many requests were answered with an error.
+    /// Returns the number of requests that got an error.
     pub(crate) fn failed(&self) -> usize {
         self.shared.failed.load(Ordering::Relaxed)
     }
 
-    /// How many requests had this text in them.
+    /// Returns the number of requests that contain this text.
     pub(crate) fn requests_with(&self, text: &str) -> usize {
         let requests = self.shared.requests.lock().unwrap();
         requests.iter().filter(|it| String::from_utf8_lossy(it).contains(text)).count()
@@ -158,7 +159,7 @@ impl Shared {
         error(status, name)
     }
 
-    /// Waits until the stack, which the test waits for, has said where its store is.
+    /// Returns the endpoint of the stack's store, waiting until the stack has published it.
     async fn upstream(&self) -> String {
         loop {
             let text = tokio::fs::read(&self.description).await.unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What an operator finds in the functions' logs.
+//! What operators find in the functions' logs.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use crate::{
 
 const OWN: &str = "booking-from-the-front-desk";
 
-/// The whole lines of a function's log, each of which must be a JSON object.
+/// Returns the complete lines of a function's log, each of which must be JSON.
 pub(crate) fn lines(stack: &Stack, function: &str) -> Vec<Value> {
     let log = std::fs::read_to_string(stack.folder.join(format!("data/logs/{function}.log"))).unwrap();
     let read = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
@@ -19,7 +19,7 @@ pub(crate) fn lines(stack: &Stack, function: &str) -> Vec<Value> {
     whole.lines().map(read).collect()
 }
 
-/// The first line that is as wanted, once it is written.
+/// Waits for the first line that `wanted` accepts.
 async fn line_of(stack: &Stack, function: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     until(&format!("a line of {function}"), async || {
         lines(stack, function).into_iter().find(&wanted).ok_or_else(String::new)
@@ -57,7 +57,7 @@ async fn a_booking_is_followed_through_the_logs_to_the_partners_endpoint() {
     assert_eq!((&call["Route"], &call["status"]), (&json!("POST /v1/{PPass}/visits/book"), &json!(201)));
     assert!(call["traceId"].as_str().unwrap().starts_with("1-"), "X-Ray's id as it is looked up: {call}");
     assert_eq!(call["lambdaRequestId"].as_str().unwrap().len(), 36);
-    // Its outcome is known after its arrival.
+    // The outcome is logged after the arrival.
     let attempt = line_of(&stack, "webhook-fanout", |line| {
         line["message"] == "delivery attempted" && line["deliveryId"] == delivery_id
     });
@@ -65,7 +65,7 @@ async fn a_booking_is_followed_through_the_logs_to_the_partners_endpoint() {
     assert_eq!(attempt["requestId"], OWN);
     assert_eq!((&attempt["Lane"], &attempt["status"]), (&json!("fast"), &json!(200)));
 
-    // What the EMR writes is followed from the poll that found it.
+    // An event of the EMR is traced from the poll that found it.
     stack.emit("Claims", 1).await;
     let claim = endpoint.hears(1, |it| it["event"] == "Claims").await.remove(0);
     let poll = claim.header("x-request-id").to_owned();

@@ -1,13 +1,14 @@
-//! Waiting for what must come. The end is for what never comes: nothing waits longer than it must, on a slow machine neither.
+//! Waits for conditions. The limit is only for what never happens, so that tests are fast on a fast
+//! machine and pass on a slow one.
 
 use std::time::{Duration, Instant};
 
-/// More than anything here takes on a machine that has many other things to do.
+/// Longer than anything here takes on a busy machine.
 pub(crate) const END: Duration = Duration::from_mins(3);
-/// Between two looks; one that costs more is followed by a pause as long as itself.
+/// Pause between two checks; a longer check is followed by a pause of its own length.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Looks again and again until what is awaited is there; an `Err` tells how far it has come.
+/// Repeats `look` until it returns `Ok`; its `Err` describes the progress.
 pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
     let began = Instant::now();
     loop {
@@ -21,12 +22,13 @@ pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Result<T
     }
 }
 
-/// Looks again and again until it is so.
+/// Repeats `is_so` until it returns true.
 pub(crate) async fn until_it_is_so(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     until(what, async || is_so().await.then_some(()).ok_or_else(String::new)).await;
 }
 
-/// Looks again and again until nothing is left. The end is counted from when there was last less: much work may take long.
+/// Repeats `left` until nothing is left. The limit restarts with each progress, because much work
+/// may take long.
 pub(crate) async fn until_none_is_left(what: &str, mut left: impl AsyncFnMut() -> usize) {
     let mut before = usize::MAX;
     while before > 0 {

@@ -1,5 +1,5 @@
-"""What stands in for the AWS CLI, SAM and cargo where the scripts in infra/ are tested: writes down each call, gives the answer that a test wants,
-and keeps as much of S3 as the scripts need."""
+"""Stand-ins for the AWS CLI, SAM and cargo in the tests of the scripts in infra/: record each call, return the response that a test specifies,
+and imitate as much of S3 as the scripts need."""
 
 import fnmatch
 import socket
@@ -11,8 +11,8 @@ import warm
 
 
 class StandIns:
-    """`answers`: (words, [(code, output, error) …]), of which a call gets the first whose words are all in it; of several answers the next each
-    time. A call that none fits succeeds without output."""
+    """`answers`: (words, [(code, output, error) …]). A call gets the first entry whose words it all contains; of several responses, the next one each
+    time. A call without a matching entry succeeds without output."""
 
     def __init__(self):
         self.answers, self.calls, self.s3, self.seen = [], [], None, lambda words: None
@@ -35,7 +35,7 @@ class StandIns:
                 connection, _ = self.server.accept()
             except OSError:
                 return
-            # The caller ends whatever goes wrong here.
+            # Closing the connection ends the caller, whatever goes wrong here.
             with connection:
                 try:
                     self.serve_one(warm.Caller(connection))
@@ -64,7 +64,7 @@ class StandIns:
         return root, sorted(path for path in root.rglob("*") if path.is_file())
 
     def copied(self, action, *words):
-        """What `sync` takes for unchanged it leaves, as the AWS CLI does."""
+        """Imitates `aws s3`. Like the AWS CLI, `sync` skips files that seem unchanged."""
         excluded = [words[at + 1] for at, word in enumerate(words) if word == "--exclude"]
         source, target = [word for at, word in enumerate(words)
                           if not word.startswith("--") and words[at - 1] not in ("--exclude", "--content-type")]

@@ -1,4 +1,4 @@
-"""infra/deploy, roll-back, operate and portal-upload, run with stand-ins of the programs that they call, which record the calls."""
+"""Tests of infra/deploy, roll-back, operate and portal-upload with stand-ins for the programs that they call."""
 
 import json
 import os
@@ -32,7 +32,7 @@ from stand_ins import StandIns  # noqa: E402
 
 DEFAULTS = {name: one["Default"] for name, one in parameters.parameters_of((INFRA.parent / "template.yaml").read_text()).items()
             if name != parameters.OWN}
-# What changes something in the account.
+# Calls that change something in the account.
 CHANGES = ["update-function-code", "migrate", "sam deploy", "update-stack", "s3 sync", "s3://the-PortalBucketName", "create-invalidation"]
 
 
@@ -45,7 +45,7 @@ def stack(status="UPDATE_COMPLETE", migrate="the-MigrateFunctionName"):
 
 
 def running(**values):
-    """The answer to what the parameters of the running stack are; those that aren't named have the template's defaults."""
+    """Returns the response with the running stack's parameters; those not given have the template's defaults."""
     return listed_parameters(DEFAULTS | {"PortalOrigin": "https://portal.example.com", "Release": "1790000003-v3"} | values)
 
 
@@ -54,7 +54,7 @@ def listed_parameters(values):
 
 
 def new(*after):
-    """The answers of an account without the stack, which `sam deploy` then makes."""
+    """Returns the responses of an account without the stack, which `sam deploy` then creates."""
     return (STATE, [NO_STACK, *after, stack()])
 
 
@@ -67,7 +67,7 @@ class Scripts(unittest.TestCase):
     def setUpClass(cls):
         cls.stand_ins = StandIns()
         cls.addClassCleanup(cls.stand_ins.close)
-        # What the scripts' Python loads; they themselves are read anew each time.
+        # Preloads what the scripts import; the scripts themselves are read each time.
         cls.python = warm.Warm("argparse", "json", "pathlib", "re", "shlex", "tomllib", "zipfile", environment={"PYTHONDONTWRITEBYTECODE": "1"})
         cls.addClassCleanup(cls.python.close)
 
@@ -92,13 +92,13 @@ class Scripts(unittest.TestCase):
 
     @staticmethod
     def write(folder, version, **more):
-        """A portal. Versions have the same size."""
+        """Writes a portal. All versions have the same size."""
         for name, text in ({"index.html": "<script src=main.js>", "main.js": version, "lib/types.d.ts": "declare"} | more).items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(text)
 
     def stored(self, bucket, under=""):
-        """The objects of a bucket: name → text."""
+        """Returns the objects of a bucket: name → text."""
         root = self.stubs / "s3" / bucket / under
         return {path.relative_to(root).as_posix(): path.read_text() for path in root.rglob("*") if path.is_file()}
 
@@ -111,11 +111,11 @@ class Scripts(unittest.TestCase):
         path.chmod(0o755)
 
     def deploy(self, *arguments, **others):
-        """infra/deploy, where nobody is there to be asked."""
+        """Runs infra/deploy without a terminal."""
         return self.run_script("deploy", "prod", UNASKED, *arguments, **others)
 
     def deployed(self):
-        """The parameters of each `sam deploy`."""
+        """Yields the parameters of each `sam deploy`."""
         for call in self.called("sam deploy"):
             words = call[:call.rindex(" --region ")].split(" --parameter-overrides ")[1]
             values = {name: value.strip('"') for name, _, value in (word.partition("=") for word in words.split())}
@@ -123,8 +123,8 @@ class Scripts(unittest.TestCase):
             yield values
 
     def run_script(self, *arguments, answers=(), typed=None, **environment):
-        """The first of `answers` that fits a call is given; a call that none fits succeeds without output. `typed` is what somebody
-        types at a terminal; without it, there is none."""
+        """Runs a script. A call gets the first matching entry of `answers`, or succeeds without output. `typed` is typed at a
+        terminal; without it, there is none."""
         usual = [(["--query Stacks[0].StackStatus"], [answer("UPDATE_COMPLETE\n")]), (STATE, [stack()]), running(), (TAGS, [answer("[]")]), (["get-template"], [answer(PACKAGED)]),
                  (["OutputKey,OutputValue"], [listed(OUTPUTS)]),
                  (["aws --version"], [answer("aws-cli/2.27.0 Python/3.13\n")]), (LIMITS, [answer("900\n")]),
@@ -186,7 +186,7 @@ class Deploy(Scripts):
                 self.assert_nothing_changed()
 
     def test_a_stack_that_is_no_good_now_is_refused(self):
-        for state, why in [(stack("UPDATE_IN_PROGRESS"), "wait for its end"), (stack("ROLLBACK_COMPLETE", migrate="None"), "delete-stack"),
+        for state, why in [(stack("UPDATE_IN_PROGRESS"), "wait until that has finished"), (stack("ROLLBACK_COMPLETE", migrate="None"), "delete-stack"),
                            (stack(migrate="None"), "no output MigrateFunctionName"), (stack("UPDATE_ROLLBACK_FAILED"), "continue-update-rollback"),
                            (stack("UPDATE_FAILED"), "rollback-stack"), (stack("DELETE_FAILED"), "delete-stack"), (stack("NEW_STATE"), "NEW_STATE")]:
             with self.subTest(why):
@@ -241,7 +241,7 @@ class Deploy(Scripts):
         for script in [("deploy", "prod", UNASKED), ("operate", "prod", "migrate"), ("portal-upload", "prod"), ("roll-back", "prod")]:
             with self.subTest(script):
                 self.assertEqual(self.run_script(*script, answers=old), 1)
-                self.assertIn("AWS CLI v2 needed", self.said)
+                self.assertIn("AWS CLI v2 is required", self.said)
                 self.assertIn("aws-cli/1.45.11", self.said)
                 self.assert_nothing_changed()
 
@@ -300,7 +300,7 @@ class Deploy(Scripts):
     def test_a_first_deployment_that_fails_says_what_it_left(self):
         left = [(["DELETE_SKIPPED"], [answer("AWS::KMS::Key\tprod-key-1\n")]), (["sam deploy"], [answer(code=1)])]
         self.assertEqual(self.deploy(answers=[new(), *left]), 1)
-        self.assertIn("What this attempt left, see README.md:\nAWS::KMS::Key\tprod-key-1", self.said)
+        self.assertIn("Resources left behind by this attempt, see README.md:\nAWS::KMS::Key\tprod-key-1", self.said)
         self.assertFalse((self.project / "infra/stacks/prod.toml").exists())
         self.assertEqual(self.deploy(answers=left), 1)
         self.assertNotIn("prod-key-1", self.said)
@@ -329,7 +329,7 @@ class Deploy(Scripts):
 
 
 class Parameters(Scripts):
-    """What was given once holds until something else is given, or a reset is said in words."""
+    """A parameter keeps its value until another one is given or it is reset explicitly."""
 
     GIVEN = {"AlarmTopicArn": "arn:aws:sns:us-east-1:1:ops", "PortalOrigin": "https://here.example.com", "VpcSubnetIds": "subnet-1,subnet-2",
              "VpcSecurityGroupIds": "sg-1", "EdgeSecretVersion": "0a1b", "LogRetentionDays": "365", "Architecture": "x86_64"}
@@ -347,7 +347,7 @@ class Parameters(Scripts):
     def test_a_value_becomes_empty_only_by_the_word_reset(self):
         answers = [running(**self.GIVEN)]
         self.assertEqual(self.deploy("--parameter-overrides", "AlarmTopicArn=", answers=answers), 1)
-        self.assertIn("say --reset AlarmTopicArn", self.said)
+        self.assertIn("use --reset AlarmTopicArn", self.said)
         self.assert_nothing_changed()
         for reset in [("--reset", "AlarmTopicArn", "LogRetentionDays"), ("--reset=AlarmTopicArn,LogRetentionDays",)]:
             self.assertEqual(self.deploy(*reset, answers=answers), 0, self.said)
@@ -388,7 +388,7 @@ class Parameters(Scripts):
             self.assertEqual(self.run_script(*script, AWS_REGION=None), 0, self.said)
             self.assertEqual({call["environment"].get("AWS_REGION") for call in self.calls[1:]}, {"eu-west-1"})
             self.assertEqual(self.run_script(*script), 1)
-            self.assertIn("says eu-west-1, AWS_REGION says us-east-1", self.said)
+            self.assertIn("specifies eu-west-1, but AWS_REGION is us-east-1", self.said)
             self.assert_nothing_changed()
 
     def test_a_value_that_cloudformation_would_refuse_is_refused_before_anything_is_built(self):
@@ -428,14 +428,14 @@ class Parameters(Scripts):
         answers = [(PARAMETERS, [answer(json.dumps([{"ParameterKey": name, "ParameterValue": value} for name, value in before.items()]))])]
         self.assertEqual(self.deploy(answers=answers), 0, self.said)
         self.assertEqual(list(self.deployed()), [DEFAULTS | {"PortalOrigin": "https://a"}])
-        self.assertIn("  LogLevel: new → info\n  OldOne: x → the template has it no longer", self.said)
+        self.assertIn("  LogLevel: new → info\n  OldOne: x → removed from the template", self.said)
 
     def test_without_a_terminal_the_missing_flag_is_named_before_anything_is_done(self):
         for arguments, flag in [((), "--no-confirm-changeset"), (("--confirm-changeset",), "--no-confirm-changeset"),
                                 (("--guided", UNASKED), "--parameter-overrides")]:
             with self.subTest(arguments):
                 self.assertEqual(self.run_script("deploy", "prod", *arguments), 1)
-                self.assertIn(f"say {flag}", self.said)
+                self.assertIn(f"use {flag}", self.said)
                 self.assertEqual(self.called("sam build"), [])
                 self.assert_nothing_changed()
 
@@ -443,7 +443,7 @@ class Parameters(Scripts):
         for arguments in [("--config-file", "other.toml"), ("--config-env=other",), ("--stack-name", "other")]:
             with self.subTest(arguments):
                 self.assertEqual(self.deploy(*arguments), 1)
-                self.assertIn("is not taken here", self.said)
+                self.assertIn("is not supported", self.said)
                 self.assertEqual(self.called("sam build"), [])
                 self.assert_nothing_changed()
 
@@ -460,7 +460,7 @@ class Parameters(Scripts):
         self.assertEqual(self.run_script("deploy", "prod", "--guided", typed=lines, answers=[running(**self.GIVEN)]), 0, self.said)
         wanted = self.GIVEN | {"LogLevel": "debug", "LogRetentionDays": "30", "AlarmTopicArn": ""}
         self.assertEqual(list(self.deployed()), [DEFAULTS | wanted])
-        self.assertIn("'8' is none of", self.said)
+        self.assertIn("'8' is not one of", self.said)
 
     def test_an_account_of_few_processes_reserves_none(self):
         answers = [new(), (LIMITS, [answer("10\n")])]
@@ -565,7 +565,7 @@ class Where(Scripts):
                     self.assertEqual(self.used("AWS_REGION"), {region})
                     self.assertEqual(self.used("AWS_PROFILE"), {"other"} if region == "eu-west-1" else {None})
             self.assertEqual(self.run_script(script, "prod", *arguments, AWS_REGION="ca-central-1"), 1)
-            self.assertIn("AWS_REGION says ca-central-1: which one?", self.said)
+            self.assertIn("but AWS_REGION is ca-central-1", self.said)
             self.assert_nothing_changed()
 
     def test_of_two_regions_none_is_guessed(self):
@@ -573,13 +573,13 @@ class Where(Scripts):
         self.file("prod.us-east-1.toml")
         for script, *arguments in self.SCRIPTS:
             self.assertEqual(self.run_script(script, "prod", *arguments, AWS_REGION=None), 1)
-            self.assertIn("prod is in eu-west-1 and in us-east-1: which one?", self.said)
+            self.assertIn("prod has files for eu-west-1 and us-east-1", self.said)
             self.assert_nothing_changed()
 
     def test_a_file_that_names_another_region_is_refused(self):
         self.file("prod.eu-west-1.toml", region='"us-east-1"')
         self.assertEqual(self.run_script("operate", "prod", "migrate"), 1)
-        self.assertIn("says region us-east-1", self.said)
+        self.assertIn("specifies region us-east-1", self.said)
         self.file("prod.eu-west-1.toml")
         self.file("prod.toml", region='"eu-west-1"')
         self.assertEqual(self.run_script("operate", "prod", "migrate"), 1)
@@ -620,10 +620,10 @@ class Where(Scripts):
 
 
 class Releases(Scripts):
-    """Releases are kept in the order in which they ran, and come back whole."""
+    """Releases are stored in the order in which they ran, and restored completely."""
 
     def release(self, version, name=None, **others):
-        """A deployment of a portal of that version. The release that CloudFormation then says runs is of that name."""
+        """Deploys a portal of that version. CloudFormation then reports `name` as the running release."""
         self.write(self.portal, version)
         self.now = name or f"17900{version.rjust(5, '0')}-v"
         self.values = DEFAULTS | {"PortalOrigin": "https://portal.example.com"} | others | {"Release": self.now}
@@ -637,7 +637,7 @@ class Releases(Scripts):
             self.assert_nothing_changed()
         elif self.called("update-stack"):
             to = next(one["ParameterValue"] for one in self.sent if one["ParameterKey"] == "Release")
-            # CloudFormation says so only after the update: the record was written under the old name.
+            # Here CloudFormation still reported the old release when the record was written.
             self.rename_last_record(to)
             self.now = to
 
@@ -650,7 +650,7 @@ class Releases(Scripts):
         self.stand_ins.seen = self.keep_parameters
 
     def keep_parameters(self, words):
-        """Those of an update are in a file that is gone afterwards."""
+        """Remembers an update's parameters, because their file is deleted afterwards."""
         for word in words:
             if word.startswith("file://") and word.endswith("/parameters"):
                 self.sent = json.loads(Path(word.removeprefix("file://")).read_text())
@@ -678,7 +678,7 @@ class Releases(Scripts):
         self.assert_nothing_changed()
 
     def test_a_release_that_was_not_kept_whole_is_none(self):
-        """Portal, template, record: whichever of them is the last to be written, nothing is offered that can't be brought back."""
+        """If storing the portal, template or record is interrupted, the release is not offered for a roll-back."""
         first, ours = self.release("1"), "s3://the-ReleasesBucketName"
         for cut in [["cp --recursive", f"{ours}/releases/"], ["cp", f"portal/index.html {ours}"], ["sync", ours], ["cp", f"{ours}/releases/1790000002-v/template"],
                     ["cp", f"{ours}/runs/000002"]]:
@@ -755,7 +755,7 @@ class Releases(Scripts):
         self.roll_back(code=1)
         self.assertIn("there is no such release", self.said)
         self.roll_back("--list")
-        self.assertEqual(self.said, f"{bad} (left by a roll-back)\n1790000003-v (left by a roll-back)\n{good} (runs now)\n")
+        self.assertEqual(self.said, f"{bad} (rolled back)\n1790000003-v (rolled back)\n{good} (current)\n")
         self.roll_back(bad)
         self.release("4")
         self.roll_back()
@@ -774,7 +774,7 @@ class Releases(Scripts):
         self.assertEqual(self.served()["main.js"], "1")
         self.now = second
         self.roll_back(code=1, answers=[(["--query Stacks[0].StackStatus"], [answer("UPDATE_IN_PROGRESS\n")])])
-        self.assertIn("wait for its end", self.said)
+        self.assertIn("wait until that has finished", self.said)
 
     def test_a_release_that_is_not_kept_is_refused(self):
         self.values, self.now = DEFAULTS, "1790000001-v"

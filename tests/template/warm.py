@@ -1,10 +1,10 @@
-"""An interpreter that is started once and forks for each program that it runs: to start one for each, and to let it load what the SAM CLI or the
-AWS CLI needs, takes most of the processor time of a test that runs hundreds.
+"""A Python interpreter that starts once and forks for each program that it runs. Starting an interpreter each time, and loading what the SAM CLI
+or the AWS CLI needs, would take most of the processor time of a test that runs hundreds of programs.
 
-In place of a program lies `stand_in(port)`, which tells a server who it is. The server finds in /proc what it was called with: arguments, variables,
-folder and files. `Warm` is a server that runs Python's programs so; the tests of the scripts have another, which answers for the AWS CLI.
+A program is replaced by `stand_in(port)`, which sends its process id to a server. The server reads arguments, variables, folder and files of the
+call from /proc. `Warm` is a server that runs Python programs this way; the tests of the scripts have another one, which imitates the AWS CLI.
 
-    warm.py MODULE…     the server, on standard output its port; ends with its standard input
+    warm.py MODULE…     starts the server, prints its port, and ends when standard input closes
 """
 
 import contextlib
@@ -20,12 +20,13 @@ import traceback
 from pathlib import Path
 
 LISTEN = ("127.0.0.1", 0)
-# A stand-in has its standard files there, too: the shell moves those of its own while it speaks to the server.
+# Number from which on a stand-in duplicates its standard files, because the shell moves its own
+# ones.
 FILES = 4
 
 
 def stand_in(port, program=""):
-    """A program's text: ends with the code that the server at the port answers for it. `program` is told to the server, too."""
+    """Returns a program that exits with the code that the server at the port returns for it. Also sends `program` to the server."""
     return f"""#!/bin/bash
 exec 3<>/dev/tcp/127.0.0.1/{port} {FILES}<&0 {FILES + 1}>&1 {FILES + 2}>&2 || exit 125
 echo "$$ {program}" >&3
@@ -35,7 +36,7 @@ exit "${{code:-125}}"
 
 
 class Caller:
-    """A stand-in that waits for its code."""
+    """A stand-in that waits for its exit code."""
 
     def __init__(self, connection):
         self.connection = connection
@@ -43,14 +44,14 @@ class Caller:
         self.process = Path("/proc", pid)
 
     def words(self):
-        """Its name and its arguments, without the shell's."""
+        """Returns its name and arguments, without the shell's."""
         return [os.fsdecode(word) for word in (self.process / "cmdline").read_bytes().split(b"\0")[1:-1]]
 
     def environment(self):
         return dict(os.fsdecode(one).split("=", 1) for one in (self.process / "environ").read_bytes().split(b"\0") if one)
 
     def file(self, number):
-        """Its standard input (0), output (1) or error output (2), opened anew."""
+        """Opens its standard input (0), output (1) or error output (2) again."""
         return os.open(self.process / "fd" / str(FILES + number), os.O_WRONLY if number else os.O_RDONLY)
 
     def write(self, number, text):
@@ -63,7 +64,7 @@ class Caller:
 
 
 class Warm:
-    """A server in a process of its own, of which each interpreter has one. It is ended by `close`."""
+    """A server in its own process, one per interpreter. `close` ends it."""
 
     def __init__(self, *modules, interpreter=sys.executable, environment=None):
         self.process = subprocess.Popen([interpreter, __file__, *modules], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
@@ -79,7 +80,7 @@ class Warm:
 
 
 def run(arguments):
-    """What `python ARGUMENT…` does; its exit code."""
+    """Does what `python ARGUMENT…` does; returns its exit code."""
     sys.argv = arguments
     try:
         if arguments[0] == "-c":
@@ -103,7 +104,7 @@ def run(arguments):
 
 
 def run_for(caller, own):
-    """In a process of its own, which ends. `own` are the variables that its modules have set."""
+    """Runs a program in this process and ends it. `own` are the variables that the loaded modules set."""
     words, environment = caller.words()[1:], caller.environment()
     os.chdir(caller.process / "cwd")
     for number in range(3):
@@ -125,7 +126,7 @@ def serve(modules):
     for name in modules:
         importlib.import_module(name)
     own = {name: value for name, value in os.environ.items() if before.get(name) != value}
-    # What is loaded is shared by all, which end soon: a collection of garbage would copy it.
+    # Forked processes share what is loaded and end soon; a garbage collection would copy it.
     gc.disable()
     with socket.create_server(LISTEN) as server:
         print(server.getsockname()[1], flush=True)
@@ -134,7 +135,7 @@ def serve(modules):
             if sys.stdin in ready:
                 return
             connection, _ = server.accept()
-            # The processor time of those that have ended is then this process's children's.
+            # Reaping ended processes adds their processor time to this process's children's.
             with contextlib.suppress(ChildProcessError):
                 while os.waitpid(-1, os.WNOHANG) != (0, 0):
                     pass

@@ -1,4 +1,4 @@
-//! The functions' binaries: built by cargo as a deployment would be, found by what cargo says.
+//! The function binaries: built by cargo and located by its messages, or found in a folder.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ pub async fn build(
         command.args(["--package", package]);
     }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
-    // They describe the package that cargo runs now, not those that it builds next.
+    // These variables describe the running package, not the ones to be built.
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") || text == "CARGO_CRATE_NAME"
@@ -46,12 +46,12 @@ pub async fn build(
     }
     let status = cargo.wait().await.map_err(Error::io("cargo build"))?;
     if !status.success() {
-        return Err(Error::Build("the functions don't build".to_owned()));
+        return Err(Error::Build("building the functions failed".to_owned()));
     }
     only(packages, executables)
 }
 
-/// The packages' executables in a folder, as an earlier build left them.
+/// Finds the packages' executables from an earlier build in a folder.
 pub fn find(folder: &Path, packages: &[String]) -> Result<BTreeMap<String, PathBuf>> {
     let existing =
         packages.iter().map(|name| (name.clone(), folder.join(name))).filter(|(_, path)| path.is_file());
@@ -60,12 +60,12 @@ pub fn find(folder: &Path, packages: &[String]) -> Result<BTreeMap<String, PathB
 
 fn only(packages: &[String], executables: BTreeMap<String, PathBuf>) -> Result<BTreeMap<String, PathBuf>> {
     match packages.iter().find(|package| !executables.contains_key(*package)) {
-        Some(missing) => Err(Error::Build(format!("there is no binary of {missing}"))),
+        Some(missing) => Err(Error::Build(format!("there is no binary for {missing}"))),
         None => Ok(executables),
     }
 }
 
-/// The name and the path of the binary that a line of cargo's messages reports.
+/// Returns the name and path of the binary that a line of cargo's messages reports.
 fn executable(line: &str) -> Option<(String, PathBuf)> {
     let message: Value = serde_json::from_str(line).ok()?;
     let target = message.get("target").filter(|_| message["reason"] == "compiler-artifact")?;
@@ -93,6 +93,6 @@ mod tests {
     fn a_missing_binary_is_named() {
         let root = tempfile::tempdir().unwrap();
         let missing = find(root.path(), &["no-such-function".to_owned()]).unwrap_err();
-        assert_eq!(missing.to_string(), "there is no binary of no-such-function");
+        assert_eq!(missing.to_string(), "there is no binary for no-such-function");
     }
 }

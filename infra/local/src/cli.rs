@@ -1,4 +1,4 @@
-//! The command line.
+//! The command-line interface.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use shared::domain::EventScope;
 
 use crate::operate::Operation;
 
-/// Runs the OfficePro Partner API on this machine, with demo data.
+/// Runs the OfficePro Partner API locally, with demo data.
 #[derive(Debug, Parser)]
 #[command(name = "officepro-local", bin_name = "cargo run --", version)]
 pub struct Cli {
@@ -16,7 +16,7 @@ pub struct Cli {
     pub command: Option<Command>,
     #[command(flatten)]
     pub run: Run,
-    /// Folder that keeps everything between runs [default: .local in the project]
+    /// Folder for all data kept between runs [default: .local in the project]
     #[arg(long, global = true, value_name = "FOLDER")]
     pub data_dir: Option<PathBuf>,
 }
@@ -24,97 +24,100 @@ pub struct Cli {
 /// Options of the stack itself.
 #[derive(Debug, clap::Args)]
 pub struct Run {
-    /// Port of portal and API on 127.0.0.1
+    /// Port of the portal and the API on 127.0.0.1
     #[arg(long, default_value_t = 8080)]
     pub port: u16,
-    /// Forget everything that earlier runs kept
+    /// Delete all data of earlier runs first
     #[arg(long)]
     pub fresh: bool,
-    /// Build and run the functions as they are deployed: optimised
+    /// Build and run the functions in release mode, as they are deployed
     #[arg(long, conflicts_with = "binaries")]
     pub release: bool,
-    /// Run the functions' binaries in this folder instead of building them
+    /// Run the function binaries in this folder instead of building them
     #[arg(long, global = true, value_name = "FOLDER")]
     pub binaries: Option<PathBuf>,
-    /// Run all schedules every so many seconds instead of as the template says
+    /// Run all schedules at this interval instead of the template's
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub every: Option<Duration>,
-    /// Neither run schedules nor read queues: for a restore
+    /// Do not run schedules or read queues; used during a restore
     #[arg(long, conflicts_with = "every")]
     pub without_events: bool,
-    /// Create the practices' databases and the catalog on a server instead of in files: a database
-    /// and, where the user may do so, a role for each (postgres://…)
+    /// Create the practice databases and the catalog on this PostgreSQL server instead of in files:
+    /// one database each and, if the user may create roles, one role each (postgres://…)
     #[arg(long, value_name = "URL")]
     pub practice_db: Option<String>,
-    /// Most processes of one function
+    /// Maximum number of processes per function
     #[arg(long, default_value_t = 4, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=100))]
     pub environments: u16,
-    /// A variable of every function's environment, above what the template says (repeatable)
+    /// Set an environment variable for every function, overriding the template (repeatable)
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = variable)]
     pub variables: Vec<(String, String)>,
 }
 
-/// What else than running the stack.
+/// Commands other than running the stack.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Writes rows to a practice's log as the EMR does, also while the stack runs
+    /// Writes rows to a practice's log as the EMR would; works while the stack runs
     Emit {
-        /// The practice, as it is named in paths
+        /// The practice's name in API paths
         practice: String,
         /// Patients, Encounters, Claims, Payments or Documents
         #[arg(value_parser = event_scope)]
         scope: EventScope,
-        /// How many rows
+        /// Number of rows
         #[arg(long, default_value_t = 1)]
         count: usize,
     },
-    /// Builds the functions and has the running stack use them without a pause: new invocations go to the new binaries, what runs
-    /// in the old ones ends there. SIGHUP does the same with binaries that are built already
+    /// Builds the functions and switches the running stack to them without downtime: new
+    /// invocations use the new binaries, running ones finish in the old. SIGHUP does the same
+    /// without building
     Redeploy {
-        /// The stack was started with --release
+        /// Build in release mode, for a stack started with --release
         #[arg(long)]
         release: bool,
     },
-    /// What operators do; infra/runbook.md says when
+    /// Operator commands; infra/runbook.md says when to use each
     #[command(flatten)]
     Operate(Operation),
-    /// Exercises a restore on a stack of its own: backups at two moments, loss, restore, reconciliation, and whether all holds
+    /// Rehearses a restore on a separate stack: takes two backups, loses the data, restores,
+    /// reconciles and verifies
     RestoreDrill(Drill),
-    /// Deletes the data folder; refuses while a stack runs in it
+    /// Deletes the data folder; fails while a stack is running in it
     Reset,
-    /// Becomes a function's binary that ends when the stack does
+    /// Runs a function binary that exits when the stack does
     #[command(hide = true)]
     Guard { parent: u32, program: PathBuf },
 }
 
-/// Options of the drill.
+/// Options of the restore drill.
 #[derive(Debug, clap::Args)]
 pub struct Drill {
-    /// Write the report to this file (Markdown) and beside it as .json, instead of to standard output
+    /// Write the report to this file (Markdown) and to a .json file beside it, not to standard
+    /// output
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
-    /// Keep the drill's data in this folder, which must not exist, instead of in one that is removed
+    /// Keep the drill's data in this folder, which must not exist yet, instead of deleting it
     #[arg(long, value_name = "FOLDER")]
     pub keep: Option<PathBuf>,
-    /// Create the practices' databases on a server instead of in files (postgres://…)
+    /// Create the practice databases on this PostgreSQL server instead of in files (postgres://…)
     #[arg(long, value_name = "URL")]
     pub practice_db: Option<String>,
 }
 
 fn event_scope(text: &str) -> Result<EventScope, String> {
     let named = EventScope::ALL.iter().find(|scope| scope.as_str().eq_ignore_ascii_case(text));
-    named.copied().ok_or_else(|| "give Patients, Encounters, Claims, Payments or Documents".to_owned())
+    named.copied().ok_or_else(|| "must be Patients, Encounters, Claims, Payments or Documents".to_owned())
 }
 
 fn variable(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or_else(|| "give NAME=VALUE".to_owned())?;
+    let (name, value) = text.split_once('=').ok_or_else(|| "must be NAME=VALUE".to_owned())?;
     Ok((name.to_owned(), value.to_owned()))
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
     match text.parse() {
         Ok(seconds @ 1..) => Ok(Duration::from_secs(seconds)),
-        _ => Err("give a whole number of seconds from 1".to_owned()),
+        _ => Err("must be a whole number of seconds, at least 1".to_owned()),
     }
 }
 

@@ -1,6 +1,6 @@
-//! Wall-clock time in the unit that AWS's wire formats use.
+//! Wall-clock time in milliseconds, as AWS's wire formats use it.
 
-/// Milliseconds since 1970-01-01 UTC.
+/// Returns the milliseconds since 1970-01-01 UTC.
 pub(crate) fn now_millis() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }

@@ -1,4 +1,4 @@
-//! The folder that keeps everything between runs, and the lock that gives it to one stack at a time.
+//! The data folder kept between runs, and the lock that limits it to one stack at a time.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::os::unix::fs::PermissionsExt as _;
@@ -8,33 +8,33 @@ use crate::error::{Error, Result};
 
 const LOCK: &str = "stack.lock";
 
-/// An open data folder, locked until this value is dropped or the process ends, however it ends.
+/// An open data folder, locked until this is dropped or the process ends in any way.
 pub struct DataDir {
     path: PathBuf,
     _lock: File,
 }
 
 impl DataDir {
-    /// Creates the folder if needed and locks it. Refuses while another stack runs in it.
+    /// Creates the folder if needed and locks it. Fails while another stack is running in it.
     pub fn open(path: &Path) -> Result<Self> {
         fs::create_dir_all(path).map_err(Error::file(path))?;
-        // It holds keys and practice data: for its owner only.
+        // It contains keys and practice data, so only its owner may read it.
         fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(Error::file(path))?;
         let path = fs::canonicalize(path).map_err(Error::file(path))?;
         let lock = lock(&path)?;
         Ok(Self { path, _lock: lock })
     }
 
-    /// As [`Self::open`], a folder that a stack has run in.
+    /// Opens a folder in which a stack has run before.
     pub fn existing(path: &Path) -> Result<Self> {
         if path.join("secrets.json").is_file() {
             return Self::open(path);
         }
         let what = if path.exists() { "no stack has run in it yet" } else { "there is no such folder" };
-        Err(Error::Refused(format!("{}: {what}; `cargo run` makes a data folder", path.display())))
+        Err(Error::Refused(format!("{}: {what}; `cargo run` creates a data folder", path.display())))
     }
 
-    /// Deletes what is kept, but not the lock.
+    /// Deletes everything but the lock.
     pub fn clear(&self) -> Result<()> {
         for entry in fs::read_dir(&self.path).map_err(Error::file(&self.path))? {
             let entry = entry.map_err(Error::file(&self.path))?;
@@ -49,13 +49,13 @@ impl DataDir {
         Ok(())
     }
 
-    /// The folder, as an absolute path.
+    /// Returns the folder's absolute path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 }
 
-/// Deletes a data folder; refuses while a stack runs in it, and for a folder that isn't one.
+/// Deletes a data folder. Fails while a stack is running in it, or if it isn't a data folder.
 pub fn reset(path: &Path) -> Result<()> {
     if !path.exists() {
         return Ok(());

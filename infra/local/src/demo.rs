@@ -1,4 +1,5 @@
-//! Demo data: two practices with a believable past, a catalog, two partners, three API keys and a week of their calls.
+//! Demo data: two practices with a plausible history, a catalog, two partners, three API keys and a
+//! week of their calls.
 
 mod access;
 mod activity;
@@ -38,9 +39,9 @@ pub(crate) use postgres::parse as server_url;
 
 const ADMIN_SECRETS: &str = "AdminSecretsSecret";
 
-const LEFT_OUT: &str = "\n  it is left out; `migrate` takes it up once that is mended";
+const LEFT_OUT: &str = "\n  Skipped it; run `migrate` once the cause is fixed";
 
-/// After ids that were given, new ones of `PostgreSQL` must begin above them; `SQLite` sees to it by itself.
+/// Moves `PostgreSQL`'s sequences above the explicit ids; `SQLite` needs no such step.
 const SEQUENCES: &str = "
     select setval(pg_get_serial_sequence('providers', 'provider_id'), (select max(provider_id) from providers));
     select setval(pg_get_serial_sequence('resources', 'resource_id'), (select max(resource_id) from resources));
@@ -51,8 +52,11 @@ const SEQUENCES: &str = "
     select setval(pg_get_serial_sequence('log', 'log_id'), (select max(log_id) from log));
 ";
 
-/// Sees to it that the demo is there, its schemas up to date, and says how to call it; `None` for a template without a
-/// control plane. `server` is the `PostgreSQL` server that new databases are created on; without one they are files.
+/// Creates the demo data if it is missing, migrates the databases, and returns how to call the
+/// demo.
+///
+/// `None` for a template without a control plane. New databases are created on the `PostgreSQL`
+/// server `server`, or in files without one.
 pub async fn prepare(stores: &Stores, base_url: &str, server: Option<&str>) -> Result<Option<Demo>> {
     let is_there = |name: &&str| stores.template.tables.iter().any(|table| table.id == **name);
     if ![CONTROL_TABLE, ACTIVITY_TABLE].iter().all(is_there) {
@@ -68,12 +72,12 @@ pub async fn prepare(stores: &Stores, base_url: &str, server: Option<&str>) -> R
     create_databases(stores, server).await?;
     let now = Timestamp::now();
     let registered = store.practices().await.map_err(|error| Error::store("practices", error))?;
-    println!("Preparing the catalog and {} practices' databases …", registered.len());
+    println!("Preparing the catalog and {} practice databases …", registered.len());
     let mut migrations = practices::several(registered, &stores.secrets);
     while let Some((practice, migrated)) = migrations.next().await {
         let db = match migrated {
             Ok(db) => db,
-            // Its calls are answered 503 until it is back; the first time there is nothing to serve without it.
+            // Its calls get 503 until it is back. The first start can't continue without it.
             Err(error) if known.is_some() => {
                 println!("{error}{LEFT_OUT}");
                 continue;
@@ -116,7 +120,8 @@ pub async fn prepare(stores: &Stores, base_url: &str, server: Option<&str>) -> R
     Ok(Some(demo))
 }
 
-/// Chooses where the databases of the practices and of the catalog are, once for all.
+/// Creates the databases of the practices and the catalog where they are missing, and stores their
+/// connection strings.
 async fn create_databases(stores: &Stores, server: Option<&str>) -> Result<()> {
     let folder = stores.data_dir().join("practices");
     std::fs::create_dir_all(&folder).map_err(Error::file(&folder))?;
@@ -128,7 +133,7 @@ async fn create_databases(stores: &Stores, server: Option<&str>) -> Result<()> {
         .map(|(secret, name, folder)| (secret, name, sqlite_dsn(folder, name)))
         .collect();
     for (secret, name, sqlite_dsn) in databases {
-        // The template's own secret begins as a random text.
+        // The template's own secret starts as a random text, which is not a connection string.
         let kept = stores.secrets.get(&secret).filter(|dsn| dsn.contains("://"));
         match (kept, server) {
             (None, None) => stores.secrets.set(&secret, &sqlite_dsn?)?,
@@ -137,7 +142,7 @@ async fn create_databases(stores: &Stores, server: Option<&str>) -> Result<()> {
                 stores.secrets.set(&secret, &dsn)?;
             }
             (Some(dsn), Some(_)) if dsn.starts_with("sqlite:") => {
-                let message = "this data folder keeps its databases in files; --practice-db needs --fresh";
+                let message = "this data folder has its databases in files; --practice-db requires --fresh";
                 return Err(Error::Refused(message.to_owned()));
             }
             (Some(_), _) => {}
@@ -150,12 +155,15 @@ pub(crate) fn sqlite_dsn(folder: &Path, name: &str) -> Result<String> {
     let file = folder.join(format!("{name}.sqlite"));
     let path = file.to_str().filter(|path| !path.contains(['?', '%', '#']));
     let path = path.ok_or_else(|| {
-        Error::Refused(format!("{}: the data folder's name can't be part of a URL", folder.display()))
+        Error::Refused(format!(
+            "{}: the path of the data folder must not contain '?', '%' or '#'",
+            folder.display()
+        ))
     })?;
     Ok(format!("sqlite://{path}"))
 }
 
-/// Fills a database in one transaction, unless the question `is_filled` says that it was.
+/// Fills a database in one transaction, unless the query `is_filled` shows that it already was.
 async fn write_once(
     db: &Database,
     is_filled: &'static str,
@@ -193,9 +201,9 @@ fn rows(practice: &DemoPractice, db: &TenantDb, now: Timestamp) -> String {
     script.text()
 }
 
-/// The administrators' secret, of `{"current":"<secret>"}`.
+/// Returns the admin secret from `{"current":"<secret>"}`.
 fn admin_secret(secrets: &Secrets, template: &Template) -> Result<String> {
-    let missing = || Error::Template(format!("{ADMIN_SECRETS} is no JSON object with \"current\""));
+    let missing = || Error::Template(format!("{ADMIN_SECRETS} must be a JSON object with \"current\""));
     if !template.secrets.iter().any(|it| it.id == ADMIN_SECRETS) {
         return Err(missing());
     }

@@ -1,7 +1,8 @@
-//! Versions of the functions' binaries that stay as they are while cargo replaces the files they were taken from.
+//! Versions of the function binaries, which stay unchanged while cargo replaces the original files.
 //!
-//! A version is a folder of hard links beside the binaries, `deployed/<process>/<number>`: cargo writes new files rather than into
-//! the old ones, so a link costs nothing and nobody ever starts half a binary.
+//! A version is a folder of hard links beside the binaries, `deployed/<process>/<number>`. Cargo
+//! writes new files instead of modifying the old ones, so a link costs nothing and nobody starts a
+//! partially written binary.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,16 +14,16 @@ use crate::error::{Error, Result};
 
 const FOLDER: &str = "deployed";
 
-/// The binaries of one stack, version by version. They are gone when this is dropped.
+/// The versions of one stack's binaries. Dropping this deletes them.
 pub struct Deployment {
-    /// What is deployed: paths by package name.
+    /// Paths of the original binaries, by package name.
     sources: BTreeMap<String, PathBuf>,
     folder: PathBuf,
     version: u32,
 }
 
 impl Deployment {
-    /// Removes what stacks left behind that were killed.
+    /// Starts without a version, and deletes the leftovers of killed stacks.
     pub fn new(sources: BTreeMap<String, PathBuf>) -> Result<Self> {
         let beside = sources.values().next().and_then(|binary| binary.parent());
         let all = beside.ok_or_else(|| Error::Build("there are no binaries".to_owned()))?.join(FOLDER);
@@ -31,7 +32,7 @@ impl Deployment {
         Ok(Self { sources, folder, version: 0 })
     }
 
-    /// Takes the binaries as they are now; paths by package name.
+    /// Creates a version from the current binaries; returns its paths by package name.
     pub fn next_version(&mut self) -> Result<BTreeMap<String, PathBuf>> {
         self.version += 1;
         let folder = self.folder.join(self.version.to_string());
@@ -42,7 +43,7 @@ impl Deployment {
             fs::hard_link(source, &link).map_err(Error::file(source))?;
             version.insert(name.clone(), link);
         }
-        // Environments of the version before may still be starting.
+        // Environments of the previous version may still be starting, so keep two.
         if let Some(old) = self.version.checked_sub(2) {
             let _ = fs::remove_dir_all(self.folder.join(old.to_string()));
         }

@@ -1,5 +1,8 @@
-//! `restore-drill`: backs up a practice's database and the control plane at different moments, goes on working, loses both, restores them
-//! by the runbook's steps and looks whether everything that is promised holds. Once with the database older, once with the control plane.
+//! The `restore-drill` command, which exercises a restore end to end.
+//!
+//! It backs up a practice's database and the control plane at different moments, continues working,
+//! loses both, restores them by the runbook's steps and verifies every guarantee. It runs two
+//! rounds: one with the database older, one with the control plane older.
 
 mod backup;
 mod endpoint;
@@ -27,10 +30,10 @@ use verify::Before;
 
 pub use scene::Setting;
 
-/// Between a backup and what comes after it: moments are told by seconds.
+/// Pause after a backup, because restore moments have a resolution of one second.
 const APART: Duration = Duration::from_millis(1_100);
 
-/// Which backup is older.
+/// Which of the two backups is older.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Older {
     Database,
@@ -46,10 +49,10 @@ impl Older {
     }
 }
 
-/// Runs the drill in folders of its own below `folder`; the report of both rounds.
+/// Runs the drill in subfolders of `folder`; returns the report of both rounds.
 ///
 /// # Errors
-/// When a step can't be taken. A guarantee that doesn't hold is in the report.
+/// If a step can't be performed. A broken guarantee is listed in the report instead.
 pub async fn run(setting: &Setting, folder: &Path) -> Result<Report> {
     let plan = Plan { moments: Moments::default(), apply: true, now: Timestamp::now() };
     let mut report = Report::new(plan);
@@ -69,7 +72,7 @@ pub async fn run(setting: &Setting, folder: &Path) -> Result<Report> {
     Ok(report)
 }
 
-/// Whatever came of the round, nothing runs afterwards, and the server holds nothing of it.
+/// Stops the stack and removes the round's databases from the server, whatever its result.
 async fn clean(scene: &mut Scene<'_>) -> Result<()> {
     let mut cleaned = Ok(());
     if scene.server().is_some()
@@ -83,7 +86,7 @@ async fn clean(scene: &mut Scene<'_>) -> Result<()> {
     cleaned
 }
 
-/// Notes each step with how long it took.
+/// Records each step and its duration in the report.
 struct Steps<'a> {
     round: &'static str,
     report: &'a mut Report,
@@ -117,10 +120,10 @@ async fn round(scene: &mut Scene<'_>, endpoint: &Endpoint, older: Older, report:
         backup::lose_database(scene, &dsn).await?;
         let items = backup::lose_control(scene, older == Older::Database).await?;
         let what = match older {
-            Older::Database => "items of the control table, all but the audit log's,",
+            Older::Database => "items of the control table (all but the audit log)",
             Older::Control => "items of the control table",
         };
-        Ok(((), vec![format!("the practice's database and {items} {what} are gone")]))
+        Ok(((), vec![format!("deleted the practice's database and {items} {what}")]))
     };
     steps.take("1 Stop calls, deliveries and the poller", Box::pin(lose)).await?;
 
@@ -130,16 +133,16 @@ async fn round(scene: &mut Scene<'_>, endpoint: &Endpoint, older: Older, report:
                 control.restore(scene).await?;
                 format!("as {RESTORED_TABLE}")
             }
-            // As a backup of a table that was deleted.
+            // Like a backup of a deleted table.
             Older::Control => {
                 control.take_its_place(scene).await?;
-                "in the place of the lost one".to_owned()
+                "in place of the lost one".to_owned()
             }
         };
         let dsn = database.restore(scene).await?;
         let told = vec![
-            format!("database of {}", database.at),
-            format!("control table of {}, {as_what}", control.at),
+            format!("database as of {}", database.at),
+            format!("control table as of {}, {as_what}", control.at),
         ];
         Ok((dsn, told))
     };
@@ -203,18 +206,18 @@ async fn round(scene: &mut Scene<'_>, endpoint: &Endpoint, older: Older, report:
     for (name, value) in [
         ("recovery point of the database (lost work)", seconds(database.at, lost_at)),
         ("recovery point of the control plane (lost work)", seconds(control.at, lost_at)),
-        ("recovery time (closed until reopened)", seconds(lost_at, reopened_at)),
+        ("recovery time (from stop to reopening)", seconds(lost_at, reopened_at)),
     ] {
         report.measured.push((format!("{}: {name}", older.name()), value));
     }
     Ok(())
 }
 
-/// What was left to people is as it was found after they had seen to it.
+/// Updates the manual checks with what was found after the manual work.
 fn people_saw_to(mended: &mut Report, again: &Report) {
     for check in mended.checks.iter_mut().filter(|it| it.verdict == Verdict::ByHand && it.critical) {
         let Some(after) = again.checks.iter().find(|it| it.id == check.id) else { continue };
-        check.found = format!("{}; after what was left to people: {}", check.found, after.found);
+        check.found = format!("{}; after the manual work: {}", check.found, after.found);
         check.critical = after.critical;
         if after.verdict == Verdict::Good {
             check.verdict = Verdict::Mended;
@@ -222,20 +225,20 @@ fn people_saw_to(mended: &mut Report, again: &Report) {
     }
 }
 
-/// A drill that found nothing to mend would prove nothing.
+/// Checks that the drill found something to repair; otherwise it would prove nothing.
 fn seen(found: &Report, again: &Report) -> Check {
     let open = found.checks.iter().filter(|it| it.verdict == Verdict::Open).count();
     let left: Vec<&str> = again.failures().map(|it| it.id.as_str()).collect();
     let holds = open > 0 && left.is_empty();
-    let found = format!("{open} open at first; left at last: {left:?}");
-    let guarantee = "The restore leaves something to be mended, and nothing of it afterwards";
-    let check = Check::new("reconcile", guarantee, "some at first, none at last", found);
+    let found = format!("{open} open at first; left at the end: {left:?}");
+    let guarantee = "The restore leaves something to repair, and the reconciliation repairs all of it";
+    let check = Check::new("reconcile", guarantee, "some at first, none at the end", found);
     if holds { check } else { check.with(Verdict::Open, true) }
 }
 
 type Worked = (Story, DatabaseBackup, ControlBackup, Before);
 
-/// Work before, between and after the backups.
+/// Does work before, between and after the backups.
 async fn work(scene: &mut Scene<'_>, endpoint: &Endpoint, older: Older) -> Result<(Worked, Vec<String>)> {
     scene.open(true).await?;
     let log_began_after = log_end(scene).await?;
@@ -270,7 +273,7 @@ async fn work(scene: &mut Scene<'_>, endpoint: &Endpoint, older: Older) -> Resul
         ),
         format!("database backed up at {}, control plane at {}", database.at, control.at),
         "then a key was revoked, one rotated and one narrowed, a partner suspended, a subscription deleted and one paused, a claim link \
-         withdrawn, a practice removed, a key made"
+        withdrawn, a practice removed, a key created"
             .to_owned(),
     ];
     let plan = Plan { moments: Moments::default(), apply: false, now: Timestamp::now() };

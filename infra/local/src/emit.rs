@@ -1,4 +1,5 @@
-//! `emit`: the EMR at work. Rows of the log appear in a practice's database while the stack runs, or before it does.
+//! The `emit` command: writes log rows to a practice's database as the EMR would, whether or not
+//! the stack is running.
 
 use std::path::Path;
 
@@ -14,16 +15,16 @@ use crate::error::{Error, Result};
 use crate::practices::{dsn_secret, failed};
 use crate::secrets::Secrets;
 
-/// Rows of one transaction: few enough that the API's own writes wait for milliseconds only.
+/// Rows per transaction: few enough that the API's own writes wait only milliseconds.
 const CHUNK: usize = 200;
 
-/// Writes `count` rows of this kind, with a progress bar on a terminal.
+/// Writes `count` rows of this kind; shows a progress bar on a terminal.
 pub async fn emit(data_dir: &Path, practicepass: &str, scope: EventScope, count: usize) -> Result<()> {
     let db = open(data_dir, practicepass).await?;
     let failed = failed(practicepass);
     let records = records(&db, scope).await.map_err(&failed)?;
     if records.is_empty() {
-        return Err(Error::Refused(format!("{practicepass} has no {scope} that something could happen to")));
+        return Err(Error::Refused(format!("{practicepass} has no records for {scope} events")));
     }
     let progress = ProgressBar::new(count as u64);
     for first in (0..count).step_by(CHUNK) {
@@ -35,7 +36,7 @@ pub async fn emit(data_dir: &Path, practicepass: &str, scope: EventScope, count:
     Ok(())
 }
 
-/// The database of a practice of a data folder.
+/// Opens the database of a practice in a data folder.
 pub(crate) async fn open(data_dir: &Path, practicepass: &str) -> Result<TenantDb> {
     let unknown = || Error::Refused(format!("{} has no practice {practicepass}", data_dir.display()));
     let file = data_dir.join("secrets.json");
@@ -45,7 +46,7 @@ pub(crate) async fn open(data_dir: &Path, practicepass: &str) -> Result<TenantDb
     let secrets = Secrets::open(&file, &[])?;
     let dsn = secrets.get(&dsn_secret(practicepass)).ok_or_else(unknown)?;
     let grant = PracticeGrant::for_operations(PracticePass::try_from(practicepass).map_err(|_| unknown())?);
-    // The log knows instants only.
+    // The log contains only instants, so the time zone does not matter.
     let location = Location { dsn, time_zone: "UTC".to_owned() };
     let opened = Practices::patient(1).open(&grant, Timestamp::now(), async || Ok(location)).await;
     opened.map_err(|error| match error {
@@ -54,8 +55,8 @@ pub(crate) async fn open(data_dir: &Path, practicepass: &str) -> Result<TenantDb
     })
 }
 
-/// Ids of records that events of this kind can be about. Claims, payments and documents are those of a visit and bear
-/// its number.
+/// Returns the ids of records that events of this kind can be about. Claims, payments and documents
+/// belong to a visit and use its id.
 async fn records(db: &TenantDb, scope: EventScope) -> tenant::Result<Vec<i64>> {
     let query = match scope {
         EventScope::Patients => "select patient_id from patients order by patient_id desc limit 1000",
@@ -85,7 +86,7 @@ async fn write(
     })
 }
 
-/// The EMR's table of records of this kind.
+/// Returns the EMR's table for records of this kind.
 fn table(scope: EventScope) -> &'static str {
     match scope {
         EventScope::Patients => "patients",

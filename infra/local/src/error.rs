@@ -1,25 +1,25 @@
-//! The one error type of the local stack: every variant is a message for the person at the terminal.
+//! The error type of the local stack. Every variant displays as a message for the user.
 
 use std::fmt::Display;
 use std::io;
 use std::path::Path;
 
-/// Why the local stack can't start or go on.
+/// Why the local stack can't start or continue.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file, folder, socket or process; the text says which.
+    /// An I/O error; the text names the file, folder, socket or process.
     #[error("{0}: {1}")]
     Io(String, #[source] io::Error),
-    /// template.yaml says something that the local stack can't do.
+    /// `template.yaml` contains something that the local stack does not support.
     #[error("template.yaml: {0}")]
     Template(String),
-    /// One of the local stores (DynamoDB, SQS, secrets) refused.
+    /// One of the local stores (DynamoDB, SQS, secrets) failed.
     #[error("{0}")]
     Store(String),
-    /// `cargo build` failed or gave no binary.
+    /// `cargo build` failed or produced no binary.
     #[error("{0}")]
     Build(String),
-    /// The person asked for something that isn't possible now.
+    /// The requested operation isn't possible.
     #[error("{0}")]
     Refused(String),
 }

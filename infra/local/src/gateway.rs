@@ -1,4 +1,5 @@
-//! API Gateway's HTTP API: routes from the template, a Lambda event for each request, the portal's files for the rest.
+//! An emulation of API Gateway's HTTP API: turns each request to a route of the template into a
+//! Lambda event, and serves the portal's files for other paths.
 
 mod event;
 mod portal;
@@ -41,7 +42,7 @@ pub struct Gateway {
     stop: watch::Sender<bool>,
 }
 
-/// What every request is answered with.
+/// State shared by all requests.
 struct State {
     routes: Routes,
     runtime: Arc<RuntimeHost>,
@@ -50,7 +51,8 @@ struct State {
 }
 
 impl Gateway {
-    /// Serves the routes of `functions`, no more often than `throttling` says, and the files of the folder `portal`.
+    /// Serves the routes of `functions`, limited by `throttling`, and the files in the folder
+    /// `portal`.
     pub fn start(
         listener: TcpListener,
         functions: &[Function],
@@ -72,7 +74,7 @@ impl Gateway {
         Self { task: tokio::spawn(serve(listener, handler, stopped)), stop }
     }
 
-    /// Takes no more requests and lets open ones finish for a moment.
+    /// Stops accepting requests, and gives open ones a moment to finish.
     pub async fn stop(self) {
         let _ = self.stop.send(true);
         let _ = self.task.await;
@@ -90,12 +92,13 @@ impl State {
             return refuse(
                 &parts.headers,
                 Code::InvalidHeader,
-                "A request has one 'Host' header (RFC 9112, section 3.2).",
+                "A request must have exactly one 'Host' header (RFC 9112, section 3.2).",
             );
         }
         if !is_local_host(&parts.headers) {
-            // Otherwise any web page could reach this server under a name of its own (DNS rebinding).
-            return message(StatusCode::MISDIRECTED_REQUEST, "This server answers on localhost only");
+            // Otherwise any web page could reach this server through its own host name (DNS
+            // rebinding).
+            return message(StatusCode::MISDIRECTED_REQUEST, "This server is available only as localhost");
         }
         let path = parts.uri.path();
         if path != "/v1" && !path.starts_with("/v1/") {
@@ -105,17 +108,21 @@ impl State {
             return refuse_for_now(
                 &parts.headers,
                 Code::RateLimited,
-                "The API takes no more requests a second.",
+                "The API's limit of requests per second is reached.",
             );
         }
         let target_length = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
         let header_length: usize = parts.headers.values().map(http::HeaderValue::len).sum();
         if target_length + header_length > HEADER_LIMIT {
-            let detail = format!("Path, query and headers may have {HEADER_LIMIT} bytes together.");
+            let detail = format!("Path, query and headers must not exceed {HEADER_LIMIT} bytes in total.");
             return refuse(&parts.headers, Code::HeadersTooLarge, &detail);
         }
         if !refusal::is_well_encoded(path) {
-            return refuse(&parts.headers, Code::InvalidPath, "A '%' of the path begins no byte of UTF-8.");
+            return refuse(
+                &parts.headers,
+                Code::InvalidPath,
+                "The path contains a '%' that does not encode valid UTF-8.",
+            );
         }
         let Some(route) = self.routes.find(parts.method.as_str(), path) else {
             return message(StatusCode::NOT_FOUND, "Not Found");
@@ -123,9 +130,9 @@ impl State {
         let body = match read_body(body, BODY_LIMIT).await {
             Ok(body) => body,
             Err(BodyError::TooLarge) => {
-                return refuse(&parts.headers, Code::PayloadTooLarge, "A body may have 10 MiB at most.");
+                return refuse(&parts.headers, Code::PayloadTooLarge, "The body must not exceed 10 MiB.");
             }
-            // Whoever sent it has gone away.
+            // The caller has disconnected.
             Err(BodyError::Broken) => return message(StatusCode::BAD_REQUEST, "Bad Request"),
         };
         let Some(event) = Context::new(&parts, &route).event(&body) else {
@@ -138,15 +145,17 @@ impl State {
                 eprintln!("{} failed: {error}", route.function);
                 internal_error()
             }
-            Ok(Err(InvokeError::TooLarge)) => {
-                refuse(&parts.headers, Code::PayloadTooLarge, "A function takes 6 MB at most.")
-            }
+            Ok(Err(InvokeError::TooLarge)) => refuse(
+                &parts.headers,
+                Code::PayloadTooLarge,
+                "The event for the function must not exceed 6 MB.",
+            ),
             Ok(Err(InvokeError::UnknownFunction)) => internal_error(),
             Ok(Err(InvokeError::Throttled)) => {
                 refuse_for_now(&parts.headers, Code::Unavailable, "The function is busy with other requests.")
             }
             Ok(Err(InvokeError::Stopping)) | Err(_) => {
-                refuse_for_now(&parts.headers, Code::Unavailable, "The function doesn't answer.")
+                refuse_for_now(&parts.headers, Code::Unavailable, "The function does not respond.")
             }
         }
     }
@@ -156,7 +165,7 @@ fn internal_error() -> Answer {
     message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
 }
 
-/// Whether the request was meant for this machine's own loopback name.
+/// Whether the request's host is a name of the loopback interface.
 fn is_local_host(headers: &HeaderMap) -> bool {
     let Some(host) = headers.get(http::header::HOST).and_then(|host| host.to_str().ok()) else {
         return false;

@@ -1,4 +1,4 @@
-//! A small HTTP/1.1 server on loopback: what the gateway, the Runtime API and SQS listen with.
+//! A small HTTP/1.1 server on loopback for the gateway, the Runtime API, SQS and the others.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -19,13 +19,13 @@ use tokio::task::JoinSet;
 use crate::error::{Error, Result};
 use crate::shutdown::stopped;
 
-/// An answer whose whole body is at hand.
+/// A response whose body is complete in memory.
 pub(crate) type Answer = Response<Full<Bytes>>;
 
 /// How long open connections may take to finish once the stack stops.
 const CLOSING_TIME: Duration = Duration::from_secs(2);
 
-/// Listens on 127.0.0.1; port 0 takes any free one.
+/// Listens on 127.0.0.1; port 0 selects a free one.
 pub(crate) async fn listen(port: u16) -> Result<(TcpListener, SocketAddr)> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let listener = TcpListener::bind(address).await.map_err(Error::io(address.to_string()))?;
@@ -33,7 +33,7 @@ pub(crate) async fn listen(port: u16) -> Result<(TcpListener, SocketAddr)> {
     Ok((listener, address))
 }
 
-/// Serves every connection until `stop` turns true, then lets open requests finish for a moment.
+/// Serves every connection until `stop` turns true, then gives open requests a moment to finish.
 pub(crate) async fn serve<Handler, Reply>(
     listener: TcpListener,
     handler: Handler,
@@ -49,7 +49,7 @@ pub(crate) async fn serve<Handler, Reply>(
                 Ok((stream, _)) => {
                     connections.spawn(connection(stream, handler.clone(), stop.clone()));
                 }
-                // Out of file descriptors, most likely: the next accept must not spin.
+                // Probably out of file descriptors; do not spin.
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             },
             Some(_) = connections.join_next() => {}
@@ -58,7 +58,7 @@ pub(crate) async fn serve<Handler, Reply>(
     }
     drop(listener);
     let closed = async { while connections.join_next().await.is_some() {} };
-    // Whoever is not done by then is cut off when the set is dropped.
+    // Dropping the set closes the connections that have not finished by then.
     let _ = tokio::time::timeout(CLOSING_TIME, closed).await;
 }
 
@@ -67,7 +67,7 @@ where
     Handler: Fn(Request<Incoming>) -> Reply + Clone + Send + 'static,
     Reply: Future<Output = Answer> + Send + 'static,
 {
-    // Small answers must not wait for more to come; without it they are only slower.
+    // Send small responses immediately. A failure here only makes them slower.
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request| {
         let reply = handler(request);
@@ -79,7 +79,7 @@ where
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     tokio::select! {
-        // A broken connection is the caller's affair.
+        // A broken connection is the caller's problem.
         _ = connection.as_mut() => {}
         () = stopped(&mut stop) => {
             connection.as_mut().graceful_shutdown();
@@ -92,11 +92,11 @@ where
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BodyError {
     TooLarge,
-    /// The caller went away or sent something that isn't HTTP.
+    /// The caller disconnected or sent something that isn't HTTP.
     Broken,
 }
 
-/// The whole body, if it is at most `limit` bytes.
+/// Reads the whole body, up to `limit` bytes.
 pub(crate) async fn read_body(body: Incoming, limit: usize) -> std::result::Result<Bytes, BodyError> {
     match Limited::new(body, limit).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
@@ -105,7 +105,7 @@ pub(crate) async fn read_body(body: Incoming, limit: usize) -> std::result::Resu
     }
 }
 
-/// An answer of one content type.
+/// Returns a response with this content type.
 pub(crate) fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
     let mut answer = Response::new(Full::new(body.into()));
     *answer.status_mut() = status;
@@ -113,7 +113,7 @@ pub(crate) fn answer(status: StatusCode, content_type: &'static str, body: impl 
     answer
 }
 
-/// A JSON answer.
+/// Returns a JSON response.
 pub(crate) fn json(status: StatusCode, body: &serde_json::Value) -> Answer {
     answer(status, "application/json", body.to_string())
 }

@@ -1,4 +1,4 @@
-//! Lambda's Invoke API on loopback, for operators' commands and the AWS CLI.
+//! Lambda's Invoke API on loopback, for operator commands and the AWS CLI.
 
 use std::sync::Arc;
 
@@ -18,14 +18,14 @@ const BODY_LIMIT: usize = 7 * 1024 * 1024;
 
 /// The running API.
 pub struct InvokeApi {
-    /// Its base URL.
+    /// Base URL.
     pub endpoint: String,
     task: JoinHandle<()>,
     stop: watch::Sender<bool>,
 }
 
 impl InvokeApi {
-    /// Serves on a free port those whom the permissions name.
+    /// Serves callers that the permissions know, on a free port.
     pub async fn start(runtime: Arc<RuntimeHost>, permissions: Arc<Permissions>) -> Result<Self> {
         let (listener, address) = server::listen(0).await?;
         let (stop, stopped) = watch::channel(false);
@@ -37,7 +37,7 @@ impl InvokeApi {
         Ok(Self { endpoint: format!("http://{address}"), task, stop })
     }
 
-    /// Takes no more invocations and lets running ones finish for a moment.
+    /// Stops accepting invocations, and gives running ones a moment to finish.
     pub async fn stop(self) {
         let _ = self.stop.send(true);
         let _ = self.task.await;

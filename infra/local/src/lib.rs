@@ -1,7 +1,8 @@
-//! The local stack: what stands in for AWS when the API runs on one machine.
+//! The local stack: stands in for AWS when the API runs on one machine.
 //!
-//! One process serves API Gateway, the Lambda Runtime API, SQS, DynamoDB and schedules on loopback, and runs the very
-//! function binaries that are deployed. template.yaml is the only description of what there is.
+//! One process emulates API Gateway, the Lambda Runtime API, SQS, DynamoDB, Secrets Manager and
+//! schedules on loopback, and runs the same function binaries that are deployed. `template.yaml`
+//! is the only description of the resources.
 
 pub mod binaries;
 pub mod cli;

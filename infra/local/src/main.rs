@@ -27,7 +27,7 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let done = tokio::runtime::Runtime::new()
-        .map_err(|error| Error::Io("the async runtime".to_owned(), error))
+        .map_err(|error| Error::Io("could not start the async runtime".to_owned(), error))
         .and_then(|runtime| runtime.block_on(perform(cli)));
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -44,11 +44,11 @@ async fn perform(cli: Cli) -> Result<()> {
     match cli.command {
         None => {
             let mut signals = Signals::catch()?;
-            // Before it serves, there is nothing to end in order.
+            // A stack that does not serve yet needs no graceful shutdown.
             let stack = tokio::select! {
                 started = start(&root, &data_dir, cli.run) => started?,
                 () = signals.end() => {
-                    println!("\nStopped before it served.");
+                    println!("\nStopped before startup finished.");
                     return Ok(());
                 }
             };
@@ -56,12 +56,12 @@ async fn perform(cli: Cli) -> Result<()> {
         }
         Some(Command::Reset) => {
             data_dir::reset(&data_dir)?;
-            println!("{} is gone.", data_dir.display());
+            println!("Deleted {}.", data_dir.display());
             Ok(())
         }
         Some(Command::Emit { practice, scope, count }) => {
             emit::emit(&data_dir, &practice, scope, count).await?;
-            println!("{count} {scope} events are in the log of {practice}.");
+            println!("Wrote {count} {scope} events to the log of {practice}.");
             Ok(())
         }
         Some(Command::Redeploy { release }) => redeploy(&root, &data_dir, release).await,
@@ -69,7 +69,7 @@ async fn perform(cli: Cli) -> Result<()> {
             restore_drill(&root, options, cli.run.binaries.as_deref()).await
         }
         Some(Command::Operate(operation)) => operation.perform(&root.join("template.yaml"), &data_dir).await,
-        // It was carried out before the async runtime began.
+        // `main` handled it before starting the async runtime.
         Some(Command::Guard { .. }) => Ok(()),
     }
 }
@@ -98,7 +98,7 @@ async fn start(root: &Path, data_dir: &Path, options: Run) -> Result<Stack> {
     Ok(stack)
 }
 
-/// The functions' binaries by package name: those of a folder, or built.
+/// Returns the function binaries by package name, from a folder or newly built.
 async fn functions(root: &Path, folder: Option<&Path>, release: bool) -> Result<BTreeMap<String, PathBuf>> {
     let packages = packages(&root.join("template.yaml"))?;
     if let Some(folder) = folder {
@@ -108,7 +108,7 @@ async fn functions(root: &Path, folder: Option<&Path>, release: bool) -> Result<
     binaries::build(root, &with_own_features(&packages, release), release).await
 }
 
-/// Runs the drill in a folder that is removed afterwards, unless it is to be kept.
+/// Runs the restore drill in a folder, which is deleted afterwards unless `--keep` names it.
 async fn restore_drill(root: &Path, options: Drill, binaries: Option<&Path>) -> Result<()> {
     options.report.as_deref().map(Report::require_new).transpose()?;
     let binaries = functions(root, binaries, false).await?;
@@ -120,7 +120,7 @@ async fn restore_drill(root: &Path, options: Drill, binaries: Option<&Path>) -> 
     };
     let folder = match &options.keep {
         Some(folder) if folder.exists() => {
-            return Err(Error::Refused(format!("{} is there already", folder.display())));
+            return Err(Error::Refused(format!("{} already exists", folder.display())));
         }
         Some(folder) => folder.clone(),
         None => std::env::temp_dir().join(format!("officepro-restore-drill-{}", std::process::id())),
@@ -132,7 +132,7 @@ async fn restore_drill(root: &Path, options: Drill, binaries: Option<&Path>) -> 
     show(&done?, options.report.as_deref())
 }
 
-/// Builds the functions and has the stack that runs on this data folder take them.
+/// Builds the functions and switches the stack running in this data folder to them.
 async fn redeploy(root: &Path, data_dir: &Path, release: bool) -> Result<()> {
     let stack = RunningStack::of(data_dir)?;
     let packages = with_own_features(&packages(&root.join("template.yaml"))?, release);
@@ -141,14 +141,14 @@ async fn redeploy(root: &Path, data_dir: &Path, release: bool) -> Result<()> {
     stack.take_new_binaries()
 }
 
-/// Names of the packages that hold the template's functions.
+/// Returns the names of the packages that contain the template's functions.
 fn packages(template: &Path) -> Result<Vec<String>> {
     let template = Template::read(template, &World::default())?;
     Ok(template.functions.into_iter().map(|function| function.binary).collect())
 }
 
-/// With the stack's own package among them, dependencies have the features that they were just built with for it, and
-/// needn't be built twice. A release is built as it is deployed.
+/// Adds the stack's own package, so that the dependencies keep the features they were just built
+/// with and are not compiled twice. A release is built exactly as it is deployed.
 fn with_own_features(packages: &[String], release: bool) -> Vec<String> {
     let own = (!release).then(|| env!("CARGO_PKG_NAME").to_owned());
     packages.iter().cloned().chain(own).collect()
@@ -170,7 +170,7 @@ fn print_banner(stack: &Stack, demo: Option<&Demo>) {
     println!("Ctrl-C stops it.");
 }
 
-/// What ends the stack, or changes it.
+/// The signals that stop or redeploy the stack.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -179,7 +179,7 @@ struct Signals {
 
 impl Signals {
     fn catch() -> Result<Self> {
-        let of = |kind| signal(kind).map_err(|error| Error::Io("a signal handler".to_owned(), error));
+        let of = |kind| signal(kind).map_err(|error| Error::Io("signal handler".to_owned(), error));
         Ok(Self {
             terminate: of(SignalKind::terminate())?,
             interrupt: of(SignalKind::interrupt())?,
@@ -187,7 +187,7 @@ impl Signals {
         })
     }
 
-    /// Ctrl-C or a request to end.
+    /// Waits for SIGINT (Ctrl-C) or SIGTERM.
     async fn end(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
@@ -196,15 +196,15 @@ impl Signals {
     }
 }
 
-/// Serves until Ctrl-C or a request to end; SIGHUP deploys the functions' new binaries.
+/// Serves until SIGINT (Ctrl-C) or SIGTERM; SIGHUP deploys new function binaries.
 async fn serve(mut stack: Stack, signals: &mut Signals) -> Result<()> {
     loop {
         tokio::select! {
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
             _ = signals.hangup.recv() => match stack.redeploy() {
-                Ok(()) => println!("New invocations run the binaries of now."),
-                Err(error) => eprintln!("not deployed, the old binaries stay: {error}"),
+                Ok(()) => println!("New invocations run the new binaries."),
+                Err(error) => eprintln!("Redeploy failed, the old binaries keep running: {error}"),
             },
         }
     }

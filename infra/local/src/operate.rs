@@ -1,4 +1,4 @@
-//! Operators' commands, as they are typed.
+//! Operator commands: their command-line arguments and dispatch.
 
 use std::path::{Path, PathBuf};
 
@@ -12,31 +12,34 @@ use crate::operations::reconcile::{Moments, Plan};
 use crate::operations::{FirstPartner, NewPractice, Operator, new_name, read_connection_string, read_stdin};
 use crate::practices;
 
-/// What operators do; `infra/runbook.md` says when.
+/// Operator commands; `infra/runbook.md` says when to use each.
 #[derive(Debug, Subcommand)]
 pub enum Operation {
-    /// Brings the catalog and all practices' databases to the newest schema; run again, it goes on with those that failed
+    /// Migrates the catalog and all practice databases to the newest schema. Run it again to retry
+    /// the databases that failed
     Migrate {
-        /// Also those that are known to be at the newest version
+        /// Include databases already at the newest version
         #[arg(long)]
         all: bool,
-        /// So many practices may fail, which are listed all the same; the catalog may not
+        /// Succeed although up to N practices failed; they are still listed. The catalog must
+        /// succeed
         #[arg(long, value_name = "N", default_value_t = 0)]
         tolerate: usize,
         #[command(flatten)]
         world: OfWorld,
     },
-    /// Adds a practice: secret, registry entry, schema; run again, it finishes what was broken off
+    /// Adds a practice: its secret, registry entry and schema. Run it again to finish an
+    /// interrupted attempt
     AddPractice {
-        /// Its name in paths
+        /// The practice's name in API paths
         practice: String,
-        /// What people call it
+        /// Display name
         #[arg(long, value_parser = text)]
         name: String,
-        /// IANA name, e.g. `America/New_York`
+        /// IANA time zone, e.g. `America/New_York`
         #[arg(long)]
         time_zone: String,
-        /// Its keys begin with `op_test_`
+        /// Make it a sandbox, whose API keys begin with `op_test_`
         #[arg(long)]
         sandbox: bool,
         #[command(flatten)]
@@ -44,26 +47,28 @@ pub enum Operation {
         #[command(flatten)]
         world: OfWorld,
     },
-    /// Tries a connection string where functions would use it, within seconds; changes nothing
+    /// Tests a connection string from where the functions run, within seconds; changes nothing
     CheckDsn {
-        /// The practice whose database it is to open, or `catalog`
+        /// The practice whose database to open, or `catalog`
         database: String,
-        /// Without one, the string of now is tried
+        /// Without one, the current connection string is tested
         #[command(flatten)]
         dsn: Dsn,
         #[command(flatten)]
         world: OfWorld,
     },
-    /// Removes a practice that no key opens any more: its subscriptions and the poller's state; its database stays as it is
+    /// Removes a practice that has no live API keys, its subscriptions and its poller state. Its
+    /// database is kept
     RemovePractice {
         practice: String,
         #[command(flatten)]
         world: OfWorld,
     },
-    /// Says what attaching a practice to the tables of its EMR needs and would do; with --apply it does it, and goes on where it was broken off
+    /// Shows what attaching a practice to its EMR's tables requires and would change. With --apply,
+    /// attaches it; run it again to finish an interrupted attempt
     AttachPractice {
         practice: String,
-        /// The bridge for this EMR: a folder of `infra/bridges`
+        /// The bridge for this EMR: the name of a folder in `infra/bridges`
         #[arg(long)]
         bridge: String,
         #[arg(long)]
@@ -71,33 +76,34 @@ pub enum Operation {
         #[command(flatten)]
         world: OfWorld,
     },
-    /// Compares an attached practice with its EMR; fails when there is anything to be looked at
+    /// Compares an attached practice with its EMR; fails if anything needs attention
     CheckPractice {
         practice: String,
-        /// Make the bridge and the rows that differ anew first
+        /// First rebuild the bridge and the rows that differ
         #[arg(long)]
         repair: bool,
-        /// Write in both directions, too, and take it back
+        /// Also write test rows in both directions, and roll them back
         #[arg(long)]
         trial: bool,
         #[command(flatten)]
         world: OfWorld,
     },
-    /// Takes away what ties a practice to the tables of its EMR, which are then as they were
+    /// Detaches a practice from its EMR's tables and leaves those as they were before attaching
     DetachPractice {
         practice: String,
         #[command(flatten)]
         world: OfWorld,
     },
-    /// Corrects a practice's time zone: visits keep their local times, and those that collide now are listed
+    /// Corrects a practice's time zone. Visits keep their local times; visits that now overlap are
+    /// listed
     SetTimeZone {
         practice: String,
-        /// IANA name, e.g. `America/New_York`
+        /// IANA time zone, e.g. `America/New_York`
         time_zone: String,
         #[command(flatten)]
         world: OfWorld,
     },
-    /// Makes a partner and its first key, and shows the key once
+    /// Creates a partner and its first API key, and shows the key once
     FirstPartner {
         #[arg(long, value_parser = text)]
         company: String,
@@ -105,75 +111,79 @@ pub enum Operation {
         contact: String,
         #[arg(long, value_parser = text)]
         email: String,
-        /// The practice that the key opens
+        /// The practice that the key gives access to
         #[arg(long)]
         practice: String,
         #[arg(long, value_parser = text)]
         key_name: String,
-        /// Separated by commas, as in the API
+        /// Scopes as named in the API, separated by commas
         #[arg(long, value_delimiter = ',', required = true)]
         scopes: Vec<String>,
         #[command(flatten)]
         world: OfWorld,
     },
-    /// Suspends a partner: its keys, tokens, portal sessions, webhooks and open claim links end within a minute
+    /// Suspends a partner: its keys, tokens, portal sessions, webhooks and open claim links stop
+    /// working within a minute
     SuspendPartner {
         /// The partner's id
         partner: String,
         #[command(flatten)]
         world: OfWorld,
     },
-    /// Reinstates a suspended partner: its keys, tokens and webhooks work again; sessions and claim links stay ended
+    /// Reactivates a suspended partner: its keys, tokens and webhooks work again; ended sessions
+    /// and claim links do not
     ReinstatePartner {
         /// The partner's id
         partner: String,
         #[command(flatten)]
         world: OfWorld,
     },
-    /// Revokes an API key for good
+    /// Revokes an API key permanently
     RevokeKey {
         /// The key's id: the 12 characters after `op_live_` or `op_test_`
         key: String,
         #[command(flatten)]
         world: OfWorld,
     },
-    /// Lets a new key sign tokens; no token that is out ends
+    /// Starts signing tokens with a new key; tokens already issued stay valid
     RotateTokenKey {
-        /// Remove old keys whose last tokens have ended
+        /// Remove old keys whose last tokens have expired
         #[arg(long)]
         finish: bool,
-        /// Remove this key at once, for it leaked; tokens that it signed end
+        /// Remove this leaked key immediately; tokens signed with it become invalid
         #[arg(long, value_name = "KID", conflicts_with = "finish")]
         revoke: Option<String>,
         #[command(flatten)]
         world: OfWorld,
     },
-    /// Shows a new admin secret once and makes it current; the one before stays good
+    /// Shows a new admin secret once and makes it current; the previous one stays valid
     RotateAdminSecret {
-        /// End the one before; the new one on standard input proves that it is known
+        /// Invalidate the previous secret. Give the new one on standard input to prove that you
+        /// have it
         #[arg(long, requires = "stdin")]
         finish: bool,
-        /// Make the one before current again, and end the new one
+        /// Make the previous secret current again, and invalidate the new one
         #[arg(long, conflicts_with_all = ["finish", "stdin"])]
         abort: bool,
-        /// Take the new secret from standard input instead of making one
+        /// Read the new secret from standard input instead of generating one
         #[arg(long)]
         stdin: bool,
         #[command(flatten)]
         world: OfWorld,
     },
-    /// Makes another secret for the portal's distribution to show to the API; the one before stays good
+    /// Generates a new secret that the portal's distribution sends to the API; the previous one
+    /// stays valid
     RotateEdgeSecret {
-        /// End the one before, once the distribution shows the new one
+        /// Invalidate the previous secret, once the distribution sends the new one
         #[arg(long)]
         finish: bool,
         #[command(flatten)]
         world: OfWorld,
     },
-    /// Replaces the connection string of a practice's database, if the new one opens it
+    /// Replaces the connection string of a practice's database, if the new one works
     SetPracticeDsn {
         practice: String,
-        /// It may be an empty database although the one before isn't, or can't be read any more
+        /// Allow an empty database although the current one has data or can't be read
         #[arg(long)]
         new: bool,
         #[command(flatten)]
@@ -181,9 +191,10 @@ pub enum Operation {
         #[command(flatten)]
         world: OfWorld,
     },
-    /// Replaces the connection string of the catalog, if the new one opens a database that is no practice's
+    /// Replaces the connection string of the catalog, if the new one opens a database that belongs
+    /// to no practice
     SetCatalogDsn {
-        /// It may be an empty database although the one before isn't, or can't be read any more
+        /// Allow an empty database although the current one has data or can't be read
         #[arg(long)]
         new: bool,
         #[command(flatten)]
@@ -191,85 +202,90 @@ pub enum Operation {
         #[command(flatten)]
         world: OfWorld,
     },
-    /// Sends the events that were given up (the dead-letter queue's) once more, after their fault was mended
+    /// Redrives the dead-letter queue: sends its events again, once their cause is fixed
     Redrive {
         #[command(flatten)]
         world: OfWorld,
     },
-    /// Sends partners the events of a time once more, each as a delivery of its own with the whole schedule
+    /// Replays the events of a time range to partners, each as a new delivery with the full retry
+    /// schedule
     Replay {
-        /// The practice, as it is named in paths
+        /// The practice's name in API paths
         practice: String,
-        /// The subscription's id; without one, all active ones of the practice
+        /// The subscription's id; without it, all active subscriptions of the practice
         #[arg(long)]
         subscription: Option<i64>,
-        /// Deliveries that began at this instant or later (RFC 3339)
+        /// Deliveries created at or after this time (RFC 3339)
         #[arg(long)]
         from: Timestamp,
-        /// … and before this one
+        /// … and before this time
         #[arg(long)]
         to: Timestamp,
-        /// Also those that succeeded
+        /// Include deliveries that succeeded
         #[arg(long)]
         all: bool,
-        /// Finishes a replay that was cut off, by the name that it printed
+        /// Resume an interrupted replay, by the name that it printed
         #[arg(long, value_parser = text)]
         name: Option<String>,
         #[command(flatten)]
         world: OfWorld,
     },
-    /// After a restore: compares practices' databases with the control plane and reports; with --apply it mends what can be mended
+    /// After a restore: compares practice databases with the control plane and reports differences.
+    /// With --apply, repairs what can be repaired
     Reconcile {
-        /// The practice, as it is named in paths; needed unless --all is given
+        /// The practice's name in API paths; required unless --all is given
         #[arg(required_unless_present = "all", conflicts_with = "all")]
         practice: Option<String>,
         /// All practices
         #[arg(long)]
         all: bool,
-        /// The moment that the database was restored to (RFC 3339); leave it out if it was not restored
+        /// The time the database was restored to (RFC 3339); omit it if it was not restored
         #[arg(long, value_name = "TIME")]
         database_at: Option<Timestamp>,
-        /// The moment that the control plane was restored to (RFC 3339); leave it out if it was not restored
+        /// The time the control plane was restored to (RFC 3339); omit it if it was not restored
         #[arg(long, value_name = "TIME")]
         control_at: Option<Timestamp>,
-        /// Mend what can be mended; without it nothing is changed
+        /// Repair what can be repaired; without it nothing is changed
         #[arg(long)]
         apply: bool,
-        /// Write the report to this file (Markdown) and beside it as .json, instead of to standard output
+        /// Write the report to this file (Markdown) and to a .json file beside it, not to standard
+        /// output
         #[arg(long, value_name = "FILE")]
         report: Option<PathBuf>,
         #[command(flatten)]
         world: OfWorld,
     },
-    /// Copies a control table that was restored under another name back into the stack's own; what was ended since stays ended
+    /// Copies a control table that was restored under another name back into the stack's own table.
+    /// Access that was revoked since stays revoked
     RestoreControl {
         /// The restored table's name
         #[arg(long, value_name = "TABLE")]
         from: String,
-        /// The moment that it was restored to (RFC 3339); the table in AWS says it itself
+        /// The time it was restored to (RFC 3339); a table in AWS records it itself
         #[arg(long, value_name = "TIME")]
         control_at: Option<Timestamp>,
-        /// Also write over items that differ, but nothing that anybody changed since
+        /// Also overwrite items that differ, except those changed since that time
         #[arg(long)]
         overwrite: bool,
-        /// Write; without it items are only counted
+        /// Write the items; without it they are only counted
         #[arg(long)]
         apply: bool,
-        /// Write the report to this file (Markdown) and beside it as .json, instead of to standard output
+        /// Write the report to this file (Markdown) and to a .json file beside it, not to standard
+        /// output
         #[arg(long, value_name = "FILE")]
         report: Option<PathBuf>,
         #[command(flatten)]
         world: OfWorld,
     },
-    /// Writes the record of calls to standard output (CSV, the newest first)
+    /// Exports the call records to standard output (CSV, newest first)
     ExportActivity {
-        /// Calls at this instant or later (RFC 3339)
+        /// Calls at or after this time (RFC 3339)
         #[arg(long)]
         from: Timestamp,
-        /// … and before this one
+        /// … and before this time
         #[arg(long)]
         to: Timestamp,
-        /// Of one practice only
+        /// Only calls to this practice
         #[arg(long)]
         practice: Option<String>,
         #[command(flatten)]
@@ -277,24 +293,25 @@ pub enum Operation {
     },
 }
 
-/// Where it is done.
+/// Where the command runs.
 #[derive(Debug, Args)]
 pub struct OfWorld {
-    /// In AWS instead of the stack that runs here; infra/operate STACK sets what it needs
+    /// Work on a stack in AWS instead of the local one; infra/operate STACK sets the variables it
+    /// needs
     #[arg(long)]
     pub aws: bool,
 }
 
-/// A connection string, which never is an argument: other users of the machine could read it.
+/// Where to read a connection string from; never an argument, which other users could read.
 #[derive(Debug, Args)]
 pub struct Dsn {
-    /// Take the connection string from standard input
+    /// Read the connection string from standard input
     #[arg(long = "dsn-stdin")]
     stdin: bool,
-    /// Take the connection string from this file
+    /// Read the connection string from this file
     #[arg(long = "dsn-file", value_name = "FILE", conflicts_with = "stdin")]
     file: Option<PathBuf>,
-    /// The certificate (PEM) of who signs the server's, unless everybody trusts it or the server is Amazon's
+    /// CA certificate (PEM) of the server, unless it is publicly trusted or Amazon's
     #[arg(long, value_name = "FILE")]
     root_certificate: Option<PathBuf>,
 }
@@ -307,7 +324,7 @@ impl Dsn {
         }
         if self.root_certificate.is_some() {
             return Err(Error::Refused(
-                "a certificate belongs to a connection string: give --dsn-stdin or --dsn-file FILE"
+                "--root-certificate requires a connection string: add --dsn-stdin or --dsn-file FILE"
                     .to_owned(),
             ));
         }
@@ -315,13 +332,14 @@ impl Dsn {
     }
 
     fn required(&self) -> Result<String> {
-        let missing = || Error::Refused("give --dsn-stdin or --dsn-file FILE".to_owned());
+        let missing =
+            || Error::Refused("a connection string is required: --dsn-stdin or --dsn-file FILE".to_owned());
         self.read()?.ok_or_else(missing)
     }
 }
 
 impl Operation {
-    /// Does it; `template` and `data_dir` are those of the local stack.
+    /// Runs the command; `template` and `data_dir` are those of the local stack.
     #[allow(clippy::too_many_lines, reason = "a line or two for each command")]
     pub async fn perform(self, template: &Path, data_dir: &Path) -> Result<()> {
         let on = |world: &OfWorld| Operator::of(world.aws, data_dir);
@@ -356,7 +374,7 @@ impl Operation {
             }
             Self::SuspendPartner { partner, world } => {
                 let done = on(&world)?.set_partner_status(&partner, PartnerStatus::Suspended).await?;
-                println!("{} ({partner}) is suspended. Everything of it ends within 60 s.", done.company);
+                println!("{} ({partner}) is suspended. All its access ends within 60 s.", done.company);
                 Ok(())
             }
             Self::ReinstatePartner { partner, world } => {
@@ -367,7 +385,7 @@ impl Operation {
             Self::RevokeKey { key, world } => {
                 let done = on(&world)?.revoke_key(&key).await?;
                 println!(
-                    "The key {key} of {} for {} is revoked. Its tokens and sessions end within 60 s.",
+                    "Key {key} of {} for {} is revoked. Its tokens and sessions end within 60 s.",
                     done.partner, done.practicepass
                 );
                 Ok(())
@@ -393,7 +411,7 @@ impl Operation {
             }
             Self::Redrive { world } => {
                 let moved = on(&world)?.redrive().await?;
-                println!("{moved} dead letters are back in the queue.");
+                println!("{moved} dead letters were moved back to the queue.");
                 Ok(())
             }
             Self::Replay { practice, subscription, from, to, all, name, world } => {
@@ -403,7 +421,7 @@ impl Operation {
                 let name = name.unwrap_or_else(new_name);
                 println!("Replay {name} of {practice} …");
                 let sent = operator.replay(&practice, subscription, (from, to), all, &name).await?;
-                println!("{sent} events are in the queue.");
+                println!("{sent} events were queued.");
                 Ok(())
             }
             Self::Reconcile { practice, all: _, database_at, control_at, apply, report, world } => {
@@ -425,17 +443,17 @@ impl Operation {
                     operator.registered(practice).await?;
                 }
                 let rows = operator.export_activity((from, to), practice.as_deref()).await?;
-                eprintln!("{rows} calls were written.");
+                eprintln!("Exported {rows} calls.");
                 Ok(())
             }
         }
     }
 }
 
-/// Prints or writes a report.
+/// Prints a report or writes it to a file.
 ///
 /// # Errors
-/// When a guarantee is broken.
+/// If a guarantee is broken, or the file can't be written.
 pub fn show(report: &Report, file: Option<&Path>) -> Result<()> {
     match file {
         Some(file) => {
@@ -450,14 +468,14 @@ pub fn show(report: &Report, file: Option<&Path>) -> Result<()> {
     if failures.is_empty() {
         return Ok(());
     }
-    let hint = if report.applied { "" } else { "; --apply mends those that are open" };
+    let hint = if report.applied { "" } else { "; run again with --apply to repair the open checks" };
     Err(Error::Refused(format!("guarantees are broken{hint}:{}", failures.join(""))))
 }
 
-/// A name that people can read.
+/// Parses a non-empty text.
 fn text(text: &str) -> std::result::Result<String, String> {
     let text = text.trim();
-    if text.is_empty() { Err("it is empty".to_owned()) } else { Ok(text.to_owned()) }
+    if text.is_empty() { Err("must not be empty".to_owned()) } else { Ok(text.to_owned()) }
 }
 
 fn in_order(from: Timestamp, to: Timestamp) -> Result<()> {

@@ -1,4 +1,4 @@
-//! What operators do by hand, on the stack that runs here or in AWS; infra/runbook.md says when.
+//! Operator commands, on the local stack or in AWS; `infra/runbook.md` says when to use each.
 
 pub mod access;
 mod activity;
@@ -38,11 +38,11 @@ pub use practice::NewPractice;
 use secret_values::SecretValues;
 pub use webhooks::{new_name, replayable};
 
-/// After a change of a secret, every process that needs the new value has it or may ask for it: one pause, and a margin for
-/// what a secret store needs to say the same everywhere.
+/// How long after a change of a secret every process has the new value or may ask for it: the
+/// pause between two reads, plus a margin for Secrets Manager to become consistent.
 const ROLL_OUT: Duration = Duration::from_secs(secrets::PAUSE.as_secs().unsigned_abs() + 5);
 
-/// What an operator works on.
+/// The stores and endpoints of the stack that an operator works on.
 pub struct Operator {
     control: Store,
     queue: Queue,
@@ -50,22 +50,22 @@ pub struct Operator {
     names: Names,
     invoker: Invoker,
     api_url: String,
-    /// The running stack's folder, if it runs here.
+    /// The data folder of a local stack.
     data_dir: Option<PathBuf>,
 }
 
-/// The names of secrets.
+/// The names of a stack's secrets.
 struct Names {
     token_keys: String,
     admin_secrets: String,
     catalog: String,
-    /// A stack of before there was one has none.
+    /// `None` for a stack deployed before this secret existed.
     edge: Option<EdgeSecret>,
-    /// Beginning of the practices'. A stack of before there was one has none.
+    /// Prefix of the practices' secrets. `None` for a stack deployed before it existed.
     practices: Option<String>,
 }
 
-/// What a running stack says of itself.
+/// The endpoints of a running local stack, from its `stack.json`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Addresses {
@@ -77,22 +77,22 @@ struct Addresses {
     access_key: String,
 }
 
-/// The stack that runs on a data folder.
+/// The local stack running in a data folder.
 #[derive(Deserialize)]
 pub struct RunningStack {
     pid: i32,
 }
 
 impl RunningStack {
-    /// As its file says.
+    /// Reads the process id from the folder's `stack.json`.
     pub fn of(data_dir: &Path) -> Result<Self> {
         read_description(data_dir)
     }
 
-    /// Has it deploy the binaries that are there now.
+    /// Makes it deploy the binaries that were just built.
     pub fn take_new_binaries(&self) -> Result<()> {
         use rustix::process::{Pid, Signal, kill_process};
-        let gone = || Error::Refused("the stack is gone".to_owned());
+        let gone = || Error::Refused("the stack is no longer running".to_owned());
         let pid = Pid::from_raw(self.pid).ok_or_else(gone)?;
         kill_process(pid, Signal::HUP).map_err(|_| gone())
     }
@@ -101,12 +101,12 @@ impl RunningStack {
 fn read_description<T: DeserializeOwned>(data_dir: &Path) -> Result<T> {
     let file = data_dir.join("stack.json");
     let text = std::fs::read(&file)
-        .map_err(|_| Error::Refused(format!("no stack runs on {}", data_dir.display())))?;
+        .map_err(|_| Error::Refused(format!("no stack is running in {}", data_dir.display())))?;
     serde_json::from_slice(&text).map_err(|error| Error::Refused(format!("{}: {error}", file.display())))
 }
 
 impl Operator {
-    /// In AWS by the environment, or in the stack that runs on this data folder.
+    /// Connects to AWS as the environment says, or to the local stack running in this data folder.
     pub fn of(aws: bool, data_dir: &Path) -> Result<Self> {
         if aws {
             return Self::in_aws();
@@ -114,16 +114,18 @@ impl Operator {
         Ok(Self::local(read_description(data_dir)?, data_dir))
     }
 
-    /// Whether a stack runs on this data folder.
+    /// Whether a stack is running in this data folder.
     pub fn is_running(data_dir: &Path) -> bool {
-        // After a crash the addresses are left behind, but not the lock.
+        // A crash leaves the addresses behind, but releases the lock.
         data_dir.join("stack.json").is_file() && DataDir::open(data_dir).is_err()
     }
 
     fn in_aws() -> Result<Self> {
         let variable = |name: &str| {
             let value = std::env::var(name).ok().filter(|value| !value.is_empty());
-            value.ok_or_else(|| Error::Refused(format!("{name} isn't set; infra/operate STACK … sets it")))
+            value.ok_or_else(|| {
+                Error::Refused(format!("{name} isn't set; run the command through infra/operate STACK"))
+            })
         };
         let config = shared::config::Config::from_env();
         Ok(Self {
@@ -146,7 +148,7 @@ impl Operator {
         })
     }
 
-    /// The stores of a local stack.
+    /// Connects to the stores of a local stack.
     fn local(addresses: Addresses, data_dir: &Path) -> Self {
         use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
         let credentials = || Credentials::new(&addresses.access_key, "local", None, None, "local stack");
@@ -196,16 +198,16 @@ impl Operator {
         }
     }
 
-    /// The administrators' endpoints, with the current secret.
+    /// Returns a client of the administrators' endpoints with the current admin secret.
     async fn admin_api(&self) -> Result<AdminApi> {
         let secrets = secret_pair::read(&self.secrets, &self.names.admin_secrets).await?;
         AdminApi::new(&self.api_url, secrets.current)
     }
 }
 
-/// Waits until a change of a secret is known everywhere.
+/// Waits until every process can know a changed secret.
 async fn roll_out(what: &str) {
-    println!("{what}; waiting {} s until every process knows or may ask for it …", ROLL_OUT.as_secs());
+    println!("{what}; waiting {} s until every process can know it …", ROLL_OUT.as_secs());
     tokio::time::sleep(ROLL_OUT).await;
 }
 

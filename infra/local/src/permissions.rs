@@ -1,7 +1,8 @@
-//! Who may do what: every function calls the stand-ins under an access key of its own, and what its role in the template doesn't
-//! allow is refused as AWS would refuse it.
+//! Evaluates IAM permissions: each function calls the emulated services with its own access key,
+//! and calls that its role in the template does not allow are rejected as AWS would.
 //!
-//! Policies of identities are evaluated, none of resources: the queues' own policy and the key's say the same to all functions.
+//! Only identity policies are evaluated. Resource policies (of the queues and the KMS key) are not:
+//! they are the same for all functions.
 
 mod condition;
 pub(crate) mod dynamodb;
@@ -20,7 +21,7 @@ use crate::template::{ACCOUNT, Identity, REGION};
 use crate::{private_file, random};
 use statement::Statement;
 
-/// All who may call.
+/// All callers and their permissions.
 #[derive(Debug)]
 pub struct Permissions {
     /// The operators' access key, which may do everything.
@@ -28,7 +29,7 @@ pub struct Permissions {
     functions: HashMap<String, Principal>,
 }
 
-/// A function as a caller.
+/// A function as a caller, with its role's statements.
 #[derive(Debug)]
 pub(crate) struct Principal {
     function: String,
@@ -42,14 +43,14 @@ pub(crate) enum Caller<'a> {
     Function(&'a Principal),
 }
 
-/// An action on a resource, and what conditions may ask of it.
+/// An action on a resource, with the values that conditions may check.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Call {
     action: String,
     resource: String,
     leading_keys: Vec<String>,
     attributes: Vec<String>,
-    /// The ARN of the function whose code calls.
+    /// ARN of the calling function, if its code makes the call.
     source_function: Option<String>,
 }
 
@@ -58,7 +59,8 @@ impl Call {
         Self { action, resource, ..Self::default() }
     }
 
-    /// The kind of the keys, for the log: what comes after the first `#` can be an id.
+    /// Returns the kinds of the keys for the log, without what follows the first `#`, which may be
+    /// an id.
     fn kinds_of_keys(&self) -> String {
         let kinds = self.leading_keys.iter().map(|key| match key.split_once('#') {
             Some((kind, _)) => format!("{kind}#…"),
@@ -68,12 +70,12 @@ impl Call {
     }
 }
 
-/// Why a call is refused.
+/// Why a call is rejected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// The access key is nobody's here.
+    /// The access key is unknown.
     UnknownKey,
-    /// In AWS's words.
+    /// Access is denied; AWS's message.
     Denied(String),
 }
 
@@ -84,33 +86,33 @@ enum Verdict<'a> {
 }
 
 impl Permissions {
-    /// Nobody but the operator, by this access key.
+    /// Permits only the operator, who has this access key.
     pub fn of_operator(access_key: &str) -> Self {
         Self { operator: access_key.to_owned(), functions: HashMap::new() }
     }
 
-    /// The operator and the template's functions.
+    /// Permits the operator, and the template's functions by their roles.
     ///
     /// # Errors
-    /// A policy that can't be evaluated here, or a role that lacks what Lambda itself does for its function.
+    /// If a policy can't be evaluated here, or a role lacks an action that Lambda itself needs.
     pub fn new(operator_key: &str, identities: &[Identity]) -> Result<Self> {
         let mut permissions = Self::of_operator(operator_key);
         for identity in identities {
             let principal = Principal::new(identity)?;
-            // The id is as secret as a key here: nobody verifies signatures.
+            // Signatures are not verified, so the access key id itself must be unguessable.
             let key = format!("{}-{}", identity.function, random::alphanumeric(20)?);
             permissions.functions.insert(key, principal);
         }
         Ok(permissions)
     }
 
-    /// The access key of a function's processes.
+    /// Returns the access key of a function's processes.
     pub fn access_key(&self, function: &str) -> Option<&str> {
         let (key, _) = self.functions.iter().find(|(_, principal)| principal.function == function)?;
         Some(key)
     }
 
-    /// Who signed the request, by the access key id that AWS's clients say in `Authorization`.
+    /// Identifies the caller by the access key id in the `Authorization` header.
     pub(crate) fn caller(&self, headers: &HeaderMap) -> std::result::Result<Caller<'_>, Refusal> {
         let authorization = headers.get(http::header::AUTHORIZATION).and_then(|it| it.to_str().ok());
         let scope = authorization.and_then(|it| it.split_once("Credential=")).map(|(_, scope)| scope);
@@ -122,7 +124,7 @@ impl Permissions {
         }
     }
 
-    /// What each role allows, statement by statement, and whether it was ever needed in this run.
+    /// Reports what each role allows by statement, and whether this run used it.
     pub(crate) fn report(&self) -> Value {
         let mut functions = BTreeMap::new();
         for principal in self.functions.values() {
@@ -141,7 +143,7 @@ impl Permissions {
         json!(functions)
     }
 
-    /// Writes the report.
+    /// Writes the report to a file.
     pub(crate) fn write_report(&self, file: &Path) -> Result<()> {
         let text =
             serde_json::to_vec_pretty(&self.report()).map_err(|error| Error::store("permissions", error))?;
@@ -150,7 +152,8 @@ impl Permissions {
 }
 
 impl Caller<'_> {
-    /// Whether all of the calls are allowed; `calls` are asked for only of those who may not do everything.
+    /// Fails unless all calls are allowed. `calls` is evaluated only for callers with limited
+    /// rights.
     pub(crate) fn may(&self, calls: impl FnOnce() -> Vec<Call>) -> std::result::Result<(), Refusal> {
         match self {
             Self::Operator => Ok(()),
@@ -183,7 +186,7 @@ impl Principal {
     }
 
     fn judge(&self, call: &Call) -> Verdict<'_> {
-        // All are looked at, so that each that allows the call is known to be of use.
+        // Check all statements, so that each one that allows the call counts as used.
         let mut verdict = Verdict::NotAllowed;
         for statement in self.statements.iter().filter(|it| it.covers(call)) {
             if statement.denies {
@@ -194,7 +197,7 @@ impl Principal {
         verdict
     }
 
-    /// Whether the function's code may do this; a refusal is also told to the developer.
+    /// Fails unless the function's code may do this; also logs a rejection for the developer.
     fn may(&self, mut call: Call) -> std::result::Result<(), Refusal> {
         let Self { function, role, .. } = self;
         call.source_function = Some(format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:{function}"));

@@ -1,4 +1,4 @@
-//! The databases of a data folder, of the practices and of the catalog: where they are and how they are upgraded.
+//! The practice databases and the catalog of a data folder: where they are, and their migration.
 
 use std::path::Path;
 
@@ -20,17 +20,18 @@ use crate::operations::migrate::print_collisions;
 use crate::secrets::Secrets;
 use crate::template::{REGION, Template, World};
 
-/// The template's table of the practice registry, partners and keys.
+/// Logical id of the control table: practice registry, partners and keys.
 pub(crate) const CONTROL_TABLE: &str = "ControlTable";
-/// Databases that are migrated at once.
+/// Number of databases migrated concurrently.
 const AT_ONCE: usize = 5;
-/// The template's table of call records.
+/// Logical id of the table of call records.
 pub(crate) const ACTIVITY_TABLE: &str = "ActivityTable";
 
-/// Migrates the catalog and all practices of a data folder, with a line for each; those after one that fails too.
+/// Migrates the catalog and all practices of a data folder, and prints a line for each. Continues
+/// after failures.
 ///
 /// # Errors
-/// When a stack runs in the folder, and when the catalog or more practices than are tolerated couldn't be migrated.
+/// If a stack is running in the folder, or if the catalog or more practices than tolerated failed.
 pub async fn migrate_all(template: &Path, data_dir: &Path, tolerated: usize) -> Result<()> {
     let data_dir = DataDir::existing(data_dir)?;
     let template = Template::read(template, &World::default())?;
@@ -58,18 +59,18 @@ pub async fn migrate_all(template: &Path, data_dir: &Path, tolerated: usize) -> 
     }
     drop(migrations);
     if failed == 0 {
-        println!("The catalog and {} practices migrated.", practices.len());
+        println!("Migrated the catalog and {} practices.", practices.len());
         return Ok(());
     }
     let report = format!("{failed} of {} databases could not be migrated", practices.len() + 1);
     if catalog.is_ok() && failed <= tolerated {
-        println!("{report}; {tolerated} are tolerated.");
+        println!("{report}; up to {tolerated} failures are tolerated.");
         return Ok(());
     }
     Err(Error::Store(report))
 }
 
-/// The control plane of the local DynamoDB, for the holder of this access key.
+/// Connects to the control plane in the local DynamoDB with this access key.
 pub fn control_plane(endpoint: &str, access_key: &str) -> Store {
     let names = TableNames {
         control: Some(CONTROL_TABLE.to_owned()),
@@ -85,24 +86,27 @@ pub fn control_plane(endpoint: &str, access_key: &str) -> Store {
     Store::with_client(aws_sdk_dynamodb::Client::from_conf(config), names)
 }
 
-/// How the names of the practices' secrets begin; a deployed stack says it in its output `PracticeSecretsPrefix`.
+/// Prefix of the practices' secret names; a deployed stack has it in its output
+/// `PracticeSecretsPrefix`.
 pub(crate) const SECRETS_PREFIX: &str = "local/practices/";
 
-/// The name of the secret that holds the connection string of a practice's database.
+/// Returns the name of the secret that holds the connection string of a practice's database.
 pub fn dsn_secret(practicepass: &str) -> String {
     format!("{SECRETS_PREFIX}{practicepass}")
 }
 
-/// The template's secret that holds the catalog's connection string.
+/// Logical id of the secret that holds the catalog's connection string.
 pub(crate) const CATALOG_SECRET: &str = "CatalogDsnSecret";
 
-/// The connection string of a registered practice; the data folder of an earlier version names it in another way.
+/// Returns the connection string of a registered practice. Data folders of earlier versions name
+/// the secret differently.
 fn dsn_of(practice: &Practice, secrets: &Secrets) -> Option<String> {
     let (SecretRef::Environment(name) | SecretRef::SecretsManager(name)) = &practice.dsn_secret;
     secrets.get(name)
 }
 
-/// Gives the secrets of practices the names they have now; earlier versions named them otherwise, or kept variables.
+/// Renames practices' secrets from earlier versions, which used other names or environment
+/// variables.
 pub(crate) async fn adopt(store: &Store, secrets: &Secrets) -> Result<()> {
     let failed = |error| Error::store("practices", error);
     for practice in store.practices().await.map_err(failed)? {
@@ -120,18 +124,18 @@ pub(crate) async fn adopt(store: &Store, secrets: &Secrets) -> Result<()> {
     Ok(())
 }
 
-/// Brings the catalog's database to the newest schema and opens it.
+/// Migrates the catalog's database to the newest schema and opens it.
 pub(crate) async fn migrate_catalog(secrets: &Secrets) -> Result<CatalogDb> {
     let dsn = secrets.get(CATALOG_SECRET);
     let dsn = dsn.ok_or_else(|| Error::Template("there is no CatalogDsnSecret".to_owned()))?;
     catalog::migrate::migrate(&CatalogGrant::for_operations(), &dsn).await.map_err(failed("catalog"))
 }
 
-/// Brings a practice's database to the newest schema and opens it.
+/// Migrates a practice's database to the newest schema and opens it.
 pub(crate) async fn migrate(practice: &Practice, secrets: &Secrets) -> Result<TenantDb> {
     let name = practice.practicepass.as_str();
     let dsn = dsn_of(practice, secrets);
-    let dsn = dsn.ok_or_else(|| Error::Store(format!("{name}: its connection string is not kept here")))?;
+    let dsn = dsn.ok_or_else(|| Error::Store(format!("{name}: its connection string is missing")))?;
     let grant = PracticeGrant::for_operations(practice.practicepass.clone());
     let migrated = tenant::migrate::migrate(&grant, &dsn, &practice.time_zone, Timestamp::now()).await;
     let migrated = migrated.map_err(failed(name))?;
@@ -139,7 +143,9 @@ pub(crate) async fn migrate(practice: &Practice, secrets: &Secrets) -> Result<Te
     Ok(migrated.db)
 }
 
-/// Migrates these practices, some at a time so that one whose server is silent holds up no other; in whichever order they end.
+/// Migrates these practices concurrently, so that an unresponsive server delays no other.
+///
+/// Yields them in the order in which they finish.
 pub(crate) fn several(
     practices: Vec<Practice>,
     secrets: &Secrets,
@@ -151,7 +157,7 @@ pub(crate) fn several(
     stream::iter(practices).map(migrated).buffer_unordered(AT_ONCE).boxed()
 }
 
-/// Notes in the registry that the practice's database has the newest schema, if it didn't know.
+/// Records in the registry that the practice's database has the newest schema, if it lacks that.
 pub(crate) async fn note_schema(practice: &Practice, store: &Store) -> Result<()> {
     let newest = tenant::migrate::newest();
     if practice.is_current(newest, zones::version()) {
@@ -162,7 +168,7 @@ pub(crate) async fn note_schema(practice: &Practice, store: &Store) -> Result<()
     noted.map_err(|error| Error::store(practice.practicepass.as_str(), error))
 }
 
-/// An error of this database, with its cause.
+/// Returns a function that wraps an error of this database, with its cause.
 pub(crate) fn failed(name: &str) -> impl Fn(tenant::Error) -> Error {
     move |error| {
         let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));

@@ -7,10 +7,10 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// Writes a whole file aside and then puts it in place, so that a crash leaves the old or the new one.
+/// Writes a new file and renames it into place, so that a crash leaves the old or the new one.
 pub(crate) fn write(file: &Path, content: &[u8]) -> Result<()> {
     let new = file.with_extension("new");
-    // A leftover of a crash could have other permissions: mode() counts for a new file only.
+    // `mode()` applies only to new files, and a leftover of a crash could have other permissions.
     if new.exists() {
         fs::remove_file(&new).map_err(Error::file(&new))?;
     }

@@ -4,14 +4,14 @@ use std::fmt::Write as _;
 
 use crate::error::{Error, Result};
 
-/// `count` random bytes.
+/// Returns `count` random bytes.
 pub(crate) fn bytes(count: usize) -> Result<Vec<u8>> {
     let mut bytes = vec![0; count];
     getrandom::fill(&mut bytes).map_err(|error| Error::store("the system's random generator", error))?;
     Ok(bytes)
 }
 
-/// Bytes in hexadecimal, two digits each.
+/// Formats bytes in hexadecimal, two digits each.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 2);
     for byte in bytes {
@@ -20,7 +20,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     text
 }
 
-/// A random version 4 UUID in its usual spelling, as AWS's request and message ids are.
+/// Returns a random version 4 UUID in its usual form, like AWS's request and message ids.
 pub(crate) fn uuid() -> Result<String> {
     let mut random = bytes(16)?;
     random[6] = (random[6] & 0x0f) | 0x40;
@@ -29,12 +29,12 @@ pub(crate) fn uuid() -> Result<String> {
     Ok(format!("{}-{}-{}-{}-{}", &text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..]))
 }
 
-/// `length` random letters and digits (5.95 bits each).
+/// Returns `length` random letters and digits (5.95 bits each).
 pub(crate) fn alphanumeric(length: usize) -> Result<String> {
     const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
     let mut text = String::with_capacity(length);
     while text.len() < length {
-        // Bytes past the last whole multiple of 62 would favour the first letters.
+        // Skip bytes beyond the last multiple of 62, which would favor the first letters.
         for byte in bytes(length)?.into_iter().filter(|byte| *byte < 248).take(length - text.len()) {
             text.push(char::from(ALPHABET[usize::from(byte) % ALPHABET.len()]));
         }

@@ -1,5 +1,7 @@
-//! The Lambda service: runs function binaries as processes and speaks the documented Runtime and Extensions APIs
-//! with them. One environment is one process that handles one invocation at a time.
+//! An emulation of the Lambda service: runs function binaries as processes, and serves them the
+//! documented Runtime and Extensions APIs.
+//!
+//! One environment is one process, which handles one invocation at a time.
 
 mod api;
 mod environment;
@@ -29,44 +31,47 @@ use pool::Pool;
 use process::Launcher;
 use queue::Backlog;
 
-/// Environments of a new version that come up at once. In Lambda each has a processor of its own; here all starting together would take
-/// the machine from those that serve.
+/// How many environments of a new version start at a time.
+///
+/// In Lambda each has its own processor; here, starting all of them together would slow down those
+/// that serve.
 const REPLACED_AT_ONCE: usize = 1;
 
-/// How the host runs functions.
+/// Settings of the host.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Program that ties a function's life to ours (see [`guard`]); `None` runs binaries as they are.
+    /// Program that makes functions end with the stack (see [`guard`]); `None` runs binaries
+    /// directly.
     pub guard: Option<PathBuf>,
-    /// Folder of the functions' logs.
+    /// Folder for the functions' logs.
     pub logs: PathBuf,
-    /// Most processes of one function.
+    /// Maximum number of processes per function.
     pub environments: usize,
-    /// Most invocations of one function that wait for a free environment; further ones are rejected.
+    /// Maximum number of invocations per function that wait for an environment; more are rejected.
     pub waiting: usize,
-    /// How long an environment that isn't the function's only one may idle.
+    /// How long an environment may be idle, unless it is the function's only one.
     pub idle: Duration,
 }
 
-/// One function and the binary that it runs.
+/// A function and its binary.
 #[derive(Debug, Clone)]
 pub struct Deployed {
     pub function: Function,
     pub binary: PathBuf,
-    /// Variables on top of those of the template, e.g. endpoints and secrets.
+    /// Variables that override the template's, e.g. endpoints.
     pub environment: BTreeMap<String, String>,
 }
 
-/// What the Runtime API and all workers share.
+/// State shared by the Runtime API and all workers.
 struct Shared {
     address: SocketAddr,
     settings: Settings,
     launcher: Launcher,
-    /// Taken by each environment of a new version until it has come up.
+    /// Held by each environment of a new version while it starts.
     replacing: Semaphore,
-    /// The invocations that wait, of all functions.
+    /// The waiting invocations of all functions.
     backlog: Backlog,
-    /// Live environments by the unguessable first segment of their base URL.
+    /// Live environments by the secret first segment of their base URL.
     environments: Mutex<HashMap<String, Arc<Environment>>>,
     stop: watch::Receiver<bool>,
 }
@@ -86,7 +91,7 @@ pub struct RuntimeHost {
 }
 
 impl RuntimeHost {
-    /// Listens for functions on loopback; a function's first process starts with its first invocation.
+    /// Serves functions on loopback; a function's first process starts with its first invocation.
     pub async fn start(settings: Settings, functions: Vec<Deployed>) -> Result<Self> {
         std::fs::create_dir_all(&settings.logs).map_err(Error::file(&settings.logs))?;
         let (listener, address) = http::listen(0).await?;
@@ -116,14 +121,14 @@ impl RuntimeHost {
         Ok(Self { pools, api: Mutex::new(Some(api)), stop_workers, stop_api })
     }
 
-    /// Invokes a function and waits for its answer.
+    /// Invokes a function and waits for its response.
     pub async fn invoke(&self, function: &str, event: Bytes) -> std::result::Result<Outcome, InvokeError> {
         let pool = self.pools.get(function).ok_or(InvokeError::UnknownFunction)?;
         pool.invoke(event).await
     }
 
-    /// Makes new versions of the functions the ones that invocations go to, as soon as they have come up; `binaries` are by package
-    /// name. Environments of the old ones finish what they have begun and end.
+    /// Deploys new binaries, given by package name. Invocations go to environments of the new
+    /// version as soon as these have started; those of the old one finish their work and end.
     pub fn deploy(&self, binaries: &BTreeMap<String, PathBuf>) {
         for pool in self.pools.values() {
             if let Some(binary) = binaries.get(&pool.deployed.function.binary) {
@@ -132,18 +137,18 @@ impl RuntimeHost {
         }
     }
 
-    /// Live processes of one function.
+    /// Returns the number of live processes of a function.
     pub fn process_count(&self, function: &str) -> usize {
         self.pools.get(function).map_or(0, |pool| pool.size())
     }
 
-    /// Invocations of one function that wait for an environment.
+    /// Returns the number of invocations of a function that wait for an environment.
     pub fn waiting_count(&self, function: &str) -> usize {
         self.pools.get(function).map_or(0, |pool| pool.waiting())
     }
 
-    /// Lets running invocations finish for a moment, then ends every process: SIGTERM first, SIGKILL 2 s later.
-    /// Those who still hold the host get [`InvokeError::Stopping`] from then on.
+    /// Gives running invocations a moment to finish, then ends every process: SIGTERM first,
+    /// SIGKILL 2 s later. From then on, [`Self::invoke`] returns [`InvokeError::Stopping`].
     pub async fn stop(&self) {
         let _ = self.stop_workers.send(true);
         for pool in self.pools.values() {

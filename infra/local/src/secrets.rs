@@ -1,5 +1,5 @@
-//! The stack's Secrets Manager: secrets are made once with the template's rules, kept in a file that only its owner can
-//! read, and served to functions as AWS does.
+//! An emulation of Secrets Manager: creates secrets once by the template's rules, stores them in a
+//! file that only its owner can read, and serves them to functions as AWS does.
 
 mod earlier;
 mod protocol;
@@ -33,14 +33,15 @@ struct Kept {
     secrets: BTreeMap<String, Stages>,
 }
 
-/// The versions of a secret by their stage: `AWSCURRENT`, `AWSPREVIOUS`, `AWSPENDING`, `ROTATING`.
+/// The versions of a secret by staging label: `AWSCURRENT`, `AWSPREVIOUS`, `AWSPENDING`,
+/// `ROTATING`.
 type Stages = BTreeMap<String, Version>;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Version {
     id: String,
     value: String,
-    /// `None` in files of before it was kept.
+    /// `None` in files written before this field existed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     created_at: Option<Timestamp>,
 }
@@ -51,14 +52,14 @@ impl Version {
     }
 }
 
-/// The file.
+/// The contents of the file.
 #[derive(Serialize, Deserialize)]
 struct Document {
     secrets: BTreeMap<String, Stages>,
 }
 
 impl Secrets {
-    /// Reads the file and makes the template's secrets that it lacks.
+    /// Reads the file and creates the template's secrets that it lacks.
     pub fn open(file: &Path, secrets: &[Secret]) -> Result<Self> {
         let kept = match fs::read(file) {
             Ok(text) => read(&text).map_err(|error| Error::store(&file.display().to_string(), error))?,
@@ -74,24 +75,24 @@ impl Secrets {
                 made = true;
             }
         }
-        // A program that only reads must not put back what another has just written.
+        // Write only if something is new, so as not to undo what another program has just written.
         if made {
             opened.save()?;
         }
         Ok(Self(Arc::new(Mutex::new(opened))))
     }
 
-    /// The secret's current text.
+    /// Returns the secret's current value.
     pub fn get(&self, name: &str) -> Option<String> {
         Some(self.version(name, CURRENT)?.value)
     }
 
-    /// Makes a secret or gives it a new text.
+    /// Creates a secret or sets its current value.
     pub fn set(&self, name: &str, value: &str) -> Result<()> {
         self.put(name, CURRENT, &random::uuid()?, value)
     }
 
-    /// Moves a secret to another name.
+    /// Renames a secret.
     pub(crate) fn rename(&self, from: &str, to: &str) -> Result<()> {
         let mut kept = self.kept();
         if let Some(stages) = kept.secrets.remove(from) {
@@ -112,7 +113,8 @@ impl Secrets {
         self.kept().secrets.get(name).cloned()
     }
 
-    /// Gives a stage of the secret a version; a new current one makes the one before the previous one.
+    /// Sets the version of a staging label; a new current version makes the old one the previous
+    /// one.
     fn put(&self, name: &str, stage: &str, id: &str, value: &str) -> Result<()> {
         let mut kept = self.kept();
         let stages = kept.secrets.entry(name.to_owned()).or_default();
@@ -124,7 +126,7 @@ impl Secrets {
         kept.save()
     }
 
-    /// Puts one more label on a secret's current version.
+    /// Adds a staging label to a secret's current version.
     pub fn label(&self, name: &str, stage: &str) -> Result<()> {
         let mut kept = self.kept();
         if let Some(stages) = kept.secrets.get_mut(name)
@@ -135,7 +137,7 @@ impl Secrets {
         kept.save()
     }
 
-    /// Says of a secret's current version that it was made then, which tests of its age need.
+    /// Sets the creation time of a secret's current version; for tests of a secret's age.
     pub fn backdate(&self, name: &str, created_at: Timestamp) -> Result<()> {
         let mut kept = self.kept();
         if let Some(version) = kept.secrets.get_mut(name).and_then(|stages| stages.get_mut(CURRENT)) {

@@ -1,4 +1,5 @@
-//! The whole stack, in two steps: the stores first, so that demo data can be written, then everything that serves.
+//! The whole stack, started in two steps: first the stores, so that demo data can be written, then
+//! everything that serves.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -22,21 +23,25 @@ use crate::template::{REGION, Template, World};
 use crate::triggers::Triggers;
 use crate::{http, private_file, random};
 
-/// Most invocations of a function that wait, for each of its environments. Lambda would reject them, but has a thousand environments
-/// where this machine has a few. A number, not a time: a slow machine serves late, and rejects only what is too much for any.
+/// Maximum number of waiting invocations per environment of a function.
+///
+/// Lambda would reject them, but has a thousand environments where this machine has a few. The
+/// limit is a number, not a time, so that a slow machine is late but rejects only what no machine
+/// could handle.
 const WAITING_PER_ENVIRONMENT: usize = 50;
 
-/// Calls wait so many times as long for a database as in Lambda: here all functions, the stores and the databases share a few
-/// processors. A call that waits twice still ends before its function's time is up.
+/// Factor of the database time-outs compared to Lambda: here all functions, stores and databases
+/// share a few processors. A call that waits twice still ends within its function's time-out.
 const DATABASE_TIMEOUT_FACTOR: u32 = 3;
 
-/// How often messages older than their queue's retention are deleted.
+/// How often to delete messages older than their queue's retention.
 const EXPIRE_EVERY: Duration = Duration::from_mins(1);
 
-/// File in the data folder that says where a running stack serves.
+/// File in the data folder with the endpoints of a running stack.
 const ADDRESSES: &str = "stack.json";
 
-/// File in the data folder that says, after a run, what each function's role allows and whether it was needed.
+/// File in the data folder that lists, after a run, what each function's role allows and whether it
+/// was used.
 const PERMISSIONS: &str = "permissions.json";
 
 /// The running stores.
@@ -49,7 +54,7 @@ pub struct Stores {
     pub sqs_endpoint: String,
     secrets_server: SecretsServer,
     permissions: Arc<Permissions>,
-    /// What operators sign with, for everything; new for each run.
+    /// The operators' access key, which may do everything; new for each run.
     access_key: String,
     data_dir: DataDir,
 }
@@ -89,12 +94,13 @@ impl Stores {
         self.data_dir.path()
     }
 
-    /// What operators sign their calls of the stores with.
+    /// Returns the access key with which operators sign calls to the stores.
     pub fn access_key(&self) -> &str {
         &self.access_key
     }
 
-    /// Variables by which the AWS SDK of a function finds the stores instead of AWS, and is known there as this function.
+    /// Returns the variables that point a function's AWS SDK to the stores and identify the
+    /// function.
     pub fn sdk_environment(&self, function: &str) -> BTreeMap<String, String> {
         let variables = [
             ("AWS_ENDPOINT_URL_DYNAMODB", self.dynamodb.endpoint.as_str()),
@@ -107,8 +113,10 @@ impl Stores {
         variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 
-    /// Writes where this run serves to `<data-dir>/stack.json`, for other programs and the AWS CLI: all ports but the
-    /// gateway's change from run to run.
+    /// Writes the endpoints of this run to `<data-dir>/stack.json`, for other programs and the AWS
+    /// CLI.
+    ///
+    /// All ports but the gateway's change from run to run.
     fn write_addresses(&self, base_url: &str, invoke_url: &str) -> Result<()> {
         let addresses = serde_json::json!({
             "baseUrl": base_url,
@@ -129,7 +137,7 @@ impl Stores {
         if let Err(error) = self.permissions.write_report(&report) {
             eprintln!("permissions: {error}");
         }
-        // Whoever finds the file after a crash finds nobody at its addresses; that is as clear.
+        // After a crash the file stays, but its addresses don't respond, which is just as clear.
         let _ = std::fs::remove_file(self.data_dir().join(ADDRESSES));
         self.secrets_server.stop().await;
         self.sqs.stop().await;
@@ -137,43 +145,43 @@ impl Stores {
     }
 }
 
-/// The gateway's socket, taken before anything else is begun: a port that is in use is known at once.
+/// The gateway's socket, opened before anything else so that a port in use is reported immediately.
 pub struct FrontDoor {
-    /// Where portal and API will be, e.g. `http://127.0.0.1:8080`.
+    /// Base URL of the portal and the API, e.g. `http://127.0.0.1:8080`.
     pub base_url: String,
     listener: TcpListener,
 }
 
 impl FrontDoor {
-    /// Takes a port of 127.0.0.1; 0 is any free one.
+    /// Binds a port of 127.0.0.1; 0 selects a free one.
     pub async fn open(port: u16) -> Result<Self> {
         let (listener, address) = http::listen(port).await?;
         Ok(Self { base_url: format!("http://{address}"), listener })
     }
 }
 
-/// How the stack serves.
+/// Options of a running stack.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The functions' executables by package name.
     pub binaries: BTreeMap<String, PathBuf>,
     /// Folder of the portal's files.
     pub portal: PathBuf,
-    /// Program that ties a function's life to ours; see [`crate::runtime::guard`].
+    /// Program that makes functions end with the stack; see [`crate::runtime::guard`].
     pub guard: Option<PathBuf>,
-    /// Most processes of one function.
+    /// Maximum number of processes per function.
     pub environments: usize,
     /// Interval of all schedules instead of the template's.
     pub every: Option<Duration>,
-    /// Whether schedules and queues invoke functions; without it, only callers do.
+    /// Whether schedules and queues invoke functions; otherwise only callers do.
     pub events: bool,
-    /// Variables of every function's environment, above the template's.
+    /// Environment variables for every function, overriding the template's.
     pub variables: Vec<(String, String)>,
 }
 
 /// The running stack.
 pub struct Stack {
-    /// Where portal and API are, e.g. `http://127.0.0.1:8080`.
+    /// Base URL of the portal and the API, e.g. `http://127.0.0.1:8080`.
     pub base_url: String,
     stores: Stores,
     runtime: Arc<RuntimeHost>,
@@ -185,7 +193,7 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Starts everything that serves, on top of the stores.
+    /// Starts everything that serves, using the stores.
     pub async fn start(stores: Stores, door: FrontDoor, options: Options) -> Result<Self> {
         let functions = &stores.template.functions;
         let mut variables = BTreeMap::new();
@@ -205,7 +213,7 @@ impl Stack {
             deployed.push(Deployed {
                 function: function.clone(),
                 binary: binary
-                    .ok_or_else(|| Error::Build(format!("there is no binary of {}", function.binary)))?,
+                    .ok_or_else(|| Error::Build(format!("there is no binary for {}", function.binary)))?,
                 environment,
             });
         }
@@ -237,18 +245,20 @@ impl Stack {
         Ok(Self { base_url: door.base_url, stores, runtime, gateway, invoke, triggers, deployment, expiry })
     }
 
-    /// The stores below.
+    /// Returns the stores.
     pub fn stores(&self) -> &Stores {
         &self.stores
     }
 
-    /// Takes the functions' binaries as they are now: new invocations go to new environments; what runs in the old ones ends there.
+    /// Deploys the functions' current binaries: new invocations go to new environments, and running
+    /// ones finish in the old ones.
     pub fn redeploy(&mut self) -> Result<()> {
         self.runtime.deploy(&self.deployment.next_version()?);
         Ok(())
     }
 
-    /// Stops in the order in which nothing that was begun is cut off: callers, triggers, functions, stores.
+    /// Stops callers, triggers, functions and stores, in the order that interrupts no work in
+    /// progress.
     pub async fn stop(self) {
         self.triggers.stop_taking();
         self.gateway.stop().await;

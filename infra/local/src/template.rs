@@ -1,4 +1,5 @@
-//! What the local stack takes from template.yaml: functions with their routes, triggers and roles, tables, queues, secrets.
+//! Reads from `template.yaml` what the local stack emulates: functions with their routes, triggers
+//! and roles, tables, queues and secrets.
 
 mod functions;
 mod intrinsics;
@@ -18,11 +19,11 @@ pub use intrinsics::{ACCOUNT, REGION, STACK};
 pub use roles::{Identity, Policy, Role};
 pub use stores::{Index, KeyAttribute, Queue, Redrive, Secret, SecretValue, Table};
 
-/// The resources of template.yaml that have a local counterpart.
+/// The resources of `template.yaml` that have a local counterpart.
 #[derive(Debug, Clone)]
 pub struct Template {
     pub functions: Vec<Function>,
-    /// As whom each of the functions runs.
+    /// The functions' execution roles.
     pub identities: Vec<Identity>,
     pub tables: Vec<Table>,
     pub queues: Vec<Queue>,
@@ -30,17 +31,17 @@ pub struct Template {
     pub throttling: Option<Throttling>,
 }
 
-/// How many requests the HTTP API takes.
+/// Request limits of the HTTP API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Throttling {
-    /// A second, for long.
+    /// Sustained requests per second.
     pub rate: u32,
-    /// At once.
+    /// Burst size.
     pub burst: u32,
 }
 
 impl Template {
-    /// Reads a template file; `world` says what references to parameters and resources stand for locally.
+    /// Reads a template file; `world` provides the local values of parameters and resources.
     pub fn read(path: &Path, world: &World) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(Error::file(path))?;
         Self::parse(&text, world)
@@ -52,7 +53,7 @@ impl Template {
         let resources = document
             .get("Resources")
             .and_then(Value::as_object)
-            .ok_or_else(|| Error::Template("there is no Resources section".to_owned()))?;
+            .ok_or_else(|| Error::Template("the Resources section is missing".to_owned()))?;
         let scope = intrinsics::Scope::new(&document, resources, world)?;
         let globals = section(&scope, document.pointer("/Globals/Function"), "Globals.Function")?;
 
@@ -85,7 +86,7 @@ impl Template {
                 "AWS::IAM::Role" => roles.role(id, &properties()?)?,
                 "AWS::IAM::ManagedPolicy" => roles.managed_policy(id, &properties()?)?,
                 "AWS::IAM::Policy" | "AWS::IAM::RolePolicy" => {
-                    return Err(Error::Template(format!("{id}: the local stack doesn't know {kind}")));
+                    return Err(Error::Template(format!("{id}: the local stack does not support {kind}")));
                 }
                 _ => {}
             }
@@ -95,7 +96,8 @@ impl Template {
     }
 }
 
-/// Resolves a mapping of properties; what the local stack never reads may hold intrinsics that it doesn't know.
+/// Resolves the properties that the local stack reads; others may use intrinsics that it does not
+/// support.
 fn section(scope: &intrinsics::Scope<'_>, value: Option<&Value>, place: &str) -> Result<Map<String, Value>> {
     const READ: &[&str] = &[
         "AttributeDefinitions",
@@ -152,7 +154,7 @@ fn throttling(api: &Map<String, Value>) -> Result<Option<Throttling>> {
     Ok(rate.zip(burst).map(|(rate, burst)| Throttling { rate, burst }))
 }
 
-/// A whole number, which templates may also write as text.
+/// Returns a whole number, which templates may also write as text.
 fn whole_number(properties: &Map<String, Value>, name: &str) -> Result<Option<u32>> {
     let Some(value) = properties.get(name) else { return Ok(None) };
     let number = match value {
@@ -162,7 +164,7 @@ fn whole_number(properties: &Map<String, Value>, name: &str) -> Result<Option<u3
     number.map(Some).ok_or_else(|| Error::Template(format!("{name} is {value}, not a whole number")))
 }
 
-/// A required text.
+/// Returns a required text.
 fn text<'a>(properties: &'a Map<String, Value>, name: &str) -> Result<&'a str> {
     properties
         .get(name)
@@ -170,7 +172,7 @@ fn text<'a>(properties: &'a Map<String, Value>, name: &str) -> Result<&'a str> {
         .ok_or_else(|| Error::Template(format!("{name} is missing or isn't text")))
 }
 
-/// The entries of an environment, every value as text.
+/// Returns the variables of an environment, every value as text.
 fn environment(properties: &Map<String, Value>) -> BTreeMap<String, String> {
     let variables = properties.get("Environment").and_then(|environment| environment.get("Variables"));
     let entry = |(name, value): (&String, &Value)| {

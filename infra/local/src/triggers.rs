@@ -1,4 +1,4 @@
-//! What invokes functions by itself: queues and schedules.
+//! Triggers that invoke functions: queues and schedules.
 
 mod queue;
 mod schedule;
@@ -15,7 +15,7 @@ use crate::runtime::{InvokeError, Outcome, RuntimeHost};
 use crate::sqs;
 use crate::template::Function;
 
-/// Between two tries of an invocation that found every environment busy.
+/// Pause between attempts of an invocation while every environment is busy.
 const BETWEEN_TRIES: Duration = Duration::from_millis(500);
 
 /// The running triggers of all functions.
@@ -25,8 +25,8 @@ pub struct Triggers {
 }
 
 impl Triggers {
-    /// Starts polling queues and keeping schedules. `every` replaces the interval of all schedules; `pollers` bounds
-    /// how many batches of one queue are in work at once.
+    /// Starts polling queues and running schedules. `every` replaces the interval of all schedules;
+    /// `pollers` limits how many batches of one queue are processed concurrently.
     pub fn start(
         functions: &[Function],
         runtime: &Arc<RuntimeHost>,
@@ -65,20 +65,23 @@ impl Triggers {
         Self { tasks, stop }
     }
 
-    /// Takes no more messages and starts no more invocations.
+    /// Stops receiving messages and starting invocations.
     pub fn stop_taking(&self) {
         let _ = self.stop.send(true);
     }
 
-    /// Waits until the work that was begun is over.
+    /// Waits until the work in progress is finished.
     pub async fn finished(mut self) {
         while self.tasks.join_next().await.is_some() {}
     }
 }
 
-/// Invokes a function once one of its environments is free, as event source mappings and the scheduler do; they aren't callers
-/// who could be told to come back. [`InvokeError::Throttled`] when it has been busy for as long as `patience`; [`InvokeError::Stopping`] also
-/// for an invocation that the stack's end cut off.
+/// Invokes a function, waiting for a free environment, as event source mappings and the scheduler
+/// do: no caller could retry for them.
+///
+/// # Errors
+/// [`InvokeError::Throttled`] if it was busy for as long as `patience`; [`InvokeError::Stopping`]
+/// also if the stack's stop interrupted the invocation.
 async fn when_free(
     runtime: &RuntimeHost,
     function: &str,

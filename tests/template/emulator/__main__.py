@@ -1,4 +1,4 @@
-"""`python -m emulator [--quick] [group …]`: invokes each binary with its event files and checks the answers."""
+"""`python -m emulator [--quick] [group …]`: invokes each binary with its event files and checks the responses."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from .environment import environment_of
 from .expected import EXPECTED
 from .sandbox import Sandbox
 
-# The glibc of provided.al2023. A binary that asks for a newer one doesn't start there.
+# The glibc of provided.al2023. A binary that requires a newer one doesn't start there.
 GLIBC = (2, 34)
 
 
@@ -30,7 +30,7 @@ def main(arguments):
 
     events = [(path, group) for path, group in template.event_files() if group in (wanted or groups)]
     failed = 0
-    # Most of an invocation is its wait for stores that aren't there.
+    # An invocation mostly waits for missing stores.
     with ThreadPoolExecutor(max_workers=4) as threads:
         for (path, _), problem in zip(events, threads.map(problem_of, events), strict=True):
             failed += bool(problem)
@@ -40,7 +40,7 @@ def main(arguments):
 
 
 def run(path, binary, template, name, quick):
-    """What is wrong with the function's answer to an event file, or nothing."""
+    """Returns what is wrong with the function's response to an event file, or None."""
     if not binary.exists():
         return f"{binary} is not built"
     if not quick and (newest := newest_glibc(binary)) > GLIBC:
@@ -60,7 +60,7 @@ def run(path, binary, template, name, quick):
 
 
 def newest_glibc(binary):
-    """The newest glibc whose symbols a binary names, or (0, 0)."""
+    """Returns the newest glibc version that a binary requires, or (0, 0)."""
     versions = re.findall(rb"\bGLIBC_(\d+)\.(\d+)", binary.read_bytes())
     return max(((int(major), int(minor)) for major, minor in versions), default=(0, 0))
 

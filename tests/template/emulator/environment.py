@@ -1,4 +1,4 @@
-"""The environment that template.yaml gives a function, with substitutes for what only the cloud has."""
+"""The environment that template.yaml defines for a function, with substitutes for what exists only in AWS."""
 
 import json
 import secrets
@@ -6,12 +6,13 @@ import string
 
 from gate.template import QUEUE, SECRET, references
 
-# Nothing listens on port 9, "discard". A function that needs its stores must say so and not hang.
+# Nothing listens on port 9 ("discard"). A function that needs its stores must report an error and
+# not hang.
 NOWHERE = "http://127.0.0.1:9"
 
 
 def environment_of(name, template):
-    """Variable → value for the function with this logical id. Each run has new secrets."""
+    """Returns variable → value for the function with this logical id. Each run has new secrets."""
     function = template.functions()[name]
     variables = {
         "PATH": "/usr/bin:/bin", "AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL": NOWHERE,
@@ -32,7 +33,7 @@ def environment_of(name, template):
 
 
 def generated(recipe):
-    """What Secrets Manager makes of GenerateSecretString: a text, or the given object with one more key."""
+    """Returns what Secrets Manager generates for GenerateSecretString: a text, or the given object with one more key."""
     value = "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(recipe["PasswordLength"]))
     if "SecretStringTemplate" not in recipe:
         return value

@@ -1,10 +1,10 @@
-"""What each function must answer to its event file when it can reach no store: a plain answer, never a crash."""
+"""The expected response of each function to its event file when it can reach no store: a proper response, never a crash."""
 
 import json
 
 
 def problem(*statuses):
-    """A problem+json answer with one of the statuses."""
+    """Expects a problem+json response with one of the statuses."""
     def check(answer, _event):
         headers = {name.lower(): value for name, value in answer.get("headers", {}).items()}
         assert answer.get("statusCode") in statuses, f"status {answer.get('statusCode')}"
@@ -14,7 +14,7 @@ def problem(*statuses):
         body = json.loads(answer["body"])
         missing = {"type", "title", "status", "detail", "instance", "code", "requestId"} - set(body)
         assert not missing, f"a problem without {sorted(missing)}"
-        assert body["status"] == answer["statusCode"], "the body tells of another status"
+        assert body["status"] == answer["statusCode"], "the body has another status"
     return check
 
 
@@ -24,35 +24,35 @@ def healthy(answer, _event):
 
 
 def all_messages_back(answer, event):
-    """Our own stores are down: every message goes back to the queue."""
+    """Our own stores are down, so every message returns to the queue."""
     failed = {one["itemIdentifier"] for one in answer.get("batchItemFailures", [])}
     assert failed == {record["messageId"] for record in event["Records"]}, f"failed are {sorted(failed)}"
 
 
 def own_error(answer, _event):
-    """An invocation that fails by saying why, so that its alarm can ring; not by a crash or a time-out."""
-    assert answer.get("errorType"), "an unreachable store passed unnoticed"
+    """The invocation fails with a reason, so that its alarm rings, and not by a crash or a time-out."""
+    assert answer.get("errorType"), "an unreachable store was not reported"
     crashed = answer["errorType"].startswith(("Runtime.", "Sandbox.", "Extension.")) or "panic" in json.dumps(answer).lower()
     assert not crashed, "it crashed"
 
 
 def nothing_migrated(answer, _event):
-    """Stores can't be reached: said of the practice. The catalog of a new stack has no database yet."""
+    """Stores are unreachable, which is reported for the practice. The catalog of a new stack has no database yet."""
     (outcome,) = answer.get("results", [])
     assert outcome.get("status") == "failed" and outcome.get("error"), json.dumps(answer)
     assert answer.get("catalog", {}).get("status") == "unset", json.dumps(answer)
 
 
-# Event file → check. A token that isn't ours is refused before any store is asked.
+# Event file → check. An invalid token is rejected before any store is called.
 EXPECTED = {
-    # The secret is ours; its use can't be audited without a store, so it isn't answered.
+    # The secret is valid, but its use can't be audited without a store, so the call fails.
     "admin-activity": problem(401, 503),
     "admin-audit": problem(401, 503),
     "admin-monitor": problem(401, 503),
     "admin-webhooks": problem(401, 503),
     "admin-overview": problem(401, 503),
     "admin-readiness": problem(401, 503),
-    # The limit of failed exchanges is kept in a store, which comes before the key.
+    # The limit of failed exchanges is in a store and is checked before the key.
     "auth-token": problem(401, 503),
     "availability-slots": problem(401),
     "kb-get": problem(401),
@@ -61,7 +61,7 @@ EXPECTED = {
     "meta-health": healthy,
     "migrate": nothing_migrated,
     "products-upsert": problem(401),
-    # The limit of failed sign-ins is kept in a store, which comes before the key.
+    # The limit of failed sign-ins is in a store and is checked before the key.
     "portal-sign-in": problem(401, 503),
     "prospects-create": problem(401),
     "tags-assign": problem(401),

@@ -24,7 +24,7 @@ def emulator():
 
 
 class Sandbox:
-    """Starts the emulator on free loopback ports; leaving the `with` block ends it and what it started."""
+    """Starts the emulator on free loopback ports; leaving the `with` block ends it and its processes."""
 
     def __init__(self, binary, environment, log):
         self.binary, self.environment, self.log = binary, environment, log
@@ -39,7 +39,7 @@ class Sandbox:
         return self
 
     def __exit__(self, *_):
-        # The function leads a process group of its own and would outlive the emulator if it hung.
+        # The function has its own process group and would outlive the emulator if it hung.
         children = Path(f"/proc/{self.process.pid}/task").glob("*/children")
         started = [int(pid) for one in children for pid in one.read_text().split()]
         self.process.kill()
@@ -50,7 +50,7 @@ class Sandbox:
         self.output.close()
 
     def invoke(self, event, seconds):
-        """The answer's bytes. `seconds` bounds the whole invocation, the start of the function included."""
+        """Returns the response's bytes. `seconds` limits the whole invocation, including the start of the function."""
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{INVOKE}", data=event, headers={"Content-Type": "application/json"})
         deadline = time.monotonic() + seconds
         while True:
@@ -59,7 +59,7 @@ class Sandbox:
             except urllib.error.HTTPError as refusal:
                 return refusal.read()
             except urllib.error.URLError as error:
-                # Until the emulator listens.
+                # The emulator may not listen yet.
                 if not isinstance(error.reason, ConnectionRefusedError) or time.monotonic() > deadline or self.process.poll() is not None:
                     raise
                 time.sleep(0.05)

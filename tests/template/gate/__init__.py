@@ -1,7 +1,7 @@
-"""Rules for template.yaml about what cfn-lint and checkov can't know: permissions, exposure, wiring, encryption, visibility, secrets,
-and what CloudFormation and the services refuse although no linter does.
+"""Rules for template.yaml about what cfn-lint and checkov can't check: permissions, exposure, wiring, encryption, visibility, secrets,
+and what CloudFormation and the services reject although no linter does.
 
-A rule is a function that takes a Template and yields findings. planted.py has faults that each rule must find.
+A rule is a function that takes a Template and yields findings. planted.yaml has faults that each rule must find.
 """
 
 RULES = []
@@ -13,8 +13,8 @@ def rule(check):
 
 
 def findings(template):
-    """Rule → its findings."""
+    """Returns rule → findings."""
     return {check.__name__.replace("_", "-"): list(check(template)) for check in RULES}
 
 
-from . import encryption, exposure, language, limits, permissions, portal, secrets, visibility, wiring  # noqa: E402, F401 they add their rules to RULES
+from . import encryption, exposure, language, limits, permissions, portal, secrets, visibility, wiring  # noqa: E402, F401 they register their rules in RULES

@@ -12,14 +12,15 @@ OURS, PLANTED = PROJECT / "target/expanded-template.json", PROJECT / "target/pla
 
 
 def expand(template):
-    """Writes the template as SAM expands it, and a copy with all the faults that the linters must find."""
+    """Writes the template as SAM expands it, and a copy with all faults that the linters must find."""
     planted = Template(copy.deepcopy(template.body))
     for fault in FAULTS:
         if fault["by"].startswith(("cfn-lint ", "checkov ")):
             plant(fault, planted.body, PROJECT)
     for path, one in ((OURS, template), (PLANTED, planted)):
         expanded = one.expanded()
-        # SAM writes the API's body from the routes. No check looks at it, but checkov spends two thirds of its time in it.
+        # SAM generates the API's body from the routes. No check reads it, but checkov spends two
+        # thirds of its time on it.
         expanded["Resources"]["Api"]["Properties"]["Body"] = {}
         path.write_text(json.dumps(expanded, indent=1))
 

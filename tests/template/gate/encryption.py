@@ -1,11 +1,11 @@
-"""Encryption and keeping of data. checkov finds what is not encrypted or not recoverable at all; these rules say by which key and for how long."""
+"""Encryption and retention of data. checkov finds what is not encrypted or not recoverable; these rules check the key and the retention."""
 
 import re
 
 from . import rule
 from .template import LOG_GROUP, QUEUE, SECRET, TABLE, references
 
-# Where each type names the key that encrypts it.
+# Where each type specifies its encryption key.
 KEYS = {
     TABLE: lambda table: table.get("SSESpecification", {}).get("KMSMasterKeyId"), QUEUE: lambda queue: queue.get("KmsMasterKeyId"),
     SECRET: lambda secret: secret.get("KmsKeyId"), LOG_GROUP: lambda group: group.get("KmsKeyId"),
@@ -14,7 +14,7 @@ KEYS = {
 
 @rule
 def encrypted_with_the_templates_key(template):
-    """AWS's own keys can't be revoked or audited by us."""
+    """We can't revoke or audit AWS's own keys."""
     for resource_type, key_of in KEYS.items():
         for name, properties in template.of_type(resource_type).items():
             if not references(key_of(properties)) & set(template.of_type("AWS::KMS::Key")):
@@ -23,7 +23,7 @@ def encrypted_with_the_templates_key(template):
 
 @rule
 def tls_only(template):
-    """Queues and buckets refuse plain HTTP, whoever calls and whatever the call."""
+    """Queues and buckets reject plain HTTP from every caller and for every action."""
     refusing = set()
     for policy in template.of_type("AWS::SQS::QueuePolicy", "AWS::S3::BucketPolicy").values():
         for statement in policy["PolicyDocument"]["Statement"]:
@@ -39,8 +39,8 @@ def data_outlives_the_stack(template):
     for name, resource in template.resources.items():
         if resource["Type"] not in (TABLE, QUEUE, SECRET, LOG_GROUP, "AWS::KMS::Key", "AWS::S3::Bucket"):
             continue
-        # Log groups have fixed names, which a failed first deployment must free. Deliveries restore the messages of a queue that has
-        # a dead-letter queue.
+        # Log groups have fixed names, which a failed first deployment must free. A queue with a
+        # dead-letter queue can be deleted, because its messages are recreated from deliveries.
         refilled = resource["Type"] == QUEUE and "RedrivePolicy" in resource["Properties"]
         kept = "RetainExceptOnCreate" if resource["Type"] == LOG_GROUP else "Delete" if refilled else "Retain"
         if (resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy")) != (kept, "Retain"):
@@ -52,10 +52,10 @@ def data_outlives_the_stack(template):
 
 @rule
 def items_expire_as_the_code_says(template):
-    """A different attribute in the template would keep personal data forever."""
+    """With a different attribute in the template, personal data would never expire."""
     code = "".join(path.read_text() for path in sorted((template.project / "shared/src/control").glob("*.rs")))
     written = set(re.findall(r"SET (\w+) = :expiry", code)) | set(re.findall(r'insert\("(\w+)"\.to_owned\(\), AttributeValue::N\(expiry', code))
     for name, table in template.of_type(TABLE).items():
         expiry = table.get("TimeToLiveSpecification", {})
         if {expiry.get("AttributeName")} != written or expiry.get("Enabled") is not True:
-            yield f"{name} expires items by {expiry}, the code writes {sorted(written)}"
+            yield f"{name} expires items by {expiry}, but the code writes {sorted(written)}"

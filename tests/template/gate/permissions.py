@@ -1,28 +1,32 @@
-"""Permissions: exact actions on the template's own resources, for the one function that needs them."""
+"""Permissions: exact actions on the template's own resources, only for the function that needs them."""
 
 from . import rule
 from .template import LOG_GROUP, QUEUE, SECRET, TABLE, as_list, nodes, references, text
 
 PRACTICE_SECRETS = "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:${AWS::StackName}/practices/*"
-# (policy, Sid) → what it allows beyond exact actions on the template's resources, and why. An unused entry is a finding.
+# (policy, Sid) → what it allows beyond exact actions on the template's resources, with the reason.
+# An unused entry is a finding.
 JUSTIFIED = {
-    ("PracticePolicy", "PracticeSecrets"): {PRACTICE_SECRETS},  # Practices come and go without a deployment.
-    ("FunctionPolicy", "Traces"): {"*"},  # X-Ray has no resources.
-    ("NetworkPolicy", "NetworkInterfaces"): {"*"},  # Lambda asks before an interface has a name; NotByCode denies it to functions.
-    ("PortalBucketPolicy", "OurDistribution"): {"${PortalBucket.Arn}/*"},  # The bucket holds nothing but the portal.
-    # In a key's policy * is the key itself. A key that its account can't administer is lost, and AWS's services ask for all variants.
+    ("PracticePolicy", "PracticeSecrets"): {PRACTICE_SECRETS},  # Practices are added and removed without a deployment.
+    ("FunctionPolicy", "Traces"): {"*"},  # X-Ray has no resource-level permissions.
+    ("NetworkPolicy", "NetworkInterfaces"): {"*"},  # Lambda needs it before an interface has a name; NotByCode denies it to functions.
+    ("PortalBucketPolicy", "OurDistribution"): {"${PortalBucket.Arn}/*"},  # The bucket contains only the portal.
+    # In a key's policy, * is the key itself. A key that its account can't administer is lost, and
+    # AWS services use all variants.
     ("DataKey", "AccountAdministers"): {"*", "kms:*"},
     ("DataKey", "ThroughTheStores"): {"*", "kms:ReEncrypt*", "kms:GenerateDataKey*"},
     ("DataKey", "OwnLogGroups"): {"*", "kms:ReEncrypt*", "kms:GenerateDataKey*"},
 }
-# What roles may do with stores: items, messages and values. A Scan or a batch has no keys that a condition could look at.
+# What roles may do with stores: items, messages and values. A Scan or a batch has no keys that a
+# condition could check.
 STORE_ACTIONS = {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:Query", "sqs:SendMessage",
                  "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "secretsmanager:GetSecretValue",
                  "secretsmanager:ListSecretVersionIds"}
 OTHER_SERVICES = ("logs:", "xray:", "ec2:", "kms:", "s3:")
-# These roles may use every item of the shared tables: administrators, and the portal, which mints keys.
+# These roles may use every item of the shared tables: administrators, and the portal, which creates
+# keys.
 WHOLE_TABLES = {"AdminRole", "PortalRole"}
-# The kinds of items in the control table, and the usage that partners may read.
+# The kinds of items in the control table, and the usage counters that partners may read.
 KEY_FAMILIES = {"KEY#*", "KEYS#*", "PARTNER#*", "PRACTICE#*", "COUNTER#*", "COUNTS#*", "USAGE#prt_*", "ACTIVE_SUBSCRIPTIONS", "PRACTICES", "AUDIT", "DATA_PROBLEMS",
                 "POLLERS"}
 LAST_USE = {"dynamodb:Attributes": ["pk", "sk", "lastUsedAt"]}
@@ -31,7 +35,7 @@ NOT_BY_CODE = {"Sid": "NotByCode", "Effect": "Deny", "Action": "ec2:*", "Resourc
 
 
 def statements(template, effect="Allow"):
-    """(logical id, "id Sid", statement) of every policy in the template."""
+    """Yields (logical id, "id Sid", statement) of every policy in the template."""
     for name, resource in template.resources.items():
         properties = resource.get("Properties", {})
         inline = [policy["PolicyDocument"] for policy in properties.get("Policies", []) if resource["Type"] == "AWS::IAM::Role"]
@@ -44,7 +48,7 @@ def actions(statement):
 
 
 def policies_of(template, function):
-    """Logical ids of a function's role and of the role's managed policies."""
+    """Returns the logical ids of a function's role and of the role's managed policies."""
     role = next(iter(references(function.get("Role"))), None)
     return {role} | references(template.resources.get(role, {}).get("Properties", {}).get("ManagedPolicyArns", []))
 
@@ -54,20 +58,20 @@ def every_function_has_a_role_of_its_own(template):
     roles = template.of_type("AWS::IAM::Role")
     for name, function in template.functions().items():
         own = policies_of(template, function)
-        # Without a role, SAM makes one with AWS's policies.
+        # Without a role, SAM creates one with AWS's policies.
         if name.removesuffix("Function") + "Role" not in own & set(roles):
-            yield f"{name} has no role of its own name"
+            yield f"{name} has no role of its own with the matching name"
         elif "FunctionPolicy" not in own:
             yield f"{name} can't write its logs"
         if "Policies" in function:
             yield f"{name} has policies beside its role, which SAM ignores"
     for name, role in roles.items():
         if f"{name.removesuffix('Role')}Function" not in template.functions():
-            yield f"{name} is no function's role"
+            yield f"{name} is not the role of a function"
         if role["AssumeRolePolicyDocument"]["Statement"] != [TRUSTS_LAMBDA]:
-            yield f"{name} can be assumed by others than Lambda"
+            yield f"{name} can be assumed by principals other than Lambda"
         if outside := [text(policy) for policy in role.get("ManagedPolicyArns", []) if not references(policy) & set(template.resources)]:
-            yield f"{name} has policies that are not the template's: {outside}"
+            yield f"{name} has policies from outside the template: {outside}"
 
 
 @rule
@@ -92,7 +96,7 @@ def no_wildcards(template):
 @rule
 def resource_policies_admit_no_strangers(template):
     arn = "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:"
-    # Who may appear in the policies of resources → the conditions that narrow it down to us.
+    # Principals allowed in resource policies → the conditions that restrict them to us.
     principals = {
         "arn:${AWS::Partition}:iam::${AWS::AccountId}:root": set(),
         "cloudfront.amazonaws.com":
@@ -122,14 +126,14 @@ def roles_allow_what_the_environment_names(template):
         variables = references(template.variables(name)) & stores
         consumed = references([event.get("Queue") for consumer, _, event in template.events("SQS") if consumer == name])
         for store in sorted(may ^ (variables | consumed)):
-            yield f"{name} may use {store} but is not told of it" if store in may else f"{name} is told of {store} but may not use it"
+            yield f"{name} may use {store} but has no variable for it" if store in may else f"{name} has a variable for {store} but may not use it"
         for queue in sorted(sends - variables):
             yield f"{name} may send to {queue} but has no variable with its URL"
 
 
 @rule
 def token_keys_are_for_callers(template):
-    """Whoever reads the keys can make tokens. Functions that know no partners may ask how old the keys are, and no more."""
+    """Whoever can read the keys can create tokens. Functions that do not verify tokens may only read the keys' age."""
     for holder, place, statement in statements(template):
         if "TokenKeysSecret" in references(statement.get("Resource")) and holder != "CallerPolicy":
             if actions(statement) != {"secretsmanager:ListSecretVersionIds"}:
@@ -138,7 +142,7 @@ def token_keys_are_for_callers(template):
 
 @rule
 def shared_tables_by_key_only(template):
-    """Partners, keys, practices and subscriptions share tables. A role that needs one kind of item gets no other kind."""
+    """Partners, keys, practices and subscriptions share tables. A role that needs one kind of item may not access others."""
     for name, place, statement in statements(template):
         tables, condition = references(statement.get("Resource")), statement.get("Condition", {})
         tested = condition.get("ForAllValues:StringLike") or condition.get("ForAllValues:StringEquals") or {}
@@ -169,7 +173,7 @@ def only_functions_with_databases_are_in_the_network(template):
 
 @rule
 def policies_are_of_the_current_language(template):
-    """A policy without its version is read by the rules of 2008, which know fewer variables."""
+    """A policy without a version is evaluated by the rules of 2008, which support fewer variables."""
     for name, resource in template.resources.items():
         if any("Statement" in node and node.get("Version") != "2012-10-17" for node in nodes(resource) if isinstance(node, dict)):
-            yield f"{name} has a policy of another version than 2012-10-17"
+            yield f"{name} has a policy with a version other than 2012-10-17"

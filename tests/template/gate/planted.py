@@ -1,4 +1,4 @@
-"""Plants the faults of planted.yaml: in copies of the template's body, or in copies of the project's files."""
+"""Plants the faults of planted.yaml in copies of the template's body or of the project's files."""
 
 import shutil
 from pathlib import Path
@@ -11,7 +11,7 @@ FAULTS = yaml_parse((Path(__file__).parent / "planted.yaml").read_text())
 
 
 def place(node, path):
-    """The container and the key where the path's last step is. Each step is looked for breadth-first below the one before."""
+    """Returns the container and the key of the path's last step. Searches for each step breadth-first below the previous one."""
     for step in path.split("/"):
         level = [node]
         while not (found := [(one, key) for one in level for key in keys_of(one, step)]):
@@ -59,7 +59,7 @@ def plant(fault, body, project):
 
 
 def numbered(node, number):
-    """A copy of a node with a number in place of each # in its names and texts."""
+    """Returns a copy of a node with a number in place of each # in its names and texts."""
     if isinstance(node, dict):
         return {key.replace("#", str(number)): numbered(value, number) for key, value in node.items()}
     if isinstance(node, list):
@@ -68,7 +68,7 @@ def numbered(node, number):
 
 
 def copy_project(folder):
-    """Copies what rules read besides the template."""
+    """Copies the files that rules read besides the template."""
     for part in ("events", "functions", "shared/src"):
         shutil.copytree(PROJECT / part, folder / part)
     (folder / "infra").mkdir()

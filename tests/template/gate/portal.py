@@ -1,4 +1,4 @@
-"""The portal's distribution: it leads to our bucket and our API only, serves the listed headers, and tells the API who called."""
+"""The portal's distribution: it leads only to our bucket and our API, sends the listed headers, and passes the caller's address to the API."""
 
 import json
 import re
@@ -17,7 +17,8 @@ PORTAL_FILES = {"PathPattern": None, "TargetOriginId": "portal", "AllowedMethods
                 "FunctionAssociations": None}
 API_CALLS = {
     "PathPattern": "/v1/*", "TargetOriginId": "api", "AllowedMethods": ["GET", "HEAD", "OPTIONS", "PUT", "PATCH", "POST", "DELETE"],
-    # AWS's own CachingDisabled and AllViewerExceptHostHeader: no answer is kept, and whole calls reach the API.
+    # AWS's managed policies CachingDisabled and AllViewerExceptHostHeader: no response is cached,
+    # and complete calls reach the API.
     "CachePolicyId": "4135ea2d-6df8-44a3-9df3-4b5a84be39ad", "OriginRequestPolicyId": "b689b0a8-53d0-40ab-baf2-68738e2966ac",
     "FunctionAssociations": [{"EventType": "viewer-request", "FunctionARN": {"Fn::GetAtt": ["ViewerAddress", "FunctionARN"]}}],
 }
@@ -26,7 +27,7 @@ BUCKET = {"Id": "portal", "DomainName": {"Fn::GetAtt": ["PortalBucket", "Regiona
 API = {"Id": "api", "DomainName": {"Fn::Sub": "${Api}.execute-api.${AWS::Region}.${AWS::URLSuffix}"},
        "CustomOriginConfig": {"OriginProtocolPolicy": "https-only", "OriginSSLProtocols": ["TLSv1.2"]}}
 EDGE_CODE = "function handler(event) {{ event.request.headers['{header}'] = {{value: event.viewer.ip}}; return event.request; }}"
-# Names in a response headers policy → the header, and its value from the settings.
+# Name in a response headers policy → the header, and its value from the settings.
 SECURITY_HEADERS = {
     "ContentSecurityPolicy": ("content-security-policy", lambda own: own["ContentSecurityPolicy"].strip()),
     "ContentTypeOptions": ("x-content-type-options", lambda own: "nosniff"),
@@ -36,7 +37,7 @@ SECURITY_HEADERS = {
 
 
 def header(template, constant):
-    """A header's name, as the API's code has it."""
+    """Returns a header's name from the API's code."""
     source = (template.project / "shared/src/api/viewer.rs").read_text()
     return re.search(rf'{constant}: HeaderName = HeaderName::from_static\("(.+)"\)', source)[1]
 
@@ -46,15 +47,15 @@ def the_distribution_leads_to_our_own_origins(template):
     (config,) = [one["DistributionConfig"] for one in template.of_type("AWS::CloudFront::Distribution").values()]
     behaviors = [config["DefaultCacheBehavior"], *config.get("CacheBehaviors", [])]
     if len(behaviors) != 2:
-        yield f"the distribution has {len(behaviors)} behaviors, not one for /v1/* and one for all else"
+        yield f"the distribution has {len(behaviors)} behaviors, not one for /v1/* and one for everything else"
     for place, actual, wanted in [("the distribution", config, GUARDED), ("for portal", behaviors[0], PORTAL_FILES), ("for api", behaviors[1], API_CALLS)]:
         for key, value in wanted.items():
             if actual.get(key) != value:
                 yield f"{place}: {key} is {actual.get(key)}"
-    # The secret header proves to the API that the distribution calls, so no other origin may get it.
+    # The secret header authenticates the distribution to the API, so no other origin may get it.
     proof = [{"HeaderName": header(template, "EDGE_SECRET"), "HeaderValue": {"Fn::Sub": SHOWN_BY_THE_DISTRIBUTION}}]
     if config["Origins"] != [BUCKET, API | {"OriginCustomHeaders": proof}]:
-        yield "the origins are not our bucket and our API, or are reached in another way or with other headers"
+        yield "the origins are not our bucket and our API, or are configured differently or with other headers"
     for name, access in template.of_type("AWS::CloudFront::OriginAccessControl").items():
         signing = access["OriginAccessControlConfig"]
         if (signing.get("SigningBehavior"), signing.get("SigningProtocol")) != ("always", "sigv4"):
@@ -63,7 +64,8 @@ def the_distribution_leads_to_our_own_origins(template):
 
 @rule
 def the_api_learns_the_callers_address(template):
-    # The code is compared to the letter: a comment or a second assignment would let callers choose the address.
+    # The code must match exactly: a comment or a second assignment could let callers choose the
+    # address.
     code = template.resources["ViewerAddress"]["Properties"].get("FunctionCode", "")
     if code.split() != EDGE_CODE.format(header=header(template, "VIEWER_ADDRESS")).split():
         yield "the code at the edge lets callers choose the address that the API sees"
@@ -79,7 +81,7 @@ def portal_files_have_the_listed_headers(template):
     security, items = dict(config["SecurityHeadersConfig"]), config["CustomHeadersConfig"]["Items"]
     hsts = security.pop("StrictTransportSecurity", {})
     if hsts.get("AccessControlMaxAgeSec", 0) < 31_536_000 or not hsts.get("IncludeSubdomains"):
-        yield "browsers are not held to TLS for a year, on subdomains too"
+        yield "HSTS is shorter than a year, or does not include subdomains"
     sent = {one["Header"].lower(): one["Value"] for one in items}
     sent |= {SECURITY_HEADERS[key][0]: SECURITY_HEADERS[key][1](own) for key, own in security.items()}
     # The local stack sends no-cache by itself.

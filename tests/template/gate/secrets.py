@@ -1,4 +1,4 @@
-"""Secrets: they are in Secrets Manager. The template and the functions' configuration hold only their names."""
+"""Secrets: they are in Secrets Manager. The template and the functions' configuration contain only their names."""
 
 import math
 import re
@@ -10,15 +10,17 @@ from .template import SECRET, nodes
 # Literal values in the environment. All other values are references.
 LITERALS = {"TOKEN_ISSUER": "officepro-partner-api"}
 NAMES = re.compile(r"(?i)secret|token|passw|private|credential|key|dsn|salt")
-# The name of a version of a secret, which reveals nothing about it.
+# The name of a secret's version, which reveals nothing about the secret.
 VERSIONS = {"EdgeSecretVersion"}
-# Words of SAM's and CodeDeploy's that look random.
+# Words of SAM and CodeDeploy that look random.
 WORDS = {"AutoPublishCodeSha256", "Canary10Percent5Minutes", "Canary10Percent15Minutes", "Linear10PercentEvery1Minute"}
-# The distribution proves itself to the API by this. CloudFront has no other way to get it, and nothing else may show it.
+# The distribution authenticates to the API with this. CloudFront has no other way to get it, and
+# nothing else may contain it.
 SHOWN_BY_THE_DISTRIBUTION = "{{resolve:secretsmanager:${EdgeSecret}:SecretString:current::${EdgeSecretVersion}}}"
 SHAPES = re.compile(r"op_(live|test)_\w|whsec_\w|AKIA[A-Z0-9]{16}|://[^/@\s]*:[^/@\s]*@|-----BEGIN")
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-# Bits a character from which on a run of letters and digits looks random. Words have fewer, or no digits.
+# Entropy in bits per character from which on a run of letters and digits looks random. Words have
+# less, or no digits.
 BITS, LENGTH = 3.3, 16
 
 
@@ -32,7 +34,7 @@ def looks_random(value):
 
 @rule
 def no_secret_in_the_environment(template):
-    """A value refers to a store, a parameter or, if its name says so, a secret's ARN. No value is assembled from parts."""
+    """A value refers to a store, a parameter or, according to its name, a secret's ARN. No value is assembled from parts."""
     secrets = set(template.of_type(SECRET))
     for name in template.functions():
         for variable, value in template.variables(name).items():
@@ -51,9 +53,9 @@ def no_secret_in_the_environment(template):
 def no_secret_as_a_parameter(template):
     for name, parameter in template.body.get("Parameters", {}).items():
         if (NAMES.search(name) and name not in VERSIONS) or "NoEcho" in parameter:
-            yield f"the parameter {name} is a secret, which deployments would keep"
+            yield f"the parameter {name} is a secret, which deployments would store"
         if parameter.get("Type") not in ("String", "Number", "CommaDelimitedList"):
-            yield f"the parameter {name} is of the type {parameter.get('Type')}, which brings in values from outside"
+            yield f"the parameter {name} is of the type {parameter.get('Type')}, which imports values from outside"
 
 
 @rule
@@ -66,7 +68,7 @@ def no_secret_in_the_text(template):
             shown += value == SHOWN_BY_THE_DISTRIBUTION
             # Parts of a dynamic reference count too, because Fn::Join can put them together.
             if ("{{" in value or "resolve:" in value) and (value != SHOWN_BY_THE_DISTRIBUTION or shown > 1):
-                yield f"{value[:60]}: a dynamic reference puts the secret itself into a configuration"
+                yield f"{value[:60]}: a dynamic reference puts the secret's value into a configuration"
             if SHAPES.search(value) or (value not in WORDS and looks_random(value)):
                 yield f"{value[:20]}… looks like a secret"
 

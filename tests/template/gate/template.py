@@ -1,4 +1,4 @@
-"""template.yaml as Python data: short tags such as `!Ref` take their long form, and Globals are merged into the functions."""
+"""template.yaml as Python data, with the long forms of tags such as `!Ref`, and with Globals merged into the functions."""
 
 import copy
 import json
@@ -16,7 +16,8 @@ FUNCTION, HTTP_API = "AWS::Serverless::Function", "AWS::Serverless::HttpApi"
 TABLE, QUEUE, SECRET, LOG_GROUP = "AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::SecretsManager::Secret", "AWS::Logs::LogGroup"
 NO_VALUE = {"Ref": "AWS::NoValue"}
 
-# The translator warns that nobody collects its own metrics and that AWS's switches of its features aren't here.
+# The translator warns that its own metrics are not collected and that its feature toggles are
+# missing.
 for logger in ("samtranslator.metrics", "samtranslator.feature_toggle"):
     logging.getLogger(logger).setLevel(logging.CRITICAL)
 
@@ -33,11 +34,11 @@ class Template:
         return cls(yaml_parse((PROJECT / "template.yaml").read_text()))
 
     def of_type(self, *types):
-        """Logical id → properties of the resources of these types."""
+        """Returns logical id → properties of the resources of these types."""
         return {name: resource.get("Properties", {}) for name, resource in self.resources.items() if resource["Type"] in types}
 
     def functions(self):
-        """Logical id → properties, Globals included."""
+        """Returns logical id → properties, including Globals."""
         shared = {"Timeout": 3} | self.body.get("Globals", {}).get("Function", {})
         return {name: merged(shared, own) for name, own in self.of_type(FUNCTION).items()}
 
@@ -45,47 +46,48 @@ class Template:
         return self.functions()[function].get("Environment", {}).get("Variables", {})
 
     def groups(self):
-        """Folder under functions/ → logical id of its function."""
+        """Returns folder under functions/ → logical id of its function."""
         return {function["CodeUri"].removeprefix("functions/"): name for name, function in self.functions().items()}
 
     def events(self, event_type):
-        """(logical id of the function, its properties, the event's properties) for each event of a type."""
+        """Yields (logical id of the function, its properties, the event's properties) for each event of a type."""
         for name, function in self.functions().items():
             for event in function.get("Events", {}).values():
                 if event["Type"] == event_type:
                     yield name, function, event.get("Properties", {})
 
     def routes(self):
-        """(route key as API Gateway writes it, logical id of the function)."""
+        """Yields (route key in API Gateway's notation, logical id of the function)."""
         for name, _, event in self.events("HttpApi"):
             yield f"{event['Method'].upper()} {event['Path']}" if "Path" in event else "$default", name
 
     def event_files(self):
-        """(path, group) of each file in events/. The longest group that starts the file's name owns the file; `None` means nobody does."""
+        """Yields (path, group) of each file in events/. The longest group that the file's name starts with owns the file; `None` if there is none."""
         for path in sorted((self.project / "events").glob("*.json")):
             fits = [group for group in self.groups() if path.stem == group or path.stem.startswith(f"{group}-")]
             yield path, max(fits, key=len, default=None)
 
     def expanded(self):
-        """The template as CloudFormation receives it. SAM's transform is the one that AWS runs, and it raises on what it refuses."""
+        """Returns the template as CloudFormation receives it. SAM's transform is the one that AWS runs; it raises an error for what it rejects."""
         body = copy.deepcopy(self.body)
         for resource in body["Resources"].values():
             if resource["Type"] == FUNCTION:
                 resource["Properties"]["CodeUri"] = "s3://bucket/key"
         translated = Translator({}, Parser(), boto_session=boto3.Session(region_name="us-east-1")).translate(body, {})
-        # The result holds objects of the translator's own. JSON knows plain values only.
+        # The result contains objects of the translator; a round trip through JSON leaves only plain
+        # values.
         return json.loads(json.dumps(translated))
 
 
 def merged(shared, own):
-    """Merges as SAM does: maps are merged, lists are joined, and anything else is replaced."""
+    """Merges like SAM: maps are merged, lists are joined, and anything else is replaced."""
     if isinstance(shared, dict) and isinstance(own, dict) and not any(key == "Ref" or key.startswith("Fn::") for key in own):
         return shared | {key: merged(shared[key], value) if key in shared else value for key, value in own.items()}
     return shared + own if isinstance(shared, list) and isinstance(own, list) else own
 
 
 def text(value):
-    """An ARN or a name as text. References look as they do in Fn::Sub: `${Name}` or `${Name.Attribute}`."""
+    """Returns an ARN or a name as text, with references as in Fn::Sub: `${Name}` or `${Name.Attribute}`."""
     match value:
         case str():
             return value
@@ -99,14 +101,14 @@ def text(value):
 
 
 def nodes(value):
-    """A value and everything inside it."""
+    """Yields a value and everything inside it."""
     yield value
     for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
         yield from nodes(inner)
 
 
 def references(value):
-    """The logical ids that a value refers to, those inside Fn::Sub included."""
+    """Returns the logical ids that a value refers to, including those inside Fn::Sub."""
     intrinsics = [node for node in nodes(value) if isinstance(node, dict) and {"Ref", "Fn::GetAtt", "Fn::Sub"} & set(node)]
     return {name for node in intrinsics for name in re.findall(r"\$\{([A-Za-z0-9:]+)", text(node))}
 

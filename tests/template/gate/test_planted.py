@@ -1,4 +1,4 @@
-"""Every rule names the faults that are planted for it, and SAM refuses its own. linters.py tries the faults for the linters."""
+"""Every rule finds the faults planted for it, and SAM rejects its own. linters/__main__.py tests the faults for the linters."""
 
 import copy
 import tempfile
@@ -14,7 +14,7 @@ BY_NAME = {rule.__name__.replace("_", "-"): rule for rule in RULES}
 
 
 def told(fault, check):
-    """What a check says of the template with a fault."""
+    """Returns what a check reports for the template with a fault."""
     with tempfile.TemporaryDirectory(prefix="planted-") as folder:
         project = PROJECT
         if "file" in fault:

@@ -1,4 +1,4 @@
-"""Visibility: alarms ring for every function, queue and table, reach somebody and say what to do. The dashboard shows the rest."""
+"""Visibility: alarms cover every function, queue and table, notify someone and say what to do. The dashboard shows the rest."""
 
 import json
 import re
@@ -9,7 +9,8 @@ from .wiring import ACCESS, INVOKED_BY_OPERATORS, OF_DEPLOYMENTS
 
 ALARM, DASHBOARD = "AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard"
 OURS = "${AWS::StackName}"
-# namespace → metric → its dimensions, separated by "|" where there is a choice. The functions write the metrics of OURS themselves.
+# namespace → metric → its dimensions, with alternatives separated by "|". The functions write the
+# metrics of OURS themselves.
 METRICS = {
     "AWS/ApiGateway": dict.fromkeys(("Count", "4xx", "5xx", "Latency"), "ApiId"),
     "AWS/Lambda": {**dict.fromkeys(("Invocations", "Throttles", "Duration", "ConcurrentExecutions"), "FunctionName"),
@@ -25,13 +26,13 @@ SEARCH = re.compile(r"""SEARCH\('\{"([^"]+)",(\w+)\} MetricName="(\w+)"', '[\w.]
 POINTER = re.compile(r' First .*infra/runbook\.md, "([^"]+)"\.$', re.DOTALL)
 SUMS = re.compile(r"SUM\(FILL\(METRICS\(\), 0\)\)|IF\(errors > \d, 100 \* errors / calls, 0\)")
 NOTIFIES = {"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], NO_VALUE]}
-# An alarm looks back at most this many seconds, or it would ring too late and go on for too long.
+# An alarm looks back at most this many seconds; otherwise it would ring too late and for too long.
 LOOKS_BACK = 1200
 GENERATED_NAMES = (TABLE, QUEUE, SECRET, LOG_GROUP, DASHBOARD, "AWS::S3::Bucket", "AWS::CloudFront::Distribution")
 
 
 def read_by_alarm(alarm):
-    """(namespace, metric, dimensions) of all that an alarm reads."""
+    """Yields (namespace, metric, dimensions) of everything that an alarm reads."""
     for metric in [one["MetricStat"]["Metric"] for one in alarm.get("Metrics", []) if "MetricStat" in one] or [alarm]:
         yield text(metric.get("Namespace")), metric.get("MetricName"), {one["Name"]: text(one["Value"]) for one in metric.get("Dimensions", [])}
 
@@ -45,7 +46,7 @@ def widgets(template):
 
 
 def read_by_dashboard(template):
-    """The same for the dashboard. A search yields a dimension without a value; any other expression yields itself as the namespace."""
+    """Yields the same for the dashboard. A search yields a dimension without a value; any other expression yields itself as the namespace."""
     for line in [line for widget in widgets(template) for line in widget["properties"].get("metrics", [])]:
         words = [one for one in line if isinstance(one, str)]
         if words:
@@ -57,7 +58,7 @@ def read_by_dashboard(template):
 
 
 def dimension_values(template):
-    """Dimension → the values that it can have."""
+    """Returns dimension → its possible values."""
     tables = template.of_type(TABLE)
     return {
         "ApiId": {f"${{{name}}}" for name in template.of_type(HTTP_API)}, "FunctionName": {f"${{{name}}}" for name in template.of_type(FUNCTION)},
@@ -69,7 +70,7 @@ def dimension_values(template):
 
 @rule
 def metrics_exist(template):
-    """An alarm on a misspelled metric stays silent forever."""
+    """An alarm on a misspelled metric never rings."""
     known = dimension_values(template)
     read = [(name, one) for name, _, one in read_by_alarms(template)] + [("the dashboard", one) for one in read_by_dashboard(template)]
     for name, (namespace, metric, dimensions) in read:
@@ -101,15 +102,15 @@ def everything_is_alarmed(template):
 
 @rule
 def nearing_the_time_out_is_alarmed(template):
-    """The 99th percentile reaches 7 tenths of the time-out. Callers of the API wait for any of its functions, so one alarm reads them all."""
+    """An alarm rings if the 99th percentile reaches 70 % of the time-out. One alarm covers the whole API, because callers wait for any of its functions."""
     percentiles = {(metric, value): alarm["Threshold"] / 1000 for _, alarm, (_, metric, dimensions) in read_by_alarms(template)
                    for value in dimensions.values() if alarm.get("ExtendedStatistic") == "p99"}
     routed = {name for name, *_ in template.events("HttpApi")}
     for name in set(template.functions()) - routed - INVOKED_BY_OPERATORS:
         if not 0.7 <= percentiles.get(("Duration", f"${{{name}}}"), 0) / template.functions()[name]["Timeout"] < 1:
-            yield f"no alarm tells that {name} nears its time-out"
+            yield f"no alarm detects that {name} approaches its time-out"
     if not 0 < percentiles.get(("Latency", "${Api}"), 0) < min(template.functions()[name]["Timeout"] for name in routed):
-        yield "no alarm tells that the API is slow"
+        yield "no alarm detects that the API is slow"
 
 
 @rule
@@ -117,32 +118,33 @@ def alarms_ring_in_time_and_reach_somebody(template):
     sections = re.findall(r"(?m)^#+ (.+)$", (template.project / "infra/runbook.md").read_text())
     for name, alarm in template.of_type(ALARM).items():
         if name not in OF_DEPLOYMENTS and (alarm.get("AlarmActions"), alarm.get("OKActions")) != (NOTIFIES, NOTIFIES):
-            yield f"{name} notifies nobody of its beginning or end"
+            yield f"{name} notifies nobody when it starts or ends"
         pointer = POINTER.search(alarm.get("AlarmDescription", "").strip())
         if not pointer or pointer[1] not in sections:
-            yield f"{name} does not say what to do first and which section of the runbook goes on from there"
-        # Silence is the fault only where runs are counted.
+            yield f"{name} does not say what to do first and which section of the runbook continues"
+        # Missing data is a fault only where runs are counted.
         wanted = ("breaching", "LessThanThreshold") if alarm.get("MetricName") == "Invocations" else ("notBreaching", "GreaterThanThreshold")
         if (alarm.get("TreatMissingData"), alarm.get("ComparisonOperator")) != wanted:
-            yield f"{name} rings in silence, or is silent in trouble"
+            yield f"{name} treats missing data or the threshold the wrong way"
         metrics = [one["MetricStat"] for one in alarm.get("Metrics", []) if "MetricStat" in one]
         for one in metrics or [alarm]:
             if one["Period"] * alarm["EvaluationPeriods"] > LOOKS_BACK:
                 yield f"{name} looks back for too long"
             if {one.get(key) for key in ("Stat", "Statistic", "ExtendedStatistic")} - {None} not in ({"Sum"}, {"Maximum"}, {"p99"}):
-                yield f"{name} reads a statistic that hides single faults"
-        # Lambda counts no errors in a minute in which it throttled every call, and CloudWatch adds nothing to a gap.
+                yield f"{name} uses a statistic that hides single faults"
+        # Lambda reports no errors in a minute in which it throttled every call, and CloudWatch does
+        # not fill gaps in sums.
         shown = [one.get("Expression", "") for one in alarm.get("Metrics", []) if one.get("ReturnData", True)]
         if alarm.get("Metrics") and (len(shown) != 1 or not SUMS.fullmatch(shown[0])):
             yield f"{name} watches {shown}, not one sum that fills gaps"
-        # AWS allows ten metrics.
+        # AWS allows ten metrics per alarm.
         if len(metrics) > 10:
             yield f"{name} reads more than 10 metrics"
 
 
 @rule
 def functions_share_runtime_traces_and_logs(template):
-    """One group of JSON lines, so that a request is followed from the API to the webhook in one query."""
+    """One log group with JSON lines, so that one query follows a request from the API to the webhook."""
     shared = {"Runtime": "provided.al2023", "Handler": "bootstrap", "Architectures": [{"Ref": "Architecture"}], "Tracing": "Active",
               "LoggingConfig": {"LogFormat": "JSON", "LogGroup": {"Ref": "FunctionLogs"}}}
     for name, function in template.functions().items():
@@ -163,12 +165,12 @@ def the_dashboard_shows_everything(template):
     listed = {arn for widget in widgets(template) for arn in widget["properties"].get("alarms", [])}
     for arn in sorted(listed ^ {f"${{{name}.Arn}}" for name in set(template.of_type(ALARM)) - set(OF_DEPLOYMENTS)}):
         yield f"{arn} is only on the dashboard or only in the template"
-    # Other widgets run code or load what is not ours.
+    # Other widgets run code or load external content.
     if not {widget["type"] for widget in widgets(template)} <= {"metric", "alarm"}:
-        yield "the dashboard has another widget than metrics and alarms"
+        yield "the dashboard has widgets other than metrics and alarms"
 
 
 @rule
 def operators_learn_generated_names(template):
     for name in sorted({*template.of_type(*GENERATED_NAMES), *INVOKED_BY_OPERATORS} - references(template.body.get("Outputs", {}))):
-        yield f"no output tells the name of {name}"
+        yield f"no output contains the name of {name}"

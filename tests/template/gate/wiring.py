@@ -1,4 +1,4 @@
-"""Wiring: functions, routes, queues and schedules lead where their names say."""
+"""Wiring: functions, routes, queues and schedules are connected as their names say."""
 
 import json
 import re
@@ -10,14 +10,14 @@ from .template import NO_VALUE, QUEUE, TABLE, as_list, nodes, references
 # Functions without an event, which operators invoke.
 INVOKED_BY_OPERATORS = {"MigrateFunction"}
 DAY = 86_400
-# The alarms that take a gradual deployment back, and that tell nobody else.
+# The alarms that roll back a gradual deployment and notify nobody.
 OF_DEPLOYMENTS = ("DeploymentFaultsAlarm", "NewPracticeApiErrorsAlarm", "NewPartnerApiErrorsAlarm", "NewPipelineErrorsAlarm")
 # What the access log's filters count.
 ACCESS = {"Calls": '{ $.status = "*" }', "Faults": '{ $.status = "5*" }'}
 # Variables that are not named after what they refer to.
 OTHER_NAMES = {"DEAD_LETTER_QUEUE_URL": "EventsDeadLetterQueue", "RUST_LOG": "LogLevel", "METRICS_NAMESPACE": "AWS::StackName"}
 EVERYWHERE = {"RUST_LOG", "METRICS_NAMESPACE", "PORTAL_ORIGIN"}
-# They are told of the keys and may not read them, see token-keys-are-for-callers.
+# They know the keys' ARN but may not read them, see token-keys-are-for-callers.
 ASK_THE_AGE_OF_KEYS = {"AdminFunction"}
 NETWORK = {"Fn::If": ["InVpc", {"SubnetIds": {"Ref": "VpcSubnetIds"}, "SecurityGroupIds": {"Ref": "VpcSecurityGroupIds"}}, NO_VALUE]}
 
@@ -28,10 +28,10 @@ def variables_refer_to_what_they_say(template):
         variables = template.variables(name)
         for variable, value in variables.items():
             wanted = OTHER_NAMES.get(variable, "".join(map(str.capitalize, variable.removesuffix("_URL").split("_"))))
-            # The rules about secrets hold the literal values.
+            # The rules about secrets check the literal values.
             if isinstance(value, dict) and value != {"Ref": wanted}:
                 yield f"{name} {variable} is not {wanted}"
-        # A token is checked by its keys and its issuer.
+        # A token is verified by its keys and its issuer.
         checks_tokens = "TOKEN_KEYS_SECRET" in variables and name not in ASK_THE_AGE_OF_KEYS
         missing = (EVERYWHERE | ({"TOKEN_ISSUER"} if checks_tokens else set())) - set(variables)
         if missing:
@@ -43,10 +43,10 @@ def conditions_ask_whether_a_parameter_is_given(template):
     conditions = template.body.get("Conditions", {})
     for name, condition in conditions.items():
         if not (re.match(r'\{"Fn::Not": \[\{"Fn::Equals": \[', json.dumps(condition)) and condition["Fn::Not"][0]["Fn::Equals"][1] in ("", "0", "AllAtOnce")):
-            yield f"{name} does not ask whether its parameter is given"
+            yield f"{name} does not test whether its parameter is set"
     for node in nodes(template.body):
         if isinstance(node, dict) and "Fn::If" in node and node["Fn::If"][1] == NO_VALUE:
-            yield f"an If of {node['Fn::If'][0]} has its branches the wrong way round"
+            yield f"an If of {node['Fn::If'][0]} has its branches reversed"
 
 
 @rule
@@ -58,12 +58,12 @@ def functions_are_reached_and_bounded(template):
         kinds = {event["Type"] for event in function.get("Events", {}).values()}
         if bool(kinds) == (name in INVOKED_BY_OPERATORS):
             yield f"{name} is invoked by {sorted(kinds) or 'nothing'}"
-        # A queue's event has a maximum of its own.
+        # A queue's event has its own maximum.
         if kinds and "SQS" not in kinds and "ReservedConcurrentExecutions" not in function:
             yield f"{name} can take all of the account's concurrency"
         # 0 would stop the function.
         if isinstance(function.get("ReservedConcurrentExecutions", {}), int) or function.get("VpcConfig", NETWORK) != NETWORK:
-            yield f"{name} has a reservation or a network of its own, not the parameters'"
+            yield f"{name} has its own reservation or network instead of the parameters'"
         # API Gateway gives up after 30 s.
         if "HttpApi" in kinds and function["Timeout"] >= 30:
             yield f"{name} runs longer than API Gateway waits"
@@ -71,11 +71,11 @@ def functions_are_reached_and_bounded(template):
 
 @rule
 def releases_are_published_and_watched(template):
-    """Each deployment publishes a version of every function, for a parameter that changes reaches the alias only by a new one."""
+    """Each deployment publishes a version of every function, because a changed parameter reaches the alias only through a new version."""
     gradual = {"Type": {"Ref": "TrafficShifting"}, "Alarms": {"Fn::If": ["ShiftsGradually", [{"Ref": one} for one in OF_DEPLOYMENTS], [NO_VALUE]]}}
-    # CodeDeploy takes ten.
+    # CodeDeploy supports ten.
     if len(OF_DEPLOYMENTS) > 10:
-        yield "CodeDeploy watches no more than 10 alarms"
+        yield "CodeDeploy supports at most 10 alarms"
     for name, function in template.functions().items():
         if (function.get("AutoPublishAlias"), function.get("AutoPublishCodeSha256")) != ("live", {"Ref": "Release"}):
             yield f"{name} is not published with every release"
@@ -85,15 +85,15 @@ def releases_are_published_and_watched(template):
 
 @rule
 def a_bad_release_is_seen_within_a_minute(template):
-    """A canary of five minutes sends a share of the calls: an alarm of several minutes, or on what the version before does, would see nothing."""
+    """A five-minute canary gets only a share of the calls: an alarm over several minutes, or on the previous version, would not detect anything."""
     read, watched = set(), [template.resources.get(one, {}) for one in OF_DEPLOYMENTS]
     for name, resource in zip(OF_DEPLOYMENTS, watched, strict=True):
         alarm = resource.get("Properties", {})
         metrics = [one["MetricStat"] for one in alarm.get("Metrics", []) if "MetricStat" in one]
         if {one["Period"] for one in metrics} != {60} or alarm.get("EvaluationPeriods") != 1 or "DatapointsToAlarm" in alarm:
-            yield f"{name} does not ring for one minute"
+            yield f"{name} does not ring after one minute"
         if resource.get("Condition") != "ShiftsGradually" or alarm.get("ActionsEnabled") is not False:
-            yield f"{name} is made for others than deployments that shift gradually"
+            yield f"{name} is not only for deployments that shift gradually"
         for metric in [one["Metric"] for one in metrics]:
             dimensions = {one["Name"]: one["Value"] for one in metric.get("Dimensions", [])}
             if metric["Namespace"] == "AWS/Lambda":
@@ -101,7 +101,7 @@ def a_bad_release_is_seen_within_a_minute(template):
                 of_the_new_version = {"FunctionName": {"Ref": function}, "Resource": {"Fn::Sub": f"${{{function}}}:live"},
                                       "ExecutedVersion": {"Fn::GetAtt": [function, "Version.Version"]}}
                 if dimensions != of_the_new_version:
-                    yield f"{name} reads of {function} what is not the new version's"
+                    yield f"{name} does not read the new version of {function}"
                 read.add((metric["MetricName"], function))
             else:
                 read.add((metric["MetricName"], None))
@@ -117,7 +117,7 @@ def a_bad_release_is_seen_within_a_minute(template):
 
 @rule
 def each_route_once_and_each_noun_one_function(template):
-    """`/v1/admin/…` belongs to the admin function alone, `/v1/{PPass}/visits/…` to the visits function."""
+    """`/v1/admin/…` belongs only to the admin function, `/v1/{PPass}/visits/…` only to the visits function."""
     owners, routes = {}, list(template.routes())
     for route, count in Counter(route for route, _ in routes).items():
         if count > 1 or (route != "$default" and not re.fullmatch(r"[A-Z]+ /v1(/[a-z0-9.-]+|/\{[A-Za-z]+\})+", route)):
@@ -127,10 +127,10 @@ def each_route_once_and_each_noun_one_function(template):
         if owners.setdefault(noun, name) != name:
             yield f"{route} belongs to {name}, but {noun} to {owners[noun]}"
     if "$default" not in owners:
-        yield "nothing answers a call that no route takes"
+        yield "no function handles calls that match no route"
     for name, _, event in template.events("HttpApi"):
         if event.get("ApiId") != {"Ref": "Api"}:
-            yield f"{name} would make an API of its own"
+            yield f"{name} would create its own API"
 
 
 @rule
@@ -157,31 +157,32 @@ def queues_lose_nothing(template):
         queue = next(iter(references(event["Queue"])))
         consumed[queue] = name
         if "ReportBatchItemFailures" not in as_list(event.get("FunctionResponseTypes", [])):
-            yield f"{name}: one failure would send a whole batch again"
+            yield f"{name}: one failure would redeliver a whole batch"
         if not event.get("ScalingConfig", {}).get("MaximumConcurrency"):
-            yield f"{name}: nothing bounds its concurrency"
-        # Lambda asks for six times the time-out. Much more would hold up the messages of a process that died.
+            yield f"{name}: nothing limits its concurrency"
+        # Lambda recommends six times the time-out. Much more would delay the messages of a process
+        # that died.
         if not 6 * function["Timeout"] <= queues.get(queue, {}).get("VisibilityTimeout", 30) <= 12 * function["Timeout"]:
-            yield f"{queue} hides a message for another time than 6 to 12 time-outs of {name}"
+            yield f"the visibility time-out of {queue} is not 6 to 12 time-outs of {name}"
     for name, queue in queues.items():
         redrive, kept = queue.get("RedrivePolicy", {}), queue.get("MessageRetentionPeriod", 4 * DAY)
         if name in consumed and (references(redrive.get("deadLetterTargetArn")) != {"EventsDeadLetterQueue"} or redrive.get("maxReceiveCount", 0) < 2):
-            yield f"{name} gives up its messages elsewhere, or at their first failure"
-        # A dead letter keeps the age that it had in its queue.
+            yield f"{name} sends its dead letters elsewhere, or at the first failure"
+        # A dead letter keeps the age that it had in the source queue.
         if not 4 * DAY <= kept < 14 * DAY if name in consumed else kept != 14 * DAY:
-            yield f"{name} keeps its messages for {kept} s: too short for trouble of some days, or too long for its dead letters"
+            yield f"{name} keeps its messages for {kept} s: too short for an outage of some days, or too long for its dead letters"
 
 
 @rule
 def every_shard_is_polled_and_no_run_overlaps(template):
-    """A shard without a schedule would leave its practices' events in their databases."""
+    """Without a schedule for its shard, a practice's events would never be delivered."""
     inputs = {}
     for name, function, event in template.events("Schedule"):
         inputs.setdefault(name, []).append(event.get("Input", ""))
         if event.get("Schedule") != "rate(1 minute)" or function["Timeout"] > 60:
-            yield f"{name} does not run each minute, or longer than a minute"
+            yield f"{name} does not run every minute, or runs longer than a minute"
         if function.get("EventInvokeConfig") != {"MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": 60}:
-            yield f"{name}: a failed run is retried beside the next one"
+            yield f"{name}: a failed run is retried concurrently with the next one"
     for name, own in inputs.items():
         if sorted(own) != [json.dumps({"shard": shard, "of": len(own)}, separators=(",", ":")) for shard in range(len(own))]:
             yield f"{name} polls {own}, not every shard once"
@@ -189,8 +190,8 @@ def every_shard_is_polled_and_no_run_overlaps(template):
 
 @rule
 def indexes_hold_whole_items(template):
-    """Lists are read from indexes alone. The local stack gives every index whole items, whatever the template says."""
+    """Lists are read only from indexes. In the local stack every index has whole items, whatever the template says."""
     for name, table in template.of_type(TABLE).items():
         for index in table.get("GlobalSecondaryIndexes", []):
             if index.get("Projection") != {"ProjectionType": "ALL"}:
-                yield f"{name} {index['IndexName']} does not hold whole items"
+                yield f"{name} {index['IndexName']} does not contain whole items"

@@ -1,7 +1,7 @@
-"""`python -m linters cfn-lint|checkov` fails on every finding that suppressed.toml does not list, and on every planted fault without one.
+"""`python -m linters cfn-lint|checkov` fails on every finding that suppressed.toml does not list, and on every planted fault without a finding.
 
 The linters read two templates that `python -m gate expand` wrote: the project's own, and a copy with all of the linters' faults from
-gate/planted.yaml. A suppression names the check and its resources, so that a new resource is looked at anew. An unused one is a finding.
+gate/planted.yaml. A suppression names the check and its resources, so that new resources are checked. An unused suppression is a finding.
 """
 
 import json
@@ -24,7 +24,7 @@ def cfn_lint(templates):
 
 
 def checkov(templates):
-    # With these, checkov asks no platform and downloads no descriptions.
+    # With these options, checkov calls no platform and downloads no descriptions.
     command = ["tools-checkov/bin/checkov", "--framework", "cloudformation", "--skip-download", "--soft-fail", "--compact", "--quiet", "--output", "json"]
     report = json.loads(run([*command, *(argument for template in templates for argument in ("--file", template))]))
     if report["summary"]["parsing_errors"]:

@@ -1,4 +1,4 @@
-//! The demo's requests for access: one to decide, one approved, one denied.
+//! The demo's access requests: one pending, one approved, one denied.
 
 use jiff::{SignedDuration, Timestamp};
 use shared::auth::sha256_hex;
@@ -10,7 +10,7 @@ use shared::domain::{PracticePass, Scope};
 use crate::error::{Error, Result};
 use crate::random;
 
-/// Id, company, practice, contact, e-mail, message.
+/// Id, company, practice, contact, email, message.
 const APPLICANTS: [(&str, &str, &str, &str, &str, &str); 3] = [
     (
         "arq_bluebird",
@@ -38,7 +38,7 @@ const APPLICANTS: [(&str, &str, &str, &str, &str, &str); 3] = [
     ),
 ];
 
-/// Writes the requests; once more, it changes nothing.
+/// Writes the requests. Idempotent.
 pub(super) async fn requests(
     store: &Store,
     practice: &PracticePass,
@@ -62,7 +62,7 @@ pub(super) async fn requests(
                     partner_id: partner.clone(),
                     practicepass: practice.clone(),
                     scopes: vec![Scope::Prospects],
-                    // Of a link that nobody was given.
+                    // The hash of a link that nobody has.
                     claim_hash: sha256_hex(&random::bytes(32)?),
                     claim_until: decided + CLAIM_VALID,
                     key_id: None,
@@ -76,7 +76,7 @@ pub(super) async fn requests(
         }
         let write = store.save_access_request(&request).map_err(failed)?;
         match store.transact(vec![write]).await {
-            // A run that was cut off had come so far.
+            // An interrupted earlier run had already written it.
             Ok(()) | Err(control::Error::ConditionFailed) => {}
             Err(error) => return Err(failed(error)),
         }

@@ -1,4 +1,4 @@
-//! A week of calls, as partners' systems make them: most in working hours, few that fail.
+//! A week of calls as partner systems make them: mostly in working hours, with few failures.
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -8,10 +8,10 @@ use shared::control::activity::CallRecord;
 use super::dice::Dice;
 
 const HOURS: i64 = 7 * 24;
-/// Calls of one key in a busy hour, at most.
+/// Maximum number of calls of one key in a busy hour.
 const BUSY: usize = 14;
 
-/// Method, route, usual status, typical duration in milliseconds, and how often compared with the others.
+/// Method, route, usual status, typical duration in milliseconds, and relative frequency.
 const CALLS: &[(&str, &str, u16, i64, usize)] = &[
     ("POST", "/v1/{PPass}/auth/token", 200, 9, 2),
     ("GET", "/v1/{PPass}/prospects", 200, 14, 20),
@@ -27,10 +27,10 @@ const CALLS: &[(&str, &str, u16, i64, usize)] = &[
     ("POST", "/v1/{PPass}/visits/book", 201, 24, 5),
     ("GET", "/v1/me", 200, 5, 2),
 ];
-/// What a key without the scheduling scopes calls: the first so many of [`CALLS`].
+/// How many of [`CALLS`], from the first, a key without the scheduling scopes makes.
 const OF_PROSPECTS: usize = 7;
 
-/// The calls of the last week with these keys.
+/// Generates the calls of the last week with these keys.
 pub(super) fn calls(keys: &[(KeyRecord, TimeZone)], now: Timestamp) -> Vec<CallRecord> {
     let mut dice = Dice::new(3);
     let mut records = vec![];
@@ -82,11 +82,11 @@ fn record(
         key_id: Some(key.id.to_string()),
         key_name: Some(key.name.clone()),
         practicepass: (endpoint != "/v1/me").then(|| key.practicepass.to_string()),
-        // Of the addresses for documentation (RFC 5737).
+        // Addresses reserved for documentation (RFC 5737).
         attempted_key_id: None,
         ip: Some(if key.partner.starts_with('N') { "198.51.100.24" } else { "203.0.113.8" }.to_owned()),
         request_id: format!("req_demo{number:06}"),
-        // This history is made up: none of it left a trace in a practice.
+        // A fictional call left no trace in a practice's audit log; replays leave none either.
         replayed: true,
     }
 }

@@ -7,12 +7,12 @@ use super::rows::{Row, Script, row};
 
 pub(super) const IS_FILLED: &str = "select exists (select 1 from kb_articles)";
 
-/// As those of practices: new ids begin above those that were given.
+/// Moves `PostgreSQL`'s sequences above the explicit ids.
 pub(super) const SEQUENCES: &str = "
     select setval(pg_get_serial_sequence('kb_articles', 'kb_id'), (select max(kb_id) from kb_articles));
 ";
 
-/// Code and brand of a vendor, category, and what it makes of each of [`LINES`].
+/// A vendor's code and brand, its category, and its products in each of [`LINES`].
 const VENDORS: [(&str, &str, &str, [&str; 5]); 8] = [
     ("ALPN", "Alpenrose", "Skin Care", ["Cleanser", "Toner", "Serum", "Day Cream", "Night Cream"]),
     ("DRMA", "Dermavia", "Skin Care", ["Gel", "Lotion", "Peel", "Eye Cream", "Mask"]),
@@ -34,10 +34,11 @@ const VENDORS: [(&str, &str, &str, [&str; 5]); 8] = [
     ("CLNS", "Clinessa", "Office Supplies", ["Gauze Pack", "Gloves", "Drapes", "Prep Pads", "Cold Pack"]),
 ];
 
-/// Each vendor has every product in five lines.
+/// The five lines in which each vendor has every product.
 const LINES: [&str; 5] = ["Basic", "Sensitive", "Advanced", "Travel", "Professional"];
 
-/// Title, category, type, tags, text. The first has id 1; 12 is the one of the API's documentation.
+/// Title, category, type, tags, text. The first has id 1; 12 is the example in the API's
+/// documentation.
 const ARTICLES: [(&str, &str, &str, Option<&str>, &str); 20] = [
     (
         "Scheduling a New Patient",
@@ -175,7 +176,7 @@ const ARTICLES: [(&str, &str, &str, Option<&str>, &str); 20] = [
     ("Fax Cover Sheet of 2019", "Front Desk", "Form", None, "Replaced by electronic referrals."),
 ];
 
-/// The old form isn't used any more.
+/// The id of an obsolete article.
 const INACTIVE_ARTICLE: usize = 20;
 
 pub(super) fn rows(now: Timestamp) -> String {
@@ -222,7 +223,7 @@ fn products(dice: &mut Dice, now: Timestamp) -> Vec<Row> {
     rows
 }
 
-/// A UPC-A with its check digit, in the range that is kept for use within a company (prefix 4).
+/// Returns a UPC-A with its check digit, in the range for use within a company (prefix 4).
 fn upc(number: usize) -> String {
     let digits = format!("4{number:010}");
     let weighted = digits.bytes().enumerate().map(|(place, digit)| {

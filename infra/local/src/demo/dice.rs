@@ -1,6 +1,6 @@
-//! Chance that repeats: the same seed gives the same data (`SplitMix64`).
+//! Repeatable randomness: the same seed produces the same data (`SplitMix64`).
 
-/// A generator of numbers for demo data; nothing secret comes from it.
+/// A random number generator for demo data; never for secrets.
 pub(super) struct Dice(u64);
 
 impl Dice {
@@ -8,19 +8,19 @@ impl Dice {
         Self(seed)
     }
 
-    /// A number from 0 up to but not including `end`, which is at least 1.
+    /// Returns a number from 0 to below `end`, which is at least 1.
     pub(super) fn below(&mut self, end: usize) -> usize {
-        // Demo data doesn't mind that the first numbers are a hair more likely.
+        // The slight bias toward the first numbers does not matter for demo data.
         usize::try_from(self.next() % (end as u64)).unwrap_or_default()
     }
 
-    /// A number from `first` to `last`, both included.
+    /// Returns a number from `first` to `last`, both included.
     pub(super) fn between(&mut self, first: i64, last: i64) -> i64 {
         let count = usize::try_from(last - first + 1).unwrap_or(1);
         first + i64::try_from(self.below(count)).unwrap_or_default()
     }
 
-    /// Yes in `percent` of 100 cases.
+    /// Returns true in `percent` of 100 cases.
     pub(super) fn chance(&mut self, percent: usize) -> bool {
         self.below(100) < percent
     }

@@ -1,4 +1,4 @@
-//! `<data-dir>/demo.json`: how to call the demo.
+//! The file `<data-dir>/demo.json`, which says how to call the demo.
 
 use std::path::Path;
 
@@ -8,17 +8,18 @@ use shared::domain::Scope;
 use crate::error::{Error, Result};
 use crate::private_file;
 
-/// What a person or a program needs to call the demo. It holds secrets: only its owner can read the file.
+/// What a person or a program needs to call the demo. Only the file's owner can read it, because it
+/// contains secrets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Demo {
-    /// Where portal and API are, e.g. `http://127.0.0.1:8080`.
+    /// Base URL of the portal and the API, e.g. `http://127.0.0.1:8080`.
     pub base_url: String,
     pub admin_secret: String,
     pub keys: Vec<DemoKey>,
 }
 
-/// An API key.
+/// An API key of the demo.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DemoKey {
@@ -29,7 +30,7 @@ pub struct DemoKey {
 }
 
 impl Demo {
-    /// What an earlier run wrote, if one did.
+    /// Reads what an earlier run wrote, if anything.
     pub(super) fn read(file: &Path) -> Result<Option<Self>> {
         match std::fs::read(file) {
             Ok(text) => serde_json::from_slice(&text)
@@ -47,7 +48,7 @@ impl Demo {
 }
 
 impl std::fmt::Display for Demo {
-    /// The block that is printed when the stack has started.
+    /// Formats the block that is printed when the stack has started.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         writeln!(f, "  Admin    {}", self.admin_secret)?;
         for key in &self.keys {

@@ -1,4 +1,5 @@
-//! Words that demo data is made of. Nobody is meant by them; addresses of example domains and telephone numbers of
+//! Names and words for demo data. All persons are fictional. Example domains and the telephone
+//! numbers
 //! 555-0100 to 555-0199 belong to nobody (RFC 2606, North American Numbering Plan).
 
 pub(super) const FEMALE: &[&str] = &[
@@ -137,7 +138,7 @@ pub(super) const STREETS: &[&str] = &[
     "Willow Way",
 ];
 
-/// Area codes of telephone numbers; each has the hundred numbers that are kept free for fiction.
+/// Area codes of telephone numbers; each has a hundred numbers reserved for fiction.
 pub(super) const AREA_CODES: &[&str] = &[
     "201", "203", "207", "212", "215", "216", "224", "240", "262", "267", "301", "312", "315", "401", "410",
     "412", "413", "414", "443", "484", "508", "516", "518", "551", "570", "585", "603", "607", "610", "617",
@@ -146,7 +147,7 @@ pub(super) const AREA_CODES: &[&str] = &[
 
 pub(super) const DOMAINS: &[&str] = &["example.com", "example.net", "example.org"];
 
-/// Names and colours of tags.
+/// Names and colors of tags.
 pub(super) const TAGS: &[(&str, Option<&str>)] = &[
     ("VIP", Some("#b8860b")),
     ("New lead", Some("#2e7d32")),
@@ -162,7 +163,7 @@ pub(super) const TAGS: &[(&str, Option<&str>)] = &[
     ("Recall due", Some("#ad1457")),
 ];
 
-/// What brings patients to a visit.
+/// Reasons for visits.
 pub(super) const COMPLAINTS: &[&str] = &[
     "Annual check-up",
     "Follow-up",

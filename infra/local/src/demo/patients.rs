@@ -1,4 +1,4 @@
-//! Patients and prospects, and their tags; the words they are found by follow.
+//! Patients and prospects, and their tags. Their search words are indexed afterwards.
 
 use jiff::civil::Date;
 use jiff::{SignedDuration, Span, Timestamp};
@@ -8,7 +8,7 @@ use super::names;
 use super::practice::DemoPractice;
 use super::rows::{Row, Script, row};
 
-/// The patients' ids, ascending in time.
+/// The patients' ids, in order of creation.
 pub(super) const PATIENTS: std::ops::RangeInclusive<i64> = 1001..=2200;
 
 /// The id of the first tag.
@@ -18,7 +18,7 @@ const COLUMNS: &str = "patients (patient_id, first_name, mi, last_name, full_nam
     life_stage, pronouns, primary_language, type, phone, cell_phone, sms_phone, email, address, unit, city, state, \
     zip, country, provider_id, prospect, notes, created_at, updated_at)";
 
-/// A patient without what no other table needs.
+/// What other tables need of a patient.
 pub(super) struct Patient {
     pub(super) id: i64,
     pub(super) created_at: Timestamp,
@@ -49,7 +49,7 @@ pub(super) fn write(
     patients
 }
 
-/// Over three years, the lower the id the earlier.
+/// Returns when a patient joined: over three years, in the order of ids.
 fn joined(dice: &mut Dice, id: i64, now: Timestamp) -> Timestamp {
     let hours_each = 3 * 365 * 24 / (PATIENTS.end() - PATIENTS.start() + 1);
     let age = SignedDuration::from_hours((PATIENTS.end() - id + 1) * hours_each)
@@ -92,7 +92,7 @@ impl Person {
         let number = id - PATIENTS.start();
         let domain = dice.pick(names::DOMAINS);
         let address = format!("{first}.{last}{number}@{domain}").to_lowercase().replace('\'', "");
-        // Accents are allowed in addresses, but hardly anyone has one.
+        // Accents are allowed in email addresses, but rare.
         let email = address.is_ascii().then_some(address).filter(|_| dice.chance(85));
         Self {
             id,
@@ -158,7 +158,8 @@ impl Person {
     }
 }
 
-/// Every number under 4,000 gives another telephone number, neighbours in different area codes.
+/// Returns a different telephone number for each `number` below 4,000; consecutive ones differ in
+/// area code.
 fn telephone(number: i64) -> String {
     let codes = i64::try_from(names::AREA_CODES.len()).unwrap_or(1);
     let code = usize::try_from(number % codes).unwrap_or_default();

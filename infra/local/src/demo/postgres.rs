@@ -1,4 +1,4 @@
-//! A `PostgreSQL` database for each practice.
+//! Creates a `PostgreSQL` database for each practice.
 
 use shared::tenant::ConnectionString;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
@@ -7,9 +7,10 @@ use url::{Host, Url};
 use crate::error::{Error, Result};
 use crate::random;
 
-/// Creates a new database on the server and gives its DSN; what the server holds already is never touched.
+/// Creates a new database on the server and returns its connection string. Never touches existing
+/// databases.
 ///
-/// Where `server`'s user may do anything, the database gets an owner of its own and nobody else can connect to it.
+/// If `server`'s user is a superuser, the database gets its own owner and nobody else can connect.
 pub(super) async fn create(server: &str, practicepass: &str) -> Result<String> {
     let failed = |error: sqlx::Error| Error::store("--practice-db", error);
     let mut dsn = parse(server)?;
@@ -40,7 +41,8 @@ pub(super) async fn create(server: &str, practicepass: &str) -> Result<String> {
     Ok(dsn.into())
 }
 
-/// The server's URL, with a word on TLS: without one of the person's own, it is asked for everywhere but here.
+/// Parses the server's URL and adds an `sslmode` if it has none: TLS is required except on
+/// loopback.
 pub(crate) fn parse(server: &str) -> Result<Url> {
     let mut url = Url::parse(server).map_err(|_| unusable())?;
     let loopback = match url.host() {
@@ -60,7 +62,7 @@ pub(crate) fn parse(server: &str) -> Result<Url> {
 }
 
 fn unusable() -> Error {
-    Error::Refused("--practice-db takes postgres://user:password@host:port/database".to_owned())
+    Error::Refused("--practice-db must be postgres://user:password@host:port/database".to_owned())
 }
 
 #[cfg(test)]

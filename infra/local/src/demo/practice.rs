@@ -1,4 +1,4 @@
-//! The two practices: who works there, when and where.
+//! The two demo practices: providers, hours, rooms and visit types.
 
 use jiff::civil::{Date, Time, Weekday, time};
 use jiff::{Span, civil};
@@ -6,17 +6,17 @@ use shared::domain::schedule::{ScheduleException, WorkingHours};
 
 use super::rows::{Script, row};
 
-/// A practice to be made up.
+/// A fictional practice.
 pub(super) struct DemoPractice {
     pub(super) practicepass: &'static str,
     pub(super) name: &'static str,
     /// IANA name.
     pub(super) time_zone: &'static str,
-    /// Where its chance begins.
+    /// Seed of its random data.
     pub(super) seed: u64,
     /// City, state and ZIP code of its patients.
     pub(super) place: (&'static str, &'static str, &'static str),
-    /// Name, title, specialty; the first has id 1. They work the hours of [`WINDOWS`].
+    /// Name, title, specialty; the first has id 1. [`WINDOWS`] has their hours.
     providers: [(&'static str, &'static str, &'static str); 4],
 }
 
@@ -51,7 +51,8 @@ pub(super) const PRACTICES: [DemoPractice; 2] = [
 
 const WEEKDAYS: &[i64] = &[1, 2, 3, 4, 5];
 
-/// Provider, ISO weekdays, first and last hour: lunch breaks, late hours, and nights that end on the next day.
+/// Provider, ISO weekdays, start and end: with lunch breaks, late hours, and nights that end on the
+/// next day.
 const WINDOWS: &[(i64, &[i64], Time, Time)] = &[
     (1, WEEKDAYS, hour(9, 0), hour(12, 0)),
     (1, WEEKDAYS, hour(13, 0), hour(17, 0)),
@@ -75,11 +76,11 @@ pub(super) struct VisitType {
     /// Minutes the provider needs before and after; at most [`MOST_BUFFER`].
     pub(super) buffers: (i64, i64),
     pub(super) providers: &'static [i64],
-    /// One of these is needed; none when empty.
+    /// A visit needs one of these, or no room if empty.
     pub(super) rooms: &'static [i64],
 }
 
-/// Minutes of the longest buffer.
+/// The longest buffer in minutes.
 pub(super) const MOST_BUFFER: i64 = 15;
 
 pub(super) const VISIT_TYPES: &[VisitType] = &[
@@ -91,7 +92,7 @@ pub(super) const VISIT_TYPES: &[VisitType] = &[
     VisitType { name: "House Call", active: false, buffers: (0, 0), providers: &[], rooms: &[] },
 ];
 
-/// One day that is different; no provider means the whole practice.
+/// A schedule exception; no provider means the whole practice.
 pub(super) struct Different {
     pub(super) provider: Option<i64>,
     pub(super) exception: ScheduleException,
@@ -102,7 +103,7 @@ impl DemoPractice {
         1..=i64::try_from(self.providers.len()).unwrap_or_default()
     }
 
-    /// Writes everything that doesn't depend on patients.
+    /// Writes everything that does not depend on patients.
     pub(super) fn write(&self, script: &mut Script, today: Date) {
         let providers: Vec<_> = self
             .provider_ids()
@@ -148,7 +149,7 @@ fn write_visit_types(script: &mut Script) {
     script.insert("visit_type_resources (visit_type, resource_id)", &pairs(|it| it.rooms));
 }
 
-/// A provider's weekly hours.
+/// Returns a provider's weekly hours.
 pub(super) fn hours_of(provider: i64) -> Vec<WorkingHours> {
     let own = WINDOWS.iter().filter(|(id, ..)| *id == provider);
     own.flat_map(|(_, weekdays, start, end)| {
@@ -163,7 +164,7 @@ pub(super) fn hours_of(provider: i64) -> Vec<WorkingHours> {
     .collect()
 }
 
-/// What is different in the weeks around today.
+/// Returns the schedule exceptions in the weeks around today.
 pub(super) fn different_days(today: Date) -> Vec<Different> {
     let on = |days: i32| working_day(today.saturating_add(Span::new().days(days)));
     let custom = |date, start, end| ScheduleException::Custom { date, start, end, own: true };
@@ -178,7 +179,7 @@ pub(super) fn different_days(today: Date) -> Vec<Different> {
     ]
 }
 
-/// The date, or the Monday after it.
+/// Returns the date, or the next Monday if it is on a weekend.
 fn working_day(date: Date) -> Date {
     let days = match date.weekday() {
         Weekday::Saturday => 2,

@@ -1,4 +1,4 @@
-//! The demo's part of the control plane: partners, practices and keys.
+//! The demo's control plane: partners, practices and keys.
 
 use jiff::Timestamp;
 use shared::auth::api_key::{ApiKey, Mode};
@@ -17,10 +17,10 @@ use super::{access, activity, dsn_secret};
 use crate::error::{Error, Result};
 use crate::random;
 
-/// Enough to try load with, in calls a minute.
+/// Rate limit in calls per minute, high enough for load tests.
 const RATE_LIMIT: u32 = 100_000;
 
-/// Id, company, contact, e-mail, web site.
+/// Id, company, contact, email, website.
 const PARTNERS: [(&str, &str, &str, &str, &str); 2] = [
     ("prt_northwind", "Northwind Health", "Kim Lee", "kim@northwind.example", "https://northwind.example"),
     ("prt_lakeview", "Lakeview Analytics", "Sam Ortiz", "sam@lakeview.example", "https://lakeview.example"),
@@ -33,7 +33,7 @@ const KEYS: [(&str, usize, usize, &[Scope]); 3] = [
     ("All scopes of the clinic", 1, 1, Scope::ALL),
 ];
 
-/// Writes the practices; once more, it changes nothing.
+/// Writes the practices. Idempotent.
 pub(super) async fn practices(store: &Store) -> Result<()> {
     for it in &PRACTICES {
         let practice = Practice {
@@ -51,7 +51,7 @@ pub(super) async fn practices(store: &Store) -> Result<()> {
     Ok(())
 }
 
-/// Writes the partners, new keys and a week of calls with them.
+/// Writes the partners, new keys and a week of calls with these keys.
 pub(super) async fn partners_and_keys(store: &Store, now: Timestamp) -> Result<Vec<DemoKey>> {
     for (id, company, contact, email, website) in PARTNERS {
         let partner = Partner {
@@ -70,7 +70,7 @@ pub(super) async fn partners_and_keys(store: &Store, now: Timestamp) -> Result<V
             version: 1,
         };
         match store.create_partner(&partner).await {
-            // A run that was cut off had come so far.
+            // An interrupted earlier run had already written it.
             Ok(()) | Err(control::Error::ConditionFailed) => {}
             Err(error) => return Err(Error::store("partners", error)),
         }
@@ -89,7 +89,7 @@ pub(super) async fn partners_and_keys(store: &Store, now: Timestamp) -> Result<V
             scopes: scopes.to_vec(),
         });
         let zone = zones::get(practice.time_zone)
-            .ok_or_else(|| Error::Store(format!("{} is no time zone", practice.time_zone)))?;
+            .ok_or_else(|| Error::Store(format!("{} is not a time zone", practice.time_zone)))?;
         records.push((record, zone));
     }
     let calls = activity::calls(&records, now);

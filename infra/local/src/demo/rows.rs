@@ -1,17 +1,18 @@
 //! SQL text of the demo rows.
 //!
-//! The rows are written as literals because one text then serves both engines, without their limits on the number of
-//! bound values. It is made of this module's own words and numbers: nothing from outside ever gets in.
+//! Rows are written as literals, because the same text then serves both engines without their
+//! limits on bound values. The text consists only of this module's own words and numbers; no
+//! outside input reaches it.
 
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use jiff::civil::{Date, Time};
 
-/// Most rows of one statement.
+/// Maximum number of rows per statement.
 const CHUNK: usize = 500;
 
-/// A value as SQL spells it.
+/// A value as a SQL literal.
 pub(super) struct Literal(String);
 
 macro_rules! literals {
@@ -56,7 +57,7 @@ pub(super) use row;
 pub(super) struct Script(String);
 
 impl Script {
-    /// Adds rows; `into` is the table with its columns: `tags (tag_id, name)`.
+    /// Adds rows; `into` is the table with its columns, e.g. `tags (tag_id, name)`.
     pub(super) fn insert(&mut self, into: &str, rows: &[Row]) {
         for chunk in rows.chunks(CHUNK) {
             for (number, row) in chunk.iter().enumerate() {

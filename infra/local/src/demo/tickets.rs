@@ -1,4 +1,4 @@
-//! Tickets between the practice and its partners, with comments and the states they went through.
+//! Tickets between the practice and its partners, with comments and status history.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -106,7 +106,7 @@ const TICKETS: [Ticket; 12] = [
     ),
 ];
 
-/// Writes the tickets, the newest a few hours before `now`, with ids from 1.
+/// Writes the tickets with ids from 1; the newest is from a few hours before `now`.
 pub(super) fn write(script: &mut Script, now: Timestamp) {
     let (mut tickets, mut comments, mut history) = (Vec::<Row>::new(), Vec::<Row>::new(), Vec::<Row>::new());
     for (id, (subject, description, status, priority, assignee, said)) in (1_i64..).zip(TICKETS) {

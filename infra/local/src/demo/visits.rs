@@ -1,5 +1,5 @@
-//! Visits from two weeks ago to two weeks ahead, by the very rules that the API books by, and what the EMR logged of
-//! all that happened.
+//! Visits from two weeks ago to two weeks ahead, booked by the API's own rules, and the EMR's log
+//! of them.
 
 use std::collections::{HashMap, HashSet};
 
@@ -17,21 +17,21 @@ use super::patients::Patient;
 use super::practice::{DemoPractice, MOST_BUFFER, VISIT_TYPES, VisitType, different_days, hours_of};
 use super::rows::{Row, Script, row};
 
-/// So many days back and ahead.
+/// Number of days back and ahead.
 const DAYS: i32 = 14;
-/// Of the times at which a visit could begin, so many percent do.
+/// Percentage of possible start times that are booked.
 const BOOKED: usize = 45;
 /// Durations in minutes.
 const DURATIONS: [i64; 4] = [15, 30, 30, 60];
 const LONGEST: i64 = 60;
-/// The log of a practice that has been at work for years.
+/// First log id, like that of a practice with years of history.
 const FIRST_LOG_ID: i64 = 14_650_001;
 
 const COLUMNS: &str = "visits (visit_id, patient_id, provider_id, room_id, visit_type, visit_date, visit_time, \
     visit_duration, provider_time, provider_duration, visit_complaint, status, starts_at, ends_at, \
     provider_starts_at, provider_ends_at, created_at, updated_at)";
 
-/// The practice's time.
+/// The current time in the practice.
 pub(super) struct Today<'a> {
     pub(super) zone: &'a TimeZone,
     pub(super) now: Timestamp,
@@ -48,7 +48,7 @@ struct Diary<'a> {
     log: Vec<(Timestamp, &'static str, &'static str, i64)>,
 }
 
-/// Writes visits and log.
+/// Writes the visits and the log.
 pub(super) fn write(
     script: &mut Script,
     dice: &mut Dice,
@@ -88,7 +88,7 @@ pub(super) fn write(
     script.insert("log (log_id, table_name, action, record_id, logged_at)", &log);
 }
 
-/// The provider's hours with room for the longest buffers, so that every type of visit fits its times.
+/// Returns the provider's calendar with the longest buffers, so that every visit type fits.
 fn calendar(provider: i64, today: &Today<'_>, (first, last): (Date, Date)) -> Calendar {
     let practice = Practice { time_zone: today.zone.clone(), grid_minutes: 15, horizon_days: 365 };
     let rules = VisitTypeRules {
@@ -113,7 +113,8 @@ fn calendar(provider: i64, today: &Today<'_>, (first, last): (Date, Date)) -> Ca
 }
 
 impl Diary<'_> {
-    /// Books a visit if the provider is free from `free_from` on, and a room and a patient are.
+    /// Books a visit if the provider is free from `free_from` on, and a room and a patient are
+    /// free.
     fn book(&mut self, provider: ProviderId, date: Date, time: Time, free_from: &mut i64) {
         let types: Vec<&VisitType> =
             VISIT_TYPES.iter().filter(|it| it.providers.contains(&provider.0)).collect();
@@ -131,7 +132,7 @@ impl Diary<'_> {
         if room.is_none() && !kind.rooms.is_empty() {
             return;
         }
-        // The newest patients joined when the first of these visits were long booked.
+        // The newest patients joined after the first of these visits were booked.
         let known = self.patients.len() * 95 / 100;
         let patient = self.patients[self.dice.below(known)].id;
         if !self.seen.insert((patient, date)) {
@@ -165,7 +166,7 @@ impl Diary<'_> {
             self.log.push((changed, "visits", "update", id));
         }
         if status == "Completed" {
-            // Claim, payment and document bear the visit's number.
+            // Claims, payments and documents use the visit's id.
             for (table, percent, hours) in [("documents", 40, 1), ("claims", 80, 6), ("payments", 50, 48)] {
                 let at = changed + SignedDuration::from_hours(hours);
                 if self.dice.chance(percent) && at <= now {
@@ -196,7 +197,7 @@ impl Diary<'_> {
         ]);
     }
 
-    /// The status that a visit has by now, and when it got it.
+    /// Returns a visit's current status, and when it changed to it.
     fn outcome(&mut self, start: Timestamp, end: Timestamp, booked: Timestamp) -> (&'static str, Timestamp) {
         let now = self.today.now;
         let between = booked + (start.min(now).duration_since(booked) / 2);

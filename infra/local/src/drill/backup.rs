@@ -1,4 +1,4 @@
-//! Backups of a practice's database and of the control plane, as point-in-time recovery would give them.
+//! Backups of a practice's database and of the control plane, like those of point-in-time recovery.
 
 use std::path::{Path, PathBuf};
 
@@ -18,10 +18,10 @@ use crate::error::{Error, Result};
 use crate::practices::{CONTROL_TABLE, control_plane, dsn_secret};
 use crate::template::REGION;
 
-/// The table that the control plane is restored to.
+/// Name of the table that the control plane is restored to.
 pub(super) const RESTORED_TABLE: &str = "ControlTable-restored";
 
-/// A practice's database at a moment.
+/// A backup of a practice's database.
 pub(super) struct DatabaseBackup {
     pub(super) at: Timestamp,
     kept: Kept,
@@ -29,14 +29,14 @@ pub(super) struct DatabaseBackup {
 
 enum Kept {
     File(PathBuf),
-    /// A database on the same server, and the connection string of the practice's.
+    /// A database on the same server, and the connection string of the original.
     Copy {
         name: String,
         dsn: Url,
     },
 }
 
-/// The control table at a moment.
+/// A backup of the control table.
 pub(super) struct ControlBackup {
     pub(super) at: Timestamp,
     items: Vec<Item>,
@@ -57,7 +57,7 @@ impl DatabaseBackup {
         Ok(Self { at, kept: Kept::Copy { name, dsn } })
     }
 
-    /// Restores it beside the practice's own; the connection string.
+    /// Restores it beside the original; returns its connection string.
     pub(super) async fn restore(&self, scene: &Scene<'_>) -> Result<String> {
         match &self.kept {
             Kept::File(file) => {
@@ -77,7 +77,7 @@ impl DatabaseBackup {
     }
 }
 
-/// The practice's database is gone.
+/// Deletes the practice's database.
 pub(super) async fn lose_database(scene: &Scene<'_>, dsn: &str) -> Result<()> {
     if let Some(file) = path_of(dsn) {
         for end in ["", "-wal", "-shm"] {
@@ -93,7 +93,7 @@ pub(super) async fn lose_database(scene: &Scene<'_>, dsn: &str) -> Result<()> {
     on_server(scene, &[format!("drop database {name} with (force)")]).await
 }
 
-/// The databases that the drill made on a server are gone.
+/// Drops the databases that the drill created on a server.
 pub(super) async fn clean_server(scene: &Scene<'_>, dsn: &str) -> Result<()> {
     let Ok(dsn) = Url::parse(dsn) else { return Ok(()) };
     if scene.server().is_none() {
@@ -112,17 +112,17 @@ impl ControlBackup {
         Ok(Self { at, items })
     }
 
-    /// Puts it where the lost table was, as a backup of a deleted table can be.
+    /// Restores it in place of the lost table, as is possible for a deleted table.
     pub(super) async fn take_its_place(&self, scene: &Scene<'_>) -> Result<()> {
         let mut items = self.items.clone();
         for item in &mut items {
-            // The poller's holds last a minute: outside of a drill, they are over.
+            // The poller's leases last a minute; outside a drill they would have expired.
             item.remove("leaseUntil");
         }
         fill(&control(scene)?, &items).await
     }
 
-    /// Restores it to a table of another name.
+    /// Restores it to a table with another name.
     pub(super) async fn restore(&self, scene: &Scene<'_>) -> Result<()> {
         let attribute = |name: &str| {
             AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S).build()
@@ -151,7 +151,7 @@ async fn fill(store: &Store, items: &[Item]) -> Result<()> {
     Ok(())
 }
 
-/// The control table's items are gone, but for the audit log if it is kept; how many.
+/// Deletes the control table's items, except the audit log if it is kept; returns their number.
 pub(super) async fn lose_control(scene: &Scene<'_>, keep_audit: bool) -> Result<usize> {
     let client = client(scene)?;
     let mut items = control(scene)?.control_items().await.map_err(|error| refused(&error))?;
@@ -164,7 +164,7 @@ pub(super) async fn lose_control(scene: &Scene<'_>, keep_audit: bool) -> Result<
     Ok(items.len())
 }
 
-/// The connection string of the practice's database.
+/// Returns the connection string of the practice's database.
 pub(super) fn dsn(scene: &Scene<'_>) -> Result<String> {
     let missing = || Error::Refused("the practice has no connection string".to_owned());
     scene.stores()?.secrets.get(&dsn_secret(PRACTICE)).ok_or_else(missing)
@@ -174,14 +174,15 @@ fn path_of(dsn: &str) -> Option<PathBuf> {
     dsn.strip_prefix("sqlite://").map(PathBuf::from)
 }
 
-/// A copy that is whole although others write.
+/// Copies a SQLite file consistently while others write to it.
 fn vacuum_into(source: &Path, copy: &Path) -> Result<()> {
     let failed = |error: rusqlite::Error| Error::store(&source.display().to_string(), error);
     let open = Connection::open(source).map_err(failed)?;
     open.execute("vacuum into ?1", [copy.display().to_string()]).map(|_| ()).map_err(failed)
 }
 
-/// Without connections to the source: the server copies no other. Functions connect anew.
+/// Copies a database. The server requires that nobody is connected to the source, so it is closed
+/// meanwhile; functions reconnect.
 async fn copy_database(scene: &Scene<'_>, source: &str, copy: &str, dsn: &Url) -> Result<()> {
     let owner = dsn.username();
     let end = format!("select pg_terminate_backend(pid) from pg_stat_activity where datname = '{source}'");

@@ -1,4 +1,4 @@
-//! Where partners of the drill receive their webhooks.
+//! The webhook endpoint of the drill's partners.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,10 +11,10 @@ use tokio::task::JoinHandle;
 use crate::error::Result;
 use crate::http::{self as server, answer, listen, read_body};
 
-/// Bodies are ids only.
+/// Maximum body size in bytes; events contain only ids.
 const LIMIT: usize = 64 * 1024;
 
-/// One event as it was received.
+/// One received event.
 #[derive(Clone, Debug)]
 pub(super) struct Received {
     /// The path of the partner's endpoint.
@@ -27,7 +27,7 @@ impl Received {
         self.body["eventId"].as_str().unwrap_or_default()
     }
 
-    /// Its content without its id: a row of the log.
+    /// Returns its content without its id: the log row, the record and the time.
     pub(super) fn says(&self) -> (i64, i64, String) {
         let number = |name: &str| self.body[name].as_i64().unwrap_or_default();
         (number("logId"), number("recordId"), self.body["occurredAt"].to_string())
@@ -67,7 +67,7 @@ impl Endpoint {
         format!("{}/{partner}", self.base)
     }
 
-    /// All that was sent so far, also more than once.
+    /// Returns all events received so far, including duplicates.
     pub(super) fn received(&self) -> Vec<Received> {
         self.received.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

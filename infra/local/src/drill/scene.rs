@@ -1,4 +1,4 @@
-//! A local stack of the drill's own, and calls of it.
+//! The drill's own local stack, and calls to it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,19 +15,19 @@ use crate::operations::Operator;
 use crate::operations::admin_api::{HttpClient, client, exchange};
 use crate::stack::{FrontDoor, Options, Stack, Stores};
 
-/// The practice that the drill is about.
+/// The practice that the drill restores.
 pub(super) const PRACTICE: &str = "DemoOffice";
-/// What doesn't come for so long never comes.
+/// How long to wait for something before the drill fails.
 const LONGEST_WAIT: Duration = Duration::from_mins(2);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
-/// What a drill is run with.
+/// The configuration of a drill.
 pub struct Setting {
     pub root: PathBuf,
     /// The functions' executables by package name.
     pub binaries: BTreeMap<String, PathBuf>,
     pub guard: Option<PathBuf>,
-    /// A `PostgreSQL` server that the practices' databases are created on; without one they are files.
+    /// The `PostgreSQL` server for the practices' databases; `None` for SQLite files.
     pub server: Option<String>,
 }
 
@@ -40,7 +40,7 @@ pub(super) struct Scene<'a> {
     client: HttpClient,
 }
 
-/// What a call answered.
+/// The response to a call.
 pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) request_id: String,
@@ -54,12 +54,12 @@ impl<'a> Scene<'a> {
         Ok(Self { setting, folder, stack: None, demo: None, base, client: client()? })
     }
 
-    /// Starts the stack; without `events` neither the poller runs nor are queues read.
+    /// Starts the stack; without `events`, the poller does not run and queues are not read.
     pub(super) async fn open(&mut self, events: bool) -> Result<()> {
         let stores =
             Stores::start(&self.setting.root.join("template.yaml"), DataDir::open(&self.folder)?).await?;
         let door = FrontDoor::open(0).await?;
-        // The data is made once; later starts must change nothing.
+        // The data is created once; later starts must change nothing.
         if self.demo.is_none() {
             self.demo = demo::prepare(&stores, &door.base_url, self.setting.server.as_deref()).await?;
         }
@@ -84,7 +84,7 @@ impl<'a> Scene<'a> {
     }
 
     pub(super) fn stores(&self) -> Result<&Stores> {
-        let closed = || Error::Refused("the drill's stack is closed".to_owned());
+        let closed = || Error::Refused("the drill's stack is not running".to_owned());
         self.stack.as_ref().map(Stack::stores).ok_or_else(closed)
     }
 
@@ -122,13 +122,14 @@ impl<'a> Scene<'a> {
         })
     }
 
-    /// As an administrator; it must succeed. The body.
+    /// Makes a call as an administrator, which must succeed; returns the body.
     pub(super) async fn admin(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value> {
         let reply = self.call(&[("x-admin-secret", self.admin_secret())], method, path, body).await?;
         reply.good(path)
     }
 
-    /// As an administrator with an `Idempotency-Key`; it must succeed. The body.
+    /// Makes a call as an administrator with an `Idempotency-Key`, which must succeed; returns the
+    /// body.
     pub(super) async fn admin_once(
         &self,
         method: &str,
@@ -144,14 +145,14 @@ impl<'a> Scene<'a> {
         self.demo.as_ref().map(|it| it.admin_secret.as_str()).unwrap_or_default()
     }
 
-    /// A token for an API key; `None` when it is refused.
+    /// Exchanges an API key for a token; `None` if the key is rejected.
     pub(super) async fn token(&self, api_key: &str) -> Result<Option<String>> {
         let path = format!("/v1/{PRACTICE}/auth/token");
         let reply = self.call(&[], "POST", &path, Some(&json!({ "apiKey": api_key }))).await?;
         Ok(reply.body["accessToken"].as_str().map(str::to_owned))
     }
 
-    /// As a partner; it must succeed. The body.
+    /// Makes a call as a partner, which must succeed; returns the body.
     pub(super) async fn partner(
         &self,
         api_key: &str,
@@ -162,7 +163,7 @@ impl<'a> Scene<'a> {
         self.reply(api_key, method, path, body).await?.good(path)
     }
 
-    /// As a partner.
+    /// Makes a call as a partner.
     pub(super) async fn reply(
         &self,
         api_key: &str,
@@ -173,7 +174,7 @@ impl<'a> Scene<'a> {
         self.keyed(api_key, method, path, body, None).await
     }
 
-    /// As a partner, with an `Idempotency-Key`.
+    /// Makes a call as a partner with an optional `Idempotency-Key`.
     pub(super) async fn keyed(
         &self,
         api_key: &str,
@@ -182,14 +183,14 @@ impl<'a> Scene<'a> {
         body: Option<&Value>,
         once: Option<&str>,
     ) -> Result<Reply> {
-        let refused = || Error::Refused(format!("{path}: the key is refused"));
+        let refused = || Error::Refused(format!("{path}: the key was rejected"));
         let token = format!("Bearer {}", self.token(api_key).await?.ok_or_else(refused)?);
         let mut headers = vec![("authorization", token.as_str())];
         headers.extend(once.map(|once| ("idempotency-key", once)));
         self.call(&headers, method, path, body).await
     }
 
-    /// Waits until a call is on record, which is written after its answer.
+    /// Waits for a call's record, which is written after its response.
     pub(super) async fn recorded(&self, request_id: &str) -> Result<()> {
         let path = format!("/v1/admin/activity?requestId={request_id}");
         until("the record of a call", async || {
@@ -213,7 +214,7 @@ pub(super) async fn until(what: &str, mut holds: impl AsyncFnMut() -> Result<boo
     let began = Instant::now();
     while !holds().await? {
         if began.elapsed() > LONGEST_WAIT {
-            return Err(Error::Refused(format!("{what} didn't come")));
+            return Err(Error::Refused(format!("timed out waiting for {what}")));
         }
         sleep(BETWEEN_LOOKS).await;
     }

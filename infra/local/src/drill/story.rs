@@ -20,7 +20,7 @@ pub(super) struct Partner {
     pub(super) key_id: String,
 }
 
-/// A booking as its partner believes it.
+/// A booking as its partner knows it.
 #[derive(Clone)]
 pub(super) struct Booking {
     pub(super) name: &'static str,
@@ -30,13 +30,13 @@ pub(super) struct Booking {
 }
 
 impl Booking {
-    /// The `Idempotency-Key` that it was made with.
+    /// Returns the `Idempotency-Key` of the booking.
     pub(super) fn once(&self) -> String {
         format!("drill-{}", self.name)
     }
 }
 
-/// Who takes part, and what they did.
+/// The participants and what they did.
 pub(super) struct Story {
     /// Books and receives events.
     pub(super) booker: Partner,
@@ -47,7 +47,7 @@ pub(super) struct Story {
     pub(super) silent: Partner,
     /// An administrator pauses its subscription.
     pub(super) paused: Partner,
-    /// Its key gets another secret.
+    /// Its key is rotated.
     pub(super) rotated: Partner,
     /// Its key loses scopes.
     pub(super) narrowed: Partner,
@@ -56,13 +56,13 @@ pub(super) struct Story {
     pub(super) bookings: Vec<Booking>,
 }
 
-/// The paths of the endpoints of those who receive events.
+/// Paths of the endpoints that receive events.
 pub(super) const BOOKER: &str = "booker";
 pub(super) const SILENT: &str = "silent";
 pub(super) const PAUSED: &str = "paused";
 /// A practice that is removed.
 pub(super) const CLOSED: &str = "DrillClosed";
-/// The `Idempotency-Key` of a key that is made after the backups.
+/// The `Idempotency-Key` of an API key that is created after the backups.
 const LATE: &str = "drill-late-key";
 
 impl Story {
@@ -94,7 +94,7 @@ impl Story {
         Ok(story)
     }
 
-    /// Books the next free half hour, and waits until the partner was told of it and the call is on record.
+    /// Books the next free half hour, and waits for its event and for the call's record.
     pub(super) async fn book(
         &mut self,
         scene: &Scene<'_>,
@@ -119,7 +119,7 @@ impl Story {
         Ok(())
     }
 
-    /// Everything that must not be undone by a restore.
+    /// Ends access in every way; a restore must undo none of it.
     pub(super) async fn end_access(&self, scene: &Scene<'_>) -> Result<()> {
         let revoke = format!("/v1/admin/keys/{}/revoke", self.revoked.key_id);
         scene.admin("POST", &revoke, Some(&json!({}))).await?;
@@ -140,20 +140,20 @@ impl Story {
         scene.recorded(&request_id).await
     }
 
-    /// An administrator takes scopes from a key.
+    /// Removes scopes from a key, as an administrator.
     pub(super) async fn narrow(&self, scene: &Scene<'_>) -> Result<()> {
         let path = format!("/v1/admin/keys/{}", self.narrowed.key_id);
         scene.admin("PATCH", &path, Some(&json!({ "scopes": ["Prospects"] }))).await?;
         Ok(())
     }
 
-    /// What the report leaves to people.
+    /// Does the manual work that the report asks for.
     pub(super) async fn by_hand(&self, scene: &Scene<'_>, report: &Report) -> Result<()> {
         let mut rows =
             report.checks.iter().filter(|it| it.verdict == Verdict::ByHand).flat_map(|it| &it.rows);
         let (mut narrow, mut remove) = (false, false);
         for row in rows.by_ref() {
-            narrow |= row.contains(&self.narrowed.key_id) && row.contains("terms of before (scopes)");
+            narrow |= row.contains(&self.narrowed.key_id) && row.contains("earlier settings (scopes)");
             remove |= row.starts_with(CLOSED) && row.contains("remove-practice");
         }
         if narrow {
@@ -165,14 +165,14 @@ impl Story {
         Ok(())
     }
 
-    /// Makes a key under the same `Idempotency-Key` each time.
+    /// Creates an API key with the same `Idempotency-Key` each time.
     pub(super) async fn late_key(&self, scene: &Scene<'_>) -> Result<String> {
         let key = json!({ "partnerId": self.booker.id, "name": "late", "practicepass": PRACTICE, "scopes": ["Prospects"] });
         let made = scene.admin_once("POST", "/v1/admin/keys", &key, LATE).await?;
         Ok(made["data"]["apiKey"].as_str().unwrap_or_default().to_owned())
     }
 
-    /// The id and the shown status of a partner's subscription.
+    /// Returns the id and the displayed status of a partner's subscription.
     pub(super) async fn subscription(&self, scene: &Scene<'_>, partner: &Partner) -> Result<(i64, String)> {
         let page = scene.admin("GET", "/v1/admin/webhooks?limit=100", None).await?;
         let mut rows = page["data"].as_array().into_iter().flatten();
@@ -189,7 +189,7 @@ impl Story {
     }
 }
 
-/// Sends the request of a booking, the first time or once more.
+/// Sends the request of a booking, for the first time or again.
 pub(super) async fn book_once(
     scene: &Scene<'_>,
     api_key: &str,
@@ -199,7 +199,7 @@ pub(super) async fn book_once(
     scene.keyed(api_key, "POST", &path, Some(&booking.body), Some(&booking.once())).await
 }
 
-/// Waits until the booker was told of a visit.
+/// Waits until the booker has received the event of a visit.
 pub(super) async fn told(endpoint: &Endpoint, visit: i64) -> Result<()> {
     until("the event of a booking", async || {
         let received = endpoint.received();
@@ -208,7 +208,7 @@ pub(super) async fn told(endpoint: &Endpoint, visit: i64) -> Result<()> {
     .await
 }
 
-/// The EMR changes patients, and the booker is told.
+/// Changes patients in the EMR, and waits for the events to the booker.
 pub(super) async fn work_in_the_emr(scene: &Scene<'_>, endpoint: &Endpoint, count: usize) -> Result<()> {
     let of_patients = || {
         endpoint
@@ -220,12 +220,12 @@ pub(super) async fn work_in_the_emr(scene: &Scene<'_>, endpoint: &Endpoint, coun
     let before = of_patients();
     emit(&scene.folder, PRACTICE, EventScope::Patients, count).await?;
     until("the EMR's events", async || Ok(of_patients() >= before + count)).await?;
-    // A second later than any backup: their moments are told by seconds.
+    // Stay a second away from any backup, because restore moments have a resolution of one second.
     tokio::time::sleep(Duration::from_secs(1)).await;
     Ok(())
 }
 
-/// An approved request for access; its id and the token of its claim link.
+/// Creates an approved access request; returns its id and the token of its claim link.
 async fn claim_link(scene: &Scene<'_>) -> Result<(String, String)> {
     let wish = json!({
         "company": "Drill Applicant", "practice": PRACTICE, "contact": "Nia Bell", "email": "nia@drill.example",
@@ -252,7 +252,7 @@ async fn partner(scene: &Scene<'_>, company: &str) -> Result<Partner> {
     });
     let made = scene.admin("POST", "/v1/admin/keys", Some(&key)).await?;
     let api_key = made["data"]["apiKey"].as_str().unwrap_or_default().to_owned();
-    let unreadable = || Error::Refused("a new key can't be read".to_owned());
+    let unreadable = || Error::Refused("the new key is malformed".to_owned());
     let key_id = ApiKey::parse(&api_key).ok_or_else(unreadable)?.id.0;
     Ok(Partner { id, api_key, key_id })
 }

@@ -1,4 +1,4 @@
-//! Whether what was promised holds after the restore, seen from outside.
+//! Verifies from outside that the guarantees hold after the restore.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,22 +14,22 @@ use crate::error::Result;
 use crate::operations::reconcile::report::{Check, Report, Verdict};
 use crate::practices::failed;
 
-/// Rows of one read, and of the whole log of a drill.
+/// Row limit of a read, above the size of a drill's whole log.
 const ROWS: i64 = 100_000;
 
 /// What is known from before the loss.
 pub(super) struct Before {
-    /// Where the log ended when the first of the drill's events was written.
+    /// End of the log before the drill's first event.
     pub(super) log_began_after: LogId,
-    /// Bookings that the restored database can't hold.
+    /// Bookings that the restored database lacks.
     pub(super) lost: Vec<&'static str>,
-    /// Events that each endpoint had received when access was ended.
+    /// Number of events that the silent endpoint had received when access was ended.
     pub(super) silent_events: usize,
-    /// What the reconciliation reported.
+    /// The report of the reconciliation.
     pub(super) reported: Report,
 }
 
-/// Looks at each guarantee. Each is asked of the running API, of partners' endpoints or of the database itself.
+/// Verifies each guarantee through the running API, the partners' endpoints or the database.
 pub(super) async fn verify(
     scene: &Scene<'_>,
     endpoint: &Endpoint,
@@ -39,7 +39,7 @@ pub(super) async fn verify(
     let mut checks = access(scene, story).await?;
     checks.push(listed(story, before));
     checks.extend(bookings(scene, story, before).await?);
-    // The practice goes on.
+    // Normal work continues.
     story.book(scene, endpoint, "after").await?;
     work_in_the_emr(scene, endpoint, 2).await?;
     checks.extend(events(scene, endpoint, before).await?);
@@ -47,51 +47,51 @@ pub(super) async fn verify(
     Ok(checks)
 }
 
-/// A check of the drill: it holds or it doesn't.
+/// Returns a check that is good if `holds`, otherwise open and critical.
 fn check(id: &str, guarantee: &str, expected: &str, found: impl Into<String>, holds: bool) -> Check {
     let check = Check::new(id, guarantee, expected, found);
     if holds { check } else { check.with(Verdict::Open, true) }
 }
 
-/// Whether what was ended is ended, and what wasn't goes on.
+/// Verifies that ended access stays ended, and that other access works.
 async fn access(scene: &Scene<'_>, story: &Story) -> Result<Vec<Check>> {
     let mut checks = Vec::new();
     for (id, guarantee, partner, expected) in [
-        ("verify/revoked-key", "The key that was revoked is refused", &story.revoked, false),
-        ("verify/rotated-key", "The secret that was replaced is refused", &story.rotated, false),
-        ("verify/suspended-partner", "The partner that was suspended is refused", &story.suspended, false),
-        ("verify/live-key", "A key that nobody ended works", &story.booker, true),
+        ("verify/revoked-key", "The revoked key is rejected", &story.revoked, false),
+        ("verify/rotated-key", "The replaced secret is rejected", &story.rotated, false),
+        ("verify/suspended-partner", "The suspended partner is rejected", &story.suspended, false),
+        ("verify/live-key", "A key that was not revoked works", &story.booker, true),
     ] {
-        let word = |let_in: bool| if let_in { "let in" } else { "refused" };
+        let word = |let_in: bool| if let_in { "accepted" } else { "rejected" };
         let let_in = scene.token(&partner.api_key).await?.is_some();
         checks.push(check(id, guarantee, word(expected), word(let_in), let_in == expected));
     }
     let slots = format!("/v1/{PRACTICE}/availability/providers/1/next-slot?duration=30");
     let narrowed = scene.reply(&story.narrowed.api_key, "GET", &slots, None).await?.status.as_u16();
-    let guarantee = "The key that lost a scope doesn't reach what it lost";
+    let guarantee = "The narrowed key can't use the scope it lost";
     checks.push(check("verify/narrowed-key", guarantee, "403", narrowed.to_string(), narrowed == 403));
     let hooks = scene.reply(&story.silent.api_key, "GET", "/v1/webhooks", None).await?;
     let is_gone = hooks.status == http::StatusCode::NOT_FOUND
         || hooks.body["data"].as_array().is_some_and(Vec::is_empty);
     checks.push(check(
         "verify/deleted-subscription",
-        "The subscription that was deleted is gone",
+        "The deleted subscription is gone",
         "none",
         format!("{} {}", hooks.status.as_u16(), hooks.body["data"]),
         is_gone,
     ));
     let (_, status) = story.subscription(scene, &story.paused).await?;
-    let guarantee = "The subscription that was paused is paused";
+    let guarantee = "The paused subscription is paused";
     checks.push(check("verify/paused-subscription", guarantee, "paused", status.clone(), status == "paused"));
     let token = json!({ "token": story.link.1 });
     let claimed = scene.call(&[], "POST", "/v1/access-requests/claim", Some(&token)).await?.status.as_u16();
-    let guarantee = "The claim link that was withdrawn makes no key";
+    let guarantee = "The withdrawn claim link creates no key";
     checks.push(check("verify/claim-link", guarantee, "404", claimed.to_string(), claimed == 404));
     let path = format!("/v1/{CLOSED}/auth/token");
     let body = json!({ "apiKey": story.booker.api_key });
     let closed = scene.call(&[], "POST", &path, Some(&body)).await?.status.as_u16();
     let registered = scene.operator()?.registered(CLOSED).await.is_ok();
-    let guarantee = "The practice that was removed is gone";
+    let guarantee = "The removed practice is gone";
     let found = format!("registered: {registered}, {closed}");
     checks.push(check(
         "verify/removed-practice",
@@ -102,13 +102,13 @@ async fn access(scene: &Scene<'_>, story: &Story) -> Result<Vec<Check>> {
     ));
     let late = story.late_key(scene).await?;
     let let_in = scene.token(&late).await?.is_some();
-    let guarantee = "A repeated request for a key that is lost gives one that works";
-    let found = if let_in { "let in" } else { "refused" };
-    checks.push(check("verify/late-key", guarantee, "let in", found, let_in));
+    let guarantee = "A repeated request for a lost key returns a key that works";
+    let found = if let_in { "accepted" } else { "rejected" };
+    checks.push(check("verify/late-key", guarantee, "accepted", found, let_in));
     Ok(checks)
 }
 
-/// Whether the report names exactly the bookings that are lost, so that the practice can be told.
+/// Verifies that the report lists exactly the lost bookings, so that the practice can be informed.
 fn listed(story: &Story, before: &Before) -> Check {
     let rows = before.reported.checks.iter().filter(|it| it.id.ends_with("/writes")).flat_map(|it| &it.rows);
     let rows: Vec<&String> = rows.filter(|it| it.contains("/visits/book")).collect();
@@ -120,14 +120,16 @@ fn listed(story: &Story, before: &Before) -> Check {
         .collect();
     check(
         "verify/lost-bookings",
-        "Exactly the bookings that the restore lost are named",
+        "The report lists exactly the bookings that the restore lost",
         &before.lost.join(", "),
         named.join(", "),
         named == before.lost,
     )
 }
 
-/// Repeats every booking with its `Idempotency-Key`: what is lost is booked anew, what is there is answered as before.
+/// Repeats every booking with its `Idempotency-Key`.
+///
+/// A lost visit must be booked again; an existing one must get its stored response.
 async fn bookings(scene: &Scene<'_>, story: &Story, before: &Before) -> Result<Vec<Check>> {
     let key = &story.booker.api_key;
     let (mut about_nothing, mut wrong, mut reused) = (Vec::new(), Vec::new(), Vec::new());
@@ -156,15 +158,15 @@ async fn bookings(scene: &Scene<'_>, story: &Story, before: &Before) -> Result<V
     Ok(vec![
         check(
             "verify/replays",
-            "No replay answers about a visit that doesn't exist",
+            "No stored response is about a visit that doesn't exist",
             "none",
             rest(&about_nothing),
             about_nothing.is_empty(),
         ),
         check(
             "verify/repetitions",
-            "A repeated request finds its visit if that is there, and books it anew if it is lost",
-            "as it should be",
+            "A repeated request returns its visit if it exists, and books it again if it is lost",
+            "every one",
             rest(&wrong),
             wrong.is_empty(),
         ),
@@ -185,7 +187,7 @@ async fn bookings(scene: &Scene<'_>, story: &Story, before: &Before) -> Result<V
     ])
 }
 
-/// Books the time of a visit without its key.
+/// Books the time of a visit again, without its `Idempotency-Key`.
 async fn twice(scene: &Scene<'_>, api_key: &str, booking: &Booking) -> Result<String> {
     let path = format!("/v1/{PRACTICE}/visits/book");
     let reply = scene.reply(api_key, "POST", &path, Some(&booking.body)).await?;
@@ -210,7 +212,7 @@ async fn events(scene: &Scene<'_>, endpoint: &Endpoint, before: &Before) -> Resu
         });
         Ok(rows.collect())
     };
-    // The newest are on their way.
+    // The newest events may still be on their way.
     let mut left = missing().await?;
     let waited = until("every event", async || {
         left = missing().await?;
@@ -227,21 +229,21 @@ async fn events(scene: &Scene<'_>, endpoint: &Endpoint, before: &Before) -> Resu
     Ok(vec![
         check(
             "verify/events",
-            "Every row of the restored log was told to who subscribes to it",
+            "Every row of the restored log was sent to its subscriber",
             "none missing",
             if lost.is_empty() { "none missing".to_owned() } else { lost.join("; ") },
             lost.is_empty(),
         ),
         check(
             "verify/event-ids",
-            "No event id stands for two events",
-            "one meaning for each",
-            format!("{} ids, {} with two meanings {two_faced:?}", by_id.len(), two_faced.len()),
+            "No event id is used for two events",
+            "one event for each id",
+            format!("{} ids, {} of them for two events {two_faced:?}", by_id.len(), two_faced.len()),
             two_faced.is_empty(),
         ),
         check(
             "verify/silence",
-            "Nothing is sent for the subscription that was deleted",
+            "Nothing is sent to the deleted subscription",
             &format!("{} events, as before", before.silent_events),
             format!("{silent} events"),
             silent == before.silent_events,
@@ -256,14 +258,14 @@ async fn audited(scene: &Scene<'_>) -> Result<Check> {
     let (restored, revoked) = (has("restore.reconcile"), has("keys.revoke"));
     Ok(check(
         "verify/audit",
-        "The audit log tells of the restore, and of what was ended before it",
+        "The audit log has the restore and the revocation before it",
         "both",
         format!("restore: {restored}, revocation: {revoked}"),
         restored && revoked,
     ))
 }
 
-/// Waits until the booker was told of every booking that it made.
+/// Waits until the booker has received the events of all its bookings.
 pub(super) async fn all_told(endpoint: &Endpoint, story: &Story) -> Result<()> {
     for booking in &story.bookings {
         told(endpoint, booking.visit).await?;

@@ -1,4 +1,4 @@
-//! A request as Lambda sees it: payload format 2.0 of the HTTP API.
+//! A request as a Lambda event: payload format 2.0 of the HTTP API.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use crate::clock::now_millis;
 use crate::random;
 use crate::template::ACCOUNT;
 
-/// Everything of a request but its body.
+/// Everything in a request except its body.
 pub(super) struct Context<'a> {
     parts: &'a Parts,
     route: &'a Match,
@@ -27,7 +27,7 @@ impl<'a> Context<'a> {
         Self { parts, route, now_millis: now_millis() }
     }
 
-    /// The event; `None` for a path that isn't UTF-8 once decoded.
+    /// Returns the event; `None` if the decoded path isn't UTF-8.
     pub(super) fn event(&self, body: &[u8]) -> Option<Value> {
         let request = self.parts;
         let path = raw_path(request.uri.path())?;
@@ -81,7 +81,8 @@ impl<'a> Context<'a> {
     }
 }
 
-/// Despite its name the path is decoded, as the HTTP API delivers it, and ends at a decoded question mark.
+/// Returns the decoded path up to a decoded question mark. The HTTP API delivers it like this,
+/// although it calls it "raw".
 fn raw_path(path: &str) -> Option<Cow<'_, str>> {
     let decoded = percent_decode_str(path).decode_utf8().ok()?;
     match decoded.find('?') {
@@ -90,7 +91,7 @@ fn raw_path(path: &str) -> Option<Cow<'_, str>> {
     }
 }
 
-/// All values of a header, joined by commas.
+/// Returns all values of a header, joined by commas.
 fn text(headers: &HeaderMap, name: &str) -> String {
     let values =
         headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
@@ -113,7 +114,7 @@ fn headers(headers: &HeaderMap, host: &str) -> Map<String, Value> {
     all
 }
 
-/// Headers about the connection, which end at the gateway.
+/// Whether a header concerns only the connection; the gateway does not forward those.
 fn is_hop_by_hop(name: &str) -> bool {
     matches!(
         name,
@@ -128,7 +129,7 @@ fn cookies(headers: &HeaderMap) -> Vec<String> {
     cookies.map(str::to_owned).collect()
 }
 
-/// Decoded parameters; repeated ones joined by commas.
+/// Returns the decoded parameters; values of repeated ones are joined by commas.
 fn query_parameters(query: &str) -> Map<String, Value> {
     let mut all: BTreeMap<String, String> = BTreeMap::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -146,7 +147,7 @@ fn query_parameters(query: &str) -> Map<String, Value> {
     all.into_iter().map(|(name, value)| (name, Value::String(value))).collect()
 }
 
-/// Whether the HTTP API hands this content to the function as text; everything else goes as base64.
+/// Whether the HTTP API passes this content to the function as text; all other content is base64.
 fn is_text(headers: &HeaderMap) -> bool {
     if headers.contains_key(header::CONTENT_ENCODING) {
         return false;

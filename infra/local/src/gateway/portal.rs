@@ -1,4 +1,5 @@
-//! The portal's files, served as CloudFront serves them: the same security headers, nothing outside the folder.
+//! Serves the portal's files as CloudFront does, with the same security headers and nothing outside
+//! the folder.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,20 +12,20 @@ use percent_encoding::percent_decode_str;
 
 use crate::http::Answer;
 
-/// Headers of every answer that isn't the API's, the ones that CloudFront adds too. `Strict-Transport-Security` is
-/// CloudFront's alone: this is plain HTTP.
+/// Headers of every response outside the API, which CloudFront adds in AWS.
+/// `Strict-Transport-Security` is missing because this is plain HTTP.
 static SECURITY_HEADERS: LazyLock<HeaderMap> = LazyLock::new(|| {
-    let listed: BTreeMap<String, String> =
-        serde_json::from_str(include_str!("../../../portal-headers.json")).expect("a JSON object of texts");
+    let listed: BTreeMap<String, String> = serde_json::from_str(include_str!("../../../portal-headers.json"))
+        .expect("portal-headers.json is an object of strings");
     let listed = listed.iter().map(|(name, value)| {
-        let name = name.parse::<HeaderName>().expect("the name of a header");
-        (name, HeaderValue::from_str(value).expect("the value of a header"))
+        let name = name.parse::<HeaderName>().expect("a valid header name");
+        (name, HeaderValue::from_str(value).expect("a valid header value"))
     });
     listed.collect()
 });
 
 const NOT_FOUND: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Not found</title>\
-                         <h1>Not found</h1><p>There is no such page. The API is under <code>/v1</code>.</p></html>";
+                         <h1>Not found</h1><p>This page does not exist. The API is under <code>/v1</code>.</p></html>";
 
 /// The folder of static files.
 pub(super) struct Portal {
@@ -56,7 +57,7 @@ impl Portal {
         let mut file = self.folder.clone();
         for segment in path.split('/').filter(|segment| !segment.is_empty()) {
             let name = percent_decode_str(segment).decode_utf8().ok()?;
-            // A name is one plain file name: no parent, no hidden file, no separator, encoded or not.
+            // Only plain file names: no parent, no hidden file, no separator, encoded or not.
             if name.starts_with('.') || name.contains(['/', '\\', ':', '\0']) {
                 return None;
             }
@@ -65,7 +66,7 @@ impl Portal {
         if path.ends_with('/') {
             file.push("index.html");
         }
-        // A link inside the folder must not lead out of it either.
+        // A symbolic link must not lead out of the folder.
         let file = tokio::fs::canonicalize(file).await.ok()?;
         let folder = tokio::fs::canonicalize(&self.folder).await.ok()?;
         if !file.starts_with(&folder) {

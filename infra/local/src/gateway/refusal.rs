@@ -1,4 +1,4 @@
-//! Requests that are answered before any function sees them, in the form of the functions' own errors.
+//! Requests rejected before they reach a function, in the format of the functions' own errors.
 
 use http::{HeaderMap, HeaderValue, header};
 use jiff::Timestamp;
@@ -14,7 +14,7 @@ use crate::{
 
 const REQUEST_ID: &str = "x-request-id";
 
-/// The problem that a request has, as the functions would tell it.
+/// Returns a problem response as a function would.
 pub(super) fn refuse(headers: &HeaderMap, code: Code, detail: &str) -> Answer {
     let id = request_id(headers);
     let problem = Problem::new(code, detail.to_owned(), &id);
@@ -27,7 +27,7 @@ pub(super) fn refuse(headers: &HeaderMap, code: Code, detail: &str) -> Answer {
     answer
 }
 
-/// As [`refuse`], of a request that may come again.
+/// Returns a problem response that allows a retry after a second.
 pub(super) fn refuse_for_now(headers: &HeaderMap, code: Code, detail: &str) -> Answer {
     let mut answer = refuse(headers, code, detail);
     answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
@@ -43,7 +43,7 @@ fn request_id(headers: &HeaderMap) -> String {
     request_id::new(Timestamp::now(), bytes)
 }
 
-/// Whether every `%` of a path begins the code of a byte, and all is UTF-8 once decoded.
+/// Whether every `%` in a path begins an encoded byte, and the decoded path is UTF-8.
 pub(super) fn is_well_encoded(path: &str) -> bool {
     let codes = path.split('%').skip(1);
     let complete = |code: &str| code.len() >= 2 && code.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());

@@ -1,4 +1,4 @@
-//! A function's answer as HTTP, by the rules of payload format 2.0.
+//! Turns a function's response into HTTP by the rules of payload format 2.0.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -9,11 +9,11 @@ use serde_json::{Map, Value};
 
 use crate::http::{Answer, json};
 
-/// `None` when the answer isn't one that API Gateway can make a response of.
+/// Returns the HTTP response; `None` if API Gateway could not build one.
 pub(super) fn from_function(body: &[u8]) -> Option<Answer> {
     let value: Value = serde_json::from_slice(body).ok()?;
     let Some(reply) = value.as_object().filter(|reply| reply.contains_key("statusCode")) else {
-        // Anything else is the body of a 200 of its own.
+        // Without a status code, the whole value is the body of a 200.
         return Some(json(StatusCode::OK, &value));
     };
     let status = u16::try_from(reply["statusCode"].as_u64()?).ok()?;
@@ -31,7 +31,7 @@ pub(super) fn from_function(body: &[u8]) -> Option<Answer> {
     for cookie in reply.get("cookies").and_then(Value::as_array).into_iter().flatten() {
         answer.headers_mut().append(header::SET_COOKIE, value_of(cookie)?);
     }
-    // The server's own: the body's length is known, and framing isn't the function's business.
+    // The server sets these itself: it knows the length, and framing isn't the function's task.
     answer.headers_mut().remove(header::CONTENT_LENGTH);
     answer.headers_mut().remove(header::TRANSFER_ENCODING);
     answer.headers_mut().remove(header::CONNECTION);

@@ -1,6 +1,7 @@
-//! Which route takes a request, by the HTTP API's rules: the most specific path wins (a fixed segment before a
-//! `{parameter}`, that before a greedy `{parameter+}`), then a route of exactly the method before `ANY`; `$default`
-//! takes the rest.
+//! Selects the route of a request by the HTTP API's rules.
+//!
+//! The most specific path wins: a fixed segment before a `{parameter}`, that before a greedy
+//! `{parameter+}`. Then a route with the exact method wins over `ANY`. `$default` handles the rest.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -24,20 +25,20 @@ struct Route {
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Segment {
-    // The order of the variants is the order of preference.
+    // Variants are in order of preference.
     Fixed(String),
     Parameter(String),
     Greedy(String),
 }
 
-/// The route that takes a request.
+/// The route that matches a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Match {
     /// Logical id of the function.
     pub function: String,
     /// E.g. `GET /v1/{PPass}/tags`, or `$default`.
     pub route_key: String,
-    /// Decoded values of the path's parameters.
+    /// Decoded values of the path parameters.
     pub parameters: BTreeMap<String, String>,
 }
 
@@ -58,12 +59,12 @@ impl Routes {
                 }
             }
         }
-        // Once in order of preference, so that the first match is the right one.
+        // Sort by preference once, so that the first match is the best.
         all.routes.sort_by(Route::preference);
         all
     }
 
-    /// The route for a method and a raw (still encoded) path.
+    /// Returns the route for a method and a raw (still encoded) path.
     pub fn find(&self, method: &str, path: &str) -> Option<Match> {
         let segments: Vec<&str> = split(path).collect();
         for route in &self.routes {
@@ -111,7 +112,7 @@ impl Route {
         by_path.then_with(|| (self.method == "ANY").cmp(&(other.method == "ANY")))
     }
 
-    /// The parameters' values, if the path fits.
+    /// Returns the parameters' values if the path matches.
     fn parameters(&self, path: &[&str]) -> Option<BTreeMap<String, String>> {
         let mut parameters = BTreeMap::new();
         for (index, segment) in self.segments.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! API Gateway's own limit: a bucket of requests that fills at a steady rate.
+//! API Gateway's throttling: a token bucket that fills at a steady rate.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;

@@ -1,4 +1,6 @@
-//! Ending and restoring access, directly in the control plane: strangers can neither lock nor slow down this way.
+//! Suspends partners and revokes keys directly in the control plane.
+//!
+//! Unlike the API, this path has no rate limit or brute-force lock that an attacker could trigger.
 
 use aws_sdk_dynamodb::types::TransactWriteItem;
 use jiff::Timestamp;
@@ -12,22 +14,22 @@ use super::{Operator, refused};
 use crate::error::{Error, Result};
 use crate::random;
 
-/// Others may change the same item at the same time.
+/// Retries when someone else changes the same item at the same time.
 const MAX_CONFLICT_RETRIES: usize = 5;
 
 impl Operator {
-    /// Suspends a partner, or reinstates it. Doing it again changes nothing.
+    /// Suspends or reactivates a partner. Idempotent.
     pub async fn set_partner_status(&self, id: &str, status: PartnerStatus) -> Result<Partner> {
         set_partner_status(&self.control, id, status, Timestamp::now()).await
     }
 
-    /// Revokes a key, for good. Doing it again changes nothing.
+    /// Revokes a key permanently. Idempotent.
     pub async fn revoke_key(&self, id: &str) -> Result<KeyRecord> {
         revoke_key(&self.control, id, Timestamp::now()).await
     }
 }
 
-/// As [`Operator::set_partner_status`], at `now`.
+/// Implements [`Operator::set_partner_status`] at the time `now`.
 pub async fn set_partner_status(
     control: &Store,
     id: &str,
@@ -54,10 +56,10 @@ pub async fn set_partner_status(
             Err(error) => return Err(refused(&error)),
         }
     }
-    Err(Error::Refused(format!("the partner {id} keeps changing; run the command again")))
+    Err(Error::Refused(format!("the partner {id} is being changed by someone else; run the command again")))
 }
 
-/// As [`Operator::revoke_key`], at `now`.
+/// Implements [`Operator::revoke_key`] at the time `now`.
 pub async fn revoke_key(control: &Store, id: &str, now: Timestamp) -> Result<KeyRecord> {
     for _ in 0..MAX_CONFLICT_RETRIES {
         let found = control.api_key(&KeyId(id.to_owned())).await.map_err(|error| refused(&error))?;
@@ -74,13 +76,13 @@ pub async fn revoke_key(control: &Store, id: &str, now: Timestamp) -> Result<Key
             Err(error) => return Err(refused(&error)),
         }
     }
-    Err(Error::Refused(format!("the key {id} keeps changing; run the command again")))
+    Err(Error::Refused(format!("the key {id} is being changed by someone else; run the command again")))
 }
 
-/// Makes a change in the control plane with its audit record, all or nothing.
+/// Commits a change to the control plane and its audit record in one transaction.
 ///
 /// # Errors
-/// [`control::Error::ConditionFailed`] when a condition of the write fails.
+/// [`control::Error::ConditionFailed`] if a condition of the write fails.
 pub async fn commit(
     control: &Store,
     write: control::Result<TransactWriteItem>,
@@ -91,9 +93,10 @@ pub async fn commit(
     control.transact(writes).await
 }
 
-/// What the operator did, for the audit log.
+/// Returns an audit record of the operator's action.
+///
 /// # Errors
-/// When the system has no random bytes.
+/// If the system provides no random bytes.
 pub fn record(action: &str, target: &str, now: Timestamp) -> Result<AuditRecord> {
     let id = random::hex(&random::bytes(16)?);
     Ok(AuditRecord {

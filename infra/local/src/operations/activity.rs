@@ -1,4 +1,4 @@
-//! The record of calls as one file.
+//! Exports the call records as one CSV file.
 
 use std::io::Write as _;
 
@@ -9,7 +9,7 @@ use super::Operator;
 use crate::error::{Error, Result};
 
 impl Operator {
-    /// Writes the calls of a time to standard output, the newest first; how many.
+    /// Writes the calls in a time range to standard output, newest first; returns their number.
     pub async fn export_activity(
         &self,
         (from, to): (Timestamp, Timestamp),
@@ -25,12 +25,12 @@ impl Operator {
         loop {
             let page = cursor.as_ref().map_or_else(String::new, |it| format!("&cursor={}", encoded(it)));
             let (file, next) = api.get_csv(&format!("/v1/admin/activity?{query}{page}")).await?;
-            // Each file has the line of column names; the whole has it once.
+            // Each page starts with the column names; the export has them once.
             let lines = file.iter().position(|byte| *byte == b'\n').map_or(file.len(), |end| end + 1);
             let begin = if cursor.is_some() { lines } else { 0 };
             std::io::stdout().write_all(&file[begin..]).map_err(Error::io("standard output"))?;
             rows += count_rows(&file[lines..]);
-            eprintln!("{rows} calls …");
+            eprintln!("{rows} calls so far …");
             match next {
                 Some(next) => cursor = Some(next),
                 None => return Ok(rows),
@@ -39,7 +39,7 @@ impl Operator {
     }
 }
 
-/// Lines that end outside of quotes.
+/// Counts the rows of a CSV: line ends outside quotes.
 fn count_rows(text: &[u8]) -> usize {
     let (mut rows, mut quoted) = (0, false);
     for byte in text {

@@ -1,4 +1,4 @@
-//! The administrators' endpoints: what is done through them is validated and audited.
+//! A client of the administrators' endpoints, which validate and audit every change.
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
@@ -29,7 +29,7 @@ impl AdminApi {
         Ok(Self { client: client()?, base: base.trim_end_matches('/').to_owned(), secret })
     }
 
-    /// The answer's `data`.
+    /// Sends a POST with an idempotency key; returns the `data` of the 201 response.
     pub(super) async fn post(&self, path: &str, once: &str, body: &Value) -> Result<Value> {
         let request = Request::builder()
             .method("POST")
@@ -46,7 +46,7 @@ impl AdminApi {
         Ok(body["data"].clone())
     }
 
-    /// A file of the answer's and the cursor of the next.
+    /// Returns one CSV page and the cursor of the next page, if any.
     pub(super) async fn get_csv(&self, path: &str) -> Result<(Bytes, Option<String>)> {
         let request = Request::builder()
             .uri(format!("{}{path}", self.base))
@@ -62,7 +62,7 @@ impl AdminApi {
     }
 }
 
-/// A client for https and, on this machine, http.
+/// Returns a client for HTTPS and, on the local stack, HTTP.
 pub(crate) fn client() -> Result<HttpClient> {
     let connector = HttpsConnectorBuilder::new()
         .with_provider_and_native_roots(rustls::crypto::aws_lc_rs::default_provider())
@@ -81,11 +81,11 @@ pub(crate) async fn exchange(client: &HttpClient, request: Request<Full<Bytes>>)
     Ok(Reply { status: parts.status, headers: parts.headers, body })
 }
 
-/// What a problem says, with the fields that were refused.
+/// Formats a problem response: its detail, the invalid fields and the request id.
 fn in_words(path: &str, reply: &Reply) -> Error {
     let problem: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
     let mut text =
-        format!("{path}: {}: {}", reply.status.as_u16(), problem["detail"].as_str().unwrap_or("no detail"));
+        format!("{path}: {}: {}", reply.status.as_u16(), problem["detail"].as_str().unwrap_or("no details"));
     for error in problem["errors"].as_array().into_iter().flatten() {
         text = format!(
             "{text}\n  {}: {}",

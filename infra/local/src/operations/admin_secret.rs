@@ -1,4 +1,5 @@
-//! The administrators' secret: a new one beside the one before, and the end of that one.
+//! Rotation of the admin secret: adds a new one beside the previous one, then ends the previous
+//! one.
 
 use std::io::Write as _;
 
@@ -10,18 +11,21 @@ use crate::error::{Error, Result};
 use crate::random;
 
 const LENGTH: usize = 43;
-/// Of one that is given.
+/// Allowed lengths of a secret that the operator provides.
 const LENGTHS: std::ops::RangeInclusive<usize> = 32..=512;
 
 impl Operator {
-    /// Makes a new secret current, the given one or one by chance; the one before stays good until [`Self::end_admin_secret`].
-    /// One by chance is shown before it is current: cut off in between, nothing has changed, and none is current that nobody knows.
+    /// Makes a new secret current, the given one or a random one.
+    ///
+    /// The previous one stays valid until [`Self::end_admin_secret`]. A random secret is shown
+    /// before it becomes current, so that an interruption never leaves a current secret that nobody
+    /// knows.
     pub async fn rotate_admin_secret(&self, given: Option<String>) -> Result<()> {
         let stored = read(&self.secrets, &self.names.admin_secrets).await?;
         if stored.previous.is_some() {
             return Err(Error::Refused(
-                "a change is under way: both secrets are good. When nobody uses the one before (the audit log names the \
-                 credential of each call), run it with --finish; if nobody has the new one, with --abort"
+                "a rotation is in progress: both secrets are valid. Once nobody uses the previous one (the audit log names the \
+                credential of each call), run this with --finish; if nobody has the new one, with --abort"
                     .to_owned(),
             ));
         }
@@ -30,62 +34,62 @@ impl Operator {
             given
         } else {
             let made = random::alphanumeric(LENGTH)?;
-            show(&format!("The admin secret will be, shown this once: {made}"))?;
+            show(&format!("New admin secret, shown only once: {made}"))?;
             made
         };
         let new = Stored { current, previous: Some(stored.current) };
         write(&self.secrets, &self.names.admin_secrets, &new).await?;
-        roll_out("It is current now").await;
-        println!("Both secrets are good now. Next: hand the new one out, then run it with --finish.");
+        roll_out("The new secret is current").await;
+        println!("Both secrets are valid. Next: distribute the new one, then run this with --finish.");
         Ok(())
     }
 
-    /// Ends the secret before the current one, and the sessions that it began, for whoever knows the current one.
+    /// Invalidates the previous secret and its sessions; `offered` must be the current secret.
     pub async fn end_admin_secret(&self, offered: &str) -> Result<()> {
         let stored = read(&self.secrets, &self.names.admin_secrets).await?;
         if pair_of(&stored)?.recognise(offered) != Some(WhichSecret::Current) {
             return Err(Error::Refused(
-                "that is not the current secret; nothing was changed. --abort makes the one before current again".to_owned(),
+                "that is not the current secret; nothing was changed. --abort makes the previous one current again".to_owned(),
             ));
         }
         if stored.previous.is_none() {
-            println!("There is no secret before the current one. Nothing was changed.");
+            println!("There is no previous secret. Nothing was changed.");
             return Ok(());
         }
         write(&self.secrets, &self.names.admin_secrets, &Stored { previous: None, ..stored }).await?;
         println!(
-            "The secret before ends within 5 minutes, or an hour while Secrets Manager is down; the current one is the only one."
+            "The previous secret is rejected within 5 minutes, or within an hour while Secrets Manager is down."
         );
         Ok(())
     }
 
-    /// Makes the secret before the current one current again, and ends that one.
+    /// Makes the previous secret current again and invalidates the new one.
     pub async fn take_back_admin_secret(&self) -> Result<()> {
         let stored = read(&self.secrets, &self.names.admin_secrets).await?;
         let Some(before) = stored.previous else {
-            println!("There is no secret before the current one. Nothing was changed.");
+            println!("There is no previous secret. Nothing was changed.");
             return Ok(());
         };
         write(&self.secrets, &self.names.admin_secrets, &Stored { current: before, previous: None }).await?;
-        println!("The secret before is the only one again; the new one ends within 5 minutes.");
+        println!("The previous secret is current again; the new one is rejected within 5 minutes.");
         Ok(())
     }
 }
 
-/// The secret goes to where it is seen, or this fails.
+/// Prints the secret; fails if standard output is not writable.
 fn show(line: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
     let shown = writeln!(out, "{line}").and_then(|()| out.flush());
-    shown.map_err(Error::io("the new secret can't be shown, nothing was changed"))
+    shown.map_err(Error::io("could not show the new secret; nothing was changed"))
 }
 
-/// What a header carries as it was typed.
+/// Rejects a secret that an HTTP header could not carry unchanged.
 fn fits_a_header(secret: &str) -> Result<()> {
     if secret.bytes().all(|byte| byte.is_ascii_graphic()) && LENGTHS.contains(&secret.len()) {
         return Ok(());
     }
     Err(Error::Refused(format!(
-        "an admin secret has {} to {} visible ASCII characters and no spaces",
+        "the admin secret must be {} to {} visible ASCII characters without spaces",
         LENGTHS.start(),
         LENGTHS.end()
     )))

@@ -1,4 +1,4 @@
-//! Another connection string for a practice's database or the catalog.
+//! Tests and replaces the connection string of a practice's database or of the catalog.
 
 use serde_json::{Value, json};
 use shared::auth::secret_ref::SecretRef;
@@ -11,23 +11,23 @@ use super::{
 use crate::error::{Error, Result};
 
 impl Operator {
-    /// Puts a practice's new connection string into its secret, once it was seen to open that practice's database. `empty`: it may
-    /// be one that holds nothing, in the place of one that does.
+    /// Stores a practice's new connection string in its secret, after verifying that it opens that
+    /// practice's database. With `empty`, an empty database may replace one that has data.
     pub async fn set_practice_dsn(&self, practice: &str, dsn: &str, empty: bool) -> Result<()> {
         let entry = self.registered(practice).await?;
         let SecretRef::SecretsManager(secret) = entry.dsn_secret else {
-            return Err(Error::Refused(format!("the connection string of {practice} is no secret")));
+            return Err(Error::Refused(format!("the connection string of {practice} is not in a secret")));
         };
         let event = json!({ "practices": [practice], "pending": true, "new": empty });
         self.replace(practice, &secret, dsn, event).await?;
         let noted = self.migrate_one(practice).await;
-        noted.map_err(|error| Error::Refused(format!("{error}\nits new connection string is current")))?;
+        noted.map_err(|error| Error::Refused(format!("{error}\nThe new connection string is current")))?;
         say_next(practice);
         Ok(())
     }
 
-    /// Puts the catalog's new connection string into its secret, once its database was seen to be no practice's and was
-    /// migrated. `empty`: as for a practice.
+    /// Stores the catalog's new connection string in its secret, after verifying that the database
+    /// belongs to no practice and migrating it. `empty` as in [`Self::set_practice_dsn`].
     pub async fn set_catalog_dsn(&self, dsn: &str, empty: bool) -> Result<()> {
         let event = json!({ "catalog": true, "pending": true, "new": empty });
         self.replace(CATALOG, &self.names.catalog, dsn, event).await?;
@@ -35,24 +35,25 @@ impl Operator {
         Ok(())
     }
 
-    /// Tries a connection string of a practice's, or of the catalog's, where functions would use it: the one that is handed over, or
-    /// the one of now. Nothing is changed.
+    /// Tests a connection string of a practice or the catalog from where the functions run.
+    ///
+    /// Tests the given one, or the current one if `dsn` is `None`. Changes nothing.
     pub async fn check_dsn(&self, database: &str, dsn: Option<&str>) -> Result<()> {
         if let Some(dsn) = dsn {
             self.judge(dsn)?;
         }
         let practice = (database != CATALOG).then_some(database);
         let event = json!({ "check": { "practice": practice, "dsn": dsn } });
-        println!("Trying the connection string of {database} …");
+        println!("Testing the connection string of {database} …");
         let outcome = outcome_of(&self.invoker.invoke(&event).await?, database);
         if outcome["status"] != "usable" {
-            let cause = outcome["error"].as_str().unwrap_or("no cause given");
+            let cause = outcome["error"].as_str().unwrap_or("unknown cause");
             return Err(Error::Refused(format!("{database}: {cause}; nothing was changed")));
         }
         for found in outcome["found"].as_array().into_iter().flatten() {
             println!("  {}", found.as_str().unwrap_or_default());
         }
-        println!("It is good.");
+        println!("The connection string works.");
         Ok(())
     }
 
@@ -61,19 +62,18 @@ impl Operator {
         self.secrets.put_pending(secret, dsn).await?;
         let outcome = outcome_of(&self.invoker.invoke(&event).await?, database);
         if outcome["status"] != "usable" {
-            let cause = outcome["error"].as_str().unwrap_or("no cause given");
-            return Err(Error::Refused(format!(
-                "{database}: {cause}; its connection string is the one before"
-            )));
+            let cause = outcome["error"].as_str().unwrap_or("unknown cause");
+            return Err(Error::Refused(format!("{database}: {cause}; the connection string is unchanged")));
         }
-        // Put once more, it would take the place of the one before, which undoing needs.
+        // Storing the same value again would overwrite the previous version, which a roll-back
+        // needs.
         if self.secrets.get(secret).await?.as_deref() == Some(dsn) {
             return Ok(());
         }
         self.secrets.put(secret, dsn).await
     }
 
-    /// A connection string, as far as it can be judged without connecting.
+    /// Validates a connection string without connecting.
     pub(super) fn judge(&self, dsn: &str) -> Result<()> {
         let schemes = if self.data_dir.is_some() {
             &["postgres://", "postgresql://", "sqlite://"][..]
@@ -85,7 +85,7 @@ impl Operator {
                 && let Some(mode) = weak_sslmode(dsn)
             {
                 return Err(Error::Refused(format!(
-                    "sslmode={mode} lets patient data travel unencrypted; leave it out (verify-full) or use verify-ca or require"
+                    "sslmode={mode} allows unencrypted patient data; omit it (verify-full) or use verify-ca or require"
                 )));
             }
             let checked = ConnectionString::of(dsn).check();
@@ -93,12 +93,12 @@ impl Operator {
         }
         let or_file = if self.data_dir.is_some() { ", or sqlite:///path/of/a/file" } else { "" };
         Err(Error::Refused(format!(
-            "a connection string is postgres://user:password@host:port/database{or_file}"
+            "the connection string must be postgres://user:password@host:port/database{or_file}"
         )))
     }
 }
 
-/// The mode of a connection string that doesn't insist on encryption.
+/// Returns the `sslmode` of a connection string if it does not require encryption.
 fn weak_sslmode(dsn: &str) -> Option<String> {
     let url = url::Url::parse(ConnectionString::of(dsn).dsn()).ok()?;
     let modes = url.query_pairs().filter(|(name, _)| name == "sslmode" || name == "ssl-mode");
@@ -109,9 +109,9 @@ fn weak_sslmode(dsn: &str) -> Option<String> {
 
 fn say_next(database: &str) {
     println!(
-        "New connections of {database} are made with the new connection string within 15 minutes, or at once when the"
+        "New connections to {database} use the new connection string within 15 minutes, or immediately if the database"
     );
-    println!("database refuses the one before. Let that one be good for 15 minutes; then take it away.");
+    println!("rejects the previous one. Keep the previous one valid for 15 minutes, then remove it.");
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
-//! The secret that the portal's distribution shows to the API: a new one is told to all functions before it is shown, and the
-//! one before is believed until it isn't shown any more.
+//! Rotation of the secret that the portal's distribution sends to the API.
+//!
+//! All functions learn a new secret before the distribution sends it, and accept the previous one
+//! until the distribution no longer sends it.
 
 use super::secret_pair::{Stored, read_version, write};
 use super::{Operator, roll_out};
@@ -8,62 +10,70 @@ use crate::random;
 
 const LENGTH: usize = 43;
 
-/// Where the secret lies and what the distribution has of it.
+/// The edge secret, and which version of it the distribution sends.
 pub(super) struct EdgeSecret {
     pub(super) id: String,
-    /// The version of the secret that the stack's distribution shows; the local stack has no distribution.
+    /// The version that the stack's distribution sends. `None` on a local stack, which has no
+    /// distribution.
     pub(super) shown: Option<String>,
 }
 
 impl Operator {
-    /// Makes another secret current, which every process knows or may ask for afterwards, and says how the distribution gets
-    /// it. The one before stays good until [`Self::end_edge_secret`]. Run again before that, it says so once more.
+    /// Makes a new secret current, waits until every process can know it, and prints how to deploy
+    /// it to the distribution.
+    ///
+    /// The previous one stays valid until [`Self::end_edge_secret`]. Until then, running this again
+    /// only prints the instructions again.
     pub async fn rotate_edge_secret(&self) -> Result<()> {
         let edge = self.edge_secret()?;
         let (stored, _) = read_version(&self.secrets, &edge.id).await?;
         if stored.previous.is_some() {
-            println!("A rotation is under way; it goes on.");
+            println!("A rotation is already in progress; continuing it.");
         } else {
             let new = Stored { current: random::alphanumeric(LENGTH)?, previous: Some(stored.current) };
             write(&self.secrets, &edge.id, &new).await?;
         }
-        roll_out("The new secret is there").await;
+        roll_out("The new secret is stored").await;
         let (_, version) = read_version(&self.secrets, &edge.id).await?;
         println!(
-            "Both secrets are good now; the new one is in version {version}. Next, give it to the distribution:"
+            "Both secrets are valid; the new one is version {version}. Next, deploy it to the distribution:"
         );
         println!("  infra/deploy STACK --parameter-overrides EdgeSecretVersion={version}");
-        println!("and then run this with --finish.");
+        println!("Then run this command with --finish.");
         Ok(())
     }
 
-    /// Ends the secret before the current one, once the distribution shows the current one.
+    /// Invalidates the previous secret, once the distribution sends the current one.
     pub async fn end_edge_secret(&self) -> Result<()> {
         let edge = self.edge_secret()?;
         let (stored, version) = read_version(&self.secrets, &edge.id).await?;
         if stored.previous.is_none() {
-            println!("There is no secret before the current one. Nothing was changed.");
+            println!("There is no previous secret. Nothing was changed.");
             return Ok(());
         }
         edge.shows(&version)?;
         write(&self.secrets, &edge.id, &Stored { previous: None, ..stored }).await?;
-        println!("The secret before ends within 5 minutes, or an hour while Secrets Manager is down.");
+        println!(
+            "The previous secret is rejected within 5 minutes, or within an hour while Secrets Manager is down."
+        );
         Ok(())
     }
 
     fn edge_secret(&self) -> Result<&EdgeSecret> {
-        let missing = || Error::Refused("the stack has no such secret yet: deploy it first".to_owned());
+        let missing = || Error::Refused("the stack has no edge secret yet; deploy it first".to_owned());
         self.names.edge.as_ref().ok_or_else(missing)
     }
 }
 
 impl EdgeSecret {
-    /// The parameter of a stack is what its distribution shows at every edge: CloudFormation waits for them, and tells the new
-    /// value only then.
+    /// Fails unless the distribution sends this version.
+    ///
+    /// The stack's parameter is what every edge location sends: CloudFormation waits for all of
+    /// them before its output has the new value.
     fn shows(&self, version: &str) -> Result<()> {
         match &self.shown {
             Some(shown) if shown != version => Err(Error::Refused(format!(
-                "the distribution may still show the secret before, by EdgeSecretVersion={shown}; nothing was changed. First: \
+                "the distribution may still send the previous secret (EdgeSecretVersion={shown}); nothing was changed. First run: \
                  infra/deploy STACK --parameter-overrides EdgeSecretVersion={version}"
             ))),
             _ => Ok(()),

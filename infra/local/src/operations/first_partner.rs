@@ -1,4 +1,4 @@
-//! A partner and its first key, made as an administrator makes them.
+//! Creates a partner and its first key through the administrators' API.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ pub struct FirstPartner {
 }
 
 impl Operator {
-    /// Creates both and shows the key; repeated within 24 hours, it shows the same ones.
+    /// Creates both and prints the key. Repeated within 24 hours, prints the same ones.
     pub async fn first_partner(&self, new: FirstPartner) -> Result<()> {
         let api = self.admin_api().await?;
         let partner = json!({ "company": new.company, "contactName": new.contact, "email": new.email });
@@ -30,7 +30,7 @@ impl Operator {
         let key = json!({
             "partnerId": id, "name": new.key_name, "practicepass": new.practice, "scopes": new.scopes,
         });
-        // The answer of a repetition is that of the first time, whose key may have been revoked since.
+        // A replayed response names the first key, which may have been revoked since.
         let mut revoked = None;
         let key = loop {
             let key = api.post("/v1/admin/keys", &once(&json!([key, revoked])), &key).await?;
@@ -40,7 +40,7 @@ impl Operator {
             revoked = Some(key["id"].clone());
         };
         println!(
-            "Its key for {}, shown this once: {}",
+            "Its API key for {}, shown only once: {}",
             new.practice,
             key["apiKey"].as_str().unwrap_or_default()
         );
@@ -55,7 +55,7 @@ impl Operator {
     }
 }
 
-/// The same wish is the same request.
+/// Derives an idempotency key from the body, so that the same input is the same request.
 fn once(body: &Value) -> String {
     format!("first-partner-{}", &hex(digest(&SHA256, body.to_string().as_bytes()).as_ref())[..32])
 }

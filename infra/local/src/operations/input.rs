@@ -1,11 +1,15 @@
-//! Secrets that operators hand over: never on the command line, where other users and the shell's history see them.
+//! Reads secrets from standard input or files.
+//!
+//! Never from arguments, which other users and the shell history can see.
 
 use std::io::Read as _;
 use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// A connection string: the first line of a file or of standard input and, below it, certificates in PEM form.
+/// Reads a connection string from the first line of a file or of standard input.
+///
+/// PEM certificates may follow it; those in the file `certificate` are appended.
 pub fn read_connection_string(file: Option<&Path>, certificate: Option<&Path>) -> Result<String> {
     let read = |file: &Path| std::fs::read_to_string(file).map_err(Error::file(file));
     let mut text = match file {
@@ -16,7 +20,7 @@ pub fn read_connection_string(file: Option<&Path>, certificate: Option<&Path>) -
     if let Some(file) = certificate {
         let certificate = read(file)?;
         if !certificate.contains("-----BEGIN CERTIFICATE-----") {
-            let reason = "there is no certificate in PEM form in it";
+            let reason = "contains no PEM certificate";
             return Err(Error::Refused(format!("{}: {reason}", file.display())));
         }
         text = format!("{}\n{certificate}", text.trim_end());
@@ -30,7 +34,7 @@ fn whole_stdin() -> Result<String> {
     Ok(text)
 }
 
-/// The first line of standard input.
+/// Reads the first line of standard input.
 pub fn read_stdin() -> Result<String> {
     line(&whole_stdin()?)
 }
@@ -38,7 +42,7 @@ pub fn read_stdin() -> Result<String> {
 fn line(text: &str) -> Result<String> {
     let line = text.lines().next().unwrap_or_default().trim();
     if line.is_empty() {
-        return Err(Error::Refused("there is no secret to read".to_owned()));
+        return Err(Error::Refused("no secret found: the first line is empty".to_owned()));
     }
     Ok(line.to_owned())
 }
@@ -59,7 +63,7 @@ mod tests {
         for text in ["", " \n\n", "-----BEGIN PRIVATE KEY-----\n"] {
             let said =
                 read_connection_string(Some(&dsn), Some(&write("root.pem", text))).unwrap_err().to_string();
-            assert!(said.contains("root.pem: there is no certificate"), "{said}");
+            assert!(said.contains("root.pem: contains no PEM certificate"), "{said}");
         }
         let root = write("root.pem", "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n");
         let read = read_connection_string(Some(&dsn), Some(&root)).unwrap();

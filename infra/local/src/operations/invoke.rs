@@ -1,4 +1,4 @@
-//! The migrate function, wherever it runs.
+//! Invokes the migrate function, on the local stack or in AWS.
 
 use std::process::Stdio;
 
@@ -11,9 +11,10 @@ use crate::error::{Error, Result};
 
 #[derive(Clone)]
 pub(super) enum Invoker {
-    /// The stack that runs here.
+    /// The local stack.
     Local { url: String, access_key: String },
-    /// By the AWS CLI: an SDK for this one call would take longer to build than the rest of the program.
+    /// AWS, through the AWS CLI: an SDK for this one call would take longer to compile than the
+    /// rest of the program.
     Aws { function: String },
 }
 
@@ -42,9 +43,9 @@ async fn by_cli(function: &str, event: &Value) -> Result<Value> {
     let failed = || Error::io("aws (the AWS CLI, version 2)");
     let mut aws = tokio::process::Command::new("aws")
         .args(["lambda", "invoke", "--function-name", function, "--no-cli-pager", "--output", "json"])
-        // A migration may take minutes, and asking again while it runs helps nobody.
+        // A migration may take minutes, and a retry while it runs would not help.
         .args(["--cli-read-timeout", "900", "--cli-binary-format", "raw-in-base64-out"])
-        // Not as an argument, which others on the machine could read: there may be a connection string in it.
+        // Not an argument, which other users could read: it may contain a connection string.
         .args(["--payload", "file:///dev/stdin", "/dev/stdout"])
         .env("AWS_MAX_ATTEMPTS", "1")
         .stdin(Stdio::piped())
@@ -54,7 +55,7 @@ async fn by_cli(function: &str, event: &Value) -> Result<Value> {
         .spawn()
         .map_err(failed())?;
     if let Some(mut stdin) = aws.stdin.take() {
-        // One that has ended already says so itself.
+        // If the CLI has already exited, it reports why itself.
         let _ = stdin.write_all(event.to_string().as_bytes()).await;
     }
     let output = aws.wait_with_output().await.map_err(failed())?;
@@ -64,7 +65,7 @@ async fn by_cli(function: &str, event: &Value) -> Result<Value> {
     of_cli(&output.stdout)
 }
 
-/// The function's answer, which the CLI's own word on the call follows.
+/// Parses the CLI's output: the function's response, followed by the CLI's own status.
 fn of_cli(printed: &[u8]) -> Result<Value> {
     let mut values = serde_json::Deserializer::from_slice(printed).into_iter::<Value>();
     let answer = values.next().and_then(std::result::Result::ok).unwrap_or_default();
@@ -78,7 +79,7 @@ fn understood(body: &[u8], failed: bool) -> Result<Value> {
         return Ok(answer);
     }
     let said = answer["errorMessage"].as_str().or_else(|| answer["Message"].as_str());
-    Err(Error::Refused(format!("the migrate function failed: {}", said.unwrap_or("it didn't say why"))))
+    Err(Error::Refused(format!("the migrate function failed: {}", said.unwrap_or("unknown cause"))))
 }
 
 #[cfg(test)]

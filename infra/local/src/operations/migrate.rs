@@ -1,4 +1,4 @@
-//! Bringing all databases to the newest schema, by the migrate function.
+//! Migrates all databases to the newest schema through the migrate function.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -14,20 +14,21 @@ use tokio::time::timeout;
 use super::{Operator, refused};
 use crate::error::{Error, Result};
 
-/// Databases at once, each with an invocation of its own: that of several would answer when the last of them is done.
+/// Concurrent databases, each in its own invocation: a shared invocation would return only when its
+/// slowest database is done.
 const AT_ONCE: usize = 10;
-/// One that takes longer is named, and others have their turns meanwhile.
+/// After this long a database is reported as slow, and another one may start.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// Databases at once, those that take longer too.
+/// Limit of concurrent databases including the slow ones.
 const MOST_AT_ONCE: usize = 100;
 
-/// Its name among the databases.
+/// The catalog's name in the list of databases.
 pub(super) const CATALOG: &str = "catalog";
 
-/// What is told of a database.
+/// A report about one database.
 #[derive(Debug, PartialEq)]
 enum Word {
-    /// It takes longer than most.
+    /// It takes longer than [`PATIENCE`].
     Slow,
     Outcome(Value),
 }
@@ -38,16 +39,18 @@ struct Progress {
     done: usize,
     total: usize,
     failed: Vec<(String, String)>,
-    /// So many practices may fail.
+    /// How many practices may fail.
     tolerated: usize,
 }
 
 impl Operator {
-    /// Migrates the catalog and all practices that the registry doesn't know to be at the newest version, or all. Can be
-    /// broken off and run again at any time.
+    /// Migrates the catalog and every practice not recorded at the newest version, or all
+    /// practices.
+    ///
+    /// Can be interrupted and run again at any time.
     ///
     /// # Errors
-    /// When the catalog or more practices failed than are tolerated, after all had their turn.
+    /// If the catalog failed, or more practices than tolerated, after every database was tried.
     pub async fn migrate(&self, all: bool, tolerated: usize) -> Result<()> {
         let practices = self.control.practices().await.map_err(|error| refused(&error))?;
         let (newest, tzdata) = (tenant::migrate::newest(), zones::version());
@@ -57,8 +60,8 @@ impl Operator {
         let skipped = practices.len() - names.len();
         if skipped > 0 {
             println!(
-                "{skipped} practices are at version {newest} and time-zone rules {tzdata}, or newer, already (--all asks them \
-                 too)."
+                "{skipped} practices are at version {newest} and time-zone rules {tzdata}, or newer, already (--all includes \
+                them)."
             );
         }
         println!("Migrating the catalog and {} practices …", names.len());
@@ -70,22 +73,22 @@ impl Operator {
         });
         while let Some((database, word)) = words.recv().await {
             match word {
-                Word::Slow => println!("{database}: still under way after {} s …", PATIENCE.as_secs()),
+                Word::Slow => println!("{database}: still running after {} s …", PATIENCE.as_secs()),
                 Word::Outcome(outcome) => progress.note(&database, &outcome),
             }
         }
         progress.end()
     }
 
-    /// Makes the schema of a practice that isn't registered yet.
+    /// Creates the schema of a practice that isn't registered yet.
     pub(super) async fn make_schema(&self, practice: &str, time_zone: &str, secret: &str) -> Result<()> {
-        println!("Making the schema of {practice} …");
+        println!("Creating the schema of {practice} …");
         let event = json!({ "make": { "practice": practice, "timeZone": time_zone, "secret": secret } });
         let outcome = outcome_of(&self.invoker.invoke(&event).await?, practice);
         if outcome["status"] == "migrated" {
             return Ok(());
         }
-        let cause = outcome["error"].as_str().unwrap_or("no cause given");
+        let cause = outcome["error"].as_str().unwrap_or("unknown cause");
         Err(Error::Refused(format!("{practice}: {cause}")))
     }
 
@@ -99,8 +102,10 @@ impl Operator {
     }
 }
 
-/// Migrates the catalog and these practices, some at a time. A word on each comes when it is done, and none waits for that of another;
-/// one that takes longer than `patience` is named.
+/// Migrates the catalog and these practices, several at a time.
+///
+/// Sends each outcome as soon as it is known, and [`Word::Slow`] for one that takes longer than
+/// `patience`.
 fn migrate_each<I, F>(
     practices: Vec<String>,
     patience: Duration,
@@ -119,7 +124,7 @@ where
             (practice, event)
         });
         for (database, event) in catalog.chain(practices) {
-            // They are never closed.
+            // The semaphores are never closed.
             let (Ok(place), Ok(turn)) =
                 (all.clone().acquire_owned().await, turns.clone().acquire_owned().await)
             else {
@@ -131,7 +136,7 @@ where
                 let answer = if let Ok(answer) = timeout(patience, &mut answer).await {
                     answer
                 } else {
-                    // Whoever listened may be gone.
+                    // The receiver may have been dropped.
                     let _ = words.send((database.clone(), Word::Slow));
                     drop(turn);
                     answer.await
@@ -148,22 +153,24 @@ where
     told
 }
 
-/// What the function answered for one database.
+/// Returns what the function's response says about one database.
 pub(super) fn outcome_of(answer: &Value, database: &str) -> Value {
     let results = answer["results"].as_array().into_iter().flatten();
     let found = results.into_iter().find(|it| it["practice"] == database).cloned();
     let found = if database == CATALOG { found.or_else(|| answer.get("catalog").cloned()) } else { found };
-    found.unwrap_or_else(|| json!({ "status": "failed", "error": "the function said nothing of it" }))
+    found.unwrap_or_else(
+        || json!({ "status": "failed", "error": "the function's response does not mention it" }),
+    )
 }
 
 impl Progress {
     fn note(&mut self, database: &str, outcome: &Value) {
         self.done += 1;
         let status = outcome["status"].as_str().unwrap_or("failed");
-        // A new stack is deployed again before it has one.
+        // A new stack may be deployed several times before its catalog has a database.
         if (database, status) == (CATALOG, "unset") {
             println!(
-                "[{}/{}] {database}: no database yet; set-catalog-dsn gives it one",
+                "[{}/{}] {database}: no database yet; set one with set-catalog-dsn",
                 self.done, self.total
             );
             return;
@@ -181,7 +188,7 @@ impl Progress {
             serde_json::from_value(outcome["collisions"].clone()).unwrap_or_default();
         print_collisions(database, &collisions);
         if !matches!(status, "migrated" | "current") {
-            let cause = outcome["error"].as_str().unwrap_or("no cause given");
+            let cause = outcome["error"].as_str().unwrap_or("unknown cause");
             self.failed.push((database.to_owned(), cause.to_owned()));
         }
     }
@@ -190,29 +197,29 @@ impl Progress {
         let good = self.done - self.failed.len();
         println!("{good} of {} databases are up to date.", self.total);
         if self.done < self.total {
-            return Err(Error::Refused("not every database had its turn; run it again".to_owned()));
+            return Err(Error::Refused("not every database was tried; run the command again".to_owned()));
         }
         if self.failed.is_empty() {
             return Ok(());
         }
         let lines = self.failed.iter().map(|(database, cause)| format!("\n  {database}: {cause}"));
         let list: String = lines.collect();
-        let report = format!("{} failed; mend them and run it again:{list}", self.failed.len());
-        // All practices need the catalog.
+        let report = format!("{} failed; fix the causes and run the command again:{list}", self.failed.len());
+        // Every practice needs the catalog, so its failure is never tolerated.
         if self.failed.len() <= self.tolerated && self.failed.iter().all(|(it, _)| it != CATALOG) {
-            println!("{report}\nNo more failed than the {} that are tolerated.", self.tolerated);
+            println!("{report}\nUp to {} failures are tolerated.", self.tolerated);
             return Ok(());
         }
         Err(Error::Refused(report))
     }
 }
 
-/// Lists the visits that new time-zone rules, or a corrected time zone, put on others.
+/// Prints the visits that overlap after a change of time-zone rules or of a time zone.
 pub(crate) fn print_collisions(database: &str, collisions: &[Collision]) {
     for Collision { visit, with } in collisions {
         let with: Vec<String> = with.iter().map(ToString::to_string).collect();
         println!(
-            "  {database}: visit {visit} now overlaps {}; the practice has to move one",
+            "  {database}: visit {visit} now overlaps {}; the practice must move one of them",
             with.join(", ")
         );
     }
@@ -222,7 +229,7 @@ pub(crate) fn print_collisions(database: &str, collisions: &[Collision]) {
 mod tests {
     use super::*;
 
-    /// Databases whose names begin so hang until the end of the test.
+    /// Prefix of databases that hang until the end of the test.
     const HANGS: &str = "Hangs";
 
     #[tokio::test]
@@ -239,7 +246,7 @@ mod tests {
                 assert_eq!(
                     event["practices"].as_array().map(Vec::len),
                     Some(1),
-                    "nobody waits for another's answer"
+                    "one invocation per database"
                 );
                 if name.starts_with(HANGS) {
                     let _ = ended.changed().await;
@@ -249,8 +256,9 @@ mod tests {
         });
         let (mut slow, mut done) = (Vec::new(), Vec::new());
         while done.len() < 51 {
-            let word =
-                timeout(Duration::from_mins(1), words.recv()).await.expect("a word on each that answers");
+            let word = timeout(Duration::from_mins(1), words.recv())
+                .await
+                .expect("an outcome of each that responds");
             match word.unwrap() {
                 (database, Word::Slow) => slow.push(database),
                 (database, Word::Outcome(outcome)) => {
@@ -260,7 +268,7 @@ mod tests {
             }
         }
         assert!(!done.iter().any(|it| it.starts_with(HANGS)), "{done:?}");
-        // Those that wait behind them are asked for only when these are known to be slow.
+        // The databases behind them start only when these are known to be slow.
         assert_eq!(slow.iter().filter(|it| it.starts_with(HANGS)).count(), 3 * AT_ONCE, "{slow:?}");
         end.send_replace(());
         let mut rest = 0;
@@ -284,7 +292,7 @@ mod tests {
             told.insert(database, outcome["error"].as_str().unwrap().to_owned());
         }
         assert_eq!(told["North"], "out of time");
-        assert_eq!(told[CATALOG], "the function said nothing of it");
+        assert_eq!(told[CATALOG], "the function's response does not mention it");
     }
 
     #[test]

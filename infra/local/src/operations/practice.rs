@@ -1,4 +1,4 @@
-//! A new practice: its secret, its entry in the registry, its schema.
+//! Adds a practice: its secret, its registry entry and its schema.
 
 use jiff::{SignedDuration, Timestamp};
 use shared::auth::secret_ref::SecretRef;
@@ -14,8 +14,10 @@ use super::{Operator, refused};
 use crate::demo;
 use crate::error::{Error, Result};
 
-/// Processes may hold the database of a practice that was removed so long: a secret is used beyond its age in an outage, and a pool
-/// that was opened by it after that; a minute for calls that were under way.
+/// How long processes may still use the database of a removed practice.
+///
+/// In an outage a secret is used beyond its maximum age, and a pool that it opened lives on after
+/// that; the extra minute covers calls in progress.
 const HELD: SignedDuration =
     SignedDuration::from_secs(secrets::MAX_AGE_IN_AN_OUTAGE.as_secs() + practices::MAX_AGE.as_secs() + 60);
 
@@ -23,18 +25,20 @@ pub struct NewPractice {
     pub practicepass: String,
     pub name: String,
     pub time_zone: String,
-    /// Its keys begin with `op_test_`.
+    /// Whether it is a sandbox, whose API keys begin with `op_test_`.
     pub sandbox: bool,
-    /// `None`: a file in the data folder of the stack that runs here.
+    /// `None` for a SQLite file in the data folder of the local stack.
     pub dsn: Option<String>,
 }
 
 impl Operator {
-    /// Adds a practice, or finishes adding it; what is there and the same is left as it is. It is registered when its database is
-    /// known to be good and has the schema: until then nobody else's commands meet it.
+    /// Adds a practice, or finishes an interrupted attempt.
+    ///
+    /// Existing parts that match are left unchanged. The practice is registered only after its
+    /// database is verified and has the schema; until then no other command sees it.
     ///
     /// # Errors
-    /// Also when the practice is there and isn't the same.
+    /// If the practice exists with other properties, or a step fails.
     pub async fn add_practice(&self, new: NewPractice) -> Result<()> {
         let refuse = |reason: &str| Error::Refused(format!("{}: {reason}", new.practicepass));
         let practicepass = PracticePass::try_from(new.practicepass.as_str()).map_err(refuse)?;
@@ -59,17 +63,17 @@ impl Operator {
         if self.is_registered(&entry).await? {
             if self.secrets.get(&secret).await?.as_deref() != Some(dsn.as_str()) {
                 return Err(Error::Refused(format!(
-                    "the secret {secret} holds another connection string; `set-practice-dsn` replaces it"
+                    "the secret {secret} holds a different connection string; replace it with `set-practice-dsn`"
                 )));
             }
-            println!("{practice} was in the registry.");
+            println!("{practice} is already registered.");
         } else {
             self.require_let_go(&entry.practicepass, &secret, &dsn).await?;
             self.check_dsn(practice, Some(&dsn)).await?;
             self.keep_dsn(&secret, &dsn).await?;
             self.make_schema(practice, &entry.time_zone, &secret).await.map_err(|error| {
                 Error::Refused(format!(
-                    "{error}\n{practice} is not registered; its connection string is kept as {secret}. Run it again"
+                    "{error}\n{practice} is not registered; its connection string is stored as {secret}. Run the command again"
                 ))
             })?;
             let now = Timestamp::now();
@@ -77,40 +81,40 @@ impl Operator {
             let write = self.control.new_practice(&entry);
             let added = commit(&self.control, write, &record("practices.add", practice, now)?).await;
             added.map_err(|error| refused(&error))?;
-            println!("{practice} is in the registry.");
+            println!("{practice} is registered.");
         }
         self.migrate_one(practice).await?;
-        println!("{practice} is ready; `first-partner` makes a key for it.");
+        println!("{practice} is ready; create a key for it with `first-partner`.");
         Ok(())
     }
 
-    /// The registry's entry of a practice.
+    /// Returns the registry entry of a practice.
     ///
     /// # Errors
-    /// When there is none.
+    /// If the practice isn't registered.
     pub async fn registered(&self, practice: &str) -> Result<Practice> {
         let refuse = |reason: &str| Error::Refused(format!("{practice}: {reason}"));
         let practicepass = PracticePass::try_from(practice).map_err(refuse)?;
         let entry = self.control.practice(&practicepass).await.map_err(|error| refused(&error))?;
         entry.ok_or_else(|| {
-            Error::Refused(format!("{practice} isn't registered; `add-practice` does it (case matters)"))
+            Error::Refused(format!(
+                "{practice} isn't registered; add it with `add-practice` (case-sensitive)"
+            ))
         })
     }
 
-    /// The name of the secret that holds a practice's connection string.
+    /// Returns the name of the secret that holds a practice's connection string.
     pub(super) fn secret_of(&self, practicepass: &PracticePass) -> Result<String> {
         let prefix = self.names.practices.as_deref().ok_or_else(|| {
-            Error::Refused(
-                "the stack doesn't say how its practices' secrets are named; deploy it first".to_owned(),
-            )
+            Error::Refused("the stack has no output PracticeSecretsPrefix; deploy it first".to_owned())
         })?;
         Ok(format!("{prefix}{practicepass}"))
     }
 
-    /// Corrects the time zone of a practice: its visits keep their local times, and their instants follow.
+    /// Corrects the time zone of a practice. Visits keep their local times; their instants change.
     ///
     /// # Errors
-    /// When the practice isn't registered, or its database couldn't follow yet; then it is to be run again.
+    /// If the practice isn't registered, or its database could not be updated; then run it again.
     pub async fn set_time_zone(&self, practice: &str, time_zone: &str) -> Result<()> {
         let refuse = |reason: &str| Error::Refused(format!("{practice}: {reason}"));
         let practicepass = PracticePass::try_from(practice).map_err(refuse)?;
@@ -123,30 +127,32 @@ impl Operator {
         audit.changes = vec![change];
         let write = self.control.new_time_zone(&practicepass, &time_zone);
         match commit(&self.control, write, &audit).await {
-            Ok(()) => println!("{practice} is in {time_zone} by the registry."),
+            Ok(()) => println!("The registry has {time_zone} for {practice}."),
             Err(control::Error::ConditionFailed) => {
-                return Err(refuse("isn't registered; `add-practice` does it"));
+                return Err(refuse("isn't registered; add it with `add-practice`"));
             }
             Err(error) => return Err(refused(&error)),
         }
         self.migrate_one(practice).await.map_err(|error| {
-            Error::Refused(format!("{error}\nits database still has the time zone before; run it again"))
+            Error::Refused(format!(
+                "{error}\nThe database still has the previous time zone; run the command again"
+            ))
         })?;
-        println!("{practice} is in {time_zone}; its visits keep their local times.");
+        println!("{practice} is in {time_zone} now; its visits keep their local times.");
         Ok(())
     }
 
-    /// The SQLite file of a practice of the stack that runs here.
+    /// Returns the connection string of a practice's SQLite file on a local stack.
     fn file_of(&self, practicepass: &PracticePass) -> Result<String> {
         let missing =
-            || Error::Refused("give the connection string: --dsn-stdin or --dsn-file FILE".to_owned());
+            || Error::Refused("a connection string is required: --dsn-stdin or --dsn-file FILE".to_owned());
         let folder = self.data_dir.as_ref().ok_or_else(missing)?.join("practices");
         std::fs::create_dir_all(&folder).map_err(Error::file(&folder))?;
         let folder = std::fs::canonicalize(&folder).map_err(Error::file(&folder))?;
         demo::sqlite_dsn(&folder, practicepass.as_str())
     }
 
-    /// Whether the practice is registered; refused when its entry is another one.
+    /// Whether the practice is registered; an error if its entry has other properties.
     async fn is_registered(&self, entry: &Practice) -> Result<bool> {
         let found = self.control.practice(&entry.practicepass).await.map_err(|error| refused(&error))?;
         let Some(found) = found else { return Ok(false) };
@@ -155,12 +161,13 @@ impl Operator {
             return Ok(true);
         }
         Err(Error::Refused(format!(
-            "{} is registered already, as {:?} in {}; nothing was changed",
+            "{} is already registered, as {:?} in {}; nothing was changed",
             found.practicepass, found.name, found.time_zone
         )))
     }
 
-    /// Refuses another database than a practice of this name had a moment ago: calls would still reach that one.
+    /// Rejects a database other than the one that a recently removed practice of this name had,
+    /// which calls could still reach.
     async fn require_let_go(&self, practicepass: &PracticePass, secret: &str, dsn: &str) -> Result<()> {
         let removed_at = self.control.removed_at(practicepass).await.map_err(|error| refused(&error))?;
         let Some(until) = removed_at.map(|it| it + HELD).filter(|until| Timestamp::now() < *until) else {
@@ -170,12 +177,13 @@ impl Operator {
             return Ok(());
         }
         Err(Error::Refused(format!(
-            "{practicepass} was removed a moment ago, and calls could reach the database that it had until {until:.0}. \
-             Add it then, or now with that database or another practice pass; nothing was changed"
+            "{practicepass} was removed recently, and calls could reach its previous database until {until:.0}. \
+            Add it after that, or now with that database or another practice pass; nothing was changed"
         )))
     }
 
-    /// The secret of a practice that isn't registered: nobody reads one that an earlier attempt, or a removal, has left.
+    /// Stores the secret of a practice that isn't registered; one left by an earlier attempt or a
+    /// removal is not in use and may be overwritten.
     async fn keep_dsn(&self, secret: &str, dsn: &str) -> Result<()> {
         match self.secrets.get(secret).await? {
             None => self.secrets.create(secret, dsn).await,
@@ -185,9 +193,11 @@ impl Operator {
     }
 }
 
-/// The name of a time zone as the compiled database spells it.
+/// Returns the time zone's name as the compiled time-zone database spells it.
 fn iana_name(time_zone: &str) -> Result<String> {
     let zone = zones::get(time_zone);
     let name = zone.as_ref().and_then(|it| it.iana_name()).map(str::to_owned);
-    name.ok_or_else(|| Error::Refused(format!("{time_zone} is no IANA time zone, such as America/New_York")))
+    name.ok_or_else(|| {
+        Error::Refused(format!("{time_zone} is not an IANA time zone such as America/New_York"))
+    })
 }

@@ -1,5 +1,6 @@
-//! After a restore: compares practices' databases with the control plane, either of which may be older than the other, and mends what
-//! can be mended. What was looked for, found and changed is a report.
+//! Compares practice databases with the control plane after a restore, and repairs what it can.
+//!
+//! Either side may be the older one. The report lists what was checked, found and changed.
 
 mod access;
 mod audit;
@@ -27,22 +28,23 @@ use audit::Acts;
 use repair::Repair;
 use report::{Check, Report, Verdict};
 
-/// Deliveries and call records are kept for some time; backups go back 35 days.
+/// The oldest moment that can be reconciled. Backups go back 35 days; deliveries and call records
+/// expire, too.
 const LONGEST: SignedDuration = SignedDuration::from_hours(36 * 24);
 
-/// To which moments what was restored; `None` for what was not.
+/// The moments that the stores were restored to; `None` for one that was not restored.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Moments {
     pub database: Option<Timestamp>,
     pub control: Option<Timestamp>,
 }
 
-/// Asks a practice's database from where it can be reached.
+/// Queries a practice's database from where it is reachable.
 pub trait Ask {
     fn ask(&self, question: &Question) -> impl Future<Output = Result<Facts>>;
 }
 
-/// What is compared, and whether it is mended.
+/// What to compare, and whether to repair it.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
     pub moments: Moments,
@@ -52,16 +54,15 @@ pub struct Plan {
 
 impl Plan {
     /// # Errors
-    /// When a moment can't be right.
+    /// If a moment is in the future or too old, or none is given.
     pub fn new(moments: Moments, apply: bool, now: Timestamp) -> Result<Self> {
         for at in [moments.database, moments.control].into_iter().flatten() {
             if at >= now || now.duration_since(at) > LONGEST {
-                return Err(Error::Refused(format!("{at} is no moment of the last 35 days")));
+                return Err(Error::Refused(format!("{at} is not within the last 35 days")));
             }
         }
         if moments.database.is_none() && moments.control.is_none() {
-            let which =
-                "say what was restored and to which moment: --database-at TIME, --control-at TIME, or both";
+            let which = "specify what was restored, and to which time: --database-at TIME, --control-at TIME, or both";
             return Err(Error::Refused(which.to_owned()));
         }
         Ok(Self { moments, apply, now })
@@ -75,16 +76,17 @@ impl Ask for Operator {
         if let Ok(facts) = serde_json::from_value(answer["examined"].clone()) {
             return Ok(facts);
         }
-        let cause = answer["results"][0]["error"].as_str().unwrap_or("no cause given");
+        let cause = answer["results"][0]["error"].as_str().unwrap_or("unknown cause");
         Err(Error::Refused(format!("{}: {cause}", question.practicepass)))
     }
 }
 
 impl Operator {
-    /// Reconciles a practice, or all, with the control plane.
+    /// Reconciles one practice or all practices with the control plane.
     ///
     /// # Errors
-    /// When the control plane can't be read, or there is no such practice. A practice whose database doesn't answer is in the report.
+    /// If the control plane can't be read, or the practice isn't registered. A practice database
+    /// that does not respond is listed in the report instead.
     pub async fn reconcile(&self, practice: Option<&str>, plan: Plan) -> Result<Report> {
         let practices = match practice {
             Some(practice) => vec![self.registered(practice).await?],
@@ -96,7 +98,7 @@ impl Operator {
     }
 }
 
-/// As [`Operator::reconcile`], of these practices.
+/// Implements [`Operator::reconcile`] for these practices.
 pub async fn reconcile(
     control: &Store,
     ask: &impl Ask,
@@ -116,7 +118,7 @@ pub async fn reconcile(
     for (check, repairs) in &before {
         let mut done = Vec::new();
         for repair in repairs {
-            // What can't be mended stays open, and the others go on.
+            // A failed repair stays open; continue with the others.
             let outcome = repair.perform(control, ask, plan.now, &request_id).await;
             done.push(outcome.unwrap_or_else(|error| format!("FAILED: {error}")));
         }
@@ -127,7 +129,7 @@ pub async fn reconcile(
     }
     if plan.moments.database.is_some() {
         for practice in practices.iter().map(|it| it.practicepass.as_str()) {
-            // Its ids were passed over with a record of its own, or it never answered.
+            // Skipping its ids wrote a record already, or its database never responded.
             let is_noted = |(check, repairs): &(Check, Vec<Repair>)| {
                 check.id == format!("{practice}/database")
                     || check.id == format!("{practice}/record-ids") && !repairs.is_empty()
@@ -140,7 +142,7 @@ pub async fn reconcile(
     let mut after = survey(control, ask, practices, plan).await?;
     for ((before, _), (id, done)) in before.into_iter().zip(changes) {
         let Some((check, _)) = after.iter_mut().find(|(check, _)| check.id == id) else {
-            // Its database doesn't answer any more.
+            // Its database no longer responds.
             after.push((Check { changed: done, ..before }, Vec::new()));
             continue;
         };
@@ -148,7 +150,7 @@ pub async fn reconcile(
             if check.verdict == Verdict::Good {
                 check.verdict = Verdict::Mended;
             }
-            check.found = format!("{}; now: {}", before.found, check.found);
+            check.found = format!("{}; afterwards: {}", before.found, check.found);
             check.rows = before.rows;
         }
         check.changed = done;
@@ -158,7 +160,7 @@ pub async fn reconcile(
     Ok(report)
 }
 
-/// All checks, each with what would mend it.
+/// Runs all checks; returns each with its repairs.
 async fn survey(
     control: &Store,
     ask: &impl Ask,
@@ -186,7 +188,8 @@ async fn survey(
             Ok(of_practice) => checks.extend(of_practice),
             Err(error) => {
                 let id = format!("{}/database", practice.practicepass);
-                let check = Check::new(id, "The practice's database answers", "an answer", error.to_string());
+                let check =
+                    Check::new(id, "The practice's database responds", "a response", error.to_string());
                 checks.push((check.with(Verdict::Open, true), Vec::new()));
             }
         }

@@ -1,4 +1,4 @@
-//! The end of a practice.
+//! Removes a practice.
 
 use std::time::Duration;
 
@@ -11,12 +11,13 @@ use super::access::{commit, record, revoke_key};
 use super::{Operator, refused};
 use crate::error::{Error, Result};
 
-/// Keys of one read.
+/// Keys per read.
 const PAGE: usize = 500;
-/// The poller asks every few seconds who has subscriptions, and ends the turn that it is in.
+/// How long the poller may still use deleted subscriptions: it lists them every few seconds and
+/// finishes its current poll.
 const UNTIL_UNPOLLED: Duration = Duration::from_secs(15);
 
-/// What ended with a practice.
+/// Counts of what was removed along with a practice.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Removed {
     pub keys: usize,
@@ -24,17 +25,18 @@ pub struct Removed {
 }
 
 impl Operator {
-    /// Removes a practice that no key opens any more. Its database stays as it is, and so does what was recorded of it.
+    /// Removes a practice that has no live key. Its database and its records are kept.
     ///
     /// # Errors
-    /// While a key is live; when there is nothing of such a practice. Cut off, it is finished by the next run.
+    /// If a key is live, or nothing of such a practice exists. The next run finishes an interrupted
+    /// one.
     pub async fn remove_practice(&self, practice: &str) -> Result<()> {
         let refuse = |reason: &str| Error::Refused(format!("{practice}: {reason}"));
         let practicepass = PracticePass::try_from(practice).map_err(refuse)?;
         let entry = self.control.practice(&practicepass).await.map_err(|error| refused(&error))?;
         let removed = remove_practice(&self.control, &practicepass, UNTIL_UNPOLLED, Timestamp::now()).await?;
         println!(
-            "{practice} is removed: {} subscriptions and the poller's state are deleted, {} expired keys revoked.",
+            "{practice} is removed: deleted {} subscriptions and the poller's state, revoked {} expired keys.",
             removed.subscriptions, removed.keys
         );
         let secret = match entry.map(|it| String::from(it.dsn_secret)) {
@@ -42,14 +44,16 @@ impl Operator {
             None => self.secret_of(&practicepass)?,
         };
         println!(
-            "Kept: its database; its connection string, in the secret {secret}; its keys as revoked ones; the"
+            "Kept: its database; its connection string, in the secret {secret}; its revoked keys; its call records,"
         );
-        println!("records of calls, deliveries and the audit log. `add-practice` takes it up again.");
+        println!("deliveries and audit records. `add-practice` adds it again with that database.");
         Ok(())
     }
 }
 
-/// As [`Operator::remove_practice`], at `now`; the poller is waited for so long after its subscriptions are gone.
+/// Implements [`Operator::remove_practice`] at the time `now`.
+///
+/// Waits `until_unpolled` for the poller after deleting subscriptions.
 pub async fn remove_practice(
     control: &Store,
     practicepass: &PracticePass,
@@ -62,7 +66,7 @@ pub async fn remove_practice(
         let lines = live.iter().map(|it| format!("\n  {} {:?} of {}", it.id, it.name, it.partner));
         let list: String = lines.collect();
         return Err(Error::Refused(format!(
-            "{practicepass} is opened by {} keys; `revoke-key` each of them first:{list}",
+            "{practicepass} has {} live keys; revoke each of them first with `revoke-key`:{list}",
             live.len()
         )));
     }
@@ -71,12 +75,12 @@ pub async fn remove_practice(
         control.note_removal(practicepass, now).await.map_err(|error| refused(&error))?;
         let audit = record("practices.remove", practicepass.as_str(), now)?;
         match commit(control, control.remove_practice(practicepass), &audit).await {
-            // Another had removed it meanwhile.
+            // `ConditionFailed`: another operator removed it in the meantime.
             Ok(()) | Err(control::Error::ConditionFailed) => {}
             Err(error) => return Err(refused(&error)),
         }
     }
-    // No key can be made for it any more; those that were made meanwhile end, too.
+    // From here on no key can be created for it; revoke those created in the meantime.
     let mut removed = Removed::default();
     for key in active_keys(control, practicepass).await? {
         revoke_key(control, &key.id.0, now).await?;
@@ -87,7 +91,7 @@ pub async fn remove_practice(
         removed.subscriptions += usize::from(deleted);
     }
     if removed.subscriptions > 0 {
-        println!("Waiting {} s until the poller has let go …", until_unpolled.as_secs());
+        println!("Waiting {} s for the poller to release it …", until_unpolled.as_secs());
         tokio::time::sleep(until_unpolled).await;
     }
     let was_polled = control.forget_dispatch(practicepass).await.map_err(|error| refused(&error))?;
@@ -97,7 +101,7 @@ pub async fn remove_practice(
     Ok(removed)
 }
 
-/// The practice's keys that aren't revoked.
+/// Returns the practice's keys that aren't revoked.
 async fn active_keys(control: &Store, practicepass: &PracticePass) -> Result<Vec<KeyRecord>> {
     let (mut keys, mut after) = (Vec::new(), None);
     loop {

@@ -1,4 +1,4 @@
-//! A secret with the one before it, as it is kept.
+//! Reads and writes a secret that is stored together with its previous value.
 
 use serde::{Deserialize, Serialize};
 use shared::auth::SecretPair;
@@ -6,7 +6,7 @@ use shared::auth::SecretPair;
 use super::secret_values::SecretValues;
 use crate::error::{Error, Result};
 
-/// The secret's text.
+/// The JSON stored in the secret.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Stored {
     pub(super) current: String,
@@ -18,24 +18,24 @@ pub(super) async fn read(secrets: &SecretValues, id: &str) -> Result<Stored> {
     Ok(read_version(secrets, id).await?.0)
 }
 
-/// With the name of the version that it is.
+/// Reads the pair and the id of its version.
 pub(super) async fn read_version(secrets: &SecretValues, id: &str) -> Result<(Stored, String)> {
     let found = secrets.get_version(id).await?;
     let (text, version) = found.ok_or_else(|| Error::Refused(format!("there is no secret {id}")))?;
     let stored = serde_json::from_str(&text).map_err(|_| {
-        Error::Refused(format!("{id} isn't {{\"current\":\"<secret>\",\"previous\":\"<secret>\"}}"))
+        Error::Refused(format!("{id} must be {{\"current\":\"<secret>\",\"previous\":\"<secret>\"}}"))
     })?;
     Ok((stored, version))
 }
 
-/// Writes only what the functions can read.
+/// Writes the pair; fails if the functions could not read it.
 pub(super) async fn write(secrets: &SecretValues, id: &str, stored: &Stored) -> Result<()> {
     pair_of(stored)?;
     let text = serde_json::to_string(stored).map_err(|error| Error::store(id, error))?;
     secrets.put_rotating(id, &text, stored.previous.is_some()).await
 }
 
-/// As the functions read it.
+/// Parses the pair as the functions do.
 pub(super) fn pair_of(stored: &Stored) -> Result<SecretPair> {
     let text = serde_json::to_string(stored).map_err(|error| Error::store("a secret", error))?;
     SecretPair::from_secret(&text).map_err(|error| Error::Refused(error.to_string()))

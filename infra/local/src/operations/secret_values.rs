@@ -1,4 +1,4 @@
-//! Secrets Manager, from the side that writes.
+//! Reads and writes secrets in Secrets Manager.
 
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region};
@@ -9,12 +9,12 @@ use crate::error::{Error, Result};
 
 pub(super) struct SecretValues {
     client: Client,
-    /// Key that new secrets are encrypted with.
+    /// The KMS key for new secrets.
     key: Option<String>,
 }
 
 impl SecretValues {
-    /// With region and credentials of the environment.
+    /// Connects with the region and credentials of the environment.
     pub(super) fn in_aws(key: Option<String>) -> Self {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let credentials = Credentials::new(
@@ -36,12 +36,12 @@ impl SecretValues {
         Self { client, key: None }
     }
 
-    /// The secret's text; `None` when there is no such secret.
+    /// Returns the secret's current value, or `None` if it does not exist.
     pub(super) async fn get(&self, id: &str) -> Result<Option<String>> {
         Ok(self.get_version(id).await?.map(|(text, _)| text))
     }
 
-    /// The secret's text and the name of its version; `None` when there is no such secret.
+    /// Returns the secret's current value and its version id, or `None` if it does not exist.
     pub(super) async fn get_version(&self, id: &str) -> Result<Option<(String, String)>> {
         match self.client.get_secret_value().secret_id(id).send().await {
             Ok(found) => Ok(found.secret_string.zip(found.version_id)),
@@ -50,13 +50,14 @@ impl SecretValues {
         }
     }
 
-    /// Replaces the secret's text.
+    /// Replaces the secret's value.
     pub(super) async fn put(&self, id: &str, text: &str) -> Result<()> {
         let put = self.client.put_secret_value().secret_id(id).secret_string(text);
         put.send().await.map(|_| ()).map_err(|error| failed(id, &error))
     }
 
-    /// As [`Self::put`]; `rotating`: something is left to be finished, which readiness shows until the next text without it.
+    /// Replaces the secret's value as [`Self::put`] does. `rotating` labels the version as an
+    /// unfinished rotation, which readiness reports until a value without the label follows.
     pub(super) async fn put_rotating(&self, id: &str, text: &str, rotating: bool) -> Result<()> {
         if !rotating {
             return self.put(id, text).await;
@@ -66,7 +67,7 @@ impl SecretValues {
         put.map(|_| ()).map_err(|error| failed(id, &error))
     }
 
-    /// Puts a text beside the secret's own, to be tried.
+    /// Stores a value as `AWSPENDING`, to be tested.
     pub(super) async fn put_pending(&self, id: &str, text: &str) -> Result<()> {
         let put = self.client.put_secret_value().secret_id(id).secret_string(text);
         let put = put.version_stages("AWSPENDING").send().await;

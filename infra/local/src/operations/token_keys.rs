@@ -1,4 +1,7 @@
-//! The keys that sign tokens: a new one is told to all before it signs, and an old one verifies until its last token ended.
+//! Rotation of the keys that sign tokens.
+//!
+//! Every process knows a new key before it signs, and an old key verifies until its last token has
+//! expired.
 
 use std::collections::BTreeMap;
 
@@ -13,25 +16,25 @@ use crate::random;
 
 const LENGTH: usize = 64;
 
-/// The secret's text: `active`, the keys beside it or in `keys`, and the notes of rotations.
+/// The secret's JSON: `active`, the keys at the top level or in `keys`, and the rotation's state.
 struct Ring(Map<String, Value>);
 
 impl Operator {
-    /// Adds a key, waits until every process knows it or may ask for it, and lets it sign. Broken off, it is finished by
-    /// the next run.
+    /// Adds a key, waits until every process can know it, and activates it. The next run finishes
+    /// an interrupted one.
     pub async fn rotate_token_key(&self) -> Result<()> {
         let (before, next) = self.let_another_sign().await?;
-        println!("{next} signs new tokens within 5 minutes; {before} verifies those before.");
-        println!("Next: after 25 hours, run it with --finish.");
+        println!("{next} signs new tokens within 5 minutes; {before} still verifies older ones.");
+        println!("Next: after 25 hours, run this command with --finish.");
         Ok(())
     }
 
-    /// Removes a key that leaked at once; if it is the one that signs, after another was let sign.
+    /// Removes a leaked key immediately, after activating another one if it is the active key.
     pub async fn revoke_token_key(&self, kid: &str) -> Result<()> {
         let mut ring = self.token_keys().await?;
         let kids = ring.kids();
         if !kids.iter().any(|it| it == kid) {
-            return Err(Error::Refused(format!("there is no key {kid}, but {}", kids.join(", "))));
+            return Err(Error::Refused(format!("there is no key {kid}; the keys are {}", kids.join(", "))));
         }
         if ring.active()? == kid {
             let (_, next) = self.let_another_sign().await?;
@@ -41,36 +44,38 @@ impl Operator {
         ring.remove(kid);
         self.put_token_keys(&ring).await?;
         println!(
-            "{kid} is gone. Its tokens are refused within 5 minutes, or an hour while Secrets Manager is down;"
+            "Removed {kid}. Its tokens are rejected within 5 minutes, or within an hour while Secrets Manager is down."
         );
-        println!("partners who hold one are answered 401 then and exchange their keys for new ones.");
+        println!("Partners that use one get 401 then, and exchange their API keys for new tokens.");
         Ok(())
     }
 
-    /// The key that signed until now, and the one that does from now on.
+    /// Activates another key; returns the previous and the new active key.
     async fn let_another_sign(&self) -> Result<(String, String)> {
         let mut ring = self.token_keys().await?;
         let before = ring.active()?;
         let next = if let Some(next) = ring.next() {
-            println!("A rotation to {next} was broken off; it goes on.");
+            println!("A rotation to {next} was interrupted; continuing it.");
             next
         } else {
             let next = ring.add(&random::alphanumeric(LENGTH)?);
             self.put_token_keys(&ring).await?;
             next
         };
-        roll_out(&format!("The key {next} is there")).await;
-        // Read again: what somebody else did meanwhile must not be undone.
+        roll_out(&format!("The key {next} is stored")).await;
+        // Read again, so as not to undo what someone else did in the meantime.
         let mut ring = self.token_keys().await?;
         if ring.next().as_deref() != Some(next.as_str()) {
-            return Err(Error::Refused("somebody else rotates the token keys at the same time".to_owned()));
+            return Err(Error::Refused(
+                "someone else is rotating the token keys at the same time".to_owned(),
+            ));
         }
         ring.activate(&next, Timestamp::now())?;
         self.put_token_keys(&ring).await?;
         Ok((before, next))
     }
 
-    /// Removes the keys whose last tokens have ended.
+    /// Removes the keys whose last tokens have expired.
     pub async fn finish_token_keys(&self) -> Result<()> {
         let mut ring = self.token_keys().await?;
         let now = Timestamp::now();
@@ -80,10 +85,10 @@ impl Operator {
             self.put_token_keys(&ring).await?;
         }
         for kid in &removed {
-            println!("{kid} is gone; its tokens had ended.");
+            println!("Removed {kid}; its tokens have expired.");
         }
         for (kid, ends) in ring.retired() {
-            println!("{kid} still verifies tokens; it can go after {}.", ends + still_signs());
+            println!("{kid} still verifies tokens; it can be removed after {}.", ends + still_signs());
         }
         if removed.is_empty() {
             println!("No key was removed.");
@@ -103,7 +108,8 @@ impl Operator {
     }
 }
 
-/// How long after its retirement a key may have a living token: a process that couldn't ask went on signing with it.
+/// How long after its retirement a key may have valid tokens: during an outage of Secrets Manager,
+/// a process goes on signing with it.
 fn still_signs() -> SignedDuration {
     LIFETIME + MAX_AGE_IN_AN_OUTAGE
 }
@@ -120,7 +126,7 @@ impl Ring {
         active.map(str::to_owned).ok_or_else(|| Error::Refused("no token key is active".to_owned()))
     }
 
-    /// A key that was added and doesn't sign yet.
+    /// Returns a key that was added but does not sign yet.
     fn next(&self) -> Option<String> {
         self.0.get("next").and_then(Value::as_str).map(str::to_owned)
     }
@@ -132,13 +138,13 @@ impl Ring {
         beside.chain(within).cloned().collect()
     }
 
-    /// When each key that signs no more was retired.
+    /// Returns the retired keys and when each was retired.
     fn retired(&self) -> BTreeMap<String, Timestamp> {
         let retired = self.0.get("retired").cloned().unwrap_or_default();
         serde_json::from_value(retired).unwrap_or_default()
     }
 
-    /// Whether a key waits to sign, or one that signs no more waits for its end.
+    /// Whether a key waits for its activation or a retired one for its removal.
     fn is_rotating(&self) -> bool {
         self.next().is_some() || !self.retired().is_empty()
     }
@@ -152,7 +158,7 @@ impl Ring {
         );
     }
 
-    /// Adds a key under the first free name of `k1`, `k2`, …
+    /// Adds a key named `k<n>`, one above the highest number so far.
     fn add(&mut self, key: &str) -> String {
         let numbers = self.kids().into_iter().filter_map(|kid| kid.strip_prefix('k')?.parse::<u64>().ok());
         let kid = format!("k{}", numbers.max().unwrap_or(0) + 1);
@@ -170,7 +176,7 @@ impl Ring {
         Ok(())
     }
 
-    /// Keys that were retired by hand begin their time now; whether there were any.
+    /// Retires as of now the keys that were retired manually; returns whether there were any.
     fn note_retirements(&mut self, now: Timestamp) -> Result<bool> {
         let (active, next, retired) = (self.active()?, self.next(), self.retired());
         let mut unknown = self.kids();
@@ -206,7 +212,7 @@ impl Ring {
         }
     }
 
-    /// Only what the functions can read.
+    /// Serializes the keys; fails if the functions could not read them.
     fn text(&self) -> Result<String> {
         let text = Value::Object(self.0.clone()).to_string();
         usable(&text)?;

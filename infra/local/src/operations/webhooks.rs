@@ -1,4 +1,4 @@
-//! Webhooks: dead letters once more, events of the past once more.
+//! Redrives dead letters and replays past events.
 
 use jiff::Timestamp;
 use shared::auth::PartnerAccess;
@@ -9,12 +9,12 @@ use shared::domain::delivery::WithheldReason;
 use super::{Operator, refused};
 use crate::error::{Error, Result};
 
-/// A name for a replay: the second it was asked for.
+/// Returns a name for a new replay: the current time, to the second.
 pub fn new_name() -> String {
     Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string()
 }
 
-/// Whether any event may be sent to the subscription; otherwise why not, with the API's code.
+/// Fails with the API's error code and reason unless some event may be sent to the subscription.
 pub fn replayable(
     subscription: &Subscription,
     access: &PartnerAccess,
@@ -37,12 +37,14 @@ pub fn replayable(
 }
 
 impl Operator {
-    /// Moves dead letters back to the queue of events; how many.
+    /// Moves dead letters back to the event queue; returns their number.
     pub async fn redrive(&self) -> Result<usize> {
         self.queue.redrive().await.map_err(|error| refused(&error))
     }
 
-    /// Sends the events of one active subscription of a practice, or of all of them, once more; how many.
+    /// Sends past events again to one active subscription of a practice, or to all of them.
+    ///
+    /// Returns the number of events sent. `name` identifies the replay, so that it can be resumed.
     pub async fn replay(
         &self,
         practice: &str,
@@ -75,7 +77,7 @@ impl Operator {
             return Err(Error::Refused(format!("nothing was sent\n{}", refusals.join("\n"))));
         }
         for refusal in refusals {
-            println!("{refusal}; left out");
+            println!("{refusal}; skipped");
         }
         let mut sent = 0;
         for found in &permitted {

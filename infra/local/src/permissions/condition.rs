@@ -1,33 +1,33 @@
-//! Conditions of statements: the operators and keys that the template uses, and no others.
+//! Conditions of statements. Supports only the operators and keys that the template uses.
 
 use serde_json::{Map, Value};
 
 use super::Call;
 use super::pattern::Pattern;
 
-/// One key that a statement asks of a call.
+/// A condition on one key.
 #[derive(Debug, Clone)]
 pub(super) struct Condition {
     key: Key,
     test: Test,
 }
 
-/// What AWS tells of a call.
+/// A condition key of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Key {
     /// `dynamodb:LeadingKeys`: values of the partition key.
     LeadingKeys,
-    /// `dynamodb:Attributes`: names of the attributes that are asked for or changed.
+    /// `dynamodb:Attributes`: names of the attributes that are read or changed.
     Attributes,
-    /// `lambda:SourceFunctionArn`: which function's code calls; Lambda's own calls have none.
+    /// `lambda:SourceFunctionArn`: the calling function; absent in Lambda's own calls.
     SourceFunctionArn,
 }
 
 #[derive(Debug, Clone)]
 enum Test {
-    /// `ForAllValues`: also true of a call that has no values of the key, such as a Scan without a partition key.
+    /// `ForAllValues`: also true for a call without values of the key, such as a Scan.
     All(Matching),
-    /// `ForAnyValue`, and what asks for the only value.
+    /// `ForAnyValue`, and operators on single-valued keys.
     Any(Matching),
     /// `Null`: whether the key must be missing.
     Missing(bool),
@@ -49,11 +49,11 @@ impl Matching {
 }
 
 impl Condition {
-    /// The conditions of a statement, which must all hold.
+    /// Reads the conditions of a statement, which must all hold.
     pub(super) fn read(block: &Map<String, Value>) -> Result<Vec<Self>, String> {
         let mut conditions = vec![];
         for (operator, keys) in block {
-            let keys = keys.as_object().ok_or_else(|| format!("{operator} takes keys"))?;
+            let keys = keys.as_object().ok_or_else(|| format!("{operator} must be a mapping of keys"))?;
             for (key, values) in keys {
                 conditions.push(Self::new(operator, key, values)?);
             }
@@ -66,7 +66,7 @@ impl Condition {
             "dynamodb:leadingkeys" => Key::LeadingKeys,
             "dynamodb:attributes" => Key::Attributes,
             "lambda:sourcefunctionarn" => Key::SourceFunctionArn,
-            _ => return Err(format!("the local stack doesn't know the condition key {key}")),
+            _ => return Err(format!("the local stack does not support the condition key {key}")),
         };
         let values = texts(values)?;
         let (set, plain) = operator.split_once(':').unwrap_or(("", operator));
@@ -80,14 +80,14 @@ impl Condition {
             ("ForAnyValue", _, Some(matching)) => Test::Any(matching),
             ("", _, Some(matching)) if known == Key::SourceFunctionArn => Test::Any(matching),
             ("", "StringEquals" | "StringLike", _) => {
-                return Err(format!("{key} has several values: ForAllValues or ForAnyValue is missing"));
+                return Err(format!("{key} has several values; use ForAllValues or ForAnyValue"));
             }
             ("", "Null", _) => match values.as_slice() {
                 [missing] if missing == "true" => Test::Missing(true),
                 [missing] if missing == "false" => Test::Missing(false),
-                _ => return Err(format!("Null of {key} is neither true nor false")),
+                _ => return Err(format!("Null of {key} must be true or false")),
             },
-            _ => return Err(format!("the local stack doesn't know the condition operator {operator}")),
+            _ => return Err(format!("the local stack does not support the condition operator {operator}")),
         };
         Ok(Self { key: known, test })
     }
@@ -106,15 +106,15 @@ impl Condition {
     }
 }
 
-/// One text or several; templates may write `true` and numbers without quotes.
+/// Returns one text or several; templates may write `true` and numbers without quotes.
 pub(super) fn texts(value: &Value) -> Result<Vec<String>, String> {
     let one = |value: &Value| match value {
         Value::String(text) if text.contains("${") => {
-            Err(format!("the local stack knows no policy variables: {text}"))
+            Err(format!("the local stack does not support policy variables: {text}"))
         }
         Value::String(text) => Ok(text.clone()),
         Value::Bool(_) | Value::Number(_) => Ok(value.to_string()),
-        other => Err(format!("{other} is no text")),
+        other => Err(format!("{other} is not text")),
     };
     match value {
         Value::Array(values) => values.iter().map(one).collect(),

@@ -1,5 +1,7 @@
-//! Which actions on what a request to DynamoDB asks for, with the values that conditions look at ("Using IAM policy conditions
-//! for fine-grained access control" and "Using IAM with DynamoDB transactions" of its documentation).
+//! Derives the actions and resources of a DynamoDB request, with the values that conditions check.
+//!
+//! See "Using IAM policy conditions for fine-grained access control" and "Using IAM with DynamoDB
+//! transactions" in AWS's documentation.
 
 use std::collections::HashMap;
 
@@ -8,13 +10,13 @@ use serde_json::{Map, Value};
 use super::{Call, expression};
 use crate::template::{ACCOUNT, REGION, Table};
 
-/// Names of the keys of all tables and indexes.
+/// The key names of all tables and indexes.
 #[derive(Debug)]
 pub(crate) struct Keys(HashMap<String, TableKeys>);
 
 #[derive(Debug)]
 struct TableKeys {
-    /// The partition key first.
+    /// The table's own keys, partition key first.
     own: Vec<String>,
     /// Partition keys by index.
     indexes: HashMap<String, String>,
@@ -31,8 +33,10 @@ impl Keys {
         Self(tables.iter().map(keys).collect())
     }
 
-    /// What this request does. A transaction is its parts, each with a key of its own; a batch has actions of its own and is
-    /// one call for each table, with the keys of all its items.
+    /// Returns the calls that a request consists of.
+    ///
+    /// A transaction consists of its parts, each with its own key. A batch is one call per table,
+    /// with the batch's own action and the keys of all items.
     pub(crate) fn calls(&self, operation: &str, body: &Value) -> Vec<Call> {
         match operation {
             "TransactWriteItems" | "TransactGetItems" => {
@@ -117,7 +121,7 @@ fn of_index(operation: &str, body: &Value) -> Call {
     Call::of(format!("dynamodb:{operation}"), resource)
 }
 
-/// Requests may name a table by its ARN.
+/// Returns a table's name, which requests may give as an ARN.
 fn name_of(table: &str) -> &str {
     table.rsplit('/').next().unwrap_or(table)
 }
@@ -126,17 +130,18 @@ fn table_arn(table: &str) -> String {
     format!("arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{}", name_of(table))
 }
 
-/// The partition key's value in the request's key or item.
+/// Returns the partition key's value in the request's key or item.
 fn leading(own: &[String], body: &Value) -> String {
     key_text(own, body.get("Key").unwrap_or(&body["Item"]))
 }
 
-/// The partition key's value as text; of a key that lacks it, which DynamoDB refuses, a text that no pattern but `*` fits.
+/// Returns the partition key's value as text. A key without it, which DynamoDB rejects, yields an
+/// empty text that only `*` matches.
 fn key_text(own: &[String], item: &Value) -> String {
     own.first().and_then(|name| value_text(&item[name])).unwrap_or_default()
 }
 
-/// The text of `{"S":"…"}`, `{"N":"…"}` or `{"B":"…"}`.
+/// Returns the text of `{"S":"…"}`, `{"N":"…"}` or `{"B":"…"}`.
 fn value_text(value: &Value) -> Option<String> {
     value.as_object()?.values().next()?.as_str().map(str::to_owned)
 }

@@ -1,10 +1,11 @@
-//! What conditions of policies need of DynamoDB's expressions: the attributes they name and the partition key's value.
+//! Extracts from DynamoDB expressions what policy conditions need: attribute names and the
+//! partition key's value.
 
 use serde_json::Value;
 
 const KEYWORDS: [&str; 9] = ["SET", "REMOVE", "ADD", "DELETE", "AND", "OR", "NOT", "BETWEEN", "IN"];
 
-/// The attributes at the top of an expression's paths.
+/// Returns the top-level attributes of an expression's paths.
 pub(super) fn attributes(body: &Value, expression: &str) -> Vec<String> {
     let words = words(body[expression].as_str().unwrap_or_default());
     let is_function = |at: usize| words.get(at + 1) == Some(&"(");
@@ -13,7 +14,7 @@ pub(super) fn attributes(body: &Value, expression: &str) -> Vec<String> {
     tops.filter_map(|(_, word)| attribute(body, word)).map(str::to_owned).collect()
 }
 
-/// The value that the key condition gives this attribute.
+/// Returns the value that the key condition requires of this attribute.
 pub(super) fn equal_to<'a>(body: &'a Value, key: &str) -> Option<&'a Value> {
     let words = words(body["KeyConditionExpression"].as_str()?);
     let is_key = |word: &str| attribute(body, word) == Some(key);
@@ -25,7 +26,7 @@ pub(super) fn equal_to<'a>(body: &'a Value, key: &str) -> Option<&'a Value> {
     body["ExpressionAttributeValues"].get(value)
 }
 
-/// The attribute that a word names, or that its placeholder stands for.
+/// Returns the attribute that a word or its placeholder names.
 fn attribute<'a>(body: &'a Value, word: &'a str) -> Option<&'a str> {
     if word.starts_with('#') {
         return body["ExpressionAttributeNames"][word].as_str();
@@ -35,7 +36,7 @@ fn attribute<'a>(body: &'a Value, word: &'a str) -> Option<&'a str> {
     (is_name && !is_keyword).then_some(word)
 }
 
-/// Names, placeholders and single signs.
+/// Splits an expression into names, placeholders and single symbols.
 fn words(mut expression: &str) -> Vec<&str> {
     let in_word = |it: char| it.is_ascii_alphanumeric() || it == '_';
     let mut words = vec![];

@@ -1,4 +1,4 @@
-//! IAM's wildcards: `*` stands for any text, `?` for any one character.
+//! IAM's wildcards: `*` matches any text, `?` any single character.
 
 /// A text with wildcards.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,7 +9,7 @@ impl Pattern {
         Self(text.to_owned())
     }
 
-    /// A pattern of what is the same in any case, such as the names of actions; it matches lower case.
+    /// Returns a case-insensitive pattern, e.g. for actions; the matched text must be lower case.
     pub(super) fn of_any_case(text: &str) -> Self {
         Self(text.to_ascii_lowercase())
     }
@@ -17,7 +17,7 @@ impl Pattern {
     pub(super) fn matches(&self, text: &str) -> bool {
         let (pattern, text) = (self.0.as_bytes(), text.as_bytes());
         let (mut at, mut of) = (0, 0);
-        // Where the last `*` is, and the text that it doesn't stand for yet.
+        // Position of the last `*`, and the start of the text that it does not cover yet.
         let mut star: Option<(usize, usize)> = None;
         while at < text.len() {
             match pattern.get(of) {

@@ -1,4 +1,4 @@
-//! Statements of policies, read once and then only compared.
+//! Policy statements, parsed once and then matched against calls.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -20,10 +20,10 @@ pub(super) struct Statement {
     conditions: Vec<Condition>,
 }
 
-/// One of its actions on one of its resources.
+/// One action on one resource of a statement.
 #[derive(Debug)]
 pub(super) struct Grant {
-    /// As the template has it.
+    /// As written in the template.
     pub(super) action: String,
     pub(super) resource: String,
     used: AtomicBool,
@@ -38,7 +38,7 @@ impl Grant {
 }
 
 impl Statement {
-    /// All statements of a policy.
+    /// Parses all statements of a policy.
     pub(super) fn all(policy: &Policy) -> error::Result<Vec<Self>> {
         let read = |(at, statement): (usize, &Value)| {
             let sid = statement.get("Sid").and_then(Value::as_str);
@@ -50,14 +50,14 @@ impl Statement {
 
     fn read(name: &str, statement: &Value) -> Result<Self, String> {
         const KNOWN: [&str; 5] = ["Sid", "Effect", "Action", "Resource", "Condition"];
-        let entries = statement.as_object().ok_or("a statement is a mapping")?;
+        let entries = statement.as_object().ok_or("a statement must be a mapping")?;
         if let Some(unknown) = entries.keys().find(|key| !KNOWN.contains(&key.as_str())) {
-            return Err(format!("the local stack doesn't know {unknown} in a statement"));
+            return Err(format!("the local stack does not support {unknown} in a statement"));
         }
         let denies = match statement["Effect"].as_str() {
             Some("Allow") => false,
             Some("Deny") => true,
-            _ => return Err("Effect is neither Allow nor Deny".to_owned()),
+            _ => return Err("Effect must be Allow or Deny".to_owned()),
         };
         let mut grants = vec![];
         for action in texts(&statement["Action"])? {
@@ -73,12 +73,12 @@ impl Statement {
         }
         let conditions = match entries.get("Condition") {
             None => vec![],
-            Some(block) => Condition::read(block.as_object().ok_or("Condition is a mapping")?)?,
+            Some(block) => Condition::read(block.as_object().ok_or("Condition must be a mapping")?)?,
         };
         Ok(Self { name: name.to_owned(), denies, grants, conditions })
     }
 
-    /// Whether the statement is about the call; notes that it was needed.
+    /// Whether the statement applies to the call; if so, marks its grants as used.
     pub(super) fn covers(&self, call: &Call) -> bool {
         let action = call.action.to_ascii_lowercase();
         let covers = |it: &&Grant| it.actions.matches(&action) && it.resources.matches(&call.resource);

@@ -99,7 +99,7 @@ fn all_leading_keys_must_fit_and_no_key_at_all_fits_too() {
         (&like, &["KEY#1", "PRACTICE#x"], true),
         (&like, &["KEY#1", "PARTNER#1"], false),
         (&like, &[""], false),
-        // A Scan, as AWS has it: the condition alone doesn't keep anybody from reading everything.
+        // A Scan, as in AWS: the condition alone does not prevent reading everything.
         (&like, &[], true),
         (&equal, &["ALL"], true),
         (&equal, &["ALL#1"], false),
@@ -142,14 +142,14 @@ fn what_cant_be_evaluated_is_an_error_at_the_start() {
     for (part, complaint) in [
         (json!({ "NotAction": "s3:*" }), "NotAction"),
         (json!({ "Effect": "Maybe" }), "Effect"),
-        (json!({ "Action": { "Ref": "X" } }), "is no text"),
+        (json!({ "Action": { "Ref": "X" } }), "is not text"),
         (json!({ "Resource": "arn:aws:s3:::${aws:username}" }), "policy variables"),
         (condition(json!({ "StringNotLike": { "dynamodb:LeadingKeys": "x" } })), "StringNotLike"),
         (condition(json!({ "ForAllValues:ArnLike": { "dynamodb:LeadingKeys": "x" } })), "ArnLike"),
         (condition(json!({ "StringEqualsIfExists": { "dynamodb:Attributes": "x" } })), "IfExists"),
         (condition(json!({ "StringLike": { "dynamodb:LeadingKeys": "x" } })), "ForAllValues"),
         (condition(json!({ "StringEquals": { "aws:SourceIp": "x" } })), "aws:SourceIp"),
-        (condition(json!({ "Null": { "dynamodb:LeadingKeys": "maybe" } })), "neither true nor false"),
+        (condition(json!({ "Null": { "dynamodb:LeadingKeys": "maybe" } })), "must be true or false"),
     ] {
         let mut statement = json!({ "Sid": "It", "Effect": "Allow", "Action": "*", "Resource": "*" });
         statement.as_object_mut().unwrap().extend(part.as_object().unwrap().clone());
@@ -280,7 +280,7 @@ fn the_log_never_has_more_of_a_key_than_its_kind() {
     assert_eq!(secret, "PRACTICE#…, …");
 }
 
-/// Every function of the project's template has what Lambda itself needs, in a VPC too.
+/// Every function of the project's template allows what Lambda itself needs, also in a VPC.
 #[test]
 fn the_projects_roles_can_be_evaluated() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../template.yaml");
@@ -297,7 +297,7 @@ fn the_projects_roles_can_be_evaluated() {
         for principal in permissions.functions.values() {
             let refuses = |action, resource: &str| principal.may(call(action, resource)).is_err();
             assert!(refuses("ec2:CreateNetworkInterface", "*"), "{}", principal.function);
-            // A condition on leading keys lets a Scan pass.
+            // A condition on leading keys does not prevent a Scan.
             for table in &template.tables {
                 let table = format!("arn:aws:dynamodb:us-east-1:000000000000:table/{}", table.id);
                 assert!(refuses("dynamodb:Scan", &table), "{} may scan {table}", principal.function);

@@ -1,5 +1,7 @@
-//! The HTTP side of Lambda: Runtime API 2018-06-01 and Extensions API 2020-01-01. The first path segment names the
-//! environment; a function gets it as part of `AWS_LAMBDA_RUNTIME_API` and can't guess another's.
+//! The HTTP endpoints of Lambda: Runtime API 2018-06-01 and Extensions API 2020-01-01.
+//!
+//! The first path segment identifies the environment. A function receives it as part of
+//! `AWS_LAMBDA_RUNTIME_API` and can't guess another's.
 
 use std::sync::Arc;
 
@@ -56,7 +58,7 @@ pub(super) async fn handle(shared: &Arc<Shared>, request: Request<Incoming>) -> 
             environment.fail_init(error_body(&parts.headers, &EXTENSION_ERROR, body).await);
             accepted(Ok(()))
         }
-        _ => refuse(StatusCode::NOT_FOUND, Refusal("NotFound", "There is no such call")),
+        _ => refuse(StatusCode::NOT_FOUND, Refusal("NotFound", "There is no such operation")),
     }
 }
 
@@ -67,8 +69,11 @@ async fn runtime_next(environment: &Environment) -> Answer {
     };
     match waiting.await {
         Ok(invocation) => invocation_answer(invocation),
-        // A later call of next took this one's place, or the environment is going away.
-        Err(_) => refuse(StatusCode::GONE, Refusal("Gone", "This call of next is no longer waited for")),
+        // A later call to `next` replaced this one, or the environment is ending.
+        Err(_) => refuse(
+            StatusCode::GONE,
+            Refusal("Gone", "This call to next has been replaced or its environment has ended"),
+        ),
     }
 }
 
@@ -144,7 +149,10 @@ async fn extension_next(environment: &Environment, headers: &HeaderMap) -> Answe
     };
     match waiting.await {
         Ok(event) => with_extension_id(json_answer(StatusCode::OK, &event), id),
-        Err(_) => refuse(StatusCode::GONE, Refusal("Gone", "This call of next is no longer waited for")),
+        Err(_) => refuse(
+            StatusCode::GONE,
+            Refusal("Gone", "This call to next has been replaced or its environment has ended"),
+        ),
     }
 }
 
@@ -155,7 +163,8 @@ fn with_extension_id(mut reply: Answer, id: &str) -> Answer {
     reply
 }
 
-/// The error that a runtime or extension reports; the header names its type where the body doesn't.
+/// Returns the error that a runtime or extension reports; the header provides the type if the body
+/// lacks it.
 async fn error_body(headers: &HeaderMap, type_header: &HeaderName, body: Incoming) -> Value {
     let body = read_body(body, PAYLOAD_LIMIT).await.unwrap_or_else(|_| Bytes::new());
     let mut error = match serde_json::from_slice(&body) {

@@ -1,7 +1,8 @@
-//! The state of one execution environment: what its runtime and its extensions asked for, and what they owe.
+//! The state of one execution environment: pending calls of its runtime and its extensions.
 //!
-//! An environment takes its next invocation only when the runtime and every registered extension have asked for one:
-//! what an extension still does after the answer went out (flushing, say) is never cut short by the next invocation.
+//! An environment accepts its next invocation only when the runtime and every registered extension
+//! have asked for it. So the next invocation never interrupts work that an extension does after the
+//! response was sent, such as flushing.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,7 +12,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::invocation::{Invocation, Outcome};
 
-/// One process of one function, seen through the APIs that it calls.
+/// One process of one function, as seen through the APIs that it calls.
 #[derive(Default)]
 pub(super) struct Environment {
     pub(super) function: String,
@@ -21,12 +22,12 @@ pub(super) struct Environment {
 
 #[derive(Default)]
 struct State {
-    /// The runtime's pending call of `next`.
+    /// The runtime's pending call to `next`.
     runtime: Option<oneshot::Sender<Invocation>>,
     extensions: BTreeMap<String, Extension>,
-    /// The invocation that the runtime has not answered yet.
+    /// The invocation that has no response yet.
     unanswered: Option<(String, oneshot::Sender<Outcome>)>,
-    /// The runtime has asked for its first invocation.
+    /// Whether the runtime has asked for its first invocation.
     initialised: bool,
     init_error: Option<Value>,
 }
@@ -34,11 +35,11 @@ struct State {
 struct Extension {
     name: String,
     wants_invoke: bool,
-    /// The extension's pending call of `event/next`.
+    /// The extension's pending call to `event/next`.
     waiting: Option<oneshot::Sender<Value>>,
 }
 
-/// A call that the protocol doesn't allow now: Lambda's error type and message.
+/// A call that the protocol does not allow in this state: Lambda's error type and message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Refusal(pub(super) &'static str, pub(super) &'static str);
 
@@ -51,7 +52,7 @@ impl Environment {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The runtime asks for its next invocation.
+    /// Registers the runtime's call for its next invocation.
     pub(super) fn runtime_next(&self) -> Result<oneshot::Receiver<Invocation>, Refusal> {
         let mut state = self.state();
         if state.unanswered.is_some() {
@@ -65,42 +66,48 @@ impl Environment {
         Ok(receive)
     }
 
-    /// The runtime ends its invocation.
+    /// Completes the runtime's current invocation.
     pub(super) fn finish(&self, request_id: &str, outcome: Outcome) -> Result<(), Refusal> {
         let mut state = self.state();
         let Some((_, reply)) = state.unanswered.take_if(|(id, _)| id == request_id) else {
             return Err(Refusal("InvalidRequestID", "Invalid request ID"));
         };
         drop(state);
-        // A caller that has gone away needs no answer.
+        // The caller may have disconnected.
         let _ = reply.send(outcome);
         self.changed.notify_waiters();
         Ok(())
     }
 
-    /// The runtime or an extension says that it can't start.
+    /// Records that the runtime or an extension failed to start.
     pub(super) fn fail_init(&self, error: Value) {
         self.state().init_error = Some(error);
         self.changed.notify_waiters();
     }
 
-    /// Registers an internal extension under an id that the caller made up.
+    /// Registers an internal extension under the given id.
     pub(super) fn register(&self, id: &str, name: &str, events: &[&str]) -> Result<(), Refusal> {
         if events.contains(&"SHUTDOWN") {
             return Err(Refusal(
                 "ShutdownEventNotSupportedForInternalExtension",
-                "Internal extensions get no SHUTDOWN event; they get SIGTERM",
+                "Internal extensions receive SIGTERM instead of a SHUTDOWN event",
             ));
         }
         if events.iter().any(|event| *event != "INVOKE") {
-            return Err(Refusal("Extension.InvalidEventType", "Extensions can ask for INVOKE only"));
+            return Err(Refusal("Extension.InvalidEventType", "Extensions can register for INVOKE only"));
         }
         let mut state = self.state();
         if state.initialised {
-            return Err(Refusal("Extension.RegistrationClosed", "Extensions register before the first next"));
+            return Err(Refusal(
+                "Extension.RegistrationClosed",
+                "Extensions must register before the first call to next",
+            ));
         }
         if state.extensions.values().any(|extension| extension.name == name) {
-            return Err(Refusal("Extension.AlreadyRegistered", "An extension of that name is registered"));
+            return Err(Refusal(
+                "Extension.AlreadyRegistered",
+                "An extension with that name is already registered",
+            ));
         }
         let wants_invoke = events.contains(&"INVOKE");
         state
@@ -109,7 +116,7 @@ impl Environment {
         Ok(())
     }
 
-    /// An extension asks for its next event.
+    /// Registers an extension's call for its next event.
     pub(super) fn extension_next(&self, id: &str) -> Result<oneshot::Receiver<Value>, Refusal> {
         let mut state = self.state();
         let extension = state
@@ -128,8 +135,8 @@ impl Environment {
         self.state().extensions.contains_key(extension)
     }
 
-    /// Hands an invocation to the runtime and to the extensions that asked for INVOKE events. Gives both back when the
-    /// runtime isn't there any more.
+    /// Passes an invocation to the runtime and to the extensions registered for INVOKE events.
+    /// Returns `reply` if the runtime is no longer waiting.
     pub(super) fn dispatch(
         &self,
         invocation: &Invocation,
@@ -143,7 +150,8 @@ impl Environment {
         state.unanswered = Some((invocation.request_id.clone(), reply));
         for extension in state.extensions.values_mut().filter(|extension| extension.wants_invoke) {
             if let Some(waiting) = extension.waiting.take() {
-                // An extension that hung up owes another call of next and holds the environment until then.
+                // An extension that disconnected must call `next` again; until then the environment
+                // waits.
                 let _ = waiting.send(json!({
                     "eventType": "INVOKE",
                     "deadlineMs": invocation.deadline_millis,
@@ -156,15 +164,15 @@ impl Environment {
         Ok(())
     }
 
-    /// Ends the unanswered invocation, if there is one, on the function's behalf.
+    /// Completes a pending invocation on the function's behalf, if there is one.
     pub(super) fn abandon(&self, outcome: Outcome) {
         if let Some((_, reply)) = self.state().unanswered.take() {
             let _ = reply.send(outcome);
         }
     }
 
-    /// Waits until the environment can take an invocation: nothing is unanswered, and the runtime and all extensions
-    /// wait in `next`. An init error comes back as it was reported.
+    /// Waits until the environment can accept an invocation: no response is pending, and the
+    /// runtime and all extensions wait in `next`. Returns an init error as it was reported.
     pub(super) async fn ready(&self) -> Result<(), Value> {
         loop {
             let changed = self.changed.notified();
@@ -176,7 +184,8 @@ impl Environment {
                     return Err(error.clone());
                 }
                 let runtime_waits = state.runtime.as_ref().is_some_and(|next| !next.is_closed());
-                // An extension without INVOKE stays in its first next for ever: having called it is enough.
+                // An extension without INVOKE stays in its first `next` forever, so calling it once
+                // suffices.
                 let extensions_wait = state.extensions.values().all(|extension| extension.waiting.is_some());
                 if runtime_waits && extensions_wait && state.unanswered.is_none() {
                     return Ok(());

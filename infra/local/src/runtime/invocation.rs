@@ -1,4 +1,4 @@
-//! One invocation: what goes in, what comes out.
+//! One invocation: its event and its outcome.
 
 use std::time::{Duration, Instant};
 
@@ -11,20 +11,20 @@ use crate::error::Result;
 use crate::random;
 use crate::template::{ACCOUNT, REGION};
 
-/// Largest event and answer in bytes, as with Lambda's synchronous invocations.
+/// Maximum size of an event and of a response in bytes, as in Lambda's synchronous invocations.
 pub(super) const PAYLOAD_LIMIT: usize = 6 * 1024 * 1024;
 
-/// What became of an invocation.
+/// The outcome of an invocation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// The function's answer.
+    /// The function's response.
     Success(Bytes),
-    /// The function failed: `{"errorType","errorMessage",…}`.
+    /// The function's error: `{"errorType","errorMessage",…}`.
     Failure(Value),
 }
 
 impl Outcome {
-    /// The stack's end cut the invocation off: no fault of the function's.
+    /// Returns the outcome of an invocation that the stack's stop interrupted.
     pub(super) fn cut_off() -> Self {
         failure("Sandbox.Failure", STOPPING)
     }
@@ -43,7 +43,7 @@ pub enum InvokeError {
     UnknownFunction,
     #[error("the event is larger than 6 MiB")]
     TooLarge,
-    /// Every environment of the function is busy, and as many invocations as may wait are waiting.
+    /// Every environment of the function is busy, and its queue is full.
     #[error("every environment is busy")]
     Throttled,
     #[error("the local stack is stopping")]
@@ -56,14 +56,14 @@ pub(super) struct Job {
     pub(super) reply: oneshot::Sender<Outcome>,
 }
 
-/// An invocation as a runtime sees it.
+/// An invocation as the runtime receives it.
 #[derive(Debug, Clone)]
 pub(super) struct Invocation {
     pub(super) request_id: String,
     pub(super) event: Bytes,
-    /// Epoch milliseconds at which the function's time is up.
+    /// The invocation's deadline in epoch milliseconds.
     pub(super) deadline_millis: i64,
-    /// The same moment on the clock that can't be set.
+    /// The same deadline on the monotonic clock.
     pub(super) deadline: Instant,
     pub(super) function_arn: String,
     /// X-Ray's header, e.g. `Root=1-…;Parent=…;Sampled=0`.
@@ -86,7 +86,7 @@ impl Invocation {
     }
 }
 
-/// A failure in Lambda's shape.
+/// Returns a failure in Lambda's format.
 pub(super) fn failure(kind: &str, message: &str) -> Outcome {
     Outcome::Failure(json!({ "errorType": kind, "errorMessage": message }))
 }

@@ -1,5 +1,7 @@
-//! The environments of one function: as many as the load needs, up to a limit. Invocations beyond that limit wait in a queue;
-//! when the queue is full, they are rejected, as Lambda does past a function's concurrency.
+//! The environments of one function: as many as the load needs, up to a limit.
+//!
+//! Further invocations wait in a queue. When it is full they are rejected, like invocations beyond
+//! a Lambda function's concurrency.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -14,8 +16,8 @@ use super::invocation::{InvokeError, Job, Outcome, PAYLOAD_LIMIT};
 use super::queue::Queue;
 use super::{Deployed, Shared, worker};
 
-/// How long the environments of a new version wait, after a deployment, for a moment in which every invocation is served. On a
-/// machine that is never idle they start all the same.
+/// How long after a deployment the environments of a new version wait for a moment without waiting
+/// invocations. After that they start anyway.
 const IDLE_LIMIT: Duration = Duration::from_secs(15);
 
 pub(super) struct Pool {
@@ -26,20 +28,21 @@ pub(super) struct Pool {
 }
 
 struct State {
-    /// What new environments run.
+    /// The binary that new environments run.
     binary: PathBuf,
     waiting: Queue,
-    /// Idle workers, the one that worked last at the end: it is taken first, so that the others can grow old.
+    /// Idle workers; the last one worked most recently and is used first, so that the others can
+    /// retire.
     parked: Vec<(u64, oneshot::Sender<Job>)>,
-    /// Workers that take jobs, by their numbers.
+    /// Numbers of the workers that accept jobs.
     workers: HashSet<u64>,
-    /// Those of the version before, which take jobs until as many new ones have come up.
+    /// Workers of the previous version, which accept jobs until as many new ones have started.
     old: HashSet<u64>,
     /// Replacements of old workers that have no process yet.
     queued: HashSet<u64>,
     /// Those of `workers` that have not asked for their first job yet.
     starting: HashSet<u64>,
-    /// Workers that take no more jobs; their processes are on their way out.
+    /// Workers that accept no more jobs; their processes are ending.
     leaving: HashSet<u64>,
     next_worker: u64,
     stopping: bool,
@@ -67,13 +70,13 @@ impl State {
         number
     }
 
-    /// Counts a worker that is about to start.
+    /// Registers a worker that is about to start.
     fn add_worker(&mut self, number: u64) {
         self.workers.insert(number);
         self.starting.insert(number);
     }
 
-    /// A new worker has come up and takes the place of an old one, of an idle one if there is.
+    /// Replaces an old worker, preferably an idle one, by a new one that has started.
     fn replace_old(&mut self) {
         let idle = self.parked.iter().map(|(number, _)| *number).find(|number| self.old.contains(number));
         let first = idle.or_else(|| self.old.iter().next().copied());
@@ -81,7 +84,7 @@ impl State {
         self.end_replacement();
     }
 
-    /// Once no more of the new version come up, those that have take the places of all old ones.
+    /// Dismisses the remaining old workers once no more new ones are going to start.
     fn end_replacement(&mut self) {
         if self.is_replaced() && !self.workers.is_empty() {
             let old = self.old.drain().collect();
@@ -93,12 +96,12 @@ impl State {
         for number in workers {
             self.old.remove(&number);
             self.leaving.insert(number);
-            // A busy one asks for its next turn and hears of it.
+            // A busy worker is told when it asks for its next turn.
             self.parked.retain(|(parked, _)| *parked != number);
         }
     }
 
-    /// Whether every environment of the newest version has come up.
+    /// Whether every environment of the newest version has started.
     fn is_replaced(&self) -> bool {
         self.starting.is_empty() && self.queued.is_empty()
     }
@@ -125,13 +128,13 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Number of workers, each with at most one process.
+    /// Returns the number of workers, each with at most one process.
     pub(super) fn size(&self) -> usize {
         let state = self.state();
         state.workers.len() + state.old.len() + state.leaving.len()
     }
 
-    /// Number of invocations that wait for an environment.
+    /// Returns the number of invocations that wait for an environment.
     pub(super) fn waiting(&self) -> usize {
         self.state().waiting.len()
     }
@@ -140,8 +143,10 @@ impl Pool {
         self.state().binary.clone()
     }
 
-    /// Replaces the environments of the version before, one after the other; each goes when its replacement has come up, and
-    /// finishes what it has begun. Nobody waits for a start.
+    /// Replaces the environments of the previous version one by one.
+    ///
+    /// Each ends once its replacement has started and its own work is finished, so no invocation
+    /// waits for a start.
     pub(super) fn deploy(self: &Arc<Self>, binary: PathBuf) {
         let mut state = self.state();
         state.binary = binary;
@@ -190,7 +195,7 @@ impl Pool {
         Ok(())
     }
 
-    /// Starts workers for the jobs that no worker is coming for.
+    /// Starts workers for the jobs that no starting worker will handle.
     fn staff(self: &Arc<Self>, state: &mut State) {
         while state.waiting.len() > state.starting.len()
             && state.workers.len() + state.old.len() < self.shared.settings.environments
@@ -202,8 +207,8 @@ impl Pool {
         }
     }
 
-    /// Counts a replacement that is about to start. Returns false when there is nothing to replace: a later version has come, or the
-    /// old environments are gone.
+    /// Registers a replacement that is about to start. Returns false if it is no longer needed,
+    /// because of a later version or because the old environments have ended.
     pub(super) fn begin_replacement(&self, number: u64) -> bool {
         let mut state = self.state();
         let is_needed = state.queued.remove(&number) && !state.old.is_empty();
@@ -213,7 +218,7 @@ impl Pool {
         is_needed
     }
 
-    /// A worker's environment has come up, or is free again.
+    /// Returns what a worker does next, whose environment has started or is free again.
     pub(super) fn next_turn(&self, number: u64) -> Turn {
         let mut state = self.state();
         if state.starting.remove(&number) {
@@ -230,7 +235,8 @@ impl Pool {
         Turn::Wait(receive)
     }
 
-    /// Whether the idle worker may go: it isn't the only one and no job is on its way to it.
+    /// Retires an idle worker, unless it is the only one or a job is already on its way to it.
+    /// Returns whether it retired.
     pub(super) fn may_retire(&self, number: u64) -> bool {
         let mut state = self.state();
         let position = state.parked.iter().position(|(parked, _)| *parked == number);
@@ -246,12 +252,13 @@ impl Pool {
         }
     }
 
-    /// Puts a job back that its worker could not begin.
+    /// Returns a job that its worker could not start to the queue.
     pub(super) fn give_back(&self, job: Job) {
         self.state().waiting.push_front(job);
     }
 
-    /// Answers the waiting invocation for which this worker was started, unless another one is coming for it.
+    /// Fails the waiting invocation that this worker was started for, unless another worker may
+    /// take it.
     pub(super) fn fail_waiting(&self, number: u64, outcome: &Outcome) {
         let mut state = self.state();
         if state.workers.contains(&number)
@@ -262,7 +269,7 @@ impl Pool {
         }
     }
 
-    /// A worker is gone.
+    /// Removes a worker whose process has ended.
     pub(super) fn leave(self: &Arc<Self>, number: u64) {
         let mut state = self.state();
         state.parked.retain(|(parked, _)| *parked != number);
@@ -272,7 +279,7 @@ impl Pool {
         state.old.remove(&number);
         state.leaving.remove(&number);
         state.end_replacement();
-        // A version that doesn't come up isn't tried without end while the one before serves.
+        // Do not retry a version that fails to start while the previous one serves.
         if came_up || state.old.is_empty() {
             self.staff(&mut state);
         }
@@ -281,7 +288,7 @@ impl Pool {
         }
     }
 
-    /// Refuses new jobs, drops waiting ones and waits until every worker is gone.
+    /// Rejects new jobs, drops waiting ones and waits until every worker has ended.
     pub(super) async fn stopped(&self) {
         loop {
             let emptied = self.emptied.notified();

@@ -1,4 +1,4 @@
-//! Starting and ending the functions' processes.
+//! Starts and ends the functions' processes.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -21,8 +21,10 @@ const TERMINATION_TIME: Duration = Duration::from_secs(2);
 
 type Request = (Command, oneshot::Sender<io::Result<Child>>);
 
-/// Starts processes from one thread that lives as long as the host: the kernel takes the death of the thread that
-/// started a process for the death of its parent, and threads of the async runtime come and go.
+/// Starts processes from one thread that lives as long as the host.
+///
+/// The kernel treats the death of the thread that started a process as the death of its parent, and
+/// threads of the async runtime come and go.
 pub(super) struct Launcher {
     requests: mpsc::Sender<Request>,
     guard: Option<PathBuf>,
@@ -35,7 +37,7 @@ impl Launcher {
         let work = move || {
             let _entered = runtime.enter();
             for (mut command, reply) in received {
-                // Whoever no longer waits gets no process: dropping the child kills it.
+                // If the receiver is gone, dropping the child kills it.
                 let _ = reply.send(command.spawn());
             }
         };
@@ -43,7 +45,7 @@ impl Launcher {
         Ok(Self { requests, guard })
     }
 
-    /// Starts a binary with exactly this environment; its output goes to the log.
+    /// Starts a binary with exactly these variables; its output goes to the log.
     pub(super) async fn launch(
         &self,
         binary: &Path,
@@ -65,7 +67,7 @@ impl Launcher {
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
-            // Ctrl-C at the terminal is for the local stack, which then ends its functions in order.
+            // Ctrl-C must reach only the local stack, which then ends its functions gracefully.
             .process_group(0)
             .kill_on_drop(true);
         let (reply, started) = oneshot::channel();
@@ -75,7 +77,7 @@ impl Launcher {
     }
 }
 
-/// Ends a process as Lambda does: SIGTERM, then SIGKILL for one that doesn't go.
+/// Ends a process as Lambda does: SIGTERM, then SIGKILL if it does not end.
 pub(super) async fn terminate(child: &mut Child) {
     let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
     if let Some(pid) = pid
@@ -87,18 +89,18 @@ pub(super) async fn terminate(child: &mut Child) {
     kill(child).await;
 }
 
-/// Ends a process at once.
+/// Kills a process.
 pub(super) async fn kill(child: &mut Child) {
-    // It fails only for a process that has ended already.
+    // Fails only if the process has already ended.
     let _ = child.kill().await;
 }
 
-/// The log of a function's processes.
+/// Returns the log file of a function's processes.
 pub(super) fn log_path(folder: &Path, function: &str) -> PathBuf {
     folder.join(format!("{function}.log"))
 }
 
-/// Puts the last run's log aside as `<function>.log.1` and begins a new one.
+/// Renames the last run's log to `<function>.log.1` and creates a new one.
 pub(super) fn rotate_log(folder: &Path, function: &str) -> Result<()> {
     let log = log_path(folder, function);
     if log.exists() {

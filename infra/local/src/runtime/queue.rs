@@ -1,4 +1,4 @@
-//! Invocations that wait for a free environment, and how many of them there are in the whole host.
+//! Invocations that wait for a free environment, and their number in the whole host.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,9 +7,9 @@ use tokio::sync::watch;
 
 use super::invocation::Job;
 
-/// The number of invocations that wait for an environment, over all functions.
+/// The number of waiting invocations of all functions.
 ///
-/// A host with a backlog has no processor to spare: work that can wait, waits.
+/// While there is a backlog the processors are busy, so work that can be postponed is.
 #[derive(Debug, Clone)]
 pub(super) struct Backlog(Arc<watch::Sender<usize>>);
 
@@ -18,7 +18,7 @@ impl Backlog {
         Self(Arc::new(watch::Sender::new(0)))
     }
 
-    /// Waits until every invocation has an environment.
+    /// Waits until no invocation waits for an environment.
     pub(super) async fn cleared(&self) {
         // The sender lives as long as `self`.
         let _ = self.0.subscribe().wait_for(|waiting| *waiting == 0).await;
@@ -35,7 +35,7 @@ impl Backlog {
     }
 }
 
-/// The invocations of one function that wait for an environment, the oldest first.
+/// The waiting invocations of one function, oldest first.
 pub(super) struct Queue {
     jobs: VecDeque<Job>,
     backlog: Backlog,
@@ -50,7 +50,7 @@ impl Queue {
         self.jobs.len()
     }
 
-    /// Appends a job unless `limit` callers wait already. Returns whether it was appended.
+    /// Appends a job unless `limit` callers are already waiting. Returns whether it was appended.
     pub(super) fn push(&mut self, job: Job, limit: usize) -> bool {
         if self.jobs.len() >= limit {
             self.drop_abandoned();
@@ -63,13 +63,13 @@ impl Queue {
         has_room
     }
 
-    /// Puts a job back that its environment could not begin.
+    /// Returns a job that its environment could not start to the front.
     pub(super) fn push_front(&mut self, job: Job) {
         self.backlog.add();
         self.jobs.push_front(job);
     }
 
-    /// The oldest job whose caller still waits.
+    /// Removes the oldest job whose caller still waits.
     pub(super) fn pop(&mut self) -> Option<Job> {
         while let Some(job) = self.jobs.pop_front() {
             self.backlog.remove(1);

@@ -1,4 +1,4 @@
-//! A worker: one environment from its process's start to its end.
+//! A worker: one environment from the start of its process to its end.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -18,11 +18,12 @@ use crate::random;
 use crate::shutdown::stopped;
 use crate::template::REGION;
 
-/// How long a process may take until it first asks for an invocation. Lambda gives 10 s and, when that isn't enough,
-/// a second try; debug binaries on a busy machine get the sum at once.
+/// How long a process may take until it first asks for an invocation.
+///
+/// Lambda allows 10 s, then retries once; debug binaries on a busy machine get the sum at once.
 const INIT_TIME: Duration = Duration::from_secs(20);
 
-/// How long a running invocation may go on once the stack stops.
+/// How long a running invocation may continue once the stack stops.
 const FINISHING_TIME: Duration = Duration::from_secs(3);
 
 /// Runs one environment until it is retired, crashes, or the stack stops.
@@ -31,8 +32,10 @@ pub(super) async fn run(pool: Arc<Pool>, number: u64) {
     pool.leave(number);
 }
 
-/// As [`run`], for an environment of a new version. It starts when its turn has come and no invocation waits for an environment,
-/// at the latest at `idle_until`: until it has come up it only takes processor time from those that serve.
+/// Runs one environment of a new version, as [`run`] does.
+///
+/// It starts when it is its turn and no invocation is waiting, or at `idle_until` at the latest:
+/// while it starts, it only takes processor time from the environments that serve.
 pub(super) async fn replace(pool: Arc<Pool>, number: u64, idle_until: Instant) {
     let mut stop = pool.shared.stop.clone();
     let turn = async {
@@ -50,7 +53,7 @@ pub(super) async fn replace(pool: Arc<Pool>, number: u64, idle_until: Instant) {
     pool.leave(number);
 }
 
-/// `turn` is given back when the environment has come up.
+/// Starts an environment and serves invocations; releases `turn` once it has started.
 async fn start_and_serve(pool: &Pool, number: u64, turn: Option<SemaphorePermit<'_>>) {
     match Running::start(pool, number).await {
         Ok(mut running) => {
@@ -67,7 +70,7 @@ async fn start_and_serve(pool: &Pool, number: u64, turn: Option<SemaphorePermit<
 }
 
 struct Running {
-    /// The worker's in its pool.
+    /// The worker's number in its pool.
     number: u64,
     token: String,
     environment: Arc<Environment>,
@@ -75,7 +78,7 @@ struct Running {
     stop: watch::Receiver<bool>,
 }
 
-/// How an invocation left its environment.
+/// The state of an environment after an invocation.
 enum After {
     Reusable,
     Gone,
@@ -95,17 +98,17 @@ impl Running {
             Err(error) => {
                 pool.shared.environments().remove(&token);
                 let binary = binary.display();
-                Err(io::Error::new(error.kind(), format!("{binary} can't be started: {error}")))
+                Err(io::Error::new(error.kind(), format!("could not start {binary}: {error}")))
             }
         }
     }
 
-    /// Whether the process has asked for its first invocation; one that doesn't is ended.
+    /// Waits until the process asks for its first invocation; kills it if it does not.
     async fn comes_up(&mut self, pool: &Pool) -> bool {
         let failed = tokio::select! {
             ready = self.environment.ready() => ready.err().map(Outcome::Failure),
-            status = self.child.wait() => Some(failure("Runtime.ExitError", &exit_text(status, "at its start"))),
-            () = sleep(INIT_TIME) => Some(failure("Sandbox.Timedout", "The function did not come up in time")),
+            status = self.child.wait() => Some(failure("Runtime.ExitError", &exit_text(status, "during init"))),
+            () = sleep(INIT_TIME) => Some(failure("Sandbox.Timedout", "The function did not start in time")),
             () = stopped(&mut self.stop) => None,
         };
         if let Some(outcome) = &failed {
@@ -132,13 +135,13 @@ impl Running {
         process::terminate(&mut self.child).await;
     }
 
-    /// Waits for a job; `None` when there will be none for this environment.
+    /// Waits for a job; `None` if this environment gets no more.
     async fn wait(&mut self, pool: &Pool, mut receive: oneshot::Receiver<Job>) -> Option<Job> {
         loop {
             tokio::select! {
                 job = &mut receive => return job.ok(),
                 _ = self.child.wait() => {
-                    // A job that was handed over at this very moment must not be lost.
+                    // Don't lose a job that arrived at this very moment.
                     receive.close();
                     if let Ok(job) = receive.try_recv() {
                         pool.give_back(job);
@@ -201,7 +204,7 @@ fn exit_text(status: io::Result<ExitStatus>, when: &str) -> String {
     format!("Runtime exited {when} with {status}").replace("  ", " ")
 }
 
-/// The environment of a function's process: Lambda's own variables, the template's, the local stack's.
+/// Returns the variables of a function's process: Lambda's own, the template's, the local stack's.
 fn variables(pool: &Pool, token: &str) -> BTreeMap<String, String> {
     let function = &pool.deployed.function;
     let lambda = [

@@ -1,10 +1,10 @@
-//! The file as it was when functions got secrets by environment variables: a text for each variable.
+//! The file format of versions that passed secrets in environment variables: a value per variable.
 
 use std::collections::BTreeMap;
 
 use super::{CURRENT, Stages, Version};
 
-/// The secrets of such a file: those of the template by their logical ids, the others by their variables.
+/// Reads such a file: the template's secrets by logical id, the others by variable name.
 pub(super) fn read(text: &[u8]) -> Option<BTreeMap<String, Stages>> {
     let variables: BTreeMap<String, String> = serde_json::from_slice(text).ok()?;
     let secret = |(variable, value): (String, String)| {

@@ -1,4 +1,4 @@
-//! AWS JSON 1.1: `POST /` with the operation in `X-Amz-Target`.
+//! The AWS JSON 1.1 protocol: `POST /` with the operation in `X-Amz-Target`.
 
 use std::collections::BTreeMap;
 
@@ -14,10 +14,10 @@ use crate::permissions::{Call, Permissions, Refusal};
 use crate::template::{ACCOUNT, REGION};
 
 const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
-/// Room for the largest secret, 64 KiB, with all of JSON's escapes.
+/// Maximum body size in bytes: the largest secret (64 KiB) with JSON escapes.
 const BODY_LIMIT: usize = 512 * 1024;
 
-/// What any of the operations is asked with.
+/// The parameters of all operations.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Question {
@@ -30,13 +30,13 @@ struct Question {
 }
 
 impl Question {
-    /// The secret's name, by which or by whose ARN it is asked for.
+    /// Returns the secret's name, given by name or by ARN.
     fn name(&self) -> &str {
         self.secret_id.strip_prefix(&arn("")).unwrap_or(&self.secret_id)
     }
 }
 
-/// A refusal: AWS's code for it and a text.
+/// An error: AWS's code and a message.
 type Fault = (&'static str, String);
 
 pub(super) async fn handle(
@@ -52,7 +52,7 @@ pub(super) async fn handle(
     let operation =
         target.and_then(|target| target.strip_prefix("secretsmanager.")).unwrap_or_default().to_owned();
     let Ok(body) = read_body(request.into_body(), BODY_LIMIT).await else {
-        return refuse(&("InvalidRequestException", "the body can't be read".to_owned()));
+        return refuse(&("InvalidRequestException", "the body could not be read".to_owned()));
     };
     let done = serde_json::from_slice(&body)
         .map_err(|error| ("InvalidParameterException", error.to_string()))
@@ -91,7 +91,9 @@ fn refuse((code, message): &Fault) -> Answer {
 
 fn perform(secrets: &Secrets, operation: &str, question: &Question) -> Result<Value, Fault> {
     let name = question.name();
-    let missing = || ("ResourceNotFoundException", format!("there is no secret {name} with such a value"));
+    let missing = || {
+        ("ResourceNotFoundException", format!("the secret {name} or its requested version does not exist"))
+    };
     match operation {
         "GetSecretValue" => {
             let stage = question.version_stage.as_deref().unwrap_or(CURRENT);
@@ -127,11 +129,11 @@ fn perform(secrets: &Secrets, operation: &str, question: &Question) -> Result<Va
             }
             Ok(json!({ "ARN": arn(name), "Name": name, "VersionId": id, "VersionStages": stages }))
         }
-        _ => Err(("InvalidRequestException", format!("the local stack doesn't know {operation}"))),
+        _ => Err(("InvalidRequestException", format!("the local stack does not support {operation}"))),
     }
 }
 
-/// Each version with all of its stages.
+/// Returns each version with all its staging labels.
 fn versions(stages: &Stages) -> Vec<(&Version, Vec<&str>)> {
     let mut versions: BTreeMap<&str, (&Version, Vec<&str>)> = BTreeMap::new();
     for (stage, version) in stages {
@@ -148,7 +150,7 @@ fn listed((version, stages): (&Version, Vec<&str>)) -> Value {
     listed
 }
 
-/// A secret's ARN; AWS adds six letters by chance.
+/// Returns a secret's ARN; AWS also appends six random characters.
 pub(super) fn arn(name: &str) -> String {
     format!("arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{name}")
 }

@@ -1,4 +1,4 @@
-//! Secrets on loopback.
+//! Serves the secrets on loopback.
 
 use std::sync::Arc;
 
@@ -12,14 +12,15 @@ use crate::permissions::Permissions;
 
 /// The running Secrets Manager.
 pub struct SecretsServer {
-    /// Its base URL.
+    /// Base URL.
     pub endpoint: String,
     task: JoinHandle<()>,
     stop: watch::Sender<bool>,
 }
 
 impl SecretsServer {
-    /// Serves on a free port those whom the permissions name: others on the machine can reach the port, too.
+    /// Serves callers that the permissions know, on a free port that any process on the machine can
+    /// reach.
     pub async fn start(secrets: Secrets, permissions: Arc<Permissions>) -> Result<Self> {
         let (listener, address) = http::listen(0).await?;
         let (stop, stopped) = watch::channel(false);
@@ -31,7 +32,7 @@ impl SecretsServer {
         Ok(Self { endpoint: format!("http://{address}"), task, stop })
     }
 
-    /// Stops serving; what was put is in the file already.
+    /// Stops serving. Every change is already in the file.
     pub async fn stop(self) {
         let _ = self.stop.send(true);
         let _ = self.task.await;

@@ -1,4 +1,4 @@
-//! Functions: the binary, its limits, its environment and what invokes it.
+//! Reads functions: binary, limits, environment and triggers.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,9 +15,9 @@ pub struct Function {
     pub id: String,
     /// Name of folder, package and binary, e.g. `visits`.
     pub binary: String,
-    /// Longest time from an invocation's start to its end.
+    /// Maximum duration of an invocation.
     pub timeout: Duration,
-    /// MB; only told to the function, not enforced.
+    /// In MB; passed to the function but not enforced.
     pub memory: u32,
     pub environment: BTreeMap<String, String>,
     pub routes: Vec<RouteKey>,
@@ -28,21 +28,21 @@ pub struct Function {
 /// A route of the HTTP API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RouteKey {
-    /// Takes what no other route takes.
+    /// Matches what no other route matches.
     Default,
     /// `method` is in upper case, `ANY` for every method; `path` like `/v1/{PPass}/tags`.
     Path { method: String, path: String },
 }
 
-/// An SQS queue whose messages the function gets.
+/// An SQS queue whose messages the function receives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueTrigger {
     /// Logical id of the queue.
     pub queue: String,
     pub batch_size: u32,
-    /// How long a batch may wait to be filled.
+    /// How long to wait for a batch to fill.
     pub window: Duration,
-    /// Whether the answer names the messages that failed (`ReportBatchItemFailures`).
+    /// Whether the response lists the failed messages (`ReportBatchItemFailures`).
     pub reports_failures: bool,
     pub maximum_concurrency: Option<u32>,
 }
@@ -53,7 +53,7 @@ pub struct Schedule {
     /// Name of the event in the template.
     pub name: String,
     pub every: Duration,
-    /// The event that the function gets; `None` for EventBridge's own.
+    /// The event passed to the function; `None` for EventBridge's own.
     pub input: Option<Value>,
 }
 
@@ -74,7 +74,7 @@ fn read(id: &str, globals: &Map<String, Value>, own: &Map<String, Value>) -> Res
     let mut function = Function {
         id: id.to_owned(),
         binary,
-        // AWS's own defaults.
+        // AWS's defaults.
         timeout: Duration::from_secs(limit("Timeout")?.unwrap_or(3).into()),
         memory: limit("MemorySize")?.unwrap_or(128),
         environment: variables,
@@ -89,7 +89,11 @@ fn read(id: &str, globals: &Map<String, Value>, own: &Map<String, Value>) -> Res
             "HttpApi" => function.routes.push(route(properties)),
             "SQS" => function.queues.push(queue_trigger(properties)?),
             "Schedule" | "ScheduleV2" => function.schedules.push(schedule(name, properties)?),
-            kind => return Err(Error::Template(format!("the local stack has no events of type {kind}"))),
+            kind => {
+                return Err(Error::Template(format!(
+                    "the local stack does not support events of type {kind}"
+                )));
+            }
         }
     }
     Ok(function)
@@ -127,7 +131,7 @@ fn schedule(name: &str, properties: &Map<String, Value>) -> Result<Schedule> {
     let expression = properties.get("Schedule").or_else(|| properties.get("ScheduleExpression"));
     let expression = expression.and_then(Value::as_str).unwrap_or_default();
     let every = rate(expression).ok_or_else(|| {
-        Error::Template(format!("schedule '{expression}' of {name}: the local stack has rate(…) only"))
+        Error::Template(format!("schedule '{expression}' of {name}: the local stack supports rate(…) only"))
     })?;
     let input = match properties.get("Input").and_then(Value::as_str) {
         None => None,
@@ -139,7 +143,7 @@ fn schedule(name: &str, properties: &Map<String, Value>) -> Result<Schedule> {
     Ok(Schedule { name: name.to_owned(), every, input })
 }
 
-/// The interval of `rate(5 minutes)`.
+/// Returns the interval of an expression such as `rate(5 minutes)`.
 fn rate(expression: &str) -> Option<Duration> {
     let inner = expression.trim().strip_prefix("rate(")?.strip_suffix(')')?;
     let (count, unit) = inner.trim().split_once(char::is_whitespace)?;

@@ -1,4 +1,4 @@
-//! CloudFormation's intrinsic functions, as far as they have a meaning on one machine.
+//! Resolves CloudFormation's intrinsic functions, as far as they are meaningful on one machine.
 
 use std::collections::BTreeMap;
 
@@ -6,23 +6,23 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 
-/// Region that everything local pretends to be in.
+/// The region of all local resources.
 pub const REGION: &str = "us-east-1";
-/// Account that everything local pretends to belong to.
+/// The account of all local resources.
 pub const ACCOUNT: &str = "000000000000";
-/// Name of the stack that runs here.
+/// The name of the local stack.
 pub const STACK: &str = "local";
 
-/// What template.yaml's references stand for on this machine.
+/// The local values of references in `template.yaml`.
 #[derive(Debug, Clone, Default)]
 pub struct World {
     /// Base URL of the local SQS, e.g. `http://127.0.0.1:9324`; a queue's URL is `<base>/000000000000/<logical id>`.
     pub sqs_endpoint: String,
-    /// Values of parameters that shall not have their default.
+    /// Values of parameters that differ from their defaults.
     pub parameters: BTreeMap<String, String>,
 }
 
-/// Everything that a reference may name.
+/// Everything that a reference can refer to.
 pub(super) struct Scope<'a> {
     parameters: BTreeMap<String, Value>,
     conditions: Option<&'a Map<String, Value>>,
@@ -44,7 +44,9 @@ impl<'a> Scope<'a> {
         for (name, parameter) in document.get("Parameters").and_then(Value::as_object).into_iter().flatten() {
             let given = world.parameters.get(name).cloned().map(Value::String);
             let Some(value) = given.or_else(|| parameter.get("Default").cloned()) else {
-                return wrong(format!("parameter {name} has no default and the local stack no value for it"));
+                return wrong(format!(
+                    "parameter {name} has no default, and the local stack has no value for it"
+                ));
             };
             let kind = parameter.get("Type").and_then(Value::as_str).unwrap_or_default();
             let is_list = kind == "CommaDelimitedList" || kind.starts_with("List<");
@@ -65,7 +67,7 @@ impl<'a> Scope<'a> {
         resource.get("Condition").and_then(Value::as_str).map_or(Ok(true), |name| self.condition(name))
     }
 
-    /// The value with every intrinsic replaced; `None` for `AWS::NoValue`.
+    /// Returns the value with every intrinsic resolved; `None` for `AWS::NoValue`.
     pub(super) fn resolve(&self, value: &Value) -> Result<Option<Value>> {
         match value {
             Value::Array(items) => {
@@ -122,7 +124,7 @@ impl<'a> Scope<'a> {
             ("Fn::Equals" | "Fn::And" | "Fn::Or" | "Fn::Not" | "Condition", _) => {
                 self.holds(name, argument).map(|holds| Some(Value::Bool(holds)))
             }
-            _ => wrong(format!("the local stack doesn't know {name} with {argument}")),
+            _ => wrong(format!("the local stack does not support {name} with {argument}")),
         }
     }
 
@@ -158,11 +160,11 @@ impl<'a> Scope<'a> {
                 format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:{id}")
             }
             ("AWS::IAM::Role", "Arn") => format!("arn:aws:iam::{ACCOUNT}:role/{id}"),
-            // With the wildcard for its streams, as CloudFormation gives it.
+            // With the wildcard for its streams, as in CloudFormation.
             ("AWS::Logs::LogGroup", "Arn") => format!("arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{id}:*"),
             ("AWS::SQS::Queue", "QueueName") => id.to_owned(),
             (kind, attribute) => {
-                return wrong(format!("the local stack doesn't know {attribute} of a {kind}"));
+                return wrong(format!("the local stack does not support {attribute} of a {kind}"));
             }
         };
         Ok(Value::String(text))
@@ -254,7 +256,7 @@ impl<'a> Scope<'a> {
     }
 }
 
-/// The only entry of a mapping, if that is an intrinsic function.
+/// Returns the only entry of a mapping, if it is an intrinsic function.
 fn intrinsic(entries: &Map<String, Value>) -> Option<(&str, &Value)> {
     let (name, argument) = entries.iter().next().filter(|_| entries.len() == 1)?;
     let is_condition = name == "Condition" && argument.is_string();

@@ -1,4 +1,4 @@
-//! Roles: the policies that say what a function's code, and Lambda for it, may do.
+//! Reads roles: the policies for a function's code and for Lambda itself.
 
 use std::collections::BTreeMap;
 
@@ -7,13 +7,14 @@ use serde_json::{Map, Value};
 use super::{ACCOUNT, REGION, text};
 use crate::error::{Error, Result};
 
-/// What Lambda's poller of a queue calls.
+/// Actions of Lambda's queue pollers.
 const CONSUME: [&str; 3] = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"];
 
-/// What Lambda sends a function's traces with.
+/// Actions by which Lambda sends a function's traces.
 const TRACE: [&str; 2] = ["xray:PutTraceSegments", "xray:PutTelemetryRecords"];
 
-/// What Lambda puts a function into a VPC with (its documentation, "Execution role permissions").
+/// Actions by which Lambda connects a function to a VPC (its documentation, "Execution role
+/// permissions").
 const ENTER_VPC: [&str; 6] = [
     "ec2:CreateNetworkInterface",
     "ec2:DescribeNetworkInterfaces",
@@ -23,14 +24,14 @@ const ENTER_VPC: [&str; 6] = [
     "ec2:UnassignPrivateIpAddresses",
 ];
 
-/// As whom a function runs.
+/// The role that a function runs with.
 #[derive(Debug, Clone)]
 pub struct Identity {
     /// Logical id of the function.
     pub function: String,
-    /// `None` for SAM's own, which allows what Lambda does for the function and nothing else.
+    /// `None` for SAM's default role, which allows only what Lambda itself needs.
     pub role: Option<Role>,
-    /// What Lambda itself does with the role, never the function's code: actions and resources.
+    /// Actions and resources that Lambda itself uses with the role, never the function's code.
     pub services: Vec<(&'static str, String)>,
 }
 
@@ -43,20 +44,21 @@ pub struct Role {
     pub policies: Vec<Policy>,
 }
 
-/// A policy whose references are resolved.
+/// A policy with resolved references.
 #[derive(Debug, Clone)]
 pub struct Policy {
-    /// Logical id of a managed policy, `PolicyName` of a role's own.
+    /// Logical id of a managed policy, or `PolicyName` of an inline one.
     pub name: String,
     pub statements: Vec<Value>,
 }
 
-/// What is read of roles, in the template's order: a function may come before its role, a role before its policies.
+/// What was read so far, in the template's order: a function may come before its role, a role
+/// before its policies.
 #[derive(Default)]
 pub(super) struct Found {
     /// Functions with the ARN of their role.
     functions: Vec<(Identity, Option<String>)>,
-    /// Roles by their ids: names of managed policies, and their own policies.
+    /// Roles by id: names of managed policies, and inline policies.
     roles: BTreeMap<String, (Vec<String>, Vec<Policy>)>,
     managed: BTreeMap<String, Policy>,
 }
@@ -69,7 +71,7 @@ impl Found {
         own: &Map<String, Value>,
     ) -> Result<()> {
         if own.contains_key("Policies") {
-            let message = format!("{id}: the local stack has policies of roles only, not of functions");
+            let message = format!("{id}: the local stack supports policies of roles only, not of functions");
             return Err(Error::Template(message));
         }
         let services = services(id, globals, own)?;
@@ -81,14 +83,14 @@ impl Found {
     pub(super) fn role(&mut self, id: &str, properties: &Map<String, Value>) -> Result<()> {
         let wrong = |what: &str| Error::Template(format!("{id}: {what}"));
         if properties.contains_key("PermissionsBoundary") {
-            return Err(wrong("the local stack has no permissions boundaries"));
+            return Err(wrong("the local stack supports no permissions boundaries"));
         }
         let (mut managed, mut own) = (vec![], vec![]);
         for arn in properties.get("ManagedPolicyArns").and_then(Value::as_array).into_iter().flatten() {
-            managed.push(arn.as_str().ok_or_else(|| wrong("a managed policy that is no text"))?.to_owned());
+            managed.push(arn.as_str().ok_or_else(|| wrong("a managed policy must be text"))?.to_owned());
         }
         for policy in properties.get("Policies").and_then(Value::as_array).into_iter().flatten() {
-            let policy = policy.as_object().ok_or_else(|| wrong("a policy that is no mapping"))?;
+            let policy = policy.as_object().ok_or_else(|| wrong("a policy must be a mapping"))?;
             own.push(self::policy(text(policy, "PolicyName")?, policy)?);
         }
         self.roles.insert(id.to_owned(), (managed, own));
@@ -100,7 +102,7 @@ impl Found {
         Ok(())
     }
 
-    /// Every function with its whole role.
+    /// Returns every function with its complete role.
     pub(super) fn identities(self) -> Result<Vec<Identity>> {
         let complete = |(identity, role): &(Identity, Option<String>)| {
             let role = role.as_deref().map(|arn| self.whole(&identity.function, arn)).transpose()?;
@@ -128,7 +130,7 @@ fn policy(name: &str, properties: &Map<String, Value>) -> Result<Policy> {
     let statements = match properties.get("PolicyDocument").and_then(|document| document.get("Statement")) {
         Some(Value::Array(statements)) => statements.clone(),
         Some(statement @ Value::Object(_)) => vec![statement.clone()],
-        _ => return Err(Error::Template(format!("{name}: a policy without statements"))),
+        _ => return Err(Error::Template(format!("{name}: the policy has no statements"))),
     };
     Ok(Policy { name: name.to_owned(), statements })
 }

@@ -1,4 +1,4 @@
-//! Tables, queues and secrets.
+//! Reads tables, queues and secrets.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone)]
 pub struct Table {
     pub id: String,
-    /// Hash key first, then the range key if there is one.
+    /// Partition key first, then the sort key if there is one.
     pub keys: Vec<KeyAttribute>,
     pub indexes: Vec<Index>,
-    /// Attribute that holds the expiry in epoch seconds.
+    /// Attribute with the expiry in epoch seconds.
     pub expiry_attribute: Option<String>,
 }
 
@@ -38,13 +38,13 @@ pub struct Queue {
     pub id: String,
     pub visibility_timeout: Duration,
     pub delay: Duration,
-    /// How long a receive waits that doesn't say so itself.
+    /// How long a receive waits by default.
     pub receive_wait: Duration,
     pub retention: Duration,
     pub redrive: Option<Redrive>,
 }
 
-/// Where messages go that were received too often.
+/// Where messages go after too many receives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Redrive {
     /// Logical id of the dead-letter queue.
@@ -52,19 +52,20 @@ pub struct Redrive {
     pub maximum_receives: u32,
 }
 
-/// A Secrets Manager secret, whose local name is its logical id, and how its first value is made.
+/// A Secrets Manager secret, whose local name is its logical id, and how to generate its first
+/// value.
 #[derive(Debug, Clone)]
 pub struct Secret {
     pub id: String,
     pub value: SecretValue,
 }
 
-/// What a secret's first value is.
+/// How to generate a secret's first value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecretValue {
-    /// A random text of so many letters and digits.
+    /// A random text of `length` letters and digits.
     Random { length: usize },
-    /// A JSON object with a random text of so many letters and digits under `key`.
+    /// A JSON object with a random text of `length` letters and digits under `key`.
     RandomKey { object: Map<String, Value>, key: String, length: usize },
 }
 
@@ -89,14 +90,18 @@ pub(super) fn table(id: &str, properties: &Map<String, Value>) -> Result<Table> 
         schema.into_iter().map(key).collect()
     };
     if properties.contains_key("LocalSecondaryIndexes") {
-        return Err(Error::Template(format!("{id}: the local stack has no local secondary indexes")));
+        return Err(Error::Template(format!(
+            "{id}: the local stack does not support local secondary indexes"
+        )));
     }
     let mut indexes = vec![];
     for index in properties.get("GlobalSecondaryIndexes").and_then(Value::as_array).into_iter().flatten() {
         let index =
-            index.as_object().ok_or_else(|| Error::Template(format!("{id}: an index is no mapping")))?;
+            index.as_object().ok_or_else(|| Error::Template(format!("{id}: an index must be a mapping")))?;
         if index.get("Projection").and_then(|it| it.get("ProjectionType")).is_none_or(|it| it != "ALL") {
-            return Err(Error::Template(format!("{id}: the local stack has indexes of all attributes only")));
+            return Err(Error::Template(format!(
+                "{id}: the local stack supports indexes of all attributes only"
+            )));
         }
         indexes.push(Index { name: text(index, "IndexName")?.to_owned(), keys: keys_of(index)? });
     }
@@ -112,7 +117,7 @@ pub(super) fn table(id: &str, properties: &Map<String, Value>) -> Result<Table> 
 
 pub(super) fn queue(id: &str, properties: &Map<String, Value>) -> Result<Queue> {
     if properties.get("FifoQueue").is_some_and(|fifo| fifo == true) {
-        return Err(Error::Template(format!("{id}: the local stack has standard queues only")));
+        return Err(Error::Template(format!("{id}: the local stack supports standard queues only")));
     }
     let seconds = |name, default| {
         let number = whole_number(properties, name)?.unwrap_or(default);
@@ -142,11 +147,11 @@ pub(super) fn queue(id: &str, properties: &Map<String, Value>) -> Result<Queue> 
 
 pub(super) fn secret(id: &str, properties: &Map<String, Value>) -> Result<Secret> {
     if properties.contains_key("SecretString") {
-        return Err(Error::Template(format!("{id}: a secret doesn't belong into a template")));
+        return Err(Error::Template(format!("{id}: a secret must not be in a template")));
     }
     let empty = Map::new();
     let generate = properties.get("GenerateSecretString").and_then(Value::as_object).unwrap_or(&empty);
-    // AWS's default length is 32; ours is never a shorter secret than the template asks for.
+    // AWS's default length is 32. A local secret is never shorter than the template requires.
     let length = usize::try_from(whole_number(generate, "PasswordLength")?.unwrap_or(32)).unwrap_or(32);
     let value = match generate.get("GenerateStringKey").and_then(Value::as_str) {
         None => SecretValue::Random { length },

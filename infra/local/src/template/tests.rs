@@ -250,7 +250,7 @@ fn what_has_no_local_counterpart_is_refused_with_its_place() {
             "no managed policy arn:aws:iam::aws:policy/Admin",
         ),
         ("Policies:\n", "PermissionsBoundary: x\n      Policies:\n", "no permissions boundaries"),
-        ("AWS::IAM::ManagedPolicy", "AWS::IAM::Policy", "doesn't know AWS::IAM::Policy"),
+        ("AWS::IAM::ManagedPolicy", "AWS::IAM::Policy", "does not support AWS::IAM::Policy"),
         ("ProjectionType: ALL", "ProjectionType: KEYS_ONLY", "all attributes only"),
     ] {
         assert!(TEMPLATE.contains(from), "{from}");

@@ -1,4 +1,5 @@
-//! YAML with CloudFormation's short tags, read into JSON with the long forms: `!Ref A` becomes `{"Ref": "A"}`.
+//! Parses YAML with CloudFormation's short tags into JSON with the long forms: `!Ref A` becomes
+//! `{"Ref": "A"}`.
 
 use saphyr::{LoadableYamlNode, Scalar, Yaml};
 use serde_json::{Map, Number, Value, json};
@@ -25,8 +26,8 @@ fn value(node: &Yaml<'_>) -> Result<Value> {
         Yaml::Tagged(tag, content) if tag.handle == "!" => intrinsic(&tag.suffix, value(content)?),
         Yaml::Tagged(_, content) => value(content),
         Yaml::Representation(text, ..) => Ok(Value::String(text.to_string())),
-        Yaml::Alias(_) => Err(Error::Template("an alias refers to nothing".to_owned())),
-        Yaml::BadValue => Err(Error::Template("a value doesn't fit its tag".to_owned())),
+        Yaml::Alias(_) => Err(Error::Template("an alias has no anchor".to_owned())),
+        Yaml::BadValue => Err(Error::Template("a value does not match its tag".to_owned())),
     }
 }
 

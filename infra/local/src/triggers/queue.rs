@@ -1,4 +1,5 @@
-//! The event source mapping: takes batches off a queue, invokes the function, deletes what was done.
+//! An emulation of the event source mapping: receives batches from a queue, invokes the function
+//! and deletes the processed messages.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,14 +16,16 @@ use crate::sqs::{Message, Receive, Service};
 use crate::template::{ACCOUNT, QueueTrigger, REGION};
 use crate::triggers::when_free;
 
-/// How long an idle poller waits for a message in one go.
+/// How long one receive of an idle poller waits for a message.
 const LONG_POLL: Duration = Duration::from_secs(20);
 
-/// A failed message comes back after this long, then after twice as long each time, at most after the queue's visibility
-/// time-out. AWS leaves it hidden for the whole time-out each time: minutes that nobody wants to wait at the desk.
+/// When a failed message becomes visible again; doubles each time, up to the queue's visibility
+/// time-out.
+///
+/// AWS hides it for the whole time-out each time, which takes too long on a developer's machine.
 const COMES_BACK_AFTER: Duration = Duration::from_secs(2);
 
-/// One of the pollers of a queue: works on one batch at a time.
+/// One of a queue's pollers, which processes one batch at a time.
 pub(super) struct Poller {
     pub(super) function: String,
     pub(super) trigger: QueueTrigger,
@@ -34,7 +37,7 @@ impl Poller {
     pub(super) async fn run(self, mut stop: watch::Receiver<bool>) {
         loop {
             let batch = tokio::select! {
-                // A receive that is dropped has either taken nothing or will be given back at the next start.
+                // A dropped receive got nothing, or its messages are released at the next start.
                 batch = self.batch() => batch,
                 () = stopped(&mut stop) => return,
             };
@@ -52,7 +55,7 @@ impl Poller {
         }
     }
 
-    /// Waits for a message, then for up to the batching window until the batch is full.
+    /// Waits for a message, then up to the batching window until the batch is full.
     async fn batch(&self) -> Result<Vec<Message>, crate::sqs::Fault> {
         let size = usize::try_from(self.trigger.batch_size).unwrap_or(usize::MAX).max(1);
         let receive = |maximum, wait| Receive { maximum, visibility_timeout: None, wait };
@@ -78,7 +81,7 @@ impl Poller {
     async fn work(&self, batch: &[Message]) {
         let records: Vec<Value> = batch.iter().map(|message| record(&self.trigger.queue, message)).collect();
         let event = Bytes::from(json!({ "Records": records }).to_string());
-        // No receive of theirs is lost to a busy function: they are kept until it is free, or visible again.
+        // A busy function must not use up the messages' receives, so wait until it is free.
         let patience =
             self.queues.queue(&self.trigger.queue).map_or(Duration::ZERO, |it| it.visibility_timeout / 2);
         let failed = match when_free(&self.runtime, &self.function, event, patience).await {
@@ -101,7 +104,7 @@ impl Poller {
                 self.queues.delete(&self.trigger.queue, &message.receipt).await
             };
             if let Err(error) = settled {
-                // The message comes back by itself once its visibility time-out is over.
+                // The message becomes visible again after its visibility time-out.
                 eprintln!("{}: message {}: {error}", self.trigger.queue, message.message_id);
             }
         }
@@ -112,14 +115,14 @@ impl Poller {
         let doublings = message.receive_count.saturating_sub(1).min(16);
         let wait = (COMES_BACK_AFTER * (1 << doublings)).min(limit);
         match self.queues.change_visibility(&self.trigger.queue, &message.receipt, wait).await {
-            // It is visible already: the invocation took longer than the visibility time-out.
+            // Already visible: the invocation took longer than the visibility time-out.
             Err(crate::sqs::Fault::NotInFlight) => Ok(()),
             other => other,
         }
     }
 }
 
-/// Which messages of a batch were not done.
+/// The messages of a batch that failed.
 #[derive(Debug, PartialEq, Eq)]
 enum Failed {
     None,
@@ -137,7 +140,8 @@ impl Failed {
     }
 }
 
-/// Lambda's reading of an answer with `batchItemFailures`: nothing said is success, nonsense is failure of all.
+/// Interprets `batchItemFailures` as Lambda does: an absent or empty list means success, an invalid
+/// one means that all messages failed.
 fn failures(answer: &[u8], batch: &[Message]) -> Failed {
     if answer.is_empty() {
         return Failed::None;
@@ -158,7 +162,7 @@ fn failures(answer: &[u8], batch: &[Message]) -> Failed {
     if ids.is_empty() { Failed::None } else { Failed::These(ids) }
 }
 
-/// A message as the function sees it.
+/// Returns a message as the function receives it.
 fn record(queue: &str, message: &Message) -> Value {
     let attribute = |(name, value): (&String, &Value)| {
         let mut attribute = json!({

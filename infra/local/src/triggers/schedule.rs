@@ -1,4 +1,4 @@
-//! A schedule: invokes its function at the start and at every interval, never twice at once.
+//! Runs a schedule: invokes its function at the start and at every interval, never concurrently.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub(super) async fn run(
     mut stop: watch::Receiver<bool>,
 ) {
     let mut ticks = interval(schedule.every);
-    // An invocation that takes longer than the interval is followed by one at the next tick, not by all it missed.
+    // After an invocation that took longer than the interval, skip the missed ticks.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         tokio::select! {
@@ -37,7 +37,7 @@ pub(super) async fn run(
     }
 }
 
-/// EventBridge's own event, for a schedule without an Input.
+/// Returns EventBridge's own event, for a schedule without an `Input`.
 fn scheduled_event(name: &str) -> Value {
     json!({
         "version": "0",

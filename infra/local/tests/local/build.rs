@@ -19,5 +19,5 @@ async fn cargo_builds_the_named_packages_and_says_where_their_binaries_are() {
     let again = binaries::build(root, &["good".to_owned()], false).await.unwrap();
     assert_eq!(again, built, "cargo reports what is fresh too");
     let error = binaries::build(root, &["bad".to_owned()], false).await.unwrap_err();
-    assert_eq!(error.to_string(), "the functions don't build");
+    assert_eq!(error.to_string(), "building the functions failed");
 }

@@ -34,7 +34,7 @@ fn server() -> String {
         .expect("TEST_POSTGRES_URL names a PostgreSQL server; tests/run sets it")
 }
 
-/// One start of the stack, up to its stores.
+/// Starts the stack as far as its stores.
 async fn start(folder: &Path, base: &str, server: Option<&str>) -> Result<Demo, String> {
     let data_dir = DataDir::open(folder).unwrap();
     let stores = Stores::start(&template(), data_dir).await.unwrap();

@@ -1,5 +1,5 @@
 #!/bin/sh
-# A function's process that does nothing by itself: it leaves word of its start, and the test speaks for it.
+# A function's process that does nothing itself: it signals its start, and the test acts for it.
 set -e
 word="$PROBE_FOLDER/started.$$"
 env > "$word.new"

@@ -1,4 +1,4 @@
-//! Tests of the local stack from outside: through HTTP, through the AWS SDK and through its own program.
+//! Tests of the local stack from outside: through HTTP, the AWS SDK and its own program.
 
 mod build;
 mod demo;

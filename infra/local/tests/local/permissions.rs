@@ -1,4 +1,4 @@
-//! The stores of the project's own template, called as one of its functions.
+//! Calls to the stores of the project's template with the identity of one of its functions.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use officepro_local::data_dir::DataDir;
 use officepro_local::stack::Stores;
 use serde_json::Value;
 
-/// The clients that a function has.
+/// The clients of a function.
 struct Code {
     dynamodb: aws_sdk_dynamodb::Client,
     sqs: aws_sdk_sqs::Client,
@@ -69,7 +69,7 @@ fn text(value: &str) -> AttributeValue {
     AttributeValue::S(value.to_owned())
 }
 
-/// `done`, or the refusal's code and message.
+/// Returns `done`, or the error's code and message.
 fn outcome<T>(result: Result<T, impl ProvideErrorMetadata>) -> String {
     match result {
         Ok(_) => "done".to_owned(),
@@ -77,7 +77,7 @@ fn outcome<T>(result: Result<T, impl ProvideErrorMetadata>) -> String {
     }
 }
 
-/// The template with a change.
+/// Writes a copy of the template with one change.
 fn template(folder: &Path, from: &str, to: &str) -> PathBuf {
     let own =
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../template.yaml")).unwrap();

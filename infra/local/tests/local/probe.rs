@@ -1,4 +1,5 @@
-//! A function whose process only exists; the test itself speaks the Runtime and Extensions APIs in its name.
+//! A function whose process only exists; the test itself calls the Runtime and Extensions APIs in
+//! its name.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -42,17 +43,17 @@ pub(crate) fn function(timeout: Duration) -> Function {
     }
 }
 
-/// Most invocations that wait for an environment.
+/// Maximum number of invocations that wait for an environment.
 pub(crate) const WAITING: usize = 3;
 
-/// How slow a machine may be.
+/// How long a slow machine may take.
 pub(crate) const SLOWEST: Duration = Duration::from_mins(2);
 
 pub(crate) fn script() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/local/function.sh")
 }
 
-/// Whether the script has finished writing the file of this name.
+/// Whether this is the name of a file that the script has finished writing.
 pub(crate) fn is_word(name: &str) -> bool {
     name.strip_prefix("started.").is_some_and(|pid| pid.parse::<u32>().is_ok())
 }
@@ -69,13 +70,13 @@ pub(crate) async fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T
     }
 }
 
-/// What comes of work that could wait for ever.
+/// Returns the result of work that could wait forever.
 pub(crate) async fn ends<T>(what: &str, work: impl Future<Output = T>) -> T {
     let Ok(result) = tokio::time::timeout(SLOWEST, work).await else { panic!("still waiting for {what}") };
     result
 }
 
-/// Whether a process is there and not a zombie.
+/// Whether a process exists and is not a zombie.
 pub(crate) fn is_alive(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
@@ -96,7 +97,7 @@ impl Bench {
         Self { folder, host: std::sync::Arc::new(host), seen: std::sync::Mutex::default() }
     }
 
-    /// Begins an invocation in the background.
+    /// Starts an invocation in the background.
     pub(crate) fn invoke(
         &self,
         event: &'static str,
@@ -112,12 +113,12 @@ impl Bench {
         eventually("the wait", || (self.host.waiting_count("Probe") == count).then_some(())).await;
     }
 
-    /// The next process that starts.
+    /// Waits for the next process to start.
     pub(crate) async fn process(&self) -> Process {
         eventually("the start of a process", || self.started()).await
     }
 
-    /// A process that has started and wasn't returned yet.
+    /// Returns a started process that has not been returned yet.
     pub(crate) fn started(&self) -> Option<Process> {
         let mut seen = self.seen.lock().unwrap();
         let entries = std::fs::read_dir(self.folder.path()).unwrap();
@@ -142,7 +143,7 @@ impl Process {
         }
     }
 
-    /// Another client of the same process.
+    /// Returns another client of the same process.
     pub(crate) fn copy(&self) -> Self {
         let client = Client::builder(TokioExecutor::new()).build_http();
         Self { pid: self.pid, variables: self.variables.clone(), client }
@@ -165,7 +166,7 @@ impl Process {
         (parts.status, parts.headers, body.collect().await.unwrap().to_bytes())
     }
 
-    /// The runtime's call of next: the request's id and the event.
+    /// Makes the runtime's call to `next`; returns the request's id and the event.
     pub(crate) async fn next(&self) -> (String, Bytes) {
         let (status, headers, event) =
             self.call(Method::GET, "/2018-06-01/runtime/invocation/next", &[], "").await;
@@ -196,7 +197,7 @@ impl Process {
         serde_json::from_slice(&body).unwrap()
     }
 
-    /// Ends the process as nothing else can.
+    /// Kills the process with SIGKILL.
     pub(crate) fn kill(&self) {
         let killed = std::process::Command::new("kill").args(["-9", &self.pid.to_string()]).status().unwrap();
         assert!(killed.success());

@@ -1,4 +1,4 @@
-//! The program itself, in a small project of its own whose function is the probe's script.
+//! Tests of the program itself, in a small project whose function is the probe's script.
 
 use std::fs;
 use std::path::Path;
@@ -18,7 +18,7 @@ use crate::sqs;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_officepro-local");
 
-/// The folder that the script leaves word in is the template's only way to tell it.
+/// The template passes the script the folder for its files (`WORDS` stands for it) in a variable.
 const TEMPLATE: &str = "
 Resources:
   Probe:
@@ -49,7 +49,7 @@ struct Project {
     folder: tempfile::TempDir,
 }
 
-/// A running program; killed at the latest when the test ends.
+/// A running program; killed when the test ends, if not before.
 struct Running {
     child: Child,
     addresses: Value,
@@ -191,7 +191,7 @@ async fn kill_9_of_the_stack_ends_its_functions_and_loses_no_acknowledged_messag
         async move { client.get(url.parse().unwrap()).await.is_err() }
     });
     let process = project.process("words").await;
-    // The death must hit senders in the middle of their work.
+    // Kill it while senders are in the middle of their work.
     let mut senders = tokio::task::JoinSet::new();
     let so_far = Arc::new(AtomicUsize::new(0));
     for sender in 0..4 {

@@ -15,7 +15,7 @@ fn success(text: &str) -> Outcome {
     Outcome::Success(text.to_owned().into())
 }
 
-/// Long enough for something wrong to happen.
+/// Waits long enough for something wrong to happen.
 async fn a_moment() {
     tokio::time::sleep(Duration::from_millis(150)).await;
 }
@@ -90,7 +90,7 @@ async fn the_next_invocation_waits_until_every_extension_is_done_but_the_reply_d
     let (status, silent, _) = process.register("silent", "[]").await;
     assert_eq!(status, 200);
 
-    // Init isn't over before the extensions have asked too.
+    // Init does not end before the extensions have asked, too.
     let mut runtime = Box::pin(process.next());
     assert!(timeout(Duration::from_millis(150), &mut runtime).await.is_err());
     let mut silent_next = Box::pin(process.extension_next(&silent));
@@ -169,7 +169,7 @@ async fn a_killed_process_fails_its_invocation_and_only_that() {
     replacement.respond(&id, "two").await;
     assert_eq!(waiting.await.unwrap().unwrap(), success("two"));
 
-    // Killed while idle: nobody notices.
+    // Killing an idle process affects nobody.
     let runtime = process_in_next(&replacement);
     a_moment().await;
     replacement.kill();

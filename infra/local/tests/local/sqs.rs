@@ -120,7 +120,7 @@ async fn a_message_arrives_whole_and_is_hidden_until_it_is_deleted() {
     assert_eq!(bench.count(QueueAttributeName::ApproximateNumberOfMessagesNotVisible).await, "0");
 }
 
-/// A receive that waits far longer than any test takes, and is waiting before `work` begins.
+/// Starts a receive with a wait far longer than any test, and begins `work` once it is waiting.
 async fn woken(
     bench: &Bench,
     queue: &str,
@@ -130,7 +130,7 @@ async fn woken(
     let receive = |wait| Receive { maximum: 10, visibility_timeout: None, wait };
     let mut waiting = pin!(service.receive(queue, receive(Duration::from_hours(1))));
     assert!(poll!(&mut waiting).is_pending());
-    // What the queues' database is asked for it does in order: now the first look was in vain.
+    // The queues' database works in order, so by now the first attempt found nothing.
     assert!(service.receive("Unused", receive(Duration::ZERO)).await.unwrap().is_empty());
     assert!(poll!(&mut waiting).is_pending());
     work.await;
@@ -206,7 +206,7 @@ async fn a_stale_receipt_deletes_nothing_and_cannot_change_visibility() {
     bench.send("once").await;
     let receive = bench.receiving(&bench.url).visibility_timeout(0);
     let stale = receive.send().await.unwrap().messages.unwrap().remove(0).receipt_handle.unwrap();
-    // A visibility of zero leaves it visible; the clock goes by milliseconds.
+    // A visibility time-out of zero leaves it visible; the clock has millisecond resolution.
     let again = async { while bench.receive().await.is_empty() {} };
     ends("the same message", again).await;
     bench.client.delete_message().queue_url(&bench.url).receipt_handle(&stale).send().await.unwrap();

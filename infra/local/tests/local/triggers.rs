@@ -15,7 +15,7 @@ use crate::sqs::{client, queue};
 
 const TIMEOUT: Duration = Duration::from_mins(10);
 
-/// `Events`, each of whose messages is received once, and `Dead`; and their endpoint.
+/// The queues `Events`, whose messages are received at most once, and `Dead`; and their endpoint.
 async fn queues(folder: &std::path::Path) -> (SqsServer, String) {
     let (listener, endpoint) = SqsServer::listen().await.unwrap();
     let redrive = Redrive { queue: "Dead".to_owned(), maximum_receives: 1 };
@@ -41,7 +41,7 @@ fn message(body: &str) -> Send {
 
 type Words = Arc<Mutex<Vec<String>>>;
 
-/// The process answers whatever comes, and notes the word of each event.
+/// The process responds to every event and records its text.
 fn answers(process: Process, words: &Words) -> JoinHandle<()> {
     let words = Arc::clone(words);
     tokio::spawn(async move {
@@ -64,7 +64,7 @@ async fn a_schedule_runs_at_the_start_and_at_every_interval_but_never_twice_at_o
         every: Duration::from_hours(1),
         input: Some(json!({ "word": word })),
     };
-    // Two of the same interval: the one tells how often the other would have run.
+    // Two schedules with the same interval: one shows how often the other would have run.
     let scheduled = Function { schedules: ["held", "free"].map(schedule).to_vec(), ..function(TIMEOUT) };
     let every = Some(Duration::from_millis(200));
     let triggers = Triggers::start(&[scheduled], &bench.host, &sqs.service, every, 4);
@@ -107,7 +107,8 @@ async fn a_batch_that_is_not_full_waits_for_more_and_a_failed_one_comes_back_who
     let path = format!("/2018-06-01/runtime/invocation/{id}/error");
     process.call(Method::POST, &path, &[], r#"{"errorType":"Mine"}"#).await;
 
-    // The queue lets each message be received once, so all of them end with the dead letters, and the function sees none again.
+    // Each message can be received only once, so all end up as dead letters, and the function never
+    // sees one again.
     let mut dead = vec![];
     while dead.len() < 3 {
         let receive = Receive { maximum: 10, visibility_timeout: None, wait: TIMEOUT };
@@ -142,7 +143,7 @@ fn bodies(event: &[u8]) -> Vec<String> {
     records.map(|record| record["body"].as_str().unwrap().to_owned()).collect()
 }
 
-/// How many messages `Events` holds, by what may be done with them.
+/// Counts the messages in `Events` by state.
 async fn left(endpoint: &str) -> BTreeMap<&'static str, usize> {
     let url = format!("{endpoint}/000000000000/Events");
     let client = client(endpoint, "anybody");
@@ -172,7 +173,7 @@ async fn no_more_batches_are_in_work_at_once_than_the_trigger_allows() {
     let (one, two) = (bench.process().await, bench.process().await);
     let both = async { tokio::join!(one.next(), two.next()) };
     let ((first, _), (second, _)) = ends("two batches", both).await;
-    // The pollers that were woken with these two have long had the time to take the others.
+    // The pollers woken together with these two have had ample time to take the others.
     let rest = Receive { maximum: 10, visibility_timeout: None, wait: Duration::ZERO };
     let left = sqs.service.receive("Events", rest).await.unwrap();
     assert_eq!(left.len(), 2, "what is not in work is left in the queue");

@@ -1,4 +1,4 @@
-//! Keys, partners, claim links and practices that were ended and must not live again.
+//! Checks that access that was ended stays ended: keys, partners, claim links and practices.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use super::audit::{Acts, described};
 use super::repair::Repair;
 use super::report::{Check, Verdict};
 
-/// Requests for access of one read.
+/// Access requests per read.
 const PAGE: usize = 500;
 
 pub(super) async fn checks(
@@ -35,12 +35,12 @@ async fn keys(control: &Store, acts: &Acts, now: Timestamp) -> control::Result<V
     let changed: BTreeSet<&str> = acts.of(&KINDS).map(|(_, id)| id).collect();
     for id in &changed {
         let Some(key) = control.api_key(&KeyId((*id).to_owned())).await? else {
-            // A revoked one was needed by nobody.
+            // A key that was also revoked is not missed.
             let made = acts.of(&["keys.create", "keys.claim"]).find(|(_, made)| made == id);
             let is_revoked = acts.of(&["keys.revoke"]).any(|(_, revoked)| revoked == *id);
             if let Some((act, _)) = made.filter(|_| !is_revoked) {
                 lost.push(format!(
-                    "{id} is lost, and refused: its partner needs a new one: {}",
+                    "{id} is lost and rejected; its partner needs a new one: {}",
                     described(act)
                 ));
             }
@@ -52,7 +52,7 @@ async fn keys(control: &Store, acts: &Acts, now: Timestamp) -> control::Result<V
         let named = format!("{id} of {} for {}", key.partner, key.practicepass);
         if let Some(act) = acts.end_of_key(&key, now) {
             let secret = if act.action == "keys.rotate" {
-                " with the secret before; the partner needs a new key"
+                " accepts its previous secret; the partner needs a new key"
             } else {
                 ""
             };
@@ -61,7 +61,7 @@ async fn keys(control: &Store, acts: &Acts, now: Timestamp) -> control::Result<V
         } else if let Some((act, fields)) = acts.lost_terms(&key) {
             let fields = fields.join(", ");
             earlier.push(format!(
-                "{named} has its terms of before ({fields}): set them again, or revoke it: {}",
+                "{named} has its earlier settings ({fields}); set them again, or revoke it: {}",
                 described(act)
             ));
         }
@@ -69,15 +69,18 @@ async fn keys(control: &Store, acts: &Acts, now: Timestamp) -> control::Result<V
     let count = living.len();
     let ended = Check::new(
         "control/keys",
-        "No key lives that was revoked, and no secret that was replaced",
+        "No revoked key and no replaced secret works",
         "none",
-        format!("{count} of {} ended", acts.newest_of(&["keys.revoke", "keys.rotate"]).len()),
+        format!(
+            "{count} of {} revoked or rotated keys work again",
+            acts.newest_of(&["keys.revoke", "keys.rotate"]).len()
+        ),
     );
     let (critical, found) =
-        (!earlier.is_empty(), format!("{} lost, {} with earlier terms", lost.len(), earlier.len()));
+        (!earlier.is_empty(), format!("{} lost, {} with earlier settings", lost.len(), earlier.len()));
     let terms = Check::new(
         "control/key-terms",
-        "Keys are there, with the terms that administrators gave them",
+        "All keys exist, with the settings that administrators chose",
         "all",
         found,
     );
@@ -106,21 +109,22 @@ async fn partners(control: &Store, acts: &Acts) -> control::Result<Vec<(Check, V
     }
     for (act, id) in acts.of(&["partners.create"]) {
         if control.partner(&PartnerId(id.to_owned())).await?.is_none() {
-            by_hand.push(format!("{id} is lost: make it again: {}", described(act)));
+            by_hand.push(format!("{id} is lost; create it again: {}", described(act)));
         }
     }
-    let found = format!("{} of {} with a changed status", living.len(), newest.len());
-    let ended = Check::new("control/partners", "No partner is active that was suspended", "none", found);
+    let found =
+        format!("{} of {} partners with a changed status are active again", living.len(), newest.len());
+    let ended = Check::new("control/partners", "No suspended partner is active", "none", found);
     let found = format!("{} lost or suspended", by_hand.len());
     let there =
-        Check::new("control/partners-lost", "Partners are there, and active if they were", "all", found);
+        Check::new("control/partners-lost", "All partners exist, and are active if they were", "all", found);
     Ok(vec![
         (ended.of_rows(Verdict::Open, true, living), repairs),
         (there.of_rows(Verdict::ByHand, false, by_hand), Vec::new()),
     ])
 }
 
-/// A link that was used or withdrawn is good again, and its holder could make a second key.
+/// Finds used or withdrawn links that work again; their holders could create a second key.
 async fn claim_links(control: &Store, acts: &Acts, now: Timestamp) -> control::Result<(Check, Vec<Repair>)> {
     let (mut approved, mut after) = (Vec::new(), None);
     loop {
@@ -139,8 +143,8 @@ async fn claim_links(control: &Store, acts: &Acts, now: Timestamp) -> control::R
             repairs.push(Repair::WithdrawLink(Box::new(request)));
         }
     }
-    let found = format!("{} open", living.len());
-    let guarantee = "No claim link is good that was used or ended";
+    let found = format!("{} work again", living.len());
+    let guarantee = "No used or withdrawn claim link works";
     let check = Check::new("control/claim-links", guarantee, "none", found);
     Ok((check.of_rows(Verdict::Open, true, living), repairs))
 }
@@ -155,26 +159,29 @@ async fn practices(control: &Store, acts: &Acts) -> control::Result<(Check, Vec<
         let Ok(practicepass) = PracticePass::try_from(id) else { continue };
         match control.practice(&practicepass).await? {
             Some(practice) if acts.removal_of(id, practice.registered_at).is_some() => {
-                rows.push(format!("{id} is registered again, `remove-practice` ends it: {}", described(act)));
+                rows.push(format!(
+                    "{id} is registered again; remove it with `remove-practice`: {}",
+                    described(act)
+                ));
             }
             Some(practice) => {
                 let zone = acts.time_zone_of(id).filter(|(zone, _)| *zone != practice.time_zone);
                 rows.extend(zone.map(|(zone, act)| {
                     format!(
-                        "{id} is in {} again, `set-time-zone {id} {zone}`: {}",
+                        "{id} is in {} again; correct it with `set-time-zone {id} {zone}`: {}",
                         practice.time_zone,
                         described(act)
                     )
                 }));
             }
             None if act.action != "practices.remove" => {
-                rows.push(format!("{id} is lost, `add-practice` registers it again: {}", described(act)));
+                rows.push(format!("{id} is lost; register it again with `add-practice`: {}", described(act)));
             }
             _ => {}
         }
     }
-    let found = format!("{} aren't as operators left them", rows.len());
-    let guarantee = "No practice is registered that was removed, and none is missing";
-    let check = Check::new("control/practices", guarantee, "as operators left them", found);
+    let found = format!("{} differ from what operators last set", rows.len());
+    let guarantee = "No removed practice is registered, and none is missing";
+    let check = Check::new("control/practices", guarantee, "as operators last set them", found);
     Ok((check.of_rows(Verdict::ByHand, true, rows), Vec::new()))
 }

@@ -1,5 +1,7 @@
-//! What administrators and operators did since the restored moment, by the audit log and by the copies of its records. Either may have
-//! lost some, so both are read; the newest act on a thing says how it must be.
+//! What administrators and operators did since the restored moment.
+//!
+//! Sources are the audit log and the copies of its records. Either may have lost some, so both are
+//! read. The latest act on an item determines how it must be.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -14,41 +16,44 @@ use super::LONGEST;
 use super::repair::Repair;
 use super::report::{Check, Verdict};
 
-/// A record has the time at which its call began, and backups are of whole seconds: what is dated so shortly before the moment may have
-/// been done after it.
+/// Acts dated this shortly before the moment may have happened after it.
+///
+/// A record has the time at which its call began, and backups are taken at whole seconds.
 pub(super) const SLACK: SignedDuration = SignedDuration::from_secs(60);
-/// Clocks of other machines may be ahead.
+/// How far clocks of other machines may be ahead.
 const AHEAD: SignedDuration = SignedDuration::from_hours(1);
-/// A table's own moment counts for a restore that isn't older than what was said by more than this.
+/// The moment that a table records is ignored if it is earlier than the given one by more than
+/// this: it belongs to an earlier restore.
 const OF_THIS_RESTORE: SignedDuration = SignedDuration::from_hours(24);
-/// The act of `restore-control`.
+/// The audit action of `restore-control`.
 pub(super) const RESTORED: &str = "restore.control";
 
-/// Acts since a moment, the oldest first.
+/// Audit records since a moment, oldest first.
 pub(super) struct Acts {
     all: Vec<AuditRecord>,
-    /// Those whose records the log has lost.
+    /// Those that the log has lost.
     missing: Vec<AuditRecord>,
-    /// Records of the log itself.
+    /// Number of records in the log itself.
     known: usize,
     given: Timestamp,
-    /// The restored moment: the given one, or an earlier one by what the log has lost.
+    /// The restored moment: the given one, or an earlier one if the log lacks earlier records.
     pub(super) since: Timestamp,
-    /// What `restore-control` did since.
+    /// The runs of `restore-control` since.
     restores: Vec<String>,
-    /// Whether anything says that the control plane was restored.
+    /// Whether there is any sign that the control plane was restored.
     pub(super) is_restored: bool,
-    /// Whether it was reconciled since.
+    /// Whether the control plane was reconciled since.
     pub(super) is_reconciled: bool,
 }
 
 impl Acts {
-    /// Since `at`, or since the first act that the log has lost: then the copy is of an earlier moment than was said.
+    /// Reads the records since `at`, or since the first one that the log has lost, which shows that
+    /// the restored copy is older than given.
     pub(super) async fn since(control: &Store, at: Timestamp, now: Timestamp) -> control::Result<Self> {
         let copies = control.audit_copies(now - LONGEST, now + AHEAD).await?;
         let records = control.audit_since(now - LONGEST).await?;
         let known: HashMap<&str, &AuditRecord> = records.iter().map(|it| (it.id.as_str(), it)).collect();
-        // What an earlier restore had lost was brought back before this one.
+        // Records that an earlier restore lost were recovered before this one.
         let is_lost = |it: &&AuditRecord| {
             known
                 .get(it.id.as_str())
@@ -77,7 +82,7 @@ impl Acts {
         Ok(Self { all, missing, known: count, given: at, since, restores, is_restored, is_reconciled })
     }
 
-    /// The acts of these kinds, each with its target.
+    /// Returns the acts of these kinds, each with its target.
     pub(super) fn of<'a>(&'a self, actions: &'a [&str]) -> impl Iterator<Item = (&'a AuditRecord, &'a str)> {
         self.all.iter().filter_map(move |act| {
             let target = act.target.as_deref().filter(|_| actions.contains(&act.action.as_str()))?;
@@ -85,7 +90,7 @@ impl Acts {
         })
     }
 
-    /// The newest act of these kinds on each target.
+    /// Returns the latest act of these kinds on each target.
     pub(super) fn newest_of<'a>(&'a self, actions: &'a [&str]) -> BTreeMap<&'a str, &'a AuditRecord> {
         self.of(actions).map(|(act, target)| (target, act)).collect()
     }
@@ -94,12 +99,13 @@ impl Acts {
         self.of(actions).filter(|(_, target)| *target == id).map(|(act, _)| act).last()
     }
 
-    /// Whether anybody changed the thing with this id.
+    /// Whether anyone changed the item with this id.
     pub(super) fn touched(&self, id: &str) -> bool {
         self.all.iter().any(|it| it.target.as_deref() == Some(id) && it.action.contains('.'))
     }
 
-    /// What ended a key: its revocation; or a rotation that it knows nothing of, if the secret that it replaced is good again.
+    /// Returns the act that ended a key: its revocation, or a rotation missing from the key, if the
+    /// replaced secret is valid again.
     pub(super) fn end_of_key(&self, key: &KeyRecord, now: Timestamp) -> Option<&AuditRecord> {
         let id = key.id.0.as_str();
         let revoked = self.newest(id, &["keys.revoke"]);
@@ -116,7 +122,7 @@ impl Acts {
         })
     }
 
-    /// A change of a key's terms that it knows nothing of, and which.
+    /// Returns the latest change of settings that is missing from a key, and the fields concerned.
     pub(super) fn lost_terms(&self, key: &KeyRecord) -> Option<(&AuditRecord, Vec<String>)> {
         let mut lost: Option<(&AuditRecord, Vec<String>)> = None;
         for (act, _) in self.of(&["keys.update"]).filter(|(_, target)| *target == key.id.0) {
@@ -133,7 +139,7 @@ impl Acts {
         lost
     }
 
-    /// The status that each partner was given last.
+    /// Returns the last status set for each partner.
     pub(super) fn partners(&self) -> BTreeMap<&str, (PartnerStatus, &AuditRecord)> {
         let status_of = |act: &AuditRecord| match act.action.as_str() {
             "partners.suspend" => Some(PartnerStatus::Suspended),
@@ -148,18 +154,18 @@ impl Acts {
         acts.filter_map(|(act, id)| Some((id, (status_of(act)?, act)))).collect()
     }
 
-    /// What deleted a subscription. Another one that was made later may have its id.
+    /// Returns the deletion of a subscription; one created after it may have the same id.
     pub(super) fn deletion_of(&self, subscription: &str, created_at: Timestamp) -> Option<&AuditRecord> {
         self.newest(subscription, &["webhooks.delete"]).filter(|it| is_after(it, Some(created_at)))
     }
 
-    /// The last pause or resumption of a subscription by an administrator, and whether it is one of a pause.
+    /// Returns an administrator's last pause (`true`) or resumption of a subscription.
     pub(super) fn pause_of(&self, subscription: &str, created_at: Timestamp) -> Option<(bool, &AuditRecord)> {
         let act = self.newest(subscription, &["webhooks.pause", "webhooks.resume"])?;
         is_after(act, Some(created_at)).then_some((act.action == "webhooks.pause", act))
     }
 
-    /// What ended the claim link of a request that was approved at `decided_at`.
+    /// Returns the act that ended the claim link of a request approved at `decided_at`.
     pub(super) fn end_of_link(&self, request: &str, decided_at: Timestamp) -> Option<&AuditRecord> {
         const ENDS: [&str; 3] =
             ["access-requests.withdraw", "access-requests.reissue", "access-requests.deny"];
@@ -169,13 +175,13 @@ impl Acts {
         ended.or_else(|| self.of(&["keys.claim"]).map(|(act, _)| act).find(is_of_request))
     }
 
-    /// The time zone that a practice was given last.
+    /// Returns the last time zone set for a practice.
     pub(super) fn time_zone_of(&self, practice: &str) -> Option<(&str, &AuditRecord)> {
         let act = self.newest(practice, &["practices.update"])?;
         Some((changed_to(act, "timeZone")?, act))
     }
 
-    /// The removal of a practice that was registered before it.
+    /// Returns the removal of a practice that was registered before it.
     pub(super) fn removal_of(
         &self,
         practice: &str,
@@ -186,7 +192,7 @@ impl Acts {
 
     pub(super) fn checks(&self) -> Vec<(Check, Vec<Repair>)> {
         let found = if self.since < self.given {
-            format!("{}: an act of then is lost; everything is compared since then", self.since)
+            format!("{}: an audit record from then is lost; everything since then is compared", self.since)
         } else if self.is_restored {
             let told: Vec<&str> = ["nothing contradicts it"]
                 .into_iter()
@@ -194,12 +200,11 @@ impl Acts {
                 .collect();
             told.join("; ")
         } else {
-            "no sign of a restore: kept answers and counters of ids are left as they are".to_owned()
+            "no sign of a restore: stored responses and id counters are left unchanged".to_owned()
         };
-        let expected = format!("the copy is of {}", self.given);
+        let expected = format!("the copy is from {}", self.given);
         let rows = Vec::from_iter((self.since < self.given).then(|| found.clone()));
-        let moment =
-            Check::new("control/moment", "The restored moment is the one that was given", expected, found);
+        let moment = Check::new("control/moment", "The restored moment is the given one", expected, found);
         let gap = match (self.missing.first(), self.missing.last()) {
             (Some(first), Some(last)) => format!(
                 "{} of {} missing, from {} to {}",
@@ -222,15 +227,15 @@ impl Acts {
     }
 }
 
-/// What earlier reconciliations of a practice did.
+/// Earlier reconciliations of a practice.
 #[derive(Clone, Default)]
 pub(super) struct Earlier {
-    /// By table, up to which ids they passed over. A restored database may have gone back to before it.
+    /// By table, the ids up to which they skipped. A restored database may be older than that.
     pub(super) floors: BTreeMap<String, i64>,
     pub(super) at: Vec<Timestamp>,
 }
 
-/// Earlier reconciliations, by practice.
+/// Returns the earlier reconciliations by practice.
 pub(super) async fn earlier(control: &Store, now: Timestamp) -> control::Result<BTreeMap<String, Earlier>> {
     let mut found: BTreeMap<String, Earlier> = BTreeMap::new();
     for act in control.audit_copies(now - LONGEST, now + AHEAD).await? {
@@ -246,12 +251,12 @@ pub(super) async fn earlier(control: &Store, now: Timestamp) -> control::Result<
     Ok(found)
 }
 
-/// What an act changed a field to, if its record tells.
+/// Returns what an act changed a field to, if its record has it.
 pub(super) fn changed_to<'a>(act: &'a AuditRecord, field: &str) -> Option<&'a str> {
     act.changes.iter().find(|it| it.field == field)?.to.as_deref()
 }
 
-/// Whether an act came after what a thing knows of. Instants are kept to the millisecond in some places.
+/// Whether an act is later than what an item has recorded. Some stores keep only milliseconds.
 fn is_after(act: &AuditRecord, known: Option<Timestamp>) -> bool {
     known.is_none_or(|known| known.as_millisecond() < act.time.as_millisecond())
 }

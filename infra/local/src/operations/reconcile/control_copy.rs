@@ -1,7 +1,8 @@
-//! A control table that was restored under another name, copied back into the one that the stack uses.
+//! Copies a control table that was restored under another name back into the stack's own table.
 //!
-//! Point-in-time recovery makes a new table, and the stack's table has a name of CloudFormation's. Items are copied, so that nothing of the
-//! stack changes and what was written since stays. What was ended since is copied as ended, so that nothing lives again even for a moment.
+//! Point-in-time recovery creates a new table, while CloudFormation names the stack's table.
+//! Copying items changes nothing of the stack and keeps what was written since. Items that were
+//! ended since are copied as ended, so that none works again even for a moment.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,20 +17,20 @@ use super::report::{Check, Report, Verdict};
 use super::{LONGEST, Moments, Plan};
 use crate::error::{Error, Result};
 
-/// What the items of one kind came to.
+/// Counts of the items of one kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// As in the copy.
+    /// Same as in the copy.
     pub same: usize,
-    /// Other than in the copy, and left as they are.
+    /// Different from the copy, and left unchanged.
     pub kept: usize,
-    /// Not there: to be written from the copy.
+    /// Missing: written from the copy.
     pub missing: usize,
-    /// Other than in the copy: to be written over.
+    /// Different from the copy: overwritten.
     pub overwritten: usize,
-    /// Of those to be written: changed so that they are ended.
+    /// Of those written: written as ended.
     pub ended: usize,
-    /// Deleted since, and so not brought back.
+    /// Deleted since, and therefore not written.
     pub deleted: usize,
 }
 
@@ -38,15 +39,16 @@ pub struct Counts {
 pub struct Copied {
     /// By kind of item.
     pub counts: BTreeMap<&'static str, Counts>,
-    /// By kind of item: what was written as ended, or not written because it was deleted since, and why.
+    /// By kind of item: what was written as ended or not written, and why.
     pub ended: BTreeMap<&'static str, Vec<String>>,
 }
 
-/// Copies what `target` lacks from `copy`, which was restored to `at`; with `overwrite` also what differs. Without `apply`
-/// it only counts.
+/// Copies what `target` lacks from `copy`, which was restored to `at`.
+///
+/// With `overwrite`, also copies what differs. Without `apply`, only counts.
 ///
 /// # Errors
-/// Also when an item is changed meanwhile; run it again.
+/// If a store fails, or an item changes in the meantime; then run it again.
 pub async fn restore_control(
     target: &Store,
     copy: &Store,
@@ -78,7 +80,7 @@ pub async fn restore_control(
             Written::Ended(item, action, why) => {
                 counts.ended += 1;
                 act = why.split_once(": ").map(|(id, _)| (action, id.to_owned()));
-                copied.ended.entry(kind).or_default().push(format!("as ended: {why}"));
+                copied.ended.entry(kind).or_default().push(format!("written as ended: {why}"));
                 item
             }
             Written::Not(why) => {
@@ -101,10 +103,11 @@ pub async fn restore_control(
     Ok(copied)
 }
 
-/// The moment that a copy is of: as its table says (AWS: `RestoreSummary`), or as it was given.
+/// Returns the moment of a copy: the one its table records (AWS: `RestoreSummary`) or the given
+/// one.
 ///
 /// # Errors
-/// When both contradict each other, when neither is known, and when the copy lacks the record of an act of before.
+/// If they contradict each other, neither is known, or the copy lacks an earlier audit record.
 pub async fn moment_of(
     control: &Store,
     copy: &Store,
@@ -118,7 +121,7 @@ pub async fn moment_of(
     let before = control.audit_copies(now - LONGEST, at - SLACK).await.map_err(failed)?;
     if let Some(act) = before.iter().find(|it| !known.contains(it.id.as_str())) {
         return Err(Error::Refused(format!(
-            "the copy is of an earlier moment than {at}: it lacks {}. Give the moment that it was restored to",
+            "the copy is from an earlier moment than {at}: it lacks {}. Specify the time it was restored to",
             described(act)
         )));
     }
@@ -127,22 +130,22 @@ pub async fn moment_of(
 
 fn agreed(given: Option<Timestamp>, told: Option<Timestamp>) -> Result<Timestamp> {
     match (given, told) {
-        // An earlier one only compares more.
-        (Some(given), Some(told)) if given > told + SignedDuration::from_secs(1) => Err(Error::Refused(
-            format!("the copy was restored to {told}, not to {given}; leave --control-at out"),
-        )),
+        // An earlier given moment is harmless: it only compares more.
+        (Some(given), Some(told)) if given > told + SignedDuration::from_secs(1) => {
+            Err(Error::Refused(format!("the copy was restored to {told}, not to {given}; omit --control-at")))
+        }
         (Some(at), _) | (None, Some(at)) => Ok(at),
         (None, None) => Err(Error::Refused(
-            "the copy doesn't say to which moment it was restored; give it as --control-at".to_owned(),
+            "the table does not record the time it was restored to; specify it with --control-at".to_owned(),
         )),
     }
 }
 
 impl Operator {
-    /// Copies a control table that was restored as `from` back into the stack's; the report.
+    /// Copies a control table that was restored as `from` back into the stack's table.
     ///
     /// # Errors
-    /// Also when there is no such table, it is the stack's own, or the moment can't be right.
+    /// If there is no such table, it is the stack's own, or the moment is impossible.
     pub async fn restore_control(
         &self,
         from: &str,
@@ -151,7 +154,9 @@ impl Operator {
     ) -> Result<Report> {
         let copy = self.control.with_control_table(from);
         if self.control.control_table() == from {
-            return Err(Error::Refused(format!("{from} is the stack's own table; name the copy")));
+            return Err(Error::Refused(format!(
+                "{from} is the stack's own table; specify the restored copy"
+            )));
         }
         let now = Timestamp::now();
         let plan = |at| Plan::new(Moments { control: Some(at), database: None }, apply, now);
@@ -178,10 +183,10 @@ impl Counts {
     fn check(&self, kind: &str, ended: &BTreeMap<&str, Vec<String>>, applied: bool) -> Check {
         let Self { same, kept, missing, overwritten, ended: as_ended, deleted } = self;
         let found = format!(
-            "{same} are the same, {kept} differ and stay, {missing} were missing, {overwritten} are written over; of these {as_ended} as \
-             ended, and {deleted} not at all"
+            "{same} are the same, {kept} differ and are kept, {missing} were missing, {overwritten} are overwritten; of those, \
+            {as_ended} are written as ended and {deleted} not at all"
         );
-        let guarantee = "What the copy holds is there, and what was ended since is ended";
+        let guarantee = "Every item of the copy exists, and what was ended since is ended";
         let mut check = Check::new(format!("copy/{}", kind.replace(' ', "-")), guarantee, "all", found);
         check.rows = ended.get(kind).cloned().unwrap_or_default();
         if missing + overwritten > *deleted {

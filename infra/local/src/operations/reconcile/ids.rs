@@ -1,4 +1,4 @@
-//! Ids and answers of the control plane that would be given a second time.
+//! Checks for ids and stored responses of the control plane that could be used a second time.
 
 use shared::control::reconciliation::Counter;
 use shared::control::{self, Store};
@@ -7,7 +7,8 @@ use super::audit::Acts;
 use super::repair::Repair;
 use super::report::{Check, Verdict};
 
-/// Environments lease ids in blocks and may hold some that no delivery shows yet.
+/// Margin above the highest known id: environments lease ids in blocks, and may hold ids that no
+/// delivery has yet.
 const ABOVE: i64 = 100_000;
 
 pub(super) async fn checks(control: &Store, acts: &Acts) -> control::Result<Vec<(Check, Vec<Repair>)>> {
@@ -22,7 +23,7 @@ pub(super) async fn checks(control: &Store, acts: &Acts) -> control::Result<Vec<
         counters.push((counter, leased, highest.unwrap_or_default().max(leased)));
     }
     let is_behind = counters.iter().any(|(_, leased, highest)| leased < highest);
-    // What wasn't restored, or was reconciled, has lost nothing.
+    // A store that was not restored, or was reconciled since, has lost nothing.
     let is_unknown = (acts.is_restored || is_behind) && !acts.is_reconciled;
     let (mut rows, mut repairs) = (Vec::new(), Vec::new());
     for (counter, leased, highest) in counters {
@@ -31,22 +32,22 @@ pub(super) async fn checks(control: &Store, acts: &Acts) -> control::Result<Vec<
             repairs.push(Repair::LeaseAbove(counter, highest + ABOVE));
         }
     }
-    let found = if rows.is_empty() { "above all that are in use" } else { "they may be given again" };
+    let found = if rows.is_empty() { "above all ids in use" } else { "ids could be used again" };
     let ids = Check::new(
         "control/ids",
-        "No id of a delivery or subscription is given twice",
-        "above all that are in use",
+        "No id of a delivery or subscription is used twice",
+        "above all ids in use",
         found,
     );
     let answers = if is_unknown { control.answers_since(acts.since, false).await? } else { 0 };
     let stale = Check::new(
         "control/answers",
-        "No kept answer of the control plane is about what a restore lost",
-        "none of after the restored moment",
+        "No stored response of the control plane is about something the restore lost",
+        "none from after the restored moment",
         format!("{answers}"),
     );
     let rows_of_answers =
-        Vec::from_iter((answers > 0).then(|| format!("{answers} answers kept since {}", acts.since)));
+        Vec::from_iter((answers > 0).then(|| format!("{answers} responses stored since {}", acts.since)));
     let forget = Vec::from_iter((answers > 0).then_some(Repair::ForgetAnswers(acts.since)));
     Ok(vec![
         (ids.of_rows(Verdict::Open, false, rows), repairs),

@@ -1,4 +1,4 @@
-//! Items of a copy of the control table: of which kind they are, and how they may be written after what was done since.
+//! Items of a copied control table: their kinds, and how to write them given what happened since.
 
 use std::collections::BTreeMap;
 
@@ -13,20 +13,20 @@ use shared::control::{self, Item, Store};
 
 use super::audit::{Acts, described};
 
-/// What was ended or changed after the restored moment.
+/// What was ended or changed since the restored moment.
 pub(super) struct Since {
     pub(super) acts: Acts,
-    /// Practice and partner, and when the partner deleted its subscription last.
+    /// By practice and partner, when the partner last deleted its subscription.
     deleted: BTreeMap<(String, String), Timestamp>,
     now: Timestamp,
 }
 
-/// How an item of a copy may be written.
+/// How an item of a copy is written.
 pub(super) enum Written {
     AsItIs(Item),
-    /// Changed so that it is ended; the act that the operator's record tells of, its target, and why.
+    /// Written as ended; the audit action to record, and its target with the reason.
     Ended(Item, &'static str, String),
-    /// It isn't; why.
+    /// Not written; the reason.
     Not(String),
 }
 
@@ -69,7 +69,7 @@ impl Since {
                     let removal = self.acts.removal_of(&owner.0, Some(created));
                     let deletion = self.acts.deletion_of(&id, created).or(removal).map(described);
                     let deletion =
-                        deletion.or_else(|| by_partner.map(|at| format!("by its partner at {at}")));
+                        deletion.or_else(|| by_partner.map(|at| format!("deleted by its partner at {at}")));
                     if let Some(why) = deletion {
                         return Written::Not(format!("subscription {id}: {why}"));
                     }
@@ -82,7 +82,7 @@ impl Since {
                 }
                 None => None,
             },
-            "requests for access" => decoded::<AccessRequest>(&item).and_then(|request| {
+            "access requests" => decoded::<AccessRequest>(&item).and_then(|request| {
                 request.approval.as_ref().filter(|it| it.key_id.is_none())?;
                 (request.status == AccessStatus::Approved).then_some(())?;
                 let decided = request.decided_at.unwrap_or(request.created_at);
@@ -99,18 +99,18 @@ impl Since {
                 }
                 None
             }
-            "positions of the poller" => {
+            "poller positions" => {
                 let practice = text(&item, "pk").trim_start_matches("PRACTICE#").to_owned();
                 if let Some(act) = self.acts.removal_of(&practice, None) {
                     return Written::Not(format!("position in {practice}: {}", described(act)));
                 }
-                // Whoever held the practice then doesn't hold it now.
+                // The lease of that time has ended.
                 item.remove("leaseUntil");
                 item.remove("leaseOwner");
                 None
             }
-            // The last runs of then would say that pollers stand still.
-            "runs of pollers" => return Written::Not("runs of then".to_owned()),
+            // Old runs would look as if the pollers had stopped.
+            "poller runs" => return Written::Not("runs from that time".to_owned()),
             _ => None,
         };
         match ended {
@@ -119,10 +119,11 @@ impl Since {
         }
     }
 
-    /// Whether an item that is there may be written over: not what only grows or moves on, and nothing that anybody changed since.
+    /// Whether an existing item may be overwritten: not counters, positions or records, and nothing
+    /// that anyone changed since.
     pub(super) fn may_be_overwritten(&self, kind: &str, live: &Item) -> bool {
         let id = match kind {
-            "keys" | "partners" | "requests for access" => text(live, "id"),
+            "keys" | "partners" | "access requests" => text(live, "id"),
             "practices" => text(live, "practicepass"),
             "subscriptions" => live.get("id").and_then(|it| it.as_n().ok()).map_or("", String::as_str),
             _ => return false,
@@ -152,13 +153,13 @@ pub(super) fn kind(item: &Item) -> &'static str {
     match (pk.split('#').next().unwrap_or_default(), sk.split('#').next().unwrap_or_default()) {
         ("KEY", _) => "keys",
         ("PARTNER", _) => "partners",
-        ("ACCESS", _) => "requests for access",
+        ("ACCESS", _) => "access requests",
         ("AUDIT", _) => "audit records",
         ("COUNTER", _) => "counters",
-        ("COUNTS", _) => "counts of deliveries",
-        ("POLLERS", _) => "runs of pollers",
+        ("COUNTS", _) => "delivery counts",
+        ("POLLERS", _) => "poller runs",
         ("PRACTICE", "PRACTICE") => "practices",
-        ("PRACTICE", "DISPATCH") => "positions of the poller",
+        ("PRACTICE", "DISPATCH") => "poller positions",
         ("PRACTICE", "SUB") => "subscriptions",
         _ => "others",
     }

@@ -1,4 +1,4 @@
-//! How far a practice's log was read, against the log that is there.
+//! Compares how far a practice's log was read with the log that exists.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -16,17 +16,17 @@ use super::practice::MARGIN;
 use super::repair::Repair;
 use super::report::{Check, Verdict};
 
-/// Ids of the log's rows whose events were sent.
+/// Returns the ids of the log rows whose events were sent.
 pub(super) fn ids(deliveries: &[Delivery]) -> impl Iterator<Item = LogId> {
     events(deliveries).map(|it| LogId(it.payload.log_id))
 }
 
-/// Tests are no events.
+/// Returns the deliveries of events, without test deliveries.
 fn events(deliveries: &[Delivery]) -> impl Iterator<Item = &Delivery> {
     deliveries.iter().filter(|it| it.payload.event().is_some())
 }
 
-/// Whether the row is the one that the event was made of.
+/// Whether the event was created from this row.
 fn is_same(row: &SeenRow, event: &Delivery) -> bool {
     let payload = &event.payload;
     row.event.is_some_and(|(scope, action, record)| {
@@ -36,16 +36,17 @@ fn is_same(row: &SeenRow, event: &Delivery) -> bool {
     }) && row.logged_at.is_none_or(|at| at == payload.occurred_at)
 }
 
-/// Whether an event was sent for a row that isn't there any more.
+/// Whether the row that the event was created from no longer exists.
 fn is_gone(event: &Delivery, rows: &HashMap<LogId, &SeenRow>, restored_to: Option<Timestamp>) -> bool {
     match rows.get(&LogId(event.payload.log_id)) {
         Some(row) => !is_same(row, event),
-        // Programs clear logs, so a missing row says something only of a database that was restored.
+        // Programs clear logs, so a missing row is meaningful only in a restored database.
         None => restored_to.is_some_and(|at| event.created_at >= at - MARGIN),
     }
 }
 
-/// Where the poller has to read on, and in which epoch, so that no row is left out and no event id stands for two events.
+/// Checks where the poller must continue, and in which epoch, so that it skips no row and no event
+/// id is used for two events.
 pub(super) fn check(
     practicepass: &PracticePass,
     progress: Option<LogProgress>,
@@ -74,11 +75,11 @@ pub(super) fn check(
         ),
         None => format!("never read; the log ends at {}", facts.highest_log_id),
     };
-    let found = format!("{state}; {} rows are yet to be read", facts.rows_above);
+    let found = format!("{state}; {} rows remain to be read", facts.rows_above);
     let check = Check::new(
         format!("{practicepass}/log"),
-        "No event is left out, and no event id stands for two events",
-        format!("the log that was read, in epoch {used} or later"),
+        "No event is skipped, and no event id is used for two events",
+        format!("the same log as before, in epoch {used} or later"),
         found,
     );
     let behind = epoch
@@ -92,20 +93,20 @@ pub(super) fn check(
         reasons.push(format!("events were sent in epoch {used}, which the control plane doesn't know of"));
     }
     if let Some(id) = contradicted {
-        reasons.push(format!("from {id} on events were sent for rows that are gone or say something else"));
+        reasons.push(format!("from {id} on, events were sent for rows that are gone or different now"));
     }
     if let Some(after) = restart {
-        reasons.push(format!("rows after {after} are not those that were read"));
+        reasons.push(format!("rows after {after} differ from those that were read"));
     }
     let start = subscriptions.iter().filter(|it| it.is_active()).map(|it| it.start_after_log_id).min();
     let progress = progress.unwrap_or_else(|| LogProgress::after(start.unwrap_or(facts.highest_log_id)));
     let next = next(progress, (contradicted, restart), used, deliveries, facts, plan.now);
-    reasons.push(format!("to be read on after {} in epoch {}", next.top, next.epoch));
+    reasons.push(format!("continue reading after {} in epoch {}", next.top, next.epoch));
     let repair = Repair::ReadOn(practicepass.clone(), Box::new(next));
     (check.of_rows(Verdict::Open, true, reasons), vec![repair])
 }
 
-/// After which row the poller itself would begin anew.
+/// Returns the row after which the poller itself would restart.
 fn restart(
     mut progress: LogProgress,
     rows: &HashMap<LogId, &SeenRow>,
@@ -148,8 +149,9 @@ fn next(
     LogProgress { epoch: used + 1, ..progress.restarted(after, facts.highest_log_id, now) }
 }
 
-/// Patients and visits that partners were told were made by calls that are lost, by events that the restored log doesn't hold. What the
-/// EMR's programs told of may have been there before.
+/// Returns patients and visits created by lost calls that partners received events about.
+///
+/// Records created by the EMR's programs are not included: they may have existed before.
 pub(super) fn lost_records(
     deliveries: &[Delivery],
     facts: &Facts,
@@ -170,7 +172,7 @@ pub(super) fn lost_records(
     made.filter_map(|it| Some((table(&it.payload.event)?.to_owned(), it.payload.record_id))).collect()
 }
 
-/// Events that partners were told of and that the restored log doesn't hold.
+/// Checks for events that were sent to partners but are missing from the restored log.
 pub(super) fn told(
     practicepass: &PracticePass,
     deliveries: &[Delivery],
@@ -196,8 +198,8 @@ pub(super) fn told(
     gone.sort();
     let check = Check::new(
         format!("{practicepass}/events-told"),
-        "Partners were told only of what is in the log",
-        "none of lost rows",
+        "Partners received only events that are in the log",
+        "none for lost rows",
         format!("{} deliveries", gone.len()),
     );
     (check.of_rows(Verdict::ByHand, false, gone), Vec::new())

@@ -1,4 +1,4 @@
-//! One practice's database against what the control plane's tables remember of it.
+//! Compares a practice's database with what the control plane has recorded about it.
 
 use std::collections::BTreeSet;
 
@@ -16,13 +16,14 @@ use super::report::Check;
 use super::{Ask, LONGEST, Plan, log, records, refused};
 use crate::error::{Error, Result};
 
-/// Ids and calls of one question: its answer must fit into what a function may answer.
+/// Ids and calls per question, so that the response fits into a function's limit.
 const AT_ONCE: usize = 4_000;
-/// So long before the moment lost calls are looked for, in case that it is an earlier one.
+/// How long before the given moment to look for lost calls, in case the true moment is earlier.
 const LOOK_BACK: SignedDuration = SignedDuration::from_hours(24);
-/// What was written so shortly before the restored moment is compared, too: clocks differ, and commits come late.
+/// How long before the restored moment the comparison begins: clocks differ, and commits are
+/// delayed.
 pub(super) const MARGIN: SignedDuration = SignedDuration::from_hours(1);
-/// What is compared of one practice; `earlier`: how it was reconciled before.
+/// Runs the checks of one practice; `earlier` are its previous reconciliations.
 pub(super) async fn checks(
     control: &Store,
     ask: &impl Ask,
@@ -34,7 +35,7 @@ pub(super) async fn checks(
     let mut checks = Vec::new();
     let (mut plan, mut calls) = (plan, Vec::new());
     if let Some(given) = plan.moments.database {
-        // What is lost since before then, an earlier restore lost.
+        // Losses before this floor belong to an earlier restore.
         let floor = earlier.at.iter().filter(|it| **it <= given).max().copied().unwrap_or_default();
         let (at, since_then) = lost_since(control, ask, practicepass, (floor, given, plan.now)).await?;
         checks.push(records::moment(practicepass, (given, at)));
@@ -73,7 +74,8 @@ pub(super) async fn checks(
     Ok(checks)
 }
 
-/// The moment from which on calls are lost, which is the given one or an earlier one, and the calls of shortly before it and later.
+/// Returns the moment since which calls are lost (the given one or earlier), and the calls since
+/// shortly before it.
 async fn lost_since(
     control: &Store,
     ask: &impl Ask,
@@ -89,7 +91,7 @@ async fn lost_since(
         let facts = answered(ask, question).await?;
         let lost = records::lost(&calls, &facts);
         let first = lost.into_iter().map(|it| it.time).find(|it| floor < *it);
-        // A call that was under way at the moment has the time of its beginning.
+        // A call in progress at that moment has the time at which it began.
         at = first.filter(|first| *first < at - SLACK).unwrap_or(at);
         if at - MARGIN >= from || now.duration_since(from) > LONGEST {
             calls.retain(|it| it.time >= at - MARGIN);
@@ -112,7 +114,7 @@ fn empty_question(practicepass: &PracticePass, since: Timestamp, now: Timestamp)
     }
 }
 
-/// Asks in parts.
+/// Asks a large question in several parts and merges the facts.
 async fn answered(ask: &impl Ask, whole: Question) -> Result<Facts> {
     let calls: Vec<String> = whole.calls.iter().cloned().collect();
     let records: Vec<(String, i64)> = whole.records.iter().cloned().collect();
@@ -136,10 +138,10 @@ async fn answered(ask: &impl Ask, whole: Question) -> Result<Facts> {
             None => facts = Some(answer),
         }
     }
-    facts.ok_or_else(|| Error::Refused("nothing was asked".to_owned()))
+    facts.ok_or_else(|| Error::Refused("no question was asked".to_owned()))
 }
 
-/// Has a practice's database mended.
+/// Repairs a practice's database.
 pub(super) async fn mend(
     ask: &impl Ask,
     practicepass: &PracticePass,

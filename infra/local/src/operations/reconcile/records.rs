@@ -1,4 +1,4 @@
-//! What partners did and believe, against what a practice's database holds.
+//! Compares what partners were told with what a practice's database contains.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,19 +14,20 @@ use super::practice::MARGIN;
 use super::repair::Repair;
 use super::report::{Check, Verdict};
 
-/// Rows that the EMR and calls made between the restored moment and the loss are fewer.
+/// How many ids to skip: more than the EMR and calls create between a backup and the loss.
 const PASSED_OVER: i64 = 10_000;
-/// Answer of a call that made a record.
+/// Status of a call that created a record.
 const CREATED: u16 = 201;
 
-/// Calls that succeeded and left no trace in the practice's audit log, which each writes to with its change.
+/// Returns the successful calls that are missing from the practice's audit log, to which each
+/// change writes in its own transaction.
 pub(super) fn lost<'a>(calls: &'a [CallRecord], facts: &Facts) -> Vec<&'a CallRecord> {
     let mut traces: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for call in &facts.calls {
         *traces.entry((call.request_id.as_str(), call.key_id.as_str())).or_default() += 1;
     }
     let of_practice = calls.iter().filter(|it| it.endpoint.starts_with("/v1/{PPass}/"));
-    // Several calls may have one request id: the first ones left the traces.
+    // Several calls may share a request id; the first ones account for the traces.
     of_practice
         .filter(|it| {
             let left = traces.get_mut(&(it.request_id.as_str(), it.key_id.as_deref().unwrap_or_default()));
@@ -79,15 +80,17 @@ pub(super) fn check(
     };
     let check = Check::new(
         format!("{practicepass}/writes"),
-        "What partners were answered is in the database",
+        "Every change confirmed to a partner is in the database",
         format!("every successful change from {} to {now}", at - MARGIN),
         span,
     );
     (check.of_rows(Verdict::ByHand, false, rows), Vec::new())
 }
 
-/// A lost record's id must not name another one: whoever knows it could read or cancel what isn't its own. What was passed over before
-/// the restored moment `at` was so for an earlier restore.
+/// Checks that ids of lost records are not reused.
+///
+/// A partner that knows a reused id could read or cancel a record that is not its own. Ids skipped
+/// before the restored moment `at` were skipped for an earlier restore.
 pub(super) fn ids(
     practicepass: &PracticePass,
     lost: &[&CallRecord],
@@ -96,17 +99,17 @@ pub(super) fn ids(
 ) -> (Check, Vec<Repair>) {
     let made = lost.iter().filter(|it| it.status == CREATED).count();
     let passed_at = facts.ids_passed_at.filter(|passed_at| at <= *passed_at);
-    let found = passed_at.map_or("not done".to_owned(), |at| format!("passed over at {at}"));
+    let found = passed_at.map_or("not skipped".to_owned(), |at| format!("skipped at {at}"));
     let check = Check::new(
         format!("{practicepass}/record-ids"),
-        "No id of a lost record is given to another one",
-        "ids of lost records are passed over",
+        "No id of a lost record is given to another record",
+        "ids of lost records are skipped",
         found,
     );
     if passed_at.is_some() {
         return (check, Vec::new());
     }
-    let row = format!("{made} records that calls made are known to be lost, and any that the EMR made");
+    let row = format!("{made} records created by calls are known to be lost, and any that the EMR created");
     let count = PASSED_OVER + i64::try_from(made).unwrap_or_default();
     (
         check.of_rows(Verdict::Open, true, vec![row]),
@@ -114,39 +117,39 @@ pub(super) fn ids(
     )
 }
 
-/// Lost records whose ids name records of now: whoever was told of the lost one sees another.
+/// Checks for lost records whose ids were reused: a partner would see a different record.
 pub(super) fn given_again(
     practicepass: &PracticePass,
     there: &BTreeSet<(String, i64)>,
 ) -> (Check, Vec<Repair>) {
     let named = |(table, id): &(String, i64)| {
-        format!("{table} {id}: partners were told of one that is lost; look whether it is the same")
+        format!("{table} {id}: partners know a lost record by this id; check whether this is the same one")
     };
     let rows: Vec<String> = there.iter().map(named).collect();
     let check = Check::new(
         format!("{practicepass}/ids-given-again"),
-        "No id of a lost patient or visit names another one",
+        "No id of a lost patient or visit belongs to another one",
         "none",
         format!("{}", rows.len()),
     );
     (check.of_rows(Verdict::ByHand, true, rows), Vec::new())
 }
 
-/// Whether the database is of the moment that was given, or of an earlier one.
+/// Checks that the database is from the given moment, not an earlier one.
 pub(super) fn moment(
     practicepass: &PracticePass,
     (given, at): (Timestamp, Timestamp),
 ) -> (Check, Vec<Repair>) {
     let found = if at < given {
-        format!("calls are lost since {at}; everything is compared since then")
+        format!("calls are lost since {at}; everything since then is compared")
     } else {
         "nothing contradicts it".to_owned()
     };
     let rows = Vec::from_iter((at < given).then(|| found.clone()));
     let check = Check::new(
         format!("{practicepass}/moment"),
-        "The restored moment is the one that was given",
-        format!("the database is of {given}"),
+        "The restored moment is the given one",
+        format!("the database is from {given}"),
         found,
     );
     (check.of_rows(Verdict::ByHand, false, rows), Vec::new())
@@ -157,7 +160,7 @@ pub(super) fn answers(practicepass: &PracticePass, facts: &Facts) -> (Check, Vec
     let rows: Vec<String> = facts.stray_answers.iter().map(told).collect();
     let check = Check::new(
         format!("{practicepass}/answers"),
-        "No kept answer is about a record that doesn't exist",
+        "No stored response is about a record that doesn't exist",
         "none",
         format!("{}", rows.len()),
     );
@@ -168,7 +171,7 @@ pub(super) fn answers(practicepass: &PracticePass, facts: &Facts) -> (Check, Vec
 pub(super) fn overlaps(practicepass: &PracticePass, facts: &Facts) -> (Check, Vec<Repair>) {
     let rows = Vec::from_iter(
         (facts.overlaps > 0)
-            .then(|| format!("{} pairs; the practice has to move one of each", facts.overlaps)),
+            .then(|| format!("{} pairs; the practice must move one visit of each", facts.overlaps)),
     );
     let check = Check::new(
         format!("{practicepass}/overlaps"),
@@ -179,7 +182,7 @@ pub(super) fn overlaps(practicepass: &PracticePass, facts: &Facts) -> (Check, Ve
     (check.of_rows(Verdict::ByHand, true, rows), Vec::new())
 }
 
-/// Keys that the practice's database has seen and the control plane doesn't know: it was restored to before they were made.
+/// Checks for keys that the practice's database has seen but a restored control plane lacks.
 pub(super) async fn keys(
     control: &Store,
     practicepass: &PracticePass,
@@ -188,12 +191,12 @@ pub(super) async fn keys(
     let mut rows = Vec::new();
     for key in &facts.keys {
         if control.api_key(&KeyId(key.key_id.clone())).await?.is_none() {
-            rows.push(format!("{} of {}: refused; the partner needs a new one", key.key_id, key.partner_id));
+            rows.push(format!("{} of {}: rejected; the partner needs a new key", key.key_id, key.partner_id));
         }
     }
     let check = Check::new(
         format!("{practicepass}/keys-seen"),
-        "The control plane knows every key that the database has seen",
+        "The control plane has every key that the database has seen",
         "all",
         format!("{} of {} unknown", rows.len(), facts.keys.len()),
     );

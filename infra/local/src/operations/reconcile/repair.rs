@@ -1,4 +1,4 @@
-//! What mends the control plane and practices' databases.
+//! Repairs of the control plane and of practice databases.
 
 use std::collections::BTreeMap;
 
@@ -19,28 +19,28 @@ use super::practice::mend;
 use super::{Ask, refused};
 use crate::error::{Error, Result};
 
-/// One change.
+/// One repair.
 pub(super) enum Repair {
     RecoverAudit(Vec<AuditRecord>),
     RevokeKey(KeyId),
     SuspendPartner(PartnerId),
-    /// The link of an approval.
+    /// Withdraws the claim link of an approval.
     WithdrawLink(Box<AccessRequest>),
     DeleteSubscription(Box<Subscription>),
     PauseSubscription(Box<Subscription>),
     LeaseAbove(Counter, i64),
-    /// Those of the control plane that were kept since then.
+    /// Deletes the responses that the control plane stored since then.
     ForgetAnswers(Timestamp),
-    /// How a practice's log is read on.
+    /// Sets where to continue reading a practice's log.
     ReadOn(PracticePass, Box<LogProgress>),
-    /// A practice's kept answers about records that don't exist.
+    /// Deletes a practice's stored responses about records that don't exist.
     ForgetStrays(PracticePass),
-    /// So many ids of a practice's new records, above what was passed over before, by table.
+    /// Skips this many ids of a practice's new records, starting above the given ids by table.
     PassOver(PracticePass, i64, BTreeMap<String, i64>),
 }
 
 impl Repair {
-    /// Does it; what was done. Doing it again changes nothing more.
+    /// Performs the repair; returns a description of it. Idempotent.
     pub(super) async fn perform(
         &self,
         control: &Store,
@@ -56,7 +56,7 @@ impl Repair {
                     recovered += usize::from(control.recover_audit(record, now).await.map_err(failed)?);
                 }
                 Ok(format!(
-                    "{recovered} audit records were written anew from their copies, marked as recovered"
+                    "{recovered} audit records were restored from their copies and marked as recovered"
                 ))
             }
             Self::RevokeKey(id) => {
@@ -93,7 +93,7 @@ impl Repair {
             }
             Self::ForgetAnswers(since) => {
                 let forgotten = control.answers_since(*since, true).await.map_err(failed)?;
-                Ok(format!("{forgotten} kept answers of the control plane are forgotten"))
+                Ok(format!("{forgotten} stored responses of the control plane are deleted"))
             }
             Self::ReadOn(practicepass, progress) => read_on(control, practicepass, progress, now).await,
             Self::ForgetStrays(practicepass) => {
@@ -104,7 +104,7 @@ impl Repair {
                     request_id: request_id.to_owned(),
                 };
                 mend(ask, practicepass, now, wanted).await?;
-                Ok("kept answers about records that don't exist are forgotten".to_owned())
+                Ok("stored responses about records that don't exist are deleted".to_owned())
             }
             Self::PassOver(practicepass, count, floors) => {
                 let wanted = Mend {
@@ -122,17 +122,17 @@ impl Repair {
                 };
                 let changes = ends.into_iter().map(passed).collect();
                 note(control, practicepass.as_str(), now, changes).await?;
-                Ok(format!("ids are passed over; new ones begin above {}", told.join(", ")))
+                Ok(format!("ids are skipped; new ones begin above {}", told.join(", ")))
             }
         }
     }
 }
 
-/// Another act may have changed the same item; the next survey tells whether it is as it should be.
+/// Reports a concurrent change of the item as such; the next survey checks it again.
 fn changed(committed: control::Result<()>, done: String) -> Result<String> {
     match committed {
         Ok(()) => Ok(done),
-        Err(control::Error::ConditionFailed) => Ok(format!("not: {done}; it had changed meanwhile")),
+        Err(control::Error::ConditionFailed) => Ok(format!("not done ({done}): someone else changed it")),
         Err(error) => Err(refused(&error)),
     }
 }
@@ -148,16 +148,16 @@ async fn read_on(
     let lease = control.take_lease(practicepass, &owner, now, now + shared::config::POLL_LEASE).await;
     let Some(mut lease) = lease.map_err(failed)? else {
         return Err(Error::Refused(format!(
-            "the poller holds {practicepass}; stop it, wait a minute and run this again"
+            "the poller holds the lease of {practicepass}; stop it, wait a minute and run this again"
         )));
     };
     let until = lease.until;
     control.save_progress(&mut lease, progress.clone(), until).await.map_err(failed)?;
     control.release(&lease).await.map_err(failed)?;
-    Ok(format!("the log is read on after {} in epoch {}", progress.top, progress.epoch))
+    Ok(format!("reading of the log continues after {} in epoch {}", progress.top, progress.epoch))
 }
 
-/// Writes that a reconciliation took place into the audit log.
+/// Records a reconciliation in the audit log.
 pub(super) async fn note(
     control: &Store,
     target: &str,

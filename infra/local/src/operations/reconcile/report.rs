@@ -1,4 +1,4 @@
-//! The report of a reconciliation or a drill, for an auditor: Markdown for people, JSON for programs.
+//! The report of a reconciliation or a restore drill: Markdown for auditors, JSON for programs.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -10,17 +10,17 @@ use shared::domain::zones;
 use super::Plan;
 use crate::error::{Error, Result};
 
-/// How a check came out.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// As it should be.
+    /// The guarantee holds.
     Good,
-    /// It was not as it should be, was changed, and was checked again.
+    /// The guarantee did not hold; it was repaired and checked again.
     Mended,
-    /// It isn't as it should be; `--apply` mends it.
+    /// The guarantee does not hold; `--apply` repairs it.
     Open,
-    /// No program can mend it: people must be told, or must decide.
+    /// No program can repair it: people must be informed, or must decide.
     ByHand,
 }
 
@@ -28,32 +28,32 @@ impl Verdict {
     fn in_words(self) -> &'static str {
         match self {
             Self::Good => "good",
-            Self::Mended => "mended",
+            Self::Mended => "repaired",
             Self::Open => "OPEN",
-            Self::ByHand => "BY HAND",
+            Self::ByHand => "MANUAL",
         }
     }
 }
 
-/// One guarantee that was looked at.
+/// The check of one guarantee.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Check {
-    /// Of this report: the part and the guarantee, e.g. `control/keys`.
+    /// Part and guarantee, e.g. `control/keys`; unique in the report.
     pub id: String,
     pub guarantee: String,
     pub expected: String,
     pub found: String,
     pub verdict: Verdict,
-    /// Safety hangs on it.
+    /// Whether safety depends on it.
     pub critical: bool,
-    /// What was found, one by one.
+    /// The individual findings.
     pub rows: Vec<String>,
     pub changed: Vec<String>,
 }
 
 impl Check {
-    /// One that is good.
+    /// Returns a check whose guarantee holds.
     pub fn new(
         id: impl Into<String>,
         guarantee: impl Into<String>,
@@ -77,7 +77,7 @@ impl Check {
         Self { verdict, critical, ..self }
     }
 
-    /// Good without rows, otherwise `verdict`.
+    /// Sets the verdict: good without rows, otherwise `verdict`.
     #[must_use]
     pub(super) fn of_rows(self, verdict: Verdict, critical: bool, rows: Vec<String>) -> Self {
         let verdict = if rows.is_empty() { Verdict::Good } else { verdict };
@@ -85,7 +85,7 @@ impl Check {
     }
 }
 
-/// A step of the procedure, as the runbook names it.
+/// A step of the procedure, named as in the runbook.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Step {
@@ -95,13 +95,13 @@ pub struct Step {
     pub told: Vec<String>,
 }
 
-/// The whole.
+/// The whole report.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
     pub title: String,
     pub operator: String,
-    /// Account, region, stack and control table, or that it was this machine.
+    /// Stack, region, account and control table; or "this machine" with its control table.
     pub place: String,
     pub version: String,
     pub revision: String,
@@ -112,28 +112,28 @@ pub struct Report {
     pub database_restored_to: Option<Timestamp>,
     pub control_restored_to: Option<Timestamp>,
     pub practices: Vec<String>,
-    /// What else tells what was done.
+    /// Other facts about what was done.
     pub facts: Vec<(String, String)>,
-    /// Named values: recovery point, recovery time.
+    /// Measurements by name, such as recovery point and recovery time.
     pub measured: Vec<(String, String)>,
     pub steps: Vec<Step>,
     pub checks: Vec<Check>,
-    /// What this report can't say.
+    /// What this report can't detect.
     pub limits: Vec<String>,
 }
 
 const LIMITS: [&str; 6] = [
-    "What the EMR's own programs wrote after the restored moment is unknown here: they leave no trace outside of the database.",
-    "A call that was answered in the last seconds before a loss may lack its record, and then isn't listed.",
-    "What was ended in the control plane is known from the copies of audit records in the table of calls. If both tables were restored to \
-     the same moment, nothing here knows of it: compare with an export of the audit log.",
-    "The audit log keeps which terms of a key were changed, not their values: whoever set them knows.",
-    "Deliveries are kept for 30 days: which events were sent before that is unknown here.",
-    "Secrets that were made after the restored moment (keys, webhook secrets) can't be restored: they were stored nowhere else.",
+    "Changes that the EMR's own programs made after the restored moment are unknown: they leave no trace outside the database.",
+    "A call completed in the last seconds before a loss may lack its record, and is then not listed.",
+    "What was ended in the control plane is known from the copies of audit records in the activity table. If both tables were restored to \
+    the same moment, this report cannot know it: compare with an export of the audit log.",
+    "The audit log records which settings of a key were changed, but not their values: ask the person who set them.",
+    "Deliveries are kept for 30 days: which events were sent before that is unknown.",
+    "Secrets created after the restored moment (keys, webhook secrets) can't be restored: they were stored nowhere else.",
 ];
 
 impl Report {
-    /// An empty one.
+    /// Returns an empty report.
     pub fn new(plan: Plan) -> Self {
         Self {
             title: "Reconciliation after a restore".to_owned(),
@@ -167,28 +167,30 @@ impl Report {
             moments.into_iter().filter_map(|(name, at)| Some((name.to_owned(), lost(at?)))).collect();
     }
 
-    /// Guarantees that don't hold: `Open` ones, and critical ones that people must see to.
+    /// Returns the broken guarantees: the open checks, and the critical manual ones.
     pub fn failures(&self) -> impl Iterator<Item = &Check> {
         self.checks
             .iter()
             .filter(|it| it.verdict == Verdict::Open || (it.critical && it.verdict == Verdict::ByHand))
     }
 
-    /// Refuses a file that is there: an earlier report is evidence, too.
+    /// Rejects an existing file, which may be the evidence of an earlier restore.
     ///
     /// # Errors
-    /// When it, or its `.json`, is there.
+    /// If it or its `.json` file exists, or the folder doesn't.
     pub fn require_new(file: &Path) -> Result<()> {
         if let Some(folder) = file.parent().filter(|it| !it.as_os_str().is_empty() && !it.is_dir()) {
             return Err(Error::Refused(format!("there is no folder {}", folder.display())));
         }
         match [file.to_owned(), file.with_extension("json")].into_iter().find(|it| it.exists()) {
-            Some(there) => Err(Error::Refused(format!("{} is there; name another report", there.display()))),
+            Some(there) => Err(Error::Refused(format!("{} exists; choose another file", there.display()))),
             None => Ok(()),
         }
     }
 
-    /// Writes the report as `file` (Markdown) and, beside it, as `.json`; readable by its owner only. Both paths.
+    /// Writes `file` (Markdown) and a `.json` file beside it, readable by their owner only.
+    ///
+    /// Returns both paths.
     pub fn write(&self, file: &Path) -> Result<[PathBuf; 2]> {
         let json = file.with_extension("json");
         let text = serde_json::to_string_pretty(self).map_err(|error| Error::store("report", error))?;
@@ -211,7 +213,7 @@ impl Report {
         ] {
             let _ = writeln!(text, "- {name}: {value}");
         }
-        // A drill's rounds have moments of their own, which its steps name.
+        // The rounds of a drill have their own moments, which its steps name.
         if self.database_restored_to.is_some() || self.control_restored_to.is_some() {
             let mode = if self.applied { "applied" } else { "dry run, nothing was changed" };
             for (name, value) in [
@@ -255,23 +257,23 @@ impl Report {
                 }
             }
         }
-        text.push_str("\n## What this report cannot say\n\n");
+        text.push_str("\n## Limits of this report\n\n");
         for it in &self.limits {
             let _ = writeln!(text, "- {it}");
         }
         let _ = writeln!(text, "\n## Result\n\n{}", self.result());
         text.push_str(
-            "\n## Signed off\n\n| | Name | Date | Signature |\n| --- | --- | --- | --- |\n| Operator | | | |\n| Practice | | | |\n| Security \
+            "\n## Sign-off\n\n| | Name | Date | Signature |\n| --- | --- | --- | --- |\n| Operator | | | |\n| Practice | | | |\n| Security \
              officer | | | |\n",
         );
         text
     }
 
-    /// One line.
+    /// Returns a one-line summary.
     pub fn result(&self) -> String {
         let count = |verdict| self.checks.iter().filter(|it| it.verdict == verdict).count();
         format!(
-            "{} checks: {} good, {} mended, {} open, {} by hand. {}",
+            "{} checks: {} good, {} repaired, {} open, {} manual. {}",
             self.checks.len(),
             count(Verdict::Good),
             count(Verdict::Mended),
@@ -286,7 +288,7 @@ impl Report {
     }
 }
 
-/// Who is at work: the caller's ARN that infra/operate asked AWS for, and the user of the machine.
+/// Identifies the operator: the caller's ARN that infra/operate got from AWS, and the local user.
 fn operator() -> String {
     let variable = |name| std::env::var(name).ok().filter(|it| !it.is_empty());
     let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
@@ -296,7 +298,7 @@ fn operator() -> String {
     variable("OPERATOR_ARN").map_or(person.clone(), |arn| format!("{arn} ({person})"))
 }
 
-/// Where the work is done, as infra/operate says it.
+/// Describes the stack, as infra/operate sets it.
 pub(super) fn place(control_table: &str) -> String {
     let variable = |name| std::env::var(name).unwrap_or_default();
     let (arn, stack, region) = (variable("OPERATOR_ARN"), variable("STACK_NAME"), variable("AWS_REGION"));
@@ -307,7 +309,7 @@ pub(super) fn place(control_table: &str) -> String {
     format!("stack {stack} in {region}, account {}, control table {control_table}", or_unknown(account))
 }
 
-/// Text that strangers had a part in, as Markdown that shows it as it is.
+/// Escapes text that may come from outsiders, so that Markdown shows it literally.
 fn plain(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {

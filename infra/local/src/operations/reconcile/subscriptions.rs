@@ -1,4 +1,4 @@
-//! Webhook subscriptions: deleted ones that came back, ones that are lost, and paused ones that are active again.
+//! Checks webhook subscriptions: deleted ones that came back, lost ones, paused ones active again.
 
 use std::collections::BTreeMap;
 
@@ -31,15 +31,15 @@ pub(super) async fn checks(
     by_partners(control, &calls, &mut found).await?;
     let back = Check::new(
         "control/subscriptions",
-        "No subscription is active that was deleted or paused",
+        "No deleted or paused subscription is active",
         "none",
         format!("{} came back", found.back.len()),
     );
     let there = Check::new(
         "control/subscriptions-lost",
-        "Subscriptions are there, with the URL, scopes and secret that partners know",
+        "All subscriptions exist, with the URL, scopes and secret that partners know",
         "all",
-        format!("{} lost or as they were before", found.by_hand.len()),
+        format!("{} lost or outdated", found.by_hand.len()),
     );
     Ok(vec![
         (back.of_rows(Verdict::Open, true, found.back), found.repairs),
@@ -70,10 +70,10 @@ async fn by_administrators(control: &Store, acts: &Acts, found: &mut Found) -> c
     Ok(())
 }
 
-/// The last of a partner's calls in a practice.
+/// A partner's last calls in a practice.
 #[derive(Default)]
 struct Calls<'a> {
-    /// Of sign-ups and deletions.
+    /// The last sign-up or deletion.
     last: Option<&'a CallRecord>,
     deletion: Option<&'a CallRecord>,
     rotation: Option<&'a CallRecord>,
@@ -112,13 +112,13 @@ async fn by_partners(control: &Store, calls: &[CallRecord], found: &mut Found) -
         }
         match (calls.last, &subscription) {
             (Some(call), None) if call.method == "POST" => {
-                found.by_hand.push(format!("lost, the partner has to sign up again: {}", told(call)));
+                found.by_hand.push(format!("lost; the partner must sign up again: {}", told(call)));
             }
             (Some(call), Some(subscription))
                 if call.method == "POST" && subscription.updated_at < call.time =>
             {
                 found.by_hand.push(format!(
-                    "{} has its URL and scopes of before, the partner has to sign up again: {}",
+                    "{} has its earlier URL and scopes; the partner must sign up again: {}",
                     named(subscription),
                     told(call)
                 ));
@@ -129,7 +129,7 @@ async fn by_partners(control: &Store, calls: &[CallRecord], found: &mut Found) -
             && subscription.updated_at < call.time
         {
             found.by_hand.push(format!(
-                "{} signs with the secret before, the partner has to rotate it again: {}",
+                "{} signs with its previous secret; the partner must rotate it again: {}",
                 named(subscription),
                 told(call)
             ));
