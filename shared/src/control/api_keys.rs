@@ -65,6 +65,8 @@ impl Store {
     /// As [`Self::api_key`], under its partner's present name; `None` also when the partner is suspended or gone.
     pub async fn live_api_key(&self, id: &KeyId) -> Result<Option<KeyRecord>> {
         let Some(record) = self.api_key(id).await? else { return Ok(None) };
+        // Read with the key: writing a suspension onto every key would need a fan-out that can stop
+        // half-way.
         let partner = self.partner(&record.partner_id).await?;
         let active = partner.filter(|partner| partner.status == PartnerStatus::Active);
         Ok(active.map(|partner| KeyRecord {

@@ -34,6 +34,8 @@ impl Process {
             // Where else could it be said?
             let _ = std::io::stdout().write_all(line);
         });
+        // Not Lambda's name for the function: it holds the stack's name and a random part, so every
+        // stack and every new logical id would be another dimension.
         let subscriber = telemetry::subscriber(function, namespace, filter, sink);
         // A second call finds the first one's subscriber in place.
         let _ = tracing::subscriber::set_global_default(subscriber);
