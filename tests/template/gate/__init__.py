@@ -2,11 +2,10 @@
 and what CloudFormation and the services refuse although no linter does.
 
 A rule is a function that takes a Template and yields findings. planted.py has faults that each rule must find.
-
-A rule is here only if no linter and no test of the stack finds the fault. It repeats no limits, defaults or single permissions of the
-template, because then every change had to be made twice.
 """
 
+# A rule is here only if no linter and no test of the stack finds the fault. It repeats no limits,
+# defaults or single permissions of the template: every change had to be made twice then.
 RULES = []
 
 
