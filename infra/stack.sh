@@ -74,7 +74,7 @@ check_status() {
     CREATE_COMPLETE | UPDATE_COMPLETE | UPDATE_ROLLBACK_COMPLETE | IMPORT_COMPLETE | IMPORT_ROLLBACK_COMPLETE) ;;
     *_IN_PROGRESS) fail "the stack $stack is $1; wait until that has finished. Nothing was done." ;;
     CREATE_FAILED | ROLLBACK_COMPLETE | ROLLBACK_FAILED)
-      fail "the stack $stack was never created ($1); README.md lists what it left behind. First run" \
+      fail "the stack $stack was never created ($1); infra/runbook.md lists what it left behind. First run" \
         "aws cloudformation delete-stack --stack-name $stack. Nothing was done."
       ;;
     UPDATE_ROLLBACK_FAILED) fail "the stack $stack is $1: first run aws cloudformation continue-update-rollback --stack-name $stack. Nothing was done." ;;

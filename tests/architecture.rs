@@ -47,6 +47,25 @@ fn no_function_reads_the_clock_or_the_environment_by_itself() {
     }
 }
 
+#[test]
+fn links_in_documents_lead_to_files_that_exist() {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut links = 0;
+    for folder in ["", "infra", "infra/bridges"] {
+        let entries = fs::read_dir(project.join(folder)).unwrap().map(|entry| entry.unwrap().path());
+        for document in entries.filter(|path| path.extension().is_some_and(|it| it == "md")) {
+            let text = fs::read_to_string(&document).unwrap();
+            let targets = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+            for target in targets.filter(|it| !it.is_empty() && !it.starts_with("https://")) {
+                let file = document.parent().unwrap().join(target);
+                assert!(file.exists(), "{} links to {target}", document.display());
+                links += 1;
+            }
+        }
+    }
+    assert!(links > 50, "only {links} links were found");
+}
+
 fn sources(layer: &str) -> Vec<(PathBuf, String)> {
     let mut files = rust_files(&Path::new(SHARED).join(layer));
     files.push(Path::new(SHARED).join(format!("{layer}.rs")));

@@ -300,13 +300,13 @@ class Deploy(Scripts):
     def test_a_first_deployment_that_fails_says_what_it_left(self):
         left = [(["DELETE_SKIPPED"], [answer("AWS::KMS::Key\tprod-key-1\n")]), (["sam deploy"], [answer(code=1)])]
         self.assertEqual(self.deploy(answers=[new(), *left]), 1)
-        self.assertIn("Resources left behind by this attempt, see README.md:\nAWS::KMS::Key\tprod-key-1", self.said)
+        self.assertIn("Resources left behind by this attempt, see infra/runbook.md:\nAWS::KMS::Key\tprod-key-1", self.said)
         self.assertFalse((self.project / "infra/stacks/prod.toml").exists())
         self.assertEqual(self.deploy(answers=left), 1)
         self.assertNotIn("prod-key-1", self.said)
 
-    def test_the_readme_names_all_that_a_first_deployment_that_fails_leaves(self):
-        section = (INFRA.parent / "README.md").read_text().split("## Deploying")[1].split("\n## ")[0]
+    def test_the_runbook_names_all_that_a_first_deployment_that_fails_leaves(self):
+        section = (INFRA / "runbook.md").read_text().split("## Deploying")[1].split("\n## ")[0]
         text = (INFRA.parent / "template.yaml").read_text()
         kept = re.findall(r"(?m)^  (\w+):\n    Type: .*\n    DeletionPolicy: Retain$", text)
         self.assertGreater(len(kept), 10)

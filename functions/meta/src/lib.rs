@@ -19,6 +19,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 const DESCRIPTION: &str = include_str!("../../../infra/openapi.json");
 
 pub fn routes() -> OpenApiRouter<App> {
+    // Without a `$default` route API Gateway would answer unknown paths with JSON of its own, and
+    // partners would meet two kinds of errors.
     OpenApiRouter::new().routes(routes!(health)).routes(routes!(description)).fallback(unrouted::answer)
 }
 

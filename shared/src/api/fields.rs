@@ -295,6 +295,8 @@ impl<'a> Fields<'a> {
 }
 
 fn present_raw<T: FromField>(raw: &RawValue) -> Result<T, FieldProblem> {
+    // serde_json's `arbitrary_precision` would keep the digits, too, but change how every function
+    // reads numbers.
     let text = raw.get();
     if text.starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
         return T::present(Source::Number(text));

@@ -21,6 +21,8 @@ const EDGE_SECRET: HeaderName = HeaderName::from_static("x-officepro-edge-secret
 pub(super) async fn address(app: &App, request: &mut Request) -> Option<IpAddr> {
     let viewer = take_the_only(request.headers_mut(), VIEWER_ADDRESS).and_then(|it| it.parse().ok());
     let secret = take_the_only(request.headers_mut(), EDGE_SECRET);
+    // Not `X-Forwarded-For`: whoever calls the API itself can write it. Names that begin with
+    // `X-Edge-` or `X-Amz-` are CloudFront's own.
     if let (Some(viewer), Some(secret)) = (viewer, secret)
         && app.is_from_the_edge(&secret).await
     {

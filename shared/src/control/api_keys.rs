@@ -71,6 +71,8 @@ impl Store {
     /// `None` also if the partner is suspended or does not exist.
     pub async fn live_api_key(&self, id: &KeyId) -> Result<Option<KeyRecord>> {
         let Some(record) = self.api_key(id).await? else { return Ok(None) };
+        // Read with the key: writing a suspension onto every key would need a fan-out that can stop
+        // half-way.
         let partner = self.partner(&record.partner_id).await?;
         let active = partner.filter(|partner| partner.status == PartnerStatus::Active);
         Ok(active.map(|partner| KeyRecord {

@@ -36,6 +36,8 @@ impl Process {
             // There is no other place to report that a line could not be written.
             let _ = std::io::stdout().write_all(line);
         });
+        // Not Lambda's name for the function: it holds the stack's name and a random part, so every
+        // stack and every new logical id would be another dimension.
         let subscriber = telemetry::subscriber(function, namespace, filter, sink);
         // On a second call, the subscriber of the first one remains.
         let _ = tracing::subscriber::set_global_default(subscriber);

@@ -52,6 +52,8 @@ impl Queue {
 
     /// Appends a job unless `limit` callers are already waiting. Returns whether it was appended.
     pub(super) fn push(&mut self, job: Job, limit: usize) -> bool {
+        // A count, not a time: a limit of one second rejected calls on slow machines that were not
+        // overloaded, one in 12 during a redeployment.
         if self.jobs.len() >= limit {
             self.drop_abandoned();
         }
