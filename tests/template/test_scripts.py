@@ -306,7 +306,7 @@ class Deploy(Scripts):
         self.assertNotIn("prod-key-1", self.said)
 
     def test_the_runbook_names_all_that_a_first_deployment_that_fails_leaves(self):
-        section = (INFRA / "runbook.md").read_text().split("## Deploying")[1].split("\n## ")[0]
+        section = (INFRA / "runbook.md").read_text().split("## Deploy for the first time")[1].split("\n## ")[0]
         text = (INFRA.parent / "template.yaml").read_text()
         kept = re.findall(r"(?m)^  (\w+):\n    Type: .*\n    DeletionPolicy: Retain$", text)
         self.assertGreater(len(kept), 10)
