@@ -70,7 +70,7 @@ pub struct Patient {
 pub struct Filter {
     /// `true`: prospects only, `false`: patients only.
     pub prospect: Option<bool>,
-    /// A patient must match every term. `None` is no search; an empty list matches nobody.
+    /// A patient must match every term. `None` lists all; an empty list matches nobody.
     pub terms: Option<Vec<Term>>,
 }
 
