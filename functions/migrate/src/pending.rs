@@ -73,7 +73,9 @@ fn stays_empty(found: tenant::Result<bool>, dsn: &str) -> Result<(), String> {
     let now = match found {
         Ok(true) => return Ok(()),
         Ok(false) => "the current one isn't".to_owned(),
-        Err(error) => format!("whether the current one is empty can't be determined ({})", in_words(&error, dsn)),
+        Err(error) => {
+            format!("whether the current one is empty can't be determined ({})", in_words(&error, dsn))
+        }
     };
     Err(format!("the database at this address is empty, and {now}; restore it there first, or say --new"))
 }
