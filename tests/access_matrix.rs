@@ -22,7 +22,7 @@ pub(crate) enum Door {
     Partner(Vec<BTreeSet<String>>),
     /// An administrator: by the admin secret or a session.
     Admin,
-    /// Whoever has a session of the portal.
+    /// A person with a session of the portal.
     Session,
 }
 
@@ -190,7 +190,8 @@ async fn exactly_the_documented_credentials_open_each_operation() {
             let right = if let Some((expected, code)) = expected(operation, &credential.worth) {
                 status == expected && reply.body["code"] == code
             } else {
-                // Let in; the body is empty and the ids are nobody's, which is told in other ways. Only an id may be unknown.
+                // Admitted: the body is empty and the ids are nobody's, which other statuses report. Only an
+                // id may be unknown.
                 let unknown = status == 404 && operation.of_practice() && !operation.path.contains("d}");
                 !(status == 403 || unknown || status >= 500)
                     && (status != 401 || operation.door == Door::Open && operation.body)

@@ -365,7 +365,7 @@ async fn how_long_the_old_secret_stays_good_must_be_said() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twenty_changes_of_one_partner_at_once_are_all_made() {
     let office = Office::open(Engine::Sqlite).await;
-    // Whoever has shown the secret before may show it many times at once.
+    // A caller that has shown the secret before may show it many times at once.
     office.admin("GET", KEYS, None).await.expect(200);
     let changes = (0..20).map(|number| {
         let body = json!({ "phone": format!("212-555-01{number:02}") });

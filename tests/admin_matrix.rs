@@ -75,7 +75,7 @@ async fn exactly_the_admin_secrets_and_an_administrators_session_open_the_admini
         for credential in accepted {
             let reply = with(credential).await;
             let status = reply.status.as_u16();
-            // The body is empty and the ids are nobody's, which is told in other ways.
+            // The body is empty and the ids are nobody's, which other statuses report.
             assert!(![401, 403, 429].contains(&status) && status < 500, "{what}: {status} {}", reply.body);
         }
         // A token beside the cookie is what counts, and a change that another site makes the browser send is refused.

@@ -97,7 +97,7 @@ fn every_text_list_and_number_of_a_request_has_a_documented_limit() {
 
 #[test]
 fn every_success_has_an_envelope_of_the_reference() {
-    // What the reference shows otherwise, and what is no resource.
+    // Paths that the reference shows otherwise, and paths without a resource.
     let others = [
         ("POST /v1/{PPass}/auth/token", "accessToken expiresIn tokenType"),
         (

@@ -172,7 +172,7 @@ async fn twenty_at_once(office: &Office, hook: &Receiver, case: &Case) {
     assert_eq!(new, 1, "{what}: {new} answers say that they are the first");
     assert_eq!(effects(office, hook, &case.effect).await, before + 1, "{what}");
 
-    // Whoever never saw that answer and asks again gets the same one, to the letter.
+    // A caller that never saw that answer and asks again gets the same one, to the letter.
     let retried = send(office, case, "one-key", &case.body).await;
     assert_eq!((retried.status, &retried.body), (first.status, &first.body), "{what}");
     assert_eq!(retried.header("idempotent-replayed"), "true", "{what}");

@@ -55,7 +55,7 @@ impl Office {
         now
     }
 
-    /// A minute passes: nobody keeps anything of before.
+    /// A minute passes, after which every cache is stale.
     fn a_minute_later(&self) -> Timestamp {
         self.later(SignedDuration::from_secs(61))
     }

@@ -57,7 +57,7 @@ fn impatient_for_locks(office: &Office) -> App {
     office.another_app(|parts| parts.practices = Practices::default().with_timeouts(limits))
 }
 
-/// A database is given up after a moment, and then let be for longer than any test takes.
+/// A call to a database times out after a moment, and its circuit then stays open for longer than any test takes.
 const MOMENTARY: Timeouts = Timeouts {
     connect: Duration::from_millis(300),
     round_trip: Duration::from_millis(300),
@@ -189,7 +189,7 @@ async fn a_row_that_somebody_locks_holds_up_nothing_but_its_own_changes() {
         let (locked, read) = ends("the lock", both).await;
         locked.expect_problem(503, "UNAVAILABLE");
         read.expect(200);
-        // The database is well, and not let be.
+        // The database works, and its circuit is closed.
         office.send(&token, "GET", "/v1/DemoOffice/prospects/1002", None).await.expect(200);
     }
     lock.end::<(), shared::tenant::Error>(Ok(())).await.unwrap();

@@ -18,7 +18,7 @@ async fn migrate(office: &Office) -> Answer {
     answer
 }
 
-/// The rules of before: summer time never ended. The compiled ones are kept aside.
+/// The previous rules: summer time never ended. The compiled ones are kept aside.
 const OLD_RULES: &str = "create table compiled_offsets as select * from zone_offsets;
     delete from zone_offsets;
     insert into zone_offsets (local_from, utc_offset) values (-9000000000000, -14400);
@@ -39,7 +39,7 @@ async fn start(office: &Office, id: i64) -> i64 {
     office.integer(&format!("select (starts_at - {TEN}) / 60 from visits where visit_id = {id}")).await
 }
 
-/// Databases of before `0011` read fewer dates.
+/// Databases from before `0011` read fewer dates.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn visits_whose_dates_are_newly_read_are_placed_and_those_that_collide_are_reported() {
     let office = Office::open(Engine::Sqlite).await;
@@ -77,7 +77,7 @@ on_both_databases! {
             visit(4, 2, 1001, "14:00", 60), visit(5, 2, 1002, "16:30", 30),
         ];
         office.sql(&rows.concat()).await;
-        // Over before the change, but written with the rules of before.
+        // Over before the change, but written with the previous rules.
         office.sql("insert into visits (visit_id, patient_id, provider_id, visit_type, visit_date, visit_time, visit_duration)
             values (9, 1003, 2, 'FOLLOWUP', '2026-01-13', '10:00', 30)").await;
         assert_eq!((start(&office, 1).await, start(&office, 4).await), (-60, 180));
@@ -130,7 +130,7 @@ on_both_databases! {
         let outcome = &migrate(&office).await.results[0].outcome;
         assert_eq!((outcome.status, outcome.collisions.len()), (Status::Migrated, 0));
         assert_eq!(office.integer(&instant).await, 36_000 + 3600);
-        // This process has the database open with the zone of before.
+        // This process has the database open with the previous zone.
         office.get(&check).await.expect_problem(503, "UNAVAILABLE");
         assert_eq!(office.get(&check).await.expect(200)["data"]["Reason"], "BOOKED");
         let reply = office.get(&format!("/v1/DemoOffice/visits/{id}")).await;

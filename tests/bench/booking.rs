@@ -1,9 +1,9 @@
-//! Contended bookings: how many a second, how long the slowest wait, and that none is double, beside the lock of before: one
-//! for all bookings of a practice's day.
+//! Contended bookings: how many a second, how long the slowest wait, and that none is double,
+//! compared with the previous lock: one for all bookings of a practice's day.
 //!
 //! `tests/postgres cargo bench --workspace --bench booking -- 100000` makes that many attempts on each engine and with each
 //! lock, by eight at once, for one practice, four at a time on each of its days' quarter hours. It ends by itself. With
-//! `-- 1000000 alone` the lock of before is left out.
+//! `-- 1000000 alone` the previous lock is left out.
 
 #[allow(dead_code, reason = "the tests use the rest")]
 #[path = "../office"]
@@ -49,7 +49,7 @@ const A_DAY: i64 = 320;
 
 #[derive(Clone, Copy, Debug)]
 enum Lock {
-    /// Of before: all bookings of the day.
+    /// The previous one: all bookings of the day.
     Day,
     /// Provider, patient, room.
     ThoseAtStake,
@@ -168,7 +168,7 @@ fn appointment(
     }
 }
 
-/// The lock of before.
+/// The previous lock.
 async fn lock_days(conn: &mut Conn, dates: &[Date]) -> Result<(), Error> {
     if let Conn::Postgres(connection) = conn {
         for date in dates {

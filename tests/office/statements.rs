@@ -44,7 +44,7 @@ pub(super) fn listen() {
     });
 }
 
-/// What comes of `work`, and the statements that it ran, in their order.
+/// Returns the result of `work` and the statements that it ran, in order.
 pub(crate) async fn noted<T>(work: impl Future<Output = T>) -> (T, Vec<String>) {
     listen();
     let seen = Statements::default();

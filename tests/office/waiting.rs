@@ -18,7 +18,7 @@ pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Opt
     ends(what, looking).await
 }
 
-/// What comes of work that could wait for ever.
+/// Returns the result of work that could wait forever; panics if it does.
 pub(crate) async fn ends<T>(what: &str, work: impl Future<Output = T>) -> T {
     let Ok(result) = tokio::time::timeout(SLOWEST, work).await else { panic!("still waiting for {what}") };
     result

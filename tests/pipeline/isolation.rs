@@ -49,7 +49,7 @@ async fn put(office: &Office, practicepass: &PracticePass, secret: &str) {
     office.app.control.put_practice(&practice).await.unwrap();
 }
 
-/// Whoever opens `DemoOffice`'s database hangs until this ends.
+/// Makes every caller that opens `DemoOffice`'s database hang until this ends.
 async fn hang(office: &Office) -> Transaction {
     let mut lock = office.db.begin().await.unwrap();
     let Conn::Postgres(connection) = &mut lock.conn else { panic!("PostgreSQL") };

@@ -197,7 +197,7 @@ async fn a_practice_that_another_process_holds_is_left_alone_until_its_lease_end
     assert_eq!(take_log_ids(&office).await, [1]);
     let progress = shared::domain::log_progress::LogProgress::after(shared::domain::ids::LogId(0));
     let written = control.save_progress(&mut stale, progress, until).await;
-    assert!(matches!(written, Err(Error::ConditionFailed)), "a holder of before can't turn progress back");
+    assert!(matches!(written, Err(Error::ConditionFailed)), "a previous holder can't turn progress back");
     poll(&office).await;
     assert_eq!(take_log_ids(&office).await, Vec::<i64>::new());
 }

@@ -87,7 +87,7 @@ async fn whatever_is_committed_is_sent_by_two_pollers_a_refusing_queue_and_lost_
     let missing: Vec<i64> = committed.difference(&sent).copied().collect();
     assert!(missing.is_empty(), "{missing:?} of {} were not sent", committed.len());
     assert_eq!(committed.len(), 288);
-    assert!(sent.is_subset(&committed), "what was rolled back is no event");
+    assert!(sent.is_subset(&committed), "a rolled-back row was sent as an event");
     assert!(
         office.refused() > 20,
         "the queue refused {} entries: too few to prove anything",

@@ -119,8 +119,8 @@ async fn the_rules_of_the_specification_are_looked_at() {
         ("no dimension sets", |it| {
             it["_aws"]["CloudWatchMetrics"][0]["Dimensions"] = Value::Array(Vec::new());
         }),
-        ("a dimension that is no text", |it| it["Route"] = 1.into()),
-        ("a metric that is no number", |it| it["Duration"] = "1".into()),
+        ("a dimension that is not a text", |it| it["Route"] = 1.into()),
+        ("a metric that is not a number", |it| it["Duration"] = "1".into()),
         ("a metric that isn't there", |it| drop(it.as_object_mut().unwrap().remove("Faults"))),
     ];
     for (what, spoil) in spoilt {

@@ -16,6 +16,10 @@ def faults(workflow):
         granted, steps = job.get("permissions", workflow.get("permissions", {})), job["steps"]
         uses = [(step["uses"].split("@")[0], step.get("with", {})) for step in steps if "uses" in step]
         runs = "\n".join(step.get("run", "") for step in steps)
+        if "infra/bundle" in runs and "infra/sbom" not in runs:
+            yield f"{name} has no bill of materials for its bundle"
+        if workflow["name"] == "advisories" and "tests/dependencies advisories" not in runs:
+            yield f"{name} does not check advisories"
         # Artifacts of a private repository are read with this alone.
         if "gh run download" in runs and granted.get("actions") != "read":
             yield f"{name} can't read the artifacts of its run"

@@ -41,7 +41,7 @@ pub(crate) fn restarted(practicepass: &PracticePass, before: LogId, after: &LogP
 /// Compares progress before and after a slice.
 pub(crate) fn report(practicepass: &PracticePass, before: &LogProgress, after: &LogProgress) {
     let known = before.islands();
-    // A row that makes an island longer is no new one.
+    // A row that extends an island does not make a new one.
     let is_new = |(from, _): &&(LogId, LogId)| known.iter().all(|(known, _)| known != from);
     if let Some((from, to)) =
         after.islands().iter().find(is_new).filter(|_| after.islands().len() > known.len())

@@ -1,5 +1,5 @@
-//! A slice of a practice's log: so much is read, sent and put on record at once, whatever the backlog. What a process that
-//! is cut off sends again is one slice at most.
+//! A slice of a practice's log: the rows that are read, sent and recorded together, whatever the
+//! backlog. A process that is cut off causes at most one slice to be sent again.
 
 use jiff::Timestamp;
 use shared::{
@@ -68,7 +68,7 @@ pub(crate) enum Gaps {
     All,
 }
 
-/// What became of a slice.
+/// The result of a slice.
 pub(crate) struct Sent {
     pub(crate) progress: LogProgress,
     pub(crate) events: usize,

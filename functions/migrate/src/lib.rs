@@ -112,7 +112,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// What became of it.
+/// The results of a migration.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Answer {
     pub results: Vec<PracticeOutcome>,
@@ -123,7 +123,7 @@ pub struct Answer {
     pub examined: Option<Facts>,
 }
 
-/// What became of a practice's database.
+/// The result for a practice's database.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct PracticeOutcome {
     pub practice: String,

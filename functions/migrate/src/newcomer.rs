@@ -13,7 +13,7 @@ use crate::{
     database::{catalog_secret, in_words, of_catalog, prepare, registered, require_schema},
 };
 
-/// Tries a connection string, the one that is handed over or the one of now, and changes nothing.
+/// Tries a connection string, either the given one or the current one, and changes nothing.
 pub(crate) async fn check(app: &App, check: &Check) -> Result<Done, String> {
     let Some(practice) = &check.practice else { return check_catalog(app, check).await };
     let secret = if let Some(secret) = &check.dsn {

@@ -1,4 +1,4 @@
-//! What became of one database.
+//! The result for one database.
 
 use serde::{Deserialize, Serialize};
 use shared::tenant::Collision;

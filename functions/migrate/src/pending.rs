@@ -54,7 +54,7 @@ pub(crate) async fn catalog(app: &App, empty: bool) -> Result<Done, String> {
     };
     if found.await.map_err(|error| of_catalog(&error, &dsn))? && !empty {
         let now = app.secrets.get(secret, app.clock.now()).await.map_err(|error| error.to_string())?;
-        // The template's own text is no connection string yet.
+        // Until it is set, the secret holds the template's placeholder, not a connection string.
         if now.contains("://") {
             let found = async { open_catalog(app, &grant, &now).await?.is_empty().await };
             stays_empty(found.await, &now)?;
@@ -72,8 +72,10 @@ async fn open_catalog(app: &App, grant: &CatalogGrant, dsn: &Arc<str>) -> tenant
 fn stays_empty(found: tenant::Result<bool>, dsn: &str) -> Result<(), String> {
     let now = match found {
         Ok(true) => return Ok(()),
-        Ok(false) => "the one of now isn't".to_owned(),
-        Err(error) => format!("whether the one of now is can't be seen ({})", in_words(&error, dsn)),
+        Ok(false) => "the current one isn't".to_owned(),
+        Err(error) => {
+            format!("whether the current one is empty can't be determined ({})", in_words(&error, dsn))
+        }
     };
     Err(format!("the database at this address is empty, and {now}; restore it there first, or say --new"))
 }

@@ -93,7 +93,7 @@ impl Merged {
     }
 }
 
-/// Removes the fields that equal the stored product's: even if invalid, they are no change.
+/// Removes the fields that equal the stored product's: even if invalid, they change nothing.
 ///
 /// Returns an error if a read-only field has another value.
 fn leave_changes(

@@ -32,7 +32,7 @@ pub(crate) struct Deleted {
 )]
 pub(crate) async fn delete_subscription(Subscriber(partner): Subscriber) -> ApiResult<Message<Deleted>> {
     let subscription = load(&partner).await?;
-    // Whoever could delete it and sign up again would end the pause.
+    // A partner could otherwise end the pause by deleting it and signing up again.
     if subscription.paused_at.is_some() {
         let detail = "An administrator paused the subscription: nothing is sent. It can be deleted when it was resumed.";
         return Err(ApiError::new(Code::SubscriptionPaused, detail));

@@ -1,6 +1,6 @@
 //! Stored responses to idempotent requests that change the control plane.
 //!
-//! Table Ledger, `ANSWER#<hash>`.
+//! Table Ephemeral, `ANSWER#<hash>`.
 
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 use jiff::Timestamp;

@@ -36,7 +36,7 @@ pub enum SessionOwner {
     },
 }
 
-/// Table Ledger, `SESSION#<SHA-256 of the id>`.
+/// Table Ephemeral, `SESSION#<SHA-256 of the id>`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Session {

@@ -8,7 +8,7 @@ use super::{Reach, address::is_public};
 /// Longest URL that is stored, in bytes.
 const MAX_LENGTH: usize = 2_048;
 
-/// An absolute URL that was accepted for some [`Reach`]; it is judged again before every call.
+/// An absolute URL that was accepted for some [`Reach`]; it is checked again before every call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct HookUrl(String);
@@ -44,7 +44,7 @@ impl HookUrl {
         Ok(Self(url.into()))
     }
 
-    /// Judges a stored URL anew: the rules may have become stricter, or the stack another one.
+    /// Checks a stored URL again: the rules or the stack may have changed.
     pub(super) fn check(&self, reach: Reach) -> Result<(), UrlRefused> {
         check(&Url::parse(&self.0).map_err(|_| UrlRefused::NoUrl)?, reach)
     }

@@ -70,7 +70,7 @@ pub struct Patient {
 pub struct Filter {
     /// `true`: prospects only, `false`: patients only.
     pub prospect: Option<bool>,
-    /// A patient must match every term. `None` is no search; an empty list matches nobody.
+    /// A patient must match every term. `None` lists all; an empty list matches nobody.
     pub terms: Option<Vec<Term>>,
 }
 
@@ -238,7 +238,10 @@ impl Details {
             ($($field:ident)+) => { [$(self.$field != after.$field),+] };
         }
         let differ = differ!(
-            first_name mi last_name full_name nick_name gender dob life_stage pronouns sexual_identity primary_language kind phone cell_phone sms_phone email address unit city state zip country provider_id prospect sh_name sh_address sh_unit sh_city sh_state sh_zip sh_country pt_img notes
+            first_name mi last_name full_name nick_name gender dob life_stage pronouns
+            sexual_identity primary_language kind phone cell_phone sms_phone email address unit city
+            state zip country provider_id prospect sh_name sh_address sh_unit sh_city sh_state
+            sh_zip sh_country pt_img notes
         );
         differ.iter().enumerate().map(|(index, differs)| i64::from(*differs) << index).sum()
     }

@@ -25,7 +25,7 @@ def expand(template):
         path.write_text(json.dumps(expanded, indent=1))
 
 
-def judge(template):
+def report(template):
     found = findings(template)
     told = [f"{rule}: {finding}" for rule, own in found.items() for finding in own]
     print(*told, f"gate: {len(found)} rules, {len(told)} findings", sep="\n")
@@ -33,4 +33,4 @@ def judge(template):
 
 
 if __name__ == "__main__":
-    sys.exit(expand(Template.load()) if sys.argv[1:] == ["expand"] else judge(Template.load()))
+    sys.exit(expand(Template.load()) if sys.argv[1:] == ["expand"] else report(Template.load()))

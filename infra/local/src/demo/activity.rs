@@ -86,7 +86,7 @@ fn record(
         attempted_key_id: None,
         ip: Some(if key.partner.starts_with('N') { "198.51.100.24" } else { "203.0.113.8" }.to_owned()),
         request_id: format!("req_demo{number:06}"),
-        // A fictional call left no trace in a practice's audit log; replays leave none either.
+        // Fictional calls and replays leave no trace in a practice's audit log.
         replayed: true,
     }
 }

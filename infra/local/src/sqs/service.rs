@@ -133,7 +133,7 @@ impl Service {
         Ok((message, size))
     }
 
-    /// Stores messages in one transaction; each one's content is judged by itself.
+    /// Stores messages in one transaction; each one's content is validated by itself.
     pub async fn send(
         &self,
         queue: &str,
@@ -203,7 +203,7 @@ impl Service {
         }
     }
 
-    /// Deletes a received message; a stale receipt deletes nothing and is no fault.
+    /// Deletes a received message; a stale receipt deletes nothing and is not an error.
     pub async fn delete(&self, queue: &str, receipt: &str) -> std::result::Result<(), Fault> {
         self.state(queue)?;
         let row = messages::row_of(receipt).ok_or(Fault::InvalidReceiptHandle)?;

@@ -100,7 +100,8 @@ Resources:
   Keys:
     Type: AWS::SecretsManager::Secret
     Properties:
-      GenerateSecretString: {SecretStringTemplate: '{"active":"k1"}', GenerateStringKey: k1, PasswordLength: 64}
+      GenerateSecretString:
+        {SecretStringTemplate: '{"active":"k1"}', GenerateStringKey: k1, PasswordLength: 64}
 "#;
 
 fn parse(text: &str) -> Result<Template> {
