@@ -147,9 +147,9 @@ class Operation:
         self.operate("add-practice", ATTACHED, "--name", "South Clinic", "--time-zone", "America/Chicago", "--dsn-stdin", given=given)
         bridge = ["--bridge", "openemr-postgresql"]
         assert "Nothing was changed" in self.operate("attach-practice", ATTACHED, *bridge)
-        assert "both sides are the same" in self.operate("attach-practice", ATTACHED, *bridge, "--apply")
+        assert "Both sides match" in self.operate("attach-practice", ATTACHED, *bridge, "--apply")
         for option in [[], ["--trial"], ["--repair"]]:
-            assert "both sides are the same" in self.operate("check-practice", ATTACHED, *option)
+            assert "Both sides match" in self.operate("check-practice", ATTACHED, *option)
         assert "as they were" in self.operate("detach-practice", ATTACHED)
         self.operate("remove-practice", ATTACHED)
 

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx as _;
 use sqlx::AssertSqlSafe;
 
 use super::{Conn, Error, Pool, Result, TenantDb, on};
@@ -11,6 +13,8 @@ use super::{Conn, Error, Pool, Result, TenantDb, on};
 const BATCH: i64 = 1_000;
 /// Rows of one look, which changes nothing.
 const LOOK: i64 = 5_000;
+/// Changes of the EMR's that one transaction applies later.
+const CAUGHT_UP: i64 = 500;
 /// Making triggers takes locks on the EMR's tables: its programs wait no longer than this.
 const PATIENCE: &str = "set local lock_timeout = '2s'; ";
 
@@ -210,12 +214,59 @@ pub async fn check(db: &TenantDb) -> Result<Vec<Finding>> {
             }
         }
         findings.extend(kinds.into_iter().map(|(kind, (count, first))| Finding {
-            finding: format!("{kind} ({turn})"),
+            finding: format!("{}: {kind}", turn.trim_start_matches("bridge_apply_").replace('_', " ")),
             count,
             example: Some(first.to_string()),
         }));
     }
     Ok(findings)
+}
+
+/// Applies the EMR's changes that could not be applied when they were made, until none is left or `goes_on` says no; returns how many it
+/// applied. Returns zero for practices that no bridge attaches.
+///
+/// # Errors
+/// [`Error::Unavailable`]; [`Error::Statement`] when the bridge is damaged.
+pub async fn catch_up(db: &TenantDb, mut goes_on: impl FnMut() -> bool) -> Result<i64> {
+    if matches!(db.pool, Pool::Sqlite(_)) {
+        return Ok(0);
+    }
+    let mut conn = db.connection().await?;
+    let is_attached: bool = on!(&mut conn, c => sqlx::query_scalar("select to_regprocedure('bridge_catch_up(bigint)') is not null")
+        .fetch_one(c).await)?;
+    drop(conn);
+    let mut applied = 0;
+    while is_attached {
+        let some: Option<i64> = crate::in_transaction!(db, Error, conn => {
+            Ok(on!(conn, c => sqlx::query_scalar("select bridge_catch_up($1) where exists (select 1 from bridge_failures)")
+                .bind(CAUGHT_UP).fetch_optional(c).await)?)
+        })?;
+        applied += some.unwrap_or(0);
+        if some.is_none_or(|some| some < CAUGHT_UP) || !goes_on() {
+            break;
+        }
+    }
+    Ok(applied)
+}
+
+/// Whether an attached practice has not been compared with its EMR since `before`.
+///
+/// # Errors
+/// As [`load`].
+pub async fn is_due(db: &TenantDb, before: Timestamp) -> Result<bool> {
+    let mut conn = db.connection().await?;
+    Ok(on!(&mut conn, c => sqlx::query_scalar("select coalesce(checked_at <= $1, true) from bridge")
+        .bind(before.to_sqlx()).fetch_one(c).await)?)
+}
+
+/// Records that an attached practice was compared with its EMR.
+///
+/// # Errors
+/// As [`load`].
+pub async fn record_check(db: &TenantDb, at: Timestamp) -> Result<()> {
+    let mut conn = db.connection().await?;
+    on!(&mut conn, c => sqlx::query("update bridge set checked_at = $1").bind(at.to_sqlx()).execute(c).await.map(|_| ()))?;
+    Ok(())
 }
 
 /// Follows series of the EMR's as far as can be booked today; gives how many had more days.

@@ -296,7 +296,11 @@ async fn ends(conn: &mut Conn) -> Result<BTreeMap<String, i64>> {
 /// The highest id that was ever given out in a table.
 async fn end(conn: &mut Conn, table: &str, column: &str) -> Result<i64> {
     // Only names of ours are put into the texts.
+    let is_the_emrs = the_emr_gives_ids(conn, table).await?;
     let text = match conn {
+        Conn::Postgres(_) if is_the_emrs => {
+            format!("select bridge_last_id('{table}')")
+        }
         Conn::Postgres(_) => {
             format!(
                 "select coalesce(pg_sequence_last_value(pg_get_serial_sequence('{table}', '{column}')::regclass), 0)"
@@ -312,7 +316,11 @@ async fn end(conn: &mut Conn, table: &str, column: &str) -> Result<i64> {
 /// Has new rows get ids above `end`.
 async fn begin_above(conn: &mut Conn, table: &str, column: &str, end: i64) -> Result<()> {
     // Only names and numbers of ours are put into the texts.
+    let is_the_emrs = the_emr_gives_ids(conn, table).await?;
     let text = match conn {
+        Conn::Postgres(_) if is_the_emrs => {
+            format!("select bridge_begin_above('{table}', {end})")
+        }
         Conn::Postgres(_) => format!("select setval(pg_get_serial_sequence('{table}', '{column}'), {end})"),
         Conn::Sqlite(_) => format!(
             "insert into sqlite_sequence (name, seq) select '{table}', 0
@@ -322,6 +330,14 @@ async fn begin_above(conn: &mut Conn, table: &str, column: &str, end: i64) -> Re
     };
     on!(conn, c => sqlx::raw_sql(AssertSqlSafe(text)).execute(c).await.map(|_| ()))?;
     Ok(())
+}
+
+/// Whether new rows of the table have ids that the practice's EMR gives.
+async fn the_emr_gives_ids(conn: &mut Conn, table: &str) -> Result<bool> {
+    if matches!(conn, Conn::Sqlite(_)) || !["visits", "patients"].contains(&table) {
+        return Ok(false);
+    }
+    Ok(on!(conn, c => sqlx::query_scalar("select to_regprocedure('bridge_begin_above(text, bigint)') is not null").fetch_one(c).await)?)
 }
 
 /// Those of the records that are there.

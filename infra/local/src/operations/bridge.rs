@@ -14,12 +14,12 @@ impl Operator {
         self.registered(practice).await?;
         if !apply {
             self.bridge(practice, "plan", Some(bridge)).await?;
-            println!("Nothing was changed; --apply attaches {practice}.");
+            println!("Nothing was changed. Run the command again with --apply to attach {practice}.");
             return Ok(());
         }
         self.bridge(practice, "attach", Some(bridge)).await?;
         println!(
-            "{practice} is attached by {bridge}; `check-practice {practice} --trial` tries both directions."
+            "{practice} is attached by {bridge}. Try both directions with `check-practice {practice} --trial`."
         );
         Ok(())
     }
@@ -56,7 +56,7 @@ impl Operator {
             }
             match outcome["status"].as_str() {
                 Some("usable") => return Ok(()),
-                Some("unfinished") => println!("  … and goes on"),
+                Some("unfinished") => println!("  … continuing"),
                 _ => {
                     let cause = outcome["error"].as_str().unwrap_or("no cause given");
                     return Err(Error::Refused(format!("{practice}: {cause}")));
