@@ -39,21 +39,13 @@ async fn visit_types_that_the_emr_has_not_are_offered_to_nobody() {
     .await;
     assert_eq!(code(&office, BOOK, &visit("Ours", "10:00")).await, (422, json!("VISIT_TYPE_INACTIVE")));
     // … nor when the EMR's is gone and that could not be followed.
-    run_sql(
-        &office.db,
-        "alter table public.openemr_postcalendar_categories disable trigger user",
-    )
-    .await;
+    run_sql(&office.db, "alter table public.openemr_postcalendar_categories disable trigger user").await;
     run(&mut emr, "delete from openemr_postcalendar_categories where pc_catname = 'Consult'").await;
     assert_eq!(code(&office, BOOK, &visit("Consult", "10:00")).await, (422, json!("VISIT_TYPE_INACTIVE")));
     bridge::load(&office.db, false, |_| true).await.unwrap();
     assert_eq!(code(&office, BOOK, &visit("Consult", "10:00")).await, (422, json!("VISIT_TYPE_INACTIVE")));
     // One without a name is told, and hinders nothing.
-    run_sql(
-        &office.db,
-        "alter table public.openemr_postcalendar_categories enable trigger user",
-    )
-    .await;
+    run_sql(&office.db, "alter table public.openemr_postcalendar_categories enable trigger user").await;
     run(
         &mut emr,
         "insert into openemr_postcalendar_categories (pc_catid, pc_catname, pc_cattype) values (77, null, 0)",
@@ -128,7 +120,8 @@ async fn a_load_goes_on_where_it_was_and_has_each_row_once_however_many_fail() {
     let again = bridge::load(db, false, |_| true).await.unwrap();
     assert_eq!((again.repaired, again.is_whole), (0, true));
     // Those that go on failing let the next one be followed all the same, before anything is booked.
-    run_sql(db, "alter table public.patient_data enable trigger user; alter table visits rename to gone").await;
+    run_sql(db, "alter table public.patient_data enable trigger user; alter table visits rename to gone")
+        .await;
     run(&mut emr, &event(5, "1", "1002", "2026-03-10", "10:00", 30)).await;
     run_sql(db, "alter table gone rename to visits").await;
     assert_eq!(code(&office, BOOK, &visit("FOLLOWUP", "10:00")).await, (409, json!("PROVIDER_CONFLICT")));
@@ -157,7 +150,10 @@ async fn rooms_follow_the_emrs() {
     // Visits in a room that is made afterwards are in it.
     run(&mut emr, &event(5, "1", "1001", "2031-03-10", "10:00", 30)).await;
     run(&mut emr, "update openemr_postcalendar_events set pc_room = 'r4'").await;
-    assert_eq!(bridge::check(&office.db).await.unwrap()[0].finding, "EMR value without a meaning here: room does not exist");
+    assert_eq!(
+        bridge::check(&office.db).await.unwrap()[0].finding,
+        "EMR value without a meaning here: room does not exist"
+    );
     run(&mut emr, "insert into list_options (list_id, option_id) values ('patient_flow_board_rooms', 'r4')")
         .await;
     let there =
@@ -263,12 +259,17 @@ async fn a_comparison_that_was_missed_is_made_up_for_and_none_is_made_twice_a_da
     assert_eq!(due().await, Some(0), "none was made yet");
     assert_eq!(due().await, None);
     for (hours, is_due) in [(22, false), (24, true), (24 * 30, true)] {
-        run_sql(&office.db, &format!("update bridge set checked_at = checked_at - interval '{hours} hours'")).await;
+        run_sql(&office.db, &format!("update bridge set checked_at = checked_at - interval '{hours} hours'"))
+            .await;
         assert_eq!(due().await.is_some(), is_due, "{hours}");
         assert_eq!(due().await, None);
     }
     // Also one that finds something is one.
-    run_sql(&office.db, "update bridge set checked_at = null; update providers set name = 'Drift' where provider_id = 1").await;
+    run_sql(
+        &office.db,
+        "update bridge set checked_at = null; update providers set name = 'Drift' where provider_id = 1",
+    )
+    .await;
     assert_eq!(due().await, Some(1));
     assert_eq!(due().await, None);
     bridge::load(&office.db, false, |_| true).await.unwrap();
@@ -318,7 +319,11 @@ async fn a_category_that_is_renamed_renames_the_type_of_its_visits() {
     let (office, mut emr) = attached().await;
     run(&mut emr, &event(5, "1", "1002", "2026-03-10", "10:00", 30)).await;
     run(&mut emr, &event(5, "1", "1002", "2020-03-10", "10:00", 30)).await;
-    run(&mut emr, "update openemr_postcalendar_categories set pc_catname = 'Consultation' where pc_catid = 5").await;
+    run(
+        &mut emr,
+        "update openemr_postcalendar_categories set pc_catname = 'Consultation' where pc_catid = 5",
+    )
+    .await;
     assert_eq!(office.integer("select count(*) from visits where visit_type = 'Consultation'").await, 2);
     let active = "select count(*) from visit_types where active and visit_type =";
     assert_eq!(office.integer(&format!("{active} 'Consultation'")).await, 1);

@@ -131,7 +131,8 @@ async fn what_is_wrong_with_the_watching_itself_is_found_and_repaired() {
     let (office, mut emr) = attached().await;
     let db = &office.db;
     let tables = "public.users public.patient_data public.openemr_postcalendar_categories public.openemr_postcalendar_events public.list_options";
-    let mut faults = vec![("drop trigger write_through on visits".to_owned(), "missing trigger on our tables")];
+    let mut faults =
+        vec![("drop trigger write_through on visits".to_owned(), "missing trigger on our tables")];
     for table in tables.split(' ') {
         for kind in ["inserts", "updates", "deletes"] {
             for fault in [
@@ -143,8 +144,12 @@ async fn what_is_wrong_with_the_watching_itself_is_found_and_repaired() {
             }
         }
     }
-    faults.push(("alter function bridge_hook_event() security invoker".to_owned(), "EMR table without our triggers"));
-    for own in ["a_bridge_visit_begins on visits", "write_through on patients", "is_the_emrs on visit_types"] {
+    faults.push((
+        "alter function bridge_hook_event() security invoker".to_owned(),
+        "EMR table without our triggers",
+    ));
+    for own in ["a_bridge_visit_begins on visits", "write_through on patients", "is_the_emrs on visit_types"]
+    {
         faults.push((format!("drop trigger {own}"), "missing trigger on our tables"));
     }
     for (fault, finding) in faults {

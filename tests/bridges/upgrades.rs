@@ -6,12 +6,19 @@ use sqlx::{AssertSqlSafe, Executor};
 
 use super::{attached, clean, event, run, text};
 
-const TABLES: [&str; 5] =
-    ["users", "patient_data", "openemr_postcalendar_categories", "openemr_postcalendar_events", "list_options"];
+const TABLES: [&str; 5] = [
+    "users",
+    "patient_data",
+    "openemr_postcalendar_categories",
+    "openemr_postcalendar_events",
+    "list_options",
+];
 
 /// The columns of an EMR's table.
 async fn columns(emr: &mut sqlx::PgConnection, table: &str) -> Vec<String> {
-    let names = format!("select string_agg(attname, ',') from pg_attribute where attrelid = 'public.{table}'::regclass and attnum > 0 and not attisdropped");
+    let names = format!(
+        "select string_agg(attname, ',') from pg_attribute where attrelid = 'public.{table}'::regclass and attnum > 0 and not attisdropped"
+    );
     text(emr, &names).await.split(',').map(str::to_owned).collect()
 }
 
@@ -43,7 +50,11 @@ async fn every_table_and_column_of_the_emrs_can_be_renamed_retyped_or_dropped_an
             run(&mut emr, &format!("begin; {change}; rollback")).await;
         }
         for column in columns(&mut emr, table).await {
-            for change in ["rename column {} to elsewhere", "drop column {}", "alter column {} drop default, alter column {} type text"] {
+            for change in [
+                "rename column {} to elsewhere",
+                "drop column {}",
+                "alter column {} drop default, alter column {} type text",
+            ] {
                 // An identity is a number.
                 if change.contains("type text") && ["id", "pc_eid"].contains(&column.as_str()) {
                     continue;
@@ -96,23 +107,32 @@ async fn a_column_that_is_gone_is_named_and_nothing_is_booked_over_what_could_no
     let (office, mut emr) = attached().await;
     let db = &office.db;
     for (table, key, gone, back) in [
-        ("openemr_postcalendar_events", "pc_eid", "drop column pc_room", "add column pc_room varchar(20) not null default ''"),
-        ("openemr_postcalendar_events", "other", "rename column pc_eid to other", "rename column other to pc_eid"),
+        (
+            "openemr_postcalendar_events",
+            "pc_eid",
+            "drop column pc_room",
+            "add column pc_room varchar(20) not null default ''",
+        ),
+        (
+            "openemr_postcalendar_events",
+            "other",
+            "rename column pc_eid to other",
+            "rename column other to pc_eid",
+        ),
         ("openemr_postcalendar_events", "pc_eid", "rename to elsewhere", ""),
     ] {
         run(&mut emr, &format!("alter table {table} {gone}")).await;
         let now = if gone == "rename to elsewhere" { "elsewhere" } else { table };
-        run(
-            &mut emr,
-            &event(5, "1", "1001", "2026-03-10", "10:00", 30).replace(table, now),
-        )
-        .await;
+        run(&mut emr, &event(5, "1", "1001", "2026-03-10", "10:00", 30).replace(table, now)).await;
         run(&mut emr, &format!("update {now} set pc_hometext = 'on' where {key} > 0")).await;
         let found = bridge::check(db).await.unwrap();
         let changed = found.iter().find(|it| it.finding == "the EMR's tables have changed").unwrap();
         assert!(changed.example.as_ref().unwrap().contains("does not exist"), "{found:?}");
         let refused = Bridge::of(db).await.unwrap().unwrap().install(db).await.unwrap_err();
-        assert!(format!("{:?}", std::error::Error::source(&refused)).contains("does not exist"), "{refused:?}");
+        assert!(
+            format!("{:?}", std::error::Error::source(&refused)).contains("does not exist"),
+            "{refused:?}"
+        );
         let visit = json!({ "PatientID": 1002, "ProviderID": 1, "VisitType": "FOLLOWUP", "VisitDate": "2026-03-10",
             "VisitTime": "10:15", "VisitDuration": 30 });
         let answer = office.post("/v1/DemoOffice/visits/book", &visit).await.status.as_u16();
@@ -143,7 +163,8 @@ async fn a_table_that_is_made_anew_is_watched_again_by_a_repair() {
     }
     run(&mut emr, "insert into openemr_postcalendar_events (pc_eid, pc_catid, pc_aid, pc_pid, \"pc_eventDate\", pc_duration, \"pc_startTime\")
         values (901, 5, '1', '1001', '2026-03-10', 1800, '10:00')").await;
-    let found: Vec<_> = bridge::check(db).await.unwrap().into_iter().map(|it| (it.finding, it.count)).collect();
+    let found: Vec<_> =
+        bridge::check(db).await.unwrap().into_iter().map(|it| (it.finding, it.count)).collect();
     assert!(found.contains(&("EMR table without our triggers".to_owned(), 5)), "{found:?}");
     assert!(found.contains(&("event: missing".to_owned(), 1)), "{found:?}");
     Bridge::of(db).await.unwrap().unwrap().install(db).await.unwrap();

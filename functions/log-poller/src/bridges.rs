@@ -32,9 +32,8 @@ const AT_ONCE: usize = 4;
 /// Compares those of the practices whose minute of the hour it is and whose last comparison is a day old.
 pub(crate) async fn run(app: &App, practices: &HashSet<PracticePass>, deadline: Timestamp) {
     let minute = app.clock.now().as_second().div_euclid(60).rem_euclid(i64::from(MINUTES));
-    let due = practices
-        .iter()
-        .filter(|it| i64::from(crc32fast::hash(it.as_str().as_bytes()) % MINUTES) == minute);
+    let due =
+        practices.iter().filter(|it| i64::from(crc32fast::hash(it.as_str().as_bytes()) % MINUTES) == minute);
     let comparing = stream::iter(due).for_each_concurrent(AT_ONCE, async |practicepass| {
         if app.clock.now() >= deadline {
             return;
@@ -50,7 +49,9 @@ pub(crate) async fn run(app: &App, practices: &HashSet<PracticePass>, deadline: 
 pub(crate) async fn catch_up(app: &App, db: &TenantDb, until: Timestamp) {
     match in_time(app, bridge::catch_up(db, || app.clock.now() < until)).await {
         Ok(0) => {}
-        Ok(applied) => tracing::info!(practice = %db.practicepass(), applied, "changes of the EMR were applied later"),
+        Ok(applied) => {
+            tracing::info!(practice = %db.practicepass(), applied, "changes of the EMR were applied later")
+        }
         Err(error) => {
             tracing::warn!(practice = %db.practicepass(), %error, "changes of the EMR could not be applied");
         }

@@ -67,7 +67,9 @@ async fn work(
         Work::Plan => {
             step("looking at the EMR's tables");
             let plan = bridge.plan(db).await?;
-            found.extend(plan.grants.iter().map(|grant| format!("Run as the owner of the EMR's tables: {grant};")));
+            found.extend(
+                plan.grants.iter().map(|grant| format!("Run as the owner of the EMR's tables: {grant};")),
+            );
             if plan.grants.is_empty() {
                 found.push(format!(
                     "The EMR has {} patients and {} events to copy.",

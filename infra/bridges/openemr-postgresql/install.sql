@@ -655,7 +655,7 @@ begin
     where not exists (select 1 from pg_trigger t where t.tgname || ' on ' || t.tgrelid::regclass = own and t.tgenabled in ('O', 'A'))
     having count(*) > 0;
     return query
-    select 'EMR change not applied yet', count(*), min(apply || ' ' || key || ': ' || message) from bridge_failures having count(*) > 0;
+    select 'EMR change not applied yet', count(*), min(replace(replace(apply, 'bridge_apply_', ''), '_', ' ') || ' ' || key || ': ' || message) from bridge_failures having count(*) > 0;
     -- A table or a column that the EMR hasn't any more, or has otherwise.
     for it in
         select p.proname, pg_get_function_identity_arguments(p.oid) as takes from pg_proc p

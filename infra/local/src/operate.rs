@@ -60,7 +60,7 @@ pub enum Operation {
         #[command(flatten)]
         world: OfWorld,
     },
-    /// Says what attaching a practice to the tables of its EMR needs and would do; with --apply it does it, and goes on where it was broken off
+    /// Shows what attaching a practice to the tables of its EMR needs and creates; --apply attaches it, continuing an interrupted run
     AttachPractice {
         practice: String,
         /// The bridge for this EMR: a folder of `infra/bridges`
@@ -71,19 +71,19 @@ pub enum Operation {
         #[command(flatten)]
         world: OfWorld,
     },
-    /// Compares an attached practice with its EMR; fails when there is anything to be looked at
+    /// Compares an attached practice with its EMR; fails if it finds anything
     CheckPractice {
         practice: String,
-        /// Make the bridge and the rows that differ anew first
+        /// First renew the bridge and correct our rows that differ
         #[arg(long)]
         repair: bool,
-        /// Write in both directions, too, and take it back
+        /// Also write in both directions, and roll back
         #[arg(long)]
         trial: bool,
         #[command(flatten)]
         world: OfWorld,
     },
-    /// Takes away what ties a practice to the tables of its EMR, which are then as they were
+    /// Removes the bridge between a practice and the tables of its EMR, which are then as before
     DetachPractice {
         practice: String,
         #[command(flatten)]

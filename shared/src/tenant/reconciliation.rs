@@ -337,7 +337,9 @@ async fn the_emr_gives_ids(conn: &mut Conn, table: &str) -> Result<bool> {
     if matches!(conn, Conn::Sqlite(_)) || !["visits", "patients"].contains(&table) {
         return Ok(false);
     }
-    Ok(on!(conn, c => sqlx::query_scalar("select to_regprocedure('bridge_begin_above(text, bigint)') is not null").fetch_one(c).await)?)
+    Ok(
+        on!(conn, c => sqlx::query_scalar("select to_regprocedure('bridge_begin_above(text, bigint)') is not null").fetch_one(c).await)?,
+    )
 }
 
 /// Those of the records that are there.
