@@ -1,10 +1,11 @@
--- The machinery between the EMR's tables and a practice's, whatever the EMR calls them (`map.sql` knows). Run as the practice's role, in
--- its schema, after `map.sql`; run again, it renews functions and triggers and leaves what the tables hold.
+-- The machinery between the EMR's tables and a practice's. Only `map.sql` knows the EMR's names. Run as the practice's role, in its schema,
+-- after `map.sql`. Running it again renews functions and triggers and keeps the rows.
 set local search_path = partner_api;
 
--- Each of these makes our rows what the EMR's row of this key is now. They can be called at any time and any number of times.
--- `partner_api.writing` says whose change is being followed: 'emr', also by the functions below, 'ours', or nobody's.
--- What was there before the practice was attached is no news.
+-- Each `bridge_apply_…` function makes our rows equal to the EMR's current row of a key. Calling it again changes nothing.
+-- `partner_api.writing` names whose change the other side receives: 'emr', 'ours', or nobody's.
+
+-- Rows from before the practice was attached are no news to partners.
 create or replace function bridge_is_loading() returns boolean
 language sql stable as $$ select coalesce(current_setting('partner_api.loading', true), '') = 'on' $$;
 
@@ -36,17 +37,17 @@ begin
     select e.visit_type, bool_or(e.active) from emr_visit_types() e
     where e.visit_type = (select visit_type from emr_visit_types() where type_id = id) group by e.visit_type
     on conflict (visit_type) do update set active = excluded.active where t.active <> excluded.active;
-    -- The visits of one that was renamed have its new name: as many as there is time for, the others later.
+    -- A renamed category renames its visits: as many as there is time for, the others later.
     perform bridge_follow('bridge_apply_event', array(
             select v.visit_id from emr_visit_types() e cross join emr_events_of(e.type_id) o join visits v on v.visit_id = o.event_id
             where e.type_id = id and v.visit_type <> e.visit_type),
         clock_timestamp() + interval '200 ms', false);
-    -- One that was renamed or is no more is offered no longer.
+    -- A renamed or deleted type is no longer offered.
     update visit_types set active = false
     where active and visit_type not in (select e.visit_type from emr_visit_types() e);
 end $$;
 
--- All of them, whatever the key: rooms are few, and texts in the EMR.
+-- Applies all rooms, whatever the key: they are few, and the EMR names them by texts.
 create or replace function bridge_apply_rooms(key bigint) returns void
 language plpgsql as $$
 declare
@@ -60,13 +61,13 @@ begin
     for it in select e.* from emr_rooms() e left join bridge_rooms b on b.room = e.room where b.room is null loop
         insert into resources (name, active) values (it.name, it.active) returning resource_id into id;
         insert into bridge_rooms (room, resource_id) values (it.room, id);
-        -- The EMR can have had visits in it before.
+        -- The EMR may already have visits in this room.
         perform bridge_apply_event(e.event_id) from emr_events_in(it.room) e join visits v on v.visit_id = e.event_id
         where v.room_id is distinct from id;
     end loop;
 end $$;
 
--- All of them at once: gives how many were new or different.
+-- Applies many patients at once; returns how many were new or different.
 create or replace function bridge_apply_patients(keys bigint[]) returns bigint
 language plpgsql as $$
 declare
@@ -79,7 +80,7 @@ begin
             e.address, e.city, e.state, e.zip, e.country, (select o.provider_id from providers o where o.provider_id = e.provider_id), now(), now()
         from emr_patients(keys) e
         on conflict (patient_id) do update set first_name = excluded.first_name, mi = excluded.mi, last_name = excluded.last_name,
-            -- A name that a partner gave stays while the parts do.
+            -- A full name from a partner stays until its parts change.
             full_name = case when (p.first_name, p.mi, p.last_name) is distinct from (excluded.first_name, excluded.mi, excluded.last_name)
                 then excluded.full_name else p.full_name end,
             gender = excluded.gender, dob = excluded.dob, primary_language = excluded.primary_language, phone = excluded.phone,
@@ -107,7 +108,7 @@ declare
     events bigint[];
 begin
     if bridge_apply_patients(array[id]) = 0 and not exists (select 1 from emr_patients(array[id])) then
-        -- What the EMR still has of the patient's visits is time off from now on.
+        -- Events that the EMR keeps for a deleted patient become time off.
         with gone as (delete from visits where patient_id = id returning visit_id) select array_agg(visit_id) into events from gone;
         delete from patients where patient_id = id;
         if found then perform bridge_log('patients', 'delete', id); end if;
@@ -115,7 +116,7 @@ begin
     end if;
 end $$;
 
--- The time off of events that have none yet: gives of how many.
+-- Adds the time off of events that have none yet; returns of how many.
 create or replace function bridge_add_time_off(events bigint[]) returns bigint
 language plpgsql as $$
 declare
@@ -164,7 +165,7 @@ begin
         if found then perform bridge_log('visits', 'update', id); end if;
         return;
     end if;
-    -- First as one that binds the API's callers; on another visit, or on one that is just being booked, as one that binds nobody.
+    -- First as a bound visit. If it overlaps another one, or one that is being booked right now, as an unbound visit.
     loop
         begin
             perform set_config('lock_timeout', case when can_bind then '100ms'
@@ -202,7 +203,7 @@ begin
     end case;
 end $$;
 
--- What could not be followed, to be tried again: `tried` by somebody who came back for it, or just now in the EMR's own statement.
+-- Records rows that could not be applied. `tried`: by a retry, not in the EMR's own statement.
 create or replace function bridge_note(of text, keys bigint[], why text, tried boolean) returns void
 language sql as $$
     insert into bridge_failures as f (apply, key, failed_at, tried_at, message)
@@ -211,8 +212,8 @@ language sql as $$
         tried_at = excluded.tried_at, attempts = f.attempts + 1, message = excluded.message
 $$;
 
--- Makes ours what the EMR has of these keys, all at once: what is new, and what has changed and moved nowhere. Where that fails, or
--- somebody's lock is in the way, one half after the other. What is left is for the functions that follow one row. Gives how many it were.
+-- Applies these keys in single statements: new rows, and changed rows that keep their time and place. If a statement fails or has to wait for a
+-- lock too long, each half is applied by itself. The functions for single rows apply the rest. Returns how many rows changed.
 create or replace function bridge_follow_together(of text, keys bigint[], until timestamptz) returns bigint
 language plpgsql as $follow$
 declare
@@ -227,7 +228,7 @@ begin
     if of = 'bridge_apply_patient' then
         return bridge_apply_patients(keys);
     elsif of = 'bridge_apply_event' then
-        -- Planned anew each time: for so many rows as there are now, and not for the empty table that the session began with.
+        -- Dynamic, so that each call gets a plan for the current number of rows and not for a table that was empty when the session began.
         execute $$
             with new as (
                 insert into visits (visit_id, patient_id, provider_id, room_id, visit_type, visit_date, visit_time, visit_duration,
@@ -270,13 +271,13 @@ exception when others then
     return bridge_follow_together(of, keys[:half], until) + bridge_follow_together(of, keys[half + 1:], until);
 end $follow$;
 
--- Follows these keys, a thousand at a time: together as far as that goes, then row by row what still differs. What fails is noted and
--- hinders nothing. After `until` the rest is only noted, for whoever comes next. Gives how many rows changed.
+-- Applies these keys page by page: together first, then row by row what still differs. A row that fails is recorded and does not stop the others.
+-- After `until` the rest is recorded for later. Returns how many rows changed.
 create or replace function bridge_follow(of text, keys bigint[], until timestamptz, tried boolean) returns bigint
 language plpgsql set jit = off as $$
 declare
     done bigint := 0;
-    -- Where somebody waits, the clock is read often.
+    -- Small pages while the EMR waits, so that the limit holds.
     many integer := case when until is null then 1000 else 200 end;
     page bigint[];
     it bigint;
@@ -312,8 +313,8 @@ begin
     return done;
 end $$;
 
--- Follows what could not be followed before, at most `most` rows that nobody has come back for yet, and of those that failed again the
--- hundred that were tried the longest ago. What still can't be followed stays. Gives how many it were.
+-- Retries recorded rows: at most `most` that were not retried yet, and a hundred of those that failed again, the oldest first. Rows that still fail
+-- stay recorded. Returns how many were applied.
 create or replace function bridge_catch_up(most bigint) returns bigint
 language plpgsql as $$
 declare
@@ -348,8 +349,8 @@ begin
     return done;
 end $$;
 
--- What the EMR's tables say no to is no fault of ours, and the API's callers are told: a value that a column can't hold, a rule of the
--- EMR's own. A number that another has just taken may be free the next time.
+-- If the EMR's tables reject a value (too long for its column, against a rule of the EMR), the API's caller gets an answer of its own. If
+-- another program has just taken an id, the API retries.
 create or replace function bridge_refuse(state text, message text) returns void
 language plpgsql as $$
 declare
@@ -359,7 +360,7 @@ begin
     raise check_violation using constraint = refusal, message = refusal, detail = message;
 end $$;
 
--- Ours to the EMR's: in the same transaction, before our row, whose id is the EMR's.
+-- Writes our change to the EMR in the same transaction, before our row, which takes the EMR's id.
 create or replace function bridge_patient_changes() returns trigger
 language plpgsql set search_path = partner_api, pg_temp as $$
 begin
@@ -382,9 +383,9 @@ exception when data_exception or integrity_constraint_violation or raise_excepti
     perform bridge_refuse(sqlstate, sqlerrm);
 end $$;
 
--- Before anybody else's trigger: what the EMR has committed and we could not follow is in the way of a booking, too. A few such rows are
--- followed now, of many those that are around; and whether or not they can be followed, no visit is put on one. What can't even be read is
--- no answer to the caller: try again, later.
+-- Runs before all other triggers on visits. A booking must respect recorded changes of the EMR, too. If there are few, it applies them all; of many,
+-- it applies those near its time. It is rejected if it overlaps one of them, applied or not. If the EMR's tables cannot be read, the
+-- caller gets 503.
 create or replace function bridge_visit_begins() returns trigger
 language plpgsql set search_path = partner_api, pg_temp as $$
 declare
@@ -430,7 +431,7 @@ begin
     return new;
 end $$;
 
--- A visit of a type that the EMR hasn't could not be written there: nobody is offered one, whatever our table says.
+-- A type that the EMR lacks stays inactive: the EMR could not store its visits.
 create or replace function bridge_visit_type_changes() returns trigger
 language plpgsql set search_path = partner_api, pg_temp as $$
 begin
@@ -444,7 +445,7 @@ end $$;
 create or replace trigger is_the_emrs before insert or update on visit_types
 for each row when (new.active) execute function bridge_visit_type_changes();
 
--- What follows the EMR's change isn't written back to it.
+-- The EMR's own changes are not written back to it.
 create or replace trigger a_bridge_visit_begins before insert or update of provider_id, room_id, visit_date, visit_time, visit_duration on visits
 for each row when (current_setting('partner_api.writing', true) is distinct from 'emr') execute function bridge_visit_begins();
 create or replace trigger write_through before insert or update on patients
@@ -452,11 +453,10 @@ for each row when (current_setting('partner_api.writing', true) is distinct from
 create or replace trigger write_through before insert or update on visits
 for each row when (current_setting('partner_api.writing', true) is distinct from 'emr') execute function bridge_visit_changes();
 
--- The triggers on the EMR's tables: one for each kind of statement, with a function that knows the table's key. All that the EMR's
--- statement runs into is that function: whatever goes wrong inside, also what can't be compiled, is noted, and the statement goes on.
--- A transaction of the EMR's waits for us no longer than 300 ms in all, however many rows it writes; what isn't followed by then is noted.
--- Nothing here depends on a column of the EMR's: its upgrades change its tables as if we weren't there.
--- Made anew the triggers are enabled, whatever they were.
+-- Creates the triggers on the EMR's tables: one for each kind of statement, with a function for each table. The EMR's statement runs only into
+-- this function, which catches every error behind it, including code that does not compile, and records the rows. A transaction of the EMR
+-- spends at most 300 ms on waits and on statements of many rows; later rows are recorded. Nothing depends on the EMR's columns, so its
+-- upgrades work. Recreated triggers are enabled.
 create or replace function bridge_watch() returns void
 language plpgsql as $watch$
 declare
@@ -504,7 +504,7 @@ begin
                 if failed is not null then
                     begin
                         perform set_config('lock_timeout', '5ms', true);
-                        -- Without its key: that something was missed.
+                        -- Without a key, record that something was missed.
                         perform bridge_note(%3$L, coalesce(keys, array[0::bigint]), failed, false);
                     exception when others then
                         raise warning 'partner_api: %% of %% could not be noted: %%', tg_op, tg_relid::regclass, failed;
@@ -523,13 +523,13 @@ begin
 end $watch$;
 select bridge_watch();
 
--- In this order: visits need their rooms, providers, types and patients.
+-- The order matters: visits need their rooms, providers, types and patients.
 create or replace function bridge_turns() returns text[]
 language sql immutable as $$
     select array['bridge_apply_rooms', 'bridge_apply_provider', 'bridge_apply_visit_type', 'bridge_apply_patient', 'bridge_apply_event']
 $$;
 
--- The next keys after one, of both sides, by their indexes: in order, at most `most`. Tables of few rows are one page, of the key 0.
+-- The next keys of both sides after `after`, in order, at most `most`. A table that is watched as a whole is one page with the key 0.
 create or replace function bridge_page(of text, after bigint, most bigint) returns bigint[]
 language plpgsql stable as $$
 declare
@@ -552,7 +552,7 @@ begin
     return keys;
 end $$;
 
--- What the EMR has of these keys and we don't have as it is, and the other way round. Without a difference there is no row.
+-- The keys whose rows differ between the EMR and us, and how.
 create or replace function bridge_differences(of text, keys bigint[]) returns table (key bigint, kind text)
 language plpgsql stable as $differences$
 begin
@@ -588,7 +588,7 @@ begin
             (o.patient_id, o.first_name, o.mi, o.last_name, o.gender, o.dob, o.primary_language, o.phone, o.cell_phone, o.email, o.address,
                 o.city, o.state, o.zip, o.country, o.provider_id);
     else
-        -- Planned anew each time, as above.
+        -- Dynamic for the same reason as above.
         return query execute $$
         select coalesce(e.visit_id, o.visit_id),
             case when o.visit_id is null then 'missing' when e.visit_id is null then 'surplus' else 'different' end
@@ -599,7 +599,7 @@ begin
             is distinct from
             (o.patient_id, o.provider_id, o.room_id, o.visit_type, o.visit_date, o.visit_time, o.visit_duration, o.visit_complaint, o.status)
         $$ using keys;
-        -- How far series have been followed is no difference: `bridge_renew`.
+        -- Days that `bridge_renew` has not reached yet are no difference.
         return query execute $$
         select distinct coalesce(e.event_id, o.event_id)::bigint, 'different time off'
         from emr_time_off($1) e full join (
@@ -613,7 +613,7 @@ begin
     end if;
 end $differences$;
 
--- The differences of a page, and its last key; no row when there is no further page.
+-- The differences of a page, with its last key; no row after the last page.
 create or replace function bridge_compare(of text, after bigint, most bigint)
 returns table (last bigint, kind text, count bigint, example bigint)
 language plpgsql stable set jit = off as $$
@@ -626,11 +626,11 @@ begin
     select keys[cardinality(keys)], d.kind, count(d.key), min(d.key)
     from (select) page left join bridge_differences(of, keys) d on true group by d.kind;
 exception when syntax_error_or_access_rule_violation or data_exception then
-    -- `bridge_check` says what can't be read.
+    -- `bridge_check` reports what cannot be read.
     return;
 end $$;
 
--- All that is to be looked at beside the rows that differ, in words; nothing when all is well.
+-- All findings except rows that differ; no row if there are none.
 create or replace function bridge_check() returns table (finding text, count bigint, example text)
 language plpgsql as $$
 declare
@@ -656,7 +656,7 @@ begin
     having count(*) > 0;
     return query
     select 'EMR change not applied yet', count(*), min(replace(replace(apply, 'bridge_apply_', ''), '_', ' ') || ' ' || key || ': ' || message) from bridge_failures having count(*) > 0;
-    -- A table or a column that the EMR hasn't any more, or has otherwise.
+    -- Tables and columns that the EMR has renamed, dropped or changed.
     for it in
         select p.proname, pg_get_function_identity_arguments(p.oid) as takes from pg_proc p
         where p.pronamespace = 'partner_api'::regnamespace and p.proname like 'emr\_%' and p.proretset and p.prolang =
@@ -677,7 +677,7 @@ begin
     end if;
 end $$;
 
--- Follows series further: as far as can be booked today, where they end later. Gives how many events had more days.
+-- Extends series as far as can be booked today; returns how many events got more days.
 create or replace function bridge_renew() returns bigint
 language plpgsql as $$
 declare
@@ -704,8 +704,8 @@ begin
     return done;
 end $$;
 
--- Compares the next rows, at most `most`, and makes ours what the EMR has. It goes on where the call before ended, unless that is an hour
--- ago, and each row has one turn: what can't be followed is noted and hinders nothing. With `loading` nothing is told to partners.
+-- Compares the next rows, at most `most`, and corrects ours. It continues where the previous call ended, unless that was more than an hour ago. Each row
+-- has one turn: a row that fails is recorded. With `loading`, partners get no events.
 create or replace function bridge_go_on(most bigint, loading boolean, out compared bigint, out repaired bigint, out is_whole boolean)
 language plpgsql as $$
 declare
@@ -743,7 +743,7 @@ begin
     perform set_config('partner_api.loading', '', true);
 end $$;
 
--- The highest id that is known to have been given out; and has new rows get ids above one, after a restore.
+-- The highest id known to have been assigned; and, after a restore, makes new rows get ids above `last`.
 create or replace function bridge_last_id(of_table text) returns bigint
 language plpgsql stable as $$
 begin
@@ -762,7 +762,7 @@ begin
     perform set_config('partner_api.writing', '', true);
 end $$;
 
--- Writes as the API and as the EMR would, sees that each arrives on the other side, and gives what didn't. Whoever calls it rolls back.
+-- Writes as the API and as the EMR, and returns what did not arrive on the other side. The caller rolls back.
 create or replace function bridge_trial() returns setof text
 language plpgsql as $$
 declare
@@ -796,7 +796,7 @@ begin
     exception when others then
         return next 'writing through the API fails: ' || sqlerrm;
     end;
-    -- The same writes, as if they were the EMR's own.
+    -- The same writes, as the EMR.
     begin
         a.visit_date := a.visit_date + 1;
         own := emr_write_visit(null, a);

@@ -1,8 +1,8 @@
--- What is what: OpenEMR's tables on PostgreSQL, as a practice's tables have them. Everything that names a table or a value of the
--- EMR's is here; `install.sql` knows these functions and views only. Run as the practice's role, in its schema.
+-- OpenEMR's tables on PostgreSQL, as a practice's tables have them. Everything that names a table, column or value of the EMR is here;
+-- `install.sql` uses only these functions and views. Run as the practice's role, in its schema.
 set local search_path = partner_api;
 
--- All of them anew: a function's results can't be changed otherwise.
+-- Drop all first: `create or replace` cannot change a function's result columns.
 do $$
 declare
     it record;
@@ -16,7 +16,7 @@ end $$;
 create or replace function emr_number(written text) returns bigint
 language sql immutable parallel safe as $$ select case when written ~ '^[0-9]{1,15}$' then written::bigint end $$;
 
--- `pc_apptstatus`. What the practice added itself counts as scheduled: it takes its time.
+-- `pc_apptstatus`. Codes that the practice added count as scheduled, so the visit takes its time.
 create or replace function emr_status(written text) returns text
 language sql immutable parallel safe as $$
     select case written
@@ -27,9 +27,8 @@ language sql immutable parallel safe as $$
         else 'Scheduled' end
 $$;
 
--- Functions with their statements as texts, not views: a view would hold on to the columns that it reads, and PostgreSQL would refuse an
--- upgrade of the EMR that changes one. The planner puts their statements in place of the call, so they cost no more; each result is
--- cast, so that a column may become another of its kind. They take the keys that are asked for.
+-- Functions with quoted bodies, not views: PostgreSQL would refuse to change a column that a view reads, and the EMR's upgrade would fail. The
+-- planner inlines them. Each result is cast, so that the EMR may change a column's type. Keys are compared without a cast, by the EMR's index.
 create function emr_providers(keys bigint[])
 returns table (provider_id bigint, name text, title text, specialty text, active boolean)
 language sql stable as $$
@@ -51,7 +50,7 @@ language sql stable as $$
     from public.patient_data d where d.pid = any (keys)
 $$;
 
--- Categories of kind 0 are visits; the others are what happens without a patient.
+-- Categories of kind 0 are visits; events of the others have no patient.
 create function emr_visit_types() returns table (type_id bigint, visit_type text, active boolean)
 language sql stable as $$
     select c.pc_catid::bigint, c.pc_catname::text, coalesce(c.pc_active::integer = 1, false)
@@ -81,15 +80,15 @@ language sql stable as $$
       and e."pc_eventDate" is not null
 $$;
 
--- Which events are in a room.
+-- The events in a room.
 create function emr_events_in(of_room text) returns table (event_id bigint)
 language sql stable as $$ select e.pc_eid::bigint from public.openemr_postcalendar_events e where e.pc_room::text = of_room $$;
 
--- Which events are of a category.
+-- The events of a category.
 create function emr_events_of(type_id bigint) returns table (event_id bigint)
 language sql stable as $$ select e.pc_eid::bigint from public.openemr_postcalendar_events e where e.pc_catid = type_id $$;
 
--- Which events are series that can reach further than a date.
+-- The series that can have days after a date.
 create function emr_series(after date) returns table (event_id bigint)
 language sql stable as $$
     select e.pc_eid::bigint from public.openemr_postcalendar_events e
@@ -179,14 +178,14 @@ language sql stable as $$
       and not exists (select 1 from emr_visits(array[e.pc_eid::bigint]))
 $$;
 
--- The row of one of our patients, in the EMR. Gives the EMR's id. Nothing is written when nothing that the EMR has was changed.
+-- Writes one of our patients to the EMR and returns the EMR's id. Writes nothing if no column of the EMR's changes.
 create or replace function emr_write_patient(before patients, after patients) returns bigint
 language plpgsql as $$
 declare
     own bigint := after.patient_id;
 begin
     if before.patient_id is null then
-        -- As the EMR's own program does it, whose numbers can be the same: then the next one.
+        -- Numbers patients as the EMR's program does. If that has just taken the number, takes the next one.
         for attempt in 1..20 loop
             begin
                 insert into public.patient_data (pid, fname, mname, lname, sex, "DOB", language, phone_home, phone_cell, email, street, city,
@@ -220,7 +219,7 @@ begin
     return own;
 end $$;
 
--- The event of one of our visits, in the EMR. Gives the EMR's id.
+-- Writes one of our visits to the EMR and returns the EMR's id.
 create or replace function emr_write_visit(before visits, after visits) returns bigint
 language plpgsql as $$
 declare
@@ -231,7 +230,7 @@ begin
     if before.visit_id is null then
         select type_id into type from emr_visit_types() where visit_type = after.visit_type order by active desc, type_id limit 1;
         if type is null then raise check_violation using message = 'emr_visit_type'; end if;
-        -- Whoever gave an event a number of his own is passed over.
+        -- Skips ids that someone assigned by hand.
         for attempt in 1..20 loop
             begin
                 insert into public.openemr_postcalendar_events (pc_catid, pc_aid, pc_pid, pc_title, pc_time, pc_hometext, pc_informant,
@@ -258,8 +257,8 @@ begin
     return own;
 end $$;
 
--- Has the EMR's table give new events ids above this one, without a right to its sequence: rows that are rolled back use up their ids.
--- A patient's id is no sequence's (`emr_write_patient`).
+-- Makes the EMR's table assign ids above `last` to new events. Rows that are rolled back use up ids, so no privilege on the sequence is needed.
+-- Patients' ids come from no sequence (`emr_write_patient`).
 create function emr_begin_above(of_table text, last bigint) returns void
 language plpgsql as $$
 declare
@@ -279,8 +278,8 @@ begin
     end loop;
 end $$;
 
--- Which tables of the EMR's are watched: by which function of `install.sql`, and which column is the key it is given; none: the table is
--- followed as a whole.
+-- The EMR's tables with triggers, the function of `install.sql` that applies their rows, and its key column. Without a key column the table is
+-- watched as a whole.
 create or replace view bridge_watched (emr_table, apply, key) as values
     ('public.users', 'bridge_apply_provider', 'id'),
     ('public.patient_data', 'bridge_apply_patient', 'pid'),
@@ -288,7 +287,7 @@ create or replace view bridge_watched (emr_table, apply, key) as values
     ('public.openemr_postcalendar_events', 'bridge_apply_event', 'pc_eid'),
     ('public.list_options', 'bridge_apply_rooms', '');
 
--- What is in the EMR and isn't understood; the practice or its integrator decides what it means.
+-- Values of the EMR that have no meaning here; the practice or its integrator decides what they mean.
 create function emr_not_understood() returns table (what text, key text)
 language sql stable as $$
     with events as (
@@ -323,7 +322,7 @@ $$;
 create function emr_size() returns table (patients bigint, events bigint)
 language sql stable as $$ select (select count(*) from public.patient_data), (select count(*) from public.openemr_postcalendar_events) $$;
 
--- What the practice's role needs of the EMR's owner.
+-- The privileges that the practice's role needs.
 create or replace view bridge_grants (emr_table, privilege) as values
     ('public.users', 'SELECT'), ('public.users', 'TRIGGER'),
     ('public.patient_data', 'SELECT'), ('public.patient_data', 'INSERT'), ('public.patient_data', 'UPDATE'), ('public.patient_data', 'TRIGGER'),

@@ -1,5 +1,5 @@
 //! Bridges: a practice's tables tied to those that its EMR has in the same `PostgreSQL` database. Each is SQL in `infra/bridges`, which
-//! runs as the practice's role; here it is installed, looked after and taken away.
+//! runs as the practice's role. This module installs, checks, repairs and removes it.
 
 use std::collections::BTreeMap;
 
@@ -43,17 +43,17 @@ macro_rules! bridge {
 /// All that the product brings.
 pub const BRIDGES: [Bridge; 1] = [bridge!("openemr-postgresql")];
 
-/// What attaching would begin with.
+/// What attaching needs and copies.
 #[derive(Debug)]
 pub struct Plan {
     /// Statements that the EMR's owner has to run first.
     pub grants: Vec<String>,
-    /// Rows of the EMR's that ours would be made of; zero while it can't be read.
+    /// Rows of the EMR to copy; zero while privileges are missing.
     pub patients: i64,
     pub events: i64,
 }
 
-/// Something that is to be looked at.
+/// A difference or fault that `check-practice` reports.
 #[derive(Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct Finding {
     pub finding: String,
@@ -98,8 +98,7 @@ impl Bridge {
         .await
     }
 
-    /// Installs the bridge, or renews it. From then on neither side misses what the other one writes; what was there before follows with
-    /// [`load`].
+    /// Installs or renews the bridge. From then on neither side misses a change; [`load`] copies older rows.
     ///
     /// # Errors
     /// As [`Self::plan`], also while another program holds one of the EMR's tables.
@@ -113,7 +112,7 @@ impl Bridge {
         })
     }
 
-    /// Takes the bridge away: all that it has in the database but rows. The EMR's tables are as they were before.
+    /// Removes the bridge and keeps the copied rows. The EMR's tables are as before.
     ///
     /// # Errors
     /// [`Error::Unavailable`], also while another program holds one of the EMR's tables.
@@ -190,7 +189,7 @@ pub async fn load(
     }
 }
 
-/// All that is to be looked at; nothing when all is well. No statement lasts long, whatever the practice's size.
+/// Returns all findings; none if both sides match. No statement lasts long, whatever the practice's size.
 ///
 /// # Errors
 /// As [`load`].
@@ -235,18 +234,20 @@ pub async fn catch_up(db: &TenantDb, mut goes_on: impl FnMut() -> bool) -> Resul
     let is_attached: bool = on!(&mut conn, c => sqlx::query_scalar("select to_regprocedure('bridge_catch_up(bigint)') is not null")
         .fetch_one(c).await)?;
     drop(conn);
+    if !is_attached {
+        return Ok(0);
+    }
     let mut applied = 0;
-    while is_attached {
+    loop {
         let some: Option<i64> = crate::in_transaction!(db, Error, conn => {
             Ok(on!(conn, c => sqlx::query_scalar("select bridge_catch_up($1) where exists (select 1 from bridge_failures)")
                 .bind(CAUGHT_UP).fetch_optional(c).await)?)
         })?;
         applied += some.unwrap_or(0);
         if some.is_none_or(|some| some < CAUGHT_UP) || !goes_on() {
-            break;
+            return Ok(applied);
         }
     }
-    Ok(applied)
 }
 
 /// Whether an attached practice has not been compared with its EMR since `before`.
@@ -269,7 +270,7 @@ pub async fn record_check(db: &TenantDb, at: Timestamp) -> Result<()> {
     Ok(())
 }
 
-/// Follows series of the EMR's as far as can be booked today; gives how many had more days.
+/// Extends the EMR's series as far as can be booked today; returns how many got more days.
 ///
 /// # Errors
 /// As [`load`].
@@ -279,7 +280,7 @@ pub async fn renew(db: &TenantDb) -> Result<i64> {
     })
 }
 
-/// Writes on both sides, sees what arrives, and takes it back; gives what didn't arrive.
+/// Writes on both sides, checks that each change arrives, and rolls back; returns what did not arrive.
 ///
 /// # Errors
 /// As [`load`].
