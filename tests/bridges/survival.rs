@@ -165,7 +165,7 @@ async fn what_is_wrong_with_the_watching_itself_is_found_and_repaired() {
     run(&mut emr, &event(8, "1", "", "2031-03-10", "12:00", 60)).await;
     run(&mut emr, "truncate openemr_postcalendar_events").await;
     let found: Vec<_> = bridge::check(db).await.unwrap().into_iter().map(|it| it.finding).collect();
-    assert_eq!(found, ["event: surplus", "event: different time off"]);
+    assert_eq!(found, ["event: different time off", "event: surplus"]);
     bridge::load(db, false, |_| true).await.unwrap();
     assert_eq!(bridge::check(db).await.unwrap(), Vec::new());
 }

@@ -725,13 +725,17 @@ begin
     keys := coalesce(bridge_page(of, here.after, most), '{}');
     compared := cardinality(keys);
     repaired := case when compared > 0 then bridge_follow(of, keys, null, true) else 0 end;
-    delete from bridge_failures f where f.apply = of and f.key = any (keys) and (f.tried_at is null or f.tried_at < began);
+    -- Key 0: something was missed, and this comparison finds what.
+    delete from bridge_failures f
+    where f.apply = of and (f.key = any (keys || 0::bigint) or keys = array[0::bigint]) and (f.tried_at is null or f.tried_at < began);
     if compared < most or keys = array[0::bigint] then
         here.turn := here.turn + 1;
         here.after := -1;
     else
         here.after := keys[compared];
     end if;
+    -- Rooms and visit types are one key for all their rows.
+    compared := greatest(compared, repaired);
     is_whole := here.turn > cardinality(bridge_turns());
     if is_whole then
         analyze patients, visits, schedule_exceptions, bridge_time_off;

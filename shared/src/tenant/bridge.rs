@@ -149,7 +149,7 @@ async fn read_plan(conn: &mut Conn) -> Result<Plan> {
         return Ok(Plan { grants, patients: 0, events: 0 });
     }
     let (patients, events) =
-        on!(conn, c => sqlx::query_as("select patients, events from emr_size").fetch_one(c).await)?;
+        on!(conn, c => sqlx::query_as("select patients, events from emr_size()").fetch_one(c).await)?;
     Ok(Plan { grants, patients, events })
 }
 
