@@ -2,6 +2,7 @@
 
 mod care;
 mod survival;
+mod upgrades;
 mod work;
 
 use serde_json::{Value, json};
@@ -212,7 +213,7 @@ async fn a_series_is_time_off_on_its_days_and_follows_when_it_is_changed() {
     run(&mut emr, "update openemr_postcalendar_events set pc_recurrtype = 1, pc_recurrspec = 'a:0:{}'").await;
     assert_eq!(
         bridge::check(&office.db).await.unwrap()[0].finding,
-        "not understood: series of an unknown rule"
+        "EMR value without a meaning here: unknown recurrence rule"
     );
     run(&mut emr, "delete from openemr_postcalendar_events").await;
     assert_eq!(office.integer("select count(*) from schedule_exceptions").await, 0);

@@ -1,7 +1,7 @@
 //! What the EMR doesn't take, rows that can't be followed, rooms, and the daily comparison.
 
 use jiff::Timestamp;
-use log_poller::look_after;
+use log_poller::{look_after, look_after_when_due};
 use serde_json::{Value, json};
 use shared::{
     domain::PracticePass,
@@ -39,21 +39,13 @@ async fn visit_types_that_the_emr_has_not_are_offered_to_nobody() {
     .await;
     assert_eq!(code(&office, BOOK, &visit("Ours", "10:00")).await, (422, json!("VISIT_TYPE_INACTIVE")));
     // … nor when the EMR's is gone and that could not be followed.
-    run_sql(
-        &office.db,
-        "alter table public.openemr_postcalendar_categories disable trigger partner_api_watches",
-    )
-    .await;
+    run_sql(&office.db, "alter table public.openemr_postcalendar_categories disable trigger user").await;
     run(&mut emr, "delete from openemr_postcalendar_categories where pc_catname = 'Consult'").await;
     assert_eq!(code(&office, BOOK, &visit("Consult", "10:00")).await, (422, json!("VISIT_TYPE_INACTIVE")));
     bridge::load(&office.db, false, |_| true).await.unwrap();
     assert_eq!(code(&office, BOOK, &visit("Consult", "10:00")).await, (422, json!("VISIT_TYPE_INACTIVE")));
     // One without a name is told, and hinders nothing.
-    run_sql(
-        &office.db,
-        "alter table public.openemr_postcalendar_categories enable trigger partner_api_watches",
-    )
-    .await;
+    run_sql(&office.db, "alter table public.openemr_postcalendar_categories enable trigger user").await;
     run(
         &mut emr,
         "insert into openemr_postcalendar_categories (pc_catid, pc_catname, pc_cattype) values (77, null, 0)",
@@ -66,7 +58,7 @@ async fn visit_types_that_the_emr_has_not_are_offered_to_nobody() {
         "it is time off"
     );
     let found = bridge::check(&office.db).await.unwrap();
-    assert_eq!(found[0].finding, "not understood: category without a name");
+    assert_eq!(found[0].finding, "EMR value without a meaning here: category without a name");
     assert_eq!(found.len(), 1, "{found:?}");
 }
 
@@ -107,7 +99,7 @@ async fn a_load_goes_on_where_it_was_and_has_each_row_once_however_many_fail() {
     let (office, mut emr) = attached().await;
     let db = &office.db;
     // Not followed, so that there is much to do; a tenth of it fails for good.
-    run_sql(db, "alter table public.patient_data disable trigger partner_api_watches").await;
+    run_sql(db, "alter table public.patient_data disable trigger user").await;
     run(&mut emr, "insert into patient_data (pid, fname, lname) select 2000 + n, 'P', case when n % 4 = 0 then 'Bad' else 'Good' end
         from generate_series(1, 4400) n").await;
     run_sql(db, "alter table patients add constraint bad check (last_name <> 'Bad')").await;
@@ -128,13 +120,14 @@ async fn a_load_goes_on_where_it_was_and_has_each_row_once_however_many_fail() {
     let again = bridge::load(db, false, |_| true).await.unwrap();
     assert_eq!((again.repaired, again.is_whole), (0, true));
     // Those that go on failing let the next one be followed all the same, before anything is booked.
-    run_sql(db, "alter table public.patient_data enable trigger partner_api_watches; alter table visits rename to gone").await;
+    run_sql(db, "alter table public.patient_data enable trigger user; alter table visits rename to gone")
+        .await;
     run(&mut emr, &event(5, "1", "1002", "2026-03-10", "10:00", 30)).await;
     run_sql(db, "alter table gone rename to visits").await;
     assert_eq!(code(&office, BOOK, &visit("FOLLOWUP", "10:00")).await, (409, json!("PROVIDER_CONFLICT")));
     // They have turns, too, and none of them the same again before the others.
     for _ in 0..11 {
-        run_sql(db, "select bridge_catch_up()").await;
+        run_sql(db, "select bridge_catch_up(10000)").await;
     }
     assert_eq!(office.integer("select count(*) from bridge_failures where attempts < 3").await, 0);
     run_sql(db, "alter table patients drop constraint bad").await;
@@ -157,7 +150,10 @@ async fn rooms_follow_the_emrs() {
     // Visits in a room that is made afterwards are in it.
     run(&mut emr, &event(5, "1", "1001", "2031-03-10", "10:00", 30)).await;
     run(&mut emr, "update openemr_postcalendar_events set pc_room = 'r4'").await;
-    assert_eq!(bridge::check(&office.db).await.unwrap()[0].finding, "not understood: room that is none");
+    assert_eq!(
+        bridge::check(&office.db).await.unwrap()[0].finding,
+        "EMR value without a meaning here: room does not exist"
+    );
     run(&mut emr, "insert into list_options (list_id, option_id) values ('patient_flow_board_rooms', 'r4')")
         .await;
     let there =
@@ -203,12 +199,12 @@ async fn the_daily_comparison_reports_what_differs_and_follows_series_further() 
 
     // It changes nothing of what differs.
     run_sql(&office.db, "delete from schedule_exceptions where exception_date = current_date + 5").await;
-    run_sql(&office.db, "alter table public.patient_data disable trigger partner_api_watches").await;
+    run_sql(&office.db, "alter table public.patient_data disable trigger user").await;
     run(&mut emr, "update patient_data set lname = 'Secret' where pid = 1001").await;
     assert_eq!(daily(&office).await, 3);
     assert_eq!(office.integer(days).await, whole - 1);
     assert_eq!(problems(&office).await, [("bridge".to_owned(), 3)]);
-    run_sql(&office.db, "alter table public.patient_data enable trigger partner_api_watches").await;
+    run_sql(&office.db, "alter table public.patient_data enable trigger user").await;
     bridge::load(&office.db, false, |_| true).await.unwrap();
     assert_eq!(daily(&office).await, 0);
     // A bridge that isn't whole is a finding, too.
@@ -224,24 +220,24 @@ async fn a_trial_finds_what_does_not_arrive_in_either_direction() {
     assert_eq!(bridge::try_out(db).await.unwrap(), Vec::<String>::new());
     for (fault, said) in [
         (
-            "alter table public.openemr_postcalendar_events disable trigger partner_api_watches",
-            "a visit of the EMR's does not arrive here",
+            "alter table public.openemr_postcalendar_events disable trigger user",
+            "a visit entered in the EMR does not arrive here",
         ),
         (
-            "alter table public.patient_data disable trigger partner_api_watches",
-            "a change of the EMR's to a patient does not arrive here",
+            "alter table public.patient_data disable trigger user",
+            "a patient change in the EMR does not arrive here",
         ),
         (
             "alter table visits disable trigger write_through",
-            "a visit of the API's does not arrive in the EMR",
+            "a visit booked through the API does not arrive in the EMR",
         ),
         (
             "alter table patients disable trigger write_through",
-            "a change of the API's to a patient does not arrive in the EMR",
+            "a patient change through the API does not arrive in the EMR",
         ),
         (
             "create or replace function bridge_apply_event(id bigint) returns void language plpgsql as 'begin raise division_by_zero; end'",
-            "it was not followed: division_by_zero",
+            "an EMR change was not applied: division_by_zero",
         ),
     ] {
         run_sql(db, fault).await;
@@ -253,4 +249,100 @@ async fn a_trial_finds_what_does_not_arrive_in_either_direction() {
     assert_eq!(bridge::try_out(db).await.unwrap(), Vec::<String>::new());
     assert_eq!(text(&mut emr, "select count(*) from openemr_postcalendar_events").await, "0");
     assert_eq!(office.integer("select count(*) from bridge_failures").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_comparison_that_was_missed_is_made_up_for_and_none_is_made_twice_a_day() {
+    let (office, _) = attached().await;
+    let practice = PracticePass::try_from("DemoOffice").unwrap();
+    let due = async || look_after_when_due(&office.app, &practice, Timestamp::MAX).await.unwrap();
+    assert_eq!(due().await, Some(0), "none was made yet");
+    assert_eq!(due().await, None);
+    for (hours, is_due) in [(22, false), (24, true), (24 * 30, true)] {
+        run_sql(&office.db, &format!("update bridge set checked_at = checked_at - interval '{hours} hours'"))
+            .await;
+        assert_eq!(due().await.is_some(), is_due, "{hours}");
+        assert_eq!(due().await, None);
+    }
+    // Also one that finds something is one.
+    run_sql(
+        &office.db,
+        "update bridge set checked_at = null; update providers set name = 'Drift' where provider_id = 1",
+    )
+    .await;
+    assert_eq!(due().await, Some(1));
+    assert_eq!(due().await, None);
+    bridge::load(&office.db, false, |_| true).await.unwrap();
+    // Who isn't attached is never due.
+    let other = Office::open(crate::office::Engine::Sqlite).await;
+    assert_eq!(look_after_when_due(&other.app, &practice, Timestamp::MAX).await.unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_very_many_changes_that_could_not_be_followed_a_booking_follows_those_around_it() {
+    let (office, mut emr) = attached().await;
+    let db = &office.db;
+    run_sql(db, "alter table visits rename to gone").await;
+    run(&mut emr, "insert into openemr_postcalendar_events (pc_catid, pc_aid, pc_pid, \"pc_eventDate\", pc_duration, \"pc_startTime\")
+        select 5, 2, 1001 + n % 2, date '2028-01-01' + n, 1800, '10:00' from generate_series(1, 11000) n").await;
+    run(&mut emr, &event(5, "1", "1002", "2026-03-10", "10:00", 30)).await;
+    run(&mut emr, &event(8, "1", "", "2026-03-10", "12:00", 60)).await;
+    run(&mut emr, &event(11, "", "", "2026-03-10", "15:00", 60)).await;
+    run_sql(db, "alter table gone rename to visits").await;
+    let noted = "select count(*) from bridge_failures";
+    assert_eq!(office.integer(noted).await, 11_003);
+    assert_eq!(code(&office, BOOK, &visit("FOLLOWUP", "10:15")).await, (409, json!("PROVIDER_CONFLICT")));
+    for time in ["12:30", "11:45", "15:30"] {
+        assert_eq!(code(&office, BOOK, &visit("FOLLOWUP", time)).await.0, 409, "{time} is time off");
+    }
+    assert_eq!(code(&office, BOOK, &visit("FOLLOWUP", "13:00")).await.0, 201);
+    assert!(office.integer(noted).await > 10_000, "the rest is left to the poller");
+    bridge::catch_up(db, || true).await.unwrap();
+    assert_eq!(office.integer(noted).await, 0);
+    clean(&office).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_poller_follows_what_could_not_be_followed() {
+    let (office, mut emr) = attached().await;
+    crate::webhooks::sign_up(&office, "https://partner.example.com/hook", &["Encounters"]).await;
+    run_sql(&office.db, "alter table visits rename to gone").await;
+    run(&mut emr, &event(5, "1", "1002", "2026-03-10", "10:00", 30)).await;
+    run_sql(&office.db, "alter table gone rename to visits").await;
+    crate::pipeline::poll(&office).await;
+    assert_eq!(office.integer("select count(*) from visits where visit_date = '2026-03-10'").await, 1);
+    assert_eq!(office.integer("select count(*) from bridge_failures").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_category_that_is_renamed_renames_the_type_of_its_visits() {
+    let (office, mut emr) = attached().await;
+    run(&mut emr, &event(5, "1", "1002", "2026-03-10", "10:00", 30)).await;
+    run(&mut emr, &event(5, "1", "1002", "2020-03-10", "10:00", 30)).await;
+    run(
+        &mut emr,
+        "update openemr_postcalendar_categories set pc_catname = 'Consultation' where pc_catid = 5",
+    )
+    .await;
+    assert_eq!(office.integer("select count(*) from visits where visit_type = 'Consultation'").await, 2);
+    let active = "select count(*) from visit_types where active and visit_type =";
+    assert_eq!(office.integer(&format!("{active} 'Consultation'")).await, 1);
+    assert_eq!(office.integer(&format!("{active} 'Consult'")).await, 0);
+    clean(&office).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bulk_change_of_the_emrs_does_not_wait_for_us_and_is_followed_afterwards() {
+    let (office, mut emr) = attached().await;
+    let db = &office.db;
+    // Each row of ours takes 10 ms: all together would take a minute.
+    run_sql(db, "create function slow() returns trigger language plpgsql as $$ begin perform pg_sleep(0.01); return new; end $$;
+        create trigger slow before insert on visits for each row execute function slow()").await;
+    run(&mut emr, "insert into openemr_postcalendar_events (pc_catid, pc_aid, pc_pid, \"pc_eventDate\", pc_duration, \"pc_startTime\")
+        select 5, 2, 1001, date '2028-01-01' + n, 1800, '10:00' from generate_series(1, 6000) n").await;
+    let noted = office.integer("select count(*) from bridge_failures").await;
+    assert!(noted > 4_000, "{noted} were left for later");
+    run_sql(db, "drop function slow() cascade").await;
+    assert_eq!(bridge::catch_up(db, || true).await.unwrap(), noted);
+    clean(&office).await;
 }

@@ -3,15 +3,15 @@
 use shared::tenant::{Bridge, bridge};
 use sqlx::Executor;
 
-use super::{attached, emr, event, run, sabotage, text};
+use super::{attached, emr, event, run, sabotage, text, with_roles};
 use crate::office::ends;
 
 /// How our side is broken, and mended: by hand or, where nothing stands here, by the bridge's renewal alone.
-const FAULTS: [(&str, &str); 9] = [
+const FAULTS: [(&str, &str); 11] = [
     ("alter table visits rename to gone", "alter table gone rename to visits"),
     ("alter table patients rename to gone", "alter table gone rename to patients"),
     ("alter table log rename to gone", "alter table gone rename to log"),
-    ("drop view emr_visits cascade", ""),
+    ("drop function emr_visits(bigint[])", ""),
     (
         "create or replace function bridge_apply_event(id bigint) returns void language plpgsql as 'begin perform nonsense(); end'",
         "",
@@ -24,9 +24,22 @@ const FAULTS: [(&str, &str); 9] = [
         "alter table patients add constraint full_disk check (patient_id < 0) not valid",
         "alter table patients drop constraint full_disk",
     ),
-    ("drop function bridge_hook() cascade", ""),
+    // Full for all that we write, and for all but what was not followed.
     (
-        "drop trigger partner_api_watches on public.patient_data; alter table public.openemr_postcalendar_events disable trigger partner_api_watches",
+        "create function full_disk() returns trigger language plpgsql as 'begin raise disk_full; end';
+        create trigger full_disk before insert or update on visits for each row execute function full_disk();
+        create trigger full_disk before insert or update on patients for each row execute function full_disk();
+        create trigger full_disk before insert or update on bridge_failures for each row execute function full_disk()",
+        "drop function full_disk() cascade",
+    ),
+    (
+        "create function full_disk() returns trigger language plpgsql as 'begin raise disk_full; end';
+        create trigger full_disk before insert or update on visits for each row execute function full_disk()",
+        "drop function full_disk() cascade",
+    ),
+    ("drop function bridge_hook_event(), bridge_hook_patient() cascade", ""),
+    (
+        "drop trigger partner_api_inserts on public.patient_data; alter table public.openemr_postcalendar_events disable trigger partner_api_inserts",
         "",
     ),
 ];
@@ -76,30 +89,32 @@ async fn drift_of_every_kind_is_found_and_repaired() {
     run(&mut emr, &event(5, "1", "1001", "2031-03-10", "10:00", 30)).await;
     run(&mut emr, &event(8, "1", "", "2031-03-10", "12:00", 60)).await;
     for (planted, finding) in [
-        ("delete from visits", "missing (bridge_apply_event)"),
-        ("update visits set visit_time = '11:00'", "different (bridge_apply_event)"),
+        ("delete from visits", "event: missing"),
+        ("update visits set visit_time = '11:00'", "event: different"),
         (
             "insert into visits (visit_id, patient_id, provider_id, visit_type, visit_date, visit_time, visit_duration)
             values (7001, 1002, 1, 'Consult', '2031-03-11', '10:00', 30)",
-            "surplus (bridge_apply_event)",
+            "event: surplus",
         ),
-        ("delete from schedule_exceptions", "time off (bridge_apply_event)"),
-        ("update schedule_exceptions set start_time = '12:30'", "time off (bridge_apply_event)"),
+        ("delete from schedule_exceptions", "event: different time off"),
+        ("update schedule_exceptions set start_time = '12:30'", "event: different time off"),
         (
             "update patients set last_name = 'Drift' where patient_id = 1002",
-            "different (bridge_apply_patient)",
+            "patient: different",
         ),
-        ("delete from patients where patient_id = 1003", "missing (bridge_apply_patient)"),
+        ("delete from patients where patient_id = 1003", "patient: missing"),
         (
             "insert into patients (patient_id, first_name, last_name, full_name, created_at, updated_at)
             values (5001, 'No', 'Body', 'No Body', now(), now())",
-            "surplus (bridge_apply_patient)",
+            "patient: surplus",
         ),
-        ("update providers set name = 'Drift' where provider_id = 1", "different (bridge_apply_provider)"),
-        ("insert into visit_types (visit_type) values ('Unknown')", "surplus (bridge_apply_visit_type)"),
+        ("update providers set name = 'Drift' where provider_id = 1", "provider: different"),
+        ("update resources set name = 'Drift' where resource_id = 101", "rooms: different"),
+        ("update resources set active = false where resource_id = 102", "rooms: different"),
+        ("insert into visit_types (visit_type) values ('Unknown')", "visit type: surplus"),
         (
             "update visit_types set active = false where visit_type = 'Consult'",
-            "different (bridge_apply_visit_type)",
+            "visit type: different",
         ),
     ] {
         sabotage(db, &format!("set partner_api.writing = 'emr'; {planted}; reset partner_api.writing")).await;
@@ -109,6 +124,85 @@ async fn drift_of_every_kind_is_found_and_repaired() {
         bridge::load(db, false, |_| true).await.unwrap();
         assert_eq!(bridge::check(db).await.unwrap(), Vec::new(), "{planted}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_wrong_with_the_watching_itself_is_found_and_repaired() {
+    let (office, mut emr) = attached().await;
+    let db = &office.db;
+    let tables = "public.users public.patient_data public.openemr_postcalendar_categories public.openemr_postcalendar_events public.list_options";
+    let mut faults =
+        vec![("drop trigger write_through on visits".to_owned(), "missing trigger on our tables")];
+    for table in tables.split(' ') {
+        for kind in ["inserts", "updates", "deletes"] {
+            for fault in [
+                format!("alter table {table} disable trigger partner_api_{kind}"),
+                format!("alter table {table} enable replica trigger partner_api_{kind}"),
+                format!("drop trigger partner_api_{kind} on {table}"),
+            ] {
+                faults.push((fault, "EMR table without our triggers"));
+            }
+        }
+    }
+    faults.push((
+        "alter function bridge_hook_event() security invoker".to_owned(),
+        "EMR table without our triggers",
+    ));
+    for own in ["a_bridge_visit_begins on visits", "write_through on patients", "is_the_emrs on visit_types"]
+    {
+        faults.push((format!("drop trigger {own}"), "missing trigger on our tables"));
+    }
+    for (fault, finding) in faults {
+        sabotage(db, &fault).await;
+        let found = bridge::check(db).await.unwrap();
+        assert_eq!(found.len(), 1, "{fault}: {found:?}");
+        assert_eq!((found[0].finding.as_str(), found[0].count), (finding, 1), "{fault}");
+        Bridge::of(db).await.unwrap().unwrap().install(db).await.unwrap();
+        assert_eq!(bridge::check(db).await.unwrap(), Vec::new(), "{fault}");
+    }
+    // Nobody's trigger sees it.
+    run(&mut emr, &event(5, "1", "1001", "2031-03-10", "10:00", 30)).await;
+    run(&mut emr, &event(8, "1", "", "2031-03-10", "12:00", 60)).await;
+    run(&mut emr, "truncate openemr_postcalendar_events").await;
+    let found: Vec<_> = bridge::check(db).await.unwrap().into_iter().map(|it| it.finding).collect();
+    assert_eq!(found, ["event: different time off", "event: surplus"]);
+    bridge::load(db, false, |_| true).await.unwrap();
+    assert_eq!(bridge::check(db).await.unwrap(), Vec::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_takes_our_rights_away_keeps_no_write_of_the_emrs() {
+    let (mut owner, db, _, role) = with_roles().await;
+    let bridge = Bridge::named("openemr-postgresql").unwrap();
+    let grants = bridge.plan(&db).await.unwrap().grants;
+    for grant in &grants {
+        run(&mut owner, grant).await;
+    }
+    bridge.install(&db).await.unwrap();
+    bridge::load(&db, true, |_| true).await.unwrap();
+    for (number, revoked) in [
+        format!("revoke all on openemr_postcalendar_events from {role}"),
+        format!("revoke select on patient_data from {role}"),
+        format!("revoke all on users, patient_data, openemr_postcalendar_events, openemr_postcalendar_categories, list_options from {role}"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        run(&mut owner, &revoked).await;
+        run(&mut owner, &event(5, "2", "1002", &format!("2031-03-{}", 10 + number), "10:00", 30)).await;
+        run(&mut owner, &format!("update patient_data set lname = 'Later{number}' where pid = 1002")).await;
+        let found = bridge::check(&db).await.unwrap();
+        assert!(found.iter().any(|it| it.finding == "missing privilege"), "{revoked}: {found:?}");
+        let missing = bridge.plan(&db).await.unwrap().grants;
+        assert!(!missing.is_empty(), "{revoked}");
+        for grant in missing {
+            run(&mut owner, &grant).await;
+        }
+        bridge.install(&db).await.unwrap();
+        bridge::load(&db, false, |_| true).await.unwrap();
+        assert_eq!(bridge::check(&db).await.unwrap(), Vec::new(), "{revoked}");
+    }
+    assert_eq!(text(&mut owner, "select count(*) from partner_api.visits").await, "3");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -147,5 +241,17 @@ async fn who_keeps_our_tables_locked_keeps_no_write_of_the_emrs() {
             .await,
         20
     );
+    assert_eq!(bridge::check(&office.db).await.unwrap(), Vec::new());
+    // Where not even that something was missed can be noted, the comparison finds it.
+    let all = "do $$ declare it text; begin for it in select tablename from pg_tables where schemaname = 'partner_api' loop
+        execute format('lock table partner_api.%I', it); end loop; end $$";
+    run(&mut locker, "begin").await;
+    run(&mut locker, all).await;
+    ends("the EMR's write", run(&mut program, &event(5, "2", "1001", "2031-05-10", "10:00", 30))).await;
+    run(&mut locker, "rollback").await;
+    let found = bridge::check(&office.db).await.unwrap();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].finding, "event: missing");
+    bridge::load(&office.db, false, |_| true).await.unwrap();
     assert_eq!(bridge::check(&office.db).await.unwrap(), Vec::new());
 }

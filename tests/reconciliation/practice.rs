@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{everything, expect};
 use crate::{
-    office::{Engine, Office, Receiver, on_both_databases},
+    office::{Engine, Office, Receiver, is_attached, on_both_databases},
     pipeline::{deliver, poll},
     webhooks::sign_up,
 };
@@ -45,6 +45,11 @@ async fn restore(office: &Office, log: i64, visit: i64) {
         for (table, column, end) in [("log", "log_id", log), ("visits", "visit_id", visit)] {
             let sequence = format!("pg_get_serial_sequence('{table}', '{column}')");
             office.sql(&format!("select setval({sequence}, greatest({end}, 1), {end} > 0)")).await;
+        }
+        if is_attached() {
+            // The EMR's tables are in the same database.
+            office.sql(&format!("set partner_api.writing = 'ours'; delete from public.openemr_postcalendar_events where pc_eid > {visit};
+                select setval(pg_get_serial_sequence('public.openemr_postcalendar_events', 'pc_eid'), greatest({visit}, 1), {visit} > 0)")).await;
         }
     } else {
         office.sql(&format!("update sqlite_sequence set seq = {log} where name = 'log'")).await;

@@ -141,16 +141,16 @@ class Operation:
         return [said.strip().splitlines()[-1]]
 
     def bridge(self):
-        """a practice is attached to the tables of its EMR, checked, and detached"""
+        """a practice is attached to the tables of its EMR, checked, repaired and detached"""
         given = self.database("south")
         subprocess.run(["psql", "--quiet", "--output=/dev/null", given, "--set=ON_ERROR_STOP=1", "--file", EMR], check=True)
         self.operate("add-practice", ATTACHED, "--name", "South Clinic", "--time-zone", "America/Chicago", "--dsn-stdin", given=given)
         bridge = ["--bridge", "openemr-postgresql"]
         assert "Nothing was changed" in self.operate("attach-practice", ATTACHED, *bridge)
-        assert "both sides are the same" in self.operate("attach-practice", ATTACHED, *bridge, "--apply")
+        assert "Both sides match" in self.operate("attach-practice", ATTACHED, *bridge, "--apply")
         for option in [[], ["--trial"], ["--repair"]]:
-            assert "both sides are the same" in self.operate("check-practice", ATTACHED, *option)
-        assert "as they were" in self.operate("detach-practice", ATTACHED)
+            assert "Both sides match" in self.operate("check-practice", ATTACHED, *option)
+        assert "as before" in self.operate("detach-practice", ATTACHED)
         self.operate("remove-practice", ATTACHED)
 
     def removal(self):

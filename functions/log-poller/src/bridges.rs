@@ -1,25 +1,82 @@
-//! Once a day each practice that is attached to its EMR is compared with it, and series of the EMR's are followed further.
+//! Practices that are attached to their EMR: once a day each is compared with it, and series of the EMR's are followed further. In each run
+//! changes are applied that could not be applied when the EMR made them.
 
-use jiff::Timestamp;
+use std::collections::HashSet;
+
+use futures::{StreamExt, stream};
+use jiff::{SignedDuration, Timestamp};
 use shared::{
     app::{self, App},
     auth::PracticeGrant,
     domain::PracticePass,
     telemetry::metrics,
     tenant::{
-        self, Bridge,
+        self, Bridge, TenantDb,
         bridge::{self, Finding},
     },
 };
 use tokio::time::timeout;
 
-use crate::practice::PracticeError;
+use crate::practice::{PracticeError, in_time};
 
 /// The name that administrators see in place of a table's in the list of data problems.
 const TABLE: &str = "bridge";
+/// Minutes among which the practices are spread. Once in this period each is asked whether its comparison is due, so one that was missed,
+/// as while the poller or the database was down, is made up for within the hour.
+const MINUTES: u32 = 60;
+/// Less than a day: the next day's comparison is due in the same minute.
+const PERIOD: SignedDuration = SignedDuration::from_mins(23 * 60 + 30);
+/// Practices at the same time; they share the databases with calls.
+const AT_ONCE: usize = 4;
 
-/// Compares the practice with its EMR, if it is attached, and reports what is to be looked at, also that it could not be compared.
-/// Returns the number of findings. The poller itself reports a database that doesn't answer; it is compared the next day.
+/// Compares those of the practices whose minute of the hour it is and whose last comparison is a day old.
+pub(crate) async fn run(app: &App, practices: &HashSet<PracticePass>, deadline: Timestamp) {
+    let minute = app.clock.now().as_second().div_euclid(60).rem_euclid(i64::from(MINUTES));
+    let due =
+        practices.iter().filter(|it| i64::from(crc32fast::hash(it.as_str().as_bytes()) % MINUTES) == minute);
+    let comparing = stream::iter(due).for_each_concurrent(AT_ONCE, async |practicepass| {
+        if app.clock.now() >= deadline {
+            return;
+        }
+        if let Err(error) = look_after_when_due(app, practicepass, deadline).await {
+            tracing::error!(%practicepass, %error, "a practice was not compared with its EMR");
+        }
+    });
+    comparing.await;
+}
+
+/// Applies what could not be applied when the EMR wrote it. What fails is logged and retried in the next run; events are not held up.
+pub(crate) async fn catch_up(app: &App, db: &TenantDb, until: Timestamp) {
+    match in_time(app, bridge::catch_up(db, || app.clock.now() < until)).await {
+        Ok(0) => {}
+        Ok(applied) => {
+            tracing::info!(practice = %db.practicepass(), applied, "changes of the EMR were applied later")
+        }
+        Err(error) => {
+            tracing::warn!(practice = %db.practicepass(), %error, "changes of the EMR could not be applied");
+        }
+    }
+}
+
+/// Compares the practice with its EMR if it is attached and the last comparison is a day old; `None` if not. The practice's own database
+/// records when it was compared.
+///
+/// # Errors
+/// As [`look_after`].
+pub async fn look_after_when_due(
+    app: &App,
+    practicepass: &PracticePass,
+    deadline: Timestamp,
+) -> Result<Option<usize>, PracticeError> {
+    let db = app.open(&PracticeGrant::for_operations(practicepass.clone())).await?;
+    if Bridge::of(&db).await?.is_none() || !bridge::is_due(&db, app.clock.now() - PERIOD).await? {
+        return Ok(None);
+    }
+    look_after(app, practicepass, deadline).await.map(Some)
+}
+
+/// Compares the practice with its EMR, if it is attached, and reports the findings, also that it could not be compared. Returns the number
+/// of findings. The poller itself reports a database that doesn't answer; the comparison is then still due.
 ///
 /// # Errors
 /// When the database or the control plane doesn't answer.
@@ -28,15 +85,20 @@ pub async fn look_after(
     practicepass: &PracticePass,
     deadline: Timestamp,
 ) -> Result<usize, PracticeError> {
+    let db = app.open(&PracticeGrant::for_operations(practicepass.clone())).await?;
+    if Bridge::of(&db).await?.is_none() {
+        return Ok(0);
+    }
     let left = (deadline - app.clock.now()).total(jiff::Unit::Second).unwrap_or_default().clamp(1.0, 600.0);
-    let work = Box::pin(compare(app, practicepass));
+    let work = Box::pin(compare(&db));
     let findings = match timeout(std::time::Duration::from_secs_f64(left), work).await {
         Ok(Err(PracticeError::App(app::Error::Tenant(error)) | PracticeError::Tenant(error))) => {
             vec![not_compared(error)?]
         }
         Ok(compared) => compared?,
-        Err(_) => vec!["could not be compared in time".to_owned()],
+        Err(_) => vec!["the comparison timed out".to_owned()],
     };
+    bridge::record_check(&db, app.clock.now()).await?;
     if findings.is_empty() {
         return Ok(0);
     }
@@ -45,25 +107,21 @@ pub async fn look_after(
         BridgeFindings = findings.len(),
         practice = %practicepass,
         findings = findings.join("; "),
-        "a practice and its EMR are not the same; `check-practice` says more"
+        "a practice and its EMR differ; run `check-practice`"
     );
     app.control.record_data_problems(Some(practicepass), TABLE, &findings, app.clock.now()).await?;
     Ok(findings.len())
 }
 
-async fn compare(app: &App, practicepass: &PracticePass) -> Result<Vec<String>, PracticeError> {
-    let db = app.open(&PracticeGrant::for_operations(practicepass.clone())).await?;
-    if Bridge::of(&db).await?.is_none() {
-        return Ok(Vec::new());
-    }
-    let findings = bridge::check(&db).await?;
-    let renewed = bridge::renew(&db).await?;
-    tracing::info!(%practicepass, renewed, "compared with its EMR");
+async fn compare(db: &TenantDb) -> Result<Vec<String>, PracticeError> {
+    let findings = bridge::check(db).await?;
+    let renewed = bridge::renew(db).await?;
+    tracing::info!(practice = %db.practicepass(), renewed, "compared with its EMR");
     // Examples can hold what a patient is called.
     Ok(findings.into_iter().map(|Finding { finding, count, .. }| format!("{finding}: {count}")).collect())
 }
 
-/// A bridge of which something is missing can't even compare; a database that is down is another's to tell.
+/// A damaged bridge cannot be compared; a database that is down is reported by the poller.
 fn not_compared(error: tenant::Error) -> Result<String, tenant::Error> {
     match error {
         tenant::Error::Statement(_) | tenant::Error::Refused(_) => {

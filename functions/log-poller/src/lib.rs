@@ -25,7 +25,7 @@ use shared::{
     domain::{PracticePass, RequestId},
 };
 
-pub use bridges::look_after;
+pub use bridges::{look_after, look_after_when_due};
 pub use practice::PracticeError;
 pub use retention::{Pruned, prune};
 
@@ -92,7 +92,9 @@ async fn look_after_all(app: &App, poll: Poll, deadline: Timestamp) -> quiet::As
     let practices: HashSet<PracticePass> =
         practices.into_iter().map(|it| it.practicepass).filter(|it| poll.takes(it)).collect();
     let asking = Box::pin(quiet::ask(app, &practices, deadline));
-    let (asked, ()) = tokio::join!(asking, Box::pin(retention::run(app, &practices, deadline)));
+    let pruning = Box::pin(retention::run(app, &practices, deadline));
+    let comparing = Box::pin(bridges::run(app, &practices, deadline));
+    let (asked, (), ()) = tokio::join!(asking, pruning, comparing);
     quiet::Asked { registered: Some(practices), ..asked }
 }
 

@@ -10,7 +10,7 @@ use shared::{
 };
 
 use crate::{
-    faults,
+    bridges, faults,
     leases::Leases,
     restart,
     slice::{self, Cut, Gaps},
@@ -75,6 +75,8 @@ async fn take_turn(
 ) -> Result<Turn, PracticeError> {
     let grant = PracticeGrant::for_operations(lease.practicepass().clone());
     let db = in_time(app, app.open(&grant)).await?;
+    // Before the log is read, so that the events of what it applies go out now.
+    bridges::catch_up(app, &db, until).await;
     let turn = read_on(app, leases, &db, lease, until).await?;
     // An import is made searchable piece by piece, between which events go out; none is lost because of it.
     let searchable = unindexed_patients::index(&db, app.config.timeouts.polled_patients);

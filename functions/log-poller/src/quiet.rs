@@ -12,7 +12,10 @@ use shared::{
     tenant::log,
 };
 
-use crate::practice::{PracticeError, in_time};
+use crate::{
+    bridges,
+    practice::{PracticeError, in_time},
+};
 
 /// Minutes among which the practices are spread: each is asked once in this period.
 const MINUTES: u32 = 15;
@@ -44,7 +47,7 @@ pub(crate) async fn ask(app: &App, practices: &HashSet<PracticePass>, deadline: 
         if app.clock.now() >= deadline {
             return None;
         }
-        Some((practice.clone(), answers(app, practice).await.err()))
+        Some((practice.clone(), answers(app, practice, deadline).await.err()))
     });
     let asked: Vec<Option<(PracticePass, Option<PracticeFault>)>> =
         asked.buffer_unordered(AT_ONCE).collect().await;
@@ -62,12 +65,13 @@ fn is_due(practice: &PracticePass, now: Timestamp) -> bool {
     i64::from(crc32fast::hash(practice.as_str().as_bytes()) % MINUTES) == minute
 }
 
-async fn answers(app: &App, practice: &PracticePass) -> Result<(), PracticeFault> {
+async fn answers(app: &App, practice: &PracticePass, deadline: Timestamp) -> Result<(), PracticeFault> {
     let grant = PracticeGrant::for_operations(practice.clone());
     let asked = async {
         let db = in_time(app, app.open(&grant)).await?;
         let newest = async { log::highest(&mut db.connection().await?).await };
         in_time(app, newest).await?;
+        bridges::catch_up(app, &db, deadline).await;
         Ok::<(), PracticeError>(())
     };
     asked.await.map_err(|error| {

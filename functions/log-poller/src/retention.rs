@@ -1,5 +1,5 @@
-//! Once a day each practice's database is relieved of what has been kept for long enough, and compared with its EMR. Each has a minute of its own, so that
-//! neither a schedule more is needed nor all databases work at once.
+//! Once a day each practice's database is relieved of what has been kept for long enough. Each has a minute of its own, so that neither a
+//! schedule more is needed nor all databases work at once.
 
 use std::collections::HashSet;
 
@@ -16,7 +16,7 @@ use shared::{
     },
 };
 
-use crate::{bridges::look_after, practice::PracticeError};
+use crate::practice::PracticeError;
 
 /// Practices at the same time; they share the databases with calls.
 const AT_ONCE: usize = 4;
@@ -42,9 +42,6 @@ pub(crate) async fn run(app: &App, practices: &HashSet<PracticePass>, deadline: 
         match prune(app, practicepass).await {
             Ok(Pruned { log, answers }) => tracing::info!(%practicepass, log, answers, "pruned"),
             Err(error) => tracing::error!(%practicepass, %error, "a practice was not pruned"),
-        }
-        if let Err(error) = look_after(app, practicepass, deadline).await {
-            tracing::error!(%practicepass, %error, "a practice was not compared with its EMR");
         }
     });
     pruning.await;

@@ -8,7 +8,7 @@ use shared::{
     auth::PracticeGrant,
     tenant::{
         self, Bridge, Practices, TenantDb, Timeouts,
-        bridge::{self, Progress},
+        bridge::{self, Plan, Progress},
         practices::Location,
         step::step,
     },
@@ -58,8 +58,8 @@ async fn work(
     };
     let Some(bridge) = named else {
         return Ok(Err(match &task.bridge {
-            Some(name) => format!("there is no bridge {name}; there are {}", names()),
-            None => "it isn't attached to an EMR; `attach-practice` does it".to_owned(),
+            Some(name) => format!("unknown bridge {name}; available: {}", names()),
+            None => "it is not attached to an EMR; attach it with `attach-practice`".to_owned(),
         }));
     };
     let mut found = Vec::new();
@@ -67,31 +67,34 @@ async fn work(
         Work::Plan => {
             step("looking at the EMR's tables");
             let plan = bridge.plan(db).await?;
-            found.extend(plan.grants.iter().map(|grant| format!("the EMR's owner has to run: {grant};")));
+            found.extend(
+                plan.grants.iter().map(|grant| format!("Run as the owner of the EMR's tables: {grant};")),
+            );
             if plan.grants.is_empty() {
                 found.push(format!(
-                    "{} patients and {} events of the EMR would be taken over",
+                    "The EMR has {} patients and {} events to copy.",
                     plan.patients, plan.events
                 ));
             }
-            found.push("it would make tables, views, functions and triggers in the schema partner_api, and a trigger partner_api_watches on each \
-                table of the EMR's that is watched".to_owned());
+            found.push("Attaching creates tables, views, functions and triggers in the schema partner_api, and the triggers partner_api_inserts, \
+                partner_api_updates and partner_api_deletes on five tables of the EMR.".to_owned());
         }
         Work::Attach => {
             let plan = bridge.plan(db).await?;
             if !plan.grants.is_empty() {
-                return Ok(Err(format!("rights are missing: {}", plan.grants.join("; "))));
+                return Ok(Err(missing(&plan)));
             }
-            step("making the bridge");
+            step("creating the bridge");
             bridge.install(db).await?;
-            step("taking over what the EMR has");
+            step("copying the EMR's rows");
             let progress = bridge::load(db, true, goes_on).await?;
-            found.push(format!(
-                "{} rows were taken over, of {} that were looked at",
-                progress.repaired, progress.compared
-            ));
+            found.push(format!("Compared {} rows, copied {}.", progress.compared, progress.repaired));
             if !progress.is_whole {
                 return Ok(Ok(Done { found, ..Status::Unfinished.into() }));
+            }
+            // The EMR may have changed a row between its reading and its copy.
+            if !bridge::check(db).await?.is_empty() {
+                bridge::load(db, true, |_| true).await?;
             }
             findings(db, &mut found).await?;
         }
@@ -101,14 +104,19 @@ async fn work(
             }
         }
         Work::Repair => {
-            step("making the bridge anew");
+            step("looking at the EMR's tables");
+            let plan = match bridge.plan(db).await {
+                Err(error @ tenant::Error::Statement(_)) => return Ok(Err(changed(&error))),
+                plan => plan?,
+            };
+            if !plan.grants.is_empty() {
+                return Ok(Err(missing(&plan)));
+            }
+            step("renewing the bridge");
             bridge.install(db).await?;
             step("repairing");
             let progress = bridge::load(db, false, goes_on).await?;
-            found.push(format!(
-                "{} rows were repaired, of {} that were looked at",
-                progress.repaired, progress.compared
-            ));
+            found.push(format!("Compared {} rows, repaired {}.", progress.compared, progress.repaired));
             if !progress.is_whole {
                 return Ok(Ok(Done { found, ..Status::Unfinished.into() }));
             }
@@ -122,13 +130,12 @@ async fn work(
             if !missing.is_empty() {
                 return Ok(Err(missing.join("\n  ")));
             }
-            found.push("a visit arrives on the other side, from the API and from the EMR, and so do its cancellation and a patient's change; all was taken \
-                back".to_owned());
+            found.push("Visits, cancellations and patient changes arrive on the other side, in both directions. The trial was rolled back.".to_owned());
         }
         Work::Detach => {
-            step("taking the bridge away");
+            step("removing the bridge");
             bridge.remove(db).await?;
-            found.push("the EMR's tables are as they were; the practice keeps copies of its rows, which follow nothing any more".to_owned());
+            found.push("The EMR's tables are as before. The practice keeps its copies of the rows; they no longer follow the EMR.".to_owned());
         }
     }
     Ok(Ok(Done { found, ..Status::Usable.into() }))
@@ -147,9 +154,22 @@ async fn findings(db: &TenantDb, found: &mut Vec<String>) -> tenant::Result<bool
         found.push(line);
     }
     if findings.is_empty() {
-        found.push("both sides are the same".to_owned());
+        found.push("Both sides match.".to_owned());
     }
     Ok(!findings.is_empty())
+}
+
+fn missing(plan: &Plan) -> String {
+    format!("privileges are missing; run as the owner of the EMR's tables: {};", plan.grants.join("; "))
+}
+
+/// The bridge's SQL does not fit the EMR's tables any more.
+fn changed(error: &tenant::Error) -> String {
+    let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+    format!(
+        "the EMR's tables have changed, and the bridge cannot be renewed: {cause}. Adapt the bridge's map.sql and deploy (runbook, \"Upgrades \
+         of the EMR\"). Until then the EMR works as usual, and bookings that cannot be checked answer 503"
+    )
 }
 
 fn names() -> String {

@@ -1,28 +1,32 @@
--- The machinery between the EMR's tables and a practice's, whatever the EMR calls them (`map.sql` knows). Run as the practice's role, in
--- its schema, after `map.sql`; run again, it renews functions and triggers and leaves what the tables hold.
+-- The machinery between the EMR's tables and a practice's. Only `map.sql` knows the EMR's names. Run as the practice's role, in its schema,
+-- after `map.sql`. Running it again renews functions and triggers and keeps the rows.
 set local search_path = partner_api;
 
--- Each of these makes our rows what the EMR's row of this key is now. They can be called at any time and any number of times.
--- `partner_api.writing` says whose change is being followed: 'emr', also by the functions below, 'ours', or nobody's.
+-- Each `bridge_apply_…` function makes our rows equal to the EMR's current row of a key. Calling it again changes nothing.
+-- `partner_api.writing` names whose change the other side receives: 'emr', 'ours', or nobody's.
+
+-- Rows from before the practice was attached are no news to partners.
+create or replace function bridge_is_loading() returns boolean
+language sql stable as $$ select coalesce(current_setting('partner_api.loading', true), '') = 'on' $$;
+
 create or replace function bridge_log(of_table text, kind text, id bigint) returns void
-language sql as $$
-    -- What was there before the practice was attached is no news.
-    insert into log (table_name, action, record_id, logged_at)
-    select of_table, kind, id, now() where coalesce(current_setting('partner_api.loading', true), '') <> 'on'
-$$;
+language plpgsql as $$
+begin
+    insert into log (table_name, action, record_id, logged_at) select of_table, kind, id, now() where not bridge_is_loading();
+end $$;
 
 create or replace function bridge_apply_provider(id bigint) returns void
 language plpgsql as $$
 begin
     insert into providers as p (provider_id, name, title, specialty, active)
-    select provider_id, name, title, specialty, active from emr_providers where provider_id = id
+    select e.provider_id, e.name, e.title, e.specialty, e.active from emr_providers(array[id]) e
     on conflict (provider_id) do update
         set name = excluded.name, title = excluded.title, specialty = excluded.specialty, active = excluded.active
         where (p.name, p.title, p.specialty, p.active)
             is distinct from (excluded.name, excluded.title, excluded.specialty, excluded.active);
     if not found then
         update providers set active = false
-        where provider_id = id and active and not exists (select 1 from emr_providers where provider_id = id);
+        where provider_id = id and active and not exists (select 1 from emr_providers(array[id]));
     end if;
 end $$;
 
@@ -30,15 +34,20 @@ create or replace function bridge_apply_visit_type(id bigint) returns void
 language plpgsql as $$
 begin
     insert into visit_types as t (visit_type, active)
-    select visit_type, bool_or(active) from emr_visit_types
-    where visit_type = (select visit_type from emr_visit_types where type_id = id) group by visit_type
+    select e.visit_type, bool_or(e.active) from emr_visit_types() e
+    where e.visit_type = (select visit_type from emr_visit_types() where type_id = id) group by e.visit_type
     on conflict (visit_type) do update set active = excluded.active where t.active <> excluded.active;
-    -- One that was renamed or is no more is offered no longer; visits keep its name until the EMR changes them.
+    -- A renamed category renames its visits: as many as there is time for, the others later.
+    perform bridge_follow('bridge_apply_event', array(
+            select v.visit_id from emr_visit_types() e cross join emr_events_of(e.type_id) o join visits v on v.visit_id = o.event_id
+            where e.type_id = id and v.visit_type <> e.visit_type),
+        clock_timestamp() + interval '200 ms', false);
+    -- A renamed or deleted type is no longer offered.
     update visit_types set active = false
-    where active and visit_type not in (select visit_type from emr_visit_types);
+    where active and visit_type not in (select e.visit_type from emr_visit_types() e);
 end $$;
 
--- All of them, whatever the key: rooms are few, and texts in the EMR.
+-- Applies all rooms, whatever the key: they are few, and the EMR names them by texts.
 create or replace function bridge_apply_rooms(key bigint) returns void
 language plpgsql as $$
 declare
@@ -46,48 +55,60 @@ declare
     id bigint;
 begin
     update resources r set name = coalesce(e.name, r.name), active = coalesce(e.active, false)
-    from bridge_rooms b left join emr_rooms e on e.room = b.room
+    from bridge_rooms b left join emr_rooms() e on e.room = b.room
     where b.resource_id = r.resource_id
       and (r.name, r.active) is distinct from (coalesce(e.name, r.name), coalesce(e.active, false));
-    for it in select e.* from emr_rooms e left join bridge_rooms b on b.room = e.room where b.room is null loop
+    for it in select e.* from emr_rooms() e left join bridge_rooms b on b.room = e.room where b.room is null loop
         insert into resources (name, active) values (it.name, it.active) returning resource_id into id;
         insert into bridge_rooms (room, resource_id) values (it.room, id);
-        -- The EMR can have had visits in it before.
-        perform bridge_apply_event(e.visit_id) from emr_visits e join visits v on v.visit_id = e.visit_id
-        where e.room_id = id and v.room_id is distinct from id;
+        -- The EMR may already have visits in this room.
+        perform bridge_apply_event(e.event_id) from emr_events_in(it.room) e join visits v on v.visit_id = e.event_id
+        where v.room_id is distinct from id;
     end loop;
+end $$;
+
+-- Applies many patients at once; returns how many were new or different.
+create or replace function bridge_apply_patients(keys bigint[]) returns bigint
+language plpgsql as $$
+declare
+    done bigint;
+begin
+    with followed as (
+        insert into patients as p (patient_id, first_name, mi, last_name, full_name, gender, dob, primary_language, phone, cell_phone,
+            email, address, city, state, zip, country, provider_id, created_at, updated_at)
+        select e.patient_id, e.first_name, e.mi, e.last_name, e.full_name, e.gender, e.dob, e.primary_language, e.phone, e.cell_phone, e.email,
+            e.address, e.city, e.state, e.zip, e.country, (select o.provider_id from providers o where o.provider_id = e.provider_id), now(), now()
+        from emr_patients(keys) e
+        on conflict (patient_id) do update set first_name = excluded.first_name, mi = excluded.mi, last_name = excluded.last_name,
+            -- A full name from a partner stays until its parts change.
+            full_name = case when (p.first_name, p.mi, p.last_name) is distinct from (excluded.first_name, excluded.mi, excluded.last_name)
+                then excluded.full_name else p.full_name end,
+            gender = excluded.gender, dob = excluded.dob, primary_language = excluded.primary_language, phone = excluded.phone,
+            cell_phone = excluded.cell_phone, email = excluded.email, address = excluded.address, city = excluded.city,
+            state = excluded.state, zip = excluded.zip, country = excluded.country, provider_id = excluded.provider_id,
+            updated_at = now(), version = p.version + 1
+            where (p.first_name, p.mi, p.last_name, p.gender, p.dob, p.primary_language, p.phone, p.cell_phone, p.email, p.address, p.city,
+                    p.state, p.zip, p.country, p.provider_id)
+                is distinct from
+                (excluded.first_name, excluded.mi, excluded.last_name, excluded.gender, excluded.dob, excluded.primary_language,
+                    excluded.phone, excluded.cell_phone, excluded.email, excluded.address, excluded.city, excluded.state, excluded.zip,
+                    excluded.country, excluded.provider_id)
+        returning p.patient_id, p.version = 1 as is_new
+    ), told as (
+        insert into log (table_name, action, record_id, logged_at)
+        select 'patients', case when is_new then 'insert' else 'update' end, patient_id, now() from followed where not bridge_is_loading()
+    )
+    select count(*) into done from followed;
+    return done;
 end $$;
 
 create or replace function bridge_apply_patient(id bigint) returns void
 language plpgsql as $$
 declare
-    is_new boolean;
     events bigint[];
 begin
-    insert into patients as p (patient_id, first_name, mi, last_name, full_name, gender, dob, primary_language, phone, cell_phone,
-        email, address, city, state, zip, country, provider_id, created_at, updated_at)
-    select patient_id, first_name, mi, last_name, full_name, gender, dob, primary_language, phone, cell_phone, email, address, city,
-        state, zip, country, (select provider_id from providers where provider_id = e.provider_id), now(), now()
-    from emr_patients e where patient_id = id
-    on conflict (patient_id) do update set first_name = excluded.first_name, mi = excluded.mi, last_name = excluded.last_name,
-        -- A name that a partner gave stays while the parts do.
-        full_name = case when (p.first_name, p.mi, p.last_name) is distinct from (excluded.first_name, excluded.mi, excluded.last_name)
-            then excluded.full_name else p.full_name end,
-        gender = excluded.gender, dob = excluded.dob, primary_language = excluded.primary_language, phone = excluded.phone,
-        cell_phone = excluded.cell_phone, email = excluded.email, address = excluded.address, city = excluded.city,
-        state = excluded.state, zip = excluded.zip, country = excluded.country, provider_id = excluded.provider_id,
-        updated_at = now(), version = p.version + 1
-        where (p.first_name, p.mi, p.last_name, p.gender, p.dob, p.primary_language, p.phone, p.cell_phone, p.email, p.address, p.city,
-                p.state, p.zip, p.country, p.provider_id)
-            is distinct from
-            (excluded.first_name, excluded.mi, excluded.last_name, excluded.gender, excluded.dob, excluded.primary_language,
-                excluded.phone, excluded.cell_phone, excluded.email, excluded.address, excluded.city, excluded.state, excluded.zip,
-                excluded.country, excluded.provider_id)
-    returning p.version = 1 into is_new;
-    if found then
-        perform bridge_log('patients', case when is_new then 'insert' else 'update' end, id);
-    elsif not exists (select 1 from emr_patients where patient_id = id) then
-        -- What the EMR still has of the patient's visits is time off from now on.
+    if bridge_apply_patients(array[id]) = 0 and not exists (select 1 from emr_patients(array[id])) then
+        -- Events that the EMR keeps for a deleted patient become time off.
         with gone as (delete from visits where patient_id = id returning visit_id) select array_agg(visit_id) into events from gone;
         delete from patients where patient_id = id;
         if found then perform bridge_log('patients', 'delete', id); end if;
@@ -95,28 +116,40 @@ begin
     end if;
 end $$;
 
+-- Adds the time off of events that have none yet; returns of how many.
+create or replace function bridge_add_time_off(events bigint[]) returns bigint
+language plpgsql as $$
+declare
+    done bigint;
+begin
+    with off as materialized (
+        select nextval(pg_get_serial_sequence('partner_api.schedule_exceptions', 'exception_id')) as exception_id, o.*
+        from emr_time_off(events) o where not exists (select 1 from bridge_time_off b where b.event_id = o.event_id)),
+    made as (
+        insert into schedule_exceptions (exception_id, provider_id, exception_date, kind, start_time, end_time)
+        select exception_id, provider_id, exception_date, 'off', start_time, end_time from off),
+    kept as (
+        insert into bridge_time_off (event_id, exception_id) select event_id, exception_id from off)
+    select count(distinct event_id) into done from off;
+    return done;
+end $$;
+
 create or replace function bridge_apply_event(id bigint) returns void
 language plpgsql as $$
 declare
-    e emr_visits;
+    e record;
     v visits;
     limit_before text := current_setting('lock_timeout');
-    until timestamptz := clock_timestamp() + limit_before::interval;
+    until timestamptz := clock_timestamp() + coalesce(nullif(limit_before::interval, '0'), '1 s');
     is_moved boolean;
     can_bind boolean := true;
 begin
-    select * into e from emr_visits where visit_id = id;
+    select * into e from emr_visits(array[id]);
     select * into v from visits where visit_id = id;
 
     delete from schedule_exceptions x using bridge_time_off b where b.event_id = id and x.exception_id = b.exception_id;
     if e.visit_id is null then
-        with off as materialized (
-            select nextval(pg_get_serial_sequence('partner_api.schedule_exceptions', 'exception_id')) as exception_id, o.*
-            from emr_time_off o where event_id = id),
-        made as (
-            insert into schedule_exceptions (exception_id, provider_id, exception_date, kind, start_time, end_time)
-            select exception_id, provider_id, exception_date, 'off', start_time, end_time from off)
-        insert into bridge_time_off (event_id, exception_id) select event_id, exception_id from off;
+        perform bridge_add_time_off(array[id]);
         update visits set status = 'Deleted', updated_at = now() where visit_id = id and status <> 'Deleted';
         if found then perform bridge_log('visits', 'delete', id); end if;
         return;
@@ -132,7 +165,7 @@ begin
         if found then perform bridge_log('visits', 'update', id); end if;
         return;
     end if;
-    -- First as one that binds the API's callers; on another visit, or on one that is just being booked, as one that binds nobody.
+    -- First as a bound visit. If it overlaps another one, or one that is being booked right now, as an unbound visit.
     loop
         begin
             perform set_config('lock_timeout', case when can_bind then '100ms'
@@ -158,81 +191,166 @@ begin
     perform bridge_log('visits', case when v.visit_id is null then 'insert' else 'update' end, id);
 end $$;
 
--- Follows what could not be followed before; what still can't stays.
-create or replace function bridge_catch_up() returns bigint
+create or replace function bridge_apply(of text, key bigint) returns void
+language plpgsql as $$
+begin
+    case of
+        when 'bridge_apply_event' then perform bridge_apply_event(key);
+        when 'bridge_apply_patient' then perform bridge_apply_patient(key);
+        when 'bridge_apply_provider' then perform bridge_apply_provider(key);
+        when 'bridge_apply_visit_type' then perform bridge_apply_visit_type(key);
+        when 'bridge_apply_rooms' then perform bridge_apply_rooms(key);
+    end case;
+end $$;
+
+-- Records rows that could not be applied. `tried`: by a retry, not in the EMR's own statement.
+create or replace function bridge_note(of text, keys bigint[], why text, tried boolean) returns void
+language sql as $$
+    insert into bridge_failures as f (apply, key, failed_at, tried_at, message)
+    select distinct of, key, now(), case when tried then clock_timestamp() end, why from unnest(keys) key where key is not null
+    on conflict (apply, key) do update set failed_at = case when tried then f.failed_at else excluded.failed_at end,
+        tried_at = excluded.tried_at, attempts = f.attempts + 1, message = excluded.message
+$$;
+
+-- Applies these keys in single statements: new rows, and changed rows that keep their time and place. If a statement fails or has to wait for a
+-- lock too long, each half is applied by itself. The functions for single rows apply the rest. Returns how many rows changed.
+create or replace function bridge_follow_together(of text, keys bigint[], until timestamptz) returns bigint
+language plpgsql as $follow$
+declare
+    made bigint := 0;
+    changed bigint := 0;
+    half integer := cardinality(keys) / 2;
+begin
+    if until is not null then
+        if clock_timestamp() > until then return 0; end if;
+        perform set_config('lock_timeout', greatest(extract(milliseconds from until - clock_timestamp())::integer, 1)::text, true);
+    end if;
+    if of = 'bridge_apply_patient' then
+        return bridge_apply_patients(keys);
+    elsif of = 'bridge_apply_event' then
+        -- Dynamic, so that each call gets a plan for the current number of rows and not for a table that was empty when the session began.
+        execute $$
+            with new as (
+                insert into visits (visit_id, patient_id, provider_id, room_id, visit_type, visit_date, visit_time, visit_duration,
+                    visit_complaint, status)
+                select e.visit_id, e.patient_id, e.provider_id, e.room_id, e.visit_type, e.visit_date, e.visit_time, e.visit_duration,
+                    e.visit_complaint, e.status
+                from emr_visits($1) e
+                where not exists (select 1 from visits v where v.visit_id = e.visit_id)
+                  and not exists (select 1 from bridge_time_off b where b.event_id = e.visit_id)
+                order by e.visit_id
+                returning visit_id),
+            told as (
+                insert into log (table_name, action, record_id, logged_at)
+                select 'visits', 'insert', visit_id, now() from new where not bridge_is_loading())
+            select count(*) from new
+        $$ into made using keys;
+        if made < cardinality(keys) then
+            execute $$
+                with other as (
+                    update visits v set visit_type = e.visit_type, visit_complaint = e.visit_complaint, status = e.status, updated_at = now()
+                    from emr_visits($1) e
+                    where v.visit_id = e.visit_id and v.visit_id = any ($1)
+                      and (v.visit_type, v.visit_complaint, v.status) is distinct from (e.visit_type, e.visit_complaint, e.status)
+                      and (v.patient_id, v.provider_id, v.room_id, v.visit_date, v.visit_time, v.visit_duration)
+                        is not distinct from (e.patient_id, e.provider_id, e.room_id, e.visit_date, e.visit_time, e.visit_duration)
+                      and (v.status not in ('Cancelled', 'NoShow', 'Deleted') or e.status in ('Cancelled', 'NoShow', 'Deleted'))
+                    returning v.visit_id),
+                told as (
+                    insert into log (table_name, action, record_id, logged_at)
+                    select 'visits', 'update', visit_id, now() from other where not bridge_is_loading())
+                select count(*) from other
+            $$ into changed using keys;
+            made := made + bridge_add_time_off(array(
+                select key from unnest(keys) key where not exists (select 1 from visits v where v.visit_id = key)));
+        end if;
+    end if;
+    return made + changed;
+exception when others then
+    if half < 4 then return 0; end if;
+    return bridge_follow_together(of, keys[:half], until) + bridge_follow_together(of, keys[half + 1:], until);
+end $follow$;
+
+-- Applies these keys page by page: together first, then row by row what still differs. A row that fails is recorded and does not stop the others.
+-- After `until` the rest is recorded for later. Returns how many rows changed.
+create or replace function bridge_follow(of text, keys bigint[], until timestamptz, tried boolean) returns bigint
+language plpgsql set jit = off as $$
+declare
+    done bigint := 0;
+    -- Small pages while the EMR waits, so that the limit holds.
+    many integer := case when until is null then 1000 else 200 end;
+    page bigint[];
+    it bigint;
+    rest bigint[];
+begin
+    for here in 1..cardinality(keys) by many loop
+        if clock_timestamp() > until then
+            perform bridge_note(of, keys[here:], 'deferred: the EMR''s statement changed too many rows', tried);
+            exit;
+        end if;
+        page := keys[here:here + many - 1];
+        done := done + bridge_follow_together(of, page, until);
+        rest := '{}';
+        for it in select distinct d.key from bridge_differences(of, page) d order by d.key loop
+            if clock_timestamp() > until then
+                rest := rest || it;
+                continue;
+            end if;
+            begin
+                if until is not null then
+                    perform set_config('lock_timeout', greatest(extract(milliseconds from until - clock_timestamp())::integer, 1)::text, true);
+                end if;
+                perform bridge_apply(of, it);
+                done := done + 1;
+            exception when others then
+                perform bridge_note(of, array[it], sqlerrm, tried);
+            end;
+        end loop;
+        if rest <> '{}' then
+            perform bridge_note(of, rest, 'deferred: the EMR''s statement changed too many rows', tried);
+        end if;
+    end loop;
+    return done;
+end $$;
+
+-- Retries recorded rows: at most `most` that were not retried yet, and a hundred of those that failed again, the oldest first. Rows that still fail
+-- stay recorded. Returns how many were applied.
+create or replace function bridge_catch_up(most bigint) returns bigint
 language plpgsql as $$
 declare
-    it bridge_failures;
     before text := coalesce(current_setting('partner_api.writing', true), '');
+    began timestamptz := clock_timestamp();
     done bigint := 0;
+    gone bigint;
+    it record;
 begin
     perform set_config('partner_api.writing', 'emr', true);
-    -- All that are new, and of those that failed again and again the ones that were tried the longest ago.
     for it in
-        with news as (select * from bridge_failures where tried_at is null order by failed_at limit 10000 for update skip locked),
+        with news as (select * from bridge_failures where tried_at is null order by failed_at limit most for update skip locked),
             others as (select * from bridge_failures where tried_at is not null order by tried_at limit 100 for update skip locked)
-        select * from news union all select * from others
+        select apply, array_agg(key order by failed_at, key) as keys
+        from (select * from news union all select * from others) due
+        group by apply order by array_position(bridge_turns(), apply)
     loop
-        begin
-            execute format('select partner_api.%I($1)', it.apply) using it.key;
-            delete from bridge_failures where apply = it.apply and key = it.key;
-            done := done + 1;
-        exception when others then
-            update bridge_failures set attempts = attempts + 1, tried_at = clock_timestamp(), message = sqlerrm
-            where apply = it.apply and key = it.key;
-        end;
+        if cardinality(it.keys) > 1 then
+            perform bridge_follow(it.apply, it.keys, null, true);
+        else
+            begin
+                perform bridge_apply(it.apply, it.keys[1]);
+            exception when others then
+                perform bridge_note(it.apply, it.keys, sqlerrm, true);
+            end;
+        end if;
+        delete from bridge_failures where apply = it.apply and key = any (it.keys) and (tried_at is null or tried_at < began);
+        get diagnostics gone = row_count;
+        done := done + gone;
     end loop;
     perform set_config('partner_api.writing', before, true);
     return done;
 end $$;
 
--- All that the EMR's write runs into. Whatever goes wrong inside, also what can't be compiled, is noted, and the write goes on. A
--- transaction of the EMR's waits for us no longer than 300 ms in all, however many rows it writes.
-create or replace function bridge_hook() returns trigger
-language plpgsql security definer set search_path = partner_api, pg_temp set lock_timeout = '300ms' as $$
-declare
-    began timestamptz := clock_timestamp();
-    spent integer;
-    failed text;
-    keys bigint[];
-    it bigint;
-begin
-    if current_setting('partner_api.writing', true) = 'ours' then return null; end if;
-    begin
-        spent := coalesce(nullif(current_setting('partner_api.spent', true), ''), '0')::integer;
-        if tg_argv[1] = '' then
-            -- The table is followed as a whole.
-            keys := array[0];
-        else
-            if tg_op <> 'INSERT' then keys := array[(to_jsonb(old) ->> tg_argv[1])::bigint]; end if;
-            if tg_op <> 'DELETE' then keys := keys || (to_jsonb(new) ->> tg_argv[1])::bigint; end if;
-        end if;
-        perform set_config('lock_timeout', greatest(300 - spent, 1)::text, true);
-        perform set_config('partner_api.writing', 'emr', true);
-        foreach it in array (select array_agg(distinct key) from unnest(keys) key where key is not null) loop
-            execute format('select partner_api.%I($1)', tg_argv[0]) using it;
-        end loop;
-        perform set_config('partner_api.writing', '', true);
-    exception when others then
-        failed := sqlerrm;
-    end;
-    if failed is not null then
-        perform set_config('partner_api.spent',
-            (coalesce(spent, 0) + ceil(extract(epoch from clock_timestamp() - began) * 1000)::integer)::text, true);
-        begin
-            perform set_config('lock_timeout', '5ms', true);
-            insert into bridge_failures as f (apply, key, message)
-            select distinct tg_argv[0], key, failed from unnest(keys) key where key is not null
-            on conflict (apply, key) do update set failed_at = now(), tried_at = null, attempts = f.attempts + 1, message = excluded.message;
-        exception when others then
-            raise warning 'partner_api: % of % could not be noted: %', tg_op, tg_relid::regclass, failed;
-        end;
-    end if;
-    return null;
-end $$;
-
--- What the EMR's tables say no to is no fault of ours, and the API's callers are told: a value that a column can't hold, a rule of the
--- EMR's own. A number that another has just taken may be free the next time.
+-- If the EMR's tables reject a value (too long for its column, against a rule of the EMR), the API's caller gets an answer of its own. If
+-- another program has just taken an id, the API retries.
 create or replace function bridge_refuse(state text, message text) returns void
 language plpgsql as $$
 declare
@@ -242,11 +360,10 @@ begin
     raise check_violation using constraint = refusal, message = refusal, detail = message;
 end $$;
 
--- Ours to the EMR's: in the same transaction, before our row, whose id is the EMR's.
+-- Writes our change to the EMR in the same transaction, before our row, which takes the EMR's id.
 create or replace function bridge_patient_changes() returns trigger
 language plpgsql set search_path = partner_api, pg_temp as $$
 begin
-    if current_setting('partner_api.writing', true) = 'emr' then return new; end if;
     perform set_config('partner_api.writing', 'ours', true);
     new.patient_id := emr_write_patient(case when tg_op = 'UPDATE' then old end, new);
     perform set_config('partner_api.writing', '', true);
@@ -258,7 +375,6 @@ end $$;
 create or replace function bridge_visit_changes() returns trigger
 language plpgsql set search_path = partner_api, pg_temp as $$
 begin
-    if current_setting('partner_api.writing', true) = 'emr' then return new; end if;
     perform set_config('partner_api.writing', 'ours', true);
     new.visit_id := emr_write_visit(case when tg_op = 'UPDATE' then old end, new);
     perform set_config('partner_api.writing', '', true);
@@ -267,22 +383,60 @@ exception when data_exception or integrity_constraint_violation or raise_excepti
     perform bridge_refuse(sqlstate, sqlerrm);
 end $$;
 
--- Before anybody else's trigger: what the EMR has committed and we could not follow is in the way of a booking, too.
+-- Runs before all other triggers on visits. A booking must respect recorded changes of the EMR, too. If there are few, it applies them all; of many,
+-- it applies those near its time. It is rejected if it overlaps one of them, applied or not. If the EMR's tables cannot be read, the
+-- caller gets 503.
 create or replace function bridge_visit_begins() returns trigger
 language plpgsql set search_path = partner_api, pg_temp as $$
+declare
+    noted bigint[];
+    near bigint[];
 begin
-    if current_setting('partner_api.writing', true) is distinct from 'emr' and exists (select 1 from bridge_failures) then
-        perform bridge_catch_up();
+    if not exists (select 1 from bridge_failures) then return new; end if;
+    begin
+        noted := array(select key from bridge_failures where apply = 'bridge_apply_event' and key <> coalesce(new.visit_id, -1));
+        near := array(
+            select e.visit_id from emr_visits(noted) e
+            where e.visit_date between new.visit_date - 2 and new.visit_date + 2
+              and (e.provider_id = new.provider_id or e.patient_id = new.patient_id or e.room_id = new.room_id)
+            union
+            select t.event_id from emr_time_off(noted) t
+            where t.exception_date between new.visit_date - 2 and new.visit_date + 2 and coalesce(t.provider_id, new.provider_id) = new.provider_id);
+    exception when syntax_error_or_access_rule_violation or data_exception then
+        raise cannot_connect_now using message = 'the bridge cannot read the EMR''s tables: ' || sqlerrm;
+    end;
+    if (select count(*) from (select 1 from bridge_failures where tried_at is null limit 201) few) <= 200 then
+        perform bridge_catch_up(200);
+    elsif near <> '{}' then
+        perform set_config('partner_api.writing', 'emr', true);
+        perform bridge_follow('bridge_apply_event', near, null, true);
+        perform set_config('partner_api.writing', '', true);
+    end if;
+    if new.status not in ('Cancelled', 'NoShow', 'Deleted') and exists (
+        select 1 from (
+            select e.visit_date + e.visit_time as begins, e.visit_date + e.visit_time + e.visit_duration * interval '1 min' as ends
+            from emr_visits(near) e
+            where e.status not in ('Cancelled', 'NoShow', 'Deleted')
+              and (e.provider_id = new.provider_id or e.patient_id = new.patient_id or e.room_id = new.room_id)
+            union all
+            select t.exception_date + coalesce(t.start_time, '00:00'),
+                t.exception_date + coalesce(t.end_time, '24:00')
+                    + case when t.end_time <= t.start_time then interval '1 day' else interval '0' end
+            from emr_time_off(near) t where coalesce(t.provider_id, new.provider_id) = new.provider_id
+        ) taken
+        where (begins, ends) overlaps (new.visit_date + new.visit_time, new.visit_duration * interval '1 min'))
+    then
+        raise exclusion_violation using constraint = 'visits_provider_free', message = 'visits_provider_free';
     end if;
     return new;
 end $$;
 
--- A visit of a type that the EMR hasn't could not be written there: nobody is offered one, whatever our table says.
+-- A type that the EMR lacks stays inactive: the EMR could not store its visits.
 create or replace function bridge_visit_type_changes() returns trigger
 language plpgsql set search_path = partner_api, pg_temp as $$
 begin
     if current_setting('partner_api.writing', true) is distinct from 'emr'
-        and not exists (select 1 from emr_visit_types where visit_type = new.visit_type and active)
+        and not exists (select 1 from emr_visit_types() e where e.visit_type = new.visit_type and e.active)
     then
         new.active := false;
     end if;
@@ -291,33 +445,91 @@ end $$;
 create or replace trigger is_the_emrs before insert or update on visit_types
 for each row when (new.active) execute function bridge_visit_type_changes();
 
+-- The EMR's own changes are not written back to it.
 create or replace trigger a_bridge_visit_begins before insert or update of provider_id, room_id, visit_date, visit_time, visit_duration on visits
-for each row execute function bridge_visit_begins();
+for each row when (current_setting('partner_api.writing', true) is distinct from 'emr') execute function bridge_visit_begins();
 create or replace trigger write_through before insert or update on patients
-for each row execute function bridge_patient_changes();
+for each row when (current_setting('partner_api.writing', true) is distinct from 'emr') execute function bridge_patient_changes();
 create or replace trigger write_through before insert or update on visits
-for each row execute function bridge_visit_changes();
+for each row when (current_setting('partner_api.writing', true) is distinct from 'emr') execute function bridge_visit_changes();
 
--- The triggers on the EMR's tables. Made anew they are enabled, whatever they were.
+-- Creates the triggers on the EMR's tables: one for each kind of statement, with a function for each table. The EMR's statement runs only into
+-- this function, which catches every error behind it, including code that does not compile, and records the rows. A transaction of the EMR
+-- spends at most 300 ms on waits and on statements of many rows; later rows are recorded. Nothing depends on the EMR's columns, so its
+-- upgrades work. Recreated triggers are enabled.
 create or replace function bridge_watch() returns void
-language plpgsql as $$
+language plpgsql as $watch$
 declare
     it bridge_watched;
+    key text;
 begin
     for it in select * from bridge_watched loop
-        execute format('create or replace trigger partner_api_watches after insert or update or delete on %s
-            for each row execute function partner_api.bridge_hook(%L, %L)', it.emr_table, it.apply, it.key);
+        key := case when it.key = '' then '0' else quote_ident(it.key) end;
+        execute format($hook$
+            create or replace function bridge_hook_%1$s() returns trigger
+            language plpgsql security definer set search_path = partner_api, pg_temp set lock_timeout = '300ms' as $$
+            declare
+                began timestamptz := clock_timestamp();
+                spent integer;
+                failed text;
+                keys bigint[];
+            begin
+                if current_setting('partner_api.writing', true) = 'ours' then return null; end if;
+                begin
+                    spent := coalesce(nullif(current_setting('partner_api.spent', true), ''), '0')::integer;
+                    if tg_op = 'INSERT' then
+                        keys := array(select distinct n.key::bigint from (select %2$s as key from new_rows) n);
+                    elsif tg_op = 'DELETE' then
+                        keys := array(select distinct o.key::bigint from (select %2$s as key from old_rows) o);
+                    else
+                        keys := array(select n.key::bigint from (select %2$s as key from new_rows) n
+                            union select o.key::bigint from (select %2$s as key from old_rows) o);
+                    end if;
+                    if keys = '{}' then return null; end if;
+                    perform set_config('lock_timeout', greatest(300 - spent, 1)::text, true);
+                    perform set_config('partner_api.writing', 'emr', true);
+                    if cardinality(keys) = 1 then
+                        perform bridge_apply(%3$L, keys[1]);
+                    else
+                        perform bridge_follow(%3$L, keys, began + greatest(300 - spent, 1) * interval '1 ms', false);
+                    end if;
+                    perform set_config('partner_api.writing', '', true);
+                exception when others then
+                    failed := sqlerrm;
+                end;
+                if failed is not null or clock_timestamp() - began > interval '5 ms' then
+                    perform set_config('partner_api.spent',
+                        (coalesce(spent, 0) + ceil(extract(epoch from clock_timestamp() - began) * 1000)::integer)::text, true);
+                end if;
+                if failed is not null then
+                    begin
+                        perform set_config('lock_timeout', '5ms', true);
+                        -- Without a key, record that something was missed.
+                        perform bridge_note(%3$L, coalesce(keys, array[0::bigint]), failed, false);
+                    exception when others then
+                        raise warning 'partner_api: %% of %% could not be noted: %%', tg_op, tg_relid::regclass, failed;
+                    end;
+                end if;
+                return null;
+            end $$ $hook$,
+            replace(it.apply, 'bridge_apply_', ''), key, it.apply);
+        execute format('create or replace trigger partner_api_inserts after insert on %1$s referencing new table as new_rows
+                for each statement execute function partner_api.bridge_hook_%2$s();
+            create or replace trigger partner_api_updates after update on %1$s referencing old table as old_rows new table as new_rows
+                for each statement execute function partner_api.bridge_hook_%2$s();
+            create or replace trigger partner_api_deletes after delete on %1$s referencing old table as old_rows
+                for each statement execute function partner_api.bridge_hook_%2$s()', it.emr_table, replace(it.apply, 'bridge_apply_', ''));
     end loop;
-end $$;
+end $watch$;
 select bridge_watch();
 
--- In this order: visits need their rooms, providers, types and patients.
+-- The order matters: visits need their rooms, providers, types and patients.
 create or replace function bridge_turns() returns text[]
 language sql immutable as $$
     select array['bridge_apply_rooms', 'bridge_apply_provider', 'bridge_apply_visit_type', 'bridge_apply_patient', 'bridge_apply_event']
 $$;
 
--- The next keys after one, of both sides, by their indexes: in order, at most `most`. Tables of few rows are one page, of the key 0.
+-- The next keys of both sides after `after`, in order, at most `most`. A table that is watched as a whole is one page with the key 0.
 create or replace function bridge_page(of text, after bigint, most bigint) returns bigint[]
 language plpgsql stable as $$
 declare
@@ -340,20 +552,20 @@ begin
     return keys;
 end $$;
 
--- What the EMR has of these keys and we don't have as it is, and the other way round. Without a difference there is no row.
+-- The keys whose rows differ between the EMR and us, and how.
 create or replace function bridge_differences(of text, keys bigint[]) returns table (key bigint, kind text)
-language plpgsql stable as $$
+language plpgsql stable as $differences$
 begin
     if of = 'bridge_apply_rooms' then
         return query
         select 0::bigint, case when e.room is null then 'surplus' when r.resource_id is null then 'missing' else 'different' end
-        from emr_rooms e full join bridge_rooms b on b.room = e.room left join resources r on r.resource_id = b.resource_id
+        from emr_rooms() e full join bridge_rooms b on b.room = e.room left join resources r on r.resource_id = b.resource_id
         where r.resource_id is null or e.room is null and r.active or (e.name, e.active) is distinct from (r.name, r.active) and e.room is not null;
     elsif of = 'bridge_apply_provider' then
         return query
         select coalesce(e.provider_id, o.provider_id),
             case when o.provider_id is null then 'missing' when e.provider_id is null then 'surplus' else 'different' end
-        from (select * from emr_providers p where p.provider_id = any (keys)) e
+        from emr_providers(keys) e
         full join (select * from providers p where p.provider_id = any (keys)) o on o.provider_id = e.provider_id
         where o.provider_id is null or e.provider_id is null and o.active
            or (e.name, e.title, e.specialty, e.active) is distinct from (o.name, o.title, o.specialty, o.active) and e.provider_id is not null;
@@ -361,14 +573,14 @@ begin
         return query
         select coalesce(min(e.type_id), 0)::bigint,
             case when o.visit_type is null then 'missing' when e.visit_type is null then 'surplus' else 'different' end
-        from emr_visit_types e full join visit_types o on o.visit_type = e.visit_type
+        from emr_visit_types() e full join visit_types o on o.visit_type = e.visit_type
         group by o.visit_type, o.active, e.visit_type
         having o.visit_type is null or e.visit_type is null and o.active or bool_or(e.active) <> o.active;
     elsif of = 'bridge_apply_patient' then
         return query
         select coalesce(e.patient_id, o.patient_id),
             case when o.patient_id is null then 'missing' when e.patient_id is null then 'surplus' else 'different' end
-        from (select * from emr_patients p where p.patient_id = any (keys)) e
+        from emr_patients(keys) e
         full join (select * from patients p where p.patient_id = any (keys)) o on o.patient_id = e.patient_id
         where (e.patient_id, e.first_name, e.mi, e.last_name, e.gender, e.dob, e.primary_language, e.phone, e.cell_phone, e.email, e.address,
                 e.city, e.state, e.zip, e.country, e.provider_id)
@@ -376,68 +588,96 @@ begin
             (o.patient_id, o.first_name, o.mi, o.last_name, o.gender, o.dob, o.primary_language, o.phone, o.cell_phone, o.email, o.address,
                 o.city, o.state, o.zip, o.country, o.provider_id);
     else
-        return query
+        -- Dynamic for the same reason as above.
+        return query execute $$
         select coalesce(e.visit_id, o.visit_id),
             case when o.visit_id is null then 'missing' when e.visit_id is null then 'surplus' else 'different' end
-        from (select * from emr_visits v where v.visit_id = any (keys)) e
-        full join (select * from visits v where v.visit_id = any (keys)) o on o.visit_id = e.visit_id
+        from emr_visits($1) e
+        full join (select * from visits v where v.visit_id = any ($1)) o on o.visit_id = e.visit_id
         where e.visit_id is null and o.status <> 'Deleted' or e.visit_id is not null
           and (e.patient_id, e.provider_id, e.room_id, e.visit_type, e.visit_date, e.visit_time, e.visit_duration, e.visit_complaint, e.status)
             is distinct from
-            (o.patient_id, o.provider_id, o.room_id, o.visit_type, o.visit_date, o.visit_time, o.visit_duration, o.visit_complaint, o.status);
-        -- How far series have been followed is no difference: `bridge_renew`.
-        return query
-        select distinct coalesce(e.event_id, o.event_id)::bigint, 'time off'
-        from (select * from emr_time_off t where t.event_id = any (keys)) e full join (
+            (o.patient_id, o.provider_id, o.room_id, o.visit_type, o.visit_date, o.visit_time, o.visit_duration, o.visit_complaint, o.status)
+        $$ using keys;
+        -- Days that `bridge_renew` has not reached yet are no difference.
+        return query execute $$
+        select distinct coalesce(e.event_id, o.event_id)::bigint, 'different time off'
+        from emr_time_off($1) e full join (
             select b.event_id, x.provider_id, x.exception_date, x.start_time, x.end_time
-            from bridge_time_off b join schedule_exceptions x on x.exception_id = b.exception_id where b.event_id = any (keys)) o
+            from bridge_time_off b join schedule_exceptions x on x.exception_id = b.exception_id where b.event_id = any ($1)) o
           on (o.event_id, o.exception_date) = (e.event_id, e.exception_date)
         where (o.event_id, o.provider_id, o.start_time, o.end_time) is distinct from (e.event_id, e.provider_id, e.start_time, e.end_time)
           and coalesce(e.exception_date, o.exception_date) >= current_date
-          and (e.in_series is not true or e.exception_date <= coalesce((select renewed_until from bridge), 'infinity'));
+          and (e.in_series is not true or e.exception_date <= coalesce((select renewed_until from bridge), 'infinity'))
+        $$ using keys;
     end if;
-end $$;
+end $differences$;
 
--- The differences of a page, and its last key; no row when there is no further page.
+-- The differences of a page, with its last key; no row after the last page.
 create or replace function bridge_compare(of text, after bigint, most bigint)
 returns table (last bigint, kind text, count bigint, example bigint)
-language plpgsql stable as $$
+language plpgsql stable set jit = off as $$
 declare
-    keys bigint[] := bridge_page(of, after, most);
+    keys bigint[];
 begin
+    keys := bridge_page(of, after, most);
     if keys is null then return; end if;
     return query
     select keys[cardinality(keys)], d.kind, count(d.key), min(d.key)
     from (select) page left join bridge_differences(of, keys) d on true group by d.kind;
+exception when syntax_error_or_access_rule_violation or data_exception then
+    -- `bridge_check` reports what cannot be read.
+    return;
 end $$;
 
--- All that is to be looked at beside the rows that differ, in words; nothing when all is well.
+-- All findings except rows that differ; no row if there are none.
 create or replace function bridge_check() returns table (finding text, count bigint, example text)
 language plpgsql as $$
+declare
+    it record;
+    changed text[] := '{}';
 begin
     return query
-    select 'the EMR''s table is not watched', count(*), min(w.emr_table)
-    from bridge_watched w where not exists (
-        select 1 from pg_trigger t join pg_proc p on p.oid = t.tgfoid
-        where t.tgrelid = to_regclass(w.emr_table) and t.tgname = 'partner_api_watches' and t.tgenabled in ('O', 'A')
-          and p.oid = to_regprocedure('partner_api.bridge_hook()') and p.prosecdef)
+    select 'EMR table without our triggers', count(*), min(w.emr_table)
+    from bridge_watched w where 3 > (
+        select count(*) from pg_trigger t join pg_proc p on p.oid = t.tgfoid
+        where t.tgrelid = to_regclass(w.emr_table) and t.tgname in ('partner_api_inserts', 'partner_api_updates', 'partner_api_deletes')
+          and t.tgenabled in ('O', 'A') and p.pronamespace = 'partner_api'::regnamespace and p.prosecdef
+          and p.proname = 'bridge_hook_' || replace(w.apply, 'bridge_apply_', ''))
     having count(*) > 0;
     return query
-    select 'a right is missing', count(*), min(g.privilege || ' on ' || g.emr_table)
+    select 'missing privilege', count(*), min(g.privilege || ' on ' || g.emr_table)
     from bridge_grants g
     where to_regclass(g.emr_table) is null or not coalesce(has_table_privilege(to_regclass(g.emr_table), g.privilege), false) having count(*) > 0;
     return query
-    select 'a trigger of ours is missing', count(*), min(it) from unnest(array['a_bridge_visit_begins on visits', 'write_through on visits',
-        'write_through on patients', 'is_the_emrs on visit_types']) it
-    where not exists (select 1 from pg_trigger t where t.tgname || ' on ' || t.tgrelid::regclass = it and t.tgenabled in ('O', 'A'))
+    select 'missing trigger on our tables', count(*), min(own) from unnest(array['a_bridge_visit_begins on visits', 'write_through on visits',
+        'write_through on patients', 'is_the_emrs on visit_types']) own
+    where not exists (select 1 from pg_trigger t where t.tgname || ' on ' || t.tgrelid::regclass = own and t.tgenabled in ('O', 'A'))
     having count(*) > 0;
     return query
-    select 'changes of the EMR''s were not followed', count(*), min(apply || ' ' || key || ': ' || message) from bridge_failures having count(*) > 0;
-    return query
-    select 'not understood: ' || what, count(*), min(n.key) from emr_not_understood n group by 1;
+    select 'EMR change not applied yet', count(*), min(replace(replace(apply, 'bridge_apply_', ''), '_', ' ') || ' ' || key || ': ' || message) from bridge_failures having count(*) > 0;
+    -- Tables and columns that the EMR has renamed, dropped or changed.
+    for it in
+        select p.proname, pg_get_function_identity_arguments(p.oid) as takes from pg_proc p
+        where p.pronamespace = 'partner_api'::regnamespace and p.proname like 'emr\_%' and p.proretset and p.prolang =
+            (select oid from pg_language where lanname = 'sql') order by p.proname
+    loop
+        begin
+            execute format('select from %I(%s) limit 0', it.proname,
+                case it.takes when '' then '' else 'null::' || split_part(it.takes, ' ', 2) end);
+        exception when syntax_error_or_access_rule_violation or data_exception then
+            changed := changed || (it.proname || ': ' || sqlerrm);
+        end;
+    end loop;
+    if changed <> '{}' then
+        return query select 'the EMR''s tables have changed', cardinality(changed)::bigint, changed[1];
+    else
+        return query
+        select 'EMR value without a meaning here: ' || what, count(*), min(n.key) from emr_not_understood() n group by 1;
+    end if;
 end $$;
 
--- Follows series further: as far as can be booked today, where they end later. Gives how many events had more days.
+-- Extends series as far as can be booked today; returns how many events got more days.
 create or replace function bridge_renew() returns bigint
 language plpgsql as $$
 declare
@@ -447,7 +687,7 @@ declare
 begin
     perform set_config('partner_api.writing', 'emr', true);
     for it in
-        select distinct e.event_id from emr_time_off e
+        select distinct e.event_id from emr_time_off(array(select s.event_id from emr_series(before) s)) e
         where e.in_series and e.exception_date > before
           and not exists (select 1 from bridge_time_off b join schedule_exceptions x on x.exception_id = b.exception_id
                           where b.event_id = e.event_id and x.exception_date = e.exception_date)
@@ -456,7 +696,7 @@ begin
             perform bridge_apply_event(it);
             done := done + 1;
         exception when others then
-            perform bridge_note('bridge_apply_event', it, sqlerrm);
+            perform bridge_note('bridge_apply_event', array[it], sqlerrm, true);
         end;
     end loop;
     perform set_config('partner_api.writing', '', true);
@@ -464,51 +704,15 @@ begin
     return done;
 end $$;
 
--- What could not be followed, to be tried again.
-create or replace function bridge_note(of text, id bigint, why text) returns void
-language sql as $$
-    insert into bridge_failures as f (apply, key, tried_at, message) values (of, id, clock_timestamp(), why)
-    on conflict (apply, key) do update set tried_at = excluded.tried_at, attempts = f.attempts + 1, message = excluded.message
-$$;
-
--- Takes over what the EMR has of these keys and we haven't, all at once; where that fails, one half after the other. What is left is for
--- the functions that follow one row. Gives how many it were.
-create or replace function bridge_take_over(of text, keys bigint[]) returns bigint
-language plpgsql as $$
-declare
-    taken bigint := 0;
-    half integer := cardinality(keys) / 2;
-begin
-    if of = 'bridge_apply_patient' then
-        insert into patients (patient_id, first_name, mi, last_name, full_name, gender, dob, primary_language, phone, cell_phone, email,
-            address, city, state, zip, country, provider_id, created_at, updated_at)
-        select patient_id, first_name, mi, last_name, full_name, gender, dob, primary_language, phone, cell_phone, email, address, city,
-            state, zip, country, (select provider_id from providers where provider_id = e.provider_id), now(), now()
-        from emr_patients e where patient_id = any (keys) and not exists (select 1 from patients p where p.patient_id = e.patient_id);
-        get diagnostics taken = row_count;
-    elsif of = 'bridge_apply_event' then
-        insert into visits (visit_id, patient_id, provider_id, room_id, visit_type, visit_date, visit_time, visit_duration, visit_complaint,
-            status)
-        select visit_id, patient_id, provider_id, room_id, visit_type, visit_date, visit_time, visit_duration, visit_complaint, status
-        from emr_visits e where visit_id = any (keys) and not exists (select 1 from visits v where v.visit_id = e.visit_id);
-        get diagnostics taken = row_count;
-    end if;
-    return taken;
-exception when others then
-    if half < 4 then return 0; end if;
-    return bridge_take_over(of, keys[:half]) + bridge_take_over(of, keys[half + 1:]);
-end $$;
-
--- Compares the next rows, at most `most`, and makes ours what the EMR has. It goes on where the call before ended, unless that is an hour
--- ago, and each row has one turn: what can't be followed is noted and hinders nothing. With `loading` nothing is told to partners.
+-- Compares the next rows, at most `most`, and corrects ours. It continues where the previous call ended, unless that was more than an hour ago. Each row
+-- has one turn: a row that fails is recorded. With `loading`, partners get no events.
 create or replace function bridge_go_on(most bigint, loading boolean, out compared bigint, out repaired bigint, out is_whole boolean)
 language plpgsql as $$
 declare
     here bridge;
     of text;
     keys bigint[];
-    failed bigint[] := '{}';
-    it bigint;
+    began timestamptz := clock_timestamp();
 begin
     select * into strict here from bridge for update;
     if here.went_on_at is null or here.went_on_at < now() - interval '1 hour' then
@@ -520,25 +724,21 @@ begin
     perform set_config('partner_api.loading', case when loading then 'on' else '' end, true);
     keys := coalesce(bridge_page(of, here.after, most), '{}');
     compared := cardinality(keys);
-    repaired := case when loading then bridge_take_over(of, keys) else 0 end;
-    for it in select distinct d.key from bridge_differences(of, keys) d order by d.key loop
-        begin
-            execute format('select partner_api.%I($1)', of) using it;
-            repaired := repaired + 1;
-        exception when others then
-            failed := failed || it;
-            perform bridge_note(of, it, sqlerrm);
-        end;
-    end loop;
-    delete from bridge_failures f where f.apply = of and f.key = any (keys) and f.key <> all (failed);
+    repaired := case when compared > 0 then bridge_follow(of, keys, null, true) else 0 end;
+    -- Key 0: something was missed, and this comparison finds what.
+    delete from bridge_failures f
+    where f.apply = of and (f.key = any (keys || 0::bigint) or keys = array[0::bigint]) and (f.tried_at is null or f.tried_at < began);
     if compared < most or keys = array[0::bigint] then
         here.turn := here.turn + 1;
         here.after := -1;
     else
         here.after := keys[compared];
     end if;
+    -- Rooms and visit types are one key for all their rows.
+    compared := greatest(compared, repaired);
     is_whole := here.turn > cardinality(bridge_turns());
     if is_whole then
+        analyze patients, visits, schedule_exceptions, bridge_time_off;
         perform bridge_renew();
         perform set_config('partner_api.writing', '', true);
     end if;
@@ -547,7 +747,26 @@ begin
     perform set_config('partner_api.loading', '', true);
 end $$;
 
--- Writes as the API and as the EMR would, sees that each arrives on the other side, and gives what didn't. Whoever calls it rolls back.
+-- The highest id known to have been assigned; and, after a restore, makes new rows get ids above `last`.
+create or replace function bridge_last_id(of_table text) returns bigint
+language plpgsql stable as $$
+begin
+    return case of_table
+        when 'visits' then greatest((select max(visit_id) from visits), (select visits_above from bridge))
+        when 'patients' then greatest((select max(patient_id) from patients), (select patients_above from bridge))
+    end;
+end $$;
+create or replace function bridge_begin_above(of_table text, last bigint) returns void
+language plpgsql as $$
+begin
+    update bridge set visits_above = greatest(visits_above, last) where of_table = 'visits';
+    update bridge set patients_above = greatest(patients_above, last) where of_table = 'patients';
+    perform set_config('partner_api.writing', 'ours', true);
+    perform emr_begin_above(of_table, last);
+    perform set_config('partner_api.writing', '', true);
+end $$;
+
+-- Writes as the API and as the EMR, and returns what did not arrive on the other side. The caller rolls back.
 create or replace function bridge_trial() returns setof text
 language plpgsql as $$
 declare
@@ -559,47 +778,47 @@ begin
     select patient, pr.provider_id, t.visit_type, current_date + 3653, time '10:00', 30, 'Scheduled'
     into a.patient_id, a.provider_id, a.visit_type, a.visit_date, a.visit_time, a.visit_duration, a.status
     from (select min(provider_id) as provider_id from providers where active) pr,
-        (select min(visit_type) as visit_type from emr_visit_types where active) t;
+        (select min(visit_type) as visit_type from emr_visit_types() where active) t;
     if a.patient_id is null or a.provider_id is null or a.visit_type is null then
-        return next 'there is no patient, active provider or active visit type to try it with';
+        return next 'the trial needs a patient, an active provider and an active visit type';
         return;
     end if;
     begin
         insert into visits (patient_id, provider_id, visit_type, visit_date, visit_time, visit_duration)
         values (a.patient_id, a.provider_id, a.visit_type, a.visit_date, a.visit_time, a.visit_duration) returning visit_id into own;
-        if not exists (select 1 from emr_visits where visit_id = own) then
-            return next 'a visit of the API''s does not arrive in the EMR';
+        if not exists (select 1 from emr_visits(array[own])) then
+            return next 'a visit booked through the API does not arrive in the EMR';
         end if;
         update visits set status = 'Cancelled' where visit_id = own;
-        if (select status from emr_visits where visit_id = own) is distinct from 'Cancelled' then
-            return next 'a cancellation of the API''s does not arrive in the EMR';
+        if (select status from emr_visits(array[own])) is distinct from 'Cancelled' then
+            return next 'a cancellation through the API does not arrive in the EMR';
         end if;
         update patients set phone = '+1 555 0100', version = version + 1 where patient_id = patient;
-        if (select phone from emr_patients where patient_id = patient) is distinct from '+1 555 0100' then
-            return next 'a change of the API''s to a patient does not arrive in the EMR';
+        if (select phone from emr_patients(array[patient])) is distinct from '+1 555 0100' then
+            return next 'a patient change through the API does not arrive in the EMR';
         end if;
     exception when others then
-        return next 'the API''s writes fail: ' || sqlerrm;
+        return next 'writing through the API fails: ' || sqlerrm;
     end;
-    -- The same writes, as if they were the EMR's own.
+    -- The same writes, as the EMR.
     begin
         a.visit_date := a.visit_date + 1;
         own := emr_write_visit(null, a);
         if not exists (select 1 from visits where visit_id = own and visit_date = a.visit_date) then
-            return next 'a visit of the EMR''s does not arrive here';
+            return next 'a visit entered in the EMR does not arrive here';
         end if;
         a.visit_id := own;
         perform emr_write_visit(a, jsonb_populate_record(a, '{"status": "Cancelled"}'));
         if (select status from visits where visit_id = own) is distinct from 'Cancelled' then
-            return next 'a cancellation of the EMR''s does not arrive here';
+            return next 'a cancellation in the EMR does not arrive here';
         end if;
         select * into p from patients where patient_id = patient;
         perform emr_write_patient(p, jsonb_populate_record(p, '{"cell_phone": "+1 555 0101"}'));
         if (select cell_phone from patients where patient_id = patient) is distinct from '+1 555 0101' then
-            return next 'a change of the EMR''s to a patient does not arrive here';
+            return next 'a patient change in the EMR does not arrive here';
         end if;
     exception when others then
-        return next 'writes as the EMR''s fail: ' || sqlerrm;
+        return next 'writing as the EMR fails: ' || sqlerrm;
     end;
-    return query select 'it was not followed: ' || f.message from bridge_failures f where f.failed_at = now();
+    return query select 'an EMR change was not applied: ' || f.message from bridge_failures f where f.failed_at = now();
 end $$;

@@ -1,11 +1,22 @@
--- What is what: OpenEMR's tables on PostgreSQL, as a practice's tables have them. Everything that names a table or a value of the
--- EMR's is here; `install.sql` knows these views and functions only. Run as the practice's role, in its schema.
+-- OpenEMR's tables on PostgreSQL, as a practice's tables have them. Everything that names a table, column or value of the EMR is here;
+-- `install.sql` uses only these functions and views. Run as the practice's role, in its schema.
 set local search_path = partner_api;
+
+-- Drop all first: `create or replace` cannot change a function's result columns.
+do $$
+declare
+    it record;
+begin
+    for it in select p.oid::regprocedure as name from pg_proc p
+        where pronamespace = 'partner_api'::regnamespace and proname like 'emr\_%' loop
+        execute format('drop function %s', it.name);
+    end loop;
+end $$;
 
 create or replace function emr_number(written text) returns bigint
 language sql immutable parallel safe as $$ select case when written ~ '^[0-9]{1,15}$' then written::bigint end $$;
 
--- `pc_apptstatus`. What the practice added itself counts as scheduled: it takes its time.
+-- `pc_apptstatus`. Codes that the practice added count as scheduled, so the visit takes its time.
 create or replace function emr_status(written text) returns text
 language sql immutable parallel safe as $$
     select case written
@@ -16,41 +27,73 @@ language sql immutable parallel safe as $$
         else 'Scheduled' end
 $$;
 
-create or replace view emr_providers as
-select id as provider_id, concat_ws(' ', nullif(fname, ''), nullif(lname, '')) as name, nullif(title, '') as title,
-    nullif(specialty, '') as specialty, coalesce(active = 1 and authorized = 1, false) as active
-from public.users;
+-- Functions with quoted bodies, not views: PostgreSQL would refuse to change a column that a view reads, and the EMR's upgrade would fail. The
+-- planner inlines them. Each result is cast, so that the EMR may change a column's type. Keys are compared without a cast, by the EMR's index.
+create function emr_providers(keys bigint[])
+returns table (provider_id bigint, name text, title text, specialty text, active boolean)
+language sql stable as $$
+    select u.id::bigint, concat_ws(' ', nullif(u.fname::text, ''), nullif(u.lname::text, '')), nullif(u.title::text, ''),
+        nullif(u.specialty::text, ''), coalesce(u.active::integer = 1 and u.authorized::integer = 1, false)
+    from public.users u where u.id = any (keys)
+$$;
 
-create or replace view emr_patients as
-select pid as patient_id, coalesce(fname, '') as first_name, nullif(mname, '') as mi, coalesce(lname, '') as last_name,
-    concat_ws(' ', nullif(fname, ''), nullif(mname, ''), nullif(lname, '')) as full_name, nullif(sex, '') as gender, "DOB" as dob,
-    nullif(language, '') as primary_language, nullif(phone_home, '') as phone, nullif(phone_cell, '') as cell_phone,
-    nullif(email, '') as email, nullif(street, '') as address, nullif(city, '') as city, nullif(state, '') as state,
-    nullif(postal_code, '') as zip, nullif(country_code, '') as country,
-    (select u.id::bigint from public.users u where u.id = d."providerID") as provider_id
-from public.patient_data d;
+create function emr_patients(keys bigint[])
+returns table (patient_id bigint, first_name text, mi text, last_name text, full_name text, gender text, dob date, primary_language text,
+    phone text, cell_phone text, email text, address text, city text, state text, zip text, country text, provider_id bigint)
+language sql stable as $$
+    select d.pid::bigint, coalesce(d.fname::text, ''), nullif(d.mname::text, ''), coalesce(d.lname::text, ''),
+        concat_ws(' ', nullif(d.fname::text, ''), nullif(d.mname::text, ''), nullif(d.lname::text, '')), nullif(d.sex::text, ''),
+        d."DOB"::date, nullif(d.language::text, ''), nullif(d.phone_home::text, ''), nullif(d.phone_cell::text, ''),
+        nullif(d.email::text, ''), nullif(d.street::text, ''), nullif(d.city::text, ''), nullif(d.state::text, ''),
+        nullif(d.postal_code::text, ''), nullif(d.country_code::text, ''),
+        (select u.id::bigint from public.users u where u.id = d."providerID"::bigint)
+    from public.patient_data d where d.pid = any (keys)
+$$;
 
--- Categories of kind 0 are visits; the others are what happens without a patient.
-create or replace view emr_visit_types as
-select pc_catid as type_id, pc_catname as visit_type, coalesce(pc_active = 1, false) as active
-from public.openemr_postcalendar_categories where pc_cattype = 0 and pc_catname <> '';
+-- Categories of kind 0 are visits; events of the others have no patient.
+create function emr_visit_types() returns table (type_id bigint, visit_type text, active boolean)
+language sql stable as $$
+    select c.pc_catid::bigint, c.pc_catname::text, coalesce(c.pc_active::integer = 1, false)
+    from public.openemr_postcalendar_categories c where c.pc_cattype::integer = 0 and c.pc_catname::text <> ''
+$$;
 
-create or replace view emr_rooms as
-select option_id as room, coalesce(nullif(title, ''), option_id) as name, coalesce(activity = 1, false) as active
-from public.list_options where list_id = 'patient_flow_board_rooms';
+create function emr_rooms() returns table (room text, name text, active boolean)
+language sql stable as $$
+    select o.option_id::text, coalesce(nullif(o.title::text, ''), o.option_id::text), coalesce(o.activity::integer = 1, false)
+    from public.list_options o where o.list_id::text = 'patient_flow_board_rooms'
+$$;
 
 -- Events that are one patient's visit to one provider.
-create or replace view emr_visits as
-select e.pc_eid as visit_id, p.patient_id, u.id::bigint as provider_id, r.resource_id as room_id, t.visit_type,
-    e."pc_eventDate" as visit_date, coalesce(e."pc_startTime", '00:00') as visit_time, ((e.pc_duration + 59) / 60)::bigint as visit_duration,
-    nullif(e.pc_hometext, '') as visit_complaint,
-    case when e.pc_eventstatus < 0 then 'Deleted' else emr_status(e.pc_apptstatus) end as status
-from public.openemr_postcalendar_events e
-join emr_visit_types t on t.type_id = e.pc_catid
-join patients p on p.patient_id = emr_number(e.pc_pid)
-join public.users u on u.id = emr_number(e.pc_aid)
-left join bridge_rooms r on r.room = e.pc_room
-where coalesce(e.pc_recurrtype, 0) = 0 and e.pc_duration between 1 and 86400 and e."pc_eventDate" is not null;
+create function emr_visits(keys bigint[])
+returns table (visit_id bigint, patient_id bigint, provider_id bigint, room_id bigint, visit_type text, visit_date date, visit_time time,
+    visit_duration bigint, visit_complaint text, status text)
+language sql stable as $$
+    select e.pc_eid::bigint, p.patient_id, u.id::bigint, r.resource_id, c.pc_catname::text, e."pc_eventDate"::date,
+        coalesce(e."pc_startTime"::time, '00:00'), (e.pc_duration::bigint + 59) / 60, nullif(e.pc_hometext::text, ''),
+        case when e.pc_eventstatus < 0 then 'Deleted' else emr_status(e.pc_apptstatus::text) end
+    from public.openemr_postcalendar_events e
+    join public.openemr_postcalendar_categories c on c.pc_catid = e.pc_catid and c.pc_cattype::integer = 0 and c.pc_catname::text <> ''
+    join patients p on p.patient_id = emr_number(e.pc_pid::text)
+    join public.users u on u.id = emr_number(e.pc_aid::text)
+    left join bridge_rooms r on r.room = e.pc_room::text
+    where e.pc_eid = any (keys) and coalesce(e.pc_recurrtype, 0) = 0 and e.pc_duration between 1 and 86400
+      and e."pc_eventDate" is not null
+$$;
+
+-- The events in a room.
+create function emr_events_in(of_room text) returns table (event_id bigint)
+language sql stable as $$ select e.pc_eid::bigint from public.openemr_postcalendar_events e where e.pc_room::text = of_room $$;
+
+-- The events of a category.
+create function emr_events_of(type_id bigint) returns table (event_id bigint)
+language sql stable as $$ select e.pc_eid::bigint from public.openemr_postcalendar_events e where e.pc_catid = type_id $$;
+
+-- The series that can have days after a date.
+create function emr_series(after date) returns table (event_id bigint)
+language sql stable as $$
+    select e.pc_eid::bigint from public.openemr_postcalendar_events e
+    where coalesce(e.pc_recurrtype, 0) <> 0 and coalesce(nullif(e."pc_endDate"::date, date '0001-01-01'), 'infinity') > after
+$$;
 
 -- A text of PHP's that holds one series' rule: `s:17:"event_repeat_freq";s:1:"1";`
 create or replace function emr_rule(written text, name text) returns text
@@ -115,35 +158,39 @@ end $$;
 
 -- Time off by events that are nobody's visit: blocks, whole days, series. `end_time` is the next day's unless it is after `start_time`.
 -- Without a provider the practice is closed. Category 2 says that somebody is there. Series reach as far as visits can be booked.
-create or replace view emr_time_off as
-select e.pc_eid as event_id, emr_number(nullif(nullif(e.pc_aid, ''), '0')) as provider_id, d + n::integer as exception_date,
-    case when not whole then e."pc_startTime" end as start_time,
-    case when not whole then e."pc_startTime" + e.pc_duration * interval '1 s' end as end_time,
-    coalesce(e.pc_recurrtype, 0) <> 0 as in_series
-from public.openemr_postcalendar_events e
-cross join bridge_reach() reach
-cross join lateral emr_dates(coalesce(e.pc_recurrtype, 0), e.pc_recurrspec, e."pc_eventDate", e."pc_endDate", reach) d
-cross join lateral (select coalesce(e.pc_alldayevent, 0) = 1 or e."pc_startTime" is null or e.pc_duration >= 86400 as whole) w
-cross join lateral generate_series(0, case when whole then greatest((coalesce(e.pc_duration, 0) - 1) / 86400, 0) else 0 end) n
-where e."pc_eventDate" is not null and coalesce(e.pc_eventstatus, 1) >= 0 and emr_status(e.pc_apptstatus) not in ('Cancelled', 'NoShow')
-  and e.pc_catid <> 2 and (e.pc_duration > 0 or e.pc_alldayevent = 1)
-  and (coalesce(e.pc_aid, '') in ('', '0') or exists (select 1 from public.users where id = emr_number(e.pc_aid)))
-  and (d > current_date - 366 or coalesce(e.pc_recurrtype, 0) = 0)
-  and not exists (select 1 from emr_visits v where v.visit_id = e.pc_eid);
+create function emr_time_off(keys bigint[])
+returns table (event_id bigint, provider_id bigint, exception_date date, start_time time, end_time time, in_series boolean)
+language sql stable as $$
+    select e.pc_eid::bigint, emr_number(nullif(nullif(e.pc_aid::text, ''), '0')), d + n::integer,
+        case when not whole then e."pc_startTime"::time end,
+        case when not whole then e."pc_startTime"::time + e.pc_duration * interval '1 s' end,
+        coalesce(e.pc_recurrtype, 0) <> 0
+    from public.openemr_postcalendar_events e
+    cross join lateral emr_dates(coalesce(e.pc_recurrtype, 0)::integer, e.pc_recurrspec::text, e."pc_eventDate"::date,
+        e."pc_endDate"::date, bridge_reach()) d
+    cross join lateral (select coalesce(e.pc_alldayevent::integer, 0) = 1 or e."pc_startTime" is null or e.pc_duration >= 86400 as whole) w
+    cross join lateral generate_series(0, case when whole then greatest((coalesce(e.pc_duration, 0) - 1) / 86400, 0) else 0 end) n
+    where e.pc_eid = any (keys) and e."pc_eventDate" is not null and coalesce(e.pc_eventstatus, 1) >= 0
+      and emr_status(e.pc_apptstatus::text) not in ('Cancelled', 'NoShow')
+      and e.pc_catid <> 2 and (e.pc_duration > 0 or e.pc_alldayevent::integer = 1)
+      and (coalesce(e.pc_aid::text, '') in ('', '0') or exists (select 1 from public.users u where u.id = emr_number(e.pc_aid::text)))
+      and (d > current_date - 366 or coalesce(e.pc_recurrtype, 0) = 0)
+      and not exists (select 1 from emr_visits(array[e.pc_eid::bigint]))
+$$;
 
--- The row of one of our patients, in the EMR. Gives the EMR's id. Nothing is written when nothing that the EMR has was changed.
+-- Writes one of our patients to the EMR and returns the EMR's id. Writes nothing if no column of the EMR's changes.
 create or replace function emr_write_patient(before patients, after patients) returns bigint
 language plpgsql as $$
 declare
     own bigint := after.patient_id;
 begin
     if before.patient_id is null then
-        -- As the EMR's own program does it, whose numbers can be the same: then the next one.
+        -- Numbers patients as the EMR's program does. If that has just taken the number, takes the next one.
         for attempt in 1..20 loop
             begin
                 insert into public.patient_data (pid, fname, mname, lname, sex, "DOB", language, phone_home, phone_cell, email, street, city,
                     state, postal_code, country_code, "providerID", date, regdate)
-                select coalesce(max(pid), 0) + attempt, coalesce(after.first_name, ''), coalesce(after.mi, ''), coalesce(after.last_name, ''),
+                select greatest(coalesce(max(pid), 0), (select patients_above from bridge)) + attempt, coalesce(after.first_name, ''), coalesce(after.mi, ''), coalesce(after.last_name, ''),
                     coalesce(after.gender, ''), after.dob, coalesce(after.primary_language, ''), coalesce(after.phone, ''),
                     coalesce(after.cell_phone, ''), coalesce(after.email, ''), coalesce(after.address, ''), coalesce(after.city, ''),
                     coalesce(after.state, ''), coalesce(after.zip, ''), coalesce(after.country, ''), after.provider_id, now(), now()
@@ -172,7 +219,7 @@ begin
     return own;
 end $$;
 
--- The event of one of our visits, in the EMR. Gives the EMR's id.
+-- Writes one of our visits to the EMR and returns the EMR's id.
 create or replace function emr_write_visit(before visits, after visits) returns bigint
 language plpgsql as $$
 declare
@@ -181,9 +228,9 @@ declare
     type bigint;
 begin
     if before.visit_id is null then
-        select type_id into type from emr_visit_types where visit_type = after.visit_type order by active desc, type_id limit 1;
+        select type_id into type from emr_visit_types() where visit_type = after.visit_type order by active desc, type_id limit 1;
         if type is null then raise check_violation using message = 'emr_visit_type'; end if;
-        -- Whoever gave an event a number of his own is passed over.
+        -- Skips ids that someone assigned by hand.
         for attempt in 1..20 loop
             begin
                 insert into public.openemr_postcalendar_events (pc_catid, pc_aid, pc_pid, pc_title, pc_time, pc_hometext, pc_informant,
@@ -210,8 +257,29 @@ begin
     return own;
 end $$;
 
--- Which tables of the EMR's are watched: by which function of `install.sql`, and which column is the key it is given; none: the table is
--- followed as a whole.
+-- Makes the EMR's table assign ids above `last` to new events. Rows that are rolled back use up ids, so no privilege on the sequence is needed.
+-- Patients' ids come from no sequence (`emr_write_patient`).
+create function emr_begin_above(of_table text, last bigint) returns void
+language plpgsql as $$
+declare
+    given bigint := 0;
+begin
+    if of_table <> 'visits' then return; end if;
+    while given < last loop
+        begin
+            with used as (
+                insert into public.openemr_postcalendar_events (pc_title, pc_informant)
+                select 'never kept', 'partner-api' from generate_series(1, least(greatest(last - given, 1), case given when 0 then 1 else 100000 end))
+                returning pc_eid)
+            select max(pc_eid) into given from used;
+            raise exception using errcode = 'PA001';
+        exception when sqlstate 'PA001' then null;
+        end;
+    end loop;
+end $$;
+
+-- The EMR's tables with triggers, the function of `install.sql` that applies their rows, and its key column. Without a key column the table is
+-- watched as a whole.
 create or replace view bridge_watched (emr_table, apply, key) as values
     ('public.users', 'bridge_apply_provider', 'id'),
     ('public.patient_data', 'bridge_apply_patient', 'pid'),
@@ -219,36 +287,42 @@ create or replace view bridge_watched (emr_table, apply, key) as values
     ('public.openemr_postcalendar_events', 'bridge_apply_event', 'pc_eid'),
     ('public.list_options', 'bridge_apply_rooms', '');
 
--- What is in the EMR and isn't understood; the practice or its integrator decides what it means.
-create or replace view emr_not_understood (what, key) as
-select 'series of an unknown rule', pc_eid::text from public.openemr_postcalendar_events
-where pc_recurrtype <> 0 and pc_eventstatus >= 0 and coalesce("pc_endDate", current_date) >= current_date and not (
-    pc_recurrtype = 1 and coalesce(emr_rule(pc_recurrspec, 'event_repeat_freq_type'), '') in ('0', '1', '2', '3', '4')
-    or pc_recurrtype = 2 and emr_number(emr_rule(pc_recurrspec, 'event_repeat_on_num')) between 1 and 5
-        and emr_number(emr_rule(pc_recurrspec, 'event_repeat_on_day')) between 0 and 6
-    or pc_recurrtype = 3 and emr_rule(pc_recurrspec, 'event_repeat_freq') ~ '^[1-7](,[1-7])*$')
-union all
-select 'provider that is no user', pc_eid::text from public.openemr_postcalendar_events
-where "pc_eventDate" >= current_date and coalesce(pc_aid, '') not in ('', '0')
-  and not exists (select 1 from public.users where id = emr_number(pc_aid))
-union all
-select 'patient that is none', pc_eid::text from public.openemr_postcalendar_events
-where "pc_eventDate" >= current_date and coalesce(pc_pid, '') not in ('', '0')
-  and not exists (select 1 from public.patient_data where pid = emr_number(pc_pid))
-union all
-select 'category without a name', pc_catid::text from public.openemr_postcalendar_categories where pc_cattype = 0 and coalesce(pc_catname, '') = ''
-union all
-select 'category that is none', pc_eid::text from public.openemr_postcalendar_events e
-where "pc_eventDate" >= current_date
-  and not exists (select 1 from public.openemr_postcalendar_categories c where c.pc_catid = e.pc_catid)
-union all
-select 'room that is none', pc_eid::text from public.openemr_postcalendar_events
-where "pc_eventDate" >= current_date and pc_room <> '' and not exists (select 1 from emr_rooms where room = pc_room);
+-- Values of the EMR that have no meaning here; the practice or its integrator decides what they mean.
+create function emr_not_understood() returns table (what text, key text)
+language sql stable as $$
+    with events as (
+        select e.pc_eid::text as key, e.pc_recurrtype as kind, e.pc_recurrspec::text as rule, e.pc_eventstatus as status, e.pc_catid as category,
+            nullif(nullif(e.pc_aid::text, ''), '0') as provider, nullif(nullif(e.pc_pid::text, ''), '0') as patient, e.pc_room::text as room,
+            e."pc_eventDate"::date as begins, e."pc_endDate"::date as ends
+        from public.openemr_postcalendar_events e)
+    select 'unknown recurrence rule', key from events
+    where kind <> 0 and status >= 0 and coalesce(ends, current_date) >= current_date and not (
+        kind = 1 and coalesce(emr_rule(rule, 'event_repeat_freq_type'), '') in ('0', '1', '2', '3', '4')
+        or kind = 2 and emr_number(emr_rule(rule, 'event_repeat_on_num')) between 1 and 5
+            and emr_number(emr_rule(rule, 'event_repeat_on_day')) between 0 and 6
+        or kind = 3 and emr_rule(rule, 'event_repeat_freq') ~ '^[1-7](,[1-7])*$')
+    union all
+    select 'provider is not a user', key from events
+    where begins >= current_date and provider is not null and not exists (select 1 from public.users u where u.id = emr_number(provider))
+    union all
+    select 'patient does not exist', key from events
+    where begins >= current_date and patient is not null
+      and not exists (select 1 from public.patient_data d where d.pid = emr_number(patient))
+    union all
+    select 'category without a name', c.pc_catid::text from public.openemr_postcalendar_categories c
+    where c.pc_cattype = 0 and coalesce(c.pc_catname::text, '') = ''
+    union all
+    select 'category does not exist', key from events
+    where begins >= current_date and not exists (select 1 from public.openemr_postcalendar_categories c where c.pc_catid = category)
+    union all
+    select 'room does not exist', key from events
+    where begins >= current_date and room <> '' and room not in (select r.room from emr_rooms() r)
+$$;
 
-create or replace view emr_size (patients, events) as
-select (select count(*) from public.patient_data), (select count(*) from public.openemr_postcalendar_events);
+create function emr_size() returns table (patients bigint, events bigint)
+language sql stable as $$ select (select count(*) from public.patient_data), (select count(*) from public.openemr_postcalendar_events) $$;
 
--- What the practice's role needs of the EMR's owner.
+-- The privileges that the practice's role needs.
 create or replace view bridge_grants (emr_table, privilege) as values
     ('public.users', 'SELECT'), ('public.users', 'TRIGGER'),
     ('public.patient_data', 'SELECT'), ('public.patient_data', 'INSERT'), ('public.patient_data', 'UPDATE'), ('public.patient_data', 'TRIGGER'),

@@ -12,6 +12,11 @@ create table if not exists bridge (
     -- How far series of the EMR's are followed as time off.
     renewed_until date
 );
+-- A database that was restored may not give out ids again that it had given before: new rows of ours get ids above these.
+alter table bridge add column if not exists visits_above bigint not null default 0,
+    add column if not exists patients_above bigint not null default 0,
+    -- When both sides were last compared as a whole.
+    add column if not exists checked_at timestamptz;
 -- As far as can be booked today, and a month more.
 create or replace function bridge_reach() returns date
 language sql stable as $$ select current_date + coalesce(max(horizon_days), 365)::integer + 31 from tenant_identity $$;

@@ -64,8 +64,7 @@ pub enum Operation {
         #[command(flatten)]
         world: OfWorld,
     },
-    /// Shows what attaching a practice to its EMR's tables requires and would change. With --apply,
-    /// attaches it; run it again to finish an interrupted attempt
+    /// Shows what attaching a practice to the tables of its EMR needs and creates; --apply attaches it, continuing an interrupted run
     AttachPractice {
         practice: String,
         /// The bridge for this EMR: the name of a folder in `infra/bridges`
@@ -76,19 +75,19 @@ pub enum Operation {
         #[command(flatten)]
         world: OfWorld,
     },
-    /// Compares an attached practice with its EMR; fails if anything needs attention
+    /// Compares an attached practice with its EMR; fails if it finds anything
     CheckPractice {
         practice: String,
-        /// First rebuild the bridge and the rows that differ
+        /// First renew the bridge and correct our rows that differ
         #[arg(long)]
         repair: bool,
-        /// Also write test rows in both directions, and roll them back
+        /// Also write in both directions, and roll back
         #[arg(long)]
         trial: bool,
         #[command(flatten)]
         world: OfWorld,
     },
-    /// Detaches a practice from its EMR's tables and leaves those as they were before attaching
+    /// Removes the bridge between a practice and the tables of its EMR, which are then as before
     DetachPractice {
         practice: String,
         #[command(flatten)]

@@ -1,8 +1,10 @@
 //! Bridges: a practice's tables tied to those that its EMR has in the same `PostgreSQL` database. Each is SQL in `infra/bridges`, which
-//! runs as the practice's role; here it is installed, looked after and taken away.
+//! runs as the practice's role. This module installs, checks, repairs and removes it.
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx as _;
 use sqlx::AssertSqlSafe;
 
 use super::{Conn, Error, Pool, Result, TenantDb, on};
@@ -11,6 +13,8 @@ use super::{Conn, Error, Pool, Result, TenantDb, on};
 const BATCH: i64 = 1_000;
 /// Rows of one look, which changes nothing.
 const LOOK: i64 = 5_000;
+/// Changes of the EMR's that one transaction applies later.
+const CAUGHT_UP: i64 = 500;
 /// Making triggers takes locks on the EMR's tables: its programs wait no longer than this.
 const PATIENCE: &str = "set local lock_timeout = '2s'; ";
 
@@ -39,17 +43,17 @@ macro_rules! bridge {
 /// All that the product brings.
 pub const BRIDGES: [Bridge; 1] = [bridge!("openemr-postgresql")];
 
-/// What attaching would begin with.
+/// What attaching needs and copies.
 #[derive(Debug)]
 pub struct Plan {
     /// Statements that the EMR's owner has to run first.
     pub grants: Vec<String>,
-    /// Rows of the EMR's that ours would be made of; zero while it can't be read.
+    /// Rows of the EMR to copy; zero while privileges are missing.
     pub patients: i64,
     pub events: i64,
 }
 
-/// Something that is to be looked at.
+/// A difference or fault that `check-practice` reports.
 #[derive(Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct Finding {
     pub finding: String,
@@ -94,8 +98,7 @@ impl Bridge {
         .await
     }
 
-    /// Installs the bridge, or renews it. From then on neither side misses what the other one writes; what was there before follows with
-    /// [`load`].
+    /// Installs or renews the bridge. From then on neither side misses a change; [`load`] copies older rows.
     ///
     /// # Errors
     /// As [`Self::plan`], also while another program holds one of the EMR's tables.
@@ -109,7 +112,7 @@ impl Bridge {
         })
     }
 
-    /// Takes the bridge away: all that it has in the database but rows. The EMR's tables are as they were before.
+    /// Removes the bridge and keeps the copied rows. The EMR's tables are as before.
     ///
     /// # Errors
     /// [`Error::Unavailable`], also while another program holds one of the EMR's tables.
@@ -146,7 +149,7 @@ async fn read_plan(conn: &mut Conn) -> Result<Plan> {
         return Ok(Plan { grants, patients: 0, events: 0 });
     }
     let (patients, events) =
-        on!(conn, c => sqlx::query_as("select patients, events from emr_size").fetch_one(c).await)?;
+        on!(conn, c => sqlx::query_as("select patients, events from emr_size()").fetch_one(c).await)?;
     Ok(Plan { grants, patients, events })
 }
 
@@ -186,7 +189,7 @@ pub async fn load(
     }
 }
 
-/// All that is to be looked at; nothing when all is well. No statement lasts long, whatever the practice's size.
+/// Returns all findings; none if both sides match. No statement lasts long, whatever the practice's size.
 ///
 /// # Errors
 /// As [`load`].
@@ -210,7 +213,7 @@ pub async fn check(db: &TenantDb) -> Result<Vec<Finding>> {
             }
         }
         findings.extend(kinds.into_iter().map(|(kind, (count, first))| Finding {
-            finding: format!("{kind} ({turn})"),
+            finding: format!("{}: {kind}", turn.trim_start_matches("bridge_apply_").replace('_', " ")),
             count,
             example: Some(first.to_string()),
         }));
@@ -218,7 +221,56 @@ pub async fn check(db: &TenantDb) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// Follows series of the EMR's as far as can be booked today; gives how many had more days.
+/// Applies the EMR's changes that could not be applied when they were made, until none is left or `goes_on` says no; returns how many it
+/// applied. Returns zero for practices that no bridge attaches.
+///
+/// # Errors
+/// [`Error::Unavailable`]; [`Error::Statement`] when the bridge is damaged.
+pub async fn catch_up(db: &TenantDb, mut goes_on: impl FnMut() -> bool) -> Result<i64> {
+    if matches!(db.pool, Pool::Sqlite(_)) {
+        return Ok(0);
+    }
+    let mut conn = db.connection().await?;
+    let is_attached: bool = on!(&mut conn, c => sqlx::query_scalar("select to_regprocedure('bridge_catch_up(bigint)') is not null")
+        .fetch_one(c).await)?;
+    drop(conn);
+    if !is_attached {
+        return Ok(0);
+    }
+    let mut applied = 0;
+    loop {
+        let some: Option<i64> = crate::in_transaction!(db, Error, conn => {
+            Ok(on!(conn, c => sqlx::query_scalar("select bridge_catch_up($1) where exists (select 1 from bridge_failures)")
+                .bind(CAUGHT_UP).fetch_optional(c).await)?)
+        })?;
+        applied += some.unwrap_or(0);
+        if some.is_none_or(|some| some < CAUGHT_UP) || !goes_on() {
+            return Ok(applied);
+        }
+    }
+}
+
+/// Whether an attached practice has not been compared with its EMR since `before`.
+///
+/// # Errors
+/// As [`load`].
+pub async fn is_due(db: &TenantDb, before: Timestamp) -> Result<bool> {
+    let mut conn = db.connection().await?;
+    Ok(on!(&mut conn, c => sqlx::query_scalar("select coalesce(checked_at <= $1, true) from bridge")
+        .bind(before.to_sqlx()).fetch_one(c).await)?)
+}
+
+/// Records that an attached practice was compared with its EMR.
+///
+/// # Errors
+/// As [`load`].
+pub async fn record_check(db: &TenantDb, at: Timestamp) -> Result<()> {
+    let mut conn = db.connection().await?;
+    on!(&mut conn, c => sqlx::query("update bridge set checked_at = $1").bind(at.to_sqlx()).execute(c).await.map(|_| ()))?;
+    Ok(())
+}
+
+/// Extends the EMR's series as far as can be booked today; returns how many got more days.
 ///
 /// # Errors
 /// As [`load`].
@@ -228,7 +280,7 @@ pub async fn renew(db: &TenantDb) -> Result<i64> {
     })
 }
 
-/// Writes on both sides, sees what arrives, and takes it back; gives what didn't arrive.
+/// Writes on both sides, checks that each change arrives, and rolls back; returns what did not arrive.
 ///
 /// # Errors
 /// As [`load`].

@@ -303,7 +303,11 @@ async fn ends(conn: &mut Conn) -> Result<BTreeMap<String, i64>> {
 /// Returns the highest id ever assigned in a table.
 async fn end(conn: &mut Conn, table: &str, column: &str) -> Result<i64> {
     // Only our own names are formatted into the SQL.
+    let is_the_emrs = the_emr_gives_ids(conn, table).await?;
     let text = match conn {
+        Conn::Postgres(_) if is_the_emrs => {
+            format!("select bridge_last_id('{table}')")
+        }
         Conn::Postgres(_) => {
             format!(
                 "select coalesce(pg_sequence_last_value(pg_get_serial_sequence('{table}', '{column}')::regclass), 0)"
@@ -319,7 +323,11 @@ async fn end(conn: &mut Conn, table: &str, column: &str) -> Result<i64> {
 /// Makes the ids of new rows start above `end`.
 async fn begin_above(conn: &mut Conn, table: &str, column: &str, end: i64) -> Result<()> {
     // Only our own names and numbers are formatted into the SQL.
+    let is_the_emrs = the_emr_gives_ids(conn, table).await?;
     let text = match conn {
+        Conn::Postgres(_) if is_the_emrs => {
+            format!("select bridge_begin_above('{table}', {end})")
+        }
         Conn::Postgres(_) => format!("select setval(pg_get_serial_sequence('{table}', '{column}'), {end})"),
         Conn::Sqlite(_) => format!(
             "insert into sqlite_sequence (name, seq) select '{table}', 0
@@ -329,6 +337,16 @@ async fn begin_above(conn: &mut Conn, table: &str, column: &str, end: i64) -> Re
     };
     on!(conn, c => sqlx::raw_sql(AssertSqlSafe(text)).execute(c).await.map(|_| ()))?;
     Ok(())
+}
+
+/// Whether the practice's EMR assigns the ids of the table's new rows.
+async fn the_emr_gives_ids(conn: &mut Conn, table: &str) -> Result<bool> {
+    if matches!(conn, Conn::Sqlite(_)) || !["visits", "patients"].contains(&table) {
+        return Ok(false);
+    }
+    Ok(
+        on!(conn, c => sqlx::query_scalar("select to_regprocedure('bridge_begin_above(text, bigint)') is not null").fetch_one(c).await)?,
+    )
 }
 
 /// Returns those of the records that exist.

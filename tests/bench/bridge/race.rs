@@ -135,7 +135,7 @@ pub(crate) async fn run(most: i64, seconds: i64) {
     let unbound = database::integer(&practice.db, "select count(*) from visits where not bound").await;
     let noted = database::integer(&practice.db, "select count(*) from bridge_failures").await;
     println!("{unbound} visits of the staff's lie on others; {noted} were not followed at once");
-    database::execute(&practice.db, "set partner_api.writing = ''; select bridge_catch_up()").await;
+    database::execute(&practice.db, "set partner_api.writing = ''; select bridge_catch_up(1000000)").await;
     println!("differences afterwards: {:?}", shared::tenant::bridge::check(&practice.db).await.unwrap());
 }
 

@@ -6,28 +6,28 @@ use super::{Operator, migrate::outcome_of};
 use crate::error::{Error, Result};
 
 impl Operator {
-    /// Attaches a practice to its EMR's tables, or says what that would do and needs.
+    /// Attaches a practice to its EMR's tables, or shows what that needs and creates.
     ///
     /// # Errors
-    /// When rights are missing, the EMR isn't there, or the practice isn't registered. Broken off, it is finished by the next run.
+    /// If privileges or the EMR's tables are missing, or the practice is not registered. The next run continues an interrupted one.
     pub async fn attach_practice(&self, practice: &str, bridge: &str, apply: bool) -> Result<()> {
         self.registered(practice).await?;
         if !apply {
             self.bridge(practice, "plan", Some(bridge)).await?;
-            println!("Nothing was changed; --apply attaches {practice}.");
+            println!("Nothing was changed. Run the command again with --apply to attach {practice}.");
             return Ok(());
         }
         self.bridge(practice, "attach", Some(bridge)).await?;
         println!(
-            "{practice} is attached by {bridge}; `check-practice {practice} --trial` tries both directions."
+            "{practice} is attached by {bridge}. Try both directions with `check-practice {practice} --trial`."
         );
         Ok(())
     }
 
-    /// Compares an attached practice with its EMR, having it repaired or tried out if that is wanted.
+    /// Compares an attached practice with its EMR; on request, repairs it or tries both directions.
     ///
     /// # Errors
-    /// When there is anything to be looked at.
+    /// If there are findings.
     pub async fn check_practice(&self, practice: &str, repair: bool, trial: bool) -> Result<()> {
         self.registered(practice).await?;
         self.bridge(practice, if repair { "repair" } else { "check" }, None).await?;
@@ -37,16 +37,16 @@ impl Operator {
         Ok(())
     }
 
-    /// Takes away what ties a practice to its EMR's tables. Its own tables stay.
+    /// Removes the bridge between a practice and its EMR's tables. The practice's own tables stay.
     ///
     /// # Errors
-    /// When it isn't attached.
+    /// If it is not attached.
     pub async fn detach_practice(&self, practice: &str) -> Result<()> {
         self.registered(practice).await?;
         self.bridge(practice, "detach", None).await
     }
 
-    /// Asks for work on a bridge until it is finished, and prints what is found.
+    /// Requests work on a bridge until it is finished, and prints the findings.
     async fn bridge(&self, practice: &str, work: &str, bridge: Option<&str>) -> Result<()> {
         loop {
             let event = json!({ "bridge": { "practice": practice, "work": work, "bridge": bridge } });
@@ -56,7 +56,7 @@ impl Operator {
             }
             match outcome["status"].as_str() {
                 Some("usable") => return Ok(()),
-                Some("unfinished") => println!("  … and goes on"),
+                Some("unfinished") => println!("  … continuing"),
                 _ => {
                     let cause = outcome["error"].as_str().unwrap_or("no cause given");
                     return Err(Error::Refused(format!("{practice}: {cause}")));

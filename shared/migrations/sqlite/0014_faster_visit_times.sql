@@ -1,0 +1,2 @@
+-- SQLite's triggers have no functions to call.
+select 1;
