@@ -42,7 +42,9 @@ use utoipa_axum::router::OpenApiRouter;
 pub(crate) use calls::records;
 use control::StoreCalls;
 pub(crate) use control::template;
-pub(crate) use database::{Engine, attach, execute as run_sql, new_database, pooled, try_execute as try_sql};
+pub(crate) use database::{
+    Engine, attach, execute as run_sql, mariadb, new_database, pooled, try_execute as try_sql,
+};
 pub(crate) use logs::Logs;
 pub(crate) use meter::Meter;
 pub(crate) use queue::Message;

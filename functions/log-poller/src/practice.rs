@@ -6,7 +6,7 @@ use shared::{
     auth::PracticeGrant,
     control::{self, dispatch::Lease, subscriptions::Subscription},
     domain::{PracticeFault, PracticePass, ids::LogId, log_progress::LogProgress},
-    tenant::{self, TenantDb, unindexed_patients},
+    tenant::{self, TenantDb, bridge, unindexed_patients},
 };
 
 use crate::{
@@ -75,6 +75,10 @@ async fn take_turn(
 ) -> Result<Turn, PracticeError> {
     let grant = PracticeGrant::for_operations(lease.practicepass().clone());
     let db = in_time(app, app.open(&grant)).await?;
+    // An EMR on a server of its own may be down; what the API's callers did is news all the same.
+    if let Err(error) = in_time(app, bridge::pull(&db)).await {
+        tracing::warn!(practice = %lease.practicepass(), %error, "changes of the practice's EMR could not be followed");
+    }
     let turn = read_on(app, leases, &db, lease, until).await?;
     // An import is made searchable piece by piece, between which events go out; none is lost because of it.
     let searchable = unindexed_patients::index(&db, app.config.timeouts.polled_patients);

@@ -33,7 +33,7 @@ pub(crate) async fn run(app: &App, task: &BridgeTask, deadline: Timestamp) -> Re
     let practices = Practices::patient(1).with_timeouts(Timeouts::OF_MIGRATIONS);
     let done = async {
         let db = practices.open(&grant, app.clock.now(), async || Ok::<_, tenant::Error>(location)).await?;
-        let done = work(app, &db, task, deadline).await;
+        let done = work(app, &db, &dsn, task, deadline).await;
         db.close().await;
         done
     };
@@ -45,6 +45,7 @@ pub(crate) async fn run(app: &App, task: &BridgeTask, deadline: Timestamp) -> Re
 async fn work(
     app: &App,
     db: &TenantDb,
+    secret: &str,
     task: &BridgeTask,
     deadline: Timestamp,
 ) -> tenant::Result<Result<Done, String>> {
@@ -66,8 +67,14 @@ async fn work(
     match task.work {
         Work::Plan => {
             step("looking at the EMR's tables");
-            let plan = bridge.plan(db).await?;
-            found.extend(plan.grants.iter().map(|grant| format!("the EMR's owner has to run: {grant};")));
+            let plan = bridge.plan_with(db, secret).await?;
+            found.extend(plan.grants.iter().map(|it| {
+                if it.starts_with("grant ") {
+                    format!("the EMR's owner has to run: {it};")
+                } else {
+                    it.clone()
+                }
+            }));
             if plan.grants.is_empty() {
                 found.push(format!(
                     "{} patients and {} events of the EMR would be taken over",
@@ -78,12 +85,12 @@ async fn work(
                 table of the EMR's that is watched".to_owned());
         }
         Work::Attach => {
-            let plan = bridge.plan(db).await?;
+            let plan = bridge.plan_with(db, secret).await?;
             if !plan.grants.is_empty() {
                 return Ok(Err(format!("rights are missing: {}", plan.grants.join("; "))));
             }
             step("making the bridge");
-            bridge.install(db).await?;
+            bridge.install_with(db, secret).await?;
             step("taking over what the EMR has");
             let progress = bridge::load(db, true, goes_on).await?;
             found.push(format!(
@@ -102,7 +109,7 @@ async fn work(
         }
         Work::Repair => {
             step("making the bridge anew");
-            bridge.install(db).await?;
+            bridge.install_with(db, secret).await?;
             step("repairing");
             let progress = bridge::load(db, false, goes_on).await?;
             found.push(format!(
