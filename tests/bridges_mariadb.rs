@@ -31,7 +31,7 @@ async fn attached() -> (Office, String) {
 async fn session(office: &Office) -> PgConnection {
     let options: PgConnectOptions = office.dsn().parse().unwrap();
     let mut session = PgConnection::connect_with(&options).await.unwrap();
-    session.execute("set search_path = partner_api; set statement_timeout = '1250ms'").await.unwrap();
+    session.execute("set search_path = partner_api").await.unwrap();
     session
 }
 

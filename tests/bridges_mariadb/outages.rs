@@ -43,6 +43,7 @@ async fn a_server_that_hangs_holds_four_backends_at_most_and_no_caller() {
     for patient in 1..=12 {
         let mut session = session(&office).await;
         callers.spawn(async move {
+            session.execute("set statement_timeout = '1250ms'").await.unwrap();
             let insert = format!(
                 "insert into visits (patient_id, provider_id, visit_type, visit_date, visit_time, visit_duration)
                  values (1001 + {patient} % 3, 2, 'FOLLOWUP', date '2026-03-11' + {patient}, '10:00', 30)"

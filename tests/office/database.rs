@@ -132,7 +132,7 @@ pub(crate) async fn attach_to_mariadb(db: &shared::tenant::TenantDb, emr: &str) 
     execute(db, "create extension if not exists mysql_fdw schema public").await;
     let bridge = Bridge::named("openemr-mariadb").unwrap();
     bridge.install_with(db, &format!("postgres://\n{}", mariadb::create(emr))).await.unwrap();
-    execute(db, "insert into bridge_rooms (room, resource_id) values ('r1', 101), ('r2', 102)").await;
+    mariadb::raw(db, "insert into bridge_rooms (room, resource_id) values ('r1', 101), ('r2', 102)").await;
     bridge::load(db, true, |_| true).await.unwrap();
     let findings = bridge::check(db).await.unwrap();
     assert!(findings.is_empty(), "{findings:?}");

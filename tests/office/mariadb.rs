@@ -27,7 +27,13 @@ fn setting(name: &str) -> String {
 pub(crate) fn client(database: &str) -> Command {
     let mut client = Command::new("mariadb");
     client.args(["--no-defaults", "--protocol=tcp", "--host=127.0.0.1", "--user=admin", "--password=admin"]);
-    client.args(["--skip-column-names", "--batch", "--port", &setting("TEST_MARIADB_PORT")]);
+    client.args([
+        "--default-character-set=utf8mb4",
+        "--skip-column-names",
+        "--batch",
+        "--port",
+        &setting("TEST_MARIADB_PORT"),
+    ]);
     if !database.is_empty() {
         client.arg(database);
     }
@@ -100,7 +106,7 @@ pub(crate) async fn copy(db: &TenantDb, database: &str) {
     raw(db, &statement).await;
 }
 
-async fn raw(db: &Database, statement: &str) {
+pub(crate) async fn raw(db: &Database, statement: &str) {
     let Conn::Postgres(connection) = &mut db.connection().await.unwrap() else { panic!("no server") };
     sqlx::raw_sql(AssertSqlSafe(statement.to_owned())).execute(&mut **connection).await.unwrap();
 }

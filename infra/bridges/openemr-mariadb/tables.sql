@@ -94,7 +94,7 @@ begin
             return next 'the administrator of MariaDB must enable TLS: the connection is not encrypted';
         end if;
     exception when fdw_error then
-        return next 'MariaDB cannot be reached with the account of the secret: ' || regexp_replace(sqlerrm, '^.*: ', '');
+        return next 'MariaDB cannot be reached with the account of the secret: ' || replace(sqlerrm, 'failed to connect to MySQL: ', '');
     end;
 end $$;
 

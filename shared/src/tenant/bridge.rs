@@ -1,11 +1,16 @@
 //! Bridges: a practice's tables tied to those that its EMR has, in the same `PostgreSQL` database or on a server of its own. Each is SQL in
 //! `infra/bridges`, which runs as the practice's role; here it is installed, looked after and taken away.
 
+mod remote;
+
 use std::collections::BTreeMap;
 
 use sqlx::AssertSqlSafe;
 
 use super::{Conn, ConnectionString, EmrAddress, Error, Pool, Result, TenantDb, on};
+
+pub use remote::pull;
+use remote::{connect, has_outbox, pull_once};
 
 /// Rows of one transaction of a load or a repair.
 const BATCH: i64 = 1_000;
@@ -53,10 +58,6 @@ pub const BRIDGES: [Bridge; 2] = [
     bridge!("openemr-postgresql", GRANTS, false),
     bridge!("openemr-mariadb", "select distinct bridge_missing()", true),
 ];
-
-/// Changes of one transaction of a [`pull`], and transactions of one call.
-const PULL: i64 = 200;
-const PULLS: usize = 5;
 
 /// What attaching would begin with.
 #[derive(Debug)]
@@ -209,53 +210,6 @@ impl Bridge {
             ))),
         }
     }
-}
-
-/// Connects the database with the EMR's server; returns what an administrator must do first.
-async fn connect(conn: &mut Conn, emr: Option<&EmrAddress>) -> Result<Vec<String>> {
-    let Some(emr) = emr else { return Ok(Vec::new()) };
-    let authorities = emr.authority.is_none().then_some(EmrAddress::AUTHORITIES);
-    let missing = on!(conn, c => sqlx::query_scalar("select bridge_connect($1, $2, $3, $4, $5, $6, $7)")
-        .bind(&emr.host).bind(emr.port).bind(&emr.database).bind(&emr.user).bind(&emr.password)
-        .bind(&emr.authority).bind(authorities).fetch_all(c).await)?;
-    Ok(missing)
-}
-
-/// Follows what an EMR on a server of its own has changed, and takes back what lost calls of ours left there; returns the number of changes.
-/// Nothing for a practice whose EMR is in its own database, or that has none.
-///
-/// # Errors
-/// [`Error::Unavailable`], also when the EMR's server doesn't answer; [`Error::Statement`] when the bridge isn't whole.
-pub async fn pull(db: &TenantDb) -> Result<i64> {
-    let mut all = 0;
-    if !db.has_outbox(async || has_outbox(db).await).await? {
-        return Ok(all);
-    }
-    for _ in 0..PULLS {
-        let done = pull_once(db).await?;
-        all += done;
-        if done < PULL {
-            break;
-        }
-    }
-    Ok(all)
-}
-
-async fn pull_once(db: &TenantDb) -> Result<i64> {
-    crate::in_transaction!(db, Error, conn => {
-        Ok(on!(conn, c => sqlx::query_scalar("select bridge_pull($1)").bind(PULL).fetch_one(c).await)?)
-    })
-}
-
-async fn has_outbox(db: &TenantDb) -> Result<bool> {
-    if matches!(db.pool, Pool::Sqlite(_)) {
-        return Ok(false);
-    }
-    let mut conn = db.connection().await?;
-    Ok(
-        on!(&mut conn, c => sqlx::query_scalar("select to_regprocedure('partner_api.bridge_pull(bigint)') is not null")
-        .fetch_one(c).await)?,
-    )
 }
 
 /// How far a load or a repair came.
