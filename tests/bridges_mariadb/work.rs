@@ -3,10 +3,7 @@
 use jiff::SignedDuration;
 use migrate::{Status, Task};
 use serde_json::json;
-use shared::{
-    app::{App, secrets::Secrets},
-    tenant::Bridge,
-};
+use shared::{app::App, control::Secrets, tenant::Bridge};
 use sqlx::Executor;
 
 use super::{attached, event, one, session};

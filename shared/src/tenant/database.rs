@@ -226,9 +226,9 @@ impl TenantDb {
         Self { time_zone, ..self }
     }
 
-    /// What `ask` said the first time; a practice that is attached afterwards is opened anew within minutes.
-    pub(super) async fn has_outbox(&self, ask: impl AsyncFnOnce() -> Result<bool>) -> Result<bool> {
-        self.has_outbox.get_or_try_init(ask).await.copied()
+    /// Whether the practice's EMR has an outbox, once that is known; a practice that is attached afterwards is opened anew within minutes.
+    pub(super) fn has_outbox(&self) -> &OnceCell<bool> {
+        &self.has_outbox
     }
 
     pub fn practicepass(&self) -> &PracticePass {

@@ -23,7 +23,7 @@ pub(super) async fn connect(conn: &mut Conn, emr: Option<&EmrAddress>) -> Result
 /// [`Error::Unavailable`], also when the EMR's server doesn't answer; [`Error::Statement`] when the bridge isn't whole.
 pub async fn pull(db: &TenantDb) -> Result<i64> {
     let mut all = 0;
-    if !db.has_outbox(async || has_outbox(db).await).await? {
+    if !*db.has_outbox().get_or_try_init(|| has_outbox(db)).await? {
         return Ok(all);
     }
     for _ in 0..PULLS {
