@@ -19,6 +19,7 @@ mod booking_buffers;
 mod booking_locks;
 mod booking_race;
 mod bridges;
+mod bridges_mariadb;
 mod brute_force;
 mod canary;
 mod bounds;

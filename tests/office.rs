@@ -43,7 +43,7 @@ pub(crate) use calls::records;
 use control::StoreCalls;
 pub(crate) use control::template;
 pub(crate) use database::{
-    Engine, attach, execute as run_sql, is_attached, new_database, pooled, try_execute as try_sql,
+    Engine, attach, execute as run_sql, is_attached, mariadb, new_database, pooled, try_execute as try_sql,
 };
 pub(crate) use logs::Logs;
 pub(crate) use meter::Meter;

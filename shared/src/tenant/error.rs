@@ -56,6 +56,8 @@ pub enum Error {
 const LOGIN_REFUSED: [&str; 4] = ["28P01", "28000", "3D000", "55000"];
 
 const LOCK_NOT_AVAILABLE: &str = "55P03";
+/// The class of errors of a foreign data wrapper.
+const FOREIGN_SERVER: &str = "HV";
 
 impl Error {
     /// Whether the database exists, but let nobody in with this connection string.
@@ -77,6 +79,12 @@ impl Error {
             | Self::Migrate(_)
             | Self::Statement(_) => PracticeFault::StatementFailed,
         }
+    }
+
+    /// Whether the server of the practice's EMR did not answer; its own database did.
+    pub fn is_of_emr(&self) -> bool {
+        let Self::Unavailable(sqlx::Error::Database(error)) = self else { return false };
+        error.code().is_some_and(|code| code.starts_with(FOREIGN_SERVER))
     }
 
     /// Whether another transaction held a lock for longer than the wait for it was allowed to last.
@@ -148,6 +156,7 @@ fn classify(code: &str, message: &str, constraint: Option<&str>) -> Class {
         "23514" if constraint == Some("emr_refuses") => Class::Refused(Constraint::Emr),
         // foreign_key_violation
         "23503" | "787" => Class::Refused(Constraint::ForeignKey),
+        _ if code.starts_with(FOREIGN_SERVER) => Class::Unavailable,
         _ if code.starts_with("08") || LOGIN_REFUSED.contains(&code) => Class::Unavailable,
         _ if code.starts_with("23") || code == "19" || code == "2067" || code == "1555" => {
             Class::Refused(Constraint::Other)
