@@ -9,6 +9,7 @@ mod isolation;
 mod misfits;
 mod odd_ids;
 mod poller;
+mod release;
 mod replay;
 mod restarts;
 mod strangers;

@@ -170,7 +170,7 @@ async fn a_retry_whose_message_was_lost_is_brought_back_again() {
         office.set_time(&format!("2026-03-09T{time}Z"));
         let now = office.app.clock.now();
         let before = now - Duration::from_secs(30);
-        let shard = delivery(&office, 1).await.id.0 % shared::control::deliveries::SHARDS;
+        let shard = delivery(&office, 1).await.id.0 % office.app.control.delivery_shards();
         let due = office.app.control.due_deliveries(shard, before, 10).await.unwrap();
         assert_eq!(due.len(), expected, "{time}");
         poll(&office).await;

@@ -6,6 +6,7 @@ mod feed;
 mod outcomes;
 mod queries;
 mod replay;
+mod source;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use claims::{Claimed, busy_until};
 pub use feed::FeedPage;
+pub(super) use outcomes::Outcomes;
 pub use outcomes::{CountChange, DeliveryCounts};
 pub use queries::{Cursor, DeliveryPage};
 
@@ -30,8 +32,6 @@ use crate::domain::{
 
 /// A delivery is kept for 30 days.
 const KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
-/// Partitions of the feed and of what is due, so that none is hot.
-pub const SHARDS: i64 = 4;
 /// Keys of deliveries made by hand begin so; no practice has this name.
 const BY_HAND: &str = "D#*#";
 /// So many attempts are remembered with their answers: all of the schedule.
@@ -42,17 +42,20 @@ const ATTEMPTS_KEPT: usize = crate::domain::delivery::SCHEDULE.len() + 1;
 #[serde(rename_all = "camelCase")]
 pub struct Attempt {
     pub at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status_code: Option<u16>,
     pub duration_ms: u64,
     /// Why there was no answer, or none that counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_message: Option<String>,
     /// The beginning of the answer to an attempt that failed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub answer: String,
 }
 
-/// Table Deliveries; `byId`: id; `bySubscription`: subscription, creation; `feed`: `FEED#<shard>`, outcome and creation;
-/// `byPractice`: practice, outcome and creation; `due`, only while an attempt is to come or, by hand, under way:
-/// `DUE#<shard>`, its time.
+/// Table Deliveries; `byPractice`: practice / partner, outcome, id; `feed`: `FEED#<shard>` / outcome, id; `due`, only while an attempt
+/// is to come or, by hand, under way: `DUE#<shard>` / its time. Shards go by the id. A delivery is in no list before its first attempt has
+/// ended or been put off: what is written once in each index is paid for once. The indexes hold all but `history`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Delivery {
@@ -78,11 +81,11 @@ pub struct Delivery {
     pub withheld: Option<WithheldReason>,
     /// Attempts that have ended.
     pub attempts: u32,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status_code: Option<u16>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_message: Option<String>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
     #[serde(with = "instant")]
     pub created_at: Timestamp,
@@ -91,7 +94,7 @@ pub struct Delivery {
     /// The process that attempts it has until then (Unix milliseconds); the value also fences its outcome.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) claimed_until: Option<i64>,
-    /// The newest last.
+    /// The newest last; only the newest has the endpoint's answer.
     #[serde(default)]
     pub history: Vec<Attempt>,
 }
@@ -210,28 +213,34 @@ impl Delivery {
         self.error_message.clone_from(&attempt.error_message);
         self.duration_ms = Some(attempt.duration_ms);
         self.next_attempt_at = next_attempt_at;
+        // It is the largest thing in a record, and each write of the record pays for it again.
+        self.history.iter_mut().for_each(|earlier| earlier.answer.clear());
         self.history.push(attempt);
         let surplus = self.history.len().saturating_sub(ATTEMPTS_KEPT);
         self.history.drain(..surplus);
     }
 
-    fn due_partition(&self) -> String {
-        format!("DUE#{}", self.id.0.rem_euclid(SHARDS))
-    }
-
-    fn item(&self) -> Result<Item> {
-        let shard = self.id.0.rem_euclid(SHARDS);
-        let mut place = vec![
-            ("feedPk", feed::partition(shard)),
-            (feed::OUTCOME_AT, feed::outcome_at(self.status, self.created_at, self.id)),
-        ];
+    /// As it is kept. `listed`: its lists have it, too.
+    fn item(&self, shards: i64, listed: bool) -> Result<Item> {
+        let mut place = Vec::new();
+        if listed {
+            place.extend(self.places(self.status, shards));
+        }
         if self.next_attempt_at.is_some() {
-            place.push(("duePk", self.due_partition()));
+            place.push((due::PARTITION, due::partition(due::shard(self.id, shards))));
         }
         let mut item = to_item(self, &place)?;
         let expiry = self.created_at.saturating_add(KEPT).unwrap_or(Timestamp::MAX).as_second();
         item.insert("expiresAt".to_owned(), AttributeValue::N(expiry.to_string()));
-        item.insert("success".to_owned(), AttributeValue::Bool(self.succeeded()));
         Ok(item)
+    }
+
+    /// Where the lists have it, with this status.
+    fn places(&self, status: DeliveryStatus, shards: i64) -> [(&'static str, String); 3] {
+        [
+            (feed::PARTITION, feed::partition(feed::shard(self.id, shards))),
+            (feed::PLACE, feed::place(status, self.id)),
+            (feed::PLACE_OF_PARTNER, feed::place_of_partner(&self.partner_id, status, self.id)),
+        ]
     }
 }

@@ -67,7 +67,7 @@ params! {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Monitor {
     summary: Summary,
-    /// Practices whose log has been read, at most 1,000, ordered by practice.
+    /// Of the first 1,000 practices those whose log has been read, ordered by practice.
     dispatch_states: Vec<DispatchStateBody>,
     /// How many more there are of these 1,000, when what is to be said of all is too much for one answer: ask by `practicepass`.
     /// Absent when all are there.
@@ -80,7 +80,7 @@ pub(crate) struct Monitor {
     queue: QueueFigures,
     /// Those that the platform disabled, at most 100, ordered by practice. Nothing is sent until the partner signs up again.
     disabled_subscriptions: Vec<DisabledSubscription>,
-    /// Active subscriptions whose deliveries are held back, at most 100 of the first 10,000 active ones, ordered by practice. Each
+    /// Active subscriptions whose deliveries are held back, at most 100 of some 10,000 active ones, ordered by practice. Each
     /// goes on by itself when its endpoint answers again.
     breakers: Vec<BreakerBody>,
     /// Tables of the EMR with rows that could not be read yesterday or today, at most 100, the catalog's first, then ordered by

@@ -8,7 +8,7 @@ use super::{
         Error, Result, Store, Table, instant,
         store::{SERVICE, pk},
     },
-    Delivery,
+    Delivery, due,
 };
 
 /// Longer than an attempt takes; a process that died loses its claim after it.
@@ -33,7 +33,7 @@ impl Store {
             // Nothing but this would bring it to an end if its process died.
             delivery.next_attempt_at = now.checked_add(CLAIMED_FOR).ok();
         }
-        match self.put_new(Table::Deliveries, delivery.item()?).await {
+        match self.put_new(Table::Deliveries, delivery.item(self.delivery_shards(), false)?).await {
             Ok(()) => Ok(Claimed::Yes(Box::new(delivery))),
             Err(Error::ConditionFailed) => self.claim_again(&delivery.key, 1, now).await,
             Err(error) => Err(error),
@@ -80,14 +80,24 @@ impl Store {
     /// [`Error::ConditionFailed`] when the claim had ended and another process claimed it.
     pub async fn put_back(&self, delivery: &Delivery, until: Timestamp) -> Result<()> {
         let claim = delivery.claimed_until.unwrap_or_default();
+        let due = due::partition(due::shard(delivery.id, self.delivery_shards()));
+        let [feed, place, of_partner] = delivery
+            .places(delivery.status, self.delivery_shards())
+            .map(|(_, value)| AttributeValue::S(value));
         self.client()
             .update_item()
             .table_name(self.name(Table::Deliveries)?)
             .set_key(Some(pk(&delivery.key)))
-            .update_expression("SET nextAttemptAt = :until, duePk = :due REMOVE claimedUntil")
+            .update_expression(
+                "SET nextAttemptAt = :until, duePk = :due, feedPk = :feed, feedPlace = :place, partnerPlace = :of_partner \
+                 REMOVE claimedUntil",
+            )
             .condition_expression("claimedUntil = :claim")
             .expression_attribute_values(":until", AttributeValue::S(instant::text(until)))
-            .expression_attribute_values(":due", AttributeValue::S(delivery.due_partition()))
+            .expression_attribute_values(":due", AttributeValue::S(due))
+            .expression_attribute_values(":feed", feed)
+            .expression_attribute_values(":place", place)
+            .expression_attribute_values(":of_partner", of_partner)
             .expression_attribute_values(":claim", AttributeValue::N(claim.to_string()))
             .send()
             .await
