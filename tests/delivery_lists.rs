@@ -22,7 +22,7 @@ async fn filled() -> (Office, Receiver) {
     let signup = serde_json::json!({ "hookUrl": hook.url, "scopes": ["Claims"] });
     office.post("/v1/webhooks/signup", &signup).await.expect(201);
     for id in 1..=2 {
-        hook.then(Answer::status(if id == 1 { 500 } else { 200 }));
+        hook.then(Answer::status(if id == 1 { 200 } else { 500 }));
         office.sql(&format!("insert into log (log_id, table_name, action, record_id, logged_at) values ({id}, 'claims', 'insert', 1, '2026-03-09T12:00:00Z')")).await;
         poll(&office).await;
         assert_eq!(deliver(&office).await, 0);
@@ -46,13 +46,13 @@ async fn multiply(office: &Office) {
     let of_partner = "'S:prt_acme#delivered#%016d'";
     for copies in [
         format!("insert into \"DeliveriesTable\" (pk, sk, item_json, item_size) {numbers}
-                 select 'S:D#DemoOffice#1#' || n, sk, {item}, item_size from numbers, \"DeliveriesTable\" where pk = 'S:D#DemoOffice#1#2'"),
+                 select 'S:D#DemoOffice#1#' || n, sk, {item}, item_size from numbers, \"DeliveriesTable\" where pk = 'S:D#DemoOffice#1#1'"),
         format!("insert into \"DeliveriesTable::gsi::feed\" (gsi_pk, gsi_sk, table_pk, table_sk, item_json) {numbers}
                  select 'S:FEED#' || (n % 4), printf('S:delivered#%016d', n), 'S:D#DemoOffice#1#' || n, table_sk, {item}
-                 from numbers, \"DeliveriesTable::gsi::feed\" where table_pk = 'S:D#DemoOffice#1#2'"),
+                 from numbers, \"DeliveriesTable::gsi::feed\" where table_pk = 'S:D#DemoOffice#1#1'"),
         format!("insert into \"DeliveriesTable::gsi::byPractice\" (gsi_pk, gsi_sk, table_pk, table_sk, item_json) {numbers}
                  select gsi_pk, printf({of_partner}, n), 'S:D#DemoOffice#1#' || n, table_sk, {item}
-                 from numbers, \"DeliveriesTable::gsi::byPractice\" where table_pk = 'S:D#DemoOffice#1#2'"),
+                 from numbers, \"DeliveriesTable::gsi::byPractice\" where table_pk = 'S:D#DemoOffice#1#1'"),
     ] {
         let copied = file.execute(AssertSqlSafe(copies)).await.unwrap().rows_affected();
         assert_eq!(copied, u64::try_from(MANY).unwrap());

@@ -14,7 +14,7 @@ use shared::{
 };
 
 use crate::{
-    office::{Answer, Engine, Office, Receiver},
+    office::{Answer, Engine, Office, Receiver, template},
     pipeline::{deliver, poll},
 };
 
@@ -34,6 +34,11 @@ async fn events(office: &Office, ids: std::ops::RangeInclusive<i64>) {
         office.sql(&format!("insert into log (log_id, table_name, action, record_id, logged_at) values ({id}, 'claims', 'insert', {id}, '2026-03-09T12:00:00Z')")).await;
     }
     poll(office).await;
+}
+
+fn deliveries_table(office: &Office) -> &str {
+    let at = template().tables.iter().position(|it| it.id == "DeliveriesTable").unwrap();
+    &office.tables[at]
 }
 
 /// Write units of delivering what is in the queue.
@@ -105,7 +110,14 @@ async fn what_an_endpoint_answers_is_kept_once_and_in_no_index() {
     // Claim; outcome of 4 KB at most, twice; three indexes; the count.
     assert!(failed <= 1.0 + 2.0 * 4.0 + 3.0 + 2.0 + 3.0, "{failed}");
     for index in ["feed", "byPractice", "due"] {
-        let at = office.dynamodb.scan().table_name(&office.tables[1]).index_name(index).send().await.unwrap();
+        let at = office
+            .dynamodb
+            .scan()
+            .table_name(deliveries_table(&office))
+            .index_name(index)
+            .send()
+            .await
+            .unwrap();
         for item in at.items() {
             assert!(!item.contains_key("history"), "{index}");
         }
@@ -199,7 +211,7 @@ async fn an_outcome_that_is_refused_takes_none_of_the_others_with_it() {
 #[tokio::test]
 async fn the_stand_in_counts_units_as_documented() {
     let office = Office::open(Engine::Sqlite).await;
-    let table = &office.tables[1];
+    let table = deliveries_table(&office);
     let item = |place: &str, bytes: usize| {
         let text = |text: &str| AttributeValue::S(text.to_owned());
         std::collections::HashMap::from([

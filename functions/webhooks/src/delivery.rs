@@ -10,7 +10,7 @@ use crate::subscriber::Subscriber;
 
 /// Read a delivery with each of its attempts.
 ///
-/// What your endpoint answered to the newest attempt is kept to its first 2 KiB, if the attempt failed. Any webhook event scope allows this.
+/// What your endpoint answered to the newest attempt that failed is kept to its first 2 KiB. Any webhook event scope allows this.
 #[utoipa::path(
     get,
     path = "/v1/webhooks/deliveries/{id}",

@@ -95,7 +95,7 @@ struct AttemptBody {
     status_code: Option<u16>,
     duration_ms: u64,
     error_message: Option<String>,
-    /// The first 2 KiB of the endpoint's answer to the newest attempt, if it failed; of earlier ones and of successes it is not kept.
+    /// The first 2 KiB of the endpoint's answer to the newest attempt that failed; of other attempts it is not kept.
     answer: String,
 }
 

@@ -94,7 +94,7 @@ pub struct Delivery {
     /// The process that attempts it has until then (Unix milliseconds); the value also fences its outcome.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) claimed_until: Option<i64>,
-    /// The newest last; only the newest has the endpoint's answer.
+    /// The newest last; only the newest of those that failed has the endpoint's answer.
     #[serde(default)]
     pub history: Vec<Attempt>,
 }
@@ -213,8 +213,10 @@ impl Delivery {
         self.error_message.clone_from(&attempt.error_message);
         self.duration_ms = Some(attempt.duration_ms);
         self.next_attempt_at = next_attempt_at;
-        // It is the largest thing in a record, and each write of the record pays for it again.
-        self.history.iter_mut().for_each(|earlier| earlier.answer.clear());
+        if !attempt.answer.is_empty() {
+            // It is the largest thing in a record, and each write of the record pays for it again.
+            self.history.iter_mut().for_each(|earlier| earlier.answer.clear());
+        }
         self.history.push(attempt);
         let surplus = self.history.len().saturating_sub(ATTEMPTS_KEPT);
         self.history.drain(..surplus);

@@ -165,10 +165,10 @@ impl Store {
             return Ok(found);
         }
         loop {
-            let share = (skipped + wanted - found.len()) / sources.len() + 1;
+            let hungry: Vec<&mut Source> = sources.iter_mut().filter(|source| source.must_read()).collect();
+            let share = (skipped + wanted - found.len()) / hungry.len().max(1) + 1;
             let share = share.clamp(PAGE.0, PAGE.1);
-            let hungry = sources.iter_mut().filter(|source| source.must_read());
-            try_join_all(hungry.map(|source| self.read_on(source, share))).await?;
+            try_join_all(hungry.into_iter().map(|source| self.read_on(source, share))).await?;
             // The newest of all is known only while every source shows its newest.
             while !sources.iter().any(Source::must_read) {
                 let newest = sources
