@@ -28,6 +28,7 @@ mod conventions_everywhere;
 mod conventions_of_fields;
 mod databases;
 mod description;
+mod endpoints;
 mod foreign_values;
 #[path = "fuzz/bodies.rs"]
 mod fuzz_bodies;
