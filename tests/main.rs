@@ -30,6 +30,7 @@ mod databases;
 mod delivery_lists;
 mod delivery_units;
 mod description;
+mod endpoints;
 mod foreign_values;
 #[path = "fuzz/bodies.rs"]
 mod fuzz_bodies;

@@ -28,7 +28,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use shared::{
     api::edge,
-    app::{App, BruteForce, CallLog, Clock, KeyCache, Parts, Random, RateLimits},
+    app::{App, Background, BruteForce, CallLog, Clock, KeyCache, Parts, Random, RateLimits},
     auth::secret_ref::SecretRef,
     catalog::{CatalogDb, Catalogs},
     config::Config,
@@ -120,6 +120,7 @@ impl Stores {
             rates: RateLimits::default(),
             brute_force: BruteForce::default(),
             calls: CallLog::default(),
+            background: Background::default(),
         }
     }
 }

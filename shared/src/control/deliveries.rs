@@ -37,6 +37,15 @@ const BY_HAND: &str = "D#*#";
 /// So many attempts are remembered with their answers: all of the schedule.
 const ATTEMPTS_KEPT: usize = crate::domain::delivery::SCHEDULE.len() + 1;
 
+/// What partners are told of an attempt whose process died.
+const CUT_OFF: &str =
+    "the attempt was cut off before its outcome was known; the endpoint may have received it";
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
 /// One attempt and what came of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -44,7 +53,8 @@ pub struct Attempt {
     pub at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status_code: Option<u16>,
-    pub duration_ms: u64,
+    /// `None`: it was cut off, nobody knows when.
+    pub duration_ms: Option<u64>,
     /// Why there was no answer, or none that counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_message: Option<String>,
@@ -79,8 +89,11 @@ pub struct Delivery {
     /// Why it was withheld, with status `cancelled`. As long as it has a next attempt, that checks access anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub withheld: Option<WithheldReason>,
-    /// Attempts that have ended.
+    /// Attempts that have ended and count in the schedule.
     pub attempts: u32,
+    /// Further attempts: the endpoint answered 429, or they were cut off.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unscheduled: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status_code: Option<u16>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -161,6 +174,7 @@ impl Delivery {
             status: DeliveryStatus::Pending,
             withheld: None,
             attempts: 0,
+            unscheduled: 0,
             status_code: None,
             error_message: None,
             duration_ms: None,
@@ -204,15 +218,53 @@ impl Delivery {
         self.next_attempt_at = next;
     }
 
-    /// Takes up what came of an attempt.
+    /// All attempts so far.
+    pub fn attempts_made(&self) -> u32 {
+        self.attempts + self.unscheduled
+    }
+
+    /// Cancels it because the retry with this id brought the event to the endpoint.
+    pub fn supersede(&mut self, retry: DeliveryId) {
+        self.withhold(WithheldReason::DeliveredByRetry, None);
+        self.error_message = Some(format!("not sent again: retry {retry} was delivered"));
+    }
+
+    /// Takes up what came of an attempt of the schedule.
     pub fn record(&mut self, attempt: Attempt, status: DeliveryStatus, next_attempt_at: Option<Timestamp>) {
         self.attempts += 1;
+        self.take_up(attempt, status, next_attempt_at);
+    }
+
+    /// Takes up an attempt that the schedule doesn't count: the endpoint answered 429. The next one is at `next_attempt_at`.
+    pub fn record_rejected(&mut self, attempt: Attempt, next_attempt_at: Timestamp) {
+        self.unscheduled += 1;
+        self.take_up(attempt, DeliveryStatus::Retrying, Some(next_attempt_at));
+    }
+
+    /// Takes up that the process died whose claim ended at `claimed_until` (Unix milliseconds).
+    fn record_cut_off(&mut self, claimed_until: i64) {
+        self.unscheduled += 1;
+        let at = Timestamp::from_millisecond(claimed_until).unwrap_or(self.created_at);
+        self.remember(Attempt {
+            at: at.saturating_sub(claims::CLAIMED_FOR).unwrap_or(self.created_at),
+            status_code: None,
+            duration_ms: None,
+            error_message: Some(CUT_OFF.to_owned()),
+            answer: String::new(),
+        });
+    }
+
+    fn take_up(&mut self, attempt: Attempt, status: DeliveryStatus, next_attempt_at: Option<Timestamp>) {
         self.status = status;
         self.withheld = None;
         self.status_code = attempt.status_code;
         self.error_message.clone_from(&attempt.error_message);
-        self.duration_ms = Some(attempt.duration_ms);
+        self.duration_ms = attempt.duration_ms;
         self.next_attempt_at = next_attempt_at;
+        self.remember(attempt);
+    }
+
+    fn remember(&mut self, attempt: Attempt) {
         if !attempt.answer.is_empty() {
             // It is the largest thing in a record, and each write of the record pays for it again.
             self.history.iter_mut().for_each(|earlier| earlier.answer.clear());

@@ -2,6 +2,7 @@
 
 mod administration;
 mod health;
+mod pace;
 
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
 use futures::future::try_join_all;
@@ -24,6 +25,7 @@ use crate::{
     egress::HookUrl,
 };
 pub use health::{Breaker, BreakerState, Failed, LastError, LastOutcomes};
+pub use pace::Slots;
 
 /// A secret that was replaced signs beside the new one for so long.
 pub const OLD_SECRET_VALID: SignedDuration = SignedDuration::from_hours(24);
@@ -241,6 +243,10 @@ fn sk(partner: &PartnerId) -> String {
     format!("SUB#{partner}")
 }
 
+fn id_sk(partner: &PartnerId) -> String {
+    format!("SUBSCRIPTION_ID#{partner}")
+}
+
 /// How many subscriptions there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SubscriptionCounts {
@@ -392,6 +398,37 @@ impl Store {
         let save = TransactWriteItem::builder().put(put).build();
         let changed = self.subscriptions_changed()?;
         self.transact([save, changed].into_iter().chain(and).collect()).await
+    }
+
+    /// The id of the subscription that a partner has or had in a practice; `None` if there was never one. Kept, so that the
+    /// deliveries of all incarnations are in one list.
+    ///
+    /// Table Control, `PRACTICE#<PPass>` / `SUBSCRIPTION_ID#<partnerId>`: `id`.
+    pub async fn subscription_id(
+        &self,
+        practicepass: &PracticePass,
+        partner: &PartnerId,
+    ) -> Result<Option<SubscriptionId>> {
+        #[derive(Deserialize)]
+        struct Known {
+            id: SubscriptionId,
+        }
+        let place = key(pk(practicepass), id_sk(partner));
+        Ok(self.get::<Known>(Table::Control, place, true).await?.map(|known| known.id))
+    }
+
+    /// Remembers the id of a subscription, once and for all.
+    pub async fn remember_subscription_id(&self, subscription: &Subscription) -> Result<()> {
+        let written = self
+            .client()
+            .update_item()
+            .table_name(self.name(Table::Control)?)
+            .set_key(Some(key(pk(&subscription.practicepass), id_sk(&subscription.partner_id))))
+            .update_expression("SET id = if_not_exists(id, :id)")
+            .expression_attribute_values(":id", AttributeValue::N(subscription.id.to_string()))
+            .send()
+            .await;
+        written.map(drop).map_err(|error| Error::from_sdk(SERVICE, &error))
     }
 
     /// Deletes this incarnation. `false`: it was gone already.

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use aws_lambda_events::event::sqs::{SqsEvent, SqsMessage};
 use log_poller::Poll;
 use shared::{
-    app::{App, BruteForce, CallLog, Clock, KeyCache, Parts, Random, RateLimits},
+    app::{App, Background, BruteForce, CallLog, Clock, KeyCache, Parts, Random, RateLimits},
     auth::{secret_ref::SecretRef, webhook_signature::SigningSecret},
     catalog::Catalogs,
     config::Config,
@@ -73,6 +73,7 @@ impl World {
             rates: RateLimits::default(),
             brute_force: BruteForce::default(),
             calls: CallLog::default(),
+            background: Background::default(),
         });
         let practice = Practice {
             practicepass: created.db.practicepass().clone(),

@@ -257,7 +257,12 @@ impl Store {
         status: DeliveryStatus,
         now: Timestamp,
     ) -> Result<bool> {
-        let Some(delivery) = self.delivery(delivery_key).await? else { return Ok(true) };
+        let Some(mut delivery) = self.delivery(delivery_key).await? else { return Ok(true) };
+        if let Some(claim) = delivery.claimed_until.filter(|claim| *claim <= now.as_millisecond()) {
+            delivery.record_cut_off(claim);
+        }
+        let history: AttributeValue = serde_dynamo::to_attribute_value(&delivery.history)
+            .map_err(|error| Error::Malformed(error.to_string()))?;
         let text = |status: DeliveryStatus| AttributeValue::S(status.to_string());
         let [feed, place, of_partner] =
             delivery.places(status, self.delivery_shards()).map(|(_, value)| AttributeValue::S(value));
@@ -267,14 +272,19 @@ impl Store {
             .table_name(self.name(Table::Deliveries)?)
             .set_key(Some(pk(delivery_key)))
             .update_expression(
-                "SET #status = :given_up, feedPk = :feed, feedPlace = :place, partnerPlace = :of_partner \
+                "SET #status = :given_up, feedPk = :feed, feedPlace = :place, partnerPlace = :of_partner, \
+                 #history = :history, unscheduled = :unscheduled \
                  REMOVE duePk, nextAttemptAt, claimedUntil",
             )
             .condition_expression(
-                "(#status IN (:pending, :retrying) OR attribute_exists(duePk)) AND \
+                "(#status IN (:pending, :retrying) OR attribute_exists(duePk)) AND attempts = :attempts AND \
                  (attribute_not_exists(claimedUntil) OR claimedUntil <= :now)",
             )
             .expression_attribute_names("#status", "status")
+            .expression_attribute_names("#history", "history")
+            .expression_attribute_values(":history", history)
+            .expression_attribute_values(":unscheduled", AttributeValue::N(delivery.unscheduled.to_string()))
+            .expression_attribute_values(":attempts", AttributeValue::N(delivery.attempts.to_string()))
             .expression_attribute_values(":given_up", text(status))
             .expression_attribute_values(":feed", feed)
             .expression_attribute_values(":place", place)
