@@ -28,6 +28,9 @@ pub struct Timeouts {
     pub polled_turn: Duration,
     /// A turn makes patients of an import searchable for so long.
     pub polled_patients: Duration,
+    /// A run of the poller gives its practices back within this, and writes what it came to within the next.
+    pub released_leases: Duration,
+    pub run_record: Duration,
     /// Each check of readiness is given up after so long.
     pub readiness_check: Duration,
     /// The audit record of a call that has failed for want of a store is given up after so long.
@@ -45,6 +48,8 @@ impl Default for Timeouts {
             polled_database: Duration::from_secs(5),
             polled_turn: Duration::from_secs(25),
             polled_patients: Duration::from_secs(2),
+            released_leases: Duration::from_secs(1),
+            run_record: Duration::from_millis(800),
             readiness_check: Duration::from_secs(2),
             audit_of_a_failure: Duration::from_millis(500),
         }
@@ -107,6 +112,7 @@ impl Config {
                 deliveries: variable("DELIVERIES_TABLE"),
                 activity: variable("ACTIVITY_TABLE"),
                 ledger: variable("LEDGER_TABLE"),
+                delivery_shards: variable("DELIVERY_SHARDS").and_then(|text| text.parse().ok()),
             },
             events_queue_url: variable("EVENTS_QUEUE_URL"),
             slow_events_queue_url: variable("SLOW_EVENTS_QUEUE_URL"),

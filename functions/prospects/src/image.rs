@@ -70,7 +70,11 @@ impl Image {
         let url = HookUrl::parse(&self.0, Reach::Internet).ok()?;
         match hooks.vet(&url).await {
             // The local stack may be offline.
-            Err(Refused::NoAddress) if hooks.reach() == Reach::InternetAndLoopback => None,
+            Err(Refused::NoAddress | Refused::LookupFailed)
+                if hooks.reach() == Reach::InternetAndLoopback =>
+            {
+                None
+            }
             vetted => vetted.err().map(|refused| refused.to_string()),
         }
     }

@@ -91,6 +91,7 @@ codes! {
     InPast "IN_PAST" UNPROCESSABLE_ENTITY "In the past";
     BeyondHorizon "BEYOND_HORIZON" UNPROCESSABLE_ENTITY "Too far ahead";
     HookUrlRefused "HOOK_URL_REFUSED" UNPROCESSABLE_ENTITY "The hook URL is not allowed";
+    ReplayTooLarge "REPLAY_TOO_LARGE" UNPROCESSABLE_ENTITY "Too much happened in this time";
     IdempotencyKeyReused "IDEMPOTENCY_KEY_REUSED" UNPROCESSABLE_ENTITY "The idempotency key was used for another body";
     RateLimited "RATE_LIMITED" TOO_MANY_REQUESTS "Too many requests";
     Internal "INTERNAL" INTERNAL_SERVER_ERROR "Something went wrong on our side";

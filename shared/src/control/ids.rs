@@ -1,6 +1,10 @@
 //! Integer ids from blocks leased off a counter, so that no call waits at a hot item.
 
-use std::{ops::Range, sync::Arc};
+use std::{
+    ops::Range,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use tokio::sync::Mutex;
@@ -11,19 +15,37 @@ use super::{
 };
 use crate::domain::ids::{DeliveryId, MAX_SAFE_INTEGER, SubscriptionId};
 
+/// So long after it was leased no delivery's id is taken from a block: ids are about in the order of time, over all environments.
+const DELIVERY_IDS_HELD: Duration = Duration::from_mins(1);
+
 /// Ids of one kind, unique over all environments, rising within one. Those of a block that an environment leased and
 /// never used are skipped.
 #[derive(Clone, Debug)]
 pub struct IdBlocks {
     counter: &'static str,
     size: i64,
-    leased: Arc<Mutex<Range<i64>>>,
+    /// For how long a block is used.
+    held: Duration,
+    leased: Arc<Mutex<Leased>>,
+}
+
+/// Of a block that was leased at some time those that are left; none at first.
+#[derive(Debug, Default)]
+struct Leased {
+    ids: Range<i64>,
+    at: Option<Instant>,
 }
 
 impl IdBlocks {
     /// Ids of the counter of this name, leased `size` at a time.
     pub fn new(counter: &'static str, size: i64) -> Self {
-        Self { counter, size, leased: Arc::default() }
+        Self { counter, size, held: Duration::MAX, leased: Arc::default() }
+    }
+
+    /// Leases a new block when the present one is older than this.
+    #[must_use]
+    fn held_for(self, held: Duration) -> Self {
+        Self { held, ..self }
     }
 
     /// The next id.
@@ -32,11 +54,12 @@ impl IdBlocks {
     /// When a new block is needed and the counter can't be raised.
     pub async fn next(&self, store: &Store) -> Result<i64> {
         let mut leased = self.leased.lock().await;
-        if leased.is_empty() {
-            *leased = store.lease_ids(self.counter, self.size).await?;
+        if leased.ids.is_empty() || leased.at.is_some_and(|at| self.held < at.elapsed()) {
+            let at = Some(Instant::now());
+            *leased = Leased { ids: store.lease_ids(self.counter, self.size).await?, at };
         }
-        let id = leased.start;
-        leased.start += 1;
+        let id = leased.ids.start;
+        leased.ids.start += 1;
         Ok(id)
     }
 }
@@ -53,7 +76,7 @@ impl Default for Ids {
         Self {
             // So few are made that none need be skipped: a practice's first partners read 1, 2, 3.
             subscriptions: IdBlocks::new("subscription", 1),
-            deliveries: IdBlocks::new("delivery", 100),
+            deliveries: IdBlocks::new("delivery", 25).held_for(DELIVERY_IDS_HELD),
         }
     }
 }

@@ -49,7 +49,7 @@ const MOST_EXAMINED: usize = 1_000;
 /// Items of one query that looks for those that meet a condition.
 const EXAMINED_AT_ONCE: usize = 250;
 /// Items are counted up to here, by so many at a time.
-const MOST_COUNTED: i64 = 10_000;
+pub(super) const MOST_COUNTED: i64 = 10_000;
 const COUNTED_AT_ONCE: i32 = 1_000;
 
 /// Which list, and from which end.
@@ -129,17 +129,17 @@ impl Store {
         Ok(Slice { items: found.into_iter().map(|(entity, _)| entity).collect(), next })
     }
 
-    /// Up to `limit` items that `wanted` keeps, of the first [`MOST_COUNTED`]: for conditions that few items meet.
+    /// Up to `limit` items that `wanted` keeps, of the first `most`: for conditions that few items meet.
     pub(super) async fn find<T: DeserializeOwned>(
         &self,
         listing: Listing<'_>,
-        limit: usize,
+        (limit, most): (usize, i64),
         wanted: impl Fn(&T) -> bool,
     ) -> Result<Vec<T>> {
         let (mut found, mut examined, mut start) = (Vec::new(), 0, None);
         loop {
             let (items, end) = self.page(&listing, None, 1_000, start).await?;
-            examined += i64::try_from(items.len()).unwrap_or(MOST_COUNTED);
+            examined += i64::try_from(items.len()).unwrap_or(most);
             for item in items {
                 let entity: T = from_item(item)?;
                 if wanted(&entity) {
@@ -147,7 +147,7 @@ impl Store {
                 }
             }
             start = end;
-            if found.len() >= limit || start.is_none() || examined >= MOST_COUNTED {
+            if found.len() >= limit || start.is_none() || examined >= most {
                 found.truncate(limit);
                 return Ok(found);
             }

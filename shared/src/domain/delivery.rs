@@ -1,12 +1,15 @@
 //! A webhook delivery: one event on its way to one subscription.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    PracticePass,
+    EventScope, PracticePass,
     ids::{LogId, MAX_SAFE_INTEGER},
+    pace::LONGEST_HOLD,
     scope::text_enum,
     webhook_event::{WebhookEvent, is_first},
 };
@@ -29,7 +32,7 @@ text_enum! {
 }
 
 text_enum! {
-    /// Why a delivery was withheld. Nothing was sent.
+    /// Why a delivery was withheld: nothing was sent, or nothing is sent again.
     WithheldReason {
         /// The partner is suspended.
         PartnerSuspended = "PARTNER_SUSPENDED",
@@ -39,6 +42,8 @@ text_enum! {
         ScopeNotGranted = "SCOPE_NOT_GRANTED",
         /// An administrator paused the subscription.
         SubscriptionPaused = "SUBSCRIPTION_PAUSED",
+        /// A retry of it that was asked for was delivered; it is not sent again.
+        DeliveredByRetry = "DELIVERED_BY_RETRY",
     }
 }
 
@@ -50,6 +55,7 @@ impl WithheldReason {
             Self::NoLiveKey => "not sent: the partner has no live key for the practice",
             Self::ScopeNotGranted => "not sent: no live key of the partner grants the event's scope",
             Self::SubscriptionPaused => "not sent: an administrator paused the subscription",
+            Self::DeliveredByRetry => "not sent again: a retry was delivered",
         }
     }
 }
@@ -63,8 +69,6 @@ impl DeliveryStatus {
 
 /// Waits before the second and every later attempt, in seconds: 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 10 h.
 pub const SCHEDULE: [i64; 7] = [5, 300, 1_800, 7_200, 18_000, 36_000, 36_000];
-/// An endpoint can't put us off for longer than this.
-const LONGEST_RETRY_AFTER: SignedDuration = SignedDuration::from_hours(12);
 /// A wait grows by up to this share, so that what failed together doesn't come back together.
 const JITTER: f64 = 0.1;
 
@@ -74,11 +78,12 @@ const JITTER: f64 = 0.1;
 pub fn wait_after(
     schedule: &[i64],
     attempt: u32,
-    retry_after: Option<SignedDuration>,
+    retry_after: Option<Duration>,
     random: f64,
 ) -> Option<SignedDuration> {
     let scheduled = schedule.get(usize::try_from(attempt.checked_sub(1)?).ok()?)?;
-    let asked = retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
+    let asked = retry_after.unwrap_or_default().min(LONGEST_HOLD);
+    let asked = SignedDuration::try_from(asked).unwrap_or(SignedDuration::MAX);
     let wait = SignedDuration::from_secs(*scheduled).max(asked);
     let jitter = SignedDuration::try_from_secs_f64(wait.as_secs_f64() * JITTER * random.clamp(0.0, 1.0));
     Some(wait.saturating_add(jitter.unwrap_or_default()))
@@ -104,7 +109,7 @@ pub fn recheck_after(schedule: &[i64], age: SignedDuration) -> Option<SignedDura
 pub struct Payload {
     /// `{PPass}-{log_id}`, the same on every attempt and retry; `{PPass}-{logEpoch}.{log_id}` after the practice's log began anew.
     pub event_id: String,
-    /// The scope, e.g. `Patients`; `Test` for a test.
+    /// The scope, e.g. `Patients`; `Test` for a test of no scope.
     pub event: String,
     /// `created`, `updated`, `deleted`; `test` for a test.
     pub action: String,
@@ -138,11 +143,11 @@ impl From<&WebhookEvent> for Payload {
 }
 
 impl Payload {
-    /// What a partner gets who asks for a test.
-    pub fn test(practicepass: &PracticePass, id: i64, now: Timestamp) -> Self {
+    /// What a partner gets who asks for a test, of one scope or of none.
+    pub fn test(practicepass: &PracticePass, scope: Option<EventScope>, id: i64, now: Timestamp) -> Self {
         Self {
             event_id: format!("{practicepass}-test-{id}"),
-            event: "Test".to_owned(),
+            event: scope.map_or_else(|| "Test".to_owned(), |scope| scope.to_string()),
             action: "test".to_owned(),
             practicepass: practicepass.clone(),
             log_id: 0,
@@ -155,6 +160,9 @@ impl Payload {
 
     /// The event that this tells of; `None` for a test.
     pub fn event(&self) -> Option<WebhookEvent> {
+        if self.is_test() {
+            return None;
+        }
         Some(WebhookEvent {
             practicepass: self.practicepass.clone(),
             log_id: LogId(self.log_id),
@@ -166,8 +174,14 @@ impl Payload {
         })
     }
 
+    /// The scope whose permission sends it; `None` for a test of no scope.
+    pub fn scope(&self) -> Option<EventScope> {
+        self.event.parse().ok()
+    }
+
+    /// Whether it is a test. Rows of the log have ids above 0.
     pub fn is_test(&self) -> bool {
-        self.event == "Test"
+        self.log_id == 0
     }
 }
 
@@ -176,10 +190,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::domain::{EventScope, webhook_event::Action};
+    use crate::domain::webhook_event::Action;
 
-    fn wait_after(attempt: u32, retry_after: Option<SignedDuration>, random: f64) -> Option<SignedDuration> {
-        super::wait_after(&SCHEDULE, attempt, retry_after, random)
+    fn wait_after(attempt: u32, retry_after: Option<u64>, random: f64) -> Option<SignedDuration> {
+        super::wait_after(&SCHEDULE, attempt, retry_after.map(Duration::from_secs), random)
     }
 
     #[test]
@@ -237,9 +251,9 @@ mod tests {
     #[test]
     fn an_endpoint_may_ask_for_a_longer_wait_but_not_for_ever() {
         let seconds = SignedDuration::from_secs;
-        assert_eq!(wait_after(1, Some(seconds(120)), 0.0), Some(seconds(120)));
-        assert_eq!(wait_after(2, Some(seconds(1)), 0.0), Some(seconds(300)));
-        assert_eq!(wait_after(1, Some(seconds(i64::MAX)), 0.0), Some(seconds(12 * 3600)));
-        assert_eq!(wait_after(8, Some(seconds(5)), 0.0), None);
+        assert_eq!(wait_after(1, Some(120), 0.0), Some(seconds(120)));
+        assert_eq!(wait_after(2, Some(1), 0.0), Some(seconds(300)));
+        assert_eq!(wait_after(1, Some(u64::MAX), 0.0), Some(seconds(12 * 3600)));
+        assert_eq!(wait_after(8, Some(5), 0.0), None);
     }
 }

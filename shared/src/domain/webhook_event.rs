@@ -11,6 +11,7 @@ pub use classify::classify;
 use super::{
     EventScope, PracticePass, RequestId,
     ids::{LogId, PartnerId, SubscriptionId},
+    pace::Slot,
     scope::text_enum,
 };
 
@@ -104,6 +105,9 @@ pub struct EventMessage {
     /// Of the call that the event comes from, or of the poll that found it in the log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<RequestId>,
+    /// When this attempt may call an endpoint that is paced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<Slot>,
 }
 
 /// The only version of [`EventMessage`] there is.
@@ -150,13 +154,20 @@ impl EventMessage {
             attempt,
             replay: None,
             request_id: None,
+            slot: None,
         }
     }
 
     /// The message of another attempt.
     #[must_use]
     pub fn again(&self, attempt: u32) -> Self {
-        Self { attempt, ..self.clone() }
+        Self { attempt, slot: None, ..self.clone() }
+    }
+
+    /// The message of the same attempt in this slot.
+    #[must_use]
+    pub fn in_slot(&self, slot: Option<Slot>) -> Self {
+        Self { slot, ..self.clone() }
     }
 
     pub fn practicepass(&self) -> &PracticePass {

@@ -22,6 +22,7 @@ use shared::{
     domain::{
         PracticePass,
         ids::{DeliveryId, PartnerId, SubscriptionId},
+        pace::Pace,
     },
     params,
 };
@@ -67,7 +68,7 @@ params! {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Monitor {
     summary: Summary,
-    /// Practices whose log has been read, at most 1,000, ordered by practice.
+    /// Of the first 1,000 practices those whose log has been read, ordered by practice.
     dispatch_states: Vec<DispatchStateBody>,
     /// How many more there are of these 1,000, when what is to be said of all is too much for one answer: ask by `practicepass`.
     /// Absent when all are there.
@@ -80,7 +81,7 @@ pub(crate) struct Monitor {
     queue: QueueFigures,
     /// Those that the platform disabled, at most 100, ordered by practice. Nothing is sent until the partner signs up again.
     disabled_subscriptions: Vec<DisabledSubscription>,
-    /// Active subscriptions whose deliveries are held back, at most 100 of the first 10,000 active ones, ordered by practice. Each
+    /// Active subscriptions whose deliveries are held back, at most 100 of some 10,000 active ones, ordered by practice. Each
     /// goes on by itself when its endpoint answers again.
     breakers: Vec<BreakerBody>,
     /// Tables of the EMR with rows that could not be read yesterday or today, at most 100, the catalog's first, then ordered by
@@ -144,7 +145,7 @@ struct DisabledSubscription {
 }
 
 /// How a subscription's deliveries are held back: `slow` in a lane of their own, `parked` until a time, `due` for a probe or
-/// `probing`.
+/// `probing`; `held` until a time, because the endpoint answered 429, and `paced` at a limited rate after that.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct BreakerBody {
@@ -156,8 +157,12 @@ struct BreakerBody {
     failing_since: Option<String>,
     /// RFC 3339: since when the endpoint is too slow for the others' lane.
     slow_since: Option<String>,
-    /// RFC 3339: when the endpoint is tried again.
+    /// RFC 3339: when an endpoint that hung or failed is tried again.
     parked_until: Option<String>,
+    /// RFC 3339: until then nothing is sent, for whatever reason.
+    held_until: Option<String>,
+    /// Calls a second that the endpoint gets since it answered 429; null without a limit.
+    rate: Option<f64>,
 }
 
 /// Rows of one table that could not be read.
@@ -210,17 +215,21 @@ impl From<Subscription> for DisabledSubscription {
 }
 
 impl BreakerBody {
-    fn new(subscription: Subscription, now: Timestamp) -> Self {
+    /// `None`: it was paced, for so long that its pace is forgotten.
+    fn new(subscription: Subscription, now: Timestamp) -> Option<Self> {
         let breaker = &subscription.breaker;
-        Self {
-            state: breaker.state(now),
+        let state = breaker.state(now);
+        (state != BreakerState::Closed).then(|| Self {
+            state,
             failing_since: subscription.failing_since.map(|at| at.to_string()),
             slow_since: breaker.slow_since().map(|at| at.to_string()),
             parked_until: breaker.parked_until().map(|at| at.to_string()),
+            held_until: breaker.held_until(now).map(|at| at.to_string()),
+            rate: breaker.pace(now).map(Pace::calls_per_second),
             id: subscription.id,
             partner_id: subscription.partner_id,
             practicepass: subscription.practicepass,
-        }
+        })
     }
 }
 
@@ -274,7 +283,7 @@ pub(crate) async fn monitor_webhooks(
         recent_deliveries: recent.deliveries.into_iter().map(DeliveryBody::from).collect(),
         queue,
         disabled_subscriptions: disabled.into_iter().map(DisabledSubscription::from).collect(),
-        breakers: held_back.into_iter().map(|it| BreakerBody::new(it, admin.now())).collect(),
+        breakers: held_back.into_iter().filter_map(|it| BreakerBody::new(it, admin.now())).collect(),
         data_problems: data_problems.into_iter().map(DataProblemBody::from).collect(),
         pagination: OffsetPagination { limit: limit.0, offset, has_more: recent.more },
     })

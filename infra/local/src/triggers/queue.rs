@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::join_all;
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
@@ -94,7 +95,8 @@ impl Poller {
             }
             Err(_) => Failed::All,
         };
-        for message in batch {
+        // At the same time: what comes to the file together is one commit.
+        let settling = batch.iter().map(async |message| {
             let settled = if failed.contains(&message.message_id) {
                 self.give_back(message).await
             } else {
@@ -104,7 +106,8 @@ impl Poller {
                 // The message comes back by itself once its visibility time-out is over.
                 eprintln!("{}: message {}: {error}", self.trigger.queue, message.message_id);
             }
-        }
+        });
+        join_all(settling).await;
     }
 
     async fn give_back(&self, message: &Message) -> Result<(), crate::sqs::Fault> {
