@@ -253,7 +253,7 @@ async fn deliver_one(store: &Store, message: &EventMessage, now: Timestamp) {
     let attempt = Attempt {
         at: now,
         status_code: Some(200),
-        duration_ms: 40,
+        duration_ms: Some(40),
         error_message: None,
         answer: String::new(),
     };

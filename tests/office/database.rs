@@ -80,7 +80,7 @@ pub(crate) fn pooled(dsn: &str) -> String {
 }
 
 /// A name that no other database has.
-pub(super) fn new_name(name: &str) -> String {
+pub(crate) fn new_name(name: &str) -> String {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     format!("{}_{}_{number}", name.to_lowercase(), std::process::id())

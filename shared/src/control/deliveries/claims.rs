@@ -95,14 +95,23 @@ impl Store {
     pub async fn outlive_message(&self, delivery: &Delivery) -> Result<()> {
         let claim = delivery.claimed_until.unwrap_or_default();
         let until = Timestamp::from_millisecond(claim).unwrap_or(Timestamp::MAX);
+        let due = due::partition(due::shard(delivery.id, self.delivery_shards()));
+        let [feed, place, of_partner] = delivery
+            .places(delivery.status, self.delivery_shards())
+            .map(|(_, value)| AttributeValue::S(value));
         self.client()
             .update_item()
             .table_name(self.name(Table::Deliveries)?)
             .set_key(Some(pk(&delivery.key)))
-            .update_expression("SET nextAttemptAt = :until, duePk = :due")
+            .update_expression(
+                "SET nextAttemptAt = :until, duePk = :due, feedPk = :feed, feedPlace = :place, partnerPlace = :of_partner",
+            )
             .condition_expression("claimedUntil = :claim")
             .expression_attribute_values(":until", AttributeValue::S(instant::text(until)))
-            .expression_attribute_values(":due", AttributeValue::S(delivery.due_partition()))
+            .expression_attribute_values(":due", AttributeValue::S(due))
+            .expression_attribute_values(":feed", feed)
+            .expression_attribute_values(":place", place)
+            .expression_attribute_values(":of_partner", of_partner)
             .expression_attribute_values(":claim", AttributeValue::N(claim.to_string()))
             .send()
             .await
