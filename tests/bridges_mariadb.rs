@@ -136,6 +136,7 @@ async fn what_the_emr_writes_is_known_before_a_booking_and_after_a_poll() {
         assert_eq!(reason(&office, "10:30").await == "BOOKED", taken, "{code}");
     }
     mariadb::run(&emr, "delete from openemr_postcalendar_events where pc_pid = '1002'");
+    bridge::pull(&office.db).await.unwrap();
     assert_eq!(book(&office, 1003, "10:30").await.0, 201);
 
     // Blocks, of one provider and of the practice; a room; a patient; a provider.

@@ -499,6 +499,10 @@ begin
         from emr_visit_types e full join visit_types o on o.visit_type = e.visit_type
         group by o.visit_type, o.active, e.visit_type
         having o.visit_type is null or e.visit_type is null and o.active or bool_or(e.active) <> o.active;
+        return query
+        select 0::bigint, 'different'
+        where exists (select type_id, visit_type, active from emr_visit_types except select type_id, visit_type, active from bridge_categories)
+           or exists (select type_id from bridge_categories except select type_id from emr_visit_types);
     elsif of = 'bridge_apply_patient' then
         return query
         select coalesce(e.patient_id, o.patient_id),
