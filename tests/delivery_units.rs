@@ -90,7 +90,7 @@ async fn the_longest_names_still_fit_into_a_unit() {
     let attempt = Attempt {
         at: now,
         status_code: Some(200),
-        duration_ms: 14_999,
+        duration_ms: Some(14_999),
         error_message: None,
         answer: String::new(),
     };
@@ -194,7 +194,7 @@ async fn an_outcome_that_is_refused_takes_none_of_the_others_with_it() {
         let attempt = Attempt {
             at: now,
             status_code: Some(200),
-            duration_ms: 1,
+            duration_ms: Some(1),
             error_message: None,
             answer: String::new(),
         };
