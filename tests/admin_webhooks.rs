@@ -312,7 +312,7 @@ async fn a_delivery_is_read_with_each_of_its_attempts_by_its_partner_and_adminis
     assert_eq!(
         told,
         [
-            (&json!(500), &json!("2026-03-09T11:00:00Z"), &json!("answer 1")),
+            (&json!(500), &json!("2026-03-09T11:00:00Z"), &json!("")),
             (&json!(503), &json!("2026-03-09T12:00:00Z"), &json!("answer 2")),
             (&json!(200), &json!("2026-03-09T13:00:00Z"), &json!("")),
         ]

@@ -28,7 +28,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use shared::{
     api::edge,
-    app::{App, BruteForce, CallLog, Clock, KeyCache, Parts, Random, RateLimits},
+    app::{App, Background, BruteForce, CallLog, Clock, KeyCache, Parts, Random, RateLimits},
     auth::secret_ref::SecretRef,
     catalog::{CatalogDb, Catalogs},
     config::Config,
@@ -41,9 +41,9 @@ use utoipa_axum::router::OpenApiRouter;
 
 pub(crate) use calls::records;
 use control::StoreCalls;
-pub(crate) use control::template;
+pub(crate) use control::{external, template};
 pub(crate) use database::{
-    Engine, attach, execute as run_sql, is_attached, new_database, pooled, try_execute as try_sql,
+    Engine, attach, execute as run_sql, is_attached, mariadb, new_database, pooled, try_execute as try_sql,
 };
 pub(crate) use logs::Logs;
 pub(crate) use meter::Meter;
@@ -88,6 +88,8 @@ pub(crate) struct Office {
     /// Where it is.
     pub(crate) store_endpoint: String,
     pub(crate) tables: Vec<String>,
+    /// Where the stand-in for DynamoDB keeps its items, for tests that have too many to write.
+    pub(crate) store_file: std::path::PathBuf,
     /// The queue's messages, for tests that have too many to receive.
     pub(crate) queue_file: std::path::PathBuf,
     stores: Stores,
@@ -120,6 +122,7 @@ impl Stores {
             rates: RateLimits::default(),
             brute_force: BruteForce::default(),
             calls: CallLog::default(),
+            background: Background::default(),
         }
     }
 }
@@ -180,6 +183,7 @@ impl Office {
             deliveries: table("DeliveriesTable"),
             activity: table("ActivityTable"),
             ledger: table("LedgerTable"),
+            delivery_shards: None,
         };
         let clock = Arc::new(Mutex::new(NOW.parse::<Timestamp>().unwrap()));
         let reading = clock.clone();
@@ -249,6 +253,7 @@ impl Office {
             store_endpoint,
             tables,
             queue_file: files.path().join("sqs.sqlite"),
+            store_file: files.path().join("dynamodb.sqlite"),
             stores,
             _files: files,
         }

@@ -15,7 +15,7 @@ use officepro_local::permissions::Permissions;
 use officepro_local::secrets::{Secrets as Vault, SecretsServer};
 use serde_json::json;
 use shared::{
-    app::{App, BruteForce, CallLog, KeyCache, Parts, Random, RateLimits},
+    app::{App, Background, BruteForce, CallLog, KeyCache, Parts, Random, RateLimits},
     auth::{KeyRecord, api_key::ApiKey, secret_ref::SecretRef, token::TokenRing},
     catalog::Catalogs,
     control::{Queue, Secrets, Store, practices::Practice},
@@ -106,6 +106,7 @@ impl Rotating {
             rates: RateLimits::default(),
             brute_force: BruteForce::default(),
             calls: CallLog::default(),
+            background: Background::default(),
         });
         office.answer_with(app.clone());
         Self { office, app, vault, server, fetches, _files: files }

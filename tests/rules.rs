@@ -288,6 +288,8 @@ const RULES: &[(&str, &[&str])] = &[
             "a_redirect_is_a_failure_and_is_not_followed",
             "gone_disables_the_subscription_and_the_partner_sees_why",
             "a_wait_that_the_endpoint_asks_for_is_granted",
+            "a_429_holds_the_endpoint_and_uses_up_no_attempt",
+            "a_retry_after_is_read_in_every_form_and_bounded",
         ],
     ),
     (

@@ -30,7 +30,7 @@ mod viewer;
 mod webhooks;
 
 pub use admin::{Admin, Change, audit_change, credential_of, recognise_admin};
-pub use body::{Body, FromBody, NoBody, Query, raw_object, repeated};
+pub use body::{Body, FromBody, MayBeEmpty, NoBody, Query, raw_object, repeated};
 pub use call::Call;
 pub use caller::{Partner, RequiredScope, Tenant, scope};
 pub use catalog::{Catalog, CatalogScope};
@@ -59,7 +59,8 @@ pub use update::{Update, UpdateOf, read_only, says_the_same};
 pub use usage::{DayUsage, Days, UsageSummary};
 pub use values::{LocalTime, integer_between};
 pub use webhooks::{
-    DeliveryBody, DeliveryDetail, Retried, drain_in_flight, permit, require_active, resend, subscription_of,
+    DeliveryBody, DeliveryDetail, Retried, drain_in_flight, permit, permit_any, require_active, resend,
+    subscription_of,
 };
 
 pub type ApiResult<T> = Result<T, ApiError>;

@@ -1,5 +1,6 @@
 //! The application state that all handlers share.
 
+mod background;
 mod brute_force;
 mod call_log;
 mod clock;
@@ -22,6 +23,7 @@ use crate::{
     egress::{self, Guard, Reach, SystemResolver},
     tenant::{self, Practices},
 };
+pub use background::Background;
 pub use brute_force::{Attempt, BruteForce, Protected};
 pub use call_log::CallLog;
 pub use clock::{Clock, Random};
@@ -48,6 +50,7 @@ pub struct Parts {
     pub rates: RateLimits,
     pub brute_force: BruteForce,
     pub calls: CallLog,
+    pub background: Background,
 }
 
 impl Parts {
@@ -74,6 +77,7 @@ impl Parts {
             rates: RateLimits::default(),
             brute_force: BruteForce::default(),
             calls: CallLog::default(),
+            background: Background::default(),
         }
     }
 }

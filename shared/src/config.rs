@@ -32,7 +32,10 @@ pub struct Timeouts {
     pub polled_turn: Duration,
     /// How long one poll indexes imported patients for search.
     pub polled_patients: Duration,
-    /// The limit for each readiness check.
+    /// A run of the poller gives its practices back within this, and writes what it came to within the next.
+    pub released_leases: Duration,
+    pub run_record: Duration,
+    /// Each check of readiness is given up after so long.
     pub readiness_check: Duration,
     /// The limit for the audit record of a call that failed because a store is unavailable.
     pub audit_of_a_failure: Duration,
@@ -49,6 +52,8 @@ impl Default for Timeouts {
             polled_database: Duration::from_secs(5),
             polled_turn: Duration::from_secs(25),
             polled_patients: Duration::from_secs(2),
+            released_leases: Duration::from_secs(1),
+            run_record: Duration::from_millis(800),
             readiness_check: Duration::from_secs(2),
             audit_of_a_failure: Duration::from_millis(500),
         }
@@ -119,6 +124,7 @@ impl Config {
                 deliveries: variable("DELIVERIES_TABLE"),
                 activity: variable("ACTIVITY_TABLE"),
                 ledger: variable("LEDGER_TABLE"),
+                delivery_shards: variable("DELIVERY_SHARDS").and_then(|text| text.parse().ok()),
             },
             events_queue_url: variable("EVENTS_QUEUE_URL"),
             slow_events_queue_url: variable("SLOW_EVENTS_QUEUE_URL"),

@@ -7,6 +7,7 @@ pub mod fold;
 pub mod ids;
 pub mod log_progress;
 pub mod money;
+pub mod pace;
 pub mod practice_fault;
 pub mod practice_pass;
 pub mod request_id;

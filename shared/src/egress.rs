@@ -6,10 +6,12 @@
 pub mod address;
 mod client;
 mod connector;
+mod failure;
 mod guard;
 mod hook_url;
 
-pub use client::{Answer, Client, Failure, Timeouts};
+pub use client::{Answer, Client, Timeouts};
+pub use failure::{Failure, Phase, TlsFailure};
 pub use guard::{Guard, Refused, Resolver, SystemResolver};
 pub use hook_url::{HookUrl, UrlRefused};
 

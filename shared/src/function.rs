@@ -80,3 +80,31 @@ where
     }))
     .await
 }
+
+/// As [`run`], for a handler that leaves work in [`App::background`]: the environment gets its next invocation when that has
+/// ended, though the answer is sent at once.
+///
+/// # Errors
+/// When the Runtime API can't be reached.
+pub async fn run_with_background<E, R>(
+    function: &'static str,
+    app: App,
+    handler: impl AsyncFn(&App, LambdaEvent<E>) -> Result<R, Error>,
+) -> Result<(), Error>
+where
+    E: DeserializeOwned,
+    R: Serialize,
+{
+    let (answered, answers) = flush::channel();
+    let process = Process::begin(function);
+    app.control.warm_up().await;
+    let extension = flush::hold(app.clone(), answers).await?;
+    let process = process.ready();
+    let handling = lambda_runtime::run(service_fn(async |event: LambdaEvent<E>| {
+        let _answered = flush::Answered::new(&answered);
+        let context = process.context(&event.context);
+        Box::pin(handler(&app, event)).instrument(context).await
+    }));
+    tokio::try_join!(handling, extension)?;
+    Ok(())
+}

@@ -9,6 +9,6 @@ pub mod catalog;
 pub mod control;
 pub mod config;
 pub mod app;
-pub mod courier;
+pub mod delivery;
 pub mod api;
 pub mod function;

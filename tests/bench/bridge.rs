@@ -2,7 +2,8 @@
 //!
 //! `tests/postgres cargo bench --workspace --bench bridge -- costs 100000` measures at that many visits;
 //! `-- race 100000` has that many writes of the EMR's and as many attempts of callers, and ends after ten minutes at the latest
-//! (`-- race 100000 60`: after a minute), saying how far it came.
+//! (`-- race 100000 60`: after a minute), saying how far it came. `tests/postgres tests/mariadb cargo bench --workspace --bench bridge -- mariadb costs 20000`
+//! and `-- mariadb race 10000 300` are the same of an EMR on `MariaDB`.
 
 #[allow(dead_code, reason = "the tests use the rest")]
 #[path = "../office"]
@@ -15,6 +16,8 @@ mod office {
 }
 #[path = "bridge/costs.rs"]
 mod costs;
+#[path = "bridge/mariadb.rs"]
+mod mariadb;
 #[path = "bridge/race.rs"]
 mod race;
 
@@ -79,7 +82,7 @@ fn of_ours(size: Size) -> String {
 }
 
 /// Hours and rules, which are ours also where an EMR is.
-const RULES: &str = "update tenant_identity set horizon_days = 3650;
+pub(crate) const RULES: &str = "update tenant_identity set horizon_days = 3650;
     insert into visit_type_providers (visit_type, provider_id) select 'FOLLOWUP', provider_id from providers;
     insert into working_hours (provider_id, weekday, start_time, end_time)
     select provider_id, weekday, '00:00:00', '00:00:00' from providers, generate_series(1, 7) weekday;
@@ -145,6 +148,13 @@ pub(crate) struct Wish {
 
 /// One attempt, as `POST visits/book` makes it; the visit, if it was free.
 pub(crate) async fn book(db: &TenantDb, wish: Wish) -> Option<VisitId> {
+    try_book(db, wish)
+        .await
+        .unwrap_or_else(|error| panic!("{error}: {:?}", std::error::Error::source(&error)))
+}
+
+/// As [`book`]; the error when the database doesn't say.
+pub(crate) async fn try_book(db: &TenantDb, wish: Wish) -> Result<Option<VisitId>, Error> {
     let (provider, patient) = (ProviderId(wish.provider), PatientId(wish.patient));
     let zone = db.time_zone().clone();
     let duration = Minutes::new(wish.minutes).unwrap();
@@ -177,10 +187,9 @@ pub(crate) async fn book(db: &TenantDb, wish: Wish) -> Option<VisitId> {
         Ok(Some(visits::insert(conn, &visit).await?))
     });
     match booked {
-        Ok(booked) => booked,
         // The database's own answer to who lost against the EMR's staff.
-        Err(Error::Refused(_)) => None,
-        Err(error) => panic!("{error}: {:?}", std::error::Error::source(&error)),
+        Err(Error::Refused(_)) => Ok(None),
+        booked => booked,
     }
 }
 
@@ -204,7 +213,12 @@ pub(crate) fn event(wish: Wish) -> String {
 async fn main() {
     let numbers: Vec<i64> = std::env::args().filter_map(|it| it.parse().ok()).collect();
     let number = |at: usize, default: i64| numbers.get(at).copied().unwrap_or(default);
-    if std::env::args().any(|it| it == "race") {
+    let is_wanted = |name: &str| std::env::args().any(|it| it == name);
+    if is_wanted("mariadb") && is_wanted("race") {
+        mariadb::race(number(0, 10_000), number(1, 300)).await;
+    } else if is_wanted("mariadb") {
+        mariadb::costs(number(0, 20_000)).await;
+    } else if is_wanted("race") {
         race::run(number(0, 20_000), number(1, 600)).await;
     } else {
         costs::run(number(0, 20_000)).await;

@@ -1,6 +1,6 @@
 //! How fast events get from the log to partners' endpoints, on stand-ins for SQS and DynamoDB in this process.
 //!
-//! `cargo bench -p tests --bench pipeline` runs everything; `… -- backlog 100000` only the backlog, with so many rows. The figures
+//! `cargo bench -p tests --bench pipeline` runs everything; `… -- cost` only what a delivery costs, `… -- backlog 100000` only the backlog, with so many rows. The figures
 //! hold for one machine and for comparisons within one run: the stand-ins keep every message and item in SQLite files.
 
 #[allow(dead_code, unused_imports, reason = "the tests use the rest")]
@@ -13,7 +13,7 @@ mod office {
     pub(crate) mod timeouts;
     mod waiting;
 
-    pub(crate) use control::{start as start_control, template};
+    pub(crate) use control::{StoreCalls, start as start_control, template};
     pub(crate) const NOW: &str = "2026-03-09T12:00:00Z";
 }
 #[path = "pipeline/endpoint.rs"]
@@ -80,6 +80,50 @@ async fn deliveries() {
     println!("endpoints of 5 ms: {} deliveries in {took:.2?}, {}", rows * 10, rate(rows * 10, took));
 }
 
+/// Nanoseconds of a processor that this thread has had.
+fn processor() -> u64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    text.split(' ').next().and_then(|it| it.parse().ok()).unwrap_or_default()
+}
+
+/// What a delivery costs the two functions: processor time and questions to the store. Each has one thread, as in Lambda; stand-ins
+/// and endpoints have their own.
+async fn cost(subscriptions: i64) {
+    let world = World::open().await;
+    let endpoint = Endpoint::apart(Mood::Well(Duration::ZERO));
+    for number in 1..=subscriptions {
+        world.subscribe(number, &endpoint.url).await;
+    }
+    let rows = 4_000 / usize::try_from(subscriptions).unwrap();
+    let deliveries = rows * usize::try_from(subscriptions).unwrap();
+    world.write(rows, "claims").await;
+    let (_, before) = (world.calls(), processor());
+    while world.left(rows).await {
+        world.poll().await;
+    }
+    let polled = (processor() - before, world.calls());
+    let events = world.events(deliveries).await;
+    let (_, before, began) = (world.calls(), processor(), Instant::now());
+    world.deliver(events).await;
+    let (delivered, took) = ((processor() - before, world.calls()), began.elapsed());
+    assert_eq!(endpoint.taken(), deliveries);
+    #[allow(clippy::cast_precision_loss)] // some thousands
+    let show = |(nanoseconds, calls): (u64, usize)| {
+        let count = deliveries as f64;
+        format!(
+            "{:.3} ms processor and {:.2} store calls",
+            nanoseconds as f64 / 1e6 / count,
+            calls as f64 / count
+        )
+    };
+    println!(
+        "{subscriptions:>4} endpoints, a delivery: poller {}; fan-out {}, {} one batch at a time",
+        show(polled),
+        show(delivered),
+        rate(deliveries, took)
+    );
+}
+
 /// Ten endpoints, first all well, then with three ill ones: what the other seven get.
 async fn ill() {
     let mut baseline = 0.0;
@@ -134,6 +178,16 @@ async fn backlog(rows: usize) {
     );
 }
 
+fn costs() {
+    for subscriptions in [1, 10] {
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(Box::pin(cost(subscriptions)));
+        });
+        thread.join().unwrap();
+    }
+}
+
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|it| !it.starts_with("--")).collect();
@@ -142,6 +196,10 @@ async fn main() {
     {
         return Box::pin(backlog(rows.parse().expect("a number of rows"))).await;
     }
+    if wanted.as_slice() == ["cost"] {
+        return costs();
+    }
+    costs();
     for subscriptions in [1, 10, 100] {
         Box::pin(events(subscriptions)).await;
     }

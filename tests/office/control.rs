@@ -9,7 +9,12 @@ use aws_sdk_dynamodb::{
     Client,
     config::{
         BehaviorVersion, ConfigBag, Credentials, Intercept, Region, RuntimeComponents,
-        StalledStreamProtectionConfig, interceptors::BeforeTransmitInterceptorContextRef,
+        StalledStreamProtectionConfig,
+        http::HttpRequest,
+        interceptors::{
+            AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextMut,
+            BeforeTransmitInterceptorContextRef,
+        },
     },
     error::BoxError,
     types::{
@@ -22,6 +27,7 @@ use officepro_local::{
     template::{KeyAttribute, Table, Template, World},
 };
 
+use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, Executor, SqliteConnection};
 use tokio::sync::OnceCell;
 
@@ -49,15 +55,35 @@ pub(crate) fn table_name(table: &str, office: &str) -> String {
     if external().is_some() { format!("{table}-{office}") } else { table.to_owned() }
 }
 
-/// The operations of DynamoDB that were asked for, in their order.
+/// The operations of DynamoDB that were asked for, in their order, and what they cost.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct StoreCalls(Arc<Mutex<Vec<String>>>);
+pub(crate) struct StoreCalls(Arc<Mutex<Vec<String>>>, Arc<Mutex<Option<f64>>>);
 
 impl StoreCalls {
     /// Those since the last time, e.g. `GetItem`.
     pub(crate) fn take(&self) -> Vec<String> {
         std::mem::take(&mut *self.0.lock().unwrap())
     }
+
+    /// From now on the store says what each write costs.
+    pub(crate) fn meter(&self) {
+        *self.1.lock().unwrap() = Some(0.0);
+    }
+
+    /// The write units since then, those of indexes included.
+    pub(crate) fn written(&self) -> f64 {
+        self.1.lock().unwrap().take().unwrap()
+    }
+}
+
+/// Whether the operation writes.
+fn writes(operation: &str) -> bool {
+    ["PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems"].contains(&operation)
+}
+
+fn operation(request: &HttpRequest) -> &str {
+    let target = request.headers().get("x-amz-target").unwrap_or_default();
+    target.rsplit_once('.').map_or(target, |(_, operation)| operation)
 }
 
 impl Intercept for StoreCalls {
@@ -71,9 +97,39 @@ impl Intercept for StoreCalls {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let target = context.request().headers().get("x-amz-target").unwrap_or_default();
-        let operation = target.rsplit_once('.').map_or(target, |(_, operation)| operation);
-        self.0.lock().unwrap().push(operation.to_owned());
+        self.0.lock().unwrap().push(operation(context.request()).to_owned());
+        Ok(())
+    }
+
+    fn modify_before_transmit(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if self.1.lock().unwrap().is_some() && writes(operation(context.request())) {
+            let mut body: Value = serde_json::from_slice(context.request().body().bytes().unwrap())?;
+            body["ReturnConsumedCapacity"] = "INDEXES".into();
+            let body = body.to_string();
+            let request = context.request_mut();
+            request.headers_mut().insert("content-length", body.len().to_string());
+            *request.body_mut() = body.into();
+        }
+        Ok(())
+    }
+
+    fn read_after_deserialization(
+        &self,
+        context: &AfterDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let mut written = self.1.lock().unwrap();
+        let Some(units) = written.as_mut() else { return Ok(()) };
+        let answer: Value = serde_json::from_slice(context.response().body().bytes().unwrap_or_default())?;
+        let consumed = &answer["ConsumedCapacity"];
+        let each = consumed.as_array().map_or(std::slice::from_ref(consumed), Vec::as_slice);
+        *units += each.iter().filter_map(|one| one["CapacityUnits"].as_f64()).sum::<f64>();
         Ok(())
     }
 }
@@ -161,14 +217,20 @@ async fn create(client: &Client, table: &Table, office: &str) {
         let kind = ScalarAttributeType::from(key.kind.as_str());
         AttributeDefinition::builder().attribute_name(&key.name).attribute_type(kind).build().unwrap()
     };
-    let all = Projection::builder().projection_type(ProjectionType::All).build();
+    let projection = |attributes: &Option<Vec<String>>| match attributes {
+        None => Projection::builder().projection_type(ProjectionType::All).build(),
+        Some(named) => Projection::builder()
+            .projection_type(ProjectionType::Include)
+            .set_non_key_attributes(Some(named.clone()))
+            .build(),
+    };
     let indexes: Vec<GlobalSecondaryIndex> = table
         .indexes
         .iter()
         .map(|index| {
             let schema = Some(keys(&index.keys));
             let built = GlobalSecondaryIndex::builder().index_name(&index.name).set_key_schema(schema);
-            built.projection(all.clone()).build().unwrap()
+            built.projection(projection(&index.attributes)).build().unwrap()
         })
         .collect();
     let request = client

@@ -27,7 +27,11 @@ enum Original {
 
 pub(super) async fn practice(engine: Engine, folder: &Path, practicepass: &str, time_zone: &str) -> Created {
     let dsn = copy(engine, folder, practicepass, time_zone).await;
-    database::open(dsn, practicepass, time_zone).await
+    let created = database::open(dsn, practicepass, time_zone).await;
+    if is_attached(engine, practicepass) && database::mariadb::is_attached() {
+        database::mariadb::copy(&created.db, &database::new_name("emr")).await;
+    }
+    created
 }
 
 /// The catalog and its DSN.
@@ -37,6 +41,12 @@ pub(super) async fn catalog(engine: Engine, folder: &Path) -> (CatalogDb, String
     let (grant, now) = (CatalogGrant::for_operations(), super::NOW.parse().unwrap());
     let db = catalogs.open(&grant, now, async || Ok::<_, tenant::Error>(dsn.as_str().into())).await.unwrap();
     (db, dsn)
+}
+
+/// A database of `MariaDB` for each practice takes its time, so only the practice that most tests use has one.
+fn is_attached(engine: Engine, name: &str) -> bool {
+    let is_one = !database::mariadb::is_attached() || name == "DemoOffice";
+    engine == Engine::Postgres && database::is_attached() && is_one
 }
 
 /// Each name has one time zone.
@@ -77,7 +87,7 @@ async fn make(engine: Engine, name: &str, time_zone: &str) -> Original {
         let now = super::NOW.parse().unwrap();
         let db = migrate(&database::grant(name), &dsn, time_zone, now).await.unwrap().db;
         fixture::fill(&db).await;
-        if engine == Engine::Postgres && database::is_attached() {
+        if is_attached(engine, name) {
             database::attach(&db).await;
         }
         close(engine, folder.path(), &db, &dsn).await

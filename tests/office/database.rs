@@ -12,6 +12,10 @@ use shared::{
 };
 use sqlx::{AssertSqlSafe, Connection, Executor};
 
+#[path = "mariadb.rs"]
+#[allow(dead_code, reason = "only some use all of it")]
+pub(crate) mod mariadb;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Engine {
     Sqlite,
@@ -76,7 +80,7 @@ pub(crate) fn pooled(dsn: &str) -> String {
 }
 
 /// A name that no other database has.
-pub(super) fn new_name(name: &str) -> String {
+pub(crate) fn new_name(name: &str) -> String {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     format!("{}_{}_{number}", name.to_lowercase(), std::process::id())
@@ -107,6 +111,9 @@ pub(crate) fn is_attached() -> bool {
 
 /// Makes an EMR with the rows of the fixture beside a practice's tables, and attaches the practice to it.
 pub(crate) async fn attach(db: &shared::tenant::TenantDb) {
+    if mariadb::is_attached() {
+        return attach_to_mariadb(db, &new_name("emr")).await;
+    }
     let emr = concat!("set search_path = public;", include_str!("../bridges/openemr.sql"));
     let same = "update patient_data set sex = '', \"DOB\" = null, email = '', \"providerID\" = null;
         set search_path = partner_api;";
@@ -115,6 +122,17 @@ pub(crate) async fn attach(db: &shared::tenant::TenantDb) {
     bridge.install(db).await.unwrap();
     // The fixture's rooms are the EMR's.
     execute(db, "insert into bridge_rooms (room, resource_id) values ('r1', 101), ('r2', 102)").await;
+    bridge::load(db, true, |_| true).await.unwrap();
+    let findings = bridge::check(db).await.unwrap();
+    assert!(findings.is_empty(), "{findings:?}");
+}
+
+/// Attaches a practice to an EMR with the same rows, on `MariaDB`, in a database of this name.
+pub(crate) async fn attach_to_mariadb(db: &shared::tenant::TenantDb, emr: &str) {
+    execute(db, "create extension if not exists mysql_fdw schema public").await;
+    let bridge = Bridge::named("openemr-mariadb").unwrap();
+    bridge.install_with(db, &format!("postgres://\n{}", mariadb::create(emr))).await.unwrap();
+    mariadb::raw(db, "insert into bridge_rooms (room, resource_id) values ('r1', 101), ('r2', 102)").await;
     bridge::load(db, true, |_| true).await.unwrap();
     let findings = bridge::check(db).await.unwrap();
     assert!(findings.is_empty(), "{findings:?}");
@@ -143,12 +161,16 @@ pub(crate) async fn try_execute(db: &Database, statements: &str) -> shared::tena
     } else {
         statements.to_owned()
     };
+    let for_emr = mariadb::is_attached().then(|| statements.clone());
     let statements = AssertSqlSafe(statements);
     match &mut db.connection().await? {
         Conn::Sqlite(connection) => sqlx::raw_sql(statements).execute(&mut **connection).await.map(|_| ())?,
         Conn::Postgres(connection) => {
             sqlx::raw_sql(statements).execute(&mut **connection).await.map(|_| ())?;
         }
+    }
+    if let (true, Some(statements)) = (is_postgres, for_emr) {
+        mariadb::follow(db, &statements).await;
     }
     Ok(())
 }

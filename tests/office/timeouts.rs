@@ -33,6 +33,8 @@ pub(crate) fn of_work() -> config::Timeouts {
         polled_database: LONGER,
         polled_turn: LONGER,
         polled_patients: LONGER,
+        released_leases: LONGER,
+        run_record: LONGER,
         readiness_check: LONGER,
         audit_of_a_failure: LONGER,
         ..config::Timeouts::default()

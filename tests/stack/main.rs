@@ -14,6 +14,7 @@ mod http;
 mod load;
 mod main_job;
 mod overload;
+mod pace;
 mod operations;
 mod operator;
 mod partner;

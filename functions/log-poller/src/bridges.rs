@@ -128,6 +128,7 @@ fn not_compared(error: tenant::Error) -> Result<String, tenant::Error> {
             tracing::error!(%error, cause = ?std::error::Error::source(&error), "a practice could not be compared with its EMR");
             Ok("could not be compared".to_owned())
         }
+        error if error.is_of_emr() => Ok("the EMR's server does not answer".to_owned()),
         error => Err(error),
     }
 }

@@ -5,11 +5,7 @@ use futures::{StreamExt, future::join_all, stream};
 use jiff::{SignedDuration, Timestamp};
 use shared::{
     app::App,
-    control::{
-        self,
-        deliveries::{Delivery, SHARDS},
-        queue::Message,
-    },
+    control::{self, deliveries::Delivery, queue::Message},
     domain::delivery::DeliveryStatus,
     telemetry::metrics,
 };
@@ -44,7 +40,7 @@ pub(crate) async fn measure(app: &App) {
 /// Sends a message for each; the claim at the other end makes of two messages one attempt. What fails in one shard holds up
 /// no other.
 pub(crate) async fn bring_back(app: &App, until: Timestamp) {
-    let shards = (0..SHARDS).map(async |shard| {
+    let shards = (0..app.control.delivery_shards()).map(async |shard| {
         loop {
             match page(app, shard).await {
                 Ok(true) if app.clock.now() < until => (),

@@ -2,16 +2,25 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
+use futures::{StreamExt, stream};
 use shared::{
     app::App,
     control::{self, dispatch::Lease},
     domain::{PracticePass, RequestId, log_progress::LogProgress},
 };
 
+use tokio::time::timeout;
+
 use crate::practice::beginning;
+
+/// A run that ends gives back so many practices at the same time.
+const RELEASED_AT_ONCE: usize = 64;
 
 /// Leases are kept from poll to poll: a practice without new rows costs one write in half of a lease.
 pub(crate) struct Leases {
@@ -74,10 +83,19 @@ impl Leases {
                 .map(|(_, lease)| lease)
                 .collect()
         };
-        for lease in others {
-            if let Err(error) = app.control.release(&lease).await {
+        let left = AtomicUsize::new(others.len());
+        let releasing = stream::iter(&others).for_each_concurrent(RELEASED_AT_ONCE, async |lease| {
+            if let Err(error) = app.control.release(lease).await {
                 tracing::warn!(%error, "a practice was not given back; its lease ends by itself");
             }
+            left.fetch_sub(1, Ordering::Relaxed);
+        });
+        if timeout(app.config.timeouts.released_leases, releasing).await.is_err() {
+            let left = left.load(Ordering::Relaxed);
+            tracing::warn!(
+                practices = left,
+                "practices were not given back in time; their leases end by themselves"
+            );
         }
     }
 }

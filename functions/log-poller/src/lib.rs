@@ -21,7 +21,7 @@ use leases::Leases;
 use serde::Deserialize;
 use shared::{
     app::App,
-    control,
+    control::{self, subscriptions::BUCKETS},
     domain::{PracticePass, RequestId},
 };
 
@@ -47,9 +47,19 @@ fn one() -> u32 {
 
 impl Poll {
     /// Whether a practice is one of this schedule's.
-    fn takes(self, practice: &PracticePass) -> bool {
+    pub fn takes(self, practice: &PracticePass) -> bool {
         let of = self.of.max(1);
         crc32fast::hash(practice.as_str().as_bytes()) % of == self.shard % of
+    }
+
+    /// The buckets of subscriptions in which this schedule's practices can be.
+    pub fn buckets(self) -> impl Iterator<Item = u32> {
+        let of = self.of.max(1);
+        let (mut common, mut rest) = (BUCKETS, of);
+        while rest > 0 {
+            (common, rest) = (rest, common % rest);
+        }
+        (0..BUCKETS).filter(move |bucket| bucket % common == self.shard % of % common)
     }
 }
 
@@ -75,9 +85,16 @@ pub async fn run(
         Box::pin(looking_after)
     );
     leases.release_others(app, &[]).await;
-    app.write_data_problems().await;
-    record::end(app, poll, (polled?, asked), before).await;
-    Ok(())
+    let last = async {
+        app.write_data_problems().await;
+        record::end(app, poll, (polled?, asked), before).await;
+        Ok(())
+    };
+    let cut_off = |_| {
+        tracing::error!("the run's end is not on record");
+        Ok(())
+    };
+    tokio::time::timeout(app.config.timeouts.run_record, last).await.unwrap_or_else(cut_off)
 }
 
 /// Looks after all practices, with or without subscriptions, each in its own minute.
@@ -111,5 +128,29 @@ async fn due_retries(app: &App, poll: Poll, deadline: Timestamp) {
             break;
         }
         tokio::time::sleep(interval).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::control::subscriptions::bucket_of;
+
+    use super::*;
+
+    #[test]
+    fn every_practice_of_a_schedule_is_in_one_of_its_buckets_and_schedules_share_them_out() {
+        let practices: Vec<PracticePass> =
+            (0..2_000).map(|n| PracticePass::try_from(format!("Practice{n:05}").as_str()).unwrap()).collect();
+        for of in [1, 2, 3, 4, 10, 16, 20, 32, 48] {
+            for shard in 0..of {
+                let poll = Poll { shard, of, once: true };
+                let buckets: HashSet<u32> = poll.buckets().collect();
+                for practice in practices.iter().filter(|practice| poll.takes(practice)) {
+                    assert!(buckets.contains(&bucket_of(practice)), "{practice} of {shard} of {of}");
+                }
+                let most = if of % 16 == 0 { 1 } else { 16 };
+                assert!(buckets.len() <= most, "{shard} of {of}: {}", buckets.len());
+            }
+        }
     }
 }

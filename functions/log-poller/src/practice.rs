@@ -6,7 +6,7 @@ use shared::{
     auth::PracticeGrant,
     control::{self, dispatch::Lease, subscriptions::Subscription},
     domain::{PracticeFault, PracticePass, ids::LogId, log_progress::LogProgress},
-    tenant::{self, TenantDb, unindexed_patients},
+    tenant::{self, TenantDb, bridge, unindexed_patients},
 };
 
 use crate::{
@@ -75,7 +75,11 @@ async fn take_turn(
 ) -> Result<Turn, PracticeError> {
     let grant = PracticeGrant::for_operations(lease.practicepass().clone());
     let db = in_time(app, app.open(&grant)).await?;
-    // Before the log is read, so that the events of what it applies go out now.
+    // Before the log is read, so that the events of what is applied go out now. An EMR on a server of its own may be down; the API's own
+    // events go out all the same.
+    if let Err(error) = in_time(app, bridge::pull(&db)).await {
+        tracing::warn!(practice = %lease.practicepass(), %error, "changes of the practice's EMR could not be pulled");
+    }
     bridges::catch_up(app, &db, until).await;
     let turn = read_on(app, leases, &db, lease, until).await?;
     // An import is made searchable piece by piece, between which events go out; none is lost because of it.

@@ -32,8 +32,10 @@ const AILING: usize = 4;
 const TURN: SignedDuration = SignedDuration::from_secs(5);
 /// A practice that fails again and again is tried after waits that double up to this.
 const LONGEST_WAIT: Duration = Duration::from_secs(32);
-/// Who has subscriptions is asked for so often: every schedule reads the whole list, and a new subscription can wait that long.
+/// Whether other practices have subscriptions now is asked for so often; a new subscription can wait that long.
 const LIST_EVERY: Duration = Duration::from_secs(5);
+/// After a change the list is read again for so long: the index can be behind the version.
+const SETTLES: Duration = Duration::from_secs(30);
 /// What is under way at the deadline may end for so long.
 const LAST_WAIT: Duration = Duration::from_secs(3);
 
@@ -62,6 +64,33 @@ struct Ailing {
     since: Timestamp,
 }
 
+/// What a run knows of the list of practices with subscriptions.
+#[derive(Default)]
+struct List {
+    /// Its version when it was read last.
+    version: Option<i64>,
+    /// Until then it is read again, whatever its version is.
+    settles: Option<Instant>,
+}
+
+impl List {
+    /// The schedule's practices with subscriptions; `None` when they are those that were read before.
+    async fn read(&mut self, app: &App, schedule: Poll) -> control::Result<Option<Vec<PracticePass>>> {
+        let version = app.control.subscriptions_version().await?;
+        let changed = self.version.is_some_and(|known| known != version);
+        if changed {
+            self.settles = Some(Instant::now() + SETTLES);
+        }
+        let settled = self.settles.is_none_or(|until| until <= Instant::now());
+        if self.version == Some(version) && settled {
+            return Ok(None);
+        }
+        let listed = app.control.practices_with_subscriptions(schedule.buckets()).await?;
+        self.version = Some(version);
+        Ok(Some(listed.into_iter().filter(|practice| schedule.takes(practice)).collect()))
+    }
+}
+
 /// Gives turns until `deadline`, or one to each practice.
 ///
 /// # Errors
@@ -78,13 +107,15 @@ pub(crate) async fn run(
     let mut busy: HashSet<PracticePass> = HashSet::new();
     let mut tally = Tally::default();
     let mut practices: Vec<PracticePass> = Vec::new();
+    let mut list = List::default();
     let mut list_again = Instant::now();
     let mut failed = None;
     loop {
         if Instant::now() >= list_again {
-            match app.control.practices_with_subscriptions().await {
-                Ok(listed) => {
-                    practices = listed.into_iter().filter(|practice| schedule.takes(practice)).collect();
+            match list.read(app, schedule).await {
+                Ok(None) => list_again = Instant::now() + LIST_EVERY,
+                Ok(Some(listed)) => {
+                    practices = listed;
                     leases.release_others(app, &practices).await;
                     list_again = Instant::now() + LIST_EVERY;
                 }

@@ -33,7 +33,7 @@ pub(crate) async fn run(app: &App, task: &BridgeTask, deadline: Timestamp) -> Re
     let practices = Practices::patient(1).with_timeouts(Timeouts::OF_MIGRATIONS);
     let done = async {
         let db = practices.open(&grant, app.clock.now(), async || Ok::<_, tenant::Error>(location)).await?;
-        let done = work(app, &db, task, deadline).await;
+        let done = work(app, &db, &dsn, task, deadline).await;
         db.close().await;
         done
     };
@@ -45,6 +45,7 @@ pub(crate) async fn run(app: &App, task: &BridgeTask, deadline: Timestamp) -> Re
 async fn work(
     app: &App,
     db: &TenantDb,
+    secret: &str,
     task: &BridgeTask,
     deadline: Timestamp,
 ) -> tenant::Result<Result<Done, String>> {
@@ -66,10 +67,14 @@ async fn work(
     match task.work {
         Work::Plan => {
             step("looking at the EMR's tables");
-            let plan = bridge.plan(db).await?;
-            found.extend(
-                plan.grants.iter().map(|grant| format!("Run as the owner of the EMR's tables: {grant};")),
-            );
+            let plan = bridge.plan_with(db, secret).await?;
+            found.extend(plan.grants.iter().map(|it| {
+                if it.starts_with("grant ") {
+                    format!("Run as the owner of the EMR's tables: {it};")
+                } else {
+                    it.clone()
+                }
+            }));
             if plan.grants.is_empty() {
                 found.push(format!(
                     "The EMR has {} patients and {} events to copy.",
@@ -80,12 +85,12 @@ async fn work(
                 partner_api_updates and partner_api_deletes on five tables of the EMR.".to_owned());
         }
         Work::Attach => {
-            let plan = bridge.plan(db).await?;
+            let plan = bridge.plan_with(db, secret).await?;
             if !plan.grants.is_empty() {
                 return Ok(Err(missing(&plan)));
             }
             step("creating the bridge");
-            bridge.install(db).await?;
+            bridge.install_with(db, secret).await?;
             step("copying the EMR's rows");
             let progress = bridge::load(db, true, goes_on).await?;
             found.push(format!("Compared {} rows, copied {}.", progress.compared, progress.repaired));
@@ -105,7 +110,7 @@ async fn work(
         }
         Work::Repair => {
             step("looking at the EMR's tables");
-            let plan = match bridge.plan(db).await {
+            let plan = match bridge.plan_with(db, secret).await {
                 Err(error @ tenant::Error::Statement(_)) => return Ok(Err(changed(&error))),
                 plan => plan?,
             };
@@ -113,7 +118,7 @@ async fn work(
                 return Ok(Err(missing(&plan)));
             }
             step("renewing the bridge");
-            bridge.install(db).await?;
+            bridge.install_with(db, secret).await?;
             step("repairing");
             let progress = bridge::load(db, false, goes_on).await?;
             found.push(format!("Compared {} rows, repaired {}.", progress.compared, progress.repaired));

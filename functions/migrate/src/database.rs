@@ -49,7 +49,7 @@ pub(crate) async fn prepare(
     let migrated = migrated.map_err(|error| in_words(&error, dsn))?;
     let timeouts = Timeouts::OF_CALLERS.times(app.config.database_timeout_factor.max(1));
     let limits = timeouts.server.unwrap_or_default();
-    renew_bridge(&migrated.db).await.map_err(|error| in_words(&error, dsn))?;
+    renew_bridge(&migrated.db, dsn).await.map_err(|error| in_words(&error, dsn))?;
     // Without them each session, or transaction, sets its own.
     step("giving the database's role its defaults");
     if let Err(error) = tenant::migrate::give_defaults(&migrated.db, limits).await {
@@ -85,10 +85,10 @@ pub(crate) async fn open(
 }
 
 /// A bridge of this version in the place of an older one's, if the practice has any.
-async fn renew_bridge(db: &TenantDb) -> tenant::Result<()> {
+async fn renew_bridge(db: &TenantDb, secret: &str) -> tenant::Result<()> {
     step("renewing the bridge to the EMR");
     match Bridge::of(db).await? {
-        Some(bridge) => bridge.install(db).await,
+        Some(bridge) => bridge.install_with(db, secret).await,
         None => Ok(()),
     }
 }

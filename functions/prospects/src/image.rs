@@ -73,8 +73,12 @@ impl Image {
     pub(crate) async fn refused(&self, hooks: &Client) -> Option<String> {
         let url = HookUrl::parse(&self.0, Reach::Internet).ok()?;
         match hooks.vet(&url).await {
-            // The local stack may run offline.
-            Err(Refused::NoAddress) if hooks.reach() == Reach::InternetAndLoopback => None,
+            // The local stack may be offline.
+            Err(Refused::NoAddress | Refused::LookupFailed)
+                if hooks.reach() == Reach::InternetAndLoopback =>
+            {
+                None
+            }
             vetted => vetted.err().map(|refused| refused.to_string()),
         }
     }

@@ -5,7 +5,7 @@ use webhook_fanout::{Lane, deliver};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    shared::function::run(
+    shared::function::run_with_background(
         env!("CARGO_PKG_NAME"),
         App::from_env(),
         async |app, event: LambdaEvent<SqsEvent>| Ok(deliver(app, Lane::Fast, event.payload).await),

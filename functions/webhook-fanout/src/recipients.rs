@@ -1,8 +1,11 @@
 //! The subscriptions that a batch's events are for.
 
 use std::{
-    collections::{HashMap, HashSet},
-    sync::{Mutex, MutexGuard, PoisonError},
+    collections::{HashMap, HashSet, VecDeque},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Instant,
 };
 
@@ -13,11 +16,13 @@ use shared::{
     auth::DeliveryGrant,
     control::{
         self,
-        subscriptions::{BreakerState, Subscription},
+        subscriptions::{BreakerState, Slots, Subscription},
     },
-    domain::{PracticePass, delivery::WithheldReason, ids::PartnerId, webhook_event::EventMessage},
+    domain::{
+        PracticePass, delivery::WithheldReason, ids::PartnerId, pace::Slot, webhook_event::EventMessage,
+    },
 };
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::Lane;
 
@@ -25,13 +30,17 @@ use crate::Lane;
 const PLACES: usize = 4;
 /// While an endpoint is probed, others for it come back after so long.
 const WHILE_PROBED: SignedDuration = SignedDuration::from_secs(3);
+/// A slot that was missed by more is void: what comes late together must not call together.
+const LATEST: SignedDuration = SignedDuration::from_secs(1);
 
 /// What becomes of a message now.
-pub(crate) enum Course {
+pub(crate) enum Disposition {
     /// It is attempted, with this permission.
     Attempt(Box<Subscription>, DeliveryGrant),
     /// It goes to the slow lane.
     SlowLane,
+    /// It needs a slot of its paced endpoint, which it has not.
+    NeedsSlot,
     /// It waits until then: its endpoint is parked.
     Wait(Timestamp),
     /// Its partner has no access to it now.
@@ -43,33 +52,50 @@ pub(crate) enum Course {
 type Key = (PracticePass, PartnerId);
 
 /// Each read once for the batch, and again before what begins late.
-pub(crate) struct Recipients(HashMap<Key, Recipient>);
+pub(crate) struct Recipients(HashMap<Key, Arc<Recipient>>);
 
 /// A partner's subscription in a practice, and the batch's knowledge of it.
 pub(crate) struct Recipient {
     key: Key,
     /// With the time it was read; `None` when it could not be.
     state: Mutex<Option<(Option<Subscription>, Instant)>>,
-    places: Semaphore,
+    places: Arc<Semaphore>,
+    /// Messages of the batch that may need a slot.
+    undecided: AtomicUsize,
+    /// Slots that were taken for them.
+    slots: tokio::sync::Mutex<VecDeque<Slot>>,
 }
 
 impl Recipients {
     /// What can't be read now is read when its turn comes.
     pub(crate) async fn load<'a>(app: &App, messages: impl Iterator<Item = &'a EventMessage>) -> Self {
-        let keys: HashSet<Key> = messages.map(key_of).collect();
+        let mut counts: HashMap<Key, usize> = HashMap::new();
+        messages.for_each(|message| *counts.entry(key_of(message)).or_default() += 1);
+        let keys: HashSet<Key> = counts.keys().cloned().collect();
         let loaded = keys.into_iter().map(async |key| {
             let before = Instant::now();
             // Access is kept by the app; what can't be read is asked for again.
             let (found, _) =
                 tokio::join!(app.control.subscription(&key.0, &key.1), app.partner_access(&key.0, &key.1));
-            let state = Mutex::new(found.ok().map(|found| (found, before)));
-            (key.clone(), Recipient { key, state, places: Semaphore::new(PLACES) })
+            (key, found.ok().map(|found| (found, before)))
         });
-        Self(join_all(loaded).await.into_iter().collect())
+        let recipient = |(key, state): (Key, _)| {
+            let undecided = AtomicUsize::new(counts.get(&key).copied().unwrap_or_default());
+            let (state, places) = (Mutex::new(state), Arc::new(Semaphore::new(PLACES)));
+            let recipient = Recipient {
+                key: key.clone(),
+                state,
+                places,
+                undecided,
+                slots: tokio::sync::Mutex::default(),
+            };
+            (key, Arc::new(recipient))
+        };
+        Self(join_all(loaded).await.into_iter().map(recipient).collect())
     }
 
-    pub(crate) fn of(&self, message: &EventMessage) -> Option<&Recipient> {
-        self.0.get(&key_of(message))
+    pub(crate) fn of(&self, message: &EventMessage) -> Option<Arc<Recipient>> {
+        self.0.get(&key_of(message)).cloned()
     }
 }
 
@@ -79,51 +105,86 @@ fn key_of(message: &EventMessage) -> Key {
 
 impl Recipient {
     /// Waits until the endpoint may be called once more beside the calls that are under way.
-    pub(crate) async fn place(&self) -> Option<SemaphorePermit<'_>> {
+    pub(crate) async fn place(&self) -> Option<OwnedSemaphorePermit> {
         // Never closed.
-        self.places.acquire().await.ok()
+        self.places.clone().acquire_owned().await.ok()
     }
 
-    pub(crate) async fn course(
+    /// `slot`: the one that the message has, if any.
+    pub(crate) async fn disposition(
         &self,
         app: &App,
         lane: Lane,
         message: &EventMessage,
-    ) -> control::Result<Course> {
-        let fresh = |(_, read_at): &(_, Instant)| read_at.elapsed() < app.config.timeouts.subscription_read;
-        let kept = self.state().clone().filter(fresh);
-        let found = if let Some((found, _)) = kept {
-            found
-        } else {
-            let before = Instant::now();
-            let found = app.control.subscription(&self.key.0, &self.key.1).await?;
-            *self.state() = Some((found.clone(), before));
-            found
-        };
-        let Some(mut subscription) = found.filter(|it| wants(it, message)) else {
-            return Ok(Course::Unwanted);
+        slot: Option<&Slot>,
+    ) -> control::Result<Disposition> {
+        let Some(mut subscription) = self.subscription(app).await?.filter(|it| wants(it, message)) else {
+            return Ok(Disposition::Unwanted);
         };
         let access = app.partner_access(&self.key.0, &self.key.1).await?;
         let now = app.clock.now();
         // Before anything else is done for it: no lane, no wait and no probe is for a delivery without access.
         let grant = match subscription.permit(&access, Some(message.event().event), now) {
             Ok(grant) => grant,
-            Err(reason) => return Ok(Course::Withhold(reason)),
+            Err(reason) => return Ok(Disposition::Withhold(reason)),
         };
-        let state = subscription.breaker.state(now);
-        let slowly = lane == Lane::Fast && subscription.breaker.is_slow();
+        let breaker = &subscription.breaker;
+        let state = breaker.state(now);
+        let pace = breaker.pace(now);
+        if state == BreakerState::Parked {
+            return Ok(Disposition::Wait(breaker.parked_until().unwrap_or(now)));
+        }
+        if lane == Lane::Fast && (breaker.is_slow() || pace.is_some()) {
+            return Ok(Disposition::SlowLane);
+        }
+        if let Some(pace) = pace {
+            let in_time = |slot: &&Slot| {
+                // The caller has waited for the slot.
+                let begins = now.max(slot.instant());
+                slot.series == pace.series
+                    && !pace.is_held(begins)
+                    && now.duration_since(slot.instant()) <= LATEST
+            };
+            if slot.filter(in_time).is_none() {
+                return Ok(Disposition::NeedsSlot);
+            }
+        }
         Ok(match state {
-            BreakerState::Parked => Course::Wait(subscription.breaker.parked_until().unwrap_or(now)),
-            _ if slowly => Course::SlowLane,
-            BreakerState::Closed | BreakerState::Slow => Course::Attempt(Box::new(subscription), grant),
             BreakerState::Due if app.control.take_probe(&mut subscription, now).await? => {
                 self.learn(&subscription);
-                Course::Attempt(Box::new(subscription), grant)
+                Disposition::Attempt(Box::new(subscription), grant)
             }
             BreakerState::Due | BreakerState::Probing => {
-                Course::Wait(now.saturating_add(WHILE_PROBED).unwrap_or(now))
+                Disposition::Wait(now.saturating_add(WHILE_PROBED).unwrap_or(now))
             }
+            _ => Disposition::Attempt(Box::new(subscription), grant),
         })
+    }
+
+    /// A slot of the paced endpoint. The first message that asks takes one for each of the batch.
+    pub(crate) async fn slot(&self, app: &App) -> control::Result<Slots> {
+        let mut slots = self.slots.lock().await;
+        let Some(mut subscription) = self.subscription(app).await? else { return Ok(Slots::NotPaced) };
+        let now = app.clock.now();
+        let Some(series) = subscription.breaker.pace(now).map(|it| it.series) else {
+            return Ok(Slots::NotPaced);
+        };
+        slots.retain(|slot| slot.series == series);
+        if slots.is_empty() {
+            let count = self.undecided.load(Ordering::Relaxed).max(1);
+            match app.control.take_slots(&mut subscription, count, now).await? {
+                Slots::Taken(taken) => slots.extend(taken),
+                other => return Ok(other),
+            }
+            self.learn(&subscription);
+        }
+        Ok(slots.pop_front().map_or(Slots::Full, |slot| Slots::Taken(vec![slot])))
+    }
+
+    /// Another of the batch's messages needs no slot any more.
+    pub(crate) fn decided(&self) {
+        let _ =
+            self.undecided.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| count.checked_sub(1));
     }
 
     /// Takes up what an attempt has shown of the endpoint, for the rest of the batch.
@@ -132,9 +193,22 @@ impl Recipient {
         let known = state.as_mut().and_then(|(known, _)| known.as_mut());
         if let Some(known) = known.filter(|known| known.generation == seen.generation) {
             known.failing_since = seen.failing_since;
-            known.breaker = seen.breaker.clone();
             known.last = seen.last.clone();
+            let before = std::mem::replace(&mut known.breaker, seen.breaker.clone());
+            known.breaker.keep_newer_pace(&before);
         }
+    }
+
+    /// As it was a moment ago.
+    async fn subscription(&self, app: &App) -> control::Result<Option<Subscription>> {
+        let fresh = |(_, read_at): &(_, Instant)| read_at.elapsed() < app.config.timeouts.subscription_read;
+        if let Some((found, _)) = self.state().clone().filter(fresh) {
+            return Ok(found);
+        }
+        let before = Instant::now();
+        let found = app.control.subscription(&self.key.0, &self.key.1).await?;
+        *self.state() = Some((found.clone(), before));
+        Ok(found)
     }
 
     fn state(&self) -> MutexGuard<'_, Option<(Option<Subscription>, Instant)>> {

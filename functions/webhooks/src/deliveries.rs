@@ -19,7 +19,7 @@ use crate::{subscriber::Subscriber, subscription::load};
 
 /// Where a list goes on.
 #[derive(Clone, Debug, ToSchema)]
-#[schema(value_type = String, max_length = 400, pattern = "^[A-Za-z0-9_-]+$")]
+#[schema(value_type = String, max_length = 40, pattern = "^[A-Za-z0-9_-]+$")]
 pub(crate) struct CursorText(Cursor);
 
 impl FieldValue for CursorText {
@@ -55,7 +55,7 @@ impl IntoResponse for Deliveries {
     }
 }
 
-/// List the deliveries of your subscription, tests and retries included.
+/// List the deliveries of your subscription and of those you had before, tests and retries included.
 ///
 /// They are kept for 30 days. New ones arrive all the time, so pages are asked for by cursor, not by number. Any
 /// webhook event scope allows this.
@@ -79,8 +79,9 @@ pub(crate) async fn list_deliveries(
     let limit = query.limit.map_or(25, |limit| limit.0);
     let after = query.cursor.map(|cursor| cursor.0);
     let wanted = usize::try_from(limit).unwrap_or(25);
+    let (practicepass, partner_id) = (&subscription.practicepass, &subscription.partner_id);
     let page =
-        partner.app.control.deliveries_of(subscription.id, query.success, wanted, after.as_ref()).await?;
+        partner.app.control.deliveries_of(practicepass, partner_id, query.success, wanted, after).await?;
     Ok(Deliveries {
         count: page.deliveries.len(),
         data: page.deliveries.into_iter().map(DeliveryBody::from).collect(),

@@ -10,7 +10,7 @@ use crate::subscriber::Subscriber;
 
 /// Read a delivery with each of its attempts.
 ///
-/// What your endpoint answered is kept to its first 2 KiB. Any webhook event scope allows this.
+/// What your endpoint answered to the newest attempt that failed is kept to its first 2 KiB. Any webhook event scope allows this.
 #[utoipa::path(
     get,
     path = "/v1/webhooks/deliveries/{id}",
@@ -32,7 +32,6 @@ pub(crate) async fn get_delivery(
 /// Another partner's delivery is answered like one that doesn't exist.
 pub(crate) async fn own_delivery(partner: &Partner, id: DeliveryId) -> ApiResult<Delivery> {
     let caller = &partner.caller;
-    let found = partner.app.control.delivery_by_id(id).await?;
-    let own = found.filter(|it| it.partner_id == caller.partner_id && it.practicepass == caller.practicepass);
-    own.ok_or_else(ApiError::not_found)
+    let found = partner.app.control.own_delivery(&caller.practicepass, &caller.partner_id, id).await?;
+    found.ok_or_else(ApiError::not_found)
 }

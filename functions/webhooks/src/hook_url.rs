@@ -10,7 +10,9 @@ pub(crate) async fn check(hooks: &Client, text: &str) -> Result<HookUrl, FieldEr
     let url = HookUrl::parse(text, hooks.reach()).map_err(|refused| error(&refused))?;
     match hooks.vet(&url).await {
         // The local stack may be offline; nothing is called without an address anyway.
-        Err(Refused::NoAddress) if hooks.reach() == Reach::InternetAndLoopback => Ok(url),
+        Err(Refused::NoAddress | Refused::LookupFailed) if hooks.reach() == Reach::InternetAndLoopback => {
+            Ok(url)
+        }
         Err(refused) => Err(error(&refused)),
         Ok(()) => Ok(url),
     }

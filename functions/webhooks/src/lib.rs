@@ -4,6 +4,7 @@ mod cancel;
 mod deliveries;
 mod delivery;
 mod hook_url;
+mod replay;
 mod retry;
 mod rotate;
 mod signup;
@@ -20,6 +21,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(subscription::get_subscription, cancel::delete_subscription))
         .routes(routes!(rotate::rotate_secret))
         .routes(routes!(test::send_test))
+        .routes(routes!(replay::replay_events))
         .routes(routes!(deliveries::list_deliveries))
         .routes(routes!(delivery::get_delivery))
         .routes(routes!(retry::retry_delivery))

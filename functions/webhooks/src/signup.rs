@@ -70,7 +70,9 @@ pub(crate) struct SignedUp {
 /// `occurredAt`; also `recordIdString` when `recordId` is beyond 2^53 - 1, where JSON readers may round it. `eventId` is
 /// `{PPass}-{logId}`. If the practice's database is restored and gives out ids again, bodies also hold `logEpoch`, and
 /// `eventId` is `{PPass}-{logEpoch}.{logId}`: compare events by `eventId` only. Answer with a 2xx within 15 seconds; an event may come more than once, always with the same `eventId`.
-/// Anything else is retried after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h and 10 h; 410 disables the subscription.
+/// Anything else is retried after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h and 10 h; 410 disables the subscription. Answer 429 when you can't
+/// keep up: your deliveries wait for as long as its `Retry-After` says, 12 hours at most, go on at a rate that your endpoint takes, and use up no
+/// attempt. A 503 with `Retry-After` holds them, too, but counts as a failed attempt.
 #[utoipa::path(
     post,
     path = "/v1/webhooks/signup",
@@ -211,6 +213,9 @@ async fn write(partner: &Partner, wish: Wish, key: Option<&RequestKey>) -> Resul
         let now = partner.now();
         control.keep_answer(key, answer.status, &answer.body, now, now + KEPT)
     });
+    if new {
+        control.remember_subscription_id(&subscription).await?;
+    }
     match control.save_subscription(&subscription, keep.transpose()?).await {
         Ok(()) if moved => {
             drain_in_flight(&partner.app).await;
@@ -223,13 +228,16 @@ async fn write(partner: &Partner, wish: Wish, key: Option<&RequestKey>) -> Resul
 }
 
 async fn create(wish: Wish, partner: &Partner) -> control::Result<Subscription> {
-    let id = partner.app.control.next_subscription_id().await?;
+    let (control, caller) = (&partner.app.control, &partner.caller);
+    let generation = control.next_subscription_id().await?;
+    // One that comes after a deletion has the same id: its deliveries are in one list with the earlier ones.
+    let known = control.subscription_id(&caller.practicepass, &caller.partner_id).await?;
     let now = partner.now();
     Ok(Subscription {
-        id,
-        generation: id.0,
-        partner_id: partner.caller.partner_id.clone(),
-        practicepass: partner.caller.practicepass.clone(),
+        id: known.unwrap_or(generation),
+        generation: generation.0,
+        partner_id: caller.partner_id.clone(),
+        practicepass: caller.practicepass.clone(),
         hook_url: wish.hook_url,
         scopes: wish.scopes,
         status: SubscriptionStatus::Active,

@@ -1,14 +1,23 @@
 //! `GET /v1/webhooks`
 
+use jiff::Timestamp;
 use serde::Serialize;
 use shared::{
     api::{ApiError, ApiResult, Data, Partner, Problem},
-    control::subscriptions::{DisabledReason, Subscription, SubscriptionState},
-    domain::{EventScope, ids::SubscriptionId},
+    control::subscriptions::{DisabledReason, LastError, Subscription, SubscriptionState},
+    domain::{EventScope, ids::SubscriptionId, pace::Pace},
 };
 use utoipa::ToSchema;
 
 use crate::subscriber::Subscriber;
+
+/// Where deliveries are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LaneName {
+    Fast,
+    Slow,
+}
 
 /// Your subscription. Its secret is shown only when it is made.
 #[derive(Serialize, ToSchema)]
@@ -25,15 +34,33 @@ pub(crate) struct SubscriptionBody {
     disabled_reason: Option<DisabledReason>,
     /// RFC 3339.
     disabled_at: Option<String>,
+    /// `slow` when your endpoint took more than a second, or answers 429: its deliveries wait for each other only. `fast` again
+    /// after five quick answers in a row.
+    lane: LaneName,
+    /// RFC 3339: until then nothing is sent, because your endpoint failed or asked for a wait; null when nothing is held back.
+    held_until: Option<String>,
+    /// Calls a second that your endpoint gets since it answered 429; it grows until the next 429. Null: no limit.
+    rate: Option<f64>,
     /// RFC 3339: since when every attempt has failed.
     failing_since: Option<String>,
+    /// RFC 3339, up to a minute behind; null when nothing was delivered to this URL yet.
+    last_success_at: Option<String>,
+    /// Up to some seconds behind; null when nothing has failed at this URL.
+    last_error: Option<LastError>,
     created_at: String,
     updated_at: String,
 }
 
 impl SubscriptionBody {
-    fn new(subscription: Subscription, suspended_scopes: Vec<EventScope>) -> Self {
+    fn new(subscription: Subscription, suspended_scopes: Vec<EventScope>, now: Timestamp) -> Self {
+        let breaker = &subscription.breaker;
+        let pace = breaker.pace(now);
         Self {
+            lane: if breaker.is_slow() || pace.is_some() { LaneName::Slow } else { LaneName::Fast },
+            held_until: breaker.held_until(now).map(|at| at.to_string()),
+            rate: pace.map(Pace::calls_per_second),
+            last_success_at: subscription.last.last_success_at.map(|at| at.to_string()),
+            last_error: subscription.last.last_error.clone(),
             status: subscription.shown_status(&suspended_scopes),
             suspended_scopes,
             id: subscription.id,
@@ -48,7 +75,7 @@ impl SubscriptionBody {
     }
 }
 
-/// Get your webhook subscription.
+/// Get your webhook subscription, and how deliveries to its URL go.
 ///
 /// Any webhook event scope allows this.
 #[utoipa::path(
@@ -66,7 +93,7 @@ pub(crate) async fn get_subscription(Subscriber(partner): Subscriber) -> ApiResu
     let caller = &partner.caller;
     let access = partner.app.partner_access(&caller.practicepass, &caller.partner_id).await?;
     let suspended = subscription.suspended_scopes(&access, partner.now());
-    Ok(Data { data: SubscriptionBody::new(subscription, suspended) })
+    Ok(Data { data: SubscriptionBody::new(subscription, suspended, partner.now()) })
 }
 
 /// The partner's subscription to the key's practice.

@@ -3,13 +3,24 @@
 use axum::http::StatusCode;
 use serde::Serialize;
 use shared::{
-    api::{Answer, ApiResult, Done, Message, NoBody, Once, Partner, Problem, once, permit, require_active},
-    courier::send_by_hand,
-    domain::{RequestId, delivery::Payload, ids::DeliveryId},
+    api::{
+        Answer, ApiError, ApiResult, Done, MayBeEmpty, Message, Once, Partner, Problem, once, permit,
+        require_active,
+    },
+    body,
+    delivery::send_manual,
+    domain::{EventScope, RequestId, delivery::Payload, ids::DeliveryId},
 };
 use utoipa::ToSchema;
 
 use crate::{subscriber::Subscriber, subscription::load};
+
+body! {
+    pub struct TestEvent {
+        /// One of your subscription's scopes: the test is formed like its events. Left out: the event is `Test`.
+        "event" => event: Option<EventScope>,
+    }
+}
 
 /// What your endpoint made of the test.
 #[derive(Serialize, ToSchema)]
@@ -26,7 +37,8 @@ pub(crate) struct Tested {
 
 /// Send a test event to your endpoint and see its answer.
 ///
-/// The event is `Test`, signed and formed like every other, with `logId` and `recordId` 0. It is sent once, at once, and
+/// The event is `Test`, or the scope that you name, with the action `test`: signed and formed like every other, with `logId` and
+/// `recordId` 0 and an `eventId` of its own. It is sent once, at once, and
 /// counts as no failure of your endpoint. A key makes a repetition harmless once your endpoint took the event; one that failed
 /// is sent again. Any webhook event scope allows this.
 #[utoipa::path(
@@ -34,28 +46,34 @@ pub(crate) struct Tested {
     path = "/v1/webhooks/test",
     tag = "Webhooks",
     params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless for 24 hours")),
+    request_body = Option<TestEvent>,
     responses(
         (status = 200, body = Message<Tested>, description = "Sent; `success` tells whether your endpoint took it"),
         (status = 403, body = Problem, description = "`INSUFFICIENT_SCOPE`: your key has no webhook event scope"),
         (status = 404, body = Problem, description = "`NOT_FOUND`: you have no subscription"),
         (status = 409, body = Problem, description = "`SUBSCRIPTION_DISABLED`, `SUBSCRIPTION_PAUSED`, `SUBSCRIPTION_SUSPENDED`, `IDEMPOTENCY_IN_PROGRESS`"),
+        (status = 422, body = Problem, description = "`INVALID_FIELDS`: your subscription has no such scope"),
     ),
 )]
 pub(crate) async fn send_test(
     Subscriber(partner): Subscriber,
-    Once { key, body: NoBody }: Once<NoBody>,
+    Once { key, body }: Once<MayBeEmpty<TestEvent>>,
 ) -> ApiResult<Answer> {
-    once(&partner.app, key.of(&partner.caller), partner.now(), Box::pin(send(&partner))).await
+    let event = body.0.and_then(|body| body.event);
+    once(&partner.app, key.of(&partner.caller), partner.now(), Box::pin(send(&partner, event))).await
 }
 
-async fn send(partner: &Partner) -> ApiResult<Done> {
+async fn send(partner: &Partner, event: Option<EventScope>) -> ApiResult<Done> {
     let subscription = load(partner).await?;
     require_active(&subscription)?;
+    if event.is_some_and(|event| !subscription.scopes.contains(&event)) {
+        return Err(ApiError::field("event", "INVALID_VALUE", "must be one of your subscription's scopes"));
+    }
     let id = partner.app.control.next_delivery_id().await?;
-    let payload = Payload::test(&subscription.practicepass, id.0, partner.now());
+    let payload = Payload::test(&subscription.practicepass, event, id.0, partner.now());
     let grant = permit(&partner.app, &subscription, &payload).await?;
     let request_id = RequestId::parse(partner.call.request_id());
-    let delivery = send_by_hand(&partner.app, grant, &subscription, payload, request_id, id).await?;
+    let delivery = send_manual(&partner.app, grant, &subscription, payload, request_id, id).await?;
     let succeeded = delivery.succeeded();
     let message = if succeeded { "Test event delivered" } else { "Test event could not be delivered" };
     let data = Tested {

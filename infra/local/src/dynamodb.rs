@@ -18,7 +18,7 @@ use crate::http;
 use crate::permissions::Permissions;
 use crate::permissions::dynamodb::Keys;
 use crate::shutdown::stopped;
-use crate::template::{KeyAttribute, Table};
+use crate::template::{Index, KeyAttribute, Table};
 use door::Door;
 
 /// How often expired items are deleted. AWS takes up to two days for it; readers must filter in any case.
@@ -30,6 +30,7 @@ pub struct DynamoDb {
     pub endpoint: String,
     /// In front of the server, unless it serves whoever comes.
     door: Option<JoinHandle<()>>,
+    database: Database,
     server: JoinHandle<()>,
     sweeper: JoinHandle<()>,
     stop: watch::Sender<bool>,
@@ -40,7 +41,7 @@ impl DynamoDb {
     pub async fn start_with(permissions: &Arc<Permissions>, file: &Path, tables: &[Table]) -> Result<Self> {
         let mut dynamodb = Self::start(file, tables).await?;
         let inside = dynamodb.endpoint.parse().map_err(|error| Error::store("dynamodb", error))?;
-        let door = Arc::new(Door::new(permissions, Keys::new(tables), inside));
+        let door = Arc::new(Door::new(dynamodb.database.clone(), permissions, Keys::new(tables), inside));
         let (listener, address) = http::listen(0).await?;
         let handler = move |request| {
             let door = Arc::clone(&door);
@@ -70,8 +71,8 @@ impl DynamoDb {
                 eprintln!("dynamodb: {error}");
             }
         });
-        let sweeper = tokio::spawn(sweep(database, watched));
-        Ok(Self { endpoint: format!("http://{address}"), door: None, server, sweeper, stop })
+        let sweeper = tokio::spawn(sweep(database.clone(), watched));
+        Ok(Self { endpoint: format!("http://{address}"), door: None, database, server, sweeper, stop })
     }
 
     /// Stops serving.
@@ -143,7 +144,7 @@ fn describe(database: &Database, name: &str) -> Result<Value> {
     Ok(described.get("Table").cloned().unwrap_or_default())
 }
 
-/// What makes two tables the same to their users: keys with types, and indexes.
+/// What makes two tables the same to their users: keys with types, and indexes with what they hold.
 fn shape(table: &Value) -> Value {
     let list = |name: &str| table.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
     let sorted = |mut items: Vec<String>| {
@@ -151,13 +152,26 @@ fn shape(table: &Value) -> Value {
         items
     };
     let schema = |owner: &Value| owner.get("KeySchema").cloned().unwrap_or_default().to_string();
-    let index = |index: &Value| format!("{} {}", index["IndexName"], schema(index));
+    let projection = |index: &Value| {
+        let projection = index.get("Projection").cloned().unwrap_or_default();
+        let named = projection.get("NonKeyAttributes").and_then(Value::as_array).cloned().unwrap_or_default();
+        format!("{} {:?}", projection["ProjectionType"], sorted(named.iter().map(Value::to_string).collect()))
+    };
+    let index = |index: &Value| format!("{} {} {}", index["IndexName"], schema(index), projection(index));
     let attribute = |it: &Value| format!("{} {}", it["AttributeName"], it["AttributeType"]);
     json!({
         "keys": schema(table),
         "attributes": sorted(list("AttributeDefinitions").iter().map(attribute).collect()),
         "indexes": sorted(list("GlobalSecondaryIndexes").iter().map(index).collect()),
     })
+}
+
+fn projection(index: &Index) -> Value {
+    match &index.attributes {
+        None => json!({ "ProjectionType": "ALL" }),
+        Some(none) if none.is_empty() => json!({ "ProjectionType": "KEYS_ONLY" }),
+        Some(attributes) => json!({ "ProjectionType": "INCLUDE", "NonKeyAttributes": attributes }),
+    }
 }
 
 fn request(table: &Table) -> Value {
@@ -175,11 +189,11 @@ fn request(table: &Table) -> Value {
             attributes.push(attribute);
         }
     }
-    let index = |index: &crate::template::Index| {
+    let index = |index: &Index| {
         json!({
             "IndexName": index.name,
             "KeySchema": schema(&index.keys),
-            "Projection": { "ProjectionType": "ALL" },
+            "Projection": projection(index),
         })
     };
     let mut request = json!({

@@ -417,7 +417,10 @@ impl Operation {
                 in_order(from, to)?;
                 let operator = on(&world)?;
                 operator.registered(&practice).await?;
-                let name = name.unwrap_or_else(new_name);
+                let name = match name {
+                    Some(name) => name,
+                    None => new_name()?,
+                };
                 println!("Replay {name} of {practice} …");
                 let sent = operator.replay(&practice, subscription, (from, to), all, &name).await?;
                 println!("{sent} events were queued.");

@@ -176,6 +176,7 @@ impl Operator {
             deliveries: table("DeliveriesTable"),
             activity: table("ActivityTable"),
             ledger: table("LedgerTable"),
+            delivery_shards: None,
         };
         let url = |id: &str| format!("{}/000000000000/{id}", addresses.sqs_url);
         let (events, slow, dead_letters) =

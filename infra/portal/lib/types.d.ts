@@ -64,7 +64,8 @@ export interface AdminSubscription {
 }
 export interface Subscription {
   id: number; hookUrl: string; scopes: string[]; suspendedScopes: string[]; status: SubscriptionStatus; disabledReason: string | null; disabledAt: string | null;
-  failingSince: string | null; createdAt: string; updatedAt: string;
+  lane: 'fast' | 'slow'; heldUntil: string | null; rate: number | null; failingSince: string | null; lastSuccessAt: string | null;
+  lastError: { at: string; statusCode: number | null; message: string | null } | null; createdAt: string; updatedAt: string;
 }
 export interface Me {
   id: string; company: string; contactName: string | null; email: string | null; phone: string | null; website: string | null;
@@ -81,7 +82,7 @@ export interface Monitor {
   dispatchStates: DispatchState[]; dispatchStatesOmitted?: number;
   recentDeliveries: Delivery[];
   queue: { dueRetries: number; oldestUndeliveredEvent: { eventId: string; practicepass: string; createdAt: string } | null; deadLetters: number | null };
-  breakers: { id: number; partnerId: string; practicepass: string; state: 'slow' | 'parked' | 'due' | 'probing'; failingSince: string | null; slowSince: string | null; parkedUntil: string | null }[];
+  breakers: { id: number; partnerId: string; practicepass: string; state: 'slow' | 'parked' | 'due' | 'probing' | 'held' | 'paced'; failingSince: string | null; slowSince: string | null; parkedUntil: string | null; heldUntil: string | null; rate: number | null }[];
   dataProblems: { practicepass: string | null; table: string; count: number; lastId: string; lastSeenAt: string }[];
   disabledSubscriptions: { id: number; partnerId: string; practicepass: string; reason: string | null; since: string | null }[];
   pagination: { limit: number; offset: number; hasMore: boolean };

@@ -46,7 +46,19 @@ impl<T: FromFields> FromBody for T {
     }
 }
 
-/// Returns the raw body and its content.
+/// A body that can be left out.
+pub struct MayBeEmpty<T>(pub Option<T>);
+
+impl<T: FromFields> FromBody for MayBeEmpty<T> {
+    const MAX_BYTES: usize = MAX_BODY;
+    const MAY_BE_EMPTY: bool = true;
+
+    fn from_body(bytes: &[u8]) -> Result<Self, ApiError> {
+        if is_blank(bytes) { Ok(Self(None)) } else { T::from_body(bytes).map(|body| Self(Some(body))) }
+    }
+}
+
+/// The body as it came, and what it says.
 pub(super) async fn read<T: FromBody>(request: Request) -> Result<(Bytes, T), ApiError> {
     let is_json = match media_type::require_json(request.headers()) {
         Err(error) if !T::MAY_BE_EMPTY => return Err(error),

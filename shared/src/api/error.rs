@@ -91,7 +91,8 @@ codes! {
     InPast "IN_PAST" UNPROCESSABLE_ENTITY "The time is in the past";
     BeyondHorizon "BEYOND_HORIZON" UNPROCESSABLE_ENTITY "The date is too far in the future";
     HookUrlRefused "HOOK_URL_REFUSED" UNPROCESSABLE_ENTITY "The hook URL is not allowed";
-    IdempotencyKeyReused "IDEMPOTENCY_KEY_REUSED" UNPROCESSABLE_ENTITY "The idempotency key was used with another body";
+    ReplayTooLarge "REPLAY_TOO_LARGE" UNPROCESSABLE_ENTITY "Too much happened in this time";
+    IdempotencyKeyReused "IDEMPOTENCY_KEY_REUSED" UNPROCESSABLE_ENTITY "The idempotency key was used for another body";
     RateLimited "RATE_LIMITED" TOO_MANY_REQUESTS "Too many requests";
     Internal "INTERNAL" INTERNAL_SERVER_ERROR "Something went wrong on our side";
     ResponseTooLarge "RESPONSE_TOO_LARGE" INTERNAL_SERVER_ERROR "The response is too large";

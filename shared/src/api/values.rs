@@ -114,13 +114,18 @@ impl FieldValue for bool {
     }
 }
 
+/// 0001-01-01T00:00:00Z
+const FIRST_SECOND: i64 = -62_135_596_800;
+
 impl FieldValue for Timestamp {
     /// Reads a timestamp in RFC 3339, with its offset.
     fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
         let text = source.text()?;
         let shaped = (20..=40).contains(&text.len()) && text.as_bytes()[10] == b'T';
-        let instant = shaped.then(|| text.parse().ok()).flatten();
-        instant.ok_or_else(|| FieldProblem::invalid("must be an RFC 3339 time, such as 2026-03-09T12:00:00Z"))
+        // With its offset taken away, an instant of the year 0 may lie before it, which no RFC 3339 text can say.
+        let sayable = |at: &Timestamp| at.as_second() >= FIRST_SECOND;
+        let instant = shaped.then(|| text.parse().ok()).flatten().filter(sayable);
+        instant.ok_or_else(|| FieldProblem::invalid("must be a time as in RFC 3339, 2026-03-09T12:00:00Z"))
     }
 }
 

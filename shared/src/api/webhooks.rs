@@ -9,12 +9,12 @@ use crate::{
     app::App,
     auth::DeliveryGrant,
     control::{
-        deliveries::{Attempt, Delivery},
+        deliveries::{Attempt, Claimed, CountChange, Delivery},
         subscriptions::Subscription,
     },
-    courier::send_by_hand,
+    delivery::send_manual,
     domain::{
-        PracticePass, RequestId,
+        EventScope, PracticePass, RequestId,
         delivery::{DeliveryStatus, Payload, WithheldReason},
         ids::{DeliveryId, SubscriptionId},
     },
@@ -33,14 +33,16 @@ pub struct DeliveryBody {
     /// found the event in the EMR's log. Null in records of before it was kept.
     #[schema(value_type = Option<String>)]
     request_id: Option<RequestId>,
+    /// The replay that it belongs to; null otherwise.
+    replay: Option<String>,
     status: DeliveryStatus,
-    /// Why a delivery was cancelled without being sent; null otherwise. It goes on by itself if access returns within the time of
+    /// Why a delivery was cancelled; null otherwise. One without access goes on by itself if access returns within the time of
     /// its schedule, and can be retried by hand.
     cancel_reason: Option<WithheldReason>,
     success: bool,
     /// Of the last attempt; null when it had no answer.
     status_code: Option<u16>,
-    /// Attempts that have ended.
+    /// Attempts so far, those included that your endpoint answered 429 and those that were cut off.
     attempts: u32,
     error_message: Option<String>,
     /// Of the last attempt.
@@ -59,14 +61,15 @@ impl From<Delivery> for DeliveryBody {
             id: delivery.id,
             subscription_id: delivery.subscription_id,
             success: delivery.succeeded(),
+            attempts: delivery.attempts_made(),
             practicepass: delivery.practicepass,
             event: delivery.payload.event,
             event_id: delivery.payload.event_id,
             request_id: delivery.request_id,
+            replay: delivery.replay,
             status: delivery.status,
             cancel_reason: delivery.withheld,
             status_code: delivery.status_code,
-            attempts: delivery.attempts,
             error_message: delivery.error_message,
             duration_ms: delivery.duration_ms,
             created_at: delivery.created_at.to_string(),
@@ -93,9 +96,10 @@ struct AttemptBody {
     at: String,
     /// Null when there was no answer.
     status_code: Option<u16>,
-    duration_ms: u64,
+    /// Null when the attempt was cut off.
+    duration_ms: Option<u64>,
     error_message: Option<String>,
-    /// The first 2 KiB of the endpoint's answer to an attempt that failed; that to a success is not kept.
+    /// The first 2 KiB of the endpoint's answer to the newest attempt that failed; of other attempts it is not kept.
     answer: String,
 }
 
@@ -151,20 +155,37 @@ pub fn require_active(subscription: &Subscription) -> ApiResult<()> {
 /// # Errors
 /// 409 when the partner has no access to the event, or the subscription is paused.
 pub async fn permit(app: &App, subscription: &Subscription, payload: &Payload) -> ApiResult<DeliveryGrant> {
-    let event = payload.event().map(|it| it.event);
-    app.permit_now(subscription, event).await?.map_err(|reason| {
-        let code = match reason {
-            WithheldReason::SubscriptionPaused => Code::SubscriptionPaused,
-            WithheldReason::PartnerSuspended
-            | WithheldReason::NoLiveKey
-            | WithheldReason::ScopeNotGranted => Code::SubscriptionSuspended,
-        };
-        ApiError::new(
-            code,
-            format!("Nothing was sent: {}.", reason.explain().trim_start_matches("not sent: ")),
-        )
-        .with("reason", reason.as_str())
-    })
+    app.permit_now(subscription, payload.scope()).await?.map_err(withheld)
+}
+
+fn withheld(reason: WithheldReason) -> ApiError {
+    let code = match reason {
+        WithheldReason::SubscriptionPaused => Code::SubscriptionPaused,
+        WithheldReason::PartnerSuspended
+        | WithheldReason::NoLiveKey
+        | WithheldReason::ScopeNotGranted
+        | WithheldReason::DeliveredByRetry => Code::SubscriptionSuspended,
+    };
+    let detail = format!("Nothing was sent: {}.", reason.explain().trim_start_matches("not sent: "));
+    ApiError::new(code, detail).with("reason", reason.as_str())
+}
+
+/// The scopes of the subscription whose events may be sent to it now; at least one.
+///
+/// # Errors
+/// 409 when there are none.
+pub async fn permit_any(app: &App, subscription: &Subscription) -> ApiResult<Vec<EventScope>> {
+    let (mut scopes, mut refused) = (Vec::new(), None);
+    for scope in &subscription.scopes {
+        match app.permit_now(subscription, Some(*scope)).await? {
+            Ok(_) => scopes.push(*scope),
+            Err(reason) => refused = Some(reason),
+        }
+    }
+    match refused {
+        Some(reason) if scopes.is_empty() => Err(withheld(reason)),
+        _ => Ok(scopes),
+    }
 }
 
 /// Waits until no delivery begins any more that had not seen a change of a subscription: when the caller has the answer, the
@@ -187,7 +208,26 @@ pub async fn subscription_of(app: &App, delivery: &Delivery) -> ApiResult<(Subsc
     Ok((subscription, grant))
 }
 
-/// Sends the event of `source` once more, now, as a delivery with an id of its own.
+/// The delivery as it stands, claimed, if it is to be attempted again and nobody attempts it now.
+async fn claim(app: &App, source: &Delivery) -> ApiResult<Option<Box<Delivery>>> {
+    let current = app.control.delivery(&source.key).await?;
+    let Some(current) = current.filter(|it| it.awaits_attempt() && !it.is_by_hand()) else { return Ok(None) };
+    match app.control.claim_again(&current.key, current.attempts + 1, app.clock.now()).await? {
+        Claimed::Yes(delivery) => Ok(Some(delivery)),
+        Claimed::Done(_) | Claimed::Busy(_) => Ok(None),
+    }
+}
+
+/// Ends a claimed delivery whose event the retry with this id brought to the endpoint.
+async fn supersede(app: &App, mut delivery: Box<Delivery>, retry: DeliveryId) -> ApiResult<()> {
+    delivery.supersede(retry);
+    let [random] = app.random.bytes();
+    app.control.conclude(*delivery, CountChange::default(), random).await?;
+    Ok(())
+}
+
+/// Sends the event of `source` once more, now, as a delivery with an id of its own. If that succeeds, `source` is not attempted
+/// again.
 pub async fn resend(
     app: &App,
     grant: DeliveryGrant,
@@ -195,8 +235,25 @@ pub async fn resend(
     source: Delivery,
 ) -> ApiResult<Done> {
     let id = app.control.next_delivery_id().await?;
-    let retry = send_by_hand(app, grant, subscription, source.payload, source.request_id, id).await?;
-    let succeeded = retry.succeeded();
+    let claimed = claim(app, &source).await?;
+    let (payload, request_id) = (source.payload.clone(), source.request_id.clone());
+    let sent = send_manual(app, grant, subscription, payload, request_id, id).await;
+    let succeeded = sent.as_ref().is_ok_and(Delivery::succeeded);
+    match claimed {
+        Some(claimed) if succeeded => supersede(app, claimed, id).await?,
+        Some(claimed) => {
+            let next = claimed.next_attempt_at.unwrap_or_else(|| app.clock.now());
+            app.control.put_back(&claimed, next).await?;
+        }
+        // It was just being attempted; unless that has ended well, it would be sent again.
+        None if succeeded => {
+            if let Some(claimed) = claim(app, &source).await? {
+                supersede(app, claimed, id).await?;
+            }
+        }
+        None => (),
+    }
+    let retry = sent?;
     let message =
         if succeeded { "Webhook delivery retried successfully" } else { "Webhook delivery retry failed" };
     let data = Retried {
@@ -204,7 +261,7 @@ pub async fn resend(
         retry_delivery_id: retry.id,
         success: succeeded,
         status_code: retry.status_code,
-        attempts: retry.attempts,
+        attempts: retry.attempts_made(),
         error_message: retry.error_message,
     };
     let answer = Answer::new(StatusCode::OK, &Message { message, data })?;

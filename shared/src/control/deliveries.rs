@@ -6,6 +6,7 @@ mod feed;
 mod outcomes;
 mod queries;
 mod replay;
+mod source;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use claims::{Claimed, busy_until};
 pub use feed::FeedPage;
+pub(super) use outcomes::Outcomes;
 pub use outcomes::{CountChange, DeliveryCounts};
 pub use queries::{Cursor, DeliveryPage};
 
@@ -30,29 +32,40 @@ use crate::domain::{
 
 /// A delivery is kept for 30 days.
 const KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
-/// Partitions of the feed and of what is due, so that none is hot.
-pub const SHARDS: i64 = 4;
 /// Keys of deliveries made by hand begin so; no practice has this name.
 const BY_HAND: &str = "D#*#";
 /// So many attempts are remembered with their answers: all of the schedule.
 const ATTEMPTS_KEPT: usize = crate::domain::delivery::SCHEDULE.len() + 1;
+
+/// What partners are told of an attempt whose process died.
+const CUT_OFF: &str =
+    "the attempt was cut off before its outcome was known; the endpoint may have received it";
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
 
 /// One attempt and what came of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Attempt {
     pub at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status_code: Option<u16>,
-    pub duration_ms: u64,
+    /// `None`: it was cut off, nobody knows when.
+    pub duration_ms: Option<u64>,
     /// Why there was no answer, or none that counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_message: Option<String>,
     /// The beginning of the answer to an attempt that failed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub answer: String,
 }
 
-/// Table Deliveries; `byId`: id; `bySubscription`: subscription, creation; `feed`: `FEED#<shard>`, outcome and creation;
-/// `byPractice`: practice, outcome and creation; `due`, only while an attempt is to come or, by hand, under way:
-/// `DUE#<shard>`, its time.
+/// Table Deliveries; `byPractice`: practice / partner, outcome, id; `feed`: `FEED#<shard>` / outcome, id; `due`, only while an attempt
+/// is to come or, by hand, under way: `DUE#<shard>` / its time. Shards go by the id. A delivery is in no list before its first attempt has
+/// ended or been put off: what is written once in each index is paid for once. The indexes hold all but `history`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Delivery {
@@ -76,13 +89,16 @@ pub struct Delivery {
     /// Why it was withheld, with status `cancelled`. As long as it has a next attempt, that checks access anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub withheld: Option<WithheldReason>,
-    /// Attempts that have ended.
+    /// Attempts that have ended and count in the schedule.
     pub attempts: u32,
-    #[serde(default)]
+    /// Further attempts: the endpoint answered 429, or they were cut off.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unscheduled: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status_code: Option<u16>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_message: Option<String>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
     #[serde(with = "instant")]
     pub created_at: Timestamp,
@@ -91,7 +107,7 @@ pub struct Delivery {
     /// The process that attempts it has until then (Unix milliseconds); the value also fences its outcome.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) claimed_until: Option<i64>,
-    /// The newest last.
+    /// The newest last; only the newest of those that failed has the endpoint's answer.
     #[serde(default)]
     pub history: Vec<Attempt>,
 }
@@ -158,6 +174,7 @@ impl Delivery {
             status: DeliveryStatus::Pending,
             withheld: None,
             attempts: 0,
+            unscheduled: 0,
             status_code: None,
             error_message: None,
             duration_ms: None,
@@ -201,37 +218,83 @@ impl Delivery {
         self.next_attempt_at = next;
     }
 
-    /// Takes up what came of an attempt.
+    /// All attempts so far.
+    pub fn attempts_made(&self) -> u32 {
+        self.attempts + self.unscheduled
+    }
+
+    /// Cancels it because the retry with this id brought the event to the endpoint.
+    pub fn supersede(&mut self, retry: DeliveryId) {
+        self.withhold(WithheldReason::DeliveredByRetry, None);
+        self.error_message = Some(format!("not sent again: retry {retry} was delivered"));
+    }
+
+    /// Takes up what came of an attempt of the schedule.
     pub fn record(&mut self, attempt: Attempt, status: DeliveryStatus, next_attempt_at: Option<Timestamp>) {
         self.attempts += 1;
+        self.take_up(attempt, status, next_attempt_at);
+    }
+
+    /// Takes up an attempt that the schedule doesn't count: the endpoint answered 429. The next one is at `next_attempt_at`.
+    pub fn record_rejected(&mut self, attempt: Attempt, next_attempt_at: Timestamp) {
+        self.unscheduled += 1;
+        self.take_up(attempt, DeliveryStatus::Retrying, Some(next_attempt_at));
+    }
+
+    /// Takes up that the process died whose claim ended at `claimed_until` (Unix milliseconds).
+    fn record_cut_off(&mut self, claimed_until: i64) {
+        self.unscheduled += 1;
+        let at = Timestamp::from_millisecond(claimed_until).unwrap_or(self.created_at);
+        self.remember(Attempt {
+            at: at.saturating_sub(claims::CLAIMED_FOR).unwrap_or(self.created_at),
+            status_code: None,
+            duration_ms: None,
+            error_message: Some(CUT_OFF.to_owned()),
+            answer: String::new(),
+        });
+    }
+
+    fn take_up(&mut self, attempt: Attempt, status: DeliveryStatus, next_attempt_at: Option<Timestamp>) {
         self.status = status;
         self.withheld = None;
         self.status_code = attempt.status_code;
         self.error_message.clone_from(&attempt.error_message);
-        self.duration_ms = Some(attempt.duration_ms);
+        self.duration_ms = attempt.duration_ms;
         self.next_attempt_at = next_attempt_at;
+        self.remember(attempt);
+    }
+
+    fn remember(&mut self, attempt: Attempt) {
+        if !attempt.answer.is_empty() {
+            // It is the largest thing in a record, and each write of the record pays for it again.
+            self.history.iter_mut().for_each(|earlier| earlier.answer.clear());
+        }
         self.history.push(attempt);
         let surplus = self.history.len().saturating_sub(ATTEMPTS_KEPT);
         self.history.drain(..surplus);
     }
 
-    fn due_partition(&self) -> String {
-        format!("DUE#{}", self.id.0.rem_euclid(SHARDS))
-    }
-
-    fn item(&self) -> Result<Item> {
-        let shard = self.id.0.rem_euclid(SHARDS);
-        let mut place = vec![
-            ("feedPk", feed::partition(shard)),
-            (feed::OUTCOME_AT, feed::outcome_at(self.status, self.created_at, self.id)),
-        ];
+    /// As it is kept. `listed`: its lists have it, too.
+    fn item(&self, shards: i64, listed: bool) -> Result<Item> {
+        let mut place = Vec::new();
+        if listed {
+            place.extend(self.places(self.status, shards));
+        }
         if self.next_attempt_at.is_some() {
-            place.push(("duePk", self.due_partition()));
+            place.push((due::PARTITION, due::partition(due::shard(self.id, shards))));
         }
         let mut item = to_item(self, &place)?;
         let expiry = self.created_at.saturating_add(KEPT).unwrap_or(Timestamp::MAX).as_second();
         item.insert("expiresAt".to_owned(), AttributeValue::N(expiry.to_string()));
-        item.insert("success".to_owned(), AttributeValue::Bool(self.succeeded()));
         Ok(item)
+    }
+
+    /// Where the lists have it, with this status.
+    fn places(&self, status: DeliveryStatus, shards: i64) -> [(&'static str, String); 3] {
+        [
+            (feed::PARTITION, feed::partition(feed::shard(self.id, shards))),
+            (feed::PLACE, feed::place(status, self.id)),
+            (feed::PLACE_OF_PARTNER, feed::place_of_partner(&self.partner_id, status, self.id)),
+        ]
     }
 }

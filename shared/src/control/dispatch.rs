@@ -6,13 +6,12 @@ use serde::Deserialize;
 
 use super::{
     Error, Result, Store, Table,
-    listing::Listing,
     store::{Item, SERVICE, from_item, key},
 };
 use crate::domain::{PracticePass, log_progress::LogProgress};
 
-/// The right to move one practice's progress, until `until`. Table Control, `PRACTICE#<PPass>` / `DISPATCH`; `gsi1`:
-/// `DISPATCH_STATES` / `PPass`.
+/// The right to move one practice's progress, until `until`. Table Control, `PRACTICE#<PPass>` / `DISPATCH`, in no index: every lease
+/// writes it, and an index would be written as often.
 #[derive(Clone, Debug)]
 pub struct Lease {
     practicepass: PracticePass,
@@ -43,8 +42,8 @@ struct State {
     #[serde(default)]
     next_epoch: u32,
     /// Absent: forgotten.
-    #[serde(default, rename = "gsi1sk")]
-    listed_as: Option<String>,
+    #[serde(default)]
+    practicepass: Option<PracticePass>,
 }
 
 impl State {
@@ -71,7 +70,9 @@ pub struct DispatchState {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct StateRow {
-    practicepass: PracticePass,
+    /// `None` when it was forgotten.
+    #[serde(default)]
+    practicepass: Option<PracticePass>,
     /// `None` before the practice's first poll has ended.
     #[serde(default)]
     progress: Option<LogProgress>,
@@ -79,7 +80,7 @@ struct StateRow {
 
 impl StateRow {
     fn state(self) -> Option<DispatchState> {
-        Some(DispatchState { practicepass: self.practicepass, progress: self.progress? })
+        Some(DispatchState { practicepass: self.practicepass?, progress: self.progress? })
     }
 }
 
@@ -87,15 +88,20 @@ impl StateRow {
 pub const MOST_STATES: usize = 1_000;
 
 impl Store {
-    /// How far the logs of the first [`MOST_STATES`] practices have been read, ordered by `PPass`, or the log of one.
+    /// How far the logs of the first [`MOST_STATES`] practices of the registry have been read, ordered by `PPass`, or the log of one.
     pub async fn dispatch_states(&self, practicepass: Option<&PracticePass>) -> Result<Vec<DispatchState>> {
         let rows: Vec<StateRow> = match practicepass {
             Some(practicepass) => {
                 self.get(Table::Control, place(practicepass), false).await?.into_iter().collect()
             }
-            None => self.list(Listing::of_index("DISPATCH_STATES"), MOST_STATES, None, |_| true).await?.items,
+            None => {
+                let practices = self.first_practices(MOST_STATES).await?;
+                self.get_all(Table::Control, practices.iter().map(place).collect()).await?
+            }
         };
-        Ok(rows.into_iter().filter_map(StateRow::state).collect())
+        let mut states: Vec<DispatchState> = rows.into_iter().filter_map(StateRow::state).collect();
+        states.sort_by(|one, other| one.practicepass.as_str().cmp(other.practicepass.as_str()));
+        Ok(states)
     }
 
     /// How often a practice's log had begun anew, or the practice was removed, as far as the poller knows.
@@ -118,15 +124,13 @@ impl Store {
             .table_name(self.name(Table::Control)?)
             .set_key(Some(place(practicepass)))
             .update_expression(
-                "SET leaseOwner = :owner, leaseUntil = :until, practicepass = :practice, gsi1pk = :all, \
-                 gsi1sk = :practice ADD fence :one",
+                "SET leaseOwner = :owner, leaseUntil = :until, practicepass = :practice ADD fence :one",
             )
             .condition_expression(
                 "attribute_not_exists(leaseUntil) OR leaseUntil <= :now OR leaseOwner = :owner",
             )
             .expression_attribute_values(":owner", AttributeValue::S(owner.to_owned()))
             .expression_attribute_values(":practice", AttributeValue::S(practicepass.to_string()))
-            .expression_attribute_values(":all", AttributeValue::S("DISPATCH_STATES".to_owned()))
             .expression_attribute_values(":until", number(until.as_millisecond()))
             .expression_attribute_values(":now", number(now.as_millisecond()))
             .expression_attribute_values(":one", number(1))
@@ -182,13 +186,13 @@ impl Store {
     /// [`Error::ConditionFailed`] when the poller moved it meanwhile.
     pub async fn forget_dispatch(&self, practicepass: &PracticePass) -> Result<bool> {
         let found: Option<State> = self.get(Table::Control, place(practicepass), true).await?;
-        let Some(state) = found.filter(|it| it.listed_as.is_some()) else { return Ok(false) };
+        let Some(state) = found.filter(|it| it.practicepass.is_some()) else { return Ok(false) };
         self.client()
             .update_item()
             .table_name(self.name(Table::Control)?)
             .set_key(Some(place(practicepass)))
             .update_expression(
-                "SET nextEpoch = :epoch, fence = :next REMOVE progress, lastLogId, leaseOwner, leaseUntil, gsi1pk, gsi1sk",
+                "SET nextEpoch = :epoch, fence = :next REMOVE progress, lastLogId, leaseOwner, leaseUntil, practicepass",
             )
             .condition_expression("fence = :fence")
             .expression_attribute_values(":epoch", number(i64::from(state.epoch()) + 1))

@@ -1,6 +1,10 @@
 //! Integer ids, leased from a counter in blocks so that calls do not contend for one hot item.
 
-use std::{ops::Range, sync::Arc};
+use std::{
+    ops::Range,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use tokio::sync::Mutex;
@@ -11,20 +15,37 @@ use super::{
 };
 use crate::domain::ids::{DeliveryId, MAX_SAFE_INTEGER, SubscriptionId};
 
-/// Ids of one kind, unique across all environments and ascending within each.
-///
-/// The unused ids of a leased block are skipped when the environment ends.
+/// So long after it was leased no delivery's id is taken from a block: ids are about in the order of time, over all environments.
+const DELIVERY_IDS_HELD: Duration = Duration::from_mins(1);
+
+/// Ids of one kind, unique over all environments, rising within one. Those of a block that an environment leased and
+/// never used are skipped.
 #[derive(Clone, Debug)]
 pub struct IdBlocks {
     counter: &'static str,
     size: i64,
-    leased: Arc<Mutex<Range<i64>>>,
+    /// For how long a block is used.
+    held: Duration,
+    leased: Arc<Mutex<Leased>>,
+}
+
+/// Of a block that was leased at some time those that are left; none at first.
+#[derive(Debug, Default)]
+struct Leased {
+    ids: Range<i64>,
+    at: Option<Instant>,
 }
 
 impl IdBlocks {
     /// Creates a source of ids from the named counter, leased `size` at a time.
     pub fn new(counter: &'static str, size: i64) -> Self {
-        Self { counter, size, leased: Arc::default() }
+        Self { counter, size, held: Duration::MAX, leased: Arc::default() }
+    }
+
+    /// Leases a new block when the present one is older than this.
+    #[must_use]
+    fn held_for(self, held: Duration) -> Self {
+        Self { held, ..self }
     }
 
     /// Returns the next id.
@@ -33,11 +54,12 @@ impl IdBlocks {
     /// If a new block is needed and the counter cannot be raised.
     pub async fn next(&self, store: &Store) -> Result<i64> {
         let mut leased = self.leased.lock().await;
-        if leased.is_empty() {
-            *leased = store.lease_ids(self.counter, self.size).await?;
+        if leased.ids.is_empty() || leased.at.is_some_and(|at| self.held < at.elapsed()) {
+            let at = Some(Instant::now());
+            *leased = Leased { ids: store.lease_ids(self.counter, self.size).await?, at };
         }
-        let id = leased.start;
-        leased.start += 1;
+        let id = leased.ids.start;
+        leased.ids.start += 1;
         Ok(id)
     }
 }
@@ -55,7 +77,7 @@ impl Default for Ids {
             // There are few subscriptions, so lease single ids and skip none: a practice's first
             // partners get 1, 2, 3.
             subscriptions: IdBlocks::new("subscription", 1),
-            deliveries: IdBlocks::new("delivery", 100),
+            deliveries: IdBlocks::new("delivery", 25).held_for(DELIVERY_IDS_HELD),
         }
     }
 }

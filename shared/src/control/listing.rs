@@ -49,8 +49,8 @@ impl<T> Slice<T> {
 const MOST_EXAMINED: usize = 1_000;
 /// Items per query when there is a condition.
 const EXAMINED_AT_ONCE: usize = 250;
-/// The limit up to which items are counted.
-const MOST_COUNTED: i64 = 10_000;
+/// Items are counted up to here, by so many at a time.
+pub(super) const MOST_COUNTED: i64 = 10_000;
 const COUNTED_AT_ONCE: i32 = 1_000;
 
 /// A list and its direction.
@@ -130,19 +130,17 @@ impl Store {
         Ok(Slice { items: found.into_iter().map(|(entity, _)| entity).collect(), next })
     }
 
-    /// Returns up to `limit` items that meet `wanted`, of the first [`MOST_COUNTED`].
-    ///
-    /// It is for conditions that few items meet.
+    /// Up to `limit` items that `wanted` keeps, of the first `most`: for conditions that few items meet.
     pub(super) async fn find<T: DeserializeOwned>(
         &self,
         listing: Listing<'_>,
-        limit: usize,
+        (limit, most): (usize, i64),
         wanted: impl Fn(&T) -> bool,
     ) -> Result<Vec<T>> {
         let (mut found, mut examined, mut start) = (Vec::new(), 0, None);
         loop {
             let (items, end) = self.page(&listing, None, 1_000, start).await?;
-            examined += i64::try_from(items.len()).unwrap_or(MOST_COUNTED);
+            examined += i64::try_from(items.len()).unwrap_or(most);
             for item in items {
                 let entity: T = from_item(item)?;
                 if wanted(&entity) {
@@ -150,7 +148,7 @@ impl Store {
                 }
             }
             start = end;
-            if found.len() >= limit || start.is_none() || examined >= MOST_COUNTED {
+            if found.len() >= limit || start.is_none() || examined >= most {
                 found.truncate(limit);
                 return Ok(found);
             }

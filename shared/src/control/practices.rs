@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Error, Result, Store, Table,
-    listing::Listing,
+    listing::{Listing, MOST_COUNTED},
     store::{Item, SERVICE, key, to_item},
 };
 use crate::{auth::secret_ref::SecretRef, domain::PracticePass};
@@ -142,7 +142,13 @@ impl Store {
     /// Returns practices not known to be current, of the first 10,000 by `PPass`.
     pub async fn outdated_practices(&self, schema: i64, tzdata: &str) -> Result<Vec<Practice>> {
         let outdated = |practice: &Practice| !practice.is_current(schema, tzdata);
-        self.find(Listing::of_index("PRACTICES"), usize::MAX, outdated).await
+        self.find(Listing::of_index("PRACTICES"), (usize::MAX, MOST_COUNTED), outdated).await
+    }
+
+    /// The names of the first `limit` practices, ordered.
+    pub(super) async fn first_practices(&self, limit: usize) -> Result<Vec<PracticePass>> {
+        let first = self.list::<Practice>(Listing::of_index("PRACTICES"), limit, None, |_| true).await?;
+        Ok(first.items.into_iter().map(|practice| practice.practicepass).collect())
     }
 
     /// Returns all practices, ordered by PPass.

@@ -35,7 +35,12 @@ impl Message {
     /// Creates the message of an event, which can be received after `delay_seconds`.
     pub fn of_event(event: &EventMessage, delay_seconds: i32) -> Result<Self> {
         let body = serde_json::to_string(event).map_err(|error| Error::Malformed(error.to_string()))?;
-        Ok(Self { body, group: event.subscription.to_string(), delay_seconds })
+        // What happens now isn't held up by a replay of what happened before.
+        let group = match event.replay {
+            Some(_) => format!("{}-replay", event.subscription),
+            None => event.subscription.to_string(),
+        };
+        Ok(Self { body, group, delay_seconds })
     }
 
     /// Copies a received message, to be sent again unchanged.

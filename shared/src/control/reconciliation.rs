@@ -7,8 +7,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use super::{
     Error, Result, Store, Table,
     activity::{ActivityFilter, CallRecord, StatusFilter},
-    deliveries::{Delivery, SHARDS},
-    instant,
+    deliveries::Delivery,
     store::{Item, SERVICE, from_item, from_items, key, pk},
 };
 use crate::domain::PracticePass;
@@ -44,38 +43,10 @@ impl Store {
         practicepass: Option<&PracticePass>,
         since: Timestamp,
     ) -> Result<Vec<Delivery>> {
-        let partitions: Vec<(&str, &str, String)> = match practicepass {
-            Some(practicepass) => vec![("byPractice", "practicepass", practicepass.to_string())],
-            None => (0..SHARDS).map(|shard| ("feed", "feedPk", format!("FEED#{shard}"))).collect(),
-        };
         let mut found = Vec::new();
-        for (index, name, value) in &partitions {
-            for outcome in ["open", "failed", "delivered"] {
-                let mut start = None;
-                loop {
-                    let page = self
-                        .client()
-                        .query()
-                        .table_name(self.name(Table::Deliveries)?)
-                        .index_name(*index)
-                        .key_condition_expression("#pk = :pk AND outcomeAt BETWEEN :from AND :to")
-                        .expression_attribute_names("#pk", *name)
-                        .expression_attribute_values(":pk", AttributeValue::S(value.clone()))
-                        .expression_attribute_values(
-                            ":from",
-                            AttributeValue::S(format!("{outcome}#{}", instant::text(since))),
-                        )
-                        .expression_attribute_values(":to", AttributeValue::S(format!("{outcome}#~")))
-                        .set_exclusive_start_key(start)
-                        .send()
-                        .await
-                        .map_err(|error| Error::from_sdk(SERVICE, &error))?;
-                    found.extend(from_items::<Delivery>(page.items)?);
-                    start = page.last_evaluated_key;
-                    if start.is_none() {
-                        break;
-                    }
-                }
+        for mut source in self.all_deliveries(practicepass).await? {
+            while let Some(deliveries) = self.read_back(&mut source, since).await? {
+                found.extend(deliveries);
             }
         }
         Ok(found)

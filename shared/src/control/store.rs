@@ -4,21 +4,24 @@ use std::{collections::HashMap, sync::OnceLock, time::Duration};
 
 use aws_sdk_dynamodb::{
     Client,
-    types::{AttributeValue, Put, TransactWriteItem, builders::PutBuilder},
+    types::{AttributeValue, KeysAndAttributes, Put, TransactWriteItem, builders::PutBuilder},
 };
 use serde::{
     Serialize,
     de::{DeserializeOwned, IgnoredAny},
 };
 
-use super::{Error, Result, Slice, aws, ids::Ids, listing::Listing};
+use super::{Error, Result, Slice, aws, deliveries::Outcomes, ids::Ids, listing::Listing};
 
 pub(super) const SERVICE: &str = "DynamoDB";
 
 /// How long a cold start waits for a store that does not respond.
 const WARM_UP_LIMIT: Duration = Duration::from_secs(1);
 
-/// A key that no item has.
+/// DynamoDB reads so many items by their keys in one call.
+const AT_ONCE: usize = 100;
+
+/// No item has this key.
 const PROBE: &str = "PROBE";
 
 pub type Item = HashMap<String, AttributeValue>;
@@ -31,7 +34,7 @@ pub enum Table {
     /// Partners, API keys, access requests, practices, subscriptions, dispatch states, runs of the
     /// log poller, data problems, id counters, the audit log.
     Control,
-    /// Webhook deliveries. Key `pk`; indexes `byId`, `bySubscription`, `byPractice`, `feed`, `due`.
+    /// Webhook deliveries. Key `pk`; indexes `byPractice`, `feed`, `due`.
     Deliveries,
     /// Call records, usage counters, copies of audit records. Key `pk`, `sk`.
     Activity,
@@ -53,7 +56,7 @@ impl Table {
     }
 }
 
-/// The names of the tables; a function gets only those that it uses.
+/// The tables' names, and how they are divided; a function that doesn't use a table isn't told its name.
 #[derive(Clone, Debug, Default)]
 pub struct TableNames {
     /// From `CONTROL_TABLE`.
@@ -64,6 +67,8 @@ pub struct TableNames {
     pub activity: Option<String>,
     /// From `LEDGER_TABLE`.
     pub ledger: Option<String>,
+    /// `DELIVERY_SHARDS`, default 4: partitions of everybody's deliveries. A power of two.
+    pub delivery_shards: Option<i64>,
 }
 
 /// The control plane. The client is built on first use.
@@ -72,6 +77,7 @@ pub struct Store {
     client: OnceLock<Client>,
     names: TableNames,
     pub(super) ids: Ids,
+    pub(super) outcomes: Outcomes,
 }
 
 impl Store {
@@ -81,7 +87,12 @@ impl Store {
 
     /// Creates a store with a given client, for tests and the local stack.
     pub fn with_client(client: Client, names: TableNames) -> Self {
-        Self { client: client.into(), names, ids: Ids::default() }
+        Self { client: client.into(), names, ids: Ids::default(), outcomes: Outcomes::default() }
+    }
+
+    /// Partitions of everybody's deliveries, and of those that are due.
+    pub fn delivery_shards(&self) -> i64 {
+        self.names.delivery_shards.unwrap_or(4).max(1)
     }
 
     pub(super) fn table_names(&self) -> &TableNames {
@@ -155,6 +166,27 @@ impl Store {
         output.item.map(from_item).transpose()
     }
 
+    /// Those of the items with these keys that exist, in any order; what was just written may be seen a moment later.
+    pub(super) async fn get_all<T: DeserializeOwned>(&self, table: Table, keys: Vec<Item>) -> Result<Vec<T>> {
+        let name = self.name(table)?;
+        let batches = keys.chunks(AT_ONCE).map(async |keys| {
+            let mut items: Vec<Item> = Vec::new();
+            let mut left = keys.to_vec();
+            while !left.is_empty() {
+                let asked = KeysAndAttributes::builder().set_keys(Some(left)).build();
+                let asked = asked.map_err(|error| Error::Malformed(error.to_string()))?;
+                let read = self.client().batch_get_item().request_items(name, asked).send().await;
+                let read = read.map_err(|error| Error::from_sdk(SERVICE, &error))?;
+                items.extend(read.responses.into_iter().flatten().flat_map(|(_, items)| items));
+                left =
+                    read.unprocessed_keys.into_iter().flatten().flat_map(|(_, asked)| asked.keys).collect();
+            }
+            Ok::<_, Error>(items)
+        });
+        let items = futures::future::try_join_all(batches).await?;
+        items.into_iter().flatten().map(from_item).collect()
+    }
+
     /// Writes an item that must not exist yet.
     ///
     /// # Errors
@@ -211,17 +243,22 @@ impl Store {
     /// # Errors
     /// [`Error::ConditionFailed`] if the condition of one of them fails.
     pub async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<()> {
-        self.client()
-            .transact_write_items()
-            .set_transact_items(Some(writes))
-            .send()
-            .await
-            .map_err(|error| Error::from_sdk(SERVICE, &error))?;
-        Ok(())
+        transact(self.client(), writes).await
     }
 }
 
-/// Encodes an entity, with the attributes that place it in a table.
+/// As [`Store::transact`], for work that outlives a borrow of the store.
+pub(super) async fn transact(client: &Client, writes: Vec<TransactWriteItem>) -> Result<()> {
+    client
+        .transact_write_items()
+        .set_transact_items(Some(writes))
+        .send()
+        .await
+        .map_err(|error| Error::from_sdk(SERVICE, &error))?;
+    Ok(())
+}
+
+/// An entity with the attributes that place it in a table.
 pub(super) fn to_item(entity: &impl Serialize, place: &[(&str, String)]) -> Result<Item> {
     let mut item: Item =
         serde_dynamo::to_item(entity).map_err(|error| Error::Malformed(error.to_string()))?;

@@ -2,15 +2,17 @@
 
 mod administration;
 mod health;
+mod pace;
 
-use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
+use futures::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
     Error, Result, Store, Table,
-    listing::Listing,
+    listing::{Listing, MOST_COUNTED},
     store::{Item, SERVICE, from_items, key, to_item},
 };
 use crate::{
@@ -23,6 +25,7 @@ use crate::{
     egress::HookUrl,
 };
 pub use health::{Breaker, BreakerState, Failed, LastError, LastOutcomes};
+pub use pace::Slots;
 
 /// A secret that was replaced signs beside the new one for so long.
 pub const OLD_SECRET_VALID: SignedDuration = SignedDuration::from_hours(24);
@@ -67,8 +70,8 @@ pub struct OldSecret {
     pub valid_until: Timestamp,
 }
 
-/// Table Control, `PRACTICE#<PPass>` / `SUB#<partnerId>`; `gsi1`: `ACTIVE_SUBSCRIPTIONS` or `DISABLED_SUBSCRIPTIONS` / `PPass`, id;
-/// `gsi2`: `SUBSCRIPTIONS` / id.
+/// Table Control, `PRACTICE#<PPass>` / `SUB#<partnerId>`; `gsi1`: `ACTIVE_SUBSCRIPTIONS#<bucket>` by the practice or
+/// `DISABLED_SUBSCRIPTIONS` / `PPass`, id; `gsi2`: `SUBSCRIPTIONS` / id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Subscription {
@@ -182,11 +185,11 @@ impl Subscription {
     }
 
     fn item(&self) -> Result<Item> {
-        let list = if self.is_active() { ACTIVE } else { DISABLED };
+        let list = if self.is_active() { active(bucket_of(&self.practicepass)) } else { DISABLED.to_owned() };
         let place = [
             ("pk", pk(&self.practicepass)),
             ("sk", sk(&self.partner_id)),
-            ("gsi1pk", list.to_owned()),
+            ("gsi1pk", list),
             ("gsi1sk", format!("{}#{}", self.practicepass, self.id)),
             ("gsi2pk", ALL.to_owned()),
             ("gsi2sk", by_id(self.id)),
@@ -195,7 +198,21 @@ impl Subscription {
     }
 }
 
-const ACTIVE: &str = "ACTIVE_SUBSCRIPTIONS";
+/// Partitions of the active subscriptions.
+pub const BUCKETS: u32 = 16;
+
+/// The bucket of a practice's active subscriptions. A schedule of the poller finds its practices by the same hash.
+pub fn bucket_of(practicepass: &PracticePass) -> u32 {
+    crc32fast::hash(practicepass.as_str().as_bytes()) % BUCKETS
+}
+
+/// The partition of a bucket.
+pub fn active(bucket: u32) -> String {
+    format!("ACTIVE_SUBSCRIPTIONS#{bucket}")
+}
+
+/// Raised whenever it changes who has active subscriptions.
+const VERSION: (&str, &str) = ("ACTIVE_SUBSCRIPTIONS", "VERSION");
 const DISABLED: &str = "DISABLED_SUBSCRIPTIONS";
 /// The partition of `gsi2`.
 const ALL: &str = "SUBSCRIPTIONS";
@@ -209,6 +226,14 @@ fn pk(practicepass: &PracticePass) -> String {
     format!("PRACTICE#{practicepass}")
 }
 
+/// Where a practice's active subscriptions are, or all.
+fn active_partitions(practicepass: Option<&PracticePass>) -> Vec<String> {
+    match practicepass {
+        Some(practicepass) => vec![active(bucket_of(practicepass))],
+        None => (0..BUCKETS).map(active).collect(),
+    }
+}
+
 /// What the index's sort keys of a practice's subscriptions begin with, or of all.
 fn of_practice(practicepass: Option<&PracticePass>) -> String {
     practicepass.map(|it| format!("{it}#")).unwrap_or_default()
@@ -216,6 +241,10 @@ fn of_practice(practicepass: Option<&PracticePass>) -> String {
 
 fn sk(partner: &PartnerId) -> String {
     format!("SUB#{partner}")
+}
+
+fn id_sk(partner: &PartnerId) -> String {
+    format!("SUBSCRIPTION_ID#{partner}")
 }
 
 /// How many subscriptions there are.
@@ -232,9 +261,11 @@ impl Store {
         practicepass: Option<&PracticePass>,
     ) -> Result<SubscriptionCounts> {
         let prefix = of_practice(practicepass);
-        let count = |list| self.count_items(Listing::of_index(list).beginning_with(&prefix));
-        let (active, disabled) = futures::try_join!(count(ACTIVE), count(DISABLED))?;
-        Ok(SubscriptionCounts { active, disabled })
+        let buckets = active_partitions(practicepass);
+        let listing = |list| Listing::of_index(list).beginning_with(&prefix);
+        let counts = try_join_all(buckets.iter().map(|bucket| self.count_items(listing(bucket))));
+        let (active, disabled) = futures::try_join!(counts, self.count_items(listing(DISABLED)))?;
+        Ok(SubscriptionCounts { active: active.into_iter().sum::<i64>().min(MOST_COUNTED), disabled })
     }
 
     /// Up to `limit` subscriptions that the platform disabled, of all practices or one, ordered by `PPass` and id.
@@ -248,17 +279,27 @@ impl Store {
         Ok(self.list(listing, limit, None, |_| true).await?.items)
     }
 
-    /// Up to `limit` active subscriptions whose endpoints are held back, of all practices or one, ordered by `PPass` and id; of the
-    /// first 10,000 active ones.
+    /// Up to `limit` active subscriptions whose endpoints are held back, of all practices or one, ordered by `PPass` and id; of some
+    /// 10,000 active ones.
     pub async fn held_back_subscriptions(
         &self,
         practicepass: Option<&PracticePass>,
         limit: usize,
     ) -> Result<Vec<Subscription>> {
         let prefix = of_practice(practicepass);
-        let listing = Listing::of_index(ACTIVE).beginning_with(&prefix);
+        let buckets = active_partitions(practicepass);
         let held_back = |it: &Subscription| it.breaker != Breaker::default();
-        self.find(listing, limit, held_back).await
+        let most = MOST_COUNTED / i64::try_from(buckets.len()).unwrap_or(1);
+        let found = buckets.iter().map(|bucket| {
+            self.find(Listing::of_index(bucket).beginning_with(&prefix), (limit, most), held_back)
+        });
+        let mut found: Vec<Subscription> = try_join_all(found).await?.into_iter().flatten().collect();
+        found.sort_by(|one, other| {
+            let place = |it: &Subscription| (it.practicepass.as_str().to_owned(), it.id.0);
+            place(one).cmp(&place(other))
+        });
+        found.truncate(limit);
+        Ok(found)
     }
 
     /// Read strongly: a deletion that was answered is seen.
@@ -295,16 +336,45 @@ impl Store {
         }
     }
 
-    /// The practices with an active subscription, ordered by `PPass`; a new one may be seen a moment later.
-    pub async fn practices_with_subscriptions(&self) -> Result<Vec<PracticePass>> {
+    /// The practices of these buckets with an active subscription; a new one may be seen a moment later.
+    pub async fn practices_with_subscriptions(
+        &self,
+        buckets: impl IntoIterator<Item = u32>,
+    ) -> Result<Vec<PracticePass>> {
         #[derive(Deserialize)]
         struct Row {
             practicepass: PracticePass,
         }
-        let rows: Vec<Row> = self.list_all(Listing::of_index(ACTIVE)).await?;
-        let mut practices: Vec<PracticePass> = rows.into_iter().map(|row| row.practicepass).collect();
+        let buckets: Vec<String> = buckets.into_iter().map(active).collect();
+        let listed =
+            try_join_all(buckets.iter().map(|bucket| self.list_all::<Row>(Listing::of_index(bucket))))
+                .await?;
+        let mut practices: Vec<PracticePass> =
+            listed.into_iter().flatten().map(|row| row.practicepass).collect();
         practices.dedup();
         Ok(practices)
+    }
+
+    /// Differs from what it was before whenever another practice has, or has no more, active subscriptions.
+    pub async fn subscriptions_version(&self) -> Result<i64> {
+        #[derive(Deserialize)]
+        struct Row {
+            version: i64,
+        }
+        let row: Option<Row> = self.get(Table::Control, key(VERSION.0, VERSION.1), true).await?;
+        Ok(row.map_or(0, |row| row.version))
+    }
+
+    /// The write that says that the active subscriptions have changed.
+    fn subscriptions_changed(&self) -> Result<TransactWriteItem> {
+        let update = Update::builder()
+            .table_name(self.name(Table::Control)?)
+            .set_key(Some(key(VERSION.0, VERSION.1)))
+            .update_expression("ADD version :one")
+            .expression_attribute_values(":one", AttributeValue::N("1".to_owned()))
+            .build();
+        let update = update.map_err(|error| Error::Malformed(error.to_string()))?;
+        Ok(TransactWriteItem::builder().update(update).build())
     }
 
     /// Writes a new subscription (version 1) or one over that of the version before, with `and` in one transaction.
@@ -326,26 +396,46 @@ impl Store {
         };
         let put = put.build().map_err(|error| Error::Malformed(error.to_string()))?;
         let save = TransactWriteItem::builder().put(put).build();
-        self.transact(std::iter::once(save).chain(and).collect()).await
+        let changed = self.subscriptions_changed()?;
+        self.transact([save, changed].into_iter().chain(and).collect()).await
+    }
+
+    /// The id of the subscription that a partner has or had in a practice; `None` if there was never one. Kept, so that the
+    /// deliveries of all incarnations are in one list.
+    ///
+    /// Table Control, `PRACTICE#<PPass>` / `SUBSCRIPTION_ID#<partnerId>`: `id`.
+    pub async fn subscription_id(
+        &self,
+        practicepass: &PracticePass,
+        partner: &PartnerId,
+    ) -> Result<Option<SubscriptionId>> {
+        #[derive(Deserialize)]
+        struct Known {
+            id: SubscriptionId,
+        }
+        let place = key(pk(practicepass), id_sk(partner));
+        Ok(self.get::<Known>(Table::Control, place, true).await?.map(|known| known.id))
+    }
+
+    /// Remembers the id of a subscription, once and for all.
+    pub async fn remember_subscription_id(&self, subscription: &Subscription) -> Result<()> {
+        let written = self
+            .client()
+            .update_item()
+            .table_name(self.name(Table::Control)?)
+            .set_key(Some(key(pk(&subscription.practicepass), id_sk(&subscription.partner_id))))
+            .update_expression("SET id = if_not_exists(id, :id)")
+            .expression_attribute_values(":id", AttributeValue::N(subscription.id.to_string()))
+            .send()
+            .await;
+        written.map(drop).map_err(|error| Error::from_sdk(SERVICE, &error))
     }
 
     /// Deletes this incarnation. `false`: it was gone already.
     pub async fn delete_subscription(&self, subscription: &Subscription) -> Result<bool> {
-        let deleted = self
-            .client()
-            .delete_item()
-            .table_name(self.name(Table::Control)?)
-            .set_key(Some(key(pk(&subscription.practicepass), sk(&subscription.partner_id))))
-            .condition_expression("generation = :generation")
-            .expression_attribute_values(
-                ":generation",
-                AttributeValue::N(subscription.generation.to_string()),
-            )
-            .send()
-            .await
-            .map_err(|error| Error::from_sdk(SERVICE, &error));
-        match deleted {
-            Ok(_) => Ok(true),
+        let writes = vec![self.remove_subscription(subscription)?, self.subscriptions_changed()?];
+        match self.transact(writes).await {
+            Ok(()) => Ok(true),
             Err(Error::ConditionFailed) => Ok(false),
             Err(error) => Err(error),
         }

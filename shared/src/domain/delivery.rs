@@ -1,12 +1,15 @@
 //! Webhook deliveries: one event sent to one subscription.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    PracticePass,
+    EventScope, PracticePass,
     ids::{LogId, MAX_SAFE_INTEGER},
+    pace::LONGEST_HOLD,
     scope::text_enum,
     webhook_event::{WebhookEvent, is_first},
 };
@@ -30,7 +33,7 @@ text_enum! {
 }
 
 text_enum! {
-    /// Why a delivery was withheld. A withheld delivery sends nothing.
+    /// Why a delivery was withheld: nothing was sent, or nothing is sent again.
     WithheldReason {
         /// The partner is suspended.
         PartnerSuspended = "PARTNER_SUSPENDED",
@@ -40,6 +43,8 @@ text_enum! {
         ScopeNotGranted = "SCOPE_NOT_GRANTED",
         /// An administrator paused the subscription.
         SubscriptionPaused = "SUBSCRIPTION_PAUSED",
+        /// A retry of it that was asked for was delivered; it is not sent again.
+        DeliveredByRetry = "DELIVERED_BY_RETRY",
     }
 }
 
@@ -51,6 +56,7 @@ impl WithheldReason {
             Self::NoLiveKey => "not sent: the partner has no valid key for the practice",
             Self::ScopeNotGranted => "not sent: none of the partner's valid keys grants the event's scope",
             Self::SubscriptionPaused => "not sent: an administrator paused the subscription",
+            Self::DeliveredByRetry => "not sent again: a retry was delivered",
         }
     }
 }
@@ -66,11 +72,7 @@ impl DeliveryStatus {
 ///
 /// 5 s, 5 min, 30 min, 2 h, 5 h, 10 h and 10 h.
 pub const SCHEDULE: [i64; 7] = [5, 300, 1_800, 7_200, 18_000, 36_000, 36_000];
-/// The longest wait that an endpoint can request with `Retry-After`.
-const LONGEST_RETRY_AFTER: SignedDuration = SignedDuration::from_hours(12);
-/// The share by which a wait is randomly lengthened at most.
-///
-/// It spreads the retries of deliveries that failed together.
+/// A wait grows by up to this share, so that what failed together doesn't come back together.
 const JITTER: f64 = 0.1;
 
 /// Returns the wait after failed attempt number `attempt` (the first is 1); `None` after the last.
@@ -80,11 +82,12 @@ const JITTER: f64 = 0.1;
 pub fn wait_after(
     schedule: &[i64],
     attempt: u32,
-    retry_after: Option<SignedDuration>,
+    retry_after: Option<Duration>,
     random: f64,
 ) -> Option<SignedDuration> {
     let scheduled = schedule.get(usize::try_from(attempt.checked_sub(1)?).ok()?)?;
-    let asked = retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
+    let asked = retry_after.unwrap_or_default().min(LONGEST_HOLD);
+    let asked = SignedDuration::try_from(asked).unwrap_or(SignedDuration::MAX);
     let wait = SignedDuration::from_secs(*scheduled).max(asked);
     let jitter = SignedDuration::try_from_secs_f64(wait.as_secs_f64() * JITTER * random.clamp(0.0, 1.0));
     Some(wait.saturating_add(jitter.unwrap_or_default()))
@@ -114,7 +117,7 @@ pub struct Payload {
     ///
     /// After the practice's log has started over, it is `{PPass}-{logEpoch}.{log_id}`.
     pub event_id: String,
-    /// The scope, such as `Patients`; `Test` for a test event.
+    /// The scope, e.g. `Patients`; `Test` for a test of no scope.
     pub event: String,
     /// `created`, `updated` or `deleted`; `test` for a test event.
     pub action: String,
@@ -149,11 +152,11 @@ impl From<&WebhookEvent> for Payload {
 }
 
 impl Payload {
-    /// Creates the body of a test event.
-    pub fn test(practicepass: &PracticePass, id: i64, now: Timestamp) -> Self {
+    /// What a partner gets who asks for a test, of one scope or of none.
+    pub fn test(practicepass: &PracticePass, scope: Option<EventScope>, id: i64, now: Timestamp) -> Self {
         Self {
             event_id: format!("{practicepass}-test-{id}"),
-            event: "Test".to_owned(),
+            event: scope.map_or_else(|| "Test".to_owned(), |scope| scope.to_string()),
             action: "test".to_owned(),
             practicepass: practicepass.clone(),
             log_id: 0,
@@ -166,6 +169,9 @@ impl Payload {
 
     /// Returns the event in the body; `None` for a test.
     pub fn event(&self) -> Option<WebhookEvent> {
+        if self.is_test() {
+            return None;
+        }
         Some(WebhookEvent {
             practicepass: self.practicepass.clone(),
             log_id: LogId(self.log_id),
@@ -177,8 +183,14 @@ impl Payload {
         })
     }
 
+    /// The scope whose permission sends it; `None` for a test of no scope.
+    pub fn scope(&self) -> Option<EventScope> {
+        self.event.parse().ok()
+    }
+
+    /// Whether it is a test. Rows of the log have ids above 0.
     pub fn is_test(&self) -> bool {
-        self.event == "Test"
+        self.log_id == 0
     }
 }
 
@@ -187,10 +199,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::domain::{EventScope, webhook_event::Action};
+    use crate::domain::webhook_event::Action;
 
-    fn wait_after(attempt: u32, retry_after: Option<SignedDuration>, random: f64) -> Option<SignedDuration> {
-        super::wait_after(&SCHEDULE, attempt, retry_after, random)
+    fn wait_after(attempt: u32, retry_after: Option<u64>, random: f64) -> Option<SignedDuration> {
+        super::wait_after(&SCHEDULE, attempt, retry_after.map(Duration::from_secs), random)
     }
 
     #[test]
@@ -248,9 +260,9 @@ mod tests {
     #[test]
     fn an_endpoint_may_ask_for_a_longer_wait_but_not_for_ever() {
         let seconds = SignedDuration::from_secs;
-        assert_eq!(wait_after(1, Some(seconds(120)), 0.0), Some(seconds(120)));
-        assert_eq!(wait_after(2, Some(seconds(1)), 0.0), Some(seconds(300)));
-        assert_eq!(wait_after(1, Some(seconds(i64::MAX)), 0.0), Some(seconds(12 * 3600)));
-        assert_eq!(wait_after(8, Some(seconds(5)), 0.0), None);
+        assert_eq!(wait_after(1, Some(120), 0.0), Some(seconds(120)));
+        assert_eq!(wait_after(2, Some(1), 0.0), Some(seconds(300)));
+        assert_eq!(wait_after(1, Some(u64::MAX), 0.0), Some(seconds(12 * 3600)));
+        assert_eq!(wait_after(8, Some(5), 0.0), None);
     }
 }

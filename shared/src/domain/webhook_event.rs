@@ -11,6 +11,7 @@ pub use classify::classify;
 use super::{
     EventScope, PracticePass, RequestId,
     ids::{LogId, PartnerId, SubscriptionId},
+    pace::Slot,
     scope::text_enum,
 };
 
@@ -110,6 +111,9 @@ pub struct EventMessage {
     /// The request id of the call that caused the event, or of the poll that found it in the log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<RequestId>,
+    /// When this attempt may call an endpoint that is paced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<Slot>,
 }
 
 /// The only version of [`EventMessage`] so far.
@@ -156,13 +160,20 @@ impl EventMessage {
             attempt,
             replay: None,
             request_id: None,
+            slot: None,
         }
     }
 
     /// Returns the message for another attempt.
     #[must_use]
     pub fn again(&self, attempt: u32) -> Self {
-        Self { attempt, ..self.clone() }
+        Self { attempt, slot: None, ..self.clone() }
+    }
+
+    /// The message of the same attempt in this slot.
+    #[must_use]
+    pub fn in_slot(&self, slot: Option<Slot>) -> Self {
+        Self { slot, ..self.clone() }
     }
 
     pub fn practicepass(&self) -> &PracticePass {

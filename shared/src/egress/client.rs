@@ -1,19 +1,26 @@
 //! The HTTP client for partners' endpoints.
 
-use std::{error::Error, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::ConfigBuilderExt;
 use hyper_util::{
     client::legacy,
     rt::{TokioExecutor, TokioTimer},
 };
-use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
-use tokio::sync::OnceCell;
+use jiff::Timestamp;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::{
+    sync::OnceCell,
+    time::{Instant, timeout, timeout_at},
+};
+use url::Url;
 
-use super::{Guard, HookUrl, Reach, Refused, connector::GuardedConnector};
+use super::{
+    Failure, Guard, HookUrl, Phase, Reach, Refused, TlsFailure, connector::GuardedConnector, failure,
+};
 
 /// How long a partner's endpoint may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +29,13 @@ pub struct Timeouts {
     pub connect: Duration,
     /// From the first look-up to the last byte of the answer.
     pub total: Duration,
+}
+
+impl Timeouts {
+    /// Of a TLS handshake: it ends before the call does, so that its timeout is told as such.
+    pub(super) fn tls(&self) -> Duration {
+        self.total.saturating_sub(self.connect)
+    }
 }
 
 impl Default for Timeouts {
@@ -37,52 +51,48 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 const READ_LIMIT: usize = 64 * 1024;
 const KEPT: usize = 2 * 1024;
 
+/// Characters of a redirect's target that are told.
+const LOCATION_LIMIT: usize = 200;
+
 /// What an endpoint answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     pub status: StatusCode,
     /// The wait that `Retry-After` asks for, in seconds or as a date.
-    pub retry_after: Option<SignedDuration>,
+    pub retry_after: Option<Duration>,
+    /// Where a redirect leads, without its query.
+    pub location: Option<String>,
     /// The first 2 KiB.
     pub body: String,
 }
 
-/// Why there is no whole answer; the text is for the partner.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Failure {
-    #[error("the URL is not allowed any more")]
-    Url,
-    #[error(transparent)]
-    Refused(#[from] Refused),
-    #[error("no answer within 15 seconds")]
-    Timeout,
-    #[error("no connection could be made within 5 seconds")]
-    Connect,
-    #[error("the TLS handshake failed; the certificate must be valid for the host name")]
-    Tls,
-    #[error("the connection was closed before the answer was complete")]
-    Broken,
-}
-
-type Legacy = legacy::Client<HttpsConnector<GuardedConnector>, Full<Bytes>>;
+type Legacy = legacy::Client<GuardedConnector, Full<Bytes>>;
 
 /// Posts to partners' endpoints: no redirects, no proxy, connections pooled. Reads the machine's root certificates on
 /// first use.
 pub struct Client {
     guard: Guard,
     timeouts: Timeouts,
+    /// `None`: the machine's.
+    roots: Option<RootCertStore>,
     inner: OnceCell<Legacy>,
 }
 
 impl Client {
     pub fn new(guard: Guard) -> Self {
-        Self { guard, timeouts: Timeouts::default(), inner: OnceCell::new() }
+        Self { guard, timeouts: Timeouts::default(), roots: None, inner: OnceCell::new() }
     }
 
     /// With other timeouts than the usual ones.
     #[must_use]
     pub fn with_timeouts(self, timeouts: Timeouts) -> Self {
         Self { timeouts, ..self }
+    }
+
+    /// With other authorities than the machine's.
+    #[must_use]
+    pub fn with_roots(self, roots: RootCertStore) -> Self {
+        Self { roots: Some(roots), ..self }
     }
 
     pub fn reach(&self) -> Reach {
@@ -94,10 +104,7 @@ impl Client {
         let uri: http::Uri = url.as_str().parse().map_err(|_| Refused::NoAddress)?;
         let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("http") { 80 } else { 443 });
         let addresses = self.guard.addresses(uri.host().unwrap_or_default(), port);
-        tokio::time::timeout(self.timeouts.connect, addresses)
-            .await
-            .unwrap_or(Err(Refused::NoAddress))
-            .map(|_| ())
+        timeout(self.timeouts.connect, addresses).await.unwrap_or(Err(Refused::LookupFailed)).map(|_| ())
     }
 
     /// Sends one POST and reads the answer, within the total timeout.
@@ -115,37 +122,48 @@ impl Client {
             .body(Full::new(body))
             .map_err(|_| Failure::Url)?;
         *request.headers_mut() = headers;
-        let client = self.inner.get_or_try_init(async || build(self.guard.clone(), self.timeouts)).await?;
-        tokio::time::timeout(self.timeouts.total, exchange(client, request, now))
-            .await
-            .unwrap_or(Err(Failure::Timeout))
+        let end = Instant::now() + self.timeouts.total;
+        let client = self.inner.get_or_try_init(async || self.build()).await?;
+        let response = timeout_at(end, client.request(request)).await;
+        let response = response.map_err(|_| Failure::TimedOut(Phase::FirstByte))?;
+        let (parts, body) = response.map_err(|error| failure::of_call(&error))?.into_parts();
+        let body = timeout_at(end, read(body)).await.map_err(|_| Failure::TimedOut(Phase::Body))??;
+        Ok(Answer {
+            status: parts.status,
+            retry_after: retry_after(&parts.headers, now),
+            location: parts.status.is_redirection().then(|| location(&parts.headers, url)).flatten(),
+            body,
+        })
+    }
+
+    fn build(&self) -> Result<Legacy, Failure> {
+        let unusable = |error: &dyn std::error::Error| {
+            tracing::error!(%error, "the machine's root certificates can't be read");
+            Failure::Tls(TlsFailure::UnknownIssuer)
+        };
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| unusable(&error))?;
+        let config = match &self.roots {
+            Some(roots) => config.with_root_certificates(roots.clone()),
+            None => config.with_native_roots().map_err(|error| unusable(&error))?,
+        };
+        let tls = Arc::new(config.with_no_client_auth());
+        let connector = GuardedConnector { guard: self.guard.clone(), timeouts: self.timeouts, tls };
+        Ok(legacy::Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_max_idle_per_host(4)
+            .build(connector))
     }
 }
 
-fn build(guard: Guard, timeouts: Timeouts) -> Result<Legacy, Failure> {
-    let provider = rustls::crypto::aws_lc_rs::default_provider();
-    let connector = HttpsConnectorBuilder::new()
-        .with_provider_and_native_roots(provider)
-        .map_err(|error| {
-            tracing::error!(%error, "the machine's root certificates can't be read");
-            Failure::Tls
-        })?
-        .https_or_http()
-        .enable_http1()
-        .wrap_connector(GuardedConnector { guard, timeout: timeouts.connect });
-    Ok(legacy::Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE_TIMEOUT)
-        .pool_max_idle_per_host(4)
-        .build(connector))
-}
-
-async fn exchange(client: &Legacy, request: Request<Full<Bytes>>, now: Timestamp) -> Result<Answer, Failure> {
-    let response = client.request(request).await.map_err(|error| failure_of(&error))?;
-    let (parts, mut body) = response.into_parts();
+/// The beginning of a body.
+async fn read(mut body: hyper::body::Incoming) -> Result<String, Failure> {
     let (mut kept, mut read) = (Vec::new(), 0);
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Failure::Broken)?;
+        let frame = frame.map_err(|error| failure::of_exchange(&error).unwrap_or(Failure::Closed))?;
         let Some(data) = frame.data_ref() else { continue };
         read += data.len();
         let room = KEPT.saturating_sub(kept.len()).min(data.len());
@@ -154,37 +172,28 @@ async fn exchange(client: &Legacy, request: Request<Full<Bytes>>, now: Timestamp
             break;
         }
     }
-    Ok(Answer {
-        status: parts.status,
-        retry_after: retry_after(&parts.headers, now),
-        body: String::from_utf8_lossy(&kept).into_owned(),
-    })
+    Ok(String::from_utf8_lossy(&kept).into_owned())
 }
 
-/// `Retry-After` (RFC 9110 §10.2.3); a date in the past asks for no wait.
-fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<SignedDuration> {
+/// `Retry-After` (RFC 9110 §10.2.3): seconds or a date in one of its three forms. A date in the past asks for no wait, and a
+/// number that is too large for the longest; anything else is no wish at all.
+fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse::<u32>() {
-        return Some(SignedDuration::from_secs(i64::from(seconds)));
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(text.parse().map_or(Duration::MAX, Duration::from_secs));
     }
-    let date = rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
-    Some(date.duration_since(now).max(SignedDuration::ZERO))
+    let date = Timestamp::try_from(httpdate::parse_http_date(text).ok()?).ok()?;
+    Some(Duration::try_from(date.duration_since(now)).unwrap_or_default())
 }
 
-fn failure_of(error: &legacy::Error) -> Failure {
-    let mut source: Option<&(dyn Error + 'static)> = Some(error);
-    while let Some(cause) = source {
-        if let Some(refused) = cause.downcast_ref::<Refused>() {
-            return Failure::Refused(*refused);
-        }
-        if cause.downcast_ref::<rustls::Error>().is_some() {
-            return Failure::Tls;
-        }
-        // An I/O error that wraps another tells of it by `get_ref`, not by `source`.
-        let wrapped = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        source = wrapped.map(|it| it as &(dyn Error + 'static)).or_else(|| cause.source());
-    }
-    if error.is_connect() { Failure::Connect } else { Failure::Broken }
+/// Where a redirect leads, for people to read: no query, no user name, not too long.
+fn location(headers: &HeaderMap, from: &HookUrl) -> Option<String> {
+    let text = headers.get(header::LOCATION)?.to_str().ok()?;
+    let mut target = Url::parse(from.as_str()).ok()?.join(text).ok()?;
+    target.set_query(None);
+    target.set_fragment(None);
+    let _ = (target.set_username(""), target.set_password(None));
+    Some(target.as_str().chars().take(LOCATION_LIMIT).collect())
 }
 
 #[cfg(test)]
@@ -201,14 +210,35 @@ mod tests {
         assert_eq!(asked("120"), Some(120));
         assert_eq!(asked("Mon, 23 Nov 2026 12:05:00 GMT"), Some(300));
         assert_eq!(asked("Mon, 23 Nov 2026 11:00:00 GMT"), Some(0));
-        assert_eq!(asked("soon"), None);
-        assert_eq!(asked("-5"), None);
+        assert_eq!(asked("Monday, 23-Nov-26 12:05:00 GMT"), Some(300));
+        assert_eq!(asked("Mon Nov 23 12:05:00 2026"), Some(300));
+        assert_eq!(asked("99999999999999999999999999"), Some(u64::MAX));
+        for garbage in ["soon", "-5", "5.5", "1e3", "", "0x10", "Mon, 99 Nov 2026 12:05:00 GMT"] {
+            assert_eq!(asked(garbage), None, "{garbage}");
+        }
     }
 
     #[test]
     fn partners_are_told_of_the_timeouts_that_hold() {
-        let Timeouts { connect, total } = Timeouts::default();
-        assert!(Failure::Connect.to_string().ends_with(&format!("within {} seconds", connect.as_secs())));
-        assert!(Failure::Timeout.to_string().ends_with(&format!("within {} seconds", total.as_secs())));
+        let timeouts = Timeouts::default();
+        for (phase, limit) in [
+            (Phase::Connect, timeouts.connect),
+            (Phase::Tls, timeouts.tls()),
+            (Phase::FirstByte, timeouts.total),
+            (Phase::Body, timeouts.total),
+        ] {
+            let told = Failure::TimedOut(phase).to_string();
+            assert!(told.ends_with(&format!(" {} seconds", limit.as_secs())), "{told}");
+        }
+    }
+
+    #[test]
+    fn the_target_of_a_redirect_is_told_without_secrets() {
+        let from = HookUrl::parse("https://partner.example.com/hook?key=1", Reach::Internet).unwrap();
+        let told =
+            |text: &str| location(&HeaderMap::from_iter([(header::LOCATION, text.parse().unwrap())]), &from);
+        assert_eq!(told("/login?token=1#a").as_deref(), Some("https://partner.example.com/login"));
+        assert_eq!(told("http://me:pw@other.example/").as_deref(), Some("http://other.example/"));
+        assert_eq!(told(&format!("/{}", "a".repeat(500))).map(|it| it.len()), Some(LOCATION_LIMIT));
     }
 }

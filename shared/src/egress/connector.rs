@@ -1,60 +1,113 @@
-//! TCP connections that the guard allows; TLS is put on top of them.
+//! Connections that the guard allows: TCP, and TLS on top of it.
 
 use std::{
-    error::Error,
     io,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
-use futures::future::BoxFuture;
+use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use http::Uri;
+use hyper_rustls::MaybeHttpsStream;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use rustls::{ClientConfig, pki_types::ServerName};
+use tokio::{net::TcpStream, time::timeout};
+use tokio_rustls::TlsConnector;
 use tower::Service;
 
-use super::{Guard, Refused};
+use super::{Failure, Guard, Phase, Refused, Timeouts, failure, guard::Vetted};
 
-/// Dials only addresses that the guard has judged, and no proxy.
+/// The pause before the next address is tried beside those that have not answered (RFC 8305 §5, "Connection Attempt Delay").
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+/// Addresses of one host that are tried.
+const MOST_CANDIDATES: usize = 8;
+
+/// Dials only addresses that the guard has vetted, and no proxy.
 #[derive(Clone)]
 pub(super) struct GuardedConnector {
     pub(super) guard: Guard,
-    /// Of name resolution and TCP handshake together.
-    pub(super) timeout: Duration,
+    pub(super) timeouts: Timeouts,
+    pub(super) tls: Arc<ClientConfig>,
 }
 
-impl Service<Uri> for GuardedConnector {
-    type Response = TokioIo<TcpStream>;
-    type Error = Box<dyn Error + Send + Sync>;
-    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
+type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+impl Service<Uri> for GuardedConnector {
+    type Response = Stream;
+    type Error = Failure;
+    type Future = BoxFuture<'static, Result<Stream, Failure>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let (guard, timeout) = (self.guard.clone(), self.timeout);
-        Box::pin(async move {
-            let connected = tokio::time::timeout(timeout, dial(&guard, &uri)).await;
-            connected.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
-        })
+        let connector = self.clone();
+        Box::pin(async move { connector.connect(&uri).await })
     }
 }
 
-/// Tries the host's addresses one after the other.
-async fn dial(guard: &Guard, uri: &Uri) -> Result<TokioIo<TcpStream>, Box<dyn Error + Send + Sync>> {
-    let host = uri.host().ok_or(Refused::NoAddress)?;
-    let default_port = if uri.scheme_str() == Some("http") { 80 } else { 443 };
-    let addresses = guard.addresses(host, uri.port_u16().unwrap_or(default_port)).await?;
-    let mut last = io::Error::from(io::ErrorKind::NotConnected);
-    for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => {
-                stream.set_nodelay(true)?;
-                return Ok(TokioIo::new(stream));
+impl GuardedConnector {
+    async fn connect(&self, uri: &Uri) -> Result<Stream, Failure> {
+        let host = uri.host().ok_or(Refused::NoAddress)?;
+        let plain = uri.scheme_str() == Some("http");
+        let port = uri.port_u16().unwrap_or(if plain { 80 } else { 443 });
+        let connecting = async {
+            let addresses = self.guard.addresses(host, port).await?;
+            dial(addresses).await.map_err(|error| failure::of_io(&error).unwrap_or(Failure::Connect))
+        };
+        let connecting = timeout(self.timeouts.connect, connecting).await;
+        let stream = connecting.map_err(|_| Failure::TimedOut(Phase::Connect))??;
+        stream.set_nodelay(true).map_err(|_| Failure::Connect)?;
+        if plain {
+            return Ok(MaybeHttpsStream::Http(TokioIo::new(stream)));
+        }
+        let name = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let name = ServerName::try_from(name).map_err(|_| Failure::Url)?;
+        let stream = TokioIo::new(TokioIo::new(stream));
+        let handshake = TlsConnector::from(self.tls.clone()).connect(name, stream);
+        let handshake = timeout(self.timeouts.tls(), handshake).await;
+        let stream = handshake.map_err(|_| Failure::TimedOut(Phase::Tls))?;
+        let stream = stream.map_err(|error| Failure::Tls(failure::of_handshake(&error)))?;
+        Ok(MaybeHttpsStream::Https(TokioIo::new(stream)))
+    }
+}
+
+/// Happy Eyeballs (RFC 8305): tries the addresses in turn, each a moment after the one before or as soon as that has failed, and
+/// takes the first connection that is made.
+async fn dial(addresses: Vec<Vetted>) -> io::Result<TcpStream> {
+    let mut left = alternate(addresses).into_iter().take(MOST_CANDIDATES);
+    let mut under_way = FuturesUnordered::new();
+    let mut first_error = None;
+    under_way.extend(left.next().map(Vetted::connect));
+    loop {
+        let more = left.len() > 0;
+        tokio::select! {
+            Some(connected) = under_way.next() => match connected {
+                Ok(stream) => return Ok(stream),
+                Err(error) => {
+                    first_error.get_or_insert(error);
+                    under_way.extend(left.next().map(Vetted::connect));
+                }
+            },
+            () = tokio::time::sleep(ATTEMPT_DELAY), if more => {
+                under_way.extend(left.next().map(Vetted::connect));
             }
-            Err(error) => last = error,
+            else => return Err(first_error.unwrap_or_else(|| io::ErrorKind::NotConnected.into())),
         }
     }
-    Err(last.into())
+}
+
+/// Families in turn, in the resolver's order otherwise (RFC 8305 §4).
+fn alternate(addresses: Vec<Vetted>) -> Vec<Vetted> {
+    let first = addresses.first().is_some_and(Vetted::is_ipv6);
+    let (one, other): (Vec<_>, Vec<_>) = addresses.into_iter().partition(|it| it.is_ipv6() == first);
+    let (mut one, mut other) = (one.into_iter(), other.into_iter());
+    let mut mixed = Vec::with_capacity(one.len() + other.len());
+    while one.len() + other.len() > 0 {
+        mixed.extend(one.next());
+        mixed.extend(other.next());
+    }
+    mixed
 }

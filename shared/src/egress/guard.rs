@@ -7,11 +7,16 @@ use std::{
 };
 
 use futures::future::BoxFuture;
+use tokio::net::TcpStream;
 
 use super::{Reach, address::is_public};
 
 /// Asks for the addresses of a name.
 pub trait Resolver: Send + Sync {
+    /// No address: the name has none.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::NotFound`] when there is no such name; any other when it could not be looked up.
     fn resolve(&self, name: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>>;
 }
 
@@ -22,17 +27,33 @@ pub struct SystemResolver;
 impl Resolver for SystemResolver {
     fn resolve(&self, name: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
         Box::pin(async move {
-            let addresses = tokio::net::lookup_host((name, 0)).await?;
+            let addresses = tokio::net::lookup_host((name, 0)).await.map_err(|error| {
+                if is_no_such_name(&error.to_string()) { io::ErrorKind::NotFound.into() } else { error }
+            })?;
             Ok(addresses.map(|address| address.ip()).collect())
         })
     }
 }
 
+/// The standard library tells of `getaddrinfo`'s codes by their texts only: `EAI_NONAME` and `EAI_NODATA` of glibc and musl.
+fn is_no_such_name(error: &str) -> bool {
+    [
+        "Name or service not known",
+        "No address associated with hostname",
+        "Name does not resolve",
+        "Name has no usable address",
+    ]
+    .iter()
+    .any(|text| error.contains(text))
+}
+
 /// Why no connection is made; the text is for the partner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    #[error("the host name has no address")]
+    #[error("there is no such host: the name has no address")]
     NoAddress,
+    #[error("the host name could not be looked up: DNS failed")]
+    LookupFailed,
     #[error("the host has an address that is not public")]
     NotPublic,
     #[error("the port is not 443")]
@@ -55,13 +76,19 @@ impl Guard {
         self.reach
     }
 
-    /// The addresses of `host`, a name or an IP literal with or without brackets, when every one of them may be called: a
+    /// The vetted addresses of `host`, a name or an IP literal with or without brackets, when every one of them may be called: a
     /// host with one bad answer among good ones is refused.
-    pub async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Refused> {
+    pub(super) async fn addresses(&self, host: &str, port: u16) -> Result<Vec<Vetted>, Refused> {
         let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
         let addresses = match literal {
             Ok(address) => vec![address],
-            Err(_) => self.resolver.resolve(host.to_owned()).await.map_err(|_| Refused::NoAddress)?,
+            Err(_) => self.resolver.resolve(host.to_owned()).await.map_err(|error| match error.kind() {
+                io::ErrorKind::NotFound => Refused::NoAddress,
+                _ => {
+                    tracing::warn!(%error, "a host name could not be looked up");
+                    Refused::LookupFailed
+                }
+            })?,
         };
         if addresses.is_empty() {
             return Err(Refused::NoAddress);
@@ -75,7 +102,22 @@ impl Guard {
         if port != 443 && !self.reach.includes_loopback() {
             return Err(Refused::Port);
         }
-        Ok(addresses.into_iter().map(|address| SocketAddr::new(address.to_canonical(), port)).collect())
+        let vetted = |address: IpAddr| Vetted(SocketAddr::new(address.to_canonical(), port));
+        Ok(addresses.into_iter().map(vetted).collect())
+    }
+}
+
+/// An address that the guard allows. Only this module can make one, and nothing else is dialed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Vetted(SocketAddr);
+
+impl Vetted {
+    pub(super) fn is_ipv6(&self) -> bool {
+        self.0.is_ipv6()
+    }
+
+    pub(super) async fn connect(self) -> io::Result<TcpStream> {
+        TcpStream::connect(self.0).await
     }
 }
 

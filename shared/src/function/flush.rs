@@ -34,9 +34,26 @@ pub(super) async fn register(
     answered: mpsc::UnboundedReceiver<()>,
 ) -> Result<impl Future<Output = Result<(), Error>>, Error> {
     flush_on_termination(app.clone())?;
+    after_each_answer("flush-calls", app, answered, |app| async move { app.flush().await }).await
+}
+
+/// As [`register`], to hold the environment until the work in the app's background has ended.
+pub(super) async fn hold(
+    app: App,
+    answered: mpsc::UnboundedReceiver<()>,
+) -> Result<impl Future<Output = Result<(), Error>>, Error> {
+    after_each_answer("finish-calls", app, answered, |app| async move { app.background.ended().await }).await
+}
+
+async fn after_each_answer<W: Future<Output = ()> + Send>(
+    name: &'static str,
+    app: App,
+    answered: mpsc::UnboundedReceiver<()>,
+    work: fn(App) -> W,
+) -> Result<impl Future<Output = Result<(), Error>>, Error> {
     let answered = Arc::new(Mutex::new(answered));
     let extension = Extension::new()
-        .with_extension_name("flush-calls")
+        .with_extension_name(name)
         .with_events(&["INVOKE"])
         .with_events_processor(lambda_extension::service_fn(move |event: LambdaEvent| {
             let (app, answered) = (app.clone(), answered.clone());
@@ -45,7 +62,7 @@ pub(super) async fn register(
                     && answered.lock().await.recv().await.is_some()
                 {
                     let context = context_of(&invocation.request_id, Some(&invocation.tracing.value));
-                    app.flush().instrument(context).await;
+                    work(app).instrument(context).await;
                 }
                 Ok::<(), Error>(())
             }
@@ -79,7 +96,14 @@ impl<S> Notify<S> {
     }
 }
 
-struct Answered(mpsc::UnboundedSender<()>);
+/// Tells, when it is dropped, that an invocation has its answer.
+pub(super) struct Answered(mpsc::UnboundedSender<()>);
+
+impl Answered {
+    pub(super) fn new(answered: &mpsc::UnboundedSender<()>) -> Self {
+        Self(answered.clone())
+    }
+}
 
 impl Drop for Answered {
     fn drop(&mut self) {
@@ -102,7 +126,7 @@ where
     }
 
     fn call(&mut self, request: R) -> Self::Future {
-        let answered = Answered(self.answered.clone());
+        let answered = Answered::new(&self.answered);
         let answer = self.inner.call(request);
         Box::pin(async move {
             let _answered = answered;

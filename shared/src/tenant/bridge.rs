@@ -1,5 +1,8 @@
-//! Bridges: a practice's tables tied to those that its EMR has in the same `PostgreSQL` database. Each is SQL in `infra/bridges`, which
-//! runs as the practice's role. This module installs, checks, repairs and removes it.
+//! Bridges: a practice's tables tied to those of its EMR, in the same `PostgreSQL` database or on a server of its own.
+//!
+//! Each is SQL in `infra/bridges`, which runs as the practice's role. This module installs, checks, repairs and removes it.
+
+mod remote;
 
 use std::collections::BTreeMap;
 
@@ -7,7 +10,10 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use sqlx::AssertSqlSafe;
 
-use super::{Conn, Error, Pool, Result, TenantDb, on};
+use super::{Conn, ConnectionString, EmrAddress, Error, Pool, Result, TenantDb, on};
+
+pub use remote::pull;
+use remote::{connect, has_outbox, pull_once};
 
 /// Rows of one transaction of a load or a repair.
 const BATCH: i64 = 1_000;
@@ -26,27 +32,42 @@ pub struct Bridge {
     map: &'static str,
     install: &'static str,
     remove: &'static str,
+    /// A query for what an administrator must do first.
+    missing: &'static str,
+    /// The EMR is on a server of its own, which the practice's secret names.
+    is_remote: bool,
 }
 
 macro_rules! bridge {
-    ($name:literal) => {
+    ($name:literal, $missing:expr, $is_remote:literal) => {
         Bridge {
             name: $name,
             tables: include_str!(concat!("../../../infra/bridges/", $name, "/tables.sql")),
             map: include_str!(concat!("../../../infra/bridges/", $name, "/map.sql")),
             install: include_str!(concat!("../../../infra/bridges/", $name, "/install.sql")),
             remove: include_str!(concat!("../../../infra/bridges/", $name, "/remove.sql")),
+            missing: $missing,
+            is_remote: $is_remote,
         }
     };
 }
 
+/// Statements that the owner of the EMR's tables must run.
+const GRANTS: &str =
+    "select format('grant %s on %s to %I', string_agg(lower(privilege), ', '), emr_table, current_user)
+     from bridge_grants where not coalesce(has_table_privilege(to_regclass(emr_table), privilege), false)
+     group by emr_table order by emr_table";
+
 /// All that the product brings.
-pub const BRIDGES: [Bridge; 1] = [bridge!("openemr-postgresql")];
+pub const BRIDGES: [Bridge; 2] = [
+    bridge!("openemr-postgresql", GRANTS, false),
+    bridge!("openemr-mariadb", "select distinct bridge_missing()", true),
+];
 
 /// What attaching needs and copies.
 #[derive(Debug)]
 pub struct Plan {
-    /// Statements that the EMR's owner has to run first.
+    /// Statements that the EMR's owner has to run first, or sentences that say who must do what.
     pub grants: Vec<String>,
     /// Rows of the EMR to copy; zero while privileges are missing.
     pub patients: i64,
@@ -85,31 +106,87 @@ impl Bridge {
         Self::named(&name).map(Some).ok_or_else(unknown)
     }
 
-    /// What is missing and how much there is to be done; nothing is changed.
+    /// What is missing and how much there is to be done; nothing is changed. `secret` is the practice's.
     ///
     /// # Errors
-    /// [`Error::Registry`] for a practice of `SQLite`; [`Error::Statement`] when the database has no such EMR; [`Error::Unavailable`].
-    pub async fn plan(&self, db: &TenantDb) -> Result<Plan> {
+    /// [`Error::Registry`] for a practice of `SQLite`, and when the secret names no EMR; [`Error::Statement`] when the database has no such EMR;
+    /// [`Error::Unavailable`].
+    pub async fn plan_with(&self, db: &TenantDb, secret: &str) -> Result<Plan> {
         self.require_server(db)?;
+        let emr = self.emr(secret)?;
         undone(db, async |conn| {
-            self.run(conn, &[self.tables, self.map]).await?;
-            read_plan(conn).await
+            self.run(conn, &[self.tables]).await?;
+            let grants = connect(conn, emr.as_ref()).await?;
+            if !grants.is_empty() {
+                return Ok(Plan { grants, patients: 0, events: 0 });
+            }
+            self.run(conn, &[self.map]).await?;
+            self.read_plan(conn).await
         })
         .await
+    }
+
+    /// As [`Self::plan_with`], of an EMR in the practice's own database.
+    ///
+    /// # Errors
+    /// As [`Self::plan_with`].
+    pub async fn plan(&self, db: &TenantDb) -> Result<Plan> {
+        self.plan_with(db, "").await
     }
 
     /// Installs or renews the bridge. From then on neither side misses a change; [`load`] copies older rows.
     ///
     /// # Errors
-    /// As [`Self::plan`], also while another program holds one of the EMR's tables.
+    /// As [`Self::plan_with`], also while another program holds one of the EMR's tables.
+    pub async fn install_with(&self, db: &TenantDb, secret: &str) -> Result<()> {
+        self.require_server(db)?;
+        let emr = self.emr(secret)?;
+        self.install_from(db, emr.as_ref()).await
+    }
+
+    /// Installs or renews a bridge whose EMR is in the practice's own database; renews one that is connected.
+    ///
+    /// # Errors
+    /// As [`Self::install_with`].
     pub async fn install(&self, db: &TenantDb) -> Result<()> {
         self.require_server(db)?;
+        self.install_from(db, None).await
+    }
+
+    async fn install_from(&self, db: &TenantDb, emr: Option<&EmrAddress>) -> Result<()> {
         crate::in_transaction!(db, Error, conn => {
-            self.run(conn, &[PATIENCE, self.tables, self.map, self.install]).await?;
+            self.run(conn, &[PATIENCE, self.tables]).await?;
+            let missing = connect(conn, emr).await?;
+            if !missing.is_empty() {
+                return Err(Error::Registry(missing.join("; ")));
+            }
+            self.run(conn, &[self.map, self.install]).await?;
             on!(conn, c => sqlx::query("insert into bridge (name) values ($1) on conflict (singleton) do update set name = excluded.name")
                 .bind(self.name).execute(c).await.map(|_| ()))?;
             Ok(())
         })
+    }
+
+    /// The EMR's own server, where it has one.
+    fn emr(&self, secret: &str) -> Result<Option<EmrAddress>> {
+        if !self.is_remote {
+            return Ok(None);
+        }
+        let address = ConnectionString::of(secret).emr()?;
+        let missing = || {
+            Error::Registry("its secret names no EMR: below the connection string must be a line mariadb://user:password@host/database".into())
+        };
+        address.map(Some).ok_or_else(missing)
+    }
+
+    async fn read_plan(&self, conn: &mut Conn) -> Result<Plan> {
+        let grants: Vec<String> = on!(&mut *conn, c => sqlx::query_scalar(self.missing).fetch_all(c).await)?;
+        if !grants.is_empty() {
+            return Ok(Plan { grants, patients: 0, events: 0 });
+        }
+        let (patients, events) =
+            on!(conn, c => sqlx::query_as("select patients, events from emr_size()").fetch_one(c).await)?;
+        Ok(Plan { grants, patients, events })
     }
 
     /// Removes the bridge and keeps the copied rows. The EMR's tables are as before.
@@ -137,20 +214,6 @@ impl Bridge {
             ))),
         }
     }
-}
-
-async fn read_plan(conn: &mut Conn) -> Result<Plan> {
-    let grants: Vec<String> = on!(&mut *conn, c => sqlx::query_scalar(
-        "select format('grant %s on %s to %I', string_agg(lower(privilege), ', '), emr_table, current_user)
-         from bridge_grants where not coalesce(has_table_privilege(to_regclass(emr_table), privilege), false)
-         group by emr_table order by emr_table",
-    ).fetch_all(c).await)?;
-    if !grants.is_empty() {
-        return Ok(Plan { grants, patients: 0, events: 0 });
-    }
-    let (patients, events) =
-        on!(conn, c => sqlx::query_as("select patients, events from emr_size()").fetch_one(c).await)?;
-    Ok(Plan { grants, patients, events })
 }
 
 /// How far a load or a repair came.
@@ -285,10 +348,15 @@ pub async fn renew(db: &TenantDb) -> Result<i64> {
 /// # Errors
 /// As [`load`].
 pub async fn try_out(db: &TenantDb) -> Result<Vec<String>> {
-    undone(db, async |conn| {
+    let missing = undone(db, async |conn| {
         Ok(on!(conn, c => sqlx::query_scalar("select bridge_trial()").fetch_all(c).await)?)
     })
-    .await
+    .await?;
+    // A server of the EMR's own is no part of the transaction.
+    if has_outbox(db).await? {
+        pull_once(db).await?;
+    }
+    Ok(missing)
 }
 
 /// What comes of work that is taken back.

@@ -1,4 +1,5 @@
-//! The contents of a database secret: a connection string and, below it, CA certificates.
+//! What a secret holds of a database: its connection string and, below it, the address of an EMR on another server and the certificates that
+//! the database's server is verified with.
 
 use std::str::FromStr;
 
@@ -8,7 +9,7 @@ use rustls::{
 };
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
-use super::{Error, Result};
+use super::{EmrAddress, Error, Result};
 
 /// Amazon's CA certificates for RDS and Aurora, each below a line that names its region.
 ///
@@ -19,13 +20,12 @@ const CERTIFICATE_END: &str = "-----END CERTIFICATE-----\n";
 /// A connection parameter of this product only: names the pooler in front of the server.
 const POOLER: &str = "pooler";
 
-/// A connection string and its CA certificates.
-///
-/// The first line is `postgres://…` or `sqlite://<path>`. The lines below it hold PEM certificates,
-/// if no commonly trusted CA signed the server's certificate.
+/// `postgres://…` or `sqlite://<path>` in the first line; `mariadb://…` in the next one, if the practice's EMR is on a server of its own
+/// ([`EmrAddress`]); PEM certificates in those below, if the server's certificate is signed by none that everybody trusts.
 #[derive(Clone, Copy)]
 pub struct ConnectionString<'a> {
     dsn: &'a str,
+    emr: Option<&'a str>,
     roots: &'a str,
 }
 
@@ -41,7 +41,18 @@ impl<'a> ConnectionString<'a> {
     pub fn of(secret: &'a str) -> Self {
         let secret = secret.trim();
         let (dsn, roots) = secret.split_once('\n').unwrap_or((secret, ""));
-        Self { dsn: dsn.trim(), roots: roots.trim() }
+        let (first, below) = roots.trim().split_once('\n').unwrap_or((roots.trim(), ""));
+        let (emr, roots) =
+            if first.starts_with(EmrAddress::SCHEME) { (Some(first.trim()), below) } else { (None, roots) };
+        Self { dsn: dsn.trim(), emr, roots: roots.trim() }
+    }
+
+    /// The EMR's own server, if the secret names one.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    pub fn emr(&self) -> Result<Option<EmrAddress>> {
+        self.emr.map(EmrAddress::of).transpose()
     }
 
     /// Returns the connection string without the certificates. Secret: it may hold a password.
@@ -63,6 +74,9 @@ impl<'a> ConnectionString<'a> {
             return text.to_owned();
         }
         let mut text = text.replace(self.dsn, "…");
+        if let Some(emr) = self.emr {
+            text = text.replace(emr, "…");
+        }
         let login =
             self.dsn.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@')).map(|(login, _)| login);
         if let Some(login) = login {
@@ -80,9 +94,13 @@ impl<'a> ConnectionString<'a> {
     /// [`Error::ConnectionString`] with the reason.
     pub fn check(&self) -> Result<()> {
         if !self.is_sqlite() {
+            self.emr()?;
             return self.server().map(|_| ());
         }
-        if self.roots.is_empty() { Ok(()) } else { Err(refused("an SQLite file needs no certificate")) }
+        if self.emr.is_some() {
+            return Err(refused("a practice in a file has no EMR"));
+        }
+        if self.roots.is_empty() { Ok(()) } else { Err(refused("a file needs no certificate")) }
     }
 
     /// Returns the options for connecting to a `PostgreSQL` server.

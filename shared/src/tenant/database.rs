@@ -8,6 +8,7 @@ use sqlx::{
     postgres::PgPoolOptions,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
+use tokio::sync::OnceCell;
 
 use super::{
     Error, Health, Reporter, Result, Timeouts, Watched,
@@ -46,6 +47,8 @@ pub struct TenantDb {
     database: Database,
     practicepass: PracticePass,
     time_zone: TimeZone,
+    /// Whether the practice's EMR has an outbox, once that is known.
+    has_outbox: Arc<OnceCell<bool>>,
 }
 
 impl Database {
@@ -230,11 +233,16 @@ impl Conn {
 
 impl TenantDb {
     pub(super) fn new(database: Database, practicepass: PracticePass, time_zone: TimeZone) -> Self {
-        Self { database, practicepass, time_zone }
+        Self { database, practicepass, time_zone, has_outbox: Arc::default() }
     }
 
     pub(super) fn with_time_zone(self, time_zone: TimeZone) -> Self {
         Self { time_zone, ..self }
+    }
+
+    /// Whether the practice's EMR has an outbox, once that is known; a practice that is attached afterwards is opened anew within minutes.
+    pub(super) fn has_outbox(&self) -> &OnceCell<bool> {
+        &self.has_outbox
     }
 
     pub fn practicepass(&self) -> &PracticePass {

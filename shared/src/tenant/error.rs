@@ -60,6 +60,8 @@ pub enum Error {
 const LOGIN_REFUSED: [&str; 4] = ["28P01", "28000", "3D000", "55000"];
 
 const LOCK_NOT_AVAILABLE: &str = "55P03";
+/// The class of errors of a foreign data wrapper.
+const FOREIGN_SERVER: &str = "HV";
 
 impl Error {
     /// Whether the database exists but rejects the login of this connection string.
@@ -83,7 +85,13 @@ impl Error {
         }
     }
 
-    /// Whether waiting for another transaction's lock exceeded `lock_timeout`.
+    /// Whether the server of the practice's EMR did not answer; its own database did.
+    pub fn is_of_emr(&self) -> bool {
+        let Self::Unavailable(sqlx::Error::Database(error)) = self else { return false };
+        error.code().is_some_and(|code| code.starts_with(FOREIGN_SERVER))
+    }
+
+    /// Whether another transaction held a lock for longer than the wait for it was allowed to last.
     pub(crate) fn is_lock_timeout(&self) -> bool {
         let Self::Unavailable(sqlx::Error::Database(error)) = self else { return false };
         error.code().is_some_and(|code| code == LOCK_NOT_AVAILABLE)
@@ -157,6 +165,7 @@ fn classify(code: &str, message: &str, constraint: Option<&str>) -> Class {
         "23514" if constraint == Some("emr_refuses") => Class::Refused(Constraint::Emr),
         // foreign_key_violation
         "23503" | "787" => Class::Refused(Constraint::ForeignKey),
+        _ if code.starts_with(FOREIGN_SERVER) => Class::Unavailable,
         _ if code.starts_with("08") || LOGIN_REFUSED.contains(&code) => Class::Unavailable,
         _ if code.starts_with("23") || code == "19" || code == "2067" || code == "1555" => {
             Class::Refused(Constraint::Other)

@@ -43,6 +43,11 @@ pub struct Entry {
 }
 
 impl LogRow {
+    /// When it was logged, as it says itself.
+    pub fn logged_at(&self) -> Option<Timestamp> {
+        self.entry.as_ref().and_then(|entry| entry.logged_at)
+    }
+
     /// A number that another row with the same id doesn't have.
     pub fn print(&self) -> u64 {
         let Some(Entry { table_name, action, record_id, logged_at }) = &self.entry else { return 0 };
@@ -183,6 +188,44 @@ pub async fn above(conn: &mut Conn, after: LogId, limit: i64) -> Result<Vec<LogR
     Ok(on!(conn, c => sqlx::query_as(
         concat!("select ", columns!(), " from log where log_id > $1 order by log_id limit $2"),
     ).bind(after).bind(limit).fetch_all(c).await)?)
+}
+
+/// About where the rows of `at` and later begin: no row with a lower id was logged as late, as far as ids follow time.
+///
+/// Reads one row at each of at most 64 ids, whatever the log's size. A row whose time can't be read counts as late.
+pub async fn first_since(conn: &mut Conn, at: Timestamp) -> Result<LogId> {
+    let (mut low, mut high) = (1, highest(conn).await?.0.saturating_add(1));
+    while low < high {
+        let middle = low + (high - low) / 2;
+        match above(conn, LogId(middle - 1), 1).await?.pop() {
+            Some(row) if row.logged_at().is_some_and(|it| it < at) => low = row.log_id.0.saturating_add(1),
+            _ => high = middle,
+        }
+    }
+    Ok(LogId(low))
+}
+
+/// Up to `limit` rows with an id from one to another (both ends included), lowest id first, that were logged in `from..to`.
+pub async fn logged_between(
+    conn: &mut Conn,
+    (first, last): (LogId, LogId),
+    (from, to): (Timestamp, Timestamp),
+    limit: i64,
+) -> Result<Vec<LogRow>> {
+    let order = |column: &str| instant_order(conn, column);
+    let text = format!(
+        concat!(
+            "select ",
+            columns!(),
+            " from log where log_id between $1 and $2 and {0} >= {1} and {0} < {2} order by log_id limit $5"
+        ),
+        order("logged_at"),
+        order("$3"),
+        order("$4"),
+    );
+    // Only expressions of ours were put into the text.
+    Ok(on!(conn, c => sqlx::query_as(AssertSqlSafe(text))
+        .bind(first).bind(last).bind(from.to_sqlx()).bind(to.to_sqlx()).bind(limit).fetch_all(c).await)?)
 }
 
 /// Up to `limit` rows with an id in one of the ranges (both ends included), lowest id first. At most a hundred ranges.

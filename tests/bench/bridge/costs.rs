@@ -25,7 +25,7 @@ fn median(mut times: Vec<Duration>) -> Duration {
 }
 
 /// Both in turns, so that what else the machine does meets both alike.
-async fn compare(name: &str, mut one: impl AsyncFnMut(i64), mut other: impl AsyncFnMut(i64)) {
+pub(crate) async fn compare(name: &str, mut one: impl AsyncFnMut(i64), mut other: impl AsyncFnMut(i64)) {
     let (mut ones, mut others) = (Vec::new(), Vec::new());
     for round in 0..i64::try_from(ROUNDS).unwrap() {
         let begun = Instant::now();
@@ -44,7 +44,7 @@ async fn compare(name: &str, mut one: impl AsyncFnMut(i64), mut other: impl Asyn
     );
 }
 
-async fn slots(practice: &Practice, round: i64) {
+pub(crate) async fn slots(practice: &Practice, round: i64) {
     let from = date(2026, 3, 10).saturating_add(Span::new().days(round % 200));
     let question = Question {
         provider: ProviderId(1 + round % 10),
@@ -68,7 +68,7 @@ async fn search(practice: &Practice, round: i64) {
     patients::page(&mut conn, &filter, 25, 0).await.unwrap();
 }
 
-fn wish(round: i64, hour: i8) -> Wish {
+pub(crate) fn wish(round: i64, hour: i8) -> Wish {
     Wish {
         day: date(2026, 3, 10).saturating_add(Span::new().days(round % 200)),
         at: time(hour, 0, 0, 0),

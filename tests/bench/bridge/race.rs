@@ -19,8 +19,8 @@ use super::{Practice, Size, Wish, book, database, event};
 
 const WRITERS: i64 = 4;
 const CALLERS: i64 = 4;
-const PROVIDERS: i64 = 4;
-const PATIENTS: i64 = 400;
+pub(crate) const PROVIDERS: i64 = 4;
+pub(crate) const PATIENTS: i64 = 400;
 /// Of each side for one day; then they go on with the next.
 const A_DAY: i64 = 120;
 
@@ -31,7 +31,7 @@ fn spread(number: i64, of: i64, salt: i64) -> i64 {
     ((mixed ^ (mixed >> 29)) >> 17).rem_euclid(of)
 }
 
-fn wish(number: i64, salt: i64) -> Wish {
+pub(crate) fn wish(number: i64, salt: i64) -> Wish {
     let quarter = i8::try_from(spread(number, 94, salt)).unwrap();
     Wish {
         day: date(2026, 3, 10).saturating_add(Span::new().days(number / A_DAY)),

@@ -43,6 +43,19 @@ impl Endpoint {
         Self { url, taken }
     }
 
+    /// On a thread of its own, which is not the pipeline's.
+    pub(crate) fn apart(mood: Mood) -> Self {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                sender.send(Self::open(mood).await).unwrap();
+                std::future::pending::<()>().await;
+            });
+        });
+        receiver.recv().unwrap()
+    }
+
     /// Events that were answered 200.
     pub(crate) fn taken(&self) -> usize {
         self.taken.load(Ordering::Relaxed)

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use aws_lambda_events::event::sqs::{SqsEvent, SqsMessage};
 use log_poller::Poll;
 use shared::{
-    app::{App, BruteForce, CallLog, Clock, KeyCache, Parts, Random, RateLimits},
+    app::{App, Background, BruteForce, CallLog, Clock, KeyCache, Parts, Random, RateLimits},
     auth::{secret_ref::SecretRef, webhook_signature::SigningSecret},
     catalog::Catalogs,
     config::Config,
@@ -24,8 +24,9 @@ use shared::{
 use webhook_fanout::Lane;
 
 use crate::office::{
+    StoreCalls,
     database::{self, Engine},
-    queue::{self, Received},
+    queue::{self, Message, Received},
     start_control,
 };
 
@@ -33,6 +34,7 @@ pub(crate) struct World {
     app: App,
     db: TenantDb,
     queue: Received,
+    calls: StoreCalls,
     _files: tempfile::TempDir,
 }
 
@@ -45,8 +47,10 @@ impl World {
             deliveries: table("DeliveriesTable"),
             activity: table("ActivityTable"),
             ledger: table("LedgerTable"),
+            delivery_shards: None,
         };
-        let (dynamodb, _, _) = Box::pin(start_control(&files.path().join("dynamodb.sqlite"), "bench")).await;
+        let (dynamodb, calls, _) =
+            Box::pin(start_control(&files.path().join("dynamodb.sqlite"), "bench")).await;
         let created = database::create(Engine::Sqlite, files.path(), "DemoOffice", "America/New_York").await;
         let (events, queue) = queue::start(&files.path().join("sqs.sqlite"), "bench", false).await;
         let app = App::new(Parts {
@@ -69,6 +73,7 @@ impl World {
             rates: RateLimits::default(),
             brute_force: BruteForce::default(),
             calls: CallLog::default(),
+            background: Background::default(),
         });
         let practice = Practice {
             practicepass: created.db.practicepass().clone(),
@@ -81,7 +86,7 @@ impl World {
             tzdata: None,
         };
         app.control.put_practice(&practice).await.unwrap();
-        Self { app, db: created.db, queue, _files: files }
+        Self { app, db: created.db, queue, calls, _files: files }
     }
 
     /// A subscription to claims.
@@ -145,6 +150,32 @@ impl World {
         last < i64::try_from(rows).unwrap()
     }
 
+    /// What the store was asked for since the last time.
+    pub(crate) fn calls(&self) -> usize {
+        self.calls.take().len()
+    }
+
+    /// Up to so many messages, ten to an event, as Lambda hands them over.
+    pub(crate) async fn events(&self, messages: usize) -> Vec<SqsEvent> {
+        let mut events = Vec::new();
+        while events.len() * 10 < messages {
+            let received = self.queue.receive_ten().await;
+            if received.is_empty() {
+                break;
+            }
+            events.push(event_of(&received));
+        }
+        events
+    }
+
+    /// One batch after the other, as one process has them.
+    pub(crate) async fn deliver(&self, events: Vec<SqsEvent>) {
+        for event in events {
+            let answer = webhook_fanout::deliver(&self.app, Lane::Fast, event).await;
+            assert!(answer.batch_item_failures.is_empty(), "{:?}", answer.batch_item_failures);
+        }
+    }
+
     /// Poller, fast lane and slow lane at work.
     pub(crate) async fn run_until(&self, consumers: usize, done: impl Fn() -> bool) {
         let polling = async {
@@ -178,18 +209,22 @@ impl World {
                 tokio::time::sleep(Duration::from_millis(10)).await;
                 continue;
             }
-            let mut event = SqsEvent::default();
-            for (index, message) in messages.iter().enumerate() {
-                let mut record = SqsMessage::default();
-                record.message_id = Some(index.to_string());
-                record.body = Some(message.body.clone());
-                event.records.push(record);
-            }
-            let answer = webhook_fanout::deliver(&self.app, lane, event).await;
+            let answer = webhook_fanout::deliver(&self.app, lane, event_of(&messages)).await;
             assert!(answer.batch_item_failures.is_empty(), "{:?}", answer.batch_item_failures);
             for message in &messages {
                 self.queue.delete_from(lane == Lane::Slow, message).await;
             }
         }
     }
+}
+
+fn event_of(messages: &[Message]) -> SqsEvent {
+    let mut event = SqsEvent::default();
+    for (index, message) in messages.iter().enumerate() {
+        let mut record = SqsMessage::default();
+        record.message_id = Some(index.to_string());
+        record.body = Some(message.body.clone());
+        event.records.push(record);
+    }
+    event
 }

@@ -69,5 +69,6 @@ EXPECTED = {
     "visits-book": problem(401),
     "slow-fanout": all_messages_back,
     "webhook-fanout": all_messages_back,
+    "webhooks-replay": problem(401),
     "webhooks-signup": problem(401),
 }

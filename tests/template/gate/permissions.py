@@ -17,17 +17,16 @@ JUSTIFIED = {
     ("DataKey", "ThroughTheStores"): {"*", "kms:ReEncrypt*", "kms:GenerateDataKey*"},
     ("DataKey", "OwnLogGroups"): {"*", "kms:ReEncrypt*", "kms:GenerateDataKey*"},
 }
-# What roles may do with stores: items, messages and values. A Scan or a batch has no keys that a
-# condition could check.
-STORE_ACTIONS = {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:Query", "sqs:SendMessage",
+# What roles may do with stores: items, messages and values. A Scan has no keys that a condition could look at.
+STORE_ACTIONS = {"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:Query", "sqs:SendMessage",
                  "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "secretsmanager:GetSecretValue",
                  "secretsmanager:ListSecretVersionIds"}
 OTHER_SERVICES = ("logs:", "xray:", "ec2:", "kms:", "s3:")
 # These roles may use every item of the shared tables: administrators, and the portal, which creates
 # keys.
 WHOLE_TABLES = {"AdminRole", "PortalRole"}
-# The kinds of items in the control table, and the usage counters that partners may read.
-KEY_FAMILIES = {"KEY#*", "KEYS#*", "PARTNER#*", "PRACTICE#*", "COUNTER#*", "COUNTS#*", "USAGE#prt_*", "ACTIVE_SUBSCRIPTIONS", "PRACTICES", "AUDIT", "DATA_PROBLEMS",
+# The kinds of items in the control table, and the usage that partners may read.
+KEY_FAMILIES = {"KEY#*", "KEYS#*", "PARTNER#*", "PRACTICE#*", "COUNTER#*", "COUNTS#*", "USAGE#prt_*", "ACTIVE_SUBSCRIPTIONS", "ACTIVE_SUBSCRIPTIONS#*", "PRACTICES", "AUDIT", "DATA_PROBLEMS",
                 "POLLERS"}
 LAST_USE = {"dynamodb:Attributes": ["pk", "sk", "lastUsedAt"]}
 TRUSTS_LAMBDA = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}

@@ -189,9 +189,22 @@ def every_shard_is_polled_and_no_run_overlaps(template):
 
 
 @rule
-def indexes_hold_whole_items(template):
-    """Lists are read only from indexes. In the local stack every index has whole items, whatever the template says."""
+def indexes_hold_what_lists_show(template):
+    """Lists are read from indexes alone: those of the control table hold whole items, those of deliveries all but what an endpoint answered."""
     for name, table in template.of_type(TABLE).items():
+        keys = {one["AttributeName"] for one in table.get("KeySchema", [])}
+        held = []
         for index in table.get("GlobalSecondaryIndexes", []):
-            if index.get("Projection") != {"ProjectionType": "ALL"}:
-                yield f"{name} {index['IndexName']} does not contain whole items"
+            projection = index.get("Projection", {})
+            if projection.get("ProjectionType") == "INCLUDE":
+                own = {one["AttributeName"] for one in index["KeySchema"]}
+                held.append((index["IndexName"], keys | own | set(projection.get("NonKeyAttributes", []))))
+                if "history" in held[-1][1]:
+                    yield f"{name} {index['IndexName']} holds what endpoints answered"
+                if own & set(projection.get("NonKeyAttributes", [])):
+                    yield f"{name} {index['IndexName']} names a key among the other attributes"
+            elif projection != {"ProjectionType": "ALL"}:
+                yield f"{name} {index['IndexName']} does not hold whole items"
+        places = {"feedPk", "feedPlace", "duePk", "partnerPlace"}
+        if len({frozenset(attributes - places) for _, attributes in held}) > 1:
+            yield f"{name}: indexes hold different attributes"

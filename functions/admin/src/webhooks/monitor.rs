@@ -22,6 +22,7 @@ use shared::{
     domain::{
         PracticePass,
         ids::{DeliveryId, PartnerId, SubscriptionId},
+        pace::Pace,
     },
     params,
 };
@@ -69,7 +70,7 @@ params! {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Monitor {
     summary: Summary,
-    /// At most 1,000 practices whose event logs have been read, ordered by practice.
+    /// Of the first 1,000 practices those whose log has been read, ordered by practice.
     dispatch_states: Vec<DispatchStateBody>,
     /// Number of these practices that do not fit in the response: use `practicepass` to read them.
     /// Omitted if all of them fit.
@@ -83,10 +84,8 @@ pub(crate) struct Monitor {
     /// At most 100 subscriptions that the platform disabled, ordered by practice. Nothing is sent
     /// until the partner signs up again.
     disabled_subscriptions: Vec<DisabledSubscription>,
-    /// At most 100 subscriptions whose circuit breaker is not closed, ordered by practice.
-    ///
-    /// Considers the first 10,000 active subscriptions. Deliveries continue by themselves when the
-    /// endpoint responds again.
+    /// Active subscriptions whose deliveries are held back, at most 100 of some 10,000 active ones, ordered by practice. Each
+    /// goes on by itself when its endpoint answers again.
     breakers: Vec<BreakerBody>,
     /// At most 100 EMR tables with rows that could not be read yesterday or today.
     ///
@@ -155,11 +154,8 @@ struct DisabledSubscription {
     since: Option<String>,
 }
 
-/// The state of a subscription's circuit breaker.
-///
-/// `slow`: deliveries use a separate queue. `parked`: the circuit breaker is open until
-/// `parkedUntil`. `due`: the next delivery is a probe. `probing`: a probe is in progress, and other
-/// deliveries wait.
+/// How a subscription's deliveries are held back: `slow` in a lane of their own, `parked` until a time, `due` for a probe or
+/// `probing`; `held` until a time, because the endpoint answered 429, and `paced` at a limited rate after that.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct BreakerBody {
@@ -171,8 +167,12 @@ struct BreakerBody {
     failing_since: Option<String>,
     /// RFC 3339: since when the endpoint has been too slow for the shared queue.
     slow_since: Option<String>,
-    /// RFC 3339: when the next delivery probes the endpoint.
+    /// RFC 3339: when an endpoint that hung or failed is tried again.
     parked_until: Option<String>,
+    /// RFC 3339: until then nothing is sent, for whatever reason.
+    held_until: Option<String>,
+    /// Calls a second that the endpoint gets since it answered 429; null without a limit.
+    rate: Option<f64>,
 }
 
 /// Rows of one table that could not be read.
@@ -225,17 +225,21 @@ impl From<Subscription> for DisabledSubscription {
 }
 
 impl BreakerBody {
-    fn new(subscription: Subscription, now: Timestamp) -> Self {
+    /// `None`: it was paced, for so long that its pace is forgotten.
+    fn new(subscription: Subscription, now: Timestamp) -> Option<Self> {
         let breaker = &subscription.breaker;
-        Self {
-            state: breaker.state(now),
+        let state = breaker.state(now);
+        (state != BreakerState::Closed).then(|| Self {
+            state,
             failing_since: subscription.failing_since.map(|at| at.to_string()),
             slow_since: breaker.slow_since().map(|at| at.to_string()),
             parked_until: breaker.parked_until().map(|at| at.to_string()),
+            held_until: breaker.held_until(now).map(|at| at.to_string()),
+            rate: breaker.pace(now).map(Pace::calls_per_second),
             id: subscription.id,
             partner_id: subscription.partner_id,
             practicepass: subscription.practicepass,
-        }
+        })
     }
 }
 
@@ -289,7 +293,7 @@ pub(crate) async fn monitor_webhooks(
         recent_deliveries: recent.deliveries.into_iter().map(DeliveryBody::from).collect(),
         queue,
         disabled_subscriptions: disabled.into_iter().map(DisabledSubscription::from).collect(),
-        breakers: held_back.into_iter().map(|it| BreakerBody::new(it, admin.now())).collect(),
+        breakers: held_back.into_iter().filter_map(|it| BreakerBody::new(it, admin.now())).collect(),
         data_problems: data_problems.into_iter().map(DataProblemBody::from).collect(),
         pagination: OffsetPagination { limit: limit.0, offset, has_more: recent.more },
     })

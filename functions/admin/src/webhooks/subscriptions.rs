@@ -75,7 +75,7 @@ pub(crate) async fn row(
         hook_url: subscription.hook_url.as_str().to_owned(),
         disabled_reason: subscription.disabled_reason,
         paused_at: subscription.paused_at.map(|at| at.to_string()),
-        held_until: subscription.breaker.parked_until().map(|at| at.to_string()),
+        held_until: subscription.breaker.held_until(admin.now()).map(|at| at.to_string()),
         failing_since: subscription.failing_since.map(|at| at.to_string()),
         last_success_at: subscription.last.last_success_at.map(|at| at.to_string()),
         last_error: subscription.last.last_error,

@@ -8,10 +8,15 @@ use shared::domain::delivery::WithheldReason;
 
 use super::{Operator, refused};
 use crate::error::{Error, Result};
+use crate::random;
 
-/// Returns a name for a new replay: the current time, to the second.
-pub fn new_name() -> String {
-    Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string()
+/// A name for a replay, which no other one has: the second it was asked for, and something random.
+///
+/// # Errors
+/// When the system has no random numbers.
+pub fn new_name() -> Result<String> {
+    let random = random::alphanumeric(6).map_err(|error| Error::Refused(error.to_string()))?;
+    Ok(format!("{}-{random}", Timestamp::now().strftime("%Y%m%dT%H%M%SZ")))
 }
 
 /// Fails with the API's error code and reason unless some event may be sent to the subscription.

@@ -196,7 +196,7 @@ fn callers_are_known_by_their_access_keys() {
 
 fn keys() -> Keys {
     let key = |name: &str| KeyAttribute { name: name.to_owned(), kind: "S".to_owned() };
-    let index = Index { name: "byOwner".to_owned(), keys: vec![key("owner")] };
+    let index = Index { name: "byOwner".to_owned(), keys: vec![key("owner")], attributes: None };
     Keys::new(&[Table {
         id: "Control".to_owned(),
         keys: vec![key("pk"), key("sk")],

@@ -171,8 +171,21 @@ impl Environment {
         }
     }
 
-    /// Waits until the environment can accept an invocation: no response is pending, and the
-    /// runtime and all extensions wait in `next`. Returns an init error as it was reported.
+    /// Waits until the invocation has its answer.
+    pub(super) async fn answered(&self) {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.state().unanswered.is_none() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Waits until the environment can take an invocation: nothing is unanswered, and the runtime and all extensions
+    /// wait in `next`. An init error comes back as it was reported.
     pub(super) async fn ready(&self) -> Result<(), Value> {
         loop {
             let changed = self.changed.notified();

@@ -20,6 +20,9 @@ use super::{Deployed, Shared, worker};
 /// invocations. After that they start anyway.
 const IDLE_LIMIT: Duration = Duration::from_secs(15);
 
+/// Environments that are started beside lingering ones, at most.
+const MOST_LINGERING: usize = 16;
+
 pub(super) struct Pool {
     pub(super) shared: Arc<Shared>,
     pub(super) deployed: Deployed,
@@ -42,7 +45,10 @@ struct State {
     queued: HashSet<u64>,
     /// Those of `workers` that have not asked for their first job yet.
     starting: HashSet<u64>,
-    /// Workers that accept no more jobs; their processes are ending.
+    /// Those whose invocation has its answer, while an extension goes on for long. As in Lambda they don't count against the
+    /// callers' concurrency: others start beside them.
+    lingering: HashSet<u64>,
+    /// Workers that take no more jobs; their processes are on their way out.
     leaving: HashSet<u64>,
     next_worker: u64,
     stopping: bool,
@@ -58,6 +64,7 @@ impl State {
             old: HashSet::new(),
             queued: HashSet::new(),
             starting: HashSet::new(),
+            lingering: HashSet::new(),
             leaving: HashSet::new(),
             next_worker: 0,
             stopping: false,
@@ -104,6 +111,11 @@ impl State {
     /// Whether every environment of the newest version has started.
     fn is_replaced(&self) -> bool {
         self.starting.is_empty() && self.queued.is_empty()
+    }
+
+    /// How many may be started above the limit: no more than would be there without the lingering ones.
+    fn may_start_beside(&self) -> usize {
+        self.lingering.len().min(MOST_LINGERING)
     }
 
     fn is_empty(&self) -> bool {
@@ -198,7 +210,8 @@ impl Pool {
     /// Starts workers for the jobs that no starting worker will handle.
     fn staff(self: &Arc<Self>, state: &mut State) {
         while state.waiting.len() > state.starting.len()
-            && state.workers.len() + state.old.len() < self.shared.settings.environments
+            && state.workers.len() + state.old.len()
+                < self.shared.settings.environments + state.may_start_beside()
             && !state.stopping
         {
             let number = state.next_number();
@@ -252,7 +265,18 @@ impl Pool {
         }
     }
 
-    /// Returns a job that its worker could not start to the queue.
+    /// Whether the worker's environment lingers after its answer.
+    pub(super) fn linger(self: &Arc<Self>, number: u64, lingers: bool) {
+        let mut state = self.state();
+        if lingers {
+            state.lingering.insert(number);
+            self.staff(&mut state);
+        } else {
+            state.lingering.remove(&number);
+        }
+    }
+
+    /// Puts a job back that its worker could not begin.
     pub(super) fn give_back(&self, job: Job) {
         self.state().waiting.push_front(job);
     }
@@ -277,6 +301,7 @@ impl Pool {
         state.queued.remove(&number);
         state.workers.remove(&number);
         state.old.remove(&number);
+        state.lingering.remove(&number);
         state.leaving.remove(&number);
         state.end_replacement();
         // Do not retry a version that fails to start while the previous one serves.

@@ -23,7 +23,10 @@ use crate::template::REGION;
 /// Lambda allows 10 s, then retries once; debug binaries on a busy machine get the sum at once.
 const INIT_TIME: Duration = Duration::from_secs(20);
 
-/// How long a running invocation may continue once the stack stops.
+/// An environment whose extension goes on for so long after the answer lingers.
+const LINGERS_AFTER: Duration = Duration::from_secs(2);
+
+/// How long a running invocation may go on once the stack stops.
 const FINISHING_TIME: Duration = Duration::from_secs(3);
 
 /// Runs one environment until it is retired, crashes, or the stack stops.
@@ -53,8 +56,8 @@ pub(super) async fn replace(pool: Arc<Pool>, number: u64, idle_until: Instant) {
     pool.leave(number);
 }
 
-/// Starts an environment and serves invocations; releases `turn` once it has started.
-async fn start_and_serve(pool: &Pool, number: u64, turn: Option<SemaphorePermit<'_>>) {
+/// `turn` is given back when the environment has come up.
+async fn start_and_serve(pool: &Arc<Pool>, number: u64, turn: Option<SemaphorePermit<'_>>) {
     match Running::start(pool, number).await {
         Ok(mut running) => {
             if running.comes_up(pool).await {
@@ -118,7 +121,7 @@ impl Running {
         failed.is_none()
     }
 
-    async fn serve(&mut self, pool: &Pool) {
+    async fn serve(&mut self, pool: &Arc<Pool>) {
         while !*self.stop.borrow() {
             let job = match pool.next_turn(self.number) {
                 Turn::Work(job) => job,
@@ -158,7 +161,7 @@ impl Running {
         }
     }
 
-    async fn invoke(&mut self, pool: &Pool, job: Job) -> After {
+    async fn invoke(&mut self, pool: &Arc<Pool>, job: Job) -> After {
         let function = &pool.deployed.function;
         let Ok(invocation) = Invocation::new(&function.id, function.timeout, job.event.clone()) else {
             pool.give_back(job);
@@ -176,9 +179,25 @@ impl Running {
             stopped(&mut stop).await;
             sleep(FINISHING_TIME).await;
         };
+        let (environment, number) = (self.environment.clone(), self.number);
+        let lingering = async {
+            environment.answered().await;
+            sleep(LINGERS_AFTER).await;
+            pool.linger(number, true);
+            std::future::pending::<()>().await;
+        };
+        let ready = async {
+            tokio::select! {
+                ready = environment.ready() => ready,
+                () = lingering => Ok(()),
+            }
+        };
         let outcome = tokio::select! {
-            ready = self.environment.ready() => match ready {
-                Ok(()) => return After::Reusable,
+            ready = ready => match ready {
+                Ok(()) => {
+                    pool.linger(number, false);
+                    return After::Reusable;
+                }
                 Err(error) => Outcome::Failure(error),
             },
             status = self.child.wait() => {

@@ -32,6 +32,7 @@ const SCHEMA: &str = "
         receipt text
     );
     create index if not exists messages_by_queue on messages (queue, visible_at, id);
+    create index if not exists messages_by_group on messages (queue, coalesce(group_id, ''), visible_at, id);
 ";
 
 /// Does its work in the transaction and returns what is to be called once that is committed or has failed.

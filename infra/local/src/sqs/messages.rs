@@ -89,12 +89,20 @@ pub(super) struct Taken {
     pub(super) next_visible_at: Option<i64>,
 }
 
-/// Hides up to `limit` visible messages and returns them, oldest first; those received too often move on.
+/// A group with its oldest visible message.
+struct Group {
+    name: String,
+    in_flight: i64,
+    oldest: (i64, i64),
+}
+
+/// Hides up to `limit` visible messages and returns them; those received too often move on. As in a fair queue, the next message is the oldest
+/// of the group with the fewest in flight: one that has sent much doesn't hold up the others.
 pub(super) fn take(connection: &Connection, take: &Take) -> rusqlite::Result<Taken> {
     let mut select = connection.prepare_cached(
         "select id, message_id, body, body_md5, attributes, attributes_md5, group_id, dead_letter_source, sent_at,
                 first_received_at, receive_count
-         from messages where queue = ?1 and visible_at <= ?2 and sent_at > ?3 order by visible_at, id limit 1",
+         from messages where id = ?1",
     )?;
     let mut hide = connection.prepare_cached(
         "update messages set visible_at = ?2, receive_count = ?3, first_received_at = ?4, receipt = ?5 where id = ?1",
@@ -103,30 +111,35 @@ pub(super) fn take(connection: &Connection, take: &Take) -> rusqlite::Result<Tak
         "update messages set queue = ?2, dead_letter_source = ?3, visible_at = ?4, receipt = null where id = ?1",
     )?;
     let mut taken = Taken { messages: vec![], dead_letters: 0, next_visible_at: None };
+    let mut groups = groups(connection, take)?;
     while taken.messages.len() < take.limit {
-        let found = select
-            .query_row(params![take.queue, take.now, take.sent_after], |row| message(row, take.now))
-            .optional()?;
-        let Some((id, mut message)) = found else { break };
+        let next = groups.iter().enumerate().min_by_key(|(_, group)| (group.in_flight, group.oldest));
+        let Some(at) = next.map(|(at, _)| at) else { break };
+        let (id, mut message) = select.query_row([groups[at].oldest.1], |row| message(row, take.now))?;
         if let Some((dead_letters, maximum)) = &take.redrive
             && message.receive_count >= *maximum
         {
             move_on.execute(params![id, dead_letters, take.source_arn, take.now])?;
             taken.dead_letters += 1;
-            continue;
+        } else {
+            message.receive_count += 1;
+            message.receipt = format!("{id}.{}.{}", message.receive_count, message.message_id);
+            // A visibility of zero leaves the message where it is: it must not be found again by this same receive.
+            let visible_at = take.visible_again_at.max(take.now + 1);
+            hide.execute(params![
+                id,
+                visible_at,
+                message.receive_count,
+                message.first_received_at,
+                message.receipt
+            ])?;
+            taken.messages.push(message);
+            groups[at].in_flight += 1;
         }
-        message.receive_count += 1;
-        message.receipt = format!("{id}.{}.{}", message.receive_count, message.message_id);
-        // A visibility of zero leaves the message where it is: it must not be found again by this same receive.
-        let visible_at = take.visible_again_at.max(take.now + 1);
-        hide.execute(params![
-            id,
-            visible_at,
-            message.receive_count,
-            message.first_received_at,
-            message.receipt
-        ])?;
-        taken.messages.push(message);
+        match oldest(connection, take, &groups[at].name)? {
+            Some(oldest) => groups[at].oldest = oldest,
+            None => drop(groups.swap_remove(at)),
+        }
     }
     if taken.messages.is_empty() {
         let mut next = connection
@@ -134,6 +147,44 @@ pub(super) fn take(connection: &Connection, take: &Take) -> rusqlite::Result<Tak
         taken.next_visible_at = next.query_row(params![take.queue, take.now], |row| row.get(0))?;
     }
     Ok(taken)
+}
+
+/// The groups that have visible messages.
+fn groups(connection: &Connection, take: &Take) -> rusqlite::Result<Vec<Group>> {
+    // One step through the index for each group, whatever it holds.
+    let mut names = connection.prepare_cached(
+        "with recursive names (name) as (
+             select min(coalesce(group_id, '')) from messages where queue = ?1
+             union all
+             select (select min(coalesce(group_id, '')) from messages
+                     where queue = ?1 and coalesce(group_id, '') > names.name)
+             from names where names.name is not null)
+         select name from names where name is not null",
+    )?;
+    let mut in_flight = connection.prepare_cached(
+        "select count(*) from messages
+         where queue = ?1 and coalesce(group_id, '') = ?2 and visible_at > ?3 and receipt is not null",
+    )?;
+    let mut groups = vec![];
+    for name in names.query_map([&take.queue], |row| row.get::<_, String>(0))? {
+        let name = name?;
+        if let Some(oldest) = oldest(connection, take, &name)? {
+            let in_flight = in_flight.query_row(params![take.queue, name, take.now], |row| row.get(0))?;
+            groups.push(Group { name, in_flight, oldest });
+        }
+    }
+    Ok(groups)
+}
+
+/// Time and id of a group's oldest visible message.
+fn oldest(connection: &Connection, take: &Take, group: &str) -> rusqlite::Result<Option<(i64, i64)>> {
+    let mut oldest = connection.prepare_cached(
+        "select visible_at, id from messages
+         where queue = ?1 and coalesce(group_id, '') = ?2 and visible_at <= ?3 and sent_at > ?4
+         order by visible_at, id limit 1",
+    )?;
+    let values = params![take.queue, group, take.now, take.sent_after];
+    oldest.query_row(values, |row| Ok((row.get(0)?, row.get(1)?))).optional()
 }
 
 fn message(row: &Row<'_>, now: i64) -> rusqlite::Result<(i64, Message)> {

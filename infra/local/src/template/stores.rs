@@ -18,11 +18,13 @@ pub struct Table {
     pub expiry_attribute: Option<String>,
 }
 
-/// A global secondary index over all attributes.
+/// A global secondary index.
 #[derive(Debug, Clone)]
 pub struct Index {
     pub name: String,
     pub keys: Vec<KeyAttribute>,
+    /// What it holds besides keys; `None`: all attributes.
+    pub attributes: Option<Vec<String>>,
 }
 
 /// A key attribute and its type: `S`, `N` or `B`.
@@ -94,16 +96,23 @@ pub(super) fn table(id: &str, properties: &Map<String, Value>) -> Result<Table> 
             "{id}: the local stack does not support local secondary indexes"
         )));
     }
+    let empty = Map::new();
     let mut indexes = vec![];
     for index in properties.get("GlobalSecondaryIndexes").and_then(Value::as_array).into_iter().flatten() {
         let index =
-            index.as_object().ok_or_else(|| Error::Template(format!("{id}: an index must be a mapping")))?;
-        if index.get("Projection").and_then(|it| it.get("ProjectionType")).is_none_or(|it| it != "ALL") {
-            return Err(Error::Template(format!(
-                "{id}: the local stack supports indexes of all attributes only"
-            )));
-        }
-        indexes.push(Index { name: text(index, "IndexName")?.to_owned(), keys: keys_of(index)? });
+            index.as_object().ok_or_else(|| Error::Template(format!("{id}: an index is no mapping")))?;
+        let projection = index.get("Projection").and_then(Value::as_object).unwrap_or(&empty);
+        let attributes = match projection.get("ProjectionType").and_then(Value::as_str) {
+            Some("ALL") => None,
+            Some("KEYS_ONLY") => Some(vec![]),
+            Some("INCLUDE") => {
+                let named =
+                    projection.get("NonKeyAttributes").and_then(Value::as_array).into_iter().flatten();
+                Some(named.filter_map(Value::as_str).map(str::to_owned).collect())
+            }
+            _ => return Err(Error::Template(format!("{id}: an index without a ProjectionType"))),
+        };
+        indexes.push(Index { name: text(index, "IndexName")?.to_owned(), keys: keys_of(index)?, attributes });
     }
     let expiry = properties.get("TimeToLiveSpecification").and_then(Value::as_object);
     let expiry = expiry.filter(|it| it.get("Enabled").is_some_and(|enabled| enabled == true));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::join_all;
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
@@ -97,7 +98,8 @@ impl Poller {
             }
             Err(_) => Failed::All,
         };
-        for message in batch {
+        // At the same time: what comes to the file together is one commit.
+        let settling = batch.iter().map(async |message| {
             let settled = if failed.contains(&message.message_id) {
                 self.give_back(message).await
             } else {
@@ -107,7 +109,8 @@ impl Poller {
                 // The message becomes visible again after its visibility time-out.
                 eprintln!("{}: message {}: {error}", self.trigger.queue, message.message_id);
             }
-        }
+        });
+        join_all(settling).await;
     }
 
     async fn give_back(&self, message: &Message) -> Result<(), crate::sqs::Fault> {

@@ -15,6 +15,7 @@ fn table() -> Table {
         indexes: vec![Index {
             name: "bySubscription".to_owned(),
             keys: vec![key("subscriptionId", "N"), key("createdAt", "S")],
+            attributes: None,
         }],
         expiry_attribute: Some("expiresAt".to_owned()),
     }
@@ -67,4 +68,28 @@ async fn a_table_that_no_longer_fits_the_template_is_refused_with_advice() {
     changed.indexes[0].keys.pop();
     let error = DynamoDb::start(&file, &[changed]).await.err().unwrap().to_string();
     assert!(error.contains("DeliveriesTable") && error.contains("--fresh"), "{error}");
+}
+
+#[tokio::test]
+async fn an_index_holds_what_the_template_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("dynamodb.sqlite");
+    let mut table = table();
+    table.indexes[0].attributes = Some(vec!["status".to_owned()]);
+    let server = DynamoDb::start(&file, std::slice::from_ref(&table)).await.unwrap();
+    let dynamodb = client(&server.endpoint);
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let put = dynamodb.put_item().table_name("DeliveriesTable").item("pk", text("a"));
+    let put = put.item("subscriptionId", AttributeValue::N("1".into())).item("createdAt", text("then"));
+    put.item("status", text("delivered")).item("answer", text("secret")).send().await.unwrap();
+    let query = dynamodb.query().table_name("DeliveriesTable").index_name("bySubscription");
+    let query = query.key_condition_expression("subscriptionId = :s");
+    let found = query.expression_attribute_values(":s", AttributeValue::N("1".into())).send().await.unwrap();
+    let mut names: Vec<&str> = found.items()[0].keys().map(String::as_str).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["createdAt", "pk", "status", "subscriptionId"]);
+    server.stop().await;
+    table.indexes[0].attributes = None;
+    let refused = DynamoDb::start(&file, &[table]).await.err().unwrap().to_string();
+    assert!(refused.contains("--fresh"), "{refused}");
 }

@@ -116,6 +116,24 @@ async fn the_next_invocation_waits_until_every_extension_is_done_but_the_reply_d
 }
 
 #[tokio::test]
+async fn an_environment_whose_extension_goes_on_for_long_takes_up_nobodys_concurrency() {
+    let bench = Bench::new(LONG, 1, IDLE).await;
+    let first = bench.invoke("1");
+    let process = bench.process().await;
+    let (_, worker, _) = process.register("worker", r#"["INVOKE"]"#).await;
+    let (_, (id, _)) = tokio::join!(process.extension_next(&worker), process.next());
+    process.respond(&id, "one").await;
+    assert_eq!(first.await.unwrap().unwrap(), success("one"));
+    let second = bench.invoke("2");
+    let other = bench.process().await;
+    let (id, event) = other.next().await;
+    assert_eq!(&*event, b"2");
+    other.respond(&id, "two").await;
+    assert_eq!(second.await.unwrap().unwrap(), success("two"));
+    assert!(is_alive(process.pid), "its extension still works");
+}
+
+#[tokio::test]
 async fn an_extension_is_refused_what_lambda_refuses_internal_extensions() {
     let bench = Bench::new(LONG, 1, IDLE).await;
     let _invocation = bench.invoke("{}");

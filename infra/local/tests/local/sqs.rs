@@ -327,3 +327,44 @@ async fn purge_and_list_work() {
     let listed = bench.client.list_queues().queue_name_prefix("Ev").send().await.unwrap();
     assert_eq!(listed.queue_urls.unwrap(), std::slice::from_ref(&bench.url));
 }
+
+#[tokio::test]
+async fn a_group_that_sent_thousands_holds_up_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = bench(folder.path()).await;
+    for first in (0..2_420).step_by(10) {
+        let entry = |number: i32| {
+            let entry = SendMessageBatchRequestEntry::builder().id(number.to_string());
+            entry.message_body(format!("noisy {number}")).message_group_id("noisy").build().unwrap()
+        };
+        let entries: Vec<_> = (first..first + 10).map(entry).collect();
+        bench
+            .client
+            .send_message_batch()
+            .queue_url(&bench.url)
+            .set_entries(Some(entries))
+            .send()
+            .await
+            .unwrap();
+    }
+    let noisy = bench.receive().await;
+    assert_eq!(noisy.len(), 10);
+    for group in ["quiet", "other"] {
+        for number in 0..2 {
+            let send =
+                bench.client.send_message().queue_url(&bench.url).message_body(format!("{group} {number}"));
+            send.message_group_id(group).send().await.unwrap();
+        }
+    }
+    let next = bench.receive().await;
+    let mut bodies: Vec<&str> = next.iter().map(|it| it.body.as_deref().unwrap()).collect();
+    assert_eq!(bodies.len(), 10, "what nobody else wants the noisy one gets");
+    let quiet: Vec<&str> = bodies.extract_if(.., |it| !it.starts_with("noisy")).collect();
+    assert_eq!(quiet, ["quiet 0", "other 0", "quiet 1", "other 1"]);
+    assert_eq!(
+        bodies,
+        ["noisy 10", "noisy 11", "noisy 12", "noisy 13", "noisy 14", "noisy 15"],
+        "the oldest first"
+    );
+    bench.server.stop().await;
+}

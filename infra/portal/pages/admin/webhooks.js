@@ -78,7 +78,8 @@ function HeldBack({ data }) {
         { label: 'State', cell: (/** @type {any} */ it) => html`<${Status} status=${it.state} />` },
         { label: 'Failing since', class: 'nowrap', cell: (/** @type {any} */ it) => (it.failingSince ? html`<${Time} at=${it.failingSince} ago />` : '–') },
         { label: 'Slow since', class: 'nowrap', cell: (/** @type {any} */ it) => (it.slowSince ? html`<${Time} at=${it.slowSince} ago />` : '–') },
-        { label: 'Next probe', class: 'nowrap', cell: (/** @type {any} */ it) => html`<${Time} at=${it.parkedUntil} />` },
+        { label: 'Held until', class: 'nowrap', cell: (/** @type {any} */ it) => (it.heldUntil ? html`<${Time} at=${it.heldUntil} />` : '–') },
+        { label: 'Rate', class: 'nowrap', cell: (/** @type {any} */ it) => (it.rate === null ? '–' : `${formatNumber(it.rate)}/s`) },
       ]} />`
     : html`<${Empty}>All circuit breakers are closed.<//>`}<//>`;
 }

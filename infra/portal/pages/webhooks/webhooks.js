@@ -1,6 +1,7 @@
 // @ts-check
 import { html, useState } from '../../vendor/preact.js';
 import { call, get } from '../../lib/api.js';
+import { formatNumber } from '../../lib/format.js';
 import { useLoad } from '../../lib/load.js';
 import { Scopes, Status, Time } from '../../parts/badges.js';
 import { Confirm } from '../../parts/dialog.js';
@@ -75,7 +76,11 @@ function SubscriptionCard({ subscription: it, act }) {
     ${it.status === 'active' && it.suspendedScopes.length > 0 && html`<div class="notice warn"><strong>Some events are not sent.</strong> None of your valid keys grants ${it.suspendedScopes.join(', ')}.</div>`}
     ${it.failingSince && it.status === 'active' && html`<div class="notice warn"><strong>Your endpoint is failing.</strong> Every attempt since <${Time} at=${it.failingSince} /> has failed. After 5 days of failures, nothing more is sent.</div>`}
     <dl class="facts"><dt>Endpoint</dt><dd><code>${it.hookUrl}</code></dd><dt>Events</dt><dd><${Scopes} scopes=${it.scopes} /></dd>
-      <dt>Since</dt><dd><${Time} at=${it.createdAt} /></dd></dl>
+      <dt>Since</dt><dd><${Time} at=${it.createdAt} /></dd>
+      ${it.heldUntil && html`<dt>Held until</dt><dd><${Time} at=${it.heldUntil} /></dd>`}
+      ${it.rate !== null && html`<dt>Rate</dt><dd>${formatNumber(it.rate)} a second, since your endpoint answered 429</dd>`}
+      <dt>Last success</dt><dd>${it.lastSuccessAt ? html`<${Time} at=${it.lastSuccessAt} />` : 'None yet'}</dd>
+      ${it.lastError && html`<dt>Last error</dt><dd><${Time} at=${it.lastError.at} />: ${it.lastError.message ?? it.lastError.statusCode}</dd>`}</dl>
     <div class="button-row">
       <button type="button" class="button" onClick=${() => act('edit')}>Change</button>
       <button type="button" class="button" onClick=${() => act('rotate')}>Replace secret</button>

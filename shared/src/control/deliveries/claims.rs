@@ -8,11 +8,11 @@ use super::{
         Error, Result, Store, Table, instant,
         store::{SERVICE, pk},
     },
-    Delivery,
+    Delivery, due,
 };
 
 /// Longer than an attempt takes; a process that died loses its claim after it.
-const CLAIMED_FOR: SignedDuration = SignedDuration::from_secs(30);
+pub(super) const CLAIMED_FOR: SignedDuration = SignedDuration::from_secs(30);
 
 /// What became of the wish to attempt a delivery.
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ impl Store {
             // Nothing but this would bring it to an end if its process died.
             delivery.next_attempt_at = now.checked_add(CLAIMED_FOR).ok();
         }
-        match self.put_new(Table::Deliveries, delivery.item()?).await {
+        match self.put_new(Table::Deliveries, delivery.item(self.delivery_shards(), false)?).await {
             Ok(()) => Ok(Claimed::Yes(Box::new(delivery))),
             Err(Error::ConditionFailed) => self.claim_again(&delivery.key, 1, now).await,
             Err(error) => Err(error),
@@ -56,16 +56,29 @@ impl Store {
             .update_item()
             .table_name(self.name(Table::Deliveries)?)
             .set_key(Some(pk(key)))
-            .update_expression("SET claimedUntil = :until")
             .expression_attribute_values(":until", AttributeValue::N(until(now).to_string()))
             .expression_attribute_values(":attempts", AttributeValue::N(delivery.attempts.to_string()));
-        update = match before {
-            Some(before) => update
+        update = if let Some(before) = before {
+            // Its process died: the attempt is on record, whatever becomes of the next one.
+            delivery.record_cut_off(before);
+            let history: AttributeValue = serde_dynamo::to_attribute_value(&delivery.history)
+                .map_err(|error| Error::Malformed(error.to_string()))?;
+            update
+                .update_expression(
+                    "SET claimedUntil = :until, unscheduled = :unscheduled, #history = :history",
+                )
                 .condition_expression("attempts = :attempts AND claimedUntil = :before")
-                .expression_attribute_values(":before", AttributeValue::N(before.to_string())),
-            None => {
-                update.condition_expression("attempts = :attempts AND attribute_not_exists(claimedUntil)")
-            }
+                .expression_attribute_names("#history", "history")
+                .expression_attribute_values(":history", history)
+                .expression_attribute_values(
+                    ":unscheduled",
+                    AttributeValue::N(delivery.unscheduled.to_string()),
+                )
+                .expression_attribute_values(":before", AttributeValue::N(before.to_string()))
+        } else {
+            update
+                .update_expression("SET claimedUntil = :until")
+                .condition_expression("attempts = :attempts AND attribute_not_exists(claimedUntil)")
         };
         match update.send().await.map_err(|error| Error::from_sdk(SERVICE, &error)) {
             Ok(_) => Ok(Claimed::Yes(Box::new(delivery))),
@@ -74,20 +87,62 @@ impl Store {
         }
     }
 
+    /// Puts a claimed delivery among those that are due after its claim. Its message is gone while its attempt goes on: should the
+    /// process die, nothing else brings it back.
+    ///
+    /// # Errors
+    /// [`Error::ConditionFailed`] when the claim had ended.
+    pub async fn outlive_message(&self, delivery: &Delivery) -> Result<()> {
+        let claim = delivery.claimed_until.unwrap_or_default();
+        let until = Timestamp::from_millisecond(claim).unwrap_or(Timestamp::MAX);
+        let due = due::partition(due::shard(delivery.id, self.delivery_shards()));
+        let [feed, place, of_partner] = delivery
+            .places(delivery.status, self.delivery_shards())
+            .map(|(_, value)| AttributeValue::S(value));
+        self.client()
+            .update_item()
+            .table_name(self.name(Table::Deliveries)?)
+            .set_key(Some(pk(&delivery.key)))
+            .update_expression(
+                "SET nextAttemptAt = :until, duePk = :due, feedPk = :feed, feedPlace = :place, partnerPlace = :of_partner",
+            )
+            .condition_expression("claimedUntil = :claim")
+            .expression_attribute_values(":until", AttributeValue::S(instant::text(until)))
+            .expression_attribute_values(":due", AttributeValue::S(due))
+            .expression_attribute_values(":feed", feed)
+            .expression_attribute_values(":place", place)
+            .expression_attribute_values(":of_partner", of_partner)
+            .expression_attribute_values(":claim", AttributeValue::N(claim.to_string()))
+            .send()
+            .await
+            .map_err(|error| Error::from_sdk(SERVICE, &error))?;
+        Ok(())
+    }
+
     /// Gives a claim back without an attempt: the delivery's turn comes at `until`.
     ///
     /// # Errors
     /// [`Error::ConditionFailed`] when the claim had ended and another process claimed it.
     pub async fn put_back(&self, delivery: &Delivery, until: Timestamp) -> Result<()> {
         let claim = delivery.claimed_until.unwrap_or_default();
+        let due = due::partition(due::shard(delivery.id, self.delivery_shards()));
+        let [feed, place, of_partner] = delivery
+            .places(delivery.status, self.delivery_shards())
+            .map(|(_, value)| AttributeValue::S(value));
         self.client()
             .update_item()
             .table_name(self.name(Table::Deliveries)?)
             .set_key(Some(pk(&delivery.key)))
-            .update_expression("SET nextAttemptAt = :until, duePk = :due REMOVE claimedUntil")
+            .update_expression(
+                "SET nextAttemptAt = :until, duePk = :due, feedPk = :feed, feedPlace = :place, partnerPlace = :of_partner \
+                 REMOVE claimedUntil",
+            )
             .condition_expression("claimedUntil = :claim")
             .expression_attribute_values(":until", AttributeValue::S(instant::text(until)))
-            .expression_attribute_values(":due", AttributeValue::S(delivery.due_partition()))
+            .expression_attribute_values(":due", AttributeValue::S(due))
+            .expression_attribute_values(":feed", feed)
+            .expression_attribute_values(":place", place)
+            .expression_attribute_values(":of_partner", of_partner)
             .expression_attribute_values(":claim", AttributeValue::N(claim.to_string()))
             .send()
             .await

@@ -9,11 +9,22 @@ use super::{
         Error, Result, Store, Table, instant,
         store::{SERVICE, from_items, pk},
     },
-    Delivery, SHARDS,
+    Delivery,
 };
+use crate::domain::ids::DeliveryId;
 
-/// So many that are due are counted for each shard, and no more.
-const COUNTED: i32 = 2_500;
+/// So many that are due are counted in all, and no more.
+const COUNTED: i64 = 10_000;
+
+pub(super) const PARTITION: &str = "duePk";
+
+pub(super) fn partition(shard: i64) -> String {
+    format!("DUE#{shard}")
+}
+
+pub(super) fn shard(id: DeliveryId, shards: i64) -> i64 {
+    id.0.rem_euclid(shards)
+}
 
 impl Store {
     /// Up to `limit` deliveries of a shard whose next attempt should have begun by `before`, the longest overdue first.
@@ -24,7 +35,7 @@ impl Store {
             .table_name(self.name(Table::Deliveries)?)
             .index_name("due")
             .key_condition_expression("duePk = :pk AND nextAttemptAt <= :before")
-            .expression_attribute_values(":pk", AttributeValue::S(format!("DUE#{shard}")))
+            .expression_attribute_values(":pk", AttributeValue::S(partition(shard)))
             .expression_attribute_values(":before", AttributeValue::S(instant::text(before)))
             .limit(limit)
             .send()
@@ -35,17 +46,21 @@ impl Store {
 
     /// When the attempt that has been due the longest at `now` should have begun.
     pub async fn oldest_due(&self, now: Timestamp) -> Result<Option<Timestamp>> {
-        let shards = try_join_all((0..SHARDS).map(|shard| self.due_deliveries(shard, now, 1))).await?;
+        let shards =
+            try_join_all((0..self.delivery_shards()).map(|shard| self.due_deliveries(shard, now, 1))).await?;
         Ok(shards.into_iter().flatten().filter_map(|it| it.next_attempt_at).min())
     }
 
-    /// How many attempts are due at `now`; 10,000 stands for as many or more.
+    /// How many attempts are due at `now`; about 10,000 stands for as many or more.
     pub async fn count_due(&self, now: Timestamp) -> Result<i64> {
-        let shards = try_join_all((0..SHARDS).map(|shard| self.count_due_of(shard, now))).await?;
-        Ok(shards.into_iter().map(i64::from).sum())
+        let shards = self.delivery_shards();
+        // Shards are filled evenly.
+        let most = i32::try_from(COUNTED / shards).unwrap_or(i32::MAX);
+        let counts = try_join_all((0..shards).map(|shard| self.count_due_of(shard, now, most))).await?;
+        Ok(counts.into_iter().map(i64::from).sum())
     }
 
-    async fn count_due_of(&self, shard: i64, now: Timestamp) -> Result<i32> {
+    async fn count_due_of(&self, shard: i64, now: Timestamp, most: i32) -> Result<i32> {
         let mut count = 0;
         let mut start = None;
         loop {
@@ -56,16 +71,16 @@ impl Store {
                 .index_name("due")
                 .select(Select::Count)
                 .key_condition_expression("duePk = :pk AND nextAttemptAt <= :now")
-                .expression_attribute_values(":pk", AttributeValue::S(format!("DUE#{shard}")))
+                .expression_attribute_values(":pk", AttributeValue::S(partition(shard)))
                 .expression_attribute_values(":now", AttributeValue::S(instant::text(now)))
-                .limit(COUNTED - count)
+                .limit(most - count)
                 .set_exclusive_start_key(start)
                 .send()
                 .await
                 .map_err(|error| Error::from_sdk(SERVICE, &error))?;
             count += page.count;
             start = page.last_evaluated_key;
-            if start.is_none() || count >= COUNTED {
+            if start.is_none() || count >= most {
                 return Ok(count);
             }
         }

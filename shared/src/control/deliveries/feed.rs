@@ -1,43 +1,73 @@
 //! Everybody's deliveries, or a practice's, the newest first.
 //!
-//! Both indexes are ordered by outcome first: what one asks for, all or a single outcome, is merged from a query for each, so
-//! that a page of failures never reads past successes.
-
-use std::{cmp::Reverse, collections::VecDeque};
+//! The indexes are ordered by outcome first: what one asks for, all or a single outcome, is merged from a query for each, so
+//! that a page of failures never reads past successes. Within an outcome ids give the order, by which a delivery is found, too.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures::future::try_join_all;
-use jiff::Timestamp;
 
 use super::{
     super::{
-        Error, Result, Store, Table, instant,
-        store::{Item, SERVICE, from_items},
+        Error, Result, Store, Table,
+        store::{SERVICE, from_items},
     },
-    Delivery, SHARDS,
+    Delivery,
+    source::{Source, Wanted},
 };
-use crate::domain::{PracticePass, delivery::DeliveryStatus, ids::DeliveryId};
+use crate::domain::{
+    PracticePass,
+    delivery::DeliveryStatus,
+    ids::{DeliveryId, PartnerId},
+};
 
-/// The sort key of both indexes: `<outcome>#<creation>#<id>`.
-pub(super) const OUTCOME_AT: &str = "outcomeAt";
-const OPEN: &str = "open";
-const FAILED: &str = "failed";
-const DELIVERED: &str = "delivered";
-/// A query asks for so many deliveries at least, and at most.
-const PAGE: (usize, usize) = (10, 250);
+pub(super) const PARTITION: &str = "feedPk";
+/// The sort key of `feed`: `<outcome>#<id>`.
+pub(super) const PLACE: &str = "feedPlace";
+/// The sort key of `byPractice`: `<partner>#<outcome>#<id>`.
+pub(super) const PLACE_OF_PARTNER: &str = "partnerPlace";
+pub(super) const OPEN: &str = "open";
+pub(super) const FAILED: &str = "failed";
+pub(super) const DELIVERED: &str = "delivered";
+/// The fewest shards there are.
+const FEWEST: i64 = 4;
 
 pub(super) fn partition(shard: i64) -> String {
     format!("FEED#{shard}")
 }
 
-/// The id is filled up with zeros, so that text is ordered as numbers are.
-pub(super) fn outcome_at(status: DeliveryStatus, created_at: Timestamp, id: DeliveryId) -> String {
+pub(super) fn shard(id: DeliveryId, shards: i64) -> i64 {
+    id.0.rem_euclid(shards)
+}
+
+/// Where a delivery can be, whatever the number of shards was when it was written: a power of two, up to `shards`.
+fn shards_of(id: DeliveryId, shards: i64) -> Vec<i64> {
+    let numbers = std::iter::successors(Some(FEWEST), |number| Some(number * 2));
+    let mut found: Vec<i64> = numbers
+        .take_while(|number| *number < shards)
+        .chain([shards])
+        .map(|number| shard(id, number))
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// Filled up with zeros, so that text is ordered as numbers are.
+pub(super) fn digits(id: DeliveryId) -> String {
+    format!("{:016}", id.0)
+}
+
+pub(super) fn place(status: DeliveryStatus, id: DeliveryId) -> String {
     let outcome = match status {
         DeliveryStatus::Delivered => DELIVERED,
         status if status.is_open() => OPEN,
         _ => FAILED,
     };
-    format!("{outcome}#{}#{:016}", instant::text(created_at), id.0)
+    format!("{outcome}#{}", digits(id))
+}
+
+pub(super) fn place_of_partner(partner: &PartnerId, status: DeliveryStatus, id: DeliveryId) -> String {
+    format!("{partner}#{}", place(status, id))
 }
 
 /// A part of the feed, the newest first.
@@ -48,26 +78,9 @@ pub struct FeedPage {
     pub more: bool,
 }
 
-/// One query's answer, read piece by piece.
-struct Source<'a> {
-    index: &'static str,
-    /// The partition key and its value.
-    partition: (&'static str, String),
-    outcome: &'a str,
-    read: VecDeque<Delivery>,
-    next: Option<Item>,
-    ended: bool,
-}
-
-impl Source<'_> {
-    fn must_read(&self) -> bool {
-        self.read.is_empty() && !self.ended
-    }
-}
-
 impl Store {
     /// Up to `limit` deliveries after the `offset` newest, of all practices or one; `success` keeps those that (didn't) succeed.
-    /// What was just written may be seen a moment later.
+    /// What was just written may be seen a moment later; histories are left out.
     pub async fn recent_deliveries(
         &self,
         practicepass: Option<&PracticePass>,
@@ -75,97 +88,56 @@ impl Store {
         offset: usize,
         limit: usize,
     ) -> Result<FeedPage> {
-        let outcomes: &[&str] = match success {
-            None => &[OPEN, FAILED, DELIVERED],
-            Some(false) => &[OPEN, FAILED],
-            Some(true) => &[DELIVERED],
+        let wanted = Wanted::of(success);
+        let sources = match practicepass {
+            Some(practicepass) => self.sources_of(practicepass, wanted).await?,
+            None => Source::of_all(0..self.delivery_shards(), wanted),
         };
-        let partitions: Vec<(&'static str, &'static str, String)> = match practicepass {
-            Some(practicepass) => vec![("byPractice", "practicepass", practicepass.to_string())],
-            None => (0..SHARDS).map(|shard| ("feed", "feedPk", partition(shard))).collect(),
-        };
-        let sources = partitions.iter().flat_map(|(index, name, value)| {
-            outcomes.iter().map(|outcome| Source {
-                index,
-                partition: (name, value.clone()),
-                outcome,
-                read: VecDeque::new(),
-                next: None,
-                ended: false,
-            })
-        });
         let mut page = FeedPage::default();
-        page.deliveries = self.merge(sources.collect(), offset, limit + 1).await?;
+        page.deliveries = self.merge(sources, offset, limit + 1).await?;
         page.more = page.deliveries.len() > limit;
         page.deliveries.truncate(limit);
         Ok(page)
     }
 
-    /// Up to `wanted` of the newest deliveries of all sources, after `skipped` others.
-    async fn merge(
-        &self,
-        mut sources: Vec<Source<'_>>,
-        mut skipped: usize,
-        wanted: usize,
-    ) -> Result<Vec<Delivery>> {
-        let mut found = Vec::with_capacity(wanted);
-        loop {
-            let share = (skipped + wanted - found.len()) / sources.len() + 1;
-            let share = share.clamp(PAGE.0, PAGE.1);
-            let hungry = sources.iter_mut().filter(|source| source.must_read());
-            try_join_all(hungry.map(|source| self.read_on(source, share))).await?;
-            // The newest of all is known only while every source shows its newest.
-            while !sources.iter().any(Source::must_read) {
-                let newest =
-                    sources.iter_mut().filter(|source| !source.read.is_empty()).min_by_key(|source| {
-                        Reverse(source.read.front().map(|delivery| (delivery.created_at, delivery.id.0)))
-                    });
-                let Some(delivery) = newest.and_then(|source| source.read.pop_front()) else {
-                    return Ok(found);
-                };
-                if skipped > 0 {
-                    skipped -= 1;
-                    continue;
-                }
-                found.push(delivery);
-                if found.len() == wanted {
-                    return Ok(found);
-                }
-            }
-        }
+    /// The delivery with this id, of everybody's; one that was just made may be seen a moment later.
+    pub async fn delivery_by_id(&self, id: DeliveryId) -> Result<Option<Delivery>> {
+        let shards = shards_of(id, self.delivery_shards());
+        self.by_id(|| Source::of_all(shards.iter().copied(), Wanted::All), id).await
     }
 
-    async fn read_on(&self, source: &mut Source<'_>, limit: usize) -> Result<()> {
-        let page = self
-            .client()
-            .query()
-            .table_name(self.name(Table::Deliveries)?)
-            .index_name(source.index)
-            .key_condition_expression("#partition = :partition AND begins_with(outcomeAt, :outcome)")
-            .expression_attribute_names("#partition", source.partition.0)
-            .expression_attribute_values(":partition", AttributeValue::S(source.partition.1.clone()))
-            .expression_attribute_values(":outcome", AttributeValue::S(format!("{}#", source.outcome)))
-            .scan_index_forward(false)
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .set_exclusive_start_key(source.next.take())
-            .send()
-            .await
-            .map_err(|error| Error::from_sdk(SERVICE, &error))?;
-        source.read.extend(from_items::<Delivery>(page.items)?);
-        source.next = page.last_evaluated_key;
-        source.ended = source.next.is_none();
-        Ok(())
+    /// The partner's delivery in this practice with this id; one that was just made may be seen a moment later.
+    pub async fn own_delivery(
+        &self,
+        practicepass: &PracticePass,
+        partner: &PartnerId,
+        id: DeliveryId,
+    ) -> Result<Option<Delivery>> {
+        self.by_id(|| Source::of_partner(practicepass, partner, Wanted::All), id).await
+    }
+
+    async fn by_id(&self, sources: impl Fn() -> Vec<Source>, id: DeliveryId) -> Result<Option<Delivery>> {
+        // Its place can change between the questions.
+        for _ in 0..2 {
+            let below = Some(DeliveryId(id.0.saturating_add(1)));
+            let asked = sources().into_iter().map(|source| self.merge(vec![source.before(below)], 0, 1));
+            let newest = try_join_all(asked).await?.into_iter().flatten();
+            if let Some(found) = newest.into_iter().find(|delivery| delivery.id == id) {
+                return self.delivery(&found.key).await;
+            }
+        }
+        Ok(None)
     }
 
     /// The delivery that was made first of those that may still be attempted.
     pub async fn oldest_open_delivery(&self) -> Result<Option<Delivery>> {
-        let oldest = (0..SHARDS).map(async |shard| {
+        let oldest = (0..self.delivery_shards()).map(async |shard| {
             let page = self
                 .client()
                 .query()
                 .table_name(self.name(Table::Deliveries)?)
                 .index_name("feed")
-                .key_condition_expression("feedPk = :pk AND begins_with(outcomeAt, :open)")
+                .key_condition_expression("feedPk = :pk AND begins_with(feedPlace, :open)")
                 .expression_attribute_values(":pk", AttributeValue::S(partition(shard)))
                 .expression_attribute_values(":open", AttributeValue::S(format!("{OPEN}#")))
                 .limit(1)
@@ -176,5 +148,23 @@ impl Store {
         });
         let oldest = try_join_all(oldest).await?.into_iter().flatten();
         Ok(oldest.min_by_key(|delivery| (delivery.created_at, delivery.id.0)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delivery_is_looked_for_in_every_shard_that_it_can_be_in() {
+        for id in [1, 7, 130, 4_095, 9_007_199_254_740_991] {
+            for now in [4, 8, 16, 32, 64, 128] {
+                let asked = shards_of(DeliveryId(id), now);
+                assert!(asked.len() <= 6, "{asked:?}");
+                for before in [4, 8, 16, 32, 64, 128].into_iter().filter(|before| *before <= now) {
+                    assert!(asked.contains(&shard(DeliveryId(id), before)), "{id} of {before} among {now}");
+                }
+            }
+        }
     }
 }

@@ -1,25 +1,39 @@
-//! What came of an attempt, with the practice's counts, in one write.
+//! What came of attempts, with the practices' counts, in one write: of those that end at about the same time together.
 
-use std::time::Duration;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
-use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
+use aws_sdk_dynamodb::{
+    Client,
+    types::{AttributeValue, Put, TransactWriteItem, Update},
+};
 use futures::future::try_join_all;
 use jiff::Timestamp;
 use serde::Deserialize;
+use tokio::sync::oneshot;
 
 use super::{
     super::{
         Error, Result, Store, Table,
         listing::Listing,
-        store::{SERVICE, key, pk},
+        store::{SERVICE, key, pk, transact},
     },
-    Delivery, feed,
+    Delivery,
 };
 use crate::domain::{PracticePass, delivery::DeliveryStatus, usage::percent};
 
-/// A practice's counts are spread over so many items: a transaction that meets another at one item is cancelled.
+/// Partitions of all practices' counts.
+const COUNT_GROUPS: u32 = 32;
+/// A practice's counts begin as one item and are spread over so many where transactions meet: one that meets another at an item is cancelled.
 const COUNT_SHARDS: u8 = 16;
 const TRIES: u8 = 5;
+/// An outcome waits so long for others to be written with.
+const GATHER: Duration = Duration::from_millis(2);
+/// Outcomes of one transaction, which has at most as many counts beside them; DynamoDB takes 100 items.
+const TOGETHER: usize = 40;
 
 /// A practice's deliveries, tests left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,11 +63,6 @@ struct Part {
     failed: i64,
 }
 
-/// The counts of all practices together: every outcome meets the others there, so there are many items.
-const ALL: &str = "*";
-const COUNT_SHARDS_OF_ALL: u8 = 128;
-const LIST_OF_ALL: &str = "DELIVERY_COUNTS";
-
 /// What an outcome adds to the practice's counts of deliveries and of those that have not succeeded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CountChange {
@@ -61,11 +70,128 @@ pub struct CountChange {
     pub failed: i64,
 }
 
+/// The partition of a practice's counts.
+fn counts_partition(practicepass: &PracticePass) -> String {
+    format!("COUNTS#{}", crc32fast::hash(practicepass.as_str().as_bytes()) % COUNT_GROUPS)
+}
+
+/// What is to be written of one delivery, and who waits for it.
+#[derive(Debug)]
+struct Outcome {
+    key: String,
+    write: TransactWriteItem,
+    practicepass: PracticePass,
+    count: CountChange,
+    random: u8,
+    done: oneshot::Sender<Result<()>>,
+}
+
+/// Outcomes that are not written yet.
+#[derive(Clone, Debug, Default)]
+pub(in super::super) struct Outcomes(Arc<Mutex<Waiting>>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    outcomes: Vec<Outcome>,
+    /// Somebody is writing, and looks for more afterwards.
+    writing: bool,
+    /// Practices at whose first item a transaction has met another.
+    busy: HashSet<PracticePass>,
+}
+
+impl Outcomes {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Those to be written next, each delivery once; `None` at the end of the work.
+    fn next(&self) -> Option<Vec<Outcome>> {
+        let mut waiting = self.waiting();
+        let mut keys = HashSet::new();
+        let mut taken = Vec::new();
+        for outcome in std::mem::take(&mut waiting.outcomes) {
+            if taken.len() < TOGETHER && keys.insert(outcome.key.clone()) {
+                taken.push(outcome);
+            } else {
+                waiting.outcomes.push(outcome);
+            }
+        }
+        waiting.writing = !taken.is_empty();
+        waiting.writing.then_some(taken)
+    }
+
+    /// Writes what waits until nothing does.
+    async fn write(self, client: Client, control: String) {
+        tokio::time::sleep(GATHER).await;
+        while let Some(outcomes) = self.next() {
+            match self.write_together(&client, &control, &outcomes).await {
+                Err(Error::ConditionFailed | Error::Refused { .. }) if outcomes.len() > 1 => {
+                    // One of them has failed for all.
+                    for outcome in outcomes {
+                        let alone = std::slice::from_ref(&outcome);
+                        let result = self.write_together(&client, &control, alone).await;
+                        let _ = outcome.done.send(result);
+                    }
+                }
+                result => {
+                    for outcome in outcomes {
+                        let _ = outcome.done.send(result.clone());
+                    }
+                }
+            }
+        }
+    }
+
+    async fn write_together(&self, client: &Client, control: &str, outcomes: &[Outcome]) -> Result<()> {
+        let mut counts: HashMap<&PracticePass, CountChange> = HashMap::new();
+        for outcome in outcomes.iter().filter(|it| it.count != CountChange::default()) {
+            let count = counts.entry(&outcome.practicepass).or_default();
+            count.total += outcome.count.total;
+            count.failed += outcome.count.failed;
+        }
+        for attempt in 0.. {
+            let random = outcomes.first().map_or(0, |it| it.random).wrapping_add(attempt * 7);
+            let mut writes: Vec<TransactWriteItem> = outcomes.iter().map(|it| it.write.clone()).collect();
+            for (practicepass, count) in &counts {
+                let shard =
+                    if self.waiting().busy.contains(*practicepass) { random % COUNT_SHARDS } else { 0 };
+                writes.push(add(control, practicepass, *count, shard)?);
+            }
+            match transact(client, writes).await {
+                Err(Error::Unavailable { .. }) if attempt + 1 < TRIES => {
+                    self.waiting().busy.extend(counts.keys().map(|practicepass| (*practicepass).clone()));
+                    tokio::time::sleep(Duration::from_millis(20 * u64::from(attempt + 1))).await;
+                }
+                result => return result,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn add(
+    control: &str,
+    practicepass: &PracticePass,
+    count: CountChange,
+    shard: u8,
+) -> Result<TransactWriteItem> {
+    let update = Update::builder()
+        .table_name(control)
+        .set_key(Some(key(counts_partition(practicepass), format!("{practicepass}#{shard}"))))
+        .update_expression("ADD #total :total, failed :failed")
+        .expression_attribute_names("#total", "total")
+        .expression_attribute_values(":total", AttributeValue::N(count.total.to_string()))
+        .expression_attribute_values(":failed", AttributeValue::N(count.failed.to_string()))
+        .build();
+    let update = update.map_err(|error| Error::Malformed(error.to_string()))?;
+    Ok(TransactWriteItem::builder().update(update).build())
+}
+
 impl Store {
     /// Writes the delivery as its claimer leaves it. `random` spreads the counts.
     ///
-    /// Table Control, `COUNTS#<PPass>#<shard>` / `COUNTS`: `total` and `failed`. Likewise of all practices, `COUNTS#*#<shard>`;
-    /// `gsi1`: `DELIVERY_COUNTS` / shard.
+    /// Table Control, `COUNTS#<group of practices>` / `PPass`, shard: `total` and `failed`. What ends at about the same time is written in
+    /// one transaction, which has one count for each practice. The write goes on if the caller doesn't wait for it.
     ///
     /// # Errors
     /// [`Error::ConditionFailed`] when the claim had ended and another process claimed it.
@@ -73,68 +199,52 @@ impl Store {
         let claim = delivery.claimed_until.take().unwrap_or_default();
         let put = Put::builder()
             .table_name(self.name(Table::Deliveries)?)
-            .set_item(Some(delivery.item()?))
+            .set_item(Some(delivery.item(self.delivery_shards(), true)?))
             .condition_expression("claimedUntil = :claim")
             .expression_attribute_values(":claim", AttributeValue::N(claim.to_string()))
             .build()
             .map_err(|error| Error::Malformed(error.to_string()))?;
-        let outcome = TransactWriteItem::builder().put(put).build();
-        for attempt in 0.. {
-            let shard = random.wrapping_add(attempt * 7);
-            let mut writes = vec![outcome.clone()];
-            if count != CountChange::default() {
-                let of_practice = delivery.practicepass.as_str();
-                writes.push(self.count(of_practice, count, shard % COUNT_SHARDS)?);
-                writes.push(self.count(ALL, count, shard % COUNT_SHARDS_OF_ALL)?);
-            }
-            match self.transact(writes).await {
-                Err(Error::Unavailable { .. }) if attempt + 1 < TRIES => {
-                    tokio::time::sleep(Duration::from_millis(20 * u64::from(attempt + 1))).await;
-                }
-                result => return result.map(|()| delivery),
-            }
+        let (done, result) = oneshot::channel();
+        let outcome = Outcome {
+            key: delivery.key.clone(),
+            write: TransactWriteItem::builder().put(put).build(),
+            practicepass: delivery.practicepass.clone(),
+            count,
+            random,
+            done,
+        };
+        let control = self.name(Table::Control)?.to_owned();
+        let begins = {
+            let mut waiting = self.outcomes.waiting();
+            waiting.outcomes.push(outcome);
+            !std::mem::replace(&mut waiting.writing, true)
+        };
+        if begins {
+            tokio::spawn(self.outcomes.clone().write(self.client().clone(), control));
         }
-        Ok(delivery)
+        let lost = |_| Error::Unavailable { service: SERVICE, reason: "the write was given up".to_owned() };
+        result.await.map_err(lost)?.map(|()| delivery)
     }
 
     /// A practice's counts, read from all their items.
     pub async fn delivery_counts(&self, practicepass: &PracticePass) -> Result<DeliveryCounts> {
-        let parts = (0..COUNT_SHARDS).map(|shard| {
-            let key = key(format!("COUNTS#{practicepass}#{shard}"), "COUNTS");
-            self.get::<Part>(Table::Control, key, true)
-        });
-        let mut counts = DeliveryCounts::default();
-        try_join_all(parts).await?.into_iter().flatten().for_each(|part| counts.add(part));
-        Ok(counts)
+        self.counts_of(&counts_partition(practicepass), &format!("{practicepass}#")).await
     }
 
-    /// The counts of all practices; what was just counted may be seen a moment later.
+    /// The counts of all practices: the sum of theirs.
     pub async fn all_delivery_counts(&self) -> Result<DeliveryCounts> {
-        let shards = usize::from(COUNT_SHARDS_OF_ALL);
-        let parts = self.list::<Part>(Listing::of_index(LIST_OF_ALL), shards, None, |_| true).await?;
+        let partitions: Vec<String> = (0..COUNT_GROUPS).map(|group| format!("COUNTS#{group}")).collect();
+        let groups = try_join_all(partitions.iter().map(|partition| self.counts_of(partition, ""))).await?;
         let mut counts = DeliveryCounts::default();
-        parts.items.into_iter().for_each(|part| counts.add(part));
+        groups.into_iter().for_each(|group| counts.add(Part { total: group.total, failed: group.failed }));
         Ok(counts)
     }
 
-    /// `whose`: a practice's, or [`ALL`].
-    fn count(&self, whose: &str, count: CountChange, shard: u8) -> Result<TransactWriteItem> {
-        let mut update = Update::builder()
-            .table_name(self.name(Table::Control)?)
-            .set_key(Some(key(format!("COUNTS#{whose}#{shard}"), "COUNTS")))
-            .expression_attribute_names("#total", "total")
-            .expression_attribute_values(":total", AttributeValue::N(count.total.to_string()))
-            .expression_attribute_values(":failed", AttributeValue::N(count.failed.to_string()));
-        let mut change = String::from("ADD #total :total, failed :failed");
-        if whose == ALL {
-            change.push_str(" SET gsi1pk = :list, gsi1sk = :shard");
-            update = update
-                .expression_attribute_values(":list", AttributeValue::S(LIST_OF_ALL.to_owned()))
-                .expression_attribute_values(":shard", AttributeValue::S(shard.to_string()));
-        }
-        let update = update.update_expression(change).build();
-        let update = update.map_err(|error| Error::Malformed(error.to_string()))?;
-        Ok(TransactWriteItem::builder().update(update).build())
+    async fn counts_of(&self, partition: &str, prefix: &str) -> Result<DeliveryCounts> {
+        let listing = Listing::of_partition(Table::Control, partition).beginning_with(prefix);
+        let mut counts = DeliveryCounts::default();
+        self.list_all::<Part>(listing).await?.into_iter().for_each(|part| counts.add(part));
+        Ok(counts)
     }
 
     /// Ends a delivery whose next attempt nobody wants any more, or whose only attempt died with its process. Does nothing
@@ -147,24 +257,38 @@ impl Store {
         status: DeliveryStatus,
         now: Timestamp,
     ) -> Result<bool> {
-        let Some(delivery) = self.delivery(delivery_key).await? else { return Ok(true) };
+        let Some(mut delivery) = self.delivery(delivery_key).await? else { return Ok(true) };
+        if let Some(claim) = delivery.claimed_until.filter(|claim| *claim <= now.as_millisecond()) {
+            delivery.record_cut_off(claim);
+        }
+        let history: AttributeValue = serde_dynamo::to_attribute_value(&delivery.history)
+            .map_err(|error| Error::Malformed(error.to_string()))?;
         let text = |status: DeliveryStatus| AttributeValue::S(status.to_string());
-        let outcome_at = feed::outcome_at(status, delivery.created_at, delivery.id);
+        let [feed, place, of_partner] =
+            delivery.places(status, self.delivery_shards()).map(|(_, value)| AttributeValue::S(value));
         let given_up = self
             .client()
             .update_item()
             .table_name(self.name(Table::Deliveries)?)
             .set_key(Some(pk(delivery_key)))
             .update_expression(
-                "SET #status = :given_up, outcomeAt = :outcome_at REMOVE duePk, nextAttemptAt, claimedUntil",
+                "SET #status = :given_up, feedPk = :feed, feedPlace = :place, partnerPlace = :of_partner, \
+                 #history = :history, unscheduled = :unscheduled \
+                 REMOVE duePk, nextAttemptAt, claimedUntil",
             )
             .condition_expression(
-                "(#status IN (:pending, :retrying) OR attribute_exists(duePk)) AND \
+                "(#status IN (:pending, :retrying) OR attribute_exists(duePk)) AND attempts = :attempts AND \
                  (attribute_not_exists(claimedUntil) OR claimedUntil <= :now)",
             )
             .expression_attribute_names("#status", "status")
+            .expression_attribute_names("#history", "history")
+            .expression_attribute_values(":history", history)
+            .expression_attribute_values(":unscheduled", AttributeValue::N(delivery.unscheduled.to_string()))
+            .expression_attribute_values(":attempts", AttributeValue::N(delivery.attempts.to_string()))
             .expression_attribute_values(":given_up", text(status))
-            .expression_attribute_values(":outcome_at", AttributeValue::S(outcome_at))
+            .expression_attribute_values(":feed", feed)
+            .expression_attribute_values(":place", place)
+            .expression_attribute_values(":of_partner", of_partner)
             .expression_attribute_values(":pending", text(DeliveryStatus::Pending))
             .expression_attribute_values(":retrying", text(DeliveryStatus::Retrying))
             .expression_attribute_values(":now", AttributeValue::N(now.as_millisecond().to_string()))

@@ -1,47 +1,31 @@
-//! Finding deliveries.
+//! Finding a partner's deliveries.
 
-use std::collections::HashMap;
-
-use aws_sdk_dynamodb::types::AttributeValue;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use jiff::Timestamp;
 
 use super::{
-    super::{
-        Error, Result, Store, Table, instant,
-        store::{Item, SERVICE, from_items, pk},
-    },
+    super::{Result, Store, Table, store::pk},
     Delivery,
+    source::{Source, Wanted},
 };
-use crate::domain::ids::{DeliveryId, SubscriptionId};
+use crate::domain::{
+    PracticePass,
+    ids::{DeliveryId, MAX_SAFE_INTEGER, PartnerId},
+};
 
-/// Where a list goes on: after the delivery of this creation time and key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cursor {
-    created_at: Timestamp,
-    key: String,
-}
+/// Where a list goes on: after the delivery with this id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor(DeliveryId);
 
 impl Cursor {
     /// As text that a URL may hold.
-    pub fn to_text(&self) -> String {
-        URL_SAFE_NO_PAD.encode(format!("{}|{}", instant::text(self.created_at), self.key))
+    pub fn to_text(self) -> String {
+        URL_SAFE_NO_PAD.encode(self.0.to_string())
     }
 
     pub fn parse(text: &str) -> Option<Self> {
         let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
-        let (created_at, key) = text.split_once('|')?;
-        let well_formed = key.starts_with("D#") && key.len() <= 256;
-        well_formed.then_some(())?;
-        Some(Self { created_at: created_at.parse().ok()?, key: key.to_owned() })
-    }
-
-    fn start(&self, subscription: SubscriptionId) -> Item {
-        HashMap::from([
-            ("pk".to_owned(), AttributeValue::S(self.key.clone())),
-            ("subscriptionId".to_owned(), AttributeValue::N(subscription.to_string())),
-            ("createdAt".to_owned(), AttributeValue::S(instant::text(self.created_at))),
-        ])
+        let id: i64 = text.parse().ok()?;
+        (1..=MAX_SAFE_INTEGER).contains(&id).then_some(Self(DeliveryId(id)))
     }
 }
 
@@ -59,58 +43,23 @@ impl Store {
         self.get(Table::Deliveries, pk(key), true).await
     }
 
-    /// The delivery with this id; one that was just made may be seen a moment later.
-    pub async fn delivery_by_id(&self, id: DeliveryId) -> Result<Option<Delivery>> {
-        let page = self
-            .client()
-            .query()
-            .table_name(self.name(Table::Deliveries)?)
-            .index_name("byId")
-            .key_condition_expression("id = :id")
-            .expression_attribute_values(":id", AttributeValue::N(id.to_string()))
-            .send()
-            .await
-            .map_err(|error| Error::from_sdk(SERVICE, &error))?;
-        Ok(from_items(page.items)?.into_iter().next())
-    }
-
-    /// Up to `limit` deliveries of a subscription, the newest first; `success` keeps those that (didn't) succeed.
+    /// Up to `limit` deliveries of a partner in a practice, also of subscriptions it had before, the newest first; `success` keeps
+    /// those that (didn't) succeed. Histories are left out.
     pub async fn deliveries_of(
         &self,
-        subscription: SubscriptionId,
+        practicepass: &PracticePass,
+        partner: &PartnerId,
         success: Option<bool>,
         limit: usize,
-        after: Option<&Cursor>,
+        after: Option<Cursor>,
     ) -> Result<DeliveryPage> {
-        let mut deliveries: Vec<Delivery> = Vec::new();
-        let mut start = after.map(|cursor| cursor.start(subscription));
-        loop {
-            let mut query = self
-                .client()
-                .query()
-                .table_name(self.name(Table::Deliveries)?)
-                .index_name("bySubscription")
-                .key_condition_expression("subscriptionId = :subscription")
-                .expression_attribute_values(":subscription", AttributeValue::N(subscription.to_string()))
-                .scan_index_forward(false)
-                .limit(i32::try_from(limit + 1).unwrap_or(i32::MAX))
-                .set_exclusive_start_key(start);
-            if let Some(success) = success {
-                query = query
-                    .filter_expression("success = :success")
-                    .expression_attribute_values(":success", AttributeValue::Bool(success));
-            }
-            let page = query.send().await.map_err(|error| Error::from_sdk(SERVICE, &error))?;
-            deliveries.extend(from_items::<Delivery>(page.items)?);
-            start = page.last_evaluated_key;
-            if deliveries.len() > limit || start.is_none() {
-                break;
-            }
-        }
+        let before = after.map(|Cursor(id)| id);
+        let sources = Source::of_partner(practicepass, partner, Wanted::of(success));
+        let sources = sources.into_iter().map(|source| source.before(before)).collect();
+        let mut deliveries = self.merge(sources, 0, limit + 1).await?;
         let more = deliveries.len() > limit;
         deliveries.truncate(limit);
-        let last = deliveries.last().filter(|_| more);
-        let next = last.map(|last| Cursor { created_at: last.created_at, key: last.key.clone() });
+        let next = deliveries.last().filter(|_| more).map(|last| Cursor(last.id));
         Ok(DeliveryPage { deliveries, next })
     }
 }

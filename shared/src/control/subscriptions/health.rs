@@ -1,6 +1,8 @@
-//! How an endpoint has been doing, and what follows: slow lane, parking, the end of the subscription.
+//! How an endpoint has been doing, and what follows: slow lane, parking, pace, the end of the subscription.
 //!
 //! All of it lies on the subscription, which every batch reads anyway. An endpoint that does well costs no write.
+
+use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
@@ -14,12 +16,15 @@ use super::{
     },
     DISABLED, DisabledReason, Subscription, pk, sk,
 };
+use crate::domain::pace::{LONGEST_HOLD, Pace};
 
 /// An endpoint is parked for so long at first, then twice as long after each probe that fails.
 const FIRST_PARKED: i64 = 15;
 const LONGEST_PARKED: i64 = 600;
 /// A probe that has not ended by then died with its process; longer than an attempt takes.
 const PROBE_LIMIT: SignedDuration = SignedDuration::from_secs(20);
+/// A slow endpoint that answers quickly so often in a row is slow no more.
+const QUICK_ANSWERS: u32 = 5;
 /// That an endpoint does well is written at most so often.
 const SUCCESS_STEP: SignedDuration = SignedDuration::from_mins(1);
 
@@ -58,9 +63,12 @@ pub struct LastError {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Breaker {
-    /// It didn't answer in the time of the fast lane; ended by a quick answer.
+    /// It didn't answer in the time of the fast lane; ended by [`QUICK_ANSWERS`] quick answers in a row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     slow_since: Option<Timestamp>,
+    /// Quick answers in a row since then.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    quick_answers: u32,
     /// Nobody calls it until then (Unix milliseconds); after that one delivery probes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     parked_until: Option<i64>,
@@ -69,6 +77,14 @@ pub struct Breaker {
     /// A probe is under way until then at the latest (Unix milliseconds).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     probe_until: Option<i64>,
+    /// It answered 429.
+    #[serde(flatten)]
+    pub(super) pace: Option<Pace>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// How an endpoint's deliveries go.
@@ -85,6 +101,10 @@ pub enum BreakerState {
     Probing,
     /// The next delivery is such a trial.
     Due,
+    /// Not before a time: the endpoint answered 429.
+    Held,
+    /// At a limited rate, since the endpoint answered 429.
+    Paced,
 }
 
 /// What a failed attempt does to its endpoint.
@@ -92,14 +112,18 @@ pub enum BreakerState {
 pub enum Failed {
     /// It is noted since when nothing but failures came.
     Note,
-    /// As well, and the endpoint is parked.
-    Park,
+    /// As well, and the endpoint is parked; at least for as long as it asked for, if it did.
+    Park(Option<Duration>),
 }
 
 impl Breaker {
     pub fn state(&self, now: Timestamp) -> BreakerState {
+        let pace = self.pace(now);
+        let held = pace.is_some_and(|it| it.is_held(now));
         let now = now.as_millisecond();
         match (self.parked_until, self.probe_until) {
+            (None, _) if held => BreakerState::Held,
+            (None, _) if pace.is_some() => BreakerState::Paced,
             (None, _) if self.slow_since.is_some() => BreakerState::Slow,
             (None, _) => BreakerState::Closed,
             (Some(until), _) if now < until => BreakerState::Parked,
@@ -120,24 +144,46 @@ impl Breaker {
         self.slow_since
     }
 
+    /// The pace at which the endpoint is called; `None` when it isn't limited.
+    pub fn pace(&self, now: Timestamp) -> Option<&Pace> {
+        self.pace.as_ref().filter(|it| it.applies(now))
+    }
+
+    /// Until when nobody calls the endpoint, because it failed or asked for it; `None` when it may be called now.
+    pub fn held_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let held = self.pace.as_ref().map(|it| it.held_until).max(self.parked_until);
+        held.and_then(|it| Timestamp::from_millisecond(it).ok()).filter(|it| now < *it)
+    }
+
+    /// What another attempt has learned meanwhile stays: a series of slots is never followed by an earlier one.
+    pub fn keep_newer_pace(&mut self, known: &Self) {
+        let series = |it: &Self| it.pace.as_ref().map(|pace| (pace.series, pace.held_until, pace.slots));
+        if series(self) < series(known) {
+            self.pace.clone_from(&known.pace);
+        }
+    }
+
     /// When the endpoint may be tried again; `None` when it is not parked.
     pub fn parked_until(&self) -> Option<Timestamp> {
         Timestamp::from_millisecond(self.parked_until?).ok()
     }
 
-    fn park(&mut self, now: Timestamp) {
+    /// `asked`: for how long the endpoint asked not to be called.
+    fn park(&mut self, now: Timestamp, asked: Option<Duration>) {
         let seconds = self.parked_seconds.map_or(FIRST_PARKED, |before| (before * 2).min(LONGEST_PARKED));
-        self.parked_until = Some(now.as_millisecond() + seconds * 1000);
+        let asked = asked.unwrap_or_default().min(LONGEST_HOLD).as_secs();
+        let wait = i64::try_from(asked).unwrap_or_default().max(seconds);
+        self.parked_until = Some(now.as_millisecond() + wait * 1000);
         self.parked_seconds = Some(seconds);
         self.probe_until = None;
     }
 }
 
-fn number(value: i64) -> AttributeValue {
+pub(super) fn number(value: i64) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
 
-fn text(instant: Timestamp) -> AttributeValue {
+pub(super) fn text(instant: Timestamp) -> AttributeValue {
     AttributeValue::S(instant.to_string())
 }
 
@@ -161,8 +207,8 @@ impl Store {
             None => "attribute_not_exists(failingSince)",
         }
         .to_owned();
-        if failed == Failed::Park {
-            subscription.breaker.park(now);
+        if let Failed::Park(asked) = failed {
+            subscription.breaker.park(now, asked);
             change.push_str(", parkedUntil = :until, parkedSeconds = :seconds REMOVE probeUntil");
             values.push((":until", number(subscription.breaker.parked_until.unwrap_or_default())));
             values.push((":seconds", number(subscription.breaker.parked_seconds.unwrap_or_default())));
@@ -177,24 +223,54 @@ impl Store {
         self.change_subscription(&before, &change, &condition, values).await.map(drop)
     }
 
-    /// Notes a success after failures, or after slowness if it was quick: nothing is held back any more.
-    pub async fn note_success(
+    /// Notes a success after failures: the endpoint is not parked any more.
+    pub async fn note_success(&self, subscription: &mut Subscription, now: Timestamp) -> Result<()> {
+        let change = "SET lastSuccessAt = :now REMOVE failingSince, parkedUntil, parkedSeconds, probeUntil";
+        let condition = "(attribute_exists(failingSince) OR attribute_exists(parkedUntil))";
+        self.change_subscription(subscription, change, condition, [(":now", text(now))]).await?;
+        subscription.last.last_success_at = Some(now);
+        subscription.failing_since = None;
+        let breaker = &mut subscription.breaker;
+        (breaker.parked_until, breaker.parked_seconds, breaker.probe_until) = (None, None, None);
+        Ok(())
+    }
+
+    /// Notes whether a slow endpoint answered quickly. [`QUICK_ANSWERS`] in a row end its slowness: one that is cold every few
+    /// minutes doesn't change lanes each time. An answer that another one overtakes is not counted.
+    pub async fn note_speed(
         &self,
         subscription: &mut Subscription,
         quick: bool,
         now: Timestamp,
     ) -> Result<()> {
-        let slow = if quick { ", slowSince" } else { "" };
-        let change = format!(
-            "SET lastSuccessAt = :now REMOVE failingSince, parkedUntil, parkedSeconds, probeUntil{slow}"
-        );
-        let condition = "(attribute_exists(failingSince) OR attribute_exists(parkedUntil) OR \
-                         attribute_exists(slowSince))";
-        self.change_subscription(subscription, &change, condition, [(":now", text(now))]).await?;
-        subscription.last.last_success_at = Some(now);
-        let slow_since = subscription.breaker.slow_since.filter(|_| !quick);
-        subscription.failing_since = None;
-        subscription.breaker = Breaker { slow_since, ..Breaker::default() };
+        let seen = subscription.breaker.quick_answers;
+        let count = if quick { seen + 1 } else { 0 };
+        if count == seen {
+            return Ok(());
+        }
+        let mut values = vec![];
+        let condition = if seen == 0 {
+            "attribute_exists(slowSince) AND attribute_not_exists(quickAnswers)"
+        } else {
+            values.push((":seen", number(seen.into())));
+            "quickAnswers = :seen"
+        };
+        let change = if count >= QUICK_ANSWERS {
+            "REMOVE slowSince, quickAnswers"
+        } else if count == 0 {
+            "REMOVE quickAnswers"
+        } else {
+            values.push((":count", number(count.into())));
+            "SET quickAnswers = :count"
+        };
+        if self.change_subscription(subscription, change, condition, values).await? {
+            let breaker = &mut subscription.breaker;
+            breaker.quick_answers = count % QUICK_ANSWERS;
+            if count >= QUICK_ANSWERS {
+                tracing::info!(subscriptionId = subscription.id.0, %now, "left the slow lane");
+                breaker.slow_since = None;
+            }
+        }
         Ok(())
     }
 
@@ -219,12 +295,12 @@ impl Store {
         }
     }
 
-    /// Notes that the endpoint didn't answer in the time of the fast lane. A probe of it has not ended by that.
+    /// Notes that the endpoint didn't answer in the time of the fast lane.
     pub async fn note_slow(&self, subscription: &mut Subscription, now: Timestamp) -> Result<()> {
-        let change = "SET slowSince = if_not_exists(slowSince, :now) REMOVE probeUntil";
+        let change = "SET slowSince = if_not_exists(slowSince, :now) REMOVE quickAnswers";
         self.change_subscription(subscription, change, "attribute_exists(pk)", [(":now", text(now))]).await?;
         subscription.breaker.slow_since.get_or_insert(now);
-        subscription.breaker.probe_until = None;
+        subscription.breaker.quick_answers = 0;
         Ok(())
     }
 
@@ -263,13 +339,15 @@ impl Store {
             values.push((":since", text(since)));
         }
         let change = "SET #status = :disabled, disabledReason = :reason, disabledAt = :now, updatedAt = :now, \
-                      gsi1pk = :list REMOVE failingSince, parkedUntil, parkedSeconds, probeUntil, slowSince";
+                      gsi1pk = :list REMOVE failingSince, parkedUntil, parkedSeconds, probeUntil, slowSince, \
+                      quickAnswers, paceSeries, pacedSince, heldUntil, paceBase, paceLimit, paceSlots, paceNext, \
+                      paceStrikes";
         self.change_subscription(subscription, change, condition, values).await.map(drop)
     }
 
     /// Applies `change` to the active subscription of this incarnation and endpoint if it also meets `condition`; whether it
     /// did.
-    async fn change_subscription(
+    pub(super) async fn change_subscription(
         &self,
         subscription: &Subscription,
         change: &str,

@@ -1,0 +1,183 @@
+//! Messages whose delivery isn't attempted now: back into a queue, or off it.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use shared::{
+    app::App,
+    control::{
+        self,
+        deliveries::{Claimed, Delivery, busy_until},
+        queue::Message,
+    },
+    delivery::{self, Attempted},
+    domain::{
+        delivery::{DeliveryStatus, WithheldReason},
+        pace::Slot,
+        webhook_event::EventMessage,
+    },
+};
+
+use crate::Fault;
+
+/// SQS holds a message back for no longer; a retry that waits longer is found by its time.
+const LONGEST_DELAY_SECONDS: i64 = 900;
+/// What waits for the same endpoint comes back spread over this share of its wait.
+const SPREAD: f64 = 0.25;
+/// What finds no slot asks again after so long, the hold included. No slot is further ahead.
+const LINE_SECONDS: f64 = 600.0;
+
+pub(crate) async fn claim(app: &App, message: &EventMessage) -> control::Result<Claimed> {
+    let now = app.clock.now();
+    if message.attempt > 1 {
+        return app.control.claim_again(&Delivery::key_of_message(message), message.attempt, now).await;
+    }
+    let id = app.control.next_delivery_id().await?;
+    app.control.claim_first(Delivery::of_event(message, id, now), now).await
+}
+
+pub(crate) async fn hand_over(app: &App, message: &EventMessage) -> Result<(), Fault> {
+    let accepted = app.queue.send_slowly(Message::of_event(message, 0)?).await?;
+    if accepted { Ok(()) } else { Err(Fault::NotTaken) }
+}
+
+/// Puts the delivery on record as cancelled for want of access, in every lane and before every attempt.
+pub(crate) async fn withhold(app: &App, message: &EventMessage, reason: WithheldReason) -> Result<(), Fault> {
+    match claim(app, message).await? {
+        Claimed::Yes(delivery) => Ok(delivery::withhold(app, delivery, reason).await?),
+        Claimed::Done(_) => Ok(()),
+        Claimed::Busy(until) => come_back(app, message, until).await,
+    }
+}
+
+/// Ends the delivery, also before the second attempt: the first may have died with its process.
+pub(crate) async fn cancel(app: &App, message: &EventMessage) -> Result<(), Fault> {
+    let (status, now) = (DeliveryStatus::Cancelled, app.clock.now());
+    let ended = app.control.give_up_delivery(&Delivery::key_of_message(message), status, now).await?;
+    if ended { Ok(()) } else { come_back(app, message, busy_until(now)).await }
+}
+
+/// Puts the delivery on record as one that waits, and its message back into the queue.
+pub(crate) async fn park(app: &App, message: &EventMessage, until: Timestamp) -> Result<(), Fault> {
+    let now = app.clock.now();
+    let wait = until.duration_since(now).as_secs_f64().max(1.0);
+    let after = |share: f64| now.saturating_add(Duration::from_secs_f64(wait * share)).unwrap_or(until);
+    // Later than any message waits for a parked endpoint is what the log poller put off: it did so for this message.
+    let Some(delivery) = claim_alone(app, message, after(1.0 + SPREAD)).await? else { return Ok(()) };
+    let until = after(SPREAD.mul_add(random_share(app), 1.0));
+    app.control.put_back(&delivery, until).await?;
+    let soon = seconds_until(app, until) <= LONGEST_DELAY_SECONDS;
+    if soon && !send_at(app, message, until).await {
+        tracing::warn!(
+            deliveryId = delivery.id.0,
+            "what is parked is not in the queue; it is found by its time"
+        );
+    }
+    Ok(())
+}
+
+/// Puts the delivery on record as one that waits for its slot, and its message back into the slow lane's queue.
+pub(crate) async fn wait_for_slot(app: &App, message: &EventMessage, slot: Slot) -> Result<(), Fault> {
+    let now = app.clock.now();
+    let longest = now.saturating_add(Duration::from_secs_f64(LINE_SECONDS)).unwrap_or(now);
+    let Some(delivery) = claim_alone(app, message, longest).await? else { return Ok(()) };
+    app.control.put_back(&delivery, slot.instant()).await?;
+    send_in_slot(app, &message.in_slot(Some(slot)), &slot, &delivery).await;
+    Ok(())
+}
+
+/// Puts the delivery on record as one that asks for a slot when there are free ones again. Found by its time.
+pub(crate) async fn wait_in_line(app: &App, message: &EventMessage) -> Result<(), Fault> {
+    let now = app.clock.now();
+    let partner = (message.practicepass(), &message.partner);
+    let subscription = app.control.subscription(partner.0, partner.1).await?;
+    let held = subscription.and_then(|it| it.breaker.held_until(now)).unwrap_or(now);
+    let longest = now.saturating_add(Duration::from_secs_f64(LINE_SECONDS)).unwrap_or(now);
+    let Some(delivery) = claim_alone(app, message, longest).await? else { return Ok(()) };
+    // From three quarters of the line on, so that its end is never empty.
+    let ahead = LINE_SECONDS * SPREAD.mul_add(-random_share(app), 1.0);
+    let turn = now.saturating_add(Duration::from_secs_f64(ahead)).unwrap_or(held);
+    Ok(app.control.put_back(&delivery, turn.max(held)).await?)
+}
+
+/// Claims the delivery, unless another message of the same attempt stands for it: one is enough, or they would grow in number as
+/// long as the endpoint is not called. Another one's time is no later than `latest`.
+async fn claim_alone(
+    app: &App,
+    message: &EventMessage,
+    latest: Timestamp,
+) -> Result<Option<Box<Delivery>>, Fault> {
+    let delivery = match claim(app, message).await? {
+        Claimed::Yes(delivery) => delivery,
+        Claimed::Done(_) => return Ok(None),
+        Claimed::Busy(until) => {
+            come_back(app, message, until).await?;
+            return Ok(None);
+        }
+    };
+    let now = app.clock.now();
+    let own = message.slot.map(|slot| slot.instant());
+    let by_another = |next: &Timestamp| (now..=latest).contains(next) && own != Some(*next);
+    match delivery.next_attempt_at.filter(by_another) {
+        Some(put_off) => {
+            app.control.put_back(&delivery, put_off).await?;
+            Ok(None)
+        }
+        None => Ok(Some(delivery)),
+    }
+}
+
+/// Another process is at the delivery; should it die, the attempt is due after its claim. Left in the queue the message would
+/// come back sooner than that, and often enough to be given up.
+pub(crate) async fn come_back(app: &App, message: &EventMessage, until: Timestamp) -> Result<(), Fault> {
+    if send_at(app, message, until).await { Ok(()) } else { Err(Fault::NotTaken) }
+}
+
+/// Puts the next attempt into the queue when it is near. Should that fail, the attempt is found by its time instead.
+pub(crate) async fn resume(app: &App, message: &EventMessage, attempted: Attempted) {
+    let Attempted { delivery, slot } = attempted;
+    let Some(next) = delivery.next_attempt_at else { return };
+    let retry = message.again(delivery.attempts + 1);
+    if let Some(slot) = slot {
+        return send_in_slot(app, &retry.in_slot(Some(slot)), &slot, &delivery).await;
+    }
+    if seconds_until(app, next) <= LONGEST_DELAY_SECONDS && !send_at(app, &retry, next).await {
+        tracing::warn!(deliveryId = delivery.id.0, "a retry is not in the queue; it is found by its time");
+    }
+}
+
+/// To the slow lane, a little before the slot: a process waits for the rest.
+async fn send_in_slot(app: &App, message: &EventMessage, slot: &Slot, delivery: &Delivery) {
+    let delay = slot.instant().duration_since(app.clock.now()).as_secs().clamp(0, LONGEST_DELAY_SECONDS);
+    let message = Message::of_event(message, i32::try_from(delay).unwrap_or_default());
+    let accepted = match message {
+        Ok(message) => app.queue.send_slowly(message).await.is_ok_and(|accepted| accepted),
+        Err(_) => false,
+    };
+    if !accepted {
+        tracing::warn!(deliveryId = delivery.id.0, "a slot is not in the queue; it is found by its time");
+    }
+}
+
+/// Whether the queue took the message, to be received at `at` or in a quarter of an hour.
+async fn send_at(app: &App, message: &EventMessage, at: Timestamp) -> bool {
+    let delay = seconds_until(app, at).min(LONGEST_DELAY_SECONDS);
+    let message = Message::of_event(message, i32::try_from(delay).unwrap_or_default());
+    match message {
+        Ok(message) => app.queue.send(&[message]).await.is_ok_and(|accepted| accepted == [true]),
+        Err(_) => false,
+    }
+}
+
+fn seconds_until(app: &App, at: Timestamp) -> i64 {
+    let wait = at.duration_since(app.clock.now()).as_secs_f64().ceil().max(0.0);
+    #[allow(clippy::cast_possible_truncation)] // a schedule's waits are hours at most
+    let wait = wait as i64;
+    wait
+}
+
+/// 0..1
+fn random_share(app: &App) -> f64 {
+    let [random] = app.random.bytes();
+    f64::from(random) / 256.0
+}

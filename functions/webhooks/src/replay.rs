@@ -1,0 +1,149 @@
+//! `POST /v1/webhooks/replay`
+
+mod events;
+
+use axum::http::StatusCode;
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use shared::{
+    api::{
+        Answer, ApiError, ApiResult, Code, Done, FieldError, Message, Once, Partner, Problem, once,
+        permit_any, require_active,
+    },
+    auth::sha256_hex,
+    body,
+    control::{self, ledger::window_start, queue, subscriptions::Subscription},
+    tenant::idempotency::RequestKey,
+};
+use utoipa::ToSchema;
+
+use crate::{subscriber::Subscriber, subscription::load};
+
+/// A replay covers no more time.
+const LONGEST: SignedDuration = SignedDuration::from_hours(31 * 24);
+/// Replays of a subscription in an hour.
+const MOST_IN_AN_HOUR: u64 = 12;
+const HOUR_SECONDS: i64 = 3_600;
+
+body! {
+    pub struct Replay {
+        /// RFC 3339: events that happened then or later.
+        #[schema(value_type = String, example = "2026-03-09T08:00:00Z")]
+        "from" => from: Timestamp,
+        /// RFC 3339: events that happened before, at most 31 days after `from`.
+        #[schema(value_type = String, example = "2026-03-09T14:00:00Z")]
+        "to" => to: Timestamp,
+    }
+}
+
+/// What is sent once more.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Replayed {
+    /// `replay` of its deliveries.
+    replay: String,
+    /// RFC 3339.
+    from: String,
+    /// RFC 3339.
+    to: String,
+    /// How many events are sent.
+    #[schema(example = 42)]
+    events: usize,
+}
+
+/// Send the events of the past once more.
+///
+/// Every event of your subscription's scopes that the practice logged in this time is sent to your endpoint, whether it was
+/// delivered before or not: also what happened while the subscription was disabled, or before you had one. Each keeps its
+/// `eventId` and its body, so you can leave out those you have; each is a new delivery with retries of its own, whose `replay` is the
+/// one of this answer. What happens meanwhile goes on to be sent, and is not held up. A replay sends at most 10,000 events and
+/// covers at most 31 days; 12 replays an hour are accepted. With a key, a repetition sends nothing twice. Any webhook event scope allows
+/// this; an event whose scope no live key of yours grants is left out.
+#[utoipa::path(
+    post,
+    path = "/v1/webhooks/replay",
+    tag = "Webhooks",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless for 24 hours")),
+    request_body = Replay,
+    responses(
+        (status = 201, body = Message<Replayed>, description = "The events are in the queue"),
+        (status = 403, body = Problem, description = "`INSUFFICIENT_SCOPE`: your key has no webhook event scope"),
+        (status = 404, body = Problem, description = "`NOT_FOUND`: you have no subscription"),
+        (status = 409, body = Problem, description = "`SUBSCRIPTION_DISABLED`: sign up again first, `SUBSCRIPTION_PAUSED`, `SUBSCRIPTION_SUSPENDED`, `IDEMPOTENCY_IN_PROGRESS`"),
+        (status = 422, body = Problem, description = "`INVALID_FIELDS`, `REPLAY_TOO_LARGE`: more than 10,000 events; nothing was sent, ask for less time"),
+        (status = 429, body = Problem, description = "`RATE_LIMITED`: 12 replays in this hour"),
+    ),
+)]
+pub(crate) async fn replay_events(
+    Subscriber(partner): Subscriber,
+    Once { body, key }: Once<Replay>,
+) -> ApiResult<Answer> {
+    let key = key.of(&partner.caller);
+    let work = Box::pin(send(&partner, body, key.clone()));
+    once(&partner.app, key, partner.now(), work).await
+}
+
+async fn send(partner: &Partner, body: Replay, key: Option<RequestKey>) -> ApiResult<Done> {
+    check(&body, partner.now())?;
+    let subscription = load(partner).await?;
+    require_active(&subscription)?;
+    let scopes = permit_any(&partner.app, &subscription).await?;
+    // Before any work: what is refused for its size costs as much.
+    admit(partner, &subscription).await?;
+    let name = name_of(partner, key.as_ref());
+    let db = partner.open_own_practice().await?;
+    let events = events::read(partner, &db, &scopes, (body.from, body.to)).await?;
+    let messages: control::Result<Vec<queue::Message>> = events
+        .into_iter()
+        .map(|event| queue::Message::of_event(&event.message_for(&subscription, &name), 0))
+        .collect();
+    let messages = messages?;
+    if !partner.app.queue.send(&messages).await?.iter().all(|accepted| *accepted) {
+        let reason = "not every message was accepted".to_owned();
+        return Err(control::Error::Unavailable { service: "SQS", reason }.into());
+    }
+    let data = Replayed {
+        replay: name,
+        from: body.from.to_string(),
+        to: body.to.to_string(),
+        events: messages.len(),
+    };
+    let message = "Webhook events are being sent again";
+    Ok(Done::Succeeded(Answer::new(StatusCode::CREATED, &Message { message, data })?))
+}
+
+fn check(body: &Replay, now: Timestamp) -> ApiResult<()> {
+    let problem = if body.to <= body.from {
+        ("body.to", "must be after 'from'")
+    } else if body.to.duration_since(body.from) > LONGEST {
+        ("body.to", "must be at most 31 days after 'from'")
+    } else if now < body.from {
+        ("body.from", "must not be in the future")
+    } else {
+        return Ok(());
+    };
+    let (location, message) = problem;
+    let error = FieldError { location: location.into(), code: "INVALID_VALUE", message: message.into() };
+    Err(ApiError::fields(vec![error]))
+}
+
+/// Counts the replay, unless there were too many in this hour.
+async fn admit(partner: &Partner, subscription: &Subscription) -> ApiResult<()> {
+    let window = window_start(partner.now(), HOUR_SECONDS);
+    let name = format!("replays#{}", subscription.id);
+    let count = partner.app.control.add_to_window(&name, window, 1).await?;
+    if count <= MOST_IN_AN_HOUR {
+        return Ok(());
+    }
+    let wait = window + HOUR_SECONDS - partner.now().as_second();
+    Err(ApiError::new(Code::RateLimited, "A subscription can have 12 replays in an hour.").retry_after(wait))
+}
+
+/// The same for the same request: under its name, nothing is sent twice.
+fn name_of(partner: &Partner, key: Option<&RequestKey>) -> String {
+    let origin = match key {
+        Some(key) => format!("{} {} {}", key.key_id, key.path, key.idempotency_key).into_bytes(),
+        None => partner.app.random.bytes::<16>().to_vec(),
+    };
+    format!("p-{}", &sha256_hex(&origin)[..16])
+}

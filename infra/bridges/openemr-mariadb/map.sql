@@ -1,0 +1,302 @@
+-- What is what: OpenEMR's tables on MariaDB, as a practice's tables have them. Everything that names a table or a value of the EMR is here and in
+-- `mariadb.sql`. Run as the practice's role, in its schema. Foreign tables have the names of MariaDB's tables; dates and times are texts,
+-- because MariaDB has some that PostgreSQL has not ('0000-00-00').
+set local search_path = partner_api;
+
+do $$
+declare
+    it record;
+    -- Known while the bridge is being connected, and in the foreign tables afterwards.
+    database text := nullif(current_setting('partner_api.emr_database', true), '');
+begin
+    for it in select case name when 'partner_api_outbox' then 'emr_outbox' when 'users' then 'emr_users' else name end as own, name, columns from (values
+        ('users', 'id bigint, fname text, lname text, title text, specialty text, active integer, authorized integer'),
+        ('patient_data', 'id bigint, pid bigint, fname text, mname text, lname text, sex text, "DOB" text, language text, phone_home text, phone_cell text,
+            email text, street text, city text, state text, postal_code text, country_code text, "providerID" bigint'),
+        ('openemr_postcalendar_categories', 'pc_catid bigint, pc_catname text, pc_cattype integer, pc_active integer'),
+        ('openemr_postcalendar_events', 'pc_eid bigint, pc_catid bigint, pc_aid text, pc_pid text, pc_hometext text, "pc_eventDate" text, "pc_endDate" text,
+            pc_duration bigint, pc_recurrtype integer, pc_recurrspec text, "pc_startTime" text, pc_alldayevent integer, pc_eventstatus integer,
+            pc_apptstatus text, pc_room text'),
+        ('list_options', 'list_id text, option_id text, title text, activity integer'),
+        ('partner_api_outbox', 'id bigint, apply text, key bigint'),
+        ('partner_api_state', 'singleton integer, version integer, acknowledged text, settled text, triggers text'),
+        ('partner_api_visits', 'token bigint, seq bigint, kind text, event_id bigint, category bigint, provider bigint, patient bigint, day date, start time,
+            minutes bigint, title text, complaint text, room text, cancels integer, must_be_free integer, is_undone integer, result text, message text'),
+        ('partner_api_patients', 'token bigint, seq bigint, kind text, patient_id bigint, fname text, mname text, lname text, sex text, dob date, language text,
+            phone_home text, phone_cell text, email text, street text, city text, state text, postal_code text, country_code text, provider bigint,
+            is_undone integer, result text, message text')) as tables (name, columns)
+    loop
+        if to_regclass('partner_api.' || it.own) is null then
+            execute format('create foreign table %I (%s) server partner_api_emr options (dbname %L, table_name %L)', it.own, it.columns, database, it.name);
+        elsif database is not null then
+            execute format('alter foreign table %I options (set dbname %L)', it.own, database);
+        end if;
+    end loop;
+end $$;
+
+create or replace function emr_number(written text) returns bigint
+language sql immutable parallel safe as $$ select case when written ~ '^[0-9]{1,15}$' then written::bigint end $$;
+create or replace function emr_date(written text) returns date
+language sql immutable parallel safe as $$
+    select case when written ~ '^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])' and written !~ '^0000' then to_date(left(written, 10), 'YYYY-MM-DD') end
+$$;
+create or replace function emr_time(written text) returns time
+language sql immutable parallel safe as $$ select case when written ~ '^([01][0-9]|2[0-3]):[0-5][0-9]' then written::time end $$;
+
+-- `pc_apptstatus`. What the practice added itself counts as scheduled: it takes its time.
+create or replace function emr_status(written text) returns text
+language sql immutable parallel safe as $$
+    select case written
+        when 'x' then 'Cancelled' when '%' then 'Cancelled' when '?' then 'NoShow'
+        when '@' then 'Arrived' when '~' then 'Arrived' when '<' then 'Arrived'
+        when '>' then 'Completed' when '$' then 'Completed'
+        when 'AVM' then 'Confirmed' when 'SMS' then 'Confirmed' when 'EMAIL' then 'Confirmed'
+        else 'Scheduled' end
+$$;
+
+create or replace view emr_providers as
+select id as provider_id, concat_ws(' ', nullif(fname, ''), nullif(lname, '')) as name, nullif(title, '') as title,
+    nullif(specialty, '') as specialty, coalesce(active = 1 and authorized = 1, false) as active
+from emr_users;
+
+-- Categories of kind 0 are visits; the others are what happens without a patient.
+create or replace view emr_visit_types as
+select pc_catid as type_id, pc_catname as visit_type, coalesce(pc_active = 1, false) as active
+from openemr_postcalendar_categories where pc_cattype = 0 and pc_catname <> '';
+
+create or replace view emr_rooms as
+select option_id as room, coalesce(nullif(title, ''), option_id) as name, coalesce(activity = 1, false) as active
+from list_options where list_id = 'patient_flow_board_rooms';
+
+-- The rows of MariaDB whose keys are from one to another, in one query.
+create or replace function emr_read_events(first bigint, last bigint) returns openemr_postcalendar_events[]
+language plpgsql set plan_cache_mode = force_custom_plan set search_path = partner_api, pg_temp as $$
+begin
+    return array(select e from openemr_postcalendar_events e where e.pc_eid >= first and e.pc_eid <= last);
+end $$;
+create or replace function emr_read_patients(first bigint, last bigint) returns patient_data[]
+language plpgsql set plan_cache_mode = force_custom_plan set search_path = partner_api, pg_temp as $$
+begin
+    return array(select d from patient_data d where d.pid >= first and d.pid <= last);
+end $$;
+
+create or replace function emr_patients(rows patient_data[])
+returns table (patient_id bigint, first_name text, mi text, last_name text, full_name text, gender text, dob date, primary_language text, phone text,
+    cell_phone text, email text, address text, city text, state text, zip text, country text, provider_id bigint)
+language sql stable as $$
+    select d.pid, coalesce(d.fname, ''), nullif(d.mname, ''), coalesce(d.lname, ''), concat_ws(' ', nullif(d.fname, ''), nullif(d.mname, ''), nullif(d.lname, '')),
+        nullif(d.sex, ''), emr_date(d."DOB"), nullif(d.language, ''), nullif(d.phone_home, ''), nullif(d.phone_cell, ''), nullif(d.email, ''),
+        nullif(d.street, ''), nullif(d.city, ''), nullif(d.state, ''), nullif(d.postal_code, ''), nullif(d.country_code, ''),
+        (select p.provider_id from providers p where p.provider_id = d."providerID")
+    from unnest(rows) d
+$$;
+
+-- Events that are one patient's visit to one provider.
+create or replace function emr_visits(rows openemr_postcalendar_events[])
+returns table (visit_id bigint, patient_id bigint, provider_id bigint, room_id bigint, visit_type text, visit_date date, visit_time time,
+    visit_duration bigint, visit_complaint text, status text)
+language sql stable as $$
+    select e.pc_eid, p.patient_id, u.provider_id, r.resource_id, t.visit_type, emr_date(e."pc_eventDate"), coalesce(emr_time(e."pc_startTime"), '00:00'),
+        (e.pc_duration + 59) / 60, nullif(e.pc_hometext, ''), case when e.pc_eventstatus < 0 then 'Deleted' else emr_status(e.pc_apptstatus) end
+    from unnest(rows) e
+    join bridge_categories t on t.type_id = e.pc_catid
+    join patients p on p.patient_id = emr_number(e.pc_pid)
+    join providers u on u.provider_id = emr_number(e.pc_aid)
+    left join bridge_rooms r on r.room = e.pc_room
+    where coalesce(e.pc_recurrtype, 0) = 0 and e.pc_duration between 1 and 86400 and emr_date(e."pc_eventDate") is not null
+$$;
+
+-- A text of PHP's that holds one series' rule: `s:17:"event_repeat_freq";s:1:"1";`
+create or replace function emr_rule(written text, name text) returns text
+language sql immutable parallel safe as $$
+    select (regexp_match(written, '"' || name || '";(?:s:[0-9]+:"([^"]*)"|i:([0-9]+))'))[1]
+$$;
+
+-- The dates of a series between two dates, in order, without its exceptions. Kinds are 1: each so many days, weeks, months, years or
+-- workdays (0 to 4); 2: a weekday of each so many months; 3: certain weekdays of each week.
+create or replace function emr_dates(kind integer, rule text, first date, last date, until date) returns setof date
+-- Its cost says that what can be left out is left out before.
+language plpgsql stable cost 100000 rows 20 set search_path = partner_api, pg_temp as $$
+declare
+    step integer := greatest(coalesce(emr_number(emr_rule(rule, 'event_repeat_freq')), 1), 1);
+    unit text := emr_rule(rule, 'event_repeat_freq_type');
+    ends date := least(coalesce(nullif(last, date '0001-01-01'), until), until);
+    without text[] := string_to_array(coalesce(emr_rule(rule, 'exdate'), ''), ',');
+    nth integer := emr_number(emr_rule(rule, 'event_repeat_on_num'));
+    weekday integer := emr_number(emr_rule(rule, 'event_repeat_on_day'));
+begin
+    if kind = 1 and unit in ('0', '1', '2', '3') then
+        -- By the first date: a month that lacks the day has its last one, and the next month has the day again.
+        return query
+            select d from (
+                select (first + n * step * case unit when '0' then interval '1 day' when '1' then interval '1 week'
+                    when '2' then interval '1 month' else interval '1 year' end)::date as d
+                from generate_series(0, (ends - first) / (step * case unit when '0' then 1 when '1' then 7 when '2' then 28 else 365 end)) n
+            ) as days
+            where d <= ends and to_char(d, 'YYYYMMDD') <> all (without) order by d;
+    elsif kind = 1 and unit = '4' then
+        return query
+            select d from (
+                select d::date, row_number() over (order by d) - 1 as n
+                from generate_series(first, ends, interval '1 day') d where extract(isodow from d) < 6
+            ) as days (d, n)
+            where n % step = 0 and to_char(d, 'YYYYMMDD') <> all (without) order by d;
+    elsif kind = 2 and nth between 1 and 5 and weekday between 0 and 6 then
+        step := greatest(coalesce(emr_number(emr_rule(rule, 'event_repeat_on_freq')), 1), 1);
+        -- The fifth is the last one.
+        return query
+            select d from (
+                select coalesce(
+                    case when nth < 5 then month + (weekday - extract(dow from month)::integer + 7) % 7 + 7 * (nth - 1) end,
+                    month + interval '1 month' - interval '1 day'
+                        - ((extract(dow from month + interval '1 month' - interval '1 day')::integer - weekday + 7) % 7) * interval '1 day'
+                )::date as d
+                from (select date_trunc('month', first)::date + n * step * interval '1 month' as at
+                      from generate_series(0, (ends - first) / 28 / step + 1) n) as months,
+                    lateral (select at::date as month) as begun
+            ) as days
+            where d between first and ends and to_char(d, 'YYYYMMDD') <> all (without) order by d;
+    elsif kind = 3 then
+        return query
+            select d::date from generate_series(first, ends, interval '1 day') d
+            where (extract(dow from d)::integer + 1)::text = any (string_to_array(emr_rule(rule, 'event_repeat_freq'), ','))
+              and to_char(d, 'YYYYMMDD') <> all (without) order by d;
+    else
+        -- No series, or one of a rule that nobody knows, which is told.
+        return next first;
+    end if;
+end $$;
+
+-- Time off: events that are nobody's visit (blocks, whole days, series). `end_time` is the next day's unless it is after `start_time`. An event without
+-- a provider closes the practice. Category 2 says that somebody is there. Series reach as far as visits can be booked.
+create or replace function emr_time_off(rows openemr_postcalendar_events[])
+returns table (event_id bigint, provider_id bigint, exception_date date, start_time time, end_time time, in_series boolean)
+language sql stable as $$
+    select e.pc_eid, emr_number(nullif(nullif(e.pc_aid, ''), '0')), d + n::integer,
+        case when not whole then emr_time(e."pc_startTime") end,
+        case when not whole then emr_time(e."pc_startTime") + e.pc_duration * interval '1 s' end, coalesce(e.pc_recurrtype, 0) <> 0
+    from (select r.* from unnest(rows) r left join emr_visits(rows) v on v.visit_id = r.pc_eid where v.visit_id is null offset 0) e
+    cross join bridge_reach() reach
+    cross join lateral emr_dates(coalesce(e.pc_recurrtype, 0), e.pc_recurrspec, emr_date(e."pc_eventDate"), emr_date(e."pc_endDate"), reach) d
+    cross join lateral (select coalesce(e.pc_alldayevent, 0) = 1 or emr_time(e."pc_startTime") is null or e.pc_duration >= 86400 as whole) w
+    cross join lateral generate_series(0, case when whole then greatest((coalesce(e.pc_duration, 0) - 1) / 86400, 0) else 0 end) n
+    where emr_date(e."pc_eventDate") is not null and coalesce(e.pc_eventstatus, 1) >= 0 and emr_status(e.pc_apptstatus) not in ('Cancelled', 'NoShow')
+      and e.pc_catid <> 2 and (e.pc_duration > 0 or e.pc_alldayevent = 1)
+      and (coalesce(e.pc_aid, '') in ('', '0') or exists (select 1 from providers p where p.provider_id = emr_number(e.pc_aid)))
+      and (d > current_date - 366 or coalesce(e.pc_recurrtype, 0) = 0)
+$$;
+
+-- Writes one of our patients to the EMR, and returns the EMR's id. Writes nothing when the change concerns nothing that the EMR has.
+create or replace function emr_write_patient(before patients, after patients) returns bigint
+language plpgsql set search_path = partner_api, pg_temp as $$
+declare
+    own bigint;
+    answer record;
+begin
+    if before.patient_id is not null and (after.first_name, after.mi, after.last_name, after.gender, after.dob, after.primary_language, after.phone, after.cell_phone,
+            after.email, after.address, after.city, after.state, after.zip, after.country, after.provider_id)
+        is not distinct from
+        (before.first_name, before.mi, before.last_name, before.gender, before.dob, before.primary_language, before.phone,
+            before.cell_phone, before.email, before.address, before.city, before.state, before.zip, before.country, before.provider_id)
+    then
+        return after.patient_id;
+    end if;
+    perform bridge_follow();
+    own := bridge_token();
+    insert into partner_api_patients (token, kind, patient_id, fname, mname, lname, sex, dob, language, phone_home, phone_cell, email, street, city, state,
+        postal_code, country_code, provider, is_undone)
+    values (own, case when before.patient_id is null then 'new' else 'change' end, before.patient_id, coalesce(after.first_name, ''),
+        coalesce(after.mi, ''), coalesce(after.last_name, ''), coalesce(after.gender, ''), after.dob, coalesce(after.primary_language, ''),
+        coalesce(after.phone, ''), coalesce(after.cell_phone, ''), coalesce(after.email, ''), coalesce(after.address, ''), coalesce(after.city, ''),
+        coalesce(after.state, ''), coalesce(after.zip, ''), coalesce(after.country, ''), after.provider_id, 0);
+    select patient_id, result, message into answer from partner_api_patients where token = own;
+    perform bridge_answer(answer.result, answer.message);
+    return answer.patient_id;
+end $$;
+
+-- Writes one of our visits to the EMR, and returns the EMR's id. `as_staff` writes it as the EMR would, for trials.
+create or replace function emr_write_visit(before visits, after visits, as_staff text default null) returns bigint
+language plpgsql set search_path = partner_api, pg_temp as $$
+declare
+    own bigint;
+    own_room text := (select room from bridge_rooms where resource_id = after.room_id);
+    type bigint;
+    is_moved boolean := before.visit_id is null or (after.provider_id, after.room_id, after.visit_date, after.visit_time, after.visit_duration)
+        is distinct from (before.provider_id, before.room_id, before.visit_date, before.visit_time, before.visit_duration);
+    is_cancelled boolean := before.status <> 'Cancelled' and after.status = 'Cancelled';
+    takes_time boolean := as_staff is null and after.status not in ('Cancelled', 'NoShow', 'Deleted');
+    answer record;
+begin
+    if before.visit_id is null then
+        select type_id into type from bridge_categories where visit_type = after.visit_type order by active desc, type_id limit 1;
+        if type is null then raise check_violation using message = 'emr_visit_type'; end if;
+    elsif not is_moved and not is_cancelled then
+        return after.visit_id;
+    end if;
+    if is_moved and takes_time then
+        perform bridge_overlap(after);
+    else
+        perform bridge_follow();
+    end if;
+    own := bridge_token();
+    insert into partner_api_visits (token, kind, event_id, category, provider, patient, day, start, minutes, title, complaint, room, cancels, must_be_free, is_undone)
+    values (own, coalesce(as_staff, case when before.visit_id is null then 'book' else 'change' end), before.visit_id, type, after.provider_id,
+        after.patient_id, after.visit_date, after.visit_time, after.visit_duration, after.visit_type, after.visit_complaint,
+        case when before.visit_id is null or after.room_id is distinct from before.room_id then coalesce(own_room, '') end,
+        coalesce(is_cancelled, false)::integer, (is_moved and takes_time)::integer, 0);
+    select event_id, result, message into answer from partner_api_visits where token = own;
+    perform bridge_answer(answer.result, answer.message);
+    return answer.event_id;
+end $$;
+
+create or replace function emr_size() returns table (patients bigint, events bigint)
+language sql stable as $$ select (select count(*) from patient_data), (select count(*) from openemr_postcalendar_events) $$;
+
+-- Values of the EMR that the bridge does not understand; the practice or its integrator decides what they mean.
+create or replace function bridge_not_understood() returns table (what text, key text)
+language plpgsql set search_path = partner_api, pg_temp as $$
+declare
+    e openemr_postcalendar_events;
+    rooms text[] := array(select option_id from list_options where list_id = 'patient_flow_board_rooms');
+    categories bigint[] := array(select pc_catid from openemr_postcalendar_categories);
+begin
+    return query select 'category without a name', pc_catid::text from openemr_postcalendar_categories where pc_cattype = 0 and coalesce(pc_catname, '') = '';
+    for e in execute format('select * from openemr_postcalendar_events where "pc_eventDate" >= %L or pc_recurrtype <> 0', current_date) loop
+        key := e.pc_eid::text;
+        if e.pc_recurrtype <> 0 and e.pc_eventstatus >= 0 and coalesce(emr_date(e."pc_endDate"), current_date) >= current_date and not (
+            e.pc_recurrtype = 1 and coalesce(emr_rule(e.pc_recurrspec, 'event_repeat_freq_type'), '') in ('0', '1', '2', '3', '4')
+            or e.pc_recurrtype = 2 and emr_number(emr_rule(e.pc_recurrspec, 'event_repeat_on_num')) between 1 and 5
+                and emr_number(emr_rule(e.pc_recurrspec, 'event_repeat_on_day')) between 0 and 6
+            or e.pc_recurrtype = 3 and emr_rule(e.pc_recurrspec, 'event_repeat_freq') ~ '^[1-7](,[1-7])*$')
+        then what := 'series of an unknown rule'; return next; end if;
+        if emr_date(e."pc_eventDate") >= current_date then
+            if coalesce(e.pc_aid, '') not in ('', '0') and not exists (select 1 from providers p where p.provider_id = emr_number(e.pc_aid)) then
+                what := 'provider that is no user'; return next;
+            end if;
+            if coalesce(e.pc_pid, '') not in ('', '0') and not exists (select 1 from patients p where p.patient_id = emr_number(e.pc_pid)) then
+                what := 'patient that is none'; return next;
+            end if;
+            if e.pc_catid <> all (categories) then what := 'category that is none'; return next; end if;
+            if e.pc_room <> '' and e.pc_room <> all (rooms) then what := 'room that is none'; return next; end if;
+        end if;
+    end loop;
+end $$;
+
+-- What an administrator must do first, of either server.
+create or replace function bridge_missing() returns setof text
+language plpgsql set search_path = partner_api, pg_temp as $$
+declare
+    it text;
+begin
+    foreach it in array array['emr_users', 'patient_data', 'openemr_postcalendar_categories', 'openemr_postcalendar_events', 'list_options', 'emr_outbox',
+        'partner_api_state', 'partner_api_visits', 'partner_api_patients']
+    loop
+        begin
+            execute format('select 1 from %I limit 1', it);
+        exception when fdw_error then
+            return next case
+                when sqlerrm ~ 'doesn''t exist' and it ~ '^(partner_api|emr_outbox)' then 'the EMR''s account must run mariadb.sql in its database of MariaDB'
+                else 'the EMR''s account must grant rights as the README of the bridge says: ' end || regexp_replace(sqlerrm, '(.|\n)*\n', '');
+        end;
+    end loop;
+end $$;

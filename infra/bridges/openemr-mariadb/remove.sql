@@ -1,0 +1,20 @@
+-- Removes the bridge from both servers. The EMR's rows stay, and so do ours, as copies that follow nothing. Run as the practice's role.
+set local search_path = partner_api;
+do $$ begin
+    if to_regproc('partner_api.bridge_detach') is not null then perform partner_api.bridge_detach(); end if;
+end $$;
+drop function if exists bridge_visit_begins(), bridge_visit_changes(), bridge_patient_changes(), bridge_visit_type_changes() cascade;
+drop function if exists bridge_detach(), bridge_acknowledge(), bridge_database(), bridge_trial(), bridge_go_on(bigint, boolean), bridge_take_over(text, bigint[]), bridge_note(text, bigint, text), bridge_renew(),
+    bridge_check(), bridge_compare(text, bigint, bigint), bridge_differences(text, bigint[]), bridge_page(text, bigint, bigint), bridge_turns(),
+    bridge_missing(), bridge_not_understood(), bridge_pull(bigint), bridge_follow(), bridge_news(integer), bridge_sweep(bigint), bridge_apply_news(emr_outbox[], timestamptz), bridge_enter(), bridge_overlap(visits), bridge_token(), bridge_answer(text, text),
+    bridge_refuse(text, text), bridge_catch_up(), bridge_apply_event(bigint), bridge_apply_patient(bigint), bridge_apply_rooms(bigint),
+    bridge_apply_visit_type(bigint), bridge_apply_provider(bigint), bridge_log(text, text, bigint);
+drop function if exists emr_write_visit(visits, visits, text), emr_write_patient(patients, patients), emr_read_events(bigint, bigint),
+    emr_read_patients(bigint, bigint), emr_visits(openemr_postcalendar_events[]), emr_time_off(openemr_postcalendar_events[]), emr_patients(patient_data[]);
+drop function if exists emr_size();
+drop view if exists emr_providers, emr_visit_types, emr_rooms;
+drop function if exists emr_dates(integer, text, date, date, date), emr_rule(text, text), emr_status(text), emr_number(text), emr_date(text), emr_time(text);
+drop server if exists partner_api_emr cascade;
+drop function if exists bridge_connect(text, integer, text, text, text, text, text), bridge_alter(text, text[], jsonb), bridge_remote(text), bridge_session();
+drop table if exists bridge_tokens, bridge_pulled, bridge_failures, bridge_time_off, bridge_categories, bridge_rooms, bridge;
+drop function if exists bridge_reach();

@@ -1,0 +1,236 @@
+//! A part of the deliveries that one query after the other reads: one outcome in one partition of an index, the newest first.
+
+use std::{
+    cmp::Reverse,
+    collections::{HashMap, VecDeque},
+};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use futures::future::try_join_all;
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    super::{
+        Error, Result, Store, Table,
+        store::{Item, SERVICE, from_items},
+    },
+    Delivery, feed,
+};
+use crate::domain::{
+    PracticePass,
+    ids::{DeliveryId, PartnerId},
+};
+
+/// A query asks for so many deliveries at least, and at most.
+const PAGE: (usize, usize) = (10, 250);
+/// Deliveries with ids of different processes can have begun in another order, by so much: each holds ids for half of it.
+const OUT_OF_ORDER: SignedDuration = SignedDuration::from_mins(2);
+
+/// What of the deliveries one asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum Wanted {
+    All,
+    Delivered,
+    NotDelivered,
+    Failed,
+}
+
+impl Wanted {
+    pub(super) fn of(success: Option<bool>) -> Self {
+        match success {
+            None => Self::All,
+            Some(true) => Self::Delivered,
+            Some(false) => Self::NotDelivered,
+        }
+    }
+
+    fn outcomes(self) -> &'static [&'static str] {
+        match self {
+            Self::All => &[feed::OPEN, feed::FAILED, feed::DELIVERED],
+            Self::Delivered => &[feed::DELIVERED],
+            Self::NotDelivered => &[feed::OPEN, feed::FAILED],
+            Self::Failed => &[feed::FAILED],
+        }
+    }
+}
+
+pub(in super::super) struct Source {
+    index: &'static str,
+    /// Partition key and sort key by name; the partition.
+    keys: (&'static str, &'static str),
+    partition: String,
+    /// What the sort keys begin with.
+    prefix: String,
+    /// Only what has a lower id.
+    before: Option<DeliveryId>,
+    read: VecDeque<Delivery>,
+    next: Option<Item>,
+    ended: bool,
+}
+
+impl Source {
+    fn new(
+        index: &'static str,
+        keys: (&'static str, &'static str),
+        partition: String,
+        prefix: String,
+    ) -> Self {
+        Self { index, keys, partition, prefix, before: None, read: VecDeque::new(), next: None, ended: false }
+    }
+
+    /// Everybody's deliveries of these shards.
+    pub(super) fn of_all(shards: impl Iterator<Item = i64>, wanted: Wanted) -> Vec<Self> {
+        let keys = (feed::PARTITION, feed::PLACE);
+        let of_shard = |shard| {
+            let one =
+                move |outcome: &&str| Self::new("feed", keys, feed::partition(shard), format!("{outcome}#"));
+            wanted.outcomes().iter().map(one)
+        };
+        shards.flat_map(of_shard).collect()
+    }
+
+    /// A partner's deliveries in a practice.
+    pub(super) fn of_partner(practicepass: &PracticePass, partner: &PartnerId, wanted: Wanted) -> Vec<Self> {
+        let keys = ("practicepass", feed::PLACE_OF_PARTNER);
+        let one = |outcome: &&str| {
+            Self::new("byPractice", keys, practicepass.to_string(), format!("{partner}#{outcome}#"))
+        };
+        wanted.outcomes().iter().map(one).collect()
+    }
+
+    pub(super) fn before(self, before: Option<DeliveryId>) -> Self {
+        Self { before, ..self }
+    }
+
+    fn must_read(&self) -> bool {
+        self.read.is_empty() && !self.ended
+    }
+}
+
+impl Store {
+    /// A practice's deliveries, of all partners that ever got any.
+    pub(super) async fn sources_of(
+        &self,
+        practicepass: &PracticePass,
+        wanted: Wanted,
+    ) -> Result<Vec<Source>> {
+        let partners = self.partners_with_deliveries(practicepass).await?;
+        Ok(partners.iter().flat_map(|partner| Source::of_partner(practicepass, partner, wanted)).collect())
+    }
+
+    /// All deliveries, of all practices or one.
+    pub(in super::super) async fn all_deliveries(
+        &self,
+        practicepass: Option<&PracticePass>,
+    ) -> Result<Vec<Source>> {
+        match practicepass {
+            Some(practicepass) => self.sources_of(practicepass, Wanted::All).await,
+            None => Ok(Source::of_all(0..self.delivery_shards(), Wanted::All)),
+        }
+    }
+
+    /// Those who got deliveries of a practice, by a query for each of them.
+    async fn partners_with_deliveries(&self, practicepass: &PracticePass) -> Result<Vec<PartnerId>> {
+        let mut partners: Vec<PartnerId> = Vec::new();
+        loop {
+            let after = partners.last().map_or(String::from("#"), |last| format!("{last}#~"));
+            let page = self
+                .client()
+                .query()
+                .table_name(self.name(Table::Deliveries)?)
+                .index_name("byPractice")
+                .key_condition_expression("practicepass = :practice AND partnerPlace > :after")
+                .expression_attribute_values(":practice", AttributeValue::S(practicepass.to_string()))
+                .expression_attribute_values(":after", AttributeValue::S(after))
+                .limit(1)
+                .send()
+                .await
+                .map_err(|error| Error::from_sdk(SERVICE, &error))?;
+            match from_items::<Delivery>(page.items)?.pop() {
+                Some(delivery) => partners.push(delivery.partner_id),
+                None => return Ok(partners),
+            }
+        }
+    }
+
+    /// Up to `wanted` of the newest deliveries of all sources, after `skipped` others.
+    pub(super) async fn merge(
+        &self,
+        mut sources: Vec<Source>,
+        mut skipped: usize,
+        wanted: usize,
+    ) -> Result<Vec<Delivery>> {
+        let mut found = Vec::with_capacity(wanted);
+        if sources.is_empty() {
+            return Ok(found);
+        }
+        loop {
+            let hungry: Vec<&mut Source> = sources.iter_mut().filter(|source| source.must_read()).collect();
+            let share = (skipped + wanted - found.len()) / hungry.len().max(1) + 1;
+            let share = share.clamp(PAGE.0, PAGE.1);
+            try_join_all(hungry.into_iter().map(|source| self.read_on(source, share))).await?;
+            // The newest of all is known only while every source shows its newest.
+            while !sources.iter().any(Source::must_read) {
+                let newest = sources
+                    .iter_mut()
+                    .filter(|source| !source.read.is_empty())
+                    .min_by_key(|source| Reverse(source.read.front().map(|delivery| delivery.id.0)));
+                let Some(delivery) = newest.and_then(|source| source.read.pop_front()) else {
+                    return Ok(found);
+                };
+                if skipped > 0 {
+                    skipped -= 1;
+                    continue;
+                }
+                found.push(delivery);
+                if found.len() == wanted {
+                    return Ok(found);
+                }
+            }
+        }
+    }
+
+    /// The next deliveries of a source that began at `since` or later; `None` at their end.
+    pub(in super::super) async fn read_back(
+        &self,
+        source: &mut Source,
+        since: Timestamp,
+    ) -> Result<Option<Vec<Delivery>>> {
+        if source.ended {
+            return Ok(None);
+        }
+        self.read_on(source, PAGE.1).await?;
+        let read: Vec<Delivery> = source.read.drain(..).collect();
+        let earliest = since.saturating_sub(OUT_OF_ORDER).unwrap_or(Timestamp::MIN);
+        source.ended |= read.last().is_none_or(|last| last.created_at < earliest);
+        Ok(Some(read.into_iter().filter(|delivery| since <= delivery.created_at).collect()))
+    }
+
+    async fn read_on(&self, source: &mut Source, limit: usize) -> Result<()> {
+        let end =
+            source.before.map_or_else(|| "~".to_owned(), |before| feed::digits(DeliveryId(before.0 - 1)));
+        let page = self
+            .client()
+            .query()
+            .table_name(self.name(Table::Deliveries)?)
+            .index_name(source.index)
+            .key_condition_expression("#partition = :partition AND #place BETWEEN :from AND :to")
+            .set_expression_attribute_names(Some(HashMap::from([
+                ("#partition".to_owned(), source.keys.0.to_owned()),
+                ("#place".to_owned(), source.keys.1.to_owned()),
+            ])))
+            .expression_attribute_values(":partition", AttributeValue::S(source.partition.clone()))
+            .expression_attribute_values(":from", AttributeValue::S(source.prefix.clone()))
+            .expression_attribute_values(":to", AttributeValue::S(format!("{}{end}", source.prefix)))
+            .scan_index_forward(false)
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+            .set_exclusive_start_key(source.next.take())
+            .send()
+            .await
+            .map_err(|error| Error::from_sdk(SERVICE, &error))?;
+        source.read.extend(from_items::<Delivery>(page.items)?);
+        source.next = page.last_evaluated_key;
+        source.ended = source.next.is_none();
+        Ok(())
+    }
+}

@@ -1,0 +1,75 @@
+//! What an endpoint's answer means.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use jiff::Timestamp;
+
+use crate::{
+    control::deliveries::Attempt,
+    egress::{Answer, Failure},
+};
+
+/// What came of a POST.
+pub(super) struct Outcome {
+    pub(super) attempt: Attempt,
+    pub(super) took: Duration,
+    pub(super) verdict: Verdict,
+}
+
+/// `asked` is the `Retry-After` of the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Success,
+    /// 410: the partner wants no more.
+    Gone,
+    /// 429: the endpoint works, but not this fast.
+    Rejected {
+        asked: Option<Duration>,
+    },
+    /// Anything else. Only a 503 asks for a wait.
+    Failure {
+        asked: Option<Duration>,
+    },
+}
+
+/// Classifies the answer to a POST that began at `at` and took so long.
+pub(super) fn classify(answer: Result<Answer, Failure>, at: Timestamp, took: Duration) -> Outcome {
+    let duration_ms = Some(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+    let mut attempt =
+        Attempt { at, status_code: None, duration_ms, error_message: None, answer: String::new() };
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(failure) => {
+            attempt.error_message = Some(failure.to_string());
+            return Outcome { attempt, took, verdict: Verdict::Failure { asked: None } };
+        }
+    };
+    attempt.status_code = Some(answer.status.as_u16());
+    let verdict = match answer.status {
+        status if status.is_success() => Verdict::Success,
+        StatusCode::GONE => Verdict::Gone,
+        StatusCode::TOO_MANY_REQUESTS => Verdict::Rejected { asked: answer.retry_after },
+        StatusCode::SERVICE_UNAVAILABLE => Verdict::Failure { asked: answer.retry_after },
+        _ => Verdict::Failure { asked: None },
+    };
+    if verdict != Verdict::Success {
+        attempt.error_message = Some(explain(&answer));
+        // Only where it may say what went wrong: nobody knows what an endpoint puts into its answers.
+        attempt.answer = answer.body;
+    }
+    Outcome { attempt, took, verdict }
+}
+
+fn explain(answer: &Answer) -> String {
+    let status = answer.status.as_u16();
+    match &answer.location {
+        Some(location) => {
+            format!("the endpoint answered {status}, redirected to {location}; redirects are not followed")
+        }
+        None if answer.status.is_redirection() => {
+            format!("the endpoint answered {status}; redirects are not followed")
+        }
+        None => format!("the endpoint answered {status}"),
+    }
+}

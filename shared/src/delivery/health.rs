@@ -1,0 +1,74 @@
+//! What a subscription's record learns from an attempt.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+use super::classify::Verdict;
+use crate::{
+    app::App,
+    control::{
+        Result,
+        subscriptions::{DisabledReason, Failed, LastError, Subscription},
+    },
+    domain::pace::Slot,
+};
+
+/// A subscription whose every attempt failed for so long is disabled.
+const FAILING_LIMIT: SignedDuration = SignedDuration::from_hours(5 * 24);
+/// Only failures for so long park the endpoint.
+const PARKED_AFTER: SignedDuration = SignedDuration::from_secs(10);
+
+/// Takes up an attempt that took so long, in this slot of a paced endpoint. `error.at` is now.
+///
+/// Written only when it changes something; `subscription` may be older than the record, so each write holds only for what the
+/// record says by then.
+pub(super) async fn update_health(
+    app: &App,
+    subscription: &mut Subscription,
+    verdict: Verdict,
+    took: Duration,
+    slot: Option<&Slot>,
+    error: LastError,
+) -> Result<()> {
+    let now = error.at;
+    let failing_for = subscription.failing_since.map(|since| now.duration_since(since));
+    match (verdict, failing_for) {
+        (Verdict::Success, failing) => {
+            if failing.is_some() || subscription.breaker.is_parked() {
+                app.control.note_success(subscription, now).await?;
+            } else if subscription.last.is_success_due(now) {
+                app.control.touch_success(subscription, now).await?;
+            }
+            if subscription.breaker.is_slow() {
+                let quick = took < app.config.timeouts.quick_answer;
+                app.control.note_speed(subscription, quick, now).await?;
+            }
+            match slot.filter(|slot| slot.is_fastest()) {
+                Some(slot) => app.control.lift_pace(subscription, slot).await,
+                None => Ok(()),
+            }
+        }
+        (Verdict::Gone, _) => {
+            app.control.disable_subscription(subscription, DisabledReason::EndpointGone, now).await
+        }
+        (_, Some(failing)) if failing >= FAILING_LIMIT => {
+            app.control.disable_subscription(subscription, DisabledReason::OnlyFailures, now).await
+        }
+        // It works, but not this fast: that is held by its pace.
+        (Verdict::Rejected { .. }, _) => Ok(()),
+        (Verdict::Failure { asked }, failing) => {
+            // One whose probe fails is parked again, however quickly it failed.
+            let hangs = took >= app.config.timeouts.hanging_answer;
+            let parks = hangs
+                || asked.is_some()
+                || subscription.breaker.is_parked()
+                || failing.is_some_and(|it| it >= PARKED_AFTER);
+            if parks || failing.is_none() {
+                let failed = if parks { Failed::Park(asked) } else { Failed::Note };
+                app.control.note_failure(subscription, failed, error).await?;
+            }
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! No partition is hot at ten thousand practices and 7,500 deliveries a second.
+
+use crate::partitions::{hottest, large, simulate, too_hot};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_practices_heat_no_partition_beyond_what_it_takes() {
+    let heats = Box::pin(simulate(large(32, 10))).await;
+    let tables: Vec<String> = hottest(&heats).into_iter().map(|(table, ..)| table).collect();
+    // What the work touches is all there.
+    let touched = [
+        "ControlTable",
+        "ControlTable gsi1",
+        "DeliveriesTable",
+        "DeliveriesTable byPractice",
+        "DeliveriesTable due",
+        "DeliveriesTable feed",
+    ];
+    assert_eq!(tables, touched);
+    assert_eq!(too_hot(&heats), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_the_default_of_shards_the_feed_would_be_too_hot_for_them() {
+    let heats = Box::pin(simulate(large(4, 10))).await;
+    let hot = too_hot(&heats);
+    assert!(!hot.is_empty() && hot.iter().all(|it| it.starts_with("DeliveriesTable feed FEED#")), "{hot:?}");
+}

@@ -1,0 +1,303 @@
+//! Which partitions of the tables a large installation heats: the product's own code asks a store that only takes down the keys.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, header},
+    response::{IntoResponse, Response},
+};
+use futures::{StreamExt, future::join_all, stream};
+use jiff::{SignedDuration, Timestamp};
+use log_poller::Poll;
+use serde_json::{Value, json};
+use shared::{
+    control::{
+        Store, TableNames,
+        deliveries::{Attempt, Claimed, CountChange, Delivery},
+        subscriptions::bucket_of,
+    },
+    domain::{
+        EventScope, PracticePass,
+        delivery::DeliveryStatus,
+        ids::{LogId, PartnerId, SubscriptionId},
+        log_progress::LogProgress,
+        webhook_event::{Action, EventMessage, WebhookEvent},
+    },
+};
+
+use crate::office::template;
+
+/// Units a second of one partition.
+pub(crate) const WRITES: f64 = 1_000.0;
+pub(crate) const READS: f64 = 3_000.0;
+/// Messages of a batch of the fan-out.
+const BATCH: usize = 10;
+/// The poller's practices at the same time.
+const AT_ONCE: usize = 16;
+
+/// A second of an installation.
+#[derive(Clone, Copy)]
+pub(crate) struct Load {
+    pub(crate) practices: usize,
+    pub(crate) deliveries_a_second: usize,
+    /// `DeliveryShards`
+    pub(crate) shards: i64,
+    /// Of the poller.
+    pub(crate) schedules: u32,
+    /// Only one in so many is done, and stands for as many.
+    pub(crate) sample: usize,
+}
+
+/// What is asked of one partition in a second.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Heat {
+    pub(crate) writes: f64,
+    pub(crate) reads: f64,
+}
+
+/// By table or index, and partition key.
+pub(crate) type Heats = BTreeMap<(String, String), Heat>;
+
+#[derive(Clone)]
+struct Ledger {
+    heats: Arc<Mutex<Heats>>,
+    /// Active subscriptions of each bucket's partition.
+    listed: Arc<BTreeMap<String, usize>>,
+    leased: Arc<Mutex<i64>>,
+}
+
+fn text(value: &Value) -> String {
+    let of = |kind: &str| value.get(kind).and_then(Value::as_str);
+    of("S").or_else(|| of("N")).unwrap_or_default().to_owned()
+}
+
+impl Ledger {
+    fn add(&self, place: (&str, String), writes: f64, reads: f64) {
+        let mut heats = self.heats.lock().unwrap();
+        let heat = heats.entry((place.0.to_owned(), place.1)).or_default();
+        heat.writes += writes;
+        heat.reads += reads;
+    }
+
+    /// A write of an item of 1 KB at most, and of the indexes that have it by these attributes.
+    fn write(&self, table: &str, key: &Value, attributes: &Value, units: f64) {
+        self.add((table, text(&key["pk"])), units, 0.0);
+        let shape = template().tables.iter().find(|it| it.id == table).unwrap();
+        for index in &shape.indexes {
+            if index.keys.iter().all(|one| attributes.get(&one.name).is_some()) {
+                let name = format!("{table} {}", index.name);
+                self.add((&name, text(&attributes[&index.keys[0].name])), 1.0, 0.0);
+            }
+        }
+    }
+
+    fn answer(&self, operation: &str, body: &Value) -> Value {
+        let table = body["TableName"].as_str().unwrap_or_default();
+        match operation {
+            "PutItem" => self.write(table, &body["Item"], &body["Item"], 1.0),
+            "UpdateItem" => {
+                // Of all updates here only those of a delivery that waits place it in an index, and none does.
+                self.write(table, &body["Key"], &Value::Null, 1.0);
+                if text(&body["Key"]["pk"]).starts_with("COUNTER#") {
+                    let mut leased = self.leased.lock().unwrap();
+                    *leased += 25;
+                    return json!({ "Attributes": { "leased": { "N": leased.to_string() } } });
+                }
+                return json!({ "Attributes": { "fence": { "N": "1" } } });
+            }
+            "TransactWriteItems" => {
+                for one in body["TransactItems"].as_array().unwrap() {
+                    let (put, update) = (&one["Put"], &one["Update"]);
+                    if put.is_object() {
+                        self.write(put["TableName"].as_str().unwrap(), &put["Item"], &put["Item"], 2.0);
+                    } else {
+                        self.write(update["TableName"].as_str().unwrap(), &update["Key"], &Value::Null, 2.0);
+                    }
+                }
+            }
+            "GetItem" => self.add((table, text(&body["Key"]["pk"])), 0.0, 1.0),
+            "Query" => {
+                let values = body["ExpressionAttributeValues"].as_object().unwrap();
+                let partition = text(&values[":pk"]);
+                // Items of 1 KB, read eventually.
+                let units = self
+                    .listed
+                    .get(&partition)
+                    .map_or(0.5, |items| f64::from(u32::try_from(*items).unwrap()) / 8.0);
+                let name = format!("{table} {}", body["IndexName"].as_str().unwrap_or_default());
+                self.add((name.trim_end(), partition), 0.0, units);
+                return json!({ "Items": [], "Count": 0 });
+            }
+            _ => panic!("{operation} is not reckoned with"),
+        }
+        json!({})
+    }
+}
+
+async fn answer(State(ledger): State<Ledger>, headers: HeaderMap, body: Bytes) -> Response {
+    let target = headers.get("x-amz-target").and_then(|it| it.to_str().ok()).unwrap_or_default();
+    let operation = target.rsplit('.').next().unwrap_or_default();
+    let answer = ledger.answer(operation, &serde_json::from_slice(&body).unwrap());
+    ([(header::CONTENT_TYPE, "application/x-amz-json-1.0")], answer.to_string()).into_response()
+}
+
+fn practice(number: usize) -> PracticePass {
+    PracticePass::try_from(format!("Practice{number:05}").as_str()).unwrap()
+}
+
+/// Every other practice has two subscriptions.
+fn subscriptions(practice: usize) -> usize {
+    1 + practice % 2
+}
+
+/// What a second heats.
+pub(crate) async fn simulate(load: Load) -> Heats {
+    let mut listed: BTreeMap<String, usize> = BTreeMap::new();
+    for number in 0..load.practices {
+        let bucket = format!("ACTIVE_SUBSCRIPTIONS#{}", bucket_of(&practice(number)));
+        *listed.entry(bucket).or_default() += subscriptions(number);
+    }
+    let ledger = Ledger { heats: Arc::default(), listed: Arc::new(listed), leased: Arc::default() };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let server = tokio::spawn(
+        axum::serve(listener, Router::new().fallback(answer).with_state(ledger.clone())).into_future(),
+    );
+    let store = store_at(&endpoint, load.shards);
+    let now: Timestamp = "2026-03-09T12:00:00Z".parse().unwrap();
+    deliver(&store, load, now).await;
+    sampled(&ledger, load.sample);
+    poll(&store, load, now).await;
+    let lists = (0..load.schedules).map(|shard| Poll { shard, of: load.schedules, once: false });
+    // All runs begin in the same second.
+    for schedule in lists {
+        store.practices_with_subscriptions(schedule.buckets()).await.unwrap();
+        store.subscriptions_version().await.unwrap();
+    }
+    for shard in 0..store.delivery_shards() {
+        store.due_deliveries(shard, now, 100).await.unwrap();
+    }
+    server.abort();
+    ledger.heats.lock().unwrap().clone()
+}
+
+/// What was done so far stands for as many.
+fn sampled(ledger: &Ledger, sample: usize) {
+    let times = f64::from(u32::try_from(sample).unwrap());
+    for heat in ledger.heats.lock().unwrap().values_mut() {
+        heat.writes *= times;
+        heat.reads *= times;
+    }
+}
+
+fn store_at(endpoint: &str, shards: i64) -> Store {
+    use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, StalledStreamProtectionConfig};
+    let config = aws_sdk_dynamodb::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .endpoint_url(endpoint)
+        .region(Region::from_static("us-east-1"))
+        .credentials_provider(Credentials::new("local", "local", None, None, "tests"))
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .build();
+    let table = |id: &str| Some(id.to_owned());
+    let names = TableNames {
+        control: table("ControlTable"),
+        deliveries: table("DeliveriesTable"),
+        delivery_shards: Some(shards),
+        ..TableNames::default()
+    };
+    Store::with_client(aws_sdk_dynamodb::Client::from_conf(config), names)
+}
+
+/// Events of all practices, each delivered to the practice's subscriptions.
+async fn deliver(store: &Store, load: Load, now: Timestamp) {
+    let wanted = load.deliveries_a_second / load.sample;
+    let mut messages = Vec::new();
+    let mut state: u64 = 7;
+    for log_id in 1.. {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let number = usize::try_from(state >> 33).unwrap() % load.practices;
+        for partner in 0..subscriptions(number) {
+            let id = i64::try_from(number * 2 + partner).unwrap();
+            let event = WebhookEvent {
+                practicepass: practice(number),
+                log_id: LogId(log_id),
+                epoch: 0,
+                event: EventScope::Claims,
+                action: Action::Created,
+                record_id: log_id,
+                occurred_at: now,
+            };
+            let partner = PartnerId(format!("prt_{partner}"));
+            messages.push(EventMessage::new(event, SubscriptionId(id), id, partner, 1));
+        }
+        if messages.len() >= wanted {
+            break;
+        }
+    }
+    let batches =
+        messages.chunks(BATCH).map(|batch| join_all(batch.iter().map(|one| deliver_one(store, one, now))));
+    stream::iter(batches).buffer_unordered(4).collect::<Vec<_>>().await;
+}
+
+async fn deliver_one(store: &Store, message: &EventMessage, now: Timestamp) {
+    let id = store.next_delivery_id().await.unwrap();
+    let claimed = store.claim_first(Delivery::of_event(message, id, now), now).await.unwrap();
+    let Claimed::Yes(mut delivery) = claimed else { panic!("nobody else is there") };
+    let attempt = Attempt {
+        at: now,
+        status_code: Some(200),
+        duration_ms: Some(40),
+        error_message: None,
+        answer: String::new(),
+    };
+    delivery.record(attempt, DeliveryStatus::Delivered, None);
+    store.conclude(*delivery, CountChange { total: 1, failed: 0 }, 7).await.unwrap();
+}
+
+/// The leases of those practices that have their turn in this second: each four times a minute.
+async fn poll(store: &Store, load: Load, now: Timestamp) {
+    let until = now + SignedDuration::from_secs(30);
+    let turns = (0..load.practices).step_by(60).map(|number| async move {
+        let mut lease = store.take_lease(&practice(number), "run", now, until).await.unwrap().unwrap();
+        store.save_progress(&mut lease, LogProgress::after(LogId(1)), until).await.unwrap();
+        store.save_progress(&mut lease, LogProgress::after(LogId(2)), until).await.unwrap();
+        store.release(&lease).await.unwrap();
+    });
+    stream::iter(turns).buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
+}
+
+/// The hottest partition of each table and index.
+pub(crate) fn hottest(heats: &Heats) -> Vec<(String, String, Heat)> {
+    let mut found: BTreeMap<String, (String, Heat)> = BTreeMap::new();
+    let share = |heat: Heat| (heat.writes / WRITES).max(heat.reads / READS);
+    for ((table, partition), heat) in heats {
+        let before = found.entry(table.clone()).or_insert_with(|| (partition.clone(), *heat));
+        if share(before.1) < share(*heat) {
+            *before = (partition.clone(), *heat);
+        }
+    }
+    found.into_iter().map(|(table, (partition, heat))| (table, partition, heat)).collect()
+}
+
+/// Those that are over what a partition takes.
+pub(crate) fn too_hot(heats: &Heats) -> Vec<String> {
+    let over = |(_, heat): &(_, &Heat)| heat.writes > WRITES || heat.reads > READS;
+    heats
+        .iter()
+        .filter(over)
+        .map(|((table, partition), heat)| format!("{table} {partition}: {heat:?}"))
+        .collect()
+}
+
+/// An installation of ten thousand practices, for `DeliveryShards`.
+#[allow(dead_code, reason = "the tests use it")]
+pub(crate) fn large(shards: i64, sample: usize) -> Load {
+    Load { practices: 10_000, deliveries_a_second: 7_500, shards, schedules: 20, sample }
+}

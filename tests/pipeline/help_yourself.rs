@@ -1,0 +1,346 @@
+//! What partners do themselves about deliveries: retries, replays, tests of a scope.
+
+use serde_json::{Value, json};
+use shared::{
+    control::deliveries::{Claimed, Delivery},
+    domain::{Scope, delivery::DeliveryStatus},
+};
+
+use super::{
+    deliver, delivery, delivery_key, event,
+    fanout::{attempt, message, office_with, subscription},
+    poll, receive, row,
+};
+use crate::{
+    office::{Answer, Engine, Gate, Office, ReceivedCall, Receiver, eventually, on_both_databases, run_sql},
+    webhooks::sign_up,
+};
+use webhook_fanout::Lane;
+
+const REPLAY: &str = "/v1/webhooks/replay";
+
+/// A row with this time.
+fn row_at(log_id: i64, table: &str, time: &str) -> String {
+    row(log_id, table).replace("2026-03-09T12:00:00Z", time)
+}
+
+async fn summary(office: &Office) -> (i64, i64) {
+    let counts = office.app.control.delivery_counts(office.db.practicepass()).await.unwrap();
+    (counts.total, counts.failed)
+}
+
+#[tokio::test]
+async fn a_delivery_whose_retry_was_delivered_is_not_sent_again_and_the_counts_agree_with_the_list() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    let body = message(&office, 1).await;
+    receiver.then(Answer::status(500));
+    attempt(&office, &body, 1).await;
+    let source = delivery(&office, 1).await;
+    assert_eq!((source.status, summary(&office).await), (DeliveryStatus::Retrying, (1, 1)));
+
+    // One that fails leaves everything as it was.
+    receiver.then(Answer::status(500));
+    let path = format!("/v1/webhooks/deliveries/{}/retry", source.id);
+    assert_eq!(office.post(&path, &json!({})).await.expect(200)["data"]["success"], false);
+    let after = delivery(&office, 1).await;
+    assert_eq!((after.status, after.next_attempt_at), (source.status, source.next_attempt_at));
+
+    let retried = office.post(&path, &json!({})).await;
+    let data = retried.expect(200)["data"].clone();
+    assert_eq!(data["success"], true);
+    let shown = office.get(&format!("/v1/webhooks/deliveries/{}", source.id)).await;
+    let shown = &shown.expect(200)["data"];
+    assert_eq!(
+        (&shown["status"], &shown["cancelReason"]),
+        (&json!("cancelled"), &json!("DELIVERED_BY_RETRY"))
+    );
+    assert_eq!(shown["nextAttemptAt"], Value::Null);
+    let told = format!("not sent again: retry {} was delivered", data["retryDeliveryId"]);
+    assert_eq!((&shown["errorMessage"], &shown["attempts"]), (&json!(told), &json!(1)));
+
+    // Neither its message nor the poller sends it.
+    let before = receiver.received().len();
+    attempt(&office, &body, 2).await;
+    office.set_time("2026-03-09T18:00:00Z");
+    poll(&office).await;
+    deliver(&office).await;
+    assert_eq!(receiver.received().len(), before);
+    let failed = office.get("/v1/webhooks/deliveries?success=false").await;
+    let failed = failed.expect(200)["data"].as_array().unwrap().len();
+    assert_eq!(summary(&office).await, (3, i64::try_from(failed).unwrap()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_retry_and_an_attempt_at_the_same_time_end_as_one() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    let body = message(&office, 1).await;
+    receiver.then(Answer::status(500));
+    attempt(&office, &body, 1).await;
+    let source = delivery(&office, 1).await;
+    // While the retry is under way the schedule's attempt waits.
+    let gate = Gate::closed();
+    receiver.then(Answer::status(200).behind(&gate));
+    let path = format!("/v1/webhooks/deliveries/{}/retry", source.id);
+    let no_body = json!({});
+    let retrying = office.post(&path, &no_body);
+    let meanwhile = async {
+        eventually("the call", async || (receiver.received().len() == 2).then_some(())).await;
+        attempt(&office, &body, 2).await;
+        assert_eq!(receiver.received().len(), 2);
+        gate.open();
+    };
+    let (reply, ()) = tokio::join!(retrying, meanwhile);
+    reply.expect(200);
+    assert_eq!(delivery(&office, 1).await.status, DeliveryStatus::Cancelled);
+
+    // An attempt that is under way, and fails, is settled by the retry that succeeds meanwhile.
+    let body = message(&office, 2).await;
+    receiver.then(Answer::status(500));
+    attempt(&office, &body, 1).await;
+    let key = delivery_key(&office, 2);
+    let now = office.app.clock.now();
+    let Claimed::Yes(claimed) = office.app.control.claim_again(&key, 2, now).await.unwrap() else { panic!() };
+    let gate = Gate::closed();
+    receiver.then(Answer::status(200).behind(&gate));
+    let before = receiver.received().len();
+    let path = format!("/v1/webhooks/deliveries/{}/retry", claimed.id);
+    let retrying = office.post(&path, &no_body);
+    let meanwhile = async {
+        eventually("the call", async || (receiver.received().len() > before).then_some(())).await;
+        office.app.control.put_back(&claimed, now).await.unwrap();
+        gate.open();
+    };
+    let (reply, ()) = tokio::join!(retrying, meanwhile);
+    reply.expect(200);
+    assert_eq!(delivery(&office, 2).await.status, DeliveryStatus::Cancelled);
+}
+
+#[tokio::test]
+async fn the_list_of_one_who_signed_up_again_shows_what_can_be_read_by_id() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    let body = message(&office, 1).await;
+    attempt(&office, &body, 1).await;
+    let first = subscription(&office).await;
+    office.delete("/v1/webhooks").await.expect(200);
+    let again = sign_up(&office, &receiver.url, &["Claims"]).await;
+    let second = subscription(&office).await;
+    assert_eq!(again["id"], first.id.0);
+    assert!(second.generation > first.generation && again["secret"].is_string());
+    let body = message(&office, 2).await;
+    attempt(&office, &body, 1).await;
+    let listed = office.get("/v1/webhooks/deliveries").await;
+    let rows = listed.expect(200)["data"].as_array().unwrap().clone();
+    assert_eq!(rows.len(), 2);
+    for row in &rows {
+        office.get(&format!("/v1/webhooks/deliveries/{}", row["id"])).await.expect(200);
+    }
+    // What was meant for the earlier one is not sent.
+    let retry = format!("/v1/webhooks/deliveries/{}/retry", rows[1]["id"]);
+    office.post(&retry, &json!({})).await.expect_problem(409, "SUBSCRIPTION_DELETED");
+}
+
+#[tokio::test]
+async fn a_test_can_be_formed_like_the_events_of_a_scope() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    sign_up(&office, &receiver.url, &["Claims", "Patients"]).await;
+    for scope in ["Claims", "Patients"] {
+        let tested = office.post("/v1/webhooks/test", &json!({ "event": scope })).await;
+        assert_eq!(tested.expect(200)["data"]["success"], true);
+        let sent = receiver.received().pop().unwrap();
+        assert_eq!(sent.header("x-officepro-event"), scope);
+        let body = sent.json();
+        assert_eq!(
+            (&body["event"], &body["action"], &body["logId"]),
+            (&json!(scope), &json!("test"), &json!(0))
+        );
+        assert_eq!(body["eventId"], tested.body["data"]["eventId"]);
+        assert!(body["eventId"].as_str().unwrap().starts_with("DemoOffice-test-"));
+    }
+    assert_eq!(office.post("/v1/webhooks/test", &json!({})).await.expect(200)["data"]["success"], true);
+    assert_eq!(receiver.received().pop().unwrap().header("x-officepro-event"), "Test");
+    assert_eq!(summary(&office).await, (0, 0), "tests don't count");
+    let other = office.post("/v1/webhooks/test", &json!({ "event": "Payments" })).await;
+    other.expect_problem(422, "INVALID_FIELDS");
+    assert_eq!(other.wrong_fields(), ["body.event"]);
+    let authorization = format!("Bearer {}", office.token("all").await);
+    let bare = office.call("POST", "/v1/webhooks/test", &[("authorization", &authorization)], None).await;
+    bare.expect(200);
+}
+
+on_both_databases! {
+    async fn a_replay_sends_what_the_practice_logged_in_a_time_under_the_same_event_ids(office) {
+        let receiver = Receiver::start().await;
+        sign_up(&office, &receiver.url, &["Claims", "Payments"]).await;
+        for (id, table, time) in [
+            (1, "claims", "2026-03-09T07:59:59Z"),
+            (2, "claims", "2026-03-09T08:00:00Z"),
+            (3, "patients", "2026-03-09T09:00:00Z"),
+            (4, "payments", "2026-03-09T09:30:00Z"),
+            (5, "sessions", "2026-03-09T09:31:00Z"),
+            // The clocks of the EMR's programs differ.
+            (6, "claims", "2026-03-09T07:00:00Z"),
+            (7, "claims", "2026-03-09T09:59:59Z"),
+            (8, "claims", "2026-03-09T10:00:00Z"),
+        ] {
+            run_sql(&office.db, &row_at(id, table, time)).await;
+        }
+        poll(&office).await;
+        deliver(&office).await;
+        let before = receiver.received();
+        assert_eq!(before.len(), 6);
+        let body = json!({ "from": "2026-03-09T08:00:00Z", "to": "2026-03-09T10:00:00Z" });
+        let reply = office.post(REPLAY, &body).await;
+        let data = &reply.expect(201)["data"];
+        assert_eq!(
+            (&data["events"], &data["from"], &data["to"]),
+            (&json!(3), &json!("2026-03-09T08:00:00Z"), &json!("2026-03-09T10:00:00Z")),
+        );
+        let replay = data["replay"].as_str().unwrap().to_owned();
+        deliver(&office).await;
+        let again = receiver.received().split_off(before.len());
+        let mut bodies: Vec<Value> = again.iter().map(ReceivedCall::json).collect();
+        bodies.sort_by_key(|it| it["logId"].as_i64());
+        let mut first: Vec<Value> = before.iter().map(ReceivedCall::json).collect();
+        first.retain(|it| [2, 4, 7].contains(&it["logId"].as_i64().unwrap()));
+        first.sort_by_key(|it| it["logId"].as_i64());
+        assert_eq!(bodies, first, "the same ids and bodies");
+        let listed = office.get("/v1/webhooks/deliveries").await;
+        let rows = listed.expect(200)["data"].as_array().unwrap().clone();
+        let of_replay = rows.iter().filter(|it| it["replay"] == replay).count();
+        assert_eq!((rows.len(), of_replay), (9, 3));
+    }
+}
+
+#[tokio::test]
+async fn a_replay_reaches_what_happened_while_the_subscription_was_disabled_and_before_there_was_one() {
+    let receiver = Receiver::start().await;
+    let office = Office::open(Engine::Sqlite).await;
+    run_sql(&office.db, &row_at(1, "claims", "2026-03-08T12:00:00Z")).await;
+    sign_up(&office, &receiver.url, &["Claims"]).await;
+    let body = message(&office, 2).await;
+    receiver.then(Answer::status(410));
+    attempt(&office, &body, 1).await;
+    run_sql(&office.db, &row_at(3, "claims", "2026-03-09T12:00:00Z")).await;
+    poll(&office).await;
+    for message in receive(&office).await {
+        office.queue.delete(&message).await;
+    }
+    let times = json!({ "from": "2026-03-08T00:00:00Z", "to": "2026-03-10T00:00:00Z" });
+    office.post(REPLAY, &times).await.expect_problem(409, "SUBSCRIPTION_DISABLED");
+    sign_up(&office, &receiver.url, &["Claims"]).await;
+    assert_eq!(office.post(REPLAY, &times).await.expect(201)["data"]["events"], 3);
+    let before = receiver.received().len();
+    deliver(&office).await;
+    let mut ids: Vec<i64> =
+        receiver.received().split_off(before).iter().map(|it| it.json()["logId"].as_i64().unwrap()).collect();
+    ids.sort_unstable();
+    assert_eq!(ids, [1, 2, 3]);
+}
+
+#[tokio::test]
+async fn a_replay_with_a_key_sends_nothing_twice_and_is_bounded() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    let body = message(&office, 1).await;
+    attempt(&office, &body, 1).await;
+    for message in receive(&office).await {
+        office.queue.delete(&message).await;
+    }
+    let authorization = format!("Bearer {}", office.token("all").await);
+    let headers = [
+        ("authorization", authorization.as_str()),
+        ("content-type", "application/json"),
+        ("idempotency-key", "replay-1"),
+    ];
+    let times = json!({ "from": "2026-03-09T00:00:00Z", "to": "2026-03-10T00:00:00Z" });
+    let replay = async || office.call("POST", REPLAY, &headers, Some(&times.to_string())).await;
+    let (first, second) = (replay().await, replay().await);
+    assert_eq!(first.expect(201), second.expect(201));
+    assert_eq!(second.header("idempotent-replayed"), "true");
+    // As if the first answer had been lost with its record: the name is the same.
+    let key = first.body["data"]["replay"].as_str().unwrap();
+    deliver(&office).await;
+    let replayed = format!("{}#{key}", delivery_key(&office, 1));
+    assert!(office.app.control.delivery(&replayed).await.unwrap().unwrap().succeeded());
+    assert_eq!(receiver.received().len(), 2);
+
+    for (times, wrong) in [
+        (json!({ "from": "2026-03-09T10:00:00Z", "to": "2026-03-09T10:00:00Z" }), vec!["body.to"]),
+        (json!({ "from": "2026-02-01T00:00:00Z", "to": "2026-03-09T10:00:00Z" }), vec!["body.to"]),
+        (json!({ "from": "2026-03-10T00:00:00Z", "to": "2026-03-11T00:00:00Z" }), vec!["body.from"]),
+        (json!({ "from": "yesterday" }), vec!["body.from", "body.to"]),
+        (
+            json!({ "from": "0000-01-01T00:00:00+23:59", "to": "0000-01-02T00:00:00Z" }),
+            vec!["body.from", "body.to"],
+        ),
+        (
+            json!({ "from": "2026-03-09T00:00:00Z", "to": "2026-03-10T00:00:00Z", "all": true }),
+            vec!["body.all"],
+        ),
+    ] {
+        let reply = office.post(REPLAY, &times).await;
+        reply.expect_problem(422, "INVALID_FIELDS");
+        let mut fields = reply.wrong_fields();
+        fields.sort_unstable();
+        assert_eq!(fields, wrong);
+    }
+    let mut answers = Vec::new();
+    for _ in 0..14 {
+        answers.push(office.post(REPLAY, &times).await);
+    }
+    let refused = answers.iter().find(|it| it.status == 429).expect("so many in an hour are too many");
+    refused.expect_problem(429, "RATE_LIMITED");
+    assert_eq!(refused.header("retry-after"), "3600", "the hour has just begun");
+    assert_eq!(answers.iter().filter(|it| it.status == 201).count(), 11);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replay_of_too_much_sends_nothing() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    let many = "insert into log (log_id, table_name, action, record_id, logged_at)
+         with recursive numbers (n) as (select 1 union all select n + 1 from numbers where n < 10001)
+         select n, 'claims', 'insert', n, '2026-03-09T11:00:00Z' from numbers";
+    office.sql(many).await;
+    let times = json!({ "from": "2026-03-09T10:00:00Z", "to": "2026-03-09T12:00:00Z" });
+    office.post(REPLAY, &times).await.expect_problem(422, "REPLAY_TOO_LARGE");
+    assert_eq!(receive(&office).await.len(), 0);
+    office.sql("delete from log where log_id > 10000").await;
+    assert_eq!(office.post(REPLAY, &times).await.expect(201)["data"]["events"], 10_000);
+}
+
+#[tokio::test]
+async fn a_replay_is_for_the_keys_practice_and_for_scopes_that_a_live_key_grants() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    message(&office, 1).await;
+    let times = json!({ "from": "2026-03-09T00:00:00Z", "to": "2026-03-10T00:00:00Z" });
+    let token = office.token("other").await;
+    office.send(&token, "POST", REPLAY, Some(&times)).await.expect_problem(404, "NOT_FOUND");
+    let token = office.token_with(&[Scope::Scheduling]).await;
+    office.send(&token, "POST", REPLAY, Some(&times)).await.expect_problem(403, "INSUFFICIENT_SCOPE");
+    office.admin("POST", "/v1/admin/webhooks/1/pause", None).await.expect(200);
+    office.post(REPLAY, &times).await.expect_problem(409, "SUBSCRIPTION_PAUSED");
+}
+
+#[tokio::test]
+async fn a_replay_is_queued_beside_what_happens_now() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    let body = message(&office, 1).await;
+    let mut message: shared::domain::webhook_event::EventMessage = serde_json::from_str(&body).unwrap();
+    let group = |message: &_| shared::control::queue::Message::of_event(message, 0).unwrap().group;
+    assert_eq!(group(&message), "1");
+    message.replay = Some("p-1".into());
+    assert_eq!(group(&message), "1-replay");
+    let response =
+        webhook_fanout::deliver(&office.app, Lane::Fast, event(&[&serde_json::to_string(&message).unwrap()]))
+            .await;
+    assert!(response.batch_item_failures.is_empty());
+    let key = Delivery::key_of_message(&message);
+    assert_eq!(office.app.control.delivery(&key).await.unwrap().unwrap().replay.as_deref(), Some("p-1"));
+}

@@ -1,0 +1,129 @@
+//! Endpoints that answer 429: they are held, nothing is lost, and no delivery uses up its attempts by waiting.
+
+use serde_json::json;
+use shared::domain::delivery::DeliveryStatus;
+use webhook_fanout::Lane;
+
+use super::{
+    delivery, event,
+    fanout::{message, office_with, subscription},
+};
+use crate::office::{Answer, Office, Receiver};
+
+async fn send(office: &Office, lane: Lane, bodies: &[&str]) {
+    let response = webhook_fanout::deliver(&office.app, lane, event(bodies)).await;
+    assert!(response.batch_item_failures.is_empty());
+}
+
+fn rejection(after: &str) -> Answer {
+    Answer::status(429).header("retry-after", after)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_429_holds_the_endpoint_and_uses_up_no_attempt() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    let (one, two) = (message(&office, 1).await, message(&office, 2).await);
+    receiver.then(rejection("120"));
+    send(&office, Lane::Fast, &[&one]).await;
+    let waiting = delivery(&office, 1).await;
+    assert_eq!((waiting.status, waiting.attempts, waiting.attempts_made()), (DeliveryStatus::Retrying, 0, 1));
+    assert_eq!(waiting.next_attempt_at, Some("2026-03-09T12:02:00Z".parse().unwrap()));
+    let shown = office.get("/v1/webhooks").await;
+    let data = &shown.expect(200)["data"];
+    assert_eq!((&data["lane"], &data["heldUntil"]), (&json!("slow"), &json!("2026-03-09T12:02:00Z")));
+    assert_eq!(data["lastError"]["statusCode"], 429);
+    let monitor = office.admin("GET", "/v1/admin/webhooks/monitor", None).await;
+    assert_eq!(monitor.expect(200)["breakers"][0]["state"], "held");
+
+    // Another event meets the hold in either lane, and waits behind the first.
+    for lane in [Lane::Fast, Lane::Slow] {
+        send(&office, lane, &[&two]).await;
+    }
+    assert_eq!(receiver.received().len(), 1, "nobody calls a held endpoint");
+    let second = delivery(&office, 2).await;
+    assert_eq!((second.status, second.attempts_made()), (DeliveryStatus::Pending, 0));
+    assert!(waiting.next_attempt_at < second.next_attempt_at, "{:?}", second.next_attempt_at);
+
+    // After the hold each has its slot.
+    let slow = super::queued(&office).await;
+    let mut slots: Vec<(i64, &str)> = slow
+        .iter()
+        .filter_map(|body| {
+            let message: serde_json::Value = serde_json::from_str(body).unwrap();
+            Some((message["slot"]["at"].as_i64()?, body.as_str()))
+        })
+        .collect();
+    slots.sort_unstable();
+    assert_eq!(slots.len(), 2, "{slow:?}");
+    office.set_time("2026-03-09T12:02:00Z");
+    send(&office, Lane::Slow, &[slots[0].1, slots[1].1]).await;
+    for log_id in [1, 2] {
+        let done = delivery(&office, log_id).await;
+        assert_eq!((done.status, done.attempts), (DeliveryStatus::Delivered, 1), "event {log_id}");
+    }
+    let counts = office.app.control.delivery_counts(office.db.practicepass()).await.unwrap();
+    assert_eq!((counts.total, counts.failed), (2, 0));
+    let monitor = office.admin("GET", "/v1/admin/webhooks/monitor", None).await;
+    let breaker = &monitor.expect(200)["breakers"][0];
+    assert_eq!((&breaker["state"], &breaker["failingSince"]), (&json!("paced"), &json!(null)));
+    assert!(breaker["rate"].as_f64().unwrap() >= 2.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_retry_after_is_read_in_every_form_and_bounded() {
+    for (after, until) in [
+        ("30", "2026-03-09T12:00:30Z"),
+        ("Mon, 09 Mar 2026 12:10:00 GMT", "2026-03-09T12:10:00Z"),
+        ("99999999999999999999999", "2026-03-10T00:00:00Z"),
+        ("86400", "2026-03-10T00:00:00Z"),
+        ("soon", "2026-03-09T12:00:05Z"),
+        ("-1", "2026-03-09T12:00:05Z"),
+    ] {
+        let receiver = Receiver::start().await;
+        let office = office_with(&receiver).await;
+        let one = message(&office, 1).await;
+        receiver.then(rejection(after));
+        send(&office, Lane::Fast, &[&one]).await;
+        let shown = office.get("/v1/webhooks").await;
+        assert_eq!(shown.expect(200)["data"]["heldUntil"], until, "{after}");
+        assert_eq!(delivery(&office, 1).await.next_attempt_at, Some(until.parse().unwrap()), "{after}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_that_are_rejected_together_lower_the_rate_once() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    let mut bodies = Vec::new();
+    for log_id in 1..=10 {
+        bodies.push(message(&office, log_id).await);
+    }
+    receiver.otherwise(rejection("60"));
+    let bodies: Vec<&str> = bodies.iter().map(String::as_str).collect();
+    send(&office, Lane::Fast, &bodies).await;
+    let called = receiver.received().len();
+    assert!((1..=4).contains(&called), "{called} calls: the others of the batch know of the first answer");
+    let pace = subscription(&office).await.breaker.pace(office.app.clock.now()).cloned().unwrap();
+    assert_eq!((pace.series, pace.base), (1, 2_000));
+    let waiting: Vec<_> = office.queue.take_slow().await;
+    assert_eq!(waiting.len() + called, 10, "what was not called waits in the slow lane");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_that_only_meets_429_fails_in_the_end_and_so_does_its_endpoint() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    let one = message(&office, 1).await;
+    receiver.otherwise(rejection("1"));
+    send(&office, Lane::Fast, &[&one]).await;
+    assert_eq!(delivery(&office, 1).await.attempts, 0);
+    // Older than its whole schedule.
+    office.set_time("2026-03-10T16:00:00Z");
+    send(&office, Lane::Slow, &[&one]).await;
+    assert_eq!((delivery(&office, 1).await.attempts, delivery(&office, 1).await.attempts_made()), (1, 2));
+    office.set_time("2026-03-14T12:00:01Z");
+    let two = message(&office, 2).await;
+    send(&office, Lane::Slow, &[&two]).await;
+    assert!(!subscription(&office).await.is_active(), "five days of nothing but failures");
+}
