@@ -199,8 +199,7 @@ async fn a_slow_call_goes_on_and_its_endpoint_is_served_in_the_slow_lane_until_i
     assert_eq!(breakers(&office).await, json!([]));
     let body = message(&office, 13).await;
     send(&office.app, Lane::Fast, &[&body]).await;
-    let expected: Vec<String> =
-        (1..=13).filter(|id| *id != 2).map(|id| format!("DemoOffice-{id}")).collect();
+    let expected: Vec<String> = (1..=13).filter(|id| *id != 2).map(|id| format!("DemoOffice-{id}")).collect();
     assert_eq!(events(&receiver), expected, "each once");
 }
 
