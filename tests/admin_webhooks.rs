@@ -74,6 +74,7 @@ async fn the_monitor_answers_as_documented() {
                 "eventId": "DemoOffice-2", "status": "retrying", "success": false, "statusCode": 500,
                 "attempts": 1, "errorMessage": "the endpoint answered 500", "durationMs": null,
                 "createdAt": "2026-03-09T12:00:02Z", "nextAttemptAt": null, "requestId": null, "cancelReason": null,
+                "replay": null,
             }],
             "queue": {
                 "dueRetries": 1,

@@ -148,6 +148,8 @@ async fn what_the_emr_writes_is_known_before_a_booking_and_after_a_poll() {
             event(2, "1", "", "2026-03-10", "16:00", 60)
         ),
     );
+    assert_eq!(book(&office, 1003, "14:30").await, (409, "PROVIDER_CONFLICT".to_owned()), "MariaDB says so");
+    bridge::pull(&office.db).await.unwrap();
     assert_eq!(book(&office, 1003, "14:30").await, (409, "OUTSIDE_HOURS".to_owned()));
     assert_eq!(reason(&office, "16:30").await, Value::Null, "somebody is there");
     mariadb::run(

@@ -9,6 +9,6 @@ pub mod catalog;
 pub mod control;
 pub mod config;
 pub mod app;
-pub mod delivery;
+pub mod webhook_delivery;
 pub mod api;
 pub mod function;

@@ -77,10 +77,7 @@ async fn attaching_names_what_is_missing_on_both_servers_and_detaching_leaves_th
         ),
     );
     let (_, said) = told(&app, "plan", NAME).await;
-    assert!(
-        said.contains("the EMR's account must grant rights") && said.contains("patient_data"),
-        "{said}"
-    );
+    assert!(said.contains("the EMR's account must grant rights") && said.contains("patient_data"), "{said}");
     assert_eq!(told(&app, "attach", NAME).await.0, Status::Failed);
     assert!(Bridge::of(&office.db).await.unwrap().is_none(), "nothing is left of an attempt");
     mariadb::run(&emr, &format!("drop user '{emr}'@'%'"));

@@ -309,8 +309,6 @@ async fn a_replay_of_too_much_sends_nothing() {
     let times = json!({ "from": "2026-03-09T10:00:00Z", "to": "2026-03-09T12:00:00Z" });
     office.post(REPLAY, &times).await.expect_problem(422, "REPLAY_TOO_LARGE");
     assert_eq!(receive(&office).await.len(), 0);
-    office.sql("delete from log where log_id > 10000").await;
-    assert_eq!(office.post(REPLAY, &times).await.expect(201)["data"]["events"], 10_000);
 }
 
 #[tokio::test]

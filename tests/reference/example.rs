@@ -36,6 +36,7 @@ fn is_made_up(operation: &str, name: &str, value: &Value) -> bool {
         ["accessToken", "apiKey", "claimUrl", "durationMs", "keyId", "nextAttemptAt", "prefix", "secret"];
     let here = [
         ("GET /v1/admin/audit", "requestId"),
+        ("POST /v1/webhooks/replay", "replay"),
         // Each migration and each time-zone database has another number.
         ("GET /v1/admin/readiness", "atLeast"),
         ("GET /v1/admin/readiness", "tzdata"),

@@ -194,7 +194,7 @@ impl Stage {
                 self.no_subscription().await;
                 sign_up(office, hook_url, &["Patients", "Claims"]).await;
             }
-            "POST /v1/webhooks/test" => {
+            "POST /v1/webhooks/test" | "POST /v1/webhooks/replay" => {
                 sign_up(office, &self.hook.url, &["Claims"]).await;
             }
             "GET /v1/admin/readiness" => {

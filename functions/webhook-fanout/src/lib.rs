@@ -24,9 +24,9 @@ use shared::{
         deliveries::{Claimed, Delivery},
         subscriptions::{Slots, Subscription},
     },
-    delivery,
     domain::{RequestId, pace::Slot, webhook_event::EventMessage},
     telemetry::CONTEXT,
+    webhook_delivery,
 };
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::{Instrument, Span};
@@ -209,7 +209,7 @@ impl Begun {
         slot: Option<Slot>,
     ) -> Result<(), Fault> {
         let Self { app, message, recipient, place } = self;
-        let attempted = delivery::attempt(&app, grant, subscription, delivery, slot).await?;
+        let attempted = webhook_delivery::attempt(&app, grant, subscription, delivery, slot).await?;
         recipient.learn(subscription);
         drop(place);
         resume(&app, &message, attempted).await;

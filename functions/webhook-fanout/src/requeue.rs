@@ -10,12 +10,12 @@ use shared::{
         deliveries::{Claimed, Delivery, busy_until},
         queue::Message,
     },
-    delivery::{self, Attempted},
     domain::{
         delivery::{DeliveryStatus, WithheldReason},
         pace::Slot,
         webhook_event::EventMessage,
     },
+    webhook_delivery::{self, Attempted},
 };
 
 use crate::Fault;
@@ -44,7 +44,7 @@ pub(crate) async fn hand_over(app: &App, message: &EventMessage) -> Result<(), F
 /// Puts the delivery on record as cancelled for want of access, in every lane and before every attempt.
 pub(crate) async fn withhold(app: &App, message: &EventMessage, reason: WithheldReason) -> Result<(), Fault> {
     match claim(app, message).await? {
-        Claimed::Yes(delivery) => Ok(delivery::withhold(app, delivery, reason).await?),
+        Claimed::Yes(delivery) => Ok(webhook_delivery::withhold(app, delivery, reason).await?),
         Claimed::Done(_) => Ok(()),
         Claimed::Busy(until) => come_back(app, message, until).await,
     }

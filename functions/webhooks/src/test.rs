@@ -8,8 +8,8 @@ use shared::{
         require_active,
     },
     body,
-    delivery::send_manual,
     domain::{EventScope, RequestId, delivery::Payload, ids::DeliveryId},
+    webhook_delivery::send_manual,
 };
 use utoipa::ToSchema;
 

@@ -12,12 +12,12 @@ use crate::{
         deliveries::{Attempt, Claimed, CountChange, Delivery},
         subscriptions::Subscription,
     },
-    delivery::send_manual,
     domain::{
         EventScope, PracticePass, RequestId,
         delivery::{DeliveryStatus, Payload, WithheldReason},
         ids::{DeliveryId, SubscriptionId},
     },
+    webhook_delivery::send_manual,
 };
 
 /// One event on its way to a partner's endpoint.
