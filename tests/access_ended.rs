@@ -223,12 +223,12 @@ impl Scene {
 
 /// The token of an open claim link of the partner.
 async fn claim_token(office: &Office) -> String {
-    let wish = json!({
+    let request_body = json!({
         "company": "Acme Health", "practice": "DemoOffice", "contact": "Kim Lee", "email": "kim@acme.example",
         "requestedScopes": ["Prospects"],
     });
     let content = [("content-type", "application/json")];
-    office.call("POST", "/v1/access-requests", &content, Some(&wish.to_string())).await.expect(202);
+    office.call("POST", "/v1/access-requests", &content, Some(&request_body.to_string())).await.expect(202);
     let list = office.admin("GET", "/v1/admin/access-requests?status=pending", None).await;
     let id = list.expect(200)["data"][0]["id"].as_str().unwrap().to_owned();
     let headers = [

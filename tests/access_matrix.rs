@@ -16,7 +16,7 @@ use crate::{
 
 /// Who an operation's `security` lets in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Door {
+pub(crate) enum Access {
     Open,
     /// A partner whose key has all scopes of one of these sets.
     Partner(Vec<BTreeSet<String>>),
@@ -29,7 +29,7 @@ pub(crate) enum Door {
 pub(crate) struct Operation {
     pub(crate) method: String,
     pub(crate) path: String,
-    pub(crate) door: Door,
+    pub(crate) access: Access,
     /// Whether it takes a JSON body.
     pub(crate) body: bool,
 }
@@ -54,7 +54,7 @@ impl Operation {
     }
 }
 
-fn door(security: &Value) -> Door {
+fn access(security: &Value) -> Access {
     let schemes: Vec<(&String, &Value)> =
         security.as_array().unwrap().iter().flat_map(|one| one.as_object().unwrap()).collect();
     let sets: Vec<BTreeSet<String>> = schemes
@@ -63,10 +63,10 @@ fn door(security: &Value) -> Door {
         .map(|(_, set)| set.as_array().unwrap().iter().map(|it| it.as_str().unwrap().to_owned()).collect())
         .collect();
     match sets.is_empty() {
-        _ if schemes.is_empty() => Door::Open,
-        true if schemes.iter().any(|(name, _)| *name == "adminSecret") => Door::Admin,
-        true => Door::Session,
-        false => Door::Partner(sets),
+        _ if schemes.is_empty() => Access::Open,
+        true if schemes.iter().any(|(name, _)| *name == "adminSecret") => Access::Admin,
+        true => Access::Session,
+        false => Access::Partner(sets),
     }
 }
 
@@ -76,9 +76,9 @@ pub(crate) fn operations() -> Vec<Operation> {
     let mut operations = Vec::new();
     for (path, item) in description["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
-            let door = door(&operation["security"]);
+            let access = access(&operation["security"]);
             let body = operation.get("requestBody").is_some();
-            operations.push(Operation { method: method.to_uppercase(), path: path.clone(), door, body });
+            operations.push(Operation { method: method.to_uppercase(), path: path.clone(), access, body });
         }
     }
     assert!(operations.len() > 30);
@@ -154,12 +154,12 @@ async fn credentials(office: &Office) -> Vec<Credential> {
 
 /// What the answer must be, if it is decided by who asks.
 fn expected(operation: &Operation, worth: &Worth) -> Option<(u16, &'static str)> {
-    match (&operation.door, worth) {
-        (Door::Admin, _) => Some((401, "INVALID_ADMIN_SECRET")),
-        (Door::Session, _) | (Door::Partner(_), Worth::Nothing) => Some((401, "UNAUTHENTICATED")),
-        (Door::Partner(_), Worth::OtherPractice) if operation.of_practice() => Some((404, "NOT_FOUND")),
-        (Door::Open, _) | (Door::Partner(_), Worth::OtherPractice) => None,
-        (Door::Partner(needed), Worth::Scopes(had)) => {
+    match (&operation.access, worth) {
+        (Access::Admin, _) => Some((401, "INVALID_ADMIN_SECRET")),
+        (Access::Session, _) | (Access::Partner(_), Worth::Nothing) => Some((401, "UNAUTHENTICATED")),
+        (Access::Partner(_), Worth::OtherPractice) if operation.of_practice() => Some((404, "NOT_FOUND")),
+        (Access::Open, _) | (Access::Partner(_), Worth::OtherPractice) => None,
+        (Access::Partner(needed), Worth::Scopes(had)) => {
             let enough = needed.iter().any(|set| set.iter().all(|scope| had.contains(scope.as_str())));
             (!enough).then_some((403, "INSUFFICIENT_SCOPE"))
         }
@@ -194,7 +194,7 @@ async fn exactly_the_documented_credentials_open_each_operation() {
                 // id may be unknown.
                 let unknown = status == 404 && operation.of_practice() && !operation.path.contains("d}");
                 !(status == 403 || unknown || status >= 500)
-                    && (status != 401 || operation.door == Door::Open && operation.body)
+                    && (status != 401 || operation.access == Access::Open && operation.body)
             };
             if !right {
                 wrong.push(format!("{} with {}: {status} {}", operation.name(), credential.name, reply.body));
@@ -209,8 +209,8 @@ async fn exactly_the_documented_credentials_open_each_operation() {
 #[tokio::test]
 async fn every_operation_of_a_practice_documents_a_scope_of_its_own() {
     let documented: Vec<Operation> = operations().into_iter().filter(Operation::of_practice).collect();
-    for operation in documented.iter().filter(|it| it.door != Door::Open) {
-        let Door::Partner(scopes) = &operation.door else { panic!("{}", operation.name()) };
+    for operation in documented.iter().filter(|it| it.access != Access::Open) {
+        let Access::Partner(scopes) = &operation.access else { panic!("{}", operation.name()) };
         let [set] = scopes.as_slice() else { panic!("{}", operation.name()) };
         assert_eq!(set.len(), 1, "{}", operation.name());
         assert!(set.iter().all(|scope| scope.parse::<Scope>().is_ok()), "{}", operation.name());
@@ -218,10 +218,10 @@ async fn every_operation_of_a_practice_documents_a_scope_of_its_own() {
 }
 
 /// The credentials that an operation documents, each with its name.
-async fn documented(office: &Office, door: &Door) -> Vec<(String, Vec<(&'static str, String)>)> {
-    match door {
-        Door::Open => vec![("no credential".into(), Vec::new())],
-        Door::Admin => {
+async fn documented(office: &Office, access: &Access) -> Vec<(String, Vec<(&'static str, String)>)> {
+    match access {
+        Access::Open => vec![("no credential".into(), Vec::new())],
+        Access::Admin => {
             let secret = |secret: &str| vec![("x-admin-secret", secret.to_owned())];
             vec![
                 ("the admin secret".into(), secret(ADMIN_SECRET)),
@@ -229,8 +229,8 @@ async fn documented(office: &Office, door: &Door) -> Vec<(String, Vec<(&'static 
                 ("an administrator's session".into(), session(office, ADMIN_SECRET).await),
             ]
         }
-        Door::Session => vec![("a session".into(), session(office, office.api_key("all")).await)],
-        Door::Partner(sets) => {
+        Access::Session => vec![("a session".into(), session(office, office.api_key("all")).await)],
+        Access::Partner(sets) => {
             let mut found = vec![
                 ("all scopes".into(), bearer(&office.token("all").await)),
                 ("a session".into(), session(office, office.api_key("all")).await),
@@ -252,12 +252,13 @@ async fn documented(office: &Office, door: &Door) -> Vec<(String, Vec<(&'static 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_good_request_succeeds_with_each_documented_credential() {
-    let doors: BTreeMap<String, Door> = operations().into_iter().map(|it| (it.name(), it.door)).collect();
+    let access: BTreeMap<String, Access> =
+        operations().into_iter().map(|it| (it.name(), it.access)).collect();
     let (mut wrong, mut cells) = (Vec::new(), 0);
     for example in examples() {
         let stage = Stage::open(Engine::Sqlite).await;
-        let door = &doors[&example.operation];
-        for (name, credential) in documented(&stage.office, door).await {
+        let access = &access[&example.operation];
+        for (name, credential) in documented(&stage.office, access).await {
             // Signing out ends a session, and what is claimed is claimed: each time anew.
             let mut sent = stage.arrange(&example).await;
             if let (Some(scope), "POST /v1/webhooks/signup") =

@@ -7,7 +7,7 @@ use crate::office::{Engine, Office, Reply};
 
 const REQUESTS: &str = "/v1/admin/access-requests";
 
-fn wish() -> Value {
+fn request_body() -> Value {
     json!({
         "company": "Nova Care", "practice": "DemoOffice", "contact": "Nia Bell", "email": "nia@nova.example",
         "requestedScopes": ["Prospects", "Providers", "Scheduling"], "message": "We sync calendars.\nThanks!",
@@ -18,13 +18,13 @@ async fn public(office: &Office, path: &str, body: &Value) -> Reply {
     office.call("POST", path, &[("content-type", "application/json")], Some(&body.to_string())).await
 }
 
-async fn ask(office: &Office, wish: &Value) -> Reply {
-    public(office, "/v1/access-requests", wish).await
+async fn ask(office: &Office, request_body: &Value) -> Reply {
+    public(office, "/v1/access-requests", request_body).await
 }
 
 /// Asks, and gives the request's id.
 async fn pending(office: &Office) -> String {
-    ask(office, &wish()).await.expect(202);
+    ask(office, &request_body()).await.expect(202);
     let list = office.admin("GET", &format!("{REQUESTS}?status=pending"), None).await;
     list.expect(200)["data"][0]["id"].as_str().unwrap().to_owned()
 }
@@ -170,7 +170,7 @@ async fn a_claim_whose_answer_was_lost_is_repeated_with_its_idempotency_key() {
 #[tokio::test]
 async fn only_what_was_requested_can_be_granted_and_only_for_a_registered_practice() {
     let office = Office::open(Engine::Sqlite).await;
-    let mut unclear = wish();
+    let mut unclear = request_body();
     unclear["practice"] = json!("The clinic at the lake");
     ask(&office, &unclear).await.expect(202);
     let list = office.admin("GET", REQUESTS, None).await;
@@ -187,9 +187,9 @@ async fn only_what_was_requested_can_be_granted_and_only_for_a_registered_practi
 
 /// An approval without a partner's name, or with `null`, for an applicant of these names: the partner's id.
 async fn approve_applicant(office: &Office, company: &str, email: &str, body: &Value) -> Value {
-    let mut wish = wish();
-    (wish["company"], wish["email"]) = (json!(company), json!(email));
-    ask(office, &wish).await.expect(202);
+    let mut request_body = request_body();
+    (request_body["company"], request_body["email"]) = (json!(company), json!(email));
+    ask(office, &request_body).await.expect(202);
     let list = office.admin("GET", &format!("{REQUESTS}?status=pending"), None).await;
     let id = list.expect(200)["data"][0]["id"].as_str().unwrap().to_owned();
     decide(office, &id, "approve", body).await.expect(200)["data"]["partnerId"].clone()
@@ -330,7 +330,7 @@ async fn all_strangers_together_store_100_requests_an_hour() {
     let office = Office::open(Engine::Sqlite).await;
     let from = async |network: u16| {
         let address = format!("2001:db8:{network:x}::1");
-        let body = wish().to_string();
+        let body = request_body().to_string();
         let headers = [("content-type", "application/json")];
         office.call_from(&address, "POST", "/v1/access-requests", &headers, Some(&body)).await
     };
@@ -406,10 +406,10 @@ async fn every_field_of_a_request_is_checked_at_once_and_the_answer_is_always_th
     fields.sort_unstable();
     let expected = ["admin", "company", "contact", "email", "message", "practice", "requestedScopes[0]"];
     assert_eq!(fields, expected.map(|name| format!("body.{name}")));
-    let mut stranger = wish();
+    let mut stranger = request_body();
     stranger["practice"] = json!("No such practice");
     stranger["company"] = json!("Acme Health");
-    let (one, other) = (ask(&office, &wish()).await, ask(&office, &stranger).await);
+    let (one, other) = (ask(&office, &request_body()).await, ask(&office, &stranger).await);
     assert_eq!(one.expect(202), other.expect(202));
 }
 
@@ -417,13 +417,13 @@ async fn every_field_of_a_request_is_checked_at_once_and_the_answer_is_always_th
 async fn one_address_asks_ten_times_in_ten_minutes_and_guesses_no_links() {
     let office = Office::open(Engine::Sqlite).await;
     for _ in 0..10 {
-        ask(&office, &wish()).await.expect(202);
+        ask(&office, &request_body()).await.expect(202);
         claim(&office, "arq_none.guess").await.expect_problem(404, "NOT_FOUND");
     }
-    ask(&office, &wish()).await.expect_problem(429, "RATE_LIMITED");
+    ask(&office, &request_body()).await.expect_problem(429, "RATE_LIMITED");
     claim(&office, "arq_none.guess").await.expect_problem(429, "RATE_LIMITED");
     office.set_time("2026-03-09T12:10:00Z");
-    ask(&office, &wish()).await.expect(202);
+    ask(&office, &request_body()).await.expect(202);
 }
 
 #[tokio::test]
@@ -431,7 +431,7 @@ async fn a_repeated_request_is_one_request() {
     let office = Office::open(Engine::Sqlite).await;
     let headers = [("content-type", "application/json"), ("idempotency-key", "ask-1")];
     for _ in 0..3 {
-        let body = wish().to_string();
+        let body = request_body().to_string();
         office.call("POST", "/v1/access-requests", &headers, Some(&body)).await.expect(202);
     }
     assert_eq!(office.admin("GET", REQUESTS, None).await.expect(200)["count"], 1);

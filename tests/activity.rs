@@ -222,9 +222,9 @@ async fn the_record_of_an_exchange_and_of_a_claim_tells_whose_key_it_was() {
     let last = if wrong.pop() == Some('A') { 'B' } else { 'A' };
     wrong.push(last);
     send("/v1/DemoOffice/auth/token", "exchange-0003", json!({ "apiKey": wrong })).await.expect(401);
-    let wish =
+    let request_body =
         json!({ "company": "Nova", "practice": "DemoOffice", "contact": "Nia", "email": "nia@nova.example" });
-    send("/v1/access-requests", "ask-000001", wish).await.expect(202);
+    send("/v1/access-requests", "ask-000001", request_body).await.expect(202);
     let requests = office.admin("GET", "/v1/admin/access-requests", None).await;
     let path =
         format!("/v1/admin/access-requests/{}/approve", requests.body["data"][0]["id"].as_str().unwrap());

@@ -135,11 +135,14 @@ async fn the_administrators_lists_are_walked_by_cursor() {
         office.set_time(&format!("2026-03-09T12:01:0{number}Z"));
         let key = json!({ "partnerId": id, "name": "k", "practicepass": "DemoOffice", "scopes": ["KB"] });
         office.admin("POST", "/v1/admin/keys", Some(&key)).await.expect(201);
-        let wish = json!({
+        let request_body = json!({
             "company": "Nova", "practice": "DemoOffice", "contact": format!("Nia {number}"), "email": "nia@nova.example",
         });
         let content = [("content-type", "application/json")];
-        office.call("POST", "/v1/access-requests", &content, Some(&wish.to_string())).await.expect(202);
+        office
+            .call("POST", "/v1/access-requests", &content, Some(&request_body.to_string()))
+            .await
+            .expect(202);
     }
     for list in ["/v1/admin/partners", "/v1/admin/keys"] {
         let all = office.admin("GET", &format!("{list}?limit=100"), None).await;

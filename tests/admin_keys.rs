@@ -151,7 +151,7 @@ async fn a_repeated_creation_makes_one_key_and_its_kept_answer_is_sealed() {
         idempotency_key: "one-key".into(),
         body_hash: hash,
     };
-    let kept = office.app.control.kept_answer(&request, office.app.clock.now()).await.unwrap().unwrap();
+    let kept = office.app.control.stored_response(&request, office.app.clock.now()).await.unwrap().unwrap();
     assert!(!kept.response.contains("op_live"), "{}", kept.response);
 }
 

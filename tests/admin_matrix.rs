@@ -4,7 +4,7 @@
 use serde_json::json;
 
 use crate::{
-    access_matrix::{Door, Operation, operations},
+    access_matrix::{Access, Operation, operations},
     office::{ADMIN_SECRET, Engine, OLD_ADMIN_SECRET, Office, Reply},
 };
 
@@ -27,8 +27,8 @@ async fn call(office: &Office, operation: &Operation, credential: &[(&str, &str)
     office.call(&operation.method, &operation.filled(), &headers, Some("{}")).await
 }
 
-fn behind(door: &Door) -> Vec<Operation> {
-    operations().into_iter().filter(|it| it.door == *door).collect()
+fn behind(access: &Access) -> Vec<Operation> {
+    operations().into_iter().filter(|it| it.access == *access).collect()
 }
 
 /// Guessing is limited by the minute; so a minute for each operation.
@@ -42,7 +42,7 @@ async fn exactly_the_admin_secrets_and_an_administrators_session_open_the_admini
     let token = format!("Bearer {}", office.token("all").await);
     let secret_as_token = format!("Bearer {ADMIN_SECRET}");
     let partners = cookie(&office, office.api_key("all")).await;
-    let operations = behind(&Door::Admin);
+    let operations = behind(&Access::Admin);
     assert!(operations.len() >= 15, "{}", operations.len());
     for (minute, operation) in operations.iter().enumerate() {
         set_minute(&office, minute);
@@ -98,7 +98,7 @@ async fn exactly_the_admin_secrets_and_an_administrators_session_open_the_admini
 async fn exactly_a_live_session_opens_the_operations_of_sessions_and_only_its_own() {
     let office = Office::open(Engine::Sqlite).await;
     let token = format!("Bearer {}", office.token("all").await);
-    let operations = behind(&Door::Session);
+    let operations = behind(&Access::Session);
     assert_eq!(operations.len(), 2);
     for operation in &operations {
         office.set_time(crate::office::NOW);

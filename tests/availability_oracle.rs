@@ -13,8 +13,8 @@ use proptest::{prelude::*, test_runner::Config};
 use shared::domain::{
     ids::RoomId,
     schedule::{
-        Calendar, Facts, Interval, Minutes, Place, Practice, ProviderVisit, Refusal, Room, RoomVisit,
-        ScheduleException, VisitTypeRules, WorkingHours,
+        Calendar, Facts, Interval, Minutes, Practice, ProviderVisit, Refusal, Room, RoomVisit,
+        ScheduleException, VisitTime, VisitTypeRules, WorkingHours,
     },
 };
 
@@ -26,7 +26,7 @@ const COMPARED: i64 = 1;
 type Hours = (i64, u16, u16, Option<i64>, Option<i64>);
 
 #[derive(Clone, Debug)]
-struct World {
+struct OracleCase {
     /// (weekday, start, end, from, to): times in 5-minute steps, bounds in days from the change.
     hours: Vec<Hours>,
     /// (day, kind, start, end, own): `own` is false for an exception of the whole practice.
@@ -42,7 +42,7 @@ struct World {
     duration: i64,
 }
 
-fn worlds() -> impl Strategy<Value = World> {
+fn worlds() -> impl Strategy<Value = OracleCase> {
     let minute = 0..(2 * AROUND + 1) * 1440;
     let near = (AROUND - 2) * 1440..(AROUND + 3) * 1440;
     let bound = || prop_oneof![3 => Just(None), 1 => (-2..3_i64).prop_map(Some)];
@@ -62,7 +62,7 @@ fn worlds() -> impl Strategy<Value = World> {
         prop_oneof![3 => 1..90_i64, 1 => 1..1441_i64],
     )
         .prop_map(|(hours, exceptions, busy, room_visits, visit_type, grid, horizon, now, duration)| {
-            World {
+            OracleCase {
                 hours,
                 exceptions,
                 busy,
@@ -88,7 +88,7 @@ fn plus(date: Date, days: i64) -> Date {
 
 /// The minute table: the wall-clock time of each minute.
 struct Oracle<'a> {
-    world: &'a World,
+    world: &'a OracleCase,
     change: Date,
     /// The first minute, in Unix seconds.
     first: i64,
@@ -106,7 +106,7 @@ struct Oracle<'a> {
 }
 
 impl<'a> Oracle<'a> {
-    fn new(world: &'a World, zone: &TimeZone, change: Date) -> Self {
+    fn new(world: &'a OracleCase, zone: &TimeZone, change: Date) -> Self {
         let first = plus(change, -AROUND).to_zoned(zone.clone()).unwrap().timestamp().as_second();
         let length = usize::try_from((2 * AROUND + 1) * 1440).unwrap();
         let wall: Vec<DateTime> = (0..length)
@@ -314,7 +314,7 @@ struct Seen {
     skipped: usize,
 }
 
-fn compare(world: &World, zone: &TimeZone, change: Date, seen: &mut Seen) -> Result<(), TestCaseError> {
+fn compare(world: &OracleCase, zone: &TimeZone, change: Date, seen: &mut Seen) -> Result<(), TestCaseError> {
     let oracle = Oracle::new(world, zone, change);
     let duration = Minutes::new(world.duration).unwrap();
     let (first, last) = (plus(change, -COMPARED), plus(change, COMPARED));
@@ -326,7 +326,7 @@ fn compare(world: &World, zone: &TimeZone, change: Date, seen: &mut Seen) -> Res
         let mut offered = Vec::new();
         for minute in 0..1440 {
             let time = Time::midnight().saturating_add(Span::new().minutes(minute));
-            let decision = calendar.decide(&Place::at(zone, date, time, duration), &[]);
+            let decision = calendar.decide(&VisitTime::at(zone, date, time, duration), &[]);
             let at = oracle.minute(date.to_datetime(time));
             let expected = at.and_then(|minute| oracle.free(minute));
             let room = decision.as_ref().ok().map(|room| room.map_or(0, |room| room.0));

@@ -81,7 +81,7 @@ async fn a_room_that_somebody_takes_meanwhile_is_replaced_by_another_one() {
     eventually("the first booking to wait", async || (waiting(&office).await == 1).then_some(())).await;
     let second = book(2, 1002);
     eventually("the second booking to wait", async || (waiting(&office).await == 2).then_some(())).await;
-    emr.end::<(), shared::tenant::Error>(Err(shared::tenant::Error::LetBe)).await.unwrap_err();
+    emr.end::<(), shared::tenant::Error>(Err(shared::tenant::Error::CircuitOpen)).await.unwrap_err();
     for booking in [first, second] {
         ends("a booking", booking).await.unwrap().expect(201);
     }

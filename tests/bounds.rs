@@ -9,7 +9,7 @@ mod stored;
 use axum::routing::get;
 
 use crate::{
-    access_matrix::{Door, Operation},
+    access_matrix::{Access, Operation},
     office::{ADMIN_SECRET, Engine, Office, Reply},
 };
 
@@ -20,10 +20,10 @@ const LARGEST: usize = 1 << 20;
 async fn call(office: &Office, token: &str, operation: &Operation, path: &str, body: Option<&str>) -> Reply {
     let bearer = format!("Bearer {token}");
     let mut headers = vec![("content-type", "application/json")];
-    match operation.door {
-        Door::Partner(_) => headers.push(("authorization", &bearer)),
-        Door::Admin => headers.push(("x-admin-secret", ADMIN_SECRET)),
-        Door::Open | Door::Session => (),
+    match operation.access {
+        Access::Partner(_) => headers.push(("authorization", &bearer)),
+        Access::Admin => headers.push(("x-admin-secret", ADMIN_SECRET)),
+        Access::Open | Access::Session => (),
     }
     office.call(&operation.method, path, &headers, body).await
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    access_matrix::{Door, Operation, operations},
+    access_matrix::{Access, Operation, operations},
     office::{ADMIN_SECRET, Engine, Office, Reply},
 };
 
@@ -29,10 +29,10 @@ impl Callers {
         body: Option<&str>,
     ) -> Reply {
         let mut headers = vec![("content-type", content_type), ("x-request-id", "everywhere-0001")];
-        match operation.door {
-            Door::Partner(_) => headers.push(("authorization", &self.token)),
-            Door::Admin => headers.push(("x-admin-secret", ADMIN_SECRET)),
-            Door::Open | Door::Session => (),
+        match operation.access {
+            Access::Partner(_) => headers.push(("authorization", &self.token)),
+            Access::Admin => headers.push(("x-admin-secret", ADMIN_SECRET)),
+            Access::Open | Access::Session => (),
         }
         // Changes of a prospect are validated together with its stored data, so it must exist.
         let path = operation.filled().replace("/prospects/1", "/prospects/1001");
@@ -151,7 +151,7 @@ async fn every_answer_has_the_callers_request_id_and_may_not_be_stored() {
 #[tokio::test]
 async fn every_call_with_a_key_tells_what_is_left_of_its_rate() {
     let callers = Callers::open().await;
-    for operation in operations().iter().filter(|it| matches!(it.door, Door::Partner(_))) {
+    for operation in operations().iter().filter(|it| matches!(it.access, Access::Partner(_))) {
         let reply = callers.json(operation, "{}").await;
         assert_eq!(reply.header("ratelimit-policy"), "\"calls\";q=100000;w=60", "{}", operation.name());
         assert!(reply.header("ratelimit").starts_with("\"calls\";r=99"), "{}", operation.name());
@@ -232,8 +232,8 @@ async fn a_parameter_that_a_list_does_not_have_is_named_not_dropped() {
         let wrong: Vec<String> = wrong.into_iter().filter(|it| !parameters(&list).contains(it)).collect();
         let query = wrong.iter().map(|name| format!("{name}=1&{name}=2")).collect::<Vec<_>>().join("&");
         let authorization = callers.token.as_str();
-        let headers = match list.door {
-            Door::Admin => ("x-admin-secret", ADMIN_SECRET),
+        let headers = match list.access {
+            Access::Admin => ("x-admin-secret", ADMIN_SECRET),
             _ => ("authorization", authorization),
         };
         let reply =

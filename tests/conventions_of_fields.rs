@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::{
-    access_matrix::{Door, Operation, operations},
+    access_matrix::{Access, Operation, operations},
     bounds::inputs::{of_kind, schema},
     office::{ADMIN_SECRET, Engine, Office, Reply},
 };
@@ -11,10 +11,10 @@ use crate::{
 async fn send(office: &Office, token: &str, operation: &Operation, body: &Value) -> Reply {
     let authorization = format!("Bearer {token}");
     let mut headers = vec![("content-type", "application/json")];
-    match operation.door {
-        Door::Partner(_) => headers.push(("authorization", &authorization)),
-        Door::Admin => headers.push(("x-admin-secret", ADMIN_SECRET)),
-        Door::Open | Door::Session => (),
+    match operation.access {
+        Access::Partner(_) => headers.push(("authorization", &authorization)),
+        Access::Admin => headers.push(("x-admin-secret", ADMIN_SECRET)),
+        Access::Open | Access::Session => (),
     }
     // Changes are validated together with the stored data, so the record must exist.
     let path = operation.filled().replace("/prospects/1", "/prospects/1001").replace("/kb/1", "/kb/12");

@@ -95,7 +95,7 @@ async fn the_longest_names_still_fit_into_a_unit() {
         answer: String::new(),
     };
     delivery.record(attempt, DeliveryStatus::Delivered, None);
-    office.app.control.conclude(*delivery, CountChange { total: 1, failed: 0 }, 0).await.unwrap();
+    office.app.control.record_outcome(*delivery, CountChange { total: 1, failed: 0 }, 0).await.unwrap();
     let written = office.store_calls.written();
     assert!((1.0..=HEALTHY).contains(&written), "{written}");
 }
@@ -199,7 +199,7 @@ async fn an_outcome_that_is_refused_takes_none_of_the_others_with_it() {
             answer: String::new(),
         };
         delivery.record(attempt, DeliveryStatus::Delivered, None);
-        control.conclude(delivery, CountChange { total: 1, failed: 0 }, 3)
+        control.record_outcome(delivery, CountChange { total: 1, failed: 0 }, 3)
     }));
     let ended: Vec<bool> = concluded.await.iter().map(Result::is_ok).collect();
     assert_eq!(ended, [true, true, false, true, true]);

@@ -17,7 +17,7 @@ use serde_json::Value;
 use shared::tenant::Database;
 
 use crate::{
-    access_matrix::Door,
+    access_matrix::Access,
     office::{Engine, Office, all_routes, run_sql, try_sql},
 };
 use values::{Column, columns};
@@ -103,7 +103,7 @@ fn requests() -> Vec<Request> {
     let description = serde_json::to_value(shared::api::describe(openapi)).unwrap();
     let mut requests = Vec::new();
     for operation in crate::access_matrix::operations() {
-        if !matches!(operation.door, Door::Partner(_)) || operation.method != "GET" {
+        if !matches!(operation.access, Access::Partner(_)) || operation.method != "GET" {
             continue;
         }
         let path = operation.path.replace("{PPass}", "DemoOffice").replace("{id}", id_in(&operation.path));

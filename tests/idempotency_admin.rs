@@ -87,14 +87,14 @@ async fn effects(office: &Office, hook: &Receiver, effect: &Effect) -> i64 {
     }
 }
 
-fn wish(contact: &str) -> Value {
+fn request_body(contact: &str) -> Value {
     json!({ "company": "Nova Care", "practice": "DemoOffice", "contact": contact, "email": "nia@nova.example" })
 }
 
 /// The path that approves a request which is made here.
 async fn to_approve(office: &Office) -> String {
     let content = [("content-type", "application/json")];
-    let ask = wish("Nia Bell").to_string();
+    let ask = request_body("Nia Bell").to_string();
     office.call("POST", "/v1/access-requests", &content, Some(&ask)).await.expect(202);
     let list = office.admin("GET", "/v1/admin/access-requests?status=pending", None).await;
     format!("/v1/admin/access-requests/{}/approve", list.expect(200)["data"][0]["id"].as_str().unwrap())
@@ -168,8 +168,8 @@ async fn cases(office: &Office, hook: &Receiver) -> Vec<Case> {
         case(
             "POST /v1/access-requests",
             at("/v1/access-requests"),
-            wish("Nia Bell"),
-            Some(wish("Bo Bell")),
+            request_body("Nia Bell"),
+            Some(request_body("Bo Bell")),
             Effect::Rows("/v1/admin/access-requests"),
         ),
         case(

@@ -182,7 +182,7 @@ impl Office {
             control: table("ControlTable"),
             deliveries: table("DeliveriesTable"),
             activity: table("ActivityTable"),
-            ledger: table("LedgerTable"),
+            ephemeral: table("EphemeralTable"),
             delivery_shards: None,
         };
         let clock = Arc::new(Mutex::new(NOW.parse::<Timestamp>().unwrap()));

@@ -140,10 +140,10 @@ impl Ledger {
     }
 }
 
-async fn answer(State(ledger): State<Ledger>, headers: HeaderMap, body: Bytes) -> Response {
+async fn answer(State(ephemeral): State<Ledger>, headers: HeaderMap, body: Bytes) -> Response {
     let target = headers.get("x-amz-target").and_then(|it| it.to_str().ok()).unwrap_or_default();
     let operation = target.rsplit('.').next().unwrap_or_default();
-    let answer = ledger.answer(operation, &serde_json::from_slice(&body).unwrap());
+    let answer = ephemeral.answer(operation, &serde_json::from_slice(&body).unwrap());
     ([(header::CONTENT_TYPE, "application/x-amz-json-1.0")], answer.to_string()).into_response()
 }
 
@@ -163,16 +163,16 @@ pub(crate) async fn simulate(load: Load) -> Heats {
         let bucket = format!("ACTIVE_SUBSCRIPTIONS#{}", bucket_of(&practice(number)));
         *listed.entry(bucket).or_default() += subscriptions(number);
     }
-    let ledger = Ledger { heats: Arc::default(), listed: Arc::new(listed), leased: Arc::default() };
+    let ephemeral = Ledger { heats: Arc::default(), listed: Arc::new(listed), leased: Arc::default() };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let server = tokio::spawn(
-        axum::serve(listener, Router::new().fallback(answer).with_state(ledger.clone())).into_future(),
+        axum::serve(listener, Router::new().fallback(answer).with_state(ephemeral.clone())).into_future(),
     );
     let store = store_at(&endpoint, load.shards);
     let now: Timestamp = "2026-03-09T12:00:00Z".parse().unwrap();
     deliver(&store, load, now).await;
-    sampled(&ledger, load.sample);
+    sampled(&ephemeral, load.sample);
     poll(&store, load, now).await;
     let lists = (0..load.schedules).map(|shard| Poll { shard, of: load.schedules, once: false });
     // All runs begin in the same second.
@@ -184,13 +184,13 @@ pub(crate) async fn simulate(load: Load) -> Heats {
         store.due_deliveries(shard, now, 100).await.unwrap();
     }
     server.abort();
-    ledger.heats.lock().unwrap().clone()
+    ephemeral.heats.lock().unwrap().clone()
 }
 
 /// What was done so far stands for as many.
-fn sampled(ledger: &Ledger, sample: usize) {
+fn sampled(ephemeral: &Ledger, sample: usize) {
     let times = f64::from(u32::try_from(sample).unwrap());
-    for heat in ledger.heats.lock().unwrap().values_mut() {
+    for heat in ephemeral.heats.lock().unwrap().values_mut() {
         heat.writes *= times;
         heat.reads *= times;
     }
@@ -258,7 +258,7 @@ async fn deliver_one(store: &Store, message: &EventMessage, now: Timestamp) {
         answer: String::new(),
     };
     delivery.record(attempt, DeliveryStatus::Delivered, None);
-    store.conclude(*delivery, CountChange { total: 1, failed: 0 }, 7).await.unwrap();
+    store.record_outcome(*delivery, CountChange { total: 1, failed: 0 }, 7).await.unwrap();
 }
 
 /// The leases of those practices that have their turn in this second: each four times a minute.

@@ -19,7 +19,7 @@ use officepro_local::{
 use serde_json::{Value, json};
 use shared::{
     control::Item,
-    tenant::reconciliation::{Facts, Question},
+    tenant::reconciliation::{ExamineRequest, Facts},
 };
 
 use crate::office::Office;
@@ -28,7 +28,7 @@ use crate::office::Office;
 struct Asking<'a>(&'a Office);
 
 impl Ask for Asking<'_> {
-    async fn ask(&self, question: &Question) -> Result<Facts> {
+    async fn ask(&self, question: &ExamineRequest) -> Result<Facts> {
         // As it travels.
         let task = serde_json::from_value(json!({ "examine": question })).unwrap();
         let answer = migrate::run(&self.0.app, task, Timestamp::MAX).await;

@@ -12,7 +12,7 @@ use std::{
 use serde_json::{Map, Value};
 
 use crate::{
-    access_matrix::{Door, operations},
+    access_matrix::{Access, operations},
     office::{ADMIN_SECRET, Engine, Office},
 };
 pub(crate) use example::{Example, examples};
@@ -94,12 +94,12 @@ fn every_endpoint_of_the_reference_is_there() {
 }
 
 /// What a call of the operation needs of a partner with all scopes, or of an administrator.
-async fn credential(office: &Office, door: &Door) -> Vec<(&'static str, String)> {
-    match door {
-        Door::Open => Vec::new(),
-        Door::Partner(_) => vec![("authorization", format!("Bearer {}", office.token("all").await))],
-        Door::Admin => vec![("x-admin-secret", ADMIN_SECRET.to_owned())],
-        Door::Session => session(office, office.api_key("all")).await,
+async fn credential(office: &Office, access: &Access) -> Vec<(&'static str, String)> {
+    match access {
+        Access::Open => Vec::new(),
+        Access::Partner(_) => vec![("authorization", format!("Bearer {}", office.token("all").await))],
+        Access::Admin => vec![("x-admin-secret", ADMIN_SECRET.to_owned())],
+        Access::Session => session(office, office.api_key("all")).await,
     }
 }
 
@@ -116,9 +116,9 @@ pub(crate) async fn session(office: &Office, access_key: &str) -> Vec<(&'static 
 }
 
 /// Sends the example's request in an office arranged for it; what is answered, by status.
-async fn answers(engine: Engine, door: &Door, example: &Example) -> Map<String, Value> {
+async fn answers(engine: Engine, access: &Access, example: &Example) -> Map<String, Value> {
     let stage = Stage::open(engine).await;
-    let credential = credential(&stage.office, door).await;
+    let credential = credential(&stage.office, access).await;
     let credential: Vec<(&str, &str)> =
         credential.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let sent = stage.arrange(example).await;
@@ -132,13 +132,14 @@ async fn answers(engine: Engine, door: &Door, example: &Example) -> Map<String, 
 }
 
 async fn compare(engine: Engine, only: impl Fn(&str) -> bool) {
-    let doors: BTreeMap<String, Door> = operations().into_iter().map(|it| (it.name(), it.door)).collect();
+    let access: BTreeMap<String, Access> =
+        operations().into_iter().map(|it| (it.name(), it.access)).collect();
     let mut wrong = Vec::new();
     let mut all = Map::new();
     for mut example in examples() {
         let operation = example.operation.clone();
         if only(&operation) {
-            let found = answers(engine, &doors[&operation], &example).await;
+            let found = answers(engine, &access[&operation], &example).await;
             let (wanted, found) = (Value::Object(example.answers.clone()), Value::Object(found));
             // The description itself is compared elsewhere.
             if operation != "GET /v1/openapi.json" {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use crate::{
-    access_matrix::{Door, operations},
+    access_matrix::{Access, operations},
     office::{Engine, Office, on_both_databases},
 };
 
@@ -17,9 +17,9 @@ const ODD: &str = "insert into patients (patient_id, first_name, last_name, full
     insert into tickets (ticket_id, subject, description, assignee, created_at, updated_at)
     values (77, ' ', '', '', '2026-01-02T10:00:00Z', '2026-01-02T10:00:00Z')";
 
-async fn read_and_written(office: &Office, method: &str, path: &str, door: &Door) -> (Value, Value) {
-    let call = async |method: &str, body: Option<&Value>| match door {
-        Door::Admin => office.admin(method, path, body).await,
+async fn read_and_written(office: &Office, method: &str, path: &str, access: &Access) -> (Value, Value) {
+    let call = async |method: &str, body: Option<&Value>| match access {
+        Access::Admin => office.admin(method, path, body).await,
         _ => office.send(&office.token("all").await, method, path, body).await,
     };
     let read = match path.strip_prefix("/v1/admin/keys/") {
@@ -72,7 +72,7 @@ on_both_databases! {
             };
             for id in ids {
                 let path = operation.path.replace("{PPass}", "DemoOffice").replace("{id}", id);
-                let (before, after) = read_and_written(&office, &operation.method, &path, &operation.door).await;
+                let (before, after) = read_and_written(&office, &operation.method, &path, &operation.access).await;
                 assert_eq!(before, after, "{} {path}", operation.method);
                 swept += 1;
             }

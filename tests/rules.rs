@@ -6,7 +6,7 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 
 use crate::{
-    access_matrix::{Door, operations},
+    access_matrix::{Access, operations},
     office::{ADMIN_SECRET, Engine, Office, on_both_databases},
 };
 
@@ -419,8 +419,8 @@ on_both_databases! {
         let queries = ["", "?search=%00", "?page=99999999999999999999", "?limit=-1&offset=x", "?date=0000-00-00&time=99:99", "?%00=%ff"];
         let mut calls = Vec::new();
         for operation in operations() {
-            let credential = match operation.door {
-                Door::Admin => ("x-admin-secret", ADMIN_SECRET),
+            let credential = match operation.access {
+                Access::Admin => ("x-admin-secret", ADMIN_SECRET),
                 _ => ("authorization", token.as_str()),
             };
             let path = operation.filled();
@@ -495,8 +495,8 @@ async fn a_page_says_its_number_its_limit_the_total_and_whether_there_is_more() 
 #[tokio::test]
 async fn a_key_has_prospects_and_600_calls_a_minute_unless_told_otherwise() {
     let office = Office::open(Engine::Sqlite).await;
-    let wish = json!({ "partnerId": "prt_acme", "name": "Plain", "practicepass": "DemoOffice" });
-    let key = office.admin("POST", "/v1/admin/keys", Some(&wish)).await.expect(201)["data"].clone();
+    let request_body = json!({ "partnerId": "prt_acme", "name": "Plain", "practicepass": "DemoOffice" });
+    let key = office.admin("POST", "/v1/admin/keys", Some(&request_body)).await.expect(201)["data"].clone();
     let body = json!({ "apiKey": key["apiKey"] }).to_string();
     let headers = [("content-type", "application/json")];
     let token = office.call("POST", "/v1/DemoOffice/auth/token", &headers, Some(&body)).await;

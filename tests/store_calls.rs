@@ -4,7 +4,7 @@ use serde_json::json;
 use webhook_fanout::Lane;
 
 use crate::{
-    access_matrix::{Door, operations},
+    access_matrix::{Access, operations},
     office::{Engine, Office, Receiver},
     pipeline,
 };
@@ -21,7 +21,7 @@ async fn a_warm_authenticated_call_asks_the_store_for_nothing() {
     let of_the_control_plane = |path: &str| path.starts_with("/v1/me") || path.starts_with("/v1/webhooks");
     let mut free = 0;
     for operation in
-        operations().iter().filter(|it| it.method == "GET" && matches!(it.door, Door::Partner(_)))
+        operations().iter().filter(|it| it.method == "GET" && matches!(it.access, Access::Partner(_)))
     {
         let path = operation.filled();
         office.send(&token, "GET", &path, None).await;

@@ -21,7 +21,7 @@ use shared::{
 };
 
 use crate::{
-    access_matrix::{Door, operations},
+    access_matrix::{Access, operations},
     office::{ADMIN_SECRET, Engine, Office, ends, eventually, on_both_databases, timeouts},
 };
 
@@ -102,10 +102,10 @@ async fn with_the_control_plane_down_every_call_that_needs_it_is_503_with_retry_
     let token = format!("Bearer {}", office.token("all").await);
     office.answer_with(app_with(&office, unreachable_store(&office)));
     for operation in operations() {
-        let credential = match operation.door {
-            Door::Partner(_) => ("authorization", token.as_str()),
-            Door::Admin => ("x-admin-secret", ADMIN_SECRET),
-            Door::Open | Door::Session => continue,
+        let credential = match operation.access {
+            Access::Partner(_) => ("authorization", token.as_str()),
+            Access::Admin => ("x-admin-secret", ADMIN_SECRET),
+            Access::Open | Access::Session => continue,
         };
         let headers = [credential, ("content-type", "application/json")];
         let reply = office.call(&operation.method, &operation.filled(), &headers, Some("{}")).await;

@@ -1,7 +1,7 @@
 //! Time-zone rules change, and practices are registered in the wrong zone: local times stay, instants follow.
 
 use jiff::SignedDuration;
-use migrate::{Answer, Status, Task};
+use migrate::{MigrateResponse, Status, Task};
 use serde_json::json;
 use shared::domain::{PracticePass, ids::VisitId, zones};
 
@@ -9,7 +9,7 @@ use crate::office::{Engine, Office, on_both_databases};
 
 const PROVIDER: &str = "/v1/DemoOffice/availability/providers/1";
 
-async fn migrate(office: &Office) -> Answer {
+async fn migrate(office: &Office) -> MigrateResponse {
     let task = Task { practices: vec!["DemoOffice".into()], ..Task::default() };
     let deadline = office.app.clock.now() + SignedDuration::from_mins(15);
     let answer = migrate::run(&office.app, task, deadline).await;

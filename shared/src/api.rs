@@ -13,7 +13,7 @@ mod fields;
 pub mod fit;
 mod idempotency;
 mod openapi;
-mod overtaken;
+mod conflict;
 mod paging;
 mod path;
 mod portal;
@@ -34,6 +34,7 @@ pub use body::{Body, FromBody, MayBeEmpty, NoBody, Query, raw_object, repeated};
 pub use call::Call;
 pub use caller::{Partner, RequiredScope, Tenant, scope};
 pub use catalog::{Catalog, CatalogScope};
+pub use conflict::{MAX_CONFLICT_RETRIES, backoff};
 pub use contact::{Email, Phone, Website};
 pub use edge::edge;
 pub use error::{ApiError, Code, Problem};
@@ -41,9 +42,8 @@ pub use field_errors::{FieldError, FieldErrors};
 pub use fields::{
     FieldProblem, FieldValue, Fields, FromField, FromFields, Patch, RawObject, Replace, Source,
 };
-pub use idempotency::{Answer, Done, IdempotencyKey, KEPT, Once, once};
+pub use idempotency::{Done, IDEMPOTENCY_TTL, IdempotencyKey, JsonAnswer, Once, once};
 pub use openapi::describe;
-pub use overtaken::{TRIES, step_back};
 pub use paging::{
     CursorPagination, CursorParam, Limit, Offset, OffsetPagination, PageNumber, Pagination, Paging,
 };

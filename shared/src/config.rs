@@ -123,7 +123,7 @@ impl Config {
                 control: variable("CONTROL_TABLE"),
                 deliveries: variable("DELIVERIES_TABLE"),
                 activity: variable("ACTIVITY_TABLE"),
-                ledger: variable("LEDGER_TABLE"),
+                ephemeral: variable("EPHEMERAL_TABLE"),
                 delivery_shards: variable("DELIVERY_SHARDS").and_then(|text| text.parse().ok()),
             },
             events_queue_url: variable("EVENTS_QUEUE_URL"),

@@ -12,7 +12,7 @@ mod error;
 pub mod idempotency;
 pub mod ids;
 mod instant;
-pub mod ledger;
+pub mod ephemeral;
 mod listing;
 pub mod partners;
 pub mod pollers;
@@ -26,7 +26,7 @@ pub mod subscriptions;
 pub mod usage;
 
 pub use error::{Error, Result};
-pub use listing::{Cursor, Slice};
+pub use listing::{Cursor, ListPage};
 pub use queue::Queue;
 pub use secrets::Secrets;
 pub use store::{Item, Store, Table, TableNames};

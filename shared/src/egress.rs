@@ -10,7 +10,7 @@ mod failure;
 mod guard;
 mod hook_url;
 
-pub use client::{Answer, Client, Timeouts};
+pub use client::{Client, EndpointResponse, Timeouts};
 pub use failure::{Failure, Phase, TlsFailure};
 pub use guard::{Guard, Refused, Resolver, SystemResolver};
 pub use hook_url::{HookUrl, UrlRefused};

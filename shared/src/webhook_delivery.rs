@@ -47,7 +47,7 @@ pub async fn send_manual(
     id: DeliveryId,
 ) -> Result<Delivery> {
     let now = app.clock.now();
-    let delivery = Delivery::by_hand(id, subscription, payload, request_id, now);
+    let delivery = Delivery::manual(id, subscription, payload, request_id, now);
     match app.control.claim_first(delivery, now).await? {
         Claimed::Yes(delivery) => {
             let outcome = post(app, grant, subscription, &delivery).await;
@@ -86,7 +86,7 @@ pub async fn withhold(app: &App, mut delivery: Box<Delivery>, reason: WithheldRe
     delivery.withhold(reason, wait.and_then(|wait| now.checked_add(wait).ok()));
     tracing::info!(deliveryId = delivery.id.0, reason = reason.as_str(), "delivery withheld");
     let [random] = app.random.bytes();
-    app.control.conclude(*delivery, CountChange::default(), random).await.map(drop)
+    app.control.record_outcome(*delivery, CountChange::default(), random).await.map(drop)
 }
 
 async fn post(app: &App, grant: DeliveryGrant, subscription: &Subscription, delivery: &Delivery) -> Outcome {
@@ -123,7 +123,7 @@ async fn record_manual(
         update_health(app, subscription, verdict, took, None, last_error(&delivery, now)).await?;
     }
     let [random] = app.random.bytes();
-    app.control.conclude(*delivery, count, random).await
+    app.control.record_outcome(*delivery, count, random).await
 }
 
 async fn record_outcome(
@@ -154,7 +154,7 @@ async fn record_outcome(
     // again.
     update_health(app, subscription, verdict, took, slot, last_error(&delivery, now)).await?;
     let [random] = app.random.bytes();
-    let delivery = app.control.conclude(*delivery, count, random).await.map(Box::new)?;
+    let delivery = app.control.record_outcome(*delivery, count, random).await.map(Box::new)?;
     Ok(Attempted { delivery, slot: None })
 }
 
@@ -186,7 +186,8 @@ async fn record_rejection(
     delivery.record_rejected(outcome.attempt, slot.map_or(held, |slot| slot.instant()));
     report::log(&delivery, now);
     let [random] = app.random.bytes();
-    let delivery = app.control.conclude(*delivery, CountChange::default(), random).await.map(Box::new)?;
+    let delivery =
+        app.control.record_outcome(*delivery, CountChange::default(), random).await.map(Box::new)?;
     Ok(Attempted { delivery, slot })
 }
 

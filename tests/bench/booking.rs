@@ -32,11 +32,11 @@ use office::database::{self, Engine};
 use shared::{
     domain::{
         ids::{PatientId, ProviderId, RoomId},
-        schedule::{Minutes, Place, VisitTypeRules},
+        schedule::{Minutes, VisitTime, VisitTypeRules},
     },
     tenant::{
         Conn, Error, TenantDb,
-        calendar::{self, Found, Question},
+        calendar::{self, AvailabilityQuery, CalendarLookup},
         visits,
     },
 };
@@ -102,7 +102,7 @@ async fn attempt(db: &TenantDb, lock: Lock, number: i64) -> bool {
     let kind = if number % 2 == 0 { "Room" } else { "Plain" };
     let zone = db.time_zone().clone();
     let duration = Minutes::new(20 + spread(number, 3, 4) * 10).unwrap();
-    let place = Place::at(&zone, day, at, duration);
+    let place = VisitTime::at(&zone, day, at, duration);
     let booked = shared::in_transaction!(db, Error, conn => {
         let (days, wide) = (place.dates(&zone, 0), place.dates(&zone, VisitTypeRules::MAX_BUFFER));
         match lock {
@@ -113,14 +113,14 @@ async fn attempt(db: &TenantDb, lock: Lock, number: i64) -> bool {
         }
         let mut rooms = visits::RoomSearch::default();
         loop {
-            let question = Question {
+            let question = AvailabilityQuery {
                 provider,
                 visit_type: Some(kind),
                 dates: (day, day),
                 now: office::NOW.parse().unwrap(),
                 except: None,
             };
-            let Found::Calendar(calendar) = calendar::read(conn, &zone, &question).await? else { panic!("no calendar") };
+            let CalendarLookup::Calendar(calendar) = calendar::read(conn, &zone, &question).await? else { panic!("no calendar") };
             let Ok(room) = calendar.decide(&place, rooms.held()) else { return Ok(false) };
             if !visits::of_patient(conn, patient, place.visit, None).await?.is_empty() {
                 return Ok(false);
@@ -155,7 +155,7 @@ fn appointment(
     room: Option<RoomId>,
     time: jiff::civil::Time,
     duration: Minutes,
-    place: Place,
+    place: VisitTime,
 ) -> visits::Appointment {
     visits::Appointment {
         provider,

@@ -28,11 +28,11 @@ use office::database::{self, Engine};
 use shared::{
     domain::{
         ids::{PatientId, ProviderId, VisitId},
-        schedule::{Minutes, Place, VisitTypeRules},
+        schedule::{Minutes, VisitTime, VisitTypeRules},
     },
     tenant::{
         Bridge, Error, TenantDb, bridge,
-        calendar::{self, Found, Question},
+        calendar::{self, AvailabilityQuery, CalendarLookup},
         visits,
     },
 };
@@ -138,7 +138,7 @@ impl Practice {
 
 /// Where a visit would be.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Wish {
+pub(crate) struct BookingRequest {
     pub(crate) day: Date,
     pub(crate) at: Time,
     pub(crate) minutes: i64,
@@ -147,38 +147,38 @@ pub(crate) struct Wish {
 }
 
 /// One attempt, as `POST visits/book` makes it; the visit, if it was free.
-pub(crate) async fn book(db: &TenantDb, wish: Wish) -> Option<VisitId> {
-    try_book(db, wish)
+pub(crate) async fn book(db: &TenantDb, request_body: BookingRequest) -> Option<VisitId> {
+    try_book(db, request_body)
         .await
         .unwrap_or_else(|error| panic!("{error}: {:?}", std::error::Error::source(&error)))
 }
 
 /// As [`book`]; the error when the database doesn't say.
-pub(crate) async fn try_book(db: &TenantDb, wish: Wish) -> Result<Option<VisitId>, Error> {
-    let (provider, patient) = (ProviderId(wish.provider), PatientId(wish.patient));
+pub(crate) async fn try_book(db: &TenantDb, request_body: BookingRequest) -> Result<Option<VisitId>, Error> {
+    let (provider, patient) = (ProviderId(request_body.provider), PatientId(request_body.patient));
     let zone = db.time_zone().clone();
-    let duration = Minutes::new(wish.minutes).unwrap();
-    let place = Place::at(&zone, wish.day, wish.at, duration);
+    let duration = Minutes::new(request_body.minutes).unwrap();
+    let place = VisitTime::at(&zone, request_body.day, request_body.at, duration);
     let booked = shared::in_transaction!(db, Error, conn => {
         let (days, wide) = (place.dates(&zone, 0), place.dates(&zone, VisitTypeRules::MAX_BUFFER));
         visits::lock_provider_and_patient(conn, (provider, &wide), (patient, &days)).await?;
-        let question = Question {
+        let question = AvailabilityQuery {
             provider,
             visit_type: Some("FOLLOWUP"),
-            dates: (wish.day, wish.day),
+            dates: (request_body.day, request_body.day),
             now: office::NOW.parse().unwrap(),
             except: None,
         };
-        let Found::Calendar(calendar) = calendar::read(conn, &zone, &question).await? else { panic!("no calendar") };
+        let CalendarLookup::Calendar(calendar) = calendar::read(conn, &zone, &question).await? else { panic!("no calendar") };
         if calendar.decide(&place, &[]).is_err() || !visits::of_patient(conn, patient, place.visit, None).await?.is_empty() {
             return Ok(None);
         }
         let appointment = visits::Appointment {
             provider,
             room: None,
-            time: wish.at,
+            time: request_body.at,
             duration,
-            provider_time: wish.at,
+            provider_time: request_body.at,
             provider_duration: duration,
             place,
         };
@@ -194,17 +194,17 @@ pub(crate) async fn try_book(db: &TenantDb, wish: Wish) -> Result<Option<VisitId
 }
 
 /// An event as the EMR's program writes it.
-pub(crate) fn event(wish: Wish) -> String {
+pub(crate) fn event(request_body: BookingRequest) -> String {
     let mut statement = String::new();
     let _ = write!(
         statement,
         "insert into public.openemr_postcalendar_events (pc_catid, pc_aid, pc_pid, \"pc_eventDate\", pc_duration, \"pc_startTime\")
          values (6, '{}', '{}', '{}', {}, '{}') returning pc_eid",
-        wish.provider,
-        wish.patient,
-        wish.day,
-        wish.minutes * 60,
-        wish.at
+        request_body.provider,
+        request_body.patient,
+        request_body.day,
+        request_body.minutes * 60,
+        request_body.at
     );
     statement
 }

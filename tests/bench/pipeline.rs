@@ -24,7 +24,7 @@ mod world;
 use std::time::{Duration, Instant};
 
 use endpoint::{Endpoint, Mood};
-use world::World;
+use world::BenchStack;
 
 /// Fan-out processes, as it were.
 const CONSUMERS: usize = 8;
@@ -48,7 +48,7 @@ fn memory() -> (u64, u64) {
 /// From the row in the log to 200, all endpoints quick.
 async fn events(subscriptions: i64) {
     let rows = if subscriptions == 100 { 30 } else { 1_000 / usize::try_from(subscriptions).unwrap() };
-    let world = World::open().await;
+    let world = BenchStack::open().await;
     let endpoint = Endpoint::open(Mood::Well(Duration::ZERO)).await;
     for number in 1..=subscriptions {
         world.subscribe(number, &endpoint.url).await;
@@ -63,7 +63,7 @@ async fn events(subscriptions: i64) {
 
 /// The fan-out alone, on an endpoint that takes 5 ms: the messages lie in the queue.
 async fn deliveries() {
-    let world = World::open().await;
+    let world = BenchStack::open().await;
     let mut endpoints = Vec::new();
     for number in 1..=10 {
         let endpoint = Endpoint::open(Mood::Well(Duration::from_millis(5))).await;
@@ -89,7 +89,7 @@ fn processor() -> u64 {
 /// What a delivery costs the two functions: processor time and questions to the store. Each has one thread, as in Lambda; stand-ins
 /// and endpoints have their own.
 async fn cost(subscriptions: i64) {
-    let world = World::open().await;
+    let world = BenchStack::open().await;
     let endpoint = Endpoint::apart(Mood::Well(Duration::ZERO));
     for number in 1..=subscriptions {
         world.subscribe(number, &endpoint.url).await;
@@ -131,7 +131,7 @@ async fn ill() {
         ("ten well endpoints", [Mood::Well(Duration::ZERO); 3]),
         ("one hangs, one fails, one drips", [Mood::Hangs, Mood::Fails, Mood::Drips]),
     ] {
-        let world = World::open().await;
+        let world = BenchStack::open().await;
         let mut well = Vec::new();
         for number in 1..=10 {
             let ill = usize::try_from(number - 1).ok().and_then(|index| moods.get(index));
@@ -161,7 +161,7 @@ async fn ill() {
 
 /// Rows nobody asks for but one in a hundred; the poller alone.
 async fn backlog(rows: usize) {
-    let world = World::open().await;
+    let world = BenchStack::open().await;
     world.subscribe(1, "http://127.0.0.1:9/").await;
     world.write_mixed(rows).await;
     let (_, before) = memory();

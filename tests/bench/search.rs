@@ -23,7 +23,7 @@ use shared::{
     domain::search::terms_of,
     tenant::{
         Error, TenantDb,
-        patients::{self, Details, Filter},
+        patients::{self, Filter, PatientDetails},
     },
 };
 
@@ -34,16 +34,16 @@ const LAST: [&str; 10] =
     ["Muñoz", "O'Hara", "Okafor", "Weber", "Nguyễn", "Smith", "Jones", "Ivanova", "Kowalski", "Haddad"];
 
 /// The patient of a number; names repeat, the rest doesn't.
-fn patient(number: usize) -> Details {
+fn patient(number: usize) -> PatientDetails {
     let (first, last) = (FIRST[number % 8], LAST[number / 8 % 10]);
     let syllable = ["ri", "mo", "lan", "te", "sor"][number / 80 % 5];
-    Details {
+    PatientDetails {
         first_name: first.to_owned(),
         last_name: format!("{last}{syllable}{}", number / 400),
         full_name: format!("{first} {last}{syllable}{}", number / 400),
         phone: Some(format!("({}) 555-{:04}", 200 + number / 10_000, number % 10_000)),
         email: Some(format!("patient{number}@example.com")),
-        ..Details::default()
+        ..PatientDetails::default()
     }
 }
 

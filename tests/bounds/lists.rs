@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{call, fault};
 use crate::{
-    access_matrix::{Door, operations},
+    access_matrix::{Access, operations},
     office::{Engine, Office, Receiver, template},
     reference::examples,
 };
@@ -58,10 +58,10 @@ async fn filled() -> (Office, Receiver) {
     let hook = Receiver::start().await;
     let signup = json!({ "hookUrl": hook.url, "scopes": ["Patients"] });
     office.post("/v1/webhooks/signup", &signup).await.expect(201);
-    let wish =
+    let request_body =
         json!({ "company": "Nova", "practice": "DemoOffice", "contact": "Nia", "email": "nia@nova.example" });
     let content = [("content-type", "application/json")];
-    office.call("POST", "/v1/access-requests", &content, Some(&wish.to_string())).await.expect(202);
+    office.call("POST", "/v1/access-requests", &content, Some(&request_body.to_string())).await.expect(202);
     office.admin("GET", "/v1/admin/audit", None).await.expect(200);
     multiply(&office, "ControlTable", ("PARTNER#", ""), |n| {
         vec![
@@ -133,7 +133,7 @@ async fn every_administrators_answer_is_bounded_at_any_size_and_so_is_what_is_re
     let (office, _hook) = filled().await;
     let mut faults = Vec::new();
     let mut asked = 0;
-    for operation in operations().iter().filter(|it| it.door == Door::Admin && it.method == "GET") {
+    for operation in operations().iter().filter(|it| it.access == Access::Admin && it.method == "GET") {
         let example = examples().into_iter().find(|it| it.operation == operation.name());
         let example = example.unwrap_or_else(|| panic!("{} has no example", operation.name()));
         let (bare, _) = example.path.split_once('?').unwrap_or((&example.path, ""));

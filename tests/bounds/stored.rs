@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{LARGEST, call, fault};
 use crate::{
-    access_matrix::{Door, Operation, operations},
+    access_matrix::{Access, Operation, operations},
     office::{Engine, Office, on_both_databases, run_sql},
     reference::examples,
 };
@@ -220,7 +220,7 @@ on_both_databases! {
         let mut read = 0;
         // Reads come first, while the worst data is unchanged.
         let mut all = operations();
-        all.retain(|it| matches!(it.door, Door::Partner(_)) && !it.path.starts_with("/v1/webhooks"));
+        all.retain(|it| matches!(it.access, Access::Partner(_)) && !it.path.starts_with("/v1/webhooks"));
         all.sort_by_key(|it| it.method != "GET");
         for operation in &all {
             let mut succeeded = false;
@@ -362,7 +362,7 @@ on_both_databases! {
 async fn the_worst_cases_reach_every_operation_of_partners() {
     // Webhook operations use the control plane, which `lists` fills.
     let all = operations();
-    let reached = all.iter().filter(|it| matches!(it.door, Door::Partner(_))).map(worst_calls);
+    let reached = all.iter().filter(|it| matches!(it.access, Access::Partner(_))).map(worst_calls);
     assert!(reached.map(|calls| calls.len()).sum::<usize>() >= 60);
     let office = Office::open(Engine::Sqlite).await;
     assert_eq!(office.integer("select count(*) from patients").await, 3);

@@ -1,14 +1,14 @@
 //! What operators' commands have the migrate function do.
 
 use jiff::SignedDuration;
-use migrate::{Outcome, Status, Task};
+use migrate::{DatabaseOutcome, Status, Task};
 use serde_json::json;
 use shared::tenant::{Bridge, bridge};
 
 use super::{emr, event, run, text};
 use crate::office::{Engine, Office, run_sql};
 
-async fn work(office: &Office, work: &str, bridge: Option<&str>) -> Outcome {
+async fn work(office: &Office, work: &str, bridge: Option<&str>) -> DatabaseOutcome {
     let app = office.another_app(|_| ());
     let deadline = app.clock.now() + SignedDuration::from_mins(15);
     let task = json!({ "bridge": { "practice": "DemoOffice", "work": work, "bridge": bridge } });

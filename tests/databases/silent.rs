@@ -9,7 +9,7 @@ use std::sync::{
 
 use futures::future::join_all;
 use jiff::SignedDuration;
-use migrate::{Outcome, Status, Task};
+use migrate::{DatabaseOutcome, Status, Task};
 use serde_json::{Value, json};
 use sqlx::Executor;
 use tokio::{
@@ -65,7 +65,7 @@ async fn pass(
 }
 
 /// Returns the outcome of a task for one practice, with this time limit.
-async fn outcome(office: &Office, task: Value, seconds: i64) -> Outcome {
+async fn outcome(office: &Office, task: Value, seconds: i64) -> DatabaseOutcome {
     let app = office.another_app(|_| ());
     // The function reserves five seconds for its response.
     let deadline = app.clock.now() + SignedDuration::from_secs(seconds + 5);

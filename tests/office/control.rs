@@ -24,7 +24,7 @@ use aws_sdk_dynamodb::{
 };
 use officepro_local::{
     dynamodb::DynamoDb,
-    template::{KeyAttribute, Table, Template, World},
+    template::{KeyAttribute, LocalResources, Table, Template},
 };
 
 use serde_json::Value;
@@ -36,7 +36,7 @@ use super::timeouts;
 pub(crate) fn template() -> &'static Template {
     static READ: LazyLock<Template> = LazyLock::new(|| {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml");
-        let world = World {
+        let world = LocalResources {
             sqs_endpoint: "http://127.0.0.1:9".into(),
             parameters: std::collections::BTreeMap::default(),
         };

@@ -92,8 +92,9 @@ async fn a_change_is_answered_when_what_was_begun_before_it_is_under_way() {
     let mut office = office_with(&receiver).await;
     let app = office.another_app(|parts| parts.config.timeouts.subscription_change = Duration::from_hours(1));
     office.answer_with(app);
-    let wish = serde_json::json!({ "hookUrl": "https://partner.example.com/hook", "scopes": ["Claims"] });
-    Box::pin(is_answered_later(&office, office.post("/v1/webhooks/signup", &wish))).await;
+    let request_body =
+        serde_json::json!({ "hookUrl": "https://partner.example.com/hook", "scopes": ["Claims"] });
+    Box::pin(is_answered_later(&office, office.post("/v1/webhooks/signup", &request_body))).await;
     Box::pin(is_answered_later(&office, office.delete("/v1/webhooks"))).await;
 }
 

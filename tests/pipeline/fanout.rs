@@ -238,9 +238,9 @@ async fn a_delivery_by_hand_that_died_with_its_process_is_ended_by_the_poller() 
     let subscription = subscription(&office).await;
     let id = control.next_delivery_id().await.unwrap();
     let payload = shared::domain::delivery::Payload::test(office.db.practicepass(), None, id.0, now);
-    let by_hand = Delivery::by_hand(id, &subscription, payload, None, now);
-    let key = by_hand.key.clone();
-    control.claim_first(by_hand, now).await.unwrap();
+    let manual = Delivery::manual(id, &subscription, payload, None, now);
+    let key = manual.key.clone();
+    control.claim_first(manual, now).await.unwrap();
     for (time, expected) in [("12:00:59", DeliveryStatus::Pending), ("12:01:00", DeliveryStatus::Failed)] {
         office.set_time(&format!("2026-03-09T{time}Z"));
         poll(&office).await;

@@ -163,10 +163,10 @@ async fn keys_that_were_made_or_changed_after_the_backup_are_named() {
 
 /// An approved request of this company and the token of its claim link.
 pub(super) async fn claim_link(office: &Office, company: &str) -> (String, String) {
-    let wish = json!({ "company": company, "practice": "DemoOffice", "contact": "Nia Bell", "email": "nia@nova.example",
+    let request_body = json!({ "company": company, "practice": "DemoOffice", "contact": "Nia Bell", "email": "nia@nova.example",
         "requestedScopes": ["Prospects"], "message": "We sync." });
     let headers = [("content-type", "application/json")];
-    office.call("POST", "/v1/access-requests", &headers, Some(&wish.to_string())).await.expect(202);
+    office.call("POST", "/v1/access-requests", &headers, Some(&request_body.to_string())).await.expect(202);
     let pending = office.admin("GET", "/v1/admin/access-requests?status=pending", None).await;
     let id = pending.expect(200)["data"][0]["id"].as_str().unwrap().to_owned();
     let headers = [

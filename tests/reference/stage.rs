@@ -233,12 +233,13 @@ impl Stage {
     }
 
     async fn access_request(&self) -> String {
-        let wish = json!({
+        let request_body = json!({
             "company": "Nova Care", "practice": "DemoOffice", "contact": "Nia Bell", "email": "nia@nova.example",
             "requestedScopes": ["Prospects", "Providers", "Scheduling"], "message": "We sync calendars.",
         });
         let content = [("content-type", "application/json")];
-        let asked = self.office.call("POST", "/v1/access-requests", &content, Some(&wish.to_string())).await;
+        let asked =
+            self.office.call("POST", "/v1/access-requests", &content, Some(&request_body.to_string())).await;
         asked.expect(202);
         let list = self.office.admin("GET", "/v1/admin/access-requests?status=pending", None).await;
         list.expect(200)["data"][0]["id"].as_str().unwrap().to_owned()

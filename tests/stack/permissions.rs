@@ -86,11 +86,11 @@ async fn through_the_portal(stack: &Stack) {
         stack.note(&reply);
         reply
     };
-    let wish = json!({
+    let request_body = json!({
         "company": "Nova Care", "practice": "DemoOffice", "contact": "Nia Bell", "email": "nia@nova.example",
         "requestedScopes": ["Prospects"],
     });
-    assert_eq!(call("POST", "/v1/access-requests", "", &wish).await.status, 202);
+    assert_eq!(call("POST", "/v1/access-requests", "", &request_body).await.status, 202);
     let list = stack.admin_get("/v1/admin/access-requests?status=pending").await;
     let approve = format!("/v1/admin/access-requests/{}/approve", list["data"][0]["id"].as_str().unwrap());
     let approved = stack.admin_with_status(&approve, &json!({}), 200).await;

@@ -15,7 +15,7 @@ from pathlib import Path
 INFRA = Path(__file__).resolve().parents[2] / "infra"
 PROGRAMS = ["aws", "sam", "cargo", "cargo-lambda"]
 OUTPUTS = {name: f"the-{name}" for name in [
-    "ControlTableName", "DeliveriesTableName", "ActivityTableName", "LedgerTableName", "EventsQueueUrl", "EventsDeadLetterQueueUrl",
+    "ControlTableName", "DeliveriesTableName", "ActivityTableName", "EphemeralTableName", "EventsQueueUrl", "EventsDeadLetterQueueUrl",
     "TokenKeysSecretArn", "AdminSecretsSecretArn", "CatalogDsnSecretArn", "PracticeSecretsPrefix", "DataKeyArn", "MigrateFunctionName",
     "ApiEndpointUrl", "PortalBucketName", "PortalDistributionId", "PortalUrl", "ReleasesBucketName", "ReleasesUrl"]}
 STATE, CHANGE_SETS, CREDENTIALS, MIGRATE = ["StackStatus"], ["list-change-sets"], ["get-caller-identity"], ["cargo run", "-- migrate"]

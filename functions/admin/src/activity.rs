@@ -12,7 +12,7 @@ use jiff::SignedDuration;
 use serde::Serialize;
 use shared::{
     api::{Admin, ApiError, ApiResult, Code, CursorPagination, FieldError, Problem, Query, fit},
-    control::activity::{ActivityFilter, CallRecord, Cursor, KEPT},
+    control::activity::{ActivityFilter, ActivityPosition, CallRecord, RETENTION},
     params, text_field,
 };
 use utoipa::ToSchema;
@@ -151,7 +151,7 @@ pub(crate) async fn list_activity(
         return Err(invalid("limit", format!("must be 1 to {most}")));
     }
     let now = admin.now();
-    let oldest = now - KEPT;
+    let oldest = now - RETENTION;
     let newest = now + SignedDuration::from_secs(1);
     let from = query.from.map_or(oldest, |from| from.0);
     let to = query.to.map_or(newest, |to| to.0);
@@ -172,7 +172,7 @@ pub(crate) async fn list_activity(
     let wanted = usize::try_from(limit).unwrap_or_default();
     let period = (from.max(oldest), to.min(newest));
     let page = admin.app.control.search_calls(&filter, period, wanted, after.as_ref()).await?;
-    let positions: Vec<Cursor> = page.records.iter().map(Cursor::after).collect();
+    let positions: Vec<ActivityPosition> = page.records.iter().map(ActivityPosition::after).collect();
     let rows: Vec<ActivityRow> = page.records.into_iter().map(ActivityRow::from).collect();
     let next_cursor = page.next.map(|cursor| cursor.to_text());
     if csv {

@@ -6,17 +6,17 @@ use shared::{
     domain::{ids::ProviderId, schedule::Calendar},
     listed_text,
     tenant::{
-        calendar::{self, Found, Question},
+        calendar::{self, AvailabilityQuery, CalendarLookup},
         visit_types,
     },
 };
 
 listed_text! {
     /// The name of a visit type, as `GET /v1/{PPass}/visit-types` returns it.
-    WantedVisitType
+    VisitTypeParam
 }
 
-impl WantedVisitType {
+impl VisitTypeParam {
     /// Returns the visit type's name as the practice stores it.
     pub(crate) async fn stored(
         wanted: Option<&Self>,
@@ -34,17 +34,22 @@ impl WantedVisitType {
 pub(crate) async fn read(
     tenant: &Tenant<Providers>,
     provider: ProviderId,
-    visit_type: Option<&WantedVisitType>,
+    visit_type: Option<&VisitTypeParam>,
     dates: (Date, Date),
 ) -> ApiResult<Calendar> {
-    let visit_type = WantedVisitType::stored(visit_type, tenant).await?;
-    let question =
-        Question { provider, visit_type: visit_type.as_deref(), dates, now: tenant.now, except: None };
+    let visit_type = VisitTypeParam::stored(visit_type, tenant).await?;
+    let query = AvailabilityQuery {
+        provider,
+        visit_type: visit_type.as_deref(),
+        dates,
+        now: tenant.now,
+        except: None,
+    };
     let mut conn = tenant.db.connection().await?;
-    match calendar::read(&mut conn, tenant.db.time_zone(), &question).await? {
-        Found::Calendar(calendar) => Ok(*calendar),
-        Found::NoProvider => Err(ApiError::not_found()),
-        Found::NoVisitType => {
+    match calendar::read(&mut conn, tenant.db.time_zone(), &query).await? {
+        CalendarLookup::Calendar(calendar) => Ok(*calendar),
+        CalendarLookup::NoProvider => Err(ApiError::not_found()),
+        CalendarLookup::NoVisitType => {
             Err(ApiError::new(Code::VisitTypeUnknown, "The practice has no visit type with this name."))
         }
     }

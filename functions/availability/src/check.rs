@@ -6,13 +6,13 @@ use shared::{
     api::{ApiResult, Data, LocalTime, PathId, PracticePath, Problem, Query, Tenant, scope::Providers},
     domain::{
         ids::ProviderId,
-        schedule::{Minutes, Place, Refusal},
+        schedule::{Minutes, Refusal, VisitTime},
     },
     params,
 };
 use utoipa::ToSchema;
 
-use crate::calendar::{self, WantedVisitType};
+use crate::calendar::{self, VisitTypeParam};
 
 params! {
     pub(crate) struct CheckQuery {
@@ -24,7 +24,7 @@ params! {
         /// Duration in minutes, 1 to 1440.
         "duration" => duration: Minutes,
         /// Also applies the rules of this visit type: its buffers, allowed providers and rooms.
-        "visitType" => visit_type: Option<WantedVisitType>,
+        "visitType" => visit_type: Option<VisitTypeParam>,
     }
 }
 
@@ -99,7 +99,7 @@ pub(crate) async fn check_slot(
 ) -> ApiResult<Data<CheckBody>> {
     let CheckQuery { date, time, duration, visit_type } = query;
     let calendar = calendar::read(&tenant, id, visit_type.as_ref(), (date, date)).await?;
-    let decision = calendar.decide(&Place::at(tenant.db.time_zone(), date, time, duration), &[]);
+    let decision = calendar.decide(&VisitTime::at(tenant.db.time_zone(), date, time, duration), &[]);
     let reason = decision.err().and_then(|refused| refused.first().map(|it| it.refusal.into()));
     let available = reason.is_none();
     Ok(Data { data: CheckBody { provider_id: id, date, time, duration, available, reason } })

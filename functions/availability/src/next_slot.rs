@@ -15,7 +15,7 @@ use shared::{
 };
 use utoipa::ToSchema;
 
-use crate::calendar::{self, WantedVisitType};
+use crate::calendar::{self, VisitTypeParam};
 
 /// Number of local dates to search, today included.
 #[derive(Clone, Copy, Debug, ToSchema)]
@@ -35,7 +35,7 @@ params! {
         /// Number of local dates to search, today included: 1 to 365. Defaults to 365.
         "maxDays" => max_days: Option<MaxDays>,
         /// Also applies the rules of this visit type: its buffers, allowed providers and rooms.
-        "visitType" => visit_type: Option<WantedVisitType>,
+        "visitType" => visit_type: Option<VisitTypeParam>,
     }
 }
 

@@ -21,7 +21,7 @@ use shared::{
 };
 use utoipa::ToSchema;
 
-use crate::{calendar::WantedVisitType, providers::ProviderBody};
+use crate::{calendar::VisitTypeParam, providers::ProviderBody};
 
 /// Maximum length of the range, in days.
 const MAX_DAYS: i32 = 92;
@@ -39,7 +39,7 @@ params! {
         /// Last local date; the range has at most 92 days. Defaults to six days after the first.
         "endDate" => end_date: Option<Date>,
         /// Lists only visits of this type.
-        "visitType" => visit_type: Option<WantedVisitType>,
+        "visitType" => visit_type: Option<VisitTypeParam>,
     }
 }
 
@@ -100,7 +100,7 @@ pub(crate) async fn get_schedule(
     let dates = range(today, query.start_date, query.end_date)?;
     let mut conn = tenant.db.connection().await?;
     let provider = providers::find(&mut conn, id).await?.ok_or_else(ApiError::not_found)?;
-    let visit_type = WantedVisitType::stored(query.visit_type.as_ref(), &tenant).await?;
+    let visit_type = VisitTypeParam::stored(query.visit_type.as_ref(), &tenant).await?;
     let mut booked = match visit_type.as_deref() {
         Some(name) if !tenant.db.can_hold(name) => Vec::new(),
         name => visits::of_provider(&mut conn, id, dates, name, MOST_VISITS + 1).await?,

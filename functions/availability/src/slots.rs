@@ -9,7 +9,7 @@ use shared::{
 };
 use utoipa::ToSchema;
 
-use crate::calendar::{self, WantedVisitType};
+use crate::calendar::{self, VisitTypeParam};
 
 params! {
     pub(crate) struct SlotsQuery {
@@ -18,7 +18,7 @@ params! {
         /// Duration in minutes, 1 to 1440.
         "duration" => duration: Minutes,
         /// Also applies the rules of this visit type: its buffers, allowed providers and rooms.
-        "visitType" => visit_type: Option<WantedVisitType>,
+        "visitType" => visit_type: Option<VisitTypeParam>,
     }
 }
 

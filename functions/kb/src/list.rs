@@ -9,17 +9,17 @@ use shared::{
 
 use crate::reply::ArticleBody;
 
-listed_text! { WantedCategory }
-listed_text! { WantedType }
+listed_text! { CategoryParam }
+listed_text! { TypeParam }
 
 params! {
     pub(crate) struct ListArticles {
         /// Every word must occur in the title, the text or the tags. Case and accents are ignored.
         "search" => search: Option<SearchWords>,
         /// Lists only articles of this category. Case is ignored.
-        "category" => category: Option<WantedCategory>,
+        "category" => category: Option<CategoryParam>,
         /// Lists only articles of this type. Case is ignored.
-        "type" => kind: Option<WantedType>,
+        "type" => kind: Option<TypeParam>,
         /// Also lists inactive articles. Defaults to false.
         "includeInactive" => include_inactive: Option<bool>,
         "page" => page: Option<PageNumber>,

@@ -39,7 +39,7 @@ pub(crate) async fn measure(app: &App) {
 
 /// Sends a message for each; the claim at the other end makes of two messages one attempt. What fails in one shard holds up
 /// no other.
-pub(crate) async fn bring_back(app: &App, until: Timestamp) {
+pub(crate) async fn requeue_due(app: &App, until: Timestamp) {
     let shards = (0..app.control.delivery_shards()).map(async |shard| {
         loop {
             match page(app, shard).await {
@@ -60,8 +60,8 @@ async fn page(app: &App, shard: i64) -> control::Result<bool> {
     let now = app.clock.now();
     let due = app.control.due_deliveries(shard, now - OVERDUE, LIMIT).await?;
     let full = i32::try_from(due.len()).is_ok_and(|len| len >= LIMIT);
-    let (by_hand, due): (Vec<Delivery>, Vec<Delivery>) = due.into_iter().partition(Delivery::is_by_hand);
-    for delivery in by_hand {
+    let (manual, due): (Vec<Delivery>, Vec<Delivery>) = due.into_iter().partition(Delivery::is_manual);
+    for delivery in manual {
         // Whoever asked for it has been told that something went wrong.
         app.control.give_up_delivery(&delivery.key, DeliveryStatus::Failed, now).await?;
     }

@@ -123,7 +123,7 @@ async fn due_retries(app: &App, poll: Poll, deadline: Timestamp) {
     due::measure(app).await;
     let interval = app.config.poll_interval;
     loop {
-        due::bring_back(app, deadline).await;
+        due::requeue_due(app, deadline).await;
         if poll.once || app.clock.now() + interval >= deadline {
             break;
         }

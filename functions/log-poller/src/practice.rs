@@ -43,7 +43,7 @@ impl PracticeError {
 
 /// What a turn came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Turn {
+pub(crate) struct PollResult {
     pub(crate) events: usize,
     /// There is more to read than the turn's time allowed.
     pub(crate) more: bool,
@@ -58,8 +58,8 @@ pub(crate) async fn poll(
     leases: &Leases,
     practicepass: &PracticePass,
     until: Timestamp,
-) -> Result<Turn, PracticeError> {
-    let Some(mut lease) = leases.hold(app, practicepass).await? else { return Ok(Turn::default()) };
+) -> Result<PollResult, PracticeError> {
+    let Some(mut lease) = leases.hold(app, practicepass).await? else { return Ok(PollResult::default()) };
     let turn = take_turn(app, leases, &mut lease, until).await;
     if !matches!(turn, Err(PracticeError::Control(control::Error::ConditionFailed))) {
         leases.keep(lease);
@@ -72,7 +72,7 @@ async fn take_turn(
     leases: &Leases,
     lease: &mut Lease,
     until: Timestamp,
-) -> Result<Turn, PracticeError> {
+) -> Result<PollResult, PracticeError> {
     let grant = PracticeGrant::for_operations(lease.practicepass().clone());
     let db = in_time(app, app.open(&grant)).await?;
     // Before the log is read, so that the events of what is applied go out now. An EMR on a server of its own may be down; the API's own
@@ -96,9 +96,9 @@ async fn read_on(
     db: &TenantDb,
     lease: &mut Lease,
     until: Timestamp,
-) -> Result<Turn, PracticeError> {
+) -> Result<PollResult, PracticeError> {
     let practicepass = lease.practicepass().clone();
-    let mut turn = Turn::default();
+    let mut turn = PollResult::default();
     // Gaps are read once in a turn, to the end; the old ones only when the practice was taken anew.
     let all = std::mem::take(&mut lease.is_new);
     let mut gaps = if all { Gaps::All } else { Gaps::Likely };

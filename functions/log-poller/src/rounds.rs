@@ -21,13 +21,13 @@ use tokio::{
 use crate::{
     Poll,
     leases::Leases,
-    practice::{PracticeError, Turn, poll},
+    practice::{PollResult, PracticeError, poll},
 };
 
 /// Practices polled at the same time.
-const HEALTHY: usize = 16;
+const CONCURRENT_HEALTHY: usize = 16;
 /// Of those whose last turn failed: they wait for each other only.
-const AILING: usize = 4;
+const CONCURRENT_FAILING: usize = 4;
 /// A backlog gives way to the other practices after so long.
 const TURN: SignedDuration = SignedDuration::from_secs(5);
 /// A practice that fails again and again is tried after waits that double up to this.
@@ -50,12 +50,12 @@ pub(crate) struct Polled {
 #[derive(Default)]
 struct Tally {
     /// Practices whose last turn failed.
-    ailing: HashMap<PracticePass, Ailing>,
+    failing: HashMap<PracticePass, PracticeFailure>,
     events: usize,
 }
 
 /// A practice whose last turn failed.
-struct Ailing {
+struct PracticeFailure {
     /// In a row.
     failures: u32,
     /// When the next turn may begin.
@@ -102,7 +102,7 @@ pub(crate) async fn run(
     deadline: Timestamp,
 ) -> control::Result<Polled> {
     let interval = app.config.poll_interval;
-    let (healthy, ailing_lane) = (Semaphore::new(HEALTHY), Semaphore::new(AILING));
+    let (healthy, failing_lane) = (Semaphore::new(CONCURRENT_HEALTHY), Semaphore::new(CONCURRENT_FAILING));
     let mut under_way = FuturesUnordered::new();
     let mut busy: HashSet<PracticePass> = HashSet::new();
     let mut tally = Tally::default();
@@ -128,11 +128,11 @@ pub(crate) async fn run(
         }
         let begun = Instant::now();
         for practice in &practices {
-            let health = tally.ailing.get(practice);
+            let health = tally.failing.get(practice);
             if busy.contains(practice) || health.is_some_and(|it| begun < it.again) {
                 continue;
             }
-            let lane = if health.is_some() { &ailing_lane } else { &healthy };
+            let lane = if health.is_some() { &failing_lane } else { &healthy };
             busy.insert(practice.clone());
             under_way.push(turn(app, leases, practice.clone(), deadline, lane));
         }
@@ -172,7 +172,7 @@ pub(crate) async fn run(
     tracing::info!(
         target: metrics::POLLS,
         EventsRead = tally.events,
-        PracticesFailed = tally.ailing.len(),
+        PracticesFailed = tally.failing.len(),
         "polled"
     );
     match failed {
@@ -187,7 +187,7 @@ async fn turn(
     practice: PracticePass,
     deadline: Timestamp,
     lane: &Semaphore,
-) -> (PracticePass, Result<Turn, PracticeError>) {
+) -> (PracticePass, Result<PollResult, PracticeError>) {
     // Never closed.
     let _place = lane.acquire().await;
     let until = deadline.min(app.clock.now() + TURN);
@@ -200,12 +200,12 @@ impl Tally {
     fn note(
         &mut self,
         practice: &PracticePass,
-        result: &Result<Turn, PracticeError>,
+        result: &Result<PollResult, PracticeError>,
         now: Timestamp,
     ) -> bool {
         match result {
             Ok(turn) => {
-                self.ailing.remove(practice);
+                self.failing.remove(practice);
                 self.events += turn.events;
                 if turn.events > 0 {
                     tracing::info!(%practice, events = turn.events, "events sent");
@@ -213,13 +213,13 @@ impl Tally {
                 turn.more
             }
             Err(error) => {
-                let before = self.ailing.get(practice);
+                let before = self.failing.get(practice);
                 let failures = before.map_or(0, |it| it.failures);
                 let wait = Duration::from_secs(1 << failures.min(5)).min(LONGEST_WAIT);
                 let since = before.map_or(now, |it| it.since);
                 let (failures, again) = (failures + 1, Instant::now() + wait);
-                let ailing = Ailing { failures, again, fault: error.fault(), since };
-                self.ailing.insert(practice.clone(), ailing);
+                let failing = PracticeFailure { failures, again, fault: error.fault(), since };
+                self.failing.insert(practice.clone(), failing);
                 tracing::error!(%practice, %error, failures, "a practice was not polled");
                 false
             }
@@ -227,8 +227,11 @@ impl Tally {
     }
 
     fn failing(self) -> Vec<FailingPractice> {
-        let failing =
-            |(practicepass, Ailing { fault, since, .. })| FailingPractice { practicepass, fault, since };
-        self.ailing.into_iter().map(failing).collect()
+        let failing = |(practicepass, PracticeFailure { fault, since, .. })| FailingPractice {
+            practicepass,
+            fault,
+            since,
+        };
+        self.failing.into_iter().map(failing).collect()
     }
 }

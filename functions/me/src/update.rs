@@ -2,8 +2,8 @@
 
 use shared::{
     api::{
-        ApiError, ApiResult, Body, Change, Code, Email, Message, Partner, Patch, Phone, Problem, Replace,
-        TRIES, Update, UpdateOf, Website, audit_change, step_back,
+        ApiError, ApiResult, Body, Change, Code, Email, MAX_CONFLICT_RETRIES, Message, Partner, Patch, Phone,
+        Problem, Replace, Update, UpdateOf, Website, audit_change, backoff,
     },
     body,
     control::{self, partners},
@@ -56,7 +56,7 @@ pub(crate) async fn update_me(
     partner: Partner,
     Body(update): Body<Update<UpdateMe>>,
 ) -> ApiResult<Message<Me>> {
-    for attempt in 1..=TRIES {
+    for attempt in 1..=MAX_CONFLICT_RETRIES {
         let before = load(&partner).await?;
         let mut profile = before.clone();
         update.against(&Me::new(profile.clone(), &partner.caller))?.apply(&mut profile);
@@ -80,7 +80,7 @@ pub(crate) async fn update_me(
                 let data = Me::new(profile, &partner.caller);
                 return Ok(Message { message: "Profile updated successfully", data });
             }
-            Err(control::Error::ConditionFailed) => step_back(&partner.app, attempt).await,
+            Err(control::Error::ConditionFailed) => backoff(&partner.app, attempt).await,
             Err(error) => return Err(error.into()),
         }
     }

@@ -153,7 +153,7 @@ mod tests {
         for password in ["b", "bl", "practice", "database"] {
             let dsn = format!("postgres://role:{password}@db.example/practice");
             let told = "the practice database was unavailable a moment ago";
-            assert_eq!(in_words(&tenant::Error::LetBe, &dsn), told);
+            assert_eq!(in_words(&tenant::Error::CircuitOpen, &dsn), told);
         }
     }
 }

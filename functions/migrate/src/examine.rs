@@ -6,14 +6,14 @@ use shared::{
     tenant::{
         self, Practices,
         practices::Location,
-        reconciliation::{Facts, Question, examine},
+        reconciliation::{ExamineRequest, Facts, examine},
     },
 };
 
 use crate::database::{in_words, registered};
 
 /// What the database answers, after it was mended as far as the question says.
-pub(crate) async fn answer(app: &App, question: &Question) -> Result<Facts, String> {
+pub(crate) async fn answer(app: &App, question: &ExamineRequest) -> Result<Facts, String> {
     let entry = registered(app, question.practicepass.as_str()).await?;
     let secret = app.secrets.get(&entry.dsn_secret, app.clock.now()).await;
     let dsn = secret.map_err(|error| error.to_string())?;

@@ -19,12 +19,12 @@ use shared::{
     domain::PracticePass,
     tenant::{
         self,
-        reconciliation::{Facts, Question},
+        reconciliation::{ExamineRequest, Facts},
     },
 };
 
 use outcome::Done;
-pub use outcome::{Outcome, Status};
+pub use outcome::{DatabaseOutcome, Status};
 
 /// Databases at once; each has one connection.
 const AT_ONCE: usize = 5;
@@ -50,7 +50,7 @@ pub struct Task {
     /// Make the schema of a practice that isn't registered yet.
     pub make: Option<New>,
     /// Ask a practice's database what it knows, after a restore.
-    pub examine: Option<Question>,
+    pub examine: Option<ExamineRequest>,
     /// Tie a practice's tables to those of its EMR, or look after that.
     pub bridge: Option<BridgeTask>,
 }
@@ -114,10 +114,10 @@ impl fmt::Debug for Secret {
 
 /// The results of a migration.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Answer {
+pub struct MigrateResponse {
     pub results: Vec<PracticeOutcome>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub catalog: Option<Outcome>,
+    pub catalog: Option<DatabaseOutcome>,
     /// The facts that a practice's database reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub examined: Option<Facts>,
@@ -128,11 +128,11 @@ pub struct Answer {
 pub struct PracticeOutcome {
     pub practice: String,
     #[serde(flatten)]
-    pub outcome: Outcome,
+    pub outcome: DatabaseOutcome,
 }
 
 /// Does the task; what fails for one database fails for no other.
-pub async fn run(app: &App, task: Task, deadline: Timestamp) -> Answer {
+pub async fn run(app: &App, task: Task, deadline: Timestamp) -> MigrateResponse {
     let catalog = async {
         if !task.catalog {
             return None;
@@ -141,7 +141,7 @@ pub async fn run(app: &App, task: Task, deadline: Timestamp) -> Answer {
             if task.pending { pending::catalog(app, task.new).await } else { database::catalog(app).await }
         };
         let done = in_time(app, deadline, Box::pin(work)).await;
-        Some(Outcome::of(done, catalog::migrate::newest()))
+        Some(DatabaseOutcome::of(done, catalog::migrate::newest()))
     };
     let practices = stream::iter(task.practices)
         .map(|practice| async {
@@ -153,7 +153,7 @@ pub async fn run(app: &App, task: Task, deadline: Timestamp) -> Answer {
                 }
             };
             let done = in_time(app, deadline, Box::pin(work)).await;
-            let outcome = Outcome::of(done, tenant::migrate::newest());
+            let outcome = DatabaseOutcome::of(done, tenant::migrate::newest());
             log(&practice, &outcome);
             PracticeOutcome { practice, outcome }
         })
@@ -162,7 +162,8 @@ pub async fn run(app: &App, task: Task, deadline: Timestamp) -> Answer {
     let (mut results, mut catalog): (Vec<PracticeOutcome>, _) = tokio::join!(practices, catalog);
     if let Some(new) = &task.make {
         let done = in_time(app, deadline, Box::pin(newcomer::make(app, new))).await;
-        let (practice, outcome) = (new.practice.clone(), Outcome::of(done, tenant::migrate::newest()));
+        let (practice, outcome) =
+            (new.practice.clone(), DatabaseOutcome::of(done, tenant::migrate::newest()));
         log(&practice, &outcome);
         results.push(PracticeOutcome { practice, outcome });
     }
@@ -170,10 +171,10 @@ pub async fn run(app: &App, task: Task, deadline: Timestamp) -> Answer {
         let done = limited(app, deadline, CHECK_LIMIT, Box::pin(newcomer::check(app, check))).await;
         match &check.practice {
             Some(practice) => {
-                let outcome = Outcome::of(done, tenant::migrate::newest());
+                let outcome = DatabaseOutcome::of(done, tenant::migrate::newest());
                 results.push(PracticeOutcome { practice: practice.clone(), outcome });
             }
-            None => catalog = Some(Outcome::of(done, catalog::migrate::newest())),
+            None => catalog = Some(DatabaseOutcome::of(done, catalog::migrate::newest())),
         }
     }
     if let Some(outcome) = &catalog {
@@ -181,7 +182,8 @@ pub async fn run(app: &App, task: Task, deadline: Timestamp) -> Answer {
     }
     if let Some(task) = &task.bridge {
         let done = in_time(app, deadline, Box::pin(bridge::run(app, task, deadline))).await;
-        let (practice, outcome) = (task.practice.clone(), Outcome::of(done, tenant::migrate::newest()));
+        let (practice, outcome) =
+            (task.practice.clone(), DatabaseOutcome::of(done, tenant::migrate::newest()));
         log(&practice, &outcome);
         results.push(PracticeOutcome { practice, outcome });
     }
@@ -193,12 +195,15 @@ pub async fn run(app: &App, task: Task, deadline: Timestamp) -> Answer {
         };
         let done = in_time(app, deadline, Box::pin(work)).await;
         let practice = question.practicepass.to_string();
-        results.push(PracticeOutcome { practice, outcome: Outcome::of(done, tenant::migrate::newest()) });
+        results.push(PracticeOutcome {
+            practice,
+            outcome: DatabaseOutcome::of(done, tenant::migrate::newest()),
+        });
     }
-    Answer { results, catalog, examined }
+    MigrateResponse { results, catalog, examined }
 }
 
-fn log(database: &str, outcome: &Outcome) {
+fn log(database: &str, outcome: &DatabaseOutcome) {
     // What was asked for could be anything.
     let database = PracticePass::try_from(database).map_or("?", |_| database);
     if let Some(error) = &outcome.error {

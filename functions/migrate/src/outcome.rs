@@ -19,7 +19,7 @@ pub enum Status {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Outcome {
+pub struct DatabaseOutcome {
     pub status: Status,
     /// The newest migration that the function knows.
     pub version: i64,
@@ -46,7 +46,7 @@ impl From<Status> for Done {
     }
 }
 
-impl Outcome {
+impl DatabaseOutcome {
     pub(crate) fn of(done: Result<Done, String>, version: i64) -> Self {
         match done {
             Ok(Done { status, collisions, found }) => {

@@ -3,7 +3,7 @@
 use axum::{extract::State, http::StatusCode};
 use serde::Serialize;
 use shared::{
-    api::{Answer, ApiResult, Call, Email, KEPT, Once, Problem},
+    api::{ApiResult, Call, Email, IDEMPOTENCY_TTL, JsonAnswer, Once, Problem},
     app::App,
     body, control,
     control::access_requests::{AccessRequest, AccessStatus},
@@ -64,13 +64,13 @@ pub(crate) async fn request_access(
     State(app): State<App>,
     call: Call,
     Once { body, key }: Once<RequestAccess>,
-) -> ApiResult<Answer> {
+) -> ApiResult<JsonAnswer> {
     let address = call.address().map(|it| it.to_string()).unwrap_or_default();
     let key = key.of_owner(&format!("applicant {address}"));
     let kept = async || match &key {
         Some(key) => {
-            let kept = app.control.kept_answer(key, call.now()).await?;
-            kept.map(|kept| Answer::replay(key, kept)).transpose()
+            let kept = app.control.stored_response(key, call.now()).await?;
+            kept.map(|kept| JsonAnswer::replay(key, kept)).transpose()
         }
         None => Ok(None),
     };
@@ -101,11 +101,11 @@ pub(crate) async fn request_access(
         version: 1,
     };
     let received = Received { message: "Your request has been received" };
-    let answer = Answer::new(StatusCode::ACCEPTED, &received)?;
+    let answer = JsonAnswer::new(StatusCode::ACCEPTED, &received)?;
     let mut writes = vec![app.control.save_access_request(&request)?];
     if let Some(key) = &key {
-        let (now, until) = (call.now(), call.now() + KEPT);
-        writes.push(app.control.keep_answer(key, answer.status, &answer.body, now, until)?);
+        let (now, until) = (call.now(), call.now() + IDEMPOTENCY_TTL);
+        writes.push(app.control.stored_response_write(key, answer.status, &answer.body, now, until)?);
     }
     match app.control.transact(writes).await {
         Ok(()) => Ok(answer),

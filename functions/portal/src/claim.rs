@@ -3,7 +3,9 @@
 use axum::{extract::State, http::StatusCode};
 use serde::Serialize;
 use shared::{
-    api::{Answer, ApiError, ApiResult, Call, Change, Code, Data, Once, Problem, SealedAnswer, audit_change},
+    api::{
+        ApiError, ApiResult, Call, Change, Code, Data, JsonAnswer, Once, Problem, SealedAnswer, audit_change,
+    },
     app::{App, Protected},
     auth::{
         KeyRecord, KeyTerms,
@@ -84,7 +86,7 @@ pub(crate) async fn claim_key(
     State(app): State<App>,
     call: Call,
     Once { body, key }: Once<ClaimKey>,
-) -> ApiResult<Answer> {
+) -> ApiResult<JsonAnswer> {
     let (request, token) = find(&app, &call, &body.token.0).await?;
     let once = SealedAnswer::new(&app, key.of_owner(&token.hash()), call.now());
     if let Some(answer) = once.kept().await? {
@@ -158,7 +160,7 @@ async fn find(app: &App, call: &Call, text: &str) -> ApiResult<(AccessRequest, C
 }
 
 /// Creates a key as approved, and the response that shows it. Stores nothing.
-async fn mint(app: &App, call: &Call, request: &AccessRequest) -> ApiResult<(KeyRecord, Answer)> {
+async fn mint(app: &App, call: &Call, request: &AccessRequest) -> ApiResult<(KeyRecord, JsonAnswer)> {
     let approval = request.approval.as_ref().ok_or_else(ApiError::not_found)?;
     if approval.key_id.is_some() {
         return Err(used());
@@ -205,7 +207,7 @@ async fn mint(app: &App, call: &Call, request: &AccessRequest) -> ApiResult<(Key
         expires_at: record.expires_at.map(|it| it.to_string()),
         allowed_cidrs: record.allowed_cidrs.iter().map(ToString::to_string).collect(),
     };
-    let answer = Answer::new(StatusCode::CREATED, &Data { data })?;
+    let answer = JsonAnswer::new(StatusCode::CREATED, &Data { data })?;
     Ok((record, answer))
 }
 

@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use shared::{
-    api::{Answer, ApiResult, Catalog, Message, Once, Problem, scope},
+    api::{ApiResult, Catalog, JsonAnswer, Message, Once, Problem, scope},
     catalog::products,
     create_once,
     domain::ids::IntegerId,
@@ -49,7 +49,7 @@ use crate::{
 pub(crate) async fn upsert_products(
     catalog: Catalog<scope::Products>,
     Once { body: bulk, key }: Once<Bulk>,
-) -> ApiResult<Answer> {
+) -> ApiResult<JsonAnswer> {
     let keys = bulk.keys();
     create_once!(catalog, key, conn => {
         products::hold(conn).await?;
@@ -60,6 +60,6 @@ pub(crate) async fn upsert_products(
             let ids: Vec<i64> = ids.into_iter().map(IntegerId::get).collect();
             audit::record(conn, &catalog.audit("products.upsert", "product", &ids)).await?;
         }
-        Answer::new(StatusCode::OK, &Message { message: "Products processed", data: merged.result })
+        JsonAnswer::new(StatusCode::OK, &Message { message: "Products processed", data: merged.result })
     })
 }

@@ -9,12 +9,12 @@ use axum::{
 };
 use serde::Serialize;
 use shared::{
-    api::{Answer, ApiError, ApiResult, Once, PracticePath, Problem, Tenant, etag, scope},
+    api::{ApiError, ApiResult, JsonAnswer, Once, PracticePath, Problem, Tenant, etag, scope},
     create_once,
     domain::ids::{IntegerId, PatientId},
     tenant::{
         audit, log,
-        patients::{self, Details},
+        patients::{self, PatientDetails},
         unindexed_patients,
     },
 };
@@ -77,7 +77,7 @@ pub(crate) async fn create_prospect(
     let image_refused = draft.image_refused(&tenant.app.hooks).await;
     unindexed_patients::index_before_search(&tenant.db).await;
     let answer = create_once!(tenant, key, ("prospects.replay", "patient", |answer| answer.id("PatientID")), conn => {
-        let details = Details::from(draft.clone().check(conn, today, None, image_refused.as_deref()).await?);
+        let details = PatientDetails::from(draft.clone().check(conn, today, None, image_refused.as_deref()).await?);
         let possible_duplicates = patients::possible_duplicates(conn, &details).await?;
         let id = patients::insert(conn, &details, tenant.now).await?;
         log::append(conn, "patients", "insert", id.get(), tenant.now, Some(&tenant.request_id)).await?;
@@ -85,13 +85,13 @@ pub(crate) async fn create_prospect(
         let patient = patients::find(conn, id).await?.ok_or_else(ApiError::not_found)?;
         let data = Prospect::of(conn, patient).await?;
         let created = CreatedProspect { message: "Prospect created successfully", data, possible_duplicates };
-        Answer::new(StatusCode::CREATED, &created)
+        JsonAnswer::new(StatusCode::CREATED, &created)
     })?;
     Ok(located(&tenant, answer))
 }
 
 /// Adds the `Location` and `ETag` of the prospect in `answer`, which may be a stored response.
-fn located(tenant: &Tenant<scope::Prospects>, answer: Answer) -> Response {
+fn located(tenant: &Tenant<scope::Prospects>, answer: JsonAnswer) -> Response {
     let data = answer.data();
     let location = format!("/v1/{}/prospects/{}", tenant.db.practicepass(), data["PatientID"]);
     ([(LOCATION, location), (ETAG, etag(&data))], answer).into_response()

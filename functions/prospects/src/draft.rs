@@ -9,7 +9,7 @@ use shared::{
     body,
     domain::{address, ids::ProviderId},
     egress::Client,
-    tenant::{Conn, patients::Details, providers},
+    tenant::{Conn, patients::PatientDetails, providers},
 };
 
 use crate::{
@@ -61,7 +61,7 @@ macro_rules! bodies {
             }
         }
 
-        impl From<CreateProspect> for Details {
+        impl From<CreateProspect> for PatientDetails {
             fn from(new: CreateProspect) -> Self {
                 let mut details = Self {
                     first_name: new.first_name.into(),
@@ -78,7 +78,7 @@ macro_rules! bodies {
 
         impl UpdateProspect {
             /// Applies the changes. A full name that equals the joined parts changes with them.
-            pub(crate) fn apply(self, details: &mut Details) {
+            pub(crate) fn apply(self, details: &mut PatientDetails) {
                 let follows = details.full_name == details.name_of_parts();
                 if let Some(first_name) = self.first_name.0 {
                     details.first_name = first_name.into();
@@ -160,7 +160,7 @@ impl Postal {
         let country_changes = !matches!(self.country, Given::Absent);
         // State and postal code cannot be validated against an invalid country.
         let Some(country) = self.country.after(stored_country) else { return Vec::new() };
-        let judged = |given: Given<String>, stored: Option<&str>, check: Check| {
+        let validated = |given: Given<String>, stored: Option<&str>, check: Check| {
             let unsent = matches!(given, Given::Absent);
             if unsent && !country_changes {
                 return None;
@@ -173,8 +173,8 @@ impl Postal {
             })
         };
         let [state_name, zip_name, _] = self.names;
-        let state = judged(self.state.map(Into::into), stored_state, address::check_state);
-        let zip = judged(self.zip.map(Into::into), stored_zip, address::check_postal_code);
+        let state = validated(self.state.map(Into::into), stored_state, address::check_state);
+        let zip = validated(self.zip.map(Into::into), stored_zip, address::check_postal_code);
         state.map(|it| (state_name, it)).into_iter().chain(zip.map(|it| (zip_name, it))).collect()
     }
 }
@@ -237,11 +237,11 @@ impl<T: Into<String>> Given<T> {
 
 /// The rules that span several fields of one request body.
 pub(crate) trait Rules: FromFields {
-    fn judge(fields: &mut Fields<'_>);
+    fn validate(fields: &mut Fields<'_>);
 }
 
 impl Rules for CreateProspect {
-    fn judge(fields: &mut Fields<'_>) {
+    fn validate(fields: &mut Fields<'_>) {
         let ways = ["EMail", "Phone", "CellPhone"];
         let missing = |way| matches!(fields.take::<Given<Name>>(way), Some(Given::Absent | Given::Null));
         if ways.map(missing).into_iter().all(|it| it) {
@@ -256,7 +256,7 @@ impl Rules for CreateProspect {
 }
 
 impl Rules for UpdateProspect {
-    fn judge(_: &mut Fields<'_>) {}
+    fn validate(_: &mut Fields<'_>) {}
 }
 
 impl UpdateOf for Draft<UpdateProspect> {
@@ -282,7 +282,7 @@ impl<T: Rules> FromFields for Draft<T> {
     fn read(mut fields: Fields<'_>) -> Result<Self, FieldErrors> {
         let Some(draft) = Self::from_fields(&mut fields) else { return Err(FieldErrors::default()) };
         let read = T::from_fields(&mut fields);
-        T::judge(&mut fields);
+        T::validate(&mut fields);
         Ok(Self { read: fields.finish(read, T::NAMES), ..draft })
     }
 }
@@ -304,7 +304,7 @@ impl<T> Draft<T> {
         self,
         conn: &mut Conn,
         today: Date,
-        stored: Option<&Details>,
+        stored: Option<&PatientDetails>,
         image_refused: Option<&str>,
     ) -> ApiResult<T> {
         let mut errors = FieldErrors::default();

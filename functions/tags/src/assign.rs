@@ -2,13 +2,13 @@
 
 use axum::http::StatusCode;
 use shared::{
-    api::{Answer, ApiError, ApiResult, Message, Once, PathId, PracticePath, Problem, Tenant, scope},
+    api::{ApiError, ApiResult, JsonAnswer, Message, Once, PathId, PracticePath, Problem, Tenant, scope},
     body, create_once,
     domain::ids::{PatientId, TagId},
     tenant::{patients, tags},
 };
 
-use crate::reply::{TagsOfProspect, conclude};
+use crate::reply::{TagsOfProspect, finish};
 
 body! {
     pub(crate) struct AssignTag {
@@ -45,13 +45,13 @@ pub(crate) async fn assign_tag(
     tenant: Tenant<scope::Prospects>,
     PathId(id): PathId<PatientId>,
     Once { body, key }: Once<AssignTag>,
-) -> ApiResult<Answer> {
+) -> ApiResult<JsonAnswer> {
     create_once!(tenant, key, ("tags.replay", "patient", |answer| answer.id("PatientID")), conn => {
         patients::lock(conn, id).await?.ok_or_else(ApiError::not_found)?;
         tags::exists(conn, body.tag_id).await?.then_some(()).ok_or_else(ApiError::not_found)?;
         let new = tags::assign(conn, id, body.tag_id).await?;
-        let data = conclude(&tenant, conn, id, "tags.assign", new).await?;
+        let data = finish(&tenant, conn, id, "tags.assign", new).await?;
         let status = if new { StatusCode::CREATED } else { StatusCode::OK };
-        Answer::new(status, &Message { message: "Tag assigned successfully", data })
+        JsonAnswer::new(status, &Message { message: "Tag assigned successfully", data })
     })
 }

@@ -7,7 +7,7 @@ use shared::{
     tenant::{patients, tags},
 };
 
-use crate::reply::{TagsOfProspect, conclude};
+use crate::reply::{TagsOfProspect, finish};
 
 /// Remove a specific tag from a prospect.
 ///
@@ -34,7 +34,7 @@ pub(crate) async fn remove_tag(
         patients::lock(conn, id).await?.ok_or_else(ApiError::not_found)?;
         tags::exists(conn, tag).await?.then_some(()).ok_or_else(ApiError::not_found)?;
         let removed = tags::remove(conn, id, tag).await?;
-        conclude(&tenant, conn, id, "tags.remove", removed).await
+        finish(&tenant, conn, id, "tags.remove", removed).await
     })?;
     Ok(Message { message: "Tag removed successfully", data })
 }
@@ -59,7 +59,7 @@ pub(crate) async fn remove_all_tags(
     let data = in_transaction!(tenant.db, ApiError, conn => {
         patients::lock(conn, id).await?.ok_or_else(ApiError::not_found)?;
         let removed = tags::remove_all(conn, id).await?;
-        conclude(&tenant, conn, id, "tags.remove-all", removed > 0).await
+        finish(&tenant, conn, id, "tags.remove-all", removed > 0).await
     })?;
     Ok(Message { message: "All tags removed successfully", data })
 }

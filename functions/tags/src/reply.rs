@@ -59,7 +59,7 @@ pub(crate) async fn read_tags(
 ///
 /// The audit log records every request. If `changed` is true, `UpdatedAt` is set and the practice's
 /// event log gets a row.
-pub(crate) async fn conclude(
+pub(crate) async fn finish(
     tenant: &Tenant<scope::Prospects>,
     conn: &mut Conn,
     id: PatientId,

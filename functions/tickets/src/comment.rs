@@ -5,7 +5,7 @@ use axum::{
     response::IntoResponse,
 };
 use shared::{
-    api::{Answer, ApiError, ApiResult, Message, Once, PathId, PracticePath, Problem, Tenant, scope},
+    api::{ApiError, ApiResult, JsonAnswer, Message, Once, PathId, PracticePath, Problem, Tenant, scope},
     body, create_once,
     domain::ids::{IntegerId, TicketId},
     tenant::{audit, log, tickets},
@@ -73,7 +73,7 @@ pub(crate) async fn comment_on_ticket(
             author: author.clone(),
             created_at: tenant.now,
         };
-        Answer::new(StatusCode::CREATED, &Message { message: "Comment added successfully", data })
+        JsonAnswer::new(StatusCode::CREATED, &Message { message: "Comment added successfully", data })
     })?;
     Ok(([(LOCATION, format!("/v1/{}/ticket/{id}", tenant.db.practicepass()))], answer))
 }

@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use shared::{
-    api::{Answer, ApiError, ApiResult, Message, Once, PracticePath, Problem, Tenant, etag, scope},
+    api::{ApiError, ApiResult, JsonAnswer, Message, Once, PracticePath, Problem, Tenant, etag, scope},
     body, create_once,
     domain::{
         ids::IntegerId,
@@ -16,7 +16,7 @@ use shared::{
     },
     tenant::{
         audit, log,
-        tickets::{self, Details},
+        tickets::{self, TicketDetails},
     },
 };
 
@@ -65,7 +65,7 @@ pub(crate) async fn create_ticket(
     tenant: Tenant<scope::Tickets>,
     Once { body, key }: Once<CreateTicket>,
 ) -> ApiResult<Response> {
-    let details = Details {
+    let details = TicketDetails {
         subject: body.subject.into(),
         description: body.description.map(Into::into),
         status: TicketStatus::Open,
@@ -78,7 +78,7 @@ pub(crate) async fn create_ticket(
         audit::record(conn, &tenant.audit("tickets.create", "ticket", &[id.get()])).await?;
         let ticket = tickets::find(conn, id).await?.ok_or_else(ApiError::not_found)?;
         let data = TicketBody::from(ticket);
-        Answer::new(StatusCode::CREATED, &Message { message: "Ticket created successfully", data })
+        JsonAnswer::new(StatusCode::CREATED, &Message { message: "Ticket created successfully", data })
     })?;
     let data = answer.data();
     let location = format!("/v1/{}/ticket/{}", tenant.db.practicepass(), data["TicketID"]);

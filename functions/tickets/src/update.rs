@@ -14,7 +14,7 @@ use shared::{
     in_transaction,
     tenant::{
         audit, log,
-        tickets::{self, Details},
+        tickets::{self, TicketDetails},
     },
 };
 
@@ -47,7 +47,7 @@ impl UpdateOf for UpdateTicket {
 }
 
 impl UpdateTicket {
-    fn apply(self, details: &mut Details) {
+    fn apply(self, details: &mut TicketDetails) {
         if let Some(subject) = self.subject.0 {
             details.subject = subject.into();
         }

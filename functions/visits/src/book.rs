@@ -7,7 +7,7 @@ use axum::{
 use jiff::civil::{Date, Time};
 use shared::{
     api::{
-        Answer, ApiError, ApiResult, LocalTime, Message, Once, PracticePath, Problem, Tenant,
+        ApiError, ApiResult, JsonAnswer, LocalTime, Message, Once, PracticePath, Problem, Tenant,
         scope::Scheduling,
     },
     body, create_once,
@@ -21,10 +21,10 @@ use shared::{
 };
 
 use crate::{
+    check_bookable::{check_bookable, check_bookable_locked},
     conflict::refused_by_database,
     reply::BookedVisit,
-    settle::{settle, settle_locked},
-    wanted::{Times, Wanted},
+    request::{Times, VisitRequest},
 };
 
 listed_text! {
@@ -115,20 +115,20 @@ pub(crate) async fn book_visit(
     Once { body, key }: Once<BookVisit>,
 ) -> ApiResult<impl IntoResponse> {
     let visit_type = visit_types::stored_name(&tenant.db, &body.visit_type.0).await?;
-    let wanted = wanted(&tenant, &body, &visit_type)?;
+    let request = request(&tenant, &body, &visit_type)?;
     // Reject early, before taking the locks. A request with a key may be a retry: it must find its
     // response.
     if key.of(&tenant.caller).is_none() {
-        settle(&mut tenant.db.connection().await?, &tenant, &wanted, &[]).await?;
+        check_bookable(&mut tenant.db.connection().await?, &tenant, &request, &[]).await?;
     }
     let answer = create_once!(tenant, key, ("visits.replay", "visit", |answer| answer.id("VisitID")), conn => {
         let mut rooms = visits::RoomSearch::default();
         let (id, appointment) = loop {
-            let room = settle_locked(conn, &tenant, &wanted, &mut rooms).await?;
-            let appointment = wanted.times.with(wanted.provider, room);
+            let room = check_bookable_locked(conn, &tenant, &request, &mut rooms).await?;
+            let appointment = request.times.with(request.provider, room);
             let visit = visits::NewVisit {
                 patient: body.patient_id,
-                visit_type: wanted.visit_type,
+                visit_type: request.visit_type,
                 complaint: body.complaint.as_ref().map(|it| it.0.as_str()),
                 notes: body.notes.as_ref().map(|it| it.0.as_str()),
                 appointment,
@@ -143,22 +143,22 @@ pub(crate) async fn book_visit(
         log::append(conn, "visits", "insert", id.0, tenant.now, Some(&tenant.request_id)).await?;
         audit::record(conn, &tenant.audit("visits.book", "visit", &[id.0])).await?;
         let data = BookedVisit::new(id, body.patient_id, visit_type.clone(), &appointment);
-        Answer::new(StatusCode::CREATED, &Message { message: "Visit booked successfully", data })
+        JsonAnswer::new(StatusCode::CREATED, &Message { message: "Visit booked successfully", data })
     })?;
     let location = format!("/v1/{}/visits/{}", tenant.db.practicepass(), answer.data()["VisitID"]);
     Ok(([(LOCATION, location)], answer))
 }
 
-fn wanted<'a>(
+fn request<'a>(
     tenant: &Tenant<Scheduling>,
     body: &BookVisit,
     visit_type: &'a str,
-) -> Result<Wanted<'a>, ApiError> {
+) -> Result<VisitRequest<'a>, ApiError> {
     let times = Times::new(
         tenant.db.time_zone(),
         body.date,
         (body.time, body.duration),
         (body.provider_time, body.provider_duration),
     )?;
-    Ok(Wanted { patient: body.patient_id, provider: body.provider_id, visit_type, times, except: None })
+    Ok(VisitRequest { patient: body.patient_id, provider: body.provider_id, visit_type, times, except: None })
 }

@@ -6,9 +6,9 @@ mod conflict;
 mod get;
 mod reply;
 mod reschedule;
-mod settle;
+mod check_bookable;
 mod visit_types;
-mod wanted;
+mod request;
 
 use shared::app::App;
 use utoipa_axum::{router::OpenApiRouter, routes};

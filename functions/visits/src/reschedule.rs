@@ -17,10 +17,10 @@ use shared::{
 
 use crate::{
     cancel::not_open,
+    check_bookable::check_bookable_locked,
     conflict::refused_by_database,
     reply::VisitBody,
-    settle::settle_locked,
-    wanted::{Times, Wanted},
+    request::{Times, VisitRequest},
 };
 
 body! {
@@ -77,11 +77,11 @@ pub(crate) async fn reschedule_visit(
         if !visit.status.open() {
             return Err(not_open(&visit));
         }
-        let wanted = wanted(&tenant, &visit, &body)?;
+        let request = request(&tenant, &visit, &body)?;
         let mut rooms = visits::RoomSearch::default();
         let moved = loop {
-            let room = settle_locked(conn, &tenant, &wanted, &mut rooms).await?;
-            let appointment = wanted.times.with(wanted.provider, room);
+            let room = check_bookable_locked(conn, &tenant, &request, &mut rooms).await?;
+            let appointment = request.times.with(request.provider, room);
             match visits::reschedule(conn, id, &appointment, tenant.now).await {
                 Ok(moved) => break moved,
                 Err(error) if rooms.leave(conn, room, &error).await? => (),
@@ -99,11 +99,11 @@ pub(crate) async fn reschedule_visit(
     Ok(Message { message: "Visit rescheduled successfully", data: visit.into() })
 }
 
-fn wanted<'a>(
+fn request<'a>(
     tenant: &Tenant<Scheduling>,
     visit: &'a visits::Visit,
     body: &RescheduleVisit,
-) -> Result<Wanted<'a>, ApiError> {
+) -> Result<VisitRequest<'a>, ApiError> {
     let zone = tenant.db.time_zone();
     let times = match (body.duration, body.provider_time, body.provider_duration) {
         (None, None, None) => Times::moved(zone, visit, body.date, body.time),
@@ -112,7 +112,7 @@ fn wanted<'a>(
             Times::new(zone, body.date, (body.time, duration), (provider_time, provider_duration))?
         }
     };
-    Ok(Wanted {
+    Ok(VisitRequest {
         patient: visit.patient,
         provider: body.provider_id.unwrap_or(visit.provider),
         visit_type: &visit.visit_type,

@@ -15,7 +15,9 @@ use std::{sync::Arc, time::Duration};
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::future::join_all;
 use recipients::{Disposition, Recipient, Recipients};
-use requeue::{cancel, claim, come_back, hand_over, park, resume, wait_for_slot, wait_in_line, withhold};
+use requeue::{
+    cancel, claim, hand_over, park, redeliver_later, resume, wait_for_slot, wait_in_line, withhold,
+};
 use shared::{
     app::App,
     auth::DeliveryGrant,
@@ -170,7 +172,7 @@ async fn attempt(
     let delivery = match claim(&app, &message).await? {
         Claimed::Yes(delivery) => delivery,
         Claimed::Done(_) => return Ok(()),
-        Claimed::Busy(until) => return come_back(&app, &message, until).await,
+        Claimed::Busy(until) => return redeliver_later(&app, &message, until).await,
     };
     if lane == Lane::Slow {
         return begun.finish(&mut subscription, grant, delivery, slot).await;

@@ -46,7 +46,7 @@ pub(crate) async fn withhold(app: &App, message: &EventMessage, reason: Withheld
     match claim(app, message).await? {
         Claimed::Yes(delivery) => Ok(webhook_delivery::withhold(app, delivery, reason).await?),
         Claimed::Done(_) => Ok(()),
-        Claimed::Busy(until) => come_back(app, message, until).await,
+        Claimed::Busy(until) => redeliver_later(app, message, until).await,
     }
 }
 
@@ -54,7 +54,7 @@ pub(crate) async fn withhold(app: &App, message: &EventMessage, reason: Withheld
 pub(crate) async fn cancel(app: &App, message: &EventMessage) -> Result<(), Fault> {
     let (status, now) = (DeliveryStatus::Cancelled, app.clock.now());
     let ended = app.control.give_up_delivery(&Delivery::key_of_message(message), status, now).await?;
-    if ended { Ok(()) } else { come_back(app, message, busy_until(now)).await }
+    if ended { Ok(()) } else { redeliver_later(app, message, busy_until(now)).await }
 }
 
 /// Puts the delivery on record as one that waits, and its message back into the queue.
@@ -111,7 +111,7 @@ async fn claim_alone(
         Claimed::Yes(delivery) => delivery,
         Claimed::Done(_) => return Ok(None),
         Claimed::Busy(until) => {
-            come_back(app, message, until).await?;
+            redeliver_later(app, message, until).await?;
             return Ok(None);
         }
     };
@@ -129,7 +129,11 @@ async fn claim_alone(
 
 /// Another process is at the delivery; should it die, the attempt is due after its claim. Left in the queue the message would
 /// come back sooner than that, and often enough to be given up.
-pub(crate) async fn come_back(app: &App, message: &EventMessage, until: Timestamp) -> Result<(), Fault> {
+pub(crate) async fn redeliver_later(
+    app: &App,
+    message: &EventMessage,
+    until: Timestamp,
+) -> Result<(), Fault> {
     if send_at(app, message, until).await { Ok(()) } else { Err(Fault::NotTaken) }
 }
 

@@ -10,7 +10,7 @@ use shared::{
         ApiResult, CursorPagination, DeliveryBody, FieldProblem, FieldValue, Limit, Problem, Query, Source,
         fit,
     },
-    control::deliveries::Cursor,
+    control::deliveries::DeliveryPosition,
     params,
 };
 use utoipa::ToSchema;
@@ -20,11 +20,11 @@ use crate::{subscriber::Subscriber, subscription::load};
 /// Where a list goes on.
 #[derive(Clone, Debug, ToSchema)]
 #[schema(value_type = String, max_length = 40, pattern = "^[A-Za-z0-9_-]+$")]
-pub(crate) struct CursorText(Cursor);
+pub(crate) struct CursorText(DeliveryPosition);
 
 impl FieldValue for CursorText {
     fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
-        let cursor = Cursor::parse(source.text()?);
+        let cursor = DeliveryPosition::parse(source.text()?);
         cursor.map(Self).ok_or_else(|| FieldProblem::invalid("must be a 'nextCursor' of this list"))
     }
 }

@@ -7,12 +7,12 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use shared::{
     api::{
-        Answer, ApiError, ApiResult, Code, Done, FieldError, Message, Once, Partner, Problem, once,
+        ApiError, ApiResult, Code, Done, FieldError, JsonAnswer, Message, Once, Partner, Problem, once,
         permit_any, require_active,
     },
     auth::sha256_hex,
     body,
-    control::{self, ledger::window_start, queue, subscriptions::Subscription},
+    control::{self, ephemeral::window_start, queue, subscriptions::Subscription},
     tenant::idempotency::RequestKey,
 };
 use utoipa::ToSchema;
@@ -77,7 +77,7 @@ pub(crate) struct Replayed {
 pub(crate) async fn replay_events(
     Subscriber(partner): Subscriber,
     Once { body, key }: Once<Replay>,
-) -> ApiResult<Answer> {
+) -> ApiResult<JsonAnswer> {
     let key = key.of(&partner.caller);
     let work = Box::pin(send(&partner, body, key.clone()));
     once(&partner.app, key, partner.now(), work).await
@@ -109,7 +109,7 @@ async fn send(partner: &Partner, body: Replay, key: Option<RequestKey>) -> ApiRe
         events: messages.len(),
     };
     let message = "Webhook events are being sent again";
-    Ok(Done::Succeeded(Answer::new(StatusCode::CREATED, &Message { message, data })?))
+    Ok(Done::Succeeded(JsonAnswer::new(StatusCode::CREATED, &Message { message, data })?))
 }
 
 fn check(body: &Replay, now: Timestamp) -> ApiResult<()> {

@@ -2,7 +2,7 @@
 
 use shared::{
     api::{
-        Answer, ApiResult, Done, Message, NoBody, Once, Partner, PathId, Problem, Retried, once, resend,
+        ApiResult, Done, JsonAnswer, Message, NoBody, Once, Partner, PathId, Problem, Retried, once, resend,
         subscription_of,
     },
     domain::ids::DeliveryId,
@@ -34,7 +34,7 @@ pub(crate) async fn retry_delivery(
     Subscriber(partner): Subscriber,
     PathId(source_id): PathId<DeliveryId>,
     Once { key, body: NoBody }: Once<NoBody>,
-) -> ApiResult<Answer> {
+) -> ApiResult<JsonAnswer> {
     once(&partner.app, key.of(&partner.caller), partner.now(), Box::pin(send(&partner, source_id))).await
 }
 

@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use shared::{
     api::{
-        Answer, ApiError, ApiResult, Code, FieldError, KEPT, Message, Once, Partner, Problem, Reading,
-        drain_in_flight,
+        ApiError, ApiResult, Code, FieldError, IDEMPOTENCY_TTL, JsonAnswer, Message, Once, Partner, Problem,
+        Reading, drain_in_flight,
     },
     auth::webhook_signature::SigningSecret,
     body, control,
@@ -25,7 +25,7 @@ use utoipa::ToSchema;
 use crate::hook_url::{check, hook_url_refused};
 
 /// Tries to write over what another writes at the same time.
-const TRIES: u32 = 4;
+const MAX_CONFLICT_RETRIES: u32 = 4;
 /// Ids below the newest event that are looked at for events in flight, whatever their rows' times; and how many ranges of
 /// missing ones are remembered.
 const WINDOW: i64 = 1_000;
@@ -92,14 +92,14 @@ pub(crate) struct SignedUp {
 pub(crate) async fn sign_up(
     partner: Partner,
     Once { body, key }: Once<Reading<SignUp>>,
-) -> ApiResult<Answer> {
+) -> ApiResult<JsonAnswer> {
     let key = key.of(&partner.caller);
-    for _ in 0..TRIES {
+    for _ in 0..MAX_CONFLICT_RETRIES {
         if let Some(answer) = kept(&partner, key.as_ref()).await? {
             return Ok(answer);
         }
-        let wish = Wish::read(&partner, &body).await?;
-        match write(&partner, wish, key.as_ref()).await {
+        let request = SignupRequest::read(&partner, &body).await?;
+        match write(&partner, request, key.as_ref()).await {
             Err(Failed::Overtaken) => (),
             Err(Failed::Api(error)) => return Err(error),
             Ok(answer) => return Ok(answer),
@@ -108,14 +108,14 @@ pub(crate) async fn sign_up(
     Err(ApiError::new(Code::ConcurrentChange, "Read your subscription again."))
 }
 
-async fn kept(partner: &Partner, key: Option<&RequestKey>) -> ApiResult<Option<Answer>> {
+async fn kept(partner: &Partner, key: Option<&RequestKey>) -> ApiResult<Option<JsonAnswer>> {
     let Some(key) = key else { return Ok(None) };
-    let kept = partner.app.control.kept_answer(key, partner.now()).await?;
-    kept.map(|kept| Answer::replay(key, kept)).transpose()
+    let kept = partner.app.control.stored_response(key, partner.now()).await?;
+    kept.map(|kept| JsonAnswer::replay(key, kept)).transpose()
 }
 
 /// What the partner asks for, judged.
-struct Wish {
+struct SignupRequest {
     hook_url: HookUrl,
     scopes: Vec<EventScope>,
     start: Start,
@@ -131,7 +131,7 @@ struct Start {
     epoch: u32,
 }
 
-impl Wish {
+impl SignupRequest {
     async fn read(partner: &Partner, body: &Reading<SignUp>) -> ApiResult<Self> {
         let mut errors = Vec::new();
         let mut scopes: Vec<EventScope> = Vec::new();
@@ -162,7 +162,7 @@ impl Wish {
             }
             Ok(url) => url,
         };
-        body.judge(errors)?;
+        body.validate(errors)?;
         let hook_url = hook_url.ok_or_else(ApiError::not_found)?;
         let epoch = partner.app.control.log_epoch(&partner.caller.practicepass).await?;
         let db = partner.open_own_practice().await?;
@@ -187,7 +187,11 @@ impl<E: Into<ApiError>> From<E> for Failed {
     }
 }
 
-async fn write(partner: &Partner, wish: Wish, key: Option<&RequestKey>) -> Result<Answer, Failed> {
+async fn write(
+    partner: &Partner,
+    request: SignupRequest,
+    key: Option<&RequestKey>,
+) -> Result<JsonAnswer, Failed> {
     let (control, caller) = (&partner.app.control, &partner.caller);
     let before = control.subscription(&caller.practicepass, &caller.partner_id).await?;
     let (status, message) = match &before {
@@ -195,10 +199,10 @@ async fn write(partner: &Partner, wish: Wish, key: Option<&RequestKey>) -> Resul
         None => (StatusCode::CREATED, "Webhook subscription created successfully"),
     };
     let new = before.is_none();
-    let moved = before.as_ref().is_some_and(|before| before.hook_url != wish.hook_url);
+    let moved = before.as_ref().is_some_and(|before| before.hook_url != request.hook_url);
     let subscription = match before {
-        Some(before) => update(before, wish, partner),
-        None => create(wish, partner).await?,
+        Some(before) => update(before, request, partner),
+        None => create(request, partner).await?,
     };
     let data = SignedUp {
         id: subscription.id,
@@ -208,10 +212,10 @@ async fn write(partner: &Partner, wish: Wish, key: Option<&RequestKey>) -> Resul
         status: subscription.shown_status(&[]),
         secret: new.then(|| subscription.secret.reveal().to_owned()),
     };
-    let answer = Answer::new(status, &Message { message, data })?;
+    let answer = JsonAnswer::new(status, &Message { message, data })?;
     let keep = key.map(|key| {
         let now = partner.now();
-        control.keep_answer(key, answer.status, &answer.body, now, now + KEPT)
+        control.stored_response_write(key, answer.status, &answer.body, now, now + IDEMPOTENCY_TTL)
     });
     if new {
         control.remember_subscription_id(&subscription).await?;
@@ -227,7 +231,7 @@ async fn write(partner: &Partner, wish: Wish, key: Option<&RequestKey>) -> Resul
     }
 }
 
-async fn create(wish: Wish, partner: &Partner) -> control::Result<Subscription> {
+async fn create(request: SignupRequest, partner: &Partner) -> control::Result<Subscription> {
     let (control, caller) = (&partner.app.control, &partner.caller);
     let generation = control.next_subscription_id().await?;
     // One that comes after a deletion has the same id: its deliveries are in one list with the earlier ones.
@@ -238,18 +242,18 @@ async fn create(wish: Wish, partner: &Partner) -> control::Result<Subscription> 
         generation: generation.0,
         partner_id: caller.partner_id.clone(),
         practicepass: caller.practicepass.clone(),
-        hook_url: wish.hook_url,
-        scopes: wish.scopes,
+        hook_url: request.hook_url,
+        scopes: request.scopes,
         status: SubscriptionStatus::Active,
         disabled_reason: None,
         disabled_at: None,
         paused_at: None,
         secret: SigningSecret::from_random(&partner.app.random.bytes()),
         old_secrets: Vec::new(),
-        start_after_log_id: wish.start.newest,
-        in_flight: wish.start.in_flight,
-        started_at: wish.start.at,
-        start_epoch: wish.start.epoch,
+        start_after_log_id: request.start.newest,
+        in_flight: request.start.in_flight,
+        started_at: request.start.at,
+        start_epoch: request.start.epoch,
         failing_since: None,
         breaker: Breaker::default(),
         last: LastOutcomes::default(),
@@ -260,18 +264,18 @@ async fn create(wish: Wish, partner: &Partner) -> control::Result<Subscription> 
 }
 
 /// Keeps the secret, and an administrator's pause. A disabled subscription begins anew: what happened meanwhile is not sent.
-fn update(mut subscription: Subscription, wish: Wish, partner: &Partner) -> Subscription {
+fn update(mut subscription: Subscription, request: SignupRequest, partner: &Partner) -> Subscription {
     if !subscription.is_active() {
-        subscription.start_after_log_id = wish.start.newest;
-        subscription.in_flight = wish.start.in_flight;
-        subscription.started_at = wish.start.at;
-        subscription.start_epoch = wish.start.epoch;
+        subscription.start_after_log_id = request.start.newest;
+        subscription.in_flight = request.start.in_flight;
+        subscription.started_at = request.start.at;
+        subscription.start_epoch = request.start.epoch;
     }
-    if subscription.hook_url != wish.hook_url {
+    if subscription.hook_url != request.hook_url {
         subscription.last = LastOutcomes::default();
     }
-    subscription.hook_url = wish.hook_url;
-    subscription.scopes = wish.scopes;
+    subscription.hook_url = request.hook_url;
+    subscription.scopes = request.scopes;
     subscription.status = SubscriptionStatus::Active;
     subscription.disabled_reason = None;
     subscription.disabled_at = None;

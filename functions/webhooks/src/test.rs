@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use serde::Serialize;
 use shared::{
     api::{
-        Answer, ApiError, ApiResult, Done, MayBeEmpty, Message, Once, Partner, Problem, once, permit,
+        ApiError, ApiResult, Done, JsonAnswer, MayBeEmpty, Message, Once, Partner, Problem, once, permit,
         require_active,
     },
     body,
@@ -58,7 +58,7 @@ pub(crate) struct Tested {
 pub(crate) async fn send_test(
     Subscriber(partner): Subscriber,
     Once { key, body }: Once<MayBeEmpty<TestEvent>>,
-) -> ApiResult<Answer> {
+) -> ApiResult<JsonAnswer> {
     let event = body.0.and_then(|body| body.event);
     once(&partner.app, key.of(&partner.caller), partner.now(), Box::pin(send(&partner, event))).await
 }
@@ -84,6 +84,6 @@ async fn send(partner: &Partner, event: Option<EventScope>) -> ApiResult<Done> {
         duration_ms: delivery.duration_ms,
         error_message: delivery.error_message,
     };
-    let answer = Answer::new(StatusCode::OK, &Message { message, data })?;
+    let answer = JsonAnswer::new(StatusCode::OK, &Message { message, data })?;
     Ok(if succeeded { Done::Succeeded(answer) } else { Done::Failed(answer) })
 }

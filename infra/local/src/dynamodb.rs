@@ -1,6 +1,6 @@
 //! DynamoDB on loopback, over a SQLite file: tables from the template, expired items swept every minute.
 
-mod door;
+mod proxy;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::permissions::Permissions;
 use crate::permissions::dynamodb::Keys;
 use crate::shutdown::stopped;
 use crate::template::{Index, KeyAttribute, Table};
-use door::Door;
+use proxy::AuthorizingProxy;
 
 /// How often expired items are deleted. AWS takes up to two days for it; readers must filter in any case.
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
@@ -29,7 +29,7 @@ pub struct DynamoDb {
     /// Base URL, e.g. `http://127.0.0.1:8000`.
     pub endpoint: String,
     /// In front of the server, unless it serves whoever comes.
-    door: Option<JoinHandle<()>>,
+    proxy: Option<JoinHandle<()>>,
     database: Database,
     server: JoinHandle<()>,
     sweeper: JoinHandle<()>,
@@ -41,13 +41,18 @@ impl DynamoDb {
     pub async fn start_with(permissions: &Arc<Permissions>, file: &Path, tables: &[Table]) -> Result<Self> {
         let mut dynamodb = Self::start(file, tables).await?;
         let inside = dynamodb.endpoint.parse().map_err(|error| Error::store("dynamodb", error))?;
-        let door = Arc::new(Door::new(dynamodb.database.clone(), permissions, Keys::new(tables), inside));
+        let proxy = Arc::new(AuthorizingProxy::new(
+            dynamodb.database.clone(),
+            permissions,
+            Keys::new(tables),
+            inside,
+        ));
         let (listener, address) = http::listen(0).await?;
         let handler = move |request| {
-            let door = Arc::clone(&door);
-            async move { door.handle(request).await }
+            let proxy = Arc::clone(&proxy);
+            async move { proxy.handle(request).await }
         };
-        dynamodb.door = Some(tokio::spawn(http::serve(listener, handler, dynamodb.stop.subscribe())));
+        dynamodb.proxy = Some(tokio::spawn(http::serve(listener, handler, dynamodb.stop.subscribe())));
         dynamodb.endpoint = format!("http://{address}");
         Ok(dynamodb)
     }
@@ -72,14 +77,14 @@ impl DynamoDb {
             }
         });
         let sweeper = tokio::spawn(sweep(database.clone(), watched));
-        Ok(Self { endpoint: format!("http://{address}"), door: None, database, server, sweeper, stop })
+        Ok(Self { endpoint: format!("http://{address}"), proxy: None, database, server, sweeper, stop })
     }
 
     /// Stops serving.
     pub async fn stop(self) {
         let _ = self.stop.send(true);
-        if let Some(door) = self.door {
-            let _ = door.await;
+        if let Some(proxy) = self.proxy {
+            let _ = proxy.await;
         }
         // A client that keeps its connection busy must not hold the stop.
         let _ = tokio::time::timeout(Duration::from_secs(2), self.server).await;

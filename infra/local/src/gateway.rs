@@ -22,8 +22,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::http::{Answer, BodyError, json as json_answer, read_body, serve};
-use crate::runtime::{InvokeError, Outcome, RuntimeHost};
+use crate::http::{BodyError, HttpResponse, json as json_answer, read_body, serve};
+use crate::runtime::{InvocationResult, InvokeError, RuntimeHost};
 use crate::template::{Function, Throttling};
 use event::Context;
 use portal::Portal;
@@ -81,12 +81,12 @@ impl Gateway {
     }
 }
 
-fn message(status: StatusCode, text: &str) -> Answer {
+fn message(status: StatusCode, text: &str) -> HttpResponse {
     json_answer(status, &json!({ "message": text }))
 }
 
 impl State {
-    async fn answer(&self, request: Request<Incoming>) -> Answer {
+    async fn answer(&self, request: Request<Incoming>) -> HttpResponse {
         let (parts, body) = request.into_parts();
         if parts.headers.get_all(http::header::HOST).iter().nth(1).is_some() {
             return refuse(
@@ -140,8 +140,10 @@ impl State {
         };
         let event = Bytes::from(event.to_string());
         match timeout(INTEGRATION_TIME, self.runtime.invoke(&route.function, event)).await {
-            Ok(Ok(Outcome::Success(body))) => reply::from_function(&body).unwrap_or_else(internal_error),
-            Ok(Ok(Outcome::Failure(error))) => {
+            Ok(Ok(InvocationResult::Success(body))) => {
+                reply::from_function(&body).unwrap_or_else(internal_error)
+            }
+            Ok(Ok(InvocationResult::Failure(error))) => {
                 eprintln!("{} failed: {error}", route.function);
                 internal_error()
             }
@@ -161,7 +163,7 @@ impl State {
     }
 }
 
-fn internal_error() -> Answer {
+fn internal_error() -> HttpResponse {
     message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
 }
 

@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::shutdown::stopped;
 
 /// A response whose body is complete in memory.
-pub(crate) type Answer = Response<Full<Bytes>>;
+pub(crate) type HttpResponse = Response<Full<Bytes>>;
 
 /// How long open connections may take to finish once the stack stops.
 const CLOSING_TIME: Duration = Duration::from_secs(2);
@@ -40,7 +40,7 @@ pub(crate) async fn serve<Handler, Reply>(
     mut stop: watch::Receiver<bool>,
 ) where
     Handler: Fn(Request<Incoming>) -> Reply + Clone + Send + 'static,
-    Reply: Future<Output = Answer> + Send + 'static,
+    Reply: Future<Output = HttpResponse> + Send + 'static,
 {
     let mut connections = JoinSet::new();
     loop {
@@ -65,7 +65,7 @@ pub(crate) async fn serve<Handler, Reply>(
 async fn connection<Handler, Reply>(stream: TcpStream, handler: Handler, mut stop: watch::Receiver<bool>)
 where
     Handler: Fn(Request<Incoming>) -> Reply + Clone + Send + 'static,
-    Reply: Future<Output = Answer> + Send + 'static,
+    Reply: Future<Output = HttpResponse> + Send + 'static,
 {
     // Send small responses immediately. A failure here only makes them slower.
     let _ = stream.set_nodelay(true);
@@ -106,7 +106,7 @@ pub(crate) async fn read_body(body: Incoming, limit: usize) -> std::result::Resu
 }
 
 /// Returns a response with this content type.
-pub(crate) fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
+pub(crate) fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> HttpResponse {
     let mut answer = Response::new(Full::new(body.into()));
     *answer.status_mut() = status;
     answer.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(content_type));
@@ -114,6 +114,6 @@ pub(crate) fn answer(status: StatusCode, content_type: &'static str, body: impl 
 }
 
 /// Returns a JSON response.
-pub(crate) fn json(status: StatusCode, body: &serde_json::Value) -> Answer {
+pub(crate) fn json(status: StatusCode, body: &serde_json::Value) -> HttpResponse {
     answer(status, "application/json", body.to_string())
 }

@@ -9,9 +9,9 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::error::Result;
-use crate::http::{self as server, Answer, answer, json as json_answer, read_body};
-use crate::permissions::{Call, Permissions, Refusal};
-use crate::runtime::{InvokeError, Outcome, RuntimeHost};
+use crate::http::{self as server, HttpResponse, answer, json as json_answer, read_body};
+use crate::permissions::{AccessError, Call, Permissions};
+use crate::runtime::{InvocationResult, InvokeError, RuntimeHost};
 use crate::template::{ACCOUNT, REGION};
 
 const BODY_LIMIT: usize = 7 * 1024 * 1024;
@@ -44,7 +44,11 @@ impl InvokeApi {
     }
 }
 
-async fn invoke(runtime: &RuntimeHost, permissions: &Permissions, request: Request<Incoming>) -> Answer {
+async fn invoke(
+    runtime: &RuntimeHost,
+    permissions: &Permissions,
+    request: Request<Incoming>,
+) -> HttpResponse {
     let Ok(caller) = permissions.caller(request.headers()) else {
         return refuse(StatusCode::FORBIDDEN, "UnrecognizedClientException");
     };
@@ -55,15 +59,15 @@ async fn invoke(runtime: &RuntimeHost, permissions: &Permissions, request: Reque
     };
     let resource = format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}");
     let call = || vec![Call::of("lambda:InvokeFunction".to_owned(), resource)];
-    if let Err(Refusal::Denied(message)) = caller.may(call) {
+    if let Err(AccessError::Denied(message)) = caller.may(call) {
         return refuse_with(StatusCode::FORBIDDEN, "AccessDeniedException", &message);
     }
     let Ok(event) = read_body(request.into_body(), BODY_LIMIT).await else {
         return refuse(StatusCode::PAYLOAD_TOO_LARGE, "RequestTooLargeException");
     };
     match runtime.invoke(name, event).await {
-        Ok(Outcome::Success(body)) => answer(StatusCode::OK, "application/json", body),
-        Ok(Outcome::Failure(error)) => {
+        Ok(InvocationResult::Success(body)) => answer(StatusCode::OK, "application/json", body),
+        Ok(InvocationResult::Failure(error)) => {
             let mut answer = json_answer(StatusCode::OK, &error);
             answer.headers_mut().insert("x-amz-function-error", HeaderValue::from_static("Unhandled"));
             answer
@@ -75,11 +79,11 @@ async fn invoke(runtime: &RuntimeHost, permissions: &Permissions, request: Reque
     }
 }
 
-fn refuse(status: StatusCode, code: &'static str) -> Answer {
+fn refuse(status: StatusCode, code: &'static str) -> HttpResponse {
     refuse_with(status, code, code)
 }
 
-fn refuse_with(status: StatusCode, code: &'static str, message: &str) -> Answer {
+fn refuse_with(status: StatusCode, code: &'static str, message: &str) -> HttpResponse {
     let mut answer = json_answer(status, &json!({ "Message": message }));
     answer.headers_mut().insert("x-amzn-errortype", HeaderValue::from_static(code));
     answer

@@ -15,7 +15,7 @@ use officepro_local::operations::RunningStack;
 use officepro_local::operations::reconcile::report::Report;
 use officepro_local::runtime::guard;
 use officepro_local::stack::{FrontDoor, Options, Stack, Stores};
-use officepro_local::template::{Template, World};
+use officepro_local::template::{LocalResources, Template};
 use officepro_local::{drill, emit, project};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -143,7 +143,7 @@ async fn redeploy(root: &Path, data_dir: &Path, release: bool) -> Result<()> {
 
 /// Returns the names of the packages that contain the template's functions.
 fn packages(template: &Path) -> Result<Vec<String>> {
-    let template = Template::read(template, &World::default())?;
+    let template = Template::read(template, &LocalResources::default())?;
     Ok(template.functions.into_iter().map(|function| function.binary).collect())
 }
 

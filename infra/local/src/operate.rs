@@ -26,7 +26,7 @@ pub enum Operation {
         #[arg(long, value_name = "N", default_value_t = 0)]
         tolerate: usize,
         #[command(flatten)]
-        world: OfWorld,
+        target: Target,
     },
     /// Adds a practice: its secret, registry entry and schema. Run it again to finish an
     /// interrupted attempt
@@ -45,7 +45,7 @@ pub enum Operation {
         #[command(flatten)]
         dsn: Dsn,
         #[command(flatten)]
-        world: OfWorld,
+        target: Target,
     },
     /// Tests a connection string from where the functions run, within seconds; changes nothing
     CheckDsn {
@@ -55,14 +55,14 @@ pub enum Operation {
         #[command(flatten)]
         dsn: Dsn,
         #[command(flatten)]
-        world: OfWorld,
+        target: Target,
     },
     /// Removes a practice that has no live API keys, its subscriptions and its poller state. Its
     /// database is kept
     RemovePractice {
         practice: String,
         #[command(flatten)]
-        world: OfWorld,
+        target: Target,
     },
     /// Shows what attaching a practice to the tables of its EMR needs and creates; --apply attaches it, continuing an interrupted run
     AttachPractice {
@@ -73,7 +73,7 @@ pub enum Operation {
         #[arg(long)]
         apply: bool,
         #[command(flatten)]
-        world: OfWorld,
+        target: Target,
     },
     /// Compares an attached practice with its EMR; fails if it finds anything
     CheckPractice {
@@ -85,13 +85,13 @@ pub enum Operation {
         #[arg(long)]
         trial: bool,
         #[command(flatten)]
-        world: OfWorld,
+        target: Target,
     },
     /// Removes the bridge between a practice and the tables of its EMR, which are then as before
     DetachPractice {
         practice: String,
         #[command(flatten)]
-        world: OfWorld,
+        target: Target,
     },
     /// Corrects a practice's time zone. Visits keep their local times; visits that now overlap are
     /// listed
@@ -100,7 +100,7 @@ pub enum Operation {
         /// IANA time zone, e.g. `America/New_York`
         time_zone: String,
         #[command(flatten)]
-        world: OfWorld,
+        target: Target,
     },
     /// Creates a partner and its first API key, and shows the key once
     FirstPartner {
@@ -119,7 +119,7 @@ pub enum Operation {
         #[arg(long, value_delimiter = ',', required = true)]
         scopes: Vec<String>,
         #[command(flatten)]
-        world: OfWorld,
+        target: Target,
     },
     /// Suspends a partner: its keys, tokens, portal sessions, webhooks and open claim links stop
     /// working within a minute
@@ -127,7 +127,7 @@ pub enum Operation {
         /// The partner's id
         partner: String,
         #[command(flatten)]
-        world: OfWorld,
+        target: Target,
     },
     /// Reactivates a suspended partner: its keys, tokens and webhooks work again; ended sessions
     /// and claim links do not
@@ -135,14 +135,14 @@ pub enum Operation {
         /// The partner's id
         partner: String,
         #[command(flatten)]
-        world: OfWorld,
+        target: Target,
     },
     /// Revokes an API key permanently
     RevokeKey {
         /// The key's id: the 12 characters after `op_live_` or `op_test_`
         key: String,
         #[command(flatten)]
-        world: OfWorld,
+        target: Target,
     },
     /// Starts signing tokens with a new key; tokens already issued stay valid
     RotateTokenKey {
@@ -153,7 +153,7 @@ pub enum Operation {
         #[arg(long, value_name = "KID", conflicts_with = "finish")]
         revoke: Option<String>,
         #[command(flatten)]
-        world: OfWorld,
+        target: Target,
     },
     /// Shows a new admin secret once and makes it current; the previous one stays valid
     RotateAdminSecret {
@@ -168,7 +168,7 @@ pub enum Operation {
         #[arg(long)]
         stdin: bool,
         #[command(flatten)]
-        world: OfWorld,
+        target: Target,
     },
     /// Generates a new secret that the portal's distribution sends to the API; the previous one
     /// stays valid
@@ -177,7 +177,7 @@ pub enum Operation {
         #[arg(long)]
         finish: bool,
         #[command(flatten)]
-        world: OfWorld,
+        target: Target,
     },
     /// Replaces the connection string of a practice's database, if the new one works
     SetPracticeDsn {
@@ -188,7 +188,7 @@ pub enum Operation {
         #[command(flatten)]
         dsn: Dsn,
         #[command(flatten)]
-        world: OfWorld,
+        target: Target,
     },
     /// Replaces the connection string of the catalog, if the new one opens a database that belongs
     /// to no practice
@@ -199,12 +199,12 @@ pub enum Operation {
         #[command(flatten)]
         dsn: Dsn,
         #[command(flatten)]
-        world: OfWorld,
+        target: Target,
     },
     /// Redrives the dead-letter queue: sends its events again, once their cause is fixed
     Redrive {
         #[command(flatten)]
-        world: OfWorld,
+        target: Target,
     },
     /// Replays the events of a time range to partners, each as a new delivery with the full retry
     /// schedule
@@ -227,7 +227,7 @@ pub enum Operation {
         #[arg(long, value_parser = text)]
         name: Option<String>,
         #[command(flatten)]
-        world: OfWorld,
+        target: Target,
     },
     /// After a restore: compares practice databases with the control plane and reports differences.
     /// With --apply, repairs what can be repaired
@@ -252,7 +252,7 @@ pub enum Operation {
         #[arg(long, value_name = "FILE")]
         report: Option<PathBuf>,
         #[command(flatten)]
-        world: OfWorld,
+        target: Target,
     },
     /// Copies a control table that was restored under another name back into the stack's own table.
     /// Access that was revoked since stays revoked
@@ -274,7 +274,7 @@ pub enum Operation {
         #[arg(long, value_name = "FILE")]
         report: Option<PathBuf>,
         #[command(flatten)]
-        world: OfWorld,
+        target: Target,
     },
     /// Exports the call records to standard output (CSV, newest first)
     ExportActivity {
@@ -288,13 +288,13 @@ pub enum Operation {
         #[arg(long)]
         practice: Option<String>,
         #[command(flatten)]
-        world: OfWorld,
+        target: Target,
     },
 }
 
 /// Where the command runs.
 #[derive(Debug, Args)]
-pub struct OfWorld {
+pub struct Target {
     /// Work on a stack in AWS instead of the local one; infra/operate STACK sets the variables it
     /// needs
     #[arg(long)]
@@ -341,81 +341,85 @@ impl Operation {
     /// Runs the command; `template` and `data_dir` are those of the local stack.
     #[allow(clippy::too_many_lines, reason = "a line or two for each command")]
     pub async fn perform(self, template: &Path, data_dir: &Path) -> Result<()> {
-        let on = |world: &OfWorld| Operator::of(world.aws, data_dir);
+        let on = |target: &Target| Operator::of(target.aws, data_dir);
         match self {
-            Self::Migrate { tolerate, world, .. } if !world.aws && !Operator::is_running(data_dir) => {
+            Self::Migrate { tolerate, target, .. } if !target.aws && !Operator::is_running(data_dir) => {
                 practices::migrate_all(template, data_dir, tolerate).await
             }
-            Self::Migrate { all, tolerate, world } => on(&world)?.migrate(all, tolerate).await,
-            Self::AddPractice { practice, name, time_zone, sandbox, dsn, world } => {
+            Self::Migrate { all, tolerate, target } => on(&target)?.migrate(all, tolerate).await,
+            Self::AddPractice { practice, name, time_zone, sandbox, dsn, target } => {
                 let dsn = dsn.read()?;
                 let new = NewPractice { practicepass: practice, name, time_zone, sandbox, dsn };
-                on(&world)?.add_practice(new).await
+                on(&target)?.add_practice(new).await
             }
-            Self::CheckDsn { database, dsn, world } => {
+            Self::CheckDsn { database, dsn, target } => {
                 let dsn = dsn.read()?;
-                on(&world)?.check_dsn(&database, dsn.as_deref()).await
+                on(&target)?.check_dsn(&database, dsn.as_deref()).await
             }
-            Self::RemovePractice { practice, world } => on(&world)?.remove_practice(&practice).await,
-            Self::AttachPractice { practice, bridge, apply, world } => {
-                on(&world)?.attach_practice(&practice, &bridge, apply).await
+            Self::RemovePractice { practice, target } => on(&target)?.remove_practice(&practice).await,
+            Self::AttachPractice { practice, bridge, apply, target } => {
+                on(&target)?.attach_practice(&practice, &bridge, apply).await
             }
-            Self::CheckPractice { practice, repair, trial, world } => {
-                on(&world)?.check_practice(&practice, repair, trial).await
+            Self::CheckPractice { practice, repair, trial, target } => {
+                on(&target)?.check_practice(&practice, repair, trial).await
             }
-            Self::DetachPractice { practice, world } => on(&world)?.detach_practice(&practice).await,
-            Self::SetTimeZone { practice, time_zone, world } => {
-                on(&world)?.set_time_zone(&practice, &time_zone).await
+            Self::DetachPractice { practice, target } => on(&target)?.detach_practice(&practice).await,
+            Self::SetTimeZone { practice, time_zone, target } => {
+                on(&target)?.set_time_zone(&practice, &time_zone).await
             }
-            Self::FirstPartner { company, contact, email, practice, key_name, scopes, world } => {
+            Self::FirstPartner { company, contact, email, practice, key_name, scopes, target } => {
                 let new = FirstPartner { company, contact, email, practice, key_name, scopes };
-                on(&world)?.first_partner(new).await
+                on(&target)?.first_partner(new).await
             }
-            Self::SuspendPartner { partner, world } => {
-                let done = on(&world)?.set_partner_status(&partner, PartnerStatus::Suspended).await?;
+            Self::SuspendPartner { partner, target } => {
+                let done = on(&target)?.set_partner_status(&partner, PartnerStatus::Suspended).await?;
                 println!("{} ({partner}) is suspended. All its access ends within 60 s.", done.company);
                 Ok(())
             }
-            Self::ReinstatePartner { partner, world } => {
-                let done = on(&world)?.set_partner_status(&partner, PartnerStatus::Active).await?;
+            Self::ReinstatePartner { partner, target } => {
+                let done = on(&target)?.set_partner_status(&partner, PartnerStatus::Active).await?;
                 println!("{} ({partner}) is active.", done.company);
                 Ok(())
             }
-            Self::RevokeKey { key, world } => {
-                let done = on(&world)?.revoke_key(&key).await?;
+            Self::RevokeKey { key, target } => {
+                let done = on(&target)?.revoke_key(&key).await?;
                 println!(
                     "Key {key} of {} for {} is revoked. Its tokens and sessions end within 60 s.",
                     done.partner, done.practicepass
                 );
                 Ok(())
             }
-            Self::RotateTokenKey { finish: true, world, .. } => on(&world)?.finish_token_keys().await,
-            Self::RotateTokenKey { revoke: Some(kid), world, .. } => on(&world)?.revoke_token_key(&kid).await,
-            Self::RotateTokenKey { world, .. } => on(&world)?.rotate_token_key().await,
-            Self::RotateAdminSecret { finish: true, world, .. } => {
-                on(&world)?.end_admin_secret(&read_stdin()?).await
+            Self::RotateTokenKey { finish: true, target, .. } => on(&target)?.finish_token_keys().await,
+            Self::RotateTokenKey { revoke: Some(kid), target, .. } => {
+                on(&target)?.revoke_token_key(&kid).await
             }
-            Self::RotateAdminSecret { abort: true, world, .. } => on(&world)?.take_back_admin_secret().await,
-            Self::RotateAdminSecret { stdin, world, .. } => {
+            Self::RotateTokenKey { target, .. } => on(&target)?.rotate_token_key().await,
+            Self::RotateAdminSecret { finish: true, target, .. } => {
+                on(&target)?.end_admin_secret(&read_stdin()?).await
+            }
+            Self::RotateAdminSecret { abort: true, target, .. } => {
+                on(&target)?.take_back_admin_secret().await
+            }
+            Self::RotateAdminSecret { stdin, target, .. } => {
                 let given = if stdin { Some(read_stdin()?) } else { None };
-                on(&world)?.rotate_admin_secret(given).await
+                on(&target)?.rotate_admin_secret(given).await
             }
-            Self::RotateEdgeSecret { finish: true, world } => on(&world)?.end_edge_secret().await,
-            Self::RotateEdgeSecret { world, .. } => on(&world)?.rotate_edge_secret().await,
-            Self::SetPracticeDsn { practice, new, dsn, world } => {
-                on(&world)?.set_practice_dsn(&practice, &dsn.required()?, new).await
+            Self::RotateEdgeSecret { finish: true, target } => on(&target)?.end_edge_secret().await,
+            Self::RotateEdgeSecret { target, .. } => on(&target)?.rotate_edge_secret().await,
+            Self::SetPracticeDsn { practice, new, dsn, target } => {
+                on(&target)?.set_practice_dsn(&practice, &dsn.required()?, new).await
             }
-            Self::SetCatalogDsn { new, dsn, world } => {
-                on(&world)?.set_catalog_dsn(&dsn.required()?, new).await
+            Self::SetCatalogDsn { new, dsn, target } => {
+                on(&target)?.set_catalog_dsn(&dsn.required()?, new).await
             }
-            Self::Redrive { world } => {
-                let moved = on(&world)?.redrive().await?;
+            Self::Redrive { target } => {
+                let moved = on(&target)?.redrive().await?;
                 println!("{moved} dead letters were moved back to the queue.");
                 Ok(())
             }
-            Self::Replay { practice, subscription, from, to, all, name, world } => {
+            Self::Replay { practice, subscription, from, to, all, name, target } => {
                 in_order(from, to)?;
-                let operator = on(&world)?;
+                let operator = on(&target)?;
                 operator.registered(&practice).await?;
                 let name = match name {
                     Some(name) => name,
@@ -426,21 +430,21 @@ impl Operation {
                 println!("{sent} events were queued.");
                 Ok(())
             }
-            Self::Reconcile { practice, all: _, database_at, control_at, apply, report, world } => {
+            Self::Reconcile { practice, all: _, database_at, control_at, apply, report, target } => {
                 report.as_deref().map(Report::require_new).transpose()?;
                 let moments = Moments { database: database_at, control: control_at };
                 let plan = Plan::new(moments, apply, Timestamp::now())?;
-                let done = on(&world)?.reconcile(practice.as_deref(), plan).await?;
+                let done = on(&target)?.reconcile(practice.as_deref(), plan).await?;
                 show(&done, report.as_deref())
             }
-            Self::RestoreControl { from, control_at, overwrite, apply, report, world } => {
+            Self::RestoreControl { from, control_at, overwrite, apply, report, target } => {
                 report.as_deref().map(Report::require_new).transpose()?;
-                let done = on(&world)?.restore_control(&from, control_at, (overwrite, apply)).await?;
+                let done = on(&target)?.restore_control(&from, control_at, (overwrite, apply)).await?;
                 show(&done, report.as_deref())
             }
-            Self::ExportActivity { from, to, practice, world } => {
+            Self::ExportActivity { from, to, practice, target } => {
                 in_order(from, to)?;
-                let operator = on(&world)?;
+                let operator = on(&target)?;
                 if let Some(practice) = &practice {
                     operator.registered(practice).await?;
                 }

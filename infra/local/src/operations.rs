@@ -175,7 +175,7 @@ impl Operator {
             control: table("ControlTable"),
             deliveries: table("DeliveriesTable"),
             activity: table("ActivityTable"),
-            ledger: table("LedgerTable"),
+            ephemeral: table("EphemeralTable"),
             delivery_shards: None,
         };
         let url = |id: &str| format!("{}/000000000000/{id}", addresses.sqs_url);

@@ -72,7 +72,7 @@ impl Call {
 
 /// Why a call is rejected.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub(crate) enum AccessError {
     /// The access key is unknown.
     UnknownKey,
     /// Access is denied; AWS's message.
@@ -113,14 +113,14 @@ impl Permissions {
     }
 
     /// Identifies the caller by the access key id in the `Authorization` header.
-    pub(crate) fn caller(&self, headers: &HeaderMap) -> std::result::Result<Caller<'_>, Refusal> {
+    pub(crate) fn caller(&self, headers: &HeaderMap) -> std::result::Result<Caller<'_>, AccessError> {
         let authorization = headers.get(http::header::AUTHORIZATION).and_then(|it| it.to_str().ok());
         let scope = authorization.and_then(|it| it.split_once("Credential=")).map(|(_, scope)| scope);
         let key = scope.and_then(|scope| scope.split_once('/')).map(|(key, _)| key);
         match key {
             Some(key) if key == self.operator => Ok(Caller::Operator),
-            Some(key) => self.functions.get(key).map(Caller::Function).ok_or(Refusal::UnknownKey),
-            None => Err(Refusal::UnknownKey),
+            Some(key) => self.functions.get(key).map(Caller::Function).ok_or(AccessError::UnknownKey),
+            None => Err(AccessError::UnknownKey),
         }
     }
 
@@ -154,7 +154,7 @@ impl Permissions {
 impl Caller<'_> {
     /// Fails unless all calls are allowed. `calls` is evaluated only for callers with limited
     /// rights.
-    pub(crate) fn may(&self, calls: impl FnOnce() -> Vec<Call>) -> std::result::Result<(), Refusal> {
+    pub(crate) fn may(&self, calls: impl FnOnce() -> Vec<Call>) -> std::result::Result<(), AccessError> {
         match self {
             Self::Operator => Ok(()),
             Self::Function(principal) => calls().into_iter().try_for_each(|call| principal.may(call)),
@@ -174,7 +174,7 @@ impl Principal {
         if identity.role.is_some() {
             for (action, resource) in &identity.services {
                 let call = Call::of((*action).to_owned(), resource.clone());
-                if !matches!(principal.judge(&call), Verdict::Allowed) {
+                if !matches!(principal.evaluate(&call), Verdict::Allowed) {
                     let Self { function, role, .. } = principal;
                     let message =
                         format!("{role}: Lambda itself needs {action} on {resource} for {function}");
@@ -185,7 +185,7 @@ impl Principal {
         Ok(principal)
     }
 
-    fn judge(&self, call: &Call) -> Verdict<'_> {
+    fn evaluate(&self, call: &Call) -> Verdict<'_> {
         // Check all statements, so that each one that allows the call counts as used.
         let mut verdict = Verdict::NotAllowed;
         for statement in self.statements.iter().filter(|it| it.covers(call)) {
@@ -198,10 +198,10 @@ impl Principal {
     }
 
     /// Fails unless the function's code may do this; also logs a rejection for the developer.
-    fn may(&self, mut call: Call) -> std::result::Result<(), Refusal> {
+    fn may(&self, mut call: Call) -> std::result::Result<(), AccessError> {
         let Self { function, role, .. } = self;
         call.source_function = Some(format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:{function}"));
-        let (log, words) = match self.judge(&call) {
+        let (log, words) = match self.evaluate(&call) {
             Verdict::Allowed => return Ok(()),
             Verdict::DeniedBy(statement) => (
                 format!("{} denies it", statement.name),
@@ -215,7 +215,7 @@ impl Principal {
         let Call { action, resource, .. } = &call;
         let keys = call.kinds_of_keys();
         eprintln!("ERROR permissions: {function} may not {action} on {resource}, keys [{keys}]: {log}");
-        Err(Refusal::Denied(format!(
+        Err(AccessError::Denied(format!(
             "User: arn:aws:sts::{ACCOUNT}:assumed-role/{role}/{function} is not authorized to perform: {action} \
              on resource: {resource} {words}"
         )))

@@ -18,7 +18,7 @@ use crate::dynamodb::DynamoDb;
 use crate::error::{Error, Result};
 use crate::operations::migrate::print_collisions;
 use crate::secrets::Secrets;
-use crate::template::{REGION, Template, World};
+use crate::template::{LocalResources, REGION, Template};
 
 /// Logical id of the control table: practice registry, partners and keys.
 pub(crate) const CONTROL_TABLE: &str = "ControlTable";
@@ -34,7 +34,7 @@ pub(crate) const ACTIVITY_TABLE: &str = "ActivityTable";
 /// If a stack is running in the folder, or if the catalog or more practices than tolerated failed.
 pub async fn migrate_all(template: &Path, data_dir: &Path, tolerated: usize) -> Result<()> {
     let data_dir = DataDir::existing(data_dir)?;
-    let template = Template::read(template, &World::default())?;
+    let template = Template::read(template, &LocalResources::default())?;
     let secrets = Secrets::open(&data_dir.path().join("secrets.json"), &template.secrets)?;
     let dynamodb = DynamoDb::start(&data_dir.path().join("dynamodb.sqlite"), &template.tables).await?;
     let listed = control_plane(&dynamodb.endpoint, "local").practices().await;

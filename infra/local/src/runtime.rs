@@ -26,7 +26,7 @@ use crate::error::{Error, Result};
 use crate::http;
 use crate::template::Function;
 use environment::Environment;
-pub use invocation::{InvokeError, Outcome};
+pub use invocation::{InvocationResult, InvokeError};
 use pool::Pool;
 use process::Launcher;
 use queue::Backlog;
@@ -122,7 +122,11 @@ impl RuntimeHost {
     }
 
     /// Invokes a function and waits for its response.
-    pub async fn invoke(&self, function: &str, event: Bytes) -> std::result::Result<Outcome, InvokeError> {
+    pub async fn invoke(
+        &self,
+        function: &str,
+        event: Bytes,
+    ) -> std::result::Result<InvocationResult, InvokeError> {
         let pool = self.pools.get(function).ok_or(InvokeError::UnknownFunction)?;
         pool.invoke(event).await
     }

@@ -25,10 +25,10 @@ const PREVIOUS: &str = "AWSPREVIOUS";
 
 /// All secrets by name. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Secrets(Arc<Mutex<Kept>>);
+pub struct Secrets(Arc<Mutex<SecretFile>>);
 
 #[derive(Debug)]
-struct Kept {
+struct SecretFile {
     file: PathBuf,
     secrets: BTreeMap<String, Stages>,
 }
@@ -66,7 +66,7 @@ impl Secrets {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
             Err(error) => return Err(Error::file(file)(error)),
         };
-        let mut opened = Kept { file: file.to_owned(), secrets: kept };
+        let mut opened = SecretFile { file: file.to_owned(), secrets: kept };
         let mut made = false;
         for secret in secrets {
             if let Entry::Vacant(vacant) = opened.secrets.entry(secret.id.clone()) {
@@ -146,12 +146,12 @@ impl Secrets {
         kept.save()
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
+    fn kept(&self) -> MutexGuard<'_, SecretFile> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Kept {
+impl SecretFile {
     fn save(&self) -> Result<()> {
         let document = Document { secrets: self.secrets.clone() };
         let text = serde_json::to_vec_pretty(&document).map_err(|error| Error::store("secrets", error))?;

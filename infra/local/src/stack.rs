@@ -19,7 +19,7 @@ use crate::permissions::Permissions;
 use crate::runtime::{Deployed, RuntimeHost, Settings};
 use crate::secrets::{Secrets, SecretsServer};
 use crate::sqs::SqsServer;
-use crate::template::{REGION, Template, World};
+use crate::template::{LocalResources, REGION, Template};
 use crate::triggers::Triggers;
 use crate::{http, private_file, random};
 
@@ -63,7 +63,7 @@ impl Stores {
     /// Reads the template and opens the stores in the data folder.
     pub async fn start(template: &Path, data_dir: DataDir) -> Result<Self> {
         let (listener, sqs_endpoint) = SqsServer::listen().await?;
-        let world = World { sqs_endpoint: sqs_endpoint.clone(), parameters: BTreeMap::new() };
+        let world = LocalResources { sqs_endpoint: sqs_endpoint.clone(), parameters: BTreeMap::new() };
         let template = Template::read(template, &world)?;
         let folder = data_dir.path();
         let secrets = Secrets::open(&folder.join("secrets.json"), &template.secrets)?;

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 pub use functions::{Function, QueueTrigger, RouteKey, Schedule};
-pub use intrinsics::World;
+pub use intrinsics::LocalResources;
 pub use intrinsics::{ACCOUNT, REGION, STACK};
 pub use roles::{Identity, Policy, Role};
 pub use stores::{Index, KeyAttribute, Queue, Redrive, Secret, SecretValue, Table};
@@ -41,20 +41,20 @@ pub struct Throttling {
 }
 
 impl Template {
-    /// Reads a template file; `world` provides the local values of parameters and resources.
-    pub fn read(path: &Path, world: &World) -> Result<Self> {
+    /// Reads a template file; `local` provides the local values of parameters and resources.
+    pub fn read(path: &Path, local: &LocalResources) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(Error::file(path))?;
-        Self::parse(&text, world)
+        Self::parse(&text, local)
     }
 
     /// Parses the text of a template.
-    pub fn parse(text: &str, world: &World) -> Result<Self> {
+    pub fn parse(text: &str, local: &LocalResources) -> Result<Self> {
         let document = yaml::parse(text)?;
         let resources = document
             .get("Resources")
             .and_then(Value::as_object)
             .ok_or_else(|| Error::Template("the Resources section is missing".to_owned()))?;
-        let scope = intrinsics::Scope::new(&document, resources, world)?;
+        let scope = intrinsics::Scope::new(&document, resources, local)?;
         let globals = section(&scope, document.pointer("/Globals/Function"), "Globals.Function")?;
 
         let mut template = Self {
@@ -65,7 +65,7 @@ impl Template {
             secrets: vec![],
             throttling: None,
         };
-        let mut roles = roles::Found::default();
+        let mut roles = roles::RoleCollector::default();
         for (id, resource) in resources {
             if !scope.is_created(resource)? {
                 continue;

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use crate::runtime::{InvokeError, Outcome, RuntimeHost};
+use crate::runtime::{InvocationResult, InvokeError, RuntimeHost};
 use crate::sqs;
 use crate::template::Function;
 
@@ -87,7 +87,7 @@ async fn when_free(
     function: &str,
     event: Bytes,
     patience: Duration,
-) -> Result<Outcome, InvokeError> {
+) -> Result<InvocationResult, InvokeError> {
     let began = Instant::now();
     loop {
         match runtime.invoke(function, event.clone()).await {

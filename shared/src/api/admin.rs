@@ -13,7 +13,7 @@ use axum::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 
-use super::{Answer, ApiError, ApiResult, Call, Code, IdempotencyKey, PathText, SealedAnswer, session};
+use super::{ApiError, ApiResult, Call, Code, IdempotencyKey, JsonAnswer, PathText, SealedAnswer, session};
 use crate::{
     app::{self, App, Protected},
     auth::WhichSecret,
@@ -132,7 +132,7 @@ impl Admin {
     ///
     /// # Errors
     /// 422 if the request's `Idempotency-Key` was used with another body.
-    pub async fn kept(&self, key: &IdempotencyKey) -> ApiResult<Option<Answer>> {
+    pub async fn kept(&self, key: &IdempotencyKey) -> ApiResult<Option<JsonAnswer>> {
         let kept = self.once(key).kept().await?;
         if let Some(id) = kept.as_ref().and_then(|it| it.data()["id"].as_str().map(str::to_owned)) {
             note_target(&self.call, &id);
@@ -156,8 +156,8 @@ impl Admin {
         key: &IdempotencyKey,
         change: Change<'_>,
         mut writes: Vec<TransactWriteItem>,
-        answer: Answer,
-    ) -> ApiResult<Answer> {
+        answer: JsonAnswer,
+    ) -> ApiResult<JsonAnswer> {
         let once = self.once(key);
         writes.extend(once.keep(&answer).await?);
         match self.commit(change, writes).await {

@@ -133,7 +133,14 @@ impl<S> Tenant<S> {
         action: &'static str,
         entity: &'static str,
         ids: &'a [i64],
-    ) -> audit::Entry<'a> {
-        audit::Entry { caller: &self.caller, request_id: &self.request_id, at: self.now, action, entity, ids }
+    ) -> audit::AuditEntry<'a> {
+        audit::AuditEntry {
+            caller: &self.caller,
+            request_id: &self.request_id,
+            at: self.now,
+            action,
+            entity,
+            ids,
+        }
     }
 }

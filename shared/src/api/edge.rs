@@ -20,7 +20,8 @@ use jiff::Timestamp;
 use tracing::Instrument;
 
 use super::{
-    ApiError, Call, Code, Problem, admin::audit_answer, call::Inner, error::Details, fit::MAX_ANSWER, viewer,
+    ApiError, Call, Code, Problem, admin::audit_answer, call::Inner, error::ProblemDetails, fit::MAX_ANSWER,
+    viewer,
 };
 use crate::{
     app::{App, Rate},
@@ -98,7 +99,7 @@ async fn answer(
     if let Some(error) = audit_answer(&app, &call, method, &route, response.status().as_u16()).await {
         response = error.into_response();
     }
-    if let Some(details) = response.extensions_mut().remove::<Details>() {
+    if let Some(details) = response.extensions_mut().remove::<ProblemDetails>() {
         problem(&mut response, details, &call, offered);
     }
     finish_headers(response.headers_mut(), &call);
@@ -146,7 +147,7 @@ fn known(method: &Method) -> &'static str {
 /// Writes the problem details into the response.
 ///
 /// `offered` says whether the request had an `Authorization` header.
-fn problem(response: &mut Response, details: Details, call: &Call, offered: bool) {
+fn problem(response: &mut Response, details: ProblemDetails, call: &Call, offered: bool) {
     let code = details.code;
     if let Some(cause) = &details.cause {
         tracing::error!(code = code.as_str(), cause, "the call failed");

@@ -151,10 +151,10 @@ pub(super) fn is_zero(count: &usize) -> bool {
 
 /// The error of a handler.
 #[derive(Debug)]
-pub struct ApiError(Box<Details>);
+pub struct ApiError(Box<ProblemDetails>);
 
 #[derive(Clone, Debug)]
-pub(super) struct Details {
+pub(super) struct ProblemDetails {
     pub(super) code: Code,
     pub(super) detail: Cow<'static, str>,
     pub(super) errors: FieldErrors,
@@ -169,7 +169,7 @@ pub(super) struct Details {
 
 impl ApiError {
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(Details {
+        Self(Box::new(ProblemDetails {
             code,
             detail: detail.into(),
             errors: FieldErrors::default(),
@@ -273,7 +273,7 @@ impl Transient for ApiError {
 impl From<tenant::Error> for ApiError {
     fn from(error: tenant::Error) -> Self {
         match &error {
-            tenant::Error::Unavailable(_) | tenant::Error::LetBe | tenant::Error::TimeZoneChanged => {
+            tenant::Error::Unavailable(_) | tenant::Error::CircuitOpen | tenant::Error::TimeZoneChanged => {
                 Self::unavailable(&error)
             }
             tenant::Error::Contended(_) => {

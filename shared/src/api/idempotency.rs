@@ -12,12 +12,12 @@ use super::{ApiError, Code, FieldError, FromBody, body::read};
 use crate::{
     app::App,
     auth::{Caller, sha256_hex},
-    control::idempotency::AnswerClaim,
-    tenant::idempotency::{Kept, RequestKey},
+    control::idempotency::ResponseClaim,
+    tenant::idempotency::{RequestKey, StoredResponse},
 };
 
 /// How long the first response is stored.
-pub const KEPT: SignedDuration = SignedDuration::from_hours(24);
+pub const IDEMPOTENCY_TTL: SignedDuration = SignedDuration::from_hours(24);
 /// How long a key is claimed if the process of the first request dies.
 ///
 /// It is longer than any function runs.
@@ -40,7 +40,7 @@ pub struct IdempotencyKey {
 
 /// A response, either new or stored.
 #[derive(Debug)]
-pub struct Answer {
+pub struct JsonAnswer {
     pub status: u16,
     pub body: String,
     pub replayed: bool,
@@ -50,9 +50,9 @@ pub struct Answer {
 #[derive(Debug)]
 pub enum Done {
     /// Stored: the same request gets this response again.
-    Succeeded(Answer),
+    Succeeded(JsonAnswer),
     /// Not stored: the same request does the work again.
-    Failed(Answer),
+    Failed(JsonAnswer),
 }
 
 impl IdempotencyKey {
@@ -73,7 +73,7 @@ impl IdempotencyKey {
     }
 }
 
-impl Answer {
+impl JsonAnswer {
     pub fn new(status: StatusCode, body: &impl Serialize) -> Result<Self, ApiError> {
         let body = serde_json::to_string(body).map_err(|error| ApiError::internal(&error))?;
         Ok(Self { status: status.as_u16(), body, replayed: false })
@@ -94,11 +94,15 @@ impl Answer {
     ///
     /// # Errors
     /// 422 if the key was used with another body.
-    pub fn replay(key: &RequestKey, kept: Kept) -> Result<Self, ApiError> {
-        if kept.body_hash != key.body_hash {
+    pub fn replay(key: &RequestKey, stored: StoredResponse) -> Result<Self, ApiError> {
+        if stored.body_hash != key.body_hash {
             return Err(ApiError::new(Code::IdempotencyKeyReused, "Use a new key for a new request."));
         }
-        Ok(Self { status: u16::try_from(kept.status).unwrap_or(200), body: kept.response, replayed: true })
+        Ok(Self {
+            status: u16::try_from(stored.status).unwrap_or(200),
+            body: stored.response,
+            replayed: true,
+        })
     }
 
     /// Returns the error for a request while the first one with this key is in progress.
@@ -108,7 +112,7 @@ impl Answer {
     }
 }
 
-impl IntoResponse for Answer {
+impl IntoResponse for JsonAnswer {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::OK);
         let mut response = (status, [(CONTENT_TYPE, "application/json")], self.body).into_response();
@@ -156,21 +160,21 @@ pub async fn once(
     key: Option<RequestKey>,
     now: Timestamp,
     work: impl Future<Output = Result<Done, ApiError>> + Send,
-) -> Result<Answer, ApiError> {
+) -> Result<JsonAnswer, ApiError> {
     let Some(key) = key else {
         let (Done::Succeeded(answer) | Done::Failed(answer)) = work.await?;
         return Ok(answer);
     };
     match app.control.claim_answer(&key, now, now + CLAIMED_FOR).await? {
-        AnswerClaim::Ours => (),
-        AnswerClaim::Kept(kept) => return Answer::replay(&key, kept),
-        AnswerClaim::Busy => return Err(Answer::in_progress()),
+        ResponseClaim::Ours => (),
+        ResponseClaim::Stored(stored) => return JsonAnswer::replay(&key, stored),
+        ResponseClaim::Busy => return Err(JsonAnswer::in_progress()),
     }
     let done = work.await;
     // Return the outcome even if it cannot be recorded: the claim expires by itself.
     let recorded = match &done {
         Ok(Done::Succeeded(answer)) => {
-            app.control.finish_answer(&key, answer.status, &answer.body, now + KEPT).await
+            app.control.store_response(&key, answer.status, &answer.body, now + IDEMPOTENCY_TTL).await
         }
         Ok(Done::Failed(_)) | Err(_) => app.control.release_answer(&key).await,
     };
@@ -183,8 +187,8 @@ pub async fn once(
 
 /// Runs code and stores the idempotency record in one transaction of the practice's database.
 ///
-/// `create_once!(tenant, key, conn => { …; Answer::new(StatusCode::CREATED, &body) })` is an
-/// `ApiResult<Answer>`. Only successes are stored. Work that would fail because the first request
+/// `create_once!(tenant, key, conn => { …; JsonAnswer::new(StatusCode::CREATED, &body) })` is an
+/// `ApiResult<JsonAnswer>`. Only successes are stored. Work that would fail because the first request
 /// succeeded must be inside the block, not before it.
 ///
 /// If the response contains patient data, its replay must be audited: pass the action, the kind of
@@ -197,7 +201,7 @@ macro_rules! create_once {
     };
     ($tenant:expr, $key:expr, ($action:literal, $entity:literal, |$answer:ident| $id:expr), $conn:ident => $work:expr) => {
         $crate::create_once!(@ $tenant, $key, replayed, connection => {
-            let $answer: &$crate::api::Answer = replayed;
+            let $answer: &$crate::api::JsonAnswer = replayed;
             let ids: Vec<i64> = Option::<i64>::into_iter($id).collect();
             $crate::tenant::audit::record(connection, &$tenant.audit($action, $entity, &ids)).await
         }, $conn => $work)
@@ -208,10 +212,10 @@ macro_rules! create_once {
         $crate::in_transaction!(tenant.db, $crate::api::ApiError, connection => {
             if let Some(key) = &key {
                 if !$crate::tenant::idempotency::claim(connection, key).await? {
-                    return Err($crate::api::Answer::in_progress());
+                    return Err($crate::api::JsonAnswer::in_progress());
                 }
-                if let Some(kept) = $crate::tenant::idempotency::find(connection, key, tenant.now).await? {
-                    let answer = $crate::api::Answer::replay(key, kept)?;
+                if let Some(stored) = $crate::tenant::idempotency::find(connection, key, tenant.now).await? {
+                    let answer = $crate::api::JsonAnswer::replay(key, stored)?;
                     let noted: $crate::tenant::Result<()> = {
                         let ($replayed, $again) = (&answer, &mut *connection);
                         $audit
@@ -220,12 +224,12 @@ macro_rules! create_once {
                     return Ok(answer);
                 }
             }
-            let answer: $crate::api::Answer = {
+            let answer: $crate::api::JsonAnswer = {
                 let $conn: &mut $crate::tenant::Conn = &mut *connection;
                 async { $work }.await?
             };
             if let Some(key) = &key {
-                let expires_at = tenant.now + $crate::api::KEPT;
+                let expires_at = tenant.now + $crate::api::IDEMPOTENCY_TTL;
                 let (status, body) = (answer.status, &answer.body);
                 $crate::tenant::idempotency::keep(connection, key, status, body, tenant.now, expires_at).await?;
             }

@@ -24,7 +24,7 @@ impl FromRequestParts<App> for PortalUser {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let call = Call::from_request_parts(parts, app).await?;
-        let session::Found { id, session } =
+        let session::OpenSession { id, session } =
             session::find(parts, app, &call).await?.ok_or_else(ApiError::unauthenticated)?;
         let partner = match &session.owner {
             SessionOwner::Partner { key_id, key_version } => {

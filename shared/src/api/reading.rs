@@ -48,7 +48,7 @@ impl<T> Reading<T> {
     ///
     /// # Errors
     /// 422 with every invalid field.
-    pub fn judge(&self, more: impl Into<FieldErrors>) -> ApiResult<()> {
+    pub fn validate(&self, more: impl Into<FieldErrors>) -> ApiResult<()> {
         let mut all = self.read.as_ref().err().cloned().unwrap_or_default();
         all.append(more.into());
         if all.is_empty() { Ok(()) } else { Err(ApiError::fields(all)) }
@@ -58,8 +58,8 @@ impl<T> Reading<T> {
     ///
     /// # Errors
     /// As [`Self::judge`].
-    pub fn judged(self, more: impl Into<FieldErrors>) -> ApiResult<T> {
-        self.judge(more)?;
+    pub fn validated(self, more: impl Into<FieldErrors>) -> ApiResult<T> {
+        self.validate(more)?;
         self.read.map_err(ApiError::fields)
     }
 }

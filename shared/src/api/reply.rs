@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{CursorPagination, Limit, Offset, OffsetPagination, Pagination, fit};
-use crate::control::Slice;
+use crate::control::ListPage;
 
 /// A single item: `{"data": …}`.
 #[derive(Debug, Serialize, ToSchema)]
@@ -72,7 +72,7 @@ pub struct CursorPage<T: Serialize> {
 
 impl<T: Serialize> CursorPage<T> {
     /// Creates a page from a part of a list, with each item converted.
-    pub fn new<U: Into<T>>(slice: Slice<U>, limit: Limit) -> Self {
+    pub fn new<U: Into<T>>(slice: ListPage<U>, limit: Limit) -> Self {
         Self {
             count: slice.items.len(),
             data: slice.items.into_iter().map(U::into).collect(),

@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::types::TransactWriteItem;
 use jiff::Timestamp;
 
-use super::{Answer, ApiError, ApiResult, Code, KEPT};
+use super::{ApiError, ApiResult, Code, IDEMPOTENCY_TTL, JsonAnswer};
 use crate::{app::App, tenant::idempotency::RequestKey};
 
 /// The stored response of a request with an `Idempotency-Key`.
@@ -25,22 +25,28 @@ impl<'a> SealedAnswer<'a> {
     /// # Errors
     /// 422 if the key was used with another body, or the response was encrypted with a secret that
     /// is no longer accepted.
-    pub async fn kept(&self) -> ApiResult<Option<Answer>> {
+    pub async fn kept(&self) -> ApiResult<Option<JsonAnswer>> {
         let Some(key) = &self.key else { return Ok(None) };
-        let Some(mut kept) = self.app.control.kept_answer(key, self.now).await? else { return Ok(None) };
+        let Some(mut kept) = self.app.control.stored_response(key, self.now).await? else { return Ok(None) };
         let opened = self.app.unseal(&kept.response, &key.digest()).await?;
         let gone =
             || ApiError::new(Code::IdempotencyKeyReused, "The first response is unavailable; use a new key.");
         kept.response = opened.ok_or_else(gone)?;
-        Answer::replay(key, kept).map(Some)
+        JsonAnswer::replay(key, kept).map(Some)
     }
 
     /// Builds the write that stores a response, for the transaction of its effect.
-    pub async fn keep(&self, answer: &Answer) -> ApiResult<Option<TransactWriteItem>> {
+    pub async fn keep(&self, answer: &JsonAnswer) -> ApiResult<Option<TransactWriteItem>> {
         let Some(key) = &self.key else { return Ok(None) };
         let secrets = self.app.admin_secrets().await?;
         let failed = || ApiError::internal(&std::io::Error::other("a response could not be encrypted"));
         let sealed = secrets.seal(&answer.body, &key.digest(), self.app.random.bytes()).ok_or_else(failed)?;
-        Ok(Some(self.app.control.keep_answer(key, answer.status, &sealed, self.now, self.now + KEPT)?))
+        Ok(Some(self.app.control.stored_response_write(
+            key,
+            answer.status,
+            &sealed,
+            self.now,
+            self.now + IDEMPOTENCY_TTL,
+        )?))
     }
 }

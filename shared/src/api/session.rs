@@ -35,7 +35,7 @@ impl SessionId {
 }
 
 /// The session of a call.
-pub(super) struct Found {
+pub(super) struct OpenSession {
     pub(super) id: SessionId,
     pub(super) session: Session,
 }
@@ -78,12 +78,12 @@ fn cookie(app: &App, headers: &HeaderMap, value: &str, seconds: i64) -> String {
 ///
 /// # Errors
 /// 403 for a call that changes something and does not come from the portal.
-pub(super) async fn find(parts: &Parts, app: &App, call: &Call) -> Result<Option<Found>, ApiError> {
+pub(super) async fn find(parts: &Parts, app: &App, call: &Call) -> Result<Option<OpenSession>, ApiError> {
     let Some(id) = offered_session(app, &parts.headers) else { return Ok(None) };
     require_portal(parts, app)?;
     let Some(mut session) = app.control.session(id.as_str(), call.now()).await? else { return Ok(None) };
     app.control.see_session(id.as_str(), &mut session, call.now()).await?;
-    Ok(Some(Found { id, session }))
+    Ok(Some(OpenSession { id, session }))
 }
 
 /// Returns the session id in the cookie, even if the session has ended.

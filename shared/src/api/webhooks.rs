@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Answer, ApiError, ApiResult, Code, Done, Message};
+use super::{ApiError, ApiResult, Code, Done, JsonAnswer, Message};
 use crate::{
     app::App,
     auth::DeliveryGrant,
@@ -55,7 +55,7 @@ pub struct DeliveryBody {
 
 impl From<Delivery> for DeliveryBody {
     fn from(delivery: Delivery) -> Self {
-        let scheduled = delivery.status.is_open() && !delivery.is_by_hand();
+        let scheduled = delivery.status.is_open() && !delivery.is_manual();
         let waits = delivery.next_attempt_at.filter(|_| scheduled);
         Self {
             id: delivery.id,
@@ -211,7 +211,7 @@ pub async fn subscription_of(app: &App, delivery: &Delivery) -> ApiResult<(Subsc
 /// The delivery as it stands, claimed, if it is to be attempted again and nobody attempts it now.
 async fn claim(app: &App, source: &Delivery) -> ApiResult<Option<Box<Delivery>>> {
     let current = app.control.delivery(&source.key).await?;
-    let Some(current) = current.filter(|it| it.awaits_attempt() && !it.is_by_hand()) else { return Ok(None) };
+    let Some(current) = current.filter(|it| it.awaits_attempt() && !it.is_manual()) else { return Ok(None) };
     match app.control.claim_again(&current.key, current.attempts + 1, app.clock.now()).await? {
         Claimed::Yes(delivery) => Ok(Some(delivery)),
         Claimed::Done(_) | Claimed::Busy(_) => Ok(None),
@@ -222,7 +222,7 @@ async fn claim(app: &App, source: &Delivery) -> ApiResult<Option<Box<Delivery>>>
 async fn supersede(app: &App, mut delivery: Box<Delivery>, retry: DeliveryId) -> ApiResult<()> {
     delivery.supersede(retry);
     let [random] = app.random.bytes();
-    app.control.conclude(*delivery, CountChange::default(), random).await?;
+    app.control.record_outcome(*delivery, CountChange::default(), random).await?;
     Ok(())
 }
 
@@ -264,6 +264,6 @@ pub async fn resend(
         attempts: retry.attempts_made(),
         error_message: retry.error_message,
     };
-    let answer = Answer::new(StatusCode::OK, &Message { message, data })?;
+    let answer = JsonAnswer::new(StatusCode::OK, &Message { message, data })?;
     Ok(if succeeded { Done::Succeeded(answer) } else { Done::Failed(answer) })
 }

@@ -30,7 +30,7 @@ use futures::future::{join_all, try_join_all};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{App, Error};
-use crate::{control::ledger::window_start, domain::ids::KeyId, telemetry::metrics};
+use crate::{control::ephemeral::window_start, domain::ids::KeyId, telemetry::metrics};
 
 /// A secret that is protected by limits on attempts.
 #[derive(Clone, Copy, Debug)]

@@ -12,7 +12,7 @@ use std::{
 use jiff::Timestamp;
 
 use crate::{
-    control::{Store, ledger::window_start},
+    control::{Store, ephemeral::window_start},
     domain::ids::KeyId,
 };
 

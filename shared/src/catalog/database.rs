@@ -11,7 +11,9 @@ use tokio::time::timeout;
 
 use crate::{
     auth::CatalogGrant,
-    tenant::{Admission, DataProblems, Database, Error, Health, Reporter, Result, Timeouts, silence},
+    tenant::{
+        Admission, CircuitBreaker, DataProblems, Database, Error, Reporter, Result, Timeouts, timed_out,
+    },
 };
 
 /// The age by wall clock after which the pool is reopened, as for practices.
@@ -25,7 +27,7 @@ pub struct CatalogDb(Database);
 /// The catalog, opened on first use.
 pub struct Catalogs {
     open: Mutex<Option<(CatalogDb, Timestamp)>>,
-    health: Arc<Health>,
+    breaker: Arc<CircuitBreaker>,
     connections: u32,
     timeouts: Timeouts,
     problems: Arc<DataProblems>,
@@ -36,7 +38,7 @@ impl Default for Catalogs {
     fn default() -> Self {
         Self {
             open: Mutex::default(),
-            health: Arc::default(),
+            breaker: Arc::default(),
             connections: CONNECTIONS,
             timeouts: Timeouts::OF_CALLERS,
             problems: Arc::default(),
@@ -59,7 +61,7 @@ impl Catalogs {
     /// Returns the catalog; calls `locate` for its DSN if it is not open. Connects on first use.
     ///
     /// # Errors
-    /// [`Error::LetBe`] soon after the catalog was unavailable; [`Error::ConnectionString`] for a
+    /// [`Error::CircuitOpen`] soon after the catalog was unavailable; [`Error::ConnectionString`] for a
     /// DSN that is not valid; errors of `locate`.
     pub async fn open<E: From<Error>>(
         &self,
@@ -67,13 +69,13 @@ impl Catalogs {
         now: Timestamp,
         locate: impl AsyncFnOnce() -> Result<Arc<str>, E>,
     ) -> Result<CatalogDb, E> {
-        let admission = self.health.admit(self.timeouts, Instant::now());
-        if admission == Admission::LetBe {
-            return Err(Error::LetBe.into());
+        let admission = self.breaker.admit(self.timeouts, Instant::now());
+        if admission == Admission::Reject {
+            return Err(Error::CircuitOpen.into());
         }
         let kept = self.open.lock().unwrap_or_else(PoisonError::into_inner).clone();
         // Connections from before a failure may be dead without showing it.
-        let kept = kept.filter(|_| admission == Admission::Open);
+        let kept = kept.filter(|_| admission == Admission::Accept);
         if let Some((db, opened)) = kept
             && now.duration_since(opened) < MAX_AGE
         {
@@ -82,7 +84,7 @@ impl Catalogs {
         let dsn = locate().await?;
         let reporter = Arc::new(Reporter::of_catalog(&self.problems));
         let db =
-            Database::connect(&dsn, None, self.connections, self.timeouts, self.health.clone(), reporter)?;
+            Database::connect(&dsn, None, self.connections, self.timeouts, self.breaker.clone(), reporter)?;
         if admission == Admission::Probe {
             self.probe(&db).await?;
         }
@@ -93,10 +95,10 @@ impl Catalogs {
 
     async fn probe(&self, db: &Database) -> Result<()> {
         let connected = timeout(self.timeouts.probe, db.connection()).await;
-        match connected.unwrap_or_else(|_| Err(Error::Unavailable(silence()))) {
-            Ok(_) => self.health.answered(),
+        match connected.unwrap_or_else(|_| Err(Error::Unavailable(timed_out()))) {
+            Ok(_) => self.breaker.close(),
             Err(error) => {
-                self.health.failed(self.timeouts, Instant::now());
+                self.breaker.record_failure(self.timeouts, Instant::now());
                 return Err(error);
             }
         }
@@ -112,7 +114,7 @@ impl Catalogs {
     pub fn forget(&self) {
         *self.open.lock().unwrap_or_else(PoisonError::into_inner) = None;
         // The failures concerned the previous location.
-        self.health.answered();
+        self.breaker.close();
     }
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Cursor, Result, Slice, Store, Table, instant,
+    Cursor, ListPage, Result, Store, Table, instant,
     listing::Listing,
     store::{Item, key, to_item},
 };
@@ -205,7 +205,7 @@ impl Store {
         limit: usize,
         after: Option<&Cursor>,
         now: Timestamp,
-    ) -> Result<Slice<AccessRequest>> {
+    ) -> Result<ListPage<AccessRequest>> {
         let is_kept = |it: &AccessRequest| it.is_kept(now);
         let partition = status.map_or_else(|| LIST.to_owned(), list_of);
         let listing = match status {

@@ -14,17 +14,17 @@ use super::{
     store::{Item, to_item},
     usage::Additions,
 };
-pub use search::{ActivityFilter, ActivityPage, Cursor, StatusFilter};
+pub use search::{ActivityFilter, ActivityPage, ActivityPosition, StatusFilter};
 
 /// How long a call record is kept: 90 days.
-pub const KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
+pub const RETENTION: SignedDuration = SignedDuration::from_hours(90 * 24);
 /// Partitions per day, to avoid a hot partition.
 const SHARDS: u32 = 4;
 /// Calls per batch.
 ///
 /// With two counters each they stay below the 100 writes that a transaction allows.
 const BATCH: usize = 25;
-const TRIES: u32 = 6;
+const MAX_ATTEMPTS: u32 = 6;
 
 /// The record of one API call. Table Activity, `CALLS#<day>#<shard>` / time, id.
 ///
@@ -75,7 +75,7 @@ impl CallRecord {
     fn item(&self) -> Result<Item> {
         let partition = partition(&day(self.time), shard_of(&self.request_id));
         let mut item = to_item(self, &[("pk", partition), ("sk", self.position())])?;
-        let expiry = self.time.saturating_add(KEPT).unwrap_or(Timestamp::MAX);
+        let expiry = self.time.saturating_add(RETENTION).unwrap_or(Timestamp::MAX);
         item.insert("expiresAt".to_owned(), AttributeValue::N(expiry.as_second().to_string()));
         Ok(item)
     }
@@ -148,7 +148,7 @@ impl Store {
             match self.transact(writes).await {
                 // On ConditionFailed, the response to an earlier attempt was lost.
                 Ok(()) | Err(Error::ConditionFailed) => break,
-                Err(Error::Unavailable { .. }) if attempt + 1 < TRIES => {
+                Err(Error::Unavailable { .. }) if attempt + 1 < MAX_ATTEMPTS => {
                     tokio::time::sleep(Duration::from_millis(20 << attempt)).await;
                 }
                 Err(error) => return Err(error),

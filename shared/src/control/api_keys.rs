@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::{
-    Cursor, Error, Result, Slice, Store, Table, instant,
+    Cursor, Error, ListPage, Result, Store, Table, instant,
     listing::Listing,
     partners::PartnerStatus,
     store::{SERVICE, from_items, key, to_item},
@@ -144,7 +144,7 @@ impl Store {
         partner: Option<&PartnerId>,
         limit: usize,
         after: Option<&Cursor>,
-    ) -> Result<Slice<KeyRecord>> {
+    ) -> Result<ListPage<KeyRecord>> {
         let wanted = |it: &KeyRecord| partner.is_none_or(|partner| it.partner_id == *partner);
         self.list(Listing::of_index("KEYS").newest_first(), limit, after, wanted).await
     }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Cursor, Error, Result, Slice, Store, Table, activity, instant,
+    Cursor, Error, ListPage, Result, Store, Table, activity, instant,
     listing::Listing,
     store::{Item, to_item},
 };
@@ -77,14 +77,14 @@ pub struct AuditRecord {
 const PAGE: usize = 500;
 
 /// The retention that HIPAA requires (45 CFR 164.316): six years, with leap days.
-const KEPT: SignedDuration = SignedDuration::from_hours(24 * (6 * 365 + 2));
+const RETENTION: SignedDuration = SignedDuration::from_hours(24 * (6 * 365 + 2));
 
 impl AuditRecord {
     fn item(&self) -> Result<Item> {
         let place =
             [("pk", PARTITION.to_owned()), ("sk", format!("{}#{}", instant::text(self.time), self.id))];
         let mut item = to_item(self, &place)?;
-        let end = (self.time + KEPT).as_second();
+        let end = (self.time + RETENTION).as_second();
         item.insert("expiresAt".to_owned(), AttributeValue::N(end.to_string()));
         Ok(item)
     }
@@ -96,7 +96,7 @@ impl AuditRecord {
         let place =
             [("pk", copies_of(self.time)), ("sk", format!("{}#{}", instant::text(self.time), self.id))];
         let mut item = to_item(self, &place)?;
-        let end = (self.time + activity::KEPT).as_second();
+        let end = (self.time + activity::RETENTION).as_second();
         item.insert("expiresAt".to_owned(), AttributeValue::N(end.to_string()));
         Ok(item)
     }
@@ -164,7 +164,7 @@ impl Store {
     }
 
     /// Returns the records, newest first.
-    pub async fn audit_log(&self, limit: usize, after: Option<&Cursor>) -> Result<Slice<AuditRecord>> {
+    pub async fn audit_log(&self, limit: usize, after: Option<&Cursor>) -> Result<ListPage<AuditRecord>> {
         self.list(Listing::of_partition(Table::Control, PARTITION).newest_first(), limit, after, |_| true)
             .await
     }

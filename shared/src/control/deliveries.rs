@@ -16,7 +16,7 @@ pub use claims::{Claimed, busy_until};
 pub use feed::FeedPage;
 pub(super) use outcomes::Outcomes;
 pub use outcomes::{CountChange, DeliveryCounts};
-pub use queries::{Cursor, DeliveryPage};
+pub use queries::{DeliveryPage, DeliveryPosition};
 
 use super::{
     Result, instant,
@@ -31,7 +31,7 @@ use crate::domain::{
 };
 
 /// A delivery is kept for 30 days.
-const KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
+const RETENTION: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// Keys of deliveries made by hand begin so; no practice has this name.
 const BY_HAND: &str = "D#*#";
 /// So many attempts are remembered with their answers: all of the schedule.
@@ -138,7 +138,7 @@ impl Delivery {
     }
 
     /// A delivery made by hand.
-    pub fn by_hand(
+    pub fn manual(
         id: DeliveryId,
         subscription: &Subscription,
         payload: Payload,
@@ -150,7 +150,7 @@ impl Delivery {
     }
 
     /// Whether it was made by hand: no message of the queue stands behind it.
-    pub fn is_by_hand(&self) -> bool {
+    pub fn is_manual(&self) -> bool {
         self.key.starts_with(BY_HAND)
     }
 
@@ -284,7 +284,7 @@ impl Delivery {
             place.push((due::PARTITION, due::partition(due::shard(self.id, shards))));
         }
         let mut item = to_item(self, &place)?;
-        let expiry = self.created_at.saturating_add(KEPT).unwrap_or(Timestamp::MAX).as_second();
+        let expiry = self.created_at.saturating_add(RETENTION).unwrap_or(Timestamp::MAX).as_second();
         item.insert("expiresAt".to_owned(), AttributeValue::N(expiry.to_string()));
         Ok(item)
     }

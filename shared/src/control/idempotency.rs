@@ -10,11 +10,11 @@ use super::{
     Error, Result, Store, Table,
     store::{SERVICE, pk, to_item},
 };
-use crate::tenant::idempotency::{Kept, RequestKey};
+use crate::tenant::idempotency::{RequestKey, StoredResponse};
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Answer {
+struct ResponseRow {
     body_hash: String,
     status: i64,
     /// `None` while the first request is in progress.
@@ -24,7 +24,7 @@ struct Answer {
     expires_at: i64,
 }
 
-impl Answer {
+impl ResponseRow {
     fn new(key: &RequestKey, status: u16, response: Option<&str>, expires_at: Timestamp) -> Self {
         Self {
             body_hash: key.body_hash.clone(),
@@ -34,17 +34,17 @@ impl Answer {
         }
     }
 
-    fn kept(self) -> Option<Kept> {
-        Some(Kept { body_hash: self.body_hash, status: self.status, response: self.response? })
+    fn stored(self) -> Option<StoredResponse> {
+        Some(StoredResponse { body_hash: self.body_hash, status: self.status, response: self.response? })
     }
 }
 
 /// The result of claiming an idempotency key.
 #[derive(Clone, Debug)]
-pub enum AnswerClaim {
+pub enum ResponseClaim {
     /// The caller owns the key, and must do the work and store the response.
     Ours,
-    Kept(Kept),
+    Stored(StoredResponse),
     /// The first request with the key is in progress.
     Busy,
 }
@@ -55,9 +55,9 @@ fn place(key: &RequestKey) -> String {
 
 impl Store {
     /// Returns the stored response for this key, unless it has expired.
-    pub async fn kept_answer(&self, key: &RequestKey, now: Timestamp) -> Result<Option<Kept>> {
-        let found: Option<Answer> = self.get(Table::Ledger, pk(place(key)), true).await?;
-        Ok(found.filter(|answer| now.as_second() < answer.expires_at).and_then(Answer::kept))
+    pub async fn stored_response(&self, key: &RequestKey, now: Timestamp) -> Result<Option<StoredResponse>> {
+        let found: Option<ResponseRow> = self.get(Table::Ephemeral, pk(place(key)), true).await?;
+        Ok(found.filter(|answer| now.as_second() < answer.expires_at).and_then(ResponseRow::stored))
     }
 
     /// Claims this key until `until`, for work whose effect is outside our transactions.
@@ -66,12 +66,12 @@ impl Store {
         key: &RequestKey,
         now: Timestamp,
         until: Timestamp,
-    ) -> Result<AnswerClaim> {
-        let claim = Answer::new(key, 0, None, until);
+    ) -> Result<ResponseClaim> {
+        let claim = ResponseRow::new(key, 0, None, until);
         let claimed = self
             .client()
             .put_item()
-            .table_name(self.name(Table::Ledger)?)
+            .table_name(self.name(Table::Ephemeral)?)
             .set_item(Some(to_item(&claim, &[("pk", place(key))])?))
             .condition_expression("attribute_not_exists(pk) OR expiresAt <= :now")
             .expression_attribute_values(":now", AttributeValue::N(now.as_second().to_string()))
@@ -79,31 +79,31 @@ impl Store {
             .await
             .map_err(|error| Error::from_sdk(SERVICE, &error));
         match claimed {
-            Ok(_) => Ok(AnswerClaim::Ours),
+            Ok(_) => Ok(ResponseClaim::Ours),
             Err(Error::ConditionFailed) => {
-                Ok(self.kept_answer(key, now).await?.map_or(AnswerClaim::Busy, AnswerClaim::Kept))
+                Ok(self.stored_response(key, now).await?.map_or(ResponseClaim::Busy, ResponseClaim::Stored))
             }
             Err(error) => Err(error),
         }
     }
 
     /// Stores the response of the request that claimed the key.
-    pub async fn finish_answer(
+    pub async fn store_response(
         &self,
         key: &RequestKey,
         status: u16,
         response: &str,
         expires_at: Timestamp,
     ) -> Result<()> {
-        let answer = Answer::new(key, status, Some(response), expires_at);
-        self.put(Table::Ledger, to_item(&answer, &[("pk", place(key))])?).await
+        let answer = ResponseRow::new(key, status, Some(response), expires_at);
+        self.put(Table::Ephemeral, to_item(&answer, &[("pk", place(key))])?).await
     }
 
     /// Releases a claimed key: the next request with it counts as new.
     pub async fn release_answer(&self, key: &RequestKey) -> Result<()> {
         self.client()
             .delete_item()
-            .table_name(self.name(Table::Ledger)?)
+            .table_name(self.name(Table::Ephemeral)?)
             .set_key(Some(pk(place(key))))
             .send()
             .await
@@ -114,7 +114,7 @@ impl Store {
     /// Builds the write that stores a response until `expires_at`, for its effect's transaction.
     ///
     /// The write fails if another response is stored.
-    pub fn keep_answer(
+    pub fn stored_response_write(
         &self,
         key: &RequestKey,
         status: u16,
@@ -122,9 +122,9 @@ impl Store {
         now: Timestamp,
         expires_at: Timestamp,
     ) -> Result<TransactWriteItem> {
-        let answer = Answer::new(key, status, Some(response), expires_at);
+        let answer = ResponseRow::new(key, status, Some(response), expires_at);
         let put = Put::builder()
-            .table_name(self.name(Table::Ledger)?)
+            .table_name(self.name(Table::Ephemeral)?)
             .set_item(Some(to_item(&answer, &[("pk", place(key))])?))
             .condition_expression("attribute_not_exists(pk) OR expiresAt <= :now")
             .expression_attribute_values(":now", AttributeValue::N(now.as_second().to_string()))

@@ -30,16 +30,16 @@ impl Cursor {
 
 /// A page of a list.
 #[derive(Clone, Debug)]
-pub struct Slice<T> {
+pub struct ListPage<T> {
     pub items: Vec<T>,
     /// `None` at the end of the list.
     pub next: Option<Cursor>,
 }
 
-impl<T> Slice<T> {
+impl<T> ListPage<T> {
     /// Returns the same page with each item converted.
-    pub fn map<U>(self, shown: impl FnMut(T) -> U) -> Slice<U> {
-        Slice { items: self.items.into_iter().map(shown).collect(), next: self.next }
+    pub fn map<U>(self, shown: impl FnMut(T) -> U) -> ListPage<U> {
+        ListPage { items: self.items.into_iter().map(shown).collect(), next: self.next }
     }
 }
 
@@ -101,7 +101,7 @@ impl Store {
         limit: usize,
         after: Option<&Cursor>,
         wanted: impl Fn(&T) -> bool,
-    ) -> Result<Slice<T>> {
+    ) -> Result<ListPage<T>> {
         let mut found: Vec<(T, Cursor)> = Vec::new();
         let (mut examined, mut reached, mut start) = (0, None, None);
         let mut at_once = limit + 1;
@@ -127,7 +127,7 @@ impl Store {
         } else {
             reached.filter(|_| start.is_some())
         };
-        Ok(Slice { items: found.into_iter().map(|(entity, _)| entity).collect(), next })
+        Ok(ListPage { items: found.into_iter().map(|(entity, _)| entity).collect(), next })
     }
 
     /// Up to `limit` items that `wanted` keeps, of the first `most`: for conditions that few items meet.

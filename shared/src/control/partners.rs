@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Cursor, Result, Slice, Store, Table,
+    Cursor, ListPage, Result, Store, Table,
     audit::FieldChange,
     listing::Listing,
     store::{key, to_item},
@@ -141,7 +141,7 @@ impl Store {
     }
 
     /// Returns partners ordered by company name.
-    pub async fn partners(&self, limit: usize, after: Option<&Cursor>) -> Result<Slice<Partner>> {
+    pub async fn partners(&self, limit: usize, after: Option<&Cursor>) -> Result<ListPage<Partner>> {
         self.list(Listing::of_index("PARTNERS"), limit, after, |_| true).await
     }
 }

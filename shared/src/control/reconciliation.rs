@@ -119,7 +119,7 @@ impl Store {
             let page = self
                 .client()
                 .scan()
-                .table_name(self.name(Table::Ledger)?)
+                .table_name(self.name(Table::Ephemeral)?)
                 .filter_expression(
                     "begins_with(pk, :answer) AND expiresAt >= :end AND attribute_exists(#response)",
                 )
@@ -136,7 +136,7 @@ impl Store {
             for row in from_items::<Row>(page.items)? {
                 count += 1;
                 if forget {
-                    self.delete(Table::Ledger, pk(row.pk)).await?;
+                    self.delete(Table::Ephemeral, pk(row.pk)).await?;
                 }
             }
             start = page.last_evaluated_key;

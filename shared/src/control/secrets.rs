@@ -1,6 +1,6 @@
 //! Secrets from the environment or from Secrets Manager, cached for a few minutes.
 
-mod kept;
+mod cached;
 
 use std::{
     collections::HashMap,
@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Error, Result, aws};
 use crate::auth::secret_ref::SecretRef;
-use kept::Kept;
+use cached::CachedSecret;
 
 /// The time after which a rotated secret is picked up, even if the old value still works.
 pub const MAX_AGE: SignedDuration = SignedDuration::from_mins(5);
@@ -45,7 +45,7 @@ pub struct Secrets {
     /// Values of `env:` references that replace environment variables.
     fixed: HashMap<String, Arc<str>>,
     client: OnceLock<Client>,
-    kept: Mutex<HashMap<String, Arc<Kept>>>,
+    kept: Mutex<HashMap<String, Arc<CachedSecret>>>,
 }
 
 impl Secrets {
@@ -124,7 +124,7 @@ impl Secrets {
         std::env::var(name).map(Arc::from).map_err(|_| Error::NotConfigured("a secret's variable"))
     }
 
-    fn kept(&self, id: &str) -> Arc<Kept> {
+    fn kept(&self, id: &str) -> Arc<CachedSecret> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.entry(id.to_owned()).or_default().clone()
     }

@@ -67,7 +67,7 @@ fn place(id: &str) -> String {
 impl Store {
     /// Returns the session with this id, unless it has ended.
     pub async fn session(&self, id: &str, now: Timestamp) -> Result<Option<Session>> {
-        let found: Option<Session> = self.get(Table::Ledger, pk(place(id)), true).await?;
+        let found: Option<Session> = self.get(Table::Ephemeral, pk(place(id)), true).await?;
         Ok(found.filter(|session| now < session.ends_at()))
     }
 
@@ -78,7 +78,7 @@ impl Store {
         session: &Session,
         before: Option<&str>,
     ) -> Result<Vec<TransactWriteItem>> {
-        let begin = self.new_item(Table::Ledger, to_item(session, &[("pk", place(id))])?)?;
+        let begin = self.new_item(Table::Ephemeral, to_item(session, &[("pk", place(id))])?)?;
         let end = before.map(|before| self.end_session(before)).transpose()?;
         Ok(std::iter::once(begin).chain(end).collect())
     }
@@ -91,7 +91,7 @@ impl Store {
         let update = self
             .client()
             .update_item()
-            .table_name(self.name(Table::Ledger)?)
+            .table_name(self.name(Table::Ephemeral)?)
             .set_key(Some(pk(place(id))))
             .update_expression("SET seenAt = :now")
             .condition_expression("attribute_exists(pk)")
@@ -110,7 +110,7 @@ impl Store {
     /// Builds the write that ends a session.
     pub fn end_session(&self, id: &str) -> Result<TransactWriteItem> {
         let delete = Delete::builder()
-            .table_name(self.name(Table::Ledger)?)
+            .table_name(self.name(Table::Ephemeral)?)
             .set_key(Some(pk(place(id))))
             .build()
             .map_err(|error| Error::Malformed(error.to_string()))?;

@@ -11,7 +11,7 @@ use serde::{
     de::{DeserializeOwned, IgnoredAny},
 };
 
-use super::{Error, Result, Slice, aws, deliveries::Outcomes, ids::Ids, listing::Listing};
+use super::{Error, ListPage, Result, aws, deliveries::Outcomes, ids::Ids, listing::Listing};
 
 pub(super) const SERVICE: &str = "DynamoDB";
 
@@ -39,11 +39,11 @@ pub enum Table {
     /// Call records, usage counters, copies of audit records. Key `pk`, `sk`.
     Activity,
     /// Short-lived items: idempotency records, rate windows, portal sessions. Key `pk`.
-    Ledger,
+    Ephemeral,
 }
 
 impl Table {
-    pub const ALL: [Self; 4] = [Self::Control, Self::Deliveries, Self::Activity, Self::Ledger];
+    pub const ALL: [Self; 4] = [Self::Control, Self::Deliveries, Self::Activity, Self::Ephemeral];
 
     /// Returns the logical id in the template.
     pub const fn logical_id(self) -> &'static str {
@@ -51,7 +51,7 @@ impl Table {
             Self::Control => "ControlTable",
             Self::Deliveries => "DeliveriesTable",
             Self::Activity => "ActivityTable",
-            Self::Ledger => "LedgerTable",
+            Self::Ephemeral => "EphemeralTable",
         }
     }
 }
@@ -65,8 +65,8 @@ pub struct TableNames {
     pub deliveries: Option<String>,
     /// From `ACTIVITY_TABLE`.
     pub activity: Option<String>,
-    /// From `LEDGER_TABLE`.
-    pub ledger: Option<String>,
+    /// From `EPHEMERAL_TABLE`.
+    pub ephemeral: Option<String>,
     /// `DELIVERY_SHARDS`, default 4: partitions of everybody's deliveries. A power of two.
     pub delivery_shards: Option<i64>,
 }
@@ -110,7 +110,7 @@ impl Store {
             Table::Control => (&self.names.control, "CONTROL_TABLE"),
             Table::Deliveries => (&self.names.deliveries, "DELIVERIES_TABLE"),
             Table::Activity => (&self.names.activity, "ACTIVITY_TABLE"),
-            Table::Ledger => (&self.names.ledger, "LEDGER_TABLE"),
+            Table::Ephemeral => (&self.names.ephemeral, "EPHEMERAL_TABLE"),
         };
         name.as_deref().ok_or(Error::NotConfigured(variable))
     }
@@ -135,12 +135,12 @@ impl Store {
             Table::Control => {
                 let _: Option<IgnoredAny> = self.get(table, key(PROBE, PROBE), true).await?;
             }
-            Table::Deliveries | Table::Ledger => {
+            Table::Deliveries | Table::Ephemeral => {
                 let _: Option<IgnoredAny> = self.get(table, pk(PROBE), true).await?;
             }
             // The administrators' role may only query calls and usage by day.
             Table::Activity => {
-                let _: Slice<IgnoredAny> =
+                let _: ListPage<IgnoredAny> =
                     self.list(Listing::of_partition(table, PROBE), 1, None, |_| true).await?;
             }
         }

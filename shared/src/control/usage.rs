@@ -17,7 +17,7 @@ use crate::domain::{
 };
 
 /// How long counters are kept: 400 days.
-const KEPT: SignedDuration = SignedDuration::from_hours(400 * 24);
+const RETENTION: SignedDuration = SignedDuration::from_hours(400 * 24);
 /// Partitions for a day's routes, to avoid hot partitions and transaction conflicts.
 const SHARDS: u32 = 16;
 /// Shards for a key's day, which has fewer calls.
@@ -135,7 +135,7 @@ fn add(usage: &Usage) -> aws_sdk_dynamodb::types::builders::UpdateBuilder {
 
 fn expiry(day: Date) -> String {
     let end = day.at(0, 0, 0, 0).to_zoned(TimeZone::UTC).map_or(Timestamp::MAX, |it| it.timestamp());
-    end.saturating_add(KEPT).unwrap_or(Timestamp::MAX).as_second().to_string()
+    end.saturating_add(RETENTION).unwrap_or(Timestamp::MAX).as_second().to_string()
 }
 
 fn usage_of(item: &Item) -> Result<Usage> {

@@ -9,7 +9,7 @@ mod calendar;
 mod hours;
 mod interval;
 mod local;
-mod place;
+mod visit_time;
 mod search;
 mod visit_type;
 
@@ -17,7 +17,7 @@ pub use calendar::{Calendar, Facts, Practice, ProviderVisit, Refusal, Refused};
 pub use hours::{ScheduleException, WorkingHours};
 pub use interval::{Interval, merge, subtract};
 pub use local::{instant, instant_of_midnight, instants, local};
-pub use place::Place;
+pub use visit_time::VisitTime;
 pub use visit_type::{Room, RoomVisit, VisitTypeRules};
 
 /// A duration in minutes, 1 to 1,440.

@@ -49,14 +49,14 @@ impl Default for Timeouts {
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// So much of an answer is read, and so much of it kept.
 const READ_LIMIT: usize = 64 * 1024;
-const KEPT: usize = 2 * 1024;
+const MAX_STORED_BYTES: usize = 2 * 1024;
 
 /// Characters of a redirect's target that are told.
 const LOCATION_LIMIT: usize = 200;
 
 /// What an endpoint answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct EndpointResponse {
     pub status: StatusCode,
     /// The wait that `Retry-After` asks for, in seconds or as a date.
     pub retry_after: Option<Duration>,
@@ -114,7 +114,7 @@ impl Client {
         headers: HeaderMap,
         body: Bytes,
         now: Timestamp,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<EndpointResponse, Failure> {
         url.check(self.guard.reach()).map_err(|_| Failure::Url)?;
         let mut request = Request::builder()
             .method(Method::POST)
@@ -128,7 +128,7 @@ impl Client {
         let response = response.map_err(|_| Failure::TimedOut(Phase::FirstByte))?;
         let (parts, body) = response.map_err(|error| failure::of_call(&error))?.into_parts();
         let body = timeout_at(end, read(body)).await.map_err(|_| Failure::TimedOut(Phase::Body))??;
-        Ok(Answer {
+        Ok(EndpointResponse {
             status: parts.status,
             retry_after: retry_after(&parts.headers, now),
             location: parts.status.is_redirection().then(|| location(&parts.headers, url)).flatten(),
@@ -166,7 +166,7 @@ async fn read(mut body: hyper::body::Incoming) -> Result<String, Failure> {
         let frame = frame.map_err(|error| failure::of_exchange(&error).unwrap_or(Failure::Closed))?;
         let Some(data) = frame.data_ref() else { continue };
         read += data.len();
-        let room = KEPT.saturating_sub(kept.len()).min(data.len());
+        let room = MAX_STORED_BYTES.saturating_sub(kept.len()).min(data.len());
         kept.extend_from_slice(&data[..room]);
         if read >= READ_LIMIT {
             break;

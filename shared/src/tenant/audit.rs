@@ -9,7 +9,7 @@ use super::{Conn, Result, on};
 use crate::auth::Caller;
 
 /// One access by one caller.
-pub struct Entry<'a> {
+pub struct AuditEntry<'a> {
     pub caller: &'a Caller,
     pub request_id: &'a str,
     pub at: Timestamp,
@@ -22,7 +22,7 @@ pub struct Entry<'a> {
 }
 
 /// Inserts one row, regardless of how many records the access touched.
-pub async fn record(conn: &mut Conn, entry: &Entry<'_>) -> Result<()> {
+pub async fn record(conn: &mut Conn, entry: &AuditEntry<'_>) -> Result<()> {
     let ids: Vec<String> = entry.ids.iter().map(i64::to_string).collect();
     on!(conn, c => sqlx::query(
         "insert into audit_log (at, request_id, key_id, partner_id, action, entity, entity_ids)

@@ -37,7 +37,7 @@ fn written(conn: &Conn, column: &str) -> String {
 
 /// Whose availability is requested, and when.
 #[derive(Clone, Copy, Debug)]
-pub struct Question<'a> {
+pub struct AvailabilityQuery<'a> {
     pub provider: ProviderId,
     pub visit_type: Option<&'a str>,
     /// The first and last date on which a visit may start.
@@ -49,7 +49,7 @@ pub struct Question<'a> {
 
 /// A calendar, or why there is none.
 #[derive(Debug)]
-pub enum Found {
+pub enum CalendarLookup {
     Calendar(Box<Calendar>),
     /// The provider is unknown or inactive.
     NoProvider,
@@ -57,32 +57,32 @@ pub enum Found {
 }
 
 /// Reads the calendar for the query.
-pub async fn read(conn: &mut Conn, zone: &TimeZone, question: &Question<'_>) -> Result<Found> {
-    let Some((grid_minutes, horizon_days, time_zone)) = practice(conn, question.provider).await? else {
-        return Ok(Found::NoProvider);
+pub async fn read(conn: &mut Conn, zone: &TimeZone, query: &AvailabilityQuery<'_>) -> Result<CalendarLookup> {
+    let Some((grid_minutes, horizon_days, time_zone)) = practice(conn, query.provider).await? else {
+        return Ok(CalendarLookup::NoProvider);
     };
     // The stored instants of visits are based on the database's current time zone.
     if time_zone.is_some_and(|name| zone.iana_name() != Some(name.as_str())) {
         conn.set_outdated();
         return Err(Error::TimeZoneChanged);
     }
-    let rules = match question.visit_type {
+    let rules = match query.visit_type {
         None => None,
-        Some(name) => match visit_types::rules(conn, name, question.provider).await? {
-            None => return Ok(Found::NoVisitType),
+        Some(name) => match visit_types::rules(conn, name, query.provider).await? {
+            None => return Ok(CalendarLookup::NoVisitType),
             found => found,
         },
     };
     let margin = Span::new().days(Calendar::MARGIN_DAYS);
-    let (first, last) = question.dates;
+    let (first, last) = query.dates;
     let around = (first.saturating_sub(margin), last.saturating_add(margin));
-    let hours = hours(conn, question.provider).await?;
-    let exceptions = exceptions(conn, question.provider, around).await?;
-    let (busy, in_rooms) = blocking(conn, zone, question, around).await?;
+    let hours = hours(conn, query.provider).await?;
+    let exceptions = exceptions(conn, query.provider, around).await?;
+    let (busy, in_rooms) = blocking(conn, zone, query, around).await?;
     let facts =
         Facts { hours, exceptions, busy, visit_type: rules.map(|rules| rules.with_visits(&in_rooms)) };
     let practice = Practice { time_zone: zone.clone(), grid_minutes, horizon_days };
-    Ok(Found::Calendar(Box::new(Calendar::new(practice, question.now, question.dates, facts))))
+    Ok(CalendarLookup::Calendar(Box::new(Calendar::new(practice, query.now, query.dates, facts))))
 }
 
 /// Returns the practice's grid, horizon and time zone, if the provider is active.
@@ -244,9 +244,9 @@ impl FromColumns for Exception {
 }
 
 /// What a row of [`blocking`] describes.
-struct Part;
+struct Section;
 
-impl Part {
+impl Section {
     const PROVIDERS: i64 = 0;
     const ROOMS: i64 = 1;
     /// A visit whose date is unreadable.
@@ -255,7 +255,7 @@ impl Part {
 
 #[derive(sqlx::FromRow)]
 struct BlockingRow {
-    /// See [`Part`].
+    /// See [`Section`].
     part: i64,
     /// The room, or the visit if it has no date.
     id: Foreign<i64>,
@@ -286,7 +286,7 @@ fn on_unknown_days(conn: &Conn) -> &'static str {
 async fn blocking(
     conn: &mut Conn,
     zone: &TimeZone,
-    question: &Question<'_>,
+    query: &AvailabilityQuery<'_>,
     (first, last): (Date, Date),
 ) -> Result<(Vec<ProviderVisit>, Vec<RoomVisit>)> {
     let from = instant_of_midnight(zone, first);
@@ -323,38 +323,38 @@ async fn blocking(
          where {on_unknown_days} and room_id in (select resource_id from visit_type_resources where visit_type = $5)
            and visit_id is distinct from $4
          limit {}",
-        Part::PROVIDERS,
-        Part::ROOMS,
-        Part::UNDATED,
-        Part::PROVIDERS,
-        Part::ROOMS,
+        Section::PROVIDERS,
+        Section::ROOMS,
+        Section::UNDATED,
+        Section::PROVIDERS,
+        Section::ROOMS,
         MOST_ROWS + 1,
     )))
-    .bind(question.provider)
+    .bind(query.provider)
     .bind(from)
     .bind(to)
-    .bind(question.except)
-    .bind(question.visit_type)
+    .bind(query.except)
+    .bind(query.visit_type)
     .fetch_all(c).await)?;
     let mut busy = Vec::new();
     let mut in_rooms = Vec::new();
     if rows.len() > MOST_ROWS {
         // The visits that were not read may take any time.
-        tracing::warn!(provider = %question.provider, "too many visits to read; the whole date range counts as booked");
+        tracing::warn!(provider = %query.provider, "too many visits to read; the whole date range counts as booked");
         busy.push(ProviderVisit { time: Interval { from, to }, buffer_before: 0, buffer_after: 0 });
     }
     for row in rows {
         let time = Interval { from: row.starts_at, to: row.ends_at };
         match (row.part, row.id.value()) {
-            (Part::PROVIDERS, _) => {
+            (Section::PROVIDERS, _) => {
                 let (buffer_before, buffer_after) = (row.buffer_before, row.buffer_after);
                 busy.push(ProviderVisit { time, buffer_before, buffer_after });
             }
-            (Part::ROOMS, Some(room)) => {
+            (Section::ROOMS, Some(room)) => {
                 let (room, date) = (RoomId(room), local(zone, time.from).date());
                 in_rooms.push(RoomVisit { room, date, visit: time });
             }
-            (Part::UNDATED, Some(visit)) => RowReader::new(conn, "visits", VisitId(visit)).report(),
+            (Section::UNDATED, Some(visit)) => RowReader::new(conn, "visits", VisitId(visit)).report(),
             // A value that is not an id cannot be one of these rooms.
             _ => (),
         }

@@ -10,8 +10,8 @@ use super::{
     migrate::{newest, schema},
     on,
     schema::{SCHEMA, Schema, close, reach},
-    silence,
     step::step,
+    timed_out,
 };
 use crate::auth::PracticeGrant;
 
@@ -120,7 +120,7 @@ impl Database {
         // The pool has only this connection, so a pool timeout means that the server did not
         // respond.
         let mut conn = self.connection().await.map_err(|error| match error {
-            Error::Unavailable(sqlx::Error::PoolTimedOut) => Error::Unavailable(silence()),
+            Error::Unavailable(sqlx::Error::PoolTimedOut) => Error::Unavailable(timed_out()),
             error => error,
         })?;
         conn.close_on_drop();

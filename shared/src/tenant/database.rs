@@ -11,7 +11,7 @@ use sqlx::{
 use tokio::sync::OnceCell;
 
 use super::{
-    Error, Health, Reporter, Result, Timeouts, Watched,
+    CircuitBreaker, Error, Reporter, Result, TimedConnection, Timeouts,
     connection_string::{self, ConnectionString},
     schema,
     session::Sessions,
@@ -26,8 +26,8 @@ pub(crate) enum Pool {
 
 /// A connection to a database of either engine.
 pub enum Conn {
-    Sqlite(Watched<Sqlite>),
-    Postgres(Watched<Postgres>),
+    Sqlite(TimedConnection<Sqlite>),
+    Postgres(TimedConnection<Postgres>),
 }
 
 /// A database of either engine. Cheap to clone.
@@ -35,7 +35,7 @@ pub enum Conn {
 pub struct Database {
     pub(crate) pool: Pool,
     sessions: Arc<Sessions>,
-    health: Arc<Health>,
+    breaker: Arc<CircuitBreaker>,
     timeouts: Timeouts,
     opened: Instant,
     reporter: Arc<Reporter>,
@@ -60,7 +60,7 @@ impl Database {
         schema: Option<&'static str>,
         connections: u32,
         timeouts: Timeouts,
-        health: Arc<Health>,
+        breaker: Arc<CircuitBreaker>,
         reporter: Arc<Reporter>,
     ) -> Result<Self> {
         let opened = Instant::now();
@@ -79,7 +79,7 @@ impl Database {
                 SqlitePoolOptions::new().max_connections(connections).acquire_timeout(timeouts.connect);
             let pool = Pool::Sqlite(pool.connect_lazy_with(options));
             let sessions = Arc::new(Sessions::new(false, limits, None));
-            return Ok(Self { pool, sessions, health, timeouts, opened, reporter });
+            return Ok(Self { pool, sessions, breaker, timeouts, opened, reporter });
         }
         let server = string.server()?;
         let sessions = Arc::new(Sessions::new(server.is_pooled, limits, schema));
@@ -87,10 +87,10 @@ impl Database {
         let of_pool = sessions.clone();
         let pool = pool.after_connect(move |connection, _| {
             let sessions = of_pool.clone();
-            Box::pin(async move { sessions.settle(connection).await })
+            Box::pin(async move { sessions.configure(connection).await })
         });
         let pool = Pool::Postgres(pool.connect_lazy_with(server.options));
-        Ok(Self { pool, sessions, health, timeouts, opened, reporter })
+        Ok(Self { pool, sessions, breaker, timeouts, opened, reporter })
     }
 
     /// The same as [`Self::connect`], for migrations.
@@ -153,28 +153,28 @@ impl Database {
     /// Returns a connection for statements outside a transaction.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] if the pool provides no connection in time, and [`Error::LetBe`]
+    /// [`Error::Unavailable`] if the pool provides no connection in time, and [`Error::CircuitOpen`]
     /// right after that.
     pub async fn connection(&self) -> Result<Conn> {
-        if self.health.has_failed_since(self.opened, Instant::now()) {
-            return Err(Error::LetBe);
+        if self.breaker.has_failed_since(self.opened, Instant::now()) {
+            return Err(Error::CircuitOpen);
         }
-        let (health, timeouts, reporter) = (self.health.clone(), self.timeouts, self.reporter.clone());
+        let (breaker, timeouts, reporter) = (self.breaker.clone(), self.timeouts, self.reporter.clone());
         let sessions = self.sessions.clone();
         let conn = match &self.pool {
             Pool::Sqlite(pool) => pool
                 .acquire()
                 .await
-                .map(|it| Conn::Sqlite(Watched::new(it, sessions, health, timeouts, reporter))),
+                .map(|it| Conn::Sqlite(TimedConnection::new(it, sessions, breaker, timeouts, reporter))),
             Pool::Postgres(pool) => pool
                 .acquire()
                 .await
-                .map(|it| Conn::Postgres(Watched::new(it, sessions, health, timeouts, reporter))),
+                .map(|it| Conn::Postgres(TimedConnection::new(it, sessions, breaker, timeouts, reporter))),
         };
         conn.map_err(|error| {
             let error = Error::from(error);
             if matches!(error, Error::Unavailable(_)) {
-                self.health.failed(self.timeouts, Instant::now());
+                self.breaker.record_failure(self.timeouts, Instant::now());
             }
             error
         })

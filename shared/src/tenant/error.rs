@@ -27,7 +27,7 @@ pub enum Error {
     ///
     /// The caller may retry.
     #[error("the practice database was unavailable a moment ago")]
-    LetBe,
+    CircuitOpen,
     /// The transaction conflicted with another one. A retry may succeed at once.
     #[error("the transaction conflicted with another one")]
     Contended(#[source] sqlx::Error),
@@ -74,7 +74,7 @@ impl Error {
     pub fn fault(&self) -> PracticeFault {
         match self {
             Self::Unavailable(_) if self.is_refused_login() => PracticeFault::RefusedLogin,
-            Self::Unavailable(_) | Self::LetBe | Self::Contended(_) => PracticeFault::Unreachable,
+            Self::Unavailable(_) | Self::CircuitOpen | Self::Contended(_) => PracticeFault::Unreachable,
             Self::WrongDatabase => PracticeFault::WrongDatabase,
             Self::Registry(_) | Self::ConnectionString(_) => PracticeFault::NotRegistered,
             Self::Refused(_)

@@ -27,7 +27,7 @@ impl RequestKey {
 
 /// A stored response.
 #[derive(Clone, Debug, sqlx::FromRow)]
-pub struct Kept {
+pub struct StoredResponse {
     pub body_hash: String,
     pub status: i64,
     /// The JSON body.
@@ -35,7 +35,7 @@ pub struct Kept {
 }
 
 /// Returns the stored response for this key, unless it has expired.
-pub async fn find(conn: &mut Conn, key: &RequestKey, now: Timestamp) -> Result<Option<Kept>> {
+pub async fn find(conn: &mut Conn, key: &RequestKey, now: Timestamp) -> Result<Option<StoredResponse>> {
     Ok(on!(conn, c => sqlx::query_as(
         "select body_hash, status, response from idempotency_keys
          where key_id = $1 and method = $2 and path = $3 and idempotency_key = $4 and expires_at > $5",

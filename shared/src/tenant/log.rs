@@ -27,14 +27,14 @@ macro_rules! columns {
 pub struct LogRow {
     pub log_id: LogId,
     /// `None` when it holds what no column of the log should: that must not hold up the rows after it.
-    pub entry: Option<Entry>,
+    pub entry: Option<LogEntry>,
     /// Of the call that wrote it; the EMR's own programs have none. What isn't of its form is none either.
     pub request_id: Option<RequestId>,
 }
 
 /// What a row says.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub struct LogEntry {
     pub table_name: String,
     pub action: String,
     pub record_id: i64,
@@ -50,7 +50,7 @@ impl LogRow {
 
     /// A number that another row with the same id doesn't have.
     pub fn print(&self) -> u64 {
-        let Some(Entry { table_name, action, record_id, logged_at }) = &self.entry else { return 0 };
+        let Some(LogEntry { table_name, action, record_id, logged_at }) = &self.entry else { return 0 };
         let time = logged_at.map(Timestamp::as_microsecond);
         u64::from(crc32fast::hash(format!("{table_name}\n{action}\n{record_id}\n{time:?}").as_bytes()))
     }
@@ -62,13 +62,13 @@ impl<'r, R: ForeignRow> sqlx::FromRow<'r, R> for LogRow {
         let request_id: Foreign<String> = row.foreign("request_id")?;
         Ok(Self {
             log_id: log_id.ok_or_else(|| sqlx::Error::Decode("the id of a row of the log".into()))?,
-            entry: Entry::read(row)?,
+            entry: LogEntry::read(row)?,
             request_id: request_id.value().as_deref().and_then(RequestId::parse),
         })
     }
 }
 
-impl Entry {
+impl LogEntry {
     fn read<R: ForeignRow>(row: &R) -> sqlx::Result<Option<Self>> {
         let (table_name, action) = (row.foreign("table_name")?.value(), row.foreign("action")?.value());
         let (record_id, logged_at) = (row.foreign("record_id")?.value(), row.foreign("logged_at")?.value());

@@ -19,7 +19,7 @@ use crate::domain::{
 
 /// The personal data that partners read and write; texts are stored as they were entered.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Details {
+pub struct PatientDetails {
     pub first_name: String,
     pub mi: Option<String>,
     pub last_name: String,
@@ -60,7 +60,7 @@ pub struct Details {
 #[derive(Clone, Debug)]
 pub struct Patient {
     pub patient_id: PatientId,
-    pub details: Details,
+    pub details: PatientDetails,
     created_at: Timestamp,
     updated_at: Timestamp,
 }
@@ -74,7 +74,7 @@ pub struct Filter {
     pub terms: Option<Vec<Term>>,
 }
 
-/// The columns of [`Details`], in their order.
+/// The columns of [`PatientDetails`], in their order.
 macro_rules! columns {
     () => {
         "first_name, mi, last_name, full_name, nick_name, gender, dob, life_stage, pronouns, sexual_identity, \
@@ -83,7 +83,7 @@ macro_rules! columns {
     };
 }
 
-/// The columns of [`Details`] as they are selected, at a bounded size.
+/// The columns of [`PatientDetails`] as they are selected, at a bounded size.
 ///
 /// Longer texts of the EMR are truncated. A picture above the limit cannot be truncated, so it
 /// reads as null.
@@ -223,7 +223,7 @@ macro_rules! bind_details {
     };
 }
 
-impl Details {
+impl PatientDetails {
     pub fn dob(&self) -> Option<Date> {
         self.dob.map(jiff_sqlx::Date::to_jiff)
     }
@@ -286,7 +286,7 @@ impl FromColumns for Patient {
         let id = columns.required("patient_id")?;
         // An infinite date of birth is unreadable.
         let dob = columns.date("dob")?;
-        let mut details = Details {
+        let mut details = PatientDetails {
             first_name: columns.text("first_name")?,
             mi: columns.optional("mi")?,
             last_name: columns.text("last_name")?,
@@ -319,7 +319,7 @@ impl FromColumns for Patient {
             sh_country: columns.optional("sh_country")?,
             pt_img: columns.optional("pt_img")?,
             notes: columns.optional("notes")?,
-            ..Details::default()
+            ..PatientDetails::default()
         };
         details.set_dob(dob);
         let (created_at, updated_at) = (columns.instant("created_at")?, columns.instant("updated_at")?);
@@ -346,7 +346,7 @@ pub async fn lock(conn: &mut Conn, id: PatientId) -> Result<Option<Patient>> {
 }
 
 /// Inserts a patient and its search words.
-pub async fn insert(conn: &mut Conn, details: &Details, now: Timestamp) -> Result<PatientId> {
+pub async fn insert(conn: &mut Conn, details: &PatientDetails, now: Timestamp) -> Result<PatientId> {
     let statement = format!(
         concat!(
             "insert into patients (patient_id, ",
@@ -368,7 +368,7 @@ pub async fn insert(conn: &mut Conn, details: &Details, now: Timestamp) -> Resul
 pub async fn update(
     conn: &mut Conn,
     id: PatientId,
-    (before, after): (&Details, &Details),
+    (before, after): (&PatientDetails, &PatientDetails),
     now: Timestamp,
 ) -> Result<()> {
     let changed = before.changed_columns(after);
@@ -518,7 +518,7 @@ impl FromColumns for Compared {
 }
 
 impl Likeness {
-    fn of(details: &Details) -> Self {
+    fn of(details: &PatientDetails) -> Self {
         Self {
             first_name: details.first_name.clone(),
             last_name: details.last_name.clone(),
@@ -548,7 +548,7 @@ impl Likeness {
 /// Returns patients that may be the same person, lowest id first; at most 50.
 ///
 /// One statement, with short rows.
-pub async fn possible_duplicates(conn: &mut Conn, details: &Details) -> Result<Vec<PatientId>> {
+pub async fn possible_duplicates(conn: &mut Conn, details: &PatientDetails) -> Result<Vec<PatientId>> {
     let mut words: Vec<String> = details.phones().map(phone_key).collect();
     words.extend(details.email.as_deref().map(email_word));
     words.sort_unstable();

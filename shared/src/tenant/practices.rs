@@ -10,8 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::{sync::OnceCell, time::timeout};
 
 use super::{
-    Admission, DataProblems, Database, Error, Health, Reporter, Result, TenantDb, Timeouts, schema::SCHEMA,
-    silence,
+    Admission, CircuitBreaker, DataProblems, Database, Error, Reporter, Result, TenantDb, Timeouts,
+    schema::SCHEMA, timed_out,
 };
 use crate::{
     auth::PracticeGrant,
@@ -37,9 +37,9 @@ const MAX_OPEN_IN_BACKGROUND: usize = 512;
 pub const MAX_AGE: SignedDuration = SignedDuration::from_mins(10);
 const CONNECTIONS: u32 = 2;
 
-struct Entry {
+struct OpenPractice {
     cell: Arc<OnceCell<TenantDb>>,
-    health: Arc<Health>,
+    breaker: Arc<CircuitBreaker>,
     opened: Timestamp,
     used: Timestamp,
 }
@@ -48,7 +48,7 @@ struct Entry {
 ///
 /// Each is opened on first use, behind its own cell, so that a slow one delays no other.
 pub struct Practices {
-    entries: Mutex<HashMap<PracticePass, Entry>>,
+    entries: Mutex<HashMap<PracticePass, OpenPractice>>,
     max_open: usize,
     connections: u32,
     timeouts: Timeouts,
@@ -89,7 +89,7 @@ impl Practices {
     /// Returns the database of `grant`'s practice; calls `locate` if it is not open.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] and, soon after it, [`Error::LetBe`]; [`Error::WrongDatabase`];
+    /// [`Error::Unavailable`] and, soon after it, [`Error::CircuitOpen`]; [`Error::WrongDatabase`];
     /// [`Error::Registry`]; errors of `locate`.
     pub async fn open<E: From<Error>>(
         &self,
@@ -98,22 +98,22 @@ impl Practices {
         locate: impl AsyncFnOnce() -> Result<Location, E>,
     ) -> Result<TenantDb, E> {
         let practicepass = grant.practicepass();
-        let (cell, health, admission) = self.admit(practicepass, now)?;
+        let (cell, breaker, admission) = self.admit(practicepass, now)?;
         let is_probe = admission == Admission::Probe;
         let limit = if is_probe { self.timeouts.probe } else { self.timeouts.round_trip };
         let opened = cell
             .get_or_try_init(async || {
                 let location = locate().await?;
                 // A caller that waited here for another's failed attempt must not wait again.
-                if !is_probe && health.is_ill(Instant::now()) {
-                    return Err(Error::LetBe.into());
+                if !is_probe && breaker.is_open(Instant::now()) {
+                    return Err(Error::CircuitOpen.into());
                 }
-                let opening = open(practicepass, &location, self, &health);
+                let opening = open(practicepass, &location, self, &breaker);
                 let opened = timeout(limit, opening).await;
-                let opened = opened.unwrap_or_else(|_| Err(Error::Unavailable(silence())));
+                let opened = opened.unwrap_or_else(|_| Err(Error::Unavailable(timed_out())));
                 match &opened {
-                    Ok(_) => health.answered(),
-                    Err(Error::Unavailable(_)) => health.failed(self.timeouts, Instant::now()),
+                    Ok(_) => breaker.close(),
+                    Err(Error::Unavailable(_)) => breaker.record_failure(self.timeouts, Instant::now()),
                     Err(_) => (),
                 }
                 opened.map_err(E::from)
@@ -137,28 +137,28 @@ impl Practices {
         &self,
         practicepass: &PracticePass,
         now: Timestamp,
-    ) -> Result<(Arc<OnceCell<TenantDb>>, Arc<Health>, Admission)> {
+    ) -> Result<(Arc<OnceCell<TenantDb>>, Arc<CircuitBreaker>, Admission)> {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.retain(|_, it| now.duration_since(it.opened) < MAX_AGE && !it.health.is_outdated());
+        entries.retain(|_, it| now.duration_since(it.opened) < MAX_AGE && !it.breaker.is_outdated());
         if !entries.contains_key(practicepass) && entries.len() >= self.max_open {
             let oldest = entries.iter().min_by_key(|(_, entry)| entry.used).map(|(pass, _)| pass.clone());
             oldest.and_then(|pass| entries.remove(&pass));
         }
-        let entry = entries.entry(practicepass.clone()).or_insert_with(|| Entry {
+        let entry = entries.entry(practicepass.clone()).or_insert_with(|| OpenPractice {
             cell: Arc::default(),
-            health: Arc::default(),
+            breaker: Arc::default(),
             opened: now,
             used: now,
         });
         entry.used = now;
-        let admission = entry.health.admit(self.timeouts, Instant::now());
+        let admission = entry.breaker.admit(self.timeouts, Instant::now());
         match admission {
-            Admission::Open => (),
-            Admission::LetBe => return Err(Error::LetBe),
+            Admission::Accept => (),
+            Admission::Reject => return Err(Error::CircuitOpen),
             // The old connections may be dead without showing it.
             Admission::Probe => entry.cell = Arc::default(),
         }
-        Ok((entry.cell.clone(), entry.health.clone(), admission))
+        Ok((entry.cell.clone(), entry.breaker.clone(), admission))
     }
 }
 
@@ -166,7 +166,7 @@ async fn open(
     practicepass: &PracticePass,
     location: &Location,
     of: &Practices,
-    health: &Arc<Health>,
+    breaker: &Arc<CircuitBreaker>,
 ) -> Result<TenantDb> {
     let registered = zones::get(&location.time_zone)
         .ok_or_else(|| Error::Registry(format!("unknown time zone {:?}", location.time_zone)))?;
@@ -176,7 +176,7 @@ async fn open(
         Some(SCHEMA),
         of.connections,
         of.timeouts,
-        health.clone(),
+        breaker.clone(),
         reporter,
     )?;
     let db = TenantDb::new(database, practicepass.clone(), registered);

@@ -36,7 +36,7 @@ pub const AUDIT_ACTION: &str = "restore.reconcile";
 /// The query to a practice's database.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Question {
+pub struct ExamineRequest {
     pub practicepass: PracticePass,
     /// The start of the audit log's period.
     pub since: Timestamp,
@@ -138,7 +138,7 @@ pub struct Facts {
 }
 
 /// Makes the repairs, then reads the facts.
-pub async fn examine(db: &Database, question: &Question) -> Result<Facts> {
+pub async fn examine(db: &Database, question: &ExamineRequest) -> Result<Facts> {
     if let Some(mend) = &question.mend {
         apply(db, question, mend).await?;
     }
@@ -176,7 +176,7 @@ fn seen(row: &log::LogRow) -> SeenRow {
     SeenRow { log_id: row.log_id, print: row.print(), event, logged_at: entry.and_then(|it| it.logged_at) }
 }
 
-async fn calls(conn: &mut Conn, question: &Question) -> Result<Vec<AuditedCall>> {
+async fn calls(conn: &mut Conn, question: &ExamineRequest) -> Result<Vec<AuditedCall>> {
     let asked: Vec<&String> = question.calls.iter().collect();
     let mut found = Vec::new();
     for asked in asked.chunks(AT_ONCE) {
@@ -271,7 +271,7 @@ async fn stray_answers(conn: &mut Conn, now: Timestamp) -> Result<Vec<StrayAnswe
     Ok(strays)
 }
 
-async fn apply(db: &Database, question: &Question, mend: &Mend) -> Result<()> {
+async fn apply(db: &Database, question: &ExamineRequest, mend: &Mend) -> Result<()> {
     in_transaction!(db, super::Error, conn => {
         if mend.answers {
             for stray in stray_answers(conn, question.now).await? {
@@ -363,7 +363,7 @@ async fn records(conn: &mut Conn, asked: &BTreeSet<(String, i64)>) -> Result<BTr
     Ok(found)
 }
 
-async fn record(conn: &mut Conn, question: &Question, mend: &Mend, entity: &str) -> Result<()> {
+async fn record(conn: &mut Conn, question: &ExamineRequest, mend: &Mend, entity: &str) -> Result<()> {
     on!(conn, c => sqlx::query(
         "insert into audit_log (at, request_id, key_id, partner_id, action, entity, entity_ids)
          values ($1, $2, 'operator', 'operator', $3, $4, '')",

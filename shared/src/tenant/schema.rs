@@ -10,7 +10,7 @@ use sqlx::{
 };
 use tokio::time::timeout;
 
-use super::{Database, Error, Pool, Result, connection_string::ConnectionString, silence, step::step};
+use super::{Database, Error, Pool, Result, connection_string::ConnectionString, step::step, timed_out};
 
 /// Timeout for connecting. A refused connection fails at once.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -128,7 +128,7 @@ impl Schema {
 pub(super) async fn reach(options: &PgConnectOptions) -> Result<PgConnection> {
     step(format!("connecting to {}:{}", options.get_host(), options.get_port()));
     let connected = timeout(CONNECT, PgConnection::connect_with(options)).await;
-    connected.unwrap_or_else(|_| Err(silence())).map_err(|error| {
+    connected.unwrap_or_else(|_| Err(timed_out())).map_err(|error| {
         let (host, port) = (options.get_host(), options.get_port());
         Error::from(match error {
             sqlx::Error::Io(error) => {
@@ -158,7 +158,7 @@ async fn begin(connection: &mut PgConnection) -> Result<Transaction<'_, Postgres
         transaction.execute(THEN).await?;
         Ok(transaction)
     };
-    timeout(PROMPT, begun).await.unwrap_or_else(|_| Err(Error::Unavailable(silence())))
+    timeout(PROMPT, begun).await.unwrap_or_else(|_| Err(Error::Unavailable(timed_out())))
 }
 
 /// Disables the migrator's own lock.

@@ -57,7 +57,7 @@ impl Sessions {
     ///
     /// Startup options would save a round trip, but poolers reject them, and an RDS Proxy pins a
     /// connection that has set something.
-    pub(crate) async fn settle(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
+    pub(crate) async fn configure(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
         let row = sqlx::raw_sql(READ_SETTINGS).fetch_one(&mut *connection).await?;
         let [found, path, can_enter]: [String; 3] = [row.try_get(0)?, row.try_get(1)?, row.try_get(2)?];
         let ServerTimeouts { lock, statement, idle } = self.limits;

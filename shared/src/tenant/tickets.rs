@@ -19,7 +19,7 @@ use crate::domain::{
 
 /// The fields of a ticket that partners write.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Details {
+pub struct TicketDetails {
     pub subject: String,
     pub description: Option<String>,
     pub status: TicketStatus,
@@ -30,7 +30,7 @@ pub struct Details {
 #[derive(Clone, Debug)]
 pub struct Ticket {
     pub id: TicketId,
-    pub details: Details,
+    pub details: TicketDetails,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
@@ -66,7 +66,7 @@ impl FromColumns for Ticket {
 
     fn from_columns<R: ForeignRow>(columns: &mut Columns<'_, R>) -> sqlx::Result<Option<Self>> {
         let id = columns.required("ticket_id")?;
-        let details = Details {
+        let details = TicketDetails {
             subject: columns.text("subject")?,
             description: columns.optional("description")?,
             status: columns.parsed("status")?.unwrap_or(TicketStatus::Open),
@@ -159,7 +159,7 @@ pub async fn lock(conn: &mut Conn, id: TicketId) -> Result<Option<Ticket>> {
     find(conn, id).await
 }
 
-pub async fn insert(conn: &mut Conn, details: &Details, now: Timestamp) -> Result<TicketId> {
+pub async fn insert(conn: &mut Conn, details: &TicketDetails, now: Timestamp) -> Result<TicketId> {
     let statement = format!(
         "insert into tickets (ticket_id, subject, description, status, priority, assignee, created_at, updated_at)
          values ({}, $1, $2, $3, $4, $5, $6, $6) returning ticket_id",
@@ -179,7 +179,7 @@ pub async fn insert(conn: &mut Conn, details: &Details, now: Timestamp) -> Resul
 pub async fn update(
     conn: &mut Conn,
     before: &Ticket,
-    details: &Details,
+    details: &TicketDetails,
     author: &str,
     now: Timestamp,
 ) -> Result<()> {

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::domain::{
     ids::{PatientId, ProviderId, RoomId, VisitId},
-    schedule::{self, Interval, Minutes, Place},
+    schedule::{self, Interval, Minutes, VisitTime},
     visit_status::VisitStatus,
 };
 
@@ -38,7 +38,7 @@ pub struct Appointment {
     pub duration: Minutes,
     pub provider_time: Time,
     pub provider_duration: Minutes,
-    pub place: Place,
+    pub place: VisitTime,
 }
 
 /// A visit to be booked.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::{
     control::deliveries::Attempt,
-    egress::{Answer, Failure},
+    egress::{EndpointResponse, Failure},
 };
 
 /// What came of a POST.
@@ -34,7 +34,7 @@ pub(super) enum Verdict {
 }
 
 /// Classifies the answer to a POST that began at `at` and took so long.
-pub(super) fn classify(answer: Result<Answer, Failure>, at: Timestamp, took: Duration) -> Outcome {
+pub(super) fn classify(answer: Result<EndpointResponse, Failure>, at: Timestamp, took: Duration) -> Outcome {
     let duration_ms = Some(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
     let mut attempt =
         Attempt { at, status_code: None, duration_ms, error_message: None, answer: String::new() };
@@ -61,7 +61,7 @@ pub(super) fn classify(answer: Result<Answer, Failure>, at: Timestamp, took: Dur
     Outcome { attempt, took, verdict }
 }
 
-fn explain(answer: &Answer) -> String {
+fn explain(answer: &EndpointResponse) -> String {
     let status = answer.status.as_u16();
     match &answer.location {
         Some(location) => {

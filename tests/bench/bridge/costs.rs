@@ -9,13 +9,13 @@ use jiff::{
 use shared::{
     domain::{ids::ProviderId, schedule::Minutes, search::terms_of},
     tenant::{
-        calendar::{self, Found, Question},
+        calendar::{self, AvailabilityQuery, CalendarLookup},
         patients::{self, Filter},
     },
 };
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
 
-use super::{EMR, Practice, Size, Wish, book, database, event, in_the_emr, office};
+use super::{BookingRequest, EMR, Practice, Size, book, database, event, in_the_emr, office};
 
 const ROUNDS: usize = 400;
 
@@ -46,7 +46,7 @@ pub(crate) async fn compare(name: &str, mut one: impl AsyncFnMut(i64), mut other
 
 pub(crate) async fn slots(practice: &Practice, round: i64) {
     let from = date(2026, 3, 10).saturating_add(Span::new().days(round % 200));
-    let question = Question {
+    let question = AvailabilityQuery {
         provider: ProviderId(1 + round % 10),
         visit_type: Some("FOLLOWUP"),
         dates: (from, from.saturating_add(Span::new().days(6))),
@@ -55,7 +55,8 @@ pub(crate) async fn slots(practice: &Practice, round: i64) {
     };
     let mut conn = practice.db.connection().await.unwrap();
     let zone = practice.db.time_zone().clone();
-    let Found::Calendar(calendar) = calendar::read(&mut conn, &zone, &question).await.unwrap() else {
+    let CalendarLookup::Calendar(calendar) = calendar::read(&mut conn, &zone, &question).await.unwrap()
+    else {
         panic!("no calendar")
     };
     assert!(!calendar.slots(from, Minutes::new(30).unwrap()).is_empty());
@@ -68,8 +69,8 @@ async fn search(practice: &Practice, round: i64) {
     patients::page(&mut conn, &filter, 25, 0).await.unwrap();
 }
 
-pub(crate) fn wish(round: i64, hour: i8) -> Wish {
-    Wish {
+pub(crate) fn request_body(round: i64, hour: i8) -> BookingRequest {
+    BookingRequest {
         day: date(2026, 3, 10).saturating_add(Span::new().days(round % 200)),
         at: time(hour, 0, 0, 0),
         minutes: 30,
@@ -79,7 +80,7 @@ pub(crate) fn wish(round: i64, hour: i8) -> Wish {
 }
 
 async fn staff(session: &mut PgConnection, round: i64) {
-    session.execute(AssertSqlSafe(event(wish(round, 21)))).await.unwrap();
+    session.execute(AssertSqlSafe(event(request_body(round, 21)))).await.unwrap();
 }
 
 pub(crate) async fn run(visits: i64) {
@@ -113,8 +114,8 @@ pub(crate) async fn run(visits: i64) {
     .await;
     compare(
         "booking",
-        async |round| assert!(book(&native.db, wish(round, 20)).await.is_some()),
-        async |round| assert!(book(&attached.db, wish(round, 20)).await.is_some()),
+        async |round| assert!(book(&native.db, request_body(round, 20)).await.is_some()),
+        async |round| assert!(book(&attached.db, request_body(round, 20)).await.is_some()),
     )
     .await;
     compare(

@@ -12,7 +12,7 @@ use std::{
 use shared::tenant::{Bridge, bridge};
 
 use super::{
-    Practice, RULES, Size, Wish, book, costs,
+    BookingRequest, Practice, RULES, Size, book, costs,
     database::{self, Engine, mariadb},
     race,
 };
@@ -52,15 +52,15 @@ async fn attached(size: Size) -> (Practice, String) {
     (Practice { db: created.db, dsn: created.dsn }, emr)
 }
 
-fn event(wish: Wish) -> String {
+fn event(request_body: BookingRequest) -> String {
     format!(
         "insert into openemr_postcalendar_events (pc_catid, pc_aid, pc_pid, pc_eventDate, pc_duration, pc_startTime)
          values (6, '{}', '{}', '{}', {}, '{}'); select last_insert_id();",
-        wish.provider,
-        wish.patient,
-        wish.day,
-        wish.minutes * 60,
-        wish.at
+        request_body.provider,
+        request_body.patient,
+        request_body.day,
+        request_body.minutes * 60,
+        request_body.at
     )
     .replace('\n', " ")
 }
@@ -72,7 +72,7 @@ pub(crate) async fn costs(visits: i64) {
     let (attached, emr) = attached(size).await;
     let bare = database::new_name("bare");
     mariadb::create_bare(&bare);
-    let wish = costs::wish;
+    let request_body = costs::request_body;
     println!("{:<28} {:>12} {:>12} {:>8}", "median", "native", "attached", "ratio");
     costs::compare(
         "slots of a week",
@@ -82,15 +82,15 @@ pub(crate) async fn costs(visits: i64) {
     .await;
     costs::compare(
         "booking",
-        async |round| assert!(book(&native.db, wish(round, 20)).await.is_some()),
-        async |round| assert!(book(&attached.db, wish(round, 20)).await.is_some()),
+        async |round| assert!(book(&native.db, request_body(round, 20)).await.is_some()),
+        async |round| assert!(book(&attached.db, request_body(round, 20)).await.is_some()),
     )
     .await;
     let (mut without, mut with) = (mariadb::Session::open(&bare), mariadb::Session::open(&emr));
     costs::compare(
         "the EMR's insert",
-        async |round| assert!(without.ask(&event(wish(round, 21))) > 0),
-        async |round| assert!(with.ask(&event(wish(round, 21))) > 0),
+        async |round| assert!(without.ask(&event(request_body(round, 21))) > 0),
+        async |round| assert!(with.ask(&event(request_body(round, 21))) > 0),
     )
     .await;
     let begun = Instant::now();
@@ -129,7 +129,7 @@ pub(crate) async fn race(most: i64, seconds: i64) {
                     break;
                 }
                 let started = Instant::now();
-                let id = session.ask(&event(race::wish(number, 11)));
+                let id = session.ask(&event(race::request_body(number, 11)));
                 let mut longest = longest.lock().unwrap();
                 *longest = started.elapsed().max(*longest);
                 if id > 0 {
@@ -151,7 +151,7 @@ pub(crate) async fn race(most: i64, seconds: i64) {
                     break;
                 }
                 let at = begun.elapsed().as_micros();
-                match super::try_book(&practice.db, race::wish(number, 51)).await {
+                match super::try_book(&practice.db, race::request_body(number, 51)).await {
                     Ok(Some(id)) => callers.lock().unwrap().push((id.0, at)),
                     Ok(None) => {}
                     // A transaction of the staff's held the day, again and again.
@@ -185,12 +185,12 @@ pub(crate) async fn race(most: i64, seconds: i64) {
         begun.elapsed()
     );
     while bridge::pull(&practice.db).await.unwrap() > 0 {}
-    judge(&emr, &staff.lock().unwrap(), &callers.lock().unwrap());
+    report(&emr, &staff.lock().unwrap(), &callers.lock().unwrap());
     println!("differences afterwards: {:?}", bridge::check(&practice.db).await.unwrap());
 }
 
 /// Counts violations where the events are.
-fn judge(emr: &str, staff: &[(i64, u128)], callers: &[(i64, u128)]) {
+fn report(emr: &str, staff: &[(i64, u128)], callers: &[(i64, u128)]) {
     let mut script = String::from("create table written (id bigint primary key, by_staff int, at bigint);");
     for (written, by_staff) in [(staff, 1), (callers, 0)] {
         for (id, at) in written {

@@ -15,7 +15,7 @@ use jiff::{
 };
 use sqlx::{AssertSqlSafe, Row};
 
-use super::{Practice, Size, Wish, book, database, event};
+use super::{BookingRequest, Practice, Size, book, database, event};
 
 const WRITERS: i64 = 4;
 const CALLERS: i64 = 4;
@@ -31,9 +31,9 @@ fn spread(number: i64, of: i64, salt: i64) -> i64 {
     ((mixed ^ (mixed >> 29)) >> 17).rem_euclid(of)
 }
 
-pub(crate) fn wish(number: i64, salt: i64) -> Wish {
+pub(crate) fn request_body(number: i64, salt: i64) -> BookingRequest {
     let quarter = i8::try_from(spread(number, 94, salt)).unwrap();
-    Wish {
+    BookingRequest {
         day: date(2026, 3, 10).saturating_add(Span::new().days(number / A_DAY)),
         at: time(quarter / 4, quarter % 4 * 15, 0, 0),
         minutes: 20 + spread(number, 3, salt + 1) * 5,
@@ -44,15 +44,15 @@ pub(crate) fn wish(number: i64, salt: i64) -> Wish {
 
 /// What was written: of staff when it was committed, of callers when they asked.
 struct Written {
-    wish: Wish,
+    request_body: BookingRequest,
     at: Instant,
 }
 
-fn minute(wish: Wish) -> i64 {
-    i64::from(wish.at.hour()) * 60 + i64::from(wish.at.minute())
+fn minute(request_body: BookingRequest) -> i64 {
+    i64::from(request_body.at.hour()) * 60 + i64::from(request_body.at.minute())
 }
 
-fn overlaps(one: Wish, other: Wish) -> bool {
+fn overlaps(one: BookingRequest, other: BookingRequest) -> bool {
     (one.provider == other.provider || one.patient == other.patient)
         && minute(one) < minute(other) + other.minutes
         && minute(other) < minute(one) + one.minutes
@@ -76,14 +76,15 @@ pub(crate) async fn run(most: i64, seconds: i64) {
                     if number >= most {
                         break;
                     }
-                    let wish = wish(number, 11);
+                    let request_body = request_body(number, 11);
                     let started = Instant::now();
-                    let result = sqlx::query(AssertSqlSafe(event(wish))).fetch_one(&mut session).await;
+                    let result =
+                        sqlx::query(AssertSqlSafe(event(request_body))).fetch_one(&mut session).await;
                     longest = longest.max(started.elapsed());
                     match result {
                         Ok(row) => {
                             assert!(row.get::<i32, _>(0) > 0);
-                            done.push(Written { wish, at: Instant::now() });
+                            done.push(Written { request_body, at: Instant::now() });
                         }
                         Err(_) => failed += 1,
                     }
@@ -102,10 +103,10 @@ pub(crate) async fn run(most: i64, seconds: i64) {
                     if number >= most {
                         break;
                     }
-                    let (wish, at) = (wish(number, 51), Instant::now());
+                    let (request_body, at) = (request_body(number, 51), Instant::now());
                     attempts += 1;
-                    if book(&practice.db, wish).await.is_some() {
-                        done.push(Written { wish, at });
+                    if book(&practice.db, request_body).await.is_some() {
+                        done.push(Written { request_body, at });
                     }
                 }
                 (done, attempts)
@@ -131,7 +132,7 @@ pub(crate) async fn run(most: i64, seconds: i64) {
         booked.len(),
         begun.elapsed()
     );
-    judge(&staff, &booked);
+    report(&staff, &booked);
     let unbound = database::integer(&practice.db, "select count(*) from visits where not bound").await;
     let noted = database::integer(&practice.db, "select count(*) from bridge_failures").await;
     println!("{unbound} visits of the staff's lie on others; {noted} were not followed at once");
@@ -139,19 +140,23 @@ pub(crate) async fn run(most: i64, seconds: i64) {
     println!("differences afterwards: {:?}", shared::tenant::bridge::check(&practice.db).await.unwrap());
 }
 
-fn judge(staff: &[Written], booked: &[Written]) {
+fn report(staff: &[Written], booked: &[Written]) {
     let mut days: HashMap<_, (Vec<&Written>, Vec<&Written>)> = HashMap::new();
     for it in staff {
-        days.entry(it.wish.day).or_default().0.push(it);
+        days.entry(it.request_body.day).or_default().0.push(it);
     }
     for it in booked {
-        days.entry(it.wish.day).or_default().1.push(it);
+        days.entry(it.request_body.day).or_default().1.push(it);
     }
     let (mut over_committed, mut over_each_other) = (0, 0);
     for (staff, booked) in days.values() {
         for (number, one) in booked.iter().enumerate() {
-            over_committed += staff.iter().filter(|it| it.at < one.at && overlaps(it.wish, one.wish)).count();
-            over_each_other += booked[number + 1..].iter().filter(|it| overlaps(it.wish, one.wish)).count();
+            over_committed += staff
+                .iter()
+                .filter(|it| it.at < one.at && overlaps(it.request_body, one.request_body))
+                .count();
+            over_each_other +=
+                booked[number + 1..].iter().filter(|it| overlaps(it.request_body, one.request_body)).count();
         }
     }
     println!(

@@ -30,7 +30,7 @@ use crate::office::{
     start_control,
 };
 
-pub(crate) struct World {
+pub(crate) struct BenchStack {
     app: App,
     db: TenantDb,
     queue: Received,
@@ -38,7 +38,7 @@ pub(crate) struct World {
     _files: tempfile::TempDir,
 }
 
-impl World {
+impl BenchStack {
     pub(crate) async fn open() -> Self {
         let files = tempfile::tempdir().unwrap();
         let table = |id: &str| Some(id.to_owned());
@@ -46,7 +46,7 @@ impl World {
             control: table("ControlTable"),
             deliveries: table("DeliveriesTable"),
             activity: table("ActivityTable"),
-            ledger: table("LedgerTable"),
+            ephemeral: table("EphemeralTable"),
             delivery_shards: None,
         };
         let (dynamodb, calls, _) =

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use shared::{
     api::{
-        Admin, Answer, ApiError, ApiResult, Change, Code, Data, FieldError, IdempotencyKey, Once, PathText,
-        Problem, Reading, portal_origin,
+        Admin, ApiError, ApiResult, Change, Code, Data, FieldError, IdempotencyKey, JsonAnswer, Once,
+        PathText, Problem, Reading, portal_origin,
     },
     body,
     control::{
@@ -105,12 +105,12 @@ pub(crate) async fn approve_access_request(
     admin: Admin,
     PathText(id): PathText,
     headers: HeaderMap,
-    Once { body: wish, key }: Once<Reading<ApproveAccess>>,
-) -> ApiResult<Answer> {
+    Once { body: request_body, key }: Once<Reading<ApproveAccess>>,
+) -> ApiResult<JsonAnswer> {
     if let Some(answer) = admin.kept(&key).await? {
         return Ok(answer);
     }
-    match approve(&admin, id, &headers, wish, &key).await {
+    match approve(&admin, id, &headers, request_body, &key).await {
         // The decision may come from this same request, sent twice.
         Err(error) if matches!(error.code(), Code::AlreadyDecided | Code::ConcurrentChange) => {
             admin.kept(&key).await?.ok_or_else(already_decided)
@@ -123,15 +123,15 @@ async fn approve(
     admin: &Admin,
     id: String,
     headers: &HeaderMap,
-    wish: Reading<ApproveAccess>,
+    request_body: Reading<ApproveAccess>,
     key: &IdempotencyKey,
-) -> ApiResult<Answer> {
+) -> ApiResult<JsonAnswer> {
     let mut request = match load_pending(admin, id).await {
         // Report an invalid body even if the request cannot be approved.
-        Err(error) => return Err(wish.judge(Vec::new()).err().unwrap_or(error)),
+        Err(error) => return Err(request_body.validate(Vec::new()).err().unwrap_or(error)),
         Ok(request) => request,
     };
-    let grant = judge(admin, &request, wish).await?;
+    let grant = validate(admin, &request, request_body).await?;
     let token = ClaimToken::from_random(&request.id, admin.app.random.bytes());
     let url = claim_url(admin, headers, &token)?;
     let approval = Approval {
@@ -153,7 +153,7 @@ async fn approve(
         writes.push(admin.app.control.save_partner(&grant.partner)?);
     }
     let change = Change::new("access-requests.approve", request.id.as_str());
-    let answer = Answer::new(StatusCode::OK, &Data { data: approved })?;
+    let answer = JsonAnswer::new(StatusCode::OK, &Data { data: approved })?;
     admin.commit_once(key, change, writes, answer).await
 }
 
@@ -171,15 +171,19 @@ struct Grant {
 ///
 /// # Errors
 /// 422 with every invalid field, or 409 if the partner is suspended.
-async fn judge(admin: &Admin, request: &AccessRequest, wish: Reading<ApproveAccess>) -> ApiResult<Grant> {
+async fn validate(
+    admin: &Admin,
+    request: &AccessRequest,
+    request_body: Reading<ApproveAccess>,
+) -> ApiResult<Grant> {
     let mut errors = Vec::new();
-    let named = wish.peek::<ApprovedPractice>("practicepass");
+    let named = request_body.peek::<ApprovedPractice>("practicepass");
     let named = named.map_or_else(|| request.practice.clone(), String::from);
     let practice = fields::practice(admin, &named).await?;
-    if practice.is_none() && !wish.is_wrong("practicepass") {
+    if practice.is_none() && !request_body.is_wrong("practicepass") {
         errors.push(fields::unknown("practicepass", "registered practice"));
     }
-    let scopes = wish.peek("scopes").unwrap_or_else(|| request.requested_scopes.clone());
+    let scopes = request_body.peek("scopes").unwrap_or_else(|| request.requested_scopes.clone());
     let scopes = fields::scopes(scopes).map_err(|error| errors.push(error)).unwrap_or_default();
     let added = |scope: &&Scope| !request.requested_scopes.contains(scope);
     if let Some(scope) = scopes.iter().find(added) {
@@ -189,19 +193,19 @@ async fn judge(admin: &Admin, request: &AccessRequest, wish: Reading<ApproveAcce
             message: format!("{scope} was not requested"),
         });
     }
-    let partner = match wish.peek::<ApprovedPartner>("partnerId") {
+    let partner = match request_body.peek::<ApprovedPartner>("partnerId") {
         Some(id) => admin.app.control.partner(&PartnerId(id.0)).await?.map(|partner| (partner, false)),
         None => Some((new_partner(admin, request), true)),
     };
     if partner.is_none() {
         errors.push(fields::unknown("partnerId", "partner"));
     }
-    let expires_at = wish.peek("expiresAt");
+    let expires_at = request_body.peek("expiresAt");
     errors.extend(expires_at.and_then(|it| expiry(it, admin.now()).err()));
-    let allowed_cidrs = networks(wish.peek("allowedCidrs").unwrap_or_default());
+    let allowed_cidrs = networks(request_body.peek("allowedCidrs").unwrap_or_default());
     let allowed_cidrs = allowed_cidrs.map_err(|error| errors.push(error)).unwrap_or_default();
-    let rate_limit = wish.peek::<RateLimit>("rateLimit").unwrap_or_default().0;
-    wish.judge(errors)?;
+    let rate_limit = request_body.peek::<RateLimit>("rateLimit").unwrap_or_default().0;
+    request_body.validate(errors)?;
     let (Some(practice), Some((partner, new_partner))) = (practice, partner) else {
         return Err(ApiError::not_found());
     };

@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderMap, StatusCode};
 use shared::{
-    api::{Admin, Answer, ApiError, ApiResult, Change, Code, Data, NoBody, Once, PathText, Problem},
+    api::{Admin, ApiError, ApiResult, Change, Code, Data, JsonAnswer, NoBody, Once, PathText, Problem},
     control::{
         access_requests::{AccessStatus, CLAIM_VALID, ClaimToken},
         partners::PartnerStatus,
@@ -43,7 +43,7 @@ pub(crate) async fn reissue_claim_link(
     PathText(id): PathText,
     headers: HeaderMap,
     Once { body: NoBody, key }: Once<NoBody>,
-) -> ApiResult<Answer> {
+) -> ApiResult<JsonAnswer> {
     if let Some(answer) = admin.kept(&key).await? {
         return Ok(answer);
     }
@@ -64,7 +64,7 @@ pub(crate) async fn reissue_claim_link(
     request.approval = Some(approval);
     request.decide(AccessStatus::Approved, admin.now());
     let write = admin.app.control.save_access_request(&request)?;
-    let answer = Answer::new(StatusCode::OK, &Data { data: approved })?;
+    let answer = JsonAnswer::new(StatusCode::OK, &Data { data: approved })?;
     let change = Change::new("access-requests.reissue", request.id.as_str());
     admin.commit_once(&key, change, vec![write], answer).await
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use shared::{
     api::{FieldProblem, FieldValue, Source, integer_between},
-    control::activity::{Cursor, StatusFilter},
+    control::activity::{ActivityPosition, StatusFilter},
 };
 use utoipa::ToSchema;
 
@@ -97,11 +97,11 @@ impl FieldValue for ActivityLimit {
 
 #[derive(Clone, Debug, ToSchema)]
 #[schema(value_type = String, max_length = 200, pattern = "^[A-Za-z0-9_-]+$")]
-pub(crate) struct ActivityCursor(pub(crate) Cursor);
+pub(crate) struct ActivityCursor(pub(crate) ActivityPosition);
 
 impl FieldValue for ActivityCursor {
     fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
-        let cursor = Cursor::parse(source.text()?);
+        let cursor = ActivityPosition::parse(source.text()?);
         cursor.map(Self).ok_or_else(|| FieldProblem::invalid("must be a 'nextCursor' of this list"))
     }
 }

@@ -1,7 +1,9 @@
 //! Changes keys that other requests may change concurrently.
 
 use shared::{
-    api::{Admin, Answer, ApiError, ApiResult, Change, Code, IdempotencyKey, TRIES, step_back},
+    api::{
+        Admin, ApiError, ApiResult, Change, Code, IdempotencyKey, JsonAnswer, MAX_CONFLICT_RETRIES, backoff,
+    },
     auth::{KeyRecord, KeyStatus},
     control,
     domain::ids::KeyId,
@@ -40,7 +42,7 @@ pub(crate) async fn change(
     act: Act<'_>,
     edit: impl Fn(&mut KeyRecord),
 ) -> ApiResult<KeyRecord> {
-    for attempt in 1..=TRIES {
+    for attempt in 1..=MAX_CONFLICT_RETRIES {
         let mut key = load_active(admin, id).await?;
         edit(&mut key);
         key.revision += 1;
@@ -51,7 +53,7 @@ pub(crate) async fn change(
                 admin.app.keys.forget_partner(&key.partner_id);
                 return Ok(key);
             }
-            Err(control::Error::ConditionFailed) => step_back(&admin.app, attempt).await,
+            Err(control::Error::ConditionFailed) => backoff(&admin.app, attempt).await,
             Err(error) => return Err(error.into()),
         }
     }
@@ -64,8 +66,8 @@ pub(crate) async fn change_once(
     once: &IdempotencyKey,
     action: &'static str,
     key: &KeyRecord,
-    answer: Answer,
-) -> ApiResult<Answer> {
+    answer: JsonAnswer,
+) -> ApiResult<JsonAnswer> {
     let write = admin.app.control.change_api_key(key)?;
     let answer = admin.commit_once(once, Change::new(action, key.id.as_str()), vec![write], answer).await?;
     admin.app.keys.forget_partner(&key.partner_id);

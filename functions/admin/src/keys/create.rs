@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use jiff::Timestamp;
 use shared::{
-    api::{Admin, Answer, ApiError, ApiResult, Change, Code, Data, FieldError, Once, Problem, Reading},
+    api::{Admin, ApiError, ApiResult, Change, Code, Data, FieldError, JsonAnswer, Once, Problem, Reading},
     auth::{
         KeyRecord, KeyTerms,
         api_key::{ApiKey, Mode},
@@ -67,17 +67,17 @@ body! {
 )]
 pub(crate) async fn create_key(
     admin: Admin,
-    Once { body: wish, key: once }: Once<Reading<CreateKey>>,
-) -> ApiResult<Answer> {
+    Once { body: request_body, key: once }: Once<Reading<CreateKey>>,
+) -> ApiResult<JsonAnswer> {
     if let Some(answer) = admin.kept(&once).await? {
         return Ok(answer);
     }
-    let (mode, terms) = judge(&admin, wish).await?;
+    let (mode, terms) = validate(&admin, request_body).await?;
     let key = ApiKey::from_random(mode, &admin.app.random.bytes());
     let record = KeyRecord::new(&key, terms, admin.now());
     let write = admin.app.control.mint_api_key(&record)?;
     let data = NewKey { api_key: key.reveal(), key: KeyRow::new(record, admin.now()) };
-    let answer = Answer::new(StatusCode::CREATED, &Data { data })?;
+    let answer = JsonAnswer::new(StatusCode::CREATED, &Data { data })?;
     admin.commit_once(&once, Change::created("keys.create", key.id.as_str()), vec![write], answer).await
 }
 
@@ -85,26 +85,26 @@ pub(crate) async fn create_key(
 ///
 /// # Errors
 /// 422 with every invalid field, or 409 if the partner is suspended.
-async fn judge(admin: &Admin, wish: Reading<CreateKey>) -> ApiResult<(Mode, KeyTerms)> {
+async fn validate(admin: &Admin, request_body: Reading<CreateKey>) -> ApiResult<(Mode, KeyTerms)> {
     let mut errors = Vec::new();
-    let partner = match wish.peek::<PartnerIdText>("partnerId") {
+    let partner = match request_body.peek::<PartnerIdText>("partnerId") {
         Some(id) => {
             let found = admin.app.control.partner(&PartnerId(id.0)).await?;
             found.ok_or_else(|| errors.push(fields::unknown("partnerId", "partner"))).ok()
         }
         None => None,
     };
-    let practice = match wish.peek::<PracticeText>("practicepass") {
+    let practice = match request_body.peek::<PracticeText>("practicepass") {
         Some(text) => {
             let found = fields::practice(admin, &text.0).await?;
             found.ok_or_else(|| errors.push(fields::unknown("practicepass", "registered practice"))).ok()
         }
         None => None,
     };
-    errors.extend(wish.peek("scopes").and_then(|it| fields::scopes(it).err()));
-    errors.extend(wish.peek("expiresAt").and_then(|it| expiry(it, admin.now()).err()));
-    errors.extend(wish.peek("allowedCidrs").and_then(|it| networks(it).err()));
-    let body = wish.judged(errors)?;
+    errors.extend(request_body.peek("scopes").and_then(|it| fields::scopes(it).err()));
+    errors.extend(request_body.peek("expiresAt").and_then(|it| expiry(it, admin.now()).err()));
+    errors.extend(request_body.peek("allowedCidrs").and_then(|it| networks(it).err()));
+    let body = request_body.validated(errors)?;
     // Both fields are required and valid here.
     let (Some(partner), Some(practice)) = (partner, practice) else { return Err(ApiError::not_found()) };
     if partner.status == PartnerStatus::Suspended {

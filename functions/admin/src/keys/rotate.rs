@@ -4,7 +4,8 @@ use axum::http::StatusCode;
 use jiff::SignedDuration;
 use shared::{
     api::{
-        Admin, Answer, ApiError, ApiResult, Data, FieldProblem, FieldValue, Once, PathText, Problem, Source,
+        Admin, ApiError, ApiResult, Data, FieldProblem, FieldValue, JsonAnswer, Once, PathText, Problem,
+        Source,
     },
     auth::api_key::ApiKey,
     body,
@@ -70,7 +71,7 @@ pub(crate) async fn rotate_key(
     admin: Admin,
     PathText(id): PathText,
     Once { body, key: once }: Once<RotateKey>,
-) -> ApiResult<Answer> {
+) -> ApiResult<JsonAnswer> {
     if let Some(answer) = admin.kept(&once).await? {
         return Ok(answer);
     }
@@ -80,6 +81,6 @@ pub(crate) async fn rotate_key(
     key.rotate(&new, body.overlap.0.map(|overlap| admin.now() + overlap), admin.now());
     key.revision += 1;
     let data = NewKey { api_key: new.reveal(), key: KeyRow::new(key.clone(), admin.now()) };
-    let answer = Answer::new(StatusCode::OK, &Data { data })?;
+    let answer = JsonAnswer::new(StatusCode::OK, &Data { data })?;
     change_once(&admin, &once, "keys.rotate", &key, answer).await
 }

@@ -64,12 +64,12 @@ pub(crate) async fn update_key(
 ) -> ApiResult<Data<KeyRow>> {
     let id = KeyId(id);
     let stored = admin.app.control.api_key(&id).await?.ok_or_else(|| update.of_nothing())?;
-    let wish = update.reading(&KeyRow::new(stored, admin.now()))?;
+    let request_body = update.reading(&KeyRow::new(stored, admin.now()))?;
     let mut errors = FieldErrors::default();
-    errors.extend(wish.peek("scopes").and_then(|it| fields::scopes(it).err()));
-    errors.extend(wish.peek("expiresAt").and_then(|it| expiry(it, admin.now()).err()));
-    errors.extend(wish.peek("allowedCidrs").and_then(|it| networks(it).err()));
-    let body = wish.judged(errors)?;
+    errors.extend(request_body.peek("scopes").and_then(|it| fields::scopes(it).err()));
+    errors.extend(request_body.peek("expiresAt").and_then(|it| expiry(it, admin.now()).err()));
+    errors.extend(request_body.peek("allowedCidrs").and_then(|it| networks(it).err()));
+    let body = request_body.validated(errors)?;
     let refused = |error: FieldError| ApiError::fields(FieldErrors::from(error));
     let mut wanted = load_active(&admin, &id).await?;
     let mut changed = Vec::new();

@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use shared::{
-    api::{Admin, Answer, ApiResult, Change, Data, Email, Once, Phone, Problem, Website},
+    api::{Admin, ApiResult, Change, Data, Email, JsonAnswer, Once, Phone, Problem, Website},
     body,
     control::partners::{Partner, PartnerStatus},
     domain::ids::PartnerId,
@@ -46,7 +46,7 @@ body! {
 pub(crate) async fn create_partner(
     admin: Admin,
     Once { body, key }: Once<CreatePartner>,
-) -> ApiResult<Answer> {
+) -> ApiResult<JsonAnswer> {
     if let Some(answer) = admin.kept(&key).await? {
         return Ok(answer);
     }
@@ -68,6 +68,6 @@ pub(crate) async fn create_partner(
     };
     let write = admin.app.control.save_partner(&partner)?;
     let id = partner.id.clone();
-    let answer = Answer::new(StatusCode::CREATED, &Data { data: PartnerRow::from(partner) })?;
+    let answer = JsonAnswer::new(StatusCode::CREATED, &Data { data: PartnerRow::from(partner) })?;
     admin.commit_once(&key, Change::created("partners.create", id.as_str()), vec![write], answer).await
 }

@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 use shared::{
     api::{
-        Admin, ApiError, ApiResult, Body, Change, Code, Data, Email, FieldProblem, FieldValue, Patch,
-        PathText, Phone, Problem, Replace, Source, TRIES, Update, UpdateOf, Website, step_back,
+        Admin, ApiError, ApiResult, Body, Change, Code, Data, Email, FieldProblem, FieldValue,
+        MAX_CONFLICT_RETRIES, Patch, PathText, Phone, Problem, Replace, Source, Update, UpdateOf, Website,
+        backoff,
     },
     body,
     control::{
@@ -125,7 +126,7 @@ pub(crate) async fn update_partner(
     PathText(id): PathText,
     Body(update): Body<Update<UpdatePartner>>,
 ) -> ApiResult<Data<PartnerRow>> {
-    for attempt in 1..=TRIES {
+    for attempt in 1..=MAX_CONFLICT_RETRIES {
         let partner = admin.app.control.partner(&PartnerId(id.clone())).await?;
         let mut partner = partner.ok_or_else(|| update.of_nothing())?;
         let change = update.against(&PartnerDetail::of(&admin, partner.clone()).await?)?;
@@ -145,7 +146,7 @@ pub(crate) async fn update_partner(
                 admin.app.keys.forget_partner(&partner.id);
                 return Ok(Data { data: partner.into() });
             }
-            Err(control::Error::ConditionFailed) => step_back(&admin.app, attempt).await,
+            Err(control::Error::ConditionFailed) => backoff(&admin.app, attempt).await,
             Err(error) => return Err(error.into()),
         }
     }

@@ -2,8 +2,8 @@
 
 use shared::{
     api::{
-        Admin, Answer, ApiError, ApiResult, Change, Done, Message, NoBody, Once, PathId, Problem, Retried,
-        once, resend, subscription_of,
+        Admin, ApiError, ApiResult, Change, Done, JsonAnswer, Message, NoBody, Once, PathId, Problem,
+        Retried, once, resend, subscription_of,
     },
     domain::ids::DeliveryId,
 };
@@ -45,7 +45,7 @@ pub(crate) async fn retry_webhook_delivery(
     admin: Admin,
     PathId(source_id): PathId<DeliveryId>,
     Once { key, body: NoBody }: Once<NoBody>,
-) -> ApiResult<Answer> {
+) -> ApiResult<JsonAnswer> {
     once(&admin.app, key.of_owner("admin"), admin.now(), Box::pin(send(&admin, source_id))).await
 }
 

@@ -132,5 +132,5 @@ pub(crate) async fn list_webhook_subscriptions(
         })
         .buffered(CONCURRENCY);
     let items: Vec<SubscriptionRow> = rows.try_collect().await?;
-    Ok(CursorPage::new(control::Slice { items, next: slice.next }, limit))
+    Ok(CursorPage::new(control::ListPage { items, next: slice.next }, limit))
 }

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span, Timestamp};
 use shared::domain::ids::ProviderId;
 use shared::domain::schedule::{
-    Calendar, Facts, Interval, Minutes, Place, Practice, VisitTypeRules, instant_of_midnight,
+    Calendar, Facts, Interval, Minutes, Practice, VisitTime, VisitTypeRules, instant_of_midnight,
 };
 
 use super::dice::Dice;
@@ -121,7 +121,7 @@ impl Diary<'_> {
         let kind = *self.dice.pick(&types);
         let minutes = *self.dice.pick(&DURATIONS);
         let Some(duration) = Minutes::new(minutes) else { return };
-        let place = Place::at(self.today.zone, date, time, duration);
+        let place = VisitTime::at(self.today.zone, date, time, duration);
         if place.skipped || place.visit.from - kind.buffers.0 * 60 < *free_from {
             return;
         }
@@ -152,7 +152,7 @@ impl Diary<'_> {
         patient: i64,
         kind: &str,
         (time, minutes): (Time, i64),
-        place: &Place,
+        place: &VisitTime,
     ) {
         let now = self.today.now;
         let id = i64::try_from(self.rows.len()).unwrap_or_default() + 1;

@@ -24,10 +24,10 @@ pub(super) const RESTORED_TABLE: &str = "ControlTable-restored";
 /// A backup of a practice's database.
 pub(super) struct DatabaseBackup {
     pub(super) at: Timestamp,
-    kept: Kept,
+    kept: BackupLocation,
 }
 
-enum Kept {
+enum BackupLocation {
     File(PathBuf),
     /// A database on the same server, and the connection string of the original.
     Copy {
@@ -48,25 +48,25 @@ impl DatabaseBackup {
         let at = Timestamp::now();
         if let Some(source) = path_of(&dsn) {
             vacuum_into(&source, file)?;
-            return Ok(Self { at, kept: Kept::File(file.to_owned()) });
+            return Ok(Self { at, kept: BackupLocation::File(file.to_owned()) });
         }
         let dsn = Url::parse(&dsn).map_err(|error| Error::store("the connection string", error))?;
         let source = dsn.path().trim_start_matches('/').to_owned();
         let name = format!("{source}_backup");
         copy_database(scene, &source, &name, &dsn).await?;
-        Ok(Self { at, kept: Kept::Copy { name, dsn } })
+        Ok(Self { at, kept: BackupLocation::Copy { name, dsn } })
     }
 
     /// Restores it beside the original; returns its connection string.
     pub(super) async fn restore(&self, scene: &Scene<'_>) -> Result<String> {
         match &self.kept {
-            Kept::File(file) => {
+            BackupLocation::File(file) => {
                 let beside = scene.folder.join("practices").join(format!("{PRACTICE}-restored.sqlite"));
                 std::fs::copy(file, &beside).map_err(Error::file(&beside))?;
                 let beside = std::fs::canonicalize(&beside).map_err(Error::file(&beside))?;
                 Ok(format!("sqlite://{}", beside.display()))
             }
-            Kept::Copy { name, dsn } => {
+            BackupLocation::Copy { name, dsn } => {
                 let restored = format!("{}_restored", dsn.path().trim_start_matches('/'));
                 copy_database(scene, name, &restored, dsn).await?;
                 let mut dsn = dsn.clone();

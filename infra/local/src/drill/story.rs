@@ -227,11 +227,14 @@ pub(super) async fn work_in_the_emr(scene: &Scene<'_>, endpoint: &Endpoint, coun
 
 /// Creates an approved access request; returns its id and the token of its claim link.
 async fn claim_link(scene: &Scene<'_>) -> Result<(String, String)> {
-    let wish = json!({
+    let request_body = json!({
         "company": "Drill Applicant", "practice": PRACTICE, "contact": "Nia Bell", "email": "nia@drill.example",
         "requestedScopes": ["Prospects"],
     });
-    scene.call(&[], "POST", "/v1/access-requests", Some(&wish)).await?.good("a request for access")?;
+    scene
+        .call(&[], "POST", "/v1/access-requests", Some(&request_body))
+        .await?
+        .good("a request for access")?;
     let pending = scene.admin("GET", "/v1/admin/access-requests?status=pending", None).await?;
     let mut rows = pending["data"].as_array().into_iter().flatten();
     let id = rows.find(|it| it["company"] == "Drill Applicant").and_then(|it| it["id"].as_str());

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, hea
 use http_body_util::Full;
 use percent_encoding::percent_decode_str;
 
-use crate::http::Answer;
+use crate::http::HttpResponse;
 
 /// Headers of every response outside the API, which CloudFront adds in AWS.
 /// `Strict-Transport-Security` is missing because this is plain HTTP.
@@ -37,7 +37,7 @@ impl Portal {
         Self { folder }
     }
 
-    pub(super) async fn answer(&self, method: &Method, path: &str) -> Answer {
+    pub(super) async fn answer(&self, method: &Method, path: &str) -> HttpResponse {
         if method != Method::GET && method != Method::HEAD {
             let mut refused = page(StatusCode::METHOD_NOT_ALLOWED, "text/plain; charset=utf-8", Bytes::new());
             refused.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
@@ -77,7 +77,7 @@ impl Portal {
     }
 }
 
-fn page(status: StatusCode, content_type: &'static str, body: Bytes) -> Answer {
+fn page(status: StatusCode, content_type: &'static str, body: Bytes) -> HttpResponse {
     let mut page = Response::new(Full::new(body));
     *page.status_mut() = status;
     let headers = page.headers_mut();

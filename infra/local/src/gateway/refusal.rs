@@ -8,14 +8,14 @@ use shared::{
 };
 
 use crate::{
-    http::{Answer, answer},
+    http::{HttpResponse, answer},
     random,
 };
 
 const REQUEST_ID: &str = "x-request-id";
 
 /// Returns a problem response as a function would.
-pub(super) fn refuse(headers: &HeaderMap, code: Code, detail: &str) -> Answer {
+pub(super) fn refuse(headers: &HeaderMap, code: Code, detail: &str) -> HttpResponse {
     let id = request_id(headers);
     let problem = Problem::new(code, detail.to_owned(), &id);
     let body = serde_json::to_vec(&problem).unwrap_or_default();
@@ -28,7 +28,7 @@ pub(super) fn refuse(headers: &HeaderMap, code: Code, detail: &str) -> Answer {
 }
 
 /// Returns a problem response that allows a retry after a second.
-pub(super) fn refuse_for_now(headers: &HeaderMap, code: Code, detail: &str) -> Answer {
+pub(super) fn refuse_for_now(headers: &HeaderMap, code: Code, detail: &str) -> HttpResponse {
     let mut answer = refuse(headers, code, detail);
     answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     answer

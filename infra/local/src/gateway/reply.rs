@@ -7,10 +7,10 @@ use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use serde_json::{Map, Value};
 
-use crate::http::{Answer, json};
+use crate::http::{HttpResponse, json};
 
 /// Returns the HTTP response; `None` if API Gateway could not build one.
-pub(super) fn from_function(body: &[u8]) -> Option<Answer> {
+pub(super) fn from_function(body: &[u8]) -> Option<HttpResponse> {
     let value: Value = serde_json::from_slice(body).ok()?;
     let Some(reply) = value.as_object().filter(|reply| reply.contains_key("statusCode")) else {
         // Without a status code, the whole value is the body of a 200.
@@ -70,7 +70,7 @@ mod tests {
 
     use super::*;
 
-    async fn body(answer: Answer) -> Vec<u8> {
+    async fn body(answer: HttpResponse) -> Vec<u8> {
         answer.into_body().collect().await.unwrap().to_bytes().to_vec()
     }
 

@@ -40,7 +40,7 @@ impl Operator {
     /// Tests the given one, or the current one if `dsn` is `None`. Changes nothing.
     pub async fn check_dsn(&self, database: &str, dsn: Option<&str>) -> Result<()> {
         if let Some(dsn) = dsn {
-            self.judge(dsn)?;
+            self.validate(dsn)?;
         }
         let practice = (database != CATALOG).then_some(database);
         let event = json!({ "check": { "practice": practice, "dsn": dsn } });
@@ -58,7 +58,7 @@ impl Operator {
     }
 
     async fn replace(&self, database: &str, secret: &str, dsn: &str, event: Value) -> Result<()> {
-        self.judge(dsn)?;
+        self.validate(dsn)?;
         self.secrets.put_pending(secret, dsn).await?;
         let outcome = outcome_of(&self.invoker.invoke(&event).await?, database);
         if outcome["status"] != "usable" {
@@ -74,7 +74,7 @@ impl Operator {
     }
 
     /// Validates a connection string without connecting.
-    pub(super) fn judge(&self, dsn: &str) -> Result<()> {
+    pub(super) fn validate(&self, dsn: &str) -> Result<()> {
         let schemes = if self.data_dir.is_some() {
             &["postgres://", "postgresql://", "sqlite://"][..]
         } else {

@@ -30,7 +30,7 @@ pub(super) const CATALOG: &str = "catalog";
 enum Word {
     /// It takes longer than [`PATIENCE`].
     Slow,
-    Outcome(Value),
+    DatabaseOutcome(Value),
 }
 
 /// What is done and what failed so far.
@@ -74,7 +74,7 @@ impl Operator {
         while let Some((database, word)) = words.recv().await {
             match word {
                 Word::Slow => println!("{database}: still running after {} s …", PATIENCE.as_secs()),
-                Word::Outcome(outcome) => progress.note(&database, &outcome),
+                Word::DatabaseOutcome(outcome) => progress.note(&database, &outcome),
             }
         }
         progress.end()
@@ -145,7 +145,7 @@ where
                     Ok(answer) => outcome_of(&answer, &database),
                     Err(error) => json!({ "status": "failed", "error": error.to_string() }),
                 };
-                let _ = words.send((database, Word::Outcome(outcome)));
+                let _ = words.send((database, Word::DatabaseOutcome(outcome)));
                 drop(place);
             });
         }
@@ -261,7 +261,7 @@ mod tests {
                 .expect("an outcome of each that responds");
             match word.unwrap() {
                 (database, Word::Slow) => slow.push(database),
-                (database, Word::Outcome(outcome)) => {
+                (database, Word::DatabaseOutcome(outcome)) => {
                     assert_eq!(outcome["status"], "migrated");
                     done.push(database);
                 }
@@ -288,7 +288,7 @@ mod tests {
         });
         let mut told = std::collections::BTreeMap::new();
         while let Some((database, word)) = words.recv().await {
-            let Word::Outcome(outcome) = word else { panic!() };
+            let Word::DatabaseOutcome(outcome) = word else { panic!() };
             told.insert(database, outcome["error"].as_str().unwrap().to_owned());
         }
         assert_eq!(told["North"], "out of time");

@@ -47,7 +47,7 @@ impl Operator {
             Some(dsn) => dsn,
             None => self.file_of(&practicepass)?,
         };
-        self.judge(&dsn)?;
+        self.validate(&dsn)?;
         let secret = self.secret_of(&practicepass)?;
         let entry = Practice {
             practicepass,

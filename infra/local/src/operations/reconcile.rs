@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use shared::control::practices::Practice;
 use shared::control::{self, Store};
-use shared::tenant::reconciliation::{Facts, Question};
+use shared::tenant::reconciliation::{ExamineRequest, Facts};
 
 use super::{Operator, refused};
 use crate::error::{Error, Result};
@@ -41,7 +41,7 @@ pub struct Moments {
 
 /// Queries a practice's database from where it is reachable.
 pub trait Ask {
-    fn ask(&self, question: &Question) -> impl Future<Output = Result<Facts>>;
+    fn ask(&self, question: &ExamineRequest) -> impl Future<Output = Result<Facts>>;
 }
 
 /// What to compare, and whether to repair it.
@@ -70,7 +70,7 @@ impl Plan {
 }
 
 impl Ask for Operator {
-    async fn ask(&self, question: &Question) -> Result<Facts> {
+    async fn ask(&self, question: &ExamineRequest) -> Result<Facts> {
         let event = serde_json::json!({ "examine": question });
         let answer = self.invoker.invoke(&event).await?;
         if let Ok(facts) = serde_json::from_value(answer["examined"].clone()) {

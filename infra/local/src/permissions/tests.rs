@@ -2,7 +2,7 @@ use serde_json::json;
 
 use super::dynamodb::Keys;
 use super::*;
-use crate::template::{Index, KeyAttribute, Policy, Role, Table, Template, World};
+use crate::template::{Index, KeyAttribute, LocalResources, Policy, Role, Table, Template};
 
 const TABLE: &str = "arn:aws:dynamodb:us-east-1:000000000000:table/Control";
 
@@ -34,8 +34,8 @@ fn with_attributes(attributes: &[&str]) -> Call {
 fn refusal(principal: &Principal, call: Call) -> Option<String> {
     match principal.may(call) {
         Ok(()) => None,
-        Err(Refusal::Denied(message)) => Some(message),
-        Err(Refusal::UnknownKey) => panic!("its key is known"),
+        Err(AccessError::Denied(message)) => Some(message),
+        Err(AccessError::UnknownKey) => panic!("its key is known"),
     }
 }
 
@@ -185,11 +185,11 @@ fn callers_are_known_by_their_access_keys() {
     assert_eq!(ask("operator", "a:Anything"), Ok(()));
     assert!(permissions.report()["Tested"][0]["used"] == false, "the operator uses no role");
     assert_eq!(ask(function, "a:Used"), Ok(()));
-    assert!(matches!(ask(function, "a:Anything"), Err(Refusal::Denied(_))));
+    assert!(matches!(ask(function, "a:Anything"), Err(AccessError::Denied(_))));
     for stranger in ["", "Tested", "operator2", "local"] {
-        assert_eq!(ask(stranger, "a:Used"), Err(Refusal::UnknownKey), "{stranger}");
+        assert_eq!(ask(stranger, "a:Used"), Err(AccessError::UnknownKey), "{stranger}");
     }
-    assert_eq!(permissions.caller(&HeaderMap::new()).err(), Some(Refusal::UnknownKey));
+    assert_eq!(permissions.caller(&HeaderMap::new()).err(), Some(AccessError::UnknownKey));
     assert!(permissions.report()["Tested"][0]["used"] == true);
     assert!(!permissions.report().to_string().contains(function), "keys are secret");
 }
@@ -287,7 +287,7 @@ fn the_projects_roles_can_be_evaluated() {
     for subnets in ["", "subnet-1"] {
         let parameters =
             ["VpcSubnetIds", "VpcSecurityGroupIds"].map(|name| (name.to_owned(), subnets.to_owned()));
-        let world = World { sqs_endpoint: String::new(), parameters: parameters.into() };
+        let world = LocalResources { sqs_endpoint: String::new(), parameters: parameters.into() };
         let template = Template::read(&file, &world).unwrap();
         assert!(template.identities.iter().all(|it| it.role.is_some()), "SAM's own roles allow too much");
         let in_vpc =

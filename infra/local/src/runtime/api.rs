@@ -11,9 +11,9 @@ use hyper::body::Incoming;
 use serde_json::{Value, json};
 
 use super::Shared;
-use super::environment::{Environment, Refusal};
-use super::invocation::{Invocation, Outcome, PAYLOAD_LIMIT, failure};
-use crate::http::{Answer, answer, json as json_answer, read_body};
+use super::environment::{ApiError, Environment};
+use super::invocation::{Invocation, InvocationResult, PAYLOAD_LIMIT, failure};
+use crate::http::{HttpResponse, answer, json as json_answer, read_body};
 use crate::random;
 use crate::template::ACCOUNT;
 
@@ -23,13 +23,13 @@ const EXTENSION_FEATURES: HeaderName = HeaderName::from_static("lambda-extension
 const EXTENSION_ERROR: HeaderName = HeaderName::from_static("lambda-extension-function-error-type");
 const RUNTIME_ERROR: HeaderName = HeaderName::from_static("lambda-runtime-function-error-type");
 
-pub(super) async fn handle(shared: &Arc<Shared>, request: Request<Incoming>) -> Answer {
+pub(super) async fn handle(shared: &Arc<Shared>, request: Request<Incoming>) -> HttpResponse {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path().to_owned();
     let mut segments = path.split('/').skip(1);
     let environment = segments.next().and_then(|token| shared.environments().get(token).map(Arc::clone));
     let Some(environment) = environment else {
-        return refuse(StatusCode::NOT_FOUND, Refusal("NotFound", "There is no such environment"));
+        return refuse(StatusCode::NOT_FOUND, ApiError("NotFound", "There is no such environment"));
     };
     let rest: Vec<&str> = segments.collect();
     match (&parts.method, rest.as_slice()) {
@@ -39,7 +39,7 @@ pub(super) async fn handle(shared: &Arc<Shared>, request: Request<Incoming>) -> 
         }
         (&Method::POST, ["2018-06-01", "runtime", "invocation", id, "error"]) => {
             let error = error_body(&parts.headers, &RUNTIME_ERROR, body).await;
-            accepted(environment.finish(id, Outcome::Failure(error)))
+            accepted(environment.finish(id, InvocationResult::Failure(error)))
         }
         (&Method::POST, ["2018-06-01", "runtime", "init", "error"]) => {
             environment.fail_init(error_body(&parts.headers, &RUNTIME_ERROR, body).await);
@@ -53,16 +53,16 @@ pub(super) async fn handle(shared: &Arc<Shared>, request: Request<Incoming>) -> 
         }
         (&Method::POST, ["2020-01-01", "extension", "init" | "exit", "error"]) => {
             if !environment.knows(header(&parts.headers, &EXTENSION_ID)) {
-                return forbidden(Refusal("Extension.UnknownExtensionIdentifier", "Unknown extension"));
+                return forbidden(ApiError("Extension.UnknownExtensionIdentifier", "Unknown extension"));
             }
             environment.fail_init(error_body(&parts.headers, &EXTENSION_ERROR, body).await);
             accepted(Ok(()))
         }
-        _ => refuse(StatusCode::NOT_FOUND, Refusal("NotFound", "There is no such operation")),
+        _ => refuse(StatusCode::NOT_FOUND, ApiError("NotFound", "There is no such operation")),
     }
 }
 
-async fn runtime_next(environment: &Environment) -> Answer {
+async fn runtime_next(environment: &Environment) -> HttpResponse {
     let waiting = match environment.runtime_next() {
         Ok(waiting) => waiting,
         Err(refusal) => return forbidden(refusal),
@@ -72,12 +72,12 @@ async fn runtime_next(environment: &Environment) -> Answer {
         // A later call to `next` replaced this one, or the environment is ending.
         Err(_) => refuse(
             StatusCode::GONE,
-            Refusal("Gone", "This call to next has been replaced or its environment has ended"),
+            ApiError("Gone", "This call to next has been replaced or its environment has ended"),
         ),
     }
 }
 
-fn invocation_answer(invocation: Invocation) -> Answer {
+fn invocation_answer(invocation: Invocation) -> HttpResponse {
     let mut reply = answer(StatusCode::OK, "application/json", invocation.event);
     let headers = [
         ("lambda-runtime-aws-request-id", invocation.request_id),
@@ -93,24 +93,24 @@ fn invocation_answer(invocation: Invocation) -> Answer {
     reply
 }
 
-async fn response(environment: &Environment, id: &str, body: Incoming) -> Answer {
+async fn response(environment: &Environment, id: &str, body: Incoming) -> HttpResponse {
     if let Ok(body) = read_body(body, PAYLOAD_LIMIT).await {
-        return accepted(environment.finish(id, Outcome::Success(body)));
+        return accepted(environment.finish(id, InvocationResult::Success(body)));
     }
     let message =
         "Response payload size exceeded the maximum allowed payload size (6291456 bytes) or broke off";
     match environment.finish(id, failure("Function.ResponseSizeTooLarge", message)) {
         Ok(()) => {
-            refuse(StatusCode::PAYLOAD_TOO_LARGE, Refusal("RequestEntityTooLarge", "Exceeded maximum size"))
+            refuse(StatusCode::PAYLOAD_TOO_LARGE, ApiError("RequestEntityTooLarge", "Exceeded maximum size"))
         }
         refused => accepted(refused),
     }
 }
 
-async fn register(environment: &Environment, headers: &HeaderMap, body: Incoming) -> Answer {
+async fn register(environment: &Environment, headers: &HeaderMap, body: Incoming) -> HttpResponse {
     let name = header(headers, &EXTENSION_NAME);
     if name.is_empty() {
-        return forbidden(Refusal("Extension.InvalidExtensionName", "Empty extension name"));
+        return forbidden(ApiError("Extension.InvalidExtensionName", "Empty extension name"));
     }
     let body: Value = read_body(body, PAYLOAD_LIMIT)
         .await
@@ -125,7 +125,7 @@ async fn register(environment: &Environment, headers: &HeaderMap, body: Incoming
         .filter_map(Value::as_str)
         .collect();
     let Ok(id) = random::uuid() else {
-        return refuse(StatusCode::INTERNAL_SERVER_ERROR, Refusal("Container.Error", "No randomness"));
+        return refuse(StatusCode::INTERNAL_SERVER_ERROR, ApiError("Container.Error", "No randomness"));
     };
     if let Err(refusal) = environment.register(&id, name, &events) {
         return forbidden(refusal);
@@ -141,7 +141,7 @@ async fn register(environment: &Environment, headers: &HeaderMap, body: Incoming
     with_extension_id(json_answer(StatusCode::OK, &reply), &id)
 }
 
-async fn extension_next(environment: &Environment, headers: &HeaderMap) -> Answer {
+async fn extension_next(environment: &Environment, headers: &HeaderMap) -> HttpResponse {
     let id = header(headers, &EXTENSION_ID);
     let waiting = match environment.extension_next(id) {
         Ok(waiting) => waiting,
@@ -151,12 +151,12 @@ async fn extension_next(environment: &Environment, headers: &HeaderMap) -> Answe
         Ok(event) => with_extension_id(json_answer(StatusCode::OK, &event), id),
         Err(_) => refuse(
             StatusCode::GONE,
-            Refusal("Gone", "This call to next has been replaced or its environment has ended"),
+            ApiError("Gone", "This call to next has been replaced or its environment has ended"),
         ),
     }
 }
 
-fn with_extension_id(mut reply: Answer, id: &str) -> Answer {
+fn with_extension_id(mut reply: HttpResponse, id: &str) -> HttpResponse {
     if let Ok(id) = HeaderValue::from_str(id) {
         reply.headers_mut().insert(EXTENSION_ID, id);
     }
@@ -182,17 +182,17 @@ fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> &'a str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-fn accepted(result: Result<(), Refusal>) -> Answer {
+fn accepted(result: Result<(), ApiError>) -> HttpResponse {
     match result {
         Ok(()) => json_answer(StatusCode::ACCEPTED, &json!({ "status": "OK" })),
         Err(refusal) => refuse(StatusCode::BAD_REQUEST, refusal),
     }
 }
 
-fn forbidden(refusal: Refusal) -> Answer {
+fn forbidden(refusal: ApiError) -> HttpResponse {
     refuse(StatusCode::FORBIDDEN, refusal)
 }
 
-fn refuse(status: StatusCode, Refusal(kind, message): Refusal) -> Answer {
+fn refuse(status: StatusCode, ApiError(kind, message): ApiError) -> HttpResponse {
     json_answer(status, &json!({ "errorType": kind, "errorMessage": message }))
 }

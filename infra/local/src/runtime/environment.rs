@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, oneshot};
 
-use super::invocation::{Invocation, Outcome};
+use super::invocation::{Invocation, InvocationResult};
 
 /// One process of one function, as seen through the APIs that it calls.
 #[derive(Default)]
@@ -26,7 +26,7 @@ struct State {
     runtime: Option<oneshot::Sender<Invocation>>,
     extensions: BTreeMap<String, Extension>,
     /// The invocation that has no response yet.
-    unanswered: Option<(String, oneshot::Sender<Outcome>)>,
+    unanswered: Option<(String, oneshot::Sender<InvocationResult>)>,
     /// Whether the runtime has asked for its first invocation.
     initialised: bool,
     init_error: Option<Value>,
@@ -41,7 +41,7 @@ struct Extension {
 
 /// A call that the protocol does not allow in this state: Lambda's error type and message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Refusal(pub(super) &'static str, pub(super) &'static str);
+pub(super) struct ApiError(pub(super) &'static str, pub(super) &'static str);
 
 impl Environment {
     pub(super) fn new(function: &str) -> Self {
@@ -53,10 +53,10 @@ impl Environment {
     }
 
     /// Registers the runtime's call for its next invocation.
-    pub(super) fn runtime_next(&self) -> Result<oneshot::Receiver<Invocation>, Refusal> {
+    pub(super) fn runtime_next(&self) -> Result<oneshot::Receiver<Invocation>, ApiError> {
         let mut state = self.state();
         if state.unanswered.is_some() {
-            return Err(Refusal("InvalidStateTransition", "The last invocation has no response yet"));
+            return Err(ApiError("InvalidStateTransition", "The last invocation has no response yet"));
         }
         let (send, receive) = oneshot::channel();
         state.runtime = Some(send);
@@ -67,10 +67,10 @@ impl Environment {
     }
 
     /// Completes the runtime's current invocation.
-    pub(super) fn finish(&self, request_id: &str, outcome: Outcome) -> Result<(), Refusal> {
+    pub(super) fn finish(&self, request_id: &str, outcome: InvocationResult) -> Result<(), ApiError> {
         let mut state = self.state();
         let Some((_, reply)) = state.unanswered.take_if(|(id, _)| id == request_id) else {
-            return Err(Refusal("InvalidRequestID", "Invalid request ID"));
+            return Err(ApiError("InvalidRequestID", "Invalid request ID"));
         };
         drop(state);
         // The caller may have disconnected.
@@ -86,25 +86,25 @@ impl Environment {
     }
 
     /// Registers an internal extension under the given id.
-    pub(super) fn register(&self, id: &str, name: &str, events: &[&str]) -> Result<(), Refusal> {
+    pub(super) fn register(&self, id: &str, name: &str, events: &[&str]) -> Result<(), ApiError> {
         if events.contains(&"SHUTDOWN") {
-            return Err(Refusal(
+            return Err(ApiError(
                 "ShutdownEventNotSupportedForInternalExtension",
                 "Internal extensions receive SIGTERM instead of a SHUTDOWN event",
             ));
         }
         if events.iter().any(|event| *event != "INVOKE") {
-            return Err(Refusal("Extension.InvalidEventType", "Extensions can register for INVOKE only"));
+            return Err(ApiError("Extension.InvalidEventType", "Extensions can register for INVOKE only"));
         }
         let mut state = self.state();
         if state.initialised {
-            return Err(Refusal(
+            return Err(ApiError(
                 "Extension.RegistrationClosed",
                 "Extensions must register before the first call to next",
             ));
         }
         if state.extensions.values().any(|extension| extension.name == name) {
-            return Err(Refusal(
+            return Err(ApiError(
                 "Extension.AlreadyRegistered",
                 "An extension with that name is already registered",
             ));
@@ -117,12 +117,12 @@ impl Environment {
     }
 
     /// Registers an extension's call for its next event.
-    pub(super) fn extension_next(&self, id: &str) -> Result<oneshot::Receiver<Value>, Refusal> {
+    pub(super) fn extension_next(&self, id: &str) -> Result<oneshot::Receiver<Value>, ApiError> {
         let mut state = self.state();
         let extension = state
             .extensions
             .get_mut(id)
-            .ok_or(Refusal("Extension.UnknownExtensionIdentifier", "Unknown extension"))?;
+            .ok_or(ApiError("Extension.UnknownExtensionIdentifier", "Unknown extension"))?;
         let (send, receive) = oneshot::channel();
         extension.waiting = Some(send);
         drop(state);
@@ -140,8 +140,8 @@ impl Environment {
     pub(super) fn dispatch(
         &self,
         invocation: &Invocation,
-        reply: oneshot::Sender<Outcome>,
-    ) -> Result<(), oneshot::Sender<Outcome>> {
+        reply: oneshot::Sender<InvocationResult>,
+    ) -> Result<(), oneshot::Sender<InvocationResult>> {
         let mut state = self.state();
         let Some(runtime) = state.runtime.take() else { return Err(reply) };
         if runtime.send(invocation.clone()).is_err() {
@@ -165,7 +165,7 @@ impl Environment {
     }
 
     /// Completes a pending invocation on the function's behalf, if there is one.
-    pub(super) fn abandon(&self, outcome: Outcome) {
+    pub(super) fn abandon(&self, outcome: InvocationResult) {
         if let Some((_, reply)) = self.state().unanswered.take() {
             let _ = reply.send(outcome);
         }

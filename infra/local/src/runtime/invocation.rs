@@ -16,14 +16,14 @@ pub(super) const PAYLOAD_LIMIT: usize = 6 * 1024 * 1024;
 
 /// The outcome of an invocation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub enum InvocationResult {
     /// The function's response.
     Success(Bytes),
     /// The function's error: `{"errorType","errorMessage",…}`.
     Failure(Value),
 }
 
-impl Outcome {
+impl InvocationResult {
     /// Returns the outcome of an invocation that the stack's stop interrupted.
     pub(super) fn cut_off() -> Self {
         failure("Sandbox.Failure", STOPPING)
@@ -53,7 +53,7 @@ pub enum InvokeError {
 /// An invocation that waits for an environment.
 pub(super) struct Job {
     pub(super) event: Bytes,
-    pub(super) reply: oneshot::Sender<Outcome>,
+    pub(super) reply: oneshot::Sender<InvocationResult>,
 }
 
 /// An invocation as the runtime receives it.
@@ -87,6 +87,6 @@ impl Invocation {
 }
 
 /// Returns a failure in Lambda's format.
-pub(super) fn failure(kind: &str, message: &str) -> Outcome {
-    Outcome::Failure(json!({ "errorType": kind, "errorMessage": message }))
+pub(super) fn failure(kind: &str, message: &str) -> InvocationResult {
+    InvocationResult::Failure(json!({ "errorType": kind, "errorMessage": message }))
 }

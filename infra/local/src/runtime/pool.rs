@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
-use super::invocation::{InvokeError, Job, Outcome, PAYLOAD_LIMIT};
+use super::invocation::{InvocationResult, InvokeError, Job, PAYLOAD_LIMIT};
 use super::queue::Queue;
 use super::{Deployed, Shared, worker};
 
@@ -124,7 +124,7 @@ impl State {
 }
 
 /// What a worker does next.
-pub(super) enum Turn {
+pub(super) enum WorkerTask {
     Work(Job),
     Wait(oneshot::Receiver<Job>),
     Leave,
@@ -179,7 +179,7 @@ impl Pool {
         self.staff(&mut state);
     }
 
-    pub(super) async fn invoke(self: &Arc<Self>, event: Bytes) -> Result<Outcome, InvokeError> {
+    pub(super) async fn invoke(self: &Arc<Self>, event: Bytes) -> Result<InvocationResult, InvokeError> {
         if event.len() > PAYLOAD_LIMIT {
             return Err(InvokeError::TooLarge);
         }
@@ -232,20 +232,20 @@ impl Pool {
     }
 
     /// Returns what a worker does next, whose environment has started or is free again.
-    pub(super) fn next_turn(&self, number: u64) -> Turn {
+    pub(super) fn next_task(&self, number: u64) -> WorkerTask {
         let mut state = self.state();
         if state.starting.remove(&number) {
             state.replace_old();
         }
         if !state.workers.contains(&number) && !state.old.contains(&number) {
-            return Turn::Leave;
+            return WorkerTask::Leave;
         }
         if let Some(job) = state.waiting.pop() {
-            return Turn::Work(job);
+            return WorkerTask::Work(job);
         }
         let (send, receive) = oneshot::channel();
         state.parked.push((number, send));
-        Turn::Wait(receive)
+        WorkerTask::Wait(receive)
     }
 
     /// Retires an idle worker, unless it is the only one or a job is already on its way to it.
@@ -283,7 +283,7 @@ impl Pool {
 
     /// Fails the waiting invocation that this worker was started for, unless another worker may
     /// take it.
-    pub(super) fn fail_waiting(&self, number: u64, outcome: &Outcome) {
+    pub(super) fn fail_waiting(&self, number: u64, outcome: &InvocationResult) {
         let mut state = self.state();
         if state.workers.contains(&number)
             && state.old.is_empty()

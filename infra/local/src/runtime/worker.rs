@@ -11,8 +11,8 @@ use tokio::sync::{SemaphorePermit, oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::environment::Environment;
-use super::invocation::{Invocation, Job, Outcome, failure};
-use super::pool::{Pool, Turn};
+use super::invocation::{Invocation, InvocationResult, Job, failure};
+use super::pool::{Pool, WorkerTask};
 use super::process;
 use crate::random;
 use crate::shutdown::stopped;
@@ -109,7 +109,7 @@ impl Running {
     /// Waits until the process asks for its first invocation; kills it if it does not.
     async fn comes_up(&mut self, pool: &Pool) -> bool {
         let failed = tokio::select! {
-            ready = self.environment.ready() => ready.err().map(Outcome::Failure),
+            ready = self.environment.ready() => ready.err().map(InvocationResult::Failure),
             status = self.child.wait() => Some(failure("Runtime.ExitError", &exit_text(status, "during init"))),
             () = sleep(INIT_TIME) => Some(failure("Sandbox.Timedout", "The function did not start in time")),
             () = stopped(&mut self.stop) => None,
@@ -123,13 +123,13 @@ impl Running {
 
     async fn serve(&mut self, pool: &Arc<Pool>) {
         while !*self.stop.borrow() {
-            let job = match pool.next_turn(self.number) {
-                Turn::Work(job) => job,
-                Turn::Wait(receive) => match self.wait(pool, receive).await {
+            let job = match pool.next_task(self.number) {
+                WorkerTask::Work(job) => job,
+                WorkerTask::Wait(receive) => match self.wait(pool, receive).await {
                     Some(job) => job,
                     None => break,
                 },
-                Turn::Leave => break,
+                WorkerTask::Leave => break,
             };
             if let After::Gone = self.invoke(pool, job).await {
                 return;
@@ -198,7 +198,7 @@ impl Running {
                     pool.linger(number, false);
                     return After::Reusable;
                 }
-                Err(error) => Outcome::Failure(error),
+                Err(error) => InvocationResult::Failure(error),
             },
             status = self.child.wait() => {
                 failure("Runtime.ExitError", &format!("RequestId: {id} Error: {}", exit_text(status, "")))
@@ -208,7 +208,7 @@ impl Running {
                 failure("Sandbox.Timedout", &format!("RequestId: {id} Error: Task timed out after {seconds:.2} seconds"))
             }
             () = stopped => {
-                self.environment.abandon(Outcome::cut_off());
+                self.environment.abandon(InvocationResult::cut_off());
                 return After::Reusable;
             }
         };

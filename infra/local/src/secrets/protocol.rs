@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::{CURRENT, Secrets, Stages, Version};
 use crate::error::Error;
-use crate::http::{Answer, answer, read_body};
-use crate::permissions::{Call, Permissions, Refusal};
+use crate::http::{HttpResponse, answer, read_body};
+use crate::permissions::{AccessError, Call, Permissions};
 use crate::template::{ACCOUNT, REGION};
 
 const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
@@ -20,7 +20,7 @@ const BODY_LIMIT: usize = 512 * 1024;
 /// The parameters of all operations.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Question {
+struct SecretRequest {
     #[serde(alias = "Name")]
     secret_id: String,
     secret_string: Option<String>,
@@ -29,7 +29,7 @@ struct Question {
     version_stages: Option<Vec<String>>,
 }
 
-impl Question {
+impl SecretRequest {
     /// Returns the secret's name, given by name or by ARN.
     fn name(&self) -> &str {
         self.secret_id.strip_prefix(&arn("")).unwrap_or(&self.secret_id)
@@ -43,7 +43,7 @@ pub(super) async fn handle(
     secrets: &Secrets,
     permissions: &Permissions,
     request: Request<Incoming>,
-) -> Answer {
+) -> HttpResponse {
     let caller = match permissions.caller(request.headers()) {
         Ok(caller) => caller,
         Err(refusal) => return refuse(&denied(refusal)),
@@ -56,7 +56,7 @@ pub(super) async fn handle(
     };
     let done = serde_json::from_slice(&body)
         .map_err(|error| ("InvalidParameterException", error.to_string()))
-        .and_then(|question: Question| {
+        .and_then(|question: SecretRequest| {
             caller.may(|| vec![call(&operation, &question)]).map_err(denied)?;
             perform(secrets, &operation, &question)
         });
@@ -66,21 +66,21 @@ pub(super) async fn handle(
     }
 }
 
-fn call(operation: &str, question: &Question) -> Call {
+fn call(operation: &str, question: &SecretRequest) -> Call {
     Call::of(format!("secretsmanager:{operation}"), arn(question.name()))
 }
 
-fn denied(refusal: Refusal) -> Fault {
+fn denied(refusal: AccessError) -> Fault {
     match refusal {
-        Refusal::Denied(message) => ("AccessDeniedException", message),
-        Refusal::UnknownKey => (
+        AccessError::Denied(message) => ("AccessDeniedException", message),
+        AccessError::UnknownKey => (
             "UnrecognizedClientException",
             "The security token included in the request is invalid.".to_owned(),
         ),
     }
 }
 
-fn refuse((code, message): &Fault) -> Answer {
+fn refuse((code, message): &Fault) -> HttpResponse {
     let status = if *code == "InternalServiceError" {
         StatusCode::INTERNAL_SERVER_ERROR
     } else {
@@ -89,7 +89,7 @@ fn refuse((code, message): &Fault) -> Answer {
     answer(status, CONTENT_TYPE, json!({ "__type": code, "message": message }).to_string())
 }
 
-fn perform(secrets: &Secrets, operation: &str, question: &Question) -> Result<Value, Fault> {
+fn perform(secrets: &Secrets, operation: &str, question: &SecretRequest) -> Result<Value, Fault> {
     let name = question.name();
     let missing = || {
         ("ResourceNotFoundException", format!("the secret {name} or its requested version does not exist"))

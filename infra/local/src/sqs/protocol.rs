@@ -13,8 +13,8 @@ use super::requests::{
     Batch, GetQueueAttributes, GetQueueUrl, ListQueues, OfQueue, ReceiptEntry, ReceiveMessage, SendEntry,
 };
 use super::service::{Receive, SIZE_LIMIT, Sent, Service};
-use crate::http::{Answer, answer, read_body};
-use crate::permissions::{Call, Permissions, Refusal};
+use crate::http::{HttpResponse, answer, read_body};
+use crate::permissions::{AccessError, Call, Permissions};
 use crate::template::{ACCOUNT, REGION};
 
 const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
@@ -28,7 +28,7 @@ pub(super) async fn handle(
     endpoint: &str,
     permissions: Option<&Permissions>,
     request: Request<Incoming>,
-) -> Answer {
+) -> HttpResponse {
     let caller = match permissions.map(|it| it.caller(request.headers())).transpose() {
         Ok(caller) => caller,
         Err(refusal) => return refuse(&denied(refusal)),
@@ -63,14 +63,14 @@ fn call(operation: &str, body: &Value) -> Call {
     )
 }
 
-fn denied(refusal: Refusal) -> Fault {
+fn denied(refusal: AccessError) -> Fault {
     match refusal {
-        Refusal::UnknownKey => Fault::InvalidClientTokenId,
-        Refusal::Denied(message) => Fault::AccessDenied(message),
+        AccessError::UnknownKey => Fault::InvalidClientTokenId,
+        AccessError::Denied(message) => Fault::AccessDenied(message),
     }
 }
 
-fn refuse(fault: &Fault) -> Answer {
+fn refuse(fault: &Fault) -> HttpResponse {
     let (shape, query_code) = fault.codes();
     let (status, side) = fault.status();
     let body = json!({ "__type": format!("com.amazonaws.sqs#{shape}"), "message": fault.to_string() });

@@ -15,7 +15,7 @@ pub const STACK: &str = "local";
 
 /// The local values of references in `template.yaml`.
 #[derive(Debug, Clone, Default)]
-pub struct World {
+pub struct LocalResources {
     /// Base URL of the local SQS, e.g. `http://127.0.0.1:9324`; a queue's URL is `<base>/000000000000/<logical id>`.
     pub sqs_endpoint: String,
     /// Values of parameters that differ from their defaults.
@@ -27,7 +27,7 @@ pub(super) struct Scope<'a> {
     parameters: BTreeMap<String, Value>,
     conditions: Option<&'a Map<String, Value>>,
     resources: &'a Map<String, Value>,
-    world: &'a World,
+    local: &'a LocalResources,
 }
 
 fn wrong<T>(message: impl Into<String>) -> Result<T> {
@@ -38,11 +38,11 @@ impl<'a> Scope<'a> {
     pub(super) fn new(
         document: &'a Value,
         resources: &'a Map<String, Value>,
-        world: &'a World,
+        local: &'a LocalResources,
     ) -> Result<Self> {
         let mut parameters = BTreeMap::new();
         for (name, parameter) in document.get("Parameters").and_then(Value::as_object).into_iter().flatten() {
-            let given = world.parameters.get(name).cloned().map(Value::String);
+            let given = local.parameters.get(name).cloned().map(Value::String);
             let Some(value) = given.or_else(|| parameter.get("Default").cloned()) else {
                 return wrong(format!(
                     "parameter {name} has no default, and the local stack has no value for it"
@@ -59,7 +59,7 @@ impl<'a> Scope<'a> {
             parameters.insert(name.clone(), value);
         }
         let conditions = document.get("Conditions").and_then(Value::as_object);
-        Ok(Self { parameters, conditions, resources, world })
+        Ok(Self { parameters, conditions, resources, local })
     }
 
     /// Whether the resource's own `Condition` holds.
@@ -139,7 +139,7 @@ impl<'a> Scope<'a> {
             "AWS::StackName" => STACK.to_owned(),
             "AWS::URLSuffix" => "amazonaws.com".to_owned(),
             _ => match self.kind(target)? {
-                "AWS::SQS::Queue" => format!("{}/{ACCOUNT}/{target}", self.world.sqs_endpoint),
+                "AWS::SQS::Queue" => format!("{}/{ACCOUNT}/{target}", self.local.sqs_endpoint),
                 "AWS::SecretsManager::Secret" => {
                     format!("arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{target}")
                 }

@@ -55,7 +55,7 @@ pub struct Policy {
 /// What was read so far, in the template's order: a function may come before its role, a role
 /// before its policies.
 #[derive(Default)]
-pub(super) struct Found {
+pub(super) struct RoleCollector {
     /// Functions with the ARN of their role.
     functions: Vec<(Identity, Option<String>)>,
     /// Roles by id: names of managed policies, and inline policies.
@@ -63,7 +63,7 @@ pub(super) struct Found {
     managed: BTreeMap<String, Policy>,
 }
 
-impl Found {
+impl RoleCollector {
     pub(super) fn function(
         &mut self,
         id: &str,

@@ -105,8 +105,8 @@ Resources:
 "#;
 
 fn parse(text: &str) -> Result<Template> {
-    let world = World { sqs_endpoint: "http://127.0.0.1:1".to_owned(), parameters: BTreeMap::new() };
-    Template::parse(text, &world)
+    let local = LocalResources { sqs_endpoint: "http://127.0.0.1:1".to_owned(), parameters: BTreeMap::new() };
+    Template::parse(text, &local)
 }
 
 fn function(id: &str) -> Function {

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::runtime::{InvokeError, Outcome, RuntimeHost};
+use crate::runtime::{InvocationResult, InvokeError, RuntimeHost};
 use crate::shutdown::stopped;
 use crate::sqs::{Message, Receive, Service};
 use crate::template::{ACCOUNT, QueueTrigger, REGION};
@@ -86,9 +86,9 @@ impl Poller {
         let patience =
             self.queues.queue(&self.trigger.queue).map_or(Duration::ZERO, |it| it.visibility_timeout / 2);
         let failed = match when_free(&self.runtime, &self.function, event, patience).await {
-            Ok(Outcome::Success(_)) if !self.trigger.reports_failures => Failed::None,
-            Ok(Outcome::Success(answer)) => failures(&answer, batch),
-            Ok(Outcome::Failure(error)) => {
+            Ok(InvocationResult::Success(_)) if !self.trigger.reports_failures => Failed::None,
+            Ok(InvocationResult::Success(answer)) => failures(&answer, batch),
+            Ok(InvocationResult::Failure(error)) => {
                 eprintln!("{} failed with {} messages: {error}", self.function, batch.len());
                 Failed::All
             }

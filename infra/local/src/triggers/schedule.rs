@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::random;
-use crate::runtime::{InvokeError, Outcome, RuntimeHost};
+use crate::runtime::{InvocationResult, InvokeError, RuntimeHost};
 use crate::shutdown::stopped;
 use crate::template::{ACCOUNT, REGION, Schedule};
 use crate::triggers::when_free;
@@ -29,8 +29,10 @@ pub(super) async fn run(
         }
         let event = schedule.input.clone().unwrap_or_else(|| scheduled_event(&schedule.name));
         match when_free(&runtime, &function, Bytes::from(event.to_string()), schedule.every).await {
-            Ok(Outcome::Success(_)) => {}
-            Ok(Outcome::Failure(error)) => eprintln!("{function} ({}) failed: {error}", schedule.name),
+            Ok(InvocationResult::Success(_)) => {}
+            Ok(InvocationResult::Failure(error)) => {
+                eprintln!("{function} ({}) failed: {error}", schedule.name)
+            }
             Err(InvokeError::Stopping) => return,
             Err(error) => eprintln!("{function} ({}): {error}", schedule.name),
         }

@@ -18,7 +18,7 @@ use shared::control::practices::Practice;
 use shared::domain::schedule::Minutes;
 use shared::domain::webhook_event::{Action, classify};
 use shared::domain::{EventScope, PracticePass, Scope, ids::ProviderId};
-use shared::tenant::calendar::{Found, Question, read};
+use shared::tenant::calendar::{AvailabilityQuery, CalendarLookup, read};
 use shared::tenant::practices::Location;
 use shared::tenant::{self, Conn, Database, Practices, TenantDb, log};
 use sqlx::{AssertSqlSafe, Connection, Executor};
@@ -236,7 +236,7 @@ async fn there_is_time_left_for_new_visits() {
     let (now, half_hour) = (Timestamp::now(), Minutes::new(30).unwrap());
     let today = db.time_zone().to_datetime(now).date();
     for provider in [1, 2] {
-        let question = Question {
+        let question = AvailabilityQuery {
             provider: ProviderId(provider),
             visit_type: Some("Consult"),
             dates: (today, today + Span::new().days(7)),
@@ -244,7 +244,8 @@ async fn there_is_time_left_for_new_visits() {
             except: None,
         };
         let mut conn = db.connection().await.unwrap();
-        let Found::Calendar(calendar) = read(&mut conn, db.time_zone(), &question).await.unwrap() else {
+        let CalendarLookup::Calendar(calendar) = read(&mut conn, db.time_zone(), &question).await.unwrap()
+        else {
             panic!("there is no calendar of provider {provider}");
         };
         assert!(calendar.next_slot(half_hour).is_some());

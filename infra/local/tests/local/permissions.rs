@@ -51,7 +51,7 @@ impl Code {
     }
 
     async fn answer_kept(&self, key: &str) -> String {
-        let put = self.dynamodb.put_item().table_name("LedgerTable").item("pk", text(key));
+        let put = self.dynamodb.put_item().table_name("EphemeralTable").item("pk", text(key));
         outcome(put.send().await)
     }
 

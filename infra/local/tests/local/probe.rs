@@ -102,7 +102,7 @@ impl Bench {
         &self,
         event: &'static str,
     ) -> tokio::task::JoinHandle<
-        Result<officepro_local::runtime::Outcome, officepro_local::runtime::InvokeError>,
+        Result<officepro_local::runtime::InvocationResult, officepro_local::runtime::InvokeError>,
     > {
         let host = std::sync::Arc::clone(&self.host);
         tokio::spawn(async move { host.invoke("Probe", Bytes::from(event)).await })

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use http::Method;
-use officepro_local::runtime::{InvokeError, Outcome};
+use officepro_local::runtime::{InvocationResult, InvokeError};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -11,8 +11,8 @@ use crate::probe::{Bench, Process, WAITING, eventually, is_alive, script};
 const IDLE: Duration = Duration::from_mins(10);
 const LONG: Duration = Duration::from_mins(10);
 
-fn success(text: &str) -> Outcome {
-    Outcome::Success(text.to_owned().into())
+fn success(text: &str) -> InvocationResult {
+    InvocationResult::Success(text.to_owned().into())
 }
 
 /// Waits long enough for something wrong to happen.
@@ -66,7 +66,7 @@ async fn an_error_of_the_function_is_the_callers_outcome_and_the_environment_sta
     let error = json!({ "errorType": "Mine", "errorMessage": "no", "stackTrace": [] });
     let path = format!("/2018-06-01/runtime/invocation/{id}/error");
     assert_eq!(process.call(Method::POST, &path, &[], &error.to_string()).await.0, 202);
-    assert_eq!(invocation.await.unwrap().unwrap(), Outcome::Failure(error));
+    assert_eq!(invocation.await.unwrap().unwrap(), InvocationResult::Failure(error));
 
     let again = bench.invoke("1");
     let (id, _) = process.next().await;
@@ -157,7 +157,7 @@ async fn a_function_that_overruns_is_killed_at_its_timeout_and_replaced() {
     let invocation = bench.invoke("{}");
     let process = bench.process().await;
     process.next().await;
-    let Outcome::Failure(error) = invocation.await.unwrap().unwrap() else { panic!("it succeeded") };
+    let InvocationResult::Failure(error) = invocation.await.unwrap().unwrap() else { panic!("it succeeded") };
     let message = error["errorMessage"].as_str().unwrap();
     assert!(message.ends_with("Task timed out after 1.00 seconds"), "{message}");
     eventually("the process's end", || (!is_alive(process.pid)).then_some(())).await;
@@ -178,7 +178,7 @@ async fn a_killed_process_fails_its_invocation_and_only_that() {
     let waiting = bench.invoke("2");
     a_moment().await;
     process.kill();
-    let Outcome::Failure(error) = hit.await.unwrap().unwrap() else { panic!("it succeeded") };
+    let InvocationResult::Failure(error) = hit.await.unwrap().unwrap() else { panic!("it succeeded") };
     assert_eq!(error["errorType"], "Runtime.ExitError");
 
     let replacement = bench.process().await;
@@ -218,7 +218,7 @@ async fn an_init_error_is_the_waiting_callers_outcome() {
     let (status, ..) = process.call(Method::POST, "/2018-06-01/runtime/init/error", &headers, body).await;
     assert_eq!(status, 202);
     let expected = json!({ "errorType": "Runtime.NoConfig", "errorMessage": "TABLE is missing" });
-    assert_eq!(invocation.await.unwrap().unwrap(), Outcome::Failure(expected));
+    assert_eq!(invocation.await.unwrap().unwrap(), InvocationResult::Failure(expected));
 }
 
 #[tokio::test]
@@ -236,7 +236,7 @@ async fn load_starts_environments_up_to_the_limit_and_idle_ones_go_but_the_last(
     one.respond(&third, "c").await;
     two.respond(&second, "b").await;
     for invocation in invocations {
-        assert!(matches!(invocation.await.unwrap().unwrap(), Outcome::Success(_)));
+        assert!(matches!(invocation.await.unwrap().unwrap(), InvocationResult::Success(_)));
     }
     let (_one, _two) = (process_in_next(&one), process_in_next(&two));
     eventually("the end of one", || (bench.host.process_count("Probe") == 1).then_some(())).await;
@@ -253,7 +253,7 @@ async fn stopping_ends_every_process_and_refuses_more() {
     process.next().await;
     bench.host.stop().await;
     assert!(!is_alive(process.pid));
-    assert!(matches!(unanswered.await.unwrap(), Ok(Outcome::Failure(_))));
+    assert!(matches!(unanswered.await.unwrap(), Ok(InvocationResult::Failure(_))));
     assert_eq!(bench.invoke("2").await.unwrap(), Err(InvokeError::Stopping));
 }
 
@@ -265,7 +265,7 @@ async fn an_unknown_environment_a_wrong_call_and_a_huge_response_are_refused() {
     assert_eq!(process.call(Method::GET, "/2018-06-01/runtime/nonsense", &[], "").await.0, 404);
     let (id, _) = process.next().await;
     assert_eq!(process.respond(&id, &"x".repeat(6 * 1024 * 1024 + 1)).await, 413);
-    let Outcome::Failure(error) = invocation.await.unwrap().unwrap() else { panic!("it succeeded") };
+    let InvocationResult::Failure(error) = invocation.await.unwrap().unwrap() else { panic!("it succeeded") };
     assert_eq!(error["errorType"], Value::from("Function.ResponseSizeTooLarge"));
     let address = process.variables["AWS_LAMBDA_RUNTIME_API"].rsplit_once('/').unwrap().0.to_owned();
     process.variables.insert("AWS_LAMBDA_RUNTIME_API".to_owned(), format!("{address}/guessed"));
@@ -362,7 +362,7 @@ async fn a_new_version_starts_when_every_invocation_has_an_environment() {
     let new = bench.process().await;
     old.respond(&second, "two").await;
     for invocation in [begun, waiting] {
-        assert!(matches!(invocation.await.unwrap().unwrap(), Outcome::Success(_)));
+        assert!(matches!(invocation.await.unwrap().unwrap(), InvocationResult::Success(_)));
     }
     let (_old, _new) = (process_in_next(&old), process_in_next(&new));
     eventually("the end of the old version", || (!is_alive(old.pid)).then_some(())).await;

@@ -29,9 +29,9 @@ const FILTERED_AT_ONCE: usize = 500;
 
 /// The position after which a list continues.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cursor(String);
+pub struct ActivityPosition(String);
 
-impl Cursor {
+impl ActivityPosition {
     /// The position after this call.
     pub fn after(record: &CallRecord) -> Self {
         Self(record.position())
@@ -86,7 +86,7 @@ pub struct ActivityFilter {
 pub struct ActivityPage {
     pub records: Vec<CallRecord>,
     /// `None` at the end of the list.
-    pub next: Option<Cursor>,
+    pub next: Option<ActivityPosition>,
 }
 
 /// The state of a search: everything at and after `before` has been returned.
@@ -102,7 +102,7 @@ struct Search<'a> {
 }
 
 /// A partition's newest records before a position.
-struct Part {
+struct PartitionPage {
     records: Vec<CallRecord>,
     /// The last position that was examined, if there are more records below it.
     reached: Option<String>,
@@ -116,7 +116,7 @@ impl Store {
         filter: &ActivityFilter,
         (from, to): (Timestamp, Timestamp),
         limit: usize,
-        after: Option<&Cursor>,
+        after: Option<&ActivityPosition>,
     ) -> Result<ActivityPage> {
         let time = filter.request_id.as_deref().and_then(request_id::time_of);
         if let Some(time) = time.filter(|time| after.is_none() && from <= *time && *time < to) {
@@ -169,7 +169,7 @@ impl Store {
             }
             if records.len() > search.limit {
                 records.truncate(search.limit);
-                let next = records.last().map(|last| Cursor(last.position()));
+                let next = records.last().map(|last| ActivityPosition(last.position()));
                 return Ok(ActivityPage { records, next });
             }
             if search.goes_on() && search.is_exhausted() {
@@ -181,7 +181,7 @@ impl Store {
     }
 
     /// Reads the next records from a day's partitions.
-    async fn calls_of(&self, search: &Search<'_>, day: Timestamp) -> Result<Vec<Part>> {
+    async fn calls_of(&self, search: &Search<'_>, day: Timestamp) -> Result<Vec<PartitionPage>> {
         let shards = match &search.filter.request_id {
             Some(id) => shard_of(id)..shard_of(id) + 1,
             None => 0..SHARDS,
@@ -189,7 +189,12 @@ impl Store {
         try_join_all(shards.map(|shard| self.calls_of_partition(search, day, shard))).await
     }
 
-    async fn calls_of_partition(&self, search: &Search<'_>, at: Timestamp, shard: u32) -> Result<Part> {
+    async fn calls_of_partition(
+        &self,
+        search: &Search<'_>,
+        at: Timestamp,
+        shard: u32,
+    ) -> Result<PartitionPage> {
         let query = self
             .client()
             .query()
@@ -209,7 +214,7 @@ impl Store {
         let items = page.items.unwrap_or_default().into_iter();
         let records = items.filter(|item| position(item).is_some_and(|it| it < search.before)).map(from_item);
         let examined = usize::try_from(page.scanned_count).unwrap_or_default();
-        Ok(Part { records: records.collect::<Result<_>>()?, reached, examined })
+        Ok(PartitionPage { records: records.collect::<Result<_>>()?, reached, examined })
     }
 }
 
@@ -218,12 +223,12 @@ impl<'a> Search<'a> {
         filter: &'a ActivityFilter,
         from: Timestamp,
         to: Timestamp,
-        after: Option<&Cursor>,
+        after: Option<&ActivityPosition>,
         limit: usize,
     ) -> Self {
         let after = after.filter(|cursor| cursor.0 < instant::text(to));
         let before = after.map_or_else(|| instant::text(to), |cursor| cursor.0.clone());
-        let day = floor(after.and_then(Cursor::time).unwrap_or(to));
+        let day = floor(after.and_then(ActivityPosition::time).unwrap_or(to));
         Self { filter, from, before, day, limit, examined: 0 }
     }
 
@@ -238,10 +243,10 @@ impl<'a> Search<'a> {
         self.day >= floor(self.from) && self.before > instant::text(self.from)
     }
 
-    fn cursor(&self) -> Cursor {
+    fn cursor(&self) -> ActivityPosition {
         // An instant alone sorts before all calls that started at it.
         let suffix = if self.before.contains('#') { "" } else { "#" };
-        Cursor(format!("{}{suffix}", self.before))
+        ActivityPosition(format!("{}{suffix}", self.before))
     }
 
     fn is_exhausted(&self) -> bool {

@@ -29,7 +29,7 @@ impl Store {
     /// Claims the first attempt of a delivery that need not exist yet.
     pub async fn claim_first(&self, mut delivery: Delivery, now: Timestamp) -> Result<Claimed> {
         delivery.claimed_until = Some(until(now));
-        if delivery.is_by_hand() {
+        if delivery.is_manual() {
             // Nothing but this would bring it to an end if its process died.
             delivery.next_attempt_at = now.checked_add(CLAIMED_FOR).ok();
         }

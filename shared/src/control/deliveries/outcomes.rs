@@ -29,7 +29,7 @@ use crate::domain::{PracticePass, delivery::DeliveryStatus, usage::percent};
 const COUNT_GROUPS: u32 = 32;
 /// A practice's counts begin as one item and are spread over so many where transactions meet: one that meets another at an item is cancelled.
 const COUNT_SHARDS: u8 = 16;
-const TRIES: u8 = 5;
+const MAX_ATTEMPTS: u8 = 5;
 /// An outcome waits so long for others to be written with.
 const GATHER: Duration = Duration::from_millis(2);
 /// Outcomes of one transaction, which has at most as many counts beside them; DynamoDB takes 100 items.
@@ -50,7 +50,7 @@ impl DeliveryCounts {
         percent(whole(self.total - self.failed), whole(self.total))
     }
 
-    fn add(&mut self, part: Part) {
+    fn add(&mut self, part: ShardCounters) {
         self.total += part.total;
         self.failed += part.failed;
     }
@@ -58,7 +58,7 @@ impl DeliveryCounts {
 
 /// What one of a practice's items says.
 #[derive(Clone, Copy, Deserialize)]
-struct Part {
+struct ShardCounters {
     total: i64,
     failed: i64,
 }
@@ -158,7 +158,7 @@ impl Outcomes {
                 writes.push(add(control, practicepass, *count, shard)?);
             }
             match transact(client, writes).await {
-                Err(Error::Unavailable { .. }) if attempt + 1 < TRIES => {
+                Err(Error::Unavailable { .. }) if attempt + 1 < MAX_ATTEMPTS => {
                     self.waiting().busy.extend(counts.keys().map(|practicepass| (*practicepass).clone()));
                     tokio::time::sleep(Duration::from_millis(20 * u64::from(attempt + 1))).await;
                 }
@@ -195,7 +195,12 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::ConditionFailed`] when the claim had ended and another process claimed it.
-    pub async fn conclude(&self, mut delivery: Delivery, count: CountChange, random: u8) -> Result<Delivery> {
+    pub async fn record_outcome(
+        &self,
+        mut delivery: Delivery,
+        count: CountChange,
+        random: u8,
+    ) -> Result<Delivery> {
         let claim = delivery.claimed_until.take().unwrap_or_default();
         let put = Put::builder()
             .table_name(self.name(Table::Deliveries)?)
@@ -236,14 +241,16 @@ impl Store {
         let partitions: Vec<String> = (0..COUNT_GROUPS).map(|group| format!("COUNTS#{group}")).collect();
         let groups = try_join_all(partitions.iter().map(|partition| self.counts_of(partition, ""))).await?;
         let mut counts = DeliveryCounts::default();
-        groups.into_iter().for_each(|group| counts.add(Part { total: group.total, failed: group.failed }));
+        groups
+            .into_iter()
+            .for_each(|group| counts.add(ShardCounters { total: group.total, failed: group.failed }));
         Ok(counts)
     }
 
     async fn counts_of(&self, partition: &str, prefix: &str) -> Result<DeliveryCounts> {
         let listing = Listing::of_partition(Table::Control, partition).beginning_with(prefix);
         let mut counts = DeliveryCounts::default();
-        self.list_all::<Part>(listing).await?.into_iter().for_each(|part| counts.add(part));
+        self.list_all::<ShardCounters>(listing).await?.into_iter().for_each(|part| counts.add(part));
         Ok(counts)
     }
 

@@ -14,9 +14,9 @@ use crate::domain::{
 
 /// Where a list goes on: after the delivery with this id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cursor(DeliveryId);
+pub struct DeliveryPosition(DeliveryId);
 
-impl Cursor {
+impl DeliveryPosition {
     /// As text that a URL may hold.
     pub fn to_text(self) -> String {
         URL_SAFE_NO_PAD.encode(self.0.to_string())
@@ -34,7 +34,7 @@ impl Cursor {
 pub struct DeliveryPage {
     pub deliveries: Vec<Delivery>,
     /// `None` at the end of the list.
-    pub next: Option<Cursor>,
+    pub next: Option<DeliveryPosition>,
 }
 
 impl Store {
@@ -51,15 +51,15 @@ impl Store {
         partner: &PartnerId,
         success: Option<bool>,
         limit: usize,
-        after: Option<Cursor>,
+        after: Option<DeliveryPosition>,
     ) -> Result<DeliveryPage> {
-        let before = after.map(|Cursor(id)| id);
+        let before = after.map(|DeliveryPosition(id)| id);
         let sources = Source::of_partner(practicepass, partner, Wanted::of(success));
         let sources = sources.into_iter().map(|source| source.before(before)).collect();
         let mut deliveries = self.merge(sources, 0, limit + 1).await?;
         let more = deliveries.len() > limit;
         deliveries.truncate(limit);
-        let next = deliveries.last().filter(|_| more).map(|last| Cursor(last.id));
+        let next = deliveries.last().filter(|_| more).map(|last| DeliveryPosition(last.id));
         Ok(DeliveryPage { deliveries, next })
     }
 }

@@ -28,7 +28,7 @@ impl Store {
         for mut source in Source::of_partner(&subscription.practicepass, &subscription.partner_id, wanted) {
             while let Some(deliveries) = self.read_back(&mut source, from).await? {
                 let wanted = deliveries.iter().filter(|it| {
-                    let original = !it.is_by_hand() && it.replay.is_none() && it.created_at < to;
+                    let original = !it.is_manual() && it.replay.is_none() && it.created_at < to;
                     let ended = it.succeeded() || !it.status.is_open();
                     let own =
                         it.subscription_id == subscription.id && it.generation == subscription.generation;

@@ -4,14 +4,18 @@ use aws_sdk_dynamodb::types::{AttributeValue, Delete, TransactWriteItem, Update}
 use jiff::Timestamp;
 
 use super::{
-    super::{Cursor, Error, Result, Slice, Store, Table, listing::Listing, store::key},
+    super::{Cursor, Error, ListPage, Result, Store, Table, listing::Listing, store::key},
     ALL, Subscription, by_id, pk, sk,
 };
 use crate::domain::ids::SubscriptionId;
 
 impl Store {
     /// Up to `limit` subscriptions of all practices and partners, the newest first.
-    pub async fn subscriptions(&self, limit: usize, after: Option<&Cursor>) -> Result<Slice<Subscription>> {
+    pub async fn subscriptions(
+        &self,
+        limit: usize,
+        after: Option<&Cursor>,
+    ) -> Result<ListPage<Subscription>> {
         self.list(Listing::of_second_index(ALL).newest_first(), limit, after, |_| true).await
     }
 

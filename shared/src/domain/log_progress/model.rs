@@ -49,7 +49,7 @@ impl Sequence {
 /// Rows by id. Each row's content is a number that no other row has.
 type Table = BTreeMap<i64, u64>;
 
-struct World {
+struct ModelLog {
     seed: u64,
     random: Random,
     sequence: Sequence,
@@ -69,7 +69,7 @@ struct World {
 /// Late rows per poll.
 const LATE_ROWS: usize = 25;
 
-impl World {
+impl ModelLog {
     fn new(seed: u64) -> Self {
         let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
         let increment = [1, 1, 2, 10, 50][usize::try_from(random.below(5)).unwrap()];
@@ -246,7 +246,7 @@ impl World {
 fn whatever_is_committed_is_sent_and_no_event_id_twice() {
     let (mut messages, mut rows, mut epochs) = (0, 0, 0);
     for seed in 1..=40 {
-        let mut world = World::new(seed);
+        let mut world = ModelLog::new(seed);
         for _ in 0..=(seed % 4) {
             for _ in 0..world.random.below(500) {
                 world.step();

@@ -3,7 +3,7 @@
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 use super::{
-    Interval, Place, ScheduleException, VisitTypeRules, WorkingHours,
+    Interval, ScheduleException, VisitTime, VisitTypeRules, WorkingHours,
     hours::Windows,
     interval::{covers, overlapping},
     local, merge,
@@ -125,7 +125,7 @@ impl Calendar {
     ///
     /// # Errors
     /// Every reason why the visit cannot take place, in the order of [`Refusal`].
-    pub fn decide(&self, place: &Place, avoided: &[RoomId]) -> Result<Option<RoomId>, Vec<Refused>> {
+    pub fn decide(&self, place: &VisitTime, avoided: &[RoomId]) -> Result<Option<RoomId>, Vec<Refused>> {
         let mut refused = Vec::new();
         let mut refuse = |refusal, blocking: &[Interval]| {
             refused.push(Refused { refusal, blocking: blocking.to_vec() });

@@ -2,7 +2,7 @@
 
 use jiff::civil::{Date, Time};
 
-use super::{Calendar, Interval, Minutes, Place, instant, instant_of_midnight, local};
+use super::{Calendar, Interval, Minutes, VisitTime, instant, instant_of_midnight, local};
 
 impl Calendar {
     /// Returns the available start times on the practice's grid on `date`, ascending.
@@ -80,7 +80,7 @@ impl Calendar {
         if instant(self.time_zone(), begins.date(), begins.time()) != Some(start) {
             return Err(start + 1);
         }
-        let place = Place { date: begins.date(), visit, provider: visit, skipped: false };
+        let place = VisitTime { date: begins.date(), visit, provider: visit, skipped: false };
         self.decide(&place, &[]).map(|_| ()).map_err(|_| start + 1)
     }
 }

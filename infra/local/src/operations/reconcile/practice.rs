@@ -8,7 +8,7 @@ use shared::control::practices::Practice;
 use shared::control::{self, Store};
 use shared::domain::PracticePass;
 use shared::domain::ids::LogId;
-use shared::tenant::reconciliation::{Facts, Mend, Question};
+use shared::tenant::reconciliation::{ExamineRequest, Facts, Mend};
 
 use super::audit::{Earlier, SLACK};
 use super::repair::Repair;
@@ -101,8 +101,8 @@ async fn lost_since(
     }
 }
 
-fn empty_question(practicepass: &PracticePass, since: Timestamp, now: Timestamp) -> Question {
-    Question {
+fn empty_question(practicepass: &PracticePass, since: Timestamp, now: Timestamp) -> ExamineRequest {
+    ExamineRequest {
         practicepass: practicepass.clone(),
         since,
         now,
@@ -115,14 +115,14 @@ fn empty_question(practicepass: &PracticePass, since: Timestamp, now: Timestamp)
 }
 
 /// Asks a large question in several parts and merges the facts.
-async fn answered(ask: &impl Ask, whole: Question) -> Result<Facts> {
+async fn answered(ask: &impl Ask, whole: ExamineRequest) -> Result<Facts> {
     let calls: Vec<String> = whole.calls.iter().cloned().collect();
     let records: Vec<(String, i64)> = whole.records.iter().cloned().collect();
     let parts = whole.log_ids.len().max(calls.len()).max(records.len()).div_ceil(AT_ONCE).max(1);
     let mut facts: Option<Facts> = None;
     for part in 0..parts {
         let from = part * AT_ONCE;
-        let question = Question {
+        let question = ExamineRequest {
             log_ids: whole.log_ids.iter().copied().skip(from).take(AT_ONCE).collect(),
             calls: calls.iter().skip(from).take(AT_ONCE).cloned().collect(),
             records: records.iter().skip(from).take(AT_ONCE).cloned().collect(),
@@ -148,6 +148,6 @@ pub(super) async fn mend(
     now: Timestamp,
     mend: Mend,
 ) -> Result<Facts> {
-    let question = Question { mend: Some(mend), ..empty_question(practicepass, now, now) };
+    let question = ExamineRequest { mend: Some(mend), ..empty_question(practicepass, now, now) };
     ask.ask(&question).await
 }

@@ -14,7 +14,7 @@ use super::repair::Repair;
 use super::report::{Check, Verdict};
 
 #[derive(Default)]
-struct Found {
+struct SubscriptionFindings {
     back: Vec<String>,
     repairs: Vec<Repair>,
     by_hand: Vec<String>,
@@ -25,7 +25,7 @@ pub(super) async fn checks(
     acts: &Acts,
     now: Timestamp,
 ) -> control::Result<Vec<(Check, Vec<Repair>)>> {
-    let mut found = Found::default();
+    let mut found = SubscriptionFindings::default();
     by_administrators(control, acts, &mut found).await?;
     let calls = control.writes_of(None, (acts.since, now)).await?;
     by_partners(control, &calls, &mut found).await?;
@@ -47,7 +47,11 @@ pub(super) async fn checks(
     ])
 }
 
-async fn by_administrators(control: &Store, acts: &Acts, found: &mut Found) -> control::Result<()> {
+async fn by_administrators(
+    control: &Store,
+    acts: &Acts,
+    found: &mut SubscriptionFindings,
+) -> control::Result<()> {
     for target in acts.newest_of(&["webhooks.delete", "webhooks.pause", "webhooks.resume"]).into_keys() {
         let Ok(id) = target.parse() else { continue };
         let Some(subscription) = control.subscription_by_id(SubscriptionId(id)).await? else { continue };
@@ -79,7 +83,11 @@ struct Calls<'a> {
     rotation: Option<&'a CallRecord>,
 }
 
-async fn by_partners(control: &Store, calls: &[CallRecord], found: &mut Found) -> control::Result<()> {
+async fn by_partners(
+    control: &Store,
+    calls: &[CallRecord],
+    found: &mut SubscriptionFindings,
+) -> control::Result<()> {
     let mut last: BTreeMap<(&str, &str), Calls<'_>> = BTreeMap::new();
     for call in calls {
         let Some(owner) = call.practicepass.as_deref().zip(call.partner_id.as_deref()) else { continue };

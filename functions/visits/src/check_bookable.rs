@@ -8,33 +8,33 @@ use shared::{
     },
     tenant::{
         Conn,
-        calendar::{self, Found, Question},
+        calendar::{self, AvailabilityQuery, CalendarLookup},
         visits::{RoomSearch, lock_provider_and_patient, of_patient, patient_exists},
     },
 };
 
-use crate::{conflict::conflict, wanted::Wanted};
+use crate::{conflict::conflict, request::VisitRequest};
 
 /// Maximum number of rooms to try while other bookings take them: more than any practice has.
 const MOST_ROOMS: usize = 100;
 
-/// Like [`settle`], but locks what it finds free until the transaction ends.
+/// Like [`check_bookable`], but locks what it finds free until the transaction ends.
 ///
 /// Call it again with the same `rooms` if the visit cannot be written because of its room: the
 /// search for a room then continues.
-pub(crate) async fn settle_locked(
+pub(crate) async fn check_bookable_locked(
     conn: &mut Conn,
     tenant: &Tenant<Scheduling>,
-    wanted: &Wanted<'_>,
+    request: &VisitRequest<'_>,
     rooms: &mut RoomSearch,
 ) -> ApiResult<Option<RoomId>> {
-    let (zone, place) = (tenant.db.time_zone(), &wanted.times.place);
+    let (zone, place) = (tenant.db.time_zone(), &request.times.place);
     let days = place.dates(zone, 0);
     let with_buffers = place.dates(zone, VisitTypeRules::MAX_BUFFER);
-    lock_provider_and_patient(conn, (wanted.provider, &with_buffers), (wanted.patient, &days)).await?;
+    lock_provider_and_patient(conn, (request.provider, &with_buffers), (request.patient, &days)).await?;
     for _ in 0..MOST_ROOMS {
-        let Some(room) = settle(conn, tenant, wanted, rooms.held()).await? else { return Ok(None) };
-        if rooms.lock(conn, room, &days, place.visit, wanted.except).await? {
+        let Some(room) = check_bookable(conn, tenant, request, rooms.held()).await? else { return Ok(None) };
+        if rooms.lock(conn, room, &days, place.visit, request.except).await? {
             return Ok(Some(room));
         }
     }
@@ -48,30 +48,30 @@ pub(crate) async fn settle_locked(
 /// # Errors
 /// In this order: 404 for the patient, 404 for the provider, 422 for the visit type and the time,
 /// 409 with every conflict.
-pub(crate) async fn settle(
+pub(crate) async fn check_bookable(
     conn: &mut Conn,
     tenant: &Tenant<Scheduling>,
-    wanted: &Wanted<'_>,
+    request: &VisitRequest<'_>,
     avoided: &[RoomId],
 ) -> ApiResult<Option<RoomId>> {
-    let place = &wanted.times.place;
-    if !patient_exists(conn, wanted.patient).await? {
+    let place = &request.times.place;
+    if !patient_exists(conn, request.patient).await? {
         return Err(ApiError::new(Code::PatientNotFound, "The practice has no patient with this PatientID."));
     }
-    let question = Question {
-        provider: wanted.provider,
-        visit_type: Some(wanted.visit_type),
+    let query = AvailabilityQuery {
+        provider: request.provider,
+        visit_type: Some(request.visit_type),
         dates: (place.date, place.date),
         now: tenant.now,
-        except: wanted.except,
+        except: request.except,
     };
-    let calendar = match calendar::read(conn, tenant.db.time_zone(), &question).await? {
-        Found::Calendar(calendar) => calendar,
-        Found::NoProvider => {
+    let calendar = match calendar::read(conn, tenant.db.time_zone(), &query).await? {
+        CalendarLookup::Calendar(calendar) => calendar,
+        CalendarLookup::NoProvider => {
             let detail = "The practice has no active provider with this ProviderID.";
             return Err(ApiError::new(Code::ProviderNotFound, detail));
         }
-        Found::NoVisitType => {
+        CalendarLookup::NoVisitType => {
             return Err(ApiError::new(
                 Code::VisitTypeUnknown,
                 "The practice has no visit type with this name.",
@@ -82,7 +82,7 @@ pub(crate) async fn settle(
     if let Some(error) = decision.as_ref().err().and_then(|refused| impossible(refused)) {
         return Err(error);
     }
-    let patient_busy = of_patient(conn, wanted.patient, place.visit, wanted.except).await?;
+    let patient_busy = of_patient(conn, request.patient, place.visit, request.except).await?;
     match decision {
         Ok(room) if patient_busy.is_empty() => Ok(room),
         decision => Err(conflict(tenant.db.time_zone(), &decision.err().unwrap_or_default(), &patient_busy)),

@@ -13,15 +13,15 @@ use hyper_util::rt::TokioExecutor;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use crate::http::{Answer, answer, read_body};
+use crate::http::{HttpResponse, answer, read_body};
 use crate::permissions::dynamodb::Keys;
-use crate::permissions::{Permissions, Refusal};
+use crate::permissions::{AccessError, Permissions};
 
 const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
 /// DynamoDB's own limit of a request.
 const BODY_LIMIT: usize = 16 * 1024 * 1024;
 
-pub(super) struct Door {
+pub(super) struct AuthorizingProxy {
     pub(super) database: Database,
     pub(super) permissions: Arc<Permissions>,
     pub(super) keys: Keys,
@@ -30,7 +30,7 @@ pub(super) struct Door {
     pub(super) client: Client<HttpConnector, Full<Bytes>>,
 }
 
-impl Door {
+impl AuthorizingProxy {
     pub(super) fn new(database: Database, permissions: &Arc<Permissions>, keys: Keys, inside: Uri) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
@@ -38,18 +38,18 @@ impl Door {
         Self { database, permissions: Arc::clone(permissions), keys, inside, client }
     }
 
-    pub(super) async fn handle(&self, request: Request<Incoming>) -> Answer {
+    pub(super) async fn handle(&self, request: Request<Incoming>) -> HttpResponse {
         let (parts, body) = request.into_parts();
         let Ok(body) = read_body(body, BODY_LIMIT).await else {
             return refuse("com.amazon.coral.service#SerializationException", "the body can't be read");
         };
         match self.check(&parts.headers, &body) {
             Ok(()) => {}
-            Err(Refusal::UnknownKey) => {
+            Err(AccessError::UnknownKey) => {
                 let message = "The security token included in the request is invalid.";
                 return refuse("com.amazon.coral.service#UnrecognizedClientException", message);
             }
-            Err(Refusal::Denied(message)) => {
+            Err(AccessError::Denied(message)) => {
                 return refuse("com.amazon.coral.service#AccessDeniedException", &message);
             }
         }
@@ -71,7 +71,7 @@ impl Door {
         }
     }
 
-    fn check(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), Refusal> {
+    fn check(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), AccessError> {
         let operation = operation(headers);
         self.permissions.caller(headers)?.may(|| {
             // What is no JSON names neither table nor key, and is refused behind the door if not here.
@@ -97,7 +97,7 @@ impl Door {
     async fn ask(
         &self,
         request: Request<Full<Bytes>>,
-    ) -> Result<Answer, Box<dyn std::error::Error + Send + Sync>> {
+    ) -> Result<HttpResponse, Box<dyn std::error::Error + Send + Sync>> {
         let (parts, body) = self.client.request(request).await?.into_parts();
         let mut answer = Response::new(Full::new(body.collect().await?.to_bytes()));
         *answer.status_mut() = parts.status;
@@ -127,7 +127,7 @@ fn of_message(mut headers: HeaderMap) -> HeaderMap {
     headers
 }
 
-fn refuse(kind: &str, message: &str) -> Answer {
+fn refuse(kind: &str, message: &str) -> HttpResponse {
     let body = json!({ "__type": kind, "Message": message });
     answer(StatusCode::BAD_REQUEST, CONTENT_TYPE, body.to_string())
 }

@@ -8,13 +8,13 @@ use shared::{
     api::{ApiError, ApiResult},
     domain::{
         ids::{PatientId, ProviderId, RoomId, VisitId},
-        schedule::{Minutes, Place, local},
+        schedule::{Minutes, VisitTime, local},
     },
     tenant::visits::{Appointment, Visit},
 };
 
 /// A visit that a request asks for.
-pub(crate) struct Wanted<'a> {
+pub(crate) struct VisitRequest<'a> {
     pub(crate) patient: PatientId,
     pub(crate) provider: ProviderId,
     pub(crate) visit_type: &'a str,
@@ -30,7 +30,7 @@ pub(crate) struct Times {
     pub(crate) duration: Minutes,
     provider_time: Time,
     provider_duration: Minutes,
-    pub(crate) place: Place,
+    pub(crate) place: VisitTime,
 }
 
 impl Times {
@@ -44,7 +44,7 @@ impl Times {
         (time, duration): (Time, Minutes),
         (provider_time, provider_duration): (Option<Time>, Option<Minutes>),
     ) -> ApiResult<Self> {
-        let place = Place::at(zone, date, time, duration);
+        let place = VisitTime::at(zone, date, time, duration);
         let (provider_time, provider_duration) =
             (provider_time.unwrap_or(time), provider_duration.unwrap_or(duration));
         let attended = if place.skipped || (provider_time, provider_duration) == (time, duration) {
@@ -64,7 +64,7 @@ impl Times {
     /// The provider's part keeps its distance from the start. If the visit's own time cannot be
     /// read, the provider attends the whole visit.
     pub(crate) fn moved(zone: &TimeZone, from: &Visit, date: Date, time: Time) -> Self {
-        let whole = Place::at(zone, date, time, from.duration);
+        let whole = VisitTime::at(zone, date, time, from.duration);
         let readable = from.time.and(from.instants);
         let place = readable.map_or(whole, |(visit, provider)| whole.attended_like(visit, provider));
         let is_part = place.provider != place.visit;

@@ -14,7 +14,7 @@ use crate::control::{Error, Result};
 const PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Default)]
-pub(super) struct Kept {
+pub(super) struct CachedSecret {
     state: Mutex<State>,
     /// Held during a fetch; concurrent callers share the result.
     fetching: tokio::sync::Mutex<()>,
@@ -42,7 +42,7 @@ impl State {
     }
 }
 
-impl Kept {
+impl CachedSecret {
     /// Returns the cached value, or fetches it if it is too old.
     pub(super) async fn get<F: Future<Output = Result<Arc<str>>>>(
         &self,

@@ -29,7 +29,7 @@ impl Store {
         let output = self
             .client()
             .update_item()
-            .table_name(self.name(Table::Ledger)?)
+            .table_name(self.name(Table::Ephemeral)?)
             .set_key(Some(pk(format!("WINDOW#{name}#{window}"))))
             .update_expression("ADD used :change SET expiresAt = :expiry")
             .expression_attribute_values(":change", AttributeValue::N(change))
@@ -48,7 +48,7 @@ impl Store {
     pub async fn prove(&self, pair: &str, expires_at: Timestamp) -> Result<()> {
         self.client()
             .update_item()
-            .table_name(self.name(Table::Ledger)?)
+            .table_name(self.name(Table::Ephemeral)?)
             .set_key(Some(pk(format!("PROOF#{pair}"))))
             .update_expression("SET expiresAt = :expiry")
             .expression_attribute_values(":expiry", AttributeValue::N(expires_at.as_second().to_string()))
@@ -65,7 +65,7 @@ impl Store {
         struct Proof {
             expires_at: i64,
         }
-        let found: Option<Proof> = self.get(Table::Ledger, pk(format!("PROOF#{pair}")), true).await?;
+        let found: Option<Proof> = self.get(Table::Ephemeral, pk(format!("PROOF#{pair}")), true).await?;
         Ok(found.is_some_and(|proof| now.as_second() < proof.expires_at))
     }
 }

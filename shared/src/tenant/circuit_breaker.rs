@@ -134,11 +134,11 @@ impl Timeouts {
 
 const COOLDOWN: Duration = Duration::from_secs(1);
 /// The circuit stays open for at most this many cooldowns.
-const MOST_COOLDOWNS: u32 = 3;
+const MAX_COOLDOWNS: u32 = 3;
 
 /// The circuit breaker's state for one database.
 #[derive(Debug, Default)]
-pub(crate) struct Health {
+pub(crate) struct CircuitBreaker {
     state: Mutex<State>,
     /// Whether data that was read when the database was opened has changed.
     outdated: AtomicBool,
@@ -148,19 +148,19 @@ pub(crate) struct Health {
 struct State {
     failures: u32,
     failed_at: Option<Instant>,
-    let_be_until: Option<Instant>,
+    open_until: Option<Instant>,
 }
 
 /// What a call may do with a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Admission {
-    Open,
+    Accept,
     /// The circuit is half-open: reconnect and probe.
     Probe,
-    LetBe,
+    Reject,
 }
 
-impl Health {
+impl CircuitBreaker {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -176,50 +176,50 @@ impl Health {
     /// times out.
     pub(crate) fn admit(&self, timeouts: Timeouts, now: Instant) -> Admission {
         let mut state = self.state();
-        match state.let_be_until {
-            None => Admission::Open,
-            Some(until) if now < until => Admission::LetBe,
+        match state.open_until {
+            None => Admission::Accept,
+            Some(until) if now < until => Admission::Reject,
             Some(_) => {
-                state.let_be_until = Some(now + 2 * timeouts.probe);
+                state.open_until = Some(now + 2 * timeouts.probe);
                 Admission::Probe
             }
         }
     }
 
     /// Whether the circuit is open: the database failed a moment ago.
-    pub(crate) fn is_ill(&self, now: Instant) -> bool {
-        self.state().let_be_until.is_some_and(|until| now < until)
+    pub(crate) fn is_open(&self, now: Instant) -> bool {
+        self.state().open_until.is_some_and(|until| now < until)
     }
 
     /// Whether the database failed after `opened` and a moment ago.
     ///
     /// Then another operation would time out as well.
     pub(crate) fn has_failed_since(&self, opened: Instant, now: Instant) -> bool {
-        self.state().failed_at.is_some_and(|failed| failed > opened) && self.is_ill(now)
+        self.state().failed_at.is_some_and(|failed| failed > opened) && self.is_open(now)
     }
 
     /// Closes the circuit after a successful probe.
-    pub(crate) fn answered(&self) {
+    pub(crate) fn close(&self) {
         *self.state() = State::default();
     }
 
-    pub(crate) fn failed(&self, timeouts: Timeouts, now: Instant) {
+    pub(crate) fn record_failure(&self, timeouts: Timeouts, now: Instant) {
         let mut state = self.state();
-        state.failures = (state.failures + 1).min(MOST_COOLDOWNS);
+        state.failures = (state.failures + 1).min(MAX_COOLDOWNS);
         state.failed_at = Some(now);
-        state.let_be_until = Some(now + timeouts.cooldown * state.failures);
+        state.open_until = Some(now + timeouts.cooldown * state.failures);
     }
 }
 
 /// The error of an operation that timed out.
-pub(crate) fn silence() -> sqlx::Error {
+pub(crate) fn timed_out() -> sqlx::Error {
     sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "no answer"))
 }
 
 /// A connection with a timeout on every round trip.
 ///
 /// A connection that is lost, or dropped during a statement, is closed.
-pub struct Watched<DB: sqlx::Database> {
+pub struct TimedConnection<DB: sqlx::Database> {
     connection: PoolConnection<DB>,
     sessions: Arc<Sessions>,
     in_transaction: bool,
@@ -229,21 +229,21 @@ pub struct Watched<DB: sqlx::Database> {
 
 /// The timeouts and circuit breaker of one connection.
 pub(crate) struct Watch {
-    health: Arc<Health>,
+    breaker: Arc<CircuitBreaker>,
     timeouts: Timeouts,
     /// Whether a statement is running or never completed.
     unanswered: bool,
 }
 
-impl<DB: sqlx::Database> Watched<DB> {
+impl<DB: sqlx::Database> TimedConnection<DB> {
     pub(crate) fn new(
         connection: PoolConnection<DB>,
         sessions: Arc<Sessions>,
-        health: Arc<Health>,
+        breaker: Arc<CircuitBreaker>,
         timeouts: Timeouts,
         reporter: Arc<Reporter>,
     ) -> Self {
-        let watch = Watch { health, timeouts, unanswered: false };
+        let watch = Watch { breaker, timeouts, unanswered: false };
         Self { connection, sessions, in_transaction: false, watch, reporter }
     }
 
@@ -252,7 +252,7 @@ impl<DB: sqlx::Database> Watched<DB> {
     }
 
     pub(crate) fn set_outdated(&self) {
-        self.watch.health.outdated.store(true, Ordering::Relaxed);
+        self.watch.breaker.outdated.store(true, Ordering::Relaxed);
     }
 
     /// Whether the connection is lost: it can run no more statements, not even a ROLLBACK.
@@ -265,14 +265,14 @@ impl<DB: sqlx::Database> Watched<DB> {
     }
 }
 
-impl Watched<Sqlite> {
+impl TimedConnection<Sqlite> {
     /// Returns what a round trip needs.
     pub(crate) fn parts(&mut self) -> (&mut Watch, SqliteSession<'_>) {
         (&mut self.watch, SqliteSession(&mut self.connection))
     }
 }
 
-impl Watched<Postgres> {
+impl TimedConnection<Postgres> {
     /// Returns how long the server lets a statement wait for a lock; a day stands for no limit.
     pub(crate) fn lock_limit(&self) -> Duration {
         let limit = self.watch.timeouts.server.unwrap_or_default().lock;
@@ -303,10 +303,10 @@ impl Watch {
         round_trip: impl Future<Output = sqlx::Result<T>>,
     ) -> sqlx::Result<T> {
         self.unanswered = true;
-        let answer = timeout(self.timeouts.round_trip, round_trip).await.unwrap_or_else(|_| Err(silence()));
+        let answer = timeout(self.timeouts.round_trip, round_trip).await.unwrap_or_else(|_| Err(timed_out()));
         self.unanswered = answer.as_ref().is_err_and(is_loss);
         if self.unanswered {
-            self.health.failed(self.timeouts, Instant::now());
+            self.breaker.record_failure(self.timeouts, Instant::now());
         }
         answer
     }
@@ -320,7 +320,7 @@ fn is_loss(error: &sqlx::Error) -> bool {
     )
 }
 
-impl<DB: sqlx::Database> Drop for Watched<DB> {
+impl<DB: sqlx::Database> Drop for TimedConnection<DB> {
     fn drop(&mut self) {
         if self.watch.unanswered {
             self.connection.close_on_drop();
@@ -328,7 +328,7 @@ impl<DB: sqlx::Database> Drop for Watched<DB> {
     }
 }
 
-impl<DB: sqlx::Database> Deref for Watched<DB> {
+impl<DB: sqlx::Database> Deref for TimedConnection<DB> {
     type Target = DB::Connection;
 
     fn deref(&self) -> &DB::Connection {
@@ -336,7 +336,7 @@ impl<DB: sqlx::Database> Deref for Watched<DB> {
     }
 }
 
-impl<DB: sqlx::Database> DerefMut for Watched<DB> {
+impl<DB: sqlx::Database> DerefMut for TimedConnection<DB> {
     fn deref_mut(&mut self) -> &mut DB::Connection {
         &mut self.connection
     }
@@ -348,27 +348,27 @@ mod tests {
 
     #[test]
     fn a_database_that_failed_is_let_be_but_for_one_call_that_tries() {
-        let (health, timeouts, now) = (Health::default(), Timeouts::OF_CALLERS, Instant::now());
-        assert_eq!(health.admit(timeouts, now), Admission::Open);
-        health.failed(timeouts, now);
-        assert_eq!(health.admit(timeouts, now), Admission::LetBe);
-        assert!(health.is_ill(now));
+        let (breaker, timeouts, now) = (CircuitBreaker::default(), Timeouts::OF_CALLERS, Instant::now());
+        assert_eq!(breaker.admit(timeouts, now), Admission::Accept);
+        breaker.record_failure(timeouts, now);
+        assert_eq!(breaker.admit(timeouts, now), Admission::Reject);
+        assert!(breaker.is_open(now));
         let later = now + COOLDOWN;
-        assert_eq!(health.admit(timeouts, later), Admission::Probe);
-        assert_eq!(health.admit(timeouts, later), Admission::LetBe);
+        assert_eq!(breaker.admit(timeouts, later), Admission::Probe);
+        assert_eq!(breaker.admit(timeouts, later), Admission::Reject);
         let before = now.checked_sub(COOLDOWN).unwrap();
-        assert!(health.has_failed_since(before, later), "the old connections are unusable");
-        assert!(!health.has_failed_since(later, later), "the probe's connections are usable");
-        health.answered();
-        assert_eq!(health.admit(timeouts, later), Admission::Open);
+        assert!(breaker.has_failed_since(before, later), "the old connections are unusable");
+        assert!(!breaker.has_failed_since(later, later), "the probe's connections are usable");
+        breaker.close();
+        assert_eq!(breaker.admit(timeouts, later), Admission::Accept);
     }
 
     #[test]
     fn a_probe_that_never_ends_is_followed_by_another() {
-        let (health, timeouts, now) = (Health::default(), Timeouts::OF_CALLERS, Instant::now());
-        health.failed(timeouts, now);
-        assert_eq!(health.admit(timeouts, now + COOLDOWN), Admission::Probe);
-        assert_eq!(health.admit(timeouts, now + COOLDOWN + 2 * timeouts.probe), Admission::Probe);
+        let (breaker, timeouts, now) = (CircuitBreaker::default(), Timeouts::OF_CALLERS, Instant::now());
+        breaker.record_failure(timeouts, now);
+        assert_eq!(breaker.admit(timeouts, now + COOLDOWN), Admission::Probe);
+        assert_eq!(breaker.admit(timeouts, now + COOLDOWN + 2 * timeouts.probe), Admission::Probe);
     }
 
     #[test]
@@ -381,10 +381,10 @@ mod tests {
 
     #[test]
     fn one_that_keeps_failing_is_asked_again_within_seconds() {
-        let (health, timeouts, now) = (Health::default(), Timeouts::OF_CALLERS, Instant::now());
+        let (breaker, timeouts, now) = (CircuitBreaker::default(), Timeouts::OF_CALLERS, Instant::now());
         for _ in 0..100 {
-            health.failed(timeouts, now);
+            breaker.record_failure(timeouts, now);
         }
-        assert_eq!(health.admit(timeouts, now + COOLDOWN * MOST_COOLDOWNS), Admission::Probe);
+        assert_eq!(breaker.admit(timeouts, now + COOLDOWN * MAX_COOLDOWNS), Admission::Probe);
     }
 }

@@ -9,7 +9,7 @@ use super::{Interval, Minutes, instant, instants, local, local::boundary};
 
 /// The time of a visit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct VisitTime {
     /// The local date on which the visit begins.
     pub date: Date,
     /// The time of the patient and the room.
@@ -20,7 +20,7 @@ pub struct Place {
     pub skipped: bool,
 }
 
-impl Place {
+impl VisitTime {
     /// Creates the time of a visit that begins at a local time. The provider attends all of it.
     pub fn at(zone: &TimeZone, date: Date, time: Time, duration: Minutes) -> Self {
         let found = instant(zone, date, time);
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn a_visit_over_midnight_may_be_attended_on_its_second_day() {
-        let visit = Place::at(&berlin(), date(2026, 5, 4), time(23, 30, 0, 0), minutes(60));
+        let visit = VisitTime::at(&berlin(), date(2026, 5, 4), time(23, 30, 0, 0), minutes(60));
         let attended = visit.attended(&berlin(), time(0, 10, 0, 0), minutes(20)).unwrap();
         assert_eq!(attended.provider.from, visit.visit.from + 40 * 60);
         assert_eq!(visit.attended(&berlin(), time(0, 11, 0, 0), minutes(20)), None);
@@ -93,18 +93,18 @@ mod tests {
 
     #[test]
     fn a_visit_takes_its_minutes_however_clocks_change() {
-        let visit = Place::at(&berlin(), date(2026, 10, 25), time(1, 30, 0, 0), minutes(120));
+        let visit = VisitTime::at(&berlin(), date(2026, 10, 25), time(1, 30, 0, 0), minutes(120));
         assert_eq!(visit.visit.to - visit.visit.from, 7200);
         assert_eq!(local(&berlin(), visit.visit.to), date(2026, 10, 25).at(2, 30, 0, 0));
         // 02:15 occurs twice; the first occurrence is within the visit.
         let attended = visit.attended(&berlin(), time(2, 15, 0, 0), minutes(30)).unwrap();
         assert_eq!(attended.provider.from, visit.visit.from + 45 * 60);
-        assert!(Place::at(&berlin(), date(2026, 3, 29), time(2, 0, 0, 0), minutes(5)).skipped);
+        assert!(VisitTime::at(&berlin(), date(2026, 3, 29), time(2, 0, 0, 0), minutes(5)).skipped);
     }
 
     #[test]
     fn buffers_count_for_the_dates_a_visit_touches() {
-        let visit = Place::at(&berlin(), date(2026, 5, 4), time(0, 5, 0, 0), minutes(30));
+        let visit = VisitTime::at(&berlin(), date(2026, 5, 4), time(0, 5, 0, 0), minutes(30));
         assert_eq!(visit.dates(&berlin(), 10), [date(2026, 5, 3), date(2026, 5, 4)]);
         assert_eq!(visit.dates(&berlin(), 5), [date(2026, 5, 4)]);
     }
