@@ -25,117 +25,161 @@ async fn reason(office: &Office, query: &str) -> Value {
     data["Reason"].clone()
 }
 
-on_both_databases! {
-    async fn every_example_of_the_reference_has_its_shape(office) {
-        let jane = json!({ "id": 1, "name": "Jane Smith", "title": "PA-C", "specialty": "Aesthetics" });
-        let reply = office.get("/v1/DemoOffice/availability/providers").await;
-        assert_eq!(reply.expect(200)["count"], 2);
-        assert_eq!(reply.body["data"][0], jane);
-        let reply = office.get(PROVIDER).await;
-        assert_eq!(reply.expect(200), &json!({ "data": jane }));
+async fn every_example_of_the_reference_has_its_shape(office: Office) {
+    let jane = json!({ "id": 1, "name": "Jane Smith", "title": "PA-C", "specialty": "Aesthetics" });
+    let reply = office.get("/v1/DemoOffice/availability/providers").await;
+    assert_eq!(reply.expect(200)["count"], 2);
+    assert_eq!(reply.body["data"][0], jane);
+    let reply = office.get(PROVIDER).await;
+    assert_eq!(reply.expect(200), &json!({ "data": jane }));
 
-        office.sql(VISIT_101).await;
-        let reply = office.get(&format!("{PROVIDER}/schedule?startDate=2026-03-09&endDate=2026-03-15")).await;
-        assert_eq!(reply.expect(200), &json!({ "data": {
-            "provider": jane,
-            "startDate": "2026-03-09",
-            "endDate": "2026-03-15",
-            "schedule": { "2026-03-09": [
-                { "VisitID": 101, "time": "09:00:00", "duration": 30, "type": "FOLLOWUP", "booked": true },
-            ] },
-            "totalVisits": 1,
-        } }));
-        let reply = office.get(&format!("{PROVIDER}/check?date=2026-03-09&time=10:15:00&duration=30")).await;
-        assert_eq!(reply.expect(200), &json!({ "data": {
-            "ProviderID": 1, "Date": "2026-03-09", "Time": "10:15:00", "Duration": 30, "Available": true,
-        } }));
-        let reply = office.get(&format!("{PROVIDER}/slots?date=2026-03-09&duration=180")).await;
-        assert_eq!(reply.expect(200), &json!({ "data": {
-            "ProviderID": 1, "Date": "2026-03-09", "Duration": 180,
-            "Slots": ["13:00:00", "13:15:00", "13:30:00", "13:45:00", "14:00:00"], "Count": 5,
-        } }));
-        let reply = office.get(&format!("{PROVIDER}/next-slot?duration=30&maxDays=30")).await;
-        assert_eq!(reply.expect(200), &json!({ "data": {
-            "ProviderID": 1, "Duration": 30, "SearchWindowDays": 30,
-            "TheNextSlot": { "ProviderID": "1", "Date": "2026-03-09", "Time": "09:30:00" },
-        } }));
-    }
+    office.sql(VISIT_101).await;
+    let reply = office.get(&format!("{PROVIDER}/schedule?startDate=2026-03-09&endDate=2026-03-15")).await;
+    assert_eq!(
+        reply.expect(200),
+        &json!({ "data": {
+        "provider": jane,
+        "startDate": "2026-03-09",
+        "endDate": "2026-03-15",
+        "schedule": { "2026-03-09": [
+            { "VisitID": 101, "time": "09:00:00", "duration": 30, "type": "FOLLOWUP", "booked": true },
+        ] },
+        "totalVisits": 1,
+    } })
+    );
+    let reply = office.get(&format!("{PROVIDER}/check?date=2026-03-09&time=10:15:00&duration=30")).await;
+    assert_eq!(
+        reply.expect(200),
+        &json!({ "data": {
+        "ProviderID": 1, "Date": "2026-03-09", "Time": "10:15:00", "Duration": 30, "Available": true,
+    } })
+    );
+    let reply = office.get(&format!("{PROVIDER}/slots?date=2026-03-09&duration=180")).await;
+    assert_eq!(
+        reply.expect(200),
+        &json!({ "data": {
+        "ProviderID": 1, "Date": "2026-03-09", "Duration": 180,
+        "Slots": ["13:00:00", "13:15:00", "13:30:00", "13:45:00", "14:00:00"], "Count": 5,
+    } })
+    );
+    let reply = office.get(&format!("{PROVIDER}/next-slot?duration=30&maxDays=30")).await;
+    assert_eq!(
+        reply.expect(200),
+        &json!({ "data": {
+        "ProviderID": 1, "Duration": 30, "SearchWindowDays": 30,
+        "TheNextSlot": { "ProviderID": "1", "Date": "2026-03-09", "Time": "09:30:00" },
+    } })
+    );
 }
+on_both_databases!(every_example_of_the_reference_has_its_shape);
 
-on_both_databases! {
-    async fn the_schedule_lists_what_blocks_and_no_patient(office) {
-        office.sql(VISIT_101).await;
-        for (id, status, minutes) in [(102, "Cancelled", 0), (103, "NoShow", 30), (104, "Deleted", 60), (105, "Arrived", 90)] {
-            let start = 1_773_061_200 + minutes * 60;
-            office.sql(&format!("insert into visits (visit_id, patient_id, provider_id, visit_type, visit_date, visit_time,
-                visit_duration, provider_time, provider_duration, status, starts_at, ends_at, provider_starts_at,
-                provider_ends_at, created_at, updated_at) values ({id}, 1002, 1, 'Consult', '2026-03-09', '{:02}:{:02}:00',
-                30, '09:00:00', 30, '{status}', {start}, {start} + 1800, {start}, {start} + 1800,
-                '2026-03-01T10:00:00Z', '2026-03-01T10:00:00Z')", 9 + minutes / 60, minutes % 60)).await;
-        }
-        let reply = office.get(&format!("{PROVIDER}/schedule")).await;
-        let data = &reply.expect(200)["data"];
-        assert_eq!((&data["startDate"], &data["endDate"]), (&json!("2026-03-09"), &json!("2026-03-15")));
-        let ids: Vec<&Value> = data["schedule"]["2026-03-09"].as_array().unwrap().iter().map(|it| &it["VisitID"]).collect();
-        assert_eq!(ids, [&json!(101), &json!(105)]);
-        assert_eq!(data["totalVisits"], 2);
-        assert!(!reply.body.to_string().contains("100"), "a patient's id is in the answer");
-        let reply = office.get(&format!("{PROVIDER}/schedule?visitType=Consult")).await;
-        assert_eq!(reply.expect(200)["data"]["totalVisits"], 1);
-        let reply = office.get(&format!("{PROVIDER}/schedule?startDate=2026-03-10&endDate=2026-03-12")).await;
-        assert_eq!(reply.expect(200)["data"]["schedule"], json!({}));
+async fn the_schedule_lists_what_blocks_and_no_patient(office: Office) {
+    office.sql(VISIT_101).await;
+    for (id, status, minutes) in
+        [(102, "Cancelled", 0), (103, "NoShow", 30), (104, "Deleted", 60), (105, "Arrived", 90)]
+    {
+        let start = 1_773_061_200 + minutes * 60;
+        office.sql(&format!("insert into visits (visit_id, patient_id, provider_id, visit_type, visit_date, visit_time,
+            visit_duration, provider_time, provider_duration, status, starts_at, ends_at, provider_starts_at,
+            provider_ends_at, created_at, updated_at) values ({id}, 1002, 1, 'Consult', '2026-03-09', '{:02}:{:02}:00',
+            30, '09:00:00', 30, '{status}', {start}, {start} + 1800, {start}, {start} + 1800,
+            '2026-03-01T10:00:00Z', '2026-03-01T10:00:00Z')", 9 + minutes / 60, minutes % 60)).await;
     }
+    let reply = office.get(&format!("{PROVIDER}/schedule")).await;
+    let data = &reply.expect(200)["data"];
+    assert_eq!((&data["startDate"], &data["endDate"]), (&json!("2026-03-09"), &json!("2026-03-15")));
+    let ids: Vec<&Value> =
+        data["schedule"]["2026-03-09"].as_array().unwrap().iter().map(|it| &it["VisitID"]).collect();
+    assert_eq!(ids, [&json!(101), &json!(105)]);
+    assert_eq!(data["totalVisits"], 2);
+    assert!(!reply.body.to_string().contains("100"), "a patient's id is in the answer");
+    let reply = office.get(&format!("{PROVIDER}/schedule?visitType=Consult")).await;
+    assert_eq!(reply.expect(200)["data"]["totalVisits"], 1);
+    let reply = office.get(&format!("{PROVIDER}/schedule?startDate=2026-03-10&endDate=2026-03-12")).await;
+    assert_eq!(reply.expect(200)["data"]["schedule"], json!({}));
 }
+on_both_databases!(the_schedule_lists_what_blocks_and_no_patient);
 
-on_both_databases! {
-    async fn exceptions_change_a_day_and_the_reason_says_so(office) {
-        office.sql("insert into schedule_exceptions (provider_id, exception_date, kind, start_time, end_time) values
-            (1, '2026-03-10', 'off', '09:00:00', '11:40:00'),
-            (null, '2026-03-11', 'off', null, null),
-            (1, '2026-03-12', 'custom', '18:00:00', '19:00:00'),
-            (2, '2026-03-13', 'off', null, null)").await;
-        assert_eq!(slots(&office, "2026-03-10", 20).await[..2], ["11:40:00", "13:00:00"]);
-        assert_eq!(slots(&office, "2026-03-11", 30).await, Vec::<String>::new());
-        assert_eq!(slots(&office, "2026-03-12", 45).await, ["18:00:00", "18:15:00"]);
-        assert_eq!(slots(&office, "2026-03-13", 180).await.len(), 6);
-        assert_eq!(slots(&office, "2026-03-14", 30).await, Vec::<String>::new());
-        assert_eq!(reason(&office, "date=2026-03-10&time=09:00&duration=30").await, "TIME_OFF");
-        assert_eq!(reason(&office, "date=2026-03-11&time=09:00&duration=30").await, "TIME_OFF");
-        assert_eq!(reason(&office, "date=2026-03-12&time=09:00&duration=30").await, "OUTSIDE_HOURS");
-        assert_eq!(reason(&office, "date=2026-03-12&time=18:07&duration=30").await, Value::Null);
-        assert_eq!(reason(&office, "date=2026-03-10&time=11:50&duration=20").await, "OUTSIDE_HOURS");
-        assert_eq!(reason(&office, "date=2026-03-09&time=07:59&duration=30").await, "PAST");
-        assert_eq!(reason(&office, "date=2027-03-10&time=09:00&duration=30").await, "BEYOND_HORIZON");
-        assert_eq!(reason(&office, "date=2027-03-09&time=09:00&duration=30").await, Value::Null);
-        assert_eq!(reason(&office, "date=2999-12-31&time=09:00&duration=1440").await, "BEYOND_HORIZON");
-        assert_eq!(reason(&office, "date=1900-01-01&time=09:00&duration=1440").await, "PAST");
-    }
+async fn exceptions_change_a_day_and_the_reason_says_so(office: Office) {
+    office
+        .sql(
+            "insert into schedule_exceptions (provider_id, exception_date, kind, start_time, end_time) values
+        (1, '2026-03-10', 'off', '09:00:00', '11:40:00'),
+        (null, '2026-03-11', 'off', null, null),
+        (1, '2026-03-12', 'custom', '18:00:00', '19:00:00'),
+        (2, '2026-03-13', 'off', null, null)",
+        )
+        .await;
+    assert_eq!(slots(&office, "2026-03-10", 20).await[..2], ["11:40:00", "13:00:00"]);
+    assert_eq!(slots(&office, "2026-03-11", 30).await, Vec::<String>::new());
+    assert_eq!(slots(&office, "2026-03-12", 45).await, ["18:00:00", "18:15:00"]);
+    assert_eq!(slots(&office, "2026-03-13", 180).await.len(), 6);
+    assert_eq!(slots(&office, "2026-03-14", 30).await, Vec::<String>::new());
+    assert_eq!(reason(&office, "date=2026-03-10&time=09:00&duration=30").await, "TIME_OFF");
+    assert_eq!(reason(&office, "date=2026-03-11&time=09:00&duration=30").await, "TIME_OFF");
+    assert_eq!(reason(&office, "date=2026-03-12&time=09:00&duration=30").await, "OUTSIDE_HOURS");
+    assert_eq!(reason(&office, "date=2026-03-12&time=18:07&duration=30").await, Value::Null);
+    assert_eq!(reason(&office, "date=2026-03-10&time=11:50&duration=20").await, "OUTSIDE_HOURS");
+    assert_eq!(reason(&office, "date=2026-03-09&time=07:59&duration=30").await, "PAST");
+    assert_eq!(reason(&office, "date=2027-03-10&time=09:00&duration=30").await, "BEYOND_HORIZON");
+    assert_eq!(reason(&office, "date=2027-03-09&time=09:00&duration=30").await, Value::Null);
+    assert_eq!(reason(&office, "date=2999-12-31&time=09:00&duration=1440").await, "BEYOND_HORIZON");
+    assert_eq!(reason(&office, "date=1900-01-01&time=09:00&duration=1440").await, "PAST");
 }
+on_both_databases!(exceptions_change_a_day_and_the_reason_says_so);
 
-on_both_databases! {
-    async fn a_visit_type_adds_its_buffers_its_providers_and_its_rooms(office) {
-        office.sql("update visit_types set buffer_before = 10, buffer_after = 20 where visit_type = 'Consult'").await;
-        let reply = office.get(&format!("{PROVIDER}/slots?date=2026-03-10&duration=30&visitType=Consult")).await;
-        assert_eq!(reply.expect(200)["data"]["Slots"][0], "09:15:00");
-        assert_eq!(reason(&office, "date=2026-03-10&time=09:10&duration=30&visitType=Consult").await, Value::Null);
-        assert_eq!(reason(&office, "date=2026-03-10&time=09:09&duration=30&visitType=Consult").await, "OUTSIDE_HOURS");
-        assert_eq!(reason(&office, "date=2026-03-10&time=11:10&duration=30&visitType=Consult").await, Value::Null);
-        assert_eq!(reason(&office, "date=2026-03-10&time=11:11&duration=30&visitType=Consult").await, "OUTSIDE_HOURS");
-        office.sql("update resources set active = false where resource_id = 101").await;
-        let body = json!({ "PatientID": 1002, "ProviderID": 2, "VisitType": "Consult", "VisitDate": "2026-03-10",
-            "VisitTime": "10:00", "VisitDuration": 30 });
-        let reply = office.post("/v1/DemoOffice/visits/book", &body).await;
-        assert_eq!(reply.expect(201)["data"]["RoomID"], 102);
-        assert_eq!(reason(&office, "date=2026-03-10&time=10:29&duration=30&visitType=Consult").await, "NO_RESOURCE");
-        assert_eq!(reason(&office, "date=2026-03-10&time=10:30&duration=30&visitType=Consult").await, Value::Null);
-        assert_eq!(reason(&office, "date=2026-03-10&time=10:29&duration=30&visitType=FOLLOWUP").await, Value::Null);
-        office.sql("delete from visit_type_providers where provider_id = 1 and visit_type = 'Consult'").await;
-        assert_eq!(reason(&office, "date=2026-03-10&time=10:30&duration=30&visitType=Consult").await, "PROVIDER_NOT_ALLOWED");
-        assert_eq!(reason(&office, "date=2026-03-10&time=10:30&duration=30&visitType=Retired").await, "VISIT_TYPE_INACTIVE");
-        let reply = office.get(&format!("{PROVIDER}/slots?date=2026-03-10&duration=30&visitType=Unheard")).await;
-        reply.expect_problem(422, "VISIT_TYPE_UNKNOWN");
-    }
+async fn a_visit_type_adds_its_buffers_its_providers_and_its_rooms(office: Office) {
+    office
+        .sql("update visit_types set buffer_before = 10, buffer_after = 20 where visit_type = 'Consult'")
+        .await;
+    let reply = office.get(&format!("{PROVIDER}/slots?date=2026-03-10&duration=30&visitType=Consult")).await;
+    assert_eq!(reply.expect(200)["data"]["Slots"][0], "09:15:00");
+    assert_eq!(
+        reason(&office, "date=2026-03-10&time=09:10&duration=30&visitType=Consult").await,
+        Value::Null
+    );
+    assert_eq!(
+        reason(&office, "date=2026-03-10&time=09:09&duration=30&visitType=Consult").await,
+        "OUTSIDE_HOURS"
+    );
+    assert_eq!(
+        reason(&office, "date=2026-03-10&time=11:10&duration=30&visitType=Consult").await,
+        Value::Null
+    );
+    assert_eq!(
+        reason(&office, "date=2026-03-10&time=11:11&duration=30&visitType=Consult").await,
+        "OUTSIDE_HOURS"
+    );
+    office.sql("update resources set active = false where resource_id = 101").await;
+    let body = json!({ "PatientID": 1002, "ProviderID": 2, "VisitType": "Consult", "VisitDate": "2026-03-10",
+        "VisitTime": "10:00", "VisitDuration": 30 });
+    let reply = office.post("/v1/DemoOffice/visits/book", &body).await;
+    assert_eq!(reply.expect(201)["data"]["RoomID"], 102);
+    assert_eq!(
+        reason(&office, "date=2026-03-10&time=10:29&duration=30&visitType=Consult").await,
+        "NO_RESOURCE"
+    );
+    assert_eq!(
+        reason(&office, "date=2026-03-10&time=10:30&duration=30&visitType=Consult").await,
+        Value::Null
+    );
+    assert_eq!(
+        reason(&office, "date=2026-03-10&time=10:29&duration=30&visitType=FOLLOWUP").await,
+        Value::Null
+    );
+    office.sql("delete from visit_type_providers where provider_id = 1 and visit_type = 'Consult'").await;
+    assert_eq!(
+        reason(&office, "date=2026-03-10&time=10:30&duration=30&visitType=Consult").await,
+        "PROVIDER_NOT_ALLOWED"
+    );
+    assert_eq!(
+        reason(&office, "date=2026-03-10&time=10:30&duration=30&visitType=Retired").await,
+        "VISIT_TYPE_INACTIVE"
+    );
+    let reply = office.get(&format!("{PROVIDER}/slots?date=2026-03-10&duration=30&visitType=Unheard")).await;
+    reply.expect_problem(422, "VISIT_TYPE_UNKNOWN");
 }
+on_both_databases!(a_visit_type_adds_its_buffers_its_providers_and_its_rooms);
 
 #[tokio::test]
 async fn next_slot_searches_exactly_the_days_it_was_told_to() {

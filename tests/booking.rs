@@ -30,165 +30,228 @@ fn conflicts(reply: &Reply) -> Vec<&str> {
     reply.body["conflicts"].as_array().unwrap().iter().map(|it| it["code"].as_str().unwrap()).collect()
 }
 
-on_both_databases! {
-    async fn the_example_of_the_reference_is_booked_with_its_log_and_audit_rows(office) {
-        let office: Office = office;
-        let reply = book(&office, &json!({ "VisitComplaint": "Follow-up", "ProviderTime": "10:00:00",
-            "ProviderDuration": 30, "VisitNotes": "Booked via API" })).await;
-        let id = reply.expect(201)["data"]["VisitID"].clone();
-        assert!(id.is_i64());
-        assert_eq!(reply.body, json!({
+async fn the_example_of_the_reference_is_booked_with_its_log_and_audit_rows(office: Office) {
+    let office: Office = office;
+    let reply = book(
+        &office,
+        &json!({ "VisitComplaint": "Follow-up", "ProviderTime": "10:00:00",
+        "ProviderDuration": 30, "VisitNotes": "Booked via API" }),
+    )
+    .await;
+    let id = reply.expect(201)["data"]["VisitID"].clone();
+    assert!(id.is_i64());
+    assert_eq!(
+        reply.body,
+        json!({
             "message": "Visit booked successfully",
             "data": {
                 "VisitID": id, "PatientID": 1001, "ProviderID": 2, "VisitType": "Consult",
                 "VisitDate": "2026-03-12", "VisitTime": "10:00:00", "VisitDuration": 30,
                 "ProviderTime": "10:00:00", "ProviderDuration": 30, "RoomID": 101,
             },
-        }));
-        assert_eq!(office.integer(&format!("select count(*) from log where table_name = 'visits' and action = 'insert' and record_id = {id}")).await, 1);
-        assert_eq!(office.integer(&format!("select count(*) from audit_log where action = 'visits.book' and entity_ids = '{id}'")).await, 1);
-        let reply = office.get(&format!("/v1/DemoOffice/visits/{id}")).await;
-        let data = &reply.expect(200)["data"];
-        assert_eq!((&data["Status"], &data["VisitNotes"], &data["RoomID"]), (&json!("Scheduled"), &json!("Booked via API"), &json!(101)));
-        assert_eq!(data["CreatedAt"], "2026-03-09T12:00:00Z");
-        assert_eq!(office.integer(&format!("select count(*) from audit_log where action = 'visits.read' and entity_ids = '{id}'")).await, 1);
-        let reply = office.get("/v1/DemoOffice/visits/987654").await;
-        reply.expect_problem(404, "NOT_FOUND");
-    }
+        })
+    );
+    assert_eq!(office.integer(&format!("select count(*) from log where table_name = 'visits' and action = 'insert' and record_id = {id}")).await, 1);
+    assert_eq!(
+        office
+            .integer(&format!(
+                "select count(*) from audit_log where action = 'visits.book' and entity_ids = '{id}'"
+            ))
+            .await,
+        1
+    );
+    let reply = office.get(&format!("/v1/DemoOffice/visits/{id}")).await;
+    let data = &reply.expect(200)["data"];
+    assert_eq!(
+        (&data["Status"], &data["VisitNotes"], &data["RoomID"]),
+        (&json!("Scheduled"), &json!("Booked via API"), &json!(101))
+    );
+    assert_eq!(data["CreatedAt"], "2026-03-09T12:00:00Z");
+    assert_eq!(
+        office
+            .integer(&format!(
+                "select count(*) from audit_log where action = 'visits.read' and entity_ids = '{id}'"
+            ))
+            .await,
+        1
+    );
+    let reply = office.get("/v1/DemoOffice/visits/987654").await;
+    reply.expect_problem(404, "NOT_FOUND");
 }
+on_both_databases!(the_example_of_the_reference_is_booked_with_its_log_and_audit_rows);
 
-on_both_databases! {
-    async fn visit_types_are_listed_with_who_and_where(office) {
-        office.sql("update resources set active = false where resource_id = 102").await;
-        let reply = office.get("/v1/DemoOffice/visit-types").await;
-        assert_eq!(reply.expect(200), &json!({ "count": 2, "data": [
-            { "VisitType": "Consult", "Active": true, "Bookable": true, "Providers": [1, 2], "Resources": [101] },
-            { "VisitType": "FOLLOWUP", "Active": true, "Bookable": true, "Providers": [1, 2], "Resources": [] },
-        ] }));
-        let reply = office.get("/v1/DemoOffice/visit-types?includeInactive=true").await;
-        assert_eq!(reply.expect(200)["count"], 3);
-        assert_eq!(reply.body["data"][2], json!({ "VisitType": "Retired", "Active": false, "Bookable": false, "Providers": [1], "Resources": [] }));
-        office.get("/v1/DemoOffice/visit-types?includeInactive=maybe").await.expect_problem(400, "INVALID_QUERY");
-    }
+async fn visit_types_are_listed_with_who_and_where(office: Office) {
+    office.sql("update resources set active = false where resource_id = 102").await;
+    let reply = office.get("/v1/DemoOffice/visit-types").await;
+    assert_eq!(
+        reply.expect(200),
+        &json!({ "count": 2, "data": [
+        { "VisitType": "Consult", "Active": true, "Bookable": true, "Providers": [1, 2], "Resources": [101] },
+        { "VisitType": "FOLLOWUP", "Active": true, "Bookable": true, "Providers": [1, 2], "Resources": [] },
+    ] })
+    );
+    let reply = office.get("/v1/DemoOffice/visit-types?includeInactive=true").await;
+    assert_eq!(reply.expect(200)["count"], 3);
+    assert_eq!(
+        reply.body["data"][2],
+        json!({ "VisitType": "Retired", "Active": false, "Bookable": false, "Providers": [1], "Resources": [] })
+    );
+    office.get("/v1/DemoOffice/visit-types?includeInactive=maybe").await.expect_problem(400, "INVALID_QUERY");
 }
+on_both_databases!(visit_types_are_listed_with_who_and_where);
 
-on_both_databases! {
-    async fn a_conflict_names_everything_in_the_way_and_nobodys_data(office) {
-        let office: Office = office;
-        book(&office, &json!({ "VisitComplaint": "private" })).await.expect(201);
-        book(&office, &json!({ "PatientID": 1002, "ProviderID": 1, "VisitTime": "10:10" })).await.expect(201);
-        let reply = book(&office, &json!({ "VisitTime": "10:20", "VisitDuration": 105 })).await;
-        reply.expect_problem(409, "OUTSIDE_HOURS");
-        assert_eq!(conflicts(&reply), ["OUTSIDE_HOURS", "PROVIDER_CONFLICT", "RESOURCE_CONFLICT", "PATIENT_CONFLICT"]);
-        let times = json!([{ "from": "2026-03-12T10:00:00-04:00", "to": "2026-03-12T10:30:00-04:00" }]);
-        assert_eq!(reply.body["conflicts"][1]["blocking"], times);
-        assert_eq!(reply.body["conflicts"][3]["blocking"], times);
-        assert_eq!(reply.body["conflicts"][2]["blocking"], json!([{ "from": "2026-03-12T10:00:00-04:00", "to": "2026-03-12T10:40:00-04:00" }]));
-        let text = reply.body.to_string();
-        assert!(!text.contains("private") && !text.contains("1002") && !text.contains("VisitID"), "{text}");
-        let reply = book(&office, &json!({ "PatientID": 1003, "VisitTime": "10:29" })).await;
-        assert_eq!(conflicts(&reply), ["PROVIDER_CONFLICT", "RESOURCE_CONFLICT"]);
-        book(&office, &json!({ "PatientID": 1003, "VisitTime": "10:30" })).await.expect(201);
-    }
+async fn a_conflict_names_everything_in_the_way_and_nobodys_data(office: Office) {
+    let office: Office = office;
+    book(&office, &json!({ "VisitComplaint": "private" })).await.expect(201);
+    book(&office, &json!({ "PatientID": 1002, "ProviderID": 1, "VisitTime": "10:10" })).await.expect(201);
+    let reply = book(&office, &json!({ "VisitTime": "10:20", "VisitDuration": 105 })).await;
+    reply.expect_problem(409, "OUTSIDE_HOURS");
+    assert_eq!(
+        conflicts(&reply),
+        ["OUTSIDE_HOURS", "PROVIDER_CONFLICT", "RESOURCE_CONFLICT", "PATIENT_CONFLICT"]
+    );
+    let times = json!([{ "from": "2026-03-12T10:00:00-04:00", "to": "2026-03-12T10:30:00-04:00" }]);
+    assert_eq!(reply.body["conflicts"][1]["blocking"], times);
+    assert_eq!(reply.body["conflicts"][3]["blocking"], times);
+    assert_eq!(
+        reply.body["conflicts"][2]["blocking"],
+        json!([{ "from": "2026-03-12T10:00:00-04:00", "to": "2026-03-12T10:40:00-04:00" }])
+    );
+    let text = reply.body.to_string();
+    assert!(!text.contains("private") && !text.contains("1002") && !text.contains("VisitID"), "{text}");
+    let reply = book(&office, &json!({ "PatientID": 1003, "VisitTime": "10:29" })).await;
+    assert_eq!(conflicts(&reply), ["PROVIDER_CONFLICT", "RESOURCE_CONFLICT"]);
+    book(&office, &json!({ "PatientID": 1003, "VisitTime": "10:30" })).await.expect(201);
 }
+on_both_databases!(a_conflict_names_everything_in_the_way_and_nobodys_data);
 
-on_both_databases! {
-    async fn of_the_free_rooms_the_least_used_one_is_taken(office) {
-        let office: Office = office;
-        let mut rooms = Vec::new();
-        for (provider, patient, time) in [
-            (1, 1001, "09:00"), // both unused: the lower id
-            (1, 1002, "09:30"), // 101 has one visit
-            (2, 1003, "09:45"), // 102 is taken
-            (2, 1001, "10:15"), // 102 has one, 101 two
-            (1, 1002, "13:00"), // two each: the lower id
-        ] {
-            let reply = book(&office, &json!({ "ProviderID": provider, "PatientID": patient, "VisitTime": time })).await;
-            rooms.push(reply.expect(201)["data"]["RoomID"].as_i64().unwrap());
-        }
-        assert_eq!(rooms, [101, 102, 101, 102, 101]);
+async fn of_the_free_rooms_the_least_used_one_is_taken(office: Office) {
+    let office: Office = office;
+    let mut rooms = Vec::new();
+    for (provider, patient, time) in [
+        (1, 1001, "09:00"), // both unused: the lower id
+        (1, 1002, "09:30"), // 101 has one visit
+        (2, 1003, "09:45"), // 102 is taken
+        (2, 1001, "10:15"), // 102 has one, 101 two
+        (1, 1002, "13:00"), // two each: the lower id
+    ] {
+        let reply =
+            book(&office, &json!({ "ProviderID": provider, "PatientID": patient, "VisitTime": time })).await;
+        rooms.push(reply.expect(201)["data"]["RoomID"].as_i64().unwrap());
     }
+    assert_eq!(rooms, [101, 102, 101, 102, 101]);
 }
+on_both_databases!(of_the_free_rooms_the_least_used_one_is_taken);
 
-on_both_databases! {
-    async fn a_visit_is_cancelled_once_and_its_time_is_free_again(office) {
-        let office: Office = office;
-        let id = book(&office, &json!({})).await.expect(201)["data"]["VisitID"].clone();
-        book(&office, &json!({})).await.expect_problem(409, "PROVIDER_CONFLICT");
-        let cancel = format!("/v1/DemoOffice/visits/{id}/cancel");
-        let reply = office.post(&cancel, &json!({})).await;
-        assert_eq!(reply.expect(200)["message"], "Visit cancelled successfully");
-        assert_eq!(reply.body["data"]["Status"], "Cancelled");
-        assert_eq!(office.integer(&format!("select count(*) from log where action = 'update' and record_id = {id}")).await, 1);
-        office.post(&cancel, &json!({})).await.expect_problem(409, "VISIT_NOT_OPEN");
-        book(&office, &json!({})).await.expect(201);
-        office.post(&format!("/v1/DemoOffice/visits/{id}/reschedule"), &json!({ "VisitDate": "2026-03-13", "VisitTime": "10:00" }))
-            .await.expect_problem(409, "VISIT_NOT_OPEN");
-        office.post("/v1/DemoOffice/visits/424242/cancel", &json!({})).await.expect_problem(404, "NOT_FOUND");
-        office.sql(&format!("update visits set status = 'Deleted' where visit_id = {id}")).await;
-        office.post(&cancel, &json!({})).await.expect_problem(404, "NOT_FOUND");
-    }
+async fn a_visit_is_cancelled_once_and_its_time_is_free_again(office: Office) {
+    let office: Office = office;
+    let id = book(&office, &json!({})).await.expect(201)["data"]["VisitID"].clone();
+    book(&office, &json!({})).await.expect_problem(409, "PROVIDER_CONFLICT");
+    let cancel = format!("/v1/DemoOffice/visits/{id}/cancel");
+    let reply = office.post(&cancel, &json!({})).await;
+    assert_eq!(reply.expect(200)["message"], "Visit cancelled successfully");
+    assert_eq!(reply.body["data"]["Status"], "Cancelled");
+    assert_eq!(
+        office
+            .integer(&format!("select count(*) from log where action = 'update' and record_id = {id}"))
+            .await,
+        1
+    );
+    office.post(&cancel, &json!({})).await.expect_problem(409, "VISIT_NOT_OPEN");
+    book(&office, &json!({})).await.expect(201);
+    office
+        .post(
+            &format!("/v1/DemoOffice/visits/{id}/reschedule"),
+            &json!({ "VisitDate": "2026-03-13", "VisitTime": "10:00" }),
+        )
+        .await
+        .expect_problem(409, "VISIT_NOT_OPEN");
+    office.post("/v1/DemoOffice/visits/424242/cancel", &json!({})).await.expect_problem(404, "NOT_FOUND");
+    office.sql(&format!("update visits set status = 'Deleted' where visit_id = {id}")).await;
+    office.post(&cancel, &json!({})).await.expect_problem(404, "NOT_FOUND");
 }
+on_both_databases!(a_visit_is_cancelled_once_and_its_time_is_free_again);
 
-on_both_databases! {
-    async fn a_visit_is_moved_as_a_whole_or_not_at_all_and_is_not_in_its_own_way(office) {
-        let office: Office = office;
-        let id = book(&office, &json!({ "ProviderTime": "10:10", "ProviderDuration": 10 })).await.expect(201)["data"]["VisitID"].clone();
-        let taken = book(&office, &json!({ "PatientID": 1002, "VisitTime": "13:00" })).await;
-        taken.expect(201);
-        let path = format!("/v1/DemoOffice/visits/{id}/reschedule");
-        let reply = office.post(&path, &json!({ "VisitDate": "2026-03-12", "VisitTime": "10:15" })).await;
-        let data = &reply.expect(200)["data"];
-        assert_eq!(reply.body["message"], "Visit rescheduled successfully");
-        assert_eq!((&data["VisitTime"], &data["ProviderTime"], &data["ProviderDuration"]), (&json!("10:15:00"), &json!("10:25:00"), &json!(10)));
-        let before = office.get(&format!("/v1/DemoOffice/visits/{id}")).await.body;
-        let reply = office.post(&path, &json!({ "VisitDate": "2026-03-12", "VisitTime": "12:55", "ProviderTime": "13:10" })).await;
-        reply.expect_problem(422, "INVALID_FIELDS");
-        let reply = office.post(&path, &json!({ "VisitDate": "2026-03-12", "VisitTime": "13:05" })).await;
-        reply.expect_problem(409, "PROVIDER_CONFLICT");
-        assert_eq!(office.get(&format!("/v1/DemoOffice/visits/{id}")).await.body, before);
-        let reply = office.post(&path, &json!({ "VisitDate": "2026-03-12", "VisitTime": "13:05", "ProviderID": 1, "VisitDuration": 45 })).await;
-        let data = &reply.expect(200)["data"];
-        assert_eq!((&data["ProviderID"], &data["VisitDuration"], &data["ProviderDuration"]), (&json!(1), &json!(45), &json!(45)));
-        let reply = office.post(&path, &json!({ "VisitDate": "2026-03-12", "VisitTime": "14:00", "ProviderID": 3 })).await;
-        reply.expect_problem(404, "PROVIDER_NOT_FOUND");
-    }
+async fn a_visit_is_moved_as_a_whole_or_not_at_all_and_is_not_in_its_own_way(office: Office) {
+    let office: Office = office;
+    let id =
+        book(&office, &json!({ "ProviderTime": "10:10", "ProviderDuration": 10 })).await.expect(201)["data"]
+            ["VisitID"]
+            .clone();
+    let taken = book(&office, &json!({ "PatientID": 1002, "VisitTime": "13:00" })).await;
+    taken.expect(201);
+    let path = format!("/v1/DemoOffice/visits/{id}/reschedule");
+    let reply = office.post(&path, &json!({ "VisitDate": "2026-03-12", "VisitTime": "10:15" })).await;
+    let data = &reply.expect(200)["data"];
+    assert_eq!(reply.body["message"], "Visit rescheduled successfully");
+    assert_eq!(
+        (&data["VisitTime"], &data["ProviderTime"], &data["ProviderDuration"]),
+        (&json!("10:15:00"), &json!("10:25:00"), &json!(10))
+    );
+    let before = office.get(&format!("/v1/DemoOffice/visits/{id}")).await.body;
+    let reply = office
+        .post(&path, &json!({ "VisitDate": "2026-03-12", "VisitTime": "12:55", "ProviderTime": "13:10" }))
+        .await;
+    reply.expect_problem(422, "INVALID_FIELDS");
+    let reply = office.post(&path, &json!({ "VisitDate": "2026-03-12", "VisitTime": "13:05" })).await;
+    reply.expect_problem(409, "PROVIDER_CONFLICT");
+    assert_eq!(office.get(&format!("/v1/DemoOffice/visits/{id}")).await.body, before);
+    let reply = office
+        .post(
+            &path,
+            &json!({ "VisitDate": "2026-03-12", "VisitTime": "13:05", "ProviderID": 1, "VisitDuration": 45 }),
+        )
+        .await;
+    let data = &reply.expect(200)["data"];
+    assert_eq!(
+        (&data["ProviderID"], &data["VisitDuration"], &data["ProviderDuration"]),
+        (&json!(1), &json!(45), &json!(45))
+    );
+    let reply = office
+        .post(&path, &json!({ "VisitDate": "2026-03-12", "VisitTime": "14:00", "ProviderID": 3 }))
+        .await;
+    reply.expect_problem(404, "PROVIDER_NOT_FOUND");
 }
+on_both_databases!(a_visit_is_moved_as_a_whole_or_not_at_all_and_is_not_in_its_own_way);
 
-on_both_databases! {
-    async fn a_request_that_is_sent_again_books_once(office) {
-        let office: Office = office;
-        let authorization = format!("Bearer {}", office.token("all").await);
-        let headers = [("authorization", authorization.as_str()), ("content-type", "application/json"), ("idempotency-key", "k-1")];
-        let body = visit().to_string();
-        let first = office.call("POST", BOOK, &headers, Some(&body)).await;
-        first.expect(201);
-        office.set_time("2026-03-09T20:00:00Z");
-        let again = office.call("POST", BOOK, &headers, Some(&body)).await;
-        assert_eq!((again.expect(201), again.header("idempotent-replayed")), (&first.body, "true"));
-        assert_eq!(office.integer("select count(*) from visits").await, 1);
-        let other = visit_with(&json!({ "VisitTime": "11:00" })).to_string();
-        office.call("POST", BOOK, &headers, Some(&other)).await.expect_problem(422, "IDEMPOTENCY_KEY_REUSED");
-    }
+async fn a_request_that_is_sent_again_books_once(office: Office) {
+    let office: Office = office;
+    let authorization = format!("Bearer {}", office.token("all").await);
+    let headers = [
+        ("authorization", authorization.as_str()),
+        ("content-type", "application/json"),
+        ("idempotency-key", "k-1"),
+    ];
+    let body = visit().to_string();
+    let first = office.call("POST", BOOK, &headers, Some(&body)).await;
+    first.expect(201);
+    office.set_time("2026-03-09T20:00:00Z");
+    let again = office.call("POST", BOOK, &headers, Some(&body)).await;
+    assert_eq!((again.expect(201), again.header("idempotent-replayed")), (&first.body, "true"));
+    assert_eq!(office.integer("select count(*) from visits").await, 1);
+    let other = visit_with(&json!({ "VisitTime": "11:00" })).to_string();
+    office.call("POST", BOOK, &headers, Some(&other)).await.expect_problem(422, "IDEMPOTENCY_KEY_REUSED");
 }
+on_both_databases!(a_request_that_is_sent_again_books_once);
 
-on_both_databases! {
-    async fn the_database_itself_refuses_what_another_program_would_double_book(office) {
-        let office: Office = office;
-        book(&office, &json!({})).await.expect(201);
-        let copy = |provider: i64, patient: i64, room: i64| format!(
-            "insert into visits (patient_id, provider_id, room_id, visit_type, visit_date, visit_time, visit_duration,
-                provider_time, provider_duration, starts_at, ends_at, provider_starts_at, provider_ends_at, created_at, updated_at)
-             select {patient}, {provider}, {room}, visit_type, visit_date, visit_time, visit_duration, provider_time,
-                provider_duration, starts_at + 60, ends_at + 60, provider_starts_at + 60, provider_ends_at + 60, created_at, updated_at
-             from visits");
-        for (provider, patient, room) in [(2, 1002, 102), (1, 1001, 102), (1, 1002, 101)] {
-            let error = office.try_sql(&copy(provider, patient, room)).await.unwrap_err();
-            assert!(matches!(error, shared::tenant::Error::Refused(_)), "{error:?}");
-        }
-        office.sql(&copy(1, 1002, 102)).await;
+async fn the_database_itself_refuses_what_another_program_would_double_book(office: Office) {
+    let office: Office = office;
+    book(&office, &json!({})).await.expect(201);
+    let copy = |provider: i64, patient: i64, room: i64| {
+        format!(
+        "insert into visits (patient_id, provider_id, room_id, visit_type, visit_date, visit_time, visit_duration,
+            provider_time, provider_duration, starts_at, ends_at, provider_starts_at, provider_ends_at, created_at, updated_at)
+         select {patient}, {provider}, {room}, visit_type, visit_date, visit_time, visit_duration, provider_time,
+            provider_duration, starts_at + 60, ends_at + 60, provider_starts_at + 60, provider_ends_at + 60, created_at, updated_at
+         from visits")
+    };
+    for (provider, patient, room) in [(2, 1002, 102), (1, 1001, 102), (1, 1002, 101)] {
+        let error = office.try_sql(&copy(provider, patient, room)).await.unwrap_err();
+        assert!(matches!(error, shared::tenant::Error::Refused(_)), "{error:?}");
     }
+    office.sql(&copy(1, 1002, 102)).await;
 }
+on_both_databases!(the_database_itself_refuses_what_another_program_would_double_book);
 
 #[tokio::test]
 async fn errors_come_in_their_order() {

@@ -90,57 +90,56 @@ async fn assert_exact(office: &Office, statuses: &[u16]) {
     }
 }
 
-on_both_databases! {
-    async fn one_provider_is_never_booked_twice(office) {
-        let office = Arc::new(office);
-        prepare(&office).await;
-        let statuses = book_staggered(&office, |_| json!({})).await;
-        assert_exact(&office, &statuses).await;
-    }
+async fn one_provider_is_never_booked_twice(office: Office) {
+    let office = Arc::new(office);
+    prepare(&office).await;
+    let statuses = book_staggered(&office, |_| json!({})).await;
+    assert_exact(&office, &statuses).await;
 }
+on_both_databases!(one_provider_is_never_booked_twice);
 
-on_both_databases! {
-    async fn one_room_is_never_booked_twice(office) {
-        let office = Arc::new(office);
-        prepare(&office).await;
-        let statuses = book_staggered(&office, |start| json!({ "ProviderID": 1001 + start, "VisitType": "OneRoom" })).await;
-        assert_exact(&office, &statuses).await;
-    }
+async fn one_room_is_never_booked_twice(office: Office) {
+    let office = Arc::new(office);
+    prepare(&office).await;
+    let statuses =
+        book_staggered(&office, |start| json!({ "ProviderID": 1001 + start, "VisitType": "OneRoom" })).await;
+    assert_exact(&office, &statuses).await;
 }
+on_both_databases!(one_room_is_never_booked_twice);
 
-on_both_databases! {
-    async fn one_patient_is_never_booked_twice(office) {
-        let office = Arc::new(office);
-        prepare(&office).await;
-        let statuses = book_staggered(&office, |start| json!({ "ProviderID": 1001 + start, "PatientID": 5000 })).await;
-        assert_exact(&office, &statuses).await;
-    }
+async fn one_patient_is_never_booked_twice(office: Office) {
+    let office = Arc::new(office);
+    prepare(&office).await;
+    let statuses =
+        book_staggered(&office, |start| json!({ "ProviderID": 1001 + start, "PatientID": 5000 })).await;
+    assert_exact(&office, &statuses).await;
 }
+on_both_databases!(one_patient_is_never_booked_twice);
 
-on_both_databases! {
-    async fn moving_visits_to_one_time_lets_one_of_them_have_it(office) {
-        let office = Arc::new(office);
-        prepare(&office).await;
-        let token: Arc<str> = office.token("all").await.into();
-        let mut tasks = Vec::new();
-        for number in 0..8 {
-            let body = json!({ "PatientID": 5000 + number, "ProviderID": 1, "VisitType": "Open", "VisitDate": "2026-03-10",
-                "VisitTime": format!("{:02}:00", 9 + number), "VisitDuration": 30 });
-            let id = office.post("/v1/DemoOffice/visits/book", &body).await.expect(201)["data"]["VisitID"].clone();
-            let (office, token) = (office.clone(), token.clone());
-            tasks.push(async move {
-                let body = json!({ "VisitDate": "2026-03-10", "VisitTime": format!("18:{:02}", number) });
-                let path = format!("/v1/DemoOffice/visits/{id}/reschedule");
-                office.send(&token, "POST", &path, Some(&body)).await.status.as_u16()
-            });
-        }
-        let running: Vec<_> = tasks.into_iter().map(tokio::spawn).collect();
-        let mut statuses = Vec::new();
-        for task in running {
-            statuses.push(task.await.unwrap());
-        }
-        statuses.sort_unstable();
-        assert_eq!(statuses, [200, 409, 409, 409, 409, 409, 409, 409]);
-        assert_eq!(office.integer("select count(*) from visits where visit_time >= '18:00:00'").await, 1);
+async fn moving_visits_to_one_time_lets_one_of_them_have_it(office: Office) {
+    let office = Arc::new(office);
+    prepare(&office).await;
+    let token: Arc<str> = office.token("all").await.into();
+    let mut tasks = Vec::new();
+    for number in 0..8 {
+        let body = json!({ "PatientID": 5000 + number, "ProviderID": 1, "VisitType": "Open", "VisitDate": "2026-03-10",
+            "VisitTime": format!("{:02}:00", 9 + number), "VisitDuration": 30 });
+        let id =
+            office.post("/v1/DemoOffice/visits/book", &body).await.expect(201)["data"]["VisitID"].clone();
+        let (office, token) = (office.clone(), token.clone());
+        tasks.push(async move {
+            let body = json!({ "VisitDate": "2026-03-10", "VisitTime": format!("18:{:02}", number) });
+            let path = format!("/v1/DemoOffice/visits/{id}/reschedule");
+            office.send(&token, "POST", &path, Some(&body)).await.status.as_u16()
+        });
     }
+    let running: Vec<_> = tasks.into_iter().map(tokio::spawn).collect();
+    let mut statuses = Vec::new();
+    for task in running {
+        statuses.push(task.await.unwrap());
+    }
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 409, 409, 409, 409, 409, 409, 409]);
+    assert_eq!(office.integer("select count(*) from visits where visit_time >= '18:00:00'").await, 1);
 }
+on_both_databases!(moving_visits_to_one_time_lets_one_of_them_have_it);

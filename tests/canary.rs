@@ -221,42 +221,41 @@ async fn deliver_events(office: &Office, hook: &Receiver) -> String {
     bodies.join("\n")
 }
 
-on_both_databases! {
-    async fn what_patients_tell_stays_in_the_practices_database(office) {
-        let logs = Logs::default();
-        let hook = Receiver::start().await;
-        let description = Description::read();
-        let everything = async {
-            let signup = json!({ "hookUrl": hook.url, "scopes": ["Patients", "Encounters"] });
-            office.post("/v1/webhooks/signup", &signup).await.expect(201);
-            office.sql(&format!("update tags set name = '{CANARY}' where tag_id = 1")).await;
-            live_through_a_visit(&office, &description).await;
-            let queued = deliver_events(&office, &hook).await;
-            let written = call_everything(&office, &description).await;
-            assert!(written >= 10, "only {written} writes went through");
-            office.app.flush().await;
-            queued
-        };
-        let queued = everything.boxed_local().with_subscriber(logs.subscriber()).await;
+async fn what_patients_tell_stays_in_the_practices_database(office: Office) {
+    let logs = Logs::default();
+    let hook = Receiver::start().await;
+    let description = Description::read();
+    let everything = async {
+        let signup = json!({ "hookUrl": hook.url, "scopes": ["Patients", "Encounters"] });
+        office.post("/v1/webhooks/signup", &signup).await.expect(201);
+        office.sql(&format!("update tags set name = '{CANARY}' where tag_id = 1")).await;
+        live_through_a_visit(&office, &description).await;
+        let queued = deliver_events(&office, &hook).await;
+        let written = call_everything(&office, &description).await;
+        assert!(written >= 10, "only {written} writes went through");
+        office.app.flush().await;
+        queued
+    };
+    let queued = everything.boxed_local().with_subscriber(logs.subscriber()).await;
 
-        let measured = logs.metrics().len();
-        assert!(measured > 100, "only {measured} lines with metrics were searched");
-        // The canaries are where they belong, so that the search proves something …
-        let kept = office.integer(&format!("select count(*) from patients where first_name = '{CANARY}'")).await;
-        assert!(kept >= 1);
-        // … and nowhere else.
-        let events = hook.received();
-        assert!(!events.is_empty());
-        let places = [
-            ("the functions' logs", logs.text()),
-            ("DynamoDB", written::dynamodb(&office).await),
-            ("the queue", queued),
-            ("the partner's endpoint", format!("{events:?}")),
-        ];
-        for (place, text) in places {
-            assert!(text.len() > 200, "{place} holds next to nothing: {text}");
-            let traces = traces_in(&text);
-            assert!(traces.is_empty(), "{place} holds patient data: {traces:?}");
-        }
+    let measured = logs.metrics().len();
+    assert!(measured > 100, "only {measured} lines with metrics were searched");
+    // The canaries are where they belong, so that the search proves something …
+    let kept = office.integer(&format!("select count(*) from patients where first_name = '{CANARY}'")).await;
+    assert!(kept >= 1);
+    // … and nowhere else.
+    let events = hook.received();
+    assert!(!events.is_empty());
+    let places = [
+        ("the functions' logs", logs.text()),
+        ("DynamoDB", written::dynamodb(&office).await),
+        ("the queue", queued),
+        ("the partner's endpoint", format!("{events:?}")),
+    ];
+    for (place, text) in places {
+        assert!(text.len() > 200, "{place} holds next to nothing: {text}");
+        let traces = traces_in(&text);
+        assert!(traces.is_empty(), "{place} holds patient data: {traces:?}");
     }
 }
+on_both_databases!(what_patients_tell_stays_in_the_practices_database);

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::office::on_both_databases;
+use crate::office::{Office, on_both_databases};
 
 const CALLS: usize = 8;
 const PRODUCTS: usize = 200;
@@ -23,16 +23,24 @@ fn body(call: usize) -> Value {
     json!({ "products": products })
 }
 
-on_both_databases! {
-    async fn calls_for_the_same_products_at_the_same_time_all_count(office) {
-        let products = i64::try_from(PRODUCTS).unwrap();
-        let token = office.token("all").await;
-        let bodies: Vec<Value> = (0..CALLS).map(body).collect();
-        let replies = futures::future::join_all(bodies.iter().map(|body| office.send(&token, "POST", "/v1/products", Some(body)))).await;
-        let total = |name: &str| -> u64 { replies.iter().map(|reply| reply.expect(200)["data"][name].as_u64().unwrap()).sum() };
-        assert_eq!((total("created"), total("failed")), (PRODUCTS as u64, 0));
-        assert_eq!(office.catalog_integer("select count(*) from products").await, products);
-        let whole = "select count(*) from products where retail_price_cents = 100 and cost_cents = 200 and category = 'c' and description = 'd'";
-        assert_eq!(office.catalog_integer(whole).await, products, "a call overwrote what another had just written");
-    }
+async fn calls_for_the_same_products_at_the_same_time_all_count(office: Office) {
+    let products = i64::try_from(PRODUCTS).unwrap();
+    let token = office.token("all").await;
+    let bodies: Vec<Value> = (0..CALLS).map(body).collect();
+    let replies = futures::future::join_all(
+        bodies.iter().map(|body| office.send(&token, "POST", "/v1/products", Some(body))),
+    )
+    .await;
+    let total = |name: &str| -> u64 {
+        replies.iter().map(|reply| reply.expect(200)["data"][name].as_u64().unwrap()).sum()
+    };
+    assert_eq!((total("created"), total("failed")), (PRODUCTS as u64, 0));
+    assert_eq!(office.catalog_integer("select count(*) from products").await, products);
+    let whole = "select count(*) from products where retail_price_cents = 100 and cost_cents = 200 and category = 'c' and description = 'd'";
+    assert_eq!(
+        office.catalog_integer(whole).await,
+        products,
+        "a call overwrote what another had just written"
+    );
 }
+on_both_databases!(calls_for_the_same_products_at_the_same_time_all_count);

@@ -208,7 +208,7 @@ const OURS: &str = "select count(*) from pg_tables where schemaname = 'partner_a
 async fn limits(db: &TenantDb) -> String {
     let of = "select string_agg(setting || ' ' || source, ', ' order by name) from pg_settings
         where name in ('lock_timeout', 'statement_timeout', 'idle_in_transaction_session_timeout')";
-    in_transaction!(db, tenant::Error, conn => {
+    in_transaction!(db, tenant::Error, |conn| {
         let Conn::Postgres(connection) = conn else { panic!() };
         let row = sqlx::raw_sql(of).fetch_one(&mut **connection).await.unwrap();
         Ok(sqlx::Row::get::<String, _>(&row, 0))

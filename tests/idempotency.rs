@@ -190,57 +190,55 @@ async fn twenty_at_once(office: &Office, hook: &Receiver, case: &Case) {
     assert_eq!(effects(office, hook, &case.effect).await, before + 2, "{what}");
 }
 
-on_both_databases! {
-    async fn twenty_posts_with_one_key_have_one_effect_and_one_answer(office) {
-        let hook = Receiver::start().await;
-        let cases = cases(&hook);
-        let covered: BTreeSet<String> = cases.iter().map(|it| it.operation.to_owned()).collect();
-        assert_eq!(covered, documented(), "every operation with a key, and no other");
-        for case in &cases {
-            twenty_at_once(&office, &hook, case).await;
-        }
+async fn twenty_posts_with_one_key_have_one_effect_and_one_answer(office: Office) {
+    let hook = Receiver::start().await;
+    let cases = cases(&hook);
+    let covered: BTreeSet<String> = cases.iter().map(|it| it.operation.to_owned()).collect();
+    assert_eq!(covered, documented(), "every operation with a key, and no other");
+    for case in &cases {
+        twenty_at_once(&office, &hook, case).await;
     }
 }
+on_both_databases!(twenty_posts_with_one_key_have_one_effect_and_one_answer);
 
-on_both_databases! {
-    async fn a_key_counts_for_its_api_key_path_and_day_only(office) {
-        let post = async |token: &str, path: &str| {
-            let authorization = format!("Bearer {token}");
-            let headers = [
-                ("authorization", authorization.as_str()),
-                ("content-type", "application/json"),
-                ("idempotency-key", "shared"),
-            ];
-            let body = if path.contains("tags") {
-                json!({ "tagId": 1 })
-            } else {
-                json!({ "FirstName": "Ann", "LastName": "Once", "Phone": "212-555-0188" })
-            };
-            office.call("POST", path, &headers, Some(&body.to_string())).await
+async fn a_key_counts_for_its_api_key_path_and_day_only(office: Office) {
+    let post = async |token: &str, path: &str| {
+        let authorization = format!("Bearer {token}");
+        let headers = [
+            ("authorization", authorization.as_str()),
+            ("content-type", "application/json"),
+            ("idempotency-key", "shared"),
+        ];
+        let body = if path.contains("tags") {
+            json!({ "tagId": 1 })
+        } else {
+            json!({ "FirstName": "Ann", "LastName": "Once", "Phone": "212-555-0188" })
         };
-        let all = office.token("all").await;
-        let narrow = office.token("prospects").await;
-        let path = "/v1/DemoOffice/prospects";
-        for (token, path) in [
-            (&all, path),
-            (&narrow, path),
-            (&all, "/v1/DemoOffice/tags/prospects/1001"),
-            (&all, "/v1/DemoOffice/tags/prospects/1002"),
-        ] {
-            let reply = post(token, path).await;
-            reply.expect(201);
-            assert_eq!(reply.header("idempotent-replayed"), "", "{path}");
-        }
-        assert_eq!(post(&all, path).await.header("idempotent-replayed"), "true");
-        office.set_time("2026-03-10T11:59:59Z");
-        let all = office.token("all").await;
-        assert_eq!(post(&all, path).await.header("idempotent-replayed"), "true");
-        office.set_time("2026-03-10T12:00:01Z");
-        let reply = post(&all, path).await;
+        office.call("POST", path, &headers, Some(&body.to_string())).await
+    };
+    let all = office.token("all").await;
+    let narrow = office.token("prospects").await;
+    let path = "/v1/DemoOffice/prospects";
+    for (token, path) in [
+        (&all, path),
+        (&narrow, path),
+        (&all, "/v1/DemoOffice/tags/prospects/1001"),
+        (&all, "/v1/DemoOffice/tags/prospects/1002"),
+    ] {
+        let reply = post(token, path).await;
         reply.expect(201);
-        assert_eq!(reply.header("idempotent-replayed"), "", "it is forgotten after 24 hours");
+        assert_eq!(reply.header("idempotent-replayed"), "", "{path}");
     }
+    assert_eq!(post(&all, path).await.header("idempotent-replayed"), "true");
+    office.set_time("2026-03-10T11:59:59Z");
+    let all = office.token("all").await;
+    assert_eq!(post(&all, path).await.header("idempotent-replayed"), "true");
+    office.set_time("2026-03-10T12:00:01Z");
+    let reply = post(&all, path).await;
+    reply.expect(201);
+    assert_eq!(reply.header("idempotent-replayed"), "", "it is forgotten after 24 hours");
 }
+on_both_databases!(a_key_counts_for_its_api_key_path_and_day_only);
 
 #[tokio::test]
 async fn a_key_of_other_than_visible_ascii_or_of_a_wrong_length_is_400() {
@@ -255,24 +253,23 @@ async fn a_key_of_other_than_visible_ascii_or_of_a_wrong_length_is_400() {
     }
 }
 
-on_both_databases! {
-    async fn a_replayed_answer_with_a_patients_data_is_audited_like_the_first(office) {
-        let hook = Receiver::start().await;
-        for case in cases(&hook).iter().filter(|it| it.operation.contains("{PPass}")) {
-            send(&office, case, "audited", &case.body).await;
-            let rows = "select count(*) from audit_log";
-            let before = office.integer(rows).await;
-            let replayed = send(&office, case, "audited", &case.body).await;
-            assert_eq!(replayed.header("idempotent-replayed"), "true", "{}", case.operation);
+async fn a_replayed_answer_with_a_patients_data_is_audited_like_the_first(office: Office) {
+    let hook = Receiver::start().await;
+    for case in cases(&hook).iter().filter(|it| it.operation.contains("{PPass}")) {
+        send(&office, case, "audited", &case.body).await;
+        let rows = "select count(*) from audit_log";
+        let before = office.integer(rows).await;
+        let replayed = send(&office, case, "audited", &case.body).await;
+        assert_eq!(replayed.header("idempotent-replayed"), "true", "{}", case.operation);
+        assert_eq!(office.integer(rows).await, before + 1, "{}", case.operation);
+        let last = "select count(*) from audit_log where action like '%.replay' and entity_ids <> ''
+                    and audit_id = (select max(audit_id) from audit_log)";
+        assert_eq!(office.integer(last).await, 1, "{}", case.operation);
+        // Another body is shown nothing.
+        if let Some(other) = &case.other {
+            send(&office, case, "audited", other).await.expect_problem(422, "IDEMPOTENCY_KEY_REUSED");
             assert_eq!(office.integer(rows).await, before + 1, "{}", case.operation);
-            let last = "select count(*) from audit_log where action like '%.replay' and entity_ids <> ''
-                        and audit_id = (select max(audit_id) from audit_log)";
-            assert_eq!(office.integer(last).await, 1, "{}", case.operation);
-            // Another body is shown nothing.
-            if let Some(other) = &case.other {
-                send(&office, case, "audited", other).await.expect_problem(422, "IDEMPOTENCY_KEY_REUSED");
-                assert_eq!(office.integer(rows).await, before + 1, "{}", case.operation);
-            }
         }
     }
 }
+on_both_databases!(a_replayed_answer_with_a_patients_data_is_audited_like_the_first);

@@ -67,27 +67,30 @@ async fn add(office: &Office, patient: i64, time: &str) -> Vec<i64> {
     vec![prospect, visit, ticket, comment]
 }
 
-on_both_databases! {
-    async fn rows_of_ours_get_ids_that_no_row_has_however_many_are_taken(office) {
-        // More than are looked at in one step.
-        take(&office, "with recursive n(i) as (select 1 union all select i + 1 from n where i < 10050) select i from n").await;
-        let first = add(&office, 1001, "10:00:00").await;
-        assert!([first[0], first[2], first[3]].iter().all(|id| *id > 10_050), "{first:?}");
-        let second = add(&office, 1001, "10:30:00").await;
-        assert!(first.iter().zip(&second).all(|(one, two)| one < two), "{first:?} {second:?}");
-        // The very next ones.
-        let next: Vec<String> = second.iter().map(|id| format!("select {} as i", id + 1)).collect();
-        take(&office, &next.join(" union ")).await;
-        add(&office, 1001, "11:00:00").await;
-    }
+async fn rows_of_ours_get_ids_that_no_row_has_however_many_are_taken(office: Office) {
+    // More than are looked at in one step.
+    take(
+        &office,
+        "with recursive n(i) as (select 1 union all select i + 1 from n where i < 10050) select i from n",
+    )
+    .await;
+    let first = add(&office, 1001, "10:00:00").await;
+    assert!([first[0], first[2], first[3]].iter().all(|id| *id > 10_050), "{first:?}");
+    let second = add(&office, 1001, "10:30:00").await;
+    assert!(first.iter().zip(&second).all(|(one, two)| one < two), "{first:?} {second:?}");
+    // The very next ones.
+    let next: Vec<String> = second.iter().map(|id| format!("select {} as i", id + 1)).collect();
+    take(&office, &next.join(" union ")).await;
+    add(&office, 1001, "11:00:00").await;
 }
+on_both_databases!(rows_of_ours_get_ids_that_no_row_has_however_many_are_taken);
 
-on_both_databases! {
-    async fn the_largest_ids_of_all_leave_small_ones_to_ours(office) {
-        take(&office, &format!("select {LARGEST} as i union select {} union select {}", LARGEST - 1, i64::MAX)).await;
-        for time in ["10:00:00", "11:00:00"] {
-            let ids = add(&office, 1001, time).await;
-            assert!(ids.iter().all(|id| (1..LARGEST).contains(id)), "{ids:?}");
-        }
+async fn the_largest_ids_of_all_leave_small_ones_to_ours(office: Office) {
+    take(&office, &format!("select {LARGEST} as i union select {} union select {}", LARGEST - 1, i64::MAX))
+        .await;
+    for time in ["10:00:00", "11:00:00"] {
+        let ids = add(&office, 1001, time).await;
+        assert!(ids.iter().all(|id| (1..LARGEST).contains(id)), "{ids:?}");
     }
 }
+on_both_databases!(the_largest_ids_of_all_leave_small_ones_to_ours);

@@ -371,20 +371,18 @@ impl Office {
 
 /// A test on SQLite and on PostgreSQL.
 macro_rules! on_both_databases {
-    ($(#[$meta:meta])* async fn $name:ident($office:ident) $code:block) => {
+    ($name:ident) => {
         mod $name {
-            use super::*;
+            use $crate::office::{Engine, Office};
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn sqlite() {
-                let $office = $crate::office::Office::open($crate::office::Engine::Sqlite).await;
-                $code
+                Box::pin(super::$name(Office::open(Engine::Sqlite).await)).await;
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn postgres() {
-                let $office = $crate::office::Office::open($crate::office::Engine::Postgres).await;
-                $code
+                Box::pin(super::$name(Office::open(Engine::Postgres).await)).await;
             }
         }
     };

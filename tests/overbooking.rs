@@ -62,105 +62,109 @@ async fn book(office: &Office, patient: i64, provider: i64, time: &str) -> (u16,
     (status, conflicts.collect::<Vec<_>>().join(" "))
 }
 
-on_both_databases! {
-    async fn one_that_is_not_bound_may_be_put_on_any_other_and_no_bound_one_on_it(office) {
-        // Each of the three that a visit takes, for itself: provider, room and patient.
-        let same = [
-            ((1002, 1, "102"), Constraint::ProviderFree),
-            ((1002, 2, "101"), Constraint::RoomFree),
-            ((1001, 2, "102"), Constraint::PatientFree),
-        ];
-        let all = (1001, 1, "101");
-        for first_is_bound in [true, false] {
-            write(&office, first_is_bound, 1, all, "10:00").await.unwrap();
-            for (people, constraint) in same {
-                let refused = write(&office, true, 2, people, "10:15").await;
-                assert_eq!(refused, Err(constraint), "{first_is_bound}");
-                write(&office, false, 2, people, "10:15").await.unwrap();
-                assert_eq!(change(&office, 2, "bound = true").await, Err(constraint), "{first_is_bound}");
-                // Where it is on nobody it may be bound, and then it is.
-                change(&office, 2, "bound = true, visit_time = '11:00'").await.unwrap();
-                assert_eq!(change(&office, 2, "visit_time = '10:29'").await, Err(constraint));
-                change(&office, 2, "visit_time = '10:30'").await.unwrap();
-                change(&office, 2, "visit_time = '09:30'").await.unwrap();
-                office.sql("delete from visits where visit_id = 2").await;
-            }
-            office.sql("delete from visits").await;
+async fn one_that_is_not_bound_may_be_put_on_any_other_and_no_bound_one_on_it(office: Office) {
+    // Each of the three that a visit takes, for itself: provider, room and patient.
+    let same = [
+        ((1002, 1, "102"), Constraint::ProviderFree),
+        ((1002, 2, "101"), Constraint::RoomFree),
+        ((1001, 2, "102"), Constraint::PatientFree),
+    ];
+    let all = (1001, 1, "101");
+    for first_is_bound in [true, false] {
+        write(&office, first_is_bound, 1, all, "10:00").await.unwrap();
+        for (people, constraint) in same {
+            let refused = write(&office, true, 2, people, "10:15").await;
+            assert_eq!(refused, Err(constraint), "{first_is_bound}");
+            write(&office, false, 2, people, "10:15").await.unwrap();
+            assert_eq!(change(&office, 2, "bound = true").await, Err(constraint), "{first_is_bound}");
+            // Where it is on nobody it may be bound, and then it is.
+            change(&office, 2, "bound = true, visit_time = '11:00'").await.unwrap();
+            assert_eq!(change(&office, 2, "visit_time = '10:29'").await, Err(constraint));
+            change(&office, 2, "visit_time = '10:30'").await.unwrap();
+            change(&office, 2, "visit_time = '09:30'").await.unwrap();
+            office.sql("delete from visits where visit_id = 2").await;
         }
+        office.sql("delete from visits").await;
     }
 }
+on_both_databases!(one_that_is_not_bound_may_be_put_on_any_other_and_no_bound_one_on_it);
 
-on_both_databases! {
-    async fn a_bound_one_stays_as_it_is_when_another_is_put_on_it(office) {
-        write(&office, true, 1, (1001, 1, "101"), "10:00").await.unwrap();
-        write(&office, false, 2, (1001, 1, "101"), "10:15").await.unwrap();
-        for columns in ["status = 'Confirmed'", "visit_notes = 'overbooked'", "status = 'Arrived'", "visit_date = '2026-03-10'"] {
-            change(&office, 1, columns).await.unwrap();
-        }
-        // It isn't moved on the other one, and doesn't come back to where that one is now.
-        assert_eq!(change(&office, 1, "visit_time = '10:05'").await, Err(Constraint::ProviderFree));
-        change(&office, 1, "status = 'Cancelled'").await.unwrap();
-        assert_eq!(change(&office, 1, "status = 'Scheduled'").await, Err(Constraint::ProviderFree));
-        change(&office, 2, "status = 'NoShow'").await.unwrap();
-        change(&office, 1, "status = 'Scheduled'").await.unwrap();
-        // Nor does it hinder the other one, which is bound by nothing.
-        change(&office, 2, "status = 'Scheduled'").await.unwrap();
-        change(&office, 2, "visit_time = '10:00', visit_duration = 60").await.unwrap();
+async fn a_bound_one_stays_as_it_is_when_another_is_put_on_it(office: Office) {
+    write(&office, true, 1, (1001, 1, "101"), "10:00").await.unwrap();
+    write(&office, false, 2, (1001, 1, "101"), "10:15").await.unwrap();
+    for columns in [
+        "status = 'Confirmed'",
+        "visit_notes = 'overbooked'",
+        "status = 'Arrived'",
+        "visit_date = '2026-03-10'",
+    ] {
+        change(&office, 1, columns).await.unwrap();
     }
+    // It isn't moved on the other one, and doesn't come back to where that one is now.
+    assert_eq!(change(&office, 1, "visit_time = '10:05'").await, Err(Constraint::ProviderFree));
+    change(&office, 1, "status = 'Cancelled'").await.unwrap();
+    assert_eq!(change(&office, 1, "status = 'Scheduled'").await, Err(Constraint::ProviderFree));
+    change(&office, 2, "status = 'NoShow'").await.unwrap();
+    change(&office, 1, "status = 'Scheduled'").await.unwrap();
+    // Nor does it hinder the other one, which is bound by nothing.
+    change(&office, 2, "status = 'Scheduled'").await.unwrap();
+    change(&office, 2, "visit_time = '10:00', visit_duration = 60").await.unwrap();
 }
+on_both_databases!(a_bound_one_stays_as_it_is_when_another_is_put_on_it);
 
-on_both_databases! {
-    async fn the_api_counts_all_of_them_and_books_none_of_their_time(office) {
-        write(&office, true, 1, (1001, 1, "101"), "10:00").await.unwrap();
-        write(&office, false, 2, (1002, 1, "101"), "10:15").await.unwrap();
-        write(&office, false, 3, (1002, 1, "101"), "13:00").await.unwrap();
-        assert_eq!(reason(&office, "10:00").await, "BOOKED");
-        assert_eq!(reason(&office, "10:30").await, "BOOKED", "the second takes until 10:45");
-        assert_eq!(reason(&office, "10:45").await, Value::Null);
-        assert_eq!(reason(&office, "13:15").await, "BOOKED");
-        let slots = office.get(&format!("{PROVIDER}/slots?date=2026-03-10&duration=30")).await;
-        let slots = slots.expect(200)["data"].to_string();
-        for (time, is_free) in [("09:30", true), ("10:30", false), ("10:45", true), ("13:00", false), ("13:30", true)] {
-            assert_eq!(slots.contains(time), is_free, "{time}: {slots}");
-        }
-        let schedule = office.get("/v1/DemoOffice/availability/providers/1/schedule?startDate=2026-03-10&endDate=2026-03-10").await;
-        let schedule = schedule.expect(200)["data"].to_string();
-        assert_eq!(schedule.matches("\"VisitID\"").count(), 3, "{schedule}");
-
-        assert_eq!(book(&office, 1003, 1, "13:15").await, (409, "PROVIDER_CONFLICT".to_owned()));
-        assert_eq!(book(&office, 1002, 2, "13:15").await, (409, "PATIENT_CONFLICT".to_owned()));
-        // Both rooms are taken by visits that aren't bound.
-        write(&office, false, 4, (1001, 1, "102"), "13:00").await.unwrap();
-        assert_eq!(book(&office, 1003, 2, "13:15").await, (409, "RESOURCE_CONFLICT".to_owned()));
-        assert_eq!(book(&office, 1003, 2, "13:30").await.0, 201);
+async fn the_api_counts_all_of_them_and_books_none_of_their_time(office: Office) {
+    write(&office, true, 1, (1001, 1, "101"), "10:00").await.unwrap();
+    write(&office, false, 2, (1002, 1, "101"), "10:15").await.unwrap();
+    write(&office, false, 3, (1002, 1, "101"), "13:00").await.unwrap();
+    assert_eq!(reason(&office, "10:00").await, "BOOKED");
+    assert_eq!(reason(&office, "10:30").await, "BOOKED", "the second takes until 10:45");
+    assert_eq!(reason(&office, "10:45").await, Value::Null);
+    assert_eq!(reason(&office, "13:15").await, "BOOKED");
+    let slots = office.get(&format!("{PROVIDER}/slots?date=2026-03-10&duration=30")).await;
+    let slots = slots.expect(200)["data"].to_string();
+    for (time, is_free) in
+        [("09:30", true), ("10:30", false), ("10:45", true), ("13:00", false), ("13:30", true)]
+    {
+        assert_eq!(slots.contains(time), is_free, "{time}: {slots}");
     }
-}
+    let schedule = office
+        .get("/v1/DemoOffice/availability/providers/1/schedule?startDate=2026-03-10&endDate=2026-03-10")
+        .await;
+    let schedule = schedule.expect(200)["data"].to_string();
+    assert_eq!(schedule.matches("\"VisitID\"").count(), 3, "{schedule}");
 
-on_both_databases! {
-    async fn one_that_the_api_moves_is_on_no_other_and_bound_from_then_on(office) {
-        write(&office, true, 1, (1001, 1, "101"), "10:00").await.unwrap();
-        write(&office, false, 2, (1002, 1, "102"), "10:00").await.unwrap();
-        let reschedule = async |time: &str| {
-            let to = json!({ "VisitDate": "2026-03-10", "VisitTime": time });
-            office.post("/v1/DemoOffice/visits/2/reschedule", &to).await.status.as_u16()
-        };
-        assert_eq!(reschedule("10:15").await, 409);
-        assert_eq!(reschedule("11:00").await, 200);
-        assert_eq!(write(&office, true, 3, (1003, 1, "101"), "11:15").await, Err(Constraint::ProviderFree));
-        // What the API cancels frees its time, whatever lies on it.
-        write(&office, false, 3, (1003, 1, "101"), "11:00").await.unwrap();
-        let cancelled = office.post("/v1/DemoOffice/visits/3/cancel", &json!({})).await;
-        assert_eq!(cancelled.status.as_u16(), 200);
-        assert_eq!(change(&office, 2, "visit_time = '11:01'").await, Ok(()));
-    }
+    assert_eq!(book(&office, 1003, 1, "13:15").await, (409, "PROVIDER_CONFLICT".to_owned()));
+    assert_eq!(book(&office, 1002, 2, "13:15").await, (409, "PATIENT_CONFLICT".to_owned()));
+    // Both rooms are taken by visits that aren't bound.
+    write(&office, false, 4, (1001, 1, "102"), "13:00").await.unwrap();
+    assert_eq!(book(&office, 1003, 2, "13:15").await, (409, "RESOURCE_CONFLICT".to_owned()));
+    assert_eq!(book(&office, 1003, 2, "13:30").await.0, 201);
 }
+on_both_databases!(the_api_counts_all_of_them_and_books_none_of_their_time);
 
-on_both_databases! {
-    async fn a_program_that_knows_nothing_of_it_is_bound(office) {
-        office.sql("insert into visits (visit_id, patient_id, provider_id, visit_type, visit_date, visit_time, visit_duration)
-            values (1, 1001, 1, 'FOLLOWUP', '2026-03-10', '10:00', 30)").await;
-        let bound = office.integer("select count(*) from visits where bound").await;
-        assert_eq!(bound, 1);
-        assert_eq!(write(&office, true, 2, (1002, 1, "101"), "10:00").await, Err(Constraint::ProviderFree));
-    }
+async fn one_that_the_api_moves_is_on_no_other_and_bound_from_then_on(office: Office) {
+    write(&office, true, 1, (1001, 1, "101"), "10:00").await.unwrap();
+    write(&office, false, 2, (1002, 1, "102"), "10:00").await.unwrap();
+    let reschedule = async |time: &str| {
+        let to = json!({ "VisitDate": "2026-03-10", "VisitTime": time });
+        office.post("/v1/DemoOffice/visits/2/reschedule", &to).await.status.as_u16()
+    };
+    assert_eq!(reschedule("10:15").await, 409);
+    assert_eq!(reschedule("11:00").await, 200);
+    assert_eq!(write(&office, true, 3, (1003, 1, "101"), "11:15").await, Err(Constraint::ProviderFree));
+    // What the API cancels frees its time, whatever lies on it.
+    write(&office, false, 3, (1003, 1, "101"), "11:00").await.unwrap();
+    let cancelled = office.post("/v1/DemoOffice/visits/3/cancel", &json!({})).await;
+    assert_eq!(cancelled.status.as_u16(), 200);
+    assert_eq!(change(&office, 2, "visit_time = '11:01'").await, Ok(()));
 }
+on_both_databases!(one_that_the_api_moves_is_on_no_other_and_bound_from_then_on);
+
+async fn a_program_that_knows_nothing_of_it_is_bound(office: Office) {
+    office.sql("insert into visits (visit_id, patient_id, provider_id, visit_type, visit_date, visit_time, visit_duration)
+        values (1, 1001, 1, 'FOLLOWUP', '2026-03-10', '10:00', 30)").await;
+    let bound = office.integer("select count(*) from visits where bound").await;
+    assert_eq!(bound, 1);
+    assert_eq!(write(&office, true, 2, (1002, 1, "101"), "10:00").await, Err(Constraint::ProviderFree));
+}
+on_both_databases!(a_program_that_knows_nothing_of_it_is_bound);

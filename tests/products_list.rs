@@ -29,61 +29,61 @@ async fn found(office: &Office, query: &str) -> Vec<String> {
     codes
 }
 
-on_both_databases! {
-    async fn available_products_are_listed_by_vendor_and_code(office) {
-        fill(&office).await;
-        assert_eq!(found(&office, "").await, ["SER-1", "B-10", "B-2", "A_1"]);
-        assert_eq!(found(&office, "includeInactive=true").await, ["OLD", "SER-1", "B-10", "B-2", "A_1"]);
-        assert_eq!(found(&office, "page=2&limit=3").await, ["A_1"]);
-        assert_eq!(found(&office, "page=3&limit=3").await, [""; 0]);
-        let reply = office.get("/v1/products?limit=3").await;
-        assert_eq!(reply.expect(200)["pagination"], json!({ "page": 1, "limit": 3, "total": 4, "hasMore": true }));
-        let mut keys: Vec<_> = reply.body.as_object().unwrap().keys().map(String::as_str).collect();
-        keys.sort_unstable();
-        assert_eq!(keys, ["count", "data", "pagination"]);
-    }
+async fn available_products_are_listed_by_vendor_and_code(office: Office) {
+    fill(&office).await;
+    assert_eq!(found(&office, "").await, ["SER-1", "B-10", "B-2", "A_1"]);
+    assert_eq!(found(&office, "includeInactive=true").await, ["OLD", "SER-1", "B-10", "B-2", "A_1"]);
+    assert_eq!(found(&office, "page=2&limit=3").await, ["A_1"]);
+    assert_eq!(found(&office, "page=3&limit=3").await, [""; 0]);
+    let reply = office.get("/v1/products?limit=3").await;
+    assert_eq!(
+        reply.expect(200)["pagination"],
+        json!({ "page": 1, "limit": 3, "total": 4, "hasMore": true })
+    );
+    let mut keys: Vec<_> = reply.body.as_object().unwrap().keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    assert_eq!(keys, ["count", "data", "pagination"]);
 }
+on_both_databases!(available_products_are_listed_by_vendor_and_code);
 
-on_both_databases! {
-    async fn every_word_must_be_in_a_code_or_the_name(office) {
-        fill(&office).await;
-        for (search, codes) in [
-            ("vitamin", vec!["B-10", "B-2"]),
-            ("VITAMIN+ser", vec!["B-2"]),
-            ("ser", vec!["SER-1", "B-2"]),
-            ("glow", vec!["B-10", "B-2", "A_1"]),
-            ("acme+cream", vec!["SER-1"]),
-            ("b-1", vec!["B-10"]),
-            ("%C3%A9v%C3%AAque", vec!["A_1"]),
-            ("%C3%89V%C3%8AQUE", vec!["A_1"]),
-            ("e%CC%81ve%CC%82que", vec!["A_1"]),
-            ("eveque", vec!["A_1"]),
-            ("%20", vec!["SER-1", "B-10", "B-2", "A_1"]),
-            // Wildcards are matched literally.
-            ("%25", vec!["B-2"]),
-            ("_", vec!["A_1"]),
-            ("!", vec![]),
-            ("b%251", vec![]),
-            ("b_2", vec![]),
-            ("mask+serum", vec![]),
-            ("'+or+1=1", vec![]),
-        ] {
-            assert_eq!(found(&office, &format!("search={search}")).await, codes, "{search}");
-        }
+async fn every_word_must_be_in_a_code_or_the_name(office: Office) {
+    fill(&office).await;
+    for (search, codes) in [
+        ("vitamin", vec!["B-10", "B-2"]),
+        ("VITAMIN+ser", vec!["B-2"]),
+        ("ser", vec!["SER-1", "B-2"]),
+        ("glow", vec!["B-10", "B-2", "A_1"]),
+        ("acme+cream", vec!["SER-1"]),
+        ("b-1", vec!["B-10"]),
+        ("%C3%A9v%C3%AAque", vec!["A_1"]),
+        ("%C3%89V%C3%8AQUE", vec!["A_1"]),
+        ("e%CC%81ve%CC%82que", vec!["A_1"]),
+        ("eveque", vec!["A_1"]),
+        ("%20", vec!["SER-1", "B-10", "B-2", "A_1"]),
+        // Wildcards are matched literally.
+        ("%25", vec!["B-2"]),
+        ("_", vec!["A_1"]),
+        ("!", vec![]),
+        ("b%251", vec![]),
+        ("b_2", vec![]),
+        ("mask+serum", vec![]),
+        ("'+or+1=1", vec![]),
+    ] {
+        assert_eq!(found(&office, &format!("search={search}")).await, codes, "{search}");
     }
 }
+on_both_databases!(every_word_must_be_in_a_code_or_the_name);
 
-on_both_databases! {
-    async fn a_vendor_is_named_exactly_and_combines_with_a_search(office) {
-        fill(&office).await;
-        assert_eq!(found(&office, "vendorCode=GLOW").await, ["B-10", "B-2"]);
-        assert_eq!(found(&office, "vendorCode=glow").await, ["A_1"]);
-        assert_eq!(found(&office, "vendorCode=GLO").await, [""; 0]);
-        assert_eq!(found(&office, "vendorCode=GLO%25").await, [""; 0]);
-        assert_eq!(found(&office, "vendorCode=GLOW&search=mask").await, ["B-10"]);
-        assert_eq!(found(&office, "vendorCode=ACME&search=mask").await, [""; 0]);
-    }
+async fn a_vendor_is_named_exactly_and_combines_with_a_search(office: Office) {
+    fill(&office).await;
+    assert_eq!(found(&office, "vendorCode=GLOW").await, ["B-10", "B-2"]);
+    assert_eq!(found(&office, "vendorCode=glow").await, ["A_1"]);
+    assert_eq!(found(&office, "vendorCode=GLO").await, [""; 0]);
+    assert_eq!(found(&office, "vendorCode=GLO%25").await, [""; 0]);
+    assert_eq!(found(&office, "vendorCode=GLOW&search=mask").await, ["B-10"]);
+    assert_eq!(found(&office, "vendorCode=ACME&search=mask").await, [""; 0]);
 }
+on_both_databases!(a_vendor_is_named_exactly_and_combines_with_a_search);
 
 #[tokio::test]
 async fn a_malformed_query_is_400_with_every_parameter_named() {

@@ -13,47 +13,68 @@ async fn put_if(office: &Office, etag: &str, body: &Value) -> crate::office::Rep
     office.call("PUT", ADA, &headers, Some(&body.to_string())).await
 }
 
-on_both_databases! {
-    async fn an_update_keeps_what_is_absent_and_clears_what_is_null(office) {
-        office.put(ADA, &json!({ "NickName": "Addie", "EMail": "ada@example.com", "DOB": "1985-12-10", "ProviderID": 1, "Prospect": 1 })).await.expect(200);
-        office.set_time("2026-03-09T13:00:00Z");
-        let reply = office.put(ADA, &json!({ "NickName": null, "Phone": "212-555-0177", "ProviderID": null, "DOB": null, "Prospect": 0 })).await;
-        let data = &reply.expect(200)["data"];
-        assert!(reply.body["message"].is_string());
-        assert_eq!((&data["NickName"], &data["ProviderID"], &data["DOB"]), (&Value::Null, &Value::Null, &Value::Null));
-        assert_eq!((&data["EMail"], &data["Phone"], &data["Prospect"]), (&json!("ada@example.com"), &json!("212-555-0177"), &json!(0)));
-        assert_eq!(data["CreatedAt"], "2026-01-02T10:00:00Z");
-        assert_eq!(data["UpdatedAt"], "2026-03-09T13:00:00Z");
-        let read = office.get(ADA).await;
-        assert_eq!((&read.expect(200)["data"], read.header("etag")), (data, reply.header("etag")));
-        assert_eq!(office.integer("select count(*) from log where table_name = 'patients' and action = 'update' and record_id = 1001").await, 2);
-        assert_eq!(office.integer("select count(*) from audit_log where action = 'prospects.update' and entity_ids = '1001'").await, 2);
-    }
+async fn an_update_keeps_what_is_absent_and_clears_what_is_null(office: Office) {
+    office.put(ADA, &json!({ "NickName": "Addie", "EMail": "ada@example.com", "DOB": "1985-12-10", "ProviderID": 1, "Prospect": 1 })).await.expect(200);
+    office.set_time("2026-03-09T13:00:00Z");
+    let reply = office.put(ADA, &json!({ "NickName": null, "Phone": "212-555-0177", "ProviderID": null, "DOB": null, "Prospect": 0 })).await;
+    let data = &reply.expect(200)["data"];
+    assert!(reply.body["message"].is_string());
+    assert_eq!(
+        (&data["NickName"], &data["ProviderID"], &data["DOB"]),
+        (&Value::Null, &Value::Null, &Value::Null)
+    );
+    assert_eq!(
+        (&data["EMail"], &data["Phone"], &data["Prospect"]),
+        (&json!("ada@example.com"), &json!("212-555-0177"), &json!(0))
+    );
+    assert_eq!(data["CreatedAt"], "2026-01-02T10:00:00Z");
+    assert_eq!(data["UpdatedAt"], "2026-03-09T13:00:00Z");
+    let read = office.get(ADA).await;
+    assert_eq!((&read.expect(200)["data"], read.header("etag")), (data, reply.header("etag")));
+    assert_eq!(office.integer("select count(*) from log where table_name = 'patients' and action = 'update' and record_id = 1001").await, 2);
+    assert_eq!(
+        office
+            .integer(
+                "select count(*) from audit_log where action = 'prospects.update' and entity_ids = '1001'"
+            )
+            .await,
+        2
+    );
 }
+on_both_databases!(an_update_keeps_what_is_absent_and_clears_what_is_null);
 
-on_both_databases! {
-    async fn a_full_name_made_of_the_parts_follows_them_and_another_stays(office) {
-        let full_name = async |body: Value| office.put(ADA, &body).await.expect(200)["data"]["FullName"].clone();
-        assert_eq!(full_name(json!({ "LastName": "Byron", "MI": "K" })).await, "Ada K Byron");
-        assert_eq!(full_name(json!({ "FullName": "Countess Lovelace" })).await, "Countess Lovelace");
-        assert_eq!(full_name(json!({ "FirstName": "Augusta" })).await, "Countess Lovelace");
-        assert_eq!(full_name(json!({ "FullName": null })).await, "Augusta K Byron");
-    }
+async fn a_full_name_made_of_the_parts_follows_them_and_another_stays(office: Office) {
+    let full_name = async |body: Value| office.put(ADA, &body).await.expect(200)["data"]["FullName"].clone();
+    assert_eq!(full_name(json!({ "LastName": "Byron", "MI": "K" })).await, "Ada K Byron");
+    assert_eq!(full_name(json!({ "FullName": "Countess Lovelace" })).await, "Countess Lovelace");
+    assert_eq!(full_name(json!({ "FirstName": "Augusta" })).await, "Countess Lovelace");
+    assert_eq!(full_name(json!({ "FullName": null })).await, "Augusta K Byron");
 }
+on_both_databases!(a_full_name_made_of_the_parts_follows_them_and_another_stays);
 
-on_both_databases! {
-    async fn an_update_that_is_wrong_changes_nothing(office) {
-        let before = office.get(ADA).await.body;
-        let reply = office.put(ADA, &json!({
-            "FirstName": null, "LastName": null, "Prospect": null, "Gender": "x", "DOB": "2999-01-01", "ProviderID": 3, "PatientID": 7, "City": "X",
-        })).await;
-        reply.expect_problem(422, "INVALID_FIELDS");
-        let mut wrong = reply.wrong_fields();
-        wrong.sort_unstable();
-        assert_eq!(wrong, ["body.DOB", "body.FirstName", "body.Gender", "body.LastName", "body.PatientID", "body.Prospect", "body.ProviderID"]);
-        assert_eq!(office.get(ADA).await.body, before);
-    }
+async fn an_update_that_is_wrong_changes_nothing(office: Office) {
+    let before = office.get(ADA).await.body;
+    let reply = office.put(ADA, &json!({
+        "FirstName": null, "LastName": null, "Prospect": null, "Gender": "x", "DOB": "2999-01-01", "ProviderID": 3, "PatientID": 7, "City": "X",
+    })).await;
+    reply.expect_problem(422, "INVALID_FIELDS");
+    let mut wrong = reply.wrong_fields();
+    wrong.sort_unstable();
+    assert_eq!(
+        wrong,
+        [
+            "body.DOB",
+            "body.FirstName",
+            "body.Gender",
+            "body.LastName",
+            "body.PatientID",
+            "body.Prospect",
+            "body.ProviderID"
+        ]
+    );
+    assert_eq!(office.get(ADA).await.body, before);
 }
+on_both_databases!(an_update_that_is_wrong_changes_nothing);
 
 #[tokio::test]
 async fn a_postal_code_is_judged_with_the_country_that_is_stored() {
@@ -65,45 +86,44 @@ async fn a_postal_code_is_judged_with_the_country_that_is_stored() {
     assert_eq!(reply.wrong_fields(), ["body.Zip"]);
 }
 
-on_both_databases! {
-    async fn an_update_of_a_state_that_has_passed_is_refused(office) {
-        let etag = office.get(ADA).await.header("etag").to_owned();
-        let reply = put_if(&office, &etag, &json!({ "NickName": "One" })).await;
-        reply.expect(200);
-        let newer = reply.header("etag").to_owned();
-        assert_ne!(newer, etag);
-        put_if(&office, &etag, &json!({ "NickName": "Two" })).await.expect_problem(412, "PRECONDITION_FAILED");
-        put_if(&office, &format!("W/{newer}"), &json!({ "NickName": "Two" })).await.expect_problem(412, "PRECONDITION_FAILED");
-        assert_eq!(office.get(ADA).await.expect(200)["data"]["NickName"], "One");
-        put_if(&office, &format!("\"other\", {newer}"), &json!({ "NickName": "Three" })).await.expect(200);
-        put_if(&office, "*", &json!({ "NickName": "Four" })).await.expect(200);
-        // The EMR's own programs do not update the version.
-        let etag = office.get(ADA).await.header("etag").to_owned();
-        office.sql("update patients set city = 'Boston' where patient_id = 1001").await;
-        put_if(&office, &etag, &json!({ "NickName": "Five" })).await.expect_problem(412, "PRECONDITION_FAILED");
-    }
+async fn an_update_of_a_state_that_has_passed_is_refused(office: Office) {
+    let etag = office.get(ADA).await.header("etag").to_owned();
+    let reply = put_if(&office, &etag, &json!({ "NickName": "One" })).await;
+    reply.expect(200);
+    let newer = reply.header("etag").to_owned();
+    assert_ne!(newer, etag);
+    put_if(&office, &etag, &json!({ "NickName": "Two" })).await.expect_problem(412, "PRECONDITION_FAILED");
+    put_if(&office, &format!("W/{newer}"), &json!({ "NickName": "Two" }))
+        .await
+        .expect_problem(412, "PRECONDITION_FAILED");
+    assert_eq!(office.get(ADA).await.expect(200)["data"]["NickName"], "One");
+    put_if(&office, &format!("\"other\", {newer}"), &json!({ "NickName": "Three" })).await.expect(200);
+    put_if(&office, "*", &json!({ "NickName": "Four" })).await.expect(200);
+    // The EMR's own programs do not update the version.
+    let etag = office.get(ADA).await.header("etag").to_owned();
+    office.sql("update patients set city = 'Boston' where patient_id = 1001").await;
+    put_if(&office, &etag, &json!({ "NickName": "Five" })).await.expect_problem(412, "PRECONDITION_FAILED");
 }
+on_both_databases!(an_update_of_a_state_that_has_passed_is_refused);
 
-on_both_databases! {
-    async fn of_two_updates_of_one_state_at_the_same_time_one_is_refused(office) {
-        let etag = office.get(ADA).await.header("etag").to_owned();
-        let (one, two) = (json!({ "NickName": "One" }), json!({ "NickName": "Two" }));
-        let replies = tokio::join!(put_if(&office, &etag, &one), put_if(&office, &etag, &two));
-        let mut statuses = [replies.0.status.as_u16(), replies.1.status.as_u16()];
-        statuses.sort_unstable();
-        assert_eq!(statuses, [200, 412]);
-    }
+async fn of_two_updates_of_one_state_at_the_same_time_one_is_refused(office: Office) {
+    let etag = office.get(ADA).await.header("etag").to_owned();
+    let (one, two) = (json!({ "NickName": "One" }), json!({ "NickName": "Two" }));
+    let replies = tokio::join!(put_if(&office, &etag, &one), put_if(&office, &etag, &two));
+    let mut statuses = [replies.0.status.as_u16(), replies.1.status.as_u16()];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 412]);
 }
+on_both_databases!(of_two_updates_of_one_state_at_the_same_time_one_is_refused);
 
-on_both_databases! {
-    async fn a_reading_is_in_the_audit_log_before_it_is_answered(office) {
-        office.get(ADA).await.expect(200);
-        let reads = "select count(*) from audit_log where action = 'prospects.read' and entity = 'patient' and entity_ids = '1001'";
-        assert_eq!(office.integer(reads).await, 1);
-        office.sql("drop table audit_log").await;
-        assert_ne!(office.get(ADA).await.status, 200);
-    }
+async fn a_reading_is_in_the_audit_log_before_it_is_answered(office: Office) {
+    office.get(ADA).await.expect(200);
+    let reads = "select count(*) from audit_log where action = 'prospects.read' and entity = 'patient' and entity_ids = '1001'";
+    assert_eq!(office.integer(reads).await, 1);
+    office.sql("drop table audit_log").await;
+    assert_ne!(office.get(ADA).await.status, 200);
 }
+on_both_databases!(a_reading_is_in_the_audit_log_before_it_is_answered);
 
 #[tokio::test]
 async fn what_is_not_there_or_not_ones_own_is_the_same_404() {
@@ -148,17 +168,19 @@ async fn prospects_need_their_scope() {
     }
 }
 
-on_both_databases! {
-    async fn an_update_that_changes_nothing_leaves_the_state_and_the_log_alone(office) {
-        let before = office.get(ADA).await;
-        let logged = office.integer("select count(*) from log").await;
-        office.set_time("2026-03-09T13:00:00Z");
-        let same = json!({ "FirstName": before.expect(200)["data"]["FirstName"], "LastName": before.body["data"]["LastName"] });
-        for body in [json!({}), same] {
-            let reply = office.put(ADA, &body).await;
-            assert_eq!((&reply.expect(200)["data"], reply.header("etag")), (&before.body["data"], before.header("etag")));
-        }
-        assert_eq!(office.integer("select count(*) from log").await, logged);
-        assert_eq!(office.integer("select count(*) from audit_log where action = 'prospects.update'").await, 2);
+async fn an_update_that_changes_nothing_leaves_the_state_and_the_log_alone(office: Office) {
+    let before = office.get(ADA).await;
+    let logged = office.integer("select count(*) from log").await;
+    office.set_time("2026-03-09T13:00:00Z");
+    let same = json!({ "FirstName": before.expect(200)["data"]["FirstName"], "LastName": before.body["data"]["LastName"] });
+    for body in [json!({}), same] {
+        let reply = office.put(ADA, &body).await;
+        assert_eq!(
+            (&reply.expect(200)["data"], reply.header("etag")),
+            (&before.body["data"], before.header("etag"))
+        );
     }
+    assert_eq!(office.integer("select count(*) from log").await, logged);
+    assert_eq!(office.integer("select count(*) from audit_log where action = 'prospects.update'").await, 2);
 }
+on_both_databases!(an_update_that_changes_nothing_leaves_the_state_and_the_log_alone);

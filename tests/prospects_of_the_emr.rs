@@ -31,93 +31,86 @@ async fn import(office: &Office, ids: std::ops::Range<i64>) {
     }
 }
 
-on_both_databases! {
-    async fn one_that_was_admitted_is_found(office) {
-        admit(&office, 5001, "Zelda", "Quist", "'Zelda.Q@example.com', '(212) 555-0177'").await;
-        for search in ["zel", "quist%20zelda", "zelda.q@", "2125550177", "0177"] {
-            assert_eq!(found(&office, search).await, [5001], "{search}");
-        }
+async fn one_that_was_admitted_is_found(office: Office) {
+    admit(&office, 5001, "Zelda", "Quist", "'Zelda.Q@example.com', '(212) 555-0177'").await;
+    for search in ["zel", "quist%20zelda", "zelda.q@", "2125550177", "0177"] {
+        assert_eq!(found(&office, search).await, [5001], "{search}");
     }
 }
+on_both_databases!(one_that_was_admitted_is_found);
 
-on_both_databases! {
-    async fn one_whose_name_or_number_was_changed_is_found_by_the_new_one_only(office) {
-        admit(&office, 5001, "Zelda", "Quist", "'z@example.com', '(212) 555-0177'").await;
-        assert_eq!(found(&office, "quist").await, [5001]);
-        let changes = [
-            ("last_name = 'Xavier', full_name = 'Zelda Xavier'", "xavier", "quist"),
-            ("first_name = 'Yolanda', full_name = 'Yolanda Xavier'", "yolanda", "zelda"),
-            ("phone = '(212) 555-0188'", "5550188", "5550177"),
-            ("cell_phone = '(212) 555-0190'", "5550190", "5550191"),
-            ("cell_phone = null", "5550188", "5550190"),
-            ("sms_phone = '(212) 555-0192'", "5550192", "5550190"),
-            ("email = 'new@example.com'", "new@example", "z@example"),
-            ("nick_name = 'Wanda'", "wanda", "quist"),
-            ("mi = 'Vee'", "vee", "quist"),
-            ("full_name = 'Umberta Xavier'", "umberta", "quist"),
-        ];
-        for (change, new, old) in changes {
-            office.sql(&format!("update patients set {change} where patient_id = 5001")).await;
-            assert_eq!(found(&office, new).await, [5001], "{change}");
-            assert_eq!(found(&office, old).await, [0i64; 0], "{change}");
-        }
+async fn one_whose_name_or_number_was_changed_is_found_by_the_new_one_only(office: Office) {
+    admit(&office, 5001, "Zelda", "Quist", "'z@example.com', '(212) 555-0177'").await;
+    assert_eq!(found(&office, "quist").await, [5001]);
+    let changes = [
+        ("last_name = 'Xavier', full_name = 'Zelda Xavier'", "xavier", "quist"),
+        ("first_name = 'Yolanda', full_name = 'Yolanda Xavier'", "yolanda", "zelda"),
+        ("phone = '(212) 555-0188'", "5550188", "5550177"),
+        ("cell_phone = '(212) 555-0190'", "5550190", "5550191"),
+        ("cell_phone = null", "5550188", "5550190"),
+        ("sms_phone = '(212) 555-0192'", "5550192", "5550190"),
+        ("email = 'new@example.com'", "new@example", "z@example"),
+        ("nick_name = 'Wanda'", "wanda", "quist"),
+        ("mi = 'Vee'", "vee", "quist"),
+        ("full_name = 'Umberta Xavier'", "umberta", "quist"),
+    ];
+    for (change, new, old) in changes {
+        office.sql(&format!("update patients set {change} where patient_id = 5001")).await;
+        assert_eq!(found(&office, new).await, [5001], "{change}");
+        assert_eq!(found(&office, old).await, [0i64; 0], "{change}");
     }
 }
+on_both_databases!(one_whose_name_or_number_was_changed_is_found_by_the_new_one_only);
 
-on_both_databases! {
-    async fn only_what_a_patient_is_found_by_makes_work(office) {
-        assert_eq!(found(&office, "ada").await, [1001]);
-        assert_eq!(office.integer("select count(*) from unindexed_patients").await, 0);
-        office.sql("update patients set notes = 'called', first_name = 'Ada' where patient_id = 1001").await;
-        assert_eq!(office.integer("select count(*) from unindexed_patients").await, 0);
-        let body = json!({ "FirstName": "Vera", "LastName": "Lund", "Phone": "212-555-0166" });
-        let reply = office.post(PROSPECTS, &body).await;
-        let id = &reply.expect(201)["data"]["PatientID"];
-        office.put(&format!("{PROSPECTS}/{id}"), &json!({ "FirstName": "Veronica" })).await.expect(200);
-        assert_eq!(office.integer("select count(*) from unindexed_patients").await, 0);
-    }
+async fn only_what_a_patient_is_found_by_makes_work(office: Office) {
+    assert_eq!(found(&office, "ada").await, [1001]);
+    assert_eq!(office.integer("select count(*) from unindexed_patients").await, 0);
+    office.sql("update patients set notes = 'called', first_name = 'Ada' where patient_id = 1001").await;
+    assert_eq!(office.integer("select count(*) from unindexed_patients").await, 0);
+    let body = json!({ "FirstName": "Vera", "LastName": "Lund", "Phone": "212-555-0166" });
+    let reply = office.post(PROSPECTS, &body).await;
+    let id = &reply.expect(201)["data"]["PatientID"];
+    office.put(&format!("{PROSPECTS}/{id}"), &json!({ "FirstName": "Veronica" })).await.expect(200);
+    assert_eq!(office.integer("select count(*) from unindexed_patients").await, 0);
 }
+on_both_databases!(only_what_a_patient_is_found_by_makes_work);
 
-on_both_databases! {
-    async fn one_that_was_admitted_is_a_possible_duplicate(office) {
-        admit(&office, 5001, "Zelda", "Quist", "null, '(212) 555-0177'").await;
-        let body = json!({ "FirstName": "Z.", "LastName": "Q.", "Phone": "212-555-0177" });
-        let reply = office.post(PROSPECTS, &body).await;
-        assert_eq!(reply.expect(201)["possibleDuplicates"], json!([5001]));
-    }
+async fn one_that_was_admitted_is_a_possible_duplicate(office: Office) {
+    admit(&office, 5001, "Zelda", "Quist", "null, '(212) 555-0177'").await;
+    let body = json!({ "FirstName": "Z.", "LastName": "Q.", "Phone": "212-555-0177" });
+    let reply = office.post(PROSPECTS, &body).await;
+    assert_eq!(reply.expect(201)["possibleDuplicates"], json!([5001]));
 }
+on_both_databases!(one_that_was_admitted_is_a_possible_duplicate);
 
-on_both_databases! {
-    async fn the_poller_makes_the_patients_of_an_import_searchable(office) {
-        sign_up(&office, "https://partner.example.com/hook", &["Claims"]).await;
-        import(&office, 6000..6450).await;
-        poll(&office).await;
-        assert_eq!(office.integer("select count(*) from unindexed_patients").await, 0);
-        assert_eq!(found(&office, "number6449").await, [6449]);
-    }
+async fn the_poller_makes_the_patients_of_an_import_searchable(office: Office) {
+    sign_up(&office, "https://partner.example.com/hook", &["Claims"]).await;
+    import(&office, 6000..6450).await;
+    poll(&office).await;
+    assert_eq!(office.integer("select count(*) from unindexed_patients").await, 0);
+    assert_eq!(found(&office, "number6449").await, [6449]);
 }
+on_both_databases!(the_poller_makes_the_patients_of_an_import_searchable);
 
-on_both_databases! {
-    async fn searches_alone_make_an_import_searchable(office) {
-        import(&office, 6000..7000).await;
-        let mut searches = 0;
-        while found(&office, "number6999").await.is_empty() {
-            searches += 1;
-            assert!(searches < 10, "a search gets no patient done");
-        }
-        assert_eq!(office.integer("select count(*) from unindexed_patients").await, 0);
+async fn searches_alone_make_an_import_searchable(office: Office) {
+    import(&office, 6000..7000).await;
+    let mut searches = 0;
+    while found(&office, "number6999").await.is_empty() {
+        searches += 1;
+        assert!(searches < 10, "a search gets no patient done");
     }
+    assert_eq!(office.integer("select count(*) from unindexed_patients").await, 0);
 }
+on_both_databases!(searches_alone_make_an_import_searchable);
 
-on_both_databases! {
-    async fn one_with_a_thousand_words_is_found_and_holds_up_nobody(office) {
-        let words: Vec<String> = (0..1000).map(|number| format!("w{number}x")).collect();
-        admit(&office, 5001, "Longest", &words.join(" "), "null, null").await;
-        admit(&office, 5002, "Zelda", "Quist", "null, null").await;
-        assert_eq!(found(&office, "quist").await, [5002]);
-        assert_eq!(found(&office, "longest").await, [5001]);
-    }
+async fn one_with_a_thousand_words_is_found_and_holds_up_nobody(office: Office) {
+    let words: Vec<String> = (0..1000).map(|number| format!("w{number}x")).collect();
+    admit(&office, 5001, "Longest", &words.join(" "), "null, null").await;
+    admit(&office, 5002, "Zelda", "Quist", "null, null").await;
+    assert_eq!(found(&office, "quist").await, [5002]);
+    assert_eq!(found(&office, "longest").await, [5001]);
 }
+on_both_databases!(one_with_a_thousand_words_is_found_and_holds_up_nobody);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_that_cannot_be_read_holds_up_nobody() {
@@ -163,7 +156,7 @@ async fn a_role_that_may_only_write_patients_can_go_on_doing_so() {
 async fn one_that_is_just_being_changed_is_left_for_the_next_search() {
     let office = Office::open(Engine::Postgres).await;
     admit(&office, 5001, "Zelda", "Quist", "null, null").await;
-    let result: tenant::Result<()> = in_transaction!(office.db, tenant::Error, conn => {
+    let result: tenant::Result<()> = in_transaction!(office.db, tenant::Error, |conn| {
         if let tenant::Conn::Postgres(connection) = conn {
             sqlx::query("update patients set last_name = 'Xavier' where patient_id = 5001")
                 .execute(&mut **connection)

@@ -95,22 +95,24 @@ fn at(seconds: i64) -> String {
     (NOW.parse::<Timestamp>().unwrap() + SignedDuration::from_secs(seconds)).to_string()
 }
 
-on_both_databases! {
-    async fn a_platform_in_order_is_ready_and_every_check_says_what_it_found(office) {
-        arrange(&office).await;
-        let data = read(&office).await;
-        assert_eq!((&data["status"], wrong(&data)), (&json!("ready"), vec![]), "{data}");
-        let names: Vec<&str> =
-            data["checks"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();
-        assert_eq!(names, CHECKS);
-        assert_eq!((&data["checkedAt"], &data["tzdata"]), (&json!(NOW), &json!(shared::domain::zones::version())));
-        let catalog = check(&data, "catalog");
-        assert_eq!(figure(catalog, "schemaVersion"), shared::catalog::migrate::newest());
-        assert_eq!((&catalog["since"], &catalog["ageSeconds"]), (&json!(NOW), &json!(0)));
-        assert_eq!(figure(check(&data, "migrations"), "schemaVersion"), shared::tenant::migrate::newest());
-        office.call("GET", "/v1/health", &[], None).await.expect(200);
-    }
+async fn a_platform_in_order_is_ready_and_every_check_says_what_it_found(office: Office) {
+    arrange(&office).await;
+    let data = read(&office).await;
+    assert_eq!((&data["status"], wrong(&data)), (&json!("ready"), vec![]), "{data}");
+    let names: Vec<&str> =
+        data["checks"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();
+    assert_eq!(names, CHECKS);
+    assert_eq!(
+        (&data["checkedAt"], &data["tzdata"]),
+        (&json!(NOW), &json!(shared::domain::zones::version()))
+    );
+    let catalog = check(&data, "catalog");
+    assert_eq!(figure(catalog, "schemaVersion"), shared::catalog::migrate::newest());
+    assert_eq!((&catalog["since"], &catalog["ageSeconds"]), (&json!(NOW), &json!(0)));
+    assert_eq!(figure(check(&data, "migrations"), "schemaVersion"), shared::tenant::migrate::newest());
+    office.call("GET", "/v1/health", &[], None).await.expect(200);
 }
+on_both_databases!(a_platform_in_order_is_ready_and_every_check_says_what_it_found);
 
 #[tokio::test]
 async fn every_check_names_what_depends_on_it_and_a_section_of_the_runbook() {
@@ -172,27 +174,26 @@ async fn a_table_that_cannot_be_read_is_named() {
     }
 }
 
-on_both_databases! {
-    async fn a_catalog_that_cannot_be_opened_or_is_older_than_the_code_fails(office) {
-        arrange(&office).await;
-        let newest = "where version = (select max(version) from _sqlx_migrations)";
-        // As after a roll-back.
-        run_sql(&office.catalog, &format!("update _sqlx_migrations set version = 9999 {newest}")).await;
-        poll(&office).await;
-        let data = read(&office).await;
-        assert_eq!((wrong(&data), figure(check(&data, "catalog"), "schemaVersion")), (vec![], 9999));
-        run_sql(&office.catalog, &format!("delete from _sqlx_migrations {newest}")).await;
-        poll(&office).await;
-        let data = read(&office).await;
-        assert_eq!(wrong(&data), ["catalog failed"]);
-        assert!(check(&data, "catalog")["detail"].as_str().unwrap().contains("Migrate the catalog"), "{data}");
-        run_sql(&office.catalog, "drop table _sqlx_migrations").await;
-        poll(&office).await;
-        let data = read(&office).await;
-        assert_eq!(wrong(&data), ["catalog failed"]);
-        assert!(check(&data, "catalog")["detail"].as_str().unwrap().contains("rejects a statement"), "{data}");
-    }
+async fn a_catalog_that_cannot_be_opened_or_is_older_than_the_code_fails(office: Office) {
+    arrange(&office).await;
+    let newest = "where version = (select max(version) from _sqlx_migrations)";
+    // As after a roll-back.
+    run_sql(&office.catalog, &format!("update _sqlx_migrations set version = 9999 {newest}")).await;
+    poll(&office).await;
+    let data = read(&office).await;
+    assert_eq!((wrong(&data), figure(check(&data, "catalog"), "schemaVersion")), (vec![], 9999));
+    run_sql(&office.catalog, &format!("delete from _sqlx_migrations {newest}")).await;
+    poll(&office).await;
+    let data = read(&office).await;
+    assert_eq!(wrong(&data), ["catalog failed"]);
+    assert!(check(&data, "catalog")["detail"].as_str().unwrap().contains("Migrate the catalog"), "{data}");
+    run_sql(&office.catalog, "drop table _sqlx_migrations").await;
+    poll(&office).await;
+    let data = read(&office).await;
+    assert_eq!(wrong(&data), ["catalog failed"]);
+    assert!(check(&data, "catalog")["detail"].as_str().unwrap().contains("rejects a statement"), "{data}");
 }
+on_both_databases!(a_catalog_that_cannot_be_opened_or_is_older_than_the_code_fails);
 
 #[tokio::test]
 async fn what_is_down_is_told_without_where_it_is_and_what_opens_it() {
@@ -232,49 +233,51 @@ async fn what_is_down_is_told_without_where_it_is_and_what_opens_it() {
     }
 }
 
-on_both_databases! {
-    async fn a_practice_that_fails_is_named_with_the_reason_and_since_when_until_it_is_mended(office) {
-        let broken = PracticePass::try_from("BrokenOffice").unwrap();
-        let entry = |secret: &str| Practice {
-            practicepass: broken.clone(),
-            name: "Broken".to_owned(),
-            time_zone: "America/New_York".to_owned(),
-            dsn_secret: SecretRef::from(secret.to_owned()),
-            sandbox: false,
-            registered_at: None,
-            schema_version: None,
-            tzdata: None,
-        };
-        subscribe(&office, &broken, 1, &[EventScope::Claims]).await;
-        // Another practice's database.
-        office.app.control.put_practice(&entry("env:DSN_DEMOOFFICE")).await.unwrap();
+async fn a_practice_that_fails_is_named_with_the_reason_and_since_when_until_it_is_mended(office: Office) {
+    let broken = PracticePass::try_from("BrokenOffice").unwrap();
+    let entry = |secret: &str| Practice {
+        practicepass: broken.clone(),
+        name: "Broken".to_owned(),
+        time_zone: "America/New_York".to_owned(),
+        dsn_secret: SecretRef::from(secret.to_owned()),
+        sandbox: false,
+        registered_at: None,
+        schema_version: None,
+        tzdata: None,
+    };
+    subscribe(&office, &broken, 1, &[EventScope::Claims]).await;
+    // Another practice's database.
+    office.app.control.put_practice(&entry("env:DSN_DEMOOFFICE")).await.unwrap();
+    office.migrated(&broken).await;
+    arrange(&office).await;
+    for (age, secret, reason) in
+        [(0, "env:DSN_DEMOOFFICE", "wrongDatabase"), (60, "env:DSN_MISSING", "noConnectionString")]
+    {
+        office.set_time(&at(age));
+        office.app.control.put_practice(&entry(secret)).await.unwrap();
         office.migrated(&broken).await;
-        arrange(&office).await;
-        for (age, secret, reason) in
-            [(0, "env:DSN_DEMOOFFICE", "wrongDatabase"), (60, "env:DSN_MISSING", "noConnectionString")]
-        {
-            office.set_time(&at(age));
-            office.app.control.put_practice(&entry(secret)).await.unwrap();
-            office.migrated(&broken).await;
-            poll(&office).await;
-            let data = read(&office).await;
-            assert_eq!((&data["status"], wrong(&data)), (&json!("degraded"), vec!["practices degraded".to_owned()]));
-            let found = check(&data, "practices");
-            assert_eq!((&found["since"], &found["ageSeconds"]), (&json!(NOW), &json!(age)));
-            assert_eq!(
-                found["practices"],
-                json!({
-                    "count": 1,
-                    "reasons": [{ "reason": reason, "count": 1 }],
-                    "listed": [{ "practicepass": "BrokenOffice", "reason": reason, "since": NOW }],
-                })
-            );
-        }
-        office.admin("DELETE", "/v1/admin/webhooks/1", None).await.expect(200);
         poll(&office).await;
-        assert_eq!(wrong(&read(&office).await), Vec::<String>::new());
+        let data = read(&office).await;
+        assert_eq!(
+            (&data["status"], wrong(&data)),
+            (&json!("degraded"), vec!["practices degraded".to_owned()])
+        );
+        let found = check(&data, "practices");
+        assert_eq!((&found["since"], &found["ageSeconds"]), (&json!(NOW), &json!(age)));
+        assert_eq!(
+            found["practices"],
+            json!({
+                "count": 1,
+                "reasons": [{ "reason": reason, "count": 1 }],
+                "listed": [{ "practicepass": "BrokenOffice", "reason": reason, "since": NOW }],
+            })
+        );
     }
+    office.admin("DELETE", "/v1/admin/webhooks/1", None).await.expect(200);
+    poll(&office).await;
+    assert_eq!(wrong(&read(&office).await), Vec::<String>::new());
 }
+on_both_databases!(a_practice_that_fails_is_named_with_the_reason_and_since_when_until_it_is_mended);
 
 #[tokio::test]
 async fn a_poller_that_ends_no_run_for_five_minutes_fails_and_so_does_each_of_its_schedules() {
@@ -449,33 +452,32 @@ async fn a_secret_that_is_too_old_and_a_rotation_that_nobody_finished_are_told()
     }
 }
 
-on_both_databases! {
-    async fn a_practice_without_subscriptions_that_does_not_answer_is_named_until_it_does(office) {
-        arrange(&office).await;
-        let control = &office.app.control;
-        let practice = office.db.practicepass();
-        let entry = control.practice(practice).await.unwrap().unwrap();
-        let nowhere = SecretRef::from("env:NOTHING".to_owned());
-        let quarter = async |office: &Office| {
-            let mut named = Vec::new();
-            for _ in 0..15 {
-                let now = office.app.clock.now();
-                let poll = log_poller::Poll { shard: 0, of: 1, once: false };
-                log_poller::run(&office.app, poll, now + SignedDuration::from_nanos(1), None).await.unwrap();
-                let data = read(office).await;
-                named.push(check(&data, "practices").to_string().contains(practice.as_str()));
-                office.set_time(&(now + SignedDuration::from_mins(1)).to_string());
-            }
-            named
-        };
-        assert!(!quarter(&office).await.contains(&true));
-        control.put_practice(&Practice { dsn_secret: nowhere, ..entry.clone() }).await.unwrap();
-        office.app.practices.forget(practice);
-        let named = quarter(&office).await;
-        let first = named.iter().position(|it| *it).expect("it is asked in one of the minutes");
-        assert!(named[first..].iter().all(|it| *it), "what was found holds: {named:?}");
-        control.put_practice(&entry).await.unwrap();
-        let named = quarter(&office).await;
-        assert!(!named.last().unwrap(), "it answers again: {named:?}");
-    }
+async fn a_practice_without_subscriptions_that_does_not_answer_is_named_until_it_does(office: Office) {
+    arrange(&office).await;
+    let control = &office.app.control;
+    let practice = office.db.practicepass();
+    let entry = control.practice(practice).await.unwrap().unwrap();
+    let nowhere = SecretRef::from("env:NOTHING".to_owned());
+    let quarter = async |office: &Office| {
+        let mut named = Vec::new();
+        for _ in 0..15 {
+            let now = office.app.clock.now();
+            let poll = log_poller::Poll { shard: 0, of: 1, once: false };
+            log_poller::run(&office.app, poll, now + SignedDuration::from_nanos(1), None).await.unwrap();
+            let data = read(office).await;
+            named.push(check(&data, "practices").to_string().contains(practice.as_str()));
+            office.set_time(&(now + SignedDuration::from_mins(1)).to_string());
+        }
+        named
+    };
+    assert!(!quarter(&office).await.contains(&true));
+    control.put_practice(&Practice { dsn_secret: nowhere, ..entry.clone() }).await.unwrap();
+    office.app.practices.forget(practice);
+    let named = quarter(&office).await;
+    let first = named.iter().position(|it| *it).expect("it is asked in one of the minutes");
+    assert!(named[first..].iter().all(|it| *it), "what was found holds: {named:?}");
+    control.put_practice(&entry).await.unwrap();
+    let named = quarter(&office).await;
+    assert!(!named.last().unwrap(), "it answers again: {named:?}");
 }
+on_both_databases!(a_practice_without_subscriptions_that_does_not_answer_is_named_until_it_does);

@@ -33,50 +33,48 @@ fn practice() -> PracticePass {
     PracticePass::try_from("DemoOffice").unwrap()
 }
 
-on_both_databases! {
-    async fn old_rows_of_a_log_that_nobody_reads_go_and_young_ones_stay(office) {
-        office.sql(&rows()).await;
-        // Rows whose time can't be read, or is in the future, stay and end nothing.
-        office.sql("update log set logged_at = 'infinity' where log_id = 1").await;
-        office.sql("update log set logged_at = '2099-01-01T00:00:00Z' where log_id = 7").await;
-        let mut expected = 38;
-        if !office.is_postgres().await {
-            office.sql("update log set logged_at = 'yesterday' where log_id = 8").await;
-            office.sql("update log set logged_at = '1795860000' where log_id = 9").await;
-            expected = 36;
-        }
-        let pruned = prune(&office.app, &practice()).await.unwrap();
-        assert_eq!(pruned, Pruned { log: expected, answers: 0 });
-        assert_eq!(office.integer("select count(*) from log where log_id in (1, 7)").await, 2);
-        assert_eq!(office.integer(YOUNG).await, 20);
-        assert_eq!(prune(&office.app, &practice()).await.unwrap().log, 0);
+async fn old_rows_of_a_log_that_nobody_reads_go_and_young_ones_stay(office: Office) {
+    office.sql(&rows()).await;
+    // Rows whose time can't be read, or is in the future, stay and end nothing.
+    office.sql("update log set logged_at = 'infinity' where log_id = 1").await;
+    office.sql("update log set logged_at = '2099-01-01T00:00:00Z' where log_id = 7").await;
+    let mut expected = 38;
+    if !office.is_postgres().await {
+        office.sql("update log set logged_at = 'yesterday' where log_id = 8").await;
+        office.sql("update log set logged_at = '1795860000' where log_id = 9").await;
+        expected = 36;
     }
+    let pruned = prune(&office.app, &practice()).await.unwrap();
+    assert_eq!(pruned, Pruned { log: expected, answers: 0 });
+    assert_eq!(office.integer("select count(*) from log where log_id in (1, 7)").await, 2);
+    assert_eq!(office.integer(YOUNG).await, 20);
+    assert_eq!(prune(&office.app, &practice()).await.unwrap().log, 0);
 }
+on_both_databases!(old_rows_of_a_log_that_nobody_reads_go_and_young_ones_stay);
 
-on_both_databases! {
-    async fn only_what_was_read_goes_and_the_poller_knows_the_log_again(office) {
-        let hook = json!({ "hookUrl": "http://127.0.0.1:9/hook", "scopes": ["Patients"] });
-        office.post("/v1/webhooks/signup", &hook).await.expect(201);
-        poll(&office).await;
-        office.sql(&rows()).await;
-        // The rows are there, but nobody has read them: none goes, however old.
-        assert_eq!(prune(&office.app, &practice()).await.unwrap().log, 0);
-        poll(&office).await;
-        let sent = office.queue.left().await;
-        let pruned = prune(&office.app, &practice()).await.unwrap().log;
-        let left = office.integer(OLD).await;
-        assert!(pruned > 0 && pruned.cast_signed() + left == 40, "{pruned} went, {left} stayed");
-        // By these the poller finds its place again when the newest rows are lost.
-        let state = office.app.control.dispatch_states(Some(&practice())).await.unwrap().remove(0);
-        let remembered = state.progress.anchors.ids().filter(|id| id.0 <= 40).count();
-        assert!(remembered > 0 && i64::try_from(remembered).unwrap() == left, "{remembered} of {left}");
-        assert_eq!(office.integer(YOUNG).await, 20);
-        // The log isn't taken for another one, and nothing is sent again.
-        poll(&office).await;
-        assert_eq!(office.app.control.log_epoch(&practice()).await.unwrap(), 0);
-        assert_eq!(office.queue.left().await, sent);
-    }
+async fn only_what_was_read_goes_and_the_poller_knows_the_log_again(office: Office) {
+    let hook = json!({ "hookUrl": "http://127.0.0.1:9/hook", "scopes": ["Patients"] });
+    office.post("/v1/webhooks/signup", &hook).await.expect(201);
+    poll(&office).await;
+    office.sql(&rows()).await;
+    // The rows are there, but nobody has read them: none goes, however old.
+    assert_eq!(prune(&office.app, &practice()).await.unwrap().log, 0);
+    poll(&office).await;
+    let sent = office.queue.left().await;
+    let pruned = prune(&office.app, &practice()).await.unwrap().log;
+    let left = office.integer(OLD).await;
+    assert!(pruned > 0 && pruned.cast_signed() + left == 40, "{pruned} went, {left} stayed");
+    // By these the poller finds its place again when the newest rows are lost.
+    let state = office.app.control.dispatch_states(Some(&practice())).await.unwrap().remove(0);
+    let remembered = state.progress.anchors.ids().filter(|id| id.0 <= 40).count();
+    assert!(remembered > 0 && i64::try_from(remembered).unwrap() == left, "{remembered} of {left}");
+    assert_eq!(office.integer(YOUNG).await, 20);
+    // The log isn't taken for another one, and nothing is sent again.
+    poll(&office).await;
+    assert_eq!(office.app.control.log_epoch(&practice()).await.unwrap(), 0);
+    assert_eq!(office.queue.left().await, sent);
 }
+on_both_databases!(only_what_was_read_goes_and_the_poller_knows_the_log_again);
 
 fn insert(from: i64, to: i64, at: &str) -> String {
     format!(
@@ -90,29 +88,28 @@ const LONG_AGO: &str = "2024-05-01T10:00:00Z";
 const LATELY: &str = "2026-03-01T10:00:00Z";
 const FAR_AHEAD: &str = "2099-01-01T00:00:00Z";
 
-on_both_databases! {
-    async fn rows_with_wrong_dates_stop_no_pruning_and_are_not_taken_for_old_ones(office) {
-        for (from, to, at) in [
-            (1, 1, FAR_AHEAD),
-            (2, 2, LATELY),
-            (3, 100, LONG_AGO),
-            // A clock was wrong for a while.
-            (101, 2_300, FAR_AHEAD),
-            (2_301, 6_000, LONG_AGO),
-            (6_001, 6_100, LATELY),
-            // Written after them, and dated back: not old.
-            (6_101, 6_120, LONG_AGO),
-            (6_121, 6_121, LATELY),
-        ] {
-            office.sql(&insert(from, to, at)).await;
-        }
-        assert_eq!(prune(&office.app, &practice()).await.unwrap().log, 98 + 3_700);
-        let left = "select count(*) from log where log_id between 3 and 100 or log_id between 2301 and 6000";
-        assert_eq!(office.integer(left).await, 0);
-        assert_eq!(office.integer("select count(*) from log").await, 2 + 2_200 + 121);
-        assert_eq!(prune(&office.app, &practice()).await.unwrap().log, 0);
+async fn rows_with_wrong_dates_stop_no_pruning_and_are_not_taken_for_old_ones(office: Office) {
+    for (from, to, at) in [
+        (1, 1, FAR_AHEAD),
+        (2, 2, LATELY),
+        (3, 100, LONG_AGO),
+        // A clock was wrong for a while.
+        (101, 2_300, FAR_AHEAD),
+        (2_301, 6_000, LONG_AGO),
+        (6_001, 6_100, LATELY),
+        // Written after them, and dated back: not old.
+        (6_101, 6_120, LONG_AGO),
+        (6_121, 6_121, LATELY),
+    ] {
+        office.sql(&insert(from, to, at)).await;
     }
+    assert_eq!(prune(&office.app, &practice()).await.unwrap().log, 98 + 3_700);
+    let left = "select count(*) from log where log_id between 3 and 100 or log_id between 2301 and 6000";
+    assert_eq!(office.integer(left).await, 0);
+    assert_eq!(office.integer("select count(*) from log").await, 2 + 2_200 + 121);
+    assert_eq!(prune(&office.app, &practice()).await.unwrap().log, 0);
 }
+on_both_databases!(rows_with_wrong_dates_stop_no_pruning_and_are_not_taken_for_old_ones);
 
 #[tokio::test]
 async fn a_long_stretch_of_rows_that_stay_is_crossed_with_few_reads() {
@@ -134,94 +131,89 @@ async fn a_long_stretch_of_rows_that_stay_is_crossed_with_few_reads() {
     assert!((61_000..63_000).contains(&lowest), "from its beginning on: {lowest}");
 }
 
-on_both_databases! {
-    async fn what_was_read_for_a_subscription_that_is_gone_holds_up_nothing(office) {
-        let hook = json!({ "hookUrl": "http://127.0.0.1:9/hook", "scopes": ["Patients"] });
-        office.post("/v1/webhooks/signup", &hook).await.expect(201);
-        poll(&office).await;
-        office.sql(&insert(1_001, 1_030, LONG_AGO)).await;
-        poll(&office).await;
-        let token = office.token("all").await;
-        let unread = "select count(*) from log where log_id between 2001 and 2029";
-        office.sql(&insert(2_001, 2_030, LONG_AGO)).await;
+async fn what_was_read_for_a_subscription_that_is_gone_holds_up_nothing(office: Office) {
+    let hook = json!({ "hookUrl": "http://127.0.0.1:9/hook", "scopes": ["Patients"] });
+    office.post("/v1/webhooks/signup", &hook).await.expect(201);
+    poll(&office).await;
+    office.sql(&insert(1_001, 1_030, LONG_AGO)).await;
+    poll(&office).await;
+    let token = office.token("all").await;
+    let unread = "select count(*) from log where log_id between 2001 and 2029";
+    office.sql(&insert(2_001, 2_030, LONG_AGO)).await;
+    prune(&office.app, &practice()).await.unwrap();
+    assert_eq!(office.integer(unread).await, 29, "somebody will read them");
+    office.send(&token, "DELETE", "/v1/webhooks", None).await.expect(200);
+    prune(&office.app, &practice()).await.unwrap();
+    assert_eq!(office.integer(unread).await, 0);
+    // Who signs up anew is sent what comes then, of the same log.
+    office.post("/v1/webhooks/signup", &hook).await.expect(201);
+    let sent = office.queue.left().await;
+    office.sql(&insert(3_001, 3_001, LATELY)).await;
+    poll(&office).await;
+    assert_eq!(office.queue.left().await, sent + 1);
+    assert_eq!(office.app.control.log_epoch(&practice()).await.unwrap(), 0);
+}
+on_both_databases!(what_was_read_for_a_subscription_that_is_gone_holds_up_nothing);
+
+async fn a_subscription_reads_on_unless_the_platform_disabled_it(office: Office) {
+    let hook = json!({ "hookUrl": "http://127.0.0.1:9/hook", "scopes": ["Patients"] });
+    office.post("/v1/webhooks/signup", &hook).await.expect(201);
+    // The poller has not begun yet.
+    office.sql(&insert(2_001, 2_030, LONG_AGO)).await;
+    let unread = "select count(*) from log where log_id between 2001 and 2029";
+    let left = async |why: &str, rows: i64| {
         prune(&office.app, &practice()).await.unwrap();
-        assert_eq!(office.integer(unread).await, 29, "somebody will read them");
-        office.send(&token, "DELETE", "/v1/webhooks", None).await.expect(200);
-        prune(&office.app, &practice()).await.unwrap();
-        assert_eq!(office.integer(unread).await, 0);
-        // Who signs up anew is sent what comes then, of the same log.
-        office.post("/v1/webhooks/signup", &hook).await.expect(201);
-        let sent = office.queue.left().await;
-        office.sql(&insert(3_001, 3_001, LATELY)).await;
-        poll(&office).await;
-        assert_eq!(office.queue.left().await, sent + 1);
-        assert_eq!(office.app.control.log_epoch(&practice()).await.unwrap(), 0);
-    }
+        assert_eq!(office.integer(unread).await, rows, "{why}");
+    };
+    left("never polled", 29).await;
+    let id = office.app.control.subscriptions_of(&practice()).await.unwrap()[0].id;
+    office.admin("POST", &format!("/v1/admin/webhooks/{id}/pause"), None).await.expect(200);
+    left("paused", 29).await;
+    let mut subscription = office.app.control.subscriptions_of(&practice()).await.unwrap().remove(0);
+    subscription.status = SubscriptionStatus::Disabled;
+    subscription.version += 1;
+    office.app.control.save_subscription(&subscription, None).await.unwrap();
+    left("disabled: who signs up again begins anew", 0).await;
 }
+on_both_databases!(a_subscription_reads_on_unless_the_platform_disabled_it);
 
-on_both_databases! {
-    async fn a_subscription_reads_on_unless_the_platform_disabled_it(office) {
-        let hook = json!({ "hookUrl": "http://127.0.0.1:9/hook", "scopes": ["Patients"] });
-        office.post("/v1/webhooks/signup", &hook).await.expect(201);
-        // The poller has not begun yet.
-        office.sql(&insert(2_001, 2_030, LONG_AGO)).await;
-        let unread = "select count(*) from log where log_id between 2001 and 2029";
-        let left = async |why: &str, rows: i64| {
-            prune(&office.app, &practice()).await.unwrap();
-            assert_eq!(office.integer(unread).await, rows, "{why}");
-        };
-        left("never polled", 29).await;
-        let id = office.app.control.subscriptions_of(&practice()).await.unwrap()[0].id;
-        office.admin("POST", &format!("/v1/admin/webhooks/{id}/pause"), None).await.expect(200);
-        left("paused", 29).await;
-        let mut subscription = office.app.control.subscriptions_of(&practice()).await.unwrap().remove(0);
-        subscription.status = SubscriptionStatus::Disabled;
-        subscription.version += 1;
-        office.app.control.save_subscription(&subscription, None).await.unwrap();
-        left("disabled: who signs up again begins anew", 0).await;
-    }
+async fn answers_are_kept_until_they_expire(office: Office) {
+    let keep = |key: &str, expires_at: i64| {
+        format!(
+            "insert into idempotency_keys (key_id, method, path, idempotency_key, body_hash, status, response, expires_at)
+             values ('k', 'POST', '/', '{key}', 'h', 201, '{{}}', {expires_at})"
+        )
+    };
+    let now = NOW.parse::<jiff::Timestamp>().unwrap().as_second();
+    office.sql(&keep("over", now)).await;
+    office.sql(&keep("good", now + 1)).await;
+    assert_eq!(prune(&office.app, &practice()).await.unwrap(), Pruned { log: 0, answers: 1 });
+    assert_eq!(office.integer("select count(*) from idempotency_keys").await, 1);
 }
+on_both_databases!(answers_are_kept_until_they_expire);
 
-on_both_databases! {
-    async fn answers_are_kept_until_they_expire(office) {
-        let keep = |key: &str, expires_at: i64| {
-            format!(
-                "insert into idempotency_keys (key_id, method, path, idempotency_key, body_hash, status, response, expires_at)
-                 values ('k', 'POST', '/', '{key}', 'h', 201, '{{}}', {expires_at})"
-            )
-        };
-        let now = NOW.parse::<jiff::Timestamp>().unwrap().as_second();
-        office.sql(&keep("over", now)).await;
-        office.sql(&keep("good", now + 1)).await;
-        assert_eq!(prune(&office.app, &practice()).await.unwrap(), Pruned { log: 0, answers: 1 });
-        assert_eq!(office.integer("select count(*) from idempotency_keys").await, 1);
-    }
+async fn a_deployment_may_keep_every_row(office: Office) {
+    office.sql(&rows()).await;
+    let keeping = office.another_app(|parts| parts.config.event_log_days = 0);
+    assert_eq!(prune(&keeping, &practice()).await.unwrap(), Pruned::default());
+    assert_eq!(office.integer("select count(*) from log").await, 60);
 }
+on_both_databases!(a_deployment_may_keep_every_row);
 
-on_both_databases! {
-    async fn a_deployment_may_keep_every_row(office) {
-        office.sql(&rows()).await;
-        let keeping = office.another_app(|parts| parts.config.event_log_days = 0);
-        assert_eq!(prune(&keeping, &practice()).await.unwrap(), Pruned::default());
-        assert_eq!(office.integer("select count(*) from log").await, 60);
-    }
+async fn a_day_deletes_no_more_rows_than_its_share(office: Office) {
+    let insert = "insert into log (log_id, table_name, action, record_id, logged_at)
+        with recursive n(i) as (select 1 union all select i + 1 from n where i < 1200)
+        select i, 'patients', 'insert', i, '2025-01-15T10:00:00Z' from n";
+    office.sql(insert).await;
+    let now = NOW.parse().unwrap();
+    let rows = Prunable { now, before: now, below: LogId(1_200), kept: &[LogId(3)] };
+    let prune = async |most| prune_log(&office.db, &rows, most).await.unwrap();
+    // Two batches of 500, but for the row that is kept.
+    assert_eq!(prune(501).await, 999);
+    assert_eq!(prune(501).await, 199);
+    assert_eq!(office.integer("select count(*) from log where log_id in (3, 1200)").await, 2);
 }
-
-on_both_databases! {
-    async fn a_day_deletes_no_more_rows_than_its_share(office) {
-        let insert = "insert into log (log_id, table_name, action, record_id, logged_at)
-            with recursive n(i) as (select 1 union all select i + 1 from n where i < 1200)
-            select i, 'patients', 'insert', i, '2025-01-15T10:00:00Z' from n";
-        office.sql(insert).await;
-        let now = NOW.parse().unwrap();
-        let rows = Prunable { now, before: now, below: LogId(1_200), kept: &[LogId(3)] };
-        let prune = async |most| prune_log(&office.db, &rows, most).await.unwrap();
-        // Two batches of 500, but for the row that is kept.
-        assert_eq!(prune(501).await, 999);
-        assert_eq!(prune(501).await, 199);
-        assert_eq!(office.integer("select count(*) from log where log_id in (3, 1200)").await, 2);
-    }
-}
+on_both_databases!(a_day_deletes_no_more_rows_than_its_share);
 
 #[tokio::test]
 async fn what_administrators_did_is_kept_for_six_years() {

@@ -407,63 +407,80 @@ async fn the_quirks_of_the_reference_are_kept() {
     office.get(&format!("/v1/DemoOffice/tickets/{id}")).await.expect_problem(404, "NOT_FOUND");
 }
 
-on_both_databases! {
-    async fn nothing_that_a_caller_sends_is_answered_500(office) {
-        let token = format!("Bearer {}", office.token("all").await);
-        let deep = format!("{}1{}", r#"{"a":"#.repeat(5_000), "}".repeat(5_000));
-        let bodies = [
-            "", "null", "[]", "{", "7", "{\"\":null}", "{\"Notes\":\"\\u0000\"}", "{\"Notes\":\"\\ud800\"}", &deep,
-            r#"{"FirstName":"\u0000","LastName":"\u0000","EMail":"\u0000","tagId":1e400,"Subject":"\u0000","Comment":"\u0000"}"#,
-            r#"{"tagId":99999999999999999999,"PatientID":-1,"ProviderID":9223372036854775808,"products":[{"VendorCode":"\u0000"}]}"#,
-        ];
-        let queries = ["", "?search=%00", "?page=99999999999999999999", "?limit=-1&offset=x", "?date=0000-00-00&time=99:99", "?%00=%ff"];
-        let mut calls = Vec::new();
-        for operation in operations() {
-            let credential = match operation.access {
-                Access::Admin => ("x-admin-secret", ADMIN_SECRET),
-                _ => ("authorization", token.as_str()),
-            };
-            let path = operation.filled();
-            for body in bodies.iter().filter(|_| operation.body) {
-                calls.push((operation.method.clone(), path.clone(), credential, Some(*body)));
-            }
-            calls.extend(queries.iter().map(|query| (operation.method.clone(), format!("{path}{query}"), credential, None)));
+async fn nothing_that_a_caller_sends_is_answered_500(office: Office) {
+    let token = format!("Bearer {}", office.token("all").await);
+    let deep = format!("{}1{}", r#"{"a":"#.repeat(5_000), "}".repeat(5_000));
+    let bodies = [
+        "",
+        "null",
+        "[]",
+        "{",
+        "7",
+        "{\"\":null}",
+        "{\"Notes\":\"\\u0000\"}",
+        "{\"Notes\":\"\\ud800\"}",
+        &deep,
+        r#"{"FirstName":"\u0000","LastName":"\u0000","EMail":"\u0000","tagId":1e400,"Subject":"\u0000","Comment":"\u0000"}"#,
+        r#"{"tagId":99999999999999999999,"PatientID":-1,"ProviderID":9223372036854775808,"products":[{"VendorCode":"\u0000"}]}"#,
+    ];
+    let queries = [
+        "",
+        "?search=%00",
+        "?page=99999999999999999999",
+        "?limit=-1&offset=x",
+        "?date=0000-00-00&time=99:99",
+        "?%00=%ff",
+    ];
+    let mut calls = Vec::new();
+    for operation in operations() {
+        let credential = match operation.access {
+            Access::Admin => ("x-admin-secret", ADMIN_SECRET),
+            _ => ("authorization", token.as_str()),
+        };
+        let path = operation.filled();
+        for body in bodies.iter().filter(|_| operation.body) {
+            calls.push((operation.method.clone(), path.clone(), credential, Some(*body)));
         }
-        assert!(calls.len() > 500, "{}", calls.len());
-        for some in calls.chunks(16) {
-            let replies = some.iter().map(async |(method, path, credential, body)| {
-                let headers = [*credential, ("content-type", "application/json")];
-                office.call(method, path, &headers, *body).await
-            });
-            for (reply, call) in join_all(replies).await.into_iter().zip(some) {
-                assert!(reply.status.as_u16() < 500, "{call:?}: {} {}", reply.status, reply.body);
-            }
-        }
+        calls.extend(
+            queries
+                .iter()
+                .map(|query| (operation.method.clone(), format!("{path}{query}"), credential, None)),
+        );
     }
-}
-
-on_both_databases! {
-    async fn a_booking_without_its_idempotency_record_is_no_booking(office) {
-        let before = office.integer("select count(*) from visits").await;
-        office.sql("alter table idempotency_keys rename to idempotency_keys_gone").await;
-        let authorization = format!("Bearer {}", office.token("all").await);
-        let headers = [
-            ("authorization", authorization.as_str()),
-            ("content-type", "application/json"),
-            ("idempotency-key", "booking-1"),
-        ];
-        let visit = json!({
-            "PatientID": 1001, "ProviderID": 2, "VisitType": "Consult", "VisitDate": "2026-03-12",
-            "VisitTime": "10:00:00", "VisitDuration": 30,
+    assert!(calls.len() > 500, "{}", calls.len());
+    for some in calls.chunks(16) {
+        let replies = some.iter().map(async |(method, path, credential, body)| {
+            let headers = [*credential, ("content-type", "application/json")];
+            office.call(method, path, &headers, *body).await
         });
-        let path = "/v1/DemoOffice/visits/book";
-        let reply = office.call("POST", path, &headers, Some(&visit.to_string())).await;
-        assert!(reply.status.is_server_error(), "{}", reply.body);
-        assert_eq!(office.integer("select count(*) from visits").await, before);
-        office.sql("alter table idempotency_keys_gone rename to idempotency_keys").await;
-        office.call("POST", path, &headers, Some(&visit.to_string())).await.expect(201);
+        for (reply, call) in join_all(replies).await.into_iter().zip(some) {
+            assert!(reply.status.as_u16() < 500, "{call:?}: {} {}", reply.status, reply.body);
+        }
     }
 }
+on_both_databases!(nothing_that_a_caller_sends_is_answered_500);
+
+async fn a_booking_without_its_idempotency_record_is_no_booking(office: Office) {
+    let before = office.integer("select count(*) from visits").await;
+    office.sql("alter table idempotency_keys rename to idempotency_keys_gone").await;
+    let authorization = format!("Bearer {}", office.token("all").await);
+    let headers = [
+        ("authorization", authorization.as_str()),
+        ("content-type", "application/json"),
+        ("idempotency-key", "booking-1"),
+    ];
+    let visit = json!({
+        "PatientID": 1001, "ProviderID": 2, "VisitType": "Consult", "VisitDate": "2026-03-12",
+        "VisitTime": "10:00:00", "VisitDuration": 30,
+    });
+    let path = "/v1/DemoOffice/visits/book";
+    let reply = office.call("POST", path, &headers, Some(&visit.to_string())).await;
+    assert!(reply.status.is_server_error(), "{}", reply.body);
+    assert_eq!(office.integer("select count(*) from visits").await, before);
+    office.sql("alter table idempotency_keys_gone rename to idempotency_keys").await;
+    office.call("POST", path, &headers, Some(&visit.to_string())).await.expect(201);
+}
+on_both_databases!(a_booking_without_its_idempotency_record_is_no_booking);
 
 #[tokio::test]
 async fn a_page_says_its_number_its_limit_the_total_and_whether_there_is_more() {
@@ -507,16 +524,17 @@ async fn a_key_has_prospects_and_600_calls_a_minute_unless_told_otherwise() {
     assert_eq!(me.header("ratelimit-policy"), "\"calls\";q=600;w=60");
 }
 
-on_both_databases! {
-    async fn a_comment_needs_a_text_and_its_author_defaults_to_the_partner(office) {
-        let ticket = office.post("/v1/DemoOffice/tickets", &json!({ "Subject": "Fax" })).await;
-        let path = format!("/v1/DemoOffice/tickets/{}/comment", ticket.expect(201)["data"]["TicketID"]);
-        for nothing in [json!({}), json!({ "Comment": "" }), json!({ "Comment": "   " }), json!({ "Comment": null })] {
-            let reply = office.post(&path, &nothing).await;
-            reply.expect_problem(422, "INVALID_FIELDS");
-            assert_eq!(reply.wrong_fields(), ["body.Comment"], "{nothing}");
-        }
-        let kept = office.post(&path, &json!({ "Comment": "It works again" })).await;
-        assert_eq!(kept.expect(201)["data"]["Author"], "Acme Health");
+async fn a_comment_needs_a_text_and_its_author_defaults_to_the_partner(office: Office) {
+    let ticket = office.post("/v1/DemoOffice/tickets", &json!({ "Subject": "Fax" })).await;
+    let path = format!("/v1/DemoOffice/tickets/{}/comment", ticket.expect(201)["data"]["TicketID"]);
+    for nothing in
+        [json!({}), json!({ "Comment": "" }), json!({ "Comment": "   " }), json!({ "Comment": null })]
+    {
+        let reply = office.post(&path, &nothing).await;
+        reply.expect_problem(422, "INVALID_FIELDS");
+        assert_eq!(reply.wrong_fields(), ["body.Comment"], "{nothing}");
     }
+    let kept = office.post(&path, &json!({ "Comment": "It works again" })).await;
+    assert_eq!(kept.expect(201)["data"]["Author"], "Acme Health");
 }
+on_both_databases!(a_comment_needs_a_text_and_its_author_defaults_to_the_partner);

@@ -142,31 +142,35 @@ async fn with_the_databases_down_every_call_that_needs_them_is_503_with_retry_af
     office.send(&token, "GET", "/v1/me", None).await.expect(200);
 }
 
-on_both_databases! {
-    /// The EMR or an operator holds a lock for long.
-    async fn a_call_that_waits_for_anothers_lock_is_503_while_it_is_held_and_served_again_soon_after(office) {
-        let token = office.token("all").await;
-        let mut office = office;
-        office.answer_with(impatient_for_locks(&office));
-        let body = json!({ "FirstName": "Ann", "LastName": "Lee", "EMail": "ann@example.com" });
-        let path = "/v1/DemoOffice/prospects";
-        let mut lock = office.db.begin().await.unwrap();
-        if let Conn::Postgres(connection) = &mut lock.conn {
-            sqlx::raw_sql("lock table patients in access exclusive mode").execute(&mut **connection).await.unwrap();
-        }
-        for _ in 0..3 {
-            let reply = ends("the lock", office.send(&token, "POST", path, Some(&body))).await;
-            reply.expect_problem(503, "UNAVAILABLE");
-            assert_eq!(reply.header("retry-after"), "2");
-        }
-        drop(lock);
-        eventually("service", async || {
-            let reply = office.send(&token, "POST", path, Some(&body)).await;
-            (reply.status == 201).then_some(())
-        })
-        .await;
+/// The EMR or an operator holds a lock for long.
+async fn a_call_that_waits_for_anothers_lock_is_503_while_it_is_held_and_served_again_soon_after(
+    office: Office,
+) {
+    let token = office.token("all").await;
+    let mut office = office;
+    office.answer_with(impatient_for_locks(&office));
+    let body = json!({ "FirstName": "Ann", "LastName": "Lee", "EMail": "ann@example.com" });
+    let path = "/v1/DemoOffice/prospects";
+    let mut lock = office.db.begin().await.unwrap();
+    if let Conn::Postgres(connection) = &mut lock.conn {
+        sqlx::raw_sql("lock table patients in access exclusive mode")
+            .execute(&mut **connection)
+            .await
+            .unwrap();
     }
+    for _ in 0..3 {
+        let reply = ends("the lock", office.send(&token, "POST", path, Some(&body))).await;
+        reply.expect_problem(503, "UNAVAILABLE");
+        assert_eq!(reply.header("retry-after"), "2");
+    }
+    drop(lock);
+    eventually("service", async || {
+        let reply = office.send(&token, "POST", path, Some(&body)).await;
+        (reply.status == 201).then_some(())
+    })
+    .await;
 }
+on_both_databases!(a_call_that_waits_for_anothers_lock_is_503_while_it_is_held_and_served_again_soon_after);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_row_that_somebody_locks_holds_up_nothing_but_its_own_changes() {

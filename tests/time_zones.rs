@@ -67,76 +67,78 @@ async fn set_time_zone(office: &Office, practice: &PracticePass, time_zone: &str
     office.app.control.transact(vec![write]).await.unwrap();
 }
 
-on_both_databases! {
-    async fn when_rules_change_instants_follow_and_visits_that_collide_are_reported(office) {
-        let office: Office = office;
-        office.sql(OLD_RULES).await;
-        let rows = [
-            // Each one moves to where the next one is.
-            visit(1, 1, 1001, "10:00", 60), visit(2, 1, 1002, "11:00", 60), visit(3, 1, 1003, "12:00", 60),
-            visit(4, 2, 1001, "14:00", 60), visit(5, 2, 1002, "16:30", 30),
-        ];
-        office.sql(&rows.concat()).await;
-        // Over before the change, but written with the previous rules.
-        office.sql("insert into visits (visit_id, patient_id, provider_id, visit_type, visit_date, visit_time, visit_duration)
-            values (9, 1003, 2, 'FOLLOWUP', '2026-01-13', '10:00', 30)").await;
-        assert_eq!((start(&office, 1).await, start(&office, 4).await), (-60, 180));
-        office.sql(NEW_RULES).await;
-        // Booked by the new rules, where the fourth visit is by its local time.
-        office.sql(&visit(6, 2, 1003, "14:30", 60)).await;
+async fn when_rules_change_instants_follow_and_visits_that_collide_are_reported(office: Office) {
+    let office: Office = office;
+    office.sql(OLD_RULES).await;
+    let rows = [
+        // Each one moves to where the next one is.
+        visit(1, 1, 1001, "10:00", 60),
+        visit(2, 1, 1002, "11:00", 60),
+        visit(3, 1, 1003, "12:00", 60),
+        visit(4, 2, 1001, "14:00", 60),
+        visit(5, 2, 1002, "16:30", 30),
+    ];
+    office.sql(&rows.concat()).await;
+    // Over before the change, but written with the previous rules.
+    office.sql("insert into visits (visit_id, patient_id, provider_id, visit_type, visit_date, visit_time, visit_duration)
+        values (9, 1003, 2, 'FOLLOWUP', '2026-01-13', '10:00', 30)").await;
+    assert_eq!((start(&office, 1).await, start(&office, 4).await), (-60, 180));
+    office.sql(NEW_RULES).await;
+    // Booked by the new rules, where the fourth visit is by its local time.
+    office.sql(&visit(6, 2, 1003, "14:30", 60)).await;
 
-        let outcome = &migrate(&office).await.results[0].outcome;
-        let reported: Vec<_> = outcome.collisions.iter().map(|it| (it.visit, it.with.clone())).collect();
-        assert_eq!(reported, [(VisitId(4), vec![VisitId(6)])]);
-        for (id, minutes) in [(1, 0), (2, 60), (3, 120), (4, 240), (5, 390), (6, 270)] {
-            assert_eq!(start(&office, id).await, minutes, "visit {id}");
-        }
-        let ten = "select count(*) from visits where visit_id = 9 and starts_at = 1768312800";
-        assert_eq!(office.integer(ten).await, 1, "what is over stays");
-        assert_eq!(office.integer("select count(*) from visits where overlap_allowed").await, 1);
-        let version = format!("select count(*) from tenant_identity where tzdata = '{}'", zones::version());
-        assert_eq!(office.integer(&version).await, 1);
-        // Both that collide keep their time.
-        for time in ["14:00", "14:15", "15:15"] {
-            let check = format!("/v1/DemoOffice/availability/providers/2/check?date=2026-12-01&time={time}&duration=15");
-            assert_eq!(office.get(&check).await.expect(200)["data"]["Reason"], "BOOKED", "{time}");
-        }
-        let again = migrate(&office).await;
-        assert_eq!(again.results[0].outcome.status, Status::Current);
-        assert_eq!(again.results[0].outcome.collisions, outcome.collisions, "until somebody moves one of them");
-        // The constraints hold for everything else.
-        office.try_sql(&visit(7, 1, 1001, "10:30", 30)).await.unwrap_err();
-        office.sql("update visits set visit_time = '09:00' where visit_id = 6").await;
-        assert_eq!(migrate(&office).await.results[0].outcome.collisions, []);
-        assert_eq!(office.integer("select count(*) from visits where overlap_allowed").await, 0);
-        office.try_sql(&visit(8, 2, 1003, "14:30", 30)).await.unwrap_err();
+    let outcome = &migrate(&office).await.results[0].outcome;
+    let reported: Vec<_> = outcome.collisions.iter().map(|it| (it.visit, it.with.clone())).collect();
+    assert_eq!(reported, [(VisitId(4), vec![VisitId(6)])]);
+    for (id, minutes) in [(1, 0), (2, 60), (3, 120), (4, 240), (5, 390), (6, 270)] {
+        assert_eq!(start(&office, id).await, minutes, "visit {id}");
     }
+    let ten = "select count(*) from visits where visit_id = 9 and starts_at = 1768312800";
+    assert_eq!(office.integer(ten).await, 1, "what is over stays");
+    assert_eq!(office.integer("select count(*) from visits where overlap_allowed").await, 1);
+    let version = format!("select count(*) from tenant_identity where tzdata = '{}'", zones::version());
+    assert_eq!(office.integer(&version).await, 1);
+    // Both that collide keep their time.
+    for time in ["14:00", "14:15", "15:15"] {
+        let check =
+            format!("/v1/DemoOffice/availability/providers/2/check?date=2026-12-01&time={time}&duration=15");
+        assert_eq!(office.get(&check).await.expect(200)["data"]["Reason"], "BOOKED", "{time}");
+    }
+    let again = migrate(&office).await;
+    assert_eq!(again.results[0].outcome.status, Status::Current);
+    assert_eq!(again.results[0].outcome.collisions, outcome.collisions, "until somebody moves one of them");
+    // The constraints hold for everything else.
+    office.try_sql(&visit(7, 1, 1001, "10:30", 30)).await.unwrap_err();
+    office.sql("update visits set visit_time = '09:00' where visit_id = 6").await;
+    assert_eq!(migrate(&office).await.results[0].outcome.collisions, []);
+    assert_eq!(office.integer("select count(*) from visits where overlap_allowed").await, 0);
+    office.try_sql(&visit(8, 2, 1003, "14:30", 30)).await.unwrap_err();
 }
+on_both_databases!(when_rules_change_instants_follow_and_visits_that_collide_are_reported);
 
-on_both_databases! {
-    async fn a_corrected_time_zone_keeps_local_times_and_warm_functions_learn_it(office) {
-        let mut office: Office = office;
-        let body = json!({ "PatientID": 1001, "ProviderID": 1, "VisitType": "FOLLOWUP", "VisitDate": "2026-03-10",
-            "VisitTime": "10:00", "VisitDuration": 30 });
-        let id = office.post("/v1/DemoOffice/visits/book", &body).await.expect(201)["data"]["VisitID"].clone();
-        let instant = format!("select starts_at - 1773115200 from visits where visit_id = {id}");
-        assert_eq!(office.integer(&instant).await, 36_000);
-        let practice = PracticePass::try_from("DemoOffice").unwrap();
-        set_time_zone(&office, &practice, "America/Chicago").await;
-        // The registry and the database disagree: in a process that starts now, too, the database's own zone holds.
-        office.answer_with(office.another_app(|_| ()));
-        let check = format!("{PROVIDER}/check?date=2026-03-10&time=10:00&duration=30");
-        assert_eq!(office.get(&check).await.expect(200)["data"]["Reason"], "BOOKED");
-        let outcome = &migrate(&office).await.results[0].outcome;
-        assert_eq!((outcome.status, outcome.collisions.len()), (Status::Migrated, 0));
-        assert_eq!(office.integer(&instant).await, 36_000 + 3600);
-        // This process has the database open with the previous zone.
-        office.get(&check).await.expect_problem(503, "UNAVAILABLE");
-        assert_eq!(office.get(&check).await.expect(200)["data"]["Reason"], "BOOKED");
-        let reply = office.get(&format!("/v1/DemoOffice/visits/{id}")).await;
-        assert_eq!(reply.expect(200)["data"]["VisitTime"], "10:00:00");
-    }
+async fn a_corrected_time_zone_keeps_local_times_and_warm_functions_learn_it(office: Office) {
+    let mut office: Office = office;
+    let body = json!({ "PatientID": 1001, "ProviderID": 1, "VisitType": "FOLLOWUP", "VisitDate": "2026-03-10",
+        "VisitTime": "10:00", "VisitDuration": 30 });
+    let id = office.post("/v1/DemoOffice/visits/book", &body).await.expect(201)["data"]["VisitID"].clone();
+    let instant = format!("select starts_at - 1773115200 from visits where visit_id = {id}");
+    assert_eq!(office.integer(&instant).await, 36_000);
+    let practice = PracticePass::try_from("DemoOffice").unwrap();
+    set_time_zone(&office, &practice, "America/Chicago").await;
+    // The registry and the database disagree: in a process that starts now, too, the database's own zone holds.
+    office.answer_with(office.another_app(|_| ()));
+    let check = format!("{PROVIDER}/check?date=2026-03-10&time=10:00&duration=30");
+    assert_eq!(office.get(&check).await.expect(200)["data"]["Reason"], "BOOKED");
+    let outcome = &migrate(&office).await.results[0].outcome;
+    assert_eq!((outcome.status, outcome.collisions.len()), (Status::Migrated, 0));
+    assert_eq!(office.integer(&instant).await, 36_000 + 3600);
+    // This process has the database open with the previous zone.
+    office.get(&check).await.expect_problem(503, "UNAVAILABLE");
+    assert_eq!(office.get(&check).await.expect(200)["data"]["Reason"], "BOOKED");
+    let reply = office.get(&format!("/v1/DemoOffice/visits/{id}")).await;
+    assert_eq!(reply.expect(200)["data"]["VisitTime"], "10:00:00");
 }
+on_both_databases!(a_corrected_time_zone_keeps_local_times_and_warm_functions_learn_it);
 
 #[tokio::test]
 async fn an_unknown_time_zone_is_refused_and_changes_nothing() {
@@ -158,20 +160,19 @@ async fn health_tells_the_version_of_the_compiled_time_zones() {
     assert_eq!(reply.expect(200)["tzdata"], zones::version());
 }
 
-on_both_databases! {
-    async fn a_database_that_lost_its_practice_is_not_made_anew(office) {
-        migrate(&office).await;
-        office.sql("alter table tenant_identity rename to lost_identity").await;
-        let task = Task { practices: vec!["DemoOffice".into()], ..Task::default() };
-        let deadline = office.app.clock.now() + SignedDuration::from_mins(15);
-        let answer = migrate::run(&office.app, task, deadline).await;
-        let error = answer.results[0].outcome.error.clone().unwrap();
-        assert!(error.contains("restore it there first"), "{error}");
-        let task = json!({ "check": { "practice": "DemoOffice" } });
-        let answer = migrate::run(&office.app, serde_json::from_value(task).unwrap(), deadline).await;
-        let error = answer.results[0].outcome.error.clone().unwrap();
-        assert!(error.contains("restore it there first"), "{error}");
-        office.sql("alter table lost_identity rename to tenant_identity").await;
-        migrate(&office).await;
-    }
+async fn a_database_that_lost_its_practice_is_not_made_anew(office: Office) {
+    migrate(&office).await;
+    office.sql("alter table tenant_identity rename to lost_identity").await;
+    let task = Task { practices: vec!["DemoOffice".into()], ..Task::default() };
+    let deadline = office.app.clock.now() + SignedDuration::from_mins(15);
+    let answer = migrate::run(&office.app, task, deadline).await;
+    let error = answer.results[0].outcome.error.clone().unwrap();
+    assert!(error.contains("restore it there first"), "{error}");
+    let task = json!({ "check": { "practice": "DemoOffice" } });
+    let answer = migrate::run(&office.app, serde_json::from_value(task).unwrap(), deadline).await;
+    let error = answer.results[0].outcome.error.clone().unwrap();
+    assert!(error.contains("restore it there first"), "{error}");
+    office.sql("alter table lost_identity rename to tenant_identity").await;
+    migrate(&office).await;
 }
+on_both_databases!(a_database_that_lost_its_practice_is_not_made_anew);

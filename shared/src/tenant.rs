@@ -54,13 +54,13 @@ pub use transaction::{Transaction, Transient, again};
 
 /// Runs one piece of code on the typed connection of either engine.
 ///
-/// `on!(conn, c => sqlx::query("…").execute(c).await)`: the code is compiled once for each engine.
+/// `on!(conn, |c| sqlx::query("…").execute(c).await)`: the code is compiled once for each engine.
 /// It counts as one round trip and is subject to the round-trip timeout.
 macro_rules! on {
-    ($conn:expr, $c:ident => $code:expr) => {
+    ($conn:expr, |$c:ident| $code:expr) => {
         match $conn {
-            $crate::tenant::Conn::Sqlite(connection) => $crate::tenant::round_trip!(connection, $c => $code),
-            $crate::tenant::Conn::Postgres(connection) => $crate::tenant::round_trip!(connection, $c => $code),
+            $crate::tenant::Conn::Sqlite(connection) => $crate::tenant::round_trip!(connection, |$c| $code),
+            $crate::tenant::Conn::Postgres(connection) => $crate::tenant::round_trip!(connection, |$c| $code),
         }
     };
 }
@@ -68,14 +68,16 @@ pub(crate) use on;
 
 /// The same as [`on!`], for a connection whose engine is known.
 macro_rules! round_trip {
-    ($connection:expr, $c:ident => $code:expr) => {{
+    ($connection:expr, |$c:ident| $code:expr) => {{
         let (watch, mut session) = $connection.parts();
         watch
             .over(async {
                 session.enter().await?;
                 let result = {
                     let $c = session.executor();
-                    async { $code }.await
+                    #[allow(unused_braces, reason = "rustfmt puts a long body into braces")]
+                    let answer = async { $code };
+                    answer.await
                 };
                 session.leave(result).await
             })

@@ -103,7 +103,7 @@ async fn attempt(db: &TenantDb, lock: Lock, number: i64) -> bool {
     let zone = db.time_zone().clone();
     let duration = Minutes::new(20 + spread(number, 3, 4) * 10).unwrap();
     let place = VisitTime::at(&zone, day, at, duration);
-    let booked = shared::in_transaction!(db, Error, conn => {
+    let booked = shared::in_transaction!(db, Error, |conn| {
         let (days, wide) = (place.dates(&zone, 0), place.dates(&zone, VisitTypeRules::MAX_BUFFER));
         match lock {
             Lock::Day => lock_days(conn, &wide).await?,
@@ -120,7 +120,9 @@ async fn attempt(db: &TenantDb, lock: Lock, number: i64) -> bool {
                 now: office::NOW.parse().unwrap(),
                 except: None,
             };
-            let CalendarLookup::Calendar(calendar) = calendar::read(conn, &zone, &question).await? else { panic!("no calendar") };
+            let CalendarLookup::Calendar(calendar) = calendar::read(conn, &zone, &question).await? else {
+                panic!("no calendar")
+            };
             let Ok(room) = calendar.decide(&place, rooms.held()) else { return Ok(false) };
             if !visits::of_patient(conn, patient, place.visit, None).await?.is_empty() {
                 return Ok(false);

@@ -159,7 +159,7 @@ pub(crate) async fn try_book(db: &TenantDb, request_body: BookingRequest) -> Res
     let zone = db.time_zone().clone();
     let duration = Minutes::new(request_body.minutes).unwrap();
     let place = VisitTime::at(&zone, request_body.day, request_body.at, duration);
-    let booked = shared::in_transaction!(db, Error, conn => {
+    let booked = shared::in_transaction!(db, Error, |conn| {
         let (days, wide) = (place.dates(&zone, 0), place.dates(&zone, VisitTypeRules::MAX_BUFFER));
         visits::lock_provider_and_patient(conn, (provider, &wide), (patient, &days)).await?;
         let question = AvailabilityQuery {
@@ -169,8 +169,12 @@ pub(crate) async fn try_book(db: &TenantDb, request_body: BookingRequest) -> Res
             now: office::NOW.parse().unwrap(),
             except: None,
         };
-        let CalendarLookup::Calendar(calendar) = calendar::read(conn, &zone, &question).await? else { panic!("no calendar") };
-        if calendar.decide(&place, &[]).is_err() || !visits::of_patient(conn, patient, place.visit, None).await?.is_empty() {
+        let CalendarLookup::Calendar(calendar) = calendar::read(conn, &zone, &question).await? else {
+            panic!("no calendar")
+        };
+        if calendar.decide(&place, &[]).is_err()
+            || !visits::of_patient(conn, patient, place.visit, None).await?.is_empty()
+        {
             return Ok(None);
         }
         let appointment = visits::Appointment {
@@ -183,7 +187,14 @@ pub(crate) async fn try_book(db: &TenantDb, request_body: BookingRequest) -> Res
             place,
         };
         let at = office::NOW.parse().unwrap();
-        let visit = visits::NewVisit { patient, visit_type: "FOLLOWUP", complaint: None, notes: None, appointment, at };
+        let visit = visits::NewVisit {
+            patient,
+            visit_type: "FOLLOWUP",
+            complaint: None,
+            notes: None,
+            appointment,
+            at,
+        };
         Ok(Some(visits::insert(conn, &visit).await?))
     });
     match booked {

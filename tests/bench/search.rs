@@ -50,7 +50,7 @@ fn patient(number: usize) -> PatientDetails {
 async fn fill(db: &TenantDb) {
     let now = office::NOW.parse().unwrap();
     for first in (0..PATIENTS).step_by(1000) {
-        shared::in_transaction!(db, Error, conn => {
+        shared::in_transaction!(db, Error, |conn| {
             for number in first..first + 1000 {
                 patients::insert(conn, &patient(number), now).await?;
             }

@@ -207,156 +207,183 @@ fn worst_calls(operation: &Operation) -> Vec<(String, Option<String>)> {
     calls
 }
 
-on_both_databases! {
-    async fn whatever_is_stored_is_answered_with_at_most_a_mebibyte_and_read_in_bounded_statements(office) {
-        let mut office = office;
-        fill_people(&office).await;
-        fill_schedule(&office).await;
-        fill_tickets(&office).await;
-        fill_catalog(&office).await;
-        let meter = office.meter().await;
-        let token = office.token("all").await;
-        let mut faults = Vec::new();
-        let mut read = 0;
-        // Reads come first, while the worst data is unchanged.
-        let mut all = operations();
-        all.retain(|it| matches!(it.access, Access::Partner(_)) && !it.path.starts_with("/v1/webhooks"));
-        all.sort_by_key(|it| it.method != "GET");
-        for operation in &all {
-            let mut succeeded = false;
-            for (path, body) in worst_calls(operation) {
-                meter.take();
-                let reply = call(&office, &token, operation, &path, body.as_deref()).await;
-                succeeded |= reply.status.is_success();
-                faults.extend(fault(&reply).map(|it| format!("{} {path}: {it}", operation.method)));
-                let most = meter.take();
-                if most.rows > MOST_ROWS || most.bytes > MOST_BYTES {
-                    faults.push(format!("{} {path}: {most:?}", operation.method));
-                }
-                if office.is_postgres().await {
-                    read += most.statements;
-                }
+async fn whatever_is_stored_is_answered_with_at_most_a_mebibyte_and_read_in_bounded_statements(
+    office: Office,
+) {
+    let mut office = office;
+    fill_people(&office).await;
+    fill_schedule(&office).await;
+    fill_tickets(&office).await;
+    fill_catalog(&office).await;
+    let meter = office.meter().await;
+    let token = office.token("all").await;
+    let mut faults = Vec::new();
+    let mut read = 0;
+    // Reads come first, while the worst data is unchanged.
+    let mut all = operations();
+    all.retain(|it| matches!(it.access, Access::Partner(_)) && !it.path.starts_with("/v1/webhooks"));
+    all.sort_by_key(|it| it.method != "GET");
+    for operation in &all {
+        let mut succeeded = false;
+        for (path, body) in worst_calls(operation) {
+            meter.take();
+            let reply = call(&office, &token, operation, &path, body.as_deref()).await;
+            succeeded |= reply.status.is_success();
+            faults.extend(fault(&reply).map(|it| format!("{} {path}: {it}", operation.method)));
+            let most = meter.take();
+            if most.rows > MOST_ROWS || most.bytes > MOST_BYTES {
+                faults.push(format!("{} {path}: {most:?}", operation.method));
             }
-            // A read that finds nothing tests nothing.
-            if !succeeded && operation.method == "GET" {
-                faults.push(format!("{} finds no worst case", operation.name()));
+            if office.is_postgres().await {
+                read += most.statements;
             }
         }
-        assert!(read > 200 || !office.is_postgres().await, "{read}");
-        assert_eq!(faults, Vec::<String>::new());
+        // A read that finds nothing tests nothing.
+        if !succeeded && operation.method == "GET" {
+            faults.push(format!("{} finds no worst case", operation.name()));
+        }
     }
+    assert!(read > 200 || !office.is_postgres().await, "{read}");
+    assert_eq!(faults, Vec::<String>::new());
 }
+on_both_databases!(whatever_is_stored_is_answered_with_at_most_a_mebibyte_and_read_in_bounded_statements);
 
-on_both_databases! {
-    async fn a_ticket_of_very_many_comments_is_read_page_by_page_without_a_gap(office) {
-        fill_tickets(&office).await;
-        office.sql("delete from ticket_comments where author like 'eeee%'").await;
-        let (mut seen, mut before, mut pages) = (Vec::new(), String::new(), 0);
-        loop {
-            let reply = office.get(&format!("/v1/DemoOffice/ticket/110000?limit=100{before}")).await;
-            let comments = reply.expect(200)["data"]["Comments"].as_array().unwrap().clone();
-            assert!(reply.bytes <= LARGEST && !comments.is_empty());
-            let ids: Vec<i64> = comments.iter().map(|it| it["CommentID"].as_i64().unwrap()).collect();
-            assert!(ids.is_sorted(), "oldest first");
-            assert!(comments.iter().all(|it| it["Comment"].as_str().unwrap().chars().count() == 10_000));
-            seen.splice(0..0, ids.iter().copied());
-            pages += 1;
-            match &reply.body["pagination"] {
-                place if place["hasMore"] == true => {
-                    assert_eq!(place["before"], ids[0]);
-                    before = format!("&before={}", ids[0]);
-                }
-                place => {
-                    assert_eq!(place["before"], Value::Null);
-                    break;
-                }
+async fn a_ticket_of_very_many_comments_is_read_page_by_page_without_a_gap(office: Office) {
+    fill_tickets(&office).await;
+    office.sql("delete from ticket_comments where author like 'eeee%'").await;
+    let (mut seen, mut before, mut pages) = (Vec::new(), String::new(), 0);
+    loop {
+        let reply = office.get(&format!("/v1/DemoOffice/ticket/110000?limit=100{before}")).await;
+        let comments = reply.expect(200)["data"]["Comments"].as_array().unwrap().clone();
+        assert!(reply.bytes <= LARGEST && !comments.is_empty());
+        let ids: Vec<i64> = comments.iter().map(|it| it["CommentID"].as_i64().unwrap()).collect();
+        assert!(ids.is_sorted(), "oldest first");
+        assert!(comments.iter().all(|it| it["Comment"].as_str().unwrap().chars().count() == 10_000));
+        seen.splice(0..0, ids.iter().copied());
+        pages += 1;
+        match &reply.body["pagination"] {
+            place if place["hasMore"] == true => {
+                assert_eq!(place["before"], ids[0]);
+                before = format!("&before={}", ids[0]);
+            }
+            place => {
+                assert_eq!(place["before"], Value::Null);
+                break;
             }
         }
-        assert_eq!(seen.len(), 659);
-        assert!(seen.is_sorted() && seen.windows(2).all(|it| it[0] < it[1]) && pages > 10, "{pages}");
     }
+    assert_eq!(seen.len(), 659);
+    assert!(seen.is_sorted() && seen.windows(2).all(|it| it[0] < it[1]) && pages > 10, "{pages}");
 }
+on_both_databases!(a_ticket_of_very_many_comments_is_read_page_by_page_without_a_gap);
 
-on_both_databases! {
-    async fn a_whole_list_that_is_too_long_goes_on_at_an_offset(office) {
-        fill_people(&office).await;
-        fill_schedule(&office).await;
-        let lists = [
-            ("/v1/DemoOffice/tags", "id", "select count(*) from tags"),
-            ("/v1/DemoOffice/tags/prospects/1", "id", "select count(*) from patient_tags where patient_id = 1"),
-            ("/v1/DemoOffice/availability/providers", "id", "select count(*) from providers where active"),
-            ("/v1/DemoOffice/visit-types", "VisitType", "select count(*) from visit_types where active"),
-        ];
-        for (path, id, count) in lists {
-            let expected = office.integer(count).await;
-            let mut seen = std::collections::BTreeSet::new();
-            let mut offset = 0;
-            loop {
-                let reply = office.get(&format!("{path}?offset={offset}")).await;
-                let rows = reply.expect(200)["data"].as_array().unwrap().clone();
-                assert!(reply.bytes <= LARGEST);
-                assert!(rows.iter().all(|row| seen.insert(row[id].to_string())), "{path}");
-                offset += rows.len();
-                if reply.body["pagination"]["hasMore"] != true || offset > 10_000 {
-                    break;
-                }
-            }
-            assert!(i64::try_from(seen.len()).unwrap() == expected || offset > 10_000, "{path}: {} of {expected}", seen.len());
-        }
-        // The schedule continues at a date.
-        let path = "/v1/DemoOffice/availability/providers/1/schedule";
-        let (mut visits, mut start) = (0, "2026-03-09".to_owned());
+async fn a_whole_list_that_is_too_long_goes_on_at_an_offset(office: Office) {
+    fill_people(&office).await;
+    fill_schedule(&office).await;
+    let lists = [
+        ("/v1/DemoOffice/tags", "id", "select count(*) from tags"),
+        ("/v1/DemoOffice/tags/prospects/1", "id", "select count(*) from patient_tags where patient_id = 1"),
+        ("/v1/DemoOffice/availability/providers", "id", "select count(*) from providers where active"),
+        ("/v1/DemoOffice/visit-types", "VisitType", "select count(*) from visit_types where active"),
+    ];
+    for (path, id, count) in lists {
+        let expected = office.integer(count).await;
+        let mut seen = std::collections::BTreeSet::new();
+        let mut offset = 0;
         loop {
-            let reply = office.get(&format!("{path}?startDate={start}&endDate=2026-03-31")).await;
+            let reply = office.get(&format!("{path}?offset={offset}")).await;
+            let rows = reply.expect(200)["data"].as_array().unwrap().clone();
             assert!(reply.bytes <= LARGEST);
-            visits += reply.expect(200)["data"]["totalVisits"].as_u64().unwrap();
-            match reply.body["data"]["nextStartDate"].as_str() {
-                Some(next) => start = next.to_owned(),
-                None => break,
+            assert!(rows.iter().all(|row| seen.insert(row[id].to_string())), "{path}");
+            offset += rows.len();
+            if reply.body["pagination"]["hasMore"] != true || offset > 10_000 {
+                break;
             }
         }
-        assert_eq!(visits, 7 * 1_440);
+        assert!(
+            i64::try_from(seen.len()).unwrap() == expected || offset > 10_000,
+            "{path}: {} of {expected}",
+            seen.len()
+        );
     }
+    // The schedule continues at a date.
+    let path = "/v1/DemoOffice/availability/providers/1/schedule";
+    let (mut visits, mut start) = (0, "2026-03-09".to_owned());
+    loop {
+        let reply = office.get(&format!("{path}?startDate={start}&endDate=2026-03-31")).await;
+        assert!(reply.bytes <= LARGEST);
+        visits += reply.expect(200)["data"]["totalVisits"].as_u64().unwrap();
+        match reply.body["data"]["nextStartDate"].as_str() {
+            Some(next) => start = next.to_owned(),
+            None => break,
+        }
+    }
+    assert_eq!(visits, 7 * 1_440);
 }
+on_both_databases!(a_whole_list_that_is_too_long_goes_on_at_an_offset);
 
-on_both_databases! {
-    async fn a_placeholder_phone_number_of_thousands_costs_a_new_prospect_one_small_statement(office) {
-        let mut office = office;
-        fill_people(&office).await;
-        let meter = office.meter().await;
-        let person = json!({ "FirstName": "Ann", "LastName": "People", "Phone": "000-000-0000", "CellPhone": "(000) 000-0000" });
-        let first = office.post("/v1/DemoOffice/prospects", &person).await;
-        let first = first.expect(201)["data"]["PatientID"].as_i64().unwrap();
-        meter.take();
-        let reply = office.post("/v1/DemoOffice/prospects", &person).await;
-        let ids: Vec<i64> = serde_json::from_value(reply.expect(201)["possibleDuplicates"].clone()).unwrap();
-        // PostgreSQL continues its own sequence, SQLite the highest id.
-        let alike: std::collections::BTreeSet<i64> = (100_001..=100_050).chain([first]).collect();
-        assert_eq!(ids, alike.into_iter().take(50).collect::<Vec<i64>>());
-        let most = meter.take();
-        assert!(most.rows <= 500 && most.bytes <= 100_000, "{most:?}");
-        assert!(most.statements > 3 || !office.is_postgres().await);
-    }
+async fn a_placeholder_phone_number_of_thousands_costs_a_new_prospect_one_small_statement(office: Office) {
+    let mut office = office;
+    fill_people(&office).await;
+    let meter = office.meter().await;
+    let person = json!({ "FirstName": "Ann", "LastName": "People", "Phone": "000-000-0000", "CellPhone": "(000) 000-0000" });
+    let first = office.post("/v1/DemoOffice/prospects", &person).await;
+    let first = first.expect(201)["data"]["PatientID"].as_i64().unwrap();
+    meter.take();
+    let reply = office.post("/v1/DemoOffice/prospects", &person).await;
+    let ids: Vec<i64> = serde_json::from_value(reply.expect(201)["possibleDuplicates"].clone()).unwrap();
+    // PostgreSQL continues its own sequence, SQLite the highest id.
+    let alike: std::collections::BTreeSet<i64> = (100_001..=100_050).chain([first]).collect();
+    assert_eq!(ids, alike.into_iter().take(50).collect::<Vec<i64>>());
+    let most = meter.take();
+    assert!(most.rows <= 500 && most.bytes <= 100_000, "{most:?}");
+    assert!(most.statements > 3 || !office.is_postgres().await);
 }
+on_both_databases!(a_placeholder_phone_number_of_thousands_costs_a_new_prospect_one_small_statement);
 
-on_both_databases! {
-    async fn what_was_read_of_a_long_text_of_the_emr_and_comes_back_leaves_the_whole_there(office) {
-        let long = "e".repeat(30_000);
-        office.sql(&format!("update patients set notes = '{long}', city = '{long}' where patient_id = 1001")).await;
-        office.sql(&format!("insert into tickets (ticket_id, subject, description, created_at, updated_at)
-            values (900, 'Long', '{long}', '2026-03-09T11:00:00Z', '2026-03-09T11:00:00Z')")).await;
-        let read = office.get("/v1/DemoOffice/prospects/1001").await;
-        let notes = read.expect(200)["data"]["Notes"].as_str().unwrap().to_owned();
-        assert_eq!((notes.chars().count(), notes.ends_with("e…")), (20_000, true));
-        assert_eq!(read.body["data"]["City"].as_str().unwrap().chars().count(), 255);
-        office.put("/v1/DemoOffice/prospects/1001", &json!({ "FirstName": "Adah" })).await.expect(200);
-        office.put("/v1/DemoOffice/ticket/900", &json!({ "Subject": "Longer" })).await.expect(200);
-        assert_eq!(office.integer("select cast(length(notes) + length(city) as bigint) from patients where patient_id = 1001").await, 60_000);
-        assert_eq!(office.integer("select cast(length(description) as bigint) from tickets where ticket_id = 900").await, 30_000);
-        office.put("/v1/DemoOffice/prospects/1001", &json!({ "Notes": "Short", "City": "Rome" })).await.expect(200);
-        assert_eq!(office.integer("select cast(length(notes) + length(city) as bigint) from patients where patient_id = 1001").await, 9);
-    }
+async fn what_was_read_of_a_long_text_of_the_emr_and_comes_back_leaves_the_whole_there(office: Office) {
+    let long = "e".repeat(30_000);
+    office
+        .sql(&format!("update patients set notes = '{long}', city = '{long}' where patient_id = 1001"))
+        .await;
+    office
+        .sql(&format!(
+            "insert into tickets (ticket_id, subject, description, created_at, updated_at)
+        values (900, 'Long', '{long}', '2026-03-09T11:00:00Z', '2026-03-09T11:00:00Z')"
+        ))
+        .await;
+    let read = office.get("/v1/DemoOffice/prospects/1001").await;
+    let notes = read.expect(200)["data"]["Notes"].as_str().unwrap().to_owned();
+    assert_eq!((notes.chars().count(), notes.ends_with("e…")), (20_000, true));
+    assert_eq!(read.body["data"]["City"].as_str().unwrap().chars().count(), 255);
+    office.put("/v1/DemoOffice/prospects/1001", &json!({ "FirstName": "Adah" })).await.expect(200);
+    office.put("/v1/DemoOffice/ticket/900", &json!({ "Subject": "Longer" })).await.expect(200);
+    assert_eq!(
+        office
+            .integer(
+                "select cast(length(notes) + length(city) as bigint) from patients where patient_id = 1001"
+            )
+            .await,
+        60_000
+    );
+    assert_eq!(
+        office.integer("select cast(length(description) as bigint) from tickets where ticket_id = 900").await,
+        30_000
+    );
+    office
+        .put("/v1/DemoOffice/prospects/1001", &json!({ "Notes": "Short", "City": "Rome" }))
+        .await
+        .expect(200);
+    assert_eq!(
+        office
+            .integer(
+                "select cast(length(notes) + length(city) as bigint) from patients where patient_id = 1001"
+            )
+            .await,
+        9
+    );
 }
+on_both_databases!(what_was_read_of_a_long_text_of_the_emr_and_comes_back_leaves_the_whole_there);
 
 #[tokio::test]
 async fn the_worst_cases_reach_every_operation_of_partners() {
@@ -368,16 +395,17 @@ async fn the_worst_cases_reach_every_operation_of_partners() {
     assert_eq!(office.integer("select count(*) from patients").await, 3);
 }
 
-on_both_databases! {
-    async fn more_exceptions_than_are_read_close_their_days(office) {
-        let at = |kind: &str| format!("{} select 1, '2026-03-10', '{kind}', '09:00:00', '17:00:00' from n", numbers(20_001));
-        let insert = "insert into schedule_exceptions (provider_id, exception_date, kind, start_time, end_time)";
-        office.sql(&format!("{insert} {}", at("custom"))).await;
-        let mut office = office;
-        let meter = office.meter().await;
-        let reply = office.get("/v1/DemoOffice/availability/providers/1/slots?date=2026-03-10&duration=30").await;
-        assert_eq!(reply.expect(200)["data"]["Slots"], json!([]));
-        let most = meter.take();
-        assert!(most.rows <= MOST_ROWS, "{most:?}");
-    }
+async fn more_exceptions_than_are_read_close_their_days(office: Office) {
+    let at = |kind: &str| {
+        format!("{} select 1, '2026-03-10', '{kind}', '09:00:00', '17:00:00' from n", numbers(20_001))
+    };
+    let insert = "insert into schedule_exceptions (provider_id, exception_date, kind, start_time, end_time)";
+    office.sql(&format!("{insert} {}", at("custom"))).await;
+    let mut office = office;
+    let meter = office.meter().await;
+    let reply = office.get("/v1/DemoOffice/availability/providers/1/slots?date=2026-03-10&duration=30").await;
+    assert_eq!(reply.expect(200)["data"]["Slots"], json!([]));
+    let most = meter.take();
+    assert!(most.rows <= MOST_ROWS, "{most:?}");
 }
+on_both_databases!(more_exceptions_than_are_read_close_their_days);

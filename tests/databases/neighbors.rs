@@ -99,7 +99,7 @@ async fn a_poolers_connection_that_looks_elsewhere_finds_what_is_ours() {
         let found = office.get("/v1/DemoOffice/prospects/1001").await;
         assert_eq!(found.expect(200)["data"]["FirstName"], "Ada");
         let db = opened("DemoOffice", &by_pooler, timeouts::DATABASE).await.unwrap();
-        let read: String = in_transaction!(db, tenant::Error, conn => {
+        let read: String = in_transaction!(db, tenant::Error, |conn| {
             let tenant::Conn::Postgres(connection) = conn else { panic!() };
             let row = sqlx::raw_sql(name).fetch_one(&mut **connection).await?;
             Ok(sqlx::Row::get_unchecked(&row, 0))

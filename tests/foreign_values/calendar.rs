@@ -24,36 +24,34 @@ async fn work(office: &Office, hours: &str) {
     )).await;
 }
 
-on_both_databases! {
-    async fn twenty_four_o_clock_is_the_end_of_the_day_and_infinity_no_bound(office) {
-        work(&office, "(1, 2, '20:00', '24:00', '-infinity', 'infinity')").await;
-        assert_eq!(ends(&slots(&office, "2026-03-10").await), ("20:00", "23:00"));
-        work(&office, "(1, 2, '00:00', '24:00', null, null)").await;
-        assert_eq!(ends(&slots(&office, "2026-03-10").await), ("00:00", "23:00"));
-        assert_eq!(slots(&office, "2026-03-11").await.len(), 0);
-        // The end of Monday is the start of Tuesday.
-        work(&office, "(1, 1, '24:00', '02:00', '2026-03-09', '2026-03-09')").await;
-        assert_eq!(ends(&slots(&office, "2026-03-10").await), ("00:00", "01:00"));
-        assert_eq!(slots(&office, "2026-03-17").await.len(), 0);
-        for never in ["'infinity', null", "null, '-infinity'"] {
-            work(&office, &format!("(1, 2, '09:00', '17:00', {never})")).await;
-            assert_eq!(slots(&office, "2026-03-10").await.len(), 0, "{never}");
-        }
+async fn twenty_four_o_clock_is_the_end_of_the_day_and_infinity_no_bound(office: Office) {
+    work(&office, "(1, 2, '20:00', '24:00', '-infinity', 'infinity')").await;
+    assert_eq!(ends(&slots(&office, "2026-03-10").await), ("20:00", "23:00"));
+    work(&office, "(1, 2, '00:00', '24:00', null, null)").await;
+    assert_eq!(ends(&slots(&office, "2026-03-10").await), ("00:00", "23:00"));
+    assert_eq!(slots(&office, "2026-03-11").await.len(), 0);
+    // The end of Monday is the start of Tuesday.
+    work(&office, "(1, 1, '24:00', '02:00', '2026-03-09', '2026-03-09')").await;
+    assert_eq!(ends(&slots(&office, "2026-03-10").await), ("00:00", "01:00"));
+    assert_eq!(slots(&office, "2026-03-17").await.len(), 0);
+    for never in ["'infinity', null", "null, '-infinity'"] {
+        work(&office, &format!("(1, 2, '09:00', '17:00', {never})")).await;
+        assert_eq!(slots(&office, "2026-03-10").await.len(), 0, "{never}");
     }
 }
+on_both_databases!(twenty_four_o_clock_is_the_end_of_the_day_and_infinity_no_bound);
 
-on_both_databases! {
-    async fn an_exception_until_the_end_of_the_day_takes_the_rest_of_it(office) {
-        work(&office, "(1, 2, '09:00', '17:00', null, null)").await;
-        office.sql("insert into schedule_exceptions (provider_id, exception_date, kind, start_time, end_time) values
-                        (1, '2026-03-10', 'off', '12:00', '24:00'), (null, '2026-03-09', 'off', '24:00', '10:00')").await;
-        assert_eq!(ends(&slots(&office, "2026-03-10").await), ("10:00", "11:00"));
-        office.sql("delete from schedule_exceptions;
-                    insert into schedule_exceptions (provider_id, exception_date, kind, start_time, end_time) values
-                        (1, '2026-03-10', 'custom', '21:00', '24:00')").await;
-        assert_eq!(ends(&slots(&office, "2026-03-10").await), ("21:00", "23:00"));
-    }
+async fn an_exception_until_the_end_of_the_day_takes_the_rest_of_it(office: Office) {
+    work(&office, "(1, 2, '09:00', '17:00', null, null)").await;
+    office.sql("insert into schedule_exceptions (provider_id, exception_date, kind, start_time, end_time) values
+                    (1, '2026-03-10', 'off', '12:00', '24:00'), (null, '2026-03-09', 'off', '24:00', '10:00')").await;
+    assert_eq!(ends(&slots(&office, "2026-03-10").await), ("10:00", "11:00"));
+    office.sql("delete from schedule_exceptions;
+                insert into schedule_exceptions (provider_id, exception_date, kind, start_time, end_time) values
+                    (1, '2026-03-10', 'custom', '21:00', '24:00')").await;
+    assert_eq!(ends(&slots(&office, "2026-03-10").await), ("21:00", "23:00"));
 }
+on_both_databases!(an_exception_until_the_end_of_the_day_takes_the_rest_of_it);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn times_and_dates_are_read_in_every_usual_spelling() {
@@ -143,12 +141,13 @@ async fn tickets_are_ordered_by_time_however_it_is_written() {
     assert_eq!(filtered.expect(200)["data"][2]["TicketID"], 4);
 }
 
-on_both_databases! {
-    async fn a_timestamp_that_no_calendar_reaches_is_shown_as_the_nearest_one(office) {
-        office.sql("update patients set created_at = 'infinity', updated_at = '-infinity' where patient_id = 1001").await;
-        let reply = office.get("/v1/DemoOffice/prospects/1001").await;
-        let data = &reply.expect(200)["data"];
-        assert_eq!(data["UpdatedAt"], Value::from("0001-01-01T00:00:00Z"));
-        assert!(data["CreatedAt"].as_str().unwrap().starts_with("9999-12-30T"), "{data}");
-    }
+async fn a_timestamp_that_no_calendar_reaches_is_shown_as_the_nearest_one(office: Office) {
+    office
+        .sql("update patients set created_at = 'infinity', updated_at = '-infinity' where patient_id = 1001")
+        .await;
+    let reply = office.get("/v1/DemoOffice/prospects/1001").await;
+    let data = &reply.expect(200)["data"];
+    assert_eq!(data["UpdatedAt"], Value::from("0001-01-01T00:00:00Z"));
+    assert!(data["CreatedAt"].as_str().unwrap().starts_with("9999-12-30T"), "{data}");
 }
+on_both_databases!(a_timestamp_that_no_calendar_reaches_is_shown_as_the_nearest_one);

@@ -34,151 +34,182 @@ async fn name_types(office: &Office, names: &[&str]) {
     }
 }
 
-on_both_databases! {
-    async fn a_visit_type_of_any_name_can_be_booked_and_asked_for_by_that_name(office) {
-        let long = "x".repeat(2000);
-        let names =
-            [" Botox", "Botox ", "Botox", "\tTab\n", "In\u{1}ner", "\u{202e}RTL", "Größe 100% & +", "\u{a0}", &long];
-        name_types(&office, &names).await;
-        let listed = office.get("/v1/DemoOffice/visit-types").await;
-        let listed = texts(listed.expect(200), "VisitType");
-        for (index, name) in names.iter().enumerate() {
-            assert!(listed.contains(name), "{name:?} is not listed");
-            let query = encoded(name);
-            let base = "/v1/DemoOffice/availability/providers/1";
-            let time = format!("{:02}:{:02}", 13 + index / 4, index % 4 * 15);
-            let check = format!("{base}/check?date=2026-03-12&time={time}&duration=15&visitType={query}");
-            // A query with the longest name exceeds API Gateway's limit.
-            if name.len() < 1000 {
-                assert_eq!(office.get(&check).await.expect(200)["data"]["Available"], true, "{name:?}");
-            }
-            let body = json!({
-                "PatientID": 1001, "ProviderID": 1, "VisitType": name,
-                "VisitDate": "2026-03-12", "VisitTime": time, "VisitDuration": 15,
-            });
-            let booked = office.post("/v1/DemoOffice/visits/book", &body).await;
-            assert_eq!(booked.expect(201)["data"]["VisitType"], *name);
-            if name.len() < 1000 {
-                let schedule = format!("{base}/schedule?startDate=2026-03-12&endDate=2026-03-12&visitType={query}");
-                let schedule = office.get(&schedule).await;
-                let day = &schedule.expect(200)["data"]["schedule"]["2026-03-12"];
-                assert_eq!((day.as_array().unwrap().len(), &day[0]["type"]), (1, &json!(name)));
-            }
-        }
-    }
-}
-
-on_both_databases! {
-    async fn spaces_around_a_visit_types_name_may_be_sent_and_a_name_that_no_column_holds_is_unknown(office) {
+async fn a_visit_type_of_any_name_can_be_booked_and_asked_for_by_that_name(office: Office) {
+    let long = "x".repeat(2000);
+    let names = [
+        " Botox",
+        "Botox ",
+        "Botox",
+        "\tTab\n",
+        "In\u{1}ner",
+        "\u{202e}RTL",
+        "Größe 100% & +",
+        "\u{a0}",
+        &long,
+    ];
+    name_types(&office, &names).await;
+    let listed = office.get("/v1/DemoOffice/visit-types").await;
+    let listed = texts(listed.expect(200), "VisitType");
+    for (index, name) in names.iter().enumerate() {
+        assert!(listed.contains(name), "{name:?} is not listed");
+        let query = encoded(name);
         let base = "/v1/DemoOffice/availability/providers/1";
-        for (name, status) in [(" Consult ", 200), ("Consult\t", 200), ("Con\0sult", 422), ("Nothing", 422)] {
-            let check = format!("{base}/check?date=2026-03-12&time=10:00&duration=15&visitType={}", encoded(name));
-            office.get(&check).await.expect(status);
-            let body = json!({
-                "PatientID": 1001, "ProviderID": 1, "VisitType": name,
-                "VisitDate": "2026-03-12", "VisitTime": "13:00", "VisitDuration": 15,
-            });
-            let booked = office.post("/v1/DemoOffice/visits/book", &body).await;
-            match status {
-                200 => assert!(matches!(booked.status.as_u16(), 201 | 409), "{}", booked.body),
-                status => booked.expect_problem(status, "VISIT_TYPE_UNKNOWN"),
-            }
-            let schedule = format!("{base}/schedule?startDate=2026-03-12&visitType={}", encoded(name));
-            office.get(&schedule).await.expect(200);
+        let time = format!("{:02}:{:02}", 13 + index / 4, index % 4 * 15);
+        let check = format!("{base}/check?date=2026-03-12&time={time}&duration=15&visitType={query}");
+        // A query with the longest name exceeds API Gateway's limit.
+        if name.len() < 1000 {
+            assert_eq!(office.get(&check).await.expect(200)["data"]["Available"], true, "{name:?}");
+        }
+        let body = json!({
+            "PatientID": 1001, "ProviderID": 1, "VisitType": name,
+            "VisitDate": "2026-03-12", "VisitTime": time, "VisitDuration": 15,
+        });
+        let booked = office.post("/v1/DemoOffice/visits/book", &body).await;
+        assert_eq!(booked.expect(201)["data"]["VisitType"], *name);
+        if name.len() < 1000 {
+            let schedule =
+                format!("{base}/schedule?startDate=2026-03-12&endDate=2026-03-12&visitType={query}");
+            let schedule = office.get(&schedule).await;
+            let day = &schedule.expect(200)["data"]["schedule"]["2026-03-12"];
+            assert_eq!((day.as_array().unwrap().len(), &day[0]["type"]), (1, &json!(name)));
         }
     }
 }
+on_both_databases!(a_visit_type_of_any_name_can_be_booked_and_asked_for_by_that_name);
 
-on_both_databases! {
-    async fn a_type_whose_rooms_are_all_inactive_is_not_bookable_and_one_that_needs_none_is(office) {
-        let bookable = async || {
-            let reply = office.get("/v1/DemoOffice/visit-types?includeInactive=true").await;
-            let types = reply.expect(200)["data"].as_array().unwrap().clone();
-            types
-                .iter()
-                .map(|it| (it["VisitType"].as_str().unwrap().to_owned(), it["Resources"].clone(), it["Bookable"] == true))
-                .collect::<Vec<_>>()
-        };
-        let row = |name: &str, rooms: Value, bookable| (name.to_owned(), rooms, bookable);
-        let retired = row("Retired", json!([]), false);
-        let followup = row("FOLLOWUP", json!([]), true);
-        assert_eq!(bookable().await, [row("Consult", json!([101, 102]), true), followup.clone(), retired.clone()]);
-        office.sql("update resources set active = false").await;
-        assert_eq!(bookable().await, [row("Consult", json!([]), false), followup, retired.clone()]);
-        office.sql("update resources set active = true where resource_id = 102").await;
-        office.sql("update providers set active = false").await;
-        assert_eq!(
-            bookable().await,
-            [row("Consult", json!([102]), false), row("FOLLOWUP", json!([]), false), retired]
-        );
+async fn spaces_around_a_visit_types_name_may_be_sent_and_a_name_that_no_column_holds_is_unknown(
+    office: Office,
+) {
+    let base = "/v1/DemoOffice/availability/providers/1";
+    for (name, status) in [(" Consult ", 200), ("Consult\t", 200), ("Con\0sult", 422), ("Nothing", 422)] {
+        let check =
+            format!("{base}/check?date=2026-03-12&time=10:00&duration=15&visitType={}", encoded(name));
+        office.get(&check).await.expect(status);
+        let body = json!({
+            "PatientID": 1001, "ProviderID": 1, "VisitType": name,
+            "VisitDate": "2026-03-12", "VisitTime": "13:00", "VisitDuration": 15,
+        });
+        let booked = office.post("/v1/DemoOffice/visits/book", &body).await;
+        match status {
+            200 => assert!(matches!(booked.status.as_u16(), 201 | 409), "{}", booked.body),
+            status => booked.expect_problem(status, "VISIT_TYPE_UNKNOWN"),
+        }
+        let schedule = format!("{base}/schedule?startDate=2026-03-12&visitType={}", encoded(name));
+        office.get(&schedule).await.expect(200);
     }
 }
+on_both_databases!(spaces_around_a_visit_types_name_may_be_sent_and_a_name_that_no_column_holds_is_unknown);
 
-on_both_databases! {
-    async fn a_product_and_an_article_of_the_emr_are_found_and_changed_by_what_is_listed_of_them(office) {
-        let long = "C".repeat(300);
-        let names = [" V ", "V", "V\u{1}", long.as_str()];
-        for name in names {
-            run_sql(&office.catalog, &format!(
-                "insert into products (vendor_code, product_code, product, retail_price_cents, created_at, updated_at) values
-                     ('{name}', '{name}', 'Gel', 500, '2026-03-01T10:00:00Z', '2026-03-01T10:00:00Z');
-                 insert into kb_articles (title, article, category, type, created_at, updated_at) values
-                     ('T', 'A', '{name}', '{name}', '2026-03-01T10:00:00Z', '2026-03-01T10:00:00Z');"
-            )).await;
-        }
-        let listed = office.get("/v1/products").await;
-        assert_eq!(texts(listed.expect(200), "VendorCode").len(), names.len());
-        for name in names {
-            let query = encoded(name);
-            let found = office.get(&format!("/v1/products?vendorCode={query}")).await;
-            assert!(texts(found.expect(200), "VendorCode").contains(&name));
-            let item = json!({ "VendorCode": name, "ProductCode": name, "Cost": 1.5 });
-            let changed = office.post("/v1/products", &json!({ "products": [item] })).await;
-            assert_eq!(changed.expect(200)["data"]["updated"], 1, "{name:?}");
-            for filter in ["category", "type"] {
-                let found = office.get(&format!("/v1/kb?{filter}={query}")).await;
-                let field = if filter == "category" { "Category" } else { "Type" };
-                assert!(texts(found.expect(200), field).contains(&name), "{name:?}");
-            }
-        }
-        assert_eq!(office.catalog_integer("select count(*) from products").await, 4);
-        assert_eq!(office.catalog_integer("select count(*) from products where cost_cents = 150 and retail_price_cents = 500").await, 4);
-        for path in ["/v1/products?vendorCode=%00", "/v1/kb?category=%00", "/v1/kb?type=%00"] {
-            assert_eq!(office.get(path).await.expect(200)["count"], 0);
-        }
-        let item = json!({ "VendorCode": "a\u{0}", "ProductCode": "b", "Product": "c" });
-        let refused = office.post("/v1/products", &json!({ "products": [item] })).await;
-        assert_eq!(refused.expect(200)["data"]["results"][0]["errors"][0]["location"], "body.products[0].VendorCode");
-    }
+async fn a_type_whose_rooms_are_all_inactive_is_not_bookable_and_one_that_needs_none_is(office: Office) {
+    let bookable = async || {
+        let reply = office.get("/v1/DemoOffice/visit-types?includeInactive=true").await;
+        let types = reply.expect(200)["data"].as_array().unwrap().clone();
+        types
+            .iter()
+            .map(|it| {
+                (
+                    it["VisitType"].as_str().unwrap().to_owned(),
+                    it["Resources"].clone(),
+                    it["Bookable"] == true,
+                )
+            })
+            .collect::<Vec<_>>()
+    };
+    let row = |name: &str, rooms: Value, bookable| (name.to_owned(), rooms, bookable);
+    let retired = row("Retired", json!([]), false);
+    let followup = row("FOLLOWUP", json!([]), true);
+    assert_eq!(
+        bookable().await,
+        [row("Consult", json!([101, 102]), true), followup.clone(), retired.clone()]
+    );
+    office.sql("update resources set active = false").await;
+    assert_eq!(bookable().await, [row("Consult", json!([]), false), followup, retired.clone()]);
+    office.sql("update resources set active = true where resource_id = 102").await;
+    office.sql("update providers set active = false").await;
+    assert_eq!(
+        bookable().await,
+        [row("Consult", json!([102]), false), row("FOLLOWUP", json!([]), false), retired]
+    );
 }
+on_both_databases!(a_type_whose_rooms_are_all_inactive_is_not_bookable_and_one_that_needs_none_is);
 
-on_both_databases! {
-    async fn an_id_of_any_size_that_is_listed_can_be_asked_for(office) {
-        let ids = [i64::MIN, -1, 0, 9_007_199_254_740_993, i64::MAX];
-        for id in ids {
-            office.sql(&format!(
-                "insert into patients (patient_id, first_name, last_name, full_name, created_at, updated_at) values
-                     ({id}, 'A', 'B', 'A B', '2026-01-02T10:00:00Z', '2026-01-02T10:00:00Z');
-                 insert into providers (provider_id, name) values ({id}, 'N');
-                 insert into tags (tag_id, name) values ({id}, 'tag {id}');
-                 insert into tickets (ticket_id, subject, created_at, updated_at) values ({id}, 'S', '2026-01-02T10:00:00Z', '2026-01-02T10:00:00Z');"
-            )).await;
-        }
-        let reply = office.get("/v1/DemoOffice/prospects").await;
-        let listed: Vec<i64> =
-            reply.expect(200)["data"].as_array().unwrap().iter().map(|it| it["PatientID"].as_i64().unwrap()).collect();
-        for id in ids {
-            assert!(listed.contains(&id), "{id}");
-            for path in ["prospects", "ticket", "availability/providers"] {
-                office.get(&format!("/v1/DemoOffice/{path}/{id}")).await.expect(200);
-            }
-            office.get(&format!("/v1/DemoOffice/tags?prospectId={id}")).await.expect(200);
-            let tag = json!({ "tagId": id });
-            let assigned = office.post(&format!("/v1/DemoOffice/tags/prospects/{id}"), &tag).await;
-            assert_eq!(assigned.expect(201)["data"]["Tags"][0]["id"].as_i64(), Some(id));
+async fn a_product_and_an_article_of_the_emr_are_found_and_changed_by_what_is_listed_of_them(office: Office) {
+    let long = "C".repeat(300);
+    let names = [" V ", "V", "V\u{1}", long.as_str()];
+    for name in names {
+        run_sql(&office.catalog, &format!(
+            "insert into products (vendor_code, product_code, product, retail_price_cents, created_at, updated_at) values
+                 ('{name}', '{name}', 'Gel', 500, '2026-03-01T10:00:00Z', '2026-03-01T10:00:00Z');
+             insert into kb_articles (title, article, category, type, created_at, updated_at) values
+                 ('T', 'A', '{name}', '{name}', '2026-03-01T10:00:00Z', '2026-03-01T10:00:00Z');"
+        )).await;
+    }
+    let listed = office.get("/v1/products").await;
+    assert_eq!(texts(listed.expect(200), "VendorCode").len(), names.len());
+    for name in names {
+        let query = encoded(name);
+        let found = office.get(&format!("/v1/products?vendorCode={query}")).await;
+        assert!(texts(found.expect(200), "VendorCode").contains(&name));
+        let item = json!({ "VendorCode": name, "ProductCode": name, "Cost": 1.5 });
+        let changed = office.post("/v1/products", &json!({ "products": [item] })).await;
+        assert_eq!(changed.expect(200)["data"]["updated"], 1, "{name:?}");
+        for filter in ["category", "type"] {
+            let found = office.get(&format!("/v1/kb?{filter}={query}")).await;
+            let field = if filter == "category" { "Category" } else { "Type" };
+            assert!(texts(found.expect(200), field).contains(&name), "{name:?}");
         }
     }
+    assert_eq!(office.catalog_integer("select count(*) from products").await, 4);
+    assert_eq!(
+        office
+            .catalog_integer(
+                "select count(*) from products where cost_cents = 150 and retail_price_cents = 500"
+            )
+            .await,
+        4
+    );
+    for path in ["/v1/products?vendorCode=%00", "/v1/kb?category=%00", "/v1/kb?type=%00"] {
+        assert_eq!(office.get(path).await.expect(200)["count"], 0);
+    }
+    let item = json!({ "VendorCode": "a\u{0}", "ProductCode": "b", "Product": "c" });
+    let refused = office.post("/v1/products", &json!({ "products": [item] })).await;
+    assert_eq!(
+        refused.expect(200)["data"]["results"][0]["errors"][0]["location"],
+        "body.products[0].VendorCode"
+    );
 }
+on_both_databases!(a_product_and_an_article_of_the_emr_are_found_and_changed_by_what_is_listed_of_them);
+
+async fn an_id_of_any_size_that_is_listed_can_be_asked_for(office: Office) {
+    let ids = [i64::MIN, -1, 0, 9_007_199_254_740_993, i64::MAX];
+    for id in ids {
+        office.sql(&format!(
+            "insert into patients (patient_id, first_name, last_name, full_name, created_at, updated_at) values
+                 ({id}, 'A', 'B', 'A B', '2026-01-02T10:00:00Z', '2026-01-02T10:00:00Z');
+             insert into providers (provider_id, name) values ({id}, 'N');
+             insert into tags (tag_id, name) values ({id}, 'tag {id}');
+             insert into tickets (ticket_id, subject, created_at, updated_at) values ({id}, 'S', '2026-01-02T10:00:00Z', '2026-01-02T10:00:00Z');"
+        )).await;
+    }
+    let reply = office.get("/v1/DemoOffice/prospects").await;
+    let listed: Vec<i64> = reply.expect(200)["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["PatientID"].as_i64().unwrap())
+        .collect();
+    for id in ids {
+        assert!(listed.contains(&id), "{id}");
+        for path in ["prospects", "ticket", "availability/providers"] {
+            office.get(&format!("/v1/DemoOffice/{path}/{id}")).await.expect(200);
+        }
+        office.get(&format!("/v1/DemoOffice/tags?prospectId={id}")).await.expect(200);
+        let tag = json!({ "tagId": id });
+        let assigned = office.post(&format!("/v1/DemoOffice/tags/prospects/{id}"), &tag).await;
+        assert_eq!(assigned.expect(201)["data"]["Tags"][0]["id"].as_i64(), Some(id));
+    }
+}
+on_both_databases!(an_id_of_any_size_that_is_listed_can_be_asked_for);
 
 /// `SQLite` stores words for true, and lists interpret them as records do.
 #[tokio::test]

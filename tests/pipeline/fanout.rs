@@ -51,35 +51,40 @@ pub(super) async fn subscription(office: &Office) -> Subscription {
     office.app.control.subscription(office.db.practicepass(), &partner).await.unwrap().unwrap()
 }
 
-on_both_databases! {
-    async fn an_event_reaches_the_partner_signed_and_without_patient_data(office) {
-        let receiver = Receiver::start().await;
-        sign_up(&office, &receiver.url, &["Claims"]).await;
-        write(&office, 12, "claims").await;
-        poll(&office).await;
-        assert_eq!(deliver(&office).await, 0);
-        let [sent] = <[_; 1]>::try_from(receiver.received()).unwrap();
-        assert_eq!(sent.json(), json!({
+async fn an_event_reaches_the_partner_signed_and_without_patient_data(office: Office) {
+    let receiver = Receiver::start().await;
+    sign_up(&office, &receiver.url, &["Claims"]).await;
+    write(&office, 12, "claims").await;
+    poll(&office).await;
+    assert_eq!(deliver(&office).await, 0);
+    let [sent] = <[_; 1]>::try_from(receiver.received()).unwrap();
+    assert_eq!(
+        sent.json(),
+        json!({
             "eventId": "DemoOffice-12", "event": "Claims", "action": "created", "practicepass": "DemoOffice",
             "logId": 12, "recordId": 120, "occurredAt": "2026-03-09T12:00:00Z",
-        }));
-        let done = delivery(&office, 12).await;
-        assert_eq!(sent.header("content-type"), "application/json");
-        assert_eq!(sent.header("x-officepro-event"), "Claims");
-        assert_eq!(sent.header("x-officepro-event-id"), "DemoOffice-12");
-        assert_eq!(sent.header("x-officepro-delivery-id"), done.id.to_string());
-        assert_eq!(sent.header("webhook-id"), "DemoOffice-12");
-        assert_eq!(sent.header("webhook-timestamp"), "1773057600");
-        let secret = subscription(&office).await.secret;
-        let expected = shared::auth::webhook_signature::signatures(
-            [&secret], "DemoOffice-12", office.app.clock.now(), sent.body.as_bytes(),
-        );
-        assert_eq!(Some(sent.header("webhook-signature").to_owned()), expected);
-        assert_eq!((done.status, done.attempts, done.status_code), (DeliveryStatus::Delivered, 1, Some(200)));
-        let counts = office.app.control.delivery_counts(office.db.practicepass()).await.unwrap();
-        assert_eq!((counts.total, counts.failed), (1, 0));
-    }
+        })
+    );
+    let done = delivery(&office, 12).await;
+    assert_eq!(sent.header("content-type"), "application/json");
+    assert_eq!(sent.header("x-officepro-event"), "Claims");
+    assert_eq!(sent.header("x-officepro-event-id"), "DemoOffice-12");
+    assert_eq!(sent.header("x-officepro-delivery-id"), done.id.to_string());
+    assert_eq!(sent.header("webhook-id"), "DemoOffice-12");
+    assert_eq!(sent.header("webhook-timestamp"), "1773057600");
+    let secret = subscription(&office).await.secret;
+    let expected = shared::auth::webhook_signature::signatures(
+        [&secret],
+        "DemoOffice-12",
+        office.app.clock.now(),
+        sent.body.as_bytes(),
+    );
+    assert_eq!(Some(sent.header("webhook-signature").to_owned()), expected);
+    assert_eq!((done.status, done.attempts, done.status_code), (DeliveryStatus::Delivered, 1, Some(200)));
+    let counts = office.app.control.delivery_counts(office.db.practicepass()).await.unwrap();
+    assert_eq!((counts.total, counts.failed), (1, 0));
 }
+on_both_databases!(an_event_reaches_the_partner_signed_and_without_patient_data);
 
 #[tokio::test]
 async fn a_failed_delivery_is_retried_on_schedule_until_it_is_exhausted() {

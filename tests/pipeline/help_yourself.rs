@@ -171,49 +171,48 @@ async fn a_test_can_be_formed_like_the_events_of_a_scope() {
     bare.expect(200);
 }
 
-on_both_databases! {
-    async fn a_replay_sends_what_the_practice_logged_in_a_time_under_the_same_event_ids(office) {
-        let receiver = Receiver::start().await;
-        sign_up(&office, &receiver.url, &["Claims", "Payments"]).await;
-        for (id, table, time) in [
-            (1, "claims", "2026-03-09T07:59:59Z"),
-            (2, "claims", "2026-03-09T08:00:00Z"),
-            (3, "patients", "2026-03-09T09:00:00Z"),
-            (4, "payments", "2026-03-09T09:30:00Z"),
-            (5, "sessions", "2026-03-09T09:31:00Z"),
-            // The clocks of the EMR's programs differ.
-            (6, "claims", "2026-03-09T07:00:00Z"),
-            (7, "claims", "2026-03-09T09:59:59Z"),
-            (8, "claims", "2026-03-09T10:00:00Z"),
-        ] {
-            run_sql(&office.db, &row_at(id, table, time)).await;
-        }
-        poll(&office).await;
-        deliver(&office).await;
-        let before = receiver.received();
-        assert_eq!(before.len(), 6);
-        let body = json!({ "from": "2026-03-09T08:00:00Z", "to": "2026-03-09T10:00:00Z" });
-        let reply = office.post(REPLAY, &body).await;
-        let data = &reply.expect(201)["data"];
-        assert_eq!(
-            (&data["events"], &data["from"], &data["to"]),
-            (&json!(3), &json!("2026-03-09T08:00:00Z"), &json!("2026-03-09T10:00:00Z")),
-        );
-        let replay = data["replay"].as_str().unwrap().to_owned();
-        deliver(&office).await;
-        let again = receiver.received().split_off(before.len());
-        let mut bodies: Vec<Value> = again.iter().map(ReceivedCall::json).collect();
-        bodies.sort_by_key(|it| it["logId"].as_i64());
-        let mut first: Vec<Value> = before.iter().map(ReceivedCall::json).collect();
-        first.retain(|it| [2, 4, 7].contains(&it["logId"].as_i64().unwrap()));
-        first.sort_by_key(|it| it["logId"].as_i64());
-        assert_eq!(bodies, first, "the same ids and bodies");
-        let listed = office.get("/v1/webhooks/deliveries").await;
-        let rows = listed.expect(200)["data"].as_array().unwrap().clone();
-        let of_replay = rows.iter().filter(|it| it["replay"] == replay).count();
-        assert_eq!((rows.len(), of_replay), (9, 3));
+async fn a_replay_sends_what_the_practice_logged_in_a_time_under_the_same_event_ids(office: Office) {
+    let receiver = Receiver::start().await;
+    sign_up(&office, &receiver.url, &["Claims", "Payments"]).await;
+    for (id, table, time) in [
+        (1, "claims", "2026-03-09T07:59:59Z"),
+        (2, "claims", "2026-03-09T08:00:00Z"),
+        (3, "patients", "2026-03-09T09:00:00Z"),
+        (4, "payments", "2026-03-09T09:30:00Z"),
+        (5, "sessions", "2026-03-09T09:31:00Z"),
+        // The clocks of the EMR's programs differ.
+        (6, "claims", "2026-03-09T07:00:00Z"),
+        (7, "claims", "2026-03-09T09:59:59Z"),
+        (8, "claims", "2026-03-09T10:00:00Z"),
+    ] {
+        run_sql(&office.db, &row_at(id, table, time)).await;
     }
+    poll(&office).await;
+    deliver(&office).await;
+    let before = receiver.received();
+    assert_eq!(before.len(), 6);
+    let body = json!({ "from": "2026-03-09T08:00:00Z", "to": "2026-03-09T10:00:00Z" });
+    let reply = office.post(REPLAY, &body).await;
+    let data = &reply.expect(201)["data"];
+    assert_eq!(
+        (&data["events"], &data["from"], &data["to"]),
+        (&json!(3), &json!("2026-03-09T08:00:00Z"), &json!("2026-03-09T10:00:00Z")),
+    );
+    let replay = data["replay"].as_str().unwrap().to_owned();
+    deliver(&office).await;
+    let again = receiver.received().split_off(before.len());
+    let mut bodies: Vec<Value> = again.iter().map(ReceivedCall::json).collect();
+    bodies.sort_by_key(|it| it["logId"].as_i64());
+    let mut first: Vec<Value> = before.iter().map(ReceivedCall::json).collect();
+    first.retain(|it| [2, 4, 7].contains(&it["logId"].as_i64().unwrap()));
+    first.sort_by_key(|it| it["logId"].as_i64());
+    assert_eq!(bodies, first, "the same ids and bodies");
+    let listed = office.get("/v1/webhooks/deliveries").await;
+    let rows = listed.expect(200)["data"].as_array().unwrap().clone();
+    let of_replay = rows.iter().filter(|it| it["replay"] == replay).count();
+    assert_eq!((rows.len(), of_replay), (9, 3));
 }
+on_both_databases!(a_replay_sends_what_the_practice_logged_in_a_time_under_the_same_event_ids);
 
 #[tokio::test]
 async fn a_replay_reaches_what_happened_while_the_subscription_was_disabled_and_before_there_was_one() {

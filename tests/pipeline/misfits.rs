@@ -18,32 +18,40 @@ async fn insert(office: &Office, id: i64, table: &str, action: &str, at: &str) {
     office.sql(&text).await;
 }
 
-on_both_databases! {
-    async fn what_no_scope_has_is_counted_by_table_and_verb(office) {
-        sign_up(&office, URL, &["Claims", "Patients"]).await;
-        let rows = [
-            ("tblPatients", "merge"), ("dbo.Patients", "cancel"), ("sessions", "login"), ("[dbo].[Claim]", "UPSERT"),
-            ("sessions", "login"), ("claims", "printed"), ("CLAIMS", "I"), ("sessions", "login"),
-        ];
-        for (id, (table, action)) in (1..).zip(rows) {
-            insert(&office, id, table, action, "2026-03-09T12:00:00Z").await;
-        }
-        poll(&office).await;
-        assert_eq!(take_log_ids(&office).await, [1, 2, 4, 7]);
-        let state = dispatch_state(&office).await;
-        assert_eq!(state["unknown"], json!([
+async fn what_no_scope_has_is_counted_by_table_and_verb(office: Office) {
+    sign_up(&office, URL, &["Claims", "Patients"]).await;
+    let rows = [
+        ("tblPatients", "merge"),
+        ("dbo.Patients", "cancel"),
+        ("sessions", "login"),
+        ("[dbo].[Claim]", "UPSERT"),
+        ("sessions", "login"),
+        ("claims", "printed"),
+        ("CLAIMS", "I"),
+        ("sessions", "login"),
+    ];
+    for (id, (table, action)) in (1..).zip(rows) {
+        insert(&office, id, table, action, "2026-03-09T12:00:00Z").await;
+    }
+    poll(&office).await;
+    assert_eq!(take_log_ids(&office).await, [1, 2, 4, 7]);
+    let state = dispatch_state(&office).await;
+    assert_eq!(
+        state["unknown"],
+        json!([
             { "table": "sessions", "action": "login", "rows": 3, "lastLogId": 8 },
             { "table": "claims", "action": "printed", "rows": 1, "lastLogId": 6 },
-        ]));
-        for id in 9..40 {
-            insert(&office, id, &format!("table {id}"), "x", "2026-03-09T12:00:00Z").await;
-        }
-        poll(&office).await;
-        let state = dispatch_state(&office).await;
-        assert_eq!(state["unknown"].as_array().unwrap().len(), 20);
-        assert_eq!(state["otherUnknownRows"], json!(3 + 1 + 11));
+        ])
+    );
+    for id in 9..40 {
+        insert(&office, id, &format!("table {id}"), "x", "2026-03-09T12:00:00Z").await;
     }
+    poll(&office).await;
+    let state = dispatch_state(&office).await;
+    assert_eq!(state["unknown"].as_array().unwrap().len(), 20);
+    assert_eq!(state["otherUnknownRows"], json!(3 + 1 + 11));
 }
+on_both_databases!(what_no_scope_has_is_counted_by_table_and_verb);
 
 /// `occurredAt` of each event in the queue, by log id.
 async fn times(office: &Office) -> Vec<Value> {
@@ -171,50 +179,51 @@ async fn alarms(office: &Office) -> usize {
     lines.len()
 }
 
-on_both_databases! {
-    async fn rows_with_ids_below_1_are_counted_and_raise_an_alarm_once(office) {
-        sign_up(&office, URL, &["Claims"]).await;
-        for id in [-7, 0] {
-            write(&office, id, "claims").await;
-        }
-        assert_eq!(alarms(&office).await, 1, "before any other row");
-        write(&office, 1, "claims").await;
-        assert_eq!(alarms(&office).await, 0, "they are known");
-        assert_eq!(take_log_ids(&office).await, [1]);
-        let state = dispatch_state(&office).await;
-        assert_eq!((&state["unreadableRows"], &state["lastUnreadableLogId"]), (&json!(2), &json!(0)));
-        assert_eq!((&state["lastLogId"], state.get("islands")), (&json!(1), None));
-        write(&office, -900_000_000_000, "claims").await;
-        assert_eq!(alarms(&office).await, 1, "one more");
-        assert_eq!(dispatch_state(&office).await["unreadableRows"], 3);
-        office.sql("delete from log").await;
-        assert_eq!(alarms(&office).await, 0, "none is left");
-        assert_eq!(dispatch_state(&office).await["unreadableRows"], 3, "they were lost all the same");
-        write(&office, -8, "claims").await;
-        assert_eq!(alarms(&office).await, 1, "and new ones");
-        let state = dispatch_state(&office).await;
-        assert_eq!((&state["unreadableRows"], state.get("epoch")), (&json!(4), None));
+async fn rows_with_ids_below_1_are_counted_and_raise_an_alarm_once(office: Office) {
+    sign_up(&office, URL, &["Claims"]).await;
+    for id in [-7, 0] {
+        write(&office, id, "claims").await;
     }
+    assert_eq!(alarms(&office).await, 1, "before any other row");
+    write(&office, 1, "claims").await;
+    assert_eq!(alarms(&office).await, 0, "they are known");
+    assert_eq!(take_log_ids(&office).await, [1]);
+    let state = dispatch_state(&office).await;
+    assert_eq!((&state["unreadableRows"], &state["lastUnreadableLogId"]), (&json!(2), &json!(0)));
+    assert_eq!((&state["lastLogId"], state.get("islands")), (&json!(1), None));
+    write(&office, -900_000_000_000, "claims").await;
+    assert_eq!(alarms(&office).await, 1, "one more");
+    assert_eq!(dispatch_state(&office).await["unreadableRows"], 3);
+    office.sql("delete from log").await;
+    assert_eq!(alarms(&office).await, 0, "none is left");
+    assert_eq!(dispatch_state(&office).await["unreadableRows"], 3, "they were lost all the same");
+    write(&office, -8, "claims").await;
+    assert_eq!(alarms(&office).await, 1, "and new ones");
+    let state = dispatch_state(&office).await;
+    assert_eq!((&state["unreadableRows"], state.get("epoch")), (&json!(4), None));
 }
+on_both_databases!(rows_with_ids_below_1_are_counted_and_raise_an_alarm_once);
 
-on_both_databases! {
-    async fn a_log_whose_ids_begin_below_0_is_known_to_the_monitor(office) {
-        for id in -2_147_483_648..-2_147_483_645 {
-            write(&office, id, "claims").await;
-        }
-        sign_up(&office, URL, &["Claims"]).await;
-        // More than are counted.
-        let rows: Vec<String> = (-2_147_483_645..-2_147_482_000).map(|id| row(id, "claims")).collect();
-        office.sql(&rows.join(";")).await;
-        assert_eq!(alarms(&office).await, 1);
-        assert_eq!(take_log_ids(&office).await, Vec::<i64>::new());
-        let state = dispatch_state(&office).await;
-        assert_eq!((&state["unreadableRows"], &state["lastUnreadableLogId"]), (&json!(1_000), &json!(-2_147_482_001)));
-        write(&office, 1, "claims").await;
-        assert_eq!(alarms(&office).await, 0);
-        assert_eq!(take_log_ids(&office).await, [1]);
+async fn a_log_whose_ids_begin_below_0_is_known_to_the_monitor(office: Office) {
+    for id in -2_147_483_648..-2_147_483_645 {
+        write(&office, id, "claims").await;
     }
+    sign_up(&office, URL, &["Claims"]).await;
+    // More than are counted.
+    let rows: Vec<String> = (-2_147_483_645..-2_147_482_000).map(|id| row(id, "claims")).collect();
+    office.sql(&rows.join(";")).await;
+    assert_eq!(alarms(&office).await, 1);
+    assert_eq!(take_log_ids(&office).await, Vec::<i64>::new());
+    let state = dispatch_state(&office).await;
+    assert_eq!(
+        (&state["unreadableRows"], &state["lastUnreadableLogId"]),
+        (&json!(1_000), &json!(-2_147_482_001))
+    );
+    write(&office, 1, "claims").await;
+    assert_eq!(alarms(&office).await, 0);
+    assert_eq!(take_log_ids(&office).await, [1]);
 }
+on_both_databases!(a_log_whose_ids_begin_below_0_is_known_to_the_monitor);
 
 /// What is in flight at a sign-up is older than no row that was logged a moment ago, however its time is written.
 #[tokio::test]

@@ -27,49 +27,47 @@ async fn stored_bytes(office: &Office) -> usize {
     format!("{:?}", item.item.unwrap()).len()
 }
 
-on_both_databases! {
-    async fn a_stray_id_is_sent_once_and_the_rows_at_the_old_position_go_on(office) {
-        sign_up(&office, URL, &["Claims"]).await;
-        for id in [1, 2, STRAY, STRAY + 3] {
-            write(&office, id, "claims").await;
-        }
-        poll(&office).await;
-        assert_eq!(take_log_ids(&office).await, [1, 2, STRAY, STRAY + 3]);
-        let islands = json!([{ "from": STRAY, "to": STRAY + 3 }]);
-        let state = dispatch_state(&office).await;
-        assert_eq!((&state["lastLogId"], &state["islands"]), (&json!(2), &islands));
-        write(&office, 5, "claims").await;
-        poll(&office).await;
-        assert_eq!(take_log_ids(&office).await, [5]);
-        // Over a weekend, too.
-        office.set_time("2026-03-12T12:00:00Z");
-        for id in [3, 4, 6, STRAY + 1] {
-            write(&office, id, "claims").await;
-            poll(&office).await;
-            assert_eq!(take_log_ids(&office).await, [id]);
-        }
-        let state = dispatch_state(&office).await;
-        assert_eq!((&state["lastLogId"], &state["islands"]), (&json!(6), &islands));
-        assert_eq!(state.get("epoch"), None, "nothing began anew");
+async fn a_stray_id_is_sent_once_and_the_rows_at_the_old_position_go_on(office: Office) {
+    sign_up(&office, URL, &["Claims"]).await;
+    for id in [1, 2, STRAY, STRAY + 3] {
+        write(&office, id, "claims").await;
     }
+    poll(&office).await;
+    assert_eq!(take_log_ids(&office).await, [1, 2, STRAY, STRAY + 3]);
+    let islands = json!([{ "from": STRAY, "to": STRAY + 3 }]);
+    let state = dispatch_state(&office).await;
+    assert_eq!((&state["lastLogId"], &state["islands"]), (&json!(2), &islands));
+    write(&office, 5, "claims").await;
+    poll(&office).await;
+    assert_eq!(take_log_ids(&office).await, [5]);
+    // Over a weekend, too.
+    office.set_time("2026-03-12T12:00:00Z");
+    for id in [3, 4, 6, STRAY + 1] {
+        write(&office, id, "claims").await;
+        poll(&office).await;
+        assert_eq!(take_log_ids(&office).await, [id]);
+    }
+    let state = dispatch_state(&office).await;
+    assert_eq!((&state["lastLogId"], &state["islands"]), (&json!(6), &islands));
+    assert_eq!(state.get("epoch"), None, "nothing began anew");
 }
+on_both_databases!(a_stray_id_is_sent_once_and_the_rows_at_the_old_position_go_on);
 
-on_both_databases! {
-    async fn a_subscription_that_begins_after_a_stray_id_gets_what_follows_at_the_old_position(office) {
-        for id in [1, 2, STRAY] {
-            write(&office, id, "claims").await;
-        }
-        office.set_time("2026-03-10T12:00:00Z");
-        sign_up(&office, URL, &["Claims"]).await;
+async fn a_subscription_that_begins_after_a_stray_id_gets_what_follows_at_the_old_position(office: Office) {
+    for id in [1, 2, STRAY] {
+        write(&office, id, "claims").await;
+    }
+    office.set_time("2026-03-10T12:00:00Z");
+    sign_up(&office, URL, &["Claims"]).await;
+    poll(&office).await;
+    assert_eq!(take_log_ids(&office).await, Vec::<i64>::new());
+    for id in [3, 4, STRAY + 1] {
+        write(&office, id, "claims").await;
         poll(&office).await;
-        assert_eq!(take_log_ids(&office).await, Vec::<i64>::new());
-        for id in [3, 4, STRAY + 1] {
-            write(&office, id, "claims").await;
-            poll(&office).await;
-            assert_eq!(take_log_ids(&office).await, [id]);
-        }
+        assert_eq!(take_log_ids(&office).await, [id]);
     }
 }
+on_both_databases!(a_subscription_that_begins_after_a_stray_id_gets_what_follows_at_the_old_position);
 
 /// 2,600 rows with ids that are multiples of ten, as some replicated databases give them out.
 async fn tens(office: &Office, from: i64, to: i64) {
@@ -77,43 +75,41 @@ async fn tens(office: &Office, from: i64, to: i64) {
     office.sql(&rows.join(";")).await;
 }
 
-on_both_databases! {
-    async fn ids_with_an_increment_stop_nothing_and_cost_a_small_item(office) {
-        sign_up(&office, URL, &["Claims"]).await;
-        let mut sent = Vec::new();
-        for from in [1, 1_301] {
-            tens(&office, from, from + 1_299).await;
-            poll(&office).await;
-            sent.extend(take_log_ids(&office).await);
-        }
-        assert_eq!(sent, (1..=2_600).map(|n| n * 10).collect::<Vec<_>>(), "without a pause and each once");
-        let bytes = stored_bytes(&office).await;
-        assert!(bytes < 12_000, "{bytes}");
-        // A transaction of long ago, and one of just now.
-        for id in [15, 25_995] {
-            write(&office, id, "claims").await;
-            poll(&office).await;
-            let came = take_log_ids(&office).await;
-            assert!(came.contains(&id) && came.len() <= 201, "{id} among {}", came.len());
-            poll(&office).await;
-            assert_eq!(take_log_ids(&office).await, Vec::<i64>::new());
-        }
-        assert_eq!(dispatch_state(&office).await["lastLogId"], 26_000);
+async fn ids_with_an_increment_stop_nothing_and_cost_a_small_item(office: Office) {
+    sign_up(&office, URL, &["Claims"]).await;
+    let mut sent = Vec::new();
+    for from in [1, 1_301] {
+        tens(&office, from, from + 1_299).await;
+        poll(&office).await;
+        sent.extend(take_log_ids(&office).await);
     }
-}
-
-on_both_databases! {
-    async fn a_subscription_to_a_log_with_an_increment_gets_nothing_of_before(office) {
-        tens(&office, 1, 1_500).await;
-        office.set_time("2026-03-09T13:00:00Z");
-        sign_up(&office, URL, &["Claims"]).await;
+    assert_eq!(sent, (1..=2_600).map(|n| n * 10).collect::<Vec<_>>(), "without a pause and each once");
+    let bytes = stored_bytes(&office).await;
+    assert!(bytes < 12_000, "{bytes}");
+    // A transaction of long ago, and one of just now.
+    for id in [15, 25_995] {
+        write(&office, id, "claims").await;
+        poll(&office).await;
+        let came = take_log_ids(&office).await;
+        assert!(came.contains(&id) && came.len() <= 201, "{id} among {}", came.len());
         poll(&office).await;
         assert_eq!(take_log_ids(&office).await, Vec::<i64>::new());
-        write(&office, 15_010, "claims").await;
-        poll(&office).await;
-        assert_eq!(take_log_ids(&office).await, [15_010]);
     }
+    assert_eq!(dispatch_state(&office).await["lastLogId"], 26_000);
 }
+on_both_databases!(ids_with_an_increment_stop_nothing_and_cost_a_small_item);
+
+async fn a_subscription_to_a_log_with_an_increment_gets_nothing_of_before(office: Office) {
+    tens(&office, 1, 1_500).await;
+    office.set_time("2026-03-09T13:00:00Z");
+    sign_up(&office, URL, &["Claims"]).await;
+    poll(&office).await;
+    assert_eq!(take_log_ids(&office).await, Vec::<i64>::new());
+    write(&office, 15_010, "claims").await;
+    poll(&office).await;
+    assert_eq!(take_log_ids(&office).await, [15_010]);
+}
+on_both_databases!(a_subscription_to_a_log_with_an_increment_gets_nothing_of_before);
 
 async fn run(conn: &mut Conn, text: &str) {
     let Conn::Postgres(connection) = conn else { panic!("PostgreSQL") };

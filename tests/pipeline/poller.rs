@@ -15,37 +15,35 @@ use crate::{
 
 const URL: &str = "https://partner.example.com/hook";
 
-on_both_databases! {
-    async fn only_wanted_events_after_signup_are_sent_and_each_once(office) {
-        write(&office, 1, "claims").await;
-        sign_up(&office, URL, &["Claims", "Encounters"]).await;
-        poll(&office).await;
-        assert_eq!(take_log_ids(&office).await, Vec::<i64>::new());
-        for (id, table) in [(2, "claims"), (3, "patients"), (4, "Visit"), (5, "sessions")] {
-            write(&office, id, table).await;
-        }
-        poll(&office).await;
-        assert_eq!(take_log_ids(&office).await, [2, 4]);
-        poll(&office).await;
-        assert_eq!(take_log_ids(&office).await, Vec::<i64>::new());
+async fn only_wanted_events_after_signup_are_sent_and_each_once(office: Office) {
+    write(&office, 1, "claims").await;
+    sign_up(&office, URL, &["Claims", "Encounters"]).await;
+    poll(&office).await;
+    assert_eq!(take_log_ids(&office).await, Vec::<i64>::new());
+    for (id, table) in [(2, "claims"), (3, "patients"), (4, "Visit"), (5, "sessions")] {
+        write(&office, id, table).await;
     }
+    poll(&office).await;
+    assert_eq!(take_log_ids(&office).await, [2, 4]);
+    poll(&office).await;
+    assert_eq!(take_log_ids(&office).await, Vec::<i64>::new());
 }
+on_both_databases!(only_wanted_events_after_signup_are_sent_and_each_once);
 
-on_both_databases! {
-    async fn ids_that_are_committed_out_of_order_all_arrive(office) {
-        sign_up(&office, URL, &["Claims"]).await;
-        for id in [1, 4, 7] {
-            write(&office, id, "claims").await;
-        }
+async fn ids_that_are_committed_out_of_order_all_arrive(office: Office) {
+    sign_up(&office, URL, &["Claims"]).await;
+    for id in [1, 4, 7] {
+        write(&office, id, "claims").await;
+    }
+    poll(&office).await;
+    assert_eq!(take_log_ids(&office).await, [1, 4, 7]);
+    for id in [3, 6, 2, 5, 8] {
+        write(&office, id, "claims").await;
         poll(&office).await;
-        assert_eq!(take_log_ids(&office).await, [1, 4, 7]);
-        for id in [3, 6, 2, 5, 8] {
-            write(&office, id, "claims").await;
-            poll(&office).await;
-            assert_eq!(take_log_ids(&office).await, [id]);
-        }
+        assert_eq!(take_log_ids(&office).await, [id]);
     }
 }
+on_both_databases!(ids_that_are_committed_out_of_order_all_arrive);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_transaction_that_commits_after_a_later_one_is_not_skipped() {
@@ -89,77 +87,84 @@ async fn an_event_in_flight_at_signup_is_delivered_and_one_committed_before_is_n
     }
 }
 
-on_both_databases! {
-    async fn a_new_subscription_waits_for_what_is_missing_below_it_however_long(office) {
-        for id in [2, 3, 6, 9] {
-            write(&office, id, "claims").await;
-        }
-        sign_up(&office, URL, &["Claims"]).await;
-        poll(&office).await;
-        for id in [1, 5, 8] {
-            write(&office, id, "claims").await;
-        }
-        office.set_time("2026-03-09T12:10:00Z");
-        poll(&office).await;
-        assert_eq!(take_log_ids(&office).await, [1, 5, 8]);
-        office.set_time("2026-03-09T12:10:01Z");
-        poll(&office).await;
-        write(&office, 4, "claims").await;
-        poll(&office).await;
-        assert_eq!(take_log_ids(&office).await, [4]);
+async fn a_new_subscription_waits_for_what_is_missing_below_it_however_long(office: Office) {
+    for id in [2, 3, 6, 9] {
+        write(&office, id, "claims").await;
     }
+    sign_up(&office, URL, &["Claims"]).await;
+    poll(&office).await;
+    for id in [1, 5, 8] {
+        write(&office, id, "claims").await;
+    }
+    office.set_time("2026-03-09T12:10:00Z");
+    poll(&office).await;
+    assert_eq!(take_log_ids(&office).await, [1, 5, 8]);
+    office.set_time("2026-03-09T12:10:01Z");
+    poll(&office).await;
+    write(&office, 4, "claims").await;
+    poll(&office).await;
+    assert_eq!(take_log_ids(&office).await, [4]);
 }
+on_both_databases!(a_new_subscription_waits_for_what_is_missing_below_it_however_long);
 
-on_both_databases! {
-    async fn only_ids_that_may_be_in_flight_are_waited_for(office) {
-        let (recent, mut conn) = ("2026-03-09T11:50:01Z", office.db.connection().await.unwrap());
-        for id in [2, 5, 8, 12, 14] {
-            let text = row(id, "claims");
-            office.sql(&if id > 5 { text.replace("2026-03-09T12:00:00Z", recent) } else {
+async fn only_ids_that_may_be_in_flight_are_waited_for(office: Office) {
+    let (recent, mut conn) = ("2026-03-09T11:50:01Z", office.db.connection().await.unwrap());
+    for id in [2, 5, 8, 12, 14] {
+        let text = row(id, "claims");
+        office
+            .sql(&if id > 5 {
+                text.replace("2026-03-09T12:00:00Z", recent)
+            } else {
                 text.replace("2026-03-09T12:00:00Z", "2026-03-09T11:50:00Z")
-            }).await;
-        }
-        let since = "2026-03-09T11:50:00Z".parse().unwrap();
-        let mut missing = async |newest, window, limit| {
-            let found = missing_below(&mut conn, LogId(newest), since, window, limit).await.unwrap();
-            found.into_iter().map(|(from, to)| (from.0, to.0)).collect::<Vec<_>>()
-        };
-        assert_eq!(missing(14, 1, 9).await, [(6, 7), (9, 11), (13, 13)]);
-        assert_eq!(missing(12, 1, 9).await, [(6, 7), (9, 11)]);
-        assert_eq!(missing(14, 1_000, 9).await, [(1, 1), (3, 4), (6, 7), (9, 11), (13, 13)]);
-        assert_eq!(missing(14, 1_000, 2).await, [(6, 11), (13, 13)], "too many: the lowest covers the rest that is young");
-        assert_eq!(missing(0, 1_000, 9).await, []);
+            })
+            .await;
     }
+    let since = "2026-03-09T11:50:00Z".parse().unwrap();
+    let mut missing = async |newest, window, limit| {
+        let found = missing_below(&mut conn, LogId(newest), since, window, limit).await.unwrap();
+        found.into_iter().map(|(from, to)| (from.0, to.0)).collect::<Vec<_>>()
+    };
+    assert_eq!(missing(14, 1, 9).await, [(6, 7), (9, 11), (13, 13)]);
+    assert_eq!(missing(12, 1, 9).await, [(6, 7), (9, 11)]);
+    assert_eq!(missing(14, 1_000, 9).await, [(1, 1), (3, 4), (6, 7), (9, 11), (13, 13)]);
+    assert_eq!(
+        missing(14, 1_000, 2).await,
+        [(6, 11), (13, 13)],
+        "too many: the lowest covers the rest that is young"
+    );
+    assert_eq!(missing(0, 1_000, 9).await, []);
 }
+on_both_databases!(only_ids_that_may_be_in_flight_are_waited_for);
 
-on_both_databases! {
-    async fn an_id_that_comes_hours_later_is_sent_all_the_same(office) {
-        sign_up(&office, URL, &["Claims"]).await;
-        write(&office, 4, "claims").await;
+async fn an_id_that_comes_hours_later_is_sent_all_the_same(office: Office) {
+    sign_up(&office, URL, &["Claims"]).await;
+    write(&office, 4, "claims").await;
+    poll(&office).await;
+    assert_eq!(take_log_ids(&office).await, [4]);
+    for (id, time) in [(1, "2026-03-09T12:10:00Z"), (2, "2026-03-09T12:10:01Z"), (3, "2026-03-10T19:00:00Z")]
+    {
+        office.set_time(time);
         poll(&office).await;
-        assert_eq!(take_log_ids(&office).await, [4]);
-        for (id, time) in [(1, "2026-03-09T12:10:00Z"), (2, "2026-03-09T12:10:01Z"), (3, "2026-03-10T19:00:00Z")] {
-            office.set_time(time);
-            poll(&office).await;
-            write(&office, id, "claims").await;
-            poll(&office).await;
-            assert_eq!(take_log_ids(&office).await, [id]);
-        }
+        write(&office, id, "claims").await;
+        poll(&office).await;
+        assert_eq!(take_log_ids(&office).await, [id]);
     }
 }
+on_both_databases!(an_id_that_comes_hours_later_is_sent_all_the_same);
 
-on_both_databases! {
-    async fn a_backlog_larger_than_a_chunk_is_read_to_its_end(office) {
-        sign_up(&office, URL, &["Claims"]).await;
-        let rows: Vec<String> = (1..=1_203).filter(|id| id % 7 != 0).map(|id| row(id, "claims")).collect();
-        office.sql(&rows.join(";")).await;
-        poll(&office).await;
-        assert_eq!(take_log_ids(&office).await.len(), rows.len());
-        office.sql(&(1..=1_203).filter(|id| id % 7 == 0).map(|id| row(id, "claims")).collect::<Vec<_>>().join(";")).await;
-        poll(&office).await;
-        assert_eq!(take_log_ids(&office).await.len(), 1_203 / 7);
-    }
+async fn a_backlog_larger_than_a_chunk_is_read_to_its_end(office: Office) {
+    sign_up(&office, URL, &["Claims"]).await;
+    let rows: Vec<String> = (1..=1_203).filter(|id| id % 7 != 0).map(|id| row(id, "claims")).collect();
+    office.sql(&rows.join(";")).await;
+    poll(&office).await;
+    assert_eq!(take_log_ids(&office).await.len(), rows.len());
+    office
+        .sql(&(1..=1_203).filter(|id| id % 7 == 0).map(|id| row(id, "claims")).collect::<Vec<_>>().join(";"))
+        .await;
+    poll(&office).await;
+    assert_eq!(take_log_ids(&office).await.len(), 1_203 / 7);
 }
+on_both_databases!(a_backlog_larger_than_a_chunk_is_read_to_its_end);
 
 #[tokio::test]
 async fn one_practice_that_cannot_be_read_does_not_hold_up_the_other() {

@@ -37,104 +37,109 @@ async fn write_others(office: &Office, ids: std::ops::RangeInclusive<i64>) {
     office.sql(&rows.join(";")).await;
 }
 
-on_both_databases! {
-    async fn a_log_that_begins_anew_is_read_from_its_beginning_under_new_event_ids(office) {
-        sign_up(&office, URL, &["Claims"]).await;
-        for id in 1..=5 {
-            write(&office, id, "claims").await;
-        }
-        poll(&office).await;
-        assert_eq!(take_event_ids(&office).await, [1, 2, 3, 4, 5].map(|id| format!("DemoOffice-{id}")));
-        office.sql("delete from log").await;
-        poll(&office).await;
-        assert_eq!(take_event_ids(&office).await, Vec::<String>::new(), "an empty log says nothing");
-        write_others(&office, 1..=3).await;
-        poll(&office).await;
-        assert_eq!(take_event_ids(&office).await, [1, 2, 3].map(|id| format!("DemoOffice-1.{id}")));
-        write_others(&office, 4..=7).await;
-        poll(&office).await;
-        assert_eq!(take_event_ids(&office).await, [4, 5, 6, 7].map(|id| format!("DemoOffice-1.{id}")));
-        let state = dispatch_state(&office).await;
-        assert_eq!((&state["lastLogId"], &state["epoch"]), (&json!(7), &json!(1)));
-        assert_eq!(state["epochSince"], "2026-03-09T12:00:00Z");
-        office.sql("delete from log").await;
-        write(&office, 2, "claims").await;
-        poll(&office).await;
-        assert_eq!(take_event_ids(&office).await, ["DemoOffice-2.2"], "again, and again other ids");
+async fn a_log_that_begins_anew_is_read_from_its_beginning_under_new_event_ids(office: Office) {
+    sign_up(&office, URL, &["Claims"]).await;
+    for id in 1..=5 {
+        write(&office, id, "claims").await;
     }
+    poll(&office).await;
+    assert_eq!(take_event_ids(&office).await, [1, 2, 3, 4, 5].map(|id| format!("DemoOffice-{id}")));
+    office.sql("delete from log").await;
+    poll(&office).await;
+    assert_eq!(take_event_ids(&office).await, Vec::<String>::new(), "an empty log says nothing");
+    write_others(&office, 1..=3).await;
+    poll(&office).await;
+    assert_eq!(take_event_ids(&office).await, [1, 2, 3].map(|id| format!("DemoOffice-1.{id}")));
+    write_others(&office, 4..=7).await;
+    poll(&office).await;
+    assert_eq!(take_event_ids(&office).await, [4, 5, 6, 7].map(|id| format!("DemoOffice-1.{id}")));
+    let state = dispatch_state(&office).await;
+    assert_eq!((&state["lastLogId"], &state["epoch"]), (&json!(7), &json!(1)));
+    assert_eq!(state["epochSince"], "2026-03-09T12:00:00Z");
+    office.sql("delete from log").await;
+    write(&office, 2, "claims").await;
+    poll(&office).await;
+    assert_eq!(take_event_ids(&office).await, ["DemoOffice-2.2"], "again, and again other ids");
 }
+on_both_databases!(a_log_that_begins_anew_is_read_from_its_beginning_under_new_event_ids);
 
-on_both_databases! {
-    async fn a_log_that_is_only_cleared_has_not_begun_anew(office) {
-        sign_up(&office, URL, &["Claims"]).await;
-        for id in 1..=3 {
-            write(&office, id, "claims").await;
-        }
-        poll(&office).await;
-        for clear in ["delete from log", "delete from log where log_id < 5"] {
-            office.sql(clear).await;
-            poll(&office).await;
-            write(&office, if clear.ends_with('g') { 4 } else { 5 }, "claims").await;
-            poll(&office).await;
-        }
-        assert_eq!(take_event_ids(&office).await, [1, 2, 3, 4, 5].map(|id| format!("DemoOffice-{id}")));
-        assert_eq!(dispatch_state(&office).await.get("epoch"), None);
+async fn a_log_that_is_only_cleared_has_not_begun_anew(office: Office) {
+    sign_up(&office, URL, &["Claims"]).await;
+    for id in 1..=3 {
+        write(&office, id, "claims").await;
     }
+    poll(&office).await;
+    for clear in ["delete from log", "delete from log where log_id < 5"] {
+        office.sql(clear).await;
+        poll(&office).await;
+        write(&office, if clear.ends_with('g') { 4 } else { 5 }, "claims").await;
+        poll(&office).await;
+    }
+    assert_eq!(take_event_ids(&office).await, [1, 2, 3, 4, 5].map(|id| format!("DemoOffice-{id}")));
+    assert_eq!(dispatch_state(&office).await.get("epoch"), None);
 }
+on_both_databases!(a_log_that_is_only_cleared_has_not_begun_anew);
 
-on_both_databases! {
-    async fn a_restored_log_is_read_on_from_the_last_row_that_is_the_same(office) {
-        sign_up(&office, URL, &["Claims"]).await;
-        for id in 1..=9 {
-            write(&office, id, "claims").await;
-        }
-        poll(&office).await;
-        take_event_ids(&office).await;
-        // Restored, and found out before anything else was written.
-        office.sql("delete from log where log_id > 7").await;
-        poll(&office).await;
-        assert_eq!(take_event_ids(&office).await, Vec::<String>::new());
-        assert_eq!(dispatch_state(&office).await["epoch"], 1);
-        write_others(&office, 8..=8).await;
-        poll(&office).await;
-        assert_eq!(take_event_ids(&office).await, ["DemoOffice-1.8"]);
-        // Restored, and grown past the old end between two polls.
-        office.sql("delete from log where log_id > 6").await;
-        for id in 7..=12 {
-            write(&office, id, "Claim").await;
-        }
-        poll(&office).await;
-        assert_eq!(take_event_ids(&office).await, ["DemoOffice-2.10", "DemoOffice-2.11", "DemoOffice-2.12",
-            "DemoOffice-2.7", "DemoOffice-2.8", "DemoOffice-2.9"]);
+async fn a_restored_log_is_read_on_from_the_last_row_that_is_the_same(office: Office) {
+    sign_up(&office, URL, &["Claims"]).await;
+    for id in 1..=9 {
+        write(&office, id, "claims").await;
     }
+    poll(&office).await;
+    take_event_ids(&office).await;
+    // Restored, and found out before anything else was written.
+    office.sql("delete from log where log_id > 7").await;
+    poll(&office).await;
+    assert_eq!(take_event_ids(&office).await, Vec::<String>::new());
+    assert_eq!(dispatch_state(&office).await["epoch"], 1);
+    write_others(&office, 8..=8).await;
+    poll(&office).await;
+    assert_eq!(take_event_ids(&office).await, ["DemoOffice-1.8"]);
+    // Restored, and grown past the old end between two polls.
+    office.sql("delete from log where log_id > 6").await;
+    for id in 7..=12 {
+        write(&office, id, "Claim").await;
+    }
+    poll(&office).await;
+    assert_eq!(
+        take_event_ids(&office).await,
+        [
+            "DemoOffice-2.10",
+            "DemoOffice-2.11",
+            "DemoOffice-2.12",
+            "DemoOffice-2.7",
+            "DemoOffice-2.8",
+            "DemoOffice-2.9"
+        ]
+    );
 }
+on_both_databases!(a_restored_log_is_read_on_from_the_last_row_that_is_the_same);
 
-on_both_databases! {
-    async fn after_a_new_beginning_each_subscription_gets_what_came_after_it_began(office) {
-        for id in 1..=9 {
-            write(&office, id, "claims").await;
-        }
-        sign_up(&office, URL, &["Claims"]).await;
-        poll(&office).await;
-        office.sql("delete from log").await;
-        // What an old backup brought back, and what came since.
-        let old = row(1, "claims").replace("2026-03-09T12:00:00Z", "2026-03-09T11:00:00Z");
-        office.sql(&old).await;
-        write(&office, 2, "claims").await;
-        poll(&office).await;
-        assert_eq!(take_event_ids(&office).await, ["DemoOffice-1.2"]);
-        office.sql(&row(3, "claims").replace("2026-03-09T12:00:00Z", "2026-03-09T02:00:00Z")).await;
-        poll(&office).await;
-        assert_eq!(take_event_ids(&office).await, ["DemoOffice-1.3"], "a program that dates its rows back");
-        // One that begins in the new epoch goes by its ids.
-        office.delete("/v1/webhooks").await.expect(200);
-        write(&office, 4, "claims").await;
-        sign_up(&office, URL, &["Claims"]).await;
-        write(&office, 5, "claims").await;
-        poll(&office).await;
-        assert_eq!(take_event_ids(&office).await, ["DemoOffice-1.5"]);
+async fn after_a_new_beginning_each_subscription_gets_what_came_after_it_began(office: Office) {
+    for id in 1..=9 {
+        write(&office, id, "claims").await;
     }
+    sign_up(&office, URL, &["Claims"]).await;
+    poll(&office).await;
+    office.sql("delete from log").await;
+    // What an old backup brought back, and what came since.
+    let old = row(1, "claims").replace("2026-03-09T12:00:00Z", "2026-03-09T11:00:00Z");
+    office.sql(&old).await;
+    write(&office, 2, "claims").await;
+    poll(&office).await;
+    assert_eq!(take_event_ids(&office).await, ["DemoOffice-1.2"]);
+    office.sql(&row(3, "claims").replace("2026-03-09T12:00:00Z", "2026-03-09T02:00:00Z")).await;
+    poll(&office).await;
+    assert_eq!(take_event_ids(&office).await, ["DemoOffice-1.3"], "a program that dates its rows back");
+    // One that begins in the new epoch goes by its ids.
+    office.delete("/v1/webhooks").await.expect(200);
+    write(&office, 4, "claims").await;
+    sign_up(&office, URL, &["Claims"]).await;
+    write(&office, 5, "claims").await;
+    poll(&office).await;
+    assert_eq!(take_event_ids(&office).await, ["DemoOffice-1.5"]);
 }
+on_both_databases!(after_a_new_beginning_each_subscription_gets_what_came_after_it_began);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_of_a_new_epoch_are_deliveries_of_their_own_and_keep_their_ids_when_sent_again() {
@@ -190,20 +195,19 @@ async fn a_new_beginning_a_jump_and_an_unreadable_row_ring_an_alarm_once_each() 
     faults("the log was restored or began anew; event ids have a new epoch").await;
 }
 
-on_both_databases! {
-    async fn a_practice_that_was_removed_and_comes_back_has_new_event_ids(office) {
-        let practice = shared::domain::PracticePass::try_from("DemoOffice").unwrap();
-        for epoch in 0..3 {
-            sign_up(&office, URL, &["Claims"]).await;
-            write(&office, 10 + epoch, "claims").await;
-            poll(&office).await;
-            let number = if epoch == 0 { "10".to_owned() } else { format!("{epoch}.{}", 10 + epoch) };
-            assert_eq!(take_event_ids(&office).await, [format!("DemoOffice-{number}")]);
-            for subscription in office.app.control.subscriptions_of(&practice).await.unwrap() {
-                office.app.control.delete_subscription(&subscription).await.unwrap();
-            }
-            assert!(office.app.control.forget_dispatch(&practice).await.unwrap());
-            assert!(!office.app.control.forget_dispatch(&practice).await.unwrap(), "there is nothing left");
+async fn a_practice_that_was_removed_and_comes_back_has_new_event_ids(office: Office) {
+    let practice = shared::domain::PracticePass::try_from("DemoOffice").unwrap();
+    for epoch in 0..3 {
+        sign_up(&office, URL, &["Claims"]).await;
+        write(&office, 10 + epoch, "claims").await;
+        poll(&office).await;
+        let number = if epoch == 0 { "10".to_owned() } else { format!("{epoch}.{}", 10 + epoch) };
+        assert_eq!(take_event_ids(&office).await, [format!("DemoOffice-{number}")]);
+        for subscription in office.app.control.subscriptions_of(&practice).await.unwrap() {
+            office.app.control.delete_subscription(&subscription).await.unwrap();
         }
+        assert!(office.app.control.forget_dispatch(&practice).await.unwrap());
+        assert!(!office.app.control.forget_dispatch(&practice).await.unwrap(), "there is nothing left");
     }
 }
+on_both_databases!(a_practice_that_was_removed_and_comes_back_has_new_event_ids);

@@ -284,44 +284,52 @@ async fn no_answer_of_the_control_plane_is_about_what_was_lost_and_no_id_is_give
     assert!(office.app.control.next_delivery_id().await.unwrap() > delivered[0].id);
 }
 
-on_both_databases! {
-    async fn event_ids_of_an_epoch_that_the_control_plane_forgot_are_not_used_again(office) {
-        let receiver = Receiver::start().await;
-        sign_up(&office, &receiver.url, &["Claims"]).await;
-        let row = |id: i64, record: i64| format!(
-            "insert into log (log_id, table_name, action, record_id, logged_at) values ({id}, 'claims', 'insert', {record}, '2026-03-09T12:10:00Z')");
-        for id in 1..=4 {
-            office.sql(&row(id, id)).await;
-        }
-        poll(&office).await;
-        deliver(&office).await;
-        let backup = back_up(&office).await;
-        // The log begins anew, which only the control plane remembers.
-        office.sql("delete from log").await;
-        for id in 1..=3 {
-            office.sql(&row(id, 50 + id)).await;
-        }
-        poll(&office).await;
-        deliver(&office).await;
-        office.sql("delete from log").await;
-        for id in 1..=2 {
-            office.sql(&row(id, 90 + id)).await;
-        }
-        let report = restored(&office, &backup, Loss::Everything, true).await;
-        let rows = expect(&report, "DemoOffice/log", Verdict::Mended);
-        assert!(rows.iter().any(|it| it.contains("in epoch 1, which the control plane doesn't know of")), "{rows:?}");
-        poll(&office).await;
-        deliver(&office).await;
-        let mut seen = std::collections::HashMap::new();
-        for received in receiver.received() {
-            let id = received.header("x-officepro-event-id").to_owned();
-            let record = received.json()["recordId"].clone();
-            assert!(seen.insert(id.clone(), record.clone()).is_none_or(|before| before == record), "{id} stands for two events");
-        }
-        assert!(seen.values().any(|it| *it == 91) && seen.values().any(|it| *it == 92), "{seen:?}");
-        assert_eq!(office.reconcile(None, Some(backup.1), false).await.failures().count(), 0);
+async fn event_ids_of_an_epoch_that_the_control_plane_forgot_are_not_used_again(office: Office) {
+    let receiver = Receiver::start().await;
+    sign_up(&office, &receiver.url, &["Claims"]).await;
+    let row = |id: i64, record: i64| {
+        format!(
+            "insert into log (log_id, table_name, action, record_id, logged_at) values ({id}, 'claims', 'insert', {record}, '2026-03-09T12:10:00Z')"
+        )
+    };
+    for id in 1..=4 {
+        office.sql(&row(id, id)).await;
     }
+    poll(&office).await;
+    deliver(&office).await;
+    let backup = back_up(&office).await;
+    // The log begins anew, which only the control plane remembers.
+    office.sql("delete from log").await;
+    for id in 1..=3 {
+        office.sql(&row(id, 50 + id)).await;
+    }
+    poll(&office).await;
+    deliver(&office).await;
+    office.sql("delete from log").await;
+    for id in 1..=2 {
+        office.sql(&row(id, 90 + id)).await;
+    }
+    let report = restored(&office, &backup, Loss::Everything, true).await;
+    let rows = expect(&report, "DemoOffice/log", Verdict::Mended);
+    assert!(
+        rows.iter().any(|it| it.contains("in epoch 1, which the control plane doesn't know of")),
+        "{rows:?}"
+    );
+    poll(&office).await;
+    deliver(&office).await;
+    let mut seen = std::collections::HashMap::new();
+    for received in receiver.received() {
+        let id = received.header("x-officepro-event-id").to_owned();
+        let record = received.json()["recordId"].clone();
+        assert!(
+            seen.insert(id.clone(), record.clone()).is_none_or(|before| before == record),
+            "{id} stands for two events"
+        );
+    }
+    assert!(seen.values().any(|it| *it == 91) && seen.values().any(|it| *it == 92), "{seen:?}");
+    assert_eq!(office.reconcile(None, Some(backup.1), false).await.failures().count(), 0);
 }
+on_both_databases!(event_ids_of_an_epoch_that_the_control_plane_forgot_are_not_used_again);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_that_only_the_practices_database_remembers_is_named() {

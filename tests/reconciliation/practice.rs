@@ -61,156 +61,175 @@ async fn end_of(office: &Office, table: &str, column: &str) -> i64 {
     office.integer(&format!("select coalesce(max({column}), 0) from {table}")).await
 }
 
-on_both_databases! {
-    async fn bookings_that_a_restore_lost_are_listed_with_who_made_them_and_their_ids_are_not_given_again(office) {
-        let receiver = Receiver::start().await;
-        sign_up(&office, &receiver.url, &["Encounters"]).await;
-        let kept = book(&office, "10:00:00", "kept-booking").await;
-        poll(&office).await;
-        deliver(&office).await;
-        let log = end_of(&office, "log", "log_id").await;
-        let at = office.later(SignedDuration::from_secs(90));
-        office.later(SignedDuration::from_secs(90));
-        let lost = book(&office, "11:00:00", "lost-booking-1").await;
-        let unsent = book(&office, "13:30:00", "lost-booking-2").await;
-        poll(&office).await;
-        deliver(&office).await;
-        office.delete("/v1/DemoOffice/prospects/1001/tags/1").await;
-        restore(&office, log, kept).await;
-        office.a_minute_later();
+async fn bookings_that_a_restore_lost_are_listed_with_who_made_them_and_their_ids_are_not_given_again(
+    office: Office,
+) {
+    let receiver = Receiver::start().await;
+    sign_up(&office, &receiver.url, &["Encounters"]).await;
+    let kept = book(&office, "10:00:00", "kept-booking").await;
+    poll(&office).await;
+    deliver(&office).await;
+    let log = end_of(&office, "log", "log_id").await;
+    let at = office.later(SignedDuration::from_secs(90));
+    office.later(SignedDuration::from_secs(90));
+    let lost = book(&office, "11:00:00", "lost-booking-1").await;
+    let unsent = book(&office, "13:30:00", "lost-booking-2").await;
+    poll(&office).await;
+    deliver(&office).await;
+    office.delete("/v1/DemoOffice/prospects/1001/tags/1").await;
+    restore(&office, log, kept).await;
+    office.a_minute_later();
 
-        let before = everything(&office).await;
-        let report = office.reconcile(Some(at), None, false).await;
-        assert_eq!(everything(&office).await, before, "a dry run changes nothing");
-        let rows = expect(&report, "DemoOffice/writes", Verdict::ByHand);
-        assert_eq!(rows.len(), 2, "{rows:#?}");
-        let row = |request: &str| rows.iter().find(|it| it.contains(request)).unwrap();
-        for word in ["POST /v1/{PPass}/visits/book → 201", &format!("Encounters {lost};"), "Acme Health (prt_acme)"] {
-            assert!(row("lost-booking-1").contains(word), "{word}: {rows:#?}");
-        }
-        assert!(row("lost-booking-2").contains(&format!("Encounters {unsent};")), "{rows:#?}");
-        let told = expect(&report, "DemoOffice/events-told", Verdict::ByHand);
-        assert!(told.iter().any(|it| it.contains(&format!("Encounters created {lost}, delivered to prt_acme"))), "{told:#?}");
-        expect(&report, "DemoOffice/log", Verdict::Open);
-        expect(&report, "DemoOffice/record-ids", Verdict::Open);
-        assert!(report.failures().count() >= 2);
-
-        let report = office.reconcile(Some(at), None, true).await;
-        expect(&report, "DemoOffice/log", Verdict::Mended);
-        expect(&report, "DemoOffice/record-ids", Verdict::Mended);
-        assert_eq!(report.failures().count(), 0, "{}", report.markdown());
-        assert_eq!(office.integer("select count(*) from audit_log where action = 'restore.reconcile'").await, 2);
-        let audit = office.admin("GET", "/v1/admin/audit", None).await;
-        let acts = audit.expect(200)["data"].as_array().unwrap();
-        assert!(acts.iter().any(|it| it["action"] == "restore.reconcile" && it["target"] == "DemoOffice"), "{acts:?}");
-
-        // The same request books again, for the first answer is lost with its booking; under an id that nobody knows.
-        let again = book(&office, "11:00:00", "lost-booking-1").await;
-        assert!(again > unsent + 1_000, "{again}");
-        poll(&office).await;
-        deliver(&office).await;
-        let ids: Vec<String> = receiver.received().iter().map(|it| it.header("x-officepro-event-id").to_owned()).collect();
-        let mut unique = ids.clone();
-        unique.sort();
-        unique.dedup();
-        assert_eq!(unique.len(), ids.len(), "no event id stands for two events: {ids:?}");
-        assert!(ids.last().unwrap().starts_with("DemoOffice-1."), "{ids:?}");
-
-        // Once more it finds everything done, and begins no epoch.
-        office.a_minute_later();
-        let report = office.reconcile(Some(at), None, true).await;
-        expect(&report, "DemoOffice/log", Verdict::Good);
-        expect(&report, "DemoOffice/record-ids", Verdict::Good);
-        let state = office.app.control.dispatch_states(Some(office.db.practicepass())).await.unwrap();
-        assert_eq!(state[0].progress.epoch, 1);
-
-        // Ids that were passed over for one restore are in the backup of the next.
-        let later = office.later(SignedDuration::from_secs(90));
-        office.a_minute_later();
-        let report = office.reconcile(Some(later), None, false).await;
-        expect(&report, "DemoOffice/record-ids", Verdict::Open);
+    let before = everything(&office).await;
+    let report = office.reconcile(Some(at), None, false).await;
+    assert_eq!(everything(&office).await, before, "a dry run changes nothing");
+    let rows = expect(&report, "DemoOffice/writes", Verdict::ByHand);
+    assert_eq!(rows.len(), 2, "{rows:#?}");
+    let row = |request: &str| rows.iter().find(|it| it.contains(request)).unwrap();
+    for word in
+        ["POST /v1/{PPass}/visits/book → 201", &format!("Encounters {lost};"), "Acme Health (prt_acme)"]
+    {
+        assert!(row("lost-booking-1").contains(word), "{word}: {rows:#?}");
     }
-}
+    assert!(row("lost-booking-2").contains(&format!("Encounters {unsent};")), "{rows:#?}");
+    let told = expect(&report, "DemoOffice/events-told", Verdict::ByHand);
+    assert!(
+        told.iter().any(|it| it.contains(&format!("Encounters created {lost}, delivered to prt_acme"))),
+        "{told:#?}"
+    );
+    expect(&report, "DemoOffice/log", Verdict::Open);
+    expect(&report, "DemoOffice/record-ids", Verdict::Open);
+    assert!(report.failures().count() >= 2);
 
-on_both_databases! {
-    async fn a_row_that_takes_the_place_of_a_lost_one_behind_the_pollers_back_is_sent(office) {
-        sign_up(&office, "https://partner.example.com/hook", &["Encounters"]).await;
-        for (time, request) in [("09:00:00", "booking-1"), ("10:00:00", "booking-2"), ("11:00:00", "booking-3")] {
-            book(&office, time, request).await;
-        }
-        poll(&office).await;
-        deliver(&office).await;
-        let (log, visits) = (end_of(&office, "log", "log_id").await, end_of(&office, "visits", "visit_id").await);
-        let at = office.later(SignedDuration::from_secs(90));
-        office.later(SignedDuration::from_secs(90));
-        book(&office, "13:00:00", "lost-booking").await;
-        poll(&office).await;
-        deliver(&office).await;
-        restore(&office, log, visits).await;
-        // The EMR goes on, and the poller sees one missing row only; then another row is committed late under its id.
-        let insert = "insert into log (log_id, table_name, action, record_id, logged_at) values";
-        office.sql(&format!("{insert} ({}, 'visits', 'insert', 71, '2026-03-09T12:10:00Z')", log + 2)).await;
-        poll(&office).await;
-        deliver(&office).await;
-        office.sql(&format!("{insert} ({}, 'visits', 'insert', 72, '2026-03-09T12:10:00Z')", log + 1)).await;
-        poll(&office).await;
-        let sent = async |record: i64| {
-            let all = office.app.control.deliveries_since(Some(office.db.practicepass()), at).await.unwrap();
-            let mut ids: Vec<String> = all.into_iter().filter(|it| it.payload.record_id == record).map(|it| it.payload.event_id).collect();
-            ids.sort();
-            ids
-        };
-        deliver(&office).await;
-        assert!(sent(72).await.is_empty(), "the poller alone can't know of it");
-        let report = office.reconcile(Some(at), None, true).await;
-        let rows = expect(&report, "DemoOffice/log", Verdict::Mended);
-        assert!(rows.iter().any(|it| it.contains(&format!("from {} on", log + 1))), "{rows:#?}");
-        poll(&office).await;
-        deliver(&office).await;
-        assert_eq!(sent(72).await, [format!("DemoOffice-1.{}", log + 1)]);
-        assert_eq!(office.reconcile(Some(at), None, false).await.failures().count(), 0);
-    }
-}
+    let report = office.reconcile(Some(at), None, true).await;
+    expect(&report, "DemoOffice/log", Verdict::Mended);
+    expect(&report, "DemoOffice/record-ids", Verdict::Mended);
+    assert_eq!(report.failures().count(), 0, "{}", report.markdown());
+    assert_eq!(office.integer("select count(*) from audit_log where action = 'restore.reconcile'").await, 2);
+    let audit = office.admin("GET", "/v1/admin/audit", None).await;
+    let acts = audit.expect(200)["data"].as_array().unwrap();
+    assert!(
+        acts.iter().any(|it| it["action"] == "restore.reconcile" && it["target"] == "DemoOffice"),
+        "{acts:?}"
+    );
 
-on_both_databases! {
-    async fn a_kept_answer_about_a_record_that_a_partial_restore_lost_is_forgotten(office) {
-        let id = book(&office, "10:00:00", "kept-answer-1").await;
-        let stays = book(&office, "11:00:00", "kept-answer-2").await;
-        let at = office.later(SignedDuration::from_secs(90));
-        // One table only was restored.
-        office.sql(&format!("delete from visits where visit_id = {id}")).await;
-        office.a_minute_later();
-        assert_eq!(book(&office, "10:00:00", "kept-answer-1").await, id, "a replay answers about nothing");
-        let rows = expect(&office.reconcile(Some(at), None, false).await, "DemoOffice/answers", Verdict::Open);
-        assert!(rows.len() == 1 && rows[0].contains(&format!("visits {id}")), "{rows:?}");
-        let report = office.reconcile(Some(at), None, true).await;
-        expect(&report, "DemoOffice/answers", Verdict::Mended);
-        assert_ne!(book(&office, "10:00:00", "kept-answer-1").await, id);
-        assert_eq!(book(&office, "11:00:00", "kept-answer-2").await, stays, "the others are kept");
-    }
-}
+    // The same request books again, for the first answer is lost with its booking; under an id that nobody knows.
+    let again = book(&office, "11:00:00", "lost-booking-1").await;
+    assert!(again > unsent + 1_000, "{again}");
+    poll(&office).await;
+    deliver(&office).await;
+    let ids: Vec<String> =
+        receiver.received().iter().map(|it| it.header("x-officepro-event-id").to_owned()).collect();
+    let mut unique = ids.clone();
+    unique.sort();
+    unique.dedup();
+    assert_eq!(unique.len(), ids.len(), "no event id stands for two events: {ids:?}");
+    assert!(ids.last().unwrap().starts_with("DemoOffice-1."), "{ids:?}");
 
-on_both_databases! {
-    async fn several_calls_under_one_request_id_are_told_apart(office) {
-        let authorization = format!("Bearer {}", office.token("all").await);
-        let headers = [("authorization", authorization.as_str()), ("content-type", "application/json"), ("x-request-id", "same-for-all")];
-        let update = async |name: &str| {
-            let body = json!({ "NickName": name }).to_string();
-            office.call("PUT", "/v1/DemoOffice/prospects/1001", &headers, Some(&body)).await.expect(200);
-        };
-        let at = office.later(SignedDuration::from_secs(90));
-        office.later(SignedDuration::from_secs(1));
-        update("One").await;
-        office.later(SignedDuration::from_secs(1));
-        update("Two").await;
-        office.later(SignedDuration::from_secs(1));
-        assert!(expect(&office.reconcile(Some(at), None, false).await, "DemoOffice/writes", Verdict::Good).is_empty());
-        office.sql("delete from audit_log where audit_id = (select max(audit_id) from audit_log)").await;
-        let rows = expect(&office.reconcile(Some(at), None, false).await, "DemoOffice/writes", Verdict::ByHand);
-        assert_eq!(rows.len(), 1);
-        assert!(rows[0].starts_with("2026-03-09T12:01:32Z"), "the later one: {rows:?}");
-    }
+    // Once more it finds everything done, and begins no epoch.
+    office.a_minute_later();
+    let report = office.reconcile(Some(at), None, true).await;
+    expect(&report, "DemoOffice/log", Verdict::Good);
+    expect(&report, "DemoOffice/record-ids", Verdict::Good);
+    let state = office.app.control.dispatch_states(Some(office.db.practicepass())).await.unwrap();
+    assert_eq!(state[0].progress.epoch, 1);
+
+    // Ids that were passed over for one restore are in the backup of the next.
+    let later = office.later(SignedDuration::from_secs(90));
+    office.a_minute_later();
+    let report = office.reconcile(Some(later), None, false).await;
+    expect(&report, "DemoOffice/record-ids", Verdict::Open);
 }
+on_both_databases!(
+    bookings_that_a_restore_lost_are_listed_with_who_made_them_and_their_ids_are_not_given_again
+);
+
+async fn a_row_that_takes_the_place_of_a_lost_one_behind_the_pollers_back_is_sent(office: Office) {
+    sign_up(&office, "https://partner.example.com/hook", &["Encounters"]).await;
+    for (time, request) in [("09:00:00", "booking-1"), ("10:00:00", "booking-2"), ("11:00:00", "booking-3")] {
+        book(&office, time, request).await;
+    }
+    poll(&office).await;
+    deliver(&office).await;
+    let (log, visits) = (end_of(&office, "log", "log_id").await, end_of(&office, "visits", "visit_id").await);
+    let at = office.later(SignedDuration::from_secs(90));
+    office.later(SignedDuration::from_secs(90));
+    book(&office, "13:00:00", "lost-booking").await;
+    poll(&office).await;
+    deliver(&office).await;
+    restore(&office, log, visits).await;
+    // The EMR goes on, and the poller sees one missing row only; then another row is committed late under its id.
+    let insert = "insert into log (log_id, table_name, action, record_id, logged_at) values";
+    office.sql(&format!("{insert} ({}, 'visits', 'insert', 71, '2026-03-09T12:10:00Z')", log + 2)).await;
+    poll(&office).await;
+    deliver(&office).await;
+    office.sql(&format!("{insert} ({}, 'visits', 'insert', 72, '2026-03-09T12:10:00Z')", log + 1)).await;
+    poll(&office).await;
+    let sent = async |record: i64| {
+        let all = office.app.control.deliveries_since(Some(office.db.practicepass()), at).await.unwrap();
+        let mut ids: Vec<String> = all
+            .into_iter()
+            .filter(|it| it.payload.record_id == record)
+            .map(|it| it.payload.event_id)
+            .collect();
+        ids.sort();
+        ids
+    };
+    deliver(&office).await;
+    assert!(sent(72).await.is_empty(), "the poller alone can't know of it");
+    let report = office.reconcile(Some(at), None, true).await;
+    let rows = expect(&report, "DemoOffice/log", Verdict::Mended);
+    assert!(rows.iter().any(|it| it.contains(&format!("from {} on", log + 1))), "{rows:#?}");
+    poll(&office).await;
+    deliver(&office).await;
+    assert_eq!(sent(72).await, [format!("DemoOffice-1.{}", log + 1)]);
+    assert_eq!(office.reconcile(Some(at), None, false).await.failures().count(), 0);
+}
+on_both_databases!(a_row_that_takes_the_place_of_a_lost_one_behind_the_pollers_back_is_sent);
+
+async fn a_kept_answer_about_a_record_that_a_partial_restore_lost_is_forgotten(office: Office) {
+    let id = book(&office, "10:00:00", "kept-answer-1").await;
+    let stays = book(&office, "11:00:00", "kept-answer-2").await;
+    let at = office.later(SignedDuration::from_secs(90));
+    // One table only was restored.
+    office.sql(&format!("delete from visits where visit_id = {id}")).await;
+    office.a_minute_later();
+    assert_eq!(book(&office, "10:00:00", "kept-answer-1").await, id, "a replay answers about nothing");
+    let rows = expect(&office.reconcile(Some(at), None, false).await, "DemoOffice/answers", Verdict::Open);
+    assert!(rows.len() == 1 && rows[0].contains(&format!("visits {id}")), "{rows:?}");
+    let report = office.reconcile(Some(at), None, true).await;
+    expect(&report, "DemoOffice/answers", Verdict::Mended);
+    assert_ne!(book(&office, "10:00:00", "kept-answer-1").await, id);
+    assert_eq!(book(&office, "11:00:00", "kept-answer-2").await, stays, "the others are kept");
+}
+on_both_databases!(a_kept_answer_about_a_record_that_a_partial_restore_lost_is_forgotten);
+
+async fn several_calls_under_one_request_id_are_told_apart(office: Office) {
+    let authorization = format!("Bearer {}", office.token("all").await);
+    let headers = [
+        ("authorization", authorization.as_str()),
+        ("content-type", "application/json"),
+        ("x-request-id", "same-for-all"),
+    ];
+    let update = async |name: &str| {
+        let body = json!({ "NickName": name }).to_string();
+        office.call("PUT", "/v1/DemoOffice/prospects/1001", &headers, Some(&body)).await.expect(200);
+    };
+    let at = office.later(SignedDuration::from_secs(90));
+    office.later(SignedDuration::from_secs(1));
+    update("One").await;
+    office.later(SignedDuration::from_secs(1));
+    update("Two").await;
+    office.later(SignedDuration::from_secs(1));
+    assert!(
+        expect(&office.reconcile(Some(at), None, false).await, "DemoOffice/writes", Verdict::Good).is_empty()
+    );
+    office.sql("delete from audit_log where audit_id = (select max(audit_id) from audit_log)").await;
+    let rows = expect(&office.reconcile(Some(at), None, false).await, "DemoOffice/writes", Verdict::ByHand);
+    assert_eq!(rows.len(), 1);
+    assert!(rows[0].starts_with("2026-03-09T12:01:32Z"), "the later one: {rows:?}");
+}
+on_both_databases!(several_calls_under_one_request_id_are_told_apart);
 
 #[tokio::test]
 async fn visits_on_one_another_are_seen() {
@@ -247,69 +266,66 @@ async fn a_database_that_doesnt_answer_is_in_the_report() {
     assert_eq!(report.failures().count(), 1);
 }
 
-on_both_databases! {
-    async fn a_second_restore_of_the_same_backup_gives_no_id_a_third_meaning(office) {
-        let (log, visit) = (end_of(&office, "log", "log_id").await, end_of(&office, "visits", "visit_id").await);
-        let at = office.later(SignedDuration::from_secs(90));
-        office.a_minute_later();
-        book(&office, "09:00:00", "before-1").await;
-        restore(&office, log, visit).await;
-        office.a_minute_later();
-        expect(&office.reconcile(Some(at), None, true).await, "DemoOffice/record-ids", Verdict::Mended);
-        office.a_minute_later();
-        let mut given = Vec::new();
-        for (number, time) in ["10:00:00", "11:00:00", "14:00:00"].into_iter().enumerate() {
-            given.push(book(&office, time, &format!("between-{number}")).await);
-        }
-        // The programs of the EMR made some, too, which nothing here knows of.
-        let used = end_of(&office, "visits", "visit_id").await + 20;
-        restore(&office, log, visit).await;
-        office.a_minute_later();
-        // As a restored database has no record of the first reconciliation.
-        office.sql("delete from audit_log where action = 'restore.reconcile'").await;
-        expect(&office.reconcile(Some(at), None, true).await, "DemoOffice/record-ids", Verdict::Mended);
-        office.a_minute_later();
-        let again = book(&office, "10:00:00", "after-1").await;
-        assert!(again > used, "{again} was given before: {given:?}, up to {used}");
+async fn a_second_restore_of_the_same_backup_gives_no_id_a_third_meaning(office: Office) {
+    let (log, visit) = (end_of(&office, "log", "log_id").await, end_of(&office, "visits", "visit_id").await);
+    let at = office.later(SignedDuration::from_secs(90));
+    office.a_minute_later();
+    book(&office, "09:00:00", "before-1").await;
+    restore(&office, log, visit).await;
+    office.a_minute_later();
+    expect(&office.reconcile(Some(at), None, true).await, "DemoOffice/record-ids", Verdict::Mended);
+    office.a_minute_later();
+    let mut given = Vec::new();
+    for (number, time) in ["10:00:00", "11:00:00", "14:00:00"].into_iter().enumerate() {
+        given.push(book(&office, time, &format!("between-{number}")).await);
     }
+    // The programs of the EMR made some, too, which nothing here knows of.
+    let used = end_of(&office, "visits", "visit_id").await + 20;
+    restore(&office, log, visit).await;
+    office.a_minute_later();
+    // As a restored database has no record of the first reconciliation.
+    office.sql("delete from audit_log where action = 'restore.reconcile'").await;
+    expect(&office.reconcile(Some(at), None, true).await, "DemoOffice/record-ids", Verdict::Mended);
+    office.a_minute_later();
+    let again = book(&office, "10:00:00", "after-1").await;
+    assert!(again > used, "{again} was given before: {given:?}, up to {used}");
 }
+on_both_databases!(a_second_restore_of_the_same_backup_gives_no_id_a_third_meaning);
 
-on_both_databases! {
-    async fn a_lost_visit_whose_id_was_given_again_before_the_reconciliation_is_named(office) {
-        let receiver = Receiver::start().await;
-        sign_up(&office, &receiver.url, &["Encounters"]).await;
-        let (log, visit) = (end_of(&office, "log", "log_id").await, end_of(&office, "visits", "visit_id").await);
-        let at = office.later(SignedDuration::from_secs(90));
-        office.a_minute_later();
-        let lost = book(&office, "09:00:00", "lost-1").await;
-        poll(&office).await;
-        deliver(&office).await;
-        restore(&office, log, visit).await;
-        office.a_minute_later();
-        assert_eq!(book(&office, "13:00:00", "stranger").await, lost, "nobody had passed over it");
-        let report = office.reconcile(Some(at), None, true).await;
-        let rows = expect(&report, "DemoOffice/ids-given-again", Verdict::ByHand);
-        assert!(rows.len() == 1 && rows[0].contains(&format!("visits {lost}")), "{rows:?}");
-        assert!(report.failures().any(|it| it.id == "DemoOffice/ids-given-again"));
-    }
+async fn a_lost_visit_whose_id_was_given_again_before_the_reconciliation_is_named(office: Office) {
+    let receiver = Receiver::start().await;
+    sign_up(&office, &receiver.url, &["Encounters"]).await;
+    let (log, visit) = (end_of(&office, "log", "log_id").await, end_of(&office, "visits", "visit_id").await);
+    let at = office.later(SignedDuration::from_secs(90));
+    office.a_minute_later();
+    let lost = book(&office, "09:00:00", "lost-1").await;
+    poll(&office).await;
+    deliver(&office).await;
+    restore(&office, log, visit).await;
+    office.a_minute_later();
+    assert_eq!(book(&office, "13:00:00", "stranger").await, lost, "nobody had passed over it");
+    let report = office.reconcile(Some(at), None, true).await;
+    let rows = expect(&report, "DemoOffice/ids-given-again", Verdict::ByHand);
+    assert!(rows.len() == 1 && rows[0].contains(&format!("visits {lost}")), "{rows:?}");
+    assert!(report.failures().any(|it| it.id == "DemoOffice/ids-given-again"));
 }
+on_both_databases!(a_lost_visit_whose_id_was_given_again_before_the_reconciliation_is_named);
 
-on_both_databases! {
-    async fn a_moment_that_is_later_than_the_databases_hides_no_lost_booking(office) {
-        let (log, visit) = (end_of(&office, "log", "log_id").await, end_of(&office, "visits", "visit_id").await);
-        office.later(SignedDuration::from_hours(3));
-        book(&office, "09:00:00", "early-1").await;
-        office.later(SignedDuration::from_hours(2));
-        let too_late = office.later(SignedDuration::from_secs(90));
-        restore(&office, log, visit).await;
-        office.a_minute_later();
-        let report = office.reconcile(Some(too_late), None, false).await;
-        let rows = expect(&report, "DemoOffice/moment", Verdict::ByHand);
-        assert!(rows[0].contains("calls are lost since"), "{rows:?}");
-        let rows = expect(&report, "DemoOffice/writes", Verdict::ByHand);
-        assert_eq!(rows.len(), 1, "{rows:?}");
-    }
+async fn a_moment_that_is_later_than_the_databases_hides_no_lost_booking(office: Office) {
+    let (log, visit) = (end_of(&office, "log", "log_id").await, end_of(&office, "visits", "visit_id").await);
+    office.later(SignedDuration::from_hours(3));
+    book(&office, "09:00:00", "early-1").await;
+    office.later(SignedDuration::from_hours(2));
+    let too_late = office.later(SignedDuration::from_secs(90));
+    restore(&office, log, visit).await;
+    office.a_minute_later();
+    let report = office.reconcile(Some(too_late), None, false).await;
+    let rows = expect(&report, "DemoOffice/moment", Verdict::ByHand);
+    assert!(rows[0].contains("calls are lost since"), "{rows:?}");
+    let rows = expect(&report, "DemoOffice/writes", Verdict::ByHand);
+    assert_eq!(rows.len(), 1, "{rows:?}");
 }
+on_both_databases!(a_moment_that_is_later_than_the_databases_hides_no_lost_booking);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cant_be_mended_now_is_in_the_report_and_holds_up_nothing() {

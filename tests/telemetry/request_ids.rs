@@ -56,62 +56,59 @@ async fn queued(office: &Office) -> Vec<Value> {
     bodies.into_iter().map(|body| body["requestId"].clone()).collect()
 }
 
-on_both_databases! {
-    async fn a_booking_is_followed_by_its_request_id_to_the_partners_endpoint(office) {
-        let hook = sign_up(&office).await;
-        let logs = Logs::default();
-        let journey = async {
-            book(&office).await;
-            poll(&office).await;
-            hook.then(Answer::status(500));
-            assert_eq!(deliver(&office).await, 0);
-            office.set_time("2026-03-09T12:00:10Z");
-            let waiting = pipeline::queued(&office).await;
-            let [retry] = &waiting[..] else { panic!("{waiting:?}") };
-            webhook_fanout::deliver(&office.app, Lane::Fast, event(&[retry])).await;
-        };
-        journey.boxed_local().with_subscriber(logs.subscriber()).await;
-
-        let received = hook.received();
-        let sent: Vec<&str> = received.iter().map(|it| it.header("x-request-id")).collect();
-        assert_eq!(sent, [OWN, OWN], "the retry keeps it");
-        let deliveries = office.get("/v1/webhooks/deliveries").await;
-        assert_eq!(deliveries.expect(200)["data"][0]["requestId"], OWN);
-        let id = deliveries.body["data"][0]["id"].as_i64().unwrap();
-        let one = office.get(&format!("/v1/webhooks/deliveries/{id}")).await;
-        assert_eq!(one.expect(200)["data"]["requestId"], OWN);
-        let monitor = office.admin("GET", "/v1/admin/webhooks/monitor", None).await;
-        assert!(monitor.expect(200).to_string().contains(OWN), "administrators see it, too");
-        let lines = logs.lines();
-        let told: Vec<&str> = lines
-            .iter()
-            .filter(|line| line["requestId"] == OWN)
-            .map(|line| line["message"].as_str().unwrap())
-            .collect();
-        assert_eq!(told, ["call", "delivery attempted", "delivery attempted"]);
-    }
-}
-
-on_both_databases! {
-    async fn an_event_of_the_emr_has_the_id_of_the_poll_that_found_it(office) {
-        let hook = sign_up(&office).await;
-        office.sql("insert into log (table_name, action, record_id, logged_at) values ('patients', 'insert', 1001, '2026-03-09T12:00:00Z')").await;
+async fn a_booking_is_followed_by_its_request_id_to_the_partners_endpoint(office: Office) {
+    let hook = sign_up(&office).await;
+    let logs = Logs::default();
+    let journey = async {
+        book(&office).await;
         poll(&office).await;
-        deliver(&office).await;
-        assert_eq!(hook.received()[0].header("x-request-id"), POLL);
-    }
-}
+        hook.then(Answer::status(500));
+        assert_eq!(deliver(&office).await, 0);
+        office.set_time("2026-03-09T12:00:10Z");
+        let waiting = pipeline::queued(&office).await;
+        let [retry] = &waiting[..] else { panic!("{waiting:?}") };
+        webhook_fanout::deliver(&office.app, Lane::Fast, event(&[retry])).await;
+    };
+    journey.boxed_local().with_subscriber(logs.subscriber()).await;
 
-on_both_databases! {
-    async fn what_the_emr_writes_for_a_request_id_is_passed_on_only_if_it_is_one(office) {
-        sign_up(&office).await;
-        for id in ["'emr-request-1'", "'short'", "'John Doe, born 1987'", "''"] {
-            office.sql(&format!("insert into log (table_name, action, record_id, logged_at, request_id) values ('patients', 'insert', 1001, '2026-03-09T12:00:00Z', {id})")).await;
-        }
-        poll(&office).await;
-        assert_eq!(queued(&office).await, ["emr-request-1", POLL, POLL, POLL]);
-    }
+    let received = hook.received();
+    let sent: Vec<&str> = received.iter().map(|it| it.header("x-request-id")).collect();
+    assert_eq!(sent, [OWN, OWN], "the retry keeps it");
+    let deliveries = office.get("/v1/webhooks/deliveries").await;
+    assert_eq!(deliveries.expect(200)["data"][0]["requestId"], OWN);
+    let id = deliveries.body["data"][0]["id"].as_i64().unwrap();
+    let one = office.get(&format!("/v1/webhooks/deliveries/{id}")).await;
+    assert_eq!(one.expect(200)["data"]["requestId"], OWN);
+    let monitor = office.admin("GET", "/v1/admin/webhooks/monitor", None).await;
+    assert!(monitor.expect(200).to_string().contains(OWN), "administrators see it, too");
+    let lines = logs.lines();
+    let told: Vec<&str> = lines
+        .iter()
+        .filter(|line| line["requestId"] == OWN)
+        .map(|line| line["message"].as_str().unwrap())
+        .collect();
+    assert_eq!(told, ["call", "delivery attempted", "delivery attempted"]);
 }
+on_both_databases!(a_booking_is_followed_by_its_request_id_to_the_partners_endpoint);
+
+async fn an_event_of_the_emr_has_the_id_of_the_poll_that_found_it(office: Office) {
+    let hook = sign_up(&office).await;
+    office.sql("insert into log (table_name, action, record_id, logged_at) values ('patients', 'insert', 1001, '2026-03-09T12:00:00Z')").await;
+    poll(&office).await;
+    deliver(&office).await;
+    assert_eq!(hook.received()[0].header("x-request-id"), POLL);
+}
+on_both_databases!(an_event_of_the_emr_has_the_id_of_the_poll_that_found_it);
+
+async fn what_the_emr_writes_for_a_request_id_is_passed_on_only_if_it_is_one(office: Office) {
+    sign_up(&office).await;
+    for id in ["'emr-request-1'", "'short'", "'John Doe, born 1987'", "''"] {
+        office.sql(&format!("insert into log (table_name, action, record_id, logged_at, request_id) values ('patients', 'insert', 1001, '2026-03-09T12:00:00Z', {id})")).await;
+    }
+    poll(&office).await;
+    assert_eq!(queued(&office).await, ["emr-request-1", POLL, POLL, POLL]);
+}
+on_both_databases!(what_the_emr_writes_for_a_request_id_is_passed_on_only_if_it_is_one);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_id_that_is_no_text_costs_no_event() {

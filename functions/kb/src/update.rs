@@ -98,7 +98,7 @@ pub(crate) async fn update_article(
     if_match: IfMatch,
     Body(update): Body<Update<UpdateArticle>>,
 ) -> ApiResult<impl IntoResponse> {
-    let data = in_transaction!(catalog.db, ApiError, conn => {
+    let data = in_transaction!(catalog.db, ApiError, |conn| {
         let mut article = articles::lock(conn, id).await?.ok_or_else(|| update.of_nothing())?;
         let (read, before) = (ArticleBody::from(article.clone()), article.clone());
         let change = update.against(&read)?;

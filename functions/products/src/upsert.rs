@@ -51,7 +51,7 @@ pub(crate) async fn upsert_products(
     Once { body: bulk, key }: Once<Bulk>,
 ) -> ApiResult<JsonAnswer> {
     let keys = bulk.keys();
-    create_once!(catalog, key, conn => {
+    create_once!(catalog, key, |conn| {
         products::hold(conn).await?;
         let merged = Merged::new(&bulk, products::lock(conn, &keys).await?);
         let mut ids = products::insert(conn, &merged.new_products(), catalog.now).await?;

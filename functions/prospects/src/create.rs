@@ -76,17 +76,24 @@ pub(crate) async fn create_prospect(
     let today = tenant.now.to_zoned(tenant.db.time_zone().clone()).date();
     let image_refused = draft.image_refused(&tenant.app.hooks).await;
     unindexed_patients::index_before_search(&tenant.db).await;
-    let answer = create_once!(tenant, key, ("prospects.replay", "patient", |answer| answer.id("PatientID")), conn => {
-        let details = PatientDetails::from(draft.clone().check(conn, today, None, image_refused.as_deref()).await?);
-        let possible_duplicates = patients::possible_duplicates(conn, &details).await?;
-        let id = patients::insert(conn, &details, tenant.now).await?;
-        log::append(conn, "patients", "insert", id.get(), tenant.now, Some(&tenant.request_id)).await?;
-        audit::record(conn, &tenant.audit("prospects.create", "patient", &[id.get()])).await?;
-        let patient = patients::find(conn, id).await?.ok_or_else(ApiError::not_found)?;
-        let data = Prospect::of(conn, patient).await?;
-        let created = CreatedProspect { message: "Prospect created successfully", data, possible_duplicates };
-        JsonAnswer::new(StatusCode::CREATED, &created)
-    })?;
+    let answer = create_once!(
+        tenant,
+        key,
+        ("prospects.replay", "patient", |answer| answer.id("PatientID")),
+        |conn| {
+            let details =
+                PatientDetails::from(draft.clone().check(conn, today, None, image_refused.as_deref()).await?);
+            let possible_duplicates = patients::possible_duplicates(conn, &details).await?;
+            let id = patients::insert(conn, &details, tenant.now).await?;
+            log::append(conn, "patients", "insert", id.get(), tenant.now, Some(&tenant.request_id)).await?;
+            audit::record(conn, &tenant.audit("prospects.create", "patient", &[id.get()])).await?;
+            let patient = patients::find(conn, id).await?.ok_or_else(ApiError::not_found)?;
+            let data = Prospect::of(conn, patient).await?;
+            let created =
+                CreatedProspect { message: "Prospect created successfully", data, possible_duplicates };
+            JsonAnswer::new(StatusCode::CREATED, &created)
+        }
+    )?;
     Ok(located(&tenant, answer))
 }
 

@@ -50,7 +50,7 @@ pub(crate) async fn update_prospect(
         Some(image) => image.refused(&tenant.app.hooks).await,
         None => None,
     };
-    let data = in_transaction!(tenant.db, ApiError, conn => {
+    let data = in_transaction!(tenant.db, ApiError, |conn| {
         let mut patient = patients::lock(conn, id).await?.ok_or_else(ApiError::not_found)?;
         let before = Prospect::of(conn, patient.clone()).await?;
         let draft = update.against(&before)?;

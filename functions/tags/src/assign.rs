@@ -46,7 +46,7 @@ pub(crate) async fn assign_tag(
     PathId(id): PathId<PatientId>,
     Once { body, key }: Once<AssignTag>,
 ) -> ApiResult<JsonAnswer> {
-    create_once!(tenant, key, ("tags.replay", "patient", |answer| answer.id("PatientID")), conn => {
+    create_once!(tenant, key, ("tags.replay", "patient", |answer| answer.id("PatientID")), |conn| {
         patients::lock(conn, id).await?.ok_or_else(ApiError::not_found)?;
         tags::exists(conn, body.tag_id).await?.then_some(()).ok_or_else(ApiError::not_found)?;
         let new = tags::assign(conn, id, body.tag_id).await?;

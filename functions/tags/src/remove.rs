@@ -30,7 +30,7 @@ pub(crate) async fn remove_tag(
     tenant: Tenant<scope::Prospects>,
     PathPair(id, tag): PathPair<PatientId, TagId>,
 ) -> ApiResult<Message<TagsOfProspect>> {
-    let data = in_transaction!(tenant.db, ApiError, conn => {
+    let data = in_transaction!(tenant.db, ApiError, |conn| {
         patients::lock(conn, id).await?.ok_or_else(ApiError::not_found)?;
         tags::exists(conn, tag).await?.then_some(()).ok_or_else(ApiError::not_found)?;
         let removed = tags::remove(conn, id, tag).await?;
@@ -56,7 +56,7 @@ pub(crate) async fn remove_all_tags(
     tenant: Tenant<scope::Prospects>,
     PathId(id): PathId<PatientId>,
 ) -> ApiResult<Message<TagsOfProspect>> {
-    let data = in_transaction!(tenant.db, ApiError, conn => {
+    let data = in_transaction!(tenant.db, ApiError, |conn| {
         patients::lock(conn, id).await?.ok_or_else(ApiError::not_found)?;
         let removed = tags::remove_all(conn, id).await?;
         finish(&tenant, conn, id, "tags.remove-all", removed > 0).await

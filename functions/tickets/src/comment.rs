@@ -62,7 +62,7 @@ pub(crate) async fn comment_on_ticket(
 ) -> ApiResult<impl IntoResponse> {
     let author = body.author.map_or_else(|| tenant.caller.partner.clone(), Into::into);
     let text = body.comment.0;
-    let answer = create_once!(tenant, key, ("tickets.replay", "ticket", |_answer| Some(id.get())), conn => {
+    let answer = create_once!(tenant, key, ("tickets.replay", "ticket", |_answer| Some(id.get())), |conn| {
         tickets::lock(conn, id).await?.ok_or_else(ApiError::not_found)?;
         let comment_id = tickets::comment(conn, id, &text, &author, tenant.now).await?;
         log::append(conn, "tickets", "update", id.get(), tenant.now, Some(&tenant.request_id)).await?;

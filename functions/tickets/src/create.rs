@@ -72,14 +72,15 @@ pub(crate) async fn create_ticket(
         priority: body.priority.unwrap_or(TicketPriority::Normal),
         assignee: body.assignee.map(Into::into),
     };
-    let answer = create_once!(tenant, key, ("tickets.replay", "ticket", |answer| answer.id("TicketID")), conn => {
-        let id = tickets::insert(conn, &details, tenant.now).await?;
-        log::append(conn, "tickets", "insert", id.get(), tenant.now, Some(&tenant.request_id)).await?;
-        audit::record(conn, &tenant.audit("tickets.create", "ticket", &[id.get()])).await?;
-        let ticket = tickets::find(conn, id).await?.ok_or_else(ApiError::not_found)?;
-        let data = TicketBody::from(ticket);
-        JsonAnswer::new(StatusCode::CREATED, &Message { message: "Ticket created successfully", data })
-    })?;
+    let answer =
+        create_once!(tenant, key, ("tickets.replay", "ticket", |answer| answer.id("TicketID")), |conn| {
+            let id = tickets::insert(conn, &details, tenant.now).await?;
+            log::append(conn, "tickets", "insert", id.get(), tenant.now, Some(&tenant.request_id)).await?;
+            audit::record(conn, &tenant.audit("tickets.create", "ticket", &[id.get()])).await?;
+            let ticket = tickets::find(conn, id).await?.ok_or_else(ApiError::not_found)?;
+            let data = TicketBody::from(ticket);
+            JsonAnswer::new(StatusCode::CREATED, &Message { message: "Ticket created successfully", data })
+        })?;
     let data = answer.data();
     let location = format!("/v1/{}/ticket/{}", tenant.db.practicepass(), data["TicketID"]);
     Ok(([(LOCATION, location), (ETAG, etag(&data))], answer).into_response())

@@ -99,7 +99,7 @@ pub(crate) async fn update_ticket(
     if_match: IfMatch,
     Body(update): Body<Update<UpdateTicket>>,
 ) -> ApiResult<impl IntoResponse> {
-    let data = in_transaction!(tenant.db, ApiError, conn => {
+    let data = in_transaction!(tenant.db, ApiError, |conn| {
         let ticket = tickets::lock(conn, id).await?.ok_or_else(|| update.of_nothing())?;
         let (before, limit) = comments_sent(&update);
         let stored = TicketWithComments::of(conn, ticket.clone(), before, limit).await?.data;

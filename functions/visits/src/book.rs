@@ -121,30 +121,31 @@ pub(crate) async fn book_visit(
     if key.of(&tenant.caller).is_none() {
         check_bookable(&mut tenant.db.connection().await?, &tenant, &request, &[]).await?;
     }
-    let answer = create_once!(tenant, key, ("visits.replay", "visit", |answer| answer.id("VisitID")), conn => {
-        let mut rooms = visits::RoomSearch::default();
-        let (id, appointment) = loop {
-            let room = check_bookable_locked(conn, &tenant, &request, &mut rooms).await?;
-            let appointment = request.times.with(request.provider, room);
-            let visit = visits::NewVisit {
-                patient: body.patient_id,
-                visit_type: request.visit_type,
-                complaint: body.complaint.as_ref().map(|it| it.0.as_str()),
-                notes: body.notes.as_ref().map(|it| it.0.as_str()),
-                appointment,
-                at: tenant.now,
+    let answer =
+        create_once!(tenant, key, ("visits.replay", "visit", |answer| answer.id("VisitID")), |conn| {
+            let mut rooms = visits::RoomSearch::default();
+            let (id, appointment) = loop {
+                let room = check_bookable_locked(conn, &tenant, &request, &mut rooms).await?;
+                let appointment = request.times.with(request.provider, room);
+                let visit = visits::NewVisit {
+                    patient: body.patient_id,
+                    visit_type: request.visit_type,
+                    complaint: body.complaint.as_ref().map(|it| it.0.as_str()),
+                    notes: body.notes.as_ref().map(|it| it.0.as_str()),
+                    appointment,
+                    at: tenant.now,
+                };
+                match visits::insert(conn, &visit).await {
+                    Ok(id) => break (id, appointment),
+                    Err(error) if rooms.leave(conn, room, &error).await? => (),
+                    Err(error) => return Err(refused_by_database(error)),
+                }
             };
-            match visits::insert(conn, &visit).await {
-                Ok(id) => break (id, appointment),
-                Err(error) if rooms.leave(conn, room, &error).await? => (),
-                Err(error) => return Err(refused_by_database(error)),
-            }
-        };
-        log::append(conn, "visits", "insert", id.0, tenant.now, Some(&tenant.request_id)).await?;
-        audit::record(conn, &tenant.audit("visits.book", "visit", &[id.0])).await?;
-        let data = BookedVisit::new(id, body.patient_id, visit_type.clone(), &appointment);
-        JsonAnswer::new(StatusCode::CREATED, &Message { message: "Visit booked successfully", data })
-    })?;
+            log::append(conn, "visits", "insert", id.0, tenant.now, Some(&tenant.request_id)).await?;
+            audit::record(conn, &tenant.audit("visits.book", "visit", &[id.0])).await?;
+            let data = BookedVisit::new(id, body.patient_id, visit_type.clone(), &appointment);
+            JsonAnswer::new(StatusCode::CREATED, &Message { message: "Visit booked successfully", data })
+        })?;
     let location = format!("/v1/{}/visits/{}", tenant.db.practicepass(), answer.data()["VisitID"]);
     Ok(([(LOCATION, location)], answer))
 }

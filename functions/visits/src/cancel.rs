@@ -31,7 +31,7 @@ pub(crate) async fn cancel_visit(
     PathId(id): PathId<VisitId>,
     _: NoBody,
 ) -> ApiResult<Message<VisitBody>> {
-    let visit = in_transaction!(tenant.db, ApiError, conn => {
+    let visit = in_transaction!(tenant.db, ApiError, |conn| {
         let cancelled = visits::cancel(conn, id, tenant.now).await?;
         let visit = visits::find(conn, id).await?.ok_or_else(ApiError::not_found)?;
         if !cancelled {

@@ -71,7 +71,7 @@ pub(crate) async fn reschedule_visit(
     PathId(id): PathId<VisitId>,
     Body(body): Body<RescheduleVisit>,
 ) -> ApiResult<Message<VisitBody>> {
-    let visit = in_transaction!(tenant.db, ApiError, conn => {
+    let visit = in_transaction!(tenant.db, ApiError, |conn| {
         visits::lock_visit(conn, id).await?;
         let visit = visits::find(conn, id).await?.ok_or_else(ApiError::not_found)?;
         if !visit.status.open() {

@@ -170,7 +170,7 @@ async fn write_once(
     rows: &str,
     sequences: &'static str,
 ) -> tenant::Result<()> {
-    in_transaction!(db, tenant::Error, conn => {
+    in_transaction!(db, tenant::Error, |conn| {
         match conn {
             Conn::Sqlite(connection) => {
                 if !sqlx::query_scalar(is_filled).fetch_one(&mut **connection).await? {

@@ -76,7 +76,7 @@ async fn write(
     records: &[i64],
     numbers: std::ops::Range<usize>,
 ) -> tenant::Result<()> {
-    in_transaction!(db, tenant::Error, conn => {
+    in_transaction!(db, tenant::Error, |conn| {
         for number in numbers.clone() {
             let action = if number % 3 == 0 { "insert" } else { "update" };
             let record = records[number % records.len()];

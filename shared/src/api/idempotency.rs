@@ -187,7 +187,7 @@ pub async fn once(
 
 /// Runs code and stores the idempotency record in one transaction of the practice's database.
 ///
-/// `create_once!(tenant, key, conn => { …; JsonAnswer::new(StatusCode::CREATED, &body) })` is an
+/// `create_once!(tenant, key, |conn| { …; JsonAnswer::new(StatusCode::CREATED, &body) })` is an
 /// `ApiResult<JsonAnswer>`. Only successes are stored. Work that would fail because the first request
 /// succeeded must be inside the block, not before it.
 ///
@@ -196,20 +196,20 @@ pub async fn once(
 /// `("prospects.replay", "patient", |it| it.id("PatientID"))`.
 #[macro_export]
 macro_rules! create_once {
-    ($tenant:expr, $key:expr, $conn:ident => $work:expr) => {
-        $crate::create_once!(@ $tenant, $key, _, _ => Ok(()), $conn => $work)
+    ($tenant:expr, $key:expr, |$conn:ident| $work:expr) => {
+        $crate::create_once!(@ $tenant, $key, _, |_| Ok(()), |$conn| $work)
     };
-    ($tenant:expr, $key:expr, ($action:literal, $entity:literal, |$answer:ident| $id:expr), $conn:ident => $work:expr) => {
-        $crate::create_once!(@ $tenant, $key, replayed, connection => {
+    ($tenant:expr, $key:expr, ($action:literal, $entity:literal, |$answer:ident| $id:expr), |$conn:ident| $work:expr) => {
+        $crate::create_once!(@ $tenant, $key, replayed, |connection| {
             let $answer: &$crate::api::JsonAnswer = replayed;
             let ids: Vec<i64> = Option::<i64>::into_iter($id).collect();
             $crate::tenant::audit::record(connection, &$tenant.audit($action, $entity, &ids)).await
-        }, $conn => $work)
+        }, |$conn| $work)
     };
-    (@ $tenant:expr, $key:expr, $replayed:pat, $again:pat => $audit:expr, $conn:ident => $work:expr) => {{
+    (@ $tenant:expr, $key:expr, $replayed:pat, |$again:pat_param| $audit:expr, |$conn:ident| $work:expr) => {{
         let tenant = &$tenant;
         let key: Option<$crate::tenant::idempotency::RequestKey> = $key.of(&tenant.caller);
-        $crate::in_transaction!(tenant.db, $crate::api::ApiError, connection => {
+        $crate::in_transaction!(tenant.db, $crate::api::ApiError, |connection| {
             if let Some(key) = &key {
                 if !$crate::tenant::idempotency::claim(connection, key).await? {
                     return Err($crate::api::JsonAnswer::in_progress());
@@ -226,7 +226,9 @@ macro_rules! create_once {
             }
             let answer: $crate::api::JsonAnswer = {
                 let $conn: &mut $crate::tenant::Conn = &mut *connection;
-                async { $work }.await?
+                #[allow(unused_braces, reason = "rustfmt puts a long body into braces")]
+                let work = async { $work };
+                work.await?
             };
             if let Some(key) = &key {
                 let expires_at = tenant.now + $crate::api::IDEMPOTENCY_TTL;

@@ -84,16 +84,23 @@ macro_rules! short_columns {
 }
 
 pub async fn find(conn: &mut Conn, id: ArticleId) -> Result<Option<Article>> {
-    let row: Option<Read<Article>> = on!(&mut *conn, c => sqlx::query_as(concat!(
-        "select kb_id, ", short!("article", 100000), ", ", short_columns!(), " from kb_articles where kb_id = $1",
-    )).bind(id).fetch_optional(c).await)?;
+    let row: Option<Read<Article>> = on!(&mut *conn, |c| sqlx::query_as(concat!(
+        "select kb_id, ",
+        short!("article", 100000),
+        ", ",
+        short_columns!(),
+        " from kb_articles where kb_id = $1",
+    ))
+    .bind(id)
+    .fetch_optional(c)
+    .await)?;
     Ok(row.and_then(|row| row.accept(conn)))
 }
 
 /// The same as [`find`], and locks the row until the transaction ends.
 pub async fn lock(conn: &mut Conn, id: ArticleId) -> Result<Option<Article>> {
     if let Conn::Postgres(connection) = conn {
-        round_trip!(connection, c => {
+        round_trip!(connection, |c| {
             sqlx::query("select 1 from kb_articles where kb_id = $1 for update").bind(id).execute(c).await
         })?;
     }
@@ -102,7 +109,7 @@ pub async fn lock(conn: &mut Conn, id: ArticleId) -> Result<Option<Article>> {
 
 /// Writes the columns that changed. Others stay as the EMR wrote them, including unreadable ones.
 pub async fn update(conn: &mut Conn, (before, article): (&Article, &Article), now: Timestamp) -> Result<()> {
-    on!(conn, c => sqlx::query(
+    on!(conn, |c| sqlx::query(
         "update kb_articles set title = case when $9 then $1 else title end,
                 article = case when $10 then $2 else article end,
                 category = case when $11 then $3 else category end,
@@ -126,7 +133,9 @@ pub async fn update(conn: &mut Conn, (before, article): (&Article, &Article), no
     .bind(article.kind != before.kind)
     .bind(article.tags != before.tags)
     .bind(article.active != before.active)
-    .execute(c).await.map(|_| ()))?;
+    .execute(c)
+    .await
+    .map(|_| ()))?;
     Ok(())
 }
 
@@ -134,7 +143,7 @@ pub async fn update(conn: &mut Conn, (before, article): (&Article, &Article), no
 pub async fn count(conn: &mut Conn, filter: &Filter) -> Result<i64> {
     let (clause, values) = filtered(conn, filter);
     let statement = format!("select count(*) from kb_articles {clause}");
-    Ok(on!(conn, c => {
+    Ok(on!(conn, |c| {
         let query = sqlx::query_scalar(AssertSqlSafe(statement));
         values.iter().fold(query, sqlx::query::QueryScalar::bind).fetch_one(c).await
     })?)
@@ -151,7 +160,7 @@ pub async fn page(conn: &mut Conn, filter: &Filter, limit: i64, offset: i64) -> 
         values.len() + 1,
         values.len() + 2,
     );
-    let rows: Vec<Read<Article>> = on!(&mut *conn, c => {
+    let rows: Vec<Read<Article>> = on!(&mut *conn, |c| {
         let query = sqlx::query_as(AssertSqlSafe(statement));
         let query = values.iter().fold(query, sqlx::query::QueryAs::bind);
         query.bind(limit).bind(offset).fetch_all(c).await

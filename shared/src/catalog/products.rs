@@ -175,7 +175,7 @@ impl Listed {
 /// allows only one writer anyway.
 pub async fn hold(conn: &mut Conn) -> Result<()> {
     if let Conn::Postgres(connection) = conn {
-        round_trip!(connection, c => {
+        round_trip!(connection, |c| {
             sqlx::query("select pg_advisory_xact_lock(hashtextextended('products', 0))").execute(c).await
         })?;
     }
@@ -211,9 +211,12 @@ async fn lock_some(conn: &mut Conn, keys: &[&Key]) -> Result<Vec<Listed>> {
         places.join(", "),
         lock,
     );
-    let products: Vec<Read<Listed>> = on!(&mut *conn, c => {
+    let products: Vec<Read<Listed>> = on!(&mut *conn, |c| {
         let select = sqlx::query_as(AssertSqlSafe(statement)).persistent(false);
-        keys.iter().fold(select, |select, (vendor, product)| select.bind(vendor).bind(product)).fetch_all(c).await
+        keys.iter()
+            .fold(select, |select, (vendor, product)| select.bind(vendor).bind(product))
+            .fetch_all(c)
+            .await
     })?;
     Ok(accept_all(conn, products))
 }
@@ -249,7 +252,7 @@ async fn insert_some(conn: &mut Conn, products: &[&Product], now: Timestamp) -> 
         ),
         places(products.len(), COLUMNS, &more),
     );
-    Ok(on!(conn, c => {
+    Ok(on!(conn, |c| {
         let insert = sqlx::query_scalar(AssertSqlSafe(statement)).persistent(false).bind(now.to_sqlx());
         products.iter().fold(insert, |insert, product| bind_product!(insert, product)).fetch_all(c).await
     })?)
@@ -285,11 +288,13 @@ pub async fn update(
         assignments.join(", "),
         places(products.len(), COLUMNS + 1, ""),
     );
-    Ok(on!(conn, c => {
+    Ok(on!(conn, |c| {
         let update = sqlx::query_scalar(AssertSqlSafe(statement)).persistent(false).bind(now.to_sqlx());
         products
             .iter()
-            .fold(update, |update, (before, after)| bind_product!(update, after).bind(before.changed_columns(after)))
+            .fold(update, |update, (before, after)| {
+                bind_product!(update, after).bind(before.changed_columns(after))
+            })
             .fetch_all(c)
             .await
     })?)
@@ -309,7 +314,7 @@ fn places(rows: usize, columns: usize, more: &str) -> String {
 pub async fn count(conn: &mut Conn, filter: &Filter) -> Result<i64> {
     let (clause, values) = filtered(conn, filter);
     let statement = format!("select count(*) from products {clause}");
-    Ok(on!(conn, c => {
+    Ok(on!(conn, |c| {
         let query = sqlx::query_scalar(AssertSqlSafe(statement));
         values.iter().fold(query, sqlx::query::QueryScalar::bind).fetch_one(c).await
     })?)
@@ -328,7 +333,7 @@ pub async fn page(conn: &mut Conn, filter: &Filter, limit: i64, offset: i64) -> 
         values.len() + 1,
         values.len() + 2,
     );
-    let rows: Vec<Read<Listed>> = on!(&mut *conn, c => {
+    let rows: Vec<Read<Listed>> = on!(&mut *conn, |c| {
         let query = sqlx::query_as(AssertSqlSafe(statement));
         let query = values.iter().fold(query, sqlx::query::QueryAs::bind);
         query.bind(limit).bind(offset).fetch_all(c).await

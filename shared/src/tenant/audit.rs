@@ -24,7 +24,7 @@ pub struct AuditEntry<'a> {
 /// Inserts one row, regardless of how many records the access touched.
 pub async fn record(conn: &mut Conn, entry: &AuditEntry<'_>) -> Result<()> {
     let ids: Vec<String> = entry.ids.iter().map(i64::to_string).collect();
-    on!(conn, c => sqlx::query(
+    on!(conn, |c| sqlx::query(
         "insert into audit_log (at, request_id, key_id, partner_id, action, entity, entity_ids)
          values ($1, $2, $3, $4, $5, $6, $7)",
     )
@@ -35,6 +35,8 @@ pub async fn record(conn: &mut Conn, entry: &AuditEntry<'_>) -> Result<()> {
     .bind(entry.action)
     .bind(entry.entity)
     .bind(ids.join(","))
-    .execute(c).await.map(|_| ()))?;
+    .execute(c)
+    .await
+    .map(|_| ()))?;
     Ok(())
 }

@@ -100,7 +100,7 @@ impl Bridge {
             return Ok(None);
         }
         let name: Option<String> =
-            on!(&mut conn, c => sqlx::query_scalar("select name from bridge").fetch_optional(c).await)?;
+            on!(&mut conn, |c| sqlx::query_scalar("select name from bridge").fetch_optional(c).await)?;
         let Some(name) = name else { return Ok(None) };
         let unknown = || Error::Registry(format!("it is attached by an unknown bridge, {name:?}"));
         Self::named(&name).map(Some).ok_or_else(unknown)
@@ -154,15 +154,17 @@ impl Bridge {
     }
 
     async fn install_from(&self, db: &TenantDb, emr: Option<&EmrAddress>) -> Result<()> {
-        crate::in_transaction!(db, Error, conn => {
+        crate::in_transaction!(db, Error, |conn| {
             self.run(conn, &[PATIENCE, self.tables]).await?;
             let missing = connect(conn, emr).await?;
             if !missing.is_empty() {
                 return Err(Error::Registry(missing.join("; ")));
             }
             self.run(conn, &[self.map, self.install]).await?;
-            on!(conn, c => sqlx::query("insert into bridge (name) values ($1) on conflict (singleton) do update set name = excluded.name")
-                .bind(self.name).execute(c).await.map(|_| ()))?;
+            on!(conn, |c| {
+                sqlx::query("insert into bridge (name) values ($1) on conflict (singleton) do update set name = excluded.name")
+                .bind(self.name).execute(c).await.map(|_| ())
+            })?;
             Ok(())
         })
     }
@@ -180,12 +182,12 @@ impl Bridge {
     }
 
     async fn read_plan(&self, conn: &mut Conn) -> Result<Plan> {
-        let grants: Vec<String> = on!(&mut *conn, c => sqlx::query_scalar(self.missing).fetch_all(c).await)?;
+        let grants: Vec<String> = on!(&mut *conn, |c| sqlx::query_scalar(self.missing).fetch_all(c).await)?;
         if !grants.is_empty() {
             return Ok(Plan { grants, patients: 0, events: 0 });
         }
         let (patients, events) =
-            on!(conn, c => sqlx::query_as("select patients, events from emr_size()").fetch_one(c).await)?;
+            on!(conn, |c| sqlx::query_as("select patients, events from emr_size()").fetch_one(c).await)?;
         Ok(Plan { grants, patients, events })
     }
 
@@ -194,14 +196,12 @@ impl Bridge {
     /// # Errors
     /// [`Error::Unavailable`], also while another program holds one of the EMR's tables.
     pub async fn remove(&self, db: &TenantDb) -> Result<()> {
-        crate::in_transaction!(db, Error, conn => {
-            self.run(conn, &[PATIENCE, self.remove]).await
-        })
+        crate::in_transaction!(db, Error, |conn| { self.run(conn, &[PATIENCE, self.remove]).await })
     }
 
     async fn run(&self, conn: &mut Conn, scripts: &[&'static str]) -> Result<()> {
         let script = AssertSqlSafe(scripts.concat());
-        on!(conn, c => sqlx::raw_sql(script).execute(c).await.map(|_| ()))?;
+        on!(conn, |c| sqlx::raw_sql(script).execute(c).await.map(|_| ()))?;
         Ok(())
     }
 
@@ -239,9 +239,14 @@ pub async fn load(
 ) -> Result<Progress> {
     let mut progress = Progress::default();
     loop {
-        let (compared, repaired, is_whole): (i64, i64, bool) = crate::in_transaction!(db, Error, conn => {
-            Ok(on!(conn, c => sqlx::query_as("select compared, repaired, is_whole from bridge_go_on($1, $2)")
-                .bind(BATCH).bind(is_first).fetch_one(c).await)?)
+        let (compared, repaired, is_whole): (i64, i64, bool) = crate::in_transaction!(db, Error, |conn| {
+            Ok(on!(conn, |c| sqlx::query_as(
+                "select compared, repaired, is_whole from bridge_go_on($1, $2)"
+            )
+            .bind(BATCH)
+            .bind(is_first)
+            .fetch_one(c)
+            .await)?)
         })?;
         progress.compared += compared;
         progress.repaired += repaired;
@@ -258,15 +263,23 @@ pub async fn load(
 /// As [`load`].
 pub async fn check(db: &TenantDb) -> Result<Vec<Finding>> {
     let mut conn = db.connection().await?;
-    let mut findings: Vec<Finding> = on!(&mut conn, c => sqlx::query_as("select finding, count, example from bridge_check()").fetch_all(c).await)?;
+    let mut findings: Vec<Finding> =
+        on!(&mut conn, |c| sqlx::query_as("select finding, count, example from bridge_check()")
+            .fetch_all(c)
+            .await)?;
     let turns: Vec<String> =
-        on!(&mut conn, c => sqlx::query_scalar("select unnest(bridge_turns())").fetch_all(c).await)?;
+        on!(&mut conn, |c| sqlx::query_scalar("select unnest(bridge_turns())").fetch_all(c).await)?;
     for turn in turns {
         let (mut kinds, mut after): (BTreeMap<String, (i64, i64)>, i64) = (BTreeMap::new(), -1);
         loop {
-            let page: Vec<(i64, Option<String>, i64, Option<i64>)> = on!(&mut conn, c => sqlx::query_as(
+            let page: Vec<(i64, Option<String>, i64, Option<i64>)> = on!(&mut conn, |c| sqlx::query_as(
                 "select last, kind, count, example from bridge_compare($1, $2, $3)",
-            ).bind(&turn).bind(after).bind(LOOK).fetch_all(c).await)?;
+            )
+            .bind(&turn)
+            .bind(after)
+            .bind(LOOK)
+            .fetch_all(c)
+            .await)?;
             let Some((last, ..)) = page.first() else { break };
             after = *last;
             for (_, kind, count, example) in page {
@@ -294,17 +307,24 @@ pub async fn catch_up(db: &TenantDb, mut goes_on: impl FnMut() -> bool) -> Resul
         return Ok(0);
     }
     let mut conn = db.connection().await?;
-    let is_attached: bool = on!(&mut conn, c => sqlx::query_scalar("select to_regprocedure('bridge_catch_up(bigint)') is not null")
-        .fetch_one(c).await)?;
+    let is_attached: bool = on!(&mut conn, |c| sqlx::query_scalar(
+        "select to_regprocedure('bridge_catch_up(bigint)') is not null"
+    )
+    .fetch_one(c)
+    .await)?;
     drop(conn);
     if !is_attached {
         return Ok(0);
     }
     let mut applied = 0;
     loop {
-        let some: Option<i64> = crate::in_transaction!(db, Error, conn => {
-            Ok(on!(conn, c => sqlx::query_scalar("select bridge_catch_up($1) where exists (select 1 from bridge_failures)")
-                .bind(CAUGHT_UP).fetch_optional(c).await)?)
+        let some: Option<i64> = crate::in_transaction!(db, Error, |conn| {
+            Ok(on!(conn, |c| sqlx::query_scalar(
+                "select bridge_catch_up($1) where exists (select 1 from bridge_failures)"
+            )
+            .bind(CAUGHT_UP)
+            .fetch_optional(c)
+            .await)?)
         })?;
         applied += some.unwrap_or(0);
         if some.is_none_or(|some| some < CAUGHT_UP) || !goes_on() {
@@ -319,8 +339,10 @@ pub async fn catch_up(db: &TenantDb, mut goes_on: impl FnMut() -> bool) -> Resul
 /// As [`load`].
 pub async fn is_due(db: &TenantDb, before: Timestamp) -> Result<bool> {
     let mut conn = db.connection().await?;
-    Ok(on!(&mut conn, c => sqlx::query_scalar("select coalesce(checked_at <= $1, true) from bridge")
-        .bind(before.to_sqlx()).fetch_one(c).await)?)
+    Ok(on!(&mut conn, |c| sqlx::query_scalar("select coalesce(checked_at <= $1, true) from bridge")
+        .bind(before.to_sqlx())
+        .fetch_one(c)
+        .await)?)
 }
 
 /// Records that an attached practice was compared with its EMR.
@@ -329,7 +351,11 @@ pub async fn is_due(db: &TenantDb, before: Timestamp) -> Result<bool> {
 /// As [`load`].
 pub async fn record_check(db: &TenantDb, at: Timestamp) -> Result<()> {
     let mut conn = db.connection().await?;
-    on!(&mut conn, c => sqlx::query("update bridge set checked_at = $1").bind(at.to_sqlx()).execute(c).await.map(|_| ()))?;
+    on!(&mut conn, |c| sqlx::query("update bridge set checked_at = $1")
+        .bind(at.to_sqlx())
+        .execute(c)
+        .await
+        .map(|_| ()))?;
     Ok(())
 }
 
@@ -338,8 +364,8 @@ pub async fn record_check(db: &TenantDb, at: Timestamp) -> Result<()> {
 /// # Errors
 /// As [`load`].
 pub async fn renew(db: &TenantDb) -> Result<i64> {
-    crate::in_transaction!(db, Error, conn => {
-        Ok(on!(conn, c => sqlx::query_scalar("select bridge_renew()").fetch_one(c).await)?)
+    crate::in_transaction!(db, Error, |conn| {
+        Ok(on!(conn, |c| sqlx::query_scalar("select bridge_renew()").fetch_one(c).await)?)
     })
 }
 
@@ -349,7 +375,7 @@ pub async fn renew(db: &TenantDb) -> Result<i64> {
 /// As [`load`].
 pub async fn try_out(db: &TenantDb) -> Result<Vec<String>> {
     let missing = undone(db, async |conn| {
-        Ok(on!(conn, c => sqlx::query_scalar("select bridge_trial()").fetch_all(c).await)?)
+        Ok(on!(conn, |c| sqlx::query_scalar("select bridge_trial()").fetch_all(c).await)?)
     })
     .await?;
     // A server of the EMR's own is no part of the transaction.
@@ -365,7 +391,8 @@ async fn undone<T>(db: &TenantDb, work: impl AsyncFnOnce(&mut Conn) -> Result<T>
     let result = match work(&mut transaction.conn).await {
         // The transaction that ends is an empty one.
         Ok(found) => {
-            let back = on!(&mut transaction.conn, c => sqlx::raw_sql("rollback; begin").execute(c).await.map(|_| ()));
+            let back =
+                on!(&mut transaction.conn, |c| sqlx::raw_sql("rollback; begin").execute(c).await.map(|_| ()));
             back.map(|()| found).map_err(Error::from)
         }
         Err(error) => Err(error),

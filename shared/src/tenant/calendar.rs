@@ -87,10 +87,13 @@ pub async fn read(conn: &mut Conn, zone: &TimeZone, query: &AvailabilityQuery<'_
 
 /// Returns the practice's grid, horizon and time zone, if the provider is active.
 async fn practice(conn: &mut Conn, provider: ProviderId) -> Result<Option<(i64, i64, Option<String>)>> {
-    let row: Option<Read<ActiveProvider>> = on!(&mut *conn, c => sqlx::query_as(
+    let row: Option<Read<ActiveProvider>> = on!(&mut *conn, |c| sqlx::query_as(
         "select p.provider_id, p.active, t.grid_minutes, t.horizon_days, t.time_zone
          from tenant_identity t cross join providers p where p.provider_id = $1",
-    ).bind(provider).fetch_optional(c).await)?;
+    )
+    .bind(provider)
+    .fetch_optional(c)
+    .await)?;
     Ok(row.and_then(|row| row.accept(conn)).map(|it| (it.grid_minutes, it.horizon_days, it.time_zone)))
 }
 
@@ -127,9 +130,8 @@ async fn hours(conn: &mut Conn, provider: ProviderId) -> Result<Vec<WorkingHours
         written(conn, "valid_from"),
         written(conn, "valid_to"),
     );
-    let rows: Vec<Read<WorkingHours>> = on!(&mut *conn, c => {
-        sqlx::query_as(AssertSqlSafe(statement)).bind(provider).fetch_all(c).await
-    })?;
+    let rows: Vec<Read<WorkingHours>> =
+        on!(&mut *conn, |c| { sqlx::query_as(AssertSqlSafe(statement)).bind(provider).fetch_all(c).await })?;
     Ok(accept_all(conn, rows))
 }
 
@@ -191,8 +193,12 @@ async fn exceptions(
     let statement = format!("{all} limit {}", MOST_ROWS + 1);
     // An exception that starts at the end of a day affects the next day.
     let (from, to) = (first.saturating_sub(1.day()), last.saturating_add(1.day()));
-    let rows: Vec<Read<Exception>> = on!(&mut *conn, c => sqlx::query_as(AssertSqlSafe(statement))
-        .bind(from.to_sqlx()).bind(to.to_sqlx()).bind(provider).fetch_all(c).await)?;
+    let rows: Vec<Read<Exception>> = on!(&mut *conn, |c| sqlx::query_as(AssertSqlSafe(statement))
+        .bind(from.to_sqlx())
+        .bind(to.to_sqlx())
+        .bind(provider)
+        .fetch_all(c)
+        .await)?;
     let (count, exceptions) = (rows.len(), accept_all(conn, rows));
     if count > MOST_ROWS || exceptions.iter().any(|it| matches!(it, Exception::AnyDay)) {
         // The exceptions that were not read may close any day.
@@ -292,7 +298,8 @@ async fn blocking(
     let from = instant_of_midnight(zone, first);
     let to = instant_of_midnight(zone, last.saturating_add(Span::new().days(1)));
     let on_unknown_days = on_unknown_days(conn);
-    let rows: Vec<BlockingRow> = on!(&mut *conn, c => sqlx::query_as(AssertSqlSafe(format!(
+    let rows: Vec<BlockingRow> = on!(&mut *conn, |c| {
+        sqlx::query_as(AssertSqlSafe(format!(
         "select cast({} as bigint) as part, cast(null as bigint) as id, v.provider_starts_at as starts_at, v.provider_ends_at as ends_at,
                 cast(coalesce(t.buffer_before, 0) as bigint) as buffer_before,
                 cast(coalesce(t.buffer_after, 0) as bigint) as buffer_after
@@ -335,7 +342,8 @@ async fn blocking(
     .bind(to)
     .bind(query.except)
     .bind(query.visit_type)
-    .fetch_all(c).await)?;
+    .fetch_all(c).await
+    })?;
     let mut busy = Vec::new();
     let mut in_rooms = Vec::new();
     if rows.len() > MOST_ROWS {

@@ -35,9 +35,10 @@ pub async fn practice(grant: &PracticeGrant, secret: &str) -> Result<Vec<String>
             return Ok(found);
         }
         step("checking which practice owns the database");
-        let owner: Option<String> = on!(&mut conn, c => sqlx::query_scalar(
-            "select ppass from tenant_identity where singleton = 1",
-        ).fetch_optional(c).await)?;
+        let owner: Option<String> =
+            on!(&mut conn, |c| sqlx::query_scalar("select ppass from tenant_identity where singleton = 1",)
+                .fetch_optional(c)
+                .await)?;
         if owner.is_some_and(|owner| owner != grant.practicepass().as_str()) {
             return Err(Error::WrongDatabase);
         }
@@ -133,10 +134,12 @@ impl Conn {
         if matches!(self, Self::Sqlite(_)) {
             return Ok("an SQLite file".to_owned());
         }
-        Ok(on!(self, c => sqlx::query_scalar(
+        Ok(on!(self, |c| {
+            sqlx::query_scalar(
             "select 'PostgreSQL ' || current_setting('server_version') || ', database ' || current_database() || ', role '
                  || current_user || ', ' || coalesce((select version from pg_stat_ssl where pid = pg_backend_pid()), 'no TLS')",
-        ).fetch_one(c).await)?)
+        ).fetch_one(c).await
+        })?)
     }
 
     async fn version_in_words(&mut self, newest: i64) -> Result<String> {

@@ -15,7 +15,7 @@ impl Conn {
                 "select tablename::text from pg_tables where schemaname in (current_schema(), 'partner_api')"
             }
         };
-        Ok(on!(self, c => sqlx::query_scalar(tables).fetch_all(c).await)?)
+        Ok(on!(self, |c| sqlx::query_scalar(tables).fetch_all(c).await)?)
     }
 
     /// Returns the names of all tables outside the practice's schema, except those of extensions.
@@ -36,7 +36,7 @@ impl Conn {
                  order by relname"
             }
         };
-        let tables: Vec<String> = on!(self, c => sqlx::query_scalar(tables).fetch_all(c).await)?;
+        let tables: Vec<String> = on!(self, |c| sqlx::query_scalar(tables).fetch_all(c).await)?;
         let is_there = |name: &str| tables.iter().any(|table| table == name);
         if is_there("products") && is_there("kb_articles") {
             return Err(Error::ConnectionString("its database is the catalog's".to_owned()));
@@ -54,7 +54,7 @@ impl Conn {
         let there = self.tables().await?;
         for table in tables.iter().filter(|table| there.iter().any(|it| it == *table)) {
             let question = AssertSqlSafe(format!("select exists (select 1 from {table})"));
-            if on!(&mut *self, c => sqlx::query_scalar(question).fetch_one(c).await)? {
+            if on!(&mut *self, |c| sqlx::query_scalar(question).fetch_one(c).await)? {
                 return Ok(true);
             }
         }
@@ -63,9 +63,9 @@ impl Conn {
 
     /// Returns the newest migration that was applied.
     pub(super) async fn schema_version(&mut self) -> Result<i64> {
-        Ok(on!(self, c => sqlx::query_scalar(
-            "select coalesce(max(version), 0) from _sqlx_migrations",
-        ).fetch_one(c).await)?)
+        Ok(on!(self, |c| sqlx::query_scalar("select coalesce(max(version), 0) from _sqlx_migrations",)
+            .fetch_one(c)
+            .await)?)
     }
 }
 

@@ -98,31 +98,41 @@ pub async fn append(
          returning log_id",
         free_id(conn, "log", "log_id"),
     );
-    Ok(
-        on!(conn, c => sqlx::query_scalar(AssertSqlSafe(statement)).bind(table_name).bind(action).bind(record_id).bind(at.to_sqlx()).bind(request_id).fetch_one(c).await)?,
-    )
+    Ok(on!(conn, |c| sqlx::query_scalar(AssertSqlSafe(statement))
+        .bind(table_name)
+        .bind(action)
+        .bind(record_id)
+        .bind(at.to_sqlx())
+        .bind(request_id)
+        .fetch_one(c)
+        .await)?)
 }
 
 /// The highest id that is visible; 0 when there is none above.
 pub async fn highest(conn: &mut Conn) -> Result<LogId> {
     let statement = "select coalesce(max(log_id), 0) from log where log_id > 0";
-    Ok(on!(conn, c => sqlx::query_scalar(statement).fetch_one(c).await)?)
+    Ok(on!(conn, |c| sqlx::query_scalar(statement).fetch_one(c).await)?)
 }
 
 /// Whether there is a row with this id or a lower one, above 0.
 pub async fn any_up_to(conn: &mut Conn, id: LogId) -> Result<bool> {
-    Ok(on!(conn, c => sqlx::query_scalar("select exists (select 1 from log where log_id between 1 and $1)")
-        .bind(id).fetch_one(c).await)?)
+    Ok(on!(conn, |c| sqlx::query_scalar("select exists (select 1 from log where log_id between 1 and $1)")
+        .bind(id)
+        .fetch_one(c)
+        .await)?)
 }
 
 /// How many rows have no id above 0, but no more than `most`, and the highest of their ids. No sequence begins there: such rows are not
 /// read.
 pub async fn without_ids(conn: &mut Conn, most: i64) -> Result<(u64, Option<LogId>)> {
-    let (rows, highest): (i64, Option<LogId>) = on!(conn, c => sqlx::query_as(
+    let (rows, highest): (i64, Option<LogId>) = on!(conn, |c| sqlx::query_as(
         "select count(*), max(log_id) from (
              select log_id from log where log_id <= 0 order by log_id desc limit $1
          ) as few",
-    ).bind(most).fetch_one(c).await)?;
+    )
+    .bind(most)
+    .fetch_one(c)
+    .await)?;
     Ok((rows.unsigned_abs(), highest))
 }
 
@@ -143,13 +153,20 @@ pub async fn missing_below(
     let old = format!(
         "select log_id from log where log_id <= $1 and {logged_at} <= {at} order by log_id desc limit 1"
     );
-    let old: Option<LogId> = on!(&mut *conn, c => sqlx::query_scalar(AssertSqlSafe(old))
-        .bind(newest).bind(since.to_sqlx()).fetch_optional(c).await)?;
-    let edge: Option<LogId> = on!(&mut *conn, c => sqlx::query_scalar(
+    let old: Option<LogId> = on!(&mut *conn, |c| sqlx::query_scalar(AssertSqlSafe(old))
+        .bind(newest)
+        .bind(since.to_sqlx())
+        .fetch_optional(c)
+        .await)?;
+    let edge: Option<LogId> = on!(&mut *conn, |c| sqlx::query_scalar(
         "select min(log_id) from (
              select log_id from log where log_id <= $1 order by log_id desc limit $2
          ) as newest",
-    ).bind(newest).bind(window).fetch_one(c).await)?;
+    )
+    .bind(newest)
+    .bind(window)
+    .fetch_one(c)
+    .await)?;
     let old = LogId(old.map_or(0, |old| old.0.max(0)));
     let after = LogId((edge.unwrap_or_default().0 - window).min(old.0).max(0));
     let mut ranges = gaps_between(conn, after, newest, after, limit).await?;
@@ -174,20 +191,33 @@ async fn gaps_between(
     limit: usize,
 ) -> Result<Vec<(LogId, LogId)>> {
     let rows = i64::try_from(limit).unwrap_or(i64::MAX);
-    Ok(on!(conn, c => sqlx::query_as(
+    Ok(on!(conn, |c| sqlx::query_as(
         "select previous + 1, log_id - 1 from (
              select log_id, coalesce(lag(log_id) over (order by log_id), $1) as previous
              from log where log_id > $1 and log_id <= $2
          ) as seen where log_id > previous + 1 and (log_id > $3 or log_id - previous > $4)
          order by log_id desc limit $5",
-    ).bind(after).bind(newest).bind(since).bind(WIDE).bind(rows).fetch_all(c).await)?)
+    )
+    .bind(after)
+    .bind(newest)
+    .bind(since)
+    .bind(WIDE)
+    .bind(rows)
+    .fetch_all(c)
+    .await)?)
 }
 
 /// Up to `limit` rows above `after`, lowest id first.
 pub async fn above(conn: &mut Conn, after: LogId, limit: i64) -> Result<Vec<LogRow>> {
-    Ok(on!(conn, c => sqlx::query_as(
-        concat!("select ", columns!(), " from log where log_id > $1 order by log_id limit $2"),
-    ).bind(after).bind(limit).fetch_all(c).await)?)
+    Ok(on!(conn, |c| sqlx::query_as(concat!(
+        "select ",
+        columns!(),
+        " from log where log_id > $1 order by log_id limit $2"
+    ),)
+    .bind(after)
+    .bind(limit)
+    .fetch_all(c)
+    .await)?)
 }
 
 /// About where the rows of `at` and later begin: no row with a lower id was logged as late, as far as ids follow time.
@@ -224,8 +254,14 @@ pub async fn logged_between(
         order("$4"),
     );
     // Only expressions of ours were put into the text.
-    Ok(on!(conn, c => sqlx::query_as(AssertSqlSafe(text))
-        .bind(first).bind(last).bind(from.to_sqlx()).bind(to.to_sqlx()).bind(limit).fetch_all(c).await)?)
+    Ok(on!(conn, |c| sqlx::query_as(AssertSqlSafe(text))
+        .bind(first)
+        .bind(last)
+        .bind(from.to_sqlx())
+        .bind(to.to_sqlx())
+        .bind(limit)
+        .fetch_all(c)
+        .await)?)
 }
 
 /// Up to `limit` rows with an id in one of the ranges (both ends included), lowest id first. At most a hundred ranges.
@@ -242,7 +278,7 @@ pub async fn within(conn: &mut Conn, ranges: &[(LogId, LogId)], limit: i64) -> R
         2 * ranges.len() + 1
     );
     // Only numbers of placeholders were put into the text.
-    Ok(on!(conn, c => {
+    Ok(on!(conn, |c| {
         let mut query = sqlx::query_as(sqlx::AssertSqlSafe(text));
         for (first, last) in ranges {
             query = query.bind(first).bind(last);
@@ -262,7 +298,7 @@ pub async fn count_within(conn: &mut Conn, ranges: &[(LogId, LogId)]) -> Result<
     };
     let text = (0..ranges.len()).map(count).collect::<Vec<_>>().join(" union all ");
     // Only numbers were put into the text.
-    let rows: Vec<(i64, i64)> = on!(conn, c => {
+    let rows: Vec<(i64, i64)> = on!(conn, |c| {
         let mut query = sqlx::query_as(sqlx::AssertSqlSafe(text));
         for (first, last) in ranges {
             query = query.bind(first).bind(last);

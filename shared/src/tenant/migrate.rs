@@ -62,13 +62,16 @@ pub async fn migrate(grant: &PracticeGrant, dsn: &str, time_zone: &str, now: Tim
     }
     schema().bring_up(&db, dsn).await?;
     step("checking which practice owns the database");
-    crate::in_transaction!(db, Error, conn => {
-        on!(&mut *conn, c => sqlx::query(
+    crate::in_transaction!(db, Error, |conn| {
+        on!(&mut *conn, |c| {
+            sqlx::query(
             "insert into tenant_identity (singleton, ppass) values (1, $1) on conflict (singleton) do nothing",
-        ).bind(grant.practicepass().as_str()).execute(c).await.map(|_| ()))?;
-        let owner: String = on!(conn, c => sqlx::query_scalar(
-            "select ppass from tenant_identity where singleton = 1",
-        ).fetch_one(c).await)?;
+        ).bind(grant.practicepass().as_str()).execute(c).await.map(|_| ())
+        })?;
+        let owner: String =
+            on!(conn, |c| sqlx::query_scalar("select ppass from tenant_identity where singleton = 1",)
+                .fetch_one(c)
+                .await)?;
         PracticePass::try_from(owner)
             .is_ok_and(|owner| &owner == grant.practicepass())
             .then_some(())
@@ -104,9 +107,11 @@ pub async fn give_defaults(db: &TenantDb, limits: ServerTimeouts) -> Result<bool
     ];
     let (database, roles): (String, Vec<(String, String)>) = {
         let mut conn = db.connection().await?;
-        let database: String = on!(&mut conn, c => sqlx::query_scalar("select current_database()::text")
-            .fetch_one(c).await)?;
-        let roles = on!(&mut conn, c => sqlx::query_as(
+        let database: String =
+            on!(&mut conn, |c| sqlx::query_scalar("select current_database()::text").fetch_one(c).await)?;
+        let roles =
+            on!(&mut conn, |c| {
+                sqlx::query_as(
             "select rolname::text, coalesce((select array_to_string(setconfig, ',') from pg_db_role_setting
                  where setdatabase = (select oid from pg_database where datname = current_database())
                  and setrole = r.oid), '')
@@ -116,7 +121,8 @@ pub async fn give_defaults(db: &TenantDb, limits: ServerTimeouts) -> Result<bool
                  where relowner = r.oid and relkind in ('r', 'p', 'f')
                    and nspname not in ('partner_api', 'information_schema') and nspname !~ '^pg_'
                    and not exists (select 1 from pg_depend where objid = c.oid and deptype = 'e'))",
-        ).fetch_all(c).await)?;
+        ).fetch_all(c).await
+            })?;
         (database.replace('"', "\"\""), roles)
     };
     let mut statements = Vec::new();
@@ -131,9 +137,9 @@ pub async fn give_defaults(db: &TenantDb, limits: ServerTimeouts) -> Result<bool
     }
     let mut given = Ok(!statements.is_empty());
     for statement in statements {
-        let changed = crate::in_transaction!(*db, Error, conn => {
+        let changed = crate::in_transaction!(*db, Error, |conn| {
             let statement = AssertSqlSafe(statement.clone());
-            on!(conn, c => sqlx::raw_sql(statement).execute(c).await.map(|_| ()))?;
+            on!(conn, |c| sqlx::raw_sql(statement).execute(c).await.map(|_| ()))?;
             Ok(())
         });
         // One of the two roles may be allowed to change its defaults when the other is not.

@@ -23,7 +23,7 @@ pub async fn replace(conn: &mut Conn, patients: &[(PatientId, BTreeSet<String>)]
     for table in ["patient_words", "unindexed_patients"] {
         let ids: Vec<String> = (1..=patients.len()).map(|number| format!("${number}")).collect();
         let statement = format!("delete from {table} where patient_id in ({})", ids.join(", "));
-        on!(&mut *conn, c => {
+        on!(&mut *conn, |c| {
             let delete = sqlx::query(AssertSqlSafe(statement));
             patients.iter().fold(delete, |delete, (id, _)| delete.bind(*id)).execute(c).await.map(|_| ())
         })?;
@@ -33,9 +33,13 @@ pub async fn replace(conn: &mut Conn, patients: &[(PatientId, BTreeSet<String>)]
         let values: Vec<String> =
             (0..rows.len()).map(|row| format!("(${}, ${})", 2 * row + 1, 2 * row + 2)).collect();
         let statement = format!("insert into patient_words (patient_id, word) values {}", values.join(", "));
-        on!(&mut *conn, c => {
+        on!(&mut *conn, |c| {
             let insert = sqlx::query(AssertSqlSafe(statement));
-            rows.iter().fold(insert, |insert, (id, word)| insert.bind(*id).bind(*word)).execute(c).await.map(|_| ())
+            rows.iter()
+                .fold(insert, |insert, (id, word)| insert.bind(*id).bind(*word))
+                .execute(c)
+                .await
+                .map(|_| ())
         })?;
     }
     Ok(())

@@ -329,16 +329,21 @@ impl FromColumns for Patient {
 
 /// Returns the patient, prospect or not.
 pub async fn find(conn: &mut Conn, id: PatientId) -> Result<Option<Patient>> {
-    let row: Option<Read<Patient>> = on!(&mut *conn, c => sqlx::query_as(concat!(
-        "select patient_id, ", whole_columns!(), ", created_at, updated_at from patients where patient_id = $1",
-    )).bind(id).fetch_optional(c).await)?;
+    let row: Option<Read<Patient>> = on!(&mut *conn, |c| sqlx::query_as(concat!(
+        "select patient_id, ",
+        whole_columns!(),
+        ", created_at, updated_at from patients where patient_id = $1",
+    ))
+    .bind(id)
+    .fetch_optional(c)
+    .await)?;
     Ok(row.and_then(|row| row.accept(conn)))
 }
 
 /// The same as [`find`], and locks the row until the transaction ends.
 pub async fn lock(conn: &mut Conn, id: PatientId) -> Result<Option<Patient>> {
     if let Conn::Postgres(connection) = conn {
-        round_trip!(connection, c => {
+        round_trip!(connection, |c| {
             sqlx::query("select 1 from patients where patient_id = $1 for update").bind(id).execute(c).await
         })?;
     }
@@ -357,7 +362,10 @@ pub async fn insert(conn: &mut Conn, details: &PatientDetails, now: Timestamp) -
         ),
         free_id(conn, "patients", "patient_id"),
     );
-    let id = on!(&mut *conn, c => bind_details!(sqlx::query_scalar(AssertSqlSafe(statement)), details).bind(now.to_sqlx()).fetch_one(c).await)?;
+    let id = on!(&mut *conn, |c| bind_details!(sqlx::query_scalar(AssertSqlSafe(statement)), details)
+        .bind(now.to_sqlx())
+        .fetch_one(c)
+        .await)?;
     patient_words::replace(conn, &[(id, details.words())]).await?;
     Ok(id)
 }
@@ -389,15 +397,26 @@ pub async fn update(
         "update patients set {}, updated_at = $34, version = version + 1 where patient_id = $35",
         assignments.join(", "),
     );
-    on!(&mut *conn, c => bind_details!(sqlx::query(AssertSqlSafe(statement)), after)
-        .bind(now.to_sqlx()).bind(id).bind(changed).execute(c).await.map(|_| ()))?;
+    on!(&mut *conn, |c| bind_details!(sqlx::query(AssertSqlSafe(statement)), after)
+        .bind(now.to_sqlx())
+        .bind(id)
+        .bind(changed)
+        .execute(c)
+        .await
+        .map(|_| ()))?;
     patient_words::replace(conn, &[(id, after.words())]).await
 }
 
 /// Marks the patient as changed after a change to related data, e.g. its tags.
 pub async fn touch(conn: &mut Conn, id: PatientId, now: Timestamp) -> Result<()> {
-    on!(conn, c => sqlx::query("update patients set updated_at = $1, version = version + 1 where patient_id = $2")
-        .bind(now.to_sqlx()).bind(id).execute(c).await.map(|_| ()))?;
+    on!(conn, |c| sqlx::query(
+        "update patients set updated_at = $1, version = version + 1 where patient_id = $2"
+    )
+    .bind(now.to_sqlx())
+    .bind(id)
+    .execute(c)
+    .await
+    .map(|_| ()))?;
     Ok(())
 }
 
@@ -430,7 +449,7 @@ impl Filter {
 /// Counts the patients that match the filter.
 pub async fn count(conn: &mut Conn, filter: &Filter) -> Result<i64> {
     let Statements { count, values, .. } = filter.statements(conn);
-    Ok(on!(conn, c => {
+    Ok(on!(conn, |c| {
         let query = sqlx::query_scalar(AssertSqlSafe(count));
         values.iter().fold(query, sqlx::query::QueryScalar::bind).fetch_one(c).await
     })?)
@@ -442,7 +461,7 @@ pub async fn count(conn: &mut Conn, filter: &Filter) -> Result<i64> {
 /// response limit.
 pub async fn page(conn: &mut Conn, filter: &Filter, limit: i64, offset: i64) -> Result<Vec<Patient>> {
     let Statements { page, values, .. } = filter.statements(conn);
-    let rows: Vec<Read<Patient>> = on!(&mut *conn, c => {
+    let rows: Vec<Read<Patient>> = on!(&mut *conn, |c| {
         let query = sqlx::query_as(AssertSqlSafe(page));
         let query = values.iter().fold(query, sqlx::query::QueryAs::bind);
         query.bind(limit).bind(offset).fetch_all(c).await
@@ -591,7 +610,7 @@ pub async fn possible_duplicates(conn: &mut Conn, details: &PatientDetails) -> R
         "select patient_id, {columns} from patients where patient_id in ({}) order by patient_id",
         found.join(" union "),
     );
-    let candidates: Vec<Read<Compared>> = on!(&mut *conn, c => {
+    let candidates: Vec<Read<Compared>> = on!(&mut *conn, |c| {
         let mut query = sqlx::query_as(AssertSqlSafe(statement));
         for word in &words {
             query = query.bind(word);

@@ -53,7 +53,7 @@ pub async fn list(conn: &mut Conn, limit: i64, offset: i64) -> Result<Vec<Provid
         columns!(),
         is_true(conn, "active"),
     );
-    let rows: Vec<Read<Provider>> = on!(&mut *conn, c => {
+    let rows: Vec<Read<Provider>> = on!(&mut *conn, |c| {
         sqlx::query_as(AssertSqlSafe(statement)).bind(limit).bind(offset).fetch_all(c).await
     })?;
     Ok(accept_all(conn, rows))
@@ -61,8 +61,13 @@ pub async fn list(conn: &mut Conn, limit: i64, offset: i64) -> Result<Vec<Provid
 
 /// Returns the provider, if active.
 pub async fn find(conn: &mut Conn, id: ProviderId) -> Result<Option<Provider>> {
-    let row: Option<Read<Provider>> = on!(&mut *conn, c => sqlx::query_as(concat!(
-        "select ", columns!(), " from providers where provider_id = $1",
-    )).bind(id).fetch_optional(c).await)?;
+    let row: Option<Read<Provider>> = on!(&mut *conn, |c| sqlx::query_as(concat!(
+        "select ",
+        columns!(),
+        " from providers where provider_id = $1",
+    ))
+    .bind(id)
+    .fetch_optional(c)
+    .await)?;
     Ok(row.and_then(|row| row.accept(conn)))
 }

@@ -148,8 +148,11 @@ pub async fn examine(db: &Database, question: &ExamineRequest) -> Result<Facts> 
     for ranges in ranges.chunks(AT_ONCE) {
         log_rows.extend(log::within(conn, ranges, i64::MAX).await?.iter().map(seen));
     }
-    let rows_above: i64 = on!(&mut *conn, c => sqlx::query_scalar("select count(*) from log where log_id > $1")
-        .bind(question.position).fetch_one(c).await)?;
+    let rows_above: i64 =
+        on!(&mut *conn, |c| sqlx::query_scalar("select count(*) from log where log_id > $1")
+            .bind(question.position)
+            .fetch_one(c)
+            .await)?;
     Ok(Facts {
         highest_log_id: log::highest(conn).await?,
         log_rows,
@@ -162,8 +165,11 @@ pub async fn examine(db: &Database, question: &ExamineRequest) -> Result<Facts> 
         ids_passed_at: ids_passed_at(conn, question.since).await?,
         ends: ends(conn).await?,
         records: records(conn, &question.records).await?,
-        schema_version: on!(&mut *conn, c => sqlx::query_scalar("select coalesce(max(version), 0) from _sqlx_migrations")
-            .fetch_one(c).await)?,
+        schema_version: on!(&mut *conn, |c| sqlx::query_scalar(
+            "select coalesce(max(version), 0) from _sqlx_migrations"
+        )
+        .fetch_one(c)
+        .await)?,
     })
 }
 
@@ -186,7 +192,7 @@ async fn calls(conn: &mut Conn, question: &ExamineRequest) -> Result<Vec<Audited
             places.join(", ")
         );
         // Only placeholder numbers are formatted into the SQL.
-        let rows: Vec<AuditedCall> = on!(&mut *conn, c => {
+        let rows: Vec<AuditedCall> = on!(&mut *conn, |c| {
             let mut query = sqlx::query_as(AssertSqlSafe(text)).bind(question.since.to_sqlx());
             for request_id in asked {
                 query = query.bind(*request_id);
@@ -199,15 +205,20 @@ async fn calls(conn: &mut Conn, question: &ExamineRequest) -> Result<Vec<Audited
 }
 
 async fn keys(conn: &mut Conn, since: Timestamp) -> Result<Vec<SeenKey>> {
-    Ok(on!(conn, c => sqlx::query_as(
+    Ok(on!(conn, |c| {
+        sqlx::query_as(
         "select distinct key_id, partner_id from audit_log where at >= $1 and key_id <> 'operator' order by key_id",
-    ).bind(since.to_sqlx()).fetch_all(c).await)?)
+    ).bind(since.to_sqlx()).fetch_all(c).await
+    })?)
 }
 
 async fn ids_passed_at(conn: &mut Conn, since: Timestamp) -> Result<Option<Timestamp>> {
-    let found: Option<jiff_sqlx::Timestamp> = on!(conn, c => sqlx::query_scalar(
+    let found: Option<jiff_sqlx::Timestamp> =
+        on!(conn, |c| {
+            sqlx::query_scalar(
         "select at from audit_log where at >= $1 and action = $2 and entity = 'ids' order by at desc limit 1",
-    ).bind(since.to_sqlx()).bind(AUDIT_ACTION).fetch_optional(c).await)?;
+    ).bind(since.to_sqlx()).bind(AUDIT_ACTION).fetch_optional(c).await
+        })?;
     Ok(found.map(jiff_sqlx::Timestamp::to_jiff))
 }
 
@@ -228,7 +239,10 @@ async fn overlaps(conn: &mut Conn, now: Timestamp) -> Result<i64> {
                and a.status not in {FREE} and b.status not in {FREE} and not a.overlap_allowed and not b.overlap_allowed and a.bound and b.bound"
         );
         // Only column names are formatted into the SQL.
-        let found: i64 = on!(&mut *conn, c => sqlx::query_scalar(AssertSqlSafe(text)).bind(now.as_second()).fetch_one(c).await)?;
+        let found: i64 = on!(&mut *conn, |c| sqlx::query_scalar(AssertSqlSafe(text))
+            .bind(now.as_second())
+            .fetch_one(c)
+            .await)?;
         pairs += found;
     }
     Ok(pairs)
@@ -244,9 +258,12 @@ struct KeptAnswer {
 }
 
 async fn stray_answers(conn: &mut Conn, now: Timestamp) -> Result<Vec<StrayAnswer>> {
-    let kept: Vec<KeptAnswer> = on!(&mut *conn, c => sqlx::query_as(
+    let kept: Vec<KeptAnswer> =
+        on!(&mut *conn, |c| {
+            sqlx::query_as(
         "select key_id, method, path, idempotency_key, response from idempotency_keys where expires_at > $1",
-    ).bind(now.as_second()).fetch_all(c).await)?;
+    ).bind(now.as_second()).fetch_all(c).await
+        })?;
     let mut strays = Vec::new();
     for answer in kept {
         let body: Value = serde_json::from_str(&answer.response).unwrap_or_default();
@@ -256,7 +273,7 @@ async fn stray_answers(conn: &mut Conn, now: Timestamp) -> Result<Vec<StrayAnswe
         let Some((table, column, id)) = named else { continue };
         // Only our own names are formatted into the SQL.
         let exists = AssertSqlSafe(format!("select exists (select 1 from {table} where {column} = $1)"));
-        let exists: bool = on!(&mut *conn, c => sqlx::query_scalar(exists).bind(id).fetch_one(c).await)?;
+        let exists: bool = on!(&mut *conn, |c| sqlx::query_scalar(exists).bind(id).fetch_one(c).await)?;
         if !exists {
             let KeptAnswer { key_id, method, path, idempotency_key, .. } = answer;
             strays.push(StrayAnswer {
@@ -272,13 +289,15 @@ async fn stray_answers(conn: &mut Conn, now: Timestamp) -> Result<Vec<StrayAnswe
 }
 
 async fn apply(db: &Database, question: &ExamineRequest, mend: &Mend) -> Result<()> {
-    in_transaction!(db, super::Error, conn => {
+    in_transaction!(db, super::Error, |conn| {
         if mend.answers {
             for stray in stray_answers(conn, question.now).await? {
-                on!(&mut *conn, c => sqlx::query(
+                on!(&mut *conn, |c| {
+                    sqlx::query(
                     "delete from idempotency_keys where key_id = $1 and method = $2 and path = $3 and idempotency_key = $4",
                 ).bind(&stray.key_id).bind(&stray.method).bind(&stray.path).bind(&stray.idempotency_key)
-                    .execute(c).await.map(|_| ()))?;
+                    .execute(c).await.map(|_| ())
+                })?;
             }
         }
         if mend.skip_ids > 0 {
@@ -317,7 +336,7 @@ async fn end(conn: &mut Conn, table: &str, column: &str) -> Result<i64> {
             format!("select coalesce((select seq from sqlite_sequence where name = '{table}'), 0)")
         }
     };
-    Ok(on!(conn, c => sqlx::query_scalar(AssertSqlSafe(text)).fetch_one(c).await)?)
+    Ok(on!(conn, |c| sqlx::query_scalar(AssertSqlSafe(text)).fetch_one(c).await)?)
 }
 
 /// Makes the ids of new rows start above `end`.
@@ -335,7 +354,7 @@ async fn begin_above(conn: &mut Conn, table: &str, column: &str, end: i64) -> Re
              update sqlite_sequence set seq = {end} where name = '{table}'"
         ),
     };
-    on!(conn, c => sqlx::raw_sql(AssertSqlSafe(text)).execute(c).await.map(|_| ()))?;
+    on!(conn, |c| sqlx::raw_sql(AssertSqlSafe(text)).execute(c).await.map(|_| ()))?;
     Ok(())
 }
 
@@ -344,9 +363,11 @@ async fn the_emr_gives_ids(conn: &mut Conn, table: &str) -> Result<bool> {
     if matches!(conn, Conn::Sqlite(_)) || !["visits", "patients"].contains(&table) {
         return Ok(false);
     }
-    Ok(
-        on!(conn, c => sqlx::query_scalar("select to_regprocedure('bridge_begin_above(text, bigint)') is not null").fetch_one(c).await)?,
+    Ok(on!(conn, |c| sqlx::query_scalar(
+        "select to_regprocedure('bridge_begin_above(text, bigint)') is not null"
     )
+    .fetch_one(c)
+    .await)?)
 }
 
 /// Returns those of the records that exist.
@@ -355,7 +376,7 @@ async fn records(conn: &mut Conn, asked: &BTreeSet<(String, i64)>) -> Result<BTr
     for (table, column, _) in RECORDS {
         for (_, id) in asked.iter().filter(|(name, _)| name == table) {
             let text = AssertSqlSafe(format!("select exists (select 1 from {table} where {column} = $1)"));
-            if on!(&mut *conn, c => sqlx::query_scalar(text).bind(id).fetch_one(c).await)? {
+            if on!(&mut *conn, |c| sqlx::query_scalar(text).bind(id).fetch_one(c).await)? {
                 found.insert((table.to_owned(), *id));
             }
         }
@@ -364,10 +385,16 @@ async fn records(conn: &mut Conn, asked: &BTreeSet<(String, i64)>) -> Result<BTr
 }
 
 async fn record(conn: &mut Conn, question: &ExamineRequest, mend: &Mend, entity: &str) -> Result<()> {
-    on!(conn, c => sqlx::query(
+    on!(conn, |c| sqlx::query(
         "insert into audit_log (at, request_id, key_id, partner_id, action, entity, entity_ids)
          values ($1, $2, 'operator', 'operator', $3, $4, '')",
-    ).bind(question.now.to_sqlx()).bind(&mend.request_id).bind(AUDIT_ACTION).bind(entity)
-        .execute(c).await.map(|_| ()))?;
+    )
+    .bind(question.now.to_sqlx())
+    .bind(&mend.request_id)
+    .bind(AUDIT_ACTION)
+    .bind(entity)
+    .execute(c)
+    .await
+    .map(|_| ()))?;
     Ok(())
 }

@@ -92,7 +92,7 @@ pub async fn prune_log(db: &Database, rows: &Prunable<'_>, most: u64) -> Result<
             let ids: Vec<String> = batch.old.iter().map(|id| id.0.to_string()).collect();
             // Only numbers are formatted into the SQL.
             let delete = AssertSqlSafe(format!("delete from log where log_id in ({})", ids.join(", ")));
-            on!(&mut conn, c => sqlx::raw_sql(delete).execute(c).await.map(|_| ()))?;
+            on!(&mut conn, |c| sqlx::raw_sql(delete).execute(c).await.map(|_| ()))?;
             deleted += ids.len() as u64;
         }
         let Some(last) = batch.last.filter(|_| !batch.is_end) else { break };
@@ -131,7 +131,7 @@ async fn read(conn: &mut super::Conn, after: LogId, rows: &Prunable<'_>, younger
 pub async fn prune_answers(db: &Database, now: Timestamp) -> Result<u64> {
     let mut conn = db.connection().await?;
     let now = now.as_second();
-    Ok(on!(&mut conn, c => {
+    Ok(on!(&mut conn, |c| {
         sqlx::query("delete from idempotency_keys where expires_at <= $1")
             .bind(now)
             .execute(c)

@@ -78,11 +78,11 @@ pub async fn index(db: &Database, source: SearchText, limit: Duration) -> Result
 async fn has_any(db: &Database, source: SearchText) -> Result<bool> {
     let statement = format!("select exists (select 1 from {} where search_text is null)", source.table);
     let mut conn = db.connection().await?;
-    Ok(on!(&mut conn, c => sqlx::query_scalar(AssertSqlSafe(statement)).fetch_one(c).await)?)
+    Ok(on!(&mut conn, |c| sqlx::query_scalar(AssertSqlSafe(statement)).fetch_one(c).await)?)
 }
 
 async fn index_some(db: &Database, source: SearchText) -> Result<usize> {
-    crate::in_transaction!(db, Error, conn => {
+    crate::in_transaction!(db, Error, |conn| {
         let rows = lock_some(conn, source).await?;
         if !rows.is_empty() {
             store(conn, source, &rows).await?;
@@ -98,7 +98,7 @@ async fn lock_some(conn: &mut Conn, source: SearchText) -> Result<Vec<Row>> {
     let statement = format!(
         "select {id} as id, substr({text}, 1, {longest}) as text from {table} where search_text is null order by {id} limit {at_once} {lock}"
     );
-    Ok(on!(conn, c => sqlx::query_as(AssertSqlSafe(statement)).fetch_all(c).await)?)
+    Ok(on!(conn, |c| sqlx::query_as(AssertSqlSafe(statement)).fetch_all(c).await)?)
 }
 
 async fn store(conn: &mut Conn, SearchText { table, id, .. }: SearchText, rows: &[Row]) -> Result<()> {
@@ -110,9 +110,13 @@ async fn store(conn: &mut Conn, SearchText { table, id, .. }: SearchText, rows: 
          update {table} set search_text = folded_text from folded where {table}.{id} = folded.id",
         values.join(", ")
     );
-    on!(conn, c => {
+    on!(conn, |c| {
         let update = sqlx::query(AssertSqlSafe(statement)).persistent(false);
-        rows.iter().fold(update, |update, row| update.bind(row.id).bind(fold(&row.text))).execute(c).await.map(|_| ())
+        rows.iter()
+            .fold(update, |update, row| update.bind(row.id).bind(fold(&row.text)))
+            .execute(c)
+            .await
+            .map(|_| ())
     })?;
     Ok(())
 }

@@ -70,22 +70,35 @@ macro_rules! columns {
 
 /// Returns up to `limit` tags of the practice after the first `offset`, by name.
 pub async fn list(conn: &mut Conn, limit: i64, offset: i64) -> Result<Vec<CountedTag>> {
-    let rows: Vec<Read<CountedTag>> = on!(&mut *conn, c => sqlx::query_as(concat!(
-        "select tag_id, ", columns!(), ",
+    let rows: Vec<Read<CountedTag>> = on!(&mut *conn, |c| sqlx::query_as(concat!(
+        "select tag_id, ",
+        columns!(),
+        ",
                 (select count(*) from patient_tags where patient_tags.tag_id = tags.tag_id) as patients
          from tags order by tags.name, tag_id limit $1 offset $2",
-    )).bind(limit).bind(offset).fetch_all(c).await)?;
+    ))
+    .bind(limit)
+    .bind(offset)
+    .fetch_all(c)
+    .await)?;
     Ok(accept_all(conn, rows))
 }
 
 /// Returns up to `limit` tags of the patient after the first `offset`, by name.
 pub async fn of_patient(conn: &mut Conn, id: PatientId, limit: i64, offset: i64) -> Result<Vec<CountedTag>> {
-    let rows: Vec<Read<CountedTag>> = on!(&mut *conn, c => sqlx::query_as(concat!(
-        "select tags.tag_id, ", columns!(), ",
+    let rows: Vec<Read<CountedTag>> = on!(&mut *conn, |c| sqlx::query_as(concat!(
+        "select tags.tag_id, ",
+        columns!(),
+        ",
                 (select count(*) from patient_tags others where others.tag_id = tags.tag_id) as patients
          from patient_tags join tags on tags.tag_id = patient_tags.tag_id
          where patient_tags.patient_id = $1 order by tags.name, tags.tag_id limit $2 offset $3",
-    )).bind(id).bind(limit).bind(offset).fetch_all(c).await)?;
+    ))
+    .bind(id)
+    .bind(limit)
+    .bind(offset)
+    .fetch_all(c)
+    .await)?;
     Ok(accept_all(conn, rows))
 }
 
@@ -109,7 +122,7 @@ pub async fn of_patients(conn: &mut Conn, ids: &[PatientId]) -> Result<Vec<Patie
         columns!(),
         places.join(", "),
     );
-    let rows: Vec<Read<PatientTag>> = on!(&mut *conn, c => {
+    let rows: Vec<Read<PatientTag>> = on!(&mut *conn, |c| {
         let select = sqlx::query_as(sqlx::AssertSqlSafe(statement));
         ids.iter().fold(select, |select, id| select.bind(*id)).fetch_all(c).await
     })?;
@@ -117,28 +130,39 @@ pub async fn of_patients(conn: &mut Conn, ids: &[PatientId]) -> Result<Vec<Patie
 }
 
 pub async fn exists(conn: &mut Conn, id: TagId) -> Result<bool> {
-    Ok(on!(conn, c => sqlx::query_scalar("select exists (select 1 from tags where tag_id = $1)")
-        .bind(id).fetch_one(c).await)?)
+    Ok(on!(conn, |c| sqlx::query_scalar("select exists (select 1 from tags where tag_id = $1)")
+        .bind(id)
+        .fetch_one(c)
+        .await)?)
 }
 
 /// Assigns the tag to the patient; `false` if the patient already had it.
 pub async fn assign(conn: &mut Conn, patient: PatientId, tag: TagId) -> Result<bool> {
-    let inserted: Option<i64> = on!(conn, c => sqlx::query_scalar(
+    let inserted: Option<i64> = on!(conn, |c| {
+        sqlx::query_scalar(
         "insert into patient_tags (patient_id, tag_id) values ($1, $2) on conflict do nothing returning tag_id",
-    ).bind(patient).bind(tag).fetch_optional(c).await)?;
+    ).bind(patient).bind(tag).fetch_optional(c).await
+    })?;
     Ok(inserted.is_some())
 }
 
 /// Removes the tag from the patient; `false` if the patient did not have it.
 pub async fn remove(conn: &mut Conn, patient: PatientId, tag: TagId) -> Result<bool> {
-    let removed: Option<i64> = on!(conn, c => sqlx::query_scalar(
+    let removed: Option<i64> = on!(conn, |c| sqlx::query_scalar(
         "delete from patient_tags where patient_id = $1 and tag_id = $2 returning tag_id",
-    ).bind(patient).bind(tag).fetch_optional(c).await)?;
+    )
+    .bind(patient)
+    .bind(tag)
+    .fetch_optional(c)
+    .await)?;
     Ok(removed.is_some())
 }
 
 /// Removes all tags from the patient; returns their number.
 pub async fn remove_all(conn: &mut Conn, patient: PatientId) -> Result<u64> {
-    Ok(on!(conn, c => sqlx::query("delete from patient_tags where patient_id = $1")
-        .bind(patient).execute(c).await.map(|done| done.rows_affected()))?)
+    Ok(on!(conn, |c| sqlx::query("delete from patient_tags where patient_id = $1")
+        .bind(patient)
+        .execute(c)
+        .await
+        .map(|done| done.rows_affected()))?)
 }

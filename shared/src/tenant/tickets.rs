@@ -143,16 +143,21 @@ macro_rules! columns {
 }
 
 pub async fn find(conn: &mut Conn, id: TicketId) -> Result<Option<Ticket>> {
-    let row: Option<Read<Ticket>> = on!(&mut *conn, c => sqlx::query_as(concat!(
-        "select ", columns!(20000), " from tickets where ticket_id = $1",
-    )).bind(id).fetch_optional(c).await)?;
+    let row: Option<Read<Ticket>> = on!(&mut *conn, |c| sqlx::query_as(concat!(
+        "select ",
+        columns!(20000),
+        " from tickets where ticket_id = $1",
+    ))
+    .bind(id)
+    .fetch_optional(c)
+    .await)?;
     Ok(row.and_then(|row| row.accept(conn)))
 }
 
 /// The same as [`find`], and locks the row until the transaction ends.
 pub async fn lock(conn: &mut Conn, id: TicketId) -> Result<Option<Ticket>> {
     if let Conn::Postgres(connection) = conn {
-        round_trip!(connection, c => {
+        round_trip!(connection, |c| {
             sqlx::query("select 1 from tickets where ticket_id = $1 for update").bind(id).execute(c).await
         })?;
     }
@@ -165,14 +170,15 @@ pub async fn insert(conn: &mut Conn, details: &TicketDetails, now: Timestamp) ->
          values ({}, $1, $2, $3, $4, $5, $6, $6) returning ticket_id",
         free_id(conn, "tickets", "ticket_id"),
     );
-    Ok(on!(conn, c => sqlx::query_scalar(AssertSqlSafe(statement))
-    .bind(&details.subject)
-    .bind(&details.description)
-    .bind(details.status.as_str())
-    .bind(details.priority.as_str())
-    .bind(&details.assignee)
-    .bind(now.to_sqlx())
-    .fetch_one(c).await)?)
+    Ok(on!(conn, |c| sqlx::query_scalar(AssertSqlSafe(statement))
+        .bind(&details.subject)
+        .bind(&details.description)
+        .bind(details.status.as_str())
+        .bind(details.priority.as_str())
+        .bind(&details.assignee)
+        .bind(now.to_sqlx())
+        .fetch_one(c)
+        .await)?)
 }
 
 /// Writes the details; records a new status in the history, with its author.
@@ -185,7 +191,7 @@ pub async fn update(
 ) -> Result<()> {
     // Unchanged columns stay as the EMR wrote them, including unreadable ones.
     let stored = &before.details;
-    on!(&mut *conn, c => sqlx::query(
+    on!(&mut *conn, |c| sqlx::query(
         "update tickets set subject = case when $1 then $2 else subject end,
                 description = case when $3 then $4 else description end,
                 status = case when $5 then $6 else status end,
@@ -206,7 +212,9 @@ pub async fn update(
     .bind(&details.assignee)
     .bind(now.to_sqlx())
     .bind(before.id)
-    .execute(c).await.map(|_| ()))?;
+    .execute(c)
+    .await
+    .map(|_| ()))?;
     if details.status == before.details.status {
         return Ok(());
     }
@@ -215,13 +223,15 @@ pub async fn update(
          values ({}, $1, $2, $3, $4, $5)",
         free_id(conn, "ticket_history", "history_id"),
     );
-    on!(conn, c => sqlx::query(AssertSqlSafe(statement))
-    .bind(before.id)
-    .bind(before.details.status.as_str())
-    .bind(details.status.as_str())
-    .bind(author)
-    .bind(now.to_sqlx())
-    .execute(c).await.map(|_| ()))?;
+    on!(conn, |c| sqlx::query(AssertSqlSafe(statement))
+        .bind(before.id)
+        .bind(before.details.status.as_str())
+        .bind(details.status.as_str())
+        .bind(author)
+        .bind(now.to_sqlx())
+        .execute(c)
+        .await
+        .map(|_| ()))?;
     Ok(())
 }
 
@@ -233,16 +243,24 @@ pub async fn comment(
     author: &str,
     now: Timestamp,
 ) -> Result<CommentId> {
-    on!(&mut *conn, c => sqlx::query("update tickets set updated_at = $1 where ticket_id = $2")
-        .bind(now.to_sqlx()).bind(id).execute(c).await.map(|_| ()))?;
+    on!(&mut *conn, |c| sqlx::query("update tickets set updated_at = $1 where ticket_id = $2")
+        .bind(now.to_sqlx())
+        .bind(id)
+        .execute(c)
+        .await
+        .map(|_| ()))?;
     let statement = format!(
         "insert into ticket_comments (comment_id, ticket_id, comment, author, created_at)
          values ({}, $1, $2, $3, $4) returning comment_id",
         free_id(conn, "ticket_comments", "comment_id"),
     );
-    Ok(
-        on!(conn, c => sqlx::query_scalar(AssertSqlSafe(statement)).bind(id).bind(text).bind(author).bind(now.to_sqlx()).fetch_one(c).await)?,
-    )
+    Ok(on!(conn, |c| sqlx::query_scalar(AssertSqlSafe(statement))
+        .bind(id)
+        .bind(text)
+        .bind(author)
+        .bind(now.to_sqlx())
+        .fetch_one(c)
+        .await)?)
 }
 
 /// Returns up to `limit` of the ticket's comments, newest first.
@@ -255,19 +273,38 @@ pub async fn newest_comments(
     limit: i64,
 ) -> Result<Vec<Comment>> {
     let before = before.map_or(i64::MAX, |it| it.0);
-    let rows: Vec<Read<Comment>> = on!(&mut *conn, c => sqlx::query_as(concat!(
-        "select comment_id, ", short!("comment", 10000), ", ", short!("author", 255), ", created_at
+    let rows: Vec<Read<Comment>> = on!(&mut *conn, |c| sqlx::query_as(concat!(
+        "select comment_id, ",
+        short!("comment", 10000),
+        ", ",
+        short!("author", 255),
+        ", created_at
          from ticket_comments where ticket_id = $1 and comment_id < $2 order by comment_id desc limit $3",
-    )).bind(id).bind(before).bind(limit).fetch_all(c).await)?;
+    ))
+    .bind(id)
+    .bind(before)
+    .bind(limit)
+    .fetch_all(c)
+    .await)?;
     Ok(accept_all(conn, rows))
 }
 
 /// Returns up to `limit` of the ticket's status changes, newest first.
 pub async fn newest_changes(conn: &mut Conn, id: TicketId, limit: i64) -> Result<Vec<Change>> {
-    let rows: Vec<Read<Change>> = on!(&mut *conn, c => sqlx::query_as(concat!(
-        "select history_id, ", short!("old_status", 50), ", ", short!("new_status", 50), ", ", short!("author", 255), ", changed_at
+    let rows: Vec<Read<Change>> = on!(&mut *conn, |c| sqlx::query_as(concat!(
+        "select history_id, ",
+        short!("old_status", 50),
+        ", ",
+        short!("new_status", 50),
+        ", ",
+        short!("author", 255),
+        ", changed_at
          from ticket_history where ticket_id = $1 order by history_id desc limit $2",
-    )).bind(id).bind(limit).fetch_all(c).await)?;
+    ))
+    .bind(id)
+    .bind(limit)
+    .fetch_all(c)
+    .await)?;
     Ok(accept_all(conn, rows))
 }
 
@@ -275,7 +312,7 @@ pub async fn newest_changes(conn: &mut Conn, id: TicketId, limit: i64) -> Result
 pub async fn count(conn: &mut Conn, filter: &Filter) -> Result<i64> {
     let (clause, values) = filtered(filter);
     let statement = format!("select count(*) from tickets {clause}");
-    Ok(on!(conn, c => {
+    Ok(on!(conn, |c| {
         let query = sqlx::query_scalar(AssertSqlSafe(statement));
         values.iter().fold(query, sqlx::query::QueryScalar::bind).fetch_one(c).await
     })?)
@@ -291,7 +328,7 @@ pub async fn page(conn: &mut Conn, filter: &Filter, limit: i64, offset: i64) -> 
         values.len() + 1,
         values.len() + 2,
     );
-    let rows: Vec<Read<Ticket>> = on!(&mut *conn, c => {
+    let rows: Vec<Read<Ticket>> = on!(&mut *conn, |c| {
         let query = sqlx::query_as(AssertSqlSafe(statement));
         let query = values.iter().fold(query, sqlx::query::QueryAs::bind);
         query.bind(limit).bind(offset).fetch_all(c).await

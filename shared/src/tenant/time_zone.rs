@@ -39,18 +39,26 @@ struct Stored {
 pub(super) async fn apply(db: &TenantDb, time_zone: &str, now: Timestamp) -> Result<Vec<Collision>> {
     let zone =
         zones::get(time_zone).ok_or_else(|| Error::Registry(format!("unknown time zone {time_zone:?}")))?;
-    crate::in_transaction!(db, Error, conn => {
-        let stored: Stored = on!(&mut *conn, c => sqlx::query_as(
+    crate::in_transaction!(db, Error, |conn| {
+        let stored: Stored = on!(&mut *conn, |c| sqlx::query_as(
             "select time_zone, tzdata from tenant_identity where singleton = 1",
-        ).fetch_one(c).await)?;
+        )
+        .fetch_one(c)
+        .await)?;
         let is_same_zone = stored.time_zone.as_deref() == Some(time_zone);
         if !is_same_zone || stored.tzdata.as_deref() < Some(zones::version()) {
             lock_visits(conn).await?;
             replace_offsets(conn, &zones::offsets(&zone)).await?;
-            on!(&mut *conn, c => sqlx::query(
+            on!(&mut *conn, |c| sqlx::query(
                 "update tenant_identity set time_zone = $1, tzdata = $2 where singleton = 1",
-            ).bind(time_zone).bind(zones::version()).execute(c).await.map(|_| ()))?;
-            let since = if is_same_zone { (now - SignedDuration::from_hours(48)).as_second() } else { i64::MIN };
+            )
+            .bind(time_zone)
+            .bind(zones::version())
+            .execute(c)
+            .await
+            .map(|_| ()))?;
+            let since =
+                if is_same_zone { (now - SignedDuration::from_hours(48)).as_second() } else { i64::MIN };
             follow(conn, since).await?;
         }
         collisions(conn).await
@@ -60,7 +68,7 @@ pub(super) async fn apply(db: &TenantDb, time_zone: &str, now: Timestamp) -> Res
 /// Blocks other writers of visits while instants change. `SQLite` allows only one writer anyway.
 async fn lock_visits(conn: &mut Conn) -> Result<()> {
     if let Conn::Postgres(connection) = conn {
-        round_trip!(connection, c => {
+        round_trip!(connection, |c| {
             sqlx::raw_sql("lock table visits in share row exclusive mode").execute(c).await.map(|_| ())
         })?;
     }
@@ -78,7 +86,7 @@ async fn replace_offsets(conn: &mut Conn, offsets: &[zones::ZoneOffset]) -> Resu
     let statement = AssertSqlSafe(format!(
         "delete from zone_offsets; insert into zone_offsets (local_from, utc_offset, repeats_from) values {rows}"
     ));
-    on!(conn, c => sqlx::raw_sql(statement).execute(c).await.map(|_| ()))?;
+    on!(conn, |c| sqlx::raw_sql(statement).execute(c).await.map(|_| ()))?;
     Ok(())
 }
 
@@ -86,29 +94,40 @@ async fn replace_offsets(conn: &mut Conn, offsets: &[zones::ZoneOffset]) -> Resu
 ///
 /// They may overlap temporarily: a visit that one moves onto may be about to move itself.
 async fn follow(conn: &mut Conn, since: i64) -> Result<()> {
-    on!(conn, c => sqlx::query(
+    on!(conn, |c| sqlx::query(
         "update visits set overlap_allowed = true where visit_id in (
              select v.visit_id from visits v join visit_instants i on i.visit_id = v.visit_id
              where (v.ends_at is null or v.ends_at >= $1)
                and (v.starts_at is distinct from i.starts_at or v.ends_at is distinct from i.ends_at
                     or v.provider_starts_at is distinct from i.provider_starts_at
                     or v.provider_ends_at is distinct from i.provider_ends_at))",
-    ).bind(since).execute(c).await.map(|_| ()))?;
+    )
+    .bind(since)
+    .execute(c)
+    .await
+    .map(|_| ()))?;
     Ok(())
 }
 
 /// Enforces the constraints again for visits that may overlap; returns those that really do.
 async fn collisions(conn: &mut Conn) -> Result<Vec<Collision>> {
     // A visit without a date or time may always overlap.
-    let visits: Vec<VisitId> = on!(&mut *conn, c => sqlx::query_scalar(
+    let visits: Vec<VisitId> = on!(&mut *conn, |c| sqlx::query_scalar(
         "select visit_id from visits where overlap_allowed and local_start is not null order by visit_id",
-    ).fetch_all(c).await)?;
+    )
+    .fetch_all(c)
+    .await)?;
     let mut collisions = Vec::new();
     for visit in visits {
         execute(conn, "savepoint visit").await?;
-        let constrained = on!(&mut *conn, c => sqlx::query(
-            "update visits set overlap_allowed = false where visit_id = $1",
-        ).bind(visit).execute(c).await.map(|_| ()));
+        let constrained =
+            on!(&mut *conn, |c| {
+                sqlx::query("update visits set overlap_allowed = false where visit_id = $1")
+                    .bind(visit)
+                    .execute(c)
+                    .await
+                    .map(|_| ())
+            });
         match constrained.map_err(Error::from) {
             Ok(()) => (),
             Err(Error::Refused(_)) => {
@@ -123,7 +142,7 @@ async fn collisions(conn: &mut Conn) -> Result<Vec<Collision>> {
 }
 
 async fn others_at_the_same_time(conn: &mut Conn, visit: VisitId) -> Result<Vec<VisitId>> {
-    Ok(on!(conn, c => sqlx::query_scalar(
+    Ok(on!(conn, |c| sqlx::query_scalar(
         "select other.visit_id from visits mine join visits other on other.visit_id <> mine.visit_id
          where mine.visit_id = $1 and other.status not in ('Cancelled', 'NoShow', 'Deleted')
            and ((other.provider_id = mine.provider_id and other.provider_starts_at < mine.provider_ends_at
@@ -131,10 +150,13 @@ async fn others_at_the_same_time(conn: &mut Conn, visit: VisitId) -> Result<Vec<
              or ((other.patient_id = mine.patient_id or other.room_id = mine.room_id)
                  and other.starts_at < mine.ends_at and other.ends_at > mine.starts_at))
          order by other.visit_id",
-    ).bind(visit).fetch_all(c).await)?)
+    )
+    .bind(visit)
+    .fetch_all(c)
+    .await)?)
 }
 
 async fn execute(conn: &mut Conn, statement: &'static str) -> Result<()> {
-    on!(conn, c => sqlx::raw_sql(statement).execute(c).await.map(|_| ()))?;
+    on!(conn, |c| sqlx::raw_sql(statement).execute(c).await.map(|_| ()))?;
     Ok(())
 }

@@ -27,14 +27,14 @@ const ATTEMPTS: u32 = 5;
 /// keeps the environment frozen. After a conflict all of the code runs again, up to five times in
 /// total.
 ///
-/// `in_transaction!(db, Error, conn => { …; Ok(value) })` is a `Result<_, Error>`; `conn` is a
+/// `in_transaction!(db, Error, |conn| { …; Ok(value) })` is a `Result<_, Error>`; `conn` is a
 /// `&mut Conn`.
 ///
 /// This is a macro, because the compiler cannot prove that the futures of a function over async
 /// closures are `Send`.
 #[macro_export]
 macro_rules! in_transaction {
-    ($db:expr, $error:ty, $conn:ident => $work:expr) => {{
+    ($db:expr, $error:ty, |$conn:ident| $work:expr) => {{
         let db: &$crate::tenant::Database = &$db;
         let mut attempt = 1;
         loop {
@@ -44,7 +44,9 @@ macro_rules! in_transaction {
             };
             let result: ::std::result::Result<_, $error> = {
                 let $conn: &mut $crate::tenant::Conn = &mut transaction.conn;
-                async { $work }.await
+                #[allow(unused_braces, reason = "rustfmt puts a long body into braces")]
+                let work = async { $work };
+                work.await
             };
             let result = transaction.end(result).await;
             if !$crate::tenant::again(&result, &mut attempt).await {
@@ -99,7 +101,7 @@ impl Transaction {
 
     async fn execute(&mut self, statement: impl SqlSafeStr) -> Result<()> {
         let statement = statement.into_sql_str();
-        on!(&mut self.conn, c => sqlx::raw_sql(statement).execute(c).await.map(|_| ()))?;
+        on!(&mut self.conn, |c| sqlx::raw_sql(statement).execute(c).await.map(|_| ()))?;
         Ok(())
     }
 }

@@ -53,13 +53,15 @@ pub async fn index_before_search(db: &Database) {
 
 async fn has_any(db: &Database) -> Result<bool> {
     let mut conn = db.connection().await?;
-    Ok(on!(&mut conn, c => sqlx::query_scalar(
+    Ok(on!(&mut conn, |c| {
+        sqlx::query_scalar(
         "select exists (select 1 from unindexed_patients where patient_id in (select patient_id from patients))",
-    ).fetch_one(c).await)?)
+    ).fetch_one(c).await
+    })?)
 }
 
 async fn index_some(db: &Database) -> Result<usize> {
-    crate::in_transaction!(db, Error, conn => {
+    crate::in_transaction!(db, Error, |conn| {
         let patients = lock_some(conn).await?;
         let words: Vec<_> = patients.iter().map(|it| (it.patient_id, it.words())).collect();
         patient_words::replace(conn, &words).await?;
@@ -78,7 +80,7 @@ async fn lock_some(conn: &mut Conn) -> Result<Vec<Unindexed>> {
          order by patient_id limit $1 {lock}"
     );
     let rows: Vec<Read<Unindexed>> =
-        on!(&mut *conn, c => sqlx::query_as(AssertSqlSafe(statement)).bind(AT_ONCE).fetch_all(c).await)?;
+        on!(&mut *conn, |c| sqlx::query_as(AssertSqlSafe(statement)).bind(AT_ONCE).fetch_all(c).await)?;
     Ok(accept_all(conn, rows))
 }
 

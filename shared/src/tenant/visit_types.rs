@@ -54,8 +54,12 @@ pub async fn list(
                 exists (select 1 from visit_type_resources r where r.visit_type = listed.visit_type) as needs_room
          from ({listed}) listed order by place",
     );
-    let types: Vec<Read<ListedType>> = on!(&mut *conn, c => sqlx::query_as(AssertSqlSafe(statement))
-        .bind(include_inactive).bind(limit).bind(offset).fetch_all(c).await)?;
+    let types: Vec<Read<ListedType>> = on!(&mut *conn, |c| sqlx::query_as(AssertSqlSafe(statement))
+        .bind(include_inactive)
+        .bind(limit)
+        .bind(offset)
+        .fetch_all(c)
+        .await)?;
     let allowed = |table: &str, id: &str, of: &str| {
         format!(
             "select place, {id} from (
@@ -69,10 +73,18 @@ pub async fn list(
     };
     let of_providers = allowed("visit_type_providers", "provider_id", "providers");
     let of_resources = allowed("visit_type_resources", "resource_id", "resources");
-    let providers: Vec<Pair<ProviderId>> = on!(&mut *conn, c => sqlx::query_as(AssertSqlSafe(of_providers))
-        .bind(include_inactive).bind(limit).bind(offset).fetch_all(c).await)?;
-    let resources: Vec<Pair<RoomId>> = on!(&mut *conn, c => sqlx::query_as(AssertSqlSafe(of_resources))
-        .bind(include_inactive).bind(limit).bind(offset).fetch_all(c).await)?;
+    let providers: Vec<Pair<ProviderId>> = on!(&mut *conn, |c| sqlx::query_as(AssertSqlSafe(of_providers))
+        .bind(include_inactive)
+        .bind(limit)
+        .bind(offset)
+        .fetch_all(c)
+        .await)?;
+    let resources: Vec<Pair<RoomId>> = on!(&mut *conn, |c| sqlx::query_as(AssertSqlSafe(of_resources))
+        .bind(include_inactive)
+        .bind(limit)
+        .bind(offset)
+        .fetch_all(c)
+        .await)?;
     let mut types = accept_all(conn, types);
     // A type that was only partly read belongs to the next page.
     if let Some(end) = cut_off(&providers).into_iter().chain(cut_off(&resources)).min() {
@@ -105,7 +117,7 @@ pub async fn stored_name(db: &Database, sent: &str) -> Result<String> {
     }
     let mut conn = db.connection().await?;
     let exists = "select exists (select 1 from visit_types where visit_type = $1)";
-    let is_exact = on!(&mut conn, c => sqlx::query_scalar(exists).bind(sent).fetch_one(c).await)?;
+    let is_exact = on!(&mut conn, |c| sqlx::query_scalar(exists).bind(sent).fetch_one(c).await)?;
     Ok(if is_exact { sent } else { sent.trim() }.to_owned())
 }
 
@@ -197,7 +209,8 @@ pub(super) async fn rules(
     if !conn.can_hold(visit_type) {
         return Ok(None);
     }
-    let rows: Vec<Read<Rule>> = on!(&mut *conn, c => sqlx::query_as(
+    let rows: Vec<Read<Rule>> = on!(&mut *conn, |c| {
+        sqlx::query_as(
         "select t.visit_type, t.active, t.buffer_before, t.buffer_after, r.resource_id, r.active as resource_active,
                 tr.visit_type is not null as needs_room,
                 exists (select 1 from visit_type_providers p
@@ -206,7 +219,8 @@ pub(super) async fn rules(
          left join visit_type_resources tr on tr.visit_type = t.visit_type
          left join resources r on r.resource_id = tr.resource_id
          where t.visit_type = $1",
-    ).bind(visit_type).bind(provider).fetch_all(c).await)?;
+    ).bind(visit_type).bind(provider).fetch_all(c).await
+    })?;
     let rows = accept_all(conn, rows);
     let Some(first) = rows.first() else { return Ok(None) };
     let rules = VisitTypeRules {

@@ -166,22 +166,32 @@ fn minutes(count: i64) -> Minutes {
 
 /// Returns the visit, unless deleted.
 pub async fn find(conn: &mut Conn, id: VisitId) -> Result<Option<Visit>> {
-    let row: Option<Row> = on!(&mut *conn, c => sqlx::query_as(concat!(
-        "select visit_id, patient_id, provider_id, room_id, ", short!("visit_type", 2000), ", ",
-        short!("visit_complaint", 20000), ", ", short!("visit_notes", 20000), ", status,
+    let row: Option<Row> = on!(&mut *conn, |c| sqlx::query_as(concat!(
+        "select visit_id, patient_id, provider_id, room_id, ",
+        short!("visit_type", 2000),
+        ", ",
+        short!("visit_complaint", 20000),
+        ", ",
+        short!("visit_notes", 20000),
+        ", status,
                 cast(visit_duration as bigint) as visit_duration,
                 cast(provider_duration as bigint) as provider_duration,
                 local_day, local_start, local_provider_start,
                 starts_at, ends_at, provider_starts_at, provider_ends_at, created_at, updated_at
          from visits where visit_id = $1 and status <> 'Deleted'",
-    )).bind(id).fetch_optional(c).await)?;
+    ))
+    .bind(id)
+    .fetch_optional(c)
+    .await)?;
     row.map_or(Ok(None), |row| row.read(conn))
 }
 
 /// Whether the practice has this patient.
 pub async fn patient_exists(conn: &mut Conn, patient: PatientId) -> Result<bool> {
-    Ok(on!(conn, c => sqlx::query_scalar("select exists (select 1 from patients where patient_id = $1)")
-        .bind(patient).fetch_one(c).await)?)
+    Ok(on!(conn, |c| sqlx::query_scalar("select exists (select 1 from patients where patient_id = $1)")
+        .bind(patient)
+        .fetch_one(c)
+        .await)?)
 }
 
 /// Returns the patient's blocking visits that overlap a time, in ascending order.
@@ -191,7 +201,7 @@ pub async fn of_patient(
     time: Interval,
     except: Option<VisitId>,
 ) -> Result<Vec<Interval>> {
-    let rows: Vec<(i64, i64)> = on!(conn, c => sqlx::query_as(
+    let rows: Vec<(i64, i64)> = on!(conn, |c| sqlx::query_as(
         "select starts_at, ends_at from visits
          where patient_id = $1 and starts_at < $2 and starts_at > $3 and ends_at > $4
            and status not in ('Cancelled', 'NoShow', 'Deleted') and visit_id is distinct from $5
@@ -202,7 +212,8 @@ pub async fn of_patient(
     .bind(time.from - LONGEST)
     .bind(time.from)
     .bind(except)
-    .fetch_all(c).await)?;
+    .fetch_all(c)
+    .await)?;
     Ok(rows.into_iter().map(|(from, to)| Interval { from, to }).collect())
 }
 
@@ -226,8 +237,10 @@ pub async fn of_provider(
     // Local times and UTC differ by at most a day, and the index is on instants.
     let (from, to) = (midnight(first), midnight(last.saturating_add(Span::new().days(1))));
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let rows: Vec<BookedRow> = on!(&mut *conn, c => sqlx::query_as(concat!(
-        "select visit_id, local_day, local_start, cast(visit_duration as bigint) as visit_duration, ", short!("visit_type", 100), "
+    let rows: Vec<BookedRow> = on!(&mut *conn, |c| sqlx::query_as(concat!(
+        "select visit_id, local_day, local_start, cast(visit_duration as bigint) as visit_duration, ",
+        short!("visit_type", 100),
+        "
          from visits
          where provider_id = $1 and provider_starts_at >= $2 - 86400 and provider_starts_at < $3 + 172800
            and coalesce(local_start, local_day) >= $2 and coalesce(local_start, local_day) < $3
@@ -235,8 +248,13 @@ pub async fn of_provider(
            and status not in ('Cancelled', 'NoShow', 'Deleted')
          order by coalesce(local_start, local_day), visit_id limit $5",
     ))
-    .bind(provider).bind(from).bind(to).bind(visit_type).bind(limit)
-    .fetch_all(c).await)?;
+    .bind(provider)
+    .bind(from)
+    .bind(to)
+    .bind(visit_type)
+    .bind(limit)
+    .fetch_all(c)
+    .await)?;
     let conn = &*conn;
     let read = |row: BookedRow| {
         let mut reader = RowReader::new(conn, "visits", row.visit_id);

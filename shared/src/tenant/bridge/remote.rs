@@ -10,9 +10,16 @@ const PULLS: usize = 5;
 pub(super) async fn connect(conn: &mut Conn, emr: Option<&EmrAddress>) -> Result<Vec<String>> {
     let Some(emr) = emr else { return Ok(Vec::new()) };
     let authorities = emr.authority.is_none().then_some(EmrAddress::AUTHORITIES);
-    let missing = on!(conn, c => sqlx::query_scalar("select bridge_connect($1, $2, $3, $4, $5, $6, $7)")
-        .bind(&emr.host).bind(emr.port).bind(&emr.database).bind(&emr.user).bind(&emr.password)
-        .bind(&emr.authority).bind(authorities).fetch_all(c).await)?;
+    let missing = on!(conn, |c| sqlx::query_scalar("select bridge_connect($1, $2, $3, $4, $5, $6, $7)")
+        .bind(&emr.host)
+        .bind(emr.port)
+        .bind(&emr.database)
+        .bind(&emr.user)
+        .bind(&emr.password)
+        .bind(&emr.authority)
+        .bind(authorities)
+        .fetch_all(c)
+        .await)?;
     Ok(missing)
 }
 
@@ -37,8 +44,8 @@ pub async fn pull(db: &TenantDb) -> Result<i64> {
 }
 
 pub(super) async fn pull_once(db: &TenantDb) -> Result<i64> {
-    crate::in_transaction!(db, Error, conn => {
-        Ok(on!(conn, c => sqlx::query_scalar("select bridge_pull($1)").bind(PULL).fetch_one(c).await)?)
+    crate::in_transaction!(db, Error, |conn| {
+        Ok(on!(conn, |c| sqlx::query_scalar("select bridge_pull($1)").bind(PULL).fetch_one(c).await)?)
     })
 }
 
@@ -47,8 +54,9 @@ pub(super) async fn has_outbox(db: &TenantDb) -> Result<bool> {
         return Ok(false);
     }
     let mut conn = db.connection().await?;
-    Ok(
-        on!(&mut conn, c => sqlx::query_scalar("select to_regprocedure('partner_api.bridge_pull(bigint)') is not null")
-        .fetch_one(c).await)?,
+    Ok(on!(&mut conn, |c| sqlx::query_scalar(
+        "select to_regprocedure('partner_api.bridge_pull(bigint)') is not null"
     )
+    .fetch_one(c)
+    .await)?)
 }

@@ -128,7 +128,7 @@ pub async fn lock_visit(conn: &mut Conn, id: VisitId) -> Result<()> {
 }
 
 async fn is_free(conn: &mut Conn, room: RoomId, time: Interval, except: Option<VisitId>) -> Result<bool> {
-    Ok(on!(conn, c => sqlx::query_scalar(
+    Ok(on!(conn, |c| sqlx::query_scalar(
         "select not exists (
              select 1 from visits
              where room_id = $1 and starts_at < $2 and starts_at > $3 and ends_at > $4
@@ -139,7 +139,8 @@ async fn is_free(conn: &mut Conn, room: RoomId, time: Interval, except: Option<V
     .bind(time.from - super::LONGEST)
     .bind(time.from)
     .bind(except)
-    .fetch_one(c).await)?)
+    .fetch_one(c)
+    .await)?)
 }
 
 /// Returns the lock keys of the given days, in ascending order.
@@ -167,7 +168,7 @@ async fn lock(conn: &mut Conn, before: &str, names: &[(i32, i32)]) -> Result<()>
             let _ = write!(statements, "select pg_advisory_xact_lock({kind}, {number}); ");
         }
         let statements = AssertSqlSafe(statements);
-        round_trip!(connection, c => sqlx::raw_sql(statements).execute(c).await.map(|_| ()))?;
+        round_trip!(connection, |c| sqlx::raw_sql(statements).execute(c).await.map(|_| ()))?;
     }
     Ok(())
 }

@@ -23,20 +23,21 @@ pub async fn insert(conn: &mut Conn, visit: &NewVisit<'_>) -> Result<VisitId> {
          returning visit_id",
         free_id(conn, "visits", "visit_id"),
     );
-    Ok(on!(conn, c => sqlx::query_scalar(AssertSqlSafe(statement))
-    .bind(visit.patient)
-    .bind(it.provider)
-    .bind(it.room)
-    .bind(visit.visit_type)
-    .bind(it.place.date.to_sqlx())
-    .bind(it.time.to_sqlx())
-    .bind(it.duration.get())
-    .bind(it.provider_time.to_sqlx())
-    .bind(it.provider_duration.get())
-    .bind(visit.complaint)
-    .bind(visit.notes)
-    .bind(visit.at.to_sqlx())
-    .fetch_one(c).await)?)
+    Ok(on!(conn, |c| sqlx::query_scalar(AssertSqlSafe(statement))
+        .bind(visit.patient)
+        .bind(it.provider)
+        .bind(it.room)
+        .bind(visit.visit_type)
+        .bind(it.place.date.to_sqlx())
+        .bind(it.time.to_sqlx())
+        .bind(it.duration.get())
+        .bind(it.provider_time.to_sqlx())
+        .bind(it.provider_duration.get())
+        .bind(visit.complaint)
+        .bind(visit.notes)
+        .bind(visit.at.to_sqlx())
+        .fetch_one(c)
+        .await)?)
 }
 
 /// Reschedules an open visit; `false` if it is no longer open.
@@ -47,7 +48,8 @@ pub async fn insert(conn: &mut Conn, visit: &NewVisit<'_>) -> Result<VisitId> {
 /// # Errors
 /// The same as for [`insert`].
 pub async fn reschedule(conn: &mut Conn, id: VisitId, to: &Appointment, at: Timestamp) -> Result<bool> {
-    let done = on!(conn, c => sqlx::query(
+    let done = on!(conn, |c| {
+        sqlx::query(
         "update visits set provider_id = $2, room_id = $3, visit_date = $4, visit_time = $5, visit_duration = $6,
                 provider_time = $7, provider_duration = $8, starts_at = $9, ends_at = $10,
                 provider_starts_at = $11, provider_ends_at = $12, updated_at = $13, bound = true
@@ -66,15 +68,21 @@ pub async fn reschedule(conn: &mut Conn, id: VisitId, to: &Appointment, at: Time
     .bind(to.place.provider.from)
     .bind(to.place.provider.to)
     .bind(at.to_sqlx())
-    .execute(c).await.map(|done| done.rows_affected()))?;
+    .execute(c).await.map(|done| done.rows_affected())
+    })?;
     Ok(done == 1)
 }
 
 /// Cancels an open visit; `false` if it is no longer open.
 pub async fn cancel(conn: &mut Conn, id: VisitId, at: Timestamp) -> Result<bool> {
-    let done = on!(conn, c => sqlx::query(
+    let done = on!(conn, |c| sqlx::query(
         "update visits set status = 'Cancelled', updated_at = $2
          where visit_id = $1 and status in ('Scheduled', 'Confirmed')",
-    ).bind(id).bind(at.to_sqlx()).execute(c).await.map(|done| done.rows_affected()))?;
+    )
+    .bind(id)
+    .bind(at.to_sqlx())
+    .execute(c)
+    .await
+    .map(|done| done.rows_affected()))?;
     Ok(done == 1)
 }
