@@ -144,7 +144,7 @@ async fn a_repeated_creation_makes_one_key_and_its_kept_answer_is_sealed() {
         .collect();
     assert_eq!(named.len(), 1);
     let hash = shared::auth::sha256_hex(body.to_string().as_bytes());
-    let request = shared::tenant::idempotency::RequestKey {
+    let request = shared::sql::idempotency::RequestKey {
         key_id: "admin".into(),
         method: "POST".into(),
         path: KEYS.into(),

@@ -247,7 +247,7 @@ async fn the_database_itself_refuses_what_another_program_would_double_book(offi
     };
     for (provider, patient, room) in [(2, 1002, 102), (1, 1001, 102), (1, 1002, 101)] {
         let error = office.try_sql(&copy(provider, patient, room)).await.unwrap_err();
-        assert!(matches!(error, shared::tenant::Error::Refused(_)), "{error:?}");
+        assert!(matches!(error, shared::sql::Error::Refused(_)), "{error:?}");
     }
     office.sql(&copy(1, 1002, 102)).await;
 }

@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
-use shared::tenant::{Conn, Practices, ServerTimeouts, Timeouts, Transaction};
+use shared::{
+    sql::{Conn, ServerTimeouts, Timeouts, Transaction},
+    tenant::Practices,
+};
 use sqlx::AssertSqlSafe;
 
 use crate::office::{Engine, Office, ends, eventually, timeouts};
@@ -53,7 +56,7 @@ async fn other_providers_are_booked_while_a_booking_waits_for_the_emrs_uncommitt
     same_day["VisitTime"] = "11:00".into();
     ends("provider 2 again", office.send(&token, "POST", BOOK, Some(&same_day))).await.expect(201);
     assert!(!first.is_finished() && !second.is_finished(), "the EMR has not committed");
-    emr.end::<(), shared::tenant::Error>(Ok(())).await.unwrap();
+    emr.end::<(), shared::sql::Error>(Ok(())).await.unwrap();
     ends("the first booking", first).await.unwrap().expect_problem(409, "PROVIDER_CONFLICT");
     ends("the second booking", second).await.unwrap().expect(201);
 }
@@ -81,7 +84,7 @@ async fn a_room_that_somebody_takes_meanwhile_is_replaced_by_another_one() {
     eventually("the first booking to wait", async || (waiting(&office).await == 1).then_some(())).await;
     let second = book(2, 1002);
     eventually("the second booking to wait", async || (waiting(&office).await == 2).then_some(())).await;
-    emr.end::<(), shared::tenant::Error>(Err(shared::tenant::Error::CircuitOpen)).await.unwrap_err();
+    emr.end::<(), shared::sql::Error>(Err(shared::sql::Error::CircuitOpen)).await.unwrap_err();
     for booking in [first, second] {
         ends("a booking", booking).await.unwrap().expect(201);
     }
@@ -129,7 +132,7 @@ async fn a_room_that_the_emr_has_not_committed_is_left_for_another_one() {
     let to = json!({ "VisitDate": "2026-03-10", "VisitTime": "14:00" });
     let reply = ends("a move", office.send(&token, "POST", &path, Some(&to))).await;
     assert_eq!(reply.expect(200)["data"]["RoomID"], 101);
-    emr.end::<(), shared::tenant::Error>(Ok(())).await.unwrap();
+    emr.end::<(), shared::sql::Error>(Ok(())).await.unwrap();
     let twice =
         "select count(*) from visits a join visits b on a.room_id = b.room_id and a.visit_id < b.visit_id
         where a.starts_at < b.ends_at and b.starts_at < a.ends_at";
@@ -147,7 +150,7 @@ async fn the_only_room_that_the_emr_has_not_committed_is_no_conflict() {
     let body = visit(2, 1003, "Consult");
     let book = async || ends("a booking", office.send(&token, "POST", BOOK, Some(&body))).await;
     book().await.expect_problem(503, "UNAVAILABLE");
-    emr.end::<(), shared::tenant::Error>(Ok(())).await.unwrap();
+    emr.end::<(), shared::sql::Error>(Ok(())).await.unwrap();
     let told = book().await;
     told.expect_problem(409, "RESOURCE_CONFLICT");
     assert_eq!(told.body["conflicts"][0]["blocking"].as_array().unwrap().len(), 1);
@@ -164,7 +167,7 @@ async fn a_room_that_the_emr_commits_meanwhile_is_replaced_by_another_one() {
         let (of_task, token, path) = (office.clone(), token.clone(), path.to_owned());
         let call = tokio::spawn(async move { of_task.send(&token, "POST", &path, Some(&body)).await });
         eventually("the call to wait", async || (waiting(&office).await == 1).then_some(())).await;
-        emr.end::<(), shared::tenant::Error>(Ok(())).await.unwrap();
+        emr.end::<(), shared::sql::Error>(Ok(())).await.unwrap();
         ends("the call", call).await.unwrap()
     };
     let mut body = visit(2, 1003, "Consult");

@@ -6,6 +6,7 @@
 mod neighbors;
 mod silent;
 
+use shared::sql;
 use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
@@ -15,10 +16,8 @@ use shared::{
     auth::PracticeGrant,
     domain::PracticePass,
     in_transaction,
-    tenant::{
-        self, Conn, Practices, ServerTimeouts, TenantDb, Timeouts, migrate::give_defaults,
-        practices::Location,
-    },
+    sql::{Conn, ServerTimeouts, Timeouts},
+    tenant::{self, Practices, TenantDb, migrate::give_defaults, practices::Location},
 };
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, postgres::PgConnectOptions};
 
@@ -32,18 +31,18 @@ fn now() -> Timestamp {
     NOW.parse().unwrap()
 }
 
-async fn migrated(name: &str, secret: &str) -> tenant::Result<TenantDb> {
+async fn migrated(name: &str, secret: &str) -> sql::Result<TenantDb> {
     Ok(tenant::migrate::migrate(&practice(name), secret, "America/New_York", now()).await?.db)
 }
 
-async fn opened(name: &str, secret: &str, timeouts: Timeouts) -> tenant::Result<TenantDb> {
+async fn opened(name: &str, secret: &str, timeouts: Timeouts) -> sql::Result<TenantDb> {
     let location = Location { dsn: secret.to_owned(), time_zone: "America/New_York".to_owned() };
     let practices = Practices::default().with_timeouts(timeouts);
     practices.open(&practice(name), now(), async || Ok(location)).await
 }
 
 /// Returns an error with its causes.
-fn in_words(error: &tenant::Error) -> String {
+fn in_words(error: &sql::Error) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
@@ -79,7 +78,7 @@ async fn a_server_is_believed_by_the_root_below_its_connection_string_and_by_its
     ] {
         for result in [migrated("Tls", secret).await, opened("Tls", secret, timeouts::DATABASE).await] {
             let error = result.unwrap_err();
-            assert!(matches!(error, tenant::Error::Unavailable(_)), "{error:?}");
+            assert!(matches!(error, sql::Error::Unavailable(_)), "{error:?}");
             assert!(in_words(&error).contains(reason), "{}", in_words(&error));
         }
     }
@@ -155,7 +154,7 @@ async fn broken_off(dsn: String, secret: String) {
         .await;
     // The second migration returns an error instead of waiting forever.
     let second = ends("the second migration", migrated("Broken", &secret)).await.unwrap_err();
-    assert!(matches!(second, tenant::Error::Migrating), "{second:?}");
+    assert!(matches!(second, sql::Error::Migrating), "{second:?}");
     first.abort();
     assert!(first.await.unwrap_err().is_cancelled());
     // The awaited lock is still held: the server itself must detect that the client is gone.
@@ -208,7 +207,7 @@ const OURS: &str = "select count(*) from pg_tables where schemaname = 'partner_a
 async fn limits(db: &TenantDb) -> String {
     let of = "select string_agg(setting || ' ' || source, ', ' order by name) from pg_settings
         where name in ('lock_timeout', 'statement_timeout', 'idle_in_transaction_session_timeout')";
-    in_transaction!(db, tenant::Error, |conn| {
+    in_transaction!(db, sql::Error, |conn| {
         let Conn::Postgres(connection) = conn else { panic!() };
         let row = sqlx::raw_sql(of).fetch_one(&mut **connection).await.unwrap();
         Ok(sqlx::Row::get::<String, _>(&row, 0))

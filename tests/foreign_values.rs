@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::join_all;
 use serde_json::Value;
-use shared::tenant::Database;
+use shared::sql::Database;
 
 use crate::{
     access_matrix::Access,

@@ -350,7 +350,7 @@ impl Office {
     }
 
     /// Runs SQL that may be refused.
-    pub(crate) async fn try_sql(&self, statements: &str) -> shared::tenant::Result<()> {
+    pub(crate) async fn try_sql(&self, statements: &str) -> shared::sql::Result<()> {
         database::try_execute(&self.db, statements).await
     }
 
@@ -360,7 +360,7 @@ impl Office {
     }
 
     pub(crate) async fn is_postgres(&self) -> bool {
-        matches!(self.db.connection().await.unwrap(), shared::tenant::Conn::Postgres(_))
+        matches!(self.db.connection().await.unwrap(), shared::sql::Conn::Postgres(_))
     }
 
     /// As [`Self::integer`], from the catalog.

@@ -1,7 +1,7 @@
 //! Visits that a practice puts on others on purpose: they take their time, and bind nobody but the API's callers.
 
 use serde_json::{Value, json};
-use shared::tenant::{Constraint, Error};
+use shared::sql::{Constraint, Error};
 
 use crate::office::{Office, on_both_databases};
 

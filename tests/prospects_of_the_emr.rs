@@ -1,7 +1,8 @@
 //! Searches find patients that the EMR's own programs wrote without search words.
 
 use serde_json::json;
-use shared::{in_transaction, tenant};
+use shared::in_transaction;
+use shared::sql;
 
 use crate::{
     office::{Engine, Office, ends, on_both_databases},
@@ -156,8 +157,8 @@ async fn a_role_that_may_only_write_patients_can_go_on_doing_so() {
 async fn one_that_is_just_being_changed_is_left_for_the_next_search() {
     let office = Office::open(Engine::Postgres).await;
     admit(&office, 5001, "Zelda", "Quist", "null, null").await;
-    let result: tenant::Result<()> = in_transaction!(office.db, tenant::Error, |conn| {
-        if let tenant::Conn::Postgres(connection) = conn {
+    let result: sql::Result<()> = in_transaction!(office.db, sql::Error, |conn| {
+        if let sql::Conn::Postgres(connection) = conn {
             sqlx::query("update patients set last_name = 'Xavier' where patient_id = 5001")
                 .execute(&mut **connection)
                 .await?;

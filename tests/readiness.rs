@@ -17,7 +17,8 @@ use shared::{
         practices::Practice,
     },
     domain::{EventScope, PracticePass},
-    tenant::{Practices, Timeouts},
+    sql::Timeouts,
+    tenant::Practices,
 };
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 

@@ -444,7 +444,7 @@ async fn a_file_that_is_gone_is_unavailable_and_is_not_made_anew() {
 }
 
 async fn database_name(office: &crate::office::Office) -> String {
-    let shared::tenant::Conn::Postgres(connection) = &mut office.db.connection().await.unwrap() else {
+    let shared::sql::Conn::Postgres(connection) = &mut office.db.connection().await.unwrap() else {
         panic!("this is a test of PostgreSQL")
     };
     sqlx::query_scalar("select current_database()::text").fetch_one(&mut **connection).await.unwrap()

@@ -2,10 +2,7 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use shared::{
-    catalog::Catalogs,
-    tenant::{Practices, Timeouts},
-};
+use shared::{catalog::Catalogs, sql::Timeouts, tenant::Practices};
 
 use crate::office::{Office, on_both_databases, run_sql, timeouts};
 

@@ -17,7 +17,8 @@ use shared::{
     app::{App, Parts},
     catalog::Catalogs,
     control::{Secrets, Store},
-    tenant::{Conn, Practices, ServerTimeouts, Timeouts},
+    sql::{Conn, ServerTimeouts, Timeouts},
+    tenant::Practices,
 };
 
 use crate::{
@@ -196,7 +197,7 @@ async fn a_row_that_somebody_locks_holds_up_nothing_but_its_own_changes() {
         // The database works, and its circuit is closed.
         office.send(&token, "GET", "/v1/DemoOffice/prospects/1002", None).await.expect(200);
     }
-    lock.end::<(), shared::tenant::Error>(Ok(())).await.unwrap();
+    lock.end::<(), shared::sql::Error>(Ok(())).await.unwrap();
     office.send(&token, "PUT", "/v1/DemoOffice/prospects/1001", Some(&change)).await.expect(200);
 }
 

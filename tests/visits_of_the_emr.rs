@@ -355,10 +355,10 @@ on_both_databases!(no_value_that_a_column_of_visits_takes_makes_an_endpoint_fail
 async fn columns(office: &Office) -> Vec<String> {
     let mut conn = office.db.connection().await.unwrap();
     let names = match &mut conn {
-        shared::tenant::Conn::Sqlite(c) => {
+        shared::sql::Conn::Sqlite(c) => {
             sqlx::query_scalar("select name from pragma_table_info('visits')").fetch_all(&mut **c).await
         }
-        shared::tenant::Conn::Postgres(c) => {
+        shared::sql::Conn::Postgres(c) => {
             let columns =
                 "select column_name::text from information_schema.columns where table_name = 'visits'";
             sqlx::query_scalar(columns).fetch_all(&mut **c).await

@@ -10,6 +10,7 @@ mod key_cache;
 mod rate_limit;
 mod secrets;
 
+use crate::sql;
 use std::{net::IpAddr, ops::Deref, sync::Arc};
 
 use jiff::Timestamp;
@@ -21,7 +22,7 @@ use crate::{
     control::{self, Queue, Secrets, Store, subscriptions::Subscription},
     domain::{EventScope, PracticeFault, PracticePass, delivery::WithheldReason, ids::PartnerId},
     egress::{self, Guard, Reach, SystemResolver},
-    tenant::{self, Practices},
+    tenant::Practices,
 };
 pub use background::Background;
 pub use brute_force::{Attempt, BruteForce, Protected};
@@ -58,7 +59,7 @@ impl Parts {
     pub fn from_env() -> Self {
         let config = Config::from_env();
         let reach = Reach::new(config.webhook_allow_loopback);
-        let of_databases = tenant::Timeouts::OF_CALLERS.times(config.database_timeout_factor.max(1));
+        let of_databases = sql::Timeouts::OF_CALLERS.times(config.database_timeout_factor.max(1));
         Self {
             hooks: egress::Client::new(Guard::new(Arc::new(SystemResolver), reach)),
             control: Store::new(config.tables.clone()),
@@ -96,7 +97,7 @@ pub enum Error {
     #[error(transparent)]
     Control(#[from] control::Error),
     #[error(transparent)]
-    Tenant(#[from] tenant::Error),
+    Tenant(#[from] sql::Error),
     #[error(transparent)]
     SecretPair(#[from] SecretPairError),
     #[error("the token keys are unusable")]

@@ -4,6 +4,7 @@ pub mod domain;
 pub mod telemetry;
 pub mod auth;
 pub mod egress;
+pub mod sql;
 pub mod tenant;
 pub mod catalog;
 pub mod control;

@@ -34,8 +34,9 @@ use shared::{
         ids::{PatientId, ProviderId, RoomId},
         schedule::{Minutes, VisitTime, VisitTypeRules},
     },
+    sql::{Conn, Error},
     tenant::{
-        Conn, Error, TenantDb,
+        TenantDb,
         calendar::{self, AvailabilityQuery, CalendarLookup},
         visits,
     },

@@ -30,8 +30,9 @@ use shared::{
         ids::{PatientId, ProviderId, VisitId},
         schedule::{Minutes, VisitTime, VisitTypeRules},
     },
+    sql::Error,
     tenant::{
-        Bridge, Error, TenantDb, bridge,
+        Bridge, TenantDb, bridge,
         calendar::{self, AvailabilityQuery, CalendarLookup},
         visits,
     },

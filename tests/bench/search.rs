@@ -21,8 +21,9 @@ use office::{
 };
 use shared::{
     domain::search::terms_of,
+    sql::Error,
     tenant::{
-        Error, TenantDb,
+        TenantDb,
         patients::{self, Filter, PatientDetails},
     },
 };

@@ -48,7 +48,7 @@ async fn a_server_that_hangs_holds_four_backends_at_most_and_no_caller() {
                 "insert into visits (patient_id, provider_id, visit_type, visit_date, visit_time, visit_duration)
                  values (1001 + {patient} % 3, 2, 'FOLLOWUP', date '2026-03-11' + {patient}, '10:00', 30)"
             );
-            session.execute(sqlx::AssertSqlSafe(insert)).await.map(|_| ()).map_err(shared::tenant::Error::from)
+            session.execute(sqlx::AssertSqlSafe(insert)).await.map(|_| ()).map_err(shared::sql::Error::from)
         });
     }
     let mut watcher = session(&office).await;

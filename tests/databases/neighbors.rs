@@ -3,12 +3,14 @@
 //! They are in a schema of their own, whatever the EMR's tables are called and whoever uses the
 //! connection.
 
+use shared::sql;
 use std::time::Duration;
 
 use shared::{
     auth::CatalogGrant,
     catalog, in_transaction,
-    tenant::{self, Error, ServerTimeouts, migrate::give_defaults},
+    sql::{Error, ServerTimeouts},
+    tenant::{self, migrate::give_defaults},
 };
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
 
@@ -99,8 +101,8 @@ async fn a_poolers_connection_that_looks_elsewhere_finds_what_is_ours() {
         let found = office.get("/v1/DemoOffice/prospects/1001").await;
         assert_eq!(found.expect(200)["data"]["FirstName"], "Ada");
         let db = opened("DemoOffice", &by_pooler, timeouts::DATABASE).await.unwrap();
-        let read: String = in_transaction!(db, tenant::Error, |conn| {
-            let tenant::Conn::Postgres(connection) = conn else { panic!() };
+        let read: String = in_transaction!(db, sql::Error, |conn| {
+            let sql::Conn::Postgres(connection) = conn else { panic!() };
             let row = sqlx::raw_sql(name).fetch_one(&mut **connection).await?;
             Ok(sqlx::Row::get_unchecked(&row, 0))
         })

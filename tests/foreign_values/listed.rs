@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use shared::tenant::Database;
+use shared::sql::Database;
 
 use super::CATALOG_ROWS;
 use crate::office::{Engine, Office, on_both_databases, run_sql};

@@ -1,6 +1,6 @@
 //! The columns of a database, and the values that each may hold.
 
-use shared::tenant::{Conn, Database};
+use shared::sql::{Conn, Database};
 use sqlx::AssertSqlSafe;
 
 use crate::office::Engine;

@@ -1,11 +1,13 @@
 //! Databases with their schema and the fixture's rows: made once in a process, and copied for each test.
 
+use shared::sql;
 use std::{collections::HashMap, path::Path, sync::Arc};
 
 use shared::{
     auth::CatalogGrant,
     catalog::{self, CatalogDb, Catalogs},
-    tenant::{self, Database, migrate::migrate},
+    sql::Database,
+    tenant::migrate::migrate,
 };
 use tokio::sync::Mutex;
 
@@ -39,7 +41,7 @@ pub(super) async fn catalog(engine: Engine, folder: &Path) -> (CatalogDb, String
     let dsn = copy(engine, folder, CATALOG, "UTC").await;
     let catalogs = Catalogs::patient(8).with_timeouts(timeouts::DATABASE);
     let (grant, now) = (CatalogGrant::for_operations(), super::NOW.parse().unwrap());
-    let db = catalogs.open(&grant, now, async || Ok::<_, tenant::Error>(dsn.as_str().into())).await.unwrap();
+    let db = catalogs.open(&grant, now, async || Ok::<_, sql::Error>(dsn.as_str().into())).await.unwrap();
     (db, dsn)
 }
 

@@ -8,7 +8,8 @@ use std::{
 use shared::{
     auth::PracticeGrant,
     domain::PracticePass,
-    tenant::{Bridge, Conn, Database, bridge, migrate::migrate},
+    sql::{Conn, Database},
+    tenant::{Bridge, bridge, migrate::migrate},
 };
 use sqlx::{AssertSqlSafe, Connection, Executor};
 
@@ -44,7 +45,7 @@ pub(super) async fn open(dsn: String, practicepass: &str, time_zone: &str) -> Cr
     let location = shared::tenant::practices::Location { dsn: dsn.clone(), time_zone: time_zone.to_owned() };
     let now = super::NOW.parse().unwrap();
     let grant = grant(practicepass);
-    let opened = practices.open(&grant, now, async || Ok::<_, shared::tenant::Error>(location));
+    let opened = practices.open(&grant, now, async || Ok::<_, shared::sql::Error>(location));
     let db = opened.await.unwrap();
     Created { db, dsn }
 }
@@ -152,7 +153,7 @@ const CATEGORIES: &str = "
         end if;
     end $$";
 
-pub(crate) async fn try_execute(db: &Database, statements: &str) -> shared::tenant::Result<()> {
+pub(crate) async fn try_execute(db: &Database, statements: &str) -> shared::sql::Result<()> {
     // Of an attached practice the tests write what is ours alone, as the bridge does.
     let alone = "set partner_api.writing = 'emr';";
     let is_postgres = matches!(db.connection().await?, Conn::Postgres(_));

@@ -12,7 +12,8 @@ use shared::{
         practices::Practice,
     },
     domain::{PracticePass, Scope, ids::PartnerId},
-    tenant::{Conn, Database, TenantDb},
+    sql::{Conn, Database},
+    tenant::TenantDb,
 };
 
 /// Providers 1 (Jane Smith), 2 and 3 (inactive); `Consult` for 1 and 2 with rooms 101 and 102; Monday to Friday

@@ -5,7 +5,10 @@ use std::{
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
-use shared::tenant::{Conn, Database, TenantDb};
+use shared::{
+    sql::{Conn, Database},
+    tenant::TenantDb,
+};
 use sqlx::AssertSqlSafe;
 
 const ACCOUNT: &str = include_str!("../../infra/bridges/openemr-mariadb/account.sql");

@@ -1,6 +1,6 @@
 //! What an engine makes of a statement.
 
-use shared::tenant::{Conn, TenantDb};
+use shared::{sql::Conn, tenant::TenantDb};
 use sqlx::{AssertSqlSafe, Row};
 
 /// The engine's plan, a step each line. `values` are those of the first placeholders; of all further ones (a page's limit

@@ -1,8 +1,9 @@
 //! Timeouts that no machine is too slow for: in tests that are not about a timeout, none strikes.
 
+use shared::sql;
 use std::time::Duration;
 
-use shared::{config, egress, tenant};
+use shared::{config, egress};
 
 use super::waiting::SLOWEST;
 
@@ -10,14 +11,14 @@ use super::waiting::SLOWEST;
 const LONGER: Duration = SLOWEST.saturating_mul(5);
 
 /// Those of a practice's database and of the catalog.
-pub(crate) const DATABASE: tenant::Timeouts = tenant::Timeouts {
+pub(crate) const DATABASE: sql::Timeouts = sql::Timeouts {
     connect: LONGER,
     round_trip: LONGER,
     probe: LONGER,
     file_lock: LONGER,
     before_search: LONGER,
     cooldown: Duration::from_secs(1),
-    server: Some(tenant::ServerTimeouts { lock: LONGER, statement: LONGER, idle: LONGER }),
+    server: Some(sql::ServerTimeouts { lock: LONGER, statement: LONGER, idle: LONGER }),
 };
 
 /// Those of partners' endpoints.

@@ -8,7 +8,7 @@ use shared::{
     auth::secret_ref::SecretRef,
     control::practices::Practice,
     domain::{EventScope, PracticePass},
-    tenant::{Conn, Transaction},
+    sql::{Conn, Transaction},
 };
 
 use super::{row, subscribe, take_log_ids};
@@ -87,7 +87,7 @@ async fn practices_whose_databases_hang_are_given_up_and_do_not_hold_up_the_even
     let impatient =
         office.another_app(|parts| parts.config.timeouts.polled_database = Duration::from_secs(1));
     while_polled(&office, &impatient, events_come(&office, 1..=5)).await;
-    lock.end(Ok::<_, shared::tenant::Error>(())).await.unwrap();
+    lock.end(Ok::<_, shared::sql::Error>(())).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -108,7 +108,7 @@ async fn practices_that_failed_before_wait_for_each_other_only() {
         // Now they hang, and nobody gives them up.
         eventually("those that are tried again", async || (waiting().await >= 4).then_some(())).await;
         events_come(&office, 2..=5).await;
-        lock.end(Ok::<_, shared::tenant::Error>(())).await.unwrap();
+        lock.end(Ok::<_, shared::sql::Error>(())).await.unwrap();
     };
     while_polled(&office, &office.app, work).await;
 }

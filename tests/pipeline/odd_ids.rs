@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::SignedDuration;
 use serde_json::json;
-use shared::tenant::{Conn, TenantDb};
+use shared::{sql::Conn, tenant::TenantDb};
 
 use super::{poll, row, take_log_ids, write};
 use crate::{

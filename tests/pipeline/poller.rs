@@ -57,7 +57,7 @@ async fn a_transaction_that_commits_after_a_later_one_is_not_skipped() {
     assert!(early < late);
     poll(&office).await;
     assert_eq!(take_log_ids(&office).await, [late.0]);
-    slow.end(Ok::<_, shared::tenant::Error>(())).await.unwrap();
+    slow.end(Ok::<_, shared::sql::Error>(())).await.unwrap();
     poll(&office).await;
     assert_eq!(take_log_ids(&office).await, [early.0]);
 }
@@ -77,7 +77,7 @@ async fn an_event_in_flight_at_signup_is_delivered_and_one_committed_before_is_n
         let after = append(&mut conn, "claims", "insert", 3, now, None).await.unwrap();
         poll(&office).await;
         assert_eq!(take_log_ids(&office).await, [after.0], "{round}");
-        slow.end(Ok::<_, shared::tenant::Error>(())).await.unwrap();
+        slow.end(Ok::<_, shared::sql::Error>(())).await.unwrap();
         poll(&office).await;
         assert_eq!(take_log_ids(&office).await, [early.0], "{round}");
         office.delete("/v1/webhooks").await.expect(200);

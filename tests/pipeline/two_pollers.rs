@@ -12,7 +12,7 @@ use std::{
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use log_poller::Poll;
-use shared::tenant::{Conn, log::append};
+use shared::{sql::Conn, tenant::log::append};
 
 use super::take_log_ids;
 use crate::{
@@ -35,7 +35,7 @@ async fn write(office: &Office, writer: u64, committed: &Mutex<HashSet<i64>>) {
             sqlx::raw_sql("select 1").execute(&mut **connection).await.unwrap();
         }
         let fails = (writer + number).is_multiple_of(5);
-        let end = if fails { Err(shared::tenant::Error::Registry("rolled back".into())) } else { Ok(()) };
+        let end = if fails { Err(shared::sql::Error::Registry("rolled back".into())) } else { Ok(()) };
         if transaction.end(end).await.is_ok() {
             committed.lock().unwrap().insert(id.0);
         }

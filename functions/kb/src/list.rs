@@ -4,7 +4,7 @@ use shared::{
     api::{ApiResult, Catalog, Limit, Page, PageNumber, Paging, Problem, Query, SearchWords, scope},
     catalog::articles::{self, Filter},
     listed_text, params,
-    tenant::search_texts,
+    sql::search_texts,
 };
 
 use crate::reply::ArticleBody;

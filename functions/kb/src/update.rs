@@ -10,7 +10,7 @@ use shared::{
     catalog::articles::{self, Article},
     domain::ids::{ArticleId, IntegerId},
     in_transaction,
-    tenant::audit,
+    sql::audit,
     text_field,
 };
 

@@ -1,6 +1,7 @@
 //! Practices that are attached to their EMR: once a day each is compared with it, and series of the EMR's are followed further. In each run
 //! changes are applied that could not be applied when the EMR made them.
 
+use shared::sql;
 use std::collections::HashSet;
 
 use futures::{StreamExt, stream};
@@ -11,7 +12,7 @@ use shared::{
     domain::PracticePass,
     telemetry::metrics,
     tenant::{
-        self, Bridge, TenantDb,
+        Bridge, TenantDb,
         bridge::{self, Finding},
     },
 };
@@ -122,9 +123,9 @@ async fn compare(db: &TenantDb) -> Result<Vec<String>, PracticeError> {
 }
 
 /// A damaged bridge cannot be compared; a database that is down is reported by the poller.
-fn not_compared(error: tenant::Error) -> Result<String, tenant::Error> {
+fn not_compared(error: sql::Error) -> Result<String, sql::Error> {
     match error {
-        tenant::Error::Statement(_) | tenant::Error::Refused(_) => {
+        sql::Error::Statement(_) | sql::Error::Refused(_) => {
             tracing::error!(%error, cause = ?std::error::Error::source(&error), "a practice could not be compared with its EMR");
             Ok("could not be compared".to_owned())
         }

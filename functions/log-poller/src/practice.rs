@@ -1,12 +1,13 @@
 //! One turn at one practice's log.
 
 use jiff::Timestamp;
+use shared::sql;
 use shared::{
     app::{self, App},
     auth::PracticeGrant,
     control::{self, dispatch::Lease, subscriptions::Subscription},
     domain::{PracticeFault, PracticePass, ids::LogId, log_progress::LogProgress},
-    tenant::{self, TenantDb, bridge, unindexed_patients},
+    tenant::{TenantDb, bridge, unindexed_patients},
 };
 
 use crate::{
@@ -22,7 +23,7 @@ pub enum PracticeError {
     #[error(transparent)]
     App(#[from] app::Error),
     #[error(transparent)]
-    Tenant(#[from] tenant::Error),
+    Tenant(#[from] sql::Error),
     #[error(transparent)]
     Control(#[from] control::Error),
     #[error("the practice's database doesn't answer")]

@@ -1,5 +1,6 @@
 //! Whether the log is still the one that was read before.
 
+use shared::sql;
 use std::collections::HashMap;
 
 use jiff::Timestamp;
@@ -9,7 +10,7 @@ use shared::{
         log_progress::{LogProgress, Sighting},
     },
     tenant::{
-        self, TenantDb,
+        TenantDb,
         log::{self, LogRow},
     },
 };
@@ -23,7 +24,7 @@ pub(crate) async fn check(
     progress: &mut LogProgress,
     rows: &Rows,
     now: Timestamp,
-) -> tenant::Result<Option<LogProgress>> {
+) -> sql::Result<Option<LogProgress>> {
     if progress.is_same_log(&prints(&rows.ends), now) {
         return Ok(None);
     }

@@ -2,6 +2,7 @@
 //! backlog. A process that is cut off causes at most one slice to be sent again.
 
 use jiff::Timestamp;
+use shared::sql;
 use shared::{
     app::App,
     control::{self, queue::Message},
@@ -11,7 +12,7 @@ use shared::{
         log_progress::{Gap, LogProgress},
     },
     tenant::{
-        self, TenantDb,
+        TenantDb,
         log::{self, LogRow},
     },
 };
@@ -86,7 +87,7 @@ pub(crate) async fn read(
     progress: &mut LogProgress,
     gaps: Gaps,
     now: Timestamp,
-) -> tenant::Result<Rows> {
+) -> sql::Result<Rows> {
     let mut conn = db.connection().await?;
     if gaps == Gaps::All {
         let (rows, last) = log::without_ids(&mut conn, MOST_WITHOUT_IDS).await?;

@@ -1,16 +1,17 @@
 //! Attaching a practice to the tables of its EMR, and looking after it.
 
+use shared::sql;
 use std::fmt::Write as _;
 
 use jiff::{SignedDuration, Timestamp};
 use shared::{
     app::App,
     auth::PracticeGrant,
+    sql::{Timeouts, step::step},
     tenant::{
-        self, Bridge, Practices, TenantDb, Timeouts,
+        Bridge, Practices, TenantDb,
         bridge::{self, Plan, Progress},
         practices::Location,
-        step::step,
     },
 };
 
@@ -32,12 +33,12 @@ pub(crate) async fn run(app: &App, task: &BridgeTask, deadline: Timestamp) -> Re
     // A load is no call: it may take as long as a migration.
     let practices = Practices::patient(1).with_timeouts(Timeouts::OF_MIGRATIONS);
     let done = async {
-        let db = practices.open(&grant, app.clock.now(), async || Ok::<_, tenant::Error>(location)).await?;
+        let db = practices.open(&grant, app.clock.now(), async || Ok::<_, sql::Error>(location)).await?;
         let done = work(app, &db, &dsn, task, deadline).await;
         db.close().await;
         done
     };
-    let done = done.await.map_err(|error: tenant::Error| in_words(&error, &dsn))?;
+    let done = done.await.map_err(|error: sql::Error| in_words(&error, &dsn))?;
     done.map_err(|refusal| format!("{}: {refusal}", task.practice))
 }
 
@@ -48,7 +49,7 @@ async fn work(
     secret: &str,
     task: &BridgeTask,
     deadline: Timestamp,
-) -> tenant::Result<Result<Done, String>> {
+) -> sql::Result<Result<Done, String>> {
     step("looking by what the practice is attached");
     let current = Bridge::of(db).await?;
     let until = (deadline - SLICE).min(app.clock.now() + SLICE);
@@ -111,7 +112,7 @@ async fn work(
         Work::Repair => {
             step("looking at the EMR's tables");
             let plan = match bridge.plan_with(db, secret).await {
-                Err(error @ tenant::Error::Statement(_)) => return Ok(Err(changed(&error))),
+                Err(error @ sql::Error::Statement(_)) => return Ok(Err(changed(&error))),
                 plan => plan?,
             };
             if !plan.grants.is_empty() {
@@ -147,7 +148,7 @@ async fn work(
 }
 
 /// Adds what is to be looked at; whether there is anything.
-async fn findings(db: &TenantDb, found: &mut Vec<String>) -> tenant::Result<bool> {
+async fn findings(db: &TenantDb, found: &mut Vec<String>) -> sql::Result<bool> {
     step("comparing with the EMR");
     let findings = bridge::check(db).await?;
     for it in &findings {
@@ -169,7 +170,7 @@ fn missing(plan: &Plan) -> String {
 }
 
 /// The bridge's SQL does not fit the EMR's tables any more.
-fn changed(error: &tenant::Error) -> String {
+fn changed(error: &sql::Error) -> String {
     let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
     format!(
         "the EMR's tables have changed, and the bridge cannot be renewed: {cause}. Adapt the bridge's map.sql and deploy (runbook, \"Upgrades \

@@ -1,16 +1,17 @@
 //! One database at a time.
 
+use shared::sql;
 use shared::{
     app::App,
     auth::{CatalogGrant, PracticeGrant, secret_ref::SecretRef},
     catalog,
     control::{self, practices::Practice},
     domain::{PracticePass, zones},
-    tenant::{
-        self, Bridge, Collision, ConnectionString, Practices, TenantDb, Timeouts,
-        practices::Location,
+    sql::{
+        ConnectionString, Timeouts,
         step::{self, step},
     },
+    tenant::{self, Bridge, Collision, Practices, TenantDb, practices::Location},
 };
 
 use crate::{Done, Status};
@@ -79,13 +80,13 @@ pub(crate) async fn open(
     grant: &PracticeGrant,
     dsn: &str,
     time_zone: &str,
-) -> tenant::Result<TenantDb> {
+) -> sql::Result<TenantDb> {
     let location = Location { dsn: dsn.to_owned(), time_zone: time_zone.to_owned() };
     Practices::patient(1).open(grant, app.clock.now(), async || Ok(location)).await
 }
 
 /// A bridge of this version in the place of an older one's, if the practice has any.
-async fn renew_bridge(db: &TenantDb, secret: &str) -> tenant::Result<()> {
+async fn renew_bridge(db: &TenantDb, secret: &str) -> sql::Result<()> {
     step("renewing the bridge to the EMR");
     match Bridge::of(db).await? {
         Some(bridge) => bridge.install_with(db, secret).await,
@@ -118,22 +119,22 @@ pub(crate) fn catalog_secret(app: &App) -> Result<&SecretRef, String> {
     app.config.catalog_dsn.as_ref().ok_or_else(|| "CATALOG_DSN_SECRET is not configured".to_owned())
 }
 
-pub(crate) fn of_catalog(error: &tenant::Error, dsn: &str) -> String {
+pub(crate) fn of_catalog(error: &sql::Error, dsn: &str) -> String {
     match error {
-        tenant::Error::WrongDatabase => "the database at this address is a practice's".to_owned(),
+        sql::Error::WrongDatabase => "the database at this address is a practice's".to_owned(),
         error => in_words(error, dsn),
     }
 }
 
 /// The error with its cause and, for a server that couldn't be asked, what it was to be asked; without what the connection string
 /// keeps secret.
-pub(crate) fn in_words(error: &tenant::Error, dsn: &str) -> String {
+pub(crate) fn in_words(error: &sql::Error, dsn: &str) -> String {
     let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
     let mut text = format!("{error}{}", cause.unwrap_or_default());
     if text.contains("UnknownIssuer") {
         text += "; its certificate is signed by none that everybody trusts: hand over that one's certificate (--root-certificate)";
     }
-    if let (tenant::Error::Unavailable(_), Some(step)) = (error, step::current()) {
+    if let (sql::Error::Unavailable(_), Some(step)) = (error, step::current()) {
         text = format!("{text} (while {step})");
     }
     ConnectionString::of(dsn).mask(&text)
@@ -145,7 +146,7 @@ mod tests {
 
     #[test]
     fn an_error_tells_no_password_and_is_told_whole_whatever_the_password_is() {
-        let words = |dsn: &str, told: &str| in_words(&tenant::Error::Registry(told.into()), dsn);
+        let words = |dsn: &str, told: &str| in_words(&sql::Error::Registry(told.into()), dsn);
         let dsn = "postgres://role:hunter22@db.example/practice";
         for told in [dsn, "no such host: postgres://role:hunter22@db.example"] {
             assert!(!words(dsn, told).contains("hunter22"), "{}", words(dsn, told));
@@ -153,7 +154,7 @@ mod tests {
         for password in ["b", "bl", "practice", "database"] {
             let dsn = format!("postgres://role:{password}@db.example/practice");
             let told = "the practice database was unavailable a moment ago";
-            assert_eq!(in_words(&tenant::Error::CircuitOpen, &dsn), told);
+            assert_eq!(in_words(&sql::Error::CircuitOpen, &dsn), told);
         }
     }
 }

@@ -1,10 +1,11 @@
 //! Asking a practice's database what it knows, after a restore.
 
+use shared::sql;
 use shared::{
     app::App,
     auth::PracticeGrant,
     tenant::{
-        self, Practices,
+        Practices,
         practices::Location,
         reconciliation::{ExamineRequest, Facts, examine},
     },
@@ -22,7 +23,7 @@ pub(crate) async fn answer(app: &App, question: &ExamineRequest) -> Result<Facts
     // Rare and larger than a call's: with the limits of background work.
     let practices = Practices::patient(1);
     let facts = async {
-        let db = practices.open(&grant, app.clock.now(), async || Ok::<_, tenant::Error>(location)).await?;
+        let db = practices.open(&grant, app.clock.now(), async || Ok::<_, sql::Error>(location)).await?;
         let facts = examine(&db, question).await;
         db.close().await;
         facts

@@ -8,6 +8,7 @@ mod newcomer;
 mod outcome;
 mod pending;
 
+use shared::sql;
 use std::{fmt, time::Duration};
 
 use futures::{StreamExt, stream};
@@ -235,7 +236,7 @@ async fn limited(
 ) -> Result<Done, String> {
     let left = deadline.duration_since(app.clock.now()) - BEFORE_TIMEOUT;
     let limit = Duration::try_from(left.min(limit)).unwrap_or_default();
-    let done = tenant::step::within(limit, work).await;
+    let done = sql::step::within(limit, work).await;
     done.unwrap_or_else(|step| {
         let seconds = limit.as_secs();
         Err(format!("not done within {seconds} s, it hung while {step}; what was begun is rolled back"))

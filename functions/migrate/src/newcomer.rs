@@ -5,7 +5,8 @@ use shared::{
     auth::{CatalogGrant, PracticeGrant, secret_ref::SecretRef},
     catalog,
     domain::PracticePass,
-    tenant::{self, step::step},
+    sql::step::step,
+    tenant::{self},
 };
 
 use crate::{

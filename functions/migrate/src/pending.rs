@@ -1,6 +1,7 @@
 //! Trying a connection string that is pending: whose database it opens, whether migrations can be done there, and whether
 //! what is there may take the place of what is there now.
 
+use shared::sql;
 use std::sync::Arc;
 
 use shared::{
@@ -23,7 +24,7 @@ pub(crate) async fn practice(app: &App, practice: &str, empty: bool) -> Result<D
     // A practice that never had a schema may begin in any database that is nobody's.
     if entry.schema_version.is_some() && !empty {
         let new = open(app, &grant, &dsn, &entry.time_zone).await.map_err(|error| match error {
-            tenant::Error::Statement(cause) => {
+            sql::Error::Statement(cause) => {
                 format!("the database at this address holds no practice, restore it there first: {cause}")
             }
             error => in_words(&error, &dsn),
@@ -64,12 +65,12 @@ pub(crate) async fn catalog(app: &App, empty: bool) -> Result<Done, String> {
     tried.map(|_| Status::Usable.into()).map_err(|error| of_catalog(&error, &dsn))
 }
 
-async fn open_catalog(app: &App, grant: &CatalogGrant, dsn: &Arc<str>) -> tenant::Result<CatalogDb> {
+async fn open_catalog(app: &App, grant: &CatalogGrant, dsn: &Arc<str>) -> sql::Result<CatalogDb> {
     Catalogs::default().open(grant, app.clock.now(), async || Ok(dsn.clone())).await
 }
 
 /// An empty database may take the place of one that was seen to be empty itself.
-fn stays_empty(found: tenant::Result<bool>, dsn: &str) -> Result<(), String> {
+fn stays_empty(found: sql::Result<bool>, dsn: &str) -> Result<(), String> {
     let now = match found {
         Ok(true) => return Ok(()),
         Ok(false) => "the current one isn't".to_owned(),

@@ -4,7 +4,7 @@ use shared::{
     api::{ApiResult, Catalog, Limit, Page, PageNumber, Paging, Problem, Query, SearchWords, scope},
     catalog::products::{self, Filter},
     params,
-    tenant::search_texts,
+    sql::search_texts,
 };
 
 use crate::{item::VendorCode, reply::ProductBody};

@@ -6,7 +6,7 @@ use shared::{
     catalog::products,
     create_once,
     domain::ids::IntegerId,
-    tenant::audit,
+    sql::audit,
 };
 
 use crate::{

@@ -12,8 +12,9 @@ use shared::{
     api::{ApiError, ApiResult, JsonAnswer, Once, PracticePath, Problem, Tenant, etag, scope},
     create_once,
     domain::ids::{IntegerId, PatientId},
+    sql::audit,
     tenant::{
-        audit, log,
+        log,
         patients::{self, PatientDetails},
         unindexed_patients,
     },

@@ -9,7 +9,8 @@ use shared::{
     body,
     domain::{address, ids::ProviderId},
     egress::Client,
-    tenant::{Conn, patients::PatientDetails, providers},
+    sql::Conn,
+    tenant::{patients::PatientDetails, providers},
 };
 
 use crate::{

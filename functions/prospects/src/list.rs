@@ -10,8 +10,8 @@ use shared::{
         search::{Term, terms_of},
     },
     params,
+    sql::audit,
     tenant::{
-        audit,
         patients::{self, Filter},
         tags, unindexed_patients,
     },

@@ -4,7 +4,8 @@ use axum::{http::header::ETAG, response::IntoResponse};
 use shared::{
     api::{ApiError, ApiResult, Data, PathId, PracticePath, Problem, Tenant, scope},
     domain::ids::{IntegerId, PatientId},
-    tenant::{audit, patients},
+    sql::audit,
+    tenant::patients,
 };
 
 use crate::record::Prospect;

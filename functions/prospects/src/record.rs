@@ -5,8 +5,8 @@ use serde::Serialize;
 use shared::{
     api::{ApiError, ApiResult, etag},
     domain::ids::{PatientId, ProviderId, TagId},
+    sql::Conn,
     tenant::{
-        Conn,
         patients::Patient,
         tags::{self, Tag},
     },

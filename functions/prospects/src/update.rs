@@ -7,7 +7,8 @@ use shared::{
     },
     domain::ids::{IntegerId, PatientId},
     in_transaction,
-    tenant::{audit, log, patients},
+    sql::audit,
+    tenant::{log, patients},
 };
 
 use crate::{

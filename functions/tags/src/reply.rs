@@ -4,8 +4,9 @@ use serde::Serialize;
 use shared::{
     api::{ApiError, ApiResult, List, MOST_LISTED, Offset, Tenant, scope},
     domain::ids::{IntegerId, PatientId, TagId},
+    sql::{Conn, audit},
     tenant::{
-        Conn, audit, log, patients,
+        log, patients,
         tags::{self, CountedTag},
     },
 };

@@ -8,7 +8,8 @@ use shared::{
     api::{ApiError, ApiResult, JsonAnswer, Message, Once, PathId, PracticePath, Problem, Tenant, scope},
     body, create_once,
     domain::ids::{IntegerId, TicketId},
-    tenant::{audit, log, tickets},
+    sql::audit,
+    tenant::{log, tickets},
     text_field,
 };
 

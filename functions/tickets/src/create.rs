@@ -14,8 +14,9 @@ use shared::{
         ids::IntegerId,
         ticket::{TicketPriority, TicketStatus},
     },
+    sql::audit,
     tenant::{
-        audit, log,
+        log,
         tickets::{self, TicketDetails},
     },
 };

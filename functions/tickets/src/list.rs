@@ -6,10 +6,8 @@ use shared::{
     },
     domain::{ids::IntegerId, ticket::TicketStatus},
     params,
-    tenant::{
-        audit, search_texts,
-        tickets::{self, Filter},
-    },
+    sql::{audit, search_texts},
+    tenant::tickets::{self, Filter},
 };
 
 use crate::reply::TicketBody;

@@ -8,7 +8,8 @@ use shared::{
     },
     domain::ids::{CommentId, IntegerId, MAX_SAFE_INTEGER, TicketId},
     params,
-    tenant::{audit, tickets},
+    sql::audit,
+    tenant::tickets,
 };
 use utoipa::ToSchema;
 

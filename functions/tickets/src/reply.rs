@@ -12,10 +12,8 @@ use shared::{
         ids::{CommentId, TicketId},
         ticket::{TicketPriority, TicketStatus},
     },
-    tenant::{
-        Conn,
-        tickets::{self, Change, Comment, Ticket},
-    },
+    sql::Conn,
+    tenant::tickets::{self, Change, Comment, Ticket},
 };
 use utoipa::ToSchema;
 

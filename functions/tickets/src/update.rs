@@ -12,8 +12,9 @@ use shared::{
         ticket::{TicketPriority, TicketStatus},
     },
     in_transaction,
+    sql::audit,
     tenant::{
-        audit, log,
+        log,
         tickets::{self, TicketDetails},
     },
 };

@@ -16,7 +16,8 @@ use shared::{
         schedule::Minutes,
     },
     listed_text,
-    tenant::{audit, log, visit_types, visits},
+    sql::audit,
+    tenant::{log, visit_types, visits},
     text_field,
 };
 

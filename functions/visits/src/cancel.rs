@@ -6,7 +6,8 @@ use shared::{
     },
     domain::ids::VisitId,
     in_transaction,
-    tenant::{audit, log, visits},
+    sql::audit,
+    tenant::{log, visits},
 };
 
 use crate::reply::VisitBody;

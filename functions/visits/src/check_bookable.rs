@@ -6,8 +6,8 @@ use shared::{
         ids::RoomId,
         schedule::{Refusal, Refused, VisitTypeRules},
     },
+    sql::Conn,
     tenant::{
-        Conn,
         calendar::{self, AvailabilityQuery, CalendarLookup},
         visits::{RoomSearch, lock_provider_and_patient, of_patient, patient_exists},
     },

@@ -2,10 +2,11 @@
 
 use jiff::{Timestamp, tz::TimeZone};
 use serde_json::{Value, json};
+use shared::sql;
 use shared::{
     api::{ApiError, Code},
     domain::schedule::{Interval, Refusal, Refused},
-    tenant::{self, Constraint},
+    sql::Constraint,
 };
 
 /// Maximum number of blocking times per conflict. A room conflict has one for each room of the
@@ -27,11 +28,11 @@ pub(crate) fn conflict(zone: &TimeZone, refused: &[Refused], patient_busy: &[Int
 }
 
 /// Converts a constraint violation: another program booked without taking our locks.
-pub(crate) fn refused_by_database(error: tenant::Error) -> ApiError {
+pub(crate) fn refused_by_database(error: sql::Error) -> ApiError {
     let code = match &error {
-        tenant::Error::Refused(Constraint::ProviderFree) => Code::ProviderConflict,
-        tenant::Error::Refused(Constraint::RoomFree) => Code::ResourceConflict,
-        tenant::Error::Refused(Constraint::PatientFree) => Code::PatientConflict,
+        sql::Error::Refused(Constraint::ProviderFree) => Code::ProviderConflict,
+        sql::Error::Refused(Constraint::RoomFree) => Code::ResourceConflict,
+        sql::Error::Refused(Constraint::PatientFree) => Code::PatientConflict,
         _ => return error.into(),
     };
     problem(code, vec![json!({"code": code.as_str(), "blocking": []})])

@@ -3,7 +3,8 @@
 use shared::{
     api::{ApiError, ApiResult, Data, PathId, PracticePath, Problem, Tenant, scope::Scheduling},
     domain::ids::VisitId,
-    tenant::{audit, visits},
+    sql::audit,
+    tenant::visits,
 };
 
 use crate::reply::VisitBody;

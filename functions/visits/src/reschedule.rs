@@ -12,7 +12,8 @@ use shared::{
         schedule::Minutes,
     },
     in_transaction,
-    tenant::{audit, log, visits},
+    sql::audit,
+    tenant::{log, visits},
 };
 
 use crate::{

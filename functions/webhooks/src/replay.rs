@@ -13,7 +13,7 @@ use shared::{
     auth::sha256_hex,
     body,
     control::{self, ephemeral::window_start, queue, subscriptions::Subscription},
-    tenant::idempotency::RequestKey,
+    sql::idempotency::RequestKey,
 };
 use utoipa::ToSchema;
 

@@ -9,15 +9,19 @@ use shared::{
         Reading, drain_in_flight,
     },
     auth::webhook_signature::SigningSecret,
-    body, control,
-    control::subscriptions::{Breaker, LastOutcomes, Subscription, SubscriptionState, SubscriptionStatus},
+    body,
+    control::{
+        self,
+        subscriptions::{Breaker, LastOutcomes, Subscription, SubscriptionState, SubscriptionStatus},
+    },
     domain::{
         EventScope,
         ids::{LogId, SubscriptionId},
         log_progress::GRACE,
     },
     egress::HookUrl,
-    tenant::{idempotency::RequestKey, log},
+    sql::idempotency::RequestKey,
+    tenant::log,
     text_field,
 };
 use utoipa::ToSchema;

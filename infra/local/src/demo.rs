@@ -15,13 +15,17 @@ mod rows;
 mod tickets;
 mod visits;
 
+use shared::sql;
 use std::path::Path;
 use std::time::Duration;
 
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use shared::in_transaction;
-use shared::tenant::{self, Conn, Database, TenantDb, unindexed_patients};
+use shared::{
+    sql::{Conn, Database},
+    tenant::{TenantDb, unindexed_patients},
+};
 use sqlx::AssertSqlSafe;
 
 use crate::error::{Error, Result};
@@ -169,8 +173,8 @@ async fn write_once(
     is_filled: &'static str,
     rows: &str,
     sequences: &'static str,
-) -> tenant::Result<()> {
-    in_transaction!(db, tenant::Error, |conn| {
+) -> sql::Result<()> {
+    in_transaction!(db, sql::Error, |conn| {
         match conn {
             Conn::Sqlite(connection) => {
                 if !sqlx::query_scalar(is_filled).fetch_one(&mut **connection).await? {

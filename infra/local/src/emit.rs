@@ -1,6 +1,7 @@
 //! The `emit` command: writes log rows to a practice's database as the EMR would, whether or not
 //! the stack is running.
 
+use shared::sql;
 use std::path::Path;
 
 use indicatif::ProgressBar;
@@ -9,7 +10,10 @@ use shared::auth::PracticeGrant;
 use shared::domain::{EventScope, PracticePass};
 use shared::in_transaction;
 use shared::tenant::practices::Location;
-use shared::tenant::{self, Conn, Practices, TenantDb, log};
+use shared::{
+    sql::Conn,
+    tenant::{Practices, TenantDb, log},
+};
 
 use crate::error::{Error, Result};
 use crate::practices::{dsn_secret, failed};
@@ -50,14 +54,14 @@ pub(crate) async fn open(data_dir: &Path, practicepass: &str) -> Result<TenantDb
     let location = Location { dsn, time_zone: "UTC".to_owned() };
     let opened = Practices::patient(1).open(&grant, Timestamp::now(), async || Ok(location)).await;
     opened.map_err(|error| match error {
-        tenant::Error::WrongDatabase => unknown(),
+        sql::Error::WrongDatabase => unknown(),
         other => failed(practicepass)(other),
     })
 }
 
 /// Returns the ids of records that events of this kind can be about. Claims, payments and documents
 /// belong to a visit and use its id.
-async fn records(db: &TenantDb, scope: EventScope) -> tenant::Result<Vec<i64>> {
+async fn records(db: &TenantDb, scope: EventScope) -> sql::Result<Vec<i64>> {
     let query = match scope {
         EventScope::Patients => "select patient_id from patients order by patient_id desc limit 1000",
         EventScope::Encounters | EventScope::Claims | EventScope::Payments | EventScope::Documents => {
@@ -75,8 +79,8 @@ async fn write(
     scope: EventScope,
     records: &[i64],
     numbers: std::ops::Range<usize>,
-) -> tenant::Result<()> {
-    in_transaction!(db, tenant::Error, |conn| {
+) -> sql::Result<()> {
+    in_transaction!(db, sql::Error, |conn| {
         for number in numbers.clone() {
             let action = if number % 3 == 0 { "insert" } else { "update" };
             let record = records[number % records.len()];

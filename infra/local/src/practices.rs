@@ -1,5 +1,6 @@
 //! The practice databases and the catalog of a data folder: where they are, and their migration.
 
+use shared::sql;
 use std::path::Path;
 
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
@@ -169,7 +170,7 @@ pub(crate) async fn note_schema(practice: &Practice, store: &Store) -> Result<()
 }
 
 /// Returns a function that wraps an error of this database, with its cause.
-pub(crate) fn failed(name: &str) -> impl Fn(tenant::Error) -> Error {
+pub(crate) fn failed(name: &str) -> impl Fn(sql::Error) -> Error {
     move |error| {
         let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
         Error::Store(format!("{name}: {error}{}", cause.unwrap_or_default()))

@@ -13,7 +13,8 @@ use crate::{
     app::App,
     auth::{Caller, Denied},
     domain::Scope,
-    tenant::{TenantDb, audit},
+    sql::audit,
+    tenant::TenantDb,
 };
 
 /// Names a [`Scope`] at the type level, so that a handler's signature states it.

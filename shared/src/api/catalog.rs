@@ -6,7 +6,7 @@ use axum::{extract::FromRequestParts, http::request::Parts};
 use jiff::Timestamp;
 
 use super::{ApiError, Partner, RequiredScope, scope};
-use crate::{app::App, auth::Caller, catalog::CatalogDb, tenant::audit};
+use crate::{app::App, auth::Caller, catalog::CatalogDb, sql::audit};
 
 /// A scope whose endpoints use the catalog.
 pub trait CatalogScope: RequiredScope {}

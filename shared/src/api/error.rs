@@ -1,5 +1,6 @@
 //! Errors as RFC 9457 problem details. Status and code are chosen here and nowhere else.
 
+use crate::sql;
 use std::borrow::Cow;
 
 use axum::{
@@ -16,7 +17,7 @@ use crate::{
     auth::Denied,
     control,
     domain::Scope,
-    tenant::{self, Constraint, Transient},
+    sql::{Constraint, Transient},
 };
 
 // `tt`, not `literal`: utoipa reads serde's names only from bare tokens.
@@ -270,21 +271,21 @@ impl Transient for ApiError {
     }
 }
 
-impl From<tenant::Error> for ApiError {
-    fn from(error: tenant::Error) -> Self {
+impl From<sql::Error> for ApiError {
+    fn from(error: sql::Error) -> Self {
         match &error {
-            tenant::Error::Unavailable(_) | tenant::Error::CircuitOpen | tenant::Error::TimeZoneChanged => {
+            sql::Error::Unavailable(_) | sql::Error::CircuitOpen | sql::Error::TimeZoneChanged => {
                 Self::unavailable(&error)
             }
-            tenant::Error::Contended(_) => {
+            sql::Error::Contended(_) => {
                 let mut reply = Self::unavailable(&error);
                 reply.0.transient = true;
                 reply
             }
-            tenant::Error::Refused(Constraint::EmrVisitType) => {
+            sql::Error::Refused(Constraint::EmrVisitType) => {
                 Self::new(Code::VisitTypeInactive, "Visits of this type can no longer be booked.")
             }
-            tenant::Error::Refused(Constraint::Emr) => {
+            sql::Error::Refused(Constraint::Emr) => {
                 let detail = "A value is too long or of a kind that the practice's EMR cannot store; send another one.";
                 Self::new(Code::RefusedByEmr, detail)
             }

@@ -13,7 +13,7 @@ use crate::{
     app::App,
     auth::{Caller, sha256_hex},
     control::idempotency::ResponseClaim,
-    tenant::idempotency::{RequestKey, StoredResponse},
+    sql::idempotency::{RequestKey, StoredResponse},
 };
 
 /// How long the first response is stored.
@@ -203,20 +203,20 @@ macro_rules! create_once {
         $crate::create_once!(@ $tenant, $key, replayed, |connection| {
             let $answer: &$crate::api::JsonAnswer = replayed;
             let ids: Vec<i64> = Option::<i64>::into_iter($id).collect();
-            $crate::tenant::audit::record(connection, &$tenant.audit($action, $entity, &ids)).await
+            $crate::sql::audit::record(connection, &$tenant.audit($action, $entity, &ids)).await
         }, |$conn| $work)
     };
     (@ $tenant:expr, $key:expr, $replayed:pat, |$again:pat_param| $audit:expr, |$conn:ident| $work:expr) => {{
         let tenant = &$tenant;
-        let key: Option<$crate::tenant::idempotency::RequestKey> = $key.of(&tenant.caller);
+        let key: Option<$crate::sql::idempotency::RequestKey> = $key.of(&tenant.caller);
         $crate::in_transaction!(tenant.db, $crate::api::ApiError, |connection| {
             if let Some(key) = &key {
-                if !$crate::tenant::idempotency::claim(connection, key).await? {
+                if !$crate::sql::idempotency::claim(connection, key).await? {
                     return Err($crate::api::JsonAnswer::in_progress());
                 }
-                if let Some(stored) = $crate::tenant::idempotency::find(connection, key, tenant.now).await? {
+                if let Some(stored) = $crate::sql::idempotency::find(connection, key, tenant.now).await? {
                     let answer = $crate::api::JsonAnswer::replay(key, stored)?;
-                    let noted: $crate::tenant::Result<()> = {
+                    let noted: $crate::sql::Result<()> = {
                         let ($replayed, $again) = (&answer, &mut *connection);
                         $audit
                     };
@@ -225,7 +225,7 @@ macro_rules! create_once {
                 }
             }
             let answer: $crate::api::JsonAnswer = {
-                let $conn: &mut $crate::tenant::Conn = &mut *connection;
+                let $conn: &mut $crate::sql::Conn = &mut *connection;
                 #[allow(unused_braces, reason = "rustfmt puts a long body into braces")]
                 let work = async { $work };
                 work.await?
@@ -233,7 +233,7 @@ macro_rules! create_once {
             if let Some(key) = &key {
                 let expires_at = tenant.now + $crate::api::IDEMPOTENCY_TTL;
                 let (status, body) = (answer.status, &answer.body);
-                $crate::tenant::idempotency::keep(connection, key, status, body, tenant.now, expires_at).await?;
+                $crate::sql::idempotency::keep(connection, key, status, body, tenant.now, expires_at).await?;
             }
             Ok(answer)
         })

@@ -1,11 +1,12 @@
 //! Opening of databases, with retries if a connection string was replaced.
 
 use super::{App, Error};
+use crate::sql;
 use crate::{
     auth::{CatalogGrant, PracticeGrant, secret_ref::SecretRef},
     catalog::CatalogDb,
     control,
-    tenant::{self, TenantDb, practices::Location},
+    tenant::{TenantDb, practices::Location},
 };
 
 /// The number of attempts to open a database.
@@ -56,7 +57,7 @@ impl App {
                     .control
                     .practice(grant.practicepass())
                     .await?
-                    .ok_or_else(|| tenant::Error::Registry("no such practice".into()))?;
+                    .ok_or_else(|| sql::Error::Registry("no such practice".into()))?;
                 let dsn = self.secrets.get(&practice.dsn_secret, now).await?.to_string();
                 *used = Some((practice.dsn_secret, dsn.clone()));
                 Ok::<_, Error>(Location { dsn, time_zone: practice.time_zone })

@@ -6,7 +6,7 @@ use sqlx::AssertSqlSafe;
 
 use crate::{
     domain::ids::ArticleId,
-    tenant::{
+    sql::{
         Conn, Result,
         bounded::short,
         foreign::{Columns, ForeignRow, FromColumns, Read, accept_all, is_true},

@@ -11,9 +11,7 @@ use tokio::time::timeout;
 
 use crate::{
     auth::CatalogGrant,
-    tenant::{
-        Admission, CircuitBreaker, DataProblems, Database, Error, Reporter, Result, Timeouts, timed_out,
-    },
+    sql::{Admission, CircuitBreaker, DataProblems, Database, Error, Reporter, Result, Timeouts, timed_out},
 };
 
 /// The age by wall clock after which the pool is reopened, as for practices.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{CatalogDb, articles, products};
 use crate::{
     auth::CatalogGrant,
-    tenant::{self, Database, Error, Result, schema::Schema, search_texts, step::step},
+    sql::{Database, Error, Result, check, schema::Schema, search_texts, step::step},
 };
 
 /// Returns the catalog's newest migration.
@@ -47,7 +47,27 @@ pub async fn migrate(_: &CatalogGrant, dsn: &str) -> Result<CatalogDb> {
 /// # Errors
 /// The same as for [`migrate`].
 pub async fn check(_: &CatalogGrant, secret: &str) -> Result<Vec<String>> {
-    tenant::check::catalog(secret, schema(), newest()).await
+    let Some(db) = Database::at(secret, None).await? else { return Ok(vec![check::NO_FILE.to_owned()]) };
+    let checked = async {
+        let mut conn = db.lookout().await?;
+        let mut found = vec![conn.server_in_words().await?];
+        let tables = conn.tables().await?;
+        let is_there = |name: &str| tables.iter().any(|table| table == name);
+        if is_there("tenant_identity") || is_there("patients") {
+            return Err(Error::WrongDatabase);
+        }
+        if is_there("kb_articles") {
+            found.push(conn.version_in_words(newest()).await?);
+        } else {
+            schema().rehearse(secret).await?;
+            found.push("a catalog can be created in it".to_owned());
+            found.extend(check::of_others(&tables));
+        }
+        Ok(found)
+    };
+    let checked = checked.await;
+    db.close().await;
+    checked
 }
 
 impl CatalogDb {

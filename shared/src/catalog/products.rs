@@ -8,7 +8,7 @@ use sqlx::AssertSqlSafe;
 
 use crate::{
     domain::{ids::ProductId, money::Cents},
-    tenant::{
+    sql::{
         Conn, Error, Result,
         bounded::short,
         foreign::{Columns, ForeignRow, FromColumns, Key as StoredKey, Read, accept_all, is_true},

@@ -10,7 +10,7 @@ use super::{
     Error, Result, Store, Table,
     store::{SERVICE, pk, to_item},
 };
-use crate::tenant::idempotency::{RequestKey, StoredResponse};
+use crate::sql::idempotency::{RequestKey, StoredResponse};
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -10,7 +10,8 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use sqlx::AssertSqlSafe;
 
-use super::{Conn, ConnectionString, EmrAddress, Error, Pool, Result, TenantDb, on};
+use super::TenantDb;
+use crate::sql::{Conn, ConnectionString, EmrAddress, Error, Pool, Result, on};
 
 pub use remote::pull;
 use remote::{connect, has_outbox, pull_once};

@@ -4,19 +4,20 @@ use jiff::{Span, Timestamp, ToSpan, civil::Date, tz::TimeZone};
 use jiff_sqlx::ToSqlx;
 use sqlx::AssertSqlSafe;
 
-use super::{
-    Conn, Error, Result,
-    foreign::{
-        Columns, Day, Foreign, ForeignRow, FromColumns, Read, RowReader, TimeOfDay, accept_all, names_a_day,
-    },
-    on, visit_types,
-};
+use super::visit_types;
 use crate::domain::{
     ids::{ProviderId, RoomId, VisitId},
     schedule::{
         Calendar, Facts, Interval, Practice, ProviderVisit, RoomVisit, ScheduleException, WorkingHours,
         instant_of_midnight, local,
     },
+};
+use crate::sql::{
+    Conn, Error, Result,
+    foreign::{
+        Columns, Day, Foreign, ForeignRow, FromColumns, Read, RowReader, TimeOfDay, accept_all, names_a_day,
+    },
+    on,
 };
 
 /// The most rows to read from one statement: hundreds a day for the longest date range.

@@ -4,13 +4,13 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use sqlx::AssertSqlSafe;
 
-use super::{
+use crate::domain::{RequestId, ids::LogId, log_progress::WIDE};
+use crate::sql::{
     Conn, Result,
     foreign::{Foreign, ForeignRow, instant_order},
     free_ids::free_id,
     on,
 };
-use crate::domain::{RequestId, ids::LogId, log_progress::WIDE};
 
 /// 0001-01-01T00:00:00Z
 const FIRST_SECOND: i64 = -62_135_596_800;

@@ -8,12 +8,12 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use sqlx::AssertSqlSafe;
 
-use super::{
-    Collision, Database, Error, Pool, Result, ServerTimeouts, TenantDb, on,
+use super::{Collision, TenantDb, tickets, time_zone, unindexed_patients};
+use crate::sql::{
+    Database, Error, Pool, Result, ServerTimeouts, on,
     schema::{SCHEMA, Schema},
     search_texts,
     step::step,
-    tickets, time_zone, unindexed_patients,
 };
 use crate::{
     auth::PracticeGrant,
@@ -109,9 +109,8 @@ pub async fn give_defaults(db: &TenantDb, limits: ServerTimeouts) -> Result<bool
         let mut conn = db.connection().await?;
         let database: String =
             on!(&mut conn, |c| sqlx::query_scalar("select current_database()::text").fetch_one(c).await)?;
-        let roles =
-            on!(&mut conn, |c| {
-                sqlx::query_as(
+        let roles = on!(&mut conn, |c| {
+            sqlx::query_as(
             "select rolname::text, coalesce((select array_to_string(setconfig, ',') from pg_db_role_setting
                  where setdatabase = (select oid from pg_database where datname = current_database())
                  and setrole = r.oid), '')
@@ -122,7 +121,7 @@ pub async fn give_defaults(db: &TenantDb, limits: ServerTimeouts) -> Result<bool
                    and nspname not in ('partner_api', 'information_schema') and nspname !~ '^pg_'
                    and not exists (select 1 from pg_depend where objid = c.oid and deptype = 'e'))",
         ).fetch_all(c).await
-            })?;
+        })?;
         (database.replace('"', "\"\""), roles)
     };
     let mut statements = Vec::new();

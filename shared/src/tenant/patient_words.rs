@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use sqlx::AssertSqlSafe;
 
-use super::{Conn, Result, on};
 use crate::domain::{
     ids::PatientId,
     search::{Term, end_of_prefix},
 };
+use crate::sql::{Conn, Result, on};
 
 /// Rows per statement: each has two placeholders, and `SQLite` allows 32,766.
 const ROWS: usize = 5_000;

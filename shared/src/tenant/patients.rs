@@ -4,17 +4,18 @@ use jiff::{Timestamp, civil::Date};
 use jiff_sqlx::ToSqlx;
 use sqlx::AssertSqlSafe;
 
-use super::{
-    Conn, Result,
-    bounded::short,
-    foreign::{Columns, ForeignRow, FromColumns, Read, accept_all, is_true},
-    free_ids::free_id,
-    on, patient_words, round_trip,
-};
+use super::patient_words;
 use crate::domain::{
     contact::{email_key, fold, phone_key},
     ids::{PatientId, ProviderId},
     search::{Term, email_word, longest_name_word, words_of},
+};
+use crate::sql::{
+    Conn, Result,
+    bounded::short,
+    foreign::{Columns, ForeignRow, FromColumns, Read, accept_all, is_true},
+    free_ids::free_id,
+    on, round_trip,
 };
 
 /// The personal data that partners read and write; texts are stored as they were entered.

@@ -9,9 +9,10 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use tokio::{sync::OnceCell, time::timeout};
 
-use super::{
-    Admission, CircuitBreaker, DataProblems, Database, Error, Reporter, Result, TenantDb, Timeouts,
-    schema::SCHEMA, timed_out,
+use super::TenantDb;
+use crate::sql::{
+    Admission, CircuitBreaker, DataProblems, Database, Error, Reporter, Result, Timeouts, schema::SCHEMA,
+    timed_out,
 };
 use crate::{
     auth::PracticeGrant,
@@ -203,14 +204,14 @@ impl TenantDb {
     /// opens nothing.
     async fn check_identity(&self) -> Result<Option<String>> {
         let mut conn = self.connection().await?;
-        let identity = super::on!(&mut conn, |c| sqlx::query_as::<_, (String, Option<String>)>(
+        let identity = crate::sql::on!(&mut conn, |c| sqlx::query_as::<_, (String, Option<String>)>(
             "select ppass, time_zone from tenant_identity where singleton = 1",
         )
         .fetch_optional(c)
         .await);
         let identity = match identity.map_err(Error::from) {
             // An older schema, e.g. from a backup, has no such column until it is migrated.
-            Err(Error::Statement(_)) => super::on!(&mut conn, |c| sqlx::query_as(
+            Err(Error::Statement(_)) => crate::sql::on!(&mut conn, |c| sqlx::query_as(
                 "select ppass, cast(null as text) from tenant_identity where singleton = 1",
             )
             .fetch_optional(c)

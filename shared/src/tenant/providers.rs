@@ -2,13 +2,13 @@
 
 use sqlx::AssertSqlSafe;
 
-use super::{
+use crate::domain::ids::ProviderId;
+use crate::sql::{
     Conn, Result,
     bounded::short,
     foreign::{Columns, ForeignRow, FromColumns, Read, accept_all, is_true},
     on,
 };
-use crate::domain::ids::ProviderId;
 
 /// An active provider.
 #[derive(Clone, Debug, PartialEq, Eq)]

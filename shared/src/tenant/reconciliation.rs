@@ -10,13 +10,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::AssertSqlSafe;
 
-use super::{Conn, Database, Result, log, on};
+use super::log;
 use crate::domain::{
     EventScope, PracticePass,
     ids::LogId,
     webhook_event::{Action, classify},
 };
 use crate::in_transaction;
+use crate::sql::{Conn, Database, Result, on};
 
 /// Ids or calls per statement.
 const AT_ONCE: usize = 100;
@@ -213,12 +214,11 @@ async fn keys(conn: &mut Conn, since: Timestamp) -> Result<Vec<SeenKey>> {
 }
 
 async fn ids_passed_at(conn: &mut Conn, since: Timestamp) -> Result<Option<Timestamp>> {
-    let found: Option<jiff_sqlx::Timestamp> =
-        on!(conn, |c| {
-            sqlx::query_scalar(
+    let found: Option<jiff_sqlx::Timestamp> = on!(conn, |c| {
+        sqlx::query_scalar(
         "select at from audit_log where at >= $1 and action = $2 and entity = 'ids' order by at desc limit 1",
     ).bind(since.to_sqlx()).bind(AUDIT_ACTION).fetch_optional(c).await
-        })?;
+    })?;
     Ok(found.map(jiff_sqlx::Timestamp::to_jiff))
 }
 
@@ -258,12 +258,11 @@ struct KeptAnswer {
 }
 
 async fn stray_answers(conn: &mut Conn, now: Timestamp) -> Result<Vec<StrayAnswer>> {
-    let kept: Vec<KeptAnswer> =
-        on!(&mut *conn, |c| {
-            sqlx::query_as(
+    let kept: Vec<KeptAnswer> = on!(&mut *conn, |c| {
+        sqlx::query_as(
         "select key_id, method, path, idempotency_key, response from idempotency_keys where expires_at > $1",
     ).bind(now.as_second()).fetch_all(c).await
-        })?;
+    })?;
     let mut strays = Vec::new();
     for answer in kept {
         let body: Value = serde_json::from_str(&answer.response).unwrap_or_default();
@@ -289,7 +288,7 @@ async fn stray_answers(conn: &mut Conn, now: Timestamp) -> Result<Vec<StrayAnswe
 }
 
 async fn apply(db: &Database, question: &ExamineRequest, mend: &Mend) -> Result<()> {
-    in_transaction!(db, super::Error, |conn| {
+    in_transaction!(db, crate::sql::Error, |conn| {
         if mend.answers {
             for stray in stray_answers(conn, question.now).await? {
                 on!(&mut *conn, |c| {

@@ -3,12 +3,9 @@
 use jiff::{SignedDuration, Timestamp};
 use sqlx::AssertSqlSafe;
 
-use super::{
-    Database, Result,
-    log::{self, LogRow},
-    on,
-};
+use super::log::{self, LogRow};
 use crate::domain::ids::LogId;
+use crate::sql::{Database, Result, on};
 
 /// Log rows per round trip.
 const BATCH: i64 = 500;
@@ -109,7 +106,12 @@ pub async fn prune_log(db: &Database, rows: &Prunable<'_>, most: u64) -> Result<
 }
 
 /// Reads rows above `after`; `younger` were counted before.
-async fn read(conn: &mut super::Conn, after: LogId, rows: &Prunable<'_>, younger: usize) -> Result<Batch> {
+async fn read(
+    conn: &mut crate::sql::Conn,
+    after: LogId,
+    rows: &Prunable<'_>,
+    younger: usize,
+) -> Result<Batch> {
     let found = log::above(conn, after, BATCH).await?;
     let mut batch =
         Batch { is_end: found.is_empty(), last: found.last().map(|row| row.log_id), ..Batch::default() };

@@ -1,12 +1,12 @@
 //! The `tags` and `patient_tags` tables.
 
-use super::{
+use crate::domain::ids::{PatientId, TagId};
+use crate::sql::{
     Conn, Result,
     bounded::short,
     foreign::{Columns, ForeignRow, FromColumns, Read, accept_all},
     on,
 };
-use crate::domain::ids::{PatientId, TagId};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tag {

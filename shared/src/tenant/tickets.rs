@@ -4,17 +4,17 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use sqlx::AssertSqlSafe;
 
-use super::{
+use crate::domain::{
+    ids::{CommentId, TicketId},
+    ticket::{TicketPriority, TicketStatus},
+};
+use crate::sql::{
     Conn, Result,
     bounded::short,
     foreign::{Columns, ForeignRow, FromColumns, Read, accept_all, instant_order},
     free_ids::free_id,
     on, round_trip,
     search_texts::{SearchText, pattern},
-};
-use crate::domain::{
-    ids::{CommentId, TicketId},
-    ticket::{TicketPriority, TicketStatus},
 };
 
 /// The fields of a ticket that partners write.

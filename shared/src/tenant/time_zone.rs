@@ -9,8 +9,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use sqlx::AssertSqlSafe;
 
-use super::{Conn, Error, Result, TenantDb, on, round_trip};
+use super::TenantDb;
 use crate::domain::{ids::VisitId, zones};
+use crate::sql::{Conn, Error, Result, on, round_trip};
 
 /// A visit that overlaps others since the time-zone rules changed.
 ///
@@ -120,14 +121,13 @@ async fn collisions(conn: &mut Conn) -> Result<Vec<Collision>> {
     let mut collisions = Vec::new();
     for visit in visits {
         execute(conn, "savepoint visit").await?;
-        let constrained =
-            on!(&mut *conn, |c| {
-                sqlx::query("update visits set overlap_allowed = false where visit_id = $1")
-                    .bind(visit)
-                    .execute(c)
-                    .await
-                    .map(|_| ())
-            });
+        let constrained = on!(&mut *conn, |c| {
+            sqlx::query("update visits set overlap_allowed = false where visit_id = $1")
+                .bind(visit)
+                .execute(c)
+                .await
+                .map(|_| ())
+        });
         match constrained.map_err(Error::from) {
             Ok(()) => (),
             Err(Error::Refused(_)) => {

@@ -9,13 +9,14 @@ use std::{
 
 use sqlx::AssertSqlSafe;
 
-use super::{
+use super::patient_words;
+use crate::domain::{ids::PatientId, search::words_of};
+use crate::sql::{
     Conn, Database, Error, Result,
     bounded::short,
     foreign::{Columns, ForeignRow, FromColumns, Read, accept_all},
-    on, patient_words,
+    on,
 };
-use crate::domain::{ids::PatientId, search::words_of};
 
 /// Patients per transaction, which locks them, so it has to be short.
 const AT_ONCE: i64 = 50;
@@ -44,7 +45,7 @@ pub async fn index(db: &Database, limit: Duration) -> Result<usize> {
 
 /// The same as [`index`], before a search and for no longer than [`Timeouts::before_search`].
 ///
-/// [`Timeouts::before_search`]: super::Timeouts::before_search
+/// [`Timeouts::before_search`]: crate::sql::Timeouts::before_search
 pub async fn index_before_search(db: &Database) {
     if let Err(error) = index(db, db.timeouts().before_search).await {
         tracing::warn!(%error, "patients could not be indexed for search");

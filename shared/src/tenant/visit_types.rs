@@ -2,14 +2,14 @@
 
 use sqlx::AssertSqlSafe;
 
-use super::{
-    Conn, Database, Result,
-    foreign::{Columns, ForeignRow, FromColumns, Key, Read, accept_all, is_true},
-    on,
-};
 use crate::domain::{
     ids::{ProviderId, RoomId},
     schedule::{Room, RoomVisit, VisitTypeRules},
+};
+use crate::sql::{
+    Conn, Database, Result,
+    foreign::{Columns, ForeignRow, FromColumns, Key, Read, accept_all, is_true},
+    on,
 };
 
 /// A visit type with its active providers and resources, each in ascending order.

@@ -9,16 +9,16 @@ use jiff::{
     tz::TimeZone,
 };
 
-use super::{
-    Conn, Result,
-    bounded::short,
-    foreign::{Foreign, RowReader},
-    on,
-};
 use crate::domain::{
     ids::{PatientId, ProviderId, RoomId, VisitId},
     schedule::{self, Interval, Minutes, VisitTime},
     visit_status::VisitStatus,
+};
+use crate::sql::{
+    Conn, Result,
+    bounded::short,
+    foreign::{Foreign, RowReader},
+    on,
 };
 
 pub use lock::{RoomSearch, lock_provider_and_patient, lock_visit};

@@ -1,6 +1,6 @@
 //! Creates a `PostgreSQL` database for each practice.
 
-use shared::tenant::ConnectionString;
+use shared::sql::ConnectionString;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use url::{Host, Url};
 

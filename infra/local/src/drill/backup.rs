@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::{
 use jiff::Timestamp;
 use rusqlite::Connection;
 use shared::control::{Item, Store};
-use shared::tenant::ConnectionString;
+use shared::sql::ConnectionString;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use url::Url;
 

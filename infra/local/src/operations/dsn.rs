@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use shared::auth::secret_ref::SecretRef;
-use shared::tenant::ConnectionString;
+use shared::sql::ConnectionString;
 
 use super::{
     Operator,

@@ -1,5 +1,6 @@
 //! Demo data on both engines. `TEST_POSTGRES_URL` names a `PostgreSQL` server; tests/run starts one.
 
+use shared::sql;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,10 @@ use shared::domain::webhook_event::{Action, classify};
 use shared::domain::{EventScope, PracticePass, Scope, ids::ProviderId};
 use shared::tenant::calendar::{AvailabilityQuery, CalendarLookup, read};
 use shared::tenant::practices::Location;
-use shared::tenant::{self, Conn, Database, Practices, TenantDb, log};
+use shared::{
+    sql::{Conn, Database},
+    tenant::{Practices, TenantDb, log},
+};
 use sqlx::{AssertSqlSafe, Connection, Executor};
 
 const BASE: &str = "http://127.0.0.1:8080";
@@ -49,7 +53,7 @@ async fn open(folder: &Path, practicepass: &str) -> TenantDb {
     let grant = PracticeGrant::for_operations(PracticePass::try_from(practicepass).unwrap());
     let location = Location { dsn, time_zone: "America/New_York".to_owned() };
     let now = Timestamp::now();
-    Practices::default().open(&grant, now, async || Ok::<_, tenant::Error>(location)).await.unwrap()
+    Practices::default().open(&grant, now, async || Ok::<_, sql::Error>(location)).await.unwrap()
 }
 
 async fn count(db: &Database, of: &str) -> i64 {
@@ -64,7 +68,7 @@ async fn catalog(folder: &Path) -> CatalogDb {
     let secrets = Secrets::open(&folder.join("secrets.json"), &[]).unwrap();
     let dsn: Arc<str> = secrets.get("CatalogDsnSecret").unwrap().into();
     let grant = CatalogGrant::for_operations();
-    Catalogs::default().open(&grant, Timestamp::now(), async || Ok::<_, tenant::Error>(dsn)).await.unwrap()
+    Catalogs::default().open(&grant, Timestamp::now(), async || Ok::<_, sql::Error>(dsn)).await.unwrap()
 }
 
 async fn counts(folder: &Path) -> Vec<i64> {

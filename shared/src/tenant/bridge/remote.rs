@@ -1,6 +1,9 @@
 //! EMRs on servers of their own, which `PostgreSQL` reaches through a foreign data wrapper.
 
-use crate::tenant::{Conn, EmrAddress, Error, Pool, Result, TenantDb, on};
+use crate::{
+    sql::{Conn, EmrAddress, Error, Pool, Result, on},
+    tenant::TenantDb,
+};
 
 /// Changes of one transaction of a [`pull`], and transactions of one call.
 const PULL: i64 = 200;

@@ -20,7 +20,7 @@ use crate::{
         ids::{PatientId, ProviderId, RoomId, VisitId},
         schedule::Interval,
     },
-    tenant::{Conn, Constraint, Error, Result, on, round_trip},
+    sql::{Conn, Constraint, Error, Result, on, round_trip},
 };
 
 /// The wait for one room is this fraction of the remaining time, since another room may be free.

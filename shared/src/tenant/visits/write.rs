@@ -7,13 +7,13 @@ use sqlx::AssertSqlSafe;
 use super::{Appointment, NewVisit};
 use crate::{
     domain::ids::VisitId,
-    tenant::{Conn, Result, free_ids::free_id, on},
+    sql::{Conn, Result, free_ids::free_id, on},
 };
 
 /// Books a visit. The database derives the instants from the local columns.
 ///
 /// # Errors
-/// [`crate::tenant::Error::Refused`] if the provider, the room or the patient is not free.
+/// [`crate::sql::Error::Refused`] if the provider, the room or the patient is not free.
 pub async fn insert(conn: &mut Conn, visit: &NewVisit<'_>) -> Result<VisitId> {
     let it = &visit.appointment;
     let statement = format!(

@@ -4,7 +4,7 @@ use jiff::civil::Date;
 use sqlx::{FromRow, Row, postgres::PgRow, sqlite::SqliteRow};
 
 use super::{Day, Foreign, FromRaw};
-use crate::tenant::Conn;
+use crate::sql::Conn;
 
 /// A row of either engine.
 pub(crate) trait ForeignRow: Row {

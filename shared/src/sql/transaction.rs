@@ -35,7 +35,7 @@ const ATTEMPTS: u32 = 5;
 #[macro_export]
 macro_rules! in_transaction {
     ($db:expr, $error:ty, |$conn:ident| $work:expr) => {{
-        let db: &$crate::tenant::Database = &$db;
+        let db: &$crate::sql::Database = &$db;
         let mut attempt = 1;
         loop {
             let mut transaction = match db.begin().await {
@@ -43,13 +43,13 @@ macro_rules! in_transaction {
                 Err(error) => break ::std::result::Result::<_, $error>::Err(error.into()),
             };
             let result: ::std::result::Result<_, $error> = {
-                let $conn: &mut $crate::tenant::Conn = &mut transaction.conn;
+                let $conn: &mut $crate::sql::Conn = &mut transaction.conn;
                 #[allow(unused_braces, reason = "rustfmt puts a long body into braces")]
                 let work = async { $work };
                 work.await
             };
             let result = transaction.end(result).await;
-            if !$crate::tenant::again(&result, &mut attempt).await {
+            if !$crate::sql::again(&result, &mut attempt).await {
                 break result;
             }
         }

@@ -2,7 +2,7 @@
 
 use sqlx::AssertSqlSafe;
 
-use super::{Conn, Database, Error, Result, TenantDb, on, schema::SCHEMA};
+use super::{Conn, Database, Error, Result, on, schema::SCHEMA};
 
 impl Conn {
     /// Returns the names of the database's tables, including those in the practice's schema.
@@ -25,7 +25,7 @@ impl Conn {
     /// # Errors
     /// [`Error::ConnectionString`] for the catalog's database, and for a practice outside its
     /// schema.
-    pub(super) async fn tables_of_others(&mut self) -> Result<Vec<String>> {
+    pub(crate) async fn tables_of_others(&mut self) -> Result<Vec<String>> {
         let tables = match self {
             Self::Sqlite(_) => "select name from sqlite_master where type = 'table'",
             Self::Postgres(_) => {
@@ -62,7 +62,7 @@ impl Conn {
     }
 
     /// Returns the newest migration that was applied.
-    pub(super) async fn schema_version(&mut self) -> Result<i64> {
+    pub(crate) async fn schema_version(&mut self) -> Result<i64> {
         Ok(on!(self, |c| sqlx::query_scalar("select coalesce(max(version), 0) from _sqlx_migrations",)
             .fetch_one(c)
             .await)?)
@@ -76,12 +76,5 @@ impl Database {
     /// [`Error::Statement`] if the database was never migrated; [`Error::Unavailable`].
     pub async fn schema_version(&self) -> Result<i64> {
         self.connection().await?.schema_version().await
-    }
-}
-
-impl TenantDb {
-    /// Whether there are neither patients nor rows in the log.
-    pub async fn is_empty(&self) -> Result<bool> {
-        Ok(!self.connection().await?.has_rows(&["patients", "log"]).await?)
     }
 }

@@ -15,7 +15,7 @@ macro_rules! short_value {
     ($column:literal, $most:literal) => {
         concat!(
             "case when ",
-            $crate::tenant::bounded::is_long!($column, $most),
+            $crate::sql::bounded::is_long!($column, $most),
             " then substr(",
             $column,
             ", 1, ",
@@ -31,7 +31,7 @@ pub(crate) use short_value;
 /// [`short_value!`] under the column's own name.
 macro_rules! short {
     ($column:literal, $most:literal) => {
-        concat!($crate::tenant::bounded::short_value!($column, $most), " as ", $column)
+        concat!($crate::sql::bounded::short_value!($column, $most), " as ", $column)
     };
 }
 pub(crate) use short;

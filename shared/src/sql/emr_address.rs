@@ -67,7 +67,7 @@ impl EmrAddress {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tenant::ConnectionString;
+    use crate::sql::ConnectionString;
 
     #[test]
     fn it_stands_below_the_connection_string_and_is_never_repeated() {

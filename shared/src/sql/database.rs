@@ -1,14 +1,12 @@
 //! A database of either engine, and a practice's database.
 
-use std::{borrow::Cow, ops::Deref, str::FromStr, sync::Arc, time::Instant};
+use std::{borrow::Cow, str::FromStr, sync::Arc, time::Instant};
 
-use jiff::tz::TimeZone;
 use sqlx::{
     PgPool, Postgres, Sqlite, SqlitePool,
     postgres::PgPoolOptions,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
-use tokio::sync::OnceCell;
 
 use super::{
     CircuitBreaker, Error, Reporter, Result, TimedConnection, Timeouts,
@@ -16,7 +14,6 @@ use super::{
     schema,
     session::Sessions,
 };
-use crate::domain::PracticePass;
 
 #[derive(Clone, Debug)]
 pub(crate) enum Pool {
@@ -39,16 +36,6 @@ pub struct Database {
     timeouts: Timeouts,
     opened: Instant,
     reporter: Arc<Reporter>,
-}
-
-/// The database of the one practice that the caller has access to. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct TenantDb {
-    database: Database,
-    practicepass: PracticePass,
-    time_zone: TimeZone,
-    /// Whether the practice's EMR has an outbox, once that is known.
-    has_outbox: Arc<OnceCell<bool>>,
 }
 
 impl Database {
@@ -139,7 +126,7 @@ impl Database {
         }
     }
 
-    pub(super) fn timeouts(&self) -> Timeouts {
+    pub(crate) fn timeouts(&self) -> Timeouts {
         self.timeouts
     }
 
@@ -208,7 +195,7 @@ impl Conn {
     /// Marks the database to be reopened by the next call.
     ///
     /// Data that was read when it was opened has changed.
-    pub(super) fn set_outdated(&self) {
+    pub(crate) fn set_outdated(&self) {
         match self {
             Self::Sqlite(connection) => connection.set_outdated(),
             Self::Postgres(connection) => connection.set_outdated(),
@@ -228,37 +215,5 @@ impl Conn {
             Self::Sqlite(connection) => connection.close_on_drop(),
             Self::Postgres(connection) => connection.close_on_drop(),
         }
-    }
-}
-
-impl TenantDb {
-    pub(super) fn new(database: Database, practicepass: PracticePass, time_zone: TimeZone) -> Self {
-        Self { database, practicepass, time_zone, has_outbox: Arc::default() }
-    }
-
-    pub(super) fn with_time_zone(self, time_zone: TimeZone) -> Self {
-        Self { time_zone, ..self }
-    }
-
-    /// Whether the practice's EMR has an outbox, once that is known; a practice that is attached afterwards is opened anew within minutes.
-    pub(super) fn has_outbox(&self) -> &OnceCell<bool> {
-        &self.has_outbox
-    }
-
-    pub fn practicepass(&self) -> &PracticePass {
-        &self.practicepass
-    }
-
-    /// The practice's IANA time zone. Dates and times of its visits are local to it.
-    pub fn time_zone(&self) -> &TimeZone {
-        &self.time_zone
-    }
-}
-
-impl Deref for TenantDb {
-    type Target = Database;
-
-    fn deref(&self) -> &Database {
-        &self.database
     }
 }

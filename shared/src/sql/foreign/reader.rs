@@ -1,7 +1,7 @@
 //! Reads the values of one row.
 
 use super::Foreign;
-use crate::{domain::ids::IntegerId, tenant::Conn};
+use crate::{domain::ids::IntegerId, sql::Conn};
 
 /// Reads the values of one row and reports the row once if one of them is unreadable.
 pub struct RowReader<'c> {

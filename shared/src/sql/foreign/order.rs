@@ -1,6 +1,6 @@
 //! SQL expressions that compare foreign values by their meaning.
 
-use crate::tenant::Conn;
+use crate::sql::Conn;
 
 /// Returns an expression that orders instants by their meaning.
 ///
