@@ -1,66 +1,42 @@
 //! The HTTP layer: what handlers receive and return, and the middleware around them.
 
-mod admin;
-mod body;
-mod call;
-mod contact;
-mod caller;
-mod catalog;
-mod edge;
-mod error;
-mod field_errors;
-mod fields;
-pub mod fit;
+mod auth;
+mod input;
+mod output;
 mod idempotency;
+mod call;
+mod edge;
 mod openapi;
 mod conflict;
-mod paging;
-mod path;
-mod portal;
-mod precondition;
-mod reading;
-mod reply;
-mod sealed;
-mod session;
-mod text;
-mod update;
-mod usage;
-mod values;
-mod viewer;
-mod webhooks;
 
-pub use admin::{Admin, Change, audit_change, credential_of, recognise_admin};
-pub use body::{Body, FromBody, MayBeEmpty, NoBody, Query, raw_object, repeated};
+pub use auth::admin::{Admin, Change, audit_change, credential_of, recognise_admin};
+pub use auth::caller::{Partner, RequiredScope, Tenant, scope};
+pub use auth::catalog::{Catalog, CatalogScope};
+pub use auth::portal::PortalUser;
+pub use auth::session::{SessionId, give_cookie, offered_session, portal_origin, take_cookie};
 pub use call::Call;
-pub use caller::{Partner, RequiredScope, Tenant, scope};
-pub use catalog::{Catalog, CatalogScope};
 pub use conflict::{MAX_CONFLICT_RETRIES, backoff};
-pub use contact::{Email, Phone, Website};
 pub use edge::edge;
-pub use error::{ApiError, Code, Problem};
-pub use field_errors::{FieldError, FieldErrors};
-pub use fields::{
+pub use idempotency::once::{Done, IDEMPOTENCY_TTL, IdempotencyKey, JsonAnswer, Once, once};
+pub use idempotency::sealed::SealedAnswer;
+pub use input::body::{Body, FromBody, MayBeEmpty, NoBody, Query, raw_object, repeated};
+pub use input::contact::{Email, Phone, Website};
+pub use input::field_errors::{FieldError, FieldErrors};
+pub use input::fields::{
     FieldProblem, FieldValue, Fields, FromField, FromFields, Patch, RawObject, Replace, Source,
 };
-pub use idempotency::{Done, IDEMPOTENCY_TTL, IdempotencyKey, JsonAnswer, Once, once};
-pub use openapi::describe;
-pub use paging::{
+pub use input::paging::{
     CursorPagination, CursorParam, Limit, Offset, OffsetPagination, PageNumber, Pagination, Paging,
 };
-pub use path::{PathId, PathPair, PathText, PracticePath};
-pub use portal::PortalUser;
-pub use precondition::{IfMatch, etag};
-pub use reading::Reading;
-pub use reply::{CursorPage, Data, List, MOST_LISTED, Message, Page};
-pub use sealed::SealedAnswer;
-pub use session::{SessionId, give_cookie, offered_session, portal_origin, take_cookie};
-pub use text::{SearchWords, check_listed, check_name, check_text, check_text_lines};
-pub use update::{Update, UpdateOf, read_only, says_the_same};
-pub use usage::{DayUsage, Days, UsageSummary};
-pub use values::{LocalTime, integer_between};
-pub use webhooks::{
-    DeliveryBody, DeliveryDetail, Retried, drain_in_flight, permit, permit_any, require_active, resend,
-    subscription_of,
-};
+pub use input::path::{PathId, PathPair, PathText, PracticePath};
+pub use input::precondition::{IfMatch, etag};
+pub use input::reading::Reading;
+pub use input::text::{SearchWords, check_listed, check_name, check_text, check_text_lines};
+pub use input::update::{Update, UpdateOf, read_only, says_the_same};
+pub use input::values::{LocalTime, integer_between};
+pub use openapi::describe;
+pub use output::error::{ApiError, Code, Problem};
+pub use output::fit;
+pub use output::reply::{CursorPage, Data, List, MOST_LISTED, Message, Page};
 
 pub type ApiResult<T> = Result<T, ApiError>;

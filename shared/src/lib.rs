@@ -12,4 +12,6 @@ pub mod config;
 pub mod app;
 pub mod webhook_delivery;
 pub mod api;
+pub mod usage_report;
+pub mod webhook_operations;
 pub mod function;

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use jiff::civil::Date;
 use serde::Serialize;
 use shared::{
-    api::{Admin, ApiResult, Data, Days, Problem, Query, UsageSummary},
+    api::{Admin, ApiResult, Data, Problem, Query},
     domain::usage::Usage,
     params,
+    usage_report::{Days, UsageSummary},
 };
 use utoipa::ToSchema;
 

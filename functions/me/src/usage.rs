@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 use shared::{
-    api::{ApiResult, Data, Days, Partner, Problem, Query, UsageSummary},
+    api::{ApiResult, Data, Partner, Problem, Query},
     domain::usage::Usage,
     params,
+    usage_report::{Days, UsageSummary},
 };
 
 params! {

@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 use shared::{
-    api::{ApiError, ApiResult, Code, Message, Problem, drain_in_flight},
+    api::{ApiError, ApiResult, Code, Message, Problem},
     domain::ids::SubscriptionId,
+    webhook_operations::drain_in_flight,
 };
 use utoipa::ToSchema;
 

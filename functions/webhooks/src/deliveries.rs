@@ -6,12 +6,10 @@ use axum::{
 };
 use serde::Serialize;
 use shared::{
-    api::{
-        ApiResult, CursorPagination, DeliveryBody, FieldProblem, FieldValue, Limit, Problem, Query, Source,
-        fit,
-    },
+    api::{ApiResult, CursorPagination, FieldProblem, FieldValue, Limit, Problem, Query, Source, fit},
     control::deliveries::DeliveryPosition,
     params,
+    webhook_operations::DeliveryBody,
 };
 use utoipa::ToSchema;
 

@@ -1,9 +1,10 @@
 //! `GET /v1/webhooks/deliveries/{id}`
 
 use shared::{
-    api::{ApiError, ApiResult, Data, DeliveryDetail, Partner, PathId, Problem},
+    api::{ApiError, ApiResult, Data, Partner, PathId, Problem},
     control::deliveries::Delivery,
     domain::ids::DeliveryId,
+    webhook_operations::DeliveryDetail,
 };
 
 use crate::subscriber::Subscriber;

@@ -6,14 +6,12 @@ use axum::http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use shared::{
-    api::{
-        ApiError, ApiResult, Code, Done, FieldError, JsonAnswer, Message, Once, Partner, Problem, once,
-        permit_any, require_active,
-    },
+    api::{ApiError, ApiResult, Code, Done, FieldError, JsonAnswer, Message, Once, Partner, Problem, once},
     auth::sha256_hex,
     body,
     control::{self, ephemeral::window_start, queue, subscriptions::Subscription},
     sql::idempotency::RequestKey,
+    webhook_operations::{permit_any, require_active},
 };
 use utoipa::ToSchema;
 

@@ -1,11 +1,9 @@
 //! `POST /v1/webhooks/deliveries/{id}/retry`
 
 use shared::{
-    api::{
-        ApiResult, Done, JsonAnswer, Message, NoBody, Once, Partner, PathId, Problem, Retried, once, resend,
-        subscription_of,
-    },
+    api::{ApiResult, Done, JsonAnswer, Message, NoBody, Once, Partner, PathId, Problem, once},
     domain::ids::DeliveryId,
+    webhook_operations::{Retried, resend, subscription_of},
 };
 
 use crate::{delivery::own_delivery, subscriber::Subscriber};

@@ -6,7 +6,7 @@ use serde::Serialize;
 use shared::{
     api::{
         ApiError, ApiResult, Code, FieldError, IDEMPOTENCY_TTL, JsonAnswer, Message, Once, Partner, Problem,
-        Reading, drain_in_flight,
+        Reading,
     },
     auth::webhook_signature::SigningSecret,
     body,
@@ -23,6 +23,7 @@ use shared::{
     sql::idempotency::RequestKey,
     tenant::log,
     text_field,
+    webhook_operations::drain_in_flight,
 };
 use utoipa::ToSchema;
 

@@ -3,13 +3,11 @@
 use axum::http::StatusCode;
 use serde::Serialize;
 use shared::{
-    api::{
-        ApiError, ApiResult, Done, JsonAnswer, MayBeEmpty, Message, Once, Partner, Problem, once, permit,
-        require_active,
-    },
+    api::{ApiError, ApiResult, Done, JsonAnswer, MayBeEmpty, Message, Once, Partner, Problem, once},
     body,
     domain::{EventScope, RequestId, delivery::Payload, ids::DeliveryId},
     webhook_delivery::send_manual,
+    webhook_operations::{permit, require_active},
 };
 use utoipa::ToSchema;
 

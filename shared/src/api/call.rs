@@ -8,7 +8,7 @@ use std::{
 use axum::{extract::FromRequestParts, http::request::Parts};
 use jiff::Timestamp;
 
-use super::{ApiError, admin::AdminUse};
+use crate::api::{ApiError, auth::admin::AdminUse};
 use crate::{
     app::{App, Rate},
     auth::{Caller, api_key::ApiKey},

@@ -19,9 +19,12 @@ use futures::FutureExt;
 use jiff::Timestamp;
 use tracing::Instrument;
 
-use super::{
-    ApiError, Call, Code, Problem, admin::audit_answer, call::Inner, error::ProblemDetails, fit::MAX_ANSWER,
-    viewer,
+use crate::api::{
+    ApiError, Call, Code, Problem,
+    auth::{admin::audit_answer, viewer},
+    call::Inner,
+    fit::MAX_ANSWER,
+    output::error::ProblemDetails,
 };
 use crate::{
     app::{App, Rate},

@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 use serde::Serialize;
 use shared::{
-    api::{Admin, ApiResult, Change, Data, Message, NoBody, PathId, Problem, drain_in_flight},
+    api::{Admin, ApiResult, Change, Data, Message, NoBody, PathId, Problem},
     domain::ids::SubscriptionId,
+    webhook_operations::drain_in_flight,
 };
 use utoipa::ToSchema;
 

@@ -1,8 +1,9 @@
 //! Handles `GET /v1/admin/webhooks/deliveries/{id}`.
 
 use shared::{
-    api::{Admin, ApiError, ApiResult, Data, DeliveryDetail, PathId, Problem},
+    api::{Admin, ApiError, ApiResult, Data, PathId, Problem},
     domain::ids::DeliveryId,
+    webhook_operations::DeliveryDetail,
 };
 
 /// Get a webhook delivery of any partner with all of its attempts.

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use shared::{
     api::{
-        Admin, ApiResult, DeliveryBody, FieldProblem, FieldValue, Limit, Offset, OffsetPagination, Problem,
-        Query, Source, fit,
+        Admin, ApiResult, FieldProblem, FieldValue, Limit, Offset, OffsetPagination, Problem, Query, Source,
+        fit,
     },
     app::App,
     control::{
@@ -25,6 +25,7 @@ use shared::{
         pace::Pace,
     },
     params,
+    webhook_operations::DeliveryBody,
 };
 use tokio::try_join;
 use utoipa::ToSchema;

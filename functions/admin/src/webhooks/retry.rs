@@ -2,10 +2,10 @@
 
 use shared::{
     api::{
-        Admin, ApiError, ApiResult, Change, Done, JsonAnswer, Message, NoBody, Once, PathId, Problem,
-        Retried, once, resend, subscription_of,
+        Admin, ApiError, ApiResult, Change, Done, JsonAnswer, Message, NoBody, Once, PathId, Problem, once,
     },
     domain::ids::DeliveryId,
+    webhook_operations::{Retried, resend, subscription_of},
 };
 
 /// Retry a webhook delivery now.

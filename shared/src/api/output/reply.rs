@@ -7,7 +7,7 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{CursorPagination, Limit, Offset, OffsetPagination, Pagination, fit};
+use crate::api::{CursorPagination, Limit, Offset, OffsetPagination, Pagination, fit};
 use crate::control::ListPage;
 
 /// A single item: `{"data": …}`.

@@ -4,7 +4,7 @@ use axum::http::{HeaderMap, Method, header, request::Parts};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 
-use super::{ApiError, Call, Code, admin};
+use crate::api::{ApiError, Call, Code, auth::admin};
 use crate::{
     app::App,
     auth::{Caller, Denied},
@@ -35,9 +35,9 @@ impl SessionId {
 }
 
 /// The session of a call.
-pub(super) struct OpenSession {
-    pub(super) id: SessionId,
-    pub(super) session: Session,
+pub(in crate::api) struct OpenSession {
+    pub(in crate::api) id: SessionId,
+    pub(in crate::api) session: Session,
 }
 
 /// Whether the call was made to the local stack, with http on loopback.
@@ -78,7 +78,11 @@ fn cookie(app: &App, headers: &HeaderMap, value: &str, seconds: i64) -> String {
 ///
 /// # Errors
 /// 403 for a call that changes something and does not come from the portal.
-pub(super) async fn find(parts: &Parts, app: &App, call: &Call) -> Result<Option<OpenSession>, ApiError> {
+pub(in crate::api) async fn find(
+    parts: &Parts,
+    app: &App,
+    call: &Call,
+) -> Result<Option<OpenSession>, ApiError> {
     let Some(id) = offered_session(app, &parts.headers) else { return Ok(None) };
     require_portal(parts, app)?;
     let Some(mut session) = app.control.session(id.as_str(), call.now()).await? else { return Ok(None) };
@@ -117,7 +121,7 @@ fn require_portal(parts: &Parts, app: &App) -> Result<(), ApiError> {
 }
 
 /// Returns the partner who signed in with this key when the session began, if the key permits it.
-pub(super) async fn partner(
+pub(in crate::api) async fn partner(
     app: &App,
     call: &Call,
     (key_id, version): (&KeyId, i64),
@@ -129,7 +133,7 @@ pub(super) async fn partner(
 }
 
 /// Returns the partner of the call's session.
-pub(super) async fn partner_of(parts: &Parts, app: &App, call: &Call) -> Result<Caller, ApiError> {
+pub(in crate::api) async fn partner_of(parts: &Parts, app: &App, call: &Call) -> Result<Caller, ApiError> {
     let found = find(parts, app, call).await?.ok_or(Denied::Unauthenticated)?;
     match &found.session.owner {
         SessionOwner::Partner { key_id, key_version } => {
@@ -140,7 +144,7 @@ pub(super) async fn partner_of(parts: &Parts, app: &App, call: &Call) -> Result<
 }
 
 /// Whether the call's session is an administrator's.
-pub(super) async fn is_admin(parts: &Parts, app: &App, call: &Call) -> Result<bool, ApiError> {
+pub(in crate::api) async fn is_admin(parts: &Parts, app: &App, call: &Call) -> Result<bool, ApiError> {
     let Some(found) = find(parts, app, call).await? else { return Ok(false) };
     match &found.session.owner {
         SessionOwner::Partner { .. } => Ok(false),

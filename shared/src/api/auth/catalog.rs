@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use axum::{extract::FromRequestParts, http::request::Parts};
 use jiff::Timestamp;
 
-use super::{ApiError, Partner, RequiredScope, scope};
+use crate::api::{ApiError, Partner, RequiredScope, scope};
 use crate::{app::App, auth::Caller, catalog::CatalogDb, sql::audit};
 
 /// A scope whose endpoints use the catalog.

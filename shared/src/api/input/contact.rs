@@ -3,7 +3,7 @@
 use axum::http::Uri;
 use utoipa::ToSchema;
 
-use super::{FieldProblem, FieldValue, Source, check_text};
+use crate::api::{FieldProblem, FieldValue, Source, check_text};
 use crate::domain::contact;
 
 /// An e-mail address.

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{ApiError, ApiResult, Code, Done, JsonAnswer, Message};
+use crate::api::{ApiError, ApiResult, Code, Done, JsonAnswer, Message};
 use crate::{
     app::App,
     auth::DeliveryGrant,

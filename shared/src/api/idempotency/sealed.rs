@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::types::TransactWriteItem;
 use jiff::Timestamp;
 
-use super::{ApiError, ApiResult, Code, IDEMPOTENCY_TTL, JsonAnswer};
+use crate::api::{ApiError, ApiResult, Code, IDEMPOTENCY_TTL, JsonAnswer};
 use crate::{app::App, sql::idempotency::RequestKey};
 
 /// The stored response of a request with an `Idempotency-Key`.

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{FieldProblem, FieldValue, Source, values::integer_between};
+use crate::api::{FieldProblem, FieldValue, Source, input::values::integer_between};
 use crate::control::Cursor;
 
 /// The page number; the first is 1.

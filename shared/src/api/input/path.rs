@@ -6,7 +6,7 @@ use axum::{
 };
 use utoipa::IntoParams;
 
-use super::{ApiError, Code, FieldError, Source, values::integer_between};
+use crate::api::{ApiError, Code, FieldError, Source, input::values::integer_between};
 use crate::{app::App, domain::ids::IntegerId};
 
 /// The practice in the path, for the documentation; [`super::Tenant`] gives access to it.
@@ -64,7 +64,7 @@ impl<A: IntegerId + Send, B: IntegerId> FromRequestParts<App> for PathPair<A, B>
     }
 }
 
-pub(super) async fn segment(parts: &mut Parts, name: &str) -> Option<String> {
+pub(in crate::api) async fn segment(parts: &mut Parts, name: &str) -> Option<String> {
     let params = RawPathParams::from_request_parts(parts, &()).await.ok()?;
     params.iter().find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
 }

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{FieldProblem, FieldValue, Source, values::integer_between};
+use crate::api::{FieldProblem, FieldValue, Source, integer_between};
 use crate::domain::usage::Usage;
 
 /// The number of days, today included.

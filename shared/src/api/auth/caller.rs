@@ -8,7 +8,7 @@ use axum::{
 };
 use jiff::Timestamp;
 
-use super::{ApiError, Call, path::segment, session};
+use crate::api::{ApiError, Call, auth::session, input::path::segment};
 use crate::{
     app::App,
     auth::{Caller, Denied},

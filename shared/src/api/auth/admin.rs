@@ -13,7 +13,9 @@ use axum::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 
-use super::{ApiError, ApiResult, Call, Code, IdempotencyKey, JsonAnswer, PathText, SealedAnswer, session};
+use crate::api::{
+    ApiError, ApiResult, Call, Code, IdempotencyKey, JsonAnswer, PathText, SealedAnswer, auth::session,
+};
 use crate::{
     app::{self, App, Protected},
     auth::WhichSecret,
@@ -65,7 +67,7 @@ impl<'a> Change<'a> {
 }
 
 /// How the administrator of a call authenticated, and whether its audit record is written.
-pub(super) struct AdminUse {
+pub(in crate::api) struct AdminUse {
     credential: &'static str,
     /// The id of the item that the call is about, if it is known.
     target: OnceLock<String>,
@@ -73,7 +75,7 @@ pub(super) struct AdminUse {
 }
 
 /// Marks a call as an administrator's: its response is not sent without an audit record.
-pub(super) fn note_use(call: &Call, credential: &'static str) {
+pub(in crate::api) fn note_use(call: &Call, credential: &'static str) {
     let used = AdminUse { credential, target: OnceLock::new(), audited: AtomicBool::new(false) };
     let _ = call.0.admin.set(used);
 }
@@ -239,7 +241,7 @@ pub async fn recognise_admin(app: &App, call: &Call, offered: &str) -> ApiResult
 }
 
 /// Whether the secret that began this session is still accepted.
-pub(super) async fn still_bound(app: &App, session: &str, proof: &str) -> ApiResult<bool> {
+pub(in crate::api) async fn still_bound(app: &App, session: &str, proof: &str) -> ApiResult<bool> {
     Ok(usable(app.is_bound(session, proof).await)?.unwrap_or(false))
 }
 
@@ -261,7 +263,7 @@ fn usable<T>(asked: Result<T, app::Error>) -> ApiResult<Option<T>> {
 /// Audits an administrator's call without an audited change: a read or a rejected change.
 ///
 /// If the record cannot be written, returns the error to send instead of the response.
-pub(super) async fn audit_answer(
+pub(in crate::api) async fn audit_answer(
     app: &App,
     call: &Call,
     method: &str,

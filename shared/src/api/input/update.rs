@@ -4,7 +4,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{ApiError, ApiResult, FieldError, FieldErrors, FieldValue, Fields, FromFields, Reading, Source};
+use crate::api::{
+    ApiError, ApiResult, FieldError, FieldErrors, FieldValue, Fields, FromFields, Reading, Source,
+};
 
 /// A body that changes a record that the API also returns.
 pub trait UpdateOf: FromFields {

@@ -6,7 +6,7 @@ use axum::{
 };
 use serde_json::Value;
 
-use super::{ApiError, ApiResult, Code};
+use crate::api::{ApiError, ApiResult, Code};
 use crate::{app::App, auth::sha256_hex};
 
 /// Returns a strong validator of a record as partners read it.

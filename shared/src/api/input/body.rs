@@ -11,7 +11,7 @@ use axum::{
 };
 use serde_json::Map;
 
-use super::{ApiError, Code, FieldErrors, Fields, FromFields, RawObject};
+use crate::api::{ApiError, Code, FieldErrors, Fields, FromFields, RawObject};
 use crate::app::App;
 pub use json::{raw_object, repeated};
 
@@ -59,7 +59,7 @@ impl<T: FromFields> FromBody for MayBeEmpty<T> {
 }
 
 /// The body as it came, and what it says.
-pub(super) async fn read<T: FromBody>(request: Request) -> Result<(Bytes, T), ApiError> {
+pub(in crate::api) async fn read<T: FromBody>(request: Request) -> Result<(Bytes, T), ApiError> {
     let is_json = match media_type::require_json(request.headers()) {
         Err(error) if !T::MAY_BE_EMPTY => return Err(error),
         checked => checked,

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{ApiError, ApiResult, FieldErrors, FieldValue, Fields, FromFields, Source};
+use crate::api::{ApiError, ApiResult, FieldErrors, FieldValue, Fields, FromFields, Source};
 
 /// A body, or its errors.
 ///

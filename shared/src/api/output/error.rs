@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::{FieldError, FieldErrors};
+use crate::api::{FieldError, FieldErrors};
 use crate::{
     app,
     auth::Denied,
@@ -146,7 +146,7 @@ impl Problem {
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes the field")]
-pub(super) fn is_zero(count: &usize) -> bool {
+pub(in crate::api) fn is_zero(count: &usize) -> bool {
     *count == 0
 }
 
@@ -155,17 +155,17 @@ pub(super) fn is_zero(count: &usize) -> bool {
 pub struct ApiError(Box<ProblemDetails>);
 
 #[derive(Clone, Debug)]
-pub(super) struct ProblemDetails {
-    pub(super) code: Code,
-    pub(super) detail: Cow<'static, str>,
-    pub(super) errors: FieldErrors,
-    pub(super) members: Map<String, Value>,
+pub(in crate::api) struct ProblemDetails {
+    pub(in crate::api) code: Code,
+    pub(in crate::api) detail: Cow<'static, str>,
+    pub(in crate::api) errors: FieldErrors,
+    pub(in crate::api) members: Map<String, Value>,
     /// Seconds.
-    pub(super) retry_after: Option<i64>,
-    pub(super) scope: Option<Scope>,
+    pub(in crate::api) retry_after: Option<i64>,
+    pub(in crate::api) scope: Option<Scope>,
     transient: bool,
     /// The cause, which is logged and never sent to the caller.
-    pub(super) cause: Option<String>,
+    pub(in crate::api) cause: Option<String>,
 }
 
 impl ApiError {
@@ -218,7 +218,7 @@ impl ApiError {
     }
 
     /// Returns the error that replaces a response over the size limit.
-    pub(super) fn response_too_large(bytes: Option<u64>) -> Self {
+    pub(in crate::api) fn response_too_large(bytes: Option<u64>) -> Self {
         let cause = std::io::Error::other(format!("a response of {} bytes", bytes.unwrap_or(u64::MAX)));
         Self::new(Code::ResponseTooLarge, "The error was logged. Request less, e.g. with a lower 'limit'.")
             .caused_by(&cause)

@@ -18,7 +18,7 @@ const EDGE_SECRET: HeaderName = HeaderName::from_static("x-officepro-edge-secret
 /// Returns the caller's address, and removes both headers from the request.
 ///
 /// Later code can neither forward nor log them.
-pub(super) async fn address(app: &App, request: &mut Request) -> Option<IpAddr> {
+pub(in crate::api) async fn address(app: &App, request: &mut Request) -> Option<IpAddr> {
     let viewer = take_the_only(request.headers_mut(), VIEWER_ADDRESS).and_then(|it| it.parse().ok());
     let secret = take_the_only(request.headers_mut(), EDGE_SECRET);
     // Not `X-Forwarded-For`: whoever calls the API itself can write it. Names that begin with

@@ -7,7 +7,7 @@ use serde::{
 use serde_json::{Value, value::RawValue};
 
 /// The maximum size of a response, in bytes.
-pub(super) const MAX_ANSWER: usize = 1 << 20;
+pub(in crate::api) const MAX_ANSWER: usize = 1 << 20;
 /// The maximum size of one row of a page, in bytes. A hundred rows fit into a response.
 const MAX_ROW: usize = 10_000;
 /// The maximum size of all rows of a list, in bytes. The list ends with the last that fits.
@@ -32,7 +32,7 @@ pub fn whole<T: Serialize, S: Serializer>(data: &T, serializer: S) -> Result<S::
 }
 
 /// Returns how many of the first rows fit into one response; at least one.
-pub(super) fn as_many_as_fit<T: Serialize>(rows: &[T]) -> usize {
+pub(in crate::api) fn as_many_as_fit<T: Serialize>(rows: &[T]) -> usize {
     let sizes = rows.iter().map(|row| fitted(row, MAX_ROW).map_or(0, |it| it.get().len() + 1));
     fill(MAX_ROWS, sizes)
 }

@@ -2,7 +2,7 @@
 
 use utoipa::ToSchema;
 
-use super::{FieldProblem, FieldValue, Source};
+use crate::api::{FieldProblem, FieldValue, Source};
 use crate::domain::fold::is_ignorable;
 
 /// The maximum number of words in one search, which bounds the cost of a query.
@@ -57,7 +57,7 @@ fn check(text: &str, min: usize, max: usize, allowed: impl Fn(char) -> bool) -> 
 }
 
 /// Whether a text has no visible character.
-pub(super) fn is_blank(text: &str) -> bool {
+pub(in crate::api) fn is_blank(text: &str) -> bool {
     text.chars().all(is_invisible)
 }
 

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, value::RawValue};
 
-use super::{FieldError, FieldErrors, field_errors::shown, text::is_blank};
+use crate::api::{
+    FieldError, FieldErrors,
+    input::{field_errors::shown, text::is_blank},
+};
 
 /// What is wrong with one value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -219,20 +222,20 @@ impl<'a> Fields<'a> {
     }
 
     /// Adds errors that were found before.
-    pub(super) fn noting(mut self, errors: FieldErrors) -> Self {
+    pub(in crate::api) fn noting(mut self, errors: FieldErrors) -> Self {
         self.later.append(errors);
         self
     }
 
     /// Returns the errors that have been found so far.
-    pub(super) fn errors(&self) -> FieldErrors {
+    pub(in crate::api) fn errors(&self) -> FieldErrors {
         let mut all = self.errors.clone();
         all.append(self.later.clone());
         all
     }
 
     /// Returns the JSON object; empty if the fields have another source.
-    pub(super) fn object(&self) -> Map<String, Value> {
+    pub(in crate::api) fn object(&self) -> Map<String, Value> {
         match self.source {
             Values::Json(object) => object.clone(),
             Values::Raw(_) | Values::Query(_) => Map::new(),

@@ -96,7 +96,7 @@ impl From<FieldError> for FieldErrors {
 }
 
 /// Returns a caller's name as an error shows it: shortened and without control characters.
-pub(super) fn shown(name: &str) -> String {
+pub(in crate::api) fn shown(name: &str) -> String {
     name.chars()
         .take(LONGEST_NAME)
         .map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c })

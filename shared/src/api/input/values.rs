@@ -6,7 +6,7 @@ use jiff::{
 };
 use serde_json::Value;
 
-use super::{FieldProblem, FieldValue, Source};
+use crate::api::{FieldProblem, FieldValue, Source};
 use crate::domain::{
     EventScope, Scope,
     ids::{
@@ -19,7 +19,7 @@ use crate::domain::{
 };
 
 /// Reads an integer: a JSON number without a fraction (`5`, `5.0`, `5e0`), or digits in a query.
-pub(super) fn integer(source: Source<'_>) -> Result<i64, FieldProblem> {
+pub(in crate::api) fn integer(source: Source<'_>) -> Result<i64, FieldProblem> {
     let wrong_type = || FieldProblem::wrong_type("an integer");
     match source {
         Source::Json(Value::Number(number)) => {

@@ -2,7 +2,13 @@
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 
-use super::{ApiError, Call, admin, session, session::SessionId};
+use crate::api::{
+    ApiError, Call,
+    auth::{
+        admin,
+        session::{self, SessionId},
+    },
+};
 use crate::{
     app::App,
     auth::Caller,

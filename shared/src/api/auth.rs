@@ -1,0 +1,8 @@
+//! Who calls, and what that allows: the extractors of the handlers.
+
+pub(super) mod admin;
+pub(super) mod caller;
+pub(super) mod catalog;
+pub(super) mod portal;
+pub(super) mod session;
+pub(super) mod viewer;

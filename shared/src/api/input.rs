@@ -1,0 +1,13 @@
+//! What handlers accept: bodies, queries, paths and headers, read field by field.
+
+pub(super) mod body;
+pub(super) mod contact;
+pub(super) mod field_errors;
+pub(super) mod fields;
+pub(super) mod paging;
+pub(super) mod path;
+pub(super) mod precondition;
+pub(super) mod reading;
+pub(super) mod text;
+pub(super) mod update;
+pub(super) mod values;
