@@ -370,7 +370,7 @@ async fn a_page_of_ten_thousand_requests_is_one_query() {
         version: 1,
     };
     for chunk in 0..100 {
-        let writes = (0..100).map(|it| control.save_access_request(&request(chunk * 100 + it)).unwrap());
+        let writes = (0..100).map(|it| control.access_request_write(&request(chunk * 100 + it)).unwrap());
         control.transact(writes.collect()).await.unwrap();
     }
     for query in ["", "&status=pending", "&status=denied"] {

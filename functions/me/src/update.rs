@@ -63,7 +63,7 @@ pub(crate) async fn update_me(
         profile.updated_at = partner.now();
         profile.version += 1;
         let values = profile.note_identity_change(&before, partner.now());
-        let mut writes = vec![partner.app.control.save_partner(&profile)?];
+        let mut writes = vec![partner.app.control.partner_write(&profile)?];
         if !values.is_empty() {
             // Administrators identify partners by these fields, and the new values are unverified.
             let fields: Vec<&'static str> = ["company", "email"]

@@ -102,7 +102,7 @@ pub(crate) async fn request_access(
     };
     let received = Received { message: "Your request has been received" };
     let answer = JsonAnswer::new(StatusCode::ACCEPTED, &received)?;
-    let mut writes = vec![app.control.save_access_request(&request)?];
+    let mut writes = vec![app.control.access_request_write(&request)?];
     if let Some(key) = &key {
         let (now, until) = (call.now(), call.now() + IDEMPOTENCY_TTL);
         writes.push(app.control.stored_response_write(key, answer.status, &answer.body, now, until)?);

@@ -98,7 +98,7 @@ pub(crate) async fn claim_key(
         }
         return Ok(answer);
     }
-    let (minted, answer) = mint(&app, &call, &request).await?;
+    let (created, answer) = create_key(&app, &call, &request).await?;
     let control = &app.control;
     let of_request = FieldChange {
         field: "accessRequest".to_owned(),
@@ -106,14 +106,16 @@ pub(crate) async fn claim_key(
         to: Some(request.id.as_str().to_owned()),
     };
     let values = [of_request];
-    let change = Change { values: &values, ..Change::created("keys.claim", minted.id.as_str()) };
-    let mut writes =
-        vec![control.save_access_request(&claimed(request, &minted))?, control.mint_api_key(&minted)?];
+    let change = Change { values: &values, ..Change::created("keys.claim", created.id.as_str()) };
+    let mut writes = vec![
+        control.access_request_write(&claimed(request, &created))?,
+        control.new_api_key_write(&created)?,
+    ];
     writes.extend(control.audit(&audit_change(&app, &call, "claim", change))?);
     writes.extend(once.keep(&answer).await?);
     match control.transact(writes).await {
         Ok(()) => {
-            identify(&call, &minted);
+            identify(&call, &created);
             Ok(answer)
         }
         // Another call used the token first. If it was the same request, both get its response.
@@ -160,7 +162,7 @@ async fn find(app: &App, call: &Call, text: &str) -> ApiResult<(AccessRequest, C
 }
 
 /// Creates a key as approved, and the response that shows it. Stores nothing.
-async fn mint(app: &App, call: &Call, request: &AccessRequest) -> ApiResult<(KeyRecord, JsonAnswer)> {
+async fn create_key(app: &App, call: &Call, request: &AccessRequest) -> ApiResult<(KeyRecord, JsonAnswer)> {
     let approval = request.approval.as_ref().ok_or_else(ApiError::not_found)?;
     if approval.key_id.is_some() {
         return Err(used());

@@ -194,7 +194,7 @@ impl Store {
     }
 
     /// Builds the write of a new request (version 1) or of one over its previous version.
-    pub fn save_access_request(&self, request: &AccessRequest) -> Result<TransactWriteItem> {
+    pub fn access_request_write(&self, request: &AccessRequest) -> Result<TransactWriteItem> {
         self.next_version(Table::Control, request.item()?, request.version)
     }
 

@@ -150,7 +150,7 @@ impl Store {
     }
 
     /// Builds the write of a new key.
-    pub fn mint_api_key(&self, record: &KeyRecord) -> Result<TransactWriteItem> {
+    pub fn new_api_key_write(&self, record: &KeyRecord) -> Result<TransactWriteItem> {
         self.new_item(Table::Control, to_item(record, &place(record))?)
     }
 

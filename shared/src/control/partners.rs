@@ -132,11 +132,11 @@ impl Store {
     /// [`Error::ConditionFailed`](super::Error::ConditionFailed) if the partner was changed in the
     /// meantime.
     pub async fn replace_partner(&self, partner: &Partner) -> Result<()> {
-        self.transact(vec![self.save_partner(partner)?]).await
+        self.transact(vec![self.partner_write(partner)?]).await
     }
 
     /// Builds the write of a new partner (version 1) or of one over its previous version.
-    pub fn save_partner(&self, partner: &Partner) -> Result<TransactWriteItem> {
+    pub fn partner_write(&self, partner: &Partner) -> Result<TransactWriteItem> {
         self.next_version(Table::Control, to_item(partner, &partner.place())?, partner.version)
     }
 

@@ -148,9 +148,9 @@ async fn approve(
     let approved = Approved::new(&approval, url);
     request.approval = Some(approval);
     request.decide(AccessStatus::Approved, admin.now());
-    let mut writes = vec![admin.app.control.save_access_request(&request)?];
+    let mut writes = vec![admin.app.control.access_request_write(&request)?];
     if grant.new_partner {
-        writes.push(admin.app.control.save_partner(&grant.partner)?);
+        writes.push(admin.app.control.partner_write(&grant.partner)?);
     }
     let change = Change::new("access-requests.approve", request.id.as_str());
     let answer = JsonAnswer::new(StatusCode::OK, &Data { data: approved })?;

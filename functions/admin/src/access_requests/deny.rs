@@ -46,7 +46,7 @@ pub(crate) async fn deny_access_request(
     let mut request = load_pending(&admin, id).await?;
     request.reason = body.reason.map(String::from);
     request.decide(AccessStatus::Denied, admin.now());
-    let write = admin.app.control.save_access_request(&request)?;
+    let write = admin.app.control.access_request_write(&request)?;
     let change = Change::new("access-requests.deny", request.id.as_str());
     admin.commit(change, vec![write]).await.map_err(|error| match error {
         control::Error::ConditionFailed => already_decided(),

@@ -63,7 +63,7 @@ pub(crate) async fn reissue_claim_link(
     let approved = Approved::new(&approval, url);
     request.approval = Some(approval);
     request.decide(AccessStatus::Approved, admin.now());
-    let write = admin.app.control.save_access_request(&request)?;
+    let write = admin.app.control.access_request_write(&request)?;
     let answer = JsonAnswer::new(StatusCode::OK, &Data { data: approved })?;
     let change = Change::new("access-requests.reissue", request.id.as_str());
     admin.commit_once(&key, change, vec![write], answer).await

@@ -29,7 +29,7 @@ pub(crate) async fn withdraw_access_request(
 ) -> ApiResult<Data<AccessRequestRow>> {
     let (mut request, _) = load_unclaimed(&admin, id).await?;
     request.decide(AccessStatus::Withdrawn, admin.now());
-    let write = admin.app.control.save_access_request(&request)?;
+    let write = admin.app.control.access_request_write(&request)?;
     let change = Change::new("access-requests.withdraw", request.id.as_str());
     admin.commit(change, vec![write]).await.map_err(|error| match error {
         control::Error::ConditionFailed => not_approved(),

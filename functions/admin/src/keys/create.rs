@@ -75,7 +75,7 @@ pub(crate) async fn create_key(
     let (mode, terms) = validate(&admin, request_body).await?;
     let key = ApiKey::from_random(mode, &admin.app.random.bytes());
     let record = KeyRecord::new(&key, terms, admin.now());
-    let write = admin.app.control.mint_api_key(&record)?;
+    let write = admin.app.control.new_api_key_write(&record)?;
     let data = NewKey { api_key: key.reveal(), key: KeyRow::new(record, admin.now()) };
     let answer = JsonAnswer::new(StatusCode::CREATED, &Data { data })?;
     admin.commit_once(&once, Change::created("keys.create", key.id.as_str()), vec![write], answer).await

@@ -66,7 +66,7 @@ pub(crate) async fn create_partner(
         updated_at: now,
         version: 1,
     };
-    let write = admin.app.control.save_partner(&partner)?;
+    let write = admin.app.control.partner_write(&partner)?;
     let id = partner.id.clone();
     let answer = JsonAnswer::new(StatusCode::CREATED, &Data { data: PartnerRow::from(partner) })?;
     admin.commit_once(&key, Change::created("partners.create", id.as_str()), vec![write], answer).await

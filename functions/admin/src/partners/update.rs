@@ -138,7 +138,7 @@ pub(crate) async fn update_partner(
         change.apply(&mut partner, admin.now());
         partner.updated_at = admin.now();
         partner.version += 1;
-        let write = admin.app.control.save_partner(&partner)?;
+        let write = admin.app.control.partner_write(&partner)?;
         let values = status_change(before, partner.status);
         let act = Change { fields: &fields, values: &values, ..Change::new("partners.update", &id) };
         match admin.commit(act, vec![write]).await {

@@ -74,7 +74,7 @@ pub(super) async fn requests(
                 request.reason = Some("No practice has heard of them.".to_owned());
             }
         }
-        let write = store.save_access_request(&request).map_err(failed)?;
+        let write = store.access_request_write(&request).map_err(failed)?;
         match store.transact(vec![write]).await {
             // An interrupted earlier run had already written it.
             Ok(()) | Err(control::Error::ConditionFailed) => {}

@@ -49,7 +49,7 @@ pub async fn set_partner_status(
         partner.set_status(status, now);
         partner.updated_at = now;
         partner.version += 1;
-        let write = control.save_partner(&partner);
+        let write = control.partner_write(&partner);
         match commit(control, write, &record(action, id, now)?).await {
             Ok(()) => return Ok(partner),
             Err(control::Error::ConditionFailed) => {}

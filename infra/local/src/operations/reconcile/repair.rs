@@ -71,7 +71,7 @@ impl Repair {
                 let mut request = AccessRequest::clone(request);
                 request.decide(AccessStatus::Withdrawn, now);
                 let audit = record("access-requests.withdraw", request.id.as_str(), now)?;
-                let write = control.save_access_request(&request);
+                let write = control.access_request_write(&request);
                 let done = format!("the claim link of {} is withdrawn", request.id);
                 changed(commit(control, write, &audit).await, done)
             }
