@@ -1,4 +1,5 @@
-//! Who may call what: every route of the description, with every kind of wrong credential and hostile path.
+//! Who may call what: every route of the description, with every kind of wrong credential and
+//! hostile path.
 
 use serde_json::{Value, json};
 use shared::domain::Scope;
@@ -199,10 +200,13 @@ async fn another_practices_id_and_an_absent_id_get_the_same_answer() {
          insert into tags (tag_id, name) values (7777, 'Only There');
          insert into tickets (ticket_id, subject, created_at, updated_at)
              values (7777, 'Only There', '2026-01-02T10:00:00Z', '2026-01-02T10:00:00Z');
-         insert into visits (visit_id, patient_id, provider_id, visit_type, visit_date, visit_time, visit_duration,
-                             provider_time, provider_duration, starts_at, ends_at, provider_starts_at, provider_ends_at,
+         insert into visits (visit_id, patient_id, provider_id, visit_type, visit_date, visit_time, \
+         visit_duration,
+                             provider_time, provider_duration, starts_at, ends_at, provider_starts_at, \
+                             provider_ends_at,
                              created_at, updated_at)
-             values (7777, 7777, 7777, 'FOLLOWUP', '2026-03-10', '09:00:00', 30, '09:00:00', 30, 1773129600, 1773131400,
+             values (7777, 7777, 7777, 'FOLLOWUP', '2026-03-10', '09:00:00', 30, '09:00:00', 30, 1773129600, \
+             1773131400,
                      1773129600, 1773131400, '2026-01-02T10:00:00Z', '2026-01-02T10:00:00Z');",
     )
     .await;

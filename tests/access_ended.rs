@@ -1,4 +1,5 @@
-//! Access that ends: every way to reach a partner's data or endpoint is silent within 60 seconds, whatever ended it.
+//! Access that ends: every way to reach a partner's data or endpoint is silent within 60 seconds,
+//! whatever ended it.
 
 use jiff::{SignedDuration, Timestamp};
 use officepro_local::operations::{access, replayable};
@@ -23,7 +24,8 @@ use crate::{
 
 const PARTNER: &str = "prt_acme";
 
-/// An enumeration whose every variant is walked: a new one does not compile until each `match` decides about it.
+/// An enumeration whose every variant is walked: a new one does not compile until each `match`
+/// decides about it.
 macro_rules! every {
     ($name:ident: $($variant:ident)+) => {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,12 +38,14 @@ macro_rules! every {
 }
 
 every! { Channel:
-    ApiKey Token PortalSession FirstDelivery SlowLane DueRetry RetryByPartner RetryByAdministrator Replay TestEvent ClaimLink
+    ApiKey Token PortalSession FirstDelivery SlowLane DueRetry RetryByPartner RetryByAdministrator Replay
+    TestEvent ClaimLink
 }
 
 every! { End: Revoked Rotated RotatedWithOverlap Expired Suspended ScopeRemoved }
 
-/// Whether the channel still works a minute after the end, and an hour and a half after it, when an overlap has passed.
+/// Whether the channel still works a minute after the end, and an hour and a half after it, when an
+/// overlap has passed.
 #[expect(clippy::match_same_arms, reason = "a table by reason")]
 fn works(channel: Channel, end: End) -> (bool, bool) {
     match (channel, end) {
@@ -263,7 +267,8 @@ async fn whatever_ends_access_every_channel_is_silent_a_minute_later() {
             scene.end(*end).await;
             scene.advance(60);
             let after_a_minute = scene.works(*channel).await;
-            // A portal session is idle for too long by then, which would hide whether the rotation ended it.
+            // A portal session is idle for too long by then, which would hide whether the rotation
+            // ended it.
             let is_idle = *channel == Channel::PortalSession;
             let found = if is_idle {
                 (after_a_minute, works(*channel, *end).1)

@@ -1,4 +1,5 @@
-//! Every operation of the description with every kind of credential: exactly those that it documents are let in.
+//! Every operation of the description with every kind of credential: exactly those that it
+//! documents are let in.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -190,8 +191,8 @@ async fn exactly_the_documented_credentials_open_each_operation() {
             let right = if let Some((expected, code)) = expected(operation, &credential.worth) {
                 status == expected && reply.body["code"] == code
             } else {
-                // Admitted: the body is empty and the ids are nobody's, which other statuses report. Only an
-                // id may be unknown.
+                // Admitted: the body is empty and the ids are nobody's, which other statuses
+                // report. Only an id may be unknown.
                 let unknown = status == 404 && operation.of_practice() && !operation.path.contains("d}");
                 !(status == 403 || unknown || status >= 500)
                     && (status != 401 || operation.access == Access::Open && operation.body)

@@ -185,7 +185,8 @@ async fn only_what_was_requested_can_be_granted_and_only_for_a_registered_practi
     assert_eq!((&data["practicepass"], &data["partnerId"]), (&json!("OtherOffice"), &json!("prt_acme")));
 }
 
-/// An approval without a partner's name, or with `null`, for an applicant of these names: the partner's id.
+/// An approval without a partner's name, or with `null`, for an applicant of these names: the
+/// partner's id.
 async fn approve_applicant(office: &Office, company: &str, email: &str, body: &Value) -> Value {
     let mut request_body = request_body();
     (request_body["company"], request_body["email"]) = (json!(company), json!(email));
@@ -468,7 +469,9 @@ async fn a_lost_answer_to_an_approval_is_shown_again_from_a_sealed_copy() {
 async fn all_that_is_wrong_with_an_approval_is_said_at_once() {
     let office = Office::open(Engine::Sqlite).await;
     let id = pending(&office).await;
-    let wrong = json!({ "practicepass": "Nowhere", "partnerId": "prt_none", "scopes": ["Nope", "KB", "Never"], "x": 1 });
+    let wrong = json!({
+        "practicepass": "Nowhere", "partnerId": "prt_none", "scopes": ["Nope", "KB", "Never"], "x": 1,
+    });
     let reply = decide(&office, &id, "approve", &wrong).await;
     let mut fields = reply.wrong_fields();
     fields.sort_unstable();

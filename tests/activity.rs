@@ -195,7 +195,8 @@ async fn calls_are_exported_as_csv_file_by_file() {
         *file.expect(200),
         "time,method,endpoint,status,durationMs,partner,keyName,practicepass,ip,requestId,attemptedKeyId\r\n\
          2026-03-09T11:00:02.000Z,GET,/v1/me,200,2,\"'=HYPERLINK(\"\"http://x\"\")\",Integration,DemoOffice,203.0.113.8,request-00002,\r\n\
-         2026-03-09T11:00:01.000Z,GET,/v1/me,200,1,Northwind Health,,DemoOffice,203.0.113.8,request-00001,\r\n"
+         2026-03-09T11:00:01.000Z,GET,/v1/me,200,1,Northwind \
+         Health,,DemoOffice,203.0.113.8,request-00001,\r\n"
     );
     let cursor = file.header("x-next-cursor");
     let headers = [("x-admin-secret", crate::office::ADMIN_SECRET), ("accept", "text/csv, application/json")];

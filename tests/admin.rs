@@ -136,7 +136,8 @@ async fn the_administrators_lists_are_walked_by_cursor() {
         let key = json!({ "partnerId": id, "name": "k", "practicepass": "DemoOffice", "scopes": ["KB"] });
         office.admin("POST", "/v1/admin/keys", Some(&key)).await.expect(201);
         let request_body = json!({
-            "company": "Nova", "practice": "DemoOffice", "contact": format!("Nia {number}"), "email": "nia@nova.example",
+            "company": "Nova", "practice": "DemoOffice", "contact": format!("Nia {number}"),
+            "email": "nia@nova.example",
         });
         let content = [("content-type", "application/json")];
         office

@@ -1,4 +1,5 @@
-//! Keys and partners in the administrators' hands, and how soon a key that lost something has lost it.
+//! Keys and partners in the administrators' hands, and how soon a key that lost something has lost
+//! it.
 
 use serde_json::{Value, json};
 use shared::auth::api_key::ApiKey;
@@ -9,7 +10,10 @@ const KEYS: &str = "/v1/admin/keys";
 
 /// A key of `prt_acme` for `DemoOffice`, made by the API; what was answered.
 async fn create(office: &Office) -> Value {
-    let body = json!({ "partnerId": "prt_acme", "name": "New", "practicepass": "DemoOffice", "scopes": ["Prospects", "Providers"] });
+    let body = json!({
+        "partnerId": "prt_acme", "name": "New", "practicepass": "DemoOffice", "scopes": ["Prospects",
+            "Providers"],
+    });
     office.admin("POST", KEYS, Some(&body)).await.expect(201)["data"].clone()
 }
 
@@ -80,17 +84,20 @@ async fn a_sandbox_practices_keys_begin_with_op_test() {
 async fn all_that_is_wrong_with_a_key_is_said_at_once() {
     let office = Office::open(Engine::Sqlite).await;
     let wrong = json!({
-        "partnerId": "prt_none", "name": "x", "practicepass": "Nowhere", "scopes": [], "expiresAt": "2026-03-09T12:00:00Z",
+        "partnerId": "prt_none", "name": "x", "practicepass": "Nowhere", "scopes": [],
+        "expiresAt": "2026-03-09T12:00:00Z",
     });
     let reply = office.admin("POST", KEYS, Some(&wrong)).await;
     reply.expect_problem(422, "INVALID_FIELDS");
     let mut fields = reply.wrong_fields();
     fields.sort_unstable();
     assert_eq!(fields, ["body.expiresAt", "body.partnerId", "body.practicepass", "body.scopes"]);
-    // What only the text tells, what only the stores tell, and every bad item of a list, in one answer.
+    // What only the text tells, what only the stores tell, and every bad item of a list, in one
+    // answer.
     let wrong = json!({
         "partnerId": "prt_none", "practicepass": "Nowhere", "expiresAt": "2026-03-09T12:00:00Z", "name": "",
-        "scopes": ["Everything", "KB", "Nothing"], "allowedCidrs": ["10.0.0.0/33", "10.0.0.0/8", "x"], "rateLimit": 0,
+        "scopes": ["Everything", "KB", "Nothing"], "allowedCidrs": ["10.0.0.0/33", "10.0.0.0/8", "x"],
+            "rateLimit": 0,
         "secret": "mine",
     });
     let reply = office.admin("POST", KEYS, Some(&wrong)).await;

@@ -1,5 +1,5 @@
-//! Every operation of the administration and of the portal's sessions with every kind of credential: exactly the admin
-//! secrets and the sessions that they document are let in.
+//! Every operation of the administration and of the portal's sessions with every kind of
+//! credential: exactly the admin secrets and the sessions that they document are let in.
 
 use serde_json::json;
 
@@ -78,7 +78,8 @@ async fn exactly_the_admin_secrets_and_an_administrators_session_open_the_admini
             // The body is empty and the ids are nobody's, which other statuses report.
             assert!(![401, 403, 429].contains(&status) && status < 500, "{what}: {status} {}", reply.body);
         }
-        // A token beside the cookie is what counts, and a change that another site makes the browser send is refused.
+        // A token beside the cookie is what counts, and a change that another site makes the
+        // browser send is refused.
         let beside = [("cookie", admins.as_str()), ("authorization", token.as_str()), HOST, ORIGIN, PORTAL];
         with(&beside).await.expect_problem(401, "INVALID_ADMIN_SECRET");
         if operation.method != "GET" {

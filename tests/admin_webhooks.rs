@@ -30,8 +30,8 @@ fn event_ids(body: &Value) -> Vec<&str> {
     body["recentDeliveries"].as_array().unwrap().iter().map(|it| it["eventId"].as_str().unwrap()).collect()
 }
 
-/// Events with these log ids, each in the second of its number and answered with its status. Retries in the queue come in real
-/// time and are left out.
+/// Events with these log ids, each in the second of its number and answered with its status.
+/// Retries in the queue come in real time and are left out.
 async fn events(office: &Office, receiver: &Receiver, events: &[(i64, u16)]) {
     for (log_id, status) in events {
         office.set_time(&format!("2026-03-09T12:00:{log_id:02}Z"));
@@ -65,7 +65,8 @@ async fn the_monitor_answers_as_documented() {
         body,
         json!({
             "summary": {
-                "totalSubscriptions": 1, "activeSubscriptions": 1, "totalDeliveries": 3, "failedDeliveries": 1,
+                "totalSubscriptions": 1, "activeSubscriptions": 1, "totalDeliveries": 3,
+                "failedDeliveries": 1,
                 "successRate": 66.67,
             },
             "dispatchStates": [{ "practicepass": "DemoOffice", "lastLogId": 3 }],
@@ -73,7 +74,8 @@ async fn the_monitor_answers_as_documented() {
                 "id": null, "subscriptionId": 1, "practicepass": "DemoOffice", "event": "Claims",
                 "eventId": "DemoOffice-2", "status": "retrying", "success": false, "statusCode": 500,
                 "attempts": 1, "errorMessage": "the endpoint answered 500", "durationMs": null,
-                "createdAt": "2026-03-09T12:00:02Z", "nextAttemptAt": null, "requestId": null, "cancelReason": null,
+                "createdAt": "2026-03-09T12:00:02Z", "nextAttemptAt": null, "requestId": null,
+                    "cancelReason": null,
                 "replay": null,
             }],
             "queue": {

@@ -7,8 +7,10 @@ use crate::office::{Engine, Office, on_both_databases};
 const PROVIDER: &str = "/v1/DemoOffice/availability/providers/1";
 
 /// Visit 101 of provider 1 and patient 1001: 2026-03-09 at 09:00 for 30 minutes.
-const VISIT_101: &str = "insert into visits (visit_id, patient_id, provider_id, room_id, visit_type, visit_date,
-    visit_time, visit_duration, provider_time, provider_duration, status, starts_at, ends_at, provider_starts_at,
+const VISIT_101: &str = "insert into visits (visit_id, patient_id, provider_id, room_id, visit_type, \
+    visit_date,
+    visit_time, visit_duration, provider_time, provider_duration, status, starts_at, ends_at, \
+    provider_starts_at,
     provider_ends_at, created_at, updated_at)
     values (101, 1001, 1, null, 'FOLLOWUP', '2026-03-09', '09:00:00', 30, '09:00:00', 30, 'Scheduled',
     1773061200, 1773063000, 1773061200, 1773063000, '2026-03-01T10:00:00Z', '2026-03-01T10:00:00Z')";
@@ -79,11 +81,19 @@ async fn the_schedule_lists_what_blocks_and_no_patient(office: Office) {
         [(102, "Cancelled", 0), (103, "NoShow", 30), (104, "Deleted", 60), (105, "Arrived", 90)]
     {
         let start = 1_773_061_200 + minutes * 60;
-        office.sql(&format!("insert into visits (visit_id, patient_id, provider_id, visit_type, visit_date, visit_time,
+        office
+            .sql(&format!(
+                "insert into visits (visit_id, patient_id, provider_id, visit_type, visit_date, \
+            visit_time,
             visit_duration, provider_time, provider_duration, status, starts_at, ends_at, provider_starts_at,
-            provider_ends_at, created_at, updated_at) values ({id}, 1002, 1, 'Consult', '2026-03-09', '{:02}:{:02}:00',
+            provider_ends_at, created_at, updated_at) values ({id}, 1002, 1, 'Consult', '2026-03-09', \
+            '{:02}:{:02}:00',
             30, '09:00:00', 30, '{status}', {start}, {start} + 1800, {start}, {start} + 1800,
-            '2026-03-01T10:00:00Z', '2026-03-01T10:00:00Z')", 9 + minutes / 60, minutes % 60)).await;
+            '2026-03-01T10:00:00Z', '2026-03-01T10:00:00Z')",
+                9 + minutes / 60,
+                minutes % 60
+            ))
+            .await;
     }
     let reply = office.get(&format!("{PROVIDER}/schedule")).await;
     let data = &reply.expect(200)["data"];
@@ -202,7 +212,12 @@ async fn next_slot_searches_exactly_the_days_it_was_told_to() {
 #[tokio::test]
 async fn a_time_that_clocks_skip_is_not_offered_and_one_that_comes_twice_is_offered_once() {
     let office = Office::open(Engine::Sqlite).await;
-    office.sql("insert into working_hours (provider_id, weekday, start_time, end_time) values (1, 7, '00:30:00', '04:00:00')").await;
+    office
+        .sql(
+            "insert into working_hours (provider_id, weekday, start_time, end_time) values (1, 7, \
+        '00:30:00', '04:00:00')",
+        )
+        .await;
     office.set_time("2026-03-07T12:00:00Z");
     assert_eq!(
         slots(&office, "2026-03-08", 60).await,

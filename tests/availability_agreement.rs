@@ -24,7 +24,8 @@ async fn starts(office: &Office, date: &str) -> Vec<String> {
 }
 
 async fn book(office: &Office, provider: i64, patient: i64, date: &str, time: &str) -> u16 {
-    let body = json!({ "PatientID": patient, "ProviderID": provider, "VisitType": "Consult", "VisitDate": date,
+    let body = json!({
+        "PatientID": patient, "ProviderID": provider, "VisitType": "Consult", "VisitDate": date,
         "VisitTime": time, "VisitDuration": 25 });
     office.post("/v1/DemoOffice/visits/book", &body).await.status.as_u16()
 }

@@ -24,7 +24,8 @@ async fn fill_a_year(office: &Office) {
                  (1, 6, '09:00:00', '12:00:00'), (1, 6, '13:00:00', '17:00:00'),
                  (1, 7, '09:00:00', '12:00:00'), (1, 7, '13:00:00', '17:00:00');
              insert into patients (patient_id, first_name, last_name, full_name, created_at, updated_at)
-                 select 9000 + provider_id, 'A', 'B', 'A B', '2026-01-02T10:00:00Z', '2026-01-02T10:00:00Z' from providers;",
+                 select 9000 + provider_id, 'A', 'B', 'A B', '2026-01-02T10:00:00Z', '2026-01-02T10:00:00Z' \
+                 from providers;",
         )
         .await;
     let zone = shared::domain::zones::get("America/New_York").unwrap();
@@ -37,7 +38,8 @@ async fn fill_a_year(office: &Office) {
             .map(|(date, time, start)| {
                 let end = start + 1800;
                 format!(
-                    "({provider}, {}, 'FOLLOWUP', '{date}', '{time}', 30, '{time}', 30, {start}, {end}, {start}, {end},
+                    "({provider}, {}, 'FOLLOWUP', '{date}', '{time}', 30, '{time}', 30, {start}, {end}, \
+                        {start}, {end},
                       '2026-03-01T10:00:00Z', '2026-03-01T10:00:00Z')",
                     9000 + provider
                 )
@@ -46,8 +48,10 @@ async fn fill_a_year(office: &Office) {
         for rows in rows.chunks(1000) {
             office
                 .sql(&format!(
-                    "insert into visits (provider_id, patient_id, visit_type, visit_date, visit_time, visit_duration,
-                        provider_time, provider_duration, starts_at, ends_at, provider_starts_at, provider_ends_at,
+                    "insert into visits (provider_id, patient_id, visit_type, visit_date, visit_time, \
+                        visit_duration,
+                        provider_time, provider_duration, starts_at, ends_at, provider_starts_at, \
+                        provider_ends_at,
                         created_at, updated_at) values {}",
                     rows.join(",")
                 ))

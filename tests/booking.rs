@@ -51,7 +51,15 @@ async fn the_example_of_the_reference_is_booked_with_its_log_and_audit_rows(offi
             },
         })
     );
-    assert_eq!(office.integer(&format!("select count(*) from log where table_name = 'visits' and action = 'insert' and record_id = {id}")).await, 1);
+    assert_eq!(
+        office
+            .integer(&format!(
+                "select count(*) from log where table_name = 'visits' and action = \
+        'insert' and record_id = {id}"
+            ))
+            .await,
+        1
+    );
     assert_eq!(
         office
             .integer(&format!(
@@ -94,7 +102,9 @@ async fn visit_types_are_listed_with_who_and_where(office: Office) {
     assert_eq!(reply.expect(200)["count"], 3);
     assert_eq!(
         reply.body["data"][2],
-        json!({ "VisitType": "Retired", "Active": false, "Bookable": false, "Providers": [1], "Resources": [] })
+        json!({
+            "VisitType": "Retired", "Active": false, "Bookable": false, "Providers": [1], "Resources": [],
+        })
     );
     office.get("/v1/DemoOffice/visit-types?includeInactive=maybe").await.expect_problem(400, "INVALID_QUERY");
 }
@@ -239,11 +249,16 @@ async fn the_database_itself_refuses_what_another_program_would_double_book(offi
     book(&office, &json!({})).await.expect(201);
     let copy = |provider: i64, patient: i64, room: i64| {
         format!(
-        "insert into visits (patient_id, provider_id, room_id, visit_type, visit_date, visit_time, visit_duration,
-            provider_time, provider_duration, starts_at, ends_at, provider_starts_at, provider_ends_at, created_at, updated_at)
-         select {patient}, {provider}, {room}, visit_type, visit_date, visit_time, visit_duration, provider_time,
-            provider_duration, starts_at + 60, ends_at + 60, provider_starts_at + 60, provider_ends_at + 60, created_at, updated_at
-         from visits")
+            "insert into visits (patient_id, provider_id, room_id, visit_type, visit_date, visit_time, \
+            visit_duration,
+            provider_time, provider_duration, starts_at, ends_at, provider_starts_at, provider_ends_at, \
+            created_at, updated_at)
+         select {patient}, {provider}, {room}, visit_type, visit_date, visit_time, visit_duration, \
+         provider_time,
+            provider_duration, starts_at + 60, ends_at + 60, provider_starts_at + 60, provider_ends_at + 60, \
+            created_at, updated_at
+         from visits"
+        )
     };
     for (provider, patient, room) in [(2, 1002, 102), (1, 1001, 102), (1, 1002, 101)] {
         let error = office.try_sql(&copy(provider, patient, room)).await.unwrap_err();
@@ -256,7 +271,13 @@ on_both_databases!(the_database_itself_refuses_what_another_program_would_double
 #[tokio::test]
 async fn errors_come_in_their_order() {
     let office = Office::open(Engine::Sqlite).await;
-    let reply = book(&office, &json!({ "PatientID": "x", "VisitDuration": 0, "VisitDate": "2026-13-01", "Room": 5, "VisitType": null })).await;
+    let reply = book(
+        &office,
+        &json!({
+            "PatientID": "x", "VisitDuration": 0, "VisitDate": "2026-13-01", "Room": 5, "VisitType": null,
+        }),
+    )
+    .await;
     reply.expect_problem(422, "INVALID_FIELDS");
     let mut wrong = reply.wrong_fields();
     wrong.sort_unstable();
@@ -269,7 +290,9 @@ async fn errors_come_in_their_order() {
     reply.expect_problem(422, "INVALID_FIELDS");
     assert_eq!(reply.wrong_fields(), ["body.ProviderTime"]);
 
-    let mut changes = json!({ "PatientID": 5, "ProviderID": 3, "VisitType": "None", "VisitDate": "2026-03-08", "VisitTime": "02:30" });
+    let mut changes = json!({
+        "PatientID": 5, "ProviderID": 3, "VisitType": "None", "VisitDate": "2026-03-08", "VisitTime": "02:30",
+    });
     for (code, status, field, right) in [
         ("PATIENT_NOT_FOUND", 404, "PatientID", json!(1001)),
         ("PROVIDER_NOT_FOUND", 404, "ProviderID", json!(2)),
@@ -292,7 +315,13 @@ async fn errors_come_in_their_order() {
 #[tokio::test]
 async fn a_type_without_rooms_is_booked_without_one_and_the_provider_may_attend_a_part() {
     let office = Office::open(Engine::Sqlite).await;
-    let reply = book(&office, &json!({ "VisitType": "FOLLOWUP", "VisitDuration": 60, "ProviderTime": "10:30", "ProviderDuration": 15 })).await;
+    let reply = book(
+        &office,
+        &json!({
+            "VisitType": "FOLLOWUP", "VisitDuration": 60, "ProviderTime": "10:30", "ProviderDuration": 15,
+        }),
+    )
+    .await;
     let data = &reply.expect(201)["data"];
     assert_eq!((&data["RoomID"], &data["ProviderTime"]), (&Value::Null, &json!("10:30:00")));
     // The provider is free before and after their part of the visit; the patient is not.

@@ -13,8 +13,10 @@ const PROVIDER: &str = "/v1/DemoOffice/availability/providers/1";
 /// `Long` needs 20 minutes before and 30 after, `Short` none.
 async fn prepare(office: &Office) {
     let mut sql = String::from(
-        "insert into visit_types (visit_type, buffer_before, buffer_after) values ('Long', 20, 30), ('Short', 0, 0), ('Before', 45, 0);
-         insert into visit_type_providers (visit_type, provider_id) values ('Long', 1), ('Short', 1), ('Before', 1);
+        "insert into visit_types (visit_type, buffer_before, buffer_after) values ('Long', 20, 30), \
+            ('Short', 0, 0), ('Before', 45, 0);
+         insert into visit_type_providers (visit_type, provider_id) values ('Long', 1), ('Short', 1), \
+         ('Before', 1);
          insert into working_hours (provider_id, weekday, start_time, end_time) values
             (1, 1, '00:00:00', '00:00:00'), (1, 2, '00:00:00', '00:00:00'), (1, 3, '00:00:00', '00:00:00');",
     );
@@ -30,7 +32,8 @@ async fn prepare(office: &Office) {
 
 async fn book(office: &Office, patient: i64, kind: &str, date: &str, time: &str) -> u16 {
     let token = office.token("all").await;
-    let body = json!({ "PatientID": patient, "ProviderID": 1, "VisitType": kind, "VisitDate": date, "VisitTime": time,
+    let body = json!({
+        "PatientID": patient, "ProviderID": 1, "VisitType": kind, "VisitDate": date, "VisitTime": time,
         "VisitDuration": 30 });
     office.send(&token, "POST", "/v1/DemoOffice/visits/book", Some(&body)).await.status.as_u16()
 }
@@ -108,9 +111,12 @@ async fn of_many_bookings_at_once_none_lies_within_anothers_buffers(office: Offi
     }
     assert_eq!(office.integer("select count(*) from visits").await, booked);
     assert!(booked > 1, "{booked}");
-    let too_close = "select count(*) from visits a join visits b on a.visit_id <> b.visit_id and a.starts_at < b.starts_at
+    let too_close =
+        "select count(*) from visits a join visits b on a.visit_id <> b.visit_id and a.starts_at \
+        < b.starts_at
         join visit_types k on k.visit_type = a.visit_type join visit_types l on l.visit_type = b.visit_type
-        where b.starts_at - a.ends_at < 60 * (case when k.buffer_after > l.buffer_before then k.buffer_after else l.buffer_before end)";
+        where b.starts_at - a.ends_at < 60 * (case when k.buffer_after > l.buffer_before then k.buffer_after \
+        else l.buffer_before end)";
     assert_eq!(office.integer(too_close).await, 0, "within each other's buffers");
     // Every rejected start is still unavailable.
     for (number, minute) in starts.iter().enumerate() {

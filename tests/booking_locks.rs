@@ -20,19 +20,27 @@ fn visit(provider: i64, patient: i64, kind: &str) -> Value {
 
 /// Returns the number of database sessions that wait for a lock.
 async fn waiting(office: &Office) -> i64 {
-    let sessions = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    let sessions = "select count(*) from pg_stat_activity where datname = current_database() and \
+        wait_event_type = 'Lock'";
     office.integer(sessions).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn other_providers_are_booked_while_a_booking_waits_for_the_emrs_uncommitted_visit() {
     let office = Arc::new(Office::open(Engine::Postgres).await);
-    office.sql("insert into visit_type_providers (visit_type, provider_id) select 'Retired', 2; update visit_types set active = true").await;
+    office
+        .sql(
+            "insert into visit_type_providers (visit_type, provider_id) select 'Retired', 2; update \
+        visit_types set active = true",
+        )
+        .await;
     let token: Arc<str> = office.token("all").await.into();
     let mut emr = office.db.begin().await.unwrap();
     if let Conn::Postgres(connection) = &mut emr.conn {
         // Provider 1, patient 1001 and room 101.
-        let row = "insert into visits (patient_id, provider_id, room_id, visit_type, visit_date, visit_time, visit_duration)
+        let row =
+            "insert into visits (patient_id, provider_id, room_id, visit_type, visit_date, visit_time, \
+            visit_duration)
             values (1001, 1, 101, 'Consult', '2026-03-10', '10:00', 30)";
         sqlx::raw_sql(row).execute(&mut **connection).await.unwrap();
     }
@@ -107,7 +115,8 @@ async fn uncommitted(office: &Office, visits: &[(&str, i64)]) -> Transaction {
     let Conn::Postgres(connection) = &mut emr.conn else { panic!("not PostgreSQL") };
     for (time, room) in visits {
         let row = format!(
-            "insert into visits (patient_id, provider_id, room_id, visit_type, visit_date, visit_time, visit_duration)
+            "insert into visits (patient_id, provider_id, room_id, visit_type, visit_date, visit_time, \
+                visit_duration)
              values (1001, 1, {room}, 'Consult', '2026-03-10', '{time}', 30)"
         );
         sqlx::raw_sql(AssertSqlSafe(row)).execute(&mut **connection).await.unwrap();

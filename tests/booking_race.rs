@@ -52,14 +52,17 @@ async fn prepare(office: &Office) {
          insert into resources (resource_id, name) values (103, 'Theatre');
          insert into visit_type_resources (visit_type, resource_id) values ('OneRoom', 103);
          insert into visit_type_providers (visit_type, provider_id) values ('Open', 1);
-         insert into working_hours (provider_id, weekday, start_time, end_time) values (1, 2, '09:00', '20:00');",
+         insert into working_hours (provider_id, weekday, start_time, end_time) values (1, 2, '09:00', \
+         '20:00');",
     )];
     for number in 0..REQUESTS {
         let provider = 1001 + number;
         sql.push(format!(
             "insert into providers (provider_id, name) values ({provider}, 'P');
-             insert into visit_type_providers (visit_type, provider_id) values ('Open', {provider}), ('OneRoom', {provider});
-             insert into working_hours (provider_id, weekday, start_time, end_time) values ({provider}, 2, '09:00', '20:00');
+             insert into visit_type_providers (visit_type, provider_id) values ('Open', {provider}), \
+             ('OneRoom', {provider});
+             insert into working_hours (provider_id, weekday, start_time, end_time) values ({provider}, 2, \
+             '09:00', '20:00');
              insert into patients (patient_id, first_name, last_name, full_name, created_at, updated_at)
              values (5000 + {number}, 'A', 'B', 'A B', '2026-01-02T10:00:00Z', '2026-01-02T10:00:00Z');",
         ));
@@ -122,7 +125,8 @@ async fn moving_visits_to_one_time_lets_one_of_them_have_it(office: Office) {
     let token: Arc<str> = office.token("all").await.into();
     let mut tasks = Vec::new();
     for number in 0..8 {
-        let body = json!({ "PatientID": 5000 + number, "ProviderID": 1, "VisitType": "Open", "VisitDate": "2026-03-10",
+        let body = json!({
+            "PatientID": 5000 + number, "ProviderID": 1, "VisitType": "Open", "VisitDate": "2026-03-10",
             "VisitTime": format!("{:02}:00", 9 + number), "VisitDuration": 30 });
         let id =
             office.post("/v1/DemoOffice/visits/book", &body).await.expect(201)["data"]["VisitID"].clone();

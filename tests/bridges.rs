@@ -44,7 +44,8 @@ async fn attached() -> (Office, PgConnection) {
 
 fn event(category: i64, provider: &str, patient: &str, date: &str, time: &str, minutes: i64) -> String {
     format!(
-        "insert into openemr_postcalendar_events (pc_catid, pc_aid, pc_pid, \"pc_eventDate\", pc_duration, \"pc_startTime\")
+        "insert into openemr_postcalendar_events (pc_catid, pc_aid, pc_pid, \"pc_eventDate\", pc_duration, \
+            \"pc_startTime\")
          values ({category}, '{provider}', '{patient}', '{date}', {minutes} * 60, '{time}')"
     )
 }
@@ -67,7 +68,8 @@ async fn what_the_api_writes_is_in_the_emr_under_the_emrs_own_number() {
         "VisitTime": "10:00", "VisitDuration": 30, "VisitComplaint": "Rash" });
     let booked = office.post("/v1/DemoOffice/visits/book", &visit).await;
     assert_eq!(booked.expect(201)["data"]["VisitID"], 4712);
-    let event = "select concat_ws(' ', pc_catid, pc_aid, pc_pid, \"pc_eventDate\", \"pc_startTime\", pc_duration, pc_apptstatus, pc_room,
+    let event = "select concat_ws(' ', pc_catid, pc_aid, pc_pid, \"pc_eventDate\", \"pc_startTime\", \
+        pc_duration, pc_apptstatus, pc_room,
         pc_hometext) from openemr_postcalendar_events where pc_eid = 4712";
     assert_eq!(text(&mut emr, event).await, "5 1 1001 2026-03-10 10:00:00 1800 - r1 Rash");
     let to = json!({ "VisitDate": "2026-03-11", "VisitTime": "11:00" });
@@ -76,7 +78,9 @@ async fn what_the_api_writes_is_in_the_emr_under_the_emrs_own_number() {
     office.post("/v1/DemoOffice/visits/4712/cancel", &json!({})).await.expect(200);
     assert_eq!(text(&mut emr, event).await, "5 1 1001 2026-03-11 11:00:00 1800 x r1 Rash");
 
-    let new = json!({ "FirstName": "Zoë", "LastName": "Quist", "EMail": "zoe@example.com", "CellPhone": "555-0199" });
+    let new = json!({
+        "FirstName": "Zoë", "LastName": "Quist", "EMail": "zoe@example.com", "CellPhone": "555-0199",
+    });
     let made = office.post("/v1/DemoOffice/prospects", &new).await;
     assert_eq!(made.expect(201)["data"]["PatientID"], 1004, "the EMR's next number");
     let patient = "select concat_ws('|', fname, lname, email, phone_cell) from patient_data where pid = 1004";
@@ -107,7 +111,12 @@ async fn what_the_emr_writes_is_in_the_api_at_once_and_news_for_partners() {
     // A change that moves nothing leaves it as it is; where it is alone, it binds.
     run(&mut emr, "update openemr_postcalendar_events set pc_hometext = 'late' where pc_pid = '1002'").await;
     assert_eq!(office.integer("select count(*) from visits where not bound").await, 1);
-    run(&mut emr, "update openemr_postcalendar_events set \"pc_startTime\" = '11:00', pc_room = 'r2' where pc_pid = '1002'").await;
+    run(
+        &mut emr,
+        "update openemr_postcalendar_events set \"pc_startTime\" = '11:00', pc_room = 'r2' where \
+        pc_pid = '1002'",
+    )
+    .await;
     assert_eq!(office.integer("select count(*) from visits where bound and room_id = 102").await, 1);
     assert_eq!(reason(&office, "10:30").await, Value::Null);
     for (code, taken) in [("x", false), ("-", true), ("?", false), ("@", true), ("%", false), (">", true)] {
@@ -181,7 +190,8 @@ async fn series_are_the_days_that_the_emr_shows() {
         (7, rule("1", 0, ""), "2026-03-10", "2026-03-12", "03-10"),
     ] {
         let query = format!(
-            "select string_agg(to_char(d, 'MM-DD'), ' ' order by d) from partner_api.emr_dates({kind}, '{rule}', '{first}', '{last}', '2027-01-01') d"
+            "select string_agg(to_char(d, 'MM-DD'), ' ' order by d) from partner_api.emr_dates({kind}, \
+                '{rule}', '{first}', '{last}', '2027-01-01') d"
         );
         assert_eq!(text(&mut emr, &query).await, dates, "{kind} {rule}");
     }
@@ -191,13 +201,19 @@ async fn series_are_the_days_that_the_emr_shows() {
 async fn a_series_is_time_off_on_its_days_and_follows_when_it_is_changed() {
     let (office, mut emr) = attached().await;
     let rule = "a:6:{s:17:\"event_repeat_freq\";s:1:\"1\";s:22:\"event_repeat_freq_type\";s:1:\"0\";s:6:\"exdate\";s:0:\"\";}";
-    run(&mut emr, &format!(
-        "insert into openemr_postcalendar_events (pc_eid, pc_catid, pc_aid, pc_pid, \"pc_eventDate\", \"pc_endDate\", pc_duration,
+    run(
+        &mut emr,
+        &format!(
+            "insert into openemr_postcalendar_events (pc_eid, pc_catid, pc_aid, pc_pid, \"pc_eventDate\", \
+            \"pc_endDate\", pc_duration,
             \"pc_startTime\", pc_recurrtype, pc_recurrspec)
          values (1, 8, '2', '', current_date + 1, current_date + 10, 3600, '12:00', 1, '{rule}'),
             (2, 8, '2', '', current_date + 1, null, 3600, '14:00', 1, '{rule}')"
-    )).await;
-    let off = "select count(*) from schedule_exceptions x join bridge_time_off b on b.exception_id = x.exception_id where event_id =";
+        ),
+    )
+    .await;
+    let off = "select count(*) from schedule_exceptions x join bridge_time_off b on b.exception_id = \
+        x.exception_id where event_id =";
     assert_eq!(office.integer(&format!("{off} 1")).await, 10);
     let endless = office.integer(&format!("{off} 2")).await;
     assert!((390..=400).contains(&endless), "as far as can be booked: {endless}");
@@ -228,7 +244,14 @@ async fn with_roles() -> (PgConnection, TenantDb, String, String) {
     let mut owner = emr(&dsn).await;
     run(&mut owner, include_str!("bridges/openemr.sql")).await;
     let role = format!("{name}_ours");
-    run(&mut owner, &format!("create role {role} login; grant create on database {name} to {role}; grant insert on log to {role}")).await;
+    run(
+        &mut owner,
+        &format!(
+            "create role {role} login; grant create on database {name} to {role}; grant \
+        insert on log to {role}"
+        ),
+    )
+    .await;
     let ours = dsn.replace("postgres@", &format!("{role}@"));
     let grant = shared::auth::PracticeGrant::for_operations("Bridged".try_into().unwrap());
     let db = tenant::migrate::migrate(&grant, &ours, "America/New_York", crate::office::NOW.parse().unwrap())
@@ -301,7 +324,8 @@ async fn attaching_needs_the_rights_that_it_names_and_detaching_leaves_the_emr_a
     for line in before.lines().filter(|line| !line.contains("setval")) {
         assert!(dump(&dsn).contains(line), "{line}");
     }
-    let left = "select count(*) from pg_class where relnamespace = 'partner_api'::regnamespace and (relname like 'bridge%' or relname like 'emr%')";
+    let left = "select count(*) from pg_class where relnamespace = 'partner_api'::regnamespace and (relname \
+        like 'bridge%' or relname like 'emr%')";
     assert_eq!(text(&mut owner, left).await, "0");
     // And is attached again.
     bridge.install(&db).await.unwrap();
@@ -353,10 +377,16 @@ async fn staff_and_callers_who_race_never_hinder_staff_and_no_caller_is_put_on_w
         let (office, token, times) = (office.clone(), token.clone(), times.clone());
         all.spawn(async move {
             for round in 0..40 {
-                let body = json!({ "PatientID": 1001 + caller % 3, "ProviderID": 1 + round % 2, "VisitType": "FOLLOWUP",
-                    "VisitDate": format!("2026-03-{}", 10 + round / 14), "VisitTime": times[(round * 11 + caller * 3) % times.len()],
+                let body = json!({
+                    "PatientID": 1001 + caller % 3, "ProviderID": 1 + round % 2, "VisitType": "FOLLOWUP",
+                    "VisitDate": format!("2026-03-{}", 10 + round / 14),
+                    "VisitTime": times[(round * 11 + caller * 3) % times.len()],
                     "VisitDuration": 30 });
-                let status = office.send(&token, "POST", "/v1/DemoOffice/visits/book", Some(&body)).await.status.as_u16();
+                let status = office
+                    .send(&token, "POST", "/v1/DemoOffice/visits/book", Some(&body))
+                    .await
+                    .status
+                    .as_u16();
                 assert!([201, 409].contains(&status), "{status}");
             }
         });
@@ -367,12 +397,24 @@ async fn staff_and_callers_who_race_never_hinder_staff_and_no_caller_is_put_on_w
         }
     })
     .await;
-    assert_eq!(office.integer("select count(*) from visits v join public.openemr_postcalendar_events e on e.pc_eid = v.visit_id
-        where pc_informant is null").await, 240, "no write of the staff's was refused");
-    let bound = "select count(*) from visits a join visits b on b.visit_id > a.visit_id and a.bound and b.bound
-        and (a.provider_id = b.provider_id or a.patient_id = b.patient_id) and a.starts_at < b.ends_at and b.starts_at < a.ends_at";
+    assert_eq!(
+        office
+            .integer(
+                "select count(*) from visits v join public.openemr_postcalendar_events e on \
+        e.pc_eid = v.visit_id
+        where pc_informant is null"
+            )
+            .await,
+        240,
+        "no write of the staff's was refused"
+    );
+    let bound = "select count(*) from visits a join visits b on b.visit_id > a.visit_id and a.bound and \
+        b.bound
+        and (a.provider_id = b.provider_id or a.patient_id = b.patient_id) and a.starts_at < b.ends_at and \
+        b.starts_at < a.ends_at";
     assert_eq!(office.integer(bound).await, 0);
-    // A caller's visit that lies on a staff's was there first, or was written while the staff's transaction was open.
+    // A caller's visit that lies on a staff's was there first, or was written while the staff's
+    // transaction was open.
     assert!(office.integer("select count(*) from visits where not bound").await > 0);
     clean(&office).await;
 }

@@ -1,4 +1,5 @@
-//! Practices whose EMR is on `MariaDB`. They need `tests/postgres tests/mariadb` and `TEST_ATTACHED=mariadb`.
+//! Practices whose EMR is on `MariaDB`. They need `tests/postgres tests/mariadb` and
+//! `TEST_ATTACHED=mariadb`.
 
 mod line;
 mod orphans;
@@ -21,7 +22,8 @@ async fn attached() -> (Office, String) {
     let mut session = session(&office).await;
     let emr = one(
         &mut session,
-        "select substr(o, 8) from pg_foreign_table, unnest(ftoptions) o where ftrelid = 'emr_outbox'::regclass and o like 'dbname=%'",
+        "select substr(o, 8) from pg_foreign_table, unnest(ftoptions) o where ftrelid = \
+            'emr_outbox'::regclass and o like 'dbname=%'",
     )
     .await;
     (office, emr)
@@ -41,7 +43,10 @@ async fn one(session: &mut PgConnection, query: &str) -> String {
 }
 
 fn visit(patient: i64, time: &str) -> Value {
-    json!({ "PatientID": patient, "ProviderID": 1, "VisitType": "FOLLOWUP", "VisitDate": "2026-03-10", "VisitTime": time, "VisitDuration": 30 })
+    json!({
+        "PatientID": patient, "ProviderID": 1, "VisitType": "FOLLOWUP", "VisitDate": "2026-03-10",
+            "VisitTime": time, "VisitDuration": 30,
+    })
 }
 
 async fn book(office: &Office, patient: i64, time: &str) -> (u16, String) {
@@ -54,7 +59,8 @@ async fn book(office: &Office, patient: i64, time: &str) -> (u16, String) {
 
 fn event(category: i64, provider: &str, patient: &str, date: &str, time: &str, minutes: i64) -> String {
     format!(
-        "insert into openemr_postcalendar_events (pc_catid, pc_aid, pc_pid, pc_eventDate, pc_duration, pc_startTime)
+        "insert into openemr_postcalendar_events (pc_catid, pc_aid, pc_pid, pc_eventDate, pc_duration, \
+            pc_startTime)
          values ({category}, '{provider}', '{patient}', '{date}', {minutes} * 60, '{time}');"
     )
 }
@@ -68,7 +74,8 @@ async fn clean(office: &Office) {
     assert_eq!(bridge::check(&office.db).await.unwrap(), Vec::<Finding>::new());
 }
 
-const EVENTS: &str = "select concat_ws(' ', pc_catid, pc_aid, pc_pid, pc_eventDate, pc_startTime, pc_endTime, pc_duration, pc_apptstatus, pc_room,
+const EVENTS: &str = "select concat_ws(' ', pc_catid, pc_aid, pc_pid, pc_eventDate, pc_startTime, \
+    pc_endTime, pc_duration, pc_apptstatus, pc_room,
     pc_hometext) from openemr_postcalendar_events order by pc_eid";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -76,7 +83,9 @@ const EVENTS: &str = "select concat_ws(' ', pc_catid, pc_aid, pc_pid, pc_eventDa
 async fn what_the_api_writes_is_in_the_emr_under_the_emrs_own_number() {
     let (office, emr) = attached().await;
     mariadb::run(&emr, "alter table openemr_postcalendar_events auto_increment = 4712");
-    let body = json!({ "PatientID": 1001, "ProviderID": 1, "VisitType": "Consult", "VisitDate": "2026-03-10", "VisitTime": "10:00",
+    let body = json!({
+        "PatientID": 1001, "ProviderID": 1, "VisitType": "Consult", "VisitDate": "2026-03-10",
+        "VisitTime": "10:00",
         "VisitDuration": 30, "VisitComplaint": "Rash ü" });
     assert_eq!(office.post(BOOK, &body).await.expect(201)["data"]["VisitID"], 4712);
     assert_eq!(mariadb::run(&emr, EVENTS), "5 1 1001 2026-03-10 10:00:00 10:30:00 1800 - r1 Rash ü");
@@ -86,7 +95,9 @@ async fn what_the_api_writes_is_in_the_emr_under_the_emrs_own_number() {
     office.post("/v1/DemoOffice/visits/4712/cancel", &json!({})).await.expect(200);
     assert_eq!(mariadb::run(&emr, EVENTS), "5 1 1001 2026-03-11 11:00:00 11:30:00 1800 x r1 Rash ü");
 
-    let new = json!({ "FirstName": "Zoë", "LastName": "Quist", "EMail": "zoe@example.com", "CellPhone": "555-0199" });
+    let new = json!({
+        "FirstName": "Zoë", "LastName": "Quist", "EMail": "zoe@example.com", "CellPhone": "555-0199",
+    });
     let made = office.post("/v1/DemoOffice/prospects", &new).await;
     assert_eq!(made.expect(201)["data"]["PatientID"], 1004, "the EMR's next number");
     let patient = "select concat_ws('|', fname, lname, email, phone_cell) from patient_data where pid = 1004";
@@ -103,7 +114,8 @@ async fn what_the_api_writes_is_in_the_emr_under_the_emrs_own_number() {
     clean(&office).await;
     clean(&office).await;
     assert_eq!(office.integer("select count(*) from log where request_id is null").await, 0);
-    let left = "select (select count(*) from partner_api_outbox) + (select count(*) from partner_api_visits) + (select count(*) from partner_api_patients)";
+    let left = "select (select count(*) from partner_api_outbox) + (select count(*) from partner_api_visits) \
+        + (select count(*) from partner_api_patients)";
     assert_eq!(mariadb::run(&emr, left), "0");
     assert_eq!(office.integer("select count(*) from bridge_tokens").await, 0);
 }
@@ -154,7 +166,8 @@ async fn what_the_emr_writes_is_known_before_a_booking_and_after_a_poll() {
     assert_eq!(reason(&office, "16:30").await, Value::Null, "somebody is there");
     mariadb::run(
         &emr,
-        "insert into list_options (list_id, option_id, title) values ('patient_flow_board_rooms', 'r3', 'Room 3'), ('language', 'fr', 'French');
+        "insert into list_options (list_id, option_id, title) values ('patient_flow_board_rooms', 'r3', \
+            'Room 3'), ('language', 'fr', 'French');
         update patient_data set lname = 'Jonesová', phone_cell = '555-0123' where pid = 1001;
         insert into users (id, fname, lname, authorized) values (9, 'New', 'Doctor', 1)",
     );
@@ -163,10 +176,12 @@ async fn what_the_emr_writes_is_known_before_a_booking_and_after_a_poll() {
     assert_eq!(found.expect(200)["data"][0]["CellPhone"], "555-0123");
     assert_eq!(office.integer("select count(*) from providers where provider_id = 9 and active").await, 1);
     assert_eq!(office.integer("select count(*) from resources where name = 'Room 3' and active").await, 1);
-    let news = "select string_agg(table_name || ' ' || action, ', ' order by log_id) from log where request_id is null";
+    let news = "select string_agg(table_name || ' ' || action, ', ' order by log_id) from log where \
+        request_id is null";
     assert_eq!(
         one(&mut session(&office).await, news).await,
-        "visits insert, visits insert, visits update, visits update, visits update, visits update, visits update, visits update, visits delete, patients update"
+        "visits insert, visits insert, visits update, visits update, visits update, visits update, visits \
+            update, visits update, visits delete, patients update"
     );
     clean(&office).await;
 }
@@ -177,7 +192,8 @@ async fn what_the_emrs_tables_refuse_is_told_and_nothing_is_left_of_it() {
     let (office, emr) = attached().await;
     mariadb::run(
         &emr,
-        "alter table patient_data modify lname varchar(20) not null default '', add constraint no_atlantis check (city <> 'Atlantis');
+        "alter table patient_data modify lname varchar(20) not null default '', add constraint no_atlantis \
+            check (city <> 'Atlantis');
         delimiter //
         create trigger not_then before insert on openemr_postcalendar_events for each row begin
             if new.pc_startTime = '13:30' then signal sqlstate '45000' set message_text = 'not then'; end if;

@@ -1,5 +1,6 @@
-//! Patient data stays in the practice's database: every free field, path, query and header carries a value that can't be
-//! mistaken, and then everything that is written elsewhere is searched for it.
+//! Patient data stays in the practice's database: every free field, path, query and header carries
+//! a value that can't be mistaken, and then everything that is written elsewhere is searched for
+//! it.
 
 mod written;
 
@@ -64,7 +65,8 @@ impl Description {
         }
     }
 
-    /// The query that gives every documented parameter a canary, or a good value where a canary would be refused.
+    /// The query that gives every documented parameter a canary, or a good value where a canary
+    /// would be refused.
     fn query(&self, operation: &Value, good: bool) -> String {
         let mut query = vec![format!("unknown={CANARY}")];
         for parameter in operation["parameters"].as_array().into_iter().flatten() {
@@ -109,8 +111,8 @@ fn text(schema: &Value, name: &str) -> String {
     }
 }
 
-/// Headers that carry what a careless caller puts into them. A well-formed `X-Request-Id` is the caller's to choose and
-/// is logged by contract, so this one isn't.
+/// Headers that carry what a careless caller puts into them. A well-formed `X-Request-Id` is the
+/// caller's to choose and is logged by contract, so this one isn't.
 fn headers(token: &str) -> Vec<(&'static str, String)> {
     vec![
         ("authorization", format!("Bearer {token}")),
@@ -209,8 +211,8 @@ async fn live_through_a_visit(office: &Office, description: &Description) {
     send(office, "POST", &format!("{visit_path}/cancel"), None).await.expect(200);
 }
 
-/// From the log to the partner's endpoint, which refuses one event and tells patients' data in its answer to another; all that
-/// was in the queue.
+/// From the log to the partner's endpoint, which refuses one event and tells patients' data in its
+/// answer to another; all that was in the queue.
 async fn deliver_events(office: &Office, hook: &Receiver) -> String {
     hook.then(Answer::status(500));
     hook.then(Answer::status(200).body(format!("thank you for {CANARY}")));

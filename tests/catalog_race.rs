@@ -11,8 +11,17 @@ const PRODUCTS: usize = 200;
 fn body(call: usize) -> Value {
     let mut products: Vec<Value> = (0..PRODUCTS)
         .map(|number| {
-            let mut item = json!({ "VendorCode": "V", "ProductCode": format!("P{}", (number * 7 + call * 31) % PRODUCTS), "Product": "Gel" });
-            let (name, value) = [("RetailPrice", json!(1)), ("Cost", json!(2)), ("Category", json!("c")), ("Description", json!("d"))][call % 4].clone();
+            let mut item = json!({
+                "VendorCode": "V", "ProductCode": format!("P{}", (number * 7 + call * 31) % PRODUCTS),
+                    "Product": "Gel",
+            });
+            let (name, value) = [
+                ("RetailPrice", json!(1)),
+                ("Cost", json!(2)),
+                ("Category", json!("c")),
+                ("Description", json!("d")),
+            ][call % 4]
+                .clone();
             item[name] = value;
             item
         })
@@ -36,7 +45,8 @@ async fn calls_for_the_same_products_at_the_same_time_all_count(office: Office) 
     };
     assert_eq!((total("created"), total("failed")), (PRODUCTS as u64, 0));
     assert_eq!(office.catalog_integer("select count(*) from products").await, products);
-    let whole = "select count(*) from products where retail_price_cents = 100 and cost_cents = 200 and category = 'c' and description = 'd'";
+    let whole = "select count(*) from products where retail_price_cents = 100 and cost_cents = 200 and \
+        category = 'c' and description = 'd'";
     assert_eq!(
         office.catalog_integer(whole).await,
         products,

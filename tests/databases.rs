@@ -272,7 +272,8 @@ async fn limits_hold_for_the_role_that_logs_in_and_for_the_one_that_it_acts_as()
     let (_, name) = server.rsplit_once('/').unwrap();
     let mut admin = session(&dsn).await;
     let roles = format!(
-        "create role {name}_a; create role \"{name}_B\" login in role {name}_a; alter role \"{name}_B\" set role {name}_a;
+        "create role {name}_a; create role \"{name}_B\" login in role {name}_a; alter role \"{name}_B\" set \
+            role {name}_a;
          alter database {name} owner to {name}_a"
     );
     admin.execute(AssertSqlSafe(roles)).await.unwrap();

@@ -1,4 +1,5 @@
-//! Lists of deliveries after a hundred thousand of them: what one asks for is found by its key, never by reading past the rest.
+//! Lists of deliveries after a hundred thousand of them: what one asks for is found by its key,
+//! never by reading past the rest.
 
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, Executor, SqliteConnection};
@@ -9,13 +10,15 @@ use crate::{
 };
 
 const MANY: i64 = 100_000;
-/// Questions to the store for one page: the subscription, one for each outcome, and what an administrator's call leaves.
+/// Questions to the store for one page: the subscription, one for each outcome, and what an
+/// administrator's call leaves.
 const MOST_OF_A_PARTNER: usize = 6;
 const MOST_OF_A_MONITOR: usize = 130;
 /// Ids above all that the office has given out.
 const FIRST: i64 = 1_000;
 
-/// An office with an old event that still waits and an old test that failed, and after them so many that were delivered.
+/// An office with an old event that still waits and an old test that failed, and after them so many
+/// that were delivered.
 async fn filled() -> (Office, Receiver) {
     let office = Office::open(Engine::Sqlite).await;
     let hook = Receiver::start().await;
@@ -23,7 +26,12 @@ async fn filled() -> (Office, Receiver) {
     office.post("/v1/webhooks/signup", &signup).await.expect(201);
     for id in 1..=2 {
         hook.then(Answer::status(if id == 1 { 200 } else { 500 }));
-        office.sql(&format!("insert into log (log_id, table_name, action, record_id, logged_at) values ({id}, 'claims', 'insert', 1, '2026-03-09T12:00:00Z')")).await;
+        office
+            .sql(&format!(
+                "insert into log (log_id, table_name, action, record_id, logged_at) values \
+            ({id}, 'claims', 'insert', 1, '2026-03-09T12:00:00Z')"
+            ))
+            .await;
         poll(&office).await;
         assert_eq!(deliver(&office).await, 0);
     }
@@ -41,18 +49,29 @@ async fn multiply(office: &Office) {
         "with recursive numbers (n) as (select {FIRST} union all select n + 1 from numbers where n < {})",
         FIRST + MANY - 1
     );
-    let item = "json_set(item_json, '$.pk.S', 'D#DemoOffice#1#' || n, '$.id.N', '' || n, '$.feedPk.S', 'FEED#' || (n % 4), \
-                '$.feedPlace.S', printf('delivered#%016d', n), '$.partnerPlace.S', printf('prt_acme#delivered#%016d', n))";
+    let item = "json_set(item_json, '$.pk.S', 'D#DemoOffice#1#' || n, '$.id.N', '' || n, '$.feedPk.S', \
+        'FEED#' || (n % 4), '$.feedPlace.S', printf('delivered#%016d', n), '$.partnerPlace.S', \
+        printf('prt_acme#delivered#%016d', n))";
     let of_partner = "'S:prt_acme#delivered#%016d'";
     for copies in [
-        format!("insert into \"DeliveriesTable\" (pk, sk, item_json, item_size) {numbers}
-                 select 'S:D#DemoOffice#1#' || n, sk, {item}, item_size from numbers, \"DeliveriesTable\" where pk = 'S:D#DemoOffice#1#1'"),
-        format!("insert into \"DeliveriesTable::gsi::feed\" (gsi_pk, gsi_sk, table_pk, table_sk, item_json) {numbers}
-                 select 'S:FEED#' || (n % 4), printf('S:delivered#%016d', n), 'S:D#DemoOffice#1#' || n, table_sk, {item}
-                 from numbers, \"DeliveriesTable::gsi::feed\" where table_pk = 'S:D#DemoOffice#1#1'"),
-        format!("insert into \"DeliveriesTable::gsi::byPractice\" (gsi_pk, gsi_sk, table_pk, table_sk, item_json) {numbers}
+        format!(
+            "insert into \"DeliveriesTable\" (pk, sk, item_json, item_size) {numbers}
+                 select 'S:D#DemoOffice#1#' || n, sk, {item}, item_size from numbers, \"DeliveriesTable\" \
+                 where pk = 'S:D#DemoOffice#1#1'"
+        ),
+        format!(
+            "insert into \"DeliveriesTable::gsi::feed\" (gsi_pk, gsi_sk, table_pk, table_sk, item_json) \
+            {numbers}
+                 select 'S:FEED#' || (n % 4), printf('S:delivered#%016d', n), 'S:D#DemoOffice#1#' || n, \
+                 table_sk, {item}
+                 from numbers, \"DeliveriesTable::gsi::feed\" where table_pk = 'S:D#DemoOffice#1#1'"
+        ),
+        format!(
+            "insert into \"DeliveriesTable::gsi::byPractice\" (gsi_pk, gsi_sk, table_pk, table_sk, \
+            item_json) {numbers}
                  select gsi_pk, printf({of_partner}, n), 'S:D#DemoOffice#1#' || n, table_sk, {item}
-                 from numbers, \"DeliveriesTable::gsi::byPractice\" where table_pk = 'S:D#DemoOffice#1#1'"),
+                 from numbers, \"DeliveriesTable::gsi::byPractice\" where table_pk = 'S:D#DemoOffice#1#1'"
+        ),
     ] {
         let copied = file.execute(AssertSqlSafe(copies)).await.unwrap().rows_affected();
         assert_eq!(copied, u64::try_from(MANY).unwrap());

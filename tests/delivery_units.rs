@@ -18,8 +18,8 @@ use crate::{
     pipeline::{deliver, poll},
 };
 
-/// Of a healthy delivery: its claim (1), its outcome (2, in a transaction) and the two indexes that list it (1 each), and
-/// its share of the practice's count (2 a transaction).
+/// Of a healthy delivery: its claim (1), its outcome (2, in a transaction) and the two indexes that
+/// list it (1 each), and its share of the practice's count (2 a transaction).
 const HEALTHY: f64 = 7.0;
 
 async fn office_with(receiver: &Receiver) -> Office {
@@ -31,7 +31,12 @@ async fn office_with(receiver: &Receiver) -> Office {
 
 async fn events(office: &Office, ids: std::ops::RangeInclusive<i64>) {
     for id in ids {
-        office.sql(&format!("insert into log (log_id, table_name, action, record_id, logged_at) values ({id}, 'claims', 'insert', {id}, '2026-03-09T12:00:00Z')")).await;
+        office
+            .sql(&format!(
+                "insert into log (log_id, table_name, action, record_id, logged_at) values \
+            ({id}, 'claims', 'insert', {id}, '2026-03-09T12:00:00Z')"
+            ))
+            .await;
     }
     poll(office).await;
 }
@@ -206,8 +211,8 @@ async fn an_outcome_that_is_refused_takes_none_of_the_others_with_it() {
     assert_eq!(control.delivery_counts(office.db.practicepass()).await.unwrap().total, 4);
 }
 
-/// The documented arithmetic: 1 KB a write unit, twice in a transaction; an index pays for what it holds and only when that changes,
-/// and twice when its key does.
+/// The documented arithmetic: 1 KB a write unit, twice in a transaction; an index pays for what it
+/// holds and only when that changes, and twice when its key does.
 #[tokio::test]
 async fn the_stand_in_counts_units_as_documented() {
     let office = Office::open(Engine::Sqlite).await;

@@ -102,7 +102,8 @@ fn every_success_has_an_envelope_of_the_reference() {
         ("POST /v1/{PPass}/auth/token", "accessToken expiresIn tokenType"),
         (
             "GET /v1/admin/webhooks/monitor",
-            "breakers dataProblems disabledSubscriptions dispatchStates dispatchStatesOmitted pagination queue recentDeliveries summary",
+            "breakers dataProblems disabledSubscriptions dispatchStates dispatchStatesOmitted pagination \
+                queue recentDeliveries summary",
         ),
         ("POST /v1/access-requests", "message"),
         ("DELETE /v1/portal/session", "message"),

@@ -1,4 +1,5 @@
-//! Endpoints as they are: what partners are told of each fault, and which of several addresses is called. Real listeners on loopback.
+//! Endpoints as they are: what partners are told of each fault, and which of several addresses is
+//! called. Real listeners on loopback.
 
 use std::{
     io,
@@ -206,7 +207,8 @@ async fn each_fault_of_an_endpoint_has_a_text_that_names_it() {
         (
             "https",
             strangers.server("localhost", |_| ()),
-            "the TLS handshake failed: the certificate's issuer is unknown; send the intermediate certificates, too",
+            "the TLS handshake failed: the certificate's issuer is unknown; send the intermediate \
+                certificates, too",
         ),
     ] {
         let address = server(behavior).await;
@@ -266,8 +268,8 @@ async fn names_that_lead_nowhere_are_told_apart_and_blocked_addresses_are_not() 
     }
 }
 
-/// An address that takes no connection and refuses none, for as long as the second part lives: the queue of a listener that accepts
-/// nothing is full.
+/// An address that takes no connection and refuses none, for as long as the second part lives: the
+/// queue of a listener that accepts nothing is full.
 async fn silent_address(ip: IpAddr) -> (SocketAddr, (std::net::TcpListener, Vec<TcpStream>)) {
     let socket = if ip.is_ipv4() {
         tokio::net::TcpSocket::new_v4().unwrap()
@@ -299,7 +301,8 @@ async fn one_silent_address_of_several_does_not_keep_the_others_from_being_calle
     });
     let url = format!("http://localhost:{}/", silent.port());
     let six = IpAddr::V6(Ipv6Addr::LOCALHOST);
-    // The test's timeouts are longer than anybody waits: without the second address, it would not end.
+    // The test's timeouts are longer than anybody waits: without the second address, it would not
+    // end.
     for answer in [vec![six, LOOPBACK], vec![LOOPBACK, six], vec![six, six, six, LOOPBACK]] {
         let called = crate::office::ends("the call", call(&client(Ok(answer.clone())), &url).boxed()).await;
         assert_eq!(called, Ok(200), "{answer:?}");

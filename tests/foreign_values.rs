@@ -38,8 +38,10 @@ const ROWS: &str = "
 insert into schedule_exceptions (exception_id, exception_date, kind, start_time, end_time, provider_id) values
     (1, '2026-03-11', 'custom', '10:00:00', '12:00:00', 1);
 insert into patient_tags (patient_id, tag_id) values (1001, 1);
-insert into visits (visit_id, patient_id, provider_id, room_id, visit_type, visit_date, visit_time, visit_duration,
-                    provider_time, provider_duration, status, starts_at, ends_at, provider_starts_at, provider_ends_at,
+insert into visits (visit_id, patient_id, provider_id, room_id, visit_type, visit_date, visit_time, \
+visit_duration,
+                    provider_time, provider_duration, status, starts_at, ends_at, provider_starts_at, \
+                    provider_ends_at,
                     created_at, updated_at) values
     (1, 1001, 1, 101, 'Consult', '2026-03-09', '10:00:00', 30, '10:00:00', 30, 'Scheduled',
      1773064800, 1773066600, 1773064800, 1773066600, '2026-03-01T10:00:00Z', '2026-03-01T10:00:00Z');
@@ -50,10 +52,12 @@ insert into ticket_comments (comment_id, ticket_id, comment, author, created_at)
     (1, 1, 'Since Monday', 'Kim', '2026-03-01T10:00:00Z');
 insert into ticket_history (history_id, ticket_id, old_status, new_status, author, changed_at) values
     (1, 1, 'Waiting', 'Open', 'Kim', '2026-03-01T10:00:00Z');
-insert into log (table_name, action, record_id, logged_at) values ('patients', 'insert', 1001, '2026-03-09T11:00:00Z');
+insert into log (table_name, action, record_id, logged_at) values ('patients', 'insert', 1001, \
+'2026-03-09T11:00:00Z');
 ";
 const CATALOG_ROWS: &str = "
-insert into products (product_id, vendor_code, product_code, product, retail_price_cents, cost_cents, created_at, updated_at) values
+insert into products (product_id, vendor_code, product_code, product, retail_price_cents, cost_cents, \
+created_at, updated_at) values
     (1, 'V001', 'P001', 'Gel', 999, 500, '2026-03-01T10:00:00Z', '2026-03-01T10:00:00Z');
 ";
 

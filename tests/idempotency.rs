@@ -1,4 +1,5 @@
-//! A POST that is sent twenty times at once with one `Idempotency-Key` has one effect and one answer.
+//! A POST that is sent twenty times at once with one `Idempotency-Key` has one effect and one
+//! answer.
 
 use std::collections::BTreeSet;
 
@@ -32,8 +33,8 @@ enum Effect {
     Subscription,
 }
 
-/// Every operation of the description that takes a partner's `Idempotency-Key`; the administrators' and the portal's have
-/// tests of their own.
+/// Every operation of the description that takes a partner's `Idempotency-Key`; the administrators'
+/// and the portal's have tests of their own.
 fn documented() -> BTreeSet<String> {
     let (_, openapi) = all_routes().split_for_parts();
     let description = serde_json::to_value(shared::api::describe(openapi)).unwrap();

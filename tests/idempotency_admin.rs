@@ -1,4 +1,5 @@
-//! The administrators' and applicants' POSTs that take an `Idempotency-Key`, sent twenty times at once: one effect, one answer.
+//! The administrators' and applicants' POSTs that take an `Idempotency-Key`, sent twenty times at
+//! once: one effect, one answer.
 
 use std::collections::BTreeSet;
 
@@ -88,7 +89,9 @@ async fn effects(office: &Office, hook: &Receiver, effect: &Effect) -> i64 {
 }
 
 fn request_body(contact: &str) -> Value {
-    json!({ "company": "Nova Care", "practice": "DemoOffice", "contact": contact, "email": "nia@nova.example" })
+    json!({
+        "company": "Nova Care", "practice": "DemoOffice", "contact": contact, "email": "nia@nova.example",
+    })
 }
 
 /// The path that approves a request which is made here.
@@ -133,7 +136,11 @@ async fn cases(office: &Office, hook: &Receiver) -> Vec<Case> {
     let approval = to_approve(office).await;
     let case = |operation, path: String, body, other, effect| Case { operation, path, body, other, effect };
     let at = |path: &str| path.to_owned();
-    let key = |name| json!({ "partnerId": "prt_acme", "name": name, "practicepass": "DemoOffice", "scopes": ["Prospects"] });
+    let key = |name| {
+        json!({
+            "partnerId": "prt_acme", "name": name, "practicepass": "DemoOffice", "scopes": ["Prospects"],
+        })
+    };
     vec![
         case(
             "POST /v1/admin/partners",

@@ -7,21 +7,25 @@ use crate::office::{Office, on_both_databases, run_sql};
 const AT: &str = "'2026-03-01T10:00:00Z'";
 const LARGEST: i64 = 9_007_199_254_740_991;
 
-/// Rows of the EMR in every table that we add rows to, under these ids; `ids` is a select of a column `i`.
+/// Rows of the EMR in every table that we add rows to, under these ids; `ids` is a select of a
+/// column `i`.
 async fn take(office: &Office, ids: &str) {
     let free = |table: &str, id: &str| format!("from ({ids}) n where i not in (select {id} from {table})");
     office
         .sql(&format!(
             "insert into patients (patient_id, first_name, last_name, full_name, created_at, updated_at)
                  select i, 'A', 'B', 'A B', {AT}, {AT} {};
-             insert into visits (visit_id, patient_id, provider_id, visit_type, visit_date, visit_time, visit_duration, status)
-                 select i, 1001, 1, 'FOLLOWUP', '2026-03-10', '09:00', 30, 'Cancelled' {} and (i < 100 or i > 10000000);
+             insert into visits (visit_id, patient_id, provider_id, visit_type, visit_date, visit_time, \
+             visit_duration, status)
+                 select i, 1001, 1, 'FOLLOWUP', '2026-03-10', '09:00', 30, 'Cancelled' {} and (i < 100 or i \
+                 > 10000000);
              insert into tickets (ticket_id, subject, created_at, updated_at) select i, 'S', {AT}, {AT} {};
              insert into ticket_comments (comment_id, ticket_id, comment, author, created_at)
                  select i, (select min(ticket_id) from tickets), 'C', 'A', {AT} {};
              insert into ticket_history (history_id, ticket_id, old_status, new_status, author, changed_at)
                  select i, (select min(ticket_id) from tickets), 'Open', 'Closed', 'A', {AT} {};
-             insert into log (log_id, table_name, action, record_id, logged_at) select i, 'claims', 'insert', i, {AT} {}",
+             insert into log (log_id, table_name, action, record_id, logged_at) select i, 'claims', \
+             'insert', i, {AT} {}",
             free("patients", "patient_id"),
             free("visits", "visit_id"),
             free("tickets", "ticket_id"),
@@ -40,11 +44,16 @@ async fn take(office: &Office, ids: &str) {
 
 /// A row of ours in each of the tables; gives the ids that they got.
 async fn add(office: &Office, patient: i64, time: &str) -> Vec<i64> {
-    let person = json!({ "FirstName": "Ann", "LastName": format!("Own{time}"), "EMail": format!("{}@own.example", time.replace(':', "")) });
+    let person = json!({
+        "FirstName": "Ann", "LastName": format!("Own{time}"),
+        "EMail": format!("{}@own.example", time.replace(':',
+            "")),
+    });
     let prospect = office.post("/v1/DemoOffice/prospects", &person).await;
     let prospect = prospect.expect(201)["data"]["PatientID"].as_i64().unwrap();
     let visit = json!({
-        "PatientID": patient, "ProviderID": 2, "VisitType": "Consult", "VisitDate": "2026-03-12", "VisitTime": time, "VisitDuration": 30,
+        "PatientID": patient, "ProviderID": 2, "VisitType": "Consult", "VisitDate": "2026-03-12",
+            "VisitTime": time, "VisitDuration": 30,
     });
     let visit = office.post("/v1/DemoOffice/visits/book", &visit).await;
     let visit = visit.expect(201)["data"]["VisitID"].as_i64().unwrap();
@@ -60,7 +69,11 @@ async fn add(office: &Office, patient: i64, time: &str) -> Vec<i64> {
     let comment = comment.expect(201)["data"]["CommentID"].as_i64().unwrap();
     office.put(&path, &json!({ "Status": "Waiting" })).await.expect(200);
     let products: Vec<_> = (0..3)
-        .map(|number| json!({ "VendorCode": "OWN", "ProductCode": format!("{time} {number}"), "Product": "P" }))
+        .map(|number| {
+            json!({
+                "VendorCode": "OWN", "ProductCode": format!("{time} {number}"), "Product": "P",
+            })
+        })
         .collect();
     let reply = office.post("/v1/products", &json!({ "products": products })).await;
     assert_eq!(reply.expect(200)["data"]["created"], 3);

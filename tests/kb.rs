@@ -112,18 +112,28 @@ async fn an_update_keeps_what_is_absent_and_clears_what_is_null(office: Office) 
     let reply =
         office.put(ARTICLE, &json!({ "Title": "Verifying Insurance", "Category": null, "Tags": null })).await;
     let data = json!({
-        "KBID": 12, "Title": "Verifying Insurance", "Article": "Step-by-step process...", "Category": null, "Type": "HowTo", "Tags": null,
+        "KBID": 12, "Title": "Verifying Insurance", "Article": "Step-by-step process...", "Category": null,
+            "Type": "HowTo", "Tags": null,
         "Active": true,
     });
     assert!(reply.expect(200)["message"].is_string());
     assert_eq!(reply.body["data"], data);
     let read = office.get(ARTICLE).await;
     assert_eq!((&read.expect(200)["data"], read.header("etag")), (&data, reply.header("etag")));
-    let reply = office.put(ARTICLE, &json!({ "Article": "1.\n2.", "Category": "Claims", "Type": null, "Tags": "a, b", "Active": false })).await;
+    let reply = office
+        .put(
+            ARTICLE,
+            &json!({
+        "Article": "1.\n2.", "Category": "Claims", "Type": null, "Tags": "a, \
+        b", "Active": false }),
+        )
+        .await;
     assert_eq!(
         reply.expect(200)["data"],
         json!({
-            "KBID": 12, "Title": "Verifying Insurance", "Article": "1.\n2.", "Category": "Claims", "Type": null, "Tags": "a, b", "Active": false,
+            "KBID": 12, "Title": "Verifying Insurance", "Article": "1.\n2.", "Category": "Claims",
+            "Type": null,
+                "Tags": "a, b", "Active": false,
         })
     );
     assert_eq!(found(&office, "").await, [11, 13]);
@@ -140,7 +150,8 @@ on_both_databases!(an_update_keeps_what_is_absent_and_clears_what_is_null);
 async fn an_update_that_is_wrong_changes_nothing_and_names_every_bad_field(office: Office) {
     let before = office.get(ARTICLE).await.body;
     let reply = office.put(ARTICLE, &json!({
-        "Title": null, "Article": "x".repeat(100_001), "Category": "", "Type": 5, "Tags": "x".repeat(501), "Active": "yes", "KBID": 13,
+        "Title": null, "Article": "x".repeat(100_001), "Category": "", "Type": 5, "Tags": "x".repeat(501),
+            "Active": "yes", "KBID": 13,
     })).await;
     reply.expect_problem(422, "INVALID_FIELDS");
     assert_eq!(
@@ -178,7 +189,8 @@ on_both_databases!(of_two_updates_of_one_state_at_the_same_time_one_is_refused);
 
 async fn an_article_is_changed_with_its_audit_row_or_not_at_all(office: Office) {
     office.put(ARTICLE, &json!({ "Title": "One" })).await.expect(200);
-    let written = "select count(*) from audit_log where action = 'kb.update' and entity = 'article' and entity_ids = '12' and partner_id = 'prt_acme'";
+    let written = "select count(*) from audit_log where action = 'kb.update' and entity = 'article' and \
+        entity_ids = '12' and partner_id = 'prt_acme'";
     assert_eq!(office.catalog_integer(written).await, 1);
     crate::office::run_sql(&office.catalog, "drop table audit_log").await;
     assert_eq!(office.put(ARTICLE, &json!({ "Title": "Two" })).await.status, 500);

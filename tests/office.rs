@@ -1,4 +1,5 @@
-//! Two practices to test against: databases of their own, a clock that stands still, the real routes.
+//! Two practices to test against: databases of their own, a clock that stands still, the real
+//! routes.
 
 mod calls;
 mod control;
@@ -70,7 +71,8 @@ static OFFICES: AtomicUsize = AtomicUsize::new(0);
 /// The key `k1` that signs tokens.
 pub(crate) const TOKEN_KEY: &[u8] = b"0123456789abcdef0123456789abcdef";
 
-/// `DemoOffice` (`America/New_York`) and `OtherOffice` (`Europe/Berlin`), a partner and a key of all scopes for each.
+/// `DemoOffice` (`America/New_York`) and `OtherOffice` (`Europe/Berlin`), a partner and a key of
+/// all scopes for each.
 pub(crate) struct Office {
     pub(crate) app: App,
     router: Router,
@@ -271,7 +273,8 @@ impl Office {
         self.router = edge(routes, self.app.clone());
     }
 
-    /// From now on the databases are asked by way of a meter; `SQLite`, which runs the same statements, by way of none.
+    /// From now on the databases are asked by way of a meter; `SQLite`, which runs the same
+    /// statements, by way of none.
     pub(crate) async fn meter(&mut self) -> Meter {
         let meter = Meter::default();
         let mut secrets = Vec::new();
@@ -287,8 +290,8 @@ impl Office {
         meter
     }
 
-    /// From now on the databases are asked by way of a pooler that gives each transaction another connection, and has two of them
-    /// for a database.
+    /// From now on the databases are asked by way of a pooler that gives each transaction another
+    /// connection, and has two of them for a database.
     pub(crate) fn pool(&mut self) {
         let secrets: Vec<_> =
             self.stores.secrets.iter().map(|(name, value)| (*name, database::pooled(value))).collect();
@@ -321,7 +324,8 @@ impl Office {
         self.app.control.note_schema_version(practicepass, schema, tzdata).await.unwrap();
     }
 
-    /// The API key of this name: `all`, `prospects` (only that scope), `other` (all scopes of `OtherOffice`).
+    /// The API key of this name: `all`, `prospects` (only that scope), `other` (all scopes of
+    /// `OtherOffice`).
     pub(crate) fn api_key(&self, name: &str) -> &str {
         &self.keys.iter().find(|(it, _)| *it == name).unwrap().1
     }

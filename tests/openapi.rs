@@ -1,4 +1,5 @@
-//! The description of the API is made from the code, and code, description and template name the same endpoints.
+//! The description of the API is made from the code, and code, description and template name the
+//! same endpoints.
 
 use std::{collections::BTreeSet, fs};
 

@@ -1,4 +1,5 @@
-//! Visits that a practice puts on others on purpose: they take their time, and bind nobody but the API's callers.
+//! Visits that a practice puts on others on purpose: they take their time, and bind nobody but the
+//! API's callers.
 
 use serde_json::{Value, json};
 use shared::sql::{Constraint, Error};
@@ -19,7 +20,8 @@ async fn write(
     let bound = if office.is_postgres().await { bound.to_string() } else { i64::from(bound).to_string() };
     let written = office
         .try_sql(&format!(
-            "insert into visits (visit_id, patient_id, provider_id, room_id, visit_type, visit_date, visit_time, visit_duration, bound)
+            "insert into visits (visit_id, patient_id, provider_id, room_id, visit_type, visit_date, \
+                visit_time, visit_duration, bound)
              values ({id}, {patient}, {provider}, {room}, 'Consult', '2026-03-10', '{time}', 30, {bound})"
         ))
         .await;
@@ -161,8 +163,13 @@ async fn one_that_the_api_moves_is_on_no_other_and_bound_from_then_on(office: Of
 on_both_databases!(one_that_the_api_moves_is_on_no_other_and_bound_from_then_on);
 
 async fn a_program_that_knows_nothing_of_it_is_bound(office: Office) {
-    office.sql("insert into visits (visit_id, patient_id, provider_id, visit_type, visit_date, visit_time, visit_duration)
-        values (1, 1001, 1, 'FOLLOWUP', '2026-03-10', '10:00', 30)").await;
+    office
+        .sql(
+            "insert into visits (visit_id, patient_id, provider_id, visit_type, visit_date, visit_time, \
+        visit_duration)
+        values (1, 1001, 1, 'FOLLOWUP', '2026-03-10', '10:00', 30)",
+        )
+        .await;
     let bound = office.integer("select count(*) from visits where bound").await;
     assert_eq!(bound, 1);
     assert_eq!(write(&office, true, 2, (1002, 1, "101"), "10:00").await, Err(Constraint::ProviderFree));

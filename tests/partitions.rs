@@ -1,4 +1,5 @@
-//! Which partitions of the tables a large installation heats: the product's own code asks a store that only takes down the keys.
+//! Which partitions of the tables a large installation heats: the product's own code asks a store
+//! that only takes down the keys.
 
 use std::{
     collections::BTreeMap,
@@ -102,7 +103,8 @@ impl Ledger {
         match operation {
             "PutItem" => self.write(table, &body["Item"], &body["Item"], 1.0),
             "UpdateItem" => {
-                // Of all updates here only those of a delivery that waits place it in an index, and none does.
+                // Of all updates here only those of a delivery that waits place it in an index, and
+                // none does.
                 self.write(table, &body["Key"], &Value::Null, 1.0);
                 if text(&body["Key"]["pk"]).starts_with("COUNTER#") {
                     let mut leased = self.leased.lock().unwrap();

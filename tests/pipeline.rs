@@ -80,7 +80,8 @@ pub(crate) fn event(bodies: &[&str]) -> SqsEvent {
     event
 }
 
-/// Delivers what can be received now, as Lambda does: what isn't named as failed is taken off the queue. How many failed.
+/// Delivers what can be received now, as Lambda does: what isn't named as failed is taken off the
+/// queue. How many failed.
 pub(crate) async fn deliver(office: &Office) -> usize {
     let messages = receive(office).await;
     let bodies: Vec<&str> = messages.iter().map(|message| message.body.as_str()).collect();
@@ -109,7 +110,8 @@ async fn write(office: &Office, log_id: i64, table: &str) {
     office.sql(&row(log_id, table)).await;
 }
 
-/// A subscription of a partner made for the purpose to what happens from now on in a practice whose log is empty.
+/// A subscription of a partner made for the purpose to what happens from now on in a practice whose
+/// log is empty.
 pub(crate) async fn subscribe(
     office: &Office,
     practicepass: &PracticePass,

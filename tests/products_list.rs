@@ -5,7 +5,11 @@ use serde_json::json;
 use crate::office::{Engine, Office, on_both_databases};
 
 async fn fill(office: &Office) {
-    let item = |vendor: &str, code: &str, name: &str| json!({ "VendorCode": vendor, "ProductCode": code, "Product": name });
+    let item = |vendor: &str, code: &str, name: &str| {
+        json!({
+            "VendorCode": vendor, "ProductCode": code, "Product": name,
+        })
+    };
     let mut products = vec![
         item("GLOW", "B-2", "Vitamin C Serum 50%"),
         item("GLOW", "B-10", "Vitamin C Mask"),

@@ -36,30 +36,42 @@ async fn product(office: &Office) -> Value {
 }
 
 async fn the_documented_example_creates_a_product(office: Office) {
-    let example = json!([{ "VendorCode": "V001", "ProductCode": "P001", "Product": "Example Product", "RetailPrice": 99.99 }]);
+    let example = json!([
+        { "VendorCode": "V001", "ProductCode": "P001", "Product": "Example Product", "RetailPrice": 99.99 },
+    ]);
     let reply = upsert(&office, example).await;
     assert!(reply.expect(200)["message"].is_string());
     assert_eq!(
         reply.body["data"],
         json!({
-            "created": 1, "updated": 0, "unchanged": 0, "failed": 0, "results": [{ "index": 0, "status": "created", "errors": [] }],
+            "created": 1, "updated": 0, "unchanged": 0, "failed": 0,
+            "results": [{ "index": 0, "status": "created",
+                "errors": [] }],
         })
     );
     assert_eq!(
         product(&office).await,
         json!({
-            "VendorCode": "V001", "ProductCode": "P001", "Product": "Example Product", "RetailPrice": 99.99, "Cost": null,
-            "Category": null, "Description": null, "UPC": null, "Active": true, "UpdatedAt": "2026-03-09T12:00:00Z",
+            "VendorCode": "V001", "ProductCode": "P001", "Product": "Example Product", "RetailPrice": 99.99,
+                "Cost": null,
+            "Category": null, "Description": null, "UPC": null, "Active": true,
+            "UpdatedAt": "2026-03-09T12:00:00Z",
         })
     );
 }
 on_both_databases!(the_documented_example_creates_a_product);
 
 async fn an_update_keeps_what_is_absent_and_clears_what_is_null(office: Office) {
-    upsert(&office, json!([{
-        "VendorCode": "V1", "ProductCode": "P1", "Product": "Gel", "RetailPrice": 12.5, "Cost": 0.07, "Category": "Skin", "Description": "a\nb",
-        "UPC": "036000291452", "Active": false,
-    }])).await.expect(200);
+    upsert(
+        &office,
+        json!([{
+            "VendorCode": "V1", "ProductCode": "P1", "Product": "Gel", "RetailPrice": 12.5, "Cost": 0.07,
+                "Category": "Skin", "Description": "a\nb",
+            "UPC": "036000291452", "Active": false,
+        }]),
+    )
+    .await
+    .expect(200);
     office.set_time("2026-03-09T13:00:00Z");
     let reply = upsert(
         &office,
@@ -68,14 +80,20 @@ async fn an_update_keeps_what_is_absent_and_clears_what_is_null(office: Office) 
     .await;
     assert_eq!(statuses(&reply), ["unchanged"]);
     assert_eq!(product(&office).await["UpdatedAt"], "2026-03-09T12:00:00Z");
-    let reply = upsert(&office, json!([{
-        "VendorCode": "V1", "ProductCode": "P1", "RetailPrice": 13, "Cost": null, "Category": null, "Description": null, "UPC": null, "Active": true,
-    }])).await;
+    let reply = upsert(
+        &office,
+        json!([{
+            "VendorCode": "V1", "ProductCode": "P1", "RetailPrice": 13, "Cost": null, "Category": null,
+                "Description": null, "UPC": null, "Active": true,
+        }]),
+    )
+    .await;
     assert_eq!(statuses(&reply), ["updated"]);
     assert_eq!(
         product(&office).await,
         json!({
-            "VendorCode": "V1", "ProductCode": "P1", "Product": "Gel", "RetailPrice": 13, "Cost": null, "Category": null, "Description": null,
+            "VendorCode": "V1", "ProductCode": "P1", "Product": "Gel", "RetailPrice": 13, "Cost": null,
+                "Category": null, "Description": null,
             "UPC": null, "Active": true, "UpdatedAt": "2026-03-09T13:00:00Z",
         })
     );
@@ -83,14 +101,19 @@ async fn an_update_keeps_what_is_absent_and_clears_what_is_null(office: Office) 
 on_both_databases!(an_update_keeps_what_is_absent_and_clears_what_is_null);
 
 async fn what_is_right_is_stored_though_others_fail_and_all_their_errors_are_told(office: Office) {
-    let reply = upsert(&office, json!([
-        { "VendorCode": "V1", "ProductCode": "P1", "Product": "Gel" },
-        { "VendorCode": "", "ProductCode": 7, "Product": null, "RetailPrice": -1, "Cost": "9.99", "Category": "x".repeat(101), "UPC": "12-34",
-          "Active": null, "Colour": "red" },
-        "no object",
-        { "VendorCode": "V1", "ProductCode": "P2", "RetailPrice": 5 },
-        { "VendorCode": "V1", "ProductCode": "P3", "Product": "Cream" },
-    ])).await;
+    let reply = upsert(
+        &office,
+        json!([
+            { "VendorCode": "V1", "ProductCode": "P1", "Product": "Gel" },
+            { "VendorCode": "", "ProductCode": 7, "Product": null, "RetailPrice": -1, "Cost": "9.99",
+                "Category": "x".repeat(101), "UPC": "12-34",
+              "Active": null, "Colour": "red" },
+            "no object",
+            { "VendorCode": "V1", "ProductCode": "P2", "RetailPrice": 5 },
+            { "VendorCode": "V1", "ProductCode": "P3", "Product": "Cream" },
+        ]),
+    )
+    .await;
     assert_eq!(statuses(&reply), ["created", "failed", "failed", "failed", "created"]);
     let data = &reply.body["data"];
     assert_eq!((&data["created"], &data["failed"]), (&json!(2), &json!(3)));
@@ -125,7 +148,11 @@ async fn what_is_right_is_stored_though_others_fail_and_all_their_errors_are_tol
 on_both_databases!(what_is_right_is_stored_though_others_fail_and_all_their_errors_are_told);
 
 async fn several_items_of_one_product_are_taken_in_their_order(office: Office) {
-    let item = |price: i64| json!({ "VendorCode": "V1", "ProductCode": "P1", "Product": "Gel", "RetailPrice": price });
+    let item = |price: i64| {
+        json!({
+            "VendorCode": "V1", "ProductCode": "P1", "Product": "Gel", "RetailPrice": price,
+        })
+    };
     let nameless = json!({ "VendorCode": "V1", "ProductCode": "P1", "Cost": 1 });
     let reply = upsert(&office, json!([nameless, item(1), item(2), item(2), nameless, item(3)])).await;
     assert_eq!(statuses(&reply), ["failed", "created", "updated", "unchanged", "updated", "updated"]);
@@ -196,10 +223,17 @@ async fn a_call_takes_1_to_1000_products_and_1000_cost_as_few_statements_as_one(
         .expect_problem(400, "MALFORMED_JSON");
 
     let products = |code: &str, count: usize, price: usize| -> Value {
-        (0..count).map(|number| json!({
-            "VendorCode": format!("V{}", number % 7), "ProductCode": format!("{code}{number}"), "Product": format!("Product {number}"),
-            "RetailPrice": price, "Cost": 1.5, "Category": "Skin", "Description": "d".repeat(300), "UPC": "036000291452",
-        })).collect()
+        (0..count)
+            .map(|number| {
+                json!({
+                    "VendorCode": format!("V{}", number % 7), "ProductCode": format!("{code}{number}"),
+                    "Product": format!("Product \
+                        {number}"),
+                    "RetailPrice": price, "Cost": 1.5, "Category": "Skin", "Description": "d".repeat(300),
+                    "UPC": "036000291452",
+                })
+            })
+            .collect()
     };
     for (price, counted) in [(1, "created"), (2, "updated"), (2, "unchanged")] {
         let (one, few) = noted(upsert(&office, products("S", 1, price))).await;
@@ -244,7 +278,10 @@ async fn an_answer_does_not_grow_with_the_errors_of_one_product() {
 
 async fn the_same_request_sent_again_has_one_effect_and_the_same_answer(office: Office) {
     let body = |price: i64| {
-        json!({ "products": [{ "VendorCode": "V", "ProductCode": "P", "Product": "Gel", "RetailPrice": price }] }).to_string()
+        json!({
+            "products": [{ "VendorCode": "V", "ProductCode": "P", "Product": "Gel", "RetailPrice": price }],
+        })
+        .to_string()
     };
     let key = [("idempotency-key", "k-1")];
     let first = upsert_text(&office, &body(1), &key).await;
@@ -265,10 +302,14 @@ async fn the_same_request_sent_again_has_one_effect_and_the_same_answer(office: 
 on_both_databases!(the_same_request_sent_again_has_one_effect_and_the_same_answer);
 
 async fn products_are_stored_with_their_audit_row_or_not_at_all(office: Office) {
-    let item = json!([{ "VendorCode": "V", "ProductCode": "P", "Product": "Gel" }, { "VendorCode": "V", "ProductCode": "Q", "Product": "Gel" }]);
+    let item = json!([
+        { "VendorCode": "V", "ProductCode": "P", "Product": "Gel" }, { "VendorCode": "V", "ProductCode": "Q",
+            "Product": "Gel" },
+    ]);
     upsert(&office, item.clone()).await.expect(200);
     upsert(&office, item).await.expect(200);
-    let written = "select count(*) from audit_log where action = 'products.upsert' and entity = 'product' and partner_id = 'prt_acme'
+    let written = "select count(*) from audit_log where action = 'products.upsert' and entity = 'product' \
+        and partner_id = 'prt_acme'
                    and entity_ids = (select min(product_id) || ',' || max(product_id) from products)";
     assert_eq!(office.catalog_integer(written).await, 1, "a call without changes is not audited");
     crate::office::run_sql(&office.catalog, "drop table audit_log").await;
@@ -308,7 +349,8 @@ async fn a_product_may_be_sent_back_as_it_was_listed(office: Office) {
         row["Product"] = json!("Other");
     }
     assert_eq!(statuses(&upsert(&office, Value::from(rows.clone())).await), ["updated", "updated"]);
-    let kept = "select count(*) from products where vendor_code = 'EMR' and product = 'Other' and (category = '' or category = 'c')";
+    let kept = "select count(*) from products where vendor_code = 'EMR' and product = 'Other' and (category \
+        = '' or category = 'c')";
     assert_eq!(office.catalog_integer(kept).await, 2);
     rows[0]["UpdatedAt"] = json!("2020-01-01T00:00:00Z");
     let reply = upsert(&office, json!([rows[0]])).await;

@@ -14,9 +14,18 @@ async fn put_if(office: &Office, etag: &str, body: &Value) -> crate::office::Rep
 }
 
 async fn an_update_keeps_what_is_absent_and_clears_what_is_null(office: Office) {
-    office.put(ADA, &json!({ "NickName": "Addie", "EMail": "ada@example.com", "DOB": "1985-12-10", "ProviderID": 1, "Prospect": 1 })).await.expect(200);
+    office.put(ADA, &json!({
+        "NickName": "Addie", "EMail": "ada@example.com", "DOB": "1985-12-10", "ProviderID": 1, "Prospect": 1,
+    })).await.expect(200);
     office.set_time("2026-03-09T13:00:00Z");
-    let reply = office.put(ADA, &json!({ "NickName": null, "Phone": "212-555-0177", "ProviderID": null, "DOB": null, "Prospect": 0 })).await;
+    let reply = office
+        .put(
+            ADA,
+            &json!({
+                "NickName": null, "Phone": "212-555-0177", "ProviderID": null, "DOB": null, "Prospect": 0,
+            }),
+        )
+        .await;
     let data = &reply.expect(200)["data"];
     assert!(reply.body["message"].is_string());
     assert_eq!(
@@ -31,7 +40,15 @@ async fn an_update_keeps_what_is_absent_and_clears_what_is_null(office: Office) 
     assert_eq!(data["UpdatedAt"], "2026-03-09T13:00:00Z");
     let read = office.get(ADA).await;
     assert_eq!((&read.expect(200)["data"], read.header("etag")), (data, reply.header("etag")));
-    assert_eq!(office.integer("select count(*) from log where table_name = 'patients' and action = 'update' and record_id = 1001").await, 2);
+    assert_eq!(
+        office
+            .integer(
+                "select count(*) from log where table_name = 'patients' and action = 'update' \
+        and record_id = 1001"
+            )
+            .await,
+        2
+    );
     assert_eq!(
         office
             .integer(
@@ -54,9 +71,15 @@ on_both_databases!(a_full_name_made_of_the_parts_follows_them_and_another_stays)
 
 async fn an_update_that_is_wrong_changes_nothing(office: Office) {
     let before = office.get(ADA).await.body;
-    let reply = office.put(ADA, &json!({
-        "FirstName": null, "LastName": null, "Prospect": null, "Gender": "x", "DOB": "2999-01-01", "ProviderID": 3, "PatientID": 7, "City": "X",
-    })).await;
+    let reply = office
+        .put(
+            ADA,
+            &json!({
+                "FirstName": null, "LastName": null, "Prospect": null, "Gender": "x", "DOB": "2999-01-01",
+                    "ProviderID": 3, "PatientID": 7, "City": "X",
+            }),
+        )
+        .await;
     reply.expect_problem(422, "INVALID_FIELDS");
     let mut wrong = reply.wrong_fields();
     wrong.sort_unstable();
@@ -118,7 +141,8 @@ on_both_databases!(of_two_updates_of_one_state_at_the_same_time_one_is_refused);
 
 async fn a_reading_is_in_the_audit_log_before_it_is_answered(office: Office) {
     office.get(ADA).await.expect(200);
-    let reads = "select count(*) from audit_log where action = 'prospects.read' and entity = 'patient' and entity_ids = '1001'";
+    let reads = "select count(*) from audit_log where action = 'prospects.read' and entity = 'patient' and \
+        entity_ids = '1001'";
     assert_eq!(office.integer(reads).await, 1);
     office.sql("drop table audit_log").await;
     assert_ne!(office.get(ADA).await.status, 200);
@@ -172,7 +196,9 @@ async fn an_update_that_changes_nothing_leaves_the_state_and_the_log_alone(offic
     let before = office.get(ADA).await;
     let logged = office.integer("select count(*) from log").await;
     office.set_time("2026-03-09T13:00:00Z");
-    let same = json!({ "FirstName": before.expect(200)["data"]["FirstName"], "LastName": before.body["data"]["LastName"] });
+    let same = json!({
+        "FirstName": before.expect(200)["data"]["FirstName"], "LastName": before.body["data"]["LastName"],
+    });
     for body in [json!({}), same] {
         let reply = office.put(ADA, &body).await;
         assert_eq!(

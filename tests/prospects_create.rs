@@ -69,20 +69,31 @@ on_both_databases!(a_new_prospect_is_answered_with_every_field);
 
 async fn every_field_of_the_reference_is_kept_as_it_was_sent(office: Office) {
     let sent = json!({
-        "FirstName": "Zoë", "MI": "Q", "LastName": "O'Hara", "FullName": "Dr Zoë O'Hara", "NickName": "Zo", "Gender": "o",
+        "FirstName": "Zoë", "MI": "Q", "LastName": "O'Hara", "FullName": "Dr Zoë O'Hara", "NickName": "Zo",
+            "Gender": "o",
         "DOB": "1990-02-28", "LifeStage": "EarlyAdult", "Pronouns": "they/them", "SexualIdentity": "queer",
-        "PrimaryLanguage": "English", "Type": "Patient,Cash", "Phone": "(212) 555-0142", "CellPhone": "+1 212 555 0143",
+        "PrimaryLanguage": "English", "Type": "Patient,Cash", "Phone": "(212) 555-0142", "CellPhone": "+1 \
+            212 555 0143",
         "SMSPhone": "212.555.0144 x5", "EMail": "zoe@example.com", "Address": "1 Main St", "Unit": "4b",
-        "City": "New York", "State": "NY", "Zip": "10001-1234", "Country": "US", "ProviderID": 1, "Prospect": 0,
+        "City": "New York", "State": "NY", "Zip": "10001-1234", "Country": "US", "ProviderID": 1,
+            "Prospect": 0,
         "Sh_Name": "Zoë", "Sh_Address": "Hauptstr. 1", "Sh_Unit": "2", "Sh_City": "Köln", "Sh_State": "NRW",
-        "Sh_Zip": "50667", "Sh_Country": "DE", "PtImg": "https://img.example.com/zoe.png", "Notes": "two\nlines",
+        "Sh_Zip": "50667", "Sh_Country": "DE", "PtImg": "https://img.example.com/zoe.png",
+        "Notes": "two\nlines",
     });
     let reply = office.post(PROSPECTS, &sent).await;
     let data = &reply.expect(201)["data"];
     for (name, value) in sent.as_object().unwrap() {
         assert_eq!(&data[name], value, "{name}");
     }
-    let reply = office.post(PROSPECTS, &json!({ "FirstName": "A", "LastName": "B", "CellPhone": "2125550199", "Type": ["Cash", "Child"] })).await;
+    let reply = office
+        .post(
+            PROSPECTS,
+            &json!({
+                "FirstName": "A", "LastName": "B", "CellPhone": "2125550199", "Type": ["Cash", "Child"],
+            }),
+        )
+        .await;
     assert_eq!(reply.expect(201)["data"]["Type"], "Child,Cash");
 }
 on_both_databases!(every_field_of_the_reference_is_kept_as_it_was_sent);
@@ -94,16 +105,25 @@ async fn the_creation_leaves_a_log_row_and_an_audit_row(office: Office) {
     );
     assert_eq!(office.integer(&log).await, 1);
     let audit = format!(
-        "select count(*) from audit_log where action = 'prospects.create' and entity = 'patient' and entity_ids = '{id}' and partner_id = 'prt_acme'"
+        "select count(*) from audit_log where action = 'prospects.create' and entity = 'patient' and \
+            entity_ids = '{id}' and partner_id = 'prt_acme'"
     );
     assert_eq!(office.integer(&audit).await, 1);
 }
 on_both_databases!(the_creation_leaves_a_log_row_and_an_audit_row);
 
 async fn a_possible_duplicate_is_created_and_the_others_are_named(office: Office) {
-    let first = office.post(PROSPECTS, &json!({
-        "FirstName": "José", "LastName": "García", "DOB": "1980-05-06", "EMail": "Jose@Example.com", "CellPhone": "+1 (212) 555-0150",
-    })).await.expect(201)["data"]["PatientID"].clone();
+    let first = office
+        .post(
+            PROSPECTS,
+            &json!({
+                "FirstName": "José", "LastName": "García", "DOB": "1980-05-06", "EMail": "Jose@Example.com",
+                    "CellPhone": "+1 (212) 555-0150",
+            }),
+        )
+        .await
+        .expect(201)["data"]["PatientID"]
+        .clone();
     let resembling = [
         json!({ "FirstName": "X", "LastName": "Y", "EMail": " jose@example.COM " }),
         json!({ "FirstName": "X", "LastName": "Y", "Phone": "212.555.0150" }),
@@ -116,7 +136,9 @@ async fn a_possible_duplicate_is_created_and_the_others_are_named(office: Office
         assert!(!named.contains(&reply.body["data"]["PatientID"]));
     }
     let different = [
-        json!({ "FirstName": "José", "LastName": "García", "DOB": "1980-05-07", "EMail": "jose.g@example.com" }),
+        json!({
+            "FirstName": "José", "LastName": "García", "DOB": "1980-05-07", "EMail": "jose.g@example.com",
+        }),
         json!({ "FirstName": "Maria", "LastName": "García", "DOB": "1980-05-06", "Phone": "646 555 0102" }),
         json!({ "FirstName": "X", "LastName": "Y", "Phone": "555-0151" }),
     ];
@@ -129,8 +151,11 @@ on_both_databases!(a_possible_duplicate_is_created_and_the_others_are_named);
 
 async fn every_bad_field_is_named_at_once(office: Office) {
     let reply = office.post(PROSPECTS, &json!({
-        "FirstName": "", "LastName": 5, "MI": "x".repeat(11), "EMail": "john@", "Phone": "12", "Gender": "male", "LifeStage": "Old",
-        "Type": "Patient,Robot", "DOB": "2026-03-10", "State": "ZZ", "Zip": "1", "Country": "US", "ProviderID": 99,
+        "FirstName": "", "LastName": 5, "MI": "x".repeat(11), "EMail": "john@", "Phone": "12",
+        "Gender": "male",
+            "LifeStage": "Old",
+        "Type": "Patient,Robot", "DOB": "2026-03-10", "State": "ZZ", "Zip": "1", "Country": "US",
+            "ProviderID": 99,
         "Prospect": 2, "Sh_Country": "XX", "PtImg": "javascript:alert(1)", "Unknown": 1, "Notes": "a\u{0}b",
     })).await;
     reply.expect_problem(422, "INVALID_FIELDS");

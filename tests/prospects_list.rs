@@ -52,10 +52,17 @@ on_both_databases!(a_list_is_paged_in_the_order_of_ids);
 
 async fn a_person_is_found_by_the_start_of_every_word(office: Office) {
     let jose = create(&office, json!({
-        "FirstName": "José", "LastName": "Muñoz-O'Hara", "NickName": "Pepe", "EMail": "J.Munoz@Example.com", "Phone": "(212) 555-0123",
+        "FirstName": "José", "LastName": "Muñoz-O'Hara", "NickName": "Pepe", "EMail": "J.Munoz@Example.com",
+            "Phone": "(212) 555-0123",
         "CellPhone": "+44 20 7946 0958",
     })).await;
-    let other = create(&office, json!({ "FirstName": "Joseph", "LastName": "Ohm", "EMail": "joe@example.org", "SMSPhone": "555-9876" })).await;
+    let other = create(
+        &office,
+        json!({
+            "FirstName": "Joseph", "LastName": "Ohm", "EMail": "joe@example.org", "SMSPhone": "555-9876",
+        }),
+    )
+    .await;
     for search in [
         "jos%C3%A9%20mun",
         "JOSE+mu%C3%B1oz",
@@ -88,7 +95,13 @@ async fn a_person_is_found_by_the_start_of_every_word(office: Office) {
 on_both_databases!(a_person_is_found_by_the_start_of_every_word);
 
 async fn a_changed_person_is_found_by_what_is_true_now(office: Office) {
-    let id = create(&office, json!({ "FirstName": "Mia", "LastName": "Brandt", "EMail": "mia@example.com", "Phone": "212-555-0111" })).await;
+    let id = create(
+        &office,
+        json!({
+            "FirstName": "Mia", "LastName": "Brandt", "EMail": "mia@example.com", "Phone": "212-555-0111",
+        }),
+    )
+    .await;
     let change = json!({ "LastName": "Keller", "EMail": null, "Phone": "646-555-0222" });
     office.put(&format!("{PROSPECTS}/{id}"), &change).await.expect(200);
     for gone in ["brandt", "mia@", "2125550111"] {

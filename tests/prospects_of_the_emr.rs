@@ -20,8 +20,10 @@ async fn found(office: &Office, search: &str) -> Vec<i64> {
 async fn admit(office: &Office, id: i64, first: &str, last: &str, more: &str) {
     office
         .sql(&format!(
-            "insert into patients (patient_id, first_name, last_name, full_name, email, phone, created_at, updated_at)
-             values ({id}, '{first}', '{last}', '{first} {last}', {more}, '2026-03-01T10:00:00Z', '2026-03-01T10:00:00Z')"
+            "insert into patients (patient_id, first_name, last_name, full_name, email, phone, created_at, \
+                updated_at)
+             values ({id}, '{first}', '{last}', '{first} {last}', {more}, '2026-03-01T10:00:00Z', \
+             '2026-03-01T10:00:00Z')"
         ))
         .await;
 }
@@ -119,7 +121,8 @@ async fn one_that_cannot_be_read_holds_up_nobody() {
     office
         .sql(
             "insert into patients (patient_id, first_name, last_name, full_name, dob, created_at, updated_at)
-             values (5001, x'ff', 'Blob', 'Blob', '01/02/1980', '2026-03-01T10:00:00Z', '2026-03-01T10:00:00Z')",
+             values (5001, x'ff', 'Blob', 'Blob', '01/02/1980', '2026-03-01T10:00:00Z', \
+             '2026-03-01T10:00:00Z')",
         )
         .await;
     admit(&office, 5002, "Zelda", "Quist", "null, null").await;
@@ -141,7 +144,8 @@ async fn a_role_that_may_only_write_patients_can_go_on_doing_so() {
              do $$ declare home text := {schema}; begin
                  set local role {role};
                  set local search_path = pg_catalog;
-                 execute 'insert into ' || home || '.patients (patient_id, first_name, last_name, full_name, created_at, updated_at)
+                 execute 'insert into ' || home || \
+                 '.patients (patient_id, first_name, last_name, full_name, created_at, updated_at)
                      values (5001, ''Zelda'', ''Quist'', ''Zelda Quist'', now(), now())';
                  reset role;
              end $$;

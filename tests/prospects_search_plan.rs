@@ -18,7 +18,8 @@ async fn fill(office: &Office) {
         office
             .sql(&format!(
                 "with numbers (n) as (values {numbers})
-                 insert into patients (patient_id, first_name, last_name, full_name, notes, created_at, updated_at)
+                 insert into patients (patient_id, first_name, last_name, full_name, notes, created_at, \
+                 updated_at)
                  select 100000 + n, 'First' || n, 'Last' || (n % 500), 'First' || n || ' Last' || (n % 500),
                      '{notes}', '2026-01-02T10:00:00Z', '2026-01-02T10:00:00Z' from numbers;
                  with numbers (n) as (values {numbers})

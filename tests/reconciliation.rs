@@ -1,4 +1,5 @@
-//! What an operator finds and mends after a restore: practices' databases against the control plane, either older than the other.
+//! What an operator finds and mends after a restore: practices' databases against the control
+//! plane, either older than the other.
 
 mod control;
 mod copies;

@@ -180,7 +180,8 @@ on_both_databases!(a_subscription_reads_on_unless_the_platform_disabled_it);
 async fn answers_are_kept_until_they_expire(office: Office) {
     let keep = |key: &str, expires_at: i64| {
         format!(
-            "insert into idempotency_keys (key_id, method, path, idempotency_key, body_hash, status, response, expires_at)
+            "insert into idempotency_keys (key_id, method, path, idempotency_key, body_hash, status, \
+                response, expires_at)
              values ('k', 'POST', '/', '{key}', 'h', 201, '{{}}', {expires_at})"
         )
     };

@@ -1,4 +1,5 @@
-//! Secrets that change while functions run: what is new is known when it is needed, and nothing is believed for too long.
+//! Secrets that change while functions run: what is new is known when it is needed, and nothing is
+//! believed for too long.
 
 use std::sync::{Arc, Mutex};
 

@@ -10,9 +10,11 @@ use crate::{
 };
 
 /// A row of the EMR's own with nulls and odd but legal texts.
-const ODD: &str = "insert into patients (patient_id, first_name, last_name, full_name, gender, life_stage, type, phone, email, state,
+const ODD: &str = "insert into patients (patient_id, first_name, last_name, full_name, gender, life_stage, \
+    type, phone, email, state,
         zip, country, pt_img, created_at, updated_at)
-    values (5001, ' ', 'Weiß', 'Prof. Weiß', 'M', '', 'cash', 'n/a', 'none', 'Bayern', 'x', 'Deutschland!', 'http://10.0.0.1/a',
+    values (5001, ' ', 'Weiß', 'Prof. Weiß', 'M', '', 'cash', 'n/a', 'none', 'Bayern', 'x', 'Deutschland!', \
+    'http://10.0.0.1/a',
         '2026-01-02T10:00:00.123456Z', '2026-01-02T10:00:00Z');
     insert into tickets (ticket_id, subject, description, assignee, created_at, updated_at)
     values (77, ' ', '', '', '2026-01-02T10:00:00Z', '2026-01-02T10:00:00Z')";
@@ -83,7 +85,9 @@ async fn every_record_that_can_be_changed_may_be_sent_back_as_it_was_read(office
 on_both_databases!(every_record_that_can_be_changed_may_be_sent_back_as_it_was_read);
 
 async fn a_read_only_field_that_differs_is_refused(office: Office) {
-    let body = json!({ "PatientID": 7, "Tags": [], "CreatedAt": "2020-01-01T00:00:00Z", "UpdatedAt": null, "City": "Boston" });
+    let body = json!({
+        "PatientID": 7, "Tags": [], "CreatedAt": "2020-01-01T00:00:00Z", "UpdatedAt": null, "City": "Boston",
+    });
     let reply = office.put("/v1/DemoOffice/prospects/1001", &body).await;
     reply.expect_problem(422, "INVALID_FIELDS");
     let errors = reply.body["errors"].as_array().unwrap();
@@ -194,7 +198,8 @@ async fn what_refers_to_nothing_keeps_nobody_from_a_change() {
             "pragma foreign_keys = off;
              update patients set provider_id = 9999 where patient_id = 1001;
              insert into visit_type_resources (visit_type, resource_id) values ('Consult', 1.5);
-             insert into visits (patient_id, provider_id, room_id, visit_type, visit_date, visit_time, visit_duration)
+             insert into visits (patient_id, provider_id, room_id, visit_type, visit_date, visit_time, \
+             visit_duration)
                  values (1002, 1, 1.5, 'Consult', '2026-03-12', '15:00', 30);
              pragma foreign_keys = on",
         )
@@ -208,8 +213,14 @@ async fn what_refers_to_nothing_keeps_nobody_from_a_change() {
 
 async fn a_patient_is_found_by_every_number_that_the_emr_wrote(office: Office) {
     let office: Office = office;
-    office.sql("insert into patients (patient_id, first_name, last_name, full_name, phone, created_at, updated_at) values
-        (5001, 'Fay', 'X', 'Fay X', 'Fax: 212-555-7788, home 212 555 0101', '2026-03-01T10:00:00Z', '2026-03-01T10:00:00Z')").await;
+    office
+        .sql(
+            "insert into patients (patient_id, first_name, last_name, full_name, phone, created_at, \
+        updated_at) values
+        (5001, 'Fay', 'X', 'Fay X', 'Fax: 212-555-7788, home 212 555 0101', '2026-03-01T10:00:00Z', \
+        '2026-03-01T10:00:00Z')",
+        )
+        .await;
     for search in ["2125557788", "555-0101"] {
         let reply = office.get(&format!("/v1/DemoOffice/prospects?search={search}")).await;
         assert_eq!(reply.expect(200)["data"][0]["PatientID"], 5001, "{search}");

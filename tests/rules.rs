@@ -1,4 +1,5 @@
-//! The contract's rules, each with the tests whose names say it; and those rules that belong to no endpoint group alone.
+//! The contract's rules, each with the tests whose names say it; and those rules that belong to no
+//! endpoint group alone.
 
 use std::{fs, path::Path};
 
@@ -486,13 +487,17 @@ on_both_databases!(a_booking_without_its_idempotency_record_is_no_booking);
 async fn a_page_says_its_number_its_limit_the_total_and_whether_there_is_more() {
     let office = Office::open(Engine::Sqlite).await;
     for number in 0..3 {
-        let person = json!({ "FirstName": "Pat", "LastName": format!("Page{number}"), "Phone": format!("212-555-019{number}") });
+        let person = json!({
+            "FirstName": "Pat", "LastName": format!("Page{number}"), "Phone": format!("212-555-019{number}"),
+        });
         office.post("/v1/DemoOffice/prospects", &person).await.expect(201);
         office
             .post("/v1/DemoOffice/tickets", &json!({ "Subject": format!("Page {number}") }))
             .await
             .expect(201);
-        let product = json!({ "VendorCode": "PAGE", "ProductCode": format!("P{number}"), "Product": "Page", "RetailPrice": 1 });
+        let product = json!({
+            "VendorCode": "PAGE", "ProductCode": format!("P{number}"), "Product": "Page", "RetailPrice": 1,
+        });
         office.post("/v1/products", &json!({ "products": [product] })).await.expect(200);
     }
     for path in [

@@ -1,4 +1,5 @@
-//! A search makes the rows searchable that the EMR's own programs wrote, as many as it has time for.
+//! A search makes the rows searchable that the EMR's own programs wrote, as many as it has time
+//! for.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -8,7 +9,8 @@ use crate::office::{Office, on_both_databases, run_sql, timeouts};
 
 /// No time is left for more than has been begun.
 const NO_TIME: Timeouts = Timeouts { before_search: Duration::ZERO, ..timeouts::DATABASE };
-/// What is searched, its table's columns, a row's values after its id (#), and how many rows are more than are made searchable at once.
+/// What is searched, its table's columns, a row's values after its id (#), and how many rows are
+/// more than are made searchable at once.
 const SEARCHED: [(&str, &str, &str, u64); 4] = [
     (
         "/v1/DemoOffice/prospects",

@@ -58,7 +58,8 @@ fn impatient_for_locks(office: &Office) -> App {
     office.another_app(|parts| parts.practices = Practices::default().with_timeouts(limits))
 }
 
-/// A call to a database times out after a moment, and its circuit then stays open for longer than any test takes.
+/// A call to a database times out after a moment, and its circuit then stays open for longer than
+/// any test takes.
 const MOMENTARY: Timeouts = Timeouts {
     connect: Duration::from_millis(300),
     round_trip: Duration::from_millis(300),
@@ -137,7 +138,8 @@ async fn with_the_databases_down_every_call_that_needs_them_is_503_with_retry_af
         reply.expect_problem(503, "UNAVAILABLE");
         assert_eq!(reply.header("retry-after"), "2", "{path}");
     }
-    // One waits for the practice and two for the catalog, which has two connections; the others don't wait once more.
+    // One waits for the practice and two for the catalog, which has two connections; the others
+    // don't wait once more.
     let waited = connections.load(Ordering::Relaxed);
     assert!((1..=3).contains(&waited), "{waited} connections");
     office.send(&token, "GET", "/v1/me", None).await.expect(200);

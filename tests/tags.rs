@@ -123,7 +123,15 @@ async fn an_unknown_tag_or_prospect_is_404_and_changes_nothing(office: Office) {
     {
         office.get(path).await.expect_problem(404, "NOT_FOUND");
     }
-    assert_eq!(office.integer("select (select count(*) from patient_tags) + (select count(*) from log) + (select count(*) from audit_log)").await, 0);
+    assert_eq!(
+        office
+            .integer(
+                "select (select count(*) from patient_tags) + (select count(*) from log) + \
+        (select count(*) from audit_log)"
+            )
+            .await,
+        0
+    );
 }
 on_both_databases!(an_unknown_tag_or_prospect_is_404_and_changes_nothing);
 

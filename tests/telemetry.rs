@@ -1,4 +1,5 @@
-//! What operators see of calls and deliveries: lines, metrics, and a request id that leads from one to the other.
+//! What operators see of calls and deliveries: lines, metrics, and a request id that leads from one
+//! to the other.
 
 mod emf;
 mod request_ids;
@@ -23,8 +24,18 @@ async fn operate(office: &Office) {
     office.get("/v1/DemoOffice/prospects/1001").await.expect(200);
     office.get("/v1/DemoOffice/Canary/1001?search=Canary").await.expect(404);
     office.post("/v1/health", &json!({})).await.expect(405);
-    office.sql("insert into log (table_name, action, record_id, logged_at) values ('patients', 'insert', 1001, '2026-03-09T11:59:58Z')").await;
-    office.sql("insert into log (table_name, action, record_id, logged_at) values ('patients', 'insert', 1002, '2026-03-09T11:59:57Z')").await;
+    office
+        .sql(
+            "insert into log (table_name, action, record_id, logged_at) values ('patients', 'insert', \
+        1001, '2026-03-09T11:59:58Z')",
+        )
+        .await;
+    office
+        .sql(
+            "insert into log (table_name, action, record_id, logged_at) values ('patients', 'insert', \
+        1002, '2026-03-09T11:59:57Z')",
+        )
+        .await;
     pipeline::poll(office).await;
     hook.then(Answer::status(500));
     for (message, lane) in office.queue.receive().await.iter().zip([Lane::Fast, Lane::Slow]) {

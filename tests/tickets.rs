@@ -26,14 +26,17 @@ async fn found(office: &Office, query: &str) -> Vec<i64> {
 }
 
 async fn a_ticket_has_the_documented_shape_and_its_comments_in_order(office: Office) {
-    let body = json!({ "Subject": "Fax is down", "Description": "Since noon", "Priority": "High", "Assignee": "Kim" });
+    let body = json!({
+        "Subject": "Fax is down", "Description": "Since noon", "Priority": "High", "Assignee": "Kim",
+    });
     let reply = office.post(TICKETS, &body).await;
     let data = reply.expect(201)["data"].clone();
     let id = data["TicketID"].as_i64().unwrap();
     assert_eq!(
         data,
         json!({
-            "TicketID": id, "Subject": "Fax is down", "Description": "Since noon", "Status": "Open", "Priority": "High",
+            "TicketID": id, "Subject": "Fax is down", "Description": "Since noon", "Status": "Open",
+                "Priority": "High",
             "Assignee": "Kim", "CreatedAt": "2026-03-09T12:00:00Z", "UpdatedAt": "2026-03-09T12:00:00Z",
         })
     );
@@ -95,8 +98,10 @@ async fn an_update_keeps_what_is_absent_clears_what_is_null_and_writes_history(o
     assert_eq!(
         detail.expect(200)["data"]["History"],
         json!([
-            { "From": "Open", "To": "InProgress", "Author": "Acme Health", "ChangedAt": "2026-03-09T12:00:00Z" },
-            { "From": "InProgress", "To": "Closed", "Author": "Acme Health", "ChangedAt": "2026-03-09T12:00:09Z" },
+            { "From": "Open", "To": "InProgress", "Author": "Acme \
+                Health", "ChangedAt": "2026-03-09T12:00:00Z" },
+            { "From": "InProgress", "To": "Closed", "Author": "Acme \
+                Health", "ChangedAt": "2026-03-09T12:00:09Z" },
         ])
     );
     let wrong =
@@ -150,7 +155,8 @@ async fn every_reading_and_writing_of_a_ticket_is_audited(office: Office) {
     found(&office, "").await;
     for action in ["create", "update", "comment", "read", "list"] {
         let query = format!(
-            "select count(*) from audit_log where action = 'tickets.{action}' and entity = 'ticket' and entity_ids = '{id}'"
+            "select count(*) from audit_log where action = 'tickets.{action}' and entity = 'ticket' and \
+                entity_ids = '{id}'"
         );
         assert_eq!(office.integer(&query).await, 1, "{action}");
     }

@@ -1,4 +1,5 @@
-//! Time-zone rules change, and practices are registered in the wrong zone: local times stay, instants follow.
+//! Time-zone rules change, and practices are registered in the wrong zone: local times stay,
+//! instants follow.
 
 use jiff::SignedDuration;
 use migrate::{MigrateResponse, Status, Task};
@@ -27,7 +28,8 @@ const NEW_RULES: &str = "delete from zone_offsets; insert into zone_offsets sele
 
 fn visit(id: i64, provider: i64, patient: i64, time: &str, minutes: i64) -> String {
     format!(
-        "insert into visits (visit_id, patient_id, provider_id, visit_type, visit_date, visit_time, visit_duration)
+        "insert into visits (visit_id, patient_id, provider_id, visit_type, visit_date, visit_time, \
+            visit_duration)
          values ({id}, {patient}, {provider}, 'FOLLOWUP', '2026-12-01', '{time}', {minutes});"
     )
 }
@@ -80,8 +82,13 @@ async fn when_rules_change_instants_follow_and_visits_that_collide_are_reported(
     ];
     office.sql(&rows.concat()).await;
     // Over before the change, but written with the previous rules.
-    office.sql("insert into visits (visit_id, patient_id, provider_id, visit_type, visit_date, visit_time, visit_duration)
-        values (9, 1003, 2, 'FOLLOWUP', '2026-01-13', '10:00', 30)").await;
+    office
+        .sql(
+            "insert into visits (visit_id, patient_id, provider_id, visit_type, visit_date, visit_time, \
+        visit_duration)
+        values (9, 1003, 2, 'FOLLOWUP', '2026-01-13', '10:00', 30)",
+        )
+        .await;
     assert_eq!((start(&office, 1).await, start(&office, 4).await), (-60, 180));
     office.sql(NEW_RULES).await;
     // Booked by the new rules, where the fourth visit is by its local time.
@@ -125,7 +132,8 @@ async fn a_corrected_time_zone_keeps_local_times_and_warm_functions_learn_it(off
     assert_eq!(office.integer(&instant).await, 36_000);
     let practice = PracticePass::try_from("DemoOffice").unwrap();
     set_time_zone(&office, &practice, "America/Chicago").await;
-    // The registry and the database disagree: in a process that starts now, too, the database's own zone holds.
+    // The registry and the database disagree: in a process that starts now, too, the database's own
+    // zone holds.
     office.answer_with(office.another_app(|_| ()));
     let check = format!("{PROVIDER}/check?date=2026-03-10&time=10:00&duration=30");
     assert_eq!(office.get(&check).await.expect(200)["data"]["Reason"], "BOOKED");

@@ -64,7 +64,8 @@ fn json_values() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// Times of which at least one is out of bounds: over, not begun, from the future, or too long a life.
+/// Times of which at least one is out of bounds: over, not begun, from the future, or too long a
+/// life.
 fn bad_times() -> impl Strategy<Value = Mutation> {
     let day = 86_400;
     prop_oneof![
@@ -225,7 +226,8 @@ fn ten_thousand_spoilt_tokens_are_all_401() {
         runtime.block_on(office.pass(request))
     };
     let bearer = |bytes: &[u8]| HeaderValue::from_bytes(&[b"Bearer ", bytes].concat());
-    // What this test signs itself is good, so that nothing below is refused for a reason of the test's own.
+    // What this test signs itself is good, so that nothing below is refused for a reason of the
+    // test's own.
     let own = signed(&good.header, &good.claims, TOKEN_KEY);
     for token in [&good.token, &good.other, &own] {
         call("/v1/DemoOffice/prospects", bearer(token.as_bytes()).unwrap()).expect(200);

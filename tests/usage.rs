@@ -102,7 +102,8 @@ async fn without_calls_every_figure_is_zero() {
     assert_eq!(data["topEndpoints"], json!([]));
 }
 
-/// Calls of these durations in milliseconds, each so often, one a second from `first` on; every tenth is refused.
+/// Calls of these durations in milliseconds, each so often, one a second from `first` on; every
+/// tenth is refused.
 fn of_durations(durations: &[(usize, u64)], first: &str) -> Vec<CallRecord> {
     let each = durations.iter().flat_map(|(times, took)| std::iter::repeat_n(*took, *times));
     let each: Vec<u64> = each.collect();
@@ -129,7 +130,8 @@ async fn average_p95_and_days_are_those_of_calls_of_known_durations() {
     write(of_durations(&[(95, 5), (5, 1000)], "2026-03-09T09:00:00Z")).await;
     let today = overview(&office, "?days=1").await;
     assert_eq!((&today["avgDurationMs"], &today["p95DurationMs"]), (&json!(54.8), &json!(5)));
-    // Now the 190th of 200 took 1000 ms, which is counted in the bucket of 896 to 1023: (189 · 5 + 11 · 1000) / 200 = 59.725.
+    // Now the 190th of 200 took 1000 ms, which is counted in the bucket of 896 to 1023: (189 · 5 +
+    // 11 · 1000) / 200 = 59.725.
     write(of_durations(&[(94, 5), (6, 1000)], "2026-03-08T09:00:00Z")).await;
     let both = overview(&office, "?days=2").await;
     assert_eq!((&both["avgDurationMs"], &both["p95DurationMs"]), (&json!(59.7), &json!(1023)));
@@ -179,7 +181,8 @@ async fn calls_that_the_store_did_not_take_are_written_by_the_next_flush() {
     assert_eq!(overview(&office, "?days=1").await["topEndpoints"][0]["calls"], 60);
 }
 
-/// The environment is held while calls are written; beyond the function's time-out it would be thrown away with its calls.
+/// The environment is held while calls are written; beyond the function's time-out it would be
+/// thrown away with its calls.
 #[tokio::test]
 async fn a_store_that_never_answers_is_given_up_and_no_call_is_lost() {
     let office = Office::open(Engine::Sqlite).await;

@@ -24,7 +24,8 @@ async fn insert(office: &Office, patient: i64, date: &str, time: &str, minutes: 
 /// The same, with an id that the EMR chose.
 fn visit(id: i64, patient: i64, date: &str, time: &str, minutes: i64) -> String {
     format!(
-        "insert into visits (visit_id, patient_id, provider_id, visit_type, visit_date, visit_time, visit_duration)
+        "insert into visits (visit_id, patient_id, provider_id, visit_type, visit_date, visit_time, \
+            visit_duration)
          values ({id}, {patient}, 1, 'FOLLOWUP', {date}, {time}, {minutes});"
     )
 }
@@ -114,13 +115,16 @@ async fn the_provider_attends_the_part_that_is_said_and_all_of_a_visit_that_has_
         assert_eq!(starts(&office, id).await[2..], expected, "{part}");
     }
     let reply = office.post(&format!("/v1/DemoOffice/visits/{id}/reschedule"),
-        &json!({ "VisitDate": "2026-03-11", "VisitTime": "10:00", "ProviderTime": "10:10", "ProviderDuration": 10 })).await;
+        &json!({
+            "VisitDate": "2026-03-11", "VisitTime": "10:00", "ProviderTime": "10:10", "ProviderDuration": 10,
+        })).await;
     let data = &reply.expect(200)["data"];
     assert_eq!((&data["ProviderTime"], &data["ProviderDuration"]), (&json!("10:10:00"), &json!(10)));
     // Explicit provider times count even if they equal those of the previous visit.
     let body = json!({ "VisitDate": "2026-03-11", "VisitTime": "14:00", "VisitDuration": 30 });
     office.post(&format!("/v1/DemoOffice/visits/{id}/reschedule"), &body).await.expect(200);
-    let body = json!({ "VisitDate": "2026-03-11", "VisitTime": "13:45", "VisitDuration": 60, "ProviderTime": "14:00",
+    let body = json!({
+        "VisitDate": "2026-03-11", "VisitTime": "13:45", "VisitDuration": 60, "ProviderTime": "14:00",
         "ProviderDuration": 30 });
     let reply = office.post(&format!("/v1/DemoOffice/visits/{id}/reschedule"), &body).await;
     assert_eq!(reply.expect(200)["data"]["ProviderTime"], "14:00:00");
@@ -143,8 +147,13 @@ async fn local_times_become_the_instants_of_the_compiled_rules_when_clocks_chang
             };
             expected.push(first.unwrap_or_else(gap));
             let id = expected.len();
-            let _ = write!(rows, "insert into visits (visit_id, patient_id, provider_id, visit_type, visit_date, visit_time,
-                visit_duration, status) values ({id}, 1001, 1, 'FOLLOWUP', '{day}', '{time}', 1, 'Cancelled');");
+            let _ = write!(
+                rows,
+                "insert into visits (visit_id, patient_id, provider_id, visit_type, \
+                visit_date, visit_time,
+                visit_duration, status) values ({id}, 1001, 1, 'FOLLOWUP', '{day}', '{time}', 1, \
+                'Cancelled');"
+            );
         }
     }
     office.sql(&rows).await;
@@ -399,8 +408,10 @@ async fn a_role_that_may_only_write_visits_can_do_so() {
                  set local role {role};
                  set local search_path = pg_catalog;
                  create temp table zone_offsets (local_from bigint, utc_offset bigint, repeats_from bigint);
-                 execute 'insert into ' || home || '.visits (visit_id, patient_id, provider_id, visit_type, visit_date,
-                     visit_time, visit_duration) values (1, 1001, 1, ''FOLLOWUP'', ''2026-03-10'', ''10:00'', 30)';
+                 execute 'insert into ' || home || \
+                 '.visits (visit_id, patient_id, provider_id, visit_type, visit_date,
+                     visit_time, visit_duration) values (1, 1001, 1, ''FOLLOWUP'', ''2026-03-10'', \
+                     ''10:00'', 30)';
                  execute 'update ' || home || '.visits set visit_time = ''11:00''';
                  reset role;
              end $$;

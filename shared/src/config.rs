@@ -32,7 +32,8 @@ pub struct Timeouts {
     pub polled_turn: Duration,
     /// How long one poll indexes imported patients for search.
     pub polled_patients: Duration,
-    /// A run of the poller gives its practices back within this, and writes what it came to within the next.
+    /// A run of the poller gives its practices back within this, and writes what it came to within
+    /// the next.
     pub released_leases: Duration,
     pub run_record: Duration,
     /// Each check of readiness is given up after so long.

@@ -1,7 +1,8 @@
 //! Calls to addresses that partners choose.
 //!
-//! Every address is judged when it is dialled, so that neither a name that changes its answer nor an unusual way to write
-//! an address reaches our own network; the functions' own runtime listens on loopback.
+//! Every address is judged when it is dialled, so that neither a name that changes its answer nor
+//! an unusual way to write an address reaches our own network; the functions' own runtime listens
+//! on loopback.
 
 pub mod address;
 mod client;
@@ -20,7 +21,8 @@ pub use hook_url::{HookUrl, UrlRefused};
 pub enum Reach {
     /// Global unicast addresses, https, port 443.
     Internet,
-    /// Also loopback, with http or any port: the local stack and tests. Other private networks stay closed.
+    /// Also loopback, with http or any port: the local stack and tests. Other private networks stay
+    /// closed.
     InternetAndLoopback,
 }
 

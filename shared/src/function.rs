@@ -81,8 +81,8 @@ where
     .await
 }
 
-/// As [`run`], for a handler that leaves work in [`App::background`]: the environment gets its next invocation when that has
-/// ended, though the answer is sent at once.
+/// As [`run`], for a handler that leaves work in [`App::background`]: the environment gets its next
+/// invocation when that has ended, though the answer is sent at once.
 ///
 /// # Errors
 /// When the Runtime API can't be reached.

@@ -36,8 +36,9 @@ pub struct Attempted {
     pub slot: Option<Slot>,
 }
 
-/// Sends `payload` once more or for a test, at once and only once, as the delivery with this new id. `request_id`: of the
-/// call that the event comes from, or for a test of the one that asks for it.
+/// Sends `payload` once more or for a test, at once and only once, as the delivery with this new
+/// id. `request_id`: of the call that the event comes from, or for a test of the one that asks for
+/// it.
 pub async fn send_manual(
     app: &App,
     grant: DeliveryGrant,
@@ -58,8 +59,9 @@ pub async fn send_manual(
     }
 }
 
-/// Attempts a scheduled delivery that the caller has claimed, and records the outcome. `slot`: when the endpoint's pace allows
-/// the call, if it is paced. `subscription` becomes what its record is afterwards.
+/// Attempts a scheduled delivery that the caller has claimed, and records the outcome. `slot`: when
+/// the endpoint's pace allows the call, if it is paced. `subscription` becomes what its record is
+/// afterwards.
 ///
 /// Whatever the endpoint does is an outcome; an error is a failure of our own stores.
 pub async fn attempt(
@@ -78,8 +80,9 @@ pub async fn attempt(
     }
 }
 
-/// Cancels a scheduled delivery that the caller has claimed, because its partner has no access to the event now. It is checked
-/// again within the time of its schedule, and goes on if access has returned.
+/// Cancels a scheduled delivery that the caller has claimed, because its partner has no access to
+/// the event now. It is checked again within the time of its schedule, and goes on if access has
+/// returned.
 pub async fn withhold(app: &App, mut delivery: Box<Delivery>, reason: WithheldReason) -> Result<()> {
     let now = app.clock.now();
     let wait = recheck_after(&app.config.webhook_retries, now.duration_since(delivery.created_at));
@@ -150,15 +153,16 @@ async fn record_outcome(
     let (verdict, took) = (outcome.verdict, outcome.took);
     delivery.record(outcome.attempt, status, next);
     report::log(&delivery, now);
-    // Before the outcome: should one of them not be written, the delivery is still open, is attempted again and classified
-    // again.
+    // Before the outcome: should one of them not be written, the delivery is still open, is
+    // attempted again and classified again.
     update_health(app, subscription, verdict, took, slot, last_error(&delivery, now)).await?;
     let [random] = app.random.bytes();
     let delivery = app.control.record_outcome(*delivery, count, random).await.map(Box::new)?;
     Ok(Attempted { delivery, slot: None })
 }
 
-/// A 429 holds the endpoint; the delivery waits in line with the others, and its schedule doesn't go on.
+/// A 429 holds the endpoint; the delivery waits in line with the others, and its schedule doesn't
+/// go on.
 async fn record_rejection(
     app: &App,
     subscription: &mut Subscription,

@@ -1,4 +1,5 @@
-//! Webhook deliveries as the API tells of them, and sending one once more: partners and administrators alike.
+//! Webhook deliveries as the API tells of them, and sending one once more: partners and
+//! administrators alike.
 
 use axum::http::StatusCode;
 use serde::Serialize;
@@ -29,15 +30,16 @@ pub struct DeliveryBody {
     practicepass: PracticePass,
     event: String,
     event_id: String,
-    /// `X-Request-Id` of each POST: of the call that the event comes from or that asked for the test, or of the poll that
-    /// found the event in the EMR's log. Null in records of before it was kept.
+    /// `X-Request-Id` of each POST: of the call that the event comes from or that asked for the
+    /// test, or of the poll that found the event in the EMR's log. Null in records of before it was
+    /// kept.
     #[schema(value_type = Option<String>)]
     request_id: Option<RequestId>,
     /// The replay that it belongs to; null otherwise.
     replay: Option<String>,
     status: DeliveryStatus,
-    /// Why a delivery was cancelled; null otherwise. One without access goes on by itself if access returns within the time of
-    /// its schedule, and can be retried by hand.
+    /// Why a delivery was cancelled; null otherwise. One without access goes on by itself if access
+    /// returns within the time of its schedule, and can be retried by hand.
     cancel_reason: Option<WithheldReason>,
     success: bool,
     /// Of the last attempt; null when it had no answer.
@@ -99,7 +101,8 @@ struct AttemptBody {
     /// Null when the attempt was cut off.
     duration_ms: Option<u64>,
     error_message: Option<String>,
-    /// The first 2 KiB of the endpoint's answer to the newest attempt that failed; of other attempts it is not kept.
+    /// The first 2 KiB of the endpoint's answer to the newest attempt that failed; of other
+    /// attempts it is not kept.
     answer: String,
 }
 
@@ -188,8 +191,8 @@ pub async fn permit_any(app: &App, subscription: &Subscription) -> ApiResult<Vec
     }
 }
 
-/// Waits until no delivery begins any more that had not seen a change of a subscription: when the caller has the answer, the
-/// old endpoint can be switched off.
+/// Waits until no delivery begins any more that had not seen a change of a subscription: when the
+/// caller has the answer, the old endpoint can be switched off.
 pub async fn drain_in_flight(app: &App) {
     tokio::time::sleep(app.config.timeouts.subscription_change).await;
 }
@@ -226,8 +229,8 @@ async fn supersede(app: &App, mut delivery: Box<Delivery>, retry: DeliveryId) ->
     Ok(())
 }
 
-/// Sends the event of `source` once more, now, as a delivery with an id of its own. If that succeeds, `source` is not attempted
-/// again.
+/// Sends the event of `source` once more, now, as a delivery with an id of its own. If that
+/// succeeds, `source` is not attempted again.
 pub async fn resend(
     app: &App,
     grant: DeliveryGrant,

@@ -1,9 +1,10 @@
 //! Contended bookings: how many a second, how long the slowest wait, and that none is double,
 //! compared with the previous lock: one for all bookings of a practice's day.
 //!
-//! `tests/postgres cargo bench --workspace --bench booking -- 100000` makes that many attempts on each engine and with each
-//! lock, by eight at once, for one practice, four at a time on each of its days' quarter hours. It ends by itself. With
-//! `-- 1000000 alone` the previous lock is left out.
+//! `tests/postgres cargo bench --workspace --bench booking -- 100000` makes that many attempts on
+//! each engine and with each lock, by eight at once, for one practice, four at a time on each of
+//! its days' quarter hours. It ends by itself. With `-- 1000000 alone` the previous lock is left
+//! out.
 
 #[allow(dead_code, reason = "the tests use the rest")]
 #[path = "../office"]
@@ -59,15 +60,18 @@ enum Lock {
 async fn fill(db: &TenantDb) {
     let mut sql = String::from(
         "update tenant_identity set horizon_days = 3650;
-         insert into visit_types (visit_type, buffer_before, buffer_after) values ('Room', 5, 10), ('Plain', 0, 0);
+         insert into visit_types (visit_type, buffer_before, buffer_after) values ('Room', 5, 10), ('Plain', \
+         0, 0);
          insert into resources (resource_id, name) values (1, 'R'), (2, 'R'), (3, 'R');
-         insert into visit_type_resources (visit_type, resource_id) values ('Room', 1), ('Room', 2), ('Room', 3);",
+         insert into visit_type_resources (visit_type, resource_id) values ('Room', 1), ('Room', 2), \
+         ('Room', 3);",
     );
     for id in 1..=PROVIDERS {
         let _ = write!(
             sql,
             "insert into providers (provider_id, name) values ({id}, 'P');
-             insert into visit_type_providers (visit_type, provider_id) values ('Room', {id}), ('Plain', {id});"
+             insert into visit_type_providers (visit_type, provider_id) values ('Room', {id}), ('Plain', \
+             {id});"
         );
         for weekday in 1..=7 {
             let _ = write!(
@@ -182,14 +186,16 @@ async fn lock_days(conn: &mut Conn, dates: &[Date]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Visits of one provider (with buffers), patient or room that begin before the one before them has ended.
+/// Visits of one provider (with buffers), patient or room that begin before the one before them has
+/// ended.
 async fn doubles(db: &TenantDb) -> i64 {
     let larger = "60 * (case when after_it > buffer_before then after_it else buffer_before end)";
     let mut found = 0;
     for (column, gap) in [("provider_id", larger), ("patient_id", "0"), ("room_id", "0")] {
         let query = format!(
             "select count(*) from (
-                 select v.*, t.buffer_before, lag(v.ends_at) over w as before_it, lag(t.buffer_after) over w as after_it
+                 select v.*, t.buffer_before, lag(v.ends_at) over w as before_it, lag(t.buffer_after) over w \
+                 as after_it
                  from visits v join visit_types t on t.visit_type = v.visit_type
                  window w as (partition by v.{column} order by v.starts_at, v.visit_id)
              ) placed where {column} is not null and starts_at < before_it + {gap}"
@@ -231,7 +237,8 @@ async fn measure(engine: Engine, lock: Lock, attempts: i64) {
     let booked = times.iter().filter(|(_, booked)| *booked).count();
     let count = |number: usize| f64::from(u32::try_from(number).unwrap());
     println!(
-        "{engine:?}, {lock:?}: {} attempts, {booked} booked, {:.0} bookings/s, {:.0} attempts/s, p50 {:.1?}, p99 {:.1?}, {} double",
+        "{engine:?}, {lock:?}: {} attempts, {booked} booked, {:.0} bookings/s, {:.0} attempts/s, p50 {:.1?}, \
+            p99 {:.1?}, {} double",
         times.len(),
         count(booked) / took,
         count(times.len()) / took,

@@ -1,9 +1,12 @@
-//! What being attached to an EMR costs, beside a practice that isn't, in one run; and a race of an EMR's staff with the API's callers.
+//! What being attached to an EMR costs, beside a practice that isn't, in one run; and a race of an
+//! EMR's staff with the API's callers.
 //!
-//! `tests/postgres cargo bench --workspace --bench bridge -- costs 100000` measures at that many visits;
-//! `-- race 100000` has that many writes of the EMR's and as many attempts of callers, and ends after ten minutes at the latest
-//! (`-- race 100000 60`: after a minute), saying how far it came. `tests/postgres tests/mariadb cargo bench --workspace --bench bridge -- mariadb costs 20000`
-//! and `-- mariadb race 10000 300` are the same of an EMR on `MariaDB`.
+//! `tests/postgres cargo bench --workspace --bench bridge -- costs 100000` measures at that many
+//! visits; `-- race 100000` has that many writes of the EMR's and as many attempts of callers, and
+//! ends after ten minutes at the latest (`-- race 100000 60`: after a minute), saying how far it
+//! came.
+//! `tests/postgres tests/mariadb cargo bench --workspace --bench bridge -- mariadb costs 20000` and
+//! `-- mariadb race 10000 300` are the same of an EMR on `MariaDB`.
 
 #[allow(dead_code, reason = "the tests use the rest")]
 #[path = "../office"]
@@ -41,7 +44,8 @@ use sqlx::{Connection, PgConnection};
 
 const EMR: &str = concat!("set search_path = public;", include_str!("../bridges/openemr.sql"));
 
-/// One practice, `visits` of it beside each other from 08:00 to 18:00 on days around [`office::NOW`], and nobody's time after that.
+/// One practice, `visits` of it beside each other from 08:00 to 18:00 on days around
+/// [`office::NOW`], and nobody's time after that.
 #[derive(Clone, Copy)]
 pub(crate) struct Size {
     pub(crate) providers: i64,
@@ -54,11 +58,15 @@ pub(crate) fn in_the_emr(size: Size) -> String {
     let Size { providers, patients, visits } = size;
     format!(
         "{EMR}; delete from users; delete from patient_data;
-         insert into users (id, fname, lname, authorized) select n, 'P', n::text, 1 from generate_series(1, {providers}) n;
+         insert into users (id, fname, lname, authorized) select n, 'P', n::text, 1 from generate_series(1, \
+         {providers}) n;
          insert into patient_data (pid, fname, lname, phone_home, email)
-         select n, 'Ada', 'Muster' || n, '555-' || n, 'p' || n || '@example.com' from generate_series(1, {patients}) n;
-         insert into openemr_postcalendar_events (pc_catid, pc_aid, pc_pid, \"pc_eventDate\", pc_duration, \"pc_startTime\")
-         select 6, 1 + n % {providers}, 1 + n * 7919 % {patients}, date '2025-10-25' + (n / {providers} / 20)::integer, 1800,
+         select n, 'Ada', 'Muster' || n, '555-' || n, 'p' || n || '@example.com' from generate_series(1, \
+         {patients}) n;
+         insert into openemr_postcalendar_events (pc_catid, pc_aid, pc_pid, \"pc_eventDate\", pc_duration, \
+         \"pc_startTime\")
+         select 6, 1 + n % {providers}, 1 + n * 7919 % {patients}, date '2025-10-25' + (n / {providers} / \
+         20)::integer, 1800,
              time '08:00' + n / {providers} % 20 * interval '30 min'
          from generate_series(0, {visits} - 1) n;
          analyze users; analyze patient_data; analyze openemr_postcalendar_events;
@@ -72,11 +80,14 @@ fn of_ours(size: Size) -> String {
     format!(
         "insert into visit_types (visit_type) values ('FOLLOWUP');
          insert into providers (provider_id, name) select n, 'P' from generate_series(1, {providers}) n;
-         insert into patients (patient_id, first_name, last_name, full_name, phone, email, created_at, updated_at)
-         select n, 'Ada', 'Muster' || n, 'Ada Muster' || n, '555-' || n, 'p' || n || '@example.com', now(), now()
+         insert into patients (patient_id, first_name, last_name, full_name, phone, email, created_at, \
+         updated_at)
+         select n, 'Ada', 'Muster' || n, 'Ada Muster' || n, '555-' || n, 'p' || n || '@example.com', now(), \
+         now()
          from generate_series(1, {patients}) n;
          insert into visits (patient_id, provider_id, visit_type, visit_date, visit_time, visit_duration)
-         select 1 + n * 7919 % {patients}, 1 + n % {providers}, 'FOLLOWUP', date '2025-10-25' + (n / {providers} / 20)::integer,
+         select 1 + n * 7919 % {patients}, 1 + n % {providers}, 'FOLLOWUP', date '2025-10-25' + (n / \
+         {providers} / 20)::integer,
              time '08:00' + n / {providers} % 20 * interval '30 min', 30
          from generate_series(0, {visits} - 1) n;"
     )
@@ -210,7 +221,8 @@ pub(crate) fn event(request_body: BookingRequest) -> String {
     let mut statement = String::new();
     let _ = write!(
         statement,
-        "insert into public.openemr_postcalendar_events (pc_catid, pc_aid, pc_pid, \"pc_eventDate\", pc_duration, \"pc_startTime\")
+        "insert into public.openemr_postcalendar_events (pc_catid, pc_aid, pc_pid, \"pc_eventDate\", \
+            pc_duration, \"pc_startTime\")
          values (6, '{}', '{}', '{}', {}, '{}') returning pc_eid",
         request_body.provider,
         request_body.patient,

@@ -1,6 +1,8 @@
-//! The hottest partition of each table and index at ten thousand practices and 7,500 deliveries a second.
+//! The hottest partition of each table and index at ten thousand practices and 7,500 deliveries a
+//! second.
 //!
-//! `cargo bench -p tests --bench partitions`, or `… -- PRACTICES DELIVERIES_A_SECOND SHARDS SCHEDULES`.
+//! `cargo bench -p tests --bench partitions`, or
+//! `… -- PRACTICES DELIVERIES_A_SECOND SHARDS SCHEDULES`.
 
 #[allow(dead_code, unused_imports, reason = "the tests use the rest")]
 #[path = "../office"]
@@ -29,7 +31,8 @@ async fn main() {
         sample: 1,
     };
     println!(
-        "{practices} practices, {deliveries_a_second} deliveries a second, DeliveryShards {shards}, {schedules} schedules"
+        "{practices} practices, {deliveries_a_second} deliveries a second, DeliveryShards {shards}, \
+            {schedules} schedules"
     );
     println!("| table, index | hottest partition | write units/s of {WRITES} | read units/s of {READS} |");
     println!("| --- | --- | ---: | ---: |");

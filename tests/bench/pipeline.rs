@@ -1,7 +1,9 @@
-//! How fast events get from the log to partners' endpoints, on stand-ins for SQS and DynamoDB in this process.
+//! How fast events get from the log to partners' endpoints, on stand-ins for SQS and DynamoDB in
+//! this process.
 //!
-//! `cargo bench -p tests --bench pipeline` runs everything; `… -- cost` only what a delivery costs, `… -- backlog 100000` only the backlog, with so many rows. The figures
-//! hold for one machine and for comparisons within one run: the stand-ins keep every message and item in SQLite files.
+//! `cargo bench -p tests --bench pipeline` runs everything; `… -- cost` only what a delivery costs,
+//! `… -- backlog 100000` only the backlog, with so many rows. The figures hold for one machine and
+//! for comparisons within one run: the stand-ins keep every message and item in SQLite files.
 
 #[allow(dead_code, unused_imports, reason = "the tests use the rest")]
 #[path = "../office"]
@@ -86,8 +88,8 @@ fn processor() -> u64 {
     text.split(' ').next().and_then(|it| it.parse().ok()).unwrap_or_default()
 }
 
-/// What a delivery costs the two functions: processor time and questions to the store. Each has one thread, as in Lambda; stand-ins
-/// and endpoints have their own.
+/// What a delivery costs the two functions: processor time and questions to the store. Each has one
+/// thread, as in Lambda; stand-ins and endpoints have their own.
 async fn cost(subscriptions: i64) {
     let world = BenchStack::open().await;
     let endpoint = Endpoint::apart(Mood::Well(Duration::ZERO));
@@ -173,7 +175,8 @@ async fn backlog(rows: usize) {
     }
     let took = began.elapsed();
     println!(
-        "backlog of {rows} rows: {took:.2?}, {}; resident {before} MiB before, at most {highest} MiB meanwhile",
+        "backlog of {rows} rows: {took:.2?}, {}; resident {before} MiB before, at most {highest} MiB \
+            meanwhile",
         rate(rows, took)
     );
 }

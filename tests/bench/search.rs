@@ -1,6 +1,8 @@
-//! What a search costs on a practice with 100,000 patients, beside a search that reads the whole table, in one run.
+//! What a search costs on a practice with 100,000 patients, beside a search that reads the whole
+//! table, in one run.
 //!
-//! `cargo bench -p tests --bench search` measures SQLite; `tests/postgres cargo bench -p tests --bench search` both engines.
+//! `cargo bench -p tests --bench search` measures SQLite;
+//! `tests/postgres cargo bench -p tests --bench search` both engines.
 
 #[allow(dead_code, reason = "the tests use the rest")]
 #[path = "../office"]

@@ -153,7 +153,8 @@ async fn every_administrators_answer_is_bounded_at_any_size_and_so_is_what_is_re
             // A subscription's state depends on what its partner may receive: two reads, and one
             // per key.
             let rights = ["/v1/admin/webhooks", "/v1/admin/partners/{id}"].contains(&operation.path.as_str());
-            // Deliveries, their counts and subscriptions are spread over partitions, of each of which it asks a few questions.
+            // Deliveries, their counts and subscriptions are spread over partitions, of each of
+            // which it asks a few questions.
             let monitor = operation.path.ends_with("/monitor");
             if calls
                 > if days {

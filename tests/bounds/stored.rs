@@ -36,8 +36,10 @@ async fn overfill(office: &Office, table: &str, columns: &str, row: &str) {
     }
 }
 
-const PATIENT_TEXTS: &str = "first_name mi last_name full_name nick_name gender life_stage pronouns sexual_identity
-    primary_language type phone cell_phone sms_phone email address unit city state zip country sh_name sh_address sh_unit
+const PATIENT_TEXTS: &str = "first_name mi last_name full_name nick_name gender life_stage pronouns \
+    sexual_identity
+    primary_language type phone cell_phone sms_phone email address unit city state zip country sh_name \
+    sh_address sh_unit
     sh_city sh_state sh_zip sh_country pt_img notes";
 
 async fn fill_people(office: &Office) {
@@ -45,8 +47,10 @@ async fn fill_people(office: &Office) {
     let (n, name, street, notes) = (numbers(10_000), wide(100), wide(200), wide(10_000));
     office
         .sql(&format!(
-            "insert into patients (patient_id, first_name, last_name, full_name, phone, prospect, created_at, updated_at)
-             {n} select 100000 + i, 'Many', 'People', 'Many People', '000-000-0000', (i % 2 = 0), {at}, {at} from n;
+            "insert into patients (patient_id, first_name, last_name, full_name, phone, prospect, \
+                created_at, updated_at)
+             {n} select 100000 + i, 'Many', 'People', 'Many People', '000-000-0000', (i % 2 = 0), {at}, {at} \
+             from n;
              insert into patient_words (word, patient_id) {n} select '0000000000', 100000 + i from n;
              insert into patient_words (word, patient_id) {n} select 'people', 100000 + i from n;
              insert into tags (tag_id, name) {n} select 100000 + i, 'tag ' || i from n;
@@ -57,14 +61,16 @@ async fn fill_people(office: &Office) {
     let widest: Vec<String> = (1..=100)
         .map(|id| {
             format!(
-                "({id}, {name}, {name}, {name}, {name}, {street}, {street}, {street}, {name}, {notes}, {at}, {at})"
+                "({id}, {name}, {name}, {name}, {name}, {street}, {street}, {street}, {name}, {notes}, {at}, \
+                    {at})"
             )
         })
         .collect();
     for rows in widest.chunks(10) {
         office
             .sql(&format!(
-                "insert into patients (patient_id, first_name, last_name, full_name, nick_name, address, sh_address, sh_name,
+                "insert into patients (patient_id, first_name, last_name, full_name, nick_name, address, \
+                    sh_address, sh_name,
                      city, notes, created_at, updated_at) values {}",
                 rows.join(", ")
             ))
@@ -108,7 +114,8 @@ async fn fill_schedule(office: &Office) {
                 let from = midnight + (day * 1_440 + minute) * 60;
                 let time = format!("{:02}:{:02}:00", minute / 60, minute % 60);
                 format!(
-                    "({}, 1, 'CONSULT', '2026-03-{}', '{time}', 1, '{time}', 1, 'Scheduled', {from}, {to}, {from}, {to},
+                    "({}, 1, 'CONSULT', '2026-03-{}', '{time}', 1, '{time}', 1, 'Scheduled', {from}, {to}, \
+                        {from}, {to},
                       '2026-03-01T10:00:00Z', '2026-03-01T10:00:00Z')",
                     100_001 + (day * 1_440 + minute) % 10_000,
                     10 + day,
@@ -117,12 +124,17 @@ async fn fill_schedule(office: &Office) {
             })
             .collect();
         office
-            .sql(&format!(
-                "insert into visits (patient_id, provider_id, visit_type, visit_date, visit_time, visit_duration, provider_time,
-                     provider_duration, status, starts_at, ends_at, provider_starts_at, provider_ends_at, created_at, updated_at)
+            .sql(
+                &format!(
+                    "insert into visits (patient_id, provider_id, visit_type, visit_date, visit_time, \
+                    visit_duration, provider_time,
+                     provider_duration, status, starts_at, ends_at, provider_starts_at, provider_ends_at, \
+                     created_at, updated_at)
                  values {}",
-                rows.join(", ")
-            ).replace("CONSULT", &longest_type(office).await))
+                    rows.join(", ")
+                )
+                .replace("CONSULT", &longest_type(office).await),
+            )
             .await;
     }
 }
@@ -167,7 +179,8 @@ async fn fill_catalog(office: &Office) {
             "insert into products (vendor_code, product_code, product, active, created_at, updated_at)
                  {n} select 'A' || (100000 + i), 'P', {name}, true, {at}, {at} from n;
              update products set description = {text} where vendor_code < 'A100100';
-             insert into kb_articles (kb_id, title, article, category, type, tags, active, created_at, updated_at)
+             insert into kb_articles (kb_id, title, article, category, type, tags, active, created_at, \
+             updated_at)
                  {n} select 100000 + i, {name}, 'short', 'c', 't', 'x', true, {at}, {at} from n;
              update kb_articles set article = {text} where kb_id < 100100;"
         ),
@@ -326,7 +339,9 @@ async fn a_placeholder_phone_number_of_thousands_costs_a_new_prospect_one_small_
     let mut office = office;
     fill_people(&office).await;
     let meter = office.meter().await;
-    let person = json!({ "FirstName": "Ann", "LastName": "People", "Phone": "000-000-0000", "CellPhone": "(000) 000-0000" });
+    let person = json!({
+        "FirstName": "Ann", "LastName": "People", "Phone": "000-000-0000", "CellPhone": "(000) \
+        000-0000" });
     let first = office.post("/v1/DemoOffice/prospects", &person).await;
     let first = first.expect(201)["data"]["PatientID"].as_i64().unwrap();
     meter.take();

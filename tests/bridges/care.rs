@@ -12,7 +12,10 @@ use super::{attached, clean, event, run, sabotage, text};
 use crate::office::{Office, run_sql};
 
 fn visit(kind: &str, time: &str) -> Value {
-    json!({ "PatientID": 1001, "ProviderID": 1, "VisitType": kind, "VisitDate": "2026-03-10", "VisitTime": time, "VisitDuration": 30 })
+    json!({
+        "PatientID": 1001, "ProviderID": 1, "VisitType": kind, "VisitDate": "2026-03-10", "VisitTime": time,
+            "VisitDuration": 30,
+    })
 }
 
 async fn code(office: &Office, path: &str, body: &Value) -> (u16, Value) {
@@ -27,14 +30,20 @@ const BOOK: &str = "/v1/DemoOffice/visits/book";
 async fn visit_types_that_the_emr_has_not_are_offered_to_nobody() {
     let (office, mut emr) = attached().await;
     // However it comes into our table: not by a program that writes there, …
-    run_sql(&office.db, "insert into visit_types (visit_type) values ('Ours'); update visit_types set active = true where visit_type = 'Ours';
-        insert into visit_type_providers values ('Ours', 1)").await;
+    run_sql(
+        &office.db,
+        "insert into visit_types (visit_type) values ('Ours'); update visit_types set active \
+        = true where visit_type = 'Ours';
+        insert into visit_type_providers values ('Ours', 1)",
+    )
+    .await;
     assert_eq!(code(&office, BOOK, &visit("Ours", "10:00")).await, (422, json!("VISIT_TYPE_INACTIVE")));
     clean(&office).await;
     // … nor past the bridge, …
     sabotage(
         &office.db,
-        "set partner_api.writing = 'emr'; update visit_types set active = true where visit_type = 'Ours'; reset partner_api.writing",
+        "set partner_api.writing = 'emr'; update visit_types set active = true where visit_type = 'Ours'; \
+            reset partner_api.writing",
     )
     .await;
     assert_eq!(code(&office, BOOK, &visit("Ours", "10:00")).await, (422, json!("VISIT_TYPE_INACTIVE")));
@@ -67,15 +76,21 @@ async fn what_the_emrs_tables_refuse_is_told_and_nothing_is_left_of_it() {
     let (office, mut emr) = attached().await;
     run(
         &mut emr,
-        "alter table patient_data add check (1 / (30 / length(lname || ' ')) >= 0), add check (city <> 'Atlantis');
+        "alter table patient_data add check (1 / (30 / length(lname || ' ')) >= 0), add check (city <> \
+            'Atlantis');
         create function not_then() returns trigger language plpgsql as $$ begin
             if new.\"pc_startTime\" = '13:30' then raise exception 'not then'; end if;
             return new;
         end $$;
-        create trigger not_then before insert or update on openemr_postcalendar_events for each row execute function not_then()",
+        create trigger not_then before insert or update on openemr_postcalendar_events for each row execute \
+        function not_then()",
     )
     .await;
-    let new = |name: &str, city: &str| json!({ "FirstName": "Zoe", "LastName": name, "EMail": "zoe@example.com", "City": city });
+    let new = |name: &str, city: &str| {
+        json!({
+            "FirstName": "Zoe", "LastName": name, "EMail": "zoe@example.com", "City": city,
+        })
+    };
     let refused = (422, json!("REFUSED_BY_EMR"));
     let prospects = "/v1/DemoOffice/prospects";
     assert_eq!(
@@ -100,8 +115,13 @@ async fn a_load_goes_on_where_it_was_and_has_each_row_once_however_many_fail() {
     let db = &office.db;
     // Not followed, so that there is much to do; a tenth of it fails for good.
     run_sql(db, "alter table public.patient_data disable trigger user").await;
-    run(&mut emr, "insert into patient_data (pid, fname, lname) select 2000 + n, 'P', case when n % 4 = 0 then 'Bad' else 'Good' end
-        from generate_series(1, 4400) n").await;
+    run(
+        &mut emr,
+        "insert into patient_data (pid, fname, lname) select 2000 + n, 'P', case when n % 4 = 0 \
+        then 'Bad' else 'Good' end
+        from generate_series(1, 4400) n",
+    )
+    .await;
     run_sql(db, "alter table patients add constraint bad check (last_name <> 'Bad')").await;
     let mut told: Vec<Progress> = Vec::new();
     let first = bridge::load(db, false, |progress| {
@@ -119,7 +139,8 @@ async fn a_load_goes_on_where_it_was_and_has_each_row_once_however_many_fail() {
     assert_eq!(office.integer("select count(*) from bridge_failures where attempts = 1").await, 1_100);
     let again = bridge::load(db, false, |_| true).await.unwrap();
     assert_eq!((again.repaired, again.is_whole), (0, true));
-    // Those that go on failing let the next one be followed all the same, before anything is booked.
+    // Those that go on failing let the next one be followed all the same, before anything is
+    // booked.
     run_sql(db, "alter table public.patient_data enable trigger user; alter table visits rename to gone")
         .await;
     run(&mut emr, &event(5, "1", "1002", "2026-03-10", "10:00", 30)).await;
@@ -138,8 +159,18 @@ async fn a_load_goes_on_where_it_was_and_has_each_row_once_however_many_fail() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rooms_follow_the_emrs() {
     let (office, mut emr) = attached().await;
-    run(&mut emr, "insert into list_options (list_id, option_id, title) values ('patient_flow_board_rooms', 'r3', 'Room 3'), ('language', 'fr', 'French')").await;
-    run(&mut emr, "update list_options set activity = 0, title = 'Old room' where option_id = 'r1'; delete from list_options where option_id = 'r2'").await;
+    run(
+        &mut emr,
+        "insert into list_options (list_id, option_id, title) values ('patient_flow_board_rooms', \
+        'r3', 'Room 3'), ('language', 'fr', 'French')",
+    )
+    .await;
+    run(
+        &mut emr,
+        "update list_options set activity = 0, title = 'Old room' where option_id = 'r1'; delete \
+        from list_options where option_id = 'r2'",
+    )
+    .await;
     let rooms = "select string_agg(b.room || ' ' || r.name || ' ' || r.active, ', ' order by b.room)
         from partner_api.resources r join partner_api.bridge_rooms b on b.resource_id = r.resource_id";
     let names = text(&mut emr, rooms).await;
@@ -178,11 +209,17 @@ async fn the_daily_comparison_reports_what_differs_and_follows_series_further() 
     assert_eq!(daily(&office).await, 0);
     assert_eq!(problems(&office).await, []);
     let rule = "a:6:{s:17:\"event_repeat_freq\";s:1:\"1\";s:22:\"event_repeat_freq_type\";s:1:\"0\";s:6:\"exdate\";s:0:\"\";}";
-    run(&mut emr, &format!(
-        "insert into openemr_postcalendar_events (pc_catid, pc_aid, pc_pid, \"pc_eventDate\", pc_duration, \"pc_startTime\", pc_recurrtype,
+    run(
+        &mut emr,
+        &format!(
+        "insert into openemr_postcalendar_events (pc_catid, pc_aid, pc_pid, \"pc_eventDate\", pc_duration, \
+            \"pc_startTime\", pc_recurrtype,
             pc_recurrspec) values (8, '2', '', current_date - 3, 3600, '12:00', 1, '{rule}')"
-    )).await;
-    let days = "select count(*) from schedule_exceptions x join bridge_time_off b on b.exception_id = x.exception_id";
+    ),
+    )
+    .await;
+    let days = "select count(*) from schedule_exceptions x join bridge_time_off b on b.exception_id = \
+        x.exception_id";
     let whole = office.integer(days).await;
     // As it is when a week has passed.
     run_sql(
@@ -236,14 +273,20 @@ async fn a_trial_finds_what_does_not_arrive_in_either_direction() {
             "a patient change through the API does not arrive in the EMR",
         ),
         (
-            "create or replace function bridge_apply_event(id bigint) returns void language plpgsql as 'begin raise division_by_zero; end'",
+            "create or replace function bridge_apply_event(id bigint) returns void language plpgsql as \
+                'begin raise division_by_zero; end'",
             "an EMR change was not applied: division_by_zero",
         ),
     ] {
         run_sql(db, fault).await;
         let told = bridge::try_out(db).await.unwrap();
         assert!(told.iter().any(|it| it == said), "{fault}: {told:?}");
-        run_sql(db, "alter table visits enable trigger write_through; alter table patients enable trigger write_through").await;
+        run_sql(
+            db,
+            "alter table visits enable trigger write_through; alter table patients enable trigger \
+            write_through",
+        )
+        .await;
         shared::tenant::Bridge::of(db).await.unwrap().unwrap().install(db).await.unwrap();
     }
     assert_eq!(bridge::try_out(db).await.unwrap(), Vec::<String>::new());
@@ -283,8 +326,14 @@ async fn of_very_many_changes_that_could_not_be_followed_a_booking_follows_those
     let (office, mut emr) = attached().await;
     let db = &office.db;
     run_sql(db, "alter table visits rename to gone").await;
-    run(&mut emr, "insert into openemr_postcalendar_events (pc_catid, pc_aid, pc_pid, \"pc_eventDate\", pc_duration, \"pc_startTime\")
-        select 5, 2, 1001 + n % 2, date '2028-01-01' + n, 1800, '10:00' from generate_series(1, 11000) n").await;
+    run(
+        &mut emr,
+        "insert into openemr_postcalendar_events (pc_catid, pc_aid, pc_pid, \"pc_eventDate\", \
+        pc_duration, \"pc_startTime\")
+        select 5, 2, 1001 + n % 2, date '2028-01-01' + n, 1800, '10:00' from generate_series(1, 11000) \
+        n",
+    )
+    .await;
     run(&mut emr, &event(5, "1", "1002", "2026-03-10", "10:00", 30)).await;
     run(&mut emr, &event(8, "1", "", "2026-03-10", "12:00", 60)).await;
     run(&mut emr, &event(11, "", "", "2026-03-10", "15:00", 60)).await;
@@ -336,10 +385,20 @@ async fn a_bulk_change_of_the_emrs_does_not_wait_for_us_and_is_followed_afterwar
     let (office, mut emr) = attached().await;
     let db = &office.db;
     // Each row of ours takes 10 ms: all together would take a minute.
-    run_sql(db, "create function slow() returns trigger language plpgsql as $$ begin perform pg_sleep(0.01); return new; end $$;
-        create trigger slow before insert on visits for each row execute function slow()").await;
-    run(&mut emr, "insert into openemr_postcalendar_events (pc_catid, pc_aid, pc_pid, \"pc_eventDate\", pc_duration, \"pc_startTime\")
-        select 5, 2, 1001, date '2028-01-01' + n, 1800, '10:00' from generate_series(1, 6000) n").await;
+    run_sql(
+        db,
+        "create function slow() returns trigger language plpgsql as $$ begin perform pg_sleep(0.01); \
+        return new; end $$;
+        create trigger slow before insert on visits for each row execute function slow()",
+    )
+    .await;
+    run(
+        &mut emr,
+        "insert into openemr_postcalendar_events (pc_catid, pc_aid, pc_pid, \"pc_eventDate\", \
+        pc_duration, \"pc_startTime\")
+        select 5, 2, 1001, date '2028-01-01' + n, 1800, '10:00' from generate_series(1, 6000) n",
+    )
+    .await;
     let noted = office.integer("select count(*) from bridge_failures").await;
     assert!(noted > 4_000, "{noted} were left for later");
     run_sql(db, "drop function slow() cascade").await;

@@ -1,4 +1,5 @@
-//! The EMR's program goes on whatever becomes of us, what it wrote meanwhile is known, and it is repaired.
+//! The EMR's program goes on whatever becomes of us, what it wrote meanwhile is known, and it is
+//! repaired.
 
 use shared::tenant::{Bridge, bridge};
 use sqlx::Executor;
@@ -6,18 +7,21 @@ use sqlx::Executor;
 use super::{attached, emr, event, run, sabotage, text, with_roles};
 use crate::office::ends;
 
-/// How our side is broken, and mended: by hand or, where nothing stands here, by the bridge's renewal alone.
+/// How our side is broken, and mended: by hand or, where nothing stands here, by the bridge's
+/// renewal alone.
 const FAULTS: [(&str, &str); 11] = [
     ("alter table visits rename to gone", "alter table gone rename to visits"),
     ("alter table patients rename to gone", "alter table gone rename to patients"),
     ("alter table log rename to gone", "alter table gone rename to log"),
     ("drop function emr_visits(bigint[])", ""),
     (
-        "create or replace function bridge_apply_event(id bigint) returns void language plpgsql as 'begin perform nonsense(); end'",
+        "create or replace function bridge_apply_event(id bigint) returns void language plpgsql as 'begin \
+            perform nonsense(); end'",
         "",
     ),
     (
-        "create or replace function bridge_apply_patient(id bigint) returns void language plpgsql as 'begin raise division_by_zero; end'",
+        "create or replace function bridge_apply_patient(id bigint) returns void language plpgsql as 'begin \
+            raise division_by_zero; end'",
         "",
     ),
     (
@@ -28,8 +32,10 @@ const FAULTS: [(&str, &str); 11] = [
     (
         "create function full_disk() returns trigger language plpgsql as 'begin raise disk_full; end';
         create trigger full_disk before insert or update on visits for each row execute function full_disk();
-        create trigger full_disk before insert or update on patients for each row execute function full_disk();
-        create trigger full_disk before insert or update on bridge_failures for each row execute function full_disk()",
+        create trigger full_disk before insert or update on patients for each row execute function \
+        full_disk();
+        create trigger full_disk before insert or update on bridge_failures for each row execute function \
+        full_disk()",
         "drop function full_disk() cascade",
     ),
     (
@@ -39,7 +45,8 @@ const FAULTS: [(&str, &str); 11] = [
     ),
     ("drop function bridge_hook_event(), bridge_hook_patient() cascade", ""),
     (
-        "drop trigger partner_api_inserts on public.patient_data; alter table public.openemr_postcalendar_events disable trigger partner_api_inserts",
+        "drop trigger partner_api_inserts on public.patient_data; alter table \
+            public.openemr_postcalendar_events disable trigger partner_api_inserts",
         "",
     ),
 ];
@@ -92,16 +99,14 @@ async fn drift_of_every_kind_is_found_and_repaired() {
         ("delete from visits", "event: missing"),
         ("update visits set visit_time = '11:00'", "event: different"),
         (
-            "insert into visits (visit_id, patient_id, provider_id, visit_type, visit_date, visit_time, visit_duration)
+            "insert into visits (visit_id, patient_id, provider_id, visit_type, visit_date, visit_time, \
+                visit_duration)
             values (7001, 1002, 1, 'Consult', '2031-03-11', '10:00', 30)",
             "event: surplus",
         ),
         ("delete from schedule_exceptions", "event: different time off"),
         ("update schedule_exceptions set start_time = '12:30'", "event: different time off"),
-        (
-            "update patients set last_name = 'Drift' where patient_id = 1002",
-            "patient: different",
-        ),
+        ("update patients set last_name = 'Drift' where patient_id = 1002", "patient: different"),
         ("delete from patients where patient_id = 1003", "patient: missing"),
         (
             "insert into patients (patient_id, first_name, last_name, full_name, created_at, updated_at)
@@ -112,10 +117,7 @@ async fn drift_of_every_kind_is_found_and_repaired() {
         ("update resources set name = 'Drift' where resource_id = 101", "rooms: different"),
         ("update resources set active = false where resource_id = 102", "rooms: different"),
         ("insert into visit_types (visit_type) values ('Unknown')", "visit type: surplus"),
-        (
-            "update visit_types set active = false where visit_type = 'Consult'",
-            "visit type: different",
-        ),
+        ("update visit_types set active = false where visit_type = 'Consult'", "visit type: different"),
     ] {
         sabotage(db, &format!("set partner_api.writing = 'emr'; {planted}; reset partner_api.writing")).await;
         let found = bridge::check(db).await.unwrap();
@@ -130,7 +132,8 @@ async fn drift_of_every_kind_is_found_and_repaired() {
 async fn what_is_wrong_with_the_watching_itself_is_found_and_repaired() {
     let (office, mut emr) = attached().await;
     let db = &office.db;
-    let tables = "public.users public.patient_data public.openemr_postcalendar_categories public.openemr_postcalendar_events public.list_options";
+    let tables = "public.users public.patient_data public.openemr_postcalendar_categories \
+        public.openemr_postcalendar_events public.list_options";
     let mut faults =
         vec![("drop trigger write_through on visits".to_owned(), "missing trigger on our tables")];
     for table in tables.split(' ') {
@@ -183,7 +186,10 @@ async fn whoever_takes_our_rights_away_keeps_no_write_of_the_emrs() {
     for (number, revoked) in [
         format!("revoke all on openemr_postcalendar_events from {role}"),
         format!("revoke select on patient_data from {role}"),
-        format!("revoke all on users, patient_data, openemr_postcalendar_events, openemr_postcalendar_categories, list_options from {role}"),
+        format!(
+            "revoke all on users, patient_data, openemr_postcalendar_events, \
+            openemr_postcalendar_categories, list_options from {role}"
+        ),
     ]
     .into_iter()
     .enumerate()
@@ -231,7 +237,8 @@ async fn who_keeps_our_tables_locked_keeps_no_write_of_the_emrs() {
     assert_eq!(text(&mut program, waited).await, "0", "the EMR's own limits are as they were");
     locker.execute("rollback").await.unwrap();
     // Whoever books next has them followed first, and isn't put on any of them.
-    let body = serde_json::json!({ "PatientID": 1003, "ProviderID": 2, "VisitType": "FOLLOWUP", "VisitDate": "2026-03-10",
+    let body = serde_json::json!({
+        "PatientID": 1003, "ProviderID": 2, "VisitType": "FOLLOWUP", "VisitDate": "2026-03-10",
         "VisitTime": "10:00", "VisitDuration": 30 });
     office.post("/v1/DemoOffice/visits/book", &body).await.expect(201);
     assert_eq!(office.integer("select count(*) from bridge_failures").await, 0);
@@ -243,7 +250,8 @@ async fn who_keeps_our_tables_locked_keeps_no_write_of_the_emrs() {
     );
     assert_eq!(bridge::check(&office.db).await.unwrap(), Vec::new());
     // Where not even that something was missed can be noted, the comparison finds it.
-    let all = "do $$ declare it text; begin for it in select tablename from pg_tables where schemaname = 'partner_api' loop
+    let all = "do $$ declare it text; begin for it in select tablename from pg_tables where schemaname = \
+        'partner_api' loop
         execute format('lock table partner_api.%I', it); end loop; end $$";
     run(&mut locker, "begin").await;
     run(&mut locker, all).await;

@@ -1,4 +1,5 @@
-//! The EMR's program upgrades its tables as if we were not there; what that breaks is named, and mended.
+//! The EMR's program upgrades its tables as if we were not there; what that breaks is named, and
+//! mended.
 
 use serde_json::json;
 use shared::tenant::{Bridge, bridge};
@@ -17,7 +18,8 @@ const TABLES: [&str; 5] = [
 /// The columns of an EMR's table.
 async fn columns(emr: &mut sqlx::PgConnection, table: &str) -> Vec<String> {
     let names = format!(
-        "select string_agg(attname, ',') from pg_attribute where attrelid = 'public.{table}'::regclass and attnum > 0 and not attisdropped"
+        "select string_agg(attname, ',') from pg_attribute where attrelid = 'public.{table}'::regclass and \
+            attnum > 0 and not attisdropped"
     );
     text(emr, &names).await.split(',').map(str::to_owned).collect()
 }
@@ -25,18 +27,25 @@ async fn columns(emr: &mut sqlx::PgConnection, table: &str) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_of_ours_depends_on_a_column_of_the_emrs() {
     let (_, mut emr) = attached().await;
-    // Whatever PostgreSQL knows to depend on a column of a table in `public`, if it is ours or on the EMR's table because of us.
+    // Whatever PostgreSQL knows to depend on a column of a table in `public`, if it is ours or on
+    // the EMR's table because of us.
     let ours = "select string_agg(pg_describe_object(d.classid, d.objid, d.objsubid), '; ') from pg_depend d
-        join pg_class c on d.refclassid = 'pg_class'::regclass and c.oid = d.refobjid and c.relnamespace = 'public'::regnamespace
+        join pg_class c on d.refclassid = 'pg_class'::regclass and c.oid = d.refobjid and c.relnamespace = \
+        'public'::regnamespace
         where d.refobjsubid <> 0 and (
-            d.classid = 'pg_proc'::regclass and d.objid in (select oid from pg_proc where pronamespace = 'partner_api'::regnamespace)
-            or d.classid = 'pg_class'::regclass and d.objid in (select oid from pg_class where relnamespace = 'partner_api'::regnamespace)
+            d.classid = 'pg_proc'::regclass and d.objid in (select oid from pg_proc where pronamespace = \
+            'partner_api'::regnamespace)
+            or d.classid = 'pg_class'::regclass and d.objid in (select oid from pg_class where relnamespace \
+            = 'partner_api'::regnamespace)
             or d.classid = 'pg_rewrite'::regclass and d.objid in (
-                select r.oid from pg_rewrite r join pg_class v on v.oid = r.ev_class where v.relnamespace = 'partner_api'::regnamespace)
+                select r.oid from pg_rewrite r join pg_class v on v.oid = r.ev_class where v.relnamespace = \
+                'partner_api'::regnamespace)
             or d.classid = 'pg_trigger'::regclass and d.objid in (
-                select t.oid from pg_trigger t join pg_proc p on p.oid = t.tgfoid where p.pronamespace = 'partner_api'::regnamespace))";
+                select t.oid from pg_trigger t join pg_proc p on p.oid = t.tgfoid where p.pronamespace = \
+                'partner_api'::regnamespace))";
     assert_eq!(text(&mut emr, ours).await, "");
-    let triggers = "select count(*) from pg_trigger t join pg_proc p on p.oid = t.tgfoid join pg_class c on c.oid = t.tgrelid
+    let triggers = "select count(*) from pg_trigger t join pg_proc p on p.oid = t.tgfoid join pg_class c on \
+        c.oid = t.tgrelid
         where p.pronamespace = 'partner_api'::regnamespace and c.relnamespace = 'public'::regnamespace";
     assert_eq!(text(&mut emr, triggers).await, "15", "the sweep looks at what is there");
 }
@@ -63,13 +72,18 @@ async fn every_table_and_column_of_the_emrs_can_be_renamed_retyped_or_dropped_an
                 }
                 let change = change.replace("{}", &format!("\"{column}\""));
                 // Its program goes on writing there: each row, with and without a change.
-                run(&mut emr, &format!(
-                    "begin; alter table {table} {change};
-                     do $$ declare it text := (select attname from pg_attribute where attrelid = 'public.{table}'::regclass and attnum > 0
+                run(
+                    &mut emr,
+                    &format!(
+                        "begin; alter table {table} {change};
+                     do $$ declare it text := (select attname from pg_attribute where attrelid = \
+                     'public.{table}'::regclass and attnum > 0
                          and not attisdropped and attidentity = '' limit 1);
-                     begin execute format('update public.{table} set %1$I = %1$I', it); execute 'delete from public.{table}'; end $$;
+                     begin execute format('update public.{table} set %1$I = %1$I', it); execute \
+                     'delete from public.{table}'; end $$;
                      rollback"
-                ))
+                    ),
+                )
                 .await;
             }
         }
@@ -82,22 +96,34 @@ async fn columns_that_become_others_of_their_kind_change_nothing() {
     let (office, mut emr) = attached().await;
     run(
         &mut emr,
-        "alter table openemr_postcalendar_events alter pc_eid type bigint, alter pc_pid type bigint using pc_pid::bigint,
-            alter pc_aid type varchar(255), alter \"pc_eventDate\" type timestamp, alter pc_duration type integer,
-            alter pc_catid type bigint, alter pc_hometext type varchar(500), alter pc_alldayevent type smallint;
+        "alter table openemr_postcalendar_events alter pc_eid type bigint, alter pc_pid type bigint using \
+            pc_pid::bigint,
+            alter pc_aid type varchar(255), alter \"pc_eventDate\" type timestamp, alter pc_duration type \
+            integer,
+            alter pc_catid type bigint, alter pc_hometext type varchar(500), alter pc_alldayevent type \
+            smallint;
         alter table users alter active drop default, alter active type boolean using active = 1;
         alter table patient_data alter pid type integer, alter \"DOB\" type timestamp, alter fname type text;
-        alter table openemr_postcalendar_categories alter pc_catid type bigint, alter pc_cattype type smallint",
+        alter table openemr_postcalendar_categories alter pc_catid type bigint, alter pc_cattype type \
+        smallint",
     )
     .await;
     clean(&office).await;
     run(&mut emr, &event(5, "1", "1001", "2026-03-10", "10:00", 30)).await;
-    run(&mut emr, "update patient_data set lname = 'Jonesova' where pid = 1001; update users set fname = 'Joan' where id = 1")
-        .await;
-    let visit = json!({ "PatientID": 1002, "ProviderID": 1, "VisitType": "FOLLOWUP", "VisitDate": "2026-03-10", "VisitTime": "10:15",
+    run(
+        &mut emr,
+        "update patient_data set lname = 'Jonesova' where pid = 1001; update users set fname = \
+        'Joan' where id = 1",
+    )
+    .await;
+    let visit = json!({
+        "PatientID": 1002, "ProviderID": 1, "VisitType": "FOLLOWUP", "VisitDate": "2026-03-10",
+        "VisitTime": "10:15",
         "VisitDuration": 30 });
     office.post("/v1/DemoOffice/visits/book", &visit).await.expect(409);
-    let later = json!({ "PatientID": 1002, "ProviderID": 1, "VisitType": "FOLLOWUP", "VisitDate": "2026-03-10", "VisitTime": "11:00",
+    let later = json!({
+        "PatientID": 1002, "ProviderID": 1, "VisitType": "FOLLOWUP", "VisitDate": "2026-03-10",
+        "VisitTime": "11:00",
         "VisitDuration": 30 });
     office.post("/v1/DemoOffice/visits/book", &later).await.expect(201);
     assert_eq!(bridge::try_out(&office.db).await.unwrap(), Vec::<String>::new());
@@ -135,7 +161,8 @@ async fn a_column_that_is_gone_is_named_and_nothing_is_booked_over_what_could_no
             format!("{:?}", std::error::Error::source(&refused)).contains("does not exist"),
             "{refused:?}"
         );
-        let visit = json!({ "PatientID": 1002, "ProviderID": 1, "VisitType": "FOLLOWUP", "VisitDate": "2026-03-10",
+        let visit = json!({
+            "PatientID": 1002, "ProviderID": 1, "VisitType": "FOLLOWUP", "VisitDate": "2026-03-10",
             "VisitTime": "10:15", "VisitDuration": 30 });
         let answer = office.post("/v1/DemoOffice/visits/book", &visit).await.status.as_u16();
         assert_eq!(answer, 503, "{gone}");
@@ -158,13 +185,19 @@ async fn a_table_that_is_made_anew_is_watched_again_by_a_repair() {
     let db = &office.db;
     for table in TABLES {
         emr.execute(AssertSqlSafe(format!(
-            "alter table {table} rename to old; create table {table} (like old including all); insert into {table} select * from old; drop table old"
+            "alter table {table} rename to old; create table {table} (like old including all); insert into \
+                {table} select * from old; drop table old"
         )))
         .await
         .unwrap();
     }
-    run(&mut emr, "insert into openemr_postcalendar_events (pc_eid, pc_catid, pc_aid, pc_pid, \"pc_eventDate\", pc_duration, \"pc_startTime\")
-        values (901, 5, '1', '1001', '2026-03-10', 1800, '10:00')").await;
+    run(
+        &mut emr,
+        "insert into openemr_postcalendar_events (pc_eid, pc_catid, pc_aid, pc_pid, \
+        \"pc_eventDate\", pc_duration, \"pc_startTime\")
+        values (901, 5, '1', '1001', '2026-03-10', 1800, '10:00')",
+    )
+    .await;
     let found: Vec<_> =
         bridge::check(db).await.unwrap().into_iter().map(|it| (it.finding, it.count)).collect();
     assert!(found.contains(&("EMR table without our triggers".to_owned(), 5)), "{found:?}");

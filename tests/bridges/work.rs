@@ -58,7 +58,12 @@ async fn a_practice_is_attached_looked_after_and_detached_by_the_migrate_functio
     assert_eq!(told(&office, "trial", None).await.0, Status::Usable);
     assert_eq!(told(&office, "check", None).await.0, Status::Usable, "the trial left nothing");
 
-    run_sql(&office.db, "drop function bridge_hook_event(), bridge_hook_patient(), bridge_hook_provider(), bridge_hook_rooms(), bridge_hook_visit_type() cascade").await;
+    run_sql(
+        &office.db,
+        "drop function bridge_hook_event(), bridge_hook_patient(), bridge_hook_provider(), \
+        bridge_hook_rooms(), bridge_hook_visit_type() cascade",
+    )
+    .await;
     run(&mut program, &event(5, "2", "1002", "2031-03-10", "10:00", 30)).await;
     let (status, said) = told(&office, "check", None).await;
     assert!(

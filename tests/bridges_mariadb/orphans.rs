@@ -17,18 +17,25 @@ async fn writes_of_lost_transactions_are_taken_back_and_nobody_elses() {
     bridge::pull(&office.db).await.unwrap();
     let mut lost = session(&office).await;
     let mut other = session(&office).await;
-    let begin = format!("begin; {INSERT} (1001, 1, 'FOLLOWUP', '2026-03-10', '10:00', 30), (1002, 1, 'FOLLOWUP', '2026-03-10', '11:00', 30);
-        insert into patients (first_name, last_name, full_name, created_at, updated_at) values ('Lost', 'Call', 'Lost Call', now(), now());
-        update patients set phone = '555-0100' where patient_id = 1001; update visits set visit_time = '15:00' where patient_id = 1003");
+    let begin = format!(
+        "begin; {INSERT} (1001, 1, 'FOLLOWUP', '2026-03-10', '10:00', 30), (1002, 1, \
+        'FOLLOWUP', '2026-03-10', '11:00', 30);
+        insert into patients (first_name, last_name, full_name, created_at, updated_at) values ('Lost', \
+        'Call', 'Lost Call', now(), now());
+        update patients set phone = '555-0100' where patient_id = 1001; update visits set visit_time = \
+        '15:00' where patient_id = 1003"
+    );
     lost.execute(sqlx::AssertSqlSafe(begin)).await.unwrap();
     let open = format!("begin; {INSERT} (1002, 2, 'FOLLOWUP', '2026-03-12', '10:00', 30)");
     other.execute(sqlx::AssertSqlSafe(open)).await.unwrap();
     // Staff have changed one of them meanwhile: it is theirs.
     mariadb::run(
         &emr,
-        "update openemr_postcalendar_events set pc_title = 'Theirs', pc_apptstatus = '@' where pc_pid = '1002' and pc_aid = '1'",
+        "update openemr_postcalendar_events set pc_title = 'Theirs', pc_apptstatus = '@' where pc_pid = \
+            '1002' and pc_aid = '1'",
     );
-    let events = "select group_concat(concat(pc_pid, ' ', time_format(pc_startTime, '%H:%i'), pc_apptstatus) order by pc_eid) from openemr_postcalendar_events";
+    let events = "select group_concat(concat(pc_pid, ' ', time_format(pc_startTime, '%H:%i'), pc_apptstatus) \
+        order by pc_eid) from openemr_postcalendar_events";
     assert_eq!(mariadb::run(&emr, events), "1003 15:00-,1001 10:00-,1002 11:00@,1002 10:00-");
     let patients = "select group_concat(concat(pid, phone_home) order by pid) from patient_data";
     assert_eq!(mariadb::run(&emr, patients), "1001555-0100,1002,1003,1004");

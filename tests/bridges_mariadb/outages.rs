@@ -45,7 +45,8 @@ async fn a_server_that_hangs_holds_four_backends_at_most_and_no_caller() {
         callers.spawn(async move {
             session.execute("set statement_timeout = '1250ms'").await.unwrap();
             let insert = format!(
-                "insert into visits (patient_id, provider_id, visit_type, visit_date, visit_time, visit_duration)
+                "insert into visits (patient_id, provider_id, visit_type, visit_date, visit_time, \
+                    visit_duration)
                  values (1001 + {patient} % 3, 2, 'FOLLOWUP', date '2026-03-11' + {patient}, '10:00', 30)"
             );
             session.execute(sqlx::AssertSqlSafe(insert)).await.map(|_| ()).map_err(shared::sql::Error::from)
@@ -59,7 +60,8 @@ async fn a_server_that_hangs_holds_four_backends_at_most_and_no_caller() {
         }
     })
     .await;
-    let inside = "select count(distinct pid) from pg_locks where locktype = 'advisory' and classid = 20926 and objid between 1 and 4 and granted
+    let inside = "select count(distinct pid) from pg_locks where locktype = 'advisory' and classid = 20926 \
+        and objid between 1 and 4 and granted
         and database = (select oid from pg_database where datname = current_database())";
     assert_eq!(one(&mut watcher, inside).await, "4");
     // The API's caller hears of it in time.

@@ -18,7 +18,8 @@ const FAULTS: [(&str, &str); 8] = [
         "alter table partner_api_outbox drop constraint full_disk",
     ),
     (
-        "drop trigger partner_api_insert_openemr_postcalendar_events; drop trigger partner_api_insert_patient_data",
+        "drop trigger partner_api_insert_openemr_postcalendar_events; drop trigger \
+            partner_api_insert_patient_data",
         "",
     ),
     ("drop table partner_api_state, partner_api_visits, partner_api_patients", ""),
@@ -96,13 +97,17 @@ async fn drift_of_every_kind_is_found_and_repaired() {
         ("delete from visits", "missing (bridge_apply_event)"),
         ("update visits set visit_time = '11:00'", "different (bridge_apply_event)"),
         (
-            "insert into visits (visit_id, patient_id, provider_id, visit_type, visit_date, visit_time, visit_duration)
+            "insert into visits (visit_id, patient_id, provider_id, visit_type, visit_date, visit_time, \
+                visit_duration)
             values (7001, 1002, 1, 'Consult', '2031-03-11', '10:00', 30)",
             "surplus (bridge_apply_event)",
         ),
         ("delete from schedule_exceptions", "time off (bridge_apply_event)"),
         ("update schedule_exceptions set start_time = '12:30'", "time off (bridge_apply_event)"),
-        ("update patients set last_name = 'Drift' where patient_id = 1002", "different (bridge_apply_patient)"),
+        (
+            "update patients set last_name = 'Drift' where patient_id = 1002",
+            "different (bridge_apply_patient)",
+        ),
         ("delete from patients where patient_id = 1003", "missing (bridge_apply_patient)"),
         (
             "insert into patients (patient_id, first_name, last_name, full_name, created_at, updated_at)
@@ -111,7 +116,10 @@ async fn drift_of_every_kind_is_found_and_repaired() {
         ),
         ("update providers set name = 'Drift' where provider_id = 1", "different (bridge_apply_provider)"),
         ("insert into visit_types (visit_type) values ('Unknown')", "surplus (bridge_apply_visit_type)"),
-        ("update visit_types set active = false where visit_type = 'Consult'", "different (bridge_apply_visit_type)"),
+        (
+            "update visit_types set active = false where visit_type = 'Consult'",
+            "different (bridge_apply_visit_type)",
+        ),
         ("update resources set name = 'Drift' where resource_id = 101", "different (bridge_apply_rooms)"),
     ] {
         let statements = format!("set partner_api.writing = 'emr'; {planted}");

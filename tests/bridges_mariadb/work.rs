@@ -73,7 +73,8 @@ async fn attaching_names_what_is_missing_on_both_servers_and_detaching_leaves_th
     mariadb::run(
         &emr,
         &format!(
-            "create user '{emr}'@'%' identified by 'p@ss/w:rd?' require ssl; grant select on {emr}.users to '{emr}'@'%'"
+            "create user '{emr}'@'%' identified by 'p@ss/w:rd?' require ssl; grant select on {emr}.users to \
+                '{emr}'@'%'"
         ),
     );
     let (_, said) = told(&app, "plan", NAME).await;
@@ -150,8 +151,10 @@ async fn attaching_names_what_is_missing_on_both_servers_and_detaching_leaves_th
     // The trial's patient went through the EMR's own trigger, which keeps a log.
     mariadb::run(&emr, "delete from log where id > 3");
     assert_eq!(strip(dump(&emr)), strip(bare));
-    let left = "select (select count(*) from pg_foreign_server) + (select count(*) from pg_class where relnamespace = 'partner_api'::regnamespace
+    let left = "select (select count(*) from pg_foreign_server) + (select count(*) from pg_class where \
+        relnamespace = 'partner_api'::regnamespace
         and (relname like 'bridge%' or relname like 'emr%' or relname like 'openemr%'))
-        + (select count(*) from pg_proc where pronamespace = 'partner_api'::regnamespace and (proname like 'bridge%' or proname like 'emr%'))";
+        + (select count(*) from pg_proc where pronamespace = 'partner_api'::regnamespace and (proname like \
+        'bridge%' or proname like 'emr%'))";
     assert_eq!(one(&mut session, left).await, "0");
 }

@@ -33,7 +33,8 @@ const PUBLIC: &str = "select string_agg(it, ', ' order by it) from (
         select relkind::text || ' ' || relname from pg_class where relnamespace = 'public'::regnamespace
         union all select proname from pg_proc where pronamespace = 'public'::regnamespace
         union all select typname from pg_type where typnamespace = 'public'::regnamespace
-        union all select tgname from pg_trigger join pg_class c on c.oid = tgrelid where relnamespace = 'public'::regnamespace
+        union all select tgname from pg_trigger join pg_class c on c.oid = tgrelid where relnamespace = \
+        'public'::regnamespace
         union all select entry from public.log union all select name from public.patients
         union all select version from public._sqlx_migrations) as whole (it)";
 
@@ -62,18 +63,25 @@ async fn tables_of_an_emr_with_names_of_ours_stay_as_they_are() {
         let db = opened("Neighbors", &secret, timeouts::DATABASE).await.unwrap();
         assert!(db.is_empty().await.unwrap(), "their rows are not ours");
         assert_eq!(db.schema_version().await.unwrap(), tenant::migrate::newest());
-        run_sql(&db, "set search_path = partner_api; insert into log (table_name, action, record_id, logged_at) values ('visits', 'insert', 1, now())").await;
+        run_sql(
+            &db,
+            "set search_path = partner_api; insert into log (table_name, action, record_id, \
+            logged_at) values ('visits', 'insert', 1, now())",
+        )
+        .await;
         assert!(!db.is_empty().await.unwrap());
         db.close().await;
         assert_eq!(text(&mut emr, PUBLIC).await, before);
         // Nothing of the product is outside its schema, including the extension that it created.
-        let extension = "select count(*) from pg_extension where extname = 'btree_gist' and extnamespace = 'partner_api'::regnamespace";
+        let extension = "select count(*) from pg_extension where extname = 'btree_gist' and extnamespace = \
+            'partner_api'::regnamespace";
         assert_eq!(count(&mut emr, extension).await, 1);
         emr.execute("drop schema partner_api cascade").await.unwrap();
     }
     // Rights to the schema's contents are granted explicitly, not inherited.
     migrated("Neighbors", &dsn).await.unwrap().close().await;
-    let open = "select count(*) from pg_namespace where nspname = 'partner_api' and has_schema_privilege('pg_monitor', oid, 'usage')";
+    let open = "select count(*) from pg_namespace where nspname = 'partner_api' and \
+        has_schema_privilege('pg_monitor', oid, 'usage')";
     assert_eq!(count(&mut emr, open).await, 0);
 }
 
@@ -189,10 +197,12 @@ async fn a_role_that_may_make_no_schema_uses_the_one_that_was_made_for_it() {
     tenant::check::practice(&practice("Neighbors"), &ours).await.unwrap();
     let db = migrated("Neighbors", &ours).await.unwrap();
     assert!(db.is_empty().await.unwrap());
-    let made = "select count(*) from pg_constraint where conname like 'visits_%_free' and connamespace = 'partner_api'::regnamespace";
+    let made = "select count(*) from pg_constraint where conname like 'visits_%_free' and connamespace = \
+        'partner_api'::regnamespace";
     assert_eq!(count(&mut admin, made).await, 3);
     let not_ours = format!(
-        "select count(*) from pg_class where relnamespace = 'partner_api'::regnamespace and relowner <> '{}'::regrole",
+        "select count(*) from pg_class where relnamespace = 'partner_api'::regnamespace and relowner <> \
+            '{}'::regrole",
         name(&ours).1
     );
     assert_eq!(count(&mut admin, &not_ours).await, 0);

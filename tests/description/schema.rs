@@ -92,7 +92,9 @@ fn a_value_that_breaks_its_schema_is_found() {
     let root = serde_json::json!({ "short": { "type": "string", "maxLength": 2 } });
     let schema = serde_json::json!({
         "type": "object", "required": ["a"], "additionalProperties": false,
-        "properties": { "a": { "oneOf": [{ "$ref": "#/short" }, { "type": "null" }] }, "n": { "type": "integer", "maximum": 3 } },
+        "properties": { "a": { "oneOf": [{ "$ref": "#/short" }, { "type": "null" }] },
+            "n": { "type": "integer",
+            "maximum": 3 } },
     });
     let count = |value: Value| faults(&root, &schema, &value, "it").len();
     assert_eq!(count(serde_json::json!({ "a": "ok", "n": 3 })), 0);

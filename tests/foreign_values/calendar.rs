@@ -18,10 +18,13 @@ fn ends(slots: &[String]) -> (&str, &str) {
 
 /// Replaces the hours of provider 1. 2026-03-10 is a Tuesday.
 async fn work(office: &Office, hours: &str) {
-    office.sql(&format!(
-        "delete from working_hours; delete from schedule_exceptions;
-         insert into working_hours (provider_id, weekday, start_time, end_time, valid_from, valid_to) values {hours}"
-    )).await;
+    office
+        .sql(&format!(
+            "delete from working_hours; delete from schedule_exceptions;
+         insert into working_hours (provider_id, weekday, start_time, end_time, valid_from, valid_to) values \
+         {hours}"
+        ))
+        .await;
 }
 
 async fn twenty_four_o_clock_is_the_end_of_the_day_and_infinity_no_bound(office: Office) {
@@ -43,12 +46,23 @@ on_both_databases!(twenty_four_o_clock_is_the_end_of_the_day_and_infinity_no_bou
 
 async fn an_exception_until_the_end_of_the_day_takes_the_rest_of_it(office: Office) {
     work(&office, "(1, 2, '09:00', '17:00', null, null)").await;
-    office.sql("insert into schedule_exceptions (provider_id, exception_date, kind, start_time, end_time) values
-                    (1, '2026-03-10', 'off', '12:00', '24:00'), (null, '2026-03-09', 'off', '24:00', '10:00')").await;
+    office
+        .sql(
+            "insert into schedule_exceptions (provider_id, exception_date, kind, start_time, end_time) \
+        values
+                    (1, '2026-03-10', 'off', '12:00', '24:00'), (null, '2026-03-09', 'off', '24:00', \
+                    '10:00')",
+        )
+        .await;
     assert_eq!(ends(&slots(&office, "2026-03-10").await), ("10:00", "11:00"));
-    office.sql("delete from schedule_exceptions;
-                insert into schedule_exceptions (provider_id, exception_date, kind, start_time, end_time) values
-                    (1, '2026-03-10', 'custom', '21:00', '24:00')").await;
+    office
+        .sql(
+            "delete from schedule_exceptions;
+                insert into schedule_exceptions (provider_id, exception_date, kind, start_time, end_time) \
+                values
+                    (1, '2026-03-10', 'custom', '21:00', '24:00')",
+        )
+        .await;
     assert_eq!(ends(&slots(&office, "2026-03-10").await), ("21:00", "23:00"));
 }
 on_both_databases!(an_exception_until_the_end_of_the_day_takes_the_rest_of_it);
@@ -85,7 +99,8 @@ async fn an_unreadable_exception_closes_its_day_and_unreadable_hours_are_no_hour
         office
             .sql(&format!(
                 "delete from schedule_exceptions;
-                 insert into schedule_exceptions (provider_id, exception_date, kind) values (1, '{date}', 'off')"
+                 insert into schedule_exceptions (provider_id, exception_date, kind) values (1, '{date}', \
+                 'off')"
             ))
             .await;
         assert_eq!(slots(&office, "2026-03-10").await.len(), 0, "{date}");

@@ -80,13 +80,23 @@ async fn a_table_full_of_unreadable_rows_costs_a_bounded_item() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_leaves_what_could_not_be_read_as_the_emr_wrote_it() {
     let office = Office::open(Engine::Sqlite).await;
-    office.sql("update patients set dob = 'soon', notes = x'ff00', mi = cast(x'e9' as text) where patient_id = 1001").await;
+    office
+        .sql(
+            "update patients set dob = 'soon', notes = x'ff00', mi = cast(x'e9' as text) where patient_id \
+        = 1001",
+        )
+        .await;
     office.put("/v1/DemoOffice/prospects/1001", &json!({ "NickName": "Addie" })).await.expect(200);
     let kept =
         "select count(*) from patients where dob = 'soon' and notes = x'ff00' and mi = cast(x'e9' as text)
                 and nick_name = 'Addie'";
     assert_eq!(office.integer(kept).await, 1);
-    office.sql("insert into tickets (ticket_id, subject, description, created_at, updated_at) values (1, x'ff', x'ff', 'soon', 'soon')").await;
+    office
+        .sql(
+            "insert into tickets (ticket_id, subject, description, created_at, updated_at) values (1, \
+        x'ff', x'ff', 'soon', 'soon')",
+        )
+        .await;
     office.put("/v1/DemoOffice/ticket/1", &json!({ "Status": "Closed" })).await.expect(200);
     let kept =
         "select count(*) from tickets where subject = x'ff' and description = x'ff' and status = 'Closed'";
@@ -99,12 +109,14 @@ async fn a_change_leaves_what_could_not_be_read_as_the_emr_wrote_it() {
     assert_eq!(office.catalog_integer(kept).await, 1);
     run_sql(
         &office.catalog,
-        "insert into products (vendor_code, product_code, product, retail_price_cents, description, created_at, updated_at)
+        "insert into products (vendor_code, product_code, product, retail_price_cents, description, \
+            created_at, updated_at)
          values ('V', 'P', 'Gel', 'dear', x'ff', '2026-03-01T10:00:00Z', '2026-03-01T10:00:00Z')",
     )
     .await;
     let item = json!({ "VendorCode": "V", "ProductCode": "P", "Cost": 2 });
     office.post("/v1/products", &json!({ "products": [item] })).await.expect(200);
-    let kept = "select count(*) from products where retail_price_cents = 'dear' and description = x'ff' and cost_cents = 200";
+    let kept = "select count(*) from products where retail_price_cents = 'dear' and description = x'ff' and \
+        cost_cents = 200";
     assert_eq!(office.catalog_integer(kept).await, 1);
 }

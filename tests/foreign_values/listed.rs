@@ -137,12 +137,17 @@ async fn a_product_and_an_article_of_the_emr_are_found_and_changed_by_what_is_li
     let long = "C".repeat(300);
     let names = [" V ", "V", "V\u{1}", long.as_str()];
     for name in names {
-        run_sql(&office.catalog, &format!(
-            "insert into products (vendor_code, product_code, product, retail_price_cents, created_at, updated_at) values
+        run_sql(
+            &office.catalog,
+            &format!(
+                "insert into products (vendor_code, product_code, product, retail_price_cents, created_at, \
+                updated_at) values
                  ('{name}', '{name}', 'Gel', 500, '2026-03-01T10:00:00Z', '2026-03-01T10:00:00Z');
              insert into kb_articles (title, article, category, type, created_at, updated_at) values
                  ('T', 'A', '{name}', '{name}', '2026-03-01T10:00:00Z', '2026-03-01T10:00:00Z');"
-        )).await;
+            ),
+        )
+        .await;
     }
     let listed = office.get("/v1/products").await;
     assert_eq!(texts(listed.expect(200), "VendorCode").len(), names.len());
@@ -183,13 +188,17 @@ on_both_databases!(a_product_and_an_article_of_the_emr_are_found_and_changed_by_
 async fn an_id_of_any_size_that_is_listed_can_be_asked_for(office: Office) {
     let ids = [i64::MIN, -1, 0, 9_007_199_254_740_993, i64::MAX];
     for id in ids {
-        office.sql(&format!(
-            "insert into patients (patient_id, first_name, last_name, full_name, created_at, updated_at) values
+        office
+            .sql(&format!(
+            "insert into patients (patient_id, first_name, last_name, full_name, created_at, updated_at) \
+                values
                  ({id}, 'A', 'B', 'A B', '2026-01-02T10:00:00Z', '2026-01-02T10:00:00Z');
              insert into providers (provider_id, name) values ({id}, 'N');
              insert into tags (tag_id, name) values ({id}, 'tag {id}');
-             insert into tickets (ticket_id, subject, created_at, updated_at) values ({id}, 'S', '2026-01-02T10:00:00Z', '2026-01-02T10:00:00Z');"
-        )).await;
+             insert into tickets (ticket_id, subject, created_at, updated_at) values ({id}, 'S', \
+             '2026-01-02T10:00:00Z', '2026-01-02T10:00:00Z');"
+        ))
+            .await;
     }
     let reply = office.get("/v1/DemoOffice/prospects").await;
     let listed: Vec<i64> = reply.expect(200)["data"]

@@ -171,16 +171,21 @@ async fn text(db: &Database, query: &str) -> String {
 pub(crate) async fn columns(db: &Database, engine: Engine, but: &[&str]) -> Vec<Column> {
     let query = match engine {
         Engine::Sqlite => {
-            "select group_concat(m.name || '|' || p.name || '|' || (p.hidden > 1) || '|' || p.pk || '|' || p.type, ';')
-             from sqlite_master m, pragma_table_xinfo(m.name) p where m.type = 'table' and m.name not like 'sqlite%'"
+            "select group_concat(m.name || '|' || p.name || '|' || (p.hidden > 1) || '|' || p.pk || '|' || \
+                p.type, ';')
+             from sqlite_master m, pragma_table_xinfo(m.name) p where m.type = 'table' and m.name not like \
+             'sqlite%'"
         }
         Engine::Postgres => {
-            "select string_agg(c.table_name || '|' || c.column_name || '|' || case is_generated when 'ALWAYS' then 1 else 0 end
-                    || '|' || coalesce(k.ordinal_position, 0) || '|' || data_type, ';' order by c.table_name, c.ordinal_position)
+            "select string_agg(c.table_name || '|' || c.column_name || '|' || case is_generated when \
+                'ALWAYS' then 1 else 0 end
+                    || '|' || coalesce(k.ordinal_position, 0) || '|' || data_type, ';' order by \
+                    c.table_name, c.ordinal_position)
              from information_schema.columns c
              left join (information_schema.table_constraints p join information_schema.key_column_usage k
                         using (constraint_schema, constraint_name))
-               on p.constraint_type = 'PRIMARY KEY' and k.table_schema = c.table_schema and k.table_name = c.table_name
+               on p.constraint_type = 'PRIMARY KEY' and k.table_schema = c.table_schema and k.table_name = \
+               c.table_name
                   and k.column_name = c.column_name
              where c.table_schema = current_schema()
                and c.table_name in (select tablename from pg_tables where schemaname = current_schema())"

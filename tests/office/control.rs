@@ -1,4 +1,5 @@
-//! DynamoDB in process, or the server that `TEST_AWS_ENDPOINT` names, with the tables of template.yaml.
+//! DynamoDB in process, or the server that `TEST_AWS_ENDPOINT` names, with the tables of
+//! template.yaml.
 
 use std::{
     path::Path,
@@ -50,7 +51,8 @@ pub(crate) fn external() -> Option<String> {
     std::env::var("TEST_AWS_ENDPOINT").ok()
 }
 
-/// The name of the template's table in this office: on a server that others use too, one of its own.
+/// The name of the template's table in this office: on a server that others use too, one of its
+/// own.
 pub(crate) fn table_name(table: &str, office: &str) -> String {
     if external().is_some() { format!("{table}-{office}") } else { table.to_owned() }
 }
@@ -160,8 +162,8 @@ pub(crate) async fn start(file: &Path, office: &str) -> (Client, StoreCalls, Str
     (client, calls, endpoint)
 }
 
-/// The template's tables, from which nothing expires: the sweep goes by the machine's clock, for which everything written at
-/// the office's time has long expired.
+/// The template's tables, from which nothing expires: the sweep goes by the machine's clock, for
+/// which everything written at the office's time has long expired.
 fn tables() -> Vec<Table> {
     let lasting = |table: &Table| Table { expiry_attribute: None, ..table.clone() };
     template().tables.iter().map(lasting).collect()

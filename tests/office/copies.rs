@@ -1,4 +1,5 @@
-//! Databases with their schema and the fixture's rows: made once in a process, and copied for each test.
+//! Databases with their schema and the fixture's rows: made once in a process, and copied for each
+//! test.
 
 use shared::sql;
 use std::{collections::HashMap, path::Path, sync::Arc};
@@ -45,7 +46,8 @@ pub(super) async fn catalog(engine: Engine, folder: &Path) -> (CatalogDb, String
     (db, dsn)
 }
 
-/// A database of `MariaDB` for each practice takes its time, so only the practice that most tests use has one.
+/// A database of `MariaDB` for each practice takes its time, so only the practice that most tests
+/// use has one.
 fn is_attached(engine: Engine, name: &str) -> bool {
     let is_one = !database::mariadb::is_attached() || name == "DemoOffice";
     engine == Engine::Postgres && database::is_attached() && is_one

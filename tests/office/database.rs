@@ -105,12 +105,14 @@ pub(super) async fn on_server(statement: &str) {
     admin.close().await.unwrap();
 }
 
-/// Whether `PostgreSQL`'s practices have an EMR beside them, to whose tables a bridge ties theirs: `TEST_ATTACHED`.
+/// Whether `PostgreSQL`'s practices have an EMR beside them, to whose tables a bridge ties theirs:
+/// `TEST_ATTACHED`.
 pub(crate) fn is_attached() -> bool {
     std::env::var_os("TEST_ATTACHED").is_some()
 }
 
-/// Makes an EMR with the rows of the fixture beside a practice's tables, and attaches the practice to it.
+/// Makes an EMR with the rows of the fixture beside a practice's tables, and attaches the practice
+/// to it.
 pub(crate) async fn attach(db: &shared::tenant::TenantDb) {
     if mariadb::is_attached() {
         return attach_to_mariadb(db, &new_name("emr")).await;
@@ -146,10 +148,13 @@ pub(crate) async fn execute(db: &Database, statements: &str) {
 /// Visit types that a test makes are the EMR's, too, or nothing of them could be booked.
 const CATEGORIES: &str = "
     do $$ begin
-        if to_regclass('public.openemr_postcalendar_categories') is not null and to_regclass('partner_api.visit_types') is not null then
+        if to_regclass('public.openemr_postcalendar_categories') is not null and \
+        to_regclass('partner_api.visit_types') is not null then
             insert into public.openemr_postcalendar_categories (pc_catid, pc_catname, pc_cattype, pc_active)
-            select (select max(pc_catid) from public.openemr_postcalendar_categories) + row_number() over (), visit_type, 0, active::int
-            from partner_api.visit_types where visit_type not in (select pc_catname from public.openemr_postcalendar_categories);
+            select (select max(pc_catid) from public.openemr_postcalendar_categories) + row_number() over \
+            (), visit_type, 0, active::int
+            from partner_api.visit_types where visit_type not in (select pc_catname from \
+            public.openemr_postcalendar_categories);
         end if;
     end $$";
 

@@ -16,8 +16,8 @@ use shared::{
     tenant::TenantDb,
 };
 
-/// Providers 1 (Jane Smith), 2 and 3 (inactive); `Consult` for 1 and 2 with rooms 101 and 102; Monday to Friday
-/// 9 to 17 with a break at noon; patients 1001 to 1003; tags 1 and 2.
+/// Providers 1 (Jane Smith), 2 and 3 (inactive); `Consult` for 1 and 2 with rooms 101 and 102;
+/// Monday to Friday 9 to 17 with a break at noon; patients 1001 to 1003; tags 1 and 2.
 const ROWS: &str = "
 insert into providers (provider_id, name, title, specialty, active) values
     (1, 'Jane Smith', 'PA-C', 'Aesthetics', true),
@@ -66,11 +66,15 @@ pub(crate) async fn fill(db: &TenantDb) {
 /// Article 12 is the reference's; 14 is inactive.
 const CATALOG_ROWS: &str = "
 insert into kb_articles (kb_id, title, article, category, type, tags, active, created_at, updated_at) values
-    (11, 'Closing the Month', 'Reconcile payments 100%.', 'Billing', 'Policy', null, true, '2026-01-02T10:00:00Z', '2026-01-02T10:00:00Z'),
-    (12, 'Insurance Verification Workflow', 'Step-by-step process...', 'Billing', 'HowTo', 'insurance, verification', true,
+    (11, 'Closing the Month', 'Reconcile payments 100%.', 'Billing', 'Policy', null, true, \
+    '2026-01-02T10:00:00Z', '2026-01-02T10:00:00Z'),
+    (12, 'Insurance Verification Workflow', 'Step-by-step process...', 'Billing', 'HowTo', \
+    'insurance, verification', true,
      '2026-01-02T10:00:00Z', '2026-01-02T10:00:00Z'),
-    (13, 'Rooming a Patient', 'Greet, weigh, ask about insurance.', 'Clinical', 'HowTo', 'rooming', true, '2026-01-02T10:00:00Z', '2026-01-02T10:00:00Z'),
-    (14, 'Old Fax Cover', 'No longer used.', 'Front Desk', 'Form', null, false, '2026-01-02T10:00:00Z', '2026-01-02T10:00:00Z');
+    (13, 'Rooming a Patient', 'Greet, weigh, ask about insurance.', 'Clinical', 'HowTo', 'rooming', true, \
+    '2026-01-02T10:00:00Z', '2026-01-02T10:00:00Z'),
+    (14, 'Old Fax Cover', 'No longer used.', 'Front Desk', 'Form', null, false, '2026-01-02T10:00:00Z', \
+    '2026-01-02T10:00:00Z');
 ";
 
 pub(crate) async fn fill_catalog(db: &Database) {

@@ -67,7 +67,8 @@ pub(crate) fn run(database: &str, statements: &str) -> String {
     try_run(database, statements).unwrap_or_else(|error| panic!("{error}\n{statements}"))
 }
 
-/// A new EMR with the sample's rows, beside which the bridge's `MariaDB` side and its account are; returns the line of the secret.
+/// A new EMR with the sample's rows, beside which the bridge's `MariaDB` side and its account are;
+/// returns the line of the secret.
 #[allow(dead_code, reason = "only some use it")]
 pub(crate) fn create(database: &str) -> String {
     create_bare(database);
@@ -100,7 +101,8 @@ pub(crate) async fn copy(db: &TenantDb, database: &str) {
     create(database);
     let statement = format!(
         "do $$ declare it text; begin
-            for it in select ftrelid::regclass from pg_foreign_table where ftrelid <> 'emr_session'::regclass loop
+            for it in select ftrelid::regclass from pg_foreign_table where ftrelid <> \
+            'emr_session'::regclass loop
                 execute format('alter foreign table %s options (set dbname ''{database}'')', it);
             end loop;
         end $$;
@@ -114,18 +116,26 @@ pub(crate) async fn raw(db: &Database, statement: &str) {
     sqlx::raw_sql(AssertSqlSafe(statement.to_owned())).execute(&mut **connection).await.unwrap();
 }
 
-/// What a test has written to a practice's tables is in its EMR, too, or nothing of it could be booked or moved.
+/// What a test has written to a practice's tables is in its EMR, too, or nothing of it could be
+/// booked or moved.
 pub(crate) async fn follow(db: &Database, statements: &str) {
     const DATABASE: &str = "select substr(o, 8) from pg_foreign_table, unnest(ftoptions) o
         where ftrelid = to_regclass('partner_api.emr_outbox') and o like 'dbname=%'";
-    const CATEGORIES: &str = "select string_agg(format('insert into openemr_postcalendar_categories (pc_catname, pc_cattype, pc_active)
-        values (%L, 0, %s);', visit_type, active::int), '') from visit_types where visit_type not in (select visit_type from bridge_categories)";
+    const CATEGORIES: &str = "select string_agg(format('insert into openemr_postcalendar_categories \
+        (pc_catname, pc_cattype, pc_active)
+        values (%L, 0, \
+        %s);', visit_type, active::int), '') from visit_types where visit_type not in (select visit_type from bridge_categories)";
     const EVENTS: &str = "select 'delete from openemr_postcalendar_events;' || coalesce(string_agg(format(
-        'insert into openemr_postcalendar_events (pc_eid, pc_catid, pc_aid, pc_pid, pc_eventDate, pc_startTime, pc_duration, pc_apptstatus,
-            pc_eventstatus, pc_room) values (%s, %s, %L, %L, %L, %L, %s, %L, %s, %L);', visit_id, coalesce((select min(type_id) from bridge_categories c
-            where c.visit_type = v.visit_type), 0), provider_id, patient_id, coalesce(visit_date::text, '0000-00-00'), visit_time, visit_duration * 60,
-            case status when 'Cancelled' then 'x' when 'NoShow' then '?' when 'Arrived' then '@' when 'Completed' then '>' when 'Confirmed' then 'SMS'
-            else '-' end, case when status = 'Deleted' then -1 else 1 end, coalesce((select room from bridge_rooms r where r.resource_id = v.room_id), '')),
+        'insert into openemr_postcalendar_events (pc_eid, pc_catid, pc_aid, pc_pid, pc_eventDate, \
+        pc_startTime, pc_duration, pc_apptstatus,
+            pc_eventstatus, pc_room) values (%s, %s, %L, %L, %L, %L, %s, %L, %s, \
+            %L);', visit_id, coalesce((select min(type_id) from bridge_categories c
+            where c.visit_type = v.visit_type), 0), provider_id, patient_id, coalesce(visit_date::text, \
+            '0000-00-00'), visit_time, visit_duration * 60,
+            case status when 'Cancelled' then 'x' when 'NoShow' then '?' when 'Arrived' then '@' when \
+            'Completed' then '>' when 'Confirmed' then 'SMS'
+            else '-' end, case when status = 'Deleted' then -1 else 1 end, coalesce((select room from \
+            bridge_rooms r where r.resource_id = v.room_id), '')),
         ''), '') from visits v";
     let Conn::Postgres(connection) = &mut db.connection().await.unwrap() else { return };
     let database: Option<String> =
@@ -169,7 +179,8 @@ impl Session {
         Self { client, input, output }
     }
 
-    /// Runs statements that print nothing; returns how many rows the last of them changed, -1 if it failed.
+    /// Runs statements that print nothing; returns how many rows the last of them changed, -1 if it
+    /// failed.
     pub(crate) fn run(&mut self, statements: &str) -> i64 {
         self.ask(&format!("{statements} select row_count();"))
     }

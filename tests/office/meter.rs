@@ -1,4 +1,5 @@
-//! What `PostgreSQL` answers to each statement: rows and bytes, counted between the server and its client.
+//! What `PostgreSQL` answers to each statement: rows and bytes, counted between the server and its
+//! client.
 
 use std::sync::{Arc, Mutex};
 

@@ -3,8 +3,8 @@
 use shared::{sql::Conn, tenant::TenantDb};
 use sqlx::{AssertSqlSafe, Row};
 
-/// The engine's plan, a step each line. `values` are those of the first placeholders; of all further ones (a page's limit
-/// and offset) 25 is taken.
+/// The engine's plan, a step each line. `values` are those of the first placeholders; of all
+/// further ones (a page's limit and offset) 25 is taken.
 pub(crate) async fn plan(db: &TenantDb, statement: &str, values: &[String]) -> Vec<String> {
     let mut text = statement.to_owned();
     for number in (1..=values.len() + 2).rev() {

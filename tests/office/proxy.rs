@@ -5,8 +5,8 @@ use tokio::net::{
     tcp::{OwnedReadHalf, OwnedWriteHalf},
 };
 
-/// A connection string of the same database by way of a proxy. It passes on what clients ask; `answer` gets the server's side of a
-/// connection and the client's, and passes on the answers.
+/// A connection string of the same database by way of a proxy. It passes on what clients ask;
+/// `answer` gets the server's side of a connection and the client's, and passes on the answers.
 pub(crate) async fn before<A>(
     dsn: &str,
     answer: impl Fn(OwnedReadHalf, OwnedWriteHalf) -> A + Send + 'static,

@@ -1,4 +1,5 @@
-//! SQS in process, or the server that `TEST_AWS_ENDPOINT` names, with the queue of template.yaml that carries events.
+//! SQS in process, or the server that `TEST_AWS_ENDPOINT` names, with the queue of template.yaml
+//! that carries events.
 
 use std::{
     path::Path,
@@ -136,7 +137,8 @@ impl Address {
     }
 }
 
-/// The queues as the product finds them, some entries of whose batches are refused if `refusing`, and from their other end.
+/// The queues as the product finds them, some entries of whose batches are refused if `refusing`,
+/// and from their other end.
 pub(crate) async fn start(file: &Path, office: &str, refusing: bool) -> (Address, Received) {
     let own = external();
     let endpoint = match own.clone() {

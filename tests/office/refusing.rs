@@ -27,8 +27,8 @@ struct Way {
     refused: Arc<AtomicUsize>,
 }
 
-/// Refuses the third and the seventh entry of every `SendMessageBatch`, and every other batch of one or two as a whole. Its
-/// address, and the count of what it refused.
+/// Refuses the third and the seventh entry of every `SendMessageBatch`, and every other batch of
+/// one or two as a whole. Its address, and the count of what it refused.
 pub(super) async fn start(endpoint: String) -> (String, Arc<AtomicUsize>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());

@@ -141,10 +141,12 @@ pub(crate) fn request_from(
     let headers: serde_json::Map<String, Value> =
         headers.iter().map(|(name, value)| (name.to_lowercase(), json!(value))).collect();
     let event = json!({
-        "version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": query, "headers": headers,
+        "version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": query,
+        "headers": headers,
         "requestContext": {
             "accountId": "000000000000", "apiId": "local", "domainName": "localhost", "domainPrefix": "local",
-            "http": { "method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": address, "userAgent": "tests" },
+            "http": { "method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": address,
+                "userAgent": "tests" },
             "requestId": "gateway", "routeKey": "$default", "stage": "$default",
             "time": "09/Mar/2026:12:00:00 +0000", "timeEpoch": 1_773_057_600_000_i64,
         },

@@ -1,4 +1,5 @@
-//! The SQL statements that a call runs on `PostgreSQL`; those of `SQLite` run on threads of their own and are not seen.
+//! The SQL statements that a call runs on `PostgreSQL`; those of `SQLite` run on threads of their
+//! own and are not seen.
 
 use std::sync::{Arc, Mutex, Once};
 
@@ -25,16 +26,18 @@ impl<S: Subscriber> Layer<S> for Noting {
         });
         // A short one is its own summary.
         let statement = if whole == "\"\"" { summary } else { whole };
-        // By these a pool asks an old connection whether it lives, and tells a new one its timeouts.
+        // By these a pool asks an old connection whether it lives, and tells a new one its
+        // timeouts.
         if !statement.contains("SQLx ping") && !statement.contains("lock_timeout") {
             let _ = STATEMENTS.try_with(|seen| seen.lock().unwrap().push(statement));
         }
     }
 }
 
-/// Subscribes for the whole process, before anything is done that a test may listen to. While no subscriber or one only is there,
-/// `tracing` asks just the thread that first comes to a line of code whether anybody wants it, and remembers a no for all threads:
-/// another test's thread would silence that line. This one never says no in advance.
+/// Subscribes for the whole process, before anything is done that a test may listen to. While no
+/// subscriber or one only is there, `tracing` asks just the thread that first comes to a line of
+/// code whether anybody wants it, and remembers a no for all threads: another test's thread would
+/// silence that line. This one never says no in advance.
 pub(super) fn listen() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {

@@ -24,7 +24,8 @@ pub(crate) const DATABASE: sql::Timeouts = sql::Timeouts {
 /// Those of partners' endpoints.
 pub(crate) const ENDPOINT: egress::Timeouts = egress::Timeouts { connect: LONGER, total: LONGER };
 
-/// All others. What is known of a subscription is as old as in production; a change of it is not waited for.
+/// All others. What is known of a subscription is as old as in production; a change of it is not
+/// waited for.
 pub(crate) fn of_work() -> config::Timeouts {
     config::Timeouts {
         quick_answer: LONGER,

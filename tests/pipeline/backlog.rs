@@ -11,7 +11,8 @@ use crate::office::{Engine, Office};
 
 const LATE: i64 = 8_000;
 const NEW: i64 = 8_000;
-/// Rows that a turn reads at most, late and new, of which one in four is an event for two subscriptions.
+/// Rows that a turn reads at most, late and new, of which one in four is an event for two
+/// subscriptions.
 const SLICE: usize = 500;
 const ONCE: Poll = Poll { shard: 0, of: 1, once: true };
 
@@ -20,7 +21,8 @@ async fn write_many(office: &Office, from: i64, to: i64) {
     let text = format!(
         "insert into log (log_id, table_name, action, record_id, logged_at)
          with recursive numbers (n) as (select {from} union all select n + 1 from numbers where n < {to})
-         select n, case when n % 4 <> 0 then 'sessions' when n % 20 = 0 then 'patients' when n % 20 = 4 then 'visits'
+         select n, case when n % 4 <> 0 then 'sessions' when n % 20 = 0 then 'patients' when n % 20 = 4 then \
+         'visits'
              when n % 20 = 8 then 'claims' when n % 20 = 12 then 'payments' else 'documents' end,
              'insert', n, '2026-03-09T12:00:00Z' from numbers"
     );
@@ -53,7 +55,8 @@ async fn sent(office: &Office) -> HashMap<(i64, i64), usize> {
     sent
 }
 
-/// Work that is dropped where it stands when it has gone on so many times, if it isn't done by then.
+/// Work that is dropped where it stands when it has gone on so many times, if it isn't done by
+/// then.
 async fn cut_off_after<T>(times: usize, work: impl Future<Output = T>) -> Option<T> {
     let (mut work, mut left) = (pin!(work), times);
     poll_fn(|context| match work.as_mut().poll(context) {
@@ -119,9 +122,24 @@ async fn a_row_that_cannot_be_read_is_counted_and_passed() {
         write(&office, id, "claims").await;
     }
     poll(&office).await;
-    office.sql("insert into log (log_id, table_name, action, record_id, logged_at) values (1, 'claims', 'insert', 'nonsense', '2026-03-09T12:00:00Z')").await;
-    office.sql("insert into log (log_id, table_name, action, record_id, logged_at) values (6, 'claims', 'insert', 6, 'yesterday')").await;
-    office.sql("insert into log (log_id, table_name, action, record_id, logged_at) values (7, x'ff', 'insert', 7, '2026-03-09T12:00:00Z')").await;
+    office
+        .sql(
+            "insert into log (log_id, table_name, action, record_id, logged_at) values (1, 'claims', \
+        'insert', 'nonsense', '2026-03-09T12:00:00Z')",
+        )
+        .await;
+    office
+        .sql(
+            "insert into log (log_id, table_name, action, record_id, logged_at) values (6, 'claims', \
+        'insert', 6, 'yesterday')",
+        )
+        .await;
+    office
+        .sql(
+            "insert into log (log_id, table_name, action, record_id, logged_at) values (7, x'ff', \
+        'insert', 7, '2026-03-09T12:00:00Z')",
+        )
+        .await;
     for id in [3, 8] {
         write(&office, id, "claims").await;
     }
@@ -137,7 +155,12 @@ async fn a_row_that_cannot_be_read_is_counted_and_passed() {
 async fn an_instant_out_of_all_time_holds_up_nothing() {
     let office = Office::open(Engine::Postgres).await;
     subscribe(&office, office.db.practicepass(), 1, &[EventScope::Claims]).await;
-    office.sql("insert into log (log_id, table_name, action, record_id, logged_at) values (1, 'claims', 'insert', 1, 'infinity')").await;
+    office
+        .sql(
+            "insert into log (log_id, table_name, action, record_id, logged_at) values (1, 'claims', \
+        'insert', 1, 'infinity')",
+        )
+        .await;
     write(&office, 2, "claims").await;
     poll(&office).await;
     assert_eq!(take_log_ids(&office).await, [1, 2], "the poll's time stands for it");

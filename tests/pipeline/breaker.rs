@@ -107,7 +107,8 @@ async fn what_the_poller_sends_again_while_its_endpoint_is_parked_waits_no_longe
     assert_eq!(breakers(&office).await[0]["state"], "parked");
     send(&office.app, Lane::Slow, &[&two]).await;
 
-    // The message is lost; the poller sends another, and would send a third after a quarter of an hour.
+    // The message is lost; the poller sends another, and would send a third after a quarter of an
+    // hour.
     let later = office.app.clock.now() + SignedDuration::from_mins(15);
     office.app.control.put_off(&delivery(&office, 2).await, later).await.unwrap();
     let waiting = office.queue.left().await;
@@ -161,7 +162,8 @@ async fn a_slow_call_goes_on_and_its_endpoint_is_served_in_the_slow_lane_until_i
     receiver.otherwise(Answer::status(200).behind(&gate));
     let fast = office.another_app(|parts| parts.config.timeouts.quick_answer = MOMENT);
     let one = message(&office, 1).await;
-    // The invocation is answered while the endpoint is not: whatever else is in the queue doesn't wait for it.
+    // The invocation is answered while the endpoint is not: whatever else is in the queue doesn't
+    // wait for it.
     send(&fast, Lane::Fast, &[&one]).await;
     assert_eq!((receiver.received().len(), fast.background.count()), (1, 1));
     let waiting = delivery(&office, 1).await;

@@ -25,7 +25,8 @@ use crate::{
 /// As many deliveries to one endpoint are under way at once.
 const PLACES: usize = 4;
 
-/// Eight deliveries, of which four are under way while `change` is made and answered: how many came by then, and in the end.
+/// Eight deliveries, of which four are under way while `change` is made and answered: how many came
+/// by then, and in the end.
 async fn calls_around(office: &Office, receiver: &Receiver, change: impl Future<Output = ()>) -> [usize; 2] {
     let gate = Gate::closed();
     receiver.otherwise(Answer::status(200).behind(&gate));
@@ -70,7 +71,8 @@ async fn what_waits_for_its_turn_while_the_subscription_is_deleted_is_not_sent()
     assert_eq!(Box::pin(calls_around(&office, &receiver, change)).await, [PLACES; 2]);
 }
 
-/// Fails unless the change is in the store, so that no delivery overlooks it, while its caller has no answer yet.
+/// Fails unless the change is in the store, so that no delivery overlooks it, while its caller has
+/// no answer yet.
 async fn is_answered_later(office: &Office, change: impl Future<Output = Reply>) {
     let before = super::fanout::subscription(office).await;
     let partner = before.partner_id.clone();

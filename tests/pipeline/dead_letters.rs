@@ -15,8 +15,8 @@ fn as_the_faulty_function_reads(body: &str) -> String {
     if body.contains("\"logId\":5,") { body.replace("\"v\":1", "\"v\":2") } else { body.to_owned() }
 }
 
-/// A batch of what can be received, as Lambda handles it: what isn't named as failed is deleted, the rest comes back. How many
-/// were received, and how many failed.
+/// A batch of what can be received, as Lambda handles it: what isn't named as failed is deleted,
+/// the rest comes back. How many were received, and how many failed.
 async fn batch(office: &Office, read: impl Fn(&str) -> String) -> (usize, usize) {
     let messages = office.queue.receive().await;
     let bodies: Vec<String> = messages.iter().map(|message| read(&message.body)).collect();

@@ -264,7 +264,8 @@ async fn a_410_whose_outcome_could_not_be_written_still_disables_the_subscriptio
     receiver.then(Answer::status(410).behind(&gate));
     let key = delivery_key(&office, 1);
     let delivering = webhook_fanout::deliver(&office.app, Lane::Slow, event(&[&body]));
-    // While the endpoint answers, the claim ends and another process takes the delivery: the outcome is refused.
+    // While the endpoint answers, the claim ends and another process takes the delivery: the
+    // outcome is refused.
     let meanwhile = async {
         eventually("the call", async || (!receiver.received().is_empty()).then_some(())).await;
         office.set_time("2026-03-09T12:02:00Z");

@@ -17,7 +17,8 @@ use crate::office::{Engine, Office, ends, eventually, run_sql};
 /// More than are polled at the same time.
 const HANGING: i64 = 20;
 
-/// An office with so many practices more, which come before `OtherOffice` in the order of their names.
+/// An office with so many practices more, which come before `OtherOffice` in the order of their
+/// names.
 async fn office_with_more(secret: &str) -> Office {
     let office = Office::open(Engine::Postgres).await;
     let (demo, other) = (office.db.practicepass(), office.other_db.practicepass());

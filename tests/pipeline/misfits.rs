@@ -13,7 +13,8 @@ const URL: &str = "https://partner.example.com/hook";
 
 async fn insert(office: &Office, id: i64, table: &str, action: &str, at: &str) {
     let text = format!(
-        "insert into log (log_id, table_name, action, record_id, logged_at) values ({id}, '{table}', '{action}', {id}, '{at}')"
+        "insert into log (log_id, table_name, action, record_id, logged_at) values ({id}, '{table}', \
+            '{action}', {id}, '{at}')"
     );
     office.sql(&text).await;
 }
@@ -225,17 +226,20 @@ async fn a_log_whose_ids_begin_below_0_is_known_to_the_monitor(office: Office) {
 }
 on_both_databases!(a_log_whose_ids_begin_below_0_is_known_to_the_monitor);
 
-/// What is in flight at a sign-up is older than no row that was logged a moment ago, however its time is written.
+/// What is in flight at a sign-up is older than no row that was logged a moment ago, however its
+/// time is written.
 #[tokio::test]
 async fn a_row_in_flight_at_a_sign_up_comes_however_times_are_written() {
     for at in ["2026-03-09T12:00:00Z", "03/09/2026 12:00 PM", "2026-03-09 12:00:00", "infinity"] {
         let office = Office::open(Engine::Sqlite).await;
         let rows = |ids: std::ops::RangeInclusive<i64>| {
             format!(
-            "with recursive ids (id) as (select {} union all select id + 1 from ids where id < {})
-             insert into log (log_id, table_name, action, record_id, logged_at) select id, 'claims', 'insert', id, '{at}' from ids",
-            ids.start(), ids.end(),
-        )
+                "with recursive ids (id) as (select {} union all select id + 1 from ids where id < {})
+             insert into log (log_id, table_name, action, record_id, logged_at) select id, 'claims', \
+             'insert', id, '{at}' from ids",
+                ids.start(),
+                ids.end(),
+            )
         };
         office.sql(&rows(1..=4)).await;
         office.sql(&rows(6..=5_000)).await;

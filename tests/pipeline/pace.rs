@@ -1,4 +1,5 @@
-//! Endpoints that answer 429: they are held, nothing is lost, and no delivery uses up its attempts by waiting.
+//! Endpoints that answer 429: they are held, nothing is lost, and no delivery uses up its attempts
+//! by waiting.
 
 use serde_json::json;
 use shared::domain::delivery::DeliveryStatus;

@@ -65,7 +65,8 @@ async fn a_transaction_that_commits_after_a_later_one_is_not_skipped() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_event_in_flight_at_signup_is_delivered_and_one_committed_before_is_not() {
     let office = Office::open(Engine::Postgres).await;
-    // A first subscription, and one that begins anew after it was disabled: the poller's position lies behind by then.
+    // A first subscription, and one that begins anew after it was disabled: the poller's position
+    // lies behind by then.
     for round in 0..2 {
         let mut slow = office.db.begin().await.unwrap();
         let now = office.app.clock.now();

@@ -188,7 +188,12 @@ async fn a_new_beginning_a_jump_and_an_unreadable_row_ring_an_alarm_once_each() 
     write(&office, 1, "claims").await;
     write(&office, 1_000_000, "claims").await;
     faults("log ids jump; rows on both sides of the jump are read").await;
-    office.sql("insert into log (log_id, table_name, action, record_id, logged_at) values (2, 'claims', 'insert', 'x', '')").await;
+    office
+        .sql(
+            "insert into log (log_id, table_name, action, record_id, logged_at) values (2, 'claims', \
+        'insert', 'x', '')",
+        )
+        .await;
     faults("a row of the log can't be read; it is passed").await;
     office.sql("delete from log").await;
     write_others(&office, 1..=1).await;

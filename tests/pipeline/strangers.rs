@@ -17,7 +17,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::office::{Answer, Receiver, ends};
 
-/// Every network that is not public, as the guard's own tests have it, by its first address and one inside.
+/// Every network that is not public, as the guard's own tests have it, by its first address and one
+/// inside.
 const NOT_PUBLIC: [&str; 42] = [
     "0.0.0.0",
     "0.0.0.1",
@@ -92,7 +93,8 @@ impl Trap {
     }
 
     async fn assert_untouched(&self) {
-        // Connections are accepted in their order and closed at once: when ours is closed, all before it were counted.
+        // Connections are accepted in their order and closed at once: when ours is closed, all
+        // before it were counted.
         for address in &self.addresses {
             let own = TcpStream::connect(address).await.unwrap();
             ends("the end of our own connection", own.readable()).await.unwrap();

@@ -1,5 +1,5 @@
-//! Two pollers at once on a practice whose ids commit out of order and are rolled back, a queue that refuses entries, and
-//! progress that is lost on the way.
+//! Two pollers at once on a practice whose ids commit out of order and are rolled back, a queue
+//! that refuses entries, and progress that is lost on the way.
 
 use std::{
     collections::HashSet,

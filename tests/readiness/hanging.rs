@@ -75,7 +75,8 @@ struct Way {
     client: Client<HttpConnector, Body>,
 }
 
-/// A way to DynamoDB on which whatever asks for the table of deliveries hangs for ever; its address.
+/// A way to DynamoDB on which whatever asks for the table of deliveries hangs for ever; its
+/// address.
 async fn hanging_deliveries(office: &Office) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());

@@ -46,7 +46,9 @@ pub(super) async fn admin(office: &Office, method: &str, path: &str, body: &Valu
 }
 
 pub(super) async fn new_key(office: &Office, name: &str) -> (String, String) {
-    let key = json!({ "partnerId": "prt_acme", "name": name, "practicepass": "DemoOffice", "scopes": ["Prospects"] });
+    let key = json!({
+        "partnerId": "prt_acme", "name": name, "practicepass": "DemoOffice", "scopes": ["Prospects"],
+    });
     let made = admin(office, "POST", "/v1/admin/keys", &key).await;
     (id_of(&made), made["data"]["apiKey"].as_str().unwrap().to_owned())
 }
@@ -163,7 +165,8 @@ async fn keys_that_were_made_or_changed_after_the_backup_are_named() {
 
 /// An approved request of this company and the token of its claim link.
 pub(super) async fn claim_link(office: &Office, company: &str) -> (String, String) {
-    let request_body = json!({ "company": company, "practice": "DemoOffice", "contact": "Nia Bell", "email": "nia@nova.example",
+    let request_body = json!({
+        "company": company, "practice": "DemoOffice", "contact": "Nia Bell", "email": "nia@nova.example",
         "requestedScopes": ["Prospects"], "message": "We sync." });
     let headers = [("content-type", "application/json")];
     office.call("POST", "/v1/access-requests", &headers, Some(&request_body.to_string())).await.expect(202);
@@ -270,7 +273,12 @@ async fn no_answer_of_the_control_plane_is_about_what_was_lost_and_no_id_is_give
     let body = json!({ "hookUrl": receiver.url, "scopes": ["Claims"] }).to_string();
     let sign_up = async || office.call("POST", "/v1/webhooks/signup", &headers, Some(&body)).await;
     assert_eq!(sign_up().await.expect(201)["data"]["id"], 2);
-    office.sql("insert into log (log_id, table_name, action, record_id, logged_at) values (1, 'claims', 'insert', 1, '2026-03-09T12:01:00Z')").await;
+    office
+        .sql(
+            "insert into log (log_id, table_name, action, record_id, logged_at) values (1, 'claims', \
+        'insert', 1, '2026-03-09T12:01:00Z')",
+        )
+        .await;
     poll(&office).await;
     deliver(&office).await;
     let delivered = office.app.control.deliveries_since(None, backup.1).await.unwrap();
@@ -289,7 +297,8 @@ async fn event_ids_of_an_epoch_that_the_control_plane_forgot_are_not_used_again(
     sign_up(&office, &receiver.url, &["Claims"]).await;
     let row = |id: i64, record: i64| {
         format!(
-            "insert into log (log_id, table_name, action, record_id, logged_at) values ({id}, 'claims', 'insert', {record}, '2026-03-09T12:10:00Z')"
+            "insert into log (log_id, table_name, action, record_id, logged_at) values ({id}, 'claims', \
+                'insert', {record}, '2026-03-09T12:10:00Z')"
         )
     };
     for id in 1..=4 {

@@ -206,7 +206,9 @@ async fn pauses_claim_links_and_removed_practices_outlive_a_copy_of_before_them(
         let withdraw = format!("/v1/admin/access-requests/{request}/withdraw");
         office.admin("POST", &withdraw, Some(&json!({}))).await.expect(200);
         removal::remove_practice(control, &old, std::time::Duration::ZERO, now).await.unwrap();
-        let key = json!({ "partnerId": "prt_acme", "name": "late", "practicepass": "DemoOffice", "scopes": ["Prospects"] });
+        let key = json!({
+            "partnerId": "prt_acme", "name": "late", "practicepass": "DemoOffice", "scopes": ["Prospects"],
+        });
         let headers = [
             ("x-admin-secret", crate::office::ADMIN_SECRET),
             ("content-type", "application/json"),

@@ -64,7 +64,9 @@ async fn where_nothing_was_restored_nothing_is_forgotten_or_passed_over() {
     let at = office.app.clock.now();
     office.a_minute_later();
     sign_up(&office, "https://partner.example.com/hook", &["Claims"]).await;
-    let key = json!({ "partnerId": "prt_acme", "name": "new", "practicepass": "DemoOffice", "scopes": ["Prospects"] });
+    let key = json!({
+        "partnerId": "prt_acme", "name": "new", "practicepass": "DemoOffice", "scopes": ["Prospects"],
+    });
     let headers = [
         ("x-admin-secret", crate::office::ADMIN_SECRET),
         ("content-type", "application/json"),

@@ -48,8 +48,14 @@ async fn restore(office: &Office, log: i64, visit: i64) {
         }
         if is_attached() {
             // The EMR's tables are in the same database.
-            office.sql(&format!("set partner_api.writing = 'ours'; delete from public.openemr_postcalendar_events where pc_eid > {visit};
-                select setval(pg_get_serial_sequence('public.openemr_postcalendar_events', 'pc_eid'), greatest({visit}, 1), {visit} > 0)")).await;
+            office
+                .sql(&format!(
+                    "set partner_api.writing = 'ours'; delete from \
+                public.openemr_postcalendar_events where pc_eid > {visit};
+                select setval(pg_get_serial_sequence('public.openemr_postcalendar_events', 'pc_eid'), \
+                greatest({visit}, 1), {visit} > 0)"
+                ))
+                .await;
         }
     } else {
         office.sql(&format!("update sqlite_sequence set seq = {log} where name = 'log'")).await;
@@ -113,7 +119,8 @@ async fn bookings_that_a_restore_lost_are_listed_with_who_made_them_and_their_id
         "{acts:?}"
     );
 
-    // The same request books again, for the first answer is lost with its booking; under an id that nobody knows.
+    // The same request books again, for the first answer is lost with its booking; under an id that
+    // nobody knows.
     let again = book(&office, "11:00:00", "lost-booking-1").await;
     assert!(again > unsent + 1_000, "{again}");
     poll(&office).await;
@@ -158,7 +165,8 @@ async fn a_row_that_takes_the_place_of_a_lost_one_behind_the_pollers_back_is_sen
     poll(&office).await;
     deliver(&office).await;
     restore(&office, log, visits).await;
-    // The EMR goes on, and the poller sees one missing row only; then another row is committed late under its id.
+    // The EMR goes on, and the poller sees one missing row only; then another row is committed late
+    // under its id.
     let insert = "insert into log (log_id, table_name, action, record_id, logged_at) values";
     office.sql(&format!("{insert} ({}, 'visits', 'insert', 71, '2026-03-09T12:10:00Z')", log + 2)).await;
     poll(&office).await;

@@ -52,7 +52,8 @@ fn is_made_up(operation: &str, name: &str, value: &Value) -> bool {
     random.contains(&name) || name == "id" && value.is_string() || here.contains(&(operation, name))
 }
 
-/// Where the answer differs from the example's: in members, in values, or, where the server makes them up, in their kind.
+/// Where the answer differs from the example's: in members, in values, or, where the server makes
+/// them up, in their kind.
 pub(super) fn differences(operation: &str, name: &str, example: &Value, answer: &Value) -> Vec<String> {
     match (example, answer) {
         (Value::Object(wanted), Value::Object(found)) => {

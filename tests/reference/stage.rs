@@ -25,7 +25,8 @@ delete from visits; delete from schedule_exceptions; delete from patient_tags; d
 delete from ticket_comments; delete from tickets;
 delete from patients where patient_id > 1003; delete from tags where tag_id > 2;
 update visit_types set active = (visit_type <> 'Retired');
-update patients set email = 'ada@example.com', phone = '212-555-0123', nick_name = null, gender = null, cell_phone = null
+update patients set email = 'ada@example.com', phone = '212-555-0123', nick_name = null, gender = null, \
+cell_phone = null
     where patient_id = 1001;
 insert into tags (tag_id, name, colour) values (123, 'Follow-up', '#2f7d6b');
 insert into tickets (ticket_id, subject, description, status, priority, created_at, updated_at)
@@ -53,10 +54,13 @@ fn visit(id: i64, patient: i64, provider: i64, room: &str, kind: &str, date: &st
     let start: jiff::Timestamp = format!("{date}T{time}-04:00").parse().unwrap();
     let (from, to) = (start.as_second(), start.as_second() + 1800);
     format!(
-        "insert into visits (visit_id, patient_id, provider_id, room_id, visit_type, visit_date, visit_time, visit_duration,
-            provider_time, provider_duration, status, starts_at, ends_at, provider_starts_at, provider_ends_at, created_at,
+        "insert into visits (visit_id, patient_id, provider_id, room_id, visit_type, visit_date, visit_time, \
+            visit_duration,
+            provider_time, provider_duration, status, starts_at, ends_at, provider_starts_at, \
+            provider_ends_at, created_at,
             updated_at)
-         values ({id}, {patient}, {provider}, {room}, '{kind}', '{date}', '{time}', 30, '{time}', 30, 'Scheduled',
+         values ({id}, {patient}, {provider}, {room}, '{kind}', '{date}', '{time}', 30, '{time}', 30, \
+         'Scheduled',
             {from}, {to}, {from}, {to}, '2026-03-01T10:00:00Z', '2026-03-01T10:00:00Z');"
     )
 }
@@ -153,16 +157,21 @@ impl Stage {
     }
 
     async fn catalog(&self, operation: &str) {
-        let reset = "delete from products; update kb_articles set category = 'Billing', tags = 'insurance, verification',
+        let reset = "delete from products; update kb_articles set category = 'Billing', tags = 'insurance, \
+            verification',
             updated_at = '2026-01-02T10:00:00Z' where kb_id = 12";
         run_sql(&self.office.catalog, reset).await;
         if operation == "GET /v1/products" {
-            let product = json!({ "VendorCode": "V001", "ProductCode": "P001", "Product": "Example Product", "RetailPrice": 99.99 });
+            let product = json!({
+                "VendorCode": "V001", "ProductCode": "P001", "Product": "Example Product",
+                "RetailPrice": 99.99,
+            });
             self.office.post("/v1/products", &json!({ "products": [product] })).await.expect(200);
         }
     }
 
-    /// Arranges what the operation is about in the control plane; the id that its path names, if it isn't the example's.
+    /// Arranges what the operation is about in the control plane; the id that its path names, if it
+    /// isn't the example's.
     async fn control_plane(&self, operation: &str) -> Option<String> {
         let office = &self.office;
         let hook_url = "https://partner.example.com/officepro/webhooks";
@@ -234,7 +243,8 @@ impl Stage {
 
     async fn access_request(&self) -> String {
         let request_body = json!({
-            "company": "Nova Care", "practice": "DemoOffice", "contact": "Nia Bell", "email": "nia@nova.example",
+            "company": "Nova Care", "practice": "DemoOffice", "contact": "Nia Bell",
+            "email": "nia@nova.example",
             "requestedScopes": ["Prospects", "Providers", "Scheduling"], "message": "We sync calendars.",
         });
         let content = [("content-type", "application/json")];
@@ -260,7 +270,10 @@ impl Stage {
     }
 
     async fn key(&self) -> String {
-        let key = json!({ "partnerId": "prt_acme", "name": "Calendar sync", "practicepass": "DemoOffice", "scopes": ["Prospects"] });
+        let key = json!({
+            "partnerId": "prt_acme", "name": "Calendar sync", "practicepass": "DemoOffice",
+            "scopes": ["Prospects"],
+        });
         let made = self.office.admin("POST", "/v1/admin/keys", Some(&key)).await;
         made.expect(201)["data"]["id"].as_str().unwrap().to_owned()
     }
@@ -296,7 +309,8 @@ impl Stage {
         fanout::attempt(&self.office, &message, 1).await;
     }
 
-    /// The reference's figures: three subscriptions, one of them disabled, and of 150 deliveries four that failed.
+    /// The reference's figures: three subscriptions, one of them disabled, and of 150 deliveries
+    /// four that failed.
     async fn one_hundred_and_fifty_deliveries(&self) {
         let office = &self.office;
         let second = PartnerId("prt_2".into());

@@ -39,8 +39,10 @@ fn kills() -> usize {
 const DUPLICATES: &str = "
     create trigger duplicates after insert on messages when abs(random()) % 10 = 0
     begin
-        insert into messages (queue, message_id, body, body_md5, attributes, attributes_md5, group_id, sent_at, visible_at)
-        values (new.queue, lower(hex(randomblob(18))), new.body, new.body_md5, new.attributes, new.attributes_md5, new.group_id,
+        insert into messages (queue, message_id, body, body_md5, attributes, attributes_md5, group_id, \
+        sent_at, visible_at)
+        values (new.queue, lower(hex(randomblob(18))), new.body, new.body_md5, new.attributes, \
+        new.attributes_md5, new.group_id,
             new.sent_at, new.visible_at);
     end";
 

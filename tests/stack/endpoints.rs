@@ -164,7 +164,8 @@ async fn endpoints_that_hang_fail_or_drip_do_not_hold_up_the_others() {
     }
     let waits: Vec<usize> = subscriptions.iter().map(|it| failures_in_the_fast_lane(&stack, it)).collect();
     assert!(waits[1] > 0, "one that fails at once may do so in the fast lane: {waits:?}");
-    // Calls that were under way when the endpoint was found slow go on beside the lane; others begin none there.
+    // Calls that were under way when the endpoint was found slow go on beside the lane; others
+    // begin none there.
     assert!(
         waits[0] + waits[2] <= 2 * usize::try_from(BURST).unwrap(),
         "others go to the slow lane: {waits:?}"

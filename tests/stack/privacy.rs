@@ -22,7 +22,8 @@ const TRACES: [&str; 4] = ["canary9c4e", "5550946", "555-0946", "1986-07-08"];
 async fn tour(stack: &Stack, token: &str) {
     let name = format!("{CANARY} Ann");
     let patient = json!({
-        "FirstName": name, "LastName": CANARY, "EMail": format!("{CANARY}@example.com"), "Phone": "(212) 555-0946",
+        "FirstName": name, "LastName": CANARY, "EMail": format!("{CANARY}@example.com"), "Phone": "(212) \
+            555-0946",
         "DOB": "1986-07-08", "Address": format!("1 {CANARY} Street"), "Notes": format!("Fears {CANARY}"),
     });
     let path = "/v1/DemoOffice/prospects";

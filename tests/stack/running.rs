@@ -270,7 +270,8 @@ impl Stack {
     pub(crate) async fn token_of_new_partner(&self, company: &str) -> String {
         let partner = self.admin("/v1/admin/partners", &json!({ "company": company })).await;
         let key = json!({
-            "partnerId": partner["data"]["id"], "name": company, "practicepass": "DemoOffice", "rateLimit": 100_000,
+            "partnerId": partner["data"]["id"], "name": company, "practicepass": "DemoOffice",
+            "rateLimit": 100_000,
             "scopes": self.demo["keys"][0]["scopes"],
         });
         let key = self.admin("/v1/admin/keys", &key).await;

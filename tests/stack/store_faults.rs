@@ -33,7 +33,8 @@ struct Newcomer {
 async fn newcomer(stack: &Stack) -> Newcomer {
     let partner = stack.admin("/v1/admin/partners", &json!({ "company": "Newcomer" })).await;
     let key = json!({
-        "partnerId": partner["data"]["id"], "name": "New", "practicepass": "DemoOffice", "scopes": ["Prospects"],
+        "partnerId": partner["data"]["id"], "name": "New", "practicepass": "DemoOffice",
+        "scopes": ["Prospects"],
     });
     let key = stack.admin("/v1/admin/keys", &key).await["data"].take();
     let text = |name: &str| key[name].as_str().unwrap().to_owned();

@@ -172,7 +172,8 @@ impl Shared {
 }
 
 fn error(status: u16, name: &str) -> Response<Body> {
-    let body = json!({ "__type": format!("com.amazonaws.dynamodb.v20120810#{name}"), "message": "a fault of the test" });
+    let body = json!({ "__type": format!("com.amazonaws.dynamodb.v20120810#{name}"), "message": "a fault of \
+        the test" });
     let mut response = Response::new(Body::from(body.to_string()));
     *response.status_mut() = StatusCode::from_u16(status).unwrap();
     response.headers_mut().insert(header::CONTENT_TYPE, "application/x-amz-json-1.0".parse().unwrap());

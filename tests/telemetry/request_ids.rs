@@ -93,7 +93,12 @@ on_both_databases!(a_booking_is_followed_by_its_request_id_to_the_partners_endpo
 
 async fn an_event_of_the_emr_has_the_id_of_the_poll_that_found_it(office: Office) {
     let hook = sign_up(&office).await;
-    office.sql("insert into log (table_name, action, record_id, logged_at) values ('patients', 'insert', 1001, '2026-03-09T12:00:00Z')").await;
+    office
+        .sql(
+            "insert into log (table_name, action, record_id, logged_at) values ('patients', 'insert', \
+        1001, '2026-03-09T12:00:00Z')",
+        )
+        .await;
     poll(&office).await;
     deliver(&office).await;
     assert_eq!(hook.received()[0].header("x-request-id"), POLL);
@@ -103,7 +108,12 @@ on_both_databases!(an_event_of_the_emr_has_the_id_of_the_poll_that_found_it);
 async fn what_the_emr_writes_for_a_request_id_is_passed_on_only_if_it_is_one(office: Office) {
     sign_up(&office).await;
     for id in ["'emr-request-1'", "'short'", "'John Doe, born 1987'", "''"] {
-        office.sql(&format!("insert into log (table_name, action, record_id, logged_at, request_id) values ('patients', 'insert', 1001, '2026-03-09T12:00:00Z', {id})")).await;
+        office
+            .sql(&format!(
+                "insert into log (table_name, action, record_id, logged_at, request_id) values \
+            ('patients', 'insert', 1001, '2026-03-09T12:00:00Z', {id})"
+            ))
+            .await;
     }
     poll(&office).await;
     assert_eq!(queued(&office).await, ["emr-request-1", POLL, POLL, POLL]);
@@ -114,7 +124,12 @@ on_both_databases!(what_the_emr_writes_for_a_request_id_is_passed_on_only_if_it_
 async fn a_request_id_that_is_no_text_costs_no_event() {
     let office = Office::open(crate::office::Engine::Sqlite).await;
     sign_up(&office).await;
-    office.sql("insert into log (table_name, action, record_id, logged_at, request_id) values ('patients', 'insert', 1001, '2026-03-09T12:00:00Z', x'ff')").await;
+    office
+        .sql(
+            "insert into log (table_name, action, record_id, logged_at, request_id) values ('patients', \
+        'insert', 1001, '2026-03-09T12:00:00Z', x'ff')",
+        )
+        .await;
     poll(&office).await;
     assert_eq!(queued(&office).await, [POLL]);
 }
@@ -123,7 +138,12 @@ async fn a_request_id_that_is_no_text_costs_no_event() {
 async fn a_message_of_before_is_delivered_without_an_id() {
     let office = Office::open(crate::office::Engine::Sqlite).await;
     let hook = sign_up(&office).await;
-    office.sql("insert into log (table_name, action, record_id, logged_at) values ('patients', 'insert', 1001, '2026-03-09T12:00:00Z')").await;
+    office
+        .sql(
+            "insert into log (table_name, action, record_id, logged_at) values ('patients', 'insert', \
+        1001, '2026-03-09T12:00:00Z')",
+        )
+        .await;
     poll(&office).await;
     let message = office.queue.receive().await.remove(0);
     let mut old: Value = serde_json::from_str(&message.body).unwrap();

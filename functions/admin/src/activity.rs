@@ -131,7 +131,8 @@ pub(crate) struct Activity {
     params(ListActivity),
     responses(
         (status = 200, content((Activity = "application/json"), (String = "text/csv")),
-         headers(("X-Next-Cursor" = String, description = "CSV only: the `cursor` of the next file; absent from the last one"))),
+         headers(("X-Next-Cursor" = String,
+             description = "CSV only: the `cursor` of the next file; absent from the last one"))),
         (status = 400, body = Problem, description = "`INVALID_QUERY`"),
         (status = 401, body = Problem, description = "`INVALID_ADMIN_SECRET`"),
     ),

@@ -36,7 +36,8 @@ params! {
     path = "/v1/kb",
     tag = "Knowledge Base",
     params(ListArticles),
-    responses((status = 200, body = Page<ArticleBody>), (status = 400, body = Problem, description = "`INVALID_QUERY`")),
+    responses((status = 200, body = Page<ArticleBody>), (status = 400, body = Problem,
+        description = "`INVALID_QUERY`")),
 )]
 pub(crate) async fn list_articles(
     catalog: Catalog<scope::Kb>,

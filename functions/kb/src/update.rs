@@ -86,7 +86,8 @@ impl UpdateArticle {
     ),
     request_body = UpdateArticle,
     responses(
-        (status = 200, body = Message<ArticleBody>, headers(("ETag" = String, description = "The new entity tag."))),
+        (status = 200, body = Message<ArticleBody>, headers(("ETag" = String,
+            description = "The new entity tag."))),
         (status = 404, body = Problem, description = "`NOT_FOUND`"),
         (status = 412, body = Problem, description = "`PRECONDITION_FAILED`"),
         (status = 422, body = Problem, description = "`INVALID_FIELDS`"),

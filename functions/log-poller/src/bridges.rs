@@ -1,5 +1,6 @@
-//! Practices that are attached to their EMR: once a day each is compared with it, and series of the EMR's are followed further. In each run
-//! changes are applied that could not be applied when the EMR made them.
+//! Practices that are attached to their EMR: once a day each is compared with it, and series of the
+//! EMR's are followed further. In each run changes are applied that could not be applied when the
+//! EMR made them.
 
 use shared::sql;
 use std::collections::HashSet;
@@ -22,15 +23,17 @@ use crate::practice::{PracticeError, in_time};
 
 /// The name that administrators see in place of a table's in the list of data problems.
 const TABLE: &str = "bridge";
-/// Minutes among which the practices are spread. Once in this period each is asked whether its comparison is due, so one that was missed,
-/// as while the poller or the database was down, is made up for within the hour.
+/// Minutes among which the practices are spread. Once in this period each is asked whether its
+/// comparison is due, so one that was missed, as while the poller or the database was down, is made
+/// up for within the hour.
 const MINUTES: u32 = 60;
 /// Less than a day: the next day's comparison is due in the same minute.
 const PERIOD: SignedDuration = SignedDuration::from_mins(23 * 60 + 30);
 /// Practices at the same time; they share the databases with calls.
 const AT_ONCE: usize = 4;
 
-/// Compares those of the practices whose minute of the hour it is and whose last comparison is a day old.
+/// Compares those of the practices whose minute of the hour it is and whose last comparison is a
+/// day old.
 pub(crate) async fn run(app: &App, practices: &HashSet<PracticePass>, deadline: Timestamp) {
     let minute = app.clock.now().as_second().div_euclid(60).rem_euclid(i64::from(MINUTES));
     let due =
@@ -46,7 +49,8 @@ pub(crate) async fn run(app: &App, practices: &HashSet<PracticePass>, deadline: 
     comparing.await;
 }
 
-/// Applies what could not be applied when the EMR wrote it. What fails is logged and retried in the next run; events are not held up.
+/// Applies what could not be applied when the EMR wrote it. What fails is logged and retried in the
+/// next run; events are not held up.
 pub(crate) async fn catch_up(app: &App, db: &TenantDb, until: Timestamp) {
     match in_time(app, bridge::catch_up(db, || app.clock.now() < until)).await {
         Ok(0) => {}
@@ -59,8 +63,8 @@ pub(crate) async fn catch_up(app: &App, db: &TenantDb, until: Timestamp) {
     }
 }
 
-/// Compares the practice with its EMR if it is attached and the last comparison is a day old; `None` if not. The practice's own database
-/// records when it was compared.
+/// Compares the practice with its EMR if it is attached and the last comparison is a day old;
+/// `None` if not. The practice's own database records when it was compared.
 ///
 /// # Errors
 /// As [`look_after`].
@@ -76,8 +80,9 @@ pub async fn look_after_when_due(
     look_after(app, practicepass, deadline).await.map(Some)
 }
 
-/// Compares the practice with its EMR, if it is attached, and reports the findings, also that it could not be compared. Returns the number
-/// of findings. The poller itself reports a database that doesn't answer; the comparison is then still due.
+/// Compares the practice with its EMR, if it is attached, and reports the findings, also that it
+/// could not be compared. Returns the number of findings. The poller itself reports a database that
+/// doesn't answer; the comparison is then still due.
 ///
 /// # Errors
 /// When the database or the control plane doesn't answer.
@@ -126,7 +131,8 @@ async fn compare(db: &TenantDb) -> Result<Vec<String>, PracticeError> {
 fn not_compared(error: sql::Error) -> Result<String, sql::Error> {
     match error {
         sql::Error::Statement(_) | sql::Error::Refused(_) => {
-            tracing::error!(%error, cause = ?std::error::Error::source(&error), "a practice could not be compared with its EMR");
+            tracing::error!(%error, cause = ?std::error::Error::source(&error),
+                "a practice could not be compared with its EMR");
             Ok("could not be compared".to_owned())
         }
         error if error.is_of_emr() => Ok("the EMR's server does not answer".to_owned()),

@@ -1,5 +1,5 @@
-//! Deliveries whose next attempt is due and whose message is not in the queue: long waits, and short ones whose message
-//! was lost.
+//! Deliveries whose next attempt is due and whose message is not in the queue: long waits, and
+//! short ones whose message was lost.
 
 use futures::{StreamExt, future::join_all, stream};
 use jiff::{SignedDuration, Timestamp};
@@ -37,8 +37,8 @@ pub(crate) async fn measure(app: &App) {
     }
 }
 
-/// Sends a message for each; the claim at the other end makes of two messages one attempt. What fails in one shard holds up
-/// no other.
+/// Sends a message for each; the claim at the other end makes of two messages one attempt. What
+/// fails in one shard holds up no other.
 pub(crate) async fn requeue_due(app: &App, until: Timestamp) {
     let shards = (0..app.control.delivery_shards()).map(async |shard| {
         loop {

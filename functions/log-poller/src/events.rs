@@ -46,8 +46,8 @@ pub(crate) fn messages_of(row: &LogRow, progress: &LogProgress, source: &Source<
     source.subscriptions.iter().filter(wanted).map(message).collect()
 }
 
-/// Whether the row came after the subscription began. The ids of an earlier epoch say nothing of it, so the time does for what
-/// was there when the epoch began.
+/// Whether the row came after the subscription began. The ids of an earlier epoch say nothing of
+/// it, so the time does for what was there when the epoch began.
 fn has_begun(subscription: &Subscription, row: &LogRow, progress: &LogProgress) -> bool {
     if subscription.start_epoch >= progress.epoch {
         return subscription.begins_before(row.log_id);
@@ -65,7 +65,8 @@ pub(crate) fn count_misfits(misfits: &mut Misfits, row: &LogRow, practicepass: &
     };
     if entry.logged_at.is_none() {
         misfits.unreadable_times += 1;
-        tracing::warn!(practice = %practicepass, logId = row.log_id.0, "a row's time can't be read; the poll's stands for it");
+        tracing::warn!(practice = %practicepass, logId = row.log_id.0,
+            "a row's time can't be read; the poll's stands for it");
     }
     if classify(&entry.table_name, &entry.action).is_none() {
         misfits.add_unknown(&entry.table_name, &entry.action, row.log_id);

@@ -1,4 +1,5 @@
-//! Faults of a log that no sequence causes. The poller logs each one as an error and counts it for an alarm.
+//! Faults of a log that no sequence causes. The poller logs each one as an error and counts it for
+//! an alarm.
 
 use shared::{
     domain::{PracticePass, ids::LogId, log_progress::LogProgress},

@@ -22,9 +22,11 @@ use crate::practice::beginning;
 /// A run that ends gives back so many practices at the same time.
 const RELEASED_AT_ONCE: usize = 64;
 
-/// Leases are kept from poll to poll: a practice without new rows costs one write in half of a lease.
+/// Leases are kept from poll to poll: a practice without new rows costs one write in half of a
+/// lease.
 pub(crate) struct Leases {
-    /// A name for this run, not for the process: a run that was cut off holds on to nothing of the next one's.
+    /// A name for this run, not for the process: a run that was cut off holds on to nothing of the
+    /// next one's.
     owner: String,
     pub(crate) request_id: Option<RequestId>,
     held: Mutex<HashMap<PracticePass, Lease>>,
@@ -36,8 +38,8 @@ impl Leases {
         Self { owner, request_id: request_id.cloned(), held: Mutex::default() }
     }
 
-    /// Takes a practice out of those held, or anew; `None` while another process holds it. It is held further only when
-    /// it is given to [`Self::keep`] again.
+    /// Takes a practice out of those held, or anew; `None` while another process holds it. It is
+    /// held further only when it is given to [`Self::keep`] again.
     pub(crate) async fn hold(
         &self,
         app: &App,
@@ -74,7 +76,8 @@ impl Leases {
         app.control.save_progress(lease, progress, now + app.config.poll_lease).await
     }
 
-    /// Gives back all but these: one that isn't polled any more may have been removed, and what is known of it is void.
+    /// Gives back all but these: one that isn't polled any more may have been removed, and what is
+    /// known of it is void.
     pub(crate) async fn release_others(&self, app: &App, polled: &[PracticePass]) {
         let others: Vec<Lease> = {
             let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,5 +1,6 @@
-//! Turns new rows of practices' logs into events in the queue, brings back deliveries whose next attempt is due, deletes what
-//! practices' databases have kept for long enough, and compares attached practices with their EMRs.
+//! Turns new rows of practices' logs into events in the queue, brings back deliveries whose next
+//! attempt is due, deletes what practices' databases have kept for long enough, and compares
+//! attached practices with their EMRs.
 
 mod bridges;
 mod due;
@@ -63,8 +64,8 @@ impl Poll {
     }
 }
 
-/// Polls again and again until `deadline`, or once. What fails for one practice is logged and tried again later.
-/// `request_id`: of the invocation, for events of the EMR's own.
+/// Polls again and again until `deadline`, or once. What fails for one practice is logged and tried
+/// again later. `request_id`: of the invocation, for events of the EMR's own.
 ///
 /// # Errors
 /// When the practices can't even be listed, in any of the rounds.
@@ -102,7 +103,8 @@ async fn look_after_all(app: &App, poll: Poll, deadline: Timestamp) -> quiet::As
     let practices = match app.control.practices().await {
         Ok(practices) => practices,
         Err(error) => {
-            tracing::error!(%error, "the practices can't be listed; none is pruned, and none without subscriptions is asked");
+            tracing::error!(%error,
+                "the practices can't be listed; none is pruned, and none without subscriptions is asked");
             return quiet::Asked::default();
         }
     };

@@ -7,8 +7,8 @@ use shared::{
     tenant::Practices,
 };
 
-/// A run ends by itself this long before Lambda would end it, and at the latest this long after its start, so that the
-/// next minute's run finds the practices free.
+/// A run ends by itself this long before Lambda would end it, and at the latest this long after its
+/// start, so that the next minute's run finds the practices free.
 const BEFORE_TIMEOUT: SignedDuration = SignedDuration::from_secs(5);
 const LONGEST_RUN: SignedDuration = SignedDuration::from_secs(55);
 /// To one practice's database.

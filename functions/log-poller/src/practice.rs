@@ -50,8 +50,8 @@ pub(crate) struct PollResult {
     pub(crate) more: bool,
 }
 
-/// Sends the events of rows that are new since the last turn, slice by slice, as far as the queue accepts them and time
-/// allows; at least one slice.
+/// Sends the events of rows that are new since the last turn, slice by slice, as far as the queue
+/// accepts them and time allows; at least one slice.
 ///
 /// A practice that another process holds is left to it.
 pub(crate) async fn poll(
@@ -76,14 +76,16 @@ async fn take_turn(
 ) -> Result<PollResult, PracticeError> {
     let grant = PracticeGrant::for_operations(lease.practicepass().clone());
     let db = in_time(app, app.open(&grant)).await?;
-    // Before the log is read, so that the events of what is applied go out now. An EMR on a server of its own may be down; the API's own
-    // events go out all the same.
+    // Before the log is read, so that the events of what is applied go out now. An EMR on a server
+    // of its own may be down; the API's own events go out all the same.
     if let Err(error) = in_time(app, bridge::pull(&db)).await {
-        tracing::warn!(practice = %lease.practicepass(), %error, "changes of the practice's EMR could not be pulled");
+        tracing::warn!(practice = %lease.practicepass(), %error,
+            "changes of the practice's EMR could not be pulled");
     }
     bridges::catch_up(app, &db, until).await;
     let turn = read_on(app, leases, &db, lease, until).await?;
-    // An import is made searchable piece by piece, between which events go out; none is lost because of it.
+    // An import is made searchable piece by piece, between which events go out; none is lost
+    // because of it.
     let searchable = unindexed_patients::index(&db, app.config.timeouts.polled_patients);
     if let Err(error) = in_time(app, searchable).await {
         tracing::warn!(practice = %lease.practicepass(), %error, "patients could not be made searchable");
@@ -150,8 +152,9 @@ pub(crate) async fn in_time<T, E: Into<PracticeError>>(
     }
 }
 
-/// Where a practice's first turn begins: after the newest event that was there at its first sign-up, but for those in
-/// flight by then. An older position is moved up to there: nobody wants what lies between.
+/// Where a practice's first turn begins: after the newest event that was there at its first
+/// sign-up, but for those in flight by then. An older position is moved up to there: nobody wants
+/// what lies between.
 pub(crate) async fn beginning(
     app: &App,
     practicepass: &PracticePass,

@@ -1,4 +1,5 @@
-//! Practices without subscriptions. Nobody reads their logs, but partners call them: each is asked a few times an hour whether it answers.
+//! Practices without subscriptions. Nobody reads their logs, but partners call them: each is asked
+//! a few times an hour whether it answers.
 
 use std::collections::HashSet;
 

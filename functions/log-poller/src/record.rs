@@ -1,4 +1,5 @@
-//! The record of each run, for administrators: its times, the state of the catalog, and the practices that fail.
+//! The record of each run, for administrators: its times, the state of the catalog, and the
+//! practices that fail.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -20,8 +21,8 @@ impl Poll {
     }
 }
 
-/// Puts the beginning of a run on record, with what the catalog is like; what the run before came to. A record that can't be written
-/// holds up no event.
+/// Puts the beginning of a run on record, with what the catalog is like; what the run before came
+/// to. A record that can't be written holds up no event.
 pub(crate) async fn begin(app: &App, poll: Poll) -> EndedRun {
     let schedule = poll.schedule();
     let at = app.clock.now();
@@ -48,7 +49,8 @@ fn ended(at: Timestamp, (polled, asked): (Polled, Asked), before: EndedRun) -> E
         before.failing.iter().map(|it| (it.practicepass.clone(), it.since)).collect();
     let mut counts: BTreeMap<PracticeFault, u64> = BTreeMap::new();
     let is_polled = |it: &FailingPractice| polled.practices.contains(&it.practicepass);
-    // Without subscriptions a practice is asked now and then; until it is asked again, what was found holds.
+    // Without subscriptions a practice is asked now and then; until it is asked again, what was
+    // found holds.
     let is_left = |it: &FailingPractice| {
         !asked.practices.contains(&it.practicepass)
             && asked.registered.as_ref().is_none_or(|registered| registered.contains(&it.practicepass))

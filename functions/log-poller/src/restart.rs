@@ -17,8 +17,8 @@ use shared::{
 
 use crate::slice::{self, Rows};
 
-/// The progress of the log's next epoch, if the log was restored or began anew. Nearly always the rows at the ends are those that
-/// were read, and nothing more is asked for.
+/// The progress of the log's next epoch, if the log was restored or began anew. Nearly always the
+/// rows at the ends are those that were read, and nothing more is asked for.
 pub(crate) async fn check(
     db: &TenantDb,
     progress: &mut LogProgress,

@@ -1,5 +1,5 @@
-//! Once a day each practice's database is relieved of what has been kept for long enough. Each has a minute of its own, so that neither a
-//! schedule more is needed nor all databases work at once.
+//! Once a day each practice's database is relieved of what has been kept for long enough. Each has
+//! a minute of its own, so that neither a schedule more is needed nor all databases work at once.
 
 use std::collections::HashSet;
 
@@ -31,7 +31,8 @@ pub struct Pruned {
     pub answers: u64,
 }
 
-/// Prunes those of the practices whose minute it is. What fails for one is logged, and tried again the next day.
+/// Prunes those of the practices whose minute it is. What fails for one is logged, and tried again
+/// the next day.
 pub(crate) async fn run(app: &App, practices: &HashSet<PracticePass>, deadline: Timestamp) {
     let now = app.clock.now();
     let due = practices.iter().filter(|it| is_due(it, now));
@@ -53,7 +54,8 @@ fn is_due(practice: &PracticePass, now: Timestamp) -> bool {
     i64::from(crc32fast::hash(practice.as_str().as_bytes()) % MINUTES) == minute
 }
 
-/// Deletes rows of the log that are old and behind what has been read, and answers that have expired.
+/// Deletes rows of the log that are old and behind what has been read, and answers that have
+/// expired.
 ///
 /// # Errors
 /// When the practice's database or the control plane can't be asked.
@@ -65,19 +67,22 @@ pub async fn prune(app: &App, practicepass: &PracticePass) -> Result<Pruned, Pra
         return Ok(Pruned { log: 0, answers });
     }
     let before = now - SignedDuration::from_hours(24 * i64::from(app.config.event_log_days));
-    // Before the subscriptions: who signs up after they were read starts at this row or a later one.
+    // Before the subscriptions: who signs up after they were read starts at this row or a later
+    // one.
     let highest = log::highest(&mut db.connection().await?).await?;
     let progress = app.control.dispatch_states(Some(practicepass)).await?.pop().map(|it| it.progress);
-    // By the rows that it remembers the poller knows the log again, also when the next subscription comes after years.
+    // By the rows that it remembers the poller knows the log again, also when the next subscription
+    // comes after years.
     let kept: Vec<LogId> = progress.iter().flat_map(|it| it.anchors.ids()).collect();
     let below = unread_from(app, practicepass, progress).await?.unwrap_or(highest);
     let log = retention::prune_log(&db, &Prunable { now, before, below, kept: &kept }, MOST).await?;
     Ok(Pruned { log, answers })
 }
 
-/// The lowest row that some subscription may not have been sent yet, or the one with which its reading begins. `None`: nobody reads this
-/// log. How far it was read for subscriptions that were deleted, or that the platform disabled, holds up nothing: who signs up anew starts at
-/// the newest row. One that is paused, or suspended for want of a key, goes on where it was.
+/// The lowest row that some subscription may not have been sent yet, or the one with which its
+/// reading begins. `None`: nobody reads this log. How far it was read for subscriptions that were
+/// deleted, or that the platform disabled, holds up nothing: who signs up anew starts at the newest
+/// row. One that is paused, or suspended for want of a key, goes on where it was.
 async fn unread_from(
     app: &App,
     practicepass: &PracticePass,
@@ -90,7 +95,8 @@ async fn unread_from(
         in_flight.map_or(it.start_after_log_id, |from| from.min(it.start_after_log_id))
     };
     let first_start = subscriptions.iter().map(start).min();
-    // As the poller itself, which may not have begun with the newest of them, and then goes on where it was.
+    // As the poller itself, which may not have begun with the newest of them, and then goes on
+    // where it was.
     let epoch = subscriptions.iter().map(|it| it.start_epoch).max().unwrap_or_default();
     let progress = progress.filter(|it| epoch <= it.epoch);
     Ok(first_start.map(|start| progress.map_or(start, |progress| progress.done_below())))

@@ -1,4 +1,5 @@
-//! Whose turn it is: every practice is polled by itself, so that one whose database hangs holds up no other.
+//! Whose turn it is: every practice is polled by itself, so that one whose database hangs holds up
+//! no other.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -32,7 +33,8 @@ const CONCURRENT_FAILING: usize = 4;
 const TURN: SignedDuration = SignedDuration::from_secs(5);
 /// A practice that fails again and again is tried after waits that double up to this.
 const LONGEST_WAIT: Duration = Duration::from_secs(32);
-/// Whether other practices have subscriptions now is asked for so often; a new subscription can wait that long.
+/// Whether other practices have subscriptions now is asked for so often; a new subscription can
+/// wait that long.
 const LIST_EVERY: Duration = Duration::from_secs(5);
 /// After a change the list is read again for so long: the index can be behind the version.
 const SETTLES: Duration = Duration::from_secs(30);
@@ -74,7 +76,8 @@ struct List {
 }
 
 impl List {
-    /// The schedule's practices with subscriptions; `None` when they are those that were read before.
+    /// The schedule's practices with subscriptions; `None` when they are those that were read
+    /// before.
     async fn read(&mut self, app: &App, schedule: Poll) -> control::Result<Option<Vec<PracticePass>>> {
         let version = app.control.subscriptions_version().await?;
         let changed = self.version.is_some_and(|known| known != version);

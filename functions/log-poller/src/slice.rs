@@ -81,7 +81,8 @@ pub(crate) struct Sent {
     pub(crate) late_open: Option<LogId>,
 }
 
-/// Reads the next rows. Joined gaps in which rows were added are opened, and their rows are among those that come late.
+/// Reads the next rows. Joined gaps in which rows were added are opened, and their rows are among
+/// those that come late.
 pub(crate) async fn read(
     db: &TenantDb,
     progress: &mut LogProgress,

@@ -42,7 +42,8 @@ pub struct Health {
 /// Check whether the API responds.
 ///
 /// For monitors and load balancers. Uses no data store and needs no credential.
-#[utoipa::path(get, path = "/v1/health", tag = "Meta", security(()), responses((status = 200, body = Health)))]
+#[utoipa::path(get, path = "/v1/health", tag = "Meta", security(()),
+    responses((status = 200, body = Health)))]
 async fn health() -> Json<Health> {
     Json(Health {
         status: "ok",

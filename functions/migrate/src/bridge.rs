@@ -20,7 +20,8 @@ use crate::{
     database::{in_words, registered},
 };
 
-/// A load that isn't finished after so long goes on with the next invocation: so whoever waits sees how far it is.
+/// A load that isn't finished after so long goes on with the next invocation: so whoever waits sees
+/// how far it is.
 const SLICE: SignedDuration = SignedDuration::from_secs(60);
 
 /// Does the task; `found` says in words what there is.
@@ -82,8 +83,12 @@ async fn work(
                     plan.patients, plan.events
                 ));
             }
-            found.push("Attaching creates tables, views, functions and triggers in the schema partner_api, and the triggers partner_api_inserts, \
-                partner_api_updates and partner_api_deletes on five tables of the EMR.".to_owned());
+            found.push(
+                "Attaching creates tables, views, functions and triggers in the schema partner_api, \
+                and the triggers partner_api_inserts, partner_api_updates and partner_api_deletes on five \
+                tables of the EMR."
+                    .to_owned(),
+            );
         }
         Work::Attach => {
             let plan = bridge.plan_with(db, secret).await?;
@@ -136,12 +141,20 @@ async fn work(
             if !missing.is_empty() {
                 return Ok(Err(missing.join("\n  ")));
             }
-            found.push("Visits, cancellations and patient changes arrive on the other side, in both directions. The trial was rolled back.".to_owned());
+            found.push(
+                "Visits, cancellations and patient changes arrive on the other side, in both \
+                directions. The trial was rolled back."
+                    .to_owned(),
+            );
         }
         Work::Detach => {
             step("removing the bridge");
             bridge.remove(db).await?;
-            found.push("The EMR's tables are as before. The practice keeps its copies of the rows; they no longer follow the EMR.".to_owned());
+            found.push(
+                "The EMR's tables are as before. The practice keeps its copies of the rows; they no \
+                longer follow the EMR."
+                    .to_owned(),
+            );
         }
     }
     Ok(Ok(Done { found, ..Status::Usable.into() }))
@@ -173,8 +186,9 @@ fn missing(plan: &Plan) -> String {
 fn changed(error: &sql::Error) -> String {
     let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
     format!(
-        "the EMR's tables have changed, and the bridge cannot be renewed: {cause}. Adapt the bridge's map.sql and deploy (runbook, \"Upgrades \
-         of the EMR\"). Until then the EMR works as usual, and bookings that cannot be checked answer 503"
+        "the EMR's tables have changed, and the bridge cannot be renewed: {cause}. Adapt the bridge's \
+            map.sql and deploy (runbook, \"Upgrades of the EMR\"). Until then the EMR works as usual, and \
+            bookings that cannot be checked answer 503"
     )
 }
 

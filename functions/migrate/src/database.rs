@@ -39,7 +39,8 @@ pub(crate) async fn practice(app: &App, practice: &str) -> Result<Done, String> 
     }
 }
 
-/// Brings a practice's database to the newest schema, and gives its role what its sessions begin with.
+/// Brings a practice's database to the newest schema, and gives its role what its sessions begin
+/// with.
 pub(crate) async fn prepare(
     app: &App,
     grant: &PracticeGrant,
@@ -61,7 +62,8 @@ pub(crate) async fn prepare(
     Ok(migrated.collisions)
 }
 
-/// Refuses a database that a practice with records isn't in: made anew, it would look like a healthy one that has none.
+/// Refuses a database that a practice with records isn't in: made anew, it would look like a
+/// healthy one that has none.
 pub(crate) async fn require_schema(app: &App, entry: &Practice, dsn: &str) -> Result<(), String> {
     if entry.schema_version.is_none() {
         return Ok(());
@@ -126,13 +128,14 @@ pub(crate) fn of_catalog(error: &sql::Error, dsn: &str) -> String {
     }
 }
 
-/// The error with its cause and, for a server that couldn't be asked, what it was to be asked; without what the connection string
-/// keeps secret.
+/// The error with its cause and, for a server that couldn't be asked, what it was to be asked;
+/// without what the connection string keeps secret.
 pub(crate) fn in_words(error: &sql::Error, dsn: &str) -> String {
     let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
     let mut text = format!("{error}{}", cause.unwrap_or_default());
     if text.contains("UnknownIssuer") {
-        text += "; its certificate is signed by none that everybody trusts: hand over that one's certificate (--root-certificate)";
+        text += "; its certificate is signed by none that everybody trusts: hand over that one's certificate \
+            (--root-certificate)";
     }
     if let (sql::Error::Unavailable(_), Some(step)) = (error, step::current()) {
         text = format!("{text} (while {step})");

@@ -1,5 +1,5 @@
-//! Brings databases to the newest schema: those of the practices that it is told, and the catalog. Operators' commands
-//! invoke it, for it is where the databases can be reached from.
+//! Brings databases to the newest schema: those of the practices that it is told, and the catalog.
+//! Operators' commands invoke it, for it is where the databases can be reached from.
 
 mod bridge;
 mod database;
@@ -31,7 +31,8 @@ pub use outcome::{DatabaseOutcome, Status};
 const AT_ONCE: usize = 5;
 /// Longest time for one database.
 const LIMIT: SignedDuration = SignedDuration::from_mins(10);
-/// Longest time for trying a connection string, whatever its server does: somebody waits for the word.
+/// Longest time for trying a connection string, whatever its server does: somebody waits for the
+/// word.
 const CHECK_LIMIT: SignedDuration = SignedDuration::from_secs(10);
 /// The answer must be given before Lambda ends the process.
 const BEFORE_TIMEOUT: SignedDuration = SignedDuration::from_secs(5);
@@ -42,7 +43,8 @@ const BEFORE_TIMEOUT: SignedDuration = SignedDuration::from_secs(5);
 pub struct Task {
     pub practices: Vec<String>,
     pub catalog: bool,
-    /// Try the connection strings that were put beside the secrets' own (`AWSPENDING`) instead; nothing is noted of it.
+    /// Try the connection strings that were put beside the secrets' own (`AWSPENDING`) instead;
+    /// nothing is noted of it.
     pub pending: bool,
     /// What is tried may be an empty database in the place of one that isn't.
     pub new: bool,

@@ -7,9 +7,11 @@ use shared::tenant::Collision;
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     Migrated,
-    /// It was known to be at the newest version, or a newer one than the function knows; the migrations ran all the same and had nothing to do.
+    /// It was known to be at the newest version, or a newer one than the function knows; the
+    /// migrations ran all the same and had nothing to do.
     Current,
-    /// The connection string to be tried is good; one that is pending opens the right database, which has the newest schema now.
+    /// The connection string to be tried is good; one that is pending opens the right database,
+    /// which has the newest schema now.
     Usable,
     /// There was more to do than time; the next invocation goes on.
     Unfinished,

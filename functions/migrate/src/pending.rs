@@ -1,5 +1,5 @@
-//! Trying a connection string that is pending: whose database it opens, whether migrations can be done there, and whether
-//! what is there may take the place of what is there now.
+//! Trying a connection string that is pending: whose database it opens, whether migrations can be
+//! done there, and whether what is there may take the place of what is there now.
 
 use shared::sql;
 use std::sync::Arc;
@@ -16,7 +16,8 @@ use crate::{
     database::{catalog_secret, in_words, of_catalog, open, registered},
 };
 
-/// Tries a practice's. An `empty` database may take the place of one that isn't only when that is wanted.
+/// Tries a practice's. An `empty` database may take the place of one that isn't only when that is
+/// wanted.
 pub(crate) async fn practice(app: &App, practice: &str, empty: bool) -> Result<Done, String> {
     let entry = registered(app, practice).await?;
     let grant = PracticeGrant::for_operations(entry.practicepass.clone());

@@ -57,7 +57,8 @@ pub(crate) struct Received {
     responses(
         (status = 202, body = Received),
         (status = 422, body = Problem, description = "`INVALID_FIELDS`, `IDEMPOTENCY_KEY_REUSED`"),
-        (status = 429, body = Problem, description = "`RATE_LIMITED`: too many requests from your network or from all callers; see `Retry-After`"),
+        (status = 429, body = Problem, description = "`RATE_LIMITED`: too many requests from your network or \
+            from all callers; see `Retry-After`"),
     ),
 )]
 pub(crate) async fn request_access(

@@ -60,10 +60,12 @@ body! {
         #[schema(value_type = ProductName, required = false, example = "Example Product")]
         "Product" => name: Replace<ProductName>,
         /// A price with at most two decimals.
-        #[schema(value_type = Option<f64>, required = false, minimum = 0, maximum = 99_999_999.99, example = 99.99)]
+        #[schema(value_type = Option<f64>, required = false, minimum = 0, maximum = 99_999_999.99,
+            example = 99.99)]
         "RetailPrice" => retail_price: Patch<Cents>,
         /// A price with at most two decimals.
-        #[schema(value_type = Option<f64>, required = false, minimum = 0, maximum = 99_999_999.99, example = 42.5)]
+        #[schema(value_type = Option<f64>, required = false, minimum = 0, maximum = 99_999_999.99,
+            example = 42.5)]
         "Cost" => cost: Patch<Cents>,
         #[schema(value_type = Option<ProductCategory>, required = false)]
         "Category" => category: Patch<ProductCategory>,

@@ -30,7 +30,8 @@ params! {
     path = "/v1/products",
     tag = "Products",
     params(ListProducts),
-    responses((status = 200, body = Page<ProductBody>), (status = 400, body = Problem, description = "`INVALID_QUERY`")),
+    responses((status = 200, body = Page<ProductBody>), (status = 400, body = Problem,
+        description = "`INVALID_QUERY`")),
 )]
 pub(crate) async fn list_products(
     catalog: Catalog<scope::Products>,

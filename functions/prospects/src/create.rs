@@ -67,7 +67,8 @@ pub(crate) struct CreatedProspect {
             ),
         ),
         (status = 409, body = Problem, description = "`IDEMPOTENCY_IN_PROGRESS`"),
-        (status = 422, body = Problem, description = "`INVALID_FIELDS`, `REFUSED_BY_EMR`, `IDEMPOTENCY_KEY_REUSED`"),
+        (status = 422, body = Problem,
+            description = "`INVALID_FIELDS`, `REFUSED_BY_EMR`, `IDEMPOTENCY_KEY_REUSED`"),
     ),
 )]
 pub(crate) async fn create_prospect(

@@ -36,7 +36,9 @@ pub struct PatientEmail(String);
 #[schema(
     value_type = String,
     max_length = 40,
-    pattern = "^(?:[tT][eE][lL]:)?[ +()./\\u00a0\\u2010-\\u2015-]*([0-9][ +()./\\u00a0\\u2010-\\u2015-]*){7,15}(,? ?([eE][xX][tT]([eE][nN][sS][iI][oO][nN])?\\.? ?|;[eE][xX][tT]=|[xX] ?|# ?)[0-9]{1,11})?$",
+    pattern = "^(?:[tT][eE][lL]:)?[ +()./\\u00a0\\u2010-\\u2015-]*([0-9][ \
+        +()./\\u00a0\\u2010-\\u2015-]*){7,15}(,? ?([eE][xX][tT]([eE][nN][sS][iI][oO][nN])?\\.? \
+        ?|;[eE][xX][tT]=|[xX] ?|# ?)[0-9]{1,11})?$",
     example = "(212) 555-0123"
 )]
 pub struct PatientPhone(String);

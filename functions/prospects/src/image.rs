@@ -16,7 +16,8 @@ const MAX_URL: usize = 2048;
 /// A data URL is `data:image/png;base64,…` (png, jpeg, gif or webp) and holds at most 256 KiB of
 /// decoded data. An https URL has at most 2048 characters and a host with a public address.
 #[derive(Clone, Debug, ToSchema)]
-#[schema(value_type = String, format = "uri", pattern = "^(https://[A-Za-z0-9]|data:image/(png|jpeg|gif|webp);base64,)")]
+#[schema(value_type = String, format = "uri",
+    pattern = "^(https://[A-Za-z0-9]|data:image/(png|jpeg|gif|webp);base64,)")]
 pub struct Image(String);
 
 impl FieldValue for Image {

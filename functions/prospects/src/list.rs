@@ -64,7 +64,8 @@ params! {
     path = "/v1/{PPass}/prospects",
     tag = "Prospects",
     params(PracticePath, ListProspects),
-    responses((status = 200, body = Page<Prospect>), (status = 400, body = Problem, description = "`INVALID_QUERY`")),
+    responses((status = 200, body = Page<Prospect>), (status = 400, body = Problem,
+        description = "`INVALID_QUERY`")),
 )]
 pub(crate) async fn list_prospects(
     tenant: Tenant<scope::Prospects>,

@@ -34,7 +34,8 @@ use crate::{
     ),
     request_body = UpdateProspect,
     responses(
-        (status = 200, body = Message<Prospect>, headers(("ETag" = String, description = "The new entity tag."))),
+        (status = 200, body = Message<Prospect>, headers(("ETag" = String,
+            description = "The new entity tag."))),
         (status = 404, body = Problem, description = "`NOT_FOUND`"),
         (status = 412, body = Problem, description = "`PRECONDITION_FAILED`"),
         (status = 422, body = Problem, description = "`INVALID_FIELDS`, `REFUSED_BY_EMR`"),

@@ -23,7 +23,8 @@ params! {
     path = "/v1/{PPass}/tags/prospects/{id}",
     tag = "Tags",
     params(PracticePath, ("id" = PatientId, Path, description = "PatientID"), ListTagsOfProspect),
-    responses((status = 200, body = List<TagBody>), (status = 400, body = Problem, description = "`INVALID_QUERY`"), (status = 404, body = Problem, description = "`NOT_FOUND`")),
+    responses((status = 200, body = List<TagBody>), (status = 400, body = Problem,
+        description = "`INVALID_QUERY`"), (status = 404, body = Problem, description = "`NOT_FOUND`")),
 )]
 pub(crate) async fn list_tags_of_prospect(
     tenant: Tenant<scope::Prospects>,

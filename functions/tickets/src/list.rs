@@ -32,7 +32,8 @@ params! {
     path = "/v1/{PPass}/tickets",
     tag = "Tickets",
     params(PracticePath, ListTickets),
-    responses((status = 200, body = Page<TicketBody>), (status = 400, body = Problem, description = "`INVALID_QUERY`")),
+    responses((status = 200, body = Page<TicketBody>), (status = 400, body = Problem,
+        description = "`INVALID_QUERY`")),
 )]
 pub(crate) async fn list_tickets(
     tenant: Tenant<scope::Tickets>,

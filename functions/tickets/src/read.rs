@@ -59,7 +59,8 @@ params! {
     tag = "Tickets",
     params(PracticePath, ("id" = TicketId, Path, description = "TicketID"), ReadTicket),
     responses(
-        (status = 200, body = TicketWithComments, headers(("ETag" = String, description = "The entity tag."))),
+        (status = 200, body = TicketWithComments, headers(("ETag" = String, description = "The entity \
+            tag."))),
         (status = 400, body = Problem, description = "`INVALID_PATH`, `INVALID_QUERY`"),
         (status = 404, body = Problem, description = "`NOT_FOUND`"),
     ),

@@ -88,7 +88,8 @@ fn comments_sent(update: &Update<UpdateTicket>) -> (Option<CommentId>, i64) {
     ),
     request_body = UpdateTicket,
     responses(
-        (status = 200, body = Message<TicketBody>, headers(("ETag" = String, description = "The new entity tag."))),
+        (status = 200, body = Message<TicketBody>, headers(("ETag" = String,
+            description = "The new entity tag."))),
         (status = 404, body = Problem, description = "`NOT_FOUND`"),
         (status = 412, body = Problem, description = "`PRECONDITION_FAILED`"),
         (status = 422, body = Problem, description = "`INVALID_FIELDS`"),

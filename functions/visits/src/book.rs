@@ -100,14 +100,16 @@ body! {
         (
             status = 409,
             body = Problem,
-            description = "`OUTSIDE_HOURS`, `PROVIDER_CONFLICT`, `RESOURCE_CONFLICT`, `PATIENT_CONFLICT`. The member \
-                `conflicts` lists each one with the blocking times: `[{code, blocking: [{from, to}]}]`."
+            description = "`OUTSIDE_HOURS`, `PROVIDER_CONFLICT`, `RESOURCE_CONFLICT`, `PATIENT_CONFLICT`. \
+                The member `conflicts` lists each one with the blocking times: `[{code, blocking: [{from, \
+                to}]}]`."
         ),
         (
             status = 422,
             body = Problem,
-            description = "`INVALID_FIELDS`, `VISIT_TYPE_UNKNOWN`, `VISIT_TYPE_INACTIVE`, `PROVIDER_NOT_ALLOWED`, \
-                `REFUSED_BY_EMR`, `NONEXISTENT_LOCAL_TIME`, `IN_PAST`, `BEYOND_HORIZON`, `IDEMPOTENCY_KEY_REUSED`"
+            description = "`INVALID_FIELDS`, `VISIT_TYPE_UNKNOWN`, `VISIT_TYPE_INACTIVE`, \
+                `PROVIDER_NOT_ALLOWED`, `REFUSED_BY_EMR`, `NONEXISTENT_LOCAL_TIME`, `IN_PAST`, \
+                `BEYOND_HORIZON`, `IDEMPOTENCY_KEY_REUSED`"
         ),
     ),
 )]

@@ -24,7 +24,8 @@ use crate::reply::VisitBody;
     responses(
         (status = 200, body = Message<VisitBody>),
         (status = 404, body = Problem, description = "`NOT_FOUND`"),
-        (status = 409, body = Problem, description = "`VISIT_NOT_OPEN`: already canceled, arrived, completed or missed"),
+        (status = 409, body = Problem,
+            description = "`VISIT_NOT_OPEN`: already canceled, arrived, completed or missed"),
     ),
 )]
 pub(crate) async fn cancel_visit(

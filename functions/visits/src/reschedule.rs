@@ -61,10 +61,11 @@ body! {
     responses(
         (status = 200, body = Message<VisitBody>),
         (status = 404, body = Problem, description = "`NOT_FOUND`, `PROVIDER_NOT_FOUND`"),
-        (status = 409, body = Problem, description = "`VISIT_NOT_OPEN`, or a booking conflict with `conflicts`"),
+        (status = 409, body = Problem,
+            description = "`VISIT_NOT_OPEN`, or a booking conflict with `conflicts`"),
         (status = 422, body = Problem,
-            description = "`INVALID_FIELDS`, `PROVIDER_NOT_ALLOWED`, `VISIT_TYPE_INACTIVE`, `REFUSED_BY_EMR`, `NONEXISTENT_LOCAL_TIME`, `IN_PAST`, \
-                `BEYOND_HORIZON`"),
+            description = "`INVALID_FIELDS`, `PROVIDER_NOT_ALLOWED`, `VISIT_TYPE_INACTIVE`, \
+                `REFUSED_BY_EMR`, `NONEXISTENT_LOCAL_TIME`, `IN_PAST`, `BEYOND_HORIZON`"),
     ),
 )]
 pub(crate) async fn reschedule_visit(

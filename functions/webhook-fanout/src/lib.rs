@@ -1,11 +1,13 @@
 //! Takes events from the queue and carries each to its subscription's endpoint.
 //!
-//! A message is taken off the queue when its attempt has an outcome, whatever the endpoint answered; only what our own
-//! stores could not do is left in the queue. A retry waits in the queue if it can, else the log poller brings it back.
+//! A message is taken off the queue when its attempt has an outcome, whatever the endpoint
+//! answered; only what our own stores could not do is left in the queue. A retry waits in the queue
+//! if it can, else the log poller brings it back.
 //!
-//! There are two lanes, each a function with a queue of its own. The fast one waits a second for an endpoint; a call that takes
-//! longer goes on after the invocation's answer, and the endpoint is served by the slow lane until it is quick again. One that
-//! hangs or only fails is parked and probed; one that answers 429 is called in slots that its pace allows, in the slow lane.
+//! There are two lanes, each a function with a queue of its own. The fast one waits a second for an
+//! endpoint; a call that takes longer goes on after the invocation's answer, and the endpoint is
+//! served by the slow lane until it is quick again. One that hangs or only fails is parked and
+//! probed; one that answers 429 is called in slots that its pace allows, in the slow lane.
 
 mod recipients;
 mod requeue;
@@ -74,8 +76,8 @@ enum Fault {
     Control(#[from] control::Error),
 }
 
-/// Attempts every message's delivery, all at the same time; names those that are to stay in the queue. Calls that take long go on
-/// in the background of `app`.
+/// Attempts every message's delivery, all at the same time; names those that are to stay in the
+/// queue. Calls that take long go on in the background of `app`.
 pub async fn deliver(app: &App, lane: Lane, batch: SqsEvent) -> SqsBatchResponse {
     let parsed: Vec<(String, Result<EventMessage, Fault>)> = batch.records.into_iter().map(parse).collect();
     let recipients =

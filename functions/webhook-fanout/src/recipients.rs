@@ -123,7 +123,8 @@ impl Recipient {
         };
         let access = app.partner_access(&self.key.0, &self.key.1).await?;
         let now = app.clock.now();
-        // Before anything else is done for it: no lane, no wait and no probe is for a delivery without access.
+        // Before anything else is done for it: no lane, no wait and no probe is for a delivery
+        // without access.
         let grant = match subscription.permit(&access, Some(message.event().event), now) {
             Ok(grant) => grant,
             Err(reason) => return Ok(Disposition::Withhold(reason)),
@@ -216,7 +217,8 @@ impl Recipient {
     }
 }
 
-/// Whether the subscription is still the one the message was made for, and still asks for such events.
+/// Whether the subscription is still the one the message was made for, and still asks for such
+/// events.
 fn wants(subscription: &Subscription, message: &EventMessage) -> bool {
     subscription.is_active()
         && subscription.id == message.subscription

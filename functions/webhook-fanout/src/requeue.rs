@@ -41,7 +41,8 @@ pub(crate) async fn hand_over(app: &App, message: &EventMessage) -> Result<(), F
     if accepted { Ok(()) } else { Err(Fault::NotTaken) }
 }
 
-/// Puts the delivery on record as cancelled for want of access, in every lane and before every attempt.
+/// Puts the delivery on record as cancelled for want of access, in every lane and before every
+/// attempt.
 pub(crate) async fn withhold(app: &App, message: &EventMessage, reason: WithheldReason) -> Result<(), Fault> {
     match claim(app, message).await? {
         Claimed::Yes(delivery) => Ok(webhook_delivery::withhold(app, delivery, reason).await?),
@@ -62,7 +63,8 @@ pub(crate) async fn park(app: &App, message: &EventMessage, until: Timestamp) ->
     let now = app.clock.now();
     let wait = until.duration_since(now).as_secs_f64().max(1.0);
     let after = |share: f64| now.saturating_add(Duration::from_secs_f64(wait * share)).unwrap_or(until);
-    // Later than any message waits for a parked endpoint is what the log poller put off: it did so for this message.
+    // Later than any message waits for a parked endpoint is what the log poller put off: it did so
+    // for this message.
     let Some(delivery) = claim_alone(app, message, after(1.0 + SPREAD)).await? else { return Ok(()) };
     let until = after(SPREAD.mul_add(random_share(app), 1.0));
     app.control.put_back(&delivery, until).await?;
@@ -76,7 +78,8 @@ pub(crate) async fn park(app: &App, message: &EventMessage, until: Timestamp) ->
     Ok(())
 }
 
-/// Puts the delivery on record as one that waits for its slot, and its message back into the slow lane's queue.
+/// Puts the delivery on record as one that waits for its slot, and its message back into the slow
+/// lane's queue.
 pub(crate) async fn wait_for_slot(app: &App, message: &EventMessage, slot: Slot) -> Result<(), Fault> {
     let now = app.clock.now();
     let longest = now.saturating_add(Duration::from_secs_f64(LINE_SECONDS)).unwrap_or(now);
@@ -86,7 +89,8 @@ pub(crate) async fn wait_for_slot(app: &App, message: &EventMessage, slot: Slot)
     Ok(())
 }
 
-/// Puts the delivery on record as one that asks for a slot when there are free ones again. Found by its time.
+/// Puts the delivery on record as one that asks for a slot when there are free ones again. Found by
+/// its time.
 pub(crate) async fn wait_in_line(app: &App, message: &EventMessage) -> Result<(), Fault> {
     let now = app.clock.now();
     let partner = (message.practicepass(), &message.partner);
@@ -100,8 +104,9 @@ pub(crate) async fn wait_in_line(app: &App, message: &EventMessage) -> Result<()
     Ok(app.control.put_back(&delivery, turn.max(held)).await?)
 }
 
-/// Claims the delivery, unless another message of the same attempt stands for it: one is enough, or they would grow in number as
-/// long as the endpoint is not called. Another one's time is no later than `latest`.
+/// Claims the delivery, unless another message of the same attempt stands for it: one is enough, or
+/// they would grow in number as long as the endpoint is not called. Another one's time is no later
+/// than `latest`.
 async fn claim_alone(
     app: &App,
     message: &EventMessage,
@@ -127,8 +132,8 @@ async fn claim_alone(
     }
 }
 
-/// Another process is at the delivery; should it die, the attempt is due after its claim. Left in the queue the message would
-/// come back sooner than that, and often enough to be given up.
+/// Another process is at the delivery; should it die, the attempt is due after its claim. Left in
+/// the queue the message would come back sooner than that, and often enough to be given up.
 pub(crate) async fn redeliver_later(
     app: &App,
     message: &EventMessage,
@@ -137,7 +142,8 @@ pub(crate) async fn redeliver_later(
     if send_at(app, message, until).await { Ok(()) } else { Err(Fault::NotTaken) }
 }
 
-/// Puts the next attempt into the queue when it is near. Should that fail, the attempt is found by its time instead.
+/// Puts the next attempt into the queue when it is near. Should that fail, the attempt is found by
+/// its time instead.
 pub(crate) async fn resume(app: &App, message: &EventMessage, attempted: Attempted) {
     let Attempted { delivery, slot } = attempted;
     let Some(next) = delivery.next_attempt_at else { return };

@@ -53,10 +53,11 @@ impl IntoResponse for Deliveries {
     }
 }
 
-/// List the deliveries of your subscription and of those you had before, tests and retries included.
+/// List the deliveries of your subscription and of those you had before, tests and retries
+/// included.
 ///
-/// They are kept for 30 days. New ones arrive all the time, so pages are asked for by cursor, not by number. Any
-/// webhook event scope allows this.
+/// They are kept for 30 days. New ones arrive all the time, so pages are asked for by cursor, not
+/// by number. Any webhook event scope allows this.
 #[utoipa::path(
     get,
     path = "/v1/webhooks/deliveries",
@@ -65,7 +66,8 @@ impl IntoResponse for Deliveries {
     responses(
         (status = 200, body = Deliveries),
         (status = 400, body = Problem, description = "`INVALID_QUERY`"),
-        (status = 403, body = Problem, description = "`INSUFFICIENT_SCOPE`: your key has no webhook event scope"),
+        (status = 403, body = Problem,
+            description = "`INSUFFICIENT_SCOPE`: your key has no webhook event scope"),
         (status = 404, body = Problem, description = "`NOT_FOUND`: you have no subscription"),
     ),
 )]

@@ -11,7 +11,8 @@ use crate::subscriber::Subscriber;
 
 /// Read a delivery with each of its attempts.
 ///
-/// What your endpoint answered to the newest attempt that failed is kept to its first 2 KiB. Any webhook event scope allows this.
+/// What your endpoint answered to the newest attempt that failed is kept to its first 2 KiB. Any
+/// webhook event scope allows this.
 #[utoipa::path(
     get,
     path = "/v1/webhooks/deliveries/{id}",
@@ -19,7 +20,8 @@ use crate::subscriber::Subscriber;
     params(("id" = DeliveryId, Path, description = "The delivery's id")),
     responses(
         (status = 200, body = Data<DeliveryDetail>),
-        (status = 403, body = Problem, description = "`INSUFFICIENT_SCOPE`: your key has no webhook event scope"),
+        (status = 403, body = Problem,
+            description = "`INSUFFICIENT_SCOPE`: your key has no webhook event scope"),
         (status = 404, body = Problem, description = "`NOT_FOUND`: no delivery of yours"),
     ),
 )]

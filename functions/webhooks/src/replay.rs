@@ -51,24 +51,30 @@ pub(crate) struct Replayed {
 
 /// Send the events of the past once more.
 ///
-/// Every event of your subscription's scopes that the practice logged in this time is sent to your endpoint, whether it was
-/// delivered before or not: also what happened while the subscription was disabled, or before you had one. Each keeps its
-/// `eventId` and its body, so you can leave out those you have; each is a new delivery with retries of its own, whose `replay` is the
-/// one of this answer. What happens meanwhile goes on to be sent, and is not held up. A replay sends at most 10,000 events and
-/// covers at most 31 days; 12 replays an hour are accepted. With a key, a repetition sends nothing twice. Any webhook event scope allows
-/// this; an event whose scope no live key of yours grants is left out.
+/// Every event of your subscription's scopes that the practice logged in this time is sent to your
+/// endpoint, whether it was delivered before or not: also what happened while the subscription was
+/// disabled, or before you had one. Each keeps its `eventId` and its body, so you can leave out
+/// those you have; each is a new delivery with retries of its own, whose `replay` is the one of
+/// this answer. What happens meanwhile goes on to be sent, and is not held up. A replay sends at
+/// most 10,000 events and covers at most 31 days; 12 replays an hour are accepted. With a key, a
+/// repetition sends nothing twice. Any webhook event scope allows this; an event whose scope no
+/// live key of yours grants is left out.
 #[utoipa::path(
     post,
     path = "/v1/webhooks/replay",
     tag = "Webhooks",
-    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless for 24 hours")),
+    params(("Idempotency-Key" = Option<String>, Header,
+        description = "Makes a repetition harmless for 24 hours")),
     request_body = Replay,
     responses(
         (status = 201, body = Message<Replayed>, description = "The events are in the queue"),
-        (status = 403, body = Problem, description = "`INSUFFICIENT_SCOPE`: your key has no webhook event scope"),
+        (status = 403, body = Problem,
+            description = "`INSUFFICIENT_SCOPE`: your key has no webhook event scope"),
         (status = 404, body = Problem, description = "`NOT_FOUND`: you have no subscription"),
-        (status = 409, body = Problem, description = "`SUBSCRIPTION_DISABLED`: sign up again first, `SUBSCRIPTION_PAUSED`, `SUBSCRIPTION_SUSPENDED`, `IDEMPOTENCY_IN_PROGRESS`"),
-        (status = 422, body = Problem, description = "`INVALID_FIELDS`, `REPLAY_TOO_LARGE`: more than 10,000 events; nothing was sent, ask for less time"),
+        (status = 409, body = Problem, description = "`SUBSCRIPTION_DISABLED`: sign up again first, \
+            `SUBSCRIPTION_PAUSED`, `SUBSCRIPTION_SUSPENDED`, `IDEMPOTENCY_IN_PROGRESS`"),
+        (status = 422, body = Problem, description = "`INVALID_FIELDS`, `REPLAY_TOO_LARGE`: more than 10,000 \
+            events; nothing was sent, ask for less time"),
         (status = 429, body = Problem, description = "`RATE_LIMITED`: 12 replays in this hour"),
     ),
 )]

@@ -22,18 +22,21 @@ pub(crate) struct Rotated {
 
 /// Replace the secret that signs your deliveries.
 ///
-/// The replaced secret stays valid for 24 hours, whatever comes after it: until then each delivery's `webhook-signature` holds
-/// a signature by it beside the new one's, separated by a space, so that you can change over without losing a delivery. At
-/// most four replaced secrets can be valid at a time. Any webhook event scope allows this.
+/// The replaced secret stays valid for 24 hours, whatever comes after it: until then each
+/// delivery's `webhook-signature` holds a signature by it beside the new one's, separated by a
+/// space, so that you can change over without losing a delivery. At most four replaced secrets can
+/// be valid at a time. Any webhook event scope allows this.
 #[utoipa::path(
     post,
     path = "/v1/webhooks/rotate-secret",
     tag = "Webhooks",
     responses(
         (status = 200, body = Message<Rotated>),
-        (status = 403, body = Problem, description = "`INSUFFICIENT_SCOPE`: your key has no webhook event scope"),
+        (status = 403, body = Problem,
+            description = "`INSUFFICIENT_SCOPE`: your key has no webhook event scope"),
         (status = 404, body = Problem, description = "`NOT_FOUND`: you have no subscription"),
-        (status = 409, body = Problem, description = "`ROTATED_TOO_OFTEN`: four replaced secrets are still valid; `CONCURRENT_CHANGE`"),
+        (status = 409, body = Problem,
+            description = "`ROTATED_TOO_OFTEN`: four replaced secrets are still valid; `CONCURRENT_CHANGE`"),
     ),
 )]
 pub(crate) async fn rotate_secret(Subscriber(partner): Subscriber, _: NoBody) -> ApiResult<Message<Rotated>> {

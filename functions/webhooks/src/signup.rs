@@ -31,8 +31,8 @@ use crate::hook_url::{check, hook_url_refused};
 
 /// Tries to write over what another writes at the same time.
 const MAX_CONFLICT_RETRIES: u32 = 4;
-/// Ids below the newest event that are looked at for events in flight, whatever their rows' times; and how many ranges of
-/// missing ones are remembered.
+/// Ids below the newest event that are looked at for events in flight, whatever their rows' times;
+/// and how many ranges of missing ones are remembered.
 const WINDOW: i64 = 1_000;
 const RANGES: usize = 200;
 
@@ -68,30 +68,37 @@ pub(crate) struct SignedUp {
 
 /// Create or update your webhook subscription.
 ///
-/// You have one subscription for your key's practice; signing up again changes its URL and scopes, keeps its secret and
-/// activates it if it was disabled. Events that happen from now on are sent by POST to `hookUrl`, signed as Standard Webhooks
-/// (`webhook-id`, `webhook-timestamp`, `webhook-signature`), with `X-OfficePro-Event`, `X-OfficePro-Event-Id` and
-/// `X-OfficePro-Delivery-Id`. The body holds ids only: `eventId`, `event`, `action`, `practicepass`, `logId`, `recordId`,
-/// `occurredAt`; also `recordIdString` when `recordId` is beyond 2^53 - 1, where JSON readers may round it. `eventId` is
-/// `{PPass}-{logId}`. If the practice's database is restored and gives out ids again, bodies also hold `logEpoch`, and
-/// `eventId` is `{PPass}-{logEpoch}.{logId}`: compare events by `eventId` only. Answer with a 2xx within 15 seconds; an event may come more than once, always with the same `eventId`.
-/// Anything else is retried after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h and 10 h; 410 disables the subscription. Answer 429 when you can't
-/// keep up: your deliveries wait for as long as its `Retry-After` says, 12 hours at most, go on at a rate that your endpoint takes, and use up no
+/// You have one subscription for your key's practice; signing up again changes its URL and scopes,
+/// keeps its secret and activates it if it was disabled. Events that happen from now on are sent by
+/// POST to `hookUrl`, signed as Standard Webhooks (`webhook-id`, `webhook-timestamp`,
+/// `webhook-signature`), with `X-OfficePro-Event`, `X-OfficePro-Event-Id` and
+/// `X-OfficePro-Delivery-Id`. The body holds ids only: `eventId`, `event`, `action`,
+/// `practicepass`, `logId`, `recordId`, `occurredAt`; also `recordIdString` when `recordId` is
+/// beyond 2^53 - 1, where JSON readers may round it. `eventId` is `{PPass}-{logId}`. If the
+/// practice's database is restored and gives out ids again, bodies also hold `logEpoch`, and
+/// `eventId` is `{PPass}-{logEpoch}.{logId}`: compare events by `eventId` only. Answer with a 2xx
+/// within 15 seconds; an event may come more than once, always with the same `eventId`. Anything
+/// else is retried after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h and 10 h; 410 disables the
+/// subscription. Answer 429 when you can't keep up: your deliveries wait for as long as its
+/// `Retry-After` says, 12 hours at most, go on at a rate that your endpoint takes, and use up no
 /// attempt. A 503 with `Retry-After` holds them, too, but counts as a failed attempt.
 #[utoipa::path(
     post,
     path = "/v1/webhooks/signup",
     tag = "Webhooks",
-    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless for 24 hours")),
+    params(("Idempotency-Key" = Option<String>, Header,
+        description = "Makes a repetition harmless for 24 hours")),
     // Which scope is needed depends on the body.
     security(("accessToken" = []), ("portalSession" = [])),
     request_body = SignUp,
     responses(
         (status = 201, body = Message<SignedUp>, description = "Created; `data.secret` is shown this once"),
         (status = 200, body = Message<SignedUp>, description = "Updated"),
-        (status = 403, body = Problem, description = "`INSUFFICIENT_SCOPE`: a scope your key was not granted"),
+        (status = 403, body = Problem,
+            description = "`INSUFFICIENT_SCOPE`: a scope your key was not granted"),
         (status = 409, body = Problem, description = "`CONCURRENT_CHANGE`"),
-        (status = 422, body = Problem, description = "`INVALID_FIELDS`, `HOOK_URL_REFUSED`, `IDEMPOTENCY_KEY_REUSED`"),
+        (status = 422, body = Problem,
+            description = "`INVALID_FIELDS`, `HOOK_URL_REFUSED`, `IDEMPOTENCY_KEY_REUSED`"),
     ),
 )]
 pub(crate) async fn sign_up(
@@ -239,7 +246,8 @@ async fn write(
 async fn create(request: SignupRequest, partner: &Partner) -> control::Result<Subscription> {
     let (control, caller) = (&partner.app.control, &partner.caller);
     let generation = control.next_subscription_id().await?;
-    // One that comes after a deletion has the same id: its deliveries are in one list with the earlier ones.
+    // One that comes after a deletion has the same id: its deliveries are in one list with the
+    // earlier ones.
     let known = control.subscription_id(&caller.practicepass, &caller.partner_id).await?;
     let now = partner.now();
     Ok(Subscription {
@@ -268,7 +276,8 @@ async fn create(request: SignupRequest, partner: &Partner) -> control::Result<Su
     })
 }
 
-/// Keeps the secret, and an administrator's pause. A disabled subscription begins anew: what happened meanwhile is not sent.
+/// Keeps the secret, and an administrator's pause. A disabled subscription begins anew: what
+/// happened meanwhile is not sent.
 fn update(mut subscription: Subscription, request: SignupRequest, partner: &Partner) -> Subscription {
     if !subscription.is_active() {
         subscription.start_after_log_id = request.start.newest;

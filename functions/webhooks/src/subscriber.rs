@@ -7,8 +7,8 @@ use shared::{
     domain::EventScope,
 };
 
-/// A partner whose key was granted at least one kind of event. The subscription is the partner's, not the key's: its
-/// kinds are checked at sign-up.
+/// A partner whose key was granted at least one kind of event. The subscription is the partner's,
+/// not the key's: its kinds are checked at sign-up.
 pub(crate) struct Subscriber(pub(crate) Partner);
 
 impl FromRequestParts<App> for Subscriber {

@@ -26,7 +26,8 @@ pub(crate) struct SubscriptionBody {
     id: SubscriptionId,
     hook_url: String,
     scopes: Vec<EventScope>,
-    /// Those of `scopes` that no live key of yours grants now: nothing of them is sent until one does.
+    /// Those of `scopes` that no live key of yours grants now: nothing of them is sent until one
+    /// does.
     suspended_scopes: Vec<EventScope>,
     /// `paused`: an administrator holds it back. `suspended`: all of its scopes are.
     status: SubscriptionState,
@@ -34,12 +35,14 @@ pub(crate) struct SubscriptionBody {
     disabled_reason: Option<DisabledReason>,
     /// RFC 3339.
     disabled_at: Option<String>,
-    /// `slow` when your endpoint took more than a second, or answers 429: its deliveries wait for each other only. `fast` again
-    /// after five quick answers in a row.
+    /// `slow` when your endpoint took more than a second, or answers 429: its deliveries wait for
+    /// each other only. `fast` again after five quick answers in a row.
     lane: LaneName,
-    /// RFC 3339: until then nothing is sent, because your endpoint failed or asked for a wait; null when nothing is held back.
+    /// RFC 3339: until then nothing is sent, because your endpoint failed or asked for a wait; null
+    /// when nothing is held back.
     held_until: Option<String>,
-    /// Calls a second that your endpoint gets since it answered 429; it grows until the next 429. Null: no limit.
+    /// Calls a second that your endpoint gets since it answered 429; it grows until the next 429.
+    /// Null: no limit.
     rate: Option<f64>,
     /// RFC 3339: since when every attempt has failed.
     failing_since: Option<String>,
@@ -84,7 +87,8 @@ impl SubscriptionBody {
     tag = "Webhooks",
     responses(
         (status = 200, body = Data<SubscriptionBody>),
-        (status = 403, body = Problem, description = "`INSUFFICIENT_SCOPE`: your key has no webhook event scope"),
+        (status = 403, body = Problem,
+            description = "`INSUFFICIENT_SCOPE`: your key has no webhook event scope"),
         (status = 404, body = Problem, description = "`NOT_FOUND`: you have none"),
     ),
 )]

@@ -15,7 +15,8 @@ use crate::{subscriber::Subscriber, subscription::load};
 
 body! {
     pub struct TestEvent {
-        /// One of your subscription's scopes: the test is formed like its events. Left out: the event is `Test`.
+        /// One of your subscription's scopes: the test is formed like its events. Left out: the
+        /// event is `Test`.
         "event" => event: Option<EventScope>,
     }
 }
@@ -35,21 +36,25 @@ pub(crate) struct Tested {
 
 /// Send a test event to your endpoint and see its answer.
 ///
-/// The event is `Test`, or the scope that you name, with the action `test`: signed and formed like every other, with `logId` and
-/// `recordId` 0 and an `eventId` of its own. It is sent once, at once, and
-/// counts as no failure of your endpoint. A key makes a repetition harmless once your endpoint took the event; one that failed
-/// is sent again. Any webhook event scope allows this.
+/// The event is `Test`, or the scope that you name, with the action `test`: signed and formed like
+/// every other, with `logId` and `recordId` 0 and an `eventId` of its own. It is sent once, at
+/// once, and counts as no failure of your endpoint. A key makes a repetition harmless once your
+/// endpoint took the event; one that failed is sent again. Any webhook event scope allows this.
 #[utoipa::path(
     post,
     path = "/v1/webhooks/test",
     tag = "Webhooks",
-    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless for 24 hours")),
+    params(("Idempotency-Key" = Option<String>, Header,
+        description = "Makes a repetition harmless for 24 hours")),
     request_body = Option<TestEvent>,
     responses(
-        (status = 200, body = Message<Tested>, description = "Sent; `success` tells whether your endpoint took it"),
-        (status = 403, body = Problem, description = "`INSUFFICIENT_SCOPE`: your key has no webhook event scope"),
+        (status = 200, body = Message<Tested>,
+            description = "Sent; `success` tells whether your endpoint took it"),
+        (status = 403, body = Problem,
+            description = "`INSUFFICIENT_SCOPE`: your key has no webhook event scope"),
         (status = 404, body = Problem, description = "`NOT_FOUND`: you have no subscription"),
-        (status = 409, body = Problem, description = "`SUBSCRIPTION_DISABLED`, `SUBSCRIPTION_PAUSED`, `SUBSCRIPTION_SUSPENDED`, `IDEMPOTENCY_IN_PROGRESS`"),
+        (status = 409, body = Problem, description = "`SUBSCRIPTION_DISABLED`, `SUBSCRIPTION_PAUSED`, \
+            `SUBSCRIPTION_SUSPENDED`, `IDEMPOTENCY_IN_PROGRESS`"),
         (status = 422, body = Problem, description = "`INVALID_FIELDS`: your subscription has no such scope"),
     ),
 )]

@@ -47,7 +47,8 @@ pub struct Run {
     #[arg(long, value_name = "URL")]
     pub practice_db: Option<String>,
     /// Maximum number of processes per function
-    #[arg(long, default_value_t = 4, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=100))]
+    #[arg(long, default_value_t = 4, value_name = "COUNT",
+        value_parser = clap::value_parser!(u16).range(1..=100))]
     pub environments: u16,
     /// Set an environment variable for every function, overriding the template (repeatable)
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = variable)]

@@ -47,8 +47,10 @@ const LEFT_OUT: &str = "\n  Skipped it; run `migrate` once the cause is fixed";
 
 /// Moves `PostgreSQL`'s sequences above the explicit ids; `SQLite` needs no such step.
 const SEQUENCES: &str = "
-    select setval(pg_get_serial_sequence('providers', 'provider_id'), (select max(provider_id) from providers));
-    select setval(pg_get_serial_sequence('resources', 'resource_id'), (select max(resource_id) from resources));
+    select setval(pg_get_serial_sequence('providers', 'provider_id'), (select max(provider_id) from \
+    providers));
+    select setval(pg_get_serial_sequence('resources', 'resource_id'), (select max(resource_id) from \
+    resources));
     select setval(pg_get_serial_sequence('patients', 'patient_id'), (select max(patient_id) from patients));
     select setval(pg_get_serial_sequence('tags', 'tag_id'), (select max(tag_id) from tags));
     select setval(pg_get_serial_sequence('visits', 'visit_id'), (select max(visit_id) from visits));

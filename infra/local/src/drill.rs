@@ -272,8 +272,8 @@ async fn work(scene: &mut Scene<'_>, endpoint: &Endpoint, older: Older) -> Resul
                 .join(", ")
         ),
         format!("database backed up at {}, control plane at {}", database.at, control.at),
-        "then a key was revoked, one rotated and one narrowed, a partner suspended, a subscription deleted and one paused, a claim link \
-        withdrawn, a practice removed, a key created"
+        "then a key was revoked, one rotated and one narrowed, a partner suspended, a subscription deleted \
+            and one paused, a claim link withdrawn, a practice removed, a key created"
             .to_owned(),
     ];
     let plan = Plan { moments: Moments::default(), apply: false, now: Timestamp::now() };

@@ -1,4 +1,5 @@
-//! DynamoDB on loopback, over a SQLite file: tables from the template, expired items swept every minute.
+//! DynamoDB on loopback, over a SQLite file: tables from the template, expired items swept every
+//! minute.
 
 mod proxy;
 
@@ -21,7 +22,8 @@ use crate::shutdown::stopped;
 use crate::template::{Index, KeyAttribute, Table};
 use proxy::AuthorizingProxy;
 
-/// How often expired items are deleted. AWS takes up to two days for it; readers must filter in any case.
+/// How often expired items are deleted. AWS takes up to two days for it; readers must filter in any
+/// case.
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
 
 /// The running DynamoDB server.
@@ -57,8 +59,8 @@ impl DynamoDb {
         Ok(dynamodb)
     }
 
-    /// Opens the file, creates the tables that it lacks and serves them on a free port, to whoever comes: nobody is asked who
-    /// they are, and no policy is evaluated.
+    /// Opens the file, creates the tables that it lacks and serves them on a free port, to whoever
+    /// comes: nobody is asked who they are, and no policy is evaluated.
     pub async fn start(file: &Path, tables: &[Table]) -> Result<Self> {
         let path = file.to_str().ok_or_else(|| Error::Store(format!("{} isn't UTF-8", file.display())))?;
         let database = Database::new(path).map_err(|error| Error::store(path, error))?;
@@ -92,11 +94,12 @@ impl DynamoDb {
     }
 }
 
-/// Syncs the file at checkpoints instead of at each write. An acknowledged write still outlives the end of this process; only a power
-/// failure can undo it. All calls share one lock, so a disk that takes long to sync would hold up reads, too, until the functions'
-/// clients time out.
+/// Syncs the file at checkpoints instead of at each write. An acknowledged write still outlives the
+/// end of this process; only a power failure can undo it. All calls share one lock, so a disk that
+/// takes long to sync would hold up reads, too, until the functions' clients time out.
 fn relax_durability(database: &Database) -> dynoxide::Result<()> {
-    // The settings after a bulk load are those of a usual database but for `synchronous`, which is NORMAL.
+    // The settings after a bulk load are those of a usual database but for `synchronous`, which is
+    // NORMAL.
     database.disable_bulk_loading()
 }
 

@@ -64,7 +64,8 @@ pub enum Operation {
         #[command(flatten)]
         target: Target,
     },
-    /// Shows what attaching a practice to the tables of its EMR needs and creates; --apply attaches it, continuing an interrupted run
+    /// Shows what attaching a practice to the tables of its EMR needs and creates; --apply attaches
+    /// it, continuing an interrupted run
     AttachPractice {
         practice: String,
         /// The bridge for this EMR: the name of a folder in `infra/bridges`

@@ -216,8 +216,8 @@ impl Principal {
         let keys = call.kinds_of_keys();
         eprintln!("ERROR permissions: {function} may not {action} on {resource}, keys [{keys}]: {log}");
         Err(AccessError::Denied(format!(
-            "User: arn:aws:sts::{ACCOUNT}:assumed-role/{role}/{function} is not authorized to perform: {action} \
-             on resource: {resource} {words}"
+            "User: arn:aws:sts::{ACCOUNT}:assumed-role/{role}/{function} is not authorized to perform: \
+                {action} on resource: {resource} {words}"
         )))
     }
 }

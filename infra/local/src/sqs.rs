@@ -1,5 +1,5 @@
-//! SQS standard queues: the service (what the queues do), the store (where messages live) and the protocol
-//! (AWS JSON 1.0 on loopback, as the SDK speaks it).
+//! SQS standard queues: the service (what the queues do), the store (where messages live) and the
+//! protocol (AWS JSON 1.0 on loopback, as the SDK speaks it).
 
 mod attributes;
 mod database;
@@ -34,15 +34,15 @@ pub struct SqsServer {
 }
 
 impl SqsServer {
-    /// A listener on a free port and its base URL, e.g. `http://127.0.0.1:9324`; the URL is needed before the queues
-    /// are known.
+    /// A listener on a free port and its base URL, e.g. `http://127.0.0.1:9324`; the URL is needed
+    /// before the queues are known.
     pub async fn listen() -> Result<(TcpListener, String)> {
         let (listener, address) = http::listen(0).await?;
         Ok((listener, endpoint(address)))
     }
 
-    /// Opens the messages kept in `file` and serves the queues to whoever comes: nobody is asked who they are, and no policy is
-    /// evaluated.
+    /// Opens the messages kept in `file` and serves the queues to whoever comes: nobody is asked
+    /// who they are, and no policy is evaluated.
     pub fn start(listener: TcpListener, endpoint: String, file: &Path, queues: &[Queue]) -> Result<Self> {
         Self::serve(listener, endpoint, file, queues, None)
     }

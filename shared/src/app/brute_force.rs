@@ -251,7 +251,8 @@ impl App {
 
 /// Counts a rejected credential in the metrics.
 fn refused(kind: &str) {
-    tracing::warn!(target: metrics::REFUSALS, RefusedCredentials = 1, credential = kind, "a credential was rejected");
+    tracing::warn!(target: metrics::REFUSALS, RefusedCredentials = 1, credential = kind,
+        "a credential was rejected");
 }
 
 impl Attempt<'_> {

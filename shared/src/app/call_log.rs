@@ -55,7 +55,8 @@ impl CallLog {
                     lock(&self.open).remove(position);
                 }
                 Err(error) => {
-                    tracing::warn!(%error, calls = batch.len(), "call records could not be written; they are kept");
+                    tracing::warn!(%error, calls = batch.len(),
+                        "call records could not be written; they are kept");
                     if matches!(error, Error::Unavailable { .. }) {
                         return;
                     }

@@ -82,7 +82,8 @@ impl App {
         match self.ask(secret, |secrets| secrets.recognise(offered)).await {
             Ok(found) => found.is_some(),
             Err(error) => {
-                tracing::warn!(%error, "the edge secret cannot be read; the caller's address that the edge sent is ignored");
+                tracing::warn!(%error,
+                    "the edge secret cannot be read; the caller's address that the edge sent is ignored");
                 false
             }
         }

@@ -153,7 +153,8 @@ pub async fn count(conn: &mut Conn, filter: &Filter) -> Result<i64> {
 pub async fn page(conn: &mut Conn, filter: &Filter, limit: i64, offset: i64) -> Result<Vec<Article>> {
     let (clause, values) = filtered(conn, filter);
     let statement = format!(
-        "select kb_id, case when length(article) <= {LONGEST_LISTED} and octet_length(article) <= 4 * {LONGEST_LISTED} then article end as article,
+        "select kb_id, case when length(article) <= {LONGEST_LISTED} and octet_length(article) <= 4 * \
+            {LONGEST_LISTED} then article end as article,
                 {}
          from kb_articles {clause} order by kb_id limit ${} offset ${}",
         short_columns!(),

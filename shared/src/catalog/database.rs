@@ -59,8 +59,8 @@ impl Catalogs {
     /// Returns the catalog; calls `locate` for its DSN if it is not open. Connects on first use.
     ///
     /// # Errors
-    /// [`Error::CircuitOpen`] soon after the catalog was unavailable; [`Error::ConnectionString`] for a
-    /// DSN that is not valid; errors of `locate`.
+    /// [`Error::CircuitOpen`] soon after the catalog was unavailable; [`Error::ConnectionString`]
+    /// for a DSN that is not valid; errors of `locate`.
     pub async fn open<E: From<Error>>(
         &self,
         _: &CatalogGrant,

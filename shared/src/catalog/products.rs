@@ -55,7 +55,8 @@ pub struct Filter {
 /// The columns of [`Product`], in their order.
 macro_rules! columns {
     () => {
-        "vendor_code, product_code, product, retail_price_cents, cost_cents, category, description, upc, active"
+        "vendor_code, product_code, product, retail_price_cents, cost_cents, category, description, upc, \
+            active"
     };
 }
 
@@ -248,7 +249,8 @@ async fn insert_some(conn: &mut Conn, products: &[&Product], now: Timestamp) -> 
         concat!(
             "insert into products (",
             columns!(),
-            ", created_at, updated_at, product_id) values {} on conflict (vendor_code, product_code) do nothing returning product_id"
+            ", created_at, updated_at, product_id) values {} on conflict (vendor_code, product_code) do \
+                nothing returning product_id"
         ),
         places(products.len(), COLUMNS, &more),
     );
@@ -277,14 +279,16 @@ pub async fn update(
         .map(|(index, column)| {
             let (bit, number) = (1 << index, index + 1);
             format!(
-                "{column} = case when (given.column{} & {bit}) <> 0 then given.column{number} else products.{column} end",
+                "{column} = case when (given.column{} & {bit}) <> 0 then given.column{number} else \
+                    products.{column} end",
                 COLUMNS + 1
             )
         })
         .collect();
     let statement = format!(
         "update products set {}, updated_at = $1 from (values {}) as given
-         where products.vendor_code = given.column1 and products.product_code = given.column2 returning product_id",
+         where products.vendor_code = given.column1 and products.product_code = given.column2 returning \
+         product_id",
         assignments.join(", "),
         places(products.len(), COLUMNS + 1, ""),
     );
@@ -327,7 +331,8 @@ pub async fn page(conn: &mut Conn, filter: &Filter, limit: i64, offset: i64) -> 
         concat!(
             "select product_id, ",
             read_columns!(),
-            ", updated_at from products {} order by products.vendor_code, products.product_code limit ${} offset ${}"
+            ", updated_at from products {} order by products.vendor_code, products.product_code limit ${} \
+                offset ${}"
         ),
         clause,
         values.len() + 1,

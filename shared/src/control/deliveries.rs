@@ -1,4 +1,5 @@
-//! Webhook deliveries: one for each event and subscription, and one for each test and retry by hand.
+//! Webhook deliveries: one for each event and subscription, and one for each test and retry by
+//! hand.
 
 mod claims;
 mod due;
@@ -63,14 +64,17 @@ pub struct Attempt {
     pub answer: String,
 }
 
-/// Table Deliveries; `byPractice`: practice / partner, outcome, id; `feed`: `FEED#<shard>` / outcome, id; `due`, only while an attempt
-/// is to come or, by hand, under way: `DUE#<shard>` / its time. Shards go by the id. A delivery is in no list before its first attempt has
-/// ended or been put off: what is written once in each index is paid for once. The indexes hold all but `history`.
+/// Table Deliveries; `byPractice`: practice / partner, outcome, id; `feed`: `FEED#<shard>` /
+/// outcome, id; `due`, only while an attempt is to come or, by hand, under way: `DUE#<shard>` / its
+/// time. Shards go by the id. A delivery is in no list before its first attempt has ended or been
+/// put off: what is written once in each index is paid for once. The indexes hold all but
+/// `history`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Delivery {
-    /// `D#<PPass>#<subscription>#<log id>`, with `<epoch>.` before the id after the log began anew: an event goes to a subscription once. `…#<replay>`: once more in each replay.
-    /// `D#*#<id>`: a test or a retry by hand.
+    /// `D#<PPass>#<subscription>#<log id>`, with `<epoch>.` before the id after the log began anew:
+    /// an event goes to a subscription once. `…#<replay>`: once more in each replay. `D#*#<id>`: a
+    /// test or a retry by hand.
     #[serde(rename = "pk")]
     pub key: String,
     pub id: DeliveryId,
@@ -86,7 +90,8 @@ pub struct Delivery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<RequestId>,
     pub status: DeliveryStatus,
-    /// Why it was withheld, with status `cancelled`. As long as it has a next attempt, that checks access anew.
+    /// Why it was withheld, with status `cancelled`. As long as it has a next attempt, that checks
+    /// access anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub withheld: Option<WithheldReason>,
     /// Attempts that have ended and count in the schedule.
@@ -104,7 +109,8 @@ pub struct Delivery {
     pub created_at: Timestamp,
     #[serde(default, with = "instant::optional", skip_serializing_if = "Option::is_none")]
     pub next_attempt_at: Option<Timestamp>,
-    /// The process that attempts it has until then (Unix milliseconds); the value also fences its outcome.
+    /// The process that attempts it has until then (Unix milliseconds); the value also fences its
+    /// outcome.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) claimed_until: Option<i64>,
     /// The newest last; only the newest of those that failed has the endpoint's answer.
@@ -235,7 +241,8 @@ impl Delivery {
         self.take_up(attempt, status, next_attempt_at);
     }
 
-    /// Takes up an attempt that the schedule doesn't count: the endpoint answered 429. The next one is at `next_attempt_at`.
+    /// Takes up an attempt that the schedule doesn't count: the endpoint answered 429. The next one
+    /// is at `next_attempt_at`.
     pub fn record_rejected(&mut self, attempt: Attempt, next_attempt_at: Timestamp) {
         self.unscheduled += 1;
         self.take_up(attempt, DeliveryStatus::Retrying, Some(next_attempt_at));

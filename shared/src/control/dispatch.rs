@@ -10,8 +10,8 @@ use super::{
 };
 use crate::domain::{PracticePass, log_progress::LogProgress};
 
-/// The right to move one practice's progress, until `until`. Table Control, `PRACTICE#<PPass>` / `DISPATCH`, in no index: every lease
-/// writes it, and an index would be written as often.
+/// The right to move one practice's progress, until `until`. Table Control, `PRACTICE#<PPass>` /
+/// `DISPATCH`, in no index: every lease writes it, and an index would be written as often.
 #[derive(Clone, Debug)]
 pub struct Lease {
     practicepass: PracticePass,
@@ -38,7 +38,8 @@ struct State {
     fence: i64,
     #[serde(default)]
     progress: Option<LogProgress>,
-    /// The first epoch of its next progress. A practice that was removed may come back with its log, and no event id is used twice.
+    /// The first epoch of its next progress. A practice that was removed may come back with its
+    /// log, and no event id is used twice.
     #[serde(default)]
     next_epoch: u32,
     /// Absent: forgotten.
@@ -88,7 +89,8 @@ impl StateRow {
 pub const MOST_STATES: usize = 1_000;
 
 impl Store {
-    /// How far the logs of the first [`MOST_STATES`] practices of the registry have been read, ordered by `PPass`, or the log of one.
+    /// How far the logs of the first [`MOST_STATES`] practices of the registry have been read,
+    /// ordered by `PPass`, or the log of one.
     pub async fn dispatch_states(&self, practicepass: Option<&PracticePass>) -> Result<Vec<DispatchState>> {
         let rows: Vec<StateRow> = match practicepass {
             Some(practicepass) => {
@@ -104,7 +106,8 @@ impl Store {
         Ok(states)
     }
 
-    /// How often a practice's log had begun anew, or the practice was removed, as far as the poller knows.
+    /// How often a practice's log had begun anew, or the practice was removed, as far as the poller
+    /// knows.
     pub async fn log_epoch(&self, practicepass: &PracticePass) -> Result<u32> {
         let state: Option<State> = self.get(Table::Control, place(practicepass), true).await?;
         Ok(state.map_or(0, |state| state.epoch()))
@@ -180,7 +183,8 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets how far a practice's log was read, whoever holds it: its next event is of a new epoch. `false`: it was never read.
+    /// Forgets how far a practice's log was read, whoever holds it: its next event is of a new
+    /// epoch. `false`: it was never read.
     ///
     /// # Errors
     /// [`Error::ConditionFailed`] when the poller moved it meanwhile.
@@ -192,7 +196,8 @@ impl Store {
             .table_name(self.name(Table::Control)?)
             .set_key(Some(place(practicepass)))
             .update_expression(
-                "SET nextEpoch = :epoch, fence = :next REMOVE progress, lastLogId, leaseOwner, leaseUntil, practicepass",
+                "SET nextEpoch = :epoch, fence = :next REMOVE progress, lastLogId, leaseOwner, leaseUntil, \
+                    practicepass",
             )
             .condition_expression("fence = :fence")
             .expression_attribute_values(":epoch", number(i64::from(state.epoch()) + 1))

@@ -15,11 +15,12 @@ use super::{
 };
 use crate::domain::ids::{DeliveryId, MAX_SAFE_INTEGER, SubscriptionId};
 
-/// So long after it was leased no delivery's id is taken from a block: ids are about in the order of time, over all environments.
+/// So long after it was leased no delivery's id is taken from a block: ids are about in the order
+/// of time, over all environments.
 const DELIVERY_IDS_HELD: Duration = Duration::from_mins(1);
 
-/// Ids of one kind, unique over all environments, rising within one. Those of a block that an environment leased and
-/// never used are skipped.
+/// Ids of one kind, unique over all environments, rising within one. Those of a block that an
+/// environment leased and never used are skipped.
 #[derive(Clone, Debug)]
 pub struct IdBlocks {
     counter: &'static str,

@@ -130,7 +130,8 @@ impl Store {
         Ok(ListPage { items: found.into_iter().map(|(entity, _)| entity).collect(), next })
     }
 
-    /// Up to `limit` items that `wanted` keeps, of the first `most`: for conditions that few items meet.
+    /// Up to `limit` items that `wanted` keeps, of the first `most`: for conditions that few items
+    /// meet.
     pub(super) async fn find<T: DeserializeOwned>(
         &self,
         listing: Listing<'_>,

@@ -56,7 +56,8 @@ impl Table {
     }
 }
 
-/// The tables' names, and how they are divided; a function that doesn't use a table isn't told its name.
+/// The tables' names, and how they are divided; a function that doesn't use a table isn't told its
+/// name.
 #[derive(Clone, Debug, Default)]
 pub struct TableNames {
     /// From `CONTROL_TABLE`.
@@ -166,7 +167,8 @@ impl Store {
         output.item.map(from_item).transpose()
     }
 
-    /// Those of the items with these keys that exist, in any order; what was just written may be seen a moment later.
+    /// Those of the items with these keys that exist, in any order; what was just written may be
+    /// seen a moment later.
     pub(super) async fn get_all<T: DeserializeOwned>(&self, table: Table, keys: Vec<Item>) -> Result<Vec<T>> {
         let name = self.name(table)?;
         let batches = keys.chunks(AT_ONCE).map(async |keys| {

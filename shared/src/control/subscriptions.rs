@@ -29,7 +29,8 @@ pub use pace::Slots;
 
 /// A secret that was replaced signs beside the new one for so long.
 pub const OLD_SECRET_VALID: SignedDuration = SignedDuration::from_hours(24);
-/// So many replaced secrets sign at the same time: each is a signature more in every delivery's header.
+/// So many replaced secrets sign at the same time: each is a signature more in every delivery's
+/// header.
 pub const MOST_OLD_SECRETS: usize = 4;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -70,13 +71,14 @@ pub struct OldSecret {
     pub valid_until: Timestamp,
 }
 
-/// Table Control, `PRACTICE#<PPass>` / `SUB#<partnerId>`; `gsi1`: `ACTIVE_SUBSCRIPTIONS#<bucket>` by the practice or
-/// `DISABLED_SUBSCRIPTIONS` / `PPass`, id; `gsi2`: `SUBSCRIPTIONS` / id.
+/// Table Control, `PRACTICE#<PPass>` / `SUB#<partnerId>`; `gsi1`: `ACTIVE_SUBSCRIPTIONS#<bucket>`
+/// by the practice or `DISABLED_SUBSCRIPTIONS` / `PPass`, id; `gsi2`: `SUBSCRIPTIONS` / id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Subscription {
     pub id: SubscriptionId,
-    /// Which incarnation of the partner's subscription this is: what was meant for an earlier one is not sent.
+    /// Which incarnation of the partner's subscription this is: what was meant for an earlier one
+    /// is not sent.
     pub generation: i64,
     pub partner_id: PartnerId,
     pub practicepass: PracticePass,
@@ -87,14 +89,16 @@ pub struct Subscription {
     pub disabled_reason: Option<DisabledReason>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disabled_at: Option<Timestamp>,
-    /// When an administrator paused it. Events go on to become deliveries, which wait for the end of the pause.
+    /// When an administrator paused it. Events go on to become deliveries, which wait for the end
+    /// of the pause.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused_at: Option<Timestamp>,
     pub secret: SigningSecret,
     /// Those that were replaced, the newest first, each with an end of its own.
     #[serde(default)]
     pub old_secrets: Vec<OldSecret>,
-    /// The practice's newest event at sign-up; only later ones are sent, and those that were in flight.
+    /// The practice's newest event at sign-up; only later ones are sent, and those that were in
+    /// flight.
     pub start_after_log_id: LogId,
     /// Lower ids that were not committed at sign-up: ranges, both ends included.
     #[serde(default)]
@@ -158,7 +162,8 @@ impl Subscription {
         }
     }
 
-    /// Whether it is told of an event with this id of the epoch in which it began, for all that the id says.
+    /// Whether it is told of an event with this id of the epoch in which it began, for all that the
+    /// id says.
     pub fn begins_before(&self, id: LogId) -> bool {
         self.start_after_log_id < id || self.in_flight.iter().any(|(from, to)| (*from..=*to).contains(&id))
     }
@@ -172,7 +177,8 @@ impl Subscription {
     /// Signs with `new` from now on, and for a day with the present secret too: until when.
     ///
     /// # Errors
-    /// When so many old ones are still valid that none can be added; the first of them ends at the instant that is given.
+    /// When so many old ones are still valid that none can be added; the first of them ends at the
+    /// instant that is given.
     pub fn rotate(&mut self, new: SigningSecret, now: Timestamp) -> Result<Timestamp, Timestamp> {
         self.old_secrets.retain(|old| now < old.valid_until);
         if let Some(oldest) = self.old_secrets.get(MOST_OLD_SECRETS - 1) {
@@ -201,7 +207,8 @@ impl Subscription {
 /// Partitions of the active subscriptions.
 pub const BUCKETS: u32 = 16;
 
-/// The bucket of a practice's active subscriptions. A schedule of the poller finds its practices by the same hash.
+/// The bucket of a practice's active subscriptions. A schedule of the poller finds its practices by
+/// the same hash.
 pub fn bucket_of(practicepass: &PracticePass) -> u32 {
     crc32fast::hash(practicepass.as_str().as_bytes()) % BUCKETS
 }
@@ -255,7 +262,8 @@ pub struct SubscriptionCounts {
 }
 
 impl Store {
-    /// How many subscriptions there are, of all practices or one; a new one may be seen a moment later.
+    /// How many subscriptions there are, of all practices or one; a new one may be seen a moment
+    /// later.
     pub async fn subscription_counts(
         &self,
         practicepass: Option<&PracticePass>,
@@ -268,7 +276,8 @@ impl Store {
         Ok(SubscriptionCounts { active: active.into_iter().sum::<i64>().min(MOST_COUNTED), disabled })
     }
 
-    /// Up to `limit` subscriptions that the platform disabled, of all practices or one, ordered by `PPass` and id.
+    /// Up to `limit` subscriptions that the platform disabled, of all practices or one, ordered by
+    /// `PPass` and id.
     pub async fn disabled_subscriptions(
         &self,
         practicepass: Option<&PracticePass>,
@@ -279,8 +288,8 @@ impl Store {
         Ok(self.list(listing, limit, None, |_| true).await?.items)
     }
 
-    /// Up to `limit` active subscriptions whose endpoints are held back, of all practices or one, ordered by `PPass` and id; of some
-    /// 10,000 active ones.
+    /// Up to `limit` active subscriptions whose endpoints are held back, of all practices or one,
+    /// ordered by `PPass` and id; of some 10,000 active ones.
     pub async fn held_back_subscriptions(
         &self,
         practicepass: Option<&PracticePass>,
@@ -336,7 +345,8 @@ impl Store {
         }
     }
 
-    /// The practices of these buckets with an active subscription; a new one may be seen a moment later.
+    /// The practices of these buckets with an active subscription; a new one may be seen a moment
+    /// later.
     pub async fn practices_with_subscriptions(
         &self,
         buckets: impl IntoIterator<Item = u32>,
@@ -355,7 +365,8 @@ impl Store {
         Ok(practices)
     }
 
-    /// Differs from what it was before whenever another practice has, or has no more, active subscriptions.
+    /// Differs from what it was before whenever another practice has, or has no more, active
+    /// subscriptions.
     pub async fn subscriptions_version(&self) -> Result<i64> {
         #[derive(Deserialize)]
         struct Row {
@@ -377,10 +388,12 @@ impl Store {
         Ok(TransactWriteItem::builder().update(update).build())
     }
 
-    /// Writes a new subscription (version 1) or one over that of the version before, with `and` in one transaction.
+    /// Writes a new subscription (version 1) or one over that of the version before, with `and` in
+    /// one transaction.
     ///
     /// # Errors
-    /// [`Error::ConditionFailed`] when another had written meanwhile, or a condition of `and` fails.
+    /// [`Error::ConditionFailed`] when another had written meanwhile, or a condition of `and`
+    /// fails.
     pub async fn save_subscription(
         &self,
         subscription: &Subscription,
@@ -400,8 +413,8 @@ impl Store {
         self.transact([save, changed].into_iter().chain(and).collect()).await
     }
 
-    /// The id of the subscription that a partner has or had in a practice; `None` if there was never one. Kept, so that the
-    /// deliveries of all incarnations are in one list.
+    /// The id of the subscription that a partner has or had in a practice; `None` if there was
+    /// never one. Kept, so that the deliveries of all incarnations are in one list.
     ///
     /// Table Control, `PRACTICE#<PPass>` / `SUBSCRIPTION_ID#<partnerId>`: `id`.
     pub async fn subscription_id(

@@ -145,7 +145,8 @@ pub fn check_phone(text: &str) -> Result<(), &'static str> {
     }
     if !number.chars().all(known) {
         return Err(
-            "must contain only digits, spaces, dashes and +()./, and optionally an extension such as 'ext. 12'",
+            "must contain only digits, spaces, dashes and +()./, and optionally an extension such as 'ext. \
+                12'",
         );
     }
     if !PHONE_DIGITS.contains(&number.chars().filter(char::is_ascii_digit).count()) {

@@ -20,7 +20,8 @@ pub trait IntegerId: From<i64> + Copy {
 macro_rules! integer_ids {
     ($min:expr, $max:expr, $schema:tt; $($(#[$doc:meta])* $name:ident)+) => {$(
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, sqlx::Type, ToSchema)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, sqlx::Type,
+            ToSchema)]
         #[serde(transparent)]
         #[sqlx(transparent)]
         #[schema $schema]
@@ -49,7 +50,8 @@ macro_rules! integer_ids {
 }
 
 // Ids of rows in the EMR's tables; a room is a row of `resources`.
-integer_ids! { i64::MIN, i64::MAX, (value_type = i64, minimum = -9_223_372_036_854_775_808_i64, maximum = 9_223_372_036_854_775_807_i64);
+integer_ids! { i64::MIN, i64::MAX,
+    (value_type = i64, minimum = -9_223_372_036_854_775_808_i64, maximum = 9_223_372_036_854_775_807_i64);
     /// The id of a patient or prospect.
     PatientId
     /// The id of a provider.

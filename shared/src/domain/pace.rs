@@ -1,8 +1,8 @@
 //! How fast an endpoint that answered 429 is called.
 //!
-//! The rate is probed as TCP probes a network: it grows by a fixed step with each call, and a rejection cuts it by a factor
-//! (additive increase, multiplicative decrease). Calls get evenly spaced slots, so a backlog waits in line and no process has to
-//! count the calls of the others.
+//! The rate is probed as TCP probes a network: it grows by a fixed step with each call, and a
+//! rejection cuts it by a factor (additive increase, multiplicative decrease). Calls get evenly
+//! spaced slots, so a backlog waits in line and no process has to count the calls of the others.
 
 use std::time::Duration;
 
@@ -18,7 +18,8 @@ const FASTEST: i64 = 100_000;
 const STEEP_STEP: i64 = 350;
 /// Near the limit the rate grows by 0.5 % a second.
 const FLAT_STEP: i64 = 5;
-/// After this many seconds near the limit the limit has probably risen: the rate grows by 10 % a second.
+/// After this many seconds near the limit the limit has probably risen: the rate grows by 10 % a
+/// second.
 const FLAT_SECONDS: i64 = 30;
 const SEARCH_STEP: i64 = 100;
 /// An endpoint's pace is forgotten this long after the last rejection.
@@ -48,7 +49,8 @@ pub struct Pace {
     /// The rate at which the series began.
     #[serde(rename = "paceBase")]
     pub base: i64,
-    /// The rate at which the endpoint rejected a call that was not the first of its series; 0 when unknown.
+    /// The rate at which the endpoint rejected a call that was not the first of its series; 0 when
+    /// unknown.
     #[serde(rename = "paceLimit")]
     pub limit: i64,
     /// Slots given out in this series.
@@ -86,7 +88,8 @@ impl Slot {
 }
 
 impl Pace {
-    /// The pace after a rejection at `now`, answered to the call in `slot` (`None`: the call had none).
+    /// The pace after a rejection at `now`, answered to the call in `slot` (`None`: the call had
+    /// none).
     ///
     /// `asked`: the answer's `Retry-After`. `before`: the pace so far, if any.
     pub fn after_rejection(
@@ -174,7 +177,8 @@ mod tests {
         Timestamp::from_millisecond(ms).unwrap()
     }
 
-    /// A receiver that accepts so many calls in each second and answers 429 with `Retry-After: 1` beyond.
+    /// A receiver that accepts so many calls in each second and answers 429 with `Retry-After: 1`
+    /// beyond.
     struct Receiver {
         accepts: i64,
         seen: BTreeMap<i64, i64>,
@@ -188,8 +192,9 @@ mod tests {
         }
     }
 
-    /// How many calls it took, how many of them were rejected, and when the last was accepted, in ms: a burst of `events`, sent by
-    /// processes that first call 32 times before they know of a rejection, and each time `lag` ms after their slots.
+    /// How many calls it took, how many of them were rejected, and when the last was accepted, in
+    /// ms: a burst of `events`, sent by processes that first call 32 times before they know of a
+    /// rejection, and each time `lag` ms after their slots.
     fn simulate(accepts: i64, events: usize, lag: i64) -> (usize, usize, i64) {
         let mut receiver = Receiver { accepts, seen: BTreeMap::new() };
         let (mut calls, mut rejected, mut left) = (0, 0, events);

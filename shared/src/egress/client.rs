@@ -68,8 +68,8 @@ pub struct EndpointResponse {
 
 type Legacy = legacy::Client<GuardedConnector, Full<Bytes>>;
 
-/// Posts to partners' endpoints: no redirects, no proxy, connections pooled. Reads the machine's root certificates on
-/// first use.
+/// Posts to partners' endpoints: no redirects, no proxy, connections pooled. Reads the machine's
+/// root certificates on first use.
 pub struct Client {
     guard: Guard,
     timeouts: Timeouts,
@@ -175,8 +175,9 @@ async fn read(mut body: hyper::body::Incoming) -> Result<String, Failure> {
     Ok(String::from_utf8_lossy(&kept).into_owned())
 }
 
-/// `Retry-After` (RFC 9110 §10.2.3): seconds or a date in one of its three forms. A date in the past asks for no wait, and a
-/// number that is too large for the longest; anything else is no wish at all.
+/// `Retry-After` (RFC 9110 §10.2.3): seconds or a date in one of its three forms. A date in the
+/// past asks for no wait, and a number that is too large for the longest; anything else is no wish
+/// at all.
 fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -18,7 +18,8 @@ use tower::Service;
 
 use super::{Failure, Guard, Phase, Refused, Timeouts, failure, guard::Vetted};
 
-/// The pause before the next address is tried beside those that have not answered (RFC 8305 §5, "Connection Attempt Delay").
+/// The pause before the next address is tried beside those that have not answered (RFC 8305 §5,
+/// "Connection Attempt Delay").
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 /// Addresses of one host that are tried.
 const MOST_CANDIDATES: usize = 8;
@@ -74,8 +75,8 @@ impl GuardedConnector {
     }
 }
 
-/// Happy Eyeballs (RFC 8305): tries the addresses in turn, each a moment after the one before or as soon as that has failed, and
-/// takes the first connection that is made.
+/// Happy Eyeballs (RFC 8305): tries the addresses in turn, each a moment after the one before or as
+/// soon as that has failed, and takes the first connection that is made.
 async fn dial(addresses: Vec<Vetted>) -> io::Result<TcpStream> {
     let mut left = alternate(addresses).into_iter().take(MOST_CANDIDATES);
     let mut under_way = FuturesUnordered::new();

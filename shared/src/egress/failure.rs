@@ -1,4 +1,5 @@
-//! Why a call failed. The texts are for partners: they name the cause, and nothing of our own network.
+//! Why a call failed. The texts are for partners: they name the cause, and nothing of our own
+//! network.
 
 use std::{error::Error, io};
 

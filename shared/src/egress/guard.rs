@@ -16,7 +16,8 @@ pub trait Resolver: Send + Sync {
     /// No address: the name has none.
     ///
     /// # Errors
-    /// [`io::ErrorKind::NotFound`] when there is no such name; any other when it could not be looked up.
+    /// [`io::ErrorKind::NotFound`] when there is no such name; any other when it could not be
+    /// looked up.
     fn resolve(&self, name: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>>;
 }
 
@@ -35,7 +36,8 @@ impl Resolver for SystemResolver {
     }
 }
 
-/// The standard library tells of `getaddrinfo`'s codes by their texts only: `EAI_NONAME` and `EAI_NODATA` of glibc and musl.
+/// The standard library tells of `getaddrinfo`'s codes by their texts only: `EAI_NONAME` and
+/// `EAI_NODATA` of glibc and musl.
 fn is_no_such_name(error: &str) -> bool {
     [
         "Name or service not known",
@@ -76,8 +78,8 @@ impl Guard {
         self.reach
     }
 
-    /// The vetted addresses of `host`, a name or an IP literal with or without brackets, when every one of them may be called: a
-    /// host with one bad answer among good ones is refused.
+    /// The vetted addresses of `host`, a name or an IP literal with or without brackets, when every
+    /// one of them may be called: a host with one bad answer among good ones is refused.
     pub(super) async fn addresses(&self, host: &str, port: u16) -> Result<Vec<Vetted>, Refused> {
         let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
         let addresses = match literal {

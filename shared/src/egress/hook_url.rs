@@ -31,7 +31,8 @@ pub enum UrlRefused {
 }
 
 impl HookUrl {
-    /// Reads a URL as browsers do (WHATWG), so that every way to write an IP address is seen as one.
+    /// Reads a URL as browsers do (WHATWG), so that every way to write an IP address is seen as
+    /// one.
     pub fn parse(text: &str, reach: Reach) -> Result<Self, UrlRefused> {
         if text.len() > MAX_LENGTH {
             return Err(UrlRefused::NoUrl);

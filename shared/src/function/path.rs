@@ -64,7 +64,8 @@ mod tests {
             "version": "2.0", "routeKey": route_key, "rawPath": raw_path, "rawQueryString": "a=1",
             "headers": { "host": "api.example.com" }, "isBase64Encoded": false, "pathParameters": parameters,
             "requestContext": { "stage": "$default", "routeKey": route_key, "http": {
-                "method": "POST", "path": raw_path, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1", "userAgent": "",
+                "method": "POST", "path": raw_path, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1",
+                    "userAgent": "",
             } },
         });
         let request = keep(lambda_http::request::from_str(&event.to_string()).unwrap());

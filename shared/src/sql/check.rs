@@ -1,6 +1,8 @@
-//! What is at a connection string's address, found out within seconds and without changing anything.
+//! What is at a connection string's address, found out within seconds and without changing
+//! anything.
 //!
-//! Whoever asks sets a limit over all of it (see [`super::step::within`]): a server may fall silent at any byte.
+//! Whoever asks sets a limit over all of it (see [`super::step::within`]): a server may fall silent
+//! at any byte.
 
 use std::{path::Path, sync::Arc};
 
@@ -66,9 +68,13 @@ impl Conn {
         }
         Ok(on!(self, |c| {
             sqlx::query_scalar(
-            "select 'PostgreSQL ' || current_setting('server_version') || ', database ' || current_database() || ', role '
-                 || current_user || ', ' || coalesce((select version from pg_stat_ssl where pid = pg_backend_pid()), 'no TLS')",
-        ).fetch_one(c).await
+                "select 'PostgreSQL ' || current_setting('server_version') || ', database ' || \
+                current_database() || ', role '
+                 || current_user || ', ' || coalesce((select version from pg_stat_ssl where pid = \
+                 pg_backend_pid()), 'no TLS')",
+            )
+            .fetch_one(c)
+            .await
         })?)
     }
 

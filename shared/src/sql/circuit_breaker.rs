@@ -69,8 +69,8 @@ impl Timeouts {
     /// go on holding its locks.
     pub const OF_CALLERS: Self = Self {
         // Short, so that a practice is back within seconds; waiting costs an environment at most a
-        // sixth of its time. What an unanswered COMMIT did is known from the idempotency record when
-        // the caller tries again.
+        // sixth of its time. What an unanswered COMMIT did is known from the idempotency record
+        // when the caller tries again.
         connect: Duration::from_millis(1_400),
         round_trip: Duration::from_millis(1_400),
         probe: Duration::from_millis(500),

@@ -1,5 +1,5 @@
-//! What a secret holds of a database: its connection string and, below it, the address of an EMR on another server and the certificates that
-//! the database's server is verified with.
+//! What a secret holds of a database: its connection string and, below it, the address of an EMR on
+//! another server and the certificates that the database's server is verified with.
 
 use std::str::FromStr;
 
@@ -20,8 +20,9 @@ const CERTIFICATE_END: &str = "-----END CERTIFICATE-----\n";
 /// A connection parameter of this product only: names the pooler in front of the server.
 const POOLER: &str = "pooler";
 
-/// `postgres://…` or `sqlite://<path>` in the first line; `mariadb://…` in the next one, if the practice's EMR is on a server of its own
-/// ([`EmrAddress`]); PEM certificates in those below, if the server's certificate is signed by none that everybody trusts.
+/// `postgres://…` or `sqlite://<path>` in the first line; `mariadb://…` in the next one, if the
+/// practice's EMR is on a server of its own ([`EmrAddress`]); PEM certificates in those below, if
+/// the server's certificate is signed by none that everybody trusts.
 #[derive(Clone, Copy)]
 pub struct ConnectionString<'a> {
     dsn: &'a str,
@@ -115,7 +116,8 @@ impl<'a> ConnectionString<'a> {
         let (dsn, pooler) = take_parameter(self.dsn, POOLER);
         if has_stray_at(&dsn) {
             return Err(refused(
-                "it contains an @ in the wrong place; in a user name or password, write %2F for /, %3F for ?, %23 for # and %40 for @",
+                "it contains an @ in the wrong place; in a user name or password, write %2F for /, %3F for \
+                    ?, %23 for # and %40 for @",
             ));
         }
         let options = PgConnectOptions::from_str(&dsn).map_err(|error| unreadable(&error))?;

@@ -9,7 +9,8 @@ impl Conn {
     pub(crate) async fn tables(&mut self) -> Result<Vec<String>> {
         let tables = match self {
             Self::Sqlite(_) => {
-                "select name from sqlite_master where type = 'table' and name not like 'sqlite\\_%' escape '\\'"
+                "select name from sqlite_master where type = 'table' and name not like 'sqlite\\_%' escape \
+                    '\\'"
             }
             Self::Postgres(_) => {
                 "select tablename::text from pg_tables where schemaname in (current_schema(), 'partner_api')"

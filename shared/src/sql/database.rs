@@ -140,8 +140,8 @@ impl Database {
     /// Returns a connection for statements outside a transaction.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] if the pool provides no connection in time, and [`Error::CircuitOpen`]
-    /// right after that.
+    /// [`Error::Unavailable`] if the pool provides no connection in time, and
+    /// [`Error::CircuitOpen`] right after that.
     pub async fn connection(&self) -> Result<Conn> {
         if self.breaker.has_failed_since(self.opened, Instant::now()) {
             return Err(Error::CircuitOpen);

@@ -5,7 +5,8 @@ use url::Url;
 
 use super::{Error, Result};
 
-/// `mariadb://user:password@host:port/database?ssl-ca=/path`. `PostgreSQL`'s server connects to it, so the path is one of that machine's. Secret.
+/// `mariadb://user:password@host:port/database?ssl-ca=/path`. `PostgreSQL`'s server connects to it,
+/// so the path is one of that machine's. Secret.
 #[derive(Clone)]
 pub struct EmrAddress {
     pub(crate) host: String,
@@ -13,7 +14,8 @@ pub struct EmrAddress {
     pub(crate) database: String,
     pub(crate) user: String,
     pub(crate) password: String,
-    /// The authority that signed the server's certificate; `None`: one of those in [`Self::AUTHORITIES`].
+    /// The authority that signed the server's certificate; `None`: one of those in
+    /// [`Self::AUTHORITIES`].
     pub(crate) authority: Option<String>,
 }
 

@@ -83,7 +83,8 @@ pub async fn keep(
         .map(|_| ()))?;
     on!(conn, |c| {
         sqlx::query(
-        "insert into idempotency_keys (key_id, method, path, idempotency_key, body_hash, status, response, expires_at)
+        "insert into idempotency_keys (key_id, method, path, idempotency_key, body_hash, status, response, \
+            expires_at)
          values ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
     .bind(&key.key_id).bind(&key.method).bind(&key.path).bind(&key.idempotency_key)

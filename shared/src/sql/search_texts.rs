@@ -96,7 +96,8 @@ async fn lock_some(conn: &mut Conn, source: SearchText) -> Result<Vec<Row>> {
     let at_once = (CHARACTERS / longest).clamp(1, AT_ONCE);
     let lock = if matches!(conn, Conn::Postgres(_)) { "for no key update skip locked" } else { "" };
     let statement = format!(
-        "select {id} as id, substr({text}, 1, {longest}) as text from {table} where search_text is null order by {id} limit {at_once} {lock}"
+        "select {id} as id, substr({text}, 1, {longest}) as text from {table} where search_text is null \
+            order by {id} limit {at_once} {lock}"
     );
     Ok(on!(conn, |c| sqlx::query_as(AssertSqlSafe(statement)).fetch_all(c).await)?)
 }

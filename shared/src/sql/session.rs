@@ -24,8 +24,10 @@ use super::ServerTimeouts;
 /// These are the limits in the order of their names (`idle_in_transaction_session_timeout`,
 /// `lock_timeout`, `statement_timeout`), the search path, and whether [`ENTER`] exists.
 const READ_SETTINGS: &str = "select string_agg(setting, ',' order by name), current_setting('search_path'),
-        exists (select 1 from pg_proc where pronamespace = to_regnamespace('partner_api') and proname = 'enter')::text
-    from pg_settings where name in ('idle_in_transaction_session_timeout', 'lock_timeout', 'statement_timeout')";
+        exists (select 1 from pg_proc where pronamespace = to_regnamespace('partner_api') and proname = \
+        'enter')::text
+    from pg_settings where name in ('idle_in_transaction_session_timeout', 'lock_timeout', \
+    'statement_timeout')";
 
 /// Sets the transaction's search path if the pooler's connection has a different one.
 ///
@@ -81,7 +83,8 @@ impl Sessions {
     fn set(&self, set: &str) -> String {
         let ServerTimeouts { lock, statement, idle } = self.limits;
         format!(
-            "{set} lock_timeout = {}; {set} statement_timeout = {}; {set} idle_in_transaction_session_timeout = {}",
+            "{set} lock_timeout = {}; {set} statement_timeout = {}; {set} \
+                idle_in_transaction_session_timeout = {}",
             lock.as_millis(),
             statement.as_millis(),
             idle.as_millis()

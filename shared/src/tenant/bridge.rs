@@ -1,6 +1,8 @@
-//! Bridges: a practice's tables tied to those of its EMR, in the same `PostgreSQL` database or on a server of its own.
+//! Bridges: a practice's tables tied to those of its EMR, in the same `PostgreSQL` database or on a
+//! server of its own.
 //!
-//! Each is SQL in `infra/bridges`, which runs as the practice's role. This module installs, checks, repairs and removes it.
+//! Each is SQL in `infra/bridges`, which runs as the practice's role. This module installs, checks,
+//! repairs and removes it.
 
 mod remote;
 
@@ -107,11 +109,12 @@ impl Bridge {
         Self::named(&name).map(Some).ok_or_else(unknown)
     }
 
-    /// What is missing and how much there is to be done; nothing is changed. `secret` is the practice's.
+    /// What is missing and how much there is to be done; nothing is changed. `secret` is the
+    /// practice's.
     ///
     /// # Errors
-    /// [`Error::Registry`] for a practice of `SQLite`, and when the secret names no EMR; [`Error::Statement`] when the database has no such EMR;
-    /// [`Error::Unavailable`].
+    /// [`Error::Registry`] for a practice of `SQLite`, and when the secret names no EMR;
+    /// [`Error::Statement`] when the database has no such EMR; [`Error::Unavailable`].
     pub async fn plan_with(&self, db: &TenantDb, secret: &str) -> Result<Plan> {
         self.require_server(db)?;
         let emr = self.emr(secret)?;
@@ -135,7 +138,8 @@ impl Bridge {
         self.plan_with(db, "").await
     }
 
-    /// Installs or renews the bridge. From then on neither side misses a change; [`load`] copies older rows.
+    /// Installs or renews the bridge. From then on neither side misses a change; [`load`] copies
+    /// older rows.
     ///
     /// # Errors
     /// As [`Self::plan_with`], also while another program holds one of the EMR's tables.
@@ -145,7 +149,8 @@ impl Bridge {
         self.install_from(db, emr.as_ref()).await
     }
 
-    /// Installs or renews a bridge whose EMR is in the practice's own database; renews one that is connected.
+    /// Installs or renews a bridge whose EMR is in the practice's own database; renews one that is
+    /// connected.
     ///
     /// # Errors
     /// As [`Self::install_with`].
@@ -163,8 +168,14 @@ impl Bridge {
             }
             self.run(conn, &[self.map, self.install]).await?;
             on!(conn, |c| {
-                sqlx::query("insert into bridge (name) values ($1) on conflict (singleton) do update set name = excluded.name")
-                .bind(self.name).execute(c).await.map(|_| ())
+                sqlx::query(
+                    "insert into bridge (name) values ($1) on conflict (singleton) do update set \
+                    name = excluded.name",
+                )
+                .bind(self.name)
+                .execute(c)
+                .await
+                .map(|_| ())
             })?;
             Ok(())
         })
@@ -177,7 +188,11 @@ impl Bridge {
         }
         let address = ConnectionString::of(secret).emr()?;
         let missing = || {
-            Error::Registry("its secret names no EMR: below the connection string must be a line mariadb://user:password@host/database".into())
+            Error::Registry(
+                "its secret names no EMR: below the connection string must be a line \
+                mariadb://user:password@host/database"
+                    .into(),
+            )
         };
         address.map(Some).ok_or_else(missing)
     }
@@ -210,7 +225,8 @@ impl Bridge {
         match db.pool {
             Pool::Postgres(_) => Ok(()),
             Pool::Sqlite(_) => Err(Error::Registry(format!(
-                "its database is an SQLite file; the bridge {} is for a PostgreSQL database that holds the EMR",
+                "its database is an SQLite file; the bridge {} is for a PostgreSQL database that holds the \
+                    EMR",
                 self.name
             ))),
         }
@@ -222,14 +238,15 @@ impl Bridge {
 pub struct Progress {
     /// Rows of both sides that were looked at, by this call.
     pub compared: i64,
-    /// Those of them that were not the same, and are now. What could not be made the same is one of the [`check`]'s findings.
+    /// Those of them that were not the same, and are now. What could not be made the same is one of
+    /// the [`check`]'s findings.
     pub repaired: i64,
     pub is_whole: bool,
 }
 
-/// Compares all rows of both sides, a batch in each transaction, and makes ours what the EMR has, until each has had its turn or `goes_on`
-/// says no. Broken off, it goes on where it was, within an hour. `is_first`: what was there before the practice was attached is no news to
-/// partners.
+/// Compares all rows of both sides, a batch in each transaction, and makes ours what the EMR has,
+/// until each has had its turn or `goes_on` says no. Broken off, it goes on where it was, within an
+/// hour. `is_first`: what was there before the practice was attached is no news to partners.
 ///
 /// # Errors
 /// [`Error::Unavailable`]; [`Error::Statement`] when the bridge isn't whole.
@@ -258,7 +275,8 @@ pub async fn load(
     }
 }
 
-/// Returns all findings; none if both sides match. No statement lasts long, whatever the practice's size.
+/// Returns all findings; none if both sides match. No statement lasts long, whatever the practice's
+/// size.
 ///
 /// # Errors
 /// As [`load`].
@@ -298,8 +316,9 @@ pub async fn check(db: &TenantDb) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// Applies the EMR's changes that could not be applied when they were made, until none is left or `goes_on` says no; returns how many it
-/// applied. Returns zero for practices that no bridge attaches.
+/// Applies the EMR's changes that could not be applied when they were made, until none is left or
+/// `goes_on` says no; returns how many it applied. Returns zero for practices that no bridge
+/// attaches.
 ///
 /// # Errors
 /// [`Error::Unavailable`]; [`Error::Statement`] when the bridge is damaged.
@@ -370,7 +389,8 @@ pub async fn renew(db: &TenantDb) -> Result<i64> {
     })
 }
 
-/// Writes on both sides, checks that each change arrives, and rolls back; returns what did not arrive.
+/// Writes on both sides, checks that each change arrives, and rolls back; returns what did not
+/// arrive.
 ///
 /// # Errors
 /// As [`load`].

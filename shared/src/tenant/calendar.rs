@@ -31,7 +31,8 @@ fn written(conn: &Conn, column: &str) -> String {
     match conn {
         Conn::Postgres(_) => column.to_owned(),
         Conn::Sqlite(_) => format!(
-            "case when typeof({column}) in ('text', 'blob') then substr({column}, 1, 50) else {column} end as {column}"
+            "case when typeof({column}) in ('text', 'blob') then substr({column}, 1, 50) else {column} end \
+                as {column}"
         ),
     }
 }
@@ -185,7 +186,8 @@ async fn exceptions(
         Conn::Sqlite(_) => format!(
             "{of_dates} union all {select}
              where (typeof(schedule_exceptions.exception_date) <> 'text'
-                    or schedule_exceptions.exception_date not glob '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'
+                    or schedule_exceptions.exception_date not glob \
+                    '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'
                     or date(substr(schedule_exceptions.exception_date, 1, 10), '+0 days')
                        is not substr(schedule_exceptions.exception_date, 1, 10))
                and (provider_id = $3 or provider_id is null)"
@@ -203,7 +205,8 @@ async fn exceptions(
     let (count, exceptions) = (rows.len(), accept_all(conn, rows));
     if count > MOST_ROWS || exceptions.iter().any(|it| matches!(it, Exception::AnyDay)) {
         // The exceptions that were not read may close any day.
-        tracing::warn!(%provider, count, "too many schedule exceptions, or one whose date is unreadable; all days are closed");
+        tracing::warn!(%provider, count,
+            "too many schedule exceptions, or one whose date is unreadable; all days are closed");
         let days = from.series(1.day()).take_while(|date| *date < to);
         return Ok(days.map(|date| ScheduleException::DayOff { date }).collect());
     }
@@ -301,7 +304,8 @@ async fn blocking(
     let on_unknown_days = on_unknown_days(conn);
     let rows: Vec<BlockingRow> = on!(&mut *conn, |c| {
         sqlx::query_as(AssertSqlSafe(format!(
-        "select cast({} as bigint) as part, cast(null as bigint) as id, v.provider_starts_at as starts_at, v.provider_ends_at as ends_at,
+        "select cast({} as bigint) as part, cast(null as bigint) as id, v.provider_starts_at as starts_at, \
+            v.provider_ends_at as ends_at,
                 cast(coalesce(t.buffer_before, 0) as bigint) as buffer_before,
                 cast(coalesce(t.buffer_after, 0) as bigint) as buffer_after
          from visits v left join visit_types t on t.visit_type = v.visit_type
@@ -315,20 +319,24 @@ async fn blocking(
            and status not in ('Cancelled', 'NoShow', 'Deleted') and visit_id is distinct from $4
          union all
          select * from (
-             select cast({} as bigint), visit_id, cast(0 as bigint), cast(0 as bigint), cast(0 as bigint), cast(0 as bigint)
+             select cast({} as bigint), visit_id, cast(0 as bigint), cast(0 as bigint), cast(0 as bigint), \
+             cast(0 as bigint)
              from visits
              where overlap_allowed and local_day is null and provider_id = $1
                and status not in ('Cancelled', 'NoShow', 'Deleted')
              order by visit_id desc limit 20
          ) undated
          union all
-         select distinct cast({} as bigint), cast(null as bigint), cast($2 as bigint), cast($3 as bigint), cast(0 as bigint), cast(0 as bigint)
+         select distinct cast({} as bigint), cast(null as bigint), cast($2 as bigint), cast($3 as bigint), \
+         cast(0 as bigint), cast(0 as bigint)
          from visits
          where {on_unknown_days} and provider_id = $1 and visit_id is distinct from $4
          union all
-         select distinct cast({} as bigint), room_id, cast($2 as bigint), cast($3 as bigint), cast(0 as bigint), cast(0 as bigint)
+         select distinct cast({} as bigint), room_id, cast($2 as bigint), cast($3 as bigint), cast(0 as \
+         bigint), cast(0 as bigint)
          from visits
-         where {on_unknown_days} and room_id in (select resource_id from visit_type_resources where visit_type = $5)
+         where {on_unknown_days} and room_id in (select resource_id from visit_type_resources where \
+         visit_type = $5)
            and visit_id is distinct from $4
          limit {}",
         Section::PROVIDERS,
@@ -338,18 +346,20 @@ async fn blocking(
         Section::ROOMS,
         MOST_ROWS + 1,
     )))
-    .bind(query.provider)
-    .bind(from)
-    .bind(to)
-    .bind(query.except)
-    .bind(query.visit_type)
-    .fetch_all(c).await
+        .bind(query.provider)
+        .bind(from)
+        .bind(to)
+        .bind(query.except)
+        .bind(query.visit_type)
+        .fetch_all(c)
+        .await
     })?;
     let mut busy = Vec::new();
     let mut in_rooms = Vec::new();
     if rows.len() > MOST_ROWS {
         // The visits that were not read may take any time.
-        tracing::warn!(provider = %query.provider, "too many visits to read; the whole date range counts as booked");
+        tracing::warn!(provider = %query.provider,
+            "too many visits to read; the whole date range counts as booked");
         busy.push(ProviderVisit { time: Interval { from, to }, buffer_before: 0, buffer_after: 0 });
     }
     for row in rows {

@@ -26,9 +26,11 @@ macro_rules! columns {
 #[derive(Clone, Debug)]
 pub struct LogRow {
     pub log_id: LogId,
-    /// `None` when it holds what no column of the log should: that must not hold up the rows after it.
+    /// `None` when it holds what no column of the log should: that must not hold up the rows after
+    /// it.
     pub entry: Option<LogEntry>,
-    /// Of the call that wrote it; the EMR's own programs have none. What isn't of its form is none either.
+    /// Of the call that wrote it; the EMR's own programs have none. What isn't of its form is none
+    /// either.
     pub request_id: Option<RequestId>,
 }
 
@@ -84,7 +86,8 @@ fn is_instant(at: &Timestamp) -> bool {
     FIRST_SECOND < at.as_second() && *at < Timestamp::MAX
 }
 
-/// Writes one row; belongs in the transaction of the change it tells of. `request_id`: of the call that makes the change.
+/// Writes one row; belongs in the transaction of the change it tells of. `request_id`: of the call
+/// that makes the change.
 pub async fn append(
     conn: &mut Conn,
     table_name: &str,
@@ -94,7 +97,8 @@ pub async fn append(
     request_id: Option<&str>,
 ) -> Result<LogId> {
     let statement = format!(
-        "insert into log (log_id, table_name, action, record_id, logged_at, request_id) values ({}, $1, $2, $3, $4, $5)
+        "insert into log (log_id, table_name, action, record_id, logged_at, request_id) values ({}, $1, $2, \
+            $3, $4, $5)
          returning log_id",
         free_id(conn, "log", "log_id"),
     );
@@ -122,8 +126,8 @@ pub async fn any_up_to(conn: &mut Conn, id: LogId) -> Result<bool> {
         .await)?)
 }
 
-/// How many rows have no id above 0, but no more than `most`, and the highest of their ids. No sequence begins there: such rows are not
-/// read.
+/// How many rows have no id above 0, but no more than `most`, and the highest of their ids. No
+/// sequence begins there: such rows are not read.
 pub async fn without_ids(conn: &mut Conn, most: i64) -> Result<(u64, Option<LogId>)> {
     let (rows, highest): (i64, Option<LogId>) = on!(conn, |c| sqlx::query_as(
         "select count(*), max(log_id) from (
@@ -136,12 +140,14 @@ pub async fn without_ids(conn: &mut Conn, most: i64) -> Result<(u64, Option<LogI
     Ok((rows.unsigned_abs(), highest))
 }
 
-/// Ids below `newest` that transactions may yet bring, for they are missing though not for long, and those that are left out by a
-/// jump of the ids: as ranges, both ends included. Should there be more than `limit`, only missing ids that are younger than
-/// `since` count, and the lowest range covers all of these that lie further below.
+/// Ids below `newest` that transactions may yet bring, for they are missing though not for long,
+/// and those that are left out by a jump of the ids: as ranges, both ends included. Should there be
+/// more than `limit`, only missing ids that are younger than `since` count, and the lowest range
+/// covers all of these that lie further below.
 ///
-/// Ids are given out in order, so what is missing below a row of before `since` was given out before it. Because programs
-/// may date rows back, what is missing among the last `window` rows counts in any case.
+/// Ids are given out in order, so what is missing below a row of before `since` was given out
+/// before it. Because programs may date rows back, what is missing among the last `window` rows
+/// counts in any case.
 pub async fn missing_below(
     conn: &mut Conn,
     newest: LogId,
@@ -182,7 +188,8 @@ pub async fn missing_below(
     Ok(ranges)
 }
 
-/// Ids missing above `after` and up to `newest`, the highest first: those above `since`, and any that are a jump.
+/// Ids missing above `after` and up to `newest`, the highest first: those above `since`, and any
+/// that are a jump.
 async fn gaps_between(
     conn: &mut Conn,
     after: LogId,
@@ -220,9 +227,11 @@ pub async fn above(conn: &mut Conn, after: LogId, limit: i64) -> Result<Vec<LogR
     .await)?)
 }
 
-/// About where the rows of `at` and later begin: no row with a lower id was logged as late, as far as ids follow time.
+/// About where the rows of `at` and later begin: no row with a lower id was logged as late, as far
+/// as ids follow time.
 ///
-/// Reads one row at each of at most 64 ids, whatever the log's size. A row whose time can't be read counts as late.
+/// Reads one row at each of at most 64 ids, whatever the log's size. A row whose time can't be read
+/// counts as late.
 pub async fn first_since(conn: &mut Conn, at: Timestamp) -> Result<LogId> {
     let (mut low, mut high) = (1, highest(conn).await?.0.saturating_add(1));
     while low < high {
@@ -235,7 +244,8 @@ pub async fn first_since(conn: &mut Conn, at: Timestamp) -> Result<LogId> {
     Ok(LogId(low))
 }
 
-/// Up to `limit` rows with an id from one to another (both ends included), lowest id first, that were logged in `from..to`.
+/// Up to `limit` rows with an id from one to another (both ends included), lowest id first, that
+/// were logged in `from..to`.
 pub async fn logged_between(
     conn: &mut Conn,
     (first, last): (LogId, LogId),
@@ -264,7 +274,8 @@ pub async fn logged_between(
         .await)?)
 }
 
-/// Up to `limit` rows with an id in one of the ranges (both ends included), lowest id first. At most a hundred ranges.
+/// Up to `limit` rows with an id in one of the ranges (both ends included), lowest id first. At
+/// most a hundred ranges.
 pub async fn within(conn: &mut Conn, ranges: &[(LogId, LogId)], limit: i64) -> Result<Vec<LogRow>> {
     if ranges.is_empty() {
         return Ok(Vec::new());

@@ -65,8 +65,13 @@ pub async fn migrate(grant: &PracticeGrant, dsn: &str, time_zone: &str, now: Tim
     crate::in_transaction!(db, Error, |conn| {
         on!(&mut *conn, |c| {
             sqlx::query(
-            "insert into tenant_identity (singleton, ppass) values (1, $1) on conflict (singleton) do nothing",
-        ).bind(grant.practicepass().as_str()).execute(c).await.map(|_| ())
+                "insert into tenant_identity (singleton, ppass) values (1, $1) on conflict (singleton) do \
+                nothing",
+            )
+            .bind(grant.practicepass().as_str())
+            .execute(c)
+            .await
+            .map(|_| ())
         })?;
         let owner: String =
             on!(conn, |c| sqlx::query_scalar("select ppass from tenant_identity where singleton = 1",)
@@ -131,7 +136,10 @@ pub async fn give_defaults(db: &TenantDb, limits: ServerTimeouts) -> Result<bool
             |(name, value): &&(&str, String)| !found.split(',').any(|it| it == format!("{name}={value}"));
         statements.extend(wanted.iter().filter(is_missing).map(|(name, value)| {
             // Only the role itself may change its defaults, so switch to it first.
-            format!("set local role \"{role}\"; alter role \"{role}\" in database \"{database}\" set {name} = {value}")
+            format!(
+                "set local role \"{role}\"; alter role \"{role}\" in database \"{database}\" set {name} \
+                = {value}"
+            )
         }));
     }
     let mut given = Ok(!statements.is_empty());

@@ -78,9 +78,10 @@ pub struct Filter {
 /// The columns of [`PatientDetails`], in their order.
 macro_rules! columns {
     () => {
-        "first_name, mi, last_name, full_name, nick_name, gender, dob, life_stage, pronouns, sexual_identity, \
-         primary_language, type, phone, cell_phone, sms_phone, email, address, unit, city, state, zip, country, \
-         provider_id, prospect, sh_name, sh_address, sh_unit, sh_city, sh_state, sh_zip, sh_country, pt_img, notes"
+        "first_name, mi, last_name, full_name, nick_name, gender, dob, life_stage, pronouns, \
+            sexual_identity, primary_language, type, phone, cell_phone, sms_phone, email, address, unit, \
+            city, state, zip, country, provider_id, prospect, sh_name, sh_address, sh_unit, sh_city, \
+            sh_state, sh_zip, sh_country, pt_img, notes"
     };
 }
 
@@ -171,7 +172,8 @@ macro_rules! whole_columns {
 macro_rules! listed_columns {
     () => {
         read_columns!(
-            "case when pt_img like 'data:%' or octet_length(pt_img) > 10000 then 'data:' else pt_img end as pt_img",
+            "case when pt_img like 'data:%' or octet_length(pt_img) > 10000 then 'data:' else pt_img end as \
+                pt_img",
             10000
         )
     };
@@ -180,8 +182,8 @@ macro_rules! listed_columns {
 /// One placeholder for each column in [`columns`].
 macro_rules! placeholders {
     () => {
-        "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, \
-         $24, $25, $26, $27, $28, $29, $30, $31, $32, $33"
+        "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, \
+            $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33"
     };
 }
 

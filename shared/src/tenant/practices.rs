@@ -190,7 +190,8 @@ async fn open(
         practice = practicepass.as_str(),
         database = time_zone,
         registry = location.time_zone,
-        "the practice's database and the registry name different time zones; run `set-time-zone` to repair this"
+        "the practice's database and the registry name different time zones; run `set-time-zone` to repair \
+            this"
     );
     let own = zones::get(&time_zone)
         .ok_or_else(|| Error::Registry(format!("the database names the unknown time zone {time_zone:?}")))?;

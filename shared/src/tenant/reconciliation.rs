@@ -208,7 +208,8 @@ async fn calls(conn: &mut Conn, question: &ExamineRequest) -> Result<Vec<Audited
 async fn keys(conn: &mut Conn, since: Timestamp) -> Result<Vec<SeenKey>> {
     Ok(on!(conn, |c| {
         sqlx::query_as(
-        "select distinct key_id, partner_id from audit_log where at >= $1 and key_id <> 'operator' order by key_id",
+        "select distinct key_id, partner_id from audit_log where at >= $1 and key_id <> 'operator' order by \
+            key_id",
     ).bind(since.to_sqlx()).fetch_all(c).await
     })?)
 }
@@ -234,9 +235,11 @@ async fn overlaps(conn: &mut Conn, now: Timestamp) -> Result<i64> {
         ("patient_id", "starts_at", "ends_at"),
     ] {
         let text = format!(
-            "select count(*) from visits a join visits b on b.{owner} = a.{owner} and b.{start} >= a.{start} and b.{start} < a.{end}
+            "select count(*) from visits a join visits b on b.{owner} = a.{owner} and b.{start} >= a.{start} \
+                and b.{start} < a.{end}
              where a.ends_at > $1 and (b.{start} > a.{start} or b.visit_id > a.visit_id)
-               and a.status not in {FREE} and b.status not in {FREE} and not a.overlap_allowed and not b.overlap_allowed and a.bound and b.bound"
+               and a.status not in {FREE} and b.status not in {FREE} and not a.overlap_allowed and not \
+               b.overlap_allowed and a.bound and b.bound"
         );
         // Only column names are formatted into the SQL.
         let found: i64 = on!(&mut *conn, |c| sqlx::query_scalar(AssertSqlSafe(text))
@@ -293,9 +296,16 @@ async fn apply(db: &Database, question: &ExamineRequest, mend: &Mend) -> Result<
             for stray in stray_answers(conn, question.now).await? {
                 on!(&mut *conn, |c| {
                     sqlx::query(
-                    "delete from idempotency_keys where key_id = $1 and method = $2 and path = $3 and idempotency_key = $4",
-                ).bind(&stray.key_id).bind(&stray.method).bind(&stray.path).bind(&stray.idempotency_key)
-                    .execute(c).await.map(|_| ())
+                        "delete from idempotency_keys where key_id = $1 and method = $2 and path = $3 and \
+                        idempotency_key = $4",
+                    )
+                    .bind(&stray.key_id)
+                    .bind(&stray.method)
+                    .bind(&stray.path)
+                    .bind(&stray.idempotency_key)
+                    .execute(c)
+                    .await
+                    .map(|_| ())
                 })?;
             }
         }
@@ -328,7 +338,8 @@ async fn end(conn: &mut Conn, table: &str, column: &str) -> Result<i64> {
         }
         Conn::Postgres(_) => {
             format!(
-                "select coalesce(pg_sequence_last_value(pg_get_serial_sequence('{table}', '{column}')::regclass), 0)"
+                "select coalesce(pg_sequence_last_value(pg_get_serial_sequence('{table}', \
+                    '{column}')::regclass), 0)"
             )
         }
         Conn::Sqlite(_) => {

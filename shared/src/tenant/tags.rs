@@ -138,11 +138,13 @@ pub async fn exists(conn: &mut Conn, id: TagId) -> Result<bool> {
 
 /// Assigns the tag to the patient; `false` if the patient already had it.
 pub async fn assign(conn: &mut Conn, patient: PatientId, tag: TagId) -> Result<bool> {
-    let inserted: Option<i64> = on!(conn, |c| {
-        sqlx::query_scalar(
-        "insert into patient_tags (patient_id, tag_id) values ($1, $2) on conflict do nothing returning tag_id",
+    let inserted: Option<i64> =
+        on!(conn, |c| {
+            sqlx::query_scalar(
+        "insert into patient_tags (patient_id, tag_id) values ($1, $2) on conflict do nothing returning \
+            tag_id",
     ).bind(patient).bind(tag).fetch_optional(c).await
-    })?;
+        })?;
     Ok(inserted.is_some())
 }
 

@@ -29,7 +29,8 @@ impl TenantDb {
         Self { time_zone, ..self }
     }
 
-    /// Whether the practice's EMR has an outbox, once that is known; a practice that is attached afterwards is opened anew within minutes.
+    /// Whether the practice's EMR has an outbox, once that is known; a practice that is attached
+    /// afterwards is opened anew within minutes.
     pub(super) fn has_outbox(&self) -> &OnceCell<bool> {
         &self.has_outbox
     }

@@ -166,7 +166,8 @@ pub async fn lock(conn: &mut Conn, id: TicketId) -> Result<Option<Ticket>> {
 
 pub async fn insert(conn: &mut Conn, details: &TicketDetails, now: Timestamp) -> Result<TicketId> {
     let statement = format!(
-        "insert into tickets (ticket_id, subject, description, status, priority, assignee, created_at, updated_at)
+        "insert into tickets (ticket_id, subject, description, status, priority, assignee, created_at, \
+            updated_at)
          values ({}, $1, $2, $3, $4, $5, $6, $6) returning ticket_id",
         free_id(conn, "tickets", "ticket_id"),
     );

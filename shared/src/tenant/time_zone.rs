@@ -85,7 +85,8 @@ async fn replace_offsets(conn: &mut Conn, offsets: &[zones::ZoneOffset]) -> Resu
         let _ = write!(rows, "{comma}({}, {}, {repeats_from})", it.local_from, it.utc_offset);
     }
     let statement = AssertSqlSafe(format!(
-        "delete from zone_offsets; insert into zone_offsets (local_from, utc_offset, repeats_from) values {rows}"
+        "delete from zone_offsets; insert into zone_offsets (local_from, utc_offset, repeats_from) values \
+            {rows}"
     ));
     on!(conn, |c| sqlx::raw_sql(statement).execute(c).await.map(|_| ()))?;
     Ok(())

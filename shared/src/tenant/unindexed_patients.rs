@@ -56,8 +56,11 @@ async fn has_any(db: &Database) -> Result<bool> {
     let mut conn = db.connection().await?;
     Ok(on!(&mut conn, |c| {
         sqlx::query_scalar(
-        "select exists (select 1 from unindexed_patients where patient_id in (select patient_id from patients))",
-    ).fetch_one(c).await
+            "select exists (select 1 from unindexed_patients where patient_id in (select patient_id from \
+            patients))",
+        )
+        .fetch_one(c)
+        .await
     })?)
 }
 
@@ -77,7 +80,8 @@ async fn index_some(db: &Database) -> Result<usize> {
 async fn lock_some(conn: &mut Conn) -> Result<Vec<Unindexed>> {
     let lock = if matches!(conn, Conn::Postgres(_)) { "for no key update skip locked" } else { "" };
     let statement = format!(
-        "select patient_id, {NAMED} from patients where patient_id in (select patient_id from unindexed_patients)
+        "select patient_id, {NAMED} from patients where patient_id in (select patient_id from \
+            unindexed_patients)
          order by patient_id limit $1 {lock}"
     );
     let rows: Vec<Read<Unindexed>> =

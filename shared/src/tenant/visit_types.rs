@@ -51,7 +51,8 @@ pub async fn list(
     );
     let statement = format!(
         "select substr(visit_type, 1, 2001) as visit_type, active, buffer_before, buffer_after, place,
-                exists (select 1 from visit_type_resources r where r.visit_type = listed.visit_type) as needs_room
+                exists (select 1 from visit_type_resources r where r.visit_type = listed.visit_type) as \
+                needs_room
          from ({listed}) listed order by place",
     );
     let types: Vec<Read<ListedType>> = on!(&mut *conn, |c| sqlx::query_as(AssertSqlSafe(statement))
@@ -63,8 +64,10 @@ pub async fn list(
     let allowed = |table: &str, id: &str, of: &str| {
         format!(
             "select place, {id} from (
-                 select listed.place, t.{id}, row_number() over (partition by listed.place order by t.{id}) as number
-                 from ({listed}) listed join {table} t on t.visit_type = listed.visit_type join {of} o on o.{id} = t.{id}
+                 select listed.place, t.{id}, row_number() over (partition by listed.place order by t.{id}) \
+                 as number
+                 from ({listed}) listed join {table} t on t.visit_type = listed.visit_type join {of} o on \
+                 o.{id} = t.{id}
                  where {}
              ) numbered where number <= 1000 order by place, {id} limit {}",
             is_true(conn, "o.active"),
@@ -211,7 +214,8 @@ pub(super) async fn rules(
     }
     let rows: Vec<Read<Rule>> = on!(&mut *conn, |c| {
         sqlx::query_as(
-        "select t.visit_type, t.active, t.buffer_before, t.buffer_after, r.resource_id, r.active as resource_active,
+            "select t.visit_type, t.active, t.buffer_before, t.buffer_after, r.resource_id, r.active as \
+            resource_active,
                 tr.visit_type is not null as needs_room,
                 exists (select 1 from visit_type_providers p
                         where p.visit_type = t.visit_type and p.provider_id = $2) as provider_allowed
@@ -219,7 +223,11 @@ pub(super) async fn rules(
          left join visit_type_resources tr on tr.visit_type = t.visit_type
          left join resources r on r.resource_id = tr.resource_id
          where t.visit_type = $1",
-    ).bind(visit_type).bind(provider).fetch_all(c).await
+        )
+        .bind(visit_type)
+        .bind(provider)
+        .fetch_all(c)
+        .await
     })?;
     let rows = accept_all(conn, rows);
     let Some(first) = rows.first() else { return Ok(None) };

@@ -55,7 +55,8 @@ pub(super) fn classify(answer: Result<EndpointResponse, Failure>, at: Timestamp,
     };
     if verdict != Verdict::Success {
         attempt.error_message = Some(explain(&answer));
-        // Only where it may say what went wrong: nobody knows what an endpoint puts into its answers.
+        // Only where it may say what went wrong: nobody knows what an endpoint puts into its
+        // answers.
         attempt.answer = answer.body;
     }
     Outcome { attempt, took, verdict }

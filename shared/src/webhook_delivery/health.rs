@@ -21,8 +21,8 @@ const PARKED_AFTER: SignedDuration = SignedDuration::from_secs(10);
 
 /// Takes up an attempt that took so long, in this slot of a paced endpoint. `error.at` is now.
 ///
-/// Written only when it changes something; `subscription` may be older than the record, so each write holds only for what the
-/// record says by then.
+/// Written only when it changes something; `subscription` may be older than the record, so each
+/// write holds only for what the record says by then.
 pub(super) async fn update_health(
     app: &App,
     subscription: &mut Subscription,

@@ -8,7 +8,8 @@ use crate::{
     telemetry::metrics,
 };
 
-/// Logs an attempt that has ended. What goes through a lane says so by its context; a test or a manual retry is no metric.
+/// Logs an attempt that has ended. What goes through a lane says so by its context; a test or a
+/// manual retry is no metric.
 pub(super) fn log(delivery: &Delivery, now: Timestamp) {
     let delivered = delivery.succeeded();
     // What a replay brings has been delivered before, or was given up.

@@ -8,8 +8,8 @@ use crate::{
     control::{deliveries::Delivery, subscriptions::Subscription},
 };
 
-/// Headers and body; `None` when they can't be made, which no stored subscription causes, or when the permission is for another
-/// delivery, which no caller causes.
+/// Headers and body; `None` when they can't be made, which no stored subscription causes, or when
+/// the permission is for another delivery, which no caller causes.
 pub(super) fn build(
     grant: &DeliveryGrant,
     subscription: &Subscription,

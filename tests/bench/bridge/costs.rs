@@ -125,7 +125,8 @@ pub(crate) async fn run(visits: i64) {
     )
     .await;
     // In one transaction, as a bulk change of the EMR's.
-    let bulk = "update public.openemr_postcalendar_events set pc_hometext = 'bulk' where pc_eid between 1000 and 10999";
+    let bulk = "update public.openemr_postcalendar_events set pc_hometext = 'bulk' where pc_eid between 1000 \
+        and 10999";
     for (name, session) in [("without", &mut without), ("with", &mut with)] {
         let begun = Instant::now();
         session.execute(bulk).await.unwrap();

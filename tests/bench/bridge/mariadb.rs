@@ -25,9 +25,12 @@ fn rows(Size { providers, patients, visits }: Size) -> String {
         "delete from users; delete from patient_data;
          insert into users (id, fname, lname, authorized) select seq, 'P', seq, 1 from seq_1_to_{providers};
          insert into patient_data (pid, fname, lname, phone_home, email)
-         select seq, 'Ada', concat('Muster', seq), concat('555-', seq), concat('p', seq, '@example.com') from seq_1_to_{patients};
-         insert into openemr_postcalendar_events (pc_catid, pc_aid, pc_pid, pc_eventDate, pc_duration, pc_startTime)
-         select 6, 1 + seq % {providers}, 1 + seq * 7919 % {patients}, date '2025-10-25' + interval floor(seq / {providers} / 20) day, 1800,
+         select seq, 'Ada', concat('Muster', seq), concat('555-', seq), concat('p', seq, '@example.com') \
+         from seq_1_to_{patients};
+         insert into openemr_postcalendar_events (pc_catid, pc_aid, pc_pid, pc_eventDate, pc_duration, \
+         pc_startTime)
+         select 6, 1 + seq % {providers}, 1 + seq * 7919 % {patients}, date '2025-10-25' + interval \
+         floor(seq / {providers} / 20) day, 1800,
              sec_to_time(28800 + floor(seq / {providers}) % 20 * 1800)
          from seq_0_to_{}; truncate partner_api_outbox; analyze table openemr_postcalendar_events;",
         visits - 1
@@ -54,7 +57,8 @@ async fn attached(size: Size) -> (Practice, String) {
 
 fn event(request_body: BookingRequest) -> String {
     format!(
-        "insert into openemr_postcalendar_events (pc_catid, pc_aid, pc_pid, pc_eventDate, pc_duration, pc_startTime)
+        "insert into openemr_postcalendar_events (pc_catid, pc_aid, pc_pid, pc_eventDate, pc_duration, \
+            pc_startTime)
          values (6, '{}', '{}', '{}', {}, '{}'); select last_insert_id();",
         request_body.provider,
         request_body.patient,
@@ -175,7 +179,8 @@ pub(crate) async fn race(most: i64, seconds: i64) {
     is_over.store(true, Ordering::Relaxed);
     puller.await.unwrap();
     println!(
-        "{} writes of the EMR's ({} failed, the longest took {:.1?}), {} attempts of callers, {} booked, {} told to try again, in {:.0?}",
+        "{} writes of the EMR's ({} failed, the longest took {:.1?}), {} attempts of callers, {} booked, {} \
+            told to try again, in {:.0?}",
         staff.lock().unwrap().len(),
         failed.load(Ordering::Relaxed),
         longest.lock().unwrap(),
@@ -198,13 +203,15 @@ fn report(emr: &str, staff: &[(i64, u128)], callers: &[(i64, u128)]) {
         }
     }
     script.push_str(
-        "create table spans as select w.*, e.pc_aid, e.pc_pid, e.pc_eventDate as day, timestamp(pc_eventDate, pc_startTime) as a,
+        "create table spans as select w.*, e.pc_aid, e.pc_pid, e.pc_eventDate as day, \
+            timestamp(pc_eventDate, pc_startTime) as a,
             timestamp(pc_eventDate, pc_startTime) + interval pc_duration second as z
          from written w join openemr_postcalendar_events e on e.pc_eid = w.id;
          alter table spans add key (day);",
     );
     mariadb::run(emr, &script);
-    let pairs = "from spans o join spans s on s.day = o.day and s.id <> o.id and (s.pc_aid = o.pc_aid or s.pc_pid = o.pc_pid) and s.a < o.z and o.a < s.z
+    let pairs = "from spans o join spans s on s.day = o.day and s.id <> o.id and (s.pc_aid = o.pc_aid or \
+        s.pc_pid = o.pc_pid) and s.a < o.z and o.a < s.z
         where o.by_staff = 0";
     let count = |which: &str| mariadb::run(emr, &format!("select count(*) {pairs} and {which}"));
     let (over_committed, over_each_other) =
@@ -212,10 +219,12 @@ fn report(emr: &str, staff: &[(i64, u128)], callers: &[(i64, u128)]) {
     let lost = mariadb::run(emr, "select (select count(*) from written) - (select count(*) from spans)");
     let surplus = mariadb::run(
         emr,
-        "select count(*) from openemr_postcalendar_events e where pc_informant = 'partner-api' and pc_eid not in (select id from written)",
+        "select count(*) from openemr_postcalendar_events e where pc_informant = 'partner-api' and pc_eid \
+            not in (select id from written)",
     );
     println!(
-        "{over_committed} bookings over what the EMR had committed before they asked, {over_each_other} over each other, {lost} lost, {surplus} left of failed ones"
+        "{over_committed} bookings over what the EMR had committed before they asked, {over_each_other} over \
+            each other, {lost} lost, {surplus} left of failed ones"
     );
     assert_eq!([over_committed, over_each_other, lost, surplus], ["0"; 4]);
 }

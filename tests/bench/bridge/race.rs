@@ -127,7 +127,8 @@ pub(crate) async fn run(most: i64, seconds: i64) {
         attempts += its_attempts;
     }
     println!(
-        "{} writes of the EMR's ({failed} failed, the longest took {longest:.1?}), {attempts} attempts of callers, {} booked, in {:.0?}",
+        "{} writes of the EMR's ({failed} failed, the longest took {longest:.1?}), {attempts} attempts of \
+            callers, {} booked, in {:.0?}",
         staff.len(),
         booked.len(),
         begun.elapsed()
@@ -160,7 +161,8 @@ fn report(staff: &[Written], booked: &[Written]) {
         }
     }
     println!(
-        "{over_committed} bookings over what the EMR had committed before they asked, {over_each_other} over each other"
+        "{over_committed} bookings over what the EMR had committed before they asked, {over_each_other} over \
+            each other"
     );
     assert_eq!((over_committed, over_each_other), (0, 0));
 }

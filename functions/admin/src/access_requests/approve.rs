@@ -98,7 +98,8 @@ pub(crate) struct Approved {
         (status = 200, body = Data<Approved>),
         (status = 404, body = Problem, description = "`NOT_FOUND`"),
         (status = 409, body = Problem, description = "`ALREADY_DECIDED`, `PARTNER_SUSPENDED`"),
-        (status = 422, body = Problem, description = "`INVALID_FIELDS`: also if the practice is not registered; `IDEMPOTENCY_KEY_REUSED`"),
+        (status = 422, body = Problem, description = "`INVALID_FIELDS`: also if the practice is not \
+            registered; `IDEMPOTENCY_KEY_REUSED`"),
     ),
 )]
 pub(crate) async fn approve_access_request(

@@ -37,18 +37,30 @@ macro_rules! names {
 }
 
 names! {
-    ControlPlane "controlPlane" "The DynamoDB tables hold partners, keys, sessions, rate limits, deliveries and the audit log. Without them, no call can be served." "DynamoDB refuses";
+    ControlPlane "controlPlane" "The DynamoDB tables hold partners, keys, sessions, rate limits, deliveries \
+        and the audit log. Without them, no call can be served." "DynamoDB refuses";
     Catalog "catalog" "The catalog database holds the products and the knowledge base." "The catalog fails";
-    Poller "poller" "The log poller finds new events in the practices' databases and requeues due retries." "The poller is silent";
-    Practices "practices" "The log poller reads the event logs of the practices with subscriptions, and contacts each other practice every 15 minutes. If a practice's database fails, its events wait there, and API calls for the practice probably fail, too." "A practice's database is down";
+    Poller "poller" "The log poller finds new events in the practices' databases and requeues due retries."
+        "The poller is silent";
+    Practices "practices" "The log poller reads the event logs of the practices with subscriptions, and \
+        contacts each other practice every 15 minutes. If a practice's database fails, its events wait \
+        there, and API calls for the practice probably fail, too." "A practice's database is down";
     Events "events" "Webhook events wait in this queue for delivery." "Events wait";
-    SlowEvents "slowEvents" "Webhook events for endpoints that take more than a second wait in this queue." "Events wait";
-    DeadLetters "deadLetters" "This queue keeps webhook events for 14 days if the platform failed to process them 5 times." "Dead letters";
-    DueRetries "dueRetries" "The log poller requeues deliveries whose next attempt is due." "Due retries pile up";
-    Migrations "migrations" "Each deployment migrates all practices' databases. Calls for a practice with an older schema can fail. Visits with older time-zone rules can be an hour off." "Migrate";
-    TokenKeys "tokenKeys" "These keys sign the access tokens of all partners. Rotate them once a quarter." "Rotate the token key";
-    AdminSecret "adminSecret" "This secret grants every right of an administrator. Rotate it once a year." "Rotate the admin secret";
-    EdgeSecret "edgeSecret" "The portal's CloudFront distribution authenticates to the API with this secret. Rotate it once a year." "Rotate the edge's secret";
+    SlowEvents "slowEvents" "Webhook events for endpoints that take more than a second wait in this queue."
+        "Events wait";
+    DeadLetters "deadLetters"
+        "This queue keeps webhook events for 14 days if the platform failed to process them 5 times."
+            "Dead letters";
+    DueRetries "dueRetries" "The log poller requeues deliveries whose next attempt is due."
+        "Due retries pile up";
+    Migrations "migrations" "Each deployment migrates all practices' databases. Calls for a practice with an \
+        older schema can fail. Visits with older time-zone rules can be an hour off." "Migrate";
+    TokenKeys "tokenKeys" "These keys sign the access tokens of all partners. Rotate them once a quarter."
+        "Rotate the token key";
+    AdminSecret "adminSecret" "This secret grants every right of an administrator. Rotate it once a year."
+        "Rotate the admin secret";
+    EdgeSecret "edgeSecret" "The portal's CloudFront distribution authenticates to the API with this secret. \
+        Rotate it once a year." "Rotate the edge's secret";
 }
 
 /// The result of a check.

@@ -85,8 +85,8 @@ pub(crate) struct Monitor {
     /// At most 100 subscriptions that the platform disabled, ordered by practice. Nothing is sent
     /// until the partner signs up again.
     disabled_subscriptions: Vec<DisabledSubscription>,
-    /// Active subscriptions whose deliveries are held back, at most 100 of some 10,000 active ones, ordered by practice. Each
-    /// goes on by itself when its endpoint answers again.
+    /// Active subscriptions whose deliveries are held back, at most 100 of some 10,000 active ones,
+    /// ordered by practice. Each goes on by itself when its endpoint answers again.
     breakers: Vec<BreakerBody>,
     /// At most 100 EMR tables with rows that could not be read yesterday or today.
     ///
@@ -155,8 +155,9 @@ struct DisabledSubscription {
     since: Option<String>,
 }
 
-/// How a subscription's deliveries are held back: `slow` in a lane of their own, `parked` until a time, `due` for a probe or
-/// `probing`; `held` until a time, because the endpoint answered 429, and `paced` at a limited rate after that.
+/// How a subscription's deliveries are held back: `slow` in a lane of their own, `parked` until a
+/// time, `due` for a probe or `probing`; `held` until a time, because the endpoint answered 429,
+/// and `paced` at a limited rate after that.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct BreakerBody {

@@ -28,17 +28,21 @@ use shared::{
         ),
     ),
     responses(
-        (status = 200, body = Message<Retried>, description = "The event was sent; `success` says whether the endpoint accepted it",
+        (status = 200, body = Message<Retried>,
+            description = "The event was sent; `success` says whether the endpoint accepted it",
          example = json!({
              "message": "Webhook delivery retried successfully",
              "data": {
-                 "sourceDeliveryId": 10, "retryDeliveryId": 11, "success": true, "statusCode": 200, "attempts": 1,
+                 "sourceDeliveryId": 10, "retryDeliveryId": 11, "success": true, "statusCode": 200,
+                     "attempts": 1,
                  "errorMessage": null,
              },
          })),
         (status = 401, body = Problem, description = "`INVALID_ADMIN_SECRET`"),
         (status = 404, body = Problem, description = "`NOT_FOUND`: no such delivery"),
-        (status = 409, body = Problem, description = "`SUBSCRIPTION_DISABLED`, `SUBSCRIPTION_DELETED`, `SUBSCRIPTION_PAUSED`, `SUBSCRIPTION_SUSPENDED`: the partner has no access to the event, `IDEMPOTENCY_IN_PROGRESS`"),
+        (status = 409, body = Problem, description = "`SUBSCRIPTION_DISABLED`, `SUBSCRIPTION_DELETED`, \
+            `SUBSCRIPTION_PAUSED`, `SUBSCRIPTION_SUSPENDED`: the partner has no access to the event, \
+            `IDEMPOTENCY_IN_PROGRESS`"),
     ),
 )]
 pub(crate) async fn retry_webhook_delivery(

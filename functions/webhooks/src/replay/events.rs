@@ -1,4 +1,5 @@
-//! The events of the past, from the practice's log: deliveries are kept for 30 days, and what was sent to nobody has none.
+//! The events of the past, from the practice's log: deliveries are kept for 30 days, and what was
+//! sent to nobody has none.
 
 use std::time::{Duration, Instant};
 

@@ -45,56 +45,64 @@ const ARTICLES: [(&str, &str, &str, Option<&str>, &str); 20] = [
         "Scheduling",
         "HowTo",
         Some("new patient, scheduling"),
-        "1. Search by name and date of birth first.\n2. Offer the next free time of the right visit type.\n3. Ask for insurance and a mobile number.\n4. Send the intake forms.",
+        "1. Search by name and date of birth first.\n2. Offer the next free time of the right visit \
+            type.\n3. Ask for insurance and a mobile number.\n4. Send the intake forms.",
     ),
     (
         "Cancellation and No-Show Policy",
         "Scheduling",
         "Policy",
         Some("cancellation, no-show"),
-        "Visits can be cancelled free of charge until 24 hours before they begin. After a second no-show within a year a deposit is asked for.",
+        "Visits can be cancelled free of charge until 24 hours before they begin. After a second no-show \
+            within a year a deposit is asked for.",
     ),
     (
         "Blocking Time for Procedures",
         "Scheduling",
         "HowTo",
         Some("procedures, buffers"),
-        "Procedures need 10 minutes before and 15 after. Choose the visit type Procedure; the calendar keeps the buffers by itself.",
+        "Procedures need 10 minutes before and 15 after. Choose the visit type Procedure; the calendar keeps \
+            the buffers by itself.",
     ),
     (
         "Answering Online Booking Requests",
         "Scheduling",
         "HowTo",
         Some("online booking, partners"),
-        "Bookings by partners appear in the calendar at once. Check the complaint, and call the patient if the visit type doesn't fit.",
+        "Bookings by partners appear in the calendar at once. Check the complaint, and call the patient if \
+            the visit type doesn't fit.",
     ),
     (
         "Check-In at the Front Desk",
         "Front Desk",
         "HowTo",
         Some("check-in, identity"),
-        "Verify name, date of birth and address. Scan the insurance card on both sides. Collect the copayment before the patient is roomed.",
+        "Verify name, date of birth and address. Scan the insurance card on both sides. Collect the \
+            copayment before the patient is roomed.",
     ),
     (
         "Telephone Triage",
         "Front Desk",
         "Reference",
         Some("telephone, triage"),
-        "Chest pain, trouble breathing or a swollen face after an injection: the patient calls emergency services now. Everything else goes to the nurse line.",
+        "Chest pain, trouble breathing or a swollen face after an injection: the patient calls emergency \
+            services now. Everything else goes to the nurse line.",
     ),
     (
         "Release of Medical Records",
         "Front Desk",
         "Policy",
         Some("records, privacy"),
-        "Records leave the office only with a signed authorisation. Log every release with date, recipient and purpose.",
+        "Records leave the office only with a signed authorisation. Log every release with date, recipient \
+            and purpose.",
     ),
     (
         "Opening and Closing Checklist",
         "Front Desk",
         "Checklist",
         None,
-        "Open: lights, phones off night mode, print the day's schedule.\nClose: reconcile the cash drawer, lock the sample cabinet, phones to night mode.",
+        "Open: lights, phones off night mode, print the day's schedule.\nClose: reconcile the cash drawer, \
+            lock the sample cabinet, phones to night mode.",
     ),
     (
         "Copayments and Deductibles",
@@ -108,14 +116,16 @@ const ARTICLES: [(&str, &str, &str, Option<&str>, &str); 20] = [
         "Billing",
         "HowTo",
         Some("claims, rejection"),
-        "1. Read the rejection code.\n2. Correct the claim, don't create a second one.\n3. Resubmit within the payer's timely filing limit.",
+        "1. Read the rejection code.\n2. Correct the claim, don't create a second one.\n3. Resubmit within \
+            the payer's timely filing limit.",
     ),
     (
         "Payment Plans",
         "Billing",
         "Policy",
         Some("payments, plans"),
-        "Balances above $200 can be paid in up to six monthly instalments. The plan is signed before the first instalment.",
+        "Balances above $200 can be paid in up to six monthly instalments. The plan is signed before the \
+            first instalment.",
     ),
     (
         "Insurance Verification Workflow",
@@ -129,49 +139,56 @@ const ARTICLES: [(&str, &str, &str, Option<&str>, &str); 20] = [
         "Billing",
         "Checklist",
         Some("month end, reconciliation"),
-        "Reconcile payments with the bank, clear unapplied credits, review claims older than 45 days, and export the reports.",
+        "Reconcile payments with the bank, clear unapplied credits, review claims older than 45 days, and \
+            export the reports.",
     ),
     (
         "Consent for Injectables",
         "Clinical",
         "Policy",
         Some("consent, injectables"),
-        "Consent is signed on the day of treatment, with photographs before and after. The lot number is recorded.",
+        "Consent is signed on the day of treatment, with photographs before and after. The lot number is \
+            recorded.",
     ),
     (
         "Managing a Vasovagal Reaction",
         "Clinical",
         "Reference",
         Some("safety, syncope"),
-        "Lay the patient flat, raise the legs, stop the procedure, measure blood pressure. Call the provider if it lasts longer than two minutes.",
+        "Lay the patient flat, raise the legs, stop the procedure, measure blood pressure. Call the provider \
+            if it lasts longer than two minutes.",
     ),
     (
         "Preparing a Sleep Study",
         "Clinical",
         "Checklist",
         Some("sleep study"),
-        "Confirm arrival at 8 p.m., no caffeine after noon, own pillow welcome. Check electrodes and video an hour before.",
+        "Confirm arrival at 8 p.m., no caffeine after noon, own pillow welcome. Check electrodes and video \
+            an hour before.",
     ),
     (
         "Cold Chain of Temperature-Sensitive Stock",
         "Clinical",
         "Policy",
         Some("storage, refrigerator"),
-        "The refrigerator stays between 2 and 8 °C and is read twice a day. After an excursion the stock is quarantined and the vendor called.",
+        "The refrigerator stays between 2 and 8 °C and is read twice a day. After an excursion the stock is \
+            quarantined and the vendor called.",
     ),
     (
         "Ordering Products",
         "Inventory",
         "HowTo",
         Some("products, orders"),
-        "Order when stock falls below the reorder level. Prices come from the catalog; report differences to the office manager.",
+        "Order when stock falls below the reorder level. Prices come from the catalog; report differences to \
+            the office manager.",
     ),
     (
         "Returning Products",
         "Inventory",
         "HowTo",
         Some("products, returns"),
-        "Unopened products come back within 30 days with the receipt. Opened ones only after a reaction, with a note in the chart.",
+        "Unopened products come back within 30 days with the receipt. Opened ones only after a reaction, \
+            with a note in the chart.",
     ),
     ("Fax Cover Sheet of 2019", "Front Desk", "Form", None, "Replaced by electronic referrals."),
 ];
@@ -183,8 +200,8 @@ pub(super) fn rows(now: Timestamp) -> String {
     let mut dice = Dice::new(4);
     let mut script = Script::default();
     script.insert(
-        "products (vendor_code, product_code, product, retail_price_cents, cost_cents, category, description, upc, active, \
-         created_at, updated_at)",
+        "products (vendor_code, product_code, product, retail_price_cents, cost_cents, category, \
+            description, upc, active, created_at, updated_at)",
         &products(&mut dice, now),
     );
     script.insert(

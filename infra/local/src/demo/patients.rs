@@ -15,8 +15,8 @@ pub(super) const PATIENTS: std::ops::RangeInclusive<i64> = 1001..=2200;
 const FIRST_TAG: i64 = 121;
 
 const COLUMNS: &str = "patients (patient_id, first_name, mi, last_name, full_name, nick_name, gender, dob, \
-    life_stage, pronouns, primary_language, type, phone, cell_phone, sms_phone, email, address, unit, city, state, \
-    zip, country, provider_id, prospect, notes, created_at, updated_at)";
+    life_stage, pronouns, primary_language, type, phone, cell_phone, sms_phone, email, address, unit, city, \
+    state, zip, country, provider_id, prospect, notes, created_at, updated_at)";
 
 /// What other tables need of a patient.
 pub(super) struct Patient {

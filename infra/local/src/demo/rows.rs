@@ -89,7 +89,8 @@ mod tests {
         let mut script = Script::default();
         let date = jiff::civil::date(2026, 3, 9);
         script.insert("t (a, b, c, d)", &[row![1, "O'Brien", None::<i64>, date], row![2, "x", true, date]]);
-        let expected = "insert into t (a, b, c, d) values\n(1, 'O''Brien', null, '2026-03-09'),\n(2, 'x', true, '2026-03-09');\n";
+        let expected = "insert into t (a, b, c, d) values\n(1, 'O''Brien', null, '2026-03-09'),\n(2, 'x', \
+            true, '2026-03-09');\n";
         assert_eq!(script.text(), expected);
     }
 

@@ -27,9 +27,9 @@ const LONGEST: i64 = 60;
 /// First log id, like that of a practice with years of history.
 const FIRST_LOG_ID: i64 = 14_650_001;
 
-const COLUMNS: &str = "visits (visit_id, patient_id, provider_id, room_id, visit_type, visit_date, visit_time, \
-    visit_duration, provider_time, provider_duration, visit_complaint, status, starts_at, ends_at, \
-    provider_starts_at, provider_ends_at, created_at, updated_at)";
+const COLUMNS: &str = "visits (visit_id, patient_id, provider_id, room_id, visit_type, visit_date, \
+    visit_time, visit_duration, provider_time, provider_duration, visit_complaint, status, starts_at, \
+    ends_at, provider_starts_at, provider_ends_at, created_at, updated_at)";
 
 /// The current time in the practice.
 pub(super) struct Today<'a> {

@@ -167,7 +167,9 @@ impl Story {
 
     /// Creates an API key with the same `Idempotency-Key` each time.
     pub(super) async fn late_key(&self, scene: &Scene<'_>) -> Result<String> {
-        let key = json!({ "partnerId": self.booker.id, "name": "late", "practicepass": PRACTICE, "scopes": ["Prospects"] });
+        let key = json!({
+            "partnerId": self.booker.id, "name": "late", "practicepass": PRACTICE, "scopes": ["Prospects"],
+        });
         let made = scene.admin_once("POST", "/v1/admin/keys", &key, LATE).await?;
         Ok(made["data"]["apiKey"].as_str().unwrap_or_default().to_owned())
     }
@@ -228,7 +230,8 @@ pub(super) async fn work_in_the_emr(scene: &Scene<'_>, endpoint: &Endpoint, coun
 /// Creates an approved access request; returns its id and the token of its claim link.
 async fn claim_link(scene: &Scene<'_>) -> Result<(String, String)> {
     let request_body = json!({
-        "company": "Drill Applicant", "practice": PRACTICE, "contact": "Nia Bell", "email": "nia@drill.example",
+        "company": "Drill Applicant", "practice": PRACTICE, "contact": "Nia Bell",
+        "email": "nia@drill.example",
         "requestedScopes": ["Prospects"],
     });
     scene

@@ -1,4 +1,5 @@
-//! In front of DynamoDB: lets through what the caller may do. What is asked most is done here and now, without a second way over HTTP.
+//! In front of DynamoDB: lets through what the caller may do. What is asked most is done here and
+//! now, without a second way over HTTP.
 
 use std::sync::Arc;
 
@@ -74,13 +75,15 @@ impl AuthorizingProxy {
     fn check(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), AccessError> {
         let operation = operation(headers);
         self.permissions.caller(headers)?.may(|| {
-            // What is no JSON names neither table nor key, and is refused behind the door if not here.
+            // What is no JSON names neither table nor key, and is refused behind the door if not
+            // here.
             let body: Value = serde_json::from_slice(body).unwrap_or_default();
             self.keys.calls(operation, &body)
         })
     }
 
-    /// Does what functions ask most. `None`: it is something else, or is refused, which changes nothing; DynamoDB itself has the words for that.
+    /// Does what functions ask most. `None`: it is something else, or is refused, which changes
+    /// nothing; DynamoDB itself has the words for that.
     fn act(&self, operation: &str, body: &[u8]) -> Option<String> {
         let database = &self.database;
         match operation {

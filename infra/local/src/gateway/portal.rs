@@ -24,8 +24,9 @@ static SECURITY_HEADERS: LazyLock<HeaderMap> = LazyLock::new(|| {
     listed.collect()
 });
 
-const NOT_FOUND: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Not found</title>\
-                         <h1>Not found</h1><p>This page does not exist. The API is under <code>/v1</code>.</p></html>";
+const NOT_FOUND: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Not \
+    found</title><h1>Not found</h1><p>This page does not exist. The API is under \
+    <code>/v1</code>.</p></html>";
 
 /// The folder of static files.
 pub(super) struct Portal {

@@ -24,8 +24,9 @@ impl Operator {
         let stored = read(&self.secrets, &self.names.admin_secrets).await?;
         if stored.previous.is_some() {
             return Err(Error::Refused(
-                "a rotation is in progress: both secrets are valid. Once nobody uses the previous one (the audit log names the \
-                credential of each call), run this with --finish; if nobody has the new one, with --abort"
+                "a rotation is in progress: both secrets are valid. Once nobody uses the previous one (the \
+                    audit log names the credential of each call), run this with --finish; if nobody has the \
+                    new one, with --abort"
                     .to_owned(),
             ));
         }
@@ -49,7 +50,8 @@ impl Operator {
         let stored = read(&self.secrets, &self.names.admin_secrets).await?;
         if pair_of(&stored)?.recognise(offered) != Some(WhichSecret::Current) {
             return Err(Error::Refused(
-                "that is not the current secret; nothing was changed. --abort makes the previous one current again".to_owned(),
+                "that is not the current secret; nothing was changed. --abort makes the previous one current \
+                    again".to_owned(),
             ));
         }
         if stored.previous.is_none() {
@@ -58,7 +60,8 @@ impl Operator {
         }
         write(&self.secrets, &self.names.admin_secrets, &Stored { previous: None, ..stored }).await?;
         println!(
-            "The previous secret is rejected within 5 minutes, or within an hour while Secrets Manager is down."
+            "The previous secret is rejected within 5 minutes, or within an hour while Secrets Manager is \
+                down."
         );
         Ok(())
     }

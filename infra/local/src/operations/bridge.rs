@@ -9,7 +9,8 @@ impl Operator {
     /// Attaches a practice to its EMR's tables, or shows what that needs and creates.
     ///
     /// # Errors
-    /// If privileges or the EMR's tables are missing, or the practice is not registered. The next run continues an interrupted one.
+    /// If privileges or the EMR's tables are missing, or the practice is not registered. The next
+    /// run continues an interrupted one.
     pub async fn attach_practice(&self, practice: &str, bridge: &str, apply: bool) -> Result<()> {
         self.registered(practice).await?;
         if !apply {
@@ -19,7 +20,8 @@ impl Operator {
         }
         self.bridge(practice, "attach", Some(bridge)).await?;
         println!(
-            "{practice} is attached by {bridge}. Try both directions with `check-practice {practice} --trial`."
+            "{practice} is attached by {bridge}. Try both directions with `check-practice {practice} \
+                --trial`."
         );
         Ok(())
     }

@@ -85,7 +85,8 @@ impl Operator {
                 && let Some(mode) = weak_sslmode(dsn)
             {
                 return Err(Error::Refused(format!(
-                    "sslmode={mode} allows unencrypted patient data; omit it (verify-full) or use verify-ca or require"
+                    "sslmode={mode} allows unencrypted patient data; omit it (verify-full) or use verify-ca \
+                        or require"
                 )));
             }
             let checked = ConnectionString::of(dsn).check();
@@ -109,7 +110,8 @@ fn weak_sslmode(dsn: &str) -> Option<String> {
 
 fn say_next(database: &str) {
     println!(
-        "New connections to {database} use the new connection string within 15 minutes, or immediately if the database"
+        "New connections to {database} use the new connection string within 15 minutes, or immediately if \
+            the database"
     );
     println!("rejects the previous one. Keep the previous one valid for 15 minutes, then remove it.");
 }

@@ -54,7 +54,8 @@ impl Operator {
         edge.shows(&version)?;
         write(&self.secrets, &edge.id, &Stored { previous: None, ..stored }).await?;
         println!(
-            "The previous secret is rejected within 5 minutes, or within an hour while Secrets Manager is down."
+            "The previous secret is rejected within 5 minutes, or within an hour while Secrets Manager is \
+                down."
         );
         Ok(())
     }
@@ -73,8 +74,9 @@ impl EdgeSecret {
     fn shows(&self, version: &str) -> Result<()> {
         match &self.shown {
             Some(shown) if shown != version => Err(Error::Refused(format!(
-                "the distribution may still send the previous secret (EdgeSecretVersion={shown}); nothing was changed. First run: \
-                 infra/deploy STACK --parameter-overrides EdgeSecretVersion={version}"
+                "the distribution may still send the previous secret (EdgeSecretVersion={shown}); nothing \
+                    was changed. First run: infra/deploy STACK --parameter-overrides \
+                    EdgeSecretVersion={version}"
             ))),
             _ => Ok(()),
         }

@@ -60,8 +60,8 @@ impl Operator {
         let skipped = practices.len() - names.len();
         if skipped > 0 {
             println!(
-                "{skipped} practices are at version {newest} and time-zone rules {tzdata}, or newer, already (--all includes \
-                them)."
+                "{skipped} practices are at version {newest} and time-zone rules {tzdata}, or newer, already \
+                    (--all includes them)."
             );
         }
         println!("Migrating the catalog and {} practices …", names.len());

@@ -63,7 +63,8 @@ impl Operator {
         if self.is_registered(&entry).await? {
             if self.secrets.get(&secret).await?.as_deref() != Some(dsn.as_str()) {
                 return Err(Error::Refused(format!(
-                    "the secret {secret} holds a different connection string; replace it with `set-practice-dsn`"
+                    "the secret {secret} holds a different connection string; replace it with \
+                        `set-practice-dsn`"
                 )));
             }
             println!("{practice} is already registered.");
@@ -73,7 +74,8 @@ impl Operator {
             self.keep_dsn(&secret, &dsn).await?;
             self.make_schema(practice, &entry.time_zone, &secret).await.map_err(|error| {
                 Error::Refused(format!(
-                    "{error}\n{practice} is not registered; its connection string is stored as {secret}. Run the command again"
+                    "{error}\n{practice} is not registered; its connection string is stored as {secret}. Run \
+                        the command again"
                 ))
             })?;
             let now = Timestamp::now();
@@ -177,8 +179,9 @@ impl Operator {
             return Ok(());
         }
         Err(Error::Refused(format!(
-            "{practicepass} was removed recently, and calls could reach its previous database until {until:.0}. \
-            Add it after that, or now with that database or another practice pass; nothing was changed"
+            "{practicepass} was removed recently, and calls could reach its previous database until \
+                {until:.0}. Add it after that, or now with that database or another practice pass; nothing \
+                was changed"
         )))
     }
 

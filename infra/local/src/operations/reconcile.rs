@@ -62,7 +62,8 @@ impl Plan {
             }
         }
         if moments.database.is_none() && moments.control.is_none() {
-            let which = "specify what was restored, and to which time: --database-at TIME, --control-at TIME, or both";
+            let which = "specify what was restored, and to which time: --database-at TIME, --control-at \
+                TIME, or both";
             return Err(Error::Refused(which.to_owned()));
         }
         Ok(Self { moments, apply, now })

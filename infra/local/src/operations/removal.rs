@@ -36,7 +36,8 @@ impl Operator {
         let entry = self.control.practice(&practicepass).await.map_err(|error| refused(&error))?;
         let removed = remove_practice(&self.control, &practicepass, UNTIL_UNPOLLED, Timestamp::now()).await?;
         println!(
-            "{practice} is removed: deleted {} subscriptions and the poller's state, revoked {} expired keys.",
+            "{practice} is removed: deleted {} subscriptions and the poller's state, revoked {} expired \
+                keys.",
             removed.subscriptions, removed.keys
         );
         let secret = match entry.map(|it| String::from(it.dsn_secret)) {
@@ -44,7 +45,8 @@ impl Operator {
             None => self.secret_of(&practicepass)?,
         };
         println!(
-            "Kept: its database; its connection string, in the secret {secret}; its revoked keys; its call records,"
+            "Kept: its database; its connection string, in the secret {secret}; its revoked keys; its call \
+                records,"
         );
         println!("deliveries and audit records. `add-practice` adds it again with that database.");
         Ok(())

@@ -44,7 +44,8 @@ impl Operator {
         ring.remove(kid);
         self.put_token_keys(&ring).await?;
         println!(
-            "Removed {kid}. Its tokens are rejected within 5 minutes, or within an hour while Secrets Manager is down."
+            "Removed {kid}. Its tokens are rejected within 5 minutes, or within an hour while Secrets \
+                Manager is down."
         );
         println!("Partners that use one get 401 then, and exchange their API keys for new tokens.");
         Ok(())

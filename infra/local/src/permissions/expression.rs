@@ -79,7 +79,8 @@ mod tests {
             let body = json!({
                 "KeyConditionExpression": condition,
                 "ExpressionAttributeNames": { "#k": "pk" },
-                "ExpressionAttributeValues": { ":a": { "S": "mine" }, ":b": { "S": "x" }, ":c": { "S": "y" } },
+                "ExpressionAttributeValues": { ":a": { "S": "mine" }, ":b": { "S": "x" },
+                    ":c": { "S": "y" } },
             });
             assert_eq!(equal_to(&body, "pk"), Some(&json!({ "S": "mine" })), "{condition}");
             assert_eq!(equal_to(&body, "other"), None);

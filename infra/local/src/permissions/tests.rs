@@ -212,13 +212,15 @@ fn requests_to_dynamodb_are_the_calls_that_aws_sees_in_them() {
     let of_key = |pk: &str| json!({ "TableName": TABLE, "Key": item(pk) });
     let index = format!("{TABLE}/index/byOwner");
     let equal = json!({
-        "TableName": "Control", "KeyConditionExpression": "#o = :o", "ExpressionAttributeNames": { "#o": "owner" },
+        "TableName": "Control", "KeyConditionExpression": "#o = :o",
+        "ExpressionAttributeNames": { "#o": "owner" },
         "ExpressionAttributeValues": { ":o": { "N": "7" } }, "IndexName": "byOwner",
     });
     let mut of_table = equal.clone();
     of_table.as_object_mut().unwrap().remove("IndexName");
     let transaction = json!({ "TransactItems": [
-        { "Put": put("a") }, { "Update": of_key("b") }, { "Delete": of_key("c") }, { "ConditionCheck": of_key("d") },
+        { "Put": put("a") }, { "Update": of_key("b") }, { "Delete": of_key("c") },
+        { "ConditionCheck": of_key("d") },
         { "Get": of_key("e") },
     ] });
     let writes = json!({ "RequestItems": { "Control": [
@@ -269,7 +271,8 @@ fn requests_to_dynamodb_are_the_calls_that_aws_sees_in_them() {
 fn an_updates_attributes_are_its_keys_and_those_it_names() {
     let body = json!({
         "TableName": "Control", "Key": { "pk": { "S": "a" }, "sk": { "S": "s" } },
-        "UpdateExpression": "SET lastUsedAt = :at", "ConditionExpression": "attribute_exists(pk) AND revision = :r",
+        "UpdateExpression": "SET lastUsedAt = :at", "ConditionExpression": "attribute_exists(pk) AND \
+            revision = :r",
     });
     assert_eq!(keys().calls("UpdateItem", &body)[0].attributes, ["lastUsedAt", "pk", "revision", "sk"]);
 }

@@ -184,8 +184,8 @@ impl Environment {
         }
     }
 
-    /// Waits until the environment can take an invocation: nothing is unanswered, and the runtime and all extensions
-    /// wait in `next`. An init error comes back as it was reported.
+    /// Waits until the environment can take an invocation: nothing is unanswered, and the runtime
+    /// and all extensions wait in `next`. An init error comes back as it was reported.
     pub(super) async fn ready(&self) -> Result<(), Value> {
         loop {
             let changed = self.changed.notified();

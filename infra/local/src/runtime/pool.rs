@@ -45,8 +45,8 @@ struct State {
     queued: HashSet<u64>,
     /// Those of `workers` that have not asked for their first job yet.
     starting: HashSet<u64>,
-    /// Those whose invocation has its answer, while an extension goes on for long. As in Lambda they don't count against the
-    /// callers' concurrency: others start beside them.
+    /// Those whose invocation has its answer, while an extension goes on for long. As in Lambda
+    /// they don't count against the callers' concurrency: others start beside them.
     lingering: HashSet<u64>,
     /// Workers that take no more jobs; their processes are on their way out.
     leaving: HashSet<u64>,
@@ -113,7 +113,8 @@ impl State {
         self.starting.is_empty() && self.queued.is_empty()
     }
 
-    /// How many may be started above the limit: no more than would be there without the lingering ones.
+    /// How many may be started above the limit: no more than would be there without the lingering
+    /// ones.
     fn may_start_beside(&self) -> usize {
         self.lingering.len().min(MOST_LINGERING)
     }

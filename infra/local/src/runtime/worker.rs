@@ -110,7 +110,8 @@ impl Running {
     async fn comes_up(&mut self, pool: &Pool) -> bool {
         let failed = tokio::select! {
             ready = self.environment.ready() => ready.err().map(InvocationResult::Failure),
-            status = self.child.wait() => Some(failure("Runtime.ExitError", &exit_text(status, "during init"))),
+            status = self.child.wait() => Some(failure("Runtime.ExitError", &exit_text(status,
+                "during init"))),
             () = sleep(INIT_TIME) => Some(failure("Sandbox.Timedout", "The function did not start in time")),
             () = stopped(&mut self.stop) => None,
         };
@@ -205,7 +206,8 @@ impl Running {
             }
             () = sleep_until(Instant::from_std(invocation.deadline)) => {
                 let seconds = function.timeout.as_secs_f64();
-                failure("Sandbox.Timedout", &format!("RequestId: {id} Error: Task timed out after {seconds:.2} seconds"))
+                failure("Sandbox.Timedout", &format!("RequestId: {id} Error: Task timed out after \
+                    {seconds:.2} seconds"))
             }
             () = stopped => {
                 self.environment.abandon(InvocationResult::cut_off());

@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 use super::Fault;
 use crate::random::hex;
 
-/// Checks attributes as they come in (`{"name":{"DataType","StringValue"|"BinaryValue"}}`) and gives their size in
-/// bytes and their checksum; no attributes have no checksum.
+/// Checks attributes as they come in (`{"name":{"DataType","StringValue"|"BinaryValue"}}`) and
+/// gives their size in bytes and their checksum; no attributes have no checksum.
 pub(super) fn measure(attributes: &Map<String, Value>) -> Result<(usize, Option<String>), Fault> {
     if attributes.len() > 10 {
         return Err(invalid("A message can have at most 10 attributes."));

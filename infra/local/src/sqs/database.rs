@@ -1,5 +1,6 @@
-//! The file of messages: one SQLite connection on its own thread. Work that comes in together is committed together,
-//! and nobody is answered before the commit, so that kill -9 loses nothing that was acknowledged.
+//! The file of messages: one SQLite connection on its own thread. Work that comes in together is
+//! committed together, and nobody is answered before the commit, so that kill -9 loses nothing that
+//! was acknowledged.
 
 use std::path::Path;
 use std::sync::mpsc;
@@ -35,7 +36,8 @@ const SCHEMA: &str = "
     create index if not exists messages_by_group on messages (queue, coalesce(group_id, ''), visible_at, id);
 ";
 
-/// Does its work in the transaction and returns what is to be called once that is committed or has failed.
+/// Does its work in the transaction and returns what is to be called once that is committed or has
+/// failed.
 type Work = Box<dyn FnOnce(&Connection) -> rusqlite::Result<Finish> + Send>;
 type Finish = Box<dyn FnOnce() + Send>;
 
@@ -48,7 +50,8 @@ impl Database {
         let failed = |error| Error::store(&format!("the queues' file {}", file.display()), error);
         let connection = Connection::open(file).map_err(failed)?;
         connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
-        // In WAL mode the commit has reached the operating system with this; only a power cut could undo it.
+        // In WAL mode the commit has reached the operating system with this; only a power cut could
+        // undo it.
         connection.pragma_update(None, "synchronous", "NORMAL").map_err(failed)?;
         connection.execute_batch(SCHEMA).map_err(failed)?;
         let (work, received) = mpsc::channel();

@@ -96,19 +96,23 @@ struct Group {
     oldest: (i64, i64),
 }
 
-/// Hides up to `limit` visible messages and returns them; those received too often move on. As in a fair queue, the next message is the oldest
-/// of the group with the fewest in flight: one that has sent much doesn't hold up the others.
+/// Hides up to `limit` visible messages and returns them; those received too often move on. As in a
+/// fair queue, the next message is the oldest of the group with the fewest in flight: one that has
+/// sent much doesn't hold up the others.
 pub(super) fn take(connection: &Connection, take: &Take) -> rusqlite::Result<Taken> {
     let mut select = connection.prepare_cached(
-        "select id, message_id, body, body_md5, attributes, attributes_md5, group_id, dead_letter_source, sent_at,
+        "select id, message_id, body, body_md5, attributes, attributes_md5, group_id, dead_letter_source, \
+            sent_at,
                 first_received_at, receive_count
          from messages where id = ?1",
     )?;
     let mut hide = connection.prepare_cached(
-        "update messages set visible_at = ?2, receive_count = ?3, first_received_at = ?4, receipt = ?5 where id = ?1",
+        "update messages set visible_at = ?2, receive_count = ?3, first_received_at = ?4, receipt = ?5 where \
+            id = ?1",
     )?;
     let mut move_on = connection.prepare_cached(
-        "update messages set queue = ?2, dead_letter_source = ?3, visible_at = ?4, receipt = null where id = ?1",
+        "update messages set queue = ?2, dead_letter_source = ?3, visible_at = ?4, receipt = null where id = \
+            ?1",
     )?;
     let mut taken = Taken { messages: vec![], dead_letters: 0, next_visible_at: None };
     let mut groups = groups(connection, take)?;
@@ -124,7 +128,8 @@ pub(super) fn take(connection: &Connection, take: &Take) -> rusqlite::Result<Tak
         } else {
             message.receive_count += 1;
             message.receipt = format!("{id}.{}.{}", message.receive_count, message.message_id);
-            // A visibility of zero leaves the message where it is: it must not be found again by this same receive.
+            // A visibility of zero leaves the message where it is: it must not be found again by
+            // this same receive.
             let visible_at = take.visible_again_at.max(take.now + 1);
             hide.execute(params![
                 id,
@@ -213,7 +218,8 @@ pub(super) fn row_of(receipt: &str) -> Option<i64> {
     parts.next().filter(|message_id| message_id.len() == 36).map(|_| id)
 }
 
-/// Deletes the message of this receive. A later receive has made the receipt stale: then nothing happens.
+/// Deletes the message of this receive. A later receive has made the receipt stale: then nothing
+/// happens.
 pub(super) fn delete(connection: &Connection, queue: &str, row: i64, receipt: &str) -> rusqlite::Result<()> {
     let mut statement =
         connection.prepare_cached("delete from messages where id = ?1 and queue = ?2 and receipt = ?3")?;
@@ -231,7 +237,8 @@ pub(super) fn change_visibility(
     visible_at: i64,
 ) -> rusqlite::Result<bool> {
     let mut statement = connection.prepare_cached(
-        "update messages set visible_at = ?5 where id = ?1 and queue = ?2 and receipt = ?3 and visible_at > ?4",
+        "update messages set visible_at = ?5 where id = ?1 and queue = ?2 and receipt = ?3 and visible_at > \
+            ?4",
     )?;
     Ok(statement.execute(params![row, queue, receipt, now, visible_at])? == 1)
 }
@@ -259,7 +266,8 @@ pub(super) fn expire(connection: &Connection, queue: &str, sent_until: i64) -> r
     statement.execute(params![queue, sent_until]).map(drop)
 }
 
-/// Makes messages visible that were in flight when the last stack ended: whoever had them ended with it.
+/// Makes messages visible that were in flight when the last stack ended: whoever had them ended
+/// with it.
 pub(super) fn release_in_flight(connection: &Connection, now: i64) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(
         "update messages set visible_at = ?1 where receipt is not null and visible_at > ?1",

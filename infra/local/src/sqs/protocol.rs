@@ -217,9 +217,9 @@ async fn receive(service: &Service, queue: &str, request: &ReceiveMessage) -> Re
     if messages.is_empty() {
         return Ok(json!({}));
     }
-    Ok(
-        json!({ "Messages": messages.iter().map(|message| message_json(message, request)).collect::<Vec<_>>() }),
-    )
+    Ok(json!({
+        "Messages": messages.iter().map(|message| message_json(message, request)).collect::<Vec<_>>(),
+    }))
 }
 
 fn message_json(message: &Message, request: &ReceiveMessage) -> Value {

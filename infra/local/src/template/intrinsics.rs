@@ -16,7 +16,8 @@ pub const STACK: &str = "local";
 /// The local values of references in `template.yaml`.
 #[derive(Debug, Clone, Default)]
 pub struct LocalResources {
-    /// Base URL of the local SQS, e.g. `http://127.0.0.1:9324`; a queue's URL is `<base>/000000000000/<logical id>`.
+    /// Base URL of the local SQS, e.g. `http://127.0.0.1:9324`; a queue's URL is
+    /// `<base>/000000000000/<logical id>`.
     pub sqs_endpoint: String,
     /// Values of parameters that differ from their defaults.
     pub parameters: BTreeMap<String, String>,

@@ -1,4 +1,5 @@
-//! Demo data on both engines. `TEST_POSTGRES_URL` names a `PostgreSQL` server; tests/run starts one.
+//! Demo data on both engines. `TEST_POSTGRES_URL` names a `PostgreSQL` server; tests/run starts
+//! one.
 
 use shared::sql;
 use std::fs;

@@ -101,8 +101,10 @@ async fn a_function_can_do_what_its_role_allows_and_nothing_else() {
     assert_eq!(auth.read("KEY#1").await, "done");
     assert_eq!(
         auth.read("AUDIT").await,
-        "AccessDeniedException User: arn:aws:sts::000000000000:assumed-role/AuthRole/AuthFunction is not authorized to \
-         perform: dynamodb:GetItem on resource: arn:aws:dynamodb:us-east-1:000000000000:table/ControlTable because no \
+        "AccessDeniedException User: arn:aws:sts::000000000000:assumed-role/AuthRole/AuthFunction is not \
+            authorized to \
+         perform: dynamodb:GetItem on resource: arn:aws:dynamodb:us-east-1:000000000000:table/ControlTable \
+         because no \
          identity-based policy allows the dynamodb:GetItem action"
     );
     assert_eq!(fanout.read("PRACTICE#Demo").await, "done");

@@ -84,7 +84,8 @@ async fn the_next_invocation_waits_until_every_extension_is_done_but_the_reply_d
     assert_eq!(
         registered,
         json!({
-            "functionName": "Probe", "functionVersion": "$LATEST", "handler": "bootstrap", "accountId": "000000000000",
+            "functionName": "Probe", "functionVersion": "$LATEST", "handler": "bootstrap",
+            "accountId": "000000000000",
         })
     );
     let (status, silent, _) = process.register("silent", "[]").await;

@@ -188,8 +188,8 @@ pub async fn once(
 /// Runs code and stores the idempotency record in one transaction of the practice's database.
 ///
 /// `create_once!(tenant, key, |conn| { …; JsonAnswer::new(StatusCode::CREATED, &body) })` is an
-/// `ApiResult<JsonAnswer>`. Only successes are stored. Work that would fail because the first request
-/// succeeded must be inside the block, not before it.
+/// `ApiResult<JsonAnswer>`. Only successes are stored. Work that would fail because the first
+/// request succeeded must be inside the block, not before it.
 ///
 /// If the response contains patient data, its replay must be audited: pass the action, the kind of
 /// record and the id in the response before `conn`, as in
@@ -199,7 +199,8 @@ macro_rules! create_once {
     ($tenant:expr, $key:expr, |$conn:ident| $work:expr) => {
         $crate::create_once!(@ $tenant, $key, _, |_| Ok(()), |$conn| $work)
     };
-    ($tenant:expr, $key:expr, ($action:literal, $entity:literal, |$answer:ident| $id:expr), |$conn:ident| $work:expr) => {
+    ($tenant:expr, $key:expr, ($action:literal, $entity:literal, |$answer:ident| $id:expr),
+        |$conn:ident| $work:expr) => {
         $crate::create_once!(@ $tenant, $key, replayed, |connection| {
             let $answer: &$crate::api::JsonAnswer = replayed;
             let ids: Vec<i64> = Option::<i64>::into_iter($id).collect();

@@ -18,7 +18,9 @@ pub struct Email(pub String);
 #[derive(Clone, Debug, ToSchema)]
 #[schema(
     value_type = String, max_length = 40, example = "(212) 555-0123",
-    pattern = "^(?:[tT][eE][lL]:)?[ +()./\\u00a0\\u2010-\\u2015-]*([0-9][ +()./\\u00a0\\u2010-\\u2015-]*){7,15}(,? ?([eE][xX][tT]([eE][nN][sS][iI][oO][nN])?\\.? ?|;[eE][xX][tT]=|[xX] ?|# ?)[0-9]{1,11})?$",
+    pattern = "^(?:[tT][eE][lL]:)?[ +()./\\u00a0\\u2010-\\u2015-]*([0-9][ \
+        +()./\\u00a0\\u2010-\\u2015-]*){7,15}(,? ?([eE][xX][tT]([eE][nN][sS][iI][oO][nN])?\\.? \
+        ?|;[eE][xX][tT]=|[xX] ?|# ?)[0-9]{1,11})?$",
 )]
 pub struct Phone(pub String);
 

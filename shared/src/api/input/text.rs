@@ -10,7 +10,8 @@ const MAX_WORDS: usize = 8;
 
 /// The search text: 1 to 8 words. A blank text returns everything.
 #[derive(Clone, Debug, ToSchema)]
-#[schema(value_type = String, max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]*$")]
+#[schema(value_type = String, max_length = 200,
+    pattern = r"^[^\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]*$")]
 pub struct SearchWords(pub Vec<String>);
 
 impl FieldValue for SearchWords {
@@ -138,14 +139,17 @@ pub fn check_name(text: &str, min: usize, max: usize) -> Result<String, FieldPro
 macro_rules! text_field {
     ($(#[$doc:meta])* lines $name:ident, $min:tt, $max:tt) => {
         $crate::text_field!(
-            @ $crate::api::check_text_lines, "^(?![\\s\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180e\\u200b-\\u200f\\u202a-\\u202e\\u2060-\\u206f\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\u0300-\\u036f\\u20d0-\\u20ff]*$)[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f]+$", $(#[$doc])* $name, $min, $max
+            @ $crate::api::check_text_lines,
+            "^(?![\\s\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180e\\u200b-\\u200f\\u202a-\\u202e\\u2060-\\u206f\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\u0300-\\u036f\\u20d0-\\u20ff]*$)[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f]+$", $(#[$doc])* $name, $min, $max
         );
     };
     ($(#[$doc:meta])* name $name:ident, $min:tt, $max:tt) => {
-        $crate::text_field!(@ $crate::api::check_name, "^(?![\\s\\u200c\\u200d\\u0300-\\u036f\\u20d0-\\u20ff]*$)[^\\x00-\\x1f\\x7f-\\x9f\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u200b\\u200e\\u200f\\u202a-\\u202e\\u2060-\\u206f\\u2800\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\ufff8]+$", $(#[$doc])* $name, $min, $max);
+        $crate::text_field!(@ $crate::api::check_name,
+            "^(?![\\s\\u200c\\u200d\\u0300-\\u036f\\u20d0-\\u20ff]*$)[^\\x00-\\x1f\\x7f-\\x9f\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u200b\\u200e\\u200f\\u202a-\\u202e\\u2060-\\u206f\\u2800\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\ufff8]+$", $(#[$doc])* $name, $min, $max);
     };
     ($(#[$doc:meta])* $name:ident, $min:tt, $max:tt) => {
-        $crate::text_field!(@ $crate::api::check_text, "^(?![\\s\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180e\\u200b-\\u200f\\u202a-\\u202e\\u2060-\\u206f\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\u0300-\\u036f\\u20d0-\\u20ff]*$)[^\\x00-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069]+$", $(#[$doc])* $name, $min, $max);
+        $crate::text_field!(@ $crate::api::check_text,
+            "^(?![\\s\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180e\\u200b-\\u200f\\u202a-\\u202e\\u2060-\\u206f\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\u0300-\\u036f\\u20d0-\\u20ff]*$)[^\\x00-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069]+$", $(#[$doc])* $name, $min, $max);
     };
     (@ $check:path, $pattern:tt, $(#[$doc:meta])* $name:ident, $min:tt, $max:tt) => {
         $(#[$doc])*

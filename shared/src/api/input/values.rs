@@ -83,7 +83,8 @@ macro_rules! id_values {
     )+};
 }
 
-id_values! { ArticleId ProductId PatientId ProviderId RoomId VisitId TagId TicketId LogId SubscriptionId DeliveryId }
+id_values! { ArticleId ProductId PatientId ProviderId RoomId VisitId TagId TicketId LogId SubscriptionId
+DeliveryId }
 
 impl FieldValue for Minutes {
     fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
@@ -122,7 +123,8 @@ impl FieldValue for Timestamp {
     fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
         let text = source.text()?;
         let shaped = (20..=40).contains(&text.len()) && text.as_bytes()[10] == b'T';
-        // With its offset taken away, an instant of the year 0 may lie before it, which no RFC 3339 text can say.
+        // With its offset taken away, an instant of the year 0 may lie before it, which no RFC 3339
+        // text can say.
         let sayable = |at: &Timestamp| at.as_second() >= FIRST_SECOND;
         let instant = shaped.then(|| text.parse().ok()).flatten().filter(sayable);
         instant.ok_or_else(|| FieldProblem::invalid("must be a time as in RFC 3339, 2026-03-09T12:00:00Z"))
@@ -147,7 +149,8 @@ impl FieldValue for Date {
 // Only the schema of `Time`, which has none of its own.
 /// A local time: `HH:MM` or `HH:MM:SS`.
 #[derive(utoipa::ToSchema)]
-#[schema(value_type = String, pattern = "^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$", example = "10:00:00")]
+#[schema(value_type = String, pattern = "^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$",
+    example = "10:00:00")]
 pub struct LocalTime(pub Time);
 
 impl FieldValue for Time {

@@ -80,20 +80,23 @@ codes! {
     IdempotencyInProgress "IDEMPOTENCY_IN_PROGRESS" CONFLICT "The first request is still in progress";
     ConcurrentChange "CONCURRENT_CHANGE" CONFLICT "Changed by another request at the same time";
     PreconditionFailed "PRECONDITION_FAILED" PRECONDITION_FAILED "Changed since you read it";
-    HeadersTooLarge "HEADERS_TOO_LARGE" REQUEST_HEADER_FIELDS_TOO_LARGE "The path, query and headers are too large";
+    HeadersTooLarge "HEADERS_TOO_LARGE" REQUEST_HEADER_FIELDS_TOO_LARGE "The path, query and headers are too \
+        large";
     PayloadTooLarge "PAYLOAD_TOO_LARGE" PAYLOAD_TOO_LARGE "The body is too large";
     UnsupportedMediaType "UNSUPPORTED_MEDIA_TYPE" UNSUPPORTED_MEDIA_TYPE "The body must be application/json";
     InvalidFields "INVALID_FIELDS" UNPROCESSABLE_ENTITY "Some fields are invalid";
     VisitTypeUnknown "VISIT_TYPE_UNKNOWN" UNPROCESSABLE_ENTITY "Unknown visit type";
     VisitTypeInactive "VISIT_TYPE_INACTIVE" UNPROCESSABLE_ENTITY "Inactive visit type";
-    ProviderNotAllowed "PROVIDER_NOT_ALLOWED" UNPROCESSABLE_ENTITY "The provider is not allowed for this visit type";
+    ProviderNotAllowed "PROVIDER_NOT_ALLOWED" UNPROCESSABLE_ENTITY "The provider is not allowed for this \
+        visit type";
     RefusedByEmr "REFUSED_BY_EMR" UNPROCESSABLE_ENTITY "The practice's EMR rejected a value";
     NonexistentLocalTime "NONEXISTENT_LOCAL_TIME" UNPROCESSABLE_ENTITY "This local time does not exist";
     InPast "IN_PAST" UNPROCESSABLE_ENTITY "The time is in the past";
     BeyondHorizon "BEYOND_HORIZON" UNPROCESSABLE_ENTITY "The date is too far in the future";
     HookUrlRefused "HOOK_URL_REFUSED" UNPROCESSABLE_ENTITY "The hook URL is not allowed";
     ReplayTooLarge "REPLAY_TOO_LARGE" UNPROCESSABLE_ENTITY "Too much happened in this time";
-    IdempotencyKeyReused "IDEMPOTENCY_KEY_REUSED" UNPROCESSABLE_ENTITY "The idempotency key was used for another body";
+    IdempotencyKeyReused "IDEMPOTENCY_KEY_REUSED" UNPROCESSABLE_ENTITY "The idempotency key was used for \
+        another body";
     RateLimited "RATE_LIMITED" TOO_MANY_REQUESTS "Too many requests";
     Internal "INTERNAL" INTERNAL_SERVER_ERROR "Something went wrong on our side";
     ResponseTooLarge "RESPONSE_TOO_LARGE" INTERNAL_SERVER_ERROR "The response is too large";
@@ -286,7 +289,8 @@ impl From<sql::Error> for ApiError {
                 Self::new(Code::VisitTypeInactive, "Visits of this type can no longer be booked.")
             }
             sql::Error::Refused(Constraint::Emr) => {
-                let detail = "A value is too long or of a kind that the practice's EMR cannot store; send another one.";
+                let detail = "A value is too long or of a kind that the practice's EMR cannot store; send \
+                    another one.";
                 Self::new(Code::RefusedByEmr, detail)
             }
             _ => Self::internal(&error),

@@ -129,12 +129,18 @@ mod tests {
 
     #[test]
     fn of_a_row_that_is_too_large_the_longest_texts_and_lists_are_left_out() {
-        let row = json!({ "id": 1, "Name": "Ann", "Notes": "n".repeat(9_000), "Tags": vec!["t"; 1000], "Url": "u".repeat(2_000) });
+        let row = json!({
+            "id": 1, "Name": "Ann", "Notes": "n".repeat(9_000), "Tags": vec!["t"; 1000],
+            "Url": "u".repeat(2_000),
+        });
         assert_eq!(
             shown(&row),
             json!({ "id": 1, "Name": "Ann", "Tags": vec!["t"; 1000], "Url": "u".repeat(2_000) })
         );
-        let row = json!({ "id": 1, "Name": "Ann", "Notes": "n".repeat(9_000), "Tags": vec!["t"; 5000], "Url": "u".repeat(2_000) });
+        let row = json!({
+            "id": 1, "Name": "Ann", "Notes": "n".repeat(9_000), "Tags": vec!["t"; 5000],
+            "Url": "u".repeat(2_000),
+        });
         assert_eq!(
             shown(&row),
             json!({ "id": 1, "Name": "Ann", "Url": "u".repeat(2_000) }),

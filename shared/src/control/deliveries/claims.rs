@@ -87,8 +87,8 @@ impl Store {
         }
     }
 
-    /// Puts a claimed delivery among those that are due after its claim. Its message is gone while its attempt goes on: should the
-    /// process die, nothing else brings it back.
+    /// Puts a claimed delivery among those that are due after its claim. Its message is gone while
+    /// its attempt goes on: should the process die, nothing else brings it back.
     ///
     /// # Errors
     /// [`Error::ConditionFailed`] when the claim had ended.
@@ -104,7 +104,8 @@ impl Store {
             .table_name(self.name(Table::Deliveries)?)
             .set_key(Some(pk(&delivery.key)))
             .update_expression(
-                "SET nextAttemptAt = :until, duePk = :due, feedPk = :feed, feedPlace = :place, partnerPlace = :of_partner",
+                "SET nextAttemptAt = :until, duePk = :due, feedPk = :feed, feedPlace = :place, partnerPlace \
+                    = :of_partner",
             )
             .condition_expression("claimedUntil = :claim")
             .expression_attribute_values(":until", AttributeValue::S(instant::text(until)))
@@ -134,8 +135,8 @@ impl Store {
             .table_name(self.name(Table::Deliveries)?)
             .set_key(Some(pk(&delivery.key)))
             .update_expression(
-                "SET nextAttemptAt = :until, duePk = :due, feedPk = :feed, feedPlace = :place, partnerPlace = :of_partner \
-                 REMOVE claimedUntil",
+                "SET nextAttemptAt = :until, duePk = :due, feedPk = :feed, feedPlace = :place, partnerPlace \
+                    = :of_partner REMOVE claimedUntil",
             )
             .condition_expression("claimedUntil = :claim")
             .expression_attribute_values(":until", AttributeValue::S(instant::text(until)))

@@ -27,7 +27,8 @@ pub(super) fn shard(id: DeliveryId, shards: i64) -> i64 {
 }
 
 impl Store {
-    /// Up to `limit` deliveries of a shard whose next attempt should have begun by `before`, the longest overdue first.
+    /// Up to `limit` deliveries of a shard whose next attempt should have begun by `before`, the
+    /// longest overdue first.
     pub async fn due_deliveries(&self, shard: i64, before: Timestamp, limit: i32) -> Result<Vec<Delivery>> {
         let page = self
             .client()
@@ -86,7 +87,8 @@ impl Store {
         }
     }
 
-    /// Puts a delivery that was sent to the queue off until `until`: should its message be lost, it is sent again.
+    /// Puts a delivery that was sent to the queue off until `until`: should its message be lost, it
+    /// is sent again.
     ///
     /// Does nothing when the attempt has been made meanwhile.
     pub async fn put_off(&self, delivery: &Delivery, until: Timestamp) -> Result<()> {

@@ -1,7 +1,8 @@
 //! Everybody's deliveries, or a practice's, the newest first.
 //!
-//! The indexes are ordered by outcome first: what one asks for, all or a single outcome, is merged from a query for each, so
-//! that a page of failures never reads past successes. Within an outcome ids give the order, by which a delivery is found, too.
+//! The indexes are ordered by outcome first: what one asks for, all or a single outcome, is merged
+//! from a query for each, so that a page of failures never reads past successes. Within an outcome
+//! ids give the order, by which a delivery is found, too.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures::future::try_join_all;
@@ -39,7 +40,8 @@ pub(super) fn shard(id: DeliveryId, shards: i64) -> i64 {
     id.0.rem_euclid(shards)
 }
 
-/// Where a delivery can be, whatever the number of shards was when it was written: a power of two, up to `shards`.
+/// Where a delivery can be, whatever the number of shards was when it was written: a power of two,
+/// up to `shards`.
 fn shards_of(id: DeliveryId, shards: i64) -> Vec<i64> {
     let numbers = std::iter::successors(Some(FEWEST), |number| Some(number * 2));
     let mut found: Vec<i64> = numbers
@@ -79,8 +81,9 @@ pub struct FeedPage {
 }
 
 impl Store {
-    /// Up to `limit` deliveries after the `offset` newest, of all practices or one; `success` keeps those that (didn't) succeed.
-    /// What was just written may be seen a moment later; histories are left out.
+    /// Up to `limit` deliveries after the `offset` newest, of all practices or one; `success` keeps
+    /// those that (didn't) succeed. What was just written may be seen a moment later; histories are
+    /// left out.
     pub async fn recent_deliveries(
         &self,
         practicepass: Option<&PracticePass>,
@@ -100,13 +103,15 @@ impl Store {
         Ok(page)
     }
 
-    /// The delivery with this id, of everybody's; one that was just made may be seen a moment later.
+    /// The delivery with this id, of everybody's; one that was just made may be seen a moment
+    /// later.
     pub async fn delivery_by_id(&self, id: DeliveryId) -> Result<Option<Delivery>> {
         let shards = shards_of(id, self.delivery_shards());
         self.by_id(|| Source::of_all(shards.iter().copied(), Wanted::All), id).await
     }
 
-    /// The partner's delivery in this practice with this id; one that was just made may be seen a moment later.
+    /// The partner's delivery in this practice with this id; one that was just made may be seen a
+    /// moment later.
     pub async fn own_delivery(
         &self,
         practicepass: &PracticePass,

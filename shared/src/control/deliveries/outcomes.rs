@@ -1,4 +1,5 @@
-//! What came of attempts, with the practices' counts, in one write: of those that end at about the same time together.
+//! What came of attempts, with the practices' counts, in one write: of those that end at about the
+//! same time together.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -27,12 +28,14 @@ use crate::domain::{PracticePass, delivery::DeliveryStatus, usage::percent};
 
 /// Partitions of all practices' counts.
 const COUNT_GROUPS: u32 = 32;
-/// A practice's counts begin as one item and are spread over so many where transactions meet: one that meets another at an item is cancelled.
+/// A practice's counts begin as one item and are spread over so many where transactions meet: one
+/// that meets another at an item is cancelled.
 const COUNT_SHARDS: u8 = 16;
 const MAX_ATTEMPTS: u8 = 5;
 /// An outcome waits so long for others to be written with.
 const GATHER: Duration = Duration::from_millis(2);
-/// Outcomes of one transaction, which has at most as many counts beside them; DynamoDB takes 100 items.
+/// Outcomes of one transaction, which has at most as many counts beside them; DynamoDB takes 100
+/// items.
 const TOGETHER: usize = 40;
 
 /// A practice's deliveries, tests left out.
@@ -63,7 +66,8 @@ struct ShardCounters {
     failed: i64,
 }
 
-/// What an outcome adds to the practice's counts of deliveries and of those that have not succeeded.
+/// What an outcome adds to the practice's counts of deliveries and of those that have not
+/// succeeded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CountChange {
     pub total: i64,
@@ -190,8 +194,9 @@ fn add(
 impl Store {
     /// Writes the delivery as its claimer leaves it. `random` spreads the counts.
     ///
-    /// Table Control, `COUNTS#<group of practices>` / `PPass`, shard: `total` and `failed`. What ends at about the same time is written in
-    /// one transaction, which has one count for each practice. The write goes on if the caller doesn't wait for it.
+    /// Table Control, `COUNTS#<group of practices>` / `PPass`, shard: `total` and `failed`. What
+    /// ends at about the same time is written in one transaction, which has one count for each
+    /// practice. The write goes on if the caller doesn't wait for it.
     ///
     /// # Errors
     /// [`Error::ConditionFailed`] when the claim had ended and another process claimed it.
@@ -254,8 +259,8 @@ impl Store {
         Ok(counts)
     }
 
-    /// Ends a delivery whose next attempt nobody wants any more, or whose only attempt died with its process. Does nothing
-    /// to one that has ended or doesn't exist.
+    /// Ends a delivery whose next attempt nobody wants any more, or whose only attempt died with
+    /// its process. Does nothing to one that has ended or doesn't exist.
     ///
     /// `false` while a process is at it: its outcome is to come.
     pub async fn give_up_delivery(

@@ -43,8 +43,8 @@ impl Store {
         self.get(Table::Deliveries, pk(key), true).await
     }
 
-    /// Up to `limit` deliveries of a partner in a practice, also of subscriptions it had before, the newest first; `success` keeps
-    /// those that (didn't) succeed. Histories are left out.
+    /// Up to `limit` deliveries of a partner in a practice, also of subscriptions it had before,
+    /// the newest first; `success` keeps those that (didn't) succeed. Histories are left out.
     pub async fn deliveries_of(
         &self,
         practicepass: &PracticePass,

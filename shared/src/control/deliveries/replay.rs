@@ -9,9 +9,10 @@ use super::{
 use crate::control::subscriptions::Subscription;
 
 impl Store {
-    /// Sends the events of a subscription whose deliveries began in `from..to` once more, those that succeeded only if `all`;
-    /// how many. Each gets a new delivery with the whole schedule, under the same event id. `replay` names the repetition: run
-    /// again under the same name, it sends nothing twice.
+    /// Sends the events of a subscription whose deliveries began in `from..to` once more, those
+    /// that succeeded only if `all`; how many. Each gets a new delivery with the whole schedule,
+    /// under the same event id. `replay` names the repetition: run again under the same name, it
+    /// sends nothing twice.
     ///
     /// # Errors
     /// Also when the queue doesn't take a message; then the same replay can be run again.

@@ -1,4 +1,5 @@
-//! A part of the deliveries that one query after the other reads: one outcome in one partition of an index, the newest first.
+//! A part of the deliveries that one query after the other reads: one outcome in one partition of
+//! an index, the newest first.
 
 use std::{
     cmp::Reverse,
@@ -23,7 +24,8 @@ use crate::domain::{
 
 /// A query asks for so many deliveries at least, and at most.
 const PAGE: (usize, usize) = (10, 250);
-/// Deliveries with ids of different processes can have begun in another order, by so much: each holds ids for half of it.
+/// Deliveries with ids of different processes can have begun in another order, by so much: each
+/// holds ids for half of it.
 const OUT_OF_ORDER: SignedDuration = SignedDuration::from_mins(2);
 
 /// What of the deliveries one asks for.

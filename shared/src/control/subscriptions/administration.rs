@@ -19,7 +19,8 @@ impl Store {
         self.list(Listing::of_second_index(ALL).newest_first(), limit, after, |_| true).await
     }
 
-    /// The subscription with this id, read strongly; one that was just made may be seen a moment later.
+    /// The subscription with this id, read strongly; one that was just made may be seen a moment
+    /// later.
     pub async fn subscription_by_id(&self, id: SubscriptionId) -> Result<Option<Subscription>> {
         let sort_key = by_id(id);
         let listing = Listing::of_second_index(ALL).beginning_with(&sort_key);

@@ -1,6 +1,8 @@
-//! How an endpoint has been doing, and what follows: slow lane, parking, pace, the end of the subscription.
+//! How an endpoint has been doing, and what follows: slow lane, parking, pace, the end of the
+//! subscription.
 //!
-//! All of it lies on the subscription, which every batch reads anyway. An endpoint that does well costs no write.
+//! All of it lies on the subscription, which every batch reads anyway. An endpoint that does well
+//! costs no write.
 
 use std::time::Duration;
 
@@ -63,7 +65,8 @@ pub struct LastError {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Breaker {
-    /// It didn't answer in the time of the fast lane; ended by [`QUICK_ANSWERS`] quick answers in a row.
+    /// It didn't answer in the time of the fast lane; ended by [`QUICK_ANSWERS`] quick answers in a
+    /// row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     slow_since: Option<Timestamp>,
     /// Quick answers in a row since then.
@@ -149,13 +152,15 @@ impl Breaker {
         self.pace.as_ref().filter(|it| it.applies(now))
     }
 
-    /// Until when nobody calls the endpoint, because it failed or asked for it; `None` when it may be called now.
+    /// Until when nobody calls the endpoint, because it failed or asked for it; `None` when it may
+    /// be called now.
     pub fn held_until(&self, now: Timestamp) -> Option<Timestamp> {
         let held = self.pace.as_ref().map(|it| it.held_until).max(self.parked_until);
         held.and_then(|it| Timestamp::from_millisecond(it).ok()).filter(|it| now < *it)
     }
 
-    /// What another attempt has learned meanwhile stays: a series of slots is never followed by an earlier one.
+    /// What another attempt has learned meanwhile stays: a series of slots is never followed by an
+    /// earlier one.
     pub fn keep_newer_pace(&mut self, known: &Self) {
         let series = |it: &Self| it.pace.as_ref().map(|pace| (pace.series, pace.held_until, pace.slots));
         if series(self) < series(known) {
@@ -188,7 +193,8 @@ pub(super) fn text(instant: Timestamp) -> AttributeValue {
 }
 
 impl Store {
-    /// Takes up a failure. `subscription` becomes what the record is now, unless that had changed since it was read.
+    /// Takes up a failure. `subscription` becomes what the record is now, unless that had changed
+    /// since it was read.
     pub async fn note_failure(
         &self,
         subscription: &mut Subscription,
@@ -235,8 +241,9 @@ impl Store {
         Ok(())
     }
 
-    /// Notes whether a slow endpoint answered quickly. [`QUICK_ANSWERS`] in a row end its slowness: one that is cold every few
-    /// minutes doesn't change lanes each time. An answer that another one overtakes is not counted.
+    /// Notes whether a slow endpoint answered quickly. [`QUICK_ANSWERS`] in a row end its slowness:
+    /// one that is cold every few minutes doesn't change lanes each time. An answer that another
+    /// one overtakes is not counted.
     pub async fn note_speed(
         &self,
         subscription: &mut Subscription,
@@ -274,7 +281,8 @@ impl Store {
         Ok(())
     }
 
-    /// Notes that the endpoint still does well. No version: whatever else changes the record may write over it.
+    /// Notes that the endpoint still does well. No version: whatever else changes the record may
+    /// write over it.
     pub async fn touch_success(&self, subscription: &mut Subscription, now: Timestamp) -> Result<()> {
         subscription.last.last_success_at = Some(now);
         let touched = self
@@ -317,8 +325,9 @@ impl Store {
         Ok(taken)
     }
 
-    /// Stops an active subscription. Does nothing to one that was changed to another or deleted meanwhile, nor for
-    /// [`DisabledReason::OnlyFailures`] to one that has had a success since it was read.
+    /// Stops an active subscription. Does nothing to one that was changed to another or deleted
+    /// meanwhile, nor for [`DisabledReason::OnlyFailures`] to one that has had a success since it
+    /// was read.
     pub async fn disable_subscription(
         &self,
         subscription: &Subscription,
@@ -338,15 +347,15 @@ impl Store {
             condition = "failingSince = :since";
             values.push((":since", text(since)));
         }
-        let change = "SET #status = :disabled, disabledReason = :reason, disabledAt = :now, updatedAt = :now, \
-                      gsi1pk = :list REMOVE failingSince, parkedUntil, parkedSeconds, probeUntil, slowSince, \
-                      quickAnswers, paceSeries, pacedSince, heldUntil, paceBase, paceLimit, paceSlots, paceNext, \
-                      paceStrikes";
+        let change = "SET #status = :disabled, disabledReason = :reason, disabledAt = :now, updatedAt = \
+            :now, gsi1pk = :list REMOVE failingSince, parkedUntil, parkedSeconds, probeUntil, slowSince, \
+            quickAnswers, paceSeries, pacedSince, heldUntil, paceBase, paceLimit, paceSlots, paceNext, \
+            paceStrikes";
         self.change_subscription(subscription, change, condition, values).await.map(drop)
     }
 
-    /// Applies `change` to the active subscription of this incarnation and endpoint if it also meets `condition`; whether it
-    /// did.
+    /// Applies `change` to the active subscription of this incarnation and endpoint if it also
+    /// meets `condition`; whether it did.
     pub(super) async fn change_subscription(
         &self,
         subscription: &Subscription,

@@ -36,8 +36,9 @@ pub enum Slots {
 }
 
 impl Store {
-    /// Notes a 429 to the call in `slot` (`None`: the call had none), which asked for a wait of `asked`: the endpoint is held, and
-    /// only the first rejection of a series lowers the rate. `subscription` becomes what its record is afterwards.
+    /// Notes a 429 to the call in `slot` (`None`: the call had none), which asked for a wait of
+    /// `asked`: the endpoint is held, and only the first rejection of a series lowers the rate.
+    /// `subscription` becomes what its record is afterwards.
     pub async fn note_rejection(
         &self,
         subscription: &mut Subscription,
@@ -83,8 +84,8 @@ impl Store {
         self.refresh(subscription).await
     }
 
-    /// Takes `count` slots of a paced endpoint, or fewer when the line is nearly full. `subscription` becomes what its record is
-    /// afterwards.
+    /// Takes `count` slots of a paced endpoint, or fewer when the line is nearly full.
+    /// `subscription` becomes what its record is afterwards.
     ///
     /// # Errors
     /// Also when too many processes take slots at the same time.
@@ -123,7 +124,8 @@ impl Store {
         Ok(())
     }
 
-    /// Whether nobody had taken a slot meanwhile. No version: whatever else changes the record may write over it.
+    /// Whether nobody had taken a slot meanwhile. No version: whatever else changes the record may
+    /// write over it.
     async fn move_line(&self, subscription: &Subscription, before: &Pace, after: &Pace) -> Result<bool> {
         let moved = self
             .client()
@@ -132,7 +134,8 @@ impl Store {
             .set_key(Some(key(pk(&subscription.practicepass), sk(&subscription.partner_id))))
             .update_expression("SET paceNext = :next, paceSlots = :slots")
             .condition_expression(
-                "generation = :generation AND paceSeries = :series AND paceNext = :seen AND paceSlots = :before",
+                "generation = :generation AND paceSeries = :series AND paceNext = :seen AND paceSlots = \
+                    :before",
             )
             .expression_attribute_values(":next", number(after.next))
             .expression_attribute_values(":slots", number(after.slots))

@@ -33,7 +33,8 @@ pub(crate) fn is_true(conn: &Conn, column: &str) -> String {
         Conn::Sqlite(_) => {
             format!(
                 "(case when typeof({column}) in ('integer', 'real') then {column} <> 0
-                       else trim(lower(cast({column} as text)), char(9, 10, 11, 12, 13, 32, 160)) in ('true', 't', 'yes', 'y', 'on') end)"
+                       else trim(lower(cast({column} as text)), char(9, 10, 11, 12, 13, 32, 160)) in \
+                       ('true', 't', 'yes', 'y', 'on') end)"
             )
         }
     }

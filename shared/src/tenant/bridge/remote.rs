@@ -26,11 +26,13 @@ pub(super) async fn connect(conn: &mut Conn, emr: Option<&EmrAddress>) -> Result
     Ok(missing)
 }
 
-/// Follows what an EMR on a server of its own has changed, and takes back what lost calls of ours left there; returns the number of changes.
-/// Nothing for a practice whose EMR is in its own database, or that has none.
+/// Follows what an EMR on a server of its own has changed, and takes back what lost calls of ours
+/// left there; returns the number of changes. Nothing for a practice whose EMR is in its own
+/// database, or that has none.
 ///
 /// # Errors
-/// [`Error::Unavailable`], also when the EMR's server doesn't answer; [`Error::Statement`] when the bridge isn't whole.
+/// [`Error::Unavailable`], also when the EMR's server doesn't answer; [`Error::Statement`] when the
+/// bridge isn't whole.
 pub async fn pull(db: &TenantDb) -> Result<i64> {
     let mut all = 0;
     if !*db.has_outbox().get_or_try_init(|| has_outbox(db)).await? {

@@ -17,8 +17,10 @@ use crate::{
 pub async fn insert(conn: &mut Conn, visit: &NewVisit<'_>) -> Result<VisitId> {
     let it = &visit.appointment;
     let statement = format!(
-        "insert into visits (visit_id, patient_id, provider_id, room_id, visit_type, visit_date, visit_time, visit_duration,
-                             provider_time, provider_duration, visit_complaint, visit_notes, created_at, updated_at)
+        "insert into visits (visit_id, patient_id, provider_id, room_id, visit_type, visit_date, visit_time, \
+            visit_duration,
+                             provider_time, provider_duration, visit_complaint, visit_notes, created_at, \
+                             updated_at)
          values ({}, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)
          returning visit_id",
         free_id(conn, "visits", "visit_id"),
@@ -50,7 +52,8 @@ pub async fn insert(conn: &mut Conn, visit: &NewVisit<'_>) -> Result<VisitId> {
 pub async fn reschedule(conn: &mut Conn, id: VisitId, to: &Appointment, at: Timestamp) -> Result<bool> {
     let done = on!(conn, |c| {
         sqlx::query(
-        "update visits set provider_id = $2, room_id = $3, visit_date = $4, visit_time = $5, visit_duration = $6,
+        "update visits set provider_id = $2, room_id = $3, visit_date = $4, visit_time = $5, visit_duration \
+            = $6,
                 provider_time = $7, provider_duration = $8, starts_at = $9, ends_at = $10,
                 provider_starts_at = $11, provider_ends_at = $12, updated_at = $13, bound = true
          where visit_id = $1 and status in ('Scheduled', 'Confirmed')",

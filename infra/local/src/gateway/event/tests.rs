@@ -38,7 +38,8 @@ fn an_event_has_the_documented_shape() {
     assert_eq!(context["stage"], "$default");
     assert_eq!(context["domainName"], "localhost");
     let http = json!({
-        "method": "GET", "path": "/v1/Demo A", "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1", "userAgent": "test",
+        "method": "GET", "path": "/v1/Demo A", "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1",
+        "userAgent": "test",
     });
     assert_eq!(context["http"], http);
     assert!(context["timeEpoch"].is_i64() && context["requestId"].as_str().is_some_and(|id| id.len() == 16));

@@ -183,8 +183,8 @@ impl Counts {
     fn check(&self, kind: &str, ended: &BTreeMap<&str, Vec<String>>, applied: bool) -> Check {
         let Self { same, kept, missing, overwritten, ended: as_ended, deleted } = self;
         let found = format!(
-            "{same} are the same, {kept} differ and are kept, {missing} were missing, {overwritten} are overwritten; of those, \
-            {as_ended} are written as ended and {deleted} not at all"
+            "{same} are the same, {kept} differ and are kept, {missing} were missing, {overwritten} are \
+                overwritten; of those, {as_ended} are written as ended and {deleted} not at all"
         );
         let guarantee = "Every item of the copy exists, and what was ended since is ended";
         let mut check = Check::new(format!("copy/{}", kind.replace(' ', "-")), guarantee, "all", found);

@@ -123,13 +123,17 @@ pub struct Report {
 }
 
 const LIMITS: [&str; 6] = [
-    "Changes that the EMR's own programs made after the restored moment are unknown: they leave no trace outside the database.",
+    "Changes that the EMR's own programs made after the restored moment are unknown: they leave no trace \
+        outside the database.",
     "A call completed in the last seconds before a loss may lack its record, and is then not listed.",
-    "What was ended in the control plane is known from the copies of audit records in the activity table. If both tables were restored to \
-    the same moment, this report cannot know it: compare with an export of the audit log.",
-    "The audit log records which settings of a key were changed, but not their values: ask the person who set them.",
+    "What was ended in the control plane is known from the copies of audit records in the activity table. If \
+        both tables were restored to the same moment, this report cannot know it: compare with an export of \
+        the audit log.",
+    "The audit log records which settings of a key were changed, but not their values: ask the person who \
+        set them.",
     "Deliveries are kept for 30 days: which events were sent before that is unknown.",
-    "Secrets created after the restored moment (keys, webhook secrets) can't be restored: they were stored nowhere else.",
+    "Secrets created after the restored moment (keys, webhook secrets) can't be restored: they were stored \
+        nowhere else.",
 ];
 
 impl Report {
@@ -239,7 +243,10 @@ impl Report {
                 }
             }
         }
-        text.push_str("\n## Checks\n\n| Check | Guarantee | Expected | Found | Verdict |\n| --- | --- | --- | --- | --- |\n");
+        text.push_str(
+            "\n## Checks\n\n| Check | Guarantee | Expected | Found | Verdict |\n| --- | --- | --- \
+            | --- | --- |\n",
+        );
         for it in &self.checks {
             let mark = if it.critical && it.verdict != Verdict::Good { " (critical)" } else { "" };
             let cells = [&it.id, &it.guarantee, &it.expected, &it.found].map(|cell| plain(cell));
@@ -263,8 +270,8 @@ impl Report {
         }
         let _ = writeln!(text, "\n## Result\n\n{}", self.result());
         text.push_str(
-            "\n## Sign-off\n\n| | Name | Date | Signature |\n| --- | --- | --- | --- |\n| Operator | | | |\n| Practice | | | |\n| Security \
-             officer | | | |\n",
+            "\n## Sign-off\n\n| | Name | Date | Signature |\n| --- | --- | --- | --- |\n| Operator | | | \
+                |\n| Practice | | | |\n| Security officer | | | |\n",
         );
         text
     }
