@@ -327,7 +327,7 @@ async fn a_whole_list_that_is_too_long_goes_on_at_an_offset(office: Office) {
         assert!(reply.bytes <= LARGEST);
         visits += reply.expect(200)["data"]["totalVisits"].as_u64().unwrap();
         match reply.body["data"]["nextStartDate"].as_str() {
-            Some(next) => start = next.to_owned(),
+            Some(next) => next.clone_into(&mut start),
             None => break,
         }
     }

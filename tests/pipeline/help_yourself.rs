@@ -198,7 +198,7 @@ async fn a_replay_sends_what_the_practice_logged_in_a_time_under_the_same_event_
         (&data["events"], &data["from"], &data["to"]),
         (&json!(3), &json!("2026-03-09T08:00:00Z"), &json!("2026-03-09T10:00:00Z")),
     );
-    let replay = data["replay"].as_str().unwrap().to_owned();
+    let name = data["replay"].as_str().unwrap().to_owned();
     deliver(&office).await;
     let again = receiver.received().split_off(before.len());
     let mut bodies: Vec<Value> = again.iter().map(ReceivedCall::json).collect();
@@ -209,7 +209,7 @@ async fn a_replay_sends_what_the_practice_logged_in_a_time_under_the_same_event_
     assert_eq!(bodies, first, "the same ids and bodies");
     let listed = office.get("/v1/webhooks/deliveries").await;
     let rows = listed.expect(200)["data"].as_array().unwrap().clone();
-    let of_replay = rows.iter().filter(|it| it["replay"] == replay).count();
+    let of_replay = rows.iter().filter(|it| it["replay"] == name).count();
     assert_eq!((rows.len(), of_replay), (9, 3));
 }
 on_both_databases!(a_replay_sends_what_the_practice_logged_in_a_time_under_the_same_event_ids);
@@ -256,8 +256,8 @@ async fn a_replay_with_a_key_sends_nothing_twice_and_is_bounded() {
         ("idempotency-key", "replay-1"),
     ];
     let times = json!({ "from": "2026-03-09T00:00:00Z", "to": "2026-03-10T00:00:00Z" });
-    let replay = async || office.call("POST", REPLAY, &headers, Some(&times.to_string())).await;
-    let (first, second) = (replay().await, replay().await);
+    let ask = async || office.call("POST", REPLAY, &headers, Some(&times.to_string())).await;
+    let (first, second) = (ask().await, ask().await);
     assert_eq!(first.expect(201), second.expect(201));
     assert_eq!(second.header("idempotent-replayed"), "true");
     // As if the first answer had been lost with its record: the name is the same.

@@ -56,7 +56,9 @@ async fn pass(State(way): State<Way>, headers: HeaderMap, body: Bytes) -> Respon
     if text.contains("REMOVE leaseUntil, leaseOwner") {
         way.released.fetch_add(1, Ordering::Relaxed);
         match &way.mood {
-            Mood::Together(barrier) => drop(barrier.wait().await),
+            Mood::Together(barrier) => {
+                barrier.wait().await;
+            }
             Mood::Never => pending().await,
         }
     }

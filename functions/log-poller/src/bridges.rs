@@ -55,7 +55,7 @@ pub(crate) async fn catch_up(app: &App, db: &TenantDb, until: Timestamp) {
     match in_time(app, bridge::catch_up(db, || app.clock.now() < until)).await {
         Ok(0) => {}
         Ok(applied) => {
-            tracing::info!(practice = %db.practicepass(), applied, "changes of the EMR were applied later")
+            tracing::info!(practice = %db.practicepass(), applied, "changes of the EMR were applied later");
         }
         Err(error) => {
             tracing::warn!(practice = %db.practicepass(), %error, "changes of the EMR could not be applied");

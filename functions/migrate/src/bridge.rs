@@ -67,29 +67,7 @@ async fn work(
     };
     let mut found = Vec::new();
     match task.work {
-        Work::Plan => {
-            step("looking at the EMR's tables");
-            let plan = bridge.plan_with(db, secret).await?;
-            found.extend(plan.grants.iter().map(|it| {
-                if it.starts_with("grant ") {
-                    format!("Run as the owner of the EMR's tables: {it};")
-                } else {
-                    it.clone()
-                }
-            }));
-            if plan.grants.is_empty() {
-                found.push(format!(
-                    "The EMR has {} patients and {} events to copy.",
-                    plan.patients, plan.events
-                ));
-            }
-            found.push(
-                "Attaching creates tables, views, functions and triggers in the schema partner_api, \
-                and the triggers partner_api_inserts, partner_api_updates and partner_api_deletes on five \
-                tables of the EMR."
-                    .to_owned(),
-            );
-        }
+        Work::Plan => found.extend(plan_in_words(bridge, db, secret).await?),
         Work::Attach => {
             let plan = bridge.plan_with(db, secret).await?;
             if !plan.grants.is_empty() {
@@ -114,27 +92,7 @@ async fn work(
                 return Ok(Err(found.join("\n  ")));
             }
         }
-        Work::Repair => {
-            step("looking at the EMR's tables");
-            let plan = match bridge.plan_with(db, secret).await {
-                Err(error @ sql::Error::Statement(_)) => return Ok(Err(changed(&error))),
-                plan => plan?,
-            };
-            if !plan.grants.is_empty() {
-                return Ok(Err(missing(&plan)));
-            }
-            step("renewing the bridge");
-            bridge.install_with(db, secret).await?;
-            step("repairing");
-            let progress = bridge::load(db, false, goes_on).await?;
-            found.push(format!("Compared {} rows, repaired {}.", progress.compared, progress.repaired));
-            if !progress.is_whole {
-                return Ok(Ok(Done { found, ..Status::Unfinished.into() }));
-            }
-            if findings(db, &mut found).await? {
-                return Ok(Err(found.join("\n  ")));
-            }
-        }
+        Work::Repair => return repair(bridge, db, secret, goes_on).await,
         Work::Trial => {
             step("trying both directions");
             let missing = bridge::try_out(db).await?;
@@ -156,6 +114,59 @@ async fn work(
                     .to_owned(),
             );
         }
+    }
+    Ok(Ok(Done { found, ..Status::Usable.into() }))
+}
+
+/// Returns what attaching needs and creates.
+async fn plan_in_words(bridge: &Bridge, db: &TenantDb, secret: &str) -> sql::Result<Vec<String>> {
+    step("looking at the EMR's tables");
+    let plan = bridge.plan_with(db, secret).await?;
+    let mut words: Vec<String> = plan.grants.iter().map(|it| as_instruction(it)).collect();
+    if plan.grants.is_empty() {
+        words.push(format!("The EMR has {} patients and {} events to copy.", plan.patients, plan.events));
+    }
+    words.push(
+        "Attaching creates tables, functions and triggers in the schema partner_api, and triggers \
+         named partner_api_… on the EMR's tables."
+            .to_owned(),
+    );
+    Ok(words)
+}
+
+fn as_instruction(missing: &str) -> String {
+    if missing.starts_with("grant ") {
+        format!("Run as the owner of the EMR's tables: {missing};")
+    } else {
+        missing.to_owned()
+    }
+}
+
+/// Renews the bridge and makes our rows what the EMR has.
+async fn repair(
+    bridge: &Bridge,
+    db: &TenantDb,
+    secret: &str,
+    goes_on: impl FnMut(Progress) -> bool,
+) -> sql::Result<Result<Done, String>> {
+    step("looking at the EMR's tables");
+    let plan = match bridge.plan_with(db, secret).await {
+        Err(error @ sql::Error::Statement(_)) => return Ok(Err(changed(&error))),
+        plan => plan?,
+    };
+    if !plan.grants.is_empty() {
+        return Ok(Err(missing(&plan)));
+    }
+    step("renewing the bridge");
+    bridge.install_with(db, secret).await?;
+    step("repairing");
+    let progress = bridge::load(db, false, goes_on).await?;
+    let mut found = vec![format!("Compared {} rows, repaired {}.", progress.compared, progress.repaired)];
+    if !progress.is_whole {
+        return Ok(Ok(Done { found, ..Status::Unfinished.into() }));
+    }
+    if findings(db, &mut found).await? {
+        return Ok(Err(found.join("\n  ")));
     }
     Ok(Ok(Done { found, ..Status::Usable.into() }))
 }

@@ -146,7 +146,7 @@ impl Recipient {
                     && !pace.is_held(begins)
                     && now.duration_since(slot.instant()) <= LATEST
             };
-            if slot.filter(in_time).is_none() {
+            if slot.as_ref().is_none_or(|x| !in_time(x)) {
                 return Ok(Disposition::NeedsSlot);
             }
         }

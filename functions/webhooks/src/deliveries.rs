@@ -88,7 +88,7 @@ pub(crate) async fn list_deliveries(
         pagination: CursorPagination {
             limit,
             has_more: page.next.is_some(),
-            next_cursor: page.next.map(|cursor| cursor.to_text()),
+            next_cursor: page.next.map(shared::control::deliveries::DeliveryPosition::to_text),
         },
     })
 }

@@ -92,14 +92,11 @@ impl Store {
     /// How far the logs of the first [`MOST_STATES`] practices of the registry have been read,
     /// ordered by `PPass`, or the log of one.
     pub async fn dispatch_states(&self, practicepass: Option<&PracticePass>) -> Result<Vec<DispatchState>> {
-        let rows: Vec<StateRow> = match practicepass {
-            Some(practicepass) => {
-                self.get(Table::Control, place(practicepass), false).await?.into_iter().collect()
-            }
-            None => {
-                let practices = self.first_practices(MOST_STATES).await?;
-                self.get_all(Table::Control, practices.iter().map(place).collect()).await?
-            }
+        let rows: Vec<StateRow> = if let Some(practicepass) = practicepass {
+            self.get(Table::Control, place(practicepass), false).await?.into_iter().collect()
+        } else {
+            let practices = self.first_practices(MOST_STATES).await?;
+            self.get_all(Table::Control, practices.iter().map(place).collect()).await?
         };
         let mut states: Vec<DispatchState> = rows.into_iter().filter_map(StateRow::state).collect();
         states.sort_by(|one, other| one.practicepass.as_str().cmp(other.practicepass.as_str()));

@@ -84,9 +84,10 @@ impl Guard {
         let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
         let addresses = match literal {
             Ok(address) => vec![address],
-            Err(_) => self.resolver.resolve(host.to_owned()).await.map_err(|error| match error.kind() {
-                io::ErrorKind::NotFound => Refused::NoAddress,
-                _ => {
+            Err(_) => self.resolver.resolve(host.to_owned()).await.map_err(|error| {
+                if error.kind() == io::ErrorKind::NotFound {
+                    Refused::NoAddress
+                } else {
                     tracing::warn!(%error, "a host name could not be looked up");
                     Refused::LookupFailed
                 }

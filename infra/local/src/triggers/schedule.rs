@@ -31,7 +31,7 @@ pub(super) async fn run(
         match when_free(&runtime, &function, Bytes::from(event.to_string()), schedule.every).await {
             Ok(InvocationResult::Success(_)) => {}
             Ok(InvocationResult::Failure(error)) => {
-                eprintln!("{function} ({}) failed: {error}", schedule.name)
+                eprintln!("{function} ({}) failed: {error}", schedule.name);
             }
             Err(InvokeError::Stopping) => return,
             Err(error) => eprintln!("{function} ({}): {error}", schedule.name),

@@ -246,9 +246,9 @@ impl Store {
         let partitions: Vec<String> = (0..COUNT_GROUPS).map(|group| format!("COUNTS#{group}")).collect();
         let groups = try_join_all(partitions.iter().map(|partition| self.counts_of(partition, ""))).await?;
         let mut counts = DeliveryCounts::default();
-        groups
-            .into_iter()
-            .for_each(|group| counts.add(ShardCounters { total: group.total, failed: group.failed }));
+        for group in groups {
+            counts.add(ShardCounters { total: group.total, failed: group.failed });
+        }
         Ok(counts)
     }
 
