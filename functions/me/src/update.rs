@@ -2,8 +2,8 @@
 
 use shared::{
     api::{
-        ApiError, ApiResult, Body, Change, Code, Email, MAX_CONFLICT_RETRIES, Message, Partner, Patch, Phone,
-        Problem, Replace, Update, UpdateOf, Website, audit_change, backoff,
+        ApiResult, Body, Change, Email, Message, Partner, Patch, Phone, Problem, Replace, Update, UpdateOf,
+        Website, audit_change, retry_on_conflict,
     },
     body,
     control::{self, partners},
@@ -56,7 +56,8 @@ pub(crate) async fn update_me(
     partner: Partner,
     Body(update): Body<Update<UpdateMe>>,
 ) -> ApiResult<Message<Me>> {
-    for attempt in 1..=MAX_CONFLICT_RETRIES {
+    let detail = "Other requests are changing your profile. Try again.";
+    retry_on_conflict(&partner.app, detail, async || {
         let before = load(&partner).await?;
         let mut profile = before.clone();
         update.against(&Me::new(profile.clone(), &partner.caller))?.apply(&mut profile);
@@ -78,13 +79,13 @@ pub(crate) async fn update_me(
         match partner.app.control.transact(writes).await {
             Ok(()) => {
                 let data = Me::new(profile, &partner.caller);
-                return Ok(Message { message: "Profile updated successfully", data });
+                Ok(Some(Message { message: "Profile updated successfully", data }))
             }
-            Err(control::Error::ConditionFailed) => backoff(&partner.app, attempt).await,
-            Err(error) => return Err(error.into()),
+            Err(control::Error::ConditionFailed) => Ok(None),
+            Err(error) => Err(error.into()),
         }
-    }
-    Err(ApiError::new(Code::ConcurrentChange, "Other requests are changing your profile. Try again."))
+    })
+    .await
 }
 
 impl UpdateOf for UpdateMe {

@@ -6,7 +6,7 @@ use serde::Serialize;
 use shared::{
     api::{
         ApiError, ApiResult, Code, FieldError, IDEMPOTENCY_TTL, JsonAnswer, Message, Once, Partner, Problem,
-        Reading,
+        Reading, retry_on_conflict,
     },
     auth::webhook_signature::SigningSecret,
     body,
@@ -29,8 +29,6 @@ use utoipa::ToSchema;
 
 use crate::hook_url::{check, hook_url_refused};
 
-/// Tries to write over what another writes at the same time.
-const MAX_CONFLICT_RETRIES: u32 = 4;
 /// Ids below the newest event that are looked at for events in flight, whatever their rows' times;
 /// and how many ranges of missing ones are remembered.
 const WINDOW: i64 = 1_000;
@@ -106,18 +104,18 @@ pub(crate) async fn sign_up(
     Once { body, key }: Once<Reading<SignUp>>,
 ) -> ApiResult<JsonAnswer> {
     let key = key.of(&partner.caller);
-    for _ in 0..MAX_CONFLICT_RETRIES {
+    retry_on_conflict(&partner.app, "Read your subscription again.", async || {
         if let Some(answer) = kept(&partner, key.as_ref()).await? {
-            return Ok(answer);
+            return Ok(Some(answer));
         }
         let request = SignupRequest::read(&partner, &body).await?;
         match write(&partner, request, key.as_ref()).await {
-            Err(Failed::Overtaken) => (),
-            Err(Failed::Api(error)) => return Err(error),
-            Ok(answer) => return Ok(answer),
+            Err(Failed::Overtaken) => Ok(None),
+            Err(Failed::Api(error)) => Err(error),
+            Ok(answer) => Ok(Some(answer)),
         }
-    }
-    Err(ApiError::new(Code::ConcurrentChange, "Read your subscription again."))
+    })
+    .await
 }
 
 async fn kept(partner: &Partner, key: Option<&RequestKey>) -> ApiResult<Option<JsonAnswer>> {

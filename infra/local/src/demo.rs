@@ -74,7 +74,6 @@ pub async fn prepare(stores: &Stores, base_url: &str, server: Option<&str>) -> R
     if known.is_none() {
         registry::practices(&store).await?;
     }
-    practices::adopt(&store, &stores.secrets).await?;
     create_databases(stores, server).await?;
     let now = Timestamp::now();
     let registered = store.practices().await.map_err(|error| Error::store("practices", error))?;

@@ -99,30 +99,10 @@ pub fn dsn_secret(practicepass: &str) -> String {
 /// Logical id of the secret that holds the catalog's connection string.
 pub(crate) const CATALOG_SECRET: &str = "CatalogDsnSecret";
 
-/// Returns the connection string of a registered practice. Data folders of earlier versions name
-/// the secret differently.
+/// Returns the connection string of a registered practice.
 fn dsn_of(practice: &Practice, secrets: &Secrets) -> Option<String> {
     let (SecretRef::Environment(name) | SecretRef::SecretsManager(name)) = &practice.dsn_secret;
     secrets.get(name)
-}
-
-/// Renames practices' secrets from earlier versions, which used other names or environment
-/// variables.
-pub(crate) async fn adopt(store: &Store, secrets: &Secrets) -> Result<()> {
-    let failed = |error| Error::store("practices", error);
-    for practice in store.practices().await.map_err(failed)? {
-        let (SecretRef::Environment(before) | SecretRef::SecretsManager(before)) = &practice.dsn_secret;
-        let name = dsn_secret(practice.practicepass.as_str());
-        if *before == name {
-            continue;
-        }
-        if secrets.get(before).is_some() {
-            secrets.rename(before, &name)?;
-        }
-        let practice = Practice { dsn_secret: SecretRef::SecretsManager(name), ..practice };
-        store.put_practice(&practice).await.map_err(failed)?;
-    }
-    Ok(())
 }
 
 /// Migrates the catalog's database to the newest schema and opens it.

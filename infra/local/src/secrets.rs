@@ -1,7 +1,6 @@
 //! An emulation of Secrets Manager: creates secrets once by the template's rules, stores them in a
 //! file that only its owner can read, and serves them to functions as AWS does.
 
-mod earlier;
 mod protocol;
 mod server;
 
@@ -92,15 +91,6 @@ impl Secrets {
         self.put(name, CURRENT, &random::uuid()?, value)
     }
 
-    /// Renames a secret.
-    pub(crate) fn rename(&self, from: &str, to: &str) -> Result<()> {
-        let mut kept = self.kept();
-        if let Some(stages) = kept.secrets.remove(from) {
-            kept.secrets.insert(to.to_owned(), stages);
-        }
-        kept.save()
-    }
-
     fn exists(&self, name: &str) -> bool {
         self.kept().secrets.contains_key(name)
     }
@@ -160,10 +150,7 @@ impl SecretFile {
 }
 
 fn read(text: &[u8]) -> serde_json::Result<BTreeMap<String, Stages>> {
-    match earlier::read(text) {
-        Some(secrets) => Ok(secrets),
-        None => serde_json::from_slice::<Document>(text).map(|document| document.secrets),
-    }
+    serde_json::from_slice::<Document>(text).map(|document| document.secrets)
 }
 
 fn make(value: &SecretValue) -> Result<String> {
@@ -222,16 +209,5 @@ mod tests {
             (value(CURRENT), value(PREVIOUS), value("AWSPENDING")),
             ("two".into(), "one".into(), "three".into())
         );
-    }
-
-    #[test]
-    fn a_file_of_before_there_was_a_secrets_manager_is_read() {
-        let root = tempfile::tempdir().unwrap();
-        let file = root.path().join("secrets.json");
-        fs::write(&file, r#"{"PRACTICE_DSN_DEMOOFFICE":"sqlite://x","SECRET_Plain":"kept"}"#).unwrap();
-        let wanted = [Secret { id: "Plain".to_owned(), value: SecretValue::Random { length: 43 } }];
-        let secrets = Secrets::open(&file, &wanted).unwrap();
-        assert_eq!(secrets.get("Plain").as_deref(), Some("kept"));
-        assert_eq!(secrets.get("PRACTICE_DSN_DEMOOFFICE").as_deref(), Some("sqlite://x"));
     }
 }

@@ -161,9 +161,7 @@ impl Store {
         let mut update = Update::builder()
             .table_name(self.name(Table::Control)?)
             .set_key(Some(key(format!("KEY#{}", record.id), "KEY")))
-            .condition_expression(
-                "attribute_exists(pk) AND (revision = :before OR attribute_not_exists(revision))",
-            )
+            .condition_expression("attribute_exists(pk) AND revision = :before")
             .expression_attribute_values(":before", AttributeValue::N((record.revision - 1).to_string()));
         let mut item = to_item(record, &[])?;
         item.remove("lastUsedAt");

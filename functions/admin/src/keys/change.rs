@@ -1,9 +1,7 @@
 //! Changes keys that other requests may change concurrently.
 
 use shared::{
-    api::{
-        Admin, ApiError, ApiResult, Change, Code, IdempotencyKey, JsonAnswer, MAX_CONFLICT_RETRIES, backoff,
-    },
+    api::{Admin, ApiError, ApiResult, Change, Code, IdempotencyKey, JsonAnswer, retry_on_conflict},
     auth::{KeyRecord, KeyStatus},
     control,
     domain::ids::KeyId,
@@ -42,7 +40,8 @@ pub(crate) async fn change(
     act: Act<'_>,
     edit: impl Fn(&mut KeyRecord),
 ) -> ApiResult<KeyRecord> {
-    for attempt in 1..=MAX_CONFLICT_RETRIES {
+    let detail = "Other requests are changing this key. Read it again.";
+    retry_on_conflict(&admin.app, detail, async || {
         let mut key = load_active(admin, id).await?;
         edit(&mut key);
         key.revision += 1;
@@ -51,13 +50,13 @@ pub(crate) async fn change(
         match admin.commit(change, vec![write]).await {
             Ok(()) => {
                 admin.app.keys.forget_partner(&key.partner_id);
-                return Ok(key);
+                Ok(Some(key))
             }
-            Err(control::Error::ConditionFailed) => backoff(&admin.app, attempt).await,
-            Err(error) => return Err(error.into()),
+            Err(control::Error::ConditionFailed) => Ok(None),
+            Err(error) => Err(error.into()),
         }
-    }
-    Err(ApiError::new(Code::ConcurrentChange, "Other requests are changing this key. Read it again."))
+    })
+    .await
 }
 
 /// Stores a changed key, together with the response for its `Idempotency-Key`.

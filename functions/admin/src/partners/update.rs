@@ -3,9 +3,8 @@
 use jiff::Timestamp;
 use shared::{
     api::{
-        Admin, ApiError, ApiResult, Body, Change, Code, Data, Email, FieldProblem, FieldValue,
-        MAX_CONFLICT_RETRIES, Patch, PathText, Phone, Problem, Replace, Source, Update, UpdateOf, Website,
-        backoff,
+        Admin, ApiError, ApiResult, Body, Change, Data, Email, FieldProblem, FieldValue, Patch, PathText,
+        Phone, Problem, Replace, Source, Update, UpdateOf, Website, retry_on_conflict,
     },
     body,
     control::{
@@ -126,13 +125,14 @@ pub(crate) async fn update_partner(
     PathText(id): PathText,
     Body(update): Body<Update<UpdatePartner>>,
 ) -> ApiResult<Data<PartnerRow>> {
-    for attempt in 1..=MAX_CONFLICT_RETRIES {
+    let detail = "Other requests are changing this partner. Try again.";
+    retry_on_conflict(&admin.app, detail, async || {
         let partner = admin.app.control.partner(&PartnerId(id.clone())).await?;
         let mut partner = partner.ok_or_else(|| update.of_nothing())?;
         let change = update.against(&PartnerDetail::of(&admin, partner.clone()).await?)?;
         let fields = change.fields();
         if fields.is_empty() {
-            return Ok(Data { data: partner.into() });
+            return Ok(Some(Data { data: partner.into() }));
         }
         let before = partner.status;
         change.apply(&mut partner, admin.now());
@@ -144,13 +144,13 @@ pub(crate) async fn update_partner(
         match admin.commit(act, vec![write]).await {
             Ok(()) => {
                 admin.app.keys.forget_partner(&partner.id);
-                return Ok(Data { data: partner.into() });
+                Ok(Some(Data { data: partner.into() }))
             }
-            Err(control::Error::ConditionFailed) => backoff(&admin.app, attempt).await,
-            Err(error) => return Err(error.into()),
+            Err(control::Error::ConditionFailed) => Ok(None),
+            Err(error) => Err(error.into()),
         }
-    }
-    Err(ApiError::new(Code::ConcurrentChange, "Other requests are changing this partner. Try again."))
+    })
+    .await
 }
 
 /// Returns the status change, if any.

@@ -123,40 +123,6 @@ async fn demo_data_in_files_is_made_once() {
 }
 
 #[tokio::test]
-async fn a_data_folder_of_before_there_was_a_secrets_manager_goes_on() {
-    let root = tempfile::tempdir().unwrap();
-    let folder = root.path().join("data");
-    start(&folder, BASE, None).await.unwrap();
-    let filled = counts(&folder).await;
-    let file = folder.join("secrets.json");
-    let secrets: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
-    let variables = secrets["secrets"].as_object().unwrap().iter().map(|(name, stages)| {
-        let variable = match name.strip_prefix("local/practices/") {
-            Some(practice) => format!("PRACTICE_DSN_{}", practice.to_uppercase()),
-            None => format!("SECRET_{name}"),
-        };
-        (variable, stages["AWSCURRENT"]["value"].clone())
-    });
-    fs::write(&file, Value::Object(variables.collect()).to_string()).unwrap();
-    let data_dir = DataDir::open(&folder).unwrap();
-    let stores = Stores::start(&template(), data_dir).await.unwrap();
-    let store = control_plane(&stores.dynamodb.endpoint, stores.access_key());
-    for practice in store.practices().await.unwrap() {
-        assert_eq!(
-            practice.dsn_secret,
-            SecretRef::SecretsManager(dsn_secret(practice.practicepass.as_str()))
-        );
-        let variable = format!("env:PRACTICE_DSN_{}", practice.practicepass.as_str().to_uppercase());
-        store.put_practice(&Practice { dsn_secret: SecretRef::from(variable), ..practice }).await.unwrap();
-    }
-    stores.stop().await;
-
-    migrate_all(&template(), &folder, 0).await.unwrap();
-    start(&folder, BASE, None).await.unwrap();
-    assert_eq!(counts(&folder).await, filled);
-}
-
-#[tokio::test]
 async fn demo_data_on_a_server_is_made_once() {
     is_made_once(Some(&server())).await;
 }

@@ -92,7 +92,8 @@ fn note_target(call: &Call, id: &str) {
 fn is_an_id(text: &str) -> bool {
     let plain = |part: &str| part.bytes().all(|byte| byte.is_ascii_alphanumeric());
     match text.split_once('_') {
-        Some(("prt" | "arq", rest)) => rest.len() <= 32 && plain(rest),
+        // The rest is base64url, which has '-' and '_'.
+        Some(("prt" | "arq", rest)) => rest.len() <= 32 && plain(&rest.replace(['-', '_'], "")),
         Some(_) => false,
         None => {
             (text.len() == 12 && plain(text))
@@ -314,5 +315,23 @@ fn audit_record(app: &App, call: &Call, credential: &str) -> AuditRecord {
         ip: call.address().map(|it| it.to_string()),
         request_id: call.request_id().to_owned(),
         recovered_at: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_an_id;
+    use crate::domain::ids::{AccessRequestId, PartnerId};
+
+    #[test]
+    fn the_audit_log_keeps_every_id_that_can_be_assigned() {
+        for byte in 0..=u8::MAX {
+            assert!(is_an_id(PartnerId::from_random([byte; 16]).as_str()));
+            assert!(is_an_id(AccessRequestId::from_random([byte; 16]).as_str()));
+        }
+        assert!(is_an_id("Ab3dEf6hIj9k") && is_an_id("1234567890"));
+        for text in ["prt_a b", "op_live_secret", "ada@example.com", "12345678901234567"] {
+            assert!(!is_an_id(text), "{text}");
+        }
     }
 }
