@@ -207,8 +207,7 @@ async fn each_fault_of_an_endpoint_has_a_text_that_names_it() {
         (
             "https",
             strangers.server("localhost", |_| ()),
-            "the TLS handshake failed: the certificate's issuer is unknown; send the intermediate \
-                certificates, too",
+            "the TLS handshake failed: the certificate's issuer is unknown; send the full certificate chain",
         ),
     ] {
         let address = server(behavior).await;
