@@ -51,7 +51,7 @@ pub enum SubscriptionState {
     Disabled,
     /// An administrator paused it; nothing is sent until an administrator resumes it.
     Paused,
-    /// No live key of the partner grants any of its scopes; nothing is sent until one does.
+    /// No valid key of the partner grants any of its scopes; nothing is sent until one does.
     Suspended,
 }
 
@@ -151,7 +151,7 @@ impl Subscription {
         if self.paused_at.is_some() { Err(WithheldReason::SubscriptionPaused) } else { Ok(grant) }
     }
 
-    /// Returns the scopes that no live key of the partner grants.
+    /// Returns the scopes that no valid key of the partner grants.
     pub fn suspended_scopes(&self, access: &PartnerAccess, now: Timestamp) -> Vec<EventScope> {
         self.scopes.iter().copied().filter(|scope| access.permit(*scope, now).is_err()).collect()
     }

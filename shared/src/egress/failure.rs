@@ -66,7 +66,7 @@ pub enum TlsFailure {
     NotTls,
     #[error("the connection was closed")]
     Closed,
-    #[error("the endpoint refused it")]
+    #[error("the endpoint rejected it")]
     Refused,
     #[error("the endpoint and the platform support no common parameters")]
     Incompatible,

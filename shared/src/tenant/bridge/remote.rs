@@ -28,8 +28,8 @@ pub(super) async fn connect(conn: &mut Conn, emr: Option<&EmrAddress>) -> Result
 
 /// Applies changes from an EMR on its own server; returns their number.
 ///
-/// Also removes what interrupted calls of ours left there. Does nothing for a practice without such
-/// an EMR.
+/// Also removes rows that interrupted calls of the API left there. Does nothing for a practice
+/// without such an EMR.
 ///
 /// # Errors
 /// [`Error::Unavailable`], also if the EMR's server does not respond; [`Error::Statement`] if the
