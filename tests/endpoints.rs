@@ -187,7 +187,7 @@ async fn each_fault_of_an_endpoint_has_a_text_that_names_it() {
         (
             "https",
             Behavior::Answers(vec![21, 3, 3, 0, 2, 2, 40]),
-            "the TLS handshake failed: the endpoint refused it",
+            "the TLS handshake failed: the endpoint rejected it",
         ),
         (
             "https",
@@ -207,8 +207,7 @@ async fn each_fault_of_an_endpoint_has_a_text_that_names_it() {
         (
             "https",
             strangers.server("localhost", |_| ()),
-            "the TLS handshake failed: the certificate's issuer is unknown; send the intermediate \
-                certificates, too",
+            "the TLS handshake failed: the certificate's issuer is unknown; send the full certificate chain",
         ),
     ] {
         let address = server(behavior).await;

@@ -1,8 +1,8 @@
 //! Calls to addresses that partners choose.
 //!
-//! Every address is judged when it is dialled, so that neither a name that changes its answer nor
-//! an unusual way to write an address reaches our own network; the functions' own runtime listens
-//! on loopback.
+//! Every address is checked when a connection is opened. So neither a name whose address changes
+//! nor an unusual notation of an address can reach our own network. The functions' own runtime
+//! listens on loopback.
 
 pub mod address;
 mod client;
@@ -19,10 +19,11 @@ pub use hook_url::{HookUrl, UrlRefused};
 /// Where calls may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
-    /// Global unicast addresses, https, port 443.
+    /// Global unicast addresses, with https on port 443.
     Internet,
-    /// Also loopback, with http or any port: the local stack and tests. Other private networks stay
-    /// closed.
+    /// Also loopback, with http or any port, for the local stack and tests.
+    ///
+    /// Other private networks stay blocked.
     InternetAndLoopback,
 }
 

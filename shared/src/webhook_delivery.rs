@@ -1,4 +1,4 @@
-//! Deliveries to partners' endpoints: one signed POST, and what follows from its answer.
+//! Deliveries to partners' endpoints: one signed POST, and the handling of its response.
 
 mod classify;
 mod health;
@@ -28,17 +28,18 @@ use crate::{
 use classify::{Outcome, Verdict, classify};
 use health::update_health;
 
-/// What became of an attempt, which is on record.
+/// The result of an attempt, after it was recorded.
 pub struct Attempted {
-    /// As it stands now.
+    /// The delivery with this attempt.
     pub delivery: Box<Delivery>,
-    /// The endpoint's pace allows the next attempt then.
+    /// The slot of the next attempt, if the endpoint is paced.
     pub slot: Option<Slot>,
 }
 
-/// Sends `payload` once more or for a test, at once and only once, as the delivery with this new
-/// id. `request_id`: of the call that the event comes from, or for a test of the one that asks for
-/// it.
+/// Sends a test or a manual retry: once, immediately, as a new delivery with this id.
+///
+/// `request_id` is that of the call that caused the event or, for a test, of the call that
+/// requested it.
 pub async fn send_manual(
     app: &App,
     grant: DeliveryGrant,
@@ -54,16 +55,18 @@ pub async fn send_manual(
             let outcome = post(app, grant, subscription, &delivery).await;
             record_manual(app, &mut subscription.clone(), delivery, outcome).await
         }
-        // Ids are given out once.
+        // Each id is assigned once.
         Claimed::Done(_) | Claimed::Busy(_) => Err(Error::ConditionFailed),
     }
 }
 
-/// Attempts a scheduled delivery that the caller has claimed, and records the outcome. `slot`: when
-/// the endpoint's pace allows the call, if it is paced. `subscription` becomes what its record is
-/// afterwards.
+/// Attempts a scheduled delivery that the caller has claimed, and records the outcome.
 ///
-/// Whatever the endpoint does is an outcome; an error is a failure of our own stores.
+/// `slot` is the slot of this call if the endpoint is paced. Afterwards `subscription` matches its
+/// stored record.
+///
+/// # Errors
+/// Errors of our own stores. A failure of the endpoint is an outcome, not an error.
 pub async fn attempt(
     app: &App,
     grant: DeliveryGrant,
@@ -80,9 +83,10 @@ pub async fn attempt(
     }
 }
 
-/// Cancels a scheduled delivery that the caller has claimed, because its partner has no access to
-/// the event now. It is checked again within the time of its schedule, and goes on if access has
-/// returned.
+/// Cancels a claimed delivery because its partner currently has no access to the event.
+///
+/// Access is checked again until the delivery's schedule ends. The delivery resumes if access
+/// returns.
 pub async fn withhold(app: &App, mut delivery: Box<Delivery>, reason: WithheldReason) -> Result<()> {
     let now = app.clock.now();
     let wait = recheck_after(&app.config.webhook_retries, now.duration_since(delivery.created_at));
@@ -102,7 +106,9 @@ async fn post(app: &App, grant: DeliveryGrant, subscription: &Subscription, deli
     classify(answer, at, started.elapsed())
 }
 
-/// Whether its schedule would be over by now: an event that only ever meets 429 fails in the end.
+/// Whether the delivery's schedule would be over by now.
+///
+/// This limits how often a delivery that receives only 429 is attempted.
 fn is_old(app: &App, delivery: &Delivery) -> bool {
     let schedule = SignedDuration::from_secs(app.config.webhook_retries.iter().sum());
     app.clock.now().duration_since(delivery.created_at) >= schedule
@@ -121,7 +127,7 @@ async fn record_manual(
     let (verdict, took) = (outcome.verdict, outcome.took);
     delivery.record(outcome.attempt, status, None);
     report::log(&delivery, now);
-    // It may show that the endpoint works again, but counts as no failure.
+    // A manual success can show that the endpoint has recovered; a manual failure does not count.
     if succeeded {
         update_health(app, subscription, verdict, took, None, last_error(&delivery, now)).await?;
     }
@@ -153,16 +159,17 @@ async fn record_outcome(
     let (verdict, took) = (outcome.verdict, outcome.took);
     delivery.record(outcome.attempt, status, next);
     report::log(&delivery, now);
-    // Before the outcome: should one of them not be written, the delivery is still open, is
-    // attempted again and classified again.
+    // Update health before recording the outcome: if either write fails, the delivery stays open
+    // and is attempted and classified again.
     update_health(app, subscription, verdict, took, slot, last_error(&delivery, now)).await?;
     let [random] = app.random.bytes();
     let delivery = app.control.record_outcome(*delivery, count, random).await.map(Box::new)?;
     Ok(Attempted { delivery, slot: None })
 }
 
-/// A 429 holds the endpoint; the delivery waits in line with the others, and its schedule doesn't
-/// go on.
+/// Records a 429, which holds the endpoint.
+///
+/// The delivery waits for a slot like the others. The attempt does not count in its schedule.
 async fn record_rejection(
     app: &App,
     subscription: &mut Subscription,
@@ -199,7 +206,7 @@ fn last_error(delivery: &Delivery, at: jiff::Timestamp) -> LastError {
     LastError { at, status_code: delivery.status_code, message: delivery.error_message.clone() }
 }
 
-/// 0..1
+/// Returns a random number in 0..1.
 fn chance(app: &App) -> f64 {
     f64::from(u16::from_be_bytes(app.random.bytes())) / 65_536.0
 }

@@ -1,5 +1,4 @@
-//! Webhook deliveries as the API tells of them, and sending one once more: partners and
-//! administrators alike.
+//! Webhook deliveries as the API shows them, and their retries, for partners and administrators.
 
 use axum::http::StatusCode;
 use serde::Serialize;
@@ -30,28 +29,33 @@ pub struct DeliveryBody {
     practicepass: PracticePass,
     event: String,
     event_id: String,
-    /// `X-Request-Id` of each POST: of the call that the event comes from or that asked for the
-    /// test, or of the poll that found the event in the EMR's log. Null in records of before it was
-    /// kept.
+    /// The `X-Request-Id` of each POST.
+    ///
+    /// The request id of the call that caused the event or requested the test, or of the poll that
+    /// found the event in the EMR's log. Null for deliveries from before request ids were stored.
     #[schema(value_type = Option<String>)]
     request_id: Option<RequestId>,
-    /// The replay that it belongs to; null otherwise.
+    /// The replay that created the delivery; null otherwise.
     replay: Option<String>,
     status: DeliveryStatus,
-    /// Why a delivery was cancelled; null otherwise. One without access goes on by itself if access
-    /// returns within the time of its schedule, and can be retried by hand.
+    /// Why the delivery was withheld; null otherwise.
+    ///
+    /// A delivery withheld for lack of access resumes automatically if access returns within the
+    /// time of its retry schedule, and can be retried manually.
     cancel_reason: Option<WithheldReason>,
     success: bool,
-    /// Of the last attempt; null when it had no answer.
+    /// The HTTP status of the last attempt; null if there was no response.
     status_code: Option<u16>,
-    /// Attempts so far, those included that your endpoint answered 429 and those that were cut off.
+    /// Number of attempts so far.
+    ///
+    /// Includes those that your endpoint answered with 429 and those that were interrupted.
     attempts: u32,
     error_message: Option<String>,
-    /// Of the last attempt.
+    /// Duration of the last attempt.
     duration_ms: Option<u64>,
     /// RFC 3339.
     created_at: String,
-    /// RFC 3339; null when none is to come.
+    /// RFC 3339; null if no attempt is scheduled.
     next_attempt_at: Option<String>,
 }
 
@@ -80,29 +84,30 @@ impl From<Delivery> for DeliveryBody {
     }
 }
 
-/// A delivery with each of its attempts.
+/// A delivery with all of its attempts.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeliveryDetail {
     #[serde(flatten)]
     delivery: DeliveryBody,
-    /// The oldest first.
+    /// Oldest first.
     attempt_log: Vec<AttemptBody>,
 }
 
-/// One POST to the endpoint and what came of it.
+/// One POST to the endpoint and its result.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct AttemptBody {
-    /// RFC 3339: when it began.
+    /// RFC 3339: when the attempt started.
     at: String,
-    /// Null when there was no answer.
+    /// Null if there was no response.
     status_code: Option<u16>,
-    /// Null when the attempt was cut off.
+    /// Null if the attempt was interrupted.
     duration_ms: Option<u64>,
     error_message: Option<String>,
-    /// The first 2 KiB of the endpoint's answer to the newest attempt that failed; of other
-    /// attempts it is not kept.
+    /// The first 2 KiB of the endpoint's response.
+    ///
+    /// Stored only for the most recent failed attempt.
     answer: String,
 }
 
@@ -125,7 +130,7 @@ impl From<Attempt> for AttemptBody {
     }
 }
 
-/// What came of a retry.
+/// The result of a retry.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Retried {
@@ -135,7 +140,7 @@ pub struct Retried {
     retry_delivery_id: DeliveryId,
     #[schema(example = true)]
     success: bool,
-    /// Null when there was no answer.
+    /// Null if there was no response.
     #[schema(example = 200)]
     status_code: Option<u16>,
     #[schema(example = 1)]
@@ -144,19 +149,21 @@ pub struct Retried {
     error_message: Option<String>,
 }
 
+/// Checks that the subscription is active.
+///
 /// # Errors
-/// 409 when nothing is sent to the subscription.
+/// 409 if the subscription is disabled.
 pub fn require_active(subscription: &Subscription) -> ApiResult<()> {
     if subscription.is_active() {
         return Ok(());
     }
-    Err(ApiError::new(Code::SubscriptionDisabled, "Signing up again activates the subscription."))
+    Err(ApiError::new(Code::SubscriptionDisabled, "Sign up again to activate the subscription."))
 }
 
-/// Permission to send `payload` to the subscription now.
+/// Returns permission to send `payload` to the subscription now.
 ///
 /// # Errors
-/// 409 when the partner has no access to the event, or the subscription is paused.
+/// 409 if the partner has no access to the event, or the subscription is paused.
 pub async fn permit(app: &App, subscription: &Subscription, payload: &Payload) -> ApiResult<DeliveryGrant> {
     app.permit_now(subscription, payload.scope()).await?.map_err(withheld)
 }
@@ -173,10 +180,10 @@ fn withheld(reason: WithheldReason) -> ApiError {
     ApiError::new(code, detail).with("reason", reason.as_str())
 }
 
-/// The scopes of the subscription whose events may be sent to it now; at least one.
+/// Returns the subscription's scopes whose events may be sent to it now; at least one.
 ///
 /// # Errors
-/// 409 when there are none.
+/// 409 if there are none.
 pub async fn permit_any(app: &App, subscription: &Subscription) -> ApiResult<Vec<EventScope>> {
     let (mut scopes, mut refused) = (Vec::new(), None);
     for scope in &subscription.scopes {
@@ -191,16 +198,18 @@ pub async fn permit_any(app: &App, subscription: &Subscription) -> ApiResult<Vec
     }
 }
 
-/// Waits until no delivery begins any more that had not seen a change of a subscription: when the
-/// caller has the answer, the old endpoint can be switched off.
+/// Waits until no delivery can start with an outdated copy of a changed subscription.
+///
+/// When the caller receives the response, the old endpoint can be switched off.
 pub async fn drain_in_flight(app: &App) {
     tokio::time::sleep(app.config.timeouts.subscription_change).await;
 }
 
-/// The subscription that a delivery can be sent to once more, with the permission to do so.
+/// Returns the delivery's subscription, with permission to send the delivery to it again.
 ///
 /// # Errors
-/// 409 when it was deleted, is disabled or paused, or its partner has no access to the event.
+/// 409 if the subscription was deleted, is disabled or paused, or its partner has no access to the
+/// event.
 pub async fn subscription_of(app: &App, delivery: &Delivery) -> ApiResult<(Subscription, DeliveryGrant)> {
     let found = app.control.subscription(&delivery.practicepass, &delivery.partner_id).await?;
     let subscription = found.filter(|it| it.generation == delivery.generation).ok_or_else(|| {
@@ -211,7 +220,7 @@ pub async fn subscription_of(app: &App, delivery: &Delivery) -> ApiResult<(Subsc
     Ok((subscription, grant))
 }
 
-/// The delivery as it stands, claimed, if it is to be attempted again and nobody attempts it now.
+/// Claims the delivery if it awaits an attempt and no process is attempting it; `None` otherwise.
 async fn claim(app: &App, source: &Delivery) -> ApiResult<Option<Box<Delivery>>> {
     let current = app.control.delivery(&source.key).await?;
     let Some(current) = current.filter(|it| it.awaits_attempt() && !it.is_manual()) else { return Ok(None) };
@@ -221,7 +230,7 @@ async fn claim(app: &App, source: &Delivery) -> ApiResult<Option<Box<Delivery>>>
     }
 }
 
-/// Ends a claimed delivery whose event the retry with this id brought to the endpoint.
+/// Ends a claimed delivery, because the retry with this id was delivered.
 async fn supersede(app: &App, mut delivery: Box<Delivery>, retry: DeliveryId) -> ApiResult<()> {
     delivery.supersede(retry);
     let [random] = app.random.bytes();
@@ -229,8 +238,9 @@ async fn supersede(app: &App, mut delivery: Box<Delivery>, retry: DeliveryId) ->
     Ok(())
 }
 
-/// Sends the event of `source` once more, now, as a delivery with an id of its own. If that
-/// succeeds, `source` is not attempted again.
+/// Sends the event of `source` again immediately, as a delivery with its own id.
+///
+/// If that succeeds, `source` is not attempted again.
 pub async fn resend(
     app: &App,
     grant: DeliveryGrant,
@@ -248,7 +258,8 @@ pub async fn resend(
             let next = claimed.next_attempt_at.unwrap_or_else(|| app.clock.now());
             app.control.put_back(&claimed, next).await?;
         }
-        // It was just being attempted; unless that has ended well, it would be sent again.
+        // Another process was attempting it. If that attempt has failed meanwhile, end the delivery
+        // now.
         None if succeeded => {
             if let Some(claimed) = claim(app, &source).await? {
                 supersede(app, claimed, id).await?;

@@ -144,7 +144,7 @@ async fn trying_a_connection_string_takes_ten_seconds_at_most_whatever_the_serve
     assert_eq!(outcome(&office, check(&whole.dsn), 600).await.status, Status::Usable);
     let silent = Silencing::before(&dsn, whole.most_said() - 1).await;
     let said = outcome(&office, check(&silent.dsn), 600).await.error.unwrap();
-    assert!(said.contains("not done within 10 s, it hung while rolling the schema back"), "{said}");
+    assert!(said.contains("not done within 10 s: it hung while rolling the schema back"), "{said}");
     leaves_nothing_behind(&dsn, 0).await;
 }
 

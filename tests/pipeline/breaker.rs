@@ -226,7 +226,7 @@ async fn an_attempt_whose_process_died_is_on_record_and_its_delivery_goes_on() {
     let shown = office.get(&format!("/v1/webhooks/deliveries/{}", done.id)).await;
     let log = &shown.expect(200)["data"]["attemptLog"];
     assert_eq!((&log[0]["durationMs"], &log[1]["statusCode"]), (&Value::Null, &json!(200)));
-    let told = "the attempt was cut off before its outcome was known; the endpoint may have received it";
+    let told = "the attempt was interrupted before its outcome was known; the endpoint may have received it";
     assert_eq!((&log[0]["errorMessage"], &log[0]["at"]), (&json!(told), &json!("2026-03-09T12:00:00Z")));
     gate.open();
     dying.background.ended().await;

@@ -131,7 +131,7 @@ async fn a_practice_that_cant_be_right_is_not_added() {
             assert!(said.contains(cause) && said.contains("nothing was changed"), "{command:?}: {said}");
             assert!(!said.contains("hunter22") && !is_kept(), "{said}");
         }
-        refused(&["check-dsn", "EastClinic"], "", "isn't in the registry").await;
+        refused(&["check-dsn", "EastClinic"], "", "is not in the registry").await;
         refused(&["remove-practice", "EastClinic"], "", "isn't registered").await;
     }
     assert_eq!(tables_in(&emr).await, 1);
@@ -246,7 +246,7 @@ async fn the_catalog_stays_where_it_is_until_another_place_is_known_to_be_good()
     shared::catalog::migrate::migrate(&CatalogGrant::for_operations(), &url(&empty)).await.unwrap();
     for file in [&unmade, &empty] {
         let said = stack.operate_with(&command, &url(file)).await.expect_failure();
-        assert!(said.contains("is empty, and the current one isn't") && said.contains("--new"), "{said}");
+        assert!(said.contains("is empty, and the current one is not") && said.contains("--new"), "{said}");
         assert_eq!(current(), before);
     }
     assert_eq!(tables_in(&url(&unmade)).await, 0, "nothing is made in what is refused");
@@ -288,7 +288,7 @@ async fn a_practice_with_patients_is_not_pointed_to_an_empty_database() {
     std::fs::write(&unmade, "").unwrap();
     let filled = PracticeGrant::for_operations(PracticePass::try_from("FilledClinic").unwrap());
     shared::tenant::migrate::migrate(&filled, &url(&empty), "UTC", jiff::Timestamp::now()).await.unwrap();
-    for (file, cause) in [(&unmade, "holds no practice"), (&empty, "is empty, and the current one isn't")] {
+    for (file, cause) in [(&unmade, "holds no practice"), (&empty, "is empty, and the current one is not")] {
         let said = stack.operate_with(&command, &url(file)).await.expect_failure();
         assert!(said.contains(cause) && said.contains("is unchanged"), "{said}");
         assert_eq!(current(), before);

@@ -1,6 +1,7 @@
-//! Practices that are attached to their EMR: once a day each is compared with it, and series of the
-//! EMR's are followed further. In each run changes are applied that could not be applied when the
-//! EMR made them.
+//! Care of practices that are attached to their EMR.
+//!
+//! Once a day each practice is compared with its EMR, and the EMR's series are extended. Each run
+//! applies changes that could not be applied when the EMR made them.
 
 use shared::sql;
 use std::collections::HashSet;
@@ -21,19 +22,19 @@ use tokio::time::timeout;
 
 use crate::practice::{PracticeError, in_time};
 
-/// The name that administrators see in place of a table's in the list of data problems.
+/// The name that administrators see instead of a table's in the list of data problems.
 const TABLE: &str = "bridge";
-/// Minutes among which the practices are spread. Once in this period each is asked whether its
-/// comparison is due, so one that was missed, as while the poller or the database was down, is made
-/// up for within the hour.
+/// The period, in minutes, over which the practices are spread.
+///
+/// Once per period each practice is checked for a due comparison. So a missed one, such as while
+/// the poller or the database was down, is made up for within the hour.
 const MINUTES: u32 = 60;
-/// Less than a day: the next day's comparison is due in the same minute.
+/// Less than a day, so that the next day's comparison is due in the same minute.
 const PERIOD: SignedDuration = SignedDuration::from_mins(23 * 60 + 30);
-/// Practices at the same time; they share the databases with calls.
+/// The number of practices processed concurrently; they share the databases with calls.
 const AT_ONCE: usize = 4;
 
-/// Compares those of the practices whose minute of the hour it is and whose last comparison is a
-/// day old.
+/// Compares the practices whose minute it is, if their last comparison is a day old.
 pub(crate) async fn run(app: &App, practices: &HashSet<PracticePass>, deadline: Timestamp) {
     let minute = app.clock.now().as_second().div_euclid(60).rem_euclid(i64::from(MINUTES));
     let due =
@@ -49,8 +50,9 @@ pub(crate) async fn run(app: &App, practices: &HashSet<PracticePass>, deadline: 
     comparing.await;
 }
 
-/// Applies what could not be applied when the EMR wrote it. What fails is logged and retried in the
-/// next run; events are not held up.
+/// Applies changes that could not be applied when the EMR wrote them.
+///
+/// Failures are logged and retried in the next run; they do not delay events.
 pub(crate) async fn catch_up(app: &App, db: &TenantDb, until: Timestamp) {
     match in_time(app, bridge::catch_up(db, || app.clock.now() < until)).await {
         Ok(0) => {}
@@ -63,11 +65,13 @@ pub(crate) async fn catch_up(app: &App, db: &TenantDb, until: Timestamp) {
     }
 }
 
-/// Compares the practice with its EMR if it is attached and the last comparison is a day old;
-/// `None` if not. The practice's own database records when it was compared.
+/// Compares an attached practice with its EMR if the last comparison is a day old.
+///
+/// Returns `None` if no comparison was due. The practice's own database records when it was
+/// compared.
 ///
 /// # Errors
-/// As [`look_after`].
+/// The same as for [`look_after`].
 pub async fn look_after_when_due(
     app: &App,
     practicepass: &PracticePass,
@@ -80,12 +84,13 @@ pub async fn look_after_when_due(
     look_after(app, practicepass, deadline).await.map(Some)
 }
 
-/// Compares the practice with its EMR, if it is attached, and reports the findings, also that it
-/// could not be compared. Returns the number of findings. The poller itself reports a database that
-/// doesn't answer; the comparison is then still due.
+/// Compares an attached practice with its EMR and reports the findings; returns their number.
+///
+/// A failed comparison is a finding too. The poller itself reports a database that does not
+/// respond; the comparison is then still due.
 ///
 /// # Errors
-/// When the database or the control plane doesn't answer.
+/// If the database or the control plane does not respond.
 pub async fn look_after(
     app: &App,
     practicepass: &PracticePass,
@@ -123,7 +128,7 @@ async fn compare(db: &TenantDb) -> Result<Vec<String>, PracticeError> {
     let findings = bridge::check(db).await?;
     let renewed = bridge::renew(db).await?;
     tracing::info!(practice = %db.practicepass(), renewed, "compared with its EMR");
-    // Examples can hold what a patient is called.
+    // Leave out the examples, which can contain patients' names.
     Ok(findings.into_iter().map(|Finding { finding, count, .. }| format!("{finding}: {count}")).collect())
 }
 

@@ -1,5 +1,6 @@
-//! Deliveries whose next attempt is due and whose message is not in the queue: long waits, and
-//! short ones whose message was lost.
+//! Due deliveries without a message in the queue.
+//!
+//! These are deliveries with long waits, and those with short waits whose message was lost.
 
 use futures::{StreamExt, future::join_all, stream};
 use jiff::{SignedDuration, Timestamp};
@@ -10,16 +11,16 @@ use shared::{
     telemetry::metrics,
 };
 
-/// A short wait ends by its message; only what is overdue by this much has none.
+/// How long a delivery must be overdue: a short wait normally ends by its message.
 const OVERDUE: SignedDuration = SignedDuration::from_secs(30);
-/// Should the message be lost, it is sent again after so long.
+/// How long a sent delivery is postponed; if its message is lost, it is sent again then.
 const AGAIN_AFTER: SignedDuration = SignedDuration::from_mins(15);
-/// From each shard at once.
+/// The maximum number of deliveries per query of a shard.
 const LIMIT: i32 = 100;
-/// Writes under way at the same time.
+/// The number of concurrent writes.
 const CONCURRENCY: usize = 8;
 
-/// Tells how many attempts are due, and for how long the longest has been.
+/// Logs the number of due attempts, and how long the oldest has been due.
 pub(crate) async fn measure(app: &App) {
     let now = app.clock.now();
     let measured = async {
@@ -37,8 +38,9 @@ pub(crate) async fn measure(app: &App) {
     }
 }
 
-/// Sends a message for each; the claim at the other end makes of two messages one attempt. What
-/// fails in one shard holds up no other.
+/// Sends a message for each due delivery. A failure in one shard does not affect the others.
+///
+/// If a delivery has two messages, claims ensure that only one attempt is made.
 pub(crate) async fn requeue_due(app: &App, until: Timestamp) {
     let shards = (0..app.control.delivery_shards()).map(async |shard| {
         loop {
@@ -46,7 +48,7 @@ pub(crate) async fn requeue_due(app: &App, until: Timestamp) {
                 Ok(true) if app.clock.now() < until => (),
                 Ok(_) => break,
                 Err(error) => {
-                    tracing::error!(%error, shard, "due deliveries were not brought back");
+                    tracing::error!(%error, shard, "due deliveries were not sent again");
                     break;
                 }
             }
@@ -55,14 +57,14 @@ pub(crate) async fn requeue_due(app: &App, until: Timestamp) {
     join_all(shards).await;
 }
 
-/// Whether there may be more.
+/// Processes one page of a shard; returns whether there may be more.
 async fn page(app: &App, shard: i64) -> control::Result<bool> {
     let now = app.clock.now();
     let due = app.control.due_deliveries(shard, now - OVERDUE, LIMIT).await?;
     let full = i32::try_from(due.len()).is_ok_and(|len| len >= LIMIT);
     let (manual, due): (Vec<Delivery>, Vec<Delivery>) = due.into_iter().partition(Delivery::is_manual);
     for delivery in manual {
-        // Whoever asked for it has been told that something went wrong.
+        // The process of a manual delivery died, and its caller already received an error.
         app.control.give_up_delivery(&delivery.key, DeliveryStatus::Failed, now).await?;
     }
     let (messages, due): (Vec<Message>, Vec<Delivery>) =

@@ -1,4 +1,4 @@
-//! Rows of the log as messages for the subscriptions that want them.
+//! Conversion of log rows to messages for subscriptions.
 
 use jiff::Timestamp;
 use shared::{
@@ -15,13 +15,13 @@ use shared::{
 pub(crate) struct Source<'a> {
     pub(crate) practicepass: &'a PracticePass,
     pub(crate) subscriptions: &'a [Subscription],
-    /// Of the poll; a row of the EMR's own gets it.
+    /// The request id of the poll, for rows that the EMR wrote.
     pub(crate) request_id: Option<&'a RequestId>,
     pub(crate) epoch: u32,
     pub(crate) now: Timestamp,
 }
 
-/// One message for each active subscription that wants the row's event; none for most rows.
+/// Returns one message for each active subscription to the row's event; none for most rows.
 pub(crate) fn messages_of(row: &LogRow, progress: &LogProgress, source: &Source<'_>) -> Vec<EventMessage> {
     let Some(entry) = &row.entry else { return Vec::new() };
     let Some((event, action)) = classify(&entry.table_name, &entry.action) else { return Vec::new() };
@@ -46,8 +46,10 @@ pub(crate) fn messages_of(row: &LogRow, progress: &LogProgress, source: &Source<
     source.subscriptions.iter().filter(wanted).map(message).collect()
 }
 
-/// Whether the row came after the subscription began. The ids of an earlier epoch say nothing of
-/// it, so the time does for what was there when the epoch began.
+/// Whether the row was added after the subscription started.
+///
+/// Ids cannot be compared across epochs. So the time decides for rows that existed when the epoch
+/// began.
 fn has_begun(subscription: &Subscription, row: &LogRow, progress: &LogProgress) -> bool {
     if subscription.start_epoch >= progress.epoch {
         return subscription.begins_before(row.log_id);
@@ -56,7 +58,7 @@ fn has_begun(subscription: &Subscription, row: &LogRow, progress: &LogProgress) 
     row.log_id > progress.epoch_floor || logged_at.is_none_or(|at| subscription.started_at - GRACE <= at)
 }
 
-/// Counts what can't be read of the row, and whether no event scope has it.
+/// Counts unreadable values of the row, and rows that belong to no event scope.
 pub(crate) fn count_misfits(misfits: &mut Misfits, row: &LogRow, practicepass: &PracticePass) {
     let Some(entry) = &row.entry else {
         misfits.add_unreadable(row.log_id);
@@ -66,7 +68,7 @@ pub(crate) fn count_misfits(misfits: &mut Misfits, row: &LogRow, practicepass: &
     if entry.logged_at.is_none() {
         misfits.unreadable_times += 1;
         tracing::warn!(practice = %practicepass, logId = row.log_id.0,
-            "a row's time can't be read; the poll's stands for it");
+            "a row's time cannot be read; its event has the time of the poll");
     }
     if classify(&entry.table_name, &entry.action).is_none() {
         misfits.add_unknown(&entry.table_name, &entry.action, row.log_id);

@@ -1,5 +1,4 @@
-//! Faults of a log that no sequence causes. The poller logs each one as an error and counts it for
-//! an alarm.
+//! Faults of a log that a database sequence never causes. Each is logged and counted for an alarm.
 
 use shared::{
     domain::{PracticePass, ids::LogId, log_progress::LogProgress},
@@ -39,10 +38,10 @@ pub(crate) fn restarted(practicepass: &PracticePass, before: LogId, after: &LogP
     );
 }
 
-/// Compares progress before and after a slice.
+/// Reports the faults found by comparing the progress before and after a slice.
 pub(crate) fn report(practicepass: &PracticePass, before: &LogProgress, after: &LogProgress) {
     let known = before.islands();
-    // A row that extends an island does not make a new one.
+    // A row that extends an island does not create a new one.
     let is_new = |(from, _): &&(LogId, LogId)| known.iter().all(|(known, _)| known != from);
     if let Some((from, to)) =
         after.islands().iter().find(is_new).filter(|_| after.islands().len() > known.len())

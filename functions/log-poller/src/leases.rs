@@ -1,4 +1,4 @@
-//! The practices that this run holds.
+//! The leases on practices that this run holds.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -19,14 +19,16 @@ use tokio::time::timeout;
 
 use crate::practice::beginning;
 
-/// A run that ends gives back so many practices at the same time.
+/// The number of leases that are released concurrently at the end of a run.
 const RELEASED_AT_ONCE: usize = 64;
 
-/// Leases are kept from poll to poll: a practice without new rows costs one write in half of a
-/// lease.
+/// The leases of a run, which it keeps from poll to poll.
+///
+/// A practice without new rows costs one write per half of a lease.
 pub(crate) struct Leases {
-    /// A name for this run, not for the process: a run that was cut off holds on to nothing of the
-    /// next one's.
+    /// The name of this run, not of the process.
+    ///
+    /// So an interrupted run holds no lease of the next run in the same process.
     owner: String,
     pub(crate) request_id: Option<RequestId>,
     held: Mutex<HashMap<PracticePass, Lease>>,
@@ -38,8 +40,9 @@ impl Leases {
         Self { owner, request_id: request_id.cloned(), held: Mutex::default() }
     }
 
-    /// Takes a practice out of those held, or anew; `None` while another process holds it. It is
-    /// held further only when it is given to [`Self::keep`] again.
+    /// Returns the held or a new lease; `None` while another process holds one.
+    ///
+    /// To keep the lease, the caller must return it to [`Self::keep`].
     pub(crate) async fn hold(
         &self,
         app: &App,
@@ -61,7 +64,7 @@ impl Leases {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).insert(lease.practicepass().clone(), lease);
     }
 
-    /// Writes progress when it has changed, and holds on when half of the lease is over.
+    /// Writes progress if it has changed, and extends the lease if half of it is over.
     pub(crate) async fn save(
         &self,
         app: &App,
@@ -76,8 +79,9 @@ impl Leases {
         app.control.save_progress(lease, progress, now + app.config.poll_lease).await
     }
 
-    /// Gives back all but these: one that isn't polled any more may have been removed, and what is
-    /// known of it is void.
+    /// Releases all leases except those of these practices.
+    ///
+    /// A practice that is no longer polled may have been removed, which invalidates its progress.
     pub(crate) async fn release_others(&self, app: &App, polled: &[PracticePass]) {
         let others: Vec<Lease> = {
             let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
@@ -89,16 +93,13 @@ impl Leases {
         let left = AtomicUsize::new(others.len());
         let releasing = stream::iter(&others).for_each_concurrent(RELEASED_AT_ONCE, async |lease| {
             if let Err(error) = app.control.release(lease).await {
-                tracing::warn!(%error, "a practice was not given back; its lease ends by itself");
+                tracing::warn!(%error, "a lease was not released; it will expire");
             }
             left.fetch_sub(1, Ordering::Relaxed);
         });
         if timeout(app.config.timeouts.released_leases, releasing).await.is_err() {
             let left = left.load(Ordering::Relaxed);
-            tracing::warn!(
-                practices = left,
-                "practices were not given back in time; their leases end by themselves"
-            );
+            tracing::warn!(practices = left, "leases were not released in time; they will expire");
         }
     }
 }

@@ -1,6 +1,7 @@
-//! Turns new rows of practices' logs into events in the queue, brings back deliveries whose next
-//! attempt is due, deletes what practices' databases have kept for long enough, and compares
-//! attached practices with their EMRs.
+//! Turns new rows of practices' logs into queued events, and does the periodic work.
+//!
+//! It also sends deliveries whose next attempt is due, deletes expired rows from practices'
+//! databases, and compares attached practices with their EMRs.
 
 mod bridges;
 mod due;
@@ -30,14 +31,14 @@ pub use bridges::{look_after, look_after_when_due};
 pub use practice::PracticeError;
 pub use retention::{Pruned, prune};
 
-/// The schedule's input: practices are spread over `of` schedules by a hash of their names.
+/// The input from the schedule. A hash of their names spreads the practices over `of` schedules.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub struct Poll {
     #[serde(default)]
     pub shard: u32,
     #[serde(default = "one")]
     pub of: u32,
-    /// Poll once instead of again and again.
+    /// Whether to poll once instead of repeatedly.
     #[serde(default)]
     pub once: bool,
 }
@@ -47,13 +48,13 @@ fn one() -> u32 {
 }
 
 impl Poll {
-    /// Whether a practice is one of this schedule's.
+    /// Whether a practice belongs to this schedule.
     pub fn takes(self, practice: &PracticePass) -> bool {
         let of = self.of.max(1);
         crc32fast::hash(practice.as_str().as_bytes()) % of == self.shard % of
     }
 
-    /// The buckets of subscriptions in which this schedule's practices can be.
+    /// Returns the buckets of subscriptions that can contain this schedule's practices.
     pub fn buckets(self) -> impl Iterator<Item = u32> {
         let of = self.of.max(1);
         let (mut common, mut rest) = (BUCKETS, of);
@@ -64,11 +65,13 @@ impl Poll {
     }
 }
 
-/// Polls again and again until `deadline`, or once. What fails for one practice is logged and tried
-/// again later. `request_id`: of the invocation, for events of the EMR's own.
+/// Polls repeatedly until `deadline`, or once.
+///
+/// A failure at one practice is logged and retried later. `request_id` is that of the invocation,
+/// for events that the EMR wrote.
 ///
 /// # Errors
-/// When the practices can't even be listed, in any of the rounds.
+/// If the practices could not be listed in some round.
 pub async fn run(
     app: &App,
     poll: Poll,
@@ -78,7 +81,7 @@ pub async fn run(
     let leases = Leases::new(app, request_id);
     let looking_after =
         async { if poll.once { quiet::Asked::nobody() } else { look_after_all(app, poll, deadline).await } };
-    // Boxed: whoever waits for a run would hold all of it.
+    // Boxed, so that the future of a run is small.
     let (before, polled, (), asked) = tokio::join!(
         Box::pin(record::begin(app, poll)),
         Box::pin(rounds::run(app, &leases, poll, deadline)),
@@ -92,19 +95,19 @@ pub async fn run(
         Ok(())
     };
     let cut_off = |_| {
-        tracing::error!("the run's end is not on record");
+        tracing::error!("the end of the run was not recorded");
         Ok(())
     };
     tokio::time::timeout(app.config.timeouts.run_record, last).await.unwrap_or_else(cut_off)
 }
 
-/// Looks after all practices, with or without subscriptions, each in its own minute.
+/// Performs the periodic work for all practices, each in its own minute.
 async fn look_after_all(app: &App, poll: Poll, deadline: Timestamp) -> quiet::Asked {
     let practices = match app.control.practices().await {
         Ok(practices) => practices,
         Err(error) => {
             tracing::error!(%error,
-                "the practices can't be listed; none is pruned, and none without subscriptions is asked");
+                "cannot list the practices; none is pruned, and those without subscriptions are not checked");
             return quiet::Asked::default();
         }
     };
@@ -117,7 +120,9 @@ async fn look_after_all(app: &App, poll: Poll, deadline: Timestamp) -> quiet::As
     quiet::Asked { registered: Some(practices), ..asked }
 }
 
-/// Deliveries know no shard of practices: the first schedule brings them back for all.
+/// Sends due deliveries again.
+///
+/// Deliveries have no shard of practices, so the first schedule does this for all.
 async fn due_retries(app: &App, poll: Poll, deadline: Timestamp) {
     if poll.shard != 0 {
         return;

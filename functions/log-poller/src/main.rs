@@ -7,11 +7,13 @@ use shared::{
     tenant::Practices,
 };
 
-/// A run ends by itself this long before Lambda would end it, and at the latest this long after its
-/// start, so that the next minute's run finds the practices free.
+/// How long before its Lambda timeout a run ends.
+///
+/// It also ends [`LONGEST_RUN`] after its start, so that the next minute's run finds the practices
+/// free.
 const BEFORE_TIMEOUT: SignedDuration = SignedDuration::from_secs(5);
 const LONGEST_RUN: SignedDuration = SignedDuration::from_secs(55);
-/// To one practice's database.
+/// The maximum number of connections to one practice's database.
 const CONNECTIONS: u32 = 2;
 
 #[tokio::main(flavor = "current_thread")]

@@ -1,4 +1,4 @@
-//! One turn at one practice's log.
+//! One poll of one practice's log.
 
 use jiff::Timestamp;
 use shared::sql;
@@ -26,7 +26,7 @@ pub enum PracticeError {
     Tenant(#[from] sql::Error),
     #[error(transparent)]
     Control(#[from] control::Error),
-    #[error("the practice's database doesn't answer")]
+    #[error("the practice's database does not respond")]
     Silent,
 }
 
@@ -42,18 +42,19 @@ impl PracticeError {
     }
 }
 
-/// What a turn came to.
+/// The result of a poll.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PollResult {
     pub(crate) events: usize,
-    /// There is more to read than the turn's time allowed.
+    /// Whether rows remain that the poll's time did not allow to read.
     pub(crate) more: bool,
 }
 
-/// Sends the events of rows that are new since the last turn, slice by slice, as far as the queue
-/// accepts them and time allows; at least one slice.
+/// Sends the events of new rows, slice by slice, until none is left or time runs out.
 ///
-/// A practice that another process holds is left to it.
+/// Reads at least one slice. Stops early if the queue does not accept every message.
+///
+/// Does nothing if another process holds the practice's lease.
 pub(crate) async fn poll(
     app: &App,
     leases: &Leases,
@@ -76,16 +77,15 @@ async fn take_turn(
 ) -> Result<PollResult, PracticeError> {
     let grant = PracticeGrant::for_operations(lease.practicepass().clone());
     let db = in_time(app, app.open(&grant)).await?;
-    // Before the log is read, so that the events of what is applied go out now. An EMR on a server
-    // of its own may be down; the API's own events go out all the same.
+    // Before reading the log, so that the events of applied changes are sent now. An EMR on its own
+    // server may be down; the API's own events are sent all the same.
     if let Err(error) = in_time(app, bridge::pull(&db)).await {
         tracing::warn!(practice = %lease.practicepass(), %error,
             "changes of the practice's EMR could not be pulled");
     }
     bridges::catch_up(app, &db, until).await;
     let turn = read_on(app, leases, &db, lease, until).await?;
-    // An import is made searchable piece by piece, between which events go out; none is lost
-    // because of it.
+    // Index imported patients for searching in parts; events are sent in between, and none is lost.
     let searchable = unindexed_patients::index(&db, app.config.timeouts.polled_patients);
     if let Err(error) = in_time(app, searchable).await {
         tracing::warn!(practice = %lease.practicepass(), %error, "patients could not be made searchable");
@@ -102,7 +102,7 @@ async fn read_on(
 ) -> Result<PollResult, PracticeError> {
     let practicepass = lease.practicepass().clone();
     let mut turn = PollResult::default();
-    // Gaps are read once in a turn, to the end; the old ones only when the practice was taken anew.
+    // Gaps are read once per poll, to the end; old ones only under a new lease.
     let all = std::mem::take(&mut lease.is_new);
     let mut gaps = if all { Gaps::All } else { Gaps::Likely };
     loop {
@@ -112,7 +112,7 @@ async fn read_on(
         let rows = in_time(app, slice::read(db, &mut progress, gaps, now)).await?;
         if let Some(anew) = in_time(app, restart::check(db, &mut progress, &rows, now)).await? {
             faults::restarted(&practicepass, progress.position(), &anew);
-            // On record before anything is sent under its event ids.
+            // Recorded before anything is sent under the new event ids.
             leases.save(app, lease, anew).await?;
             continue;
         }
@@ -135,7 +135,7 @@ async fn read_on(
         leases.save(app, lease, after).await?;
         turn.more = moved && !sent.refused && (late_left || new_left || sent.cut);
         if !turn.more || app.clock.now() >= until {
-            // The next turn reads the remaining gaps.
+            // The next poll reads the remaining gaps.
             lease.is_new = all && late_left;
             return Ok(turn);
         }
@@ -152,9 +152,11 @@ pub(crate) async fn in_time<T, E: Into<PracticeError>>(
     }
 }
 
-/// Where a practice's first turn begins: after the newest event that was there at its first
-/// sign-up, but for those in flight by then. An older position is moved up to there: nobody wants
-/// what lies between.
+/// Returns the position at which reading starts, or continues, under a new lease.
+///
+/// A first poll starts after the newest event at the first sign-up, but includes events then in
+/// flight. An older position is moved forward to that start, because nobody subscribes to the
+/// events in between.
 pub(crate) async fn beginning(
     app: &App,
     practicepass: &PracticePass,

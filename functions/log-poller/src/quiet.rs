@@ -1,5 +1,7 @@
-//! Practices without subscriptions. Nobody reads their logs, but partners call them: each is asked
-//! a few times an hour whether it answers.
+//! Checks of practices without subscriptions.
+//!
+//! Their logs are not read, but partners call them. So each is checked a few times an hour for
+//! whether it responds.
 
 use std::collections::HashSet;
 
@@ -18,29 +20,29 @@ use crate::{
     practice::{PracticeError, in_time},
 };
 
-/// Minutes among which the practices are spread: each is asked once in this period.
+/// The period, in minutes, in which each practice is checked once.
 const MINUTES: u32 = 15;
-/// Practices at the same time; they share the databases with calls.
+/// The number of practices checked concurrently; they share the databases with calls.
 const AT_ONCE: usize = 4;
 
-/// The result of asking.
+/// The result of the checks.
 #[derive(Default)]
 pub(crate) struct Asked {
-    /// All practices of the schedule; `None` when they couldn't be listed.
+    /// All practices of the schedule; `None` if they could not be listed.
     pub(crate) registered: Option<HashSet<PracticePass>>,
-    /// Those that were asked.
+    /// The practices that were checked.
     pub(crate) practices: HashSet<PracticePass>,
     pub(crate) failing: Vec<FailingPractice>,
 }
 
 impl Asked {
-    /// Nobody is asked, and nothing that was found before is kept.
+    /// The result of no checks, which discards earlier results.
     pub(crate) fn nobody() -> Self {
         Self { registered: Some(HashSet::new()), ..Self::default() }
     }
 }
 
-/// Asks those of the practices whose minute it is, until `deadline`.
+/// Checks the practices whose minute it is, until `deadline`.
 pub(crate) async fn ask(app: &App, practices: &HashSet<PracticePass>, deadline: Timestamp) -> Asked {
     let now = app.clock.now();
     let due = practices.iter().filter(|it| is_due(it, now));
@@ -76,7 +78,7 @@ async fn answers(app: &App, practice: &PracticePass, deadline: Timestamp) -> Res
         Ok::<(), PracticeError>(())
     };
     asked.await.map_err(|error| {
-        tracing::error!(practice = %practice, %error, "a practice doesn't answer");
+        tracing::error!(practice = %practice, %error, "a practice does not respond");
         error.fault()
     })
 }

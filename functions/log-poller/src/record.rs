@@ -1,5 +1,4 @@
-//! The record of each run, for administrators: its times, the state of the catalog, and the
-//! practices that fail.
+//! The record of each run: its times, the catalog's state, and failing practices.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -21,8 +20,9 @@ impl Poll {
     }
 }
 
-/// Puts the beginning of a run on record, with what the catalog is like; what the run before came
-/// to. A record that can't be written holds up no event.
+/// Records the start of a run and the state of the catalog; returns the previous run's results.
+///
+/// Events are sent even if the record cannot be written.
 pub(crate) async fn begin(app: &App, poll: Poll) -> EndedRun {
     let schedule = poll.schedule();
     let at = app.clock.now();
@@ -30,17 +30,17 @@ pub(crate) async fn begin(app: &App, poll: Poll) -> EndedRun {
     match app.control.begin_poll(&begun).await {
         Ok(poller) => poller.last_ended.unwrap_or_default(),
         Err(error) => {
-            tracing::error!(%error, "the run's beginning is not on record");
+            tracing::error!(%error, "the start of the run was not recorded");
             EndedRun::default()
         }
     }
 }
 
-/// Puts the end of a run on record. `before`: what the run before came to.
+/// Records the end of a run. `before` is the result of the previous run.
 pub(crate) async fn end(app: &App, poll: Poll, found: (Polled, Asked), before: EndedRun) {
     let run = ended(app.clock.now(), found, before);
     if let Err(error) = app.control.end_poll(poll.schedule(), &run).await {
-        tracing::error!(%error, "the run's end is not on record");
+        tracing::error!(%error, "the end of the run was not recorded");
     }
 }
 
@@ -49,8 +49,8 @@ fn ended(at: Timestamp, (polled, asked): (Polled, Asked), before: EndedRun) -> E
         before.failing.iter().map(|it| (it.practicepass.clone(), it.since)).collect();
     let mut counts: BTreeMap<PracticeFault, u64> = BTreeMap::new();
     let is_polled = |it: &FailingPractice| polled.practices.contains(&it.practicepass);
-    // Without subscriptions a practice is asked now and then; until it is asked again, what was
-    // found holds.
+    // Practices without subscriptions are checked only now and then. Until the next check, the last
+    // result applies.
     let is_left = |it: &FailingPractice| {
         !asked.practices.contains(&it.practicepass)
             && asked.registered.as_ref().is_none_or(|registered| registered.contains(&it.practicepass))
@@ -76,7 +76,7 @@ fn ended(at: Timestamp, (polled, asked): (Polled, Asked), before: EndedRun) -> E
     }
 }
 
-/// The first schedule looks at the catalog for all: only functions with databases can reach it.
+/// Checks the catalog, in the first schedule for all: only functions with databases can reach it.
 async fn catalog(app: &App, schedule: Schedule) -> Option<CatalogState> {
     if schedule.shard != 0 || app.config.catalog_dsn.is_none() {
         return None;
@@ -88,11 +88,11 @@ async fn catalog(app: &App, schedule: Schedule) -> Option<CatalogState> {
     Some(match timeout(app.config.timeouts.polled_database, opening).await {
         Ok(Ok(version)) => CatalogState::Version(version),
         Ok(Err(error)) => {
-            tracing::error!(%error, "the catalog can't be opened");
+            tracing::error!(%error, "cannot open the catalog");
             CatalogState::Fault(error.fault())
         }
         Err(_) => {
-            tracing::error!("the catalog doesn't answer");
+            tracing::error!("the catalog does not respond");
             CatalogState::Fault(PracticeFault::Unreachable)
         }
     })

@@ -1,4 +1,4 @@
-//! Whether the log is still the one that was read before.
+//! Detection of a log that was restored or has started over.
 
 use shared::sql;
 use std::collections::HashMap;
@@ -17,8 +17,9 @@ use shared::{
 
 use crate::slice::{self, Rows};
 
-/// The progress of the log's next epoch, if the log was restored or began anew. Nearly always the
-/// rows at the ends are those that were read, and nothing more is asked for.
+/// Returns the progress of the next epoch if the log was restored or has started over.
+///
+/// Nearly always the rows at the ends are those that were read before, and nothing more is queried.
 pub(crate) async fn check(
     db: &TenantDb,
     progress: &mut LogProgress,

@@ -1,5 +1,7 @@
-//! Once a day each practice's database is relieved of what has been kept for long enough. Each has
-//! a minute of its own, so that neither a schedule more is needed nor all databases work at once.
+//! Deletion of expired rows from practices' databases, once a day.
+//!
+//! Each practice has its own minute, so no further schedule is needed, and the databases do not all
+//! work at once.
 
 use std::collections::HashSet;
 
@@ -18,21 +20,20 @@ use shared::{
 
 use crate::practice::PracticeError;
 
-/// Practices at the same time; they share the databases with calls.
+/// The number of practices processed concurrently; they share the databases with calls.
 const AT_ONCE: usize = 4;
-/// Rows of the log that are deleted in one day, of each practice.
+/// The maximum number of log rows that are deleted per practice and day.
 const MOST: u64 = 50_000;
 const MINUTES: u32 = 24 * 60;
 
-/// How many rows a pruning deleted.
+/// The numbers of deleted rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pruned {
     pub log: u64,
     pub answers: u64,
 }
 
-/// Prunes those of the practices whose minute it is. What fails for one is logged, and tried again
-/// the next day.
+/// Prunes the practices whose minute it is. A failure is logged and retried the next day.
 pub(crate) async fn run(app: &App, practices: &HashSet<PracticePass>, deadline: Timestamp) {
     let now = app.clock.now();
     let due = practices.iter().filter(|it| is_due(it, now));
@@ -54,11 +55,10 @@ fn is_due(practice: &PracticePass, now: Timestamp) -> bool {
     i64::from(crc32fast::hash(practice.as_str().as_bytes()) % MINUTES) == minute
 }
 
-/// Deletes rows of the log that are old and behind what has been read, and answers that have
-/// expired.
+/// Deletes old log rows that have been read, and expired idempotency responses.
 ///
 /// # Errors
-/// When the practice's database or the control plane can't be asked.
+/// If the practice's database or the control plane does not respond.
 pub async fn prune(app: &App, practicepass: &PracticePass) -> Result<Pruned, PracticeError> {
     let now = app.clock.now();
     let db = app.open(&PracticeGrant::for_operations(practicepass.clone())).await?;
@@ -67,22 +67,22 @@ pub async fn prune(app: &App, practicepass: &PracticePass) -> Result<Pruned, Pra
         return Ok(Pruned { log: 0, answers });
     }
     let before = now - SignedDuration::from_hours(24 * i64::from(app.config.event_log_days));
-    // Before the subscriptions: who signs up after they were read starts at this row or a later
-    // one.
+    // Read before the subscriptions: later sign-ups start at this row or a later one.
     let highest = log::highest(&mut db.connection().await?).await?;
     let progress = app.control.dispatch_states(Some(practicepass)).await?.pop().map(|it| it.progress);
-    // By the rows that it remembers the poller knows the log again, also when the next subscription
-    // comes after years.
+    // Keep the rows by which the poller recognizes the log, even if the next subscription comes
+    // years later.
     let kept: Vec<LogId> = progress.iter().flat_map(|it| it.anchors.ids()).collect();
     let below = unread_from(app, practicepass, progress).await?.unwrap_or(highest);
     let log = retention::prune_log(&db, &Prunable { now, before, below, kept: &kept }, MOST).await?;
     Ok(Pruned { log, answers })
 }
 
-/// The lowest row that some subscription may not have been sent yet, or the one with which its
-/// reading begins. `None`: nobody reads this log. How far it was read for subscriptions that were
-/// deleted, or that the platform disabled, holds up nothing: who signs up anew starts at the newest
-/// row. One that is paused, or suspended for want of a key, goes on where it was.
+/// Returns the lowest row that some subscription may still need, or at which its reading starts.
+///
+/// `None` if nobody reads this log. Deleted subscriptions, and those that the platform disabled, do
+/// not count: a new sign-up starts at the newest row. A paused or suspended subscription counts,
+/// because it resumes where it stopped.
 async fn unread_from(
     app: &App,
     practicepass: &PracticePass,
@@ -95,8 +95,8 @@ async fn unread_from(
         in_flight.map_or(it.start_after_log_id, |from| from.min(it.start_after_log_id))
     };
     let first_start = subscriptions.iter().map(start).min();
-    // As the poller itself, which may not have begun with the newest of them, and then goes on
-    // where it was.
+    // Use the same rule as the poller: it may not have started with the newest subscription, and
+    // then continues at its old position.
     let epoch = subscriptions.iter().map(|it| it.start_epoch).max().unwrap_or_default();
     let progress = progress.filter(|it| epoch <= it.epoch);
     Ok(first_start.map(|start| progress.map_or(start, |progress| progress.done_below())))

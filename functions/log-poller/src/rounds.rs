@@ -1,5 +1,6 @@
-//! Whose turn it is: every practice is polled by itself, so that one whose database hangs holds up
-//! no other.
+//! Scheduling of polls.
+//!
+//! Every practice is polled separately, so that a hanging database delays no other practice.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -25,59 +26,59 @@ use crate::{
     practice::{PollResult, PracticeError, poll},
 };
 
-/// Practices polled at the same time.
+/// The number of practices polled concurrently.
 const CONCURRENT_HEALTHY: usize = 16;
-/// Of those whose last turn failed: they wait for each other only.
+/// The same for practices whose last poll failed, which wait only for each other.
 const CONCURRENT_FAILING: usize = 4;
-/// A backlog gives way to the other practices after so long.
+/// The longest poll of a practice with a backlog, before other practices have their turn.
 const TURN: SignedDuration = SignedDuration::from_secs(5);
-/// A practice that fails again and again is tried after waits that double up to this.
+/// The longest wait before a failing practice is polled again. Waits double up to this.
 const LONGEST_WAIT: Duration = Duration::from_secs(32);
-/// Whether other practices have subscriptions now is asked for so often; a new subscription can
-/// wait that long.
+/// How often the list of practices with subscriptions is checked for changes.
+///
+/// A new subscription can wait this long.
 const LIST_EVERY: Duration = Duration::from_secs(5);
-/// After a change the list is read again for so long: the index can be behind the version.
+/// How long the list is read again after a change: the index can be behind the version.
 const SETTLES: Duration = Duration::from_secs(30);
-/// What is under way at the deadline may end for so long.
+/// How long polls in progress at the deadline may take to end.
 const LAST_WAIT: Duration = Duration::from_secs(3);
 
 /// The result of a run.
 pub(crate) struct Polled {
     pub(crate) practices: HashSet<PracticePass>,
-    /// Those whose last turn failed.
+    /// Practices whose last poll failed.
     pub(crate) failing: Vec<FailingPractice>,
 }
 
-/// How a run goes.
+/// The intermediate results of a run.
 #[derive(Default)]
 struct Tally {
-    /// Practices whose last turn failed.
+    /// Practices whose last poll failed.
     failing: HashMap<PracticePass, PracticeFailure>,
     events: usize,
 }
 
-/// A practice whose last turn failed.
+/// A practice whose last poll failed.
 struct PracticeFailure {
-    /// In a row.
+    /// The number of consecutive failures.
     failures: u32,
-    /// When the next turn may begin.
+    /// When the next poll may start.
     again: Instant,
     fault: PracticeFault,
     since: Timestamp,
 }
 
-/// What a run knows of the list of practices with subscriptions.
+/// The state of a run's list of practices with subscriptions.
 #[derive(Default)]
 struct List {
-    /// Its version when it was read last.
+    /// The version at the last read.
     version: Option<i64>,
-    /// Until then it is read again, whatever its version is.
+    /// Until then the list is read again, whatever its version.
     settles: Option<Instant>,
 }
 
 impl List {
-    /// The schedule's practices with subscriptions; `None` when they are those that were read
-    /// before.
+    /// Returns the schedule's practices with subscriptions; `None` if they are unchanged.
     async fn read(&mut self, app: &App, schedule: Poll) -> control::Result<Option<Vec<PracticePass>>> {
         let version = app.control.subscriptions_version().await?;
         let changed = self.version.is_some_and(|known| known != version);
@@ -94,10 +95,10 @@ impl List {
     }
 }
 
-/// Gives turns until `deadline`, or one to each practice.
+/// Polls the practices until `deadline`, or each once.
 ///
 /// # Errors
-/// When the practices could not be listed, in any of the rounds.
+/// If the practices could not be listed in some round.
 pub(crate) async fn run(
     app: &App,
     leases: &Leases,
@@ -122,9 +123,9 @@ pub(crate) async fn run(
                     leases.release_others(app, &practices).await;
                     list_again = Instant::now() + LIST_EVERY;
                 }
-                // Those that were listed before are polled all the same.
+                // The practices listed before are still polled.
                 Err(error) => {
-                    tracing::error!(%error, "the subscriptions can't be listed");
+                    tracing::error!(%error, "cannot list the practices with subscriptions");
                     failed = Some(error);
                 }
             }
@@ -142,7 +143,7 @@ pub(crate) async fn run(
         let next = begun + interval;
         loop {
             let ended = tokio::select! {
-                // Everything that was begun is waited for when there is one round only.
+                // If there is only one round, wait for all of its polls.
                 () = sleep_until(next), if !schedule.once => break,
                 ended = under_way.next() => ended,
             };
@@ -170,7 +171,7 @@ pub(crate) async fn run(
         }
     };
     if timeout(LAST_WAIT, rest).await.is_err() {
-        tracing::warn!(practices = busy.len(), "turns were cut off; their leases end by themselves");
+        tracing::warn!(practices = busy.len(), "polls were interrupted; their leases will expire");
     }
     tracing::info!(
         target: metrics::POLLS,
@@ -191,7 +192,7 @@ async fn turn(
     deadline: Timestamp,
     lane: &Semaphore,
 ) -> (PracticePass, Result<PollResult, PracticeError>) {
-    // Never closed.
+    // The semaphore is never closed.
     let _place = lane.acquire().await;
     let until = deadline.min(app.clock.now() + TURN);
     let result = timeout(app.config.timeouts.polled_turn, poll(app, leases, &practice, until)).await;
@@ -199,7 +200,7 @@ async fn turn(
 }
 
 impl Tally {
-    /// Takes down how a turn went; whether the practice has more to read.
+    /// Records the result of a poll; returns whether the practice has more rows to read.
     fn note(
         &mut self,
         practice: &PracticePass,

@@ -1,5 +1,7 @@
-//! A slice of a practice's log: the rows that are read, sent and recorded together, whatever the
-//! backlog. A process that is cut off causes at most one slice to be sent again.
+//! A slice of a practice's log: rows that are read, sent and recorded together.
+//!
+//! Slices are independent of the size of the backlog. An interrupted process causes at most one
+//! slice to be sent again.
 
 use jiff::Timestamp;
 use shared::sql;
@@ -22,34 +24,34 @@ use crate::{
     faults,
 };
 
-/// Rows read at once of those that come late, and of new ones.
+/// The maximum number of late rows, and of new rows, per slice.
 const ROWS: usize = 250;
-/// Rows without an id above 0 that are counted; more are as bad.
+/// The maximum number of rows without an id above 0 that are counted.
 const MOST_WITHOUT_IDS: i64 = 1_000;
-/// Messages of one slice; a row that has more is a slice of its own.
+/// The maximum number of messages per slice. A row with more has a slice of its own.
 const MESSAGES: usize = 2_500;
-/// Ranges of missing ids asked for at once.
+/// The maximum number of ranges of missing ids per query.
 pub(crate) const RANGES: usize = 100;
 
-/// How far late rows were read.
+/// The position up to which late rows were read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cut {
-    /// All that are there.
+    /// All existing late rows were read.
     AtEnd,
-    /// Those up to this id.
+    /// Late rows up to this id were read.
     After(LogId),
 }
 
-/// What a read of the log brought.
+/// The result of reading the log.
 pub(crate) struct Rows {
-    /// Those at the ends of what was read before that are there.
+    /// The existing rows among those at the ends of the ranges read before.
     pub(crate) ends: Vec<LogRow>,
-    /// With ids that were missing before.
+    /// Rows with ids that were missing before.
     late: Vec<LogRow>,
     pub(crate) late_to: Cut,
-    /// Above all that was read.
+    /// Rows above all that were read before.
     new: Vec<LogRow>,
-    /// Whether there may be more of them.
+    /// Whether there may be more new rows.
     pub(crate) new_left: bool,
 }
 
@@ -60,11 +62,11 @@ impl Rows {
     }
 }
 
-/// Which gaps are read.
+/// The gaps to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Gaps {
     None,
-    /// Those that are likely to be filled.
+    /// The gaps that are likely to be filled.
     Likely,
     All,
 }
@@ -73,16 +75,17 @@ pub(crate) enum Gaps {
 pub(crate) struct Sent {
     pub(crate) progress: LogProgress,
     pub(crate) events: usize,
-    /// The queue didn't accept every message.
+    /// Whether the queue rejected a message.
     pub(crate) refused: bool,
-    /// The slice's messages were enough before its rows were at their end.
+    /// Whether the limit of messages was reached before the end of the rows.
     pub(crate) cut: bool,
-    /// The lowest late row that was read and not dealt with.
+    /// The lowest late row that was read but not processed.
     pub(crate) late_open: Option<LogId>,
 }
 
-/// Reads the next rows. Joined gaps in which rows were added are opened, and their rows are among
-/// those that come late.
+/// Reads the next rows.
+///
+/// Joined gaps to which rows were added are opened again, and their rows are read as late rows.
 pub(crate) async fn read(
     db: &TenantDb,
     progress: &mut LogProgress,
@@ -135,14 +138,14 @@ pub(crate) async fn read(
     Ok(Rows { ends, late, late_to, new, new_left })
 }
 
-/// A row with the place of its messages among the slice's.
+/// A row, with the range of its messages in the slice.
 struct Planned {
     row: LogRow,
     late: bool,
     messages: std::ops::Range<usize>,
 }
 
-/// Sends the rows' messages. Progress goes only as far as every message of every row was accepted.
+/// Sends the rows' messages. Progress advances only past rows whose messages were all accepted.
 pub(crate) async fn send(
     app: &App,
     practicepass: &PracticePass,
@@ -155,7 +158,8 @@ pub(crate) async fn send(
     if rows.late.is_empty() && rows.new.is_empty() {
         return Ok(sent);
     }
-    // Read after the rows, and strongly: who signed up before a row was committed gets it.
+    // Read after the rows, with strong consistency: a subscription that was made before a row was
+    // committed receives the row's event.
     let subscriptions = app.control.subscriptions_of(practicepass).await?;
     let epoch = sent.progress.epoch;
     let source = Source { practicepass, subscriptions: &subscriptions, request_id: poll, epoch, now };

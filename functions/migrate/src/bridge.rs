@@ -1,4 +1,4 @@
-//! Attaching a practice to the tables of its EMR, and looking after it.
+//! Attaches practices to the tables of their EMR, and maintains the bridge.
 
 use shared::sql;
 use std::fmt::Write as _;
@@ -20,18 +20,17 @@ use crate::{
     database::{in_words, registered},
 };
 
-/// A load that isn't finished after so long goes on with the next invocation: so whoever waits sees
-/// how far it is.
+/// How long a load may take before the next invocation continues it, so that progress is visible.
 const SLICE: SignedDuration = SignedDuration::from_secs(60);
 
-/// Does the task; `found` says in words what there is.
+/// Performs the task; `found` contains sentences for the operator.
 pub(crate) async fn run(app: &App, task: &BridgeTask, deadline: Timestamp) -> Result<Done, String> {
     let entry = registered(app, &task.practice).await?;
     let secret = app.secrets.get(&entry.dsn_secret, app.clock.now()).await;
     let dsn = secret.map_err(|error| error.to_string())?;
     let location = Location { dsn: dsn.to_string(), time_zone: entry.time_zone };
     let grant = PracticeGrant::for_operations(entry.practicepass);
-    // A load is no call: it may take as long as a migration.
+    // A load may take as long as a migration, unlike a call.
     let practices = Practices::patient(1).with_timeouts(Timeouts::OF_MIGRATIONS);
     let done = async {
         let db = practices.open(&grant, app.clock.now(), async || Ok::<_, sql::Error>(location)).await?;
@@ -43,7 +42,7 @@ pub(crate) async fn run(app: &App, task: &BridgeTask, deadline: Timestamp) -> Re
     done.map_err(|refusal| format!("{}: {refusal}", task.practice))
 }
 
-/// What came of it, or why it wasn't done.
+/// Performs the task on the open database; the inner error says why it was not done.
 async fn work(
     app: &App,
     db: &TenantDb,
@@ -51,7 +50,7 @@ async fn work(
     task: &BridgeTask,
     deadline: Timestamp,
 ) -> sql::Result<Result<Done, String>> {
-    step("looking by what the practice is attached");
+    step("finding the practice's bridge");
     let current = Bridge::of(db).await?;
     let until = (deadline - SLICE).min(app.clock.now() + SLICE);
     let goes_on = |_: Progress| app.clock.now() < until;
@@ -81,7 +80,7 @@ async fn work(
             if !progress.is_whole {
                 return Ok(Ok(Done { found, ..Status::Unfinished.into() }));
             }
-            // The EMR may have changed a row between its reading and its copy.
+            // The EMR may have changed a row between the read and the copy.
             if !bridge::check(db).await?.is_empty() {
                 bridge::load(db, true, |_| true).await?;
             }
@@ -100,18 +99,14 @@ async fn work(
                 return Ok(Err(missing.join("\n  ")));
             }
             found.push(
-                "Visits, cancellations and patient changes arrive on the other side, in both \
-                directions. The trial was rolled back."
-                    .to_owned(),
+                "Visits and patient changes arrive in both directions. All was rolled back.".to_owned(),
             );
         }
         Work::Detach => {
             step("removing the bridge");
             bridge.remove(db).await?;
             found.push(
-                "The EMR's tables are as before. The practice keeps its copies of the rows; they no \
-                longer follow the EMR."
-                    .to_owned(),
+                "The EMR's tables are restored. The practice keeps its rows as they are now.".to_owned(),
             );
         }
     }
@@ -124,7 +119,7 @@ async fn plan_in_words(bridge: &Bridge, db: &TenantDb, secret: &str) -> sql::Res
     let plan = bridge.plan_with(db, secret).await?;
     let mut words: Vec<String> = plan.grants.iter().map(|it| as_instruction(it)).collect();
     if plan.grants.is_empty() {
-        words.push(format!("The EMR has {} patients and {} events to copy.", plan.patients, plan.events));
+        words.push(format!("To copy: {} patients and {} events.", plan.patients, plan.events));
     }
     words.push(
         "Attaching creates tables, functions and triggers in the schema partner_api, and triggers \
@@ -171,14 +166,14 @@ async fn repair(
     Ok(Ok(Done { found, ..Status::Usable.into() }))
 }
 
-/// Adds what is to be looked at; whether there is anything.
+/// Adds the findings of a check; returns whether there are any.
 async fn findings(db: &TenantDb, found: &mut Vec<String>) -> sql::Result<bool> {
     step("comparing with the EMR");
     let findings = bridge::check(db).await?;
     for it in &findings {
         let mut line = format!("{}: {}", it.finding, it.count);
         if let Some(example) = &it.example {
-            // Writing to a string can't fail.
+            // Writing to a string cannot fail.
             let _ = write!(line, ", for example {example}");
         }
         found.push(line);
@@ -193,7 +188,7 @@ fn missing(plan: &Plan) -> String {
     format!("privileges are missing; run as the owner of the EMR's tables: {};", plan.grants.join("; "))
 }
 
-/// The bridge's SQL does not fit the EMR's tables any more.
+/// Returns the error for EMR tables that the bridge's SQL no longer fits.
 fn changed(error: &sql::Error) -> String {
     let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
     format!(

@@ -1,4 +1,4 @@
-//! One database at a time.
+//! Work on one database.
 
 use shared::sql;
 use shared::{
@@ -16,7 +16,7 @@ use shared::{
 
 use crate::{Done, Status};
 
-/// Migrates a practice's database and notes it in the registry.
+/// Migrates a practice's database and records the version in the registry.
 pub(crate) async fn practice(app: &App, practice: &str) -> Result<Done, String> {
     let entry = registered(app, practice).await?;
     let practicepass = entry.practicepass.clone();
@@ -25,7 +25,7 @@ pub(crate) async fn practice(app: &App, practice: &str) -> Result<Done, String> 
     require_schema(app, &entry, &dsn).await?;
     let collisions = prepare(app, &grant, &dsn, &entry.time_zone).await?;
     let newest = tenant::migrate::newest();
-    // A newer schema is good, too: after a roll-back this program is the older one.
+    // A newer schema is acceptable: after a rollback this program is the older one.
     if entry.is_current(newest, zones::version()) {
         return Ok(Done { collisions, ..Status::Current.into() });
     }
@@ -33,14 +33,13 @@ pub(crate) async fn practice(app: &App, practice: &str) -> Result<Done, String> 
     match app.control.note_schema_version(&practicepass, version, zones::version()).await {
         Ok(()) => Ok(Done { collisions, ..Status::Migrated.into() }),
         Err(control::Error::ConditionFailed) => {
-            Err("the registry knows of a newer schema, or no longer of the practice".into())
+            Err("the registry has a newer schema version, or no longer has the practice".into())
         }
         Err(error) => Err(error.to_string()),
     }
 }
 
-/// Brings a practice's database to the newest schema, and gives its role what its sessions begin
-/// with.
+/// Migrates a practice's database and sets the defaults of its role's sessions.
 pub(crate) async fn prepare(
     app: &App,
     grant: &PracticeGrant,
@@ -52,18 +51,19 @@ pub(crate) async fn prepare(
     let timeouts = Timeouts::OF_CALLERS.times(app.config.database_timeout_factor.max(1));
     let limits = timeouts.server.unwrap_or_default();
     renew_bridge(&migrated.db, dsn).await.map_err(|error| in_words(&error, dsn))?;
-    // Without them each session, or transaction, sets its own.
-    step("giving the database's role its defaults");
+    // Without these defaults each session or transaction sets its own.
+    step("setting the defaults of the database's role");
     if let Err(error) = tenant::migrate::give_defaults(&migrated.db, limits).await {
         let (practice, error) = (grant.practicepass().as_str(), in_words(&error, dsn));
-        tracing::warn!(practice, %error, "the database's role may not be given its defaults");
+        tracing::warn!(practice, %error, "cannot set the defaults of the database's role");
     }
     migrated.db.close().await;
     Ok(migrated.collisions)
 }
 
-/// Refuses a database that a practice with records isn't in: made anew, it would look like a
-/// healthy one that has none.
+/// Rejects a database that lacks the schema of a practice with records.
+///
+/// A newly created schema would look like a healthy practice without records.
 pub(crate) async fn require_schema(app: &App, entry: &Practice, dsn: &str) -> Result<(), String> {
     if entry.schema_version.is_none() {
         return Ok(());
@@ -75,7 +75,7 @@ pub(crate) async fn require_schema(app: &App, entry: &Practice, dsn: &str) -> Re
     Ok(())
 }
 
-const RESTORE: &str = "where its database is gone, restore it there first";
+const RESTORE: &str = "if the practice's database was lost, restore it there first";
 
 pub(crate) async fn open(
     app: &App,
@@ -87,7 +87,7 @@ pub(crate) async fn open(
     Practices::patient(1).open(grant, app.clock.now(), async || Ok(location)).await
 }
 
-/// A bridge of this version in the place of an older one's, if the practice has any.
+/// Replaces an older version of the practice's bridge, if it has a bridge.
 async fn renew_bridge(db: &TenantDb, secret: &str) -> sql::Result<()> {
     step("renewing the bridge to the EMR");
     match Bridge::of(db).await? {
@@ -96,12 +96,12 @@ async fn renew_bridge(db: &TenantDb, secret: &str) -> sql::Result<()> {
     }
 }
 
-/// The practice's entry in the registry.
+/// Returns the practice's entry in the registry.
 pub(crate) async fn registered(app: &App, practice: &str) -> Result<Practice, String> {
     let practicepass = PracticePass::try_from(practice).map_err(str::to_owned)?;
     step("reading the registry");
     let entry = app.control.practice(&practicepass).await.map_err(|error| error.to_string())?;
-    entry.ok_or_else(|| "the practice isn't in the registry".to_owned())
+    entry.ok_or_else(|| "the practice is not in the registry".to_owned())
 }
 
 /// Migrates the catalog.
@@ -116,7 +116,7 @@ pub(crate) async fn catalog(app: &App) -> Result<Done, String> {
     Ok(Status::Migrated.into())
 }
 
-/// The secret of the catalog's connection string.
+/// Returns the secret with the catalog's connection string.
 pub(crate) fn catalog_secret(app: &App) -> Result<&SecretRef, String> {
     app.config.catalog_dsn.as_ref().ok_or_else(|| "CATALOG_DSN_SECRET is not configured".to_owned())
 }
@@ -128,13 +128,14 @@ pub(crate) fn of_catalog(error: &sql::Error, dsn: &str) -> String {
     }
 }
 
-/// The error with its cause and, for a server that couldn't be asked, what it was to be asked;
-/// without what the connection string keeps secret.
+/// Describes an error, with its cause and without the secrets of the connection string.
+///
+/// If the server was unavailable, the text also names the current step.
 pub(crate) fn in_words(error: &sql::Error, dsn: &str) -> String {
     let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
     let mut text = format!("{error}{}", cause.unwrap_or_default());
     if text.contains("UnknownIssuer") {
-        text += "; its certificate is signed by none that everybody trusts: hand over that one's certificate \
+        text += "; no public authority signed its certificate: provide the authority's certificate \
             (--root-certificate)";
     }
     if let (sql::Error::Unavailable(_), Some(step)) = (error, step::current()) {

@@ -1,4 +1,4 @@
-//! Asking a practice's database what it knows, after a restore.
+//! Examines a practice's database after a restore.
 
 use shared::sql;
 use shared::{
@@ -13,14 +13,14 @@ use shared::{
 
 use crate::database::{in_words, registered};
 
-/// What the database answers, after it was mended as far as the question says.
+/// Returns the facts that the database reports, after the requested repairs.
 pub(crate) async fn answer(app: &App, question: &ExamineRequest) -> Result<Facts, String> {
     let entry = registered(app, question.practicepass.as_str()).await?;
     let secret = app.secrets.get(&entry.dsn_secret, app.clock.now()).await;
     let dsn = secret.map_err(|error| error.to_string())?;
     let location = Location { dsn: dsn.to_string(), time_zone: entry.time_zone };
     let grant = PracticeGrant::for_operations(entry.practicepass);
-    // Rare and larger than a call's: with the limits of background work.
+    // The query is rare and larger than a call's, so use the limits of background work.
     let practices = Practices::patient(1);
     let facts = async {
         let db = practices.open(&grant, app.clock.now(), async || Ok::<_, sql::Error>(location)).await?;

@@ -1,5 +1,6 @@
-//! Brings databases to the newest schema: those of the practices that it is told, and the catalog.
-//! Operators' commands invoke it, for it is where the databases can be reached from.
+//! Migrates databases to the newest schema: those of the given practices, and the catalog.
+//!
+//! Operators' commands invoke this function, because it can reach the databases.
 
 mod bridge;
 mod database;
@@ -27,80 +28,78 @@ use shared::{
 use outcome::Done;
 pub use outcome::{DatabaseOutcome, Status};
 
-/// Databases at once; each has one connection.
+/// The number of databases migrated concurrently, with one connection each.
 const AT_ONCE: usize = 5;
-/// Longest time for one database.
+/// The time limit for one database.
 const LIMIT: SignedDuration = SignedDuration::from_mins(10);
-/// Longest time for trying a connection string, whatever its server does: somebody waits for the
-/// word.
+/// The time limit for testing a connection string. It is short, because an operator waits.
 const CHECK_LIMIT: SignedDuration = SignedDuration::from_secs(10);
-/// The answer must be given before Lambda ends the process.
+/// The response must be returned this long before Lambda ends the process.
 const BEFORE_TIMEOUT: SignedDuration = SignedDuration::from_secs(5);
 
-/// What is asked for.
+/// The input of the function.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Task {
     pub practices: Vec<String>,
     pub catalog: bool,
-    /// Try the connection strings that were put beside the secrets' own (`AWSPENDING`) instead;
-    /// nothing is noted of it.
+    /// Test the pending connection strings of the secrets (`AWSPENDING`) instead; record nothing.
     pub pending: bool,
-    /// What is tried may be an empty database in the place of one that isn't.
+    /// Allow an empty database to replace one that is not empty.
     pub new: bool,
-    /// Try a connection string, and change nothing.
+    /// Test a connection string without changing anything.
     pub check: Option<Check>,
-    /// Make the schema of a practice that isn't registered yet.
+    /// Create the schema of a practice that is not yet registered.
     pub make: Option<New>,
-    /// Ask a practice's database what it knows, after a restore.
+    /// Examine a practice's database after a restore.
     pub examine: Option<ExamineRequest>,
-    /// Tie a practice's tables to those of its EMR, or look after that.
+    /// Work on the bridge between a practice and its EMR.
     pub bridge: Option<BridgeTask>,
 }
 
-/// Work on what ties a practice to its EMR.
+/// Work on the bridge between a practice and its EMR.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BridgeTask {
     pub practice: String,
     pub work: Work,
-    /// The bridge's name; `None`: the one by which the practice is attached.
+    /// The bridge's name; `None` for the one that attaches the practice.
     pub bridge: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Work {
-    /// Say what attaching would need and do.
+    /// Report what attaching requires and does.
     Plan,
     Attach,
-    /// Say what differs from the EMR.
+    /// Report differences from the EMR.
     Check,
-    /// Make the bridge and the rows that differ anew.
+    /// Renew the bridge, and copy the rows that differ again.
     Repair,
-    /// Write in both directions, and take it back.
+    /// Write in both directions, then roll back.
     Trial,
     Detach,
 }
 
-/// A connection string to be tried.
+/// A connection string to test.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Check {
-    /// The practice whose database it is to open; without one, the catalog is meant.
+    /// The practice whose database the string must open; `None` for the catalog.
     pub practice: Option<String>,
     /// `None` tests the stored connection string.
     pub dsn: Option<Secret>,
 }
 
-/// A practice that isn't registered yet.
+/// A practice that is not yet registered.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct New {
     pub practice: String,
-    /// IANA name.
+    /// The IANA name of the time zone.
     pub time_zone: String,
-    /// Name of the secret that holds its connection string.
+    /// The name of the secret with its connection string.
     pub secret: String,
 }
 
@@ -134,7 +133,7 @@ pub struct PracticeOutcome {
     pub outcome: DatabaseOutcome,
 }
 
-/// Does the task; what fails for one database fails for no other.
+/// Performs the task. A failure of one database does not affect the others.
 pub async fn run(app: &App, task: Task, deadline: Timestamp) -> MigrateResponse {
     let catalog = async {
         if !task.catalog {
@@ -207,7 +206,7 @@ pub async fn run(app: &App, task: Task, deadline: Timestamp) -> MigrateResponse 
 }
 
 fn log(database: &str, outcome: &DatabaseOutcome) {
-    // What was asked for could be anything.
+    // Do not log arbitrary input.
     let database = PracticePass::try_from(database).map_or("?", |_| database);
     if let Some(error) = &outcome.error {
         tracing::error!(database, %error, "not migrated");
@@ -241,6 +240,6 @@ async fn limited(
     let done = sql::step::within(limit, work).await;
     done.unwrap_or_else(|step| {
         let seconds = limit.as_secs();
-        Err(format!("not done within {seconds} s, it hung while {step}; what was begun is rolled back"))
+        Err(format!("not done within {seconds} s: it hung while {step}; open transactions are rolled back"))
     })
 }

@@ -7,8 +7,8 @@ use shared::app::App;
 async fn main() -> Result<(), Error> {
     shared::function::run(env!("CARGO_PKG_NAME"), App::from_env(), async |_, event: LambdaEvent<Task>| {
         let deadline = Timestamp::try_from(event.context.deadline()).unwrap_or(Timestamp::MAX);
-        // With every task a new app: a connection string that was just replaced must not be a kept
-        // one.
+        // Create a new app for every task, so that no cached connection string is used after a
+        // replacement.
         Ok(run(&App::from_env(), event.payload, deadline).await)
     })
     .await

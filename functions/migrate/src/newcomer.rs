@@ -1,4 +1,4 @@
-//! Connection strings and databases of practices that the registry doesn't know yet.
+//! Connection strings and databases of practices that are not yet registered.
 
 use shared::{
     app::App,
@@ -14,7 +14,7 @@ use crate::{
     database::{catalog_secret, in_words, of_catalog, prepare, registered, require_schema},
 };
 
-/// Tries a connection string, either the given one or the current one, and changes nothing.
+/// Tests the given or the current connection string, and changes nothing.
 pub(crate) async fn check(app: &App, check: &Check) -> Result<Done, String> {
     let Some(practice) = &check.practice else { return check_catalog(app, check).await };
     let secret = if let Some(secret) = &check.dsn {
@@ -46,7 +46,7 @@ async fn of_now(app: &App, secret: &SecretRef) -> Result<std::sync::Arc<str>, St
     app.secrets.get(secret, app.clock.now()).await.map_err(|error| error.to_string())
 }
 
-/// Makes the schema of a practice that is registered when that has succeeded.
+/// Creates the schema of a practice, which is registered after this has succeeded.
 pub(crate) async fn make(app: &App, new: &New) -> Result<Done, String> {
     let practicepass = PracticePass::try_from(new.practice.as_str()).map_err(str::to_owned)?;
     let secret = of_now(app, &SecretRef::from(new.secret.clone())).await?;

@@ -7,15 +7,15 @@ use shared::tenant::Collision;
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     Migrated,
-    /// It was known to be at the newest version, or a newer one than the function knows; the
-    /// migrations ran all the same and had nothing to do.
+    /// The registry already had this or a newer version. Migrations ran without effect.
     Current,
-    /// The connection string to be tried is good; one that is pending opens the right database,
-    /// which has the newest schema now.
+    /// The tested connection string works.
+    ///
+    /// A pending one opens the right database, which now has the newest schema.
     Usable,
-    /// There was more to do than time; the next invocation goes on.
+    /// Time ran out; the next invocation continues.
     Unfinished,
-    /// A new stack's catalog, whose secret holds no connection string yet.
+    /// The catalog of a new stack, whose secret contains no connection string yet.
     Unset,
     Failed,
 }
@@ -27,15 +27,15 @@ pub struct DatabaseOutcome {
     pub version: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// Visits that new time-zone rules put on others; the practice has to move them.
+    /// Visits that overlap others because of new time-zone rules; the practice must move them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub collisions: Vec<Collision>,
-    /// What was seen at the address of a connection string that was tried.
+    /// Findings at the address of a tested connection string.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub found: Vec<String>,
 }
 
-/// What was done.
+/// The result of work that succeeded.
 pub(crate) struct Done {
     pub(crate) status: Status,
     pub(crate) collisions: Vec<Collision>,

@@ -1,5 +1,7 @@
-//! Trying a connection string that is pending: whose database it opens, whether migrations can be
-//! done there, and whether what is there may take the place of what is there now.
+//! Tests of pending connection strings.
+//!
+//! A test checks whose database it is, whether migrations succeed there, and whether its contents
+//! may replace the current ones.
 
 use shared::sql;
 use std::sync::Arc;
@@ -16,17 +18,16 @@ use crate::{
     database::{catalog_secret, in_words, of_catalog, open, registered},
 };
 
-/// Tries a practice's. An `empty` database may take the place of one that isn't only when that is
-/// wanted.
+/// Tests a practice's. Only if `empty` may an empty database replace one that is not.
 pub(crate) async fn practice(app: &App, practice: &str, empty: bool) -> Result<Done, String> {
     let entry = registered(app, practice).await?;
     let grant = PracticeGrant::for_operations(entry.practicepass.clone());
     let dsn = app.secrets.pending(&entry.dsn_secret).await.map_err(|error| error.to_string())?;
-    // A practice that never had a schema may begin in any database that is nobody's.
+    // A practice that never had a schema may start in any database without an owner.
     if entry.schema_version.is_some() && !empty {
         let new = open(app, &grant, &dsn, &entry.time_zone).await.map_err(|error| match error {
             sql::Error::Statement(cause) => {
-                format!("the database at this address holds no practice, restore it there first: {cause}")
+                format!("the database at this address holds no practice; restore it there first: {cause}")
             }
             error => in_words(&error, &dsn),
         })?;
@@ -37,18 +38,18 @@ pub(crate) async fn practice(app: &App, practice: &str, empty: bool) -> Result<D
             stays_empty(found.await, &now)?;
         }
     }
-    // Also whether its role may do what migrations do.
+    // This also tests the privileges of the role.
     let tried = tenant::migrate::migrate(&grant, &dsn, &entry.time_zone, app.clock.now()).await;
     let migrated = tried.map_err(|error| in_words(&error, &dsn))?;
     Ok(Done { collisions: migrated.collisions, ..Status::Usable.into() })
 }
 
-/// As [`practice`], the catalog's.
+/// The same as [`practice`], for the catalog.
 pub(crate) async fn catalog(app: &App, empty: bool) -> Result<Done, String> {
     let secret = catalog_secret(app)?;
     let grant = CatalogGrant::for_operations();
     let dsn = app.secrets.pending(secret).await.map_err(|error| error.to_string())?;
-    // A migration would make the file that a mistyped path names.
+    // Open it first: a migration would create the file that a mistyped path names.
     let found = async {
         let new = open_catalog(app, &grant, &dsn).await?;
         new.check_identity().await?;
@@ -70,14 +71,14 @@ async fn open_catalog(app: &App, grant: &CatalogGrant, dsn: &Arc<str>) -> sql::R
     Catalogs::default().open(grant, app.clock.now(), async || Ok(dsn.clone())).await
 }
 
-/// An empty database may take the place of one that was seen to be empty itself.
+/// Allows an empty database to replace one that is empty as well.
 fn stays_empty(found: sql::Result<bool>, dsn: &str) -> Result<(), String> {
     let now = match found {
         Ok(true) => return Ok(()),
-        Ok(false) => "the current one isn't".to_owned(),
+        Ok(false) => "the current one is not".to_owned(),
         Err(error) => {
-            format!("whether the current one is empty can't be determined ({})", in_words(&error, dsn))
+            format!("the current one could not be checked ({})", in_words(&error, dsn))
         }
     };
-    Err(format!("the database at this address is empty, and {now}; restore it there first, or say --new"))
+    Err(format!("the database at this address is empty, and {now}; restore it there first, or use --new"))
 }

@@ -1,13 +1,13 @@
-//! Takes events from the queue and carries each to its subscription's endpoint.
+//! Delivers queued events to their subscriptions' endpoints.
 //!
-//! A message is taken off the queue when its attempt has an outcome, whatever the endpoint
-//! answered; only what our own stores could not do is left in the queue. A retry waits in the queue
-//! if it can, else the log poller brings it back.
+//! A message is deleted from the queue when its attempt has an outcome, whatever the endpoint's
+//! response. It stays in the queue only if our own stores fail. Retries wait in the queue if they
+//! can; otherwise the log poller sends them again when they are due.
 //!
-//! There are two lanes, each a function with a queue of its own. The fast one waits a second for an
-//! endpoint; a call that takes longer goes on after the invocation's answer, and the endpoint is
-//! served by the slow lane until it is quick again. One that hangs or only fails is parked and
-//! probed; one that answers 429 is called in slots that its pace allows, in the slow lane.
+//! There are two lanes, each a function with its own queue. The fast lane waits one second for an
+//! endpoint. A slower call continues after the invocation's response, and the slow lane serves the
+//! endpoint until it is quick again. If an endpoint hangs or keeps failing, its circuit opens and
+//! is probed. If it answers 429, the slow lane calls it in the slots that its pace allows.
 
 mod recipients;
 mod requeue;
@@ -35,20 +35,20 @@ use shared::{
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::{Instrument, Span};
 
-/// A process waits no longer for a slot; what has a later one waits in the queue.
+/// The longest that a process waits for a slot; messages with later slots wait in the queue.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-/// How long an endpoint may take.
+/// A lane, which determines how long an endpoint may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lane {
-    /// No longer than a quick endpoint: whatever else is in the batch waits at most so long.
+    /// As long as a quick endpoint, so that the rest of the batch waits no longer than that.
     Fast,
-    /// As long as partners are promised.
+    /// As long as the documentation promises.
     Slow,
 }
 
 impl Lane {
-    /// What every line about the message tells.
+    /// Returns the context of all log lines about the message.
     fn context(self, message: &EventMessage) -> Span {
         tracing::error_span!(
             target: CONTEXT,
@@ -65,19 +65,20 @@ impl Lane {
     }
 }
 
-/// Why a message is left in the queue.
+/// Why a message stays in the queue.
 #[derive(Debug, thiserror::Error)]
 enum Fault {
-    #[error("the message can't be read: {0}")]
+    #[error("the message cannot be read: {0}")]
     Unreadable(#[from] serde_json::Error),
-    #[error("the queue didn't take the message back")]
+    #[error("the queue did not accept the message")]
     NotTaken,
     #[error(transparent)]
     Control(#[from] control::Error),
 }
 
-/// Attempts every message's delivery, all at the same time; names those that are to stay in the
-/// queue. Calls that take long go on in the background of `app`.
+/// Attempts the deliveries of all messages concurrently; returns those that stay in the queue.
+///
+/// Slow calls continue in the background of `app`.
 pub async fn deliver(app: &App, lane: Lane, batch: SqsEvent) -> SqsBatchResponse {
     let parsed: Vec<(String, Result<EventMessage, Fault>)> = batch.records.into_iter().map(parse).collect();
     let recipients =
@@ -154,12 +155,12 @@ fn wait_of(app: &App, slot: &Slot) -> Duration {
     Duration::try_from(wait).unwrap_or_default()
 }
 
-/// What an attempt needs that may outlive its batch.
+/// The state of an attempt, which may outlive its batch.
 struct Begun {
     app: App,
     message: EventMessage,
     recipient: Arc<Recipient>,
-    /// Held until the endpoint has answered.
+    /// Held until the endpoint has responded.
     place: Option<OwnedSemaphorePermit>,
 }
 
@@ -184,17 +185,18 @@ async fn attempt(
     if let Ok(result) = tokio::time::timeout(app.config.timeouts.quick_answer, &mut finishing).await {
         return result;
     }
-    // Abandoned, it would have to be sent again, though the endpoint may be about to answer.
+    // Do not abandon the call: it would be sent again, although the endpoint may be about to
+    // respond.
     let now = app.clock.now();
-    tracing::info!(deliveryId = claimed.id.0, "the endpoint takes long; it goes to the slow lane");
+    tracing::info!(deliveryId = claimed.id.0, "the endpoint is slow; it moves to the slow lane");
     let finished = async move {
         if let Err(fault) = finishing.await {
-            tracing::error!(%fault, "an outcome was not recorded; the delivery is found by its time");
+            tracing::error!(%fault, "an outcome was not recorded; the poller will retry the delivery");
         }
     };
     app.background.spawn(finished.in_current_span());
     match app.control.outlive_message(&claimed).await {
-        // The outcome is on record already.
+        // The outcome was already recorded.
         Ok(()) | Err(control::Error::ConditionFailed) => (),
         Err(error) => return Err(error.into()),
     }

@@ -1,4 +1,4 @@
-//! The subscriptions that a batch's events are for.
+//! The subscriptions that receive a batch's events.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -26,55 +26,55 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::Lane;
 
-/// So many calls to one endpoint are under way at the same time, in each process.
+/// The maximum number of concurrent calls to one endpoint, per process.
 const PLACES: usize = 4;
-/// While an endpoint is probed, others for it come back after so long.
+/// How long other deliveries wait while an endpoint is probed.
 const WHILE_PROBED: SignedDuration = SignedDuration::from_secs(3);
-/// A slot that was missed by more is void: what comes late together must not call together.
+/// How late a slot may be used: calls that are late together must not run together.
 const LATEST: SignedDuration = SignedDuration::from_secs(1);
 
-/// What becomes of a message now.
+/// The next step for a message.
 pub(crate) enum Disposition {
-    /// It is attempted, with this permission.
+    /// Attempt the delivery, with this permission.
     Attempt(Box<Subscription>, DeliveryGrant),
-    /// It goes to the slow lane.
+    /// Move it to the slow lane.
     SlowLane,
-    /// It needs a slot of its paced endpoint, which it has not.
+    /// Take a slot of its paced endpoint first.
     NeedsSlot,
-    /// It waits until then: its endpoint is parked.
+    /// Wait until then, because the endpoint's circuit is open.
     Wait(Timestamp),
-    /// Its partner has no access to it now.
+    /// Withhold it, because its partner has no access to the event now.
     Withhold(WithheldReason),
-    /// Nobody wants it any more.
+    /// Cancel it, because the subscription no longer asks for it.
     Unwanted,
 }
 
 type Key = (PracticePass, PartnerId);
 
-/// Each read once for the batch, and again before what begins late.
+/// The recipients. Each is read once for the batch, and again before late attempts.
 pub(crate) struct Recipients(HashMap<Key, Arc<Recipient>>);
 
 /// A partner's subscription in a practice, and the batch's knowledge of it.
 pub(crate) struct Recipient {
     key: Key,
-    /// With the time it was read; `None` when it could not be.
+    /// The subscription and when it was read; `None` if it could not be read.
     state: Mutex<Option<(Option<Subscription>, Instant)>>,
     places: Arc<Semaphore>,
-    /// Messages of the batch that may need a slot.
+    /// The number of messages of the batch that may need a slot.
     undecided: AtomicUsize,
-    /// Slots that were taken for them.
+    /// The slots that were taken for these messages.
     slots: tokio::sync::Mutex<VecDeque<Slot>>,
 }
 
 impl Recipients {
-    /// What can't be read now is read when its turn comes.
+    /// Reads the recipients of the messages. A failed read is repeated before the attempt.
     pub(crate) async fn load<'a>(app: &App, messages: impl Iterator<Item = &'a EventMessage>) -> Self {
         let mut counts: HashMap<Key, usize> = HashMap::new();
         messages.for_each(|message| *counts.entry(key_of(message)).or_default() += 1);
         let keys: HashSet<Key> = counts.keys().cloned().collect();
         let loaded = keys.into_iter().map(async |key| {
             let before = Instant::now();
-            // Access is kept by the app; what can't be read is asked for again.
+            // The app caches access, and reads it again after a failure.
             let (found, _) =
                 tokio::join!(app.control.subscription(&key.0, &key.1), app.partner_access(&key.0, &key.1));
             (key, found.ok().map(|found| (found, before)))
@@ -104,13 +104,13 @@ fn key_of(message: &EventMessage) -> Key {
 }
 
 impl Recipient {
-    /// Waits until the endpoint may be called once more beside the calls that are under way.
+    /// Waits until the limit of concurrent calls allows another call.
     pub(crate) async fn place(&self) -> Option<OwnedSemaphorePermit> {
-        // Never closed.
+        // The semaphore is never closed.
         self.places.clone().acquire_owned().await.ok()
     }
 
-    /// `slot`: the one that the message has, if any.
+    /// Decides the next step for a message. `slot` is the message's slot, if any.
     pub(crate) async fn disposition(
         &self,
         app: &App,
@@ -123,8 +123,7 @@ impl Recipient {
         };
         let access = app.partner_access(&self.key.0, &self.key.1).await?;
         let now = app.clock.now();
-        // Before anything else is done for it: no lane, no wait and no probe is for a delivery
-        // without access.
+        // Check access first: a delivery without access uses no lane, wait or probe.
         let grant = match subscription.permit(&access, Some(message.event().event), now) {
             Ok(grant) => grant,
             Err(reason) => return Ok(Disposition::Withhold(reason)),
@@ -162,7 +161,9 @@ impl Recipient {
         })
     }
 
-    /// A slot of the paced endpoint. The first message that asks takes one for each of the batch.
+    /// Returns a slot of the paced endpoint.
+    ///
+    /// The first message that needs one takes a slot for each message of the batch.
     pub(crate) async fn slot(&self, app: &App) -> control::Result<Slots> {
         let mut slots = self.slots.lock().await;
         let Some(mut subscription) = self.subscription(app).await? else { return Ok(Slots::NotPaced) };
@@ -182,13 +183,13 @@ impl Recipient {
         Ok(slots.pop_front().map_or(Slots::Full, |slot| Slots::Taken(vec![slot])))
     }
 
-    /// Another of the batch's messages needs no slot any more.
+    /// Records that one more message of the batch needs no slot.
     pub(crate) fn decided(&self) {
         let _ =
             self.undecided.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| count.checked_sub(1));
     }
 
-    /// Takes up what an attempt has shown of the endpoint, for the rest of the batch.
+    /// Applies an attempt's changes to the subscription, for the rest of the batch.
     pub(crate) fn learn(&self, seen: &Subscription) {
         let mut state = self.state();
         let known = state.as_mut().and_then(|(known, _)| known.as_mut());
@@ -200,7 +201,7 @@ impl Recipient {
         }
     }
 
-    /// As it was a moment ago.
+    /// Returns the subscription from a recent read.
     async fn subscription(&self, app: &App) -> control::Result<Option<Subscription>> {
         let fresh = |(_, read_at): &(_, Instant)| read_at.elapsed() < app.config.timeouts.subscription_read;
         if let Some((found, _)) = self.state().clone().filter(fresh) {
@@ -217,8 +218,7 @@ impl Recipient {
     }
 }
 
-/// Whether the subscription is still the one the message was made for, and still asks for such
-/// events.
+/// Whether the subscription is still the message's, and still includes the event's scope.
 fn wants(subscription: &Subscription, message: &EventMessage) -> bool {
     subscription.is_active()
         && subscription.id == message.subscription

@@ -1,4 +1,4 @@
-//! Messages whose delivery isn't attempted now: back into a queue, or off it.
+//! Messages whose delivery is not attempted now: returned to a queue, or removed.
 
 use std::time::Duration;
 
@@ -20,11 +20,11 @@ use shared::{
 
 use crate::Fault;
 
-/// SQS holds a message back for no longer; a retry that waits longer is found by its time.
+/// The longest delay of SQS. The log poller sends retries with longer waits when they are due.
 const LONGEST_DELAY_SECONDS: i64 = 900;
-/// What waits for the same endpoint comes back spread over this share of its wait.
+/// Deliveries that wait for the same endpoint return spread over this share of the wait.
 const SPREAD: f64 = 0.25;
-/// What finds no slot asks again after so long, the hold included. No slot is further ahead.
+/// The wait of deliveries that found no slot, including the hold. No slot is further ahead.
 const LINE_SECONDS: f64 = 600.0;
 
 pub(crate) async fn claim(app: &App, message: &EventMessage) -> control::Result<Claimed> {
@@ -41,8 +41,7 @@ pub(crate) async fn hand_over(app: &App, message: &EventMessage) -> Result<(), F
     if accepted { Ok(()) } else { Err(Fault::NotTaken) }
 }
 
-/// Puts the delivery on record as cancelled for want of access, in every lane and before every
-/// attempt.
+/// Records the delivery as canceled for lack of access, in every lane and before every attempt.
 pub(crate) async fn withhold(app: &App, message: &EventMessage, reason: WithheldReason) -> Result<(), Fault> {
     match claim(app, message).await? {
         Claimed::Yes(delivery) => Ok(webhook_delivery::withhold(app, delivery, reason).await?),
@@ -51,20 +50,20 @@ pub(crate) async fn withhold(app: &App, message: &EventMessage, reason: Withheld
     }
 }
 
-/// Ends the delivery, also before the second attempt: the first may have died with its process.
+/// Ends the delivery, even before a second attempt: the first may have died with its process.
 pub(crate) async fn cancel(app: &App, message: &EventMessage) -> Result<(), Fault> {
     let (status, now) = (DeliveryStatus::Cancelled, app.clock.now());
     let ended = app.control.give_up_delivery(&Delivery::key_of_message(message), status, now).await?;
     if ended { Ok(()) } else { redeliver_later(app, message, busy_until(now)).await }
 }
 
-/// Puts the delivery on record as one that waits, and its message back into the queue.
+/// Records that the delivery waits, and returns its message to the queue.
 pub(crate) async fn park(app: &App, message: &EventMessage, until: Timestamp) -> Result<(), Fault> {
     let now = app.clock.now();
     let wait = until.duration_since(now).as_secs_f64().max(1.0);
     let after = |share: f64| now.saturating_add(Duration::from_secs_f64(wait * share)).unwrap_or(until);
-    // Later than any message waits for a parked endpoint is what the log poller put off: it did so
-    // for this message.
+    // A delivery that is due later than any message waits for an open circuit was postponed by the
+    // log poller, for this message.
     let Some(delivery) = claim_alone(app, message, after(1.0 + SPREAD)).await? else { return Ok(()) };
     let until = after(SPREAD.mul_add(random_share(app), 1.0));
     app.control.put_back(&delivery, until).await?;
@@ -72,14 +71,13 @@ pub(crate) async fn park(app: &App, message: &EventMessage, until: Timestamp) ->
     if soon && !send_at(app, message, until).await {
         tracing::warn!(
             deliveryId = delivery.id.0,
-            "what is parked is not in the queue; it is found by its time"
+            "a waiting delivery is not in the queue; the poller sends it when it is due"
         );
     }
     Ok(())
 }
 
-/// Puts the delivery on record as one that waits for its slot, and its message back into the slow
-/// lane's queue.
+/// Records that the delivery waits for its slot, and sends its message to the slow lane.
 pub(crate) async fn wait_for_slot(app: &App, message: &EventMessage, slot: Slot) -> Result<(), Fault> {
     let now = app.clock.now();
     let longest = now.saturating_add(Duration::from_secs_f64(LINE_SECONDS)).unwrap_or(now);
@@ -89,8 +87,7 @@ pub(crate) async fn wait_for_slot(app: &App, message: &EventMessage, slot: Slot)
     Ok(())
 }
 
-/// Puts the delivery on record as one that asks for a slot when there are free ones again. Found by
-/// its time.
+/// Records that the delivery waits for free slots. The log poller sends it when it is due.
 pub(crate) async fn wait_in_line(app: &App, message: &EventMessage) -> Result<(), Fault> {
     let now = app.clock.now();
     let partner = (message.practicepass(), &message.partner);
@@ -98,15 +95,16 @@ pub(crate) async fn wait_in_line(app: &App, message: &EventMessage) -> Result<()
     let held = subscription.and_then(|it| it.breaker.held_until(now)).unwrap_or(now);
     let longest = now.saturating_add(Duration::from_secs_f64(LINE_SECONDS)).unwrap_or(now);
     let Some(delivery) = claim_alone(app, message, longest).await? else { return Ok(()) };
-    // From three quarters of the line on, so that its end is never empty.
+    // Spread the returns over the last quarter of the line, so that its end is never empty.
     let ahead = LINE_SECONDS * SPREAD.mul_add(-random_share(app), 1.0);
     let turn = now.saturating_add(Duration::from_secs_f64(ahead)).unwrap_or(held);
     Ok(app.control.put_back(&delivery, turn.max(held)).await?)
 }
 
-/// Claims the delivery, unless another message of the same attempt stands for it: one is enough, or
-/// they would grow in number as long as the endpoint is not called. Another one's time is no later
-/// than `latest`.
+/// Claims the delivery, unless another message exists for the same attempt.
+///
+/// One message is enough: otherwise they would multiply while the endpoint is not called. The other
+/// message is due at `latest` or earlier.
 async fn claim_alone(
     app: &App,
     message: &EventMessage,
@@ -132,8 +130,10 @@ async fn claim_alone(
     }
 }
 
-/// Another process is at the delivery; should it die, the attempt is due after its claim. Left in
-/// the queue the message would come back sooner than that, and often enough to be given up.
+/// Sends the message again, to arrive when another process's claim has ended.
+///
+/// If that process dies, the attempt is due then. A message left in the queue would return sooner,
+/// and often enough to become a dead letter.
 pub(crate) async fn redeliver_later(
     app: &App,
     message: &EventMessage,
@@ -142,8 +142,9 @@ pub(crate) async fn redeliver_later(
     if send_at(app, message, until).await { Ok(()) } else { Err(Fault::NotTaken) }
 }
 
-/// Puts the next attempt into the queue when it is near. Should that fail, the attempt is found by
-/// its time instead.
+/// Sends the next attempt's message if the attempt is near.
+///
+/// If sending fails, the log poller sends it when it is due.
 pub(crate) async fn resume(app: &App, message: &EventMessage, attempted: Attempted) {
     let Attempted { delivery, slot } = attempted;
     let Some(next) = delivery.next_attempt_at else { return };
@@ -152,11 +153,16 @@ pub(crate) async fn resume(app: &App, message: &EventMessage, attempted: Attempt
         return send_in_slot(app, &retry.in_slot(Some(slot)), &slot, &delivery).await;
     }
     if seconds_until(app, next) <= LONGEST_DELAY_SECONDS && !send_at(app, &retry, next).await {
-        tracing::warn!(deliveryId = delivery.id.0, "a retry is not in the queue; it is found by its time");
+        tracing::warn!(
+            deliveryId = delivery.id.0,
+            "a retry is not in the queue; the poller sends it when it is due"
+        );
     }
 }
 
-/// To the slow lane, a little before the slot: a process waits for the rest.
+/// Sends a message to the slow lane, to arrive shortly before its slot.
+///
+/// A process waits for the rest of the time.
 async fn send_in_slot(app: &App, message: &EventMessage, slot: &Slot, delivery: &Delivery) {
     let delay = slot.instant().duration_since(app.clock.now()).as_secs().clamp(0, LONGEST_DELAY_SECONDS);
     let message = Message::of_event(message, i32::try_from(delay).unwrap_or_default());
@@ -165,11 +171,14 @@ async fn send_in_slot(app: &App, message: &EventMessage, slot: &Slot, delivery: 
         Err(_) => false,
     };
     if !accepted {
-        tracing::warn!(deliveryId = delivery.id.0, "a slot is not in the queue; it is found by its time");
+        tracing::warn!(
+            deliveryId = delivery.id.0,
+            "a slot is not in the queue; the poller sends it when it is due"
+        );
     }
 }
 
-/// Whether the queue took the message, to be received at `at` or in a quarter of an hour.
+/// Sends a message to arrive at `at`, but within 15 minutes; returns whether it was accepted.
 async fn send_at(app: &App, message: &EventMessage, at: Timestamp) -> bool {
     let delay = seconds_until(app, at).min(LONGEST_DELAY_SECONDS);
     let message = Message::of_event(message, i32::try_from(delay).unwrap_or_default());
@@ -186,7 +195,7 @@ fn seconds_until(app: &App, at: Timestamp) -> i64 {
     wait
 }
 
-/// 0..1
+/// Returns a random number in 0..1.
 fn random_share(app: &App) -> f64 {
     let [random] = app.random.bytes();
     f64::from(random) / 256.0

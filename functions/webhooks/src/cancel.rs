@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use crate::{subscriber::Subscriber, subscription::load};
 
-/// What was deleted.
+/// The subscription that was deleted.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Deleted {
     id: SubscriptionId,
@@ -18,8 +18,8 @@ pub(crate) struct Deleted {
 
 /// Delete your webhook subscription.
 ///
-/// Nothing more is sent, not even what waits for a retry. Signing up again makes a new subscription
-/// with a new secret. Any webhook event scope allows this.
+/// Nothing more is sent, not even waiting retries. Signing up again creates a new subscription with
+/// a new secret. Any webhook event scope allows this.
 #[utoipa::path(
     delete,
     path = "/v1/webhooks",
@@ -28,16 +28,16 @@ pub(crate) struct Deleted {
         (status = 200, body = Message<Deleted>),
         (status = 403, body = Problem,
             description = "`INSUFFICIENT_SCOPE`: your key has no webhook event scope"),
-        (status = 404, body = Problem, description = "`NOT_FOUND`: you have none"),
+        (status = 404, body = Problem, description = "`NOT_FOUND`: you have no subscription"),
         (status = 409, body = Problem, description = "`SUBSCRIPTION_PAUSED`: an administrator paused it"),
     ),
 )]
 pub(crate) async fn delete_subscription(Subscriber(partner): Subscriber) -> ApiResult<Message<Deleted>> {
     let subscription = load(&partner).await?;
-    // A partner could otherwise end the pause by deleting it and signing up again.
+    // Otherwise a partner could end the pause by deleting the subscription and signing up again.
     if subscription.paused_at.is_some() {
-        let detail = "An administrator paused the subscription: nothing is sent. It can be deleted when it \
-            was resumed.";
+        let detail = "An administrator paused the subscription: nothing is sent. It can be deleted after \
+            it is resumed.";
         return Err(ApiError::new(Code::SubscriptionPaused, detail));
     }
     if !partner.app.control.delete_subscription(&subscription).await? {

@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 
 use crate::{subscriber::Subscriber, subscription::load};
 
-/// Where a list goes on.
+/// The position where a list continues.
 #[derive(Clone, Debug, ToSchema)]
 #[schema(value_type = String, max_length = 40, pattern = "^[A-Za-z0-9_-]+$")]
 pub(crate) struct CursorText(DeliveryPosition);
@@ -29,20 +29,20 @@ impl FieldValue for CursorText {
 
 params! {
     pub(crate) struct ListDeliveries {
-        /// Only those that succeeded, or only those that didn't.
+        /// Limits the list to deliveries that succeeded, or to those that did not.
         "success" => success: Option<bool>,
         "limit" => limit: Option<Limit>,
-        /// `nextCursor` of the page before.
+        /// The `nextCursor` of the previous page.
         "cursor" => cursor: Option<CursorText>,
     }
 }
 
-/// Deliveries, the newest first.
+/// Deliveries, newest first.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Deliveries {
     #[serde(serialize_with = "fit::rows")]
     data: Vec<DeliveryBody>,
-    /// On this page.
+    /// Number of deliveries on this page.
     count: usize,
     pagination: CursorPagination,
 }
@@ -53,11 +53,10 @@ impl IntoResponse for Deliveries {
     }
 }
 
-/// List the deliveries of your subscription and of those you had before, tests and retries
-/// included.
+/// List the deliveries of your current and earlier subscriptions, including tests and retries.
 ///
-/// They are kept for 30 days. New ones arrive all the time, so pages are asked for by cursor, not
-/// by number. Any webhook event scope allows this.
+/// Deliveries are stored for 30 days. New ones are added continuously, so request pages by cursor,
+/// not by number. Any webhook event scope allows this.
 #[utoipa::path(
     get,
     path = "/v1/webhooks/deliveries",

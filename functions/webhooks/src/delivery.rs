@@ -9,9 +9,9 @@ use shared::{
 
 use crate::subscriber::Subscriber;
 
-/// Read a delivery with each of its attempts.
+/// Get a delivery with all of its attempts.
 ///
-/// What your endpoint answered to the newest attempt that failed is kept to its first 2 KiB. Any
+/// The first 2 KiB of your endpoint's response are stored for the most recent failed attempt. Any
 /// webhook event scope allows this.
 #[utoipa::path(
     get,
@@ -22,7 +22,7 @@ use crate::subscriber::Subscriber;
         (status = 200, body = Data<DeliveryDetail>),
         (status = 403, body = Problem,
             description = "`INSUFFICIENT_SCOPE`: your key has no webhook event scope"),
-        (status = 404, body = Problem, description = "`NOT_FOUND`: no delivery of yours"),
+        (status = 404, body = Problem, description = "`NOT_FOUND`: you have no such delivery"),
     ),
 )]
 pub(crate) async fn get_delivery(
@@ -32,7 +32,7 @@ pub(crate) async fn get_delivery(
     Ok(Data { data: own_delivery(&partner, id).await?.into() })
 }
 
-/// Another partner's delivery is answered like one that doesn't exist.
+/// Returns a delivery of the partner; `NOT_FOUND` for another partner's.
 pub(crate) async fn own_delivery(partner: &Partner, id: DeliveryId) -> ApiResult<Delivery> {
     let caller = &partner.caller;
     let found = partner.app.control.own_delivery(&caller.practicepass, &caller.partner_id, id).await?;

@@ -1,15 +1,15 @@
-//! Judging the URL that a partner wants events at.
+//! Validation of the URL of a partner's endpoint.
 
 use shared::{
     api::{ApiError, Code, FieldError},
     egress::{Client, HookUrl, Reach, Refused},
 };
 
-/// The URL, when it may be called now.
+/// Returns the URL if it may be called now.
 pub(crate) async fn check(hooks: &Client, text: &str) -> Result<HookUrl, FieldError> {
     let url = HookUrl::parse(text, hooks.reach()).map_err(|refused| error(&refused))?;
     match hooks.vet(&url).await {
-        // The local stack may be offline; nothing is called without an address anyway.
+        // The local stack may be offline. Without an address nothing is called anyway.
         Err(Refused::NoAddress | Refused::LookupFailed) if hooks.reach() == Reach::InternetAndLoopback => {
             Ok(url)
         }
@@ -18,7 +18,7 @@ pub(crate) async fn check(hooks: &Client, text: &str) -> Result<HookUrl, FieldEr
     }
 }
 
-/// 422 when the URL is all that is wrong.
+/// Returns 422, for a request in which only the URL is invalid.
 pub(crate) fn hook_url_refused(error: FieldError) -> ApiError {
     ApiError::new(Code::HookUrlRefused, "Use an https URL with a public address.").with_errors(vec![error])
 }

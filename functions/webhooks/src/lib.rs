@@ -1,4 +1,4 @@
-//! A partner's webhook subscription: at most one for each key's practice.
+//! The webhook endpoints of partners, who have at most one subscription per key's practice.
 
 mod cancel;
 mod deliveries;

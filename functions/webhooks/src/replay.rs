@@ -17,54 +17,55 @@ use utoipa::ToSchema;
 
 use crate::{subscriber::Subscriber, subscription::load};
 
-/// A replay covers no more time.
+/// The longest period of a replay.
 const LONGEST: SignedDuration = SignedDuration::from_hours(31 * 24);
-/// Replays of a subscription in an hour.
+/// The maximum number of a subscription's replays per hour.
 const MOST_IN_AN_HOUR: u64 = 12;
 const HOUR_SECONDS: i64 = 3_600;
 
 body! {
     pub struct Replay {
-        /// RFC 3339: events that happened then or later.
+        /// RFC 3339: the start of the period, inclusive.
         #[schema(value_type = String, example = "2026-03-09T08:00:00Z")]
         "from" => from: Timestamp,
-        /// RFC 3339: events that happened before, at most 31 days after `from`.
+        /// RFC 3339: the end of the period, exclusive; at most 31 days after `from`.
         #[schema(value_type = String, example = "2026-03-09T14:00:00Z")]
         "to" => to: Timestamp,
     }
 }
 
-/// What is sent once more.
+/// The replay that was started.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Replayed {
-    /// `replay` of its deliveries.
+    /// The value of `replay` in its deliveries.
     replay: String,
     /// RFC 3339.
     from: String,
     /// RFC 3339.
     to: String,
-    /// How many events are sent.
+    /// Number of events that are sent.
     #[schema(example = 42)]
     events: usize,
 }
 
-/// Send the events of the past once more.
+/// Replay past events.
 ///
-/// Every event of your subscription's scopes that the practice logged in this time is sent to your
-/// endpoint, whether it was delivered before or not: also what happened while the subscription was
-/// disabled, or before you had one. Each keeps its `eventId` and its body, so you can leave out
-/// those you have; each is a new delivery with retries of its own, whose `replay` is the one of
-/// this answer. What happens meanwhile goes on to be sent, and is not held up. A replay sends at
-/// most 10,000 events and covers at most 31 days; 12 replays an hour are accepted. With a key, a
-/// repetition sends nothing twice. Any webhook event scope allows this; an event whose scope no
-/// live key of yours grants is left out.
+/// All events of your subscription's scopes that the practice logged in this period are sent to
+/// your endpoint, including those that were already delivered and those from before you had a
+/// subscription or while it was disabled. Each event keeps its `eventId` and its body, so you can
+/// skip the ones you have. Each is a new delivery with its own retries, and its `replay` is the one
+/// in this response. Current events are still sent, without delay. A replay can send at most 10,000
+/// events from at most 31 days. At most 12 replays per hour are accepted. With an
+/// `Idempotency-Key`, repeating the request sends nothing twice. Any webhook event scope allows
+/// this; events whose scope none of your valid keys grants are skipped.
 #[utoipa::path(
     post,
     path = "/v1/webhooks/replay",
     tag = "Webhooks",
     params(("Idempotency-Key" = Option<String>, Header,
-        description = "Makes a repetition harmless for 24 hours")),
+        description = "1 to 255 visible ASCII characters. For 24 hours, a retry with the same key \
+            returns the first successful response.")),
     request_body = Replay,
     responses(
         (status = 201, body = Message<Replayed>, description = "The events are in the queue"),
@@ -74,8 +75,8 @@ pub(crate) struct Replayed {
         (status = 409, body = Problem, description = "`SUBSCRIPTION_DISABLED`: sign up again first, \
             `SUBSCRIPTION_PAUSED`, `SUBSCRIPTION_SUSPENDED`, `IDEMPOTENCY_IN_PROGRESS`"),
         (status = 422, body = Problem, description = "`INVALID_FIELDS`, `REPLAY_TOO_LARGE`: more than 10,000 \
-            events; nothing was sent, ask for less time"),
-        (status = 429, body = Problem, description = "`RATE_LIMITED`: 12 replays in this hour"),
+            events; nothing was sent, request a shorter period"),
+        (status = 429, body = Problem, description = "`RATE_LIMITED`: more than 12 replays in this hour"),
     ),
 )]
 pub(crate) async fn replay_events(
@@ -92,7 +93,7 @@ async fn send(partner: &Partner, body: Replay, key: Option<RequestKey>) -> ApiRe
     let subscription = load(partner).await?;
     require_active(&subscription)?;
     let scopes = permit_any(&partner.app, &subscription).await?;
-    // Before any work: what is refused for its size costs as much.
+    // Count the replay before any work: one that is rejected for its size costs as much.
     admit(partner, &subscription).await?;
     let name = name_of(partner, key.as_ref());
     let db = partner.open_own_practice().await?;
@@ -131,7 +132,7 @@ fn check(body: &Replay, now: Timestamp) -> ApiResult<()> {
     Err(ApiError::fields(vec![error]))
 }
 
-/// Counts the replay, unless there were too many in this hour.
+/// Counts the replay; 429 if there were too many in this hour.
 async fn admit(partner: &Partner, subscription: &Subscription) -> ApiResult<()> {
     let window = window_start(partner.now(), HOUR_SECONDS);
     let name = format!("replays#{}", subscription.id);
@@ -140,10 +141,10 @@ async fn admit(partner: &Partner, subscription: &Subscription) -> ApiResult<()> 
         return Ok(());
     }
     let wait = window + HOUR_SECONDS - partner.now().as_second();
-    Err(ApiError::new(Code::RateLimited, "A subscription can have 12 replays in an hour.").retry_after(wait))
+    Err(ApiError::new(Code::RateLimited, "A subscription can have 12 replays per hour.").retry_after(wait))
 }
 
-/// The same for the same request: under its name, nothing is sent twice.
+/// Returns the replay's name, the same for a repeated request, so that nothing is sent twice.
 fn name_of(partner: &Partner, key: Option<&RequestKey>) -> String {
     let origin = match key {
         Some(key) => format!("{} {} {}", key.key_id, key.path, key.idempotency_key).into_bytes(),

@@ -8,12 +8,12 @@ use shared::{
 
 use crate::{delivery::own_delivery, subscriber::Subscriber};
 
-/// Send a delivery once more, now.
+/// Retry a delivery now.
 ///
-/// The event keeps its `eventId`; the retry is a delivery with an id of its own, attempted once.
-/// Any delivery of your subscription can be retried, also one that succeeded and one that is a
-/// retry. A key makes a repetition harmless once your endpoint took the event; one that failed is
-/// sent again. Any webhook event scope allows this.
+/// The event keeps its `eventId`. The retry is a new delivery with its own id and a single attempt.
+/// Any delivery of your subscription can be retried, even a successful one or a retry. If you
+/// repeat the request with the same `Idempotency-Key`, an accepted event is not sent again; a
+/// failed one is. Any webhook event scope allows this.
 #[utoipa::path(
     post,
     path = "/v1/webhooks/deliveries/{id}/retry",
@@ -21,16 +21,17 @@ use crate::{delivery::own_delivery, subscriber::Subscriber};
     params(
         ("id" = DeliveryId, Path, description = "The delivery's id"),
         ("Idempotency-Key" = Option<String>, Header,
-            description = "Makes a repetition harmless for 24 hours"),
+            description = "1 to 255 visible ASCII characters. For 24 hours, a retry with the same key \
+            returns the first successful response."),
     ),
     responses(
         (status = 200, body = Message<Retried>,
-            description = "Sent; `success` tells whether your endpoint took it"),
+            description = "The event was sent; `success` says whether your endpoint accepted it"),
         (status = 403, body = Problem,
             description = "`INSUFFICIENT_SCOPE`: your key has no webhook event scope"),
-        (status = 404, body = Problem, description = "`NOT_FOUND`: no delivery of yours"),
+        (status = 404, body = Problem, description = "`NOT_FOUND`: you have no such delivery"),
         (status = 409, body = Problem, description = "`SUBSCRIPTION_DISABLED`, `SUBSCRIPTION_DELETED`, \
-            `SUBSCRIPTION_PAUSED`, `SUBSCRIPTION_SUSPENDED`: no live key of yours grants the event's scope, \
+            `SUBSCRIPTION_PAUSED`, `SUBSCRIPTION_SUSPENDED`: none of your valid keys grants its scope, \
             `IDEMPOTENCY_IN_PROGRESS`"),
     ),
 )]

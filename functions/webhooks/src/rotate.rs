@@ -10,22 +10,22 @@ use utoipa::ToSchema;
 
 use crate::{subscriber::Subscriber, subscription::load};
 
-/// The new secret, shown this once.
+/// The new secret, which is shown only once.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Rotated {
     id: SubscriptionId,
     secret: String,
-    /// RFC 3339: until then the replaced secret's signature is sent beside the new one's.
+    /// RFC 3339: deliveries are also signed with the replaced secret until then.
     old_secret_valid_until: String,
 }
 
 /// Replace the secret that signs your deliveries.
 ///
-/// The replaced secret stays valid for 24 hours, whatever comes after it: until then each
-/// delivery's `webhook-signature` holds a signature by it beside the new one's, separated by a
-/// space, so that you can change over without losing a delivery. At most four replaced secrets can
-/// be valid at a time. Any webhook event scope allows this.
+/// The replaced secret stays valid for 24 hours, even if you rotate again. During that time, the
+/// `webhook-signature` of each delivery contains a signature by each valid secret, newest first,
+/// separated by spaces, so you can change over without losing a delivery. At most four replaced
+/// secrets can be valid at a time. Any webhook event scope allows this.
 #[utoipa::path(
     post,
     path = "/v1/webhooks/rotate-secret",
@@ -43,7 +43,7 @@ pub(crate) async fn rotate_secret(Subscriber(partner): Subscriber, _: NoBody) ->
     let mut subscription = load(&partner).await?;
     let new = SigningSecret::from_random(&partner.app.random.bytes());
     let valid_until = subscription.rotate(new, partner.now()).map_err(|end| {
-        let detail = format!("Four replaced secrets are still valid; the first of them ends at {end}.");
+        let detail = format!("Four replaced secrets are still valid; the first of them expires at {end}.");
         ApiError::new(Code::RotatedTooOften, detail)
             .retry_after(end.duration_since(partner.now()).as_secs() + 1)
     })?;

@@ -29,8 +29,9 @@ use utoipa::ToSchema;
 
 use crate::hook_url::{check, hook_url_refused};
 
-/// Ids below the newest event that are looked at for events in flight, whatever their rows' times;
-/// and how many ranges of missing ones are remembered.
+/// How many ids below the newest event are always searched for events in flight.
+///
+/// `RANGES` is the maximum number of ranges of missing ids that are stored.
 const WINDOW: i64 = 1_000;
 const RANGES: usize = 200;
 
@@ -41,59 +42,64 @@ text_field! {
 
 body! {
     pub struct SignUp {
-        /// Where events are sent: https, port 443, a public address, no user name or password.
+        /// The URL of your endpoint: https, port 443, a public address, no user name or password.
         #[schema(example = "https://partner.example.com/officepro/webhooks")]
         "hookUrl" => hook_url: HookUrlText,
-        /// Which events; your key must have been granted each.
+        /// The scopes of the events to receive. Your key must grant each of them.
         #[schema(min_items = 1)]
         "scopes" => scopes: Vec<EventScope>,
     }
 }
 
-/// The subscription as it stands after signing up.
+/// The subscription after signing up.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SignedUp {
     id: SubscriptionId,
     hook_url: String,
     scopes: Vec<EventScope>,
-    /// `active`, or `paused` while an administrator holds it back.
+    /// `active`, or `paused` if an administrator paused the subscription.
     status: SubscriptionState,
-    /// Verifies signatures. Only when the subscription is new: keep it.
+    /// The secret that verifies signatures. Returned only when the subscription is new: store it.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
 }
 
 /// Create or update your webhook subscription.
 ///
-/// You have one subscription for your key's practice; signing up again changes its URL and scopes,
-/// keeps its secret and activates it if it was disabled. Events that happen from now on are sent by
-/// POST to `hookUrl`, signed as Standard Webhooks (`webhook-id`, `webhook-timestamp`,
-/// `webhook-signature`), with `X-OfficePro-Event`, `X-OfficePro-Event-Id` and
-/// `X-OfficePro-Delivery-Id`. The body holds ids only: `eventId`, `event`, `action`,
-/// `practicepass`, `logId`, `recordId`, `occurredAt`; also `recordIdString` when `recordId` is
-/// beyond 2^53 - 1, where JSON readers may round it. `eventId` is `{PPass}-{logId}`. If the
-/// practice's database is restored and gives out ids again, bodies also hold `logEpoch`, and
-/// `eventId` is `{PPass}-{logEpoch}.{logId}`: compare events by `eventId` only. Answer with a 2xx
-/// within 15 seconds; an event may come more than once, always with the same `eventId`. Anything
-/// else is retried after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h and 10 h; 410 disables the
-/// subscription. Answer 429 when you can't keep up: your deliveries wait for as long as its
-/// `Retry-After` says, 12 hours at most, go on at a rate that your endpoint takes, and use up no
-/// attempt. A 503 with `Retry-After` holds them, too, but counts as a failed attempt.
+/// You have one subscription for your key's practice. Signing up again changes its URL and scopes,
+/// and activates it if it was disabled; its secret stays the same.
+///
+/// Events that happen from now on are sent by POST to `hookUrl`, signed as specified by Standard
+/// Webhooks (`webhook-id`, `webhook-timestamp`, `webhook-signature`), with `X-OfficePro-Event`,
+/// `X-OfficePro-Event-Id` and `X-OfficePro-Delivery-Id`. The body contains ids only: `eventId`,
+/// `event`, `action`, `practicepass`, `logId`, `recordId` and `occurredAt`; also `recordIdString`
+/// if `recordId` is beyond 2^53 - 1, where JSON readers may round it. `eventId` is
+/// `{PPass}-{logId}`. If the practice's database is restored and assigns ids again, bodies also
+/// contain `logEpoch`, and `eventId` is `{PPass}-{logEpoch}.{logId}`. Compare events only by
+/// `eventId`.
+///
+/// Respond with a 2xx status within 15 seconds. An event may arrive more than once, always with the
+/// same `eventId`. After any other response the event is retried after 5 s, 5 min, 30 min, 2 h, 5
+/// h, 10 h and 10 h; a 410 disables the subscription. Respond with 429 if you cannot keep up: your
+/// deliveries wait as long as its `Retry-After` requests, 12 hours at most. They then continue at a
+/// rate that your endpoint accepts, and no attempt is used up. A 503 with `Retry-After` also makes
+/// them wait, but counts as a failed attempt.
 #[utoipa::path(
     post,
     path = "/v1/webhooks/signup",
     tag = "Webhooks",
     params(("Idempotency-Key" = Option<String>, Header,
-        description = "Makes a repetition harmless for 24 hours")),
-    // Which scope is needed depends on the body.
+        description = "1 to 255 visible ASCII characters. For 24 hours, a retry with the same key \
+            returns the first successful response.")),
+    // The required scope depends on the body.
     security(("accessToken" = []), ("portalSession" = [])),
     request_body = SignUp,
     responses(
-        (status = 201, body = Message<SignedUp>, description = "Created; `data.secret` is shown this once"),
+        (status = 201, body = Message<SignedUp>, description = "Created; `data.secret` is shown only once"),
         (status = 200, body = Message<SignedUp>, description = "Updated"),
         (status = 403, body = Problem,
-            description = "`INSUFFICIENT_SCOPE`: a scope your key was not granted"),
+            description = "`INSUFFICIENT_SCOPE`: your key does not grant one of the scopes"),
         (status = 409, body = Problem, description = "`CONCURRENT_CHANGE`"),
         (status = 422, body = Problem,
             description = "`INVALID_FIELDS`, `HOOK_URL_REFUSED`, `IDEMPOTENCY_KEY_REUSED`"),
@@ -124,18 +130,18 @@ async fn kept(partner: &Partner, key: Option<&RequestKey>) -> ApiResult<Option<J
     kept.map(|kept| JsonAnswer::replay(key, kept)).transpose()
 }
 
-/// What the partner asks for, judged.
+/// The validated request.
 struct SignupRequest {
     hook_url: HookUrl,
     scopes: Vec<EventScope>,
     start: Start,
 }
 
-/// Which events a subscription is told of that begins now.
+/// The position from which a new subscription receives events.
 struct Start {
     /// The practice's newest event.
     newest: LogId,
-    /// Lower ids whose transactions may be open still.
+    /// Ranges of lower ids whose transactions may still be open.
     in_flight: Vec<(LogId, LogId)>,
     at: Timestamp,
     epoch: u32,
@@ -156,7 +162,7 @@ impl SignupRequest {
             errors.push(FieldError {
                 location: "body.scopes".into(),
                 code: "TOO_SHORT",
-                message: "needs at least one scope".into(),
+                message: "must contain at least one scope".into(),
             });
         }
         let hook_url = match body.peek::<HookUrlText>("hookUrl") {
@@ -179,14 +185,14 @@ impl SignupRequest {
         let mut conn = db.connection().await?;
         let at = partner.now();
         let newest = log::highest(&mut conn).await?;
-        // After the newest: what is committed between the two reads was before the sign-up.
+        // Read after the newest id: events committed between the two reads precede the sign-up.
         let in_flight = log::missing_below(&mut conn, newest, at - GRACE, WINDOW, RANGES).await?;
         Ok(Self { hook_url, scopes, start: Start { newest, in_flight, at, epoch } })
     }
 }
 
 enum Failed {
-    /// Another request wrote between our reading and our writing.
+    /// Another request wrote between our read and our write.
     Overtaken,
     Api(ApiError),
 }
@@ -218,7 +224,7 @@ async fn write(
         id: subscription.id,
         hook_url: subscription.hook_url.as_str().to_owned(),
         scopes: subscription.scopes.clone(),
-        // The caller's key grants each of its scopes.
+        // The caller's key grants all of the scopes.
         status: subscription.shown_status(&[]),
         secret: new.then(|| subscription.secret.reveal().to_owned()),
     };
@@ -244,8 +250,8 @@ async fn write(
 async fn create(request: SignupRequest, partner: &Partner) -> control::Result<Subscription> {
     let (control, caller) = (&partner.app.control, &partner.caller);
     let generation = control.next_subscription_id().await?;
-    // One that comes after a deletion has the same id: its deliveries are in one list with the
-    // earlier ones.
+    // A subscription created after a deletion reuses the id, so that all deliveries are in one
+    // list.
     let known = control.subscription_id(&caller.practicepass, &caller.partner_id).await?;
     let now = partner.now();
     Ok(Subscription {
@@ -274,8 +280,9 @@ async fn create(request: SignupRequest, partner: &Partner) -> control::Result<Su
     })
 }
 
-/// Keeps the secret, and an administrator's pause. A disabled subscription begins anew: what
-/// happened meanwhile is not sent.
+/// Updates a subscription, except its secret and an administrator's pause.
+///
+/// A disabled subscription starts over: events from the time when it was disabled are not sent.
 fn update(mut subscription: Subscription, request: SignupRequest, partner: &Partner) -> Subscription {
     if !subscription.is_active() {
         subscription.start_after_log_id = request.start.newest;

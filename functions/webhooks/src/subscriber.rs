@@ -1,4 +1,4 @@
-//! Who may see and change a subscription.
+//! Authorization to see and change a subscription.
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 use shared::{
@@ -7,8 +7,9 @@ use shared::{
     domain::EventScope,
 };
 
-/// A partner whose key was granted at least one kind of event. The subscription is the partner's,
-/// not the key's: its kinds are checked at sign-up.
+/// A partner whose key grants at least one event scope.
+///
+/// The subscription belongs to the partner, not to the key. Sign-up checks the requested scopes.
 pub(crate) struct Subscriber(pub(crate) Partner);
 
 impl FromRequestParts<App> for Subscriber {
@@ -19,6 +20,6 @@ impl FromRequestParts<App> for Subscriber {
         if EventScope::ALL.iter().any(|event| partner.caller.require(event.required()).is_ok()) {
             return Ok(Self(partner));
         }
-        Err(ApiError::new(Code::InsufficientScope, "Your key was granted no webhook event scope."))
+        Err(ApiError::new(Code::InsufficientScope, "Your key has no webhook event scope."))
     }
 }

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use crate::subscriber::Subscriber;
 
-/// Where deliveries are made.
+/// The queue in which deliveries wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum LaneName {
@@ -19,36 +19,41 @@ pub(crate) enum LaneName {
     Slow,
 }
 
-/// Your subscription. Its secret is shown only when it is made.
+/// Your subscription. Its secret is shown only when it is created.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SubscriptionBody {
     id: SubscriptionId,
     hook_url: String,
     scopes: Vec<EventScope>,
-    /// Those of `scopes` that no live key of yours grants now: nothing of them is sent until one
-    /// does.
+    /// The part of `scopes` that none of your valid keys grants now.
+    ///
+    /// Their events are not sent until a key does.
     suspended_scopes: Vec<EventScope>,
-    /// `paused`: an administrator holds it back. `suspended`: all of its scopes are.
+    /// `paused` if an administrator paused it, `suspended` if all of its scopes are suspended.
     status: SubscriptionState,
-    /// Why nothing is sent any more; sign up again to go on.
+    /// Why the subscription is disabled. Sign up again to activate it.
     disabled_reason: Option<DisabledReason>,
     /// RFC 3339.
     disabled_at: Option<String>,
-    /// `slow` when your endpoint took more than a second, or answers 429: its deliveries wait for
-    /// each other only. `fast` again after five quick answers in a row.
+    /// `slow` if your endpoint took more than a second or answered 429.
+    ///
+    /// Its deliveries then wait only for each other. `fast` again after five quick responses in a
+    /// row.
     lane: LaneName,
-    /// RFC 3339: until then nothing is sent, because your endpoint failed or asked for a wait; null
-    /// when nothing is held back.
+    /// RFC 3339: nothing is sent until then, because your endpoint failed or requested a wait.
+    ///
+    /// Null if deliveries do not wait.
     held_until: Option<String>,
-    /// Calls a second that your endpoint gets since it answered 429; it grows until the next 429.
-    /// Null: no limit.
+    /// The rate in calls per second since your endpoint answered 429; null without a limit.
+    ///
+    /// It grows until the next 429.
     rate: Option<f64>,
     /// RFC 3339: since when every attempt has failed.
     failing_since: Option<String>,
-    /// RFC 3339, up to a minute behind; null when nothing was delivered to this URL yet.
+    /// RFC 3339; updated within a minute. Null if nothing has been delivered to this URL.
     last_success_at: Option<String>,
-    /// Up to some seconds behind; null when nothing has failed at this URL.
+    /// The last error; updated within seconds. Null if nothing has failed at this URL.
     last_error: Option<LastError>,
     created_at: String,
     updated_at: String,
@@ -78,7 +83,7 @@ impl SubscriptionBody {
     }
 }
 
-/// Get your webhook subscription, and how deliveries to its URL go.
+/// Get your webhook subscription and the status of its deliveries.
 ///
 /// Any webhook event scope allows this.
 #[utoipa::path(
@@ -89,7 +94,7 @@ impl SubscriptionBody {
         (status = 200, body = Data<SubscriptionBody>),
         (status = 403, body = Problem,
             description = "`INSUFFICIENT_SCOPE`: your key has no webhook event scope"),
-        (status = 404, body = Problem, description = "`NOT_FOUND`: you have none"),
+        (status = 404, body = Problem, description = "`NOT_FOUND`: you have no subscription"),
     ),
 )]
 pub(crate) async fn get_subscription(Subscriber(partner): Subscriber) -> ApiResult<Data<SubscriptionBody>> {
@@ -100,7 +105,7 @@ pub(crate) async fn get_subscription(Subscriber(partner): Subscriber) -> ApiResu
     Ok(Data { data: SubscriptionBody::new(subscription, suspended, partner.now()) })
 }
 
-/// The partner's subscription to the key's practice.
+/// Returns the partner's subscription to the key's practice.
 pub(crate) async fn load(partner: &Partner) -> ApiResult<Subscription> {
     let caller = &partner.caller;
     let found = partner.app.control.subscription(&caller.practicepass, &caller.partner_id).await?;

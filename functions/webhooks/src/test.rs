@@ -15,41 +15,42 @@ use crate::{subscriber::Subscriber, subscription::load};
 
 body! {
     pub struct TestEvent {
-        /// One of your subscription's scopes: the test is formed like its events. Left out: the
-        /// event is `Test`.
+        /// One of your subscription's scopes, which the test event then has; `Test` if omitted.
         "event" => event: Option<EventScope>,
     }
 }
 
-/// What your endpoint made of the test.
+/// The result of the test.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Tested {
     delivery_id: DeliveryId,
     event_id: String,
     success: bool,
-    /// Null when there was no answer.
+    /// Null if there was no response.
     status_code: Option<u16>,
     duration_ms: Option<u64>,
     error_message: Option<String>,
 }
 
-/// Send a test event to your endpoint and see its answer.
+/// Send a test event to your endpoint and return its response.
 ///
-/// The event is `Test`, or the scope that you name, with the action `test`: signed and formed like
-/// every other, with `logId` and `recordId` 0 and an `eventId` of its own. It is sent once, at
-/// once, and counts as no failure of your endpoint. A key makes a repetition harmless once your
-/// endpoint took the event; one that failed is sent again. Any webhook event scope allows this.
+/// The event is `Test` or the given scope, with the action `test`. It is signed and formatted like
+/// any other event, with `logId` and `recordId` 0 and its own `eventId`. It is sent once,
+/// immediately, and a failure does not affect your subscription. If you repeat the request with the
+/// same `Idempotency-Key`, an accepted event is not sent again; a failed one is. Any webhook event
+/// scope allows this.
 #[utoipa::path(
     post,
     path = "/v1/webhooks/test",
     tag = "Webhooks",
     params(("Idempotency-Key" = Option<String>, Header,
-        description = "Makes a repetition harmless for 24 hours")),
+        description = "1 to 255 visible ASCII characters. For 24 hours, a retry with the same key \
+            returns the first successful response.")),
     request_body = Option<TestEvent>,
     responses(
         (status = 200, body = Message<Tested>,
-            description = "Sent; `success` tells whether your endpoint took it"),
+            description = "The event was sent; `success` says whether your endpoint accepted it"),
         (status = 403, body = Problem,
             description = "`INSUFFICIENT_SCOPE`: your key has no webhook event scope"),
         (status = 404, body = Problem, description = "`NOT_FOUND`: you have no subscription"),

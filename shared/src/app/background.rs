@@ -1,10 +1,10 @@
-//! Work that goes on after the answer to the invocation that began it.
+//! Work that continues after the response of the invocation that started it.
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
-/// The work of this process that nobody waits for with an answer; Lambda is told when it has ended.
+/// The background work of this process. Lambda is notified when it has ended.
 #[derive(Clone)]
 pub struct Background(Arc<watch::Sender<usize>>);
 
@@ -14,7 +14,7 @@ impl Default for Background {
     }
 }
 
-/// One piece of work; over when it is dropped, also by a panic.
+/// One piece of work, which ends when this is dropped, even by a panic.
 struct UnderWay(Background);
 
 impl Drop for UnderWay {
@@ -33,14 +33,14 @@ impl Background {
         });
     }
 
-    /// How much is under way.
+    /// Returns the number of pieces in progress.
     pub fn count(&self) -> usize {
         *self.0.borrow()
     }
 
-    /// Waits until nothing is under way.
+    /// Waits until all work has ended.
     pub async fn ended(&self) {
-        // The sender lives as long as this.
+        // This cannot fail: the sender lives as long as `self`.
         let _ = self.0.subscribe().wait_for(|count| *count == 0).await;
     }
 }

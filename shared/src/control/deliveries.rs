@@ -1,5 +1,4 @@
-//! Webhook deliveries: one for each event and subscription, and one for each test and retry by
-//! hand.
+//! Webhook deliveries: one per event and subscription, and one per test and manual retry.
 
 mod claims;
 mod due;
@@ -31,50 +30,54 @@ use crate::domain::{
     webhook_event::{EventMessage, EventNumber},
 };
 
-/// A delivery is kept for 30 days.
+/// Deliveries are stored for 30 days.
 const RETENTION: SignedDuration = SignedDuration::from_hours(30 * 24);
-/// Keys of deliveries made by hand begin so; no practice has this name.
+/// The prefix of the keys of manual deliveries; no practice has this name.
 const BY_HAND: &str = "D#*#";
-/// So many attempts are remembered with their answers: all of the schedule.
+/// The maximum number of attempts in a history: the whole schedule.
 const ATTEMPTS_KEPT: usize = crate::domain::delivery::SCHEDULE.len() + 1;
 
-/// What partners are told of an attempt whose process died.
+/// The error message that partners see for an attempt whose process died.
 const CUT_OFF: &str =
-    "the attempt was cut off before its outcome was known; the endpoint may have received it";
+    "the attempt was interrupted before its outcome was known; the endpoint may have received it";
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
 fn is_zero(count: &u32) -> bool {
     *count == 0
 }
 
-/// One attempt and what came of it.
+/// One attempt and its result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Attempt {
     pub at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status_code: Option<u16>,
-    /// `None`: it was cut off, nobody knows when.
+    /// `None` if the attempt was interrupted.
     pub duration_ms: Option<u64>,
-    /// Why there was no answer, or none that counts.
+    /// Why there was no response, or why it was not a success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_message: Option<String>,
-    /// The beginning of the answer to an attempt that failed.
+    /// The beginning of the response to a failed attempt.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub answer: String,
 }
 
-/// Table Deliveries; `byPractice`: practice / partner, outcome, id; `feed`: `FEED#<shard>` /
-/// outcome, id; `due`, only while an attempt is to come or, by hand, under way: `DUE#<shard>` / its
-/// time. Shards go by the id. A delivery is in no list before its first attempt has ended or been
-/// put off: what is written once in each index is paid for once. The indexes hold all but
-/// `history`.
+/// A delivery, in the table Deliveries.
+///
+/// Indexes: `byPractice`, by practice / partner, outcome, id; `feed`, by `FEED#<shard>` / outcome,
+/// id; `due`, by `DUE#<shard>` / the time of the next attempt. An item is in `due` only while an
+/// attempt is scheduled or, for a manual delivery, in progress. The id determines the shard.
+///
+/// A delivery enters the lists when its first attempt has ended or was postponed, so each index is
+/// usually written only once. The indexes contain all attributes except `history`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Delivery {
-    /// `D#<PPass>#<subscription>#<log id>`, with `<epoch>.` before the id after the log began anew:
-    /// an event goes to a subscription once. `…#<replay>`: once more in each replay. `D#*#<id>`: a
-    /// test or a retry by hand.
+    /// The key, which ensures that an event is sent to a subscription once.
+    ///
+    /// `D#<PPass>#<subscription>#<log id>`, with `<epoch>.` before the id after the log has started
+    /// over. `…#<replay>` for each replay; `D#*#<id>` for a test or a manual retry.
     #[serde(rename = "pk")]
     pub key: String,
     pub id: DeliveryId,
@@ -83,20 +86,21 @@ pub struct Delivery {
     pub partner_id: PartnerId,
     pub practicepass: PracticePass,
     pub payload: Payload,
-    /// The replay that it belongs to.
+    /// The replay that created the delivery.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay: Option<String>,
-    /// Of the call that the event comes from, or of the poll that found it in the log.
+    /// The request id of the call that caused the event, or of the poll that found it in the log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<RequestId>,
     pub status: DeliveryStatus,
-    /// Why it was withheld, with status `cancelled`. As long as it has a next attempt, that checks
-    /// access anew.
+    /// Why it was withheld, with status `cancelled`.
+    ///
+    /// As long as a next attempt is scheduled, that attempt checks access again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub withheld: Option<WithheldReason>,
-    /// Attempts that have ended and count in the schedule.
+    /// The number of ended attempts that count in the schedule.
     pub attempts: u32,
-    /// Further attempts: the endpoint answered 429, or they were cut off.
+    /// The number of other attempts: answered with 429, or interrupted.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unscheduled: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -109,17 +113,18 @@ pub struct Delivery {
     pub created_at: Timestamp,
     #[serde(default, with = "instant::optional", skip_serializing_if = "Option::is_none")]
     pub next_attempt_at: Option<Timestamp>,
-    /// The process that attempts it has until then (Unix milliseconds); the value also fences its
-    /// outcome.
+    /// The end of the current claim, in Unix milliseconds.
+    ///
+    /// The value also fences the outcome: a process that lost its claim cannot write.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) claimed_until: Option<i64>,
-    /// The newest last; only the newest of those that failed has the endpoint's answer.
+    /// Newest last. Only the most recent failed attempt includes the endpoint's response.
     #[serde(default)]
     pub history: Vec<Attempt>,
 }
 
 impl Delivery {
-    /// The delivery of an event that is to be sent now.
+    /// Creates the delivery of an event.
     pub fn of_event(message: &EventMessage, id: DeliveryId, now: Timestamp) -> Self {
         let event = message.event();
         let new = Self::new(
@@ -132,7 +137,7 @@ impl Delivery {
         Self { replay: message.replay.clone(), request_id: message.request_id.clone(), ..new }
     }
 
-    /// The message of the delivery's next attempt; `None` for what is no event, which never waits.
+    /// Returns the message of the next attempt; `None` for tests, which are not retried.
     pub fn next_message(&self) -> Option<EventMessage> {
         let event = self.payload.event()?;
         let (subscription, generation, partner) =
@@ -143,7 +148,7 @@ impl Delivery {
         Some(message)
     }
 
-    /// A delivery made by hand.
+    /// Creates a manual delivery.
     pub fn manual(
         id: DeliveryId,
         subscription: &Subscription,
@@ -155,7 +160,7 @@ impl Delivery {
         Self { request_id, ..Self::new(format!("{BY_HAND}{id}"), id, to, payload, now) }
     }
 
-    /// Whether it was made by hand: no message of the queue stands behind it.
+    /// Whether it is a manual delivery, which has no queue message.
     pub fn is_manual(&self) -> bool {
         self.key.starts_with(BY_HAND)
     }
@@ -211,12 +216,14 @@ impl Delivery {
         self.status == DeliveryStatus::Delivered
     }
 
-    /// Whether an attempt may still follow; for a withheld one, if access returns in time.
+    /// Whether an attempt may still follow.
+    ///
+    /// A withheld delivery may be attempted if access returns in time.
     pub fn awaits_attempt(&self) -> bool {
         self.status.is_open() || (self.withheld.is_some() && self.next_attempt_at.is_some())
     }
 
-    /// Cancels it without an attempt. At `next`, if any, access is checked anew.
+    /// Cancels the delivery without an attempt. At `next`, if any, access is checked again.
     pub fn withhold(&mut self, reason: WithheldReason, next: Option<Timestamp>) {
         self.status = DeliveryStatus::Cancelled;
         self.withheld = Some(reason);
@@ -224,31 +231,30 @@ impl Delivery {
         self.next_attempt_at = next;
     }
 
-    /// All attempts so far.
+    /// Returns the number of all attempts so far.
     pub fn attempts_made(&self) -> u32 {
         self.attempts + self.unscheduled
     }
 
-    /// Cancels it because the retry with this id brought the event to the endpoint.
+    /// Cancels the delivery because the retry with this id was delivered.
     pub fn supersede(&mut self, retry: DeliveryId) {
         self.withhold(WithheldReason::DeliveredByRetry, None);
         self.error_message = Some(format!("not sent again: retry {retry} was delivered"));
     }
 
-    /// Takes up what came of an attempt of the schedule.
+    /// Records an attempt that counts in the schedule.
     pub fn record(&mut self, attempt: Attempt, status: DeliveryStatus, next_attempt_at: Option<Timestamp>) {
         self.attempts += 1;
         self.take_up(attempt, status, next_attempt_at);
     }
 
-    /// Takes up an attempt that the schedule doesn't count: the endpoint answered 429. The next one
-    /// is at `next_attempt_at`.
+    /// Records an attempt that was answered with 429 and does not count in the schedule.
     pub fn record_rejected(&mut self, attempt: Attempt, next_attempt_at: Timestamp) {
         self.unscheduled += 1;
         self.take_up(attempt, DeliveryStatus::Retrying, Some(next_attempt_at));
     }
 
-    /// Takes up that the process died whose claim ended at `claimed_until` (Unix milliseconds).
+    /// Records an attempt whose process died. Its claim ended at `claimed_until`, in Unix ms.
     fn record_cut_off(&mut self, claimed_until: i64) {
         self.unscheduled += 1;
         let at = Timestamp::from_millisecond(claimed_until).unwrap_or(self.created_at);
@@ -273,7 +279,7 @@ impl Delivery {
 
     fn remember(&mut self, attempt: Attempt) {
         if !attempt.answer.is_empty() {
-            // It is the largest thing in a record, and each write of the record pays for it again.
+            // The response is the largest attribute, and every write of the record pays for it.
             self.history.iter_mut().for_each(|earlier| earlier.answer.clear());
         }
         self.history.push(attempt);
@@ -281,7 +287,7 @@ impl Delivery {
         self.history.drain(..surplus);
     }
 
-    /// As it is kept. `listed`: its lists have it, too.
+    /// Builds the stored item; `listed` adds the attributes that put it in the lists.
     fn item(&self, shards: i64, listed: bool) -> Result<Item> {
         let mut place = Vec::new();
         if listed {
@@ -296,7 +302,7 @@ impl Delivery {
         Ok(item)
     }
 
-    /// Where the lists have it, with this status.
+    /// Returns the list attributes for this status.
     fn places(&self, status: DeliveryStatus, shards: i64) -> [(&'static str, String); 3] {
         [
             (feed::PARTITION, feed::partition(feed::shard(self.id, shards))),

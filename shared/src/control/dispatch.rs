@@ -1,4 +1,4 @@
-//! How far each practice's log has been turned into events, and which process may go on with it.
+//! The progress of each practice's log, and the lease that lets one process advance it.
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use jiff::Timestamp;
@@ -10,19 +10,21 @@ use super::{
 };
 use crate::domain::{PracticePass, log_progress::LogProgress};
 
-/// The right to move one practice's progress, until `until`. Table Control, `PRACTICE#<PPass>` /
-/// `DISPATCH`, in no index: every lease writes it, and an index would be written as often.
+/// The right to advance one practice's progress, until `until`.
+///
+/// Table Control, `PRACTICE#<PPass>` / `DISPATCH`. No index: every lease writes the item, and would
+/// write the index as often.
 #[derive(Clone, Debug)]
 pub struct Lease {
     practicepass: PracticePass,
-    /// Raised with every lease: what an earlier holder writes late is refused.
+    /// Increased with every lease: late writes of an earlier holder are rejected.
     fence: i64,
     /// `None` before the practice's first poll.
     pub progress: Option<LogProgress>,
-    /// Progress as it stands in the store.
+    /// The stored progress.
     pub saved: Option<LogProgress>,
     pub until: Timestamp,
-    /// Nothing has been read under this lease yet.
+    /// Whether nothing has been read under this lease.
     pub is_new: bool,
 }
 
@@ -38,11 +40,12 @@ struct State {
     fence: i64,
     #[serde(default)]
     progress: Option<LogProgress>,
-    /// The first epoch of its next progress. A practice that was removed may come back with its
-    /// log, and no event id is used twice.
+    /// The first epoch after the stored progress was removed.
+    ///
+    /// A practice can be removed and added again with its log, and no event id is used twice.
     #[serde(default)]
     next_epoch: u32,
-    /// Absent: forgotten.
+    /// `None` if the progress was removed.
     #[serde(default)]
     practicepass: Option<PracticePass>,
 }
@@ -71,10 +74,10 @@ pub struct DispatchState {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct StateRow {
-    /// `None` when it was forgotten.
+    /// `None` if the progress was removed.
     #[serde(default)]
     practicepass: Option<PracticePass>,
-    /// `None` before the practice's first poll has ended.
+    /// `None` until the practice's first poll has ended.
     #[serde(default)]
     progress: Option<LogProgress>,
 }
@@ -85,12 +88,11 @@ impl StateRow {
     }
 }
 
-/// Practices whose states are told together.
+/// The maximum number of states in one list.
 pub const MOST_STATES: usize = 1_000;
 
 impl Store {
-    /// How far the logs of the first [`MOST_STATES`] practices of the registry have been read,
-    /// ordered by `PPass`, or the log of one.
+    /// Returns the progress of one log, or of the first [`MOST_STATES`] practices, by `PPass`.
     pub async fn dispatch_states(&self, practicepass: Option<&PracticePass>) -> Result<Vec<DispatchState>> {
         let rows: Vec<StateRow> = if let Some(practicepass) = practicepass {
             self.get(Table::Control, place(practicepass), false).await?.into_iter().collect()
@@ -103,14 +105,15 @@ impl Store {
         Ok(states)
     }
 
-    /// How often a practice's log had begun anew, or the practice was removed, as far as the poller
-    /// knows.
+    /// Returns a log's epoch: how often it started over or its practice was removed.
+    ///
+    /// The poller may not have noticed the last time yet.
     pub async fn log_epoch(&self, practicepass: &PracticePass) -> Result<u32> {
         let state: Option<State> = self.get(Table::Control, place(practicepass), true).await?;
         Ok(state.map_or(0, |state| state.epoch()))
     }
 
-    /// Takes the practice for `owner` until `until`; `None` while another holds it.
+    /// Leases the practice to `owner` until `until`; `None` while another process holds it.
     pub async fn take_lease(
         &self,
         practicepass: &PracticePass,
@@ -148,10 +151,10 @@ impl Store {
         Ok(Some(Lease { practicepass: practicepass.clone(), fence, progress, saved, until, is_new: true }))
     }
 
-    /// Writes progress and holds the lease until `until`.
+    /// Writes progress and extends the lease until `until`.
     ///
     /// # Errors
-    /// [`Error::ConditionFailed`] when another process has taken the practice.
+    /// [`Error::ConditionFailed`] if another process has leased the practice.
     pub async fn save_progress(
         &self,
         lease: &mut Lease,
@@ -167,7 +170,7 @@ impl Store {
             .update_expression("SET progress = :progress, lastLogId = :last, leaseUntil = :until")
             .condition_expression("fence = :fence")
             .expression_attribute_values(":progress", written)
-            // For whoever looks at the item.
+            // For people who inspect the item.
             .expression_attribute_values(":last", number(progress.position().0))
             .expression_attribute_values(":until", number(until.as_millisecond()))
             .expression_attribute_values(":fence", number(lease.fence))
@@ -180,11 +183,12 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets how far a practice's log was read, whoever holds it: its next event is of a new
-    /// epoch. `false`: it was never read.
+    /// Removes a log's progress, despite any lease; `false` if there was none.
+    ///
+    /// The practice's next event belongs to a new epoch.
     ///
     /// # Errors
-    /// [`Error::ConditionFailed`] when the poller moved it meanwhile.
+    /// [`Error::ConditionFailed`] if the poller leased the practice meanwhile.
     pub async fn forget_dispatch(&self, practicepass: &PracticePass) -> Result<bool> {
         let found: Option<State> = self.get(Table::Control, place(practicepass), true).await?;
         let Some(state) = found.filter(|it| it.practicepass.is_some()) else { return Ok(false) };
@@ -206,7 +210,7 @@ impl Store {
         Ok(true)
     }
 
-    /// Gives the practice back, so that the next process needn't wait for the lease to end.
+    /// Releases the lease, so that the next process need not wait for its end.
     pub async fn release(&self, lease: &Lease) -> Result<()> {
         let released = self
             .client()

@@ -15,22 +15,22 @@ use super::{
 };
 use crate::domain::ids::{DeliveryId, MAX_SAFE_INTEGER, SubscriptionId};
 
-/// So long after it was leased no delivery's id is taken from a block: ids are about in the order
-/// of time, over all environments.
+/// How long a block of delivery ids is used, so that ids roughly follow time.
 const DELIVERY_IDS_HELD: Duration = Duration::from_mins(1);
 
-/// Ids of one kind, unique over all environments, rising within one. Those of a block that an
-/// environment leased and never used are skipped.
+/// A source of ids that are unique across all environments and increase within each.
+///
+/// Unused ids of a block are skipped.
 #[derive(Clone, Debug)]
 pub struct IdBlocks {
     counter: &'static str,
     size: i64,
-    /// For how long a block is used.
+    /// How long a block is used.
     held: Duration,
     leased: Arc<Mutex<Leased>>,
 }
 
-/// Of a block that was leased at some time those that are left; none at first.
+/// The unused ids of a block and the time of its lease; none at first.
 #[derive(Debug, Default)]
 struct Leased {
     ids: Range<i64>,
@@ -43,7 +43,7 @@ impl IdBlocks {
         Self { counter, size, held: Duration::MAX, leased: Arc::default() }
     }
 
-    /// Leases a new block when the present one is older than this.
+    /// Limits how long a block is used.
     #[must_use]
     fn held_for(self, held: Duration) -> Self {
         Self { held, ..self }

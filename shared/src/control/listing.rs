@@ -49,7 +49,7 @@ impl<T> ListPage<T> {
 const MOST_EXAMINED: usize = 1_000;
 /// Items per query when there is a condition.
 const EXAMINED_AT_ONCE: usize = 250;
-/// Items are counted up to here, by so many at a time.
+/// Counting stops at this number of items.
 pub(super) const MOST_COUNTED: i64 = 10_000;
 const COUNTED_AT_ONCE: i32 = 1_000;
 
@@ -130,8 +130,7 @@ impl Store {
         Ok(ListPage { items: found.into_iter().map(|(entity, _)| entity).collect(), next })
     }
 
-    /// Up to `limit` items that `wanted` keeps, of the first `most`: for conditions that few items
-    /// meet.
+    /// Returns up to `limit` matching items among the first `most`, for rarely met conditions.
     pub(super) async fn find<T: DeserializeOwned>(
         &self,
         listing: Listing<'_>,

@@ -35,7 +35,7 @@ impl Message {
     /// Creates the message of an event, which can be received after `delay_seconds`.
     pub fn of_event(event: &EventMessage, delay_seconds: i32) -> Result<Self> {
         let body = serde_json::to_string(event).map_err(|error| Error::Malformed(error.to_string()))?;
-        // What happens now isn't held up by a replay of what happened before.
+        // In a group of its own, a replay does not delay current events.
         let group = match event.replay {
             Some(_) => format!("{}-replay", event.subscription),
             None => event.subscription.to_string(),
@@ -75,7 +75,7 @@ pub struct Depth {
 
 /// The queues `EVENTS_QUEUE_URL`, `SLOW_EVENTS_QUEUE_URL` and `DEAD_LETTER_QUEUE_URL`.
 ///
-/// The last one holds the dead letters of the others. The client is built on first use.
+/// The last one contains the dead letters of the others. The client is built on first use.
 #[derive(Debug, Default)]
 pub struct Queue {
     client: OnceLock<Client>,

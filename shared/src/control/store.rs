@@ -18,7 +18,7 @@ pub(super) const SERVICE: &str = "DynamoDB";
 /// How long a cold start waits for a store that does not respond.
 const WARM_UP_LIMIT: Duration = Duration::from_secs(1);
 
-/// DynamoDB reads so many items by their keys in one call.
+/// DynamoDB's limit of keys per batch read.
 const AT_ONCE: usize = 100;
 
 /// No item has this key.
@@ -56,8 +56,7 @@ impl Table {
     }
 }
 
-/// The tables' names, and how they are divided; a function that doesn't use a table isn't told its
-/// name.
+/// The names of the tables that the function uses, and the number of delivery shards.
 #[derive(Clone, Debug, Default)]
 pub struct TableNames {
     /// From `CONTROL_TABLE`.
@@ -68,7 +67,7 @@ pub struct TableNames {
     pub activity: Option<String>,
     /// From `EPHEMERAL_TABLE`.
     pub ephemeral: Option<String>,
-    /// `DELIVERY_SHARDS`, default 4: partitions of everybody's deliveries. A power of two.
+    /// From `DELIVERY_SHARDS`, default 4, a power of two: partitions of the list of deliveries.
     pub delivery_shards: Option<i64>,
 }
 
@@ -91,7 +90,7 @@ impl Store {
         Self { client: client.into(), names, ids: Ids::default(), outcomes: Outcomes::default() }
     }
 
-    /// Partitions of everybody's deliveries, and of those that are due.
+    /// Returns the number of partitions of the lists of all and of due deliveries.
     pub fn delivery_shards(&self) -> i64 {
         self.names.delivery_shards.unwrap_or(4).max(1)
     }
@@ -167,8 +166,9 @@ impl Store {
         output.item.map(from_item).transpose()
     }
 
-    /// Those of the items with these keys that exist, in any order; what was just written may be
-    /// seen a moment later.
+    /// Returns the existing items with these keys, in any order.
+    ///
+    /// Recent writes may appear a moment later.
     pub(super) async fn get_all<T: DeserializeOwned>(&self, table: Table, keys: Vec<Item>) -> Result<Vec<T>> {
         let name = self.name(table)?;
         let batches = keys.chunks(AT_ONCE).map(async |keys| {
@@ -249,7 +249,7 @@ impl Store {
     }
 }
 
-/// As [`Store::transact`], for work that outlives a borrow of the store.
+/// The same as [`Store::transact`], for work that outlives a borrow of the store.
 pub(super) async fn transact(client: &Client, writes: Vec<TransactWriteItem>) -> Result<()> {
     client
         .transact_write_items()
@@ -260,7 +260,7 @@ pub(super) async fn transact(client: &Client, writes: Vec<TransactWriteItem>) ->
     Ok(())
 }
 
-/// An entity with the attributes that place it in a table.
+/// Builds the item of an entity, with its keys for the table and its indexes.
 pub(super) fn to_item(entity: &impl Serialize, place: &[(&str, String)]) -> Result<Item> {
     let mut item: Item =
         serde_dynamo::to_item(entity).map_err(|error| Error::Malformed(error.to_string()))?;

@@ -1,4 +1,4 @@
-//! Webhook subscriptions: at most one for each partner and practice.
+//! Webhook subscriptions: at most one per partner and practice.
 
 mod administration;
 mod health;
@@ -27,10 +27,11 @@ use crate::{
 pub use health::{Breaker, BreakerState, Failed, LastError, LastOutcomes};
 pub use pace::Slots;
 
-/// A secret that was replaced signs beside the new one for so long.
+/// How long a replaced secret signs deliveries in addition to the new one.
 pub const OLD_SECRET_VALID: SignedDuration = SignedDuration::from_hours(24);
-/// So many replaced secrets sign at the same time: each is a signature more in every delivery's
-/// header.
+/// The maximum number of replaced secrets that sign.
+///
+/// Each adds a signature to the header of every delivery.
 pub const MOST_OLD_SECRETS: usize = 4;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -41,7 +42,7 @@ pub enum SubscriptionStatus {
     Disabled,
 }
 
-/// How a subscription stands, for partners and administrators.
+/// The status of a subscription that partners and administrators see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SubscriptionState {
@@ -50,7 +51,7 @@ pub enum SubscriptionState {
     Disabled,
     /// An administrator paused it; nothing is sent until an administrator resumes it.
     Paused,
-    /// No live key of the partner grants any of its scopes; nothing is sent until one does.
+    /// No valid key of the partner grants any of its scopes; nothing is sent until one does.
     Suspended,
 }
 
@@ -60,7 +61,7 @@ pub enum SubscriptionState {
 pub enum DisabledReason {
     /// The endpoint answered 410.
     EndpointGone,
-    /// Every attempt of five days failed.
+    /// Every attempt in five days failed.
     OnlyFailures,
 }
 
@@ -71,14 +72,18 @@ pub struct OldSecret {
     pub valid_until: Timestamp,
 }
 
-/// Table Control, `PRACTICE#<PPass>` / `SUB#<partnerId>`; `gsi1`: `ACTIVE_SUBSCRIPTIONS#<bucket>`
-/// by the practice or `DISABLED_SUBSCRIPTIONS` / `PPass`, id; `gsi2`: `SUBSCRIPTIONS` / id.
+/// A subscription, in the table Control, `PRACTICE#<PPass>` / `SUB#<partnerId>`.
+///
+/// Indexes: `gsi1`, by `ACTIVE_SUBSCRIPTIONS#<bucket of the practice>` or `DISABLED_SUBSCRIPTIONS`
+/// / `PPass`, id; `gsi2`, by `SUBSCRIPTIONS` / id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Subscription {
     pub id: SubscriptionId,
-    /// Which incarnation of the partner's subscription this is: what was meant for an earlier one
-    /// is not sent.
+    /// The generation of the partner's subscription.
+    ///
+    /// Signing up after a deletion starts a new one. Messages for an earlier generation are not
+    /// sent.
     pub generation: i64,
     pub partner_id: PartnerId,
     pub practicepass: PracticePass,
@@ -89,27 +94,29 @@ pub struct Subscription {
     pub disabled_reason: Option<DisabledReason>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disabled_at: Option<Timestamp>,
-    /// When an administrator paused it. Events go on to become deliveries, which wait for the end
-    /// of the pause.
+    /// When an administrator paused it.
+    ///
+    /// Events still become deliveries, which wait until the pause ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused_at: Option<Timestamp>,
     pub secret: SigningSecret,
-    /// Those that were replaced, the newest first, each with an end of its own.
+    /// Replaced secrets that may still sign, newest first.
     #[serde(default)]
     pub old_secrets: Vec<OldSecret>,
-    /// The practice's newest event at sign-up; only later ones are sent, and those that were in
-    /// flight.
+    /// The id of the practice's newest event at sign-up.
+    ///
+    /// Only later events are sent, and those in `in_flight`.
     pub start_after_log_id: LogId,
-    /// Lower ids that were not committed at sign-up: ranges, both ends included.
+    /// Ranges of lower ids that were not committed at sign-up, both ends included.
     #[serde(default)]
     pub in_flight: Vec<(LogId, LogId)>,
-    /// When both were read.
+    /// When `start_after_log_id` and `in_flight` were read.
     #[serde(default)]
     pub started_at: Timestamp,
-    /// How often the log had begun anew by then, as far as the poller knew.
+    /// How often the log had started over at that time, as far as the poller knew.
     #[serde(default)]
     pub start_epoch: u32,
-    /// When the first of the failures began that no success has ended yet.
+    /// When the first failure since the last success occurred.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failing_since: Option<Timestamp>,
     #[serde(flatten)]
@@ -118,7 +125,7 @@ pub struct Subscription {
     pub last: LastOutcomes,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
-    /// Raised by every change; 1 when new.
+    /// Increased by every change; 1 when new.
     pub version: i64,
 }
 
@@ -127,10 +134,10 @@ impl Subscription {
         self.status == SubscriptionStatus::Active
     }
 
-    /// Permission to send it an event of this scope, or a test (`None`).
+    /// Returns permission to send it an event of this scope, or a test (`None`).
     ///
     /// # Errors
-    /// Why there is none.
+    /// The reason why there is no permission.
     pub fn permit(
         &self,
         access: &PartnerAccess,
@@ -144,12 +151,12 @@ impl Subscription {
         if self.paused_at.is_some() { Err(WithheldReason::SubscriptionPaused) } else { Ok(grant) }
     }
 
-    /// Those of its scopes that no live key of the partner grants.
+    /// Returns the scopes that no valid key of the partner grants.
     pub fn suspended_scopes(&self, access: &PartnerAccess, now: Timestamp) -> Vec<EventScope> {
         self.scopes.iter().copied().filter(|scope| access.permit(*scope, now).is_err()).collect()
     }
 
-    /// How it stands, given those of its scopes that are suspended.
+    /// Returns the status to show, given the suspended scopes.
     pub fn shown_status(&self, suspended: &[EventScope]) -> SubscriptionState {
         if !self.is_active() {
             SubscriptionState::Disabled
@@ -162,23 +169,22 @@ impl Subscription {
         }
     }
 
-    /// Whether it is told of an event with this id of the epoch in which it began, for all that the
-    /// id says.
+    /// Whether it receives an event with this id, from the epoch in which it started.
     pub fn begins_before(&self, id: LogId) -> bool {
         self.start_after_log_id < id || self.in_flight.iter().any(|(from, to)| (*from..=*to).contains(&id))
     }
 
-    /// The secrets to sign with at `now`, the newest first.
+    /// Returns the secrets to sign with at `now`, newest first.
     pub fn secrets(&self, now: Timestamp) -> impl Iterator<Item = &SigningSecret> {
         let old = self.old_secrets.iter().filter(move |old| now < old.valid_until).map(|old| &old.secret);
         std::iter::once(&self.secret).chain(old)
     }
 
-    /// Signs with `new` from now on, and for a day with the present secret too: until when.
+    /// Replaces the secret; the current one also signs for a day. Returns the end of that day.
     ///
     /// # Errors
-    /// When so many old ones are still valid that none can be added; the first of them ends at the
-    /// instant that is given.
+    /// If [`MOST_OLD_SECRETS`] replaced secrets are still valid: the time when the first of them
+    /// expires.
     pub fn rotate(&mut self, new: SigningSecret, now: Timestamp) -> Result<Timestamp, Timestamp> {
         self.old_secrets.retain(|old| now < old.valid_until);
         if let Some(oldest) = self.old_secrets.get(MOST_OLD_SECRETS - 1) {
@@ -204,27 +210,28 @@ impl Subscription {
     }
 }
 
-/// Partitions of the active subscriptions.
+/// The number of partitions of the active subscriptions.
 pub const BUCKETS: u32 = 16;
 
-/// The bucket of a practice's active subscriptions. A schedule of the poller finds its practices by
-/// the same hash.
+/// Returns the bucket of a practice's active subscriptions.
+///
+/// The poller's schedules select their practices by the same hash.
 pub fn bucket_of(practicepass: &PracticePass) -> u32 {
     crc32fast::hash(practicepass.as_str().as_bytes()) % BUCKETS
 }
 
-/// The partition of a bucket.
+/// Returns the partition of a bucket.
 pub fn active(bucket: u32) -> String {
     format!("ACTIVE_SUBSCRIPTIONS#{bucket}")
 }
 
-/// Raised whenever it changes who has active subscriptions.
+/// The key of a version that increases whenever the set of active subscriptions changes.
 const VERSION: (&str, &str) = ("ACTIVE_SUBSCRIPTIONS", "VERSION");
 const DISABLED: &str = "DISABLED_SUBSCRIPTIONS";
 /// The partition of `gsi2`.
 const ALL: &str = "SUBSCRIPTIONS";
 
-/// The sort key of `gsi2`; filled up with zeros, so that text is ordered as numbers are.
+/// Returns the sort key of `gsi2`, with leading zeros so that ids sort as text.
 fn by_id(id: SubscriptionId) -> String {
     format!("{:016}", id.0)
 }
@@ -233,7 +240,7 @@ fn pk(practicepass: &PracticePass) -> String {
     format!("PRACTICE#{practicepass}")
 }
 
-/// Where a practice's active subscriptions are, or all.
+/// Returns the partitions of a practice's active subscriptions, or of all.
 fn active_partitions(practicepass: Option<&PracticePass>) -> Vec<String> {
     match practicepass {
         Some(practicepass) => vec![active(bucket_of(practicepass))],
@@ -241,7 +248,7 @@ fn active_partitions(practicepass: Option<&PracticePass>) -> Vec<String> {
     }
 }
 
-/// What the index's sort keys of a practice's subscriptions begin with, or of all.
+/// Returns the prefix of the index's sort keys for a practice, or for all.
 fn of_practice(practicepass: Option<&PracticePass>) -> String {
     practicepass.map(|it| format!("{it}#")).unwrap_or_default()
 }
@@ -254,7 +261,7 @@ fn id_sk(partner: &PartnerId) -> String {
     format!("SUBSCRIPTION_ID#{partner}")
 }
 
-/// How many subscriptions there are.
+/// The numbers of subscriptions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SubscriptionCounts {
     pub active: i64,
@@ -262,8 +269,7 @@ pub struct SubscriptionCounts {
 }
 
 impl Store {
-    /// How many subscriptions there are, of all practices or one; a new one may be seen a moment
-    /// later.
+    /// Counts the subscriptions of all practices or one; a new one may appear a moment later.
     pub async fn subscription_counts(
         &self,
         practicepass: Option<&PracticePass>,
@@ -276,8 +282,7 @@ impl Store {
         Ok(SubscriptionCounts { active: active.into_iter().sum::<i64>().min(MOST_COUNTED), disabled })
     }
 
-    /// Up to `limit` subscriptions that the platform disabled, of all practices or one, ordered by
-    /// `PPass` and id.
+    /// Returns up to `limit` subscriptions that the platform disabled, by `PPass` and id.
     pub async fn disabled_subscriptions(
         &self,
         practicepass: Option<&PracticePass>,
@@ -288,8 +293,9 @@ impl Store {
         Ok(self.list(listing, limit, None, |_| true).await?.items)
     }
 
-    /// Up to `limit` active subscriptions whose endpoints are held back, of all practices or one,
-    /// ordered by `PPass` and id; of some 10,000 active ones.
+    /// Returns up to `limit` active subscriptions whose endpoints are held back, by `PPass` and id.
+    ///
+    /// Examines about 10,000 active subscriptions.
     pub async fn held_back_subscriptions(
         &self,
         practicepass: Option<&PracticePass>,
@@ -311,7 +317,7 @@ impl Store {
         Ok(found)
     }
 
-    /// Read strongly: a deletion that was answered is seen.
+    /// Returns the subscription. The read is strongly consistent and sees every confirmed deletion.
     pub async fn subscription(
         &self,
         practicepass: &PracticePass,
@@ -320,7 +326,7 @@ impl Store {
         self.get(Table::Control, key(pk(practicepass), sk(partner)), true).await
     }
 
-    /// The practice's subscriptions of all partners, read strongly.
+    /// Returns the practice's subscriptions of all partners, with strongly consistent reads.
     pub async fn subscriptions_of(&self, practicepass: &PracticePass) -> Result<Vec<Subscription>> {
         let mut subscriptions = Vec::new();
         let mut start = None;
@@ -345,8 +351,9 @@ impl Store {
         }
     }
 
-    /// The practices of these buckets with an active subscription; a new one may be seen a moment
-    /// later.
+    /// Returns the practices of these buckets with an active subscription, once each.
+    ///
+    /// A new one may appear a moment later.
     pub async fn practices_with_subscriptions(
         &self,
         buckets: impl IntoIterator<Item = u32>,
@@ -365,8 +372,7 @@ impl Store {
         Ok(practices)
     }
 
-    /// Differs from what it was before whenever another practice has, or has no more, active
-    /// subscriptions.
+    /// Returns a version that changes whenever the set of active subscriptions changes.
     pub async fn subscriptions_version(&self) -> Result<i64> {
         #[derive(Deserialize)]
         struct Row {
@@ -376,7 +382,7 @@ impl Store {
         Ok(row.map_or(0, |row| row.version))
     }
 
-    /// The write that says that the active subscriptions have changed.
+    /// Builds the write that increases the version of the active subscriptions.
     fn subscriptions_changed(&self) -> Result<TransactWriteItem> {
         let update = Update::builder()
             .table_name(self.name(Table::Control)?)
@@ -388,11 +394,10 @@ impl Store {
         Ok(TransactWriteItem::builder().update(update).build())
     }
 
-    /// Writes a new subscription (version 1) or one over that of the version before, with `and` in
-    /// one transaction.
+    /// Writes a new subscription (version 1) or the next version, with `and` in one transaction.
     ///
     /// # Errors
-    /// [`Error::ConditionFailed`] when another had written meanwhile, or a condition of `and`
+    /// [`Error::ConditionFailed`] if another request wrote meanwhile, or a condition of `and`
     /// fails.
     pub async fn save_subscription(
         &self,
@@ -413,8 +418,9 @@ impl Store {
         self.transact([save, changed].into_iter().chain(and).collect()).await
     }
 
-    /// The id of the subscription that a partner has or had in a practice; `None` if there was
-    /// never one. Kept, so that the deliveries of all incarnations are in one list.
+    /// Returns the id of a partner's current or earlier subscription; `None` if there was none.
+    ///
+    /// The id is permanent, so the deliveries of all generations are in one list.
     ///
     /// Table Control, `PRACTICE#<PPass>` / `SUBSCRIPTION_ID#<partnerId>`: `id`.
     pub async fn subscription_id(
@@ -430,7 +436,7 @@ impl Store {
         Ok(self.get::<Known>(Table::Control, place, true).await?.map(|known| known.id))
     }
 
-    /// Remembers the id of a subscription, once and for all.
+    /// Stores the id of a subscription permanently.
     pub async fn remember_subscription_id(&self, subscription: &Subscription) -> Result<()> {
         let written = self
             .client()
@@ -444,7 +450,7 @@ impl Store {
         written.map(drop).map_err(|error| Error::from_sdk(SERVICE, &error))
     }
 
-    /// Deletes this incarnation. `false`: it was gone already.
+    /// Deletes this generation; `false` if it was already deleted.
     pub async fn delete_subscription(&self, subscription: &Subscription) -> Result<bool> {
         let writes = vec![self.remove_subscription(subscription)?, self.subscriptions_changed()?];
         match self.transact(writes).await {

@@ -26,8 +26,10 @@ text_enum! {
         Exhausted = "exhausted",
         /// A test or a manual retry failed. These are attempted only once.
         Failed = "failed",
-        /// The subscription was deleted or disabled before the next attempt, or the delivery was
-        /// withheld for the reason in `cancelReason`.
+        /// The delivery ended without another attempt.
+        ///
+        /// The subscription was deleted or disabled, or the delivery was withheld for the reason in
+        /// `cancelReason`.
         Cancelled = "cancelled",
     }
 }
@@ -43,7 +45,7 @@ text_enum! {
         ScopeNotGranted = "SCOPE_NOT_GRANTED",
         /// An administrator paused the subscription.
         SubscriptionPaused = "SUBSCRIPTION_PAUSED",
-        /// A retry of it that was asked for was delivered; it is not sent again.
+        /// A manual retry of the delivery succeeded; it is not sent again.
         DeliveredByRetry = "DELIVERED_BY_RETRY",
     }
 }
@@ -72,7 +74,7 @@ impl DeliveryStatus {
 ///
 /// 5 s, 5 min, 30 min, 2 h, 5 h, 10 h and 10 h.
 pub const SCHEDULE: [i64; 7] = [5, 300, 1_800, 7_200, 18_000, 36_000, 36_000];
-/// A wait grows by up to this share, so that what failed together doesn't come back together.
+/// Waits are extended by up to this share, so that deliveries that failed together spread out.
 const JITTER: f64 = 0.1;
 
 /// Returns the wait after failed attempt number `attempt` (the first is 1); `None` after the last.
@@ -127,8 +129,9 @@ pub struct Payload {
     #[serde(default, skip_serializing_if = "is_first")]
     pub log_epoch: u32,
     pub record_id: i64,
-    /// `recordId` as text. Omitted unless its absolute value exceeds 2^53 - 1, so that JSON readers
-    /// may round the number.
+    /// `recordId` as text, if JSON readers may round the number.
+    ///
+    /// Omitted unless the absolute value of `recordId` exceeds 2^53 - 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record_id_string: Option<String>,
     pub occurred_at: Timestamp,
@@ -152,7 +155,7 @@ impl From<&WebhookEvent> for Payload {
 }
 
 impl Payload {
-    /// What a partner gets who asks for a test, of one scope or of none.
+    /// Creates the body of a test, of one scope or of none.
     pub fn test(practicepass: &PracticePass, scope: Option<EventScope>, id: i64, now: Timestamp) -> Self {
         Self {
             event_id: format!("{practicepass}-test-{id}"),
@@ -183,7 +186,7 @@ impl Payload {
         })
     }
 
-    /// The scope whose permission sends it; `None` for a test of no scope.
+    /// Returns the scope that permits the delivery; `None` for a test of no scope.
     pub fn scope(&self) -> Option<EventScope> {
         self.event.parse().ok()
     }

@@ -9,57 +9,57 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// The rate after the first rejection, in thousandths of a call a second, as all rates here.
+/// The rate after the first rejection, in thousandths of a call per second like all rates here.
 const START: i64 = 2_000;
 const SLOWEST: i64 = 100;
-/// An endpoint that accepts this rate is not limited any more.
+/// An endpoint that accepts this rate is no longer limited.
 const FASTEST: i64 = 100_000;
 /// Before a rejection has shown the endpoint's limit, the rate doubles about every two seconds.
 const STEEP_STEP: i64 = 350;
-/// Near the limit the rate grows by 0.5 % a second.
+/// Near the limit the rate grows by 0.5 % per second.
 const FLAT_STEP: i64 = 5;
-/// After this many seconds near the limit the limit has probably risen: the rate grows by 10 % a
-/// second.
+/// After this many seconds near the limit, the rate grows by 10 % per second.
+///
+/// By then the endpoint's limit has probably risen.
 const FLAT_SECONDS: i64 = 30;
 const SEARCH_STEP: i64 = 100;
-/// An endpoint's pace is forgotten this long after the last rejection.
+/// An endpoint's pace expires this long after the last rejection.
 const REMEMBERED_MS: i64 = 3_600_000;
-/// The hold when a rejection asks for none.
+/// The hold if a rejection requests none.
 const DEFAULT_HOLD: Duration = Duration::from_secs(5);
 const SHORTEST_HOLD: Duration = Duration::from_secs(1);
-/// The most that an endpoint can ask for.
+/// The longest hold that an endpoint can request.
 pub const LONGEST_HOLD: Duration = Duration::from_hours(12);
-/// The most that repeated rejections alone add up to.
+/// The longest hold that repeated rejections cause on their own.
 const LONGEST_BACKOFF: Duration = Duration::from_mins(10);
-/// Slots further ahead are not given out; what finds no slot asks again.
+/// How far ahead slots are assigned; deliveries without a slot ask again later.
 const LINE_MS: i64 = 600_000;
 
 /// An endpoint's pace. The fields are attributes of the subscription; times are Unix milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pace {
-    /// Raised by each rejection: slots of an earlier series are void.
+    /// Increased by each rejection: slots of an earlier series are void.
     #[serde(rename = "paceSeries")]
     pub series: i64,
-    /// When the series began.
+    /// When the series started.
     #[serde(rename = "pacedSince")]
     pub since: i64,
-    /// Nobody calls the endpoint until then.
+    /// The endpoint is not called until then.
     #[serde(rename = "heldUntil")]
     pub held_until: i64,
-    /// The rate at which the series began.
+    /// The rate at the start of the series.
     #[serde(rename = "paceBase")]
     pub base: i64,
-    /// The rate at which the endpoint rejected a call that was not the first of its series; 0 when
-    /// unknown.
+    /// The rate at which the endpoint rejected a call after its series' first; 0 if unknown.
     #[serde(rename = "paceLimit")]
     pub limit: i64,
-    /// Slots given out in this series.
+    /// The number of slots assigned in this series.
     #[serde(rename = "paceSlots")]
     pub slots: i64,
     /// The next free slot.
     #[serde(rename = "paceNext")]
     pub next: i64,
-    /// Series in a row whose first call was rejected.
+    /// The number of consecutive series whose first call was rejected.
     #[serde(rename = "paceStrikes")]
     pub strikes: u32,
 }
@@ -70,14 +70,14 @@ pub struct Slot {
     /// Unix milliseconds.
     pub at: i64,
     pub series: i64,
-    /// Its number in the series.
+    /// The slot's number in the series.
     number: i64,
     /// The rate at this point of the series.
     rate: i64,
 }
 
 impl Slot {
-    /// Whether the endpoint is too fast to be paced, if it accepts this call.
+    /// Whether the endpoint needs no pace if it accepts this call.
     pub fn is_fastest(&self) -> bool {
         self.rate >= FASTEST
     }
@@ -88,10 +88,10 @@ impl Slot {
 }
 
 impl Pace {
-    /// The pace after a rejection at `now`, answered to the call in `slot` (`None`: the call had
-    /// none).
+    /// Returns the pace after a rejection at `now`.
     ///
-    /// `asked`: the answer's `Retry-After`. `before`: the pace so far, if any.
+    /// `slot` is the slot of the rejected call, if it had one; `asked` is the `Retry-After` of the
+    /// response; `before` is the previous pace, if any.
     pub fn after_rejection(
         before: Option<&Self>,
         slot: Option<&Slot>,
@@ -107,7 +107,7 @@ impl Pace {
             (Some(before), Some(slot)) if slot.number == 0 => {
                 ((before.base / 2).max(SLOWEST), 0, before.strikes + 1)
             }
-            // The search for the limit overshoots by more than growth near it.
+            // The search for the limit overshoots by more than growth near it does.
             (Some(before), Some(slot)) => {
                 let cut = if before.limit == 0 { 85 } else { 90 };
                 ((slot.rate * cut / 100).max(SLOWEST), slot.rate, 0)
@@ -122,7 +122,7 @@ impl Pace {
         Self { series, since: now, held_until, base, limit, slots: 0, next: held_until, strikes }
     }
 
-    /// Whether it still applies.
+    /// Whether the pace has not expired.
     pub fn applies(&self, now: Timestamp) -> bool {
         self.is_live(now.as_millisecond())
     }
@@ -135,7 +135,7 @@ impl Pace {
         now.as_millisecond() < self.held_until
     }
 
-    /// Calls a second that the endpoint has now, as far as slots were given out.
+    /// Returns the current rate in calls per second, at the next slot.
     pub fn calls_per_second(&self) -> f64 {
         #[allow(clippy::cast_precision_loss, reason = "a rate is small")]
         let rate = self.rate_at(self.slots) as f64;
@@ -152,7 +152,7 @@ impl Pace {
         rate.clamp(SLOWEST, FASTEST)
     }
 
-    /// Takes the next `count` slots; none when the line is full.
+    /// Takes the next `count` slots, or fewer if the line is full.
     pub fn take(&mut self, count: usize, now: Timestamp) -> Vec<Slot> {
         let now = now.as_millisecond();
         let mut taken = Vec::with_capacity(count);
@@ -177,8 +177,7 @@ mod tests {
         Timestamp::from_millisecond(ms).unwrap()
     }
 
-    /// A receiver that accepts so many calls in each second and answers 429 with `Retry-After: 1`
-    /// beyond.
+    /// A receiver that accepts some calls per second and answers the others 429, `Retry-After: 1`.
     struct Receiver {
         accepts: i64,
         seen: BTreeMap<i64, i64>,
@@ -192,9 +191,10 @@ mod tests {
         }
     }
 
-    /// How many calls it took, how many of them were rejected, and when the last was accepted, in
-    /// ms: a burst of `events`, sent by processes that first call 32 times before they know of a
-    /// rejection, and each time `lag` ms after their slots.
+    /// Returns the calls, the rejections and the time of the last accepted event, in ms.
+    ///
+    /// Simulates a burst of `events`, from processes that make 32 calls before they know of a
+    /// rejection, and that call `lag` ms after their slots.
     fn simulate(accepts: i64, events: usize, lag: i64) -> (usize, usize, i64) {
         let mut receiver = Receiver { accepts, seen: BTreeMap::new() };
         let (mut calls, mut rejected, mut left) = (0, 0, events);
@@ -209,7 +209,7 @@ mod tests {
         let second = Some(Duration::from_secs(1));
         let mut pace = Pace::after_rejection(None, None, second, at(1));
         let mut now = 1;
-        // As many as are left wait in the line, those behind it ask again.
+        // All remaining events wait in the line; those beyond its end ask again.
         let mut line: Vec<Slot> = Vec::new();
         while left > 0 {
             line.retain(|slot| slot.series == pace.series);
@@ -246,7 +246,7 @@ mod tests {
             let (calls, rejected, took) = simulate(accepts, events, 5);
             println!("{accepts}/s: {calls} calls, {rejected} rejected, {took} ms");
             assert!(took <= 165_000, "{accepts}/s took {took} ms for what takes 120,000 at best");
-            // Beside those of the burst, which nobody could know to be one.
+            // Apart from the burst's, whose rejections were not predictable.
             assert!(rejected.saturating_sub(31) * 10 <= calls, "{accepts}/s: {rejected} of {calls}");
         }
     }

@@ -105,13 +105,13 @@ pub struct EventMessage {
     occurred_at: Timestamp,
     /// The number of the attempt that this message requests; the first is 1.
     pub attempt: u32,
-    /// The replay that it belongs to, if any, which delivers the same event separately.
+    /// The replay that the message belongs to, if any; it delivers the same event separately.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay: Option<String>,
     /// The request id of the call that caused the event, or of the poll that found it in the log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<RequestId>,
-    /// When this attempt may call an endpoint that is paced.
+    /// The slot of this attempt, if the endpoint is paced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slot: Option<Slot>,
 }
@@ -170,7 +170,7 @@ impl EventMessage {
         Self { attempt, slot: None, ..self.clone() }
     }
 
-    /// The message of the same attempt in this slot.
+    /// Returns the message of the same attempt, with this slot.
     #[must_use]
     pub fn in_slot(&self, slot: Option<Slot>) -> Self {
         Self { slot, ..self.clone() }

@@ -21,7 +21,7 @@ const DENIED_V4: [([u8; 4], u32); 15] = [
     ([240, 0, 0, 0], 4),
 ];
 
-/// First segments and prefix length; only what lies in [`GLOBAL_V6`] gets as far as this list.
+/// The first segments and the prefix length; applied only to addresses in [`GLOBAL_V6`].
 const DENIED_V6: [([u16; 2], u32); 4] = [
     // Teredo, benchmarking, ORCHID and the other protocol assignments
     ([0x2001, 0], 23),
@@ -32,9 +32,9 @@ const DENIED_V6: [([u16; 2], u32); 4] = [
     // documentation
     ([0x3fff, 0], 20),
 ];
-/// `2000::/3`, the only global unicast space that is handed out.
+/// `2000::/3`, the only space from which global unicast addresses are assigned.
 const GLOBAL_V6: ([u16; 2], u32) = ([0x2000, 0], 3);
-/// `64:ff9b::/96`: a translator sends to the IPv4 address in the last 32 bits.
+/// `64:ff9b::/96`: a translator forwards to the IPv4 address in the last 32 bits.
 const NAT64: [u16; 6] = [0x64, 0xff9b, 0, 0, 0, 0];
 
 /// Whether a partner's endpoint may have this address.
@@ -73,7 +73,7 @@ mod tests {
         is_public(text.parse().unwrap())
     }
 
-    /// Network and prefix length, as the IANA registries list them.
+    /// Networks with prefix lengths, as the IANA registries list them.
     const NETWORKS: [&str; 26] = [
         "0.0.0.0/8",
         "10.0.0.0/8",

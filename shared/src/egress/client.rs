@@ -22,45 +22,45 @@ use super::{
     Failure, Guard, HookUrl, Phase, Reach, Refused, TlsFailure, connector::GuardedConnector, failure,
 };
 
-/// How long a partner's endpoint may take.
+/// The time limits of a call to a partner's endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
     /// Name resolution and TCP handshake together.
     pub connect: Duration,
-    /// From the first look-up to the last byte of the answer.
+    /// From the start of name resolution to the last byte of the response.
     pub total: Duration,
 }
 
 impl Timeouts {
-    /// Of a TLS handshake: it ends before the call does, so that its timeout is told as such.
+    /// Returns the limit of a TLS handshake. It ends before the call's, so the error names TLS.
     pub(super) fn tls(&self) -> Duration {
         self.total.saturating_sub(self.connect)
     }
 }
 
 impl Default for Timeouts {
-    /// What partners are promised, and told of in [`Failure`].
+    /// The documented limits, which [`Failure`] also states.
     fn default() -> Self {
         Self { connect: Duration::from_secs(5), total: Duration::from_secs(15) }
     }
 }
 
-/// Connections are kept for no longer: a name's new address is used soon.
+/// How long idle connections stay open. It is short, so that a name's new address is used soon.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// So much of an answer is read, and so much of it kept.
+/// How much of a response is read. Only the first [`MAX_STORED_BYTES`] are stored.
 const READ_LIMIT: usize = 64 * 1024;
 const MAX_STORED_BYTES: usize = 2 * 1024;
 
-/// Characters of a redirect's target that are told.
+/// The maximum length of a redirect's target in error messages.
 const LOCATION_LIMIT: usize = 200;
 
-/// What an endpoint answered.
+/// An endpoint's response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndpointResponse {
     pub status: StatusCode,
-    /// The wait that `Retry-After` asks for, in seconds or as a date.
+    /// The wait that `Retry-After` requests.
     pub retry_after: Option<Duration>,
-    /// Where a redirect leads, without its query.
+    /// The target of a redirect, without its query.
     pub location: Option<String>,
     /// The first 2 KiB.
     pub body: String,
@@ -68,12 +68,13 @@ pub struct EndpointResponse {
 
 type Legacy = legacy::Client<GuardedConnector, Full<Bytes>>;
 
-/// Posts to partners' endpoints: no redirects, no proxy, connections pooled. Reads the machine's
-/// root certificates on first use.
+/// Posts to partners' endpoints, with pooled connections, without redirects or a proxy.
+///
+/// Reads the machine's root certificates on first use.
 pub struct Client {
     guard: Guard,
     timeouts: Timeouts,
-    /// `None`: the machine's.
+    /// `None` for the machine's certificates.
     roots: Option<RootCertStore>,
     inner: OnceCell<Legacy>,
 }
@@ -83,13 +84,13 @@ impl Client {
         Self { guard, timeouts: Timeouts::default(), roots: None, inner: OnceCell::new() }
     }
 
-    /// With other timeouts than the usual ones.
+    /// Replaces the default timeouts.
     #[must_use]
     pub fn with_timeouts(self, timeouts: Timeouts) -> Self {
         Self { timeouts, ..self }
     }
 
-    /// With other authorities than the machine's.
+    /// Replaces the machine's certificate authorities.
     #[must_use]
     pub fn with_roots(self, roots: RootCertStore) -> Self {
         Self { roots: Some(roots), ..self }
@@ -99,7 +100,7 @@ impl Client {
         self.guard.reach()
     }
 
-    /// Whether the host of a URL may be called as things stand; it is judged again at every call.
+    /// Checks that a URL's host may be called now. Each call checks it again.
     pub async fn vet(&self, url: &HookUrl) -> Result<(), Refused> {
         let uri: http::Uri = url.as_str().parse().map_err(|_| Refused::NoAddress)?;
         let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("http") { 80 } else { 443 });
@@ -107,7 +108,7 @@ impl Client {
         timeout(self.timeouts.connect, addresses).await.unwrap_or(Err(Refused::LookupFailed)).map(|_| ())
     }
 
-    /// Sends one POST and reads the answer, within the total timeout.
+    /// Sends one POST and reads the response, within the total timeout.
     pub async fn post(
         &self,
         url: &HookUrl,
@@ -138,7 +139,7 @@ impl Client {
 
     fn build(&self) -> Result<Legacy, Failure> {
         let unusable = |error: &dyn std::error::Error| {
-            tracing::error!(%error, "the machine's root certificates can't be read");
+            tracing::error!(%error, "cannot read the machine's root certificates");
             Failure::Tls(TlsFailure::UnknownIssuer)
         };
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -159,7 +160,7 @@ impl Client {
     }
 }
 
-/// The beginning of a body.
+/// Reads the beginning of a body.
 async fn read(mut body: hyper::body::Incoming) -> Result<String, Failure> {
     let (mut kept, mut read) = (Vec::new(), 0);
     while let Some(frame) = body.frame().await {
@@ -175,9 +176,10 @@ async fn read(mut body: hyper::body::Incoming) -> Result<String, Failure> {
     Ok(String::from_utf8_lossy(&kept).into_owned())
 }
 
-/// `Retry-After` (RFC 9110 §10.2.3): seconds or a date in one of its three forms. A date in the
-/// past asks for no wait, and a number that is too large for the longest; anything else is no wish
-/// at all.
+/// Returns the wait that `Retry-After` requests (RFC 9110 §10.2.3), in seconds or as a date.
+///
+/// All three forms of a date are accepted. A date in the past means no wait. A number that is too
+/// large means the longest wait. Other values are ignored.
 fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -187,7 +189,7 @@ fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     Some(Duration::try_from(date.duration_since(now)).unwrap_or_default())
 }
 
-/// Where a redirect leads, for people to read: no query, no user name, not too long.
+/// Returns a redirect's target for people to read: shortened, without query or credentials.
 fn location(headers: &HeaderMap, from: &HookUrl) -> Option<String> {
     let text = headers.get(header::LOCATION)?.to_str().ok()?;
     let mut target = Url::parse(from.as_str()).ok()?.join(text).ok()?;

@@ -18,13 +18,14 @@ use tower::Service;
 
 use super::{Failure, Guard, Phase, Refused, Timeouts, failure, guard::Vetted};
 
-/// The pause before the next address is tried beside those that have not answered (RFC 8305 §5,
-/// "Connection Attempt Delay").
+/// The delay before the next address is tried in parallel (RFC 8305 §5).
+///
+/// The RFC calls it "Connection Attempt Delay".
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
-/// Addresses of one host that are tried.
+/// The maximum number of addresses of a host that are tried.
 const MOST_CANDIDATES: usize = 8;
 
-/// Dials only addresses that the guard has vetted, and no proxy.
+/// Connects only to addresses that the guard has vetted, without a proxy.
 #[derive(Clone)]
 pub(super) struct GuardedConnector {
     pub(super) guard: Guard,
@@ -75,8 +76,10 @@ impl GuardedConnector {
     }
 }
 
-/// Happy Eyeballs (RFC 8305): tries the addresses in turn, each a moment after the one before or as
-/// soon as that has failed, and takes the first connection that is made.
+/// Connects to one of the addresses, as in Happy Eyeballs (RFC 8305).
+///
+/// Tries each address a moment after the previous one, or as soon as that has failed, and returns
+/// the first connection.
 async fn dial(addresses: Vec<Vetted>) -> io::Result<TcpStream> {
     let mut left = alternate(addresses).into_iter().take(MOST_CANDIDATES);
     let mut under_way = FuturesUnordered::new();
@@ -100,7 +103,7 @@ async fn dial(addresses: Vec<Vetted>) -> io::Result<TcpStream> {
     }
 }
 
-/// Families in turn, in the resolver's order otherwise (RFC 8305 §4).
+/// Alternates between address families, otherwise in the resolver's order (RFC 8305 §4).
 fn alternate(addresses: Vec<Vetted>) -> Vec<Vetted> {
     let first = addresses.first().is_some_and(Vetted::is_ipv6);
     let (one, other): (Vec<_>, Vec<_>) = addresses.into_iter().partition(|it| it.is_ipv6() == first);

@@ -1,5 +1,4 @@
-//! Why a call failed. The texts are for partners: they name the cause, and nothing of our own
-//! network.
+//! Why a call failed. Partners see the texts, which reveal nothing of our own network.
 
 use std::{error::Error, io};
 
@@ -8,10 +7,10 @@ use rustls::{AlertDescription, CertificateError, Error as TlsError, PeerIncompat
 
 use super::Refused;
 
-/// Why there is no whole answer.
+/// Why there is no complete response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    #[error("the URL is not allowed any more")]
+    #[error("the URL is no longer allowed")]
     Url,
     #[error(transparent)]
     Refused(#[from] Refused),
@@ -23,7 +22,7 @@ pub enum Failure {
     Reset,
     #[error("the host can't be reached")]
     Unreachable,
-    #[error("no connection could be made")]
+    #[error("the connection could not be established")]
     Connect,
     #[error("the TLS handshake failed: {0}")]
     Tls(TlsFailure),
@@ -33,7 +32,7 @@ pub enum Failure {
     NotHttp,
 }
 
-/// What took too long. Tests hold the texts against the timeouts.
+/// The phase that took too long. Tests compare the texts with the timeouts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Phase {
     #[error("connecting: there was no connection within 5 seconds")]
@@ -46,7 +45,7 @@ pub enum Phase {
     Body,
 }
 
-/// Why there is no TLS.
+/// Why the TLS handshake failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TlsFailure {
     #[error("the endpoint supports neither TLS 1.2 nor 1.3")]
@@ -57,23 +56,23 @@ pub enum TlsFailure {
     NotValidYet,
     #[error("the certificate is not valid for the host name")]
     Name,
-    #[error("the certificate's issuer is unknown; send the intermediate certificates, too")]
+    #[error("the certificate's issuer is unknown; send the full certificate chain")]
     UnknownIssuer,
     #[error("the certificate has been revoked")]
     Revoked,
-    #[error("the certificate is not acceptable; a known authority must have issued it for the host name")]
+    #[error("the certificate is not acceptable; a public authority must issue it for the host name")]
     Certificate,
     #[error("the endpoint doesn't speak TLS on this port")]
     NotTls,
     #[error("the connection was closed")]
     Closed,
-    #[error("the endpoint refused it")]
+    #[error("the endpoint rejected it")]
     Refused,
-    #[error("both sides have too little in common")]
+    #[error("the endpoint and the platform support no common parameters")]
     Incompatible,
 }
 
-/// Of an I/O error; `None` when it says nothing.
+/// Returns the failure for an I/O error; `None` if its kind is not specific.
 pub(super) fn of_io(error: &io::Error) -> Option<Failure> {
     Some(match error.kind() {
         io::ErrorKind::ConnectionRefused => Failure::ConnectionRefused,
@@ -118,7 +117,7 @@ fn of_certificate(error: &CertificateError) -> TlsFailure {
     }
 }
 
-/// Of a call that has no answer.
+/// Returns the failure for a call without a response.
 pub(super) fn of_call(error: &legacy::Error) -> Failure {
     let mut source: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(cause) = source {
@@ -130,7 +129,7 @@ pub(super) fn of_call(error: &legacy::Error) -> Failure {
     of_exchange(error).unwrap_or(if error.is_connect() { Failure::Connect } else { Failure::Closed })
 }
 
-/// Of a connection that broke during the exchange; `None` when it was closed in order.
+/// Returns the failure for a connection that broke; `None` if it was closed in order.
 pub(super) fn of_exchange(error: &(dyn Error + 'static)) -> Option<Failure> {
     let mut source = Some(error);
     while let Some(cause) = source {

@@ -1,4 +1,4 @@
-//! Names to addresses, and the refusal of those that are not public.
+//! Name resolution, and rejection of addresses that are not public.
 
 use std::{
     io,
@@ -11,13 +11,12 @@ use tokio::net::TcpStream;
 
 use super::{Reach, address::is_public};
 
-/// Asks for the addresses of a name.
+/// Resolves names to addresses.
 pub trait Resolver: Send + Sync {
-    /// No address: the name has none.
+    /// Returns the addresses of a name; none if the name has none.
     ///
     /// # Errors
-    /// [`io::ErrorKind::NotFound`] when there is no such name; any other when it could not be
-    /// looked up.
+    /// [`io::ErrorKind::NotFound`] if the name does not exist; any other kind if the lookup failed.
     fn resolve(&self, name: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>>;
 }
 
@@ -36,8 +35,9 @@ impl Resolver for SystemResolver {
     }
 }
 
-/// The standard library tells of `getaddrinfo`'s codes by their texts only: `EAI_NONAME` and
-/// `EAI_NODATA` of glibc and musl.
+/// Whether the error is `EAI_NONAME` or `EAI_NODATA`.
+///
+/// The standard library reports `getaddrinfo`'s codes only as the texts of glibc and musl.
 fn is_no_such_name(error: &str) -> bool {
     [
         "Name or service not known",
@@ -49,7 +49,7 @@ fn is_no_such_name(error: &str) -> bool {
     .any(|text| error.contains(text))
 }
 
-/// Why no connection is made; the text is for the partner.
+/// Why no connection is attempted. Partners see the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     #[error("there is no such host: the name has no address")]
@@ -78,8 +78,7 @@ impl Guard {
         self.reach
     }
 
-    /// The vetted addresses of `host`, a name or an IP literal with or without brackets, when every
-    /// one of them may be called: a host with one bad answer among good ones is refused.
+    /// Returns the vetted addresses of `host`, a name or an IP literal with or without brackets.
     pub(super) async fn addresses(&self, host: &str, port: u16) -> Result<Vec<Vetted>, Refused> {
         let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
         let addresses = match literal {
@@ -110,7 +109,7 @@ impl Guard {
     }
 }
 
-/// An address that the guard allows. Only this module can make one, and nothing else is dialed.
+/// An address that the guard allows. Only this module creates one; connections need one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Vetted(SocketAddr);
 

@@ -5,22 +5,22 @@ use url::{Host, Url};
 
 use super::{Reach, address::is_public};
 
-/// Longest URL that is stored, in bytes.
+/// The maximum length of a stored URL, in bytes.
 const MAX_LENGTH: usize = 2_048;
 
-/// An absolute URL that was accepted for some [`Reach`]; it is checked again before every call.
+/// An absolute URL that was accepted for some [`Reach`]. It is checked again before every call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct HookUrl(String);
 
-/// Why a URL is refused; the text is for the partner.
+/// Why a URL is rejected. Partners see the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UrlRefused {
     #[error("must be an absolute https URL of at most 2048 characters")]
     NoUrl,
     #[error("must begin with https://")]
     Scheme,
-    #[error("must not hold a user name or password")]
+    #[error("must not contain a user name or password")]
     Credentials,
     #[error("must not have a fragment")]
     Fragment,
@@ -31,8 +31,7 @@ pub enum UrlRefused {
 }
 
 impl HookUrl {
-    /// Reads a URL as browsers do (WHATWG), so that every way to write an IP address is seen as
-    /// one.
+    /// Parses a URL as browsers do (WHATWG), so that all notations of an IP address are recognized.
     pub fn parse(text: &str, reach: Reach) -> Result<Self, UrlRefused> {
         if text.len() > MAX_LENGTH {
             return Err(UrlRefused::NoUrl);
@@ -45,7 +44,7 @@ impl HookUrl {
         Ok(Self(url.into()))
     }
 
-    /// Checks a stored URL again: the rules or the stack may have changed.
+    /// Checks a stored URL again, because the rules or the stack may have changed.
     pub(super) fn check(&self, reach: Reach) -> Result<(), UrlRefused> {
         check(&Url::parse(&self.0).map_err(|_| UrlRefused::NoUrl)?, reach)
     }

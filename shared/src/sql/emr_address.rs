@@ -1,12 +1,13 @@
-//! Where the server of a practice's EMR is, as the practice's secret has it.
+//! The address of a practice's EMR server, as stored in the practice's secret.
 
 use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::{Error, Result};
 
-/// `mariadb://user:password@host:port/database?ssl-ca=/path`. `PostgreSQL`'s server connects to it,
-/// so the path is one of that machine's. Secret.
+/// `mariadb://user:password@host:port/database?ssl-ca=/path`. Secret.
+///
+/// PostgreSQL's server connects to it, so the path is on that machine.
 #[derive(Clone)]
 pub struct EmrAddress {
     pub(crate) host: String,
@@ -14,26 +15,27 @@ pub struct EmrAddress {
     pub(crate) database: String,
     pub(crate) user: String,
     pub(crate) password: String,
-    /// The authority that signed the server's certificate; `None`: one of those in
-    /// [`Self::AUTHORITIES`].
+    /// The authority that signed the server's certificate; `None` for any in [`Self::AUTHORITIES`].
     pub(crate) authority: Option<String>,
 }
 
 impl EmrAddress {
     pub(crate) const SCHEME: &str = "mariadb://";
-    /// Where Debian and Amazon Linux keep the authorities that everybody trusts.
+    /// The directory of public certificate authorities on Debian and Amazon Linux.
     pub(crate) const AUTHORITIES: &str = "/etc/ssl/certs";
     const PORT: u16 = 3306;
 
+    /// Parses the address.
+    ///
     /// # Errors
     /// [`Error::ConnectionString`], without any part of the text.
     pub(crate) fn of(text: &str) -> Result<Self> {
         let refused = |reason: &str| Error::ConnectionString(format!("in the EMR's address {reason}"));
-        let url = Url::parse(text).map_err(|error| refused(&format!("is a mistake: {error}")))?;
+        let url = Url::parse(text).map_err(|error| refused(&format!("a part is malformed: {error}")))?;
         let decoded = |part: &str| {
             let text = percent_decode_str(part).decode_utf8().map_err(|_| refused("a part is not UTF-8"))?;
             if text.contains('\0') {
-                Err(refused("a part holds a zero character"))
+                Err(refused("a part contains a null character"))
             } else {
                 Ok(text.into_owned())
             }
@@ -44,7 +46,7 @@ impl EmrAddress {
                 "ssl-ca" if value.starts_with('/') => authority = Some(value.into_owned()),
                 _ => {
                     return Err(refused(
-                        "the only parameter is ssl-ca, with the path of a file on PostgreSQL's server",
+                        "the only parameter must be ssl-ca, with the path of a file on PostgreSQL's server",
                     ));
                 }
             }
@@ -52,7 +54,7 @@ impl EmrAddress {
         let (host, database) = (url.host_str().unwrap_or_default(), url.path().trim_start_matches('/'));
         if host.is_empty() || database.is_empty() || url.username().is_empty() || url.fragment().is_some() {
             return Err(refused(
-                "must be a user, a host and a database: mariadb://user:password@host/database",
+                "there must be a user, a host and a database: mariadb://user:password@host/database",
             ));
         }
         Ok(Self {

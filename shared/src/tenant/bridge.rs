@@ -1,8 +1,9 @@
-//! Bridges: a practice's tables tied to those of its EMR, in the same `PostgreSQL` database or on a
-//! server of its own.
+//! Bridges between a practice's tables and those of its EMR.
 //!
-//! Each is SQL in `infra/bridges`, which runs as the practice's role. This module installs, checks,
-//! repairs and removes it.
+//! The EMR is in the same `PostgreSQL` database or on its own server.
+//!
+//! Each bridge is SQL in `infra/bridges`, which runs as the practice's role. This module installs,
+//! checks, repairs and removes it.
 
 mod remote;
 
@@ -18,13 +19,13 @@ use crate::sql::{Conn, ConnectionString, EmrAddress, Error, Pool, Result, on};
 pub use remote::pull;
 use remote::{connect, has_outbox, pull_once};
 
-/// Rows of one transaction of a load or a repair.
+/// Rows per transaction of a load or a repair.
 const BATCH: i64 = 1_000;
-/// Rows of one look, which changes nothing.
+/// Rows per statement of a check, which changes nothing.
 const LOOK: i64 = 5_000;
-/// Changes of the EMR's that one transaction applies later.
+/// Postponed changes of the EMR that one transaction applies.
 const CAUGHT_UP: i64 = 500;
-/// Making triggers takes locks on the EMR's tables: its programs wait no longer than this.
+/// Creating triggers locks the EMR's tables; this limits how long its programs wait.
 const PATIENCE: &str = "set local lock_timeout = '2s'; ";
 
 /// The SQL of one bridge.
@@ -35,9 +36,9 @@ pub struct Bridge {
     map: &'static str,
     install: &'static str,
     remove: &'static str,
-    /// A query for what an administrator must do first.
+    /// A query for the steps that an administrator must take first.
     missing: &'static str,
-    /// The EMR is on a server of its own, which the practice's secret names.
+    /// Whether the EMR is on its own server, which the practice's secret names.
     is_remote: bool,
 }
 
@@ -61,18 +62,18 @@ const GRANTS: &str =
      from bridge_grants where not coalesce(has_table_privilege(to_regclass(emr_table), privilege), false)
      group by emr_table order by emr_table";
 
-/// All that the product brings.
+/// All available bridges.
 pub const BRIDGES: [Bridge; 2] = [
     bridge!("openemr-postgresql", GRANTS, false),
     bridge!("openemr-mariadb", "select distinct bridge_missing()", true),
 ];
 
-/// What attaching needs and copies.
+/// The requirements and the extent of attaching a practice.
 #[derive(Debug)]
 pub struct Plan {
-    /// Statements that the EMR's owner has to run first, or sentences that say who must do what.
+    /// Statements that the EMR's owner must run first, or sentences that say who must do what.
     pub grants: Vec<String>,
-    /// Rows of the EMR to copy; zero while privileges are missing.
+    /// Rows of the EMR to copy; 0 while privileges are missing.
     pub patients: i64,
     pub events: i64,
 }
@@ -90,10 +91,10 @@ impl Bridge {
         BRIDGES.iter().find(|bridge| bridge.name == name)
     }
 
-    /// The bridge by which a practice is attached; `None`: by none.
+    /// Returns the bridge that attaches a practice; `None` if there is none.
     ///
     /// # Errors
-    /// [`Error::Unavailable`]; [`Error::Registry`] for one that this program doesn't know.
+    /// [`Error::Unavailable`]; [`Error::Registry`] for a bridge that this program does not know.
     pub async fn of(db: &TenantDb) -> Result<Option<&'static Self>> {
         if matches!(db.pool, Pool::Sqlite(_)) {
             return Ok(None);
@@ -105,16 +106,17 @@ impl Bridge {
         let name: Option<String> =
             on!(&mut conn, |c| sqlx::query_scalar("select name from bridge").fetch_optional(c).await)?;
         let Some(name) = name else { return Ok(None) };
-        let unknown = || Error::Registry(format!("it is attached by an unknown bridge, {name:?}"));
+        let unknown = || Error::Registry(format!("it is attached by the unknown bridge {name:?}"));
         Self::named(&name).map(Some).ok_or_else(unknown)
     }
 
-    /// What is missing and how much there is to be done; nothing is changed. `secret` is the
-    /// practice's.
+    /// Returns the missing privileges and the number of rows to copy; changes nothing.
+    ///
+    /// `secret` is the practice's.
     ///
     /// # Errors
-    /// [`Error::Registry`] for a practice of `SQLite`, and when the secret names no EMR;
-    /// [`Error::Statement`] when the database has no such EMR; [`Error::Unavailable`].
+    /// [`Error::Registry`] for an `SQLite` database, and if the secret names no EMR;
+    /// [`Error::Statement`] if the database has no such EMR; [`Error::Unavailable`].
     pub async fn plan_with(&self, db: &TenantDb, secret: &str) -> Result<Plan> {
         self.require_server(db)?;
         let emr = self.emr(secret)?;
@@ -130,7 +132,7 @@ impl Bridge {
         .await
     }
 
-    /// As [`Self::plan_with`], of an EMR in the practice's own database.
+    /// The same as [`Self::plan_with`], for an EMR in the practice's own database.
     ///
     /// # Errors
     /// As [`Self::plan_with`].
@@ -138,19 +140,20 @@ impl Bridge {
         self.plan_with(db, "").await
     }
 
-    /// Installs or renews the bridge. From then on neither side misses a change; [`load`] copies
-    /// older rows.
+    /// Installs or renews the bridge.
+    ///
+    /// From then on neither side misses a change. [`load`] copies older rows.
     ///
     /// # Errors
-    /// As [`Self::plan_with`], also while another program holds one of the EMR's tables.
+    /// The same as [`Self::plan_with`], also while another program has locked one of the EMR's
+    /// tables.
     pub async fn install_with(&self, db: &TenantDb, secret: &str) -> Result<()> {
         self.require_server(db)?;
         let emr = self.emr(secret)?;
         self.install_from(db, emr.as_ref()).await
     }
 
-    /// Installs or renews a bridge whose EMR is in the practice's own database; renews one that is
-    /// connected.
+    /// Installs or renews a bridge within the practice's database; renews one that is connected.
     ///
     /// # Errors
     /// As [`Self::install_with`].
@@ -181,7 +184,7 @@ impl Bridge {
         })
     }
 
-    /// The EMR's own server, where it has one.
+    /// Returns the address of the EMR's own server, if it has one.
     fn emr(&self, secret: &str) -> Result<Option<EmrAddress>> {
         if !self.is_remote {
             return Ok(None);
@@ -207,10 +210,10 @@ impl Bridge {
         Ok(Plan { grants, patients, events })
     }
 
-    /// Removes the bridge and keeps the copied rows. The EMR's tables are as before.
+    /// Removes the bridge but not the copied rows. The EMR's tables are then as before attaching.
     ///
     /// # Errors
-    /// [`Error::Unavailable`], also while another program holds one of the EMR's tables.
+    /// [`Error::Unavailable`], also while another program has locked one of the EMR's tables.
     pub async fn remove(&self, db: &TenantDb) -> Result<()> {
         crate::in_transaction!(db, Error, |conn| { self.run(conn, &[PATIENCE, self.remove]).await })
     }
@@ -233,23 +236,24 @@ impl Bridge {
     }
 }
 
-/// How far a load or a repair came.
+/// The progress of a load or a repair.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Rows of both sides that were looked at, by this call.
+    /// Rows of both sides that this call compared.
     pub compared: i64,
-    /// Those of them that were not the same, and are now. What could not be made the same is one of
-    /// the [`check`]'s findings.
+    /// Rows that differed and were repaired. [`check`] reports rows that could not be repaired.
     pub repaired: i64,
     pub is_whole: bool,
 }
 
-/// Compares all rows of both sides, a batch in each transaction, and makes ours what the EMR has,
-/// until each has had its turn or `goes_on` says no. Broken off, it goes on where it was, within an
-/// hour. `is_first`: what was there before the practice was attached is no news to partners.
+/// Compares all rows of both sides and makes ours match the EMR's, one batch per transaction.
+///
+/// Ends when all rows were compared or `goes_on` returns false. An interrupted run continues within
+/// an hour where it stopped. `is_first`: do not report changes to partners, because these rows
+/// existed before the practice was attached.
 ///
 /// # Errors
-/// [`Error::Unavailable`]; [`Error::Statement`] when the bridge isn't whole.
+/// [`Error::Unavailable`]; [`Error::Statement`] if the bridge is damaged.
 pub async fn load(
     db: &TenantDb,
     is_first: bool,
@@ -275,8 +279,7 @@ pub async fn load(
     }
 }
 
-/// Returns all findings; none if both sides match. No statement lasts long, whatever the practice's
-/// size.
+/// Returns all findings; none if both sides match. Each statement is short at any size.
 ///
 /// # Errors
 /// As [`load`].
@@ -316,12 +319,13 @@ pub async fn check(db: &TenantDb) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// Applies the EMR's changes that could not be applied when they were made, until none is left or
-/// `goes_on` says no; returns how many it applied. Returns zero for practices that no bridge
-/// attaches.
+/// Applies postponed changes of the EMR and returns their number.
+///
+/// These could not be applied when the EMR made them. Ends when none is left or `goes_on` returns
+/// false. Returns 0 for practices without a bridge.
 ///
 /// # Errors
-/// [`Error::Unavailable`]; [`Error::Statement`] when the bridge is damaged.
+/// [`Error::Unavailable`]; [`Error::Statement`] if the bridge is damaged.
 pub async fn catch_up(db: &TenantDb, mut goes_on: impl FnMut() -> bool) -> Result<i64> {
     if matches!(db.pool, Pool::Sqlite(_)) {
         return Ok(0);
@@ -379,7 +383,7 @@ pub async fn record_check(db: &TenantDb, at: Timestamp) -> Result<()> {
     Ok(())
 }
 
-/// Extends the EMR's series as far as can be booked today; returns how many got more days.
+/// Extends the EMR's series to the last bookable day; returns how many were extended.
 ///
 /// # Errors
 /// As [`load`].
@@ -389,8 +393,9 @@ pub async fn renew(db: &TenantDb) -> Result<i64> {
     })
 }
 
-/// Writes on both sides, checks that each change arrives, and rolls back; returns what did not
-/// arrive.
+/// Writes on both sides, checks that each change arrives, and rolls back.
+///
+/// Returns what did not arrive.
 ///
 /// # Errors
 /// As [`load`].
@@ -399,18 +404,18 @@ pub async fn try_out(db: &TenantDb) -> Result<Vec<String>> {
         Ok(on!(conn, |c| sqlx::query_scalar("select bridge_trial()").fetch_all(c).await)?)
     })
     .await?;
-    // A server of the EMR's own is no part of the transaction.
+    // The EMR's own server does not take part in the transaction.
     if has_outbox(db).await? {
         pull_once(db).await?;
     }
     Ok(missing)
 }
 
-/// What comes of work that is taken back.
+/// Returns the result of work that is then rolled back.
 async fn undone<T>(db: &TenantDb, work: impl AsyncFnOnce(&mut Conn) -> Result<T>) -> Result<T> {
     let mut transaction = db.begin().await?;
     let result = match work(&mut transaction.conn).await {
-        // The transaction that ends is an empty one.
+        // Roll back, and begin an empty transaction for `end` to commit.
         Ok(found) => {
             let back =
                 on!(&mut transaction.conn, |c| sqlx::raw_sql("rollback; begin").execute(c).await.map(|_| ()));

@@ -1,4 +1,4 @@
-//! The `log` table: what happened in the EMR, the source of webhook events.
+//! The `log` table, where the EMR records changes: the source of webhook events.
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
@@ -15,42 +15,42 @@ use crate::sql::{
 /// 0001-01-01T00:00:00Z
 const FIRST_SECOND: i64 = -62_135_596_800;
 
-/// What a row is read from.
+/// The columns of a row.
 macro_rules! columns {
     () => {
         "log_id, table_name, action, record_id, logged_at, request_id"
     };
 }
 
-/// One row, as the EMR's programs write it.
+/// One row of the log, as written by the EMR or the API.
 #[derive(Clone, Debug)]
 pub struct LogRow {
     pub log_id: LogId,
-    /// `None` when it holds what no column of the log should: that must not hold up the rows after
-    /// it.
+    /// `None` if a column has an unreadable value, which must not block the rows after it.
     pub entry: Option<LogEntry>,
-    /// Of the call that wrote it; the EMR's own programs have none. What isn't of its form is none
-    /// either.
+    /// The request id of the call that wrote the row.
+    ///
+    /// `None` for rows that the EMR wrote, or if the value is malformed.
     pub request_id: Option<RequestId>,
 }
 
-/// What a row says.
+/// The contents of a row.
 #[derive(Clone, Debug)]
 pub struct LogEntry {
     pub table_name: String,
     pub action: String,
     pub record_id: i64,
-    /// `None` when it is no instant, such as `infinity`.
+    /// `None` if the value is not a point in time, such as `infinity`.
     pub logged_at: Option<Timestamp>,
 }
 
 impl LogRow {
-    /// When it was logged, as it says itself.
+    /// Returns the time that the row states.
     pub fn logged_at(&self) -> Option<Timestamp> {
         self.entry.as_ref().and_then(|entry| entry.logged_at)
     }
 
-    /// A number that another row with the same id doesn't have.
+    /// Returns a checksum that distinguishes rows with the same id.
     pub fn print(&self) -> u64 {
         let Some(LogEntry { table_name, action, record_id, logged_at }) = &self.entry else { return 0 };
         let time = logged_at.map(Timestamp::as_microsecond);
@@ -81,13 +81,14 @@ impl LogEntry {
     }
 }
 
-/// Whether it is more than a bound that stands for what lies beyond, such as `infinity`.
+/// Whether the time lies between the bounds, which stand for values beyond, such as `infinity`.
 fn is_instant(at: &Timestamp) -> bool {
     FIRST_SECOND < at.as_second() && *at < Timestamp::MAX
 }
 
-/// Writes one row; belongs in the transaction of the change it tells of. `request_id`: of the call
-/// that makes the change.
+/// Writes one row, in the transaction of the change that it describes.
+///
+/// `request_id` is that of the call that makes the change.
 pub async fn append(
     conn: &mut Conn,
     table_name: &str,
@@ -112,13 +113,13 @@ pub async fn append(
         .await)?)
 }
 
-/// The highest id that is visible; 0 when there is none above.
+/// Returns the highest visible id; 0 if none is above 0.
 pub async fn highest(conn: &mut Conn) -> Result<LogId> {
     let statement = "select coalesce(max(log_id), 0) from log where log_id > 0";
     Ok(on!(conn, |c| sqlx::query_scalar(statement).fetch_one(c).await)?)
 }
 
-/// Whether there is a row with this id or a lower one, above 0.
+/// Whether there is a row with an id from 1 to this one.
 pub async fn any_up_to(conn: &mut Conn, id: LogId) -> Result<bool> {
     Ok(on!(conn, |c| sqlx::query_scalar("select exists (select 1 from log where log_id between 1 and $1)")
         .bind(id)
@@ -126,8 +127,9 @@ pub async fn any_up_to(conn: &mut Conn, id: LogId) -> Result<bool> {
         .await)?)
 }
 
-/// How many rows have no id above 0, but no more than `most`, and the highest of their ids. No
-/// sequence begins there: such rows are not read.
+/// Counts rows whose ids are not above 0, up to `most`, and returns the highest of their ids.
+///
+/// No sequence starts there, so such rows are not read.
 pub async fn without_ids(conn: &mut Conn, most: i64) -> Result<(u64, Option<LogId>)> {
     let (rows, highest): (i64, Option<LogId>) = on!(conn, |c| sqlx::query_as(
         "select count(*), max(log_id) from (
@@ -140,14 +142,15 @@ pub async fn without_ids(conn: &mut Conn, most: i64) -> Result<(u64, Option<LogI
     Ok((rows.unsigned_abs(), highest))
 }
 
-/// Ids below `newest` that transactions may yet bring, for they are missing though not for long,
-/// and those that are left out by a jump of the ids: as ranges, both ends included. Should there be
-/// more than `limit`, only missing ids that are younger than `since` count, and the lowest range
-/// covers all of these that lie further below.
+/// Returns the missing ids below `newest` that open transactions may still commit, as ranges.
 ///
-/// Ids are given out in order, so what is missing below a row of before `since` was given out
-/// before it. Because programs may date rows back, what is missing among the last `window` rows
-/// counts in any case.
+/// Both ends are included. Ranges that a jump of the ids skipped are also returned. If there are
+/// more than `limit` ranges, only missing ids that are younger than `since` count, and the lowest
+/// range covers all of these that lie further below.
+///
+/// Ids are assigned in order, so a missing id below a row from before `since` was assigned before
+/// `since`. Because programs may backdate rows, missing ids among the last `window` rows count in
+/// any case.
 pub async fn missing_below(
     conn: &mut Conn,
     newest: LogId,
@@ -188,8 +191,9 @@ pub async fn missing_below(
     Ok(ranges)
 }
 
-/// Ids missing above `after` and up to `newest`, the highest first: those above `since`, and any
-/// that are a jump.
+/// Returns missing ids above `after` up to `newest`, highest first.
+///
+/// Includes those above `since`, and all jumps.
 async fn gaps_between(
     conn: &mut Conn,
     after: LogId,
@@ -214,7 +218,7 @@ async fn gaps_between(
     .await)?)
 }
 
-/// Up to `limit` rows above `after`, lowest id first.
+/// Returns up to `limit` rows above `after`, lowest id first.
 pub async fn above(conn: &mut Conn, after: LogId, limit: i64) -> Result<Vec<LogRow>> {
     Ok(on!(conn, |c| sqlx::query_as(concat!(
         "select ",
@@ -227,10 +231,11 @@ pub async fn above(conn: &mut Conn, after: LogId, limit: i64) -> Result<Vec<LogR
     .await)?)
 }
 
-/// About where the rows of `at` and later begin: no row with a lower id was logged as late, as far
-/// as ids follow time.
+/// Returns about where the rows logged at `at` or later begin.
 ///
-/// Reads one row at each of at most 64 ids, whatever the log's size. A row whose time can't be read
+/// No row with a lower id was logged as late, as far as ids follow time.
+///
+/// Reads one row at each of at most 64 ids, whatever the log's size. A row with an unreadable time
 /// counts as late.
 pub async fn first_since(conn: &mut Conn, at: Timestamp) -> Result<LogId> {
     let (mut low, mut high) = (1, highest(conn).await?.0.saturating_add(1));
@@ -244,8 +249,9 @@ pub async fn first_since(conn: &mut Conn, at: Timestamp) -> Result<LogId> {
     Ok(LogId(low))
 }
 
-/// Up to `limit` rows with an id from one to another (both ends included), lowest id first, that
-/// were logged in `from..to`.
+/// Returns up to `limit` rows of an id range that were logged in `from..to`, lowest id first.
+///
+/// The id range includes both ends.
 pub async fn logged_between(
     conn: &mut Conn,
     (first, last): (LogId, LogId),
@@ -263,7 +269,7 @@ pub async fn logged_between(
         order("$3"),
         order("$4"),
     );
-    // Only expressions of ours were put into the text.
+    // Only our own expressions were inserted into the text.
     Ok(on!(conn, |c| sqlx::query_as(AssertSqlSafe(text))
         .bind(first)
         .bind(last)
@@ -274,8 +280,9 @@ pub async fn logged_between(
         .await)?)
 }
 
-/// Up to `limit` rows with an id in one of the ranges (both ends included), lowest id first. At
-/// most a hundred ranges.
+/// Returns up to `limit` rows with an id in one of at most 100 ranges, lowest id first.
+///
+/// The ranges include both ends.
 pub async fn within(conn: &mut Conn, ranges: &[(LogId, LogId)], limit: i64) -> Result<Vec<LogRow>> {
     if ranges.is_empty() {
         return Ok(Vec::new());
@@ -288,7 +295,7 @@ pub async fn within(conn: &mut Conn, ranges: &[(LogId, LogId)], limit: i64) -> R
         conditions.join(" or "),
         2 * ranges.len() + 1
     );
-    // Only numbers of placeholders were put into the text.
+    // Only numbers of placeholders were inserted into the text.
     Ok(on!(conn, |c| {
         let mut query = sqlx::query_as(sqlx::AssertSqlSafe(text));
         for (first, last) in ranges {
@@ -298,7 +305,7 @@ pub async fn within(conn: &mut Conn, ranges: &[(LogId, LogId)], limit: i64) -> R
     })?)
 }
 
-/// How many rows there are in each of the ranges (both ends included). At most a hundred ranges.
+/// Counts the rows in each of at most 100 ranges, which include both ends.
 pub async fn count_within(conn: &mut Conn, ranges: &[(LogId, LogId)]) -> Result<Vec<u64>> {
     if ranges.is_empty() {
         return Ok(Vec::new());
@@ -308,7 +315,7 @@ pub async fn count_within(conn: &mut Conn, ranges: &[(LogId, LogId)]) -> Result<
         format!("select cast({index} as bigint), count(*) from log where log_id between ${from} and ${to}")
     };
     let text = (0..ranges.len()).map(count).collect::<Vec<_>>().join(" union all ");
-    // Only numbers were put into the text.
+    // Only numbers were inserted into the text.
     let rows: Vec<(i64, i64)> = on!(conn, |c| {
         let mut query = sqlx::query_as(sqlx::AssertSqlSafe(text));
         for (first, last) in ranges {

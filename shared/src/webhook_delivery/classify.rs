@@ -1,4 +1,4 @@
-//! What an endpoint's answer means.
+//! Classification of endpoints' responses.
 
 use std::time::Duration;
 
@@ -10,30 +10,30 @@ use crate::{
     egress::{EndpointResponse, Failure},
 };
 
-/// What came of a POST.
+/// The result of a POST.
 pub(super) struct Outcome {
     pub(super) attempt: Attempt,
     pub(super) took: Duration,
     pub(super) verdict: Verdict,
 }
 
-/// `asked` is the `Retry-After` of the answer.
+/// The meaning of a response. `asked` is its `Retry-After`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Success,
-    /// 410: the partner wants no more.
+    /// 410: the partner no longer accepts events.
     Gone,
-    /// 429: the endpoint works, but not this fast.
+    /// 429: the endpoint works, but cannot accept this rate.
     Rejected {
         asked: Option<Duration>,
     },
-    /// Anything else. Only a 503 asks for a wait.
+    /// Any other response, or none. Only a 503 can request a wait.
     Failure {
         asked: Option<Duration>,
     },
 }
 
-/// Classifies the answer to a POST that began at `at` and took so long.
+/// Classifies the response to a POST that started at `at` and lasted `took`.
 pub(super) fn classify(answer: Result<EndpointResponse, Failure>, at: Timestamp, took: Duration) -> Outcome {
     let duration_ms = Some(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
     let mut attempt =
@@ -55,8 +55,7 @@ pub(super) fn classify(answer: Result<EndpointResponse, Failure>, at: Timestamp,
     };
     if verdict != Verdict::Success {
         attempt.error_message = Some(explain(&answer));
-        // Only where it may say what went wrong: nobody knows what an endpoint puts into its
-        // answers.
+        // Store the body only if it may explain a failure: an endpoint can return any data.
         attempt.answer = answer.body;
     }
     Outcome { attempt, took, verdict }

@@ -1,4 +1,4 @@
-//! What a subscription's record learns from an attempt.
+//! Updates of a subscription's health after an attempt.
 
 use std::time::Duration;
 
@@ -14,15 +14,18 @@ use crate::{
     domain::pace::Slot,
 };
 
-/// A subscription whose every attempt failed for so long is disabled.
+/// A subscription is disabled when every attempt has failed for this period.
 const FAILING_LIMIT: SignedDuration = SignedDuration::from_hours(5 * 24);
-/// Only failures for so long park the endpoint.
+/// Failures open the endpoint's circuit when every attempt has failed for this period.
 const PARKED_AFTER: SignedDuration = SignedDuration::from_secs(10);
 
-/// Takes up an attempt that took so long, in this slot of a paced endpoint. `error.at` is now.
+/// Updates the subscription's health after an attempt.
 ///
-/// Written only when it changes something; `subscription` may be older than the record, so each
-/// write holds only for what the record says by then.
+/// `took` is the attempt's duration, `slot` its slot if the endpoint is paced, and `error.at` the
+/// current time.
+///
+/// Nothing is written if nothing changes. `subscription` may be older than the stored record, so
+/// each write is conditional on the record's current state.
 pub(super) async fn update_health(
     app: &App,
     subscription: &mut Subscription,
@@ -55,10 +58,10 @@ pub(super) async fn update_health(
         (_, Some(failing)) if failing >= FAILING_LIMIT => {
             app.control.disable_subscription(subscription, DisabledReason::OnlyFailures, now).await
         }
-        // It works, but not this fast: that is held by its pace.
+        // The endpoint works; its pace limits the rate.
         (Verdict::Rejected { .. }, _) => Ok(()),
         (Verdict::Failure { asked }, failing) => {
-            // One whose probe fails is parked again, however quickly it failed.
+            // A failed probe reopens the circuit, however quickly it failed.
             let hangs = took >= app.config.timeouts.hanging_answer;
             let parks = hangs
                 || asked.is_some()

@@ -1,4 +1,4 @@
-//! What is logged and counted of an attempt.
+//! Logs and counts of attempts.
 
 use jiff::Timestamp;
 
@@ -8,11 +8,13 @@ use crate::{
     telemetry::metrics,
 };
 
-/// Logs an attempt that has ended. What goes through a lane says so by its context; a test or a
-/// manual retry is no metric.
+/// Logs an attempt that has ended.
+///
+/// The context of the log line names the lane. Tests and manual retries have no lane, so no metrics
+/// count them.
 pub(super) fn log(delivery: &Delivery, now: Timestamp) {
     let delivered = delivery.succeeded();
-    // What a replay brings has been delivered before, or was given up.
+    // A replayed event was delivered before or had been abandoned, so its lag says nothing.
     let first = delivered && delivery.replay.is_none();
     let lag = first.then(|| now.duration_since(delivery.payload.occurred_at).as_millis().max(0));
     tracing::info!(
@@ -31,7 +33,10 @@ pub(super) fn log(delivery: &Delivery, now: Timestamp) {
     );
 }
 
-/// Counted once when its first attempt has ended; as failed until it succeeds. Tests don't count.
+/// Returns the change of the practice's counts.
+///
+/// A delivery is counted when its first attempt has ended, as failed until it succeeds. Tests are
+/// not counted.
 pub(super) fn count_of(before: &Delivery, status: DeliveryStatus) -> CountChange {
     let succeeded = status == DeliveryStatus::Delivered;
     match (before.payload.is_test(), before.attempts) {

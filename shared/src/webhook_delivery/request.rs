@@ -8,8 +8,10 @@ use crate::{
     control::{deliveries::Delivery, subscriptions::Subscription},
 };
 
-/// Headers and body; `None` when they can't be made, which no stored subscription causes, or when
-/// the permission is for another delivery, which no caller causes.
+/// Builds the headers and the body.
+///
+/// `None` if they cannot be built, which no stored subscription causes, or if the permission is for
+/// another delivery, which no caller causes.
 pub(super) fn build(
     grant: &DeliveryGrant,
     subscription: &Subscription,

@@ -20,7 +20,7 @@ pub(crate) struct DeletedSubscription {
 /// Pause a webhook subscription.
 ///
 /// Nothing more is sent, not even waiting retries. Deliveries are canceled with the reason
-/// `SUBSCRIPTION_PAUSED`; they continue by themselves if the subscription is resumed within the
+/// `SUBSCRIPTION_PAUSED`; they continue automatically if the subscription is resumed within the
 /// time of their retry schedules. Pausing a paused subscription has no effect.
 #[utoipa::path(
     post,
@@ -47,7 +47,7 @@ pub(crate) async fn pause_webhook(
 
 /// Resume a paused webhook subscription.
 ///
-/// Deliveries that the pause canceled continue by themselves, older ones later than newer ones.
+/// Deliveries that the pause canceled continue automatically, older ones later than newer ones.
 /// Resuming a subscription that is not paused has no effect.
 #[utoipa::path(
     post,

@@ -21,11 +21,12 @@ pub(crate) struct DispatchStateBody {
     /// The id of the newest row that was read, apart from `islands`.
     #[schema(example = 14_656_636)]
     last_log_id: LogId,
-    /// How often the log restarted: it was restored, or its ids began again. Event ids change each
-    /// time.
+    /// How often the log started over, because it was restored or its ids began again.
+    ///
+    /// Event ids change each time.
     #[serde(skip_serializing_if = "Option::is_none")]
     epoch: Option<u32>,
-    /// RFC 3339: when the last restart was detected.
+    /// RFC 3339: when this was last detected.
     #[serde(skip_serializing_if = "Option::is_none")]
     epoch_since: Option<String>,
     /// Rows with ids far above the others. They were read; rows below them are read as well.
@@ -34,8 +35,9 @@ pub(crate) struct DispatchStateBody {
     /// Number of skipped ranges of ids that may still appear; omitted up to 10.
     #[serde(skip_serializing_if = "Option::is_none")]
     gaps: Option<usize>,
-    /// Number of skipped ranges of ids that were abandoned early because ids are out of order. Late
-    /// rows may be missed.
+    /// Number of skipped ranges of ids that were abandoned early, because ids are out of order.
+    ///
+    /// Late rows may be missed.
     #[serde(skip_serializing_if = "is_zero")]
     dropped_gaps: u64,
     /// Number of rows that cannot be read or have ids below 1. They are not events.

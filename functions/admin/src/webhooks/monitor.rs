@@ -71,22 +71,26 @@ params! {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Monitor {
     summary: Summary,
-    /// Of the first 1,000 practices those whose log has been read, ordered by practice.
+    /// The first 1,000 practices' logs, if they have been read, ordered by practice.
     dispatch_states: Vec<DispatchStateBody>,
-    /// Number of these practices that do not fit in the response: use `practicepass` to read them.
-    /// Omitted if all of them fit.
+    /// Number of these practices that do not fit in the response; omitted if all of them fit.
+    ///
+    /// Use `practicepass` to read them.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
     dispatch_states_omitted: Option<usize>,
-    /// Newest first. Deliveries are kept for 30 days.
+    /// Newest first. Deliveries are stored for 30 days.
     #[serde(serialize_with = "fit::rows")]
     recent_deliveries: Vec<DeliveryBody>,
     queue: QueueFigures,
-    /// At most 100 subscriptions that the platform disabled, ordered by practice. Nothing is sent
-    /// until the partner signs up again.
+    /// At most 100 subscriptions that the platform disabled, ordered by practice.
+    ///
+    /// Nothing is sent until the partner signs up again.
     disabled_subscriptions: Vec<DisabledSubscription>,
-    /// Active subscriptions whose deliveries are held back, at most 100 of some 10,000 active ones,
-    /// ordered by practice. Each goes on by itself when its endpoint answers again.
+    /// At most 100 active subscriptions whose deliveries are held back, ordered by practice.
+    ///
+    /// About 10,000 active subscriptions are examined. Deliveries resume automatically when the
+    /// endpoint recovers.
     breakers: Vec<BreakerBody>,
     /// At most 100 EMR tables with rows that could not be read yesterday or today.
     ///
@@ -105,8 +109,9 @@ struct Summary {
     total_subscriptions: i64,
     #[schema(example = 2)]
     active_subscriptions: i64,
-    /// Deliveries whose first attempt has ended. Includes manual retries; excludes tests and their
-    /// retries.
+    /// Deliveries whose first attempt has ended.
+    ///
+    /// Includes manual retries; excludes tests and their retries.
     #[schema(example = 150)]
     total_deliveries: i64,
     /// The part of `totalDeliveries` that has not succeeded.
@@ -117,14 +122,15 @@ struct Summary {
     success_rate: f64,
 }
 
-/// What waits for delivery, in all practices.
+/// Deliveries that are waiting, in all practices.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct QueueFigures {
     /// Number of due retries; the count stops at 10,000.
     due_retries: i64,
-    /// The open delivery that has waited longest; null if there is none. Events that have not been
-    /// attempted yet are not considered.
+    /// The open delivery that has waited longest; null if there is none.
+    ///
+    /// Events that have not been attempted yet are not considered.
     oldest_undelivered_event: Option<UndeliveredEvent>,
     /// Approximate number of events that the platform failed to process; null if currently unknown.
     dead_letters: Option<i64>,
@@ -155,9 +161,12 @@ struct DisabledSubscription {
     since: Option<String>,
 }
 
-/// How a subscription's deliveries are held back: `slow` in a lane of their own, `parked` until a
-/// time, `due` for a probe or `probing`; `held` until a time, because the endpoint answered 429,
-/// and `paced` at a limited rate after that.
+/// How a subscription's deliveries are held back.
+///
+/// `slow`: they wait in a separate queue. `parked`: the circuit breaker is open until a time.
+/// `due`: the next delivery is a probe. `probing`: the circuit breaker is half-open. `held`: they
+/// wait until a time, because the endpoint answered 429. `paced`: they are sent at a limited rate
+/// after that.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct BreakerBody {
@@ -169,11 +178,11 @@ struct BreakerBody {
     failing_since: Option<String>,
     /// RFC 3339: since when the endpoint has been too slow for the shared queue.
     slow_since: Option<String>,
-    /// RFC 3339: when an endpoint that hung or failed is tried again.
+    /// RFC 3339: when an endpoint that hung or failed is probed.
     parked_until: Option<String>,
-    /// RFC 3339: until then nothing is sent, for whatever reason.
+    /// RFC 3339: nothing is sent until then, for any reason.
     held_until: Option<String>,
-    /// Calls a second that the endpoint gets since it answered 429; null without a limit.
+    /// The rate in calls per second since the endpoint answered 429; null without a limit.
     rate: Option<f64>,
 }
 
@@ -227,7 +236,7 @@ impl From<Subscription> for DisabledSubscription {
 }
 
 impl BreakerBody {
-    /// `None`: it was paced, for so long that its pace is forgotten.
+    /// Returns `None` if the endpoint was only paced and the pace has expired.
     fn new(subscription: Subscription, now: Timestamp) -> Option<Self> {
         let breaker = &subscription.breaker;
         let state = breaker.state(now);

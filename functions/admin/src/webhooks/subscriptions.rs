@@ -42,8 +42,9 @@ pub(crate) struct SubscriptionRow {
     scopes: Vec<EventScope>,
     /// The part of `scopes` that no valid key of the partner grants now.
     suspended_scopes: Vec<EventScope>,
-    /// `suspended` if all scopes are. The subscription becomes active by itself when access
-    /// returns.
+    /// `suspended` if all scopes are.
+    ///
+    /// The subscription becomes active automatically when access returns.
     status: SubscriptionState,
     disabled_reason: Option<DisabledReason>,
     /// RFC 3339, like the times below: when an administrator paused the subscription.

@@ -1,5 +1,7 @@
-//! The events of the past, from the practice's log: deliveries are kept for 30 days, and what was
-//! sent to nobody has none.
+//! Past events, read from the practice's log.
+//!
+//! Deliveries are not sufficient: they are stored for only 30 days, and events that were sent to
+//! nobody have none.
 
 use std::time::{Duration, Instant};
 
@@ -19,16 +21,16 @@ use shared::{
     },
 };
 
-/// Events of one replay.
+/// The maximum number of events in a replay.
 const MOST: usize = 10_000;
 /// Rows read at once.
 const ROWS: i64 = 1_000;
-/// Ids don't follow time exactly: a session may use the ids of its block hours later.
+/// How far ids may deviate from time: a session may use the ids of its block hours later.
 const SLACK: SignedDuration = SignedDuration::from_hours(24);
-/// A log of which so much is to be read takes more time than the call has.
+/// The time after which reading stops: the call would not finish in time.
 const LIMIT: Duration = Duration::from_secs(12);
 
-/// An event with the call that it comes from.
+/// An event, with the request id of the call that caused it.
 pub(super) struct PastEvent {
     event: WebhookEvent,
     request_id: Option<RequestId>,
@@ -45,10 +47,10 @@ impl PastEvent {
     }
 }
 
-/// The events of these scopes that were logged in `from..to`, lowest id first.
+/// Returns the events of these scopes that were logged in `from..to`, lowest id first.
 ///
 /// # Errors
-/// 422 when there are too many.
+/// 422 if there are too many.
 pub(super) async fn read(
     partner: &Partner,
     db: &TenantDb,
@@ -70,7 +72,7 @@ pub(super) async fn read(
         let Some(highest) = rows.last().map(|row| row.log_id) else { break };
         events.extend(rows.iter().filter_map(|row| event_of(row, db, scopes, progress.as_ref())));
         if events.len() > MOST || (more && began.elapsed() > LIMIT) {
-            let detail = "A replay sends at most 10,000 events. Nothing was sent; ask for less time at once.";
+            let detail = "A replay sends at most 10,000 events. Nothing was sent; request a shorter period.";
             return Err(ApiError::new(Code::ReplayTooLarge, detail));
         }
         if !more {
@@ -104,7 +106,7 @@ fn event_of(
     })
 }
 
-/// The epoch under which the poller has sent the row.
+/// Returns the epoch under which the poller has sent the row.
 fn epoch_of(id: LogId, logged_at: Timestamp, progress: &LogProgress) -> u32 {
     let earlier = id <= progress.epoch_floor && progress.epoch_since.is_some_and(|since| logged_at < since);
     progress.epoch.saturating_sub(u32::from(earlier))

@@ -1,4 +1,4 @@
-//! Who attempts a delivery: one process at a time, each attempt once.
+//! Claims of deliveries: one process at a time makes each attempt, and makes it once.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
@@ -11,26 +11,26 @@ use super::{
     Delivery, due,
 };
 
-/// Longer than an attempt takes; a process that died loses its claim after it.
+/// The duration of a claim, which exceeds that of an attempt; after it, a dead process loses it.
 pub(super) const CLAIMED_FOR: SignedDuration = SignedDuration::from_secs(30);
 
-/// What became of the wish to attempt a delivery.
+/// The result of claiming an attempt.
 #[derive(Clone, Debug)]
 pub enum Claimed {
-    /// It is the caller's to attempt and to conclude.
+    /// The caller must make the attempt and record its outcome.
     Yes(Box<Delivery>),
-    /// This attempt has been made, or none is wanted any more.
+    /// This attempt was already made, or the delivery awaits none.
     Done(Option<Box<Delivery>>),
-    /// Another process is at it, until then at the latest.
+    /// Another process has the claim, at most until this time.
     Busy(Timestamp),
 }
 
 impl Store {
-    /// Claims the first attempt of a delivery that need not exist yet.
+    /// Claims the first attempt, and creates the delivery if it does not exist.
     pub async fn claim_first(&self, mut delivery: Delivery, now: Timestamp) -> Result<Claimed> {
         delivery.claimed_until = Some(until(now));
         if delivery.is_manual() {
-            // Nothing but this would bring it to an end if its process died.
+            // A manual delivery has no message. If its process dies, this lets the poller end it.
             delivery.next_attempt_at = now.checked_add(CLAIMED_FOR).ok();
         }
         match self.put_new(Table::Deliveries, delivery.item(self.delivery_shards(), false)?).await {
@@ -40,7 +40,7 @@ impl Store {
         }
     }
 
-    /// Claims attempt number `attempt` of a delivery that exists.
+    /// Claims attempt number `attempt` of an existing delivery.
     pub async fn claim_again(&self, key: &str, attempt: u32, now: Timestamp) -> Result<Claimed> {
         let Some(mut delivery) = self.delivery(key).await? else { return Ok(Claimed::Done(None)) };
         if !delivery.awaits_attempt() || delivery.attempts + 1 != attempt {
@@ -59,7 +59,7 @@ impl Store {
             .expression_attribute_values(":until", AttributeValue::N(until(now).to_string()))
             .expression_attribute_values(":attempts", AttributeValue::N(delivery.attempts.to_string()));
         update = if let Some(before) = before {
-            // Its process died: the attempt is on record, whatever becomes of the next one.
+            // The previous process died. Record its attempt, whatever the result of the next one.
             delivery.record_cut_off(before);
             let history: AttributeValue = serde_dynamo::to_attribute_value(&delivery.history)
                 .map_err(|error| Error::Malformed(error.to_string()))?;
@@ -87,11 +87,13 @@ impl Store {
         }
     }
 
-    /// Puts a claimed delivery among those that are due after its claim. Its message is gone while
-    /// its attempt goes on: should the process die, nothing else brings it back.
+    /// Makes a claimed delivery due when its claim ends.
+    ///
+    /// For an attempt that outlives its queue message: if the process dies, nothing else retries
+    /// the delivery.
     ///
     /// # Errors
-    /// [`Error::ConditionFailed`] when the claim had ended.
+    /// [`Error::ConditionFailed`] if the claim has ended.
     pub async fn outlive_message(&self, delivery: &Delivery) -> Result<()> {
         let claim = delivery.claimed_until.unwrap_or_default();
         let until = Timestamp::from_millisecond(claim).unwrap_or(Timestamp::MAX);
@@ -120,10 +122,11 @@ impl Store {
         Ok(())
     }
 
-    /// Gives a claim back without an attempt: the delivery's turn comes at `until`.
+    /// Releases a claim without an attempt; the next attempt is due at `until`.
     ///
     /// # Errors
-    /// [`Error::ConditionFailed`] when the claim had ended and another process claimed it.
+    /// [`Error::ConditionFailed`] if the claim has ended and another process has claimed the
+    /// delivery.
     pub async fn put_back(&self, delivery: &Delivery, until: Timestamp) -> Result<()> {
         let claim = delivery.claimed_until.unwrap_or_default();
         let due = due::partition(due::shard(delivery.id, self.delivery_shards()));
@@ -152,7 +155,7 @@ impl Store {
     }
 }
 
-/// When a claim that was just made ends.
+/// Returns the end of a claim made at `now`.
 pub fn busy_until(now: Timestamp) -> Timestamp {
     now.saturating_add(CLAIMED_FOR).unwrap_or(Timestamp::MAX)
 }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::domain::ids::DeliveryId;
 
-/// So many that are due are counted in all, and no more.
+/// The maximum number of due deliveries that are counted.
 const COUNTED: i64 = 10_000;
 
 pub(super) const PARTITION: &str = "duePk";
@@ -27,8 +27,7 @@ pub(super) fn shard(id: DeliveryId, shards: i64) -> i64 {
 }
 
 impl Store {
-    /// Up to `limit` deliveries of a shard whose next attempt should have begun by `before`, the
-    /// longest overdue first.
+    /// Returns up to `limit` deliveries of a shard that were due by `before`, oldest first.
     pub async fn due_deliveries(&self, shard: i64, before: Timestamp, limit: i32) -> Result<Vec<Delivery>> {
         let page = self
             .client()
@@ -45,14 +44,14 @@ impl Store {
         from_items(page.items)
     }
 
-    /// When the attempt that has been due the longest at `now` should have begun.
+    /// Returns the due time of the attempt that is the longest overdue at `now`.
     pub async fn oldest_due(&self, now: Timestamp) -> Result<Option<Timestamp>> {
         let shards =
             try_join_all((0..self.delivery_shards()).map(|shard| self.due_deliveries(shard, now, 1))).await?;
         Ok(shards.into_iter().flatten().filter_map(|it| it.next_attempt_at).min())
     }
 
-    /// How many attempts are due at `now`; about 10,000 stands for as many or more.
+    /// Counts the attempts that are due at `now`; about 10,000 means that many or more.
     pub async fn count_due(&self, now: Timestamp) -> Result<i64> {
         let shards = self.delivery_shards();
         // Shards are filled evenly.
@@ -87,10 +86,11 @@ impl Store {
         }
     }
 
-    /// Puts a delivery that was sent to the queue off until `until`: should its message be lost, it
-    /// is sent again.
+    /// Postpones a delivery that was sent to the queue.
     ///
-    /// Does nothing when the attempt has been made meanwhile.
+    /// If its message is lost, it is due again at `until`.
+    ///
+    /// Does nothing if the attempt was made meanwhile.
     pub async fn put_off(&self, delivery: &Delivery, until: Timestamp) -> Result<()> {
         let Some(seen) = delivery.next_attempt_at else { return Ok(()) };
         let moved = self

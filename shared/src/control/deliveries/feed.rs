@@ -1,8 +1,8 @@
-//! Everybody's deliveries, or a practice's, the newest first.
+//! Lists of deliveries, newest first: of all practices or of one.
 //!
-//! The indexes are ordered by outcome first: what one asks for, all or a single outcome, is merged
-//! from a query for each, so that a page of failures never reads past successes. Within an outcome
-//! ids give the order, by which a delivery is found, too.
+//! The indexes are ordered by outcome, then by id. A list merges one query per requested outcome,
+//! so a page of failures never reads past successes. The order by id also serves to find a
+//! delivery.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures::future::try_join_all;
@@ -29,7 +29,7 @@ pub(super) const PLACE_OF_PARTNER: &str = "partnerPlace";
 pub(super) const OPEN: &str = "open";
 pub(super) const FAILED: &str = "failed";
 pub(super) const DELIVERED: &str = "delivered";
-/// The fewest shards there are.
+/// The minimum number of shards.
 const FEWEST: i64 = 4;
 
 pub(super) fn partition(shard: i64) -> String {
@@ -40,8 +40,9 @@ pub(super) fn shard(id: DeliveryId, shards: i64) -> i64 {
     id.0.rem_euclid(shards)
 }
 
-/// Where a delivery can be, whatever the number of shards was when it was written: a power of two,
-/// up to `shards`.
+/// Returns the shards that can contain a delivery.
+///
+/// The number of shards when it was written is not known: any power of two up to `shards`.
 fn shards_of(id: DeliveryId, shards: i64) -> Vec<i64> {
     let numbers = std::iter::successors(Some(FEWEST), |number| Some(number * 2));
     let mut found: Vec<i64> = numbers
@@ -54,7 +55,7 @@ fn shards_of(id: DeliveryId, shards: i64) -> Vec<i64> {
     found
 }
 
-/// Filled up with zeros, so that text is ordered as numbers are.
+/// Formats an id with leading zeros, so that ids sort as text.
 pub(super) fn digits(id: DeliveryId) -> String {
     format!("{:016}", id.0)
 }
@@ -72,18 +73,19 @@ pub(super) fn place_of_partner(partner: &PartnerId, status: DeliveryStatus, id: 
     format!("{partner}#{}", place(status, id))
 }
 
-/// A part of the feed, the newest first.
+/// A page of the feed, newest first.
 #[derive(Clone, Debug, Default)]
 pub struct FeedPage {
     pub deliveries: Vec<Delivery>,
-    /// Whether older ones follow.
+    /// Whether older deliveries follow.
     pub more: bool,
 }
 
 impl Store {
-    /// Up to `limit` deliveries after the `offset` newest, of all practices or one; `success` keeps
-    /// those that (didn't) succeed. What was just written may be seen a moment later; histories are
-    /// left out.
+    /// Returns up to `limit` deliveries after the `offset` newest, of all practices or one.
+    ///
+    /// `success` selects those that succeeded, or those that did not. Recent writes may appear a
+    /// moment later. Histories are omitted.
     pub async fn recent_deliveries(
         &self,
         practicepass: Option<&PracticePass>,
@@ -103,15 +105,13 @@ impl Store {
         Ok(page)
     }
 
-    /// The delivery with this id, of everybody's; one that was just made may be seen a moment
-    /// later.
+    /// Returns the delivery with this id, of any partner; a new one may appear a moment later.
     pub async fn delivery_by_id(&self, id: DeliveryId) -> Result<Option<Delivery>> {
         let shards = shards_of(id, self.delivery_shards());
         self.by_id(|| Source::of_all(shards.iter().copied(), Wanted::All), id).await
     }
 
-    /// The partner's delivery in this practice with this id; one that was just made may be seen a
-    /// moment later.
+    /// Returns the partner's delivery with this id; a new one may appear a moment later.
     pub async fn own_delivery(
         &self,
         practicepass: &PracticePass,
@@ -122,7 +122,7 @@ impl Store {
     }
 
     async fn by_id(&self, sources: impl Fn() -> Vec<Source>, id: DeliveryId) -> Result<Option<Delivery>> {
-        // Its place can change between the questions.
+        // The delivery can move to another outcome between the queries.
         for _ in 0..2 {
             let below = Some(DeliveryId(id.0.saturating_add(1)));
             let asked = sources().into_iter().map(|source| self.merge(vec![source.before(below)], 0, 1));
@@ -134,7 +134,7 @@ impl Store {
         Ok(None)
     }
 
-    /// The delivery that was made first of those that may still be attempted.
+    /// Returns the oldest delivery that may still be attempted.
     pub async fn oldest_open_delivery(&self) -> Result<Option<Delivery>> {
         let oldest = (0..self.delivery_shards()).map(async |shard| {
             let page = self

@@ -1,5 +1,6 @@
-//! What came of attempts, with the practices' counts, in one write: of those that end at about the
-//! same time together.
+//! Records outcomes of attempts and the practices' counts.
+//!
+//! Outcomes that arrive at about the same time are written in one transaction.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -26,28 +27,28 @@ use super::{
 };
 use crate::domain::{PracticePass, delivery::DeliveryStatus, usage::percent};
 
-/// Partitions of all practices' counts.
+/// The number of partitions of the practices' counts.
 const COUNT_GROUPS: u32 = 32;
-/// A practice's counts begin as one item and are spread over so many where transactions meet: one
-/// that meets another at an item is cancelled.
+/// A practice's counts start as one item; after a conflict they are spread over this many.
+///
+/// Of two concurrent transactions that write the same item, one is canceled.
 const COUNT_SHARDS: u8 = 16;
 const MAX_ATTEMPTS: u8 = 5;
-/// An outcome waits so long for others to be written with.
+/// How long an outcome waits for others, to be written together.
 const GATHER: Duration = Duration::from_millis(2);
-/// Outcomes of one transaction, which has at most as many counts beside them; DynamoDB takes 100
-/// items.
+/// Outcomes per transaction, which also contains at most as many counts. DynamoDB allows 100 items.
 const TOGETHER: usize = 40;
 
-/// A practice's deliveries, tests left out.
+/// The number of a practice's deliveries, without tests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DeliveryCounts {
     pub total: i64,
-    /// Those that have not succeeded.
+    /// Deliveries that have not succeeded.
     pub failed: i64,
 }
 
 impl DeliveryCounts {
-    /// Per cent of the deliveries that succeeded, to two decimals; 0 without deliveries.
+    /// Returns the percentage that succeeded, with two decimals; 0 without deliveries.
     pub fn success_rate(&self) -> f64 {
         let whole = |count: i64| u64::try_from(count).unwrap_or_default();
         percent(whole(self.total - self.failed), whole(self.total))
@@ -59,27 +60,26 @@ impl DeliveryCounts {
     }
 }
 
-/// What one of a practice's items says.
+/// One item of a practice's counts.
 #[derive(Clone, Copy, Deserialize)]
 struct ShardCounters {
     total: i64,
     failed: i64,
 }
 
-/// What an outcome adds to the practice's counts of deliveries and of those that have not
-/// succeeded.
+/// The change that an outcome makes to its practice's counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CountChange {
     pub total: i64,
     pub failed: i64,
 }
 
-/// The partition of a practice's counts.
+/// Returns the partition of a practice's counts.
 fn counts_partition(practicepass: &PracticePass) -> String {
     format!("COUNTS#{}", crc32fast::hash(practicepass.as_str().as_bytes()) % COUNT_GROUPS)
 }
 
-/// What is to be written of one delivery, and who waits for it.
+/// A pending write of one delivery, and the caller that waits for it.
 #[derive(Debug)]
 struct Outcome {
     key: String,
@@ -90,16 +90,16 @@ struct Outcome {
     done: oneshot::Sender<Result<()>>,
 }
 
-/// Outcomes that are not written yet.
+/// Outcomes that are not yet written.
 #[derive(Clone, Debug, Default)]
 pub(in super::super) struct Outcomes(Arc<Mutex<Waiting>>);
 
 #[derive(Debug, Default)]
 struct Waiting {
     outcomes: Vec<Outcome>,
-    /// Somebody is writing, and looks for more afterwards.
+    /// A task is writing, and will check for more afterwards.
     writing: bool,
-    /// Practices at whose first item a transaction has met another.
+    /// Practices whose first item had a conflict.
     busy: HashSet<PracticePass>,
 }
 
@@ -108,7 +108,7 @@ impl Outcomes {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Those to be written next, each delivery once; `None` at the end of the work.
+    /// Returns the outcomes to write next, each delivery once; `None` if none is left.
     fn next(&self) -> Option<Vec<Outcome>> {
         let mut waiting = self.waiting();
         let mut keys = HashSet::new();
@@ -124,13 +124,13 @@ impl Outcomes {
         waiting.writing.then_some(taken)
     }
 
-    /// Writes what waits until nothing does.
+    /// Writes pending outcomes until none is left.
     async fn write(self, client: Client, control: String) {
         tokio::time::sleep(GATHER).await;
         while let Some(outcomes) = self.next() {
             match self.write_together(&client, &control, &outcomes).await {
                 Err(Error::ConditionFailed | Error::Refused { .. }) if outcomes.len() > 1 => {
-                    // One of them has failed for all.
+                    // One of them made the whole transaction fail, so write each separately.
                     for outcome in outcomes {
                         let alone = std::slice::from_ref(&outcome);
                         let result = self.write_together(&client, &control, alone).await;
@@ -192,14 +192,15 @@ fn add(
 }
 
 impl Store {
-    /// Writes the delivery as its claimer leaves it. `random` spreads the counts.
+    /// Writes the delivery with its outcome and releases the claim. `random` spreads the counts.
     ///
-    /// Table Control, `COUNTS#<group of practices>` / `PPass`, shard: `total` and `failed`. What
-    /// ends at about the same time is written in one transaction, which has one count for each
-    /// practice. The write goes on if the caller doesn't wait for it.
+    /// Counts are in the table Control, `COUNTS#<group of practices>` / `PPass`, shard: `total` and
+    /// `failed`. Concurrent outcomes share a transaction with one count per practice. The write
+    /// continues even if the caller stops waiting for it.
     ///
     /// # Errors
-    /// [`Error::ConditionFailed`] when the claim had ended and another process claimed it.
+    /// [`Error::ConditionFailed`] if the claim has ended and another process has claimed the
+    /// delivery.
     pub async fn record_outcome(
         &self,
         mut delivery: Delivery,
@@ -232,16 +233,16 @@ impl Store {
         if begins {
             tokio::spawn(self.outcomes.clone().write(self.client().clone(), control));
         }
-        let lost = |_| Error::Unavailable { service: SERVICE, reason: "the write was given up".to_owned() };
+        let lost = |_| Error::Unavailable { service: SERVICE, reason: "the write was abandoned".to_owned() };
         result.await.map_err(lost)?.map(|()| delivery)
     }
 
-    /// A practice's counts, read from all their items.
+    /// Returns a practice's counts, the sum of their items.
     pub async fn delivery_counts(&self, practicepass: &PracticePass) -> Result<DeliveryCounts> {
         self.counts_of(&counts_partition(practicepass), &format!("{practicepass}#")).await
     }
 
-    /// The counts of all practices: the sum of theirs.
+    /// Returns the sum of all practices' counts.
     pub async fn all_delivery_counts(&self) -> Result<DeliveryCounts> {
         let partitions: Vec<String> = (0..COUNT_GROUPS).map(|group| format!("COUNTS#{group}")).collect();
         let groups = try_join_all(partitions.iter().map(|partition| self.counts_of(partition, ""))).await?;
@@ -259,10 +260,11 @@ impl Store {
         Ok(counts)
     }
 
-    /// Ends a delivery whose next attempt nobody wants any more, or whose only attempt died with
-    /// its process. Does nothing to one that has ended or doesn't exist.
+    /// Ends a delivery that is no longer wanted, or whose only attempt died with its process.
     ///
-    /// `false` while a process is at it: its outcome is to come.
+    /// Does nothing if the delivery has ended or does not exist.
+    ///
+    /// `false` while a process has the claim; its outcome will follow.
     pub async fn give_up_delivery(
         &self,
         delivery_key: &str,

@@ -1,4 +1,4 @@
-//! Finding a partner's deliveries.
+//! Queries for a partner's deliveries.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
@@ -12,12 +12,12 @@ use crate::domain::{
     ids::{DeliveryId, MAX_SAFE_INTEGER, PartnerId},
 };
 
-/// Where a list goes on: after the delivery with this id.
+/// A position in a list, after the delivery with this id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeliveryPosition(DeliveryId);
 
 impl DeliveryPosition {
-    /// As text that a URL may hold.
+    /// Encodes the position for URLs.
     pub fn to_text(self) -> String {
         URL_SAFE_NO_PAD.encode(self.0.to_string())
     }
@@ -29,7 +29,7 @@ impl DeliveryPosition {
     }
 }
 
-/// A part of a list, the newest first.
+/// A page of a list, newest first.
 #[derive(Clone, Debug)]
 pub struct DeliveryPage {
     pub deliveries: Vec<Delivery>,
@@ -38,13 +38,15 @@ pub struct DeliveryPage {
 }
 
 impl Store {
-    /// The delivery with this key, read strongly.
+    /// Returns the delivery with this key, with a strongly consistent read.
     pub async fn delivery(&self, key: &str) -> Result<Option<Delivery>> {
         self.get(Table::Deliveries, pk(key), true).await
     }
 
-    /// Up to `limit` deliveries of a partner in a practice, also of subscriptions it had before,
-    /// the newest first; `success` keeps those that (didn't) succeed. Histories are left out.
+    /// Returns up to `limit` deliveries of a partner in a practice, newest first.
+    ///
+    /// Includes deliveries of the partner's earlier subscriptions. `success` selects those that
+    /// succeeded, or those that did not. Histories are omitted.
     pub async fn deliveries_of(
         &self,
         practicepass: &PracticePass,

@@ -1,4 +1,4 @@
-//! Events of the past once more.
+//! Replays of past events.
 
 use jiff::Timestamp;
 
@@ -9,13 +9,15 @@ use super::{
 use crate::control::subscriptions::Subscription;
 
 impl Store {
-    /// Sends the events of a subscription whose deliveries began in `from..to` once more, those
-    /// that succeeded only if `all`; how many. Each gets a new delivery with the whole schedule,
-    /// under the same event id. `replay` names the repetition: run again under the same name, it
-    /// sends nothing twice.
+    /// Sends the events of past deliveries of a subscription again; returns their number.
+    ///
+    /// Includes deliveries created in `from..to`, successful ones only if `all`.
+    ///
+    /// Each event gets a new delivery with the whole schedule, under the same event id. `replay`
+    /// names the replay: running it again under the same name sends nothing twice.
     ///
     /// # Errors
-    /// Also when the queue doesn't take a message; then the same replay can be run again.
+    /// Also if the queue does not accept a message. The same replay can then be run again.
     pub async fn replay(
         &self,
         queue: &Queue,

@@ -1,5 +1,4 @@
-//! A part of the deliveries that one query after the other reads: one outcome in one partition of
-//! an index, the newest first.
+//! One outcome in one partition of an index, read query by query, newest first.
 
 use std::{
     cmp::Reverse,
@@ -22,13 +21,14 @@ use crate::domain::{
     ids::{DeliveryId, PartnerId},
 };
 
-/// A query asks for so many deliveries at least, and at most.
+/// The minimum and maximum number of deliveries per query.
 const PAGE: (usize, usize) = (10, 250);
-/// Deliveries with ids of different processes can have begun in another order, by so much: each
-/// holds ids for half of it.
+/// How far the order of ids may deviate from the order of creation.
+///
+/// Each process uses a block of ids for up to half of this time.
 const OUT_OF_ORDER: SignedDuration = SignedDuration::from_mins(2);
 
-/// What of the deliveries one asks for.
+/// A filter by outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) enum Wanted {
     All,
@@ -58,12 +58,12 @@ impl Wanted {
 
 pub(in super::super) struct Source {
     index: &'static str,
-    /// Partition key and sort key by name; the partition.
+    /// The names of the partition key and of the sort key.
     keys: (&'static str, &'static str),
     partition: String,
-    /// What the sort keys begin with.
+    /// The prefix of the sort keys.
     prefix: String,
-    /// Only what has a lower id.
+    /// Limits the source to lower ids.
     before: Option<DeliveryId>,
     read: VecDeque<Delivery>,
     next: Option<Item>,
@@ -80,7 +80,7 @@ impl Source {
         Self { index, keys, partition, prefix, before: None, read: VecDeque::new(), next: None, ended: false }
     }
 
-    /// Everybody's deliveries of these shards.
+    /// Returns sources of all partners' deliveries in these shards.
     pub(super) fn of_all(shards: impl Iterator<Item = i64>, wanted: Wanted) -> Vec<Self> {
         let keys = (feed::PARTITION, feed::PLACE);
         let of_shard = |shard| {
@@ -91,7 +91,7 @@ impl Source {
         shards.flat_map(of_shard).collect()
     }
 
-    /// A partner's deliveries in a practice.
+    /// Returns sources of a partner's deliveries in a practice.
     pub(super) fn of_partner(practicepass: &PracticePass, partner: &PartnerId, wanted: Wanted) -> Vec<Self> {
         let keys = ("practicepass", feed::PLACE_OF_PARTNER);
         let one = |outcome: &&str| {
@@ -110,7 +110,7 @@ impl Source {
 }
 
 impl Store {
-    /// A practice's deliveries, of all partners that ever got any.
+    /// Returns sources of a practice's deliveries, of all partners that ever received any.
     pub(super) async fn sources_of(
         &self,
         practicepass: &PracticePass,
@@ -120,7 +120,7 @@ impl Store {
         Ok(partners.iter().flat_map(|partner| Source::of_partner(practicepass, partner, wanted)).collect())
     }
 
-    /// All deliveries, of all practices or one.
+    /// Returns sources of all deliveries, of all practices or one.
     pub(in super::super) async fn all_deliveries(
         &self,
         practicepass: Option<&PracticePass>,
@@ -131,7 +131,7 @@ impl Store {
         }
     }
 
-    /// Those who got deliveries of a practice, by a query for each of them.
+    /// Returns the partners that have deliveries of a practice, with one query for each.
     async fn partners_with_deliveries(&self, practicepass: &PracticePass) -> Result<Vec<PartnerId>> {
         let mut partners: Vec<PartnerId> = Vec::new();
         loop {
@@ -155,7 +155,7 @@ impl Store {
         }
     }
 
-    /// Up to `wanted` of the newest deliveries of all sources, after `skipped` others.
+    /// Returns up to `wanted` of the newest deliveries of all sources, after skipping `skipped`.
     pub(super) async fn merge(
         &self,
         mut sources: Vec<Source>,
@@ -171,7 +171,7 @@ impl Store {
             let share = (skipped + wanted - found.len()) / hungry.len().max(1) + 1;
             let share = share.clamp(PAGE.0, PAGE.1);
             try_join_all(hungry.into_iter().map(|source| self.read_on(source, share))).await?;
-            // The newest of all is known only while every source shows its newest.
+            // The newest of all is known only while every source has a delivery or has ended.
             while !sources.iter().any(Source::must_read) {
                 let newest = sources
                     .iter_mut()
@@ -192,7 +192,7 @@ impl Store {
         }
     }
 
-    /// The next deliveries of a source that began at `since` or later; `None` at their end.
+    /// Returns the next deliveries of a source created at `since` or later; `None` at the end.
     pub(in super::super) async fn read_back(
         &self,
         source: &mut Source,

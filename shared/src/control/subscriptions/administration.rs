@@ -1,4 +1,4 @@
-//! What administrators see of subscriptions, and change.
+//! Administrators' queries and changes of subscriptions.
 
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, TransactWriteItem, Update};
 use jiff::Timestamp;
@@ -10,7 +10,7 @@ use super::{
 use crate::domain::ids::SubscriptionId;
 
 impl Store {
-    /// Up to `limit` subscriptions of all practices and partners, the newest first.
+    /// Returns up to `limit` subscriptions of all practices and partners, newest first.
     pub async fn subscriptions(
         &self,
         limit: usize,
@@ -19,8 +19,9 @@ impl Store {
         self.list(Listing::of_second_index(ALL).newest_first(), limit, after, |_| true).await
     }
 
-    /// The subscription with this id, read strongly; one that was just made may be seen a moment
-    /// later.
+    /// Returns the subscription with this id; a new one may appear a moment later.
+    ///
+    /// The subscription itself is read with strong consistency.
     pub async fn subscription_by_id(&self, id: SubscriptionId) -> Result<Option<Subscription>> {
         let sort_key = by_id(id);
         let listing = Listing::of_second_index(ALL).beginning_with(&sort_key);
@@ -30,7 +31,7 @@ impl Store {
         Ok(current.filter(|current| current.id == id))
     }
 
-    /// The write that pauses this incarnation of a subscription, or resumes it (`None`).
+    /// Builds the write that pauses this generation of a subscription, or resumes it (`None`).
     pub fn pause_subscription(
         &self,
         subscription: &Subscription,
@@ -56,7 +57,7 @@ impl Store {
         Ok(TransactWriteItem::builder().update(update).build())
     }
 
-    /// The write that deletes this incarnation of a subscription.
+    /// Builds the write that deletes this generation of a subscription.
     pub fn remove_subscription(&self, subscription: &Subscription) -> Result<TransactWriteItem> {
         let delete = Delete::builder()
             .table_name(self.name(Table::Control)?)

@@ -1,8 +1,7 @@
-//! How an endpoint has been doing, and what follows: slow lane, parking, pace, the end of the
-//! subscription.
+//! The health of an endpoint and its effects: slow lane, circuit breaker, pace, disabling.
 //!
-//! All of it lies on the subscription, which every batch reads anyway. An endpoint that does well
-//! costs no write.
+//! It is stored in the subscription, which every batch reads anyway. A healthy endpoint costs no
+//! write.
 
 use std::time::Duration;
 
@@ -20,17 +19,17 @@ use super::{
 };
 use crate::domain::pace::{LONGEST_HOLD, Pace};
 
-/// An endpoint is parked for so long at first, then twice as long after each probe that fails.
+/// How long a circuit is open at first, in seconds; doubled after each failed probe.
 const FIRST_PARKED: i64 = 15;
 const LONGEST_PARKED: i64 = 600;
-/// A probe that has not ended by then died with its process; longer than an attempt takes.
+/// After this time a probe's process is considered dead; it exceeds an attempt's duration.
 const PROBE_LIMIT: SignedDuration = SignedDuration::from_secs(20);
-/// A slow endpoint that answers quickly so often in a row is slow no more.
+/// The number of consecutive quick responses after which an endpoint leaves the slow lane.
 const QUICK_ANSWERS: u32 = 5;
-/// That an endpoint does well is written at most so often.
+/// The minimum time between writes of an endpoint's last success.
 const SUCCESS_STEP: SignedDuration = SignedDuration::from_mins(1);
 
-/// What the newest attempts came to, for administrators.
+/// The results of the latest attempts, for administrators.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LastOutcomes {
@@ -56,31 +55,30 @@ pub struct LastError {
     /// RFC 3339.
     #[schema(value_type = String)]
     pub at: Timestamp,
-    /// Null when there was no answer.
+    /// Null if there was no response.
     pub status_code: Option<u16>,
     pub message: Option<String>,
 }
 
-/// What is held back of an endpoint's deliveries; nothing by default.
+/// The limits on an endpoint's deliveries; none by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Breaker {
-    /// It didn't answer in the time of the fast lane; ended by [`QUICK_ANSWERS`] quick answers in a
-    /// row.
+    /// When a response last exceeded the fast lane's limit; cleared by [`QUICK_ANSWERS`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     slow_since: Option<Timestamp>,
-    /// Quick answers in a row since then.
+    /// Consecutive quick responses since then.
     #[serde(default, skip_serializing_if = "is_zero")]
     quick_answers: u32,
-    /// Nobody calls it until then (Unix milliseconds); after that one delivery probes it.
+    /// The circuit is open until then (Unix milliseconds); afterwards one delivery probes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     parked_until: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     parked_seconds: Option<i64>,
-    /// A probe is under way until then at the latest (Unix milliseconds).
+    /// A probe is in progress, at most until then (Unix milliseconds).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     probe_until: Option<i64>,
-    /// It answered 429.
+    /// Present if the endpoint answered 429.
     #[serde(flatten)]
     pub(super) pace: Option<Pace>,
 }
@@ -90,32 +88,32 @@ fn is_zero(count: &u32) -> bool {
     *count == 0
 }
 
-/// How an endpoint's deliveries go.
+/// How an endpoint's deliveries are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum BreakerState {
-    /// At once.
+    /// Immediately.
     Closed,
-    /// In a lane of their own, where they hold up no other endpoint's.
+    /// In the slow lane, where they do not delay other endpoints' deliveries.
     Slow,
-    /// Not before a time: the endpoint hung or only failed.
+    /// Not yet: the circuit is open because the endpoint hung or kept failing.
     Parked,
-    /// One delivery tries whether the endpoint works again, the others wait.
+    /// Half-open: one delivery probes the endpoint; the others wait.
     Probing,
-    /// The next delivery is such a trial.
+    /// The next delivery is a probe.
     Due,
-    /// Not before a time: the endpoint answered 429.
+    /// Not yet: the endpoint answered 429.
     Held,
-    /// At a limited rate, since the endpoint answered 429.
+    /// At a limited rate, because the endpoint answered 429.
     Paced,
 }
 
-/// What a failed attempt does to its endpoint.
+/// The effect of a failed attempt on its endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failed {
-    /// It is noted since when nothing but failures came.
+    /// Records the start of the failures.
     Note,
-    /// As well, and the endpoint is parked; at least for as long as it asked for, if it did.
+    /// Also opens the circuit, at least for the time that the endpoint requested, if any.
     Park(Option<Duration>),
 }
 
@@ -147,20 +145,18 @@ impl Breaker {
         self.slow_since
     }
 
-    /// The pace at which the endpoint is called; `None` when it isn't limited.
+    /// Returns the pace at which the endpoint is called; `None` without a limit.
     pub fn pace(&self, now: Timestamp) -> Option<&Pace> {
         self.pace.as_ref().filter(|it| it.applies(now))
     }
 
-    /// Until when nobody calls the endpoint, because it failed or asked for it; `None` when it may
-    /// be called now.
+    /// Returns until when the endpoint must not be called; `None` if it may be called now.
     pub fn held_until(&self, now: Timestamp) -> Option<Timestamp> {
         let held = self.pace.as_ref().map(|it| it.held_until).max(self.parked_until);
         held.and_then(|it| Timestamp::from_millisecond(it).ok()).filter(|it| now < *it)
     }
 
-    /// What another attempt has learned meanwhile stays: a series of slots is never followed by an
-    /// earlier one.
+    /// Takes the pace of `known` if it is newer: an earlier series never follows a later one.
     pub fn keep_newer_pace(&mut self, known: &Self) {
         let series = |it: &Self| it.pace.as_ref().map(|pace| (pace.series, pace.held_until, pace.slots));
         if series(self) < series(known) {
@@ -168,12 +164,12 @@ impl Breaker {
         }
     }
 
-    /// When the endpoint may be tried again; `None` when it is not parked.
+    /// Returns when the endpoint may be probed; `None` if its circuit is closed.
     pub fn parked_until(&self) -> Option<Timestamp> {
         Timestamp::from_millisecond(self.parked_until?).ok()
     }
 
-    /// `asked`: for how long the endpoint asked not to be called.
+    /// Opens the circuit. `asked` is the wait that the endpoint requested.
     fn park(&mut self, now: Timestamp, asked: Option<Duration>) {
         let seconds = self.parked_seconds.map_or(FIRST_PARKED, |before| (before * 2).min(LONGEST_PARKED));
         let asked = asked.unwrap_or_default().min(LONGEST_HOLD).as_secs();
@@ -193,8 +189,9 @@ pub(super) fn text(instant: Timestamp) -> AttributeValue {
 }
 
 impl Store {
-    /// Takes up a failure. `subscription` becomes what the record is now, unless that had changed
-    /// since it was read.
+    /// Records a failure.
+    ///
+    /// `subscription` then matches its record, unless that changed since it was read.
     pub async fn note_failure(
         &self,
         subscription: &mut Subscription,
@@ -229,7 +226,7 @@ impl Store {
         self.change_subscription(&before, &change, &condition, values).await.map(drop)
     }
 
-    /// Notes a success after failures: the endpoint is not parked any more.
+    /// Records a success after failures, which closes the circuit.
     pub async fn note_success(&self, subscription: &mut Subscription, now: Timestamp) -> Result<()> {
         let change = "SET lastSuccessAt = :now REMOVE failingSince, parkedUntil, parkedSeconds, probeUntil";
         let condition = "(attribute_exists(failingSince) OR attribute_exists(parkedUntil))";
@@ -241,9 +238,10 @@ impl Store {
         Ok(())
     }
 
-    /// Notes whether a slow endpoint answered quickly. [`QUICK_ANSWERS`] in a row end its slowness:
-    /// one that is cold every few minutes doesn't change lanes each time. An answer that another
-    /// one overtakes is not counted.
+    /// Records whether a slow endpoint responded quickly.
+    ///
+    /// [`QUICK_ANSWERS`] in a row move it to the fast lane, so an endpoint with occasional cold
+    /// starts does not change lanes each time. Of concurrent responses only one is counted.
     pub async fn note_speed(
         &self,
         subscription: &mut Subscription,
@@ -281,8 +279,7 @@ impl Store {
         Ok(())
     }
 
-    /// Notes that the endpoint still does well. No version: whatever else changes the record may
-    /// write over it.
+    /// Records the time of a success. Not versioned: any other change may overwrite it.
     pub async fn touch_success(&self, subscription: &mut Subscription, now: Timestamp) -> Result<()> {
         subscription.last.last_success_at = Some(now);
         let touched = self
@@ -303,7 +300,7 @@ impl Store {
         }
     }
 
-    /// Notes that the endpoint didn't answer in the time of the fast lane.
+    /// Records that the endpoint took longer than the fast lane allows.
     pub async fn note_slow(&self, subscription: &mut Subscription, now: Timestamp) -> Result<()> {
         let change = "SET slowSince = if_not_exists(slowSince, :now) REMOVE quickAnswers";
         self.change_subscription(subscription, change, "attribute_exists(pk)", [(":now", text(now))]).await?;
@@ -312,7 +309,7 @@ impl Store {
         Ok(())
     }
 
-    /// Asks to be the one that probes a parked endpoint whose time has come. `false`: another is.
+    /// Claims the probe of an endpoint whose wait is over; `false` if another process has it.
     pub async fn take_probe(&self, subscription: &mut Subscription, now: Timestamp) -> Result<bool> {
         let Some(seen) = subscription.breaker.parked_until else { return Ok(false) };
         let until = now.as_millisecond() + PROBE_LIMIT.as_secs() * 1000;
@@ -325,9 +322,10 @@ impl Store {
         Ok(taken)
     }
 
-    /// Stops an active subscription. Does nothing to one that was changed to another or deleted
-    /// meanwhile, nor for [`DisabledReason::OnlyFailures`] to one that has had a success since it
-    /// was read.
+    /// Disables an active subscription.
+    ///
+    /// Does nothing if its URL was changed or it was deleted meanwhile or, for
+    /// [`DisabledReason::OnlyFailures`], if it has had a success since it was read.
     pub async fn disable_subscription(
         &self,
         subscription: &Subscription,
@@ -354,8 +352,9 @@ impl Store {
         self.change_subscription(subscription, change, condition, values).await.map(drop)
     }
 
-    /// Applies `change` to the active subscription of this incarnation and endpoint if it also
-    /// meets `condition`; whether it did.
+    /// Applies `change` if the active generation and its URL are unchanged and `condition` holds.
+    ///
+    /// Returns whether it was applied.
     pub(super) async fn change_subscription(
         &self,
         subscription: &Subscription,

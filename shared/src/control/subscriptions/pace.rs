@@ -16,29 +16,31 @@ use super::{
 };
 use crate::domain::pace::{Pace, Slot};
 
-/// Attempts to take slots while other processes take some.
+/// How often taking slots is tried if other processes take some at the same time.
 const MAX_CONFLICT_RETRIES: u32 = 10;
-/// The mean wait before such an attempt grows by this.
+/// The wait before each further try grows by this.
 const BACKOFF: Duration = Duration::from_millis(15);
 
-/// A hold is not extended by less: calls that are rejected together would all write.
+/// The minimum extension of a hold, in ms: concurrently rejected calls should not all write.
 const TOLERANCE_MS: i64 = 1_000;
 
-/// What became of the wish for slots.
+/// The result of taking slots.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Slots {
-    /// At least one, the first first.
+    /// At least one slot, earliest first.
     Taken(Vec<Slot>),
-    /// None is free within the next ten minutes.
+    /// No slot is free within the next ten minutes.
     Full,
-    /// The endpoint isn't paced any more, or the subscription is gone.
+    /// The endpoint is no longer paced, or the subscription was deleted.
     NotPaced,
 }
 
 impl Store {
-    /// Notes a 429 to the call in `slot` (`None`: the call had none), which asked for a wait of
-    /// `asked`: the endpoint is held, and only the first rejection of a series lowers the rate.
-    /// `subscription` becomes what its record is afterwards.
+    /// Records a 429: holds the endpoint and lowers its rate.
+    ///
+    /// `slot` is that of the call, if it had one; `asked` is the wait that the endpoint requested.
+    /// Only the first rejection of a series lowers the rate. Afterwards `subscription` matches its
+    /// record.
     pub async fn note_rejection(
         &self,
         subscription: &mut Subscription,
@@ -78,17 +80,18 @@ impl Store {
         if noted || known.is_none_or(|known| pace.held_until <= known + TOLERANCE_MS) {
             return Ok(());
         }
-        // Another call of the same series was rejected before, and asked for less.
+        // Another call of the same series was rejected first, with a shorter requested wait.
         let values = [(":held", number(pace.held_until))];
         self.change_subscription(subscription, "SET heldUntil = :held", "heldUntil < :held", values).await?;
         self.refresh(subscription).await
     }
 
-    /// Takes `count` slots of a paced endpoint, or fewer when the line is nearly full.
-    /// `subscription` becomes what its record is afterwards.
+    /// Takes `count` slots of a paced endpoint, or fewer if the line is nearly full.
+    ///
+    /// Afterwards `subscription` matches its record.
     ///
     /// # Errors
-    /// Also when too many processes take slots at the same time.
+    /// Also if too many processes take slots at the same time.
     pub async fn take_slots(
         &self,
         subscription: &mut Subscription,
@@ -109,11 +112,11 @@ impl Store {
             tokio::time::sleep(BACKOFF * attempt).await;
             self.refresh(subscription).await?;
         }
-        let reason = "too many took a slot of one endpoint at the same time".to_owned();
+        let reason = "too many processes took slots of one endpoint at the same time".to_owned();
         Err(Error::Unavailable { service: SERVICE, reason })
     }
 
-    /// Ends the pace of this series.
+    /// Removes the pace, if it is still of the slot's series.
     pub async fn lift_pace(&self, subscription: &mut Subscription, slot: &Slot) -> Result<()> {
         let change =
             "REMOVE paceSeries, pacedSince, heldUntil, paceBase, paceLimit, paceSlots, paceNext, paceStrikes";
@@ -124,8 +127,9 @@ impl Store {
         Ok(())
     }
 
-    /// Whether nobody had taken a slot meanwhile. No version: whatever else changes the record may
-    /// write over it.
+    /// Stores the taken slots; `false` if another process has taken slots meanwhile.
+    ///
+    /// Not versioned: any other change of the record may overwrite it.
     async fn move_line(&self, subscription: &Subscription, before: &Pace, after: &Pace) -> Result<bool> {
         let moved = self
             .client()
@@ -153,7 +157,7 @@ impl Store {
         }
     }
 
-    /// Reads the record's breaker again; of another incarnation nothing is learned.
+    /// Reads the circuit breaker again, unless the subscription has a new generation.
     async fn refresh(&self, subscription: &mut Subscription) -> Result<()> {
         let found = self.subscription(&subscription.practicepass, &subscription.partner_id).await?;
         match found.filter(|it| it.generation == subscription.generation) {

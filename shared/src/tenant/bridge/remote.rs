@@ -1,15 +1,15 @@
-//! EMRs on servers of their own, which `PostgreSQL` reaches through a foreign data wrapper.
+//! EMRs on their own servers, which `PostgreSQL` accesses through a foreign data wrapper.
 
 use crate::{
     sql::{Conn, EmrAddress, Error, Pool, Result, on},
     tenant::TenantDb,
 };
 
-/// Changes of one transaction of a [`pull`], and transactions of one call.
+/// Changes per transaction of a [`pull`], and transactions per call.
 const PULL: i64 = 200;
 const PULLS: usize = 5;
 
-/// Connects the database with the EMR's server; returns what an administrator must do first.
+/// Connects the database to the EMR's server; returns what an administrator must do first.
 pub(super) async fn connect(conn: &mut Conn, emr: Option<&EmrAddress>) -> Result<Vec<String>> {
     let Some(emr) = emr else { return Ok(Vec::new()) };
     let authorities = emr.authority.is_none().then_some(EmrAddress::AUTHORITIES);
@@ -26,13 +26,14 @@ pub(super) async fn connect(conn: &mut Conn, emr: Option<&EmrAddress>) -> Result
     Ok(missing)
 }
 
-/// Follows what an EMR on a server of its own has changed, and takes back what lost calls of ours
-/// left there; returns the number of changes. Nothing for a practice whose EMR is in its own
-/// database, or that has none.
+/// Applies changes from an EMR on its own server; returns their number.
+///
+/// Also removes rows that interrupted calls of the API left there. Does nothing for a practice
+/// without such an EMR.
 ///
 /// # Errors
-/// [`Error::Unavailable`], also when the EMR's server doesn't answer; [`Error::Statement`] when the
-/// bridge isn't whole.
+/// [`Error::Unavailable`], also if the EMR's server does not respond; [`Error::Statement`] if the
+/// bridge is damaged.
 pub async fn pull(db: &TenantDb) -> Result<i64> {
     let mut all = 0;
     if !*db.has_outbox().get_or_try_init(|| has_outbox(db)).await? {

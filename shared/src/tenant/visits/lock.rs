@@ -3,7 +3,7 @@
 //! `SQLite` allows only one writer anyway.
 //!
 //! A booking locks the days of its provider and of its patient and then those of one room. Other
-//! bookings go on meanwhile, even while this one waits for a row that the EMR has not committed.
+//! bookings continue meanwhile, even while this one waits for a row that the EMR has not committed.
 //! The lock order is fixed to avoid deadlocks: the visit that is rescheduled, the provider, the
 //! patient, one room; within a kind in ascending order.
 
