@@ -43,7 +43,7 @@ fn events(receiver: &Receiver) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_endpoint_that_hangs_is_parked_until_a_probe_succeeds() {
+async fn the_circuit_of_an_endpoint_that_hangs_is_open_until_a_probe_succeeds() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let impatient = impatient(&office);
@@ -58,16 +58,19 @@ async fn an_endpoint_that_hangs_is_parked_until_a_probe_succeeds() {
     assert_eq!(failed.error_message.as_deref(), Some(told));
     let shown = breakers(&office).await;
     assert_eq!(
-        (&shown[0]["state"], &shown[0]["parkedUntil"]),
-        (&json!("parked"), &json!("2026-03-09T12:00:15Z"))
+        (&shown[0]["state"], &shown[0]["openUntil"]),
+        (&json!("open"), &json!("2026-03-09T12:00:15Z"))
     );
 
     for lane in [Lane::Fast, Lane::Slow] {
         send(&office.app, lane, &[&two]).await;
     }
-    assert!(!events(&receiver).contains(&"DemoOffice-2".into()), "nobody calls a parked endpoint");
-    let parked = delivery(&office, 2).await;
-    assert_eq!((parked.status, parked.attempts), (DeliveryStatus::Pending, 0));
+    assert!(
+        !events(&receiver).contains(&"DemoOffice-2".into()),
+        "nobody calls an endpoint whose circuit is open"
+    );
+    let waiting = delivery(&office, 2).await;
+    assert_eq!((waiting.status, waiting.attempts), (DeliveryStatus::Pending, 0));
     let listed = office.get("/v1/webhooks/deliveries?success=false").await;
     let listed = listed.expect(200)["data"].as_array().unwrap().clone();
     assert!(listed.iter().all(|it| it["nextAttemptAt"].is_string()), "{listed:?}");
@@ -78,14 +81,14 @@ async fn an_endpoint_that_hangs_is_parked_until_a_probe_succeeds() {
     receiver.otherwise(Answer::status(200).behind(&probe));
     let (before, waiting) = (receiver.received().len(), office.queue.left().await);
     let both = [three.as_str(), &four];
-    let probing = send(&office.app, Lane::Slow, &both);
+    let probe = send(&office.app, Lane::Slow, &both);
     let other = async {
         // The probe is answered when the other has gone back into the queue.
         eventually("the other", async || (office.queue.left().await > waiting).then_some(())).await;
-        assert_eq!(breakers(&office).await[0]["state"], "probing");
+        assert_eq!(breakers(&office).await[0]["state"], "half-open");
         probe.open();
     };
-    tokio::join!(probing, other);
+    tokio::join!(probe, other);
     assert_eq!(receiver.received().len(), before + 1, "one delivery probes, the other waits");
     assert_eq!(breakers(&office).await[0]["state"], "slow");
     let [three_done, four_done] = [delivery(&office, 3).await, delivery(&office, 4).await]
@@ -96,7 +99,7 @@ async fn an_endpoint_that_hangs_is_parked_until_a_probe_succeeds() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_the_poller_sends_again_while_its_endpoint_is_parked_waits_no_longer_than_the_endpoint() {
+async fn what_the_poller_sends_again_while_the_circuit_is_open_waits_no_longer_than_the_endpoint() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let impatient = impatient(&office);
@@ -104,7 +107,7 @@ async fn what_the_poller_sends_again_while_its_endpoint_is_parked_waits_no_longe
     hangs(&receiver);
     send(&impatient, Lane::Fast, &[&one]).await;
     impatient.background.ended().await;
-    assert_eq!(breakers(&office).await[0]["state"], "parked");
+    assert_eq!(breakers(&office).await[0]["state"], "open");
     send(&office.app, Lane::Slow, &[&two]).await;
 
     // The message is lost; the poller sends another, and would send a third after a quarter of an
@@ -119,7 +122,7 @@ async fn what_the_poller_sends_again_while_its_endpoint_is_parked_waits_no_longe
 }
 
 #[tokio::test]
-async fn an_endpoint_that_only_fails_is_parked_for_longer_and_longer() {
+async fn the_circuit_of_an_endpoint_that_only_fails_is_open_for_longer_and_longer() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     receiver.otherwise(Answer::status(500));
@@ -143,7 +146,7 @@ async fn an_endpoint_that_only_fails_is_parked_for_longer_and_longer() {
         assert_eq!(delivery(&office, log_id).await.attempts, 1, "{time}");
         let shown = breakers(&office).await;
         let until = until.map(|until| format!("2026-03-09T{until}Z"));
-        assert_eq!(shown[0]["parkedUntil"].as_str(), until.as_deref(), "{time}: {shown}");
+        assert_eq!(shown[0]["openUntil"].as_str(), until.as_deref(), "{time}: {shown}");
     }
     let body = message(&office, 20).await;
     attempt(&office, &body, 1).await;

@@ -172,7 +172,7 @@ async fn endpoints_that_hang_fail_or_drip_do_not_hold_up_the_others() {
     );
 
     // The circuit breaker of a failing endpoint opens after some seconds.
-    let held_back = |state: &Value| ["parked", "due", "probing"].contains(&state.as_str().unwrap());
+    let held_back = |state: &Value| ["open", "half-open"].contains(&state.as_str().unwrap());
     until("three endpoints that are held back", async || {
         let shown = breakers(&stack).await?;
         let all = shown.as_array().unwrap();

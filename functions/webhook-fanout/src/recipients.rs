@@ -130,9 +130,10 @@ impl Recipient {
         };
         let breaker = &subscription.breaker;
         let state = breaker.state(now);
+        let is_probed = breaker.is_probed(now);
         let pace = breaker.pace(now);
-        if state == BreakerState::Parked {
-            return Ok(Disposition::Wait(breaker.parked_until().unwrap_or(now)));
+        if state == BreakerState::Open {
+            return Ok(Disposition::Wait(breaker.open_until().unwrap_or(now)));
         }
         if lane == Lane::Fast && (breaker.is_slow() || pace.is_some()) {
             return Ok(Disposition::SlowLane);
@@ -150,13 +151,13 @@ impl Recipient {
             }
         }
         Ok(match state {
-            BreakerState::Due if app.control.take_probe(&mut subscription, now).await? => {
+            BreakerState::HalfOpen
+                if !is_probed && app.control.take_probe(&mut subscription, now).await? =>
+            {
                 self.learn(&subscription);
                 Disposition::Attempt(Box::new(subscription), grant)
             }
-            BreakerState::Due | BreakerState::Probing => {
-                Disposition::Wait(now.saturating_add(WHILE_PROBED).unwrap_or(now))
-            }
+            BreakerState::HalfOpen => Disposition::Wait(now.saturating_add(WHILE_PROBED).unwrap_or(now)),
             _ => Disposition::Attempt(Box::new(subscription), grant),
         })
     }

@@ -82,7 +82,7 @@ export interface Monitor {
   dispatchStates: DispatchState[]; dispatchStatesOmitted?: number;
   recentDeliveries: Delivery[];
   queue: { dueRetries: number; oldestUndeliveredEvent: { eventId: string; practicepass: string; createdAt: string } | null; deadLetters: number | null };
-  breakers: { id: number; partnerId: string; practicepass: string; state: 'slow' | 'parked' | 'due' | 'probing' | 'held' | 'paced'; failingSince: string | null; slowSince: string | null; parkedUntil: string | null; heldUntil: string | null; rate: number | null }[];
+  breakers: { id: number; partnerId: string; practicepass: string; state: 'slow' | 'open' | 'half-open' | 'held' | 'paced'; failingSince: string | null; slowSince: string | null; openUntil: string | null; heldUntil: string | null; rate: number | null }[];
   dataProblems: { practicepass: string | null; table: string; count: number; lastId: string; lastSeenAt: string }[];
   disabledSubscriptions: { id: number; partnerId: string; practicepass: string; reason: string | null; since: string | null }[];
   pagination: { limit: number; offset: number; hasMore: boolean };

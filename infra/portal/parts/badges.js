@@ -6,7 +6,7 @@ import { formatAgo, formatTime } from '../lib/format.js';
 const KINDS = {
   ready: 'good', ok: 'good', degraded: 'warn', notReady: 'bad',
   active: 'good', granted: 'good', approved: 'good', succeeded: 'good', delivered: 'good', success: 'good',
-  pending: 'warn', retrying: 'warn', slow: 'warn', due: 'warn', probing: 'warn', paced: 'warn', held: 'warn', parked: 'bad', paused: 'warn', expired: 'warn', suspended: 'warn',
+  pending: 'warn', retrying: 'warn', slow: 'warn', 'half-open': 'warn', paced: 'warn', held: 'warn', open: 'bad', paused: 'warn', expired: 'warn', suspended: 'warn',
   revoked: 'bad', denied: 'bad', failed: 'bad', exhausted: 'bad', disabled: 'bad',
 };
 

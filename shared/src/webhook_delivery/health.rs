@@ -17,7 +17,7 @@ use crate::{
 /// A subscription is disabled when every attempt has failed for this period.
 const FAILING_LIMIT: SignedDuration = SignedDuration::from_hours(5 * 24);
 /// Failures open the endpoint's circuit when every attempt has failed for this period.
-const PARKED_AFTER: SignedDuration = SignedDuration::from_secs(10);
+const OPEN_AFTER: SignedDuration = SignedDuration::from_secs(10);
 
 /// Updates the subscription's health after an attempt.
 ///
@@ -38,7 +38,7 @@ pub(super) async fn update_health(
     let failing_for = subscription.failing_since.map(|since| now.duration_since(since));
     match (verdict, failing_for) {
         (Verdict::Success, failing) => {
-            if failing.is_some() || subscription.breaker.is_parked() {
+            if failing.is_some() || subscription.breaker.is_open() {
                 app.control.note_success(subscription, now).await?;
             } else if subscription.last.is_success_due(now) {
                 app.control.touch_success(subscription, now).await?;
@@ -65,10 +65,10 @@ pub(super) async fn update_health(
             let hangs = took >= app.config.timeouts.hanging_answer;
             let parks = hangs
                 || asked.is_some()
-                || subscription.breaker.is_parked()
-                || failing.is_some_and(|it| it >= PARKED_AFTER);
+                || subscription.breaker.is_open()
+                || failing.is_some_and(|it| it >= OPEN_AFTER);
             if parks || failing.is_none() {
-                let failed = if parks { Failed::Park(asked) } else { Failed::Note };
+                let failed = if parks { Failed::Open(asked) } else { Failed::Note };
                 app.control.note_failure(subscription, failed, error).await?;
             }
             Ok(())

@@ -163,10 +163,9 @@ struct DisabledSubscription {
 
 /// How a subscription's deliveries are held back.
 ///
-/// `slow`: they wait in a separate queue. `parked`: the circuit breaker is open until a time.
-/// `due`: the next delivery is a probe. `probing`: the circuit breaker is half-open. `held`: they
-/// wait until a time, because the endpoint answered 429. `paced`: they are sent at a limited rate
-/// after that.
+/// `slow`: they wait in a separate queue. `open`: the circuit breaker is open until a time.
+/// `half-open`: one delivery probes the endpoint, and the others wait. `held`: they wait until a
+/// time, because the endpoint answered 429. `paced`: they are sent at a limited rate after that.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct BreakerBody {
@@ -179,7 +178,7 @@ struct BreakerBody {
     /// RFC 3339: since when the endpoint has been too slow for the shared queue.
     slow_since: Option<String>,
     /// RFC 3339: when an endpoint that hung or failed is probed.
-    parked_until: Option<String>,
+    open_until: Option<String>,
     /// RFC 3339: nothing is sent until then, for any reason.
     held_until: Option<String>,
     /// The rate in calls per second since the endpoint answered 429; null without a limit.
@@ -244,7 +243,7 @@ impl BreakerBody {
             state,
             failing_since: subscription.failing_since.map(|at| at.to_string()),
             slow_since: breaker.slow_since().map(|at| at.to_string()),
-            parked_until: breaker.parked_until().map(|at| at.to_string()),
+            open_until: breaker.open_until().map(|at| at.to_string()),
             held_until: breaker.held_until(now).map(|at| at.to_string()),
             rate: breaker.pace(now).map(Pace::calls_per_second),
             id: subscription.id,

@@ -20,8 +20,8 @@ use super::{
 use crate::domain::pace::{LONGEST_HOLD, Pace};
 
 /// How long a circuit is open at first, in seconds; doubled after each failed probe.
-const FIRST_PARKED: i64 = 15;
-const LONGEST_PARKED: i64 = 600;
+const FIRST_OPEN: i64 = 15;
+const LONGEST_OPEN: i64 = 600;
 /// After this time a probe's process is considered dead; it exceeds an attempt's duration.
 const PROBE_LIMIT: SignedDuration = SignedDuration::from_secs(20);
 /// The number of consecutive quick responses after which an endpoint leaves the slow lane.
@@ -72,9 +72,9 @@ pub struct Breaker {
     quick_answers: u32,
     /// The circuit is open until then (Unix milliseconds); afterwards one delivery probes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    parked_until: Option<i64>,
+    open_until: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    parked_seconds: Option<i64>,
+    open_seconds: Option<i64>,
     /// A probe is in progress, at most until then (Unix milliseconds).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     probe_until: Option<i64>,
@@ -90,18 +90,16 @@ fn is_zero(count: &u32) -> bool {
 
 /// How an endpoint's deliveries are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum BreakerState {
     /// Immediately.
     Closed,
     /// In the slow lane, where they do not delay other endpoints' deliveries.
     Slow,
     /// Not yet: the circuit is open because the endpoint hung or kept failing.
-    Parked,
-    /// Half-open: one delivery probes the endpoint; the others wait.
-    Probing,
-    /// The next delivery is a probe.
-    Due,
+    Open,
+    /// One delivery probes the endpoint; the others wait.
+    HalfOpen,
     /// Not yet: the endpoint answered 429.
     Held,
     /// At a limited rate, because the endpoint answered 429.
@@ -114,7 +112,7 @@ pub enum Failed {
     /// Records the start of the failures.
     Note,
     /// Also opens the circuit, at least for the time that the endpoint requested, if any.
-    Park(Option<Duration>),
+    Open(Option<Duration>),
 }
 
 impl Breaker {
@@ -122,14 +120,13 @@ impl Breaker {
         let pace = self.pace(now);
         let held = pace.is_some_and(|it| it.is_held(now));
         let now = now.as_millisecond();
-        match (self.parked_until, self.probe_until) {
+        match (self.open_until, self.probe_until) {
             (None, _) if held => BreakerState::Held,
             (None, _) if pace.is_some() => BreakerState::Paced,
             (None, _) if self.slow_since.is_some() => BreakerState::Slow,
             (None, _) => BreakerState::Closed,
-            (Some(until), _) if now < until => BreakerState::Parked,
-            (Some(_), Some(until)) if now < until => BreakerState::Probing,
-            (Some(_), _) => BreakerState::Due,
+            (Some(until), _) if now < until => BreakerState::Open,
+            (Some(_), _) => BreakerState::HalfOpen,
         }
     }
 
@@ -137,8 +134,13 @@ impl Breaker {
         self.slow_since.is_some()
     }
 
-    pub fn is_parked(&self) -> bool {
-        self.parked_until.is_some()
+    pub fn is_open(&self) -> bool {
+        self.open_until.is_some()
+    }
+
+    /// Whether a probe is in progress.
+    pub fn is_probed(&self, now: Timestamp) -> bool {
+        self.probe_until.is_some_and(|until| now.as_millisecond() < until)
     }
 
     pub fn slow_since(&self) -> Option<Timestamp> {
@@ -152,7 +154,7 @@ impl Breaker {
 
     /// Returns until when the endpoint must not be called; `None` if it may be called now.
     pub fn held_until(&self, now: Timestamp) -> Option<Timestamp> {
-        let held = self.pace.as_ref().map(|it| it.held_until).max(self.parked_until);
+        let held = self.pace.as_ref().map(|it| it.held_until).max(self.open_until);
         held.and_then(|it| Timestamp::from_millisecond(it).ok()).filter(|it| now < *it)
     }
 
@@ -165,17 +167,17 @@ impl Breaker {
     }
 
     /// Returns when the endpoint may be probed; `None` if its circuit is closed.
-    pub fn parked_until(&self) -> Option<Timestamp> {
-        Timestamp::from_millisecond(self.parked_until?).ok()
+    pub fn open_until(&self) -> Option<Timestamp> {
+        Timestamp::from_millisecond(self.open_until?).ok()
     }
 
     /// Opens the circuit. `asked` is the wait that the endpoint requested.
-    fn park(&mut self, now: Timestamp, asked: Option<Duration>) {
-        let seconds = self.parked_seconds.map_or(FIRST_PARKED, |before| (before * 2).min(LONGEST_PARKED));
+    fn open(&mut self, now: Timestamp, asked: Option<Duration>) {
+        let seconds = self.open_seconds.map_or(FIRST_OPEN, |before| (before * 2).min(LONGEST_OPEN));
         let asked = asked.unwrap_or_default().min(LONGEST_HOLD).as_secs();
         let wait = i64::try_from(asked).unwrap_or_default().max(seconds);
-        self.parked_until = Some(now.as_millisecond() + wait * 1000);
-        self.parked_seconds = Some(seconds);
+        self.open_until = Some(now.as_millisecond() + wait * 1000);
+        self.open_seconds = Some(seconds);
         self.probe_until = None;
     }
 }
@@ -210,17 +212,17 @@ impl Store {
             None => "attribute_not_exists(failingSince)",
         }
         .to_owned();
-        if let Failed::Park(asked) = failed {
-            subscription.breaker.park(now, asked);
-            change.push_str(", parkedUntil = :until, parkedSeconds = :seconds REMOVE probeUntil");
-            values.push((":until", number(subscription.breaker.parked_until.unwrap_or_default())));
-            values.push((":seconds", number(subscription.breaker.parked_seconds.unwrap_or_default())));
-            match before.breaker.parked_until {
+        if let Failed::Open(asked) = failed {
+            subscription.breaker.open(now, asked);
+            change.push_str(", openUntil = :until, openSeconds = :seconds REMOVE probeUntil");
+            values.push((":until", number(subscription.breaker.open_until.unwrap_or_default())));
+            values.push((":seconds", number(subscription.breaker.open_seconds.unwrap_or_default())));
+            match before.breaker.open_until {
                 Some(seen) => {
-                    condition.push_str(" AND parkedUntil = :seen");
+                    condition.push_str(" AND openUntil = :seen");
                     values.push((":seen", number(seen)));
                 }
-                None => condition.push_str(" AND attribute_not_exists(parkedUntil)"),
+                None => condition.push_str(" AND attribute_not_exists(openUntil)"),
             }
         }
         self.change_subscription(&before, &change, &condition, values).await.map(drop)
@@ -228,13 +230,13 @@ impl Store {
 
     /// Records a success after failures, which closes the circuit.
     pub async fn note_success(&self, subscription: &mut Subscription, now: Timestamp) -> Result<()> {
-        let change = "SET lastSuccessAt = :now REMOVE failingSince, parkedUntil, parkedSeconds, probeUntil";
-        let condition = "(attribute_exists(failingSince) OR attribute_exists(parkedUntil))";
+        let change = "SET lastSuccessAt = :now REMOVE failingSince, openUntil, openSeconds, probeUntil";
+        let condition = "(attribute_exists(failingSince) OR attribute_exists(openUntil))";
         self.change_subscription(subscription, change, condition, [(":now", text(now))]).await?;
         subscription.last.last_success_at = Some(now);
         subscription.failing_since = None;
         let breaker = &mut subscription.breaker;
-        (breaker.parked_until, breaker.parked_seconds, breaker.probe_until) = (None, None, None);
+        (breaker.open_until, breaker.open_seconds, breaker.probe_until) = (None, None, None);
         Ok(())
     }
 
@@ -311,11 +313,11 @@ impl Store {
 
     /// Claims the probe of an endpoint whose wait is over; `false` if another process has it.
     pub async fn take_probe(&self, subscription: &mut Subscription, now: Timestamp) -> Result<bool> {
-        let Some(seen) = subscription.breaker.parked_until else { return Ok(false) };
+        let Some(seen) = subscription.breaker.open_until else { return Ok(false) };
         let until = now.as_millisecond() + PROBE_LIMIT.as_secs() * 1000;
         let values =
             [(":seen", number(seen)), (":until", number(until)), (":now", number(now.as_millisecond()))];
-        let condition = "parkedUntil = :seen AND (attribute_not_exists(probeUntil) OR probeUntil <= :now)";
+        let condition = "openUntil = :seen AND (attribute_not_exists(probeUntil) OR probeUntil <= :now)";
         let taken =
             self.change_subscription(subscription, "SET probeUntil = :until", condition, values).await?;
         subscription.breaker.probe_until = Some(until);
@@ -346,7 +348,7 @@ impl Store {
             values.push((":since", text(since)));
         }
         let change = "SET #status = :disabled, disabledReason = :reason, disabledAt = :now, updatedAt = \
-            :now, gsi1pk = :list REMOVE failingSince, parkedUntil, parkedSeconds, probeUntil, slowSince, \
+            :now, gsi1pk = :list REMOVE failingSince, openUntil, openSeconds, probeUntil, slowSince, \
             quickAnswers, paceSeries, pacedSince, heldUntil, paceBase, paceLimit, paceSlots, paceNext, \
             paceStrikes";
         self.change_subscription(subscription, change, condition, values).await.map(drop)
