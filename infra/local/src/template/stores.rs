@@ -110,7 +110,11 @@ pub(super) fn table(id: &str, properties: &Map<String, Value>) -> Result<Table> 
                     projection.get("NonKeyAttributes").and_then(Value::as_array).into_iter().flatten();
                 Some(named.filter_map(Value::as_str).map(str::to_owned).collect())
             }
-            _ => return Err(Error::Template(format!("{id}: an index without a ProjectionType"))),
+            _ => {
+                return Err(Error::Template(format!(
+                    "{id}: an index's ProjectionType must be ALL, KEYS_ONLY or INCLUDE"
+                )));
+            }
         };
         indexes.push(Index { name: text(index, "IndexName")?.to_owned(), keys: keys_of(index)?, attributes });
     }

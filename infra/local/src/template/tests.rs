@@ -252,7 +252,7 @@ fn what_has_no_local_counterpart_is_refused_with_its_place() {
         ),
         ("Policies:\n", "PermissionsBoundary: x\n      Policies:\n", "no permissions boundaries"),
         ("AWS::IAM::ManagedPolicy", "AWS::IAM::Policy", "does not support AWS::IAM::Policy"),
-        ("ProjectionType: ALL", "ProjectionType: KEYS_ONLY", "all attributes only"),
+        ("ProjectionType: ALL", "ProjectionType: SOME", "ALL, KEYS_ONLY or INCLUDE"),
     ] {
         assert!(TEMPLATE.contains(from), "{from}");
         let error = parse(&TEMPLATE.replace(from, to)).unwrap_err().to_string();
