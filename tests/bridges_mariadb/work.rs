@@ -67,7 +67,7 @@ async fn attaching_names_what_is_missing_on_both_servers_and_detaching_leaves_th
     session.execute("create extension mysql_fdw schema public").await.unwrap();
     let (_, said) = told(&app, "plan", NAME).await;
     assert!(
-        said.contains("MariaDB cannot be reached with the account of the secret: Access denied"),
+        said.contains("MariaDB cannot be reached with the account in the secret: Access denied"),
         "{said}"
     );
     mariadb::run(
