@@ -1,4 +1,4 @@
-//! The EMR's program goes on whatever becomes of us, and we are repaired.
+//! The EMR's program keeps working while the bridge is damaged, and a repair restores the bridge.
 
 use shared::tenant::{Bridge, bridge};
 use sqlx::{AssertSqlSafe, Executor};
@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Executor};
 use super::{attached, clean, event, session};
 use crate::office::mariadb;
 
-/// How `MariaDB`'s side is broken, and what mends it beside the bridge's renewal.
+/// How `MariaDB`'s side is damaged, and the statements that repair it before the bridge's renewal.
 const FAULTS: [(&str, &str); 8] = [
     ("drop table partner_api_outbox", ""),
     (
@@ -60,7 +60,7 @@ async fn every_write_of_the_emrs_succeeds_and_is_known_when_we_are_mended() {
             Ok(found) => found.len(),
             Err(error) => usize::from(error.is_of_emr()),
         };
-        // A session that is open outlives its account.
+        // An open session survives the removal of its account.
         assert!(
             told > 0 || fault.contains("partner_api_visits add") || fault.starts_with("rename"),
             "{fault}"
@@ -94,33 +94,27 @@ async fn drift_of_every_kind_is_found_and_repaired() {
     );
     bridge::pull(db).await.unwrap();
     for (planted, finding) in [
-        ("delete from visits", "missing (bridge_apply_event)"),
-        ("update visits set visit_time = '11:00'", "different (bridge_apply_event)"),
+        ("delete from visits", "event: missing"),
+        ("update visits set visit_time = '11:00'", "event: different"),
         (
             "insert into visits (visit_id, patient_id, provider_id, visit_type, visit_date, visit_time, \
                 visit_duration)
             values (7001, 1002, 1, 'Consult', '2031-03-11', '10:00', 30)",
-            "surplus (bridge_apply_event)",
+            "event: surplus",
         ),
-        ("delete from schedule_exceptions", "time off (bridge_apply_event)"),
-        ("update schedule_exceptions set start_time = '12:30'", "time off (bridge_apply_event)"),
-        (
-            "update patients set last_name = 'Drift' where patient_id = 1002",
-            "different (bridge_apply_patient)",
-        ),
-        ("delete from patients where patient_id = 1003", "missing (bridge_apply_patient)"),
+        ("delete from schedule_exceptions", "event: different time off"),
+        ("update schedule_exceptions set start_time = '12:30'", "event: different time off"),
+        ("update patients set last_name = 'Drift' where patient_id = 1002", "patient: different"),
+        ("delete from patients where patient_id = 1003", "patient: missing"),
         (
             "insert into patients (patient_id, first_name, last_name, full_name, created_at, updated_at)
             values (5001, 'No', 'Body', 'No Body', now(), now())",
-            "surplus (bridge_apply_patient)",
+            "patient: surplus",
         ),
-        ("update providers set name = 'Drift' where provider_id = 1", "different (bridge_apply_provider)"),
-        ("insert into visit_types (visit_type) values ('Unknown')", "surplus (bridge_apply_visit_type)"),
-        (
-            "update visit_types set active = false where visit_type = 'Consult'",
-            "different (bridge_apply_visit_type)",
-        ),
-        ("update resources set name = 'Drift' where resource_id = 101", "different (bridge_apply_rooms)"),
+        ("update providers set name = 'Drift' where provider_id = 1", "provider: different"),
+        ("insert into visit_types (visit_type) values ('Unknown')", "visit type: surplus"),
+        ("update visit_types set active = false where visit_type = 'Consult'", "visit type: different"),
+        ("update resources set name = 'Drift' where resource_id = 101", "rooms: different"),
     ] {
         let statements = format!("set partner_api.writing = 'emr'; {planted}");
         session(&office).await.execute(AssertSqlSafe(statements)).await.unwrap();

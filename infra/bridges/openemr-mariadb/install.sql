@@ -527,7 +527,7 @@ begin
             (o.patient_id, o.provider_id, o.room_id, o.visit_type, o.visit_date, o.visit_time, o.visit_duration, o.visit_complaint, o.status);
         -- Days that `bridge_renew` has not reached yet are not a difference.
         return query
-        select distinct coalesce(e.event_id, o.event_id)::bigint, 'time off'
+        select distinct coalesce(e.event_id, o.event_id)::bigint, 'different time off'
         from emr_time_off(rows) e full join (
             select b.event_id, x.provider_id, x.exception_date, x.start_time, x.end_time
             from bridge_time_off b join schedule_exceptions x on x.exception_id = b.exception_id where b.event_id = any (keys)) o

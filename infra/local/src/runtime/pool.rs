@@ -113,7 +113,7 @@ impl State {
         self.starting.is_empty() && self.queued.is_empty()
     }
 
-    /// How many workers may start above the limit: one per lingering worker, up to `MOST_LINGERING`.
+    /// Workers that may start above the limit: one per lingering worker, up to `MOST_LINGERING`.
     fn may_start_beside(&self) -> usize {
         self.lingering.len().min(MOST_LINGERING)
     }
