@@ -20,7 +20,7 @@ use crate::{
 
 /// Maximum write units of a successful delivery: its claim (1), its outcome (2, in a transaction),
 /// the two indexes that list it (1 each) and its share of the practice's count (2 per transaction).
-const MOST_OF_A_SUCCESS: f64 = 7.0;
+const MOST_UNITS: f64 = 7.0;
 
 async fn office_with(receiver: &Receiver) -> Office {
     let office = Office::open(Engine::Sqlite).await;
@@ -62,10 +62,10 @@ async fn a_healthy_delivery_costs_seven_write_units_and_less_in_company() {
     units(&office).await;
     events(&office, 2..=2).await;
     let alone = units(&office).await;
-    assert!((1.0..=MOST_OF_A_SUCCESS).contains(&alone), "{alone}");
+    assert!((1.0..=MOST_UNITS).contains(&alone), "{alone}");
     events(&office, 3..=12).await;
     let ten = units(&office).await;
-    assert!(ten / 10.0 <= MOST_OF_A_SUCCESS, "{ten}");
+    assert!(ten / 10.0 <= MOST_UNITS, "{ten}");
     assert_eq!(receiver.received().len(), 12);
     let monitor = office.admin("GET", "/v1/admin/webhooks/monitor", None).await;
     assert_eq!(monitor.expect(200)["summary"]["totalDeliveries"], 12);
@@ -102,7 +102,7 @@ async fn the_longest_names_still_fit_into_a_unit() {
     delivery.record(attempt, DeliveryStatus::Delivered, None);
     office.app.control.record_outcome(*delivery, CountChange { total: 1, failed: 0 }, 0).await.unwrap();
     let written = office.store_calls.written();
-    assert!((1.0..=MOST_OF_A_SUCCESS).contains(&written), "{written}");
+    assert!((1.0..=MOST_UNITS).contains(&written), "{written}");
 }
 
 #[tokio::test]

@@ -51,7 +51,7 @@ pub(crate) struct Load {
     pub(crate) shards: i64,
     /// Schedules of the poller.
     pub(crate) schedules: u32,
-    /// The simulation makes one of this number of deliveries and counts it this number of times.
+    /// The simulation makes one in `sample` deliveries and counts each `sample` times.
     pub(crate) sample: usize,
 }
 

@@ -53,7 +53,7 @@ async fn a_practice_is_attached_looked_after_and_detached_by_the_migrate_functio
     assert!(status == Status::Usable && said.contains("copied"), "{said}");
     assert_eq!(office.integer("select count(*) from visits where visit_date = '2031-03-10'").await, 1);
     assert_eq!(office.integer("select count(*) from log").await, 0, "loading creates no events");
-    assert_eq!(told(&office, "attach", NAME).await.0, Status::Usable, "once more");
+    assert_eq!(told(&office, "attach", NAME).await.0, Status::Usable, "attaching again changes nothing");
     assert_eq!(told(&office, "check", None).await, (Status::Usable, "Both sides match.".to_owned()));
     assert_eq!(told(&office, "trial", None).await.0, Status::Usable);
     assert_eq!(told(&office, "check", None).await.0, Status::Usable, "the trial left nothing");

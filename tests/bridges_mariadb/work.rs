@@ -106,7 +106,7 @@ async fn attaching_names_what_is_missing_on_both_servers_and_detaching_leaves_th
     assert!(status == Status::Usable && said.contains("Both sides match."), "{said}");
     assert_eq!(office.integer("select count(*) from visits where visit_date = '2031-03-10'").await, 1);
     assert_eq!(office.integer("select count(*) from log").await, 0, "loading creates no events");
-    assert_eq!(told(&app, "attach", NAME).await.0, Status::Usable, "once more");
+    assert_eq!(told(&app, "attach", NAME).await.0, Status::Usable, "attaching again changes nothing");
     let before = mariadb::run(&emr, "select * from openemr_postcalendar_events; select * from patient_data");
     assert_eq!(
         told(&app, "trial", None).await,

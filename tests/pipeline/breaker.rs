@@ -245,7 +245,7 @@ async fn an_endpoint_is_called_four_times_at_once_at_most() {
     let sending = send(&office.app, Lane::Fast, &bodies);
     let answering = async {
         eventually("four calls", async || (receiver.received().len() >= 4).then_some(())).await;
-        // Other events would arrive before all of these are answered.
+        // Any further calls would arrive during these requests.
         for _ in 0..10 {
             office.get("/v1/webhooks").await.expect(200);
         }

@@ -58,7 +58,7 @@ async fn hang(office: &Office) -> Transaction {
     lock
 }
 
-/// Waits until `OtherOffice`'s events arrive, one after the other.
+/// Writes events of `OtherOffice`, one after the other, and waits for each.
 async fn events_come(office: &Office, ids: std::ops::RangeInclusive<i64>) {
     for id in ids {
         run_sql(&office.other_db, &row(id, "claims")).await;

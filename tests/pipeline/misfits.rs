@@ -226,8 +226,7 @@ async fn a_log_whose_ids_begin_below_0_is_known_to_the_monitor(office: Office) {
 }
 on_both_databases!(a_log_whose_ids_begin_below_0_is_known_to_the_monitor);
 
-/// A transaction in flight at a sign-up is never older than a row that was logged a moment ago, in
-/// every format of its time.
+/// A row in flight at a sign-up counts as new in every format of its time.
 #[tokio::test]
 async fn a_row_in_flight_at_a_sign_up_comes_however_times_are_written() {
     for at in ["2026-03-09T12:00:00Z", "03/09/2026 12:00 PM", "2026-03-09 12:00:00", "infinity"] {

@@ -23,7 +23,7 @@ use crate::{
 const WRITERS: u64 = 6;
 const ROWS_EACH: u64 = 60;
 
-/// Inserts rows, each committed or rolled back later; returns the committed ones.
+/// Inserts rows, each committed or rolled back later, and collects the committed ids.
 async fn write(office: &Office, writer: u64, committed: &Mutex<HashSet<i64>>) {
     for number in 0..ROWS_EACH {
         let mut transaction = office.db.begin().await.unwrap();

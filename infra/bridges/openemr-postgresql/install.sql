@@ -47,7 +47,7 @@ begin
     where active and visit_type not in (select e.visit_type from emr_visit_types() e);
 end $$;
 
--- Applies all rooms, whatever the key: they are few, and the EMR names them by texts.
+-- Applies all rooms, for any key: they are few, and the EMR names them by texts.
 create or replace function bridge_apply_rooms(key bigint) returns void
 language plpgsql as $$
 declare

@@ -1,5 +1,5 @@
-//! SQS standard queues: the service (what the queues do), the store (where messages live) and the
-//! protocol (AWS JSON 1.0 on loopback, as the SDK speaks it).
+//! SQS standard queues: the service (rules), the store (messages) and the protocol of the SDK (AWS
+//! JSON 1.0 on loopback).
 
 mod attributes;
 mod database;
@@ -34,8 +34,8 @@ pub struct SqsServer {
 }
 
 impl SqsServer {
-    /// A listener on a free port and its base URL, e.g. `http://127.0.0.1:9324`; the URL is needed
-    /// before the queues are known.
+    /// Returns a listener on a free port and its base URL, e.g. `http://127.0.0.1:9324`, which is
+    /// needed before the queues are known.
     pub async fn listen() -> Result<(TcpListener, String)> {
         let (listener, address) = http::listen(0).await?;
         Ok((listener, endpoint(address)))

@@ -223,8 +223,8 @@ fn report(emr: &str, staff: &[(i64, u128)], callers: &[(i64, u128)]) {
             not in (select id from written)",
     );
     println!(
-        "{over_committed} bookings over what the EMR had committed before they asked, {over_each_other} over \
-            each other, {lost} lost, {surplus} left of failed ones"
+        "{over_committed} bookings over events that the EMR had committed before the request, \
+            {over_each_other} over each other, {lost} lost, {surplus} left of failed ones"
     );
     assert_eq!([over_committed, over_each_other, lost, surplus], ["0"; 4]);
 }

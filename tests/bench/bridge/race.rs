@@ -161,8 +161,8 @@ fn report(staff: &[Written], booked: &[Written]) {
         }
     }
     println!(
-        "{over_committed} bookings over what the EMR had committed before they asked, {over_each_other} over \
-            each other"
+        "{over_committed} bookings over events that the EMR had committed before the request, \
+            {over_each_other} over each other"
     );
     assert_eq!((over_committed, over_each_other), (0, 0));
 }
