@@ -95,7 +95,8 @@ async fn a_retry_and_an_attempt_at_the_same_time_end_as_one() {
     reply.expect(200);
     assert_eq!(delivery(&office, 1).await.status, DeliveryStatus::Cancelled);
 
-    // A retry that succeeds during a scheduled attempt ends the delivery, even if the attempt fails.
+    // A retry that succeeds during a scheduled attempt ends the delivery, whether or not the
+    // attempt fails.
     let body = message(&office, 2).await;
     receiver.then(Answer::status(500));
     attempt(&office, &body, 1).await;
