@@ -38,7 +38,7 @@ SECURITY_HEADERS = {
 
 def header(template, constant):
     """Returns a header's name from the API's code."""
-    source = (template.project / "shared/src/api/viewer.rs").read_text()
+    source = (template.project / "shared/src/api/auth/viewer.rs").read_text()
     return re.search(rf'{constant}: HeaderName = HeaderName::from_static\("(.+)"\)', source)[1]
 
 
