@@ -26,7 +26,7 @@ async fn run(emr: &mut PgConnection, statements: &str) {
     emr.execute(AssertSqlSafe(statements.to_owned())).await.unwrap();
 }
 
-/// What the first column of a query's first row holds, as a text.
+/// Returns the first column of a query's first row, as a text.
 async fn text(emr: &mut PgConnection, query: &str) -> String {
     let query = AssertSqlSafe(format!("select coalesce((({query}))::text, '')"));
     sqlx::query_scalar(query).fetch_one(emr).await.unwrap()
@@ -90,7 +90,7 @@ async fn what_the_api_writes_is_in_the_emr_under_the_emrs_own_number() {
         .await
         .expect(200);
     assert_eq!(text(&mut emr, patient).await, "Zoë|Quest||555-0199");
-    // The EMR's own trigger saw each of them, and our own rows are no news of the EMR's.
+    // The EMR's own trigger saw each of them; our own writes do not count as changes by the EMR.
     assert_eq!(
         text(&mut emr, "select string_agg(event, ' ' order by id) from log where comments = '1004'").await,
         "patient-record-insert patient-record-update"
@@ -104,11 +104,11 @@ async fn what_the_emr_writes_is_in_the_api_at_once_and_news_for_partners() {
     let (office, mut emr) = attached().await;
     run(&mut emr, &event(5, "1", "1001", "2026-03-10", "10:00", 30)).await;
     assert_eq!(reason(&office, "10:15").await, "BOOKED");
-    // Staff put a second one on it; both count.
+    // Staff book a second visit over it; both occupy time.
     run(&mut emr, &event(5, "1", "1002", "2026-03-10", "10:15", 30)).await;
     assert_eq!(reason(&office, "10:30").await, "BOOKED");
     assert_eq!(office.integer("select count(*) from visits where not bound").await, 1);
-    // A change that moves nothing leaves it as it is; where it is alone, it binds.
+    // A change that keeps its time leaves it unbound; alone at a new time, it is bound.
     run(&mut emr, "update openemr_postcalendar_events set pc_hometext = 'late' where pc_pid = '1002'").await;
     assert_eq!(office.integer("select count(*) from visits where not bound").await, 1);
     run(
@@ -130,13 +130,13 @@ async fn what_the_emr_writes_is_in_the_api_at_once_and_news_for_partners() {
     run(&mut emr, "delete from openemr_postcalendar_events where pc_pid = '1002'").await;
     assert_eq!(reason(&office, "11:15").await, Value::Null);
 
-    // Blocks, of one provider and of the practice, and days that are off.
+    // Blocks of one provider and of the practice, and days off.
     run(&mut emr, &event(8, "1", "", "2026-03-10", "14:00", 60)).await;
     run(&mut emr, &event(11, "", "", "2026-03-10", "15:00", 60)).await;
     run(&mut emr, &event(2, "1", "", "2026-03-10", "16:00", 60)).await;
     assert_eq!(reason(&office, "14:30").await, "TIME_OFF");
     assert_eq!(reason(&office, "15:30").await, "TIME_OFF");
-    assert_eq!(reason(&office, "16:30").await, Value::Null, "somebody is there");
+    assert_eq!(reason(&office, "16:30").await, Value::Null, "the provider is present");
     run(&mut emr, "delete from openemr_postcalendar_events where pc_catid = 8").await;
     assert_eq!(reason(&office, "14:30").await, Value::Null);
 
@@ -236,7 +236,7 @@ async fn a_series_is_time_off_on_its_days_and_follows_when_it_is_changed() {
     clean(&office).await;
 }
 
-/// A database with an EMR, and a role of the product's in it that has no rights yet.
+/// A database with an EMR, and a role of ours in it that has no privileges yet.
 async fn with_roles() -> (PgConnection, TenantDb, String, String) {
     let dsn = new_database("bridged").await;
     let (server, _) = dsn.split_once('?').unwrap();
@@ -264,7 +264,7 @@ async fn with_roles() -> (PgConnection, TenantDb, String, String) {
 fn dump(dsn: &str) -> String {
     let done = std::process::Command::new("pg_dump").args(["--schema=public", dsn]).output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    // Each dump has a key of its own in two lines.
+    // Two lines of each dump contain a key that differs.
     let text = String::from_utf8(done.stdout).unwrap();
     text.lines().filter(|line| !line.contains("restrict ")).collect::<Vec<_>>().join("\n")
 }
@@ -284,7 +284,7 @@ async fn attaching_needs_the_rights_that_it_names_and_detaching_leaves_the_emr_a
         "{plan:?}"
     );
     bridge.install(&db).await.unwrap_err();
-    assert!(Bridge::of(&db).await.unwrap().is_none(), "nothing is left of an attempt");
+    assert!(Bridge::of(&db).await.unwrap().is_none(), "a failed attempt leaves nothing");
     for grant in &plan.grants {
         run(&mut owner, grant).await;
     }
@@ -312,7 +312,7 @@ async fn attaching_needs_the_rights_that_it_names_and_detaching_leaves_the_emr_a
     assert_eq!(
         text(&mut owner, "select count(*) from openemr_postcalendar_events").await,
         "1",
-        "a trial is taken back"
+        "a trial is rolled back"
     );
     run(&mut owner, "delete from openemr_postcalendar_events").await;
 
@@ -327,7 +327,7 @@ async fn attaching_needs_the_rights_that_it_names_and_detaching_leaves_the_emr_a
     let left = "select count(*) from pg_class where relnamespace = 'partner_api'::regnamespace and (relname \
         like 'bridge%' or relname like 'emr%')";
     assert_eq!(text(&mut owner, left).await, "0");
-    // And is attached again.
+    // It can be attached again.
     bridge.install(&db).await.unwrap();
     bridge::load(&db, false, |_| true).await.unwrap();
     assert_eq!(bridge::check(&db).await.unwrap(), Vec::new());
@@ -406,20 +406,20 @@ async fn staff_and_callers_who_race_never_hinder_staff_and_no_caller_is_put_on_w
             )
             .await,
         240,
-        "no write of the staff's was refused"
+        "every write of the staff succeeded"
     );
     let bound = "select count(*) from visits a join visits b on b.visit_id > a.visit_id and a.bound and \
         b.bound
         and (a.provider_id = b.provider_id or a.patient_id = b.patient_id) and a.starts_at < b.ends_at and \
         b.starts_at < a.ends_at";
     assert_eq!(office.integer(bound).await, 0);
-    // A caller's visit that lies on a staff's was there first, or was written while the staff's
-    // transaction was open.
+    // A caller's visit that overlaps one of the staff's was there first, or was written while the
+    // staff's transaction was open.
     assert!(office.integer("select count(*) from visits where not bound").await > 0);
     clean(&office).await;
 }
 
-/// Runs as our role, past the bridge's own protection.
+/// Runs as our role, bypassing the bridge's own protection.
 async fn sabotage(db: &TenantDb, statements: &str) {
     run_sql(db, statements).await;
 }

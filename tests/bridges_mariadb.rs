@@ -29,7 +29,7 @@ async fn attached() -> (Office, String) {
     (office, emr)
 }
 
-/// A session of our role, as the API has it.
+/// A session of our role, like the API's.
 async fn session(office: &Office) -> PgConnection {
     let options: PgConnectOptions = office.dsn().parse().unwrap();
     let mut session = PgConnection::connect_with(&options).await.unwrap();
@@ -110,7 +110,7 @@ async fn what_the_api_writes_is_in_the_emr_under_the_emrs_own_number() {
         "1004",
         "the EMR's own trigger"
     );
-    // Our own writes are no news of the EMR's, and nothing is left of them once they are settled.
+    // Our own writes do not count as changes by the EMR, and leave no rows once acknowledged.
     clean(&office).await;
     clean(&office).await;
     assert_eq!(office.integer("select count(*) from log where request_id is null").await, 0);
@@ -134,7 +134,7 @@ async fn what_the_emr_writes_is_known_before_a_booking_and_after_a_poll() {
     assert_eq!(book(&office, 1002, "10:15").await, (409, "PROVIDER_CONFLICT".to_owned()));
     bridge::pull(&office.db).await.unwrap();
     assert_eq!(reason(&office, "10:15").await, "BOOKED");
-    // Staff put a second one on it; both count.
+    // Staff book a second visit over it; both occupy time.
     mariadb::run(&emr, &event(5, "1", "1002", "2026-03-10", "10:15", 30));
     bridge::pull(&office.db).await.unwrap();
     assert_eq!(reason(&office, "10:30").await, "BOOKED");
@@ -151,7 +151,7 @@ async fn what_the_emr_writes_is_known_before_a_booking_and_after_a_poll() {
     bridge::pull(&office.db).await.unwrap();
     assert_eq!(book(&office, 1003, "10:30").await.0, 201);
 
-    // Blocks, of one provider and of the practice; a room; a patient; a provider.
+    // Blocks of one provider and of the practice; a room; a patient; a provider.
     mariadb::run(
         &emr,
         &format!(
@@ -160,10 +160,14 @@ async fn what_the_emr_writes_is_known_before_a_booking_and_after_a_poll() {
             event(2, "1", "", "2026-03-10", "16:00", 60)
         ),
     );
-    assert_eq!(book(&office, 1003, "14:30").await, (409, "PROVIDER_CONFLICT".to_owned()), "MariaDB says so");
+    assert_eq!(
+        book(&office, 1003, "14:30").await,
+        (409, "PROVIDER_CONFLICT".to_owned()),
+        "MariaDB's trigger rejects it"
+    );
     bridge::pull(&office.db).await.unwrap();
     assert_eq!(book(&office, 1003, "14:30").await, (409, "OUTSIDE_HOURS".to_owned()));
-    assert_eq!(reason(&office, "16:30").await, Value::Null, "somebody is there");
+    assert_eq!(reason(&office, "16:30").await, Value::Null, "the provider is present");
     mariadb::run(
         &emr,
         "insert into list_options (list_id, option_id, title) values ('patient_flow_board_rooms', 'r3', \

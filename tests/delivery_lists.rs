@@ -1,5 +1,5 @@
-//! Lists of deliveries after a hundred thousand of them: what one asks for is found by its key,
-//! never by reading past the rest.
+//! Lists of deliveries at a hundred thousand: every filter finds its rows by key, without reading
+//! over others.
 
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, Executor, SqliteConnection};
@@ -10,15 +10,14 @@ use crate::{
 };
 
 const MANY: i64 = 100_000;
-/// Questions to the store for one page: the subscription, one for each outcome, and what an
-/// administrator's call leaves.
+/// Maximum calls of the store per page: the subscription, one for each outcome, and those of an
+/// administrator's call.
 const MOST_OF_A_PARTNER: usize = 6;
 const MOST_OF_A_MONITOR: usize = 130;
-/// Ids above all that the office has given out.
+/// The first copied id, above all that the office has assigned.
 const FIRST: i64 = 1_000;
 
-/// An office with an old event that still waits and an old test that failed, and after them so many
-/// that were delivered.
+/// Opens an office with an old waiting event, an old failed test, and then `MANY` delivered events.
 async fn filled() -> (Office, Receiver) {
     let office = Office::open(Engine::Sqlite).await;
     let hook = Receiver::start().await;
@@ -41,7 +40,7 @@ async fn filled() -> (Office, Receiver) {
     (office, hook)
 }
 
-/// Copies of the delivery that succeeded, written straight into the stand-in's file.
+/// Copies the successful delivery, writing directly to the file of the DynamoDB stand-in.
 async fn multiply(office: &Office) {
     let mut file =
         SqliteConnection::connect(&format!("sqlite://{}", office.store_file.display())).await.unwrap();
@@ -78,7 +77,7 @@ async fn multiply(office: &Office) {
     }
 }
 
-/// The answer, and how often the store was asked for it.
+/// Returns the answer and the number of store calls for it.
 async fn asked(office: &Office, of_admin: bool, path: &str) -> (Value, usize) {
     office.store_calls.take();
     let reply = if of_admin { office.admin("GET", path, None).await } else { office.get(path).await };
@@ -138,7 +137,7 @@ async fn a_list_of_a_hundred_thousand_is_walked_from_end_to_end_without_a_gap() 
     }
     let (office, _hook) = filled().await;
     let (mut seen, mut cursor, mut pages) = (Vec::new(), String::new(), 0);
-    // Its newest thousand and its end.
+    // The newest thousand, and the end of the list.
     while pages < 10 {
         let page = office.get(&format!("/v1/webhooks/deliveries?limit=100{cursor}")).await;
         let body = page.expect(200);

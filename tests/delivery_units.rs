@@ -1,4 +1,4 @@
-//! What deliveries cost in units, by the accounting of the stand-in: `ReturnConsumedCapacity`.
+//! Capacity units of deliveries, as the DynamoDB stand-in counts them (`ReturnConsumedCapacity`).
 
 use aws_sdk_dynamodb::types::{AttributeValue, Put, ReturnConsumedCapacity, TransactWriteItem};
 use futures::future::join_all;
@@ -18,9 +18,9 @@ use crate::{
     pipeline::{deliver, poll},
 };
 
-/// Of a healthy delivery: its claim (1), its outcome (2, in a transaction) and the two indexes that
-/// list it (1 each), and its share of the practice's count (2 a transaction).
-const HEALTHY: f64 = 7.0;
+/// Maximum write units of a successful delivery: its claim (1), its outcome (2, in a transaction),
+/// the two indexes that list it (1 each) and its share of the practice's count (2 per transaction).
+const MOST_UNITS: f64 = 7.0;
 
 async fn office_with(receiver: &Receiver) -> Office {
     let office = Office::open(Engine::Sqlite).await;
@@ -46,7 +46,7 @@ fn deliveries_table(office: &Office) -> &str {
     &office.tables[at]
 }
 
-/// Write units of delivering what is in the queue.
+/// Delivers the queued events and returns the write units used.
 async fn units(office: &Office) -> f64 {
     office.store_calls.meter();
     assert_eq!(deliver(office).await, 0);
@@ -58,14 +58,14 @@ async fn a_healthy_delivery_costs_seven_write_units_and_less_in_company() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     events(&office, 1..=1).await;
-    // The first leases ids and notes the endpoint's first success.
+    // The first delivery leases ids and records the endpoint's first success.
     units(&office).await;
     events(&office, 2..=2).await;
     let alone = units(&office).await;
-    assert!((1.0..=HEALTHY).contains(&alone), "{alone}");
+    assert!((1.0..=MOST_UNITS).contains(&alone), "{alone}");
     events(&office, 3..=12).await;
     let ten = units(&office).await;
-    assert!(ten / 10.0 <= HEALTHY, "{ten}");
+    assert!(ten / 10.0 <= MOST_UNITS, "{ten}");
     assert_eq!(receiver.received().len(), 12);
     let monitor = office.admin("GET", "/v1/admin/webhooks/monitor", None).await;
     assert_eq!(monitor.expect(200)["summary"]["totalDeliveries"], 12);
@@ -91,7 +91,7 @@ async fn the_longest_names_still_fit_into_a_unit() {
     office.store_calls.meter();
     let id = office.app.control.next_delivery_id().await.unwrap();
     let claimed = office.app.control.claim_first(Delivery::of_event(&message, id, now), now).await.unwrap();
-    let Claimed::Yes(mut delivery) = claimed else { panic!("nobody else is there") };
+    let Claimed::Yes(mut delivery) = claimed else { panic!("no other process can claim it") };
     let attempt = Attempt {
         at: now,
         status_code: Some(200),
@@ -102,7 +102,7 @@ async fn the_longest_names_still_fit_into_a_unit() {
     delivery.record(attempt, DeliveryStatus::Delivered, None);
     office.app.control.record_outcome(*delivery, CountChange { total: 1, failed: 0 }, 0).await.unwrap();
     let written = office.store_calls.written();
-    assert!((1.0..=HEALTHY).contains(&written), "{written}");
+    assert!((1.0..=MOST_UNITS).contains(&written), "{written}");
 }
 
 #[tokio::test]
@@ -112,7 +112,7 @@ async fn what_an_endpoint_answers_is_kept_once_and_in_no_index() {
     events(&office, 1..=1).await;
     receiver.then(Answer::status(500).body("x".repeat(10_000)));
     let failed = units(&office).await;
-    // Claim; outcome of 4 KB at most, twice; three indexes; the count.
+    // The claim; the outcome of at most 4 KB, twice; three indexes; the count.
     assert!(failed <= 1.0 + 2.0 * 4.0 + 3.0 + 2.0 + 3.0, "{failed}");
     for index in ["feed", "byPractice", "due"] {
         let at = office
@@ -187,15 +187,15 @@ async fn an_outcome_that_is_refused_takes_none_of_the_others_with_it() {
         let Claimed::Yes(delivery) =
             control.claim_first(Delivery::of_event(&message, id, now), now).await.unwrap()
         else {
-            panic!("nobody else is there")
+            panic!("no other process can claim it")
         };
         claimed.push(*delivery);
     }
-    // Another process has taken the third meanwhile.
+    // Another process has claimed the third meanwhile.
     office.set_time("2026-03-09T12:02:00Z");
     let key = claimed[2].key.clone();
     assert!(matches!(control.claim_again(&key, 1, office.app.clock.now()).await.unwrap(), Claimed::Yes(_)));
-    let concluded = join_all(claimed.into_iter().map(|mut delivery| {
+    let outcomes = join_all(claimed.into_iter().map(|mut delivery| {
         let attempt = Attempt {
             at: now,
             status_code: Some(200),
@@ -206,13 +206,13 @@ async fn an_outcome_that_is_refused_takes_none_of_the_others_with_it() {
         delivery.record(attempt, DeliveryStatus::Delivered, None);
         control.record_outcome(delivery, CountChange { total: 1, failed: 0 }, 3)
     }));
-    let ended: Vec<bool> = concluded.await.iter().map(Result::is_ok).collect();
+    let ended: Vec<bool> = outcomes.await.iter().map(Result::is_ok).collect();
     assert_eq!(ended, [true, true, false, true, true]);
     assert_eq!(control.delivery_counts(office.db.practicepass()).await.unwrap().total, 4);
 }
 
-/// The documented arithmetic: 1 KB a write unit, twice in a transaction; an index pays for what it
-/// holds and only when that changes, and twice when its key does.
+/// By DynamoDB's documentation: one write unit per KB, two in a transaction. An index counts only
+/// when its entry changes, and twice when its key changes.
 #[tokio::test]
 async fn the_stand_in_counts_units_as_documented() {
     let office = Office::open(Engine::Sqlite).await;
@@ -233,10 +233,10 @@ async fn the_stand_in_counts_units_as_documented() {
     };
     for (place, bytes, units) in [
         ("open#1", 100, 2.0),      // the item and its entry
-        ("open#1", 1_500, 2.0),    // 2 KB; the entry is as before
+        ("open#1", 1_500, 2.0),    // 2 KB; the entry is unchanged
         ("open#1", 3_500, 4.0),    // 4 KB
-        ("delivered#1", 100, 6.0), // the larger of the two, and the entry is taken away and put elsewhere
-        ("delivered#1", 100, 1.0), // nothing new for the index
+        ("delivered#1", 100, 6.0), // the larger of the two; the entry is deleted and inserted
+        ("delivered#1", 100, 1.0), // the entry is unchanged
     ] {
         assert!((put(place, bytes).await - units).abs() < 0.01, "{place} {bytes}: not {units}");
     }

@@ -1,5 +1,5 @@
-//! Endpoints as they are: what partners are told of each fault, and which of several addresses is
-//! called. Real listeners on loopback.
+//! Faults of endpoints: the text that partners read for each, and the choice among several
+//! addresses. Real listeners on loopback.
 
 use std::{
     io,
@@ -25,7 +25,7 @@ use crate::office::timeouts;
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-/// Answers the same for every name.
+/// Resolves every name to the same answer.
 struct Resolves(Result<Vec<IpAddr>, io::ErrorKind>);
 
 impl Resolver for Resolves {
@@ -47,18 +47,18 @@ async fn call(client: &Client, url: &str) -> Result<u16, Failure> {
     Ok(answer.status.as_u16())
 }
 
-/// What a server does with each connection.
+/// How a server treats each connection.
 #[derive(Clone)]
 enum Behavior {
-    /// Sends this when something has come, and closes.
+    /// Sends this after it has received data, and closes.
     Answers(Vec<u8>),
-    /// As [`Self::Answers`], and stays.
+    /// Like [`Self::Answers`], but leaves the connection open.
     Begins(Vec<u8>),
     /// Closes at once.
     Closes,
-    /// Closes with a reset once something has come.
+    /// Closes with a reset after it has received data.
     Resets,
-    /// Accepts, and says nothing.
+    /// Accepts, and sends nothing.
     Silent,
     Tls(Arc<ServerConfig>),
 }
@@ -102,7 +102,7 @@ async fn serve(behavior: Behavior, mut stream: TcpStream) {
     }
 }
 
-/// An authority, and servers with certificates of it.
+/// A certificate authority, which issues servers' certificates.
 struct Authority {
     issuer: Issuer<'static, KeyPair>,
     roots: RootCertStore,
@@ -136,7 +136,7 @@ impl Authority {
     }
 }
 
-/// What a server says that knows TLS 1.1 at best: the beginning of its `ServerHello`, or an alert.
+/// The beginning of the `ServerHello` of a server that supports TLS 1.1 at most.
 fn old_server_hello() -> Vec<u8> {
     let mut hello = vec![3, 2];
     hello.extend([7; 32]);
@@ -216,9 +216,13 @@ async fn each_fault_of_an_endpoint_has_a_text_that_names_it() {
     }
     let good = server(authority.server("localhost", |_| ())).await;
     assert_eq!(call(&here(), &format!("https://localhost:{}/", good.port())).await, Ok(200));
+}
 
+#[tokio::test]
+async fn a_closed_port_refuses_the_connection() {
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let refused = call(&here(), &format!("http://localhost:{}/", nobody.port())).await.unwrap_err();
+    let url = format!("http://localhost:{}/", nobody.port());
+    let refused = call(&client(Ok(vec![LOOPBACK])), &url).await.unwrap_err();
     assert_eq!(refused.to_string(), "the connection was refused");
 }
 
@@ -226,7 +230,7 @@ async fn each_fault_of_an_endpoint_has_a_text_that_names_it() {
 async fn a_timeout_says_in_what_it_struck() {
     let short = Duration::from_millis(200);
     let limited = |connect, total| client(Ok(vec![LOOPBACK])).with_timeouts(Timeouts { connect, total });
-    // The TLS handshake has what is left of the whole.
+    // The TLS handshake gets the rest of the total.
     let (long, longer) = (timeouts::ENDPOINT.connect, timeouts::ENDPOINT.connect + short);
     let silent = server(Behavior::Silent).await;
     let (full, _holding) = silent_address(LOOPBACK).await;
@@ -267,8 +271,8 @@ async fn names_that_lead_nowhere_are_told_apart_and_blocked_addresses_are_not() 
     }
 }
 
-/// An address that takes no connection and refuses none, for as long as the second part lives: the
-/// queue of a listener that accepts nothing is full.
+/// Returns an address that neither accepts nor refuses connections while the second part exists:
+/// the queue of a listener that accepts nothing is full.
 async fn silent_address(ip: IpAddr) -> (SocketAddr, (std::net::TcpListener, Vec<TcpStream>)) {
     let socket = if ip.is_ipv4() {
         tokio::net::TcpSocket::new_v4().unwrap()
@@ -279,11 +283,11 @@ async fn silent_address(ip: IpAddr) -> (SocketAddr, (std::net::TcpListener, Vec<
     let listener = socket.listen(1).unwrap().into_std().unwrap();
     let address = listener.local_addr().unwrap();
     let mut held = Vec::new();
-    // The kernel drops what comes when the queue is full, so that a connection takes for ever.
+    // The kernel drops connection requests when the queue is full, so connecting never ends.
     while let Ok(stream) = tokio::time::timeout(Duration::from_millis(300), TcpStream::connect(address)).await
     {
         held.push(stream.unwrap());
-        assert!(held.len() < 100, "the queue is never full");
+        assert!(held.len() < 100, "the queue never fills");
     }
     (address, (listener, held))
 }
@@ -300,8 +304,7 @@ async fn one_silent_address_of_several_does_not_keep_the_others_from_being_calle
     });
     let url = format!("http://localhost:{}/", silent.port());
     let six = IpAddr::V6(Ipv6Addr::LOCALHOST);
-    // The test's timeouts are longer than anybody waits: without the second address, it would not
-    // end.
+    // The timeouts are longer than the test may take: without the second address, it would fail.
     for answer in [vec![six, LOOPBACK], vec![LOOPBACK, six], vec![six, six, six, LOOPBACK]] {
         let called = crate::office::ends("the call", call(&client(Ok(answer.clone())), &url).boxed()).await;
         assert_eq!(called, Ok(200), "{answer:?}");

@@ -6,7 +6,7 @@ use crate::partitions::{hottest, large, simulate, too_hot};
 async fn ten_thousand_practices_heat_no_partition_beyond_what_it_takes() {
     let heats = Box::pin(simulate(large(32, 10))).await;
     let tables: Vec<String> = hottest(&heats).into_iter().map(|(table, ..)| table).collect();
-    // What the work touches is all there.
+    // The simulation touches all of these.
     let touched = [
         "ControlTable",
         "ControlTable gsi1",

@@ -1,5 +1,5 @@
-//! Which partitions of the tables a large installation heats: the product's own code asks a store
-//! that only takes down the keys.
+//! The load of each DynamoDB partition in a large installation: the product's own code calls a
+//! store that only records keys and capacity units.
 
 use std::{
     collections::BTreeMap,
@@ -34,41 +34,41 @@ use shared::{
 
 use crate::office::template;
 
-/// Units a second of one partition.
+/// Maximum capacity units per second of one partition.
 pub(crate) const WRITES: f64 = 1_000.0;
 pub(crate) const READS: f64 = 3_000.0;
-/// Messages of a batch of the fan-out.
+/// Messages per batch of the fan-out.
 const BATCH: usize = 10;
-/// The poller's practices at the same time.
+/// Practices that the poller processes concurrently.
 const AT_ONCE: usize = 16;
 
-/// A second of an installation.
+/// The load of an installation in one second.
 #[derive(Clone, Copy)]
 pub(crate) struct Load {
     pub(crate) practices: usize,
     pub(crate) deliveries_a_second: usize,
-    /// `DeliveryShards`
+    /// The template's parameter `DeliveryShards`.
     pub(crate) shards: i64,
-    /// Of the poller.
+    /// Schedules of the poller.
     pub(crate) schedules: u32,
-    /// Only one in so many is done, and stands for as many.
+    /// The simulation makes one in `sample` deliveries and counts each `sample` times.
     pub(crate) sample: usize,
 }
 
-/// What is asked of one partition in a second.
+/// Capacity units that one partition consumes in a second.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Heat {
     pub(crate) writes: f64,
     pub(crate) reads: f64,
 }
 
-/// By table or index, and partition key.
+/// Heat by table or index, and partition key.
 pub(crate) type Heats = BTreeMap<(String, String), Heat>;
 
 #[derive(Clone)]
-struct Ledger {
+struct Meter {
     heats: Arc<Mutex<Heats>>,
-    /// Active subscriptions of each bucket's partition.
+    /// Number of active subscriptions in each bucket's partition.
     listed: Arc<BTreeMap<String, usize>>,
     leased: Arc<Mutex<i64>>,
 }
@@ -78,7 +78,7 @@ fn text(value: &Value) -> String {
     of("S").or_else(|| of("N")).unwrap_or_default().to_owned()
 }
 
-impl Ledger {
+impl Meter {
     fn add(&self, place: (&str, String), writes: f64, reads: f64) {
         let mut heats = self.heats.lock().unwrap();
         let heat = heats.entry((place.0.to_owned(), place.1)).or_default();
@@ -86,7 +86,7 @@ impl Ledger {
         heat.reads += reads;
     }
 
-    /// A write of an item of 1 KB at most, and of the indexes that have it by these attributes.
+    /// Counts a write of an item of at most 1 KB and of the indexes that its attributes select.
     fn write(&self, table: &str, key: &Value, attributes: &Value, units: f64) {
         self.add((table, text(&key["pk"])), units, 0.0);
         let shape = template().tables.iter().find(|it| it.id == table).unwrap();
@@ -103,8 +103,7 @@ impl Ledger {
         match operation {
             "PutItem" => self.write(table, &body["Item"], &body["Item"], 1.0),
             "UpdateItem" => {
-                // Of all updates here only those of a delivery that waits place it in an index, and
-                // none does.
+                // Only an update of a waiting delivery places it in an index, and there is none.
                 self.write(table, &body["Key"], &Value::Null, 1.0);
                 if text(&body["Key"]["pk"]).starts_with("COUNTER#") {
                     let mut leased = self.leased.lock().unwrap();
@@ -127,7 +126,7 @@ impl Ledger {
             "Query" => {
                 let values = body["ExpressionAttributeValues"].as_object().unwrap();
                 let partition = text(&values[":pk"]);
-                // Items of 1 KB, read eventually.
+                // Items of 1 KB, with eventually consistent reads.
                 let units = self
                     .listed
                     .get(&partition)
@@ -136,16 +135,16 @@ impl Ledger {
                 self.add((name.trim_end(), partition), 0.0, units);
                 return json!({ "Items": [], "Count": 0 });
             }
-            _ => panic!("{operation} is not reckoned with"),
+            _ => panic!("unexpected operation {operation}"),
         }
         json!({})
     }
 }
 
-async fn answer(State(ephemeral): State<Ledger>, headers: HeaderMap, body: Bytes) -> Response {
+async fn answer(State(meter): State<Meter>, headers: HeaderMap, body: Bytes) -> Response {
     let target = headers.get("x-amz-target").and_then(|it| it.to_str().ok()).unwrap_or_default();
     let operation = target.rsplit('.').next().unwrap_or_default();
-    let answer = ephemeral.answer(operation, &serde_json::from_slice(&body).unwrap());
+    let answer = meter.answer(operation, &serde_json::from_slice(&body).unwrap());
     ([(header::CONTENT_TYPE, "application/x-amz-json-1.0")], answer.to_string()).into_response()
 }
 
@@ -153,31 +152,31 @@ fn practice(number: usize) -> PracticePass {
     PracticePass::try_from(format!("Practice{number:05}").as_str()).unwrap()
 }
 
-/// Every other practice has two subscriptions.
+/// Returns the number of a practice's subscriptions: every other practice has two.
 fn subscriptions(practice: usize) -> usize {
     1 + practice % 2
 }
 
-/// What a second heats.
+/// Simulates a second and returns the heat of each partition.
 pub(crate) async fn simulate(load: Load) -> Heats {
     let mut listed: BTreeMap<String, usize> = BTreeMap::new();
     for number in 0..load.practices {
         let bucket = format!("ACTIVE_SUBSCRIPTIONS#{}", bucket_of(&practice(number)));
         *listed.entry(bucket).or_default() += subscriptions(number);
     }
-    let ephemeral = Ledger { heats: Arc::default(), listed: Arc::new(listed), leased: Arc::default() };
+    let meter = Meter { heats: Arc::default(), listed: Arc::new(listed), leased: Arc::default() };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let server = tokio::spawn(
-        axum::serve(listener, Router::new().fallback(answer).with_state(ephemeral.clone())).into_future(),
+        axum::serve(listener, Router::new().fallback(answer).with_state(meter.clone())).into_future(),
     );
     let store = store_at(&endpoint, load.shards);
     let now: Timestamp = "2026-03-09T12:00:00Z".parse().unwrap();
     deliver(&store, load, now).await;
-    sampled(&ephemeral, load.sample);
+    sampled(&meter, load.sample);
     poll(&store, load, now).await;
     let lists = (0..load.schedules).map(|shard| Poll { shard, of: load.schedules, once: false });
-    // All runs begin in the same second.
+    // All schedules run in the same second.
     for schedule in lists {
         store.practices_with_subscriptions(schedule.buckets()).await.unwrap();
         store.subscriptions_version().await.unwrap();
@@ -186,13 +185,13 @@ pub(crate) async fn simulate(load: Load) -> Heats {
         store.due_deliveries(shard, now, 100).await.unwrap();
     }
     server.abort();
-    ephemeral.heats.lock().unwrap().clone()
+    meter.heats.lock().unwrap().clone()
 }
 
-/// What was done so far stands for as many.
-fn sampled(ephemeral: &Ledger, sample: usize) {
+/// Multiplies all heat so far by the sample.
+fn sampled(meter: &Meter, sample: usize) {
     let times = f64::from(u32::try_from(sample).unwrap());
-    for heat in ephemeral.heats.lock().unwrap().values_mut() {
+    for heat in meter.heats.lock().unwrap().values_mut() {
         heat.writes *= times;
         heat.reads *= times;
     }
@@ -217,7 +216,7 @@ fn store_at(endpoint: &str, shards: i64) -> Store {
     Store::with_client(aws_sdk_dynamodb::Client::from_conf(config), names)
 }
 
-/// Events of all practices, each delivered to the practice's subscriptions.
+/// Delivers events of all practices to the practices' subscriptions.
 async fn deliver(store: &Store, load: Load, now: Timestamp) {
     let wanted = load.deliveries_a_second / load.sample;
     let mut messages = Vec::new();
@@ -251,7 +250,7 @@ async fn deliver(store: &Store, load: Load, now: Timestamp) {
 async fn deliver_one(store: &Store, message: &EventMessage, now: Timestamp) {
     let id = store.next_delivery_id().await.unwrap();
     let claimed = store.claim_first(Delivery::of_event(message, id, now), now).await.unwrap();
-    let Claimed::Yes(mut delivery) = claimed else { panic!("nobody else is there") };
+    let Claimed::Yes(mut delivery) = claimed else { panic!("no other process can claim it") };
     let attempt = Attempt {
         at: now,
         status_code: Some(200),
@@ -263,7 +262,7 @@ async fn deliver_one(store: &Store, message: &EventMessage, now: Timestamp) {
     store.record_outcome(*delivery, CountChange { total: 1, failed: 0 }, 7).await.unwrap();
 }
 
-/// The leases of those practices that have their turn in this second: each four times a minute.
+/// Leases and releases the practices polled in this second: each is polled four times a minute.
 async fn poll(store: &Store, load: Load, now: Timestamp) {
     let until = now + SignedDuration::from_secs(30);
     let turns = (0..load.practices).step_by(60).map(|number| async move {
@@ -275,7 +274,7 @@ async fn poll(store: &Store, load: Load, now: Timestamp) {
     stream::iter(turns).buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
 }
 
-/// The hottest partition of each table and index.
+/// Returns the hottest partition of each table and index.
 pub(crate) fn hottest(heats: &Heats) -> Vec<(String, String, Heat)> {
     let mut found: BTreeMap<String, (String, Heat)> = BTreeMap::new();
     let share = |heat: Heat| (heat.writes / WRITES).max(heat.reads / READS);
@@ -288,7 +287,7 @@ pub(crate) fn hottest(heats: &Heats) -> Vec<(String, String, Heat)> {
     found.into_iter().map(|(table, (partition, heat))| (table, partition, heat)).collect()
 }
 
-/// Those that are over what a partition takes.
+/// Returns the partitions that exceed DynamoDB's limits.
 pub(crate) fn too_hot(heats: &Heats) -> Vec<String> {
     let over = |(_, heat): &(_, &Heat)| heat.writes > WRITES || heat.reads > READS;
     heats

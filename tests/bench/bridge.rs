@@ -1,12 +1,11 @@
-//! What being attached to an EMR costs, beside a practice that isn't, in one run; and a race of an
-//! EMR's staff with the API's callers.
+//! The cost of a bridge, compared with a practice without an EMR in the same run; and a race
+//! between an EMR's staff and the API's callers.
 //!
-//! `tests/postgres cargo bench --workspace --bench bridge -- costs 100000` measures at that many
-//! visits; `-- race 100000` has that many writes of the EMR's and as many attempts of callers, and
-//! ends after ten minutes at the latest (`-- race 100000 60`: after a minute), saying how far it
-//! came.
+//! `tests/postgres cargo bench --workspace --bench bridge -- costs 100000` measures with 100,000
+//! visits. `-- race 100000` runs 100,000 writes of the EMR and as many attempts of callers. It ends
+//! after at most ten minutes (`-- race 100000 60`: after a minute) and prints the numbers reached.
 //! `tests/postgres tests/mariadb cargo bench --workspace --bench bridge -- mariadb costs 20000` and
-//! `-- mariadb race 10000 300` are the same of an EMR on `MariaDB`.
+//! `-- mariadb race 10000 300` do the same for an EMR on `MariaDB`.
 
 #[allow(dead_code, reason = "the tests use the rest")]
 #[path = "../office"]
@@ -44,8 +43,8 @@ use sqlx::{Connection, PgConnection};
 
 const EMR: &str = concat!("set search_path = public;", include_str!("../bridges/openemr.sql"));
 
-/// One practice, `visits` of it beside each other from 08:00 to 18:00 on days around
-/// [`office::NOW`], and nobody's time after that.
+/// The size of a practice. Its `visits` are consecutive, from 08:00 to 18:00 on days around
+/// [`office::NOW`]; later times are free.
 #[derive(Clone, Copy)]
 pub(crate) struct Size {
     pub(crate) providers: i64,
@@ -53,7 +52,7 @@ pub(crate) struct Size {
     pub(crate) visits: i64,
 }
 
-/// The rows of the EMR.
+/// Statements that insert the EMR's rows.
 pub(crate) fn in_the_emr(size: Size) -> String {
     let Size { providers, patients, visits } = size;
     format!(
@@ -74,7 +73,7 @@ pub(crate) fn in_the_emr(size: Size) -> String {
     )
 }
 
-/// The same rows, of a practice without an EMR.
+/// Statements that insert the same rows in a practice without an EMR.
 fn of_ours(size: Size) -> String {
     let Size { providers, patients, visits } = size;
     format!(
@@ -93,7 +92,7 @@ fn of_ours(size: Size) -> String {
     )
 }
 
-/// Hours and rules, which are ours also where an EMR is.
+/// Working hours and rules, which only our tables have.
 pub(crate) const RULES: &str = "update tenant_identity set horizon_days = 3650;
     insert into visit_type_providers (visit_type, provider_id) select 'FOLLOWUP', provider_id from providers;
     insert into working_hours (provider_id, weekday, start_time, end_time)
@@ -114,7 +113,7 @@ impl Practice {
         let created = database::create(Engine::Postgres, "".as_ref(), "DemoOffice", "America/New_York").await;
         let begun = Instant::now();
         database::execute(&created.db, &of_ours(size)).await;
-        println!("the same rows written where no EMR is: {:.1?}", begun.elapsed());
+        println!("the same rows written without an EMR: {:.1?}", begun.elapsed());
         database::execute(&created.db, RULES).await;
         Self { db: created.db, dsn: created.dsn }
     }
@@ -148,7 +147,7 @@ impl Practice {
     }
 }
 
-/// Where a visit would be.
+/// The place of a visit to book.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BookingRequest {
     pub(crate) day: Date,
@@ -158,14 +157,14 @@ pub(crate) struct BookingRequest {
     pub(crate) patient: i64,
 }
 
-/// One attempt, as `POST visits/book` makes it; the visit, if it was free.
+/// Tries to book, as `POST visits/book` does; returns the visit if the time was free.
 pub(crate) async fn book(db: &TenantDb, request_body: BookingRequest) -> Option<VisitId> {
     try_book(db, request_body)
         .await
         .unwrap_or_else(|error| panic!("{error}: {:?}", std::error::Error::source(&error)))
 }
 
-/// As [`book`]; the error when the database doesn't say.
+/// Like [`book`], but returns other errors of the database.
 pub(crate) async fn try_book(db: &TenantDb, request_body: BookingRequest) -> Result<Option<VisitId>, Error> {
     let (provider, patient) = (ProviderId(request_body.provider), PatientId(request_body.patient));
     let zone = db.time_zone().clone();
@@ -210,13 +209,13 @@ pub(crate) async fn try_book(db: &TenantDb, request_body: BookingRequest) -> Res
         Ok(Some(visits::insert(conn, &visit).await?))
     });
     match booked {
-        // The database's own answer to who lost against the EMR's staff.
+        // The database's error if the EMR's staff took the time first.
         Err(Error::Refused(_)) => Ok(None),
         booked => booked,
     }
 }
 
-/// An event as the EMR's program writes it.
+/// The statement with which the EMR's program inserts an event.
 pub(crate) fn event(request_body: BookingRequest) -> String {
     let mut statement = String::new();
     let _ = write!(

@@ -26,8 +26,8 @@ async fn main() {
     let load = Load {
         practices,
         deliveries_a_second,
-        shards: i64::try_from(shards).expect("a number of shards"),
-        schedules: u32::try_from(schedules).expect("a number of schedules"),
+        shards: i64::try_from(shards).expect("SHARDS must be a number"),
+        schedules: u32::try_from(schedules).expect("SCHEDULES must be a number"),
         sample: 1,
     };
     println!(

@@ -1,9 +1,10 @@
-//! How fast events get from the log to partners' endpoints, on stand-ins for SQS and DynamoDB in
-//! this process.
+//! The throughput of events from the log to partners' endpoints, on stand-ins for SQS and DynamoDB
+//! in this process.
 //!
-//! `cargo bench -p tests --bench pipeline` runs everything; `… -- cost` only what a delivery costs,
-//! `… -- backlog 100000` only the backlog, with so many rows. The figures hold for one machine and
-//! for comparisons within one run: the stand-ins keep every message and item in SQLite files.
+//! `cargo bench -p tests --bench pipeline` runs everything, `… -- cost` only the cost of a
+//! delivery, `… -- backlog 100000` only a backlog of 100,000 rows. The figures are valid for one
+//! machine and for comparisons within one run: the stand-ins store every message and item in SQLite
+//! files.
 
 #[allow(dead_code, unused_imports, reason = "the tests use the rest")]
 #[path = "../office"]
@@ -28,7 +29,7 @@ use std::time::{Duration, Instant};
 use endpoint::{Endpoint, Mood};
 use world::BenchStack;
 
-/// Fan-out processes, as it were.
+/// Concurrent consumers per lane, in place of fan-out processes.
 const CONSUMERS: usize = 8;
 
 fn rate(count: usize, took: Duration) -> String {
@@ -37,7 +38,7 @@ fn rate(count: usize, took: Duration) -> String {
     format!("{rate:.0}/s")
 }
 
-/// In MiB, of this process: the highest so far and now.
+/// Returns this process's memory in MiB: the highest so far and the current.
 fn memory() -> (u64, u64) {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let field = |name: &str| {
@@ -47,7 +48,7 @@ fn memory() -> (u64, u64) {
     (field("VmHWM:").unwrap_or_default() / 1024, field("VmRSS:").unwrap_or_default() / 1024)
 }
 
-/// From the row in the log to 200, all endpoints quick.
+/// Measures events from the row in the log to the answer 200, with fast endpoints.
 async fn events(subscriptions: i64) {
     let rows = if subscriptions == 100 { 30 } else { 1_000 / usize::try_from(subscriptions).unwrap() };
     let world = BenchStack::open().await;
@@ -63,7 +64,7 @@ async fn events(subscriptions: i64) {
     println!("{subscriptions:>4} subscriptions: {wanted:>6} events in {took:>9.2?}, {}", rate(wanted, took));
 }
 
-/// The fan-out alone, on an endpoint that takes 5 ms: the messages lie in the queue.
+/// Measures the fan-out alone, with queued messages and endpoints that take 5 ms.
 async fn deliveries() {
     let world = BenchStack::open().await;
     let mut endpoints = Vec::new();
@@ -82,14 +83,14 @@ async fn deliveries() {
     println!("endpoints of 5 ms: {} deliveries in {took:.2?}, {}", rows * 10, rate(rows * 10, took));
 }
 
-/// Nanoseconds of a processor that this thread has had.
+/// Returns the processor time of this thread in nanoseconds.
 fn processor() -> u64 {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     text.split(' ').next().and_then(|it| it.parse().ok()).unwrap_or_default()
 }
 
-/// What a delivery costs the two functions: processor time and questions to the store. Each has one
-/// thread, as in Lambda; stand-ins and endpoints have their own.
+/// Measures the cost of a delivery in both functions: processor time and store calls. Each function
+/// has one thread, as in Lambda; stand-ins and endpoints have their own.
 async fn cost(subscriptions: i64) {
     let world = BenchStack::open().await;
     let endpoint = Endpoint::apart(Mood::Well(Duration::ZERO));
@@ -126,11 +127,11 @@ async fn cost(subscriptions: i64) {
     );
 }
 
-/// Ten endpoints, first all well, then with three ill ones: what the other seven get.
+/// Measures seven of ten endpoints, first with three healthy others, then with three failing ones.
 async fn ill() {
     let mut baseline = 0.0;
     for (name, moods) in [
-        ("ten well endpoints", [Mood::Well(Duration::ZERO); 3]),
+        ("ten healthy endpoints", [Mood::Well(Duration::ZERO); 3]),
         ("one hangs, one fails, one drips", [Mood::Hangs, Mood::Fails, Mood::Drips]),
     ] {
         let world = BenchStack::open().await;
@@ -155,13 +156,13 @@ async fn ill() {
             baseline = throughput;
         }
         println!(
-            "{name:<32} the other seven: {throughput:.0} events/s, {:.2} of all well",
+            "{name:<32} the other seven: {throughput:.0} events/s, {:.2} of the first run",
             throughput / baseline
         );
     }
 }
 
-/// Rows nobody asks for but one in a hundred; the poller alone.
+/// Measures the poller alone, on rows of which one in a hundred is an event.
 async fn backlog(rows: usize) {
     let world = BenchStack::open().await;
     world.subscribe(1, "http://127.0.0.1:9/").await;
@@ -197,7 +198,7 @@ async fn main() {
     if let [name, rows] = wanted.as_slice()
         && name == "backlog"
     {
-        return Box::pin(backlog(rows.parse().expect("a number of rows"))).await;
+        return Box::pin(backlog(rows.parse().expect("ROWS must be a number"))).await;
     }
     if wanted.as_slice() == ["cost"] {
         return costs();

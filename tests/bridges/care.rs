@@ -1,4 +1,4 @@
-//! What the EMR doesn't take, rows that can't be followed, rooms, and the daily comparison.
+//! Values that the EMR rejects, rows that cannot be applied, rooms, and the daily comparison.
 
 use jiff::Timestamp;
 use log_poller::{look_after, look_after_when_due};
@@ -29,7 +29,7 @@ const BOOK: &str = "/v1/DemoOffice/visits/book";
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn visit_types_that_the_emr_has_not_are_offered_to_nobody() {
     let (office, mut emr) = attached().await;
-    // However it comes into our table: not by a program that writes there, …
+    // A program writes it to our table.
     run_sql(
         &office.db,
         "insert into visit_types (visit_type) values ('Ours'); update visit_types set active \
@@ -39,7 +39,7 @@ async fn visit_types_that_the_emr_has_not_are_offered_to_nobody() {
     .await;
     assert_eq!(code(&office, BOOK, &visit("Ours", "10:00")).await, (422, json!("VISIT_TYPE_INACTIVE")));
     clean(&office).await;
-    // … nor past the bridge, …
+    // It is written past the bridge.
     sabotage(
         &office.db,
         "set partner_api.writing = 'emr'; update visit_types set active = true where visit_type = 'Ours'; \
@@ -47,13 +47,13 @@ async fn visit_types_that_the_emr_has_not_are_offered_to_nobody() {
     )
     .await;
     assert_eq!(code(&office, BOOK, &visit("Ours", "10:00")).await, (422, json!("VISIT_TYPE_INACTIVE")));
-    // … nor when the EMR's is gone and that could not be followed.
+    // The EMR deleted it, and the bridge could not apply that.
     run_sql(&office.db, "alter table public.openemr_postcalendar_categories disable trigger user").await;
     run(&mut emr, "delete from openemr_postcalendar_categories where pc_catname = 'Consult'").await;
     assert_eq!(code(&office, BOOK, &visit("Consult", "10:00")).await, (422, json!("VISIT_TYPE_INACTIVE")));
     bridge::load(&office.db, false, |_| true).await.unwrap();
     assert_eq!(code(&office, BOOK, &visit("Consult", "10:00")).await, (422, json!("VISIT_TYPE_INACTIVE")));
-    // One without a name is told, and hinders nothing.
+    // A category without a name is reported and disturbs nothing else.
     run_sql(&office.db, "alter table public.openemr_postcalendar_categories enable trigger user").await;
     run(
         &mut emr,
@@ -113,7 +113,7 @@ async fn what_the_emrs_tables_refuse_is_told_and_nothing_is_left_of_it() {
 async fn a_load_goes_on_where_it_was_and_has_each_row_once_however_many_fail() {
     let (office, mut emr) = attached().await;
     let db = &office.db;
-    // Not followed, so that there is much to do; a tenth of it fails for good.
+    // Without triggers, so that there is much to load; a quarter of the rows fails permanently.
     run_sql(db, "alter table public.patient_data disable trigger user").await;
     run(
         &mut emr,
@@ -139,14 +139,13 @@ async fn a_load_goes_on_where_it_was_and_has_each_row_once_however_many_fail() {
     assert_eq!(office.integer("select count(*) from bridge_failures where attempts = 1").await, 1_100);
     let again = bridge::load(db, false, |_| true).await.unwrap();
     assert_eq!((again.repaired, again.is_whole), (0, true));
-    // Those that go on failing let the next one be followed all the same, before anything is
-    // booked.
+    // Rows that keep failing do not stop the bridge from applying the next one before a booking.
     run_sql(db, "alter table public.patient_data enable trigger user; alter table visits rename to gone")
         .await;
     run(&mut emr, &event(5, "1", "1002", "2026-03-10", "10:00", 30)).await;
     run_sql(db, "alter table gone rename to visits").await;
     assert_eq!(code(&office, BOOK, &visit("FOLLOWUP", "10:00")).await, (409, json!("PROVIDER_CONFLICT")));
-    // They have turns, too, and none of them the same again before the others.
+    // All of them are retried in turn, the oldest retry first.
     for _ in 0..11 {
         run_sql(db, "select bridge_catch_up(10000)").await;
     }
@@ -178,7 +177,7 @@ async fn rooms_follow_the_emrs() {
         names.starts_with("r1 Old room false, r2 ") && names.ends_with(" false, r3 Room 3 true"),
         "{names}"
     );
-    // Visits in a room that is made afterwards are in it.
+    // Visits that name a room before it is created are in it afterwards.
     run(&mut emr, &event(5, "1", "1001", "2031-03-10", "10:00", 30)).await;
     run(&mut emr, "update openemr_postcalendar_events set pc_room = 'r4'").await;
     assert_eq!(
@@ -221,7 +220,7 @@ async fn the_daily_comparison_reports_what_differs_and_follows_series_further() 
     let days = "select count(*) from schedule_exceptions x join bridge_time_off b on b.exception_id = \
         x.exception_id";
     let whole = office.integer(days).await;
-    // As it is when a week has passed.
+    // The state after a week.
     run_sql(
         &office.db,
         "update bridge set renewed_until = bridge_reach() - 7;
@@ -229,12 +228,12 @@ async fn the_daily_comparison_reports_what_differs_and_follows_series_further() 
     )
     .await;
     assert_eq!(office.integer(days).await, whole - 7);
-    assert_eq!(bridge::check(&office.db).await.unwrap(), Vec::<Finding>::new(), "it is no difference");
+    assert_eq!(bridge::check(&office.db).await.unwrap(), Vec::<Finding>::new(), "not a difference");
     assert_eq!(daily(&office).await, 0);
     assert_eq!(office.integer(days).await, whole);
     assert_eq!(office.integer("select count(*) from bridge where renewed_until = bridge_reach()").await, 1);
 
-    // It changes nothing of what differs.
+    // The daily comparison changes no row that differs.
     run_sql(&office.db, "delete from schedule_exceptions where exception_date = current_date + 5").await;
     run_sql(&office.db, "alter table public.patient_data disable trigger user").await;
     run(&mut emr, "update patient_data set lname = 'Secret' where pid = 1001").await;
@@ -244,7 +243,7 @@ async fn the_daily_comparison_reports_what_differs_and_follows_series_further() 
     run_sql(&office.db, "alter table public.patient_data enable trigger user").await;
     bridge::load(&office.db, false, |_| true).await.unwrap();
     assert_eq!(daily(&office).await, 0);
-    // A bridge that isn't whole is a finding, too.
+    // A damaged bridge is a finding, too.
     run_sql(&office.db, "drop function bridge_check()").await;
     assert_eq!(daily(&office).await, 1);
     assert_eq!(problems(&office).await, [("bridge".to_owned(), 4)]);
@@ -299,7 +298,7 @@ async fn a_comparison_that_was_missed_is_made_up_for_and_none_is_made_twice_a_da
     let (office, _) = attached().await;
     let practice = PracticePass::try_from("DemoOffice").unwrap();
     let due = async || look_after_when_due(&office.app, &practice, Timestamp::MAX).await.unwrap();
-    assert_eq!(due().await, Some(0), "none was made yet");
+    assert_eq!(due().await, Some(0), "the first comparison is due");
     assert_eq!(due().await, None);
     for (hours, is_due) in [(22, false), (24, true), (24 * 30, true)] {
         run_sql(&office.db, &format!("update bridge set checked_at = checked_at - interval '{hours} hours'"))
@@ -307,7 +306,7 @@ async fn a_comparison_that_was_missed_is_made_up_for_and_none_is_made_twice_a_da
         assert_eq!(due().await.is_some(), is_due, "{hours}");
         assert_eq!(due().await, None);
     }
-    // Also one that finds something is one.
+    // A comparison with findings counts, too.
     run_sql(
         &office.db,
         "update bridge set checked_at = null; update providers set name = 'Drift' where provider_id = 1",
@@ -316,7 +315,7 @@ async fn a_comparison_that_was_missed_is_made_up_for_and_none_is_made_twice_a_da
     assert_eq!(due().await, Some(1));
     assert_eq!(due().await, None);
     bridge::load(&office.db, false, |_| true).await.unwrap();
-    // Who isn't attached is never due.
+    // A practice without an EMR is never due.
     let other = Office::open(crate::office::Engine::Sqlite).await;
     assert_eq!(look_after_when_due(&other.app, &practice, Timestamp::MAX).await.unwrap(), None);
 }
@@ -345,7 +344,7 @@ async fn of_very_many_changes_that_could_not_be_followed_a_booking_follows_those
         assert_eq!(code(&office, BOOK, &visit("FOLLOWUP", time)).await.0, 409, "{time} is time off");
     }
     assert_eq!(code(&office, BOOK, &visit("FOLLOWUP", "13:00")).await.0, 201);
-    assert!(office.integer(noted).await > 10_000, "the rest is left to the poller");
+    assert!(office.integer(noted).await > 10_000, "the poller applies the rest");
     bridge::catch_up(db, || true).await.unwrap();
     assert_eq!(office.integer(noted).await, 0);
     clean(&office).await;
@@ -377,31 +376,5 @@ async fn a_category_that_is_renamed_renames_the_type_of_its_visits() {
     let active = "select count(*) from visit_types where active and visit_type =";
     assert_eq!(office.integer(&format!("{active} 'Consultation'")).await, 1);
     assert_eq!(office.integer(&format!("{active} 'Consult'")).await, 0);
-    clean(&office).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_bulk_change_of_the_emrs_does_not_wait_for_us_and_is_followed_afterwards() {
-    let (office, mut emr) = attached().await;
-    let db = &office.db;
-    // Each row of ours takes 10 ms: all together would take a minute.
-    run_sql(
-        db,
-        "create function slow() returns trigger language plpgsql as $$ begin perform pg_sleep(0.01); \
-        return new; end $$;
-        create trigger slow before insert on visits for each row execute function slow()",
-    )
-    .await;
-    run(
-        &mut emr,
-        "insert into openemr_postcalendar_events (pc_catid, pc_aid, pc_pid, \"pc_eventDate\", \
-        pc_duration, \"pc_startTime\")
-        select 5, 2, 1001, date '2028-01-01' + n, 1800, '10:00' from generate_series(1, 6000) n",
-    )
-    .await;
-    let noted = office.integer("select count(*) from bridge_failures").await;
-    assert!(noted > 4_000, "{noted} were left for later");
-    run_sql(db, "drop function slow() cascade").await;
-    assert_eq!(bridge::catch_up(db, || true).await.unwrap(), noted);
     clean(&office).await;
 }

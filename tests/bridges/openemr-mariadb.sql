@@ -1,4 +1,4 @@
--- An EMR to attach to on MariaDB: tables with the names, types and habits of OpenEMR's, and a few rows. Not OpenEMR's own schema.
+-- An EMR to attach to on MariaDB: tables with the names, types and conventions of OpenEMR's, and a few rows. Not OpenEMR's own schema.
 create table users (
     id bigint auto_increment primary key,
     username varchar(255),
@@ -68,7 +68,7 @@ create table list_options (
     primary key (list_id, option_id)
 );
 create table log (id bigint auto_increment primary key, event varchar(255), comments longtext);
--- A habit of the EMR's own, to see that its triggers go on working beside ours.
+-- A trigger of the EMR's own, to see that it works beside ours.
 create trigger patient_data_noted after insert on patient_data for each row
     insert into log (event, comments) values ('patient-record-insert', new.pid);
 

@@ -1,14 +1,14 @@
-//! The EMR's program goes on whatever becomes of us, what it wrote meanwhile is known, and it is
-//! repaired.
+//! The EMR's program keeps working while our side is damaged; the comparison finds the rows that it
+//! wrote meanwhile, and a repair applies them.
 
 use shared::tenant::{Bridge, bridge};
 use sqlx::Executor;
 
-use super::{attached, emr, event, run, sabotage, text, with_roles};
-use crate::office::ends;
+use super::{attached, clean, emr, event, run, sabotage, text, with_roles};
+use crate::office::{ends, run_sql};
 
-/// How our side is broken, and mended: by hand or, where nothing stands here, by the bridge's
-/// renewal alone.
+/// How our side is damaged, and the statements that repair it. If those are empty, renewing the
+/// bridge repairs it.
 const FAULTS: [(&str, &str); 11] = [
     ("alter table visits rename to gone", "alter table gone rename to visits"),
     ("alter table patients rename to gone", "alter table gone rename to patients"),
@@ -28,7 +28,7 @@ const FAULTS: [(&str, &str); 11] = [
         "alter table patients add constraint full_disk check (patient_id < 0) not valid",
         "alter table patients drop constraint full_disk",
     ),
-    // Full for all that we write, and for all but what was not followed.
+    // The disk is full for all our writes; in the next one, for all except `bridge_failures`.
     (
         "create function full_disk() returns trigger language plpgsql as 'begin raise disk_full; end';
         create trigger full_disk before insert or update on visits for each row execute function full_disk();
@@ -163,7 +163,7 @@ async fn what_is_wrong_with_the_watching_itself_is_found_and_repaired() {
         Bridge::of(db).await.unwrap().unwrap().install(db).await.unwrap();
         assert_eq!(bridge::check(db).await.unwrap(), Vec::new(), "{fault}");
     }
-    // Nobody's trigger sees it.
+    // No trigger sees it.
     run(&mut emr, &event(5, "1", "1001", "2031-03-10", "10:00", 30)).await;
     run(&mut emr, &event(8, "1", "", "2031-03-10", "12:00", 60)).await;
     run(&mut emr, "truncate openemr_postcalendar_events").await;
@@ -222,7 +222,7 @@ async fn who_keeps_our_tables_locked_keeps_no_write_of_the_emrs() {
         .execute("begin; lock table partner_api.visits, partner_api.patients, partner_api.providers")
         .await
         .unwrap();
-    // They end while the lock is held; so many rows together wait no longer than one.
+    // The writes end while the tables are locked; many rows together wait no longer than one.
     ends("the EMR's writes", async {
         run(
             &mut program,
@@ -234,9 +234,9 @@ async fn who_keeps_our_tables_locked_keeps_no_write_of_the_emrs() {
     })
     .await;
     let waited = "select current_setting('lock_timeout')";
-    assert_eq!(text(&mut program, waited).await, "0", "the EMR's own limits are as they were");
+    assert_eq!(text(&mut program, waited).await, "0", "the EMR's own limits are unchanged");
     locker.execute("rollback").await.unwrap();
-    // Whoever books next has them followed first, and isn't put on any of them.
+    // The next booking applies them first and overlaps none of them.
     let body = serde_json::json!({
         "PatientID": 1003, "ProviderID": 2, "VisitType": "FOLLOWUP", "VisitDate": "2026-03-10",
         "VisitTime": "10:00", "VisitDuration": 30 });
@@ -249,7 +249,7 @@ async fn who_keeps_our_tables_locked_keeps_no_write_of_the_emrs() {
         20
     );
     assert_eq!(bridge::check(&office.db).await.unwrap(), Vec::new());
-    // Where not even that something was missed can be noted, the comparison finds it.
+    // If not even the missed change can be recorded, the comparison finds it.
     let all = "do $$ declare it text; begin for it in select tablename from pg_tables where schemaname = \
         'partner_api' loop
         execute format('lock table partner_api.%I', it); end loop; end $$";
@@ -262,4 +262,30 @@ async fn who_keeps_our_tables_locked_keeps_no_write_of_the_emrs() {
     assert_eq!(found[0].finding, "event: missing");
     bridge::load(&office.db, false, |_| true).await.unwrap();
     assert_eq!(bridge::check(&office.db).await.unwrap(), Vec::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bulk_change_of_the_emrs_does_not_wait_for_us_and_is_followed_afterwards() {
+    let (office, mut emr) = attached().await;
+    let db = &office.db;
+    // Each of our rows takes 10 ms, so all would take a minute.
+    run_sql(
+        db,
+        "create function slow() returns trigger language plpgsql as $$ begin perform pg_sleep(0.01); \
+        return new; end $$;
+        create trigger slow before insert on visits for each row execute function slow()",
+    )
+    .await;
+    run(
+        &mut emr,
+        "insert into openemr_postcalendar_events (pc_catid, pc_aid, pc_pid, \"pc_eventDate\", \
+        pc_duration, \"pc_startTime\")
+        select 5, 2, 1001, date '2028-01-01' + n, 1800, '10:00' from generate_series(1, 6000) n",
+    )
+    .await;
+    let noted = office.integer("select count(*) from bridge_failures").await;
+    assert!(noted > 4_000, "{noted} were left for later");
+    run_sql(db, "drop function slow() cascade").await;
+    assert_eq!(bridge::catch_up(db, || true).await.unwrap(), noted);
+    clean(&office).await;
 }

@@ -1,5 +1,5 @@
-//! The EMR's program upgrades its tables as if we were not there; what that breaks is named, and
-//! mended.
+//! The EMR's program upgrades its tables as if we were not there; the check names columns that the
+//! bridge misses, and a repair applies the missed changes.
 
 use serde_json::json;
 use shared::tenant::{Bridge, bridge};
@@ -27,8 +27,8 @@ async fn columns(emr: &mut sqlx::PgConnection, table: &str) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_of_ours_depends_on_a_column_of_the_emrs() {
     let (_, mut emr) = attached().await;
-    // Whatever PostgreSQL knows to depend on a column of a table in `public`, if it is ours or on
-    // the EMR's table because of us.
+    // Objects that depend on a column of a table in `public`, if they are ours or are on the EMR's
+    // table because of us.
     let ours = "select string_agg(pg_describe_object(d.classid, d.objid, d.objsubid), '; ') from pg_depend d
         join pg_class c on d.refclassid = 'pg_class'::regclass and c.oid = d.refobjid and c.relnamespace = \
         'public'::regnamespace
@@ -47,14 +47,14 @@ async fn nothing_of_ours_depends_on_a_column_of_the_emrs() {
     let triggers = "select count(*) from pg_trigger t join pg_proc p on p.oid = t.tgfoid join pg_class c on \
         c.oid = t.tgrelid
         where p.pronamespace = 'partner_api'::regnamespace and c.relnamespace = 'public'::regnamespace";
-    assert_eq!(text(&mut emr, triggers).await, "15", "the sweep looks at what is there");
+    assert_eq!(text(&mut emr, triggers).await, "15", "the query sees our triggers");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_table_and_column_of_the_emrs_can_be_renamed_retyped_or_dropped_and_written_to() {
     let (_, mut emr) = attached().await;
     run(&mut emr, &event(5, "1", "1001", "2031-03-10", "10:00", 30)).await;
-    // Its own trigger reads a column.
+    // The EMR's own trigger reads a column.
     run(&mut emr, "drop trigger patient_data_noted on patient_data").await;
     for table in TABLES {
         for change in [format!("drop table {table}"), format!("alter table {table} rename to elsewhere")] {
@@ -66,12 +66,12 @@ async fn every_table_and_column_of_the_emrs_can_be_renamed_retyped_or_dropped_an
                 "drop column {}",
                 "alter column {} drop default, alter column {} type text",
             ] {
-                // An identity is a number.
+                // An identity column must be a number.
                 if change.contains("type text") && ["id", "pc_eid"].contains(&column.as_str()) {
                     continue;
                 }
                 let change = change.replace("{}", &format!("\"{column}\""));
-                // Its program goes on writing there: each row, with and without a change.
+                // The EMR's program then writes to the table: each row, with and without a change.
                 run(
                     &mut emr,
                     &format!(

@@ -1,4 +1,4 @@
-//! What operators' commands have the migrate function do.
+//! The work of the migrate function for the operators' bridge commands.
 
 use jiff::SignedDuration;
 use migrate::{DatabaseOutcome, Status, Task};
@@ -16,7 +16,7 @@ async fn work(office: &Office, work: &str, bridge: Option<&str>) -> DatabaseOutc
     migrate::run(&app, task, deadline).await.results.remove(0).outcome
 }
 
-/// What it found, or why it failed.
+/// Returns the findings, or the error.
 async fn told(office: &Office, what: &str, bridge: Option<&str>) -> (Status, String) {
     let outcome = work(office, what, bridge).await;
     (outcome.status, outcome.error.unwrap_or_else(|| outcome.found.join("; ")))
@@ -52,8 +52,8 @@ async fn a_practice_is_attached_looked_after_and_detached_by_the_migrate_functio
     let (status, said) = told(&office, "attach", NAME).await;
     assert!(status == Status::Usable && said.contains("copied"), "{said}");
     assert_eq!(office.integer("select count(*) from visits where visit_date = '2031-03-10'").await, 1);
-    assert_eq!(office.integer("select count(*) from log").await, 0, "it is no news");
-    assert_eq!(told(&office, "attach", NAME).await.0, Status::Usable, "once more");
+    assert_eq!(office.integer("select count(*) from log").await, 0, "loading creates no events");
+    assert_eq!(told(&office, "attach", NAME).await.0, Status::Usable, "attaching again changes nothing");
     assert_eq!(told(&office, "check", None).await, (Status::Usable, "Both sides match.".to_owned()));
     assert_eq!(told(&office, "trial", None).await.0, Status::Usable);
     assert_eq!(told(&office, "check", None).await.0, Status::Usable, "the trial left nothing");

@@ -1,4 +1,4 @@
-//! The line between `PostgreSQL` and `MariaDB`, which can be cut, or go silent.
+//! A network connection between `PostgreSQL` and `MariaDB` that a test can cut or freeze.
 
 use sqlx::Executor;
 use tokio::{
@@ -17,7 +17,7 @@ pub(super) enum State {
     Down,
 }
 
-/// Puts a line of its own before an office's EMR.
+/// Routes an office's connection to its EMR through a line of its own.
 pub(super) async fn before(office: &Office) -> watch::Sender<State> {
     let (sender, state) = watch::channel(State::Up);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -1,4 +1,4 @@
-//! What is left in the EMR of writes that failed on our side, and outbox rows of pulls that failed.
+//! Writes that the EMR has but that failed on our side, and outbox rows of pulls that failed.
 
 use shared::tenant::bridge;
 use sqlx::Executor;
@@ -28,7 +28,7 @@ async fn writes_of_lost_transactions_are_taken_back_and_nobody_elses() {
     lost.execute(sqlx::AssertSqlSafe(begin)).await.unwrap();
     let open = format!("begin; {INSERT} (1002, 2, 'FOLLOWUP', '2026-03-12', '10:00', 30)");
     other.execute(sqlx::AssertSqlSafe(open)).await.unwrap();
-    // Staff have changed one of them meanwhile: it is theirs.
+    // Staff have changed one of them meanwhile, so it stays.
     mariadb::run(
         &emr,
         "update openemr_postcalendar_events set pc_title = 'Theirs', pc_apptstatus = '@' where pc_pid = \
@@ -44,7 +44,11 @@ async fn writes_of_lost_transactions_are_taken_back_and_nobody_elses() {
     let mut killer = session(&office).await;
     assert_eq!(one(&mut killer, &format!("select pg_terminate_backend({pid}, 60000)")).await, "true");
     bridge::pull(&office.db).await.unwrap();
-    assert_eq!(mariadb::run(&emr, events), "1003 09:00-,1002 11:00@,1002 10:00-", "the open one is not lost");
+    assert_eq!(
+        mariadb::run(&emr, events),
+        "1003 09:00-,1002 11:00@,1002 10:00-",
+        "the write of the open transaction stays"
+    );
     assert_eq!(mariadb::run(&emr, patients), "1001,1002,1003");
     other.execute("commit").await.unwrap();
     bridge::pull(&office.db).await.unwrap();
@@ -52,7 +56,7 @@ async fn writes_of_lost_transactions_are_taken_back_and_nobody_elses() {
     assert_eq!(
         office.integer("select count(*) from visits where status in ('Scheduled', 'Arrived')").await,
         3,
-        "theirs is mirrored"
+        "the row that staff changed is mirrored"
     );
     clean(&office).await;
     assert_eq!(
@@ -76,7 +80,7 @@ async fn a_pull_that_is_rolled_back_loses_nothing() {
     assert_eq!(bridge::pull(&office.db).await.unwrap(), 1);
     assert_eq!(mariadb::run(&emr, "select count(*) from partner_api_outbox"), "1", "until the next pull");
     assert_eq!(office.integer("select count(*) from visits").await, 1);
-    // The next one acknowledges and fails: the one after that has nothing twice.
+    // The next pull acknowledges and fails; the one after it applies nothing twice.
     session.execute("begin; select bridge_pull(100); rollback").await.unwrap();
     assert_eq!(mariadb::run(&emr, "select count(*) from partner_api_outbox"), "0");
     assert_eq!(bridge::pull(&office.db).await.unwrap(), 0);
@@ -90,7 +94,7 @@ async fn an_open_transaction_of_the_emrs_waits_for_nobody_and_nobody_books_over_
     let (office, emr) = attached().await;
     let mut client = mariadb::Session::open(&emr);
     client.run(&format!("begin; {}", event(5, "1", "1001", "2026-03-10", "10:00", 30)));
-    // It may still be rolled back: the caller tries again later, and holds up no one.
+    // It may still be rolled back: the caller gets 503 and retries, and blocks nobody.
     assert_eq!(super::book(&office, 1002, "10:15").await.0, 503);
     ends("the EMR's next statement", async { client.run(&event(5, "1", "1001", "2026-03-10", "10:30", 30)) })
         .await;

@@ -1,4 +1,4 @@
-//! `MariaDB` is down, or hangs, and comes back.
+//! Outages: `MariaDB` is down or hangs, and recovers.
 
 use shared::tenant::bridge;
 use sqlx::Executor;
@@ -19,7 +19,7 @@ async fn a_server_that_is_down_is_503_for_writes_alone_until_it_is_back() {
     let prospects =
         serde_json::json!({ "FirstName": "Zoe", "LastName": "Quist", "EMail": "zoe@example.com" });
     assert_eq!(office.post("/v1/DemoOffice/prospects", &prospects).await.status.as_u16(), 503);
-    // Reads go on, and so does what concerns the EMR in nothing.
+    // Reads and writes that do not concern the EMR continue.
     assert_eq!(reason(&office, "10:15").await, "BOOKED");
     let tag = serde_json::json!({ "TagID": 1 });
     assert_ne!(office.post("/v1/DemoOffice/prospects/1001/tags", &tag).await.status.as_u16(), 503);
@@ -64,7 +64,7 @@ async fn a_server_that_hangs_holds_four_backends_at_most_and_no_caller() {
         and objid between 1 and 4 and granted
         and database = (select oid from pg_database where datname = current_database())";
     assert_eq!(one(&mut watcher, inside).await, "4");
-    // The API's caller hears of it in time.
+    // The API's caller gets 503 in time.
     let refused = office.post(BOOK, &visit(1002, "11:00")).await;
     assert_eq!(refused.status.as_u16(), 503);
     assert!(refused.headers.contains_key("retry-after"));
@@ -72,13 +72,13 @@ async fn a_server_that_hangs_holds_four_backends_at_most_and_no_caller() {
     line.send_replace(State::Up);
     ends("those inside", async {
         while let Some(done) = callers.join_next().await {
-            // Their time is over by then.
+            // By then, they have timed out.
             done.unwrap().unwrap_err();
         }
     })
     .await;
     assert_eq!(one(&mut watcher, inside).await, "0");
-    // What they wrote in the EMR is taken back.
+    // Their writes in the EMR are undone.
     clean(&office).await;
     assert_eq!(mariadb::run(&emr, "select count(*) from openemr_postcalendar_events"), "1");
     ends("the practice is asked again", async {

@@ -1,4 +1,4 @@
-//! The EMR's program goes on whatever becomes of us, and we are repaired.
+//! The EMR's program keeps working while the bridge is damaged, and a repair restores the bridge.
 
 use shared::tenant::{Bridge, bridge};
 use sqlx::{AssertSqlSafe, Executor};
@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Executor};
 use super::{attached, clean, event, session};
 use crate::office::mariadb;
 
-/// How `MariaDB`'s side is broken, and what mends it beside the bridge's renewal.
+/// How `MariaDB`'s side is damaged, and the statements that repair it before the bridge's renewal.
 const FAULTS: [(&str, &str); 8] = [
     ("drop table partner_api_outbox", ""),
     (
@@ -60,7 +60,7 @@ async fn every_write_of_the_emrs_succeeds_and_is_known_when_we_are_mended() {
             Ok(found) => found.len(),
             Err(error) => usize::from(error.is_of_emr()),
         };
-        // A session that is open outlives its account.
+        // An open session survives the removal of its account.
         assert!(
             told > 0 || fault.contains("partner_api_visits add") || fault.starts_with("rename"),
             "{fault}"
@@ -102,8 +102,8 @@ async fn drift_of_every_kind_is_found_and_repaired() {
             values (7001, 1002, 1, 'Consult', '2031-03-11', '10:00', 30)",
             "event: surplus",
         ),
-        ("delete from schedule_exceptions", "event: time off"),
-        ("update schedule_exceptions set start_time = '12:30'", "event: time off"),
+        ("delete from schedule_exceptions", "event: different time off"),
+        ("update schedule_exceptions set start_time = '12:30'", "event: different time off"),
         ("update patients set last_name = 'Drift' where patient_id = 1002", "patient: different"),
         ("delete from patients where patient_id = 1003", "patient: missing"),
         (

@@ -1,17 +1,17 @@
-//! What operators' commands have the migrate function do.
+//! The work of the migrate function for the operators' bridge commands.
 
 use jiff::SignedDuration;
 use migrate::{Status, Task};
 use serde_json::json;
 use shared::{app::App, control::Secrets, tenant::Bridge};
-use sqlx::{Executor, PgConnection};
+use sqlx::Executor;
 
 use super::{attached, event, one, session};
 use crate::office::{Office, mariadb};
 
 const NAME: Option<&str> = Some("openemr-mariadb");
 
-/// What it found, or why it failed.
+/// Returns the findings, or the error.
 async fn told(app: &App, work: &str, bridge: Option<&str>) -> (Status, String) {
     let deadline = app.clock.now() + SignedDuration::from_mins(15);
     let task = json!({ "bridge": { "practice": "DemoOffice", "work": work, "bridge": bridge } });
@@ -25,7 +25,7 @@ fn with_secret(office: &Office, line: &str) -> App {
     office.another_app(|parts| parts.secrets = Secrets::fixed([("DSN_DEMOOFFICE", secret.as_str())]))
 }
 
-/// The EMR's schema and rows, routines and triggers too.
+/// The EMR's schema and rows, with routines and triggers.
 fn dump(emr: &str) -> String {
     let mut dump = std::process::Command::new("mariadb-dump");
     let client = mariadb::client("");
@@ -41,6 +41,53 @@ fn dump(emr: &str) -> String {
     String::from_utf8(done.stdout).unwrap()
 }
 
+/// Takes each step that the plan lists as missing, until the practice can be attached.
+async fn prepare_both_servers(office: &Office, session: &mut sqlx::PgConnection, emr: &str) -> App {
+    let (status, said) = told(&office.another_app(|_| ()), "plan", NAME).await;
+    assert!(status == Status::Failed && said.contains("its secret names no EMR"), "{said}");
+    let app = with_secret(office, &mariadb::address(emr));
+    let (_, said) = told(&app, "plan", NAME).await;
+    assert!(
+        said.contains(
+            "the administrator of PostgreSQL must run in this database: create extension mysql_fdw;"
+        ),
+        "{said}"
+    );
+    session.execute("create extension mysql_fdw schema public").await.unwrap();
+    let (_, said) = told(&app, "plan", NAME).await;
+    assert!(
+        said.contains("MariaDB cannot be reached with the account in the secret: Access denied"),
+        "{said}"
+    );
+    mariadb::run(
+        emr,
+        &format!(
+            "create user '{emr}'@'%' identified by 'p@ss/w:rd?' require ssl; grant select on {emr}.users to \
+                '{emr}'@'%'"
+        ),
+    );
+    let (_, said) = told(&app, "plan", NAME).await;
+    assert!(
+        said.contains("the EMR's account must grant the privileges") && said.contains("patient_data"),
+        "{said}"
+    );
+    assert_eq!(told(&app, "attach", NAME).await.0, Status::Failed);
+    assert!(Bridge::of(&office.db).await.unwrap().is_none(), "a failed attempt leaves nothing");
+    mariadb::run(emr, &format!("drop user '{emr}'@'%'"));
+    mariadb::add_ours(emr);
+    let (status, said) = told(&app, "plan", NAME).await;
+    assert!(status == Status::Usable && said.contains("3 patients and 1 events"), "{said}");
+    assert_eq!(one(session, "select count(*) from pg_foreign_server").await, "0", "a plan changes nothing");
+    let wrong = mariadb::address(emr).replace("rd%3F", "rong");
+    let (_, said) = told(&with_secret(office, &wrong), "attach", NAME).await;
+    assert!(said.contains("Access denied") && !said.contains("rong") && !said.contains("p@ss"), "{said}");
+    let unknown = mariadb::address(emr)
+        .replace(&std::env::var("TEST_POSTGRES_CA").unwrap(), "/etc/ssl/certs/ca-certificates.crt");
+    let (_, said) = told(&with_secret(office, &unknown), "attach", NAME).await;
+    assert!(said.contains("certificate"), "an unknown authority: {said}");
+    app
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs tests/mariadb"]
 async fn attaching_names_what_is_missing_on_both_servers_and_detaching_leaves_the_emr_as_it_was() {
@@ -54,107 +101,59 @@ async fn attaching_names_what_is_missing_on_both_servers_and_detaching_leaves_th
     mariadb::run(&emr, &event(5, "1", "1001", "2031-03-10", "10:00", 30));
     let bare = dump(&emr);
 
-    let (status, said) = told(&office.another_app(|_| ()), "plan", NAME).await;
-    assert!(status == Status::Failed && said.contains("its secret names no EMR"), "{said}");
-    let app = with_secret(&office, &mariadb::address(&emr));
-    let (_, said) = told(&app, "plan", NAME).await;
-    assert!(
-        said.contains(
-            "the administrator of PostgreSQL must run in this database: create extension mysql_fdw;"
-        ),
-        "{said}"
-    );
-    session.execute("create extension mysql_fdw schema public").await.unwrap();
-    let (_, said) = told(&app, "plan", NAME).await;
-    assert!(
-        said.contains("MariaDB cannot be reached with the account of the secret: Access denied"),
-        "{said}"
-    );
-    mariadb::run(
-        &emr,
-        &format!(
-            "create user '{emr}'@'%' identified by 'p@ss/w:rd?' require ssl; grant select on {emr}.users to \
-                '{emr}'@'%'"
-        ),
-    );
-    let (_, said) = told(&app, "plan", NAME).await;
-    assert!(said.contains("the EMR's account must grant rights") && said.contains("patient_data"), "{said}");
-    assert_eq!(told(&app, "attach", NAME).await.0, Status::Failed);
-    assert!(Bridge::of(&office.db).await.unwrap().is_none(), "nothing is left of an attempt");
-    mariadb::run(&emr, &format!("drop user '{emr}'@'%'"));
-    mariadb::add_ours(&emr);
-    let (status, said) = told(&app, "plan", NAME).await;
-    assert!(status == Status::Usable && said.contains("3 patients and 1 events"), "{said}");
-    assert_eq!(
-        one(&mut session, "select count(*) from pg_foreign_server").await,
-        "0",
-        "a plan changes nothing"
-    );
-    let wrong = mariadb::address(&emr).replace("rd%3F", "rong");
-    let (_, said) = told(&with_secret(&office, &wrong), "attach", NAME).await;
-    assert!(said.contains("Access denied") && !said.contains("rong") && !said.contains("p@ss"), "{said}");
-    let unknown = mariadb::address(&emr)
-        .replace(&std::env::var("TEST_POSTGRES_CA").unwrap(), "/etc/ssl/certs/ca-certificates.crt");
-    let (_, said) = told(&with_secret(&office, &unknown), "attach", NAME).await;
-    assert!(said.contains("certificate"), "an unknown authority: {said}");
-    Box::pin(follow_and_leave(&office, &app, &emr, session, bare)).await;
-}
-
-/// Attaches, finds and repairs what a dropped trigger missed, and leaves the EMR as it was.
-async fn follow_and_leave(office: &Office, app: &App, emr: &str, mut session: PgConnection, bare: String) {
-    let (status, said) = told(app, "attach", NAME).await;
+    let app = prepare_both_servers(&office, &mut session, &emr).await;
+    let (status, said) = told(&app, "attach", NAME).await;
     assert!(status == Status::Usable && said.contains("Both sides match."), "{said}");
     assert_eq!(office.integer("select count(*) from visits where visit_date = '2031-03-10'").await, 1);
-    assert_eq!(office.integer("select count(*) from log").await, 0, "it is no news");
-    assert_eq!(told(app, "attach", NAME).await.0, Status::Usable, "once more");
-    let before = mariadb::run(emr, "select * from openemr_postcalendar_events; select * from patient_data");
+    assert_eq!(office.integer("select count(*) from log").await, 0, "loading creates no events");
+    assert_eq!(told(&app, "attach", NAME).await.0, Status::Usable, "attaching again changes nothing");
+    let before = mariadb::run(&emr, "select * from openemr_postcalendar_events; select * from patient_data");
     assert_eq!(
-        told(app, "trial", None).await,
+        told(&app, "trial", None).await,
         (
             Status::Usable,
-            "Visits, cancellations and patient changes arrive on the other side, in both directions. \
-             The trial was rolled back."
+            "Visits, cancellations and patient changes arrive in both directions. All was rolled back."
                 .to_owned()
         )
     );
     assert_eq!(
-        mariadb::run(emr, "select * from openemr_postcalendar_events; select * from patient_data"),
+        mariadb::run(&emr, "select * from openemr_postcalendar_events; select * from patient_data"),
         before,
         "the trial left nothing"
     );
-    assert_eq!(told(app, "check", None).await, (Status::Usable, "Both sides match.".to_owned()));
+    assert_eq!(told(&app, "check", None).await, (Status::Usable, "Both sides match.".to_owned()));
 
     mariadb::run(
-        emr,
+        &emr,
         &format!(
             "drop trigger partner_api_insert_openemr_postcalendar_events; {}",
             event(5, "2", "1002", "2031-03-10", "10:00", 30)
         ),
     );
-    let (status, said) = told(app, "check", None).await;
+    let (status, said) = told(&app, "check", None).await;
     assert!(
         status == Status::Failed
             && said.contains("a trigger of the bridge is missing in MariaDB: 1")
             && said.contains("event: missing: 1"),
         "{said}"
     );
-    let (status, said) = told(app, "repair", None).await;
-    assert!(status == Status::Usable && said.contains("repaired 1."), "{said}");
-    // A new password in the secret is the connection's after the next repair.
-    mariadb::run(emr, &format!("alter user '{emr}'@'%' identified by 'new'"));
-    let renewed = mariadb::address(emr).replace("p%40ss%2Fw%3Ard%3F", "new");
-    assert_eq!(told(&with_secret(office, &renewed), "repair", None).await.0, Status::Usable);
+    let (status, said) = told(&app, "repair", None).await;
+    assert!(status == Status::Usable && said.contains("rows, repaired 1"), "{said}");
+    // The connection uses a new password in the secret after the next repair.
+    mariadb::run(&emr, &format!("alter user '{emr}'@'%' identified by 'new'"));
+    let renewed = mariadb::address(&emr).replace("p%40ss%2Fw%3Ard%3F", "new");
+    assert_eq!(told(&with_secret(&office, &renewed), "repair", None).await.0, Status::Usable);
 
-    assert_eq!(told(app, "detach", None).await.0, Status::Usable);
-    mariadb::run(emr, "delete from openemr_postcalendar_events where pc_pid = '1002'");
+    assert_eq!(told(&app, "detach", None).await.0, Status::Usable);
+    mariadb::run(&emr, "delete from openemr_postcalendar_events where pc_pid = '1002'");
     let strip = |text: String| {
         let lines =
             text.lines().map(|line| line.split(" AUTO_INCREMENT=").next().unwrap_or_default().to_owned());
         lines.collect::<Vec<_>>().join("\n")
     };
-    // The trial's patient went through the EMR's own trigger, which keeps a log.
-    mariadb::run(emr, "delete from log where id > 3");
-    assert_eq!(strip(dump(emr)), strip(bare));
+    // The trial's patient fired the EMR's own trigger, which writes a log.
+    mariadb::run(&emr, "delete from log where id > 3");
+    assert_eq!(strip(dump(&emr)), strip(bare));
     let left = "select (select count(*) from pg_foreign_server) + (select count(*) from pg_class where \
         relnamespace = 'partner_api'::regnamespace
         and (relname like 'bridge%' or relname like 'emr%' or relname like 'openemr%'))

@@ -14,7 +14,7 @@ use sqlx::AssertSqlSafe;
 const ACCOUNT: &str = include_str!("../../infra/bridges/openemr-mariadb/account.sql");
 const OURS: &str = include_str!("../../infra/bridges/openemr-mariadb/mariadb.sql");
 const SAMPLE: &str = include_str!("../bridges/openemr-mariadb.sql");
-/// Has what an address must encode.
+/// Contains the characters that an address must encode.
 const PASSWORD: &str = "p@ss/w:rd?";
 
 /// Whether practices are attached to an EMR on `MariaDB`.
@@ -67,8 +67,8 @@ pub(crate) fn run(database: &str, statements: &str) -> String {
     try_run(database, statements).unwrap_or_else(|error| panic!("{error}\n{statements}"))
 }
 
-/// A new EMR with the sample's rows, beside which the bridge's `MariaDB` side and its account are;
-/// returns the line of the secret.
+/// Creates an EMR with the sample's rows, the bridge's `MariaDB` side and its account; returns the
+/// line of the secret.
 #[allow(dead_code, reason = "only some use it")]
 pub(crate) fn create(database: &str) -> String {
     create_bare(database);
@@ -80,7 +80,7 @@ pub(crate) fn create_bare(database: &str) {
     run("", &format!("create database {database} character set utf8mb4; use {database}; {SAMPLE}"));
 }
 
-/// What the administrator runs. The account has the database's name.
+/// Runs the administrator's scripts. The account has the database's name.
 pub(crate) fn add_ours(database: &str) {
     let account = ACCOUNT
         .replace("'partner_api'", &format!("'{database}'"))
@@ -96,7 +96,7 @@ pub(crate) fn address(database: &str) -> String {
     )
 }
 
-/// Gives a copy of an attached practice an EMR of its own.
+/// Connects a copy of an attached practice to an EMR of its own.
 pub(crate) async fn copy(db: &TenantDb, database: &str) {
     create(database);
     let statement = format!(
@@ -116,15 +116,16 @@ pub(crate) async fn raw(db: &Database, statement: &str) {
     sqlx::raw_sql(AssertSqlSafe(statement.to_owned())).execute(&mut **connection).await.unwrap();
 }
 
-/// What a test has written to a practice's tables is in its EMR, too, or nothing of it could be
-/// booked or moved.
+/// Copies rows that a test wrote to a practice's tables to its EMR, so that they can be booked or
+/// moved.
 pub(crate) async fn follow(db: &Database, statements: &str) {
     const DATABASE: &str = "select substr(o, 8) from pg_foreign_table, unnest(ftoptions) o
         where ftrelid = to_regclass('partner_api.emr_outbox') and o like 'dbname=%'";
     const CATEGORIES: &str = "select string_agg(format('insert into openemr_postcalendar_categories \
         (pc_catname, pc_cattype, pc_active)
         values (%L, 0, \
-        %s);', visit_type, active::int), '') from visit_types where visit_type not in (select visit_type from bridge_categories)";
+        %s);', visit_type, active::int), '') from visit_types where visit_type not in (select \
+        visit_type from bridge_categories)";
     const EVENTS: &str = "select 'delete from openemr_postcalendar_events;' || coalesce(string_agg(format(
         'insert into openemr_postcalendar_events (pc_eid, pc_catid, pc_aid, pc_pid, pc_eventDate, \
         pc_startTime, pc_duration, pc_apptstatus,

@@ -1,4 +1,4 @@
-//! Much at once, and little time.
+//! Large backlogs and short runs.
 
 use std::{collections::HashMap, future::poll_fn, pin::pin, task};
 
@@ -11,12 +11,11 @@ use crate::office::{Engine, Office};
 
 const LATE: i64 = 8_000;
 const NEW: i64 = 8_000;
-/// Rows that a turn reads at most, late and new, of which one in four is an event for two
-/// subscriptions.
+/// Maximum rows, late and new, that a run reads; one in four is an event for two subscriptions.
 const SLICE: usize = 500;
 const ONCE: Poll = Poll { shard: 0, of: 1, once: true };
 
-/// Rows from one id to another, one in four of which is of interest to anybody.
+/// Writes rows from one id to another; one in four is an event.
 async fn write_many(office: &Office, from: i64, to: i64) {
     let text = format!(
         "insert into log (log_id, table_name, action, record_id, logged_at)
@@ -29,7 +28,7 @@ async fn write_many(office: &Office, from: i64, to: i64) {
     office.sql(&text).await;
 }
 
-/// The practice's progress, as another process would find it.
+/// Returns the practice's progress, as another process would read it.
 pub(super) async fn progress(office: &Office) -> LogProgress {
     let (control, practice) = (&office.app.control, office.db.practicepass());
     let now = office.app.clock.now();
@@ -39,12 +38,12 @@ pub(super) async fn progress(office: &Office) -> LogProgress {
     lease.progress.unwrap()
 }
 
-/// How many rows have not been dealt with.
+/// Returns the number of rows not processed yet.
 fn open(progress: &LogProgress, highest: i64) -> i64 {
     progress.gaps.iter().map(|gap| gap.to.0 - gap.from.0 + 1).sum::<i64>() + highest - progress.top.0
 }
 
-/// How often each event was sent to each subscription.
+/// Returns how often each event was sent to each subscription.
 async fn sent(office: &Office) -> HashMap<(i64, i64), usize> {
     let mut sent = HashMap::new();
     for body in super::queued(office).await {
@@ -55,8 +54,7 @@ async fn sent(office: &Office) -> HashMap<(i64, i64), usize> {
     sent
 }
 
-/// Work that is dropped where it stands when it has gone on so many times, if it isn't done by
-/// then.
+/// Runs work and drops it after a number of polls if it has not finished.
 async fn cut_off_after<T>(times: usize, work: impl Future<Output = T>) -> Option<T> {
     let (mut work, mut left) = (pin!(work), times);
     poll_fn(|context| match work.as_mut().poll(context) {
@@ -90,7 +88,7 @@ async fn a_backlog_moves_on_slice_by_slice_however_little_time_there_is() {
         let no_time = office.app.clock.now();
         let run = log_poller::run(&office.app, ONCE, no_time, None);
         if turns % 6 == 0 {
-            // Killed in the middle of a slice; its lease ends by itself.
+            // Killed in the middle of a slice; its lease expires.
             if cut_off_after(2 * turns, run).await.is_none() {
                 cut_off += 1;
             }
@@ -145,7 +143,11 @@ async fn a_row_that_cannot_be_read_is_counted_and_passed() {
     }
     poll(&office).await;
     poll(&office).await;
-    assert_eq!(take_log_ids(&office).await, [2, 3, 5, 6, 8], "a time alone is no reason to pass a row");
+    assert_eq!(
+        take_log_ids(&office).await,
+        [2, 3, 5, 6, 8],
+        "a time alone does not make the poller skip a row"
+    );
     let progress = progress(&office).await;
     assert_eq!((progress.misfits.unreadable_rows, open(&progress, 8)), (2, 1), "only 4 is missing");
     assert_eq!(progress.misfits.unreadable_times, 1);
@@ -163,6 +165,6 @@ async fn an_instant_out_of_all_time_holds_up_nothing() {
         .await;
     write(&office, 2, "claims").await;
     poll(&office).await;
-    assert_eq!(take_log_ids(&office).await, [1, 2], "the poll's time stands for it");
+    assert_eq!(take_log_ids(&office).await, [1, 2], "the poll's time replaces it");
     assert_eq!(progress(&office).await.misfits.unreadable_times, 1);
 }

@@ -1,4 +1,4 @@
-//! Endpoints that are slow, hang or only fail: what they get, and that they go on by themselves.
+//! Endpoints that are slow, hang or fail: their circuit breakers open, and close without help.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ async fn send(app: &App, lane: Lane, bodies: &[&str]) {
     assert!(response.batch_item_failures.is_empty());
 }
 
-/// The app of a process that waits a moment where the others wait for minutes.
+/// The app of a process whose timeouts are a moment instead of minutes.
 fn impatient(office: &Office) -> App {
     office.another_app(|parts| {
         parts.config.timeouts.quick_answer = MOMENT;
@@ -83,7 +83,7 @@ async fn the_circuit_of_an_endpoint_that_hangs_is_open_until_a_probe_succeeds() 
     let both = [three.as_str(), &four];
     let probe = send(&office.app, Lane::Slow, &both);
     let other = async {
-        // The probe is answered when the other has gone back into the queue.
+        // The probe is answered when the other delivery is back in the queue.
         eventually("the other", async || (office.queue.left().await > waiting).then_some(())).await;
         assert_eq!(breakers(&office).await[0]["state"], "half-open");
         probe.open();
@@ -110,8 +110,7 @@ async fn what_the_poller_sends_again_while_the_circuit_is_open_waits_no_longer_t
     assert_eq!(breakers(&office).await[0]["state"], "open");
     send(&office.app, Lane::Slow, &[&two]).await;
 
-    // The message is lost; the poller sends another, and would send a third after a quarter of an
-    // hour.
+    // The message is lost. The poller sends another, and would send a third after 15 minutes.
     let later = office.app.clock.now() + SignedDuration::from_mins(15);
     office.app.control.put_off(&delivery(&office, 2).await, later).await.unwrap();
     let waiting = office.queue.left().await;
@@ -126,7 +125,7 @@ async fn the_circuit_of_an_endpoint_that_only_fails_is_open_for_longer_and_longe
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     receiver.otherwise(Answer::status(500));
-    // The time of the failure, what the monitor says then, and when the endpoint is tried again.
+    // The time of the failure, the state in the monitor, and the time of the next attempt.
     let expected = [
         ("12:00:00", None),
         ("12:00:09", None),
@@ -165,17 +164,16 @@ async fn a_slow_call_goes_on_and_its_endpoint_is_served_in_the_slow_lane_until_i
     receiver.otherwise(Answer::status(200).behind(&gate));
     let fast = office.another_app(|parts| parts.config.timeouts.quick_answer = MOMENT);
     let one = message(&office, 1).await;
-    // The invocation is answered while the endpoint is not: whatever else is in the queue doesn't
-    // wait for it.
+    // The invocation ends before the endpoint answers, so other queued messages do not wait for it.
     send(&fast, Lane::Fast, &[&one]).await;
     assert_eq!((receiver.received().len(), fast.background.count()), (1, 1));
     let waiting = delivery(&office, 1).await;
     assert_eq!((waiting.status, waiting.attempts), (DeliveryStatus::Pending, 0));
-    assert!(waiting.next_attempt_at.is_some(), "should the process die, it is found by its time");
+    assert!(waiting.next_attempt_at.is_some(), "if the process dies, the delivery is found by its time");
     assert_eq!(breakers(&office).await[0]["state"], "slow");
     let two = message(&office, 2).await;
     send(&fast, Lane::Fast, &[&two]).await;
-    assert_eq!(receiver.received().len(), 1, "what is known to be slow is not tried in the fast lane");
+    assert_eq!(receiver.received().len(), 1, "a slow endpoint gets no attempt in the fast lane");
     assert_eq!(office.queue.take_slow().await.len(), 1);
     gate.open();
     fast.background.ended().await;
@@ -185,7 +183,7 @@ async fn a_slow_call_goes_on_and_its_endpoint_is_served_in_the_slow_lane_until_i
         (DeliveryStatus::Delivered, 1, None)
     );
 
-    // To this process no answer is quick.
+    // For this process, every answer is slow.
     let demanding = office.another_app(|parts| parts.config.timeouts.quick_answer = Duration::ZERO);
     for (log_id, app) in (3..).zip([&office.app, &office.app, &office.app, &office.app, &demanding]) {
         let body = message(&office, log_id).await;
@@ -193,11 +191,7 @@ async fn a_slow_call_goes_on_and_its_endpoint_is_served_in_the_slow_lane_until_i
         assert_eq!(breakers(&office).await[0]["state"], "slow", "after event {log_id}");
     }
     for log_id in 8..=12 {
-        assert_eq!(
-            breakers(&office).await[0]["state"],
-            "slow",
-            "a slow answer begins the count anew: {log_id}"
-        );
+        assert_eq!(breakers(&office).await[0]["state"], "slow", "a slow answer restarts the count: {log_id}");
         let body = message(&office, log_id).await;
         send(&office.app, Lane::Slow, &[&body]).await;
     }
@@ -217,7 +211,7 @@ async fn an_attempt_whose_process_died_is_on_record_and_its_delivery_goes_on() {
     let dying = office.another_app(|parts| parts.config.timeouts.quick_answer = MOMENT);
     let one = message(&office, 1).await;
     send(&dying, Lane::Fast, &[&one]).await;
-    // Its message is gone, and its outcome never comes.
+    // Its message is lost, and its outcome never arrives.
     office.set_time("2026-03-09T12:01:01Z");
     super::poll(&office).await;
     let bodies: Vec<String> = super::receive(&office).await.into_iter().map(|it| it.body).collect();
@@ -254,7 +248,7 @@ async fn an_endpoint_is_called_four_times_at_once_at_most() {
     let sending = send(&office.app, Lane::Fast, &bodies);
     let answering = async {
         eventually("four calls", async || (receiver.received().len() >= 4).then_some(())).await;
-        // Others would come before all of these are answered.
+        // Any further calls would arrive during these requests.
         for _ in 0..10 {
             office.get("/v1/webhooks").await.expect(200);
         }

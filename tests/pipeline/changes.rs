@@ -1,4 +1,4 @@
-//! Deletion, a new sign-up and another URL while deliveries are under way.
+//! Deletion, a new sign-up and another URL while deliveries are in progress.
 
 use std::{
     pin::pin,
@@ -22,11 +22,11 @@ use crate::{
     webhooks::sign_up,
 };
 
-/// As many deliveries to one endpoint are under way at once.
+/// Concurrent deliveries to one endpoint.
 const PLACES: usize = 4;
 
-/// Eight deliveries, of which four are under way while `change` is made and answered: how many came
-/// by then, and in the end.
+/// Makes eight deliveries, with four in progress during `change`. Returns how many had arrived when
+/// `change` was answered, and how many in the end.
 async fn calls_around(office: &Office, receiver: &Receiver, change: impl Future<Output = ()>) -> [usize; 2] {
     let gate = Gate::closed();
     receiver.otherwise(Answer::status(200).behind(&gate));
@@ -35,7 +35,7 @@ async fn calls_around(office: &Office, receiver: &Receiver, change: impl Future<
         bodies.push(message(office, log_id).await);
     }
     let bodies: Vec<&str> = bodies.iter().map(String::as_str).collect();
-    // What was read of a subscription is too old at once.
+    // A cached subscription expires at once.
     let app = office.another_app(|parts| parts.config.timeouts.subscription_read = Duration::ZERO);
     let delivering = webhook_fanout::deliver(&app, Lane::Fast, event(&bodies));
     let changing = async {
@@ -71,8 +71,8 @@ async fn what_waits_for_its_turn_while_the_subscription_is_deleted_is_not_sent()
     assert_eq!(Box::pin(calls_around(&office, &receiver, change)).await, [PLACES; 2]);
 }
 
-/// Fails unless the change is in the store, so that no delivery overlooks it, while its caller has
-/// no answer yet.
+/// Fails unless the change is stored before its caller gets an answer, so that every delivery sees
+/// it.
 async fn is_answered_later(office: &Office, change: impl Future<Output = Reply>) {
     let before = super::fanout::subscription(office).await;
     let partner = before.partner_id.clone();
@@ -100,7 +100,7 @@ async fn a_change_is_answered_when_what_was_begun_before_it_is_under_way() {
     Box::pin(is_answered_later(&office, office.delete("/v1/webhooks"))).await;
 }
 
-/// Events are written, polled and delivered until told to stop, as fast as it goes.
+/// Writes, polls and delivers events as fast as possible, until stopped.
 async fn work(office: &Office, written: &AtomicI64, done: &AtomicBool) {
     let round = async || {
         poll_once(office).await;
@@ -128,7 +128,7 @@ fn missing(receivers: &[&Receiver], ids: std::ops::RangeInclusive<i64>) -> Vec<i
     ids.filter(|id| !came.contains(id)).collect()
 }
 
-/// The endpoint is in the middle of its work: one that is never called proves nothing.
+/// Waits until the endpoint is being called: one that is never called proves nothing.
 async fn is_called(receiver: &Receiver) {
     eventually("ten calls", async || (receiver.received().len() >= 10).then_some(())).await;
 }
@@ -171,11 +171,11 @@ async fn a_new_sign_up_after_a_deletion_misses_no_event() {
         for _ in 0..4 {
             is_called(&current).await;
             office.delete("/v1/webhooks").await.expect(200);
-            // Nobody wants these.
+            // Nobody subscribes to these.
             events_until(written.load(Ordering::Relaxed) + 5).await;
             current = Receiver::start().await;
             sign_up(&office, &current.url, &["Claims"]).await;
-            // The row after this one may be under way.
+            // The row after this one may be in progress.
             from = written.load(Ordering::Relaxed) + 2;
         }
         events_until(from + 10).await;

@@ -1,4 +1,4 @@
-//! What our own faults leave behind, and how it gets to the partner after all.
+//! Messages that our own faults leave in the dead-letter queue, and their later delivery.
 
 use serde_json::json;
 
@@ -10,13 +10,13 @@ use crate::{
 use shared::domain::delivery::DeliveryStatus;
 use webhook_fanout::Lane;
 
-/// Event 5's message, as a function sees it that is older than the message's form.
+/// The message of event 5, as an older function sees it that does not know its format.
 fn as_the_faulty_function_reads(body: &str) -> String {
     if body.contains("\"logId\":5,") { body.replace("\"v\":1", "\"v\":2") } else { body.to_owned() }
 }
 
-/// A batch of what can be received, as Lambda handles it: what isn't named as failed is deleted,
-/// the rest comes back. How many were received, and how many failed.
+/// Handles a batch as Lambda does: deletes messages that are not reported as failed; the others
+/// become visible again. Returns how many were received and how many failed.
 async fn batch(office: &Office, read: impl Fn(&str) -> String) -> (usize, usize) {
     let messages = office.queue.receive().await;
     let bodies: Vec<String> = messages.iter().map(|message| read(&message.body)).collect();
@@ -66,5 +66,5 @@ async fn one_message_in_ten_that_cannot_be_read_is_given_up_after_five_receives_
     assert_eq!(ids, (1..=10).collect::<Vec<_>>());
     assert_eq!(super::delivery(&office, 5).await.status, DeliveryStatus::Delivered);
     assert_eq!(office.app.queue.redrive().await.unwrap(), 0);
-    assert_eq!(office.queue.left().await, 0, "nothing lies hidden and comes back");
+    assert_eq!(office.queue.left().await, 0, "no hidden message is left");
 }

@@ -29,7 +29,7 @@ pub(crate) async fn message(office: &Office, log_id: i64) -> String {
     write(office, log_id, "claims").await;
     poll(office).await;
     let messages = receive(office).await.into_iter().map(|message| message.body);
-    // Retries of other events may be there too.
+    // The queue may also contain retries of other events.
     let mut first = messages.filter(|body| log_id_and_attempt(body) == (log_id, 1));
     first.next().unwrap()
 }
@@ -144,7 +144,7 @@ async fn a_retry_that_is_due_is_brought_back_by_the_poller_and_only_then() {
         receiver.then(Answer::status(500));
         attempt(&office, &body, number).await;
     }
-    // The messages of the short waits come in real time; only the fourth attempt's is of interest.
+    // The messages of short waits arrive in real time; only that of the fourth attempt matters.
     let fourth = async || {
         let messages = receive(&office).await.into_iter().map(|message| message.body);
         messages.filter(|body| log_id_and_attempt(body) == (1, 4)).collect::<Vec<_>>()
@@ -208,7 +208,7 @@ async fn a_process_that_died_during_an_attempt_is_replaced_when_its_claim_ends()
     let first = Delivery::of_event(&parsed, id, now);
     office.app.control.claim_first(first, now).await.unwrap();
     let response = webhook_fanout::deliver(&office.app, Lane::Fast, event(&[&body])).await;
-    assert!(response.batch_item_failures.is_empty(), "it comes back when the other's claim ends");
+    assert!(response.batch_item_failures.is_empty(), "it is redelivered when the other claim ends");
     assert!(receiver.received().is_empty());
     office.set_time("2026-03-09T12:01:00Z");
     attempt(&office, &body, 1).await;
@@ -227,7 +227,7 @@ async fn an_attempt_that_died_ends_as_cancelled_when_its_subscription_is_gone() 
     office.app.control.claim_first(first, now).await.unwrap();
     office.delete("/v1/webhooks").await.expect(200);
     let response = webhook_fanout::deliver(&office.app, Lane::Fast, event(&[&body])).await;
-    assert!(response.batch_item_failures.is_empty(), "while it may be under way its outcome is waited for");
+    assert!(response.batch_item_failures.is_empty(), "the outcome of a running attempt is awaited");
     assert_eq!(delivery(&office, 1).await.status, DeliveryStatus::Pending);
     office.set_time("2026-03-09T12:01:00Z");
     attempt(&office, &body, 1).await;
@@ -264,8 +264,8 @@ async fn a_410_whose_outcome_could_not_be_written_still_disables_the_subscriptio
     receiver.then(Answer::status(410).behind(&gate));
     let key = delivery_key(&office, 1);
     let delivering = webhook_fanout::deliver(&office.app, Lane::Slow, event(&[&body]));
-    // While the endpoint answers, the claim ends and another process takes the delivery: the
-    // outcome is refused.
+    // While the endpoint answers, the claim ends and another process claims the delivery, so the
+    // outcome is rejected.
     let meanwhile = async {
         eventually("the call", async || (!receiver.received().is_empty()).then_some(())).await;
         office.set_time("2026-03-09T12:02:00Z");
@@ -332,7 +332,7 @@ async fn gone_disables_the_subscription_and_the_partner_sees_why() {
     sign_up(&office, &receiver.url, &["Claims"]).await;
     write(&office, 3, "claims").await;
     poll(&office).await;
-    assert_eq!(take_log_ids(&office).await, [3], "what happened while it was disabled is not sent");
+    assert_eq!(take_log_ids(&office).await, [3], "events during the disabled time are not sent");
 }
 
 #[tokio::test]
@@ -353,7 +353,7 @@ async fn a_wait_that_the_endpoint_asks_for_is_granted() {
     assert_eq!(
         shown.expect(200)["data"]["heldUntil"],
         "2026-03-09T12:10:00Z",
-        "the endpoint is left alone so long"
+        "the time until the next attempt"
     );
 }
 
@@ -405,7 +405,7 @@ async fn an_answer_without_end_is_cut_and_a_compressed_one_is_not_unpacked() {
     assert_eq!((failed.status, failed.history[0].answer.len()), (DeliveryStatus::Retrying, 2_048));
     let hung_up = async || (receiver.under_way_and_sent().0 == 0).then_some(());
     eventually("the end of the endpoint's sending", hung_up).await;
-    // What the sockets held on its way comes on top of what was read.
+    // The sockets' buffers add to the bytes read.
     assert!(receiver.under_way_and_sent().1 < 16 << 20, "{:?}", receiver.under_way_and_sent());
 
     let packed = message(&office, 2).await;

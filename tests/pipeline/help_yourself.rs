@@ -1,4 +1,4 @@
-//! What partners do themselves about deliveries: retries, replays, tests of a scope.
+//! Partners' own operations on deliveries: retries, replays, tests of a scope.
 
 use serde_json::{Value, json};
 use shared::{
@@ -19,7 +19,7 @@ use webhook_fanout::Lane;
 
 const REPLAY: &str = "/v1/webhooks/replay";
 
-/// A row with this time.
+/// Writes a row with this time.
 fn row_at(log_id: i64, table: &str, time: &str) -> String {
     row(log_id, table).replace("2026-03-09T12:00:00Z", time)
 }
@@ -39,7 +39,7 @@ async fn a_delivery_whose_retry_was_delivered_is_not_sent_again_and_the_counts_a
     let source = delivery(&office, 1).await;
     assert_eq!((source.status, summary(&office).await), (DeliveryStatus::Retrying, (1, 1)));
 
-    // One that fails leaves everything as it was.
+    // A failed retry changes nothing else.
     receiver.then(Answer::status(500));
     let path = format!("/v1/webhooks/deliveries/{}/retry", source.id);
     assert_eq!(office.post(&path, &json!({})).await.expect(200)["data"]["success"], false);
@@ -79,7 +79,7 @@ async fn a_retry_and_an_attempt_at_the_same_time_end_as_one() {
     receiver.then(Answer::status(500));
     attempt(&office, &body, 1).await;
     let source = delivery(&office, 1).await;
-    // While the retry is under way the schedule's attempt waits.
+    // During the retry, the scheduled attempt waits.
     let gate = Gate::closed();
     receiver.then(Answer::status(200).behind(&gate));
     let path = format!("/v1/webhooks/deliveries/{}/retry", source.id);
@@ -95,7 +95,8 @@ async fn a_retry_and_an_attempt_at_the_same_time_end_as_one() {
     reply.expect(200);
     assert_eq!(delivery(&office, 1).await.status, DeliveryStatus::Cancelled);
 
-    // An attempt that is under way, and fails, is settled by the retry that succeeds meanwhile.
+    // A retry that succeeds during a scheduled attempt ends the delivery, whether or not the
+    // attempt fails.
     let body = message(&office, 2).await;
     receiver.then(Answer::status(500));
     attempt(&office, &body, 1).await;
@@ -137,7 +138,7 @@ async fn the_list_of_one_who_signed_up_again_shows_what_can_be_read_by_id() {
     for row in &rows {
         office.get(&format!("/v1/webhooks/deliveries/{}", row["id"])).await.expect(200);
     }
-    // What was meant for the earlier one is not sent.
+    // Events for the earlier subscription are not sent.
     let retry = format!("/v1/webhooks/deliveries/{}/retry", rows[1]["id"]);
     office.post(&retry, &json!({})).await.expect_problem(409, "SUBSCRIPTION_DELETED");
 }
@@ -162,7 +163,7 @@ async fn a_test_can_be_formed_like_the_events_of_a_scope() {
     }
     assert_eq!(office.post("/v1/webhooks/test", &json!({})).await.expect(200)["data"]["success"], true);
     assert_eq!(receiver.received().pop().unwrap().header("x-officepro-event"), "Test");
-    assert_eq!(summary(&office).await, (0, 0), "tests don't count");
+    assert_eq!(summary(&office).await, (0, 0), "tests do not count");
     let other = office.post("/v1/webhooks/test", &json!({ "event": "Payments" })).await;
     other.expect_problem(422, "INVALID_FIELDS");
     assert_eq!(other.wrong_fields(), ["body.event"]);
@@ -260,7 +261,7 @@ async fn a_replay_with_a_key_sends_nothing_twice_and_is_bounded() {
     let (first, second) = (ask().await, ask().await);
     assert_eq!(first.expect(201), second.expect(201));
     assert_eq!(second.header("idempotent-replayed"), "true");
-    // As if the first answer had been lost with its record: the name is the same.
+    // As if the first answer had been lost with its record: the replay has the same name.
     let key = first.body["data"]["replay"].as_str().unwrap();
     deliver(&office).await;
     let replayed = format!("{}#{key}", delivery_key(&office, 1));
@@ -291,7 +292,7 @@ async fn a_replay_with_a_key_sends_nothing_twice_and_is_bounded() {
     for _ in 0..14 {
         answers.push(office.post(REPLAY, &times).await);
     }
-    let refused = answers.iter().find(|it| it.status == 429).expect("so many in an hour are too many");
+    let refused = answers.iter().find(|it| it.status == 429).expect("the hourly limit is reached");
     refused.expect_problem(429, "RATE_LIMITED");
     assert_eq!(refused.header("retry-after"), "3600", "the hour has just begun");
     assert_eq!(answers.iter().filter(|it| it.status == 201).count(), 11);

@@ -1,4 +1,4 @@
-//! One practice's trouble is its own.
+//! A failing practice does not affect the others.
 
 use std::time::Duration;
 
@@ -14,11 +14,10 @@ use shared::{
 use super::{row, subscribe, take_log_ids};
 use crate::office::{Engine, Office, ends, eventually, run_sql};
 
-/// More than are polled at the same time.
+/// More practices than the poller polls concurrently.
 const HANGING: i64 = 20;
 
-/// An office with so many practices more, which come before `OtherOffice` in the order of their
-/// names.
+/// Opens an office with additional practices, whose names sort before `OtherOffice`.
 async fn office_with_more(secret: &str) -> Office {
     let office = Office::open(Engine::Postgres).await;
     let (demo, other) = (office.db.practicepass(), office.other_db.practicepass());
@@ -59,7 +58,7 @@ async fn hang(office: &Office) -> Transaction {
     lock
 }
 
-/// `OtherOffice`'s events come one after the other.
+/// Writes events of `OtherOffice`, one after the other, and waits for each.
 async fn events_come(office: &Office, ids: std::ops::RangeInclusive<i64>) {
     for id in ids {
         run_sql(&office.other_db, &row(id, "claims")).await;
@@ -69,7 +68,7 @@ async fn events_come(office: &Office, ids: std::ops::RangeInclusive<i64>) {
     }
 }
 
-/// The poller runs while `work` is done, and ends soon after.
+/// Runs the poller during `work`; it ends soon after.
 async fn while_polled(office: &Office, app: &App, work: impl Future<Output = ()>) {
     let deadline = office.app.clock.now() + Duration::from_mins(1);
     let running = log_poller::run(app, Poll { shard: 0, of: 1, once: false }, deadline, None);
@@ -101,12 +100,12 @@ async fn practices_that_failed_before_wait_for_each_other_only() {
         office.integer(text).await
     };
     let work = async {
-        // Every place is free again when it has come.
+        // Every slot of the poller is free again when the event has arrived.
         events_come(&office, 1..=1).await;
         for number in 1..=HANGING {
             put(&office, &name(number), "env:DSN_DEMOOFFICE").await;
         }
-        // Now they hang, and nobody gives them up.
+        // Now they hang, and nothing ends them.
         eventually("those that are tried again", async || (waiting().await >= 4).then_some(())).await;
         events_come(&office, 2..=5).await;
         lock.end(Ok::<_, shared::sql::Error>(())).await.unwrap();

@@ -1,4 +1,4 @@
-//! Rows as the EMR's many programs write them: every one is an event, or counted.
+//! Rows as an EMR's programs write them: each becomes an event or is counted.
 
 use serde_json::{Value, json};
 use tracing::instrument::WithSubscriber;
@@ -143,7 +143,7 @@ async fn a_record_id_beyond_what_json_readers_keep_is_sent_as_text_too() {
     assert_eq!(again, 1, "the same in a replay");
 }
 
-/// `SQLite` keeps whatever a program writes.
+/// `SQLite` stores values of any type in any column.
 #[tokio::test]
 async fn a_row_is_read_whatever_its_columns_hold() {
     let office = Office::open(Engine::Sqlite).await;
@@ -171,7 +171,7 @@ async fn a_row_is_read_whatever_its_columns_hold() {
     assert_eq!((state.get("unreadableRows"), state.get("unreadableTimes")), (None, None));
 }
 
-/// Polls; how many alarms it raised because of rows without ids above 0.
+/// Polls, and returns the number of alarms about rows without ids above 0.
 async fn alarms(office: &Office) -> usize {
     let logs = Logs::default();
     Box::pin(poll(office)).with_subscriber(logs.subscriber()).await;
@@ -196,10 +196,10 @@ async fn rows_with_ids_below_1_are_counted_and_raise_an_alarm_once(office: Offic
     assert_eq!(alarms(&office).await, 1, "one more");
     assert_eq!(dispatch_state(&office).await["unreadableRows"], 3);
     office.sql("delete from log").await;
-    assert_eq!(alarms(&office).await, 0, "none is left");
-    assert_eq!(dispatch_state(&office).await["unreadableRows"], 3, "they were lost all the same");
+    assert_eq!(alarms(&office).await, 0, "no such row is left");
+    assert_eq!(dispatch_state(&office).await["unreadableRows"], 3, "they were lost anyway");
     write(&office, -8, "claims").await;
-    assert_eq!(alarms(&office).await, 1, "and new ones");
+    assert_eq!(alarms(&office).await, 1, "new ones raise it again");
     let state = dispatch_state(&office).await;
     assert_eq!((&state["unreadableRows"], state.get("epoch")), (&json!(4), None));
 }
@@ -210,7 +210,7 @@ async fn a_log_whose_ids_begin_below_0_is_known_to_the_monitor(office: Office) {
         write(&office, id, "claims").await;
     }
     sign_up(&office, URL, &["Claims"]).await;
-    // More than are counted.
+    // More rows than are counted.
     let rows: Vec<String> = (-2_147_483_645..-2_147_482_000).map(|id| row(id, "claims")).collect();
     office.sql(&rows.join(";")).await;
     assert_eq!(alarms(&office).await, 1);
@@ -226,8 +226,7 @@ async fn a_log_whose_ids_begin_below_0_is_known_to_the_monitor(office: Office) {
 }
 on_both_databases!(a_log_whose_ids_begin_below_0_is_known_to_the_monitor);
 
-/// What is in flight at a sign-up is older than no row that was logged a moment ago, however its
-/// time is written.
+/// A row in flight at a sign-up counts as new in every format of its time.
 #[tokio::test]
 async fn a_row_in_flight_at_a_sign_up_comes_however_times_are_written() {
     for at in ["2026-03-09T12:00:00Z", "03/09/2026 12:00 PM", "2026-03-09 12:00:00", "infinity"] {

@@ -1,4 +1,4 @@
-//! Ids that no sequence with an increment of 1 gives out: strays, increments, caches.
+//! Ids that a sequence with an increment of 1 does not assign: strays, increments, caches.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::SignedDuration;
@@ -18,7 +18,7 @@ pub(super) async fn dispatch_state(office: &Office) -> serde_json::Value {
     office.admin("GET", "/v1/admin/webhooks/monitor", None).await.expect(200)["dispatchStates"][0].clone()
 }
 
-/// What the practice's progress takes in the store.
+/// Returns the size of the practice's progress in the store.
 async fn stored_bytes(office: &Office) -> usize {
     let text = |text: &str| AttributeValue::S(text.into());
     let control = office.tables.iter().find(|it| it.starts_with("ControlTable")).unwrap();
@@ -49,7 +49,7 @@ async fn a_stray_id_is_sent_once_and_the_rows_at_the_old_position_go_on(office: 
     }
     let state = dispatch_state(&office).await;
     assert_eq!((&state["lastLogId"], &state["islands"]), (&json!(6), &islands));
-    assert_eq!(state.get("epoch"), None, "nothing began anew");
+    assert_eq!(state.get("epoch"), None, "no new epoch began");
 }
 on_both_databases!(a_stray_id_is_sent_once_and_the_rows_at_the_old_position_go_on);
 
@@ -69,7 +69,7 @@ async fn a_subscription_that_begins_after_a_stray_id_gets_what_follows_at_the_ol
 }
 on_both_databases!(a_subscription_that_begins_after_a_stray_id_gets_what_follows_at_the_old_position);
 
-/// 2,600 rows with ids that are multiples of ten, as some replicated databases give them out.
+/// 2,600 rows with ids that are multiples of ten, as some replicated databases assign them.
 async fn tens(office: &Office, from: i64, to: i64) {
     let rows: Vec<String> = (from..=to).map(|n| row(n * 10, "claims")).collect();
     office.sql(&rows.join(";")).await;
@@ -83,10 +83,10 @@ async fn ids_with_an_increment_stop_nothing_and_cost_a_small_item(office: Office
         poll(&office).await;
         sent.extend(take_log_ids(&office).await);
     }
-    assert_eq!(sent, (1..=2_600).map(|n| n * 10).collect::<Vec<_>>(), "without a pause and each once");
+    assert_eq!(sent, (1..=2_600).map(|n| n * 10).collect::<Vec<_>>(), "without a pause, each once");
     let bytes = stored_bytes(&office).await;
     assert!(bytes < 12_000, "{bytes}");
-    // A transaction of long ago, and one of just now.
+    // An old transaction, and a recent one.
     for id in [15, 25_995] {
         write(&office, id, "claims").await;
         poll(&office).await;

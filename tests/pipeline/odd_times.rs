@@ -1,4 +1,4 @@
-//! Times that only an EMR could write: what partners get is RFC 3339.
+//! Unusual times from an EMR: partners get RFC 3339.
 
 use serde_json::json;
 

@@ -1,5 +1,5 @@
-//! Endpoints that answer 429: they are held, nothing is lost, and no delivery uses up its attempts
-//! by waiting.
+//! Endpoints that answer 429: the pace limits calls, no event is lost, and waiting uses up no
+//! attempts.
 
 use serde_json::json;
 use shared::domain::delivery::DeliveryStatus;
@@ -37,16 +37,16 @@ async fn a_429_holds_the_endpoint_and_uses_up_no_attempt() {
     let monitor = office.admin("GET", "/v1/admin/webhooks/monitor", None).await;
     assert_eq!(monitor.expect(200)["breakers"][0]["state"], "held");
 
-    // Another event meets the hold in either lane, and waits behind the first.
+    // In either lane, another event finds the endpoint held, and waits behind the first.
     for lane in [Lane::Fast, Lane::Slow] {
         send(&office, lane, &[&two]).await;
     }
-    assert_eq!(receiver.received().len(), 1, "nobody calls a held endpoint");
+    assert_eq!(receiver.received().len(), 1, "a held endpoint gets no call");
     let second = delivery(&office, 2).await;
     assert_eq!((second.status, second.attempts_made()), (DeliveryStatus::Pending, 0));
     assert!(waiting.next_attempt_at < second.next_attempt_at, "{:?}", second.next_attempt_at);
 
-    // After the hold each has its slot.
+    // Afterwards, each event has its slot.
     let slow = super::queued(&office).await;
     let mut slots: Vec<(i64, &str)> = slow
         .iter()
@@ -104,11 +104,11 @@ async fn calls_that_are_rejected_together_lower_the_rate_once() {
     let bodies: Vec<&str> = bodies.iter().map(String::as_str).collect();
     send(&office, Lane::Fast, &bodies).await;
     let called = receiver.received().len();
-    assert!((1..=4).contains(&called), "{called} calls: the others of the batch know of the first answer");
+    assert!((1..=4).contains(&called), "{called} calls: the rest of the batch sees the first answer");
     let pace = subscription(&office).await.breaker.pace(office.app.clock.now()).cloned().unwrap();
     assert_eq!((pace.series, pace.base), (1, 2_000));
     let waiting: Vec<_> = office.queue.take_slow().await;
-    assert_eq!(waiting.len() + called, 10, "what was not called waits in the slow lane");
+    assert_eq!(waiting.len() + called, 10, "the other events wait in the slow lane");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

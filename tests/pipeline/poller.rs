@@ -65,8 +65,8 @@ async fn a_transaction_that_commits_after_a_later_one_is_not_skipped() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_event_in_flight_at_signup_is_delivered_and_one_committed_before_is_not() {
     let office = Office::open(Engine::Postgres).await;
-    // A first subscription, and one that begins anew after it was disabled: the poller's position
-    // lies behind by then.
+    // A first subscription, and one enabled again after it was disabled: the poller's position is
+    // behind by then.
     for round in 0..2 {
         let mut slow = office.db.begin().await.unwrap();
         let now = office.app.clock.now();
@@ -131,7 +131,7 @@ async fn only_ids_that_may_be_in_flight_are_waited_for(office: Office) {
     assert_eq!(
         missing(14, 1_000, 2).await,
         [(6, 11), (13, 13)],
-        "too many: the lowest covers the rest that is young"
+        "too many: the lowest covers all other recent gaps"
     );
     assert_eq!(missing(0, 1_000, 9).await, []);
 }
@@ -203,7 +203,7 @@ async fn a_practice_that_another_process_holds_is_left_alone_until_its_lease_end
     assert_eq!(take_log_ids(&office).await, [1]);
     let progress = shared::domain::log_progress::LogProgress::after(shared::domain::ids::LogId(0));
     let written = control.save_progress(&mut stale, progress, until).await;
-    assert!(matches!(written, Err(Error::ConditionFailed)), "a previous holder can't turn progress back");
+    assert!(matches!(written, Err(Error::ConditionFailed)), "a previous holder cannot turn progress back");
     poll(&office).await;
     assert_eq!(take_log_ids(&office).await, Vec::<i64>::new());
 }

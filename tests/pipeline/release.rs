@@ -1,4 +1,4 @@
-//! The end of a run of the poller, whatever its store is like then.
+//! The end of a poller's run, with a store that works, delays or hangs.
 
 use std::{
     sync::{
@@ -31,15 +31,15 @@ use tokio::sync::Barrier;
 use super::subscribe;
 use crate::office::{Engine, Office, ends, timeouts};
 
-/// Practices, of which none has a database: their leases are held all the same.
+/// Practices without databases: the poller leases them anyway.
 const PRACTICES: i64 = 96;
 
-/// What becomes of the releases of leases on their way to the store.
+/// How the proxy treats releases of leases on their way to the store.
 #[derive(Clone)]
 enum Mood {
-    /// They go on when so many have come.
+    /// Forwards them when this number has arrived.
     Together(Arc<Barrier>),
-    /// They never do.
+    /// Never forwards them.
     Never,
 }
 
@@ -70,7 +70,7 @@ async fn pass(State(way): State<Way>, headers: HeaderMap, body: Bytes) -> Respon
     way.client.request(request).await.unwrap().map(Body::new)
 }
 
-/// An app of a poller whose way to the store is this one, and how many leases it gave back.
+/// A poller's app whose store calls pass through the proxy, and the number of released leases.
 async fn poller(office: &Office, mood: Mood, patience: Duration) -> (App, Arc<AtomicUsize>) {
     for number in 1..=PRACTICES {
         let practicepass = PracticePass::try_from(format!("Nowhere{number:03}").as_str()).unwrap();

@@ -1,4 +1,4 @@
-//! Events of the past once more, by an operator.
+//! Replays of past events by an operator.
 
 use jiff::Timestamp;
 use serde_json::json;
@@ -22,7 +22,7 @@ async fn replay(office: &Office, from: &str, to: &str, all: bool, name: &str) ->
 async fn a_replay_sends_what_failed_in_a_time_once_more_and_keeps_the_event_ids() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
-    // Each in its own minute; the first to its bitter end.
+    // Each event in its own minute; the first uses up all its attempts.
     for (id, status, attempts) in [(1, 500, 8), (2, 200, 1), (3, 200, 1), (4, 200, 1)] {
         office.set_time(&format!("2026-03-09T12:{id:02}:00Z"));
         let body = message(&office, id).await;
@@ -39,7 +39,7 @@ async fn a_replay_sends_what_failed_in_a_time_once_more_and_keeps_the_event_ids(
     assert_eq!(replay(&office, "12:00:00", "12:04:00", false, "r1").await, 1);
     assert_eq!((deliver(&office).await, receiver.received().len()), (0, 12));
     assert_eq!(receiver.received()[11].header("x-officepro-event-id"), "DemoOffice-1");
-    assert_eq!(replay(&office, "12:02:00", "12:04:00", true, "r2").await, 2, "the end doesn't belong to it");
+    assert_eq!(replay(&office, "12:02:00", "12:04:00", true, "r2").await, 2, "the end is exclusive");
     assert_eq!(replay(&office, "12:02:00", "12:04:00", true, "r2").await, 2);
     let before = receiver.received().len();
     receiver.then(Answer::status(500));
@@ -50,7 +50,7 @@ async fn a_replay_sends_what_failed_in_a_time_once_more_and_keeps_the_event_ids(
     assert_eq!(
         ids,
         ["DemoOffice-2", "DemoOffice-3"],
-        "a replay that is run twice under its name sends nothing twice"
+        "a replay that runs twice under one name sends nothing twice"
     );
     let originals = [2, 3].map(|id| super::delivery_key(&office, id));
     let mut statuses = Vec::new();
@@ -62,7 +62,7 @@ async fn a_replay_sends_what_failed_in_a_time_once_more_and_keeps_the_event_ids(
         statuses.push(replayed.status);
     }
     statuses.sort_by_key(ToString::to_string);
-    assert_eq!(statuses, [DeliveryStatus::Delivered, DeliveryStatus::Retrying], "with the whole schedule");
+    assert_eq!(statuses, [DeliveryStatus::Delivered, DeliveryStatus::Retrying], "with the full schedule");
     let monitor = office.admin("GET", "/v1/admin/webhooks/monitor", None).await;
     assert_eq!(monitor.expect(200)["summary"]["totalDeliveries"], json!(7));
 }

@@ -1,4 +1,4 @@
-//! A practice's database that was restored, or whose log began anew.
+//! A practice's database that was restored, or whose log restarted.
 
 use serde_json::{Value, json};
 use shared::{
@@ -18,7 +18,7 @@ use crate::{
 
 const URL: &str = "https://partner.example.com/hook";
 
-/// The ids of the events that can be received now; they are taken off the queue.
+/// Receives the queued events, deletes them and returns their ids.
 async fn take_event_ids(office: &Office) -> Vec<String> {
     let mut ids = Vec::new();
     for message in super::receive(office).await {
@@ -30,7 +30,7 @@ async fn take_event_ids(office: &Office) -> Vec<String> {
     ids
 }
 
-/// Rows that say something else than those of [`write`].
+/// Writes rows with other contents than those of [`write`].
 async fn write_others(office: &Office, ids: std::ops::RangeInclusive<i64>) {
     let rows: Vec<String> =
         ids.map(|id| row(id, "claims").replace(&format!(", {},", id * 10), ", 77,")).collect();
@@ -46,7 +46,7 @@ async fn a_log_that_begins_anew_is_read_from_its_beginning_under_new_event_ids(o
     assert_eq!(take_event_ids(&office).await, [1, 2, 3, 4, 5].map(|id| format!("DemoOffice-{id}")));
     office.sql("delete from log").await;
     poll(&office).await;
-    assert_eq!(take_event_ids(&office).await, Vec::<String>::new(), "an empty log says nothing");
+    assert_eq!(take_event_ids(&office).await, Vec::<String>::new(), "an empty log sends nothing");
     write_others(&office, 1..=3).await;
     poll(&office).await;
     assert_eq!(take_event_ids(&office).await, [1, 2, 3].map(|id| format!("DemoOffice-1.{id}")));
@@ -59,7 +59,7 @@ async fn a_log_that_begins_anew_is_read_from_its_beginning_under_new_event_ids(o
     office.sql("delete from log").await;
     write(&office, 2, "claims").await;
     poll(&office).await;
-    assert_eq!(take_event_ids(&office).await, ["DemoOffice-2.2"], "again, and again other ids");
+    assert_eq!(take_event_ids(&office).await, ["DemoOffice-2.2"], "a second restart, with other ids");
 }
 on_both_databases!(a_log_that_begins_anew_is_read_from_its_beginning_under_new_event_ids);
 
@@ -87,7 +87,7 @@ async fn a_restored_log_is_read_on_from_the_last_row_that_is_the_same(office: Of
     }
     poll(&office).await;
     take_event_ids(&office).await;
-    // Restored, and found out before anything else was written.
+    // Restored, and detected before further rows were written.
     office.sql("delete from log where log_id > 7").await;
     poll(&office).await;
     assert_eq!(take_event_ids(&office).await, Vec::<String>::new());
@@ -122,7 +122,7 @@ async fn after_a_new_beginning_each_subscription_gets_what_came_after_it_began(o
     sign_up(&office, URL, &["Claims"]).await;
     poll(&office).await;
     office.sql("delete from log").await;
-    // What an old backup brought back, and what came since.
+    // Rows from an old backup, and later rows.
     let old = row(1, "claims").replace("2026-03-09T12:00:00Z", "2026-03-09T11:00:00Z");
     office.sql(&old).await;
     write(&office, 2, "claims").await;
@@ -130,8 +130,8 @@ async fn after_a_new_beginning_each_subscription_gets_what_came_after_it_began(o
     assert_eq!(take_event_ids(&office).await, ["DemoOffice-1.2"]);
     office.sql(&row(3, "claims").replace("2026-03-09T12:00:00Z", "2026-03-09T02:00:00Z")).await;
     poll(&office).await;
-    assert_eq!(take_event_ids(&office).await, ["DemoOffice-1.3"], "a program that dates its rows back");
-    // One that begins in the new epoch goes by its ids.
+    assert_eq!(take_event_ids(&office).await, ["DemoOffice-1.3"], "a program that backdates its rows");
+    // A subscription that begins in the new epoch follows its ids.
     office.delete("/v1/webhooks").await.expect(200);
     write(&office, 4, "claims").await;
     sign_up(&office, URL, &["Claims"]).await;
@@ -212,7 +212,7 @@ async fn a_practice_that_was_removed_and_comes_back_has_new_event_ids(office: Of
             office.app.control.delete_subscription(&subscription).await.unwrap();
         }
         assert!(office.app.control.forget_dispatch(&practice).await.unwrap());
-        assert!(!office.app.control.forget_dispatch(&practice).await.unwrap(), "there is nothing left");
+        assert!(!office.app.control.forget_dispatch(&practice).await.unwrap(), "nothing is left");
     }
 }
 on_both_databases!(a_practice_that_was_removed_and_comes_back_has_new_event_ids);

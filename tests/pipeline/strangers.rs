@@ -1,4 +1,5 @@
-//! No socket is opened to an address that is not public, however it is come by. Listeners count.
+//! No socket is opened to an address that is not public, by URL or by DNS. Listeners count
+//! connections.
 
 use std::{
     io,
@@ -17,8 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::office::{Answer, Receiver, ends};
 
-/// Every network that is not public, as the guard's own tests have it, by its first address and one
-/// inside.
+/// Every non-public network of the guard's own tests, by its first address and one inside.
 const NOT_PUBLIC: [&str; 42] = [
     "0.0.0.0",
     "0.0.0.1",
@@ -64,20 +64,20 @@ const NOT_PUBLIC: [&str; 42] = [
     "ff02::1",
 ];
 
-/// Listens where a call would land that slips through, and counts.
+/// Listens at the blocked addresses and counts connections.
 struct Trap {
     count: Arc<AtomicUsize>,
     addresses: Vec<&'static str>,
 }
 
 impl Trap {
-    /// On port 443 where that is allowed: the guard lets no other port pass.
+    /// Listens on port 443 if permitted: the guard allows no other port.
     async fn set() -> Self {
         let count = Arc::new(AtomicUsize::new(0));
         let mut addresses = Vec::new();
         for (listened_on, address) in [("0.0.0.0:443", "127.0.0.1:443"), ("[::1]:443", "[::1]:443")] {
             let Ok(listener) = TcpListener::bind(listened_on).await else {
-                eprintln!("{listened_on} can't be listened on here: only the refusal is seen");
+                eprintln!("cannot listen on {listened_on} here: the test sees only the rejection");
                 continue;
             };
             addresses.push(address);
@@ -93,8 +93,8 @@ impl Trap {
     }
 
     async fn assert_untouched(&self) {
-        // Connections are accepted in their order and closed at once: when ours is closed, all
-        // before it were counted.
+        // Connections are accepted in order and closed at once: when ours is closed, all earlier
+        // ones were counted.
         for address in &self.addresses {
             let own = TcpStream::connect(address).await.unwrap();
             ends("the end of our own connection", own.readable()).await.unwrap();
@@ -103,7 +103,7 @@ impl Trap {
     }
 }
 
-/// Says something else every time it is asked, and the last for ever.
+/// Returns the next answer at each call, and the last one from then on.
 struct Turncoat {
     answers: Vec<IpAddr>,
     asked: AtomicUsize,
@@ -127,7 +127,7 @@ async fn post(client: &Client, url: &HookUrl) -> Result<u16, Failure> {
     answer.map(|answer| answer.status.as_u16())
 }
 
-/// A stored URL, past all checks of sign-up.
+/// A stored URL that bypassed the checks of sign-up.
 fn stored(url: &str) -> HookUrl {
     serde_json::from_value(serde_json::json!(url)).unwrap()
 }

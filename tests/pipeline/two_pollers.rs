@@ -1,5 +1,5 @@
-//! Two pollers at once on a practice whose ids commit out of order and are rolled back, a queue
-//! that refuses entries, and progress that is lost on the way.
+//! Two concurrent pollers on a practice whose ids commit out of order or are rolled back, with a
+//! queue that rejects entries and progress that is lost.
 
 use std::{
     collections::HashSet,
@@ -23,13 +23,13 @@ use crate::{
 const WRITERS: u64 = 6;
 const ROWS_EACH: u64 = 60;
 
-/// Rows one after the other, each committed or rolled back later; those that were committed.
+/// Inserts rows, each committed or rolled back later, and collects the committed ids.
 async fn write(office: &Office, writer: u64, committed: &Mutex<HashSet<i64>>) {
     for number in 0..ROWS_EACH {
         let mut transaction = office.db.begin().await.unwrap();
         let at = office.app.clock.now();
         let id = append(&mut transaction.conn, "claims", "insert", 1, at, None).await.unwrap();
-        // For as much work as it takes: the others commit meanwhile, in no order.
+        // Other rows commit meanwhile, in any order.
         for _ in 0..(writer * 37 + number * 13) % 30 {
             let Conn::Postgres(connection) = &mut transaction.conn else { panic!("PostgreSQL") };
             sqlx::raw_sql("select 1").execute(&mut **connection).await.unwrap();
@@ -42,7 +42,7 @@ async fn write(office: &Office, writer: u64, committed: &Mutex<HashSet<i64>>) {
     }
 }
 
-/// Polls until told to stop.
+/// Polls until stopped.
 async fn poll(office: &Office, done: &AtomicBool, polls: &AtomicU64) {
     while !done.load(Ordering::Relaxed) {
         let deadline = office.app.clock.now() + Duration::from_mins(1);
@@ -90,7 +90,7 @@ async fn whatever_is_committed_is_sent_by_two_pollers_a_refusing_queue_and_lost_
     assert!(sent.is_subset(&committed), "a rolled-back row was sent as an event");
     assert!(
         office.refused() > 20,
-        "the queue refused {} entries: too few to prove anything",
+        "the queue rejected {} entries: too few to prove anything",
         office.refused()
     );
     assert!(polls.into_inner() > 10);

@@ -96,7 +96,7 @@ async fn sign_up(stack: &Stack, endpoint: &Endpoint, number: usize) -> Value {
     stack.expect(&token, "POST", "/v1/webhooks/signup", Some(&signup), 201).await["data"]["id"].take()
 }
 
-/// Returns the circuit breakers as an administrator sees them; an `Err` if they can't be read now.
+/// Returns the circuit breakers as an administrator sees them; an `Err` if they cannot be read now.
 async fn breakers(stack: &Stack) -> Result<Value, String> {
     let (url, secret) = (format!("{}/v1/admin/webhooks/monitor", stack.base), stack.admin_secret());
     let shown = stack.http.send_as_admin(&url, &secret, None).await;
@@ -158,22 +158,22 @@ async fn endpoints_that_hang_fail_or_drip_do_not_hold_up_the_others() {
     write(&stack, well).await;
     let rows = usize::try_from(BURST * BURSTS).unwrap();
     let tried: Vec<usize> = ill.iter().map(|it| it.tried()).collect();
-    println!("{rows} rows reached those that are well; of those that are ill, {tried:?} were tried");
+    println!("{rows} rows reached the healthy endpoints; the failing ones got {tried:?} of them");
     for (mood, tried) in [("hangs", tried[0]), ("drips", tried[2])] {
-        assert!((1..=rows / 2).contains(&tried), "{tried} of {rows} rows were tried where one {mood}");
+        assert!((1..=rows / 2).contains(&tried), "the endpoint that {mood} got {tried} of {rows} rows");
     }
     let waits: Vec<usize> = subscriptions.iter().map(|it| failures_in_the_fast_lane(&stack, it)).collect();
-    assert!(waits[1] > 0, "one that fails at once may do so in the fast lane: {waits:?}");
-    // Calls that were under way when the endpoint was found slow go on beside the lane; others
-    // begin none there.
+    assert!(waits[1] > 0, "an endpoint that fails at once stays in the fast lane: {waits:?}");
+    // Calls in progress when an endpoint is found slow continue beside the fast lane; no new calls
+    // begin in it.
     assert!(
         waits[0] + waits[2] <= 2 * usize::try_from(BURST).unwrap(),
-        "others go to the slow lane: {waits:?}"
+        "further events use the slow lane: {waits:?}"
     );
 
     // The circuit breaker of a failing endpoint opens after some seconds.
     let held_back = |state: &Value| ["open", "half-open"].contains(&state.as_str().unwrap());
-    until("three endpoints that are held back", async || {
+    until("three open circuits", async || {
         let shown = breakers(&stack).await?;
         let all = shown.as_array().unwrap();
         let parked = all.iter().filter(|it| held_back(&it["state"])).count();
@@ -185,7 +185,7 @@ async fn endpoints_that_hang_fail_or_drip_do_not_hold_up_the_others() {
         *endpoint.mood.lock().unwrap() = Mood::Well;
     }
     let all = rows + usize::try_from(BURST).unwrap();
-    until("everything everywhere", async || {
+    until("all events at all endpoints", async || {
         let breakers = breakers(&stack).await?;
         let taken: Vec<usize> = endpoints.iter().map(|it| it.taken()).collect();
         let done = breakers == json!([]) && taken.iter().all(|taken| *taken == all);

@@ -262,7 +262,7 @@ async fn the_catalog_stays_where_it_is_until_another_place_is_known_to_be_good()
     let catalog = folder.path().join("data/catalog.sqlite");
     std::fs::rename(&catalog, folder.path().join("aside")).unwrap();
     let said = stack.operate_with(&command, &url(&unmade)).await.expect_failure();
-    assert!(said.contains("can't be seen"), "it may hold anything: {said}");
+    assert!(said.contains("can't be determined"), "it may hold anything: {said}");
     std::fs::rename(folder.path().join("aside"), &catalog).unwrap();
     stack.operate_with(&[&command[..], &["--new"]].concat(), &url(&unmade)).await.expect();
     // An empty database may replace an empty one.
@@ -438,7 +438,7 @@ async fn a_practice_is_removed_when_no_key_opens_it_and_its_database_stays() {
     assert!(said.contains("was removed recently") && said.contains("nothing was changed"), "{said}");
     // The kept database can be added again, with its data.
     let said = stack.operate(&add("LeavingClinic", "America/Chicago", &[])).await.expect();
-    assert!(said.contains("this practice's, with records"), "{said}");
+    assert!(said.contains("this practice's database, with records"), "{said}");
     until("the end of the revoked key's token", async || {
         let reply = stack.send(&token, "GET", "/v1/LeavingClinic/tags", None).await.unwrap();
         if reply.status == 401 { Ok(()) } else { Err(reply.status.to_string()) }

@@ -1,4 +1,4 @@
-//! Endpoints that are slow or answer 429: every event comes, and comes once.
+//! Endpoints that are slow or answer 429: every event arrives, and arrives once.
 
 use std::{
     collections::HashMap,
@@ -17,9 +17,9 @@ use serde_json::{Value, json};
 
 use crate::{running::Stack, wait::until_none_is_left};
 
-/// Whom it answers, and how.
+/// How an endpoint answers.
 enum Habit {
-    /// So many in each second; 429 with `Retry-After: 1` beyond.
+    /// 200 for this number of calls in each second; 429 with `Retry-After: 1` for more.
     Accepts(u32),
     /// 200 after 0.9 to 1.6 s.
     Slow,
@@ -29,10 +29,10 @@ struct Endpoint {
     url: String,
     habit: Habit,
     began: Instant,
-    /// How often each log id was answered 200.
+    /// Number of answers 200 by log id.
     taken: Mutex<HashMap<i64, usize>>,
     rejected: Mutex<usize>,
-    /// Calls in each second.
+    /// Number of calls in each second.
     seconds: Mutex<HashMap<u64, u32>>,
 }
 
@@ -85,7 +85,7 @@ async fn answer(State(endpoint): State<Arc<Endpoint>>, body: Bytes) -> Response 
     Response::new(Body::empty())
 }
 
-/// Sends so many events to an endpoint; how long it took until it had all of them.
+/// Sends events to an endpoint and returns the time until it had received all of them.
 async fn send(endpoint: &Endpoint, events: u32) -> (Stack, tempfile::TempDir, Duration) {
     let folder = tempfile::tempdir().unwrap();
     let stack = Stack::start(folder.path(), &["--every", "1", "--set", "POLL_INTERVAL_MS=200"]).await;
@@ -95,7 +95,7 @@ async fn send(endpoint: &Endpoint, events: u32) -> (Stack, tempfile::TempDir, Du
     let began = Instant::now();
     stack.emit("Claims", events).await;
     let all = usize::try_from(events).unwrap();
-    until_none_is_left("events that have not come", async || all - endpoint.taken()).await;
+    until_none_is_left("events that have not arrived", async || all - endpoint.taken()).await;
     (stack, folder, began.elapsed())
 }
 
@@ -116,7 +116,7 @@ async fn an_endpoint_that_takes_about_a_second_gets_no_event_twice() {
     let endpoint = Endpoint::open(Habit::Slow).await;
     let (stack, _folder, took) = send(&endpoint, 500).await;
     println!("500 events in {took:.1?}");
-    until_none_is_left("attempts that are under way", async || {
+    until_none_is_left("attempts in progress", async || {
         let open = stack.admin_get("/v1/admin/webhooks/monitor?success=false&limit=1").await;
         open["recentDeliveries"].as_array().unwrap().len()
     })

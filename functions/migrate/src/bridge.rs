@@ -99,7 +99,8 @@ async fn work(
                 return Ok(Err(missing.join("\n  ")));
             }
             found.push(
-                "Visits and patient changes arrive in both directions. All was rolled back.".to_owned(),
+                "Visits, cancellations and patient changes arrive in both directions. All was rolled back."
+                    .to_owned(),
             );
         }
         Work::Detach => {

@@ -1,5 +1,5 @@
 -- The account by which PostgreSQL's server reaches MariaDB. Run it after `mariadb.sql`, as an administrator of MariaDB, in the EMR's database, with a
--- password of your own. The account reads the EMR's tables and writes none of them: what it writes to the bridge's tables, triggers check and carry out.
+-- password of your own. The account reads the EMR's tables and writes none of them: triggers check its writes to the bridge's tables and carry them out.
 create user 'partner_api'@'%' identified by 'a long random password' require ssl;
 grant select on users to 'partner_api'@'%';
 grant select on patient_data to 'partner_api'@'%';

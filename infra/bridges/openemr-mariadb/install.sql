@@ -1,9 +1,9 @@
--- The machinery between MariaDB's tables and a practice's. Run as the practice's role, in its schema, after `map.sql`; run again, it renews functions
--- and triggers and leaves what the tables hold.
+-- The machinery between MariaDB's tables and a practice's. Run as the practice's role, in its schema, after `map.sql`. Running it again renews functions
+-- and triggers and keeps the rows.
 set local search_path = partner_api;
 
--- At most four transactions of a practice are in a call to MariaDB: mysql_fdw has no time-outs, and a backend in a call hears no cancellation. If
--- MariaDB hangs, four backends wait until it answers or the connection breaks; all others fail after a second and hold nothing.
+-- At most four transactions of a practice call MariaDB at a time: mysql_fdw has no time-outs, and a backend in a call ignores cancellation. If
+-- MariaDB hangs, four backends wait until it answers or the connection breaks; all others fail after a second and hold no locks.
 create or replace function bridge_enter() returns void
 language plpgsql set lock_timeout = '1s' set search_path = partner_api, pg_temp as $$
 declare
@@ -22,18 +22,18 @@ exception when lock_not_available then
     raise fdw_unable_to_establish_connection using message = 'MariaDB does not answer: all connections to it are in use';
 end $$;
 
--- What the outbox has that no committed transaction has applied. A connection that MariaDB has closed is opened again here, before anything is written.
+-- The outbox rows that no committed transaction has applied. Reopens a connection that MariaDB has closed, before anything is written.
 create or replace function bridge_news(most integer) returns emr_outbox[]
 language plpgsql set search_path = partner_api, pg_temp as $$
 declare
     news emr_outbox[];
-    -- A row below it, whose transaction was open until now, is the next pull's.
+    -- A row with a lower id, whose transaction committed later, is left to the next pull.
     after bigint := coalesce((select max(id) from bridge_pulled), 0);
 begin
     perform bridge_enter();
     for attempt in 1..2 loop
         begin
-            -- Without an order, which mysql_fdw writes in a way that no index serves.
+            -- Unordered: mysql_fdw writes `order by` in a form that no index serves.
             execute format('select array_agg(o) from (select * from emr_outbox where id > %s limit %s) o', after, most) into news;
             return coalesce(news, '{}');
         exception when fdw_error then
@@ -42,7 +42,7 @@ begin
     end loop;
 end $$;
 
--- Applies changes of the EMR, until a moment. A change that fails is noted and retried, and hinders no other.
+-- Applies changes of the EMR until the time `until`. A change that fails is recorded for a retry and does not stop the others.
 create or replace function bridge_apply_news(news emr_outbox[], until timestamptz) returns bigint
 language plpgsql set search_path = partner_api, pg_temp as $$
 declare
@@ -70,8 +70,8 @@ begin
     return done;
 end $$;
 
--- Follows the EMR before a decision, as far as that is cheap: one look at the outbox, and 150 ms for what is new. MariaDB's trigger decides by the
--- EMR's own events, so a change that is not followed yet is no danger. If another transaction is following, this one does not wait.
+-- Applies the EMR's newest changes before a booking, as far as that is cheap: one query of the outbox, and 150 ms for new rows. MariaDB's trigger
+-- decides by the EMR's own events, so a change that is not applied yet does no harm. If another transaction is pulling, this one does not wait.
 create or replace function bridge_follow() returns void
 language plpgsql set search_path = partner_api, pg_temp as $$
 declare
@@ -82,12 +82,12 @@ begin
     end if;
 end $$;
 
--- Deletes in MariaDB what is committed here. A transaction that fails after that repeats it.
+-- Deletes outbox rows and writes in MariaDB that are committed here. If this transaction fails afterwards, the next one repeats the deletion.
 create or replace function bridge_acknowledge() returns void
 language plpgsql set search_path = partner_api, pg_temp as $$
 declare
     ids jsonb := (select coalesce(jsonb_agg(p.id), '[]') from (select id from bridge_pulled order by id limit 10000) p);
-    -- A transaction's own token is not committed: it is not one of these.
+    -- Without the tokens of this transaction, which is not committed yet.
     tokens jsonb := (select coalesce(jsonb_agg(t.token), '[]') from (select token from bridge_tokens
         where writer <> pg_current_xact_id() order by created_at limit 10000) t);
 begin
@@ -97,7 +97,7 @@ begin
     delete from bridge_tokens where token in (select t::bigint from jsonb_array_elements_text(tokens) t);
 end $$;
 
--- Takes back writes whose transactions failed here, the newest first. A token of an open transaction is left alone: inserting it waits for that one.
+-- Undoes writes whose transactions failed here, newest first. Skips a token of an open transaction: inserting it would wait for that transaction.
 create or replace function bridge_sweep(most bigint) returns bigint
 language plpgsql set lock_timeout = '20ms' set search_path = partner_api, pg_temp as $$
 declare
@@ -127,7 +127,7 @@ begin
     return swept;
 end $$;
 
--- What the poller does before it reads the log: acknowledges, sweeps, and follows the EMR. Returns the number of changes.
+-- Acknowledges, sweeps, and applies the EMR's changes. The poller calls it before it reads the log. Returns the number of changes applied.
 create or replace function bridge_pull(most bigint) returns bigint
 language plpgsql set search_path = partner_api, pg_temp as $$
 declare
@@ -135,7 +135,7 @@ declare
 begin
     perform bridge_enter();
     if not pg_try_advisory_xact_lock(20926, 0) then return 0; end if;
-    -- Also the first call, which opens a closed connection again.
+    -- The first call reopens a closed connection.
     perform bridge_news(1);
     perform bridge_acknowledge();
     perform bridge_sweep(most);
@@ -144,13 +144,13 @@ begin
     return applied;
 end $$;
 
--- A new token, known here before MariaDB has it.
+-- Returns a new token, which is stored here before MariaDB has it.
 create or replace function bridge_token() returns bigint
 language sql set search_path = partner_api, pg_temp as $$
     insert into bridge_tokens (token) values (('x' || left(replace(gen_random_uuid()::text, '-', ''), 13))::bit(52)::bigint) returning token
 $$;
 
--- Raises what MariaDB's triggers have answered.
+-- Raises the error that stands for the result of MariaDB's triggers.
 create or replace function bridge_answer(result text, message text) returns void
 language plpgsql set search_path = partner_api, pg_temp as $$
 begin
@@ -159,11 +159,11 @@ begin
         when 'provider', 'room', 'patient' then
             raise exclusion_violation using constraint = 'visits_' || result || '_free', message = 'visits_' || result || '_free';
         when 'refused' then raise check_violation using constraint = 'emr_refuses', message = 'emr_refuses', detail = message;
-        else raise serialization_failure using message = 'the row is no more in the EMR, which the next attempt knows';
+        else raise serialization_failure using message = 'the row no longer exists in the EMR; the next attempt sees that';
     end case;
 end $$;
 
--- Finds what the constraints on visits will refuse, before MariaDB has a row of it.
+-- Rejects an overlap that the constraints on visits would reject, before MariaDB has a row of it.
 create or replace function bridge_overlap(v visits) returns void
 language plpgsql set search_path = partner_api, pg_temp as $$
 declare
@@ -179,11 +179,11 @@ begin
     if taken is not null then raise exclusion_violation using constraint = taken, message = taken; end if;
 end $$;
 
--- Each of these makes our rows what the EMR's row of this key is now. They can be called at any time and any number of times.
--- `partner_api.writing` says whose change is being followed: 'emr', also by the functions below, 'ours', or nobody's.
+-- Each `bridge_apply_…` function makes our rows equal to the EMR's current row of a key. Calling it again changes nothing.
+-- `partner_api.writing` names whose change the other side receives: 'emr', 'ours', or nobody's.
 create or replace function bridge_log(of_table text, kind text, id bigint) returns void
 language sql as $$
-    -- What was there before the practice was attached is no news.
+    -- Rows from before the practice was attached create no events.
     insert into log (table_name, action, record_id, logged_at)
     select of_table, kind, id, now() where coalesce(current_setting('partner_api.loading', true), '') <> 'on'
 $$;
@@ -215,11 +215,11 @@ begin
     insert into visit_types as t (visit_type, active)
     select visit_type, bool_or(active) from bridge_categories group by visit_type
     on conflict (visit_type) do update set active = excluded.active where t.active <> excluded.active;
-    -- Nobody is offered a type that the EMR renamed or deleted; visits keep its name until the EMR changes them.
+    -- A type that the EMR renamed or deleted is no longer offered; its visits keep the name until the EMR changes them.
     update visit_types set active = false where active and visit_type not in (select visit_type from bridge_categories);
 end $$;
 
--- All rooms, whatever the key: they are few, and texts in the EMR.
+-- Applies all rooms, for any key: they are few, and the EMR names them by texts.
 create or replace function bridge_apply_rooms(key bigint) returns void
 language plpgsql as $$
 declare
@@ -234,7 +234,7 @@ begin
     for it in select e.* from unnest(rooms) e left join bridge_rooms b on b.room = e.room where b.room is null loop
         insert into resources (name, active) values (it.name, it.active) returning resource_id into id;
         insert into bridge_rooms (room, resource_id) values (it.room, id);
-        -- The EMR may have visits in it already.
+        -- The EMR may already have visits in this room.
         perform bridge_apply_event(e.pc_eid) from openemr_postcalendar_events e join visits v on v.visit_id = e.pc_eid where e.pc_room = it.room;
     end loop;
 end $$;
@@ -252,7 +252,7 @@ begin
         state, zip, country, provider_id, now(), now()
     from emr_patients(rows) e
     on conflict (patient_id) do update set first_name = excluded.first_name, mi = excluded.mi, last_name = excluded.last_name,
-        -- A name that a partner gave stays while the parts do.
+        -- A full name from a partner stays until its parts change.
         full_name = case when (p.first_name, p.mi, p.last_name) is distinct from (excluded.first_name, excluded.mi, excluded.last_name)
             then excluded.full_name else p.full_name end,
         gender = excluded.gender, dob = excluded.dob, primary_language = excluded.primary_language, phone = excluded.phone,
@@ -269,7 +269,7 @@ begin
     if found then
         perform bridge_log('patients', case when is_new then 'insert' else 'update' end, id);
     elsif cardinality(rows) = 0 then
-        -- What the EMR still has of the patient's visits is time off from now on.
+        -- Events that the EMR keeps for a deleted patient become time off.
         with gone as (delete from visits where patient_id = id returning visit_id) select array_agg(visit_id) into events from gone;
         delete from patients where patient_id = id;
         if found then perform bridge_log('patients', 'delete', id); end if;
@@ -315,7 +315,7 @@ begin
         if found then perform bridge_log('visits', 'update', id); end if;
         return;
     end if;
-    -- First as one that binds the API's callers; on another visit, or on one that is just being booked, as one that binds nobody.
+    -- First as a bound visit. If it overlaps another one, or one that is being booked right now, as an unbound visit.
     loop
         begin
             perform set_config('lock_timeout', case when can_bind then '100ms'
@@ -341,7 +341,7 @@ begin
     perform bridge_log('visits', case when v.visit_id is null then 'insert' else 'update' end, id);
 end $$;
 
--- Follows what could not be followed before; what still can't stays.
+-- Retries recorded changes. A change that still fails stays recorded.
 create or replace function bridge_catch_up() returns bigint
 language plpgsql as $$
 declare
@@ -350,7 +350,7 @@ declare
     done bigint := 0;
 begin
     perform set_config('partner_api.writing', 'emr', true);
-    -- All that are new, and of those that failed again and again the ones that were tried the longest ago.
+    -- All that were not retried yet, and of those that failed again, the ones with the oldest retry.
     for it in
         with news as (select * from bridge_failures where tried_at is null order by failed_at limit 10000 for update skip locked),
             others as (select * from bridge_failures where tried_at is not null order by tried_at limit 100 for update skip locked)
@@ -369,7 +369,7 @@ begin
     return done;
 end $$;
 
--- A refusal of the EMR's tables is no fault of ours, and the API's callers are told. Anything else of MariaDB is unavailable, or busy for a moment.
+-- If the EMR's tables reject a value, the API's caller gets an answer of its own. All other errors of MariaDB mean that it is unavailable, or busy for a moment.
 create or replace function bridge_refuse(state text, message text) returns void
 language plpgsql as $$
 begin
@@ -381,7 +381,7 @@ begin
     raise exception using errcode = state, message = message;
 end $$;
 
--- Ours to the EMR's, before our row, whose id is the EMR's.
+-- Writes our change to the EMR before our row, which takes the EMR's id.
 create or replace function bridge_patient_changes() returns trigger
 language plpgsql set search_path = partner_api, pg_temp as $$
 begin
@@ -405,7 +405,7 @@ exception
         raise;
 end $$;
 
--- Before every other trigger: what the EMR has committed is in the way of a booking.
+-- Runs before all other triggers on visits, so that a booking respects the changes that the EMR has committed.
 create or replace function bridge_visit_begins() returns trigger
 language plpgsql set search_path = partner_api, pg_temp as $$
 begin
@@ -416,7 +416,7 @@ begin
     return new;
 end $$;
 
--- A visit of a type that the EMR has not cannot be written there: nobody is offered one, whatever our table says.
+-- A type that the EMR lacks stays inactive: the EMR could not store its visits.
 create or replace function bridge_visit_type_changes() returns trigger
 language plpgsql set search_path = partner_api, pg_temp as $$
 begin
@@ -437,13 +437,13 @@ for each row execute function bridge_patient_changes();
 create or replace trigger write_through before insert or update on visits
 for each row execute function bridge_visit_changes();
 
--- In this order: visits need their rooms, providers, types and patients.
+-- The order matters: visits need their rooms, providers, types and patients.
 create or replace function bridge_turns() returns text[]
 language sql immutable as $$
     select array['bridge_apply_rooms', 'bridge_apply_provider', 'bridge_apply_visit_type', 'bridge_apply_patient', 'bridge_apply_event']
 $$;
 
--- The next keys after one, of both sides: in order, those of a range of `most` numbers. Tables of few rows are one page, of the key 0.
+-- The next keys of both sides after `after`, in order, from a range of `most` numbers. Each small table is one page with the key 0.
 create or replace function bridge_page(of text, after bigint, most bigint) returns bigint[]
 language plpgsql set search_path = partner_api, pg_temp as $$
 declare
@@ -474,7 +474,7 @@ begin
     return keys;
 end $$;
 
--- What the EMR has of these keys and we don't have as it is, and the other way round. Without a difference there is no row.
+-- The keys whose rows differ between the EMR and us, and how.
 create or replace function bridge_differences(of text, keys bigint[]) returns table (key bigint, kind text)
 language plpgsql as $$
 declare
@@ -525,9 +525,9 @@ begin
           and (e.patient_id, e.provider_id, e.room_id, e.visit_type, e.visit_date, e.visit_time, e.visit_duration, e.visit_complaint, e.status)
             is distinct from
             (o.patient_id, o.provider_id, o.room_id, o.visit_type, o.visit_date, o.visit_time, o.visit_duration, o.visit_complaint, o.status);
-        -- How far series have been followed is no difference: `bridge_renew`.
+        -- Days that `bridge_renew` has not reached yet are not a difference.
         return query
-        select distinct coalesce(e.event_id, o.event_id)::bigint, 'time off'
+        select distinct coalesce(e.event_id, o.event_id)::bigint, 'different time off'
         from emr_time_off(rows) e full join (
             select b.event_id, x.provider_id, x.exception_date, x.start_time, x.end_time
             from bridge_time_off b join schedule_exceptions x on x.exception_id = b.exception_id where b.event_id = any (keys)) o
@@ -538,7 +538,7 @@ begin
     end if;
 end $$;
 
--- The differences of a page, and its last key; no row when there is no further page.
+-- The differences of a page, with its last key; no row after the last page.
 create or replace function bridge_compare(of text, after bigint, most bigint)
 returns table (last bigint, kind text, count bigint, example bigint)
 language plpgsql as $$
@@ -551,7 +551,7 @@ begin
     from (select) page left join bridge_differences(of, keys) d on true group by d.kind;
 end $$;
 
--- Everything to look at beside the rows that differ, in words; nothing when all is well.
+-- All findings except rows that differ; no row if there are none.
 create or replace function bridge_check() returns table (finding text, count bigint, example text)
 language plpgsql as $$
 declare
@@ -568,22 +568,22 @@ begin
             'partner_api_visit_written'])
         except select unnest(string_to_array(state.triggers, ' ')));
     return query select 'a trigger of the bridge is missing in MariaDB', cardinality(missing)::bigint, missing[1] where cardinality(missing) > 0;
-    return query select 'MariaDB''s side is of another version: run mariadb.sql there', 1::bigint, state.version::text
+    return query select 'the MariaDB side of the bridge has another version: run mariadb.sql there', 1::bigint, state.version::text
     where state.version is distinct from 1;
-    return query select 'a right is missing in MariaDB', count(*), min(m) from bridge_missing() m having count(*) > 0;
+    return query select 'missing privilege in MariaDB', count(*), min(m) from bridge_missing() m having count(*) > 0;
     return query select 'the connection to MariaDB is not encrypted', 1::bigint, null::text
     where coalesce((select variable_value from emr_session where variable_name = 'SSL_CIPHER'), '') = '';
     return query
-    select 'a trigger of ours is missing', count(*), min(it) from unnest(array['a_bridge_visit_begins on visits', 'write_through on visits',
+    select 'missing trigger on our tables', count(*), min(it) from unnest(array['a_bridge_visit_begins on visits', 'write_through on visits',
         'write_through on patients', 'is_the_emrs on visit_types']) it
     where not exists (select 1 from pg_trigger t where t.tgname || ' on ' || t.tgrelid::regclass = it and t.tgenabled in ('O', 'A'))
     having count(*) > 0;
     return query
-    select 'changes of the EMR''s were not followed', count(*), min(apply || ' ' || key || ': ' || message) from bridge_failures having count(*) > 0;
-    return query select 'not understood: ' || n.what, count(*), min(n.key) from bridge_not_understood() n group by 1;
+    select 'EMR change not applied yet', count(*), min(replace(replace(apply, 'bridge_apply_', ''), '_', ' ') || ' ' || key || ': ' || message) from bridge_failures having count(*) > 0;
+    return query select 'EMR value without a meaning here: ' || n.what, count(*), min(n.key) from bridge_not_understood() n group by 1;
 end $$;
 
--- Follows series further: as far as can be booked today, where they end later. Returns how many events had more days.
+-- Extends series as far as can be booked today; returns how many events got more days.
 create or replace function bridge_renew() returns bigint
 language plpgsql as $$
 declare
@@ -613,15 +613,15 @@ begin
     return done;
 end $$;
 
--- What could not be followed, to be tried again.
+-- Records a change that could not be applied, for a retry.
 create or replace function bridge_note(of text, id bigint, why text) returns void
 language sql as $$
     insert into bridge_failures as f (apply, key, tried_at, message) values (of, id, clock_timestamp(), why)
     on conflict (apply, key) do update set tried_at = excluded.tried_at, attempts = f.attempts + 1, message = excluded.message
 $$;
 
--- Takes over what the EMR has of these keys and we haven't, all at once; where that fails, one half after the other. What is left is for
--- the functions that follow one row. Gives how many it were.
+-- Inserts the EMR's rows of these keys that we lack, in one statement. If that fails, each half is inserted by itself. The functions for single rows
+-- apply the rest. Returns the number of rows inserted.
 create or replace function bridge_take_over(of text, keys bigint[]) returns bigint
 language plpgsql as $$
 declare
@@ -648,8 +648,8 @@ exception when others then
     return bridge_take_over(of, keys[:half]) + bridge_take_over(of, keys[half + 1:]);
 end $$;
 
--- Compares the next rows, at most `most`, and makes ours what the EMR has. It goes on where the call before ended, unless that is an hour
--- ago, and each row has one turn: what can't be followed is noted and hinders nothing. With `loading` nothing is told to partners.
+-- Compares the next rows, at most `most`, and corrects ours. It continues where the previous call ended, unless that was more than an hour ago. Each row
+-- has one turn: a row that fails is recorded. With `loading`, partners get no events.
 create or replace function bridge_go_on(most bigint, loading boolean, out compared bigint, out repaired bigint, out is_whole boolean)
 language plpgsql as $$
 declare
@@ -697,8 +697,8 @@ begin
     perform set_config('partner_api.loading', '', true);
 end $$;
 
--- Writes as the API and as the EMR would, sees that each arrives on the other side, and returns what did not. The caller rolls back; the next pull takes
--- back what MariaDB has of it.
+-- Writes as the API and as the EMR, and returns the changes that did not arrive on the other side. The caller rolls back; the next pull undoes
+-- the rows in MariaDB.
 create or replace function bridge_trial() returns setof text
 language plpgsql as $$
 declare
@@ -712,38 +712,38 @@ begin
     a.provider_id := (select min(provider_id) from providers where active);
     a.visit_type := (select min(visit_type) from bridge_categories where active);
     if a.provider_id is null or a.visit_type is null then
-        return next 'there is no active provider or active visit type to try it with';
+        return next 'the trial needs an active provider and an active visit type';
         return;
     end if;
     begin
         insert into patients (first_name, last_name, full_name, created_at, updated_at) values (p.first_name, p.last_name, p.full_name, now(), now())
         returning patient_id into a.patient_id;
         if not exists (select 1 from patient_data where pid = a.patient_id) then
-            return next 'a patient of the API''s does not arrive in the EMR';
+            return next 'a patient created through the API does not arrive in the EMR';
         end if;
         insert into visits (patient_id, provider_id, visit_type, visit_date, visit_time, visit_duration)
         values (a.patient_id, a.provider_id, a.visit_type, a.visit_date, a.visit_time, a.visit_duration) returning visit_id into own;
         if not exists (select 1 from openemr_postcalendar_events where pc_eid = own) then
-            return next 'a visit of the API''s does not arrive in the EMR';
+            return next 'a visit booked through the API does not arrive in the EMR';
         end if;
         update visits set status = 'Cancelled' where visit_id = own;
         if not exists (select 1 from openemr_postcalendar_events where pc_eid = own and pc_apptstatus = 'x') then
-            return next 'a cancellation of the API''s does not arrive in the EMR';
+            return next 'a cancellation through the API does not arrive in the EMR';
         end if;
     exception when others then
-        return next 'the API''s writes fail: ' || sqlerrm;
+        return next 'writing through the API fails: ' || sqlerrm;
     end;
     begin
         a.visit_date := a.visit_date + 1;
         own := emr_write_visit(null, a, 'staff');
         perform bridge_follow();
         if not exists (select 1 from visits where visit_id = own and visit_date = a.visit_date) then
-            return next 'a visit of the EMR''s does not arrive here';
+            return next 'a visit entered in the EMR does not arrive here';
         end if;
     exception when others then
-        return next 'writes as the EMR''s fail: ' || sqlerrm;
+        return next 'writing as the EMR fails: ' || sqlerrm;
     end;
-    return query select 'it was not followed: ' || f.message from bridge_failures f where f.failed_at = now();
+    return query select 'an EMR change was not applied: ' || f.message from bridge_failures f where f.failed_at = now();
 end $$;
 
 -- Removes MariaDB's side.

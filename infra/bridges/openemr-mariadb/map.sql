@@ -1,12 +1,12 @@
--- What is what: OpenEMR's tables on MariaDB, as a practice's tables have them. Everything that names a table or a value of the EMR is here and in
--- `mariadb.sql`. Run as the practice's role, in its schema. Foreign tables have the names of MariaDB's tables; dates and times are texts,
--- because MariaDB has some that PostgreSQL has not ('0000-00-00').
+-- OpenEMR's tables on MariaDB, as a practice's tables have them. Everything that names a table or a value of the EMR is here and in
+-- `mariadb.sql`. Run as the practice's role, in its schema. Foreign tables have the names of MariaDB's tables. Dates and times are texts,
+-- because MariaDB stores some that PostgreSQL rejects ('0000-00-00').
 set local search_path = partner_api;
 
 do $$
 declare
     it record;
-    -- Known while the bridge is being connected, and in the foreign tables afterwards.
+    -- Set while the bridge is being connected; afterwards the foreign tables store it.
     database text := nullif(current_setting('partner_api.emr_database', true), '');
 begin
     for it in select case name when 'partner_api_outbox' then 'emr_outbox' when 'users' then 'emr_users' else name end as own, name, columns from (values
@@ -43,7 +43,7 @@ $$;
 create or replace function emr_time(written text) returns time
 language sql immutable parallel safe as $$ select case when written ~ '^([01][0-9]|2[0-3]):[0-5][0-9]' then written::time end $$;
 
--- `pc_apptstatus`. What the practice added itself counts as scheduled: it takes its time.
+-- `pc_apptstatus`. Codes that the practice added count as scheduled, so the visit takes its time.
 create or replace function emr_status(written text) returns text
 language sql immutable parallel safe as $$
     select case written
@@ -59,7 +59,7 @@ select id as provider_id, concat_ws(' ', nullif(fname, ''), nullif(lname, '')) a
     nullif(specialty, '') as specialty, coalesce(active = 1 and authorized = 1, false) as active
 from emr_users;
 
--- Categories of kind 0 are visits; the others are what happens without a patient.
+-- Categories of kind 0 are visits; events of the others have no patient.
 create or replace view emr_visit_types as
 select pc_catid as type_id, pc_catname as visit_type, coalesce(pc_active = 1, false) as active
 from openemr_postcalendar_categories where pc_cattype = 0 and pc_catname <> '';
@@ -68,7 +68,7 @@ create or replace view emr_rooms as
 select option_id as room, coalesce(nullif(title, ''), option_id) as name, coalesce(activity = 1, false) as active
 from list_options where list_id = 'patient_flow_board_rooms';
 
--- The rows of MariaDB whose keys are from one to another, in one query.
+-- MariaDB's rows with keys from `first` to `last`, in one query.
 create or replace function emr_read_events(first bigint, last bigint) returns openemr_postcalendar_events[]
 language plpgsql set plan_cache_mode = force_custom_plan set search_path = partner_api, pg_temp as $$
 begin
@@ -106,16 +106,16 @@ language sql stable as $$
     where coalesce(e.pc_recurrtype, 0) = 0 and e.pc_duration between 1 and 86400 and emr_date(e."pc_eventDate") is not null
 $$;
 
--- A text of PHP's that holds one series' rule: `s:17:"event_repeat_freq";s:1:"1";`
+-- One value of a series' rule, which OpenEMR stores as a serialized PHP array: `s:17:"event_repeat_freq";s:1:"1";`
 create or replace function emr_rule(written text, name text) returns text
 language sql immutable parallel safe as $$
     select (regexp_match(written, '"' || name || '";(?:s:[0-9]+:"([^"]*)"|i:([0-9]+))'))[1]
 $$;
 
--- The dates of a series between two dates, in order, without its exceptions. Kinds are 1: each so many days, weeks, months, years or
--- workdays (0 to 4); 2: a weekday of each so many months; 3: certain weekdays of each week.
+-- The dates of a series between two dates, in order, without its exceptions. Kind 1: every n days, weeks, months, years or workdays
+-- (units 0 to 4). Kind 2: one weekday, every n months. Kind 3: certain weekdays of each week.
 create or replace function emr_dates(kind integer, rule text, first date, last date, until date) returns setof date
--- Its cost says that what can be left out is left out before.
+-- A high cost makes the planner apply all other filters first.
 language plpgsql stable cost 100000 rows 20 set search_path = partner_api, pg_temp as $$
 declare
     step integer := greatest(coalesce(emr_number(emr_rule(rule, 'event_repeat_freq')), 1), 1);
@@ -126,7 +126,7 @@ declare
     weekday integer := emr_number(emr_rule(rule, 'event_repeat_on_day'));
 begin
     if kind = 1 and unit in ('0', '1', '2', '3') then
-        -- By the first date: a month that lacks the day has its last one, and the next month has the day again.
+        -- Counted from the first date: a month that lacks the day uses its last day, and the next month uses the day again.
         return query
             select d from (
                 select (first + n * step * case unit when '0' then interval '1 day' when '1' then interval '1 week'
@@ -143,7 +143,7 @@ begin
             where n % step = 0 and to_char(d, 'YYYYMMDD') <> all (without) order by d;
     elsif kind = 2 and nth between 1 and 5 and weekday between 0 and 6 then
         step := greatest(coalesce(emr_number(emr_rule(rule, 'event_repeat_on_freq')), 1), 1);
-        -- The fifth is the last one.
+        -- The fifth weekday of a month means its last.
         return query
             select d from (
                 select coalesce(
@@ -162,13 +162,13 @@ begin
             where (extract(dow from d)::integer + 1)::text = any (string_to_array(emr_rule(rule, 'event_repeat_freq'), ','))
               and to_char(d, 'YYYYMMDD') <> all (without) order by d;
     else
-        -- No series, or one of a rule that nobody knows, which is told.
+        -- Not a series, or one with an unknown rule, which `bridge_not_understood` reports.
         return next first;
     end if;
 end $$;
 
--- Time off: events that are nobody's visit (blocks, whole days, series). `end_time` is the next day's unless it is after `start_time`. An event without
--- a provider closes the practice. Category 2 says that somebody is there. Series reach as far as visits can be booked.
+-- Time off: events that are not visits (blocks, whole days, series). `end_time` is on the next day unless it is after `start_time`. An event without
+-- a provider closes the practice. Category 2 means that the provider is present. Series extend as far as visits can be booked.
 create or replace function emr_time_off(rows openemr_postcalendar_events[])
 returns table (event_id bigint, provider_id bigint, exception_date date, start_time time, end_time time, in_series boolean)
 language sql stable as $$
@@ -186,7 +186,7 @@ language sql stable as $$
       and (d > current_date - 366 or coalesce(e.pc_recurrtype, 0) = 0)
 $$;
 
--- Writes one of our patients to the EMR, and returns the EMR's id. Writes nothing when the change concerns nothing that the EMR has.
+-- Writes one of our patients to the EMR and returns the EMR's id. Writes nothing if no column of the EMR's changes.
 create or replace function emr_write_patient(before patients, after patients) returns bigint
 language plpgsql set search_path = partner_api, pg_temp as $$
 declare
@@ -214,7 +214,7 @@ begin
     return answer.patient_id;
 end $$;
 
--- Writes one of our visits to the EMR, and returns the EMR's id. `as_staff` writes it as the EMR would, for trials.
+-- Writes one of our visits to the EMR and returns the EMR's id. With `as_staff`, writes it as the EMR's staff would, for trials.
 create or replace function emr_write_visit(before visits, after visits, as_staff text default null) returns bigint
 language plpgsql set search_path = partner_api, pg_temp as $$
 declare
@@ -252,7 +252,7 @@ end $$;
 create or replace function emr_size() returns table (patients bigint, events bigint)
 language sql stable as $$ select (select count(*) from patient_data), (select count(*) from openemr_postcalendar_events) $$;
 
--- Values of the EMR that the bridge does not understand; the practice or its integrator decides what they mean.
+-- Values of the EMR that have no meaning here; the practice or its integrator decides what they mean.
 create or replace function bridge_not_understood() returns table (what text, key text)
 language plpgsql set search_path = partner_api, pg_temp as $$
 declare
@@ -268,21 +268,21 @@ begin
             or e.pc_recurrtype = 2 and emr_number(emr_rule(e.pc_recurrspec, 'event_repeat_on_num')) between 1 and 5
                 and emr_number(emr_rule(e.pc_recurrspec, 'event_repeat_on_day')) between 0 and 6
             or e.pc_recurrtype = 3 and emr_rule(e.pc_recurrspec, 'event_repeat_freq') ~ '^[1-7](,[1-7])*$')
-        then what := 'series of an unknown rule'; return next; end if;
+        then what := 'unknown recurrence rule'; return next; end if;
         if emr_date(e."pc_eventDate") >= current_date then
             if coalesce(e.pc_aid, '') not in ('', '0') and not exists (select 1 from providers p where p.provider_id = emr_number(e.pc_aid)) then
-                what := 'provider that is no user'; return next;
+                what := 'provider is not a user'; return next;
             end if;
             if coalesce(e.pc_pid, '') not in ('', '0') and not exists (select 1 from patients p where p.patient_id = emr_number(e.pc_pid)) then
-                what := 'patient that is none'; return next;
+                what := 'patient does not exist'; return next;
             end if;
-            if e.pc_catid <> all (categories) then what := 'category that is none'; return next; end if;
-            if e.pc_room <> '' and e.pc_room <> all (rooms) then what := 'room that is none'; return next; end if;
+            if e.pc_catid <> all (categories) then what := 'category does not exist'; return next; end if;
+            if e.pc_room <> '' and e.pc_room <> all (rooms) then what := 'room does not exist'; return next; end if;
         end if;
     end loop;
 end $$;
 
--- What an administrator must do first, of either server.
+-- The steps that an administrator of either server must take first.
 create or replace function bridge_missing() returns setof text
 language plpgsql set search_path = partner_api, pg_temp as $$
 declare
@@ -296,7 +296,7 @@ begin
         exception when fdw_error then
             return next case
                 when sqlerrm ~ 'doesn''t exist' and it ~ '^(partner_api|emr_outbox)' then 'the EMR''s account must run mariadb.sql in its database of MariaDB'
-                else 'the EMR''s account must grant rights as the README of the bridge says: ' end || regexp_replace(sqlerrm, '(.|\n)*\n', '');
+                else 'the EMR''s account must grant the privileges in account.sql: ' end || regexp_replace(sqlerrm, '(.|\n)*\n', '');
         end;
     end loop;
 end $$;

@@ -1,11 +1,11 @@
 -- The MariaDB side of the bridge. Run it with the EMR's own account in the EMR's database: `mariadb openemr < mariadb.sql`. Run it again to
--- renew it; the rows stay. Every name of ours begins with `partner_api_`. Triggers run with the rights of the account that runs this script, so
--- use an account that stays: MariaDB refuses every write to a table that has a trigger of a dropped account.
+-- renew it; the rows stay. Every name of ours begins with `partner_api_`. Triggers run with the privileges of the account that runs this script, so
+-- use an account that stays: MariaDB rejects every write to a table that has a trigger of a dropped account.
 delimiter //
 
 create or replace procedure partner_api_install() modifies sql data sql security definer
 begin
-    -- Changes of the EMR's, by key: the bridge reads the row's current state itself.
+    -- The EMR's changes, by key: the bridge reads the row's current state itself.
     create table if not exists partner_api_outbox (
         id bigint not null auto_increment primary key,
         apply varchar(30) not null,
@@ -17,7 +17,7 @@ begin
         -- JSON arrays, written by the bridge: outbox rows that it has committed, and tokens that it has committed.
         acknowledged longtext,
         settled longtext,
-        -- The triggers of the bridge that are in place; read after any update.
+        -- The bridge's triggers that exist; refreshed by each update.
         triggers longtext
     ) engine = InnoDB;
     -- Writes of the bridge to events, one row each. The row exists if and only if its write was made.
@@ -57,7 +57,7 @@ begin
         message text
     ) engine = InnoDB default character set utf8mb4;
 
-    -- The hooks. Nothing that goes wrong in one fails the EMR's statement.
+    -- The triggers on the EMR's tables. An error in one never fails the EMR's statement.
     begin
         declare it int default 0;
         declare of_table, apply, key_column, only_if text;
@@ -80,7 +80,7 @@ begin
     end;
 
     execute immediate 'create or replace trigger partner_api_state before update on partner_api_state for each row begin
-        -- By the key alone: rows of the EMR''s open transactions are locked.
+        -- By key only: rows of the EMR''s open transactions are locked.
         delete o from json_table(coalesce(new.acknowledged, ''[]''), ''$[*]'' columns (id bigint path ''$'')) a
         straight_join partner_api_outbox o on a.id = o.id;
         delete v from json_table(coalesce(new.settled, ''[]''), ''$[*]'' columns (token bigint path ''$'')) a
@@ -92,8 +92,8 @@ begin
             where trigger_schema = database() and trigger_name like ''partner\\_api\\_%'');
     end';
 
-    -- A write to an event. The check reads what is committed and locks it: a row of an open transaction of the EMR''s fails it at once (the
-    -- session''s `innodb_lock_wait_timeout` is 0), so the bridge never waits for the EMR, and is never part of a deadlock.
+    -- A write to an event. The check reads and locks committed rows. If an open transaction of the EMR holds one, the check fails at once (the
+    -- session''s `innodb_lock_wait_timeout` is 0), so the bridge never waits for the EMR and is never part of a deadlock.
     execute immediate 'create or replace trigger partner_api_visit_written before insert on partner_api_visits for each row
     begin
         declare starts, ends datetime default timestamp(new.day, new.start);
@@ -144,7 +144,7 @@ begin
         set @partner_api_writes = null;
     end';
 
-    -- Takes back a write whose transaction on our side failed, unless somebody has changed the row since.
+    -- Undoes a write whose transaction failed on our side, unless the row has changed since.
     execute immediate 'create or replace trigger partner_api_visit_undone before update on partner_api_visits for each row
     begin
         declare is_ours int default 0;
@@ -181,7 +181,7 @@ begin
         end;
         set @partner_api_writes = 1;
         if new.kind = ''new'' then
-            -- As the EMR''s own program does it, whose numbers can be the same: then the next one.
+            -- Numbers patients as the EMR''s program does. If that has just taken the number, takes the next one.
             while new.result is null do
                 set attempt = attempt + 1;
                 begin

@@ -1,4 +1,4 @@
--- Removes the bridge from both servers. The EMR's rows stay, and so do ours, as copies that follow nothing. Run as the practice's role.
+-- Removes the bridge from both servers. The EMR's rows stay, and so do ours, as copies that are no longer updated. Run as the practice's role.
 set local search_path = partner_api;
 do $$ begin
     if to_regproc('partner_api.bridge_detach') is not null then perform partner_api.bridge_detach(); end if;

@@ -1,4 +1,4 @@
--- What the bridge remembers, and its connection to MariaDB. Run first, as the practice's role, in its schema.
+-- The bridge's tables, and its connection to MariaDB. Run first, as the practice's role, in its schema.
 set local search_path = partner_api;
 
 create table if not exists bridge (
@@ -9,12 +9,12 @@ create table if not exists bridge (
     turn integer not null default 1,
     after bigint not null default -1,
     went_on_at timestamptz,
-    -- How far series of the EMR are mirrored as time off.
+    -- The last day to which series of the EMR are mirrored as time off.
     renewed_until date,
-    -- When it was last compared with the EMR.
+    -- When both sides were last compared as a whole.
     checked_at timestamptz
 );
--- As far as visits can be booked today, and a month more.
+-- The last day that can be booked today, plus a month.
 create or replace function bridge_reach() returns date
 language sql stable as $$ select current_date + coalesce(max(horizon_days), 365)::integer + 31 from tenant_identity $$;
 
@@ -29,13 +29,13 @@ create table if not exists bridge_categories (
     visit_type text not null,
     active boolean not null
 );
--- The time off that an event of the EMR stands for.
+-- The time off that each event of the EMR causes.
 create table if not exists bridge_time_off (
     event_id bigint not null,
     exception_id bigint primary key references schedule_exceptions (exception_id) on delete cascade
 );
 create index if not exists bridge_time_off_by_event on bridge_time_off (event_id);
--- Changes of the EMR that the bridge could not apply. It retries them before the API books anything.
+-- Changes of the EMR that the bridge could not apply. It retries them before the API books a visit.
 create table if not exists bridge_failures (
     apply text not null,
     key bigint not null,
@@ -49,7 +49,7 @@ create table if not exists bridge_failures (
 -- Outbox rows of MariaDB that a committed transaction has applied. The next pull deletes them there, and then here.
 create table if not exists bridge_pulled (id bigint primary key);
 -- Tokens of writes to MariaDB, each inserted before its write, in the transaction that needs it. A token that MariaDB has and no committed or open
--- transaction knows belongs to a write that failed here: the sweeper takes it back.
+-- transaction knows belongs to a write that failed here: `bridge_sweep` undoes it.
 create table if not exists bridge_tokens (
     token bigint primary key,
     is_undone boolean not null default false,
@@ -57,12 +57,12 @@ create table if not exists bridge_tokens (
     created_at timestamptz not null default now()
 );
 
--- Creates or updates the connection. Returns what an administrator must do first; nothing when the connection works. Errors never hold the password.
+-- Creates or updates the connection. Returns the steps that an administrator must take first; none if the connection works. Errors never contain the password.
 create or replace function bridge_connect(host text, port integer, database text, username text, password text, ssl_ca text, ssl_capath text)
 returns setof text
 language plpgsql set search_path = partner_api, pg_temp as $$
 declare
-    -- By the name localhost the client library means a socket.
+    -- The client library takes `localhost` to mean a socket.
     wanted jsonb := jsonb_strip_nulls(jsonb_build_object('host', case host when 'localhost' then '127.0.0.1' else host end, 'port', port::text, 'character_set', 'utf8mb4', 'reconnect', 'false',
         'sql_mode', 'ANSI_QUOTES,STRICT_ALL_TABLES', 'ssl_ca', ssl_ca, 'ssl_capath', ssl_capath, 'init_command', bridge_session()));
     account jsonb := jsonb_build_object('username', username, 'password', password);
@@ -87,7 +87,7 @@ begin
     exception when others then
         raise exception using errcode = sqlstate, message = 'the connection to MariaDB could not be created';
     end;
-    -- Tables of the EMR are in this database of MariaDB's.
+    -- The database on MariaDB that has the EMR's tables.
     execute format('create foreign table if not exists emr_session (variable_name text, variable_value text)
         server partner_api_emr options (dbname %L, table_name %L)', 'information_schema', 'SESSION_STATUS');
     perform set_config('partner_api.emr_database', database, true);
@@ -96,17 +96,17 @@ begin
             return next 'the administrator of MariaDB must enable TLS: the connection is not encrypted';
         end if;
     exception when fdw_error then
-        return next 'MariaDB cannot be reached with the account of the secret: ' || replace(sqlerrm, 'failed to connect to MySQL: ', '');
+        return next 'MariaDB cannot be reached with the account in the secret: ' || replace(sqlerrm, 'failed to connect to MySQL: ', '');
     end;
 end $$;
 
--- What each connection sets. A wait for a lock would make the bridge a part of the EMR's deadlocks, so it never waits for a row.
+-- The settings of each connection. Waiting for a row lock could involve the bridge in the EMR's deadlocks, so it never waits for one.
 create or replace function bridge_session() returns text
 language sql immutable as $$
     select 'set tx_isolation = ''READ-COMMITTED'', innodb_lock_wait_timeout = 0, lock_wait_timeout = 2, max_statement_time = 5'
 $$;
 
--- Gives a server or a mapping these options and no others.
+-- Sets exactly these options of a server or a user mapping.
 create or replace function bridge_alter(what text, current text[], wanted jsonb) returns void
 language plpgsql set search_path = partner_api, pg_temp as $$
 declare
@@ -121,7 +121,7 @@ begin
     if changes is not null then execute format('alter %s options (%s)', what, changes); end if;
 end $$;
 
--- Runs one statement on MariaDB, which a new connection runs before all others.
+-- Runs one statement on MariaDB, as the first statement of a new connection.
 create or replace function bridge_remote(statement text) returns void
 language plpgsql set search_path = partner_api, pg_temp as $$
 declare

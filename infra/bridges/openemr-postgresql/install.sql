@@ -5,7 +5,7 @@ set local search_path = partner_api;
 -- Each `bridge_apply_…` function makes our rows equal to the EMR's current row of a key. Calling it again changes nothing.
 -- `partner_api.writing` names whose change the other side receives: 'emr', 'ours', or nobody's.
 
--- Rows from before the practice was attached are no news to partners.
+-- Whether the practice is being loaded. Rows from before it was attached create no events.
 create or replace function bridge_is_loading() returns boolean
 language sql stable as $$ select coalesce(current_setting('partner_api.loading', true), '') = 'on' $$;
 
@@ -47,7 +47,7 @@ begin
     where active and visit_type not in (select e.visit_type from emr_visit_types() e);
 end $$;
 
--- Applies all rooms, whatever the key: they are few, and the EMR names them by texts.
+-- Applies all rooms, for any key: they are few, and the EMR names them by texts.
 create or replace function bridge_apply_rooms(key bigint) returns void
 language plpgsql as $$
 declare
@@ -599,7 +599,7 @@ begin
             is distinct from
             (o.patient_id, o.provider_id, o.room_id, o.visit_type, o.visit_date, o.visit_time, o.visit_duration, o.visit_complaint, o.status)
         $$ using keys;
-        -- Days that `bridge_renew` has not reached yet are no difference.
+        -- Days that `bridge_renew` has not reached yet are not a difference.
         return query execute $$
         select distinct coalesce(e.event_id, o.event_id)::bigint, 'different time off'
         from emr_time_off($1) e full join (

@@ -95,16 +95,16 @@ language sql stable as $$
     where coalesce(e.pc_recurrtype, 0) <> 0 and coalesce(nullif(e."pc_endDate"::date, date '0001-01-01'), 'infinity') > after
 $$;
 
--- A text of PHP's that holds one series' rule: `s:17:"event_repeat_freq";s:1:"1";`
+-- One value of a series' rule, which OpenEMR stores as a serialized PHP array: `s:17:"event_repeat_freq";s:1:"1";`
 create or replace function emr_rule(written text, name text) returns text
 language sql immutable parallel safe as $$
     select (regexp_match(written, '"' || name || '";(?:s:[0-9]+:"([^"]*)"|i:([0-9]+))'))[1]
 $$;
 
--- The dates of a series between two dates, in order, without its exceptions. Kinds are 1: each so many days, weeks, months, years or
--- workdays (0 to 4); 2: a weekday of each so many months; 3: certain weekdays of each week.
+-- The dates of a series between two dates, in order, without its exceptions. Kind 1: every n days, weeks, months, years or workdays
+-- (units 0 to 4). Kind 2: one weekday, every n months. Kind 3: certain weekdays of each week.
 create or replace function emr_dates(kind integer, rule text, first date, last date, until date) returns setof date
--- Its cost says that what can be left out is left out before.
+-- A high cost makes the planner apply all other filters first.
 language plpgsql stable cost 100000 rows 20 set search_path = partner_api, pg_temp as $$
 declare
     step integer := greatest(coalesce(emr_number(emr_rule(rule, 'event_repeat_freq')), 1), 1);
@@ -115,7 +115,7 @@ declare
     weekday integer := emr_number(emr_rule(rule, 'event_repeat_on_day'));
 begin
     if kind = 1 and unit in ('0', '1', '2', '3') then
-        -- By the first date: a month that lacks the day has its last one, and the next month has the day again.
+        -- Counted from the first date: a month that lacks the day uses its last day, and the next month uses the day again.
         return query
             select d from (
                 select (first + n * step * case unit when '0' then interval '1 day' when '1' then interval '1 week'
@@ -132,7 +132,7 @@ begin
             where n % step = 0 and to_char(d, 'YYYYMMDD') <> all (without) order by d;
     elsif kind = 2 and nth between 1 and 5 and weekday between 0 and 6 then
         step := greatest(coalesce(emr_number(emr_rule(rule, 'event_repeat_on_freq')), 1), 1);
-        -- The fifth is the last one.
+        -- The fifth weekday of a month means its last.
         return query
             select d from (
                 select coalesce(
@@ -151,13 +151,13 @@ begin
             where (extract(dow from d)::integer + 1)::text = any (string_to_array(emr_rule(rule, 'event_repeat_freq'), ','))
               and to_char(d, 'YYYYMMDD') <> all (without) order by d;
     else
-        -- No series, or one of a rule that nobody knows, which is told.
+        -- Not a series, or one with an unknown rule, which `emr_not_understood` reports.
         return next first;
     end if;
 end $$;
 
--- Time off by events that are nobody's visit: blocks, whole days, series. `end_time` is the next day's unless it is after `start_time`.
--- Without a provider the practice is closed. Category 2 says that somebody is there. Series reach as far as visits can be booked.
+-- Time off: events that are not visits (blocks, whole days, series). `end_time` is on the next day unless it is after `start_time`. An event without
+-- a provider closes the practice. Category 2 means that the provider is present. Series extend as far as visits can be booked.
 create function emr_time_off(keys bigint[])
 returns table (event_id bigint, provider_id bigint, exception_date date, start_time time, end_time time, in_series boolean)
 language sql stable as $$
@@ -230,7 +230,7 @@ begin
     if before.visit_id is null then
         select type_id into type from emr_visit_types() where visit_type = after.visit_type order by active desc, type_id limit 1;
         if type is null then raise check_violation using message = 'emr_visit_type'; end if;
-        -- Skips ids that someone assigned by hand.
+        -- Skips ids that were assigned by hand.
         for attempt in 1..20 loop
             begin
                 insert into public.openemr_postcalendar_events (pc_catid, pc_aid, pc_pid, pc_title, pc_time, pc_hometext, pc_informant,

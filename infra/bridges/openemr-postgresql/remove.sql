@@ -1,5 +1,5 @@
--- Takes the bridge away. The EMR's rows stay, and so do ours, as copies that nothing follows any more. Run as the practice's role. The triggers on
--- the EMR's tables go with their functions, which needs no right to the tables.
+-- Removes the bridge. The EMR's rows stay, and so do ours, as copies that are no longer updated. Run as the practice's role. Dropping the functions
+-- drops their triggers on the EMR's tables, which needs no privilege on the tables.
 set local search_path = partner_api;
 do $$
 declare

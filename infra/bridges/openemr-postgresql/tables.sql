@@ -1,23 +1,23 @@
--- What the bridge remembers. Run first, as the practice's role, in its schema.
+-- The bridge's tables. Run first, as the practice's role, in its schema.
 set local search_path = partner_api;
 
 create table if not exists bridge (
     singleton bigint primary key default 1 check (singleton = 1),
     name text not null,
     attached_at timestamptz not null default now(),
-    -- Where a load or a repair goes on, if it was broken off, and since when.
+    -- Where an interrupted load or repair continues, and since when.
     turn integer not null default 1,
     after bigint not null default -1,
     went_on_at timestamptz,
-    -- How far series of the EMR's are followed as time off.
+    -- The last day to which series of the EMR are mirrored as time off.
     renewed_until date
 );
--- A database that was restored may not give out ids again that it had given before: new rows of ours get ids above these.
+-- A restored database must not assign the ids that it had assigned after the backup: new rows of ours get ids above these.
 alter table bridge add column if not exists visits_above bigint not null default 0,
     add column if not exists patients_above bigint not null default 0,
     -- When both sides were last compared as a whole.
     add column if not exists checked_at timestamptz;
--- As far as can be booked today, and a month more.
+-- The last day that can be booked today, plus a month.
 create or replace function bridge_reach() returns date
 language sql stable as $$ select current_date + coalesce(max(horizon_days), 365)::integer + 31 from tenant_identity $$;
 
@@ -26,18 +26,18 @@ create table if not exists bridge_rooms (
     room text primary key,
     resource_id bigint not null unique references resources (resource_id)
 );
--- The time off that an event of the EMR's stands for.
+-- The time off that each event of the EMR causes.
 create table if not exists bridge_time_off (
     event_id bigint not null,
     exception_id bigint primary key references schedule_exceptions (exception_id) on delete cascade
 );
 create index if not exists bridge_time_off_by_event on bridge_time_off (event_id);
--- What a change of the EMR's could not be followed by. Whatever is here is tried again before the API books anything.
+-- Changes of the EMR that the bridge could not apply. It retries them before the API books a visit.
 create table if not exists bridge_failures (
     apply text not null,
     key bigint not null,
     failed_at timestamptz not null default now(),
-    -- When it was tried again, and failed again.
+    -- The last failed retry.
     tried_at timestamptz,
     attempts bigint not null default 1,
     message text not null,

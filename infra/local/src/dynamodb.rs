@@ -22,15 +22,14 @@ use crate::shutdown::stopped;
 use crate::template::{Index, KeyAttribute, Table};
 use proxy::AuthorizingProxy;
 
-/// How often expired items are deleted. AWS takes up to two days for it; readers must filter in any
-/// case.
+/// How often expired items are deleted. AWS may take two days, so readers must filter anyway.
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
 
 /// The running DynamoDB server.
 pub struct DynamoDb {
     /// Base URL, e.g. `http://127.0.0.1:8000`.
     pub endpoint: String,
-    /// In front of the server, unless it serves whoever comes.
+    /// The proxy in front of the server; `None` if the server accepts every caller.
     proxy: Option<JoinHandle<()>>,
     database: Database,
     server: JoinHandle<()>,
@@ -39,7 +38,7 @@ pub struct DynamoDb {
 }
 
 impl DynamoDb {
-    /// As [`Self::start`], for those whom the permissions name and to what they allow.
+    /// Like [`Self::start`], but allows only the callers and actions that the permissions list.
     pub async fn start_with(permissions: &Arc<Permissions>, file: &Path, tables: &[Table]) -> Result<Self> {
         let mut dynamodb = Self::start(file, tables).await?;
         let inside = dynamodb.endpoint.parse().map_err(|error| Error::store("dynamodb", error))?;
@@ -59,10 +58,10 @@ impl DynamoDb {
         Ok(dynamodb)
     }
 
-    /// Opens the file, creates the tables that it lacks and serves them on a free port, to whoever
-    /// comes: nobody is asked who they are, and no policy is evaluated.
+    /// Opens the file, creates missing tables and serves them on a free port to every caller,
+    /// without authentication or authorization.
     pub async fn start(file: &Path, tables: &[Table]) -> Result<Self> {
-        let path = file.to_str().ok_or_else(|| Error::Store(format!("{} isn't UTF-8", file.display())))?;
+        let path = file.to_str().ok_or_else(|| Error::Store(format!("{} is not UTF-8", file.display())))?;
         let database = Database::new(path).map_err(|error| Error::store(path, error))?;
         relax_durability(&database).map_err(|error| Error::store(path, error))?;
         for table in tables {
@@ -88,18 +87,19 @@ impl DynamoDb {
         if let Some(proxy) = self.proxy {
             let _ = proxy.await;
         }
-        // A client that keeps its connection busy must not hold the stop.
+        // A client with a busy connection must not delay the stop.
         let _ = tokio::time::timeout(Duration::from_secs(2), self.server).await;
         let _ = self.sweeper.await;
     }
 }
 
-/// Syncs the file at checkpoints instead of at each write. An acknowledged write still outlives the
-/// end of this process; only a power failure can undo it. All calls share one lock, so a disk that
-/// takes long to sync would hold up reads, too, until the functions' clients time out.
+/// Syncs the file at checkpoints instead of at each write.
+///
+/// An acknowledged write survives the end of this process; only a power failure can undo it. All
+/// calls share one lock, so a slow sync would also delay reads until the functions' clients time
+/// out.
 fn relax_durability(database: &Database) -> dynoxide::Result<()> {
-    // The settings after a bulk load are those of a usual database but for `synchronous`, which is
-    // NORMAL.
+    // The settings after a bulk load are the usual ones, except that `synchronous` is NORMAL.
     database.disable_bulk_loading()
 }
 
@@ -118,7 +118,7 @@ async fn sweep(database: Database, mut stop: watch::Receiver<bool>) {
     }
 }
 
-/// Creates a table unless it is there; one of another shape than the template's is refused.
+/// Creates a table unless it exists; fails if its shape differs from the template's.
 fn create(database: &Database, table: &Table) -> Result<()> {
     let failed = |error: &dyn std::fmt::Display| Error::Store(format!("table {}: {error}", table.id));
     let expected = shape(&request(table));
@@ -152,7 +152,7 @@ fn describe(database: &Database, name: &str) -> Result<Value> {
     Ok(described.get("Table").cloned().unwrap_or_default())
 }
 
-/// What makes two tables the same to their users: keys with types, and indexes with what they hold.
+/// The shape of a table: its keys with types, and its indexes with their projections.
 fn shape(table: &Value) -> Value {
     let list = |name: &str| table.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
     let sorted = |mut items: Vec<String>| {

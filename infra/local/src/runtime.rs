@@ -151,7 +151,7 @@ impl RuntimeHost {
         self.pools.get(function).map_or(0, |pool| pool.waiting())
     }
 
-    /// Gives running invocations a moment to finish, then ends every process: SIGTERM first,
+    /// Waits a moment for running invocations to finish, then ends every process: SIGTERM first,
     /// SIGKILL 2 s later. From then on, [`Self::invoke`] returns [`InvokeError::Stopping`].
     pub async fn stop(&self) {
         let _ = self.stop_workers.send(true);

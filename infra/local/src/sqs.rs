@@ -1,5 +1,5 @@
-//! SQS standard queues: the service (what the queues do), the store (where messages live) and the
-//! protocol (AWS JSON 1.0 on loopback, as the SDK speaks it).
+//! SQS standard queues: the service (rules), the store (messages) and the protocol of the SDK (AWS
+//! JSON 1.0 on loopback).
 
 mod attributes;
 mod database;
@@ -34,20 +34,20 @@ pub struct SqsServer {
 }
 
 impl SqsServer {
-    /// A listener on a free port and its base URL, e.g. `http://127.0.0.1:9324`; the URL is needed
-    /// before the queues are known.
+    /// Returns a listener on a free port and its base URL, e.g. `http://127.0.0.1:9324`, which is
+    /// needed before the queues are known.
     pub async fn listen() -> Result<(TcpListener, String)> {
         let (listener, address) = http::listen(0).await?;
         Ok((listener, endpoint(address)))
     }
 
-    /// Opens the messages kept in `file` and serves the queues to whoever comes: nobody is asked
-    /// who they are, and no policy is evaluated.
+    /// Opens the messages stored in `file` and serves the queues to every caller, without
+    /// authentication or authorization.
     pub fn start(listener: TcpListener, endpoint: String, file: &Path, queues: &[Queue]) -> Result<Self> {
         Self::serve(listener, endpoint, file, queues, None)
     }
 
-    /// As [`Self::start`], for those whom the permissions name and to what they allow.
+    /// Like [`Self::start`], but allows only the callers and actions that the permissions list.
     pub fn start_with(
         permissions: &Arc<Permissions>,
         listener: TcpListener,
@@ -77,7 +77,7 @@ impl SqsServer {
         Ok(Self { service, task, stop })
     }
 
-    /// Stops serving; every message that was acknowledged is in the file already.
+    /// Stops serving; every acknowledged message is already in the file.
     pub async fn stop(self) {
         let _ = self.stop.send(true);
         let _ = self.task.await;

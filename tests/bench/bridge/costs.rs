@@ -1,4 +1,4 @@
-//! Slots, search, booking and the EMR's own insert, with a bridge and without.
+//! Slots, search, booking and the EMR's own insert, with and without a bridge.
 
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,7 @@ fn median(mut times: Vec<Duration>) -> Duration {
     times[times.len() / 2]
 }
 
-/// Both in turns, so that what else the machine does meets both alike.
+/// Times both alternately, so that other load of the machine affects both alike.
 pub(crate) async fn compare(name: &str, mut one: impl AsyncFnMut(i64), mut other: impl AsyncFnMut(i64)) {
     let (mut ones, mut others) = (Vec::new(), Vec::new());
     for round in 0..i64::try_from(ROUNDS).unwrap() {
@@ -124,7 +124,7 @@ pub(crate) async fn run(visits: i64) {
         async |round| staff(&mut with, round).await,
     )
     .await;
-    // In one transaction, as a bulk change of the EMR's.
+    // In one transaction, like a bulk change in the EMR.
     let bulk = "update public.openemr_postcalendar_events set pc_hometext = 'bulk' where pc_eid between 1000 \
         and 10999";
     for (name, session) in [("without", &mut without), ("with", &mut with)] {

@@ -108,7 +108,7 @@ pub(crate) async fn costs(visits: i64) {
     println!("the EMR's update of 10,000 rows: {:.2?}", begun.elapsed());
 }
 
-/// Which events were written when: of staff when it was committed, of callers when they asked.
+/// Event ids with their times: of staff at the commit, of callers at the request.
 type Written = Mutex<Vec<(i64, u128)>>;
 
 pub(crate) async fn race(most: i64, seconds: i64) {
@@ -158,7 +158,7 @@ pub(crate) async fn race(most: i64, seconds: i64) {
                 match super::try_book(&practice.db, race::request_body(number, 51)).await {
                     Ok(Some(id)) => callers.lock().unwrap().push((id.0, at)),
                     Ok(None) => {}
-                    // A transaction of the staff's held the day, again and again.
+                    // Transactions of the staff locked the day in every attempt.
                     Err(_) => _ = busy.fetch_add(1, Ordering::Relaxed),
                 }
             }
@@ -168,7 +168,7 @@ pub(crate) async fn race(most: i64, seconds: i64) {
     let (puller, over) = (practice.clone(), is_over.clone());
     let puller = tokio::spawn(async move {
         while !over.load(Ordering::Relaxed) {
-            // A booking may hold what it needs.
+            // A booking may have locked the rows that it needs.
             let _ = bridge::pull(&puller.db).await;
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -179,8 +179,8 @@ pub(crate) async fn race(most: i64, seconds: i64) {
     is_over.store(true, Ordering::Relaxed);
     puller.await.unwrap();
     println!(
-        "{} writes of the EMR's ({} failed, the longest took {:.1?}), {} attempts of callers, {} booked, {} \
-            told to try again, in {:.0?}",
+        "{} writes of the EMR ({} failed, the longest took {:.1?}), {} attempts of callers, {} booked, {} \
+            rejected as busy, in {:.0?}",
         staff.lock().unwrap().len(),
         failed.load(Ordering::Relaxed),
         longest.lock().unwrap(),
@@ -194,7 +194,7 @@ pub(crate) async fn race(most: i64, seconds: i64) {
     println!("differences afterwards: {:?}", bridge::check(&practice.db).await.unwrap());
 }
 
-/// Counts violations where the events are.
+/// Counts violations in the EMR's events.
 fn report(emr: &str, staff: &[(i64, u128)], callers: &[(i64, u128)]) {
     let mut script = String::from("create table written (id bigint primary key, by_staff int, at bigint);");
     for (written, by_staff) in [(staff, 1), (callers, 0)] {
@@ -223,8 +223,8 @@ fn report(emr: &str, staff: &[(i64, u128)], callers: &[(i64, u128)]) {
             not in (select id from written)",
     );
     println!(
-        "{over_committed} bookings over what the EMR had committed before they asked, {over_each_other} over \
-            each other, {lost} lost, {surplus} left of failed ones"
+        "{over_committed} bookings over events that the EMR had committed before the request, \
+            {over_each_other} over each other, {lost} lost, {surplus} left of failed ones"
     );
     assert_eq!([over_committed, over_each_other, lost, surplus], ["0"; 4]);
 }

@@ -1,4 +1,4 @@
-//! Staff in the EMR and the API's callers, all after the same times.
+//! Staff in the EMR and the API's callers compete for the same times.
 
 use std::{
     collections::HashMap,
@@ -21,10 +21,10 @@ const WRITERS: i64 = 4;
 const CALLERS: i64 = 4;
 pub(crate) const PROVIDERS: i64 = 4;
 pub(crate) const PATIENTS: i64 = 400;
-/// Of each side for one day; then they go on with the next.
+/// Attempts of each side per day; then both continue with the next day.
 const A_DAY: i64 = 120;
 
-/// A number as good as random, the same in every run.
+/// Returns a pseudorandom number, the same in every run.
 fn spread(number: i64, of: i64, salt: i64) -> i64 {
     let salt = salt.wrapping_mul(0x1405_7B7E_F767_814F);
     let mixed = (number + 1).wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(salt);
@@ -42,7 +42,7 @@ pub(crate) fn request_body(number: i64, salt: i64) -> BookingRequest {
     }
 }
 
-/// What was written: of staff when it was committed, of callers when they asked.
+/// A write and its time: of staff at the commit, of callers at the request.
 struct Written {
     request_body: BookingRequest,
     at: Instant,
@@ -127,7 +127,7 @@ pub(crate) async fn run(most: i64, seconds: i64) {
         attempts += its_attempts;
     }
     println!(
-        "{} writes of the EMR's ({failed} failed, the longest took {longest:.1?}), {attempts} attempts of \
+        "{} writes of the EMR ({failed} failed, the longest took {longest:.1?}), {attempts} attempts of \
             callers, {} booked, in {:.0?}",
         staff.len(),
         booked.len(),
@@ -136,7 +136,7 @@ pub(crate) async fn run(most: i64, seconds: i64) {
     report(&staff, &booked);
     let unbound = database::integer(&practice.db, "select count(*) from visits where not bound").await;
     let noted = database::integer(&practice.db, "select count(*) from bridge_failures").await;
-    println!("{unbound} visits of the staff's lie on others; {noted} were not followed at once");
+    println!("{unbound} visits of the staff overlap others; {noted} were not applied at once");
     database::execute(&practice.db, "set partner_api.writing = ''; select bridge_catch_up(1000000)").await;
     println!("differences afterwards: {:?}", shared::tenant::bridge::check(&practice.db).await.unwrap());
 }
@@ -161,8 +161,8 @@ fn report(staff: &[Written], booked: &[Written]) {
         }
     }
     println!(
-        "{over_committed} bookings over what the EMR had committed before they asked, {over_each_other} over \
-            each other"
+        "{over_committed} bookings over events that the EMR had committed before the request, \
+            {over_each_other} over each other"
     );
     assert_eq!((over_committed, over_each_other), (0, 0));
 }

@@ -24,7 +24,7 @@ pub(crate) enum Mood {
     Well(Duration),
     Hangs,
     Fails,
-    /// A byte a second.
+    /// Sends a byte per second.
     Drips,
 }
 
@@ -43,7 +43,7 @@ impl Endpoint {
         Self { url, taken }
     }
 
-    /// On a thread of its own, which is not the pipeline's.
+    /// Opens an endpoint on a thread of its own, apart from the pipeline's.
     pub(crate) fn apart(mood: Mood) -> Self {
         let (sender, receiver) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
@@ -56,7 +56,7 @@ impl Endpoint {
         receiver.recv().unwrap()
     }
 
-    /// Events that were answered 200.
+    /// Returns the number of events that it answered 200.
     pub(crate) fn taken(&self) -> usize {
         self.taken.load(Ordering::Relaxed)
     }

@@ -89,7 +89,7 @@ impl BenchStack {
         Self { app, db: created.db, queue, calls, _files: files }
     }
 
-    /// A subscription to claims.
+    /// Creates a subscription to claims.
     pub(crate) async fn subscribe(&self, number: i64, url: &str) {
         let now = self.app.clock.now();
         let subscription = Subscription {
@@ -123,7 +123,7 @@ impl BenchStack {
         self.fill(rows, &format!("'{table}'")).await;
     }
 
-    /// One in a hundred is a claim.
+    /// Writes rows, of which one in a hundred is a claim.
     pub(crate) async fn write_mixed(&self, rows: usize) {
         self.fill(rows, "case when n % 100 = 0 then 'claims' else 'sessions' end").await;
     }
@@ -137,25 +137,25 @@ impl BenchStack {
         database::execute(&self.db, &text).await;
     }
 
-    /// One turn at the log.
+    /// Runs the poller once.
     pub(crate) async fn poll(&self) {
         let deadline = self.app.clock.now() + Duration::from_mins(1);
         log_poller::run(&self.app, Poll { shard: 0, of: 1, once: true }, deadline, None).await.unwrap();
     }
 
-    /// Whether the log has not been read to its end.
+    /// Whether rows of the log are still unread.
     pub(crate) async fn left(&self, rows: usize) -> bool {
         let states = self.app.control.dispatch_states(None).await.unwrap();
         let last = states.first().map_or(0, |state| state.progress.top.0);
         last < i64::try_from(rows).unwrap()
     }
 
-    /// What the store was asked for since the last time.
+    /// Returns the number of store calls since the last call of this function.
     pub(crate) fn calls(&self) -> usize {
         self.calls.take().len()
     }
 
-    /// Up to so many messages, ten to an event, as Lambda hands them over.
+    /// Receives up to `messages` messages, ten per event, as Lambda passes them.
     pub(crate) async fn events(&self, messages: usize) -> Vec<SqsEvent> {
         let mut events = Vec::new();
         while events.len() * 10 < messages {
@@ -168,7 +168,7 @@ impl BenchStack {
         events
     }
 
-    /// One batch after the other, as one process has them.
+    /// Delivers one batch after the other, as a single process does.
     pub(crate) async fn deliver(&self, events: Vec<SqsEvent>) {
         for event in events {
             let answer = webhook_fanout::deliver(&self.app, Lane::Fast, event).await;
@@ -176,7 +176,7 @@ impl BenchStack {
         }
     }
 
-    /// Poller, fast lane and slow lane at work.
+    /// Runs the poller, the fast lane and the slow lane.
     pub(crate) async fn run_until(&self, consumers: usize, done: impl Fn() -> bool) {
         let polling = async {
             loop {

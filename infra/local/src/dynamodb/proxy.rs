@@ -1,5 +1,5 @@
-//! In front of DynamoDB: lets through what the caller may do. What is asked most is done here and
-//! now, without a second way over HTTP.
+//! The proxy in front of DynamoDB, which authorizes requests. It executes the most frequent
+//! operations itself, without a second HTTP call.
 
 use std::sync::Arc;
 
@@ -19,14 +19,14 @@ use crate::permissions::dynamodb::Keys;
 use crate::permissions::{AccessError, Permissions};
 
 const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
-/// DynamoDB's own limit of a request.
+/// DynamoDB's maximum size of a request.
 const BODY_LIMIT: usize = 16 * 1024 * 1024;
 
 pub(super) struct AuthorizingProxy {
     pub(super) database: Database,
     pub(super) permissions: Arc<Permissions>,
     pub(super) keys: Keys,
-    /// Where DynamoDB itself is.
+    /// The base URL of DynamoDB itself.
     pub(super) inside: Uri,
     pub(super) client: Client<HttpConnector, Full<Bytes>>,
 }
@@ -42,7 +42,7 @@ impl AuthorizingProxy {
     pub(super) async fn handle(&self, request: Request<Incoming>) -> HttpResponse {
         let (parts, body) = request.into_parts();
         let Ok(body) = read_body(body, BODY_LIMIT).await else {
-            return refuse("com.amazon.coral.service#SerializationException", "the body can't be read");
+            return refuse("com.amazon.coral.service#SerializationException", "the body cannot be read");
         };
         match self.check(&parts.headers, &body) {
             Ok(()) => {}
@@ -65,7 +65,8 @@ impl AuthorizingProxy {
             Ok(answer) => answer,
             Err(error) => {
                 eprintln!("dynamodb: {error}");
-                let mut answer = refuse("com.amazonaws.dynamodb.v20120810#InternalServerError", "it is gone");
+                let mut answer =
+                    refuse("com.amazonaws.dynamodb.v20120810#InternalServerError", "DynamoDB has stopped");
                 *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
                 answer
             }
@@ -75,15 +76,15 @@ impl AuthorizingProxy {
     fn check(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), AccessError> {
         let operation = operation(headers);
         self.permissions.caller(headers)?.may(|| {
-            // What is no JSON names neither table nor key, and is refused behind the door if not
-            // here.
+            // A body that is not JSON names neither table nor key: this proxy or DynamoDB rejects
+            // it.
             let body: Value = serde_json::from_slice(body).unwrap_or_default();
             self.keys.calls(operation, &body)
         })
     }
 
-    /// Does what functions ask most. `None`: it is something else, or is refused, which changes
-    /// nothing; DynamoDB itself has the words for that.
+    /// Executes the operations that functions use most. Returns `None` for all others and for
+    /// failed ones, which change nothing: DynamoDB itself then answers with its own error.
     fn act(&self, operation: &str, body: &[u8]) -> Option<String> {
         let database = &self.database;
         match operation {
@@ -122,7 +123,7 @@ fn done<Asked: DeserializeOwned, Answered: Serialize>(
     serde_json::to_string(&answered).ok()
 }
 
-/// Without what is said of one connection only.
+/// The headers without those that apply to one connection only.
 fn of_message(mut headers: HeaderMap) -> HeaderMap {
     for name in [header::CONNECTION, header::TRANSFER_ENCODING, header::CONTENT_LENGTH, header::HOST] {
         headers.remove(name);

@@ -10,16 +10,16 @@ use super::{Operator, refused};
 use crate::error::{Error, Result};
 use crate::random;
 
-/// A name for a replay, which no other one has: the second it was asked for, and something random.
+/// Returns a unique name for a replay: the current second and a random number.
 ///
 /// # Errors
-/// When the system has no random numbers.
+/// If the system provides no random numbers.
 pub fn new_name() -> Result<String> {
     let random = random::alphanumeric(6).map_err(|error| Error::Refused(error.to_string()))?;
     Ok(format!("{}-{random}", Timestamp::now().strftime("%Y%m%dT%H%M%SZ")))
 }
 
-/// Fails with the API's error code and reason unless some event may be sent to the subscription.
+/// Fails with the API's error code and reason if the subscription accepts no event.
 pub fn replayable(
     subscription: &Subscription,
     access: &PartnerAccess,

@@ -45,10 +45,10 @@ struct State {
     queued: HashSet<u64>,
     /// Those of `workers` that have not asked for their first job yet.
     starting: HashSet<u64>,
-    /// Those whose invocation has its answer, while an extension goes on for long. As in Lambda
-    /// they don't count against the callers' concurrency: others start beside them.
+    /// Those whose invocation has its answer, but whose extension is still working. As in Lambda
+    /// they do not count against the callers' concurrency: others start beside them.
     lingering: HashSet<u64>,
-    /// Workers that take no more jobs; their processes are on their way out.
+    /// Workers that accept no more jobs; their processes are ending.
     leaving: HashSet<u64>,
     next_worker: u64,
     stopping: bool,
@@ -103,7 +103,7 @@ impl State {
         for number in workers {
             self.old.remove(&number);
             self.leaving.insert(number);
-            // A busy worker is told when it asks for its next turn.
+            // A busy worker learns it when it asks for its next job.
             self.parked.retain(|(parked, _)| *parked != number);
         }
     }
@@ -113,8 +113,7 @@ impl State {
         self.starting.is_empty() && self.queued.is_empty()
     }
 
-    /// How many may be started above the limit: no more than would be there without the lingering
-    /// ones.
+    /// Workers that may start above the limit: one per lingering worker, up to `MOST_LINGERING`.
     fn may_start_beside(&self) -> usize {
         self.lingering.len().min(MOST_LINGERING)
     }

@@ -23,10 +23,10 @@ use crate::template::REGION;
 /// Lambda allows 10 s, then retries once; debug binaries on a busy machine get the sum at once.
 const INIT_TIME: Duration = Duration::from_secs(20);
 
-/// An environment whose extension goes on for so long after the answer lingers.
+/// An environment lingers if its extension is still working after this time since the answer.
 const LINGERS_AFTER: Duration = Duration::from_secs(2);
 
-/// How long a running invocation may go on once the stack stops.
+/// How long a running invocation may continue once the stack stops.
 const FINISHING_TIME: Duration = Duration::from_secs(3);
 
 /// Runs one environment until it is retired, crashes, or the stack stops.
@@ -56,7 +56,7 @@ pub(super) async fn replace(pool: Arc<Pool>, number: u64, idle_until: Instant) {
     pool.leave(number);
 }
 
-/// `turn` is given back when the environment has come up.
+/// `turn` is released when the environment has started.
 async fn start_and_serve(pool: &Arc<Pool>, number: u64, turn: Option<SemaphorePermit<'_>>) {
     match Running::start(pool, number).await {
         Ok(mut running) => {
@@ -145,7 +145,7 @@ impl Running {
             tokio::select! {
                 job = &mut receive => return job.ok(),
                 _ = self.child.wait() => {
-                    // Don't lose a job that arrived at this very moment.
+                    // Do not lose a job that arrived at this moment.
                     receive.close();
                     if let Ok(job) = receive.try_recv() {
                         pool.give_back(job);

@@ -1,4 +1,4 @@
-//! Message attributes: their rules, their size and the checksum that SQS gives for them.
+//! Message attributes: their rules, their size and the checksum that SQS returns for them.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -8,8 +8,9 @@ use serde_json::{Map, Value};
 use super::Fault;
 use crate::random::hex;
 
-/// Checks attributes as they come in (`{"name":{"DataType","StringValue"|"BinaryValue"}}`) and
-/// gives their size in bytes and their checksum; no attributes have no checksum.
+/// Validates the attributes of a request (`{"name":{"DataType","StringValue"|"BinaryValue"}}`).
+///
+/// Returns their size in bytes and their checksum, which is `None` without attributes.
 pub(super) fn measure(attributes: &Map<String, Value>) -> Result<(usize, Option<String>), Fault> {
     if attributes.len() > 10 {
         return Err(invalid("A message can have at most 10 attributes."));

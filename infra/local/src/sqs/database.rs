@@ -1,6 +1,7 @@
-//! The file of messages: one SQLite connection on its own thread. Work that comes in together is
-//! committed together, and nobody is answered before the commit, so that kill -9 loses nothing that
-//! was acknowledged.
+//! The file of messages: one SQLite connection on its own thread.
+//!
+//! Concurrent work shares a commit, and callers get their answers after it, so that `kill -9` loses
+//! no acknowledged message.
 
 use std::path::Path;
 use std::sync::mpsc;
@@ -12,7 +13,7 @@ use tokio::sync::oneshot;
 use super::Fault;
 use crate::error::{Error, Result};
 
-/// Most units of work in one transaction.
+/// Maximum units of work in one transaction.
 const BATCH: usize = 256;
 
 const SCHEMA: &str = "
@@ -36,8 +37,7 @@ const SCHEMA: &str = "
     create index if not exists messages_by_group on messages (queue, coalesce(group_id, ''), visible_at, id);
 ";
 
-/// Does its work in the transaction and returns what is to be called once that is committed or has
-/// failed.
+/// Does its work in the transaction and returns a callback for its commit or failure.
 type Work = Box<dyn FnOnce(&Connection) -> rusqlite::Result<Finish> + Send>;
 type Finish = Box<dyn FnOnce() + Send>;
 
@@ -50,8 +50,8 @@ impl Database {
         let failed = |error| Error::store(&format!("the queues' file {}", file.display()), error);
         let connection = Connection::open(file).map_err(failed)?;
         connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
-        // In WAL mode the commit has reached the operating system with this; only a power cut could
-        // undo it.
+        // In WAL mode with this setting, a commit reaches the operating system; only a power cut
+        // could undo it.
         connection.pragma_update(None, "synchronous", "NORMAL").map_err(failed)?;
         connection.execute_batch(SCHEMA).map_err(failed)?;
         let (work, received) = mpsc::channel();
@@ -62,7 +62,7 @@ impl Database {
         Ok(Self { work })
     }
 
-    /// Runs `work` in a transaction and answers once it is committed.
+    /// Runs `work` in a transaction and returns after the commit.
     pub(super) async fn run<T, F>(&self, work: F) -> std::result::Result<T, Fault>
     where
         T: Send + 'static,
@@ -71,10 +71,10 @@ impl Database {
         let (reply, result) = oneshot::channel();
         let work: Work = Box::new(move |connection| {
             let value = work(connection)?;
-            // Whoever no longer waits needs no answer.
+            // The caller may have stopped waiting.
             Ok(Box::new(move || drop(reply.send(value))))
         });
-        let lost = || Fault::Internal("the queues' file can't be written".to_owned());
+        let lost = || Fault::Internal("the queues' file cannot be written".to_owned());
         self.work.send(work).map_err(|_| lost())?;
         // A failed transaction drops the sender.
         result.await.map_err(|_| lost())

@@ -1,8 +1,8 @@
-//! What SQS answers to a request that it can't carry out.
+//! The errors that SQS returns.
 
 use http::StatusCode;
 
-/// An error with the codes that the SDK's typed errors are found by.
+/// An error, with the codes by which the SDK selects its typed errors.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     #[error("The specified queue does not exist.")]
@@ -31,20 +31,20 @@ pub enum Fault {
     BatchTooLong,
     #[error("Unknown attribute {0}.")]
     InvalidAttribute(String),
-    #[error("The local stack doesn't know the operation {0}.")]
+    #[error("The local stack does not support the operation {0}.")]
     Unsupported(String),
-    /// The caller's role doesn't allow it.
+    /// The caller's role does not allow the action.
     #[error("{0}")]
     AccessDenied(String),
     #[error("The security token included in the request is invalid.")]
     InvalidClientTokenId,
-    /// The store failed: the local disk, most likely.
+    /// The store failed, probably because of the local disk.
     #[error("{0}")]
     Internal(String),
 }
 
 impl Fault {
-    /// Name of the error's shape and the code that the older query protocol has for it.
+    /// The name of the error's shape, and its code in the older query protocol.
     pub(super) fn codes(&self) -> (&'static str, &'static str) {
         match self {
             Self::NoSuchQueue => ("QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue"),
@@ -70,7 +70,7 @@ impl Fault {
         }
     }
 
-    /// The answer's status, and whose fault it is.
+    /// The status of the response, and whether the sender or the receiver is at fault.
     pub(super) fn status(&self) -> (StatusCode, &'static str) {
         match self {
             Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "Receiver"),
@@ -79,7 +79,7 @@ impl Fault {
         }
     }
 
-    /// Whether the caller has to mend the request.
+    /// Whether the caller must correct the request.
     pub(super) fn is_senders(&self) -> bool {
         self.status().1 == "Sender"
     }

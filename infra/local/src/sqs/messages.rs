@@ -27,14 +27,14 @@ pub struct Message {
     pub attributes: Map<String, Value>,
     pub attributes_md5: Option<String>,
     pub group_id: Option<String>,
-    /// ARN of the queue that gave the message up.
+    /// ARN of the queue that moved the message to this dead-letter queue.
     pub dead_letter_source: Option<String>,
     pub sent_at: i64,
     pub first_received_at: i64,
     pub receive_count: u32,
 }
 
-/// How many messages a queue holds, by state.
+/// The number of messages in a queue, by state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Counts {
     pub(super) visible: i64,
@@ -68,7 +68,7 @@ pub(super) fn insert(
     Ok(())
 }
 
-/// What a receive needs to know about its queue.
+/// The settings of a queue that a receive uses.
 pub(super) struct Take {
     pub(super) queue: String,
     pub(super) now: i64,
@@ -81,11 +81,11 @@ pub(super) struct Take {
     pub(super) source_arn: String,
 }
 
-/// What a receive found.
+/// The result of a receive.
 pub(super) struct Taken {
     pub(super) messages: Vec<Message>,
     pub(super) dead_letters: usize,
-    /// When the next hidden message turns visible.
+    /// When the next hidden message becomes visible.
     pub(super) next_visible_at: Option<i64>,
 }
 
@@ -96,9 +96,10 @@ struct Group {
     oldest: (i64, i64),
 }
 
-/// Hides up to `limit` visible messages and returns them; those received too often move on. As in a
-/// fair queue, the next message is the oldest of the group with the fewest in flight: one that has
-/// sent much doesn't hold up the others.
+/// Hides up to `limit` visible messages and returns them.
+///
+/// Messages received too often move to the dead-letter queue. As in a fair queue, the next message
+/// is the oldest of the group with the fewest in flight, so a busy group does not delay the others.
 pub(super) fn take(connection: &Connection, take: &Take) -> rusqlite::Result<Taken> {
     let mut select = connection.prepare_cached(
         "select id, message_id, body, body_md5, attributes, attributes_md5, group_id, dead_letter_source, \
@@ -128,8 +129,7 @@ pub(super) fn take(connection: &Connection, take: &Take) -> rusqlite::Result<Tak
         } else {
             message.receive_count += 1;
             message.receipt = format!("{id}.{}.{}", message.receive_count, message.message_id);
-            // A visibility of zero leaves the message where it is: it must not be found again by
-            // this same receive.
+            // A timeout of zero leaves the message visible: this receive must not find it again.
             let visible_at = take.visible_again_at.max(take.now + 1);
             hide.execute(params![
                 id,
@@ -156,7 +156,7 @@ pub(super) fn take(connection: &Connection, take: &Take) -> rusqlite::Result<Tak
 
 /// The groups that have visible messages.
 fn groups(connection: &Connection, take: &Take) -> rusqlite::Result<Vec<Group>> {
-    // One step through the index for each group, whatever it holds.
+    // One step through the index for each group, for any number of messages.
     let mut names = connection.prepare_cached(
         "with recursive names (name) as (
              select min(coalesce(group_id, '')) from messages where queue = ?1
@@ -210,7 +210,7 @@ fn message(row: &Row<'_>, now: i64) -> rusqlite::Result<(i64, Message)> {
     Ok((row.get(0)?, message))
 }
 
-/// Whether a receipt is one that [`take`] could have made.
+/// Whether a receipt has the form of those that [`take`] creates.
 pub(super) fn row_of(receipt: &str) -> Option<i64> {
     let mut parts = receipt.splitn(3, '.');
     let id = parts.next()?.parse().ok()?;
@@ -218,8 +218,7 @@ pub(super) fn row_of(receipt: &str) -> Option<i64> {
     parts.next().filter(|message_id| message_id.len() == 36).map(|_| id)
 }
 
-/// Deletes the message of this receive. A later receive has made the receipt stale: then nothing
-/// happens.
+/// Deletes the message of this receive. Does nothing if a later receive made the receipt stale.
 pub(super) fn delete(connection: &Connection, queue: &str, row: i64, receipt: &str) -> rusqlite::Result<()> {
     let mut statement =
         connection.prepare_cached("delete from messages where id = ?1 and queue = ?2 and receipt = ?3")?;
@@ -227,7 +226,7 @@ pub(super) fn delete(connection: &Connection, queue: &str, row: i64, receipt: &s
     Ok(())
 }
 
-/// Hides the message of this receive until `visible_at`; false when it isn't in flight any more.
+/// Hides the message of this receive until `visible_at`; false if it is no longer in flight.
 pub(super) fn change_visibility(
     connection: &Connection,
     queue: &str,
@@ -259,15 +258,14 @@ pub(super) fn purge(connection: &Connection, queue: &str) -> rusqlite::Result<()
     connection.prepare_cached("delete from messages where queue = ?1")?.execute(params![queue]).map(drop)
 }
 
-/// Deletes what a queue has kept for longer than its retention.
+/// Deletes a queue's messages that are older than its retention.
 pub(super) fn expire(connection: &Connection, queue: &str, sent_until: i64) -> rusqlite::Result<()> {
     let mut statement =
         connection.prepare_cached("delete from messages where queue = ?1 and sent_at <= ?2")?;
     statement.execute(params![queue, sent_until]).map(drop)
 }
 
-/// Makes messages visible that were in flight when the last stack ended: whoever had them ended
-/// with it.
+/// Makes messages visible that were in flight when the last stack ended, with their consumers.
 pub(super) fn release_in_flight(connection: &Connection, now: i64) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(
         "update messages set visible_at = ?1 where receipt is not null and visible_at > ?1",

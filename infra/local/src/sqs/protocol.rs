@@ -20,7 +20,7 @@ use crate::template::{ACCOUNT, REGION};
 const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
 const QUERY_ERROR: HeaderName = HeaderName::from_static("x-amzn-query-error");
 
-/// Room for a batch of the largest messages with all of JSON's escapes.
+/// Maximum size of a request: a batch of the largest messages with all of JSON's escapes.
 const BODY_LIMIT: usize = 8 * SIZE_LIMIT;
 
 pub(super) async fn handle(
@@ -52,7 +52,7 @@ pub(super) async fn handle(
     }
 }
 
-/// Batches need the permission of their parts; actions are in lower case in SQS's refusals.
+/// Batches need the permission for their entries; SQS's refusals name actions in lower case.
 fn call(operation: &str, body: &Value) -> Call {
     let action = operation.strip_suffix("Batch").unwrap_or(operation);
     let queue = body["QueueUrl"].as_str().and_then(|url| url.rsplit('/').next());
@@ -75,7 +75,7 @@ fn refuse(fault: &Fault) -> HttpResponse {
     let (status, side) = fault.status();
     let body = json!({ "__type": format!("com.amazonaws.sqs#{shape}"), "message": fault.to_string() });
     let mut reply = answer(status, CONTENT_TYPE, body.to_string());
-    // The Rust SDK finds its typed errors by this header, not by the body.
+    // The Rust SDK selects its typed errors by this header, not by the body.
     if let Ok(value) = HeaderValue::from_str(&format!("{query_code};{side}")) {
         reply.headers_mut().insert(QUERY_ERROR, value);
     }

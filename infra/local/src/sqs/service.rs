@@ -1,4 +1,4 @@
-//! What the queues do: SQS's rules for standard queues, over the store.
+//! SQS's rules for standard queues, over the store.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::random;
 use crate::template::{ACCOUNT, Queue, REGION};
 
-/// Largest message and largest batch, in bytes of bodies and attributes.
+/// Maximum size of a message and of a batch, in bytes of bodies and attributes.
 pub(super) const SIZE_LIMIT: usize = 1_048_576;
 
 /// All queues.
@@ -28,7 +28,7 @@ pub struct Service {
 
 struct State {
     queue: Queue,
-    /// Something became visible: a new message, or one that was given back.
+    /// Signals a visible message: a new one, or one that was returned.
     arrived: Notify,
 }
 
@@ -36,13 +36,13 @@ struct State {
 #[derive(Debug, Clone, Default)]
 pub struct Send {
     pub body: String,
-    /// `None` for the queue's own delay; an explicit zero is honoured.
+    /// `None` for the queue's own delay; an explicit zero applies.
     pub delay: Option<Duration>,
     pub attributes: Map<String, Value>,
     pub group_id: Option<String>,
 }
 
-/// What SQS tells about an accepted message.
+/// SQS's receipt for an accepted message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sent {
     pub message_id: String,
@@ -50,7 +50,7 @@ pub struct Sent {
     pub attributes_md5: Option<String>,
 }
 
-/// How to receive.
+/// The parameters of a receive.
 #[derive(Debug, Clone, Copy)]
 pub struct Receive {
     pub maximum: usize,
@@ -67,7 +67,7 @@ impl Service {
                 && !queues.iter().any(|other| other.id == redrive.queue)
             {
                 return Err(Error::Template(format!(
-                    "{}: there is no dead-letter queue {}",
+                    "{}: dead-letter queue {} does not exist",
                     queue.id, redrive.queue
                 )));
             }
@@ -95,7 +95,7 @@ impl Service {
         names
     }
 
-    /// Makes a message ready to be stored, by SQS's rules for its content.
+    /// Validates a message by SQS's rules for its content and prepares it for storage.
     fn prepare(state: &State, send: Send, now: i64) -> std::result::Result<(NewMessage, usize), Fault> {
         if send.body.is_empty() {
             return Err(Fault::MissingParameter("MessageBody".to_owned()));
@@ -153,7 +153,7 @@ impl Service {
             };
             self.database.run(insert).await?;
         }
-        // Delayed ones too: whoever waits has to wake up earlier than planned.
+        // For delayed messages, too: a waiting receive must wake up earlier than planned.
         state.arrived.notify_waiters();
         let sent = |(message, _): (NewMessage, usize)| Sent {
             message_id: message.message_id,
@@ -197,7 +197,7 @@ impl Service {
                 end.min(Instant::now() + Duration::from_millis(wait))
             });
             if timeout_at(wake_at, arrived).await.is_err() && wake_at < end {
-                // The wall clock and the timer may disagree by a millisecond: never spin on that.
+                // The wall clock and the timer may differ by a millisecond: do not busy-wait.
                 sleep_until(wake_at + Duration::from_millis(1)).await;
             }
         }
@@ -211,7 +211,7 @@ impl Service {
         self.database.run(move |connection| messages::delete(connection, &queue, row, &receipt)).await
     }
 
-    /// Hides a message in flight for `visibility` from now; zero gives it back at once.
+    /// Hides a message in flight for `visibility` from now; zero makes it visible at once.
     pub async fn change_visibility(
         &self,
         queue: &str,
@@ -246,7 +246,7 @@ impl Service {
         self.database.run(move |connection| messages::purge(connection, &queue)).await
     }
 
-    /// Gives back what was in flight when the last stack ended: its consumers ended with it.
+    /// Makes messages visible that were in flight when the last stack ended, with their consumers.
     pub async fn release_in_flight(&self) -> std::result::Result<(), Fault> {
         let now = now_millis();
         self.database.run(move |connection| messages::release_in_flight(connection, now)).await
@@ -262,7 +262,7 @@ impl Service {
     }
 }
 
-/// The characters that SQS lets into a body: those of XML 1.0.
+/// Whether SQS accepts the character in a body: those of XML 1.0.
 fn is_allowed(character: char) -> bool {
     matches!(character, '\t' | '\n' | '\r' | '\u{20}'..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..)
 }
