@@ -416,7 +416,7 @@ async fn a_database_that_was_closed_after_a_restore_is_left_for_the_new_one() {
     run_sql(&restored.db, &close).await;
     it.vault.set("dsn", &dsn(&database_name(&restored).await)).unwrap();
     it.office.set_time("2026-03-09T12:00:11Z");
-    // A call finds the connection that was ended, and the database is let be for a second or a few.
+    // A call finds the connection that was ended, and the circuit is open for seconds.
     for _ in 0..300 {
         match read().await {
             200 => return,

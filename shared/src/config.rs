@@ -36,7 +36,7 @@ pub struct Timeouts {
     /// the next.
     pub released_leases: Duration,
     pub run_record: Duration,
-    /// Each check of readiness is given up after so long.
+    /// The limit for each check of readiness.
     pub readiness_check: Duration,
     /// The limit for the audit record of a call that failed because a store is unavailable.
     pub audit_of_a_failure: Duration,

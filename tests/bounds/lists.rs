@@ -95,6 +95,12 @@ async fn filled() -> (Office, Receiver) {
         vec![("sk", format!("2026-03-09T11:00:00.000000000Z#aud_{n:05}")), ("id", format!("aud_{n:05}"))]
     })
     .await;
+    fill_practices(&office).await;
+    (office, hook)
+}
+
+/// Adds practices with dispatch states, registry entries and subscriptions.
+async fn fill_practices(office: &Office) {
     let odd: Vec<String> = (1..=20)
         .map(|id| {
             format!(
@@ -104,19 +110,19 @@ async fn filled() -> (Office, Receiver) {
         .collect();
     let insert = "insert into log (log_id, table_name, action, record_id, logged_at) values";
     office.sql(&format!("{insert} {}", odd.join(", "))).await;
-    crate::pipeline::poll(&office).await;
-    multiply(&office, "ControlTable", ("PRACTICE#DemoOffice", "DISPATCH"), |n| {
+    crate::pipeline::poll(office).await;
+    multiply(office, "ControlTable", ("PRACTICE#DemoOffice", "DISPATCH"), |n| {
         let practice = format!("Practice{n:05}");
         vec![("pk", format!("PRACTICE#{practice}")), ("practicepass", practice)]
     })
     .await;
     // The registry knows them.
-    multiply(&office, "ControlTable", ("PRACTICE#DemoOffice", "PRACTICE"), |n| {
+    multiply(office, "ControlTable", ("PRACTICE#DemoOffice", "PRACTICE"), |n| {
         let practice = format!("Practice{n:05}");
         vec![("pk", format!("PRACTICE#{practice}")), ("practicepass", practice.clone()), ("gsi1sk", practice)]
     })
     .await;
-    multiply(&office, "ControlTable", ("PRACTICE#DemoOffice", "SUB#"), |n| {
+    multiply(office, "ControlTable", ("PRACTICE#DemoOffice", "SUB#"), |n| {
         let practice = format!("Practice{n:05}");
         vec![
             ("pk", format!("PRACTICE#{practice}")),
@@ -125,7 +131,6 @@ async fn filled() -> (Office, Receiver) {
         ]
     })
     .await;
-    (office, hook)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

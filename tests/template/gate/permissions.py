@@ -132,7 +132,7 @@ def roles_allow_what_the_environment_names(template):
 
 @rule
 def token_keys_are_for_callers(template):
-    """Whoever can read the keys can create tokens. Functions that do not verify tokens may only read the keys' age."""
+    """A function that can read the keys can create tokens. Functions that do not verify tokens may only read the keys' age."""
     for holder, place, statement in statements(template):
         if "TokenKeysSecret" in references(statement.get("Resource")) and holder != "CallerPolicy":
             if actions(statement) != {"secretsmanager:ListSecretVersionIds"}:

@@ -57,7 +57,7 @@ impl<T> Reading<T> {
     /// Returns the body if it is valid.
     ///
     /// # Errors
-    /// As [`Self::judge`].
+    /// As [`Self::validate`].
     pub fn validated(self, more: impl Into<FieldErrors>) -> ApiResult<T> {
         self.validate(more)?;
         self.read.map_err(ApiError::fields)

@@ -13,7 +13,7 @@ use super::{
         store::{SERVICE, from_items},
     },
     Delivery,
-    source::{Source, Wanted},
+    source::{OutcomeFilter, Source},
 };
 use crate::domain::{
     PracticePass,
@@ -93,10 +93,10 @@ impl Store {
         offset: usize,
         limit: usize,
     ) -> Result<FeedPage> {
-        let wanted = Wanted::of(success);
+        let filter = OutcomeFilter::of(success);
         let sources = match practicepass {
-            Some(practicepass) => self.sources_of(practicepass, wanted).await?,
-            None => Source::of_all(0..self.delivery_shards(), wanted),
+            Some(practicepass) => self.sources_of(practicepass, filter).await?,
+            None => Source::of_all(0..self.delivery_shards(), filter),
         };
         let mut page = FeedPage::default();
         page.deliveries = self.merge(sources, offset, limit + 1).await?;
@@ -108,7 +108,7 @@ impl Store {
     /// Returns the delivery with this id, of any partner; a new one may appear a moment later.
     pub async fn delivery_by_id(&self, id: DeliveryId) -> Result<Option<Delivery>> {
         let shards = shards_of(id, self.delivery_shards());
-        self.by_id(|| Source::of_all(shards.iter().copied(), Wanted::All), id).await
+        self.by_id(|| Source::of_all(shards.iter().copied(), OutcomeFilter::All), id).await
     }
 
     /// Returns the partner's delivery with this id; a new one may appear a moment later.
@@ -118,7 +118,7 @@ impl Store {
         partner: &PartnerId,
         id: DeliveryId,
     ) -> Result<Option<Delivery>> {
-        self.by_id(|| Source::of_partner(practicepass, partner, Wanted::All), id).await
+        self.by_id(|| Source::of_partner(practicepass, partner, OutcomeFilter::All), id).await
     }
 
     async fn by_id(&self, sources: impl Fn() -> Vec<Source>, id: DeliveryId) -> Result<Option<Delivery>> {

@@ -5,7 +5,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use super::{
     super::{Result, Store, Table, store::pk},
     Delivery,
-    source::{Source, Wanted},
+    source::{OutcomeFilter, Source},
 };
 use crate::domain::{
     PracticePass,
@@ -56,7 +56,7 @@ impl Store {
         after: Option<DeliveryPosition>,
     ) -> Result<DeliveryPage> {
         let before = after.map(|DeliveryPosition(id)| id);
-        let sources = Source::of_partner(practicepass, partner, Wanted::of(success));
+        let sources = Source::of_partner(practicepass, partner, OutcomeFilter::of(success));
         let sources = sources.into_iter().map(|source| source.before(before)).collect();
         let mut deliveries = self.merge(sources, 0, limit + 1).await?;
         let more = deliveries.len() > limit;

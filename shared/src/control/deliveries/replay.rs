@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{
     super::{Error, Queue, Result, Store, queue::Message},
-    source::{Source, Wanted},
+    source::{OutcomeFilter, Source},
 };
 use crate::control::subscriptions::Subscription;
 
@@ -26,18 +26,18 @@ impl Store {
         all: bool,
         replay: &str,
     ) -> Result<usize> {
-        let wanted = if all { Wanted::All } else { Wanted::Failed };
+        let filter = if all { OutcomeFilter::All } else { OutcomeFilter::Failed };
         let mut sent = 0;
-        for mut source in Source::of_partner(&subscription.practicepass, &subscription.partner_id, wanted) {
+        for mut source in Source::of_partner(&subscription.practicepass, &subscription.partner_id, filter) {
             while let Some(deliveries) = self.read_back(&mut source, from).await? {
-                let wanted = deliveries.iter().filter(|it| {
+                let filter = deliveries.iter().filter(|it| {
                     let original = !it.is_manual() && it.replay.is_none() && it.created_at < to;
                     let ended = it.succeeded() || !it.status.is_open();
                     let own =
                         it.subscription_id == subscription.id && it.generation == subscription.generation;
                     original && ended && own
                 });
-                let messages = wanted.filter_map(|it| {
+                let messages = filter.filter_map(|it| {
                     let mut message = it.next_message()?.again(1);
                     message.replay = Some(replay.to_owned());
                     Some(Message::of_event(&message, 0))

@@ -30,14 +30,14 @@ const OUT_OF_ORDER: SignedDuration = SignedDuration::from_mins(2);
 
 /// A filter by outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) enum Wanted {
+pub(in super::super) enum OutcomeFilter {
     All,
     Delivered,
     NotDelivered,
     Failed,
 }
 
-impl Wanted {
+impl OutcomeFilter {
     pub(super) fn of(success: Option<bool>) -> Self {
         match success {
             None => Self::All,
@@ -81,23 +81,27 @@ impl Source {
     }
 
     /// Returns sources of all partners' deliveries in these shards.
-    pub(super) fn of_all(shards: impl Iterator<Item = i64>, wanted: Wanted) -> Vec<Self> {
+    pub(super) fn of_all(shards: impl Iterator<Item = i64>, filter: OutcomeFilter) -> Vec<Self> {
         let keys = (feed::PARTITION, feed::PLACE);
         let of_shard = |shard| {
             let one =
                 move |outcome: &&str| Self::new("feed", keys, feed::partition(shard), format!("{outcome}#"));
-            wanted.outcomes().iter().map(one)
+            filter.outcomes().iter().map(one)
         };
         shards.flat_map(of_shard).collect()
     }
 
     /// Returns sources of a partner's deliveries in a practice.
-    pub(super) fn of_partner(practicepass: &PracticePass, partner: &PartnerId, wanted: Wanted) -> Vec<Self> {
+    pub(super) fn of_partner(
+        practicepass: &PracticePass,
+        partner: &PartnerId,
+        filter: OutcomeFilter,
+    ) -> Vec<Self> {
         let keys = ("practicepass", feed::PLACE_OF_PARTNER);
         let one = |outcome: &&str| {
             Self::new("byPractice", keys, practicepass.to_string(), format!("{partner}#{outcome}#"))
         };
-        wanted.outcomes().iter().map(one).collect()
+        filter.outcomes().iter().map(one).collect()
     }
 
     pub(super) fn before(self, before: Option<DeliveryId>) -> Self {
@@ -114,10 +118,10 @@ impl Store {
     pub(super) async fn sources_of(
         &self,
         practicepass: &PracticePass,
-        wanted: Wanted,
+        filter: OutcomeFilter,
     ) -> Result<Vec<Source>> {
         let partners = self.partners_with_deliveries(practicepass).await?;
-        Ok(partners.iter().flat_map(|partner| Source::of_partner(practicepass, partner, wanted)).collect())
+        Ok(partners.iter().flat_map(|partner| Source::of_partner(practicepass, partner, filter)).collect())
     }
 
     /// Returns sources of all deliveries, of all practices or one.
@@ -126,8 +130,8 @@ impl Store {
         practicepass: Option<&PracticePass>,
     ) -> Result<Vec<Source>> {
         match practicepass {
-            Some(practicepass) => self.sources_of(practicepass, Wanted::All).await,
-            None => Ok(Source::of_all(0..self.delivery_shards(), Wanted::All)),
+            Some(practicepass) => self.sources_of(practicepass, OutcomeFilter::All).await,
+            None => Ok(Source::of_all(0..self.delivery_shards(), OutcomeFilter::All)),
         }
     }
 
@@ -155,20 +159,20 @@ impl Store {
         }
     }
 
-    /// Returns up to `wanted` of the newest deliveries of all sources, after skipping `skipped`.
+    /// Returns up to `filter` of the newest deliveries of all sources, after skipping `skipped`.
     pub(super) async fn merge(
         &self,
         mut sources: Vec<Source>,
         mut skipped: usize,
-        wanted: usize,
+        filter: usize,
     ) -> Result<Vec<Delivery>> {
-        let mut found = Vec::with_capacity(wanted);
+        let mut found = Vec::with_capacity(filter);
         if sources.is_empty() {
             return Ok(found);
         }
         loop {
             let hungry: Vec<&mut Source> = sources.iter_mut().filter(|source| source.must_read()).collect();
-            let share = (skipped + wanted - found.len()) / hungry.len().max(1) + 1;
+            let share = (skipped + filter - found.len()) / hungry.len().max(1) + 1;
             let share = share.clamp(PAGE.0, PAGE.1);
             try_join_all(hungry.into_iter().map(|source| self.read_on(source, share))).await?;
             // The newest of all is known only while every source has a delivery or has ended.
@@ -185,7 +189,7 @@ impl Store {
                     continue;
                 }
                 found.push(delivery);
-                if found.len() == wanted {
+                if found.len() == filter {
                     return Ok(found);
                 }
             }
