@@ -1,8 +1,8 @@
 //! What is at a connection string's address, found out within seconds and without changing
 //! anything.
 //!
-//! Callers set a limit over all of it (see [`super::step::within`]): a server may fall silent at any
-//! byte.
+//! Callers set a limit over all of it (see [`super::step::within`]): a server may fall silent at
+//! any byte.
 
 use std::{path::Path, sync::Arc};
 
