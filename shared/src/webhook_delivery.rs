@@ -128,8 +128,11 @@ async fn record_manual(
     delivery.record(outcome.attempt, status, None);
     report::log(&delivery, now);
     // A manual success can show that the endpoint has recovered; a manual failure does not count.
-    if succeeded {
-        update_health(app, subscription, verdict, took, None, last_error(&delivery, now)).await?;
+    if succeeded
+        && let Err(error) =
+            update_health(app, subscription, verdict, took, None, last_error(&delivery, now)).await
+    {
+        tracing::warn!(%error, deliveryId = delivery.id.0, "a success could not be recorded with the subscription");
     }
     let [random] = app.random.bytes();
     app.control.record_outcome(*delivery, count, random).await
@@ -160,8 +163,13 @@ async fn record_outcome(
     delivery.record(outcome.attempt, status, next);
     report::log(&delivery, now);
     // Update health before recording the outcome: if either write fails, the delivery stays open
-    // and is attempted and classified again.
-    update_health(app, subscription, verdict, took, slot, last_error(&delivery, now)).await?;
+    // and is attempted and classified again. A delivered event is not sent again because of it.
+    match update_health(app, subscription, verdict, took, slot, last_error(&delivery, now)).await {
+        Err(error) if matches!(verdict, Verdict::Success) => {
+            tracing::warn!(%error, deliveryId = delivery.id.0, "a success could not be recorded with the subscription");
+        }
+        result => result?,
+    }
     let [random] = app.random.bytes();
     let delivery = app.control.record_outcome(*delivery, count, random).await.map(Box::new)?;
     Ok(Attempted { delivery, slot: None })

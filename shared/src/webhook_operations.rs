@@ -1,5 +1,7 @@
 //! Webhook deliveries as the API shows them, and their retries, for partners and administrators.
 
+use std::time::{Duration, Instant};
+
 use axum::http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -19,6 +21,10 @@ use crate::{
     },
     webhook_delivery::send_manual,
 };
+
+/// The longest that an attempt in progress takes to record its outcome; API Gateway waits longer.
+const LONGEST_ATTEMPT: Duration = Duration::from_secs(17);
+const ASK_AGAIN: Duration = Duration::from_millis(250);
 
 /// One event on its way to a partner's endpoint.
 #[derive(Serialize, ToSchema)]
@@ -238,6 +244,29 @@ async fn supersede(app: &App, mut delivery: Box<Delivery>, retry: DeliveryId) ->
     Ok(())
 }
 
+/// The same as [`supersede`], after an attempt that was in progress at `began` has ended.
+async fn supersede_after_attempt(
+    app: &App,
+    source: &Delivery,
+    retry: DeliveryId,
+    began: Instant,
+) -> ApiResult<()> {
+    loop {
+        if let Some(claimed) = claim(app, source).await? {
+            return supersede(app, claimed, retry).await;
+        }
+        let current = app.control.delivery(&source.key).await?;
+        if !current.is_some_and(|it| it.awaits_attempt() && !it.is_manual()) {
+            return Ok(());
+        }
+        if began.elapsed() >= LONGEST_ATTEMPT {
+            tracing::warn!(deliveryId = source.id.0, "an event that a retry delivered may be sent again");
+            return Ok(());
+        }
+        tokio::time::sleep(ASK_AGAIN).await;
+    }
+}
+
 /// Sends the event of `source` again immediately, as a delivery with its own id.
 ///
 /// If that succeeds, `source` is not attempted again.
@@ -247,6 +276,7 @@ pub async fn resend(
     subscription: &Subscription,
     source: Delivery,
 ) -> ApiResult<Done> {
+    let began = Instant::now();
     let id = app.control.next_delivery_id().await?;
     let claimed = claim(app, &source).await?;
     let (payload, request_id) = (source.payload.clone(), source.request_id.clone());
@@ -258,13 +288,8 @@ pub async fn resend(
             let next = claimed.next_attempt_at.unwrap_or_else(|| app.clock.now());
             app.control.put_back(&claimed, next).await?;
         }
-        // Another process was attempting it. If that attempt has failed meanwhile, end the delivery
-        // now.
-        None if succeeded => {
-            if let Some(claimed) = claim(app, &source).await? {
-                supersede(app, claimed, id).await?;
-            }
-        }
+        // Another process was attempting it. Unless that attempt succeeds, it would be sent again.
+        None if succeeded => supersede_after_attempt(app, &source, id, began).await?,
         None => (),
     }
     let retry = sent?;

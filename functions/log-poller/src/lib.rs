@@ -79,13 +79,29 @@ pub async fn run(
     request_id: Option<&RequestId>,
 ) -> control::Result<()> {
     let leases = Leases::new(app, request_id);
-    let looking_after =
-        async { if poll.once { quiet::Asked::nobody() } else { look_after_all(app, poll, deadline).await } };
+    let left = std::time::Duration::try_from(deadline.duration_since(app.clock.now())).unwrap_or_default();
+    let left = left + rounds::LAST_WAIT;
+    let looking_after = async {
+        if poll.once {
+            return quiet::Asked::nobody();
+        }
+        let all = look_after_all(app, poll, deadline);
+        tokio::time::timeout(left, all).await.unwrap_or_else(|_| {
+            tracing::warn!("the run ended before all practices were checked");
+            quiet::Asked::default()
+        })
+    };
+    let retries = async {
+        let retries = due_retries(app, poll, deadline);
+        if tokio::time::timeout(left, retries).await.is_err() {
+            tracing::warn!("the run ended before all due deliveries were queued; the next run queues them");
+        }
+    };
     // Boxed, so that the future of a run is small.
     let (before, polled, (), asked) = tokio::join!(
         Box::pin(record::begin(app, poll)),
         Box::pin(rounds::run(app, &leases, poll, deadline)),
-        Box::pin(due_retries(app, poll, deadline)),
+        Box::pin(retries),
         Box::pin(looking_after)
     );
     leases.release_others(app, &[]).await;

@@ -41,7 +41,7 @@ const LIST_EVERY: Duration = Duration::from_secs(5);
 /// How long the list is read again after a change: the index can be behind the version.
 const SETTLES: Duration = Duration::from_secs(30);
 /// How long polls in progress at the deadline may take to end.
-const LAST_WAIT: Duration = Duration::from_secs(3);
+pub(crate) const LAST_WAIT: Duration = Duration::from_secs(3);
 
 /// The result of a run.
 pub(crate) struct Polled {

@@ -12,7 +12,10 @@
 mod recipients;
 mod requeue;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::future::join_all;
@@ -37,6 +40,11 @@ use tracing::{Instrument, Span};
 
 /// The longest that a process waits for a slot; messages with later slots wait in the queue.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// How long a message may miss its slots because no call may start, before it waits in the queue.
+///
+/// An attempt that begins must end before the function times out.
+const LONGEST_TRY: Duration = Duration::from_secs(20);
 
 /// A lane, which determines how long an endpoint may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,20 +123,26 @@ async fn deliver_one(
     message: &EventMessage,
 ) -> Result<(), Fault> {
     let Some(recipient) = recipients.of(message) else { return Ok(()) };
+    let began = Instant::now();
     let mut slot = message.slot;
     loop {
         if let Some(slot) = slot {
             let wait = wait_of(app, &slot);
-            if wait > LONGEST_WAIT {
+            if wait > LONGEST_WAIT || began.elapsed() > LONGEST_TRY {
                 recipient.decided();
                 return wait_for_slot(app, message, slot).await;
             }
             tokio::time::sleep(wait).await;
         }
-        let place = recipient.place().await;
+        let Some(place) = recipient.place().await else {
+            // A call of the batch is slow; do not wait for it.
+            recipient.decided();
+            return hand_over(app, message).await;
+        };
         match recipient.disposition(app, lane, message, slot.as_ref()).await? {
             Disposition::Attempt(subscription, grant) => {
                 recipient.decided();
+                let place = Some(place);
                 let begun = Begun { app: app.clone(), message: message.clone(), recipient, place };
                 return attempt(lane, begun, subscription, grant, slot).await;
             }
@@ -185,6 +199,7 @@ async fn attempt(
     if let Ok(result) = tokio::time::timeout(app.config.timeouts.quick_answer, &mut finishing).await {
         return result;
     }
+    recipient.close();
     // Do not abandon the call: it would be sent again, although the endpoint may be about to
     // respond.
     let now = app.clock.now();

@@ -104,10 +104,14 @@ fn key_of(message: &EventMessage) -> Key {
 }
 
 impl Recipient {
-    /// Waits until the limit of concurrent calls allows another call.
+    /// Waits until the limit of concurrent calls allows another call; `None` if the calls are slow.
     pub(crate) async fn place(&self) -> Option<OwnedSemaphorePermit> {
-        // The semaphore is never closed.
         self.places.clone().acquire_owned().await.ok()
+    }
+
+    /// Ends all waiting for a place.
+    pub(crate) fn close(&self) {
+        self.places.close();
     }
 
     /// Decides the next step for a message. `slot` is the message's slot, if any.

@@ -24,6 +24,8 @@ use crate::Fault;
 const LONGEST_DELAY_SECONDS: i64 = 900;
 /// Deliveries that wait for the same endpoint return spread over this share of the wait.
 const SPREAD: f64 = 0.25;
+/// The longest wait for an open circuit whose endpoint requested none, spread included.
+const LONGEST_OPEN_SECONDS: f64 = 750.0;
 /// The wait of deliveries that found no slot, including the hold. No slot is further ahead.
 const LINE_SECONDS: f64 = 600.0;
 
@@ -63,8 +65,10 @@ pub(crate) async fn park(app: &App, message: &EventMessage, until: Timestamp) ->
     let wait = until.duration_since(now).as_secs_f64().max(1.0);
     let after = |share: f64| now.saturating_add(Duration::from_secs_f64(wait * share)).unwrap_or(until);
     // A delivery that is due later than any message waits for an open circuit was postponed by the
-    // log poller, for this message.
-    let Some(delivery) = claim_alone(app, message, after(1.0 + SPREAD)).await? else { return Ok(()) };
+    // log poller, for this message. Longer waits have no message.
+    let longest = now.saturating_add(Duration::from_secs_f64(LONGEST_OPEN_SECONDS)).unwrap_or(until);
+    let latest = after(1.0 + SPREAD).min(longest);
+    let Some(delivery) = claim_alone(app, message, latest).await? else { return Ok(()) };
     let until = after(SPREAD.mul_add(random_share(app), 1.0));
     app.control.put_back(&delivery, until).await?;
     let soon = seconds_until(app, until) <= LONGEST_DELAY_SECONDS;

@@ -26,10 +26,10 @@ const HOUR_SECONDS: i64 = 3_600;
 body! {
     pub struct Replay {
         /// RFC 3339: the start of the period, inclusive.
-        #[schema(value_type = String, example = "2026-03-09T08:00:00Z")]
+        #[schema(value_type = String, format = DateTime, example = "2026-03-09T08:00:00Z")]
         "from" => from: Timestamp,
         /// RFC 3339: the end of the period, exclusive; at most 31 days after `from`.
-        #[schema(value_type = String, example = "2026-03-09T14:00:00Z")]
+        #[schema(value_type = String, format = DateTime, example = "2026-03-09T14:00:00Z")]
         "to" => to: Timestamp,
     }
 }
@@ -147,7 +147,10 @@ async fn admit(partner: &Partner, subscription: &Subscription) -> ApiResult<()> 
 /// Returns the replay's name, the same for a repeated request, so that nothing is sent twice.
 fn name_of(partner: &Partner, key: Option<&RequestKey>) -> String {
     let origin = match key {
-        Some(key) => format!("{} {} {}", key.key_id, key.path, key.idempotency_key).into_bytes(),
+        // With the body: after a day the key may come with another one.
+        Some(key) => {
+            format!("{} {} {} {}", key.key_id, key.path, key.idempotency_key, key.body_hash).into_bytes()
+        }
         None => partner.app.random.bytes::<16>().to_vec(),
     };
     format!("p-{}", &sha256_hex(&origin)[..16])

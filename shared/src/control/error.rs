@@ -22,7 +22,7 @@ pub enum Error {
 }
 
 /// Error codes after which a retry may succeed (AWS SDK reference, "Retry behavior").
-const TRANSIENT: [&str; 11] = [
+const TRANSIENT: [&str; 12] = [
     "ThrottlingException",
     "ProvisionedThroughputExceededException",
     "RequestLimitExceeded",
@@ -31,6 +31,7 @@ const TRANSIENT: [&str; 11] = [
     "InternalServiceError",
     "InternalFailure",
     "ServiceUnavailable",
+    "TransactionConflictException",
     "TransactionInProgressException",
     "RequestThrottled",
     "ThrottledException",

@@ -291,7 +291,7 @@ pub(crate) async fn monitor_webhooks(
         store.recent_deliveries(practicepass, query.success, skipped, limit.items()),
         queue(&admin.app),
         store.disabled_subscriptions(practicepass, MOST_NAMED),
-        store.held_back_subscriptions(practicepass, MOST_NAMED),
+        store.held_back_subscriptions(practicepass, MOST_NAMED, admin.now()),
         store.data_problems(practicepass, MOST_NAMED, admin.now()),
     )?;
     let mut states: Vec<DispatchStateBody> = states.into_iter().map(DispatchStateBody::from).collect();

@@ -46,7 +46,7 @@ impl<T: FromFields> FromBody for T {
     }
 }
 
-/// A body that can be left out.
+/// A body that can be left out, or null.
 pub struct MayBeEmpty<T>(pub Option<T>);
 
 impl<T: FromFields> FromBody for MayBeEmpty<T> {
@@ -54,7 +54,10 @@ impl<T: FromFields> FromBody for MayBeEmpty<T> {
     const MAY_BE_EMPTY: bool = true;
 
     fn from_body(bytes: &[u8]) -> Result<Self, ApiError> {
-        if is_blank(bytes) { Ok(Self(None)) } else { T::from_body(bytes).map(|body| Self(Some(body))) }
+        match bytes.trim_ascii() {
+            b"" | b"null" => Ok(Self(None)),
+            _ => T::from_body(bytes).map(|body| Self(Some(body))),
+        }
     }
 }
 

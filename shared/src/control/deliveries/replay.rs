@@ -6,7 +6,7 @@ use super::{
     super::{Error, Queue, Result, Store, queue::Message},
     source::{OutcomeFilter, Source},
 };
-use crate::control::subscriptions::Subscription;
+use crate::{control::subscriptions::Subscription, domain::delivery::WithheldReason};
 
 impl Store {
     /// Sends the events of past deliveries of a subscription again; returns their number.
@@ -32,10 +32,12 @@ impl Store {
             while let Some(deliveries) = self.read_back(&mut source, from).await? {
                 let filter = deliveries.iter().filter(|it| {
                     let original = !it.is_manual() && it.replay.is_none() && it.created_at < to;
-                    let ended = it.succeeded() || !it.status.is_open();
+                    // One that waits for access to return is sent by itself.
+                    let ended = !it.awaits_attempt();
+                    let delivered = it.withheld == Some(WithheldReason::DeliveredByRetry);
                     let own =
                         it.subscription_id == subscription.id && it.generation == subscription.generation;
-                    original && ended && own
+                    original && ended && own && (all || !delivered)
                 });
                 let messages = filter.filter_map(|it| {
                     let mut message = it.next_message()?.again(1);

@@ -2,6 +2,7 @@
 
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
 use futures::future::try_join_all;
+use jiff::Timestamp;
 
 use super::{
     super::{
@@ -9,8 +10,8 @@ use super::{
         listing::{Listing, MOST_COUNTED},
         store::{Item, SERVICE, from_items, key, to_item},
     },
-    ALL, BUCKETS, DISABLED, Subscription, SubscriptionStatus, VERSION, active, active_partitions, by_id,
-    id_sk, of_practice, pk, sk,
+    ALL, BUCKETS, BreakerState, DISABLED, Subscription, SubscriptionStatus, VERSION, active,
+    active_partitions, by_id, id_sk, of_practice, pk, sk,
 };
 use crate::domain::{
     PracticePass,
@@ -56,10 +57,12 @@ impl Store {
         &self,
         practicepass: Option<&PracticePass>,
         limit: usize,
+        now: Timestamp,
     ) -> Result<Vec<Subscription>> {
         let prefix = of_practice(practicepass);
         let buckets = active_partitions(practicepass);
-        let held_back = |it: &Subscription| it.breaker != Breaker::default();
+        // The record keeps a pace that no longer applies.
+        let held_back = |it: &Subscription| it.breaker.state(now) != BreakerState::Closed;
         let most = MOST_COUNTED / i64::try_from(buckets.len()).unwrap_or(1);
         let found = buckets.iter().map(|bucket| {
             self.find(Listing::of_index(bucket).beginning_with(&prefix), (limit, most), held_back)
