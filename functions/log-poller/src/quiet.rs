@@ -10,7 +10,7 @@ use shared::{
     auth::PracticeGrant,
     control::pollers::FailingPractice,
     domain::{PracticeFault, PracticePass},
-    tenant::log,
+    tenant::{bridge, log},
 };
 
 use crate::{
@@ -72,6 +72,10 @@ async fn answers(app: &App, practice: &PracticePass, deadline: Timestamp) -> Res
         let db = in_time(app, app.open(&grant)).await?;
         let newest = async { log::highest(&mut db.connection().await?).await };
         in_time(app, newest).await?;
+        // The EMR may be down; the practice answers all the same.
+        if let Err(error) = in_time(app, bridge::pull(&db)).await {
+            tracing::warn!(practice = %practice, %error, "changes of the practice's EMR could not be pulled");
+        }
         bridges::catch_up(app, &db, deadline).await;
         Ok::<(), PracticeError>(())
     };

@@ -15,8 +15,8 @@ use sqlx::AssertSqlSafe;
 use super::TenantDb;
 use crate::sql::{Conn, ConnectionString, EmrAddress, Error, Pool, Result, on};
 
-pub use remote::pull;
 use remote::{connect, has_outbox, pull_once};
+pub use remote::{follow, pull};
 
 /// Rows of one transaction of a load or a repair.
 const BATCH: i64 = 1_000;
@@ -202,6 +202,18 @@ impl Bridge {
         if !grants.is_empty() {
             return Ok(Plan { grants, patients: 0, events: 0 });
         }
+        if !self.is_remote {
+            let strangers: i64 =
+                on!(&mut *conn, |c| sqlx::query_scalar("select coalesce(emr_strangers(), 0)")
+                    .fetch_one(c)
+                    .await)?;
+            if strangers > 0 {
+                return Err(Error::Registry(format!(
+                    "its tables hold {strangers} patients and visits that are not the EMR's; attaching would mix \
+                    them with the EMR's of the same ids, or delete them"
+                )));
+            }
+        }
         let (patients, events) =
             on!(conn, |c| sqlx::query_as("select patients, events from emr_size()").fetch_one(c).await)?;
         Ok(Plan { grants, patients, events })
@@ -328,7 +340,7 @@ pub async fn catch_up(db: &TenantDb, mut goes_on: impl FnMut() -> bool) -> Resul
     }
     let mut conn = db.connection().await?;
     let is_attached: bool = on!(&mut conn, |c| sqlx::query_scalar(
-        "select to_regprocedure('bridge_catch_up(bigint)') is not null"
+        "select to_regprocedure('bridge_catch_up(bigint, bigint)') is not null"
     )
     .fetch_one(c)
     .await)?;
@@ -340,7 +352,8 @@ pub async fn catch_up(db: &TenantDb, mut goes_on: impl FnMut() -> bool) -> Resul
     loop {
         let some: Option<i64> = crate::in_transaction!(db, Error, |conn| {
             Ok(on!(conn, |c| sqlx::query_scalar(
-                "select bridge_catch_up($1) where exists (select 1 from bridge_failures)"
+                "select bridge_catch_up($1) where exists (select 1 from bridge_failures) \
+                or exists (select 1 from bridge_late)"
             )
             .bind(CAUGHT_UP)
             .fetch_optional(c)
